@@ -1,0 +1,119 @@
+package callback
+
+// Phase is where an operation's run stands.
+type Phase string
+
+// The phases.
+const (
+	Watching   Phase = "watching"
+	Delivering Phase = "delivering"
+	Closed     Phase = "closed"
+)
+
+// Outcome is how a closed operation ended: that of the last callback owed, or
+// where none was owed how the watch ended. The empty one is JSON null.
+type Outcome string
+
+// The outcomes.
+const (
+	OutcomeNone         Outcome = ""
+	OutcomeAcknowledged Outcome = "acknowledged"
+	OutcomeExhausted    Outcome = "exhausted"
+	OutcomeGone         Outcome = "gone"
+	OutcomeRevoked      Outcome = "revoked"
+	OutcomeWithdrawn    Outcome = "withdrawn"
+	OutcomeExpired      Outcome = "expired"
+	OutcomeTerminated   Outcome = "terminated"
+)
+
+// Outcomes are all outcomes of a closed operation.
+var Outcomes = []Outcome{
+	OutcomeAcknowledged, OutcomeExhausted, OutcomeGone, OutcomeRevoked,
+	OutcomeWithdrawn, OutcomeExpired, OutcomeTerminated,
+}
+
+// MarshalJSON writes OutcomeNone as null.
+func (o Outcome) MarshalJSON() ([]byte, error) {
+	if o == OutcomeNone {
+		return []byte("null"), nil
+	}
+	return []byte(`"` + string(o) + `"`), nil
+}
+
+// Status is the last recorded observation as the API shows it.
+type Status struct {
+	Value      string            `json:"value"`
+	Final      bool              `json:"final"`
+	Raw        map[string]string `json:"raw,omitempty"`
+	ObservedAt Time              `json:"observed_at"`
+}
+
+// Revocation is the core's statement that the operation itself was revoked.
+type Revocation struct {
+	// InitiatedBy is "client", "user" or "core".
+	InitiatedBy string `json:"initiated_by"`
+	Reason      string `json:"reason,omitempty"`
+	At          Time   `json:"at,omitzero"`
+}
+
+// Initiators are the values of Revocation.InitiatedBy.
+var Initiators = []string{InitiatedByClient, "user", "core"}
+
+// InitiatedByClient marks a revocation that the client made itself: it rings
+// nobody (Paysera: callbacks are for events not initiated by the client).
+const InitiatedByClient = "client"
+
+// State is an operation as GET /v1/operations/{endpoint}/{operation_id} shows
+// it (design section 4), and the result of its workflow.
+type State struct {
+	Key
+	Phase   Phase   `json:"phase"`
+	Outcome Outcome `json:"outcome"`
+	// Status is null until something was observed.
+	Status     *Status     `json:"status"`
+	Polls      int         `json:"polls"`
+	NextPollAt *Time       `json:"next_poll_at,omitempty"`
+	Deliveries []Delivery  `json:"deliveries"`
+	Revocation *Revocation `json:"revocation,omitempty"`
+	RunID      string      `json:"run_id"`
+	UIURL      string      `json:"ui_url"`
+}
+
+// Summary is an operation in a list: what visibility knows (design section 4).
+type Summary struct {
+	Key
+	// Status is the last status as far as visibility keeps it; else empty.
+	Status    string  `json:"status,omitempty"`
+	Phase     Phase   `json:"phase"`
+	Outcome   Outcome `json:"outcome"`
+	StartedAt Time    `json:"started_at"`
+	ClosedAt  *Time   `json:"closed_at,omitempty"`
+	RunID     string  `json:"run_id"`
+	UIURL     string  `json:"ui_url"`
+}
+
+// ListQuery filters GET /v1/operations; zero fields filter nothing.
+type ListQuery struct {
+	Endpoint  string
+	Outcome   Outcome
+	Since     Time
+	Until     Time
+	PageToken string
+}
+
+// Page is one page of a list, newest first.
+type Page struct {
+	Operations    []Summary `json:"operations"`
+	NextPageToken string    `json:"next_page_token,omitempty"`
+}
+
+// RedeliveryRequest is the body of POST …/redelivery (promise 10).
+type RedeliveryRequest struct {
+	// Repoll asks the source again first; another status is a new callback.
+	Repoll bool `json:"repoll,omitempty"`
+	// Force rings also what was acknowledged.
+	Force  bool   `json:"force,omitempty"`
+	Reason string `json:"reason,omitempty"`
+	// Callback.URL replaces a per-operation URL.
+	Callback Target `json:"callback,omitzero"`
+}

@@ -1,0 +1,42 @@
+// Package dialect holds how a callback is written and how an answer is judged.
+// A new dialect is one file that adds itself to [All], and its testdata.
+package dialect
+
+import (
+	"ringback/internal/callback"
+)
+
+// Dialect writes callbacks and judges answers. It is a value without state.
+type Dialect interface {
+	// Name is the dialect's name in the configuration.
+	Name() string
+	// Write is the message for a callback: the same bytes in every attempt.
+	Write(callback.Callback) (Message, error)
+	// Judge is the verdict on an answer to that callback. It never panics,
+	// whatever the body holds.
+	Judge(callback.Callback, Answer) Judgement
+}
+
+// Message is a callback as it is sent.
+type Message struct {
+	ContentType string
+	// Accept is the Accept header; empty: none.
+	Accept string
+	Body   []byte
+}
+
+// Answer is what came back, read to a cap.
+type Answer struct {
+	HTTPStatus int
+	Body       []byte
+	// Truncated says that the body was longer than the cap.
+	Truncated bool
+}
+
+// Judgement is a verdict with its reason. Gone (HTTP 410) ends the delivery.
+type Judgement struct {
+	Verdict callback.Verdict
+	// Reason says in a few words why it is not acknowledged; empty if it is.
+	Reason string
+	Gone   bool
+}

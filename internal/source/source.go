@@ -1,0 +1,88 @@
+// Package source holds the adapters to the cores' status interfaces. A new
+// source is one file that adds its [Kind] to [Kinds], and its testdata.
+package source
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"ringback/internal/callback"
+)
+
+// Source asks one configured core. It is safe for concurrent use.
+type Source interface {
+	// Poll asks for the operation's status. An answer without a status
+	// (Ukrcard: respStatus other than 200) is an observation, not an error.
+	// Every error is an *Error.
+	Poll(ctx context.Context, q callback.Query) (callback.Observation, error)
+	// Details asks for the extended answer (Ukrcard /ConfirmExt, Paysera GET)
+	// and returns its allow-listed fields only. Every error is an *Error.
+	Details(ctx context.Context, q callback.Query) (map[string]any, error)
+}
+
+// Config is one configured source, secrets resolved.
+type Config struct {
+	Name string
+	// BaseURLs are tried in turn until one answers.
+	BaseURLs []string
+	// Client judges addresses, bounds time and carries the client certificate.
+	Client *http.Client
+	// ExtSystemID, Login, Password, ClientDN and RegisteredAtZone are Ukrcard's.
+	ExtSystemID, Login, Password, ClientDN string
+	RegisteredAtZone                       *time.Location
+	// MACID and MACKey are Paysera's; empty: a client certificate alone.
+	MACID, MACKey string
+}
+
+// Kind is one sort of core: its documents' limits, its rules, and how to open it.
+type Kind struct {
+	Name string
+	// Vocabulary are the statuses of the core's documents.
+	Vocabulary []string
+	// Fields are the documents' limits on a start request.
+	Fields []callback.FieldRule
+	// Methods are all values of method; empty: method is refused.
+	Methods []string
+	// Rules are the meaning of statuses, with the final set replaced where
+	// the configuration names one.
+	Rules func(finalStatuses []string) callback.Rules
+	// Check says what a configuration of this kind lacks.
+	Check func(Config) error
+	Open  func(Config) Source
+}
+
+// ErrorKind is why a poll brought no observation.
+type ErrorKind string
+
+// The kinds of errors.
+const (
+	// Unauthorized: 401 or 403; costs no poll and opens the source's breaker (promise 2).
+	Unauthorized ErrorKind = "unauthorized"
+	// Throttled: 429; RetryAfter may say when to come back.
+	Throttled ErrorKind = "throttled"
+	// Unavailable: no answer, a time-out or a 5xx.
+	Unavailable ErrorKind = "unavailable"
+	// NotFound: the core knows no such operation (yet).
+	NotFound ErrorKind = "not_found"
+	// Malformed: an answer that can't be read.
+	Malformed ErrorKind = "malformed"
+)
+
+// Error is a poll without an observation. Every kind but Unauthorized costs a poll.
+type Error struct {
+	Kind       ErrorKind
+	Source     string
+	HTTPStatus int
+	RetryAfter time.Duration
+	// Detail says what was tried, on which base URL; it holds no secret.
+	Detail string
+	Err    error
+}
+
+// Error is what was tried and what came back.
+func (e *Error) Error() string { return fmt.Sprintf("source %s: %s", e.Source, e.Detail) }
+
+// Unwrap is the cause.
+func (e *Error) Unwrap() error { return e.Err }
