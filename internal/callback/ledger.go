@@ -187,7 +187,8 @@ func (l *Ledger) EndWatch(reason string, now Time) {
 	if l.last != nil {
 		answer = *l.last
 	}
-	if !l.rules.RingsUnanswered || slices.Contains(l.rung, answer.Status) {
+	rungBefore := l.owed != nil && l.owed.Observation.Status == answer.Status
+	if !l.rules.RingsUnanswered || rungBefore {
 		return
 	}
 	l.owe(Callback{Reason: reason, Observation: answer})

@@ -1,0 +1,53 @@
+package dialect
+
+import (
+	"ringback/internal/callback"
+)
+
+func init() { All = append(All, standard{}) }
+
+// standard is a callback as Standard Webhooks describes one
+// (standardwebhooks.com, "Payload structure").
+type standard struct{}
+
+type standardBody struct {
+	Type string `json:"type"`
+	// Timestamp is when the status was observed, not when an attempt is made.
+	Timestamp callback.Time `json:"timestamp"`
+	Data      standardData  `json:"data"`
+}
+
+type standardData struct {
+	Endpoint    string `json:"endpoint"`
+	OperationID string `json:"operation_id"`
+	// Status is null where the source answered without one.
+	Status     *string       `json:"status"`
+	Final      bool          `json:"final"`
+	ObservedAt callback.Time `json:"observed_at"`
+}
+
+// Name is "standard".
+func (standard) Name() string { return "standard" }
+
+// Write builds type "operation.<status>"; where there is no status to tell
+// (the polls are used up) it is "operation.unknown" and the status null.
+func (standard) Write(c callback.Callback) (Message, error) {
+	body := standardBody{
+		Type:      "operation.unknown",
+		Timestamp: c.Observation.ObservedAt,
+		Data: standardData{
+			Endpoint:    c.Key.Endpoint,
+			OperationID: c.Key.OperationID,
+			Final:       c.Final,
+			ObservedAt:  c.Observation.ObservedAt,
+		},
+	}
+	if status := c.Observation.Status; status != "" {
+		body.Type = "operation." + status
+		body.Data.Status = &status
+	}
+	return jsonMessage(body)
+}
+
+// Judge acknowledges any 2xx, whatever its body holds.
+func (standard) Judge(_ callback.Callback, a Answer) Judgement { return judgeSuccess(a) }

@@ -1,0 +1,97 @@
+package dialect
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+
+	"ringback/internal/callback"
+)
+
+func init() { All = append(All, ukrcard{}) }
+
+// ukrcard is the callback of Ukrcard's status re-poll service ("Setting up and
+// using the callback service", ukrcard-en.apidog.io doc-1275862).
+type ukrcard struct{}
+
+// ukrcardBody is the document's "Callback request body".
+type ukrcardBody struct {
+	OrderNumber string      `json:"orderNumber"`
+	RespStatus  json.Number `json:"respStatus"`
+	OrderStatus json.Number `json:"orderStatus,omitempty"`
+	OrderID     string      `json:"orderId,omitempty"`
+}
+
+// The document's words for numbers: N3 and N1, here without leading zeros as
+// JSON wants them.
+var (
+	ukrcardN3 = regexp.MustCompile(`^(0|[1-9][0-9]{0,2})$`)
+	ukrcardN1 = regexp.MustCompile(`^[0-9]$`)
+)
+
+const (
+	// ukrcardSuccess is the respStatus and the applicationStatus of success.
+	ukrcardSuccess = "200"
+	// ukrcardNoAnswer is the respStatus where the source never answered.
+	ukrcardNoAnswer = "504"
+)
+
+// Name is "ukrcard".
+func (ukrcard) Name() string { return "ukrcard" }
+
+// Write builds orderNumber, respStatus, orderStatus if respStatus is 200, and
+// orderId if it is known: from the raw codes of the one answer observed, and
+// for a pushed status, which has none, as if it had been answered with 200.
+// A status that is not Ukrcard's, such as "revoked", is an error.
+func (ukrcard) Write(c callback.Callback) (Message, error) {
+	body := ukrcardBody{
+		OrderNumber: c.Key.OperationID,
+		RespStatus:  json.Number(ukrcardRespStatus(c.Observation)),
+		OrderID:     firstSet(c.Observation.Raw["orderId"], c.Reference.OrderID),
+	}
+	if !ukrcardN3.MatchString(body.RespStatus.String()) {
+		return Message{}, fmt.Errorf("writing a ukrcard callback: respStatus %q is not a number of up to 3 digits", body.RespStatus)
+	}
+	if body.RespStatus == ukrcardSuccess {
+		body.OrderStatus = json.Number(firstSet(c.Observation.Raw["orderStatus"], c.Observation.Status))
+	}
+	if body.OrderStatus != "" && !ukrcardN1.MatchString(body.OrderStatus.String()) {
+		return Message{}, fmt.Errorf("writing a ukrcard callback: orderStatus %q is not one digit", body.OrderStatus)
+	}
+	return jsonMessage(body)
+}
+
+func ukrcardRespStatus(o callback.Observation) string {
+	if o.Status != "" {
+		return firstSet(o.Raw["respStatus"], ukrcardSuccess)
+	}
+	return firstSet(o.Raw["respStatus"], ukrcardNoAnswer)
+}
+
+// Judge lets the body decide, whatever the HTTP status but 3xx and 410: JSON
+// whose applicationStatus is 200 and whose orderNumber is ours. Each may be a
+// string or a number. Names are matched exactly.
+func (ukrcard) Judge(c callback.Callback, a Answer) Judgement {
+	if j, decided := judgeByStatus(a); decided {
+		return j
+	}
+	if a.Truncated {
+		return unacknowledged("HTTP %d: the answer is longer than is read", a.HTTPStatus)
+	}
+	var answer map[string]json.RawMessage
+	if err := json.Unmarshal(a.Body, &answer); err != nil || answer == nil {
+		return unacknowledged("HTTP %d: the answer is not a JSON object", a.HTTPStatus)
+	}
+	// No value of the answer is repeated but a short number: it may hold anything.
+	switch status := scalar(answer["applicationStatus"]); {
+	case status == "":
+		return unacknowledged("HTTP %d: the answer has no applicationStatus", a.HTTPStatus)
+	case status != ukrcardSuccess && ukrcardN3.MatchString(status):
+		return unacknowledged("HTTP %d: applicationStatus is %s", a.HTTPStatus, status)
+	case status != ukrcardSuccess:
+		return unacknowledged("HTTP %d: applicationStatus is not 200", a.HTTPStatus)
+	case scalar(answer["orderNumber"]) != c.Key.OperationID:
+		return unacknowledged("HTTP %d: the answer's orderNumber is not this operation's", a.HTTPStatus)
+	}
+	return Judgement{Verdict: callback.Acknowledged}
+}
