@@ -16,6 +16,8 @@ type FieldRule struct {
 	// "reference.registered_at", "known_status" or "callback.statuses".
 	Field    string
 	Required bool
+	// Refused: the document has no such field, so any value is at fault.
+	Refused bool
 	// MaxLength is in characters; 0: unbounded.
 	MaxLength int
 	// Pattern, if set, must match the whole value; Alphabet says it in words.
@@ -34,6 +36,8 @@ func (r FieldRule) Check(value string) *FieldError {
 		return r.fault("is required")
 	case value == "":
 		return nil
+	case r.Refused:
+		return r.fault("is not used here and must be left out")
 	case r.MaxLength > 0 && utf8.RuneCountInString(value) > r.MaxLength:
 		return r.fault(fmt.Sprintf("is longer than %d characters", r.MaxLength))
 	case r.Pattern != nil && !r.Pattern.MatchString(value):
