@@ -1,0 +1,103 @@
+package rest
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"ringback/internal/callback"
+)
+
+// Scope is what a key allows.
+type Scope string
+
+// The scopes.
+const (
+	// ScopeStart: start, push a status, withdraw.
+	ScopeStart Scope = "start"
+	// ScopeRead: state, list, details.
+	ScopeRead Scope = "read"
+	// ScopeRevoke: say that an operation was revoked.
+	ScopeRevoke Scope = "revoke"
+	// ScopeRedeliver: redeliver what ended unacknowledged.
+	ScopeRedeliver Scope = "redeliver"
+	// ScopeForce: with redeliver, redeliver also what was acknowledged.
+	ScopeForce Scope = "force"
+	// ScopeAdmin: what concerns an endpoint itself.
+	ScopeAdmin Scope = "admin"
+)
+
+// Scopes are all scopes, for the configuration to check against.
+var Scopes = []Scope{ScopeStart, ScopeRead, ScopeRevoke, ScopeRedeliver, ScopeForce, ScopeAdmin}
+
+// Key is one API key, of which only the hash is known. Two keys may share a
+// name while one replaces the other.
+type Key struct {
+	// Name is written to the audit log as who made a change.
+	Name string
+	// SHA256 is the hash of the key's text.
+	SHA256 [sha256.Size]byte
+	Scopes []Scope
+	// Endpoints are the only endpoints that the key is for; empty: all.
+	Endpoints []string
+}
+
+// anybody is the caller where no keys are configured.
+var anybody = Key{Name: "(no keys configured)", Scopes: Scopes}
+
+// authenticate finds the key that the request carries, and says how to
+// authenticate where it finds none. Every key is compared, each in constant
+// time, so that the time taken tells nothing.
+func (s *Server) authenticate(h http.Header, answer http.Header) (Key, error) {
+	keys := s.options.Keys()
+	if len(keys) == 0 {
+		return anybody, nil
+	}
+	token, ok := bearer(h)
+	if !ok {
+		answer.Set("WWW-Authenticate", `Bearer realm="ringback"`)
+		return Key{}, callback.Refuse(ProblemUnauthenticated, "Send an API key as Authorization: Bearer <key>.")
+	}
+	sum := sha256.Sum256([]byte(token))
+	found := -1
+	for i, key := range keys {
+		if subtle.ConstantTimeCompare(sum[:], key.SHA256[:]) == 1 {
+			found = i
+		}
+	}
+	if found < 0 {
+		answer.Set("WWW-Authenticate", `Bearer realm="ringback", error="invalid_token"`)
+		return Key{}, callback.Refuse(ProblemUnauthenticated, "The API key is not one of those in force.")
+	}
+	return keys[found], nil
+}
+
+func bearer(h http.Header) (string, bool) {
+	values := h.Values("Authorization")
+	if len(values) != 1 {
+		return "", false
+	}
+	scheme, token, ok := strings.Cut(values[0], " ")
+	token = strings.TrimSpace(token)
+	return token, ok && strings.EqualFold(scheme, "Bearer") && token != ""
+}
+
+// require refuses a key without the scope (RFC 6750, section 3.1).
+func (k Key) require(scope Scope, answer http.Header) error {
+	if slices.Contains(k.Scopes, scope) {
+		return nil
+	}
+	answer.Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="ringback", error="insufficient_scope", scope="%s"`, scope))
+	return callback.Refuse(ProblemForbidden, "The key %s lacks the scope %s, which this call needs.", k.Name, scope)
+}
+
+// requireEndpoint refuses a key that is for other endpoints.
+func (k Key) requireEndpoint(endpoint string) error {
+	if len(k.Endpoints) == 0 || slices.Contains(k.Endpoints, endpoint) {
+		return nil
+	}
+	return callback.Refuse(ProblemForbidden, "The key %s is not for that endpoint, but for %s.", k.Name, strings.Join(k.Endpoints, ", "))
+}

@@ -1,0 +1,295 @@
+package rest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"mime"
+	"net/http"
+	"net/url"
+	"reflect"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"ringback/internal/callback"
+)
+
+// MaxBody is the most bytes that a request's body may have.
+const MaxBody = 64 << 10
+
+// decode reads the request's JSON object into into. An empty body is read as
+// {} where optional says so.
+func (x *exchange) decode(into any, optional bool) error {
+	body, err := x.readBody()
+	if err != nil {
+		return err
+	}
+	if len(body) == 0 && optional {
+		return nil
+	}
+	if !isJSON(x.Header.Get("Content-Type")) {
+		return callback.Refuse(ProblemUnsupportedMediaType, "Send the body with Content-Type: application/json, in UTF-8.")
+	}
+	return Decode(body, into)
+}
+
+func (x *exchange) readBody() ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(x.Body, MaxBody+1))
+	if err != nil {
+		return nil, &callback.Error{Problem: ProblemMalformed, Detail: "The body ended before its end, or came too slowly.", Err: err}
+	}
+	if len(body) > MaxBody {
+		// The rest is not worth reading: the connection is closed instead.
+		x.header.Set("Connection", "close")
+		return nil, callback.Refuse(ProblemTooLarge, "The body is longer than %d bytes.", MaxBody)
+	}
+	return body, nil
+}
+
+func isJSON(contentType string) bool {
+	media, params, err := mime.ParseMediaType(contentType)
+	if err != nil || media != "application/json" {
+		return false
+	}
+	charset, given := params["charset"]
+	return !given || strings.EqualFold(charset, "utf-8")
+}
+
+// Decode reads one JSON object into the struct that into points to, strictly:
+// every member must be a field of the struct, by its exact name, once, of its
+// type and not null; strings are sound Unicode without control characters. All
+// faults are reported at once, each with its path. The error is a
+// *callback.Error: malformed if the body is not JSON at all, else invalid.
+func Decode(body []byte, into any) error {
+	if at := invalidUTF8(body); at >= 0 {
+		return callback.Refuse(ProblemMalformed, "The body is not UTF-8 at byte %d.", at+1)
+	}
+	var whole json.RawMessage
+	if err := json.Unmarshal(body, &whole); err != nil {
+		return notJSON(body, err)
+	}
+	var d decoder
+	d.value("", whole, reflect.ValueOf(into).Elem())
+	if len(d.faults) > 0 {
+		return callback.Invalid(d.faults...)
+	}
+	return nil
+}
+
+func invalidUTF8(body []byte) int {
+	if utf8.Valid(body) {
+		return -1
+	}
+	for at := 0; ; {
+		r, size := utf8.DecodeRune(body[at:])
+		if r == utf8.RuneError && size <= 1 {
+			return at
+		}
+		at += size
+	}
+}
+
+func notJSON(body []byte, err error) error {
+	var syntax *json.SyntaxError
+	if !errors.As(err, &syntax) {
+		return &callback.Error{Problem: ProblemMalformed, Detail: "The body is not JSON.", Err: err}
+	}
+	if len(bytes.TrimSpace(body)) == 0 {
+		return callback.Refuse(ProblemMalformed, "The body is empty; a JSON object is expected.")
+	}
+	before := body[:min(int(syntax.Offset), len(body))]
+	line := bytes.Count(before, []byte("\n")) + 1
+	column := len(before) - bytes.LastIndexByte(before, '\n') - 1
+	return callback.Refuse(ProblemMalformed, "The body is not JSON at line %d, column %d: %s.", line, max(column, 1), syntax)
+}
+
+// maxFaults bounds how many faults one answer lists.
+const maxFaults = 20
+
+// decoder walks a JSON value and a Go type side by side. Its depth is the
+// type's, however deep the JSON is.
+type decoder struct{ faults []callback.FieldError }
+
+func (d *decoder) fault(path, detail string) {
+	if path == "" {
+		path = "(body)"
+	}
+	if len(d.faults) < maxFaults {
+		d.faults = append(d.faults, callback.FieldError{Field: path, Detail: detail})
+	}
+}
+
+var timeType = reflect.TypeFor[callback.Time]()
+
+func (d *decoder) value(path string, raw json.RawMessage, into reflect.Value) {
+	if bytes.Equal(raw, []byte("null")) {
+		d.fault(path, "is null; leave it out instead")
+		return
+	}
+	switch {
+	case into.Kind() == reflect.Pointer:
+		into.Set(reflect.New(into.Type().Elem()))
+		d.value(path, raw, into.Elem())
+	case into.Type() == timeType:
+		d.scalar(path, raw, into, "an RFC 3339 time in a string, such as \"2026-11-21T09:30:00+02:00\"")
+	case into.Kind() == reflect.Struct:
+		d.object(path, raw, into)
+	case into.Kind() == reflect.Slice:
+		d.list(path, raw, into)
+	case into.Kind() == reflect.String:
+		d.text(path, raw, into)
+	default:
+		d.scalar(path, raw, into, "true or false")
+	}
+}
+
+// scalar reads a time or a boolean.
+func (d *decoder) scalar(path string, raw json.RawMessage, into reflect.Value, expected string) {
+	if err := json.Unmarshal(raw, into.Addr().Interface()); err != nil {
+		d.fault(path, "is not "+expected)
+	}
+}
+
+func (d *decoder) text(path string, raw json.RawMessage, into reflect.Value) {
+	var text string
+	if err := json.Unmarshal(raw, &text); err != nil {
+		d.fault(path, "is not a string")
+		return
+	}
+	if fault := checkText(text); fault != "" {
+		d.fault(path, fault)
+		return
+	}
+	into.SetString(text)
+}
+
+func (d *decoder) list(path string, raw json.RawMessage, into reflect.Value) {
+	var elements []json.RawMessage
+	if err := json.Unmarshal(raw, &elements); err != nil {
+		d.fault(path, "is not a list")
+		return
+	}
+	into.Set(reflect.MakeSlice(into.Type(), len(elements), len(elements)))
+	for i, element := range elements {
+		d.value(fmt.Sprintf("%s[%d]", path, i), element, into.Index(i))
+	}
+}
+
+// object reads a struct's fields. encoding/json alone would match names
+// whatever their case and let the last of two equal names win.
+func (d *decoder) object(path string, raw json.RawMessage, into reflect.Value) {
+	if raw[0] != '{' {
+		d.fault(path, "is not a JSON object")
+		return
+	}
+	seen := map[string]bool{}
+	for name, member := range members(raw) {
+		memberPath := join(path, name)
+		field, known := fieldNamed(into, name)
+		switch {
+		case !known:
+			d.fault(memberPath, "is not a field of this request")
+		case seen[name]:
+			d.fault(memberPath, "is given twice")
+		default:
+			d.value(memberPath, member, field)
+		}
+		seen[name] = true
+	}
+}
+
+// members are the members of a sound JSON object, in order.
+func members(raw json.RawMessage) func(yield func(string, json.RawMessage) bool) {
+	return func(yield func(string, json.RawMessage) bool) {
+		tokens := json.NewDecoder(bytes.NewReader(raw))
+		_, _ = tokens.Token() // the opening brace
+		for tokens.More() {
+			name, err := tokens.Token()
+			if err != nil {
+				return
+			}
+			var member json.RawMessage
+			if err := tokens.Decode(&member); err != nil {
+				return
+			}
+			if !yield(name.(string), member) {
+				return
+			}
+		}
+	}
+}
+
+func fieldNamed(object reflect.Value, name string) (reflect.Value, bool) {
+	for i := range object.NumField() {
+		tag, _, _ := strings.Cut(object.Type().Field(i).Tag.Get("json"), ",")
+		if tag == name && tag != "" && tag != "-" {
+			return object.Field(i), true
+		}
+	}
+	return reflect.Value{}, false
+}
+
+// join is the path of a member; a name that is long or not plain is quoted and
+// cut, since it is shown to people.
+func join(path, name string) string {
+	const most = 60
+	if cut := []rune(name); len(cut) > most {
+		name = string(cut[:most]) + "…"
+	}
+	if checkText(name) != "" || name == "" {
+		name = fmt.Sprintf("%q", name)
+	}
+	if path == "" {
+		return name
+	}
+	return path + "." + name
+}
+
+// noBody refuses a body where none is expected.
+func (x *exchange) noBody() error {
+	if _, err := io.ReadFull(x.Body, make([]byte, 1)); err == nil {
+		return callback.Invalid(callback.FieldError{Field: "(body)", Detail: "this call takes no body"})
+	}
+	return nil
+}
+
+// noQuery refuses query parameters where none are expected.
+func (x *exchange) noQuery() error {
+	_, err := query(x.Request)
+	return err
+}
+
+// query reads the query's parameters, each at most once, of the allowed names.
+func query(r *http.Request, allowed ...string) (map[string]string, error) {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, callback.Invalid(callback.FieldError{Field: "(query)", Detail: "is not percent-encoded as it should be"})
+	}
+	parameters := map[string]string{}
+	var faults []callback.FieldError
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		fault := ""
+		switch {
+		case !slices.Contains(allowed, name) && len(allowed) == 0:
+			fault = "this call takes no query parameters"
+		case !slices.Contains(allowed, name):
+			fault = "is not a parameter of this call, which takes " + strings.Join(allowed, ", ")
+		case len(values[name]) > 1:
+			fault = "is given twice"
+		default:
+			fault = checkText(values[name][0])
+		}
+		if fault != "" && len(faults) < maxFaults {
+			faults = append(faults, callback.FieldError{Field: join("", name), Detail: fault})
+		}
+		parameters[name] = values[name][0]
+	}
+	if len(faults) > 0 {
+		return nil, callback.Invalid(faults...)
+	}
+	return parameters, nil
+}

@@ -1,0 +1,245 @@
+package rest
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/gorilla/mux"
+	"go.uber.org/zap"
+
+	"ringback/internal/callback"
+)
+
+// exchange is one request under /v1 on its way through the API.
+type exchange struct {
+	*http.Request
+	caller Key
+	// header is the answer's.
+	header http.Header
+	// key is the operation, once it is known; it may not be written to a log
+	// before Operations has screened it (promise 13).
+	key callback.Key
+}
+
+// answer is what a call brings, apart from problems. No body: an empty answer.
+type answer struct {
+	status int
+	body   any
+}
+
+// call is what is particular to one route.
+type call func(ctx context.Context, x *exchange) (answer, error)
+
+// read serves a call that changes nothing: it ends with its client, and is
+// bounded per key.
+func (s *Server) read(action string, do call) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		x := &exchange{Request: r, header: w.Header()}
+		status, data, err := s.serve(x, ScopeRead, func(ctx context.Context, x *exchange) (answer, error) {
+			if err := s.reads.take(x.caller.Name, s.options.ReadLimit()); err != nil {
+				return answer{}, err
+			}
+			return do(ctx, x)
+		})
+		s.log(x, action, err).Debug("read", zap.Int("http_status", finish(w, r, status, data, err)))
+	})
+}
+
+// change serves a call that changes something: once begun it goes on without
+// its client, and one line is written about it, whatever came of it.
+func (s *Server) change(action string, scope Scope, do call) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		x := &exchange{Request: r, header: w.Header()}
+		status, data, err := s.serve(x, scope, func(ctx context.Context, x *exchange) (answer, error) {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.options.StartTimeout)
+			defer cancel()
+			return do(ctx, x)
+		})
+		s.log(x, action, err).Info("audit", zap.Int("http_status", finish(w, r, status, data, err)))
+	})
+}
+
+// serve asks who and may they, then makes the call. A panic is an error here.
+func (s *Server) serve(x *exchange, scope Scope, do call) (status int, data []byte, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+			s.options.Log.Error("a call panicked", zap.String("request_id", requestIDOf(x.Context())), zap.Any("panic", p), zap.Stack("stack"))
+		}
+	}()
+	ctx, cancel := context.WithTimeout(x.Context(), s.options.Timeout)
+	defer cancel()
+	if x.caller, err = s.authenticate(x.Header, x.header); err != nil {
+		return 0, nil, err
+	}
+	if err = x.caller.require(scope, x.header); err != nil {
+		return 0, nil, err
+	}
+	a, err := do(ctx, x)
+	if err != nil || a.body == nil {
+		return a.status, nil, err
+	}
+	data, err = encode(a.body)
+	return a.status, data, err
+}
+
+// finish writes the answer and returns its HTTP status.
+func finish(w http.ResponseWriter, r *http.Request, status int, data []byte, err error) int {
+	if err != nil {
+		refused := refusal(err)
+		writeProblem(w, r, refused)
+		return kinds[refused.Problem].status
+	}
+	write(w, "application/json", status, data)
+	return status
+}
+
+// log is a logger with what is known of the exchange: who, what, which
+// operation, and what came of it. Failures are logged with their cause here.
+func (s *Server) log(x *exchange, action string, err error) *zap.Logger {
+	fields := []zap.Field{
+		zap.String("request_id", requestIDOf(x.Context())),
+		zap.String("who", x.caller.Name),
+		zap.String("action", action),
+	}
+	result := "ok"
+	var refused *callback.Error
+	if err != nil {
+		refused = refusal(err)
+		result = string(refused.Problem)
+	}
+	fields = append(fields, zap.String("result", result))
+	if screened(refused) {
+		fields = append(fields, zap.String("endpoint", x.key.Endpoint), zap.String("operation_id", x.key.OperationID))
+	}
+	log := s.options.Log.With(fields...)
+	if refused != nil {
+		logFailure(log, refused)
+	}
+	return log
+}
+
+// screened reports whether Operations, which screens first, has taken the
+// operation's id for no card number: only then may it be logged (promise 13).
+func screened(refused *callback.Error) bool {
+	if refused == nil {
+		return true
+	}
+	switch refused.Problem {
+	case callback.ProblemNotFound, callback.ProblemConflict, callback.ProblemClosed,
+		callback.ProblemNotRevocable, callback.ProblemNotRedeliverable:
+		return true
+	case callback.ProblemUnavailable, ProblemInternal:
+		return refused != errDraining
+	}
+	return false
+}
+
+// operation reads which operation the path names, and whether the caller's key
+// is for its endpoint.
+func (x *exchange) operation() (callback.Key, error) {
+	vars := mux.Vars(x.Request)
+	endpoint, err := url.PathUnescape(vars["endpoint"])
+	if err != nil {
+		return callback.Key{}, callback.Invalid(callback.FieldError{Field: "endpoint", Detail: "is not percent-encoded as it should be"})
+	}
+	operationID, err := url.PathUnescape(vars["operation_id"])
+	if err != nil {
+		return callback.Key{}, callback.Invalid(callback.FieldError{Field: "operation_id", Detail: "is not percent-encoded as it should be"})
+	}
+	return x.may(callback.Key{Endpoint: endpoint, OperationID: operationID})
+}
+
+// may checks the operation's name and the caller's endpoints.
+func (x *exchange) may(k callback.Key) (callback.Key, error) {
+	if faults := checkKey(k); len(faults) > 0 {
+		return callback.Key{}, callback.Invalid(faults...)
+	}
+	if err := x.caller.requireEndpoint(k.Endpoint); err != nil {
+		return callback.Key{}, err
+	}
+	x.key = k
+	return k, nil
+}
+
+// MaxOperationID is the most characters that an operation id has, whatever its
+// source allows: with the endpoint's name it fits a workflow id.
+const MaxOperationID = 255
+
+const notAName = "is not a name of 1 to 50 letters, digits, _ or -"
+
+var endpointName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,50}$`)
+
+func checkKey(k callback.Key) []callback.FieldError {
+	var faults []callback.FieldError
+	if fault := checkEndpoint(k.Endpoint); fault != "" {
+		faults = append(faults, callback.FieldError{Field: "endpoint", Detail: fault})
+	}
+	if fault := checkOperationID(k.OperationID); fault != "" {
+		faults = append(faults, callback.FieldError{Field: "operation_id", Detail: fault})
+	}
+	return faults
+}
+
+func checkEndpoint(name string) string {
+	switch {
+	case name == "":
+		return "is required"
+	case !endpointName.MatchString(name):
+		return notAName
+	}
+	return ""
+}
+
+func checkOperationID(id string) string {
+	switch {
+	case id == "":
+		return "is required"
+	case id == "." || id == "..":
+		return "can't be . or .., which paths leave out"
+	case utf8.RuneCountInString(id) > MaxOperationID:
+		return fmt.Sprintf("is longer than %d characters", MaxOperationID)
+	}
+	return checkText(id)
+}
+
+// checkText refuses what has no place in any of the API's strings.
+func checkText(text string) string {
+	switch {
+	case !utf8.ValidString(text):
+		return "is not valid UTF-8"
+	case strings.ContainsRune(text, utf8.RuneError):
+		return "holds U+FFFD or half a surrogate pair: its text was broken on the way"
+	case strings.ContainsFunc(text, unicode.IsControl):
+		return "holds a control character"
+	}
+	return ""
+}
+
+type requestIDKey struct{}
+
+var soundRequestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
+// requestID is the client's own where it is sound, else a new one.
+func requestID(r *http.Request) string {
+	if id := r.Header.Get("X-Request-Id"); soundRequestID.MatchString(id) {
+		return id
+	}
+	return rand.Text()
+}
+
+func withRequestID(ctx context.Context, id string) context.Context {
+	return context.WithValue(ctx, requestIDKey{}, id)
+}
+
+func requestIDOf(ctx context.Context) string {
+	id, _ := ctx.Value(requestIDKey{}).(string)
+	return id
+}

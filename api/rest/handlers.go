@@ -1,0 +1,268 @@
+package rest
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"ringback/internal/callback"
+)
+
+// MaxReason is the most characters of a revocation's or redelivery's reason.
+const MaxReason = 256
+
+// maxPageToken bounds what is handed to the engine as a page's token.
+const maxPageToken = 4096
+
+func (s *Server) start(ctx context.Context, x *exchange) (answer, error) {
+	var request callback.StartRequest
+	if err := x.noQuery(); err != nil {
+		return answer{}, err
+	}
+	if err := x.decode(&request, false); err != nil {
+		return answer{}, err
+	}
+	if _, err := x.may(request.Key()); err != nil {
+		return answer{}, err
+	}
+	if err := s.starts.enter(); err != nil {
+		return answer{}, err
+	}
+	defer s.starts.leave()
+	state, created, err := s.options.Operations.Start(ctx, request)
+	if err != nil {
+		return answer{}, err
+	}
+	status := http.StatusOK
+	if created {
+		status = http.StatusCreated
+		x.header.Set("Location", location(request.Key()))
+	}
+	return answer{status, shown(state)}, nil
+}
+
+func (s *Server) state(ctx context.Context, x *exchange) (answer, error) {
+	key, err := x.plain()
+	if err != nil {
+		return answer{}, err
+	}
+	state, err := s.options.Operations.State(ctx, key)
+	return answer{http.StatusOK, shown(state)}, err
+}
+
+func (s *Server) details(ctx context.Context, x *exchange) (answer, error) {
+	key, err := x.plain()
+	if err != nil {
+		return answer{}, err
+	}
+	details, err := s.options.Operations.Details(ctx, key)
+	if details == nil {
+		details = map[string]any{}
+	}
+	return answer{http.StatusOK, details}, err
+}
+
+func (s *Server) withdraw(ctx context.Context, x *exchange) (answer, error) {
+	key, err := x.plain()
+	if err != nil {
+		return answer{}, err
+	}
+	state, err := s.options.Operations.Withdraw(ctx, key)
+	return answer{http.StatusOK, shown(state)}, err
+}
+
+// pushBody is the body of a push; without a status it means poll now.
+type pushBody struct {
+	Status string `json:"status"`
+}
+
+func (s *Server) push(ctx context.Context, x *exchange) (answer, error) {
+	var body pushBody
+	key, err := x.withBody(&body, true)
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{status: http.StatusAccepted}, s.options.Operations.Push(ctx, key, body.Status)
+}
+
+// revocationBody is callback.Revocation without the time, which is Ringback's.
+type revocationBody struct {
+	InitiatedBy string `json:"initiated_by"`
+	Reason      string `json:"reason"`
+}
+
+func (s *Server) revoke(ctx context.Context, x *exchange) (answer, error) {
+	var body revocationBody
+	key, err := x.withBody(&body, false)
+	if err != nil {
+		return answer{}, err
+	}
+	faults := checkReason(body.Reason)
+	switch {
+	case body.InitiatedBy == "":
+		faults = append(faults, callback.FieldError{Field: "initiated_by", Detail: "is required: " + strings.Join(callback.Initiators, ", ")})
+	case !slices.Contains(callback.Initiators, body.InitiatedBy):
+		faults = append(faults, callback.FieldError{Field: "initiated_by", Detail: "is not one of " + strings.Join(callback.Initiators, ", ")})
+	}
+	if len(faults) > 0 {
+		return answer{}, callback.Invalid(faults...)
+	}
+	state, err := s.options.Operations.Revoke(ctx, key, callback.Revocation{InitiatedBy: body.InitiatedBy, Reason: body.Reason})
+	return answer{http.StatusOK, shown(state)}, err
+}
+
+// redeliveryBody is callback.RedeliveryRequest, whose callback has a URL only.
+type redeliveryBody struct {
+	Repoll   bool   `json:"repoll"`
+	Force    bool   `json:"force"`
+	Reason   string `json:"reason"`
+	Callback struct {
+		URL string `json:"url"`
+	} `json:"callback"`
+}
+
+func (s *Server) redeliver(ctx context.Context, x *exchange) (answer, error) {
+	var body redeliveryBody
+	key, err := x.withBody(&body, true)
+	if err != nil {
+		return answer{}, err
+	}
+	if faults := checkReason(body.Reason); len(faults) > 0 {
+		return answer{}, callback.Invalid(faults...)
+	}
+	if body.Force {
+		if err := x.caller.require(ScopeForce, x.header); err != nil {
+			return answer{}, err
+		}
+	}
+	if err := s.starts.enter(); err != nil {
+		return answer{}, err
+	}
+	defer s.starts.leave()
+	state, err := s.options.Operations.Redeliver(ctx, key, callback.RedeliveryRequest{
+		Repoll:   body.Repoll,
+		Force:    body.Force,
+		Reason:   body.Reason,
+		Callback: callback.Target{URL: body.Callback.URL},
+	})
+	if err != nil {
+		return answer{}, err
+	}
+	x.header.Set("Location", location(key))
+	return answer{http.StatusCreated, shown(state)}, nil
+}
+
+func (s *Server) list(ctx context.Context, x *exchange) (answer, error) {
+	parameters, err := query(x.Request, "endpoint", "outcome", "since", "until", "page_token")
+	if err != nil {
+		return answer{}, err
+	}
+	q, faults := listQuery(parameters)
+	if q.Endpoint == "" && len(x.caller.Endpoints) > 0 {
+		faults = append(faults, callback.FieldError{Field: "endpoint", Detail: "is required with this key, which is for " + strings.Join(x.caller.Endpoints, ", ")})
+	}
+	if len(faults) > 0 {
+		return answer{}, callback.Invalid(faults...)
+	}
+	if q.Endpoint != "" {
+		if err := x.caller.requireEndpoint(q.Endpoint); err != nil {
+			return answer{}, err
+		}
+	}
+	page, err := s.options.Operations.List(ctx, q)
+	if page.Operations == nil {
+		page.Operations = []callback.Summary{}
+	}
+	return answer{http.StatusOK, page}, err
+}
+
+func listQuery(parameters map[string]string) (callback.ListQuery, []callback.FieldError) {
+	q := callback.ListQuery{
+		Endpoint:  parameters["endpoint"],
+		Outcome:   callback.Outcome(parameters["outcome"]),
+		PageToken: parameters["page_token"],
+	}
+	var faults []callback.FieldError
+	fault := func(field, detail string) {
+		faults = append(faults, callback.FieldError{Field: field, Detail: detail})
+	}
+	if _, given := parameters["endpoint"]; given && !endpointName.MatchString(q.Endpoint) {
+		fault("endpoint", notAName)
+	}
+	if _, given := parameters["outcome"]; given && !slices.Contains(callback.Outcomes, q.Outcome) {
+		fault("outcome", "is not one of "+outcomes())
+	}
+	if len(q.PageToken) > maxPageToken {
+		fault("page_token", "is not one that a list gave")
+	}
+	for field, into := range map[string]*callback.Time{"since": &q.Since, "until": &q.Until} {
+		if text, given := parameters[field]; given && into.UnmarshalText([]byte(text)) != nil {
+			fault(field, "is not an RFC 3339 time such as 2026-11-21T07:30:00Z (a + is written %2B in a query)")
+		}
+	}
+	if len(faults) == 0 && !q.Until.IsZero() && q.Until.Before(q.Since) {
+		fault("until", "is before since")
+	}
+	slices.SortFunc(faults, func(a, b callback.FieldError) int { return strings.Compare(a.Field, b.Field) })
+	return q, faults
+}
+
+func outcomes() string {
+	names := make([]string, 0, len(callback.Outcomes))
+	for _, o := range callback.Outcomes {
+		names = append(names, string(o))
+	}
+	return strings.Join(names, ", ")
+}
+
+// plain reads a request that is its path alone.
+func (x *exchange) plain() (callback.Key, error) {
+	if err := x.noQuery(); err != nil {
+		return callback.Key{}, err
+	}
+	if err := x.noBody(); err != nil {
+		return callback.Key{}, err
+	}
+	return x.operation()
+}
+
+// withBody reads a request that is its path and a body.
+func (x *exchange) withBody(into any, optional bool) (callback.Key, error) {
+	if err := x.noQuery(); err != nil {
+		return callback.Key{}, err
+	}
+	key, err := x.operation()
+	if err != nil {
+		return callback.Key{}, err
+	}
+	return key, x.decode(into, optional)
+}
+
+func checkReason(reason string) []callback.FieldError {
+	if utf8.RuneCountInString(reason) <= MaxReason {
+		return nil
+	}
+	return []callback.FieldError{{Field: "reason", Detail: fmt.Sprintf("is longer than %d characters", MaxReason)}}
+}
+
+// location is the operation's own path.
+func location(k callback.Key) string {
+	return "/v1/operations/" + url.PathEscape(k.Endpoint) + "/" + url.PathEscape(k.OperationID)
+}
+
+// shown is state with lists where JSON would say null.
+func shown(state callback.State) callback.State {
+	deliveries := make([]callback.Delivery, 0, len(state.Deliveries))
+	for _, d := range state.Deliveries {
+		if d.Attempts == nil {
+			d.Attempts = []callback.Attempt{}
+		}
+		deliveries = append(deliveries, d)
+	}
+	state.Deliveries = deliveries
+	return state
+}

@@ -1,0 +1,68 @@
+package rest
+
+import (
+	"context"
+	_ "embed" // openapi.yaml
+	"errors"
+	"net/http"
+
+	"go.uber.org/zap"
+
+	"ringback/internal/callback"
+)
+
+//go:embed openapi.yaml
+var openAPI []byte
+
+func serveOpenAPI(w http.ResponseWriter, _ *http.Request) {
+	write(w, "application/yaml", http.StatusOK, openAPI)
+}
+
+// health is the body of /healthz and /readyz.
+type health struct {
+	// Status is "ok"; of /readyz "ready", "draining" or "unavailable".
+	Status string `json:"status"`
+	Detail string `json:"detail,omitempty"`
+	// ConfigHash tells programs on different files apart (promise 14).
+	ConfigHash string `json:"config_hash,omitempty"`
+}
+
+func healthz(w http.ResponseWriter, _ *http.Request) {
+	writeHealth(w, http.StatusOK, health{Status: "ok"})
+}
+
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
+	hash := s.options.ConfigHash()
+	w.Header().Set("X-Ringback-Config", hash)
+	if s.starts.isShut() {
+		w.Header().Set("Retry-After", retryAfter(drainRetryAfter))
+		writeHealth(w, http.StatusServiceUnavailable, health{"draining", "The program is shutting down.", hash})
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
+	defer cancel()
+	if err := s.options.Ready(ctx); err != nil {
+		s.options.Log.Warn("not ready", zap.String("request_id", requestIDOf(ctx)), zap.Error(err))
+		w.Header().Set("Retry-After", retryAfter(0))
+		writeHealth(w, http.StatusServiceUnavailable, health{"unavailable", notReady(err), hash})
+		return
+	}
+	writeHealth(w, http.StatusOK, health{"ready", "", hash})
+}
+
+// notReady is what may be said of err to anybody.
+func notReady(err error) string {
+	var refused *callback.Error
+	if errors.As(err, &refused) {
+		return refused.Detail
+	}
+	return "A part that Ringback needs does not answer; its log says which."
+}
+
+func writeHealth(w http.ResponseWriter, status int, h health) {
+	data, err := encode(h)
+	if err != nil {
+		panic(err) // three strings: can't be
+	}
+	write(w, "application/json", status, data)
+}

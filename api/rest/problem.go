@@ -1,0 +1,184 @@
+package rest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gorilla/mux"
+	"go.uber.org/zap"
+
+	"ringback/internal/callback"
+)
+
+// The problems that the API's door adds to those of package callback. They are
+// stable: the last part of problem+json's type.
+const (
+	// ProblemMalformed: the body is not JSON.
+	ProblemMalformed callback.Problem = "malformed"
+	// ProblemUnauthenticated: no API key, or one that is not in force.
+	ProblemUnauthenticated callback.Problem = "unauthenticated"
+	// ProblemForbidden: the key lacks a scope, or is for other endpoints.
+	ProblemForbidden callback.Problem = "forbidden"
+	// ProblemNoSuchRoute: the path is not one of the API's.
+	ProblemNoSuchRoute callback.Problem = "no-such-route"
+	// ProblemMethodNotAllowed: the path is, the method is not; see Allow.
+	ProblemMethodNotAllowed callback.Problem = "method-not-allowed"
+	// ProblemTooLarge: the body is longer than MaxBody.
+	ProblemTooLarge callback.Problem = "too-large"
+	// ProblemUnsupportedMediaType: the body is not application/json.
+	ProblemUnsupportedMediaType callback.Problem = "unsupported-media-type"
+	// ProblemTooManyRequests: the key's read limit is used up; see Retry-After.
+	ProblemTooManyRequests callback.Problem = "too-many-requests"
+	// ProblemInternal: Ringback's own fault; its log has the cause.
+	ProblemInternal callback.Problem = "internal"
+)
+
+// kind is how a problem is written.
+type kind struct {
+	status int
+	title  string
+}
+
+// kinds is the one table from problems to HTTP.
+var kinds = map[callback.Problem]kind{
+	callback.ProblemInvalid:          {http.StatusUnprocessableEntity, "The request is not valid"},
+	callback.ProblemNotFound:         {http.StatusNotFound, "No such operation"},
+	callback.ProblemConflict:         {http.StatusConflict, "The operation was started with other content"},
+	callback.ProblemClosed:           {http.StatusConflict, "The operation has ended"},
+	callback.ProblemNotRevocable:     {http.StatusConflict, "The operation can't be revoked now"},
+	callback.ProblemNotRedeliverable: {http.StatusConflict, "The operation can't be redelivered so"},
+	callback.ProblemUnavailable:      {http.StatusServiceUnavailable, "Not available now"},
+	ProblemMalformed:                 {http.StatusBadRequest, "The body is not JSON"},
+	ProblemUnauthenticated:           {http.StatusUnauthorized, "An API key is needed"},
+	ProblemForbidden:                 {http.StatusForbidden, "The API key does not allow this"},
+	ProblemNoSuchRoute:               {http.StatusNotFound, "No such path"},
+	ProblemMethodNotAllowed:          {http.StatusMethodNotAllowed, "The path does not take this method"},
+	ProblemTooLarge:                  {http.StatusRequestEntityTooLarge, "The body is too large"},
+	ProblemUnsupportedMediaType:      {http.StatusUnsupportedMediaType, "The body is not application/json"},
+	ProblemTooManyRequests:           {http.StatusTooManyRequests, "Too many requests"},
+	ProblemInternal:                  {http.StatusInternalServerError, "Ringback failed"},
+}
+
+// Problem is an error as the API writes it (RFC 9457, application/problem+json).
+type Problem struct {
+	// Type is stable, such as "/problems/invalid".
+	Type   string                `json:"type"`
+	Title  string                `json:"title"`
+	Status int                   `json:"status"`
+	Detail string                `json:"detail"`
+	Errors []callback.FieldError `json:"errors,omitempty"`
+}
+
+// defaultRetryAfter is for a 503 that does not know better.
+const defaultRetryAfter = 5 * time.Second
+
+// refusal is err as a *callback.Error of a known problem. What the caller
+// can't act on becomes ProblemInternal, its cause kept for the log.
+func refusal(err error) *callback.Error {
+	var refused *callback.Error
+	if errors.As(err, &refused) && kinds[refused.Problem].status != 0 {
+		return refused
+	}
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return &callback.Error{
+			Problem: callback.ProblemUnavailable,
+			Detail:  "Ringback did not finish in time. What was asked may have happened; sending the same request again is safe.",
+			Err:     err,
+		}
+	}
+	return &callback.Error{Problem: ProblemInternal, Err: err}
+}
+
+// writeProblem answers with refused; nothing of its cause is shown.
+func writeProblem(w http.ResponseWriter, r *http.Request, refused *callback.Error) {
+	k := kinds[refused.Problem]
+	p := Problem{
+		Type:   "/problems/" + string(refused.Problem),
+		Title:  k.title,
+		Status: k.status,
+		Detail: refused.Detail,
+		Errors: refused.Fields,
+	}
+	if refused.Problem == ProblemInternal {
+		p.Detail = fmt.Sprintf("It is Ringback's own fault. Its log has the cause under request id %s.", requestIDOf(r.Context()))
+	}
+	if k.status == http.StatusServiceUnavailable || k.status == http.StatusTooManyRequests {
+		w.Header().Set("Retry-After", retryAfter(refused.RetryAfter))
+	}
+	data, err := encode(p)
+	if err != nil {
+		panic(err) // strings and integers: can't be
+	}
+	write(w, "application/problem+json", k.status, data)
+}
+
+// retryAfter is d in whole seconds, rounded up, at least one.
+func retryAfter(d time.Duration) string {
+	if d <= 0 {
+		d = defaultRetryAfter
+	}
+	return strconv.Itoa(int(math.Ceil(d.Seconds())))
+}
+
+// encode is body as the API writes it.
+func encode(body any) ([]byte, error) {
+	var buffer bytes.Buffer
+	encoder := json.NewEncoder(&buffer)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(body); err != nil {
+		return nil, fmt.Errorf("writing an answer as JSON: %w", err)
+	}
+	return buffer.Bytes(), nil
+}
+
+func write(w http.ResponseWriter, contentType string, status int, data []byte) {
+	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("Content-Length", strconv.Itoa(len(data)))
+	w.WriteHeader(status)
+	_, _ = w.Write(data) // a client that has gone hears nothing
+}
+
+func noSuchRoute(w http.ResponseWriter, r *http.Request) {
+	writeProblem(w, r, callback.Refuse(ProblemNoSuchRoute,
+		"The API has no such path; /openapi.yaml lists them all. A slash within an operation id is written %%2F."))
+}
+
+func (s *Server) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
+	allowed := strings.Join(s.allowedMethods(r), ", ")
+	w.Header().Set("Allow", allowed)
+	writeProblem(w, r, callback.Refuse(ProblemMethodNotAllowed, "This path takes %s.", allowed))
+}
+
+// allowedMethods are those that r's path takes; mux keeps them to itself.
+func (s *Server) allowedMethods(r *http.Request) []string {
+	var allowed []string
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete} {
+		other := *r
+		other.Method = method
+		var match mux.RouteMatch
+		if s.router.Match(&other, &match) && match.MatchErr == nil {
+			allowed = append(allowed, method)
+		}
+	}
+	return allowed
+}
+
+// logFailure writes what the caller is not shown.
+func logFailure(log *zap.Logger, refused *callback.Error) {
+	switch {
+	case errors.Is(refused.Err, context.Canceled):
+		// The client has gone, which is its own affair.
+	case refused.Problem == ProblemInternal:
+		log.Error("a request failed", zap.Error(refused.Err))
+	case refused.Problem == callback.ProblemUnavailable:
+		log.Warn("a request could not be served now", zap.String("detail", refused.Detail), zap.Error(refused.Err))
+	}
+}
