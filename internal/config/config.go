@@ -1,0 +1,367 @@
+package config
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"ringback/internal/callback"
+	"ringback/internal/source"
+)
+
+// Config is a valid configuration, defaults filled in and secrets resolved.
+// It is read-only and safe for concurrent use.
+type Config struct {
+	API    API    `yaml:"api" json:"api"`
+	Egress Egress `yaml:"egress" json:"egress"`
+	// Sources and Endpoints are by name.
+	Sources   map[string]Source   `yaml:"sources" json:"sources"`
+	Endpoints map[string]Endpoint `yaml:"endpoints" json:"endpoints"`
+	// Hash tells two configurations apart, their secrets and certificates
+	// included, and not where their files lie (promise 14): 12 hexadecimal digits.
+	Hash string `yaml:"-" json:"-"`
+	// Warnings are what should be seen to, each with its file and line.
+	Warnings []string `yaml:"-" json:"-"`
+}
+
+// API is how the HTTP API listens and whom it lets in.
+type API struct {
+	// Listen is host:port; 127.0.0.1:8080 unless set. Without Keys it is loopback.
+	Listen    string     `yaml:"listen" json:"listen"`
+	Keys      []Key      `yaml:"keys" json:"keys"`
+	RateLimit RateLimit  `yaml:"rate_limit" json:"rate_limit"`
+	TLS       *ServerTLS `yaml:"tls" json:"tls"`
+}
+
+// Key is one bearer key of the API.
+type Key struct {
+	// Name is whose key it is; two keys may share it while one replaces the other.
+	Name string `yaml:"name" json:"name"`
+	// SHA256 is that of the key; the key itself is in no file of ours.
+	SHA256 Digest `yaml:"sha256" json:"sha256"`
+	// Scopes are of Scopes.
+	Scopes []string `yaml:"scopes" json:"scopes"`
+	// Endpoints are the only ones that the key may touch; empty: all.
+	Endpoints []string `yaml:"endpoints" json:"endpoints"`
+}
+
+// Scopes are what a key may be allowed to do (README, "The API").
+var Scopes = []string{"start", "read", "revoke", "redeliver", "force", "admin"}
+
+// RateLimit bounds the reads of one key.
+type RateLimit struct {
+	// PerSecond is the steady rate; 200 unless set.
+	PerSecond float64 `yaml:"per_second" json:"per_second"`
+	// Burst is how many reads may come at once; 400 unless set.
+	Burst int `yaml:"burst" json:"burst"`
+}
+
+// Egress is what may be called beyond public addresses.
+type Egress struct {
+	Allow []netip.Prefix `yaml:"allow" json:"allow"`
+}
+
+// Source is one configured core.
+type Source struct {
+	Name string `yaml:"-" json:"-"`
+	// Kind is a name of source.KindNames.
+	Kind string `yaml:"kind" json:"kind"`
+	// BaseURLs are tried in turn until one answers.
+	BaseURLs    []string `yaml:"base_urls" json:"base_urls"`
+	ExtSystemID string   `yaml:"ext_system_id" json:"ext_system_id"`
+	Login       string   `yaml:"login" json:"login"`
+	Password    Secret   `yaml:"password" json:"password"`
+	// ClientDN is the common name of TLS.Cert's certificate unless set.
+	ClientDN string `yaml:"client_dn" json:"client_dn"`
+	// RegisteredAtZone is the zone that RegDate is written in; the kind's own unless set.
+	RegisteredAtZone Zone `yaml:"registered_at_zone" json:"registered_at_zone"`
+	// FinalStatuses replace the kind's own set of final statuses.
+	FinalStatuses []string  `yaml:"final_statuses" json:"final_statuses"`
+	MAC           MAC       `yaml:"mac" json:"mac"`
+	TLS           ClientTLS `yaml:"tls" json:"tls"`
+	// Timeout bounds one question; 10 s unless set, at most MaxTimeout.
+	Timeout time.Duration `yaml:"timeout" json:"timeout"`
+}
+
+// MaxTimeout is the longest that one request may take: the watch and an
+// operator's withdrawal wait for it.
+const MaxTimeout = 2 * time.Minute
+
+func (s *Source) defaults() { s.Timeout = 10 * time.Second }
+
+// Open is the configuration of the source's adapter, secrets revealed. client
+// must judge addresses, carry s.TLS.Config() and be bounded by s.Timeout.
+func (s Source) Open(client *http.Client) source.Config {
+	return source.Config{
+		Name: s.Name, BaseURLs: s.BaseURLs, Client: client,
+		ExtSystemID: s.ExtSystemID, Login: s.Login, Password: s.Password.Reveal(), ClientDN: s.ClientDN,
+		RegisteredAtZone: s.RegisteredAtZone.Location,
+		MACID:            s.MAC.ID, MACKey: s.MAC.Key.Reveal(),
+	}
+}
+
+// MAC is Paysera's MAC authentication.
+type MAC struct {
+	ID  string `yaml:"id" json:"id"`
+	Key Secret `yaml:"key" json:"key"`
+}
+
+// Endpoint is one registered receiver.
+type Endpoint struct {
+	Name string `yaml:"-" json:"-"`
+	// Dialect is a name of dialect.Names, Source one of Config.Sources.
+	Dialect string `yaml:"dialect" json:"dialect"`
+	Source  string `yaml:"source" json:"source"`
+	// URL is where callbacks go; empty where each operation brings its own.
+	URL string `yaml:"url" json:"url"`
+	// CallbackURL is PerOperation, or empty.
+	CallbackURL string `yaml:"callback_url" json:"callback_url"`
+	// Methods are the allowed values of a start's method: all of the source
+	// kind's unless set.
+	Methods []string `yaml:"methods" json:"methods"`
+	// Statuses are the only ones that ring; empty: all that the source's rules name.
+	Statuses []string `yaml:"statuses" json:"statuses"`
+	// Enabled is true unless set; false refuses starts.
+	Enabled bool `yaml:"enabled" json:"enabled"`
+	// Supersede is callback.SupersedeLatest unless set.
+	Supersede string   `yaml:"supersede" json:"supersede"`
+	Poll      Poll     `yaml:"poll" json:"poll"`
+	Delivery  Delivery `yaml:"delivery" json:"delivery"`
+	Signing   Signing  `yaml:"signing" json:"signing"`
+	// HonorRetryAfter lets a receiver's Retry-After lengthen the interval (promise 5).
+	HonorRetryAfter bool `yaml:"honor_retry_after" json:"honor_retry_after"`
+	// CardNumberScreen refuses identifiers that look like a card number; true unless set.
+	CardNumberScreen bool      `yaml:"card_number_screen" json:"card_number_screen"`
+	TLS              ClientTLS `yaml:"tls" json:"tls"`
+	Auth             Auth      `yaml:"auth" json:"auth"`
+	// Headers are sent with each attempt. Those that carry a credential are
+	// references in the file; all are kept as secrets.
+	Headers map[string]Header `yaml:"headers" json:"headers"`
+	// MaxConcurrent is the most attempts under way at once from one worker;
+	// 0: the worker's own share.
+	MaxConcurrent int `yaml:"max_concurrent" json:"max_concurrent"`
+}
+
+// Header is the value of a header that an endpoint's attempts carry.
+type Header struct {
+	Secret
+	// literal: written in the file itself.
+	literal bool
+}
+
+// PerOperation is the value of callback_url that asks each start for a URL.
+const PerOperation = "per_operation"
+
+func (e *Endpoint) defaults() {
+	e.Enabled = true
+	e.CardNumberScreen = true
+	e.Supersede = callback.SupersedeLatest
+	e.Delivery.Timeout = 10 * time.Second
+}
+
+// Poll is when the source is asked (promise 2); exactly one of Schedule and
+// Interval is set. All durations are whole milliseconds.
+type Poll struct {
+	Schedule     []time.Duration `yaml:"schedule" json:"schedule"`
+	Interval     time.Duration   `yaml:"interval" json:"interval"`
+	MaxPolls     int             `yaml:"max_polls" json:"max_polls"`
+	Lifetime     time.Duration   `yaml:"lifetime" json:"lifetime"`
+	InitialDelay time.Duration   `yaml:"initial_delay" json:"initial_delay"`
+}
+
+// Delivery is h and k (promise 5).
+type Delivery struct {
+	// Interval is h, in whole milliseconds.
+	Interval time.Duration `yaml:"interval" json:"interval"`
+	// Attempts is k, 1 to MaxAttempts.
+	Attempts int `yaml:"attempts" json:"attempts"`
+	// Timeout bounds one attempt; 10 s unless set, at most MaxTimeout.
+	Timeout time.Duration `yaml:"timeout" json:"timeout"`
+}
+
+// MaxAttempts is the greatest k.
+const MaxAttempts = 1000
+
+// Signing is how callbacks are signed (Standard Webhooks).
+type Signing struct {
+	// Secrets sign each callback, all of them: two while one replaces the other.
+	Secrets []Secret `yaml:"secrets" json:"secrets"`
+}
+
+// Reveal is the secrets' values, in their order.
+func (s Signing) Reveal() []string {
+	values := make([]string, len(s.Secrets))
+	for i, secret := range s.Secrets {
+		values[i] = secret.Reveal()
+	}
+	return values
+}
+
+// Auth is what the Authorization header of an attempt says: at most one of both.
+type Auth struct {
+	Bearer Secret `yaml:"bearer" json:"bearer"`
+	Basic  *Basic `yaml:"basic" json:"basic"`
+}
+
+// Basic is HTTP basic authentication.
+type Basic struct {
+	Username string `yaml:"username" json:"username"`
+	Password Secret `yaml:"password" json:"password"`
+}
+
+// Apply sets the Authorization header of h, if there is anything to set.
+func (a Auth) Apply(h http.Header) {
+	switch {
+	case a.Bearer.IsSet():
+		h.Set("Authorization", "Bearer "+a.Bearer.Reveal())
+	case a.Basic != nil:
+		r := http.Request{Header: h}
+		r.SetBasicAuth(a.Basic.Username, a.Basic.Password.Reveal())
+	}
+}
+
+// Digest is a SHA-256.
+type Digest [32]byte
+
+// MarshalText is the digest in hexadecimal.
+func (d Digest) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "%x", d[:]), nil }
+
+// Zone is a time zone, nil unless set.
+type Zone struct{ *time.Location }
+
+// MarshalText is the zone's name, empty if unset.
+func (z Zone) MarshalText() ([]byte, error) {
+	if z.Location == nil {
+		return nil, nil
+	}
+	return []byte(z.Location.String()), nil
+}
+
+// ClientTLS is how we show ourselves to a server and which servers we trust.
+// Cert and Key, or CA, or all of them are set; or nothing is.
+type ClientTLS struct {
+	// Cert and Key are PEM files of our client certificate.
+	Cert string `yaml:"cert" json:"-"`
+	Key  string `yaml:"key" json:"-"`
+	// CA is a PEM file with the authorities trusted instead of the system's.
+	CA string `yaml:"ca" json:"-"`
+
+	config     *tls.Config
+	commonName string
+}
+
+// Config is the TLS configuration, nil where nothing is set. It is a copy.
+func (t ClientTLS) Config() *tls.Config { return t.config.Clone() }
+
+// ServerTLS is the API's own certificate.
+type ServerTLS struct {
+	Cert string `yaml:"cert" json:"-"`
+	Key  string `yaml:"key" json:"-"`
+	// ClientCA is a PEM file: clients must show a certificate of one of its authorities.
+	ClientCA string `yaml:"client_ca" json:"-"`
+
+	config *tls.Config
+}
+
+// Config is the TLS configuration of the listener. It is a copy.
+func (t *ServerTLS) Config() *tls.Config {
+	if t == nil {
+		return nil
+	}
+	return t.config.Clone()
+}
+
+// Load reads the file at path. Its error is a joined list of *Fault, one a
+// line, or says that the file can't be read.
+func Load(path string) (*Config, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	if info.Size() > maxFileBytes {
+		return nil, fmt.Errorf("read configuration: %s is larger than %d bytes", path, maxFileBytes)
+	}
+	data, err := os.ReadFile(filepath.Clean(path))
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	return Parse(path, data)
+}
+
+// Parse reads data as if it was the file called name, which errors show and
+// which relative paths in it are relative to.
+func Parse(name string, data []byte) (*Config, error) {
+	return parse(name, data, os.LookupEnv)
+}
+
+func parse(name string, data []byte, lookup func(string) (string, bool)) (*Config, error) {
+	d := newDecoder(name, lookup)
+	c := &Config{API: API{
+		Listen:    "127.0.0.1:8080",
+		RateLimit: RateLimit{PerSecond: 200, Burst: 400},
+	}}
+	d.document(data, c)
+	if d.unreadable {
+		return nil, join(d.faults)
+	}
+	v := &validator{decoder: d, config: c}
+	v.validate()
+	if err := join(d.faults); err != nil {
+		return nil, err
+	}
+	hash, err := hashOf(c, d.sealed)
+	if err != nil {
+		return nil, errors.Join(errors.New("hash the configuration"), err)
+	}
+	c.Hash, c.Warnings = hash, d.warnings
+	return c, nil
+}
+
+// Endpoint is what a start needs to know about the endpoint of that name, free
+// of secrets; false if there is none.
+func (c *Config) Endpoint(name string) (callback.Endpoint, bool) {
+	e, ok := c.Endpoints[name]
+	if !ok {
+		return callback.Endpoint{}, false
+	}
+	s := c.Sources[e.Source]
+	kind, _ := source.KindByName(s.Kind)
+	return callback.Endpoint{
+		Name: name, Disabled: !e.Enabled,
+		Dialect: e.Dialect, Source: e.Source, SourceKind: s.Kind,
+		PerOperationURL:   e.CallbackURL == PerOperation,
+		Methods:           e.Methods,
+		Statuses:          e.Statuses,
+		Fields:            kind.Fields,
+		Rules:             kind.Rules(s.FinalStatuses),
+		Policy:            e.policy(),
+		ScreenIdentifiers: e.CardNumberScreen,
+	}, true
+}
+
+func (e Endpoint) policy() callback.Policy {
+	var schedule []int64
+	for _, gap := range e.Poll.Schedule {
+		schedule = append(schedule, gap.Milliseconds())
+	}
+	return callback.Policy{
+		Poll: callback.PollPolicy{
+			ScheduleMS:     schedule,
+			IntervalMS:     e.Poll.Interval.Milliseconds(),
+			MaxPolls:       e.Poll.MaxPolls,
+			LifetimeMS:     e.Poll.Lifetime.Milliseconds(),
+			InitialDelayMS: e.Poll.InitialDelay.Milliseconds(),
+		},
+		Delivery: callback.DeliveryPolicy{
+			IntervalMS: e.Delivery.Interval.Milliseconds(),
+			Attempts:   e.Delivery.Attempts,
+			TimeoutMS:  e.Delivery.Timeout.Milliseconds(),
+		},
+		Supersede: e.Supersede,
+	}
+}

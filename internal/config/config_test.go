@@ -1,0 +1,322 @@
+package config_test
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
+
+	"ringback/internal/callback"
+	"ringback/internal/config"
+)
+
+const signingSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+// designExample is the example of design.md section 4, with a digest and file
+// names in place of its dots.
+const designExample = `
+api:      {listen: 127.0.0.1:8080, keys: [{name: core, sha256: 2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae, scopes: [start, read, revoke, redeliver]}]}
+egress:   {allow: [127.0.0.0/8]}              # beyond public addresses
+sources:
+  wsgate: {kind: ukrcard, base_urls: [http://127.0.0.1:9001], ext_system_id: ECOM_GOLD_BANK, login: gold, password: "${env:WSGATE_PASSWORD}", tls: {cert: client.pem, key: client.key, ca: client.pem}}
+  wallet: {kind: paysera, base_urls: [http://127.0.0.1:9002], mac: {id: wkVd93h2uS, key: "${file:mac}"}}
+endpoints:
+  ECOM_GOLD_BANK:
+    {dialect: ukrcard, source: wsgate, url: "http://127.0.0.1:9101/callback", methods: [payment, p2p_transfer, p2p_a2c, p2p_c2a],
+     poll: {schedule: [5s, 10s, 15s, 30s, 1m, 1m, 2m, 3m, 5m, 10m], lifetime: 20m}, delivery: {interval: 3000ms, attempts: 10, timeout: 10s}}
+  WALLET_SHOP:
+    {dialect: paysera, source: wallet, callback_url: per_operation, poll: {interval: 10m, lifetime: 720h}, delivery: {interval: 60s, attempts: 20, timeout: 10s}, signing: {secrets: ["${env:SHOP_SECRET}"]}}
+`
+
+// folder is a configuration's folder: a client certificate for GOLDENBANK, its
+// key, and the secret file "mac".
+func folder(t testing.TB) string {
+	t.Helper()
+	dir := t.TempDir()
+	cert, key := certificate(t, "GOLDENBANK", time.Now().Add(time.Hour))
+	write(t, dir, "client.pem", cert, 0o644)
+	write(t, dir, "client.key", key, 0o600)
+	write(t, dir, "mac", []byte("IrdTc8uQodU7PRpLzzLTW6wqZAO6tAMU\n"), 0o600)
+	return dir
+}
+
+func write(t testing.TB, dir, name string, content []byte, mode os.FileMode) {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	require.NoError(t, os.WriteFile(path, content, mode))
+	require.NoError(t, os.Chmod(path, mode), "the umask may have cut the mode")
+}
+
+func certificate(t testing.TB, name string, until time.Time) (certPEM, keyPEM []byte) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name},
+		NotBefore: until.Add(-time.Hour), NotAfter: until, IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	require.NoError(t, err)
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	require.NoError(t, err)
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})
+}
+
+func setenv(t *testing.T) {
+	t.Helper()
+	t.Setenv("WSGATE_PASSWORD", "hunter22")
+	t.Setenv("SHOP_SECRET", signingSecret)
+	t.Setenv("EMPTY", "")
+}
+
+func load(t *testing.T, dir, content string) (*config.Config, error) {
+	t.Helper()
+	write(t, dir, "ringback.yml", []byte(content), 0o644)
+	return config.Load(filepath.Join(dir, "ringback.yml"))
+}
+
+func TestTheDesignsExampleIsRead(t *testing.T) {
+	setenv(t)
+	c, err := load(t, folder(t), designExample)
+	require.NoError(t, err)
+
+	require.Equal(t, "127.0.0.1:8080", c.API.Listen)
+	require.Equal(t, config.RateLimit{PerSecond: 200, Burst: 400}, c.API.RateLimit)
+	require.Equal(t, config.Digest(sha256.Sum256([]byte("foo"))), c.API.Keys[0].SHA256)
+	require.Equal(t, []string{"start", "read", "revoke", "redeliver"}, c.API.Keys[0].Scopes)
+	require.Equal(t, []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, c.Egress.Allow)
+
+	wsgate := c.Sources["wsgate"]
+	require.Equal(t, "GOLDENBANK", wsgate.ClientDN, "the certificate's common name")
+	require.Equal(t, 10*time.Second, wsgate.Timeout)
+	require.Len(t, wsgate.TLS.Config().Certificates, 1)
+	opened := wsgate.Open(http.DefaultClient)
+	require.Equal(t, "hunter22", opened.Password)
+	require.Equal(t, "IrdTc8uQodU7PRpLzzLTW6wqZAO6tAMU", c.Sources["wallet"].Open(nil).MACKey, "without the file's last newline")
+	require.Nil(t, c.Sources["wallet"].TLS.Config())
+
+	require.Equal(t, []string{signingSecret}, c.Endpoints["WALLET_SHOP"].Signing.Reveal())
+	require.Empty(t, c.Warnings)
+	require.Regexp(t, `^[0-9a-f]{12}$`, c.Hash)
+}
+
+func TestAnEndpointAsAStartSeesIt(t *testing.T) {
+	setenv(t)
+	c, err := load(t, folder(t), designExample)
+	require.NoError(t, err)
+
+	gold, ok := c.Endpoint("ECOM_GOLD_BANK")
+	require.True(t, ok)
+	require.NotEmpty(t, gold.Fields)
+	require.True(t, gold.Rules.RingsUnanswered, "the kind's rules")
+	gold.Fields, gold.Rules = nil, callback.Rules{}
+	want := callback.Endpoint{
+		Name: "ECOM_GOLD_BANK", Dialect: "ukrcard", Source: "wsgate", SourceKind: "ukrcard",
+		Methods: []string{"payment", "p2p_transfer", "p2p_a2c", "p2p_c2a"},
+		Policy: callback.Policy{
+			Poll: callback.PollPolicy{
+				ScheduleMS: []int64{5000, 10000, 15000, 30000, 60000, 60000, 120000, 180000, 300000, 600000},
+				LifetimeMS: 1_200_000,
+			},
+			Delivery:  callback.DeliveryPolicy{IntervalMS: 3000, Attempts: 10, TimeoutMS: 10_000},
+			Supersede: "latest",
+		},
+		ScreenIdentifiers: true,
+	}
+	require.Empty(t, cmp.Diff(want, gold))
+
+	shop, ok := c.Endpoint("WALLET_SHOP")
+	require.True(t, ok)
+	require.True(t, shop.PerOperationURL)
+	require.Equal(t, int64(600_000), shop.Policy.Poll.IntervalMS)
+	require.Contains(t, shop.Rules.Final, "done")
+
+	_, ok = c.Endpoint("NOBODY")
+	require.False(t, ok)
+}
+
+// everyKey sets every key that there is, with an alias for a shared policy.
+const everyKey = `
+api:
+  listen: 0.0.0.0:8443
+  keys:
+    - {name: core, sha256: 2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae, scopes: [start], endpoints: [A]}
+    - {name: core, sha256: fcde2b2edba56bf408601fb721fe9b5c338d10ee429ea04fae5511b68fbf8fb9, scopes: [read, revoke, redeliver, force, admin]}
+  rate_limit: {per_second: 0.5, burst: 7}
+  tls: {cert: client.pem, key: client.key, client_ca: client.pem}
+egress: {allow: [10.0.0.0/8, "fd00::/8"]}
+sources:
+  s:
+    kind: ukrcard
+    base_urls: [https://10.0.24.224, https://prewsgate.example]
+    ext_system_id: 0042
+    login: gold
+    password: ${env:WSGATE_PASSWORD}
+    client_dn: OTHERBANK
+    registered_at_zone: Europe/Vilnius
+    final_statuses: [1, 2, 6]
+    tls: {ca: client.pem}
+    timeout: 2m
+  m:
+    kind: paysera
+    base_urls: [https://wallet.example]
+    mac: {id: a, key: "${file:mac}"}
+endpoints:
+  A:
+    dialect: standard
+    source: s
+    url: https://client.example/in?shop=7
+    methods: [payment]
+    statuses: [2]
+    enabled: false
+    supersede: every
+    poll: &often {interval: 100ms, max_polls: 3, lifetime: 1m, initial_delay: 0s}
+    delivery: {interval: 10ms, attempts: 1, timeout: 1ms}
+    signing: {secrets: ["${env:SHOP_SECRET}", "${env:SHOP_SECRET}"]}
+    honor_retry_after: true
+    card_number_screen: false
+    tls: {cert: client.pem, key: client.key, ca: client.pem}
+    auth: {bearer: "${env:WSGATE_PASSWORD}"}
+    headers: {X-Shop: "7", X-Api-Key: "k=${env:WSGATE_PASSWORD};v=1"}
+    max_concurrent: 5
+  B:
+    dialect: paysera
+    source: m
+    callback_url: per_operation
+    poll: *often
+    delivery: {interval: 24h, attempts: 1000}
+    auth: {basic: {username: u, password: "${env:WSGATE_PASSWORD}"}}
+`
+
+func TestEveryKeyArrives(t *testing.T) {
+	setenv(t)
+	c, err := load(t, folder(t), everyKey)
+	require.NoError(t, err)
+
+	require.Equal(t, config.RateLimit{PerSecond: 0.5, Burst: 7}, c.API.RateLimit)
+	require.Equal(t, tls.RequireAndVerifyClientCert, c.API.TLS.Config().ClientAuth)
+	require.Equal(t, []string{"A"}, c.API.Keys[0].Endpoints)
+
+	s := c.Sources["s"]
+	require.Equal(t, "0042", s.ExtSystemID, "the digits as they are written")
+	require.Equal(t, "OTHERBANK", s.ClientDN)
+	require.Equal(t, "Europe/Vilnius", s.Open(nil).RegisteredAtZone.String())
+	require.Equal(t, []string{"1", "2", "6"}, s.FinalStatuses)
+	require.Equal(t, 2*time.Minute, s.Timeout)
+	require.Empty(t, s.TLS.Config().Certificates)
+	require.NotNil(t, s.TLS.Config().RootCAs)
+
+	a := c.Endpoints["A"]
+	require.False(t, a.Enabled)
+	require.True(t, a.HonorRetryAfter)
+	require.Equal(t, 5, a.MaxConcurrent)
+	require.Equal(t, "7", a.Headers["X-Shop"].Reveal())
+	require.Equal(t, "k=hunter22;v=1", a.Headers["X-Api-Key"].Reveal())
+	require.Len(t, a.Signing.Secrets, 2)
+	header := http.Header{}
+	a.Auth.Apply(header)
+	require.Equal(t, "Bearer hunter22", header.Get("Authorization"))
+
+	seen, ok := c.Endpoint("A")
+	require.True(t, ok)
+	require.True(t, seen.Disabled)
+	require.False(t, seen.ScreenIdentifiers)
+	require.Equal(t, "every", seen.Policy.Supersede)
+	require.Equal(t, []string{"2"}, seen.Statuses)
+	require.True(t, seen.Rules.IsFinal("6"))
+	require.Equal(t, callback.PollPolicy{IntervalMS: 100, MaxPolls: 3, LifetimeMS: 60_000}, seen.Policy.Poll)
+
+	b := c.Endpoints["B"]
+	require.Equal(t, a.Poll, b.Poll, "the alias")
+	require.Equal(t, 10*time.Second, b.Delivery.Timeout, "the default")
+	request := &http.Request{Header: http.Header{}}
+	b.Auth.Apply(request.Header)
+	user, password, _ := request.BasicAuth()
+	require.Equal(t, []string{"u", "hunter22"}, []string{user, password})
+}
+
+func TestAnEndpointWithoutMethodsAllowsAllOfItsSource(t *testing.T) {
+	setenv(t)
+	c, err := load(t, folder(t), strings.Replace(designExample, "methods: [payment, p2p_transfer, p2p_a2c, p2p_c2a],", "", 1))
+	require.NoError(t, err)
+	e, _ := c.Endpoint("ECOM_GOLD_BANK")
+	require.Equal(t, []string{"payment", "p2p_transfer", "p2p_a2c", "p2p_c2a"}, e.Methods)
+}
+
+func TestTheHashTellsConfigurationsApart(t *testing.T) {
+	setenv(t)
+	dir := folder(t)
+	hash := func(content string) string {
+		c, err := load(t, dir, content)
+		require.NoError(t, err)
+		return c.Hash
+	}
+	first := hash(designExample)
+	require.Equal(t, first, hash("# a comment\n"+designExample), "not by its comments")
+	require.Equal(t, first, hash(strings.Replace(designExample, "3000ms", "3s", 1)), "not by its spelling")
+	require.NotEqual(t, first, hash(strings.Replace(designExample, "attempts: 10", "attempts: 11", 1)))
+
+	t.Setenv("WSGATE_PASSWORD", "hunter23")
+	second := hash(designExample)
+	require.NotEqual(t, first, second, "by a secret")
+
+	cert, key := certificate(t, "GOLDENBANK", time.Now().Add(time.Hour))
+	write(t, dir, "client.pem", cert, 0o644)
+	write(t, dir, "client.key", key, 0o600)
+	third := hash(designExample)
+	require.NotEqual(t, second, third, "by a certificate")
+
+	other := t.TempDir()
+	for _, name := range []string{"client.pem", "client.key", "mac"} {
+		content, err := os.ReadFile(filepath.Join(dir, name))
+		require.NoError(t, err)
+		write(t, other, name, content, 0o600)
+	}
+	moved, err := load(t, other, designExample)
+	require.NoError(t, err)
+	require.Equal(t, third, moved.Hash, "not by where its files lie")
+}
+
+func TestWarnings(t *testing.T) {
+	setenv(t)
+	dir := folder(t)
+	cert, key := certificate(t, "GOLDENBANK", time.Now().Add(-time.Hour))
+	write(t, dir, "client.pem", cert, 0o644)
+	write(t, dir, "client.key", key, 0o644)
+	write(t, dir, "mac", []byte("secret"), 0o604)
+	c, err := load(t, dir, designExample)
+	require.NoError(t, err)
+	require.Len(t, c.Warnings, 3)
+	all := strings.ReplaceAll(strings.Join(c.Warnings, "\n"), dir, "DIR")
+	require.Contains(t, all, "DIR/ringback.yml:6:90: sources.wallet.mac.key: every user of this machine can read DIR/mac (mode 0604): 0600 would do")
+	require.Contains(t, all, "sources.wsgate.tls.key: every user of this machine can read DIR/client.key (mode 0644)")
+	require.Contains(t, all, "sources.wsgate.tls.cert: this certificate has run out on ")
+}
+
+func TestAFileThatCannotBeReadIsAnError(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	_, err := config.Load(filepath.Join(dir, "none.yml"))
+	require.ErrorIs(t, err, os.ErrNotExist)
+
+	write(t, dir, "big.yml", bytes.Repeat([]byte("#"), 1<<20+1), 0o600)
+	_, err = config.Load(filepath.Join(dir, "big.yml"))
+	require.ErrorContains(t, err, "is larger than 1048576 bytes")
+}

@@ -1,0 +1,45 @@
+package config
+
+import (
+	"maps"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+var (
+	headerNames  = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
+	headerValues = regexp.MustCompile(`^[ -~]+$`)
+	// credentials are parts of the names of headers whose value is a secret.
+	credentials = regexp.MustCompile(`(?i)auth|cookie|key|token|secret|password|credential|signature`)
+	// ours are the headers that HTTP, the dialect or the signature decides.
+	ours = []string{
+		"Accept", "Accept-Encoding", "Connection", "Content-Encoding", "Content-Length", "Content-Type", "Expect",
+		"Host", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "User-Agent",
+	}
+)
+
+func (v *validator) headers(path string, e *Endpoint) {
+	seen := map[string]bool{}
+	for _, name := range slices.Sorted(maps.Keys(e.Headers)) {
+		at := pathTo(path, name)
+		canonical := http.CanonicalHeaderKey(name)
+		header := e.Headers[name]
+		switch {
+		case !headerNames.MatchString(name):
+			v.fault(at, "is not the name of a header: allowed are letters, digits and -")
+		case slices.Contains(ours, canonical) || strings.HasPrefix(canonical, "Webhook-") || strings.HasPrefix(canonical, "Proxy-"):
+			v.fault(at, "is set by Ringback itself: allowed are headers of your own")
+		case canonical == "Authorization" && (e.Auth.Basic != nil || v.present(strings.TrimSuffix(path, "headers")+"auth.bearer")):
+			v.fault(at, "stands beside auth: allowed is one of them")
+		case seen[canonical]:
+			v.fault(at, "is there twice: the names of headers know no upper and lower case")
+		case header.literal && credentials.MatchString(name):
+			v.fault(at, "a literal stands where a secret belongs: allowed is a reference, ${env:NAME} or ${file:PATH}")
+		case header.IsSet() && !headerValues.MatchString(header.Reveal()) || header.literal && !header.IsSet():
+			v.fault(at, "can't be sent: allowed is printable ASCII")
+		}
+		seen[canonical] = true
+	}
+}

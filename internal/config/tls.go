@@ -1,0 +1,87 @@
+package config
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"time"
+)
+
+// clientTLS loads what t names; t stays without configuration where it names
+// nothing.
+func (v *validator) clientTLS(path string, t *ClientTLS) {
+	if t.Cert == "" && t.Key == "" && t.CA == "" {
+		return
+	}
+	t.config = &tls.Config{MinVersion: tls.VersionTLS12}
+	if t.Cert != "" || t.Key != "" {
+		certificate, leaf := v.keyPair(path, t.Cert, t.Key)
+		if leaf != nil {
+			t.config.Certificates = []tls.Certificate{certificate}
+			t.commonName = leaf.Subject.CommonName
+		}
+	}
+	if t.CA != "" {
+		t.config.RootCAs = v.authorities(path+".ca", t.CA)
+	}
+}
+
+func (v *validator) serverTLS(path string, t *ServerTLS) {
+	certificate, leaf := v.keyPair(path, t.Cert, t.Key)
+	if leaf == nil {
+		return
+	}
+	t.config = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{certificate}}
+	if t.ClientCA != "" {
+		t.config.ClientCAs = v.authorities(path+".client_ca", t.ClientCA)
+		t.config.ClientAuth = tls.RequireAndVerifyClientCert
+	}
+}
+
+// keyPair loads a certificate and its key; leaf is nil if it can't.
+func (v *validator) keyPair(path, cert, key string) (pair tls.Certificate, leaf *x509.Certificate) {
+	if cert == "" {
+		v.missing(path+".cert", "a PEM file with the certificate, beside key")
+		return tls.Certificate{}, nil
+	}
+	if key == "" {
+		v.missing(path+".key", "a PEM file with the certificate's key, beside cert")
+		return tls.Certificate{}, nil
+	}
+	certPEM, certOK := v.pem(path+".cert", cert, false)
+	keyPEM, keyOK := v.pem(path+".key", key, true)
+	if !certOK || !keyOK {
+		return tls.Certificate{}, nil
+	}
+	pair, err := tls.X509KeyPair(certPEM, keyPEM)
+	if err != nil {
+		v.fault(path+".cert", "%w: allowed are a certificate and its key as PEM files", err)
+		return tls.Certificate{}, nil
+	}
+	if time.Now().After(pair.Leaf.NotAfter) {
+		v.warn(path+".cert", "this certificate has run out on %s", pair.Leaf.NotAfter.UTC().Format(time.RFC3339))
+	}
+	return pair, pair.Leaf
+}
+
+func (v *validator) authorities(path, file string) *x509.CertPool {
+	content, ok := v.pem(path, file, false)
+	if !ok {
+		return nil
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(content) {
+		v.fault(path, "%s holds no certificate: allowed is a PEM file with one or more", quote(file))
+	}
+	return pool
+}
+
+// pem reads a file and makes its content part of the configuration's hash.
+func (v *validator) pem(path, file string, private bool) ([]byte, bool) {
+	content, err := v.readFile(file, path, private)
+	if err != nil {
+		v.fault(path, "%w", err)
+		return nil, false
+	}
+	v.sealed[path] = string(content)
+	return content, true
+}
