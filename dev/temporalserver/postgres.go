@@ -1,0 +1,121 @@
+package temporalserver
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+
+	"go.temporal.io/server/common/config"
+	"go.temporal.io/server/common/log"
+	"go.temporal.io/server/common/persistence/sql/sqlplugin/postgresql"
+	"go.temporal.io/server/tools/common/schema"
+	sqltool "go.temporal.io/server/tools/sql"
+)
+
+// Postgres is a PostgreSQL 12 or newer. The two databases are created if the
+// user may do so and they are missing.
+type Postgres struct {
+	// Addr is host:port.
+	Addr     string
+	User     string
+	Password string
+	// Database holds the histories, Database + "_visibility" the visibility.
+	Database string
+}
+
+const (
+	postgresHistorySchema    = "postgresql/v12/temporal"
+	postgresVisibilitySchema = "postgresql/v12/visibility"
+
+	// postgresShards and postgresConns are those of the server's sample
+	// configuration.
+	postgresShards = 4
+	postgresConns  = 20
+)
+
+// ParsePostgres reads postgres://user:password@host:port/database; port 5432
+// and database "temporal" are the defaults.
+func ParsePostgres(dsn string) (Postgres, error) {
+	u, err := url.Parse(dsn)
+	if err != nil || u.User == nil || u.Hostname() == "" || !strings.HasPrefix(u.Scheme, "postgres") {
+		return Postgres{}, errors.New("a PostgreSQL address is postgres://user:password@host:port/database")
+	}
+	password, _ := u.User.Password()
+	p := Postgres{Addr: u.Host, User: u.User.Username(), Password: password, Database: strings.Trim(u.Path, "/")}
+	if u.Port() == "" {
+		p.Addr = net.JoinHostPort(u.Hostname(), "5432")
+	}
+	if p.Database == "" {
+		p.Database = "temporal"
+	}
+	return p, nil
+}
+
+func postgresStores(ctx context.Context, p Postgres, logger log.Logger) (stores, error) {
+	history, err := postgresDatabase(ctx, p, p.Database, postgresHistorySchema, logger)
+	if err != nil {
+		return stores{}, err
+	}
+	visibility, err := postgresDatabase(ctx, p, p.Database+"_visibility", postgresVisibilitySchema, logger)
+	if err != nil {
+		return stores{}, err
+	}
+	return newStores("PostgreSQL at "+p.Addr, postgresShards, history, visibility), nil
+}
+
+func postgresDatabase(ctx context.Context, p Postgres, name, schemaName string, logger log.Logger) (*config.SQL, error) {
+	if err := createDatabase(ctx, p, name); err != nil {
+		return nil, fmt.Errorf("create database %q at %s: %w", name, p.Addr, err)
+	}
+	db := &config.SQL{
+		PluginName:      postgresql.PluginName,
+		ConnectAddr:     p.Addr,
+		ConnectProtocol: "tcp",
+		User:            p.User,
+		Password:        p.Password,
+		DatabaseName:    name,
+		MaxConns:        postgresConns,
+		MaxIdleConns:    postgresConns,
+	}
+	if err := updateSchema(db, schemaName, logger); err != nil {
+		return nil, fmt.Errorf("bring the schema of database %q at %s up to date: %w", name, p.Addr, err)
+	}
+	return db, nil
+}
+
+func createDatabase(ctx context.Context, p Postgres, name string) (err error) {
+	u := url.URL{Scheme: "postgres", User: url.UserPassword(p.User, p.Password), Host: p.Addr, Path: "/postgres", RawQuery: "sslmode=disable"}
+	db, err := sql.Open("postgres", u.String())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	var exists bool
+	if err := db.QueryRowContext(ctx, "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", name).Scan(&exists); err != nil || exists {
+		return err
+	}
+	_, err = db.ExecContext(ctx, `CREATE DATABASE "`+strings.ReplaceAll(name, `"`, `""`)+`"`)
+	return err
+}
+
+// updateSchema is what temporal-sql-tool's setup-schema and update-schema do,
+// with the schema that is embedded in this very server. Both steps pass over
+// what is already there.
+func updateSchema(db *config.SQL, schemaName string, logger log.Logger) error {
+	conn, err := sqltool.NewConnection(db, logger)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if _, err := conn.ReadSchemaVersion(); err != nil {
+		setup := schema.NewSetupSchemaTask(conn, &schema.SetupConfig{InitialVersion: "0.0"}, logger)
+		if err := setup.Run(); err != nil {
+			return err
+		}
+	}
+	return schema.NewUpdateSchemaTask(conn, &schema.UpdateConfig{SchemaName: schemaName}, logger).Run()
+}

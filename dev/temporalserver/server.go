@@ -1,0 +1,304 @@
+package temporalserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"time"
+
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	sdklog "go.temporal.io/sdk/log"
+	"go.temporal.io/server/common/authorization"
+	"go.temporal.io/server/common/cluster"
+	"go.temporal.io/server/common/config"
+	"go.temporal.io/server/common/log"
+	"go.temporal.io/server/common/membership/static"
+	"go.temporal.io/server/common/primitives"
+	"go.temporal.io/server/temporal"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+const (
+	// DefaultNamespace is created where Options names none.
+	DefaultNamespace = "default"
+	// DefaultRetention is how long closed runs are kept where Options does
+	// not say: the thirty days that bound identity and redelivery.
+	DefaultRetention = 30 * 24 * time.Hour
+
+	loopback    = "127.0.0.1"
+	clusterName = "active"
+)
+
+// Options says where the server listens and where it keeps its state.
+type Options struct {
+	// Addr is the frontend's host:port; empty, or port 0, is a free port on
+	// the loopback address.
+	Addr string
+	// DataDir keeps the state in SQLite files in that directory, which is made
+	// if it is missing and held by one server at a time. A commit is on the
+	// disk when it is answered. Empty: SQLite in memory.
+	DataDir string
+	// Postgres keeps the state in PostgreSQL instead; DataDir must be empty.
+	Postgres *Postgres
+	// Namespace is created if it is missing; empty: DefaultNamespace.
+	Namespace string
+	// Retention of a namespace that is created; 0: DefaultRetention.
+	Retention time.Duration
+	// Log receives the server's own warnings and errors, of which it has some
+	// also on good days; nil: only why it ended the process, to stderr.
+	Log *zap.Logger
+}
+
+// Server is a running Temporal server with all its services.
+type Server struct {
+	server    temporal.Server
+	addr      string
+	namespace string
+	release   func() error
+	logged    zap.AtomicLevel
+}
+
+// Start sets up the schema and the namespace where they are missing, starts
+// every service and returns when the server answers for the namespace. ctx
+// bounds the start only.
+//
+// A port that is taken, a data directory in use and a database that can't be
+// reached are errors. A port lost to another program between the check and the
+// bind ends the process: the server's own listener does that.
+func Start(ctx context.Context, o Options) (*Server, error) {
+	o, err := o.complete()
+	if err != nil {
+		return nil, err
+	}
+	ports, err := bindable(o.Addr)
+	if err != nil {
+		return nil, err
+	}
+	logged := zap.NewAtomicLevelAt(zapcore.WarnLevel)
+	logger := log.NewZapLogger(limit(o.Log, logged))
+	stores, err := openStores(ctx, o, logger)
+	if err != nil {
+		return nil, err
+	}
+	server, err := launch(ctx, o, ports, stores, logger)
+	if err != nil {
+		return nil, errors.Join(err, stores.release())
+	}
+	server.logged = logged
+	return server, nil
+}
+
+// FrontendAddr is the host:port that clients dial.
+func (s *Server) FrontendAddr() string { return s.addr }
+
+// Namespace is the namespace that Start made sure of.
+func (s *Server) Namespace() string { return s.namespace }
+
+// Stop ends every service in order and lets go of the data directory. What the
+// services say about each other's end is not logged.
+func (s *Server) Stop() error {
+	s.logged.SetLevel(zapcore.FatalLevel)
+	return errors.Join(s.server.Stop(), s.release())
+}
+
+func (o Options) complete() (Options, error) {
+	if o.DataDir != "" && o.Postgres != nil {
+		return o, fmt.Errorf("a Temporal server keeps its state in one place: data directory %q or PostgreSQL %s, not both", o.DataDir, o.Postgres.Addr)
+	}
+	if o.Addr == "" {
+		o.Addr = net.JoinHostPort(loopback, "0")
+	}
+	if o.Namespace == "" {
+		o.Namespace = DefaultNamespace
+	}
+	if o.Retention == 0 {
+		o.Retention = DefaultRetention
+	}
+	if o.Log == nil {
+		o.Log = fatalToStderr()
+	}
+	return o, nil
+}
+
+// fatalToStderr is as quiet as can be: the server ends the process when it
+// logs at this level, so that it must be said.
+func fatalToStderr() *zap.Logger {
+	c := zap.NewProductionConfig()
+	c.Level = zap.NewAtomicLevelAt(zapcore.FatalLevel)
+	c.Encoding = "console"
+	return zap.Must(c.Build())
+}
+
+// limit lets pass what level allows, without stack traces: the server logs
+// them for each of its errors.
+func limit(l *zap.Logger, level zap.AtomicLevel) *zap.Logger {
+	return l.WithOptions(zap.AddStacktrace(zapcore.FatalLevel), zap.WrapCore(func(core zapcore.Core) zapcore.Core {
+		return limited{Core: core, level: level}
+	}))
+}
+
+// limited is a core whose level can be raised while it is in use.
+type limited struct {
+	zapcore.Core
+	level zap.AtomicLevel
+}
+
+func (c limited) Enabled(l zapcore.Level) bool { return c.level.Enabled(l) && c.Core.Enabled(l) }
+
+func (c limited) With(fields []zapcore.Field) zapcore.Core {
+	return limited{Core: c.Core.With(fields), level: c.level}
+}
+
+func (c limited) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.CheckedEntry {
+	if !c.Enabled(e.Level) {
+		return ce
+	}
+	return c.Core.Check(e, ce)
+}
+
+// launch starts the services on ports and waits until they answer.
+func launch(ctx context.Context, o Options, p ports, s stores, logger log.Logger) (*Server, error) {
+	server, err := temporal.NewServer(
+		temporal.WithConfig(configure(p, s)),
+		temporal.ForServices(temporal.DefaultServices),
+		temporal.WithStaticHosts(map[primitives.ServiceName]static.Hosts{
+			primitives.FrontendService: static.SingleLocalHost(p.dial(p.frontend)),
+			primitives.HistoryService:  static.SingleLocalHost(p.dial(p.history)),
+			primitives.MatchingService: static.SingleLocalHost(p.dial(p.matching)),
+			primitives.WorkerService:   static.SingleLocalHost(p.dial(p.worker)),
+		}),
+		temporal.WithLogger(logger),
+		temporal.WithAuthorizer(authorization.NewNoopAuthorizer()),
+		temporal.WithClaimMapper(func(*config.Config) authorization.ClaimMapper {
+			return authorization.NewNoopClaimMapper()
+		}),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("make the Temporal server on %s: %w", s.where, err)
+	}
+	if err := server.Start(); err != nil {
+		return nil, errors.Join(fmt.Errorf("start the Temporal server on %s: %w", s.where, err), server.Stop())
+	}
+	running := &Server{server: server, addr: p.dial(p.frontend), namespace: o.Namespace, release: s.release}
+	if err := running.awaitReady(ctx, o); err != nil {
+		return nil, errors.Join(err, server.Stop())
+	}
+	return running, nil
+}
+
+// awaitReady asks for a workflow that does not exist until the answer is that
+// it does not exist: then frontend, history and the database all serve.
+func (s *Server) awaitReady(ctx context.Context, o Options) error {
+	c, err := client.NewLazyClient(client.Options{
+		HostPort: s.addr, Namespace: o.Namespace, Logger: sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler)),
+	})
+	if err != nil {
+		return fmt.Errorf("dial the Temporal server on %s: %w", s.addr, err)
+	}
+	defer c.Close()
+	for {
+		err := probe(ctx, c)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the Temporal server on %s: %w (last answer: %w)", s.addr, ctx.Err(), err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func probe(ctx context.Context, c client.Client) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	_, err := c.DescribeWorkflowExecution(ctx, "ringback-readiness-probe", "")
+	if _, missing := errors.AsType[*serviceerror.NotFound](err); missing {
+		return nil
+	}
+	return err
+}
+
+// ports are where the services listen. Only the frontend's address is chosen
+// by the caller; the others are free ports on the loopback address.
+type ports struct {
+	bind                                netip.Addr
+	frontend, history, matching, worker int
+}
+
+// dial is how this process reaches one of the ports.
+func (p ports) dial(port int) string {
+	host := p.bind
+	if host.IsUnspecified() || port != p.frontend {
+		host = netip.MustParseAddr(loopback)
+	}
+	return netip.AddrPortFrom(host, uint16(port)).String()
+}
+
+// bindable finds four ports that can be bound, all held open together so that
+// no two are the same.
+func bindable(addr string) (ports, error) {
+	resolved, err := net.ResolveTCPAddr("tcp", addr)
+	if err != nil {
+		return ports{}, fmt.Errorf("resolve the Temporal frontend's address %q: %w", addr, err)
+	}
+	var p ports
+	var found [4]int
+	for i := range found {
+		listen := net.JoinHostPort(loopback, "0")
+		if i == 0 {
+			listen = resolved.String()
+		}
+		l, err := net.Listen("tcp", listen)
+		if err != nil {
+			return ports{}, fmt.Errorf("find a port for the Temporal server: %w", err)
+		}
+		defer l.Close()
+		bound := l.Addr().(*net.TCPAddr)
+		found[i] = bound.Port
+		if i == 0 {
+			p.bind = bound.AddrPort().Addr().Unmap()
+		}
+	}
+	p.frontend, p.history, p.matching, p.worker = found[0], found[1], found[2], found[3]
+	return p, nil
+}
+
+func configure(p ports, s stores) *config.Config {
+	frontend := p.dial(p.frontend)
+	return &config.Config{
+		Global: config.Global{
+			Membership: config.Membership{MaxJoinDuration: 30 * time.Second, BroadcastAddress: loopback},
+		},
+		Persistence: s.persistence,
+		ClusterMetadata: &cluster.Config{
+			FailoverVersionIncrement: 10,
+			MasterClusterName:        clusterName,
+			CurrentClusterName:       clusterName,
+			ClusterInformation: map[string]cluster.ClusterInformation{
+				clusterName: {Enabled: true, InitialFailoverVersion: 1, RPCAddress: frontend},
+			},
+		},
+		DCRedirectionPolicy: config.DCRedirectionPolicy{Policy: "noop"},
+		Services: map[string]config.Service{
+			string(primitives.FrontendService): {RPC: config.RPC{GRPCPort: p.frontend, BindOnIP: p.bind.String()}},
+			string(primitives.HistoryService):  {RPC: config.RPC{GRPCPort: p.history, BindOnIP: loopback}},
+			string(primitives.MatchingService): {RPC: config.RPC{GRPCPort: p.matching, BindOnIP: loopback}},
+			string(primitives.WorkerService):   {RPC: config.RPC{GRPCPort: p.worker, BindOnIP: loopback}},
+		},
+		Archival: config.Archival{
+			History:    config.HistoryArchival{State: config.ArchivalDisabled},
+			Visibility: config.VisibilityArchival{State: config.ArchivalDisabled},
+		},
+		NamespaceDefaults: config.NamespaceDefaults{Archival: config.ArchivalNamespaceDefaults{
+			History:    config.HistoryArchivalNamespaceDefaults{State: config.ArchivalDisabled},
+			Visibility: config.VisibilityArchivalNamespaceDefaults{State: config.ArchivalDisabled},
+		}},
+		PublicClient: config.PublicClient{HostPort: frontend},
+	}
+}

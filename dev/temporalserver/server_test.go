@@ -1,0 +1,204 @@
+package temporalserver_test
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
+	"ringback/dev/child"
+	"ringback/dev/postgres"
+	"ringback/dev/temporalserver"
+)
+
+// serveDir makes this test binary a Temporal server on that directory instead
+// of a test, so that a test can kill it.
+const serveDir = "TEMPORALSERVER_TEST_DIR"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(serveDir); dir != "" {
+		serve(dir)
+	}
+	os.Exit(m.Run())
+}
+
+func serve(dir string) {
+	server, err := temporalserver.Start(context.Background(), temporalserver.Options{DataDir: dir})
+	if err != nil {
+		os.Stderr.WriteString(err.Error())
+		os.Exit(1)
+	}
+	os.Stdout.WriteString("serving " + server.FrontendAddr() + "\n")
+	select {}
+}
+
+func TestAServerInMemoryRunsAWorkflow(t *testing.T) {
+	t.Parallel()
+	server := start(t, temporalserver.Options{})
+	runsWorkflow(t, server.FrontendAddr(), "one")
+}
+
+func TestAServerOnPostgreSQLRunsAWorkflowAndStartsAgainOnItsSchema(t *testing.T) {
+	t.Parallel()
+	cluster, err := postgres.Start(t.Context(), postgres.Options{Dir: postgresDir(t)})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, cluster.Stop()) })
+	p, err := temporalserver.ParsePostgres(cluster.URL("temporal"))
+	require.NoError(t, err)
+
+	first := start(t, temporalserver.Options{Postgres: &p})
+	runsWorkflow(t, first.FrontendAddr(), "one")
+	require.NoError(t, first.Stop())
+
+	second := start(t, temporalserver.Options{Postgres: &p})
+	knowsWorkflow(t, second.FrontendAddr(), "one")
+}
+
+func TestAKilledServerStartsAgainOnItsFiles(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "a dir with a space, a % and a ?")
+	first, addr := startProcess(t, dir)
+	runsWorkflow(t, addr, "one")
+	require.NoError(t, first.Kill())
+
+	second, addr := startProcess(t, dir)
+	knowsWorkflow(t, addr, "one")
+	runsWorkflow(t, addr, "two")
+	require.NoError(t, second.Kill())
+}
+
+func TestTheNamespaceKeepsClosedRunsForThirtyDays(t *testing.T) {
+	t.Parallel()
+	server := start(t, temporalserver.Options{Namespace: "payments"})
+	c := dial(t, server.FrontendAddr(), "payments")
+	answer, err := c.WorkflowService().DescribeNamespace(t.Context(), &workflowservice.DescribeNamespaceRequest{Namespace: "payments"})
+	require.NoError(t, err)
+	require.Equal(t, 30*24*time.Hour, answer.GetConfig().GetWorkflowExecutionRetentionTtl().AsDuration())
+}
+
+func TestADataDirectoryIsServedByOneServerAtATime(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	first := start(t, temporalserver.Options{DataDir: dir})
+	_, err := temporalserver.Start(t.Context(), temporalserver.Options{DataDir: dir})
+	require.ErrorContains(t, err, dir+" is in use by another server")
+
+	require.NoError(t, first.Stop())
+	start(t, temporalserver.Options{DataDir: dir})
+}
+
+func TestWhatCannotBeStartedSaysWhy(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = taken.Close() })
+	for name, tt := range map[string]struct {
+		options temporalserver.Options
+		says    string
+	}{
+		"an address that is taken":        {temporalserver.Options{Addr: taken.Addr().String()}, "address already in use"},
+		"an address without a port":       {temporalserver.Options{Addr: "127.0.0.1"}, "missing port"},
+		"two places for the state":        {temporalserver.Options{DataDir: "x", Postgres: &temporalserver.Postgres{Addr: "127.0.0.1:1"}}, "not both"},
+		"a PostgreSQL that is not there":  {temporalserver.Options{Postgres: &temporalserver.Postgres{Addr: "127.0.0.1:1", User: "u", Database: "d"}}, "connection refused"},
+		"a data directory that is a file": {temporalserver.Options{DataDir: os.Args[0]}, "make data directory"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := temporalserver.Start(t.Context(), tt.options)
+			require.ErrorContains(t, err, tt.says)
+		})
+	}
+}
+
+func TestAPostgreSQLAddressIsReadWithItsDefaults(t *testing.T) {
+	t.Parallel()
+	for dsn, want := range map[string]temporalserver.Postgres{
+		"postgres://ann:s%40crt@127.0.0.1:6000/bank": {Addr: "127.0.0.1:6000", User: "ann", Password: "s@crt", Database: "bank"},
+		"postgresql://ann:x@db":                      {Addr: "db:5432", User: "ann", Password: "x", Database: "temporal"},
+	} {
+		got, err := temporalserver.ParsePostgres(dsn)
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+	}
+	for _, dsn := range []string{"", "mysql://a:b@c", "postgres://127.0.0.1:6000/bank", "postgres://a:b@/x", ":"} {
+		_, err := temporalserver.ParsePostgres(dsn)
+		require.Error(t, err, dsn)
+	}
+}
+
+func start(t *testing.T, o temporalserver.Options) *temporalserver.Server {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	server, err := temporalserver.Start(ctx, o)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = server.Stop() })
+	return server
+}
+
+func startProcess(t *testing.T, dir string) (*child.Process, string) {
+	t.Helper()
+	command := exec.Command(os.Args[0])
+	command.Env = append(os.Environ(), serveDir+"="+dir)
+	process, err := child.Start(command)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = process.Stop(syscall.SIGKILL, time.Second) })
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	addr, err := process.Await(ctx, `serving (\S+)`)
+	require.NoError(t, err)
+	return process, addr
+}
+
+// postgresDir is a path short enough for whoever must reach it as another user.
+func postgresDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "ringback-pg")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+func dial(t *testing.T, addr, namespace string) client.Client {
+	t.Helper()
+	c, err := client.Dial(client.Options{HostPort: addr, Namespace: namespace, Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler))})
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	return c
+}
+
+func answer(workflow.Context) (int, error) { return 42, nil }
+
+func runsWorkflow(t *testing.T, addr, id string) {
+	t.Helper()
+	c := dial(t, addr, temporalserver.DefaultNamespace)
+	w := worker.New(c, "queue", worker.Options{})
+	w.RegisterWorkflow(answer)
+	require.NoError(t, w.Start())
+	defer w.Stop()
+	run, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: id, TaskQueue: "queue"}, answer)
+	require.NoError(t, err)
+	var got int
+	require.NoError(t, run.Get(t.Context(), &got))
+	require.Equal(t, 42, got)
+}
+
+func knowsWorkflow(t *testing.T, addr, id string) {
+	t.Helper()
+	c := dial(t, addr, temporalserver.DefaultNamespace)
+	var got int
+	require.NoError(t, c.GetWorkflow(t.Context(), id, "").Get(t.Context(), &got))
+	require.Equal(t, 42, got)
+}
