@@ -1,0 +1,94 @@
+package simulator
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"time"
+)
+
+// server is one simulator's listener and what it has in hand.
+type server struct {
+	http *http.Server
+	url  string
+	done chan struct{}
+}
+
+// serve listens on addr, host:port with port 0 for a free one; with TLS where
+// tlsConfig is not nil.
+func serve(addr string, handler http.Handler, tlsConfig *tls.Config) (*server, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("start a simulator: %w", err)
+	}
+	s := &server{
+		url:  "http://" + l.Addr().String(),
+		http: &http.Server{Handler: handler, TLSConfig: tlsConfig, ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0)},
+		done: make(chan struct{}),
+	}
+	if tlsConfig != nil {
+		s.url = "https://" + l.Addr().String()
+		l = tls.NewListener(l, tlsConfig)
+	}
+	// Close must also end the answers that are being delayed.
+	base, cancel := context.WithCancel(context.Background())
+	s.http.BaseContext = func(net.Listener) context.Context { return base }
+	s.http.RegisterOnShutdown(cancel)
+	go func() {
+		defer close(s.done)
+		defer cancel()
+		_ = s.http.Serve(l)
+	}()
+	return s, nil
+}
+
+// close refuses new requests, ends those in hand and waits for both.
+func (s *server) close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	err := s.http.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = s.http.Close()
+	}
+	<-s.done
+	return err
+}
+
+// hold waits for delay and reports whether the caller is still there.
+func hold(r *http.Request, delay time.Duration) bool {
+	if delay <= 0 {
+		return r.Context().Err() == nil
+	}
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-r.Context().Done():
+		return false
+	}
+}
+
+// drop closes the connection without an answer.
+func drop(w http.ResponseWriter) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	_ = conn.Close()
+}
+
+// turn is the step of a script for request number n, counted from 0: the last
+// step repeats.
+func turn[T any](script []T, n int) (T, bool) {
+	if len(script) == 0 {
+		var none T
+		return none, false
+	}
+	return script[min(n, len(script)-1)], true
+}
