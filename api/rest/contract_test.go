@@ -1,0 +1,219 @@
+package rest_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/getkin/kin-openapi/routers/gorillamux"
+	"github.com/stretchr/testify/require"
+
+	"ringback/api/rest"
+	"ringback/internal/callback"
+)
+
+// contract is openapi.yaml as loaded once for all tests.
+var contract = sync.OnceValues(func() (*openapi3.T, error) {
+	return openapi3.NewLoader().LoadFromFile("openapi.yaml")
+})
+
+func document(t *testing.T) *openapi3.T {
+	t.Helper()
+	doc, err := contract()
+	require.NoError(t, err)
+	return doc
+}
+
+var contractRouter = sync.OnceValues(func() (routers.Router, error) {
+	openapi3filter.RegisterBodyDecoder("application/yaml", openapi3filter.FileBodyDecoder)
+	doc, err := contract()
+	if err != nil {
+		return nil, err
+	}
+	return gorillamux.NewRouter(doc)
+})
+
+// holdsContract checks an answer against the document: its status, headers and
+// body. An answer on a path or method that the document does not know has to
+// be a problem.
+func holdsContract(t *testing.T, r *http.Request, answer *http.Response, body []byte) {
+	t.Helper()
+	router, err := contractRouter()
+	require.NoError(t, err)
+	route, parameters, err := router.FindRoute(r)
+	if err != nil {
+		require.GreaterOrEqual(t, answer.StatusCode, 400, "the document knows no %s %s", r.Method, r.URL)
+		isProblem(t, answer, body)
+		return
+	}
+	input := &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: r, PathParams: parameters, Route: route},
+		Status:                 answer.StatusCode,
+		Header:                 answer.Header,
+		Options:                &openapi3filter.Options{IncludeResponseStatus: true},
+	}
+	input.SetBodyBytes(body)
+	require.NoError(t, openapi3filter.ValidateResponse(context.Background(), input), "%s %s: %d %s", r.Method, r.URL, answer.StatusCode, body)
+	if answer.StatusCode >= 400 && route.Path != "/readyz" {
+		isProblem(t, answer, body)
+	}
+}
+
+func isProblem(t *testing.T, answer *http.Response, body []byte) rest.Problem {
+	t.Helper()
+	require.Equal(t, "application/problem+json", answer.Header.Get("Content-Type"))
+	var loose any
+	require.NoError(t, json.Unmarshal(body, &loose))
+	require.NoError(t, document(t).Components.Schemas["Problem"].Value.VisitJSON(loose), "%s", body)
+	var p rest.Problem
+	require.NoError(t, json.Unmarshal(body, &p))
+	require.Equal(t, answer.StatusCode, p.Status)
+	return p
+}
+
+func TestTheDocumentIsValidAndSoIsEveryExample(t *testing.T) {
+	t.Parallel()
+	require.NoError(t, document(t).Validate(context.Background(),
+		openapi3.EnableExamplesValidation(), openapi3.EnableSchemaPatternValidation(), openapi3.EnableSchemaFormatValidation()))
+}
+
+func TestAnExampleThatIsWrongWouldBeSeen(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile("openapi.yaml")
+	require.NoError(t, err)
+	for name, change := range map[string][2]string{
+		"a request example without a required field": {"value: {initiated_by: client}", "value: {}"},
+		"a state example with an unknown phase":      {"phase: delivering\n", "phase: ringing\n"},
+		"a problem example with an unknown type":     {"type: /problems/closed\n", "type: /problems/shut\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			require.Contains(t, string(data), change[0])
+			doc, err := openapi3.NewLoader().LoadFromData([]byte(strings.Replace(string(data), change[0], change[1], 1)))
+			require.NoError(t, err)
+			require.Error(t, doc.Validate(context.Background(), openapi3.EnableExamplesValidation()))
+		})
+	}
+}
+
+func TestEveryRouteIsInTheDocumentAndViceVersa(t *testing.T) {
+	t.Parallel()
+	var served, documented []string
+	require.NoError(t, rest.New(rest.Options{Operations: &fake{}}).Routes(func(path string, methods []string) error {
+		for _, method := range methods {
+			served = append(served, method+" "+path)
+		}
+		return nil
+	}))
+	for path, item := range document(t).Paths.Map() {
+		for method := range item.Operations() {
+			documented = append(documented, method+" "+path)
+		}
+	}
+	slices.Sort(served)
+	slices.Sort(documented)
+	require.Equal(t, served, documented)
+}
+
+func TestEveryCallNeedsTheScopeThatTheDocumentSays(t *testing.T) {
+	t.Parallel()
+	for path, item := range document(t).Paths.Map() {
+		for method, operation := range item.Operations() {
+			t.Run(method+" "+path, func(t *testing.T) {
+				t.Parallel()
+				require.NotEmpty(t, operation.Summary)
+				if operation.Security != nil && len(*operation.Security) == 0 {
+					require.NotContains(t, operation.Extensions, "x-scope")
+					return
+				}
+				scope, _ := operation.Extensions["x-scope"].(string)
+				require.Contains(t, rest.Scopes, rest.Scope(scope))
+				answer := probe(t, method, path, allScopesBut(rest.Scope(scope)))
+				require.Equal(t, http.StatusForbidden, answer.Code)
+				require.Contains(t, answer.Body.String(), "lacks the scope "+scope)
+				require.Contains(t, answer.Header().Get("WWW-Authenticate"), `scope="`+scope+`"`)
+			})
+		}
+	}
+}
+
+// probe calls the route with a key of those scopes and an empty object.
+func probe(t *testing.T, method, path string, scopes []rest.Scope) *httptest.ResponseRecorder {
+	t.Helper()
+	server := rest.New(rest.Options{Operations: &fake{}, Keys: oneKey(rest.Key{Name: "probe", Scopes: scopes})})
+	path = strings.NewReplacer("{endpoint}", "SHOP", "{operation_id}", "1").Replace(path)
+	r := httptest.NewRequest(method, path, strings.NewReader("{}"))
+	r.Header.Set("Authorization", "Bearer "+secret)
+	r.Header.Set("Content-Type", "application/json")
+	answer := httptest.NewRecorder()
+	server.ServeHTTP(answer, r)
+	return answer
+}
+
+func allScopesBut(scope rest.Scope) []rest.Scope {
+	return slices.DeleteFunc(slices.Clone(rest.Scopes), func(s rest.Scope) bool { return s == scope })
+}
+
+// TestEveryExampleIsWhatTheCodeReadsAndWrites holds the document's examples
+// against the types, in both directions.
+func TestEveryExampleIsWhatTheCodeReadsAndWrites(t *testing.T) {
+	t.Parallel()
+	states := 0
+	for path, item := range document(t).Paths.Map() {
+		for method, operation := range item.Operations() {
+			for status, response := range operation.Responses.Map() {
+				media := response.Value.Content.Get("application/json")
+				if media == nil || media.Schema.Ref != "#/components/schemas/State" {
+					continue
+				}
+				for name, example := range media.Examples {
+					states++
+					var state callback.State
+					written := mustJSON(t, example.Value.Value)
+					strictly(t, written, &state)
+					require.JSONEq(t, string(written), string(mustJSON(t, state)), "%s %s %s %s", method, path, status, name)
+				}
+			}
+			if operation.RequestBody == nil {
+				continue
+			}
+			for name, example := range operation.RequestBody.Value.Content.Get("application/json").Examples {
+				server := rest.New(rest.Options{Operations: &fake{}})
+				target := strings.NewReplacer("{endpoint}", "SHOP", "{operation_id}", "1").Replace(path)
+				r := httptest.NewRequest(method, target, bytes.NewReader(mustJSON(t, example.Value.Value)))
+				r.Header.Set("Content-Type", "application/json")
+				answer := httptest.NewRecorder()
+				server.ServeHTTP(answer, r)
+				require.Less(t, answer.Code, 300, "%s %s %s: %s", method, path, name, answer.Body)
+			}
+		}
+	}
+	require.Positive(t, states)
+}
+
+func mustJSON(t *testing.T, v any) []byte {
+	t.Helper()
+	data, err := json.Marshal(v)
+	require.NoError(t, err)
+	return data
+}
+
+func strictly(t *testing.T, data []byte, into any) {
+	t.Helper()
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	require.NoError(t, d.Decode(into), "%s", data)
+	_, err := d.Token()
+	require.ErrorIs(t, err, io.EOF)
+}

@@ -1,0 +1,72 @@
+package rest_test
+
+import (
+	"context"
+	"sync"
+
+	"ringback/internal/callback"
+)
+
+// fake is a hand-written Operations: it keeps what it was asked and answers
+// what the test sets.
+type fake struct {
+	mu      sync.Mutex
+	asked   []any
+	created bool
+	state   callback.State
+	page    callback.Page
+	details map[string]any
+	err     error
+	// hook, if set, runs inside every call.
+	hook func(ctx context.Context)
+}
+
+func (f *fake) ask(ctx context.Context, what ...any) error {
+	f.mu.Lock()
+	f.asked = append(f.asked, what...)
+	f.mu.Unlock()
+	if f.hook != nil {
+		f.hook(ctx)
+	}
+	return f.err
+}
+
+// questions are what was asked so far.
+func (f *fake) questions() []any {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([]any(nil), f.asked...)
+}
+
+func (f *fake) Start(ctx context.Context, r callback.StartRequest) (callback.State, bool, error) {
+	err := f.ask(ctx, r)
+	return f.state, f.created, err
+}
+
+func (f *fake) State(ctx context.Context, k callback.Key) (callback.State, error) {
+	return f.state, f.ask(ctx, k)
+}
+
+func (f *fake) List(ctx context.Context, q callback.ListQuery) (callback.Page, error) {
+	return f.page, f.ask(ctx, q)
+}
+
+func (f *fake) Details(ctx context.Context, k callback.Key) (map[string]any, error) {
+	return f.details, f.ask(ctx, k)
+}
+
+func (f *fake) Push(ctx context.Context, k callback.Key, status string) error {
+	return f.ask(ctx, k, status)
+}
+
+func (f *fake) Revoke(ctx context.Context, k callback.Key, r callback.Revocation) (callback.State, error) {
+	return f.state, f.ask(ctx, k, r)
+}
+
+func (f *fake) Withdraw(ctx context.Context, k callback.Key) (callback.State, error) {
+	return f.state, f.ask(ctx, k)
+}
+
+func (f *fake) Redeliver(ctx context.Context, k callback.Key, r callback.RedeliveryRequest) (callback.State, error) {
+	return f.state, f.ask(ctx, k, r)
+}

@@ -1,0 +1,82 @@
+package rest_test
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http/httptest"
+	"net/url"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"ringback/api/rest"
+	"ringback/internal/callback"
+)
+
+// FuzzDecode: whatever the bytes, the answer is a request or a refusal; what
+// is accepted is read the same again after it was written.
+func FuzzDecode(f *testing.F) {
+	for _, seed := range []string{
+		`{"endpoint":"SHOP","operation_id":"1"}`,
+		`{"endpoint":"SHOP","operation_id":"1","reference":{"registered_at":"2026-11-21T09:30:00+02:00","order_id":"o"},"callback":{"url":"u","statuses":["a"]}}`,
+		`{"endpoint":null}`, `{"a":1,"a":2}`, `[]`, `{`, "\xff", `{"operation_id":"\ud800"}`, ` {} x`, `{"callback":{"statuses":[[[[]]]]}}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		var request callback.StartRequest
+		if err := rest.Decode(body, &request); err != nil {
+			var refused *callback.Error
+			require.True(t, errors.As(err, &refused))
+			require.NotEmpty(t, refused.Detail)
+			require.True(t, refused.Problem == rest.ProblemMalformed || len(refused.Fields) > 0)
+			return
+		}
+		var loose callback.StartRequest
+		require.NoError(t, json.Unmarshal(body, &loose), "what is accepted strictly is accepted loosely")
+		require.Equal(t, loose, request)
+		again := callback.StartRequest{}
+		require.NoError(t, rest.Decode(mustJSON(t, request), &again))
+		require.Equal(t, mustJSON(t, request), mustJSON(t, again))
+	})
+}
+
+// FuzzPath: an id in a path reaches Operations as it was, or not at all.
+func FuzzPath(f *testing.F) {
+	for _, seed := range []string{"1", "a/b#c%", "..", "%2F", "ї", "\x00", "a?b", "/", " "} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, id string) {
+		if id == "" {
+			return // that is another path
+		}
+		operations := &fake{state: someState("1")}
+		r := httptest.NewRequest("GET", "/v1/operations/SHOP/"+url.PathEscape(id), nil)
+		answer := httptest.NewRecorder()
+		rest.New(rest.Options{Operations: operations}).ServeHTTP(answer, r)
+		if answer.Code == 422 {
+			require.Empty(t, operations.questions())
+			return
+		}
+		require.Equal(t, 200, answer.Code)
+		require.Equal(t, []any{callback.Key{Endpoint: "SHOP", OperationID: id}}, operations.questions())
+	})
+}
+
+// FuzzQuery: whatever the query, the answer is a page or names a parameter.
+func FuzzQuery(f *testing.F) {
+	for _, seed := range []string{"", "endpoint=SHOP&outcome=gone", "since=2026-11-21T09:30:00Z", "a=1&a=2", "%zz", ";", "since=%ff"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, query string) {
+		r := httptest.NewRequest("GET", "/v1/operations", nil)
+		r.URL.RawQuery = query
+		answer := httptest.NewRecorder()
+		rest.New(rest.Options{Operations: &fake{}}).ServeHTTP(answer, r)
+		if answer.Code == 200 {
+			return
+		}
+		require.Equal(t, 422, answer.Code)
+		require.NotEmpty(t, isProblem(t, answer.Result(), answer.Body.Bytes()).Errors)
+	})
+}
