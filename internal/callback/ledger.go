@@ -44,6 +44,8 @@ type Opening struct {
 	KnownStatus string
 	// Previous is the ending of the run that is redelivered, or nil.
 	Previous *Ending
+	// Repoll lets the source say another status than the previous run's final one.
+	Repoll bool
 }
 
 // Ending is how a run closed: its state, and what a redelivery needs besides.
@@ -63,6 +65,7 @@ func OpenLedger(o Opening) *Ledger {
 	}
 	if o.Previous != nil {
 		l.restore(*o.Previous)
+		l.final = l.final && !(o.Repoll && l.revocation == nil)
 	}
 	return l
 }
@@ -72,7 +75,6 @@ func (l *Ledger) restore(p Ending) {
 		l.last = &Observation{Status: s.Value, Raw: s.Raw, BegunAt: s.ObservedAt, ObservedAt: s.ObservedAt}
 		l.final = s.Final
 	}
-	l.polls = p.State.Polls
 	l.rung = slices.Clone(p.Rung)
 	l.revocation = p.State.Revocation
 	l.owed = p.Owed
@@ -104,12 +106,12 @@ func (l *Ledger) Record(o Observation) Recorded {
 	if l.final {
 		return l.recordAfterFinal(o)
 	}
-	if o.Status == "" || (l.last != nil && o.Status == l.last.Status) {
-		l.last = &o
-		return RecordedSame
-	}
+	known := l.lastStatus()
 	l.last = &o
 	l.final = l.rules.IsFinal(o.Status)
+	if o.Status == "" || o.Status == known {
+		return RecordedSame
+	}
 	if !l.rings(o.Status) {
 		return RecordedChange
 	}
@@ -173,6 +175,7 @@ func (l *Ledger) Ring(previous *Callback) {
 	}
 	l.queue = append(l.queue, *previous)
 	l.owed = previous
+	l.final = l.final || l.rules.IsFinal(l.lastStatus())
 }
 
 // EndWatch ends the watch without a final status: polls used up, or lifetime
@@ -243,6 +246,12 @@ func (l *Ledger) CountPolls(n int) { l.polls += n }
 
 // Polls is how many polls were made.
 func (l *Ledger) Polls() int { return l.polls }
+
+// Told reports whether there is more to tell than a first, single delivery:
+// the record of a watch or delivery that begins now will not show it.
+func (l *Ledger) Told() bool {
+	return len(l.deliveries) > 0 || len(l.queue) > 1 || l.revocation != nil
+}
 
 // Last is the last observation recorded, or nil.
 func (l *Ledger) Last() *Observation { return l.last }

@@ -1,0 +1,89 @@
+// Package activities asks sources and rings endpoints: one poll, one attempt,
+// and the two long-running efforts made of them, the watch and the delivery.
+//
+// Poll and Attempt run as local activities inside a workflow task; Watch and
+// Deliver are regular ones, and wait in the worker where the wait is short, on
+// the server where it is long (docs/adr/0002).
+package activities
+
+import (
+	"context"
+	"net/http"
+
+	"go.temporal.io/sdk/temporal"
+	"go.uber.org/zap"
+
+	"ringback/internal/callback"
+	"ringback/internal/dialect"
+	"ringback/internal/source"
+)
+
+// Endpoint is a registered receiver as the worker knows it, secrets included.
+// It is looked up by name at each attempt (promise 14).
+type Endpoint struct {
+	Name    string
+	Dialect dialect.Dialect
+	// URL is empty where each operation brings its own.
+	URL    string
+	Client *http.Client
+	// Signer may be nil: then no signature is sent.
+	Signer *dialect.Signer
+	// Header is sent with each attempt: authorization and configured headers.
+	Header http.Header
+	// HonorRetryAfter lets the receiver lengthen h (promise 5's one exception).
+	HonorRetryAfter bool
+	// MaxConcurrent bounds the attempts in flight in this worker.
+	MaxConcurrent int
+}
+
+// Source is a configured core as the worker knows it.
+type Source struct {
+	source.Source
+	// Vocabulary are the kind's documented statuses; others are counted.
+	Vocabulary []string
+}
+
+// Activities are the activities of one worker. The zero value of a nil pointer
+// serves workflows for method references.
+type Activities struct {
+	// Endpoint finds an endpoint in the configuration in force.
+	Endpoint func(name string) (Endpoint, bool)
+	// Source finds a source in the configuration in force.
+	Source func(name string) (Source, bool)
+	// Heartbeat records details of a running activity on the server and
+	// returns when they are kept: client.Client's RecordActivityHeartbeat.
+	Heartbeat func(ctx context.Context, taskToken []byte, details ...any) error
+	// Pending reads what a run's pending activities recorded last.
+	Pending func(ctx context.Context, workflowID, runID string) (callback.Progress, error)
+	Metrics *Metrics
+	Log     *zap.Logger
+
+	endpointLanes lanes
+	sourceLanes   lanes
+}
+
+// The closed list of error types that an activity of Ringback fails with.
+const (
+	// TypeWaiting: nothing failed; the activity gave its slot back until the
+	// next poll or attempt is due, and the server wakes it then.
+	TypeWaiting = "Waiting"
+	// TypeHeldBack: the bulkhead, a breaker or a missing configuration held a
+	// poll or an attempt back; none was made, and none is counted.
+	TypeHeldBack = "HeldBack"
+	// TypeNotRecorded: the server did not keep the record of an attempt, so
+	// the attempt was not made.
+	TypeNotRecorded = "NotRecorded"
+	// TypeBadInput: the activity's input can't be worked on, ever.
+	TypeBadInput = "BadInput"
+)
+
+func badInput(err error) error {
+	return temporal.NewNonRetryableApplicationError(err.Error(), TypeBadInput, err)
+}
+
+// ReadPending returns what the run's pending activities recorded last: a
+// cancelled activity that waits on the server takes its record with it, so the
+// workflow asks before it cancels. It is a local activity.
+func (a *Activities) ReadPending(ctx context.Context, workflowID, runID string) (callback.Progress, error) {
+	return a.Pending(ctx, workflowID, runID)
+}

@@ -1,0 +1,280 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
+
+	"ringback/internal/callback"
+)
+
+// DeliverInput asks to get one callback acknowledged.
+type DeliverInput struct {
+	Callback callback.Callback `json:"callback"`
+	// URL is the operation's own, where the endpoint has none.
+	URL    string                  `json:"url,omitempty"`
+	Policy callback.DeliveryPolicy `json:"policy"`
+	// Progress is how far the delivery came before.
+	Progress callback.DeliveryProgress `json:"progress"`
+}
+
+// DeliverResult is how far a delivery came. Its outcome is
+// callback.DeliveryPending where the server's count of runs is used up by runs
+// that made no attempt: the workflow then goes on with a new activity.
+type DeliverResult struct {
+	Progress callback.DeliveryProgress `json:"progress"`
+}
+
+const (
+	// DeliverHeartbeatTimeout is how long after a worker's death its
+	// deliveries are taken over.
+	DeliverHeartbeatTimeout = 6 * time.Second
+	deliverBeats            = 2 * time.Second
+	// recordsEarly is how much before its time an attempt is recorded at most,
+	// so that recording it does not lengthen h.
+	recordsEarly = 25 * time.Millisecond
+	// reasonInterrupted is the reason of an attempt whose end nobody saw.
+	reasonInterrupted = "the worker ended while the attempt was on its way"
+)
+
+// Deliver makes attempts until one is acknowledged, the receiver is gone, or k
+// are recorded (promise 5). h and k are read from the activity's retry policy
+// as it stands at the beginning of each run, so that an operator may edit them.
+// Each attempt is recorded on the server before it is sent; the record survives
+// a crash, and k is counted there.
+func (a *Activities) Deliver(ctx context.Context, in DeliverInput) (DeliverResult, error) {
+	d := &delivery{a: a, in: in, at: in.Progress, info: activity.GetInfo(ctx), heart: a.newHeart(ctx)}
+	if err := d.resume(ctx); err != nil {
+		return DeliverResult{}, badInput(err)
+	}
+	stop := d.heart.keepBeating(ctx, deliverBeats)
+	defer stop()
+	for d.at.Delivery.Outcome == callback.DeliveryPending {
+		if d.at.Made >= d.k {
+			d.at.Delivery.Outcome = callback.DeliveryExhausted
+			break
+		}
+		if err := d.next(ctx); err != nil {
+			return d.leave(ctx, err)
+		}
+	}
+	d.at.Delivery.NextAttemptAt = nil
+	return DeliverResult{Progress: d.at}, nil
+}
+
+type delivery struct {
+	a     *Activities
+	in    DeliverInput
+	at    callback.DeliveryProgress
+	info  activity.Info
+	heart *heart
+	h     time.Duration
+	k     int
+	// why and kind are what the next wait is for, as operators read it.
+	why, kind string
+}
+
+// errHandedBack ends a run whose waits the server would count no longer.
+var errHandedBack = errors.New("the server's count of runs is used up")
+
+func (d *delivery) resume(ctx context.Context) error {
+	if activity.HasHeartbeatDetails(ctx) {
+		if err := activity.GetHeartbeatDetails(ctx, &d.at); err != nil {
+			return fmt.Errorf("reading the delivery's own record: %w", err)
+		}
+	}
+	d.h, d.k = d.in.Policy.Interval(), d.in.Policy.Attempts
+	if p := d.info.RetryPolicy; p != nil && p.InitialInterval > 0 && p.MaximumAttempts > 0 {
+		d.h, d.k = p.InitialInterval, int(p.MaximumAttempts)
+	}
+	d.closeInterrupted()
+	d.explain()
+	d.heart.note(d.snapshot())
+	return nil
+}
+
+// closeInterrupted gives the verdict on an attempt that was recorded and whose
+// end nobody saw. It may have been on its way for as long as its timeout: so
+// that two never overlap, it is taken to have ended then.
+func (d *delivery) closeInterrupted() {
+	last := d.last()
+	if last == nil || last.Verdict != "" {
+		return
+	}
+	last.Verdict, last.Reason = callback.Unacknowledged, reasonInterrupted
+	last.TookMS = d.in.Policy.TimeoutMS
+}
+
+func (d *delivery) last() *callback.Attempt {
+	if n := len(d.at.Delivery.Attempts); n > 0 {
+		return &d.at.Delivery.Attempts[n-1]
+	}
+	return nil
+}
+
+// due is when the next attempt is: h after the end of the last.
+func (d *delivery) due() callback.Time {
+	due := d.at.NotBefore
+	if last := d.last(); last != nil && d.at.Made > 0 {
+		if next := last.End().Add(d.h); next.After(due) {
+			due = next
+		}
+	}
+	return due
+}
+
+// next waits until the next attempt is due, records it, and makes it.
+func (d *delivery) next(ctx context.Context) error {
+	due := d.due()
+	if err := d.wait(ctx, due.Add(-min(d.h/2, recordsEarly)).Time); err != nil {
+		return err
+	}
+	endpoint, ok := d.a.Endpoint(d.in.Callback.Key.Endpoint)
+	if !ok {
+		return d.hold(ctx, d.a.endpointMissing(d.in.Callback.Key.Endpoint), missingWait)
+	}
+	pass, held := d.a.endpointLane(endpoint).admit()
+	if held != "" {
+		d.a.Metrics.heldBack.WithLabelValues("endpoint", endpoint.Name).Inc()
+		return d.hold(ctx, "attempt held back: "+held, d.heldBackFor())
+	}
+	if err := d.record(ctx, due); err != nil {
+		pass(0, nil)
+		return err
+	}
+	d.attempt(ctx, endpoint, due, pass)
+	return nil
+}
+
+// wait waits in the worker if that is short, else on the server.
+func (d *delivery) wait(ctx context.Context, until time.Time) error {
+	if time.Until(until) <= waitsInWorker {
+		return d.heart.sleepUntil(ctx, until)
+	}
+	return d.giveBack(ctx)
+}
+
+// giveBack leaves the slot until the next attempt is due. The server counts
+// runs against k; where it would count no further, the workflow goes on with a
+// new activity instead.
+func (d *delivery) giveBack(ctx context.Context) error {
+	due := d.due()
+	d.at.Delivery.NextAttemptAt = &due
+	if p := d.info.RetryPolicy; p != nil && p.MaximumAttempts > 0 && d.info.Attempt >= p.MaximumAttempts {
+		return errHandedBack
+	}
+	if err := d.heart.record(ctx, d.snapshot()); err != nil {
+		return err
+	}
+	return waitOnServer(d.kind, fmt.Sprintf("%s; next attempt at %s", d.why, due), due.Time)
+}
+
+// hold puts an attempt off without counting it.
+func (d *delivery) hold(ctx context.Context, why string, wait time.Duration) error {
+	d.why, d.kind = why, TypeHeldBack
+	d.at.NotBefore = callback.At(time.Now().Add(wait))
+	return d.giveBack(ctx)
+}
+
+// heldBackFor grows with the server's count of runs, so that a crowd that
+// waits for one receiver costs less and less.
+func (d *delivery) heldBackFor() time.Duration {
+	return heldBackWait * time.Duration(min(max(int(d.info.Attempt)-d.at.Made, 1), 8))
+}
+
+// record keeps the attempt on the server before it is sent.
+func (d *delivery) record(ctx context.Context, due callback.Time) error {
+	at := callback.At(time.Now())
+	if due.After(at) {
+		at = due
+	}
+	before := d.at
+	d.at.Made++
+	d.at.NotBefore = callback.Time{}
+	d.at.Delivery.NextAttemptAt = nil
+	d.at.Delivery.Attempts = callback.KeepNewest(append(slices.Clone(d.at.Delivery.Attempts),
+		callback.Attempt{Number: d.nextNumber(), At: at}))
+	err := d.heart.record(context.WithoutCancel(ctx), d.snapshot())
+	if err == nil {
+		return nil
+	}
+	d.at = before
+	d.heart.note(d.snapshot())
+	if isStop(err) {
+		return err
+	}
+	return temporal.NewApplicationErrorWithOptions(
+		fmt.Sprintf("attempt %d could not be recorded and was not made: %v", d.nextNumber(), err),
+		TypeNotRecorded, temporal.ApplicationErrorOptions{
+			NextRetryDelay: heldBackWait, Cause: err, Details: []any{d.snapshot()},
+		})
+}
+
+func isStop(err error) bool {
+	return errors.Is(err, errUnwanted) || errors.Is(err, errInterrupted) || errors.Is(err, errLost)
+}
+
+func (d *delivery) nextNumber() int {
+	if last := d.last(); last != nil {
+		return last.Number + 1
+	}
+	return 1
+}
+
+// attempt waits out what is left of h and makes the recorded attempt.
+func (d *delivery) attempt(ctx context.Context, endpoint Endpoint, due callback.Time, pass leave) {
+	time.Sleep(time.Until(due.Time))
+	result := d.a.ring(context.WithoutCancel(ctx), endpoint, AttemptInput{
+		Callback: d.in.Callback, URL: d.in.URL, TimeoutMS: d.in.Policy.TimeoutMS, Number: d.last().Number,
+	}, pass)
+	*d.last() = result.Attempt
+	d.at.NotBefore = result.NotBefore
+	switch {
+	case result.Attempt.Verdict == callback.Acknowledged:
+		d.at.Delivery.Outcome = callback.DeliveryAcknowledged
+	case result.Ended != "":
+		d.at.Delivery.Outcome, d.at.Delivery.Reason = result.Ended, result.Reason
+	}
+	d.explain()
+	d.heart.note(d.snapshot())
+}
+
+func (d *delivery) explain() {
+	d.why, d.kind = "no attempt made yet", TypeWaiting
+	if last := d.last(); last != nil && d.at.Made > 0 {
+		d.why = fmt.Sprintf("attempt %d (%d of %d) unacknowledged: %s", last.Number, d.at.Made, d.k, last.Reason)
+	}
+}
+
+// snapshot is the record as it stands, sharing no memory with what goes on.
+func (d *delivery) snapshot() callback.DeliveryProgress {
+	at := d.at
+	at.Delivery.Attempts = slices.Clone(at.Delivery.Attempts)
+	return at
+}
+
+func (d *delivery) leave(ctx context.Context, err error) (DeliverResult, error) {
+	switch {
+	case errors.Is(err, errUnwanted):
+		d.at.Delivery.Outcome = callback.DeliverySuperseded
+		d.at.Delivery.NextAttemptAt = nil
+		return DeliverResult{Progress: d.at}, nil
+	case errors.Is(err, errHandedBack):
+		return DeliverResult{Progress: d.at}, nil
+	case errors.Is(err, errStopping):
+		// The beat may fail with the worker's end; the record before it stands.
+		err = d.giveBack(context.WithoutCancel(ctx))
+		if errors.Is(err, errHandedBack) {
+			return DeliverResult{Progress: d.at}, nil
+		}
+		return DeliverResult{}, err
+	case errors.Is(err, errInterrupted):
+		return DeliverResult{}, waitOnServer(TypeWaiting, d.why+"; "+err.Error(), d.due().Time)
+	}
+	return DeliverResult{}, err
+}

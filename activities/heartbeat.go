@@ -1,0 +1,144 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
+)
+
+// Why a running activity is to stop waiting. An attempt in flight is never cut
+// off by any of them.
+var (
+	// errUnwanted: the workflow cancelled the activity.
+	errUnwanted = errors.New("no longer wanted")
+	// errInterrupted: an operator paused or reset the activity.
+	errInterrupted = errors.New("paused or reset by an operator")
+	// errStopping: the worker is stopping.
+	errStopping = errors.New("the worker is stopping")
+	// errLost: the server no longer counts on this run of the activity.
+	errLost = errors.New("the server gave the activity up")
+)
+
+// heart keeps a running activity's record on the server. Every record goes
+// through it, synchronously and in order: the SDK's own heartbeats are
+// throttled, and a late flush would overwrite a newer record.
+type heart struct {
+	beat  func(ctx context.Context, taskToken []byte, details ...any) error
+	token []byte
+
+	mu      sync.Mutex
+	details any
+	// broken is closed, and cause set, at the first beat that says stop.
+	broken chan struct{}
+	cause  error
+}
+
+func (a *Activities) newHeart(ctx context.Context) *heart {
+	return &heart{beat: a.Heartbeat, token: activity.GetInfo(ctx).TaskToken, broken: make(chan struct{})}
+}
+
+// record keeps details on the server, or says why the activity is to stop.
+func (h *heart) record(ctx context.Context, details any) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.details = details
+	return h.send(ctx)
+}
+
+// note changes what the next beat records, without one.
+func (h *heart) note(details any) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.details = details
+}
+
+func (h *heart) send(ctx context.Context) error {
+	if h.cause != nil {
+		return h.cause
+	}
+	err := h.beat(ctx, h.token, h.details)
+	if cause := stopCause(err); cause != nil {
+		h.cause = cause
+		close(h.broken)
+		return cause
+	}
+	return err
+}
+
+func stopCause(err error) error {
+	var notFound *serviceerror.NotFound
+	switch {
+	case temporal.IsCanceledError(err):
+		return errUnwanted
+	case errors.Is(err, activity.ErrActivityPaused), errors.Is(err, activity.ErrActivityReset):
+		return errInterrupted
+	case errors.As(err, &notFound):
+		return errLost
+	}
+	return nil
+}
+
+// keepBeating repeats the latest record every gap until the returned func is
+// called. A beat that fails in passing is repeated by the next one.
+func (h *heart) keepBeating(ctx context.Context, gap time.Duration) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var beating sync.WaitGroup
+	beating.Go(func() {
+		ticker := time.NewTicker(gap)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+				h.again(ctx)
+			}
+		}
+	})
+	return func() { cancel(); beating.Wait() }
+}
+
+func (h *heart) again(ctx context.Context) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	_ = h.send(ctx)
+}
+
+// sleepUntil waits in the worker, or returns why the activity is to stop.
+func (h *heart) sleepUntil(ctx context.Context, due time.Time) error {
+	timer := time.NewTimer(time.Until(due))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-h.broken:
+		return h.cause
+	case <-activity.GetWorkerStopChannel(ctx):
+		return errStopping
+	case <-ctx.Done():
+		return errStopping
+	}
+}
+
+const (
+	// waitsInWorker is the longest wait that a running activity sits out; a
+	// longer one gives the slot back (design section 3, Waits).
+	waitsInWorker = 5 * time.Second
+	// wakesEarly is how much before its time the server is asked to wake an
+	// activity, which then waits out the rest: the server is late, never early.
+	wakesEarly = 500 * time.Millisecond
+)
+
+// waitOnServer is the error with which an activity gives its slot back until due.
+func waitOnServer(kind, message string, due time.Time) error {
+	delay := max(time.Until(due)-wakesEarly, time.Millisecond)
+	return temporal.NewApplicationErrorWithOptions(message, kind, temporal.ApplicationErrorOptions{
+		NextRetryDelay: delay,
+		Category:       temporal.ApplicationErrorCategoryBenign,
+	})
+}

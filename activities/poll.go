@@ -1,0 +1,104 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"ringback/internal/callback"
+	"ringback/internal/source"
+)
+
+// PollInput asks for one poll.
+type PollInput struct {
+	Source string         `json:"source"`
+	Query  callback.Query `json:"query"`
+}
+
+// PollResult is one poll's answer. Without an observation, Error says why.
+type PollResult struct {
+	// HeldBack says that no poll was made, and why.
+	HeldBack string `json:"held_back,omitempty"`
+	// Free polls cost none of max_polls (401 and 403, promise 2).
+	Free        bool                  `json:"free,omitempty"`
+	Observation *callback.Observation `json:"observation,omitempty"`
+	Error       string                `json:"error,omitempty"`
+	BegunAt     callback.Time         `json:"begun_at"`
+	EndedAt     callback.Time         `json:"ended_at"`
+	// NotBefore is when the core asked to be asked again.
+	NotBefore callback.Time `json:"not_before,omitzero"`
+}
+
+// Poll asks a source once, inside a workflow task. It never fails: what went
+// wrong is in the result. A source that was slow lately is left to Watch.
+func (a *Activities) Poll(ctx context.Context, in PollInput) (PollResult, error) {
+	src, ok := a.Source(in.Source)
+	if !ok {
+		return a.sourceMissing(in.Source), nil
+	}
+	pass, held := a.sourceLane(in.Source).admitLocal()
+	if held != "" {
+		return PollResult{HeldBack: held}, nil
+	}
+	return a.ask(context.WithoutCancel(ctx), src, in, pass), nil
+}
+
+func (a *Activities) sourceLane(name string) *lane {
+	return a.sourceLanes.of(name, 0, 1, sourceOpens)
+}
+
+func (a *Activities) sourceMissing(name string) PollResult {
+	a.Metrics.missing.WithLabelValues("source", name).Inc()
+	a.Log.Error("a source is not in this program's configuration; its operations wait", zap.String("source", name))
+	return PollResult{HeldBack: "the source " + name + " is not in this worker's configuration"}
+}
+
+func (a *Activities) ask(ctx context.Context, src Source, in PollInput, pass leave) PollResult {
+	begun := time.Now()
+	observation, err := src.Poll(ctx, in.Query)
+	ended := time.Now()
+	result := PollResult{BegunAt: callback.At(begun), EndedAt: callback.At(ended)}
+	if err != nil {
+		a.pollFailed(in, err, &result)
+		pass(ended.Sub(begun), breakerError(result.Free))
+		return result
+	}
+	pass(ended.Sub(begun), nil)
+	observation.BegunAt, observation.ObservedAt = result.BegunAt, result.EndedAt
+	result.Observation = &observation
+	a.Metrics.polls.WithLabelValues(in.Source, "answered").Inc()
+	if observation.Status != "" && !slices.Contains(src.Vocabulary, observation.Status) {
+		a.Metrics.unknownStatus.WithLabelValues(in.Source).Inc()
+	}
+	return result
+}
+
+func (a *Activities) pollFailed(in PollInput, err error, result *PollResult) {
+	result.Error = err.Error()
+	kind := source.Unavailable
+	var failure *source.Error
+	if errors.As(err, &failure) {
+		kind = failure.Kind
+		if failure.RetryAfter > 0 {
+			result.NotBefore = result.EndedAt.Add(failure.RetryAfter)
+		}
+	}
+	a.Metrics.polls.WithLabelValues(in.Source, string(kind)).Inc()
+	if kind == source.Unauthorized {
+		result.Free = true
+		a.Log.Error("a core refuses our credentials; the source rests", zap.String("source", in.Source),
+			zap.Duration("rests", sourceOpens), zap.Error(err))
+	}
+}
+
+// breakerError opens a source's breaker for refused credentials alone: a core
+// that is down costs polls, not the operations of others (promise 2).
+func breakerError(refused bool) error {
+	if refused {
+		return errNoAnswer
+	}
+	return nil
+}

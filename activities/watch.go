@@ -1,0 +1,207 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+
+	"ringback/internal/callback"
+)
+
+// WatchInput asks to poll until the status changes.
+type WatchInput struct {
+	Key    callback.Key        `json:"key"`
+	Source string              `json:"source"`
+	Query  callback.Query      `json:"query"`
+	Policy callback.PollPolicy `json:"policy"`
+	// AcceptedAt is when the operation was accepted: its lifetime begins here.
+	AcceptedAt callback.Time `json:"accepted_at"`
+	// Known is the status from which a change is awaited.
+	Known string `json:"known,omitempty"`
+	// Progress is how far the run's earlier watches came.
+	Progress callback.WatchProgress `json:"progress"`
+}
+
+// WatchResult is why a watch ended.
+type WatchResult struct {
+	Progress callback.WatchProgress `json:"progress"`
+	// End is empty where the status changed; else callback.ReasonPollsUsedUp
+	// or callback.ReasonLifetimeOver.
+	End string `json:"end,omitempty"`
+	// Unwanted says that the workflow had cancelled the watch.
+	Unwanted bool `json:"unwanted,omitempty"`
+}
+
+const (
+	// WatchHeartbeatTimeout is how long after a worker's death its watches are
+	// taken over.
+	WatchHeartbeatTimeout = 10 * time.Second
+	watchBeats            = 4 * time.Second
+	// heldBackWait is how long a poll or attempt that was held back waits.
+	heldBackWait = 2 * time.Second
+	// missingWait is how long one waits for a configuration that names its
+	// source or endpoint.
+	missingWait = 15 * time.Second
+)
+
+// Watch polls a source at the policy's gaps until the status is another than
+// in.Known, the polls are used up or the lifetime is over (promise 2). The last
+// poll is clipped to the lifetime; the one due when the worker was away is made
+// late rather than not at all.
+func (a *Activities) Watch(ctx context.Context, in WatchInput) (WatchResult, error) {
+	w := &watch{a: a, in: in, at: in.Progress, heart: a.newHeart(ctx)}
+	if err := w.resume(ctx); err != nil {
+		return WatchResult{}, badInput(err)
+	}
+	stop := w.heart.keepBeating(ctx, watchBeats)
+	defer stop()
+	for {
+		if end := w.end(); end != "" {
+			return WatchResult{Progress: w.at, End: end}, nil
+		}
+		if err := w.wait(ctx); err != nil {
+			return w.interrupted(ctx, err)
+		}
+		if w.poll(ctx) {
+			return WatchResult{Progress: w.at}, nil
+		}
+	}
+}
+
+type watch struct {
+	a     *Activities
+	in    WatchInput
+	at    callback.WatchProgress
+	heart *heart
+	// why is what the next wait is for, as operators read it.
+	why string
+	// kind is the error type with which the next long wait is left.
+	kind string
+}
+
+func (w *watch) resume(ctx context.Context) error {
+	if activity.HasHeartbeatDetails(ctx) {
+		if err := activity.GetHeartbeatDetails(ctx, &w.at); err != nil {
+			return fmt.Errorf("reading the watch's own record: %w", err)
+		}
+	}
+	w.why, w.kind = "no poll made yet", TypeWaiting
+	w.schedule()
+	w.heart.note(w.at)
+	return nil
+}
+
+func (w *watch) deadline() time.Time { return w.in.AcceptedAt.Time.Add(w.in.Policy.Lifetime()) }
+
+// end is why no further poll is due, or empty.
+func (w *watch) end() string {
+	if w.in.Policy.UsedUp(w.at.Polls) {
+		return callback.ReasonPollsUsedUp
+	}
+	if !w.at.BegunAt.Before(callback.At(w.deadline())) {
+		return callback.ReasonLifetimeOver
+	}
+	return ""
+}
+
+// schedule sets when the next poll is due: the gap after the latest poll's
+// beginning (after its end, where it outlasted the gap), never past the
+// deadline.
+func (w *watch) schedule() {
+	due := w.in.AcceptedAt.Add(w.in.Policy.InitialDelay())
+	if !w.at.BegunAt.IsZero() {
+		gap := w.in.Policy.Gap(w.at.Polls)
+		due = w.at.BegunAt.Add(gap)
+		if w.at.EndedAt.After(due) {
+			due = w.at.EndedAt.Add(gap)
+		}
+	}
+	if w.at.NotBefore.After(due) {
+		due = w.at.NotBefore
+	}
+	if deadline := callback.At(w.deadline()); due.After(deadline) {
+		due = deadline
+	}
+	w.at.NextPollAt = due
+}
+
+// wait waits for the next poll: in the worker if that is short, else it returns
+// the error that lets the server wake the activity.
+func (w *watch) wait(ctx context.Context) error {
+	due := w.at.NextPollAt.Time
+	if time.Until(due) <= waitsInWorker {
+		return w.heart.sleepUntil(ctx, due)
+	}
+	return w.giveBack(ctx)
+}
+
+func (w *watch) giveBack(ctx context.Context) error {
+	if err := w.heart.record(ctx, w.at); err != nil {
+		return err
+	}
+	return waitOnServer(w.kind, fmt.Sprintf("%s; next poll at %s", w.why, w.at.NextPollAt), w.at.NextPollAt.Time)
+}
+
+func (w *watch) interrupted(ctx context.Context, err error) (WatchResult, error) {
+	switch {
+	case errors.Is(err, errUnwanted):
+		return WatchResult{Progress: w.at, Unwanted: true}, nil
+	case errors.Is(err, errStopping):
+		// The beat may fail with the worker's end; the record before it stands.
+		return WatchResult{}, w.giveBack(context.WithoutCancel(ctx))
+	case errors.Is(err, errInterrupted):
+		return WatchResult{}, waitOnServer(TypeWaiting, w.why+"; "+err.Error(), w.at.NextPollAt.Time)
+	}
+	return WatchResult{}, err
+}
+
+// poll asks once and reports whether the status changed.
+func (w *watch) poll(ctx context.Context) bool {
+	src, ok := w.a.Source(w.in.Source)
+	if !ok {
+		w.hold(w.a.sourceMissing(w.in.Source).HeldBack, missingWait)
+		return false
+	}
+	pass, held := w.a.sourceLane(w.in.Source).admit()
+	if held != "" {
+		w.a.Metrics.heldBack.WithLabelValues("source", w.in.Source).Inc()
+		w.hold("poll held back: "+held, heldBackWait)
+		return false
+	}
+	answer := w.a.ask(context.WithoutCancel(ctx), src, PollInput{Source: w.in.Source, Query: w.in.Query}, pass)
+	w.take(answer)
+	o := answer.Observation
+	return o != nil && o.Status != "" && o.Status != w.in.Known
+}
+
+// hold puts a poll off without counting it; the one at the deadline is dropped.
+func (w *watch) hold(why string, wait time.Duration) {
+	now := callback.At(time.Now())
+	w.why, w.kind = why, TypeHeldBack
+	w.at.NotBefore = now.Add(wait)
+	if !now.Before(callback.At(w.deadline())) {
+		w.at.BegunAt = now
+	}
+	w.schedule()
+}
+
+// take keeps one poll's answer.
+func (w *watch) take(p PollResult) {
+	w.at.BegunAt, w.at.EndedAt, w.at.NotBefore = p.BegunAt, p.EndedAt, p.NotBefore
+	w.kind = TypeWaiting
+	if p.Free {
+		w.at.NotBefore = p.EndedAt.Add(sourceOpens)
+	} else {
+		w.at.Polls++
+	}
+	w.why = fmt.Sprintf("poll %d: %s", w.at.Polls, p.Error)
+	if p.Observation != nil {
+		w.at.Last = p.Observation
+		w.why = fmt.Sprintf("poll %d: status %q is not another yet", w.at.Polls, p.Observation.Status)
+	}
+	w.schedule()
+	w.heart.note(w.at)
+}

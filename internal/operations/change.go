@@ -1,0 +1,143 @@
+package operations
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+
+	"ringback/internal/callback"
+	"ringback/workflows"
+)
+
+// Push takes a status that the core says by itself; empty means poll now.
+func (d *Desk) Push(ctx context.Context, key callback.Key, status string) error {
+	if err := d.checkPushed(key, status); err != nil {
+		return err
+	}
+	err := d.Client.SignalWorkflow(ctx, key.WorkflowID(), "", workflows.SignalStatus, workflows.Push{Status: status})
+	return d.changeError(ctx, "pushing a status to", key, err)
+}
+
+func (d *Desk) checkPushed(key callback.Key, status string) error {
+	endpoint, ok := d.Endpoint(key.Endpoint)
+	if !ok || status == "" {
+		return nil
+	}
+	for _, rule := range endpoint.Fields {
+		if rule.Field != "known_status" {
+			continue
+		}
+		rule.Field = "status"
+		if fault := rule.Check(status); fault != nil {
+			return callback.Invalid(*fault)
+		}
+	}
+	return nil
+}
+
+// changeError tells an operation that is closed from one that is not there: to
+// the engine both are "not found".
+func (d *Desk) changeError(ctx context.Context, doing string, key callback.Key, err error) error {
+	var notFound *serviceerror.NotFound
+	if err == nil || !errors.As(err, &notFound) {
+		if err != nil {
+			return engineError(doing, key, err)
+		}
+		return nil
+	}
+	latest, err := d.describe(ctx, key)
+	if err != nil {
+		return err
+	}
+	if latest.open() {
+		return engineError(doing, key, notFound)
+	}
+	return callback.Refuse(callback.ProblemClosed, "The operation %s is closed.", key.WorkflowID())
+}
+
+// Revoke records that the operation itself was revoked and returns its state.
+func (d *Desk) Revoke(ctx context.Context, key callback.Key, r callback.Revocation) (callback.State, error) {
+	if !slices.Contains(callback.Initiators, r.InitiatedBy) {
+		return callback.State{}, callback.Invalid(callback.FieldError{
+			Field: "initiated_by", Detail: "is not one of " + strings.Join(callback.Initiators, ", ")})
+	}
+	if err := checkReason(r.Reason); err != nil {
+		return callback.State{}, err
+	}
+	handle, err := d.Client.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
+		WorkflowID: key.WorkflowID(), UpdateName: workflows.UpdateRevoke,
+		WaitForStage: client.WorkflowUpdateStageCompleted, Args: []any{r},
+	})
+	if err != nil {
+		return d.revokedBefore(ctx, key, d.changeError(ctx, "revoking", key, err))
+	}
+	var state callback.State
+	if err := handle.Get(ctx, &state); err != nil {
+		var refused *temporal.ApplicationError
+		if errors.As(err, &refused) {
+			return callback.State{}, callback.Refuse(callback.ProblemNotRevocable, "%s", refused.Message())
+		}
+		return d.revokedBefore(ctx, key, d.changeError(ctx, "revoking", key, err))
+	}
+	state.UIURL = d.uiURL(key.WorkflowID(), state.RunID)
+	return state, nil
+}
+
+// revokedBefore lets a revocation that closed the operation be repeated: twice
+// is once.
+func (d *Desk) revokedBefore(ctx context.Context, key callback.Key, err error) (callback.State, error) {
+	var refused *callback.Error
+	if !errors.As(err, &refused) || refused.Problem != callback.ProblemClosed {
+		return callback.State{}, err
+	}
+	state, readErr := d.State(ctx, key)
+	if readErr == nil && state.Revocation != nil {
+		return state, nil
+	}
+	return callback.State{}, err
+}
+
+// Withdraw asks to end the operation without a callback; an attempt in flight
+// is never cut off, and if it is acknowledged, that is the outcome.
+func (d *Desk) Withdraw(ctx context.Context, key callback.Key) (callback.State, error) {
+	latest, err := d.describe(ctx, key)
+	if err != nil {
+		return callback.State{}, err
+	}
+	if !latest.open() {
+		return d.withdrawnBefore(ctx, latest)
+	}
+	err = d.Client.CancelWorkflow(ctx, key.WorkflowID(), "")
+	if err := d.changeError(ctx, "withdrawing", key, err); err != nil {
+		return callback.State{}, err
+	}
+	return d.openState(ctx, latest), nil
+}
+
+func (d *Desk) withdrawnBefore(ctx context.Context, latest run) (callback.State, error) {
+	state, err := d.stateOf(ctx, latest)
+	if err != nil || state.Outcome == callback.OutcomeWithdrawn {
+		return state, err
+	}
+	return callback.State{}, callback.Refuse(callback.ProblemClosed,
+		"The operation %s is closed with outcome %s; there is nothing to withdraw.", latest.key.WorkflowID(), state.Outcome)
+}
+
+// reasonMax bounds a reason, in bytes.
+const reasonMax = 256
+
+func checkReason(reason string) error {
+	if len(reason) > reasonMax {
+		return callback.Invalid(callback.FieldError{Field: "reason", Detail: fmt.Sprintf("is longer than %d bytes", reasonMax)})
+	}
+	if callback.LooksLikeCardNumber(reason) {
+		return callback.Invalid(callback.FieldError{Field: "reason", Detail: "looks like it holds a card number; Ringback takes none"})
+	}
+	return nil
+}

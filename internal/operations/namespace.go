@@ -1,0 +1,55 @@
+package operations
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/operatorservice/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+
+	"ringback/workflows"
+)
+
+// Prepare registers the search attributes that Ringback writes, on any server,
+// and returns the namespace's retention: for so long a start is known to be a
+// duplicate, and a redelivery is possible (promise 1).
+func Prepare(ctx context.Context, c client.Client, namespace string) (retention time.Duration, err error) {
+	if err := registerAttributes(ctx, c, namespace); err != nil {
+		return 0, err
+	}
+	response, err := c.WorkflowService().DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: namespace})
+	if err != nil {
+		return 0, fmt.Errorf("reading the retention of the namespace %s: %w", namespace, err)
+	}
+	return response.GetConfig().GetWorkflowExecutionRetentionTtl().AsDuration(), nil
+}
+
+func registerAttributes(ctx context.Context, c client.Client, namespace string) error {
+	operator := c.OperatorService()
+	known, err := operator.ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: namespace})
+	if err != nil {
+		return fmt.Errorf("listing the search attributes of the namespace %s: %w", namespace, err)
+	}
+	missing := map[string]enumspb.IndexedValueType{}
+	for _, key := range []temporal.SearchAttributeKeyKeyword{
+		workflows.AttributeEndpoint, workflows.AttributeOutcome, workflows.AttributeStatus,
+	} {
+		if _, ok := known.GetCustomAttributes()[key.GetName()]; !ok {
+			missing[key.GetName()] = enumspb.INDEXED_VALUE_TYPE_KEYWORD
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	_, err = operator.AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{
+		Namespace: namespace, SearchAttributes: missing,
+	})
+	if err != nil {
+		return fmt.Errorf("registering search attributes in the namespace %s: %w", namespace, err)
+	}
+	return nil
+}

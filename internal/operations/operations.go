@@ -1,0 +1,84 @@
+// Package operations starts, reads and changes operations. It is the only user
+// of the Temporal client besides the workers, and turns the engine's errors
+// into callback.Error.
+package operations
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+
+	"ringback/internal/callback"
+)
+
+// Desk is where operations are handled.
+type Desk struct {
+	// Client is connected to the namespace of the operations.
+	Client client.Client
+	// Namespace is the client's.
+	Namespace string
+	// Converter decodes what the client's converter encoded.
+	Converter converter.DataConverter
+	// Endpoint finds an endpoint in the configuration in force.
+	Endpoint func(name string) (callback.Endpoint, bool)
+	// EndpointNames lists them, for errors that say what is allowed.
+	EndpointNames func() []string
+	// CheckURL refuses an address that could not be rung.
+	CheckURL func(ctx context.Context, address string) error
+	// UIURL is the base address of the Temporal UI; empty: none is linked.
+	UIURL string
+}
+
+// stateDeadline bounds a Query for what Describe does not know.
+const stateDeadline = time.Second
+
+// unavailableRetry is the Retry-After while Temporal does not answer.
+const unavailableRetry = 2 * time.Second
+
+// engineError turns an error of the Temporal client into one for the caller.
+func engineError(doing string, key callback.Key, err error) error {
+	var notFound *serviceerror.NotFound
+	if errors.As(err, &notFound) {
+		return notFoundError(key)
+	}
+	return &callback.Error{
+		Problem: callback.ProblemUnavailable, RetryAfter: unavailableRetry,
+		Detail: fmt.Sprintf("Temporal did not answer while %s %s; try again.", doing, key.WorkflowID()),
+		Err:    fmt.Errorf("%s %s: %w", doing, key.WorkflowID(), err),
+	}
+}
+
+func notFoundError(key callback.Key) error {
+	return callback.Refuse(callback.ProblemNotFound,
+		"There is no operation %s, or its namespace's retention has ended.", key.WorkflowID())
+}
+
+// uiURL is where an operator sees the run.
+func (d *Desk) uiURL(workflowID, runID string) string {
+	if d.UIURL == "" {
+		return ""
+	}
+	address := strings.TrimSuffix(d.UIURL, "/") + "/namespaces/" + url.PathEscape(d.Namespace) +
+		"/workflows/" + url.PathEscape(workflowID)
+	if runID != "" {
+		address += "/" + url.PathEscape(runID) + "/history"
+	}
+	return address
+}
+
+// canonical is a request as it is compared: the same content, the same bytes.
+func canonical(r callback.StartRequest) string {
+	data, err := json.Marshal(r)
+	if err != nil {
+		return ""
+	}
+	return string(data)
+}

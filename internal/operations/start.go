@@ -1,0 +1,207 @@
+package operations
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+
+	"ringback/internal/callback"
+	"ringback/workflows"
+)
+
+// Start accepts an operation: true with its first state, or false with the
+// state of the same operation started before, also once it is closed. The
+// start is eager: a worker in this process runs the first workflow task at once.
+func (d *Desk) Start(ctx context.Context, r callback.StartRequest) (callback.State, bool, error) {
+	endpoint, err := d.admit(ctx, &r)
+	if err != nil {
+		return callback.State{}, false, err
+	}
+	run, err := d.Client.ExecuteWorkflow(ctx, d.startOptions(r), workflows.OperationType, d.input(endpoint, r))
+	var started *serviceerror.WorkflowExecutionAlreadyStarted
+	switch {
+	case errors.As(err, &started):
+		state, err := d.startedBefore(ctx, r)
+		return state, false, err
+	case err != nil:
+		return callback.State{}, false, engineError("starting", r.Key(), err)
+	}
+	return d.accepted(r, run.GetRunID()), true, nil
+}
+
+func (d *Desk) startOptions(r callback.StartRequest) client.StartWorkflowOptions {
+	return client.StartWorkflowOptions{
+		ID:                                       r.Key().WorkflowID(),
+		TaskQueue:                                workflows.TaskQueue,
+		EnableEagerStart:                         true,
+		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
+		WorkflowExecutionErrorWhenAlreadyStarted: true,
+		WorkflowTaskTimeout:                      workflows.WorkflowTaskTimeout,
+		Memo:                                     map[string]any{workflows.MemoStart: r},
+		TypedSearchAttributes:                    temporal.NewSearchAttributes(workflows.AttributeEndpoint.ValueSet(r.Endpoint)),
+		StaticSummary:                            strings.TrimSpace(r.Endpoint + " " + r.OperationID + " " + r.Method),
+	}
+}
+
+func (d *Desk) input(e callback.Endpoint, r callback.StartRequest) workflows.Input {
+	wanted := r.Callback.Statuses
+	if len(wanted) == 0 {
+		wanted = e.Statuses
+	}
+	return workflows.Input{Start: r, Source: e.Source, Rules: e.Rules, Policy: e.Policy, Wanted: wanted}
+}
+
+// accepted is the state of an operation that was just accepted: nothing is read
+// for it.
+func (d *Desk) accepted(r callback.StartRequest, runID string) callback.State {
+	return callback.State{
+		Key: r.Key(), Phase: callback.Watching, Deliveries: []callback.Delivery{},
+		RunID: runID, UIURL: d.uiURL(r.Key().WorkflowID(), runID),
+	}
+}
+
+func (d *Desk) startedBefore(ctx context.Context, r callback.StartRequest) (callback.State, error) {
+	latest, err := d.describe(ctx, r.Key())
+	if err != nil {
+		return callback.State{}, err
+	}
+	if canonical(latest.start) != canonical(r) {
+		return callback.State{}, callback.Refuse(callback.ProblemConflict,
+			"The operation %s was started before with other content; read it, or use another operation_id.", r.Key().WorkflowID())
+	}
+	return d.stateOf(ctx, latest)
+}
+
+var endpointName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,50}$`)
+
+// admit checks a request against its endpoint and normalises it. Bad input is a
+// callback.ProblemInvalid that names every field at fault.
+func (d *Desk) admit(ctx context.Context, r *callback.StartRequest) (callback.Endpoint, error) {
+	if !endpointName.MatchString(r.Endpoint) {
+		return callback.Endpoint{}, callback.Invalid(callback.FieldError{
+			Field: "endpoint", Detail: "is not 1 to 50 characters of A-Z a-z 0-9 _ -"})
+	}
+	endpoint, ok := d.Endpoint(r.Endpoint)
+	if !ok {
+		return callback.Endpoint{}, callback.Invalid(callback.FieldError{
+			Field: "endpoint", Detail: "is not registered; registered are " + strings.Join(d.EndpointNames(), ", ")})
+	}
+	if endpoint.Disabled {
+		return callback.Endpoint{}, callback.Invalid(callback.FieldError{
+			Field: "endpoint", Detail: "is disabled in the configuration; its open operations go on"})
+	}
+	faults := checkFields(endpoint, *r)
+	faults = append(faults, checkMethod(endpoint, r.Method)...)
+	faults = append(faults, d.checkTarget(ctx, endpoint, r.Callback)...)
+	faults = append(faults, checkCardNumbers(endpoint, *r)...)
+	if len(faults) > 0 {
+		return callback.Endpoint{}, callback.Invalid(faults...)
+	}
+	slices.Sort(r.Callback.Statuses)
+	r.Callback.Statuses = slices.Compact(r.Callback.Statuses)
+	return endpoint, nil
+}
+
+func checkFields(e callback.Endpoint, r callback.StartRequest) []callback.FieldError {
+	if r.OperationID == "" {
+		return []callback.FieldError{{Field: "operation_id", Detail: "is required"}}
+	}
+	var faults []callback.FieldError
+	for _, rule := range e.Fields {
+		for _, value := range fieldValues(r, rule.Field) {
+			if fault := rule.Check(value); fault != nil {
+				faults = append(faults, *fault)
+			}
+		}
+	}
+	return faults
+}
+
+// fieldValues are the values of the field that a rule names; one empty value
+// where it is absent.
+func fieldValues(r callback.StartRequest, field string) []string {
+	switch field {
+	case "operation_id":
+		return []string{r.OperationID}
+	case "method":
+		return []string{r.Method}
+	case "reference.order_id":
+		return []string{r.Reference.OrderID}
+	case "reference.registered_at":
+		if r.Reference.RegisteredAt == nil {
+			return []string{""}
+		}
+		return []string{r.Reference.RegisteredAt.String()}
+	case "known_status":
+		return []string{r.KnownStatus}
+	case "callback.statuses":
+		return r.Callback.Statuses
+	}
+	return nil
+}
+
+func checkMethod(e callback.Endpoint, method string) []callback.FieldError {
+	if method == "" || slices.Contains(e.Methods, method) || len(e.Methods) == 0 {
+		return nil
+	}
+	return []callback.FieldError{{Field: "method",
+		Detail: fmt.Sprintf("is not one of the endpoint's: %s", strings.Join(e.Methods, ", "))}}
+}
+
+// checkTarget wants callback.url where the endpoint has none, and only there.
+func (d *Desk) checkTarget(ctx context.Context, e callback.Endpoint, t callback.Target) []callback.FieldError {
+	switch {
+	case e.PerOperationURL && t.URL == "":
+		return []callback.FieldError{{Field: "callback.url", Detail: "is required: the endpoint's URL is per operation"}}
+	case !e.PerOperationURL && t.URL != "":
+		return []callback.FieldError{{Field: "callback.url", Detail: "is refused: the endpoint has a URL of its own"}}
+	case t.URL == "":
+		return nil
+	case len(t.URL) > maxURL:
+		return []callback.FieldError{{Field: "callback.url", Detail: fmt.Sprintf("is longer than %d characters", maxURL)}}
+	}
+	if err := d.CheckURL(ctx, t.URL); err != nil {
+		return []callback.FieldError{{Field: "callback.url", Detail: err.Error()}}
+	}
+	return nil
+}
+
+// maxURL bounds a callback's address; servers and proxies accept as much.
+const maxURL = 2048
+
+// checkCardNumbers refuses what looks like a card number in any string. An
+// endpoint may let its identifiers through: an order number can look like one.
+func checkCardNumbers(e callback.Endpoint, r callback.StartRequest) []callback.FieldError {
+	fields := []struct {
+		name, value string
+		identifier  bool
+	}{
+		{"operation_id", r.OperationID, true},
+		{"reference.order_id", r.Reference.OrderID, true},
+		{"method", r.Method, false},
+		{"known_status", r.KnownStatus, false},
+		{"callback.url", r.Callback.URL, false},
+		{"callback.statuses", strings.Join(r.Callback.Statuses, " "), false},
+	}
+	var faults []callback.FieldError
+	for _, f := range fields {
+		if f.identifier && !e.ScreenIdentifiers {
+			continue
+		}
+		if callback.LooksLikeCardNumber(f.value) {
+			faults = append(faults, callback.FieldError{Field: f.name,
+				Detail: "looks like a card number (brand prefix, length and Luhn check); Ringback takes none. " +
+					"If it is an identifier, set card_number_screen: false at the endpoint"})
+		}
+	}
+	return faults
+}

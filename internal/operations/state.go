@@ -1,0 +1,141 @@
+package operations
+
+import (
+	"context"
+
+	commonpb "go.temporal.io/api/common/v1"
+	enumspb "go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
+
+	"ringback/internal/callback"
+	"ringback/workflows"
+)
+
+// run is the latest run of an operation, as Describe knows it.
+type run struct {
+	key     callback.Key
+	id      string
+	status  enumspb.WorkflowExecutionStatus
+	start   callback.StartRequest
+	pending callback.Progress
+}
+
+func (r run) open() bool { return r.status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING }
+
+// State reads an operation without asking a worker: a closed run's from its
+// close event, an open one's from Describe, and only what Describe lacks by a
+// Query with a short deadline.
+func (d *Desk) State(ctx context.Context, key callback.Key) (callback.State, error) {
+	latest, err := d.describe(ctx, key)
+	if err != nil {
+		return callback.State{}, err
+	}
+	return d.stateOf(ctx, latest)
+}
+
+func (d *Desk) describe(ctx context.Context, key callback.Key) (run, error) {
+	response, err := d.Client.DescribeWorkflowExecution(ctx, key.WorkflowID(), "")
+	if err != nil {
+		return run{}, engineError("reading", key, err)
+	}
+	info := response.GetWorkflowExecutionInfo()
+	latest := run{key: key, id: info.GetExecution().GetRunId(), status: info.GetStatus()}
+	if memo, ok := info.GetMemo().GetFields()[workflows.MemoStart]; ok {
+		if err := d.Converter.FromPayload(memo, &latest.start); err != nil {
+			return run{}, engineError("decoding the memo of", key, err)
+		}
+	}
+	latest.pending, err = PendingProgress(d.Converter, response.GetPendingActivities())
+	if err != nil {
+		return run{}, engineError("decoding the progress of", key, err)
+	}
+	return latest, nil
+}
+
+func (d *Desk) stateOf(ctx context.Context, r run) (callback.State, error) {
+	if r.open() {
+		return d.openState(ctx, r), nil
+	}
+	ending, err := d.ending(ctx, r)
+	return ending.State, err
+}
+
+// openState is built from what the pending activities recorded. What they do
+// not tell is asked of the run; where no worker answers in time, what is known
+// must do.
+func (d *Desk) openState(ctx context.Context, r run) callback.State {
+	state := d.accepted(r.start, r.id)
+	state.Key = r.key
+	if !r.pending.Complete() {
+		if asked, err := d.query(ctx, r); err == nil {
+			state = asked
+			state.UIURL = d.uiURL(r.key.WorkflowID(), r.id)
+		}
+	}
+	r.pending.Apply(&state)
+	return state
+}
+
+func (d *Desk) query(ctx context.Context, r run) (callback.State, error) {
+	ctx, cancel := context.WithTimeout(ctx, stateDeadline)
+	defer cancel()
+	value, err := d.Client.QueryWorkflow(ctx, r.key.WorkflowID(), r.id, workflows.QueryState)
+	if err != nil {
+		return callback.State{}, err
+	}
+	var state callback.State
+	return state, value.Get(&state)
+}
+
+// ending is how a closed run ended.
+func (d *Desk) ending(ctx context.Context, r run) (callback.Ending, error) {
+	var ending callback.Ending
+	event, err := d.closeEvent(ctx, r)
+	if err != nil {
+		return ending, err
+	}
+	payloads := endingPayloads(event)
+	if payloads == nil {
+		return d.endedElsewhere(ctx, r), nil
+	}
+	if err := d.Converter.FromPayloads(payloads, &ending); err != nil {
+		return ending, engineError("decoding the ending of", r.key, err)
+	}
+	ending.State.RunID, ending.State.UIURL = r.id, d.uiURL(r.key.WorkflowID(), r.id)
+	return ending, nil
+}
+
+func (d *Desk) closeEvent(ctx context.Context, r run) (*historypb.HistoryEvent, error) {
+	events := d.Client.GetWorkflowHistory(ctx, r.key.WorkflowID(), r.id, false, enumspb.HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT)
+	event, err := events.Next()
+	if err != nil {
+		return nil, engineError("reading the close event of", r.key, err)
+	}
+	return event, nil
+}
+
+// endingPayloads are where each kind of close event keeps the ending; nil for
+// one that Ringback did not write, such as a termination.
+func endingPayloads(event *historypb.HistoryEvent) *commonpb.Payloads {
+	switch {
+	case event.GetWorkflowExecutionCompletedEventAttributes() != nil:
+		return event.GetWorkflowExecutionCompletedEventAttributes().GetResult()
+	case event.GetWorkflowExecutionFailedEventAttributes() != nil:
+		return event.GetWorkflowExecutionFailedEventAttributes().GetFailure().GetApplicationFailureInfo().GetDetails()
+	case event.GetWorkflowExecutionCanceledEventAttributes() != nil:
+		return event.GetWorkflowExecutionCanceledEventAttributes().GetDetails()
+	}
+	return nil
+}
+
+// endedElsewhere is the ending of a run that an operator terminated: how far it
+// had come is asked of its history, by a Query.
+func (d *Desk) endedElsewhere(ctx context.Context, r run) callback.Ending {
+	state := d.accepted(r.start, r.id)
+	if asked, err := d.query(ctx, r); err == nil {
+		state = asked
+	}
+	state.Key, state.Phase, state.Outcome = r.key, callback.Closed, callback.OutcomeTerminated
+	state.UIURL = d.uiURL(r.key.WorkflowID(), r.id)
+	return callback.Ending{State: state}
+}

@@ -1,0 +1,85 @@
+package workflows
+
+import (
+	"errors"
+	"fmt"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"ringback/internal/callback"
+)
+
+// close ends the run so that operators see it at a glance: acknowledged,
+// revoked and expired complete it, exhausted and gone fail it (promise 9), a
+// withdrawal cancels it. In each case the ending rides on the close event.
+func (o *operation) close() (callback.Ending, error) {
+	ending := o.ledger.Ending()
+	ending.State.RunID = workflow.GetInfo(o.ctx).WorkflowExecution.RunID
+	outcome := ending.State.Outcome
+	if outcome != callback.OutcomeAcknowledged {
+		o.tagOutcome(ending.State)
+	}
+	switch outcome {
+	case callback.OutcomeExhausted:
+		return ending, unacknowledged(TypeExhausted, ending)
+	case callback.OutcomeGone:
+		return ending, unacknowledged(TypeGone, ending)
+	case callback.OutcomeWithdrawn:
+		return ending, temporal.NewCanceledError(ending)
+	default:
+		return ending, nil
+	}
+}
+
+func (o *operation) tagOutcome(s callback.State) {
+	status := ""
+	if s.Status != nil {
+		status = s.Status.Value
+	}
+	err := workflow.UpsertTypedSearchAttributes(o.ctx,
+		AttributeOutcome.ValueSet(string(s.Outcome)), AttributeStatus.ValueSet(status))
+	if err != nil {
+		workflow.GetLogger(o.ctx).Warn("the outcome is not in the search attributes", "error", err)
+	}
+}
+
+func unacknowledged(kind string, ending callback.Ending) error {
+	deliveries := ending.State.Deliveries
+	last := deliveries[len(deliveries)-1]
+	return temporal.NewNonRetryableApplicationError(
+		fmt.Sprintf("callback %s about status %q is %s after %d attempts%s",
+			last.CallbackID, last.Status, last.Outcome, len(last.Attempts), lastReason(last)),
+		kind, nil, ending)
+}
+
+func lastReason(d callback.Delivery) string {
+	if len(d.Attempts) == 0 {
+		return ""
+	}
+	return "; the last: " + d.Attempts[len(d.Attempts)-1].Reason
+}
+
+// failedDelivery is what a delivery's error says of how far it came: in the
+// error's details, or in the heartbeat details of a time-out.
+func failedDelivery(err error) (callback.DeliveryProgress, bool) {
+	var progress callback.DeliveryProgress
+	var timeout *temporal.TimeoutError
+	if errors.As(err, &timeout) && timeout.HasLastHeartbeatDetails() {
+		return progress, timeout.LastHeartbeatDetails(&progress) == nil
+	}
+	var failure *temporal.ApplicationError
+	if errors.As(err, &failure) && failure.HasDetails() {
+		return progress, failure.Details(&progress) == nil
+	}
+	return progress, false
+}
+
+// wasCancelled reports whether the activity ended because the workflow asked
+// for it: while it waited on the server, or with an attempt that failed then.
+func wasCancelled(err error) bool {
+	var failure *temporal.ActivityError
+	return temporal.IsCanceledError(err) ||
+		errors.As(err, &failure) && failure.RetryState() == enumspb.RETRY_STATE_CANCEL_REQUESTED
+}

@@ -1,0 +1,86 @@
+// Package workflows is the life of one operation, as deterministic code: it
+// reads no clock, no configuration and does no I/O. Its rules are those of
+// callback.Ledger; what it adds is when and where things run (design section 3).
+package workflows
+
+import (
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+
+	"ringback/internal/callback"
+)
+
+// Names of the contract between the workflow and those who call it.
+const (
+	// OperationType is the workflow type of an operation.
+	OperationType = "Operation"
+	// TaskQueue is where workflows and activities run.
+	TaskQueue = "ringback"
+	// UpdateRevoke records a revocation and answers with the state or the
+	// reason against it; SignalRevoke does the same for the UI and the CLI,
+	// where what is not allowed is ignored. Both take a callback.Revocation.
+	UpdateRevoke = "revoke"
+	// SignalRevoke is the Signal of the same name.
+	SignalRevoke = "revoke"
+	// SignalStatus takes a Push.
+	SignalStatus = "status"
+	// QueryState answers with a callback.State.
+	QueryState = "state"
+	// ActivityWatch and ActivityDeliver are the types of the two long-running
+	// activities, whose heartbeat details are a callback.WatchProgress and a
+	// callback.DeliveryProgress.
+	ActivityWatch   = "Watch"
+	ActivityDeliver = "Deliver"
+	// MemoStart holds the normalised callback.StartRequest.
+	MemoStart = "start"
+)
+
+// WorkflowTaskTimeout is how long a lost workflow task, and the one attempt
+// that may have been made in it, waits for another worker. 2 s is too short:
+// at 512 starters, start calls alone were measured at 2.7 s.
+const WorkflowTaskTimeout = 5 * time.Second
+
+// Search attributes. The endpoint is set at start, where it costs nothing; the
+// others only on endings other than acknowledged, off the happy path.
+var (
+	AttributeEndpoint = temporal.NewSearchAttributeKeyKeyword("RingbackEndpoint")
+	AttributeOutcome  = temporal.NewSearchAttributeKeyKeyword("RingbackOutcome")
+	AttributeStatus   = temporal.NewSearchAttributeKeyKeyword("RingbackStatus")
+)
+
+// The error types with which a run fails: the outcome of its last callback owed.
+const (
+	TypeExhausted = "Exhausted"
+	TypeGone      = "Gone"
+)
+
+// Input starts an operation's workflow. Policies and rules travel here, so that
+// a change of the configuration does not reach runs that are open (promise 14).
+type Input struct {
+	Start  callback.StartRequest `json:"start"`
+	Source string                `json:"source"`
+	Rules  callback.Rules        `json:"rules"`
+	Policy callback.Policy       `json:"policy"`
+	// Wanted filters which statuses ring; empty: all that the rules ring.
+	Wanted []string `json:"wanted,omitempty"`
+	// Redelivery makes this run one of an operation that has ended before.
+	Redelivery *Redelivery `json:"redelivery,omitempty"`
+}
+
+// Redelivery is an engineer's new run (promise 10).
+type Redelivery struct {
+	// Previous is how the latest run ended.
+	Previous callback.Ending `json:"previous"`
+	// Repoll asks the source once before ringing.
+	Repoll bool `json:"repoll,omitempty"`
+	// Watch goes on with the watch, in a lifetime of its own, while the status
+	// is not final.
+	Watch  bool   `json:"watch,omitempty"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// Push is what a core says by itself: a status, or "poll now" if it is empty.
+type Push struct {
+	Status string `json:"status,omitempty"`
+}

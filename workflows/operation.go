@@ -1,0 +1,195 @@
+package workflows
+
+import (
+	"fmt"
+
+	"go.temporal.io/sdk/workflow"
+
+	"ringback/activities"
+	"ringback/internal/callback"
+)
+
+// acts names the activities for the SDK; it is never called.
+var acts *activities.Activities
+
+// Operation is the life of one payment operation: it watches the status until
+// it is final and rings the client for each status that is owed. Its result,
+// failure or cancellation carries a callback.Ending.
+func Operation(ctx workflow.Context, in Input) (callback.Ending, error) {
+	o, err := open(ctx, in)
+	if err != nil {
+		return callback.Ending{}, err
+	}
+	o.begin()
+	for {
+		o.hear()
+		o.ring()
+		o.dropUnwanted()
+		o.look()
+		if o.ledger.Over() && o.delivery == nil {
+			break
+		}
+		o.sleep()
+		o.gather()
+	}
+	if err := workflow.Await(o.ctx, func() bool { return workflow.AllHandlersFinished(o.ctx) }); err != nil {
+		return callback.Ending{}, err
+	}
+	return o.close()
+}
+
+// operation is one run's moving parts. Facts are in the ledger.
+type operation struct {
+	in Input
+	// ctx is disconnected from the run's cancellation: nothing that is on its
+	// way is cut off. root is not.
+	ctx, root workflow.Context
+	ledger    *callback.Ledger
+
+	watch      *task
+	watchPolls int
+	// lastPoll is when the latest poll was made.
+	lastPoll callback.WatchProgress
+	delivery *task
+	// delivering is how far the delivery in hand is known to have come.
+	delivering callback.DeliveryProgress
+	ringing    callback.Callback
+
+	pushes  workflow.ReceiveChannel
+	revokes workflow.ReceiveChannel
+	pollNow bool
+	// rewatch makes the watch begin anew from a status that was pushed.
+	rewatch bool
+	// roused wakes the main loop after an Update.
+	roused bool
+	// localAt is the workflow task (by its history length) of the latest local
+	// attempt: there is at most one in each.
+	localAt int
+}
+
+// task is a regular activity on its way.
+type task struct {
+	future workflow.Future
+	cancel workflow.CancelFunc
+	// unwanted says that it was cancelled.
+	unwanted bool
+}
+
+func (t *task) ready() bool { return t != nil && t.future.IsReady() }
+
+// open builds the run and registers its handlers before anything can fail.
+func open(root workflow.Context, in Input) (*operation, error) {
+	ctx, _ := workflow.NewDisconnectedContext(root)
+	o := &operation{
+		in: in, ctx: ctx, root: root, ledger: callback.OpenLedger(opening(in)),
+		pushes:  workflow.GetSignalChannel(ctx, SignalStatus),
+		revokes: workflow.GetSignalChannel(ctx, SignalRevoke),
+	}
+	err := workflow.SetUpdateHandlerWithOptions(ctx, UpdateRevoke, o.revoke, workflow.UpdateHandlerOptions{
+		Validator:   func(callback.Revocation) error { return o.ledger.CheckRevocation() },
+		Description: "Record that the operation itself was revoked.",
+	})
+	if err != nil {
+		return nil, fmt.Errorf("setting the handler of the Update %q: %w", UpdateRevoke, err)
+	}
+	if err := workflow.SetQueryHandler(ctx, QueryState, o.state); err != nil {
+		return nil, fmt.Errorf("setting the handler of the Query %q: %w", QueryState, err)
+	}
+	return o, nil
+}
+
+func opening(in Input) callback.Opening {
+	opening := callback.Opening{
+		Key: in.Start.Key(), Reference: in.Start.Reference, Rules: in.Rules, Wanted: in.Wanted,
+		Supersede: in.Policy.Supersede, KnownStatus: in.Start.KnownStatus,
+	}
+	if r := in.Redelivery; r != nil {
+		opening.Previous, opening.Repoll = &r.Previous, r.Repoll
+	}
+	return opening
+}
+
+// begin makes the first poll, or takes up what a redelivery is about.
+func (o *operation) begin() {
+	r := o.in.Redelivery
+	switch {
+	case r == nil && o.in.Policy.Poll.InitialDelayMS == 0, r != nil && r.Repoll:
+		o.pollOnce()
+	}
+	if r == nil {
+		return
+	}
+	o.ledger.Ring(r.Previous.Owed)
+	if !r.Watch {
+		o.ledger.StopWatch()
+	}
+}
+
+// hear takes what was said to the run: pushes, revocations, a withdrawal.
+func (o *operation) hear() {
+	var push Push
+	for o.pushes.ReceiveAsync(&push) {
+		o.pushed(push)
+		push = Push{}
+	}
+	var revocation callback.Revocation
+	for o.revokes.ReceiveAsync(&revocation) {
+		if _, err := o.revoke(o.ctx, revocation); err != nil {
+			workflow.GetLogger(o.ctx).Warn("a revocation by Signal was not allowed", "error", err)
+		}
+		revocation = callback.Revocation{}
+	}
+	if o.root.Err() != nil {
+		o.ledger.Withdraw()
+	}
+	o.roused = false
+}
+
+func (o *operation) pushed(p Push) {
+	if p.Status == "" {
+		o.pollNow = true
+		return
+	}
+	now := o.now()
+	recorded := o.ledger.Record(callback.Observation{Status: p.Status, BegunAt: now, ObservedAt: now})
+	o.rewatch = recorded == callback.RecordedChange
+}
+
+func (o *operation) revoke(_ workflow.Context, r callback.Revocation) (callback.State, error) {
+	r.At = o.now()
+	if err := o.ledger.Revoke(r); err != nil {
+		return callback.State{}, err
+	}
+	o.roused = true
+	return o.state()
+}
+
+func (o *operation) state() (callback.State, error) {
+	s := o.ledger.State()
+	s.RunID = workflow.GetInfo(o.ctx).WorkflowExecution.RunID
+	return s, nil
+}
+
+func (o *operation) now() callback.Time { return callback.At(workflow.Now(o.ctx)) }
+
+// sleep waits until there is something to hear or to gather.
+func (o *operation) sleep() {
+	err := workflow.Await(o.ctx, func() bool {
+		withdrawal := o.root.Err() != nil && !o.ledger.Withdrawn()
+		return withdrawal || o.roused || o.pushes.Len() > 0 || o.revokes.Len() > 0 ||
+			o.watch.ready() || o.delivery.ready()
+	})
+	if err != nil {
+		workflow.GetLogger(o.ctx).Error("waiting on a disconnected context failed", "error", err)
+	}
+}
+
+// gather takes the results of activities that ended.
+func (o *operation) gather() {
+	if o.watch.ready() {
+		o.gatherWatch()
+	}
+	if o.delivery.ready() {
+		o.gatherDelivery()
+	}
+}

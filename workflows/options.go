@@ -1,0 +1,59 @@
+package workflows
+
+import (
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"ringback/activities"
+	"ringback/internal/callback"
+)
+
+// The order in which a busy server hands tasks out: callbacks before polls.
+const (
+	priorityDelivery = 1
+	priorityWatch    = 3
+)
+
+// localOptions are for one poll or attempt inside a workflow task. It bounds
+// itself, and is never repeated by the SDK: a killed worker would forget how
+// often (temporal.md section 5.1).
+func localOptions(timeout time.Duration) workflow.LocalActivityOptions {
+	return workflow.LocalActivityOptions{
+		ScheduleToCloseTimeout: timeout + time.Minute,
+		RetryPolicy:            &temporal.RetryPolicy{MaximumAttempts: 1},
+	}
+}
+
+// watchOptions turn a poll policy into an activity's. The watch counts its
+// polls and keeps its gaps itself; the retry policy only shows them.
+func watchOptions(in Input) workflow.ActivityOptions {
+	gap := max(in.Policy.Poll.Gap(1), time.Millisecond)
+	return workflow.ActivityOptions{
+		StartToCloseTimeout: in.Policy.Poll.Lifetime() + time.Hour,
+		HeartbeatTimeout:    activities.WatchHeartbeatTimeout,
+		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: gap, BackoffCoefficient: 1, MaximumInterval: gap},
+		Priority:            temporal.Priority{PriorityKey: priorityWatch, FairnessKey: in.Start.Endpoint},
+		Summary:             "watch " + in.Start.OperationID + " at " + in.Source,
+	}
+}
+
+// deliverOptions turn h and k into the retry policy that operators read, pause,
+// edit and reset in the UI.
+func deliverOptions(in Input, c callback.Callback) workflow.ActivityOptions {
+	p := in.Policy.Delivery
+	h := max(p.Interval(), time.Millisecond)
+	inWorker := time.Duration(p.Attempts) * (p.Interval() + p.Timeout())
+	return workflow.ActivityOptions{
+		StartToCloseTimeout: inWorker + time.Hour,
+		HeartbeatTimeout:    activities.DeliverHeartbeatTimeout,
+		WaitForCancellation: true,
+		RetryPolicy: &temporal.RetryPolicy{
+			InitialInterval: h, BackoffCoefficient: 1, MaximumInterval: h, MaximumAttempts: int32(p.Attempts), //nolint:gosec // k <= 1,000, by the configuration
+		},
+		Priority: temporal.Priority{PriorityKey: priorityDelivery, FairnessKey: in.Start.Endpoint},
+		Summary:  fmt.Sprintf("ring status %q", c.Observation.Status),
+	}
+}
