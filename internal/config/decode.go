@@ -67,7 +67,7 @@ func (d *decoder) document(data []byte, target any) {
 		return
 	}
 	d.collectAnchors(body)
-	d.value(body, reflect.ValueOf(target).Elem(), "", placeOf(body))
+	d.value(body, reflect.ValueOf(target).Elem(), "", startOf(body))
 }
 
 func (d *decoder) parse(data []byte) (body ast.Node) {
@@ -85,7 +85,7 @@ func (d *decoder) parse(data []byte) (body ast.Node) {
 		return nil
 	}
 	if len(file.Docs) > 1 && file.Docs[1].Body != nil {
-		d.faultAt(placeOf(file.Docs[1].Body), "", "a second document begins here: allowed is one document")
+		d.faultAt(startOf(file.Docs[1].Body), "", "a second document begins here: allowed is one document")
 		return nil
 	}
 	if len(file.Docs) == 0 || file.Docs[0].Body == nil {

@@ -147,6 +147,9 @@ func (v *validator) kindCheck(path string, err error) {
 		return
 	}
 	key, detail, _ := strings.Cut(err.Error(), " ")
+	if !strings.HasPrefix(detail, "must ") {
+		detail = err.Error()
+	}
 	v.fault(path+"."+key, "%s", detail)
 }
 

@@ -1,0 +1,400 @@
+package config_test
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"ringback/internal/config"
+)
+
+// base is a valid file whose values are each on a line of their own, so that a
+// row of the table below changes one line of it.
+const base = `api:
+  listen: 127.0.0.1:8080
+  keys:
+    - name: core
+      sha256: 2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae
+      scopes: [start]
+egress:
+  allow: [127.0.0.0/8]
+sources:
+  gate:
+    kind: ukrcard
+    base_urls: [http://127.0.0.1:9001]
+    ext_system_id: ECOM
+    login: gold
+    password: ${env:WSGATE_PASSWORD}
+  wallet:
+    kind: paysera
+    base_urls: [https://wallet.example]
+    mac: {id: a, key: "${file:mac}"}
+endpoints:
+  SHOP:
+    dialect: ukrcard
+    source: gate
+    url: https://shop.example/in
+    methods: [payment]
+    statuses: [2]
+    poll:
+      schedule: [5s]
+      lifetime: 20m
+    delivery:
+      interval: 3s
+      attempts: 10
+`
+
+// refused are files that are not taken: base with the line that contains
+// `line` replaced by `with`, and the whole error.
+var refused = []struct{ name, line, with, want string }{
+	{"an unknown key at the top", "egress:", "egres:", `
+f:7:1: egres: unknown key: allowed are api, egress, endpoints, sources
+f:12:17: sources.gate.base_urls[0]: egress to 127.0.0.1 is refused: plain http is spoken only to addresses that egress.allow covers: allowed are public addresses by https, and those that egress.allow covers`},
+	{"an unknown key of an endpoint", "url: https", "    urll: https://shop.example/in", `
+f:21:3: endpoints.SHOP.url: is missing: allowed is an http or https URL, or callback_url: per_operation instead
+f:24:5: endpoints.SHOP.urll: unknown key: allowed are auth, callback_url, card_number_screen, delivery, dialect, enabled, headers, honor_retry_after, max_concurrent, methods, poll, signing, source, statuses, supersede, tls, url`},
+	{"a key that comes in a later version", "egress:", "codec: {}\negress:", `
+f:7:1: codec: unknown key: allowed are api, egress, endpoints, sources`},
+	{"a key written twice", "login:", "    login: gold\n    login: silver", `
+f:15:5: mapping key "login" already defined at [14:5]`},
+	{"two documents", "endpoints:", "---\nendpoints:", `
+f:21:1: a second document begins here: allowed is one document`},
+	{"no YAML", "attempts:", "      attempts: \"10", `
+f:32:17: could not find end character of double-quoted text`},
+	{"a merge key", "methods:", "    <<: {}\n    methods: [payment]", `
+f:25:5: endpoints.SHOP: allowed as keys are plain names; merge keys (<<) are not: an alias may stand for a whole value`},
+	{"an alias without an anchor", "methods:", "    methods: *m", `
+f:25:14: endpoints.SHOP.methods: there is no anchor &m`},
+	{"a tag", "login:", "    login: !!str gold", `
+f:14:12: sources.gate.login: YAML tags are not allowed`},
+	{"a list where a mapping belongs", "allow:", "  - 127.0.0.0/8", `
+f:7:1: egress: is not a mapping: allowed are keys with values
+f:12:17: sources.gate.base_urls[0]: egress to 127.0.0.1 is refused: plain http is spoken only to addresses that egress.allow covers: allowed are public addresses by https, and those that egress.allow covers`},
+	{"a value where a list belongs", "methods:", "    methods: payment", `
+f:25:14: endpoints.SHOP.methods: is not a list: allowed is a list such as [a, b]`},
+	{"a list where a value belongs", "login:", "    login: [gold]", `
+f:14:5: sources.gate.login: is not a single value: allowed is a text`},
+	{"a mapping where a value belongs", "login:", "    login: {gold: 1}", `
+f:14:5: sources.gate.login: is not a single value: allowed is a text`},
+	{"a key without a value", "dialect:", "    dialect:", `
+f:22:5: endpoints.SHOP.dialect: is empty: allowed is a text`},
+
+	{"a literal password", "password:", "    password: hunter22", `
+f:15:15: sources.gate.password: a literal stands where a secret belongs: allowed is a reference, ${env:NAME} or ${file:PATH}`},
+	{"a literal signing secret", "statuses:", "    signing: {secrets: [whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw]}", `
+f:26:25: endpoints.SHOP.signing.secrets[0]: a literal stands where a secret belongs: allowed is a reference, ${env:NAME} or ${file:PATH}`},
+	{"a literal bearer token", "statuses:", "    auth: {bearer: hunter22}", `
+f:26:20: endpoints.SHOP.auth.bearer: a literal stands where a secret belongs: allowed is a reference, ${env:NAME} or ${file:PATH}`},
+	{"a literal in a header that carries a credential", "statuses:", "    headers: {X-Api-Key: hunter22}", `
+f:26:26: endpoints.SHOP.headers.X-Api-Key: a literal stands where a secret belongs: allowed is a reference, ${env:NAME} or ${file:PATH}`},
+	{"a variable that is not set", "password:", "    password: ${env:NOT_SET_ANYWHERE}", `
+f:15:15: sources.gate.password: the environment variable NOT_SET_ANYWHERE is not set`},
+	{"a variable that is empty", "password:", "    password: ${env:EMPTY}", `
+f:15:15: sources.gate.password: the environment variable EMPTY is empty`},
+	{"a variable without a name", "password:", "    password: ${env:}", `
+f:15:15: sources.gate.password: the name of an environment variable holds letters, digits and _ only: allowed is ${env:NAME}`},
+	{"a secret file that is not there", "password:", "    password: ${file:none}", `
+f:15:15: sources.gate.password: can't read the file: stat DIR/none: no such file or directory`},
+	{"a secret file that is empty", "password:", "    password: ${file:empty}", `
+f:15:15: sources.gate.password: the file "empty" is empty`},
+	{"a secret file that is a folder", "password:", "    password: ${file:.}", `
+f:15:15: sources.gate.password: "DIR" is not a regular file of at most 1048576 bytes`},
+	{"a secret file without a name", "password:", "    password: ${file:}", `
+f:15:15: sources.gate.password: the name of the file is missing: allowed is ${file:PATH}`},
+	{"a reference of an unknown sort", "password:", "    password: ${vault:x}", `
+f:15:15: sources.gate.password: this reference can't be read: allowed are ${env:NAME} and ${file:PATH}`},
+	{"a reference that does not end", "password:", "    password: ${env:WSGATE_PASSWORD", `
+f:15:15: sources.gate.password: this reference can't be read: allowed are ${env:NAME} and ${file:PATH}`},
+	{"a reference where no secret is", "login:", "    login: ${env:WSGATE_PASSWORD}", `
+f:14:12: sources.gate.login: references are expanded in secrets only: allowed is a text`},
+
+	{"h of zero", "interval: 3s", "      interval: 0s", `
+f:31:17: endpoints.SHOP.delivery.interval: 0s is too short: allowed is 1ms or more`},
+	{"h below zero", "interval: 3s", "      interval: -1s", `
+f:31:17: endpoints.SHOP.delivery.interval: -1s is too short: allowed is 1ms or more`},
+	{"h finer than a millisecond", "interval: 3s", "      interval: 1.5ms", `
+f:31:17: endpoints.SHOP.delivery.interval: 1.5ms is not a whole number of milliseconds: allowed is 1ms or more`},
+	{"h without a unit", "interval: 3s", "      interval: 3000", `
+f:31:17: endpoints.SHOP.delivery.interval: "3000" is not a duration: allowed is a Go duration such as 500ms, 3s or 10m`},
+	{"no h", "interval: 3s", "", `
+f:30:5: endpoints.SHOP.delivery.interval: is missing: allowed is a Go duration such as 500ms, 3s or 10m`},
+	{"k of zero", "attempts:", "      attempts: 0", `
+f:32:17: endpoints.SHOP.delivery.attempts: 0 is below 1: allowed are 1 to 1000`},
+	{"k above its limit", "attempts:", "      attempts: 1001", `
+f:32:17: endpoints.SHOP.delivery.attempts: 1001 is above 1000: allowed are 1 to 1000`},
+	{"k that is no whole number", "attempts:", "      attempts: 2.5", `
+f:32:17: endpoints.SHOP.delivery.attempts: "2.5" is not a whole number: allowed is a whole number`},
+	{"no k", "attempts:", "", `
+f:30:5: endpoints.SHOP.delivery.attempts: is missing: allowed is 1 to 1000`},
+	{"a timeout of zero", "attempts:", "      attempts: 10\n      timeout: 0s", `
+f:33:16: endpoints.SHOP.delivery.timeout: 0s is too short: allowed is 1ms to 2m0s`},
+	{"a timeout above its limit", "attempts:", "      attempts: 10\n      timeout: 121s", `
+f:33:16: endpoints.SHOP.delivery.timeout: 2m1s is too long: allowed is 1ms to 2m0s`},
+	{"a source's timeout above its limit", "ext_system_id:", "    ext_system_id: ECOM\n    timeout: 3m", `
+f:14:14: sources.gate.timeout: 3m0s is too long: allowed is 1ms to 2m0s`},
+
+	{"schedule and interval", "schedule:", "      schedule: [5s]\n      interval: 1s", `
+f:29:17: endpoints.SHOP.poll.interval: stands beside schedule: allowed is one of them`},
+	{"neither schedule nor interval", "schedule:", "", `
+f:27:5: endpoints.SHOP.poll.schedule: is missing: allowed is a list of gaps such as [5s, 10s, 15s], or interval instead`},
+	{"an empty schedule", "schedule:", "      schedule: []", `
+f:28:7: endpoints.SHOP.poll.schedule: is empty: allowed is a list of gaps such as [5s, 10s, 15s], or interval instead`},
+	{"a gap of zero", "schedule:", "      schedule: [5s, 0s]", `
+f:28:22: endpoints.SHOP.poll.schedule[1]: 0s is too short: allowed is 1ms or more`},
+	{"a poll interval that would be a load test", "schedule:", "      interval: 99ms", `
+f:28:17: endpoints.SHOP.poll.interval: 99ms is too short: allowed is 100ms or more`},
+	{"no lifetime", "lifetime:", "", `
+f:27:5: endpoints.SHOP.poll.lifetime: is missing: allowed is a Go duration such as 500ms, 3s or 10m`},
+	{"a lifetime of zero", "lifetime:", "      lifetime: 0s", `
+f:29:17: endpoints.SHOP.poll.lifetime: 0s is too short: allowed is 1ms or more`},
+	{"no poll at all", "lifetime:", "      lifetime: 20m\n      max_polls: 0", `
+f:30:18: endpoints.SHOP.poll.max_polls: 0 is below 1: allowed are 1 to 1000000000`},
+	{"a first poll after the lifetime", "lifetime:", "      lifetime: 20m\n      initial_delay: 21m", `
+f:30:22: endpoints.SHOP.poll.initial_delay: 21m0s is too long: allowed is 0s to 20m0s`},
+
+	{"an unknown dialect", "dialect:", "    dialect: soap", `
+f:22:14: endpoints.SHOP.dialect: "soap" is not known: allowed are paysera, standard, ukrcard`},
+	{"a core's dialect on another core's source", "dialect:", "    dialect: paysera", `
+f:22:14: endpoints.SHOP.dialect: "paysera" is that core's own language and "gate" is a ukrcard source: allowed are ukrcard and dialects of no core`},
+	{"an unknown source", "source: gate", "    source: gates", `
+f:23:13: endpoints.SHOP.source: "gates" is not known: allowed are gate, wallet`},
+	{"an unknown kind", "kind: ukrcard", "    kind: swift", `
+f:11:11: sources.gate.kind: "swift" is not known: allowed are paysera, ukrcard`},
+	{"no kind", "kind: ukrcard", "", `
+f:10:3: sources.gate.kind: is missing: allowed is paysera, ukrcard`},
+	{"an unknown method", "methods:", "    methods: [payment, refund]", `
+f:25:24: endpoints.SHOP.methods[1]: "refund" is not known: allowed are payment, p2p_transfer, p2p_a2c, p2p_c2a`},
+	{"a method that is there twice", "methods:", "    methods: [payment, payment]", `
+f:25:24: endpoints.SHOP.methods[1]: "payment" is there twice: allowed is each value once`},
+	{"methods where the source has none", "source: gate", "    source: wallet", `
+f:22:14: endpoints.SHOP.dialect: "ukrcard" is that core's own language and "wallet" is a paysera source: allowed are paysera and dialects of no core
+f:25:5: endpoints.SHOP.methods: a paysera source knows no methods: allowed is to leave this out
+f:26:16: endpoints.SHOP.statuses[0]: "2" is not known: allowed are new, registered, waiting, waiting_funds, waiting_registration, waiting_password, reserved, frozen, processing, done, rejected, revoked, failed`},
+	{"an unknown status", "statuses:", "    statuses: [2, done]", `
+f:26:19: endpoints.SHOP.statuses[1]: "done" is not known: allowed are 0, 1, 2, 3, 4, 5, 6`},
+	{"an unknown final status", "ext_system_id:", "    ext_system_id: ECOM\n    final_statuses: [7]", `
+f:14:22: sources.gate.final_statuses[0]: "7" is not known: allowed are 0, 1, 2, 3, 4, 5, 6`},
+	{"an unknown time zone", "ext_system_id:", "    ext_system_id: ECOM\n    registered_at_zone: Europe/Kiew", `
+f:14:25: sources.gate.registered_at_zone: "Europe/Kiew" is not a time zone: allowed is an IANA time zone such as Europe/Kyiv`},
+	{"the machine's own time zone", "ext_system_id:", "    ext_system_id: ECOM\n    registered_at_zone: Local", `
+f:14:25: sources.gate.registered_at_zone: "Local" depends on the machine: allowed is an IANA time zone such as Europe/Kyiv`},
+	{"what the kind says of its source", "ext_system_id:", "    ext_system_id: \"\"", `
+f:13:20: sources.gate.ext_system_id: must hold 1 to 50 characters (Ukrcard /Confirm, header ExtSystemid)`},
+	{"what the kind misses in its source", "ext_system_id:", "", `
+f:10:3: sources.gate.ext_system_id: must hold 1 to 50 characters (Ukrcard /Confirm, header ExtSystemid)`},
+	{"half a MAC", "mac:", "    mac: {id: a}", `
+f:19:15: sources.wallet.mac.id: mac.id and mac.key go together: set both, or neither where a client certificate is used`},
+	{"an endpoint's name outside its alphabet", "  SHOP:", "  SHOP 1:", `
+f:21:3: endpoints."SHOP 1": "SHOP 1" is not a name: allowed are 1 to 50 letters, digits, _ and -`},
+	{"an endpoint's name over its length", "  SHOP:", "  " + strings.Repeat("S", 51) + ":", `
+f:21:3: endpoints.` + strings.Repeat("S", 51) + `: "` + strings.Repeat("S", 51) + `" is not a name: allowed are 1 to 50 letters, digits, _ and -`},
+	{"an unknown way to supersede", "statuses:", "    supersede: none", `
+f:26:16: endpoints.SHOP.supersede: "none" is not known: allowed are latest, every`},
+	{"no room for an attempt", "statuses:", "    max_concurrent: 0", `
+f:26:21: endpoints.SHOP.max_concurrent: 0 is below 1: allowed are 1 to 1000`},
+	{"yes for true", "statuses:", "    enabled: yes", `
+f:26:14: endpoints.SHOP.enabled: "yes" is neither true nor false: allowed is true or false`},
+
+	{"a URL of another scheme", "url: https", "    url: ftp://shop.example/", `
+f:24:10: endpoints.SHOP.url: is not a URL with a host: allowed is an http or https URL`},
+	{"a URL without a host", "url: https", "    url: https:///in", `
+f:24:10: endpoints.SHOP.url: is not a URL with a host: allowed is an http or https URL`},
+	{"a URL with a password", "url: https", "    url: https://shop:hunter22@shop.example/in", `
+f:24:10: endpoints.SHOP.url: holds a user name or a password: allowed are credentials under auth only`},
+	{"a URL with a fragment", "url: https", "    url: https://shop.example/in#x", `
+f:24:10: endpoints.SHOP.url: holds a fragment, which is never sent: allowed is an http or https URL without one`},
+	{"a private address that is not allowed", "url: https", "    url: https://10.1.2.3/in", `
+f:24:10: endpoints.SHOP.url: egress to 10.1.2.3 is refused: it is not a public address and egress.allow does not cover it: allowed are public addresses by https, and those that egress.allow covers`},
+	{"plain http to a public address", "url: https", "    url: http://192.0.2.1/in", `
+f:24:10: endpoints.SHOP.url: egress to 192.0.2.1 is refused: plain http is spoken only to addresses that egress.allow covers: allowed are public addresses by https, and those that egress.allow covers`},
+	{"plain http while nothing is allowed", "allow:", "  allow: []", `
+f:12:17: sources.gate.base_urls[0]: egress to 127.0.0.1 is refused: plain http is spoken only to addresses that egress.allow covers: allowed are public addresses by https, and those that egress.allow covers`},
+	{"url and callback_url", "methods:", "    callback_url: per_operation", `
+f:24:10: endpoints.SHOP.url: stands beside callback_url: allowed is one of them`},
+	{"another value of callback_url", "url: https", "    callback_url: https://shop.example/in", `
+f:24:19: endpoints.SHOP.callback_url: "https://shop.example/in" is not known: allowed are per_operation`},
+	{"a source's URL with a password", "base_urls: [http:", "    base_urls: [\"https://u:hunter22@gate.example\"]", `
+f:12:17: sources.gate.base_urls[0]: must be an http or https URL with a host and without user name, query and fragment`},
+	{"a source without a URL", "base_urls: [http:", "", `
+f:10:3: sources.gate.base_urls: must hold at least one URL`},
+	{"an egress rule that is no network", "allow:", "  allow: [127.0.0.1]", `
+f:8:11: egress.allow[0]: "127.0.0.1" is not a network: allowed is a network in CIDR notation such as 10.0.0.0/8
+f:12:17: sources.gate.base_urls[0]: egress to 127.0.0.1 is refused: plain http is spoken only to addresses that egress.allow covers: allowed are public addresses by https, and those that egress.allow covers`},
+	{"an egress rule that names an address", "allow:", "  allow: [127.0.0.0/8, 10.0.0.1/8]", `
+f:8:24: egress.allow[1]: "10.0.0.1/8" names an address, not a network (meant is perhaps 10.0.0.0/8): allowed is a network in CIDR notation such as 10.0.0.0/8`},
+
+	{"a digest that is too short", "sha256:", "      sha256: 2c26b4", `
+f:5:15: api.keys[0].sha256: "2c26b4" is not a SHA-256: allowed is a SHA-256 in 64 hexadecimal digits`},
+	{"a digest that is not hexadecimal", "sha256:", "      sha256: " + strings.Repeat("g", 64), `
+f:5:15: api.keys[0].sha256: "` + strings.Repeat("g", 64) + `" is not a SHA-256: allowed is a SHA-256 in 64 hexadecimal digits`},
+	{"no digest", "sha256:", "", `
+f:4:7: api.keys[0].sha256: is missing: allowed is the key's SHA-256 in 64 hexadecimal digits`},
+	{"an unknown scope", "scopes:", "      scopes: [start, root]", `
+f:6:23: api.keys[0].scopes[1]: "root" is not known: allowed are start, read, revoke, redeliver, force, admin`},
+	{"no scope", "scopes:", "", `
+f:4:7: api.keys[0].scopes: is missing: allowed is some of start, read, revoke, redeliver, force, admin`},
+	{"a key for an endpoint that is not there", "scopes:", "      scopes: [start]\n      endpoints: [STORE]", `
+f:7:19: api.keys[0].endpoints[0]: "STORE" is not known: allowed are SHOP`},
+	{"a key without a name", "- name:", "    -", `
+f:5:7: api.keys[0].name: "" is not a name: allowed are 1 to 50 letters, digits, _ and -`},
+	{"one key for two", "scopes:", "      scopes: [start]\n    - {name: b, sha256: 2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae, scopes: [read]}", `
+f:7:25: api.keys[1].sha256: is that of api.keys[0], too: allowed is each key once`},
+	{"an address that is none", "listen:", "  listen: 8080", `
+f:2:11: api.listen: "8080" is not an address to listen on: allowed is host:port such as 127.0.0.1:8080`},
+	{"a rate of nothing", "listen:", "  listen: 127.0.0.1:8080\n  rate_limit: {per_second: 0, burst: 0}", `
+f:3:28: api.rate_limit.per_second: 0 is out of bounds: allowed is more than 0, up to 1000000
+f:3:38: api.rate_limit.burst: 0 is below 1: allowed are 1 to 1000000`},
+	{"a certificate without its key", "listen:", "  listen: 127.0.0.1:8080\n  tls: {cert: client.pem}", `
+f:3:3: api.tls.key: is missing: allowed is a PEM file with the certificate's key, beside cert`},
+	{"a certificate that is not there", "statuses:", "    tls: {cert: none.pem, key: client.key}", `
+f:26:17: endpoints.SHOP.tls.cert: can't read the file: stat DIR/none.pem: no such file or directory`},
+	{"a certificate that is none", "statuses:", "    tls: {cert: mac, key: client.key}", `
+f:26:17: endpoints.SHOP.tls.cert: tls: failed to find any PEM data in certificate input: allowed are a certificate and its key as PEM files`},
+	{"authorities that are none", "statuses:", "    tls: {ca: mac}", `
+f:26:15: endpoints.SHOP.tls.ca: "mac" holds no certificate: allowed is a PEM file with one or more`},
+	{"bearer and basic", "statuses:", "    auth: {bearer: \"${file:mac}\", basic: {username: u, password: \"${file:mac}\"}}", `
+f:26:35: endpoints.SHOP.auth.basic: stands beside bearer: allowed is one of them`},
+	{"basic without a password", "statuses:", "    auth: {basic: {username: \"u:v\"}}", `
+f:26:12: endpoints.SHOP.auth.basic.password: is missing: allowed is a reference, ${env:NAME} or ${file:PATH}
+f:26:30: endpoints.SHOP.auth.basic.username: is missing or holds a colon: allowed is a name without one`},
+	{"a header that is ours", "statuses:", "    headers: {webhook-id: x, content-type: y}", `
+f:26:27: endpoints.SHOP.headers.webhook-id: is set by Ringback itself: allowed are headers of your own
+f:26:44: endpoints.SHOP.headers.content-type: is set by Ringback itself: allowed are headers of your own`},
+	{"a header with a line break", "statuses:", "    headers: {X-A: \"a\\nB: c\"}", `
+f:26:20: endpoints.SHOP.headers.X-A: can't be sent: allowed is printable ASCII`},
+	{"a header's name with a space", "statuses:", "    headers: {\"X A\": a}", `
+f:26:22: endpoints.SHOP.headers."X A": is not the name of a header: allowed are letters, digits and -`},
+	{"a header that is there twice", "statuses:", "    headers: {X-A: a, x-a: b}", `
+f:26:28: endpoints.SHOP.headers.x-a: is there twice: the names of headers know no upper and lower case`},
+	{"a header beside auth", "statuses:", "    auth: {bearer: \"${file:mac}\"}\n    headers: {Authorization: \"${file:mac}\"}", `
+f:27:30: endpoints.SHOP.headers.Authorization: stands beside auth: allowed is one of them`},
+	{"a signing secret that is none", "statuses:", "    signing: {secrets: [\"${file:mac}\"]}", `
+f:26:25: endpoints.SHOP.signing.secrets[0]: does not begin with whsec_: allowed is a reference to whsec_ and the base64 of 24 to 64 bytes`},
+}
+
+func TestWhatAFileIsRefusedFor(t *testing.T) {
+	setenv(t)
+	dir := folder(t)
+	write(t, dir, "empty", []byte("\n"), 0o600)
+	_, err := load(t, dir, base)
+	require.NoError(t, err, "the base itself is good")
+
+	for _, row := range refused {
+		t.Run(row.name, func(t *testing.T) {
+			c, err := load(t, dir, replaceLine(t, row.line, row.with))
+			require.Nil(t, c)
+			require.Error(t, err)
+			got := strings.NewReplacer(dir+"/ringback.yml", "f", dir, "DIR").Replace(err.Error())
+			require.Equal(t, strings.TrimPrefix(row.want, "\n"), got)
+			require.NotContains(t, got, "hunter22", "no secret is shown")
+			require.NotContains(t, got, "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "no secret is shown")
+		})
+	}
+}
+
+func replaceLine(t *testing.T, line, with string) string {
+	t.Helper()
+	lines := strings.Split(base, "\n")
+	for i := range lines {
+		if strings.Contains(lines[i], line) {
+			lines[i] = with
+			return strings.Join(lines, "\n")
+		}
+	}
+	require.FailNow(t, "base has no such line", line)
+	return ""
+}
+
+func TestWithoutKeysTheAPIStaysOnLoopback(t *testing.T) {
+	t.Parallel()
+	for _, row := range []struct {
+		name, listen string
+		loopback     bool
+	}{
+		{"an IPv4 loopback address", "127.0.0.1:8080", true},
+		{"another IPv4 loopback address", "127.1.2.3:0", true},
+		{"the IPv6 loopback address", "[::1]:8080", true},
+		{"localhost", "localhost:8080", true},
+		{"every address", ":8080", false},
+		{"every IPv4 address", "0.0.0.0:8080", false},
+		{"every IPv6 address", "[::]:8080", false},
+		{"a private address", "10.0.0.1:8080", false},
+		{"a name", "api.example:8080", false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := config.Parse("f", []byte("api: {listen: \""+row.listen+"\"}"))
+			if row.loopback {
+				require.NoError(t, err)
+				return
+			}
+			require.EqualError(t, err, `f:1:15: api.listen: "`+row.listen+`" can be reached from outside and api.keys names no key: allowed without keys are loopback addresses such as 127.0.0.1:8080`)
+		})
+	}
+}
+
+func TestOneFileShowsAllItsErrorsInTheirOrder(t *testing.T) {
+	t.Parallel()
+	_, err := config.Parse("f", []byte("endpoints:\n  A: {dialect: x, delivery: {attempts: -1}}\napi: {listen: x}\nzzz: 1\n"))
+	require.Equal(t, []string{
+		`f:2:3: endpoints.A.poll.lifetime: is missing: allowed is a Go duration such as 500ms, 3s or 10m`,
+		`f:2:3: endpoints.A.poll.schedule: is missing: allowed is a list of gaps such as [5s, 10s, 15s], or interval instead`,
+		`f:2:3: endpoints.A.source: is missing: allowed is none, since none is configured`,
+		`f:2:3: endpoints.A.url: is missing: allowed is an http or https URL, or callback_url: per_operation instead`,
+		`f:2:16: endpoints.A.dialect: "x" is not known: allowed are paysera, standard, ukrcard`,
+		`f:2:19: endpoints.A.delivery.interval: is missing: allowed is a Go duration such as 500ms, 3s or 10m`,
+		`f:2:40: endpoints.A.delivery.attempts: -1 is below 1: allowed are 1 to 1000`,
+		`f:3:15: api.listen: "x" is not an address to listen on: allowed is host:port such as 127.0.0.1:8080`,
+		`f:4:1: zzz: unknown key: allowed are api, egress, endpoints, sources`,
+	}, strings.Split(err.Error(), "\n"))
+
+	var fault *config.Fault
+	require.ErrorAs(t, err, &fault)
+	require.Equal(t, 2, fault.Line)
+}
+
+func TestAnEmptyFileIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, content := range []string{"", "\n", "# only a comment\n", "---\n"} {
+		_, err := config.Parse("f", []byte(content))
+		require.EqualError(t, err, "f:1:1: the file is empty: allowed are api, egress, endpoints, sources", "%q", content)
+	}
+}
+
+func TestAListThatIsTooLongIsRefused(t *testing.T) {
+	setenv(t)
+	long := strings.Replace(base, "[5s]", "["+strings.Repeat("5s,", 1000)+"5s]", 1)
+	_, err := load(t, folder(t), long)
+	require.ErrorContains(t, err, "endpoints.SHOP.poll.schedule: holds 1001 gaps: allowed are at most 1000")
+}
+
+// FuzzParse holds that no document makes Parse panic, hang or show what the
+// environment holds, and that what it takes it takes again.
+func FuzzParse(f *testing.F) {
+	f.Setenv("FUZZ_SECRET", "do-not-show-me")
+	f.Add(base)
+	f.Add(designExample)
+	f.Add(everyKey)
+	f.Add("a: [http://h:1]")
+	f.Add("a: {b: [http://h:1]}")
+	f.Add("a: &a [*a]")
+	f.Add("endpoints: {A: {signing: {secrets: ['${env:FUZZ_SECRET}']}}}")
+	f.Add("sources: {s: {password: '${file:/dev/zero}'}}")
+	dir := folder(f)
+	f.Fuzz(func(t *testing.T, content string) {
+		name := filepath.Join(dir, "f.yml")
+		first, err := config.Parse(name, []byte(content))
+		if err != nil {
+			require.NotContains(t, err.Error(), "do-not-show-me")
+			for line := range strings.Lines(err.Error()) {
+				require.Truef(t, strings.HasPrefix(line, name+":") || strings.HasPrefix(line, "read configuration"), "no position: %q", line)
+			}
+			return
+		}
+		again, err := config.Parse(name, []byte(content))
+		require.NoError(t, err)
+		require.Equal(t, first.Hash, again.Hash)
+	})
+}
