@@ -56,8 +56,8 @@ var (
 	_ log.WithSkipCallers = sdkLogger{}
 )
 
-// ForSDK is logger as the Temporal SDK wants it, for client.Options.Logger.
-func ForSDK(logger *zap.Logger) log.Logger {
+// Temporal is logger as the Temporal SDK wants it, for client.Options.Logger.
+func Temporal(logger *zap.Logger) log.Logger {
 	// The adapter's method and its log are two frames too many.
 	return sdkLogger{logger.WithOptions(zap.AddCallerSkip(2))}
 }

@@ -73,7 +73,7 @@ func TestTheSDKLogsThroughZap(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			var out bytes.Buffer
-			row.write(zaplog.ForSDK(zaplog.New(&out, zap.InfoLevel)))
+			row.write(zaplog.Temporal(zaplog.New(&out, zap.InfoLevel)))
 			all := lines(t, &out)
 			if row.nothing {
 				require.Empty(t, all)
@@ -93,7 +93,7 @@ func TestTheSDKLogsThroughZap(t *testing.T) {
 func TestWithLeavesTheLoggerItCameFromAlone(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	logger := zaplog.ForSDK(zaplog.New(&out, zap.InfoLevel))
+	logger := zaplog.Temporal(zaplog.New(&out, zap.InfoLevel))
 	_ = log.With(logger, "a", 1)
 	logger.Info("m")
 	require.NotContains(t, lines(t, &out)[0], "a")
@@ -105,7 +105,7 @@ func logFromHere(l log.Logger) { log.Skip(l, 1).Info("m") }
 func TestSkippedCallersAreNotNamed(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	logger := zaplog.ForSDK(zaplog.New(&out, zap.InfoLevel))
+	logger := zaplog.Temporal(zaplog.New(&out, zap.InfoLevel))
 	logFromHere(logger)
 	logger.Info("m")
 	logFromHere(logger)
