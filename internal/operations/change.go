@@ -25,6 +25,9 @@ func (d *Desk) Push(ctx context.Context, key callback.Key, status string) error 
 }
 
 func (d *Desk) checkPushed(key callback.Key, status string) error {
+	if err := d.screen(key); err != nil {
+		return err
+	}
 	endpoint, ok := d.Endpoint(key.Endpoint)
 	if !ok || status == "" {
 		return nil
@@ -67,7 +70,7 @@ func (d *Desk) Revoke(ctx context.Context, key callback.Key, r callback.Revocati
 		return callback.State{}, callback.Invalid(callback.FieldError{
 			Field: "initiated_by", Detail: "is not one of " + strings.Join(callback.Initiators, ", ")})
 	}
-	if err := checkReason(r.Reason); err != nil {
+	if err := errors.Join(d.screen(key), checkReason(r.Reason)); err != nil {
 		return callback.State{}, err
 	}
 	handle, err := d.Client.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{

@@ -178,6 +178,19 @@ func (d *Desk) checkTarget(ctx context.Context, e callback.Endpoint, t callback.
 // maxURL bounds a callback's address; servers and proxies accept as much.
 const maxURL = 2048
 
+// screen refuses an operation id that looks like a card number before it gets
+// anywhere, a log included.
+func (d *Desk) screen(key callback.Key) error {
+	endpoint, ok := d.Endpoint(key.Endpoint)
+	if ok && !endpoint.ScreenIdentifiers || !callback.LooksLikeCardNumber(key.OperationID) {
+		return nil
+	}
+	return callback.Invalid(callback.FieldError{Field: "operation_id", Detail: cardNumberDetail})
+}
+
+const cardNumberDetail = "looks like a card number (brand prefix, length and Luhn check); Ringback takes none. " +
+	"If it is an identifier, set card_number_screen: false at the endpoint"
+
 // checkCardNumbers refuses what looks like a card number in any string. An
 // endpoint may let its identifiers through: an order number can look like one.
 func checkCardNumbers(e callback.Endpoint, r callback.StartRequest) []callback.FieldError {
@@ -198,9 +211,7 @@ func checkCardNumbers(e callback.Endpoint, r callback.StartRequest) []callback.F
 			continue
 		}
 		if callback.LooksLikeCardNumber(f.value) {
-			faults = append(faults, callback.FieldError{Field: f.name,
-				Detail: "looks like a card number (brand prefix, length and Luhn check); Ringback takes none. " +
-					"If it is an identifier, set card_number_screen: false at the endpoint"})
+			faults = append(faults, callback.FieldError{Field: f.name, Detail: cardNumberDetail})
 		}
 	}
 	return faults

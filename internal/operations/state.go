@@ -33,7 +33,16 @@ func (d *Desk) State(ctx context.Context, key callback.Key) (callback.State, err
 	return d.stateOf(ctx, latest)
 }
 
+// Started is the request that an operation was accepted with.
+func (d *Desk) Started(ctx context.Context, key callback.Key) (callback.StartRequest, error) {
+	latest, err := d.describe(ctx, key)
+	return latest.start, err
+}
+
 func (d *Desk) describe(ctx context.Context, key callback.Key) (run, error) {
+	if err := d.screen(key); err != nil {
+		return run{}, err
+	}
 	response, err := d.Client.DescribeWorkflowExecution(ctx, key.WorkflowID(), "")
 	if err != nil {
 		return run{}, engineError("reading", key, err)

@@ -1,0 +1,312 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/worker"
+	"go.uber.org/zap"
+
+	"ringback/activities"
+	"ringback/api/rest"
+	"ringback/internal/callback"
+	"ringback/internal/operations"
+	"ringback/internal/zaplog"
+	"ringback/workflows"
+)
+
+// Options are what a program of Ringback runs with.
+type Options struct {
+	// ConfigPath is the YAML file, read again at each SIGHUP.
+	ConfigPath string
+	// Temporal says where the server is, and in which namespace.
+	Temporal client.Options
+	// UIURL is the base address of the Temporal UI, for links; empty: none.
+	UIURL string
+	// API and Worker say what this process hosts.
+	API, Worker bool
+	// Listen replaces the configuration's api.listen, if not empty.
+	Listen string
+	Log    *zap.Logger
+	// Started, if set, is called once everything runs, with the API's address.
+	Started func(apiAddress string)
+}
+
+const (
+	// retentionWanted is the namespace's retention that promise 1 is made for.
+	retentionWanted = 30 * 24 * time.Hour
+	// connectRetry is how often Temporal is tried again while it is away.
+	connectRetry = time.Second
+	// connectTimeout bounds one such try.
+	connectTimeout = 5 * time.Second
+	// readyTimeout bounds the question of /readyz to Temporal.
+	readyTimeout = 2 * time.Second
+	// drainMargin is how much longer than an attempt a stop may take.
+	drainMargin = 5 * time.Second
+	// activitySlots bounds the polls and deliveries that wait in one worker.
+	activitySlots = 10_000
+)
+
+// program is one running process of Ringback.
+type program struct {
+	Options
+	registry  registry
+	client    client.Client
+	metrics   *prometheus.Registry
+	worker    worker.Worker
+	rest      *rest.Server
+	listener  net.Listener
+	connected atomic.Bool
+}
+
+// Run serves until ctx ends, then drains: no new starts, attempts in flight
+// finish, everything else is left to others. Temporal may be away at the
+// beginning: /readyz says so, and the worker starts as soon as it is there.
+func Run(ctx context.Context, o Options) error {
+	p := &program{Options: o, metrics: prometheus.NewRegistry()}
+	if err := p.prepare(); err != nil {
+		return err
+	}
+	defer p.client.Close()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stopReloading := p.reloadOnHangup()
+	defer stopReloading()
+	if p.API {
+		stopServing, err := p.serve(cancel)
+		if err != nil {
+			return err
+		}
+		defer stopServing()
+	}
+	err := p.connect(ctx)
+	if err == nil {
+		p.announce()
+		<-ctx.Done()
+	}
+	p.drain()
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return nil
+}
+
+func (p *program) prepare() error {
+	c, err := p.registry.load(p.ConfigPath)
+	if err != nil {
+		return err
+	}
+	for _, warning := range c.Warnings {
+		p.Log.Warn(warning)
+	}
+	p.Temporal.Logger = zaplog.Temporal(p.Log)
+	if p.Temporal.Namespace == "" {
+		p.Temporal.Namespace = client.DefaultNamespace
+	}
+	if p.Temporal.DataConverter == nil {
+		p.Temporal.DataConverter = converter.GetDefaultDataConverter()
+	}
+	p.client, err = client.NewLazyClient(p.Temporal)
+	if err != nil {
+		return fmt.Errorf("configuring the Temporal client for %s: %w", p.Temporal.HostPort, err)
+	}
+	p.registerMetrics()
+	if p.Worker {
+		p.newWorker()
+	}
+	return nil
+}
+
+func (p *program) registerMetrics() {
+	p.metrics.MustRegister(collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		newConfigCollector(&p.registry))
+}
+
+func (p *program) newWorker() {
+	p.worker = worker.New(p.client, workflows.TaskQueue, worker.Options{
+		MaxConcurrentActivityExecutionSize: activitySlots,
+		WorkerStopTimeout:                  p.registry.longestAttempt() + drainMargin,
+	})
+	workflows.Register(p.worker, &activities.Activities{
+		Endpoint:  p.registry.endpoint,
+		Source:    p.registry.source,
+		Heartbeat: p.client.RecordActivityHeartbeat,
+		Pending:   p.pending,
+		Metrics:   activities.NewMetrics(p.metrics),
+		Log:       p.Log,
+	})
+}
+
+func (p *program) pending(ctx context.Context, workflowID, runID string) (callback.Progress, error) {
+	response, err := p.client.DescribeWorkflowExecution(ctx, workflowID, runID)
+	if err != nil {
+		return callback.Progress{}, fmt.Errorf("describing the run %s of %s: %w", runID, workflowID, err)
+	}
+	return operations.PendingProgress(p.Temporal.DataConverter, response.GetPendingActivities())
+}
+
+// serve opens the API's listener and serves on it; a failure cancels the run.
+func (p *program) serve(cancel context.CancelCauseFunc) (stop func(), err error) {
+	address := p.Listen
+	if address == "" {
+		address = p.registry.config().API.Listen
+	}
+	p.listener, err = net.Listen("tcp", address) //nolint:noctx // opened once, before anything could cancel it
+	if err != nil {
+		return nil, fmt.Errorf("listening on %s for the API: %w", address, err)
+	}
+	p.rest = rest.New(rest.Options{
+		Operations: desk{p.newDesk(), &p.registry},
+		Keys:       p.registry.keys, ReadLimit: p.registry.readLimit, ConfigHash: p.registry.hash,
+		Ready: p.ready, Log: p.Log,
+		Metrics: promhttp.HandlerFor(p.metrics, promhttp.HandlerOpts{}),
+	})
+	server := p.rest.HTTPServer()
+	go func() {
+		if err := p.serveOn(server); !errors.Is(err, http.ErrServerClosed) {
+			cancel(fmt.Errorf("serving the API on %s: %w", address, err))
+		}
+	}()
+	return func() { _ = server.Close() }, nil
+}
+
+func (p *program) serveOn(server *http.Server) error {
+	certificate := p.registry.config().API.TLS
+	if certificate == nil {
+		return server.Serve(p.listener)
+	}
+	server.TLSConfig = certificate.Config()
+	return server.ServeTLS(p.listener, "", "")
+}
+
+func (p *program) newDesk() *operations.Desk {
+	return &operations.Desk{
+		Client: p.client, Namespace: p.Temporal.Namespace, Converter: p.Temporal.DataConverter,
+		Endpoint: p.registry.start, EndpointNames: p.registry.endpointNames, CheckURL: p.registry.checkURL,
+		UIURL: p.UIURL,
+	}
+}
+
+// connect waits for Temporal, prepares its namespace and starts the worker.
+func (p *program) connect(ctx context.Context) error {
+	for {
+		err := p.tryConnect(ctx)
+		if err == nil {
+			p.connected.Store(true)
+			return nil
+		}
+		p.Log.Warn("Temporal is not there yet; trying again", zap.String("address", p.Temporal.HostPort),
+			zap.Duration("in", connectRetry), zap.Error(err))
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(connectRetry):
+		}
+	}
+}
+
+func (p *program) tryConnect(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	retention, err := operations.Prepare(ctx, p.client, p.Temporal.Namespace)
+	if err != nil {
+		return err
+	}
+	if retention < retentionWanted {
+		p.Log.Warn("the namespace's retention is below 30 days: later, a start is no longer known as a duplicate and nothing can be redelivered",
+			zap.String("namespace", p.Temporal.Namespace), zap.Duration("retention", retention))
+	}
+	if p.worker == nil {
+		return nil
+	}
+	if err := p.worker.Start(); err != nil {
+		return fmt.Errorf("starting the worker on the task queue %s: %w", workflows.TaskQueue, err)
+	}
+	return nil
+}
+
+func (p *program) announce() {
+	address := ""
+	if p.listener != nil {
+		address = p.listener.Addr().String()
+	}
+	p.Log.Info("running", zap.String("api", address), zap.Bool("worker", p.Worker),
+		zap.String("temporal", p.Temporal.HostPort), zap.String("namespace", p.Temporal.Namespace),
+		zap.String("config_hash", p.registry.hash()))
+	if p.Started != nil {
+		p.Started(address)
+	}
+}
+
+// ready asks Temporal.
+func (p *program) ready(ctx context.Context) error {
+	if !p.connected.Load() {
+		return fmt.Errorf("Temporal at %s has not answered yet", p.Temporal.HostPort) //nolint:staticcheck // a name
+	}
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	if _, err := p.client.CheckHealth(ctx, &client.CheckHealthRequest{}); err != nil {
+		return fmt.Errorf("Temporal at %s does not answer: %w", p.Temporal.HostPort, err) //nolint:staticcheck // a name
+	}
+	return nil
+}
+
+// drain stops in the order in which nothing is lost: first no new starts, whose
+// eager tasks a stopping worker would strand, then the worker.
+func (p *program) drain() {
+	p.Log.Info("stopping: attempts in flight finish first")
+	if p.rest != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), rest.DefaultStartTimeout)
+		defer cancel()
+		if err := p.rest.Drain(ctx); err != nil {
+			p.Log.Warn("starts were still in flight at the stop", zap.Error(err))
+		}
+	}
+	if p.worker != nil && p.connected.Load() {
+		p.worker.Stop()
+	}
+	p.Log.Info("stopped")
+}
+
+// reloadOnHangup reads the configuration again at each SIGHUP. A bad file is
+// refused and the old one stays.
+func (p *program) reloadOnHangup() (stop func()) {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range hangups {
+			p.reload()
+		}
+	}()
+	return func() { signal.Stop(hangups); close(hangups); <-done }
+}
+
+func (p *program) reload() {
+	before := p.registry.hash()
+	c, err := p.registry.load(p.ConfigPath)
+	if err != nil {
+		p.Log.Error("the configuration is refused; the one before stays in force",
+			zap.String("config_hash", before), zap.Error(err))
+		return
+	}
+	for _, warning := range c.Warnings {
+		p.Log.Warn(warning)
+	}
+	p.Log.Info("the configuration is reloaded", zap.String("before", before), zap.String("config_hash", c.Hash))
+}

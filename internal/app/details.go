@@ -1,0 +1,53 @@
+package app
+
+import (
+	"context"
+	"errors"
+
+	"ringback/internal/callback"
+	"ringback/internal/operations"
+	"ringback/internal/source"
+)
+
+// desk adds to the operations on Temporal what is asked of a source itself.
+type desk struct {
+	*operations.Desk
+	registry *registry
+}
+
+// Details asks the operation's source for its extended answer, now. Nothing of
+// it is stored.
+func (d desk) Details(ctx context.Context, key callback.Key) (map[string]any, error) {
+	start, err := d.Started(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	endpoint, ok := d.registry.start(key.Endpoint)
+	if !ok {
+		return nil, callback.Refuse(callback.ProblemNotFound, "The endpoint %s is not registered any more.", key.Endpoint)
+	}
+	src, ok := d.registry.source(endpoint.Source)
+	if !ok {
+		return nil, callback.Refuse(callback.ProblemNotFound, "The source %s is not registered any more.", endpoint.Source)
+	}
+	details, err := src.Details(ctx, callback.Query{
+		OperationID: start.OperationID, Method: start.Method, Reference: start.Reference,
+	})
+	if err != nil {
+		return nil, sourceError(endpoint.Source, err)
+	}
+	return details, nil
+}
+
+func sourceError(name string, err error) error {
+	var failure *source.Error
+	if errors.As(err, &failure) && failure.Kind == source.NotFound {
+		return callback.Refuse(callback.ProblemNotFound, "The source %s knows no such operation.", name)
+	}
+	refused := callback.Refuse(callback.ProblemUnavailable, "The source %s did not answer as documented; try again later.", name)
+	refused.Err = err
+	if failure != nil {
+		refused.RetryAfter = failure.RetryAfter
+	}
+	return refused
+}

@@ -1,0 +1,81 @@
+package app
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"go.temporal.io/sdk/contrib/envconfig"
+	"go.uber.org/zap/zapcore"
+
+	"ringback/internal/zaplog"
+)
+
+// Program is one of the two long-running mains.
+type Program struct {
+	Name, Summary string
+	API           bool
+}
+
+// Main parses arguments, runs until SIGINT or SIGTERM and returns the exit code:
+// 0 stopped cleanly, 1 failed, 2 wrong usage.
+func (p Program) Main(arguments []string, stderr io.Writer) int {
+	options := Options{API: p.API, Worker: true}
+	flags := p.flags(&options, stderr)
+	if err := flags.Parse(arguments); err != nil {
+		if err == flag.ErrHelp { //nolint:errorlint // documented as returned bare
+			return 0
+		}
+		return 2
+	}
+	if options.ConfigPath == "" {
+		_, _ = fmt.Fprintf(stderr, "%s: -config is required; see %s -help\n", p.Name, p.Name)
+		return 2
+	}
+	if err := p.run(options); err != nil {
+		_, _ = fmt.Fprintf(stderr, "%s: %v\n", p.Name, err)
+		return 1
+	}
+	return 0
+}
+
+func (p Program) flags(o *Options, output io.Writer) *flag.FlagSet {
+	flags := flag.NewFlagSet(p.Name, flag.ContinueOnError)
+	flags.SetOutput(output)
+	flags.StringVar(&o.ConfigPath, "config", "", "the YAML configuration `file`; read again at SIGHUP")
+	if p.API {
+		flags.BoolVar(&o.Worker, "worker", true, "host a worker in this process as well, which lets starts ring at once")
+		flags.StringVar(&o.Listen, "listen", "", "`address` of the API, instead of the configuration's api.listen")
+		flags.StringVar(&o.UIURL, "ui-url", "", "base `URL` of the Temporal UI, for links in answers")
+	}
+	flags.Usage = func() {
+		_, _ = fmt.Fprintf(output, `%s: %s
+
+Temporal is found by TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE and the other TEMPORAL_*
+variables, or temporal.toml, as by the temporal command.
+
+Example:
+  TEMPORAL_ADDRESS=127.0.0.1:7233 %s -config ringback.yml
+
+Flags:
+`, p.Name, p.Summary, p.Name)
+		flags.PrintDefaults()
+	}
+	return flags
+}
+
+func (p Program) run(o Options) error {
+	var err error
+	o.Temporal, err = envconfig.LoadDefaultClientOptions()
+	if err != nil {
+		return fmt.Errorf("reading where Temporal is from TEMPORAL_* and temporal.toml: %w", err)
+	}
+	o.Log = zaplog.New(os.Stderr, zapcore.InfoLevel)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	return Run(ctx, o)
+}

@@ -1,0 +1,152 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"ringback/activities"
+	"ringback/api/rest"
+	"ringback/internal/callback"
+	"ringback/internal/config"
+	"ringback/internal/dialect"
+	"ringback/internal/egress"
+	"ringback/internal/source"
+)
+
+// registry is the configuration in force, made ready for use. A reload replaces
+// it whole, so that no request sees half of it.
+type registry struct {
+	current atomic.Pointer[settings]
+}
+
+// settings are one configuration: endpoints and sources with their clients.
+type settings struct {
+	config    *config.Config
+	guard     *egress.Guard
+	endpoints map[string]activities.Endpoint
+	sources   map[string]activities.Source
+	keys      []rest.Key
+}
+
+func newSettings(c *config.Config) (*settings, error) {
+	s := &settings{
+		config: c, guard: egress.New(c.Egress.Allow), keys: apiKeys(c.API.Keys),
+		endpoints: map[string]activities.Endpoint{}, sources: map[string]activities.Source{},
+	}
+	for name, e := range c.Endpoints {
+		endpoint, err := s.endpoint(e)
+		if err != nil {
+			return nil, fmt.Errorf("endpoint %s: %w", name, err)
+		}
+		s.endpoints[name] = endpoint
+	}
+	for name, src := range c.Sources {
+		kind, ok := source.KindByName(src.Kind)
+		if !ok {
+			return nil, fmt.Errorf("source %s: there is no kind %q", name, src.Kind)
+		}
+		opened := kind.Open(src.Open(s.guard.Client(src.TLS.Config(), src.Timeout)))
+		s.sources[name] = activities.Source{Source: opened, Vocabulary: kind.Vocabulary}
+	}
+	return s, nil
+}
+
+func (s *settings) endpoint(e config.Endpoint) (activities.Endpoint, error) {
+	written, ok := dialect.ByName(e.Dialect)
+	if !ok {
+		return activities.Endpoint{}, fmt.Errorf("there is no dialect %q", e.Dialect)
+	}
+	endpoint := activities.Endpoint{
+		Name: e.Name, Dialect: written, URL: e.URL, Header: http.Header{},
+		Client: s.guard.Client(e.TLS.Config(), 0), HonorRetryAfter: e.HonorRetryAfter, MaxConcurrent: e.MaxConcurrent,
+	}
+	for name, value := range e.Headers {
+		endpoint.Header.Set(name, value.Reveal())
+	}
+	e.Auth.Apply(endpoint.Header)
+	if len(e.Signing.Secrets) == 0 {
+		return endpoint, nil
+	}
+	signer, err := dialect.NewSigner(e.Signing.Reveal())
+	endpoint.Signer = signer
+	return endpoint, err
+}
+
+func apiKeys(keys []config.Key) []rest.Key {
+	made := make([]rest.Key, 0, len(keys))
+	for _, k := range keys {
+		key := rest.Key{Name: k.Name, SHA256: k.SHA256, Endpoints: k.Endpoints}
+		for _, scope := range k.Scopes {
+			key.Scopes = append(key.Scopes, rest.Scope(scope))
+		}
+		made = append(made, key)
+	}
+	return made
+}
+
+// load reads the file at path and puts it in force; a bad one changes nothing.
+func (r *registry) load(path string) (*config.Config, error) {
+	c, err := config.Load(path)
+	if err != nil {
+		return nil, err
+	}
+	s, err := newSettings(c)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	r.current.Store(s)
+	return c, nil
+}
+
+func (r *registry) config() *config.Config { return r.current.Load().config }
+
+func (r *registry) hash() string { return r.config().Hash }
+
+func (r *registry) keys() []rest.Key { return r.current.Load().keys }
+
+func (r *registry) readLimit() rest.Limit {
+	limit := r.config().API.RateLimit
+	return rest.Limit{PerSecond: limit.PerSecond, Burst: limit.Burst}
+}
+
+func (r *registry) endpoint(name string) (activities.Endpoint, bool) {
+	e, ok := r.current.Load().endpoints[name]
+	return e, ok
+}
+
+func (r *registry) source(name string) (activities.Source, bool) {
+	s, ok := r.current.Load().sources[name]
+	return s, ok
+}
+
+func (r *registry) start(name string) (callback.Endpoint, bool) { return r.config().Endpoint(name) }
+
+func (r *registry) endpointNames() []string {
+	names := make([]string, 0, len(r.current.Load().endpoints))
+	for name := range r.current.Load().endpoints {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (r *registry) checkURL(ctx context.Context, address string) error {
+	return r.current.Load().guard.CheckURL(ctx, address)
+}
+
+// longestAttempt is the longest that an attempt or poll may take: what a stop
+// waits for.
+func (r *registry) longestAttempt() time.Duration {
+	longest := time.Second
+	for _, e := range r.config().Endpoints {
+		longest = max(longest, e.Delivery.Timeout)
+	}
+	for _, s := range r.config().Sources {
+		longest = max(longest, s.Timeout)
+	}
+	return longest
+}
