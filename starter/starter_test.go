@@ -1,0 +1,542 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"flag"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"ringback/api/rest"
+	"ringback/internal/callback"
+)
+
+var update = flag.Bool("update", false, "write the golden files instead of comparing with them")
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// fake is an Operations that keeps what it was asked; the API in front of it
+// is the real one.
+type fake struct {
+	mu      sync.Mutex
+	asked   []any
+	created bool
+	state   callback.State
+	pages   map[callback.Outcome][]callback.Page
+	details map[string]any
+	err     error
+}
+
+func (f *fake) ask(what ...any) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked = append(f.asked, what...)
+	return f.err
+}
+
+func (f *fake) Start(_ context.Context, r callback.StartRequest) (callback.State, bool, error) {
+	return f.state, f.created, f.ask(r)
+}
+func (f *fake) State(_ context.Context, k callback.Key) (callback.State, error) {
+	return f.state, f.ask(k)
+}
+
+func (f *fake) List(_ context.Context, q callback.ListQuery) (callback.Page, error) {
+	if err := f.ask(q); err != nil {
+		return callback.Page{}, err
+	}
+	pages := f.pages[q.Outcome]
+	at := len(q.PageToken) // the fake's token is one x for each page before
+	if at >= len(pages) {
+		return callback.Page{}, nil
+	}
+	return pages[at], nil
+}
+
+func (f *fake) Details(_ context.Context, k callback.Key) (map[string]any, error) {
+	return f.details, f.ask(k)
+}
+
+func (f *fake) Push(_ context.Context, k callback.Key, status string) error {
+	return f.ask(k, status)
+}
+
+func (f *fake) Revoke(_ context.Context, k callback.Key, r callback.Revocation) (callback.State, error) {
+	return f.state, f.ask(k, r)
+}
+
+func (f *fake) Withdraw(_ context.Context, k callback.Key) (callback.State, error) {
+	return f.state, f.ask(k)
+}
+
+func (f *fake) Redeliver(_ context.Context, k callback.Key, r callback.RedeliveryRequest) (callback.State, error) {
+	return f.state, f.ask(k, r)
+}
+
+const secret = "a-key-of-the-tests"
+
+// outcome is what a run left behind.
+type outcome struct {
+	code     int
+	out, err string
+}
+
+// starter runs the program against the API in front of o.
+func starter(t *testing.T, o rest.Options, args ...string) outcome {
+	t.Helper()
+	server := httptest.NewServer(rest.New(o))
+	defer server.Close()
+	return bare(map[string]string{apiVariable: server.URL, keyVariable: secret}, args...)
+}
+
+// bare runs the program with that environment alone.
+func bare(env map[string]string, args ...string) outcome {
+	var out, errs bytes.Buffer
+	code := run(context.Background(), args, surroundings{getenv: func(name string) string { return env[name] }, out: &out, err: &errs})
+	return outcome{code, out.String(), errs.String()}
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name+".txt")
+	if *update {
+		require.NoError(t, os.MkdirAll("testdata", 0o755))
+		require.NoError(t, os.WriteFile(file, []byte(got), 0o600))
+	}
+	expected, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, string(expected), got)
+}
+
+var shop = callback.Key{Endpoint: "SHOP", OperationID: "a/b#c%"}
+
+func at(second int) callback.Time {
+	return callback.At(time.Date(2026, 11, 21, 7, 30, second, 41e6, time.UTC))
+}
+
+func pointer[T any](v T) *T { return &v }
+
+func delivering() callback.State {
+	return callback.State{
+		Key: shop, Phase: callback.Delivering, Polls: 3, NextPollAt: pointer(at(50)),
+		Status: &callback.Status{Value: "2", Final: true, Raw: map[string]string{"respStatus": "200", "orderStatus": "2"}, ObservedAt: at(15)},
+		Deliveries: []callback.Delivery{
+			{CallbackID: "cb_one", Status: "1", Outcome: callback.DeliverySuperseded},
+			{
+				CallbackID: "cb_two", Status: "2", Outcome: callback.DeliveryPending, NextAttemptAt: pointer(at(21)),
+				Attempts: []callback.Attempt{
+					{Number: 1, At: at(15), TookMS: 12, HTTPStatus: 500, Verdict: callback.Unacknowledged, Reason: "the body is not JSON"},
+					{Number: 2, At: at(18), TookMS: 10000, Verdict: callback.Unacknowledged, Reason: "\x1b[31mno answer\nwithin 10 s"},
+					{Number: 3, At: at(21)},
+				},
+			},
+		},
+		Revocation: &callback.Revocation{InitiatedBy: "user", Reason: "ordered twice", At: at(19)},
+		RunID:      "0193f1d2", UIURL: "http://127.0.0.1:8233/x",
+	}
+}
+
+func watching() callback.State {
+	return callback.State{Key: shop, Phase: callback.Watching, RunID: "0193f1d2"}
+}
+
+func TestEachCommandAsksTheApiForWhatItSaysAndShowsTheAnswer(t *testing.T) {
+	t.Parallel()
+	closed := callback.State{Key: shop, Phase: callback.Closed, Outcome: callback.OutcomeWithdrawn, Polls: 1, RunID: "0193f1d2"}
+	for name, c := range map[string]struct {
+		args  []string
+		fake  *fake
+		asked []any
+	}{
+		"start": {
+			[]string{"start", "SHOP", "a/b#c%", "--method", "p2p_a2c", "--registered-at", "2026-11-21T09:30:15.041+02:00", "--order-id", "o", "--known-status", "0", "--callback-url", "https://shop.example/", "--status", "1,2", "--status", "3"},
+			&fake{created: true, state: watching()},
+			[]any{callback.StartRequest{
+				Endpoint: "SHOP", OperationID: "a/b#c%", Method: "p2p_a2c", KnownStatus: "0",
+				Reference: callback.Reference{RegisteredAt: pointer(at(15)), OrderID: "o"},
+				Callback:  callback.Target{URL: "https://shop.example/", Statuses: []string{"1", "2", "3"}},
+			}},
+		},
+		"start-again": {
+			[]string{"start", "SHOP", "a/b#c%"}, &fake{state: delivering()},
+			[]any{callback.StartRequest{Endpoint: "SHOP", OperationID: "a/b#c%"}},
+		},
+		"state":               {[]string{"state", "SHOP", "a/b#c%"}, &fake{state: delivering()}, []any{shop}},
+		"state-as-in-the-ui":  {[]string{"state", "SHOP/a/b#c%"}, &fake{state: watching()}, []any{shop}},
+		"state-json":          {[]string{"state", "SHOP", "a/b#c%", "-o", "json"}, &fake{state: delivering()}, []any{shop}},
+		"details":             {[]string{"details", "SHOP", "a/b#c%"}, &fake{details: map[string]any{"orderStatus": "2", "failure": map[string]any{"code": 5}}}, []any{shop}},
+		"push":                {[]string{"push", "SHOP", "a/b#c%", "--status", "reserved"}, &fake{}, []any{shop, "reserved"}},
+		"push-poll-now":       {[]string{"push", "SHOP", "a/b#c%"}, &fake{}, []any{shop, ""}},
+		"push-json":           {[]string{"push", "SHOP", "a/b#c%", "--output=json"}, &fake{}, []any{shop, ""}},
+		"revoke":              {[]string{"revoke", "SHOP", "a/b#c%", "--initiated-by", "user", "--reason", "ordered twice"}, &fake{state: delivering()}, []any{shop, callback.Revocation{InitiatedBy: "user", Reason: "ordered twice"}}},
+		"withdraw":            {[]string{"withdraw", "SHOP", "a/b#c%"}, &fake{state: closed}, []any{shop}},
+		"redeliver":           {[]string{"redeliver", "SHOP", "a/b#c%"}, &fake{state: delivering()}, []any{shop, callback.RedeliveryRequest{}}},
+		"redeliver-elsewhere": {[]string{"redeliver", "SHOP", "a/b#c%", "--repoll", "--force", "--reason", "r", "--callback-url", "https://b.example/"}, &fake{state: watching()}, []any{shop, callback.RedeliveryRequest{Repoll: true, Force: true, Reason: "r", Callback: callback.Target{URL: "https://b.example/"}}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := starter(t, rest.Options{Operations: c.fake}, c.args...)
+			require.Equal(t, exitOK, got.code, got.err)
+			require.Empty(t, got.err)
+			require.Equal(t, c.asked, c.fake.asked)
+			golden(t, name, got.out)
+		})
+	}
+}
+
+func summary(id string, second int, o callback.Outcome) callback.Summary {
+	return callback.Summary{
+		Key: callback.Key{Endpoint: "SHOP", OperationID: id}, Status: "2", Phase: callback.Closed, Outcome: o,
+		StartedAt: at(second), ClosedAt: pointer(at(second + 1)), RunID: "run",
+	}
+}
+
+func TestAListShowsWhatMatchesNewestFirst(t *testing.T) {
+	t.Parallel()
+	pages := map[callback.Outcome][]callback.Page{
+		callback.OutcomeNone: {
+			{Operations: []callback.Summary{{Key: shop, Phase: callback.Watching, StartedAt: at(9)}, summary("8", 8, callback.OutcomeAcknowledged)}, NextPageToken: "x"},
+			{Operations: []callback.Summary{summary("7", 7, callback.OutcomeGone)}, NextPageToken: "xx"},
+			{Operations: []callback.Summary{summary("6", 6, callback.OutcomeExpired)}},
+		},
+		callback.OutcomeExhausted: {{Operations: []callback.Summary{summary("5", 5, callback.OutcomeExhausted), summary("1", 1, callback.OutcomeExhausted)}}},
+		callback.OutcomeGone:      {{Operations: []callback.Summary{summary("4", 4, callback.OutcomeGone)}}},
+	}
+	since, until := at(0), at(59)
+	for name, c := range map[string]struct {
+		args  []string
+		asked []any
+		more  bool
+	}{
+		"list-all":               {[]string{"list", "--limit", "0"}, []any{callback.ListQuery{}, callback.ListQuery{PageToken: "x"}, callback.ListQuery{PageToken: "xx"}}, false},
+		"list-cut":               {[]string{"list", "--limit", "3"}, []any{callback.ListQuery{}, callback.ListQuery{PageToken: "x"}}, true},
+		"list-cut-within-a-page": {[]string{"list", "--limit", "1"}, []any{callback.ListQuery{}}, true},
+		"list-failed": {
+			[]string{"list", "--failed", "--endpoint", "SHOP", "--since", since.String(), "--until", until.String()},
+			[]any{
+				callback.ListQuery{Endpoint: "SHOP", Outcome: callback.OutcomeExhausted, Since: since, Until: until},
+				callback.ListQuery{Endpoint: "SHOP", Outcome: callback.OutcomeGone, Since: since, Until: until},
+			}, false,
+		},
+		"list-failed-json": {
+			[]string{"list", "--failed", "-o", "json"},
+			[]any{callback.ListQuery{Outcome: callback.OutcomeExhausted}, callback.ListQuery{Outcome: callback.OutcomeGone}}, false,
+		},
+		"list-none":      {[]string{"list", "--outcome", "revoked"}, []any{callback.ListQuery{Outcome: callback.OutcomeRevoked}}, false},
+		"list-none-json": {[]string{"list", "--outcome", "revoked", "-o", "json"}, []any{callback.ListQuery{Outcome: callback.OutcomeRevoked}}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := &fake{pages: pages}
+			got := starter(t, rest.Options{Operations: f}, c.args...)
+			require.Equal(t, exitOK, got.code, got.err)
+			require.Equal(t, c.asked, f.asked)
+			require.Equal(t, c.more, strings.Contains(got.err, "more operations match"))
+			golden(t, name, got.out)
+		})
+	}
+}
+
+func TestTimesAreGivenOrAgo(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	for text, expected := range map[string]string{
+		"24h":                       "2026-11-20T12:00:00.000Z",
+		"90m":                       "2026-11-21T10:30:00.000Z",
+		"7d":                        "2026-11-14T12:00:00.000Z",
+		"2026-11-20T09:30:00+02:00": "2026-11-20T07:30:00.000Z",
+		"yesterday":                 "",
+		"-24h":                      "",
+		"-1d":                       "",
+		"99999999999d":              "",
+		"2026-11-20":                "",
+	} {
+		got, err := when(text, now)
+		if expected == "" {
+			require.Error(t, err, text)
+			continue
+		}
+		require.NoError(t, err, text)
+		require.Equal(t, expected, got.String(), text)
+	}
+}
+
+func TestExitCodesTellWhatCame(t *testing.T) {
+	t.Parallel()
+	refuse := func(p callback.Problem) error { return callback.Refuse(p, "Because.") }
+	for name, c := range map[string]struct {
+		err  error
+		args []string
+		code int
+		says string
+	}{
+		"all is well":                     {nil, []string{"state", "SHOP", "1"}, 0, ""},
+		"help is no failure":              {nil, []string{"state", "--help"}, 0, ""},
+		"no command shows the help":       {nil, nil, 0, ""},
+		"a field at fault":                {callback.Invalid(callback.FieldError{Field: "method", Detail: "is required"}), []string{"start", "SHOP", "1"}, 1, "HTTP 422 invalid: The request is not valid; nothing was changed. method: is required."},
+		"ringback's own fault":            {errors.New("boom"), []string{"state", "SHOP", "1"}, 1, "HTTP 500 internal"},
+		"no such operation":               {refuse(callback.ProblemNotFound), []string{"state", "SHOP", "1"}, 3, "HTTP 404 not-found: Because."},
+		"other content":                   {refuse(callback.ProblemConflict), []string{"start", "SHOP", "1"}, 4, "HTTP 409 conflict"},
+		"closed":                          {refuse(callback.ProblemClosed), []string{"push", "SHOP", "1"}, 4, "HTTP 409 closed"},
+		"not revocable":                   {refuse(callback.ProblemNotRevocable), []string{"revoke", "SHOP", "1", "--initiated-by", "core"}, 4, "HTTP 409 not-revocable"},
+		"not redeliverable":               {refuse(callback.ProblemNotRedeliverable), []string{"redeliver", "SHOP", "1"}, 4, "HTTP 409 not-redeliverable"},
+		"unavailable":                     {refuse(callback.ProblemUnavailable), []string{"withdraw", "SHOP", "1"}, 5, "HTTP 503 unavailable: Because. Try again in 5 s. (request "},
+		"an id that the API refuses":      {nil, []string{"state", "SH OP", "1"}, 1, "endpoint: is not a name"},
+		"no operation":                    {nil, []string{"state"}, 2, "ENDPOINT OPERATION_ID"},
+		"an operation without an id":      {nil, []string{"state", "SHOP"}, 2, "ENDPOINT OPERATION_ID"},
+		"an operation with an empty id":   {nil, []string{"state", "SHOP", ""}, 2, "ENDPOINT OPERATION_ID"},
+		"three arguments":                 {nil, []string{"state", "SHOP", "1", "2"}, 2, "ENDPOINT OPERATION_ID"},
+		"an unknown command":              {nil, []string{"replay"}, 2, "unknown command"},
+		"an unknown flag":                 {nil, []string{"state", "SHOP", "1", "--follow"}, 2, "--follow"},
+		"an unknown output":               {nil, []string{"state", "SHOP", "1", "-o", "xml"}, 2, "neither table nor json"},
+		"a revocation by nobody":          {nil, []string{"revoke", "SHOP", "1"}, 2, "initiated-by"},
+		"a time that is none":             {nil, []string{"start", "SHOP", "1", "--registered-at", "noon"}, 2, "--registered-at"},
+		"a since that is none":            {nil, []string{"list", "--since", "noon"}, 2, "--since"},
+		"a negative limit":                {nil, []string{"list", "--limit", "-1"}, 2, "--limit"},
+		"failed and an outcome":           {nil, []string{"list", "--failed", "--outcome", "gone"}, 2, "outcome"},
+		"an outcome that the API refuses": {nil, []string{"list", "--outcome", "failed"}, 1, "outcome: is not one of"},
+		"an empty status":                 {nil, []string{"push", "SHOP", "1", "--status", ""}, 2, "--status is empty"},
+		"an address that is none":         {nil, []string{"state", "SHOP", "1", "--api", "localhost:8080"}, 2, "--api"},
+		"an address with a password":      {nil, []string{"state", "SHOP", "1", "--api", "http://a:b@localhost:8080"}, 2, "--api"},
+		"nobody at the address":           {nil, []string{"state", "SHOP", "1", "--api", "http://127.0.0.1:1"}, 5, "no answer from the API at http://127.0.0.1:1: "},
+		"no time for an answer":           {nil, []string{"state", "SHOP", "1", "--timeout", "1ns"}, 5, "no answer"},
+		"a key file that is missing":      {nil, []string{"state", "SHOP", "1", "--key-file", "testdata/none"}, 2, "--key-file"},
+		"a configuration that is missing": {nil, []string{"state", "SHOP", "1", "--config", "testdata/none"}, 2, "--config"},
+		"an authority that is none":       {nil, []string{"state", "SHOP", "1", "--ca", "main.go"}, 2, "--ca"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := starter(t, rest.Options{Operations: &fake{state: watching(), err: c.err}}, c.args...)
+			require.Equal(t, c.code, got.code, got.err)
+			require.Contains(t, got.err, c.says)
+			require.Equal(t, c.code == exitUsage, strings.Contains(got.err, "--help"), got.err)
+			if c.code != 0 {
+				require.Empty(t, got.out)
+				require.Equal(t, 1, strings.Count(got.err, "starter: "), "one sentence")
+			}
+		})
+	}
+}
+
+func TestAnswersThatAreNotRingbacksAreNotTakenForIts(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		handler http.HandlerFunc
+		says    string
+	}{
+		"a proxy's page": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html")
+			w.WriteHeader(http.StatusBadGateway)
+			_, _ = io.WriteString(w, "<h1>Bad gateway</h1>")
+		}, "HTTP 502: The answer is not Ringback's"},
+		"a redirect": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://127.0.0.1:1/elsewhere", http.StatusTemporaryRedirect)
+		}, "HTTP 307: The answer is not Ringback's"},
+		"a page that is fine": {func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, "<h1>It works</h1>")
+		}, "can't be read"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := httptest.NewServer(c.handler)
+			defer server.Close()
+			got := bare(nil, "state", "SHOP", "1", "--api", server.URL)
+			require.Equal(t, exitFailed, got.code)
+			require.Contains(t, got.err, c.says)
+		})
+	}
+}
+
+func TestTheKeyIsSentAndNeverShown(t *testing.T) {
+	t.Parallel()
+	keys := func() []rest.Key {
+		return []rest.Key{{Name: "engineer", SHA256: sha256.Sum256([]byte(secret)), Scopes: []rest.Scope{rest.ScopeRead}}}
+	}
+	options := rest.Options{Operations: &fake{state: watching()}, Keys: keys}
+	directory := t.TempDir()
+	private, public, broken := filepath.Join(directory, "private"), filepath.Join(directory, "public"), filepath.Join(directory, "broken")
+	require.NoError(t, os.WriteFile(private, []byte(secret+"\n"), 0o600))
+	require.NoError(t, os.WriteFile(public, []byte(secret+"\n"), 0o600))
+	require.NoError(t, os.Chmod(public, 0o644))
+	require.NoError(t, os.WriteFile(broken, []byte(secret+"\n"+secret), 0o600))
+	server := httptest.NewServer(rest.New(options))
+	t.Cleanup(server.Close)
+	for name, c := range map[string]struct {
+		env  string
+		args []string
+		code int
+		says string
+	}{
+		"from the environment":         {secret, nil, 0, ""},
+		"from a file":                  {"", []string{"--key-file", private}, 0, ""},
+		"the file is preferred":        {"another", []string{"--key-file", private}, 0, ""},
+		"from a file that others read": {"", []string{"--key-file", public}, 0, "warning: others may read"},
+		"two keys in a file":           {"", []string{"--key-file", broken}, 2, "something else than one API key"},
+		"two keys in the environment":  {secret + " " + secret, nil, 2, "something else than one API key"},
+		"none":                         {"", nil, 1, "HTTP 401 unauthenticated: Send an API key"},
+		"a wrong one":                  {"wrong", nil, 1, "HTTP 401 unauthenticated: The API key is not one"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := bare(map[string]string{apiVariable: server.URL, keyVariable: c.env}, append([]string{"state", "SHOP", "1"}, c.args...)...)
+			require.Equal(t, c.code, got.code, got.err)
+			require.Contains(t, got.err, c.says)
+			require.NotContains(t, got.out+got.err, secret)
+		})
+	}
+	refused := bare(map[string]string{apiVariable: server.URL, keyVariable: secret}, "withdraw", "SHOP", "1")
+	require.Equal(t, exitFailed, refused.code)
+	require.Contains(t, refused.err, "HTTP 403 forbidden: The key engineer lacks the scope start")
+}
+
+func TestTheAddressComesFromTheFirstThatSaysIt(t *testing.T) {
+	t.Parallel()
+	write := func(name, content string) string {
+		file := filepath.Join(t.TempDir(), name)
+		require.NoError(t, os.WriteFile(file, []byte(content), 0o600))
+		return file
+	}
+	listens := write("a.yaml", "api: {listen: '0.0.0.0:9999', keys: []}\nsources: {x: {password: '${env:NOT_SET}'}}\n")
+	for name, c := range map[string]struct {
+		tool     tool
+		env      string
+		expected string
+	}{
+		"the default":                 {tool{}, "", "http://127.0.0.1:8080"},
+		"the environment":             {tool{}, "http://a.example/", "http://a.example"},
+		"a file, without its secrets": {tool{config: listens}, "http://a.example", "http://127.0.0.1:9999"},
+		"the flag before all":         {tool{api: "https://b.example/ringback/", config: listens}, "http://a.example", "https://b.example/ringback"},
+		"a file that is silent":       {tool{config: write("b.yaml", "endpoints: {}\n")}, "", "http://127.0.0.1:8080"},
+		"a file with a name":          {tool{config: write("c.yaml", "api: {listen: 'api.internal:80', tls: {cert: a, key: b}}\n")}, "", "https://api.internal:80"},
+		"a file with any address":     {tool{config: write("d.yaml", "api: {listen: ':7000'}\n")}, "", "http://127.0.0.1:7000"},
+		"a file with IPv6":            {tool{config: write("e.yaml", "api: {listen: '[::1]:7000'}\n")}, "", "http://[::1]:7000"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c.tool.getenv = func(string) string { return c.env }
+			u, err := c.tool.address()
+			require.NoError(t, err)
+			require.Equal(t, c.expected, u.String())
+		})
+	}
+	for _, content := range []string{"api: {listen: nowhere}", "api: [", "- a"} {
+		_, err := addressIn(write("f.yaml", content))
+		require.ErrorContains(t, err, "--config")
+	}
+}
+
+func TestTheConfigFlagIsAcceptedWithOneDashAsByTheOtherPrograms(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, []string{"state", "--config", "f", "--config=g", "--", "-config"}, asOtherPrograms([]string{"state", "-config", "f", "-config=g", "--", "-config"}))
+}
+
+func TestAKeyOverAnUnencryptedNetworkIsWarnedOf(t *testing.T) {
+	t.Parallel()
+	got := bare(map[string]string{keyVariable: secret}, "state", "SHOP", "1", "--api", "http://192.0.2.1:1", "--timeout", "1ns")
+	require.Contains(t, got.err, "travels to 192.0.2.1:1 unencrypted")
+}
+
+func TestAPrivateAuthorityIsTrustedWhenItIsNamed(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewTLSServer(rest.New(rest.Options{Operations: &fake{state: watching()}}))
+	defer server.Close()
+	server.Config.ErrorLog = nil
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	require.NoError(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600))
+	require.Equal(t, exitOK, bare(nil, "state", "SHOP", "1", "--api", server.URL, "--ca", ca).code)
+	require.Equal(t, exitUnavailable, bare(nil, "state", "SHOP", "1", "--api", server.URL).code)
+}
+
+func TestReadySaysWhetherAndWhyNot(t *testing.T) {
+	t.Parallel()
+	hash := func() string { return "2f1c6bd0a7e4" }
+	got := starter(t, rest.Options{Operations: &fake{}, ConfigHash: hash}, "ready")
+	require.Equal(t, exitOK, got.code, got.err)
+	golden(t, "ready", got.out)
+	got = starter(t, rest.Options{Operations: &fake{}, ConfigHash: hash, Ready: func(context.Context) error {
+		return callback.Refuse(callback.ProblemUnavailable, "Temporal does not answer.")
+	}}, "ready")
+	require.Equal(t, exitUnavailable, got.code)
+	require.Contains(t, got.err, "is not ready")
+	golden(t, "ready-not", got.out)
+}
+
+func TestEveryCommandIsDocumentedWithAnExampleThatItAccepts(t *testing.T) {
+	t.Parallel()
+	root := (&tool{}).root()
+	require.Contains(t, root.Long, "Exit codes:")
+	for _, cmd := range append(root.Commands(), root) {
+		t.Run(cmd.Name(), func(t *testing.T) {
+			t.Parallel()
+			require.NotEmpty(t, cmd.Short)
+			require.NotEmpty(t, cmd.Long)
+			require.NotEmpty(t, cmd.Example)
+			for line := range strings.Lines(cmd.Example) {
+				args := words(strings.TrimSpace(line))
+				require.Equal(t, "starter", args[0])
+				got := starter(t, rest.Options{Operations: &fake{state: watching()}}, withoutAddress(args[1:])...)
+				require.Equal(t, exitOK, got.code, "%s: %s", line, got.err)
+			}
+		})
+	}
+}
+
+// words splits a command line as a shell would, double quotes only.
+func words(line string) []string {
+	var all []string
+	for i, part := range strings.Split(line, `"`) {
+		if i%2 == 1 {
+			all = append(all, part)
+			continue
+		}
+		all = append(all, strings.Fields(part)...)
+	}
+	return all
+}
+
+func withoutAddress(args []string) []string {
+	for i, arg := range args {
+		if arg == "--api" {
+			return append(append([]string{}, args[:i]...), args[i+2:]...)
+		}
+	}
+	return args
+}
+
+func TestHelpIsAsExpected(t *testing.T) {
+	t.Parallel()
+	golden(t, "help", bare(nil, "--help").out)
+	golden(t, "help-list", bare(nil, "list", "--help").out)
+}
+
+func TestShellsCanComplete(t *testing.T) {
+	t.Parallel()
+	require.Contains(t, bare(nil, "completion", "bash").out, "starter")
+	require.Contains(t, bare(nil, cobra.ShellCompRequestCmd, "revoke", "--initiated-by", "").out, "client\nuser\ncore\n")
+	require.Contains(t, bare(nil, cobra.ShellCompRequestCmd, "list", "--outcome", "").out, "exhausted\n")
+}
+
+func TestJsonOutputIsTheApisOwn(t *testing.T) {
+	t.Parallel()
+	got := starter(t, rest.Options{Operations: &fake{state: delivering()}}, "state", "SHOP", "1", "-o", "json")
+	var s callback.State
+	require.NoError(t, json.Unmarshal([]byte(got.out), &s))
+	expected := delivering()
+	expected.Deliveries[0].Attempts = []callback.Attempt{}
+	require.Equal(t, expected, s)
+}
