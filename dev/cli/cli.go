@@ -1,0 +1,319 @@
+// Package cli is the program dev: everything that Ringback needs, in one
+// process on one machine.
+package cli
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+
+	"go.temporal.io/sdk/client"
+	"go.uber.org/zap/zapcore"
+	"golang.org/x/term"
+
+	"ringback/dev/apiclient"
+	"ringback/dev/demo"
+	"ringback/dev/story"
+	"ringback/dev/temporalserver"
+	"ringback/dev/temporalui"
+	"ringback/internal/app"
+	"ringback/internal/zaplog"
+)
+
+// flags are the command line.
+type flags struct {
+	config, data                  string
+	temporalAddr, uiAddr, apiAddr string
+	demo                          bool
+	// temporalOnly and postgres are for tests and measurements: the Temporal
+	// server as a process of its own.
+	temporalOnly bool
+	postgres     string
+	// given are the flags that were set.
+	given map[string]bool
+}
+
+const usage = `dev runs everything on this machine in one process: a Temporal server on SQLite,
+the Temporal UI, Ringback's API with a worker, and, unless told otherwise, simulated
+cores and receivers with a story of five payment operations.
+
+Usage:
+  go -C dev run . [flags]          (or: make run)
+
+Flags:
+  -data DIR            keep everything in DIR; it survives a restart, also kill -9
+                       (default: in memory)
+  -config FILE         serve this configuration instead of the demo's
+  -demo=false          no simulators and no story: -config FILE alone
+  -api-addr ADDR       Ringback's API       (default %s)
+  -ui-addr ADDR        the Temporal UI      (default %s)
+  -temporal-addr ADDR  the Temporal server  (default %s)
+                       A default address that is taken gives way to a free port.
+
+Examples:
+  go -C dev run .                                        the story, in memory
+  go -C dev run . -data ../data                          kept in ./data
+  go -C dev run . -demo=false -config ../ringback.yml    your own configuration
+  temporal workflow list --address %[3]s --query 'ExecutionStatus="Failed"'
+`
+
+const (
+	defaultAPI      = "127.0.0.1:8080"
+	defaultUI       = "127.0.0.1:8233"
+	defaultTemporal = "127.0.0.1:7233"
+)
+
+// Main runs the program and returns its exit status: 0 stopped cleanly, 1
+// failed, 2 wrong usage.
+func Main(arguments []string, stdout, stderr io.Writer) int {
+	f, err := parse(arguments)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		_, _ = fmt.Fprintf(stdout, usage, defaultAPI, defaultUI, defaultTemporal)
+		return 0
+	case err != nil:
+		_, _ = fmt.Fprintf(stderr, "dev: %v; see -help\n", err)
+		return 2
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	// A second Ctrl-C ends the process at once.
+	context.AfterFunc(ctx, stop)
+	d := &dev{flags: f, out: stdout, err: stderr}
+	if err := d.run(ctx); err != nil && ctx.Err() == nil {
+		_, _ = fmt.Fprintf(stderr, "dev: %v\n", err)
+		return 1
+	}
+	return 0
+}
+
+func parse(arguments []string) (flags, error) {
+	f := flags{given: map[string]bool{}}
+	set := flag.NewFlagSet("dev", flag.ContinueOnError)
+	set.SetOutput(io.Discard)
+	set.StringVar(&f.config, "config", "", "")
+	set.StringVar(&f.data, "data", "", "")
+	set.StringVar(&f.temporalAddr, "temporal-addr", defaultTemporal, "")
+	set.StringVar(&f.uiAddr, "ui-addr", defaultUI, "")
+	set.StringVar(&f.apiAddr, "api-addr", defaultAPI, "")
+	set.BoolVar(&f.demo, "demo", true, "")
+	set.BoolVar(&f.temporalOnly, "temporal-only", false, "")
+	set.StringVar(&f.postgres, "postgres", "", "")
+	if err := set.Parse(arguments); err != nil {
+		return f, err
+	}
+	set.Visit(func(given *flag.Flag) { f.given[given.Name] = true })
+	return f, f.check(set.Args())
+}
+
+func (f *flags) check(rest []string) error {
+	switch {
+	case len(rest) > 0:
+		return fmt.Errorf("no argument is taken, %q was given", rest[0])
+	case f.config != "" && !f.given["demo"]:
+		f.demo = false
+	case f.config != "" && f.demo:
+		return errors.New("the demo brings its own configuration: leave out -demo or -config")
+	case f.config == "" && !f.demo && !f.temporalOnly:
+		return errors.New("-demo=false needs -config FILE")
+	}
+	return nil
+}
+
+// dev is the running program.
+type dev struct {
+	flags
+	out, err io.Writer
+
+	temporal *temporalserver.Server
+	ui       *temporalui.UI
+	world    *demo.World
+	// undo ends what was started, the last first.
+	undo []func()
+}
+
+func (d *dev) run(ctx context.Context) error {
+	defer d.close()
+	if err := d.startTemporal(ctx); err != nil {
+		return err
+	}
+	if d.temporalOnly {
+		<-ctx.Done()
+		return nil
+	}
+	if err := d.startUI(ctx); err != nil {
+		return err
+	}
+	if err := d.startWorld(); err != nil {
+		return err
+	}
+	return d.serve(ctx)
+}
+
+func (d *dev) close() {
+	for i := range d.undo {
+		d.undo[len(d.undo)-1-i]()
+	}
+}
+
+func (d *dev) say(format string, args ...any) { _, _ = fmt.Fprintf(d.out, format+"\n", args...) }
+
+func (d *dev) startTemporal(ctx context.Context) error {
+	o := temporalserver.Options{Addr: d.address("temporal-addr", d.temporalAddr), DataDir: d.data}
+	where := "SQLite in memory"
+	if d.data != "" {
+		where = "SQLite in " + d.data
+	}
+	if d.postgres != "" {
+		p, err := temporalserver.ParsePostgres(d.postgres)
+		if err != nil {
+			return err
+		}
+		o.Postgres, where = &p, "PostgreSQL at "+p.Addr
+	}
+	d.say("Starting a Temporal server on %s ...", where)
+	server, err := temporalserver.Start(ctx, o)
+	if err != nil {
+		return err
+	}
+	d.temporal = server
+	d.undo = append(d.undo, func() { _ = server.Stop() })
+	d.say("  Temporal     %s, namespace %s", server.FrontendAddr(), server.Namespace())
+	return nil
+}
+
+func (d *dev) startUI(ctx context.Context) error {
+	ui, err := temporalui.Start(ctx, temporalui.Options{
+		Addr: d.address("ui-addr", d.uiAddr), FrontendAddr: d.temporal.FrontendAddr(), Namespace: d.temporal.Namespace(),
+	})
+	if err != nil {
+		return err
+	}
+	d.ui = ui
+	d.undo = append(d.undo, ui.Stop)
+	d.say("  Temporal UI  %s", ui.URL())
+	return nil
+}
+
+// startWorld starts the simulators and makes their configuration the one that
+// is served.
+func (d *dev) startWorld() error {
+	if !d.demo {
+		return nil
+	}
+	world, err := demo.Start()
+	if err != nil {
+		return err
+	}
+	d.world = world
+	d.undo = append(d.undo, func() { _ = world.Close() })
+	dir, err := os.MkdirTemp("", "ringback-demo")
+	if err != nil {
+		return fmt.Errorf("make a directory for the demo's configuration: %w", err)
+	}
+	d.undo = append(d.undo, func() { _ = os.RemoveAll(dir) })
+	d.config, err = world.WriteConfig(dir)
+	d.say("  simulated    wsGate %s, Paysera %s, receivers %s %s %s", world.WSGate.URL(), world.PayseraCore.URL(),
+		world.UkrcardReceiver.URL(), world.PayseraReceiver.URL(), world.StandardReceiver.URL())
+	return err
+}
+
+// serve runs Ringback until ctx ends. The story is told beside it, and must
+// have ended before what it talks to is closed.
+func (d *dev) serve(ctx context.Context) error {
+	var telling sync.WaitGroup
+	defer telling.Wait()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	err := app.Run(ctx, app.Options{
+		ConfigPath: d.config,
+		Temporal:   client.Options{HostPort: d.temporal.FrontendAddr(), Namespace: d.temporal.Namespace()},
+		UIURL:      d.ui.URL(),
+		API:        true,
+		Worker:     true,
+		Listen:     d.listen(),
+		Log:        zaplog.NewConsole(d.err, d.level()),
+		Started: func(address string) {
+			d.say("  Ringback     http://%s, OpenAPI at /openapi.yaml", address)
+			if d.demo {
+				telling.Go(func() { d.tell(ctx, "http://"+address) })
+				return
+			}
+			d.say("Serving %s until Ctrl-C.", d.config)
+		},
+	})
+	d.say("Stopped.")
+	return err
+}
+
+// listen is empty where the configuration's own api.listen holds.
+func (d *dev) listen() string {
+	if !d.demo && !d.given["api-addr"] {
+		return ""
+	}
+	return d.address("api-addr", d.apiAddr)
+}
+
+// level keeps the demo's screen for the story.
+func (d *dev) level() zapcore.Level {
+	if d.demo {
+		return zapcore.ErrorLevel
+	}
+	return zapcore.InfoLevel
+}
+
+func (d *dev) tell(ctx context.Context, base string) {
+	d.say("\nFive payment operations, as the HTTP API tells them:\n")
+	told, err := story.Tell(ctx, story.Options{
+		API: &apiclient.Client{Base: base}, World: d.world, Out: d.out, Colour: onTerminal(d.out),
+	})
+	switch {
+	case ctx.Err() != nil:
+		return
+	case err != nil:
+		d.say("\nThe story ended otherwise than it should: %v", err)
+	default:
+		d.say("\nThe story is told: each operation ended as it should.")
+	}
+	d.say("\nEverything stays up until Ctrl-C. To see:\n")
+	d.say("  all runs      %s/namespaces/%s/workflows", d.ui.URL(), d.temporal.Namespace())
+	d.say("  a failed one  %s", told.Failed)
+	d.say("\nTo try:\n\n%s", curls(base, d.world.PayseraReceiver.URL(), told))
+}
+
+// curls are four calls that work as they stand, in their order.
+func curls(base, receiver string, told story.Told) string {
+	fresh, exhausted := base+apiclient.Path(told.Fresh), base+apiclient.Path(told.Exhausted)
+	body := fmt.Sprintf(`{"endpoint":%q,"operation_id":%q,"callback":{"url":%q}}`, told.Fresh.Endpoint, told.Fresh.OperationID, receiver+"/transfers")
+	return fmt.Sprintf(`  start      curl -s %s/v1/operations --json '%s'
+  state      curl -s %s
+  revoke     curl -s %s/revocation --json '{"initiated_by":"user"}'
+  redeliver  curl -s %s/redelivery --json '{"reason":"the receiver is back"}'
+`, base, body, fresh, fresh, exhausted)
+}
+
+// address is addr, or where nobody asked for it and it is taken, a free port.
+func (d *dev) address(name, addr string) string {
+	if d.given[name] {
+		return addr
+	}
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		host, _, _ := net.SplitHostPort(addr)
+		return net.JoinHostPort(host, "0")
+	}
+	_ = l.Close()
+	return addr
+}
+
+func onTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+}
