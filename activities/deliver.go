@@ -239,6 +239,9 @@ func (d *delivery) attempt(ctx context.Context, endpoint Endpoint, due callback.
 		d.at.Delivery.Outcome = callback.DeliveryAcknowledged
 	case result.Ended != "":
 		d.at.Delivery.Outcome, d.at.Delivery.Reason = result.Ended, result.Reason
+	default:
+		next := d.due()
+		d.at.Delivery.NextAttemptAt = &next
 	}
 	d.explain()
 	d.heart.note(d.snapshot())
@@ -266,6 +269,8 @@ func (d *delivery) leave(ctx context.Context, err error) (DeliverResult, error) 
 		return DeliverResult{Progress: d.at}, nil
 	case errors.Is(err, errHandedBack):
 		return DeliverResult{Progress: d.at}, nil
+	case errors.Is(err, errLost):
+		return DeliverResult{}, activity.ErrResultPending
 	case errors.Is(err, errStopping):
 		// The beat may fail with the worker's end; the record before it stands.
 		err = d.giveBack(context.WithoutCancel(ctx))

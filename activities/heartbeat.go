@@ -20,7 +20,8 @@ var (
 	errInterrupted = errors.New("paused or reset by an operator")
 	// errStopping: the worker is stopping.
 	errStopping = errors.New("the worker is stopping")
-	// errLost: the server no longer counts on this run of the activity.
+	// errLost: the server no longer counts on this run of the activity, and
+	// wants no answer.
 	errLost = errors.New("the server gave the activity up")
 )
 

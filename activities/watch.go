@@ -149,6 +149,8 @@ func (w *watch) interrupted(ctx context.Context, err error) (WatchResult, error)
 	switch {
 	case errors.Is(err, errUnwanted):
 		return WatchResult{Progress: w.at, Unwanted: true}, nil
+	case errors.Is(err, errLost):
+		return WatchResult{}, activity.ErrResultPending
 	case errors.Is(err, errStopping):
 		// The beat may fail with the worker's end; the record before it stands.
 		return WatchResult{}, w.giveBack(context.WithoutCancel(ctx))

@@ -209,7 +209,7 @@ func (p *program) connect(ctx context.Context) error {
 			p.connected.Store(true)
 			return nil
 		}
-		p.Log.Warn("Temporal is not there yet; trying again", zap.String("address", p.Temporal.HostPort),
+		p.Log.Warn("Temporal is not ready yet; trying again", zap.String("address", p.Temporal.HostPort),
 			zap.Duration("in", connectRetry), zap.Error(err))
 		select {
 		case <-ctx.Done():

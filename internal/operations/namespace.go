@@ -21,6 +21,13 @@ func Prepare(ctx context.Context, c client.Client, namespace string) (retention 
 	if err := registerAttributes(ctx, c, namespace); err != nil {
 		return 0, err
 	}
+	// A server takes a moment to know new attributes; until then it refuses starts.
+	_, err = c.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{
+		Namespace: namespace, Query: fmt.Sprintf("%s = ''", workflows.AttributeEndpoint.GetName()),
+	})
+	if err != nil {
+		return 0, fmt.Errorf("waiting for the search attributes of the namespace %s: %w", namespace, err)
+	}
 	response, err := c.WorkflowService().DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: namespace})
 	if err != nil {
 		return 0, fmt.Errorf("reading the retention of the namespace %s: %w", namespace, err)

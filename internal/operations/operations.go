@@ -46,14 +46,29 @@ const unavailableRetry = 2 * time.Second
 // engineError turns an error of the Temporal client into one for the caller.
 func engineError(doing string, key callback.Key, err error) error {
 	var notFound *serviceerror.NotFound
-	if errors.As(err, &notFound) {
+	cause := fmt.Errorf("%s %s: %w", doing, key.WorkflowID(), err)
+	switch {
+	case errors.As(err, &notFound):
 		return notFoundError(key)
+	case !away(err):
+		return cause
 	}
 	return &callback.Error{
 		Problem: callback.ProblemUnavailable, RetryAfter: unavailableRetry,
 		Detail: fmt.Sprintf("Temporal did not answer while %s %s; try again.", doing, key.WorkflowID()),
-		Err:    fmt.Errorf("%s %s: %w", doing, key.WorkflowID(), err),
+		Err:    cause,
 	}
+}
+
+// away reports whether err says that Temporal can't answer now, rather than
+// that it was asked something wrong.
+func away(err error) bool {
+	var unavailable *serviceerror.Unavailable
+	var exhausted *serviceerror.ResourceExhausted
+	var deadline *serviceerror.DeadlineExceeded
+	var canceled *serviceerror.Canceled
+	return errors.As(err, &unavailable) || errors.As(err, &exhausted) || errors.As(err, &deadline) ||
+		errors.As(err, &canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
 func notFoundError(key callback.Key) error {
