@@ -214,8 +214,11 @@ func TestAListShowsWhatMatchesNewestFirst(t *testing.T) {
 			{Operations: []callback.Summary{summary("7", 7, callback.OutcomeGone)}, NextPageToken: "xx"},
 			{Operations: []callback.Summary{summary("6", 6, callback.OutcomeExpired)}},
 		},
-		callback.OutcomeExhausted: {{Operations: []callback.Summary{summary("5", 5, callback.OutcomeExhausted), summary("1", 1, callback.OutcomeExhausted)}}},
-		callback.OutcomeGone:      {{Operations: []callback.Summary{summary("4", 4, callback.OutcomeGone)}}},
+		callback.OutcomeExhausted: {
+			{Operations: []callback.Summary{summary("5", 5, callback.OutcomeExhausted)}, NextPageToken: "x"},
+			{Operations: []callback.Summary{summary("1", 1, callback.OutcomeExhausted)}},
+		},
+		callback.OutcomeGone: {{Operations: []callback.Summary{summary("4", 4, callback.OutcomeGone)}}},
 	}
 	since, until := at(0), at(59)
 	for name, c := range map[string]struct {
@@ -230,12 +233,13 @@ func TestAListShowsWhatMatchesNewestFirst(t *testing.T) {
 			[]string{"list", "--failed", "--endpoint", "SHOP", "--since", since.String(), "--until", until.String()},
 			[]any{
 				callback.ListQuery{Endpoint: "SHOP", Outcome: callback.OutcomeExhausted, Since: since, Until: until},
+				callback.ListQuery{Endpoint: "SHOP", Outcome: callback.OutcomeExhausted, Since: since, Until: until, PageToken: "x"},
 				callback.ListQuery{Endpoint: "SHOP", Outcome: callback.OutcomeGone, Since: since, Until: until},
 			}, false,
 		},
 		"list-failed-json": {
 			[]string{"list", "--failed", "-o", "json"},
-			[]any{callback.ListQuery{Outcome: callback.OutcomeExhausted}, callback.ListQuery{Outcome: callback.OutcomeGone}}, false,
+			[]any{callback.ListQuery{Outcome: callback.OutcomeExhausted}, callback.ListQuery{Outcome: callback.OutcomeExhausted, PageToken: "x"}, callback.ListQuery{Outcome: callback.OutcomeGone}}, false,
 		},
 		"list-none":      {[]string{"list", "--outcome", "revoked"}, []any{callback.ListQuery{Outcome: callback.OutcomeRevoked}}, false},
 		"list-none-json": {[]string{"list", "--outcome", "revoked", "-o", "json"}, []any{callback.ListQuery{Outcome: callback.OutcomeRevoked}}, false},

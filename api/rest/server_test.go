@@ -468,7 +468,9 @@ func TestReadsAreLimitedForEachKeyAndChangesAreNot(t *testing.T) {
 	refused := call("GET", operation, "a")
 	require.Equal(t, 429, refused.StatusCode)
 	require.Equal(t, "1000", refused.Header.Get("Retry-After"))
-	require.Equal(t, 429, call("GET", operation+"/details", "a").StatusCode)
+	again := call("GET", operation+"/details", "a")
+	require.Equal(t, 429, again.StatusCode)
+	require.Equal(t, "1000", again.Header.Get("Retry-After"), "a refused call costs nothing")
 	require.Equal(t, 200, call("DELETE", operation, "a").StatusCode, "a change is not a read")
 	require.Equal(t, 200, call("GET", operation, "b").StatusCode, "another key has a limit of its own")
 	limit = rest.Limit{}
@@ -672,6 +674,18 @@ func TestEveryChangeLeavesOneAuditLineWithoutItsBody(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestAnIdThatNobodyScreenedIsNotLogged(t *testing.T) {
+	t.Parallel()
+	core, logs := observer.New(zapcore.DebugLevel)
+	server := rest.New(rest.Options{Operations: &fake{}, Log: zap.New(core)})
+	require.NoError(t, server.Drain(context.Background()))
+	exchange{method: "POST", path: "/v1/operations", body: `{"endpoint":"SHOP","operation_id":"4111111111111111"}`}.do(t, server)
+	lines := logs.FilterMessage("audit").All()
+	require.Len(t, lines, 1)
+	require.Equal(t, "unavailable", lines[0].ContextMap()["result"])
+	require.NotContains(t, lines[0].ContextMap(), "operation_id")
 }
 
 func TestItWorksOverARealConnection(t *testing.T) {
