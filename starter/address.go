@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/goccy/go-yaml"
@@ -130,8 +131,13 @@ func soundKey(whence, text string) (string, error) {
 }
 
 func (t *tool) transport() (*http.Transport, error) {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.DisableKeepAlives = true
+	transport := &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		TLSHandshakeTimeout: 10 * time.Second,
+		ForceAttemptHTTP2:   true,
+		// One run makes a handful of requests.
+		DisableKeepAlives: true,
+	}
 	if t.caFile == "" {
 		return transport, nil
 	}

@@ -10,7 +10,7 @@ import (
 const operationUse = " ENDPOINT OPERATION_ID"
 
 // operationArgs accepts an operation as one argument or two.
-func operationArgs(cmd *cobra.Command, args []string) error {
+func operationArgs(_ *cobra.Command, args []string) error {
 	_, err := operationIn(args)
 	return err
 }

@@ -50,7 +50,7 @@ type surroundings struct {
 // run is the program: it returns its exit code.
 func run(ctx context.Context, args []string, s surroundings) int {
 	t := &tool{surroundings: s}
-	root := t.root()
+	root := t.root() //nolint:contextcheck // cobra hands each command its context
 	root.SetArgs(asOtherPrograms(args))
 	command, err := root.ExecuteContextC(ctx)
 	if err == nil {

@@ -36,7 +36,7 @@ func (t *tool) showState(r reply, done string) error {
 	return err
 }
 
-func writeState(w io.Writer, s callback.State) {
+func writeState(w *bytes.Buffer, s callback.State) {
 	table := newTable(w)
 	table.row("Operation", s.WorkflowID())
 	table.row("Phase", string(s.Phase))
@@ -95,7 +95,7 @@ func delivery(d callback.Delivery) string {
 	return text
 }
 
-func writeAttempts(w io.Writer, attempts []callback.Attempt) {
+func writeAttempts(w *bytes.Buffer, attempts []callback.Attempt) {
 	if len(attempts) == 0 {
 		fmt.Fprintln(w, "  no attempt")
 		return

@@ -272,7 +272,7 @@ func query(r *http.Request, allowed ...string) (map[string]string, error) {
 	parameters := map[string]string{}
 	var faults []callback.FieldError
 	for _, name := range slices.Sorted(maps.Keys(values)) {
-		fault := ""
+		var fault string
 		switch {
 		case !slices.Contains(allowed, name) && len(allowed) == 0:
 			fault = "this call takes no query parameters"

@@ -42,13 +42,13 @@ type call func(ctx context.Context, x *exchange) (answer, error)
 func (s *Server) read(action string, do call) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := &exchange{Request: r, header: w.Header()}
-		status, data, err := s.serve(x, ScopeRead, func(ctx context.Context, x *exchange) (answer, error) {
+		status, data, err := s.serve(r.Context(), x, ScopeRead, func(ctx context.Context, x *exchange) (answer, error) {
 			if err := s.reads.take(x.caller.Name, s.options.ReadLimit()); err != nil {
 				return answer{}, err
 			}
 			return do(ctx, x)
 		})
-		s.log(x, action, err).Debug("read", zap.Int("http_status", finish(w, r, status, data, err)))
+		s.log(r.Context(), x, action, err).Debug("read", zap.Int("http_status", finish(w, r, status, data, err)))
 	})
 }
 
@@ -57,24 +57,24 @@ func (s *Server) read(action string, do call) http.Handler {
 func (s *Server) change(action string, scope Scope, do call) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := &exchange{Request: r, header: w.Header()}
-		status, data, err := s.serve(x, scope, func(ctx context.Context, x *exchange) (answer, error) {
+		status, data, err := s.serve(r.Context(), x, scope, func(ctx context.Context, x *exchange) (answer, error) {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.options.StartTimeout)
 			defer cancel()
 			return do(ctx, x)
 		})
-		s.log(x, action, err).Info("audit", zap.Int("http_status", finish(w, r, status, data, err)))
+		s.log(r.Context(), x, action, err).Info("audit", zap.Int("http_status", finish(w, r, status, data, err)))
 	})
 }
 
 // serve asks who and may they, then makes the call. A panic is an error here.
-func (s *Server) serve(x *exchange, scope Scope, do call) (status int, data []byte, err error) {
+func (s *Server) serve(ctx context.Context, x *exchange, scope Scope, do call) (status int, data []byte, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v", p)
-			s.options.Log.Error("a call panicked", zap.String("request_id", requestIDOf(x.Context())), zap.Any("panic", p), zap.Stack("stack"))
+			s.options.Log.Error("a call panicked", zap.String("request_id", requestIDOf(ctx)), zap.Any("panic", p), zap.Stack("stack"))
 		}
 	}()
-	ctx, cancel := context.WithTimeout(x.Context(), s.options.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
 	defer cancel()
 	if x.caller, err = s.authenticate(x.Header, x.header); err != nil {
 		return 0, nil, err
@@ -103,9 +103,9 @@ func finish(w http.ResponseWriter, r *http.Request, status int, data []byte, err
 
 // log is a logger with what is known of the exchange: who, what, which
 // operation, and what came of it. Failures are logged with their cause here.
-func (s *Server) log(x *exchange, action string, err error) *zap.Logger {
+func (s *Server) log(ctx context.Context, x *exchange, action string, err error) *zap.Logger {
 	fields := []zap.Field{
-		zap.String("request_id", requestIDOf(x.Context())),
+		zap.String("request_id", requestIDOf(ctx)),
 		zap.String("who", x.caller.Name),
 		zap.String("action", action),
 	}
@@ -138,8 +138,9 @@ func screened(refused *callback.Error) bool {
 		return true
 	case callback.ProblemUnavailable, ProblemInternal:
 		return refused != errDraining
+	default:
+		return false
 	}
-	return false
 }
 
 // operation reads which operation the path names, and whether the caller's key

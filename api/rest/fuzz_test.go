@@ -2,7 +2,7 @@ package rest_test
 
 import (
 	"encoding/json"
-	"errors"
+	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"testing"
@@ -27,7 +27,7 @@ func FuzzDecode(f *testing.F) {
 		var request callback.StartRequest
 		if err := rest.Decode(body, &request); err != nil {
 			var refused *callback.Error
-			require.True(t, errors.As(err, &refused))
+			require.ErrorAs(t, err, &refused)
 			require.NotEmpty(t, refused.Detail)
 			require.True(t, refused.Problem == rest.ProblemMalformed || len(refused.Fields) > 0)
 			return
@@ -51,7 +51,7 @@ func FuzzPath(f *testing.F) {
 			return // that is another path
 		}
 		operations := &fake{state: someState("1")}
-		r := httptest.NewRequest("GET", "/v1/operations/SHOP/"+url.PathEscape(id), nil)
+		r := httptest.NewRequest(http.MethodGet, "/v1/operations/SHOP/"+url.PathEscape(id), nil)
 		answer := httptest.NewRecorder()
 		rest.New(rest.Options{Operations: operations}).ServeHTTP(answer, r)
 		if answer.Code == 422 {
@@ -69,7 +69,7 @@ func FuzzQuery(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, query string) {
-		r := httptest.NewRequest("GET", "/v1/operations", nil)
+		r := httptest.NewRequest(http.MethodGet, "/v1/operations", nil)
 		r.URL.RawQuery = query
 		answer := httptest.NewRecorder()
 		rest.New(rest.Options{Operations: &fake{}}).ServeHTTP(answer, r)
