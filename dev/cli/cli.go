@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"sync"
 	"syscall"
+	"time"
 
 	"go.temporal.io/sdk/client"
 	"go.uber.org/zap/zapcore"
@@ -84,8 +85,11 @@ func Main(arguments []string, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	// A second Ctrl-C ends the process at once.
-	context.AfterFunc(ctx, stop)
+	// A second Ctrl-C ends the process at once; one keypress may arrive twice.
+	context.AfterFunc(ctx, func() {
+		time.Sleep(time.Second)
+		stop()
+	})
 	d := &dev{flags: f, out: stdout, err: stderr}
 	if err := d.run(ctx); err != nil && ctx.Err() == nil {
 		_, _ = fmt.Fprintf(stderr, "dev: %v\n", err)

@@ -3,6 +3,7 @@ package story
 import (
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,48 +22,108 @@ const (
 	reset         = "\x1b[0m"
 )
 
-// page writes the story's lines and remembers what it has told, so that each
-// thing is told once however often it is seen.
+const (
+	// hold is how long a line waits for those that happened before it: a
+	// running activity tells the server what it did at its next heartbeat, and
+	// the API knows it from there.
+	hold = 4500 * time.Millisecond
+	// prompt is the beginning of the story, of which everything is told at once.
+	prompt = 1500 * time.Millisecond
+)
+
+// page writes the story's lines in the order in which things happened, and
+// remembers what it has told, so that each thing is told once however often it
+// is seen.
 type page struct {
-	mu     sync.Mutex
 	out    io.Writer
 	colour bool
 	began  time.Time
-	told   map[string]bool
+
+	mu      sync.Mutex
+	told    map[string]bool
+	waiting []line
+}
+
+// line is one thing that happened to an operation.
+type line struct {
+	at         time.Time
+	key        callback.Key
+	what, text string
+	colour     colour
 }
 
 func newPage(out io.Writer, colour bool) *page {
 	return &page{out: out, colour: colour, began: time.Now(), told: map[string]bool{}}
 }
 
-// line writes one thing that happened to an operation.
-func (p *page) line(key callback.Key, what, text string, c colour) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.write(key, what, text, c)
+// turn writes what is due until the func that it returns is called, which
+// writes the rest.
+func (p *page) turn() (finish func()) {
+	done := make(chan struct{})
+	var turning sync.WaitGroup
+	turning.Go(func() {
+		ticker := time.NewTicker(50 * time.Millisecond)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case now := <-ticker.C:
+				p.flush(now)
+			}
+		}
+	})
+	return func() {
+		close(done)
+		turning.Wait()
+		p.flush(time.Now().Add(hold))
+	}
 }
 
-func (p *page) write(key callback.Key, what, text string, c colour) {
-	passed := time.Since(p.began)
-	clock := fmt.Sprintf("%02d:%04.1f", int(passed.Minutes()), passed.Seconds()-60*float64(int(passed.Minutes())))
+func (p *page) flush(now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	slices.SortStableFunc(p.waiting, func(a, b line) int { return a.at.Compare(b.at) })
+	for len(p.waiting) > 0 && p.due(p.waiting[0], now) {
+		p.write(p.waiting[0])
+		p.waiting = p.waiting[1:]
+	}
+}
+
+func (p *page) due(l line, now time.Time) bool {
+	return now.Sub(l.at) >= hold || l.at.Sub(p.began) < prompt
+}
+
+// now takes down one thing that happens to an operation now.
+func (p *page) now(key callback.Key, what, text string, c colour) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.waiting = append(p.waiting, line{time.Now(), key, what, text, c})
+}
+
+func (p *page) write(l line) {
+	passed := max(l.at.Sub(p.began), 0)
+	minutes := passed.Truncate(time.Minute)
+	clock := fmt.Sprintf("%02d:%04.1f", int(minutes.Minutes()), (passed - minutes).Seconds())
 	// The longest name of the demo is ECOM_GOLD_BANK/A2C-1001.
-	body := fmt.Sprintf("%-23s  %-10s  %s", key.WorkflowID(), what, text)
+	body := fmt.Sprintf("%-23s  %-10s  %s", l.key.WorkflowID(), l.what, l.text)
 	if p.colour {
-		clock, body = string(faint)+clock+reset, string(c)+body+reset
+		clock, body = string(faint)+clock+reset, string(l.colour)+body+reset
 	}
 	_, _ = fmt.Fprintf(p.out, "%s  %s\n", clock, body)
 }
 
-// show writes what is new in a state, in the order in which it happened.
+// show takes down what is new in a state.
 func (p *page) show(s callback.State) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.showStatus(s)
+	last := time.Now()
 	for _, d := range s.Deliveries {
-		p.showDelivery(s, d)
+		last = p.showDelivery(s, d)
 	}
 	if s.Phase == callback.Closed {
-		p.once(s.RunID+"closed", s.Key, "ended", ending(s), outcomeColour(s.Outcome))
+		p.once(s.RunID+"closed", line{last, s.Key, "ended", ending(s), outcomeColour(s.Outcome)})
 	}
 }
 
@@ -77,11 +138,16 @@ func (p *page) showStatus(s callback.State) {
 	if s.Status.Final {
 		text += ", final"
 	}
-	// A redelivery's run shows the status again: the same one is not news.
-	p.once(s.WorkflowID()+"status"+text+s.Status.ObservedAt.String(), s.Key, fmt.Sprintf("poll %d", s.Polls), text, plain)
+	what := fmt.Sprintf("poll %d", s.Polls)
+	if s.Revocation != nil {
+		what = "final"
+	}
+	// The run of a redelivery shows the status again: the same one is not news.
+	p.once(s.WorkflowID()+"status"+text+s.Status.ObservedAt.String(), line{s.Status.ObservedAt.Time, s.Key, what, text, plain})
 }
 
-func (p *page) showDelivery(s callback.State, d callback.Delivery) {
+// showDelivery returns when the last thing of the delivery happened.
+func (p *page) showDelivery(s callback.State, d callback.Delivery) (last time.Time) {
 	about := "about status " + d.Status
 	if d.Status == "" {
 		about = "without a status"
@@ -89,29 +155,34 @@ func (p *page) showDelivery(s callback.State, d callback.Delivery) {
 	if d.Reason != "" {
 		about += ", " + d.Reason
 	}
-	p.once(d.CallbackID, s.Key, "callback", about, plain)
-	for _, a := range d.Attempts {
+	last = time.Now()
+	for i, a := range d.Attempts {
+		if i == 0 {
+			p.once(d.CallbackID, line{a.At.Time, s.Key, "callback", about, plain})
+		}
 		if a.Verdict == "" {
 			continue
 		}
+		last = a.End().Time
 		text, c := fmt.Sprintf("%s in %d ms", a.Verdict, a.TookMS), good
 		if a.Verdict == callback.Unacknowledged {
 			text, c = fmt.Sprintf("%s: %s", a.Verdict, a.Reason), uneasy
 		}
-		p.once(fmt.Sprint(d.CallbackID, a.Number), s.Key, fmt.Sprintf("attempt %d", a.Number), text, c)
+		p.once(fmt.Sprint(d.CallbackID, a.Number), line{last, s.Key, fmt.Sprintf("attempt %d", a.Number), text, c})
 	}
 	if d.Outcome == callback.DeliverySuperseded {
-		p.once(d.CallbackID+"superseded", s.Key, "callback", about+" is superseded", uneasy)
+		p.once(d.CallbackID+"superseded", line{time.Now(), s.Key, "callback", about + " is superseded", uneasy})
 	}
+	return last
 }
 
-// once writes a line that has not been written before.
-func (p *page) once(id string, key callback.Key, what, text string, c colour) {
+// once takes down a line that was not there before.
+func (p *page) once(id string, l line) {
 	if p.told[id] {
 		return
 	}
 	p.told[id] = true
-	p.write(key, what, text, c)
+	p.waiting = append(p.waiting, l)
 }
 
 func ending(s callback.State) string {

@@ -47,6 +47,8 @@ func Tell(ctx context.Context, o Options) (Told, error) {
 	}
 	t := &teller{Options: o, series: series, page: newPage(o.Out, o.Colour)}
 	told := Told{Fresh: t.transfer(7), Exhausted: t.ledger(6)}
+	finish := t.page.turn()
+	defer finish()
 	errs := make([]error, len(scenes))
 	var all sync.WaitGroup
 	for i, scene := range scenes {
@@ -156,7 +158,7 @@ func (t *teller) revoked(ctx context.Context, _ *Told) error {
 		return err
 	}
 	t.World.PayseraCore.SetStatus(key.OperationID, "revoked")
-	t.page.line(key, "revocation", "POST …/revocation, initiated by the user", plain)
+	t.page.now(key, "revocation", "POST …/revocation, initiated by the user", plain)
 	if _, err := t.API.Revoke(ctx, key, "user", "the payer took it back"); err != nil {
 		return fmt.Errorf("revoke %s: %w", key.WorkflowID(), err)
 	}
@@ -184,7 +186,7 @@ func (t *teller) redelivered(ctx context.Context, told *Told) error {
 		return err
 	}
 	t.World.StandardReceiver.Script(key.OperationID, simulator.Acknowledge)
-	t.page.line(key, "redelivery", "POST …/redelivery: the receiver is back", plain)
+	t.page.now(key, "redelivery", "POST …/redelivery: the receiver is back", plain)
 	if _, err := t.API.Redeliver(ctx, key, callback.RedeliveryRequest{Reason: "the receiver is back"}); err != nil {
 		return fmt.Errorf("redeliver %s: %w", key.WorkflowID(), err)
 	}
@@ -202,7 +204,7 @@ func (t *teller) sameCallback(key callback.Key) error {
 	if first != last {
 		return fmt.Errorf("the redelivery of %s rang as %s, not as %s", key.WorkflowID(), last, first)
 	}
-	t.page.line(key, "receiver", fmt.Sprintf("got %d requests, each with webhook-id %s", len(received), first), good)
+	t.page.now(key, "receiver", fmt.Sprintf("got %d requests, each with webhook-id %s", len(received), first), good)
 	return nil
 }
 
@@ -245,7 +247,7 @@ func (t *teller) start(ctx context.Context, r callback.StartRequest) error {
 	if r.Method != "" {
 		what += ", method " + r.Method
 	}
-	t.page.line(r.Key(), "started", what, plain)
+	t.page.now(r.Key(), "started", what, plain)
 	return nil
 }
 
