@@ -81,11 +81,7 @@ func (a *Activities) ring(ctx context.Context, e Endpoint, in AttemptInput, pass
 	result.Attempt.Number, result.Attempt.At = in.Number, callback.At(begun)
 	result.Attempt = result.Attempt.EndedBy(ended)
 	result.Attempt.Reason = tidy(result.Attempt.Reason)
-	var noAnswer error
-	if result.Attempt.HTTPStatus == 0 && result.Ended == "" {
-		noAnswer = errNoAnswer
-	}
-	pass(ended.Sub(begun), noAnswer)
+	pass(ended.Sub(begun), endpointBreakerError(result, ended.Sub(begun)))
 	a.Metrics.attempts.WithLabelValues(e.Name, string(result.Attempt.Verdict)).Inc()
 	a.Log.Info("attempt",
 		zap.String("endpoint", e.Name), zap.String("operation_id", in.Callback.Key.OperationID),
@@ -94,6 +90,16 @@ func (a *Activities) ring(ctx context.Context, e Endpoint, in AttemptInput, pass
 		zap.String("verdict", string(result.Attempt.Verdict)), zap.String("reason", result.Attempt.Reason),
 		zap.Int64("took_ms", result.Attempt.TookMS))
 	return result
+}
+
+// endpointBreakerError counts against an endpoint's breaker what held a slot and
+// brought nothing. A connection refused at once costs nobody anything, and h is
+// kept there.
+func endpointBreakerError(r AttemptResult, took time.Duration) error {
+	if r.Attempt.HTTPStatus == 0 && r.Ended == "" && took > fastWithin {
+		return errNoAnswer
+	}
+	return nil
 }
 
 func (a *Activities) exchange(ctx context.Context, e Endpoint, in AttemptInput) AttemptResult {

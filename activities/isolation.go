@@ -21,8 +21,8 @@ const (
 	recentKept = 8
 	// defaultConcurrent bounds one endpoint's attempts in flight in a worker.
 	defaultConcurrent = 256
-	// breakerTrips is how many attempts in a row without any HTTP answer open
-	// an endpoint's breaker: more than one delivery alone usually makes.
+	// breakerTrips is how many attempts in a row that waited in vain open an
+	// endpoint's breaker: more than one delivery alone usually makes.
 	breakerTrips = 32
 	// breakerOpens is how long it stays open before one attempt tries again.
 	breakerOpens = 5 * time.Second
@@ -30,7 +30,7 @@ const (
 	sourceOpens = 15 * time.Second
 )
 
-// errNoAnswer marks an attempt that brought no HTTP answer at all.
+// errNoAnswer counts against a breaker: time was spent and nothing came of it.
 var errNoAnswer = errors.New("no answer")
 
 // lane isolates one endpoint or source from the others: a bulkhead, a breaker
