@@ -30,6 +30,8 @@ type PayseraOptions struct {
 // TransferStep is one answer about a transfer.
 type TransferStep struct {
 	Status string
+	// FailureCode is failure_status.code beside the status "failed".
+	FailureCode string
 	// For is how long the step lasts in a script by time, counted from the end
 	// of the one before; 0 in the last one, which stays.
 	For time.Duration
@@ -69,8 +71,6 @@ type transfer struct {
 	// since is when a script by time began; zero: a script by turns.
 	since   time.Time
 	created time.Time
-	// cancelled: revoked here, by DELETE.
-	cancelled bool
 }
 
 // StartPayseraCore serves on addr, host:port with port 0 for a free one.
@@ -155,7 +155,7 @@ func (c *PayseraCore) get(w http.ResponseWriter, r *http.Request) {
 	}
 	step := t.now()
 	t.turns++
-	body := t.body(c.idOf(id), step.Status)
+	body := t.body(c.idOf(id), step)
 	c.mu.Unlock()
 
 	if !hold(r, step.Delay) || step.Drop {
@@ -187,8 +187,9 @@ func (c *PayseraCore) revoke(w http.ResponseWriter, r *http.Request) {
 		payseraError(w, http.StatusConflict, "invalid_state", "The transfer can't be revoked in its state")
 		return
 	}
-	t.cancelled, t.script, t.since = true, Steps("failed"), time.Time{}
-	reply(w, http.StatusOK, t.body(c.idOf(id), "failed"))
+	cancelled := TransferStep{Status: "failed", FailureCode: "cancelled_by_user"}
+	t.script, t.since = []TransferStep{cancelled}, time.Time{}
+	reply(w, http.StatusOK, t.body(c.idOf(id), cancelled))
 }
 
 // find is the transfer, made from the default script where there is one. The
@@ -224,23 +225,23 @@ func (t *transfer) now() TransferStep {
 	return t.script[len(t.script)-1]
 }
 
-func (t *transfer) body(id any, status string) map[string]any {
+func (t *transfer) body(id any, step TransferStep) map[string]any {
 	body := map[string]any{
 		"id":         id,
 		"hash":       "simulated",
-		"status":     status,
+		"status":     step.Status,
 		"created_at": t.created.Unix(),
 		"amount":     map[string]string{"amount": "12.50", "currency": "EUR"},
-		"cancelable": cancelable(status),
+		"cancelable": cancelable(step.Status),
 		// What a client may see and Ringback must never keep.
 		"beneficiary": map[string]any{"type": "bank", "name": "Name Surname", "bank_account": map[string]string{"iban": "LT000000000000000000"}},
 		"payer":       map[string]string{"account_number": "EVP0000000000000"},
 		"password":    map[string]string{"status": "pending", "value": "9876"},
 	}
-	if t.cancelled {
-		body["failure_status"] = map[string]string{"code": "cancelled_by_user", "message": "Cancelled by user"}
+	if step.FailureCode != "" {
+		body["failure_status"] = map[string]string{"code": step.FailureCode, "message": "Simulated"}
 	}
-	if status == "done" {
+	if step.Status == "done" {
 		body["performed_at"] = time.Now().Unix()
 	}
 	return body

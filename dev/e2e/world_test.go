@@ -1,0 +1,413 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/client"
+	"go.uber.org/goleak"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest"
+
+	"ringback/dev/apiclient"
+	"ringback/dev/child"
+	"ringback/dev/cli"
+	"ringback/dev/postgres"
+	"ringback/dev/simulator"
+	"ringback/internal/app"
+	"ringback/internal/callback"
+)
+
+// asDev makes this test binary the program dev instead of a test, so that the
+// server is linked once, and a test can kill what it runs.
+const asDev = "RINGBACK_E2E_AS_DEV"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asDev) != "" {
+		os.Exit(cli.Main(os.Args[1:], os.Stdout, os.Stderr))
+	}
+	code := m.Run()
+	if built.dir != "" {
+		_ = os.RemoveAll(built.dir)
+	}
+	os.Exit(code)
+}
+
+const (
+	// patience bounds every wait for something that should happen soon; it is
+	// generous because the machine may be busy.
+	patience = time.Minute
+	// grace is how long a program may take to end after SIGTERM.
+	grace = 30 * time.Second
+
+	namespace = "default"
+)
+
+// world is one test's engine, cores and receivers. Ringback itself runs beside
+// it, in this process or as processes of its own.
+type world struct {
+	temporal *engine
+	wsgate   *simulator.WSGate
+	core     *simulator.PayseraCore
+	// ukrcard, paysera and standard are the receivers of those dialects.
+	ukrcard, paysera, standard *simulator.Receiver
+	config                     string
+}
+
+const (
+	wsgatePassword = "gold-password"
+	macKey         = "mac-key"
+	// signingSecret is Standard Webhooks' own example.
+	signingSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+)
+
+// The endpoints of every configuration here.
+const (
+	gold   = "ECOM_GOLD_BANK"
+	shop   = "WALLET_SHOP"
+	ledger = "LEDGER"
+)
+
+// policies are how the three endpoints are watched and rung; YAML.
+type policies struct{ poll, delivery string }
+
+const (
+	quickInterval = 50 * time.Millisecond
+	quickAttempts = 4
+)
+
+var quick = policies{
+	poll:     "{schedule: [100ms, 100ms, 100ms, 100ms], lifetime: 1m}",
+	delivery: "{interval: 50ms, attempts: 4, timeout: 5s}",
+}
+
+// newWorld starts the simulators and writes the configuration; the engine is
+// given, already running. more is added to the configuration's endpoints.
+func newWorld(t *testing.T, e *engine, p policies, more ...string) *world {
+	t.Helper()
+	w := &world{temporal: e}
+	var err error
+	w.wsgate, err = simulator.StartWSGate("127.0.0.1:0", simulator.WSGateOptions{ExtSystemID: gold, Login: "gold", Password: wsgatePassword})
+	require.NoError(t, err)
+	closeAtEnd(t, w.wsgate.Close)
+	w.core, err = simulator.StartPayseraCore("127.0.0.1:0", simulator.PayseraOptions{MACID: "mac-id", MACKey: macKey})
+	require.NoError(t, err)
+	closeAtEnd(t, w.core.Close)
+	w.ukrcard, w.paysera, w.standard = receiver(t, "ukrcard"), receiver(t, "paysera"), receiver(t, "standard")
+	w.writeConfig(t, p, more)
+	return w
+}
+
+func receiver(t *testing.T, dialect string) *simulator.Receiver {
+	t.Helper()
+	r, err := simulator.StartReceiver("127.0.0.1:0", dialect)
+	require.NoError(t, err)
+	closeAtEnd(t, r.Close)
+	return r
+}
+
+func closeAtEnd(t *testing.T, closer func() error) {
+	t.Helper()
+	t.Cleanup(func() { require.NoError(t, closer()) })
+}
+
+func (w *world) writeConfig(t *testing.T, p policies, more []string) {
+	t.Helper()
+	t.Setenv("E2E_WSGATE_PASSWORD", wsgatePassword)
+	t.Setenv("E2E_MAC_KEY", macKey)
+	t.Setenv("E2E_SIGNING_SECRET", signingSecret)
+	text := fmt.Sprintf(`
+api: {listen: 127.0.0.1:0}
+egress: {allow: [127.0.0.0/8]}
+sources:
+  wsgate: {kind: ukrcard, base_urls: [%q], ext_system_id: ECOM_GOLD_BANK, login: gold, password: "${env:E2E_WSGATE_PASSWORD}"}
+  wallet: {kind: paysera, base_urls: [%q], mac: {id: mac-id, key: "${env:E2E_MAC_KEY}"}}
+endpoints:
+  ECOM_GOLD_BANK: {dialect: ukrcard, source: wsgate, url: %q, poll: %s, delivery: %s}
+  WALLET_SHOP: {dialect: paysera, source: wallet, callback_url: per_operation, poll: {interval: 100ms, lifetime: 1m}, delivery: %s}
+  LEDGER: {dialect: standard, source: wallet, url: %q, poll: {interval: 100ms, lifetime: 1m}, delivery: %s, signing: {secrets: ["${env:E2E_SIGNING_SECRET}"]}}
+`, w.wsgate.URL(), w.core.URL(), w.ukrcard.URL()+"/callback", p.poll, p.delivery, p.delivery, w.standard.URL()+"/hooks", p.delivery)
+	for _, endpoint := range more {
+		text += "  " + endpoint + "\n"
+	}
+	w.config = filepath.Join(t.TempDir(), "ringback.yml")
+	require.NoError(t, os.WriteFile(w.config, []byte(text), 0o600))
+}
+
+// order starts an Ukrcard order.
+func order(id, method string) callback.StartRequest {
+	registered := callback.At(time.Date(2026, 11, 21, 9, 30, 0, 0, time.UTC))
+	return callback.StartRequest{Endpoint: gold, OperationID: id, Method: method, Reference: callback.Reference{RegisteredAt: &registered}}
+}
+
+// transfer starts a Paysera transfer, whose callbacks go to this world.
+func (w *world) transfer(id string, statuses ...string) callback.StartRequest {
+	return callback.StartRequest{Endpoint: shop, OperationID: id, Callback: callback.Target{URL: w.paysera.URL() + "/transfers", Statuses: statuses}}
+}
+
+// entry starts a transfer whose callbacks go to the ledger.
+func entry(id string) callback.StartRequest {
+	return callback.StartRequest{Endpoint: ledger, OperationID: id}
+}
+
+// engine is a Temporal server as a process of its own.
+type engine struct {
+	// addr stays the same over restarts.
+	addr    string
+	state   []string
+	process *child.Process
+}
+
+// startEngine runs a Temporal server that keeps its state as the flags say.
+func startEngine(t *testing.T, state ...string) *engine {
+	t.Helper()
+	e := &engine{addr: "127.0.0.1:0", state: state}
+	e.start(t)
+	t.Cleanup(func() { _ = e.process.Stop(syscall.SIGKILL, grace) })
+	return e
+}
+
+func (e *engine) start(t *testing.T) {
+	t.Helper()
+	e.process = dev(t, append([]string{"-temporal-only", "-temporal-addr", e.addr}, e.state...)...)
+	e.addr = says(t, e.process, `Temporal +(\S+), namespace`)
+}
+
+// kill ends the server as a crash would.
+func (e *engine) kill(t *testing.T) {
+	t.Helper()
+	require.NoError(t, e.process.Kill())
+}
+
+// dev runs the program dev.
+func dev(t *testing.T, arguments ...string) *child.Process {
+	t.Helper()
+	command := exec.Command(os.Args[0], arguments...)
+	command.Env = append(os.Environ(), asDev+"=1")
+	process, err := child.Start(command)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = process.Stop(syscall.SIGKILL, grace) })
+	return process
+}
+
+func says(t *testing.T, p *child.Process, pattern string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	found, err := p.Await(ctx, pattern)
+	require.NoError(t, err)
+	return found
+}
+
+// startPostgres runs a PostgreSQL and returns how to connect to it.
+func startPostgres(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "ringback-e2e")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	cluster, err := postgres.Start(t.Context(), postgres.Options{Dir: dir})
+	require.NoError(t, err)
+	closeAtEnd(t, cluster.Stop)
+	return cluster.URL("temporal")
+}
+
+// ringback is Ringback running in this process.
+type ringback struct {
+	*apiclient.Client
+	cancel context.CancelFunc
+	ended  chan error
+	once   sync.Once
+}
+
+// leavesNothing checks, after everything else that the test clears up, that no
+// goroutine is left of what it started. It must be called first.
+func leavesNothing(t *testing.T) {
+	t.Helper()
+	before := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, before) })
+}
+
+// run runs Ringback in this process, API and worker, until the test ends.
+func (w *world) run(t *testing.T) *ringback {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &ringback{cancel: cancel, ended: make(chan error, 1)}
+	started := make(chan string, 1)
+	go func() {
+		r.ended <- app.Run(ctx, app.Options{
+			ConfigPath: w.config,
+			Temporal:   client.Options{HostPort: w.temporal.addr, Namespace: namespace},
+			API:        true,
+			Worker:     true,
+			Log:        zaptest.NewLogger(t, zaptest.Level(zapcore.WarnLevel)),
+			Started:    func(address string) { started <- address },
+		})
+	}()
+	t.Cleanup(func() { r.stop(t) })
+	select {
+	case address := <-started:
+		r.Client = &apiclient.Client{Base: "http://" + address}
+	case err := <-r.ended:
+		r.ended <- err
+		require.NoError(t, err, "Ringback ended before it had started")
+	case <-time.After(patience):
+		require.Fail(t, "Ringback did not start")
+	}
+	return r
+}
+
+func (r *ringback) stop(t *testing.T) {
+	t.Helper()
+	r.once.Do(func() {
+		r.cancel()
+		select {
+		case err := <-r.ended:
+			require.NoError(t, err)
+		case <-time.After(patience):
+			require.Fail(t, "Ringback did not stop")
+		}
+		if r.Client != nil {
+			r.HTTP.CloseIdleConnections()
+		}
+	})
+}
+
+// built are Ringback's programs, built once for all tests.
+var built struct {
+	once sync.Once
+	dir  string
+	err  error
+}
+
+// program is the path of one of Ringback's programs.
+func program(t *testing.T, name string) string {
+	t.Helper()
+	built.once.Do(func() {
+		built.dir, built.err = os.MkdirTemp("", "ringback-e2e-bin")
+		if built.err != nil {
+			return
+		}
+		out, err := exec.Command("go", "-C", "../..", "build", "-o", built.dir, "./api", "./worker").CombinedOutput()
+		if err != nil {
+			built.err = fmt.Errorf("build the programs: %w\n%s", err, out)
+		}
+	})
+	require.NoError(t, built.err)
+	return filepath.Join(built.dir, name)
+}
+
+// api runs the program api on addr and returns when it serves.
+func (w *world) api(t *testing.T, addr string, arguments ...string) (*child.Process, *apiclient.Client) {
+	t.Helper()
+	process := w.launch(t, "api", append([]string{"-listen", addr}, arguments...)...)
+	address := says(t, process, `"api":"([^"]+)"`)
+	return process, &apiclient.Client{Base: "http://" + address}
+}
+
+// worker runs the program worker and returns when it works.
+func (w *world) worker(t *testing.T) *child.Process {
+	t.Helper()
+	process := w.launch(t, "worker")
+	says(t, process, `"msg":"running"`)
+	return process
+}
+
+func (w *world) launch(t *testing.T, name string, arguments ...string) *child.Process {
+	t.Helper()
+	command := exec.Command(program(t, name), append([]string{"-config", w.config}, arguments...)...)
+	command.Env = append(os.Environ(), "TEMPORAL_ADDRESS="+w.temporal.addr, "TEMPORAL_NAMESPACE="+namespace)
+	process, err := child.Start(command)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		_ = process.Stop(syscall.SIGKILL, grace)
+		if t.Failed() {
+			t.Logf("%s said:\n%s", name, tail(process.Output()))
+		}
+	})
+	return process
+}
+
+func tail(text string) string {
+	const kept = 4000
+	if len(text) > kept {
+		return "... " + text[len(text)-kept:]
+	}
+	return text
+}
+
+// start starts an operation that must be new.
+func start(t *testing.T, api *apiclient.Client, r callback.StartRequest) callback.Key {
+	t.Helper()
+	_, created, err := api.Start(t.Context(), r)
+	require.NoError(t, err)
+	require.True(t, created, "%s is new: 201", r.Key().WorkflowID())
+	return r.Key()
+}
+
+// awaits reads an operation until done says so.
+func awaits(t *testing.T, api *apiclient.Client, key callback.Key, done func(callback.State) bool) callback.State {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	state, err := api.Await(ctx, key, done)
+	require.NoError(t, err)
+	return state
+}
+
+// closed reads an operation until it has ended.
+func closed(t *testing.T, api *apiclient.Client, key callback.Key) callback.State {
+	t.Helper()
+	return awaits(t, api, key, apiclient.Closed)
+}
+
+// rung waits until a receiver has answered n callbacks about an operation.
+func rung(t *testing.T, r *simulator.Receiver, id string, n int) []simulator.Received {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	got, err := r.Await(ctx, id, n)
+	require.NoError(t, err)
+	return got
+}
+
+// underWay waits until a receiver holds request number n about an operation.
+func underWay(t *testing.T, r *simulator.Receiver, id string, n int) {
+	t.Helper()
+	require.Eventually(t, func() bool { return len(r.Received(id)) >= n }, patience, 5*time.Millisecond)
+}
+
+// verdicts are the recorded verdicts of a delivery, oldest first.
+func verdicts(d callback.Delivery) string {
+	words := make([]string, len(d.Attempts))
+	for i, a := range d.Attempts {
+		words[i] = string(a.Verdict)
+	}
+	return strings.Join(words, " ")
+}
+
+// numbered says that the attempts are numbered from first without a gap.
+func numbered(t *testing.T, attempts []callback.Attempt, first int) {
+	t.Helper()
+	for i, a := range attempts {
+		require.Equal(t, first+i, a.Number)
+	}
+}
+
+// freeAddr is a loopback address that nobody listens on.
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+	return l.Addr().String()
+}
