@@ -46,35 +46,35 @@ endpoints:
 
 // folder is a configuration's folder: a client certificate for GOLDENBANK, its
 // key, and the secret file "mac".
-func folder(t testing.TB) string {
-	t.Helper()
-	dir := t.TempDir()
-	cert, key := certificate(t, "GOLDENBANK", time.Now().Add(time.Hour))
-	write(t, dir, "client.pem", cert, 0o644)
-	write(t, dir, "client.key", key, 0o600)
-	write(t, dir, "mac", []byte("IrdTc8uQodU7PRpLzzLTW6wqZAO6tAMU\n"), 0o600)
+func folder(tb testing.TB) string {
+	tb.Helper()
+	dir := tb.TempDir()
+	cert, key := certificate(tb, "GOLDENBANK", time.Now().Add(time.Hour))
+	write(tb, dir, "client.pem", cert, 0o644)
+	write(tb, dir, "client.key", key, 0o600)
+	write(tb, dir, "mac", []byte("IrdTc8uQodU7PRpLzzLTW6wqZAO6tAMU\n"), 0o600)
 	return dir
 }
 
-func write(t testing.TB, dir, name string, content []byte, mode os.FileMode) {
-	t.Helper()
+func write(tb testing.TB, dir, name string, content []byte, mode os.FileMode) {
+	tb.Helper()
 	path := filepath.Join(dir, name)
-	require.NoError(t, os.WriteFile(path, content, mode))
-	require.NoError(t, os.Chmod(path, mode), "the umask may have cut the mode")
+	require.NoError(tb, os.WriteFile(path, content, mode))
+	require.NoError(tb, os.Chmod(path, mode), "the umask may have cut the mode")
 }
 
-func certificate(t testing.TB, name string, until time.Time) (certPEM, keyPEM []byte) {
-	t.Helper()
+func certificate(tb testing.TB, name string, until time.Time) (certPEM, keyPEM []byte) {
+	tb.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name},
 		NotBefore: until.Add(-time.Hour), NotAfter: until, IsCA: true, BasicConstraintsValid: true,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
 		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})
 }

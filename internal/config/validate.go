@@ -128,7 +128,7 @@ func (v *validator) source(path string, s *Source) {
 		return
 	}
 	v.subset(path+".final_statuses", s.FinalStatuses, kind.Vocabulary)
-	v.kindCheck(path, kind.Check(s.Open(http.DefaultClient)))
+	v.kindCheck(path, kind.Check(s.Open(&http.Client{})))
 	for i, base := range s.BaseURLs {
 		v.address(fmt.Sprintf("%s.base_urls[%d]", path, i), base)
 	}

@@ -1,0 +1,118 @@
+package ringback_test
+
+import (
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+	"github.com/stretchr/testify/require"
+)
+
+// command runs a program in the repository's root.
+func command(t *testing.T, name string, arguments ...string) []string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), name, arguments...).Output()
+	require.NoErrorf(t, err, "%s %s", name, strings.Join(arguments, " "))
+	return strings.Fields(string(out))
+}
+
+const temporalServer = "go.temporal.io/server"
+
+func TestTheRootModuleNeverDependsOnTheTemporalServer(t *testing.T) {
+	t.Parallel()
+	modules := command(t, "go", "list", "-m", "-f", "{{.Path}}", "all")
+	require.Contains(t, modules, "go.temporal.io/sdk", "the list is that of our module")
+	require.NotContains(t, modules, temporalServer)
+	for _, imported := range command(t, "go", "list", "-deps", "-test", "./...") {
+		require.Falsef(t, strings.HasPrefix(imported, temporalServer), "%s is imported", imported)
+	}
+}
+
+// rules are depguard's in .golangci.yml, each with the files that it is for.
+func rules(t *testing.T) map[string][]string {
+	t.Helper()
+	content, err := os.ReadFile(".golangci.yml")
+	require.NoError(t, err)
+	var file struct {
+		Linters struct {
+			Enable   []string
+			Settings struct {
+				Depguard struct {
+					Rules map[string]struct{ Files []string }
+				}
+			}
+		}
+	}
+	require.NoError(t, yaml.Unmarshal(content, &file))
+	require.Contains(t, file.Linters.Enable, "depguard")
+	files := map[string][]string{}
+	for name, rule := range file.Linters.Settings.Depguard.Rules {
+		files[name] = rule.Files
+	}
+	return files
+}
+
+// packages are the folders of the root module that hold Go files other than tests.
+func packages(t *testing.T) []string {
+	t.Helper()
+	found := map[string]bool{}
+	err := filepath.WalkDir(".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() {
+			return skipped(name, entry.Name())
+		}
+		if strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go") {
+			found[filepath.ToSlash(filepath.Dir(name))] = true
+		}
+		return nil
+	})
+	require.NoError(t, err)
+	require.NotEmpty(t, found)
+	return slices.Sorted(maps.Keys(found))
+}
+
+// skipped leaves out the nested modules and what is no package.
+func skipped(name, base string) error {
+	nested := name == "dev" || name == "tools"
+	if nested || base == "testdata" || base != "." && strings.HasPrefix(base, ".") {
+		return filepath.SkipDir
+	}
+	return nil
+}
+
+func TestEveryPackageHasItsImportRule(t *testing.T) {
+	t.Parallel()
+	rules := rules(t)
+	packages := packages(t)
+	for _, folder := range packages {
+		require.Containsf(t, rules[folder], "**/"+path.Clean(folder)+"/*.go", ".golangci.yml has no depguard rule %s for that folder", folder)
+		delete(rules, folder)
+	}
+	delete(rules, "root")
+	require.Empty(t, rules, "rules of packages that are not there")
+}
+
+func TestNothingCommittedNamesAMachineOrARegistry(t *testing.T) {
+	t.Parallel()
+	// Put together here, so that this file doesn't name them either.
+	forbidden := []string{"/wo" + "rk/", "/ro" + "ot/", "/fa" + "rm/", "proxy.go" + "lang.org", "registry.npm" + "js.org", "deb.deb" + "ian.org", ".libr" + "ary/"}
+	for _, name := range command(t, "git", "ls-files") {
+		content, err := os.ReadFile(name)
+		if os.IsNotExist(err) {
+			continue // deleted, not yet committed
+		}
+		require.NoError(t, err)
+		for _, word := range forbidden {
+			require.NotContainsf(t, string(content), word, "%s", name)
+		}
+	}
+}
