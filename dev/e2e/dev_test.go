@@ -1,0 +1,104 @@
+package e2e_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"ringback/dev/apiclient"
+	"ringback/dev/child"
+	"ringback/internal/callback"
+)
+
+const told = "The story is told: each operation ended as it should."
+
+// devOn runs the program dev on free ports and that data directory until its
+// story is told.
+func devOn(t *testing.T, data string) (*child.Process, *apiclient.Client) {
+	t.Helper()
+	process := dev(t, "-data", data, "-api-addr", "127.0.0.1:0", "-ui-addr", "127.0.0.1:0", "-temporal-addr", "127.0.0.1:0")
+	base := says(t, process, `Ringback +(http://\S+),`)
+	says(t, process, `(?s)story .*redeliver +curl`)
+	require.Contains(t, process.Output(), told)
+	return process, &apiclient.Client{Base: base}
+}
+
+func TestDevTellsItsStoryAndKeepsItOverAKill(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	process, api := devOn(t, data)
+	redelivered := callback.Key{Endpoint: "LEDGER", OperationID: "1005"}
+	before, err := api.State(t.Context(), redelivered)
+	require.NoError(t, err)
+	require.NoError(t, process.Kill())
+
+	process, api = devOn(t, data)
+	after, err := api.State(t.Context(), redelivered)
+	require.NoError(t, err)
+	before.UIURL, after.UIURL = "", ""
+	require.Equal(t, before, after)
+	require.Contains(t, process.Output(), "A2C-2001", "the second story has operations of its own")
+	triesItsCurls(t, api)
+
+	require.NoError(t, process.Stop(syscall.SIGINT, grace))
+	require.NoError(t, process.Err(), "exit status 0")
+	require.True(t, strings.HasSuffix(process.Output(), "Stopped.\n"), process.Output())
+}
+
+// triesItsCurls does what the four lines say that one can try.
+func triesItsCurls(t *testing.T, api *apiclient.Client) {
+	t.Helper()
+	fresh := callback.StartRequest{Endpoint: "WALLET_SHOP", OperationID: "2007", Callback: callback.Target{URL: "http://127.0.0.1:9102/transfers"}}
+	key := start(t, api, fresh)
+	_, err := api.Revoke(t.Context(), key, "user", "")
+	require.NoError(t, err)
+	closed(t, api, key)
+	left := callback.Key{Endpoint: "LEDGER", OperationID: "2006"}
+	require.Equal(t, callback.OutcomeExhausted, closed(t, api, left).Outcome)
+	_, err = api.Redeliver(t.Context(), left, callback.RedeliveryRequest{Reason: "the receiver is back"})
+	require.NoError(t, err)
+	require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, left).Outcome)
+}
+
+func TestDevServesAGivenConfigurationAlone(t *testing.T) {
+	w := newWorld(t, nil, quick)
+	process := dev(t, "-demo=false", "-config", w.config, "-api-addr", "127.0.0.1:0", "-ui-addr", "127.0.0.1:0", "-temporal-addr", "127.0.0.1:0")
+	api := &apiclient.Client{Base: says(t, process, `Ringback +(http://\S+),`)}
+	w.core.SetStatus("901", "done")
+	require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, start(t, api, entry("901"))).Outcome)
+	require.NotContains(t, process.Output(), "simulated")
+	require.NoError(t, process.Stop(syscall.SIGTERM, grace))
+	require.NoError(t, process.Err())
+}
+
+func TestDevSaysWhatIsWrongWithItsFlags(t *testing.T) {
+	for name, tt := range map[string]struct {
+		arguments []string
+		says      string
+	}{
+		"an unknown flag":                   {[]string{"-dmeo=false"}, "-dmeo"},
+		"an argument":                       {[]string{"demo"}, `"demo" was given`},
+		"no demo and no configuration":      {[]string{"-demo=false"}, "-demo=false needs -config FILE"},
+		"a demo with another configuration": {[]string{"-demo", "-config", "x"}, "brings its own configuration"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			process := dev(t, tt.arguments...)
+			require.ErrorContains(t, process.Err(), "exit status 2")
+			require.Contains(t, process.Output(), tt.says)
+		})
+	}
+	t.Run("help has examples", func(t *testing.T) {
+		process := dev(t, "-h")
+		require.NoError(t, process.Err())
+		require.Contains(t, process.Output(), "Examples:")
+	})
+	t.Run("a configuration that is not there", func(t *testing.T) {
+		process := dev(t, "-config", filepath.Join(t.TempDir(), "none.yml"), "-temporal-addr", "127.0.0.1:0", "-ui-addr", "127.0.0.1:0")
+		require.ErrorContains(t, process.Err(), "exit status 1")
+		require.Contains(t, process.Output(), "none.yml")
+		require.NotContains(t, process.Output(), os.Args[0])
+	})
+}

@@ -1,0 +1,146 @@
+package e2e_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"ringback/dev/apiclient"
+	"ringback/dev/simulator"
+	"ringback/internal/callback"
+)
+
+// tolerance is how late an attempt may come, by promise 5.
+const tolerance = 50 * time.Millisecond
+
+// TestTheIntervalIsKeptOnAnUnmodifiedServer measures h where the receiver sees
+// it. No attempt may ever come early; late is judged by the median, and
+// measured once more before it counts, since others use this machine too.
+func TestTheIntervalIsKeptOnAnUnmodifiedServer(t *testing.T) {
+	leavesNothing(t)
+	intervals := map[time.Duration]int{
+		10 * time.Millisecond: 8, 50 * time.Millisecond: 8, 200 * time.Millisecond: 8,
+		time.Second: 6, 1500 * time.Millisecond: 6, 6 * time.Second: 2,
+	}
+	engine := startEngine(t)
+	hooks := receiver(t, "standard")
+	var endpoints []string
+	for h, k := range intervals {
+		endpoints = append(endpoints, fmt.Sprintf(
+			"H%d: {dialect: standard, source: wallet, url: %q, poll: {interval: 1s, lifetime: 1m}, delivery: {interval: %s, attempts: %d}}",
+			h.Milliseconds(), hooks.URL()+"/hooks", h, k))
+	}
+	w := newWorld(t, engine, quick, endpoints...)
+	api := w.run(t).Client
+	t.Run("h", func(t *testing.T) {
+		for h, k := range intervals {
+			t.Run(h.String(), func(t *testing.T) {
+				t.Parallel()
+				late := measure(t, w, hooks, api, h, k, 1)
+				if late > tolerance {
+					late = measure(t, w, hooks, api, h, k, 2)
+				}
+				require.LessOrEqual(t, late, tolerance)
+			})
+		}
+	})
+}
+
+// measure rings k times and returns the median of what the gaps exceed h by.
+func measure(t *testing.T, w *world, hooks *simulator.Receiver, api *apiclient.Client, h time.Duration, k, round int) time.Duration {
+	t.Helper()
+	id := fmt.Sprintf("%d-%d", h.Milliseconds(), round)
+	w.core.SetStatus(id, "done")
+	replies := slices.Repeat([]simulator.Reply{failing(http.StatusServiceUnavailable)}, k-1)
+	hooks.Script(id, append(replies, simulator.Acknowledge)...)
+	key := start(t, api, callback.StartRequest{Endpoint: fmt.Sprintf("H%d", h.Milliseconds()), OperationID: id})
+	require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, key).Outcome)
+	lawful(t, hooks, id, k, h)
+	var late []time.Duration
+	for _, got := range hooks.Received(id)[1:] {
+		late = append(late, got.Gap-h)
+	}
+	slices.Sort(late)
+	t.Logf("h %s, late by %s", h, late)
+	return late[len(late)/2]
+}
+
+func TestAnOperationIsStartedOnce(t *testing.T) {
+	leavesNothing(t)
+	w := newWorld(t, startEngine(t), quick)
+	api := w.run(t).Client
+
+	w.core.SetStatus("601", "done")
+	var created, again atomic.Int32
+	var callers sync.WaitGroup
+	for range 16 {
+		callers.Go(func() {
+			_, first, err := api.Start(t.Context(), entry("601"))
+			switch {
+			case err != nil:
+				t.Error(err)
+			case first:
+				created.Add(1)
+			default:
+				again.Add(1)
+			}
+		})
+	}
+	callers.Wait()
+	require.EqualValues(t, 1, created.Load(), "sixteen starts, one 201")
+	require.EqualValues(t, 15, again.Load())
+	require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, entry("601").Key()).Outcome)
+
+	_, first, err := api.Start(t.Context(), entry("601"))
+	require.NoError(t, err)
+	require.False(t, first, "also once it is closed")
+	other := entry("601")
+	other.KnownStatus = "reserved"
+	_, _, err = api.Start(t.Context(), other)
+	require.Equal(t, http.StatusConflict, apiclient.Status(err), "the same id with other content")
+	require.Len(t, w.standard.Received("601"), 1)
+}
+
+func TestTheListFindsWhatFailed(t *testing.T) {
+	leavesNothing(t)
+	w := newWorld(t, startEngine(t), quick)
+	api := w.run(t).Client
+	for _, id := range []string{"701", "702"} {
+		w.core.SetStatus(id, "done")
+	}
+	w.standard.Script("702", failing(http.StatusServiceUnavailable))
+	for _, id := range []string{"701", "702"} {
+		closed(t, api, start(t, api, entry(id)))
+	}
+	require.Eventually(t, func() bool {
+		page, err := api.List(t.Context(), url.Values{"endpoint": {ledger}, "outcome": {string(callback.OutcomeExhausted)}})
+		require.NoError(t, err)
+		return len(page.Operations) == 1 && page.Operations[0].OperationID == "702" && page.Operations[0].Outcome == callback.OutcomeExhausted
+	}, patience, 100*time.Millisecond)
+}
+
+func TestDetailsShowNothingOfThePayerOrTheCard(t *testing.T) {
+	leavesNothing(t)
+	w := newWorld(t, startEngine(t), quick)
+	api := w.run(t).Client
+	w.wsgate.Script("A2C-1", simulator.Statuses(2)...)
+	w.core.SetStatus("801", "done")
+	for _, r := range []callback.StartRequest{order("A2C-1", "p2p_a2c"), entry("801")} {
+		key := start(t, api, r)
+		details, err := api.Details(t.Context(), key)
+		require.NoError(t, err)
+		require.NotEmpty(t, details)
+		shown := fmt.Sprint(details)
+		for _, secret := range []string{"411111", "123456", "Name Surname", "LT0000", "EVP000", "9876"} {
+			require.NotContains(t, shown, secret)
+		}
+		closed(t, api, key)
+	}
+}
