@@ -13,20 +13,31 @@ type Ledger struct {
 	wanted    []string
 	supersede string
 
+	// last is the last answer; known the last status, which the last answer may
+	// have been without.
 	last       *Observation
+	known      string
 	final      bool
 	watchEnded bool
 	withdrawn  bool
+	// tooLate says that the withdrawal found the end decided: it changes nothing.
+	tooLate bool
 	// withdrawnID is the callback being delivered when the withdrawal came.
 	withdrawnID string
 	revocation  *Revocation
 	polls       int
 
-	rung       []string
-	queue      []Callback
-	current    *Callback
-	owed       *Callback
+	rung    []string
+	queue   []Callback
+	current *Callback
+	owed    *Callback
+	// deliveries are those that began or were dropped; one per callback id.
 	deliveries []Delivery
+	// forced and earlier are a redelivery's: whether it rings what was
+	// acknowledged, and the attempts that earlier runs made for its callback.
+	forced    bool
+	earlier   []Attempt
+	earlierID string
 
 	repeated     int
 	contradicted int
@@ -44,6 +55,8 @@ type Opening struct {
 	KnownStatus string
 	// Previous is the ending of the run that is redelivered, or nil.
 	Previous *Ending
+	// Force rings the previous run's callback also if it was acknowledged.
+	Force bool
 	// Repoll lets the source say another status than the previous run's final one.
 	Repoll bool
 }
@@ -66,6 +79,7 @@ func OpenLedger(o Opening) *Ledger {
 	if o.Previous != nil {
 		l.restore(*o.Previous)
 		l.final = l.final && !(o.Repoll && l.revocation == nil)
+		l.forced = o.Force
 	}
 	return l
 }
@@ -73,12 +87,18 @@ func OpenLedger(o Opening) *Ledger {
 func (l *Ledger) restore(p Ending) {
 	if s := p.State.Status; s != nil {
 		l.last = &Observation{Status: s.Value, Raw: s.Raw, BegunAt: s.ObservedAt, ObservedAt: s.ObservedAt}
-		l.final = s.Final
+		l.known, l.final = s.Value, s.Final
 	}
-	l.rung = slices.Clone(p.Rung)
+	l.rung = append(l.rung, p.Rung...)
 	l.revocation = p.State.Revocation
 	l.owed = p.Owed
 	l.deliveries = slices.Clone(p.State.Deliveries)
+	for i := range l.deliveries {
+		// A run that was terminated leaves some that nobody ended.
+		if l.deliveries[i].Outcome == DeliveryPending {
+			l.deliveries[i].Outcome = DeliverySuperseded
+		}
+	}
 }
 
 // Recorded says what became of an observation.
@@ -106,12 +126,13 @@ func (l *Ledger) Record(o Observation) Recorded {
 	if l.final {
 		return l.recordAfterFinal(o)
 	}
-	known := l.lastStatus()
 	l.last = &o
-	l.final = l.rules.IsFinal(o.Status)
-	if o.Status == "" || o.Status == known {
+	if o.Status == "" || o.Status == l.known {
+		l.final = l.rules.IsFinal(l.known)
 		return RecordedSame
 	}
+	l.known = o.Status
+	l.final = l.rules.IsFinal(o.Status)
 	if !l.rings(o.Status) {
 		return RecordedChange
 	}
@@ -124,7 +145,7 @@ func (l *Ledger) Record(o Observation) Recorded {
 }
 
 func (l *Ledger) recordAfterFinal(o Observation) Recorded {
-	if o.Status == "" || o.Status == l.last.Status {
+	if o.Status == "" || o.Status == l.known {
 		return RecordedSame
 	}
 	l.contradicted++
@@ -135,9 +156,13 @@ func (l *Ledger) rings(status string) bool {
 	return l.rules.Ring(status) && (len(l.wanted) == 0 || slices.Contains(l.wanted, status))
 }
 
-// owe queues a callback; under SupersedeLatest it drops the older ones that
-// wait. The one being delivered is dropped by [Ledger.Unwanted].
+// owe queues a callback, unless none is wanted any more; under SupersedeLatest
+// it drops the older ones that wait. The one being delivered is dropped by
+// [Ledger.Unwanted].
 func (l *Ledger) owe(c Callback) {
+	if l.withdrawn {
+		return
+	}
 	c.Key, c.Reference = l.key, l.reference
 	c.ID = CallbackID(l.key, c.Observation.Status)
 	if l.supersede != SupersedeEvery {
@@ -161,21 +186,50 @@ func (l *Ledger) dropQueue(reason string) {
 }
 
 func (l *Ledger) deliveryOf(c Callback) Delivery {
-	return Delivery{
+	d := Delivery{
 		CallbackID: c.ID, Status: c.Observation.Status, Reason: c.Reason,
 		Outcome: DeliveryPending, Attempts: []Attempt{},
 	}
+	if c.ID == l.earlierID {
+		d.Attempts = append(d.Attempts, l.earlier...)
+	}
+	return d
 }
 
 // Ring owes the previous run's last callback again (promise 10). It does
-// nothing where none was owed, or a newer one is.
+// nothing where none was owed, where a newer one is, and, unless forced, where
+// it was acknowledged. A repoll is over then: a final status is final again.
 func (l *Ledger) Ring(previous *Callback) {
-	if previous == nil || l.current != nil || len(l.queue) > 0 {
+	l.final = l.final || l.rules.IsFinal(l.known)
+	if previous == nil || l.withdrawn || l.current != nil || len(l.queue) > 0 {
 		return
 	}
+	if l.acknowledged(previous.ID) && !l.forced {
+		return
+	}
+	l.earlierID, l.earlier = previous.ID, l.takeAttempts(previous.ID)
 	l.queue = append(l.queue, *previous)
 	l.owed = previous
-	l.final = l.final || l.rules.IsFinal(l.lastStatus())
+}
+
+func (l *Ledger) acknowledged(id string) bool {
+	return slices.ContainsFunc(l.deliveries, func(d Delivery) bool {
+		return d.CallbackID == id && d.Outcome == DeliveryAcknowledged
+	})
+}
+
+// takeAttempts removes the earlier run's delivery of the same callback, so that
+// the redelivery shows as one delivery whose attempt numbers go on.
+func (l *Ledger) takeAttempts(id string) []Attempt {
+	var attempts []Attempt
+	l.deliveries = slices.DeleteFunc(l.deliveries, func(d Delivery) bool {
+		if d.CallbackID != id {
+			return false
+		}
+		attempts = append(attempts, d.Attempts...)
+		return true
+	})
+	return attempts
 }
 
 // EndWatch ends the watch without a final status: polls used up, or lifetime
@@ -190,11 +244,18 @@ func (l *Ledger) EndWatch(reason string, now Time) {
 	if l.last != nil {
 		answer = *l.last
 	}
-	rungBefore := l.owed != nil && l.owed.Observation.Status == answer.Status
-	if !l.rules.RingsUnanswered || rungBefore {
+	if !l.rules.RingsUnanswered || l.hasRung(answer.Status) {
 		return
 	}
 	l.owe(Callback{Reason: reason, Observation: answer})
+}
+
+// hasRung reports whether there is a callback about status. A status that the
+// client knew from the start has none.
+func (l *Ledger) hasRung(status string) bool {
+	id := CallbackID(l.key, status)
+	return slices.ContainsFunc(l.deliveries, func(d Delivery) bool { return d.CallbackID == id }) ||
+		slices.ContainsFunc(l.queue, func(c Callback) bool { return c.ID == id })
 }
 
 // CheckRevocation says why the operation can't be revoked now, or nil (promise 7).
@@ -205,9 +266,9 @@ func (l *Ledger) CheckRevocation() error {
 	case l.withdrawn:
 		return Refuse(ProblemNotRevocable, "The operation %s was withdrawn; it is not watched any more.", l.key.WorkflowID())
 	case l.final:
-		return Refuse(ProblemNotRevocable, "The operation %s is final with status %q and can't be revoked.", l.key.WorkflowID(), l.last.Status)
-	case !l.rules.IsRevocable(l.lastStatus()):
-		return Refuse(ProblemNotRevocable, "The operation %s has status %q, which can't be revoked.", l.key.WorkflowID(), l.last.Status)
+		return Refuse(ProblemNotRevocable, "The operation %s is final with status %q and can't be revoked.", l.key.WorkflowID(), l.known)
+	case !l.rules.IsRevocable(l.known):
+		return Refuse(ProblemNotRevocable, "The operation %s has status %q, which can't be revoked.", l.key.WorkflowID(), l.known)
 	}
 	return nil
 }
@@ -219,7 +280,7 @@ func (l *Ledger) Revoke(r Revocation) error {
 		return err
 	}
 	l.revocation = &r
-	l.final = true
+	l.known, l.final = l.rules.Revoked, true
 	l.last = &Observation{Status: l.rules.Revoked, BegunAt: r.At, ObservedAt: r.At}
 	l.dropQueue(ReasonRevoked)
 	if r.InitiatedBy == InitiatedByClient || !l.rings(l.rules.Revoked) || slices.Contains(l.rung, l.rules.Revoked) {
@@ -229,11 +290,14 @@ func (l *Ledger) Revoke(r Revocation) error {
 	return nil
 }
 
-// Withdraw ends the operation without a callback (promise 8).
+// Withdraw ends the operation without a callback (promise 8). Where the end is
+// decided already it changes nothing (promise 12).
 func (l *Ledger) Withdraw() {
 	if l.withdrawn {
 		return
 	}
+	ringing := len(l.queue) > 0 || (l.current != nil && !l.Unwanted())
+	l.tooLate = !ringing && !l.Watching() && (l.final || l.lastOwed() != nil)
 	l.withdrawn = true
 	if l.current != nil {
 		l.withdrawnID = l.current.ID
@@ -253,15 +317,11 @@ func (l *Ledger) Told() bool {
 	return len(l.deliveries) > 0 || len(l.queue) > 1 || l.revocation != nil
 }
 
-// Last is the last observation recorded, or nil.
+// Last is the last answer recorded, or nil.
 func (l *Ledger) Last() *Observation { return l.last }
 
-func (l *Ledger) lastStatus() string {
-	if l.last == nil {
-		return ""
-	}
-	return l.last.Status
-}
+// Known is the last status, which the last answer may have been without; or empty.
+func (l *Ledger) Known() string { return l.known }
 
 // Final reports whether a final status is recorded.
 func (l *Ledger) Final() bool { return l.final }
@@ -288,23 +348,8 @@ func (l *Ledger) Begin() (Callback, []Attempt, bool) {
 	l.queue = l.queue[1:]
 	l.current = &c
 	delivery := l.deliveryOf(c)
-	delivery.Attempts = l.takeAttempts(c.ID)
 	l.deliveries = append(l.deliveries, delivery)
 	return c, delivery.Attempts, true
-}
-
-// takeAttempts removes the earlier run's delivery of the same callback, so that
-// the redelivery shows as one delivery whose attempt numbers go on.
-func (l *Ledger) takeAttempts(id string) []Attempt {
-	attempts := []Attempt{}
-	l.deliveries = slices.DeleteFunc(l.deliveries, func(d Delivery) bool {
-		if d.CallbackID != id {
-			return false
-		}
-		attempts = append(attempts, d.Attempts...)
-		return true
-	})
-	return attempts
 }
 
 // Unwanted reports whether the callback being delivered is to be given up after
@@ -348,7 +393,7 @@ func (l *Ledger) Settle(outcome DeliveryOutcome, reason string, attempts []Attem
 
 func (l *Ledger) unwantedReason() string {
 	switch {
-	case l.withdrawn:
+	case l.withdrawn && !l.tooLate:
 		return ReasonWithdrawn
 	case l.revocation != nil:
 		return ReasonRevoked
@@ -360,7 +405,8 @@ func (l *Ledger) pending() *Delivery {
 	if l.current == nil {
 		return nil
 	}
-	return &l.deliveries[len(l.deliveries)-1]
+	at := slices.IndexFunc(l.deliveries, func(d Delivery) bool { return d.CallbackID == l.current.ID })
+	return &l.deliveries[at]
 }
 
 // Outcome is how the operation ended, by the precedence of promise 12:
@@ -368,14 +414,14 @@ func (l *Ledger) pending() *Delivery {
 // owed no callback (the client knew it, or did not want it), nothing is left
 // unacknowledged.
 func (l *Ledger) Outcome() Outcome {
-	if l.withdrawn {
+	if l.withdrawn && !l.tooLate {
 		return l.withdrawnOutcome()
 	}
 	if d := l.lastOwed(); d != nil {
 		return deliveryOutcomes[d.Outcome]
 	}
 	switch {
-	case l.final && l.lastStatus() == l.rules.Revoked:
+	case l.final && l.known == l.rules.Revoked:
 		return OutcomeRevoked
 	case l.final:
 		return OutcomeAcknowledged

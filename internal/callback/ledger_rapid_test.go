@@ -1,0 +1,243 @@
+package callback_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"ringback/internal/callback"
+)
+
+// TestTheLedgerHoldsItsPromisesInAnyOrder feeds a ledger facts in any order and
+// holds what it does against a model that knows much less.
+func TestTheLedgerHoldsItsPromisesInAnyOrder(t *testing.T) {
+	t.Parallel()
+	// rapid makes 100 runs; ten times as many still take less than a second.
+	for range 10 {
+		rapid.Check(t, inAnyOrder)
+	}
+}
+
+func inAnyOrder(t *rapid.T) {
+	m := newModel(t)
+	// What goes on is likelier than what ends, so that runs get somewhere.
+	t.Repeat(map[string]func(*rapid.T){
+		"see": m.see, "see more": m.see, "see even more": m.see,
+		"begin": m.begin, "begin or settle": m.ring, "settle": m.settle,
+		"revoke": m.rarely(m.revoke), "withdraw": m.rarely(m.withdraw), "endWatch": m.rarely(m.endWatch),
+		"": m.check,
+	})
+	m.finish(t)
+}
+
+// model is what an onlooker writes down: no rules of ringing, only the order
+// of things.
+type model struct {
+	ledger   *callback.Ledger
+	rules    callback.Rules
+	statuses []string
+	now      callback.Time
+
+	begun map[string]bool
+	// newest is when the newest status that has begun to ring was observed.
+	newest callback.Time
+	// inHand is the callback being delivered.
+	inHand *callback.Callback
+	// settled are the outcomes of deliveries that were not superseded.
+	settled []callback.DeliveryOutcome
+	// final is the first final status, by whatever way.
+	final string
+	// observed is when the last observation was recorded.
+	observed callback.Time
+	// withdrawn says that there was something to withdraw, saved that the
+	// attempt then in flight was acknowledged.
+	withdrawn, saved bool
+	atWithdrawal     string
+}
+
+func newModel(t *rapid.T) *model {
+	o := callback.Opening{Key: key, Rules: payseraRules}
+	statuses := []string{"new", "waiting_funds", "reserved", "processing", "done", "rejected", "revoked", ""}
+	if rapid.IntRange(0, 3).Draw(t, "ukrcard") == 0 {
+		o.Rules, statuses = ukrcardRules, []string{"0", "1", "2", "3", "5", ""}
+	}
+	statuses = rapid.Permutation(statuses).Draw(t, "statuses")[:5]
+	o.Supersede = rapid.SampledFrom([]string{callback.SupersedeLatest, callback.SupersedeEvery}).Draw(t, "supersede")
+	o.KnownStatus = rapid.SampledFrom([]string{"", "", statuses[0]}).Draw(t, "known")
+	if rapid.IntRange(0, 3).Draw(t, "filtered") == 0 {
+		o.Wanted = slices.Clone(statuses[:3])
+	}
+	return &model{
+		ledger: callback.OpenLedger(o), rules: o.Rules, statuses: statuses, begun: map[string]bool{},
+		now: callback.At(time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC)),
+	}
+}
+
+func (m *model) rarely(action func(*rapid.T)) func(*rapid.T) {
+	return func(t *rapid.T) {
+		if rapid.IntRange(0, 2).Draw(t, "rarely") == 2 {
+			action(t)
+		}
+	}
+}
+
+func (m *model) tick() { m.now = m.now.Add(time.Second) }
+
+// see brings a poll's answer or a push; some answers were asked for long ago.
+func (m *model) see(t *rapid.T) {
+	m.tick()
+	status := rapid.SampledFrom(m.statuses).Draw(t, "status")
+	if m.rules.IsFinal(status) && rapid.IntRange(0, 3).Draw(t, "final yet") > 0 {
+		status = m.statuses[0]
+	}
+	begun := m.now.Add(-rapid.SampledFrom([]time.Duration{0, 0, 0, 1500 * time.Millisecond, time.Minute}).Draw(t, "asked ago"))
+	recorded := m.ledger.Record(callback.Observation{Status: status, BegunAt: begun, ObservedAt: m.now})
+	require.Equal(t, begun.Before(m.observed), recorded == callback.RecordedStale)
+	if recorded == callback.RecordedStale || m.final != "" {
+		return
+	}
+	m.observed = m.now
+	if m.rules.IsFinal(status) {
+		m.final = status
+	}
+	require.Equal(t, m.final != "", m.ledger.Final())
+}
+
+func (m *model) begin(t *rapid.T) {
+	m.tick()
+	c, _, ok := m.ledger.Begin()
+	if !ok {
+		return
+	}
+	require.Nil(t, m.inHand, "two deliveries at once")
+	require.False(t, m.begun[c.ID], "the callback about %q is owed twice", c.Observation.Status)
+	require.False(t, c.Observation.ObservedAt.Before(m.newest), "%q overtakes an older callback", c.Observation.Status)
+	require.False(t, m.withdrawn, "%q rings after the withdrawal", c.Observation.Status)
+	require.False(t, m.ledger.Unwanted(), "%q is unwanted before it begins", c.Observation.Status)
+	m.begun[c.ID], m.newest, m.inHand = true, c.Observation.ObservedAt, &c
+}
+
+func (m *model) ring(t *rapid.T) {
+	if m.inHand != nil {
+		m.settle(t)
+		return
+	}
+	m.begin(t)
+}
+
+func (m *model) settle(t *rapid.T) {
+	m.tick()
+	if m.inHand == nil {
+		return
+	}
+	outcomes := []callback.DeliveryOutcome{callback.DeliveryAcknowledged, callback.DeliveryExhausted, callback.DeliveryGone}
+	if m.ledger.Unwanted() {
+		outcomes = append(outcomes, callback.DeliverySuperseded)
+	}
+	outcome := rapid.SampledFrom(outcomes).Draw(t, "outcome")
+	m.ledger.Settle(outcome, "", []callback.Attempt{{Number: 1}})
+	if outcome != callback.DeliverySuperseded {
+		m.settled = append(m.settled, outcome)
+	}
+	if outcome == callback.DeliveryAcknowledged && m.inHand.ID == m.atWithdrawal {
+		m.saved = true
+	}
+	m.inHand = nil
+}
+
+func (m *model) revoke(t *rapid.T) {
+	m.tick()
+	by := rapid.SampledFrom(callback.Initiators).Draw(t, "by")
+	before := m.ledger.State()
+	err := m.ledger.Revoke(callback.Revocation{InitiatedBy: by, At: m.now})
+	if err == nil && before.Revocation == nil {
+		require.Empty(t, m.final, "revoked after a final status")
+		require.False(t, m.withdrawn, "revoked after a withdrawal")
+		m.final, m.observed = m.rules.Revoked, m.now
+	}
+	if err != nil {
+		require.Equal(t, before, m.ledger.State(), "a refused revocation changed something")
+	}
+}
+
+func (m *model) withdraw(*rapid.T) {
+	m.tick()
+	left := m.ledger.Watching() || !m.ledger.Over() && !(m.inHand != nil && m.ledger.Unwanted() && m.final != "" && len(m.queued()) == 0)
+	silent := m.ledger.Over() && m.final == "" && len(m.settled) == 0
+	if !m.withdrawn && !m.ledger.Withdrawn() && (left || silent) {
+		m.withdrawn = true
+		if m.inHand != nil {
+			m.atWithdrawal = m.inHand.ID
+		}
+	}
+	m.ledger.Withdraw()
+}
+
+// queued are the pending deliveries that have not begun.
+func (m *model) queued() []callback.Delivery {
+	var queued []callback.Delivery
+	for _, d := range m.ledger.State().Deliveries {
+		if d.Outcome == callback.DeliveryPending && !m.begun[d.CallbackID] {
+			queued = append(queued, d)
+		}
+	}
+	return queued
+}
+
+func (m *model) endWatch(t *rapid.T) {
+	m.tick()
+	m.ledger.EndWatch(rapid.SampledFrom([]string{callback.ReasonPollsUsedUp, callback.ReasonLifetimeOver}).Draw(t, "reason"), m.now)
+	require.False(t, m.ledger.Watching())
+}
+
+// check is true at any time.
+func (m *model) check(t *rapid.T) {
+	s := m.ledger.State()
+	ids := map[string]bool{}
+	for _, d := range s.Deliveries {
+		require.False(t, ids[d.CallbackID], "two deliveries of one callback: %v", s.Deliveries)
+		ids[d.CallbackID] = true
+	}
+	if m.final != "" {
+		require.Equal(t, m.final, s.Status.Value, "a final status changed")
+		require.True(t, s.Status.Final)
+	}
+	if m.inHand != nil && (m.withdrawn || s.Revocation != nil && !m.inHand.Final) {
+		require.True(t, m.ledger.Unwanted(), "a delivery goes on that is not wanted")
+	}
+	if s.Phase == callback.Closed {
+		require.Equal(t, m.outcome(), s.Outcome)
+	}
+}
+
+// outcome is promise 12, told once more.
+func (m *model) outcome() callback.Outcome {
+	switch last := len(m.settled) - 1; {
+	case m.withdrawn && m.saved:
+		return callback.OutcomeAcknowledged
+	case m.withdrawn:
+		return callback.OutcomeWithdrawn
+	case last >= 0:
+		return callback.Outcome(m.settled[last])
+	case m.final == m.rules.Revoked:
+		return callback.OutcomeRevoked
+	case m.final != "":
+		return callback.OutcomeAcknowledged
+	}
+	return callback.OutcomeExpired
+}
+
+// finish lets the watch end and everything pending settle: then it is over.
+func (m *model) finish(t *rapid.T) {
+	m.endWatch(t)
+	for range 2*len(m.statuses) + 2 {
+		m.begin(t)
+		m.settle(t)
+	}
+	require.True(t, m.ledger.Over(), "nothing is pending, and it is not over: %+v", m.ledger.State())
+	require.NotEmpty(t, m.ledger.State().Outcome)
+	m.check(t)
+}

@@ -1,0 +1,619 @@
+package callback_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"ringback/internal/callback"
+)
+
+// The rules of the two systems, as their sources publish them.
+var (
+	ukrcardRules = callback.Rules{
+		Final: []string{"1", "2", "revoked"}, Rings: []string{"1", "2"},
+		Revocable: []string{"0", "5"}, Revoked: "revoked",
+		RingsUnanswered: true, NoAnswer: map[string]string{"respStatus": "504"},
+	}
+	payseraRules = callback.Rules{
+		Final:     []string{"done", "rejected", "revoked", "failed"},
+		Rings:     []string{"new", "reserved", "waiting_funds", "waiting_registration", "done", "rejected", "revoked", "failed"},
+		Revocable: []string{"new", "waiting", "waiting_*", "reserved"}, Revoked: "revoked",
+	}
+)
+
+var key = callback.Key{Endpoint: "SHOP", OperationID: "1"}
+
+// ukrcard and paysera open a ledger, changed by what a row needs.
+func ukrcard(change ...func(*callback.Opening)) callback.Opening {
+	return opening(ukrcardRules, change)
+}
+
+func paysera(change ...func(*callback.Opening)) callback.Opening {
+	return opening(payseraRules, change)
+}
+
+func opening(rules callback.Rules, change []func(*callback.Opening)) callback.Opening {
+	o := callback.Opening{Key: key, Rules: rules, Supersede: callback.SupersedeLatest}
+	for _, c := range change {
+		c(&o)
+	}
+	return o
+}
+
+func every(o *callback.Opening) { o.Supersede = callback.SupersedeEvery }
+
+func knows(status string) func(*callback.Opening) {
+	return func(o *callback.Opening) { o.KnownStatus = status }
+}
+
+func wants(statuses ...string) func(*callback.Opening) {
+	return func(o *callback.Opening) { o.Wanted = statuses }
+}
+
+func repoll(o *callback.Opening) { o.Repoll = true }
+func force(o *callback.Opening)  { o.Force = true }
+
+// after makes it a redelivery of what a first run came to.
+func after(steps ...step) func(*callback.Opening) {
+	return func(o *callback.Opening) {
+		first := *o
+		first.Repoll, first.Force = false, false
+		r := play(first, steps)
+		ending := r.ledger.Ending()
+		o.Previous = &ending
+	}
+}
+
+// run is a ledger under test, with a clock that goes on by a second per step.
+type run struct {
+	ledger *callback.Ledger
+	now    callback.Time
+	// begun is when the poll in flight began.
+	begun    callback.Time
+	rung     []string
+	attempts int
+	fault    string
+}
+
+type step func(*run)
+
+func play(o callback.Opening, steps []step) *run {
+	r := &run{ledger: callback.OpenLedger(o), now: callback.At(time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC))}
+	if o.Previous != nil {
+		r.now = r.now.Add(time.Hour)
+	}
+	for i, s := range steps {
+		r.now = r.now.Add(time.Second)
+		s(r)
+		if r.fault != "" {
+			r.fault = fmt.Sprintf("step %d: %s", i+1, r.fault)
+			return r
+		}
+	}
+	return r
+}
+
+func (r *run) expect(what string, want, got any) {
+	if want != got {
+		r.fault = fmt.Sprintf("%s is %v, not %v", what, got, want)
+	}
+}
+
+// sees records the answer to a poll that began just now.
+func sees(status string) step { return recorded("", status) }
+
+// recorded is sees, where it matters what became of the observation.
+func recorded(as callback.Recorded, status string) step {
+	return func(r *run) {
+		begun := r.now
+		if !r.begun.IsZero() {
+			begun = r.begun
+		}
+		got := r.ledger.Record(callback.Observation{Status: status, Raw: raw(status), BegunAt: begun, ObservedAt: r.now})
+		r.begun = callback.Time{}
+		if as != "" {
+			r.expect("what became of "+status, as, got)
+		}
+	}
+}
+
+func raw(status string) map[string]string {
+	if status == "" {
+		return map[string]string{"respStatus": "404"}
+	}
+	return map[string]string{"orderStatus": status}
+}
+
+// pushed records what the core said by itself.
+func pushed(status string) step { return sees(status) }
+
+// asks begins a poll whose answer is the next sees.
+func asks(r *run) { r.begun = r.now }
+
+// begins takes the next callback owed: about that status, "-" for none.
+func begins(status string) step {
+	return func(r *run) {
+		c, attempts, ok := r.ledger.Begin()
+		if !ok {
+			r.expect("the callback owed", status, "-")
+			return
+		}
+		r.expect("the callback owed", status, c.Observation.Status)
+		if c.ID != callback.CallbackID(key, c.Observation.Status) {
+			r.fault = "the callback's id is not that of its status"
+		}
+		r.rung = append(r.rung, c.Observation.Status)
+		r.attempts = len(attempts)
+	}
+}
+
+// settles ends the delivery in hand with one more attempt made.
+func settles(outcome callback.DeliveryOutcome) step {
+	return func(r *run) {
+		attempts := make([]callback.Attempt, r.attempts+1)
+		for i := range attempts {
+			attempts[i].Number = i + 1
+		}
+		r.ledger.Settle(outcome, "", attempts)
+	}
+}
+
+var (
+	acknowledged step = settles(callback.DeliveryAcknowledged)
+	exhausted    step = settles(callback.DeliveryExhausted)
+	gone         step = settles(callback.DeliveryGone)
+	givenUp      step = settles(callback.DeliverySuperseded)
+)
+
+func unwanted(want bool) step {
+	return func(r *run) { r.expect("that the delivery in hand is unwanted", want, r.ledger.Unwanted()) }
+}
+
+func revokes(by string) step {
+	return func(r *run) {
+		if err := r.ledger.Revoke(callback.Revocation{InitiatedBy: by, At: r.now}); err != nil {
+			r.fault = err.Error()
+		}
+	}
+}
+
+// refusesRevocation wants a refusal that says so.
+func refusesRevocation(saying string) step {
+	return func(r *run) {
+		before := r.ledger.State()
+		err := r.ledger.Revoke(callback.Revocation{InitiatedBy: "core", At: r.now})
+		if err == nil || !strings.Contains(err.Error(), saying) {
+			r.fault = fmt.Sprintf("the refusal is %v, not one that says %q", err, saying)
+		}
+		r.expect("the state's revocation", before.Revocation, r.ledger.State().Revocation)
+	}
+}
+
+func withdraws(r *run) { r.ledger.Withdraw() }
+
+func pollsUsedUp(r *run)  { r.ledger.EndWatch(callback.ReasonPollsUsedUp, r.now) }
+func lifetimeOver(r *run) { r.ledger.EndWatch(callback.ReasonLifetimeOver, r.now) }
+
+// ringsAgain is a redelivery's; it only rings, so its watch is over.
+func ringsAgain(previous func(*callback.Opening)) (func(*callback.Opening), step) {
+	var owed *callback.Callback
+	return func(o *callback.Opening) { previous(o); owed = o.Previous.Owed },
+		func(r *run) { r.ledger.Ring(owed); r.ledger.StopWatch() }
+}
+
+func watching(want bool) step {
+	return func(r *run) { r.expect("that the watch goes on", want, r.ledger.Watching()) }
+}
+
+// row is one sentence about the ledger and the steps that show it.
+type row struct {
+	name  string
+	from  callback.Opening
+	steps []step
+	// ends is the outcome; empty: the operation goes on.
+	ends callback.Outcome
+	// shows are the deliveries as "status outcome", with a reason if there is one.
+	shows []string
+	// status is what is shown as the operation's, "!" after it if final.
+	status string
+}
+
+func (tt row) test(t *testing.T) {
+	t.Helper()
+	t.Run(tt.name, func(t *testing.T) {
+		t.Parallel()
+		r := play(tt.from, tt.steps)
+		require.Empty(t, r.fault)
+		state := r.ledger.State()
+		require.Equal(t, tt.ends, state.Outcome, "outcome")
+		require.Equal(t, tt.ends != "", r.ledger.Over(), "over")
+		require.Equal(t, tt.ends != "", state.Phase == callback.Closed, "phase %s", state.Phase)
+		require.Equal(t, tt.shows, deliveries(state), "deliveries")
+		require.Equal(t, tt.status, shown(state), "status")
+	})
+}
+
+func deliveries(s callback.State) []string {
+	var shown []string
+	for _, d := range s.Deliveries {
+		shown = append(shown, strings.TrimSpace(fmt.Sprintf("%s %s %s", d.Status, d.Outcome, d.Reason)))
+	}
+	return shown
+}
+
+func shown(s callback.State) string {
+	switch {
+	case s.Status == nil:
+		return ""
+	case s.Status.Final:
+		return s.Status.Value + "!"
+	}
+	return s.Status.Value
+}
+
+func TestPromise3WhatRings(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []row{
+		{"Ukrcard rings for orderStatus 2 and for nothing before it", ukrcard(),
+			[]step{sees("0"), begins("-"), sees("0"), begins("-"), sees("2"), watching(false), begins("2"), acknowledged},
+			callback.OutcomeAcknowledged, []string{"2 acknowledged"}, "2!"},
+		{"Ukrcard rings for orderStatus 1", ukrcard(), []step{sees("1"), begins("1"), acknowledged},
+			callback.OutcomeAcknowledged, []string{"1 acknowledged"}, "1!"},
+		{"Ukrcard rings with the last answer when the polls are used up", ukrcard(),
+			[]step{sees("0"), sees("5"), pollsUsedUp, begins("5"), acknowledged},
+			callback.OutcomeAcknowledged, []string{"5 acknowledged polls_used_up"}, "5"},
+		{"Ukrcard rings with the last answer when the lifetime is over", ukrcard(),
+			[]step{sees("0"), lifetimeOver, begins("0"), acknowledged},
+			callback.OutcomeAcknowledged, []string{"0 acknowledged lifetime_over"}, "0"},
+		{"Ukrcard rings without orderStatus when the last answer had none", ukrcard(),
+			[]step{sees("0"), sees(""), pollsUsedUp, begins(""), acknowledged},
+			callback.OutcomeAcknowledged, []string{"acknowledged polls_used_up"}, ""},
+		{"Ukrcard rings when the polls are used up also for a status that the client knew", ukrcard(knows("0")),
+			[]step{sees("0"), pollsUsedUp, begins("0"), acknowledged},
+			callback.OutcomeAcknowledged, []string{"0 acknowledged polls_used_up"}, "0"},
+		{"Ukrcard does not ring twice when both ends of the watch are said", ukrcard(),
+			[]step{sees("0"), pollsUsedUp, lifetimeOver, begins("0"), acknowledged, begins("-")},
+			callback.OutcomeAcknowledged, []string{"0 acknowledged polls_used_up"}, "0"},
+		{"the end of the watch rings nothing after a final status", ukrcard(),
+			[]step{sees("2"), pollsUsedUp, begins("2"), acknowledged, begins("-")},
+			callback.OutcomeAcknowledged, []string{"2 acknowledged"}, "2!"},
+		{"a final status pushed after the polls were used up takes the place of what is failing", ukrcard(),
+			[]step{sees("0"), pollsUsedUp, begins("0"), unwanted(false), pushed("2"), unwanted(true), givenUp, begins("2"), acknowledged},
+			callback.OutcomeAcknowledged, []string{"0 superseded polls_used_up", "2 acknowledged"}, "2!"},
+		{"Paysera rings for each change, the first observation included", paysera(),
+			[]step{sees("waiting_funds"), begins("waiting_funds"), acknowledged, sees("reserved"), begins("reserved"), acknowledged,
+				watching(true), sees("done"), begins("done"), acknowledged},
+			callback.OutcomeAcknowledged, []string{"waiting_funds acknowledged", "reserved acknowledged", "done acknowledged"}, "done!"},
+		{"a status that the client knows already does not ring", paysera(knows("waiting_funds")),
+			[]step{sees("waiting_funds"), begins("-"), sees("done"), begins("done"), acknowledged},
+			callback.OutcomeAcknowledged, []string{"done acknowledged"}, "done!"},
+		{"a final status that the client knows already ends the operation as acknowledged", paysera(knows("done")),
+			[]step{sees("done"), begins("-")}, callback.OutcomeAcknowledged, nil, "done!"},
+		{"a status outside of the eight does not ring", paysera(),
+			[]step{sees("processing"), begins("-"), sees("frozen"), begins("-"), watching(true)},
+			"", nil, "frozen"},
+		{"only the operation's own statuses ring", paysera(wants("done")),
+			[]step{sees("waiting_funds"), begins("-"), sees("reserved"), begins("-"), sees("done"), begins("done"), acknowledged},
+			callback.OutcomeAcknowledged, []string{"done acknowledged"}, "done!"},
+		{"a final status outside of the operation's statuses ends it without ringing", paysera(wants("done")),
+			[]step{sees("rejected"), begins("-")}, callback.OutcomeAcknowledged, nil, "rejected!"},
+		{"Paysera expires silently", paysera(), []step{sees("processing"), lifetimeOver, begins("-")},
+			callback.OutcomeExpired, nil, "processing"},
+		{"Paysera expires silently although it was never answered", paysera(), []step{lifetimeOver, begins("-")},
+			callback.OutcomeExpired, nil, ""},
+		{"the outcome of an expired operation that rang is that of the last callback owed", paysera(),
+			[]step{sees("waiting_funds"), begins("waiting_funds"), acknowledged, lifetimeOver},
+			callback.OutcomeAcknowledged, []string{"waiting_funds acknowledged"}, "waiting_funds"},
+		{"the lifetime ends the watch, and a pending delivery finishes first", paysera(),
+			[]step{sees("waiting_funds"), begins("waiting_funds"), lifetimeOver, watching(false), unwanted(false)},
+			"", []string{"waiting_funds pending"}, "waiting_funds"},
+	} {
+		tt.test(t)
+	}
+}
+
+func TestPromise3UnansweredIsRungWith504AndNoOrderStatus(t *testing.T) {
+	t.Parallel()
+	r := play(ukrcard(), []step{pollsUsedUp})
+	c, _, ok := r.ledger.Begin()
+	require.True(t, ok)
+	require.Equal(t, callback.ReasonPollsUsedUp, c.Reason)
+	require.Equal(t, callback.Observation{
+		Raw: map[string]string{"respStatus": "504"}, BegunAt: r.now, ObservedAt: r.now,
+	}, c.Observation)
+}
+
+func TestPromise3TheLastAnswerIsNeverMixedWithAnother(t *testing.T) {
+	t.Parallel()
+	r := play(ukrcard(), []step{sees("5"), sees(""), pollsUsedUp})
+	c, _, ok := r.ledger.Begin()
+	require.True(t, ok)
+	require.Empty(t, c.Observation.Status)
+	require.Equal(t, raw(""), c.Observation.Raw)
+}
+
+func TestPromise4Order(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []row{
+		{"while a callback is being delivered no other begins", paysera(every),
+			[]step{sees("waiting_funds"), begins("waiting_funds"), sees("reserved"), begins("-"), acknowledged, begins("reserved")},
+			"", []string{"waiting_funds acknowledged", "reserved pending"}, "reserved"},
+		{"while an older callback is failing the watch goes on", paysera(),
+			[]step{sees("waiting_funds"), begins("waiting_funds"), watching(true), unwanted(false)},
+			"", []string{"waiting_funds pending"}, "waiting_funds"},
+		{"a newer status that rings supersedes the one in hand", paysera(),
+			[]step{sees("waiting_funds"), begins("waiting_funds"), sees("reserved"), unwanted(true), begins("-"), givenUp, begins("reserved")},
+			"", []string{"waiting_funds superseded", "reserved pending"}, "reserved"},
+		{"an attempt in flight that is acknowledged is not superseded", paysera(),
+			[]step{sees("waiting_funds"), begins("waiting_funds"), sees("reserved"), unwanted(true), acknowledged, begins("reserved")},
+			"", []string{"waiting_funds acknowledged", "reserved pending"}, "reserved"},
+		{"of the statuses seen during one attempt only the latest rings", paysera(),
+			[]step{sees("new"), begins("new"), sees("waiting_funds"), sees("reserved"), acknowledged, begins("reserved"), acknowledged},
+			"", []string{"new acknowledged", "waiting_funds superseded", "reserved acknowledged"}, "reserved"},
+		{"the delivery in hand is the one that settles, whatever was dropped meanwhile", paysera(),
+			[]step{sees("new"), begins("new"), sees("waiting_funds"), sees("reserved"), sees("done"), exhausted, begins("done"), exhausted},
+			callback.OutcomeExhausted,
+			[]string{"new exhausted", "waiting_funds superseded", "reserved superseded", "done exhausted"}, "done!"},
+		{"a newer status that does not ring supersedes nothing", paysera(),
+			[]step{sees("waiting_funds"), begins("waiting_funds"), sees("processing"), unwanted(false), acknowledged},
+			"", []string{"waiting_funds acknowledged"}, "processing"},
+		{"a status that rang already supersedes nothing", paysera(),
+			[]step{sees("waiting_funds"), begins("waiting_funds"), acknowledged, sees("reserved"), begins("reserved"),
+				recorded(callback.RecordedRepeat, "waiting_funds"), unwanted(false)},
+			"", []string{"waiting_funds acknowledged", "reserved pending"}, "waiting_funds"},
+		{"with every, a newer status queues behind the one in hand", paysera(every),
+			[]step{sees("waiting_funds"), begins("waiting_funds"), sees("reserved"), sees("done"), unwanted(false), acknowledged,
+				begins("reserved"), unwanted(false), acknowledged, begins("done"), acknowledged},
+			callback.OutcomeAcknowledged, []string{"waiting_funds acknowledged", "reserved acknowledged", "done acknowledged"}, "done!"},
+		{"with every, exhaustion releases the next", paysera(every),
+			[]step{sees("waiting_funds"), begins("waiting_funds"), sees("done"), exhausted, begins("done"), acknowledged},
+			callback.OutcomeAcknowledged, []string{"waiting_funds exhausted", "done acknowledged"}, "done!"},
+		{"with every, a receiver that is gone releases the next", paysera(every),
+			[]step{sees("waiting_funds"), begins("waiting_funds"), sees("done"), gone, begins("done"), acknowledged},
+			callback.OutcomeAcknowledged, []string{"waiting_funds gone", "done acknowledged"}, "done!"},
+		{"a final callback in hand is never superseded", paysera(),
+			[]step{sees("done"), begins("done"), recorded(callback.RecordedContradiction, "rejected"), unwanted(false), acknowledged, begins("-")},
+			callback.OutcomeAcknowledged, []string{"done acknowledged"}, "done!"},
+		{"an answer to a poll begun before the last observation is dropped", paysera(),
+			[]step{asks, func(r *run) { begun := r.begun; r.begun = callback.Time{}; pushed("reserved")(r); r.begun = begun },
+				recorded(callback.RecordedStale, "waiting_funds"), begins("reserved"), acknowledged, begins("-")},
+			"", []string{"reserved acknowledged"}, "reserved"},
+		{"a status that rang already is recorded and not rung again", paysera(),
+			[]step{sees("waiting_funds"), begins("waiting_funds"), acknowledged, sees("processing"),
+				recorded(callback.RecordedRepeat, "waiting_funds"), begins("-")},
+			"", []string{"waiting_funds acknowledged"}, "waiting_funds"},
+		{"the same status again is no change", paysera(),
+			[]step{recorded(callback.RecordedChange, "waiting_funds"), recorded(callback.RecordedSame, "waiting_funds"),
+				begins("waiting_funds"), acknowledged, begins("-")},
+			"", []string{"waiting_funds acknowledged"}, "waiting_funds"},
+		{"an answer without a status between is no change either", ukrcard(),
+			[]step{recorded(callback.RecordedChange, "5"), recorded(callback.RecordedSame, ""), recorded(callback.RecordedSame, "5")},
+			"", nil, "5"},
+		{"the first final status stands, and what contradicts it is recorded as such", paysera(),
+			[]step{sees("rejected"), recorded(callback.RecordedContradiction, "done"), recorded(callback.RecordedContradiction, "waiting_funds"),
+				recorded(callback.RecordedSame, "rejected"), begins("rejected"), acknowledged},
+			callback.OutcomeAcknowledged, []string{"rejected acknowledged"}, "rejected!"},
+	} {
+		tt.test(t)
+	}
+}
+
+func TestPromise7Revocation(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []row{
+		{"is allowed while no status is known, and rings", paysera(),
+			[]step{revokes("core"), watching(false), begins("revoked"), acknowledged},
+			callback.OutcomeAcknowledged, []string{"revoked acknowledged"}, "revoked!"},
+		{"is allowed while the status is revocable", paysera(),
+			[]step{sees("waiting_password"), revokes("user"), begins("revoked"), acknowledged},
+			callback.OutcomeAcknowledged, []string{"revoked acknowledged"}, "revoked!"},
+		{"is refused while the status is not revocable", paysera(),
+			[]step{sees("processing"), refusesRevocation(`"processing", which can't be revoked`), watching(true)},
+			"", nil, "processing"},
+		{"is refused after a final status", paysera(),
+			[]step{sees("done"), refusesRevocation(`final with status "done"`), begins("done")},
+			"", []string{"done pending"}, "done!"},
+		{"is refused after a withdrawal", paysera(),
+			[]step{sees("waiting_funds"), begins("waiting_funds"), withdraws, refusesRevocation("was withdrawn")},
+			"", []string{"waiting_funds pending"}, "waiting_funds"},
+		{"goes by the last known status although the last answer had none", ukrcard(),
+			[]step{sees("3"), sees(""), refusesRevocation("can't be revoked")}, "", nil, ""},
+		{"twice is once", paysera(),
+			[]step{revokes("core"), revokes("client"), begins("revoked"), acknowledged, begins("-")},
+			callback.OutcomeAcknowledged, []string{"revoked acknowledged"}, "revoked!"},
+		{"by the client rings nobody", paysera(), []step{sees("waiting_funds"), begins("waiting_funds"), acknowledged,
+			sees("processing"), sees("reserved"), revokes("client")},
+			callback.OutcomeAcknowledged, []string{"waiting_funds acknowledged", "reserved superseded revoked"}, "revoked!"},
+		{"by the client is the outcome where nothing was owed", paysera(), []step{sees("waiting"), revokes("client"), begins("-")},
+			callback.OutcomeRevoked, nil, "revoked!"},
+		{"rings nobody where the dialect has no such callback", ukrcard(), []step{sees("0"), revokes("core"), begins("-")},
+			callback.OutcomeRevoked, nil, "revoked!"},
+		{"rings nobody where the operation's statuses leave it out", paysera(wants("done")),
+			[]step{sees("waiting_funds"), revokes("core"), begins("-")}, callback.OutcomeRevoked, nil, "revoked!"},
+		{"supersedes what is being delivered", paysera(),
+			[]step{sees("waiting_funds"), begins("waiting_funds"), revokes("core"), unwanted(true), givenUp, begins("revoked"), acknowledged},
+			callback.OutcomeAcknowledged, []string{"waiting_funds superseded revoked", "revoked acknowledged"}, "revoked!"},
+		{"supersedes what is queued, also with every", paysera(every),
+			[]step{sees("new"), begins("new"), sees("waiting_funds"), revokes("core"), unwanted(true), givenUp, begins("revoked"), acknowledged},
+			callback.OutcomeAcknowledged, []string{"new superseded revoked", "waiting_funds superseded revoked", "revoked acknowledged"}, "revoked!"},
+		{"by the client leaves an attempt in flight its acknowledgement", paysera(),
+			[]step{sees("waiting_funds"), begins("waiting_funds"), revokes("client"), unwanted(true), acknowledged, begins("-")},
+			callback.OutcomeAcknowledged, []string{"waiting_funds acknowledged"}, "revoked!"},
+		{"is the first final status: what the core says later contradicts it", paysera(),
+			[]step{sees("reserved"), begins("reserved"), acknowledged, revokes("core"), recorded(callback.RecordedContradiction, "done"),
+				begins("revoked"), acknowledged},
+			callback.OutcomeAcknowledged, []string{"reserved acknowledged", "revoked acknowledged"}, "revoked!"},
+		{"seen by a poll rings like any final status", paysera(), []step{sees("revoked"), begins("revoked"), acknowledged},
+			callback.OutcomeAcknowledged, []string{"revoked acknowledged"}, "revoked!"},
+		{"of an operation whose polls are used up takes the place of what is failing", ukrcard(),
+			[]step{sees("0"), pollsUsedUp, begins("0"), revokes("core"), unwanted(true), givenUp},
+			callback.OutcomeRevoked, []string{"0 superseded revoked"}, "revoked!"},
+	} {
+		tt.test(t)
+	}
+}
+
+func TestPromise8Withdrawal(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []row{
+		{"ends an operation that is being watched", ukrcard(), []step{sees("0"), withdraws, watching(false), begins("-")},
+			callback.OutcomeWithdrawn, nil, "0"},
+		{"ends an operation of which nothing is known", ukrcard(), []step{withdraws}, callback.OutcomeWithdrawn, nil, ""},
+		{"ends a delivery that is waiting to be retried", ukrcard(),
+			[]step{sees("2"), begins("2"), withdraws, unwanted(true), givenUp},
+			callback.OutcomeWithdrawn, []string{"2 superseded withdrawn"}, "2!"},
+		{"ends a delivery that has not begun", ukrcard(), []step{sees("2"), withdraws, begins("-")},
+			callback.OutcomeWithdrawn, []string{"2 superseded withdrawn"}, "2!"},
+		{"leaves an attempt in flight its acknowledgement", ukrcard(),
+			[]step{sees("2"), begins("2"), withdraws, acknowledged}, callback.OutcomeAcknowledged, []string{"2 acknowledged"}, "2!"},
+		{"leaves an attempt in flight its acknowledgement, also about an intermediate status", paysera(),
+			[]step{sees("waiting_funds"), begins("waiting_funds"), withdraws, acknowledged, begins("-")},
+			callback.OutcomeAcknowledged, []string{"waiting_funds acknowledged"}, "waiting_funds"},
+		{"is the outcome although the attempt in flight was the last of k", ukrcard(),
+			[]step{sees("2"), begins("2"), withdraws, exhausted}, callback.OutcomeWithdrawn, []string{"2 exhausted"}, "2!"},
+		{"is the outcome although earlier callbacks were acknowledged", paysera(),
+			[]step{sees("waiting_funds"), begins("waiting_funds"), acknowledged, withdraws},
+			callback.OutcomeWithdrawn, []string{"waiting_funds acknowledged"}, "waiting_funds"},
+		{"rings nothing any more, whatever is observed while an attempt is in flight", paysera(),
+			[]step{sees("waiting_funds"), begins("waiting_funds"), withdraws, sees("done"), begins("-"), givenUp, begins("-")},
+			callback.OutcomeWithdrawn, []string{"waiting_funds superseded withdrawn"}, "done!"},
+		{"rings nothing when the watch ends after it", ukrcard(),
+			[]step{sees("0"), withdraws, pollsUsedUp, begins("-")}, callback.OutcomeWithdrawn, nil, "0"},
+		{"drops what is queued", paysera(every),
+			[]step{sees("new"), begins("new"), sees("reserved"), withdraws, givenUp, begins("-")},
+			callback.OutcomeWithdrawn, []string{"new superseded withdrawn", "reserved superseded withdrawn"}, "reserved"},
+		{"twice is once", ukrcard(), []step{sees("2"), begins("2"), withdraws, withdraws, acknowledged},
+			callback.OutcomeAcknowledged, []string{"2 acknowledged"}, "2!"},
+	} {
+		tt.test(t)
+	}
+}
+
+func TestPromise9Exhausted(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []row{
+		{"on the last callback owed is the outcome", ukrcard(), []step{sees("2"), begins("2"), exhausted},
+			callback.OutcomeExhausted, []string{"2 exhausted"}, "2!"},
+		{"on an intermediate status does not stop the watch", paysera(),
+			[]step{sees("waiting_funds"), begins("waiting_funds"), exhausted, watching(true)},
+			"", []string{"waiting_funds exhausted"}, "waiting_funds"},
+		{"on an intermediate status is made up for by a later acknowledgement", paysera(),
+			[]step{sees("waiting_funds"), begins("waiting_funds"), exhausted, sees("done"), begins("done"), acknowledged},
+			callback.OutcomeAcknowledged, []string{"waiting_funds exhausted", "done acknowledged"}, "done!"},
+		{"on the last callback owed is the outcome although earlier ones were acknowledged", paysera(),
+			[]step{sees("waiting_funds"), begins("waiting_funds"), acknowledged, sees("done"), begins("done"), exhausted},
+			callback.OutcomeExhausted, []string{"waiting_funds acknowledged", "done exhausted"}, "done!"},
+		{"on an intermediate status is the outcome where nothing was owed after it", paysera(),
+			[]step{sees("waiting_funds"), begins("waiting_funds"), exhausted, lifetimeOver},
+			callback.OutcomeExhausted, []string{"waiting_funds exhausted"}, "waiting_funds"},
+		{"a receiver that is gone on the last callback owed is the outcome", ukrcard(),
+			[]step{sees("2"), begins("2"), gone}, callback.OutcomeGone, []string{"2 gone"}, "2!"},
+	} {
+		tt.test(t)
+	}
+}
+
+func TestPromise10RedeliveryRemembers(t *testing.T) {
+	t.Parallel()
+	failed := after(sees("done"), begins("done"), exhausted)
+	afterFailure, again := ringsAgain(failed)
+	afterRepoll, againUnlessNewer := ringsAgain(failed)
+	afterAcknowledgement, notAgain := ringsAgain(after(sees("waiting_funds"), begins("waiting_funds"), acknowledged, lifetimeOver))
+	afterForce, forced := ringsAgain(after(sees("done"), begins("done"), acknowledged))
+	afterUnanswered, unanswered := ringsAgain(after(sees("0"), pollsUsedUp, begins("0"), exhausted))
+	numbered := func(want int) step {
+		return func(r *run) { r.expect("the number of attempts made before", want, r.attempts) }
+	}
+	for _, tt := range []row{
+		{"the same callback rings again and shows as one delivery whose attempt numbers go on", paysera(afterFailure),
+			[]step{again, watching(false), begins("done"), numbered(1), acknowledged},
+			callback.OutcomeAcknowledged, []string{"done acknowledged"}, "done!"},
+		{"before it begins it shows as one pending delivery", paysera(afterFailure), []step{again},
+			"", []string{"done pending"}, "done!"},
+		{"a failure of the redelivery is the outcome again", paysera(afterFailure),
+			[]step{again, begins("done"), exhausted}, callback.OutcomeExhausted, []string{"done exhausted"}, "done!"},
+		{"with repoll and the same status the same callback rings again", paysera(afterRepoll, repoll),
+			[]step{sees("done"), againUnlessNewer, begins("done"), numbered(1), acknowledged},
+			callback.OutcomeAcknowledged, []string{"done acknowledged"}, "done!"},
+		{"with repoll and another status that one rings instead", paysera(afterRepoll, repoll),
+			[]step{sees("rejected"), againUnlessNewer, begins("rejected"), numbered(0), acknowledged, begins("-")},
+			callback.OutcomeAcknowledged, []string{"done exhausted", "rejected acknowledged"}, "rejected!"},
+		{"with repoll and no answer the same callback rings again, and its status is final again", paysera(afterRepoll, repoll),
+			[]step{againUnlessNewer, begins("done"), acknowledged},
+			callback.OutcomeAcknowledged, []string{"done acknowledged"}, "done!"},
+		{"a newer status before it begins supersedes it without losing its attempts", paysera(
+			after(sees("waiting_funds"), begins("waiting_funds"), exhausted, lifetimeOver)),
+			[]step{func(r *run) {
+				r.ledger.Ring(&callback.Callback{ID: callback.CallbackID(key, "waiting_funds"), Key: key,
+					Observation: callback.Observation{Status: "waiting_funds"}})
+			}, sees("done"), begins("done"), acknowledged},
+			callback.OutcomeAcknowledged, []string{"waiting_funds superseded", "done acknowledged"}, "done!"},
+		{"statuses that rang in the run before do not ring again", paysera(
+			after(sees("waiting_funds"), begins("waiting_funds"), acknowledged, sees("reserved"), begins("reserved"), exhausted, lifetimeOver)),
+			[]step{recorded(callback.RecordedRepeat, "waiting_funds"), begins("-")},
+			"", []string{"waiting_funds acknowledged", "reserved exhausted"}, "waiting_funds"},
+		{"the known status is remembered too", paysera(knows("waiting_funds"), after(sees("processing"), lifetimeOver)),
+			[]step{recorded(callback.RecordedRepeat, "waiting_funds"), begins("-")}, "", nil, "waiting_funds"},
+		{"what was acknowledged is not rung again", paysera(afterAcknowledgement), []step{notAgain, begins("-")},
+			callback.OutcomeAcknowledged, []string{"waiting_funds acknowledged"}, "waiting_funds"},
+		{"what was acknowledged is rung again by force", paysera(afterForce, force),
+			[]step{forced, begins("done"), numbered(1), exhausted}, callback.OutcomeExhausted, []string{"done exhausted"}, "done!"},
+		{"a callback about used-up polls keeps its reason", ukrcard(afterUnanswered),
+			[]step{unanswered, begins("0"), acknowledged}, callback.OutcomeAcknowledged, []string{"0 acknowledged polls_used_up"}, "0"},
+		{"used-up polls with a status that they rang with before ring no second callback", ukrcard(
+			after(sees("0"), pollsUsedUp, begins("0"), exhausted)),
+			[]step{sees("5"), pollsUsedUp, begins("5"), exhausted}, callback.OutcomeExhausted,
+			[]string{"0 exhausted polls_used_up", "5 exhausted polls_used_up"}, "5"},
+		{"a run that was terminated while it rang rings the same callback", paysera(
+			after(sees("waiting_funds"), begins("waiting_funds"), acknowledged, sees("done"), begins("done"))),
+			[]step{func(r *run) {
+				r.ledger.Ring(&callback.Callback{ID: callback.CallbackID(key, "done"), Key: key, Final: true,
+					Observation: callback.Observation{Status: "done"}})
+			}, begins("done"), acknowledged},
+			callback.OutcomeAcknowledged, []string{"waiting_funds acknowledged", "done acknowledged"}, "done!"},
+	} {
+		tt.test(t)
+	}
+}
+
+func TestPromise10UsedUpPollsNeverRingOneStatusTwice(t *testing.T) {
+	t.Parallel()
+	first := after(sees("0"), pollsUsedUp, begins("0"), exhausted)
+	second := ukrcard(first, after(sees("5"), pollsUsedUp, begins("5"), exhausted))
+	r := play(second, []step{sees("0"), pollsUsedUp, begins("-")})
+	require.Empty(t, r.fault)
+}
+
+func TestPromise12Precedence(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []row{
+		{"acknowledged before a withdrawal that came after it", ukrcard(),
+			[]step{sees("2"), begins("2"), acknowledged, withdraws}, callback.OutcomeAcknowledged, []string{"2 acknowledged"}, "2!"},
+		{"acknowledged before a withdrawal, also after used-up polls", ukrcard(),
+			[]step{sees("0"), pollsUsedUp, begins("0"), acknowledged, withdraws},
+			callback.OutcomeAcknowledged, []string{"0 acknowledged polls_used_up"}, "0"},
+		{"a withdrawal that came after the end changes nothing", ukrcard(),
+			[]step{sees("2"), begins("2"), exhausted, withdraws}, callback.OutcomeExhausted, []string{"2 exhausted"}, "2!"},
+		{"acknowledged before a revocation", paysera(),
+			[]step{sees("waiting_funds"), begins("waiting_funds"), revokes("client"), acknowledged},
+			callback.OutcomeAcknowledged, []string{"waiting_funds acknowledged"}, "revoked!"},
+		{"a revocation before a withdrawal that finds no ringing to stop", paysera(),
+			[]step{sees("waiting_funds"), begins("waiting_funds"), revokes("client"), withdraws, givenUp},
+			callback.OutcomeRevoked, []string{"waiting_funds superseded revoked"}, "revoked!"},
+		{"a withdrawal may stop the ringing of a final status", paysera(),
+			[]step{sees("done"), begins("done"), withdraws, givenUp},
+			callback.OutcomeWithdrawn, []string{"done superseded withdrawn"}, "done!"},
+		{"a withdrawal may stop the ringing of a revocation", paysera(),
+			[]step{revokes("core"), withdraws}, callback.OutcomeWithdrawn, []string{"revoked superseded withdrawn"}, "revoked!"},
+		{"withdrawn before expired", paysera(), []step{sees("processing"), lifetimeOver, withdraws},
+			callback.OutcomeWithdrawn, nil, "processing"},
+		{"a final status before expired", paysera(), []step{sees("processing"), lifetimeOver, pushed("done"), begins("done"), acknowledged},
+			callback.OutcomeAcknowledged, []string{"done acknowledged"}, "done!"},
+	} {
+		tt.test(t)
+	}
+}
