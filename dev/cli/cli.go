@@ -26,6 +26,7 @@ import (
 	"ringback/dev/temporalui"
 	"ringback/internal/app"
 	"ringback/internal/zaplog"
+	"ringback/workflows"
 )
 
 // flags are the command line.
@@ -171,6 +172,9 @@ func (d *dev) say(format string, args ...any) { _, _ = fmt.Fprintf(d.out, format
 
 func (d *dev) startTemporal(ctx context.Context) error {
 	o := temporalserver.Options{Addr: d.address("temporal-addr", d.temporalAddr), DataDir: d.data}
+	if !d.temporalOnly {
+		o.Keywords = []string{workflows.AttributeEndpoint.GetName(), workflows.AttributeOutcome.GetName(), workflows.AttributeStatus.GetName()}
+	}
 	where := "SQLite in memory"
 	if d.data != "" {
 		where = "SQLite in " + d.data

@@ -49,6 +49,10 @@ type Options struct {
 	Namespace string
 	// Retention of a namespace that is created; 0: DefaultRetention.
 	Retention time.Duration
+	// Keywords are custom search attributes of a namespace that is created,
+	// known from the server's first second: one that is added to a running
+	// server is known only after a while.
+	Keywords []string
 	// Log receives the server's own warnings and errors, of which it has some
 	// also on good days; nil: only why it ended the process, to stderr.
 	Log *zap.Logger

@@ -88,6 +88,17 @@ func TestTheNamespaceKeepsClosedRunsForThirtyDays(t *testing.T) {
 	require.Equal(t, 30*24*time.Hour, answer.GetConfig().GetWorkflowExecutionRetentionTtl().AsDuration())
 }
 
+func TestTheNamespaceKnowsItsKeywordsFromTheStart(t *testing.T) {
+	t.Parallel()
+	server := start(t, temporalserver.Options{Keywords: []string{"Endpoint", "Outcome"}})
+	c := dial(t, server.FrontendAddr(), temporalserver.DefaultNamespace)
+	count, err := c.CountWorkflow(t.Context(), &workflowservice.CountWorkflowExecutionsRequest{
+		Namespace: temporalserver.DefaultNamespace, Query: "Endpoint = 'a' AND Outcome = 'b'",
+	})
+	require.NoError(t, err)
+	require.Zero(t, count.GetCount())
+}
+
 func TestADataDirectoryIsServedByOneServerAtATime(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

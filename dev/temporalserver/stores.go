@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/server/common/config"
 	"go.temporal.io/server/common/log"
 	"go.temporal.io/server/schema/sqlite"
@@ -71,7 +72,11 @@ func newStores(where string, shards int32, history, visibility *config.SQL) stor
 // package but goes through the configured plugin, whichever that is. A
 // namespace that exists stays as it is.
 func ensureNamespace(s stores, o Options) error {
-	namespace, err := sqlite.NewNamespaceConfig(clusterName, o.Namespace, false, nil)
+	attributes := map[string]enumspb.IndexedValueType{}
+	for _, keyword := range o.Keywords {
+		attributes[keyword] = enumspb.INDEXED_VALUE_TYPE_KEYWORD
+	}
+	namespace, err := sqlite.NewNamespaceConfig(clusterName, o.Namespace, false, attributes)
 	if err != nil {
 		return fmt.Errorf("describe namespace %q: %w", o.Namespace, err)
 	}
