@@ -54,6 +54,15 @@ func (p *Process) Err() error {
 	return p.err
 }
 
+var errExited = errors.New("exit status 0")
+
+func (p *Process) ending() error {
+	if err := p.Err(); err != nil {
+		return err
+	}
+	return errExited
+}
+
 // Output is what the child has written so far, both streams together.
 func (p *Process) Output() string { return p.output.String() }
 
@@ -73,7 +82,7 @@ func (p *Process) Await(ctx context.Context, pattern string) (string, error) {
 		select {
 		case <-grown:
 		case <-p.done:
-			return "", fmt.Errorf("%s ended (%v) before it said %q; it said:\n%s", p.command.Path, p.err, pattern, p.Output())
+			return "", fmt.Errorf("%s ended before it said %q: %w; it said:\n%s", p.command.Path, pattern, p.ending(), p.Output())
 		case <-ctx.Done():
 			return "", fmt.Errorf("wait for %s to say %q: %w; it said:\n%s", p.command.Path, pattern, ctx.Err(), p.Output())
 		}

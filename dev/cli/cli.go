@@ -171,7 +171,7 @@ func (d *dev) close() {
 func (d *dev) say(format string, args ...any) { _, _ = fmt.Fprintf(d.out, format+"\n", args...) }
 
 func (d *dev) startTemporal(ctx context.Context) error {
-	o := temporalserver.Options{Addr: d.address("temporal-addr", d.temporalAddr), DataDir: d.data}
+	o := temporalserver.Options{Addr: d.address(ctx, "temporal-addr", d.temporalAddr), DataDir: d.data}
 	if !d.temporalOnly {
 		o.Keywords = []string{workflows.AttributeEndpoint.GetName(), workflows.AttributeOutcome.GetName(), workflows.AttributeStatus.GetName()}
 	}
@@ -199,7 +199,7 @@ func (d *dev) startTemporal(ctx context.Context) error {
 
 func (d *dev) startUI(ctx context.Context) error {
 	ui, err := temporalui.Start(ctx, temporalui.Options{
-		Addr: d.address("ui-addr", d.uiAddr), FrontendAddr: d.temporal.FrontendAddr(), Namespace: d.temporal.Namespace(),
+		Addr: d.address(ctx, "ui-addr", d.uiAddr), FrontendAddr: d.temporal.FrontendAddr(), Namespace: d.temporal.Namespace(),
 	})
 	if err != nil {
 		return err
@@ -237,16 +237,15 @@ func (d *dev) startWorld() error {
 // have ended before what it talks to is closed.
 func (d *dev) serve(ctx context.Context) error {
 	var telling sync.WaitGroup
-	defer telling.Wait()
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	err := app.Run(ctx, app.Options{
 		ConfigPath: d.config,
 		Temporal:   client.Options{HostPort: d.temporal.FrontendAddr(), Namespace: d.temporal.Namespace()},
 		UIURL:      d.ui.URL(),
 		API:        true,
 		Worker:     true,
-		Listen:     d.listen(),
+		Listen:     d.listen(ctx),
 		Log:        zaplog.NewConsole(d.err, d.level()),
 		Started: func(address string) {
 			d.say("  Ringback     http://%s, OpenAPI at /openapi.yaml", address)
@@ -257,16 +256,18 @@ func (d *dev) serve(ctx context.Context) error {
 			d.say("Serving %s until Ctrl-C.", d.config)
 		},
 	})
+	cancel()
+	telling.Wait()
 	d.say("Stopped.")
 	return err
 }
 
 // listen is empty where the configuration's own api.listen holds.
-func (d *dev) listen() string {
+func (d *dev) listen(ctx context.Context) string {
 	if !d.demo && !d.given["api-addr"] {
 		return ""
 	}
-	return d.address("api-addr", d.apiAddr)
+	return d.address(ctx, "api-addr", d.apiAddr)
 }
 
 // level keeps the demo's screen for the story.
@@ -308,11 +309,11 @@ func curls(base, receiver string, told story.Told) string {
 }
 
 // address is addr, or where nobody asked for it and it is taken, a free port.
-func (d *dev) address(name, addr string) string {
+func (d *dev) address(ctx context.Context, name, addr string) string {
 	if d.given[name] {
 		return addr
 	}
-	l, err := net.Listen("tcp", addr)
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {
 		host, _, _ := net.SplitHostPort(addr)
 		return net.JoinHostPort(host, "0")

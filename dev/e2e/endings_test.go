@@ -135,7 +135,7 @@ func endings(w *world) map[string]ending {
 		"a transfer that its client revoked rings nobody": {
 			start: w.transfer("105", "done", "revoked"),
 			stage: func(w *world, id string) { w.core.SetStatus(id, "waiting_funds") },
-			act: func(t *testing.T, w *world, api *apiclient.Client, key callback.Key) {
+			act: func(t *testing.T, _ *world, api *apiclient.Client, key callback.Key) {
 				t.Helper()
 				_, err := api.Revoke(t.Context(), key, "client", "")
 				require.NoError(t, err)
@@ -156,7 +156,7 @@ func endings(w *world) map[string]ending {
 			stage: func(w *world, id string) {
 				w.wsgate.Script(id, simulator.WSGateAnswer{OrderStatus: 0, Delay: 20 * time.Millisecond}, simulator.WSGateAnswer{Delay: time.Second})
 			},
-			act: func(t *testing.T, w *world, api *apiclient.Client, key callback.Key) {
+			act: func(t *testing.T, _ *world, api *apiclient.Client, key callback.Key) {
 				t.Helper()
 				require.NoError(t, api.Withdraw(t.Context(), key))
 			},
@@ -165,7 +165,7 @@ func endings(w *world) map[string]ending {
 		"a status that the core pushes is not waited for": {
 			start: w.transfer("107", "done"),
 			stage: func(w *world, id string) { w.core.SetStatus(id, "waiting_funds") },
-			act: func(t *testing.T, w *world, api *apiclient.Client, key callback.Key) {
+			act: func(t *testing.T, _ *world, api *apiclient.Client, key callback.Key) {
 				t.Helper()
 				require.NoError(t, api.Push(t.Context(), key, "done"))
 			},

@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -212,7 +211,8 @@ func says(t *testing.T, p *child.Process, pattern string) string {
 // startPostgres runs a PostgreSQL and returns how to connect to it.
 func startPostgres(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "ringback-e2e")
+	// The user postgres may not enter what is under t.TempDir.
+	dir, err := os.MkdirTemp("", "ringback-e2e") //nolint:usetesting // see above
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	cluster, err := postgres.Start(t.Context(), postgres.Options{Dir: dir})
@@ -293,7 +293,7 @@ var built struct {
 func program(t *testing.T, name string) string {
 	t.Helper()
 	built.once.Do(func() {
-		built.dir, built.err = os.MkdirTemp("", "ringback-e2e-bin")
+		built.dir, built.err = os.MkdirTemp("", "ringback-e2e-bin") //nolint:usetesting // outlives the test that builds first
 		if built.err != nil {
 			return
 		}
@@ -401,13 +401,4 @@ func numbered(t *testing.T, attempts []callback.Attempt, first int) {
 	for i, a := range attempts {
 		require.Equal(t, first+i, a.Number)
 	}
-}
-
-// freeAddr is a loopback address that nobody listens on.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	require.NoError(t, l.Close())
-	return l.Addr().String()
 }

@@ -56,7 +56,7 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 	if err := c.initialise(ctx, o.Dir, data, as); err != nil {
 		return nil, err
 	}
-	if c.addr, err = freeAddr(); err != nil {
+	if c.addr, err = freeAddr(ctx); err != nil {
 		return nil, err
 	}
 	if c.process, err = child.Start(c.command(data, o.Settings, as)); err != nil {
@@ -83,10 +83,11 @@ func (c *Cluster) initialise(ctx context.Context, dir, data string, as *syscall.
 	if err := os.WriteFile(passwords, []byte(c.password), 0o600); err != nil {
 		return fmt.Errorf("write the superuser's password: %w", err)
 	}
-	defer os.Remove(passwords)
+	defer func() { _ = os.Remove(passwords) }()
 	if err := give(passwords, as); err != nil {
 		return err
 	}
+	//nolint:gosec // a test's own directory, and no shell
 	command := exec.CommandContext(ctx, "initdb", "--pgdata", data, "--username", superuser,
 		"--pwfile", passwords, "--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-sync")
 	command.SysProcAttr = as
@@ -104,7 +105,8 @@ func (c *Cluster) command(data string, settings map[string]string, as *syscall.S
 	for name, value := range settings {
 		args = append(args, "-c", name+"="+value)
 	}
-	command := exec.Command("postgres", args...)
+	// Not bound to a context: Stop ends it in order.
+	command := exec.Command("postgres", args...) //nolint:gosec,noctx // a test's own settings, and no shell
 	command.SysProcAttr = as
 	command.Dir = data
 	command.Env = append(os.Environ(), "LC_ALL=C")
@@ -143,11 +145,11 @@ func give(path string, as *syscall.SysProcAttr) error {
 	return nil
 }
 
-func freeAddr() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func freeAddr(ctx context.Context) (string, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", fmt.Errorf("find a port for PostgreSQL: %w", err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	return l.Addr().String(), nil
 }

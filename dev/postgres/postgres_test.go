@@ -14,7 +14,8 @@ import (
 
 func start(t *testing.T, o postgres.Options) *postgres.Cluster {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "ringback-pg")
+	// The user postgres may not enter what is under t.TempDir.
+	dir, err := os.MkdirTemp("", "ringback-pg") //nolint:usetesting // see above
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	o.Dir = dir
@@ -37,7 +38,7 @@ func TestAClusterRefusesAWrongPassword(t *testing.T) {
 	u.User = url.UserPassword("postgres", "wrong")
 	db, err := sql.Open("postgres", u.String()+"?sslmode=disable")
 	require.NoError(t, err)
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	require.ErrorContains(t, db.PingContext(t.Context()), "password authentication failed")
 }
 
@@ -51,7 +52,7 @@ func show(t *testing.T, dsn, setting string) string {
 	t.Helper()
 	db, err := sql.Open("postgres", dsn+"?sslmode=disable")
 	require.NoError(t, err)
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	var value string
 	require.NoError(t, db.QueryRowContext(t.Context(), "SHOW "+setting).Scan(&value))
 	return value

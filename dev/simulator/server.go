@@ -22,7 +22,7 @@ type server struct {
 // serve listens on addr, host:port with port 0 for a free one; with TLS where
 // tlsConfig is not nil.
 func serve(addr string, handler http.Handler, tlsConfig *tls.Config) (*server, error) {
-	l, err := net.Listen("tcp", addr)
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("start a simulator: %w", err)
 	}

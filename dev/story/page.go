@@ -193,10 +193,10 @@ func ending(s callback.State) string {
 }
 
 func outcomeColour(o callback.Outcome) colour {
-	switch o {
-	case callback.OutcomeAcknowledged:
+	if o == callback.OutcomeAcknowledged {
 		return good
-	case callback.OutcomeExhausted, callback.OutcomeGone, callback.OutcomeTerminated:
+	}
+	if o == callback.OutcomeExhausted {
 		return bad
 	}
 	return plain

@@ -79,7 +79,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	ports, err := bindable(o.Addr)
+	ports, err := bindable(ctx, o.Addr)
 	if err != nil {
 		return nil, err
 	}
@@ -152,12 +152,15 @@ type limited struct {
 	level zap.AtomicLevel
 }
 
+// Enabled reports whether both the level and the core let l pass.
 func (c limited) Enabled(l zapcore.Level) bool { return c.level.Enabled(l) && c.Core.Enabled(l) }
 
+// With adds fields to the core and keeps the level.
 func (c limited) With(fields []zapcore.Field) zapcore.Core {
 	return limited{Core: c.Core.With(fields), level: c.level}
 }
 
+// Check adds the core to ce where e passes.
 func (c limited) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.CheckedEntry {
 	if !c.Enabled(e.Level) {
 		return ce
@@ -246,7 +249,7 @@ func (p ports) dial(port int) string {
 
 // bindable finds four ports that can be bound, all held open together so that
 // no two are the same.
-func bindable(addr string) (ports, error) {
+func bindable(ctx context.Context, addr string) (ports, error) {
 	resolved, err := net.ResolveTCPAddr("tcp", addr)
 	if err != nil {
 		return ports{}, fmt.Errorf("resolve the Temporal frontend's address %q: %w", addr, err)
@@ -258,11 +261,11 @@ func bindable(addr string) (ports, error) {
 		if i == 0 {
 			listen = resolved.String()
 		}
-		l, err := net.Listen("tcp", listen)
+		l, err := new(net.ListenConfig).Listen(ctx, "tcp", listen)
 		if err != nil {
 			return ports{}, fmt.Errorf("find a port for the Temporal server: %w", err)
 		}
-		defer l.Close()
+		defer func() { _ = l.Close() }()
 		bound := l.Addr().(*net.TCPAddr)
 		found[i] = bound.Port
 		if i == 0 {

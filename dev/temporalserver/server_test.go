@@ -2,6 +2,7 @@ package temporalserver_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -37,10 +38,10 @@ func TestMain(m *testing.M) {
 func serve(dir string) {
 	server, err := temporalserver.Start(context.Background(), temporalserver.Options{DataDir: dir})
 	if err != nil {
-		os.Stderr.WriteString(err.Error())
+		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	os.Stdout.WriteString("serving " + server.FrontendAddr() + "\n")
+	fmt.Println("serving", server.FrontendAddr())
 	select {}
 }
 
@@ -173,10 +174,10 @@ func startProcess(t *testing.T, dir string) (*child.Process, string) {
 	return process, addr
 }
 
-// postgresDir is a path short enough for whoever must reach it as another user.
+// postgresDir is a directory that the user postgres may enter.
 func postgresDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "ringback-pg")
+	dir, err := os.MkdirTemp("", "ringback-pg") //nolint:usetesting // t.TempDir may not be entered by another user
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	return dir

@@ -35,7 +35,7 @@ type UI struct {
 // one lost to another program between the check and the bind ends the
 // process, as the UI's own server does.
 func Start(ctx context.Context, o Options) (*UI, error) {
-	addr, err := free(o.Addr)
+	addr, err := free(ctx, o.Addr)
 	if err != nil {
 		return nil, fmt.Errorf("start the Temporal UI: %w", err)
 	}
@@ -105,12 +105,12 @@ func ask(ctx context.Context, client *http.Client, url string) error {
 
 // free checks that addr can be bound, for the UI's server would end the
 // process if it can't, and chooses a port where none is given.
-func free(addr string) (*net.TCPAddr, error) {
-	l, err := net.Listen("tcp", addr)
+func free(ctx context.Context, addr string) (*net.TCPAddr, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	return l.Addr().(*net.TCPAddr), nil
 }
 

@@ -27,7 +27,7 @@ func TestTheUIServesItsPagesAndLeavesNothingBehind(t *testing.T) {
 func TestAnAddressThatIsTakenIsAnError(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	defer taken.Close()
+	t.Cleanup(func() { _ = taken.Close() })
 	_, err = temporalui.Start(t.Context(), temporalui.Options{Addr: taken.Addr().String(), FrontendAddr: "127.0.0.1:1"})
 	require.ErrorContains(t, err, "address already in use")
 }
