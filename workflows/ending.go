@@ -15,8 +15,7 @@ import (
 // revoked and expired complete it, exhausted and gone fail it (promise 9), a
 // withdrawal cancels it. In each case the ending rides on the close event.
 func (o *operation) close() (callback.Ending, error) {
-	ending := o.ledger.Ending()
-	ending.State.RunID = workflow.GetInfo(o.ctx).WorkflowExecution.RunID
+	ending := o.ending()
 	outcome := ending.State.Outcome
 	if outcome != callback.OutcomeAcknowledged {
 		o.tagOutcome(ending.State)

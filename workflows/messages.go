@@ -25,8 +25,10 @@ const (
 	SignalRevoke = "revoke"
 	// SignalStatus takes a Push.
 	SignalStatus = "status"
-	// QueryState answers with a callback.State.
-	QueryState = "state"
+	// QueryState answers with a callback.State, QueryEnding with how far the run
+	// has come as a callback.Ending: what a redelivery of a terminated run needs.
+	QueryState  = "state"
+	QueryEnding = "ending"
 	// ActivityWatch and ActivityDeliver are the types of the two long-running
 	// activities, whose heartbeat details are a callback.WatchProgress and a
 	// callback.DeliveryProgress.
@@ -74,6 +76,8 @@ type Redelivery struct {
 	Previous callback.Ending `json:"previous"`
 	// Repoll asks the source once before ringing.
 	Repoll bool `json:"repoll,omitempty"`
+	// Force rings the previous run's callback also if it was acknowledged.
+	Force bool `json:"force,omitempty"`
 	// Watch goes on with the watch, in a lifetime of its own, while the status
 	// is not final.
 	Watch  bool   `json:"watch,omitempty"`

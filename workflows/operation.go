@@ -92,8 +92,13 @@ func open(root workflow.Context, in Input) (*operation, error) {
 	if err != nil {
 		return nil, fmt.Errorf("setting the handler of the Update %q: %w", UpdateRevoke, err)
 	}
-	if err := workflow.SetQueryHandler(ctx, QueryState, o.state); err != nil {
+	state := func() (callback.State, error) { return o.ending().State, nil }
+	if err := workflow.SetQueryHandler(ctx, QueryState, state); err != nil {
 		return nil, fmt.Errorf("setting the handler of the Query %q: %w", QueryState, err)
+	}
+	ending := func() (callback.Ending, error) { return o.ending(), nil }
+	if err := workflow.SetQueryHandler(ctx, QueryEnding, ending); err != nil {
+		return nil, fmt.Errorf("setting the handler of the Query %q: %w", QueryEnding, err)
 	}
 	return o, nil
 }
@@ -104,7 +109,7 @@ func opening(in Input) callback.Opening {
 		Supersede: in.Policy.Supersede, KnownStatus: in.Start.KnownStatus,
 	}
 	if r := in.Redelivery; r != nil {
-		opening.Previous, opening.Repoll = &r.Previous, r.Repoll
+		opening.Previous, opening.Repoll, opening.Force = &r.Previous, r.Repoll, r.Force
 	}
 	return opening
 }
@@ -161,13 +166,14 @@ func (o *operation) revoke(_ workflow.Context, r callback.Revocation) (callback.
 		return callback.State{}, err
 	}
 	o.roused = true
-	return o.state()
+	return o.ending().State, nil
 }
 
-func (o *operation) state() (callback.State, error) {
-	s := o.ledger.State()
-	s.RunID = workflow.GetInfo(o.ctx).WorkflowExecution.RunID
-	return s, nil
+// ending is how far the run has come.
+func (o *operation) ending() callback.Ending {
+	ending := o.ledger.Ending()
+	ending.State.RunID = workflow.GetInfo(o.ctx).WorkflowExecution.RunID
+	return ending
 }
 
 func (o *operation) now() callback.Time { return callback.At(workflow.Now(o.ctx)) }

@@ -78,7 +78,7 @@ func (d *Desk) redeliver(ctx context.Context, latest run, e callback.Ending, r c
 	}
 	input := d.input(endpoint, start)
 	input.Redelivery = &workflows.Redelivery{
-		Previous: e, Repoll: r.Repoll, Watch: r.Repoll || resumes(e.State.Outcome), Reason: r.Reason,
+		Previous: e, Repoll: r.Repoll, Force: r.Force, Watch: r.Repoll || resumes(e.State.Outcome), Reason: r.Reason,
 	}
 	options := d.startOptions(start)
 	options.Memo = map[string]any{workflows.MemoStart: latest.start}

@@ -2,6 +2,8 @@ package operations
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
@@ -66,6 +68,9 @@ func (d *Desk) stateOf(ctx context.Context, r run) (callback.State, error) {
 		return d.openState(ctx, r), nil
 	}
 	ending, err := d.ending(ctx, r)
+	if errors.Is(err, errUntold) {
+		return d.terminated(r, d.accepted(r.start, r.id)), nil
+	}
 	return ending.State, err
 }
 
@@ -76,7 +81,8 @@ func (d *Desk) openState(ctx context.Context, r run) callback.State {
 	state := d.accepted(r.start, r.id)
 	state.Key = r.key
 	if !r.pending.Complete() {
-		if asked, err := d.query(ctx, r); err == nil {
+		var asked callback.State
+		if err := d.query(ctx, r, workflows.QueryState, &asked); err == nil {
 			state = asked
 			state.UIURL = d.uiURL(r.key.WorkflowID(), r.id)
 		}
@@ -85,15 +91,14 @@ func (d *Desk) openState(ctx context.Context, r run) callback.State {
 	return state
 }
 
-func (d *Desk) query(ctx context.Context, r run) (callback.State, error) {
+func (d *Desk) query(ctx context.Context, r run, name string, answer any) error {
 	ctx, cancel := context.WithTimeout(ctx, stateDeadline)
 	defer cancel()
-	value, err := d.Client.QueryWorkflow(ctx, r.key.WorkflowID(), r.id, workflows.QueryState)
+	value, err := d.Client.QueryWorkflow(ctx, r.key.WorkflowID(), r.id, name)
 	if err != nil {
-		return callback.State{}, err
+		return err
 	}
-	var state callback.State
-	return state, value.Get(&state)
+	return value.Get(answer)
 }
 
 // ending is how a closed run ended.
@@ -105,7 +110,7 @@ func (d *Desk) ending(ctx context.Context, r run) (callback.Ending, error) {
 	}
 	payloads := endingPayloads(event)
 	if payloads == nil {
-		return d.endedElsewhere(ctx, r), nil
+		return d.endedElsewhere(ctx, r)
 	}
 	if err := d.Converter.FromPayloads(payloads, &ending); err != nil {
 		return ending, engineError("decoding the ending of", r.key, err)
@@ -137,14 +142,25 @@ func endingPayloads(event *historypb.HistoryEvent) *commonpb.Payloads {
 	return nil
 }
 
+// errUntold says that no worker could tell how far a terminated run had come.
+var errUntold = errors.New("no worker answered how far the run had come")
+
 // endedElsewhere is the ending of a run that an operator terminated: how far it
 // had come is asked of its history, by a Query.
-func (d *Desk) endedElsewhere(ctx context.Context, r run) callback.Ending {
-	state := d.accepted(r.start, r.id)
-	if asked, err := d.query(ctx, r); err == nil {
-		state = asked
+func (d *Desk) endedElsewhere(ctx context.Context, r run) (callback.Ending, error) {
+	var ending callback.Ending
+	if err := d.query(ctx, r, workflows.QueryEnding, &ending); err != nil {
+		return ending, &callback.Error{
+			Problem: callback.ProblemUnavailable, RetryAfter: unavailableRetry, Err: errors.Join(errUntold, err),
+			Detail: fmt.Sprintf("The operation %s was terminated, and no worker answered how far it had come; try again.", r.key.WorkflowID()),
+		}
 	}
-	state.Key, state.Phase, state.Outcome = r.key, callback.Closed, callback.OutcomeTerminated
-	state.UIURL = d.uiURL(r.key.WorkflowID(), r.id)
-	return callback.Ending{State: state}
+	ending.State = d.terminated(r, ending.State)
+	return ending, nil
+}
+
+func (d *Desk) terminated(r run, s callback.State) callback.State {
+	s.Key, s.Phase, s.Outcome = r.key, callback.Closed, callback.OutcomeTerminated
+	s.RunID, s.UIURL = r.id, d.uiURL(r.key.WorkflowID(), r.id)
+	return s
 }
