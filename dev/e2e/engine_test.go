@@ -1,0 +1,249 @@
+package e2e_test
+
+import (
+	"context"
+	"net/http"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/sdk/client"
+
+	"ringback/dev/simulator"
+	"ringback/internal/callback"
+)
+
+// These tests look at the engine beside the API: each holds one bullet of the
+// engine rule (docs/adr), and fails without it.
+
+// temporalClient is what an operator's tools use.
+func (w *world) temporalClient(t *testing.T) client.Client {
+	t.Helper()
+	c, err := client.Dial(client.Options{HostPort: w.temporal.addr, Namespace: namespace})
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	return c
+}
+
+func history(t *testing.T, c client.Client, key callback.Key) []*historypb.HistoryEvent {
+	t.Helper()
+	var events []*historypb.HistoryEvent
+	all := c.GetWorkflowHistory(t.Context(), key.WorkflowID(), "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	for all.HasNext() {
+		event, err := all.Next()
+		require.NoError(t, err)
+		events = append(events, event)
+	}
+	return events
+}
+
+func count(events []*historypb.HistoryEvent, kind enumspb.EventType) int {
+	n := 0
+	for _, event := range events {
+		if event.GetEventType() == kind {
+			n++
+		}
+	}
+	return n
+}
+
+func pendingDelivery(t *testing.T, c client.Client, key callback.Key) *workflowpb.PendingActivityInfo {
+	t.Helper()
+	described, err := c.DescribeWorkflowExecution(t.Context(), key.WorkflowID(), "")
+	require.NoError(t, err)
+	for _, activity := range described.GetPendingActivities() {
+		if activity.GetActivityType().GetName() == "Deliver" {
+			return activity
+		}
+	}
+	return nil
+}
+
+func TestTheHappyPathIsOneEagerWorkflowTaskWithoutAnActivity(t *testing.T) {
+	leavesNothing(t)
+	w := newWorld(t, startEngine(t), quick)
+	api := w.run(t).Client
+	w.core.SetStatus("100", "done")
+	closed(t, api, start(t, api, entry("100")))
+
+	w.core.SetStatus("101", "done")
+	key := start(t, api, entry("101"))
+	require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, key).Outcome)
+	events := history(t, w.temporalClient(t), key)
+	require.True(t, events[0].GetWorkflowExecutionStartedEventAttributes().GetEagerExecutionAccepted())
+	require.Equal(t, 1, count(events, enumspb.EVENT_TYPE_WORKFLOW_TASK_COMPLETED))
+	require.Equal(t, 2, count(events, enumspb.EVENT_TYPE_MARKER_RECORDED), "a poll and an attempt")
+	require.Zero(t, count(events, enumspb.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED))
+	require.Zero(t, count(events, enumspb.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES))
+	require.Len(t, events, 7)
+}
+
+func TestTheHistoryDoesNotGrowWithAttempts(t *testing.T) {
+	leavesNothing(t)
+	w := newWorld(t, startEngine(t), quick,
+		`TWICE: {dialect: standard, source: wallet, url: "http://127.0.0.1:1/hooks", poll: {interval: 1s, lifetime: 1m}, delivery: {interval: 20ms, attempts: 2}}`,
+		`OFTEN: {dialect: standard, source: wallet, url: "http://127.0.0.1:1/hooks", poll: {interval: 1s, lifetime: 1m}, delivery: {interval: 20ms, attempts: 40}}`)
+	api := w.run(t).Client
+	c := w.temporalClient(t)
+	lengths := map[string]int{}
+	for _, endpoint := range []string{"TWICE", "OFTEN"} {
+		w.core.SetStatus("110", "done")
+		key := start(t, api, callback.StartRequest{Endpoint: endpoint, OperationID: "110"})
+		require.Equal(t, callback.OutcomeExhausted, closed(t, api, key).Outcome)
+		lengths[endpoint] = len(history(t, c, key))
+	}
+	require.Equal(t, lengths["TWICE"], lengths["OFTEN"])
+}
+
+func TestAReceiverThatAnswersSlowlyHoldsUpNobodyElsesAnswer(t *testing.T) {
+	leavesNothing(t)
+	w := newWorld(t, startEngine(t), patient)
+	api := w.run(t).Client
+	w.standard.Default(simulator.Reply{Delay: slow})
+	w.core.SetStatus("120", "done")
+	closed(t, api, start(t, api, entry("120")))
+
+	w.core.SetStatus("121", "waiting_funds")
+	key := start(t, api, entry("121"))
+	underWay(t, w.standard, "121", 1)
+	require.NotNil(t, pendingDelivery(t, w.temporalClient(t), key), "rung by an activity, not in a workflow task")
+	asked := time.Now()
+	state, err := api.Revoke(t.Context(), key, "user", "")
+	require.NoError(t, err)
+	require.Less(t, time.Since(asked), slow, "the answer does not wait for the receiver")
+	require.Equal(t, "revoked", state.Status.Value)
+
+	state = closed(t, api, key)
+	require.Equal(t, callback.OutcomeAcknowledged, state.Outcome)
+	received := w.standard.Received("121")
+	require.Len(t, received, 2, "what was in flight, then revoked")
+	require.False(t, received[1].Overlaps, "callbacks of one operation never overtake each other")
+	require.Equal(t, callback.DeliveryAcknowledged, state.Deliveries[0].Outcome, "an attempt in flight is never cut off")
+}
+
+func TestAStartThatItsClientGivesUpRingsAllTheSame(t *testing.T) {
+	leavesNothing(t)
+	w := newWorld(t, startEngine(t), quick)
+	api := w.run(t).Client
+	given := 0
+	for n := range 30 {
+		id := "13" + string(rune('A'+n%26)) + string(rune('a'+n/26))
+		w.core.SetStatus(id, "done")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(n)*200*time.Microsecond)
+		_, _, err := api.Start(ctx, entry(id))
+		cancel()
+		if err == nil {
+			continue
+		}
+		given++
+		if _, err := api.State(t.Context(), entry(id).Key()); err != nil {
+			continue // given up before it had left
+		}
+		got := rung(t, w.standard, id, 1)
+		state := closed(t, api, entry(id).Key())
+		require.Less(t, got[0].At.Sub(state.Status.ObservedAt.Time), time.Second, "no workflow task was stranded")
+		require.Zero(t, count(history(t, w.temporalClient(t), entry(id).Key()), enumspb.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT))
+	}
+	require.NotZero(t, given)
+}
+
+var waitsOnServer = policies{
+	poll:     "{schedule: [100ms, 100ms], lifetime: 1m}",
+	delivery: "{interval: 6s, attempts: 4, timeout: 5s}",
+}
+
+const serverInterval = 6 * time.Second
+
+func TestAStateIsReadWhileNoWorkerRuns(t *testing.T) {
+	w := newWorld(t, startEngine(t), waitsOnServer)
+	_, api := w.api(t, "127.0.0.1:0", "-worker=false")
+	worker := w.worker(t)
+	for _, id := range []string{"140", "141", "142"} {
+		w.core.SetStatus(id, "done")
+	}
+	w.standard.Script("141", failing(http.StatusServiceUnavailable))
+	ended := start(t, api, entry("140"))
+	closed(t, api, ended)
+	open := start(t, api, entry("141"))
+	c := w.temporalClient(t)
+	require.Eventually(t, func() bool {
+		return pendingDelivery(t, c, open).GetState() == enumspb.PENDING_ACTIVITY_STATE_SCHEDULED
+	}, patience, 20*time.Millisecond)
+	require.NoError(t, worker.Stop(syscall.SIGTERM, grace))
+
+	state, err := api.State(t.Context(), ended)
+	require.NoError(t, err)
+	require.Equal(t, callback.OutcomeAcknowledged, state.Outcome)
+	state, err = api.State(t.Context(), open)
+	require.NoError(t, err)
+	require.Equal(t, callback.Delivering, state.Phase)
+	require.Equal(t, "done", state.Status.Value)
+	require.Equal(t, "unacknowledged", verdicts(state.Deliveries[0]))
+	require.NotNil(t, state.Deliveries[0].NextAttemptAt)
+	state, created, err := api.Start(t.Context(), entry("142"))
+	require.NoError(t, err)
+	require.True(t, created, "a start needs no worker")
+	require.Equal(t, callback.Watching, state.Phase)
+}
+
+func TestALongWaitGivesItsSlotBackAndShowsHAndK(t *testing.T) {
+	leavesNothing(t)
+	w := newWorld(t, startEngine(t), waitsOnServer)
+	api := w.run(t).Client
+	w.core.SetStatus("150", "done")
+	w.standard.Script("150", failing(http.StatusServiceUnavailable))
+	key := start(t, api, entry("150"))
+	c := w.temporalClient(t)
+	require.Eventually(t, func() bool {
+		return pendingDelivery(t, c, key).GetState() == enumspb.PENDING_ACTIVITY_STATE_SCHEDULED
+	}, patience, 20*time.Millisecond)
+	policy := pendingDelivery(t, c, key).GetActivityOptions().GetRetryPolicy()
+	require.Equal(t, serverInterval, policy.GetInitialInterval().AsDuration())
+	require.InDelta(t, 1, policy.GetBackoffCoefficient(), 0)
+	require.EqualValues(t, 4, policy.GetMaximumAttempts())
+	require.NoError(t, api.Withdraw(t.Context(), key))
+	require.Equal(t, callback.OutcomeWithdrawn, closed(t, api, key).Outcome)
+}
+
+func TestAWithdrawalCutsNothingOff(t *testing.T) {
+	leavesNothing(t)
+	w := newWorld(t, startEngine(t), waitsOnServer)
+	api := w.run(t).Client
+	for _, id := range []string{"160", "161", "162"} {
+		w.core.SetStatus(id, "done")
+	}
+	t.Run("an attempt in flight that is acknowledged is the outcome", func(t *testing.T) {
+		w.standard.Script("160", failing(http.StatusServiceUnavailable), simulator.Reply{Delay: slow})
+		key := start(t, api, entry("160"))
+		underWay(t, w.standard, "160", 2)
+		require.NoError(t, api.Withdraw(t.Context(), key))
+		state := closed(t, api, key)
+		require.Equal(t, callback.OutcomeAcknowledged, state.Outcome)
+		require.Equal(t, "unacknowledged acknowledged", verdicts(state.Deliveries[0]))
+	})
+	t.Run("one in flight inside a workflow task, too", func(t *testing.T) {
+		w.standard.Script("161", simulator.Reply{Delay: slow})
+		key := start(t, api, entry("161"))
+		underWay(t, w.standard, "161", 1)
+		require.NoError(t, api.Withdraw(t.Context(), key))
+		require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, key).Outcome)
+	})
+	t.Run("what waits for its next attempt is rung no more, and its attempts stay on record", func(t *testing.T) {
+		w.standard.Script("162", failing(http.StatusServiceUnavailable))
+		key := start(t, api, entry("162"))
+		c := w.temporalClient(t)
+		require.Eventually(t, func() bool {
+			return pendingDelivery(t, c, key).GetState() == enumspb.PENDING_ACTIVITY_STATE_SCHEDULED
+		}, patience, 20*time.Millisecond)
+		require.NoError(t, api.Withdraw(t.Context(), key))
+		state := closed(t, api, key)
+		require.Equal(t, callback.OutcomeWithdrawn, state.Outcome)
+		require.Equal(t, "unacknowledged", verdicts(state.Deliveries[0]))
+		require.Equal(t, callback.ReasonWithdrawn, state.Deliveries[0].Reason)
+		require.Len(t, w.standard.Received("162"), 1)
+	})
+}
