@@ -146,6 +146,9 @@ func (c *core) judge(got answer, take read) *Error {
 		throttled.RetryAfter = retryAfter(got.header.Get("Retry-After"), time.Now())
 		return throttled
 	}
+	if got.httpStatus >= 300 && got.httpStatus <= 399 {
+		return c.failure(Malformed, got.httpStatus, nil, "%s: HTTP %d: a redirect is not followed", got.tried, got.httpStatus)
+	}
 	if got.truncated {
 		return c.failure(unreadable(got.httpStatus), got.httpStatus, nil, "%s: HTTP %d: the answer is longer than %d bytes", got.tried, got.httpStatus, maxAnswer)
 	}

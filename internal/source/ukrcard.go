@@ -62,6 +62,10 @@ var ukrcardFields = []callback.FieldRule{
 		Field: "known_status", Allowed: ukrcardVocabulary,
 		Document: "Ukrcard Response Codes, orderStatus",
 	},
+	{
+		Field: "callback.statuses", Allowed: ukrcardVocabulary,
+		Document: "Ukrcard Response Codes, orderStatus",
+	},
 }
 
 // ukrcardRules: the callback service stops at orderStatus 1 or 2, and rings
