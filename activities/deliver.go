@@ -144,7 +144,7 @@ func (d *delivery) next(ctx context.Context) error {
 		return d.hold(ctx, "attempt held back: "+held, d.heldBackFor())
 	}
 	if err := d.record(ctx, due); err != nil {
-		pass(0, nil)
+		pass(0, errNotMade)
 		return err
 	}
 	d.attempt(ctx, endpoint, due, pass)
@@ -168,7 +168,9 @@ func (d *delivery) giveBack(ctx context.Context) error {
 	if p := d.info.RetryPolicy; p != nil && p.MaximumAttempts > 0 && d.info.Attempt >= p.MaximumAttempts {
 		return errHandedBack
 	}
-	if err := d.heart.record(ctx, d.snapshot()); err != nil {
+	// A record that fails in passing leaves the one before it, which counts
+	// the same attempts.
+	if err := d.heart.record(ctx, d.snapshot()); isStop(err) {
 		return err
 	}
 	return waitOnServer(d.kind, fmt.Sprintf("%s; next attempt at %s", d.why, due), due.Time)
@@ -204,7 +206,6 @@ func (d *delivery) record(ctx context.Context, due callback.Time) error {
 		return nil
 	}
 	d.at = before
-	d.heart.note(d.snapshot())
 	if isStop(err) {
 		return err
 	}
@@ -213,10 +214,6 @@ func (d *delivery) record(ctx context.Context, due callback.Time) error {
 		TypeNotRecorded, temporal.ApplicationErrorOptions{
 			NextRetryDelay: heldBackWait, Cause: err, Details: []any{d.snapshot()},
 		})
-}
-
-func isStop(err error) bool {
-	return errors.Is(err, errUnwanted) || errors.Is(err, errInterrupted) || errors.Is(err, errLost)
 }
 
 func (d *delivery) nextNumber() int {
@@ -272,13 +269,10 @@ func (d *delivery) leave(ctx context.Context, err error) (DeliverResult, error) 
 	case errors.Is(err, errLost):
 		return DeliverResult{}, activity.ErrResultPending
 	case errors.Is(err, errStopping):
-		// The beat may fail with the worker's end; the record before it stands.
-		err = d.giveBack(context.WithoutCancel(ctx))
-		if errors.Is(err, errHandedBack) {
-			return DeliverResult{Progress: d.at}, nil
-		}
-		return DeliverResult{}, err
+		ctx = context.WithoutCancel(ctx)
+		return d.leave(ctx, d.giveBack(ctx))
 	case errors.Is(err, errInterrupted):
+		d.heart.repeat(ctx)
 		return DeliverResult{}, waitOnServer(TypeWaiting, d.why+"; "+err.Error(), d.due().Time)
 	}
 	return DeliverResult{}, err

@@ -32,7 +32,8 @@ type heart struct {
 	beat  func(ctx context.Context, taskToken []byte, details ...any) error
 	token []byte
 
-	mu      sync.Mutex
+	// turn is held while a beat is on its way, and to change what follows it.
+	turn    chan struct{}
 	details any
 	// broken is closed, and cause set, at the first beat that says stop.
 	broken chan struct{}
@@ -40,35 +41,60 @@ type heart struct {
 }
 
 func (a *Activities) newHeart(ctx context.Context) *heart {
-	return &heart{beat: a.Heartbeat, token: activity.GetInfo(ctx).TaskToken, broken: make(chan struct{})}
+	return &heart{
+		beat: a.Heartbeat, token: activity.GetInfo(ctx).TaskToken,
+		turn: make(chan struct{}, 1), broken: make(chan struct{}),
+	}
 }
 
-// record keeps details on the server, or says why the activity is to stop.
+func (h *heart) takeTurn() (yield func()) {
+	h.turn <- struct{}{}
+	return func() { <-h.turn }
+}
+
+// beatWithin bounds one beat: to less than any heartbeat timeout, after which
+// the server may have started the activity elsewhere.
+const beatWithin = 4 * time.Second
+
+// record keeps details on the server. Where it returns an error, such as why
+// the activity is to stop, the record stands as it did: the server keeps what
+// it is told also with an answer that says stop, so it is told what was before.
 func (h *heart) record(ctx context.Context, details any) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	defer h.takeTurn()()
+	if h.cause != nil {
+		return h.cause
+	}
+	before := h.details
 	h.details = details
-	return h.send(ctx)
+	err := h.send(ctx)
+	if err != nil {
+		h.details = before
+		_ = h.send(ctx)
+	}
+	return err
 }
 
 // note changes what the next beat records, without one.
 func (h *heart) note(details any) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	defer h.takeTurn()()
 	h.details = details
 }
 
+// send beats also after an answer that said stop: an attempt in flight is let
+// finish, and a server that hears nothing would give it up meanwhile.
 func (h *heart) send(ctx context.Context) error {
-	if h.cause != nil {
-		return h.cause
-	}
+	ctx, cancel := context.WithTimeout(ctx, beatWithin)
+	defer cancel()
 	err := h.beat(ctx, h.token, h.details)
-	if cause := stopCause(err); cause != nil {
+	cause := stopCause(err)
+	if cause == nil {
+		return err
+	}
+	if h.cause == nil {
 		h.cause = cause
 		close(h.broken)
-		return cause
 	}
-	return err
+	return cause
 }
 
 func stopCause(err error) error {
@@ -84,6 +110,11 @@ func stopCause(err error) error {
 	return nil
 }
 
+// isStop reports whether err is why the server wants the activity to stop.
+func isStop(err error) bool {
+	return errors.Is(err, errUnwanted) || errors.Is(err, errInterrupted) || errors.Is(err, errLost)
+}
+
 // keepBeating repeats the latest record every gap until the returned func is
 // called. A beat that fails in passing is repeated by the next one.
 func (h *heart) keepBeating(ctx context.Context, gap time.Duration) (stop func()) {
@@ -97,16 +128,16 @@ func (h *heart) keepBeating(ctx context.Context, gap time.Duration) (stop func()
 			case <-ctx.Done():
 				return
 			case <-ticker.C:
-				h.again(ctx)
+				h.repeat(ctx)
 			}
 		}
 	})
 	return func() { cancel(); beating.Wait() }
 }
 
-func (h *heart) again(ctx context.Context) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+// repeat keeps the latest note on the server, if it can.
+func (h *heart) repeat(ctx context.Context) {
+	defer h.takeTurn()()
 	_ = h.send(ctx)
 }
 
@@ -116,13 +147,27 @@ func (h *heart) sleepUntil(ctx context.Context, due time.Time) error {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return nil
+	case <-h.broken:
+	case <-activity.GetWorkerStopChannel(ctx):
+	case <-ctx.Done():
+	}
+	return h.told(ctx)
+}
+
+// told is why the activity is to stop, if it is.
+func (h *heart) told(ctx context.Context) error {
+	select {
 	case <-h.broken:
 		return h.cause
+	default:
+	}
+	select {
 	case <-activity.GetWorkerStopChannel(ctx):
 		return errStopping
 	case <-ctx.Done():
 		return errStopping
+	default:
+		return nil
 	}
 }
 

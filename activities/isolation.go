@@ -30,8 +30,13 @@ const (
 	sourceOpens = 15 * time.Second
 )
 
-// errNoAnswer counts against a breaker: time was spent and nothing came of it.
-var errNoAnswer = errors.New("no answer")
+var (
+	// errNoAnswer counts against a breaker: time was spent and nothing came of it.
+	errNoAnswer = errors.New("no answer")
+	// errNotMade marks an attempt that was let pass and not made after all: it
+	// says nothing of the receiver.
+	errNotMade = errors.New("not made")
+)
 
 // lane isolates one endpoint or source from the others: a bulkhead, a breaker
 // and a memory of how fast it answered lately.
@@ -58,6 +63,7 @@ func newLane(name string, limit int, trips uint32, opens time.Duration) *lane {
 		breaker: gobreaker.NewTwoStepCircuitBreaker[any](gobreaker.Settings{
 			Name: name, Timeout: opens,
 			ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= trips },
+			IsExcluded:  func(err error) bool { return errors.Is(err, errNotMade) },
 		}),
 	}
 }
@@ -102,8 +108,10 @@ func (l *lane) admit() (leave, string) {
 	}
 	return func(took time.Duration, err error) {
 		l.bulkhead.Release(1)
-		l.remember(took)
 		settle(err)
+		if !errors.Is(err, errNotMade) {
+			l.remember(took)
+		}
 	}, ""
 }
 

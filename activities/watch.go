@@ -139,7 +139,7 @@ func (w *watch) wait(ctx context.Context) error {
 }
 
 func (w *watch) giveBack(ctx context.Context) error {
-	if err := w.heart.record(ctx, w.at); err != nil {
+	if err := w.heart.record(ctx, w.at); isStop(err) {
 		return err
 	}
 	return waitOnServer(w.kind, fmt.Sprintf("%s; next poll at %s", w.why, w.at.NextPollAt), w.at.NextPollAt.Time)
@@ -152,9 +152,10 @@ func (w *watch) interrupted(ctx context.Context, err error) (WatchResult, error)
 	case errors.Is(err, errLost):
 		return WatchResult{}, activity.ErrResultPending
 	case errors.Is(err, errStopping):
-		// The beat may fail with the worker's end; the record before it stands.
-		return WatchResult{}, w.giveBack(context.WithoutCancel(ctx))
+		ctx = context.WithoutCancel(ctx)
+		return w.interrupted(ctx, w.giveBack(ctx))
 	case errors.Is(err, errInterrupted):
+		w.heart.repeat(ctx)
 		return WatchResult{}, waitOnServer(TypeWaiting, w.why+"; "+err.Error(), w.at.NextPollAt.Time)
 	}
 	return WatchResult{}, err

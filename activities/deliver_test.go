@@ -1,0 +1,800 @@
+package activities_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
+
+	"ringback/activities"
+	"ringback/internal/callback"
+)
+
+// ringing is a callback of one operation, to be delivered with h and k.
+func ringing(h time.Duration, k int) activities.DeliverInput {
+	key := callback.Key{Endpoint: shop, OperationID: "42"}
+	return activities.DeliverInput{
+		Callback: callback.Callback{
+			ID: callback.CallbackID(key, "done"), Key: key, Final: true,
+			Observation: callback.Observation{Status: "done", ObservedAt: callback.At(time.Now())},
+		},
+		Policy: callback.DeliveryPolicy{IntervalMS: h.Milliseconds(), Attempts: k, TimeoutMS: 10_000},
+		Progress: callback.DeliveryProgress{Delivery: callback.Delivery{
+			CallbackID: callback.CallbackID(key, "done"), Status: "done", Outcome: callback.DeliveryPending,
+		}},
+	}
+}
+
+// attempted is progress with made attempts, the last of which ended at end.
+func attempted(in activities.DeliverInput, made int, end time.Time) callback.DeliveryProgress {
+	p := in.Progress
+	p.Made = made
+	for n := range made {
+		p.Delivery.Attempts = append(p.Delivery.Attempts, callback.Attempt{
+			Number: n + 1, At: callback.At(end), Verdict: callback.Unacknowledged, HTTPStatus: 500, Reason: "HTTP 500 is not 2xx",
+		})
+	}
+	return p
+}
+
+// onItsWay is progress whose latest attempt was recorded at and has no verdict.
+func onItsWay(in activities.DeliverInput, made int, at time.Time) callback.DeliveryProgress {
+	p := attempted(in, made, at)
+	last := &p.Delivery.Attempts[made-1]
+	*last = callback.Attempt{Number: made, At: callback.At(at)}
+	return p
+}
+
+func verdicts(attempts []callback.Attempt) []callback.Verdict {
+	var all []callback.Verdict
+	for _, a := range attempts {
+		all = append(all, a.Verdict)
+	}
+	return all
+}
+
+func numbers(attempts []callback.Attempt) []int {
+	var all []int
+	for _, a := range attempts {
+		all = append(all, a.Number)
+	}
+	return all
+}
+
+func TestDeliverRecordsEachAttemptBeforeItIsSent(t *testing.T) {
+	t.Parallel()
+	b := newBench()
+	b.overHTTP(t)
+	b.server.takes = 20 * time.Millisecond
+	result, err := b.deliver(ringing(10*time.Millisecond, 3), run{})
+	require.NoError(t, err)
+	require.Equal(t, callback.DeliveryExhausted, result.Progress.Delivery.Outcome)
+	require.Equal(t, []string{"record 1", "request 1", "record 2", "request 2", "record 3", "request 3"}, b.journal.all())
+}
+
+func TestDeliverEnds(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name     string
+		answers  []int
+		outcome  callback.DeliveryOutcome
+		reason   string
+		requests int
+	}{
+		{"at the first acknowledgement", []int{500, 503, 204, 500}, callback.DeliveryAcknowledged, "", 3},
+		{"exhausted after k attempts", []int{500}, callback.DeliveryExhausted, "", 4},
+		{"acknowledged by the k-th attempt", []int{500, 500, 500, 200}, callback.DeliveryAcknowledged, "", 4},
+		{"gone at a 410", []int{500, 410}, callback.DeliveryGone, "410 Gone: the receiver wants no more of it", 2},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			inVirtualTime(t, func(t *testing.T, b *bench) {
+				b.receiver.answer = statuses(tt.answers...)
+				result, err := b.deliver(ringing(time.Second, 4), run{})
+				require.NoError(t, err)
+				d := result.Progress.Delivery
+				require.Equal(t, tt.outcome, d.Outcome)
+				require.Equal(t, tt.reason, d.Reason)
+				require.Equal(t, tt.requests, b.receiver.requests())
+				require.Equal(t, tt.requests, result.Progress.Made)
+				require.Len(t, d.Attempts, tt.requests)
+				require.Nil(t, d.NextAttemptAt)
+				for i, a := range d.Attempts {
+					require.Equal(t, i+1, a.Number)
+					require.Equal(t, tt.answers[min(i, len(tt.answers)-1)], a.HTTPStatus)
+				}
+			})
+		})
+	}
+}
+
+func TestDeliverMakesAtMostKAttemptsWhateverWasRecorded(t *testing.T) {
+	t.Parallel()
+	const k = 3
+	tests := []struct {
+		name     string
+		recorded func(in activities.DeliverInput) callback.DeliveryProgress
+		requests int
+		verdict  []callback.Verdict
+		reasons  []string
+	}{
+		{"with nothing recorded it makes k",
+			func(in activities.DeliverInput) callback.DeliveryProgress { return in.Progress }, 3, nil, nil},
+		{"two recorded leave one",
+			func(in activities.DeliverInput) callback.DeliveryProgress { return attempted(in, 2, time.Now()) }, 1, nil, nil},
+		{"k recorded leave none",
+			func(in activities.DeliverInput) callback.DeliveryProgress { return attempted(in, k, time.Now()) }, 0, nil, nil},
+		{"more than k recorded, k being edited since, leave none",
+			func(in activities.DeliverInput) callback.DeliveryProgress { return attempted(in, k+2, time.Now()) }, 0, nil, nil},
+		{"one on its way when the worker ended is closed and counted",
+			func(in activities.DeliverInput) callback.DeliveryProgress {
+				return onItsWay(in, 2, time.Now().Add(-time.Minute))
+			}, 1, nil, nil},
+		{"the k-th on its way when the worker ended is the last",
+			func(in activities.DeliverInput) callback.DeliveryProgress { return onItsWay(in, k, time.Now()) }, 0, nil, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			inVirtualTime(t, func(t *testing.T, b *bench) {
+				in := ringing(time.Second, k)
+				result, err := b.deliver(in, run{details: tt.recorded(in)})
+				require.NoError(t, err)
+				require.Equal(t, tt.requests, b.receiver.requests())
+				require.Equal(t, callback.DeliveryExhausted, result.Progress.Delivery.Outcome)
+				require.GreaterOrEqual(t, result.Progress.Made, k)
+				require.NotContains(t, verdicts(result.Progress.Delivery.Attempts), callback.Verdict(""))
+			})
+		})
+	}
+}
+
+func TestDeliverClosesAnAttemptThatWasOnItsWayAsInterrupted(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		in := ringing(time.Second, 3)
+		begun := time.Now()
+		_, err := b.deliver(in, run{details: onItsWay(in, 1, begun)})
+		// It may last until its timeout of 10 s; h after that, less the head start.
+		handsBack(t, err, activities.TypeWaiting, 10*time.Second+time.Second-500*time.Millisecond)
+		require.Zero(t, b.receiver.requests(), "two attempts would overlap")
+		kept := recorded[callback.DeliveryProgress](t, b.server)
+		require.Equal(t, 1, kept.Made)
+		require.Equal(t, []callback.Attempt{{
+			Number: 1, At: callback.At(begun), TookMS: 10_000,
+			Verdict: callback.Unacknowledged, Reason: "the worker ended while the attempt was on its way",
+		}}, kept.Delivery.Attempts)
+
+		time.Sleep(failure(t, err).NextRetryDelay())
+		b.receiver.answer = statuses(200)
+		result, err := b.deliver(in, run{details: kept, attempt: 2})
+		require.NoError(t, err)
+		require.Equal(t, 11*time.Second, b.receiver.begun[0].Sub(begun))
+		require.Equal(t, []int{1, 2}, numbers(result.Progress.Delivery.Attempts))
+		require.Equal(t, 2, result.Progress.Made)
+	})
+}
+
+func TestDeliverKeepsH(t *testing.T) {
+	t.Parallel()
+	for _, h := range []time.Duration{10 * time.Millisecond, 50 * time.Millisecond, 200 * time.Millisecond, 5 * time.Second} {
+		t.Run("to the millisecond at "+h.String(), func(t *testing.T) {
+			t.Parallel()
+			inVirtualTime(t, func(t *testing.T, b *bench) {
+				b.server.takes = 3 * time.Millisecond
+				b.receiver.answer = func(_ int, w http.ResponseWriter, _ *http.Request) {
+					time.Sleep(7*time.Millisecond + 300*time.Microsecond)
+					w.WriteHeader(http.StatusBadGateway)
+				}
+				_, err := b.deliver(ringing(h, 5), run{})
+				require.NoError(t, err)
+				require.Len(t, b.receiver.gaps(), 4)
+				for _, gap := range b.receiver.gaps() {
+					require.GreaterOrEqual(t, gap, h)
+					require.LessOrEqual(t, gap, h+2*time.Millisecond)
+				}
+			})
+		})
+	}
+}
+
+func TestDeliverLeavesALongWaitToTheServer(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		in := ringing(time.Minute, 3)
+		_, err := b.deliver(in, run{})
+		handsBack(t, err, activities.TypeWaiting, time.Minute-500*time.Millisecond)
+		first := recorded[callback.DeliveryProgress](t, b.server)
+		require.Equal(t, callback.At(time.Now().Add(time.Minute)), *first.Delivery.NextAttemptAt)
+		require.Equal(t, "attempt 1 (1 of 3) unacknowledged: HTTP 500 is not 2xx; next attempt at 2000-01-01T00:01:00.000Z",
+			failure(t, err).Message())
+
+		// The server wakes it a little early; it waits out the rest.
+		time.Sleep(failure(t, err).NextRetryDelay())
+		require.Equal(t, 1, b.receiver.requests())
+		_, err = b.deliver(in, run{details: first, attempt: 2})
+		handsBack(t, err, activities.TypeWaiting, time.Minute-500*time.Millisecond)
+		require.Equal(t, []time.Duration{time.Minute}, b.receiver.gaps())
+
+		// A server that is late makes the attempt at once.
+		time.Sleep(2 * time.Minute)
+		second := recorded[callback.DeliveryProgress](t, b.server)
+		result, err := b.deliver(in, run{details: second, attempt: 3})
+		require.NoError(t, err)
+		require.Equal(t, 2*time.Minute, b.receiver.gaps()[1])
+		require.Equal(t, callback.DeliveryExhausted, result.Progress.Delivery.Outcome)
+	})
+}
+
+func TestDeliverMakesTheFirstAttemptOfARedeliveryAtOnceAndNumbersGoOn(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		in := ringing(time.Second, 2)
+		in.Progress.Delivery.Attempts = attempted(in, 3, time.Now()).Delivery.Attempts
+		begun := time.Now()
+		result, err := b.deliver(in, run{})
+		require.NoError(t, err)
+		require.Equal(t, begun, b.receiver.begun[0])
+		require.Equal(t, []int{1, 2, 3, 4, 5}, numbers(result.Progress.Delivery.Attempts))
+		require.Equal(t, 2, result.Progress.Made, "a redelivery has its own k")
+		require.Equal(t, callback.DeliveryExhausted, result.Progress.Delivery.Outcome)
+	})
+}
+
+func TestDeliverGoesOnAfterAnAttemptInsideTheWorkflowTask(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		in := ringing(2*time.Second, 3)
+		in.Progress = attempted(in, 1, time.Now())
+		begun := time.Now()
+		result, err := b.deliver(in, run{})
+		require.NoError(t, err)
+		require.Equal(t, 2*time.Second, b.receiver.begun[0].Sub(begun))
+		require.Equal(t, 2, b.receiver.requests())
+		require.Equal(t, []int{1, 2, 3}, numbers(result.Progress.Delivery.Attempts))
+	})
+}
+
+func TestDeliverKeepsTheNewestAttemptsOnly(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		result, err := b.deliver(ringing(time.Millisecond, callback.AttemptsKept+10), run{})
+		require.NoError(t, err)
+		require.Equal(t, callback.AttemptsKept+10, b.receiver.requests())
+		require.Equal(t, callback.AttemptsKept+10, result.Progress.Made)
+		require.Len(t, result.Progress.Delivery.Attempts, callback.AttemptsKept)
+		require.Equal(t, callback.AttemptsKept+10, lastAttempt(result.Progress).Number)
+	})
+}
+
+func TestDeliverReadsAnEditedHAndK(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		edited := &temporal.RetryPolicy{InitialInterval: 3 * time.Second, MaximumAttempts: 2, BackoffCoefficient: 1}
+		result, err := b.deliver(ringing(time.Second, 5), run{policy: edited})
+		require.NoError(t, err)
+		require.Equal(t, 2, b.receiver.requests())
+		require.Equal(t, callback.DeliveryExhausted, result.Progress.Delivery.Outcome)
+		require.GreaterOrEqual(t, b.receiver.gaps()[0], 3*time.Second)
+		require.LessOrEqual(t, b.receiver.gaps()[0], 3*time.Second+2*time.Millisecond)
+	})
+}
+
+func TestDeliverHandsBackWhatTheServerWouldCountNoLonger(t *testing.T) {
+	t.Parallel()
+	policy := &temporal.RetryPolicy{InitialInterval: time.Minute, MaximumAttempts: 3, BackoffCoefficient: 1}
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		result, err := b.deliver(ringing(time.Minute, 3), run{policy: policy, attempt: 3})
+		require.NoError(t, err)
+		require.Equal(t, callback.DeliveryPending, result.Progress.Delivery.Outcome)
+		require.Equal(t, 1, result.Progress.Made)
+		require.Equal(t, callback.At(time.Now().Add(time.Minute)), result.Progress.Delivery.NextAttemptAt.Add(0))
+	})
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		b.missing = true
+		result, err := b.deliver(ringing(time.Minute, 3), run{policy: policy, attempt: 3})
+		require.NoError(t, err)
+		require.Equal(t, callback.DeliveryPending, result.Progress.Delivery.Outcome)
+		require.Zero(t, result.Progress.Made)
+		require.Equal(t, callback.At(time.Now().Add(15*time.Second)), result.Progress.NotBefore,
+			"the activity that takes it up waits as long")
+	})
+}
+
+func TestDeliverDoesNotMakeAnAttemptThatIsNotRecorded(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		b.server.answer = func(n int) error {
+			if n == 2 {
+				return serviceerror.NewUnavailable("no server")
+			}
+			return nil
+		}
+		in := ringing(time.Second, 3)
+		_, err := b.deliver(in, run{})
+		failed := failure(t, err)
+		require.Equal(t, activities.TypeNotRecorded, failed.Type())
+		require.Equal(t, 2*time.Second, failed.NextRetryDelay())
+		require.Equal(t, "attempt 2 could not be recorded and was not made: no server", failed.Message())
+		require.Equal(t, 1, b.receiver.requests())
+		var left callback.DeliveryProgress
+		require.NoError(t, failed.Details(&left))
+		require.Equal(t, 1, left.Made)
+		require.Equal(t, []callback.Verdict{callback.Unacknowledged}, verdicts(left.Delivery.Attempts))
+
+		b.server.answer = nil
+		result, err := b.deliver(in, run{details: recorded[callback.DeliveryProgress](t, b.server), attempt: 2})
+		require.NoError(t, err)
+		require.Equal(t, 3, b.receiver.requests(), "what was not recorded costs nothing")
+		require.Equal(t, 3, result.Progress.Made)
+	})
+}
+
+// A record that failed may have been kept all the same: its answer was lost.
+func TestDeliverTakesBackARecordWhoseAnswerWasLost(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		var lost atomic.Bool
+		keep := b.Heartbeat
+		b.Heartbeat = func(ctx context.Context, token []byte, details ...any) error {
+			if err := keep(ctx, token, details...); err != nil {
+				return err
+			}
+			if lost.CompareAndSwap(false, true) {
+				return errors.New("the answer was lost")
+			}
+			return nil
+		}
+		_, err := b.deliver(ringing(time.Second, 3), run{})
+		require.Equal(t, activities.TypeNotRecorded, failure(t, err).Type())
+		require.Zero(t, recorded[callback.DeliveryProgress](t, b.server).Made)
+	})
+}
+
+func TestDeliverHoldsBack(t *testing.T) {
+	t.Parallel()
+	const held = 2*time.Second - 500*time.Millisecond
+	t.Run("what the bulkhead has no room for, and does not count it", func(t *testing.T) {
+		t.Parallel()
+		inVirtualTime(t, func(t *testing.T, b *bench) {
+			b.endpoint.MaxConcurrent = 1
+			release := make(chan struct{})
+			b.receiver.answer = func(n int, w http.ResponseWriter, _ *http.Request) {
+				if n == 1 {
+					<-release
+				}
+			}
+			done := make(chan error)
+			go func() {
+				_, err := b.deliver(ringing(time.Second, 1), run{})
+				done <- err
+			}()
+			time.Sleep(100 * time.Millisecond)
+			in := ringing(time.Second, 3)
+			_, err := b.deliver(in, run{})
+			handsBack(t, err, activities.TypeHeldBack, held)
+			require.Contains(t, failure(t, err).Message(), "attempt held back: the bulkhead is full; next attempt at ")
+			kept := recorded[callback.DeliveryProgress](t, b.server)
+			require.Zero(t, kept.Made)
+			require.Empty(t, kept.Delivery.Attempts)
+			require.Equal(t, 1, b.receiver.requests())
+			close(release)
+			require.NoError(t, <-done)
+
+			time.Sleep(failure(t, err).NextRetryDelay())
+			result, err := b.deliver(in, run{details: kept, attempt: 2})
+			require.NoError(t, err)
+			require.Equal(t, callback.DeliveryAcknowledged, result.Progress.Delivery.Outcome)
+			require.Equal(t, []int{1}, numbers(result.Progress.Delivery.Attempts))
+		})
+	})
+	t.Run("what an open breaker lets not pass", func(t *testing.T) {
+		t.Parallel()
+		inVirtualTime(t, func(t *testing.T, b *bench) {
+			b.receiver.answer = silence
+			in := ringing(time.Millisecond, 32)
+			in.Policy.TimeoutMS = 1001
+			_, err := b.deliver(in, run{})
+			require.NoError(t, err)
+			require.Equal(t, 32, b.receiver.requests())
+			_, err = b.deliver(ringing(time.Second, 3), run{})
+			handsBack(t, err, activities.TypeHeldBack, held)
+			require.Contains(t, failure(t, err).Message(), "attempt held back: the breaker is open")
+			require.Equal(t, 32, b.receiver.requests())
+
+			time.Sleep(6 * time.Second)
+			b.receiver.running.Wait()
+			b.receiver.answer = statuses(200)
+			result, err := b.deliver(ringing(time.Second, 3), run{})
+			require.NoError(t, err)
+			require.Equal(t, callback.DeliveryAcknowledged, result.Progress.Delivery.Outcome)
+		})
+	})
+	t.Run("what has no endpoint in the configuration, for longer", func(t *testing.T) {
+		t.Parallel()
+		inVirtualTime(t, func(t *testing.T, b *bench) {
+			b.missing = true
+			in := ringing(time.Second, 3)
+			_, err := b.deliver(in, run{})
+			handsBack(t, err, activities.TypeHeldBack, 15*time.Second-500*time.Millisecond)
+			require.Contains(t, failure(t, err).Message(), "the endpoint "+shop+" is not in this worker's configuration")
+			kept := recorded[callback.DeliveryProgress](t, b.server)
+			require.Zero(t, kept.Made)
+			require.Empty(t, kept.Delivery.Attempts)
+			b.missing = false
+			b.receiver.answer = statuses(200)
+			time.Sleep(failure(t, err).NextRetryDelay())
+			result, err := b.deliver(in, run{details: kept, attempt: 2})
+			require.NoError(t, err)
+			require.Equal(t, callback.DeliveryAcknowledged, result.Progress.Delivery.Outcome)
+		})
+	})
+	t.Run("ever longer the more often it did", func(t *testing.T) {
+		t.Parallel()
+		for _, tt := range []struct {
+			runs  int32
+			delay time.Duration
+		}{{1, 2 * time.Second}, {3, 6 * time.Second}, {8, 16 * time.Second}, {50, 16 * time.Second}} {
+			inVirtualTime(t, func(t *testing.T, b *bench) {
+				b.endpoint.MaxConcurrent = 1
+				release := make(chan struct{})
+				b.receiver.answer = func(int, http.ResponseWriter, *http.Request) { <-release }
+				done := make(chan error)
+				go func() { _, err := b.deliver(ringing(time.Second, 1), run{}); done <- err }()
+				time.Sleep(100 * time.Millisecond)
+				_, err := b.deliver(ringing(time.Second, 3), run{attempt: tt.runs})
+				handsBack(t, err, activities.TypeHeldBack, tt.delay-500*time.Millisecond)
+				close(release)
+				require.NoError(t, <-done)
+			})
+		}
+	})
+}
+
+// Recording fails while the server is away: that says nothing of the receiver.
+func TestAnAttemptThatWasNotRecordedDoesNotCloseTheBreaker(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		b.receiver.answer = silence
+		in := ringing(time.Millisecond, 32)
+		in.Policy.TimeoutMS = 1001
+		_, err := b.deliver(in, run{})
+		require.NoError(t, err)
+		time.Sleep(6 * time.Second)
+		b.server.answer = func(int) error { return errors.New("no server") }
+		_, err = b.deliver(in, run{})
+		require.Equal(t, activities.TypeNotRecorded, failure(t, err).Type())
+		b.server.answer = nil
+		in.Policy.Attempts = 1
+		_, err = b.deliver(in, run{})
+		require.NoError(t, err)
+		_, err = b.deliver(in, run{})
+		require.Equal(t, activities.TypeHeldBack, failure(t, err).Type(), "one attempt was let through, and found it dead still")
+	})
+}
+
+func TestDeliverThatIsUnwantedWhileItWaitsEndsWithoutAnotherRequest(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		b.server.answer = func(n int) error {
+			if n > 1 {
+				return temporal.NewCanceledError()
+			}
+			return nil
+		}
+		begun := time.Now()
+		result, err := b.deliver(ringing(4*time.Second, 3), run{})
+		require.NoError(t, err)
+		require.Equal(t, callback.DeliverySuperseded, result.Progress.Delivery.Outcome)
+		require.Equal(t, 1, b.receiver.requests())
+		require.Len(t, result.Progress.Delivery.Attempts, 1)
+		require.Nil(t, result.Progress.Delivery.NextAttemptAt)
+		require.Equal(t, 2*time.Second, time.Since(begun), "seen by the next beat")
+	})
+}
+
+func TestDeliverThatIsUnwantedWhenItRecordsMakesNoAttempt(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		b.server.answer = func(int) error { return temporal.NewCanceledError() }
+		result, err := b.deliver(ringing(time.Second, 3), run{})
+		require.NoError(t, err)
+		require.Zero(t, b.receiver.requests())
+		require.Equal(t, callback.DeliverySuperseded, result.Progress.Delivery.Outcome)
+		require.Zero(t, result.Progress.Made)
+		require.Empty(t, result.Progress.Delivery.Attempts)
+	})
+}
+
+func TestDeliverThatIsUnwantedDuringAnAttempt(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name    string
+		status  int
+		outcome callback.DeliveryOutcome
+	}{
+		{"lets it finish, and acknowledged wins", 200, callback.DeliveryAcknowledged},
+		{"lets it finish, and makes no other", 500, callback.DeliverySuperseded},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			inVirtualTime(t, func(t *testing.T, b *bench) {
+				b.receiver.answer = func(_ int, w http.ResponseWriter, r *http.Request) {
+					time.Sleep(9 * time.Second)
+					w.WriteHeader(tt.status)
+				}
+				b.server.answer = func(n int) error {
+					if n > 1 {
+						return temporal.NewCanceledError()
+					}
+					return nil
+				}
+				result, err := b.deliver(ringing(time.Second, 3), run{})
+				require.NoError(t, err)
+				require.Equal(t, tt.outcome, result.Progress.Delivery.Outcome)
+				require.Equal(t, 1, b.receiver.requests())
+				require.Equal(t, tt.status, lastAttempt(result.Progress).HTTPStatus)
+				require.Equal(t, int64(9000), lastAttempt(result.Progress).TookMS)
+				require.GreaterOrEqual(t, b.server.beats(), 5,
+					"beats go on, or the server takes the activity for dead and the outcome is lost")
+			})
+		})
+	}
+}
+
+func TestDeliverThatIsPaused(t *testing.T) {
+	t.Parallel()
+	for _, answer := range []error{activity.ErrActivityPaused, activity.ErrActivityReset} {
+		t.Run("when it records makes no attempt, and none is counted: "+answer.Error(), func(t *testing.T) {
+			t.Parallel()
+			inVirtualTime(t, func(t *testing.T, b *bench) {
+				b.server.answer = func(int) error { return answer }
+				in := ringing(time.Second, 3)
+				_, err := b.deliver(in, run{})
+				require.Equal(t, activities.TypeWaiting, failure(t, err).Type())
+				require.Contains(t, failure(t, err).Message(), "paused or reset by an operator")
+				require.Zero(t, b.receiver.requests())
+				kept := recorded[callback.DeliveryProgress](t, b.server)
+				require.Zero(t, kept.Made, "the server keeps what is recorded also when it answers paused")
+				require.Empty(t, kept.Delivery.Attempts)
+			})
+		})
+	}
+	t.Run("during an attempt lets it finish, and keeps its verdict", func(t *testing.T) {
+		t.Parallel()
+		inVirtualTime(t, func(t *testing.T, b *bench) {
+			b.receiver.answer = func(_ int, w http.ResponseWriter, _ *http.Request) {
+				time.Sleep(9 * time.Second)
+				w.WriteHeader(http.StatusBadGateway)
+			}
+			b.server.answer = func(n int) error {
+				if n > 1 {
+					return activity.ErrActivityPaused
+				}
+				return nil
+			}
+			_, err := b.deliver(ringing(3*time.Second, 3), run{})
+			handsBack(t, err, activities.TypeWaiting, 3*time.Second-500*time.Millisecond)
+			kept := recorded[callback.DeliveryProgress](t, b.server)
+			require.Equal(t, 1, b.receiver.requests())
+			require.Equal(t, 1, kept.Made)
+			require.Equal(t, http.StatusBadGateway, lastAttempt(kept).HTTPStatus)
+			require.Equal(t, callback.Unacknowledged, lastAttempt(kept).Verdict)
+		})
+	})
+	t.Run("while it waits gives its slot back within a beat", func(t *testing.T) {
+		t.Parallel()
+		inVirtualTime(t, func(t *testing.T, b *bench) {
+			b.server.answer = func(n int) error {
+				if n > 1 {
+					return activity.ErrActivityPaused
+				}
+				return nil
+			}
+			_, err := b.deliver(ringing(5*time.Second, 3), run{})
+			handsBack(t, err, activities.TypeWaiting, 3*time.Second-500*time.Millisecond)
+			require.Equal(t, 1, b.receiver.requests())
+		})
+	})
+}
+
+func TestDeliverThatTheServerGaveUpSaysNoMore(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		b.server.answer = func(n int) error {
+			if n > 1 {
+				return serviceerror.NewNotFound("no such activity")
+			}
+			return nil
+		}
+		_, err := b.deliver(ringing(time.Second, 3), run{})
+		require.ErrorIs(t, err, activity.ErrResultPending)
+		require.Equal(t, 1, b.receiver.requests())
+	})
+}
+
+func TestDeliverOutlivesABeatThatFailsInPassing(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		b.server.answer = func(n int) error {
+			if n == 2 || n == 3 {
+				return serviceerror.NewUnavailable("no server")
+			}
+			return nil
+		}
+		result, err := b.deliver(ringing(5*time.Second, 3), run{})
+		require.NoError(t, err)
+		require.Equal(t, 3, b.receiver.requests())
+		require.Equal(t, callback.DeliveryExhausted, result.Progress.Delivery.Outcome)
+	})
+}
+
+func TestDeliverInAWorkerThatStops(t *testing.T) {
+	t.Parallel()
+	t.Run("gives its wait back, with the record kept", func(t *testing.T) {
+		t.Parallel()
+		inVirtualTime(t, func(t *testing.T, b *bench) {
+			stop := make(chan struct{})
+			time.AfterFunc(time.Second, func() { close(stop) })
+			_, err := b.deliver(ringing(4*time.Second, 3), run{stop: stop})
+			handsBack(t, err, activities.TypeWaiting, 3*time.Second-500*time.Millisecond)
+			kept := recorded[callback.DeliveryProgress](t, b.server)
+			require.Equal(t, 1, kept.Made)
+			require.Equal(t, callback.Unacknowledged, lastAttempt(kept).Verdict)
+		})
+	})
+	t.Run("lets the attempt in flight finish, and makes no other", func(t *testing.T) {
+		t.Parallel()
+		inVirtualTime(t, func(t *testing.T, b *bench) {
+			stop := make(chan struct{})
+			b.receiver.answer = func(n int, w http.ResponseWriter, _ *http.Request) {
+				if n == 1 {
+					close(stop)
+				}
+				time.Sleep(3 * time.Second)
+				w.WriteHeader(http.StatusBadGateway)
+			}
+			_, err := b.deliver(ringing(time.Millisecond, 3), run{stop: stop})
+			handsBack(t, err, activities.TypeWaiting, time.Millisecond)
+			require.Equal(t, 1, b.receiver.requests())
+			require.Equal(t, http.StatusBadGateway, lastAttempt(recorded[callback.DeliveryProgress](t, b.server)).HTTPStatus)
+		})
+	})
+	t.Run("comes back in time although the server did not answer its last beat", func(t *testing.T) {
+		t.Parallel()
+		inVirtualTime(t, func(t *testing.T, b *bench) {
+			b.server.answer = func(n int) error {
+				if n > 1 {
+					return serviceerror.NewUnavailable("no server")
+				}
+				return nil
+			}
+			_, err := b.deliver(ringing(time.Minute, 3), run{})
+			handsBack(t, err, activities.TypeWaiting, time.Minute-500*time.Millisecond)
+		})
+	})
+	t.Run("and is unwanted at once ends as unwanted", func(t *testing.T) {
+		t.Parallel()
+		inVirtualTime(t, func(t *testing.T, b *bench) {
+			stop := make(chan struct{})
+			time.AfterFunc(time.Second, func() { close(stop) })
+			b.server.answer = func(n int) error {
+				if n > 1 {
+					return temporal.NewCanceledError()
+				}
+				return nil
+			}
+			result, err := b.deliver(ringing(4*time.Second, 3), run{stop: stop})
+			require.NoError(t, err)
+			require.Equal(t, callback.DeliverySuperseded, result.Progress.Delivery.Outcome)
+		})
+	})
+	t.Run("at the server's last count hands back", func(t *testing.T) {
+		t.Parallel()
+		inVirtualTime(t, func(t *testing.T, b *bench) {
+			stop := make(chan struct{})
+			time.AfterFunc(time.Second, func() { close(stop) })
+			policy := &temporal.RetryPolicy{InitialInterval: 4 * time.Second, MaximumAttempts: 3, BackoffCoefficient: 1}
+			result, err := b.deliver(ringing(4*time.Second, 3), run{stop: stop, policy: policy, attempt: 3})
+			require.NoError(t, err)
+			require.Equal(t, callback.DeliveryPending, result.Progress.Delivery.Outcome)
+			require.Equal(t, 1, result.Progress.Made)
+		})
+	})
+	t.Run("and cuts its context does not cut the request in flight", func(t *testing.T) {
+		t.Parallel()
+		inVirtualTime(t, func(t *testing.T, b *bench) {
+			ctx, cancel := context.WithCancel(t.Context())
+			b.receiver.answer = func(_ int, w http.ResponseWriter, _ *http.Request) {
+				cancel()
+				time.Sleep(3 * time.Second)
+			}
+			result, err := b.deliver(ringing(time.Second, 3), run{ctx: ctx})
+			require.NoError(t, err)
+			require.Equal(t, callback.DeliveryAcknowledged, result.Progress.Delivery.Outcome)
+			require.Equal(t, 1, b.receiver.requests())
+		})
+	})
+}
+
+// A beat that hangs for longer than the heartbeat timeout would let the server
+// start the activity a second time beside the attempt that it then allows.
+func TestDeliverGivesUpARecordThatTakesTooLong(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		b.server.takes = 8 * time.Second
+		begun := time.Now()
+		_, err := b.deliver(ringing(time.Second, 3), run{})
+		require.Equal(t, activities.TypeNotRecorded, failure(t, err).Type())
+		require.Zero(t, b.receiver.requests())
+		require.Less(t, time.Since(begun), 2*activities.DeliverHeartbeatTimeout)
+	})
+}
+
+func TestDeliverHonoursRetryAfterOnlyOnOptIn(t *testing.T) {
+	t.Parallel()
+	const h = 2 * time.Second
+	tests := []struct {
+		name       string
+		honours    bool
+		retryAfter func() string
+		gap        time.Duration
+	}{
+		{"not asked for it, h is law", false, func() string { return "4" }, h},
+		{"seconds lengthen h", true, func() string { return "4" }, 4 * time.Second},
+		{"a date lengthens h", true, func() string { return time.Now().Add(4 * time.Second).UTC().Format(http.TimeFormat) }, 4 * time.Second},
+		{"it never shortens h", true, func() string { return "1" }, h},
+		{"nor does a past date", true, func() string { return time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat) }, h},
+		{"nonsense says nothing", true, func() string { return "soon" }, h},
+		{"nor does a negative number", true, func() string { return "-5" }, h},
+		{"nor a number too big for one", true, func() string { return "99999999999999999999" }, h},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			inVirtualTime(t, func(t *testing.T, b *bench) {
+				b.endpoint.HonorRetryAfter = tt.honours
+				b.receiver.answer = func(n int, w http.ResponseWriter, _ *http.Request) {
+					if n == 1 {
+						w.Header().Set("Retry-After", tt.retryAfter())
+					}
+					w.WriteHeader(http.StatusServiceUnavailable)
+				}
+				_, err := b.deliver(ringing(h, 3), run{})
+				require.NoError(t, err)
+				require.Equal(t, []time.Duration{tt.gap, h}, b.receiver.gaps(), "and only for the next attempt")
+			})
+		})
+	}
+	t.Run("and no longer than a day", func(t *testing.T) {
+		t.Parallel()
+		inVirtualTime(t, func(t *testing.T, b *bench) {
+			b.endpoint.HonorRetryAfter = true
+			b.receiver.answer = func(_ int, w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Retry-After", strconv.Itoa(7*24*60*60))
+				w.WriteHeader(http.StatusTooManyRequests)
+			}
+			_, err := b.deliver(ringing(h, 3), run{})
+			handsBack(t, err, activities.TypeWaiting, 24*time.Hour-500*time.Millisecond)
+		})
+	})
+}
+
+func TestDeliverRefusesARecordThatItCannotRead(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		_, err := b.deliver(ringing(time.Second, 3), run{details: "not a record"})
+		require.Equal(t, activities.TypeBadInput, failure(t, err).Type())
+		require.True(t, failure(t, err).NonRetryable())
+		require.Zero(t, b.receiver.requests())
+	})
+}
