@@ -154,7 +154,7 @@ func (c *Client) Call(ctx context.Context, method, path string, body, answer any
 		return response.StatusCode, fmt.Errorf("read the answer to %s %s: %w", method, path, err)
 	}
 	if response.StatusCode/100 != 2 {
-		return response.StatusCode, problem(response, text)
+		return response.StatusCode, ReadProblem(response, text)
 	}
 	if answer == nil {
 		return response.StatusCode, nil
@@ -185,7 +185,9 @@ func (c *Client) request(ctx context.Context, method, path string, body any) (*h
 	return request, nil
 }
 
-func problem(response *http.Response, text []byte) error {
+// ReadProblem is an answer other than 2xx with its body; one that is not
+// problem+json is told by its status and the beginning of its body.
+func ReadProblem(response *http.Response, text []byte) *Problem {
 	p := &Problem{RetryAfter: response.Header.Get("Retry-After")}
 	if err := json.Unmarshal(text, &p.Problem); err != nil || p.Status == 0 {
 		p.Problem = rest.Problem{Title: response.Status, Status: response.StatusCode, Detail: string(text[:min(len(text), 200)])}
