@@ -8,7 +8,9 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -111,12 +113,12 @@ func (a *Activities) exchange(ctx context.Context, e Endpoint, in AttemptInput) 
 	}
 	response, err := e.Client.Do(request)
 	if err != nil {
-		return failed(err, in.TimeoutMS)
+		return failed(err, "no answer", in.TimeoutMS)
 	}
 	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(response.Body, answerCap+1))
 	if err != nil {
-		result := failed(err, in.TimeoutMS)
+		result := failed(err, "no whole answer", in.TimeoutMS)
 		result.Attempt.HTTPStatus = response.StatusCode
 		return result
 	}
@@ -189,9 +191,10 @@ func unanswered(reason string) AttemptResult {
 	return AttemptResult{Attempt: callback.Attempt{Verdict: callback.Unacknowledged, Reason: reason}}
 }
 
-// failed is the verdict on an attempt that brought no whole answer. Addresses
-// are left out of the reason: they may hold what only the receiver should see.
-func failed(err error, timeoutMS int64) AttemptResult {
+// failed is the verdict on an attempt that lacked an answer, or its end.
+// Addresses are left out of the reason: they may hold what only the receiver
+// should see.
+func failed(err error, lacked string, timeoutMS int64) AttemptResult {
 	var refused *egress.RefusedError
 	var address *url.Error
 	switch {
@@ -200,18 +203,22 @@ func failed(err error, timeoutMS int64) AttemptResult {
 		result.Ended, result.Reason = callback.DeliveryGone, callback.ReasonEgress
 		return result
 	case errors.Is(err, context.DeadlineExceeded):
-		return unanswered(fmt.Sprintf("no answer within %d ms", timeoutMS))
+		return unanswered(fmt.Sprintf("%s within %d ms", lacked, timeoutMS))
 	case errors.As(err, &address):
 		err = address.Err
 	}
-	return unanswered("no answer: " + err.Error())
+	return unanswered(lacked + ": " + quoted.ReplaceAllString(err.Error(), "…"))
 }
 
-// tidy keeps a reason short and free of card numbers.
+// quoted is how net/http's errors repeat what a receiver sent: it may hold
+// anything, also a redirect's secrets.
+var quoted = regexp.MustCompile(`"(\\.|[^"\\])*"`)
+
+// tidy keeps a reason short, text, and free of card numbers.
 func tidy(reason string) string {
-	reason = callback.MaskCardNumbers(reason)
+	reason = strings.ToValidUTF8(callback.MaskCardNumbers(reason), "\uFFFD")
 	if len(reason) > reasonCap {
-		reason = reason[:reasonCap] + "…"
+		reason = strings.ToValidUTF8(reason[:reasonCap], "") + "…"
 	}
 	return reason
 }
