@@ -1,0 +1,50 @@
+package callback_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"ringback/internal/callback"
+)
+
+func TestRulesSayWhatAStatusMeans(t *testing.T) {
+	t.Parallel()
+	rules := callback.Rules{
+		Final:     []string{"done", "revoked"},
+		Rings:     []string{"waiting_funds", "done"},
+		Revocable: []string{"new", "waiting", "waiting_*"},
+	}
+	for _, tt := range []struct {
+		name, status            string
+		final, rings, revocable bool
+	}{
+		{"one that is in two sets", "done", true, true, false},
+		{"one that is final and rings nobody", "revoked", true, false, false},
+		{"one that matches by its beginning", "waiting_password", false, false, true},
+		{"one that rings and matches by its beginning", "waiting_funds", false, true, true},
+		{"the beginning itself, without what follows", "waiting_", false, false, true},
+		{"one that is named whole", "waiting", false, false, true},
+		{"one that only begins like a whole name", "newer", false, false, false},
+		{"the asterisk is no letter of another set", "waiting*", false, false, false},
+		{"another case is another status", "Done", false, false, false},
+		{"an unknown one means nothing", "frozen", false, false, false},
+		{"none known yet may be revoked and is nothing else", "", false, false, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			require.Equal(t, tt.final, rules.IsFinal(tt.status), "final")
+			require.Equal(t, tt.rings, rules.Ring(tt.status), "rings")
+			require.Equal(t, tt.revocable, rules.IsRevocable(tt.status), "revocable")
+		})
+	}
+}
+
+func TestAnAsteriskAloneMatchesEveryStatusButNone(t *testing.T) {
+	t.Parallel()
+	rules := callback.Rules{Rings: []string{"*"}}
+	require.True(t, rules.Ring("anything"))
+	require.False(t, rules.Ring(""))
+	require.False(t, callback.Rules{Rings: []string{""}}.Ring("anything"))
+	require.False(t, callback.Rules{}.Ring("anything"))
+}
