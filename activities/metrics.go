@@ -2,8 +2,9 @@ package activities
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// Metrics counts what the activities did. Labels are names from the
-// configuration and closed lists, so their number is bounded.
+// Metrics counts what the activities did. Labels are closed lists and names of
+// sources and endpoints, so their number is bounded; a name that is missing here
+// comes from the configuration under which its operations were started.
 type Metrics struct {
 	polls         *prometheus.CounterVec
 	attempts      *prometheus.CounterVec

@@ -189,6 +189,7 @@ func (w *watch) hold(why string, wait time.Duration) {
 		w.at.BegunAt = now
 	}
 	w.schedule()
+	w.heart.note(w.at)
 }
 
 // take keeps one poll's answer.
@@ -196,7 +197,8 @@ func (w *watch) take(p PollResult) {
 	w.at.BegunAt, w.at.EndedAt, w.at.NotBefore = p.BegunAt, p.EndedAt, p.NotBefore
 	w.kind = TypeWaiting
 	if p.Free {
-		w.at.NotBefore = p.EndedAt.Add(sourceOpens)
+		// A little after the breaker, which opened after the poll's end.
+		w.at.NotBefore = p.EndedAt.Add(sourceOpens + 100*time.Millisecond)
 	} else {
 		w.at.Polls++
 	}

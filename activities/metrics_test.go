@@ -1,0 +1,85 @@
+package activities_test
+
+import (
+	"context"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"ringback/activities"
+	"ringback/internal/callback"
+	"ringback/internal/source"
+)
+
+// counted is what the metrics say, by name and labels.
+func counted(t *testing.T, b *bench) map[string]float64 {
+	t.Helper()
+	families, err := b.metrics.Gather()
+	require.NoError(t, err)
+	found := map[string]float64{}
+	for _, family := range families {
+		for _, metric := range family.GetMetric() {
+			name := family.GetName()
+			for _, pair := range metric.GetLabel() {
+				name += " " + pair.GetName() + "=" + pair.GetValue()
+			}
+			found[name] = metric.GetCounter().GetValue()
+		}
+	}
+	return found
+}
+
+// Operations of any number must not add to the metrics: an operation's id, a
+// status and an error's text are no labels.
+func TestMetricsCountByConfiguredNamesAndClosedListsOnly(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		b.receiver.answer = statuses(500, 200)
+		_, err := b.deliver(ringing(time.Second, 3), run{})
+		require.NoError(t, err)
+		b.receiver.running.Wait()
+
+		b.core.answer = func(_ context.Context, n int) (callback.Observation, error) {
+			switch n {
+			case 1:
+				return callback.Observation{Status: "done"}, nil
+			case 2:
+				return callback.Observation{Status: "never heard of 1"}, nil
+			case 3:
+				return callback.Observation{Status: "never heard of 2"}, nil
+			case 4:
+				return callback.Observation{}, nil
+			case 5:
+				return callback.Observation{}, http.ErrHandlerTimeout
+			}
+			return callback.Observation{}, &source.Error{Kind: source.Unauthorized}
+		}
+		for range 6 {
+			_, err := b.Poll(t.Context(), activities.PollInput{Source: "wallet"})
+			require.NoError(t, err)
+		}
+		watch := watching(interval(time.Second, time.Second))
+		watch.Progress.Polls = 1
+		_, err = b.watch(watch, run{})
+		require.NoError(t, err)
+		b.missing = true
+		_, err = b.deliver(ringing(time.Second, 3), run{})
+		require.Error(t, err)
+		_, err = b.Poll(t.Context(), activities.PollInput{Source: "wallet"})
+		require.NoError(t, err)
+
+		require.Equal(t, map[string]float64{
+			"ringback_attempts_total endpoint=WALLET_SHOP verdict=acknowledged":   1,
+			"ringback_attempts_total endpoint=WALLET_SHOP verdict=unacknowledged": 1,
+			"ringback_polls_total result=answered source=wallet":                  4,
+			"ringback_polls_total result=unavailable source=wallet":               1,
+			"ringback_polls_total result=unauthorized source=wallet":              1,
+			"ringback_unknown_statuses_total source=wallet":                       2,
+			"ringback_held_back_total kind=source name=wallet":                    2,
+			"ringback_missing_configuration_total kind=endpoint name=WALLET_SHOP": 1,
+			"ringback_missing_configuration_total kind=source name=wallet":        1,
+		}, counted(t, b))
+	})
+}

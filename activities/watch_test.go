@@ -1,0 +1,499 @@
+package activities_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
+
+	"ringback/activities"
+	"ringback/internal/callback"
+	"ringback/internal/source"
+)
+
+// watching is a watch of an operation accepted now, whose status is "new".
+func watching(policy callback.PollPolicy) activities.WatchInput {
+	return activities.WatchInput{
+		Key: callback.Key{Endpoint: shop, OperationID: "42"}, Source: "wallet",
+		Query: callback.Query{OperationID: "42"}, Policy: policy, AcceptedAt: callback.At(time.Now()), Known: "new",
+	}
+}
+
+func schedule(lifetime time.Duration, gaps ...time.Duration) callback.PollPolicy {
+	p := callback.PollPolicy{LifetimeMS: lifetime.Milliseconds()}
+	for _, gap := range gaps {
+		p.ScheduleMS = append(p.ScheduleMS, gap.Milliseconds())
+	}
+	return p
+}
+
+func interval(lifetime, gap time.Duration) callback.PollPolicy {
+	return callback.PollPolicy{LifetimeMS: lifetime.Milliseconds(), IntervalMS: gap.Milliseconds()}
+}
+
+// onServer runs a watch as the server does: it wakes it again when it asked to
+// be, lateness after that, with what it recorded last.
+func (b *bench) onServer(t *testing.T, in activities.WatchInput, lateness time.Duration) activities.WatchResult {
+	t.Helper()
+	r := run{}
+	for {
+		result, err := b.watch(in, r)
+		if err == nil {
+			return result
+		}
+		time.Sleep(failure(t, err).NextRetryDelay() + lateness)
+		r.details = recorded[callback.WatchProgress](t, b.server)
+	}
+}
+
+func seconds(all ...float64) []time.Duration {
+	var durations []time.Duration
+	for _, s := range all {
+		durations = append(durations, time.Duration(s*float64(time.Second)))
+	}
+	return durations
+}
+
+// after answers done from the nth poll on.
+func after(n int) func(context.Context, int) (callback.Observation, error) {
+	return func(_ context.Context, poll int) (callback.Observation, error) {
+		if poll < n {
+			return callback.Observation{Status: "new"}, nil
+		}
+		return callback.Observation{Status: "done", Raw: map[string]string{"status": "done"}}, nil
+	}
+}
+
+func failing(err *source.Error) func(context.Context, int) (callback.Observation, error) {
+	return func(context.Context, int) (callback.Observation, error) { return callback.Observation{}, err }
+}
+
+func TestWatchPolls(t *testing.T) {
+	t.Parallel()
+	slow := func(took time.Duration) func(context.Context, int) (callback.Observation, error) {
+		return func(context.Context, int) (callback.Observation, error) {
+			time.Sleep(took)
+			return callback.Observation{Status: "new"}, nil
+		}
+	}
+	with := func(p callback.PollPolicy, change func(*callback.PollPolicy)) callback.PollPolicy {
+		change(&p)
+		return p
+	}
+	tests := []struct {
+		name     string
+		policy   callback.PollPolicy
+		answer   func(context.Context, int) (callback.Observation, error)
+		lateness time.Duration
+		polls    []time.Duration
+		end      string
+	}{
+		{"at the schedule's gaps, once more than it has", schedule(time.Hour, seconds(1, 3, 60, 5)...), nil, 0,
+			seconds(0, 1, 4, 64, 69), callback.ReasonPollsUsedUp},
+		{"at an interval until max_polls", with(interval(time.Hour, 20*time.Second), func(p *callback.PollPolicy) { p.MaxPolls = 3 }), nil, 0,
+			seconds(0, 20, 40), callback.ReasonPollsUsedUp},
+		{"at the last gap again where max_polls allows more", with(schedule(time.Hour, seconds(1, 2)...), func(p *callback.PollPolicy) { p.MaxPolls = 5 }), nil, 0,
+			seconds(0, 1, 3, 5, 7), callback.ReasonPollsUsedUp},
+		{"fewer times than the schedule has gaps where max_polls says so", with(schedule(time.Hour, seconds(1, 2)...), func(p *callback.PollPolicy) { p.MaxPolls = 2 }), nil, 0,
+			seconds(0, 1), callback.ReasonPollsUsedUp},
+		{"at an interval within the lifetime, the last at its end", interval(25*time.Second, 10*time.Second), nil, 0,
+			seconds(0, 10, 20, 25), callback.ReasonLifetimeOver},
+		{"once at the lifetime's end where a gap ends there", interval(20*time.Second, 10*time.Second), nil, 0,
+			seconds(0, 10, 20), callback.ReasonLifetimeOver},
+		{"first after the initial delay", with(schedule(time.Hour, seconds(1)...), func(p *callback.PollPolicy) { p.InitialDelayMS = 7000 }), nil, 0,
+			seconds(7, 8), callback.ReasonPollsUsedUp},
+		{"until the status is another", schedule(time.Hour, seconds(1, 1, 1, 1)...), after(3), 0,
+			seconds(0, 1, 2), ""},
+		{"at gaps between the beginnings of polls", schedule(time.Hour, seconds(10, 10)...), slow(4 * time.Second), 0,
+			seconds(0, 10, 20), callback.ReasonPollsUsedUp},
+		{"a gap after the end of one that outlasted it", schedule(time.Hour, seconds(2, 2)...), slow(3 * time.Second), 0,
+			seconds(0, 5, 10), callback.ReasonPollsUsedUp},
+		{"exactly, the server being late by less than it is woken early", schedule(time.Hour, seconds(30, 30)...), nil, 400 * time.Millisecond,
+			seconds(0, 30, 60), callback.ReasonPollsUsedUp},
+		{"late rather than not at all, the worker having been away", interval(60*time.Second, 50*time.Second), nil, 3 * time.Hour,
+			seconds(0, 3*3600+49.5), callback.ReasonLifetimeOver},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			inVirtualTime(t, func(t *testing.T, b *bench) {
+				b.core.answer = tt.answer
+				begun := time.Now()
+				result := b.onServer(t, watching(tt.policy), tt.lateness)
+				require.Equal(t, tt.polls, b.core.polls(begun))
+				require.Equal(t, tt.end, result.End)
+				require.Equal(t, len(tt.polls), result.Progress.Polls)
+				require.False(t, result.Unwanted)
+			})
+		})
+	}
+}
+
+func TestWatchReturnsTheStatusThatChanged(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		b.core.answer = after(2)
+		begun := callback.At(time.Now())
+		result := b.onServer(t, watching(schedule(time.Hour, seconds(1)...)), 0)
+		require.Equal(t, &callback.Observation{
+			Status: "done", Raw: map[string]string{"status": "done"}, BegunAt: begun.Add(time.Second), ObservedAt: begun.Add(time.Second),
+		}, result.Progress.Last)
+		require.Empty(t, result.End)
+	})
+}
+
+func TestWatchTakesAnAnswerWithoutAStatusForNoChange(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		b.core.answer = func(context.Context, int) (callback.Observation, error) {
+			return callback.Observation{Raw: map[string]string{"respStatus": "404"}}, nil
+		}
+		result := b.onServer(t, watching(schedule(time.Hour, seconds(1)...)), 0)
+		require.Equal(t, callback.ReasonPollsUsedUp, result.End)
+		require.Equal(t, map[string]string{"respStatus": "404"}, result.Progress.Last.Raw, "the last answer read")
+	})
+}
+
+func TestWatchCountsErrorsAsPollsAndKeepsTheLastAnswerRead(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		b.core.answer = func(_ context.Context, n int) (callback.Observation, error) {
+			switch n {
+			case 1:
+				return callback.Observation{Status: "new"}, nil
+			case 2:
+				return callback.Observation{}, &source.Error{Kind: source.Unavailable, Source: "wallet", Detail: "GET x: HTTP 500"}
+			case 3:
+				return callback.Observation{}, errors.New("not even one of ours")
+			}
+			return callback.Observation{}, &source.Error{Kind: source.Malformed, Source: "wallet", Detail: "GET x: nonsense"}
+		}
+		result := b.onServer(t, watching(schedule(time.Hour, seconds(1, 1, 1)...)), 0)
+		require.Equal(t, callback.ReasonPollsUsedUp, result.End)
+		require.Equal(t, 4, result.Progress.Polls)
+		require.Equal(t, "new", result.Progress.Last.Status)
+		require.Equal(t, callback.At(time.Now().Add(-3*time.Second)), result.Progress.Last.ObservedAt)
+	})
+}
+
+func TestWatchAsksAThrottlingCoreWhenItSaid(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		b.core.answer = func(_ context.Context, n int) (callback.Observation, error) {
+			if n == 1 {
+				return callback.Observation{}, &source.Error{Kind: source.Throttled, RetryAfter: 4 * time.Second}
+			}
+			return callback.Observation{Status: "new"}, nil
+		}
+		begun := time.Now()
+		result := b.onServer(t, watching(schedule(time.Hour, seconds(1, 1)...)), 0)
+		require.Equal(t, seconds(0, 4, 5), b.core.polls(begun))
+		require.Equal(t, 3, result.Progress.Polls, "a poll that was answered 429 is one")
+	})
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		b.core.answer = failing(&source.Error{Kind: source.Throttled, RetryAfter: time.Hour})
+		begun := time.Now()
+		result := b.onServer(t, watching(interval(20*time.Second, 5*time.Second)), 0)
+		require.Equal(t, seconds(0, 20), b.core.polls(begun), "never past the lifetime")
+		require.Equal(t, callback.ReasonLifetimeOver, result.End)
+	})
+}
+
+func TestWatchDoesNotCountPollsThatRefusedOurCredentials(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		b.core.answer = func(_ context.Context, n int) (callback.Observation, error) {
+			if n <= 3 {
+				return callback.Observation{}, &source.Error{Kind: source.Unauthorized, Source: "wallet", Detail: "HTTP 401"}
+			}
+			return after(5)(t.Context(), n)
+		}
+		begun := time.Now()
+		result := b.onServer(t, watching(schedule(time.Hour, seconds(1)...)), 0)
+		require.Equal(t, seconds(0, 15.1, 30.2, 45.3, 46.3), b.core.polls(begun))
+		require.Equal(t, 2, result.Progress.Polls)
+		require.Equal(t, "done", result.Progress.Last.Status)
+	})
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		b.core.answer = failing(&source.Error{Kind: source.Unauthorized})
+		result := b.onServer(t, watching(interval(time.Minute, time.Second)), 0)
+		require.Equal(t, callback.ReasonLifetimeOver, result.End, "the lifetime ends it all the same")
+		require.Zero(t, result.Progress.Polls)
+	})
+}
+
+func TestWatchLeavesASourceAloneThatRefusedAnotherOperationsCredentials(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		b.core.answer = func(_ context.Context, n int) (callback.Observation, error) {
+			if n == 1 {
+				return callback.Observation{}, &source.Error{Kind: source.Unauthorized}
+			}
+			return callback.Observation{Status: "done"}, nil
+		}
+		refused, err := b.Poll(t.Context(), activities.PollInput{Source: "wallet"})
+		require.NoError(t, err)
+		require.True(t, refused.Free)
+		held, err := b.Poll(t.Context(), activities.PollInput{Source: "wallet"})
+		require.NoError(t, err)
+		require.Equal(t, "the breaker is open", held.HeldBack)
+		begun := time.Now()
+		result := b.onServer(t, watching(interval(time.Hour, time.Second)), 0)
+		require.Equal(t, seconds(0, 16), b.core.polls(begun), "held back every 2 s until the source had rested for 15")
+		require.Equal(t, 1, result.Progress.Polls, "what was held back is not a poll")
+	})
+}
+
+func TestWatchWaitsForASourceThatIsNotConfigured(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		b.missing = true
+		in := watching(interval(time.Hour, time.Second))
+		_, err := b.watch(in, run{})
+		handsBack(t, err, activities.TypeHeldBack, 15*time.Second-500*time.Millisecond)
+		require.Contains(t, failure(t, err).Message(), "the source wallet is not in this worker's configuration; next poll at ")
+		require.Zero(t, recorded[callback.WatchProgress](t, b.server).Polls)
+		b.missing = false
+		b.core.answer = after(1)
+		time.Sleep(14500 * time.Millisecond)
+		result, err := b.watch(in, run{details: recorded[callback.WatchProgress](t, b.server)})
+		require.NoError(t, err)
+		require.Equal(t, 1, result.Progress.Polls)
+	})
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		b.missing = true
+		result := b.onServer(t, watching(interval(20*time.Second, time.Second)), 0)
+		require.Equal(t, callback.ReasonLifetimeOver, result.End)
+		require.Nil(t, result.Progress.Last)
+		require.Empty(t, b.core.polls(time.Now()))
+	})
+}
+
+func TestWatchTakesUpWhereTheRecordSays(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		in := watching(schedule(time.Hour, seconds(10, 20, 30)...))
+		begun := time.Now()
+		time.Sleep(12 * time.Second)
+		details := callback.WatchProgress{
+			Polls: 2, BegunAt: callback.At(begun.Add(10 * time.Second)), EndedAt: callback.At(begun.Add(10 * time.Second)),
+			Last: &callback.Observation{Status: "new"},
+		}
+		in.Progress = callback.WatchProgress{Polls: 1}
+		_, err := b.watch(in, run{details: details})
+		handsBack(t, err, activities.TypeWaiting, 18*time.Second-500*time.Millisecond)
+		require.Empty(t, b.core.polls(begun))
+		require.Equal(t, 2, recorded[callback.WatchProgress](t, b.server).Polls)
+		time.Sleep(17500 * time.Millisecond)
+		_, err = b.watch(in, run{details: recorded[callback.WatchProgress](t, b.server)})
+		require.Equal(t, seconds(30), b.core.polls(begun))
+		handsBack(t, err, activities.TypeWaiting, 30*time.Second-500*time.Millisecond)
+		require.Equal(t, `poll 3: status "new" is not another yet; next poll at 2000-01-01T00:01:00.000Z`, failure(t, err).Message())
+	})
+}
+
+func TestWatchGoesOnAfterAPollInsideTheWorkflowTask(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		in := watching(schedule(time.Hour, seconds(3, 3)...))
+		in.Progress = callback.WatchProgress{Polls: 1, BegunAt: in.AcceptedAt, EndedAt: in.AcceptedAt}
+		begun := time.Now()
+		result := b.onServer(t, in, 0)
+		require.Equal(t, seconds(3, 6), b.core.polls(begun))
+		require.Equal(t, 3, result.Progress.Polls)
+	})
+}
+
+func TestWatchThatIsUnwanted(t *testing.T) {
+	t.Parallel()
+	t.Run("ends while it waits, within a beat", func(t *testing.T) {
+		t.Parallel()
+		inVirtualTime(t, func(t *testing.T, b *bench) {
+			b.server.answer = func(int) error { return temporal.NewCanceledError() }
+			begun := time.Now()
+			result, err := b.watch(watching(interval(time.Hour, 5*time.Second)), run{})
+			require.NoError(t, err)
+			require.True(t, result.Unwanted)
+			require.Equal(t, 1, result.Progress.Polls)
+			require.Equal(t, 4*time.Second, time.Since(begun))
+		})
+	})
+	t.Run("ends when it gives its slot back", func(t *testing.T) {
+		t.Parallel()
+		inVirtualTime(t, func(t *testing.T, b *bench) {
+			b.server.answer = func(int) error { return temporal.NewCanceledError() }
+			result, err := b.watch(watching(interval(time.Hour, time.Minute)), run{})
+			require.NoError(t, err)
+			require.True(t, result.Unwanted)
+			require.Equal(t, 1, result.Progress.Polls)
+		})
+	})
+	t.Run("lets a poll in flight finish", func(t *testing.T) {
+		t.Parallel()
+		inVirtualTime(t, func(t *testing.T, b *bench) {
+			b.server.answer = func(int) error { return temporal.NewCanceledError() }
+			b.core.answer = func(ctx context.Context, _ int) (callback.Observation, error) {
+				time.Sleep(13 * time.Second)
+				return callback.Observation{Status: "done"}, ctx.Err()
+			}
+			result, err := b.watch(watching(interval(time.Hour, 5*time.Second)), run{})
+			require.NoError(t, err)
+			require.Equal(t, "done", result.Progress.Last.Status)
+			require.Equal(t, 3, b.server.beats(), "and is not taken for dead meanwhile")
+		})
+	})
+}
+
+func TestWatchThatIsPausedGivesItsSlotBackWithItsRecord(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		b.server.answer = func(int) error { return activity.ErrActivityPaused }
+		_, err := b.watch(watching(interval(time.Hour, 5*time.Second)), run{})
+		handsBack(t, err, activities.TypeWaiting, 500*time.Millisecond)
+		require.Contains(t, failure(t, err).Message(), "paused or reset by an operator")
+		require.Equal(t, 1, recorded[callback.WatchProgress](t, b.server).Polls)
+	})
+}
+
+func TestWatchThatTheServerGaveUpSaysNoMore(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		b.server.answer = func(int) error { return serviceerror.NewNotFound("no such activity") }
+		_, err := b.watch(watching(interval(time.Hour, time.Minute)), run{})
+		require.ErrorIs(t, err, activity.ErrResultPending)
+	})
+}
+
+func TestWatchComesBackInTimeAlthoughTheServerDidNotAnswerItsLastBeat(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		b.server.answer = func(int) error { return serviceerror.NewUnavailable("no server") }
+		_, err := b.watch(watching(interval(time.Hour, time.Minute)), run{})
+		handsBack(t, err, activities.TypeWaiting, time.Minute-500*time.Millisecond)
+	})
+}
+
+func TestWatchInAWorkerThatStopsGivesItsWaitBackWithTheRecordKept(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		stop func(r *run, cancel func())
+	}{
+		{"by its stop channel", func(r *run, _ func()) { close(r.stop) }},
+		{"by its context", func(_ *run, cancel func()) { cancel() }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			inVirtualTime(t, func(t *testing.T, b *bench) {
+				ctx, cancel := context.WithCancel(context.Background())
+				defer cancel()
+				r := run{stop: make(chan struct{}), ctx: ctx}
+				time.AfterFunc(time.Second, func() { tt.stop(&r, cancel) })
+				_, err := b.watch(watching(interval(time.Hour, 5*time.Second)), r)
+				handsBack(t, err, activities.TypeWaiting, 3500*time.Millisecond)
+				kept := recorded[callback.WatchProgress](t, b.server)
+				require.Equal(t, 1, kept.Polls)
+				require.Equal(t, "new", kept.Last.Status)
+			})
+		})
+	}
+}
+
+func TestWatchRecordsWhatItLearnt(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		stop := make(chan struct{})
+		time.AfterFunc(4500*time.Millisecond, func() { close(stop) })
+		_, err := b.watch(watching(interval(time.Hour, 4900*time.Millisecond)), run{stop: stop})
+		require.Equal(t, activities.TypeWaiting, failure(t, err).Type())
+		require.Equal(t, 2, b.server.beats(), "a beat after 4 s, and one with which it leaves")
+	})
+}
+
+func TestWatchRefusesARecordThatItCannotRead(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		_, err := b.watch(watching(interval(time.Hour, time.Second)), run{details: "not a record"})
+		require.Equal(t, activities.TypeBadInput, failure(t, err).Type())
+		require.True(t, failure(t, err).NonRetryable())
+	})
+}
+
+func TestPollTellsOneAnswer(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		ctx, cancel := context.WithCancel(t.Context())
+		b.core.answer = func(ctx context.Context, _ int) (callback.Observation, error) {
+			cancel()
+			time.Sleep(200 * time.Millisecond)
+			return callback.Observation{Status: "done"}, ctx.Err()
+		}
+		begun := callback.At(time.Now())
+		result, err := b.Poll(ctx, activities.PollInput{Source: "wallet"})
+		require.NoError(t, err)
+		require.Equal(t, activities.PollResult{
+			BegunAt: begun, EndedAt: begun.Add(200 * time.Millisecond),
+			Observation: &callback.Observation{Status: "done", BegunAt: begun, ObservedAt: begun.Add(200 * time.Millisecond)},
+		}, result, "its context does not cut it off")
+	})
+}
+
+func TestPollIsLeftToWatch(t *testing.T) {
+	t.Parallel()
+	t.Run("where the source was slow lately", func(t *testing.T) {
+		t.Parallel()
+		inVirtualTime(t, func(t *testing.T, b *bench) {
+			b.core.answer = func(context.Context, int) (callback.Observation, error) {
+				time.Sleep(1500 * time.Millisecond)
+				return callback.Observation{Status: "new"}, nil
+			}
+			first, err := b.Poll(t.Context(), activities.PollInput{Source: "wallet"})
+			require.NoError(t, err)
+			require.Empty(t, first.HeldBack)
+			second, err := b.Poll(t.Context(), activities.PollInput{Source: "wallet"})
+			require.NoError(t, err)
+			require.Equal(t, activities.PollResult{HeldBack: "recent answers were slow"}, second)
+		})
+	})
+	t.Run("where the configuration has no such source", func(t *testing.T) {
+		t.Parallel()
+		b := newBench()
+		result, err := b.Poll(t.Context(), activities.PollInput{Source: "other"})
+		require.NoError(t, err)
+		require.Equal(t, activities.PollResult{HeldBack: "the source other is not in this worker's configuration"}, result)
+	})
+}
+
+func TestPollTellsWhyItBroughtNothing(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name      string
+		err       *source.Error
+		free      bool
+		notBefore time.Duration
+	}{
+		{"a core that is down costs a poll", &source.Error{Kind: source.Unavailable, Source: "wallet", Detail: "down"}, false, 0},
+		{"one that throttles says when to come back", &source.Error{Kind: source.Throttled, Source: "wallet", RetryAfter: time.Minute}, false, time.Minute},
+		{"one that refuses our credentials costs none", &source.Error{Kind: source.Unauthorized, Source: "wallet"}, true, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			inVirtualTime(t, func(t *testing.T, b *bench) {
+				b.core.answer = failing(tt.err)
+				now := callback.At(time.Now())
+				want := activities.PollResult{Free: tt.free, Error: tt.err.Error(), BegunAt: now, EndedAt: now}
+				if tt.notBefore > 0 {
+					want.NotBefore = now.Add(tt.notBefore)
+				}
+				result, err := b.Poll(t.Context(), activities.PollInput{Source: "wallet"})
+				require.NoError(t, err)
+				require.Equal(t, want, result)
+			})
+		})
+	}
+}
