@@ -3,6 +3,7 @@ package workflows
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/temporal"
@@ -45,19 +46,26 @@ func (o *operation) tagOutcome(s callback.State) {
 }
 
 func unacknowledged(kind string, ending callback.Ending) error {
-	deliveries := ending.State.Deliveries
-	last := deliveries[len(deliveries)-1]
+	last := lastOwed(ending.State.Deliveries)
+	made, reason := 0, ""
+	if n := len(last.Attempts); n > 0 {
+		made, reason = last.Attempts[n-1].Number, "; the last: "+last.Attempts[n-1].Reason
+	}
 	return temporal.NewNonRetryableApplicationError(
 		fmt.Sprintf("callback %s about status %q is %s after %d attempts%s",
-			last.CallbackID, last.Status, last.Outcome, len(last.Attempts), lastReason(last)),
+			last.CallbackID, last.Status, last.Outcome, made, reason),
 		kind, nil, ending)
 }
 
-func lastReason(d callback.Delivery) string {
-	if len(d.Attempts) == 0 {
-		return ""
+// lastOwed is the delivery that a failed run failed by: the last that was not
+// superseded.
+func lastOwed(deliveries []callback.Delivery) callback.Delivery {
+	for _, d := range slices.Backward(deliveries) {
+		if d.Outcome != callback.DeliverySuperseded {
+			return d
+		}
 	}
-	return "; the last: " + d.Attempts[len(d.Attempts)-1].Reason
+	return callback.Delivery{}
 }
 
 // failedDelivery is what a delivery's error says of how far it came: in the

@@ -23,10 +23,11 @@ func Operation(ctx workflow.Context, in Input) (callback.Ending, error) {
 	o.begin()
 	for {
 		o.hear()
+		o.lookAgain()
 		o.ring()
 		o.dropUnwanted()
 		o.look()
-		if o.ledger.Over() && o.delivery == nil {
+		if o.ledger.Over() && o.delivery == nil && !o.spokenTo() {
 			break
 		}
 		o.sleep()
@@ -60,6 +61,8 @@ type operation struct {
 	pollNow bool
 	// rewatch makes the watch begin anew from a status that was pushed.
 	rewatch bool
+	// asking says that a redelivery waits for the answer to its one poll.
+	asking bool
 	// roused wakes the main loop after an Update.
 	roused bool
 	// localAt is the workflow task (by its history length) of the latest local
@@ -114,18 +117,26 @@ func opening(in Input) callback.Opening {
 	return opening
 }
 
-// begin makes the first poll, or takes up what a redelivery is about.
+// begin makes the first poll, or takes up what a redelivery is about. A repoll
+// that is held back in the workflow task is left to a watch of one poll.
 func (o *operation) begin() {
 	r := o.in.Redelivery
-	switch {
-	case r == nil && o.in.Policy.Poll.InitialDelayMS == 0, r != nil && r.Repoll:
-		o.pollOnce()
-	}
 	if r == nil {
+		if o.in.Policy.Poll.InitialDelayMS == 0 {
+			o.pollOnce()
+		}
 		return
 	}
-	o.ledger.Ring(r.Previous.Owed)
-	if !r.Watch {
+	if o.asking = r.Repoll && !o.pollOnce(); !o.asking {
+		o.ringAgain()
+	}
+}
+
+// ringAgain owes the previous run's last callback, unless the source said another.
+func (o *operation) ringAgain() {
+	o.asking = false
+	o.ledger.Ring(o.in.Redelivery.Previous.Owed)
+	if !o.in.Redelivery.Watch {
 		o.ledger.StopWatch()
 	}
 }
@@ -157,7 +168,7 @@ func (o *operation) pushed(p Push) {
 	}
 	now := o.now()
 	recorded := o.ledger.Record(callback.Observation{Status: p.Status, BegunAt: now, ObservedAt: now})
-	o.rewatch = recorded == callback.RecordedChange
+	o.rewatch = o.rewatch || recorded == callback.RecordedChange || recorded == callback.RecordedRepeat
 }
 
 func (o *operation) revoke(_ workflow.Context, r callback.Revocation) (callback.State, error) {
@@ -178,13 +189,15 @@ func (o *operation) ending() callback.Ending {
 
 func (o *operation) now() callback.Time { return callback.At(workflow.Now(o.ctx)) }
 
+// spokenTo reports whether something was said to the run that it has not heard.
+func (o *operation) spokenTo() bool {
+	withdrawal := o.root.Err() != nil && !o.ledger.Withdrawn()
+	return withdrawal || o.roused || o.pushes.Len() > 0 || o.revokes.Len() > 0
+}
+
 // sleep waits until there is something to hear or to gather.
 func (o *operation) sleep() {
-	err := workflow.Await(o.ctx, func() bool {
-		withdrawal := o.root.Err() != nil && !o.ledger.Withdrawn()
-		return withdrawal || o.roused || o.pushes.Len() > 0 || o.revokes.Len() > 0 ||
-			o.watch.ready() || o.delivery.ready()
-	})
+	err := workflow.Await(o.ctx, func() bool { return o.spokenTo() || o.watch.ready() || o.delivery.ready() })
 	if err != nil {
 		workflow.GetLogger(o.ctx).Error("waiting on a disconnected context failed", "error", err)
 	}

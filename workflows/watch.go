@@ -13,45 +13,61 @@ import (
 // is shorter.
 const pollTimeout = 2 * time.Minute
 
+// askingTime is how long a redelivery waits for the answer to its repoll, in ms.
+const askingTime = 60_000
+
 func (o *operation) query() callback.Query {
 	return callback.Query{OperationID: o.in.Start.OperationID, Method: o.in.Start.Method, Reference: o.in.Start.Reference}
 }
 
-// pollOnce asks the source inside the workflow task at hand. A source that was
-// slow lately holds it back, and the watch asks instead.
-func (o *operation) pollOnce() {
+// pollOnce asks the source inside the workflow task at hand and reports whether
+// it was asked: one that was slow lately is left to the watch, which then asks
+// at once.
+func (o *operation) pollOnce() bool {
+	o.lastPoll = callback.WatchProgress{}
 	ctx := workflow.WithLocalActivityOptions(o.ctx, localOptions(pollTimeout))
 	var result activities.PollResult
 	err := workflow.ExecuteLocalActivity(ctx, acts.Poll, activities.PollInput{Source: o.in.Source, Query: o.query()}).Get(ctx, &result)
 	if err != nil {
 		workflow.GetLogger(o.ctx).Warn("a poll inside a workflow task failed; the watch goes on", "error", err)
-		return
+		return false
+	}
+	if result.HeldBack != "" {
+		return false
 	}
 	o.lastPoll = callback.WatchProgress{BegunAt: result.BegunAt, EndedAt: result.EndedAt, NotBefore: result.NotBefore}
-	if result.HeldBack == "" && !result.Free {
+	if !result.Free {
 		o.ledger.CountPolls(1)
 	}
 	if result.Observation != nil {
 		o.ledger.Record(*result.Observation)
 	}
+	return true
+}
+
+// lookAgain stops a watch that what was said made outdated, and polls now if
+// that was said: in the watch's place, so that each poll is counted once.
+func (o *operation) lookAgain() {
+	if !o.rewatch && !o.pollNow {
+		return
+	}
+	pollNow := o.pollNow
+	o.rewatch, o.pollNow = false, false
+	if !o.ledger.Watching() {
+		return
+	}
+	o.stopWatch()
+	if pollNow && o.ledger.Watching() {
+		o.pollOnce()
+	}
 }
 
 // look keeps the watch running as long as it is wanted, and no longer.
 func (o *operation) look() {
-	if !o.ledger.Watching() {
+	switch {
+	case !o.ledger.Watching():
 		o.stopWatch()
-		return
-	}
-	if o.rewatch {
-		o.rewatch = false
-		o.stopWatch()
-	}
-	if o.pollNow {
-		o.pollNow = false
-		o.pollOnce()
-		o.ring()
-	}
-	if o.ledger.Watching() && o.watch == nil {
+	case o.watch == nil:
 		o.startWatch()
 	}
 }
@@ -60,30 +76,41 @@ func (o *operation) startWatch() {
 	ctx, cancel := workflow.WithCancel(workflow.WithActivityOptions(o.ctx, watchOptions(o.in)))
 	progress := o.lastPoll
 	progress.Polls, progress.Last, progress.Partial = o.ledger.Polls(), o.ledger.Last(), o.ledger.Told()
-	known := ""
-	if progress.Last != nil {
-		known = progress.Last.Status
-	}
 	o.watchPolls = progress.Polls
+	acceptedAt := callback.At(workflow.GetInfo(o.ctx).WorkflowStartTime)
+	policy := o.in.Policy.Poll
+	if o.asking {
+		policy.MaxPolls, policy.InitialDelayMS = progress.Polls+1, 0
+		policy.LifetimeMS = o.now().Sub(acceptedAt.Time).Milliseconds() + askingTime
+	}
 	o.watch = &task{cancel: cancel, future: workflow.ExecuteActivity(ctx, acts.Watch, activities.WatchInput{
-		Key: o.in.Start.Key(), Source: o.in.Source, Query: o.query(), Policy: o.in.Policy.Poll,
-		AcceptedAt: callback.At(workflow.GetInfo(o.ctx).WorkflowStartTime), Known: known, Progress: progress,
+		Key: o.in.Start.Key(), Source: o.in.Source, Query: o.query(), Policy: policy,
+		AcceptedAt: acceptedAt, Known: o.ledger.Known(), Progress: progress,
 	})}
 }
 
-// stopWatch ends a watch that nobody waits for. Its polls are read before: a
-// watch that waits on the server takes its record with it.
+// stopWatch ends a watch that nobody waits for. What it recorded is read
+// before: a watch that waits on the server takes its record with it.
 func (o *operation) stopWatch() {
 	if o.watch == nil {
 		return
 	}
+	var pending *callback.WatchProgress
 	if !o.watch.ready() {
-		if p := o.readPending().Watch; p != nil {
-			o.ledger.CountPolls(p.Polls - o.watchPolls)
-		}
+		pending = o.readPending().Watch
+	}
+	if o.watch.ready() {
+		o.gatherWatch()
+		return
 	}
 	o.watch.cancel()
 	o.watch = nil
+	if pending != nil {
+		o.watched(*pending)
+	}
+	if o.asking {
+		o.ringAgain()
+	}
 }
 
 func (o *operation) gatherWatch() {
@@ -93,15 +120,23 @@ func (o *operation) gatherWatch() {
 	if err != nil {
 		// A lost watch begins anew where the run knows it was.
 		workflow.GetLogger(o.ctx).Warn("a watch failed; another goes on", "error", err)
-		return
+	} else {
+		o.watched(result.Progress)
 	}
-	o.lastPoll = result.Progress
-	o.ledger.CountPolls(result.Progress.Polls - o.watchPolls)
-	if result.Progress.Last != nil {
-		o.ledger.Record(*result.Progress.Last)
-	}
-	if result.End != "" {
+	switch {
+	case o.asking:
+		o.ringAgain()
+	case result.End != "":
 		o.ledger.EndWatch(result.End, o.now())
+	}
+}
+
+// watched takes how far a watch came.
+func (o *operation) watched(p callback.WatchProgress) {
+	o.lastPoll = p
+	o.ledger.CountPolls(p.Polls - o.watchPolls)
+	if p.Last != nil {
+		o.ledger.Record(*p.Last)
 	}
 }
 

@@ -198,13 +198,14 @@ func (l *Ledger) deliveryOf(c Callback) Delivery {
 
 // Ring owes the previous run's last callback again (promise 10). It does
 // nothing where none was owed, where a newer one is, and, unless forced, where
-// it was acknowledged. A repoll is over then: a final status is final again.
+// it was acknowledged or a revocation came after it. A repoll is over then: a final status is final again.
 func (l *Ledger) Ring(previous *Callback) {
 	l.final = l.final || l.rules.IsFinal(l.known)
 	if previous == nil || l.withdrawn || l.current != nil || len(l.queue) > 0 {
 		return
 	}
-	if l.acknowledged(previous.ID) && !l.forced {
+	over := l.acknowledged(previous.ID) || (l.revocation != nil && !previous.Final)
+	if over && !l.forced {
 		return
 	}
 	l.earlierID, l.earlier = previous.ID, l.takeAttempts(previous.ID)

@@ -60,7 +60,7 @@ type model struct {
 
 func newModel(t *rapid.T) *model {
 	o := callback.Opening{Key: key, Rules: payseraRules}
-	statuses := []string{"new", "waiting_funds", "reserved", "processing", "done", "rejected", "revoked", ""}
+	statuses := []string{"waiting_password", "waiting_funds", "reserved", "processing", "done", "rejected", "revoked", ""}
 	if rapid.IntRange(0, 3).Draw(t, "ukrcard") == 0 {
 		o.Rules, statuses = ukrcardRules, []string{"0", "1", "2", "3", "5", ""}
 	}

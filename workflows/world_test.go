@@ -1,0 +1,496 @@
+package workflows_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	commonpb "go.temporal.io/api/common/v1"
+	enumspb "go.temporal.io/api/enums/v1"
+	failurepb "go.temporal.io/api/failure/v1"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/interceptor"
+	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
+	"ringback/activities"
+	"ringback/internal/callback"
+	"ringback/workflows"
+)
+
+// world stands for everything outside of a run: the core, the receiver and the
+// activities between. It lives in the test environment's skipped time, which
+// real activities do not, and cancels as a real server does, which the test
+// environment does not: an activity ends when it wants to.
+type world struct {
+	interceptor.WorkerInterceptorBase
+	interceptor.WorkflowInboundInterceptorBase
+	interceptor.WorkflowOutboundInterceptorBase
+
+	env    *testsuite.TestWorkflowEnvironment
+	policy callback.Policy
+
+	core     []answer
+	receiver []reply
+	// slow holds back polls and attempts inside workflow tasks.
+	slow bool
+	// unreadable fails the reading of records.
+	unreadable bool
+
+	polls    []callback.Time
+	attempts []attempt
+	// watching and delivering are what pending activities recorded.
+	watching   *callback.WatchProgress
+	delivering *callback.DeliveryProgress
+	activities []string
+	locals     []string
+	// said are the answers to Updates.
+	said    []string
+	tasks   int
+	ctx     workflow.Context
+	cancel  workflow.CancelFunc
+	started time.Time
+}
+
+// answer is a core's, to one poll.
+type answer struct {
+	status string
+	takes  time.Duration
+	// err brings no status; free costs no poll (401, 403).
+	err  string
+	free bool
+	// with happens in the same workflow task as what comes of the answer.
+	with func(*world)
+}
+
+var (
+	unavailable  = answer{err: "503"}
+	unauthorized = answer{err: "401", free: true}
+)
+
+func says(statuses ...string) []answer {
+	answers := make([]answer, len(statuses))
+	for i, status := range statuses {
+		answers[i].status = status
+	}
+	return answers
+}
+
+// reply is a receiver's, to one attempt.
+type reply struct {
+	status int
+	takes  time.Duration
+	egress bool
+	// heldBack makes no attempt; lost makes one whose worker dies, at the
+	// server's last count of runs.
+	heldBack, lost bool
+	// with happens in the same workflow task as what comes of the attempt.
+	with func(*world)
+}
+
+var (
+	ack   = reply{status: 200}
+	fails = reply{status: 500}
+	gone  = reply{status: 410}
+)
+
+// attempt is one as the receiver saw it.
+type attempt struct {
+	callback.Callback
+	number       int
+	begun, ended callback.Time
+	verdict      callback.Verdict
+	local        bool
+	// made is its number in this run.
+	made int
+}
+
+func (a attempt) String() string {
+	return fmt.Sprintf("%s#%d %s", a.Observation.Status, a.number, a.verdict)
+}
+
+// newWorld serves a test environment.
+func newWorld(policy callback.Policy) *world {
+	w := &world{policy: policy}
+	suite := &testsuite.WorkflowTestSuite{}
+	suite.SetLogger(silent{})
+	w.env = suite.NewTestWorkflowEnvironment()
+	w.env.RegisterWorkflowWithOptions(workflows.Operation, workflow.RegisterOptions{Name: workflows.OperationType})
+	w.env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{w}})
+	w.env.SetStartTime(time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC))
+	return w
+}
+
+// silent is a logger for runs that are made by the hundred.
+type silent struct{}
+
+func (silent) Debug(string, ...any) {}
+func (silent) Info(string, ...any)  {}
+func (silent) Warn(string, ...any)  {}
+func (silent) Error(string, ...any) {}
+
+var _ log.Logger = silent{}
+
+func (w *world) InterceptWorkflow(_ workflow.Context, next interceptor.WorkflowInboundInterceptor) interceptor.WorkflowInboundInterceptor {
+	w.WorkflowInboundInterceptorBase.Next = next
+	return w
+}
+
+// Init puts the world between the workflow and its activities.
+func (w *world) Init(outbound interceptor.WorkflowOutboundInterceptor) error {
+	w.WorkflowOutboundInterceptorBase.Next = outbound
+	return w.WorkflowInboundInterceptorBase.Next.Init(w)
+}
+
+// task begins a new workflow task, as far as the workflow can tell.
+func (w *world) task() {
+	w.tasks++
+	w.env.SetCurrentHistoryLength(3 * w.tasks)
+}
+
+// later does something at that time after the start.
+func (w *world) later(after time.Duration, do func()) {
+	w.env.RegisterDelayedCallback(func() { w.task(); do() }, max(after, time.Nanosecond))
+}
+
+// ExecuteWorkflow is the run itself.
+func (w *world) ExecuteWorkflow(ctx workflow.Context, in *interceptor.ExecuteWorkflowInput) (any, error) {
+	w.task()
+	ctx, w.cancel = workflow.WithCancel(ctx)
+	w.ctx, w.started = ctx, workflow.Now(ctx)
+	return w.WorkflowInboundInterceptorBase.Next.ExecuteWorkflow(ctx, in)
+}
+
+// ExecuteLocalActivity is a poll, an attempt or a reading inside a workflow task.
+func (w *world) ExecuteLocalActivity(ctx workflow.Context, name string, args ...any) workflow.Future {
+	w.locals = append(w.locals, name)
+	return w.execute(ctx, func(ctx workflow.Context) (any, error) {
+		switch in := args[0].(type) {
+		case activities.PollInput:
+			if w.slow {
+				return activities.PollResult{HeldBack: "recent answers were slow"}, nil
+			}
+			return w.poll(ctx), nil
+		case activities.AttemptInput:
+			if w.slow || w.nextReply().heldBack {
+				return activities.AttemptResult{HeldBack: "recent answers were slow"}, nil
+			}
+			return w.attempt(ctx, in.Callback, in.Number, 1, true), nil
+		default:
+			return w.readPending()
+		}
+	})
+}
+
+// ExecuteActivity is a watch or a delivery.
+func (w *world) ExecuteActivity(ctx workflow.Context, name string, args ...any) workflow.Future {
+	w.activities = append(w.activities, name)
+	return w.execute(ctx, func(ctx workflow.Context) (any, error) {
+		switch in := args[0].(type) {
+		case activities.WatchInput:
+			return w.watch(ctx, in)
+		case activities.DeliverInput:
+			return w.deliver(ctx, in)
+		default:
+			return nil, fmt.Errorf("there is no activity %s", name)
+		}
+	})
+}
+
+// execute does it beside the workflow; its result is encoded as on a server.
+func (w *world) execute(ctx workflow.Context, do func(workflow.Context) (any, error)) workflow.Future {
+	future, settle := workflow.NewFuture(ctx)
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		result, err := do(ctx)
+		if err != nil {
+			settle.SetError(err)
+			return
+		}
+		payloads, err := converter.GetDefaultDataConverter().ToPayloads(result)
+		settle.Set(payloads, err)
+	})
+	return future
+}
+
+func now(ctx workflow.Context) callback.Time { return callback.At(workflow.Now(ctx)) }
+
+// sleep waits in skipped time; it fails when ctx is cancelled.
+func (w *world) sleep(ctx workflow.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	err := workflow.Sleep(ctx, d)
+	w.task()
+	return err
+}
+
+// pass lets time go by, whatever is cancelled.
+func (w *world) pass(ctx workflow.Context, d time.Duration) {
+	ctx, cancel := workflow.NewDisconnectedContext(ctx)
+	defer cancel()
+	_ = w.sleep(ctx, d)
+}
+
+// turn is the script's turn n; the last one repeats.
+func turn[T any](script []T, n int) (t T) {
+	if len(script) == 0 {
+		return t
+	}
+	return script[min(n, len(script)-1)]
+}
+
+func (w *world) poll(ctx workflow.Context) activities.PollResult {
+	a := turn(w.core, len(w.polls))
+	result := activities.PollResult{BegunAt: now(ctx), Error: a.err, Free: a.free}
+	w.polls = append(w.polls, result.BegunAt)
+	w.pass(ctx, a.takes)
+	if a.with != nil {
+		a.with(w)
+	}
+	result.EndedAt = now(ctx)
+	if a.err == "" {
+		result.Observation = &callback.Observation{
+			Status: a.status, Raw: map[string]string{"status": a.status},
+			BegunAt: result.BegunAt, ObservedAt: result.EndedAt,
+		}
+	}
+	return result
+}
+
+func (w *world) readPending() (any, error) {
+	if w.unreadable {
+		return nil, temporal.NewApplicationError("the server does not answer", "Unavailable")
+	}
+	return callback.Progress{Watch: w.watching, Delivery: w.delivering}, nil
+}
+
+// watch is activities.Watch as its contract has it.
+func (w *world) watch(ctx workflow.Context, in activities.WatchInput) (any, error) {
+	at := in.Progress
+	w.watching = &at
+	defer func() {
+		if w.watching == &at {
+			w.watching = nil
+		}
+	}()
+	deadline := in.AcceptedAt.Add(in.Policy.Lifetime())
+	for {
+		switch {
+		case in.Policy.UsedUp(at.Polls):
+			return activities.WatchResult{Progress: at, End: callback.ReasonPollsUsedUp}, nil
+		case !at.BegunAt.Before(deadline):
+			return activities.WatchResult{Progress: at, End: callback.ReasonLifetimeOver}, nil
+		}
+		at.NextPollAt = nextPoll(in, at, deadline)
+		if err := w.sleep(ctx, at.NextPollAt.Sub(now(ctx).Time)); err != nil {
+			return nil, temporal.NewCanceledError()
+		}
+		p := w.poll(ctx)
+		at.BegunAt, at.EndedAt = p.BegunAt, p.EndedAt
+		if !p.Free {
+			at.Polls++
+		}
+		if p.Observation != nil {
+			at.Last = p.Observation
+			if s := p.Observation.Status; s != "" && s != in.Known {
+				return activities.WatchResult{Progress: at}, nil
+			}
+		}
+	}
+}
+
+func nextPoll(in activities.WatchInput, at callback.WatchProgress, deadline callback.Time) callback.Time {
+	due := in.AcceptedAt.Add(in.Policy.InitialDelay())
+	if !at.BegunAt.IsZero() {
+		due = at.BegunAt.Add(in.Policy.Gap(at.Polls))
+	}
+	if due.After(deadline) {
+		due = deadline
+	}
+	return due
+}
+
+// nextReply is to the next attempt; a receiver without a script acknowledges.
+func (w *world) nextReply() reply {
+	if len(w.receiver) == 0 {
+		return ack
+	}
+	return turn(w.receiver, len(w.attempts))
+}
+
+// attempt is one HTTP request: nothing cuts it off.
+func (w *world) attempt(ctx workflow.Context, c callback.Callback, number, made int, local bool) activities.AttemptResult {
+	r := w.nextReply()
+	at := len(w.attempts)
+	w.attempts = append(w.attempts, attempt{Callback: c, number: number, begun: now(ctx), local: local, made: made})
+	w.pass(ctx, r.takes)
+	if r.with != nil {
+		r.with(w)
+	}
+	verdict := callback.Unacknowledged
+	if r.status == ack.status {
+		verdict = callback.Acknowledged
+	}
+	w.attempts[at].ended, w.attempts[at].verdict = now(ctx), verdict
+	result := activities.AttemptResult{Attempt: callback.Attempt{
+		Number: number, At: w.attempts[at].begun, HTTPStatus: r.status, Verdict: verdict,
+	}.EndedBy(workflow.Now(ctx))}
+	if verdict == callback.Unacknowledged {
+		result.Attempt.Reason = fmt.Sprintf("HTTP %d", r.status)
+	}
+	switch {
+	case r.egress:
+		result.Ended, result.Reason, result.Attempt.HTTPStatus = callback.DeliveryGone, callback.ReasonEgress, 0
+	case r.status == gone.status:
+		result.Ended, result.Reason = callback.DeliveryGone, "410 Gone"
+	}
+	return result
+}
+
+// waitsInWorker is as the activities have it: a longer wait is the server's,
+// which ends it by itself when it is cancelled.
+const waitsInWorker = 5 * time.Second
+
+// deliver is activities.Deliver as its contract has it.
+func (w *world) deliver(ctx workflow.Context, in activities.DeliverInput) (any, error) {
+	at := in.Progress
+	at.Delivery.Attempts = append([]callback.Attempt{}, at.Delivery.Attempts...)
+	w.delivering = &at
+	defer func() { w.delivering = nil }()
+	for at.Delivery.Outcome == callback.DeliveryPending {
+		if at.Made >= in.Policy.Attempts {
+			at.Delivery.Outcome = callback.DeliveryExhausted
+			break
+		}
+		last := len(at.Delivery.Attempts) - 1
+		wait := time.Duration(0)
+		if at.Made > 0 {
+			if at.Delivery.Attempts[last].Verdict == "" {
+				at.Delivery.Attempts[last].Verdict = callback.Unacknowledged
+				at.Delivery.Attempts[last].TookMS = in.Policy.TimeoutMS
+			}
+			wait = at.Delivery.Attempts[last].End().Add(in.Policy.Interval()).Sub(now(ctx).Time)
+		}
+		for w.nextReply().heldBack {
+			w.receiver[min(len(w.attempts), len(w.receiver)-1)].heldBack = false
+			wait = max(wait, 2*time.Second)
+		}
+		if err := w.sleep(ctx, wait); err != nil {
+			if wait > waitsInWorker {
+				return nil, cancelledOnServer(in)
+			}
+			at.Delivery.Outcome = callback.DeliverySuperseded
+			break
+		}
+		number := 1
+		if last >= 0 {
+			number = at.Delivery.Attempts[last].Number + 1
+		}
+		at.Made++
+		at.Delivery.Attempts = append(at.Delivery.Attempts, callback.Attempt{Number: number, At: now(ctx)})
+		lost := w.nextReply().lost
+		r := w.attempt(ctx, in.Callback, number, at.Made, false)
+		if lost {
+			return nil, lostWith(at)
+		}
+		at.Delivery.Attempts[last+1] = r.Attempt
+		switch {
+		case r.Attempt.Verdict == callback.Acknowledged:
+			at.Delivery.Outcome = callback.DeliveryAcknowledged
+		case r.Ended != "":
+			at.Delivery.Outcome, at.Delivery.Reason = r.Ended, r.Reason
+		}
+	}
+	return activities.DeliverResult{Progress: at}, nil
+}
+
+// cancelledOnServer is how a delivery ends that was cancelled: if it waited on
+// the server for long, as cancelled; if its last error came after the request,
+// as failed because of it. Which one does not depend on anything that matters.
+func cancelledOnServer(in activities.DeliverInput) error {
+	if in.Policy.Attempts%2 == 0 {
+		return temporal.NewCanceledError()
+	}
+	return activityFailure(enumspb.RETRY_STATE_CANCEL_REQUESTED, &failurepb.Failure{
+		Message: "waiting", FailureInfo: &failurepb.Failure_ApplicationFailureInfo{
+			ApplicationFailureInfo: &failurepb.ApplicationFailureInfo{Type: activities.TypeWaiting},
+		},
+	})
+}
+
+// lostWith is the end of a delivery whose worker died at the server's last
+// count of runs: what it recorded is in the time-out.
+func lostWith(at callback.DeliveryProgress) error {
+	return activityFailure(enumspb.RETRY_STATE_MAXIMUM_ATTEMPTS_REACHED, &failurepb.Failure{
+		Message: "activity Heartbeat timeout", FailureInfo: &failurepb.Failure_TimeoutFailureInfo{
+			TimeoutFailureInfo: &failurepb.TimeoutFailureInfo{
+				TimeoutType: enumspb.TIMEOUT_TYPE_HEARTBEAT, LastHeartbeatDetails: payloads(at),
+			},
+		},
+	})
+}
+
+func payloads(v any) *commonpb.Payloads {
+	p, err := converter.GetDefaultDataConverter().ToPayloads(v)
+	if err != nil {
+		panic(err)
+	}
+	return p
+}
+
+func activityFailure(state enumspb.RetryState, cause *failurepb.Failure) error {
+	return temporal.GetDefaultFailureConverter().FailureToError(&failurepb.Failure{
+		Message: "activity error", Cause: cause,
+		FailureInfo: &failurepb.Failure_ActivityFailureInfo{ActivityFailureInfo: &failurepb.ActivityFailureInfo{
+			ActivityType: &commonpb.ActivityType{Name: workflows.ActivityDeliver}, RetryState: state,
+		}},
+	})
+}
+
+// holds checks what is true of every run: k and h of each delivery, one attempt
+// at a time, one callback id per status, no callback before an older one.
+func (w *world) holds(t require.TestingT) {
+	ids, newest, last := map[string]string{}, callback.Time{}, attempt{}
+	for i, a := range w.attempts {
+		require.LessOrEqual(t, a.made, w.policy.Delivery.Attempts, "more than k attempts: %v", w.attempts)
+		require.Equal(t, callback.CallbackID(a.Key, a.Observation.Status), a.ID)
+		if known, ok := ids[a.ID]; ok {
+			require.Equal(t, known, fmt.Sprint(a.Callback), "a callback changed between attempts")
+		}
+		ids[a.ID] = fmt.Sprint(a.Callback)
+		require.False(t, a.Observation.ObservedAt.Before(newest), "%v overtakes: %v", a, w.attempts)
+		newest = a.Observation.ObservedAt
+		if i > 0 {
+			require.False(t, a.begun.Before(last.ended), "%v overlaps %v", a, last)
+		}
+		if i > 0 && last.ID == a.ID {
+			require.GreaterOrEqual(t, a.begun.Sub(last.ended.Time), w.policy.Delivery.Interval(), "h is not kept before %v", a)
+			require.Equal(t, last.number+1, a.number)
+			require.Equal(t, last.made+1, a.made)
+		}
+		last = a
+	}
+}
+
+// signal is heard in the same workflow task as what is going on in it.
+func (w *world) signal(name string, arg any) {
+	err := w.WorkflowInboundInterceptorBase.Next.HandleSignal(w.ctx, &interceptor.HandleSignalInput{SignalName: name, Arg: payloads(arg)})
+	if err != nil {
+		panic(err)
+	}
+}
+
+// run executes the workflow and returns how it ended.
+func (w *world) run(t testing.TB, in workflows.Input) (callback.Ending, error) {
+	t.Helper()
+	w.env.SetStartWorkflowOptions(startOptions(in))
+	if in.Redelivery != nil {
+		w.env.SetStartTime(time.Date(2026, 12, 21, 9, 0, 0, 0, time.UTC))
+	}
+	w.env.ExecuteWorkflow(workflows.OperationType, in)
+	return w.ending(t)
+}
