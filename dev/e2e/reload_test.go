@@ -1,0 +1,132 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"ringback/dev/apiclient"
+	"ringback/dev/child"
+	"ringback/dev/simulator"
+	"ringback/internal/callback"
+)
+
+// These tests hold promise 14: what changes while operations are open.
+
+func configHash(t *testing.T, api *apiclient.Client) string {
+	t.Helper()
+	var ready struct {
+		ConfigHash string `json:"config_hash"`
+	}
+	_, err := api.Call(t.Context(), http.MethodGet, "/readyz", nil, &ready)
+	require.NoError(t, err)
+	return ready.ConfigHash
+}
+
+// rewrite changes the configuration's text and has the program read it again.
+func (w *world) rewrite(t *testing.T, process *child.Process, change func(string) string) {
+	t.Helper()
+	text, err := os.ReadFile(w.config)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(w.config, []byte(change(string(text))), 0o600))
+	require.NoError(t, syscall.Kill(process.PID(), syscall.SIGHUP))
+}
+
+func TestAReloadReachesOpenOperationsButNotTheirPolicies(t *testing.T) {
+	w := newWorld(t, startEngine(t), policies{
+		poll:     "{interval: 100ms, lifetime: 1m}",
+		delivery: "{interval: 1s, attempts: 10, timeout: 5s}",
+	})
+	process, api := w.api(t, "127.0.0.1:0")
+	elsewhere := receiver(t, "standard")
+	before := configHash(t, api)
+	w.core.SetStatus("901", "done")
+	w.standard.Script("901", failing(http.StatusServiceUnavailable))
+	key := start(t, api, entry("901"))
+	rung(t, w.standard, "901", 2)
+
+	w.rewrite(t, process, func(text string) string {
+		text = strings.ReplaceAll(text, w.standard.URL(), elsewhere.URL())
+		return strings.ReplaceAll(text, "interval: 1s, attempts: 10", "interval: 20s, attempts: 1")
+	})
+	state := closed(t, api, key)
+	require.Equal(t, callback.OutcomeAcknowledged, state.Outcome)
+	moved := elsewhere.Received("901")
+	require.Len(t, moved, 1, "the fixed URL is looked up at each attempt")
+	attempts := state.Deliveries[0].Attempts
+	last := attempts[len(attempts)-1]
+	require.Less(t, last.At.Sub(attempts[len(attempts)-2].End().Time), 10*time.Second, "h is that of the start")
+	require.NotEqual(t, before, configHash(t, api))
+}
+
+func TestABadFileIsRefusedAndTheOldOneStays(t *testing.T) {
+	w := newWorld(t, startEngine(t), quick)
+	process, api := w.api(t, "127.0.0.1:0")
+	before := configHash(t, api)
+	w.rewrite(t, process, func(text string) string { return strings.ReplaceAll(text, "attempts: 4", "attempts: 0") })
+	says(t, process, `(the configuration is refused; the one before stays in force)`)
+	require.Equal(t, before, configHash(t, api))
+	w.core.SetStatus("911", "done")
+	require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, start(t, api, entry("911"))).Outcome)
+}
+
+func TestAnEndpointMissingFromTheFileCostsNoAttempt(t *testing.T) {
+	w := newWorld(t, startEngine(t), policies{
+		poll:     "{interval: 100ms, lifetime: 1m}",
+		delivery: "{interval: 500ms, attempts: 4, timeout: 5s}",
+	})
+	process, api := w.api(t, "127.0.0.1:0")
+	w.core.SetStatus("921", "done")
+	w.standard.Script("921", failing(http.StatusServiceUnavailable), failing(http.StatusServiceUnavailable), simulator.Acknowledge)
+	key := start(t, api, entry("921"))
+	rung(t, w.standard, "921", 1)
+	whole, err := os.ReadFile(w.config)
+	require.NoError(t, err)
+	w.rewrite(t, process, func(text string) string {
+		lines := strings.Split(text, "\n")
+		kept := lines[:0]
+		for _, line := range lines {
+			if !strings.HasPrefix(line, "  LEDGER:") {
+				kept = append(kept, line)
+			}
+		}
+		return strings.Join(kept, "\n")
+	})
+	says(t, process, `(an endpoint is not in this program's configuration; its deliveries wait)`)
+	held := len(w.standard.Received("921"))
+	w.rewrite(t, process, func(string) string { return string(whole) })
+	state := closed(t, api, key)
+	require.Equal(t, callback.OutcomeAcknowledged, state.Outcome)
+	require.Less(t, held, 3)
+	require.Len(t, state.Deliveries[0].Attempts, 3, "what was held back is no attempt")
+	numbered(t, state.Deliveries[0].Attempts, 1)
+}
+
+func TestNoSecretIsInAHistory(t *testing.T) {
+	leavesNothing(t)
+	w := newWorld(t, startEngine(t), quick)
+	api := w.run(t).Client
+	w.wsgate.Script("A2C-9", simulator.Statuses(0, 2)...)
+	w.ukrcard.Script("A2C-9", failing(http.StatusInternalServerError), simulator.Acknowledge)
+	w.core.SetStatus("931", "done")
+	w.standard.Script("931", failing(http.StatusServiceUnavailable))
+	c := w.temporalClient(t)
+	for _, r := range []callback.StartRequest{order("A2C-9", "payment"), entry("931")} {
+		key := start(t, api, r)
+		closed(t, api, key)
+		for _, event := range history(t, c, key) {
+			text, err := json.Marshal(event)
+			require.NoError(t, err)
+			payloads := event.String() + string(text)
+			for _, secret := range []string{wsgatePassword, macKey, signingSecret} {
+				require.NotContains(t, payloads, secret)
+			}
+		}
+	}
+}
