@@ -1,0 +1,140 @@
+package compose_test
+
+import (
+	"context"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"ringback/dev/postgres"
+)
+
+// run is a script of deploy/, with path before PATH.
+func run(t *testing.T, script, path string, environment ...string) (string, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "sh", filepath.Join(root, "deploy", script)) //nolint:gosec // our own script
+	cmd.Env = append([]string{"PATH=" + path + string(os.PathListSeparator) + os.Getenv("PATH")}, environment...)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+func output(t *testing.T, name string, arguments ...string) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), name, arguments...).CombinedOutput()
+	require.NoErrorf(t, err, "%s %s: %s", name, strings.Join(arguments, " "), out)
+	return strings.TrimSpace(string(out))
+}
+
+// TestTheSchemaJobMakesWhatTheServerNeeds runs the job twice, as a second
+// `docker compose up` does, with the tool of the server's own version.
+func TestTheSchemaJobMakesWhatTheServerNeeds(t *testing.T) {
+	t.Parallel()
+	// The user postgres may not enter what is under t.TempDir.
+	dir, err := os.MkdirTemp("", "ringback-pg") //nolint:usetesting // see above
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	cluster, err := postgres.Start(t.Context(), postgres.Options{Dir: dir, Settings: map[string]string{"fsync": "off"}})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, cluster.Stop()) })
+	u, err := url.Parse(cluster.URL("postgres"))
+	require.NoError(t, err)
+	secret, _ := u.User.Password()
+
+	tools := t.TempDir()
+	output(t, "go", "build", "-o", filepath.Join(tools, "temporal-sql-tool"), "go.temporal.io/server/cmd/tools/sql")
+	server := output(t, "go", "list", "-m", "-f", "{{.Dir}}", "go.temporal.io/server")
+	environment := []string{
+		"SQL_PLUGIN=postgres12", "SQL_HOST=" + u.Hostname(), "SQL_PORT=" + u.Port(),
+		"SQL_USER=" + u.User.Username(), "SQL_PASSWORD=" + secret,
+		"SCHEMAS=" + filepath.Join(server, "schema", "postgresql", "v12"),
+	}
+	for range 2 {
+		out, err := run(t, "schema.sh", tools, environment...)
+		require.NoError(t, err, out)
+		require.Contains(t, out, "schema: ready")
+		require.NotContains(t, out, secret)
+	}
+	for database, table := range map[string]string{"temporal": "executions", "temporal_visibility": "executions_visibility"} {
+		require.Equal(t, table, query(t, cluster.URL(database), "SELECT to_regclass('"+table+"')"))
+		require.NotEqual(t, "0.0", query(t, cluster.URL(database), "SELECT curr_version FROM schema_version"))
+	}
+
+	wrong := append(environment[:4:4], "SQL_PASSWORD=wrong", environment[5])
+	_, err = run(t, "schema.sh", tools, wrong...)
+	require.Error(t, err, "what failed must not look done")
+}
+
+// fakeTemporal stands for the temporal command of admin-tools: it writes down
+// what it is asked and fails as often as the files beside it have lines.
+const fakeTemporal = `#!/bin/sh
+dir=$(dirname "$0")
+echo "$*" >> "$dir/asked"
+case "$*" in
+*"cluster health"*) fails=unhealthy ;;
+*"namespace describe"*) fails=unknown ;;
+*"namespace create"*) fails=uncreated ;;
+esac
+if [ -s "$dir/$fails" ]; then
+  sed -i 1d "$dir/$fails"
+  exit 1
+fi
+`
+
+func TestTheNamespaceJob(t *testing.T) {
+	t.Parallel()
+	const (
+		health   = "operator cluster health"
+		describe = "operator namespace describe --namespace ringback"
+		create   = "operator namespace create --namespace ringback --retention 30d"
+	)
+	for _, row := range []struct {
+		name                          string
+		unhealthy, unknown, uncreated int
+		asked                         []string
+		says                          string
+		fails                         bool
+	}{
+		{"makes a namespace that is not there", 0, 2, 0, []string{health, describe, describe, create, describe}, "ringback made, retention 30d", false},
+		{"leaves one that is there", 0, 0, 0, []string{health, describe}, "ringback is there", false},
+		{"waits for a server that is starting", 2, 0, 0, []string{health, health, health, describe}, "ringback is there", false},
+		{"waits until the server knows of it", 0, 4, 0, []string{health, describe, describe, create, describe, describe, describe}, "ringback made", false},
+		{"takes one that another run made in between", 0, 2, 1, []string{health, describe, describe, create, describe, describe}, "ringback made", false},
+		{"tries again when making it fails", 0, 4, 1, []string{health, describe, describe, create, describe, describe, create, describe}, "ringback made", false},
+		{"gives up on a server that never serves", 99, 0, 0, []string{health, health, health}, "gave up after 3 tries: serves", true},
+		{"gives up on a namespace that can't be made", 0, 99, 99, nil, "gave up after 3 tries: make", true},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "temporal"), []byte(fakeTemporal), 0o700))
+			for file, lines := range map[string]int{"unhealthy": row.unhealthy, "unknown": row.unknown, "uncreated": row.uncreated} {
+				require.NoError(t, os.WriteFile(filepath.Join(dir, file), []byte(strings.Repeat("fail\n", lines)), 0o600))
+			}
+			out, err := run(t, "namespace.sh", dir, "TEMPORAL_ADDRESS=127.0.0.1:1", "NAMESPACE=ringback", "TRIES=3", "PAUSE=0")
+			require.Equalf(t, row.fails, err != nil, "%s", out)
+			require.Contains(t, out, row.says)
+			if row.asked != nil {
+				asked, err := os.ReadFile(filepath.Join(dir, "asked"))
+				require.NoError(t, err)
+				require.Equal(t, row.asked, strings.Split(strings.TrimSpace(string(asked)), "\n"))
+			}
+		})
+	}
+}
+
+func TestAScriptSaysWhichVariableIsMissing(t *testing.T) {
+	t.Parallel()
+	for script, missing := range map[string]string{"schema.sh": "SQL_HOST", "namespace.sh": "TEMPORAL_ADDRESS"} {
+		out, err := run(t, script, t.TempDir())
+		require.Error(t, err)
+		require.Contains(t, out, missing)
+	}
+}
