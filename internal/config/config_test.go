@@ -15,6 +15,8 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -319,4 +321,58 @@ func TestAFileThatCannotBeReadIsAnError(t *testing.T) {
 	write(t, dir, "big.yml", bytes.Repeat([]byte("#"), 1<<20+1), 0o600)
 	_, err = config.Load(filepath.Join(dir, "big.yml"))
 	require.ErrorContains(t, err, "is larger than 1048576 bytes")
+}
+
+// TestTheExampleInDeployIsRead holds that what everybody copies is valid.
+func TestTheExampleInDeployIsRead(t *testing.T) {
+	t.Setenv("WSGATE_PASSWORD", "hunter22")
+	t.Setenv("PAYSERA_MAC_KEY", "IrdTc8uQodU7PRpLzzLTW6wqZAO6tAMU")
+	t.Setenv("SHOP_SIGNING_SECRET", signingSecret)
+	t.Setenv("LEDGER_SIGNING_SECRET", signingSecret)
+	c, err := config.Load(filepath.Join("..", "..", "deploy", "ringback.example.yml"))
+	require.NoError(t, err)
+	require.Len(t, c.Sources, 2)
+	require.Len(t, c.Endpoints, 3)
+	require.Empty(t, c.Warnings)
+}
+
+// commented is a key that the example shows in a comment.
+var commented = regexp.MustCompile(`(?m)^(\s*)# ([a-z_]+: .*?)(\s{2,}#.*)?$`)
+
+// TestTheExampleInDeployNamesEveryKey takes the example with all of its
+// comments that are keys taken out of comments, and holds that nothing that
+// the file may say is left out of it.
+func TestTheExampleInDeployNamesEveryKey(t *testing.T) {
+	t.Parallel()
+	content, err := os.ReadFile(filepath.Join("..", "..", "deploy", "ringback.example.yml"))
+	require.NoError(t, err)
+	for _, structure := range []any{
+		config.Config{}, config.API{}, config.Key{}, config.RateLimit{}, config.Egress{}, config.Source{}, config.MAC{},
+		config.Endpoint{}, config.Poll{}, config.Delivery{}, config.Signing{}, config.Auth{}, config.Basic{},
+		config.ClientTLS{}, config.ServerTLS{},
+	} {
+		for i := range reflect.TypeOf(structure).NumField() {
+			key := reflect.TypeOf(structure).Field(i).Tag.Get("yaml")
+			if key != "" && key != "-" {
+				require.Containsf(t, string(content), key+":", "of %T", structure)
+			}
+		}
+	}
+}
+
+// TestTheExamplesCommentsAreKeysToo holds that a line taken out of its comment
+// is understood: the only faults left are the files that it names.
+func TestTheExamplesCommentsAreKeysToo(t *testing.T) {
+	t.Setenv("WSGATE_PASSWORD", "hunter22")
+	t.Setenv("PAYSERA_MAC_KEY", "IrdTc8uQodU7PRpLzzLTW6wqZAO6tAMU")
+	t.Setenv("SHOP_SIGNING_SECRET", signingSecret)
+	t.Setenv("LEDGER_SIGNING_SECRET", signingSecret)
+	t.Setenv("RECEIVER_TOKEN", "hunter22")
+	content, err := os.ReadFile(filepath.Join("..", "..", "deploy", "ringback.example.yml"))
+	require.NoError(t, err)
+	_, err = config.Parse("f", commented.ReplaceAll(content, []byte("$1$2")))
+	require.Error(t, err)
+	for line := range strings.Lines(err.Error()) {
+		require.Contains(t, line, "can't read the file: ", "a key that is understood")
+	}
 }
