@@ -12,8 +12,10 @@ const reasonUnseen = "the end of the attempt was not seen"
 
 // ring begins the next callback owed: its first attempt inside the workflow
 // task at hand where that is allowed, whatever is left in a delivery activity.
+// What was said meanwhile is heard first: nothing begins that is not wanted.
 func (o *operation) ring() {
 	for {
+		o.hear()
 		partial := o.ledger.Told()
 		c, attempts, ok := o.ledger.Begin()
 		if !ok {
@@ -27,15 +29,16 @@ func (o *operation) ring() {
 				Outcome: callback.DeliveryPending, Attempts: attempts,
 			},
 		}
-		switch {
-		case o.attemptOnce():
-		case o.ledger.Unwanted():
-			o.delivering.Delivery.Outcome = callback.DeliverySuperseded
-			o.settle(o.delivering.Delivery)
-		default:
+		if o.attemptOnce() {
+			continue
+		}
+		o.hear()
+		if !o.ledger.Unwanted() {
 			o.deliver()
 			return
 		}
+		o.delivering.Delivery.Outcome = callback.DeliverySuperseded
+		o.settle(o.delivering.Delivery)
 	}
 }
 

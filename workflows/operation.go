@@ -189,10 +189,11 @@ func (o *operation) ending() callback.Ending {
 
 func (o *operation) now() callback.Time { return callback.At(workflow.Now(o.ctx)) }
 
-// spokenTo reports whether something was said to the run that it has not heard.
+// spokenTo reports whether something was said to the run that it has not heard,
+// or not acted on.
 func (o *operation) spokenTo() bool {
 	withdrawal := o.root.Err() != nil && !o.ledger.Withdrawn()
-	return withdrawal || o.roused || o.pushes.Len() > 0 || o.revokes.Len() > 0
+	return withdrawal || o.roused || o.pollNow || o.rewatch || o.pushes.Len() > 0 || o.revokes.Len() > 0
 }
 
 // sleep waits until there is something to hear or to gather.

@@ -57,7 +57,7 @@ func (o *operation) lookAgain() {
 		return
 	}
 	o.stopWatch()
-	if pollNow && o.ledger.Watching() {
+	if pollNow && o.ledger.Watching() && !o.in.Policy.Poll.UsedUp(o.ledger.Polls()) {
 		o.pollOnce()
 	}
 }
