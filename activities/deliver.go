@@ -197,7 +197,6 @@ func (d *delivery) record(ctx context.Context, due callback.Time) error {
 	}
 	before := d.at
 	d.at.Made++
-	d.at.NotBefore = callback.Time{}
 	d.at.Delivery.NextAttemptAt = nil
 	d.at.Delivery.Attempts = callback.KeepNewest(append(slices.Clone(d.at.Delivery.Attempts),
 		callback.Attempt{Number: d.nextNumber(), At: at}))

@@ -360,6 +360,54 @@ func TestWatchThatIsPausedGivesItsSlotBackWithItsRecord(t *testing.T) {
 	})
 }
 
+func TestWatchThatIsPausedDuringAPollKeepsIt(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		b.server.answer = func(int) error { return activity.ErrActivityPaused }
+		b.core.answer = func(context.Context, int) (callback.Observation, error) {
+			time.Sleep(5 * time.Second)
+			return callback.Observation{Status: "new"}, nil
+		}
+		_, err := b.watch(watching(interval(time.Hour, 20*time.Second)), run{})
+		require.Equal(t, activities.TypeWaiting, failure(t, err).Type())
+		require.Equal(t, 1, recorded[callback.WatchProgress](t, b.server).Polls)
+	})
+}
+
+func TestWatchDoesNotCutOffAPollWhenItsWorkerStops(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		ctx, cancel := context.WithCancel(context.Background())
+		b.core.answer = func(ctx context.Context, _ int) (callback.Observation, error) {
+			cancel()
+			time.Sleep(time.Second)
+			return callback.Observation{Status: "done"}, ctx.Err()
+		}
+		result, err := b.watch(watching(interval(time.Hour, time.Second)), run{ctx: ctx})
+		require.NoError(t, err)
+		require.Equal(t, "done", result.Progress.Last.Status)
+	})
+}
+
+func TestWatchShowsWhenAPollThatWasHeldBackIsDue(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		b.core.answer = failing(&source.Error{Kind: source.Unauthorized})
+		_, err := b.Poll(t.Context(), activities.PollInput{Source: "wallet"})
+		require.NoError(t, err)
+		stop := make(chan struct{})
+		begun := callback.At(time.Now())
+		var beat callback.WatchProgress
+		time.AfterFunc(4500*time.Millisecond, func() {
+			beat = recorded[callback.WatchProgress](t, b.server)
+			close(stop)
+		})
+		_, err = b.watch(watching(interval(time.Hour, time.Second)), run{stop: stop})
+		require.Equal(t, activities.TypeHeldBack, failure(t, err).Type())
+		require.True(t, beat.NextPollAt.After(begun), "a beat shows it, not only the record with which the slot is given back")
+	})
+}
+
 func TestWatchThatTheServerGaveUpSaysNoMore(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, b *bench) {
