@@ -27,7 +27,7 @@ func Operation(ctx workflow.Context, in Input) (callback.Ending, error) {
 		o.ring()
 		o.dropUnwanted()
 		o.look()
-		if o.ledger.Over() && o.delivery == nil && !o.spokenTo() {
+		if o.ledger.Over() && !o.busy() && o.delivery == nil {
 			break
 		}
 		o.sleep()
@@ -196,9 +196,16 @@ func (o *operation) spokenTo() bool {
 	return withdrawal || o.roused || o.pollNow || o.rewatch || o.pushes.Len() > 0 || o.revokes.Len() > 0
 }
 
-// sleep waits until there is something to hear or to gather.
+// busy reports whether there is something to do at once.
+func (o *operation) busy() bool {
+	outdated := o.watch != nil && !o.ledger.Watching()
+	unwanted := o.delivery != nil && !o.delivery.unwanted && o.ledger.Unwanted()
+	return o.spokenTo() || outdated || unwanted || o.ledger.Due()
+}
+
+// sleep waits until there is something to do or to gather.
 func (o *operation) sleep() {
-	err := workflow.Await(o.ctx, func() bool { return o.spokenTo() || o.watch.ready() || o.delivery.ready() })
+	err := workflow.Await(o.ctx, func() bool { return o.busy() || o.watch.ready() || o.delivery.ready() })
 	if err != nil {
 		workflow.GetLogger(o.ctx).Error("waiting on a disconnected context failed", "error", err)
 	}

@@ -21,12 +21,28 @@ func TestARunHoldsItsPromisesWhateverHappens(t *testing.T) {
 	for range 5 {
 		rapid.Check(t, func(rt *rapid.T) {
 			w, in, said := anything(rt)
-			ending, err := w.run(t, in)
+			ending, err := w.run(rt, in)
 			w.holds(rt)
 			requireClose(rt, ending.State.Outcome, err)
 			onlooker{w, in, said, ending}.agrees(rt)
+			if rapid.Bool().Draw(rt, "redelivered") {
+				redelivered(rt, in, ending)
+			}
 		})
 	}
+}
+
+// redelivered lets anything happen to a redelivery too.
+func redelivered(t *rapid.T, in workflows.Input, previous callback.Ending) {
+	again, _, said := anything(t)
+	again.policy = in.Policy
+	r := workflows.Redelivery{Previous: previous, Repoll: rapid.Bool().Draw(t, "repoll"), Force: rapid.Bool().Draw(t, "force")}
+	r.Watch = r.Repoll || previous.State.Outcome == callback.OutcomeExpired
+	in = redelivers(in, r)
+	ending, err := again.run(t, in)
+	again.holds(t)
+	requireClose(t, ending.State.Outcome, err)
+	onlooker{again, in, said, ending}.agrees(t)
 }
 
 // spoken is something that was said to a run.
@@ -144,7 +160,6 @@ func (o onlooker) agrees(t *rapid.T) {
 		require.LessOrEqual(t, s.Polls, limit)
 	}
 	require.LessOrEqual(t, s.Polls, len(o.w.polls))
-	require.Empty(t, o.in.Redelivery)
 	o.agreesOnDeliveries(t)
 	o.agreesOnOutcome(t)
 	if at := o.withdrawnAt(); at != nil {
@@ -167,26 +182,43 @@ func (o onlooker) withdrawnAt() *callback.Time {
 // agreesOnDeliveries: each delivery shows the attempts that its receiver saw,
 // and ended as they say.
 func (o onlooker) agreesOnDeliveries(t *rapid.T) {
-	seen := map[string][]attempt{}
+	seen, before := map[string][]attempt{}, o.before()
 	for _, a := range o.w.attempts {
 		seen[a.ID] = append(seen[a.ID], a)
 	}
 	for _, d := range o.ending.State.Deliveries {
-		made := seen[d.CallbackID]
+		made, earlier := seen[d.CallbackID], before[d.CallbackID]
 		delete(seen, d.CallbackID)
+		if len(made) == 0 && earlier.CallbackID != "" {
+			require.Equal(t, earlier.Attempts, d.Attempts, "attempts of the run before are lost")
+			continue
+		}
+		force := o.in.Redelivery != nil && o.in.Redelivery.Force
+		require.False(t, earlier.Outcome == callback.DeliveryAcknowledged && !force, "%v was acknowledged before %v", earlier, made)
 		acknowledged := slices.ContainsFunc(made, func(a attempt) bool { return a.verdict == callback.Acknowledged })
 		require.Equal(t, acknowledged, d.Outcome == callback.DeliveryAcknowledged, "%v after %v", d, made)
 		require.Equal(t, d.Outcome == callback.DeliveryExhausted, len(made) == o.in.Policy.Delivery.Attempts && !acknowledged &&
 			d.Outcome != callback.DeliveryGone && d.Outcome != callback.DeliverySuperseded, "%v after %v", d, made)
 		require.NotEqual(t, callback.DeliveryPending, d.Outcome)
 		if !o.w.unreadable {
-			require.Len(t, d.Attempts, len(made), "%v after %v", d, made)
+			require.Len(t, d.Attempts, len(made)+len(earlier.Attempts), "%v after %v", d, made)
 		}
 		for _, a := range d.Attempts {
 			require.NotEmpty(t, a.Verdict, "%v", d)
 		}
 	}
 	require.Empty(t, seen, "rung without a delivery: %v", o.w.attempts)
+}
+
+// before are the deliveries of the run that is redelivered, by callback id.
+func (o onlooker) before() map[string]callback.Delivery {
+	before := map[string]callback.Delivery{}
+	if o.in.Redelivery != nil {
+		for _, d := range o.in.Redelivery.Previous.State.Deliveries {
+			before[d.CallbackID] = d
+		}
+	}
+	return before
 }
 
 // agreesOnOutcome is promise 12 as far as an onlooker can tell.
@@ -200,10 +232,10 @@ func (o onlooker) agreesOnOutcome(t *rapid.T) {
 		}
 	}
 	for _, a := range o.w.attempts {
-		if a.Final && a.verdict == callback.Acknowledged {
+		if a.Final && a.verdict == callback.Acknowledged && o.in.Redelivery == nil {
 			require.Equal(t, callback.OutcomeAcknowledged, s.Outcome, "%v was acknowledged", a)
 		}
-		if a.Final {
+		if a.Final && o.in.Redelivery == nil {
 			require.Equal(t, a.Observation.Status, s.Status.Value, "a final status changed")
 		}
 	}

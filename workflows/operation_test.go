@@ -204,8 +204,7 @@ func requireClose(t require.TestingT, outcome callback.Outcome, err error) {
 }
 
 // ending reads how the run closed from where each kind of close event keeps it.
-func (w *world) ending(t testing.TB) (callback.Ending, error) {
-	t.Helper()
+func (w *world) ending(t require.TestingT) (callback.Ending, error) {
 	require.True(t, w.env.IsWorkflowCompleted())
 	var ending callback.Ending
 	err := w.env.GetWorkflowResult(&ending)
@@ -675,9 +674,8 @@ func before(in workflows.Input, core []answer, receiver ...reply) callback.Endin
 }
 
 // panics is a test's hand outside of a test.
-type panics struct{ testing.TB }
+type panics struct{}
 
-func (panics) Helper()                   {}
 func (panics) Errorf(f string, a ...any) { panic(fmt.Sprintf(f, a...)) }
 func (panics) FailNow()                  { panic("a run that a test builds on failed") }
 

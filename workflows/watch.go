@@ -45,29 +45,23 @@ func (o *operation) pollOnce() bool {
 	return true
 }
 
-// lookAgain stops a watch that what was said made outdated, and polls now if
-// that was said: in the watch's place, so that each poll is counted once.
+// lookAgain stops a watch that is over or that what was said made outdated, and
+// polls now if that was said: in the watch's place, so that each poll is counted
+// once.
 func (o *operation) lookAgain() {
-	if !o.rewatch && !o.pollNow {
-		return
-	}
 	pollNow := o.pollNow
-	o.rewatch, o.pollNow = false, false
-	if !o.ledger.Watching() {
-		return
+	if o.rewatch || pollNow || !o.ledger.Watching() {
+		o.rewatch, o.pollNow = false, false
+		o.stopWatch()
 	}
-	o.stopWatch()
 	if pollNow && o.ledger.Watching() && !o.in.Policy.Poll.UsedUp(o.ledger.Polls()) {
 		o.pollOnce()
 	}
 }
 
-// look keeps the watch running as long as it is wanted, and no longer.
+// look keeps a watch running as long as it is wanted.
 func (o *operation) look() {
-	switch {
-	case !o.ledger.Watching():
-		o.stopWatch()
-	case o.watch == nil:
+	if o.watch == nil && o.ledger.Watching() {
 		o.startWatch()
 	}
 }

@@ -2,7 +2,6 @@ package workflows_test
 
 import (
 	"fmt"
-	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -485,8 +484,7 @@ func (w *world) signal(name string, arg any) {
 }
 
 // run executes the workflow and returns how it ended.
-func (w *world) run(t testing.TB, in workflows.Input) (callback.Ending, error) {
-	t.Helper()
+func (w *world) run(t require.TestingT, in workflows.Input) (callback.Ending, error) {
 	w.env.SetStartWorkflowOptions(startOptions(in))
 	if in.Redelivery != nil {
 		w.env.SetStartTime(time.Date(2026, 12, 21, 9, 0, 0, 0, time.UTC))

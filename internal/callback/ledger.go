@@ -126,12 +126,14 @@ func (l *Ledger) Record(o Observation) Recorded {
 	if l.final {
 		return l.recordAfterFinal(o)
 	}
-	l.last = &o
 	if o.Status == "" || o.Status == l.known {
 		l.final = l.rules.IsFinal(l.known)
+		if o.Status != "" || !l.final {
+			l.last = &o
+		}
 		return RecordedSame
 	}
-	l.known = o.Status
+	l.last, l.known = &o, o.Status
 	l.final = l.rules.IsFinal(o.Status)
 	if !l.rings(o.Status) {
 		return RecordedChange
@@ -197,15 +199,15 @@ func (l *Ledger) deliveryOf(c Callback) Delivery {
 }
 
 // Ring owes the previous run's last callback again (promise 10). It does
-// nothing where none was owed, where a newer one is, and, unless forced, where
-// it was acknowledged or a revocation came after it. A repoll is over then: a final status is final again.
+// nothing where none was owed, where a newer one is or a revocation came after
+// it, and, unless forced, where it was acknowledged. A repoll is over then: a final status is final again.
 func (l *Ledger) Ring(previous *Callback) {
 	l.final = l.final || l.rules.IsFinal(l.known)
 	if previous == nil || l.withdrawn || l.current != nil || len(l.queue) > 0 {
 		return
 	}
-	over := l.acknowledged(previous.ID) || (l.revocation != nil && !previous.Final)
-	if over && !l.forced {
+	revoked := l.revocation != nil && !previous.Final
+	if revoked || (l.acknowledged(previous.ID) && !l.forced) {
 		return
 	}
 	l.earlierID, l.earlier = previous.ID, l.takeAttempts(previous.ID)
@@ -339,10 +341,13 @@ func (l *Ledger) StopWatch() { l.watchEnded = true }
 // Over reports whether nothing is left to do.
 func (l *Ledger) Over() bool { return !l.Watching() && l.current == nil && len(l.queue) == 0 }
 
+// Due reports whether a callback can begin now.
+func (l *Ledger) Due() bool { return l.current == nil && len(l.queue) > 0 }
+
 // Begin takes the next callback to deliver; false if one is being delivered or
 // none is owed. The attempts are those that earlier runs made for it.
 func (l *Ledger) Begin() (Callback, []Attempt, bool) {
-	if l.current != nil || len(l.queue) == 0 {
+	if !l.Due() {
 		return Callback{}, nil, false
 	}
 	c := l.queue[0]

@@ -545,6 +545,9 @@ func TestPromise10RedeliveryRemembers(t *testing.T) {
 		{"with repoll and no answer the same callback rings again, and its status is final again", paysera(afterRepoll, repoll),
 			[]step{againUnlessNewer, begins("done"), acknowledged},
 			callback.OutcomeAcknowledged, []string{"done acknowledged"}, "done!"},
+		{"with repoll and an answer without a status the final one stands", paysera(afterRepoll, repoll),
+			[]step{sees(""), watching(false), againUnlessNewer, begins("done"), acknowledged},
+			callback.OutcomeAcknowledged, []string{"done acknowledged"}, "done!"},
 		{"a newer status before it begins supersedes it without losing its attempts", paysera(
 			after(sees("waiting_funds"), begins("waiting_funds"), exhausted, lifetimeOver)),
 			[]step{func(r *run) {
