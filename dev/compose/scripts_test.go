@@ -20,7 +20,7 @@ func run(t *testing.T, script, path string, environment ...string) (string, erro
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "sh", filepath.Join(root, "deploy", script)) //nolint:gosec // our own script
+	cmd := exec.CommandContext(ctx, "sh", filepath.Join(root, "deploy", script))
 	cmd.Env = append([]string{"PATH=" + path + string(os.PathListSeparator) + os.Getenv("PATH")}, environment...)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
