@@ -3,6 +3,7 @@ package activities_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -358,4 +359,46 @@ func TestAttemptIsNotCutOffByItsContext(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, callback.Acknowledged, result.Attempt.Verdict)
 	})
+}
+
+// refusing is a network that refuses every connection.
+type refusing struct{}
+
+func (refusing) RoundTrip(*http.Request) (*http.Response, error) {
+	return nil, &net.OpError{Op: "dial", Err: errors.New("connection refused")}
+}
+
+func TestEndpointsBreakerIsOpenedByWaitingInVainAlone(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		change func(b *bench)
+		opens  bool
+	}{
+		{"an endpoint that answers nothing opens it", func(b *bench) { b.receiver.answer = silence }, true},
+		{"one that refuses at once costs nobody anything, and keeps its h",
+			func(b *bench) { b.endpoint.Client = &http.Client{Transport: refusing{}} }, false},
+		{"one that answers slowly answers", func(b *bench) {
+			b.receiver.answer = func(_ int, w http.ResponseWriter, _ *http.Request) {
+				time.Sleep(1900 * time.Millisecond)
+				w.WriteHeader(http.StatusServiceUnavailable)
+			}
+		}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			inVirtualTime(t, func(t *testing.T, b *bench) {
+				tt.change(b)
+				in := ringing(time.Millisecond, 33)
+				in.Policy.TimeoutMS = 2000
+				result, err := b.deliver(in, run{})
+				if tt.opens {
+					require.Equal(t, activities.TypeHeldBack, failure(t, err).Type())
+					return
+				}
+				require.NoError(t, err)
+				require.Equal(t, 33, result.Progress.Made)
+			})
+		})
+	}
 }
