@@ -144,11 +144,24 @@ func (p *paysera) get(q callback.Query) request {
 
 // payseraTransfer are the only values of an answer that a poll keeps.
 type payseraTransfer struct {
-	ID            scalar `json:"id"`
-	Status        string `json:"status"`
-	FailureStatus struct {
+	ID      scalar        `json:"id"`
+	Status  string        `json:"status"`
+	Failure failureStatus `json:"failure_status"`
+}
+
+// failureStatus is a failure's code, empty where there is none that looks like
+// a code: it explains a status and must not cost one.
+type failureStatus string
+
+// UnmarshalJSON never fails.
+func (f *failureStatus) UnmarshalJSON(data []byte) error {
+	var failure struct {
 		Code string `json:"code"`
-	} `json:"failure_status"`
+	}
+	if json.Unmarshal(data, &failure) == nil && payseraWord.MatchString(failure.Code) {
+		*f = failureStatus(failure.Code)
+	}
+	return nil
 }
 
 // payseraWord is what a status or a failure's code looks like.
@@ -167,16 +180,13 @@ func decodePaysera(got answer, id string) (payseraTransfer, error) {
 	case !payseraWord.MatchString(transfer.Status):
 		return payseraTransfer{}, errors.New("the answer has no status of up to 64 letters, digits, _, . and -")
 	}
-	if !payseraWord.MatchString(transfer.FailureStatus.Code) {
-		transfer.FailureStatus.Code = ""
-	}
 	return transfer, nil
 }
 
 // status is the transfer's; revoke-transfer's example answers "failed" with
 // the code below for what every other page calls revoked.
 func (t payseraTransfer) status() string {
-	if t.Status == "failed" && t.FailureStatus.Code == "cancelled_by_user" {
+	if t.Status == "failed" && t.Failure == "cancelled_by_user" {
 		return statusRevoked
 	}
 	return t.Status
@@ -184,8 +194,8 @@ func (t payseraTransfer) status() string {
 
 func (t payseraTransfer) raw() map[string]string {
 	raw := map[string]string{"status": t.Status}
-	if t.FailureStatus.Code != "" {
-		raw["failure_code"] = t.FailureStatus.Code
+	if t.Failure != "" {
+		raw["failure_code"] = string(t.Failure)
 	}
 	return raw
 }

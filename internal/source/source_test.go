@@ -1,0 +1,312 @@
+package source_test
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"ringback/internal/callback"
+	"ringback/internal/source"
+)
+
+// Every kind has testdata/<its name>/*.json, answers and what must become of
+// them: that, with its own file, is all a new one must bring.
+
+type row struct {
+	Name   string         `json:"name"`
+	Query  callback.Query `json:"query"`
+	Answer struct {
+		HTTPStatus int               `json:"http_status"`
+		Header     map[string]string `json:"header"`
+		// Body is JSON as it is, or a string that is the body.
+		Body json.RawMessage `json:"body"`
+		// Padding is how many spaces follow.
+		Padding int `json:"padding"`
+	} `json:"answer"`
+	// One of these is what must become of it. Details are asked for instead of
+	// a poll; Error is wanted of both.
+	Observation *callback.Observation `json:"observation"`
+	Details     json.RawMessage       `json:"details"`
+	Error       *struct {
+		Kind         source.ErrorKind `json:"kind"`
+		RetryAfterMS int64            `json:"retry_after_ms"`
+		Says         string           `json:"says"`
+	} `json:"error"`
+}
+
+func (r row) body() string {
+	var text string
+	if json.Unmarshal(r.Answer.Body, &text) != nil {
+		text = string(r.Answer.Body)
+	}
+	return text + strings.Repeat(" ", r.Answer.Padding)
+}
+
+func (r row) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	for name, value := range r.Answer.Header {
+		w.Header().Set(name, value)
+	}
+	w.WriteHeader(r.Answer.HTTPStatus)
+	_, _ = w.Write([]byte(r.body()))
+}
+
+func TestEveryKindReadsItsTestdata(t *testing.T) {
+	t.Parallel()
+	for _, kind := range source.Kinds {
+		var statuses []string
+		errorKinds := map[source.ErrorKind]bool{}
+		detailed := false
+		for _, r := range load(t, kind.Name) {
+			t.Run(kind.Name+": "+r.Name, func(t *testing.T) {
+				t.Parallel()
+				check(t, kind, r)
+			})
+			switch {
+			case r.Error != nil:
+				errorKinds[r.Error.Kind] = true
+			case r.Details != nil:
+				detailed = true
+			default:
+				statuses = append(statuses, r.Observation.Status)
+			}
+		}
+		require.Subset(t, statuses, kind.Vocabulary, "%s: every status of the vocabulary is answered once", kind.Name)
+		require.Len(t, errorKinds, 5, "%s: every kind of error comes up: %v", kind.Name, errorKinds)
+		require.True(t, detailed, "%s: details are asked for", kind.Name)
+	}
+}
+
+func check(t *testing.T, kind source.Kind, r row) {
+	t.Helper()
+	server := httptest.NewServer(r)
+	t.Cleanup(server.Close)
+	src := kind.Open(configOf(server.Client(), server.URL))
+	if r.Details != nil {
+		got, err := src.Details(t.Context(), r.Query)
+		require.NoError(t, err)
+		data, err := json.Marshal(got)
+		require.NoError(t, err)
+		require.JSONEq(t, string(r.Details), string(data))
+		return
+	}
+	before := callback.At(time.Now())
+	got, err := src.Poll(t.Context(), r.Query)
+	if r.Error != nil {
+		requireError(t, r, err)
+		_, err = src.Details(t.Context(), r.Query)
+		requireError(t, r, err)
+		return
+	}
+	require.NoError(t, err)
+	require.False(t, got.BegunAt.Before(before))
+	require.False(t, got.ObservedAt.Before(got.BegunAt))
+	require.False(t, got.ObservedAt.After(callback.At(time.Now())))
+	require.Equal(t, *r.Observation, callback.Observation{Status: got.Status, Raw: got.Raw})
+}
+
+func requireError(t *testing.T, r row, err error) {
+	t.Helper()
+	var failure *source.Error
+	require.ErrorAs(t, err, &failure)
+	require.Equal(t, r.Error.Kind, failure.Kind, "%v", err)
+	require.Equal(t, time.Duration(r.Error.RetryAfterMS)*time.Millisecond, failure.RetryAfter)
+	require.Equal(t, "core", failure.Source)
+	require.ErrorContains(t, err, r.Error.Says)
+	for _, secret := range []string{"hunter2", "mac-key", "Vardenis", "4111111111111111"} {
+		require.NotContains(t, err.Error(), secret)
+	}
+}
+
+// configOf suits every kind.
+func configOf(client *http.Client, bases ...string) source.Config {
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return source.Config{
+		Name: "core", BaseURLs: bases, Client: client,
+		ExtSystemID: "ECOM_GOLD_BANK", Login: "gold", Password: "hunter2", ClientDN: "GOLDENBANK",
+		MACID: "mac-id", MACKey: "mac-key",
+	}
+}
+
+// answered is the first row of a kind's testdata that is an observation of a
+// status.
+func answered(t testing.TB, kind source.Kind) row {
+	t.Helper()
+	rows := load(t, kind.Name)
+	at := slices.IndexFunc(rows, func(r row) bool { return r.Observation != nil && r.Observation.Status != "" })
+	require.GreaterOrEqual(t, at, 0)
+	return rows[at]
+}
+
+func TestEveryKindAsksTheNextBaseURLWhenOneDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	for _, kind := range source.Kinds {
+		for _, tt := range []struct {
+			name  string
+			first http.HandlerFunc
+		}{
+			{"it fails", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }},
+			{"it drops the connection", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }},
+			{"it is silent", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }},
+			{"it stops in its answer", func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Length", "100")
+				_, _ = w.Write([]byte("{"))
+			}},
+		} {
+			t.Run(kind.Name+": "+tt.name, func(t *testing.T) {
+				t.Parallel()
+				good := answered(t, kind)
+				var asked [2]counter
+				first := httptest.NewServer(asked[0].count(tt.first))
+				second := httptest.NewServer(asked[1].count(good))
+				t.Cleanup(second.Close)
+				t.Cleanup(first.Close)
+				src := kind.Open(configOf(&http.Client{}, first.URL, second.URL))
+				ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+				defer cancel()
+
+				got, err := src.Poll(ctx, good.Query)
+				require.NoError(t, err)
+				require.Equal(t, good.Observation.Status, got.Status)
+				require.Equal(t, [2]int32{1, 1}, [2]int32{asked[0].Load(), asked[1].Load()})
+
+				_, err = src.Poll(ctx, good.Query)
+				require.NoError(t, err)
+				require.Equal(t, [2]int32{1, 2}, [2]int32{asked[0].Load(), asked[1].Load()}, "the one that answered is remembered")
+			})
+		}
+	}
+}
+
+func TestEveryKindComesBackToTheFirstBaseURLWhenTheSecondFails(t *testing.T) {
+	t.Parallel()
+	for _, kind := range source.Kinds {
+		t.Run(kind.Name, func(t *testing.T) {
+			t.Parallel()
+			good := answered(t, kind)
+			var down [2]toggle
+			first, second := httptest.NewServer(down[0].guard(good)), httptest.NewServer(down[1].guard(good))
+			t.Cleanup(first.Close)
+			t.Cleanup(second.Close)
+			src := kind.Open(configOf(&http.Client{}, first.URL, second.URL))
+			for _, at := range []int{0, 1, 0} {
+				down[at].Store(false)
+				down[1-at].Store(true)
+				_, err := src.Poll(t.Context(), good.Query)
+				require.NoError(t, err)
+			}
+			down[0].Store(true)
+			_, err := src.Poll(t.Context(), good.Query)
+			var failure *source.Error
+			require.ErrorAs(t, err, &failure)
+			require.Equal(t, source.Unavailable, failure.Kind)
+			require.Equal(t, http.StatusBadGateway, failure.HTTPStatus)
+			require.ErrorContains(t, err, first.URL)
+			require.ErrorContains(t, err, second.URL)
+		})
+	}
+}
+
+func TestEveryKindDoesNotAskTheNextBaseURLWhatTheFirstHasAnswered(t *testing.T) {
+	t.Parallel()
+	for _, kind := range source.Kinds {
+		for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests, http.StatusNotFound, http.StatusBadRequest, http.StatusFound} {
+			t.Run(kind.Name+": "+http.StatusText(status), func(t *testing.T) {
+				t.Parallel()
+				var asked counter
+				first := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
+				second := httptest.NewServer(asked.count(answered(t, kind)))
+				t.Cleanup(first.Close)
+				t.Cleanup(second.Close)
+				_, err := kind.Open(configOf(&http.Client{}, first.URL, second.URL)).Poll(t.Context(), answered(t, kind).Query)
+				require.Error(t, err)
+				require.Zero(t, asked.Load())
+			})
+		}
+	}
+}
+
+func TestEveryKindIsUnavailableWhereNobodyAnswers(t *testing.T) {
+	t.Parallel()
+	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	t.Cleanup(silent.Close)
+	closed := httptest.NewServer(http.NotFoundHandler())
+	closed.Close()
+	for _, kind := range source.Kinds {
+		for _, tt := range []struct {
+			name, base string
+			client     *http.Client
+			patience   time.Duration
+		}{
+			{"nothing listens", closed.URL, &http.Client{}, time.Minute},
+			{"the client's time is over", silent.URL, &http.Client{Timeout: 50 * time.Millisecond}, time.Minute},
+			{"the context's time is over", silent.URL, &http.Client{}, 50 * time.Millisecond},
+		} {
+			t.Run(kind.Name+": "+tt.name, func(t *testing.T) {
+				t.Parallel()
+				ctx, cancel := context.WithTimeout(t.Context(), tt.patience)
+				defer cancel()
+				_, err := kind.Open(configOf(tt.client, tt.base)).Poll(ctx, answered(t, kind).Query)
+				var failure *source.Error
+				require.ErrorAs(t, err, &failure)
+				require.Equal(t, source.Unavailable, failure.Kind)
+				require.Zero(t, failure.HTTPStatus)
+				require.Error(t, failure.Err, "the cause can be asked for")
+				require.Equal(t, 1, strings.Count(err.Error(), tt.base), "the URL is told once: %v", err)
+				require.NotContains(t, err.Error(), "hunter2")
+			})
+		}
+	}
+}
+
+func TestTheRegistryKnowsEveryKindAndTestdataNoOther(t *testing.T) {
+	t.Parallel()
+	require.ElementsMatch(t, []string{"paysera", "ukrcard"}, source.KindNames())
+	for _, kind := range source.Kinds {
+		found, ok := source.KindByName(kind.Name)
+		require.True(t, ok)
+		require.Equal(t, kind.Name, found.Name)
+	}
+	_, ok := source.KindByName("wsgate")
+	require.False(t, ok)
+
+	folders, err := os.ReadDir("testdata")
+	require.NoError(t, err)
+	for _, folder := range folders {
+		if folder.Name() != "fuzz" {
+			require.Contains(t, source.KindNames(), folder.Name())
+		}
+	}
+}
+
+// load reads all testdata of a kind, strictly.
+func load(t testing.TB, kind string) []row {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join("testdata", kind, "*.json"))
+	require.NoError(t, err)
+	require.NotEmpty(t, files, "%s brings its testdata", kind)
+	var all []row
+	for _, file := range files {
+		data, err := os.Open(file)
+		require.NoError(t, err)
+		defer data.Close()
+		decoder := json.NewDecoder(data)
+		decoder.DisallowUnknownFields()
+		var rows []row
+		require.NoError(t, decoder.Decode(&rows), file)
+		all = append(all, rows...)
+	}
+	for _, r := range all {
+		wants := slices.DeleteFunc([]bool{r.Observation != nil, r.Details != nil, r.Error != nil}, func(set bool) bool { return !set })
+		require.Len(t, wants, 1, "%s: %s says one thing that must become of it", kind, r.Name)
+	}
+	return all
+}
