@@ -1,0 +1,161 @@
+package source
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"ringback/internal/callback"
+)
+
+func TestMACIsThePublishedVector(t *testing.T) {
+	t.Parallel()
+	signer := macSigner{
+		id: "wkVd93h2uS", key: "IrdTc8uQodU7PRpLzzLTW6wqZAO6tAMU",
+		now:   func() time.Time { return time.Unix(1343811600, 0) },
+		nonce: func() string { return "nQnNaSNyubfPErjRO55yaaEYo9YZfKHN" },
+	}
+	const want = `MAC id="wkVd93h2uS", ts="1343811600", nonce="nQnNaSNyubfPErjRO55yaaEYo9YZfKHN", ` +
+		`mac="/qxTA8FOgT0Dd0MHh9k/sUQ3Q38ckx8+S0PBxpIuttY="`
+	for _, written := range []string{
+		"https://wallet.paysera.com/rest/v1/payment/10145",
+		"https://wallet.paysera.com:443/rest/v1/payment/10145",
+		"https://WALLET.paysera.com/rest/v1/payment/10145",
+	} {
+		u, err := url.Parse(written)
+		require.NoError(t, err)
+		require.Equal(t, want, signer.authorization(http.MethodGet, u), written)
+	}
+	for _, written := range []string{
+		"http://wallet.paysera.com/rest/v1/payment/10145",
+		"https://wallet.paysera.com:8443/rest/v1/payment/10145",
+		"https://wallet.paysera.com/rest/v1/payment/10145?x=1",
+		"https://wallet.paysera.com/rest/v1/payment/10146",
+	} {
+		u, err := url.Parse(written)
+		require.NoError(t, err)
+		require.NotEqual(t, want, signer.authorization(http.MethodGet, u), written)
+	}
+}
+
+func TestNoNonceComesTwice(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for range 1000 {
+		nonce := macNonce()
+		require.Regexp(t, `^[\x20\x21\x23-\x5B\x5D-\x7E]{32}$`, nonce)
+		require.False(t, seen[nonce])
+		seen[nonce] = true
+	}
+}
+
+func TestRetryAfterIsReadAsSecondsOrAsADate(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 21, 7, 30, 0, 0, time.UTC)
+	for value, want := range map[string]time.Duration{
+		"":                              0,
+		"0":                             0,
+		"30":                            30 * time.Second,
+		"-1":                            0,
+		"1.5":                           0,
+		"soon":                          0,
+		"999999":                        24 * time.Hour,
+		"4294967295":                    24 * time.Hour,
+		"99999999999999999999":          0,
+		"Sat, 21 Nov 2026 07:31:00 GMT": time.Minute,
+		"Sat, 21 Nov 2026 07:29:00 GMT": 0,
+		"Mon, 21 Nov 2056 07:29:00 GMT": 24 * time.Hour,
+	} {
+		require.Equal(t, want, retryAfter(value, now), value)
+	}
+}
+
+// Every decoder must take whatever a core can answer, and keep nothing that
+// could not stand in a callback.
+
+func FuzzUkrcardAnswer(f *testing.F) {
+	for _, seed := range []string{`{"orderNumber":"A-1","respStatus":200,"orderStatus":2,"orderId":"x","actionCode":-1}`, `{"respStatus":"404"}`, `null`, `[]`, `{`, `{"respStatus":{}}`, `{"respStatus":2e2,"orderStatus":"22"}`} {
+		f.Add([]byte(seed), "A-1")
+	}
+	f.Fuzz(func(t *testing.T, body []byte, orderNumber string) {
+		codes, err := decodeUkrcard(body, orderNumber)
+		if err != nil {
+			require.Equal(t, ukrcardCodes{}, codes)
+			return
+		}
+		raw := codes.raw()
+		require.Regexp(t, `^[0-9]{1,3}$`, raw["respStatus"])
+		require.Regexp(t, `^[0-9]?$`, codes.status())
+		require.Equal(t, raw["orderStatus"], codes.status())
+		require.LessOrEqual(t, len(raw["orderId"]), 36)
+		require.Regexp(t, `^(-?[0-9]{1,9})?$`, raw["actionCode"])
+		require.LessOrEqual(t, len(raw), 4)
+		if raw["respStatus"] != "200" {
+			require.Empty(t, codes.status())
+		}
+	})
+}
+
+func FuzzUkrcardDetails(f *testing.F) {
+	for _, seed := range []string{`{"respStatus":200,"actionCodeDescription":"card 4111111111111111","amount":1,"date":"x","pan":"4111111111111111"}`, `{"respStatus":200,"amount":4111111111111111}`, `{"respStatus":200,"amount":{"a":[1]}}`} {
+		f.Add([]byte(seed))
+	}
+	allowed := []string{"respStatus", "orderStatus", "orderNumber", "orderId", "actionCode", "actionCodeDescription", "amount", "currency", "date"}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		picked, err := decodeUkrcardDetails(body, "A-1")
+		if err != nil {
+			return
+		}
+		for name := range picked {
+			require.Contains(t, allowed, name)
+		}
+		requireClean(t, picked)
+	})
+}
+
+func FuzzPayseraAnswer(f *testing.F) {
+	for _, seed := range []string{`{"id":1,"status":"failed","failure_status":{"code":"cancelled_by_user"}}`, `{"id":"1","status":"done","failure_status":[]}`, `{"id":{}}`, `null`, `[`, `{"id":1,"status":"done","amount":{"amount":"1","currency":"EUR","x":2},"commission":null}`} {
+		f.Add(200, []byte(seed), "1")
+	}
+	f.Fuzz(func(t *testing.T, status int, body []byte, id string) {
+		got := answer{httpStatus: status, body: body}
+		transfer, err := decodePaysera(got, id)
+		picked, detailsErr := decodePayseraDetails(got, id)
+		require.Equal(t, err == nil, detailsErr == nil)
+		if err != nil {
+			return
+		}
+		require.True(t, status >= 200 && status <= 299)
+		require.Regexp(t, payseraWord, transfer.status())
+		raw := transfer.raw()
+		delete(raw, "status")
+		delete(raw, "failure_code")
+		require.Empty(t, raw)
+		requireClean(t, picked)
+	})
+}
+
+// requireClean wants a value that can be written as JSON and holds no card number.
+func requireClean(t *testing.T, picked map[string]any) {
+	t.Helper()
+	_, err := json.Marshal(picked)
+	require.NoError(t, err)
+	for name, value := range picked {
+		switch v := value.(type) {
+		case string:
+			require.False(t, callback.LooksLikeCardNumber(v), name)
+			require.LessOrEqual(t, len(v), maxDetailText)
+		case json.Number:
+			require.False(t, callback.LooksLikeCardNumber(v.String()), name)
+		case map[string]any:
+			requireClean(t, v)
+		case bool:
+		default:
+			t.Fatalf("%s is a %T", name, v)
+		}
+	}
+}

@@ -1,0 +1,209 @@
+package source_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"ringback/internal/callback"
+	"ringback/internal/source"
+)
+
+func TestTheRulesOfEachKind(t *testing.T) {
+	t.Parallel()
+	ukrcard, paysera := ukrcardKind(t), payseraKind(t)
+	for _, tt := range []struct {
+		name                   string
+		kind                   source.Kind
+		final                  []string
+		ends, rings, revocable []string
+		unanswered             bool
+	}{
+		{
+			name: "Ukrcard stops at 1 and 2", kind: ukrcard,
+			ends: []string{"1", "2", "revoked"}, rings: []string{"1", "2"}, revocable: []string{"0", "5"}, unanswered: true,
+		},
+		{
+			name: "Ukrcard with a final set of its own", kind: ukrcard, final: []string{"2", "3", "4", "6"},
+			ends: []string{"2", "3", "4", "6", "revoked"}, rings: []string{"2", "3", "4", "6"}, revocable: []string{"0", "5"}, unanswered: true,
+		},
+		{
+			name: "Ukrcard's callback has no word for revoked, even where it is configured", kind: ukrcard, final: []string{"2", "revoked"},
+			ends: []string{"2", "revoked"}, rings: []string{"2"}, revocable: []string{"0", "5"}, unanswered: true,
+		},
+		{
+			name: "Paysera", kind: paysera,
+			ends:      []string{"done", "rejected", "revoked", "failed"},
+			rings:     []string{"waiting_funds", "waiting_registration", "waiting_password", "reserved", "rejected", "revoked", "failed", "done"},
+			revocable: []string{"new", "waiting", "waiting_funds", "waiting_registration", "waiting_password", "reserved"},
+		},
+		{
+			name: "Paysera with a final set of its own", kind: paysera, final: []string{"done"},
+			ends:      []string{"done", "revoked"},
+			rings:     []string{"waiting_funds", "waiting_registration", "waiting_password", "reserved", "rejected", "revoked", "failed", "done"},
+			revocable: []string{"new", "waiting", "waiting_funds", "waiting_registration", "waiting_password", "reserved"},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			rules := tt.kind.Rules(tt.final)
+			require.Equal(t, "revoked", rules.Revoked)
+			require.Equal(t, tt.unanswered, rules.RingsUnanswered)
+			require.Equal(t, tt.unanswered, rules.NoAnswer["respStatus"] == "504")
+			var ends, rings, revocable []string
+			statuses := tt.kind.Vocabulary
+			if tt.kind.Name == "ukrcard" {
+				statuses = append(append([]string{}, statuses...), "revoked")
+			}
+			for _, status := range append(append([]string{}, statuses...), "unheard_of") {
+				if rules.IsFinal(status) {
+					ends = append(ends, status)
+				}
+				if rules.Ring(status) {
+					rings = append(rings, status)
+				}
+				if rules.IsRevocable(status) {
+					revocable = append(revocable, status)
+				}
+			}
+			require.ElementsMatch(t, tt.ends, ends, "final")
+			require.ElementsMatch(t, tt.rings, rings, "rings")
+			require.ElementsMatch(t, tt.revocable, revocable, "revocable")
+		})
+	}
+}
+
+func TestRulesBelongToTheirCaller(t *testing.T) {
+	t.Parallel()
+	for _, kind := range source.Kinds {
+		spoilt := kind.Rules(nil)
+		for _, set := range [][]string{spoilt.Final, spoilt.Rings, spoilt.Revocable} {
+			for i := range set {
+				set[i] = "spoilt"
+			}
+		}
+		require.NotContains(t, kind.Rules(nil).Final, "spoilt", kind.Name)
+		require.NotContains(t, kind.Rules(nil).Rings, "spoilt", kind.Name)
+		require.NotContains(t, kind.Rules(nil).Revocable, "spoilt", kind.Name)
+		require.NotContains(t, kind.Vocabulary, "spoilt", kind.Name)
+	}
+}
+
+func TestTheLimitsOfEachDocument(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		kind, field string
+		right       []string
+		wrong       map[string]string // value to a part of the fault
+	}{
+		{"ukrcard", "operation_id",
+			[]string{"1", "A-1", "a/b#c%d", "with a space", strings.Repeat("x", 32)},
+			map[string]string{"": "required", strings.Repeat("x", 33): "longer than 32", " 1": "outside", "1 ": "outside", "1\n": "outside", "a\tb": "outside", "їжак": "outside", "\x7f": "outside"}},
+		{"ukrcard", "method",
+			[]string{"payment", "p2p_transfer", "p2p_a2c", "p2p_c2a"},
+			map[string]string{"": "required", "Payment": "not one of payment, p2p_transfer", "preauthorization": "not one of"}},
+		{"ukrcard", "reference.order_id",
+			[]string{"", "1", "9f1c1d3e-8a77-4c0e-b0a1-2f5f0a6c7e11", strings.Repeat("x", 32)},
+			map[string]string{strings.Repeat("x", 37): "longer than 36", "a\r\nb: c": "outside"}},
+		{"ukrcard", "reference.registered_at",
+			[]string{"2026-11-21T07:30:00.000Z"},
+			map[string]string{"": "required"}},
+		{"ukrcard", "known_status",
+			[]string{"", "0", "6"},
+			map[string]string{"7": "not one of 0, 1, 2", "revoked": "not one of"}},
+		{"ukrcard", "callback.statuses",
+			[]string{"1", "2"},
+			map[string]string{"done": "not one of"}},
+		{"paysera", "operation_id",
+			[]string{"239441503", "a_B-1", strings.Repeat("x", 64)},
+			map[string]string{"": "required", strings.Repeat("x", 65): "longer than 64", "a/b": "outside", "..": "outside", "a b": "outside", "1\n": "outside"}},
+		{"paysera", "method", []string{""}, map[string]string{"payment": "left out"}},
+		{"paysera", "reference.order_id", []string{""}, map[string]string{"1": "left out"}},
+		{"paysera", "reference.registered_at", []string{""}, map[string]string{"2026-11-21T07:30:00.000Z": "left out"}},
+		{"paysera", "known_status",
+			[]string{"", "new", "waiting_funds", "failed"},
+			map[string]string{"Done": "not one of", "2": "not one of"}},
+		{"paysera", "callback.statuses",
+			[]string{"waiting_funds", "done"},
+			map[string]string{"new": "not one of", "processing": "not one of"}},
+	} {
+		t.Run(tt.kind+"'s "+tt.field, func(t *testing.T) {
+			t.Parallel()
+			rule := ruleOf(t, tt.kind, tt.field)
+			require.NotEmpty(t, rule.Document, "every limit names its document")
+			for _, value := range tt.right {
+				require.Nil(t, rule.Check(value), "%q", value)
+			}
+			for value, part := range tt.wrong {
+				fault := rule.Check(value)
+				require.NotNil(t, fault, "%q", value)
+				require.Equal(t, tt.field, fault.Field)
+				require.Contains(t, fault.Detail, part)
+				require.Contains(t, fault.Detail, rule.Document)
+			}
+		})
+	}
+}
+
+func ruleOf(t *testing.T, kind, field string) callback.FieldRule {
+	t.Helper()
+	found, ok := source.KindByName(kind)
+	require.True(t, ok)
+	for _, rule := range found.Fields {
+		if rule.Field == field {
+			return rule
+		}
+	}
+	t.Fatalf("%s has no rule for %s", kind, field)
+	return callback.FieldRule{}
+}
+
+func TestWhatAConfigurationLacks(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, kind string
+		spoil      func(*source.Config)
+		says       []string
+	}{
+		{"nothing", "ukrcard", func(*source.Config) {}, nil},
+		{"nothing, without a client certificate's name", "ukrcard", func(c *source.Config) { c.ClientDN = "" }, nil},
+		{"no base URL", "ukrcard", func(c *source.Config) { c.BaseURLs = nil }, []string{"base_urls must hold at least one"}},
+		{"a base URL that is none", "ukrcard", func(c *source.Config) { c.BaseURLs = []string{"https://a.test", "a.test"} }, []string{"base_urls[1]"}},
+		{"a base URL with a password", "ukrcard", func(c *source.Config) { c.BaseURLs = []string{"https://u:hunter2@a.test"} }, []string{"base_urls[0]"}},
+		{"a base URL with a query", "paysera", func(c *source.Config) { c.BaseURLs = []string{"https://a.test/?x=1"} }, []string{"base_urls[0]"}},
+		{"no system id", "ukrcard", func(c *source.Config) { c.ExtSystemID = "" }, []string{"ext_system_id must hold 1 to 50"}},
+		{"a system id that is too long", "ukrcard", func(c *source.Config) { c.ExtSystemID = strings.Repeat("x", 51) }, []string{"ext_system_id"}},
+		{"no login", "ukrcard", func(c *source.Config) { c.Login = "" }, []string{"login must hold 1 to 30"}},
+		{"a login that is too long", "ukrcard", func(c *source.Config) { c.Login = strings.Repeat("x", 31) }, []string{"login"}},
+		{"a password that is too short", "ukrcard", func(c *source.Config) { c.Password = "hunt" }, []string{"password must hold 5 to 30"}},
+		{"a password that is too long", "ukrcard", func(c *source.Config) { c.Password = strings.Repeat("hunter2", 5) }, []string{"password"}},
+		{"a password that no header can hold", "ukrcard", func(c *source.Config) { c.Password = "hunter2\n" }, []string{"password must be printable"}},
+		{"a certificate's name that is too long", "ukrcard", func(c *source.Config) { c.ClientDN = strings.Repeat("x", 501) }, []string{"client_dn must hold 0 to 500"}},
+		{"everything at once", "ukrcard", func(c *source.Config) { *c = source.Config{} }, []string{"base_urls", "ext_system_id", "login", "password"}},
+		{"nothing", "paysera", func(*source.Config) {}, nil},
+		{"neither MAC id nor key, for a client certificate", "paysera", func(c *source.Config) { c.MACID, c.MACKey = "", "" }, nil},
+		{"a MAC id without its key", "paysera", func(c *source.Config) { c.MACKey = "" }, []string{"mac.id and mac.key go together"}},
+		{"a MAC key without its id", "paysera", func(c *source.Config) { c.MACID = "" }, []string{"mac.id and mac.key go together"}},
+	} {
+		t.Run(tt.kind+" lacks "+tt.name, func(t *testing.T) {
+			t.Parallel()
+			kind, ok := source.KindByName(tt.kind)
+			require.True(t, ok)
+			config := source.Config{
+				Name: "core", BaseURLs: []string{"https://core.test/path"}, ExtSystemID: "ECOM_GOLD_BANK",
+				Login: "gold", Password: "hunter2", ClientDN: "GOLDENBANK", MACID: "id", MACKey: "hunter2",
+			}
+			tt.spoil(&config)
+			err := kind.Check(config)
+			if tt.says == nil {
+				require.NoError(t, err)
+				return
+			}
+			for _, part := range tt.says {
+				require.ErrorContains(t, err, part)
+			}
+			require.NotContains(t, err.Error(), "hunt", "a value may be a secret")
+		})
+	}
+}

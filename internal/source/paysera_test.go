@@ -1,0 +1,118 @@
+package source_test
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"ringback/internal/callback"
+	"ringback/internal/source"
+)
+
+func payseraKind(t testing.TB) source.Kind {
+	t.Helper()
+	kind, ok := source.KindByName("paysera")
+	require.True(t, ok)
+	return kind
+}
+
+var macHeader = regexp.MustCompile(`^MAC id="([^"]+)", ts="([0-9]+)", nonce="([^"]{32})", mac="([^"]+)"$`)
+
+// macCore is a core that verifies the MAC as Paysera's guide describes it, and
+// takes no nonce twice.
+type macCore struct {
+	id, key string
+	mu      sync.Mutex
+	nonces  map[string]bool
+}
+
+func (m *macCore) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !m.verified(r) {
+		w.WriteHeader(http.StatusUnauthorized)
+		return
+	}
+	_, _ = io.WriteString(w, `{"id":239441503,"status":"done"}`)
+}
+
+func (m *macCore) verified(r *http.Request) bool {
+	parts := macHeader.FindStringSubmatch(r.Header.Get("Authorization"))
+	if parts == nil || parts[1] != m.id {
+		return false
+	}
+	ts, err := strconv.ParseInt(parts[2], 10, 64)
+	if err != nil || time.Since(time.Unix(ts, 0)).Abs() > time.Minute {
+		return false
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.nonces[parts[3]] {
+		return false
+	}
+	m.nonces[parts[3]] = true
+	host, port, err := net.SplitHostPort(r.Host)
+	if err != nil {
+		return false
+	}
+	sum := hmac.New(sha256.New, []byte(m.key))
+	for _, element := range []string{parts[2], parts[3], r.Method, r.RequestURI, host, port, ""} {
+		_, _ = io.WriteString(sum, element+"\n")
+	}
+	return parts[4] == base64.StdEncoding.EncodeToString(sum.Sum(nil))
+}
+
+func TestPayseraAuthorizesByMAC(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(&macCore{id: "mac-id", key: "mac-key", nonces: map[string]bool{}})
+	t.Cleanup(server.Close)
+	query := callback.Query{OperationID: "239441503"}
+
+	src := payseraKind(t).Open(configOf(&http.Client{}, server.URL+"/wallet"))
+	for range 3 {
+		got, err := src.Poll(t.Context(), query)
+		require.NoError(t, err)
+		require.Equal(t, "done", got.Status)
+	}
+	_, err := src.Details(t.Context(), query)
+	require.NoError(t, err)
+
+	for name, spoil := range map[string]func(*source.Config){
+		"another id":  func(c *source.Config) { c.MACID = "other" },
+		"another key": func(c *source.Config) { c.MACKey = "other" },
+		"no MAC":      func(c *source.Config) { c.MACID, c.MACKey = "", "" },
+	} {
+		config := configOf(&http.Client{}, server.URL)
+		spoil(&config)
+		_, err := payseraKind(t).Open(config).Poll(t.Context(), query)
+		var failure *source.Error
+		require.ErrorAs(t, err, &failure, name)
+		require.Equal(t, source.Unauthorized, failure.Kind, name)
+	}
+}
+
+func TestPayseraAsksForTheTransfer(t *testing.T) {
+	t.Parallel()
+	type asked struct{ method, uri, accept, authorization, body string }
+	received := make(chan asked, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		received <- asked{r.Method, r.RequestURI, r.Header.Get("Accept"), r.Header.Get("Authorization"), string(body)}
+		_, _ = io.WriteString(w, `{"id":"a_B-1","status":"done"}`)
+	}))
+	t.Cleanup(server.Close)
+	config := configOf(&http.Client{}, server.URL+"/")
+	config.MACID, config.MACKey = "", ""
+	_, err := payseraKind(t).Open(config).Poll(t.Context(), callback.Query{OperationID: "a_B-1"})
+	require.NoError(t, err)
+	require.Equal(t, asked{method: http.MethodGet, uri: "/transfer/rest/v1/transfers/a_B-1", accept: "application/json"}, <-received)
+}
