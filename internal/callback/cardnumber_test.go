@@ -71,6 +71,7 @@ func TestMaskCardNumbers(t *testing.T) {
 		{"keeps the text around", "card 378282246310005 declined", "card 378282*****0005 declined"},
 		{"masks every number", "4222222222222, 5555555555554444", "422222***2222, 555555******4444"},
 		{"leaves everything else", "order 1234567812345670 of 2026-11-21", "order 1234567812345670 of 2026-11-21"},
+		{"masks what a mask leaves over", "4000000000005100 000000000008", "400000******5100 00******0008"},
 		{"empty", "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
