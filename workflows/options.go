@@ -51,7 +51,7 @@ func deliverOptions(in Input, c callback.Callback) workflow.ActivityOptions {
 		HeartbeatTimeout:    activities.DeliverHeartbeatTimeout,
 		WaitForCancellation: true,
 		RetryPolicy: &temporal.RetryPolicy{
-			InitialInterval: h, BackoffCoefficient: 1, MaximumInterval: h, MaximumAttempts: int32(p.Attempts), //nolint:gosec // k <= 1,000, by the configuration
+			InitialInterval: h, BackoffCoefficient: 1, MaximumInterval: h, MaximumAttempts: int32(p.Attempts),
 		},
 		Priority: temporal.Priority{PriorityKey: priorityDelivery, FairnessKey: in.Start.Endpoint},
 		Summary:  fmt.Sprintf("ring status %q", c.Observation.Status),

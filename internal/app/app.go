@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/signal"
 	"sync/atomic"
@@ -165,6 +166,9 @@ func (p *program) serve(cancel context.CancelCauseFunc) (stop func(), err error)
 	if address == "" {
 		address = p.registry.config().API.Listen
 	}
+	if err := p.checkListen(address); err != nil {
+		return nil, err
+	}
 	p.listener, err = net.Listen("tcp", address) //nolint:noctx // opened once, before anything could cancel it
 	if err != nil {
 		return nil, fmt.Errorf("listening on %s for the API: %w", address, err)
@@ -182,6 +186,23 @@ func (p *program) serve(cancel context.CancelCauseFunc) (stop func(), err error)
 		}
 	}()
 	return func() { _ = server.Close() }, nil
+}
+
+// checkListen holds -listen to the configuration's rule: without keys the API
+// lets everybody in, so it is for this machine alone.
+func (p *program) checkListen(address string) error {
+	if len(p.registry.keys()) > 0 {
+		return nil
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("the API's address %q is not host:port: %w", address, err)
+	}
+	ip, err := netip.ParseAddr(host)
+	if host == "localhost" || (err == nil && ip.IsLoopback()) {
+		return nil
+	}
+	return fmt.Errorf("the API can't listen on %s: without api.keys it lets everybody in, so allowed is a loopback address such as 127.0.0.1:8080", address)
 }
 
 func (p *program) serveOn(server *http.Server) error {
@@ -255,12 +276,12 @@ func (p *program) announce() {
 // ready asks Temporal.
 func (p *program) ready(ctx context.Context) error {
 	if !p.connected.Load() {
-		return fmt.Errorf("Temporal at %s has not answered yet", p.Temporal.HostPort) //nolint:staticcheck // a name
+		return fmt.Errorf("Temporal at %s has not answered yet", p.Temporal.HostPort)
 	}
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	if _, err := p.client.CheckHealth(ctx, &client.CheckHealthRequest{}); err != nil {
-		return fmt.Errorf("Temporal at %s does not answer: %w", p.Temporal.HostPort, err) //nolint:staticcheck // a name
+		return fmt.Errorf("Temporal at %s does not answer: %w", p.Temporal.HostPort, err)
 	}
 	return nil
 }

@@ -1,0 +1,115 @@
+package app
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+)
+
+const openConfig = `
+egress: {allow: [127.0.0.0/8]}
+sources:
+  wallet: {kind: paysera, base_urls: ["http://127.0.0.1:9002"]}
+endpoints:
+  LEDGER: {dialect: standard, source: wallet, url: "http://127.0.0.1:9103/hooks", poll: {interval: 1m, lifetime: 1h}, delivery: {interval: 1s, attempts: 3}}
+`
+
+const keyedConfig = openConfig + `
+api: {keys: [{name: core, sha256: 7c9e0a3d1f2b4c5d6e7f8091a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d5, scopes: [start]}]}
+`
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+}
+
+// loaded is a program with that configuration in force, and what it logs.
+func loaded(t *testing.T, text string) (*program, *observer.ObservedLogs) {
+	t.Helper()
+	core, logs := observer.New(zapcore.InfoLevel)
+	p := &program{Options: Options{ConfigPath: filepath.Join(t.TempDir(), "ringback.yml"), Log: zap.New(core)}}
+	write(t, p.ConfigPath, text)
+	_, err := p.registry.load(p.ConfigPath)
+	require.NoError(t, err)
+	return p, logs
+}
+
+func TestWithoutKeysTheAPIListensOnLoopbackAlone(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		config, address string
+		allowed         bool
+	}{
+		"without keys, an IPv4 loopback address is allowed":     {openConfig, "127.0.0.1:8080", true},
+		"without keys, an IPv6 loopback address is allowed":     {openConfig, "[::1]:8080", true},
+		"without keys, localhost is allowed":                    {openConfig, "localhost:0", true},
+		"without keys, every address of the machine is refused": {openConfig, "0.0.0.0:8080", false},
+		"without keys, an empty host is every address: refused": {openConfig, ":8080", false},
+		"without keys, an address of a network is refused":      {openConfig, "10.0.0.1:8080", false},
+		"without keys, what is no address is refused":           {openConfig, "8080", false},
+		"with keys, every address of the machine may be used":   {keyedConfig, "0.0.0.0:8080", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p, _ := loaded(t, tc.config)
+			err := p.checkListen(tc.address)
+			if tc.allowed {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, tc.address)
+		})
+	}
+}
+
+func TestABadFileLeavesTheOldConfigurationInForce(t *testing.T) {
+	t.Parallel()
+	p, logs := loaded(t, openConfig)
+	before := p.registry.hash()
+	write(t, p.ConfigPath, openConfig+"nonsense: true\n")
+	p.reload()
+	require.Equal(t, before, p.registry.hash())
+	_, known := p.registry.endpoint("LEDGER")
+	require.True(t, known)
+	refusal := logs.FilterLevelExact(zapcore.ErrorLevel).All()
+	require.Len(t, refusal, 1)
+	require.Contains(t, refusal[0].ContextMap()["error"], "nonsense", "it says what is wrong, and where")
+}
+
+func TestAReloadPutsTheNewConfigurationInForceWhole(t *testing.T) {
+	t.Parallel()
+	p, _ := loaded(t, openConfig)
+	before := p.registry.hash()
+	write(t, p.ConfigPath, keyedConfig)
+	p.reload()
+	require.NotEqual(t, before, p.registry.hash())
+	require.Len(t, p.registry.keys(), 1)
+}
+
+func TestAProgramSaysHowItIsUsed(t *testing.T) {
+	t.Parallel()
+	api := Program{Name: "api", Summary: "serves.", API: true}
+	for name, tc := range map[string]struct {
+		arguments []string
+		code      int
+		says      string
+	}{
+		"help shows an example":                           {[]string{"-help"}, 0, "Example:"},
+		"without a configuration it says what is missing": {nil, 2, "-config is required"},
+		"an unknown flag is a usage error":                {[]string{"-nonsense"}, 2, "nonsense"},
+		"a file that is not there is named":               {[]string{"-config", "/nonexistent/ringback.yml"}, 1, "/nonexistent/ringback.yml"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var said bytes.Buffer
+			require.Equal(t, tc.code, api.Main(tc.arguments, &said))
+			require.Contains(t, said.String(), tc.says)
+		})
+	}
+}
