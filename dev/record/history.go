@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
+	taskqueuepb "go.temporal.io/api/taskqueue/v1"
+	"go.temporal.io/api/temporalproto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"ringback/internal/callback"
+	"ringback/workflows"
+)
+
+// recorder stands in a history for whoever did something: a process id and a
+// host name otherwise.
+const recorder = "recorder"
+
+// signalRevoke says what the UI and the CLI would say.
+func (s *stage) signalRevoke(ctx context.Context, key callback.Key) error {
+	return s.temporal.SignalWorkflow(ctx, key.WorkflowID(), "", workflows.SignalRevoke, callback.Revocation{InitiatedBy: "core"})
+}
+
+// history is a run's, as the replayer reads it, without this machine in it.
+func (s *stage) history(ctx context.Context, key callback.Key, runID string) ([]byte, error) {
+	events := s.temporal.GetWorkflowHistory(ctx, key.WorkflowID(), runID, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	history := &historypb.History{}
+	for events.HasNext() {
+		event, err := events.Next()
+		if err != nil {
+			return nil, err
+		}
+		scrub(event.ProtoReflect())
+		history.Events = append(history.Events, event)
+	}
+	text, err := temporalproto.CustomJSONMarshalOptions{Indent: " "}.Marshal(history)
+	return append(text, '\n'), err
+}
+
+// scrub takes out what names this machine: identities, the queue of a worker's
+// own, and the paths in stack traces.
+func scrub(m protoreflect.Message) {
+	if queue, ok := m.Interface().(*taskqueuepb.TaskQueue); ok && queue.GetKind() == enumspb.TASK_QUEUE_KIND_STICKY {
+		queue.Name = recorder
+	}
+	m.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
+		switch {
+		case field.Kind() == protoreflect.StringKind && !field.IsList():
+			switch field.Name() {
+			case "identity", "binary_checksum", "build_id":
+				m.Set(field, protoreflect.ValueOfString(recorder))
+			case "stack_trace":
+				m.Clear(field)
+			}
+		case field.IsMap():
+			if field.MapValue().Kind() == protoreflect.MessageKind {
+				value.Map().Range(func(_ protoreflect.MapKey, v protoreflect.Value) bool { scrub(v.Message()); return true })
+			}
+		case field.Kind() == protoreflect.MessageKind && field.IsList():
+			for i := range value.List().Len() {
+				scrub(value.List().Get(i).Message())
+			}
+		case field.Kind() == protoreflect.MessageKind:
+			scrub(value.Message())
+		}
+		return true
+	})
+}

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"ringback/dev/apiclient"
+	"ringback/dev/simulator"
+	"ringback/internal/callback"
+)
+
+// story is one operation: what its core and its receiver answer, what is said
+// to it while it is open, and how it ends.
+type story struct {
+	name, endpoint string
+	statuses       []string
+	replies        []simulator.Reply
+	// unanswered drops every question to the core.
+	unanswered bool
+	tell       func(context.Context, *stage, callback.Key) error
+	ends       callback.Outcome
+}
+
+var (
+	ack   = simulator.Acknowledge
+	fails = simulator.Reply{HTTPStatus: http.StatusInternalServerError}
+)
+
+// stories are one of every ending, and of every way there that makes the
+// workflow's commands differ.
+var stories = []story{
+	{name: "acknowledged", endpoint: "CARD", statuses: []string{"2"}, ends: callback.OutcomeAcknowledged},
+	{name: "acknowledged-after-failures", endpoint: "CARD", statuses: []string{"0", "0", "2"},
+		replies: []simulator.Reply{fails, fails, ack}, ends: callback.OutcomeAcknowledged},
+	{name: "polls-used-up", endpoint: "CARD", statuses: []string{"0"}, ends: callback.OutcomeAcknowledged},
+	{name: "polls-used-up-after-many", endpoint: "CARD_LONG", statuses: []string{"0"}, ends: callback.OutcomeAcknowledged},
+	{name: "polls-unanswered", endpoint: "CARD", unanswered: true, ends: callback.OutcomeAcknowledged},
+	{name: "exhausted", endpoint: "CARD", statuses: []string{"2"}, replies: []simulator.Reply{fails}, ends: callback.OutcomeExhausted},
+	{name: "exhausted-after-many", endpoint: "CARD_LONG", statuses: []string{"2"}, replies: []simulator.Reply{fails}, ends: callback.OutcomeExhausted},
+	{name: "exhausted-through-the-server", endpoint: "CARD_SLOW", statuses: []string{"0", "2"}, replies: []simulator.Reply{fails}, ends: callback.OutcomeExhausted},
+	{name: "gone", endpoint: "CARD", statuses: []string{"2"}, replies: []simulator.Reply{fails, {HTTPStatus: http.StatusGone}}, ends: callback.OutcomeGone},
+	{name: "statuses-rung-in-turn", endpoint: "WALLET", statuses: []string{"waiting_funds", "reserved", "processing", "done"}, ends: callback.OutcomeAcknowledged},
+	{name: "superseded", endpoint: "WALLET_SLOW", statuses: []string{"waiting_funds"}, replies: []simulator.Reply{fails, ack},
+		tell: says(rung(1), pushed("done")), ends: callback.OutcomeAcknowledged},
+	{name: "superseded-in-flight", endpoint: "WALLET", statuses: []string{"waiting_funds"},
+		replies: []simulator.Reply{fails, {HTTPStatus: http.StatusInternalServerError, Delay: 500 * time.Millisecond}, ack},
+		tell:    says(rung(2), pushed("done")), ends: callback.OutcomeAcknowledged},
+	{name: "queued", endpoint: "WALLET_EVERY", statuses: []string{"waiting_funds", "done"}, replies: []simulator.Reply{fails, fails, fails, ack},
+		ends: callback.OutcomeAcknowledged},
+	{name: "expired", endpoint: "WALLET_BRIEF", statuses: []string{"processing"}, ends: callback.OutcomeExpired},
+	{name: "revoked-and-rung", endpoint: "WALLET", statuses: []string{"waiting_funds"}, tell: says(rung(1), revoked("core")),
+		ends: callback.OutcomeAcknowledged},
+	{name: "revoked-by-the-client", endpoint: "WALLET", statuses: []string{"waiting"}, tell: says(polled, revoked("client")), ends: callback.OutcomeRevoked},
+	{name: "revoked-while-delivering", endpoint: "WALLET_SLOW", statuses: []string{"waiting_funds"}, replies: []simulator.Reply{fails, ack},
+		tell: says(rung(1), revoked("user")), ends: callback.OutcomeAcknowledged},
+	{name: "revoked-by-signal", endpoint: "WALLET", statuses: []string{"waiting_funds"}, tell: says(rung(1), revokedBySignal), ends: callback.OutcomeAcknowledged},
+	{name: "withdrawn", endpoint: "WALLET_SLOW", statuses: []string{"processing"}, tell: says(polled, withdrawn), ends: callback.OutcomeWithdrawn},
+	{name: "withdrawn-while-delivering", endpoint: "CARD_SLOW", statuses: []string{"2"}, replies: []simulator.Reply{fails},
+		tell: says(rung(1), withdrawn), ends: callback.OutcomeWithdrawn},
+	{name: "withdrawn-and-acknowledged", endpoint: "CARD", statuses: []string{"2"},
+		replies: []simulator.Reply{fails, {Delay: 500 * time.Millisecond}}, tell: says(rung(2), withdrawn), ends: callback.OutcomeAcknowledged},
+	{name: "pushed", endpoint: "WALLET_SLOW", statuses: []string{"processing"}, tell: says(polled, pushed("reserved"), rung(1), pushed("done")),
+		ends: callback.OutcomeAcknowledged},
+	{name: "pushed-to-poll-now", endpoint: "WALLET_SLOW", statuses: []string{"processing", "done"}, tell: says(polled, pushed("")),
+		ends: callback.OutcomeAcknowledged},
+	{name: "redelivered", endpoint: "CARD", statuses: []string{"2"}, replies: []simulator.Reply{fails, fails, fails, fails, fails, ack},
+		tell: says(closed, redelivered(callback.RedeliveryRequest{})), ends: callback.OutcomeAcknowledged},
+	{name: "redelivered-with-repoll", endpoint: "WALLET_BRIEF", statuses: []string{"processing", "processing", "processing", "processing", "processing", "done"},
+		tell: says(closed, redelivered(callback.RedeliveryRequest{Repoll: true})), ends: callback.OutcomeAcknowledged},
+}
+
+func (s story) dialect() string {
+	if strings.HasPrefix(s.endpoint, "CARD") {
+		return "ukrcard"
+	}
+	return "paysera"
+}
+
+func (s story) start(key callback.Key) callback.StartRequest {
+	r := callback.StartRequest{Endpoint: key.Endpoint, OperationID: key.OperationID}
+	if s.dialect() == "ukrcard" {
+		at := callback.At(time.Now())
+		r.Method, r.Reference.RegisteredAt = "payment", &at
+	}
+	return r
+}
+
+// perform plays the story and returns the history of its last run.
+func (s *stage) perform(ctx context.Context, story story, id string) ([]byte, error) {
+	key := callback.Key{Endpoint: story.endpoint, OperationID: id}
+	s.script(story, id)
+	if _, _, err := s.api.Start(ctx, story.start(key)); err != nil {
+		return nil, err
+	}
+	if story.tell != nil {
+		if err := story.tell(ctx, s, key); err != nil {
+			return nil, err
+		}
+	}
+	state, err := s.api.Await(ctx, key, apiclient.Closed)
+	if err != nil {
+		return nil, err
+	}
+	if state.Outcome != story.ends {
+		return nil, fmt.Errorf("it ended as %s, not %s: %+v", state.Outcome, story.ends, state)
+	}
+	return s.history(ctx, key, state.RunID)
+}
+
+func (s *stage) script(story story, id string) {
+	if len(story.replies) > 0 {
+		s.receiver[story.dialect()].Script(id, story.replies...)
+	}
+	if story.dialect() == "paysera" {
+		s.core.Script(id, simulator.Steps(story.statuses...)...)
+		return
+	}
+	var answers []simulator.WSGateAnswer
+	for _, status := range story.statuses {
+		answers = append(answers, simulator.WSGateAnswer{OrderStatus: int(status[0] - '0')})
+	}
+	if story.unanswered {
+		answers = []simulator.WSGateAnswer{{Drop: true}}
+	}
+	s.wsgate.Script(id, answers...)
+}
+
+type saying func(context.Context, *stage, callback.Key) error
+
+// says says one thing after another.
+func says(sayings ...saying) saying {
+	return func(ctx context.Context, s *stage, key callback.Key) error {
+		for _, say := range sayings {
+			if err := say(ctx, s, key); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// settles is how long a run is given to go to sleep after what was seen of it.
+const settles = 100 * time.Millisecond
+
+// rung waits until n attempts have arrived.
+func rung(n int) saying {
+	return func(ctx context.Context, s *stage, key callback.Key) error {
+		defer time.Sleep(settles)
+		for ctx.Err() == nil {
+			for _, receiver := range s.receiver {
+				if len(receiver.Received(key.OperationID)) >= n {
+					return nil
+				}
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+		return ctx.Err()
+	}
+}
+
+// polled waits until the core was asked.
+func polled(ctx context.Context, s *stage, key callback.Key) error {
+	for ctx.Err() == nil && len(s.core.Questions(key.OperationID)) == 0 {
+		time.Sleep(5 * time.Millisecond)
+	}
+	time.Sleep(settles)
+	return ctx.Err()
+}
+
+func closed(ctx context.Context, s *stage, key callback.Key) error {
+	_, err := s.api.Await(ctx, key, apiclient.Closed)
+	return err
+}
+
+func pushed(status string) saying {
+	return func(ctx context.Context, s *stage, key callback.Key) error { return s.api.Push(ctx, key, status) }
+}
+
+func revoked(by string) saying {
+	return func(ctx context.Context, s *stage, key callback.Key) error {
+		_, err := s.api.Revoke(ctx, key, by, "")
+		return err
+	}
+}
+
+func revokedBySignal(ctx context.Context, s *stage, key callback.Key) error {
+	return s.signalRevoke(ctx, key)
+}
+
+func withdrawn(ctx context.Context, s *stage, key callback.Key) error {
+	return s.api.Withdraw(ctx, key)
+}
+
+func redelivered(r callback.RedeliveryRequest) saying {
+	return func(ctx context.Context, s *stage, key callback.Key) error {
+		_, err := s.api.Redeliver(ctx, key, r)
+		return err
+	}
+}

@@ -1,0 +1,152 @@
+package workflows_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	commonpb "go.temporal.io/api/common/v1"
+	historypb "go.temporal.io/api/history/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
+	"ringback/internal/callback"
+	"ringback/workflows"
+)
+
+// histories are recorded on a real server (go -C dev run ./record).
+const histories = "testdata/histories"
+
+func recorded(t *testing.T) map[string]*historypb.History {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(histories, "*.json"))
+	require.NoError(t, err)
+	require.NotEmpty(t, paths, "no history was recorded")
+	all := map[string]*historypb.History{}
+	for _, path := range paths {
+		file, err := os.Open(path)
+		require.NoError(t, err)
+		history, err := client.HistoryFromJSON(file, client.HistoryJSONOptions{})
+		require.NoError(t, err, path)
+		require.NoError(t, file.Close())
+		all[strings.TrimSuffix(filepath.Base(path), ".json")] = history
+	}
+	return all
+}
+
+func TestEveryRecordedHistoryReplays(t *testing.T) {
+	t.Parallel()
+	for name, history := range recorded(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			replayer := worker.NewWorkflowReplayer()
+			replayer.RegisterWorkflowWithOptions(workflows.Operation, workflow.RegisterOptions{Name: workflows.OperationType})
+			require.NoError(t, replayer.ReplayWorkflowHistory(silent{}, history))
+		})
+	}
+}
+
+// TestAChangedWorkflowDoesNotReplay shows that the replays can fail.
+func TestAChangedWorkflowDoesNotReplay(t *testing.T) {
+	t.Parallel()
+	changed := func(ctx workflow.Context, in workflows.Input) (callback.Ending, error) {
+		if err := workflow.Sleep(ctx, 1); err != nil {
+			return callback.Ending{}, err
+		}
+		return workflows.Operation(ctx, in)
+	}
+	replayer := worker.NewWorkflowReplayer()
+	replayer.RegisterWorkflowWithOptions(changed, workflow.RegisterOptions{Name: workflows.OperationType})
+	require.Error(t, replayer.ReplayWorkflowHistory(silent{}, recorded(t)["acknowledged"]))
+}
+
+func TestEveryEndingIsRecorded(t *testing.T) {
+	t.Parallel()
+	endings := map[callback.Outcome]bool{}
+	for name, history := range recorded(t) {
+		ending := closed(t, name, history.Events[len(history.Events)-1])
+		require.Equal(t, callback.Closed, ending.State.Phase, name)
+		endings[ending.State.Outcome] = true
+	}
+	for _, outcome := range callback.Outcomes {
+		// A terminated run does not end itself.
+		if outcome != callback.OutcomeTerminated {
+			require.True(t, endings[outcome], "no history ends as %s", outcome)
+		}
+	}
+	for _, way := range []string{
+		"acknowledged-after-failures", "polls-used-up", "polls-unanswered", "revoked-and-rung", "revoked-by-the-client",
+		"revoked-by-signal", "withdrawn-while-delivering", "withdrawn-and-acknowledged", "superseded", "queued", "redelivered",
+		"redelivered-with-repoll", "pushed", "pushed-to-poll-now", "exhausted-through-the-server", "statuses-rung-in-turn",
+	} {
+		require.FileExists(t, filepath.Join(histories, way+".json"))
+	}
+}
+
+// closed is the ending that a close event carries.
+func closed(t *testing.T, name string, event *historypb.HistoryEvent) (ending callback.Ending) {
+	t.Helper()
+	var carried *commonpb.Payloads
+	switch {
+	case event.GetWorkflowExecutionCompletedEventAttributes() != nil:
+		carried = event.GetWorkflowExecutionCompletedEventAttributes().GetResult()
+	case event.GetWorkflowExecutionFailedEventAttributes() != nil:
+		carried = event.GetWorkflowExecutionFailedEventAttributes().GetFailure().GetApplicationFailureInfo().GetDetails()
+	case event.GetWorkflowExecutionCanceledEventAttributes() != nil:
+		carried = event.GetWorkflowExecutionCanceledEventAttributes().GetDetails()
+	}
+	require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(carried, &ending), "%s closes with %s", name, event.EventType)
+	return ending
+}
+
+// TestAHistoryIsAsLongForManyAsForFew: what is repeated costs no event.
+func TestAHistoryIsAsLongForManyAsForFew(t *testing.T) {
+	t.Parallel()
+	all := recorded(t)
+	for _, tt := range []struct {
+		name, few, many string
+		count           func(callback.State) int
+	}{
+		{"attempts", "exhausted", "exhausted-after-many", func(s callback.State) int { return len(s.Deliveries[0].Attempts) }},
+		{"polls", "polls-used-up", "polls-used-up-after-many", func(s callback.State) int { return s.Polls }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			few, many := all[tt.few].GetEvents(), all[tt.many].GetEvents()
+			require.NotEmpty(t, few)
+			require.NotEmpty(t, many)
+			less := tt.count(closed(t, tt.few, few[len(few)-1]).State)
+			require.Greater(t, tt.count(closed(t, tt.many, many[len(many)-1]).State), 5*less)
+			require.Len(t, many, len(few))
+		})
+	}
+}
+
+// TestTheHappyPathIsOneWorkflowTask: the price of an empty workflow (design
+// section 3), with two local activities' markers.
+func TestTheHappyPathIsOneWorkflowTask(t *testing.T) {
+	t.Parallel()
+	var types []string
+	for _, event := range recorded(t)["acknowledged"].GetEvents() {
+		types = append(types, event.EventType.String())
+	}
+	require.Equal(t, []string{
+		"WorkflowExecutionStarted", "WorkflowTaskScheduled", "WorkflowTaskStarted", "WorkflowTaskCompleted",
+		"MarkerRecorded", "MarkerRecorded", "WorkflowExecutionCompleted",
+	}, types)
+}
+
+func TestAHistoryNamesNoMachine(t *testing.T) {
+	t.Parallel()
+	for name, history := range recorded(t) {
+		for _, event := range history.Events {
+			text := event.String()
+			require.NotContains(t, text, "@", "%s: %s", name, event.EventType)
+			require.NotContains(t, text, "stack_trace", "%s: %s", name, event.EventType)
+		}
+	}
+}
