@@ -1,0 +1,162 @@
+package ringback_test
+
+import (
+	"encoding/base64"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/stretchr/testify/require"
+
+	"ringback/internal/config"
+)
+
+var (
+	fenced      = regexp.MustCompile("(?s)```.*?```")
+	inlineCode  = regexp.MustCompile("`[^`\n]*`")
+	headings    = regexp.MustCompile(`(?m)^#+ +(.+)$`)
+	linkTargets = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	firstCells  = regexp.MustCompile(`(?m)^\|[^|]+\|`)
+	yamlBlock   = regexp.MustCompile("(?s)```yaml\n(.*?)```")
+	// whose are the folders that hold no document of ours.
+	whose = regexp.MustCompile(`(^|/)(\.git|bin|node_modules|testdata)(/|$)`)
+)
+
+// documents are our Markdown files by name, what is fenced left out.
+func documents(t *testing.T) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	require.NoError(t, filepath.WalkDir(".", func(name string, entry os.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && whose.MatchString(filepath.ToSlash(name)):
+			return filepath.SkipDir
+		case entry.IsDir() || filepath.Ext(name) != ".md":
+			return nil
+		}
+		content, err := os.ReadFile(name)
+		found[name] = fenced.ReplaceAllString(string(content), "")
+		return err
+	}))
+	require.Contains(t, found, "README.md")
+	return found
+}
+
+// anchors are a document's headings as code hosts write them in an address.
+func anchors(document string) []string {
+	var all []string
+	for _, heading := range headings.FindAllStringSubmatch(document, -1) {
+		all = append(all, strings.Map(func(r rune) rune {
+			switch {
+			case r == ' ':
+				return '-'
+			case r == '-' || r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r):
+				return unicode.ToLower(r)
+			}
+			return -1
+		}, strings.TrimSpace(heading[1])))
+	}
+	return all
+}
+
+func TestEveryLinkBetweenDocumentsLeadsSomewhere(t *testing.T) {
+	t.Parallel()
+	documents := documents(t)
+	for name, document := range documents {
+		for _, link := range linkTargets.FindAllStringSubmatch(inlineCode.ReplaceAllString(document, ""), -1) {
+			if strings.Contains(link[1], "://") {
+				continue
+			}
+			file, anchor, _ := strings.Cut(link[1], "#")
+			target := name
+			if file != "" {
+				target = filepath.Join(filepath.Dir(name), filepath.FromSlash(file))
+			}
+			_, err := os.Stat(target)
+			require.NoErrorf(t, err, "%s links to %s", name, link[1])
+			if anchor != "" {
+				require.Containsf(t, anchors(documents[target]), anchor, "%s links to %s", name, link[1])
+			}
+		}
+	}
+}
+
+// configurationChapter is the README's chapter on the YAML file.
+func configurationChapter(t *testing.T) string {
+	t.Helper()
+	content, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	_, chapter, found := strings.Cut(string(content), "\n## Configuration\n")
+	require.True(t, found)
+	chapter, _, found = strings.Cut(chapter, "\n## ")
+	require.True(t, found)
+	return chapter
+}
+
+func TestTheConfigurationInTheREADMEIsGood(t *testing.T) {
+	block := yamlBlock.FindStringSubmatch(configurationChapter(t))
+	require.NotNil(t, block)
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "mac.key"), []byte("of no use\n"), 0o600))
+	t.Setenv("WSGATE_PASSWORD", "of no use")
+	t.Setenv("LEDGER_SECRET", "whsec_"+base64.StdEncoding.EncodeToString(make([]byte, 32)))
+	c, err := config.Parse(filepath.Join(dir, "ringback.yml"), []byte(block[1]))
+	require.NoError(t, err)
+	require.Empty(t, c.Warnings)
+}
+
+func TestTheREADMENamesEveryKeyOfTheConfiguration(t *testing.T) {
+	t.Parallel()
+	named := strings.Join(firstCells.FindAllString(configurationChapter(t), -1), "")
+	var c config.Config
+	for _, section := range []any{c.API, c.Egress, config.Source{}, config.Endpoint{}} {
+		for _, key := range keysOf(reflect.TypeOf(section)) {
+			require.Containsf(t, named, "`"+key+"`", "a key of %T", section)
+		}
+	}
+}
+
+// keysOf are the keys of a section, those within others with a dot between.
+func keysOf(section reflect.Type) []string {
+	var keys []string
+	for i := range section.NumField() {
+		key, of := section.Field(i).Tag.Get("yaml"), section.Field(i).Type
+		if key == "" || key == "-" {
+			continue
+		}
+		if of.Kind() == reflect.Pointer {
+			of = of.Elem()
+		}
+		switch within := yamlFields(of); {
+		case of.Kind() == reflect.Slice && len(yamlFields(of.Elem())) > 0:
+			keys = append(keys, under(key+"[]", yamlFields(of.Elem()))...)
+		case of.Kind() == reflect.Map:
+			keys = append(keys, key+".<name>")
+		case len(within) > 0:
+			keys = append(keys, under(key, within)...)
+		default:
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+func yamlFields(of reflect.Type) []string {
+	if of.Kind() != reflect.Struct {
+		return nil
+	}
+	return keysOf(of)
+}
+
+func under(key string, within []string) []string {
+	keys := make([]string, len(within))
+	for i, inner := range within {
+		keys[i] = key + "." + inner
+	}
+	return keys
+}
