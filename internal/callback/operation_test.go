@@ -2,7 +2,6 @@ package callback_test
 
 import (
 	"encoding/json"
-	"errors"
 	"io"
 	"testing"
 
@@ -63,5 +62,5 @@ func TestAnErrorTellsItsFieldsAndKeepsItsCause(t *testing.T) {
 	require.ErrorIs(t, refused, io.ErrUnexpectedEOF)
 	require.NotContains(t, refused.Error(), io.ErrUnexpectedEOF.Error(), "the cause is for logs only")
 	var found *callback.Error
-	require.True(t, errors.As(error(refused), &found))
+	require.ErrorAs(t, error(refused), &found)
 }

@@ -1,6 +1,7 @@
 package dialect_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -178,10 +179,9 @@ func FuzzWrite(f *testing.F) {
 // load reads one file of a dialect's testdata, strictly, and wants rows in it.
 func load[T any](t testing.TB, name, file string) []T {
 	t.Helper()
-	data, err := os.Open(filepath.Join("testdata", name, file))
+	data, err := os.ReadFile(filepath.Join("testdata", name, file))
 	require.NoError(t, err, "every dialect brings its testdata")
-	defer data.Close()
-	decoder := json.NewDecoder(data)
+	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields()
 	var rows []T
 	require.NoError(t, decoder.Decode(&rows), "%s/%s", name, file)

@@ -64,7 +64,9 @@ func detail(raw json.RawMessage) (any, bool) {
 		}
 		return v, true
 	case string:
-		return callback.MaskCardNumbers(strings.ToValidUTF8(v[:min(len(v), maxDetailText)], "")), true
+		// Masked before it is cut: half a card number looks like none.
+		masked := callback.MaskCardNumbers(v)
+		return strings.ToValidUTF8(masked[:min(len(masked), maxDetailText)], ""), true
 	}
 	return nil, false
 }

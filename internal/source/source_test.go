@@ -1,6 +1,7 @@
 package source_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -110,7 +111,8 @@ func check(t *testing.T, kind source.Kind, r row) {
 	require.False(t, got.BegunAt.Before(before))
 	require.False(t, got.ObservedAt.Before(got.BegunAt))
 	require.False(t, got.ObservedAt.After(callback.At(time.Now())))
-	require.Equal(t, *r.Observation, callback.Observation{Status: got.Status, Raw: got.Raw})
+	require.Equal(t, r.Observation.Status, got.Status)
+	require.Equal(t, r.Observation.Raw, got.Raw)
 }
 
 func requireError(t *testing.T, r row, err error) {
@@ -295,10 +297,9 @@ func load(t testing.TB, kind string) []row {
 	require.NotEmpty(t, files, "%s brings its testdata", kind)
 	var all []row
 	for _, file := range files {
-		data, err := os.Open(file)
+		data, err := os.ReadFile(file)
 		require.NoError(t, err)
-		defer data.Close()
-		decoder := json.NewDecoder(data)
+		decoder := json.NewDecoder(bytes.NewReader(data))
 		decoder.DisallowUnknownFields()
 		var rows []row
 		require.NoError(t, decoder.Decode(&rows), file)
