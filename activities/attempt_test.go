@@ -42,6 +42,7 @@ func attempt(t *testing.T, b *bench, in activities.AttemptInput) activities.Atte
 // Over real HTTP on a machine with other work: never below h, and the median
 // gap within the promised 50 ms above it.
 func TestDeliverKeepsHOverHTTP(t *testing.T) {
+	t.Parallel()
 	for _, h := range []time.Duration{10 * time.Millisecond, 50 * time.Millisecond, 200 * time.Millisecond} {
 		t.Run("h is "+h.String(), func(t *testing.T) {
 			t.Parallel()

@@ -3,6 +3,7 @@ package activities_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -238,7 +239,7 @@ func (s *server) heartbeat(ctx context.Context, _ []byte, details ...any) error 
 }
 
 func keeps(answer error) bool {
-	return answer == nil || temporal.IsCanceledError(answer) || answer == activity.ErrActivityPaused || answer == activity.ErrActivityReset
+	return answer == nil || temporal.IsCanceledError(answer) || errors.Is(answer, activity.ErrActivityPaused) || errors.Is(answer, activity.ErrActivityReset)
 }
 
 func inFlight(d callback.DeliveryProgress) bool {
