@@ -89,7 +89,7 @@ func open(root workflow.Context, in Input) (*operation, error) {
 		revokes: workflow.GetSignalChannel(ctx, SignalRevoke),
 	}
 	err := workflow.SetUpdateHandlerWithOptions(ctx, UpdateRevoke, o.revoke, workflow.UpdateHandlerOptions{
-		Validator:   func(callback.Revocation) error { return o.ledger.CheckRevocation() },
+		Validator:   func(r callback.Revocation) error { return o.ledger.CheckRevocation(r) },
 		Description: "Record that the operation itself was revoked.",
 	})
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/worker"
@@ -71,6 +72,8 @@ type program struct {
 	rest      *rest.Server
 	listener  net.Listener
 	connected atomic.Bool
+	// away says that Temporal refused its latest connection.
+	away atomic.Bool
 }
 
 // Run serves until ctx ends, then drains: no new starts, attempts in flight
@@ -96,7 +99,7 @@ func Run(ctx context.Context, o Options) error {
 	err := p.connect(ctx)
 	if err == nil {
 		p.announce()
-		<-ctx.Done()
+		p.followHealth(ctx)
 	}
 	p.drain()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
@@ -174,7 +177,7 @@ func (p *program) serve(cancel context.CancelCauseFunc) (stop func(), err error)
 		return nil, fmt.Errorf("listening on %s for the API: %w", address, err)
 	}
 	p.rest = rest.New(rest.Options{
-		Operations: desk{p.newDesk(), &p.registry},
+		Operations: desk{p.newDesk(), &p.registry, p.absent},
 		Keys:       p.registry.keys, ReadLimit: p.registry.readLimit, ConfigHash: p.registry.hash,
 		Ready: p.ready, Log: p.Log,
 		Metrics: promhttp.HandlerFor(p.metrics, promhttp.HandlerOpts{}),
@@ -273,17 +276,54 @@ func (p *program) announce() {
 	}
 }
 
+// errAway is what a caller is told while Temporal is away.
+func errAway() error {
+	return &callback.Error{
+		Problem: callback.ProblemUnavailable, RetryAfter: connectRetry,
+		Detail: "Temporal does not answer; try again.",
+	}
+}
+
 // ready asks Temporal.
 func (p *program) ready(ctx context.Context) error {
 	if !p.connected.Load() {
-		return fmt.Errorf("Temporal at %s has not answered yet", p.Temporal.HostPort)
+		return errAway()
 	}
-	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
-	defer cancel()
-	if _, err := p.client.CheckHealth(ctx, &client.CheckHealthRequest{}); err != nil {
-		return fmt.Errorf("Temporal at %s does not answer: %w", p.Temporal.HostPort, err)
+	if err := p.askHealth(ctx); err != nil {
+		return fmt.Errorf("%w (%s: %w)", errAway(), p.Temporal.HostPort, err)
 	}
 	return nil
+}
+
+func (p *program) askHealth(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	_, err := p.client.CheckHealth(ctx, &client.CheckHealthRequest{})
+	return err
+}
+
+// absent says at once that Temporal is away, where a start would find out only
+// by its time-out. A server that is merely slow is not away.
+func (p *program) absent() error {
+	if !p.connected.Load() || p.away.Load() {
+		return errAway()
+	}
+	return nil
+}
+
+// followHealth keeps absent up to date until ctx ends.
+func (p *program) followHealth(ctx context.Context) {
+	ticker := time.NewTicker(connectRetry)
+	defer ticker.Stop()
+	for {
+		var refused *serviceerror.Unavailable
+		p.away.Store(errors.As(p.askHealth(ctx), &refused))
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
 }
 
 // drain stops in the order in which nothing is lost: first no new starts, whose

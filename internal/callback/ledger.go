@@ -1,6 +1,9 @@
 package callback
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Ledger is what one run of an operation has recorded. It decides what rings,
 // in which order, and how the operation ends (promises 3, 4, 7, 8, 9 and 12).
@@ -262,8 +265,10 @@ func (l *Ledger) hasRung(status string) bool {
 }
 
 // CheckRevocation says why the operation can't be revoked now, or nil (promise 7).
-func (l *Ledger) CheckRevocation() error {
+func (l *Ledger) CheckRevocation(r Revocation) error {
 	switch {
+	case !slices.Contains(Initiators, r.InitiatedBy):
+		return Invalid(FieldError{Field: "initiated_by", Detail: "is not one of " + strings.Join(Initiators, ", ")})
 	case l.revocation != nil:
 		return nil
 	case l.withdrawn:
@@ -279,7 +284,7 @@ func (l *Ledger) CheckRevocation() error {
 // Revoke records the core's statement that the operation was revoked. It is
 // the final status, and supersedes what is pending. Twice is once.
 func (l *Ledger) Revoke(r Revocation) error {
-	if err := l.CheckRevocation(); err != nil || l.revocation != nil {
+	if err := l.CheckRevocation(r); err != nil || l.revocation != nil {
 		return err
 	}
 	l.revocation = &r

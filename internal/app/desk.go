@@ -9,10 +9,21 @@ import (
 	"ringback/internal/source"
 )
 
-// desk adds to the operations on Temporal what is asked of a source itself.
+// desk adds to the operations on Temporal what this program knows: whether
+// Temporal is there, and the sources.
 type desk struct {
 	*operations.Desk
 	registry *registry
+	// absent says that Temporal is away, or nil.
+	absent func() error
+}
+
+// Start refuses at once while Temporal is away.
+func (d desk) Start(ctx context.Context, r callback.StartRequest) (callback.State, bool, error) {
+	if err := d.absent(); err != nil {
+		return callback.State{}, false, err
+	}
+	return d.Desk.Start(ctx, r)
 }
 
 // Details asks the operation's source for its extended answer, now. Nothing of
