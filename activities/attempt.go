@@ -117,12 +117,11 @@ func (a *Activities) exchange(ctx context.Context, e Endpoint, in AttemptInput) 
 	}
 	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(response.Body, answerCap+1))
-	if err != nil {
-		result := failed(err, "no whole answer", in.TimeoutMS)
-		result.Attempt.HTTPStatus = response.StatusCode
-		return result
+	result := judge(e, in.Callback, response, body, err != nil)
+	if err != nil && result.Attempt.Verdict != callback.Acknowledged && result.Ended == "" {
+		result.Attempt.Reason = failed(err, "no whole answer", in.TimeoutMS).Attempt.Reason
 	}
-	return judge(e, in.Callback, response, body)
+	return result
 }
 
 func newRequest(ctx context.Context, e Endpoint, in AttemptInput) (*http.Request, error) {
@@ -152,10 +151,12 @@ func newRequest(ctx context.Context, e Endpoint, in AttemptInput) (*http.Request
 	return request, nil
 }
 
-func judge(e Endpoint, c callback.Callback, response *http.Response, body []byte) AttemptResult {
-	answer := dialect.Answer{HTTPStatus: response.StatusCode, Body: body, Truncated: len(body) > answerCap}
-	if answer.Truncated {
-		answer.Body = body[:answerCap]
+// judge leaves the verdict to the dialect, also where the body broke off: to a
+// dialect that asks for a 2xx alone, the status has said everything.
+func judge(e Endpoint, c callback.Callback, response *http.Response, body []byte, broken bool) AttemptResult {
+	answer := dialect.Answer{
+		HTTPStatus: response.StatusCode, Body: body[:min(len(body), answerCap)],
+		Truncated: broken || len(body) > answerCap,
 	}
 	judgement := e.Dialect.Judge(c, answer)
 	result := AttemptResult{Attempt: callback.Attempt{

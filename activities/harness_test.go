@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -324,6 +325,14 @@ func (r *receiver) gaps() []time.Duration {
 
 // silence answers nothing for as long as it is listened to.
 func silence(_ int, _ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+
+// brokenOff begins an answer of 200 and drops the connection within its body.
+func brokenOff(_ int, w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Length", "100")
+	_, _ = io.WriteString(w, "beginning")
+	_ = http.NewResponseController(w).Flush()
+	panic(http.ErrAbortHandler)
+}
 
 // statuses answers one HTTP status after the other, the last for ever.
 func statuses(all ...int) func(int, http.ResponseWriter, *http.Request) {

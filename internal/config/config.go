@@ -8,9 +8,11 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"ringback/internal/callback"
+	"ringback/internal/dialect"
 	"ringback/internal/source"
 )
 
@@ -338,10 +340,20 @@ func (c *Config) Endpoint(name string) (callback.Endpoint, bool) {
 		Methods:           e.Methods,
 		Statuses:          e.Statuses,
 		Fields:            kind.Fields,
-		Rules:             kind.Rules(s.FinalStatuses),
+		Rules:             e.rules(kind.Rules(s.FinalStatuses)),
 		Policy:            e.policy(),
 		ScreenIdentifiers: e.CardNumberScreen,
 	}, true
+}
+
+// rules are the source's, and ring a revocation wherever the dialect has a word
+// for it (promise 7).
+func (e Endpoint) rules(r callback.Rules) callback.Rules {
+	d, ok := dialect.ByName(e.Dialect)
+	if ok && d.Knows(r.Revoked) && !r.Ring(r.Revoked) {
+		r.Rings = append(slices.Clone(r.Rings), r.Revoked)
+	}
+	return r
 }
 
 func (e Endpoint) policy() callback.Policy {

@@ -376,3 +376,20 @@ func TestTheExamplesCommentsAreKeysToo(t *testing.T) {
 		require.Contains(t, line, "can't read the file: ", "a key that is understood")
 	}
 }
+
+func TestARevocationRingsWhereTheDialectHasAWordForIt(t *testing.T) {
+	setenv(t)
+	c, err := config.Parse("c.yml", []byte(`
+egress: {allow: [127.0.0.0/8]}
+sources:
+  wsgate: {kind: ukrcard, base_urls: ["http://127.0.0.1:9001"], ext_system_id: GOLD, login: gold, password: "${env:WSGATE_PASSWORD}", client_dn: GOLD}
+endpoints:
+  OWN: {dialect: ukrcard, source: wsgate, url: "http://127.0.0.1:9101/", poll: {interval: 1s, lifetime: 1m}, delivery: {interval: 1s, attempts: 1}}
+  STANDARD: {dialect: standard, source: wsgate, url: "http://127.0.0.1:9101/", poll: {interval: 1s, lifetime: 1m}, delivery: {interval: 1s, attempts: 1}}
+`))
+	require.NoError(t, err)
+	own, _ := c.Endpoint("OWN")
+	require.False(t, own.Rules.Ring("revoked"), "Ukrcard's document has no such orderStatus")
+	standard, _ := c.Endpoint("STANDARD")
+	require.True(t, standard.Rules.Ring("revoked"))
+}

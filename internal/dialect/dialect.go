@@ -12,6 +12,8 @@ type Dialect interface {
 	Name() string
 	// Write is the message for a callback: the same bytes in every attempt.
 	Write(callback.Callback) (Message, error)
+	// Knows reports whether the dialect has a word for a status.
+	Knows(status string) bool
 	// Judge is the verdict on an answer to that callback. It never panics,
 	// whatever the body holds.
 	Judge(callback.Callback, Answer) Judgement

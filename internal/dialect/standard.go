@@ -49,5 +49,8 @@ func (standard) Write(c callback.Callback) (Message, error) {
 	return jsonMessage(body)
 }
 
+// Knows is true of every status: it becomes part of the type.
+func (standard) Knows(status string) bool { return status != "" }
+
 // Judge acknowledges any 2xx, whatever its body holds.
 func (standard) Judge(_ callback.Callback, a Answer) Judgement { return judgeSuccess(a) }

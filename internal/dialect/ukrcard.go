@@ -68,6 +68,9 @@ func ukrcardRespStatus(o callback.Observation) string {
 	return firstSet(o.Raw["respStatus"], ukrcardNoAnswer)
 }
 
+// Knows is true of orderStatus alone, N1.
+func (ukrcard) Knows(status string) bool { return ukrcardN1.MatchString(status) }
+
 // Judge lets the body decide, whatever the HTTP status but 3xx and 410: JSON
 // whose applicationStatus is 200 and whose orderNumber is ours. Each may be a
 // string or a number. Names are matched exactly.
