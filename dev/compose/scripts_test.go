@@ -33,9 +33,9 @@ func output(t *testing.T, name string, arguments ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// TestTheSchemaJobMakesWhatTheServerNeeds runs the job twice, as a second
+// TestTheSchemaJobMakesOnPostgreSQLWhatTheServerNeeds runs the job twice, as a second
 // `docker compose up` does, with the tool of the server's own version.
-func TestTheSchemaJobMakesWhatTheServerNeeds(t *testing.T) {
+func TestTheSchemaJobMakesOnPostgreSQLWhatTheServerNeeds(t *testing.T) {
 	t.Parallel()
 	// The user postgres may not enter what is under t.TempDir.
 	dir, err := os.MkdirTemp("", "ringback-pg") //nolint:usetesting // see above

@@ -25,13 +25,13 @@ func start(t *testing.T, o postgres.Options) *postgres.Cluster {
 	return c
 }
 
-func TestAClusterTakesItsPasswordAndItsSettings(t *testing.T) {
+func TestPostgreSQLTakesItsPasswordAndItsSettings(t *testing.T) {
 	t.Parallel()
 	c := start(t, postgres.Options{Settings: map[string]string{"synchronous_commit": "off"}})
 	require.Equal(t, "off", show(t, c.URL("postgres"), "synchronous_commit"))
 }
 
-func TestAClusterRefusesAWrongPassword(t *testing.T) {
+func TestPostgreSQLRefusesAWrongPassword(t *testing.T) {
 	t.Parallel()
 	u, err := url.Parse(start(t, postgres.Options{}).URL("postgres"))
 	require.NoError(t, err)
@@ -42,7 +42,7 @@ func TestAClusterRefusesAWrongPassword(t *testing.T) {
 	require.ErrorContains(t, db.PingContext(t.Context()), "password authentication failed")
 }
 
-func TestADirectoryThatIsNotThereIsAnError(t *testing.T) {
+func TestADirectoryThatIsNotThereIsAnErrorOfPostgreSQL(t *testing.T) {
 	t.Parallel()
 	_, err := postgres.Start(t.Context(), postgres.Options{Dir: "/nonexistent"})
 	require.ErrorContains(t, err, "/nonexistent")
