@@ -100,7 +100,9 @@ func (d *Desk) admit(ctx context.Context, r *callback.StartRequest) (callback.En
 			Field: "endpoint", Detail: "is disabled in the configuration; its open operations go on"})
 	}
 	faults := checkFields(endpoint, *r)
-	faults = append(faults, checkMethod(endpoint, r.Method)...)
+	if !slices.ContainsFunc(faults, func(f callback.FieldError) bool { return f.Field == "method" }) {
+		faults = append(faults, checkMethod(endpoint, r.Method)...)
+	}
 	faults = append(faults, d.checkTarget(ctx, endpoint, r.Callback)...)
 	faults = append(faults, checkCardNumbers(endpoint, *r)...)
 	if len(faults) > 0 {
