@@ -32,7 +32,6 @@ func (o *operation) ring() {
 		if o.attemptOnce() {
 			continue
 		}
-		o.hear()
 		if !o.ledger.Unwanted() {
 			o.deliver()
 			return
@@ -64,6 +63,8 @@ func (o *operation) attemptOnce() bool {
 			Verdict: callback.Unacknowledged, Reason: reasonUnseen,
 		}}
 	}
+	// What was said until now was said while the attempt was in flight.
+	o.hear()
 	if result.HeldBack != "" {
 		return false
 	}

@@ -59,6 +59,8 @@ type operation struct {
 	pushes  workflow.ReceiveChannel
 	revokes workflow.ReceiveChannel
 	pollNow bool
+	// early says that a poll was asked for before the initial delay was over.
+	early bool
 	// rewatch makes the watch begin anew from a status that was pushed.
 	rewatch bool
 	// asking says that a redelivery waits for the answer to its one poll.
@@ -198,9 +200,7 @@ func (o *operation) spokenTo() bool {
 
 // busy reports whether there is something to do at once.
 func (o *operation) busy() bool {
-	outdated := o.watch != nil && !o.ledger.Watching()
-	unwanted := o.delivery != nil && !o.delivery.unwanted && o.ledger.Unwanted()
-	return o.spokenTo() || outdated || unwanted || o.ledger.Due()
+	return o.spokenTo() || (o.watch != nil && !o.ledger.Watching())
 }
 
 // sleep waits until there is something to do or to gather.

@@ -169,14 +169,16 @@ func (o onlooker) agrees(t *rapid.T) {
 	}
 }
 
+// withdrawnAt is when the first withdrawal was asked for, or nil.
 func (o onlooker) withdrawnAt() *callback.Time {
+	var first *callback.Time
 	for _, s := range o.said {
-		if s.what == "withdraw" {
-			at := callback.At(o.w.started.Add(s.after))
-			return &at
+		at := callback.At(o.w.started.Add(s.after))
+		if s.what == "withdraw" && (first == nil || at.Before(*first)) {
+			first = &at
 		}
 	}
-	return nil
+	return first
 }
 
 // agreesOnDeliveries: each delivery shows the attempts that its receiver saw,

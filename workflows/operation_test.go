@@ -315,6 +315,10 @@ func TestPromise2Watch(t *testing.T) {
 			world: func(w *world) { w.slow = true }, events: []event{at(time.Minute, asksToPollNow)},
 			ends: callback.OutcomeAcknowledged, rang: []string{"done#1 acknowledged"}, shows: []string{"done acknowledged"},
 			polls: 2, took: time.Minute},
+		{name: "an empty push means poll now also before the initial delay is over", in: paysera(initialDelay(time.Hour)), core: says("done"),
+			events: []event{at(time.Minute, asksToPollNow)},
+			ends:   callback.OutcomeAcknowledged, rang: []string{"done#1 acknowledged"}, shows: []string{"done acknowledged"},
+			polls: 1, took: time.Minute},
 		{name: "polls that were pushed for count against max_polls", in: ukrcard(maxPolls(3)), core: says("0"),
 			events: []event{at(time.Second, asksToPollNow), at(2*time.Second, asksToPollNow)},
 			ends:   callback.OutcomeAcknowledged, rang: []string{"0#1 acknowledged"}, shows: []string{"0 acknowledged polls_used_up"},
@@ -324,7 +328,22 @@ func TestPromise2Watch(t *testing.T) {
 			ends:  callback.OutcomeAcknowledged,
 			rang:  []string{"waiting_funds#1 acknowledged", "reserved#1 acknowledged", "done#1 acknowledged"},
 			shows: []string{"waiting_funds acknowledged", "reserved acknowledged", "done acknowledged"}, polls: 4, took: 21 * time.Minute},
-		{name: "a lost push does not matter: a push before the first poll is recorded", in: paysera(initialDelay(time.Hour)), core: says("done"),
+		{name: "an empty push during the last poll is no further one", in: ukrcard(maxPolls(1)),
+			core: []answer{{status: "0", takes: 300 * time.Millisecond}}, events: []event{at(time.Millisecond, asksToPollNow)},
+			ends: callback.OutcomeAcknowledged, rang: []string{"0#1 acknowledged"}, shows: []string{"0 acknowledged polls_used_up"}, polls: 1},
+		{name: "a watch that ends while its record is read is gathered", in: paysera(), core: says("processing", "done"),
+			world: func(w *world) { w.reading = 2 * time.Second }, events: []event{at(599*time.Second, pushes("reserved"))},
+			ends: callback.OutcomeAcknowledged, rang: []string{"done#1 acknowledged"}, shows: []string{"reserved superseded", "done acknowledged"},
+			polls: 2, took: 601 * time.Second},
+		{name: "what began when there was nothing else to tell tells all of an operation, and what begins later does not", in: paysera(),
+			core: says("waiting_funds", "reserved", "done"), receiver: []reply{fails, ack, fails, ack}, ends: callback.OutcomeAcknowledged,
+			rang:  append(times(2, "waiting_funds", 1, callback.Acknowledged), append(times(2, "reserved", 1, callback.Acknowledged), "done#1 acknowledged")...),
+			shows: []string{"waiting_funds acknowledged", "reserved acknowledged", "done acknowledged"}, polls: 3,
+			then: func(t *testing.T, w *world, _ callback.Ending) {
+				require.Equal(t, []bool{false, true}, []bool{w.deliveries[0].Progress.Partial, w.deliveries[1].Progress.Partial})
+				require.True(t, w.watches[1].Progress.Partial)
+			}},
+		{name: "a push before the first poll is an observation", in: paysera(initialDelay(time.Hour)), core: says("done"),
 			events: []event{at(time.Minute, pushes("waiting_funds"))},
 			ends:   callback.OutcomeAcknowledged, rang: []string{"waiting_funds#1 acknowledged", "done#1 acknowledged"},
 			shows: []string{"waiting_funds acknowledged", "done acknowledged"}, polls: 1, took: time.Hour},
@@ -493,7 +512,11 @@ func TestPromise5HAndKAreLaw(t *testing.T) {
 			receiver: []reply{ack},
 			events:   []event{at(time.Minute, func(w *world) { pushes("waiting_funds")(w); pushes("done")(w) })},
 			ends:     callback.OutcomeAcknowledged, rang: []string{"waiting_funds#1 acknowledged", "done#1 acknowledged"},
-			shows: []string{"waiting_funds acknowledged", "done acknowledged"}, polls: 1},
+			shows: []string{"waiting_funds acknowledged", "done acknowledged"}, polls: 1,
+			then: func(t *testing.T, w *world, _ callback.Ending) {
+				require.True(t, w.attempts[0].local)
+				require.False(t, w.attempts[1].local, "a second attempt in one workflow task")
+			}},
 	} {
 		tt.test(t)
 	}
@@ -621,6 +644,19 @@ func TestPromise8Withdrawal(t *testing.T) {
 			ends:     callback.OutcomeWithdrawn, rang: times(2, "waiting_funds", 1, callback.Unacknowledged),
 			shows: []string{"waiting_funds superseded withdrawn"}, polls: 1, took: 69 * time.Second,
 			said: []string{"refused: The operation SHOP/1 was withdrawn; it is not watched any more."}},
+		{name: "while a watch is being stopped stops the ringing of what stopped it", in: paysera(), core: says("processing"),
+			world:  func(w *world) { w.reading = 2 * time.Second },
+			events: []event{at(time.Minute, pushes("done")), at(61*time.Second, withdraws)},
+			ends:   callback.OutcomeWithdrawn, shows: []string{"done superseded withdrawn"}, polls: 1, took: 62 * time.Second},
+		{name: "during the last attempt ends the watch beside it", in: paysera(every, h(601*time.Second)), core: says("waiting_funds", "reserved"),
+			receiver: []reply{fails, ack, {status: 200, takes: 3 * time.Second}}, events: []event{at(602*time.Second, withdraws)},
+			ends:  callback.OutcomeAcknowledged,
+			rang:  append(times(2, "waiting_funds", 1, callback.Acknowledged), "reserved#1 acknowledged"),
+			shows: []string{"waiting_funds acknowledged", "reserved acknowledged"}, polls: 2, took: 604 * time.Second,
+			then: func(t *testing.T, w *world, _ callback.Ending) {
+				require.Equal(t, workflows.ActivityWatch, w.activities[len(w.activities)-1])
+				require.Error(t, w.last.Err(), "a watch is left behind")
+			}},
 		{name: "before anything was done is a withdrawal", in: paysera(initialDelay(time.Hour)), core: says("done"), events: []event{at(time.Minute, withdraws)},
 			ends: callback.OutcomeWithdrawn, took: time.Minute},
 	} {

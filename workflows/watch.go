@@ -21,10 +21,8 @@ func (o *operation) query() callback.Query {
 }
 
 // pollOnce asks the source inside the workflow task at hand and reports whether
-// it was asked: one that was slow lately is left to the watch, which then asks
-// at once.
+// it was asked: one that was slow lately is left to the watch.
 func (o *operation) pollOnce() bool {
-	o.lastPoll = callback.WatchProgress{}
 	ctx := workflow.WithLocalActivityOptions(o.ctx, localOptions(pollTimeout))
 	var result activities.PollResult
 	err := workflow.ExecuteLocalActivity(ctx, acts.Poll, activities.PollInput{Source: o.in.Source, Query: o.query()}).Get(ctx, &result)
@@ -45,18 +43,17 @@ func (o *operation) pollOnce() bool {
 	return true
 }
 
-// lookAgain stops a watch that is over or that what was said made outdated, and
-// polls now if that was said: in the watch's place, so that each poll is counted
-// once.
+// lookAgain stops a watch that is over or that what was said made outdated. One
+// that is to poll now gives way to another, which polls at once.
 func (o *operation) lookAgain() {
-	pollNow := o.pollNow
-	if o.rewatch || pollNow || !o.ledger.Watching() {
-		o.rewatch, o.pollNow = false, false
-		o.stopWatch()
+	if !o.rewatch && !o.pollNow && o.ledger.Watching() {
+		return
 	}
-	if pollNow && o.ledger.Watching() && !o.in.Policy.Poll.UsedUp(o.ledger.Polls()) {
-		o.pollOnce()
+	o.stopWatch()
+	if o.pollNow {
+		o.lastPoll, o.early = callback.WatchProgress{}, true
 	}
+	o.rewatch, o.pollNow = false, false
 }
 
 // look keeps a watch running as long as it is wanted.
@@ -73,8 +70,11 @@ func (o *operation) startWatch() {
 	o.watchPolls = progress.Polls
 	acceptedAt := callback.At(workflow.GetInfo(o.ctx).WorkflowStartTime)
 	policy := o.in.Policy.Poll
+	if o.early || o.asking {
+		policy.InitialDelayMS = 0
+	}
 	if o.asking {
-		policy.MaxPolls, policy.InitialDelayMS = progress.Polls+1, 0
+		policy.MaxPolls = progress.Polls + 1
 		policy.LifetimeMS = o.now().Sub(acceptedAt.Time).Milliseconds() + askingTime
 	}
 	o.watch = &task{cancel: cancel, future: workflow.ExecuteActivity(ctx, acts.Watch, activities.WatchInput{

@@ -37,8 +37,9 @@ type world struct {
 	receiver []reply
 	// slow holds back polls and attempts inside workflow tasks.
 	slow bool
-	// unreadable fails the reading of records.
+	// unreadable fails the reading of records, reading is how long it takes.
 	unreadable bool
+	reading    time.Duration
 
 	polls    []callback.Time
 	attempts []attempt
@@ -46,7 +47,12 @@ type world struct {
 	watching   *callback.WatchProgress
 	delivering *callback.DeliveryProgress
 	activities []string
-	locals     []string
+	// watches and deliveries are what those activities were asked.
+	watches    []activities.WatchInput
+	deliveries []activities.DeliverInput
+	// last is the context of the latest activity.
+	last   workflow.Context
+	locals []string
 	// said are the answers to Updates.
 	said    []string
 	tasks   int
@@ -180,19 +186,21 @@ func (w *world) ExecuteLocalActivity(ctx workflow.Context, name string, args ...
 			}
 			return w.attempt(ctx, in.Callback, in.Number, 1, true), nil
 		default:
-			return w.readPending()
+			return w.readPending(ctx)
 		}
 	})
 }
 
 // ExecuteActivity is a watch or a delivery.
 func (w *world) ExecuteActivity(ctx workflow.Context, name string, args ...any) workflow.Future {
-	w.activities = append(w.activities, name)
+	w.activities, w.last = append(w.activities, name), ctx
 	return w.execute(ctx, func(ctx workflow.Context) (any, error) {
 		switch in := args[0].(type) {
 		case activities.WatchInput:
+			w.watches = append(w.watches, in)
 			return w.watch(ctx, in)
 		case activities.DeliverInput:
+			w.deliveries = append(w.deliveries, in)
 			return w.deliver(ctx, in)
 		default:
 			return nil, fmt.Errorf("there is no activity %s", name)
@@ -260,7 +268,8 @@ func (w *world) poll(ctx workflow.Context) activities.PollResult {
 	return result
 }
 
-func (w *world) readPending() (any, error) {
+func (w *world) readPending(ctx workflow.Context) (any, error) {
+	w.pass(ctx, w.reading)
 	if w.unreadable {
 		return nil, temporal.NewApplicationError("the server does not answer", "Unavailable")
 	}

@@ -346,13 +346,10 @@ func (l *Ledger) StopWatch() { l.watchEnded = true }
 // Over reports whether nothing is left to do.
 func (l *Ledger) Over() bool { return !l.Watching() && l.current == nil && len(l.queue) == 0 }
 
-// Due reports whether a callback can begin now.
-func (l *Ledger) Due() bool { return l.current == nil && len(l.queue) > 0 }
-
 // Begin takes the next callback to deliver; false if one is being delivered or
 // none is owed. The attempts are those that earlier runs made for it.
 func (l *Ledger) Begin() (Callback, []Attempt, bool) {
-	if !l.Due() {
+	if l.current != nil || len(l.queue) == 0 {
 		return Callback{}, nil, false
 	}
 	c := l.queue[0]
