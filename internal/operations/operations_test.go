@@ -1,0 +1,279 @@
+package operations
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	commonpb "go.temporal.io/api/common/v1"
+	enumspb "go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
+	"go.temporal.io/api/serviceerror"
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/sdk/converter"
+
+	"ringback/internal/callback"
+)
+
+var key = callback.Key{Endpoint: "SHOP", OperationID: "17"}
+
+// desk knows two endpoints: SHOP, whose operations bring their own URL, and
+// BANK, which has one, takes two methods and lets identifiers be screened.
+func desk() *Desk {
+	endpoints := map[string]callback.Endpoint{
+		"SHOP": {Name: "SHOP", PerOperationURL: true, Fields: []callback.FieldRule{
+			{Field: "operation_id", Required: true, MaxLength: 32, Document: "a document"},
+			{Field: "method", Refused: true},
+			{Field: "known_status", Allowed: []string{"new", "done"}},
+			{Field: "callback.statuses", Allowed: []string{"new", "done"}},
+		}},
+		"BANK": {Name: "BANK", Methods: []string{"payment"}, ScreenIdentifiers: true, Fields: []callback.FieldRule{
+			{Field: "operation_id", Required: true, MaxLength: 32},
+			{Field: "method", Required: true, Allowed: []string{"payment", "p2p_a2c"}},
+			{Field: "reference.registered_at", Required: true},
+			{Field: "reference.order_id", MaxLength: 36},
+		}},
+		"OFF": {Name: "OFF", Disabled: true},
+	}
+	return &Desk{
+		Endpoint:      func(name string) (callback.Endpoint, bool) { e, ok := endpoints[name]; return e, ok },
+		EndpointNames: func() []string { return []string{"BANK", "OFF", "SHOP"} },
+		CheckURL: func(_ context.Context, address string) error {
+			if strings.Contains(address, "private") {
+				return errors.New("its address is not public")
+			}
+			return nil
+		},
+		Namespace: "default",
+	}
+}
+
+func transfer(change func(*callback.StartRequest)) callback.StartRequest {
+	r := callback.StartRequest{Endpoint: "SHOP", OperationID: "17", Callback: callback.Target{URL: "https://shop.example/hook"}}
+	change(&r)
+	return r
+}
+
+func payment(change func(*callback.StartRequest)) callback.StartRequest {
+	registered := callback.At(time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC))
+	r := callback.StartRequest{Endpoint: "BANK", OperationID: "A-1", Method: "payment", Reference: callback.Reference{RegisteredAt: &registered}}
+	change(&r)
+	return r
+}
+
+const cardNumber = "4111111111111111"
+
+func TestAStartIsRefusedByItsFields(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		request callback.StartRequest
+		// fields are those at fault, in order; none: it is admitted.
+		fields []string
+	}{
+		"a transfer with its own URL is admitted":          {transfer(func(*callback.StartRequest) {}), nil},
+		"a payment of an allowed method is admitted":       {payment(func(*callback.StartRequest) {}), nil},
+		"an endpoint outside its alphabet":                 {transfer(func(r *callback.StartRequest) { r.Endpoint = "SH/OP" }), []string{"endpoint"}},
+		"an endpoint that is not registered":               {transfer(func(r *callback.StartRequest) { r.Endpoint = "SHAP" }), []string{"endpoint"}},
+		"an endpoint that is disabled":                     {transfer(func(r *callback.StartRequest) { r.Endpoint = "OFF" }), []string{"endpoint"}},
+		"no operation id":                                  {transfer(func(r *callback.StartRequest) { r.OperationID = "" }), []string{"operation_id"}},
+		"an operation id that is too long":                 {transfer(func(r *callback.StartRequest) { r.OperationID = strings.Repeat("x", 33) }), []string{"operation_id"}},
+		"a method where the documents have none":           {transfer(func(r *callback.StartRequest) { r.Method = "payment" }), []string{"method"}},
+		"a method outside the documents is one fault":      {payment(func(r *callback.StartRequest) { r.Method = "gift" }), []string{"method"}},
+		"a method that the endpoint does not take":         {payment(func(r *callback.StartRequest) { r.Method = "p2p_a2c" }), []string{"method"}},
+		"no registration time":                             {payment(func(r *callback.StartRequest) { r.Reference.RegisteredAt = nil }), []string{"reference.registered_at"}},
+		"a known status outside the vocabulary":            {transfer(func(r *callback.StartRequest) { r.KnownStatus = "old" }), []string{"known_status"}},
+		"a filter with a status outside the vocabulary":    {transfer(func(r *callback.StartRequest) { r.Callback.Statuses = []string{"done", "old"} }), []string{"callback.statuses"}},
+		"no URL where each operation brings one":           {transfer(func(r *callback.StartRequest) { r.Callback.URL = "" }), []string{"callback.url"}},
+		"a URL where the endpoint has one":                 {payment(func(r *callback.StartRequest) { r.Callback.URL = "https://x.example" }), []string{"callback.url"}},
+		"a URL that may not be rung":                       {transfer(func(r *callback.StartRequest) { r.Callback.URL = "https://private.example" }), []string{"callback.url"}},
+		"a URL that is too long":                           {transfer(func(r *callback.StartRequest) { r.Callback.URL = "https://x.example/" + strings.Repeat("x", maxURL) }), []string{"callback.url"}},
+		"a card number as an identifier that is screened":  {payment(func(r *callback.StartRequest) { r.OperationID = cardNumber }), []string{"operation_id"}},
+		"a card number as an order id":                     {payment(func(r *callback.StartRequest) { r.Reference.OrderID = cardNumber }), []string{"reference.order_id"}},
+		"an identifier that looks like one where it may":   {transfer(func(r *callback.StartRequest) { r.OperationID = cardNumber }), nil},
+		"a card number in a URL, whatever the switch says": {transfer(func(r *callback.StartRequest) { r.Callback.URL = "https://x.example/" + cardNumber }), []string{"callback.url"}},
+		"all faults are told at once": {transfer(func(r *callback.StartRequest) { r.KnownStatus, r.Callback.URL = "old", "" }),
+			[]string{"known_status", "callback.url"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			request := tc.request
+			_, err := desk().admit(t.Context(), &request)
+			if tc.fields == nil {
+				require.NoError(t, err)
+				return
+			}
+			var refused *callback.Error
+			require.ErrorAs(t, err, &refused)
+			require.Equal(t, callback.ProblemInvalid, refused.Problem)
+			var fields []string
+			for _, f := range refused.Fields {
+				fields = append(fields, f.Field)
+			}
+			require.Equal(t, tc.fields, fields)
+		})
+	}
+}
+
+func TestTheSameContentIsTheSameHoweverItIsWritten(t *testing.T) {
+	t.Parallel()
+	one := transfer(func(r *callback.StartRequest) { r.Callback.Statuses = []string{"done", "new", "done"} })
+	other := transfer(func(r *callback.StartRequest) { r.Callback.Statuses = []string{"new", "done"} })
+	for _, r := range []*callback.StartRequest{&one, &other} {
+		_, err := desk().admit(t.Context(), r)
+		require.NoError(t, err)
+	}
+	require.Equal(t, canonical(one), canonical(other))
+	other.KnownStatus = "new"
+	require.NotEqual(t, canonical(one), canonical(other))
+}
+
+func TestWhatMayBeRedelivered(t *testing.T) {
+	t.Parallel()
+	plain, repoll, force := callback.RedeliveryRequest{}, callback.RedeliveryRequest{Repoll: true}, callback.RedeliveryRequest{Force: true}
+	for name, tc := range map[string]struct {
+		outcome callback.Outcome
+		final   bool
+		owed    bool
+		request callback.RedeliveryRequest
+		allowed bool
+	}{
+		"exhausted":                             {callback.OutcomeExhausted, true, true, plain, true},
+		"gone":                                  {callback.OutcomeGone, true, true, plain, true},
+		"expired, which goes on with the watch": {callback.OutcomeExpired, false, false, plain, true},
+		"terminated":                            {callback.OutcomeTerminated, false, true, plain, true},
+		"acknowledged is not":                   {callback.OutcomeAcknowledged, true, true, plain, false},
+		"acknowledged, by force":                {callback.OutcomeAcknowledged, true, true, force, true},
+		"acknowledged while not final, by repoll": {callback.OutcomeAcknowledged, false, true, repoll, true},
+		"acknowledged and final is not by repoll": {callback.OutcomeAcknowledged, true, true, repoll, false},
+		"withdrawn is not":                        {callback.OutcomeWithdrawn, true, true, plain, false},
+		"withdrawn, by force":                     {callback.OutcomeWithdrawn, true, true, force, true},
+		"revoked with nothing owed is not":        {callback.OutcomeRevoked, true, false, plain, false},
+		"force rings nothing where none was owed": {callback.OutcomeRevoked, true, false, force, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ending := callback.Ending{State: callback.State{Outcome: tc.outcome, Status: &callback.Status{Value: "x", Final: tc.final}}}
+			if tc.owed {
+				ending.Owed = &callback.Callback{ID: "cb_1"}
+			}
+			err := redeliverable(key, ending, tc.request)
+			if tc.allowed {
+				require.NoError(t, err)
+				return
+			}
+			var refused *callback.Error
+			require.ErrorAs(t, err, &refused)
+			require.Equal(t, callback.ProblemNotRedeliverable, refused.Problem)
+		})
+	}
+}
+
+func TestAFailedRunIsFollowedOnlyWhileItIsTheLatest(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY, reusePolicy(enumspb.WORKFLOW_EXECUTION_STATUS_FAILED))
+	require.Equal(t, enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY, reusePolicy(enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED))
+	require.Equal(t, enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE, reusePolicy(enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED))
+}
+
+func TestAListIsAskedInVisibilitysWords(t *testing.T) {
+	t.Parallel()
+	since := callback.At(time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC))
+	for name, tc := range map[string]struct {
+		query callback.ListQuery
+		want  string
+	}{
+		"all":             {callback.ListQuery{}, "WorkflowType = 'Operation'"},
+		"of one endpoint": {callback.ListQuery{Endpoint: "SHOP"}, "WorkflowType = 'Operation' AND RingbackEndpoint = 'SHOP'"},
+		"acknowledged ones carry no outcome": {callback.ListQuery{Outcome: callback.OutcomeAcknowledged},
+			"WorkflowType = 'Operation' AND ExecutionStatus = 'Completed' AND RingbackOutcome IS NULL"},
+		"exhausted ones do":     {callback.ListQuery{Outcome: callback.OutcomeExhausted}, "WorkflowType = 'Operation' AND RingbackOutcome = 'exhausted'"},
+		"terminated ones can't": {callback.ListQuery{Outcome: callback.OutcomeTerminated}, "WorkflowType = 'Operation' AND ExecutionStatus = 'Terminated'"},
+		"of a time": {callback.ListQuery{Since: since, Until: since.Add(time.Hour)},
+			"WorkflowType = 'Operation' AND StartTime >= '2026-11-20T00:00:00.000Z' AND StartTime < '2026-11-20T01:00:00.000Z'"},
+		"a quote can't leave its string": {callback.ListQuery{Endpoint: "x' OR '1'='1"}, "WorkflowType = 'Operation' AND RingbackEndpoint = 'x OR 1=1'"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			require.Equal(t, tc.want, listQuery(tc.query))
+		})
+	}
+}
+
+func TestAnEnginesErrorSaysWhatToDo(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		err     error
+		problem callback.Problem
+	}{
+		"an unknown run is not found":             {serviceerror.NewNotFound("no"), callback.ProblemNotFound},
+		"a server that is away is unavailable":    {serviceerror.NewUnavailable("no"), callback.ProblemUnavailable},
+		"a server that is too busy, too":          {serviceerror.NewResourceExhausted(enumspb.RESOURCE_EXHAUSTED_CAUSE_RPS_LIMIT, "no"), callback.ProblemUnavailable},
+		"a server that is too slow, too":          {context.DeadlineExceeded, callback.ProblemUnavailable},
+		"a wrong question is our own fault: none": {serviceerror.NewInvalidArgument("no"), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			err := engineError("reading", key, tc.err)
+			var refused *callback.Error
+			if tc.problem == "" {
+				require.NotErrorAs(t, err, &refused)
+				require.ErrorContains(t, err, "reading SHOP/17")
+				return
+			}
+			require.ErrorAs(t, err, &refused)
+			require.Equal(t, tc.problem, refused.Problem)
+			require.Equal(t, tc.problem == callback.ProblemUnavailable, refused.RetryAfter > 0)
+		})
+	}
+}
+
+func TestARunIsLinkedInTheUI(t *testing.T) {
+	t.Parallel()
+	d := desk()
+	require.Empty(t, d.uiURL("SHOP/17", "r"), "without a UI there is no link")
+	d.UIURL = "http://127.0.0.1:8233/"
+	require.Equal(t, "http://127.0.0.1:8233/namespaces/default/workflows/SHOP%2F17/r/history", d.uiURL("SHOP/17", "r"))
+}
+
+func TestEachCloseEventCarriesItsEnding(t *testing.T) {
+	t.Parallel()
+	want, err := converter.GetDefaultDataConverter().ToPayloads(callback.Ending{})
+	require.NoError(t, err)
+	require.Nil(t, endingPayloads(&historypb.HistoryEvent{Attributes: &historypb.HistoryEvent_WorkflowExecutionTerminatedEventAttributes{}}))
+	require.Equal(t, want, endingPayloads(&historypb.HistoryEvent{Attributes: &historypb.HistoryEvent_WorkflowExecutionCompletedEventAttributes{
+		WorkflowExecutionCompletedEventAttributes: &historypb.WorkflowExecutionCompletedEventAttributes{Result: want},
+	}}))
+	require.Equal(t, want, endingPayloads(&historypb.HistoryEvent{Attributes: &historypb.HistoryEvent_WorkflowExecutionCanceledEventAttributes{
+		WorkflowExecutionCanceledEventAttributes: &historypb.WorkflowExecutionCanceledEventAttributes{Details: want},
+	}}))
+}
+
+func TestWhatPendingActivitiesRecorded(t *testing.T) {
+	t.Parallel()
+	c := converter.GetDefaultDataConverter()
+	details := func(v any) *commonpb.Payloads {
+		p, err := c.ToPayloads(v)
+		require.NoError(t, err)
+		return p
+	}
+	watching := &workflowpb.PendingActivityInfo{ActivityType: &commonpb.ActivityType{Name: "Watch"}, HeartbeatDetails: details(callback.WatchProgress{Polls: 3})}
+	delivering := &workflowpb.PendingActivityInfo{ActivityType: &commonpb.ActivityType{Name: "Deliver"}, HeartbeatDetails: details(callback.DeliveryProgress{Made: 2})}
+	silent := &workflowpb.PendingActivityInfo{ActivityType: &commonpb.ActivityType{Name: "Deliver"}}
+
+	progress, err := PendingProgress(c, []*workflowpb.PendingActivityInfo{watching, delivering})
+	require.NoError(t, err)
+	require.Equal(t, 3, progress.Watch.Polls)
+	require.Equal(t, 2, progress.Delivery.Made)
+	require.True(t, progress.Complete())
+
+	progress, err = PendingProgress(c, []*workflowpb.PendingActivityInfo{watching, silent})
+	require.NoError(t, err)
+	require.False(t, progress.Complete(), "an effort that recorded nothing yet has to be asked for")
+
+	watching.HeartbeatDetails = details("nonsense")
+	_, err = PendingProgress(c, []*workflowpb.PendingActivityInfo{watching})
+	require.ErrorContains(t, err, "the record of the watch")
+}
