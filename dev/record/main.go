@@ -105,7 +105,7 @@ func newStage(ctx context.Context) (*stage, error) {
 	return s, nil
 }
 
-func (s *stage) build(ctx context.Context) (err error) {
+func (s *stage) build(ctx context.Context) error {
 	server, err := temporalserver.Start(ctx, temporalserver.Options{Keywords: []string{
 		workflows.AttributeEndpoint.GetName(), workflows.AttributeOutcome.GetName(), workflows.AttributeStatus.GetName(),
 	}})
@@ -113,6 +113,14 @@ func (s *stage) build(ctx context.Context) (err error) {
 		return err
 	}
 	s.undo = append(s.undo, func() { _ = server.Stop() })
+	if err := s.simulate(); err != nil {
+		return err
+	}
+	return s.start(ctx, server.FrontendAddr())
+}
+
+// simulate starts both cores and a receiver of each dialect.
+func (s *stage) simulate() (err error) {
 	s.wsgate, err = simulator.StartWSGate("127.0.0.1:0", simulator.WSGateOptions{
 		Login: "gold", Password: password, ExtSystemID: "CARD", ClientDN: "GOLD",
 	})
@@ -133,7 +141,7 @@ func (s *stage) build(ctx context.Context) (err error) {
 		s.receiver[dialect] = receiver
 		s.undo = append(s.undo, func() { _ = receiver.Close() })
 	}
-	return s.start(ctx, server.FrontendAddr())
+	return nil
 }
 
 // start runs the API and a worker in this process.
@@ -164,7 +172,12 @@ func (s *stage) start(ctx context.Context, temporal string) error {
 			Log: zap.NewNop(), Started: func(address string) { started <- address },
 		})
 	}()
-	s.undo = append(s.undo, func() { stop(); <-ended })
+	s.undo = append(s.undo, func() {
+		stop()
+		if err := <-ended; err != nil {
+			fmt.Fprintln(os.Stderr, "record: stopping Ringback:", err)
+		}
+	})
 	select {
 	case address := <-started:
 		s.api.Base = "http://" + address
