@@ -113,7 +113,7 @@ func (s *stage) build(ctx context.Context) error {
 		return err
 	}
 	s.undo = append(s.undo, func() { _ = server.Stop() })
-	if err := s.simulate(); err != nil {
+	if err := s.simulate(); err != nil { //nolint:contextcheck // simulators live until they are closed
 		return err
 	}
 	return s.start(ctx, server.FrontendAddr())
