@@ -2,6 +2,7 @@
 // SQLite, in memory or in a directory, for development and tests, and on
 // PostgreSQL for tests of a production's topology.
 //
-// It sets no dynamic configuration: every timer behaves as on a server that
-// nobody has tuned, which is what Ringback's promises are kept on.
+// Every timer behaves as on a server that nobody has tuned, which is what
+// Ringback's promises are kept on. What is tuned otherwise is in [Tunings] and
+// can be left out: see [Options.Stock].
 package temporalserver

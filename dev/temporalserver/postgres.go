@@ -55,24 +55,28 @@ func ParsePostgres(dsn string) (Postgres, error) {
 	return p, nil
 }
 
-func postgresStores(ctx context.Context, p Postgres, logger log.Logger) (stores, error) {
-	history, err := postgresDatabase(ctx, p, p.Database, postgresHistorySchema, logger)
+func postgresStores(ctx context.Context, o Options, logger log.Logger) (stores, error) {
+	p, plugin := *o.Postgres, postgresql.PluginName
+	if o.tuned(KeptStatements) {
+		plugin = postgresql.PluginNamePGX
+	}
+	history, err := postgresDatabase(ctx, p, plugin, p.Database, postgresHistorySchema, logger)
 	if err != nil {
 		return stores{}, err
 	}
-	visibility, err := postgresDatabase(ctx, p, p.Database+"_visibility", postgresVisibilitySchema, logger)
+	visibility, err := postgresDatabase(ctx, p, plugin, p.Database+"_visibility", postgresVisibilitySchema, logger)
 	if err != nil {
 		return stores{}, err
 	}
 	return newStores("PostgreSQL at "+p.Addr, postgresShards, history, visibility), nil
 }
 
-func postgresDatabase(ctx context.Context, p Postgres, name, schemaName string, logger log.Logger) (*config.SQL, error) {
+func postgresDatabase(ctx context.Context, p Postgres, plugin, name, schemaName string, logger log.Logger) (*config.SQL, error) {
 	if err := createDatabase(ctx, p, name); err != nil {
 		return nil, fmt.Errorf("create database %q at %s: %w", name, p.Addr, err)
 	}
 	db := &config.SQL{
-		PluginName:      postgresql.PluginName,
+		PluginName:      plugin,
 		ConnectAddr:     p.Addr,
 		ConnectProtocol: "tcp",
 		User:            p.User,

@@ -53,6 +53,11 @@ type Options struct {
 	// known from the server's first second: one that is added to a running
 	// server is known only after a while.
 	Keywords []string
+	// Stock runs the server as it is sold: none of the Tunings. A data directory
+	// that exists keeps the files and indexes that it has.
+	Stock bool
+	// Without leaves single Tunings out, to measure what they are worth.
+	Without []Tuning
 	// Log receives the server's own warnings and errors, of which it has some
 	// also on good days; nil: only why it ended the process, to stderr.
 	Log *zap.Logger
@@ -180,6 +185,7 @@ func launch(ctx context.Context, o Options, p ports, s stores, logger log.Logger
 			primitives.WorkerService:   static.SingleLocalHost(p.dial(p.worker)),
 		}),
 		temporal.WithLogger(logger),
+		temporal.WithDynamicConfigClient(o.dynamicConfig()),
 		temporal.WithAuthorizer(authorization.NewNoopAuthorizer()),
 		temporal.WithClaimMapper(func(*config.Config) authorization.ClaimMapper {
 			return authorization.NewNoopClaimMapper()

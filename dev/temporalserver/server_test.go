@@ -8,14 +8,18 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/operatorservice/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
@@ -78,6 +82,77 @@ func TestAKilledServerStartsAgainOnItsFiles(t *testing.T) {
 	knowsWorkflow(t, addr, "one")
 	runsWorkflow(t, addr, "two")
 	require.NoError(t, second.Kill())
+}
+
+func TestADataDirectoryOpensTunedAndUntuned(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		made, opened temporalserver.Options
+		files        []string
+	}{
+		"one that a stock server made keeps its one file, tuned": {
+			made: temporalserver.Options{Stock: true}, files: []string{"temporal.db"}},
+		"a tuned one keeps its two files on a stock server": {
+			opened: temporalserver.Options{Stock: true}, files: []string{"temporal.db", "visibility.db"}},
+		"a tuned one without its tunings but the files": {
+			opened: temporalserver.Options{Without: []temporalserver.Tuning{temporalserver.KeptStatements, temporalserver.FewIndexes}},
+			files:  []string{"temporal.db", "visibility.db"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			tt.made.DataDir, tt.opened.DataDir = dir, dir
+			first := start(t, tt.made)
+			runsWorkflow(t, first.FrontendAddr(), "one")
+			require.NoError(t, first.Stop())
+
+			second := start(t, tt.opened)
+			knowsWorkflow(t, second.FrontendAddr(), "one")
+			runsWorkflow(t, second.FrontendAddr(), "two")
+			lists(t, second.FrontendAddr(), `ExecutionStatus = "Completed"`, "two", "one")
+			require.NoError(t, second.Stop())
+			files, err := filepath.Glob(filepath.Join(dir, "*.db"))
+			require.NoError(t, err)
+			for i := range files {
+				files[i] = filepath.Base(files[i])
+			}
+			require.Equal(t, tt.files, files)
+		})
+	}
+}
+
+// What operators, the UI and Ringback ask visibility for is answered also with
+// few indexes, and so is what nobody kept an index for.
+func TestATunedServerAnswersEveryList(t *testing.T) {
+	t.Parallel()
+	server := start(t, temporalserver.Options{DataDir: t.TempDir()})
+	c := dial(t, server.FrontendAddr(), temporalserver.DefaultNamespace)
+	types := map[string]enumspb.IndexedValueType{"Word": enumspb.INDEXED_VALUE_TYPE_KEYWORD,
+		"Number": enumspb.INDEXED_VALUE_TYPE_INT, "Moment": enumspb.INDEXED_VALUE_TYPE_DATETIME, "Words": enumspb.INDEXED_VALUE_TYPE_KEYWORD_LIST}
+	_, err := c.OperatorService().AddSearchAttributes(t.Context(), &operatorservice.AddSearchAttributesRequest{
+		Namespace: temporalserver.DefaultNamespace, SearchAttributes: types})
+	require.NoError(t, err)
+	w := worker.New(c, "queue", worker.Options{})
+	w.RegisterWorkflow(answer)
+	require.NoError(t, w.Start())
+	t.Cleanup(w.Stop)
+	attributes := temporal.NewSearchAttributes(temporal.NewSearchAttributeKeyKeyword("Word").ValueSet("blue"),
+		temporal.NewSearchAttributeKeyInt64("Number").ValueSet(7), temporal.NewSearchAttributeKeyTime("Moment").ValueSet(time.Now()),
+		temporal.NewSearchAttributeKeyKeywordList("Words").ValueSet([]string{"a", "b"}))
+	var run client.WorkflowRun
+	require.Eventually(t, func() bool { // the server learns of new attributes within seconds
+		run, err = c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: "shop/1", TaskQueue: "queue", TypedSearchAttributes: attributes}, answer)
+		return err == nil
+	}, time.Minute, 100*time.Millisecond)
+	require.NoError(t, run.Get(t.Context(), nil))
+	for _, query := range []string{
+		"", `WorkflowId = "shop/1"`, `WorkflowId STARTS_WITH "shop/"`, `RunId = "` + run.GetRunID() + `"`, `WorkflowType = "answer"`,
+		`ExecutionStatus = "Completed"`, `StartTime > "2020-01-01T00:00:00Z"`, `CloseTime > "2020-01-01T00:00:00Z"`,
+		`ExecutionTime > "2020-01-01T00:00:00Z"`, `ExecutionDuration >= 0`, `HistoryLength > 0`, `TaskQueue = "queue"`, `RootWorkflowId = "shop/1"`,
+		`Word = "blue" AND ExecutionStatus = "Completed"`, `Number = 7`, `Moment < "2099-01-01T00:00:00Z"`, `Words = "b"`,
+	} {
+		lists(t, server.FrontendAddr(), query, "shop/1")
+	}
 }
 
 func TestTheNamespaceKeepsClosedRunsForThirtyDays(t *testing.T) {
@@ -213,4 +288,27 @@ func knowsWorkflow(t *testing.T, addr, id string) {
 	var got int
 	require.NoError(t, c.GetWorkflow(t.Context(), id, "").Get(t.Context(), &got))
 	require.Equal(t, 42, got)
+}
+
+// lists waits until query finds exactly these workflows, newest first:
+// visibility follows after the fact.
+func lists(t *testing.T, addr, query string, want ...string) {
+	t.Helper()
+	c := dial(t, addr, temporalserver.DefaultNamespace)
+	var got []string
+	ok := func() bool {
+		response, err := c.ListWorkflow(t.Context(), &workflowservice.ListWorkflowExecutionsRequest{Query: query})
+		require.NoError(t, err, query)
+		got = nil
+		for _, e := range response.GetExecutions() {
+			if e.GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED {
+				got = append(got, e.GetExecution().GetWorkflowId())
+			}
+		}
+		return slices.Equal(want, got)
+	}
+	for deadline := time.Now().Add(30 * time.Second); !ok() && time.Now().Before(deadline); {
+		time.Sleep(20 * time.Millisecond)
+	}
+	require.Equal(t, want, got, query)
 }

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/google/uuid"
 	"go.temporal.io/server/common/config"
@@ -20,8 +21,9 @@ import (
 )
 
 const (
-	databaseFile = "temporal.db"
-	lockFile     = "lock"
+	databaseFile   = "temporal.db"
+	visibilityFile = "visibility.db"
+	lockFile       = "lock"
 
 	historySchema    = "sqlite/v3/temporal/schema.sql"
 	visibilitySchema = "sqlite/v3/visibility/schema.sql"
@@ -38,13 +40,11 @@ func memoryStores() stores {
 	return newStores("SQLite in memory", 1, db, db)
 }
 
-// fileStores opens the database in dir, made on first use. One file for both
-// stores is the stock lay-out; giving visibility a file of its own is a matter
-// of a second fileDatabase here.
-func fileStores(ctx context.Context, dir string) (stores, error) {
-	dir, err := filepath.Abs(dir)
+// fileStores opens the databases in o.DataDir, made on first use.
+func fileStores(ctx context.Context, o Options) (stores, error) {
+	dir, err := filepath.Abs(o.DataDir)
 	if err != nil {
-		return stores{}, fmt.Errorf("find data directory %q: %w", dir, err)
+		return stores{}, fmt.Errorf("find data directory %q: %w", o.DataDir, err)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return stores{}, fmt.Errorf("make data directory: %w", err)
@@ -53,24 +53,52 @@ func fileStores(ctx context.Context, dir string) (stores, error) {
 	if err != nil {
 		return stores{}, fmt.Errorf("data directory %s is in use by another server: %w", dir, err)
 	}
-	db, err := fileDatabase(ctx, filepath.Join(dir, databaseFile), historySchema, visibilitySchema)
+	history, visibility, err := o.databases(ctx, dir)
 	if err != nil {
 		return stores{}, errors.Join(err, release())
 	}
-	s := newStores("SQLite in "+dir, 1, db, db)
-	s.release = release
+	s := newStores("SQLite in "+dir, 1, history, visibility)
+	s.release = func() error {
+		return errors.Join(keeping.close(history), keeping.close(visibility), release())
+	}
 	return s, nil
+}
+
+// databases opens visibility in a file of its own, or in the history's where a
+// directory has it there already. A file that exists keeps the indexes it has.
+func (o Options) databases(ctx context.Context, dir string) (history, visibility *config.SQL, err error) {
+	historyPath, visibilityPath := filepath.Join(dir, databaseFile), filepath.Join(dir, visibilityFile)
+	if o.tuned(OwnFile) && !exists(historyPath) || exists(visibilityPath) {
+		// Visibility first: its file says where to look after a start that was
+		// killed between the two.
+		if visibility, err = o.fileDatabase(ctx, visibilityPath, visibilitySchema); err != nil {
+			return nil, nil, err
+		}
+		history, err = o.fileDatabase(ctx, historyPath, historySchema)
+		return history, visibility, err
+	}
+	history, err = o.fileDatabase(ctx, historyPath, historySchema, visibilitySchema)
+	return history, history, err
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // fileDatabase is a SQLite database whose commits are on the disk when they
 // return: a write-ahead log, synced at each commit, so that neither a killed
 // process nor a lost power supply takes back what was answered.
-func fileDatabase(ctx context.Context, path string, schemas ...string) (*config.SQL, error) {
-	if err := setUp(ctx, path, schemas); err != nil {
+func (o Options) fileDatabase(ctx context.Context, path string, schemas ...string) (*config.SQL, error) {
+	if err := o.setUp(ctx, path, schemas); err != nil {
 		return nil, fmt.Errorf("set up the database %s: %w", path, err)
 	}
+	plugin := sqlite.PluginName
+	if o.tuned(KeptStatements) {
+		plugin = keepingPlugin
+	}
 	return &config.SQL{
-		PluginName:   sqlite.PluginName,
+		PluginName:   plugin,
 		DatabaseName: escape(path),
 		ConnectAttributes: map[string]string{
 			"mode":         "rwc",
@@ -83,8 +111,8 @@ func fileDatabase(ctx context.Context, path string, schemas ...string) (*config.
 
 // setUp creates the tables of schemas in one transaction: a start that is
 // killed half-way leaves an empty database, not half a schema.
-func setUp(ctx context.Context, path string, schemas []string) (err error) {
-	db, err := sql.Open("sqlite", "file:"+escape(path)+"?mode=rwc&_pragma=journal_mode=wal&_pragma=synchronous=full&_pragma=busy_timeout=10000")
+func (o Options) setUp(ctx context.Context, path string, schemas []string) (err error) {
+	db, err := sql.Open(sqliteDriver, "file:"+escape(path)+"?mode=rwc&_pragma=journal_mode=wal&_pragma=synchronous=full&_pragma=busy_timeout=10000")
 	if err != nil {
 		return err
 	}
@@ -106,7 +134,40 @@ func setUp(ctx context.Context, path string, schemas []string) (err error) {
 			return err
 		}
 	}
+	if o.tuned(FewIndexes) {
+		if err := dropIndexes(ctx, tx); err != nil {
+			return err
+		}
+	}
 	return tx.Commit()
+}
+
+// dropIndexes leaves the keptIndexes of visibility, if the database has any.
+func dropIndexes(ctx context.Context, tx *sql.Tx) error {
+	rows, err := tx.QueryContext(ctx, "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = 'executions_visibility' AND sql IS NOT NULL")
+	if err != nil {
+		return fmt.Errorf("list the indexes of visibility: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	var unused []string
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return fmt.Errorf("list the indexes of visibility: %w", err)
+		}
+		if !slices.Contains(keptIndexes, name) {
+			unused = append(unused, name)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("list the indexes of visibility: %w", err)
+	}
+	for _, name := range unused {
+		if _, err := tx.ExecContext(ctx, `DROP INDEX "`+name+`"`); err != nil {
+			return fmt.Errorf("drop the index %s of visibility: %w", name, err)
+		}
+	}
+	return nil
 }
 
 func execute(ctx context.Context, tx *sql.Tx, name string) error {

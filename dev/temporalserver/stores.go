@@ -41,9 +41,9 @@ func openStores(ctx context.Context, o Options, logger log.Logger) (stores, erro
 func chooseStores(ctx context.Context, o Options, logger log.Logger) (stores, error) {
 	switch {
 	case o.Postgres != nil:
-		return postgresStores(ctx, *o.Postgres, logger)
+		return postgresStores(ctx, o, logger)
 	case o.DataDir != "":
-		return fileStores(ctx, o.DataDir)
+		return fileStores(ctx, o)
 	default:
 		return memoryStores(), nil
 	}

@@ -1,0 +1,58 @@
+package temporalserver
+
+import (
+	"slices"
+
+	"go.temporal.io/server/common/dynamicconfig"
+)
+
+// Tuning is one thing in which this server differs from the stock one of the
+// same version. None of them touches a timer, and none trades durability. What
+// each is worth, and what was tried and left, is in docs/adr/0020.
+type Tuning string
+
+const (
+	// FewIndexes keeps, in a SQLite file that this server makes, only the
+	// indexes of visibility that Ringback, its operators and the UI search by.
+	// Without an index a search is slower, not wrong.
+	FewIndexes Tuning = "few-indexes"
+	// OwnFile keeps visibility in a SQLite file of its own, so that it does
+	// not wait for the history's writer.
+	OwnFile Tuning = "own-file"
+	// KeptStatements prepares each SQL statement once for a connection: on
+	// SQLite by a driver around the server's, on PostgreSQL by the server's own
+	// pgx plugin.
+	KeptStatements Tuning = "kept-statements"
+	// BatchedVisibility, on PostgreSQL, lets lists lag by up to half a second
+	// under load: an operation that is over by then is written there once
+	// instead of twice. On SQLite it gains nothing.
+	BatchedVisibility Tuning = "batched-visibility"
+)
+
+// Tunings are all of them.
+func Tunings() []Tuning {
+	return []Tuning{FewIndexes, OwnFile, KeptStatements, BatchedVisibility}
+}
+
+func (o Options) tuned(t Tuning) bool { return !o.Stock && !slices.Contains(o.Without, t) }
+
+// dynamicConfig is what differs from the stock server's defaults while it runs.
+func (o Options) dynamicConfig() dynamicconfig.Client {
+	if o.Postgres == nil || !o.tuned(BatchedVisibility) {
+		return dynamicconfig.StaticClient{}
+	}
+	return dynamicconfig.StaticClient{
+		dynamicconfig.VisibilityProcessorMaxPollRPS.Key(): 2,
+		// As many rows a second as stock's 20 batches of 100.
+		dynamicconfig.VisibilityTaskBatchSize.Key(): 1000,
+	}
+}
+
+// keptIndexes are those of visibility that somebody searches by: the lists of
+// Ringback, of an operator and of the UI (status, type, workflow id, children),
+// and the attributes that Ringback registers, which take the first slots.
+var keptIndexes = []string{
+	"default_idx", "by_workflow_id", "by_workflow_type", "by_status", "by_parent_workflow_id",
+	"by_keyword_01", "by_keyword_02", "by_keyword_03", "by_keyword_04", "by_keyword_05",
+	"by_int_01", "by_datetime_01",
+}
