@@ -23,8 +23,16 @@ const (
 	UpdateRevoke = "revoke"
 	// SignalRevoke is the Signal of the same name.
 	SignalRevoke = "revoke"
-	// SignalStatus takes a Push.
+	// UpdateStatus and SignalStatus take a Push.
+	UpdateStatus = "status"
 	SignalStatus = "status"
+	// UpdateWithdraw ends the operation without a callback and answers with the
+	// state; so does a cancellation of the run, which the UI and the CLI offer.
+	//
+	// A Signal or a cancellation that comes while the attempt in a workflow task
+	// is in flight makes the server refuse what the task then decides and forget
+	// the attempt. An Update waits for the task instead, and is preferred.
+	UpdateWithdraw = "withdraw"
 	// QueryState answers with a callback.State, QueryEnding with how far the run
 	// has come as a callback.Ending: what a redelivery of a terminated run needs.
 	QueryState  = "state"

@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"errors"
 	"fmt"
 
 	"go.temporal.io/sdk/workflow"
@@ -90,22 +91,28 @@ func open(root workflow.Context, in Input) (*operation, error) {
 		pushes:  workflow.GetSignalChannel(ctx, SignalStatus),
 		revokes: workflow.GetSignalChannel(ctx, SignalRevoke),
 	}
-	err := workflow.SetUpdateHandlerWithOptions(ctx, UpdateRevoke, o.revoke, workflow.UpdateHandlerOptions{
-		Validator:   func(r callback.Revocation) error { return o.ledger.CheckRevocation(r) },
-		Description: "Record that the operation itself was revoked.",
-	})
-	if err != nil {
-		return nil, fmt.Errorf("setting the handler of the Update %q: %w", UpdateRevoke, err)
-	}
-	state := func() (callback.State, error) { return o.ending().State, nil }
-	if err := workflow.SetQueryHandler(ctx, QueryState, state); err != nil {
-		return nil, fmt.Errorf("setting the handler of the Query %q: %w", QueryState, err)
-	}
-	ending := func() (callback.Ending, error) { return o.ending(), nil }
-	if err := workflow.SetQueryHandler(ctx, QueryEnding, ending); err != nil {
-		return nil, fmt.Errorf("setting the handler of the Query %q: %w", QueryEnding, err)
+	if err := o.answer(); err != nil {
+		return nil, fmt.Errorf("setting the run's handlers: %w", err)
 	}
 	return o, nil
+}
+
+// answer sets the handlers of Updates and Queries.
+func (o *operation) answer() error {
+	return errors.Join(
+		workflow.SetUpdateHandlerWithOptions(o.ctx, UpdateRevoke, o.revoke, workflow.UpdateHandlerOptions{
+			Validator:   func(r callback.Revocation) error { return o.ledger.CheckRevocation(r) },
+			Description: "Record that the operation itself was revoked.",
+		}),
+		workflow.SetUpdateHandlerWithOptions(o.ctx, UpdateStatus, o.takePush, workflow.UpdateHandlerOptions{
+			Description: "Take a status that the core says by itself; without one, poll now.",
+		}),
+		workflow.SetUpdateHandlerWithOptions(o.ctx, UpdateWithdraw, o.withdraw, workflow.UpdateHandlerOptions{
+			Description: "End the operation without a callback.",
+		}),
+		workflow.SetQueryHandler(o.ctx, QueryState, func() (callback.State, error) { return o.ending().State, nil }),
+		workflow.SetQueryHandler(o.ctx, QueryEnding, func() (callback.Ending, error) { return o.ending(), nil }),
+	)
 }
 
 func opening(in Input) callback.Opening {
@@ -178,6 +185,18 @@ func (o *operation) revoke(_ workflow.Context, r callback.Revocation) (callback.
 	if err := o.ledger.Revoke(r); err != nil {
 		return callback.State{}, err
 	}
+	o.roused = true
+	return o.ending().State, nil
+}
+
+func (o *operation) takePush(_ workflow.Context, p Push) error {
+	o.pushed(p)
+	o.roused = true
+	return nil
+}
+
+func (o *operation) withdraw(workflow.Context) (callback.State, error) {
+	o.ledger.Withdraw()
 	o.roused = true
 	return o.ending().State, nil
 }

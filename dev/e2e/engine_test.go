@@ -13,6 +13,7 @@ import (
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/sdk/client"
 
+	"ringback/dev/apiclient"
 	"ringback/dev/simulator"
 	"ringback/internal/callback"
 )
@@ -207,6 +208,32 @@ func TestALongWaitGivesItsSlotBackAndShowsHAndK(t *testing.T) {
 	require.EqualValues(t, 4, policy.GetMaximumAttempts())
 	require.NoError(t, api.Withdraw(t.Context(), key))
 	require.Equal(t, callback.OutcomeWithdrawn, closed(t, api, key).Outcome)
+}
+
+func TestWhatIsSaidDuringAnAttemptInAWorkflowTaskRepeatsNothing(t *testing.T) {
+	leavesNothing(t)
+	w := newWorld(t, startEngine(t), patient)
+	api := w.run(t).Client
+	for name, say := range map[string]func(callback.Key) error{
+		"190": func(key callback.Key) error { return api.Push(t.Context(), key, "done") },
+		"191": func(key callback.Key) error { return api.Withdraw(t.Context(), key) },
+		"192": func(key callback.Key) error { _, err := api.Revoke(t.Context(), key, "user", ""); return err },
+	} {
+		w.core.SetStatus("warm"+name, "done")
+		closed(t, api, start(t, api, entry("warm"+name)))
+		w.core.SetStatus(name, "done")
+		w.standard.Script(name, simulator.Reply{Delay: 900 * time.Millisecond})
+		key := start(t, api, entry(name))
+		underWay(t, w.standard, name, 1)
+		require.Nil(t, pendingDelivery(t, w.temporalClient(t), key), "the attempt is made inside the workflow task")
+		if err := say(key); err != nil {
+			require.Equal(t, http.StatusConflict, apiclient.Status(err), "closed meanwhile: %v", err)
+		}
+		state := closed(t, api, key)
+		require.Equal(t, callback.OutcomeAcknowledged, state.Outcome)
+		require.Len(t, state.Deliveries, 1)
+		require.Len(t, w.standard.Received(name), 1, "nothing was sent twice")
+	}
 }
 
 func TestAWithdrawalCutsNothingOff(t *testing.T) {

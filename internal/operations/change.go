@@ -20,8 +20,34 @@ func (d *Desk) Push(ctx context.Context, key callback.Key, status string) error 
 	if err := d.checkPushed(key, status); err != nil {
 		return err
 	}
-	err := d.Client.SignalWorkflow(ctx, key.WorkflowID(), "", workflows.SignalStatus, workflows.Push{Status: status})
+	push := workflows.Push{Status: status}
+	err := d.update(ctx, key, workflows.UpdateStatus, nil, push)
+	if errors.Is(err, errUnheard) {
+		err = d.Client.SignalWorkflow(ctx, key.WorkflowID(), "", workflows.SignalStatus, push)
+	}
 	return d.changeError(ctx, "pushing a status to", key, err)
+}
+
+// errUnheard says that no worker took an Update in time.
+var errUnheard = errors.New("no worker took the Update in time")
+
+// update sends an Update and waits for its answer. It is preferred to a Signal,
+// which may make a run forget the attempt that is in flight in its workflow
+// task; but it needs a worker, so after updateDeadline it is given up as unheard.
+func (d *Desk) update(ctx context.Context, key callback.Key, name string, answer any, arguments ...any) error {
+	bounded, cancel := context.WithTimeout(ctx, updateDeadline)
+	defer cancel()
+	handle, err := d.Client.UpdateWorkflow(bounded, client.UpdateWorkflowOptions{
+		WorkflowID: key.WorkflowID(), UpdateName: name, Args: arguments,
+		WaitForStage: client.WorkflowUpdateStageCompleted,
+	})
+	if err == nil {
+		err = handle.Get(bounded, answer)
+	}
+	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
+		return fmt.Errorf("%w: %w", errUnheard, err)
+	}
+	return err
 }
 
 func (d *Desk) checkPushed(key callback.Key, status string) error {
@@ -73,19 +99,13 @@ func (d *Desk) Revoke(ctx context.Context, key callback.Key, r callback.Revocati
 	if err := errors.Join(d.screen(key), checkReason(r.Reason)); err != nil {
 		return callback.State{}, err
 	}
-	handle, err := d.Client.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
-		WorkflowID: key.WorkflowID(), UpdateName: workflows.UpdateRevoke,
-		WaitForStage: client.WorkflowUpdateStageCompleted, Args: []any{r},
-	})
-	if err != nil {
-		return d.revokedBefore(ctx, key, d.changeError(ctx, "revoking", key, err))
-	}
 	var state callback.State
-	if err := handle.Get(ctx, &state); err != nil {
-		var refused *temporal.ApplicationError
-		if errors.As(err, &refused) {
-			return callback.State{}, callback.Refuse(callback.ProblemNotRevocable, "%s", refused.Message())
-		}
+	err := d.update(ctx, key, workflows.UpdateRevoke, &state, r)
+	var refused *temporal.ApplicationError
+	switch {
+	case errors.As(err, &refused):
+		return callback.State{}, callback.Refuse(callback.ProblemNotRevocable, "%s", refused.Message())
+	case err != nil:
 		return d.revokedBefore(ctx, key, d.changeError(ctx, "revoking", key, err))
 	}
 	state.UIURL = d.uiURL(key.WorkflowID(), state.RunID)
@@ -109,18 +129,36 @@ func (d *Desk) revokedBefore(ctx context.Context, key callback.Key, err error) (
 // Withdraw asks to end the operation without a callback; an attempt in flight
 // is never cut off, and if it is acknowledged, that is the outcome.
 func (d *Desk) Withdraw(ctx context.Context, key callback.Key) (callback.State, error) {
+	var state callback.State
+	if err := d.screen(key); err != nil {
+		return callback.State{}, err
+	}
+	err := d.update(ctx, key, workflows.UpdateWithdraw, &state)
+	switch {
+	case err == nil:
+		state.UIURL = d.uiURL(key.WorkflowID(), state.RunID)
+		return state, nil
+	case errors.Is(err, errUnheard):
+		err = d.Client.CancelWorkflow(ctx, key.WorkflowID(), "")
+	}
+	return d.withdrawing(ctx, key, err)
+}
+
+// withdrawing is the state after a cancellation, or of an operation that was
+// closed before.
+func (d *Desk) withdrawing(ctx context.Context, key callback.Key, err error) (callback.State, error) {
+	var notFound *serviceerror.NotFound
+	if err != nil && !errors.As(err, &notFound) {
+		return callback.State{}, engineError("withdrawing", key, err)
+	}
 	latest, err := d.describe(ctx, key)
-	if err != nil {
+	switch {
+	case err != nil:
 		return callback.State{}, err
+	case latest.open():
+		return d.openState(ctx, latest), nil
 	}
-	if !latest.open() {
-		return d.withdrawnBefore(ctx, latest)
-	}
-	err = d.Client.CancelWorkflow(ctx, key.WorkflowID(), "")
-	if err := d.changeError(ctx, "withdrawing", key, err); err != nil {
-		return callback.State{}, err
-	}
-	return d.openState(ctx, latest), nil
+	return d.withdrawnBefore(ctx, latest)
 }
 
 func (d *Desk) withdrawnBefore(ctx context.Context, latest run) (callback.State, error) {

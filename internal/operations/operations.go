@@ -40,6 +40,10 @@ type Desk struct {
 // stateDeadline bounds a Query for what Describe does not know.
 const stateDeadline = time.Second
 
+// updateDeadline is how long an Update may wait for a worker: longer than an
+// attempt inside a workflow task usually takes.
+const updateDeadline = 3 * time.Second
+
 // unavailableRetry is the Retry-After while Temporal does not answer.
 const unavailableRetry = 2 * time.Second
 
@@ -67,7 +71,7 @@ func away(err error) bool {
 	var exhausted *serviceerror.ResourceExhausted
 	var deadline *serviceerror.DeadlineExceeded
 	var canceled *serviceerror.Canceled
-	return errors.As(err, &unavailable) || errors.As(err, &exhausted) || errors.As(err, &deadline) ||
+	return errors.Is(err, errUnheard) || errors.As(err, &unavailable) || errors.As(err, &exhausted) || errors.As(err, &deadline) ||
 		errors.As(err, &canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 

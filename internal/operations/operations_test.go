@@ -157,7 +157,7 @@ func TestWhatMayBeRedelivered(t *testing.T) {
 			t.Parallel()
 			ending := callback.Ending{State: callback.State{Outcome: tc.outcome, Status: &callback.Status{Value: "x", Final: tc.final}}}
 			if tc.owed {
-				ending.Owed = &callback.Callback{ID: "cb_1"}
+				ending.Owed = &callback.Callback{ID: "cb_1", Final: tc.final}
 			}
 			err := redeliverable(key, ending, tc.request)
 			if tc.allowed {
@@ -169,6 +169,15 @@ func TestWhatMayBeRedelivered(t *testing.T) {
 			require.Equal(t, callback.ProblemNotRedeliverable, refused.Problem)
 		})
 	}
+}
+
+func TestForceRingsNothingOlderThanAFinalStatus(t *testing.T) {
+	t.Parallel()
+	ending := callback.Ending{
+		State: callback.State{Outcome: callback.OutcomeAcknowledged, Status: &callback.Status{Value: "revoked", Final: true}},
+		Owed:  &callback.Callback{ID: "cb_1", Observation: callback.Observation{Status: "waiting_funds"}},
+	}
+	require.Error(t, redeliverable(key, ending, callback.RedeliveryRequest{Force: true}))
 }
 
 func TestAFailedRunIsFollowedOnlyWhileItIsTheLatest(t *testing.T) {

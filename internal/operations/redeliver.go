@@ -47,7 +47,7 @@ func redeliverable(key callback.Key, e callback.Ending, r callback.RedeliveryReq
 		return nil
 	case outcome == callback.OutcomeExhausted, outcome == callback.OutcomeGone:
 		return nil
-	case r.Force && e.Owed != nil:
+	case r.Force && ringsStill(e):
 		return nil
 	case r.Repoll && (e.State.Status == nil || !e.State.Status.Final):
 		return nil
@@ -56,6 +56,13 @@ func redeliverable(key callback.Key, e callback.Ending, r callback.RedeliveryReq
 	default:
 		return notRedeliverable("The operation %s ended as %s and owes no callback.", id, outcome)
 	}
+}
+
+// ringsStill reports whether the last callback owed is about where the operation
+// ended: nothing older than a final status rings after it.
+func ringsStill(e callback.Ending) bool {
+	final := e.State.Status != nil && e.State.Status.Final
+	return e.Owed != nil && (e.Owed.Final || !final)
 }
 
 // resumes reports whether a redelivery goes on with the watch: nothing final
