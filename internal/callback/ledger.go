@@ -322,7 +322,7 @@ func (l *Ledger) Polls() int { return l.polls }
 // Told reports whether there is more to tell than a first, single delivery:
 // the record of a watch or delivery that begins now will not show it.
 func (l *Ledger) Told() bool {
-	return len(l.deliveries) > 0 || len(l.queue) > 1 || l.revocation != nil
+	return len(l.deliveries) > 0 || len(l.queue) > 1 || l.revocation != nil || l.repeated > 0
 }
 
 // Last is the last answer recorded, or nil.
@@ -469,6 +469,7 @@ func (l *Ledger) State() State {
 	s := State{
 		Key: l.key, Phase: l.phase(), Polls: l.polls,
 		Deliveries: make([]Delivery, 0, len(l.deliveries)+len(l.queue)), Revocation: l.revocation,
+		Repeated: l.repeated, Contradicted: l.contradicted,
 	}
 	s.Deliveries = append(s.Deliveries, l.deliveries...)
 	for _, c := range l.queue {

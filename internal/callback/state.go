@@ -75,8 +75,12 @@ type State struct {
 	NextPollAt *Time       `json:"next_poll_at,omitempty"`
 	Deliveries []Delivery  `json:"deliveries"`
 	Revocation *Revocation `json:"revocation,omitempty"`
-	RunID      string      `json:"run_id"`
-	UIURL      string      `json:"ui_url"`
+	// Repeated counts observations of a status that had rung already,
+	// Contradicted those that spoke against the final one (promise 4). Neither rang.
+	Repeated     int    `json:"repeated,omitempty"`
+	Contradicted int    `json:"contradicted,omitempty"`
+	RunID        string `json:"run_id"`
+	UIURL        string `json:"ui_url"`
 }
 
 // Summary is an operation in a list: what visibility knows (design section 4).
