@@ -42,10 +42,12 @@ func (o *operation) ring() {
 }
 
 // attemptOnce makes the first attempt inside the workflow task, at most one in
-// each, and reports whether that settled the delivery.
+// each, and reports whether that settled the delivery. Beside a watch it makes
+// none: one that ends during the attempt would make the server refuse the task,
+// if that closes the run, and forget the attempt (docs/adr/0015).
 func (o *operation) attemptOnce() bool {
 	task := workflow.GetInfo(o.ctx).GetCurrentHistoryLength()
-	if o.localAt == task {
+	if o.localAt == task || o.watched() {
 		return false
 	}
 	o.localAt = task

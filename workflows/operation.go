@@ -48,7 +48,9 @@ type operation struct {
 	ctx, root workflow.Context
 	ledger    *callback.Ledger
 
-	watch      *task
+	watch *task
+	// leaving is the latest watch that was told to end.
+	leaving    *task
 	watchPolls int
 	// lastPoll is when the latest poll was made.
 	lastPoll callback.WatchProgress

@@ -508,14 +508,20 @@ func TestPromise5HAndKAreLaw(t *testing.T) {
 				require.Equal(t, callback.Unacknowledged, last.Verdict)
 				require.NotEmpty(t, last.Reason)
 			}},
-		{name: "two callbacks in one workflow task make one attempt in it", in: paysera(every, h(time.Second)), core: says("processing"),
-			receiver: []reply{ack},
-			events:   []event{at(time.Minute, func(w *world) { pushes("waiting_funds")(w); pushes("done")(w) })},
-			ends:     callback.OutcomeAcknowledged, rang: []string{"waiting_funds#1 acknowledged", "done#1 acknowledged"},
+		{name: "two callbacks in one workflow task make one attempt in it", in: paysera(every, h(time.Second)),
+			core:     []answer{{status: "waiting_funds", takes: 300 * time.Millisecond}},
+			receiver: []reply{ack}, events: []event{at(time.Millisecond, pushes("done"))},
+			ends: callback.OutcomeAcknowledged, rang: []string{"waiting_funds#1 acknowledged", "done#1 acknowledged"},
 			shows: []string{"waiting_funds acknowledged", "done acknowledged"}, polls: 1,
 			then: func(t *testing.T, w *world, _ callback.Ending) {
 				require.True(t, w.attempts[0].local)
 				require.False(t, w.attempts[1].local, "a second attempt in one workflow task")
+			}},
+		{name: "beside a watch, also one that was told to end, no attempt is made in a workflow task", in: paysera(h(time.Second)), core: says("processing"),
+			receiver: []reply{ack}, events: []event{at(time.Minute, pushes("done"))},
+			ends: callback.OutcomeAcknowledged, rang: []string{"done#1 acknowledged"}, shows: []string{"done acknowledged"}, polls: 1,
+			then: func(t *testing.T, w *world, _ callback.Ending) {
+				require.False(t, w.attempts[0].local, "the watch's end would make the server forget the attempt")
 			}},
 	} {
 		tt.test(t)
@@ -654,8 +660,7 @@ func TestPromise8Withdrawal(t *testing.T) {
 			rang:  append(times(2, "waiting_funds", 1, callback.Acknowledged), "reserved#1 acknowledged"),
 			shows: []string{"waiting_funds acknowledged", "reserved acknowledged"}, polls: 2, took: 604 * time.Second,
 			then: func(t *testing.T, w *world, _ callback.Ending) {
-				require.Equal(t, workflows.ActivityWatch, w.activities[len(w.activities)-1])
-				require.Error(t, w.last.Err(), "a watch is left behind")
+				require.Error(t, w.lastWatch.Err(), "a watch is left behind")
 			}},
 		{name: "before anything was done is a withdrawal", in: paysera(initialDelay(time.Hour)), core: says("done"), events: []event{at(time.Minute, withdraws)},
 			ends: callback.OutcomeWithdrawn, took: time.Minute},

@@ -34,6 +34,7 @@ func watchOptions(in Input) workflow.ActivityOptions {
 	return workflow.ActivityOptions{
 		StartToCloseTimeout: in.Policy.Poll.Lifetime() + time.Hour,
 		HeartbeatTimeout:    activities.WatchHeartbeatTimeout,
+		WaitForCancellation: true,
 		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: gap, BackoffCoefficient: 1, MaximumInterval: gap},
 		Priority:            temporal.Priority{PriorityKey: priorityWatch, FairnessKey: in.Start.Endpoint},
 		Summary:             "watch " + in.Start.OperationID + " at " + in.Source,

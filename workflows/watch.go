@@ -83,6 +83,11 @@ func (o *operation) startWatch() {
 	})}
 }
 
+// watched reports whether a watch is on its way, or was told to end and has not.
+func (o *operation) watched() bool {
+	return o.watch != nil || (o.leaving != nil && !o.leaving.ready())
+}
+
 // stopWatch ends a watch that nobody waits for. What it recorded is read
 // before: a watch that waits on the server takes its record with it.
 func (o *operation) stopWatch() {
@@ -98,9 +103,9 @@ func (o *operation) stopWatch() {
 		return
 	}
 	o.watch.cancel()
-	o.watch = nil
+	o.leaving, o.watch = o.watch, nil
 	if pending != nil {
-		o.watched(*pending)
+		o.takeProgress(*pending)
 	}
 	if o.asking {
 		o.ringAgain()
@@ -115,7 +120,7 @@ func (o *operation) gatherWatch() {
 		// A lost watch begins anew where the run knows it was.
 		workflow.GetLogger(o.ctx).Warn("a watch failed; another goes on", "error", err)
 	} else {
-		o.watched(result.Progress)
+		o.takeProgress(result.Progress)
 	}
 	switch {
 	case o.asking:
@@ -125,8 +130,8 @@ func (o *operation) gatherWatch() {
 	}
 }
 
-// watched takes how far a watch came.
-func (o *operation) watched(p callback.WatchProgress) {
+// takeProgress takes how far a watch came.
+func (o *operation) takeProgress(p callback.WatchProgress) {
 	o.lastPoll = p
 	o.ledger.CountPolls(p.Polls - o.watchPolls)
 	if p.Last != nil {

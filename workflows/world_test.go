@@ -51,8 +51,8 @@ type world struct {
 	watches    []activities.WatchInput
 	deliveries []activities.DeliverInput
 	// last is the context of the latest activity.
-	last   workflow.Context
-	locals []string
+	lastWatch workflow.Context
+	locals    []string
 	// said are the answers to Updates.
 	said    []string
 	tasks   int
@@ -193,7 +193,10 @@ func (w *world) ExecuteLocalActivity(ctx workflow.Context, name string, args ...
 
 // ExecuteActivity is a watch or a delivery.
 func (w *world) ExecuteActivity(ctx workflow.Context, name string, args ...any) workflow.Future {
-	w.activities, w.last = append(w.activities, name), ctx
+	w.activities = append(w.activities, name)
+	if name == workflows.ActivityWatch {
+		w.lastWatch = ctx
+	}
 	return w.execute(ctx, func(ctx workflow.Context) (any, error) {
 		switch in := args[0].(type) {
 		case activities.WatchInput:

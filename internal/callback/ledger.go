@@ -269,7 +269,7 @@ func (l *Ledger) CheckRevocation(r Revocation) error {
 	switch {
 	case !slices.Contains(Initiators, r.InitiatedBy):
 		return Invalid(FieldError{Field: "initiated_by", Detail: "is not one of " + strings.Join(Initiators, ", ")})
-	case l.revocation != nil:
+	case l.revoked():
 		return nil
 	case l.withdrawn:
 		return Refuse(ProblemNotRevocable, "The operation %s was withdrawn; it is not watched any more.", l.key.WorkflowID())
@@ -282,9 +282,10 @@ func (l *Ledger) CheckRevocation(r Revocation) error {
 }
 
 // Revoke records the core's statement that the operation was revoked. It is
-// the final status, and supersedes what is pending. Twice is once.
+// the final status, and supersedes what is pending. Twice is once, also where
+// the source was the first to say so.
 func (l *Ledger) Revoke(r Revocation) error {
-	if err := l.CheckRevocation(r); err != nil || l.revocation != nil {
+	if err := l.CheckRevocation(r); err != nil || l.revoked() {
 		return err
 	}
 	l.revocation = &r
@@ -296,6 +297,10 @@ func (l *Ledger) Revoke(r Revocation) error {
 	}
 	l.owe(Callback{Final: true, Observation: *l.last})
 	return nil
+}
+
+func (l *Ledger) revoked() bool {
+	return l.revocation != nil || (l.final && l.known == l.rules.Revoked)
 }
 
 // Withdraw ends the operation without a callback (promise 8). Where the end is

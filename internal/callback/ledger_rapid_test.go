@@ -153,6 +153,10 @@ func (m *model) revoke(t *rapid.T) {
 	by := rapid.SampledFrom(callback.Initiators).Draw(t, "by")
 	before := m.ledger.State()
 	err := m.ledger.Revoke(callback.Revocation{InitiatedBy: by, At: m.now})
+	if err == nil && m.final == m.rules.Revoked {
+		require.Equal(t, before, m.ledger.State(), "what was revoked already was revoked again")
+		return
+	}
 	if err == nil && before.Revocation == nil {
 		require.Empty(t, m.final, "revoked after a final status")
 		require.False(t, m.withdrawn, "revoked after a withdrawal")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
@@ -37,17 +38,27 @@ var errUnheard = errors.New("no worker took the Update in time")
 func (d *Desk) update(ctx context.Context, key callback.Key, name string, answer any, arguments ...any) error {
 	bounded, cancel := context.WithTimeout(ctx, updateDeadline)
 	defer cancel()
-	handle, err := d.Client.UpdateWorkflow(bounded, client.UpdateWorkflowOptions{
-		WorkflowID: key.WorkflowID(), UpdateName: name, Args: arguments,
-		WaitForStage: client.WorkflowUpdateStageCompleted,
-	})
-	if err == nil {
-		err = handle.Get(bounded, answer)
+	err := d.updateOnce(bounded, key, name, answer, arguments)
+	// The workflow task that took it failed, and everything of it is forgotten.
+	for notReady := new(serviceerror.WorkflowNotReady); errors.As(err, &notReady) && bounded.Err() == nil; {
+		time.Sleep(updateAgain)
+		err = d.updateOnce(bounded, key, name, answer, arguments)
 	}
 	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
 		return fmt.Errorf("%w: %w", errUnheard, err)
 	}
 	return err
+}
+
+func (d *Desk) updateOnce(ctx context.Context, key callback.Key, name string, answer any, arguments []any) error {
+	handle, err := d.Client.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
+		WorkflowID: key.WorkflowID(), UpdateName: name, Args: arguments,
+		WaitForStage: client.WorkflowUpdateStageCompleted,
+	})
+	if err != nil {
+		return err
+	}
+	return handle.Get(ctx, answer)
 }
 
 func (d *Desk) checkPushed(key callback.Key, status string) error {
@@ -120,10 +131,16 @@ func (d *Desk) revokedBefore(ctx context.Context, key callback.Key, err error) (
 		return callback.State{}, err
 	}
 	state, readErr := d.State(ctx, key)
-	if readErr == nil && state.Revocation != nil {
+	if readErr == nil && (state.Revocation != nil || d.sawRevoked(state)) {
 		return state, nil
 	}
 	return callback.State{}, err
+}
+
+// sawRevoked reports whether the source itself had said what the caller says.
+func (d *Desk) sawRevoked(s callback.State) bool {
+	endpoint, ok := d.Endpoint(s.Endpoint)
+	return ok && s.Status != nil && s.Status.Value == endpoint.Rules.Revoked
 }
 
 // Withdraw asks to end the operation without a callback; an attempt in flight

@@ -44,6 +44,9 @@ const stateDeadline = time.Second
 // attempt inside a workflow task usually takes.
 const updateDeadline = 3 * time.Second
 
+// updateAgain is how soon an Update is sent again whose workflow task failed.
+const updateAgain = 50 * time.Millisecond
+
 // unavailableRetry is the Retry-After while Temporal does not answer.
 const unavailableRetry = 2 * time.Second
 
