@@ -13,6 +13,7 @@ const statementsKept = 256
 // keepingDriver is a driver whose connections keep their statements prepared.
 type keepingDriver struct{ driver.Driver }
 
+// Open opens a connection that keeps its statements.
 func (d keepingDriver) Open(name string) (driver.Conn, error) {
 	c, err := d.Driver.Open(name)
 	if err != nil {
@@ -69,6 +70,7 @@ func (c *keepingConn) forget() {
 	}
 }
 
+// ExecContext runs a statement that is kept for the next time.
 func (c *keepingConn) ExecContext(ctx context.Context, text string, args []driver.NamedValue) (driver.Result, error) {
 	s, err := c.statement(ctx, text)
 	if err != nil {
@@ -80,6 +82,7 @@ func (c *keepingConn) ExecContext(ctx context.Context, text string, args []drive
 	return s.Stmt.(driver.StmtExecContext).ExecContext(ctx, args)
 }
 
+// QueryContext asks by a statement that is kept for the next time.
 func (c *keepingConn) QueryContext(ctx context.Context, text string, args []driver.NamedValue) (driver.Rows, error) {
 	s, err := c.statement(ctx, text)
 	if err != nil {
@@ -96,20 +99,25 @@ func (c *keepingConn) QueryContext(ctx context.Context, text string, args []driv
 	return &keptRows{Rows: rows, of: s}, nil
 }
 
+// PrepareContext prepares a statement of the caller's own.
 func (c *keepingConn) PrepareContext(ctx context.Context, text string) (driver.Stmt, error) {
 	return c.Conn.(driver.ConnPrepareContext).PrepareContext(ctx, text)
 }
 
+// BeginTx begins a transaction of the connection underneath.
 func (c *keepingConn) BeginTx(ctx context.Context, o driver.TxOptions) (driver.Tx, error) {
 	return c.Conn.(driver.ConnBeginTx).BeginTx(ctx, o)
 }
 
+// Ping asks the connection underneath.
 func (c *keepingConn) Ping(ctx context.Context) error { return c.Conn.(driver.Pinger).Ping(ctx) }
 
+// ResetSession makes the connection fit for its next user.
 func (c *keepingConn) ResetSession(ctx context.Context) error {
 	return c.Conn.(driver.SessionResetter).ResetSession(ctx)
 }
 
+// IsValid reports whether the connection underneath may be used on.
 func (c *keepingConn) IsValid() bool { return c.Conn.(driver.Validator).IsValid() }
 
 // Close gives the statements back before the connection.
@@ -126,6 +134,7 @@ type keptRows struct {
 	of *keptStatement
 }
 
+// Close ends the reading and sets the statement free.
 func (r *keptRows) Close() error {
 	r.of.reading = false
 	return r.Rows.Close()

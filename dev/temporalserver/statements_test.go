@@ -58,7 +58,7 @@ func TestAStatementFollowsAChangeOfItsTable(t *testing.T) {
 	columns := func() int {
 		rows, err := db.Query("SELECT * FROM thing")
 		require.NoError(t, err)
-		defer rows.Close()
+		defer func() { require.NoError(t, rows.Close()) }()
 		require.True(t, rows.Next())
 		names, err := rows.Columns()
 		require.NoError(t, err)
@@ -83,7 +83,7 @@ func TestAStatementMayBeAskedAgainWhileItIsRead(t *testing.T) {
 	ids := func(inner func()) (got []int) {
 		rows, err := tx.Query("SELECT id FROM thing ORDER BY id")
 		require.NoError(t, err)
-		defer rows.Close()
+		defer func() { require.NoError(t, rows.Close()) }()
 		for rows.Next() {
 			var id int
 			require.NoError(t, rows.Scan(&id))
@@ -107,7 +107,7 @@ func TestAConnectionKeepsTheStatementsUsedLast(t *testing.T) {
 	}
 	conn, err := db.Conn(t.Context())
 	require.NoError(t, err)
-	defer conn.Close()
+	defer func() { require.NoError(t, conn.Close()) }()
 	require.NoError(t, conn.Raw(func(c any) error {
 		kept := c.(*keepingConn)
 		require.Equal(t, statementsKept, kept.recent.Len())
