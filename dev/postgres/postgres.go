@@ -74,6 +74,9 @@ func (c *Cluster) URL(database string) string {
 	return u.String()
 }
 
+// PID is the process id of the server, whose children serve the sessions.
+func (c *Cluster) PID() int { return c.process.PID() }
+
 // Stop is PostgreSQL's fast shutdown: open sessions end, what was committed
 // is on the disk.
 func (c *Cluster) Stop() error { return c.process.Stop(syscall.SIGINT, stopGrace) }

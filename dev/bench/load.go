@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// load is what is to be started or asked: Count ids that begin with Prefix,
+// either by Starters in a closed loop or PerSecond of them a second.
+type load struct {
+	Prefix    string  `json:"prefix"`
+	Count     int     `json:"count"`
+	Starters  int     `json:"starters,omitempty"`
+	PerSecond float64 `json:"per_second,omitempty"`
+	// Endpoint is where they go.
+	Endpoint string `json:"endpoint,omitempty"`
+}
+
+// burst and steady are the two loads that the table speaks of.
+func burst(prefix string, count int) load { return load{Prefix: prefix, Count: count, Starters: 64} }
+
+func steady(prefix string, perSecond float64, d time.Duration) load {
+	return load{Prefix: prefix, Count: int(perSecond * d.Seconds()), PerSecond: perSecond}
+}
+
+func (l load) to(endpoint string) load {
+	l.Endpoint = endpoint
+	return l
+}
+
+// loaded says how it went: when each call began, in Unix nanoseconds, and how
+// long it took; 0 where it failed.
+type loaded struct {
+	Began  []int64         `json:"began"`
+	Took   []time.Duration `json:"took"`
+	Failed int             `json:"failed"`
+	Sample string          `json:"sample,omitempty"`
+}
+
+// maxInFlight bounds an open loop's calls that wait for an answer.
+const maxInFlight = 8192
+
+// run makes call for each id and waits for all of them.
+func (l load) run(ctx context.Context, call func(ctx context.Context, endpoint, id string) error) loaded {
+	out := loaded{Began: make([]int64, l.Count), Took: make([]time.Duration, l.Count)}
+	var failed atomic.Int64
+	var sample atomic.Value
+	one := func(i int) {
+		begun := time.Now()
+		out.Began[i] = begun.UnixNano()
+		if err := call(ctx, l.Endpoint, l.id(i)); err != nil {
+			failed.Add(1)
+			sample.CompareAndSwap(nil, err.Error())
+			return
+		}
+		out.Took[i] = time.Since(begun)
+	}
+	if l.PerSecond > 0 {
+		l.openLoop(ctx, one)
+	} else {
+		l.closedLoop(ctx, one)
+	}
+	out.Failed = int(failed.Load())
+	out.Sample, _ = sample.Load().(string)
+	return out
+}
+
+// id is short enough for every core: 32 characters.
+func (l load) id(i int) string { return fmt.Sprintf("%s-%d", l.Prefix, i) }
+
+func (l load) closedLoop(ctx context.Context, one func(int)) {
+	var next atomic.Int64
+	var all sync.WaitGroup
+	for range l.Starters {
+		all.Go(func() {
+			for i := int(next.Add(1)) - 1; i < l.Count && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
+				one(i)
+			}
+		})
+	}
+	all.Wait()
+}
+
+func (l load) openLoop(ctx context.Context, one func(int)) {
+	var all sync.WaitGroup
+	defer all.Wait()
+	inFlight := make(chan struct{}, maxInFlight)
+	begun := time.Now()
+	gap := time.Duration(float64(time.Second) / l.PerSecond)
+	for i := range l.Count {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(time.Until(begun.Add(time.Duration(i) * gap))):
+		}
+		inFlight <- struct{}{}
+		all.Go(func() {
+			one(i)
+			<-inFlight
+		})
+	}
+}

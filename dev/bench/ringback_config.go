@@ -1,0 +1,94 @@
+package main
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+const (
+	// secretVariable holds the cores' secret for the roles.
+	secretVariable = "RINGBACK_BENCH_SECRET" //nolint:gosec // a variable's name
+	secretValue    = "not-a-secret-1"
+)
+
+// The endpoints of the bench's configuration.
+const (
+	endpointOK = "OK"
+	// endpointOpen asks so rarely that its operations stay open.
+	endpointOpen    = "OPEN"
+	endpointFailing = "FAILING"
+	// endpointRevocable is Paysera's: it rings for a status that may be revoked.
+	endpointRevocable = "REVOCABLE"
+	// endpointSchedule asks at gaps that Ringback leaves to the server, as
+	// almost all of Ukrcard's are; endpointSecond every second.
+	endpointSchedule = "SCHEDULE"
+	endpointSecond   = "SECOND"
+)
+
+// scheduleGap is the shortest gap that the server waits, with a margin.
+const scheduleGap = 6 * time.Second
+
+func endpointGap(h time.Duration) string { return fmt.Sprintf("GAP%d", h.Milliseconds()) }
+
+func endpointSlow(d time.Duration) string { return fmt.Sprintf("SLOW%d", d.Milliseconds()) }
+
+// endpointAttempts rings at the n-th attempt.
+func endpointAttempts(n int) string { return fmt.Sprintf("ATTEMPTS%d", n) }
+
+// apiKey is the bearer key of one run.
+type apiKey struct{ secret, sha256 string }
+
+func newKey() apiKey {
+	k := apiKey{secret: rand.Text()}
+	sum := sha256.Sum256([]byte(k.secret))
+	k.sha256 = hex.EncodeToString(sum[:])
+	return k
+}
+
+// writeConfig writes Ringback's configuration for these addresses: as in
+// production but for the loopback addresses, with authentication on.
+func writeConfig(dir, world string, key apiKey, gaps []time.Duration) (string, error) {
+	var b strings.Builder
+	fmt.Fprintf(&b, `api:
+  listen: 127.0.0.1:0
+  keys: [{name: bench, sha256: %s, scopes: [start, read, revoke]}]
+  rate_limit: {per_second: 2000, burst: 2000}
+egress: {allow: [127.0.0.0/8]}
+sources:
+  wsgate: {kind: ukrcard, base_urls: [%[2]q], ext_system_id: BENCH, login: bench, password: "${env:%[3]s}", client_dn: BENCH}
+  wallet: {kind: paysera, base_urls: [%[2]q], mac: {id: bench, key: "${env:%[3]s}"}}
+endpoints:
+`, key.sha256, world, secretVariable)
+	const quickly = "{schedule: [500ms, 1s, 5s], lifetime: 20m}"
+	ukrcard := func(name, how, poll, delivery string) {
+		fmt.Fprintf(&b, "  %s: {dialect: ukrcard, source: wsgate, url: %q, poll: %s, delivery: %s}\n", name, world+"/callback/"+how, poll, delivery)
+	}
+	ukrcard(endpointOK, "ok", quickly, "{interval: 3s, attempts: 10, timeout: 10s}")
+	ukrcard(endpointOpen, "ok", "{schedule: [30m, 30m, 1h], max_polls: 100, lifetime: 24h}", "{interval: 3s, attempts: 10, timeout: 10s}")
+	ukrcard(endpointFailing, "fail", quickly, fmt.Sprintf("{interval: %s, attempts: %d, timeout: 10s}", failingGap, failingAttempts))
+	ukrcard(endpointSchedule, "ok", fmt.Sprintf("{interval: %s, lifetime: 20m}", scheduleGap), "{interval: 3s, attempts: 10, timeout: 10s}")
+	ukrcard(endpointSecond, "ok", "{interval: 1s, lifetime: 20m}", "{interval: 3s, attempts: 10, timeout: 10s}")
+	for _, d := range []time.Duration{slow, slower} {
+		ukrcard(endpointSlow(d), endpointPath(d), quickly, "{interval: 3s, attempts: 10, timeout: 30s}")
+	}
+	for _, h := range gaps {
+		ukrcard(endpointGap(h), "first1", quickly, fmt.Sprintf("{interval: %s, attempts: 3, timeout: 10s}", h))
+	}
+	for _, n := range []int{fewAttempts, manyAttempts} {
+		ukrcard(endpointAttempts(n), fmt.Sprintf("first%d", n-1), quickly, "{interval: 50ms, attempts: 20, timeout: 10s}")
+	}
+	fmt.Fprintf(&b, "  %s: {dialect: paysera, source: wallet, callback_url: per_operation, poll: {interval: 10m, lifetime: 720h}, delivery: {interval: 60s, attempts: 20, timeout: 30s}}\n", endpointRevocable)
+	path := filepath.Join(dir, "ringback.yml")
+	if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {
+		return "", fmt.Errorf("write Ringback's configuration: %w", err)
+	}
+	return path, nil
+}
+
+func endpointPath(d time.Duration) string { return fmt.Sprintf("slow%d", d.Milliseconds()) }

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"time"
+)
+
+// row is one measure: a value for each round.
+type row struct {
+	Database string    `json:"database"`
+	Measure  string    `json:"measure"`
+	Unit     string    `json:"unit"`
+	Values   []float64 `json:"values"`
+	// Target is held against the median; nil where the row only explains others.
+	Target *target `json:"target,omitempty"`
+	// Note says what the measure is made of.
+	Note string `json:"note,omitempty"`
+}
+
+// target bounds a median.
+type target struct {
+	AtMost  *float64 `json:"at_most,omitempty"`
+	AtLeast *float64 `json:"at_least,omitempty"`
+}
+
+func atMost(v float64) *target { return &target{AtMost: &v} }
+
+func atLeast(v float64) *target { return &target{AtLeast: &v} }
+
+func (t *target) String() string {
+	switch {
+	case t == nil:
+		return ""
+	case t.AtLeast != nil:
+		return fmt.Sprintf(">= %.4g", *t.AtLeast)
+	}
+	return fmt.Sprintf("<= %.4g", *t.AtMost)
+}
+
+// met reports whether v is within; a value that is none is not.
+func (t *target) met(v float64) bool {
+	switch {
+	case t == nil:
+		return true
+	case math.IsNaN(v):
+		return false
+	case t.AtLeast != nil:
+		return v >= *t.AtLeast
+	}
+	return v <= *t.AtMost
+}
+
+func (r row) met() bool { return r.Target.met(r.median()) }
+
+func (r row) median() float64 { return median(r.Values) }
+
+func median(values []float64) float64 {
+	if len(values) == 0 {
+		return math.NaN()
+	}
+	sorted := slices.Sorted(slices.Values(values))
+	return (sorted[len(sorted)/2] + sorted[(len(sorted)-1)/2]) / 2
+}
+
+// percentile is the smallest value that p of them do not exceed; of none, the longest
+// that there is.
+func percentile(values []time.Duration, p float64) time.Duration {
+	if len(values) == 0 {
+		return time.Duration(math.MaxInt64)
+	}
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[min(len(sorted)-1, max(0, int(math.Ceil(p*float64(len(sorted))))-1))]
+}
+
+// table collects the rows of a run, in the order in which they first came.
+type table struct{ rows []row }
+
+// add appends a round's value to a measure, which is new or known.
+func (t *table) add(database, measure, unit string, value float64, want *target, note string) {
+	for i := range t.rows {
+		if t.rows[i].Database == database && t.rows[i].Measure == measure {
+			t.rows[i].Values = append(t.rows[i].Values, value)
+			return
+		}
+	}
+	t.rows = append(t.rows, row{Database: database, Measure: measure, Unit: unit, Values: []float64{value}, Target: want, Note: note})
+}
+
+// missed are the rows whose target is not reached.
+func (t *table) missed() []row {
+	var missed []row
+	for _, r := range t.rows {
+		if !r.met() {
+			missed = append(missed, r)
+		}
+	}
+	return missed
+}
+
+func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
