@@ -8,7 +8,7 @@ RACE     := $(if $(shell command -v $$(go env CC) 2>/dev/null),-race)
 SKIP     := $(if $(and $(shell command -v initdb 2>/dev/null),$(shell command -v postgres 2>/dev/null)),,-skip PostgreSQL)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-short fuzz lint lint-go lint-workflows lint-vulnerabilities build tools clean
+.PHONY: help run test test-short bench bench-quick bench-check fuzz lint lint-go lint-workflows lint-vulnerabilities build tools clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,15 @@ test: ## every test of both modules, with the race detector
 
 test-short: ## the root module's tests without the race detector
 	go test -timeout 10m ./...
+
+bench: ## speed, isolation and scale beside the engine's floor and a plain sample (an hour)
+	go -C dev run ./bench -json ../bin/bench.json -svg ../bin/bench.svg
+
+bench-quick: ## the same, shorter: under three minutes once it is built
+	go -C dev run ./bench -quick
+
+bench-check: ## bench-quick held against its targets: fails and names each one missed
+	go -C dev run ./bench -quick -check
 
 fuzz: ## every fuzz target for FUZZTIME (20s)
 	FUZZTIME=$(FUZZTIME) scripts/fuzz

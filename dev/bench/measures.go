@@ -76,10 +76,10 @@ var disturbances = []disturbance{{10, slow, 2}, {30, slow, 6}, {30, slower, 8}}
 // quick is under three minutes, full is what a claim should rest on.
 var (
 	quickExtent = extent{
-		Floors: 4, Rounds: 1, Burst: 250, PlainBurst: 150, Steady: 5 * time.Second,
-		Gaps: []time.Duration{50 * time.Millisecond, time.Second, 6 * time.Second}, GapsFor: 6 * time.Second,
-		Isolation:      []disturbance{{10, slow, 2}, {30, slow, 6}},
-		PollOperations: 120, SecondPolls: 6, Open: 1000, Idle: 5 * time.Second, ReadsFor: 4 * time.Second,
+		Floors: 3, Rounds: 1, Burst: 150, PlainBurst: 100, Steady: 4 * time.Second,
+		Gaps: []time.Duration{50 * time.Millisecond, time.Second}, GapsFor: 4 * time.Second,
+		Isolation:      disturbances[:1],
+		PollOperations: 120, SecondPolls: 4, Open: 500, Idle: 3 * time.Second, ReadsFor: 4 * time.Second,
 	}
 	fullExtent = extent{
 		Floors: 5, Rounds: 3, Burst: 1000, PlainBurst: 400, Steady: 20 * time.Second,
@@ -768,11 +768,13 @@ func (b *bench) atRest(ctx context.Context, s *stage) error {
 	t.add(d, "start p99, "+open+" / none", "", float64(after.p99)/float64(none.p99), atMost(2), "")
 	t.add(d, "CPU per idle minute, with none open", "ms", ms(none.cpu), nil, "")
 	t.add(d, "CPU per idle minute, "+open, "ms", ms(after.cpu), nil, "")
-	t.add(d, "CPU per idle minute of one open operation", "ms", ms(after.cpu-none.cpu)/n, atMost(0.1), "no poll is due in it; one costs about 2 ms")
-	memory := atMost(8)
+	idle, memory := atMost(0.1), atMost(8)
 	if b.extent.Open < cachedRuns*10 {
-		memory = nil // almost all of them are in the worker's cache, which is bounded
+		// Too few: the difference in CPU is less than the server's own
+		// housekeeping, and almost all are in the worker's cache, which is bounded.
+		idle, memory = nil, nil
 	}
+	t.add(d, "CPU per idle minute of one open operation", "ms", ms(after.cpu-none.cpu)/n, idle, "no poll is due in it; one costs about 2 ms")
 	t.add(d, "memory of Ringback per open operation", "KiB", float64(after.memory-none.memory)/n/1024, memory, "resident after a collection, api and worker in one process")
 	return nil
 }
