@@ -55,6 +55,9 @@ type Activities struct {
 	Heartbeat func(ctx context.Context, taskToken []byte, details ...any) error
 	// Pending reads what a run's pending activities recorded last.
 	Pending func(ctx context.Context, workflowID, runID string) (callback.Progress, error)
+	// Signal says something to a run: client.Client's SignalWorkflow. It may be
+	// nil: then runs do not hear of unacknowledged attempts until a delivery ends.
+	Signal  func(ctx context.Context, workflowID, runID, signal string, arg any) error
 	Metrics *Metrics
 	Log     *zap.Logger
 

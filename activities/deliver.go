@@ -9,6 +9,7 @@ import (
 
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
+	"go.uber.org/zap"
 
 	"ringback/internal/callback"
 )
@@ -21,6 +22,9 @@ type DeliverInput struct {
 	Policy callback.DeliveryPolicy `json:"policy"`
 	// Progress is how far the delivery came before.
 	Progress callback.DeliveryProgress `json:"progress"`
+	// Signal is how the run is told that the first attempt of all was not
+	// acknowledged, with the callback's id; empty: it is not told.
+	Signal string `json:"signal,omitempty"`
 }
 
 // DeliverResult is how far a delivery came. Its outcome is
@@ -241,6 +245,22 @@ func (d *delivery) attempt(ctx context.Context, endpoint Endpoint, due callback.
 	}
 	d.explain()
 	d.heart.note(d.snapshot())
+	d.tell(ctx)
+}
+
+// tell lets the run know that its delivery goes past the first attempt, for the
+// lists of operators alone: nothing is lost with it.
+func (d *delivery) tell(ctx context.Context) {
+	if d.in.Signal == "" || d.a.Signal == nil || d.at.Made != 1 || d.k == 1 || d.at.Delivery.Outcome != callback.DeliveryPending {
+		return
+	}
+	// Waiting longer than this for the server could lengthen h.
+	ctx, cancel := context.WithTimeout(ctx, max(d.h/2, recordsEarly))
+	defer cancel()
+	run := d.info.WorkflowExecution
+	if err := d.a.Signal(ctx, run.ID, run.RunID, d.in.Signal, d.in.Callback.ID); err != nil {
+		d.a.Log.Warn("a run was not told that its first attempt was not acknowledged", zap.String("workflow_id", run.ID), zap.Error(err))
+	}
 }
 
 func (d *delivery) explain() {

@@ -113,7 +113,25 @@ func (o *operation) deliver() {
 	ctx, cancel := workflow.WithCancel(workflow.WithActivityOptions(o.ctx, deliverOptions(o.in, o.ringing)))
 	o.delivery = &task{cancel: cancel, future: workflow.ExecuteActivity(ctx, acts.Deliver, activities.DeliverInput{
 		Callback: o.ringing, URL: o.in.Start.Callback.URL, Policy: o.in.Policy.Delivery, Progress: o.delivering,
+		Signal: SignalUnacknowledged,
 	})}
+}
+
+// showPhase writes AttributePhase where it changed, so that operators find what
+// is being rung again. A run that is over is found by how it ended.
+func (o *operation) showPhase() {
+	phase := o.shown
+	switch {
+	case o.delivery != nil && (o.delivering.Made > 0 || o.missed == o.ringing.ID):
+		phase = callback.Delivering
+	case o.delivery == nil && phase == callback.Delivering:
+		phase = callback.Watching
+	}
+	if phase == o.shown || o.ledger.Over() || !o.tellsMore() {
+		return
+	}
+	o.shown = phase
+	o.tag(AttributePhase.ValueSet(string(phase)))
 }
 
 // dropUnwanted asks the delivery in hand to end after the attempt in flight.

@@ -17,11 +17,8 @@ import (
 // withdrawal cancels it. In each case the ending rides on the close event.
 func (o *operation) close() (callback.Ending, error) {
 	ending := o.ending()
-	outcome := ending.State.Outcome
-	if outcome != callback.OutcomeAcknowledged {
-		o.tagOutcome(ending.State)
-	}
-	switch outcome {
+	o.tagEnding(ending.State)
+	switch ending.State.Outcome {
 	case callback.OutcomeExhausted:
 		return ending, unacknowledged(TypeExhausted, ending)
 	case callback.OutcomeGone:
@@ -33,15 +30,29 @@ func (o *operation) close() (callback.Ending, error) {
 	}
 }
 
-func (o *operation) tagOutcome(s callback.State) {
-	status := ""
-	if s.Status != nil {
-		status = s.Status.Value
+// tagEnding writes what operators find a closed run by. The happy path, where
+// everything was acknowledged, writes nothing.
+func (o *operation) tagEnding(s callback.State) {
+	var updates []temporal.SearchAttributeUpdate
+	if s.Outcome != callback.OutcomeAcknowledged {
+		status := ""
+		if s.Status != nil {
+			status = s.Status.Value
+		}
+		updates = append(updates, AttributeOutcome.ValueSet(string(s.Outcome)), AttributeStatus.ValueSet(status))
 	}
-	err := workflow.UpsertTypedSearchAttributes(o.ctx,
-		AttributeOutcome.ValueSet(string(s.Outcome)), AttributeStatus.ValueSet(status))
-	if err != nil {
-		workflow.GetLogger(o.ctx).Warn("the outcome is not in the search attributes", "error", err)
+	if n := s.Undelivered(); n > 0 && o.tellsMore() {
+		updates = append(updates, AttributeUndelivered.ValueSet(int64(n)))
+	}
+	o.tag(updates...)
+}
+
+func (o *operation) tag(updates ...temporal.SearchAttributeUpdate) {
+	if len(updates) == 0 {
+		return
+	}
+	if err := workflow.UpsertTypedSearchAttributes(o.ctx, updates...); err != nil {
+		workflow.GetLogger(o.ctx).Warn("the search attributes of the run stay as they were", "error", err)
 	}
 }
 

@@ -23,6 +23,9 @@ const (
 	UpdateRevoke = "revoke"
 	// SignalRevoke is the Signal of the same name.
 	SignalRevoke = "revoke"
+	// SignalUnacknowledged is how a delivery tells its run that its first attempt
+	// was not acknowledged; it takes the callback's id. Nobody else sends it.
+	SignalUnacknowledged = "unacknowledged"
 	// UpdateStatus and SignalStatus take a Push.
 	UpdateStatus = "status"
 	SignalStatus = "status"
@@ -57,6 +60,16 @@ var (
 	AttributeEndpoint = temporal.NewSearchAttributeKeyKeyword("RingbackEndpoint")
 	AttributeOutcome  = temporal.NewSearchAttributeKeyKeyword("RingbackOutcome")
 	AttributeStatus   = temporal.NewSearchAttributeKeyKeyword("RingbackStatus")
+	// AttributePhase is callback.Delivering from the first unacknowledged attempt
+	// of a delivery on, and callback.Watching once such a delivery has ended and
+	// the run goes on. A run on the happy path never writes it, and the end of a
+	// run leaves it: it says something together with ExecutionStatus="Running".
+	AttributePhase = temporal.NewSearchAttributeKeyKeyword("RingbackPhase")
+	// AttributeUndelivered is how many callbacks of the run were never
+	// acknowledged (callback.State.Undelivered). It is written at the end of a
+	// run, and only where it is not 0: also of one whose last callback was
+	// acknowledged.
+	AttributeUndelivered = temporal.NewSearchAttributeKeyInt64("RingbackUndelivered")
 )
 
 // The error types with which a run fails: the outcome of its last callback owed.

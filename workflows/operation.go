@@ -28,6 +28,7 @@ func Operation(ctx workflow.Context, in Input) (callback.Ending, error) {
 		o.ring()
 		o.dropUnwanted()
 		o.look()
+		o.showPhase()
 		if o.ledger.Over() && !o.busy() && o.delivery == nil {
 			break
 		}
@@ -58,9 +59,14 @@ type operation struct {
 	// delivering is how far the delivery in hand is known to have come.
 	delivering callback.DeliveryProgress
 	ringing    callback.Callback
+	// missed is the callback of which an activity said that its first attempt was
+	// not acknowledged; shown is the phase that was last written.
+	missed string
+	shown  callback.Phase
 
 	pushes  workflow.ReceiveChannel
 	revokes workflow.ReceiveChannel
+	misses  workflow.ReceiveChannel
 	pollNow bool
 	// early says that a poll was asked for before the initial delay was over.
 	early bool
@@ -92,6 +98,7 @@ func open(root workflow.Context, in Input) (*operation, error) {
 		in: in, ctx: ctx, root: root, ledger: callback.OpenLedger(opening(in)),
 		pushes:  workflow.GetSignalChannel(ctx, SignalStatus),
 		revokes: workflow.GetSignalChannel(ctx, SignalRevoke),
+		misses:  workflow.GetSignalChannel(ctx, SignalUnacknowledged),
 	}
 	if err := o.answer(); err != nil {
 		return nil, fmt.Errorf("setting the run's handlers: %w", err)
@@ -166,6 +173,8 @@ func (o *operation) hear() {
 		}
 		revocation = callback.Revocation{}
 	}
+	for o.misses.ReceiveAsync(&o.missed) {
+	}
 	if o.root.Err() != nil {
 		o.ledger.Withdraw()
 	}
@@ -216,7 +225,7 @@ func (o *operation) now() callback.Time { return callback.At(workflow.Now(o.ctx)
 // or not acted on.
 func (o *operation) spokenTo() bool {
 	withdrawal := o.root.Err() != nil && !o.ledger.Withdrawn()
-	return withdrawal || o.roused || o.pollNow || o.rewatch || o.pushes.Len() > 0 || o.revokes.Len() > 0
+	return withdrawal || o.roused || o.pollNow || o.rewatch || o.pushes.Len() > 0 || o.revokes.Len() > 0 || o.misses.Len() > 0
 }
 
 // busy reports whether there is something to do at once.

@@ -150,6 +150,7 @@ func (p *program) newWorker() {
 		Source:    p.registry.source,
 		Heartbeat: p.client.RecordActivityHeartbeat,
 		Pending:   p.pending,
+		Signal:    p.client.SignalWorkflow,
 		Metrics:   activities.NewMetrics(p.metrics),
 		Log:       p.Log,
 	})

@@ -81,6 +81,27 @@ type State struct {
 	Contradicted int    `json:"contradicted,omitempty"`
 	RunID        string `json:"run_id"`
 	UIURL        string `json:"ui_url"`
+	// Redelivery says who began this run, where it is a redelivery.
+	Redelivery *RedeliveryNote `json:"redelivery,omitempty"`
+}
+
+// Undelivered counts the callbacks that nobody acknowledged and that no client
+// waved off: exhausted, gone, or superseded while the client had not got them.
+// What a withdrawal ended is not counted.
+func (s State) Undelivered() int {
+	count := 0
+	for _, d := range s.Deliveries {
+		switch d.Outcome {
+		case DeliveryExhausted, DeliveryGone:
+			count++
+		case DeliverySuperseded:
+			if d.Reason != ReasonWithdrawn {
+				count++
+			}
+		case DeliveryPending, DeliveryAcknowledged:
+		}
+	}
+	return count
 }
 
 // Summary is an operation in a list: what visibility knows (design section 4).
@@ -98,8 +119,14 @@ type Summary struct {
 
 // ListQuery filters GET /v1/operations; zero fields filter nothing.
 type ListQuery struct {
-	Endpoint  string
-	Outcome   Outcome
+	Endpoint string
+	Outcome  Outcome
+	// Undelivered asks for what never arrived, instead of one outcome:
+	// exhausted, gone, expired, terminated, and acknowledged ones with an older
+	// callback that was superseded unacknowledged.
+	Undelivered bool
+	// ByClose makes Since and Until bound when the run closed, not when it started.
+	ByClose   bool
 	Since     Time
 	Until     Time
 	PageToken string
@@ -120,4 +147,6 @@ type RedeliveryRequest struct {
 	Reason string `json:"reason,omitempty"`
 	// Callback.URL replaces a per-operation URL.
 	Callback Target `json:"callback,omitzero"`
+	// By is the name of the key that asks.
+	By string `json:"-"`
 }

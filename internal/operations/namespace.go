@@ -42,11 +42,12 @@ func registerAttributes(ctx context.Context, c client.Client, namespace string) 
 		return fmt.Errorf("listing the search attributes of the namespace %s: %w", namespace, err)
 	}
 	missing := map[string]enumspb.IndexedValueType{}
-	for _, key := range []temporal.SearchAttributeKeyKeyword{
+	for _, key := range []temporal.SearchAttributeKey{
 		workflows.AttributeEndpoint, workflows.AttributeOutcome, workflows.AttributeStatus,
+		workflows.AttributePhase, workflows.AttributeUndelivered,
 	} {
 		if _, ok := known.GetCustomAttributes()[key.GetName()]; !ok {
-			missing[key.GetName()] = enumspb.INDEXED_VALUE_TYPE_KEYWORD
+			missing[key.GetName()] = key.GetValueType()
 		}
 	}
 	if len(missing) == 0 {

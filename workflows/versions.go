@@ -1,0 +1,15 @@
+package workflows
+
+import "go.temporal.io/sdk/workflow"
+
+// Changes of what a run commands, each behind a predicate that says what it is.
+// A run whose history is older answers false for good, so that it replays.
+const changeTellsMore = "tells-more"
+
+// tellsMore reports whether the run writes the search attributes
+// AttributeUndelivered and AttributePhase, and gives notices.
+//
+// It is asked off the happy path alone: the first answer is two events.
+func (o *operation) tellsMore() bool {
+	return workflow.GetVersion(o.ctx, changeTellsMore, workflow.DefaultVersion, 1) == 1
+}
