@@ -21,6 +21,7 @@ import (
 // it whole, so that no request sees half of it.
 type registry struct {
 	current atomic.Pointer[settings]
+	pings   pings
 }
 
 // settings are one configuration: endpoints and sources with their clients.

@@ -12,6 +12,10 @@ type Dialect interface {
 	Name() string
 	// Write is the message for a callback: the same bytes in every attempt.
 	Write(callback.Callback) (Message, error)
+	// Ping is the message of a test callback: of the callback only the key and
+	// the observation's time are used. It claims nothing that a receiver could
+	// take for money moved.
+	Ping(callback.Callback) (Message, error)
 	// Knows reports whether the dialect has a word for a status.
 	Knows(status string) bool
 	// Judge is the verdict on an answer to that callback. It never panics,

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,8 +15,8 @@ import (
 	"ringback/internal/dialect"
 )
 
-// Every dialect has testdata/<its name>/written.json and judge.json: that is
-// all a new one must bring.
+// Every dialect has testdata/<its name>/written.json, judge.json and ping.txt:
+// that is all a new one must bring.
 
 type written struct {
 	Name        string            `json:"name"`
@@ -74,6 +75,27 @@ func TestEveryDialectWritesItsGoldens(t *testing.T) {
 				require.Equal(t, message, again, "the same in every attempt")
 			})
 		}
+	}
+}
+
+func TestEveryDialectWritesATestCallbackThatItCanJudge(t *testing.T) {
+	t.Parallel()
+	c := callback.Callback{
+		ID: "cb_ping", Key: callback.Key{Endpoint: "SHOP", OperationID: callback.PingPrefix + "mfrggzdfmz"},
+		Observation: callback.Observation{ObservedAt: callback.At(time.Date(2026, 11, 21, 7, 30, 0, 0, time.UTC))},
+	}
+	for _, d := range dialect.All {
+		t.Run(d.Name(), func(t *testing.T) {
+			t.Parallel()
+			golden, err := os.ReadFile(filepath.Join("testdata", d.Name(), "ping.txt"))
+			require.NoError(t, err, "every dialect brings its testdata")
+			message, err := d.Ping(c)
+			require.NoError(t, err)
+			require.Equal(t, strings.TrimSpace(string(golden)), string(message.Body))
+			require.Contains(t, string(message.Body), c.Key.OperationID, "a receiver can tell it from a real one")
+			answer := dialect.Answer{HTTPStatus: 200, Body: []byte(`{"orderNumber":"` + c.Key.OperationID + `","applicationStatus":200}`)}
+			require.Equal(t, callback.Acknowledged, d.Judge(c, answer).Verdict)
+		})
 	}
 }
 

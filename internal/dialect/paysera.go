@@ -14,6 +14,8 @@ func init() { All = append(All, paysera{}) }
 // developers.paysera.com/en/transfer/callbacks).
 type paysera struct{}
 
+const payseraFailed = "failed"
+
 // Name is "paysera".
 func (paysera) Name() string { return "paysera" }
 
@@ -27,6 +29,13 @@ func (paysera) Write(c callback.Callback) (Message, error) {
 		"&status=" + url.QueryEscape(c.Observation.Status) +
 		"&date=" + strconv.FormatInt(c.Observation.ObservedAt.Unix(), 10)
 	return Message{ContentType: "application/x-www-form-urlencoded", Body: []byte(body)}, nil
+}
+
+// Ping is the callback about a transfer that failed: the one status of the
+// document's after which no receiver has anything to do.
+func (d paysera) Ping(c callback.Callback) (Message, error) {
+	c.Observation.Status = payseraFailed
+	return d.Write(c)
 }
 
 // Knows is true of every status: the document's parameter takes any word.

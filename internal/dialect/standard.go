@@ -32,8 +32,23 @@ func (standard) Name() string { return "standard" }
 // Write builds type "operation.<status>"; where there is no status to tell
 // (the polls are used up) it is "operation.unknown" and the status null.
 func (standard) Write(c callback.Callback) (Message, error) {
-	body := standardBody{
-		Type:      "operation.unknown",
+	body := standardOf("operation.unknown", c)
+	if status := c.Observation.Status; status != "" {
+		body.Type = "operation." + status
+		body.Data.Status = &status
+	}
+	return jsonMessage(body)
+}
+
+// Ping has the type "ringback.ping" and no status.
+func (standard) Ping(c callback.Callback) (Message, error) {
+	return jsonMessage(standardOf("ringback.ping", c))
+}
+
+// standardOf is the body of that type, as yet without a status.
+func standardOf(kind string, c callback.Callback) standardBody {
+	return standardBody{
+		Type:      kind,
 		Timestamp: c.Observation.ObservedAt,
 		Data: standardData{
 			Endpoint:    c.Key.Endpoint,
@@ -42,11 +57,6 @@ func (standard) Write(c callback.Callback) (Message, error) {
 			ObservedAt:  c.Observation.ObservedAt,
 		},
 	}
-	if status := c.Observation.Status; status != "" {
-		body.Type = "operation." + status
-		body.Data.Status = &status
-	}
-	return jsonMessage(body)
 }
 
 // Knows is true of every status: it becomes part of the type.

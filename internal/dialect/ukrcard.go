@@ -68,6 +68,12 @@ func ukrcardRespStatus(o callback.Observation) string {
 	return firstSet(o.Raw["respStatus"], ukrcardNoAnswer)
 }
 
+// Ping is the callback about an order of which nothing was read: respStatus
+// 504 and no orderStatus.
+func (d ukrcard) Ping(c callback.Callback) (Message, error) {
+	return d.Write(callback.Callback{ID: c.ID, Key: c.Key})
+}
+
 // Knows is true of orderStatus alone, N1.
 func (ukrcard) Knows(status string) bool { return ukrcardN1.MatchString(status) }
 

@@ -1,0 +1,283 @@
+package activities
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"ringback/internal/callback"
+	"ringback/internal/dialect"
+)
+
+const (
+	// pingBodyCap is how much of an answer's body a ping shows.
+	pingBodyCap = 4 << 10
+	// pingHeaderCap is how many headers of an answer it shows, and
+	// pingValueCap how much of each.
+	pingHeaderCap = 50
+	pingValueCap  = 1 << 10
+	// redacted stands for what is not shown.
+	redacted = "[redacted]"
+)
+
+// PingInput asks for one test attempt.
+type PingInput struct {
+	// Callback is the test callback: its id, its key and the time of the
+	// observation that there was not.
+	Callback callback.Callback
+	// URL is where to ring, where the endpoint has none.
+	URL string
+	// Timeout bounds the exchange.
+	Timeout time.Duration
+}
+
+// Ping makes one test attempt, by the code that makes every attempt: the same
+// request but for the message, the same client and the same judgement. It
+// shows the whole exchange, secrets masked, and neither counts nor logs it.
+func Ping(ctx context.Context, e Endpoint, in PingInput) callback.Ping {
+	seen := &witness{next: e.Client.Transport}
+	watched := *e.Client
+	watched.Transport = seen
+	e.Client, e.Dialect = &watched, pinging{e.Dialect}
+	begun := time.Now()
+	result := (&Activities{}).exchange(ctx, e, AttemptInput{
+		Callback: in.Callback, URL: in.URL, TimeoutMS: in.Timeout.Milliseconds(), Number: 1,
+	})
+	result.Attempt.At = callback.At(begun)
+	attempt := result.Attempt.EndedBy(time.Now())
+	ping := seen.shown(newMask(e.Header))
+	ping.Endpoint, ping.OperationID, ping.CallbackID = e.Name, in.Callback.Key.OperationID, in.Callback.ID
+	ping.Dialect, ping.Signed = e.Dialect.Name(), e.Signer != nil
+	ping.At, ping.TookMS = attempt.At, attempt.TookMS
+	ping.Verdict, ping.Reason = attempt.Verdict, tidy(attempt.Reason)
+	return ping
+}
+
+// pinging is a dialect whose message is its test callback.
+type pinging struct{ dialect.Dialect }
+
+// Write is the dialect's Ping.
+func (p pinging) Write(c callback.Callback) (dialect.Message, error) { return p.Ping(c) }
+
+// witness is a transport that remembers the one exchange that it made.
+type witness struct {
+	next http.RoundTripper
+
+	mu sync.Mutex
+	// request is as it was handed over, sent what was written of its header.
+	request *http.Request
+	body    []byte
+	sent    []callback.HeaderLine
+	remote  string
+	tls     *tls.ConnectionState
+	answer  *http.Response
+	read    *firstBytes
+}
+
+// RoundTrip makes the exchange and remembers it.
+func (w *witness) RoundTrip(r *http.Request) (*http.Response, error) {
+	w.begin(r)
+	response, err := w.next.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), w.trace())))
+	if err != nil {
+		return nil, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.read = &firstBytes{ReadCloser: response.Body, most: pingBodyCap}
+	response.Body = w.read
+	w.answer, w.tls = response, response.TLS
+	return response, nil
+}
+
+func (w *witness) begin(r *http.Request) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.request = r
+	if body, err := r.GetBody(); err == nil {
+		w.body, _ = io.ReadAll(body) // from memory: can't fail
+	}
+}
+
+// trace hears what is written, also where no answer comes.
+func (w *witness) trace() *httptrace.ClientTrace {
+	return &httptrace.ClientTrace{
+		GotConn: func(info httptrace.GotConnInfo) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			// A connection that proved dead is followed by another.
+			w.sent, w.remote = nil, info.Conn.RemoteAddr().String()
+		},
+		TLSHandshakeDone: func(state tls.ConnectionState, _ error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.tls = &state
+		},
+		WroteHeaderField: func(name string, values []string) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			for _, value := range values {
+				w.sent = append(w.sent, callback.HeaderLine{Name: name, Value: value})
+			}
+		},
+	}
+}
+
+// firstBytes keeps the beginning of what is read through it.
+type firstBytes struct {
+	io.ReadCloser
+	most int
+	kept []byte
+	more bool
+}
+
+// Read reads on, and keeps the beginning.
+func (f *firstBytes) Read(p []byte) (int, error) {
+	n, err := f.ReadCloser.Read(p)
+	room := min(n, f.most-len(f.kept))
+	f.kept = append(f.kept, p[:room]...)
+	f.more = f.more || room < n
+	return n, err
+}
+
+// shown is what the witness saw, masked.
+func (w *witness) shown(m mask) callback.Ping {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.request == nil { // nothing could be written
+		return callback.Ping{Request: callback.SentRequest{Headers: []callback.HeaderLine{}}}
+	}
+	ping := callback.Ping{Request: callback.SentRequest{
+		Line: w.requestLine(), Headers: m.headers(w.headers()), Body: m.text(w.body),
+	}}
+	if w.remote != "" {
+		ping.Connection = w.connection()
+	}
+	if w.answer != nil {
+		ping.Answer = &callback.ReceivedAnswer{
+			Line: m.text([]byte(w.answer.Proto + " " + w.answer.Status)), HTTPStatus: w.answer.StatusCode,
+			Headers: m.received(w.answer.Header), Body: m.text(w.read.kept), Truncated: w.read.more,
+		}
+	}
+	return ping
+}
+
+func (w *witness) requestLine() string {
+	proto := w.request.Proto
+	if w.answer != nil {
+		proto = w.answer.Proto
+	}
+	target := w.request.URL.EscapedPath()
+	if target == "" {
+		target = "/"
+	}
+	if query := w.request.URL.Query(); len(query) > 0 {
+		for name := range query {
+			query.Set(name, redacted)
+		}
+		target += "?" + strings.ReplaceAll(query.Encode(), url.QueryEscape(redacted), redacted)
+	}
+	return w.request.Method + " " + target + " " + proto
+}
+
+// headers are those written, or where nothing was, those that were to be.
+func (w *witness) headers() []callback.HeaderLine {
+	if len(w.sent) > 0 {
+		return w.sent
+	}
+	return append([]callback.HeaderLine{{Name: "Host", Value: w.request.URL.Host}}, lines(w.request.Header)...)
+}
+
+func lines(h http.Header) []callback.HeaderLine {
+	all := []callback.HeaderLine{}
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		for _, value := range h[name] {
+			all = append(all, callback.HeaderLine{Name: name, Value: value})
+		}
+	}
+	return all
+}
+
+func (w *witness) connection() *callback.Connection {
+	c := &callback.Connection{RemoteAddress: w.remote}
+	if w.tls == nil {
+		return c
+	}
+	c.TLSVersion = tls.VersionName(w.tls.Version)
+	if len(w.tls.PeerCertificates) > 0 {
+		c.ServerCertificate = w.tls.PeerCertificates[0].Subject.String()
+	}
+	return c
+}
+
+// mask hides an endpoint's secrets wherever they come up: a receiver may send
+// back what it was sent.
+type mask struct {
+	secretHeaders http.Header
+	values        *strings.Replacer
+}
+
+// shortestHidden is the shortest value that is hidden wherever it stands:
+// shorter ones would tear other text apart.
+const shortestHidden = 4
+
+// newMask hides the values of header, all of which are the endpoint's secrets.
+func newMask(header http.Header) mask {
+	var pairs []string
+	for _, values := range header {
+		for _, value := range values {
+			_, credentials, _ := strings.Cut(value, " ")
+			for _, hidden := range []string{value, credentials} {
+				if len(hidden) >= shortestHidden {
+					pairs = append(pairs, hidden, redacted)
+				}
+			}
+		}
+	}
+	return mask{header, strings.NewReplacer(pairs...)}
+}
+
+// signingSecret is how Standard Webhooks writes one.
+var signingSecret = regexp.MustCompile(`whsec_[A-Za-z0-9+/=]{8,}`)
+
+// text is sound text without secrets and card numbers.
+func (m mask) text(text []byte) string {
+	masked := signingSecret.ReplaceAllString(m.values.Replace(string(bytes.ToValidUTF8(text, []byte("\uFFFD")))), redacted)
+	return callback.MaskCardNumbers(masked)
+}
+
+func (m mask) headers(all []callback.HeaderLine) []callback.HeaderLine {
+	masked := make([]callback.HeaderLine, 0, len(all))
+	for _, line := range all {
+		value := m.text([]byte(line.Value))
+		if _, secret := m.secretHeaders[http.CanonicalHeaderKey(line.Name)]; secret {
+			value = redacted
+		}
+		masked = append(masked, callback.HeaderLine{Name: line.Name, Value: value})
+	}
+	return masked
+}
+
+// received are an answer's headers, to a cap; a cookie is a secret of the receiver's.
+func (m mask) received(h http.Header) []callback.HeaderLine {
+	all := lines(h)
+	all = m.headers(all[:min(len(all), pingHeaderCap)])
+	for i, line := range all {
+		switch {
+		case line.Name == "Set-Cookie":
+			all[i].Value = redacted
+		case len(line.Value) > pingValueCap:
+			all[i].Value = strings.ToValidUTF8(line.Value[:pingValueCap], "") + "…"
+		}
+	}
+	return all
+}
