@@ -26,7 +26,7 @@ const (
 	ScopeRedeliver Scope = "redeliver"
 	// ScopeForce: with redeliver, redeliver also what was acknowledged.
 	ScopeForce Scope = "force"
-	// ScopeAdmin: what concerns an endpoint itself.
+	// ScopeAdmin: what concerns an endpoint itself: ping it.
 	ScopeAdmin Scope = "admin"
 )
 

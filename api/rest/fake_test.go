@@ -16,6 +16,7 @@ type fake struct {
 	state   callback.State
 	page    callback.Page
 	details map[string]any
+	ping    callback.Ping
 	err     error
 	// hook, if set, runs inside every call.
 	hook func(ctx context.Context)
@@ -69,4 +70,8 @@ func (f *fake) Withdraw(ctx context.Context, k callback.Key) (callback.State, er
 
 func (f *fake) Redeliver(ctx context.Context, k callback.Key, r callback.RedeliveryRequest) (callback.State, error) {
 	return f.state, f.ask(ctx, k, r)
+}
+
+func (f *fake) Ping(ctx context.Context, endpoint string, r callback.PingRequest) (callback.Ping, error) {
+	return f.ping, f.ask(ctx, endpoint, r)
 }

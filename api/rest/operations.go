@@ -30,4 +30,6 @@ type Operations interface {
 	Withdraw(ctx context.Context, k callback.Key) (callback.State, error)
 	// Redeliver starts an engineer's new run for a delivery that ended unacknowledged.
 	Redeliver(ctx context.Context, k callback.Key, r callback.RedeliveryRequest) (callback.State, error)
+	// Ping sends a test callback to a registered endpoint and shows the exchange.
+	Ping(ctx context.Context, endpoint string, r callback.PingRequest) (callback.Ping, error)
 }

@@ -108,6 +108,7 @@ func (s *Server) routes() *mux.Router {
 	r.Handle(operation+"/status", s.change("push", ScopeStart, s.push)).Methods(http.MethodPost)
 	r.Handle(operation+"/revocation", s.change("revoke", ScopeRevoke, s.revoke)).Methods(http.MethodPost)
 	r.Handle(operation+"/redelivery", s.change("redeliver", ScopeRedeliver, s.redeliver)).Methods(http.MethodPost)
+	r.Handle("/v1/endpoints/{endpoint}/ping", s.change("ping", ScopeAdmin, s.ping)).Methods(http.MethodPost)
 
 	r.HandleFunc("/healthz", healthz).Methods(http.MethodGet, http.MethodHead)
 	r.HandleFunc("/readyz", s.readyz).Methods(http.MethodGet, http.MethodHead)

@@ -1,0 +1,92 @@
+package rest_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"ringback/api/rest"
+	"ringback/internal/callback"
+)
+
+func somePing() callback.Ping {
+	return callback.Ping{
+		Endpoint: "SHOP", OperationID: "ringback-ping-x", CallbackID: "cb_ping_x", Dialect: "paysera",
+		At: noon, TookMS: 3, Verdict: callback.Unacknowledged, Reason: "HTTP 500 is not 2xx",
+		Request: callback.SentRequest{Line: "POST / HTTP/1.1", Headers: []callback.HeaderLine{{Name: "Host", Value: "a.example"}}},
+	}
+}
+
+func TestAPingIsAskedForAndShown(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		body  string
+		asked callback.PingRequest
+	}{
+		"without a body":      {"", callback.PingRequest{}},
+		"with an empty body":  {"{}", callback.PingRequest{}},
+		"to the caller's URL": {`{"url":"https://a.example/"}`, callback.PingRequest{URL: "https://a.example/"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := &fake{ping: somePing()}
+			answer, body := exchange{method: http.MethodPost, path: "/v1/endpoints/SHOP/ping", body: tt.body}.
+				do(t, rest.New(rest.Options{Operations: f}))
+			require.Equal(t, http.StatusOK, answer.StatusCode, body)
+			require.Equal(t, []any{"SHOP", tt.asked}, f.questions())
+			var got callback.Ping
+			require.NoError(t, json.Unmarshal([]byte(body), &got))
+			require.Equal(t, somePing(), got)
+		})
+	}
+}
+
+func TestAPingThatIsAskedForWronglyIsRefused(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		path, body string
+		err        error
+		status     int
+		says       string
+	}{
+		"an endpoint that is no name":   {"/v1/endpoints/A%2FB/ping", "", nil, 422, "endpoint"},
+		"another endpoint than the key": {"/v1/endpoints/OTHER/ping", "", nil, 403, "not for that endpoint"},
+		"a field that there is not":     {"/v1/endpoints/SHOP/ping", `{"status":"2"}`, nil, 422, "status"},
+		"a query":                       {"/v1/endpoints/SHOP/ping?url=x", "", nil, 422, "url"},
+		"a URL that is endless":         {"/v1/endpoints/SHOP/ping", `{"url":"https://a.example/` + strings.Repeat("x", 2048) + `"}`, nil, 422, "longer than 2048"},
+		"too often": {"/v1/endpoints/SHOP/ping", "", &callback.Error{
+			Problem: rest.ProblemTooManyRequests, Detail: "Wait.", RetryAfter: 1500 * time.Millisecond}, 429, "Wait."},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := &fake{ping: somePing(), err: tt.err}
+			answer, body := exchange{
+				method: http.MethodPost, path: tt.path, body: tt.body, header: map[string]string{"Authorization": "Bearer " + secret},
+			}.do(t, rest.New(rest.Options{Operations: f, Keys: oneKey(rest.Key{Name: "admin", Scopes: []rest.Scope{rest.ScopeAdmin}, Endpoints: []string{"SHOP"}})}))
+			require.Equal(t, tt.status, answer.StatusCode, body)
+			require.Contains(t, body, tt.says)
+			if tt.err == nil {
+				require.Empty(t, f.questions())
+				return
+			}
+			require.Equal(t, "2", answer.Header.Get("Retry-After"))
+		})
+	}
+}
+
+func TestThePingsOfTheDocumentAreWhatTheCodeWrites(t *testing.T) {
+	t.Parallel()
+	operation := document(t).Paths.Find("/v1/endpoints/{endpoint}/ping").Post
+	examples := operation.Responses.Status(http.StatusOK).Value.Content.Get("application/json").Examples
+	require.NotEmpty(t, examples)
+	for name, example := range examples {
+		var ping callback.Ping
+		written := mustJSON(t, example.Value.Value)
+		strictly(t, written, &ping)
+		require.JSONEq(t, string(written), string(mustJSON(t, ping)), name)
+	}
+}
