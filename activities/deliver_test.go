@@ -798,3 +798,41 @@ func TestDeliverRefusesARecordThatItCannotRead(t *testing.T) {
 		require.Zero(t, b.receiver.requests())
 	})
 }
+
+func TestDeliverTellsItsRunOnceThatTheFirstAttemptWasNotAcknowledged(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		k      int
+		signal string
+		reply  int
+		before int
+		told   []string
+	}{
+		"it is told after the first attempt alone":                    {4, "unacknowledged", 503, 0, []string{"unacknowledged"}},
+		"it is not told of an acknowledgement":                        {4, "unacknowledged", 200, 0, nil},
+		"it is not told of an only attempt, whose end it hears":       {1, "unacknowledged", 503, 0, nil},
+		"it is not told what it knows: that it made the first itself": {4, "unacknowledged", 503, 1, nil},
+		"a run that names no signal is not told":                      {4, "", 503, 0, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inVirtualTime(t, func(t *testing.T, b *bench) {
+				b.receiver.answer = func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(tt.reply) }
+				var told []string
+				b.Signal = func(_ context.Context, _, _, signal string, arg any) error {
+					told = append(told, signal)
+					require.Equal(t, ringing(0, 1).Callback.ID, arg)
+					return errors.New("the server does not answer: which holds nothing up")
+				}
+				in := ringing(time.Second, tt.k)
+				in.Signal = tt.signal
+				if tt.before > 0 {
+					in.Progress = attempted(in, tt.before, time.Now())
+				}
+				_, err := b.deliver(in, run{})
+				require.NoError(t, err)
+				require.Equal(t, tt.told, told)
+			})
+		})
+	}
+}

@@ -2,6 +2,8 @@ package workflows_test
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -53,6 +55,8 @@ type world struct {
 	// last is the context of the latest activity.
 	lastWatch workflow.Context
 	locals    []string
+	// tagged are the search attributes that were written, one string a time.
+	tagged []string
 	// said are the answers to Updates.
 	said    []string
 	tasks   int
@@ -168,6 +172,17 @@ func (w *world) ExecuteWorkflow(ctx workflow.Context, in *interceptor.ExecuteWor
 	ctx, w.cancel = workflow.WithCancel(ctx)
 	w.ctx, w.started = ctx, workflow.Now(ctx)
 	return w.WorkflowInboundInterceptorBase.Next.ExecuteWorkflow(ctx, in)
+}
+
+// UpsertTypedSearchAttributes keeps what operators find the run by.
+func (w *world) UpsertTypedSearchAttributes(_ workflow.Context, updates ...temporal.SearchAttributeUpdate) error {
+	var words []string
+	for key, value := range temporal.NewSearchAttributes(updates...).GetUntypedValues() {
+		words = append(words, fmt.Sprintf("%s=%v", strings.TrimPrefix(key.GetName(), "Ringback"), value))
+	}
+	slices.Sort(words)
+	w.tagged = append(w.tagged, strings.Join(words, " "))
+	return nil
 }
 
 // ExecuteLocalActivity is a poll, an attempt or a reading inside a workflow task.
@@ -390,8 +405,10 @@ func (w *world) deliver(ctx workflow.Context, in activities.DeliverInput) (any, 
 			w.receiver[min(len(w.attempts), len(w.receiver)-1)].heldBack = false
 			wait = max(wait, 2*time.Second)
 		}
+		// One that hears of it with its next record ends by itself.
+		heard := ctx.Err() != nil
 		if err := w.sleep(ctx, wait); err != nil {
-			if wait > waitsInWorker {
+			if wait > waitsInWorker && !heard {
 				return nil, cancelledOnServer(in)
 			}
 			at.Delivery.Outcome = callback.DeliverySuperseded
@@ -414,6 +431,8 @@ func (w *world) deliver(ctx workflow.Context, in activities.DeliverInput) (any, 
 			at.Delivery.Outcome = callback.DeliveryAcknowledged
 		case r.Ended != "":
 			at.Delivery.Outcome, at.Delivery.Reason = r.Ended, r.Reason
+		case at.Made == 1 && in.Policy.Attempts > 1:
+			w.signal(in.Signal, in.Callback.ID)
 		}
 	}
 	return activities.DeliverResult{Progress: at}, nil
