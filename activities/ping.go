@@ -55,7 +55,7 @@ func Ping(ctx context.Context, e Endpoint, in PingInput) callback.Ping {
 	})
 	result.Attempt.At = callback.At(begun)
 	attempt := result.Attempt.EndedBy(time.Now())
-	ping := seen.shown(newMask(e.Header))
+	ping := seen.shown(newMask(e.Header, seen.request))
 	ping.Endpoint, ping.OperationID, ping.CallbackID = e.Name, in.Callback.Key.OperationID, in.Callback.ID
 	ping.Dialect, ping.Signed = e.Dialect.Name(), e.Signer != nil
 	ping.At, ping.TookMS = attempt.At, attempt.TookMS
@@ -230,17 +230,25 @@ type mask struct {
 // shorter ones would tear other text apart.
 const shortestHidden = 4
 
-// newMask hides the values of header, all of which are the endpoint's secrets.
-func newMask(header http.Header) mask {
-	var pairs []string
+// newMask hides the values of header, all of which are the endpoint's secrets,
+// and those of the query of the request, if one was written.
+func newMask(header http.Header, r *http.Request) mask {
+	var hidden []string
 	for _, values := range header {
 		for _, value := range values {
 			_, credentials, _ := strings.Cut(value, " ")
-			for _, hidden := range []string{value, credentials} {
-				if len(hidden) >= shortestHidden {
-					pairs = append(pairs, hidden, redacted)
-				}
-			}
+			hidden = append(hidden, value, credentials)
+		}
+	}
+	if r != nil {
+		for _, values := range r.URL.Query() {
+			hidden = append(hidden, values...)
+		}
+	}
+	var pairs []string
+	for _, value := range hidden {
+		if len(value) >= shortestHidden {
+			pairs = append(pairs, value, redacted)
 		}
 	}
 	return mask{header, strings.NewReplacer(pairs...)}

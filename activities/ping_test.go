@@ -1,0 +1,168 @@
+package activities_test
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"ringback/activities"
+	"ringback/internal/callback"
+	"ringback/internal/dialect"
+)
+
+const (
+	pingSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+	bearer     = "Bearer token-that-nobody-may-see"
+)
+
+func pinged(t *testing.T, name, address string, client *http.Client) callback.Ping {
+	t.Helper()
+	written, ok := dialect.ByName(name)
+	require.True(t, ok)
+	signer, err := dialect.NewSigner([]string{pingSecret})
+	require.NoError(t, err)
+	now := callback.At(time.Now())
+	return activities.Ping(t.Context(), activities.Endpoint{
+		Name: "SHOP", Dialect: written, URL: address, Client: client, Signer: signer,
+		Header: http.Header{"Authorization": {bearer}, "X-Tenant": {"tenant-4711"}},
+	}, activities.PingInput{
+		Callback: callback.Callback{
+			ID: "cb_ping_x", Key: callback.Key{Endpoint: "SHOP", OperationID: "ringback-ping-x"},
+			Observation: callback.Observation{ObservedAt: now},
+		},
+		Timeout: 2 * time.Second,
+	})
+}
+
+func value(t *testing.T, lines []callback.HeaderLine, name string) string {
+	t.Helper()
+	for _, line := range lines {
+		if strings.EqualFold(line.Name, name) {
+			return line.Value
+		}
+	}
+	require.Failf(t, "no such header", "%s in %v", name, lines)
+	return ""
+}
+
+func TestAPingShowsTheExchangeAsItWas(t *testing.T) {
+	t.Parallel()
+	var sent *http.Request
+	var body string
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		data, _ := io.ReadAll(r.Body)
+		sent, body = r, string(data)
+		w.Header().Set("X-Answer", "yes")
+		w.WriteHeader(http.StatusAccepted)
+		_, _ = io.WriteString(w, "taken")
+	}))
+	defer server.Close()
+	got := pinged(t, "standard", server.URL+"/hooks", server.Client())
+
+	require.Equal(t, callback.Acknowledged, got.Verdict, got.Reason)
+	require.Equal(t, "POST /hooks HTTP/1.1", got.Request.Line)
+	require.Equal(t, body, got.Request.Body)
+	require.Contains(t, body, `"type":"ringback.ping"`)
+	require.Equal(t, sent.Host, value(t, got.Request.Headers, "Host"))
+	for _, name := range []string{"Webhook-Id", "Webhook-Timestamp", "Webhook-Signature", "Content-Type", "User-Agent", "Content-Length", "Accept"} {
+		require.Equal(t, sent.Header.Get(name), value(t, got.Request.Headers, name), name)
+	}
+	require.NotEmpty(t, sent.Header.Get("Webhook-Signature"))
+	require.Equal(t, "HTTP/1.1 202 Accepted", got.Answer.Line)
+	require.Equal(t, http.StatusAccepted, got.Answer.HTTPStatus)
+	require.Equal(t, "yes", value(t, got.Answer.Headers, "X-Answer"))
+	require.Equal(t, "taken", got.Answer.Body)
+	require.False(t, got.Answer.Truncated)
+	require.Equal(t, strings.TrimPrefix(server.URL, "https://"), got.Connection.RemoteAddress)
+	require.Equal(t, "TLS 1.3", got.Connection.TLSVersion)
+	require.Contains(t, got.Connection.ServerCertificate, "Acme Co")
+	require.Equal(t, "SHOP", got.Endpoint)
+	require.Equal(t, "standard", got.Dialect)
+	require.True(t, got.Signed)
+	require.Positive(t, got.TookMS)
+}
+
+func TestAPingShowsNoSecretWhateverTheReceiverSendsBack(t *testing.T) {
+	t.Parallel()
+	const card = "4111111111111111"
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		require.Equal(t, bearer, r.Header.Get("Authorization"))
+		require.Equal(t, "tenant-4711", r.Header.Get("X-Tenant"))
+		w.Header().Set("X-Echo", r.Header.Get("Authorization"))
+		w.Header().Set("X-Tenant", "tenant-4711")
+		w.Header().Set("Set-Cookie", "session=of-the-receiver")
+		_ = r.Header.Write(w)
+		_, _ = io.WriteString(w, pingSecret+" "+card+" token="+r.URL.Query().Get("token")+" \xff\n")
+	}))
+	defer server.Close()
+	got := pinged(t, "paysera", server.URL+"/hooks?token=SECRET-OF-THE-URL&b=2", server.Client())
+
+	require.Equal(t, callback.Acknowledged, got.Verdict)
+	require.Equal(t, "POST /hooks?b=[redacted]&token=[redacted] HTTP/1.1", got.Request.Line)
+	require.Equal(t, "[redacted]", value(t, got.Request.Headers, "Authorization"))
+	require.Equal(t, "[redacted]", value(t, got.Request.Headers, "X-Tenant"))
+	require.Equal(t, "[redacted]", value(t, got.Answer.Headers, "Set-Cookie"))
+	require.Contains(t, got.Answer.Body, "Authorization: [redacted]")
+	encoded, err := json.Marshal(got)
+	require.NoError(t, err)
+	shown := string(encoded)
+	for _, secret := range []string{"nobody-may-see", "tenant-4711", "of-the-receiver", "whsec_", card, "SECRET-OF-THE-URL"} {
+		require.NotContains(t, shown, secret)
+	}
+}
+
+func TestAPingThatIsNotAcknowledgedSaysWhy(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/slow":
+			_, _ = io.Copy(io.Discard, r.Body) // so that the server hears of the client's end
+			<-r.Context().Done()
+		case "/long":
+			_, _ = io.WriteString(w, strings.Repeat("x", 70<<10))
+		case "/moved":
+			http.Redirect(w, r, "/elsewhere", http.StatusFound)
+		default:
+			_, _ = io.WriteString(w, `{"orderNumber":"another","applicationStatus":200}`)
+		}
+	}))
+	t.Cleanup(server.Close)
+	for name, tt := range map[string]struct {
+		address, reason string
+		answered        bool
+	}{
+		"another order's acknowledgement": {server.URL, "orderNumber is not this operation's", true},
+		"a redirect":                      {server.URL + "/moved", "a redirect is not followed", true},
+		"an answer without an end":        {server.URL + "/long", "longer than is read", true},
+		"no answer in time":               {server.URL + "/slow", "no answer within 2000 ms", false},
+		"nobody there":                    {"http://127.0.0.1:1/", "no answer: ", false},
+		"an address that is none":         {"http://%zz/", "the address is not a URL", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client := &http.Client{
+				Transport:     &http.Transport{},
+				CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+			}
+			t.Cleanup(client.CloseIdleConnections)
+			got := pinged(t, "ukrcard", tt.address, client)
+			require.Equal(t, callback.Unacknowledged, got.Verdict)
+			require.Contains(t, got.Reason, tt.reason)
+			require.Equal(t, tt.answered, got.Answer != nil)
+			require.NotNil(t, got.Request.Headers)
+			if got.Answer != nil {
+				require.LessOrEqual(t, len(got.Answer.Body), 4096)
+				require.Equal(t, tt.address == server.URL+"/long", got.Answer.Truncated)
+			}
+			if strings.HasPrefix(tt.address, "http://127") {
+				require.JSONEq(t, `{"orderNumber":"ringback-ping-x","respStatus":504}`, got.Request.Body)
+			}
+		})
+	}
+}
