@@ -70,13 +70,14 @@ func (a *Activities) endpointLane(e Endpoint) *lane {
 }
 
 func (a *Activities) endpointMissing(name string) string {
-	a.Metrics.missing.WithLabelValues("endpoint", name).Inc()
+	a.Metrics.missing.WithLabelValues("endpoint").Inc()
 	a.Log.Error("an endpoint is not in this program's configuration; its deliveries wait", zap.String("endpoint", name))
 	return "the endpoint " + name + " is not in this worker's configuration"
 }
 
 // ring makes one attempt and judges it. Nothing cuts it off but its timeout.
 func (a *Activities) ring(ctx context.Context, e Endpoint, in AttemptInput, pass leave) AttemptResult {
+	defer a.Metrics.underWay("endpoint", e.Name)()
 	begun := time.Now()
 	result := a.exchange(ctx, e, in)
 	ended := time.Now()
@@ -84,13 +85,13 @@ func (a *Activities) ring(ctx context.Context, e Endpoint, in AttemptInput, pass
 	result.Attempt = result.Attempt.EndedBy(ended)
 	result.Attempt.Reason = tidy(result.Attempt.Reason)
 	pass(ended.Sub(begun), endpointBreakerError(result, ended.Sub(begun)))
-	a.Metrics.attempts.WithLabelValues(e.Name, string(result.Attempt.Verdict)).Inc()
+	a.Metrics.attempted(e.Name, in, begun, result.Attempt.Verdict)
 	a.Log.Info("attempt",
 		zap.String("endpoint", e.Name), zap.String("operation_id", in.Callback.Key.OperationID),
 		zap.String("callback_id", in.Callback.ID), zap.String("status", in.Callback.Observation.Status),
 		zap.Int("number", in.Number), zap.Int("http_status", result.Attempt.HTTPStatus),
 		zap.String("verdict", string(result.Attempt.Verdict)), zap.String("reason", result.Attempt.Reason),
-		zap.Int64("took_ms", result.Attempt.TookMS))
+		zap.Int64("took_ms", result.Attempt.TookMS), runID(ctx), traceID(ctx))
 	return result
 }
 

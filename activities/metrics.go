@@ -1,17 +1,34 @@
 package activities
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/sony/gobreaker/v2"
+	"go.opentelemetry.io/otel/trace"
+	"go.temporal.io/sdk/activity"
+	"go.uber.org/zap"
+
+	"ringback/internal/callback"
+)
 
 // Metrics counts what the activities did. Labels are closed lists and names of
-// sources and endpoints, so their number is bounded; a name that is missing here
-// comes from the configuration under which its operations were started.
+// configured sources and endpoints, so their number is bounded: what has no
+// configuration is counted without its name, which the log tells.
 type Metrics struct {
 	polls         *prometheus.CounterVec
 	attempts      *prometheus.CounterVec
+	first         *prometheus.HistogramVec
+	inFlight      *prometheus.GaugeVec
 	heldBack      *prometheus.CounterVec
 	unknownStatus *prometheus.CounterVec
 	missing       *prometheus.CounterVec
 }
+
+// firstBuckets are in seconds: from a local attempt to one that waited for its
+// turn behind an older callback.
+var firstBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}
 
 // NewMetrics registers the activities' metrics.
 func NewMetrics(r prometheus.Registerer) *Metrics {
@@ -20,11 +37,115 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		r.MustRegister(c)
 		return c
 	}
-	return &Metrics{
+	m := &Metrics{
 		polls:         counter("polls_total", "Polls by source and result (an error's kind, or answered).", "source", "result"),
 		attempts:      counter("attempts_total", "Attempts by endpoint and verdict.", "endpoint", "verdict"),
 		heldBack:      counter("held_back_total", "Polls and attempts held back by a bulkhead or breaker, by the source or endpoint.", "kind", "name"),
 		unknownStatus: counter("unknown_statuses_total", "Statuses outside the documented vocabulary, by source.", "source"),
-		missing:       counter("missing_configuration_total", "Polls and attempts that wait because their source or endpoint is not in this program's configuration.", "kind", "name"),
+		missing:       counter("missing_configuration_total", "Polls and attempts that wait because their source or endpoint is not in this program's configuration.", "kind"),
+		first: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "ringback_first_attempt_after_seconds", Help: "From the answer that said a new status to the first attempt about it.",
+			Buckets: firstBuckets,
+		}, []string{"endpoint"}),
+		inFlight: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "ringback_in_flight", Help: "Attempts and polls on their way, by the endpoint or source.",
+		}, []string{"kind", "name"}),
 	}
+	r.MustRegister(m.first, m.inFlight)
+	return m
+}
+
+// attempted counts one attempt that began at begun.
+func (m *Metrics) attempted(endpoint string, in AttemptInput, begun time.Time, verdict callback.Verdict) {
+	m.attempts.WithLabelValues(endpoint, string(verdict)).Inc()
+	if in.Number == 1 && in.Callback.Reason == "" && !in.Callback.Observation.ObservedAt.IsZero() {
+		m.first.WithLabelValues(endpoint).Observe(max(begun.Sub(in.Callback.Observation.ObservedAt.Time).Seconds(), 0))
+	}
+}
+
+// underWay counts one attempt or poll as on its way until the returned func is
+// called.
+func (m *Metrics) underWay(kind, name string) (over func()) {
+	gauge := m.inFlight.WithLabelValues(kind, name)
+	gauge.Inc()
+	return gauge.Dec
+}
+
+// Isolation shows the bulkheads and breakers of a, those that were used yet.
+func Isolation(a *Activities) prometheus.Collector {
+	return isolation{
+		a: a,
+		limit: prometheus.NewDesc("ringback_concurrency_limit",
+			"How many attempts or polls may be on their way at once, by the endpoint or source.", []string{"kind", "name"}, nil),
+		open: prometheus.NewDesc("ringback_breaker_open",
+			"1 while the breaker of an endpoint or source holds everything back, 0.5 while it lets one try.", []string{"kind", "name"}, nil),
+	}
+}
+
+type isolation struct {
+	a           *Activities
+	limit, open *prometheus.Desc
+}
+
+// Describe sends the metrics' descriptions.
+func (i isolation) Describe(to chan<- *prometheus.Desc) { to <- i.limit; to <- i.open }
+
+// Collect sends the metrics as they stand.
+func (i isolation) Collect(to chan<- prometheus.Metric) {
+	for kind, l := range map[string]*lanes{"endpoint": &i.a.endpointLanes, "source": &i.a.sourceLanes} {
+		for name, stands := range l.standing() {
+			to <- prometheus.MustNewConstMetric(i.limit, prometheus.GaugeValue, float64(stands.limit), kind, name)
+			to <- prometheus.MustNewConstMetric(i.open, prometheus.GaugeValue, stands.open, kind, name)
+		}
+	}
+}
+
+// standing is how one endpoint's or source's lane stands.
+type standing struct {
+	limit int
+	open  float64
+}
+
+// standing is by name: a changed limit makes a second lane beside the first,
+// and the worse state of both is shown.
+func (l *lanes) standing() map[string]standing {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := make(map[string]standing, len(l.byKey))
+	for key, lane := range l.byKey {
+		limit := key.limit
+		if limit <= 0 {
+			limit = defaultConcurrent
+		}
+		before := all[key.name]
+		all[key.name] = standing{limit: max(limit, before.limit), open: max(openness(lane.breaker.State()), before.open)}
+	}
+	return all
+}
+
+func openness(s gobreaker.State) float64 {
+	switch s {
+	case gobreaker.StateOpen:
+		return 1
+	case gobreaker.StateHalfOpen:
+		return 0.5
+	default:
+		return 0
+	}
+}
+
+// traceID is the trace that ctx belongs to, for a log line; nothing if none.
+func traceID(ctx context.Context) zap.Field {
+	if span := trace.SpanContextFromContext(ctx); span.HasTraceID() {
+		return zap.Stringer("trace_id", span.TraceID())
+	}
+	return zap.Skip()
+}
+
+// runID is the run that an activity works for; nothing outside of one.
+func runID(ctx context.Context) zap.Field {
+	if !activity.IsActivity(ctx) {
+		return zap.Skip()
+	}
+	return zap.String("run_id", activity.GetInfo(ctx).WorkflowExecution.RunID)
 }

@@ -51,12 +51,13 @@ func (a *Activities) sourceLane(name string) *lane {
 }
 
 func (a *Activities) sourceMissing(name string) PollResult {
-	a.Metrics.missing.WithLabelValues("source", name).Inc()
+	a.Metrics.missing.WithLabelValues("source").Inc()
 	a.Log.Error("a source is not in this program's configuration; its operations wait", zap.String("source", name))
 	return PollResult{HeldBack: "the source " + name + " is not in this worker's configuration"}
 }
 
 func (a *Activities) ask(ctx context.Context, src Source, in PollInput, pass leave) PollResult {
+	defer a.Metrics.underWay("source", in.Source)()
 	begun := time.Now()
 	observation, err := src.Poll(ctx, in.Query)
 	ended := time.Now()

@@ -1,0 +1,122 @@
+package telemetry
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.temporal.io/sdk/interceptor"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"ringback/internal/callback"
+	"ringback/workflows"
+)
+
+// acknowledgedBuckets are in seconds: from a callback that arrives at once to
+// one that took a day. 60 is that of the alerts (deploy/prometheus).
+var acknowledgedBuckets = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600, 21600, 86400}
+
+// Operations counts how operations end. It looks on from outside the workflow:
+// workflow code and its histories know nothing of it.
+type Operations struct {
+	interceptor.WorkerInterceptorBase
+	known        func(endpoint string) bool
+	ended        *prometheus.CounterVec
+	redelivered  *prometheus.CounterVec
+	acknowledged *prometheus.HistogramVec
+}
+
+// NewOperations registers the metrics of operations. known says which
+// endpoints are configured; all others are counted as Other.
+func NewOperations(r prometheus.Registerer, known func(endpoint string) bool) *Operations {
+	o := &Operations{
+		known: known,
+		ended: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "ringback_operations_total", Help: "Operations that ended, by endpoint and outcome; redeliveries apart.",
+		}, []string{"endpoint", "outcome"}),
+		redelivered: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "ringback_redeliveries_total", Help: "Redeliveries that ended, by endpoint and outcome.",
+		}, []string{"endpoint", "outcome"}),
+		acknowledged: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "ringback_acknowledged_after_seconds",
+			Help:    "From the final status to its callback's acknowledgement; redeliveries apart.",
+			Buckets: acknowledgedBuckets,
+		}, []string{"endpoint"}),
+	}
+	r.MustRegister(o.ended, o.redelivered, o.acknowledged)
+	return o
+}
+
+// InterceptWorkflow looks on at one run.
+func (o *Operations) InterceptWorkflow(_ workflow.Context, next interceptor.WorkflowInboundInterceptor) interceptor.WorkflowInboundInterceptor {
+	return &onlooker{WorkflowInboundInterceptorBase: interceptor.WorkflowInboundInterceptorBase{Next: next}, operations: o}
+}
+
+type onlooker struct {
+	interceptor.WorkflowInboundInterceptorBase
+	operations *Operations
+}
+
+// ExecuteWorkflow counts the run's end where it is decided, and not again where
+// the history is replayed.
+func (l *onlooker) ExecuteWorkflow(ctx workflow.Context, in *interceptor.ExecuteWorkflowInput) (any, error) {
+	result, err := l.Next.ExecuteWorkflow(ctx, in)
+	if workflow.IsReplaying(ctx) || workflow.GetInfo(ctx).WorkflowType.Name != workflows.OperationType || len(in.Args) == 0 {
+		return result, err
+	}
+	if input, ok := in.Args[0].(workflows.Input); ok {
+		l.operations.count(input, result, err)
+	}
+	return result, err
+}
+
+func (o *Operations) count(in workflows.Input, result any, err error) {
+	ending, ok := endingOf(result, err)
+	if !ok || !slices.Contains(callback.Outcomes, ending.State.Outcome) {
+		return
+	}
+	endpoint := in.Start.Endpoint
+	if !o.known(endpoint) {
+		endpoint = Other
+	}
+	if in.Redelivery != nil {
+		o.redelivered.WithLabelValues(endpoint, string(ending.State.Outcome)).Inc()
+		return
+	}
+	o.ended.WithLabelValues(endpoint, string(ending.State.Outcome)).Inc()
+	if seconds, ok := acknowledgedAfter(ending.State); ok {
+		o.acknowledged.WithLabelValues(endpoint).Observe(seconds)
+	}
+}
+
+// endingOf is the ending that a run's result, failure or cancellation carries.
+func endingOf(result any, err error) (ending callback.Ending, ok bool) {
+	var failure *temporal.ApplicationError
+	var canceled *temporal.CanceledError
+	switch {
+	case err == nil:
+		ending, ok = result.(callback.Ending)
+		return ending, ok
+	case errors.As(err, &failure) && failure.HasDetails():
+		return ending, failure.Details(&ending) == nil
+	case errors.As(err, &canceled) && canceled.HasDetails():
+		return ending, canceled.Details(&ending) == nil
+	}
+	return ending, false
+}
+
+// acknowledgedAfter is how long the final status waited for its
+// acknowledgement; false where there was no final one, or none acknowledged it.
+func acknowledgedAfter(s callback.State) (seconds float64, ok bool) {
+	if s.Outcome != callback.OutcomeAcknowledged || s.Status == nil || !s.Status.Final {
+		return 0, false
+	}
+	for _, d := range slices.Backward(s.Deliveries) {
+		if d.Status == s.Status.Value && d.Outcome == callback.DeliveryAcknowledged && len(d.Attempts) > 0 {
+			last := d.Attempts[len(d.Attempts)-1]
+			return max(last.End().Sub(s.Status.ObservedAt.Time).Seconds(), 0), true
+		}
+	}
+	return 0, false
+}

@@ -1,0 +1,68 @@
+package telemetry
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/gorilla/mux"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/attribute"
+)
+
+// Requests counts and traces the API's requests by their route.
+type Requests struct {
+	traces *Traces
+	seen   *prometheus.CounterVec
+	took   *prometheus.HistogramVec
+}
+
+// NewRequests registers the metrics of requests. traces may be nil.
+func NewRequests(r prometheus.Registerer, traces *Traces) *Requests {
+	q := &Requests{
+		traces: traces,
+		seen: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "ringback_api_requests_total", Help: "Requests to the API, by method, route and HTTP status.",
+		}, []string{"method", "route", "code"}),
+		took: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "ringback_api_request_seconds", Help: "How long requests to the API took, by method and route.",
+			Buckets: []float64{.0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+		}, []string{"method", "route"}),
+	}
+	r.MustRegister(q.seen, q.took)
+	return q
+}
+
+// Middleware sees each request that has a route; what has none is not counted.
+func (q *Requests) Middleware(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		route, err := mux.CurrentRoute(r).GetPathTemplate()
+		if err != nil {
+			next.ServeHTTP(w, r)
+			return
+		}
+		begun := time.Now()
+		r, span := q.traces.request(r, route)
+		defer span.End()
+		answer := &answer{ResponseWriter: w, code: http.StatusOK}
+		next.ServeHTTP(answer, r)
+		span.SetAttributes(attribute.Int("http.response.status_code", answer.code))
+		q.seen.WithLabelValues(r.Method, route, strconv.Itoa(answer.code)).Inc()
+		q.took.WithLabelValues(r.Method, route).Observe(time.Since(begun).Seconds())
+	})
+}
+
+// answer remembers the status that was answered.
+type answer struct {
+	http.ResponseWriter
+	code int
+}
+
+// WriteHeader answers with code.
+func (a *answer) WriteHeader(code int) {
+	a.code = code
+	a.ResponseWriter.WriteHeader(code)
+}
+
+// Unwrap serves [http.ResponseController].
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
