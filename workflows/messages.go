@@ -103,6 +103,10 @@ type Redelivery struct {
 	// is not final.
 	Watch  bool   `json:"watch,omitempty"`
 	Reason string `json:"reason,omitempty"`
+	// By is who asked for it, RedeliveriesID the bulk redelivery that it is a
+	// part of; else empty.
+	By             string `json:"by,omitempty"`
+	RedeliveriesID string `json:"redeliveries_id,omitempty"`
 }
 
 // Push is what a core says by itself: a status, or "poll now" if it is empty.

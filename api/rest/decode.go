@@ -142,12 +142,14 @@ func (d *decoder) value(path string, raw json.RawMessage, into reflect.Value) {
 		d.list(path, raw, into)
 	case into.Kind() == reflect.String:
 		d.text(path, raw, into)
+	case into.Kind() == reflect.Float64:
+		d.scalar(path, raw, into, "a number")
 	default:
 		d.scalar(path, raw, into, "true or false")
 	}
 }
 
-// scalar reads a time or a boolean.
+// scalar reads a time, a number or a boolean.
 func (d *decoder) scalar(path string, raw json.RawMessage, into reflect.Value, expected string) {
 	if err := json.Unmarshal(raw, into.Addr().Interface()); err != nil {
 		d.fault(path, "is not "+expected)

@@ -26,6 +26,8 @@ type exchange struct {
 	// key is the operation, once it is known; it may not be written to a log
 	// before Operations has screened it (promise 13).
 	key callback.Key
+	// notes are written to the log where the call went well.
+	notes []zap.Field
 }
 
 // answer is what a call brings, apart from problems. No body: an empty answer.
@@ -39,10 +41,13 @@ type call func(ctx context.Context, x *exchange) (answer, error)
 
 // read serves a call that changes nothing: it ends with its client, and is
 // bounded per key.
-func (s *Server) read(action string, do call) http.Handler {
+func (s *Server) read(action string, do call) http.Handler { return s.readAs(action, ScopeRead, do) }
+
+// readAs serves such a call to keys of another scope.
+func (s *Server) readAs(action string, scope Scope, do call) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := &exchange{Request: r, header: w.Header()}
-		status, data, err := s.serve(r.Context(), x, ScopeRead, func(ctx context.Context, x *exchange) (answer, error) {
+		status, data, err := s.serve(r.Context(), x, scope, func(ctx context.Context, x *exchange) (answer, error) {
 			if err := s.reads.take(x.caller.Name, s.options.ReadLimit()); err != nil {
 				return answer{}, err
 			}
@@ -116,8 +121,11 @@ func (s *Server) log(ctx context.Context, x *exchange, action string, err error)
 		result = string(refused.Problem)
 	}
 	fields = append(fields, zap.String("result", result))
-	if screened(refused) {
+	if screened(refused) && x.key != (callback.Key{}) {
 		fields = append(fields, zap.String("endpoint", x.key.Endpoint), zap.String("operation_id", x.key.OperationID))
+	}
+	if err == nil {
+		fields = append(fields, x.notes...)
 	}
 	log := s.options.Log.With(fields...)
 	if refused != nil {

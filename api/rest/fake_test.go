@@ -15,6 +15,9 @@ type fake struct {
 	created bool
 	state   callback.State
 	page    callback.Page
+	count   callback.OperationsCount
+	many    callback.Redeliveries
+	dryRun  callback.DryRun
 	details map[string]any
 	ping    callback.Ping
 	err     error
@@ -74,4 +77,32 @@ func (f *fake) Redeliver(ctx context.Context, k callback.Key, r callback.Redeliv
 
 func (f *fake) Ping(ctx context.Context, endpoint string, r callback.PingRequest) (callback.Ping, error) {
 	return f.ping, f.ask(ctx, endpoint, r)
+}
+
+func (f *fake) Count(ctx context.Context, q callback.CountQuery) (callback.OperationsCount, error) {
+	return f.count, f.ask(ctx, q)
+}
+
+func (f *fake) StartRedeliveries(ctx context.Context, r callback.RedeliveriesRequest) (callback.Redeliveries, error) {
+	return f.many, f.ask(ctx, r)
+}
+
+func (f *fake) DryRun(ctx context.Context, r callback.RedeliveriesRequest) (callback.DryRun, error) {
+	return f.dryRun, f.ask(ctx, r)
+}
+
+func (f *fake) RedeliveriesState(ctx context.Context, id string) (callback.Redeliveries, error) {
+	return f.many, f.ask(ctx, id)
+}
+
+func (f *fake) RecentRedeliveries(ctx context.Context) ([]callback.Redeliveries, error) {
+	return []callback.Redeliveries{f.many}, f.ask(ctx)
+}
+
+func (f *fake) StopRedeliveries(ctx context.Context, id string) (callback.Redeliveries, error) {
+	return f.many, f.ask(ctx, "stop", id)
+}
+
+func (f *fake) ResumeRedeliveries(ctx context.Context, id string) (callback.Redeliveries, error) {
+	return f.many, f.ask(ctx, "resume", id)
 }

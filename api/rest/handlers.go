@@ -9,6 +9,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"go.uber.org/zap"
+
 	"ringback/internal/callback"
 )
 
@@ -148,30 +150,24 @@ func (s *Server) redeliver(ctx context.Context, x *exchange) (answer, error) {
 		Force:    body.Force,
 		Reason:   body.Reason,
 		Callback: callback.Target{URL: body.Callback.URL},
+		By:       x.caller.Name,
 	})
 	if err != nil {
 		return answer{}, err
 	}
+	x.notes = append(x.notes, zap.String("reason", body.Reason), zap.Bool("force", body.Force))
 	x.header.Set("Location", location(key))
 	return answer{http.StatusCreated, shown(state)}, nil
 }
 
 func (s *Server) list(ctx context.Context, x *exchange) (answer, error) {
-	parameters, err := query(x.Request, "endpoint", "outcome", "since", "until", "page_token")
+	parameters, err := query(x.Request, append(slices.Clone(listParameters), "page_token")...)
 	if err != nil {
 		return answer{}, err
 	}
-	q, faults := listQuery(parameters)
-	if q.Endpoint == "" && len(x.caller.Endpoints) > 0 {
-		faults = append(faults, callback.FieldError{Field: "endpoint", Detail: "is required with this key, which is for " + strings.Join(x.caller.Endpoints, ", ")})
-	}
-	if len(faults) > 0 {
-		return answer{}, callback.Invalid(faults...)
-	}
-	if q.Endpoint != "" {
-		if err := x.caller.requireEndpoint(q.Endpoint); err != nil {
-			return answer{}, err
-		}
+	q, err := x.listQuery(parameters)
+	if err != nil {
+		return answer{}, err
 	}
 	page, err := s.options.Operations.List(ctx, q)
 	if page.Operations == nil {
@@ -180,11 +176,65 @@ func (s *Server) list(ctx context.Context, x *exchange) (answer, error) {
 	return answer{http.StatusOK, page}, err
 }
 
+// listParameters are those of a list and of a count.
+var listParameters = []string{"endpoint", "outcome", "time", "since", "until"}
+
+// listQuery reads them, and whether the caller's key is for what they ask.
+func (x *exchange) listQuery(parameters map[string]string) (callback.ListQuery, error) {
+	q, faults := listQuery(parameters)
+	faults = append(faults, x.checkBound("endpoint", q.Endpoint)...)
+	if len(faults) > 0 {
+		return q, callback.Invalid(faults...)
+	}
+	if q.Endpoint == "" {
+		return q, nil
+	}
+	return q, x.caller.requireEndpoint(q.Endpoint)
+}
+
+// checkBound wants an endpoint to be named by a key that is bound to some.
+func (x *exchange) checkBound(field, endpoint string) []callback.FieldError {
+	if endpoint != "" || len(x.caller.Endpoints) == 0 {
+		return nil
+	}
+	return []callback.FieldError{{Field: field, Detail: "is required with this key, which is for " + strings.Join(x.caller.Endpoints, ", ")}}
+}
+
+func (s *Server) count(ctx context.Context, x *exchange) (answer, error) {
+	parameters, err := query(x.Request, append(slices.Clone(listParameters), "group_by")...)
+	if err != nil {
+		return answer{}, err
+	}
+	groupBy, given := parameters["group_by"]
+	if given && groupBy != callback.GroupByEndpoint && groupBy != callback.GroupByOutcome {
+		return answer{}, callback.Invalid(callback.FieldError{Field: "group_by", Detail: "is not one of endpoint, outcome"})
+	}
+	q, err := x.listQuery(parameters)
+	if err != nil {
+		return answer{}, err
+	}
+	count, err := s.options.Operations.Count(ctx, callback.CountQuery{ListQuery: q, GroupBy: groupBy})
+	return answer{http.StatusOK, count}, err
+}
+
+// undelivered is the outcome parameter's value for what never arrived.
+const undelivered = "undelivered"
+
+// The values of the time parameter.
+const (
+	byStart = "started"
+	byClose = "closed"
+)
+
 func listQuery(parameters map[string]string) (callback.ListQuery, []callback.FieldError) {
 	q := callback.ListQuery{
 		Endpoint:  parameters["endpoint"],
 		Outcome:   callback.Outcome(parameters["outcome"]),
+		ByClose:   parameters["time"] == byClose,
 		PageToken: parameters["page_token"],
+	}
+	if q.Undelivered = q.Outcome == undelivered; q.Undelivered {
+		q.Outcome = callback.OutcomeNone
 	}
 	var faults []callback.FieldError
 	fault := func(field, detail string) {
@@ -193,8 +243,11 @@ func listQuery(parameters map[string]string) (callback.ListQuery, []callback.Fie
 	if _, given := parameters["endpoint"]; given && !endpointName.MatchString(q.Endpoint) {
 		fault("endpoint", notAName)
 	}
-	if _, given := parameters["outcome"]; given && !slices.Contains(callback.Outcomes, q.Outcome) {
-		fault("outcome", "is not one of "+outcomes())
+	if _, given := parameters["outcome"]; given && !q.Undelivered && !slices.Contains(callback.Outcomes, q.Outcome) {
+		fault("outcome", "is not one of "+outcomes()+", "+undelivered)
+	}
+	if value, given := parameters["time"]; given && value != byStart && value != byClose {
+		fault("time", "is not one of "+byStart+", "+byClose)
 	}
 	if len(q.PageToken) > maxPageToken {
 		fault("page_token", "is not one that a list gave")

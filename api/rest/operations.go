@@ -32,4 +32,24 @@ type Operations interface {
 	Redeliver(ctx context.Context, k callback.Key, r callback.RedeliveryRequest) (callback.State, error)
 	// Ping sends a test callback to a registered endpoint and shows the exchange.
 	Ping(ctx context.Context, endpoint string, r callback.PingRequest) (callback.Ping, error)
+	// Count counts operations, each by its latest run as far as they are few
+	// enough to be looked at.
+	Count(ctx context.Context, q callback.CountQuery) (callback.OperationsCount, error)
+	Redeliveries
+}
+
+// Redeliveries are the bulk redeliveries.
+type Redeliveries interface {
+	// StartRedeliveries begins a bulk redelivery.
+	StartRedeliveries(ctx context.Context, r callback.RedeliveriesRequest) (callback.Redeliveries, error)
+	// DryRun says what a bulk redelivery would be about.
+	DryRun(ctx context.Context, r callback.RedeliveriesRequest) (callback.DryRun, error)
+	// RedeliveriesState is how far a bulk redelivery has come.
+	RedeliveriesState(ctx context.Context, id string) (callback.Redeliveries, error)
+	// RecentRedeliveries are the latest ones, newest first.
+	RecentRedeliveries(ctx context.Context) ([]callback.Redeliveries, error)
+	// StopRedeliveries makes it begin no further operation.
+	StopRedeliveries(ctx context.Context, id string) (callback.Redeliveries, error)
+	// ResumeRedeliveries makes a stopped one go on.
+	ResumeRedeliveries(ctx context.Context, id string) (callback.Redeliveries, error)
 }

@@ -102,12 +102,20 @@ func (s *Server) routes() *mux.Router {
 	const operation = "/v1/operations/{endpoint}/{operation_id}"
 	r.Handle("/v1/operations", s.change("start", ScopeStart, s.start)).Methods(http.MethodPost)
 	r.Handle("/v1/operations", s.read("list", s.list)).Methods(http.MethodGet)
+	r.Handle("/v1/operations/count", s.read("count", s.count)).Methods(http.MethodGet)
 	r.Handle(operation, s.read("state", s.state)).Methods(http.MethodGet)
 	r.Handle(operation, s.change("withdraw", ScopeStart, s.withdraw)).Methods(http.MethodDelete)
 	r.Handle(operation+"/details", s.read("details", s.details)).Methods(http.MethodGet)
 	r.Handle(operation+"/status", s.change("push", ScopeStart, s.push)).Methods(http.MethodPost)
 	r.Handle(operation+"/revocation", s.change("revoke", ScopeRevoke, s.revoke)).Methods(http.MethodPost)
 	r.Handle(operation+"/redelivery", s.change("redeliver", ScopeRedeliver, s.redeliver)).Methods(http.MethodPost)
+
+	const redeliveries = "/v1/redeliveries"
+	r.Handle(redeliveries, s.change("redeliver many", ScopeRedeliver, s.redeliverMany)).Methods(http.MethodPost)
+	r.Handle(redeliveries, s.readAs("list redeliveries", ScopeRedeliver, s.listRedeliveries)).Methods(http.MethodGet)
+	r.Handle(redeliveries+"/{id}", s.readAs("see redeliveries", ScopeRedeliver, s.seeRedeliveries)).Methods(http.MethodGet)
+	r.Handle(redeliveries+"/{id}/stop", s.change("stop redeliveries", ScopeRedeliver, s.stopRedeliveries)).Methods(http.MethodPost)
+	r.Handle(redeliveries+"/{id}/resume", s.change("resume redeliveries", ScopeRedeliver, s.resumeRedeliveries)).Methods(http.MethodPost)
 	r.Handle("/v1/endpoints/{endpoint}/ping", s.change("ping", ScopeAdmin, s.ping)).Methods(http.MethodPost)
 
 	r.HandleFunc("/healthz", healthz).Methods(http.MethodGet, http.MethodHead)

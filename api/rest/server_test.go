@@ -158,11 +158,11 @@ func TestEachCallAsksOperationsForWhatItsRequestSays(t *testing.T) {
 		},
 		"a redelivery needs no body": {
 			exchange: exchange{method: "POST", path: operation + "/redelivery"}, status: 201,
-			asked: []any{shop, callback.RedeliveryRequest{}}, where: "/v1/operations/SHOP/1",
+			asked: []any{shop, callback.RedeliveryRequest{By: "(no keys configured)"}}, where: "/v1/operations/SHOP/1",
 		},
 		"a redelivery may say all there is to say": {
 			exchange: exchange{method: "POST", path: operation + "/redelivery", body: `{"repoll":true,"force":true,"reason":"r","callback":{"url":"https://b.example/"}}`}, status: 201,
-			asked: []any{shop, callback.RedeliveryRequest{Repoll: true, Force: true, Reason: "r", Callback: callback.Target{URL: "https://b.example/"}}}, where: "/v1/operations/SHOP/1",
+			asked: []any{shop, callback.RedeliveryRequest{Repoll: true, Force: true, Reason: "r", Callback: callback.Target{URL: "https://b.example/"}, By: "(no keys configured)"}}, where: "/v1/operations/SHOP/1",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -231,7 +231,7 @@ func TestBadInputIsRefusedBeforeAnythingHappens(t *testing.T) {
 		"a path with a bare slash":     {get("/v1/operations/SHOP/a/b"), 404, "no-such-route", "", "%2F"},
 		"a path without an id":         {get("/v1/operations/SHOP/"), 404, "no-such-route", "", ""},
 		"a path with two slashes":      {get("/v1//operations"), 404, "no-such-route", "", ""},
-		"a path to redeliveries":       {get("/v1/redeliveries"), 404, "no-such-route", "", ""},
+		"a path below redeliveries":    {get("/v1/redeliveries/" + manyID + "/pause"), 404, "no-such-route", "", ""},
 		"an endpoint that can't be":    {get("/v1/operations/SH%20OP/1"), 422, "invalid", "endpoint", "1 to 50"},
 		"an id that is not UTF-8":      {get("/v1/operations/SHOP/%ff"), 422, "invalid", "operation_id", "UTF-8"},
 		"an id with a control":         {get("/v1/operations/SHOP/a%0Ab"), 422, "invalid", "operation_id", "control"},

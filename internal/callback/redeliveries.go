@@ -163,3 +163,58 @@ type CountGroup struct {
 	Outcome  Outcome `json:"outcome,omitzero"`
 	Count    int     `json:"count"`
 }
+
+// RedeliveriesPlace is a place in the list of what a bulk redelivery matched,
+// and what was counted up to it.
+type RedeliveriesPlace struct {
+	// PageToken is the token of the page in hand; empty: the first.
+	PageToken string `json:"page_token,omitempty"`
+	// After is the last run of that page that was dealt with; empty: none.
+	After    string               `json:"after,omitempty"`
+	Progress RedeliveriesProgress `json:"progress"`
+	// Over says that no page is left.
+	Over bool `json:"over,omitempty"`
+}
+
+// Add counts what became of one operation.
+func (p *RedeliveriesProgress) Add(k Key, r Redelivered) {
+	switch r.Verdict {
+	case RedeliveryDone:
+		p.Done++
+	case RedeliverySkipped:
+		p.Skipped++
+	case RedeliveryFailed:
+		p.Failed++
+		p.Failures = append(p.Failures, Failure{Key: k, Detail: r.Detail})
+		p.Failures = p.Failures[max(0, len(p.Failures)-MaxFailures):]
+	}
+}
+
+// RedeliveryVerdict is what became of one operation of a bulk redelivery.
+type RedeliveryVerdict string
+
+// The verdicts.
+const (
+	RedeliveryDone    RedeliveryVerdict = "done"
+	RedeliverySkipped RedeliveryVerdict = "skipped"
+	RedeliveryFailed  RedeliveryVerdict = "failed"
+)
+
+// Redelivered is a verdict, with the reason of one that is not done.
+type Redelivered struct {
+	Verdict RedeliveryVerdict
+	Detail  string
+}
+
+// RunRef is one run of an operation.
+type RunRef struct {
+	Key
+	RunID string `json:"run_id"`
+}
+
+// RunPage is one page of the runs that a filter matches, newest first.
+type RunPage struct {
+	Runs []RunRef
+	// NextPageToken is empty after the last page.
+	NextPageToken string
+}

@@ -22,7 +22,7 @@ func (d *Desk) Push(ctx context.Context, key callback.Key, status string) error 
 		return err
 	}
 	push := workflows.Push{Status: status}
-	err := d.update(ctx, key, workflows.UpdateStatus, nil, push)
+	err := d.update(ctx, key.WorkflowID(), workflows.UpdateStatus, nil, push)
 	if errors.Is(err, errUnheard) {
 		err = d.Client.SignalWorkflow(ctx, key.WorkflowID(), "", workflows.SignalStatus, push)
 	}
@@ -35,14 +35,14 @@ var errUnheard = errors.New("no worker took the Update in time")
 // update sends an Update and waits for its answer. It is preferred to a Signal,
 // which may make a run forget the attempt that is in flight in its workflow
 // task; but it needs a worker, so after updateDeadline it is given up as unheard.
-func (d *Desk) update(ctx context.Context, key callback.Key, name string, answer any, arguments ...any) error {
+func (d *Desk) update(ctx context.Context, workflowID, name string, answer any, arguments ...any) error {
 	bounded, cancel := context.WithTimeout(ctx, updateDeadline)
 	defer cancel()
-	err := d.updateOnce(bounded, key, name, answer, arguments)
+	err := d.updateOnce(bounded, workflowID, name, answer, arguments)
 	// The workflow task that took it failed, and everything of it is forgotten.
 	for notReady := new(serviceerror.WorkflowNotReady); errors.As(err, &notReady) && bounded.Err() == nil; {
 		time.Sleep(updateAgain)
-		err = d.updateOnce(bounded, key, name, answer, arguments)
+		err = d.updateOnce(bounded, workflowID, name, answer, arguments)
 	}
 	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
 		return fmt.Errorf("%w: %w", errUnheard, err)
@@ -50,9 +50,9 @@ func (d *Desk) update(ctx context.Context, key callback.Key, name string, answer
 	return err
 }
 
-func (d *Desk) updateOnce(ctx context.Context, key callback.Key, name string, answer any, arguments []any) error {
+func (d *Desk) updateOnce(ctx context.Context, workflowID, name string, answer any, arguments []any) error {
 	handle, err := d.Client.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
-		WorkflowID: key.WorkflowID(), UpdateName: name, Args: arguments,
+		WorkflowID: workflowID, UpdateName: name, Args: arguments,
 		WaitForStage: client.WorkflowUpdateStageCompleted,
 	})
 	if err != nil {
@@ -111,7 +111,7 @@ func (d *Desk) Revoke(ctx context.Context, key callback.Key, r callback.Revocati
 		return callback.State{}, err
 	}
 	var state callback.State
-	err := d.update(ctx, key, workflows.UpdateRevoke, &state, r)
+	err := d.update(ctx, key.WorkflowID(), workflows.UpdateRevoke, &state, r)
 	var refused *temporal.ApplicationError
 	switch {
 	case errors.As(err, &refused):
@@ -150,7 +150,7 @@ func (d *Desk) Withdraw(ctx context.Context, key callback.Key) (callback.State, 
 	if err := d.screen(key); err != nil {
 		return callback.State{}, err
 	}
-	err := d.update(ctx, key, workflows.UpdateWithdraw, &state)
+	err := d.update(ctx, key.WorkflowID(), workflows.UpdateWithdraw, &state)
 	switch {
 	case err == nil:
 		state.UIURL = d.uiURL(key.WorkflowID(), state.RunID)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -18,53 +19,174 @@ import (
 // pageSize is how many operations one page of a list holds.
 const pageSize = 100
 
-// List reads one page of operations from visibility, newest first. Visibility
-// follows a moment behind, and keeps the earlier runs of a redelivered
-// operation as well.
+// scanPage is how many runs are read at once where all of them are looked at.
+const scanPage = 1000
+
+// List reads one page of operations from visibility, newest first, each by its
+// latest run. Visibility follows a moment behind.
 func (d *Desk) List(ctx context.Context, q callback.ListQuery) (callback.Page, error) {
 	token, err := base64.RawURLEncoding.DecodeString(q.PageToken)
 	if err != nil {
 		return callback.Page{}, callback.Invalid(callback.FieldError{Field: "page_token", Detail: "is not a next_page_token of this list"})
 	}
+	operations, next, err := d.latestPage(ctx, listQuery(q), pageSize, token)
+	return callback.Page{Operations: operations, NextPageToken: base64.RawURLEncoding.EncodeToString(next)}, err
+}
+
+// eachLatest visits the operations whose latest run a query matches, newest
+// first, until visit returns false.
+func (d *Desk) eachLatest(ctx context.Context, query string, visit func(callback.Summary) bool) error {
+	for token := []byte(nil); ; {
+		page, next, err := d.latestPage(ctx, query, scanPage, token)
+		if err != nil {
+			return err
+		}
+		for _, s := range page {
+			if !visit(s) {
+				return nil
+			}
+		}
+		if token = next; len(token) == 0 {
+			return nil
+		}
+	}
+}
+
+// latestPage reads one page of runs, and leaves out those that have been
+// followed by another: their operation is shown by that one, if it matches.
+func (d *Desk) latestPage(ctx context.Context, query string, size int32, token []byte) ([]callback.Summary, []byte, error) {
 	response, err := d.Client.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
-		Namespace: d.Namespace, PageSize: pageSize, NextPageToken: token, Query: listQuery(q),
+		Namespace: d.Namespace, PageSize: size, NextPageToken: token, Query: query,
 	})
 	if err != nil {
-		return callback.Page{}, engineError("listing operations of", callback.Key{Endpoint: q.Endpoint}, err)
+		return nil, nil, visibilityError("listing operations", err)
 	}
-	page := callback.Page{
-		Operations:    make([]callback.Summary, 0, len(response.GetExecutions())),
-		NextPageToken: base64.RawURLEncoding.EncodeToString(response.GetNextPageToken()),
+	latest, err := d.latestRuns(ctx, response.GetExecutions())
+	if err != nil {
+		return nil, nil, err
 	}
+	operations := make([]callback.Summary, 0, len(response.GetExecutions()))
 	for _, execution := range response.GetExecutions() {
-		page.Operations = append(page.Operations, d.summary(execution))
+		newest := latest[execution.GetExecution().GetWorkflowId()]
+		if newest == nil || newest.GetExecution().GetRunId() == execution.GetExecution().GetRunId() {
+			operations = append(operations, d.summary(execution))
+		}
 	}
-	return page, nil
+	return operations, response.GetNextPageToken(), nil
+}
+
+// lookups is how many operations are looked up at once.
+const lookups = 100
+
+// latestRuns finds the latest run of each operation whose run has closed; one
+// that is open is the latest.
+func (d *Desk) latestRuns(ctx context.Context, executions []*workflowpb.WorkflowExecutionInfo) (map[string]*workflowpb.WorkflowExecutionInfo, error) {
+	var ids []string
+	for _, e := range executions {
+		if e.GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
+			ids = append(ids, quote(e.GetExecution().GetWorkflowId()))
+		}
+	}
+	slices.Sort(ids)
+	latest := map[string]*workflowpb.WorkflowExecutionInfo{}
+	for some := range slices.Chunk(slices.Compact(ids), lookups) {
+		query := fmt.Sprintf("WorkflowType = '%s' AND WorkflowId IN (%s)", workflows.OperationType, strings.Join(some, ", "))
+		if err := d.addLatest(ctx, query, latest); err != nil {
+			return nil, err
+		}
+	}
+	return latest, nil
+}
+
+func (d *Desk) addLatest(ctx context.Context, query string, latest map[string]*workflowpb.WorkflowExecutionInfo) error {
+	for token := []byte(nil); ; {
+		response, err := d.Client.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
+			Namespace: d.Namespace, PageSize: scanPage, NextPageToken: token, Query: query,
+		})
+		if err != nil {
+			return visibilityError("looking up the latest runs of operations", err)
+		}
+		for _, e := range response.GetExecutions() {
+			known := latest[e.GetExecution().GetWorkflowId()]
+			if known == nil || known.GetStartTime().AsTime().Before(e.GetStartTime().AsTime()) {
+				latest[e.GetExecution().GetWorkflowId()] = e
+			}
+		}
+		if token = response.GetNextPageToken(); len(token) == 0 {
+			return nil
+		}
+	}
+}
+
+func visibilityError(doing string, err error) error {
+	cause := fmt.Errorf("%s: %w", doing, err)
+	if !away(err) {
+		return cause
+	}
+	return &callback.Error{
+		Problem: callback.ProblemUnavailable, RetryAfter: unavailableRetry, Err: cause,
+		Detail: "Temporal's visibility did not answer in time; try again.",
+	}
 }
 
 // listQuery is the filter in visibility's language.
 func listQuery(q callback.ListQuery) string {
+	terms := baseTerms(q.Endpoint)
+	switch {
+	case q.Undelivered:
+		terms = append(terms, undeliveredTerm())
+	case q.Outcome != callback.OutcomeNone:
+		terms = append(terms, outcomeTerm(q.Outcome))
+	}
+	bounded := "StartTime"
+	if q.ByClose {
+		bounded = "CloseTime"
+	}
+	return strings.Join(append(terms, periodTerms(bounded, q.Since, q.Until)...), " AND ")
+}
+
+func baseTerms(endpoint string) []string {
 	terms := []string{fmt.Sprintf("WorkflowType = '%s'", workflows.OperationType)}
-	add := func(format string, args ...any) { terms = append(terms, fmt.Sprintf(format, args...)) }
-	if q.Endpoint != "" {
-		add("%s = '%s'", workflows.AttributeEndpoint.GetName(), strings.ReplaceAll(q.Endpoint, "'", ""))
+	if endpoint != "" {
+		terms = append(terms, fmt.Sprintf("%s = %s", workflows.AttributeEndpoint.GetName(), quote(endpoint)))
 	}
-	switch q.Outcome {
-	case callback.OutcomeNone:
+	return terms
+}
+
+func outcomeTerm(o callback.Outcome) string {
+	switch o {
 	case callback.OutcomeAcknowledged:
-		add("ExecutionStatus = 'Completed' AND %s IS NULL", workflows.AttributeOutcome.GetName())
+		return fmt.Sprintf("(ExecutionStatus = 'Completed' AND %s IS NULL)", workflows.AttributeOutcome.GetName())
 	case callback.OutcomeTerminated:
-		add("ExecutionStatus = 'Terminated'")
-	default:
-		add("%s = '%s'", workflows.AttributeOutcome.GetName(), q.Outcome)
+		return "ExecutionStatus = 'Terminated'"
 	}
-	if !q.Since.IsZero() {
-		add("StartTime >= '%s'", q.Since)
+	return fmt.Sprintf("%s = %s", workflows.AttributeOutcome.GetName(), quote(string(o)))
+}
+
+// undeliveredTerm is what never arrived. A run that is open is not over yet.
+func undeliveredTerm() string {
+	var ended []string
+	for _, outcome := range callback.Redeliverable {
+		ended = append(ended, outcomeTerm(outcome))
 	}
-	if !q.Until.IsZero() {
-		add("StartTime < '%s'", q.Until)
+	ended = append(ended, workflows.AttributeUndelivered.GetName()+" > 0")
+	return "(" + strings.Join(ended, " OR ") + ") AND ExecutionStatus != 'Running'"
+}
+
+func periodTerms(attribute string, since, until callback.Time) []string {
+	var terms []string
+	if !since.IsZero() {
+		terms = append(terms, fmt.Sprintf("%s >= '%s'", attribute, since))
 	}
-	return strings.Join(terms, " AND ")
+	if !until.IsZero() {
+		terms = append(terms, fmt.Sprintf("%s < '%s'", attribute, until))
+	}
+	return terms
+}
+
+// quote writes a string in visibility's language, which is SQL's.
+func quote(text string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(text) + "'"
 }
 
 func (d *Desk) summary(e *workflowpb.WorkflowExecutionInfo) callback.Summary {

@@ -6,6 +6,7 @@ import (
 
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/temporal"
 
 	"ringback/internal/callback"
 	"ringback/workflows"
@@ -22,6 +23,11 @@ func (d *Desk) Redeliver(ctx context.Context, key callback.Key, r callback.Redel
 	if err != nil {
 		return callback.State{}, err
 	}
+	return d.redeliverLatest(ctx, latest, r)
+}
+
+func (d *Desk) redeliverLatest(ctx context.Context, latest run, r callback.RedeliveryRequest) (callback.State, error) {
+	key := latest.key
 	if latest.open() {
 		return callback.State{}, notRedeliverable("The operation %s is open; its delivery goes on by itself.", key.WorkflowID())
 	}
@@ -86,9 +92,16 @@ func (d *Desk) redeliver(ctx context.Context, latest run, e callback.Ending, r c
 	input := d.input(endpoint, start)
 	input.Redelivery = &workflows.Redelivery{
 		Previous: e, Repoll: r.Repoll, Force: r.Force, Watch: r.Repoll || resumes(e.State.Outcome), Reason: r.Reason,
+		By: r.By, RedeliveriesID: r.RedeliveriesID,
 	}
+	note := callback.RedeliveryNote{By: r.By, Reason: r.Reason, RedeliveriesID: r.RedeliveriesID, PreviousRunID: latest.id}
 	options := d.startOptions(start)
-	options.Memo = map[string]any{workflows.MemoStart: latest.start}
+	options.Memo = map[string]any{workflows.MemoStart: latest.start, workflows.MemoRedelivery: note}
+	if r.RedeliveriesID != "" {
+		// Behind live traffic: through the task queue, and last in it.
+		options.EnableEagerStart = false
+		options.Priority = temporal.Priority{PriorityKey: priorityRedeliveries}
+	}
 	options.WorkflowIDReusePolicy = reusePolicy(latest.status)
 	run, err := d.Client.ExecuteWorkflow(ctx, options, workflows.OperationType, input)
 	var started *serviceerror.WorkflowExecutionAlreadyStarted
@@ -98,7 +111,9 @@ func (d *Desk) redeliver(ctx context.Context, latest run, e callback.Ending, r c
 	case err != nil:
 		return callback.State{}, engineError("redelivering", latest.key, err)
 	}
-	return d.accepted(latest.start, run.GetRunID()), nil
+	state := d.accepted(latest.start, run.GetRunID())
+	state.Redelivery = &note
+	return state, nil
 }
 
 // reusePolicy refuses, wherever the engine can, a second redelivery that was

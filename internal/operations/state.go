@@ -20,6 +20,8 @@ type run struct {
 	status  enumspb.WorkflowExecutionStatus
 	start   callback.StartRequest
 	pending callback.Progress
+	// note says who began it, where it is a redelivery.
+	note *callback.RedeliveryNote
 }
 
 func (r run) open() bool { return r.status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING }
@@ -51,10 +53,9 @@ func (d *Desk) describe(ctx context.Context, key callback.Key) (run, error) {
 	}
 	info := response.GetWorkflowExecutionInfo()
 	latest := run{key: key, id: info.GetExecution().GetRunId(), status: info.GetStatus()}
-	if memo, ok := info.GetMemo().GetFields()[workflows.MemoStart]; ok {
-		if err := d.Converter.FromPayload(memo, &latest.start); err != nil {
-			return run{}, engineError("decoding the memo of", key, err)
-		}
+	memo := info.GetMemo().GetFields()
+	if err := errors.Join(d.fromMemo(memo, workflows.MemoStart, &latest.start), d.fromMemo(memo, workflows.MemoRedelivery, &latest.note)); err != nil {
+		return run{}, engineError("decoding the memo of", key, err)
 	}
 	latest.pending, err = PendingProgress(d.Converter, response.GetPendingActivities())
 	if err != nil {
@@ -64,6 +65,13 @@ func (d *Desk) describe(ctx context.Context, key callback.Key) (run, error) {
 }
 
 func (d *Desk) stateOf(ctx context.Context, r run) (callback.State, error) {
+	state, err := d.untoldState(ctx, r)
+	state.Redelivery = r.note
+	return state, err
+}
+
+// untoldState is the state without who began the run.
+func (d *Desk) untoldState(ctx context.Context, r run) (callback.State, error) {
 	if r.open() {
 		return d.openState(ctx, r), nil
 	}

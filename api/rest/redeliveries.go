@@ -1,0 +1,215 @@
+package rest
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+
+	"github.com/gorilla/mux"
+	"go.uber.org/zap"
+
+	"ringback/internal/callback"
+)
+
+// redeliveriesBody is callback.RedeliveriesRequest as it is read.
+type redeliveriesBody struct {
+	Filter struct {
+		Endpoint string        `json:"endpoint"`
+		Status   string        `json:"status"`
+		Outcome  string        `json:"outcome"`
+		Since    callback.Time `json:"since"`
+		Until    callback.Time `json:"until"`
+	} `json:"filter"`
+	DryRun        bool     `json:"dry_run"`
+	RatePerSecond *float64 `json:"rate_per_second"`
+	Force         bool     `json:"force"`
+	Reason        string   `json:"reason"`
+}
+
+func (b redeliveriesBody) request(by string) callback.RedeliveriesRequest {
+	r := callback.RedeliveriesRequest{
+		Filter: callback.Filter{
+			Endpoint: b.Filter.Endpoint, Status: b.Filter.Status, Outcome: callback.Outcome(b.Filter.Outcome),
+			Since: b.Filter.Since, Until: b.Filter.Until,
+		},
+		DryRun: b.DryRun, RatePerSecond: callback.DefaultRatePerSecond, Force: b.Force, Reason: b.Reason, By: by,
+	}
+	if b.RatePerSecond != nil {
+		r.RatePerSecond = *b.RatePerSecond
+	}
+	return r
+}
+
+func (s *Server) redeliverMany(ctx context.Context, x *exchange) (answer, error) {
+	request, err := x.redeliveriesRequest()
+	if err != nil {
+		return answer{}, err
+	}
+	if request.DryRun {
+		found, err := s.options.Operations.DryRun(ctx, request)
+		if found.Sample == nil {
+			found.Sample = []callback.Summary{}
+		}
+		return answer{http.StatusOK, found}, err
+	}
+	if err := s.starts.enter(); err != nil {
+		return answer{}, err
+	}
+	defer s.starts.leave()
+	begun, err := s.options.Operations.StartRedeliveries(ctx, request)
+	if err != nil {
+		return answer{}, err
+	}
+	x.notes = append(x.notes, zap.String("redeliveries_id", begun.ID), zap.Int("matched", begun.Matched),
+		zap.Any("filter", begun.Filter), zap.Float64("rate_per_second", begun.RatePerSecond),
+		zap.Bool("force", begun.Force), zap.String("reason", begun.Reason))
+	x.header.Set("Location", "/v1/redeliveries/"+begun.ID)
+	return answer{http.StatusAccepted, begun}, nil
+}
+
+// redeliveriesRequest reads a bulk redelivery, and whether the caller's key may
+// ask for it.
+func (x *exchange) redeliveriesRequest() (callback.RedeliveriesRequest, error) {
+	var body redeliveriesBody
+	if err := x.noQuery(); err != nil {
+		return callback.RedeliveriesRequest{}, err
+	}
+	if err := x.decode(&body, false); err != nil {
+		return callback.RedeliveriesRequest{}, err
+	}
+	request := body.request(x.caller.Name)
+	if faults := append(checkRedeliveries(request), x.checkBound("filter.endpoint", request.Filter.Endpoint)...); len(faults) > 0 {
+		return callback.RedeliveriesRequest{}, callback.Invalid(faults...)
+	}
+	return request, x.mayRedeliver(request.Filter.Endpoint, request.Force)
+}
+
+// mayRedeliver holds the caller's key to the endpoint and to the scope of force.
+func (x *exchange) mayRedeliver(endpoint string, force bool) error {
+	if force {
+		if err := x.caller.require(ScopeForce, x.header); err != nil {
+			return err
+		}
+	}
+	return x.caller.requireEndpoint(endpoint)
+}
+
+func checkRedeliveries(r callback.RedeliveriesRequest) []callback.FieldError {
+	faults := checkFilter(r.Filter, r.Force)
+	if r.RatePerSecond <= 0 || r.RatePerSecond > callback.MaxRatePerSecond {
+		faults = append(faults, callback.FieldError{Field: "rate_per_second",
+			Detail: fmt.Sprintf("is not above 0 and at most %d operations per second", callback.MaxRatePerSecond)})
+	}
+	return append(faults, checkReason(r.Reason)...)
+}
+
+func checkFilter(f callback.Filter, force bool) []callback.FieldError {
+	var faults []callback.FieldError
+	fault := func(field, detail string) {
+		faults = append(faults, callback.FieldError{Field: field, Detail: detail})
+	}
+	if f == (callback.Filter{}) {
+		fault("filter", "needs at least one of endpoint, status, outcome, since, until: everything that ever failed is not redelivered by leaving them out")
+	}
+	if f.Endpoint != "" && !endpointName.MatchString(f.Endpoint) {
+		fault("filter.endpoint", notAName)
+	}
+	if len(f.Status) > maxStatus {
+		fault("filter.status", fmt.Sprintf("is longer than %d bytes", maxStatus))
+	}
+	if detail := checkFilterOutcome(f, force); detail != "" {
+		fault("filter.outcome", detail)
+	}
+	if !f.Until.IsZero() && !f.Since.Before(f.Until) {
+		fault("filter.until", "is not after since")
+	}
+	return faults
+}
+
+// maxStatus is longer than any status of any source.
+const maxStatus = 64
+
+// unkept are the outcomes of runs whose status visibility does not keep.
+var unkept = []callback.Outcome{callback.OutcomeAcknowledged, callback.OutcomeTerminated}
+
+func checkFilterOutcome(f callback.Filter, force bool) string {
+	redeliverable := slices.Contains(callback.Redeliverable, f.Outcome)
+	switch {
+	case f.Outcome == callback.OutcomeNone:
+		return ""
+	case f.Outcome == callback.OutcomeAcknowledged && !force:
+		return "is acknowledged, which is rung again only with force: true, and that needs the scope force"
+	case !redeliverable && f.Outcome != callback.OutcomeAcknowledged:
+		return "is not one of exhausted, gone, expired, terminated, or with force acknowledged"
+	case f.Status != "" && slices.Contains(unkept, f.Outcome):
+		return "can't go with status, which is not kept of acknowledged and terminated runs"
+	}
+	return ""
+}
+
+func (s *Server) listRedeliveries(ctx context.Context, x *exchange) (answer, error) {
+	if err := x.noQuery(); err != nil {
+		return answer{}, err
+	}
+	recent, err := s.options.Operations.RecentRedeliveries(ctx)
+	page := callback.RedeliveriesPage{Redeliveries: []callback.Redeliveries{}}
+	for _, r := range recent {
+		if x.caller.requireEndpoint(r.Filter.Endpoint) == nil {
+			page.Redeliveries = append(page.Redeliveries, r)
+		}
+	}
+	return answer{http.StatusOK, page}, err
+}
+
+func (s *Server) seeRedeliveries(ctx context.Context, x *exchange) (answer, error) {
+	found, err := s.redeliveries(ctx, x)
+	return answer{http.StatusOK, found}, err
+}
+
+func (s *Server) stopRedeliveries(ctx context.Context, x *exchange) (answer, error) {
+	return s.tellRedeliveries(ctx, x, s.options.Operations.StopRedeliveries)
+}
+
+func (s *Server) resumeRedeliveries(ctx context.Context, x *exchange) (answer, error) {
+	return s.tellRedeliveries(ctx, x, s.options.Operations.ResumeRedeliveries)
+}
+
+func (s *Server) tellRedeliveries(ctx context.Context, x *exchange,
+	tell func(ctx context.Context, id string) (callback.Redeliveries, error),
+) (answer, error) {
+	found, err := s.redeliveries(ctx, x)
+	if err == nil {
+		err = x.mayRedeliver(found.Filter.Endpoint, found.Force)
+	}
+	if err != nil {
+		return answer{}, err
+	}
+	x.notes = append(x.notes, zap.String("redeliveries_id", found.ID))
+	found, err = tell(ctx, found.ID)
+	return answer{http.StatusOK, found}, err
+}
+
+var redeliveriesID = regexp.MustCompile(`^rd_[a-z2-7]{26}$`)
+
+// redeliveries reads the one that the path names, for a key that is for its
+// endpoint.
+func (s *Server) redeliveries(ctx context.Context, x *exchange) (callback.Redeliveries, error) {
+	if err := x.noQuery(); err != nil {
+		return callback.Redeliveries{}, err
+	}
+	if err := x.noBody(); err != nil {
+		return callback.Redeliveries{}, err
+	}
+	id := mux.Vars(x.Request)["id"]
+	if !redeliveriesID.MatchString(id) {
+		return callback.Redeliveries{}, callback.Invalid(callback.FieldError{
+			Field: "id", Detail: "is not the id of a bulk redelivery: rd_ and 26 letters and digits"})
+	}
+	found, err := s.options.Operations.RedeliveriesState(ctx, id)
+	if err != nil {
+		return callback.Redeliveries{}, err
+	}
+	return found, x.caller.requireEndpoint(found.Filter.Endpoint)
+}

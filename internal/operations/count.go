@@ -1,0 +1,104 @@
+package operations
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.temporal.io/api/workflowservice/v1"
+
+	"ringback/internal/callback"
+)
+
+// exactCount is up to how many runs a count looks at each of them.
+const exactCount = 10_000
+
+// Count counts operations, each by its latest run. Visibility alone can't: it
+// keeps every run of a redelivered operation and groups by nothing but the
+// execution status. So up to exactCount runs are looked at one by one; of more,
+// the runs are counted.
+func (d *Desk) Count(ctx context.Context, q callback.CountQuery) (callback.OperationsCount, error) {
+	query := listQuery(q.ListQuery)
+	runs, err := d.countRuns(ctx, query)
+	if err != nil {
+		return callback.OperationsCount{}, err
+	}
+	if runs > exactCount {
+		groups, err := d.countGroups(ctx, q)
+		return callback.OperationsCount{Count: runs, Groups: groups}, err
+	}
+	count, tally := callback.OperationsCount{Exact: true}, map[callback.CountGroup]int{}
+	err = d.eachLatest(ctx, query, func(s callback.Summary) bool {
+		count.Count++
+		if q.GroupBy != "" {
+			tally[group(q.GroupBy, s)]++
+		}
+		return true
+	})
+	count.Groups = largestFirst(tally)
+	return count, err
+}
+
+func group(by string, s callback.Summary) callback.CountGroup {
+	if by == callback.GroupByEndpoint {
+		return callback.CountGroup{Endpoint: s.Endpoint}
+	}
+	return callback.CountGroup{Outcome: s.Outcome}
+}
+
+// countGroups counts the runs of each group by itself.
+func (d *Desk) countGroups(ctx context.Context, q callback.CountQuery) ([]callback.CountGroup, error) {
+	tally := map[callback.CountGroup]int{}
+	for g, query := range d.groupQueries(q) {
+		count, err := d.countRuns(ctx, query)
+		if err != nil {
+			return nil, err
+		}
+		if count > 0 {
+			tally[g] = count
+		}
+	}
+	return largestFirst(tally), nil
+}
+
+func (d *Desk) groupQueries(q callback.CountQuery) map[callback.CountGroup]string {
+	queries := map[callback.CountGroup]string{}
+	switch q.GroupBy {
+	case callback.GroupByEndpoint:
+		for _, name := range d.EndpointNames() {
+			if q.Endpoint == "" || q.Endpoint == name {
+				q := q.ListQuery
+				q.Endpoint = name
+				queries[callback.CountGroup{Endpoint: name}] = listQuery(q)
+			}
+		}
+	case callback.GroupByOutcome:
+		for _, outcome := range callback.Outcomes {
+			queries[callback.CountGroup{Outcome: outcome}] = listQuery(q.ListQuery) + " AND " + outcomeTerm(outcome)
+		}
+	}
+	return queries
+}
+
+func largestFirst(tally map[callback.CountGroup]int) []callback.CountGroup {
+	groups := make([]callback.CountGroup, 0, len(tally))
+	for g, count := range tally {
+		g.Count = count
+		groups = append(groups, g)
+	}
+	slices.SortFunc(groups, func(a, b callback.CountGroup) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(a.Endpoint, b.Endpoint), cmp.Compare(a.Outcome, b.Outcome))
+	})
+	return groups
+}
+
+// countRuns counts the runs that a query matches.
+func (d *Desk) countRuns(ctx context.Context, query string) (int, error) {
+	response, err := d.Client.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{Namespace: d.Namespace, Query: query})
+	if err != nil {
+		return 0, visibilityError(fmt.Sprintf("counting the runs with %s", query), err)
+	}
+	return int(response.GetCount()), nil
+}

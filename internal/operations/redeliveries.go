@@ -1,0 +1,343 @@
+package operations
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	commonpb "go.temporal.io/api/common/v1"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+
+	"ringback/internal/callback"
+	"ringback/workflows"
+)
+
+const (
+	// redeliveriesPage is how many runs one activity of a bulk redelivery looks
+	// at: at ten a second, ten seconds' work.
+	redeliveriesPage = 100
+	// redeliveriesPages is how many pages one run of a bulk redelivery works off
+	// before it continues as new: some 2,000 events.
+	redeliveriesPages = 200
+	// recentRedeliveries is how many a list shows.
+	recentRedeliveries = 100
+)
+
+// StartRedeliveries begins a bulk redelivery. What it will find is bounded by
+// the moment that it was asked for, so that it never finds what it ended itself.
+func (d *Desk) StartRedeliveries(ctx context.Context, r callback.RedeliveriesRequest) (callback.Redeliveries, error) {
+	now := callback.At(time.Now())
+	filter, err := d.admitFilter(r, now)
+	if err != nil {
+		return callback.Redeliveries{}, err
+	}
+	matched, err := d.countRuns(ctx, filterQuery(filter, r.Force))
+	if err != nil {
+		return callback.Redeliveries{}, err
+	}
+	begun := callback.Redeliveries{
+		ID: "rd_" + strings.ToLower(rand.Text()), Phase: callback.RedeliveriesRunning, Filter: filter,
+		RatePerSecond: r.RatePerSecond, Force: r.Force, By: r.By, Reason: r.Reason, Matched: matched, StartedAt: now,
+	}
+	run, err := d.Client.ExecuteWorkflow(ctx, redeliveriesOptions(begun), workflows.RedeliveriesType, workflows.RedeliveriesInput{
+		Redeliveries: begun, PageSize: redeliveriesPage, Pages: redeliveriesPages,
+	})
+	if err != nil {
+		return callback.Redeliveries{}, redeliveriesError("starting", begun.ID, err)
+	}
+	begun.RunID, begun.UIURL = run.GetRunID(), d.uiURL(run.GetID(), run.GetRunID())
+	return begun, nil
+}
+
+// priorityRedeliveries lets live traffic go first.
+const priorityRedeliveries = 5
+
+func redeliveriesOptions(r callback.Redeliveries) client.StartWorkflowOptions {
+	return client.StartWorkflowOptions{
+		ID:                       workflows.RedeliveriesWorkflowID(r.ID),
+		TaskQueue:                workflows.TaskQueue,
+		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
+		Memo:                     map[string]any{workflows.MemoRedeliveries: r},
+		Priority:                 temporal.Priority{PriorityKey: priorityRedeliveries},
+		StaticSummary:            fmt.Sprintf("%d by %s: %s", r.Matched, r.By, r.Reason),
+	}
+}
+
+// DryRun counts what a bulk redelivery would look at, and shows the first of it.
+func (d *Desk) DryRun(ctx context.Context, r callback.RedeliveriesRequest) (callback.DryRun, error) {
+	filter, err := d.admitFilter(r, callback.At(time.Now()))
+	if err != nil {
+		return callback.DryRun{}, err
+	}
+	found := callback.DryRun{Filter: filter, Sample: []callback.Summary{}}
+	query := filterQuery(filter, r.Force)
+	if found.Matched, err = d.countRuns(ctx, query); err != nil {
+		return callback.DryRun{}, err
+	}
+	err = d.eachLatest(ctx, query, func(s callback.Summary) bool {
+		found.Sample = append(found.Sample, s)
+		return len(found.Sample) < callback.MaxSample
+	})
+	return found, err
+}
+
+// admitFilter checks what only the configuration knows, and ends the period now.
+func (d *Desk) admitFilter(r callback.RedeliveriesRequest, now callback.Time) (callback.Filter, error) {
+	if err := checkReason(r.Reason); err != nil {
+		return r.Filter, err
+	}
+	var faults []callback.FieldError
+	if callback.LooksLikeCardNumber(r.Filter.Status) {
+		faults = append(faults, callback.FieldError{Field: "filter.status", Detail: "looks like a card number; Ringback takes none"})
+	}
+	if _, ok := d.Endpoint(r.Filter.Endpoint); !ok && r.Filter.Endpoint != "" {
+		faults = append(faults, callback.FieldError{Field: "filter.endpoint",
+			Detail: "is not registered; registered are " + strings.Join(d.EndpointNames(), ", ")})
+	}
+	if !r.Filter.Since.Before(now) {
+		faults = append(faults, callback.FieldError{Field: "filter.since", Detail: "is in the future; nothing has closed since then"})
+	}
+	if len(faults) > 0 {
+		return r.Filter, callback.Invalid(faults...)
+	}
+	if r.Filter.Until.IsZero() || now.Before(r.Filter.Until) {
+		r.Filter.Until = now
+	}
+	return r.Filter, nil
+}
+
+// RedeliveriesState is how far a bulk redelivery has come: without a worker,
+// from its memo and from what its activity recorded.
+func (d *Desk) RedeliveriesState(ctx context.Context, id string) (callback.Redeliveries, error) {
+	response, err := d.Client.DescribeWorkflowExecution(ctx, workflows.RedeliveriesWorkflowID(id), "")
+	if err != nil {
+		return callback.Redeliveries{}, redeliveriesError("reading", id, err)
+	}
+	found, err := d.redeliveries(response.GetWorkflowExecutionInfo())
+	if err != nil {
+		return callback.Redeliveries{}, redeliveriesError("decoding the memo of", id, err)
+	}
+	return found, d.addPending(&found, response.GetPendingActivities())
+}
+
+// redeliveries is what a run's memo says.
+func (d *Desk) redeliveries(info *workflowpb.WorkflowExecutionInfo) (callback.Redeliveries, error) {
+	var found callback.Redeliveries
+	var memo workflows.RedeliveriesMemo
+	fields := info.GetMemo().GetFields()
+	if err := d.fromMemo(fields, workflows.MemoRedeliveries, &found); err != nil {
+		return found, err
+	}
+	if err := d.fromMemo(fields, workflows.MemoProgress, &memo); err != nil {
+		return found, err
+	}
+	if memo.Phase != "" {
+		found.Phase, found.RedeliveriesProgress = memo.Phase, memo.RedeliveriesProgress
+	}
+	found.RunID = info.GetExecution().GetRunId()
+	found.UIURL = d.uiURL(info.GetExecution().GetWorkflowId(), found.RunID)
+	if info.GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
+		ended := callback.At(info.GetCloseTime().AsTime())
+		found.EndedAt = &ended
+		if info.GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED {
+			found.Phase = callback.RedeliveriesEnded
+		}
+	}
+	return found, nil
+}
+
+func (d *Desk) fromMemo(fields map[string]*commonpb.Payload, name string, into any) error {
+	payload, ok := fields[name]
+	if !ok {
+		return nil
+	}
+	return d.Converter.FromPayload(payload, into)
+}
+
+// addPending shows what the page in hand has come to.
+func (d *Desk) addPending(r *callback.Redeliveries, pending []*workflowpb.PendingActivityInfo) error {
+	for _, p := range pending {
+		if p.GetActivityType().GetName() != workflows.ActivityRedeliverPage || len(p.GetHeartbeatDetails().GetPayloads()) == 0 {
+			continue
+		}
+		var place callback.RedeliveriesPlace
+		if err := d.Converter.FromPayloads(p.GetHeartbeatDetails(), &place); err != nil {
+			return redeliveriesError("decoding the progress of", r.ID, err)
+		}
+		r.RedeliveriesProgress = place.Progress
+	}
+	return nil
+}
+
+// RecentRedeliveries are the latest bulk redeliveries, newest first, as
+// visibility knows them.
+func (d *Desk) RecentRedeliveries(ctx context.Context) ([]callback.Redeliveries, error) {
+	response, err := d.Client.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
+		Namespace: d.Namespace, PageSize: recentRedeliveries,
+		Query: fmt.Sprintf("WorkflowType = '%s' AND ExecutionStatus != 'ContinuedAsNew'", workflows.RedeliveriesType),
+	})
+	if err != nil {
+		return nil, redeliveriesError("listing", "", err)
+	}
+	recent := make([]callback.Redeliveries, 0, len(response.GetExecutions()))
+	for _, execution := range response.GetExecutions() {
+		found, err := d.redeliveries(execution)
+		if err != nil {
+			return nil, redeliveriesError("decoding the memo of", execution.GetExecution().GetWorkflowId(), err)
+		}
+		recent = append(recent, found)
+	}
+	return recent, nil
+}
+
+// StopRedeliveries makes a bulk redelivery begin no further operation.
+func (d *Desk) StopRedeliveries(ctx context.Context, id string) (callback.Redeliveries, error) {
+	return d.tellRedeliveries(ctx, id, workflows.UpdateStop, workflows.SignalStop)
+}
+
+// ResumeRedeliveries makes a stopped bulk redelivery go on.
+func (d *Desk) ResumeRedeliveries(ctx context.Context, id string) (callback.Redeliveries, error) {
+	return d.tellRedeliveries(ctx, id, workflows.UpdateResume, workflows.SignalResume)
+}
+
+func (d *Desk) tellRedeliveries(ctx context.Context, id, update, signal string) (callback.Redeliveries, error) {
+	workflowID := workflows.RedeliveriesWorkflowID(id)
+	var phase callback.RedeliveriesPhase
+	told := d.update(ctx, workflowID, update, &phase)
+	if errors.Is(told, errUnheard) {
+		told = d.Client.SignalWorkflow(ctx, workflowID, "", signal, nil)
+	}
+	var notFound *serviceerror.NotFound
+	if told != nil && !errors.As(told, &notFound) {
+		return callback.Redeliveries{}, redeliveriesError("telling "+update+" to", id, told)
+	}
+	found, err := d.RedeliveriesState(ctx, id)
+	if err != nil {
+		return found, err
+	}
+	if found.EndedAt != nil {
+		return found, callback.Refuse(callback.ProblemClosed, "The bulk redelivery %s has ended; start another.", id)
+	}
+	if phase != "" {
+		found.Phase = phase
+	}
+	return found, nil
+}
+
+func redeliveriesError(doing, id string, err error) error {
+	var notFound *serviceerror.NotFound
+	cause := fmt.Errorf("%s the bulk redelivery %s: %w", doing, id, err)
+	switch {
+	case errors.As(err, &notFound):
+		return callback.Refuse(callback.ProblemNotFound, "There is no bulk redelivery %s, or its namespace's retention has ended.", id)
+	case !away(err):
+		return cause
+	}
+	return &callback.Error{
+		Problem: callback.ProblemUnavailable, RetryAfter: unavailableRetry, Err: cause,
+		Detail: fmt.Sprintf("Temporal did not answer while %s the bulk redelivery; try again.", doing),
+	}
+}
+
+// filterQuery is a bulk redelivery's filter in visibility's language.
+func filterQuery(f callback.Filter, force bool) string {
+	var ended []string
+	for _, outcome := range f.Outcomes(force) {
+		ended = append(ended, outcomeTerm(outcome))
+	}
+	terms := append(baseTerms(f.Endpoint), "("+strings.Join(ended, " OR ")+")")
+	if f.Status != "" {
+		terms = append(terms, fmt.Sprintf("%s = %s", workflows.AttributeStatus.GetName(), quote(f.Status)))
+	}
+	return strings.Join(append(terms, periodTerms("CloseTime", f.Since, f.Until)...), " AND ")
+}
+
+// MatchedRuns is one page of the runs that a bulk redelivery is about.
+func (d *Desk) MatchedRuns(ctx context.Context, f callback.Filter, force bool, pageToken string, pageSize int) (callback.RunPage, error) {
+	token, err := base64.RawURLEncoding.DecodeString(pageToken)
+	if err != nil {
+		return callback.RunPage{}, fmt.Errorf("decoding the page token %q: %w", pageToken, err)
+	}
+	response, err := d.Client.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
+		Namespace: d.Namespace, PageSize: int32(pageSize), NextPageToken: token, Query: filterQuery(f, force), //nolint:gosec // 100
+	})
+	if err != nil {
+		return callback.RunPage{}, fmt.Errorf("listing what a bulk redelivery is about: %w", err)
+	}
+	page := callback.RunPage{NextPageToken: base64.RawURLEncoding.EncodeToString(response.GetNextPageToken())}
+	for _, execution := range response.GetExecutions() {
+		if key, ok := callback.ParseWorkflowID(execution.GetExecution().GetWorkflowId()); ok {
+			page.Runs = append(page.Runs, callback.RunRef{Key: key, RunID: execution.GetExecution().GetRunId()})
+		}
+	}
+	return page, nil
+}
+
+// redeliverWithin bounds the redelivery of one operation, from the look at its
+// latest run to the start of the next: to less than the heartbeat timeout of
+// the activity around it, so that two workers never do it at once (docs/adr/0026).
+const redeliverWithin = 8 * time.Second
+
+// RedeliverRun redelivers the operation of a run as a part of a bulk
+// redelivery, as long as that run is its latest. It may be repeated: a run is
+// taken up once. Errors are passing ones, after which it is to be repeated.
+func (d *Desk) RedeliverRun(ctx context.Context, ref callback.RunRef, r callback.RedeliveryRequest) (callback.Redelivered, error) {
+	ctx, cancel := context.WithTimeout(ctx, redeliverWithin)
+	defer cancel()
+	if _, ok := d.Endpoint(ref.Endpoint); !ok {
+		return failed("The endpoint %s is not registered any more; register it, then redeliver.", ref.Endpoint), nil
+	}
+	latest, err := d.describe(ctx, ref.Key)
+	if err != nil {
+		return verdict(err)
+	}
+	if latest.id != ref.RunID {
+		return overtaken(latest, ref, r), nil
+	}
+	_, err = d.redeliverLatest(ctx, latest, r)
+	if refused := (*callback.Error)(nil); errors.As(err, &refused) && refused.Problem == callback.ProblemNotRedeliverable {
+		// It may have been taken up since the look, also by this bulk redelivery.
+		if latest, lookErr := d.describe(ctx, ref.Key); lookErr == nil && latest.id != ref.RunID {
+			return overtaken(latest, ref, r), nil
+		}
+	}
+	return verdict(err)
+}
+
+// overtaken is the verdict on a run that is not its operation's latest.
+func overtaken(latest run, ref callback.RunRef, r callback.RedeliveryRequest) callback.Redelivered {
+	if n := latest.note; n != nil && n.RedeliveriesID == r.RedeliveriesID && n.PreviousRunID == ref.RunID {
+		return callback.Redelivered{Verdict: callback.RedeliveryDone}
+	}
+	return callback.Redelivered{Verdict: callback.RedeliverySkipped, Detail: "It has a newer run."}
+}
+
+func failed(format string, args ...any) callback.Redelivered {
+	return callback.Redelivered{Verdict: callback.RedeliveryFailed, Detail: fmt.Sprintf(format, args...)}
+}
+
+// verdict tells what will not change from what passes.
+func verdict(err error) (callback.Redelivered, error) {
+	var refused *callback.Error
+	switch {
+	case err == nil:
+		return callback.Redelivered{Verdict: callback.RedeliveryDone}, nil
+	case errors.Is(err, errUntold):
+		return failed("It was terminated, and no worker told how far it had come; redeliver it alone."), nil
+	case !errors.As(err, &refused), refused.Problem == callback.ProblemUnavailable:
+		return callback.Redelivered{}, err
+	case refused.Problem == callback.ProblemNotRedeliverable, refused.Problem == callback.ProblemNotFound:
+		return callback.Redelivered{Verdict: callback.RedeliverySkipped, Detail: refused.Detail}, nil
+	}
+	return failed("%s", refused), nil
+}
