@@ -114,7 +114,7 @@ func TestTheREADMENamesEveryKeyOfTheConfiguration(t *testing.T) {
 	t.Parallel()
 	named := strings.Join(firstCells.FindAllString(configurationChapter(t), -1), "")
 	var c config.Config
-	for _, section := range []any{c.API, c.Egress, config.Source{}, config.Endpoint{}} {
+	for _, section := range []any{c.API, c.Egress, c.Telemetry, config.Source{}, config.Endpoint{}} {
 		for _, key := range keysOf(reflect.TypeOf(section)) {
 			require.Containsf(t, named, "`"+key+"`", "a key of %T", section)
 		}

@@ -24,6 +24,7 @@ type Config struct {
 	// Sources and Endpoints are by name.
 	Sources   map[string]Source   `yaml:"sources" json:"sources"`
 	Endpoints map[string]Endpoint `yaml:"endpoints" json:"endpoints"`
+	Telemetry Telemetry           `yaml:"telemetry" json:"telemetry"`
 	// Hash tells two configurations apart, their secrets and certificates
 	// included, and not where their files lie (promise 14): 12 hexadecimal digits.
 	Hash string `yaml:"-" json:"-"`
@@ -61,6 +62,25 @@ type RateLimit struct {
 	PerSecond float64 `yaml:"per_second" json:"per_second"`
 	// Burst is how many reads may come at once; 400 unless set.
 	Burst int `yaml:"burst" json:"burst"`
+}
+
+// Telemetry is how a program shows what it does.
+type Telemetry struct {
+	// Listen is host:port where a program without the API serves /metrics,
+	// /healthz and /readyz; 127.0.0.1:9464 unless set. Without API.Keys it is
+	// loopback; with them /metrics asks for a key with the scope read.
+	Listen string `yaml:"listen" json:"listen"`
+	Traces Traces `yaml:"traces" json:"traces"`
+}
+
+// Traces say where spans go.
+type Traces struct {
+	// Endpoint is the base URL of an OTLP/HTTP receiver. Empty: that of the
+	// standard's variables OTEL_EXPORTER_OTLP_…, or traces are off.
+	Endpoint string `yaml:"endpoint" json:"endpoint"`
+	// Ratio is the share of traces recorded where the caller has not decided;
+	// 1 unless set.
+	Ratio float64 `yaml:"ratio" json:"ratio"`
 }
 
 // Egress is what may be called beyond public addresses.
@@ -144,6 +164,9 @@ type Endpoint struct {
 	// Headers are sent with each attempt. Those that carry a credential are
 	// references in the file; all are kept as secrets.
 	Headers map[string]Header `yaml:"headers" json:"headers"`
+	// Traceparent tells the receiver by a header which trace an attempt
+	// belongs to, where traces are on.
+	Traceparent bool `yaml:"traceparent" json:"traceparent"`
 	// MaxConcurrent is the most attempts under way at once from one worker;
 	// 0: the worker's own share.
 	MaxConcurrent int `yaml:"max_concurrent" json:"max_concurrent"`
@@ -306,7 +329,7 @@ func parse(name string, data []byte, lookup func(string) (string, bool)) (*Confi
 	c := &Config{API: API{
 		Listen:    "127.0.0.1:8080",
 		RateLimit: RateLimit{PerSecond: 200, Burst: 400},
-	}}
+	}, Telemetry: Telemetry{Listen: "127.0.0.1:9464", Traces: Traces{Ratio: 1}}}
 	d.document(data, c)
 	if d.unreadable {
 		return nil, join(d.faults)

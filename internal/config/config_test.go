@@ -101,6 +101,7 @@ func TestTheDesignsExampleIsRead(t *testing.T) {
 
 	require.Equal(t, "127.0.0.1:8080", c.API.Listen)
 	require.Equal(t, config.RateLimit{PerSecond: 200, Burst: 400}, c.API.RateLimit)
+	require.Equal(t, config.Telemetry{Listen: "127.0.0.1:9464", Traces: config.Traces{Ratio: 1}}, c.Telemetry)
 	require.Equal(t, config.Digest(sha256.Sum256([]byte("foo"))), c.API.Keys[0].SHA256)
 	require.Equal(t, []string{"start", "read", "revoke", "redeliver"}, c.API.Keys[0].Scopes)
 	require.Equal(t, []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, c.Egress.Allow)
@@ -349,7 +350,7 @@ func TestTheExampleInDeployNamesEveryKey(t *testing.T) {
 	for _, structure := range []any{
 		config.Config{}, config.API{}, config.Key{}, config.RateLimit{}, config.Egress{}, config.Source{}, config.MAC{},
 		config.Endpoint{}, config.Poll{}, config.Delivery{}, config.Signing{}, config.Auth{}, config.Basic{},
-		config.ClientTLS{}, config.ServerTLS{},
+		config.ClientTLS{}, config.ServerTLS{}, config.Telemetry{}, config.Traces{},
 	} {
 		for i := range reflect.TypeOf(structure).NumField() {
 			key := reflect.TypeOf(structure).Field(i).Tag.Get("yaml")

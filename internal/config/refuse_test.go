@@ -50,13 +50,13 @@ endpoints:
 // `line` replaced by `with`, and the whole error.
 var refused = []struct{ name, line, with, want string }{
 	{"an unknown key at the top", "egress:", "egres:", `
-f:7:1: egres: unknown key: allowed are api, egress, endpoints, sources
+f:7:1: egres: unknown key: allowed are api, egress, endpoints, sources, telemetry
 f:12:17: sources.gate.base_urls[0]: egress to 127.0.0.1 is refused: plain http is spoken only to addresses that egress.allow covers: allowed are public addresses by https, and those that egress.allow covers`},
 	{"an unknown key of an endpoint", "url: https", "    urll: https://shop.example/in", `
 f:21:3: endpoints.SHOP.url: is missing: allowed is an http or https URL, or callback_url: per_operation instead
-f:24:5: endpoints.SHOP.urll: unknown key: allowed are auth, callback_url, card_number_screen, delivery, dialect, enabled, headers, honor_retry_after, max_concurrent, methods, poll, signing, source, statuses, supersede, tls, url`},
+f:24:5: endpoints.SHOP.urll: unknown key: allowed are auth, callback_url, card_number_screen, delivery, dialect, enabled, headers, honor_retry_after, max_concurrent, methods, poll, signing, source, statuses, supersede, tls, traceparent, url`},
 	{"a key that comes in a later version", "egress:", "codec: {}\negress:", `
-f:7:1: codec: unknown key: allowed are api, egress, endpoints, sources`},
+f:7:1: codec: unknown key: allowed are api, egress, endpoints, sources, telemetry`},
 	{"a key written twice", "login:", "    login: gold\n    login: silver", `
 f:15:5: mapping key "login" already defined at [14:5]`},
 	{"two documents", "endpoints:", "---\nendpoints:", `
@@ -246,6 +246,14 @@ f:2:11: api.listen: "8080" is not an address to listen on: allowed is host:port 
 	{"a rate of nothing", "listen:", "  listen: 127.0.0.1:8080\n  rate_limit: {per_second: 0, burst: 0}", `
 f:3:28: api.rate_limit.per_second: 0 is out of bounds: allowed is more than 0, up to 1000000
 f:3:38: api.rate_limit.burst: 0 is below 1: allowed are 1 to 1000000`},
+	{"an address for telemetry that is none", "egress:", "telemetry: {listen: \"9464\"}\negress:", `
+f:7:21: telemetry.listen: "9464" is not an address to listen on: allowed is host:port such as 127.0.0.1:9464`},
+	{"a receiver of spans that is no URL", "egress:", "telemetry: {traces: {endpoint: \"127.0.0.1:4318\"}}\negress:", `
+f:7:32: telemetry.traces.endpoint: is not the base URL of an OTLP/HTTP receiver: allowed is one such as http://127.0.0.1:4318, without credentials, which OTEL_EXPORTER_OTLP_HEADERS carries`},
+	{"a receiver of spans with credentials", "egress:", "telemetry: {traces: {endpoint: \"https://a:b@collector.example\"}}\negress:", `
+f:7:32: telemetry.traces.endpoint: is not the base URL of an OTLP/HTTP receiver: allowed is one such as http://127.0.0.1:4318, without credentials, which OTEL_EXPORTER_OTLP_HEADERS carries`},
+	{"more traces than there are", "egress:", "telemetry: {traces: {ratio: 1.5}}\negress:", `
+f:7:29: telemetry.traces.ratio: 1.5 is out of bounds: allowed is 0 to 1`},
 	{"a certificate without its key", "listen:", "  listen: 127.0.0.1:8080\n  tls: {cert: client.pem}", `
 f:3:3: api.tls.key: is missing: allowed is a PEM file with the certificate's key, beside cert`},
 	{"a certificate that is not there", "statuses:", "    tls: {cert: none.pem, key: client.key}", `
@@ -326,10 +334,13 @@ func TestWithoutKeysTheAPIStaysOnLoopback(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			_, err := config.Parse("f", []byte("api: {listen: \""+row.listen+"\"}"))
+			_, ofTelemetry := config.Parse("f", []byte("telemetry: {listen: \""+row.listen+"\"}"))
 			if row.loopback {
 				require.NoError(t, err)
+				require.NoError(t, ofTelemetry)
 				return
 			}
+			require.EqualError(t, ofTelemetry, `f:1:21: telemetry.listen: "`+row.listen+`" can be reached from outside and api.keys names no key: allowed without keys are loopback addresses such as 127.0.0.1:9464`)
 			require.EqualError(t, err, `f:1:15: api.listen: "`+row.listen+`" can be reached from outside and api.keys names no key: allowed without keys are loopback addresses such as 127.0.0.1:8080`)
 		})
 	}
@@ -347,7 +358,7 @@ func TestOneFileShowsAllItsErrorsInTheirOrder(t *testing.T) {
 		`f:2:19: endpoints.A.delivery.interval: is missing: allowed is a Go duration such as 500ms, 3s or 10m`,
 		`f:2:40: endpoints.A.delivery.attempts: -1 is below 1: allowed are 1 to 1000`,
 		`f:3:15: api.listen: "x" is not an address to listen on: allowed is host:port such as 127.0.0.1:8080`,
-		`f:4:1: zzz: unknown key: allowed are api, egress, endpoints, sources`,
+		`f:4:1: zzz: unknown key: allowed are api, egress, endpoints, sources, telemetry`,
 	}, strings.Split(err.Error(), "\n"))
 
 	var fault *config.Fault
@@ -359,7 +370,7 @@ func TestAnEmptyFileIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, content := range []string{"", "\n", "# only a comment\n", "---\n"} {
 		_, err := config.Parse("f", []byte(content))
-		require.EqualError(t, err, "f:1:1: the file is empty: allowed are api, egress, endpoints, sources", "%q", content)
+		require.EqualError(t, err, "f:1:1: the file is empty: allowed are api, egress, endpoints, sources, telemetry", "%q", content)
 	}
 }
 

@@ -42,6 +42,7 @@ type validator struct {
 func (v *validator) validate() {
 	v.guard = egress.New(v.config.Egress.Allow)
 	v.api("api", &v.config.API)
+	v.telemetry("telemetry", &v.config.Telemetry)
 	for _, name := range slices.Sorted(maps.Keys(v.config.Sources)) {
 		s := v.config.Sources[name]
 		s.Name = name
@@ -57,7 +58,7 @@ func (v *validator) validate() {
 }
 
 func (v *validator) api(path string, a *API) {
-	v.listen(path+".listen", a)
+	v.listen(path+".listen", a.Listen, "127.0.0.1:8080")
 	if a.RateLimit.PerSecond <= 0 || a.RateLimit.PerSecond > 1e6 {
 		v.fault(path+".rate_limit.per_second", "%v is out of bounds: allowed is more than 0, up to 1000000", a.RateLimit.PerSecond)
 	}
@@ -68,17 +69,37 @@ func (v *validator) api(path string, a *API) {
 	}
 }
 
-func (v *validator) listen(path string, a *API) {
-	host, port, err := net.SplitHostPort(a.Listen)
+func (v *validator) telemetry(path string, t *Telemetry) {
+	v.listen(path+".listen", t.Listen, "127.0.0.1:9464")
+	if v.present(path + ".traces.endpoint") {
+		v.receiver(path+".traces.endpoint", t.Traces.Endpoint)
+	}
+	if !(t.Traces.Ratio >= 0 && t.Traces.Ratio <= 1) {
+		v.fault(path+".traces.ratio", "%v is out of bounds: allowed is 0 to 1", t.Traces.Ratio)
+	}
+}
+
+// receiver is the base URL of a receiver of spans: an operator's own, which
+// the egress guard does not judge.
+func (v *validator) receiver(path, raw string) {
+	u, err := url.Parse(raw)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" {
+		v.fault(path, "is not the base URL of an OTLP/HTTP receiver: allowed is one such as http://127.0.0.1:4318, without credentials, which OTEL_EXPORTER_OTLP_HEADERS carries")
+	}
+}
+
+// listen checks an address to listen on; without keys it must be loopback.
+func (v *validator) listen(path, address, example string) {
+	host, port, err := net.SplitHostPort(address)
 	if err == nil {
 		_, err = strconv.ParseUint(port, 10, 16)
 	}
 	if err != nil {
-		v.fault(path, "%s is not an address to listen on: allowed is host:port such as 127.0.0.1:8080", quote(a.Listen))
+		v.fault(path, "%s is not an address to listen on: allowed is host:port such as %s", quote(address), example)
 		return
 	}
-	if len(a.Keys) == 0 && !isLoopback(host) {
-		v.fault(path, "%s can be reached from outside and api.keys names no key: allowed without keys are loopback addresses such as 127.0.0.1:8080", quote(a.Listen))
+	if len(v.config.API.Keys) == 0 && !isLoopback(host) {
+		v.fault(path, "%s can be reached from outside and api.keys names no key: allowed without keys are loopback addresses such as %s", quote(address), example)
 	}
 }
 
