@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/gorilla/mux"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 
 	"ringback/internal/callback"
@@ -113,6 +114,7 @@ func (s *Server) log(ctx context.Context, x *exchange, action string, err error)
 		zap.String("request_id", requestIDOf(ctx)),
 		zap.String("who", x.caller.Name),
 		zap.String("action", action),
+		traceID(ctx),
 	}
 	result := "ok"
 	var refused *callback.Error
@@ -230,6 +232,14 @@ func checkText(text string) string {
 		return "holds a control character"
 	}
 	return ""
+}
+
+// traceID is the trace that a request belongs to; nothing if none.
+func traceID(ctx context.Context) zap.Field {
+	if span := trace.SpanContextFromContext(ctx); span.HasTraceID() {
+		return zap.Stringer("trace_id", span.TraceID())
+	}
+	return zap.Skip()
 }
 
 type requestIDKey struct{}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/gorilla/mux"
 	"go.uber.org/zap"
 
 	"ringback/internal/callback"
@@ -25,6 +26,35 @@ type health struct {
 	Detail string `json:"detail,omitempty"`
 	// ConfigHash tells programs on different files apart (promise 14).
 	ConfigHash string `json:"config_hash,omitempty"`
+}
+
+// NewProbes serves what a program without an API shows of itself: /healthz,
+// /readyz and /metrics. Where keys are configured, /metrics asks for one with
+// the scope read. Operations and what concerns them are not used.
+func NewProbes(o Options) *Server {
+	s := &Server{options: withDefaults(o)}
+	s.router = mux.NewRouter()
+	s.router.NotFoundHandler = http.HandlerFunc(noSuchRoute)
+	s.router.MethodNotAllowedHandler = http.HandlerFunc(s.methodNotAllowed)
+	s.router.HandleFunc("/healthz", healthz).Methods(http.MethodGet, http.MethodHead)
+	s.router.HandleFunc("/readyz", s.readyz).Methods(http.MethodGet, http.MethodHead)
+	s.router.Handle("/metrics", s.keyed(ScopeRead, s.options.Metrics)).Methods(http.MethodGet)
+	return s
+}
+
+// keyed serves next to keys with the scope alone.
+func (s *Server) keyed(scope Scope, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		key, err := s.authenticate(r.Header, w.Header())
+		if err == nil {
+			err = key.require(scope, w.Header())
+		}
+		if err != nil {
+			writeProblem(w, r, refusal(err))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func healthz(w http.ResponseWriter, _ *http.Request) {

@@ -38,6 +38,8 @@ type Options struct {
 	Ready func(context.Context) error
 	// Metrics serves /metrics, unauthenticated.
 	Metrics http.Handler
+	// Middleware, if set, is around every route's handler.
+	Middleware func(http.Handler) http.Handler
 	// ConfigHash is the hash of the configuration in force, shown by /readyz.
 	ConfigHash func() string
 	Log        *zap.Logger
@@ -122,6 +124,9 @@ func (s *Server) routes() *mux.Router {
 	r.HandleFunc("/readyz", s.readyz).Methods(http.MethodGet, http.MethodHead)
 	r.Handle("/metrics", s.options.Metrics).Methods(http.MethodGet)
 	r.HandleFunc("/openapi.yaml", serveOpenAPI).Methods(http.MethodGet, http.MethodHead)
+	if s.options.Middleware != nil {
+		r.Use(s.options.Middleware)
+	}
 	return r
 }
 

@@ -3,6 +3,7 @@ package telemetry
 import (
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -33,11 +34,12 @@ func NewRequests(r prometheus.Registerer, traces *Traces) *Requests {
 	return q
 }
 
-// Middleware sees each request that has a route; what has none is not counted.
+// Middleware sees each call of the API; probes and the like are not counted,
+// nor is what has no route.
 func (q *Requests) Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		route, err := mux.CurrentRoute(r).GetPathTemplate()
-		if err != nil {
+		if err != nil || !strings.HasPrefix(route, "/v1/") {
 			next.ServeHTTP(w, r)
 			return
 		}
