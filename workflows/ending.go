@@ -18,6 +18,7 @@ import (
 func (o *operation) close() (callback.Ending, error) {
 	ending := o.ending()
 	o.tagEnding(ending.State)
+	o.showDetails(ending.State)
 	switch ending.State.Outcome {
 	case callback.OutcomeExhausted:
 		return ending, unacknowledged(TypeExhausted, ending)

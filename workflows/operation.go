@@ -32,6 +32,7 @@ func Operation(ctx workflow.Context, in Input) (callback.Ending, error) {
 		if o.ledger.Over() && !o.busy() && o.delivery == nil {
 			break
 		}
+		o.showDetails(o.ending().State)
 		o.sleep()
 		o.gather()
 	}

@@ -1,0 +1,282 @@
+package workflows
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"go.temporal.io/sdk/workflow"
+
+	"ringback/internal/callback"
+)
+
+// Bounds of Details.Markdown: whatever k and a receiver's answers are, it stays
+// below 64 kB.
+const (
+	// attemptsShown is how many attempts are shown in all, the newest first.
+	attemptsShown = callback.AttemptsKept
+	// deliveriesShown is how many callbacks are shown, the newest first.
+	deliveriesShown = 12
+	// codesShown is how many raw codes of an observation are shown.
+	codesShown = 12
+	// textShown bounds each piece of text that comes from outside, in runes.
+	textShown = 200
+)
+
+// Details is what the Temporal UI shows as a run's current details: all that the
+// run knows. What a pending activity knows is in its heartbeat details.
+type Details struct {
+	State  callback.State
+	Policy callback.Policy
+	// Source is the name of the source that is polled.
+	Source string
+	// AcceptedAt is when the run was: its lifetime begins here.
+	AcceptedAt callback.Time
+	// Namespace is the run's; EarlierRunID the run that this one redelivers, or empty.
+	Namespace    string
+	EarlierRunID string
+	// Reason is why somebody asked for the redelivery, in their words.
+	Reason string
+}
+
+// Markdown is the details as the UI renders them. Text from outside stands in
+// code spans, so that a receiver's answer can forge neither table nor link.
+func (d Details) Markdown() string {
+	var b strings.Builder
+	d.headline(&b)
+	d.effort(&b)
+	deliveries := d.State.Deliveries
+	if hidden := len(deliveries) - deliveriesShown; hidden > 0 {
+		fmt.Fprintf(&b, "\n%d older callbacks are not shown.\n", hidden)
+		deliveries = deliveries[hidden:]
+	}
+	for i, rows := range share(deliveries) {
+		writeDelivery(&b, deliveries[i], rows)
+	}
+	d.advice(&b)
+	return b.String()
+}
+
+func (d Details) headline(b *strings.Builder) {
+	s := d.State
+	word := string(s.Outcome)
+	if s.Outcome == callback.OutcomeNone {
+		word = string(s.Phase)
+	}
+	fmt.Fprintf(b, "**%s** · ", word)
+	switch {
+	case s.Status == nil:
+		b.WriteString("no status observed yet")
+	case s.Status.Value == "":
+		fmt.Fprintf(b, "an answer without a status, observed %s", s.Status.ObservedAt)
+	default:
+		fmt.Fprintf(b, "status %s%s, observed %s", code(s.Status.Value), finality(s.Status.Final), s.Status.ObservedAt)
+	}
+	fmt.Fprintf(b, " · %s\n", count(s.Polls, "poll"))
+	if s.Status != nil && len(s.Status.Raw) > 0 {
+		fmt.Fprintf(b, "\nObserved: %s\n", codes(s.Status.Raw))
+	}
+	if s.Repeated+s.Contradicted > 0 {
+		fmt.Fprintf(b, "\nObserved besides, and not rung: %s that had rung already, %s against the final status.\n",
+			count(s.Repeated, "repeat"), count(s.Contradicted, "contradiction"))
+	}
+	if r := s.Revocation; r != nil {
+		fmt.Fprintf(b, "\nRevoked by %s at %s%s\n", code(r.InitiatedBy), r.At, because(r.Reason))
+	}
+	if d.EarlierRunID != "" {
+		fmt.Fprintf(b, "\nA redelivery of [the run before](%s)%s\n", d.link(d.EarlierRunID), because(d.Reason))
+	}
+}
+
+func finality(final bool) string {
+	if final {
+		return " (final)"
+	}
+	return ""
+}
+
+func because(reason string) string {
+	if reason == "" {
+		return "."
+	}
+	return ": " + code(reason)
+}
+
+func (d Details) link(runID string) string {
+	return "/namespaces/" + url.PathEscape(d.Namespace) + "/workflows/" + url.PathEscape(d.State.WorkflowID()) +
+		"/" + url.PathEscape(runID) + "/history"
+}
+
+// effort says what an open run is doing, and where its newest attempts and
+// polls stand meanwhile.
+func (d Details) effort(b *strings.Builder) {
+	switch d.State.Phase {
+	case callback.Closed:
+		return
+	case callback.Watching:
+		fmt.Fprintf(b, "\nThe source %s is polled %s, until %s at most. The polls of a running watch and the time of the next: see Pending Activities.\n",
+			code(d.Source), gaps(d.Policy.Poll), d.AcceptedAt.Add(d.Policy.Poll.Lifetime()))
+	case callback.Delivering:
+		p := d.Policy.Delivery
+		fmt.Fprintf(b, "\nAt most %s, %s apart. The attempts of a running delivery and the time of the next: see Pending Activities.\n",
+			count(p.Attempts, "attempt"), p.Interval())
+	}
+}
+
+func gaps(p callback.PollPolicy) string {
+	if len(p.ScheduleMS) == 0 {
+		return "every " + (time.Duration(p.IntervalMS) * time.Millisecond).String()
+	}
+	return fmt.Sprintf("by its schedule, %s at most", count(p.Limit(), "time"))
+}
+
+// share divides the attempts that are shown among the deliveries; the newest
+// come first.
+func share(deliveries []callback.Delivery) []int {
+	rows, left := make([]int, len(deliveries)), attemptsShown
+	for i, d := range slices.Backward(deliveries) {
+		rows[i] = min(len(d.Attempts), left)
+		left -= rows[i]
+	}
+	return rows
+}
+
+func writeDelivery(b *strings.Builder, d callback.Delivery, rows int) {
+	about := "without a status"
+	if d.Status != "" {
+		about = code(d.Status)
+	}
+	fmt.Fprintf(b, "\n#### Callback %s: %s%s\n\n%s\n", about, d.Outcome, inBrackets(d.Reason), code(d.CallbackID))
+	shown := d.Attempts[len(d.Attempts)-rows:]
+	if rows == 0 {
+		fmt.Fprintf(b, "\n%s shown.\n", count(0, "attempt"))
+		return
+	}
+	if rows < len(d.Attempts) || shown[0].Number > 1 {
+		fmt.Fprintf(b, "\nThe newest %d of %s.\n", rows, count(d.Attempts[len(d.Attempts)-1].Number, "attempt"))
+	}
+	b.WriteString("\n| # | time | HTTP status | verdict | reason |\n|--:|---|--:|---|---|\n")
+	for _, a := range shown {
+		writeAttempt(b, a)
+	}
+}
+
+func inBrackets(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return " (" + code(reason) + ")"
+}
+
+func writeAttempt(b *strings.Builder, a callback.Attempt) {
+	status, reason := "none", ""
+	if a.HTTPStatus != 0 {
+		status = strconv.Itoa(a.HTTPStatus)
+	}
+	if a.Reason != "" {
+		reason = code(a.Reason)
+	}
+	verdict := string(a.Verdict)
+	if verdict == "" {
+		verdict = "on its way"
+	}
+	fmt.Fprintf(b, "| %d | %s | %s | %s | %s |\n", a.Number, a.At, status, verdict, reason)
+}
+
+// advice is what to type where a callback was not acknowledged.
+func (d Details) advice(b *strings.Builder) {
+	if o := d.State.Outcome; o != callback.OutcomeExhausted && o != callback.OutcomeGone && o != callback.OutcomeExpired {
+		return
+	}
+	repoll := ""
+	if d.State.Outcome == callback.OutcomeExpired {
+		repoll = " --repoll"
+	}
+	fmt.Fprintf(b, "\nRing again when the cause is mended: %s\n",
+		code(fmt.Sprintf("starter redeliver %s %s%s --reason …", d.State.Endpoint, quoted(d.State.OperationID), repoll)))
+}
+
+// quoted is a shell's word.
+func quoted(word string) string {
+	if strings.IndexFunc(word, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("-_./:=", r)
+	}) < 0 {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
+func count(n int, of string) string {
+	if n == 1 {
+		return "1 " + of
+	}
+	return strconv.Itoa(n) + " " + of + "s"
+}
+
+// codes are raw codes in a constant order.
+func codes(raw map[string]string) string {
+	names := workflow.DeterministicKeys(raw)
+	words := make([]string, 0, codesShown+1)
+	for i, name := range names {
+		if i == codesShown {
+			words = append(words, fmt.Sprintf("and %d more", len(names)-i))
+			break
+		}
+		words = append(words, code(name+"="+raw[name]))
+	}
+	return strings.Join(words, " ")
+}
+
+// code is text as a code span, in which Markdown sees nothing: what could end
+// the span or a table's cell, break the line or turn the writing direction is
+// replaced.
+func code(text string) string {
+	var b strings.Builder
+	b.WriteByte('`')
+	n := 0
+	for _, r := range text {
+		if n++; n > textShown {
+			b.WriteRune('…')
+			break
+		}
+		b.WriteRune(harmless(r))
+	}
+	if n == 0 {
+		b.WriteByte(' ')
+	}
+	b.WriteByte('`')
+	return b.String()
+}
+
+func harmless(r rune) rune {
+	switch {
+	case r == '`':
+		return '\''
+	case r == '|':
+		return '¦'
+	case r == '\\':
+		// Before the end of a cell it would join two.
+		return '⧵'
+	case unicode.IsControl(r), unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp):
+		return ' '
+	}
+	return r
+}
+
+// showDetails gives the UI what the run knows. It is no command and no history:
+// a worker tells it when the UI asks.
+func (o *operation) showDetails(s callback.State) {
+	info := workflow.GetInfo(o.ctx)
+	d := Details{
+		State: s, Policy: o.in.Policy, Source: o.in.Source,
+		AcceptedAt: callback.At(info.WorkflowStartTime), Namespace: info.Namespace,
+	}
+	if r := o.in.Redelivery; r != nil {
+		d.EarlierRunID, d.Reason = r.Previous.State.RunID, r.Reason
+	}
+	workflow.SetCurrentDetails(o.ctx, d.Markdown())
+}
