@@ -127,6 +127,7 @@ func (w *world) writeConfig(t *testing.T, p policies, more []string) {
 	t.Setenv("E2E_SIGNING_SECRET", signingSecret)
 	text := fmt.Sprintf(`
 api: {listen: 127.0.0.1:0}
+telemetry: {listen: 127.0.0.1:0}
 egress: {allow: [127.0.0.0/8]}
 sources:
   wsgate: {kind: ukrcard, base_urls: [%q], ext_system_id: ECOM_GOLD_BANK, login: gold, password: "${env:E2E_WSGATE_PASSWORD}"}

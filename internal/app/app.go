@@ -14,18 +14,20 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.opentelemetry.io/otel/sdk/trace"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/worker"
 	"go.uber.org/zap"
 
 	"ringback/activities"
 	"ringback/api/rest"
 	"ringback/internal/callback"
+	"ringback/internal/config"
 	"ringback/internal/operations"
+	"ringback/internal/telemetry"
 	"ringback/internal/zaplog"
 	"ringback/workflows"
 )
@@ -42,8 +44,13 @@ type Options struct {
 	API, Worker bool
 	// Listen replaces the configuration's api.listen, if not empty.
 	Listen string
-	Log    *zap.Logger
-	// Started, if set, is called once everything runs, with the API's address.
+	// TelemetryListen does so with telemetry.listen, where there is no API.
+	TelemetryListen string
+	// Spans, if set, is handed the spans instead of an exporter.
+	Spans trace.SpanProcessor
+	Log   *zap.Logger
+	// Started, if set, is called once everything runs, with the address of the
+	// API, or without one with that of the metrics.
 	Started func(apiAddress string)
 }
 
@@ -68,6 +75,7 @@ type program struct {
 	registry  registry
 	client    client.Client
 	metrics   *prometheus.Registry
+	traces    *telemetry.Traces
 	worker    worker.Worker
 	rest      *rest.Server
 	listener  net.Listener
@@ -87,16 +95,15 @@ func Run(ctx context.Context, o Options) error {
 	defer p.client.Close()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	defer p.closeTraces()
 	stopReloading := p.reloadOnHangup()
 	defer stopReloading()
-	if p.API {
-		stopServing, err := p.serve(cancel)
-		if err != nil {
-			return err
-		}
-		defer stopServing()
+	stopServing, err := p.serve(cancel)
+	if err != nil {
+		return err
 	}
-	err := p.connect(ctx)
+	defer stopServing()
+	err = p.connect(ctx)
 	if err == nil {
 		p.announce()
 		p.followHealth(ctx)
@@ -109,8 +116,14 @@ func Run(ctx context.Context, o Options) error {
 }
 
 func (p *program) prepare() error {
-	c, err := p.registry.load(p.ConfigPath)
+	c, err := config.Load(p.ConfigPath)
 	if err != nil {
+		return err
+	}
+	if err := errors.Join(p.openTraces(c), p.openMetrics()); err != nil {
+		return err
+	}
+	if err := p.registry.use(p.ConfigPath, c); err != nil {
 		return err
 	}
 	for _, warning := range c.Warnings {
@@ -127,17 +140,10 @@ func (p *program) prepare() error {
 	if err != nil {
 		return fmt.Errorf("configuring the Temporal client for %s: %w", p.Temporal.HostPort, err)
 	}
-	p.registerMetrics()
 	if p.Worker {
 		p.newWorker()
 	}
 	return nil
-}
-
-func (p *program) registerMetrics() {
-	p.metrics.MustRegister(collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		newConfigCollector(&p.registry))
 }
 
 func (p *program) newWorker() {
@@ -148,6 +154,7 @@ func (p *program) newWorker() {
 	workflows.Register(p.worker, &activities.Activities{
 		Endpoint:  p.registry.endpoint,
 		Source:    p.registry.source,
+		Interceptors:                       []interceptor.WorkerInterceptor{telemetry.NewOperations(p.metrics, p.endpointKnown)},
 		Heartbeat: p.client.RecordActivityHeartbeat,
 		Pending:   p.pending,
 		Signal:    p.client.SignalWorkflow,
@@ -164,49 +171,45 @@ func (p *program) pending(ctx context.Context, workflowID, runID string) (callba
 	return operations.PendingProgress(p.Temporal.DataConverter, response.GetPendingActivities())
 }
 
-// serve opens the API's listener and serves on it; a failure cancels the run.
+// serve opens the program's listener and serves on it; a failure cancels the run.
 func (p *program) serve(cancel context.CancelCauseFunc) (stop func(), err error) {
-	address := p.Listen
-	if address == "" {
-		address = p.registry.config().API.Listen
-	}
+	address, purpose := p.address()
 	if err := p.checkListen(address); err != nil {
 		return nil, err
 	}
 	p.listener, err = net.Listen("tcp", address) //nolint:noctx // opened once, before anything could cancel it
 	if err != nil {
-		return nil, fmt.Errorf("listening on %s for the API: %w", address, err)
+		return nil, fmt.Errorf("listening on %s for %s: %w", address, purpose, err)
 	}
-	p.rest = rest.New(rest.Options{
-		Operations: desk{p.newDesk(), &p.registry, p.absent},
-		Keys:       p.registry.keys, ReadLimit: p.registry.readLimit, ConfigHash: p.registry.hash,
-		Ready: p.ready, Log: p.Log,
-		Metrics: promhttp.HandlerFor(p.metrics, promhttp.HandlerOpts{}),
-	})
+	if p.API {
+		p.rest = p.apiServer()
+	} else {
+		p.rest = p.probesServer()
+	}
 	server := p.rest.HTTPServer()
 	go func() {
 		if err := p.serveOn(server); !errors.Is(err, http.ErrServerClosed) {
-			cancel(fmt.Errorf("serving the API on %s: %w", address, err))
+			cancel(fmt.Errorf("serving %s on %s: %w", purpose, address, err))
 		}
 	}()
 	return func() { _ = server.Close() }, nil
 }
 
-// checkListen holds -listen to the configuration's rule: without keys the API
-// lets everybody in, so it is for this machine alone.
+// checkListen holds -listen and -telemetry-listen to the configuration's rule:
+// without keys everybody is let in, so it is for this machine alone.
 func (p *program) checkListen(address string) error {
 	if len(p.registry.keys()) > 0 {
 		return nil
 	}
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
-		return fmt.Errorf("the API's address %q is not host:port: %w", address, err)
+		return fmt.Errorf("the address %q is not host:port: %w", address, err)
 	}
 	ip, err := netip.ParseAddr(host)
 	if host == "localhost" || (err == nil && ip.IsLoopback()) {
 		return nil
 	}
-	return fmt.Errorf("the API can't listen on %s: without api.keys it lets everybody in, so allowed is a loopback address such as 127.0.0.1:8080", address)
+	return fmt.Errorf("can't listen on %s: without api.keys everybody is let in, so allowed is a loopback address such as 127.0.0.1:8080", address)
 }
 
 func (p *program) serveOn(server *http.Server) error {
@@ -265,11 +268,11 @@ func (p *program) tryConnect(ctx context.Context) error {
 }
 
 func (p *program) announce() {
-	address := ""
-	if p.listener != nil {
-		address = p.listener.Addr().String()
+	address, of := p.listener.Addr().String(), "telemetry"
+	if p.API {
+		of = "api"
 	}
-	p.Log.Info("running", zap.String("api", address), zap.Bool("worker", p.Worker),
+	p.Log.Info("running", zap.String(of, address), zap.Bool("worker", p.Worker),
 		zap.String("temporal", p.Temporal.HostPort), zap.String("namespace", p.Temporal.Namespace),
 		zap.String("config_hash", p.registry.hash()))
 	if p.Started != nil {

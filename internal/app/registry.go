@@ -15,6 +15,7 @@ import (
 	"ringback/internal/dialect"
 	"ringback/internal/egress"
 	"ringback/internal/source"
+	"ringback/internal/telemetry"
 )
 
 // registry is the configuration in force, made ready for use. A reload replaces
@@ -22,20 +23,23 @@ import (
 type registry struct {
 	current atomic.Pointer[settings]
 	pings   pings
+	// traces are put around what is called; nil: off.
+	traces *telemetry.Traces
 }
 
 // settings are one configuration: endpoints and sources with their clients.
 type settings struct {
 	config    *config.Config
+	traces    *telemetry.Traces
 	guard     *egress.Guard
 	endpoints map[string]activities.Endpoint
 	sources   map[string]activities.Source
 	keys      []rest.Key
 }
 
-func newSettings(c *config.Config) (*settings, error) {
+func newSettings(c *config.Config, traces *telemetry.Traces) (*settings, error) {
 	s := &settings{
-		config: c, guard: egress.New(c.Egress.Allow), keys: apiKeys(c.API.Keys),
+		config: c, traces: traces, guard: egress.New(c.Egress.Allow), keys: apiKeys(c.API.Keys),
 		endpoints: map[string]activities.Endpoint{}, sources: map[string]activities.Source{},
 	}
 	for name, e := range c.Endpoints {
@@ -50,7 +54,7 @@ func newSettings(c *config.Config) (*settings, error) {
 		if !ok {
 			return nil, fmt.Errorf("source %s: there is no kind %q", name, src.Kind)
 		}
-		opened := kind.Open(src.Open(s.guard.Client(src.TLS.Config(), src.Timeout)))
+		opened := kind.Open(src.Open(traces.Client(s.guard.Client(src.TLS.Config(), src.Timeout), "poll", false)))
 		s.sources[name] = activities.Source{Source: opened, Vocabulary: kind.Vocabulary}
 	}
 	return s, nil
@@ -63,7 +67,7 @@ func (s *settings) endpoint(e config.Endpoint) (activities.Endpoint, error) {
 	}
 	endpoint := activities.Endpoint{
 		Name: e.Name, Dialect: written, URL: e.URL, Header: http.Header{},
-		Client: s.guard.Client(e.TLS.Config(), 0), HonorRetryAfter: e.HonorRetryAfter, MaxConcurrent: e.MaxConcurrent,
+		Client: s.traces.Client(s.guard.Client(e.TLS.Config(), 0), "attempt", e.Traceparent), HonorRetryAfter: e.HonorRetryAfter, MaxConcurrent: e.MaxConcurrent,
 	}
 	for name, value := range e.Headers {
 		endpoint.Header.Set(name, value.Reveal())
@@ -95,7 +99,12 @@ func (r *registry) load(path string) (*config.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := newSettings(c)
+	return c, r.use(path, c)
+}
+
+// use puts c, which was read from path, in force.
+func (r *registry) use(path string, c *config.Config) error {
+	s, err := newSettings(c, r.traces)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}

@@ -1,0 +1,180 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.uber.org/zap"
+
+	"ringback/activities"
+	"ringback/api/rest"
+	"ringback/internal/config"
+	"ringback/internal/operations"
+	"ringback/internal/telemetry"
+)
+
+const (
+	// countedFor is how long the count of open operations is shown before it is
+	// asked for again: it costs the server a query.
+	countedFor = 20 * time.Second
+	// countTimeout bounds that query, and with it a scrape.
+	countTimeout = 2 * time.Second
+	// flushTimeout bounds the sending of the last spans at a stop.
+	flushTimeout = 5 * time.Second
+)
+
+// openTraces starts sending spans where the file or the environment says to.
+func (p *program) openTraces(c *config.Config) error {
+	traces, err := telemetry.OpenTraces(context.Background(), telemetry.TracesOptions{
+		Service: p.service(), Endpoint: c.Telemetry.Traces.Endpoint, Ratio: c.Telemetry.Traces.Ratio, Processor: p.Spans,
+	})
+	if err != nil {
+		return err
+	}
+	p.traces, p.registry.traces = traces, traces
+	interceptors, err := traces.Interceptors()
+	if err != nil {
+		return err
+	}
+	p.Temporal.Interceptors = append(p.Temporal.Interceptors[:len(p.Temporal.Interceptors):len(p.Temporal.Interceptors)], interceptors...)
+	return nil
+}
+
+// service is how the program is called in traces.
+func (p *program) service() string {
+	if p.API {
+		return "ringback-api"
+	}
+	return "ringback-worker"
+}
+
+func (p *program) closeTraces() {
+	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
+	defer cancel()
+	if err := p.traces.Close(ctx); err != nil {
+		p.Log.Warn("the last spans could not be sent", zap.Error(err))
+	}
+}
+
+// openMetrics registers what is shown whatever the program hosts, the Temporal
+// SDK's metrics among it.
+func (p *program) openMetrics() error {
+	p.metrics.MustRegister(collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		newConfigCollector(&p.registry))
+	if p.Temporal.MetricsHandler != nil {
+		return nil
+	}
+	handler, err := telemetry.SDKMetrics(p.metrics)
+	if err != nil {
+		return err
+	}
+	p.Temporal.MetricsHandler = handler
+	return nil
+}
+
+// observed is a with its bulkheads and breakers shown.
+func (p *program) observed(a *activities.Activities) *activities.Activities {
+	p.metrics.MustRegister(activities.Isolation(a))
+	return a
+}
+
+// endpointKnown says whether an endpoint's name may be a label.
+func (p *program) endpointKnown(name string) bool {
+	_, known := p.registry.endpoint(name)
+	return known
+}
+
+// apiServer is the API and what is shown beside it.
+func (p *program) apiServer() *rest.Server {
+	p.metrics.MustRegister(newOpenCollector(p.countOpen))
+	return rest.New(rest.Options{
+		Operations: desk{p.newDesk(), &p.registry, p.absent},
+		Keys:       p.registry.keys, ReadLimit: p.registry.readLimit, ConfigHash: p.registry.hash,
+		Ready: p.ready, Log: p.Log,
+		Metrics:    p.metricsHandler(),
+		Middleware: telemetry.NewRequests(p.metrics, p.traces).Middleware,
+	})
+}
+
+// probesServer is what a program without an API shows.
+func (p *program) probesServer() *rest.Server {
+	return rest.NewProbes(rest.Options{
+		Keys: p.registry.keys, ConfigHash: p.registry.hash, Ready: p.ready, Log: p.Log, Metrics: p.metricsHandler(),
+	})
+}
+
+func (p *program) metricsHandler() http.Handler {
+	return promhttp.HandlerFor(p.metrics, promhttp.HandlerOpts{})
+}
+
+// address is where the program listens, and for what.
+func (p *program) address() (address, purpose string) {
+	c := p.registry.config()
+	switch {
+	case p.API && p.Listen != "":
+		return p.Listen, "the API"
+	case p.API:
+		return c.API.Listen, "the API"
+	case p.TelemetryListen != "":
+		return p.TelemetryListen, "telemetry"
+	default:
+		return c.Telemetry.Listen, "telemetry"
+	}
+}
+
+func (p *program) countOpen(ctx context.Context) (int64, error) {
+	if err := p.absent(); err != nil {
+		return 0, err
+	}
+	return operations.CountOpen(ctx, p.client, p.Temporal.Namespace)
+}
+
+// openCollector shows how many operations are open, by one query at a time and
+// none more often than countedFor. Without an answer it shows nothing.
+type openCollector struct {
+	count func(context.Context) (int64, error)
+	open  *prometheus.Desc
+
+	mu    sync.Mutex
+	asked time.Time
+	last  int64
+	err   error
+}
+
+func newOpenCollector(count func(context.Context) (int64, error)) *openCollector {
+	return &openCollector{count: count, open: prometheus.NewDesc("ringback_open_operations",
+		"Operations that have not ended, in the whole namespace.", nil, nil)}
+}
+
+// Describe sends the metric's description.
+func (c *openCollector) Describe(to chan<- *prometheus.Desc) { to <- c.open }
+
+// Collect sends the metric as it stood at most countedFor ago.
+func (c *openCollector) Collect(to chan<- prometheus.Metric) {
+	if n, err := c.current(); err == nil {
+		to <- prometheus.MustNewConstMetric(c.open, prometheus.GaugeValue, float64(n))
+	}
+}
+
+func (c *openCollector) current() (int64, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.asked.IsZero() && time.Since(c.asked) < countedFor {
+		return c.last, c.err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), countTimeout)
+	defer cancel()
+	c.last, c.err = c.count(ctx)
+	c.asked = time.Now()
+	if c.err != nil {
+		c.err = fmt.Errorf("counting open operations: %w", c.err)
+	}
+	return c.last, c.err
+}
