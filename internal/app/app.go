@@ -72,14 +72,16 @@ const (
 // program is one running process of Ringback.
 type program struct {
 	Options
-	registry  registry
-	client    client.Client
-	metrics   *prometheus.Registry
-	traces    *telemetry.Traces
-	worker    worker.Worker
-	rest      *rest.Server
-	listener  net.Listener
-	connected atomic.Bool
+	registry registry
+	client   client.Client
+	metrics  *prometheus.Registry
+	traces   *telemetry.Traces
+	// cardNumbers counts starts that were refused for one.
+	cardNumbers cardNumbers
+	worker      worker.Worker
+	rest        *rest.Server
+	listener    net.Listener
+	connected   atomic.Bool
 	// away says that Temporal refused its latest connection.
 	away atomic.Bool
 }
@@ -225,7 +227,7 @@ func (p *program) newDesk() *operations.Desk {
 	return &operations.Desk{
 		Client: p.client, Namespace: p.Temporal.Namespace, Converter: p.Temporal.DataConverter,
 		Endpoint: p.registry.start, EndpointNames: p.registry.endpointNames, CheckURL: p.registry.checkURL,
-		UIURL: p.UIURL,
+		UIURL: p.UIURL, CardNumber: p.cardNumbers.refused,
 	}
 }
 

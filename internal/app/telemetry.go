@@ -68,6 +68,7 @@ func (p *program) openMetrics() error {
 	p.metrics.MustRegister(collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		newConfigCollector(&p.registry))
+	p.cardNumbers = newCardNumbers(p.metrics)
 	if p.Temporal.MetricsHandler != nil {
 		return nil
 	}
@@ -90,6 +91,21 @@ func (p *program) endpointKnown(name string) bool {
 	_, known := p.registry.endpoint(name)
 	return known
 }
+
+// cardNumbers counts the starts that were refused for what looks like a card
+// number, by endpoint.
+type cardNumbers struct{ total *prometheus.CounterVec }
+
+func newCardNumbers(r prometheus.Registerer) cardNumbers {
+	c := cardNumbers{prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "ringback_card_number_refusals_total",
+		Help: "Starts refused since they hold what looks like a card number, by endpoint.",
+	}, []string{"endpoint"})}
+	r.MustRegister(c.total)
+	return c
+}
+
+func (c cardNumbers) refused(endpoint string) { c.total.WithLabelValues(endpoint).Inc() }
 
 // apiServer is the API and what is shown beside it.
 func (p *program) apiServer() *rest.Server {

@@ -33,6 +33,9 @@ type Desk struct {
 	EndpointNames func() []string
 	// CheckURL refuses an address that could not be rung.
 	CheckURL func(ctx context.Context, address string) error
+	// CardNumber, if set, hears of a start that was refused since it holds what
+	// looks like a card number: that payment gets no callback.
+	CardNumber func(endpoint string)
 	// UIURL is the base address of the Temporal UI; empty: none is linked.
 	UIURL string
 }

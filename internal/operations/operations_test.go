@@ -117,6 +117,21 @@ func TestAStartIsRefusedByItsFields(t *testing.T) {
 	}
 }
 
+func TestWhatIsRefusedForACardNumberIsToldOnceForEachStart(t *testing.T) {
+	t.Parallel()
+	d := desk()
+	var told []string
+	d.CardNumber = func(endpoint string) { told = append(told, endpoint) }
+	for _, request := range []callback.StartRequest{
+		payment(func(r *callback.StartRequest) { r.OperationID, r.Reference.OrderID = cardNumber, cardNumber }),
+		payment(func(*callback.StartRequest) {}),
+		transfer(func(r *callback.StartRequest) { r.Callback.URL = "https://x.example/" + cardNumber }),
+	} {
+		_, _ = d.admit(t.Context(), &request)
+	}
+	require.Equal(t, []string{"BANK", "SHOP"}, told)
+}
+
 func TestTheSameContentIsTheSameHoweverItIsWritten(t *testing.T) {
 	t.Parallel()
 	one := transfer(func(r *callback.StartRequest) { r.Callback.Statuses = []string{"done", "new", "done"} })

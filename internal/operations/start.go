@@ -57,7 +57,7 @@ func (d *Desk) input(e callback.Endpoint, r callback.StartRequest) workflows.Inp
 	if len(wanted) == 0 {
 		wanted = e.Statuses
 	}
-	return workflows.Input{Start: r, Source: e.Source, Rules: e.Rules, Policy: e.Policy, Wanted: wanted}
+	return workflows.Input{Start: r, Source: e.Source, Rules: e.Rules, Policy: e.Policy, Wanted: wanted, Notices: e.Notices}
 }
 
 // accepted is the state of an operation that was just accepted: nothing is read
@@ -104,7 +104,11 @@ func (d *Desk) admit(ctx context.Context, r *callback.StartRequest) (callback.En
 		faults = append(faults, checkMethod(endpoint, r.Method)...)
 	}
 	faults = append(faults, d.checkTarget(ctx, endpoint, r.Callback)...)
-	faults = append(faults, checkCardNumbers(endpoint, *r)...)
+	cardNumbers := checkCardNumbers(endpoint, *r)
+	if len(cardNumbers) > 0 && d.CardNumber != nil {
+		d.CardNumber(r.Endpoint)
+	}
+	faults = append(faults, cardNumbers...)
 	if len(faults) > 0 {
 		return callback.Endpoint{}, callback.Invalid(faults...)
 	}
