@@ -106,10 +106,10 @@ func (r *registry) load(path string) (*config.Config, error) {
 func (r *registry) use(path string, c *config.Config) error {
 	s, err := newSettings(c, r.traces)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return fmt.Errorf("%s: %w", path, err)
 	}
 	r.current.Store(s)
-	return c, nil
+	return nil
 }
 
 func (r *registry) config() *config.Config { return r.current.Load().config }
