@@ -57,9 +57,13 @@ type Activities struct {
 	Pending func(ctx context.Context, workflowID, runID string) (callback.Progress, error)
 	// Signal says something to a run: client.Client's SignalWorkflow. It may be
 	// nil: then runs do not hear of unacknowledged attempts until a delivery ends.
-	Signal  func(ctx context.Context, workflowID, runID, signal string, arg any) error
-	Metrics *Metrics
-	Log     *zap.Logger
+	Signal func(ctx context.Context, workflowID, runID, signal string, arg any) error
+	// MatchedRuns lists a page of what a bulk redelivery is about, RedeliverRun
+	// redelivers one operation of it; it may be repeated.
+	MatchedRuns  func(ctx context.Context, f callback.Filter, force bool, pageToken string, pageSize int) (callback.RunPage, error)
+	RedeliverRun func(ctx context.Context, run callback.RunRef, r callback.RedeliveryRequest) (callback.Redelivered, error)
+	Metrics      *Metrics
+	Log          *zap.Logger
 
 	endpointLanes lanes
 	sourceLanes   lanes

@@ -15,6 +15,8 @@ import (
 const (
 	priorityDelivery = 1
 	priorityWatch    = 3
+	// PriorityRedeliveries is that of a bulk redelivery, and of all that it begins.
+	PriorityRedeliveries = 5
 )
 
 // localOptions are for one poll or attempt inside a workflow task. It bounds
@@ -43,8 +45,7 @@ func watchOptions(in Input) workflow.ActivityOptions {
 
 // deliverOptions turn h and k into the retry policy that operators read, pause,
 // edit and reset in the UI.
-func deliverOptions(in Input, c callback.Callback) workflow.ActivityOptions {
-	p := in.Policy.Delivery
+func deliverOptions(endpoint string, p callback.DeliveryPolicy, c callback.Callback) workflow.ActivityOptions {
 	h := max(p.Interval(), time.Millisecond)
 	inWorker := time.Duration(p.Attempts) * (p.Interval() + p.Timeout())
 	return workflow.ActivityOptions{
@@ -54,7 +55,7 @@ func deliverOptions(in Input, c callback.Callback) workflow.ActivityOptions {
 		RetryPolicy: &temporal.RetryPolicy{
 			InitialInterval: h, BackoffCoefficient: 1, MaximumInterval: h, MaximumAttempts: int32(p.Attempts),
 		},
-		Priority: temporal.Priority{PriorityKey: priorityDelivery, FairnessKey: in.Start.Endpoint},
+		Priority: temporal.Priority{PriorityKey: priorityDelivery, FairnessKey: endpoint},
 		Summary:  fmt.Sprintf("ring status %q", c.Observation.Status),
 	}
 }

@@ -7,8 +7,11 @@ import (
 	"ringback/activities"
 )
 
-// Register makes a worker serve operations.
+// Register makes a worker serve operations, bulk redeliveries and notices.
 func Register(r worker.Registry, a *activities.Activities) {
 	r.RegisterWorkflowWithOptions(Operation, workflow.RegisterOptions{Name: OperationType})
+	r.RegisterWorkflowWithOptions(Redeliveries, workflow.RegisterOptions{Name: RedeliveriesType})
+	r.RegisterWorkflowWithOptions(Notice, workflow.RegisterOptions{Name: NoticeType})
+	r.RegisterWorkflowWithOptions(Outage, workflow.RegisterOptions{Name: OutageType})
 	r.RegisterActivity(a)
 }

@@ -98,6 +98,9 @@ type RedeliveriesProgress struct {
 	Failures []Failure `json:"failures,omitempty"`
 }
 
+// Looked is how many of the matched runs were looked at.
+func (p RedeliveriesProgress) Looked() int { return p.Done + p.Failed + p.Skipped }
+
 // Failure is an operation that could not be redelivered, and why.
 type Failure struct {
 	Key

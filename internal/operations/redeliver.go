@@ -100,7 +100,7 @@ func (d *Desk) redeliver(ctx context.Context, latest run, e callback.Ending, r c
 	if r.RedeliveriesID != "" {
 		// Behind live traffic: through the task queue, and last in it.
 		options.EnableEagerStart = false
-		options.Priority = temporal.Priority{PriorityKey: priorityRedeliveries}
+		options.Priority = temporal.Priority{PriorityKey: workflows.PriorityRedeliveries}
 	}
 	options.WorkflowIDReusePolicy = reusePolicy(latest.status)
 	run, err := d.Client.ExecuteWorkflow(ctx, options, workflows.OperationType, input)

@@ -58,9 +58,6 @@ func (d *Desk) StartRedeliveries(ctx context.Context, r callback.RedeliveriesReq
 	return begun, nil
 }
 
-// priorityRedeliveries lets live traffic go first.
-const priorityRedeliveries = 5
-
 func redeliveriesOptions(r callback.Redeliveries) client.StartWorkflowOptions {
 	return client.StartWorkflowOptions{
 		ID:                       workflows.RedeliveriesWorkflowID(r.ID),
@@ -68,7 +65,7 @@ func redeliveriesOptions(r callback.Redeliveries) client.StartWorkflowOptions {
 		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
 		Memo:                     map[string]any{workflows.MemoRedeliveries: r},
-		Priority:                 temporal.Priority{PriorityKey: priorityRedeliveries},
+		Priority:                 temporal.Priority{PriorityKey: workflows.PriorityRedeliveries},
 		StaticSummary:            fmt.Sprintf("%d by %s: %s", r.Matched, r.By, r.Reason),
 	}
 }

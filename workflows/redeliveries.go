@@ -1,0 +1,224 @@
+package workflows
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"ringback/activities"
+	"ringback/internal/callback"
+)
+
+// Redeliveries is a bulk redelivery: it works off, page by page, the runs that
+// its filter matched when it was asked for, and redelivers the operation of
+// each. How is up to its activity; what it adds is that nothing is forgotten,
+// that it can be stopped, and that its history stays short however many there
+// are. Its result is how it went.
+func Redeliveries(ctx workflow.Context, in RedeliveriesInput) (callback.RedeliveriesProgress, error) {
+	b := &bulk{in: in, ctx: ctx, place: in.Place, stopped: in.Stopped}
+	if err := b.answer(); err != nil {
+		return b.place.Progress, fmt.Errorf("setting the bulk redelivery's handlers: %w", err)
+	}
+	b.listen()
+	b.show()
+	for pages := 0; !b.place.Over; pages++ {
+		if err := workflow.Await(ctx, func() bool { return !b.stopped }); err != nil {
+			return b.end(err)
+		}
+		if pages >= in.Pages || workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
+			return b.continueAsNew()
+		}
+		if err := b.page(); err != nil {
+			return b.end(err)
+		}
+		b.show()
+	}
+	return b.end(nil)
+}
+
+// bulk is one run's moving parts.
+type bulk struct {
+	in      RedeliveriesInput
+	ctx     workflow.Context
+	place   callback.RedeliveriesPlace
+	stopped bool
+	// leave cancels the page in hand, if there is one.
+	leave workflow.CancelFunc
+	// ended says that the run is about to close.
+	ended callback.RedeliveriesPhase
+}
+
+func (b *bulk) phase() callback.RedeliveriesPhase {
+	switch {
+	case b.ended != "":
+		return b.ended
+	case b.stopped:
+		return callback.RedeliveriesStopped
+	}
+	return callback.RedeliveriesRunning
+}
+
+// answer sets the handlers of Updates and the Query.
+func (b *bulk) answer() error {
+	return errors.Join(
+		workflow.SetUpdateHandlerWithOptions(b.ctx, UpdateStop, func(workflow.Context) (callback.RedeliveriesPhase, error) {
+			return b.tell(true), nil
+		}, workflow.UpdateHandlerOptions{Description: "Begin no further operation."}),
+		workflow.SetUpdateHandlerWithOptions(b.ctx, UpdateResume, func(workflow.Context) (callback.RedeliveriesPhase, error) {
+			return b.tell(false), nil
+		}, workflow.UpdateHandlerOptions{Description: "Go on where it stopped."}),
+		workflow.SetQueryHandlerWithOptions(b.ctx, QueryProgress, func() (callback.RedeliveriesProgress, error) {
+			return b.place.Progress, nil
+		}, workflow.QueryHandlerOptions{Description: "What was counted up to the end of the latest page."}),
+	)
+}
+
+// listen takes the Signals of the same names.
+func (b *bulk) listen() {
+	b.listenFor(SignalStop, true)
+	b.listenFor(SignalResume, false)
+}
+
+func (b *bulk) listenFor(signal string, stopped bool) {
+	said := workflow.GetSignalChannel(b.ctx, signal)
+	workflow.Go(b.ctx, func(ctx workflow.Context) {
+		for {
+			said.Receive(ctx, nil)
+			b.tell(stopped)
+		}
+	})
+}
+
+// tell stops or resumes; twice is once.
+func (b *bulk) tell(stopped bool) callback.RedeliveriesPhase {
+	if b.stopped != stopped {
+		b.stopped = stopped
+		b.show()
+	}
+	if b.stopped && b.leave != nil {
+		b.leave()
+	}
+	return b.phase()
+}
+
+// page works off one page, or a part of it where it is stopped on the way.
+func (b *bulk) page() error {
+	ctx, cancel := workflow.WithCancel(workflow.WithActivityOptions(b.ctx, b.options()))
+	defer cancel()
+	b.leave = cancel
+	defer func() { b.leave = nil }()
+	var place callback.RedeliveriesPlace
+	err := workflow.ExecuteActivity(ctx, acts.RedeliverPage, activities.RedeliverPageInput{
+		Redeliveries: b.in.Redeliveries, Place: b.place, PageSize: b.in.PageSize,
+	}).Get(ctx, &place)
+	if err == nil {
+		b.place = place
+	}
+	switch {
+	case b.ctx.Err() != nil:
+		return b.ctx.Err()
+	case err != nil && wasCancelled(err):
+		// It waited on the server and takes its record with it. The page begins
+		// again where it began; what it redelivered is found done.
+		return nil
+	}
+	return err
+}
+
+// options are an activity's for one page. It is repeated until it succeeds: it
+// fails with what passes only.
+func (b *bulk) options() workflow.ActivityOptions {
+	atMost := time.Duration(float64(b.in.PageSize) / b.in.Redeliveries.RatePerSecond * float64(time.Second))
+	return workflow.ActivityOptions{
+		StartToCloseTimeout: atMost + time.Hour,
+		HeartbeatTimeout:    activities.RedeliverHeartbeatTimeout,
+		WaitForCancellation: true,
+		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute},
+		Priority:            temporal.Priority{PriorityKey: PriorityRedeliveries},
+		Summary:             fmt.Sprintf("after %d of %d", b.place.Progress.Looked(), b.in.Redeliveries.Matched),
+	}
+}
+
+// continueAsNew goes on in a new run, with a short history.
+func (b *bulk) continueAsNew() (callback.RedeliveriesProgress, error) {
+	if err := b.finishHandlers(); err != nil {
+		return b.end(err)
+	}
+	next := b.in
+	next.Place, next.Stopped = b.place, b.stopped
+	return b.place.Progress, workflow.NewContinueAsNewError(b.ctx, Redeliveries, next)
+}
+
+func (b *bulk) finishHandlers() error {
+	return workflow.Await(b.ctx, func() bool { return workflow.AllHandlersFinished(b.ctx) })
+}
+
+// end closes the bulk redelivery, showing for good how it went.
+func (b *bulk) end(err error) (callback.RedeliveriesProgress, error) {
+	b.ended = callback.RedeliveriesDone
+	if err != nil {
+		b.ended = callback.RedeliveriesEnded
+	}
+	b.show()
+	return b.place.Progress, err
+}
+
+// show keeps the progress where it is read without a worker, and gives the UI
+// what is known.
+func (b *bulk) show() {
+	memo := RedeliveriesMemo{Phase: b.phase(), RedeliveriesProgress: b.place.Progress}
+	if err := workflow.UpsertMemo(b.ctx, map[string]any{MemoProgress: memo}); err != nil {
+		workflow.GetLogger(b.ctx).Warn("the memo of the bulk redelivery stays as it was", "error", err)
+	}
+	r := b.in.Redeliveries
+	r.Phase, r.RedeliveriesProgress = memo.Phase, memo.RedeliveriesProgress
+	workflow.SetCurrentDetails(b.ctx, redeliveriesDetails(r))
+}
+
+// redeliveriesDetails is a bulk redelivery in Markdown.
+func redeliveriesDetails(r callback.Redeliveries) string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "**%s** · %d of %d runs looked at · asked for by %s at %s%s\n\n",
+		r.Phase, r.Looked(), r.Matched, code(r.By), r.StartedAt, because(r.Reason))
+	text.WriteString("| done | failed | skipped |\n|--:|--:|--:|\n")
+	fmt.Fprintf(&text, "| %d | %d | %d |\n\n", r.Done, r.Failed, r.Skipped)
+	fmt.Fprintf(&text, "At most %g a second%s, where %s.\n", r.RatePerSecond, forced(r.Force), filterInWords(r.Filter))
+	if len(r.Failures) > 0 {
+		text.WriteString("\nThe latest that failed:\n\n| operation | why |\n|---|---|\n")
+		for _, f := range r.Failures {
+			fmt.Fprintf(&text, "| %s | %s |\n", code(f.WorkflowID()), code(f.Detail))
+		}
+	}
+	text.WriteString("\nSignal `stop` to begin no further operation, `resume` to go on. What was begun goes on by itself.\n")
+	return text.String()
+}
+
+func forced(force bool) string {
+	if force {
+		return ", acknowledged ones as well"
+	}
+	return ""
+}
+
+func filterInWords(f callback.Filter) string {
+	var bounds []string
+	add := func(name, value string) {
+		if value != "" {
+			bounds = append(bounds, name+" "+code(value))
+		}
+	}
+	add("the endpoint is", f.Endpoint)
+	add("the status is", f.Status)
+	add("the outcome is", string(f.Outcome))
+	if !f.Since.IsZero() {
+		bounds = append(bounds, "it closed since "+f.Since.String())
+	}
+	if !f.Until.IsZero() {
+		bounds = append(bounds, "it closed before "+f.Until.String())
+	}
+	return strings.Join(bounds, ", ")
+}

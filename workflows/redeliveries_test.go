@@ -1,0 +1,267 @@
+package workflows_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/mock"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/workflow"
+	"pgregory.net/rapid"
+
+	"ringback/activities"
+	"ringback/internal/callback"
+	"ringback/workflows"
+)
+
+// pages stand for the activity of a bulk redelivery, and for visibility: so
+// many runs matched, each of them is to be rung once.
+type pages struct {
+	matched int
+	rung    map[int]int
+	// calls counts the activities, inRun those of the run of the workflow in hand.
+	calls, inRun int
+	// at is what happens in the nth activity (counted from 1).
+	at map[int]happening
+	// env is of the run in hand; took is how long each activity takes.
+	env  *testsuite.TestWorkflowEnvironment
+	took time.Duration
+}
+
+// happening is what comes between.
+type happening struct {
+	// crash loses the activity after so many operations, with its record.
+	crash bool
+	// stop is said to the run within the activity, which then ends early; at is
+	// after how many operations.
+	stop bool
+	at   int
+}
+
+func (p *pages) redeliver(_ context.Context, in activities.RedeliverPageInput) (callback.RedeliveriesPlace, error) {
+	p.calls++
+	p.inRun++
+	h := p.at[p.calls]
+	from, _ := strconv.Atoi(in.Place.PageToken)
+	to := min(from+in.PageSize, p.matched)
+	place := in.Place
+	after := from - 1
+	if place.After != "" {
+		after, _ = strconv.Atoi(place.After)
+	}
+	for i := after + 1; i < to; i++ {
+		if (h.crash || h.stop) && i-from >= h.at {
+			return p.leave(place, h)
+		}
+		p.take(i, &place)
+	}
+	return callback.RedeliveriesPlace{PageToken: strconv.Itoa(to), Progress: place.Progress, Over: to == p.matched}, nil
+}
+
+func (p *pages) take(i int, place *callback.RedeliveriesPlace) {
+	// As the desk does: a run that was taken up is found done, and not rung.
+	if p.rung[i] == 0 {
+		p.rung[i]++
+	}
+	place.After = strconv.Itoa(i)
+	place.Progress.Done++
+}
+
+func (p *pages) leave(place callback.RedeliveriesPlace, h happening) (callback.RedeliveriesPlace, error) {
+	if h.crash {
+		return callback.RedeliveriesPlace{}, errors.New("the worker died")
+	}
+	p.env.SignalWorkflow(workflows.SignalStop, nil)
+	return place, nil
+}
+
+// run plays one run of the workflow, and returns the input that it continues
+// as new with; nil where it has ended.
+func (p *pages) run(t require.TestingT, in workflows.RedeliveriesInput, prepare func(*testsuite.TestWorkflowEnvironment)) (*workflows.RedeliveriesInput, callback.RedeliveriesProgress) {
+	var suite testsuite.WorkflowTestSuite
+	suite.SetLogger(silent{})
+	env := suite.NewTestWorkflowEnvironment()
+	p.env, p.inRun = env, 0
+	env.RegisterWorkflowWithOptions(workflows.Redeliveries, workflow.RegisterOptions{Name: workflows.RedeliveriesType})
+	var acts *activities.Activities
+	env.RegisterActivity(acts)
+	env.OnActivity(acts.RedeliverPage, mock.Anything, mock.Anything).Return(p.redeliver).After(p.took)
+	env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: workflows.RedeliveriesWorkflowID(in.Redeliveries.ID), TaskQueue: workflows.TaskQueue})
+	if prepare != nil {
+		prepare(env)
+	}
+	env.ExecuteWorkflow(workflows.RedeliveriesType, in)
+	require.True(t, env.IsWorkflowCompleted())
+	var again *workflow.ContinueAsNewError
+	if errors.As(env.GetWorkflowError(), &again) {
+		next := new(workflows.RedeliveriesInput)
+		require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(again.Input, next))
+		return next, next.Place.Progress
+	}
+	var progress callback.RedeliveriesProgress
+	if err := env.GetWorkflowError(); err != nil {
+		require.True(t, temporal.IsCanceledError(err), "%v", err)
+		return nil, progress
+	}
+	require.NoError(t, env.GetWorkflowResult(&progress))
+	return nil, progress
+}
+
+func newPages(matched int) *pages {
+	return &pages{matched: matched, rung: map[int]int{}, at: map[int]happening{}}
+}
+
+func many(matched, pageSize, pages int) workflows.RedeliveriesInput {
+	return workflows.RedeliveriesInput{
+		Redeliveries: callback.Redeliveries{
+			ID: "rd_1", Filter: callback.Filter{Endpoint: "SHOP"}, RatePerSecond: 10, By: "ops", Reason: "repaired", Matched: matched,
+		},
+		PageSize: pageSize, Pages: pages,
+	}
+}
+
+func TestABulkRedeliveryWorksOffEveryPageAndCounts(t *testing.T) {
+	t.Parallel()
+	p := newPages(25)
+	next, progress := p.run(t, many(25, 10, 100), nil)
+	require.Nil(t, next)
+	require.Equal(t, callback.RedeliveriesProgress{Done: 25}, progress)
+	require.Len(t, p.rung, 25)
+	require.Equal(t, 3, p.calls)
+}
+
+func TestABulkRedeliveryThatMatchedNothingIsDone(t *testing.T) {
+	t.Parallel()
+	p := newPages(0)
+	next, progress := p.run(t, many(0, 10, 100), nil)
+	require.Nil(t, next)
+	require.Zero(t, progress)
+}
+
+func TestABulkRedeliveryContinuesAsNewAndKeepsItsCounts(t *testing.T) {
+	t.Parallel()
+	p, runs := newPages(1000), 0
+	in := many(1000, 10, 7)
+	for next := &in; next != nil; runs++ {
+		var progress callback.RedeliveriesProgress
+		before := p.calls
+		next, progress = p.run(t, *next, nil)
+		require.LessOrEqual(t, p.calls-before, 7, "one run works off so many pages at most: its history is bounded")
+		require.Equal(t, len(p.rung), progress.Done)
+	}
+	require.Equal(t, 15, runs)
+	require.Len(t, p.rung, 1000)
+}
+
+func TestABulkRedeliveryIsStoppedAndResumed(t *testing.T) {
+	t.Parallel()
+	type told struct {
+		phase callback.RedeliveriesPhase
+		err   error
+	}
+	for name, say := range map[string]func(env *testsuite.TestWorkflowEnvironment, name string, heard *[]told){
+		"by Update": func(env *testsuite.TestWorkflowEnvironment, name string, heard *[]told) {
+			env.UpdateWorkflow(name, fmt.Sprint(name, len(*heard)), &testsuite.TestUpdateCallback{
+				OnAccept: func() {}, OnReject: func(err error) { *heard = append(*heard, told{err: err}) },
+				OnComplete: func(result any, err error) {
+					*heard = append(*heard, told{result.(callback.RedeliveriesPhase), err})
+				},
+			})
+		},
+		"by Signal": func(env *testsuite.TestWorkflowEnvironment, name string, heard *[]told) {
+			phase := map[string]callback.RedeliveriesPhase{workflows.SignalStop: callback.RedeliveriesStopped, workflows.SignalResume: callback.RedeliveriesRunning}
+			*heard = append(*heard, told{phase: phase[name]})
+			env.SignalWorkflow(name, nil)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newPages(50)
+			p.took = time.Minute
+			var heard []told
+			whileStopped := 0
+			_, progress := p.run(t, many(50, 10, 100), func(env *testsuite.TestWorkflowEnvironment) {
+				env.RegisterDelayedCallback(func() { say(env, workflows.UpdateStop, &heard) }, 90*time.Second)
+				env.RegisterDelayedCallback(func() { say(env, workflows.UpdateStop, &heard) }, 100*time.Second)
+				env.RegisterDelayedCallback(func() { whileStopped = p.calls }, 5*time.Minute)
+				env.RegisterDelayedCallback(func() {
+					require.Equal(t, whileStopped, p.calls, "nothing is begun while it is stopped")
+					say(env, workflows.UpdateResume, &heard)
+				}, time.Hour)
+			})
+			require.Equal(t, []told{{phase: callback.RedeliveriesStopped}, {phase: callback.RedeliveriesStopped}, {phase: callback.RedeliveriesRunning}}, heard, "twice is once")
+			require.Equal(t, 50, progress.Done)
+			require.Less(t, whileStopped, 5)
+			for i := range 50 {
+				require.Equal(t, 1, p.rung[i])
+			}
+		})
+	}
+}
+
+func TestABulkRedeliveryShowsItsProgressToAQueryAndInItsMemo(t *testing.T) {
+	t.Parallel()
+	p := newPages(30)
+	p.took = time.Minute
+	p.run(t, many(30, 10, 100), func(env *testsuite.TestWorkflowEnvironment) {
+		env.RegisterDelayedCallback(func() {
+			value, err := env.QueryWorkflow(workflows.QueryProgress)
+			require.NoError(t, err)
+			var progress callback.RedeliveriesProgress
+			require.NoError(t, value.Get(&progress))
+			require.Equal(t, 20, progress.Done)
+			details, err := env.QueryWorkflow("__temporal_workflow_metadata")
+			require.NoError(t, err)
+			require.NotNil(t, details)
+		}, 150*time.Second)
+	})
+}
+
+func TestABulkRedeliveryThatAnOperatorCancelsEnds(t *testing.T) {
+	t.Parallel()
+	p := newPages(50)
+	p.took = time.Minute
+	p.run(t, many(50, 10, 100), func(env *testsuite.TestWorkflowEnvironment) {
+		env.RegisterDelayedCallback(env.CancelWorkflow, 90*time.Second)
+	})
+	require.Less(t, p.calls, 5)
+}
+
+// TestEveryRunIsRungOnceHoweverABulkRedeliveryIsDisturbed holds the workflow to
+// a tiny model: so many runs, each rung once, all counted, whatever the pages'
+// size, however often a page is lost or the whole is stopped and resumed.
+func TestEveryRunIsRungOnceHoweverABulkRedeliveryIsDisturbed(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		p := newPages(rapid.IntRange(0, 40).Draw(t, "matched"))
+		for n := range 15 {
+			switch at := rapid.IntRange(0, 5).Draw(t, "at"); rapid.IntRange(0, 5).Draw(t, "what") {
+			case 0:
+				p.at[n+1] = happening{crash: true, at: at}
+			case 1:
+				p.at[n+1] = happening{stop: true, at: at}
+			}
+		}
+		in := many(p.matched, rapid.IntRange(1, 7).Draw(t, "page size"), rapid.IntRange(1, 4).Draw(t, "pages in a run"))
+		var progress callback.RedeliveriesProgress
+		for next := &in; next != nil; {
+			next, progress = p.run(t, *next, resumesEachHour)
+		}
+		require.Equal(t, p.matched, progress.Done)
+		require.Len(t, p.rung, p.matched)
+	})
+}
+
+func resumesEachHour(env *testsuite.TestWorkflowEnvironment) {
+	for hour := range 20 {
+		env.RegisterDelayedCallback(func() { env.SignalWorkflow(workflows.SignalResume, nil) }, time.Duration(hour+1)*time.Hour)
+	}
+}
