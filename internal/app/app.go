@@ -152,11 +152,11 @@ func (p *program) newWorker() {
 	p.worker = worker.New(p.client, workflows.TaskQueue, worker.Options{
 		MaxConcurrentActivityExecutionSize: activitySlots,
 		WorkerStopTimeout:                  p.registry.longestAttempt() + drainMargin,
+		Interceptors:                       []interceptor.WorkerInterceptor{telemetry.NewOperations(p.metrics, p.endpointKnown)},
 	})
 	workflows.Register(p.worker, &activities.Activities{
 		Endpoint:  p.registry.endpoint,
 		Source:    p.registry.source,
-		Interceptors:                       []interceptor.WorkerInterceptor{telemetry.NewOperations(p.metrics, p.endpointKnown)},
 		Heartbeat: p.client.RecordActivityHeartbeat,
 		Pending:   p.pending,
 		Signal:    p.client.SignalWorkflow,
