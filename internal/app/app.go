@@ -154,14 +154,16 @@ func (p *program) newWorker() {
 		WorkerStopTimeout:                  p.registry.longestAttempt() + drainMargin,
 		Interceptors:                       []interceptor.WorkerInterceptor{telemetry.NewOperations(p.metrics, p.endpointKnown)},
 	})
+	desk := p.newDesk()
 	workflows.Register(p.worker, &activities.Activities{
-		Endpoint:  p.registry.endpoint,
-		Source:    p.registry.source,
-		Heartbeat: p.client.RecordActivityHeartbeat,
-		Pending:   p.pending,
-		Signal:    p.client.SignalWorkflow,
-		Metrics:   activities.NewMetrics(p.metrics),
-		Log:       p.Log,
+		Endpoint:    p.registry.endpoint,
+		Source:      p.registry.source,
+		Heartbeat:   p.client.RecordActivityHeartbeat,
+		Pending:     p.pending,
+		Signal:      p.client.SignalWorkflow,
+		MatchedRuns: desk.MatchedRuns, RedeliverRun: desk.RedeliverRun,
+		Metrics: activities.NewMetrics(p.metrics),
+		Log:     p.Log,
 	})
 }
 
