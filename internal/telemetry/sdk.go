@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"sync"
@@ -76,8 +77,7 @@ func (h *sdkHandler) WithTags(tags map[string]string) client.MetricsHandler {
 	var room [128]byte
 	key := room[:0]
 	for _, label := range labels {
-		key = append(append(key, label...), 0)
-		key = append(append(key, h.values.bound(label, tags[label])...), 0)
+		key = appendSized(appendSized(key, label), h.values.bound(label, tags[label]))
 	}
 	h.mu.RLock()
 	found := h.tagged[string(key)]
@@ -92,6 +92,11 @@ func (h *sdkHandler) WithTags(tags map[string]string) client.MetricsHandler {
 	return kept(&h.mu, h.tagged, string(key), func(string) *sdkHandler {
 		return newSDKHandler(h.next.WithTags(bounded), h.values)
 	})
+}
+
+// appendSized keeps two lists of texts apart, whatever is in the texts.
+func appendSized(key []byte, text string) []byte {
+	return append(binary.AppendUvarint(key, uint64(len(text))), text...)
 }
 
 // Counter is the counter of that name.

@@ -1,0 +1,160 @@
+package telemetry_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/interceptor"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+	"go.uber.org/goleak"
+	"go.uber.org/zap"
+
+	"ringback/internal/callback"
+	"ringback/internal/telemetry"
+	"ringback/internal/zaplog"
+	"ringback/workflows"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var observed = callback.At(time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC))
+
+// ended is an ending of that outcome whose final status was acknowledged by
+// attempt 2, 1,250 ms after it was observed.
+func ended(outcome callback.Outcome) callback.Ending {
+	return callback.Ending{State: callback.State{
+		Outcome: outcome,
+		Status:  &callback.Status{Value: "done", Final: true, ObservedAt: observed},
+		Deliveries: []callback.Delivery{{Status: "done", Outcome: callback.DeliveryOutcome(outcome), Attempts: []callback.Attempt{
+			{Number: 1, At: observed, TookMS: 5, Verdict: callback.Unacknowledged},
+			{Number: 2, At: observed.Add(time.Second), TookMS: 250, Verdict: callback.Acknowledged},
+		}}},
+	}}
+}
+
+// run lets a worker with our interceptor run a workflow that ends so.
+func run(t *testing.T, o *telemetry.Operations, in workflows.Input, ending callback.Ending, fail func(callback.Ending) error) {
+	t.Helper()
+	env := (&testsuite.WorkflowTestSuite{}).NewTestWorkflowEnvironment()
+	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{o}})
+	env.RegisterWorkflowWithOptions(func(workflow.Context, workflows.Input) (callback.Ending, error) {
+		if fail != nil {
+			return ending, fail(ending)
+		}
+		return ending, nil
+	}, workflow.RegisterOptions{Name: workflows.OperationType})
+	env.ExecuteWorkflow(workflows.OperationType, in)
+	require.True(t, env.IsWorkflowCompleted())
+}
+
+func TestOperationsAreCountedByEndpointAndOutcome(t *testing.T) {
+	t.Parallel()
+	fails := func(e callback.Ending) error {
+		return temporal.NewNonRetryableApplicationError("exhausted", workflows.TypeExhausted, nil, e)
+	}
+	redelivered := &workflows.Redelivery{}
+	for name, tc := range map[string]struct {
+		endpoint   string
+		redelivery *workflows.Redelivery
+		outcome    callback.Outcome
+		fail       func(callback.Ending) error
+		// metric is the one counted, endpoint its label.
+		metric, label string
+		// acknowledged says that the time to it is counted as well.
+		acknowledged bool
+	}{
+		"acknowledged, with the time from the final status": {
+			endpoint: "SHOP", outcome: callback.OutcomeAcknowledged, metric: "ringback_operations_total", label: "SHOP", acknowledged: true},
+		"exhausted, by the failure's details": {
+			endpoint: "SHOP", outcome: callback.OutcomeExhausted, fail: fails, metric: "ringback_operations_total", label: "SHOP"},
+		"withdrawn, by the cancellation's details": {
+			endpoint: "SHOP", outcome: callback.OutcomeWithdrawn, metric: "ringback_operations_total", label: "SHOP",
+			fail: func(e callback.Ending) error { return temporal.NewCanceledError(e) }},
+		"revoked": {endpoint: "SHOP", outcome: callback.OutcomeRevoked, metric: "ringback_operations_total", label: "SHOP"},
+		"an endpoint that is not configured is one of the others": {
+			endpoint: "SHOPPE", outcome: callback.OutcomeExhausted, fail: fails, metric: "ringback_operations_total", label: telemetry.Other},
+		"a redelivery is counted apart, and its time is not": {
+			endpoint: "SHOP", redelivery: redelivered, outcome: callback.OutcomeAcknowledged, metric: "ringback_redeliveries_total", label: "SHOP"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := prometheus.NewPedanticRegistry()
+			o := telemetry.NewOperations(r, func(name string) bool { return name == "SHOP" })
+			in := workflows.Input{Start: callback.StartRequest{Endpoint: tc.endpoint, OperationID: "1"}, Redelivery: tc.redelivery}
+			run(t, o, in, ended(tc.outcome), tc.fail)
+
+			counted := gathered(t, r, tc.metric)
+			require.Len(t, counted, 1)
+			require.InDelta(t, 1, counted[0].GetCounter().GetValue(), 0)
+			require.Equal(t, tc.label, label(counted[0], "endpoint"))
+			require.Equal(t, string(tc.outcome), label(counted[0], "outcome"))
+			times := gathered(t, r, "ringback_acknowledged_after_seconds")
+			if !tc.acknowledged {
+				require.Empty(t, times)
+				return
+			}
+			require.InDelta(t, 1.25, times[0].GetHistogram().GetSampleSum(), 1e-9)
+		})
+	}
+}
+
+// Endings without a final status, such as used-up polls, have no such time.
+func TestOnlyAFinalStatusHasATimeToItsAcknowledgement(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*callback.State){
+		"nothing was observed":                     func(s *callback.State) { s.Status = nil },
+		"the last status is not final":             func(s *callback.State) { s.Status.Final = false },
+		"the final status did not ring":            func(s *callback.State) { s.Deliveries[0].Status = "reserved" },
+		"its delivery was superseded by another's": func(s *callback.State) { s.Deliveries[0].Outcome = callback.DeliverySuperseded },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := prometheus.NewPedanticRegistry()
+			ending := ended(callback.OutcomeAcknowledged)
+			change(&ending.State)
+			run(t, telemetry.NewOperations(r, func(string) bool { return true }), workflows.Input{}, ending, nil)
+			require.Len(t, gathered(t, r, "ringback_operations_total"), 1)
+			require.Empty(t, gathered(t, r, "ringback_acknowledged_after_seconds"))
+		})
+	}
+}
+
+func TestOperationsOfAnyNumberAddNoSeries(t *testing.T) {
+	t.Parallel()
+	r := prometheus.NewPedanticRegistry()
+	o := telemetry.NewOperations(r, func(name string) bool { return name == "SHOP" })
+	for i := range 50 {
+		in := workflows.Input{Start: callback.StartRequest{Endpoint: fmt.Sprintf("E%d", i), OperationID: fmt.Sprint(i)}}
+		run(t, o, in, ended(callback.OutcomeAcknowledged), nil)
+		in.Start.Endpoint = "SHOP"
+		run(t, o, in, ended(callback.Outcome(fmt.Sprintf("invented %d", i))), nil)
+	}
+	require.Len(t, gathered(t, r, "ringback_operations_total"), 1)
+}
+
+// A replay, such as a query of a closed run asks for, counts nothing again.
+func TestAReplayCountsNothing(t *testing.T) {
+	t.Parallel()
+	r := prometheus.NewPedanticRegistry()
+	replayer, err := worker.NewWorkflowReplayerWithOptions(worker.WorkflowReplayerOptions{
+		Interceptors: []interceptor.WorkerInterceptor{telemetry.NewOperations(r, func(string) bool { return true })},
+	})
+	require.NoError(t, err)
+	replayer.RegisterWorkflowWithOptions(workflows.Operation, workflow.RegisterOptions{Name: workflows.OperationType})
+	file, err := os.Open(filepath.Join("..", "..", "workflows", "testdata", "histories", "acknowledged.json"))
+	require.NoError(t, err)
+	defer func() { require.NoError(t, file.Close()) }()
+	history, err := client.HistoryFromJSON(file, client.HistoryJSONOptions{})
+	require.NoError(t, err)
+	require.NoError(t, replayer.ReplayWorkflowHistory(zaplog.Temporal(zap.NewNop()), history))
+	require.Empty(t, gathered(t, r, "ringback_operations_total"))
+}

@@ -1,0 +1,167 @@
+package telemetry_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/gorilla/mux"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	api "go.opentelemetry.io/otel/trace"
+
+	"ringback/internal/telemetry"
+)
+
+func traces(t *testing.T, ratio float64) (*telemetry.Traces, *tracetest.SpanRecorder) {
+	t.Helper()
+	recorder := tracetest.NewSpanRecorder()
+	opened, err := telemetry.OpenTraces(t.Context(), telemetry.TracesOptions{Service: "ringback-api", Ratio: ratio, Processor: recorder})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, opened.Close(context.Background())) }) //nolint:usetesting // the test's own has ended by then
+	return opened, recorder
+}
+
+// served is a request to the API whose handler calls a receiver, and what the
+// receiver was told about the trace.
+func served(t *testing.T, opened *telemetry.Traces, tell bool, parent string) (toldParent string) {
+	t.Helper()
+	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		toldParent = r.Header.Get("traceparent")
+	}))
+	defer receiver.Close()
+	calls := opened.Client(receiver.Client(), "attempt", tell)
+	defer calls.CloseIdleConnections()
+	router := mux.NewRouter()
+	router.Use(telemetry.NewRequests(prometheus.NewRegistry(), opened).Middleware)
+	router.HandleFunc("/v1/operations/{id}", func(w http.ResponseWriter, r *http.Request) {
+		request, err := http.NewRequestWithContext(r.Context(), http.MethodPost, receiver.URL+"/secret?key=1", nil)
+		require.NoError(t, err)
+		response, err := calls.Do(request)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		w.WriteHeader(http.StatusCreated)
+	})
+	request := httptest.NewRequest(http.MethodPost, "/v1/operations/4711", nil)
+	if parent != "" {
+		request.Header.Set("traceparent", parent)
+	}
+	router.ServeHTTP(httptest.NewRecorder(), request)
+	return toldParent
+}
+
+const (
+	caller        = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	callerUnkept  = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
+	callersTrace  = "0af7651916cd43dd8448eb211c80319c"
+	nobodysParent = ""
+)
+
+func TestARequestsTraceReachesTheReceiverWhereItIsToBeTold(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		parent string
+		ratio  float64
+		tell   bool
+		// spans are how many are recorded.
+		spans int
+	}{
+		"a trace of ours is told":                             {nobodysParent, 1, true, 2},
+		"the caller's trace goes on":                          {caller, 1, true, 2},
+		"the caller's trace goes on whatever our share":       {caller, 0, true, 2},
+		"a trace that the caller does not record is not":      {callerUnkept, 1, true, 0},
+		"a share of none records none":                        {nobodysParent, 0, true, 0},
+		"a receiver that did not ask for it is told of none":  {caller, 1, false, 2},
+		"without a caller it is not told of a trace of ours,": {nobodysParent, 1, false, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			opened, recorder := traces(t, tc.ratio)
+			told := served(t, opened, tc.tell, tc.parent)
+			require.Len(t, recorder.Ended(), tc.spans)
+			require.Equal(t, tc.tell, told != "")
+			if tc.parent != "" && tc.tell {
+				require.Contains(t, told, callersTrace)
+			}
+			if tc.spans == 0 {
+				return
+			}
+			attempt, request := recorder.Ended()[0], recorder.Ended()[1]
+			require.Equal(t, "attempt", attempt.Name())
+			require.Equal(t, api.SpanKindClient, attempt.SpanKind())
+			require.Equal(t, "POST /v1/operations/{id}", request.Name(), "an id is in no span's name")
+			require.Equal(t, request.SpanContext().SpanID(), attempt.Parent().SpanID())
+			if tc.tell {
+				require.Contains(t, told, attempt.SpanContext().SpanID().String())
+			}
+			silent(t, recorder.Ended())
+		})
+	}
+}
+
+// silent holds that no address and no id of a request is in a span.
+func silent(t *testing.T, spans []trace.ReadOnlySpan) {
+	t.Helper()
+	for _, span := range spans {
+		for _, attribute := range span.Attributes() {
+			require.NotContains(t, attribute.Value.String(), "secret")
+			require.NotContains(t, attribute.Value.String(), "4711")
+		}
+	}
+}
+
+func TestTracesThatAreOffChangeNothing(t *testing.T) {
+	for _, variable := range []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"} {
+		t.Setenv(variable, "")
+	}
+	opened, err := telemetry.OpenTraces(t.Context(), telemetry.TracesOptions{Service: "ringback-api", Ratio: 1})
+	require.NoError(t, err)
+	require.Nil(t, opened)
+	interceptors, err := opened.Interceptors()
+	require.NoError(t, err)
+	require.Empty(t, interceptors, "no header in a history")
+	client := &http.Client{}
+	require.Same(t, client, opened.Client(client, "attempt", true))
+	require.Empty(t, served(t, opened, true, caller))
+	require.NoError(t, opened.Close(t.Context()))
+}
+
+// TestSpansGoWhereTheConfigurationOrTheEnvironmentSays sends them for real.
+func TestSpansGoWhereTheConfigurationOrTheEnvironmentSays(t *testing.T) {
+	for name, tc := range map[string]struct {
+		configured, disabled bool
+		sent                 bool
+	}{
+		"the configuration's receiver":                     {configured: true, sent: true},
+		"the environment's receiver":                       {sent: true},
+		"to none where the environment switches all of it": {configured: true, disabled: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			asked := make(chan string, 8)
+			receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { asked <- r.URL.Path }))
+			defer receiver.Close()
+			options := telemetry.TracesOptions{Service: "ringback-api", Ratio: 1}
+			if tc.configured {
+				options.Endpoint = receiver.URL
+			} else {
+				t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.URL)
+			}
+			if tc.disabled {
+				t.Setenv("OTEL_SDK_DISABLED", "true")
+			}
+			opened, err := telemetry.OpenTraces(t.Context(), options)
+			require.NoError(t, err)
+			served(t, opened, true, nobodysParent)
+			require.NoError(t, opened.Close(t.Context()))
+			if !tc.sent {
+				require.Empty(t, asked)
+				return
+			}
+			require.Equal(t, "/v1/traces", <-asked)
+			receiver.CloseClientConnections()
+		})
+	}
+}
