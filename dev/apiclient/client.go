@@ -98,6 +98,43 @@ func (c *Client) Redeliver(ctx context.Context, key callback.Key, r callback.Red
 	return state, err
 }
 
+// Count counts operations; query holds the call's parameters.
+func (c *Client) Count(ctx context.Context, query url.Values) (count callback.OperationsCount, err error) {
+	_, err = c.Call(ctx, http.MethodGet, "/v1/operations/count?"+query.Encode(), nil, &count)
+	return count, err
+}
+
+// DryRun asks what a bulk redelivery would be about.
+func (c *Client) DryRun(ctx context.Context, r callback.RedeliveriesRequest) (found callback.DryRun, err error) {
+	r.DryRun = true
+	_, err = c.Call(ctx, http.MethodPost, "/v1/redeliveries", r, &found)
+	return found, err
+}
+
+// RedeliverMany begins a bulk redelivery.
+func (c *Client) RedeliverMany(ctx context.Context, r callback.RedeliveriesRequest) (begun callback.Redeliveries, err error) {
+	_, err = c.Call(ctx, http.MethodPost, "/v1/redeliveries", r, &begun)
+	return begun, err
+}
+
+// Redeliveries reads a bulk redelivery.
+func (c *Client) Redeliveries(ctx context.Context, id string) (found callback.Redeliveries, err error) {
+	_, err = c.Call(ctx, http.MethodGet, "/v1/redeliveries/"+id, nil, &found)
+	return found, err
+}
+
+// RecentRedeliveries lists the latest bulk redeliveries.
+func (c *Client) RecentRedeliveries(ctx context.Context) (page callback.RedeliveriesPage, err error) {
+	_, err = c.Call(ctx, http.MethodGet, "/v1/redeliveries", nil, &page)
+	return page, err
+}
+
+// TellRedeliveries stops or resumes a bulk redelivery; what is "stop" or "resume".
+func (c *Client) TellRedeliveries(ctx context.Context, id, what string) (found callback.Redeliveries, err error) {
+	_, err = c.Call(ctx, http.MethodPost, "/v1/redeliveries/"+id+"/"+what, nil, &found)
+	return found, err
+}
+
 // Path is the path of an operation.
 func Path(key callback.Key) string {
 	return "/v1/operations/" + url.PathEscape(key.Endpoint) + "/" + url.PathEscape(key.OperationID)

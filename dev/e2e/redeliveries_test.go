@@ -1,0 +1,214 @@
+package e2e_test
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"ringback/dev/apiclient"
+	"ringback/dev/simulator"
+	"ringback/internal/callback"
+)
+
+const (
+	// opsKey may redeliver, bossKey may force as well.
+	opsKey  = "a-key-of-the-operators"
+	bossKey = "a-key-of-their-boss"
+)
+
+// withKeys gives the configuration the keys of the tests.
+func (w *world) withKeys(t *testing.T) {
+	t.Helper()
+	text, err := os.ReadFile(w.config)
+	require.NoError(t, err)
+	hash := func(key string) string {
+		sum := sha256.Sum256([]byte(key))
+		return hex.EncodeToString(sum[:])
+	}
+	keys := fmt.Sprintf("api: {listen: 127.0.0.1:0, keys: [{name: ops, sha256: %s, scopes: [start, read, redeliver]}, {name: boss, sha256: %s, scopes: [read, redeliver, force]}]}",
+		hash(opsKey), hash(bossKey))
+	changed := strings.Replace(string(text), "api: {listen: 127.0.0.1:0}", keys, 1)
+	require.NotEqual(t, string(text), changed)
+	require.NoError(t, os.WriteFile(w.config, []byte(changed), 0o600))
+}
+
+// undelivered asks for what never arrived at an endpoint.
+func undelivered(endpoint string) url.Values {
+	return url.Values{"outcome": {"undelivered"}, "time": {"closed"}, "endpoint": {endpoint}}
+}
+
+// failsMany starts n entries whose receiver never acknowledges, and returns
+// when visibility knows that they are exhausted.
+func failsMany(t *testing.T, w *world, api *apiclient.Client, n int) []callback.Key {
+	t.Helper()
+	w.standard.Default(failing(http.StatusServiceUnavailable))
+	var keys []callback.Key
+	for i := range n {
+		id := fmt.Sprint(1001 + i)
+		w.core.SetStatus(id, "done")
+		keys = append(keys, start(t, api, entry(id)))
+	}
+	for _, key := range keys {
+		require.Equal(t, callback.OutcomeExhausted, closed(t, api, key).Outcome)
+	}
+	counts(t, api, undelivered(ledger), n)
+	w.standard.Default(simulator.Acknowledge)
+	return keys
+}
+
+// counts waits until visibility, which follows a moment behind, counts so many.
+func counts(t *testing.T, api *apiclient.Client, query url.Values, n int) {
+	t.Helper()
+	var count callback.OperationsCount
+	require.Eventually(t, func() bool {
+		var err error
+		count, err = api.Count(t.Context(), query)
+		require.NoError(t, err)
+		require.True(t, count.Exact)
+		return count.Count == n
+	}, patience, 100*time.Millisecond, "%d of %v", n, query)
+}
+
+// comesTo reads a bulk redelivery until done says so.
+func comesTo(t *testing.T, api *apiclient.Client, id string, done func(callback.Redeliveries) bool) callback.Redeliveries {
+	t.Helper()
+	var found callback.Redeliveries
+	require.Eventually(t, func() bool {
+		var err error
+		found, err = api.Redeliveries(t.Context(), id)
+		require.NoError(t, err)
+		return done(found)
+	}, patience, 50*time.Millisecond)
+	return found
+}
+
+func isDone(r callback.Redeliveries) bool { return r.Phase == callback.RedeliveriesDone }
+
+// acknowledged counts the callbacks about an operation that were.
+func acknowledged(r *simulator.Receiver, id string) int {
+	n := 0
+	for _, got := range r.Received(id) {
+		if got.Answered.HTTPStatus == http.StatusOK {
+			n++
+		}
+	}
+	return n
+}
+
+// begunBy are how many of the operations a bulk redelivery has begun.
+func acknowledgedOf(r *simulator.Receiver, keys []callback.Key) int {
+	n := 0
+	for _, key := range keys {
+		n += acknowledged(r, key.OperationID)
+	}
+	return n
+}
+
+func TestManyAreRedeliveredOnceEachThoughStoppedAndKilled(t *testing.T) {
+	const many = 30
+	w := newWorld(t, startEngine(t), quick)
+	w.withKeys(t)
+	_, api := w.api(t, "127.0.0.1:0", "-worker=false")
+	api.Key = opsKey
+	worker := w.worker(t)
+
+	arrived := start(t, api, func() callback.StartRequest { w.core.SetStatus("900", "done"); return entry("900") }())
+	require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, arrived).Outcome)
+	keys := failsMany(t, w, api, many)
+	filter := callback.Filter{Endpoint: ledger}
+
+	found, err := api.DryRun(t.Context(), callback.RedeliveriesRequest{Filter: filter})
+	require.NoError(t, err)
+	require.Equal(t, many, found.Matched)
+	require.Len(t, found.Sample, callback.MaxSample)
+	require.Equal(t, callback.OutcomeExhausted, found.Sample[0].Outcome)
+	require.Zero(t, acknowledgedOf(w.standard, keys), "a dry run starts nothing")
+
+	begun, err := api.RedeliverMany(t.Context(), callback.RedeliveriesRequest{Filter: filter, RatePerSecond: 5, Reason: "receiver repaired"})
+	require.NoError(t, err)
+	require.Equal(t, many, begun.Matched)
+	require.Equal(t, "ops", begun.By)
+
+	// Stopped, nothing more is begun.
+	comesTo(t, api, begun.ID, func(r callback.Redeliveries) bool { return r.Done >= 3 })
+	told, err := api.TellRedeliveries(t.Context(), begun.ID, "stop")
+	require.NoError(t, err)
+	require.Equal(t, callback.RedeliveriesStopped, told.Phase)
+	time.Sleep(2 * time.Second)
+	stopped := acknowledgedOf(w.standard, keys)
+	require.Less(t, stopped, many)
+	time.Sleep(time.Second)
+	require.Equal(t, stopped, acknowledgedOf(w.standard, keys))
+	require.Equal(t, stopped, comesTo(t, api, begun.ID, func(callback.Redeliveries) bool { return true }).Done, "as its memo says")
+
+	// Resumed, and its worker killed between two operations.
+	_, err = api.TellRedeliveries(t.Context(), begun.ID, "resume")
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return acknowledgedOf(w.standard, keys) >= stopped+5 }, patience, time.Millisecond)
+	time.Sleep(100 * time.Millisecond)
+	require.NoError(t, worker.Kill())
+	alone := comesTo(t, api, begun.ID, func(callback.Redeliveries) bool { return true })
+	require.GreaterOrEqual(t, alone.Done, stopped, "progress is told without a worker")
+	w.worker(t)
+
+	done := comesTo(t, api, begun.ID, isDone)
+	require.Equal(t, callback.RedeliveriesProgress{Done: many}, done.RedeliveriesProgress)
+	require.NotNil(t, done.EndedAt)
+	for _, key := range keys {
+		state := closed(t, api, key)
+		require.Equal(t, callback.OutcomeAcknowledged, state.Outcome)
+		require.Equal(t, 1, acknowledged(w.standard, key.OperationID), "%s is rung once by all of it", key.OperationID)
+		numbered(t, state.Deliveries[0].Attempts, 1)
+		require.Len(t, state.Deliveries[0].Attempts, quickAttempts+1)
+		require.NotNil(t, state.Redelivery)
+		require.Equal(t, begun.ID, state.Redelivery.RedeliveriesID, "each is linked to it")
+		require.Equal(t, "ops", state.Redelivery.By)
+		require.Equal(t, "receiver repaired", state.Redelivery.Reason)
+	}
+	require.Len(t, w.standard.Received("900"), 1, "what had arrived is left alone")
+	_, err = api.TellRedeliveries(t.Context(), begun.ID, "stop")
+	require.Equal(t, http.StatusConflict, apiclient.Status(err), "it has ended")
+
+	t.Run("what never arrived is nothing now", func(t *testing.T) {
+		counts(t, api, undelivered(ledger), 0)
+		page, err := api.List(t.Context(), undelivered(ledger))
+		require.NoError(t, err)
+		require.Empty(t, page.Operations, "the runs that failed are not the latest")
+	})
+	t.Run("the same once more rings nobody", func(t *testing.T) {
+		again, err := api.RedeliverMany(t.Context(), callback.RedeliveriesRequest{Filter: filter, RatePerSecond: 100})
+		require.NoError(t, err)
+		again = comesTo(t, api, again.ID, isDone)
+		require.Equal(t, callback.RedeliveriesProgress{Skipped: many}, again.RedeliveriesProgress)
+		require.Equal(t, many, acknowledgedOf(w.standard, keys))
+		require.Eventually(t, func() bool {
+			recent, err := api.RecentRedeliveries(t.Context())
+			require.NoError(t, err)
+			return len(recent.Redeliveries) == 2 && recent.Redeliveries[0].ID == again.ID && isDone(recent.Redeliveries[0])
+		}, patience, 100*time.Millisecond)
+	})
+	t.Run("force rings what was acknowledged, and needs its scope", func(t *testing.T) {
+		forced := callback.RedeliveriesRequest{
+			Filter: callback.Filter{Endpoint: ledger, Outcome: callback.OutcomeAcknowledged}, Force: true, RatePerSecond: 100, Reason: "the client lost a day",
+		}
+		_, err := api.RedeliverMany(t.Context(), forced)
+		require.Equal(t, http.StatusForbidden, apiclient.Status(err))
+		boss := &apiclient.Client{Base: api.Base, Key: bossKey}
+		counts(t, api, url.Values{"outcome": {"acknowledged"}, "endpoint": {ledger}}, many+1)
+		begun, err := boss.RedeliverMany(t.Context(), forced)
+		require.NoError(t, err)
+		require.Equal(t, callback.RedeliveriesProgress{Done: many + 1}, comesTo(t, boss, begun.ID, isDone).RedeliveriesProgress)
+		for _, key := range append(keys, arrived) {
+			require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, key).Outcome)
+			require.Equal(t, 2, acknowledged(w.standard, key.OperationID))
+		}
+	})
+}
