@@ -62,11 +62,17 @@ type Activities struct {
 	// redelivers one operation of it; it may be repeated.
 	MatchedRuns  func(ctx context.Context, f callback.Filter, force bool, pageToken string, pageSize int) (callback.RunPage, error)
 	RedeliverRun func(ctx context.Context, run callback.RunRef, r callback.RedeliveryRequest) (callback.Redelivered, error)
+	// Report tells those who hear notices that an endpoint is failing or well;
+	// FailingAfter is after how many unacknowledged attempts in a row it is
+	// failing, 0 where nobody hears. Report may be nil.
+	Report       func(ctx context.Context, endpoint string, h callback.Health) error
+	FailingAfter func(endpoint string) int
 	Metrics      *Metrics
 	Log          *zap.Logger
 
 	endpointLanes lanes
 	sourceLanes   lanes
+	healths       healths
 }
 
 // The closed list of error types that an activity of Ringback fails with.

@@ -106,11 +106,12 @@ func (o *operation) settle(d callback.Delivery) {
 	}
 	o.ledger.Settle(d.Outcome, d.Reason, d.Attempts)
 	o.delivery = nil
+	o.giveNotice(d)
 }
 
 // deliver leaves the rest of the delivery to a regular activity.
 func (o *operation) deliver() {
-	ctx, cancel := workflow.WithCancel(workflow.WithActivityOptions(o.ctx, deliverOptions(o.in, o.ringing)))
+	ctx, cancel := workflow.WithCancel(workflow.WithActivityOptions(o.ctx, deliverOptions(o.in.Start.Endpoint, o.in.Policy.Delivery, o.ringing)))
 	o.delivery = &task{cancel: cancel, future: workflow.ExecuteActivity(ctx, acts.Deliver, activities.DeliverInput{
 		Callback: o.ringing, URL: o.in.Start.Callback.URL, Policy: o.in.Policy.Delivery, Progress: o.delivering,
 		Signal: SignalUnacknowledged,

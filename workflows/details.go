@@ -46,12 +46,12 @@ type Details struct {
 // Markdown is the details as the UI renders them. Text from outside stands in
 // code spans, so that a receiver's answer can forge neither table nor link.
 func (d Details) Markdown() string {
-	var b strings.Builder
+	var b markdown
 	d.headline(&b)
 	d.effort(&b)
 	deliveries := d.State.Deliveries
 	if hidden := len(deliveries) - deliveriesShown; hidden > 0 {
-		fmt.Fprintf(&b, "\n%d older callbacks are not shown.\n", hidden)
+		b.put("\n%d older callbacks are not shown.\n", hidden)
 		deliveries = deliveries[hidden:]
 	}
 	for i, rows := range share(deliveries) {
@@ -61,34 +61,41 @@ func (d Details) Markdown() string {
 	return b.String()
 }
 
-func (d Details) headline(b *strings.Builder) {
+// markdown is what is written so far.
+type markdown struct{ strings.Builder }
+
+// put appends what fmt.Sprintf makes of it; workflowcheck knows that one alone
+// to be deterministic.
+func (m *markdown) put(format string, args ...any) { m.WriteString(fmt.Sprintf(format, args...)) }
+
+func (d Details) headline(b *markdown) {
 	s := d.State
 	word := string(s.Outcome)
 	if s.Outcome == callback.OutcomeNone {
 		word = string(s.Phase)
 	}
-	fmt.Fprintf(b, "**%s** · ", word)
+	b.put("**%s** · ", word)
 	switch {
 	case s.Status == nil:
 		b.WriteString("no status observed yet")
 	case s.Status.Value == "":
-		fmt.Fprintf(b, "an answer without a status, observed %s", s.Status.ObservedAt)
+		b.put("an answer without a status, observed %s", s.Status.ObservedAt)
 	default:
-		fmt.Fprintf(b, "status %s%s, observed %s", code(s.Status.Value), finality(s.Status.Final), s.Status.ObservedAt)
+		b.put("status %s%s, observed %s", code(s.Status.Value), finality(s.Status.Final), s.Status.ObservedAt)
 	}
-	fmt.Fprintf(b, " · %s\n", count(s.Polls, "poll"))
+	b.put(" · %s\n", count(s.Polls, "poll"))
 	if s.Status != nil && len(s.Status.Raw) > 0 {
-		fmt.Fprintf(b, "\nObserved: %s\n", codes(s.Status.Raw))
+		b.put("\nObserved: %s\n", codes(s.Status.Raw))
 	}
 	if s.Repeated+s.Contradicted > 0 {
-		fmt.Fprintf(b, "\nObserved besides, and not rung: %s that had rung already, %s against the final status.\n",
+		b.put("\nObserved besides, and not rung: %s that had rung already, %s against the final status.\n",
 			count(s.Repeated, "repeat"), count(s.Contradicted, "contradiction"))
 	}
 	if r := s.Revocation; r != nil {
-		fmt.Fprintf(b, "\nRevoked by %s at %s%s\n", code(r.InitiatedBy), r.At, because(r.Reason))
+		b.put("\nRevoked by %s at %s%s\n", code(r.InitiatedBy), r.At, because(r.Reason))
 	}
 	if d.EarlierRunID != "" {
-		fmt.Fprintf(b, "\nA redelivery of [the run before](%s)%s\n", d.link(d.EarlierRunID), because(d.Reason))
+		b.put("\nA redelivery of [the run before](%s)%s\n", d.link(d.EarlierRunID), because(d.Reason))
 	}
 }
 
@@ -113,16 +120,16 @@ func (d Details) link(runID string) string {
 
 // effort says what an open run is doing, and where its newest attempts and
 // polls stand meanwhile.
-func (d Details) effort(b *strings.Builder) {
+func (d Details) effort(b *markdown) {
 	switch d.State.Phase {
 	case callback.Closed:
 		return
 	case callback.Watching:
-		fmt.Fprintf(b, "\nThe source %s is polled %s, until %s at most. The polls of a running watch and the time of the next: see Pending Activities.\n",
+		b.put("\nThe source %s is polled %s, until %s at most. The polls of a running watch and the time of the next: see Pending Activities.\n",
 			code(d.Source), gaps(d.Policy.Poll), d.AcceptedAt.Add(d.Policy.Poll.Lifetime()))
 	case callback.Delivering:
 		p := d.Policy.Delivery
-		fmt.Fprintf(b, "\nAt most %s, %s apart. The attempts of a running delivery and the time of the next: see Pending Activities.\n",
+		b.put("\nAt most %s, %s apart. The attempts of a running delivery and the time of the next: see Pending Activities.\n",
 			count(p.Attempts, "attempt"), p.Interval())
 	}
 }
@@ -145,19 +152,19 @@ func share(deliveries []callback.Delivery) []int {
 	return rows
 }
 
-func writeDelivery(b *strings.Builder, d callback.Delivery, rows int) {
+func writeDelivery(b *markdown, d callback.Delivery, rows int) {
 	about := "without a status"
 	if d.Status != "" {
 		about = code(d.Status)
 	}
-	fmt.Fprintf(b, "\n#### Callback %s: %s%s\n\n%s\n", about, d.Outcome, inBrackets(d.Reason), code(d.CallbackID))
+	b.put("\n#### Callback %s: %s%s\n\n%s\n", about, d.Outcome, inBrackets(d.Reason), code(d.CallbackID))
 	shown := d.Attempts[len(d.Attempts)-rows:]
 	if rows == 0 {
-		fmt.Fprintf(b, "\n%s shown.\n", count(0, "attempt"))
+		b.put("\n%s shown.\n", count(0, "attempt"))
 		return
 	}
 	if rows < len(d.Attempts) || shown[0].Number > 1 {
-		fmt.Fprintf(b, "\nThe newest %d of %s.\n", rows, count(d.Attempts[len(d.Attempts)-1].Number, "attempt"))
+		b.put("\nThe newest %d of %s.\n", rows, count(d.Attempts[len(d.Attempts)-1].Number, "attempt"))
 	}
 	b.WriteString("\n| # | time | HTTP status | verdict | reason |\n|--:|---|--:|---|---|\n")
 	for _, a := range shown {
@@ -172,7 +179,7 @@ func inBrackets(reason string) string {
 	return " (" + code(reason) + ")"
 }
 
-func writeAttempt(b *strings.Builder, a callback.Attempt) {
+func writeAttempt(b *markdown, a callback.Attempt) {
 	status, reason := "none", ""
 	if a.HTTPStatus != 0 {
 		status = strconv.Itoa(a.HTTPStatus)
@@ -184,11 +191,11 @@ func writeAttempt(b *strings.Builder, a callback.Attempt) {
 	if verdict == "" {
 		verdict = "on its way"
 	}
-	fmt.Fprintf(b, "| %d | %s | %s | %s | %s |\n", a.Number, a.At, status, verdict, reason)
+	b.put("| %d | %s | %s | %s | %s |\n", a.Number, a.At, status, verdict, reason)
 }
 
 // advice is what to type where a callback was not acknowledged.
-func (d Details) advice(b *strings.Builder) {
+func (d Details) advice(b *markdown) {
 	if o := d.State.Outcome; o != callback.OutcomeExhausted && o != callback.OutcomeGone && o != callback.OutcomeExpired {
 		return
 	}
@@ -196,7 +203,7 @@ func (d Details) advice(b *strings.Builder) {
 	if d.State.Outcome == callback.OutcomeExpired {
 		repoll = " --repoll"
 	}
-	fmt.Fprintf(b, "\nRing again when the cause is mended: %s\n",
+	b.put("\nRing again when the cause is mended: %s\n",
 		code(fmt.Sprintf("starter redeliver %s %s%s --reason …", d.State.Endpoint, quoted(d.State.OperationID), repoll)))
 }
 

@@ -87,6 +87,8 @@ type Input struct {
 	Policy callback.Policy       `json:"policy"`
 	// Wanted filters which statuses ring; empty: all that the rules ring.
 	Wanted []string `json:"wanted,omitempty"`
+	// Notices is who hears of deliveries that nobody acknowledged, or nil.
+	Notices *callback.Hearing `json:"notices,omitempty"`
 	// Redelivery makes this run one of an operation that has ended before.
 	Redelivery *Redelivery `json:"redelivery,omitempty"`
 }

@@ -29,7 +29,7 @@ func Operation(ctx workflow.Context, in Input) (callback.Ending, error) {
 		o.dropUnwanted()
 		o.look()
 		o.showPhase()
-		if o.ledger.Over() && !o.busy() && o.delivery == nil {
+		if o.ledger.Over() && !o.busy() && o.delivery == nil && o.noticed() {
 			break
 		}
 		o.showDetails(o.ending().State)
@@ -64,6 +64,8 @@ type operation struct {
 	// not acknowledged; shown is the phase that was last written.
 	missed string
 	shown  callback.Phase
+	// notices are the notices that were given; each is ready once its run began.
+	notices []workflow.Future
 
 	pushes  workflow.ReceiveChannel
 	revokes workflow.ReceiveChannel
@@ -236,7 +238,9 @@ func (o *operation) busy() bool {
 
 // sleep waits until there is something to do or to gather.
 func (o *operation) sleep() {
-	err := workflow.Await(o.ctx, func() bool { return o.busy() || o.watch.ready() || o.delivery.ready() })
+	err := workflow.Await(o.ctx, func() bool {
+		return o.busy() || o.watch.ready() || o.delivery.ready() || o.ledger.Over() && o.noticed()
+	})
 	if err != nil {
 		workflow.GetLogger(o.ctx).Error("waiting on a disconnected context failed", "error", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
@@ -55,6 +56,8 @@ type world struct {
 	// last is the context of the latest activity.
 	lastWatch workflow.Context
 	locals    []string
+	// notices are those that were given.
+	notices []workflows.NoticeInput
 	// tagged are the search attributes that were written, one string a time.
 	tagged []string
 	// said are the answers to Updates.
@@ -129,6 +132,8 @@ func newWorld(policy callback.Policy) *world {
 	suite.SetLogger(silent{})
 	w.env = suite.NewTestWorkflowEnvironment()
 	w.env.RegisterWorkflowWithOptions(workflows.Operation, workflow.RegisterOptions{Name: workflows.OperationType})
+	w.env.RegisterWorkflowWithOptions(workflows.Notice, workflow.RegisterOptions{Name: workflows.NoticeType})
+	w.env.OnWorkflow(workflows.NoticeType, mock.Anything, mock.Anything).Return(callback.Delivery{}, nil).Maybe()
 	w.env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{w}})
 	w.env.SetStartTime(time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC))
 	return w
@@ -144,7 +149,10 @@ func (silent) Error(string, ...any) {}
 
 var _ log.Logger = silent{}
 
-func (w *world) InterceptWorkflow(_ workflow.Context, next interceptor.WorkflowInboundInterceptor) interceptor.WorkflowInboundInterceptor {
+func (w *world) InterceptWorkflow(ctx workflow.Context, next interceptor.WorkflowInboundInterceptor) interceptor.WorkflowInboundInterceptor {
+	if workflow.GetInfo(ctx).WorkflowType.Name != workflows.OperationType {
+		return next
+	}
 	w.WorkflowInboundInterceptorBase.Next = next
 	return w
 }
@@ -174,9 +182,16 @@ func (w *world) ExecuteWorkflow(ctx workflow.Context, in *interceptor.ExecuteWor
 	return w.WorkflowInboundInterceptorBase.Next.ExecuteWorkflow(ctx, in)
 }
 
+// ExecuteChildWorkflow begins a notice, which the world takes for given.
+func (w *world) ExecuteChildWorkflow(ctx workflow.Context, name string, args ...any) workflow.ChildWorkflowFuture {
+	w.notices = append(w.notices, args[0].(workflows.NoticeInput))
+	return w.WorkflowOutboundInterceptorBase.Next.ExecuteChildWorkflow(ctx, name, args...)
+}
+
 // UpsertTypedSearchAttributes keeps what operators find the run by.
 func (w *world) UpsertTypedSearchAttributes(_ workflow.Context, updates ...temporal.SearchAttributeUpdate) error {
 	var words []string
+	//workflowcheck:ignore sorted below
 	for key, value := range temporal.NewSearchAttributes(updates...).GetUntypedValues() {
 		words = append(words, fmt.Sprintf("%s=%v", strings.TrimPrefix(key.GetName(), "Ringback"), value))
 	}

@@ -162,9 +162,19 @@ func (p *program) newWorker() {
 		Pending:     p.pending,
 		Signal:      p.client.SignalWorkflow,
 		MatchedRuns: desk.MatchedRuns, RedeliverRun: desk.RedeliverRun,
+		Report: p.report, FailingAfter: p.registry.failingAfter,
 		Metrics: activities.NewMetrics(p.metrics),
 		Log:     p.Log,
 	})
+}
+
+// report tells who hears notices how an endpoint is.
+func (p *program) report(ctx context.Context, endpoint string, h callback.Health) error {
+	hearing := p.registry.config().Hearing(endpoint)
+	if hearing == nil {
+		return nil
+	}
+	return operations.ReportHealth(ctx, p.client, *hearing, endpoint, h)
 }
 
 func (p *program) pending(ctx context.Context, workflowID, runID string) (callback.Progress, error) {

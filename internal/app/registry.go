@@ -135,6 +135,16 @@ func (r *registry) source(name string) (activities.Source, bool) {
 
 func (r *registry) start(name string) (callback.Endpoint, bool) { return r.config().Endpoint(name) }
 
+// failingAfter is after how many unacknowledged attempts in a row an endpoint is
+// failing; 0 where nobody hears of it.
+func (r *registry) failingAfter(endpoint string) int {
+	c := r.config()
+	if c.Hearing(endpoint) == nil {
+		return 0
+	}
+	return c.Notices.FailingAfter
+}
+
 func (r *registry) endpointNames() []string {
 	names := make([]string, 0, len(r.current.Load().endpoints))
 	for name := range r.current.Load().endpoints {

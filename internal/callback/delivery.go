@@ -17,6 +17,8 @@ type Callback struct {
 	Final       bool        `json:"final"`
 	Reason      string      `json:"reason,omitempty"`
 	Observation Observation `json:"observation"`
+	// Notice is set where the callback is one to those who run Ringback.
+	Notice *Notice `json:"notice,omitempty"`
 }
 
 // Reasons that a delivery carries.

@@ -69,6 +69,8 @@ type Endpoint struct {
 	Fields []FieldRule
 	Rules  Rules
 	Policy Policy
+	// Notices is who hears of deliveries that nobody acknowledged, or nil.
+	Notices *Hearing
 	// ScreenIdentifiers refuses identifiers that look like a card number (promise 13).
 	ScreenIdentifiers bool
 }

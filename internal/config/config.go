@@ -25,6 +25,7 @@ type Config struct {
 	Sources   map[string]Source   `yaml:"sources" json:"sources"`
 	Endpoints map[string]Endpoint `yaml:"endpoints" json:"endpoints"`
 	Telemetry Telemetry           `yaml:"telemetry" json:"telemetry"`
+	Notices   Notices             `yaml:"notices" json:"notices"`
 	// Hash tells two configurations apart, their secrets and certificates
 	// included, and not where their files lie (promise 14): 12 hexadecimal digits.
 	Hash string `yaml:"-" json:"-"`
@@ -81,6 +82,18 @@ type Traces struct {
 	// Ratio is the share of traces recorded where the caller has not decided;
 	// 1 unless set.
 	Ratio float64 `yaml:"ratio" json:"ratio"`
+}
+
+// Notices say who hears of deliveries that nobody acknowledged, and of endpoints
+// that went bad or recovered.
+type Notices struct {
+	// Endpoint is one of Config.Endpoints, of the dialect standard and with a URL
+	// of its own; empty: nobody hears. It may be without source and poll: then it
+	// takes no operations. Nobody hears of the deliveries to it.
+	Endpoint string `yaml:"endpoint" json:"endpoint"`
+	// FailingAfter is after how many unacknowledged attempts in a row, in one
+	// worker, an endpoint is failing; 20 unless set.
+	FailingAfter int `yaml:"failing_after" json:"failing_after"`
 }
 
 // Egress is what may be called beyond public addresses.
@@ -329,7 +342,7 @@ func parse(name string, data []byte, lookup func(string) (string, bool)) (*Confi
 	c := &Config{API: API{
 		Listen:    "127.0.0.1:8080",
 		RateLimit: RateLimit{PerSecond: 200, Burst: 400},
-	}, Telemetry: Telemetry{Listen: "127.0.0.1:9464", Traces: Traces{Ratio: 1}}}
+	}, Telemetry: Telemetry{Listen: "127.0.0.1:9464", Traces: Traces{Ratio: 1}}, Notices: Notices{FailingAfter: 20}}
 	d.document(data, c)
 	if d.unreadable {
 		return nil, join(d.faults)
@@ -355,18 +368,32 @@ func (c *Config) Endpoint(name string) (callback.Endpoint, bool) {
 		return callback.Endpoint{}, false
 	}
 	s := c.Sources[e.Source]
-	kind, _ := source.KindByName(s.Kind)
+	kind, known := source.KindByName(s.Kind)
+	var rules callback.Rules
+	if known {
+		rules = e.rules(kind.Rules(s.FinalStatuses))
+	}
 	return callback.Endpoint{
-		Name: name, Disabled: !e.Enabled,
+		Name: name, Disabled: !e.Enabled || e.Source == "",
 		Dialect: e.Dialect, Source: e.Source, SourceKind: s.Kind,
 		PerOperationURL:   e.CallbackURL == PerOperation,
 		Methods:           e.Methods,
 		Statuses:          e.Statuses,
 		Fields:            kind.Fields,
-		Rules:             e.rules(kind.Rules(s.FinalStatuses)),
+		Rules:             rules,
 		Policy:            e.policy(),
 		ScreenIdentifiers: e.CardNumberScreen,
+		Notices:           c.Hearing(name),
 	}, true
+}
+
+// Hearing is who hears notices about the endpoint of that name, or nil.
+func (c *Config) Hearing(about string) *callback.Hearing {
+	name := c.Notices.Endpoint
+	if name == "" || name == about {
+		return nil
+	}
+	return &callback.Hearing{Endpoint: name, Policy: c.Endpoints[name].policy().Delivery}
 }
 
 // rules are the source's, and ring a revocation wherever the dialect has a word

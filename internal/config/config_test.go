@@ -350,7 +350,7 @@ func TestTheExampleInDeployNamesEveryKey(t *testing.T) {
 	for _, structure := range []any{
 		config.Config{}, config.API{}, config.Key{}, config.RateLimit{}, config.Egress{}, config.Source{}, config.MAC{},
 		config.Endpoint{}, config.Poll{}, config.Delivery{}, config.Signing{}, config.Auth{}, config.Basic{},
-		config.ClientTLS{}, config.ServerTLS{}, config.Telemetry{}, config.Traces{},
+		config.ClientTLS{}, config.ServerTLS{}, config.Telemetry{}, config.Traces{}, config.Notices{},
 	} {
 		for i := range reflect.TypeOf(structure).NumField() {
 			key := reflect.TypeOf(structure).Field(i).Tag.Get("yaml")
@@ -393,4 +393,67 @@ endpoints:
 	require.False(t, own.Rules.Ring("revoked"), "Ukrcard's document has no such orderStatus")
 	standard, _ := c.Endpoint("STANDARD")
 	require.True(t, standard.Rules.Ring("revoked"))
+}
+
+// hears is a file in which OPS hears notices, with what else is said of it.
+func hears(notices, ops string) string {
+	return `
+notices: ` + notices + `
+egress: {allow: [127.0.0.0/8]}
+sources:
+  wallet: {kind: paysera, base_urls: ["http://127.0.0.1:9002"]}
+endpoints:
+  SHOP: {dialect: paysera, source: wallet, callback_url: per_operation, poll: {interval: 1m, lifetime: 1h}, delivery: {interval: 1s, attempts: 3}}
+  LEDGER: {dialect: standard, source: wallet, url: "http://127.0.0.1:9103/hooks", poll: {interval: 1m, lifetime: 1h}, delivery: {interval: 1s, attempts: 3}}
+  OPS: {` + ops + `, delivery: {interval: 2s, attempts: 7, timeout: 1s}}
+`
+}
+
+const opsURL = `dialect: standard, url: "http://127.0.0.1:9104/ops"`
+
+func TestAnEndpointMayHearNotices(t *testing.T) {
+	t.Parallel()
+	c, err := config.Parse("f", []byte(hears("{endpoint: OPS}", opsURL)))
+	require.NoError(t, err)
+	require.Equal(t, 20, c.Notices.FailingAfter, "the default")
+	shop, _ := c.Endpoint("SHOP")
+	require.Equal(t, &callback.Hearing{
+		Endpoint: "OPS", Policy: callback.DeliveryPolicy{IntervalMS: 2000, Attempts: 7, TimeoutMS: 1000},
+	}, shop.Notices)
+	ops, _ := c.Endpoint("OPS")
+	require.Nil(t, ops.Notices, "a notice causes no notice")
+	require.True(t, ops.Disabled, "without a source it takes no operations")
+
+	c, err = config.Parse("f", []byte(hears("{endpoint: LEDGER, failing_after: 3}", opsURL+`, source: wallet, poll: {interval: 1m, lifetime: 1h}`)))
+	require.NoError(t, err)
+	ledger, _ := c.Endpoint("LEDGER")
+	require.False(t, ledger.Disabled, "with a source it takes operations as well")
+	require.Equal(t, 3, c.Notices.FailingAfter)
+}
+
+func TestWhoCannotHearNoticesIsRefused(t *testing.T) {
+	t.Parallel()
+	const nothingPolled = "f:9:3: endpoints.OPS.poll.lifetime: is missing: allowed is a Go duration such as 500ms, 3s or 10m\n" +
+		"f:9:3: endpoints.OPS.poll.schedule: is missing: allowed is a list of gaps such as [5s, 10s, 15s], or interval instead\n"
+	const whole = opsURL + `, source: wallet, poll: {interval: 1m, lifetime: 1h}`
+	for name, tt := range map[string]struct{ notices, ops, want string }{
+		"an endpoint that is not there": {"{endpoint: NOBODY}", whole,
+			`f:2:21: notices.endpoint: "NOBODY" is not known: allowed are LEDGER, OPS, SHOP`},
+		"another dialect": {"{endpoint: SHOP}", whole,
+			`f:2:21: notices.endpoint: "SHOP" can't hear notices: allowed is an endpoint of the dialect standard with a url`},
+		"nobody, after so many attempts": {"{failing_after: 5}", whole,
+			`f:2:1: notices.endpoint: is missing: allowed is the endpoint that hears notices`},
+		"one that is failing before it is rung": {"{endpoint: OPS, failing_after: 0}", whole,
+			`f:2:41: notices.failing_after: 0 is below 1: allowed are 1 to 1000`},
+		"another endpoint without a source": {"{endpoint: LEDGER}", opsURL,
+			nothingPolled + "f:9:3: endpoints.OPS.source: is missing: allowed is wallet"},
+		"half a source": {"{endpoint: OPS}", opsURL + `, source: wallet`,
+			strings.TrimSpace(nothingPolled)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := config.Parse("f", []byte(hears(tt.notices, tt.ops)))
+			require.EqualError(t, err, tt.want)
+		})
+	}
 }

@@ -43,6 +43,7 @@ func (v *validator) validate() {
 	v.guard = egress.New(v.config.Egress.Allow)
 	v.api("api", &v.config.API)
 	v.telemetry("telemetry", &v.config.Telemetry)
+	v.notices("notices", v.config.Notices)
 	for _, name := range slices.Sorted(maps.Keys(v.config.Sources)) {
 		s := v.config.Sources[name]
 		s.Name = name
@@ -76,6 +77,21 @@ func (v *validator) telemetry(path string, t *Telemetry) {
 	}
 	if !(t.Traces.Ratio >= 0 && t.Traces.Ratio <= 1) {
 		v.fault(path+".traces.ratio", "%v is out of bounds: allowed is 0 to 1", t.Traces.Ratio)
+	}
+}
+
+// notices checks who hears them; without an endpoint the rest says nothing.
+func (v *validator) notices(path string, n Notices) {
+	v.between(path+".failing_after", n.FailingAfter, 1, MaxAttempts)
+	e, ok := v.config.Endpoints[n.Endpoint]
+	switch {
+	case n.Endpoint == "" && v.present(path+".failing_after"):
+		v.missing(path+".endpoint", "the endpoint that hears notices")
+	case n.Endpoint == "":
+	case !ok:
+		v.oneOf(path+".endpoint", n.Endpoint, slices.Sorted(maps.Keys(v.config.Endpoints)))
+	case e.Dialect != "standard" || e.URL == "":
+		v.fault(path+".endpoint", "%s can't hear notices: allowed is an endpoint of the dialect standard with a url", quote(n.Endpoint))
 	}
 }
 
@@ -177,10 +193,12 @@ func (v *validator) kindCheck(path string, err error) {
 func (v *validator) endpoint(path string, e *Endpoint) {
 	v.name(path, e.Name)
 	v.oneOf(path+".dialect", e.Dialect, dialect.Names())
-	v.watched(path, e)
+	if !v.hearsAlone(path, e) {
+		v.watched(path, e)
+		v.poll(path+".poll", e.Poll)
+	}
 	v.target(path, e)
 	v.oneOf(path+".supersede", e.Supersede, []string{callback.SupersedeLatest, callback.SupersedeEvery})
-	v.poll(path+".poll", e.Poll)
 	v.delivery(path+".delivery", e.Delivery)
 	v.signing(path+".signing.secrets", e.Signing)
 	v.clientTLS(path+".tls", &e.TLS)
@@ -189,6 +207,12 @@ func (v *validator) endpoint(path string, e *Endpoint) {
 	if v.present(path + ".max_concurrent") {
 		v.between(path+".max_concurrent", e.MaxConcurrent, 1, 1000)
 	}
+}
+
+// hearsAlone reports whether an endpoint hears notices and takes no operations.
+func (v *validator) hearsAlone(path string, e *Endpoint) bool {
+	return e.Name == v.config.Notices.Endpoint && !v.present(path+".source") && !v.present(path+".poll") &&
+		!v.present(path+".methods") && !v.present(path+".statuses")
 }
 
 // watched checks what depends on the endpoint's source, and fills in its methods.

@@ -30,8 +30,12 @@ type standardData struct {
 func (standard) Name() string { return "standard" }
 
 // Write builds type "operation.<status>"; where there is no status to tell
-// (the polls are used up) it is "operation.unknown" and the status null.
+// (the polls are used up) it is "operation.unknown" and the status null. A
+// notice is written as it is.
 func (standard) Write(c callback.Callback) (Message, error) {
+	if c.Notice != nil {
+		return jsonMessage(c.Notice)
+	}
 	body := standardOf("operation.unknown", c)
 	if status := c.Observation.Status; status != "" {
 		body.Type = "operation." + status

@@ -1,0 +1,41 @@
+package operations
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+
+	"ringback/internal/callback"
+	"ringback/workflows"
+)
+
+// ReportHealth says how an endpoint is to the workflow of its outage, which
+// hearing hears of. A failing endpoint begins an outage, unless one is open: any
+// number of workers may say the same. A well one ends it, if there is one.
+func ReportHealth(ctx context.Context, c client.Client, hearing callback.Hearing, endpoint string, h callback.Health) error {
+	id := workflows.OutageID(endpoint)
+	if !h.Failing {
+		var none *serviceerror.NotFound
+		if err := c.SignalWorkflow(ctx, id, "", workflows.SignalHealth, h); err != nil && !errors.As(err, &none) {
+			return fmt.Errorf("telling the outage of %s that it is over: %w", endpoint, err)
+		}
+		return nil
+	}
+	_, err := c.SignalWithStartWorkflow(ctx, id, workflows.SignalHealth, h, client.StartWorkflowOptions{
+		ID: id, TaskQueue: workflows.TaskQueue,
+		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
+		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
+		WorkflowTaskTimeout:      workflows.WorkflowTaskTimeout,
+		TypedSearchAttributes:    temporal.NewSearchAttributes(workflows.AttributeEndpoint.ValueSet(endpoint)),
+		StaticSummary:            endpoint + " is failing, told to " + hearing.Endpoint,
+	}, workflows.OutageType, workflows.OutageInput{Hearing: hearing, Endpoint: endpoint})
+	if err != nil {
+		return fmt.Errorf("beginning an outage of %s: %w", endpoint, err)
+	}
+	return nil
+}

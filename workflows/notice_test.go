@@ -1,0 +1,160 @@
+package workflows_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/mock"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/workflow"
+
+	"ringback/activities"
+	"ringback/internal/callback"
+	"ringback/workflows"
+)
+
+var hearing = callback.Hearing{Endpoint: "OPS", Policy: callback.DeliveryPolicy{IntervalMS: 1000, Attempts: 3, TimeoutMS: 1000}}
+
+func heard(in *workflows.Input) { in.Notices = &hearing }
+
+func TestANoticeIsGivenOfEachDeliveryThatEndedUnacknowledged(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		row
+		notices []string
+	}{
+		{row: row{name: "acknowledged: none", in: paysera(heard), core: says("done"), ends: callback.OutcomeAcknowledged}},
+		{row: row{name: "exhausted", in: paysera(heard, k(2)), core: says("done"), receiver: []reply{fails}, ends: callback.OutcomeExhausted},
+			notices: []string{"delivery.exhausted done HTTP 500"}},
+		{row: row{name: "gone", in: paysera(heard), core: says("done"), receiver: []reply{gone}, ends: callback.OutcomeGone},
+			notices: []string{"delivery.gone done HTTP 410"}},
+		{row: row{name: "exhausted about an intermediate status, while the watch goes on", in: paysera(heard, k(2)),
+			core: says("reserved", "reserved", "done"), receiver: []reply{fails, fails, ack}, ends: callback.OutcomeAcknowledged},
+			notices: []string{"delivery.exhausted reserved HTTP 500"}},
+		{row: row{name: "withdrawn: none", in: paysera(heard), core: says("done"), receiver: []reply{fails},
+			events: []event{at(90*time.Second, withdraws)}, ends: callback.OutcomeWithdrawn}},
+		{row: row{name: "nobody hears: none", in: paysera(k(2)), core: says("done"), receiver: []reply{fails}, ends: callback.OutcomeExhausted}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(tt.in.Policy)
+			w.core, w.receiver = tt.core, tt.receiver
+			for _, e := range tt.events {
+				w.later(e.after, func() { e.do(w) })
+			}
+			ending, _ := w.run(t, tt.in)
+			require.Equal(t, tt.ends, ending.State.Outcome)
+			var notices []string
+			for _, in := range w.notices {
+				require.Equal(t, hearing, in.Hearing)
+				d := in.Notice.Data
+				require.Equal(t, tt.in.Start.Key(), callback.Key{Endpoint: d.Endpoint, OperationID: d.OperationID})
+				require.Equal(t, callback.CallbackID(tt.in.Start.Key(), d.Status), d.CallbackID)
+				require.Equal(t, ending.State.RunID, d.RunID)
+				notices = append(notices, in.Notice.Type+" "+d.Status+" "+d.Reason)
+			}
+			require.Equal(t, tt.notices, notices)
+		})
+	}
+}
+
+// noticing serves notices whose deliveries end as outcomes say, in turn; the
+// last repeats. It returns what is delivered.
+func noticing(outcomes ...callback.DeliveryOutcome) (*testsuite.TestWorkflowEnvironment, *[]activities.DeliverInput) {
+	suite := &testsuite.WorkflowTestSuite{}
+	suite.SetLogger(silent{})
+	env := suite.NewTestWorkflowEnvironment()
+	env.RegisterWorkflowWithOptions(workflows.Notice, workflow.RegisterOptions{Name: workflows.NoticeType})
+	env.RegisterWorkflowWithOptions(workflows.Outage, workflow.RegisterOptions{Name: workflows.OutageType})
+	env.RegisterActivity(&activities.Activities{})
+	var delivered []activities.DeliverInput
+	env.OnActivity(workflows.ActivityDeliver, mock.Anything, mock.Anything).Return(
+		func(_ context.Context, in activities.DeliverInput) (activities.DeliverResult, error) {
+			delivered = append(delivered, in)
+			at := in.Progress
+			at.Made++
+			at.Delivery.Outcome = turn(outcomes, len(delivered)-1)
+			return activities.DeliverResult{Progress: at}, nil
+		})
+	return env, &delivered
+}
+
+func exhaustedNotice() callback.Notice {
+	return callback.Notice{Type: callback.NoticeExhausted, Timestamp: accepted, Data: callback.NoticeData{
+		Endpoint: "SHOP", OperationID: "1", CallbackID: "cb_1", Status: "done", Attempts: 3, Reason: "HTTP 500", RunID: "r",
+	}}
+}
+
+func TestANoticeIsDeliveredLikeACallback(t *testing.T) {
+	t.Parallel()
+	env, delivered := noticing(callback.DeliveryPending, callback.DeliveryAcknowledged)
+	env.ExecuteWorkflow(workflows.NoticeType, workflows.NoticeInput{Hearing: hearing, Notice: exhaustedNotice()})
+	require.NoError(t, env.GetWorkflowError())
+	require.Len(t, *delivered, 2, "one that the server counted to its end is taken up")
+	require.Equal(t, 1, (*delivered)[1].Progress.Made, "where it was")
+	c := (*delivered)[0].Callback
+	require.Equal(t, "OPS", c.Key.Endpoint)
+	require.Equal(t, exhaustedNotice(), *c.Notice)
+	require.Regexp(t, "^nt_[a-z2-7]{26}$", c.ID)
+	require.Equal(t, hearing.Policy, (*delivered)[0].Policy, "h and k of the endpoint that hears")
+	require.Empty(t, (*delivered)[0].Signal)
+}
+
+func TestANoticeThatNobodyAcknowledgedFails(t *testing.T) {
+	t.Parallel()
+	env, _ := noticing(callback.DeliveryExhausted)
+	env.ExecuteWorkflow(workflows.NoticeType, workflows.NoticeInput{Hearing: hearing, Notice: exhaustedNotice()})
+	var failure *temporal.ApplicationError
+	require.ErrorAs(t, env.GetWorkflowError(), &failure)
+	require.Equal(t, workflows.TypeExhausted, failure.Type())
+	require.Contains(t, failure.Error(), "the notice delivery.exhausted about SHOP at OPS is exhausted")
+}
+
+func TestAnOutageIsToldOnceAndInOrder(t *testing.T) {
+	t.Parallel()
+	type says struct {
+		after   time.Duration
+		failing bool
+	}
+	for name, tt := range map[string]struct {
+		said     []says
+		outcomes []callback.DeliveryOutcome
+		told     []string
+		fails    bool
+	}{
+		"failing, then recovered": {[]says{{0, true}, {time.Hour, false}}, nil, []string{"endpoint.failing", "endpoint.recovered"}, false},
+		"three workers say the same": {[]says{{0, true}, {time.Second, true}, {time.Minute, true}, {time.Hour, false}}, nil,
+			[]string{"endpoint.failing", "endpoint.recovered"}, false},
+		"failing again before it is over": {[]says{{0, true}, {time.Hour, false}, {time.Hour, true}, {2 * time.Hour, false}}, nil,
+			[]string{"endpoint.failing", "endpoint.recovered", "endpoint.failing", "endpoint.recovered"}, false},
+		"recovered before anybody was told": {[]says{{0, true}, {0, false}}, nil, nil, false},
+		"nobody acknowledged that it is failing": {[]says{{0, true}, {time.Hour, false}},
+			[]callback.DeliveryOutcome{callback.DeliveryExhausted, callback.DeliveryAcknowledged}, []string{"endpoint.failing", "endpoint.recovered"}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			outcomes := tt.outcomes
+			if outcomes == nil {
+				outcomes = []callback.DeliveryOutcome{callback.DeliveryAcknowledged}
+			}
+			env, delivered := noticing(outcomes...)
+			for _, s := range tt.said {
+				env.RegisterDelayedCallback(func() {
+					env.SignalWorkflow(workflows.SignalHealth, callback.Health{Failing: s.failing, At: accepted, Attempts: 20, Reason: "HTTP 503"})
+				}, s.after)
+			}
+			env.ExecuteWorkflow(workflows.OutageType, workflows.OutageInput{Hearing: hearing, Endpoint: "SHOP"})
+			require.True(t, env.IsWorkflowCompleted())
+			require.Equal(t, tt.fails, env.GetWorkflowError() != nil)
+			var told []string
+			for _, in := range *delivered {
+				require.Equal(t, "SHOP", in.Callback.Notice.Data.Endpoint)
+				told = append(told, in.Callback.Notice.Type)
+			}
+			require.Equal(t, tt.told, told)
+		})
+	}
+}
