@@ -241,21 +241,23 @@ func leavesNothing(t *testing.T) {
 }
 
 // run runs Ringback in this process, API and worker, until the test ends.
-func (w *world) run(t *testing.T) *ringback {
+func (w *world) run(t *testing.T, change ...func(*app.Options)) *ringback {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &ringback{cancel: cancel, ended: make(chan error, 1)}
 	started := make(chan string, 1)
-	go func() {
-		r.ended <- app.Run(ctx, app.Options{
-			ConfigPath: w.config,
-			Temporal:   client.Options{HostPort: w.temporal.addr, Namespace: namespace},
-			API:        true,
-			Worker:     true,
-			Log:        zaptest.NewLogger(t, zaptest.Level(zapcore.WarnLevel)),
-			Started:    func(address string) { started <- address },
-		})
-	}()
+	options := app.Options{
+		ConfigPath: w.config,
+		Temporal:   client.Options{HostPort: w.temporal.addr, Namespace: namespace},
+		API:        true,
+		Worker:     true,
+		Log:        zaptest.NewLogger(t, zaptest.Level(zapcore.WarnLevel)),
+		Started:    func(address string) { started <- address },
+	}
+	for _, change := range change {
+		change(&options)
+	}
+	go func() { r.ended <- app.Run(ctx, options) }()
 	t.Cleanup(func() { r.stop(t) })
 	select {
 	case address := <-started:
