@@ -20,6 +20,7 @@ import (
 // are. Its result is how it went.
 func Redeliveries(ctx workflow.Context, in RedeliveriesInput) (callback.RedeliveriesProgress, error) {
 	b := &bulk{in: in, ctx: ctx, place: in.Place, stopped: in.Stopped}
+	b.kept = b.memo()
 	if err := b.answer(); err != nil {
 		return b.place.Progress, fmt.Errorf("setting the bulk redelivery's handlers: %w", err)
 	}
@@ -35,7 +36,9 @@ func Redeliveries(ctx workflow.Context, in RedeliveriesInput) (callback.Redelive
 		if err := b.page(); err != nil {
 			return b.end(err)
 		}
-		b.show()
+		if !b.place.Over {
+			b.show()
+		}
 	}
 	return b.end(nil)
 }
@@ -50,6 +53,12 @@ type bulk struct {
 	leave workflow.CancelFunc
 	// ended says that the run is about to close.
 	ended callback.RedeliveriesPhase
+	// kept is what the memo says; a run that continues another keeps its memo.
+	kept RedeliveriesMemo
+}
+
+func (b *bulk) memo() RedeliveriesMemo {
+	return RedeliveriesMemo{Phase: b.phase(), RedeliveriesProgress: b.place.Progress}
 }
 
 func (b *bulk) phase() callback.RedeliveriesPhase {
@@ -170,13 +179,16 @@ func (b *bulk) end(err error) (callback.RedeliveriesProgress, error) {
 // show keeps the progress where it is read without a worker, and gives the UI
 // what is known.
 func (b *bulk) show() {
-	memo := RedeliveriesMemo{Phase: b.phase(), RedeliveriesProgress: b.place.Progress}
+	r, memo := b.in.Redeliveries, b.memo()
+	r.Phase, r.RedeliveriesProgress = memo.Phase, memo.RedeliveriesProgress
+	workflow.SetCurrentDetails(b.ctx, redeliveriesDetails(r))
+	if memo.same(b.kept) {
+		return
+	}
 	if err := workflow.UpsertMemo(b.ctx, map[string]any{MemoProgress: memo}); err != nil {
 		workflow.GetLogger(b.ctx).Warn("the memo of the bulk redelivery stays as it was", "error", err)
 	}
-	r := b.in.Redeliveries
-	r.Phase, r.RedeliveriesProgress = memo.Phase, memo.RedeliveriesProgress
-	workflow.SetCurrentDetails(b.ctx, redeliveriesDetails(r))
+	b.kept = memo
 }
 
 // redeliveriesDetails is a bulk redelivery in Markdown.

@@ -51,3 +51,9 @@ type RedeliveriesMemo struct {
 	Phase callback.RedeliveriesPhase `json:"phase"`
 	callback.RedeliveriesProgress
 }
+
+// same reports whether the memo need not be written again. What failed last
+// changes with the count of what failed only.
+func (m RedeliveriesMemo) same(n RedeliveriesMemo) bool {
+	return m.Phase == n.Phase && m.Done == n.Done && m.Failed == n.Failed && m.Skipped == n.Skipped
+}

@@ -211,18 +211,26 @@ func TestABulkRedeliveryShowsItsProgressToAQueryAndInItsMemo(t *testing.T) {
 	t.Parallel()
 	p := newPages(30)
 	p.took = time.Minute
+	var kept []workflows.RedeliveriesMemo
 	p.run(t, many(30, 10, 100), func(env *testsuite.TestWorkflowEnvironment) {
+		env.OnUpsertMemo(mock.Anything).Return(nil).Run(func(arguments mock.Arguments) {
+			memo := arguments.Get(0).(map[string]any)
+			kept = append(kept, memo[workflows.MemoProgress].(workflows.RedeliveriesMemo))
+		})
 		env.RegisterDelayedCallback(func() {
 			value, err := env.QueryWorkflow(workflows.QueryProgress)
 			require.NoError(t, err)
 			var progress callback.RedeliveriesProgress
 			require.NoError(t, value.Get(&progress))
 			require.Equal(t, 20, progress.Done)
-			details, err := env.QueryWorkflow("__temporal_workflow_metadata")
-			require.NoError(t, err)
-			require.NotNil(t, details)
 		}, 150*time.Second)
 	})
+	said := func(phase callback.RedeliveriesPhase, done int) workflows.RedeliveriesMemo {
+		return workflows.RedeliveriesMemo{Phase: phase, RedeliveriesProgress: callback.RedeliveriesProgress{Done: done}}
+	}
+	require.Equal(t, []workflows.RedeliveriesMemo{
+		said(callback.RedeliveriesRunning, 10), said(callback.RedeliveriesRunning, 20), said(callback.RedeliveriesDone, 30),
+	}, kept, "once a page, since each is a record in history and in visibility")
 }
 
 func TestABulkRedeliveryThatAnOperatorCancelsEnds(t *testing.T) {

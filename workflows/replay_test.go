@@ -23,7 +23,12 @@ const histories = "testdata/histories"
 
 func recorded(t *testing.T) map[string]*historypb.History {
 	t.Helper()
-	paths, err := filepath.Glob(filepath.Join(histories, "*.json"))
+	return recordedIn(t, histories)
+}
+
+func recordedIn(t *testing.T, folder string) map[string]*historypb.History {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(folder, "*.json"))
 	require.NoError(t, err)
 	require.NotEmpty(t, paths, "no history was recorded")
 	all := map[string]*historypb.History{}

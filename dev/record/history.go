@@ -22,9 +22,13 @@ func (s *stage) signalRevoke(ctx context.Context, key callback.Key) error {
 	return s.temporal.SignalWorkflow(ctx, key.WorkflowID(), "", workflows.SignalRevoke, callback.Revocation{InitiatedBy: "core"})
 }
 
-// history is a run's, as the replayer reads it, without this machine in it.
+// history is an operation's run's, as the replayer reads it, without this machine in it.
 func (s *stage) history(ctx context.Context, key callback.Key, runID string) ([]byte, error) {
-	events := s.temporal.GetWorkflowHistory(ctx, key.WorkflowID(), runID, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	return s.runHistory(ctx, key.WorkflowID(), runID)
+}
+
+func (s *stage) runHistory(ctx context.Context, workflowID, runID string) ([]byte, error) {
+	events := s.temporal.GetWorkflowHistory(ctx, workflowID, runID, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	history := &historypb.History{}
 	for events.HasNext() {
 		event, err := events.Next()

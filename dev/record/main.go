@@ -1,5 +1,5 @@
-// The program record writes the history of one operation of every ending into
-// workflows/testdata/histories, recorded on a real Temporal server. Tests replay
+// The program record writes the history of one operation of every ending, and
+// of bulk redeliveries, into workflows/testdata/histories, recorded on a real Temporal server. Tests replay
 // each of them with the workflow code of the day.
 //
 //	go -C dev run ./record            records what has no file yet
@@ -59,7 +59,7 @@ func record(ctx context.Context, folder string, all bool) error {
 		}
 		fmt.Println("recorded", path)
 	}
-	return nil
+	return s.recordBulks(ctx, filepath.Join(folder, "redeliveries"), all)
 }
 
 // stage is a whole Ringback with its simulators.
