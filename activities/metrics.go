@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"ringback/internal/callback"
+	"ringback/internal/source"
 )
 
 // Metrics counts what the activities did. Labels are closed lists and names of
@@ -53,6 +54,31 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	}
 	r.MustRegister(m.first, m.inFlight)
 	return m
+}
+
+// pollResults are the values of result.
+var pollResults = []string{
+	"answered", string(source.Unauthorized), string(source.Throttled), string(source.Unavailable),
+	string(source.NotFound), string(source.Malformed),
+}
+
+// Expect begins at zero what may be counted of these endpoints and sources:
+// Prometheus sees no increase in what appears with its first count.
+func (m *Metrics) Expect(endpoints, sources []string) {
+	for _, endpoint := range endpoints {
+		m.attempts.WithLabelValues(endpoint, string(callback.Acknowledged))
+		m.attempts.WithLabelValues(endpoint, string(callback.Unacknowledged))
+		m.heldBack.WithLabelValues("endpoint", endpoint)
+	}
+	for _, name := range sources {
+		for _, result := range pollResults {
+			m.polls.WithLabelValues(name, result)
+		}
+		m.heldBack.WithLabelValues("source", name)
+		m.unknownStatus.WithLabelValues(name)
+	}
+	m.missing.WithLabelValues("endpoint")
+	m.missing.WithLabelValues("source")
 }
 
 // attempted counts one attempt that began at begun.

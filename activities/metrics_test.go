@@ -26,7 +26,7 @@ func counted(t *testing.T, b *bench) map[string]float64 {
 			for _, pair := range metric.GetLabel() {
 				name += " " + pair.GetName() + "=" + pair.GetValue()
 			}
-			if family.GetType() == dto.MetricType_COUNTER {
+			if family.GetType() == dto.MetricType_COUNTER && metric.GetCounter().GetValue() > 0 {
 				found[name] = metric.GetCounter().GetValue()
 			}
 		}
@@ -85,4 +85,21 @@ func TestMetricsCountByConfiguredNamesAndClosedListsOnly(t *testing.T) {
 			"ringback_missing_configuration_total kind=source":                    1,
 		}, counted(t, b))
 	})
+}
+
+func TestWhatIsConfiguredIsCountedFromZero(t *testing.T) {
+	t.Parallel()
+	b := newBench()
+	b.Metrics.Expect([]string{"LEDGER", shop}, []string{"wallet"})
+	shown, err := b.metrics.Gather()
+	require.NoError(t, err)
+	series := map[string]int{}
+	for _, family := range shown {
+		series[family.GetName()] = len(family.GetMetric())
+	}
+	require.Equal(t, map[string]int{
+		"ringback_attempts_total": 4, "ringback_polls_total": 6, "ringback_held_back_total": 3,
+		"ringback_unknown_statuses_total": 1, "ringback_missing_configuration_total": 2,
+	}, series)
+	require.Empty(t, counted(t, b))
 }

@@ -78,6 +78,8 @@ type program struct {
 	traces   *telemetry.Traces
 	// cardNumbers counts starts that were refused for one.
 	cardNumbers cardNumbers
+	operations  *telemetry.Operations
+	acts        *activities.Metrics
 	worker      worker.Worker
 	rest        *rest.Server
 	listener    net.Listener
@@ -145,17 +147,19 @@ func (p *program) prepare() error {
 	if p.Worker {
 		p.newWorker()
 	}
+	p.expect()
 	return nil
 }
 
 func (p *program) newWorker() {
+	p.operations = telemetry.NewOperations(p.metrics, p.endpointKnown)
 	p.worker = worker.New(p.client, workflows.TaskQueue, worker.Options{
 		MaxConcurrentActivityExecutionSize: activitySlots,
 		WorkerStopTimeout:                  p.registry.longestAttempt() + drainMargin,
-		Interceptors:                       []interceptor.WorkerInterceptor{telemetry.NewOperations(p.metrics, p.endpointKnown)},
+		Interceptors:                       []interceptor.WorkerInterceptor{p.operations},
 	})
 	desk := p.newDesk()
-	workflows.Register(p.worker, &activities.Activities{
+	workflows.Register(p.worker, p.observed(&activities.Activities{
 		Endpoint:    p.registry.endpoint,
 		Source:      p.registry.source,
 		Heartbeat:   p.client.RecordActivityHeartbeat,
@@ -387,5 +391,6 @@ func (p *program) reload() {
 	for _, warning := range c.Warnings {
 		p.Log.Warn(warning)
 	}
+	p.expect()
 	p.Log.Info("the configuration is reloaded", zap.String("before", before), zap.String("config_hash", c.Hash))
 }

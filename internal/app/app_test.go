@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -34,6 +35,8 @@ func loaded(t *testing.T, text string) (*program, *observer.ObservedLogs) {
 	t.Helper()
 	core, logs := observer.New(zapcore.InfoLevel)
 	p := &program{Options: Options{ConfigPath: filepath.Join(t.TempDir(), "ringback.yml"), Log: zap.New(core)}}
+	p.metrics = prometheus.NewRegistry()
+	p.cardNumbers = newCardNumbers(p.metrics)
 	write(t, p.ConfigPath, text)
 	_, err := p.registry.load(p.ConfigPath)
 	require.NoError(t, err)

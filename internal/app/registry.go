@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"sync/atomic"
@@ -152,6 +153,10 @@ func (r *registry) endpointNames() []string {
 	}
 	slices.Sort(names)
 	return names
+}
+
+func (r *registry) sourceNames() []string {
+	return slices.Sorted(maps.Keys(r.current.Load().sources))
 }
 
 func (r *registry) checkURL(ctx context.Context, address string) error {

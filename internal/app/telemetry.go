@@ -69,6 +69,14 @@ func (p *program) openMetrics() error {
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		newConfigCollector(&p.registry))
 	p.cardNumbers = newCardNumbers(p.metrics)
+	p.metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "ringback_temporal_reachable", Help: "1 while Temporal takes this program's calls.",
+	}, func() float64 {
+		if p.absent() != nil {
+			return 0
+		}
+		return 1
+	}))
 	if p.Temporal.MetricsHandler != nil {
 		return nil
 	}
@@ -83,7 +91,21 @@ func (p *program) openMetrics() error {
 // observed is a with its bulkheads and breakers shown.
 func (p *program) observed(a *activities.Activities) *activities.Activities {
 	p.metrics.MustRegister(activities.Isolation(a))
+	p.acts = a.Metrics
 	return a
+}
+
+// expect begins the counts of what is configured at zero.
+func (p *program) expect() {
+	endpoints := p.registry.endpointNames()
+	for _, endpoint := range endpoints {
+		p.cardNumbers.total.WithLabelValues(endpoint)
+	}
+	if p.worker == nil {
+		return
+	}
+	p.operations.Expect(endpoints)
+	p.acts.Expect(endpoints, p.registry.sourceNames())
 }
 
 // endpointKnown says whether an endpoint's name may be a label.

@@ -48,6 +48,19 @@ func NewOperations(r prometheus.Registerer, known func(endpoint string) bool) *O
 	return o
 }
 
+// Expect begins at zero what may be counted of these endpoints: Prometheus sees
+// no increase in what appears with its first count.
+func (o *Operations) Expect(endpoints []string) {
+	for _, endpoint := range endpoints {
+		o.acknowledged.WithLabelValues(endpoint)
+		for _, outcome := range callback.Outcomes {
+			if outcome != callback.OutcomeTerminated { // which no worker sees
+				o.ended.WithLabelValues(endpoint, string(outcome))
+			}
+		}
+	}
+}
+
 // InterceptWorkflow looks on at one run.
 func (o *Operations) InterceptWorkflow(_ workflow.Context, next interceptor.WorkflowInboundInterceptor) interceptor.WorkflowInboundInterceptor {
 	return &onlooker{WorkflowInboundInterceptorBase: interceptor.WorkflowInboundInterceptorBase{Next: next}, operations: o}
