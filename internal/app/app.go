@@ -169,7 +169,7 @@ func (p *program) newWorker() {
 		Report: p.report, FailingAfter: p.registry.failingAfter,
 		Metrics: activities.NewMetrics(p.metrics),
 		Log:     p.Log,
-	})
+	}))
 }
 
 // report tells who hears notices how an endpoint is.
