@@ -39,8 +39,10 @@ type Details struct {
 	// Namespace is the run's; EarlierRunID the run that this one redelivers, or empty.
 	Namespace    string
 	EarlierRunID string
-	// Reason is why somebody asked for the redelivery, in their words.
-	Reason string
+	// By is who asked for the redelivery, Reason why, in their words;
+	// RedeliveriesID the bulk redelivery that it is a part of, or empty.
+	By, Reason     string
+	RedeliveriesID string
 }
 
 // Markdown is the details as the UI renders them. Text from outside stands in
@@ -95,7 +97,7 @@ func (d Details) headline(b *markdown) {
 		b.put("\nRevoked by %s at %s%s\n", code(r.InitiatedBy), r.At, because(r.Reason))
 	}
 	if d.EarlierRunID != "" {
-		b.put("\nA redelivery of [the run before](%s)%s\n", d.link(d.EarlierRunID), because(d.Reason))
+		b.put("\nA redelivery of [the run before](%s)%s%s%s\n", d.link(d.EarlierRunID), d.bulk(), askedBy(d.By), because(d.Reason))
 	}
 }
 
@@ -113,9 +115,27 @@ func because(reason string) string {
 	return ": " + code(reason)
 }
 
+func askedBy(who string) string {
+	if who == "" {
+		return ""
+	}
+	return ", asked for by " + code(who)
+}
+
+// bulk links the bulk redelivery that the run is a part of.
+func (d Details) bulk() string {
+	if d.RedeliveriesID == "" {
+		return ""
+	}
+	return fmt.Sprintf(", as a part of [many](%s)", d.workflow(RedeliveriesWorkflowID(d.RedeliveriesID)))
+}
+
 func (d Details) link(runID string) string {
-	return "/namespaces/" + url.PathEscape(d.Namespace) + "/workflows/" + url.PathEscape(d.State.WorkflowID()) +
-		"/" + url.PathEscape(runID) + "/history"
+	return d.workflow(d.State.WorkflowID()) + "/" + url.PathEscape(runID) + "/history"
+}
+
+func (d Details) workflow(id string) string {
+	return "/namespaces/" + url.PathEscape(d.Namespace) + "/workflows/" + url.PathEscape(id)
 }
 
 // effort says what an open run is doing, and where its newest attempts and
@@ -283,7 +303,7 @@ func (o *operation) showDetails(s callback.State) {
 		AcceptedAt: callback.At(info.WorkflowStartTime), Namespace: info.Namespace,
 	}
 	if r := o.in.Redelivery; r != nil {
-		d.EarlierRunID, d.Reason = r.Previous.State.RunID, r.Reason
+		d.EarlierRunID, d.By, d.Reason, d.RedeliveriesID = r.Previous.State.RunID, r.By, r.Reason, r.RedeliveriesID
 	}
 	workflow.SetCurrentDetails(o.ctx, d.Markdown())
 }

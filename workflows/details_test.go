@@ -54,6 +54,8 @@ func detailed() map[string]workflows.Details {
 		Deliveries: []callback.Delivery{aboutStatus("done", callback.DeliveryPending, missed(1, 2, "HTTP 503 is not 2xx"))},
 	})
 	redelivered.EarlierRunID, redelivered.Reason = "01234567-89ab", "receiver `repaired`"
+	bulk := redelivered
+	bulk.By, bulk.RedeliveriesID = "ops | team", "rd_mfrggzdfmztwq2lknnwg23tpob"
 	scheduled := of(callback.State{Phase: callback.Watching, Status: observed("reserved", false), Polls: 3})
 	scheduled.Policy = ukrcard().Policy
 	return map[string]workflows.Details{
@@ -63,7 +65,8 @@ func detailed() map[string]workflows.Details {
 			Phase: callback.Closed, Outcome: callback.OutcomeAcknowledged, Status: observed("done", true), Polls: 1,
 			Deliveries: []callback.Delivery{aboutStatus("done", callback.DeliveryAcknowledged, acknowledged)},
 		}),
-		"redelivered": redelivered,
+		"redelivered":           redelivered,
+		"redelivered-with-many": bulk,
 		"exhausted": of(callback.State{
 			Phase: callback.Closed, Outcome: callback.OutcomeExhausted, Status: observed("done", true), Polls: 12, Repeated: 1, Contradicted: 2,
 			Deliveries: []callback.Delivery{

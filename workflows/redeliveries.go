@@ -193,19 +193,19 @@ func (b *bulk) show() {
 
 // redeliveriesDetails is a bulk redelivery in Markdown.
 func redeliveriesDetails(r callback.Redeliveries) string {
-	var text strings.Builder
-	fmt.Fprintf(&text, "**%s** · %d of %d runs looked at · asked for by %s at %s%s\n\n",
+	var text markdown
+	text.put("**%s** · %d of %d runs looked at · asked for by %s at %s%s\n\n",
 		r.Phase, r.Looked(), r.Matched, code(r.By), r.StartedAt, because(r.Reason))
-	text.WriteString("| done | failed | skipped |\n|--:|--:|--:|\n")
-	fmt.Fprintf(&text, "| %d | %d | %d |\n\n", r.Done, r.Failed, r.Skipped)
-	fmt.Fprintf(&text, "At most %g a second%s, where %s.\n", r.RatePerSecond, forced(r.Force), filterInWords(r.Filter))
+	text.put("| done | failed | skipped |\n|--:|--:|--:|\n")
+	text.put("| %d | %d | %d |\n\n", r.Done, r.Failed, r.Skipped)
+	text.put("At most %g a second%s, where %s.\n", r.RatePerSecond, forced(r.Force), filterInWords(r.Filter))
 	if len(r.Failures) > 0 {
-		text.WriteString("\nThe latest that failed:\n\n| operation | why |\n|---|---|\n")
+		text.put("\nThe latest that failed:\n\n| operation | why |\n|---|---|\n")
 		for _, f := range r.Failures {
-			fmt.Fprintf(&text, "| %s | %s |\n", code(f.WorkflowID()), code(f.Detail))
+			text.put("| %s | %s |\n", code(f.WorkflowID()), code(f.Detail))
 		}
 	}
-	text.WriteString("\nSignal `stop` to begin no further operation, `resume` to go on. What was begun goes on by itself.\n")
+	text.put("\nSignal `stop` to begin no further operation, `resume` to go on. What was begun goes on by itself.\n")
 	return text.String()
 }
 

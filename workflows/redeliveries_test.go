@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
+	sdkpb "go.temporal.io/api/sdk/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
@@ -231,6 +232,29 @@ func TestABulkRedeliveryShowsItsProgressToAQueryAndInItsMemo(t *testing.T) {
 	require.Equal(t, []workflows.RedeliveriesMemo{
 		said(callback.RedeliveriesRunning, 10), said(callback.RedeliveriesRunning, 20), said(callback.RedeliveriesDone, 30),
 	}, kept, "once a page, since each is a record in history and in visibility")
+}
+
+func TestABulkRedeliverySaysInTheUIWhoWhatAndWhy(t *testing.T) {
+	t.Parallel()
+	p := newPages(30)
+	p.took = time.Minute
+	in := many(30, 10, 100)
+	in.Redeliveries.Force, in.Redeliveries.Reason = true, "receiver | repaired"
+	in.Redeliveries.StartedAt, in.Redeliveries.Filter.Until = accepted, accepted
+	in.Place.Progress = callback.RedeliveriesProgress{Failed: 1, Failures: []callback.Failure{{Key: key(), Detail: "no `endpoint`"}}}
+	var said sdkpb.WorkflowMetadata
+	p.run(t, in, func(env *testsuite.TestWorkflowEnvironment) {
+		env.RegisterDelayedCallback(func() {
+			value, err := env.QueryWorkflow("__temporal_workflow_metadata")
+			require.NoError(t, err)
+			require.NoError(t, value.Get(&said))
+		}, 90*time.Second)
+	})
+	require.Equal(t, "**running** · 11 of 30 runs looked at · asked for by `ops` at 2026-11-21T09:00:00.000Z: `receiver ¦ repaired`\n\n"+
+		"| done | failed | skipped |\n|--:|--:|--:|\n| 10 | 1 | 0 |\n\n"+
+		"At most 10 a second, acknowledged ones as well, where the endpoint is `SHOP`, it closed before 2026-11-21T09:00:00.000Z.\n"+
+		"\nThe latest that failed:\n\n| operation | why |\n|---|---|\n| `SHOP/order 1` | `no 'endpoint'` |\n"+
+		"\nSignal `stop` to begin no further operation, `resume` to go on. What was begun goes on by itself.\n", said.GetCurrentDetails())
 }
 
 func TestABulkRedeliveryThatAnOperatorCancelsEnds(t *testing.T) {
