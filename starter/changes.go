@@ -19,7 +19,8 @@ func (t *tool) push() *cobra.Command {
 		Long:  "Push a status as the core would: it is taken as an observation. Without --status the source is polled now.",
 		Example: `  starter push WALLET_SHOP 239441503 --status reserved
   starter push ECOM_GOLD_BANK ORDER-1`,
-		Args: operationArgs,
+		Args:              operationArgs,
+		ValidArgsFunction: t.completeOperation,
 	}
 	cmd.Flags().StringVar(&body.Status, "status", "", "the `STATUS`, in the source's vocabulary")
 	cmd.RunE = t.onOperation(func(cmd *cobra.Command, c *client, key callback.Key) error {
@@ -45,8 +46,9 @@ func (t *tool) revoke() *cobra.Command {
 		Long: `Record that the operation itself was revoked in the core: "revoked" becomes its
 final status. Ringback never asks a core to revoke. A callback that is no longer
 wanted is withdrawn instead.`,
-		Example: `  starter revoke WALLET_SHOP 239441503 --initiated-by user --reason "cancelled in the web bank"`,
-		Args:    operationArgs,
+		Example:           `  starter revoke WALLET_SHOP 239441503 --initiated-by user --reason "cancelled in the web bank"`,
+		Args:              operationArgs,
+		ValidArgsFunction: t.completeOperation,
 	}
 	cmd.Flags().StringVar(&body.InitiatedBy, "initiated-by", "", "`WHO` revoked it: client, user or core; a client's own revocation rings nobody")
 	cmd.Flags().StringVar(&body.Reason, "reason", "", "why, for people, at most 256 characters (`TEXT`)")
@@ -70,8 +72,9 @@ func (t *tool) withdraw() *cobra.Command {
 		Short: "Withdraw a callback that is no longer wanted",
 		Long: `Withdraw a callback that is no longer wanted: the operation ends without one.
 An attempt in flight is never cut off; if it is acknowledged, that is the outcome.`,
-		Example: `  starter withdraw WALLET_SHOP 239441503`,
-		Args:    operationArgs,
+		Example:           `  starter withdraw WALLET_SHOP 239441503`,
+		Args:              operationArgs,
+		ValidArgsFunction: t.completeOperation,
 		RunE: t.onOperation(func(cmd *cobra.Command, c *client, key callback.Key) error {
 			r, err := c.call(cmd.Context(), http.MethodDelete, path(key, ""), nil)
 			if err != nil {
@@ -80,42 +83,6 @@ An attempt in flight is never cut off; if it is acknowledged, that is the outcom
 			return t.showState(r, "Withdrawal requested.")
 		}),
 	}
-}
-
-func (t *tool) redeliver() *cobra.Command {
-	var body struct {
-		Repoll   bool             `json:"repoll,omitempty"`
-		Force    bool             `json:"force,omitempty"`
-		Reason   string           `json:"reason,omitempty"`
-		Callback *callback.Target `json:"callback,omitempty"`
-	}
-	var callbackURL string
-	cmd := &cobra.Command{
-		Use:   "redeliver" + operationUse,
-		Short: "Redeliver what ended without acknowledgement",
-		Long: `Redeliver what ended without acknowledgement: a new run with the same callback
-id and body, whose attempt numbers go on. With --repoll the source is asked
-first; another status is a new callback with a new id.`,
-		Example: `  starter redeliver ECOM_GOLD_BANK ORDER-1 --reason "receiver repaired"
-  starter redeliver WALLET_SHOP/239441503 --repoll --callback-url https://shop.example/callbacks-2`,
-		Args: operationArgs,
-	}
-	flags := cmd.Flags()
-	flags.BoolVar(&body.Repoll, "repoll", false, "ask the source again first")
-	flags.BoolVar(&body.Force, "force", false, "ring also what was acknowledged; needs the scope force")
-	flags.StringVar(&body.Reason, "reason", "", "why, for people, at most 256 characters (`TEXT`)")
-	flags.StringVar(&callbackURL, "callback-url", "", "ring this `URL` instead, where it is per operation")
-	cmd.RunE = t.onOperation(func(cmd *cobra.Command, c *client, key callback.Key) error {
-		if callbackURL != "" {
-			body.Callback = &callback.Target{URL: callbackURL}
-		}
-		r, err := c.call(cmd.Context(), http.MethodPost, path(key, "/redelivery"), body)
-		if err != nil {
-			return err
-		}
-		return t.showState(r, "Redelivery begun.")
-	})
-	return cmd
 }
 
 func (t *tool) ready() *cobra.Command {

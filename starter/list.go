@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/url"
@@ -16,20 +17,26 @@ import (
 
 // listing is what the list command was asked for.
 type listing struct {
-	endpoint, outcome, since, until string
-	failed                          bool
-	limit                           int
+	endpoint, outcome, since, until, time, countBy string
+	failed, undelivered, count                     bool
+	limit                                          int
 }
 
 func (t *tool) list() *cobra.Command {
 	var l listing
 	cmd := &cobra.Command{
 		Use:   "list",
-		Short: "List operations, newest first",
-		Long: `List operations, newest first. --failed lists those whose last callback was not
-acknowledged: exhausted, and gone. An operation that was redelivered shows once
-for each of its runs; "starter state" shows how it stands now.`,
+		Short: "List operations, newest first, or count them",
+		Long: `List operations, newest first, or count them. Each shows once, by its latest run.
+
+--failed are those whose last callback was not acknowledged: exhausted, and gone.
+--undelivered is what never arrived: these, expired and terminated ones, and
+acknowledged ones with an older callback that was superseded unacknowledged.
+
+--count counts instead, --count-by endpoint or outcome each by itself. Beyond
+10,000 runs of redelivered operations are counted too, which it says.`,
 		Example: `  starter list --failed --since 24h --endpoint ECOM_GOLD_BANK
+  starter list --undelivered --time closed --since 7d --count-by endpoint
   starter list --outcome expired --since 7d
   starter list --since 2026-11-20T00:00:00Z --until 2026-11-21T00:00:00Z --limit 0 -o json`,
 		Args: cobra.NoArgs,
@@ -38,15 +45,31 @@ for each of its runs; "starter state" shows how it stands now.`,
 	flags.StringVar(&l.endpoint, "endpoint", "", "only of this `ENDPOINT`")
 	flags.StringVar(&l.outcome, "outcome", "", "only those that ended with this `OUTCOME`")
 	flags.BoolVar(&l.failed, "failed", false, "only those whose last callback was not acknowledged")
-	flags.StringVar(&l.since, "since", "", "only those started after this `TIME`: RFC 3339, or ago such as 24h or 7d")
+	flags.BoolVar(&l.undelivered, "undelivered", false, "only what never arrived")
+	flags.StringVar(&l.since, "since", "", "only those started at or after this `TIME`: RFC 3339, or ago such as 24h or 7d")
 	flags.StringVar(&l.until, "until", "", "only those started before this `TIME`, written likewise")
+	flags.StringVar(&l.time, "time", "", "`WHICH` time --since and --until bound: started (as without it) or closed")
 	flags.IntVar(&l.limit, "limit", 100, "at most this `NUMBER`; 0: all")
-	cmd.MarkFlagsMutuallyExclusive("failed", "outcome")
-	completeWith(cmd, "outcome", outcomeNames()...)
+	flags.BoolVar(&l.count, "count", false, "count instead")
+	flags.StringVar(&l.countBy, "count-by", "", "count each `GROUP` by itself: endpoint or outcome")
+	cmd.MarkFlagsMutuallyExclusive("failed", "outcome", "undelivered")
+	cmd.MarkFlagsMutuallyExclusive("limit", "count")
+	cmd.MarkFlagsMutuallyExclusive("limit", "count-by")
+	completeWith(cmd, "outcome", outcomeNames(callback.Outcomes)...)
+	completeWith(cmd, "time", "started", "closed")
+	completeWith(cmd, "count-by", callback.GroupByEndpoint, callback.GroupByOutcome)
+	t.completeEndpointFlag(cmd)
 	cmd.RunE = t.begin(func(cmd *cobra.Command, _ []string) error {
 		c, err := t.client()
 		if err != nil {
 			return err
+		}
+		if l.count || l.countBy != "" {
+			count, err := l.counted(cmd.Context(), c)
+			if err != nil {
+				return err
+			}
+			return t.showCount(count, l.countBy)
 		}
 		page, more, err := l.fetch(cmd.Context(), c)
 		if err != nil {
@@ -57,9 +80,9 @@ for each of its runs; "starter state" shows how it stands now.`,
 	return cmd
 }
 
-func outcomeNames() []string {
-	names := make([]string, 0, len(callback.Outcomes))
-	for _, o := range callback.Outcomes {
+func outcomeNames(outcomes []callback.Outcome) []string {
+	names := make([]string, 0, len(outcomes))
+	for _, o := range outcomes {
 		names = append(names, string(o))
 	}
 	return names
@@ -88,12 +111,63 @@ func (l listing) fetch(ctx context.Context, c *client) (callback.Page, bool, err
 	return page, more, nil
 }
 
+// undelivered is the API's word for what never arrived.
+const undelivered callback.Outcome = "undelivered"
+
 // outcomes are those to ask for, one by one; the empty one asks for all.
 func (l listing) outcomes() []callback.Outcome {
-	if l.failed {
+	switch {
+	case l.failed:
 		return []callback.Outcome{callback.OutcomeExhausted, callback.OutcomeGone}
+	case l.undelivered:
+		return []callback.Outcome{undelivered}
 	}
 	return []callback.Outcome{callback.Outcome(l.outcome)}
+}
+
+// counted is the count, summed over the outcomes that are asked for one by one.
+func (l listing) counted(ctx context.Context, c *client) (callback.OperationsCount, error) {
+	filter, err := l.filter(time.Now())
+	if err != nil {
+		return callback.OperationsCount{}, err
+	}
+	if l.countBy != "" {
+		filter.Set("group_by", l.countBy)
+	}
+	sum := callback.OperationsCount{Exact: true}
+	for _, outcome := range l.outcomes() {
+		if outcome != callback.OutcomeNone {
+			filter.Set("outcome", string(outcome))
+		}
+		var count callback.OperationsCount
+		r, err := c.call(ctx, http.MethodGet, "/v1/operations/count?"+filter.Encode(), nil)
+		if err != nil {
+			return callback.OperationsCount{}, err
+		}
+		if err := r.into(&count); err != nil {
+			return callback.OperationsCount{}, err
+		}
+		sum.Count += count.Count
+		sum.Exact = sum.Exact && count.Exact
+		sum.Groups = addGroups(sum.Groups, count.Groups)
+	}
+	return sum, nil
+}
+
+// addGroups adds more to all, largest first.
+func addGroups(all, more []callback.CountGroup) []callback.CountGroup {
+	for _, g := range more {
+		i := slices.IndexFunc(all, func(known callback.CountGroup) bool {
+			return known.Endpoint == g.Endpoint && known.Outcome == g.Outcome
+		})
+		if i < 0 {
+			all = append(all, g)
+			continue
+		}
+		all[i].Count += g.Count
+	}
+	slices.SortStableFunc(all, func(a, b callback.CountGroup) int { return cmp.Compare(b.Count, a.Count) })
+	return all
 }
 
 func (l listing) full(found []callback.Summary) bool { return l.limit > 0 && len(found) >= l.limit }
@@ -129,17 +203,31 @@ func (l listing) filter(now time.Time) (url.Values, error) {
 	if l.limit < 0 {
 		return nil, usage("--limit %d is negative", l.limit)
 	}
-	for _, bound := range []struct{ name, text string }{{"since", l.since}, {"until", l.until}} {
-		if bound.text == "" {
-			continue
-		}
-		at, err := when(bound.text, now)
+	if l.time != "" {
+		values.Set("time", l.time)
+	}
+	for _, flag := range []struct{ name, text string }{{"since", l.since}, {"until", l.until}} {
+		at, err := bound(flag.name, flag.text, now)
 		if err != nil {
-			return nil, usage("--%s %q is neither an RFC 3339 time nor a time ago such as 90m, 24h or 7d", bound.name, bound.text)
+			return nil, err
 		}
-		values.Set(bound.name, at.String())
+		if !at.IsZero() {
+			values.Set(flag.name, at.String())
+		}
 	}
 	return values, nil
+}
+
+// bound is the time that a flag says; the zero time where it is not given.
+func bound(flag, text string, now time.Time) (callback.Time, error) {
+	if text == "" {
+		return callback.Time{}, nil
+	}
+	at, err := when(text, now)
+	if err != nil {
+		return at, usage("--%s %q is neither an RFC 3339 time nor a time ago such as 90m, 24h or 7d", flag, text)
+	}
+	return at, nil
 }
 
 // when is an RFC 3339 time, or one that long before now.

@@ -1,5 +1,6 @@
 // Command starter is the engineers' tool: it starts, shows, lists, revokes,
-// withdraws and redelivers operations over Ringback's HTTP API.
+// withdraws and redelivers operations over Ringback's HTTP API, and tries out
+// endpoints.
 //
 // Run it with --help; every command shows an example.
 package main
@@ -13,7 +14,9 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], surroundings{getenv: os.Getenv, out: os.Stdout, err: os.Stderr})
+	code := run(ctx, os.Args[1:], surroundings{
+		getenv: os.Getenv, in: os.Stdin, out: os.Stdout, err: os.Stderr, screen: screenOf, browse: browse,
+	})
 	stop()
 	os.Exit(code)
 }

@@ -30,7 +30,16 @@ func operationIn(args []string) (callback.Key, error) {
 
 // onOperation is a command about one operation.
 func (t *tool) onOperation(do func(cmd *cobra.Command, c *client, key callback.Key) error) func(*cobra.Command, []string) error {
-	return t.begin(func(cmd *cobra.Command, args []string) error {
+	return t.begin(t.withOperation(do))
+}
+
+// onOperationUnbounded is onOperation for what may take any time.
+func (t *tool) onOperationUnbounded(do func(cmd *cobra.Command, c *client, key callback.Key) error) func(*cobra.Command, []string) error {
+	return t.beginUnbounded(t.withOperation(do))
+}
+
+func (t *tool) withOperation(do func(cmd *cobra.Command, c *client, key callback.Key) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
 		key, err := operationIn(args)
 		if err != nil {
 			return err
@@ -40,5 +49,5 @@ func (t *tool) onOperation(do func(cmd *cobra.Command, c *client, key callback.K
 			return err
 		}
 		return do(cmd, c, key)
-	})
+	}
 }

@@ -12,18 +12,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Exit codes, as the help documents them.
-const (
-	exitOK          = 0
-	exitFailed      = 1
-	exitUsage       = 2
-	exitNotFound    = 3
-	exitConflict    = 4
-	exitUnavailable = 5
-)
-
 const rootHelp = `starter speaks to Ringback's HTTP API: it starts, shows, lists, revokes,
-withdraws and redelivers operations.
+withdraws and redelivers operations, and tries out endpoints.
 
 An operation is named by its endpoint and its id, as two arguments
 (ECOM_GOLD_BANK ORDER-1) or as the one that the Temporal UI shows
@@ -33,18 +23,19 @@ Where the API is: --api, else the address in --config FILE, else RINGBACK_API,
 else http://127.0.0.1:8080. The API key is read from --key-file, else from
 RINGBACK_API_KEY; it is never an argument, which others could see.
 
-Exit codes:
-  0  done
-  1  refused or failed
-  2  the command line is wrong
-  3  no such operation
-  4  conflict: other content, closed, not revocable, not redeliverable
-  5  not available now: no answer, overloaded, or not ready`
+With -o json every command writes the API's own JSON: one indented document, or
+where it follows something (watch, redeliver, redeliveries follow), one document
+a line for each change. "starter help exit-codes" lists the exit codes.`
 
 // surroundings are what a run takes from its process.
 type surroundings struct {
 	getenv   func(string) string
+	in       io.Reader
 	out, err io.Writer
+	// screen is the terminal that a writer writes to, if it does.
+	screen func(io.Writer) screen
+	// browse shows a page to the person at this terminal.
+	browse func(ctx context.Context, address string) error
 }
 
 // run is the program: it returns its exit code.
@@ -56,13 +47,18 @@ func run(ctx context.Context, args []string, s surroundings) int {
 	if err == nil {
 		return exitOK
 	}
-	code := t.exitCode(err)
+	code := t.exitCode(ctx, err)
+	if code == exitInterrupted {
+		err = errInterrupted
+	}
 	_, _ = fmt.Fprintf(s.err, "starter: %s\n", err)
 	if code == exitUsage {
 		_, _ = fmt.Fprintf(s.err, "%q shows how to use it.\n", command.CommandPath()+" --help")
 	}
 	return code
 }
+
+var errInterrupted = errors.New("interrupted")
 
 // asOtherPrograms accepts -config too, as api and worker are called.
 func asOtherPrograms(args []string) []string {
@@ -87,6 +83,8 @@ type tool struct {
 	// begun says that the command line was understood: what fails later is no
 	// matter of usage.
 	begun bool
+	// canvas is what is being drawn on a terminal, if anything is.
+	canvas *canvas
 }
 
 const (
@@ -117,22 +115,31 @@ func (t *tool) root() *cobra.Command {
 	flags.StringVar(&t.keyFile, "key-file", "", "read the API key from this `FILE` (else from the environment: "+keyVariable+")")
 	flags.StringVar(&t.caFile, "ca", "", "trust the certificate authorities in this PEM `FILE`, and no others")
 	flags.StringVarP(&t.output, "output", "o", outputTable, "`FORMAT` of the output: table, or json for scripts")
-	flags.DurationVar(&t.timeout, "timeout", 30*time.Second, "give up after this `TIME`")
+	flags.DurationVar(&t.timeout, "timeout", 30*time.Second, "give up after this `TIME`; where something is followed, each of its calls")
 	completeWith(root, "output", outputTable, outputJSON)
-	root.AddCommand(t.start(), t.state(), t.list(), t.details(), t.push(), t.revoke(), t.withdraw(), t.redeliver(), t.ready())
+	root.AddCommand(t.start(), t.state(), t.attempts(), t.watch(), t.open(), t.list(), t.details(), t.push(), t.revoke(),
+		t.withdraw(), t.redeliver(), t.redeliveries(), t.ping(), t.verify(), t.ready(), exitCodeHelp())
 	return root
 }
 
 // begin marks the end of reading the command line, and bounds what follows.
 func (t *tool) begin(do func(cmd *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
+	return t.beginUnbounded(func(cmd *cobra.Command, args []string) error {
+		ctx, cancel := context.WithTimeout(cmd.Context(), t.timeout)
+		defer cancel()
+		cmd.SetContext(ctx)
+		return do(cmd, args)
+	})
+}
+
+// beginUnbounded is begin for what may take any time: each of its calls is
+// bounded by itself.
+func (t *tool) beginUnbounded(do func(cmd *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		if t.output != outputTable && t.output != outputJSON {
 			return fmt.Errorf("--output %q is neither table nor json", t.output)
 		}
 		t.begun = true
-		ctx, cancel := context.WithTimeout(cmd.Context(), t.timeout)
-		defer cancel()
-		cmd.SetContext(ctx)
 		return do(cmd, args)
 	}
 }
@@ -141,30 +148,6 @@ func (t *tool) begin(do func(cmd *cobra.Command, args []string) error) func(*cob
 type usageError struct{ error }
 
 func usage(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
-
-func (t *tool) exitCode(err error) int {
-	var wrong usageError
-	if !t.begun || errors.As(err, &wrong) {
-		return exitUsage
-	}
-	var refused *apiError
-	if errors.As(err, &refused) {
-		return refused.exitCode()
-	}
-	var unreachable *unreachableError
-	var unready *unreadyError
-	if errors.As(err, &unreachable) || errors.As(err, &unready) {
-		return exitUnavailable
-	}
-	return exitFailed
-}
-
-func completeWith(cmd *cobra.Command, flag string, values ...string) {
-	err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
-	if err != nil {
-		panic(err) // a flag that does not exist: every run would show it
-	}
-}
 
 func version() string {
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {

@@ -49,6 +49,9 @@ func writeState(w *bytes.Buffer, s callback.State) {
 	if s.Revocation != nil {
 		table.row("Revocation", revocation(*s.Revocation))
 	}
+	if s.Redelivery != nil {
+		table.row("Redelivery", redelivery(*s.Redelivery))
+	}
 	table.row("Run", orNone(s.RunID))
 	table.row("UI", orNone(s.UIURL))
 	table.flush()
@@ -84,6 +87,19 @@ func revocation(r callback.Revocation) string {
 	return text
 }
 
+// redelivery is who began this run, and why.
+func redelivery(n callback.RedeliveryNote) string {
+	text := "by " + orNone(n.By)
+	if n.Reason != "" {
+		text += ": " + n.Reason
+	}
+	text += ", of run " + n.PreviousRunID
+	if n.RedeliveriesID != "" {
+		text += ", as part of " + n.RedeliveriesID
+	}
+	return text
+}
+
 func delivery(d callback.Delivery) string {
 	text := fmt.Sprintf("Delivery %s of status %s: %s", d.CallbackID, orNone(d.Status), d.Outcome)
 	if d.Reason != "" {
@@ -101,7 +117,7 @@ func writeAttempts(w *bytes.Buffer, attempts []callback.Attempt) {
 		return
 	}
 	table := newTable(w)
-	table.row("  NUMBER", "TIME", "HTTP STATUS", "VERDICT", "TOOK", "REASON")
+	table.row("  NUMBER", "TIME", "TOOK", "HTTP STATUS", "VERDICT", "REASON")
 	for _, a := range attempts {
 		verdict, took := string(a.Verdict), fmt.Sprintf("%d ms", a.TookMS)
 		if verdict == "" {
@@ -111,7 +127,7 @@ func writeAttempts(w *bytes.Buffer, attempts []callback.Attempt) {
 		if a.HTTPStatus != 0 {
 			httpStatus = fmt.Sprint(a.HTTPStatus)
 		}
-		table.row(fmt.Sprintf("  %d", a.Number), a.At.String(), httpStatus, verdict, took, orNone(a.Reason))
+		table.row(fmt.Sprintf("  %d", a.Number), a.At.String(), took, httpStatus, verdict, orNone(a.Reason))
 	}
 	table.flush()
 }
@@ -133,9 +149,15 @@ func (t *tool) showPage(page callback.Page, more bool) error {
 		return err
 	}
 	var b bytes.Buffer
-	table := newTable(&b)
+	writeSummaries(&b, page.Operations)
+	_, err := t.out.Write(b.Bytes())
+	return err
+}
+
+func writeSummaries(b *bytes.Buffer, all []callback.Summary) {
+	table := newTable(b)
 	table.row("STARTED", "CLOSED", "OPERATION", "STATUS", "PHASE", "OUTCOME")
-	for _, s := range page.Operations {
+	for _, s := range all {
 		closed := none
 		if s.ClosedAt != nil {
 			closed = s.ClosedAt.String()
@@ -143,6 +165,32 @@ func (t *tool) showPage(page callback.Page, more bool) error {
 		table.row(s.StartedAt.String(), closed, s.WorkflowID(), orNone(s.Status), string(s.Phase), orNone(string(s.Outcome)))
 	}
 	table.flush()
+}
+
+// showCount writes a count, and says beside it where it counts too many.
+func (t *tool) showCount(count callback.OperationsCount, by string) error {
+	if !count.Exact {
+		t.note("more than 10,000 match: runs were counted, and a redelivered operation has several")
+	}
+	if t.output == outputJSON {
+		data, err := json.Marshal(count)
+		if err != nil {
+			return fmt.Errorf("writing the count: %w", err)
+		}
+		return t.showJSON(reply{body: data})
+	}
+	var b bytes.Buffer
+	if by == "" {
+		fmt.Fprintln(&b, count.Count)
+	} else {
+		table := newTable(&b)
+		table.row("COUNT", strings.ToUpper(by))
+		for _, g := range count.Groups {
+			table.row(fmt.Sprint(g.Count), orNone(g.Endpoint+string(g.Outcome)))
+		}
+		table.row(fmt.Sprint(count.Count), "(all)")
+		table.flush()
+	}
 	_, err := t.out.Write(b.Bytes())
 	return err
 }

@@ -21,7 +21,8 @@ Ukrcard needs --method and --registered-at; Paysera needs --callback-url where
 the endpoint's URL is per operation.`,
 		Example: `  starter start ECOM_GOLD_BANK ORDER-1 --method p2p_a2c --registered-at 2026-11-21T09:30:00+02:00
   starter start WALLET_SHOP 239441503 --callback-url https://shop.example/callbacks --status reserved,done --known-status waiting_funds`,
-		Args: operationArgs,
+		Args:              operationArgs,
+		ValidArgsFunction: t.completeOperation,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&request.Method, "method", "", "Ukrcard's `METHOD`: payment, p2p_transfer, p2p_a2c or p2p_c2a")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -37,9 +38,17 @@ type fake struct {
 	asked   []any
 	created bool
 	state   callback.State
+	// states are what one look after the other finds; the last one stays. A nil
+	// one is a moment without Temporal.
+	states  []*callback.State
 	pages   map[callback.Outcome][]callback.Page
+	counts  map[callback.Outcome]callback.OperationsCount
 	details map[string]any
-	err     error
+	ping    callback.Ping
+	dryRun  callback.DryRun
+	// many are what one look after the other at a bulk redelivery finds.
+	many []callback.Redeliveries
+	err  error
 }
 
 func (f *fake) ask(what ...any) error {
@@ -53,19 +62,83 @@ func (f *fake) Start(_ context.Context, r callback.StartRequest) (callback.State
 	return f.state, f.created, f.ask(r)
 }
 func (f *fake) State(_ context.Context, k callback.Key) (callback.State, error) {
-	return f.state, f.ask(k)
+	err := f.ask(k)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.states) == 0 {
+		return f.state, err
+	}
+	state := f.states[0]
+	f.states = f.states[min(1, len(f.states)-1):]
+	if state == nil {
+		return callback.State{}, &callback.Error{Problem: callback.ProblemUnavailable, Detail: "Temporal does not answer.", RetryAfter: time.Millisecond}
+	}
+	return *state, err
 }
 
 func (f *fake) List(_ context.Context, q callback.ListQuery) (callback.Page, error) {
 	if err := f.ask(q); err != nil {
 		return callback.Page{}, err
 	}
-	pages := f.pages[q.Outcome]
+	pages := f.pages[asked(q)]
 	at := len(q.PageToken) // the fake's token is one x for each page before
 	if at >= len(pages) {
 		return callback.Page{}, nil
 	}
 	return pages[at], nil
+}
+
+// asked is a query's outcome as the API's parameter says it.
+func asked(q callback.ListQuery) callback.Outcome {
+	if q.Undelivered {
+		return undelivered
+	}
+	return q.Outcome
+}
+
+func (f *fake) Count(_ context.Context, q callback.CountQuery) (callback.OperationsCount, error) {
+	return f.counts[asked(q.ListQuery)], f.ask(q)
+}
+
+func (f *fake) Ping(_ context.Context, endpoint string, r callback.PingRequest) (callback.Ping, error) {
+	return f.ping, f.ask(endpoint, r)
+}
+
+func (f *fake) StartRedeliveries(_ context.Context, r callback.RedeliveriesRequest) (callback.Redeliveries, error) {
+	return f.bulk(r)
+}
+
+func (f *fake) DryRun(_ context.Context, r callback.RedeliveriesRequest) (callback.DryRun, error) {
+	return f.dryRun, f.ask(r)
+}
+
+func (f *fake) RedeliveriesState(_ context.Context, id string) (callback.Redeliveries, error) {
+	return f.bulk("see " + id)
+}
+
+func (f *fake) RecentRedeliveries(context.Context) ([]callback.Redeliveries, error) {
+	return f.many, f.ask("recent")
+}
+
+func (f *fake) StopRedeliveries(_ context.Context, id string) (callback.Redeliveries, error) {
+	return f.bulk("stop " + id)
+}
+
+func (f *fake) ResumeRedeliveries(_ context.Context, id string) (callback.Redeliveries, error) {
+	return f.bulk("resume " + id)
+}
+
+// bulk is the next look at a bulk redelivery; the last one stays.
+func (f *fake) bulk(what any) (callback.Redeliveries, error) {
+	err := f.ask(what)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.many) == 0 {
+		return callback.Redeliveries{}, err
+	}
+	now := f.many[0]
+	f.many = f.many[min(1, len(f.many)-1):]
+	return now, err
 }
 
 func (f *fake) Details(_ context.Context, k callback.Key) (map[string]any, error) {
@@ -88,7 +161,11 @@ func (f *fake) Redeliver(_ context.Context, k callback.Key, r callback.Redeliver
 	return f.state, f.ask(k, r)
 }
 
-const secret = "a-key-of-the-tests"
+const (
+	secret = "a-key-of-the-tests"
+	// nobody is who asks where no keys are configured.
+	nobody = "(no keys configured)"
+)
 
 // outcome is what a run left behind.
 type outcome struct {
@@ -106,9 +183,40 @@ func starter(t *testing.T, o rest.Options, args ...string) outcome {
 
 // bare runs the program with that environment alone.
 func bare(env map[string]string, args ...string) outcome {
+	return place{env: env}.run(context.Background(), args...)
+}
+
+// place is where a run takes place.
+type place struct {
+	env map[string]string
+	in  string
+	// screen is the terminal that both writers write to, if it is one.
+	screen screen
+	// browsed, if set, takes the pages that were shown.
+	browsed *[]string
+}
+
+func (p place) run(ctx context.Context, args ...string) outcome {
 	var out, errs bytes.Buffer
-	code := run(context.Background(), args, surroundings{getenv: func(name string) string { return env[name] }, out: &out, err: &errs})
+	code := run(ctx, args, surroundings{
+		getenv: func(name string) string { return p.env[name] },
+		in:     strings.NewReader(p.in), out: &out, err: &errs,
+		screen: func(io.Writer) screen { return p.screen },
+		browse: func(_ context.Context, address string) error {
+			*p.browsed = append(*p.browsed, address)
+			return nil
+		},
+	})
 	return outcome{code, out.String(), errs.String()}
+}
+
+// at is p with the API in front of f.
+func (p place) at(t *testing.T, f *fake) place {
+	t.Helper()
+	server := httptest.NewServer(rest.New(rest.Options{Operations: f}))
+	t.Cleanup(server.Close)
+	p.env = map[string]string{apiVariable: server.URL, keyVariable: secret}
+	return p
 }
 
 func golden(t *testing.T, name, got string) {
@@ -147,6 +255,7 @@ func delivering() callback.State {
 			},
 		},
 		Revocation: &callback.Revocation{InitiatedBy: "user", Reason: "ordered twice", At: at(19)},
+		Redelivery: &callback.RedeliveryNote{By: "anna", Reason: "receiver repaired", PreviousRunID: "0193f1d1", RedeliveriesID: bulkID},
 		RunID:      "0193f1d2", UIURL: "http://127.0.0.1:8233/x",
 	}
 }
@@ -176,6 +285,11 @@ func TestEachCommandAsksTheApiForWhatItSaysAndShowsTheAnswer(t *testing.T) {
 			[]string{"start", "SHOP", "a/b#c%"}, &fake{state: delivering()},
 			[]any{callback.StartRequest{Endpoint: "SHOP", OperationID: "a/b#c%"}},
 		},
+		"attempts":            {[]string{"attempts", "SHOP", "a/b#c%"}, &fake{state: delivering()}, []any{shop}},
+		"attempts-none":       {[]string{"attempts", "SHOP", "a/b#c%"}, &fake{state: watching()}, []any{shop}},
+		"attempts-json":       {[]string{"attempts", "SHOP", "a/b#c%", "-o", "json"}, &fake{state: delivering()}, []any{shop}},
+		"open":                {[]string{"open", "SHOP", "a/b#c%"}, &fake{state: delivering()}, []any{shop}},
+		"open-json":           {[]string{"open", "SHOP", "a/b#c%", "-o", "json"}, &fake{state: delivering()}, []any{shop}},
 		"state":               {[]string{"state", "SHOP", "a/b#c%"}, &fake{state: delivering()}, []any{shop}},
 		"state-as-in-the-ui":  {[]string{"state", "SHOP/a/b#c%"}, &fake{state: watching()}, []any{shop}},
 		"state-json":          {[]string{"state", "SHOP", "a/b#c%", "-o", "json"}, &fake{state: delivering()}, []any{shop}},
@@ -185,8 +299,8 @@ func TestEachCommandAsksTheApiForWhatItSaysAndShowsTheAnswer(t *testing.T) {
 		"push-json":           {[]string{"push", "SHOP", "a/b#c%", "--output=json"}, &fake{}, []any{shop, ""}},
 		"revoke":              {[]string{"revoke", "SHOP", "a/b#c%", "--initiated-by", "user", "--reason", "ordered twice"}, &fake{state: delivering()}, []any{shop, callback.Revocation{InitiatedBy: "user", Reason: "ordered twice"}}},
 		"withdraw":            {[]string{"withdraw", "SHOP", "a/b#c%"}, &fake{state: closed}, []any{shop}},
-		"redeliver":           {[]string{"redeliver", "SHOP", "a/b#c%"}, &fake{state: delivering()}, []any{shop, callback.RedeliveryRequest{}}},
-		"redeliver-elsewhere": {[]string{"redeliver", "SHOP", "a/b#c%", "--repoll", "--force", "--reason", "r", "--callback-url", "https://b.example/"}, &fake{state: watching()}, []any{shop, callback.RedeliveryRequest{Repoll: true, Force: true, Reason: "r", Callback: callback.Target{URL: "https://b.example/"}}}},
+		"redeliver":           {[]string{"redeliver", "SHOP", "a/b#c%"}, &fake{state: delivering()}, []any{shop, callback.RedeliveryRequest{By: nobody}}},
+		"redeliver-elsewhere": {[]string{"redeliver", "SHOP", "a/b#c%", "--repoll", "--force", "--reason", "r", "--callback-url", "https://b.example/"}, &fake{state: watching()}, []any{shop, callback.RedeliveryRequest{Repoll: true, Force: true, Reason: "r", Callback: callback.Target{URL: "https://b.example/"}, By: nobody}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -219,6 +333,7 @@ func TestAListShowsWhatMatchesNewestFirst(t *testing.T) {
 			{Operations: []callback.Summary{summary("1", 1, callback.OutcomeExhausted)}},
 		},
 		callback.OutcomeGone: {{Operations: []callback.Summary{summary("4", 4, callback.OutcomeGone)}}},
+		undelivered:          {{Operations: []callback.Summary{summary("5", 5, callback.OutcomeExhausted), summary("4", 4, callback.OutcomeAcknowledged)}}},
 	}
 	since, until := at(0), at(59)
 	for name, c := range map[string]struct {
@@ -241,6 +356,10 @@ func TestAListShowsWhatMatchesNewestFirst(t *testing.T) {
 			[]string{"list", "--failed", "-o", "json"},
 			[]any{callback.ListQuery{Outcome: callback.OutcomeExhausted}, callback.ListQuery{Outcome: callback.OutcomeExhausted, PageToken: "x"}, callback.ListQuery{Outcome: callback.OutcomeGone}}, false,
 		},
+		"list-undelivered": {
+			[]string{"list", "--undelivered", "--time", "closed"},
+			[]any{callback.ListQuery{Undelivered: true, ByClose: true}}, false,
+		},
 		"list-none":      {[]string{"list", "--outcome", "revoked"}, []any{callback.ListQuery{Outcome: callback.OutcomeRevoked}}, false},
 		"list-none-json": {[]string{"list", "--outcome", "revoked", "-o", "json"}, []any{callback.ListQuery{Outcome: callback.OutcomeRevoked}}, false},
 	} {
@@ -254,6 +373,47 @@ func TestAListShowsWhatMatchesNewestFirst(t *testing.T) {
 			golden(t, name, got.out)
 		})
 	}
+}
+
+func TestACountSumsWhatWasAskedForOneByOne(t *testing.T) {
+	t.Parallel()
+	counts := map[callback.Outcome]callback.OperationsCount{
+		callback.OutcomeNone: {Count: 120331},
+		callback.OutcomeExhausted: {Count: 6, Exact: true, Groups: []callback.CountGroup{
+			{Endpoint: "SHOP", Count: 4}, {Endpoint: "LEDGER", Count: 2}}},
+		callback.OutcomeGone: {Count: 3, Exact: true, Groups: []callback.CountGroup{{Endpoint: "LEDGER", Count: 3}}},
+		undelivered: {Count: 7, Exact: true, Groups: []callback.CountGroup{
+			{Outcome: callback.OutcomeExhausted, Count: 6}, {Outcome: callback.OutcomeGone, Count: 1}}},
+	}
+	for name, c := range map[string]struct {
+		args  []string
+		asked []any
+		notes bool
+	}{
+		"count":                 {[]string{"--count"}, []any{callback.CountQuery{}}, true},
+		"count-failed-by":       {[]string{"--failed", "--count-by", "endpoint"}, countOf("endpoint", callback.OutcomeExhausted, callback.OutcomeGone), false},
+		"count-failed-by-json":  {[]string{"--failed", "--count-by", "endpoint", "-o", "json"}, countOf("endpoint", callback.OutcomeExhausted, callback.OutcomeGone), false},
+		"count-undelivered-by":  {[]string{"--undelivered", "--count-by", "outcome"}, []any{callback.CountQuery{ListQuery: callback.ListQuery{Undelivered: true}, GroupBy: "outcome"}}, false},
+		"count-of-one-endpoint": {[]string{"--count", "--endpoint", "SHOP", "--outcome", "gone"}, []any{callback.CountQuery{ListQuery: callback.ListQuery{Endpoint: "SHOP", Outcome: callback.OutcomeGone}}}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := &fake{counts: counts}
+			got := starter(t, rest.Options{Operations: f}, append([]string{"list"}, c.args...)...)
+			require.Equal(t, exitOK, got.code, got.err)
+			require.Equal(t, c.asked, f.asked)
+			require.Equal(t, c.notes, strings.Contains(got.err, "runs were counted"))
+			golden(t, name, got.out)
+		})
+	}
+}
+
+func countOf(by string, outcomes ...callback.Outcome) []any {
+	var all []any
+	for _, o := range outcomes {
+		all = append(all, callback.CountQuery{ListQuery: callback.ListQuery{Outcome: o}, GroupBy: by})
+	}
+	return all
 }
 
 func TestTimesAreGivenOrAgo(t *testing.T) {
@@ -309,11 +469,26 @@ func TestExitCodesTellWhatCame(t *testing.T) {
 		"an unknown flag":                 {nil, []string{"state", "SHOP", "1", "--follow"}, 2, "--follow"},
 		"an unknown output":               {nil, []string{"state", "SHOP", "1", "-o", "xml"}, 2, "neither table nor json"},
 		"a revocation by nobody":          {nil, []string{"revoke", "SHOP", "1"}, 2, "initiated-by"},
+		"an operation and a filter":       {nil, []string{"redeliver", "SHOP", "1", "--since", "24h"}, 2, "--since goes with a filter"},
+		"a dry run of one":                {nil, []string{"redeliver", "SHOP", "1", "--dry-run"}, 2, "--dry-run goes with a filter"},
+		"neither operation nor filter":    {nil, []string{"redeliver", "--reason", "r"}, 2, "name an operation"},
+		"a dry run of everything":         {nil, []string{"redeliver", "--dry-run"}, 2, "name an operation"},
+		"many polled again":               {nil, []string{"redeliver", "--endpoint", "SHOP", "--repoll"}, 2, "--repoll goes with one operation"},
+		"a rate that the API refuses":     {nil, []string{"redeliver", "--endpoint", "SHOP", "--rate", "0"}, 1, "rate_per_second: is not above 0"},
+		"a redelivery's id that is none":  {nil, []string{"redeliveries", "follow", "12"}, 1, "id: is not the id"},
+		"watched too often":               {nil, []string{"watch", "SHOP", "1", "--every", "1ms"}, 2, "--every"},
+		"watched for less than no time":   {nil, []string{"watch", "SHOP", "1", "--for", "-1s"}, 2, "--for"},
+		"ping without an endpoint":        {nil, []string{"ping"}, 2, "arg"},
+		"a link of an API without a UI":   {nil, []string{"open", "SHOP", "1"}, 1, "knows no Temporal UI"},
+		"verify without a secret":         {nil, []string{"verify", "-H", "a: b"}, 2, secretVariable},
+		"a tolerance below nothing":       {nil, []string{"verify", "--tolerance", "-1s"}, 2, "--tolerance"},
 		"a time that is none":             {nil, []string{"start", "SHOP", "1", "--registered-at", "noon"}, 2, "--registered-at"},
 		"a since that is none":            {nil, []string{"list", "--since", "noon"}, 2, "--since"},
 		"a negative limit":                {nil, []string{"list", "--limit", "-1"}, 2, "--limit"},
 		"failed and an outcome":           {nil, []string{"list", "--failed", "--outcome", "gone"}, 2, "outcome"},
 		"an outcome that the API refuses": {nil, []string{"list", "--outcome", "failed"}, 1, "outcome: is not one of"},
+		"failed and undelivered":          {nil, []string{"list", "--failed", "--undelivered"}, 2, "undelivered"},
+		"a count with a limit":            {nil, []string{"list", "--count", "--limit", "5"}, 2, "limit"},
 		"an empty status":                 {nil, []string{"push", "SHOP", "1", "--status", ""}, 2, "--status is empty"},
 		"an address that is none":         {nil, []string{"state", "SHOP", "1", "--api", "localhost:8080"}, 2, "--api"},
 		"an address with a password":      {nil, []string{"state", "SHOP", "1", "--api", "http://a:b@localhost:8080"}, 2, "--api"},
@@ -483,21 +658,61 @@ func TestReadySaysWhetherAndWhyNot(t *testing.T) {
 func TestEveryCommandIsDocumentedWithAnExampleThatItAccepts(t *testing.T) {
 	t.Parallel()
 	root := (&tool{}).root()
-	require.Contains(t, root.Long, "Exit codes:")
-	for _, cmd := range append(root.Commands(), root) {
-		t.Run(cmd.Name(), func(t *testing.T) {
+	for _, cmd := range everyCommand(root) {
+		if !cmd.Runnable() {
+			continue // a help topic
+		}
+		t.Run(cmd.CommandPath(), func(t *testing.T) {
 			t.Parallel()
 			require.NotEmpty(t, cmd.Short)
 			require.NotEmpty(t, cmd.Long)
 			require.NotEmpty(t, cmd.Example)
+			files := received(t)
 			for line := range strings.Lines(cmd.Example) {
-				args := words(strings.TrimSpace(line))
+				command, in, _ := strings.Cut(strings.TrimSpace(line), " < ")
+				args := words(command)
 				require.Equal(t, "starter", args[0])
-				got := starter(t, rest.Options{Operations: &fake{state: watching()}}, withoutAddress(args[1:])...)
+				for i := range args {
+					args[i] = cmp.Or(files[args[i]], args[i])
+				}
+				p := place{in: content(t, files[in]), browsed: new([]string)}.at(t, anything())
+				p.env[secretVariable] = content(t, files["secret.txt"])
+				got := p.run(context.Background(), withoutAddress(args[1:])...)
 				require.Equal(t, exitOK, got.code, "%s: %s", line, got.err)
 			}
 		})
 	}
+}
+
+// anything is an API that every call succeeds with.
+func anything() *fake {
+	return &fake{
+		state: closedAs(callback.OutcomeAcknowledged), ping: callback.Ping{Verdict: callback.Acknowledged},
+		many: []callback.Redeliveries{{ID: bulkID, Phase: callback.RedeliveriesDone}},
+	}
+}
+
+func closedAs(o callback.Outcome) callback.State {
+	return callback.State{Key: shop, Phase: callback.Closed, Outcome: o, RunID: "0193f1d2", UIURL: "http://127.0.0.1:8233/x"}
+}
+
+// everyCommand is root and all below it, but for what cobra brings.
+func everyCommand(root *cobra.Command) []*cobra.Command {
+	all := []*cobra.Command{root}
+	for _, cmd := range root.Commands() {
+		all = append(all, everyCommand(cmd)...)
+	}
+	return all
+}
+
+func content(t *testing.T, file string) string {
+	t.Helper()
+	if file == "" {
+		return ""
+	}
+	data, err := os.ReadFile(file)
+	require.NoError(t, err)
+	return string(data)
 }
 
 // words splits a command line as a shell would, double quotes only.
@@ -525,14 +740,10 @@ func withoutAddress(args []string) []string {
 func TestHelpIsAsExpected(t *testing.T) {
 	t.Parallel()
 	golden(t, "help", bare(nil, "--help").out)
-	golden(t, "help-list", bare(nil, "list", "--help").out)
-}
-
-func TestShellsCanComplete(t *testing.T) {
-	t.Parallel()
-	require.Contains(t, bare(nil, "completion", "bash").out, "starter")
-	require.Contains(t, bare(nil, cobra.ShellCompRequestCmd, "revoke", "--initiated-by", "").out, "client\nuser\ncore\n")
-	require.Contains(t, bare(nil, cobra.ShellCompRequestCmd, "list", "--outcome", "").out, "exhausted\n")
+	for _, name := range []string{"list", "watch", "redeliver", "ping", "verify", "redeliveries"} {
+		golden(t, "help-"+name, bare(nil, name, "--help").out)
+	}
+	golden(t, "help-exit-codes", bare(nil, "help", "exit-codes").out)
 }
 
 func TestJsonOutputIsTheApisOwn(t *testing.T) {

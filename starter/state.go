@@ -15,7 +15,8 @@ func (t *tool) state() *cobra.Command {
 		Long:  "Show how an operation stands: its status, its deliveries and every recorded attempt, also once it is closed.",
 		Example: `  starter state ECOM_GOLD_BANK ORDER-1
   starter state ECOM_GOLD_BANK/ORDER-1 -o json`,
-		Args: operationArgs,
+		Args:              operationArgs,
+		ValidArgsFunction: t.completeOperation,
 		RunE: t.onOperation(func(cmd *cobra.Command, c *client, key callback.Key) error {
 			r, err := c.call(cmd.Context(), http.MethodGet, path(key, ""), nil)
 			if err != nil {
@@ -33,7 +34,8 @@ func (t *tool) details() *cobra.Command {
 		Long:  "Ask the source for its extended answer, now (Ukrcard /ConfirmExt, Paysera GET). Nothing of it is stored.",
 		Example: `  starter details ECOM_GOLD_BANK ORDER-1
   starter details WALLET_SHOP/239441503 -o json`,
-		Args: operationArgs,
+		Args:              operationArgs,
+		ValidArgsFunction: t.completeOperation,
 		RunE: t.onOperation(func(cmd *cobra.Command, c *client, key callback.Key) error {
 			r, err := c.call(cmd.Context(), http.MethodGet, path(key, "/details"), nil)
 			if err != nil {

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"ringback/api/rest"
+	"ringback/internal/callback"
+)
+
+func acknowledgedPing() callback.Ping {
+	return callback.Ping{
+		Endpoint: "LEDGER", OperationID: "ringback-ping-mfrggzdfmz", CallbackID: "cb_ping_mfrggzdfmz", Dialect: "standard", Signed: true,
+		At: at(15), TookMS: 12, Verdict: callback.Acknowledged,
+		Connection: &callback.Connection{RemoteAddress: "203.0.113.7:443", TLSVersion: "TLS 1.3", ServerCertificate: "CN=ledger.example", ClientCertificate: "CN=ringback"},
+		Request: callback.SentRequest{
+			Line: "POST /hooks HTTP/1.1",
+			Headers: []callback.HeaderLine{
+				{Name: "Host", Value: "ledger.example"}, {Name: "Authorization", Value: "[redacted]"}, {Name: "Webhook-Id", Value: "cb_ping_mfrggzdfmz"},
+			},
+			Body: `{"type":"ringback.ping"}`,
+		},
+		Answer: &callback.ReceivedAnswer{
+			Line: "HTTP/1.1 200 OK", HTTPStatus: 200, Headers: []callback.HeaderLine{{Name: "X", Value: "\x1b[31m"}},
+			Body: "thank\nyou\x07", Truncated: true,
+		},
+	}
+}
+
+func TestAPingShowsTheExchangeAndExitsAsItWentOff(t *testing.T) {
+	t.Parallel()
+	refused := acknowledgedPing()
+	refused.Verdict, refused.Reason, refused.Signed = callback.Unacknowledged, "no answer: connection refused", false
+	refused.Answer, refused.Connection = nil, nil
+	for name, tt := range map[string]struct {
+		ping  callback.Ping
+		args  []string
+		asked callback.PingRequest
+		code  int
+	}{
+		"ping":         {acknowledgedPing(), nil, callback.PingRequest{}, exitOK},
+		"ping-url":     {acknowledgedPing(), []string{"--url", "https://a.example/"}, callback.PingRequest{URL: "https://a.example/"}, exitOK},
+		"ping-refused": {refused, nil, callback.PingRequest{}, exitUnacknowledged},
+		"ping-json":    {refused, []string{"-o", "json"}, callback.PingRequest{}, exitUnacknowledged},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := &fake{ping: tt.ping}
+			got := place{}.at(t, f).run(context.Background(), append([]string{"ping", "LEDGER"}, tt.args...)...)
+			require.Equal(t, tt.code, got.code, got.err)
+			require.Equal(t, []any{"LEDGER", tt.asked}, f.asked)
+			golden(t, name, got.out)
+			if tt.code != exitOK {
+				require.Equal(t, "starter: LEDGER did not acknowledge: no answer: connection refused\n", got.err)
+			}
+		})
+	}
+	got := place{}.at(t, &fake{err: &callback.Error{Problem: rest.ProblemTooManyRequests, Detail: "Wait."}}).run(context.Background(), "ping", "LEDGER")
+	require.Equal(t, exitUnavailable, got.code, "a ping that was not made is no verdict of the receiver's")
+}

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"ringback/internal/callback"
+)
+
+const bulkID = "rd_mfrggzdfmztwq2lknnwg23tpob"
+
+func bulk(phase callback.RedeliveriesPhase, done, failed, skipped int) callback.Redeliveries {
+	r := callback.Redeliveries{
+		ID: bulkID, Phase: phase, Filter: callback.Filter{Endpoint: "SHOP", Outcome: callback.OutcomeExhausted, Since: at(0), Until: at(59)},
+		RatePerSecond: 20, By: "anna", Reason: "receiver repaired", Matched: 4,
+		RedeliveriesProgress: callback.RedeliveriesProgress{Done: done, Failed: failed, Skipped: skipped},
+		StartedAt:            at(1), RunID: "run", UIURL: "http://127.0.0.1:8233/r",
+	}
+	if phase == callback.RedeliveriesDone {
+		r.EndedAt = pointer(at(9))
+	}
+	if failed > 0 {
+		r.Failures = []callback.Failure{{Key: shop, Detail: "The endpoint SHOP is not registered any more."}}
+	}
+	return r
+}
+
+func TestManyAreRedeliveredByFilterAndFollowed(t *testing.T) {
+	t.Parallel()
+	running := callback.RedeliveriesRunning
+	since, until := at(0), at(59)
+	plain := callback.RedeliveriesRequest{
+		Filter:        callback.Filter{Endpoint: "SHOP", Status: "2", Outcome: callback.OutcomeExhausted, Since: since, Until: until},
+		RatePerSecond: 20, Force: true, Reason: "receiver repaired", By: nobody,
+	}
+	flags := []string{
+		"redeliver", "--endpoint", "SHOP", "--status", "2", "--outcome", "exhausted", "--since", since.String(), "--until", until.String(),
+		"--rate", "20", "--force", "--reason", "receiver repaired",
+	}
+	sample := callback.DryRun{Filter: plain.Filter, Matched: 2000, Sample: []callback.Summary{summary("5", 5, callback.OutcomeExhausted)}}
+	for name, tt := range map[string]struct {
+		fake  *fake
+		args  []string
+		asked callback.RedeliveriesRequest
+		code  int
+		says  string
+	}{
+		"redeliver-many": {
+			&fake{many: []callback.Redeliveries{bulk(running, 0, 0, 0), bulk(running, 0, 0, 0), bulk(running, 1, 0, 0), bulk(running, 1, 0, 0), bulk(callback.RedeliveriesDone, 3, 0, 1)}},
+			[]string{"--every", "10ms"}, plain, exitOK, "",
+		},
+		"redeliver-many-failed": {
+			&fake{many: []callback.Redeliveries{bulk(running, 0, 0, 0), bulk(callback.RedeliveriesDone, 3, 1, 0)}},
+			nil, plain, exitPartly, "1 of 4 could not be redelivered",
+		},
+		"redeliver-many-stopped": {
+			&fake{many: []callback.Redeliveries{bulk(running, 0, 0, 0), bulk(callback.RedeliveriesStopped, 2, 0, 0)}},
+			nil, plain, exitCutShort, "stopped at 2 of 4; resume it with: starter redeliveries resume " + bulkID,
+		},
+		"redeliver-many-ended": {
+			&fake{many: []callback.Redeliveries{bulk(running, 0, 0, 0), bulk(callback.RedeliveriesEnded, 2, 0, 0)}},
+			nil, plain, exitCutShort, "ended by an operator at 2 of 4",
+		},
+		"redeliver-many-json": {
+			&fake{many: []callback.Redeliveries{bulk(running, 0, 0, 0), bulk(running, 0, 0, 0), bulk(callback.RedeliveriesDone, 4, 0, 0)}},
+			[]string{"--every", "10ms", "-o", "json"}, plain, exitOK, "",
+		},
+		"redeliver-many-detached": {
+			&fake{many: []callback.Redeliveries{bulk(running, 0, 0, 0)}},
+			[]string{"--detach"}, plain, exitOK, "stop    starter redeliveries stop " + bulkID,
+		},
+		"redeliver-many-left": {
+			&fake{many: []callback.Redeliveries{bulk(running, 0, 0, 0)}},
+			[]string{"--every", "10ms", "--for", "50ms"}, plain, exitGoesOn, "follow  starter redeliveries follow " + bulkID,
+		},
+		"redeliver-dry-run":      {&fake{dryRun: sample}, []string{"--dry-run"}, dry(plain), exitOK, ""},
+		"redeliver-dry-run-json": {&fake{dryRun: sample}, []string{"--dry-run", "-o", "json"}, dry(plain), exitOK, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := place{}.at(t, tt.fake).run(context.Background(), append(flags, tt.args...)...)
+			require.Equal(t, tt.code, got.code, got.err)
+			require.Contains(t, got.err, tt.says)
+			require.Equal(t, tt.asked, tt.fake.asked[0])
+			golden(t, name, got.out)
+		})
+	}
+}
+
+func dry(r callback.RedeliveriesRequest) callback.RedeliveriesRequest {
+	r.DryRun = true
+	return r
+}
+
+func TestARateThatIsNotGivenIsTheApis(t *testing.T) {
+	t.Parallel()
+	f := &fake{many: []callback.Redeliveries{bulk(callback.RedeliveriesDone, 4, 0, 0)}}
+	got := place{}.at(t, f).run(context.Background(), "redeliver", "--endpoint", "SHOP")
+	require.Equal(t, exitOK, got.code, got.err)
+	require.Equal(t, callback.RedeliveriesRequest{
+		Filter: callback.Filter{Endpoint: "SHOP"}, RatePerSecond: callback.DefaultRatePerSecond, By: nobody,
+	}, f.asked[0])
+}
+
+func TestAnInterruptLeavesABulkRedeliveryRunningAndSaysHowToGoOn(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	time.AfterFunc(100*time.Millisecond, cancel)
+	f := &fake{many: []callback.Redeliveries{bulk(callback.RedeliveriesRunning, 1, 0, 0)}}
+	got := place{}.at(t, f).run(ctx, "redeliver", "--endpoint", "SHOP", "--every", "10ms")
+	require.Equal(t, exitInterrupted, got.code)
+	require.Contains(t, got.err, "goes on without this command")
+	require.Contains(t, got.err, "starter redeliveries stop "+bulkID)
+	require.Contains(t, got.err, "starter: interrupted\n")
+	for _, asked := range f.asked[1:] {
+		require.Equal(t, "see "+bulkID, asked, "nothing but looking on was asked")
+	}
+}
+
+func TestABarIsDrawnOnATerminalAlone(t *testing.T) {
+	t.Parallel()
+	looks := []callback.Redeliveries{bulk(callback.RedeliveriesRunning, 0, 0, 0), bulk(callback.RedeliveriesRunning, 2, 0, 0), bulk(callback.RedeliveriesDone, 3, 1, 0)}
+	args := []string{"redeliveries", "follow", bulkID, "--every", "10ms"}
+	got := place{screen: screen{width: 100, height: 40}}.at(t, &fake{many: looks}).run(context.Background(), args...)
+	require.Equal(t, exitPartly, got.code, got.err)
+	require.Contains(t, got.err, "(2/4)")
+	require.NotContains(t, got.out, "done 2", "the bar tells it")
+	require.Contains(t, got.out, "Done        3\n", "what came of it is the output")
+
+	got = place{}.at(t, &fake{many: looks}).run(context.Background(), args...)
+	require.NotContains(t, got.err, "(2/4)")
+	require.Contains(t, got.out, "2 of 4  done 2, failed 0, skipped 0\n")
+}
+
+func TestBulkRedeliveriesAreListedSeenStoppedAndResumed(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		args  []string
+		asked []any
+	}{
+		"redeliveries":        {nil, []any{"recent"}},
+		"redeliveries-json":   {[]string{"-o", "json"}, []any{"recent"}},
+		"redeliveries-show":   {[]string{"show", bulkID}, []any{"see " + bulkID}},
+		"redeliveries-stop":   {[]string{"stop", bulkID}, []any{"see " + bulkID, "stop " + bulkID}},
+		"redeliveries-resume": {[]string{"resume", bulkID, "-o", "json"}, []any{"see " + bulkID, "resume " + bulkID}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := &fake{many: []callback.Redeliveries{bulk(callback.RedeliveriesRunning, 2, 1, 0)}}
+			got := place{}.at(t, f).run(context.Background(), append([]string{"redeliveries"}, tt.args...)...)
+			require.Equal(t, exitOK, got.code, got.err)
+			require.Equal(t, tt.asked, f.asked)
+			golden(t, name, got.out)
+		})
+	}
+	got := place{}.at(t, &fake{}).run(context.Background(), "redeliveries")
+	require.Equal(t, "No bulk redelivery.\n", got.out)
+}
+
+func TestFollowingInJsonEndsWithTheEnd(t *testing.T) {
+	t.Parallel()
+	f := &fake{many: []callback.Redeliveries{bulk(callback.RedeliveriesRunning, 4, 0, 0), bulk(callback.RedeliveriesDone, 4, 0, 0)}}
+	got := place{}.at(t, f).run(context.Background(), "redeliveries", "follow", bulkID, "--every", "10ms", "-o", "json")
+	require.Equal(t, exitOK, got.code, got.err)
+	lines := strings.Split(strings.TrimSpace(got.out), "\n")
+	require.Len(t, lines, 2)
+	var last callback.Redeliveries
+	require.NoError(t, json.Unmarshal([]byte(lines[1]), &last))
+	require.Equal(t, callback.RedeliveriesDone, last.Phase)
+}

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"ringback/internal/callback"
+)
+
+// story is an operation from its first look to its end.
+func story(o callback.Outcome) []*callback.State {
+	accepted := watching()
+	first := accepted
+	first.Polls, first.Status = 1, &callback.Status{Value: "1", ObservedAt: at(10)}
+	final := first
+	final.Polls, final.Status, final.Phase = 2, &callback.Status{Value: "2", Final: true, ObservedAt: at(15)}, callback.Delivering
+	final.Deliveries = []callback.Delivery{{
+		CallbackID: "cb_two", Status: "2", Outcome: callback.DeliveryPending, Attempts: []callback.Attempt{{Number: 1, At: at(15)}},
+	}}
+	again := final
+	again.Deliveries = []callback.Delivery{{
+		CallbackID: "cb_two", Status: "2", Outcome: callback.DeliveryPending, Attempts: []callback.Attempt{
+			{Number: 1, At: at(15), TookMS: 12, HTTPStatus: 500, Verdict: callback.Unacknowledged, Reason: "\x1b[31mHTTP 500"},
+		},
+	}}
+	ended := again
+	ended.Phase, ended.Outcome = callback.Closed, o
+	ended.Deliveries = []callback.Delivery{{
+		CallbackID: "cb_two", Status: "2", Outcome: callback.DeliveryOutcome(o), Attempts: append(again.Deliveries[0].Attempts,
+			callback.Attempt{Number: 2, At: at(18), TookMS: 3, HTTPStatus: 200, Verdict: callback.Acknowledged}),
+	}}
+	return []*callback.State{&accepted, &accepted, &first, nil, &final, &again, &ended}
+}
+
+func TestAWatchTellsEachChangeOnceInLinesAndEndsWithTheOutcome(t *testing.T) {
+	t.Parallel()
+	got := place{}.at(t, &fake{states: story(callback.OutcomeAcknowledged)}).run(context.Background(), "watch", "SHOP", "a/b#c%", "--every", "10ms")
+	require.Equal(t, exitOK, got.code, got.err)
+	require.Contains(t, got.err, "HTTP 503 unavailable: Temporal does not answer.", "what passes is told")
+	require.Equal(t, 1, strings.Count(got.err, "\n"))
+	// What has no time of its own is told with the time of the look.
+	now := regexp.MustCompile(fmt.Sprintf(`(?m)^%d-\S+  (run|callback|ended) `, time.Now().UTC().Year()))
+	golden(t, "watch", now.ReplaceAllString(got.out, "NOW                       $1 "))
+}
+
+func TestAWatchInJsonIsTheApisOwnALineForEachChange(t *testing.T) {
+	t.Parallel()
+	got := place{}.at(t, &fake{states: story(callback.OutcomeAcknowledged)}).run(context.Background(), "watch", "SHOP/1", "--every", "10ms", "-o", "json")
+	require.Equal(t, exitOK, got.code, got.err)
+	var phases []string
+	for line := range strings.Lines(got.out) {
+		var s callback.State
+		require.NoError(t, json.Unmarshal([]byte(line), &s))
+		phases = append(phases, string(s.Phase))
+	}
+	require.Equal(t, []string{"watching", "watching", "delivering", "delivering", "closed"}, phases)
+}
+
+func TestAWatchOnATerminalIsDrawnAgainWithEachChange(t *testing.T) {
+	t.Parallel()
+	p := place{screen: screen{width: 60, height: 12}}.at(t, &fake{states: story(callback.OutcomeAcknowledged)})
+	got := p.run(context.Background(), "watch", "SHOP/1", "--every", "10ms")
+	require.Equal(t, exitOK, got.code, got.err)
+	frames := strings.Split(got.out, "\x1b[J")
+	require.Len(t, frames, 6, "five changes")
+	require.Equal(t, 5, strings.Count(got.out, "\x1b["+"J"))
+	for i, frame := range frames {
+		lines := strings.Split(frame, "\n")
+		for _, line := range lines {
+			require.LessOrEqual(t, len([]rune(line)), 60, "a line that wraps could not be drawn over")
+		}
+		require.LessOrEqual(t, len(lines), 12)
+		if i > 0 && i < 5 {
+			require.Contains(t, frame, "Ctrl-C ends it")
+		}
+	}
+	require.Contains(t, frames[5], "Outcome    acknowledged")
+	require.NotContains(t, frames[5], "Ctrl-C")
+	require.NotContains(t, got.out, "\x1b[31m", "what others wrote can't steer the terminal")
+}
+
+func TestAWatchsExitCodeIsTheOutcome(t *testing.T) {
+	t.Parallel()
+	for _, outcome := range callback.Outcomes {
+		t.Run(string(outcome), func(t *testing.T) {
+			t.Parallel()
+			state := closedAs(outcome)
+			got := place{}.at(t, &fake{state: state}).run(context.Background(), "watch", "SHOP/1")
+			code, known := exitOutcome[outcome]
+			require.True(t, known, "every outcome has its exit code")
+			require.Equal(t, code, got.code)
+			require.Equal(t, outcome != callback.OutcomeAcknowledged, strings.Contains(got.err, "ended: "+string(outcome)))
+		})
+	}
+}
+
+func TestAWatchEndsWithoutAnEnd(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		states []*callback.State
+		err    error
+		args   []string
+		stop   bool
+		code   int
+		says   string
+	}{
+		"where no such operation is":          {nil, callback.Refuse(callback.ProblemNotFound, "None."), nil, false, exitNotFound, "None."},
+		"where the first look gets no answer": {[]*callback.State{nil}, nil, nil, false, exitUnavailable, "Temporal does not answer"},
+		"when its time is over":               {nil, nil, []string{"--for", "50ms"}, false, exitGoesOn, "goes on"},
+		"when it is interrupted":              {nil, nil, nil, true, exitInterrupted, "interrupted"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
+			if tt.stop {
+				time.AfterFunc(50*time.Millisecond, cancel)
+			}
+			f := &fake{state: watching(), states: tt.states, err: tt.err}
+			got := place{}.at(t, f).run(ctx, append([]string{"watch", "SHOP/1", "--every", "10ms"}, tt.args...)...)
+			require.Equal(t, tt.code, got.code, got.err)
+			require.Contains(t, got.err, tt.says)
+		})
+	}
+}
+
+func TestARedeliveryWhileItIsWatchedIsToldFromItsBeginning(t *testing.T) {
+	t.Parallel()
+	before := *story(callback.OutcomeExhausted)[5]
+	after := before
+	after.RunID = "another"
+	var told []string
+	for _, c := range changes(&before, after) {
+		told = append(told, c.what)
+	}
+	require.Equal(t, []string{"run", "poll 2", "callback", "attempt 1"}, told)
+	require.Empty(t, changes(&after, after))
+}
+
+func TestALinkIsShownInTheBrowserIfAsked(t *testing.T) {
+	t.Parallel()
+	var browsed []string
+	p := place{browsed: &browsed}.at(t, &fake{state: delivering()})
+	got := p.run(context.Background(), "open", "SHOP/1", "--browser")
+	require.Equal(t, exitOK, got.code, got.err)
+	require.Equal(t, "http://127.0.0.1:8233/x\n", got.out)
+	require.Equal(t, []string{"http://127.0.0.1:8233/x"}, browsed)
+
+	odd := delivering()
+	odd.UIURL = "file:///etc/passwd"
+	got = place{browsed: &browsed}.at(t, &fake{state: odd}).run(context.Background(), "open", "SHOP/1", "--browser")
+	require.Equal(t, exitFailed, got.code)
+	require.Len(t, browsed, 1, "what is no page is not opened")
+}
