@@ -84,9 +84,9 @@ var services = map[string]struct {
 		image: "ringback:local", checked: true, port: "8080", networks: []string{"temporal"},
 		needs: map[string]string{"temporal": healthy, "namespace": completed},
 	},
-	// A worker opens no port: there is nothing to ask.
+	// A worker shows itself to the other services alone.
 	"worker": {
-		image: "ringback:local", networks: []string{"temporal"},
+		image: "ringback:local", checked: true, networks: []string{"temporal"},
 		needs: map[string]string{"temporal": healthy, "namespace": completed},
 	},
 }
