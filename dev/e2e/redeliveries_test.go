@@ -68,13 +68,20 @@ func failsMany(t *testing.T, w *world, api *apiclient.Client, n int) []callback.
 func counts(t *testing.T, api *apiclient.Client, query url.Values, n int) {
 	t.Helper()
 	var count callback.OperationsCount
-	require.Eventually(t, func() bool {
+	for until := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
 		var err error
 		count, err = api.Count(t.Context(), query)
 		require.NoError(t, err)
 		require.True(t, count.Exact)
-		return count.Count == n
-	}, patience, 100*time.Millisecond, "%d of %v", n, query)
+		if count.Count == n {
+			return
+		}
+		if time.Now().After(until) {
+			page, err := api.List(t.Context(), query)
+			require.NoError(t, err)
+			require.Equal(t, n, count.Count, "%v lists %+v", query, page.Operations)
+		}
+	}
 }
 
 // comesTo reads a bulk redelivery until done says so.
@@ -103,7 +110,7 @@ func acknowledged(r *simulator.Receiver, id string) int {
 	return n
 }
 
-// begunBy are how many of the operations a bulk redelivery has begun.
+// acknowledgedOf counts them about many operations.
 func acknowledgedOf(r *simulator.Receiver, keys []callback.Key) int {
 	n := 0
 	for _, key := range keys {
@@ -211,4 +218,92 @@ func TestManyAreRedeliveredOnceEachThoughStoppedAndKilled(t *testing.T) {
 			require.Equal(t, 2, acknowledged(w.standard, key.OperationID))
 		}
 	})
+}
+
+// TestWhatNeverArrivedIsAnsweredAndRedeliveredOnPostgreSQL: the same questions
+// in visibility's language of the other store, ids included that would break
+// out of a string.
+func TestWhatNeverArrivedIsAnsweredAndRedeliveredOnPostgreSQL(t *testing.T) {
+	neverArrived(t, startEngine(t, "-postgres", startPostgres(t)))
+}
+
+func TestWhatNeverArrivedIsAnsweredAndRedelivered(t *testing.T) { neverArrived(t, startEngine(t)) }
+
+func neverArrived(t *testing.T, e *engine) {
+	t.Helper()
+	leavesNothing(t)
+	w := newWorld(t, e, policies{poll: "{schedule: [50ms], lifetime: 1m}", delivery: "{interval: 20ms, attempts: 2, timeout: 5s}"},
+		fmt.Sprintf(`BRIEF: {dialect: standard, source: wallet, url: %q, poll: {interval: 100ms, lifetime: 300ms}, delivery: {interval: 20ms, attempts: 2}}`, "http://127.0.0.1:1/hooks"))
+	api := w.run(t).Client
+
+	// Exhausted, with ids that would end a string; gone; expired; terminated;
+	// superseded unacknowledged, though acknowledged in the end; and one that
+	// arrived.
+	odd := []string{`it's 5`, `back\slash`, `both\' OR 1=1`, `'ends'`, "%", "a/b"}
+	w.ukrcard.Default(failing(http.StatusServiceUnavailable))
+	for _, id := range odd {
+		w.wsgate.Script(id, simulator.Statuses(2)...)
+		require.Equal(t, callback.OutcomeExhausted, closed(t, api, start(t, api, order(id, "p2p_a2c"))).Outcome)
+	}
+	w.core.SetStatus("1", "done")
+	w.standard.Script("1", failing(http.StatusGone))
+	require.Equal(t, callback.OutcomeGone, closed(t, api, start(t, api, entry("1"))).Outcome)
+	w.core.SetStatus("2", "processing")
+	require.Equal(t, callback.OutcomeExpired, closed(t, api, start(t, api, callback.StartRequest{Endpoint: "BRIEF", OperationID: "2"})).Outcome)
+	w.core.SetStatus("3", "processing")
+	stopped := start(t, api, entry("3"))
+	awaits(t, api, stopped, func(s callback.State) bool { return s.Polls > 0 })
+	require.NoError(t, w.temporalClient(t).TerminateWorkflow(t.Context(), stopped.WorkflowID(), "", "by the test"))
+	w.core.SetStatus("4", "waiting_funds")
+	w.paysera.Script("4", failing(http.StatusServiceUnavailable), failing(http.StatusServiceUnavailable), simulator.Acknowledge)
+	superseded := start(t, api, w.transfer("4"))
+	rung(t, w.paysera, "4", 2)
+	w.core.SetStatus("4", "done")
+	require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, superseded).Outcome)
+	w.core.SetStatus("5", "done")
+	require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, start(t, api, entry("5"))).Outcome)
+
+	all := url.Values{"outcome": {"undelivered"}, "time": {"closed"}, "since": {"2026-01-01T00:00:00Z"}}
+	counts(t, api, all, len(odd)+4)
+	grouped := url.Values{"outcome": {"undelivered"}, "group_by": {"endpoint"}}
+	count, err := api.Count(t.Context(), grouped)
+	require.NoError(t, err)
+	require.Equal(t, []callback.CountGroup{
+		{Endpoint: gold, Count: len(odd)}, {Endpoint: ledger, Count: 2}, {Endpoint: "BRIEF", Count: 1}, {Endpoint: shop, Count: 1},
+	}, count.Groups)
+	grouped.Set("group_by", "outcome")
+	count, err = api.Count(t.Context(), grouped)
+	require.NoError(t, err)
+	require.Equal(t, []callback.CountGroup{
+		{Outcome: callback.OutcomeExhausted, Count: len(odd)}, {Outcome: callback.OutcomeAcknowledged, Count: 1},
+		{Outcome: callback.OutcomeExpired, Count: 1}, {Outcome: callback.OutcomeGone, Count: 1}, {Outcome: callback.OutcomeTerminated, Count: 1},
+	}, count.Groups)
+
+	// The odd ones are redelivered, acknowledged, and no longer listed.
+	w.ukrcard.Default(simulator.Acknowledge)
+	begun, err := api.RedeliverMany(t.Context(), callback.RedeliveriesRequest{
+		Filter: callback.Filter{Endpoint: gold, Outcome: callback.OutcomeExhausted, Status: "2"}, RatePerSecond: 100,
+	})
+	require.NoError(t, err)
+	require.Equal(t, callback.RedeliveriesProgress{Done: len(odd)}, comesTo(t, api, begun.ID, isDone).RedeliveriesProgress)
+	for _, id := range odd {
+		require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, order(id, "").Key()).Outcome)
+		require.Equal(t, 1, acknowledged(w.ukrcard, id), id)
+	}
+	counts(t, api, all, 4)
+	page, err := api.List(t.Context(), url.Values{"outcome": {"exhausted"}})
+	require.NoError(t, err)
+	require.Empty(t, page.Operations)
+
+	// All that is left may be redelivered but the one that was superseded.
+	w.core.SetStatus("2", "done")
+	w.core.SetStatus("3", "done")
+	w.standard.Script("1", simulator.Acknowledge)
+	begun, err = api.RedeliverMany(t.Context(), callback.RedeliveriesRequest{Filter: callback.Filter{Since: callback.At(time.Unix(0, 0))}, RatePerSecond: 100})
+	require.NoError(t, err)
+	done := comesTo(t, api, begun.ID, isDone)
+	require.Equal(t, callback.RedeliveriesProgress{Done: 3, Skipped: len(odd)}, done.RedeliveriesProgress)
+	for _, id := range []string{"1", "3"} {
+		require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, entry(id).Key()).Outcome)
+	}
 }

@@ -3,11 +3,13 @@ package operations
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/converter"
@@ -84,18 +86,40 @@ func (d *Desk) latestRuns(ctx context.Context, executions []*workflowpb.Workflow
 	var ids []string
 	for _, e := range executions {
 		if e.GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
-			ids = append(ids, quote(e.GetExecution().GetWorkflowId()))
+			ids = append(ids, e.GetExecution().GetWorkflowId())
 		}
 	}
 	slices.Sort(ids)
 	latest := map[string]*workflowpb.WorkflowExecutionInfo{}
 	for some := range slices.Chunk(slices.Compact(ids), lookups) {
-		query := fmt.Sprintf("WorkflowType = '%s' AND WorkflowId IN (%s)", workflows.OperationType, strings.Join(some, ", "))
+		quoted := make([]string, 0, len(some))
+		for _, id := range some {
+			quoted = append(quoted, quote(id))
+		}
+		query := fmt.Sprintf("WorkflowType = '%s' AND WorkflowId IN (%s)", workflows.OperationType, strings.Join(quoted, ", "))
 		if err := d.addLatest(ctx, query, latest); err != nil {
 			return nil, err
 		}
 	}
-	return latest, nil
+	return latest, d.addUnfound(ctx, ids, latest)
+}
+
+// addUnfound asks for each operation alone that visibility's language can't
+// name: server 1.32.1 doubles a backslash on its way to SQLite and PostgreSQL,
+// and cuts quotes off the ends of a string.
+func (d *Desk) addUnfound(ctx context.Context, ids []string, latest map[string]*workflowpb.WorkflowExecutionInfo) error {
+	for _, id := range ids {
+		if latest[id] != nil {
+			continue
+		}
+		response, err := d.Client.DescribeWorkflowExecution(ctx, id, "")
+		var forgotten *serviceerror.NotFound
+		if err != nil && !errors.As(err, &forgotten) {
+			return visibilityError("looking up the latest run of an operation", err)
+		}
+		latest[id] = response.GetWorkflowExecutionInfo()
+	}
+	return nil
 }
 
 func (d *Desk) addLatest(ctx context.Context, query string, latest map[string]*workflowpb.WorkflowExecutionInfo) error {
@@ -154,13 +178,14 @@ func baseTerms(endpoint string) []string {
 }
 
 func outcomeTerm(o callback.Outcome) string {
-	switch o {
-	case callback.OutcomeAcknowledged:
-		return fmt.Sprintf("(ExecutionStatus = 'Completed' AND %s IS NULL)", workflows.AttributeOutcome.GetName())
-	case callback.OutcomeTerminated:
+	written := workflows.AttributeOutcome.GetName()
+	if o == callback.OutcomeAcknowledged {
+		return fmt.Sprintf("(ExecutionStatus = 'Completed' AND %s IS NULL)", written)
+	}
+	if o == callback.OutcomeTerminated {
 		return "ExecutionStatus = 'Terminated'"
 	}
-	return fmt.Sprintf("%s = %s", workflows.AttributeOutcome.GetName(), quote(string(o)))
+	return fmt.Sprintf("%s = %s", written, quote(string(o)))
 }
 
 // undeliveredTerm is what never arrived. A run that is open is not over yet.

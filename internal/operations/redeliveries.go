@@ -266,7 +266,7 @@ func (d *Desk) MatchedRuns(ctx context.Context, f callback.Filter, force bool, p
 		return callback.RunPage{}, fmt.Errorf("decoding the page token %q: %w", pageToken, err)
 	}
 	response, err := d.Client.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
-		Namespace: d.Namespace, PageSize: int32(pageSize), NextPageToken: token, Query: filterQuery(f, force), //nolint:gosec // 100
+		Namespace: d.Namespace, PageSize: int32(pageSize), NextPageToken: token, Query: filterQuery(f, force),
 	})
 	if err != nil {
 		return callback.RunPage{}, fmt.Errorf("listing what a bulk redelivery is about: %w", err)
