@@ -1,7 +1,7 @@
 # Needs Go, make and git. `make test` uses a C compiler for the race detector and
 # PostgreSQL's initdb and postgres on PATH for the tests on it, and Prometheus'
-# promtool and prometheus for those of the alerts, and says so where it has to
-# leave them out; CI has them all.
+# promtool and prometheus for those of the alerts, and chromium for those of the
+# Temporal UI, and says so where it has to leave them out; CI has them all.
 
 TOOLS    := bin/tools
 FUZZTIME ?= 20s
@@ -9,7 +9,8 @@ RACE     := $(if $(shell command -v $$(go env CC) 2>/dev/null),-race)
 both     = $(and $(shell command -v $(1) 2>/dev/null),$(shell command -v $(2) 2>/dev/null))
 NO_PG    := $(if $(call both,initdb,postgres),,PostgreSQL)
 NO_PROM  := $(if $(call both,promtool,prometheus),,Promtool)
-SKIP     := $(if $(NO_PG)$(NO_PROM),-skip '$(subst $() ,|,$(strip $(NO_PG) $(NO_PROM)))')
+NO_UI    := $(if $(shell command -v chromium 2>/dev/null),,Browser)
+SKIP     := $(if $(NO_PG)$(NO_PROM)$(NO_UI),-skip '$(subst $() ,|,$(strip $(NO_PG) $(NO_PROM) $(NO_UI)))')
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-short bench bench-quick bench-check fuzz lint lint-go lint-workflows lint-vulnerabilities build tools clean
@@ -24,6 +25,7 @@ run: ## the whole of Ringback on this machine: Temporal, its UI, both cores, rec
 test: ## every test of both modules, with the race detector
 	@$(if $(RACE),,echo "There is no C compiler: the tests run without the race detector.")
 	@$(if $(NO_PG),echo "There is no initdb or postgres on PATH: the tests on PostgreSQL are left out.")
+	@$(if $(NO_UI),echo "There is no chromium on PATH: the tests of the Temporal UI in a browser are left out.")
 	@$(if $(NO_PROM),echo "There is no promtool or prometheus on PATH: the tests of the alerts by them are left out.")
 	go test $(RACE) -timeout 20m ./...
 	go -C dev test $(RACE) $(SKIP) -timeout 40m ./...

@@ -177,8 +177,12 @@ func writeDelivery(b *markdown, d callback.Delivery, rows int) {
 	if d.Status != "" {
 		about = code(d.Status)
 	}
-	b.put("\n#### Callback %s: %s%s\n\n%s\n", about, d.Outcome, inBrackets(d.Reason), code(d.CallbackID))
 	shown := d.Attempts[len(d.Attempts)-rows:]
+	reason := ""
+	if d.Reason != "" && (rows == 0 || shown[rows-1].Reason != d.Reason) {
+		reason = " (" + code(d.Reason) + ")"
+	}
+	b.put("\n#### Callback %s: %s%s\n\n%s\n", about, d.Outcome, reason, code(d.CallbackID))
 	if rows == 0 {
 		b.put("\n%s shown.\n", count(0, "attempt"))
 		return
@@ -186,21 +190,17 @@ func writeDelivery(b *markdown, d callback.Delivery, rows int) {
 	if rows < len(d.Attempts) || shown[0].Number > 1 {
 		b.put("\nThe newest %d of %s.\n", rows, count(d.Attempts[len(d.Attempts)-1].Number, "attempt"))
 	}
-	b.WriteString("\n| # | time | HTTP status | verdict | reason |\n|--:|---|--:|---|---|\n")
+	b.WriteString("\n| # | time (UTC) | HTTP status | verdict | reason |\n|---|---|---|---|---|\n")
+	day := ""
 	for _, a := range shown {
-		writeAttempt(b, a)
+		writeAttempt(b, a, &day)
 	}
 }
 
-func inBrackets(reason string) string {
-	if reason == "" {
-		return ""
-	}
-	return " (" + code(reason) + ")"
-}
-
-func writeAttempt(b *markdown, a callback.Attempt) {
-	status, reason := "none", ""
+// writeAttempt writes one row; the date only where it is another than the row's
+// before. The UI sets no space between columns: a no-break space does.
+func writeAttempt(b *markdown, a callback.Attempt, day *string) {
+	status, reason, at := "none", "", a.At.UTC().Format("15:04:05.000")
 	if a.HTTPStatus != 0 {
 		status = strconv.Itoa(a.HTTPStatus)
 	}
@@ -211,7 +211,10 @@ func writeAttempt(b *markdown, a callback.Attempt) {
 	if verdict == "" {
 		verdict = "on its way"
 	}
-	b.put("| %d | %s | %s | %s | %s |\n", a.Number, a.At, status, verdict, reason)
+	if today := a.At.UTC().Format(time.DateOnly); today != *day {
+		*day, at = today, today+" "+at
+	}
+	b.put("| %d\u00A0 | %s\u00A0 | %s\u00A0 | %s\u00A0 | %s |\n", a.Number, at, status, verdict, reason)
 }
 
 // advice is what to type where a callback was not acknowledged.

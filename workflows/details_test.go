@@ -149,7 +149,7 @@ func TestDetailsAreBounded(t *testing.T) {
 	}
 	text := d.Markdown()
 	require.Less(t, len(text), 64<<10)
-	require.Equal(t, 50, strings.Count(text, "| 503 |"), "the newest attempts")
+	require.Equal(t, 50, strings.Count(text, "| 503\u00A0 |"), "the newest attempts")
 	require.Contains(t, text, "28 older callbacks are not shown")
 }
 
@@ -163,10 +163,10 @@ func TestARunShowsItsDetails(t *testing.T) {
 	_, err := w.run(t, in)
 	require.Error(t, err)
 	require.Contains(t, open, "**watching** · status `reserved`")
-	require.Contains(t, open, "| 1 | 2026-11-21T09:00:00.000Z | 200 | acknowledged |")
+	require.Contains(t, open, "| 1\u00A0 | 2026-11-21 09:00:00.000\u00A0 | 200\u00A0 | acknowledged\u00A0 |")
 	closed := currentDetails(t, w)
 	require.Contains(t, closed, "**exhausted** · status `done` (final)")
-	require.Contains(t, closed, "| 3 | 2026-11-21T09:22:00.000Z | 500 | unacknowledged | `HTTP 500` |")
+	require.Contains(t, closed, "| 3\u00A0 | 09:22:00.000\u00A0 | 500\u00A0 | unacknowledged\u00A0 | `HTTP 500` |")
 	require.Contains(t, closed, "starter redeliver SHOP 1 --reason")
 }
 

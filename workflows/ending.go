@@ -45,6 +45,9 @@ func (o *operation) tagEnding(s callback.State) {
 	if n := s.Undelivered(); n > 0 && o.tellsMore() {
 		updates = append(updates, AttributeUndelivered.ValueSet(int64(n)))
 	}
+	if o.shown != "" {
+		updates = append(updates, AttributePhase.ValueUnset())
+	}
 	o.tag(updates...)
 }
 

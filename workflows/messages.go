@@ -62,8 +62,8 @@ var (
 	AttributeStatus   = temporal.NewSearchAttributeKeyKeyword("RingbackStatus")
 	// AttributePhase is callback.Delivering from the first unacknowledged attempt
 	// of a delivery on, and callback.Watching once such a delivery has ended and
-	// the run goes on. A run on the happy path never writes it, and the end of a
-	// run leaves it: it says something together with ExecutionStatus="Running".
+	// the run goes on. A run on the happy path never writes it, and one that ends
+	// takes it back; one that is terminated does not.
 	AttributePhase = temporal.NewSearchAttributeKeyKeyword("RingbackPhase")
 	// AttributeUndelivered is how many callbacks of the run were never
 	// acknowledged (callback.State.Undelivered). It is written at the end of a

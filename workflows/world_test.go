@@ -195,6 +195,9 @@ func (w *world) UpsertTypedSearchAttributes(_ workflow.Context, updates ...tempo
 	for key, value := range temporal.NewSearchAttributes(updates...).GetUntypedValues() {
 		words = append(words, fmt.Sprintf("%s=%v", strings.TrimPrefix(key.GetName(), "Ringback"), value))
 	}
+	if len(words) == 0 {
+		words = append(words, "taken back")
+	}
 	slices.Sort(words)
 	w.tagged = append(w.tagged, strings.Join(words, " "))
 	return nil

@@ -1,0 +1,166 @@
+package e2e_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/require"
+
+	"ringback/dev/apiclient"
+	"ringback/dev/simulator"
+	"ringback/dev/temporalui"
+	"ringback/internal/callback"
+)
+
+// pictures writes the pictures of docs/images (CONTRIBUTING.md).
+var pictures = flag.String("pictures", "", "the `folder` to write the browser's pictures of the Temporal UI to")
+
+// TestBrowserShowsWhatAnOperatorLooksFor opens the Temporal UI with Chromium and
+// reads there what docs/operations.md says is to be read.
+func TestBrowserShowsWhatAnOperatorLooksFor(t *testing.T) {
+	shops := receiver(t, "standard")
+	w := newWorld(t, startEngine(t), policies{
+		poll:     "{interval: 10m, lifetime: 720h}",
+		delivery: "{interval: 1m, attempts: 10, timeout: 5s}",
+	}, quickly("SHOP", shops, 6), quickly("STUBBORN", shops, 60))
+	api := w.run(t).Client
+	for _, id := range []string{"2041", "2042", "2043", "2044"} {
+		w.core.SetStatus(id, "done")
+	}
+	unavailable := failing(http.StatusServiceUnavailable)
+	shops.Script("2042", unavailable)
+	shops.Script("2044", unavailable)
+	w.standard.Script("2043", unavailable)
+	delivered := start(t, api, callback.StartRequest{Endpoint: "SHOP", OperationID: "2041"})
+	failed := start(t, api, callback.StartRequest{Endpoint: "SHOP", OperationID: "2042"})
+	stubborn := start(t, api, callback.StartRequest{Endpoint: "STUBBORN", OperationID: "2044"})
+	closed(t, api, delivered)
+	closed(t, api, failed)
+	closed(t, api, stubborn)
+	delivering := start(t, api, entry("2043"))
+	awaitBackoff(t, w.temporalClient(t), delivering)
+
+	b := w.browse(t, api)
+	b.columns("Status", "RingbackEndpoint", "Workflow ID", "RingbackStatus", "RingbackOutcome", "RingbackPhase", "RingbackUndelivered", "Start")
+	b.shows("list", 1500, 520, "/namespaces/default/workflows?query="+url.QueryEscape(`WorkflowType="Operation" AND RingbackEndpoint IN ("SHOP", "LEDGER")`),
+		"RUNNING LEDGER LEDGER/2043 delivering", "FAILED SHOP SHOP/2042 done exhausted 1", "COMPLETED SHOP SHOP/2041")
+	b.shows("delivered", 1500, 860, b.page(delivered, "user-metadata"),
+		"SHOP 2041", "acknowledged · status done (final)", "Observed: status=done", "Callback done: acknowledged", "200 acknowledged")
+	b.shows("failed", 1500, 1080, b.page(failed, "user-metadata"),
+		"SHOP 2042", "exhausted · status done (final)", "Callback done: exhausted", "6 ", "503 unacknowledged HTTP 503 is not 2xx",
+		"starter redeliver SHOP 2042 --reason")
+	b.shows("", 1500, 1000, b.page(failed, "timeline"),
+		`about status \"done\" is exhausted after 6 attempts; the last: HTTP 503 is not 2xx`, `"type": "Exhausted"`,
+		`Deliver • ring status "done"`)
+	b.shows("", 1500, 1000, b.page(stubborn, "user-metadata"), "The newest 50 of 60 attempts.", "60 ")
+	b.shows("", 1500, 1000, b.page(delivering, "user-metadata"),
+		"delivering · status done (final)", "At most 10 attempts, 1m0s apart.", "see Pending Activities", "1 2")
+	b.shows("", 1500, 1000, b.page(delivering, "timeline"), `Attempt 2 / 10 • Deliver • ring status "done"`)
+	b.shows("retrying", 1500, 1250, b.page(delivering, "pending-activities"),
+		"Deliver", "Pause", "attempt 1 (1 of 10) unacknowledged: HTTP 503 is not 2xx; next attempt at", `"http_status": 503`)
+}
+
+// quickly is an endpoint whose deliveries are soon over.
+func quickly(name string, r *simulator.Receiver, attempts int) string {
+	return fmt.Sprintf(`%s: {dialect: standard, source: wallet, url: %q, poll: {interval: 100ms, lifetime: 1m}, delivery: {interval: 20ms, attempts: %d}}`,
+		name, r.URL()+"/hooks", attempts)
+}
+
+// browser is Chromium on a Temporal UI.
+type browser struct {
+	t   *testing.T
+	ctx context.Context
+	api *apiclient.Client
+	ui  string
+}
+
+// browse starts the UI, and a browser without a window.
+func (w *world) browse(t *testing.T, api *apiclient.Client) *browser {
+	t.Helper()
+	ui, err := temporalui.Start(t.Context(), temporalui.Options{Addr: "127.0.0.1:0", FrontendAddr: w.temporal.addr, Namespace: namespace})
+	require.NoError(t, err)
+	t.Cleanup(ui.Stop)
+	program, err := exec.LookPath("chromium")
+	require.NoError(t, err)
+	// Its sandbox needs what root and most containers do not have; the pages are our own.
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(program), chromedp.NoSandbox)
+	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx)
+	t.Cleanup(cancel)
+	return &browser{t, ctx, api, ui.URL()}
+}
+
+// columns chooses the columns of the workflow list, as an operator does who
+// clicks on "Configure Workflow Table".
+func (b *browser) columns(labels ...string) {
+	b.t.Helper()
+	b.do(chromedp.Navigate(b.ui + "/namespaces/default/workflows"))
+	quoted := `{"label":"` + strings.Join(labels, `"},{"label":"`) + `"}`
+	b.evaluate("localStorage.setItem('namespace-workflow-table-columns', JSON.stringify({default: [" + quoted + "]})) || ''")
+}
+
+// page is a page of the operation's latest run.
+func (b *browser) page(key callback.Key, name string) string {
+	b.t.Helper()
+	state, err := b.api.State(b.t.Context(), key)
+	require.NoError(b.t, err)
+	return "/namespaces/default/workflows/" + url.PathEscape(key.WorkflowID()) + "/" + state.RunID + "/" + name
+}
+
+// shows opens a page and waits until all texts are on it, frames included, each
+// on one line; and takes a picture where it has a name.
+func (b *browser) shows(picture string, width, height int64, path string, texts ...string) {
+	b.t.Helper()
+	b.do(chromedp.EmulateViewport(width, height))
+	b.do(chromedp.Navigate(b.ui + path))
+	var seen string
+	missing := func() string {
+		seen = strings.Join(strings.Fields(b.evaluate(allText)), " ")
+		for _, text := range texts {
+			if !strings.Contains(seen, text) {
+				return text
+			}
+		}
+		return ""
+	}
+	for until := time.Now().Add(patience); missing() != ""; time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(until) {
+			require.Fail(b.t, "a text is not shown", "%s does not show %q, but:\n%s", path, missing(), seen)
+		}
+	}
+	if picture == "" || *pictures == "" {
+		return
+	}
+	// What moves comes to rest.
+	b.do(chromedp.Sleep(2 * time.Second))
+	png, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
+	require.NoError(b.t, err)
+	require.NoError(b.t, os.WriteFile(filepath.Join(*pictures, picture+".png"), png, 0o600))
+}
+
+// allText is the text of a page and of the frames in which the UI renders Markdown.
+const allText = `[document, ...[...document.querySelectorAll('iframe')].map(f => f.contentDocument)]
+	.map(d => d && d.body ? d.body.innerText : '').join('\n')`
+
+func (b *browser) do(action chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	require.NoError(b.t, chromedp.Do(b.ctx, action))
+}
+
+func (b *browser) evaluate(expression string) string {
+	b.t.Helper()
+	text, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](expression))
+	require.NoError(b.t, err)
+	return text
+}
