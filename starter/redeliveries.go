@@ -293,9 +293,10 @@ func (t *tool) showDryRun(r reply) error {
 		return err
 	}
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "%d would be redelivered: %s\n", found.Matched, printable(filter(found.Filter)))
+	fmt.Fprintf(&b, "Matched: %d runs; those with a newer one would be skipped\n", found.Matched)
+	fmt.Fprintf(&b, "Filter:  %s\n", printable(filter(found.Filter)))
 	if len(found.Sample) > 0 {
-		fmt.Fprintf(&b, "\nThe newest %d of them:\n", len(found.Sample))
+		b.WriteString("\nA sample, newest first:\n")
 		writeSummaries(&b, found.Sample)
 	}
 	_, err := t.out.Write(b.Bytes())

@@ -149,12 +149,11 @@ func statusChanges(before, now callback.State) []change {
 			text += ", final"
 		}
 	}
-	what := "status"
-	if before.Polls != now.Polls {
-		what = fmt.Sprintf("poll %d", now.Polls)
-		text = "status " + text
+	if now.Polls == before.Polls+1 && now.Revocation == nil {
+		return []change{{at, fmt.Sprintf("poll %d", now.Polls), "status " + text}}
 	}
-	return []change{{at, what, text}}
+	// Several polls since, or none: it may have been pushed, or revoked.
+	return []change{{at, "status", fmt.Sprintf("%s (%d polls)", text, now.Polls)}}
 }
 
 func deliveryChanges(before, now callback.Delivery) []change {

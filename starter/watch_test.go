@@ -140,7 +140,7 @@ func TestARedeliveryWhileItIsWatchedIsToldFromItsBeginning(t *testing.T) {
 	for _, c := range changes(&before, after) {
 		told = append(told, c.what)
 	}
-	require.Equal(t, []string{"run", "poll 2", "callback", "attempt 1"}, told)
+	require.Equal(t, []string{"run", "status", "callback", "attempt 1"}, told)
 	require.Empty(t, changes(&after, after))
 }
 

@@ -302,7 +302,7 @@ func program(t *testing.T, name string) string {
 		if built.err != nil {
 			return
 		}
-		out, err := exec.Command("go", "-C", "../..", "build", "-o", built.dir, "./api", "./worker").CombinedOutput()
+		out, err := exec.Command("go", "-C", "../..", "build", "-o", built.dir, "./api", "./worker", "./starter").CombinedOutput()
 		if err != nil {
 			built.err = fmt.Errorf("build the programs: %w\n%s", err, out)
 		}
