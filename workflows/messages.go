@@ -72,6 +72,11 @@ var (
 	AttributeUndelivered = temporal.NewSearchAttributeKeyInt64("RingbackUndelivered")
 )
 
+// Attributes are all of them.
+var Attributes = []temporal.SearchAttributeKey{
+	AttributeEndpoint, AttributeOutcome, AttributeStatus, AttributePhase, AttributeUndelivered,
+}
+
 // The error types with which a run fails: the outcome of its last callback owed.
 const (
 	TypeExhausted = "Exhausted"

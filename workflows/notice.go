@@ -30,6 +30,10 @@ const (
 // however many workers say so.
 func OutageID(endpoint string) string { return outagePrefix + endpoint }
 
+// NoticeID is the id of the workflow of the notice about a callback's delivery
+// by one run of its operation.
+func NoticeID(callbackID, runID string) string { return noticePrefix + callbackID + ":" + runID }
+
 // NoticeInput starts a Notice.
 type NoticeInput struct {
 	Hearing callback.Hearing `json:"hearing"`
@@ -144,7 +148,7 @@ func (o *operation) giveNotice(d callback.Delivery) {
 		n.Data.Attempts, n.Data.Reason = d.Attempts[last].Number, d.Attempts[last].Reason
 	}
 	ctx := workflow.WithChildOptions(o.ctx, workflow.ChildWorkflowOptions{
-		WorkflowID:            noticePrefix + d.CallbackID + ":" + run,
+		WorkflowID:            NoticeID(d.CallbackID, run),
 		WorkflowTaskTimeout:   WorkflowTaskTimeout,
 		ParentClosePolicy:     enumspb.PARENT_CLOSE_POLICY_ABANDON,
 		TypedSearchAttributes: temporal.NewSearchAttributes(AttributeEndpoint.ValueSet(o.in.Start.Endpoint)),

@@ -2,6 +2,7 @@ package workflows_test
 
 import (
 	"context"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
 	"ringback/activities"
@@ -155,6 +157,24 @@ func TestAnOutageIsToldOnceAndInOrder(t *testing.T) {
 				told = append(told, in.Callback.Notice.Type)
 			}
 			require.Equal(t, tt.told, told)
+		})
+	}
+}
+
+func TestEveryRecordedNoticeReplays(t *testing.T) {
+	t.Parallel()
+	all := recordedIn(t, filepath.Join(histories, "notices"))
+	require.Len(t, all, 2)
+	for name, history := range all {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			replayer := worker.NewWorkflowReplayer()
+			replayer.RegisterWorkflowWithOptions(workflows.Notice, workflow.RegisterOptions{Name: workflows.NoticeType})
+			replayer.RegisterWorkflowWithOptions(workflows.Outage, workflow.RegisterOptions{Name: workflows.OutageType})
+			require.NoError(t, replayer.ReplayWorkflowHistory(silent{}, history))
+			for _, event := range history.GetEvents() {
+				require.NotContains(t, event.String(), "@", "no machine is named")
+			}
 		})
 	}
 }

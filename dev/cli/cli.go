@@ -173,7 +173,11 @@ func (d *dev) say(format string, args ...any) { _, _ = fmt.Fprintf(d.out, format
 func (d *dev) startTemporal(ctx context.Context) error {
 	o := temporalserver.Options{Addr: d.address(ctx, "temporal-addr", d.temporalAddr), DataDir: d.data}
 	if !d.temporalOnly {
-		o.Keywords = []string{workflows.AttributeEndpoint.GetName(), workflows.AttributeOutcome.GetName(), workflows.AttributeStatus.GetName()}
+		o.Keywords = []string{
+			workflows.AttributeEndpoint.GetName(), workflows.AttributeOutcome.GetName(),
+			workflows.AttributeStatus.GetName(), workflows.AttributePhase.GetName(),
+		}
+		o.Integers = []string{workflows.AttributeUndelivered.GetName()}
 	}
 	where := "SQLite in memory"
 	if d.data != "" {

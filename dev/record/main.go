@@ -1,5 +1,5 @@
-// The program record writes the history of one operation of every ending, and
-// of bulk redeliveries, into workflows/testdata/histories, recorded on a real Temporal server. Tests replay
+// The program record writes the history of one operation of every ending, of
+// notices and of bulk redeliveries, into workflows/testdata/histories, recorded on a real Temporal server. Tests replay
 // each of them with the workflow code of the day.
 //
 //	go -C dev run ./record            records what has no file yet
@@ -59,6 +59,9 @@ func record(ctx context.Context, folder string, all bool) error {
 		}
 		fmt.Println("recorded", path)
 	}
+	if err := s.recordNotices(ctx, filepath.Join(folder, "notices"), all); err != nil {
+		return err
+	}
 	return s.recordBulks(ctx, filepath.Join(folder, "redeliveries"), all)
 }
 
@@ -74,10 +77,13 @@ type stage struct {
 
 const configuration = `
 egress: {allow: [127.0.0.0/8]}
+notices: {endpoint: OPERATORS, failing_after: 3}
 sources:
   wsgate: {kind: ukrcard, base_urls: [%q], ext_system_id: CARD, login: gold, password: "${env:RECORD_PASSWORD}", client_dn: GOLD}
   wallet: {kind: paysera, base_urls: [%q], mac: {id: record, key: "${env:RECORD_PASSWORD}"}}
 endpoints:
+  OPERATORS:
+    {dialect: standard, url: %[5]q, delivery: {interval: 20ms, attempts: 4, timeout: 5s}}
   CARD:
     {dialect: ukrcard, source: wsgate, url: %[3]q, poll: {schedule: [100ms, 100ms], lifetime: 20m}, delivery: {interval: 20ms, attempts: 4, timeout: 5s}}
   CARD_LONG:
@@ -106,9 +112,13 @@ func newStage(ctx context.Context) (*stage, error) {
 }
 
 func (s *stage) build(ctx context.Context) error {
-	server, err := temporalserver.Start(ctx, temporalserver.Options{Keywords: []string{
-		workflows.AttributeEndpoint.GetName(), workflows.AttributeOutcome.GetName(), workflows.AttributeStatus.GetName(),
-	}})
+	server, err := temporalserver.Start(ctx, temporalserver.Options{
+		Keywords: []string{
+			workflows.AttributeEndpoint.GetName(), workflows.AttributeOutcome.GetName(),
+			workflows.AttributeStatus.GetName(), workflows.AttributePhase.GetName(),
+		},
+		Integers: []string{workflows.AttributeUndelivered.GetName()},
+	})
 	if err != nil {
 		return err
 	}
@@ -133,7 +143,7 @@ func (s *stage) simulate() (err error) {
 		return err
 	}
 	s.undo = append(s.undo, func() { _ = s.core.Close() })
-	for _, dialect := range []string{"ukrcard", "paysera"} {
+	for _, dialect := range []string{"ukrcard", "paysera", "standard"} {
 		receiver, err := simulator.StartReceiver("127.0.0.1:0", dialect)
 		if err != nil {
 			return err
@@ -152,7 +162,7 @@ func (s *stage) start(ctx context.Context, temporal string) error {
 	}
 	s.undo = append(s.undo, func() { _ = os.RemoveAll(folder) })
 	path := filepath.Join(folder, "ringback.yml")
-	text := fmt.Sprintf(configuration, s.wsgate.URL(), s.core.URL(), s.receiver["ukrcard"].URL(), s.receiver["paysera"].URL())
+	text := fmt.Sprintf(configuration, s.wsgate.URL(), s.core.URL(), s.receiver["ukrcard"].URL(), s.receiver["paysera"].URL(), s.receiver["standard"].URL())
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		return err
 	}

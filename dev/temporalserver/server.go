@@ -49,10 +49,10 @@ type Options struct {
 	Namespace string
 	// Retention of a namespace that is created; 0: DefaultRetention.
 	Retention time.Duration
-	// Keywords are custom search attributes of a namespace that is created,
-	// known from the server's first second: one that is added to a running
-	// server is known only after a while.
-	Keywords []string
+	// Keywords and Integers are custom search attributes of a namespace that is
+	// created, known from the server's first second: one that is added to a
+	// running server is known only after a while.
+	Keywords, Integers []string
 	// Stock runs the server as it is sold: none of the Tunings. A data directory
 	// that exists keeps the files and indexes that it has.
 	Stock bool

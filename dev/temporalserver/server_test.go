@@ -164,12 +164,12 @@ func TestTheNamespaceKeepsClosedRunsForThirtyDays(t *testing.T) {
 	require.Equal(t, 30*24*time.Hour, answer.GetConfig().GetWorkflowExecutionRetentionTtl().AsDuration())
 }
 
-func TestTheNamespaceKnowsItsKeywordsFromTheStart(t *testing.T) {
+func TestTheNamespaceKnowsItsAttributesFromTheStart(t *testing.T) {
 	t.Parallel()
-	server := start(t, temporalserver.Options{Keywords: []string{"Endpoint", "Outcome"}})
+	server := start(t, temporalserver.Options{Keywords: []string{"Endpoint", "Outcome"}, Integers: []string{"Undelivered"}})
 	c := dial(t, server.FrontendAddr(), temporalserver.DefaultNamespace)
 	count, err := c.CountWorkflow(t.Context(), &workflowservice.CountWorkflowExecutionsRequest{
-		Namespace: temporalserver.DefaultNamespace, Query: "Endpoint = 'a' AND Outcome = 'b'",
+		Namespace: temporalserver.DefaultNamespace, Query: "Endpoint = 'a' AND Outcome = 'b' AND Undelivered > 0",
 	})
 	require.NoError(t, err)
 	require.Zero(t, count.GetCount())

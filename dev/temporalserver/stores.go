@@ -76,6 +76,9 @@ func ensureNamespace(s stores, o Options) error {
 	for _, keyword := range o.Keywords {
 		attributes[keyword] = enumspb.INDEXED_VALUE_TYPE_KEYWORD
 	}
+	for _, integer := range o.Integers {
+		attributes[integer] = enumspb.INDEXED_VALUE_TYPE_INT
+	}
 	namespace, err := sqlite.NewNamespaceConfig(clusterName, o.Namespace, false, attributes)
 	if err != nil {
 		return fmt.Errorf("describe namespace %q: %w", o.Namespace, err)

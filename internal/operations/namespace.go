@@ -3,13 +3,13 @@ package operations
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/operatorservice/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/temporal"
 
 	"ringback/workflows"
 )
@@ -22,8 +22,12 @@ func Prepare(ctx context.Context, c client.Client, namespace string) (retention 
 		return 0, err
 	}
 	// A server takes a moment to know new attributes; until then it refuses starts.
+	var known []string
+	for _, key := range workflows.Attributes {
+		known = append(known, key.GetName()+" IS NULL")
+	}
 	_, err = c.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{
-		Namespace: namespace, Query: fmt.Sprintf("%s = ''", workflows.AttributeEndpoint.GetName()),
+		Namespace: namespace, Query: strings.Join(known, " AND "),
 	})
 	if err != nil {
 		return 0, fmt.Errorf("waiting for the search attributes of the namespace %s: %w", namespace, err)
@@ -42,10 +46,7 @@ func registerAttributes(ctx context.Context, c client.Client, namespace string) 
 		return fmt.Errorf("listing the search attributes of the namespace %s: %w", namespace, err)
 	}
 	missing := map[string]enumspb.IndexedValueType{}
-	for _, key := range []temporal.SearchAttributeKey{
-		workflows.AttributeEndpoint, workflows.AttributeOutcome, workflows.AttributeStatus,
-		workflows.AttributePhase, workflows.AttributeUndelivered,
-	} {
+	for _, key := range workflows.Attributes {
 		if _, ok := known.GetCustomAttributes()[key.GetName()]; !ok {
 			missing[key.GetName()] = key.GetValueType()
 		}
@@ -59,5 +60,14 @@ func registerAttributes(ctx context.Context, c client.Client, namespace string) 
 	if err != nil {
 		return fmt.Errorf("registering search attributes in the namespace %s: %w", namespace, err)
 	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(attributesSpread):
+	}
 	return nil
 }
+
+// attributesSpread is how long every service of a server takes to know new
+// attributes, each by itself every 2 seconds: history refuses a workflow task
+// that writes one that it does not know, and forgets the attempt made in it.
+const attributesSpread = 3 * time.Second
