@@ -3,40 +3,61 @@ package operations
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"go.temporal.io/api/workflowservice/v1"
 
 	"ringback/internal/callback"
 )
 
-// exactCount is up to how many runs a count looks at each of them.
-const exactCount = 10_000
+const (
+	// exactCount is up to how many runs a count looks at each of them, and
+	// exactWithin how long that may take.
+	exactCount  = 10_000
+	exactWithin = 5 * time.Second
+)
 
 // Count counts operations, each by its latest run. Visibility alone can't: it
 // keeps every run of a redelivered operation and groups by nothing but the
 // execution status. So up to exactCount runs are looked at one by one; of more,
-// the runs are counted.
+// or where that takes too long, the runs are counted.
 func (d *Desk) Count(ctx context.Context, q callback.CountQuery) (callback.OperationsCount, error) {
 	query := listQuery(q.ListQuery)
 	runs, err := d.countRuns(ctx, query)
 	if err != nil {
 		return callback.OperationsCount{}, err
 	}
-	if runs > exactCount {
-		groups, err := d.countGroups(ctx, q)
-		return callback.OperationsCount{Count: runs, Groups: groups}, err
+	if runs <= exactCount {
+		count, err := d.countLatest(ctx, query, q.GroupBy)
+		if !errors.Is(err, errTooLong) {
+			return count, err
+		}
 	}
+	groups, err := d.countGroups(ctx, q)
+	return callback.OperationsCount{Count: runs, Groups: groups}, err
+}
+
+// errTooLong says that the latest runs were not looked at in time.
+var errTooLong = errors.New("the latest runs were not looked at in time")
+
+func (d *Desk) countLatest(ctx context.Context, query, groupBy string) (callback.OperationsCount, error) {
+	bounded, cancel := context.WithTimeout(ctx, exactWithin)
+	defer cancel()
 	count, tally := callback.OperationsCount{Exact: true}, map[callback.CountGroup]int{}
-	err = d.eachLatest(ctx, query, func(s callback.Summary) bool {
+	err := d.eachLatest(bounded, query, func(s callback.Summary) bool {
 		count.Count++
-		if q.GroupBy != "" {
-			tally[group(q.GroupBy, s)]++
+		if groupBy != "" {
+			tally[group(groupBy, s)]++
 		}
 		return true
 	})
+	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
+		return count, fmt.Errorf("%w: %w", errTooLong, err)
+	}
 	count.Groups = largestFirst(tally)
 	return count, err
 }

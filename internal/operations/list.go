@@ -78,7 +78,7 @@ func (d *Desk) latestPage(ctx context.Context, query string, size int32, token [
 }
 
 // lookups is how many operations are looked up at once.
-const lookups = 100
+const lookups = 500
 
 // latestRuns finds the latest run of each operation whose run has closed; one
 // that is open is the latest.
