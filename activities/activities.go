@@ -53,6 +53,9 @@ type Activities struct {
 	// Heartbeat records details of a running activity on the server and
 	// returns when they are kept: client.Client's RecordActivityHeartbeat.
 	Heartbeat func(ctx context.Context, taskToken []byte, details ...any) error
+	// Yield ends a run of an activity with a cause that lets the server wake it
+	// again, and records details in the same write.
+	Yield func(ctx context.Context, taskToken []byte, cause error, details any) error
 	// Pending reads what a run's pending activities recorded last.
 	Pending func(ctx context.Context, workflowID, runID string) (callback.Progress, error)
 	// Signal says something to a run: client.Client's SignalWorkflow. It may be

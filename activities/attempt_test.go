@@ -34,6 +34,7 @@ func once(timeout time.Duration) activities.AttemptInput {
 
 func attempt(t *testing.T, b *bench, in activities.AttemptInput) activities.AttemptResult {
 	t.Helper()
+	activities.KnowFast(b.Activities, b.endpoint)
 	result, err := b.Attempt(t.Context(), in)
 	require.NoError(t, err)
 	return result
@@ -300,19 +301,32 @@ func TestAttemptIsLeftToDeliver(t *testing.T) {
 			require.Equal(t, 11, b.receiver.requests())
 		})
 	})
-	t.Run("where nothing is known of the endpoint and another finds out", func(t *testing.T) {
+	t.Run("where nothing is known of the endpoint", func(t *testing.T) {
 		t.Parallel()
 		inVirtualTime(t, func(t *testing.T, b *bench) {
-			b.receiver.answer = func(int, http.ResponseWriter, *http.Request) { time.Sleep(time.Second) }
-			first := make(chan activities.AttemptResult)
-			go func() {
-				result, _ := b.Attempt(t.Context(), once(10*time.Second))
-				first <- result
-			}()
-			time.Sleep(time.Millisecond)
-			require.Equal(t, "the share of workflow tasks is used", attempt(t, b, once(10*time.Second)).HeldBack)
-			require.Empty(t, (<-first).HeldBack)
+			result, err := b.Attempt(t.Context(), once(10*time.Second))
+			require.NoError(t, err)
+			require.Equal(t, "how fast it answers is not known yet", result.HeldBack)
+			_, err = b.deliver(ringing(time.Second, 1), run{})
+			require.NoError(t, err)
+			result, err = b.Attempt(t.Context(), once(10*time.Second))
+			require.NoError(t, err)
+			require.Empty(t, result.HeldBack, "a delivery has found out")
+		})
+	})
+	t.Run("where an answer is overdue", func(t *testing.T) {
+		t.Parallel()
+		inVirtualTime(t, func(t *testing.T, b *bench) {
 			require.Empty(t, attempt(t, b, once(10*time.Second)).HeldBack)
+			b.receiver.answer = func(int, http.ResponseWriter, *http.Request) { time.Sleep(5 * time.Second) }
+			ended := make(chan struct{})
+			go func() {
+				_, _ = b.Attempt(t.Context(), once(10*time.Second))
+				close(ended)
+			}()
+			time.Sleep(time.Second + time.Millisecond)
+			require.Equal(t, "recent answers were slow", attempt(t, b, once(10*time.Second)).HeldBack)
+			<-ended
 		})
 	})
 	t.Run("where the endpoint's share of workflow tasks is used", func(t *testing.T) {
@@ -354,6 +368,7 @@ func TestAttemptIsNotCutOffByItsContext(t *testing.T) {
 			cancel()
 			time.Sleep(500 * time.Millisecond)
 		}
+		activities.KnowFast(b.Activities, b.endpoint)
 		result, err := b.Attempt(ctx, once(time.Second))
 		require.NoError(t, err)
 		require.Equal(t, callback.Acknowledged, result.Attempt.Verdict)

@@ -291,7 +291,7 @@ func (d *delivery) leave(ctx context.Context, err error) (DeliverResult, error) 
 		ctx = context.WithoutCancel(ctx)
 		return d.leave(ctx, d.giveBack(ctx))
 	case errors.Is(err, errInterrupted):
-		d.heart.repeat(ctx)
+		_ = d.heart.repeat(ctx) // it stands as it did where this fails
 		return DeliverResult{}, waitOnServer(TypeWaiting, d.why+"; "+err.Error(), d.due().Time)
 	}
 	return DeliverResult{}, err

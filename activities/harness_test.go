@@ -72,6 +72,7 @@ func newBench() *bench {
 			return activities.Source{Source: b.core, Vocabulary: []string{"new", "done"}}, name == "wallet" && !b.missing
 		},
 		Heartbeat: b.server.heartbeat,
+		Yield:     b.server.yield,
 		Metrics:   activities.NewMetrics(b.metrics),
 		Log:       zap.NewNop(),
 	}
@@ -140,6 +141,9 @@ func (b *bench) execute(what, in any, r run, result any) error {
 		env.SetWorkerStopChannel(r.stop)
 	}
 	value, err := env.ExecuteActivity(what, in)
+	if yielded := b.server.yielded(); yielded != nil && errors.Is(err, activity.ErrResultPending) {
+		return yielded
+	}
 	if err != nil {
 		return err
 	}
@@ -209,6 +213,9 @@ type server struct {
 	kept []json.RawMessage
 	at   []time.Time
 	n    int
+	// cause is with what an activity gave its slot back; refuses is what one
+	// that tries is answered instead.
+	cause, refuses error
 }
 
 func (s *server) heartbeat(ctx context.Context, _ []byte, details ...any) error {
@@ -237,6 +244,33 @@ func (s *server) heartbeat(ctx context.Context, _ []byte, details ...any) error 
 		s.journal.add("record %d", lastAttempt(d).Number)
 	}
 	return answer
+}
+
+// yield keeps the record and the cause of an activity that gave its slot back.
+// It is no beat, and no answer to it says paused or cancelled.
+func (s *server) yield(_ context.Context, _ []byte, cause error, details any) error {
+	raw, err := json.Marshal(details)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.refuses != nil {
+		return s.refuses
+	}
+	s.kept = append(s.kept, raw)
+	s.at = append(s.at, time.Now())
+	s.cause = cause
+	return nil
+}
+
+// yielded is with what the latest activity gave its slot back; it is told once.
+func (s *server) yielded() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	cause := s.cause
+	s.cause = nil
+	return cause
 }
 
 func keeps(answer error) bool {

@@ -30,6 +30,7 @@ var (
 // throttled, and a late flush would overwrite a newer record.
 type heart struct {
 	beat  func(ctx context.Context, taskToken []byte, details ...any) error
+	leave func(ctx context.Context, taskToken []byte, cause error, details any) error
 	token []byte
 
 	// turn is held while a beat is on its way, and to change what follows it.
@@ -42,7 +43,7 @@ type heart struct {
 
 func (a *Activities) newHeart(ctx context.Context) *heart {
 	return &heart{
-		beat: a.Heartbeat, token: activity.GetInfo(ctx).TaskToken,
+		beat: a.Heartbeat, leave: a.Yield, token: activity.GetInfo(ctx).TaskToken,
 		turn: make(chan struct{}, 1), broken: make(chan struct{}),
 	}
 }
@@ -72,6 +73,26 @@ func (h *heart) record(ctx context.Context, details any) error {
 		_ = h.send(ctx)
 	}
 	return err
+}
+
+// yield gives the slot back with a last record. What it returns is for the
+// activity to return: where the call was lost, the cause, and the record before
+// stands.
+func (h *heart) yield(ctx context.Context, details any, cause error) error {
+	defer h.takeTurn()()
+	if h.cause != nil {
+		return h.cause
+	}
+	ctx, cancel := context.WithTimeout(ctx, beatWithin)
+	defer cancel()
+	err := h.leave(ctx, h.token, cause, details)
+	switch stop := stopCause(err); {
+	case err == nil:
+		return activity.ErrResultPending
+	case stop != nil:
+		return stop
+	}
+	return cause
 }
 
 // note changes what the next beat records, without one.
@@ -116,29 +137,36 @@ func isStop(err error) bool {
 }
 
 // keepBeating repeats the latest record every gap until the returned func is
-// called. A beat that fails in passing is repeated by the next one.
+// called, and sooner after a beat that failed in passing.
 func (h *heart) keepBeating(ctx context.Context, gap time.Duration) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var beating sync.WaitGroup
 	beating.Go(func() {
-		ticker := time.NewTicker(gap)
-		defer ticker.Stop()
+		next := time.NewTimer(gap)
+		defer next.Stop()
 		for {
 			select {
 			case <-ctx.Done():
 				return
-			case <-ticker.C:
-				h.repeat(ctx)
+			case <-next.C:
 			}
+			wait := gap
+			if err := h.repeat(ctx); err != nil && !isStop(err) {
+				wait = min(gap, missedBeat)
+			}
+			next.Reset(wait)
 		}
 	})
 	return func() { cancel(); beating.Wait() }
 }
 
+// missedBeat is when a beat that failed is made again.
+const missedBeat = 2 * time.Second
+
 // repeat keeps the latest note on the server, if it can.
-func (h *heart) repeat(ctx context.Context) {
+func (h *heart) repeat(ctx context.Context) error {
 	defer h.takeTurn()()
-	_ = h.send(ctx)
+	return h.send(ctx)
 }
 
 // sleepUntil waits in the worker, or returns why the activity is to stop.

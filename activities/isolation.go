@@ -106,9 +106,12 @@ func (l *lane) admit() (leave, string) {
 		l.bulkhead.Release(1)
 		return nil, "the breaker is open"
 	}
+	// One that is still on its way is known to be slow before it ends.
+	slow := time.AfterFunc(fastWithin, func() { l.remember(fastWithin + 1) })
 	return func(took time.Duration, err error) {
 		l.bulkhead.Release(1)
 		settle(err)
+		slow.Stop()
 		if !errors.Is(err, errNotMade) {
 			l.remember(took)
 		}
@@ -116,26 +119,45 @@ func (l *lane) admit() (leave, string) {
 }
 
 // admitLocal is admit for an attempt or poll inside a workflow task: only where
-// recent answers came fast, and only up to a small share. With nothing known
-// yet, one at a time finds out.
+// recent answers came fast, and only up to a small share. Nobody finds out there
+// how fast an unknown one is: a revocation would wait for it.
 func (l *lane) admitLocal() (leave, string) {
-	weight := int64(1)
 	switch slowest, known := l.slowest(); {
 	case !known:
-		weight = l.share
+		return nil, "how fast it answers is not known yet"
 	case slowest > fastWithin:
 		return nil, "recent answers were slow"
 	}
-	if !l.local.TryAcquire(weight) {
+	if !l.local.TryAcquire(1) {
 		return nil, "the share of workflow tasks is used"
 	}
 	done, held := l.admit()
 	if held != "" {
-		l.local.Release(weight)
+		l.local.Release(1)
 		return nil, held
 	}
 	return func(took time.Duration, err error) {
-		l.local.Release(weight)
+		l.local.Release(1)
+		done(took, err)
+	}, ""
+}
+
+// admitFirst is admitLocal that also lets one pass at a time while nothing is
+// known yet.
+func (l *lane) admitFirst() (leave, string) {
+	if _, known := l.slowest(); known {
+		return l.admitLocal()
+	}
+	if !l.local.TryAcquire(l.share) {
+		return nil, "how fast it answers is being found out"
+	}
+	done, held := l.admit()
+	if held != "" {
+		l.local.Release(l.share)
+		return nil, held
+	}
+	return func(took time.Duration, err error) {
+		l.local.Release(l.share)
 		done(took, err)
 	}, ""
 }

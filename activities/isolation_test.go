@@ -89,7 +89,7 @@ func TestLaneAdmitsIntoWorkflowTasks(t *testing.T) {
 		recent []time.Duration
 		held   string
 	}{
-		{"where nothing is known", nil, ""},
+		{"not where nothing is known", nil, "how fast it answers is not known yet"},
 		{"where the recent answers were fast", []time.Duration{time.Millisecond, time.Second}, ""},
 		{"not where one of them was slow", []time.Duration{time.Second + 1, time.Millisecond}, "recent answers were slow"},
 		{"where the slow one is long past", []time.Duration{time.Minute, 1, 1, 1, 1, 1, 1, 1, 1}, ""},
@@ -112,10 +112,10 @@ func TestLanesLocalShareIsGivenBack(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := newLane(t.Name(), 2, 1, 5*time.Second)
-		probe, held := l.admitLocal()
+		probe, held := l.admitFirst()
 		require.Empty(t, held)
-		_, held = l.admitLocal()
-		require.Equal(t, "the share of workflow tasks is used", held, "one finds out how fast it is")
+		_, held = l.admitFirst()
+		require.Equal(t, "how fast it answers is being found out", held, "by one alone")
 		_, held = l.admit()
 		require.Empty(t, held, "an attempt outside workflow tasks may pass")
 		_, held = l.admit()

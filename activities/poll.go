@@ -39,7 +39,7 @@ func (a *Activities) Poll(ctx context.Context, in PollInput) (PollResult, error)
 	if !ok {
 		return a.sourceMissing(in.Source), nil
 	}
-	pass, held := a.sourceLane(in.Source).admitLocal()
+	pass, held := a.sourceLane(in.Source).admitFirst()
 	if held != "" {
 		return PollResult{HeldBack: held}, nil
 	}

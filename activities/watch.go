@@ -37,9 +37,12 @@ type WatchResult struct {
 
 const (
 	// WatchHeartbeatTimeout is how long after a worker's death its watches are
-	// taken over.
-	WatchHeartbeatTimeout = 10 * time.Second
-	watchBeats            = 4 * time.Second
+	// taken over. Each beat costs as much as ten polls (docs/adr/0020).
+	WatchHeartbeatTimeout = 20 * time.Second
+	watchBeats            = 10 * time.Second
+	// watchWaits is the longest wait for a poll that is sat out in the worker: it
+	// costs a beat at most, and one on the server two writes.
+	watchWaits = watchBeats
 	// heldBackWait is how long a poll or attempt that was held back waits.
 	heldBackWait = 2 * time.Second
 	// missingWait is how long one waits for a configuration that names its
@@ -132,17 +135,15 @@ func (w *watch) schedule() {
 // the error that lets the server wake the activity.
 func (w *watch) wait(ctx context.Context) error {
 	due := w.at.NextPollAt.Time
-	if time.Until(due) <= waitsInWorker {
+	if time.Until(due) <= watchWaits {
 		return w.heart.sleepUntil(ctx, due)
 	}
 	return w.giveBack(ctx)
 }
 
 func (w *watch) giveBack(ctx context.Context) error {
-	if err := w.heart.record(ctx, w.at); isStop(err) {
-		return err
-	}
-	return waitOnServer(w.kind, fmt.Sprintf("%s; next poll at %s", w.why, w.at.NextPollAt), w.at.NextPollAt.Time)
+	return w.heart.yield(ctx, w.at,
+		waitOnServer(w.kind, fmt.Sprintf("%s; next poll at %s", w.why, w.at.NextPollAt), w.at.NextPollAt.Time))
 }
 
 func (w *watch) interrupted(ctx context.Context, err error) (WatchResult, error) {
@@ -155,7 +156,7 @@ func (w *watch) interrupted(ctx context.Context, err error) (WatchResult, error)
 		ctx = context.WithoutCancel(ctx)
 		return w.interrupted(ctx, w.giveBack(ctx))
 	case errors.Is(err, errInterrupted):
-		w.heart.repeat(ctx)
+		_ = w.heart.repeat(ctx) // it stands as it did where this fails
 		return WatchResult{}, waitOnServer(TypeWaiting, w.why+"; "+err.Error(), w.at.NextPollAt.Time)
 	}
 	return WatchResult{}, err

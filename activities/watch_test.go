@@ -316,21 +316,11 @@ func TestWatchThatIsUnwanted(t *testing.T) {
 		inVirtualTime(t, func(t *testing.T, b *bench) {
 			b.server.answer = func(int) error { return temporal.NewCanceledError() }
 			begun := time.Now()
-			result, err := b.watch(watching(interval(time.Hour, 5*time.Second)), run{})
+			result, err := b.watch(watching(interval(time.Hour, 9*time.Second)), run{})
 			require.NoError(t, err)
 			require.True(t, result.Unwanted)
-			require.Equal(t, 1, result.Progress.Polls)
-			require.Equal(t, 4*time.Second, time.Since(begun))
-		})
-	})
-	t.Run("ends when it gives its slot back", func(t *testing.T) {
-		t.Parallel()
-		inVirtualTime(t, func(t *testing.T, b *bench) {
-			b.server.answer = func(int) error { return temporal.NewCanceledError() }
-			result, err := b.watch(watching(interval(time.Hour, time.Minute)), run{})
-			require.NoError(t, err)
-			require.True(t, result.Unwanted)
-			require.Equal(t, 1, result.Progress.Polls)
+			require.Equal(t, 2, result.Progress.Polls)
+			require.Equal(t, 10*time.Second, time.Since(begun))
 		})
 	})
 	t.Run("lets a poll in flight finish", func(t *testing.T) {
@@ -338,7 +328,7 @@ func TestWatchThatIsUnwanted(t *testing.T) {
 		inVirtualTime(t, func(t *testing.T, b *bench) {
 			b.server.answer = func(int) error { return temporal.NewCanceledError() }
 			b.core.answer = func(ctx context.Context, _ int) (callback.Observation, error) {
-				time.Sleep(13 * time.Second)
+				time.Sleep(32 * time.Second)
 				return callback.Observation{Status: "done"}, ctx.Err()
 			}
 			result, err := b.watch(watching(interval(time.Hour, 5*time.Second)), run{})
@@ -353,10 +343,10 @@ func TestWatchThatIsPausedGivesItsSlotBackWithItsRecord(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, b *bench) {
 		b.server.answer = func(int) error { return activity.ErrActivityPaused }
-		_, err := b.watch(watching(interval(time.Hour, 5*time.Second)), run{})
-		handsBack(t, err, activities.TypeWaiting, 500*time.Millisecond)
+		_, err := b.watch(watching(interval(time.Hour, 9*time.Second)), run{})
+		handsBack(t, err, activities.TypeWaiting, 7500*time.Millisecond)
 		require.Contains(t, failure(t, err).Message(), "paused or reset by an operator")
-		require.Equal(t, 1, recorded[callback.WatchProgress](t, b.server).Polls)
+		require.Equal(t, 2, recorded[callback.WatchProgress](t, b.server).Polls)
 	})
 }
 
@@ -398,7 +388,7 @@ func TestWatchShowsWhenAPollThatWasHeldBackIsDue(t *testing.T) {
 		stop := make(chan struct{})
 		begun := callback.At(time.Now())
 		var beat callback.WatchProgress
-		time.AfterFunc(4500*time.Millisecond, func() {
+		time.AfterFunc(10500*time.Millisecond, func() {
 			beat = recorded[callback.WatchProgress](t, b.server)
 			close(stop)
 		})
@@ -411,16 +401,17 @@ func TestWatchShowsWhenAPollThatWasHeldBackIsDue(t *testing.T) {
 func TestWatchThatTheServerGaveUpSaysNoMore(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, b *bench) {
-		b.server.answer = func(int) error { return serviceerror.NewNotFound("no such activity") }
+		b.server.refuses = serviceerror.NewNotFound("no such activity")
 		_, err := b.watch(watching(interval(time.Hour, time.Minute)), run{})
 		require.ErrorIs(t, err, activity.ErrResultPending)
+		require.Zero(t, b.server.beats())
 	})
 }
 
-func TestWatchComesBackInTimeAlthoughTheServerDidNotAnswerItsLastBeat(t *testing.T) {
+func TestWatchComesBackInTimeAlthoughTheServerDidNotTakeItsRecord(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, b *bench) {
-		b.server.answer = func(int) error { return serviceerror.NewUnavailable("no server") }
+		b.server.refuses = serviceerror.NewUnavailable("no server")
 		_, err := b.watch(watching(interval(time.Hour, time.Minute)), run{})
 		handsBack(t, err, activities.TypeWaiting, time.Minute-500*time.Millisecond)
 	})
@@ -456,10 +447,11 @@ func TestWatchRecordsWhatItLearnt(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, b *bench) {
 		stop := make(chan struct{})
-		time.AfterFunc(4500*time.Millisecond, func() { close(stop) })
+		time.AfterFunc(10500*time.Millisecond, func() { close(stop) })
 		_, err := b.watch(watching(interval(time.Hour, 4900*time.Millisecond)), run{stop: stop})
 		require.Equal(t, activities.TypeWaiting, failure(t, err).Type())
-		require.Equal(t, 2, b.server.beats(), "a beat after 4 s, and one with which it leaves")
+		require.Equal(t, 1, b.server.beats(), "after 10 s, whatever it learnt before")
+		require.Equal(t, 3, recorded[callback.WatchProgress](t, b.server).Polls, "it leaves with a record of its own")
 	})
 }
 

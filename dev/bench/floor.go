@@ -55,6 +55,8 @@ func openFloor(_ context.Context, settings json.RawMessage) (handler, any, error
 		switch o.Do {
 		case "start":
 			return o.Load.run(ctx, f.start("Empty")), nil
+		case "complete":
+			return o.Load.run(ctx, f.complete), nil
 		case "wait":
 			return o.Load.run(ctx, f.start("Task")), nil
 		case "signal":
@@ -97,6 +99,17 @@ func (f *floor) start(kind string) func(ctx context.Context, _, id string) error
 		}, kind)
 		return err
 	}
+}
+
+// complete starts an empty workflow and waits for its completion.
+func (f *floor) complete(ctx context.Context, _, id string) error {
+	run, err := f.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
+		ID: id, TaskQueue: floorQueue, EnableEagerStart: true,
+	}, "Empty")
+	if err != nil {
+		return err
+	}
+	return run.Get(ctx, nil)
 }
 
 func (f *floor) signal(ctx context.Context, _, id string) error {

@@ -24,9 +24,8 @@ type extent struct {
 	// GapsFor is how long operations whose first attempt fails are started.
 	GapsFor   time.Duration
 	Isolation []disturbance
-	// PollOperations are watched at a time to see what one further poll costs.
-	PollOperations int
-	SecondPolls    int
+	// PollsFor is how long a crowd is watched to see what one further poll costs.
+	PollsFor time.Duration
 	// Open operations, and how long they are left alone.
 	Open     int
 	Idle     time.Duration
@@ -78,13 +77,13 @@ var (
 	quickExtent = extent{
 		Floors: 3, Rounds: 1, Burst: 150, PlainBurst: 100, Steady: 4 * time.Second,
 		Gaps: []time.Duration{50 * time.Millisecond, time.Second}, GapsFor: 4 * time.Second,
-		Isolation:      disturbances[:1],
-		PollOperations: 120, SecondPolls: 4, Open: 500, Idle: 3 * time.Second, ReadsFor: 4 * time.Second,
+		Isolation: disturbances[:1],
+		PollsFor:  8 * time.Second, Open: 500, Idle: 3 * time.Second, ReadsFor: 4 * time.Second,
 	}
 	fullExtent = extent{
 		Floors: 5, Rounds: 3, Burst: 1000, PlainBurst: 400, Steady: 20 * time.Second,
 		Gaps: []time.Duration{50 * time.Millisecond, 200 * time.Millisecond, time.Second, 3 * time.Second, 10 * time.Second, time.Minute}, GapsFor: 30 * time.Second,
-		Isolation: disturbances, PollOperations: 500, SecondPolls: 10,
+		Isolation: disturbances, PollsFor: 24 * time.Second,
 		Open: 100_000, Idle: time.Minute, ReadsFor: 15 * time.Second,
 	}
 )
@@ -195,7 +194,7 @@ func (b *bench) floors(ctx context.Context, s *stage) (err error) {
 		if round == 0 {
 			continue // caches fill and pools grow
 		}
-		b.table.add(s.database, "CPU of the floor", "ms", tuned, nil, "an empty workflow, eager start; Temporal server as Ringback's dev runs it")
+		b.table.add(s.database, "CPU of the floor", "ms", tuned, nil, "an empty workflow: its eager start and its completion awaited; Temporal server as Ringback's dev runs it")
 		b.table.add(s.database, "CPU of the floor on the stock server", "ms", untuned, nil, "")
 		b.table.add(s.database, "CPU of the floor, tuned / stock server", "", tuned/untuned, atMost(floorTargets[s.database]), "")
 	}
@@ -209,7 +208,7 @@ func (b *bench) floorOnce(ctx context.Context, s *stage) (float64, error) {
 	l := burst(s.prefix(1), b.extent.Burst)
 	var out loaded
 	cpu, err := s.cost(s.floor, func() (err error) {
-		out, err = b.ask(ctx, s, s.floor, "start", l)
+		out, err = b.ask(ctx, s, s.floor, "complete", l)
 		return err
 	})
 	b.stalls(s, "the floor", out.Took)
@@ -548,34 +547,16 @@ func (b *bench) gap(ctx context.Context, s *stage, h time.Duration, l load) erro
 // polls measure what one further poll costs Ringback, at gaps that the server
 // waits and every second, and plain.
 func (b *bench) polls(ctx context.Context, s *stage) error {
-	n := b.extent.PollOperations
-	once := func(subject string, r *role, endpoint string, polls int) (float64, error) {
-		l := steady(s.prefix(polls), float64(n)/2, 2*time.Second).to(endpoint)
-		used, err := s.cost(r, func() error {
-			_, _, err := b.ring(ctx, s, subject, l)
-			return err
-		})
-		return ms(used) / float64(l.Count), err
-	}
-	// The second poll also begins the watch; what is further comes after it.
-	further := func(subject string, r *role, endpoint string, from, to int) (float64, error) {
-		few, err := once(subject, r, endpoint, from)
-		if err != nil {
-			return 0, err
-		}
-		many, err := once(subject, r, endpoint, to)
-		return (many - few) / float64(to-from), err
-	}
 	for range b.extent.Rounds {
-		plain, err := further("plain", s.plain, "ok", 1, b.extent.SecondPolls-1)
+		plain, err := b.furtherPoll(ctx, s, polling{"plain", s.plain, "ok", time.Second, 40})
 		if err != nil {
 			return err
 		}
-		second, err := further("ringback", s.ringback, endpointSecond, 2, b.extent.SecondPolls)
+		second, err := b.furtherPoll(ctx, s, polling{"ringback", s.ringback, endpointSecond, time.Second, 100})
 		if err != nil {
 			return err
 		}
-		schedule, err := further("ringback", s.ringback, endpointSchedule, 2, 3)
+		schedule, err := b.furtherPoll(ctx, s, polling{"ringback", s.ringback, endpointSchedule, scheduleGap, 240})
 		if err != nil {
 			return err
 		}
@@ -587,6 +568,71 @@ func (b *bench) polls(ctx context.Context, s *stage) error {
 		t.add(d, "CPU of one further poll, on a schedule / plain", "", schedule/plain, atMost(0.55), "")
 	}
 	return nil
+}
+
+// polling is a crowd of operations whose status does not change.
+type polling struct {
+	name       string
+	subject    *role
+	endpoint   string
+	gap        time.Duration
+	operations int
+}
+
+// furtherPoll is what one poll of a crowd costs that is already being watched,
+// less what the processes cost at rest.
+func (b *bench) furtherPoll(ctx context.Context, s *stage, p polling) (float64, error) {
+	if err := s.rest(ctx, p.subject); err != nil {
+		return 0, err
+	}
+	resting, err := s.cost(p.subject, func() error { time.Sleep(b.extent.PollsFor); return nil })
+	if err != nil {
+		return 0, err
+	}
+	l := steady(s.prefix(0), float64(p.operations)/p.gap.Seconds(), p.gap).to(p.endpoint)
+	if p.name == "plain" {
+		_, err = b.ask(ctx, s, p.subject, "start", l)
+	} else {
+		_, err = b.call(ctx, s, "starts", l, s.api.start)
+	}
+	if err != nil {
+		return 0, err
+	}
+	if err := b.awaitPolls(ctx, l, 3*l.Count); err != nil {
+		return 0, err
+	}
+	before, err := b.polled(ctx, l)
+	if err != nil {
+		return 0, err
+	}
+	used, err := s.cost(p.subject, func() error { time.Sleep(b.extent.PollsFor); return nil })
+	if err != nil {
+		return 0, err
+	}
+	after, err := b.polled(ctx, l)
+	if err != nil {
+		return 0, err
+	}
+	if err := b.world.ask(ctx, order{Do: "finish", Prefix: l.Prefix + "-"}, nil); err != nil {
+		return 0, err
+	}
+	_, err = s.arrivals(ctx, l, time.Minute)
+	return ms(used-resting) / float64(after-before), err
+}
+
+func (b *bench) polled(ctx context.Context, l load) (n int, err error) {
+	err = b.world.ask(ctx, order{Do: "polled", Prefix: l.Prefix + "-"}, &n)
+	return n, err
+}
+
+// awaitPolls waits until a crowd was asked about n times.
+func (b *bench) awaitPolls(ctx context.Context, l load, n int) error {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		if made, err := b.polled(ctx, l); err != nil || made >= n {
+			return err
+		}
+	}
+	return fmt.Errorf("%d operations were not asked about %d times within a minute", l.Count, n)
 }
 
 // reads measure how long a state takes beside 50 starts a second.

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
+	temporalsdk "go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/worker"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -115,6 +116,10 @@ func deskActivities(c *config.Config, guard *egress.Guard, temporal client.Clien
 		Endpoint:  func(name string) (activities.Endpoint, bool) { e, ok := endpoints[name]; return e, ok },
 		Source:    func(name string) (activities.Source, bool) { s, ok := sources[name]; return s, ok },
 		Heartbeat: temporal.RecordActivityHeartbeat,
+		Yield: operations.Yielder{
+			Client: temporal, Namespace: client.DefaultNamespace, Converter: converter.GetDefaultDataConverter(),
+			Failures: temporalsdk.GetDefaultFailureConverter(),
+		}.Yield,
 		Pending: func(context.Context, string, string) (callback.Progress, error) {
 			return callback.Progress{}, nil // only redelivery and revocation ask
 		},

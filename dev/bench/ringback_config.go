@@ -31,8 +31,8 @@ const (
 	endpointSecond   = "SECOND"
 )
 
-// scheduleGap is the shortest gap that the server waits, with a margin.
-const scheduleGap = 6 * time.Second
+// scheduleGap is one that the server waits.
+const scheduleGap = 12 * time.Second
 
 func endpointGap(h time.Duration) string { return fmt.Sprintf("GAP%d", h.Milliseconds()) }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,6 +24,8 @@ type world struct {
 	mu       sync.Mutex
 	polls    map[string]int
 	arrivals map[string][]arrival
+	// finished are the beginnings of the ids that the core calls final from now on.
+	finished []string
 }
 
 // arrival is one attempt at a receiver, in Unix nanoseconds.
@@ -56,6 +59,9 @@ func openWorld(_ context.Context, _ json.RawMessage) (handler, any, error) {
 			return len(w.of(o.Prefix)), nil
 		case "polled":
 			return w.polled(o.Prefix), nil
+		case "finish":
+			w.finish(o.Prefix)
+			return nil, nil
 		case "forget":
 			w.forget()
 			return nil, nil
@@ -69,7 +75,13 @@ func openWorld(_ context.Context, _ json.RawMessage) (handler, any, error) {
 func (w *world) forget() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.polls, w.arrivals = map[string]int{}, map[string][]arrival{}
+	w.polls, w.arrivals, w.finished = map[string]int{}, map[string][]arrival{}, nil
+}
+
+func (w *world) finish(prefix string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.finished = append(w.finished, prefix)
 }
 
 func (w *world) of(prefix string) map[string][]arrival {
@@ -101,6 +113,9 @@ func (w *world) final(id string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.polls[id]++
+	if slices.ContainsFunc(w.finished, func(prefix string) bool { return strings.HasPrefix(id, prefix) }) {
+		return true
+	}
 	at, err := strconv.Atoi(strings.TrimLeft(id[:strings.IndexFunc(id+"-", notDigit)], "f"))
 	return err == nil && at > 0 && w.polls[id] >= at
 }

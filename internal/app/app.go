@@ -19,6 +19,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/interceptor"
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/worker"
 	"go.uber.org/zap"
 
@@ -140,6 +141,14 @@ func (p *program) prepare() error {
 	if p.Temporal.DataConverter == nil {
 		p.Temporal.DataConverter = converter.GetDefaultDataConverter()
 	}
+	if p.Temporal.ConnectionOptions.GrpcCompression == nil {
+		// Packing costs more CPU on both sides than it saves on the wire (docs/adr/0020).
+		p.Temporal.ConnectionOptions.GrpcCompression = &client.GrpcCompressionNone{}
+	}
+	if p.Temporal.FailureConverter == nil {
+		p.Temporal.FailureConverter = temporal.NewDefaultFailureConverter(
+			temporal.DefaultFailureConverterOptions{DataConverter: p.Temporal.DataConverter})
+	}
 	p.client, err = client.NewLazyClient(p.Temporal)
 	if err != nil {
 		return fmt.Errorf("configuring the Temporal client for %s: %w", p.Temporal.HostPort, err)
@@ -163,6 +172,7 @@ func (p *program) newWorker() {
 		Endpoint:    p.registry.endpoint,
 		Source:      p.registry.source,
 		Heartbeat:   p.client.RecordActivityHeartbeat,
+		Yield:       p.yielder().Yield,
 		Pending:     p.pending,
 		Signal:      p.client.SignalWorkflow,
 		MatchedRuns: desk.MatchedRuns, RedeliverRun: desk.RedeliverRun,
@@ -179,6 +189,13 @@ func (p *program) report(ctx context.Context, endpoint string, h callback.Health
 		return nil
 	}
 	return operations.ReportHealth(ctx, p.client, *hearing, endpoint, h)
+}
+
+func (p *program) yielder() operations.Yielder {
+	return operations.Yielder{
+		Client: p.client, Namespace: p.Temporal.Namespace, Identity: p.Temporal.Identity,
+		Converter: p.Temporal.DataConverter, Failures: p.Temporal.FailureConverter,
+	}
 }
 
 func (p *program) pending(ctx context.Context, workflowID, runID string) (callback.Progress, error) {
