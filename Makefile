@@ -34,7 +34,7 @@ test-short: ## the root module's tests without the race detector
 	go test -timeout 10m ./...
 
 bench: ## speed, isolation and scale beside the engine's floor and a plain sample (an hour)
-	go -C dev run ./bench -json ../bin/bench.json -svg ../bin/bench.svg
+	go -C dev run ./bench -json ../docs/bench.json -svg ../docs/images/bench.svg -into ../README.md
 
 bench-quick: ## the same, shorter: under three minutes once it is built
 	go -C dev run ./bench -quick

@@ -57,6 +57,7 @@ func main() {
 type flags struct {
 	quick, check bool
 	json, svg    string
+	into         string
 	database     string
 	only         string
 	profiles     string
@@ -91,6 +92,7 @@ func parse(arguments []string, stderr io.Writer) (flags, error) {
 	set.BoolVar(&f.check, "check", false, "hold the targets against the medians: exit 1 and name each that is missed")
 	set.StringVar(&f.json, "json", "", "write the run as JSON to this `file`")
 	set.StringVar(&f.svg, "svg", "", "draw the figures that have a target as SVG into this `file`")
+	set.StringVar(&f.into, "into", "", "put the table into this Markdown `file`, between its two marks")
 	set.StringVar(&f.database, "database", "all", "`sqlite`, postgres or all")
 	set.StringVar(&f.only, "only", "", "leave out the measures whose `names` (comma-separated beginnings) are not given")
 	set.StringVar(&f.profiles, "profiles", "", "write a CPU profile of each process into this `directory`; it costs some CPU itself")
@@ -158,6 +160,11 @@ func (f flags) bench(ctx context.Context, stdout, stderr io.Writer) error {
 	}
 	if f.svg != "" {
 		if err := r.writeSVG(f.svg); err != nil {
+			return err
+		}
+	}
+	if f.into != "" {
+		if err := r.writeInto(f.into); err != nil {
 			return err
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"ringback/dev/temporalserver"
 )
 
 // extent says how much of everything a run makes.
@@ -30,6 +32,8 @@ type extent struct {
 	Open     int
 	Idle     time.Duration
 	ReadsFor time.Duration
+	// Tunings says that each tuning of the server is measured by leaving it out.
+	Tunings bool
 	// Databases to measure on: everything on the first, on others what depends
 	// on the database most.
 	Databases []string
@@ -44,6 +48,7 @@ const (
 	slower     = 20 * time.Second
 	// fewAttempts and manyAttempts are what a history must not tell apart.
 	fewAttempts, manyAttempts = 2, 8
+	fewPolls, manyPolls       = 2, 6
 	// stall is the workflow task timeout, which nothing may wait for.
 	stall = 9 * time.Second
 	// gapMargin is how late an attempt may be at p99 (promise 5).
@@ -84,7 +89,7 @@ var (
 		Floors: 5, Rounds: 3, Burst: 1000, PlainBurst: 400, Steady: 20 * time.Second,
 		Gaps: []time.Duration{50 * time.Millisecond, 200 * time.Millisecond, time.Second, 3 * time.Second, 10 * time.Second, time.Minute}, GapsFor: 30 * time.Second,
 		Isolation: disturbances, PollsFor: 24 * time.Second,
-		Open: 100_000, Idle: time.Minute, ReadsFor: 15 * time.Second,
+		Open: 100_000, Idle: time.Minute, ReadsFor: 15 * time.Second, Tunings: true,
 	}
 )
 
@@ -112,7 +117,7 @@ func (b *bench) run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, b.world.stop()) }()
 	steps := []step{
-		{"floor", b.floors}, {"subjects", b.subjects}, {"bursts", b.bursts}, {"steady", b.steady},
+		{"floor", b.floors}, {"tunings", b.tunings}, {"subjects", b.subjects}, {"bursts", b.bursts}, {"steady", b.steady},
 	}
 	first := []step{
 		{"pushes", b.pushes}, {"isolation", b.isolation}, {"gaps", b.gaps}, {"polls", b.polls},
@@ -123,7 +128,7 @@ func (b *bench) run(ctx context.Context) (err error) {
 	var opened *stage
 	for i, database := range b.extent.Databases {
 		b.say("%s: starting the servers", database)
-		s, err := b.openStage(ctx, database, false)
+		s, err := b.openStage(ctx, serverSetup{}, database)
 		if err != nil {
 			return err
 		}
@@ -176,7 +181,7 @@ func (e extent) wants(name string) bool {
 // floors compares the empty workflow on the server as it is tuned with the same
 // on the stock one.
 func (b *bench) floors(ctx context.Context, s *stage) (err error) {
-	stock, err := b.openStage(ctx, s.database, true)
+	stock, err := b.openStage(ctx, serverSetup{Stock: true}, s.database)
 	if err != nil {
 		return err
 	}
@@ -197,6 +202,46 @@ func (b *bench) floors(ctx context.Context, s *stage) (err error) {
 		b.table.add(s.database, "CPU of the floor", "ms", tuned, nil, "an empty workflow: its eager start and its completion awaited; Temporal server as Ringback's dev runs it")
 		b.table.add(s.database, "CPU of the floor on the stock server", "ms", untuned, nil, "")
 		b.table.add(s.database, "CPU of the floor, tuned / stock server", "", tuned/untuned, atMost(floorTargets[s.database]), "")
+	}
+	return nil
+}
+
+// tunings measure what each tuning of the server is worth: the floor with it,
+// against the floor without it.
+func (b *bench) tunings(ctx context.Context, s *stage) error {
+	if !b.extent.Tunings {
+		return nil
+	}
+	for _, t := range temporalserver.Tunings() {
+		if !t.On(s.cluster != nil) {
+			continue
+		}
+		if err := b.tuning(ctx, s, t); err != nil {
+			return fmt.Errorf("without %s: %w", t, err)
+		}
+	}
+	return nil
+}
+
+func (b *bench) tuning(ctx context.Context, s *stage, t temporalserver.Tuning) (err error) {
+	without, err := b.openStage(ctx, serverSetup{Without: []temporalserver.Tuning{t}}, s.database)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, without.close()) }()
+	for round := range b.extent.Floors + 1 {
+		b.say("%s: with and without %s, round %d of %d", s.database, t, round, b.extent.Floors)
+		with, err := b.floorOnce(ctx, s)
+		if err != nil {
+			return err
+		}
+		less, err := b.floorOnce(ctx, without)
+		if err != nil {
+			return err
+		}
+		if round > 0 {
+			b.table.add(s.database, fmt.Sprintf("CPU of the floor, with / without %s", t), "", with/less, nil, "")
+		}
 	}
 	return nil
 }
@@ -582,10 +627,7 @@ type polling struct {
 // furtherPoll is what one poll of a crowd costs that is already being watched,
 // less what the processes cost at rest.
 func (b *bench) furtherPoll(ctx context.Context, s *stage, p polling) (float64, error) {
-	if err := s.rest(ctx, p.subject); err != nil {
-		return 0, err
-	}
-	resting, err := s.cost(p.subject, func() error { time.Sleep(b.extent.PollsFor); return nil })
+	resting, err := b.resting(ctx, s, p)
 	if err != nil {
 		return 0, err
 	}
@@ -598,7 +640,7 @@ func (b *bench) furtherPoll(ctx context.Context, s *stage, p polling) (float64, 
 	if err != nil {
 		return 0, err
 	}
-	if err := b.awaitPolls(ctx, l, 3*l.Count); err != nil {
+	if err := b.awaitPolls(ctx, l, 2*l.Count); err != nil {
 		return 0, err
 	}
 	before, err := b.polled(ctx, l)
@@ -618,6 +660,19 @@ func (b *bench) furtherPoll(ctx context.Context, s *stage, p polling) (float64, 
 	}
 	_, err = s.arrivals(ctx, l, time.Minute)
 	return ms(used-resting) / float64(after-before), err
+}
+
+// resting is what a subject and the server cost in PollsFor with nothing to do.
+func (b *bench) resting(ctx context.Context, s *stage, p polling) (time.Duration, error) {
+	if cost, known := s.resting[p.name]; known {
+		return cost, nil
+	}
+	if err := s.rest(ctx, p.subject); err != nil {
+		return 0, err
+	}
+	cost, err := s.cost(p.subject, func() error { time.Sleep(b.extent.PollsFor); return nil })
+	s.resting[p.name] = cost
+	return cost, err
 }
 
 func (b *bench) polled(ctx context.Context, l load) (n int, err error) {
@@ -739,34 +794,34 @@ func (b *bench) awaitRinging(ctx context.Context, id string) error {
 
 // histories measure what an operation leaves in the engine's history.
 func (b *bench) histories(ctx context.Context, s *stage) error {
-	of := func(endpoint string, polls int) (recorded, error) {
-		l := burst(s.prefix(polls), 1).to(endpoint)
-		if _, _, err := b.ring(ctx, s, "ringback", l); err != nil {
-			return recorded{}, err
-		}
-		// The last attempt follows the first by k - 1 gaps of h.
-		time.Sleep(2 * time.Second)
-		var got recorded
-		err := s.floor.ask(ctx, order{Do: "history", Prefix: endpoint + "/" + l.id(0)}, &got)
+	loads := []load{
+		burst(s.prefix(1), 1).to(endpointAttempts(fewAttempts)), burst(s.prefix(1), 1).to(endpointAttempts(manyAttempts)),
+		burst(s.prefix(fewPolls), 1).to(endpointSecond), burst(s.prefix(manyPolls), 1).to(endpointSecond),
+	}
+	got, errs := make([]recorded, len(loads)), make([]error, len(loads))
+	var all sync.WaitGroup
+	for i, l := range loads {
+		all.Go(func() { got[i], errs[i] = b.left(ctx, s, l) })
+	}
+	all.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	b.compare(s, "attempts", got[0], got[1], fewAttempts, manyAttempts)
+	b.compare(s, "polls", got[2], got[3], fewPolls, manyPolls)
+	return nil
+}
+
+// left is what the one operation of a load left in the engine's history.
+func (b *bench) left(ctx context.Context, s *stage, l load) (recorded, error) {
+	var got recorded
+	if _, _, err := b.ring(ctx, s, "ringback", l); err != nil {
 		return got, err
 	}
-	few, err := of(endpointAttempts(fewAttempts), 1)
-	if err != nil {
-		return err
-	}
-	many, err := of(endpointAttempts(manyAttempts), 1)
-	if err != nil {
-		return err
-	}
-	b.compare(s, "attempts", few, many, fewAttempts, manyAttempts)
-	if few, err = of(endpointSecond, 2); err != nil {
-		return err
-	}
-	if many, err = of(endpointSecond, 6); err != nil {
-		return err
-	}
-	b.compare(s, "polls", few, many, 2, 6)
-	return nil
+	// The last attempt follows the first by k - 1 gaps of h.
+	time.Sleep(2 * time.Second)
+	err := s.floor.ask(ctx, order{Do: "history", Prefix: l.Endpoint + "/" + l.id(0)}, &got)
+	return got, err
 }
 
 func (b *bench) compare(s *stage, what string, few, many recorded, n, m int) {

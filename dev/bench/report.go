@@ -56,16 +56,20 @@ func versions() map[string]string {
 	return v
 }
 
-func (r *report) text(w io.Writer) error {
-	if _, err := fmt.Fprintf(w, "\n%s, %s, took %s\n", r.Machine, r.At.Format(time.RFC3339), r.Took); err != nil {
-		return err
-	}
+func (r *report) versions() string {
 	var names []string
 	for name, version := range r.Versions {
 		names = append(names, name+" "+version)
 	}
 	slices.Sort(names)
-	if _, err := fmt.Fprintln(w, strings.Join(names, ", ")); err != nil {
+	return strings.Join(names, ", ")
+}
+
+func (r *report) text(w io.Writer) error {
+	if _, err := fmt.Fprintf(w, "\n%s, %s, took %s\n", r.Machine, r.At.Format(time.RFC3339), r.Took); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintln(w, r.versions()); err != nil {
 		return err
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)

@@ -32,7 +32,7 @@ const (
 )
 
 // scheduleGap is one that the server waits.
-const scheduleGap = 12 * time.Second
+const scheduleGap = 11 * time.Second
 
 func endpointGap(h time.Duration) string { return fmt.Sprintf("GAP%d", h.Milliseconds()) }
 

@@ -35,6 +35,8 @@ type stage struct {
 	opened []*role
 	// profiles is where CPU profiles go; empty: none are made.
 	profiles string
+	// resting is what a subject costs with nothing to do, while polls are measured.
+	resting map[string]time.Duration
 	// serial keeps the ids of a stage apart.
 	serial int
 }
@@ -46,8 +48,8 @@ const (
 
 // openStage starts a server in a fresh directory, and the world. What is
 // measured is started when it is first needed, so that it costs nothing before.
-func (b *bench) openStage(ctx context.Context, database string, stock bool) (_ *stage, err error) {
-	s := &stage{database: database, world: b.world, worldURL: b.worldURL, profiles: b.profiles}
+func (b *bench) openStage(ctx context.Context, settings serverSetup, database string) (_ *stage, err error) {
+	s := &stage{database: database, world: b.world, worldURL: b.worldURL, profiles: b.profiles, resting: map[string]time.Duration{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close())
@@ -56,7 +58,7 @@ func (b *bench) openStage(ctx context.Context, database string, stock bool) (_ *
 	if s.dir, err = os.MkdirTemp("", "ringback-bench"); err != nil {
 		return s, fmt.Errorf("make a directory for the database: %w", err)
 	}
-	settings := serverSetup{Dir: s.dir, Stock: stock}
+	settings.Dir = s.dir
 	if database == onPostgres {
 		// PostgreSQL runs as another user where this process is root's.
 		if err := os.Chmod(s.dir, 0o755); err != nil { //nolint:gosec // the database's own directory is closed to others
@@ -65,7 +67,7 @@ func (b *bench) openStage(ctx context.Context, database string, stock bool) (_ *
 		if s.cluster, err = postgres.Start(ctx, postgres.Options{Dir: s.dir}); err != nil {
 			return s, err
 		}
-		settings = serverSetup{Postgres: s.cluster.URL("temporal"), Stock: stock}
+		settings.Dir, settings.Postgres = "", s.cluster.URL("temporal")
 	}
 	if s.server, err = s.start(ctx, "server", settings, &s.address); err != nil {
 		return s, err

@@ -45,6 +45,9 @@ func record(ctx context.Context, folder string, all bool) error {
 	if err := os.MkdirAll(folder, 0o750); err != nil {
 		return err
 	}
+	if err := s.acquaint(ctx); err != nil {
+		return err
+	}
 	for i, story := range stories {
 		path := filepath.Join(folder, story.name+".json")
 		if _, err := os.Stat(path); err == nil && !all {

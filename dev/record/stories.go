@@ -99,6 +99,27 @@ func (s story) start(key callback.Key) callback.StartRequest {
 	return r
 }
 
+// acquaint lets every endpoint be known to answer fast, so that no story depends
+// on the one before it.
+func (s *stage) acquaint(ctx context.Context) error {
+	known := map[string]bool{}
+	for i, story := range stories {
+		if known[story.endpoint] {
+			continue
+		}
+		known[story.endpoint] = true
+		story.replies, story.tell, story.unanswered, story.statuses = nil, nil, false, []string{"done"}
+		if story.dialect() == "ukrcard" {
+			story.statuses = []string{"2"}
+		}
+		story.ends = callback.OutcomeAcknowledged
+		if _, err := s.perform(ctx, story, fmt.Sprint(901+i)); err != nil {
+			return fmt.Errorf("the first operation of %s: %w", story.endpoint, err)
+		}
+	}
+	return nil
+}
+
 // perform plays the story and returns the history of its last run.
 func (s *stage) perform(ctx context.Context, story story, id string) ([]byte, error) {
 	key := callback.Key{Endpoint: story.endpoint, OperationID: id}

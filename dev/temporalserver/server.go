@@ -160,9 +160,10 @@ type limited struct {
 // Enabled reports whether both the level and the core let l pass.
 func (c limited) Enabled(l zapcore.Level) bool { return c.level.Enabled(l) && c.Core.Enabled(l) }
 
-// With adds fields to the core and keeps the level.
+// With adds fields to the core, written when something passes the level: the
+// server adds some to every request.
 func (c limited) With(fields []zapcore.Field) zapcore.Core {
-	return limited{Core: c.Core.With(fields), level: c.level}
+	return limited{Core: zapcore.NewLazyWith(c.Core, fields), level: c.level}
 }
 
 // Check adds the core to ce where e passes.

@@ -34,6 +34,17 @@ func Tunings() []Tuning {
 	return []Tuning{FewIndexes, OwnFile, KeptStatements, BatchedVisibility}
 }
 
+// On reports whether the tuning is one for SQLite, or for PostgreSQL.
+func (t Tuning) On(postgres bool) bool {
+	switch t {
+	case FewIndexes, OwnFile:
+		return !postgres
+	case BatchedVisibility:
+		return postgres
+	}
+	return true
+}
+
 func (o Options) tuned(t Tuning) bool { return !o.Stock && !slices.Contains(o.Without, t) }
 
 // dynamicConfig is what differs from the stock server's defaults while it runs.
