@@ -104,10 +104,24 @@ func TestEveryMetricAndLabelThatTheRulesAndTheDashboardNameIsShown(t *testing.T)
 			shown[r.Record] = map[string]map[string]bool{}
 		}
 	}
+	documented(t, shown)
 	for where, expression := range expressions(t) {
 		t.Run(where, func(t *testing.T) { holds(t, shown, expression) })
 	}
 	http.DefaultClient.CloseIdleConnections()
+}
+
+// documented checks that the page on operations names each metric of ours.
+func documented(t *testing.T, shown map[string]map[string]map[string]bool) {
+	t.Helper()
+	content, err := os.ReadFile("../../docs/operations.md")
+	require.NoError(t, err)
+	parts := regexp.MustCompile(`_(bucket|sum|count)$`)
+	for name := range shown {
+		if strings.HasPrefix(name, "ringback_") {
+			require.Contains(t, string(content), "| `"+parts.ReplaceAllString(name, "")+"` |")
+		}
+	}
 }
 
 // holds checks that each metric of an expression is shown, with its labels and

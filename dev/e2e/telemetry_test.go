@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"ringback/dev/apiclient"
+	"ringback/dev/child"
 	"ringback/dev/simulator"
 	"ringback/internal/callback"
 	"ringback/internal/zaplog"
@@ -25,13 +26,14 @@ import (
 type installation struct {
 	*world
 	*apiclient.Client
+	api, worker *child.Process
 	// apiAddress and workerAddress are where their metrics are.
 	apiAddress, workerAddress string
 }
 
 // install starts it. Beside the three endpoints of every world there is one
-// whose core refuses us, one that worker's file does not know, and one that
-// takes one attempt at a time.
+// whose core refuses us, one that worker's file does not know, one that takes
+// one attempt at a time, and one whose lifetime is soon over.
 func install(t *testing.T) *installation {
 	t.Helper()
 	w := newWorld(t, startEngine(t), quick)
@@ -40,19 +42,20 @@ func install(t *testing.T) *installation {
 	known := []string{
 		"NARROW: {dialect: standard, source: wallet, url: " + hooks + ", max_concurrent: 1" + rest,
 		"LOCKED: {dialect: standard, source: locked, url: " + hooks + rest,
+		"SHORT: {dialect: standard, source: wallet, url: " + hooks + ", poll: {interval: 100ms, lifetime: 300ms}, delivery: {interval: 50ms, attempts: 4}}",
 	}
 	w.writeConfig(t, quick, known)
 	w.addSource(t)
 	workers := w.config
 	w.writeConfig(t, quick, append(known, "ELSEWHERE: {dialect: standard, source: wallet, url: "+hooks+rest))
 	w.addSource(t)
-	_, api := w.api(t, "127.0.0.1:0", "-worker=false")
+	api, calls := w.api(t, "127.0.0.1:0", "-worker=false")
 	apis := w.config
 	w.config = workers
 	worker := w.worker(t)
 	w.config = apis
 	return &installation{
-		world: w, Client: api, apiAddress: strings.TrimPrefix(api.Base, "http://"),
+		world: w, Client: calls, api: api, worker: worker, apiAddress: strings.TrimPrefix(calls.Base, "http://"),
 		workerAddress: says(t, worker, `"telemetry":"([^"]+)"`),
 	}
 }
