@@ -68,6 +68,10 @@ const (
 	drainMargin = 5 * time.Second
 	// activitySlots bounds the polls and deliveries that wait in one worker.
 	activitySlots = 10_000
+	// cachedRuns bounds the runs that a worker keeps in memory between two of
+	// their workflow tasks, about 70 KiB each: an open operation has hours between
+	// them, and is read again from its history of a dozen events (docs/adr/0020).
+	cachedRuns = 2000
 )
 
 // program is one running process of Ringback.
@@ -162,6 +166,7 @@ func (p *program) prepare() error {
 
 func (p *program) newWorker() {
 	p.operations = telemetry.NewOperations(p.metrics, p.endpointKnown)
+	worker.SetStickyWorkflowCacheSize(cachedRuns)
 	p.worker = worker.New(p.client, workflows.TaskQueue, worker.Options{
 		MaxConcurrentActivityExecutionSize: activitySlots,
 		WorkerStopTimeout:                  p.registry.longestAttempt() + drainMargin,
