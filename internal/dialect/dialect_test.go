@@ -78,7 +78,7 @@ func TestEveryDialectWritesItsGoldens(t *testing.T) {
 	}
 }
 
-func TestEveryDialectWritesATestCallbackThatItCanJudge(t *testing.T) {
+func TestEveryDialectWritesItsTestCallback(t *testing.T) {
 	t.Parallel()
 	c := callback.Callback{
 		ID: "cb_ping", Key: callback.Key{Endpoint: "SHOP", OperationID: callback.PingPrefix + "mfrggzdfmz"},
@@ -93,8 +93,6 @@ func TestEveryDialectWritesATestCallbackThatItCanJudge(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, strings.TrimSpace(string(golden)), string(message.Body))
 			require.Contains(t, string(message.Body), c.Key.OperationID, "a receiver can tell it from a real one")
-			answer := dialect.Answer{HTTPStatus: 200, Body: []byte(`{"orderNumber":"` + c.Key.OperationID + `","applicationStatus":200}`)}
-			require.Equal(t, callback.Acknowledged, d.Judge(c, answer).Verdict)
 		})
 	}
 }
