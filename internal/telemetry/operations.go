@@ -56,6 +56,7 @@ func (o *Operations) Expect(endpoints []string) {
 		for _, outcome := range callback.Outcomes {
 			if outcome != callback.OutcomeTerminated { // which no worker sees
 				o.ended.WithLabelValues(endpoint, string(outcome))
+				o.redelivered.WithLabelValues(endpoint, string(outcome))
 			}
 		}
 	}

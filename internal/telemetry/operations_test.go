@@ -158,3 +158,20 @@ func TestAReplayCountsNothing(t *testing.T) {
 	require.NoError(t, replayer.ReplayWorkflowHistory(zaplog.Temporal(zap.NewNop()), history))
 	require.Empty(t, gathered(t, r, "ringback_operations_total"))
 }
+
+func TestWhatIsConfiguredIsCountedFromZero(t *testing.T) {
+	t.Parallel()
+	r := prometheus.NewPedanticRegistry()
+	o := telemetry.NewOperations(r, func(string) bool { return true })
+	o.Expect([]string{"LEDGER", "SHOP"})
+	for name, series := range map[string]int{
+		"ringback_operations_total": 12, "ringback_redeliveries_total": 12, "ringback_acknowledged_after_seconds": 2,
+	} {
+		shown := gathered(t, r, name)
+		require.Len(t, shown, series, name)
+		for _, m := range shown {
+			require.Zero(t, m.GetCounter().GetValue())
+			require.NotEqual(t, string(callback.OutcomeTerminated), label(m, "outcome"))
+		}
+	}
+}
