@@ -70,11 +70,15 @@ var (
 	// run, and only where it is not 0: also of one whose last callback was
 	// acknowledged.
 	AttributeUndelivered = temporal.NewSearchAttributeKeyInt64("RingbackUndelivered")
+	// AttributeRedeliveries is the id of the bulk redelivery that began the run.
+	// It is set at start, and of no other run.
+	AttributeRedeliveries = temporal.NewSearchAttributeKeyKeyword("RingbackRedeliveries")
 )
 
 // Attributes are all of them.
 var Attributes = []temporal.SearchAttributeKey{
 	AttributeEndpoint, AttributeOutcome, AttributeStatus, AttributePhase, AttributeUndelivered,
+	AttributeRedeliveries,
 }
 
 // The error types with which a run fails: the outcome of its last callback owed.

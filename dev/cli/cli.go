@@ -176,6 +176,7 @@ func (d *dev) startTemporal(ctx context.Context) error {
 		o.Keywords = []string{
 			workflows.AttributeEndpoint.GetName(), workflows.AttributeOutcome.GetName(),
 			workflows.AttributeStatus.GetName(), workflows.AttributePhase.GetName(),
+			workflows.AttributeRedeliveries.GetName(),
 		}
 		o.Integers = []string{workflows.AttributeUndelivered.GetName()}
 	}

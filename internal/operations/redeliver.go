@@ -101,6 +101,8 @@ func (d *Desk) redeliver(ctx context.Context, latest run, e callback.Ending, r c
 		// Behind live traffic: through the task queue, and last in it.
 		options.EnableEagerStart = false
 		options.Priority = temporal.Priority{PriorityKey: workflows.PriorityRedeliveries}
+		options.TypedSearchAttributes = temporal.NewSearchAttributes(
+			workflows.AttributeEndpoint.ValueSet(start.Endpoint), workflows.AttributeRedeliveries.ValueSet(r.RedeliveriesID))
 	}
 	options.WorkflowIDReusePolicy = reusePolicy(latest.status)
 	run, err := d.Client.ExecuteWorkflow(ctx, options, workflows.OperationType, input)
