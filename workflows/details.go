@@ -43,6 +43,8 @@ type Details struct {
 	// RedeliveriesID the bulk redelivery that it is a part of, or empty.
 	By, Reason     string
 	RedeliveriesID string
+	// ResetFrom is the run that somebody reset to begin this one, or empty.
+	ResetFrom string
 }
 
 // Markdown is the details as the UI renders them. Text from outside stands in
@@ -95,6 +97,9 @@ func (d Details) headline(b *markdown) {
 	}
 	if r := s.Revocation; r != nil {
 		b.put("\nRevoked by %s at %s%s\n", code(r.InitiatedBy), r.At, because(r.Reason))
+	}
+	if d.ResetFrom != "" {
+		b.put("\nBegun by a workflow reset of [another run](%s): attempts that it made since are not counted here, and have the same callback ids.\n", d.link(d.ResetFrom))
 	}
 	if d.EarlierRunID != "" {
 		b.put("\nA redelivery of [the run before](%s)%s%s%s\n", d.link(d.EarlierRunID), d.bulk(), askedBy(d.By), because(d.Reason))
@@ -304,6 +309,9 @@ func (o *operation) showDetails(s callback.State) {
 	d := Details{
 		State: s, Policy: o.in.Policy, Source: o.in.Source,
 		AcceptedAt: callback.At(info.WorkflowStartTime), Namespace: info.Namespace,
+	}
+	if from := info.OriginalRunID; from != "" && from != info.WorkflowExecution.RunID {
+		d.ResetFrom = from
 	}
 	if r := o.in.Redelivery; r != nil {
 		d.EarlierRunID, d.By, d.Reason, d.RedeliveriesID = r.Previous.State.RunID, r.By, r.Reason, r.RedeliveriesID

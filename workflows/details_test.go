@@ -56,6 +56,8 @@ func detailed() map[string]workflows.Details {
 	redelivered.EarlierRunID, redelivered.Reason = "01234567-89ab", "receiver `repaired`"
 	bulk := redelivered
 	bulk.By, bulk.RedeliveriesID = "ops | team", "rd_mfrggzdfmztwq2lknnwg23tpob"
+	reset := redelivered
+	reset.EarlierRunID, reset.ResetFrom = "", "01234567-89ab"
 	scheduled := of(callback.State{Phase: callback.Watching, Status: observed("reserved", false), Polls: 3})
 	scheduled.Policy = ukrcard().Policy
 	return map[string]workflows.Details{
@@ -67,6 +69,7 @@ func detailed() map[string]workflows.Details {
 		}),
 		"redelivered":           redelivered,
 		"redelivered-with-many": bulk,
+		"reset":                 reset,
 		"exhausted": of(callback.State{
 			Phase: callback.Closed, Outcome: callback.OutcomeExhausted, Status: observed("done", true), Polls: 12, Repeated: 1, Contradicted: 2,
 			Deliveries: []callback.Delivery{

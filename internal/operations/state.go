@@ -167,7 +167,22 @@ func (d *Desk) endedElsewhere(ctx context.Context, r run) (callback.Ending, erro
 	return ending, nil
 }
 
+// reasonTerminated is the reason of an attempt whose end nobody saw since its run
+// was terminated.
+const reasonTerminated = "the run was terminated while the attempt was on its way"
+
+// terminated completes the state of a run that an operator terminated by what its
+// activities had recorded: the server still describes them.
 func (d *Desk) terminated(r run, s callback.State) callback.State {
+	r.pending.Apply(&s)
+	s.NextPollAt = nil
+	for i := range s.Deliveries {
+		delivery := &s.Deliveries[i]
+		delivery.NextAttemptAt = nil
+		if last := len(delivery.Attempts) - 1; last >= 0 && delivery.Attempts[last].Verdict == "" {
+			delivery.Attempts[last].Verdict, delivery.Attempts[last].Reason = callback.Unacknowledged, reasonTerminated
+		}
+	}
 	s.Key, s.Phase, s.Outcome = r.key, callback.Closed, callback.OutcomeTerminated
 	s.RunID, s.UIURL = r.id, d.uiURL(r.key.WorkflowID(), r.id)
 	return s
