@@ -78,6 +78,7 @@ func TestEveryCommandOfTheRunbookDoesWhatItSays(t *testing.T) {
 	i.liveThrough(t)
 	i.leaveToRedeliver(t)
 	i.reload(t)
+	i.shell(t, "", chapter{}, "bin/starter ready --api http://"+i.workerAddress) // as docker-compose.yml asks worker
 	for name, blocks := range commands {
 		require.Containsf(t, chapters, name, "the test knows each chapter")
 		t.Run(name, func(t *testing.T) {

@@ -106,9 +106,19 @@ func fields(keyvals []any) []zap.Field {
 	return paired
 }
 
+// ours are our own names for what the SDK's logger calls otherwise, so that one
+// search finds a trace in all lines.
+var ours = map[string]string{
+	"TraceID": "trace_id", "SpanID": "span_id", "WorkflowID": "workflow_id", "RunID": "run_id",
+}
+
 func key(k any) string {
-	if text, ok := k.(string); ok {
-		return text
+	text, ok := k.(string)
+	if !ok {
+		return fmt.Sprint(k)
 	}
-	return fmt.Sprint(k)
+	if own, ok := ours[text]; ok {
+		return own
+	}
+	return text
 }

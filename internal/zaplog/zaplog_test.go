@@ -112,3 +112,14 @@ func TestSkippedCallersAreNotNamed(t *testing.T) {
 	all := lines(t, &out)
 	require.NotEqual(t, all[0]["caller"], all[2]["caller"], "the two lines that call logFromHere")
 }
+
+func TestTheSDKsIdsHaveOurNames(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	zaplog.Temporal(zaplog.New(&log, zap.InfoLevel)).Info("said", "TraceID", "t", "SpanID", "s", "WorkflowID", "w", "RunID", "r", "Attempt", 1)
+	var line map[string]any
+	require.NoError(t, json.Unmarshal(log.Bytes(), &line))
+	for name, want := range map[string]any{"trace_id": "t", "span_id": "s", "workflow_id": "w", "run_id": "r", "Attempt": 1.0} {
+		require.Equal(t, want, line[name], name)
+	}
+}
