@@ -37,8 +37,8 @@ type DeliverResult struct {
 const (
 	// DeliverHeartbeatTimeout is how long after a worker's death its
 	// deliveries are taken over.
-	DeliverHeartbeatTimeout = 6 * time.Second
-	deliverBeats            = 2 * time.Second
+	DeliverHeartbeatTimeout = 10 * time.Second
+	deliverBeats            = 3 * time.Second
 	// recordsEarly is how much before its time an attempt is recorded at most,
 	// so that recording it does not lengthen h.
 	recordsEarly = 25 * time.Millisecond

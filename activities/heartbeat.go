@@ -36,6 +36,8 @@ type heart struct {
 	// turn is held while a beat is on its way, and to change what follows it.
 	turn    chan struct{}
 	details any
+	// beaten is when the server was last told something.
+	beaten time.Time
 	// broken is closed, and cause set, at the first beat that says stop.
 	broken chan struct{}
 	cause  error
@@ -108,6 +110,9 @@ func (h *heart) send(ctx context.Context) error {
 	defer cancel()
 	err := h.beat(ctx, h.token, h.details)
 	cause := stopCause(err)
+	if err == nil || cause != nil {
+		h.beaten = time.Now()
+	}
 	if cause == nil {
 		return err
 	}
@@ -136,8 +141,9 @@ func isStop(err error) bool {
 	return errors.Is(err, errUnwanted) || errors.Is(err, errInterrupted) || errors.Is(err, errLost)
 }
 
-// keepBeating repeats the latest record every gap until the returned func is
-// called, and sooner after a beat that failed in passing.
+// keepBeating repeats the latest record where the server heard nothing for gap,
+// until the returned func is called, and sooner after a beat that failed in
+// passing.
 func (h *heart) keepBeating(ctx context.Context, gap time.Duration) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var beating sync.WaitGroup
@@ -150,14 +156,23 @@ func (h *heart) keepBeating(ctx context.Context, gap time.Duration) (stop func()
 				return
 			case <-next.C:
 			}
-			wait := gap
-			if err := h.repeat(ctx); err != nil && !isStop(err) {
-				wait = min(gap, missedBeat)
-			}
-			next.Reset(wait)
+			next.Reset(h.repeatAfter(ctx, gap))
 		}
 	})
 	return func() { cancel(); beating.Wait() }
+}
+
+// repeatAfter repeats the latest record if the server heard nothing for gap, and
+// returns when to look again.
+func (h *heart) repeatAfter(ctx context.Context, gap time.Duration) time.Duration {
+	defer h.takeTurn()()
+	if rest := gap - time.Since(h.beaten); rest > 0 {
+		return rest
+	}
+	if err := h.send(ctx); err != nil && !isStop(err) {
+		return min(gap, missedBeat)
+	}
+	return gap
 }
 
 // missedBeat is when a beat that failed is made again.
