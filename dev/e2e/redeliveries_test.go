@@ -12,10 +12,13 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	commonpb "go.temporal.io/api/common/v1"
+	"go.temporal.io/api/workflowservice/v1"
 
 	"ringback/dev/apiclient"
 	"ringback/dev/simulator"
 	"ringback/internal/callback"
+	"ringback/workflows"
 )
 
 const (
@@ -306,4 +309,78 @@ func neverArrived(t *testing.T, e *engine) {
 	for _, id := range []string{"1", "3"} {
 		require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, entry(id).Key()).Outcome)
 	}
+}
+
+// TestWhatAnOperatorDoesToABulkRedelivery tries what the Temporal UI and CLI
+// offer (docs/operations.md).
+func TestWhatAnOperatorDoesToABulkRedelivery(t *testing.T) {
+	leavesNothing(t)
+	const many = 20
+	w := newWorld(t, startEngine(t), quick)
+	api := w.run(t).Client
+	c := w.temporalClient(t)
+	keys := failsMany(t, w, api, many)
+	begun, err := api.RedeliverMany(t.Context(), callback.RedeliveriesRequest{Filter: callback.Filter{Endpoint: ledger}, RatePerSecond: 2})
+	require.NoError(t, err)
+	id := workflows.RedeliveriesWorkflowID(begun.ID)
+	run := &commonpb.WorkflowExecution{WorkflowId: id}
+	rests := func(t *testing.T) {
+		t.Helper()
+		time.Sleep(2 * time.Second)
+		n := acknowledgedOf(w.standard, keys)
+		time.Sleep(1500 * time.Millisecond)
+		require.Equal(t, n, acknowledgedOf(w.standard, keys), "nothing is begun")
+		require.Less(t, n, many)
+	}
+	goesOn := func(t *testing.T) {
+		t.Helper()
+		n := acknowledgedOf(w.standard, keys)
+		require.Eventually(t, func() bool { return acknowledgedOf(w.standard, keys) > n }, patience, 50*time.Millisecond)
+	}
+
+	t.Run("its activity is paused and unpaused", func(t *testing.T) {
+		goesOn(t)
+		_, err := c.WorkflowService().PauseActivity(t.Context(), &workflowservice.PauseActivityRequest{
+			Namespace: namespace, Execution: run, Identity: "operator",
+			Activity: &workflowservice.PauseActivityRequest_Type{Type: workflows.ActivityRedeliverPage},
+		})
+		require.NoError(t, err)
+		rests(t)
+		_, err = c.WorkflowService().UnpauseActivity(t.Context(), &workflowservice.UnpauseActivityRequest{
+			Namespace: namespace, Execution: run, Identity: "operator",
+			Activity: &workflowservice.UnpauseActivityRequest_Type{Type: workflows.ActivityRedeliverPage},
+		})
+		require.NoError(t, err)
+		goesOn(t)
+	})
+	t.Run("it is signalled to stop and to resume", func(t *testing.T) {
+		require.NoError(t, c.SignalWorkflow(t.Context(), id, "", workflows.SignalStop, nil))
+		rests(t)
+		require.Equal(t, callback.RedeliveriesStopped, comesTo(t, api, begun.ID, func(callback.Redeliveries) bool { return true }).Phase)
+		require.NoError(t, c.SignalWorkflow(t.Context(), id, "", workflows.SignalResume, nil))
+		goesOn(t)
+	})
+	t.Run("it is terminated, and another goes on", func(t *testing.T) {
+		require.NoError(t, c.TerminateWorkflow(t.Context(), id, "", "by the test"))
+		require.Equal(t, callback.RedeliveriesEnded, comesTo(t, api, begun.ID, func(r callback.Redeliveries) bool { return r.EndedAt != nil }).Phase)
+		_, err := api.TellRedeliveries(t.Context(), begun.ID, "resume")
+		require.Equal(t, http.StatusConflict, apiclient.Status(err))
+		rests(t)
+		another, err := api.RedeliverMany(t.Context(), callback.RedeliveriesRequest{Filter: callback.Filter{Endpoint: ledger}, RatePerSecond: 100})
+		require.NoError(t, err)
+		done := comesTo(t, api, another.ID, isDone)
+		require.Equal(t, many, done.Done+done.Skipped)
+		require.Positive(t, done.Skipped)
+		for _, key := range keys {
+			require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, key).Outcome)
+			require.Equal(t, 1, acknowledged(w.standard, key.OperationID))
+		}
+		require.Eventually(t, func() bool {
+			found, err := c.CountWorkflow(t.Context(), &workflowservice.CountWorkflowExecutionsRequest{
+				Namespace: namespace, Query: fmt.Sprintf("RingbackRedeliveries = '%s' AND ExecutionStatus = 'Completed'", another.ID),
+			})
+			require.NoError(t, err)
+			return int(found.GetCount()) == done.Done
+		}, patience, 100*time.Millisecond, "what it began is found by its id")
+	})
 }
