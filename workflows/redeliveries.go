@@ -19,6 +19,10 @@ import (
 // that it can be stopped, and that its history stays short however many there
 // are. Its result is how it went.
 func Redeliveries(ctx workflow.Context, in RedeliveriesInput) (callback.RedeliveriesProgress, error) {
+	if in.PageSize < 1 || in.Pages < 1 || in.Redeliveries.RatePerSecond <= 0 {
+		return in.Place.Progress, temporal.NewNonRetryableApplicationError(
+			"page_size, pages and rate_per_second are not above 0; begin a bulk redelivery by the API", activities.TypeBadInput, nil)
+	}
 	b := &bulk{in: in, ctx: ctx, place: in.Place, stopped: in.Stopped}
 	b.kept = b.memo()
 	if err := b.answer(); err != nil {

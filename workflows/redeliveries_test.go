@@ -234,6 +234,23 @@ func TestABulkRedeliveryShowsItsProgressToAQueryAndInItsMemo(t *testing.T) {
 	}, kept, "once a page, since each is a record in history and in visibility")
 }
 
+func TestABulkRedeliveryThatCouldNeverEndIsRefused(t *testing.T) {
+	t.Parallel()
+	unpaced := many(1, 1, 1)
+	unpaced.Redeliveries.RatePerSecond = 0
+	for name, in := range map[string]workflows.RedeliveriesInput{
+		"pages of nothing": many(1, 0, 1), "runs of no page": many(1, 1, 0), "no rate": unpaced,
+	} {
+		var suite testsuite.WorkflowTestSuite
+		suite.SetLogger(silent{})
+		env := suite.NewTestWorkflowEnvironment()
+		env.ExecuteWorkflow(workflows.Redeliveries, in)
+		var refused *temporal.ApplicationError
+		require.ErrorAs(t, env.GetWorkflowError(), &refused, name)
+		require.Equal(t, activities.TypeBadInput, refused.Type())
+	}
+}
+
 func TestABulkRedeliverySaysInTheUIWhoWhatAndWhy(t *testing.T) {
 	t.Parallel()
 	p := newPages(30)
