@@ -90,8 +90,9 @@ func (d *Desk) latestRuns(ctx context.Context, executions []*workflowpb.Workflow
 		}
 	}
 	slices.Sort(ids)
+	ids = slices.Compact(ids)
 	latest := map[string]*workflowpb.WorkflowExecutionInfo{}
-	for some := range slices.Chunk(slices.Compact(ids), lookups) {
+	for some := range slices.Chunk(ids, lookups) {
 		quoted := make([]string, 0, len(some))
 		for _, id := range some {
 			quoted = append(quoted, quote(id))

@@ -1,0 +1,45 @@
+package operations
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	commonpb "go.temporal.io/api/common/v1"
+	enumspb "go.temporal.io/api/enums/v1"
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"ringback/internal/callback"
+)
+
+// visible is a Temporal client whose visibility answers every query with the
+// same runs, and which knows nothing else.
+type visible struct {
+	client.Client
+	runs []*workflowpb.WorkflowExecutionInfo
+}
+
+func (v visible) ListWorkflow(context.Context, *workflowservice.ListWorkflowExecutionsRequest) (*workflowservice.ListWorkflowExecutionsResponse, error) {
+	return &workflowservice.ListWorkflowExecutionsResponse{Executions: v.runs}, nil
+}
+
+func TestAnOperationWithTwoRunsInOnePageIsListedOnce(t *testing.T) {
+	t.Parallel()
+	closed := func(run string, second int64) *workflowpb.WorkflowExecutionInfo {
+		return &workflowpb.WorkflowExecutionInfo{
+			Execution: &commonpb.WorkflowExecution{WorkflowId: "LEDGER/1", RunId: run},
+			Status:    enumspb.WORKFLOW_EXECUTION_STATUS_FAILED,
+			StartTime: timestamppb.New(time.Unix(second, 0)), CloseTime: timestamppb.New(time.Unix(second+1, 0)),
+		}
+	}
+	d := desk()
+	d.Client = visible{runs: []*workflowpb.WorkflowExecutionInfo{closed("second", 20), closed("first", 10)}}
+	page, err := d.List(t.Context(), callback.ListQuery{})
+	require.NoError(t, err)
+	require.Len(t, page.Operations, 1)
+	require.Equal(t, "second", page.Operations[0].RunID)
+}
