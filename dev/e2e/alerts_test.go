@@ -93,7 +93,7 @@ func TestEveryMetricAndLabelThatTheRulesAndTheDashboardNameIsShown(t *testing.T)
 	i := install(t)
 	i.liveThrough(t)
 	var shown map[string]map[string]map[string]bool
-	// The histogram of a task's wait is there with the first task that waited.
+	// A worker polls, and a metric is shown with the first of what it counts.
 	require.Eventually(t, func() bool {
 		shown = i.shown(t)
 		return shown["ringback_breaker_open"]["name"]["locked"] && shown["temporal_request_failure_total"] != nil

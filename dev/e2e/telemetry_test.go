@@ -112,6 +112,8 @@ func (i *installation) liveThrough(t *testing.T) {
 	require.NoError(t, err)
 	_, _, err = api.Start(t.Context(), callback.StartRequest{Endpoint: ledger, OperationID: "4111111111111111"})
 	require.Equal(t, http.StatusUnprocessableEntity, apiclient.Status(err))
+	_, err = api.State(t.Context(), entry("nobody").Key())
+	require.Equal(t, http.StatusNotFound, apiclient.Status(err))
 	i.breakATask(t)
 }
 
