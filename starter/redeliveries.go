@@ -190,10 +190,15 @@ func (p *progress) draw(now callback.Redeliveries) error {
 	if p.bar == nil {
 		p.bar = progressbar.NewOptions(now.Matched, progressbar.OptionSetWriter(p.t.err), progressbar.OptionShowCount(),
 			progressbar.OptionSetWidth(30), progressbar.OptionSetPredictTime(true), progressbar.OptionClearOnFinish(),
-			progressbar.OptionSetRenderBlankState(true))
+			progressbar.OptionSetRenderBlankState(true), progressbar.OptionSetDescription(beside(now)))
 	}
-	p.bar.Describe(fmt.Sprintf("failed %d, skipped %d", now.Failed, now.Skipped))
+	p.bar.Describe(beside(now))
 	return p.bar.Set(min(now.Done+now.Failed+now.Skipped, now.Matched))
+}
+
+// beside is what stands beside the bar.
+func beside(r callback.Redeliveries) string {
+	return fmt.Sprintf("failed %d, skipped %d", r.Failed, r.Skipped)
 }
 
 // close leaves the terminal as it was.

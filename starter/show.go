@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -186,7 +187,7 @@ func (t *tool) showCount(count callback.OperationsCount, by string) error {
 		table := newTable(&b)
 		table.row("COUNT", strings.ToUpper(by))
 		for _, g := range count.Groups {
-			table.row(fmt.Sprint(g.Count), orNone(g.Endpoint+string(g.Outcome)))
+			table.row(fmt.Sprint(g.Count), cmp.Or(g.Endpoint, string(g.Outcome), "(open)"))
 		}
 		table.row(fmt.Sprint(count.Count), "(all)")
 		table.flush()
