@@ -2,6 +2,7 @@ package telemetry_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -21,7 +22,7 @@ func traces(t *testing.T, ratio float64) (*telemetry.Traces, *tracetest.SpanReco
 	recorder := tracetest.NewSpanRecorder()
 	opened, err := telemetry.OpenTraces(t.Context(), telemetry.TracesOptions{Service: "ringback-api", Ratio: ratio, Processor: recorder})
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, opened.Close(context.Background())) }) //nolint:usetesting // the test's own has ended by then
+	t.Cleanup(func() { require.NoError(t, opened.Close(context.Background())) })
 	return opened, recorder
 }
 
@@ -35,22 +36,32 @@ func served(t *testing.T, opened *telemetry.Traces, tell bool, parent string) (t
 	defer receiver.Close()
 	calls := opened.Client(receiver.Client(), "attempt", tell)
 	defer calls.CloseIdleConnections()
+	called := errors.New("the handler was not called")
 	router := mux.NewRouter()
 	router.Use(telemetry.NewRequests(prometheus.NewRegistry(), opened).Middleware)
 	router.HandleFunc("/v1/operations/{id}", func(w http.ResponseWriter, r *http.Request) {
-		request, err := http.NewRequestWithContext(r.Context(), http.MethodPost, receiver.URL+"/secret?key=1", nil)
-		require.NoError(t, err)
-		response, err := calls.Do(request)
-		require.NoError(t, err)
-		require.NoError(t, response.Body.Close())
 		w.WriteHeader(http.StatusCreated)
+		called = ring(r.Context(), calls, receiver.URL+"/secret?key=1")
 	})
 	request := httptest.NewRequest(http.MethodPost, "/v1/operations/4711", nil)
 	if parent != "" {
 		request.Header.Set("traceparent", parent)
 	}
 	router.ServeHTTP(httptest.NewRecorder(), request)
+	require.NoError(t, called)
 	return toldParent
+}
+
+func ring(ctx context.Context, calls *http.Client, address string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address, nil)
+	if err != nil {
+		return err
+	}
+	response, err := calls.Do(request)
+	if err != nil {
+		return err
+	}
+	return response.Body.Close()
 }
 
 const (
