@@ -1,7 +1,10 @@
 package e2e_test
 
 import (
+	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -9,6 +12,8 @@ import (
 	activitypb "go.temporal.io/api/activity/v1"
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
+	sdkpb "go.temporal.io/api/sdk/v1"
+	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -66,8 +71,17 @@ func TestWhatAnOperatorDoesToADelivery(t *testing.T) {
 
 func awaitBackoff(t *testing.T, c client.Client, key callback.Key) {
 	t.Helper()
+	awaitPending(t, c, key, "Deliver")
+}
+
+// awaitPending waits until an activity waits on the server.
+func awaitPending(t *testing.T, c client.Client, key callback.Key, kind string) {
+	t.Helper()
 	require.Eventually(t, func() bool {
-		return pendingDelivery(t, c, key).GetState() == enumspb.PENDING_ACTIVITY_STATE_SCHEDULED
+		description, err := c.DescribeWorkflowExecution(t.Context(), key.WorkflowID(), "")
+		return err == nil && slices.ContainsFunc(description.GetPendingActivities(), func(p *workflowpb.PendingActivityInfo) bool {
+			return p.GetActivityType().GetName() == kind && p.GetState() == enumspb.PENDING_ACTIVITY_STATE_SCHEDULED && p.GetAttempt() > 1
+		})
 	}, patience, 20*time.Millisecond)
 }
 
@@ -125,11 +139,14 @@ func reset(t *testing.T, c client.Client, key callback.Key) {
 
 func TestWhatAnOperatorDoesToARun(t *testing.T) {
 	leavesNothing(t)
-	w := newWorld(t, startEngine(t), waitsOnServer)
+	core := "{dialect: standard, source: wallet, poll: {interval: 15s, lifetime: 1h}, delivery: {interval: 6s, attempts: 4}, "
+	books := receiver(t, "standard")
+	w := newWorld(t, startEngine(t), waitsOnServer, "SELDOM: "+core+fmt.Sprintf("url: %q}", books.URL()+"/hooks"))
 	api := w.run(t).Client
 	c := w.temporalClient(t)
 
 	t.Run("a cancellation is a withdrawal", func(t *testing.T) {
+		t.Parallel()
 		w.core.SetStatus("180", "reserved")
 		w.standard.Script("180", failing(http.StatusServiceUnavailable))
 		key := start(t, api, entry("180"))
@@ -138,6 +155,7 @@ func TestWhatAnOperatorDoesToARun(t *testing.T) {
 		require.Equal(t, callback.OutcomeWithdrawn, closed(t, api, key).Outcome)
 	})
 	t.Run("the Signal revoke is a revocation", func(t *testing.T) {
+		t.Parallel()
 		w.core.SetStatus("181", "waiting_funds")
 		key := start(t, api, entry("181"))
 		rung(t, w.standard, "181", 1)
@@ -148,20 +166,119 @@ func TestWhatAnOperatorDoesToARun(t *testing.T) {
 		require.Equal(t, "revoked", w.standard.Received("181")[1].Status)
 	})
 	t.Run("a terminated run is redelivered as the same callback, its attempt numbers going on", func(t *testing.T) {
+		t.Parallel()
 		w.core.SetStatus("182", "done")
-		w.standard.Script("182", failing(http.StatusServiceUnavailable), simulator.Acknowledge)
+		unavailable := failing(http.StatusServiceUnavailable)
+		w.standard.Script("182", unavailable, unavailable, simulator.Acknowledge)
 		key := start(t, api, entry("182"))
+		rung(t, w.standard, "182", 2)
 		awaitBackoff(t, c, key)
 		require.NoError(t, c.TerminateWorkflow(t.Context(), key.WorkflowID(), "", "by an operator"))
 		state := awaits(t, api, key, apiclient.Closed)
 		require.Equal(t, callback.OutcomeTerminated, state.Outcome)
+		require.Len(t, state.Deliveries[0].Attempts, 2, "also those that only the activity knew of")
 		_, err := api.Redeliver(t.Context(), key, callback.RedeliveryRequest{Reason: "terminated by mistake"})
 		require.NoError(t, err)
 		state = awaits(t, api, key, func(s callback.State) bool { return s.Outcome == callback.OutcomeAcknowledged })
 		received := w.standard.Received("182")
+		require.Len(t, received, 3)
+		require.Equal(t, received[0].CallbackID, received[2].CallbackID)
+		numbered(t, state.Deliveries[len(state.Deliveries)-1].Attempts, 1)
+		require.Len(t, state.Deliveries[len(state.Deliveries)-1].Attempts, 3)
+	})
+	t.Run("a run that is terminated during an attempt counts it, and a redelivery goes on from there", func(t *testing.T) {
+		t.Parallel()
+		w.core.SetStatus("183", "done")
+		w.standard.Script("183", failing(http.StatusServiceUnavailable),
+			simulator.Reply{HTTPStatus: http.StatusServiceUnavailable, Delay: 3 * time.Second}, simulator.Acknowledge)
+		key := start(t, api, entry("183"))
+		underWay(t, w.standard, "183", 2)
+		require.NoError(t, c.TerminateWorkflow(t.Context(), key.WorkflowID(), "", "by an operator"))
+		state := awaits(t, api, key, apiclient.Closed)
+		require.Equal(t, "unacknowledged unacknowledged", verdicts(state.Deliveries[0]))
+		require.Contains(t, state.Deliveries[0].Attempts[1].Reason, "terminated while the attempt was on its way")
+		rung(t, w.standard, "183", 2)
+		_, err := api.Redeliver(t.Context(), key, callback.RedeliveryRequest{})
+		require.NoError(t, err)
+		state = awaits(t, api, key, func(s callback.State) bool { return s.Outcome == callback.OutcomeAcknowledged })
+		numbered(t, state.Deliveries[len(state.Deliveries)-1].Attempts, 1)
+		require.Len(t, w.standard.Received("183"), 3)
+	})
+	t.Run("a workflow reset of a failed run rings again under the same callback id, and the UI says why", func(t *testing.T) {
+		t.Parallel()
+		w.core.SetStatus("184", "done")
+		w.standard.Script("184", failing(http.StatusGone), simulator.Acknowledge)
+		key := start(t, api, entry("184"))
+		state := closed(t, api, key)
+		require.Equal(t, callback.OutcomeGone, state.Outcome)
+		_, err := c.ResetWorkflowExecution(t.Context(), &workflowservice.ResetWorkflowExecutionRequest{
+			Namespace: namespace, WorkflowExecution: &commonpb.WorkflowExecution{WorkflowId: key.WorkflowID(), RunId: state.RunID},
+			Reason: "by an operator", RequestId: "184", WorkflowTaskFinishEventId: 4,
+		})
+		require.NoError(t, err)
+		again := awaits(t, api, key, func(s callback.State) bool { return s.Outcome == callback.OutcomeAcknowledged })
+		received := w.standard.Received("184")
+		require.Len(t, received, 2)
+		require.Equal(t, received[0].CallbackID, received[1].CallbackID, "by which the receiver knows it")
+		require.Contains(t, details(t, c, key), "reset of [another run](/namespaces/default/workflows/LEDGER%2F184/"+state.RunID)
+		require.NotEqual(t, state.RunID, again.RunID)
+	})
+	t.Run("the Signal status is an observation", func(t *testing.T) {
+		t.Parallel()
+		w.core.SetStatus("185", "processing")
+		key := start(t, api, entry("185"))
+		awaits(t, api, key, func(s callback.State) bool { return s.Polls > 0 })
+		require.NoError(t, c.SignalWorkflow(t.Context(), key.WorkflowID(), "", "status", map[string]string{"status": "done"}))
+		require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, key).Outcome)
+		require.Equal(t, "done", w.standard.Received("185")[0].Status)
+	})
+	t.Run("a watch that is paused polls no more; unpaused, it goes on", func(t *testing.T) {
+		t.Parallel()
+		w.core.SetStatus("186", "processing")
+		key := start(t, api, callback.StartRequest{Endpoint: "SELDOM", OperationID: "186"})
+		awaitPending(t, c, key, "Watch")
+		_, err := c.WorkflowService().PauseActivity(t.Context(), &workflowservice.PauseActivityRequest{
+			Namespace: namespace, Execution: execution(key), Identity: "operator", Activity: &workflowservice.PauseActivityRequest_Type{Type: "Watch"},
+		})
+		require.NoError(t, err)
+		w.core.SetStatus("186", "done")
+		time.Sleep(17 * time.Second)
+		require.Len(t, w.core.Questions("186"), 1)
+		require.Empty(t, books.Received("186"))
+		_, err = c.WorkflowService().UnpauseActivity(t.Context(), &workflowservice.UnpauseActivityRequest{
+			Namespace: namespace, Execution: execution(key), Identity: "operator", Activity: &workflowservice.UnpauseActivityRequest_Type{Type: "Watch"},
+		})
+		require.NoError(t, err)
+		require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, key).Outcome)
+		require.Len(t, books.Received("186"), 1)
+	})
+	t.Run("a deleted operation is forgotten, and begins anew", func(t *testing.T) {
+		t.Parallel()
+		w.core.SetStatus("187", "done")
+		key := start(t, api, entry("187"))
+		closed(t, api, key)
+		_, err := c.WorkflowService().DeleteWorkflowExecution(t.Context(), &workflowservice.DeleteWorkflowExecutionRequest{
+			Namespace: namespace, WorkflowExecution: execution(key),
+		})
+		require.NoError(t, err)
+		require.Eventually(t, func() bool {
+			_, err := api.State(t.Context(), key)
+			return err != nil && strings.Contains(err.Error(), "404")
+		}, patience, 50*time.Millisecond)
+		start(t, api, entry("187"))
+		closed(t, api, key)
+		received := w.standard.Received("187")
 		require.Len(t, received, 2)
 		require.Equal(t, received[0].CallbackID, received[1].CallbackID)
-		attempts := state.Deliveries[len(state.Deliveries)-1].Attempts
-		require.Equal(t, 2, attempts[len(attempts)-1].Number)
 	})
+}
+
+// details are what the Temporal UI shows as a run's current details.
+func details(t *testing.T, c client.Client, key callback.Key) string {
+	t.Helper()
+	value, err := c.QueryWorkflow(t.Context(), key.WorkflowID(), "", "__temporal_workflow_metadata")
+	require.NoError(t, err)
+	var metadata sdkpb.WorkflowMetadata
+	require.NoError(t, value.Get(&metadata))
+	return metadata.GetCurrentDetails()
 }
