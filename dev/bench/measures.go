@@ -86,10 +86,10 @@ var (
 		PollsFor:  8 * time.Second, Open: 500, Idle: 3 * time.Second, ReadsFor: 4 * time.Second,
 	}
 	fullExtent = extent{
-		Floors: 5, Rounds: 3, Burst: 1000, PlainBurst: 400, Steady: 20 * time.Second,
-		Gaps: []time.Duration{50 * time.Millisecond, 200 * time.Millisecond, time.Second, 3 * time.Second, 10 * time.Second, time.Minute}, GapsFor: 30 * time.Second,
-		Isolation: disturbances, PollsFor: 24 * time.Second,
-		Open: 100_000, Idle: time.Minute, ReadsFor: 15 * time.Second, Tunings: true,
+		Floors: 4, Rounds: 3, Burst: 600, PlainBurst: 200, Steady: 10 * time.Second,
+		Gaps: []time.Duration{50 * time.Millisecond, 200 * time.Millisecond, time.Second, 3 * time.Second, 10 * time.Second, time.Minute}, GapsFor: 10 * time.Second,
+		Isolation: disturbances, PollsFor: 11 * time.Second,
+		Open: 100_000, Idle: time.Minute, ReadsFor: 8 * time.Second, Tunings: true,
 	}
 )
 
@@ -537,32 +537,46 @@ func (b *bench) healthy(ctx context.Context, s *stage, d *disturbance) (p99, wor
 }
 
 // gaps measure the wait between the end of the first attempt and the beginning
-// of the second against h, under a load of 50/s.
+// of the second against h, under a load of 50/s. Every round is started before
+// the first is gathered: the longest h would be waited for in each.
 func (b *bench) gaps(ctx context.Context, s *stage) error {
-	for range b.extent.Rounds {
-		var all sync.WaitGroup
-		loads, outs, errs := make([]load, len(b.extent.Gaps)+1), make([]loaded, len(b.extent.Gaps)+1), make([]error, len(b.extent.Gaps)+1)
-		each := steadyRate / float64(len(loads))
-		for i := range loads {
-			endpoint := endpointOK
-			if i < len(b.extent.Gaps) {
-				endpoint = endpointGap(b.extent.Gaps[i])
-			}
-			loads[i] = steady(s.prefix(1), each, b.extent.GapsFor).to(endpoint)
-			all.Go(func() { outs[i], errs[i] = b.call(ctx, s, "starts", loads[i], s.api.start) })
-		}
-		all.Wait()
-		if err := errors.Join(errs...); err != nil {
+	rounds := make([][]load, b.extent.Rounds)
+	for i := range rounds {
+		var err error
+		if rounds[i], err = b.startGaps(ctx, s); err != nil {
 			return err
 		}
+	}
+	for _, loads := range rounds {
 		for i, h := range b.extent.Gaps {
-			loads[i].Count -= outs[i].Failed
 			if err := b.gap(ctx, s, h, loads[i]); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// startGaps starts operations whose first attempt fails, some for each h, and
+// others that are acknowledged.
+func (b *bench) startGaps(ctx context.Context, s *stage) ([]load, error) {
+	var all sync.WaitGroup
+	loads, errs := make([]load, len(b.extent.Gaps)+1), make([]error, len(b.extent.Gaps)+1)
+	each := steadyRate / float64(len(loads))
+	for i := range loads {
+		endpoint := endpointOK
+		if i < len(b.extent.Gaps) {
+			endpoint = endpointGap(b.extent.Gaps[i])
+		}
+		loads[i] = steady(s.prefix(1), each, b.extent.GapsFor).to(endpoint)
+		all.Go(func() {
+			var out loaded
+			out, errs[i] = b.call(ctx, s, "starts", loads[i], s.api.start)
+			loads[i].Count -= out.Failed
+		})
+	}
+	all.Wait()
+	return loads, errors.Join(errs...)
 }
 
 func (b *bench) gap(ctx context.Context, s *stage, h time.Duration, l load) error {
