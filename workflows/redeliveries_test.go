@@ -201,6 +201,7 @@ func TestABulkRedeliveryIsStoppedAndResumed(t *testing.T) {
 			require.Equal(t, []told{{phase: callback.RedeliveriesStopped}, {phase: callback.RedeliveriesStopped}, {phase: callback.RedeliveriesRunning}}, heard, "twice is once")
 			require.Equal(t, 50, progress.Done)
 			require.Less(t, whileStopped, 5)
+			require.Equal(t, 6, p.calls, "it went on where it stopped")
 			for i := range 50 {
 				require.Equal(t, 1, p.rung[i])
 			}
