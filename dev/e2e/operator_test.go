@@ -89,16 +89,21 @@ func execution(key callback.Key) *commonpb.WorkflowExecution {
 	return &commonpb.WorkflowExecution{WorkflowId: key.WorkflowID()}
 }
 
+func pauseDelivery(t *testing.T, c client.Client, key callback.Key) {
+	t.Helper()
+	_, err := c.WorkflowService().PauseActivity(t.Context(), &workflowservice.PauseActivityRequest{
+		Namespace: namespace, Execution: execution(key), Identity: "operator",
+		Activity: &workflowservice.PauseActivityRequest_Type{Type: "Deliver"},
+	})
+	require.NoError(t, err)
+}
+
 func pauseFor(d time.Duration) func(*testing.T, client.Client, callback.Key) {
 	return func(t *testing.T, c client.Client, key callback.Key) {
 		t.Helper()
-		_, err := c.WorkflowService().PauseActivity(t.Context(), &workflowservice.PauseActivityRequest{
-			Namespace: namespace, Execution: execution(key), Identity: "operator",
-			Activity: &workflowservice.PauseActivityRequest_Type{Type: "Deliver"},
-		})
-		require.NoError(t, err)
+		pauseDelivery(t, c, key)
 		time.Sleep(d)
-		_, err = c.WorkflowService().UnpauseActivity(t.Context(), &workflowservice.UnpauseActivityRequest{
+		_, err := c.WorkflowService().UnpauseActivity(t.Context(), &workflowservice.UnpauseActivityRequest{
 			Namespace: namespace, Execution: execution(key), Identity: "operator",
 			Activity: &workflowservice.UnpauseActivityRequest_Type{Type: "Deliver"},
 		})
