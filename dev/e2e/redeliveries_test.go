@@ -142,7 +142,7 @@ func TestManyAreRedeliveredOnceEachThoughStoppedAndKilled(t *testing.T) {
 	require.Equal(t, callback.OutcomeExhausted, found.Sample[0].Outcome)
 	require.Zero(t, acknowledgedOf(w.standard, keys), "a dry run starts nothing")
 
-	begun, err := api.RedeliverMany(t.Context(), callback.RedeliveriesRequest{Filter: filter, RatePerSecond: 5, Reason: "receiver repaired"})
+	begun, err := api.RedeliverMany(t.Context(), callback.RedeliveriesRequest{Filter: filter, RatePerSecond: 3, Reason: "receiver repaired"})
 	require.NoError(t, err)
 	require.Equal(t, many, begun.Matched)
 	require.Equal(t, "ops", begun.By)
