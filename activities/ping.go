@@ -254,8 +254,8 @@ func newMask(header http.Header, r *http.Request) mask {
 	return mask{header, strings.NewReplacer(pairs...)}
 }
 
-// signingSecret is how Standard Webhooks writes one.
-var signingSecret = regexp.MustCompile(`whsec_[A-Za-z0-9+/=]{8,}`)
+// signingSecret is how Standard Webhooks writes one, and a private key.
+var signingSecret = regexp.MustCompile(`whs(ec|k)_[A-Za-z0-9+/=]{8,}`)
 
 // text is sound text without secrets and card numbers.
 func (m mask) text(text []byte) string {

@@ -98,7 +98,7 @@ func TestAPingShowsNoSecretWhateverTheReceiverSendsBack(t *testing.T) {
 		w.Header().Set("X-Tenant", "tenant-4711")
 		w.Header().Set("Set-Cookie", "session=of-the-receiver")
 		_ = r.Header.Write(w)
-		_, _ = io.WriteString(w, pingSecret+" "+card+" token="+r.URL.Query().Get("token")+" \xff\n")
+		_, _ = io.WriteString(w, pingSecret+" whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbc= "+card+" token="+r.URL.Query().Get("token")+" \xff\n")
 	}))
 	defer server.Close()
 	got := pinged(t, "paysera", server.URL+"/hooks?token=SECRET-OF-THE-URL&b=2", server.Client())
@@ -113,7 +113,7 @@ func TestAPingShowsNoSecretWhateverTheReceiverSendsBack(t *testing.T) {
 	encoded, err := json.Marshal(got)
 	require.NoError(t, err)
 	shown := string(encoded)
-	for _, secret := range []string{"nobody-may-see", "tenant-4711", "of-the-receiver", "whsec_", card, "SECRET-OF-THE-URL"} {
+	for _, secret := range []string{"nobody-may-see", "tenant-4711", "of-the-receiver", "whsec_", "whsk_", card, "SECRET-OF-THE-URL"} {
 		require.NotContains(t, shown, secret)
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -36,9 +38,9 @@ func (t *tool) verify() *cobra.Command {
 and say which check fails: secret, headers, timestamp or signature. Nothing is
 sent anywhere.
 
-The secret, whsec_..., is read from --secret-file or from
-RINGBACK_SIGNING_SECRET; it is never an argument, which others could see. Of
-several, one on each line, any may have signed. The headers are a file of
+The secret, whsec_..., or the sender's public key, whpk_..., is read from
+--secret-file or from RINGBACK_SIGNING_SECRET; it is never an argument, which
+others could see. Of several, one on each line, any may have signed. The headers are a file of
 "Name: value" lines as a server's log has them, or --header for each of
 webhook-id, webhook-timestamp and webhook-signature. The body are the exact bytes
 received, from --body or the standard input: one line break more is another body.
@@ -168,43 +170,95 @@ func checkCallback(secrets []string, headers http.Header, body []byte, tolerance
 	return all
 }
 
-// The form of a secret (Standard Webhooks, "Symmetric (HMAC)").
+// The form of a secret and of a public key (Standard Webhooks).
 const (
-	secretPrefix   = "whsec_"
-	shortestSecret = 24
-	longestSecret  = 64
+	secretPrefix     = "whsec_"
+	shortestSecret   = 24
+	longestSecret    = 64
+	publicKeyPrefix  = "whpk_"
+	privateKeyPrefix = "whsk_"
+	// versionSymmetric and versionAsymmetric begin a signature of their kind.
+	versionSymmetric  = "v1,"
+	versionAsymmetric = "v1a,"
 )
 
+// receivedKey verifies what was received with one secret or public key.
+type receivedKey struct {
+	// version begins the signatures that it can verify.
+	version string
+	// what it is, in words.
+	what     string
+	verifies func(headers http.Header, body []byte) bool
+}
+
 // checkSecrets never repeats a secret.
-func checkSecrets(secrets []string) ([]*standardwebhooks.Webhook, check) {
-	var keys []*standardwebhooks.Webhook
+func checkSecrets(secrets []string) ([]receivedKey, check) {
+	var keys []receivedKey
 	for i, secret := range secrets {
-		key, err := secretKey(secret)
+		key, err := newReceivedKey(secret)
 		if err != nil {
 			return nil, check{"secret", false, fmt.Sprintf("secret %d of %d %s", i+1, len(secrets), err)}
 		}
-		webhook, err := standardwebhooks.NewWebhookRaw(key)
-		if err != nil {
-			return nil, check{"secret", false, fmt.Sprintf("secret %d of %d can't be used", i+1, len(secrets))}
-		}
-		keys = append(keys, webhook)
+		keys = append(keys, key)
 	}
 	return keys, check{"secret", true, fmt.Sprintf("%d given", len(keys))}
 }
 
-func secretKey(secret string) ([]byte, error) {
+func newReceivedKey(secret string) (receivedKey, error) {
+	switch {
+	case strings.HasPrefix(secret, publicKeyPrefix):
+		return publicKey(strings.TrimPrefix(secret, publicKeyPrefix))
+	case strings.HasPrefix(secret, privateKeyPrefix):
+		return receivedKey{}, errors.New("is the sender's private key, which a receiver must not have: ask for the public one, " + publicKeyPrefix + "...")
+	}
+	return symmetricKey(secret)
+}
+
+func symmetricKey(secret string) (receivedKey, error) {
 	encoded, found := strings.CutPrefix(secret, secretPrefix)
 	if !found {
-		return nil, errors.New("does not begin with " + secretPrefix)
+		return receivedKey{}, errors.New("does not begin with " + secretPrefix + " or " + publicKeyPrefix)
 	}
 	key, err := base64.StdEncoding.DecodeString(encoded)
 	if err != nil {
-		return nil, errors.New("is not base64 after " + secretPrefix)
+		return receivedKey{}, errors.New("is not base64 after " + secretPrefix)
 	}
 	if len(key) < shortestSecret || len(key) > longestSecret {
-		return nil, fmt.Errorf("holds %d bytes; %d to %d are allowed", len(key), shortestSecret, longestSecret)
+		return receivedKey{}, fmt.Errorf("holds %d bytes; %d to %d are allowed", len(key), shortestSecret, longestSecret)
 	}
-	return key, nil
+	webhook, err := standardwebhooks.NewWebhookRaw(key)
+	if err != nil {
+		return receivedKey{}, errors.New("can't be used")
+	}
+	return receivedKey{versionSymmetric, "secret", func(headers http.Header, body []byte) bool {
+		return webhook.VerifyIgnoringTimestamp(body, headers) == nil
+	}}, nil
+}
+
+// publicKey verifies v1a, which the standard's library can't.
+func publicKey(encoded string) (receivedKey, error) {
+	key, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil {
+		return receivedKey{}, errors.New("is not base64 after " + publicKeyPrefix)
+	}
+	if len(key) != ed25519.PublicKeySize {
+		return receivedKey{}, fmt.Errorf("holds %d bytes; a public key has %d", len(key), ed25519.PublicKeySize)
+	}
+	return receivedKey{versionAsymmetric, "public key", func(headers http.Header, body []byte) bool {
+		return signedAsymmetrically(key, headers, body)
+	}}, nil
+}
+
+func signedAsymmetrically(key ed25519.PublicKey, headers http.Header, body []byte) bool {
+	text := append([]byte(headers.Get(standardwebhooks.HeaderWebhookID)+"."+headers.Get(standardwebhooks.HeaderWebhookTimestamp)+"."), body...)
+	for _, one := range strings.Fields(headers.Get(standardwebhooks.HeaderWebhookSignature)) {
+		encoded, found := strings.CutPrefix(one, versionAsymmetric)
+		signature, err := base64.StdEncoding.DecodeString(encoded)
+		if found && err == nil && ed25519.Verify(key, text, signature) {
+			return true
+		}
+	}
+	return false
 }
 
 func checkHeaders(headers http.Header) check {
@@ -242,15 +296,15 @@ func checkTimestamp(text string, tolerance time.Duration, now time.Time) check {
 	return check{"timestamp", true, detail}
 }
 
-func checkSignature(keys []*standardwebhooks.Webhook, headers http.Header, body []byte) check {
+func checkSignature(keys []receivedKey, headers http.Header, body []byte) check {
 	signatures := strings.Fields(headers.Get(standardwebhooks.HeaderWebhookSignature))
 	if i := signedBy(keys, headers, body); i > 0 {
-		return check{"signature", true, fmt.Sprintf("made with secret %d of %d over %d bytes", i, len(keys), len(body))}
+		return check{"signature", true, fmt.Sprintf("made with %s %d of %d over %d bytes", keys[i-1].what, i, len(keys), len(body))}
 	}
-	detail := fmt.Sprintf("none of %d is made with the secret over this id, timestamp and body of %d bytes", len(signatures), len(body))
-	switch {
-	case !strings.Contains(headers.Get(standardwebhooks.HeaderWebhookSignature), "v1,"):
-		detail = "webhook-signature holds no signature of version v1"
+	detail := fmt.Sprintf("none of %d is made with the %s over this id, timestamp and body of %d bytes", len(signatures), keys[0].what, len(body))
+	switch versions := unverifiable(keys, signatures); {
+	case len(versions) > 0:
+		detail = "webhook-signature holds no signature of version " + strings.Join(versions, " or ") + ", the only one that the keys given can verify"
 	case len(body) == 0:
 		detail += "; was there really none?"
 	default:
@@ -259,10 +313,24 @@ func checkSignature(keys []*standardwebhooks.Webhook, headers http.Header, body 
 	return check{"signature", false, detail}
 }
 
+// unverifiable are the versions that keys verify, where no signature is of one.
+func unverifiable(keys []receivedKey, signatures []string) []string {
+	var versions []string
+	for _, key := range keys {
+		if slices.ContainsFunc(signatures, func(s string) bool { return strings.HasPrefix(s, key.version) }) {
+			return nil
+		}
+		if version := strings.TrimSuffix(key.version, ","); !slices.Contains(versions, version) {
+			versions = append(versions, version)
+		}
+	}
+	return versions
+}
+
 // signedBy is which key signed, counted from 1; 0: none.
-func signedBy(keys []*standardwebhooks.Webhook, headers http.Header, body []byte) int {
+func signedBy(keys []receivedKey, headers http.Header, body []byte) int {
 	for i, key := range keys {
-		if key.VerifyIgnoringTimestamp(body, headers) == nil {
+		if key.verifies(headers, body) {
 			return i + 1
 		}
 	}
@@ -270,7 +338,7 @@ func signedBy(keys []*standardwebhooks.Webhook, headers http.Header, body []byte
 }
 
 // almost says what an editor or a log may have changed of the body.
-func almost(keys []*standardwebhooks.Webhook, headers http.Header, body []byte) string {
+func almost(keys []receivedKey, headers http.Header, body []byte) string {
 	trimmed := bytes.TrimRight(body, "\r\n")
 	for _, guess := range []struct {
 		body []byte

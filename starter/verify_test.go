@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -65,6 +66,9 @@ func TestVerifySaysWhichCheckFails(t *testing.T) {
 		headers["webhook-signature"] = signature(t, signingSecret, "cb_x", now.Add(-ago), aBody)
 		return headers
 	}
+	pair := ed25519.NewKeyFromSeed([]byte("an ed25519 seed of 32 bytes 0123"))
+	public := "whpk_" + base64.StdEncoding.EncodeToString(pair[ed25519.SeedSize:])
+	asymmetric := with("webhook-signature", "v1a,"+base64.StdEncoding.EncodeToString(ed25519.Sign(pair, []byte("cb_x."+seconds(0)+"."+aBody))))
 	short := "whsec_" + base64.StdEncoding.EncodeToString([]byte("short"))
 	for name, tt := range map[string]struct {
 		secret  string
@@ -90,8 +94,18 @@ func TestVerifySaysWhichCheckFails(t *testing.T) {
 		"an asymmetric signature alone":         {signingSecret, with("webhook-signature", "v1a,AAAA"), aBody, nil, "signature", "no signature of version v1"},
 		"no signature":                          {signingSecret, with("webhook-signature", ""), aBody, nil, "headers", "webhook-signature is missing"},
 		"no id":                                 {signingSecret, with("webhook-id", ""), aBody, nil, "headers", "webhook-id is missing"},
-		"a secret without its prefix":           {strings.TrimPrefix(signingSecret, "whsec_"), good, aBody, nil, "secret", "does not begin with whsec_"},
+		"a secret without its prefix":           {strings.TrimPrefix(signingSecret, "whsec_"), good, aBody, nil, "secret", "does not begin with whsec_ or whpk_"},
 		"a secret that is not base64":           {"whsec_!!!", good, aBody, nil, "secret", "is not base64"},
+		"a public key":                          {public, asymmetric, aBody, nil, "", "made with public key 1 of 1"},
+		"a public key after a secret":           {signingSecret + "\n" + public, asymmetric, aBody, nil, "", "made with public key 2 of 2"},
+		"both kinds of signature, the key":      {public, with("webhook-signature", good["webhook-signature"]+" "+asymmetric["webhook-signature"]), aBody, nil, "", "valid"},
+		"both kinds of signature, the secret":   {signingSecret, with("webhook-signature", asymmetric["webhook-signature"]+" "+good["webhook-signature"]), aBody, nil, "", "valid"},
+		"a public key, another body":            {public, asymmetric, strings.Replace(aBody, "2}", "1}", 1), nil, "signature", "none of 1 is made with the public key"},
+		"another public key":                    {"whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=", asymmetric, aBody, nil, "signature", "none of 1"},
+		"a public key for symmetric ones":       {public, good, aBody, nil, "signature", "no signature of version v1a"},
+		"a private key is not the receiver's":   {"whsk_" + strings.TrimPrefix(public, "whpk_"), asymmetric, aBody, nil, "secret", "is the sender's private key"},
+		"a public key that is too short":        {"whpk_" + strings.TrimPrefix(short, "whsec_"), asymmetric, aBody, nil, "secret", "holds 5 bytes; a public key has 32"},
+		"a public key that is not base64":       {"whpk_!!!", asymmetric, aBody, nil, "secret", "is not base64 after whpk_"},
 		"a secret that is too short":            {short, good, aBody, nil, "secret", "holds 5 bytes; 24 to 64"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -279,7 +279,7 @@ f:26:28: endpoints.SHOP.headers.x-a: is there twice: the names of headers know n
 	{"a header beside auth", "statuses:", "    auth: {bearer: \"${file:mac}\"}\n    headers: {Authorization: \"${file:mac}\"}", `
 f:27:30: endpoints.SHOP.headers.Authorization: stands beside auth: allowed is one of them`},
 	{"a signing secret that is none", "statuses:", "    signing: {secrets: [\"${file:mac}\"]}", `
-f:26:25: endpoints.SHOP.signing.secrets[0]: does not begin with whsec_: allowed is a reference to whsec_ and the base64 of 24 to 64 bytes`},
+f:26:25: endpoints.SHOP.signing.secrets[0]: does not begin with whsec_ or whsk_: allowed is a reference to whsec_ and the base64 of 24 to 64 bytes, or whsk_ and the base64 of an ed25519 private key`},
 }
 
 func TestWhatAFileIsRefusedFor(t *testing.T) {

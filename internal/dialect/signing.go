@@ -1,7 +1,10 @@
 package dialect
 
 import (
+	"bytes"
+	"crypto/ed25519"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -11,43 +14,117 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 )
 
-// What a signing secret must be (Standard Webhooks, "Symmetric (HMAC)").
+// What a signing secret must be (Standard Webhooks, "Symmetric (HMAC)" and
+// "Asymmetric (ed25519)").
 const (
 	secretPrefix   = "whsec_"
 	shortestSecret = 24
 	longestSecret  = 64
+
+	privateKeyPrefix = "whsk_"
+	publicKeyPrefix  = "whpk_"
+	// asymmetricVersion names an ed25519 signature in webhook-signature.
+	asymmetricVersion = "v1a,"
 )
 
-// Signer signs callbacks as Standard Webhooks v1, with every secret it has, so
-// that a receiver may change over from one to the next. It is safe for
-// concurrent use; a nil Signer signs nothing.
-type Signer struct{ keys []*standardwebhooks.Webhook }
+// Signer signs callbacks by Standard Webhooks: v1 with each symmetric secret and
+// v1a with each private key, all of them in one header, so that a receiver may
+// change over from one to the next. It is safe for concurrent use; a nil Signer
+// signs nothing.
+type Signer struct{ keys []signingKey }
+
+// signingKey makes one signature, its version included.
+type signingKey func(id string, at time.Time, body []byte) (string, error)
 
 // NewSigner builds a signer from secrets of the form "whsec_" + base64 of 24 to
-// 64 bytes. Its errors say which secret is wrong, by its place, and none holds
-// a secret.
+// 64 bytes, and "whsk_" + base64 of an ed25519 private key: its seed of 32
+// bytes, or that and the public key. Its errors say which secret is wrong, by
+// its place, and none holds a secret.
 func NewSigner(secrets []string) (*Signer, error) {
 	s := &Signer{}
 	for i, secret := range secrets {
-		encoded, found := strings.CutPrefix(secret, secretPrefix)
-		if !found {
-			return nil, fmt.Errorf("signing secret %d of %d does not begin with %s", i+1, len(secrets), secretPrefix)
-		}
-		key, err := base64.StdEncoding.DecodeString(encoded)
+		key, err := newSigningKey(secret)
 		if err != nil {
-			return nil, fmt.Errorf("signing secret %d of %d is not base64 after %s", i+1, len(secrets), secretPrefix)
+			return nil, fmt.Errorf("signing secret %d of %d %w", i+1, len(secrets), err)
 		}
-		if len(key) < shortestSecret || len(key) > longestSecret {
-			return nil, fmt.Errorf("signing secret %d of %d holds %d bytes; %d to %d are allowed",
-				i+1, len(secrets), len(key), shortestSecret, longestSecret)
-		}
-		webhook, err := standardwebhooks.NewWebhookRaw(key)
-		if err != nil {
-			return nil, fmt.Errorf("signing secret %d of %d cannot be used", i+1, len(secrets))
-		}
-		s.keys = append(s.keys, webhook)
+		s.keys = append(s.keys, key)
 	}
 	return s, nil
+}
+
+func newSigningKey(secret string) (signingKey, error) {
+	if encoded, found := strings.CutPrefix(secret, privateKeyPrefix); found {
+		key, err := privateKey(encoded)
+		return asymmetric(key), err
+	}
+	key, err := symmetricKey(secret)
+	if err != nil {
+		return nil, err
+	}
+	webhook, err := standardwebhooks.NewWebhookRaw(key)
+	if err != nil {
+		return nil, errors.New("cannot be used")
+	}
+	return webhook.Sign, nil
+}
+
+func symmetricKey(secret string) ([]byte, error) {
+	encoded, found := strings.CutPrefix(secret, secretPrefix)
+	if !found {
+		return nil, errors.New("does not begin with " + secretPrefix + " or " + privateKeyPrefix)
+	}
+	key, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil {
+		return nil, errors.New("is not base64 after " + secretPrefix)
+	}
+	if len(key) < shortestSecret || len(key) > longestSecret {
+		return nil, fmt.Errorf("holds %d bytes; %d to %d are allowed", len(key), shortestSecret, longestSecret)
+	}
+	return key, nil
+}
+
+func privateKey(encoded string) (ed25519.PrivateKey, error) {
+	decoded, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil {
+		return nil, errors.New("is not base64 after " + privateKeyPrefix)
+	}
+	if len(decoded) != ed25519.SeedSize && len(decoded) != ed25519.PrivateKeySize {
+		return nil, fmt.Errorf("holds %d bytes after %s; allowed are the private key's %d, or those and the public key's %d",
+			len(decoded), privateKeyPrefix, ed25519.SeedSize, ed25519.PublicKeySize)
+	}
+	key := ed25519.NewKeyFromSeed(decoded[:ed25519.SeedSize])
+	if len(decoded) == ed25519.PrivateKeySize && !bytes.Equal(key, decoded) {
+		// With a foreign public key a signature verifies with neither, and gives the private key away.
+		return nil, errors.New("holds a public key that is not the private key's own")
+	}
+	return key, nil
+}
+
+// asymmetric signs as v1a, which the standard's library can't.
+func asymmetric(key ed25519.PrivateKey) signingKey {
+	return func(id string, at time.Time, body []byte) (string, error) {
+		signature := ed25519.Sign(key, signedText(id, strconv.FormatInt(at.Unix(), 10), body))
+		return asymmetricVersion + base64.StdEncoding.EncodeToString(signature), nil
+	}
+}
+
+// signedText is what a signature is over, in either version.
+func signedText(id, timestamp string, body []byte) []byte {
+	return append([]byte(id+"."+timestamp+"."), body...)
+}
+
+// PublicKey is what the receiver is given, "whpk_" + base64, of a private key
+// "whsk_…"; an error for anything else, which does not hold it.
+func PublicKey(secret string) (string, error) {
+	encoded, found := strings.CutPrefix(secret, privateKeyPrefix)
+	if !found {
+		return "", errors.New("does not begin with " + privateKeyPrefix)
+	}
+	key, err := privateKey(encoded)
+	if err != nil {
+		return "", err
+	}
+	return publicKeyPrefix + base64.StdEncoding.EncodeToString(key[ed25519.SeedSize:]), nil
 }
 
 // Headers are webhook-id, webhook-timestamp (Unix seconds of at, which is the
@@ -70,9 +147,9 @@ func (s *Signer) sign(id string, at time.Time, body []byte) []string {
 	}
 	var signatures []string
 	for _, key := range s.keys {
-		// HMAC over any bytes cannot fail. Should the library ever say
+		// Neither can fail over any bytes. Should the library ever say
 		// otherwise, a receiver refuses what is not signed.
-		if signature, err := key.Sign(id, at, body); err == nil {
+		if signature, err := key(id, at, body); err == nil {
 			signatures = append(signatures, signature)
 		}
 	}

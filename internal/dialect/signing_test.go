@@ -1,6 +1,7 @@
 package dialect_test
 
 import (
+	"crypto/ed25519"
 	"encoding/base64"
 	"strconv"
 	"strings"
@@ -49,6 +50,53 @@ func TestASignerSignsTheSpecificationsExample(t *testing.T) {
 	require.Equal(t, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=", headers.Get("webhook-signature"))
 }
 
+// The standard's asymmetric example, as its makers' own server signs it.
+const (
+	examplePrivateKey = "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg=="
+	exampleSeed       = "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbc="
+	examplePublicKey  = "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4="
+	exampleSignature  = "v1a,hnO3f9T8Ytu9HwrXslvumlUpqtNVqkhqw/enGzPCXe5BdqzCInXqYXFymVJaA7AZdpXwVLPo3mNl8EM+m7TBAg=="
+)
+
+func TestASignerSignsTheAsymmetricExample(t *testing.T) {
+	t.Parallel()
+	for name, key := range map[string]string{"the private and the public key": examplePrivateKey, "the private key alone": exampleSeed} {
+		signer, err := dialect.NewSigner([]string{key})
+		require.NoError(t, err, name)
+		headers := signer.Headers("msg_p5jXN8AQM9LWM0D4loKWxJek", time.Unix(1614265330, 0), []byte(`{"test": 2432232314}`))
+		require.Equal(t, exampleSignature, headers.Get("webhook-signature"), name)
+		public, err := dialect.PublicKey(key)
+		require.NoError(t, err, name)
+		require.Equal(t, examplePublicKey, public, name)
+	}
+	_, err := dialect.PublicKey(secretOf("n", 32))
+	require.EqualError(t, err, "does not begin with whsk_")
+}
+
+// A receiver may change over from secrets to keys as from one secret to the next.
+func TestBothKindsOfSignatureStandInOneHeader(t *testing.T) {
+	t.Parallel()
+	secret := secretOf("n", 32)
+	signer, err := dialect.NewSigner([]string{examplePrivateKey, secret})
+	require.NoError(t, err)
+	body, at := []byte("exact\x00bytes\xff\r\n"), time.Now()
+	headers := signer.Headers("cb_1", at, body)
+	signatures := strings.Split(headers.Get("webhook-signature"), " ")
+	require.Len(t, signatures, 2)
+
+	receiver, err := standardwebhooks.NewWebhook(secret)
+	require.NoError(t, err)
+	require.NoError(t, receiver.Verify(body, headers), "the library passes over v1a and verifies v1")
+
+	public, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(examplePublicKey, "whpk_"))
+	require.NoError(t, err)
+	signature, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(signatures[0], "v1a,"))
+	require.NoError(t, err)
+	text := "cb_1." + strconv.FormatInt(at.Unix(), 10) + "." + string(body)
+	require.True(t, ed25519.Verify(public, []byte(text), signature))
+	require.False(t, ed25519.Verify(public, []byte(text+"\n"), signature))
+}
+
 func TestWithoutSecretsThereIsNoSignature(t *testing.T) {
 	t.Parallel()
 	none, err := dialect.NewSigner(nil)
@@ -65,9 +113,13 @@ func TestASecretThatCannotSignIsRefusedWithoutNamingIt(t *testing.T) {
 	t.Parallel()
 	good := secretOf("g", 32)
 	for _, tt := range []struct{ name, secret, says string }{
-		{"empty", "", "does not begin with whsec_"},
-		{"without the prefix", strings.TrimPrefix(good, "whsec_"), "does not begin with whsec_"},
-		{"a private asymmetric key", "whsk_" + good[6:], "does not begin with whsec_"},
+		{"empty", "", "does not begin with whsec_ or whsk_"},
+		{"without the prefix", strings.TrimPrefix(good, "whsec_"), "does not begin with whsec_ or whsk_"},
+		{"a public key", "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=", "does not begin with whsec_ or whsk_"},
+		{"a private key that is not base64", "whsk_hunter2-is-not-base64!", "is not base64 after whsk_"},
+		{"a private key that is too short", "whsk_" + secretOf("p", 31)[6:], "holds 31 bytes after whsk_"},
+		{"a private key with something of another length behind it", "whsk_" + secretOf("p", 63)[6:], "holds 63 bytes after whsk_"},
+		{"a private key with another's public key", "whsk_" + secretOf("p", 64)[6:], "holds a public key that is not the private key's own"},
 		{"not base64", "whsec_hunter2-is-not-base64!", "is not base64"},
 		{"nothing after the prefix", "whsec_", "holds 0 bytes"},
 		{"too short", secretOf("s", 23), "holds 23 bytes"},
