@@ -86,7 +86,7 @@ func (a *Activities) ring(ctx context.Context, e Endpoint, in AttemptInput, pass
 	result.Attempt.Reason = tidy(result.Attempt.Reason)
 	pass(ended.Sub(begun), endpointBreakerError(result, ended.Sub(begun)))
 	a.Metrics.attempted(e.Name, in, begun, result.Attempt.Verdict)
-	a.judged(e.Name, result.Attempt)
+	a.judged(ctx, e.Name, result.Attempt)
 	a.Log.Info("attempt",
 		zap.String("endpoint", e.Name), zap.String("operation_id", in.Callback.Key.OperationID),
 		zap.String("callback_id", in.Callback.ID), zap.String("status", in.Callback.Observation.Status),

@@ -37,7 +37,7 @@ type health struct {
 
 // judged takes an attempt into account and says so where the endpoint went bad
 // or recovered. Nothing waits for it.
-func (a *Activities) judged(endpoint string, attempt callback.Attempt) {
+func (a *Activities) judged(ctx context.Context, endpoint string, attempt callback.Attempt) {
 	if a.Report == nil {
 		return
 	}
@@ -46,7 +46,7 @@ func (a *Activities) judged(endpoint string, attempt callback.Attempt) {
 		return
 	}
 	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), reportTimeout)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reportTimeout)
 		defer cancel()
 		err := a.Report(ctx, endpoint, report)
 		a.healths.said(endpoint, report.Failing, err == nil)

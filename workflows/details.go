@@ -62,15 +62,17 @@ func (d Details) Markdown() string {
 		writeDelivery(&b, deliveries[i], rows)
 	}
 	d.advice(&b)
-	return b.String()
+	return string(b)
 }
 
 // markdown is what is written so far.
-type markdown struct{ strings.Builder }
+type markdown []byte
 
 // put appends what fmt.Sprintf makes of it; workflowcheck knows that one alone
 // to be deterministic.
-func (m *markdown) put(format string, args ...any) { m.WriteString(fmt.Sprintf(format, args...)) }
+func (m *markdown) put(format string, args ...any) {
+	*m = append(*m, fmt.Sprintf(format, args...)...)
+}
 
 func (d Details) headline(b *markdown) {
 	s := d.State
@@ -81,7 +83,7 @@ func (d Details) headline(b *markdown) {
 	b.put("**%s** · ", word)
 	switch {
 	case s.Status == nil:
-		b.WriteString("no status observed yet")
+		b.put("no status observed yet")
 	case s.Status.Value == "":
 		b.put("an answer without a status, observed %s", s.Status.ObservedAt)
 	default:
@@ -195,7 +197,7 @@ func writeDelivery(b *markdown, d callback.Delivery, rows int) {
 	if rows < len(d.Attempts) || shown[0].Number > 1 {
 		b.put("\nThe newest %d of %s.\n", rows, count(d.Attempts[len(d.Attempts)-1].Number, "attempt"))
 	}
-	b.WriteString("\n| # | time (UTC) | HTTP status | verdict | reason |\n|---|---|---|---|---|\n")
+	b.put("\n| # | time (UTC) | HTTP status | verdict | reason |\n|---|---|---|---|---|\n")
 	day := ""
 	for _, a := range shown {
 		writeAttempt(b, a, &day)

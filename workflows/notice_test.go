@@ -53,7 +53,7 @@ func TestANoticeIsGivenOfEachDeliveryThatEndedUnacknowledged(t *testing.T) {
 			for _, in := range w.notices {
 				require.Equal(t, hearing, in.Hearing)
 				d := in.Notice.Data
-				require.Equal(t, tt.in.Start.Key(), callback.Key{Endpoint: d.Endpoint, OperationID: d.OperationID})
+				require.Equal(t, tt.in.Start.Endpoint+"/"+tt.in.Start.OperationID, d.Endpoint+"/"+d.OperationID)
 				require.Equal(t, callback.CallbackID(tt.in.Start.Key(), d.Status), d.CallbackID)
 				require.Equal(t, ending.State.RunID, d.RunID)
 				notices = append(notices, in.Notice.Type+" "+d.Status+" "+d.Reason)
