@@ -62,7 +62,7 @@ func (d Details) Markdown() string {
 		writeDelivery(&b, deliveries[i], rows)
 	}
 	d.advice(&b)
-	return string(b)
+	return b.String()
 }
 
 // markdown is what is written so far.
@@ -73,6 +73,9 @@ type markdown []byte
 func (m *markdown) put(format string, args ...any) {
 	*m = append(*m, fmt.Sprintf(format, args...)...)
 }
+
+// String is what is written so far.
+func (m *markdown) String() string { return string(*m) }
 
 func (d Details) headline(b *markdown) {
 	s := d.State
