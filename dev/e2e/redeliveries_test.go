@@ -309,6 +309,16 @@ func neverArrived(t *testing.T, e *engine) {
 	for _, id := range []string{"1", "3"} {
 		require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, entry(id).Key()).Outcome)
 	}
+
+	// Who redelivered one alone, and why, is told as well.
+	_, err = api.Redeliver(t.Context(), entry("1").Key(), callback.RedeliveryRequest{Force: true, Reason: "the client asked"})
+	require.NoError(t, err)
+	note := closed(t, api, entry("1").Key()).Redelivery
+	require.NotNil(t, note)
+	require.Equal(t, "the client asked", note.Reason)
+	require.NotEmpty(t, note.By)
+	require.NotEmpty(t, note.PreviousRunID)
+	require.Empty(t, note.RedeliveriesID, "it is a part of none")
 }
 
 // TestWhatAnOperatorDoesToABulkRedelivery tries what the Temporal UI and CLI
