@@ -33,6 +33,7 @@ const (
 func (p *program) openTraces(c *config.Config) error {
 	traces, err := telemetry.OpenTraces(context.Background(), telemetry.TracesOptions{
 		Service: p.service(), Endpoint: c.Telemetry.Traces.Endpoint, Ratio: c.Telemetry.Traces.Ratio, Processor: p.Spans,
+		OnError: func(err error) { p.Log.Warn("spans could not be sent; nothing else is affected", zap.Error(err)) },
 	})
 	if err != nil {
 		return err

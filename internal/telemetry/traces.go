@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 
+	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
@@ -28,6 +29,9 @@ type TracesOptions struct {
 	// Ratio is the share of traces that are recorded where the caller has not
 	// decided, 0 to 1. OTEL_TRACES_SAMPLER says otherwise, if it is set.
 	Ratio float64
+	// OnError, if set, hears of spans that could not be sent, in the whole
+	// process: OpenTelemetry has one place for it.
+	OnError func(error)
 	// Processor replaces the exporter, in tests.
 	Processor trace.SpanProcessor
 }
@@ -54,6 +58,9 @@ func OpenTraces(ctx context.Context, o TracesOptions) (*Traces, error) {
 		exporter, err := otlptracehttp.New(ctx, options...)
 		if err != nil {
 			return nil, fmt.Errorf("opening the exporter of traces: %w", err)
+		}
+		if o.OnError != nil {
+			otel.SetErrorHandler(otel.ErrorHandlerFunc(o.OnError))
 		}
 		processor = trace.NewBatchSpanProcessor(exporter)
 	}

@@ -140,6 +140,21 @@ func TestTracesThatAreOffChangeNothing(t *testing.T) {
 	require.NoError(t, opened.Close(t.Context()))
 }
 
+func TestSpansThatAReceiverRefusesAreToldAndHoldUpNothing(t *testing.T) {
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "not these", http.StatusBadRequest)
+	}))
+	defer receiver.Close()
+	told := make(chan error, 8)
+	opened, err := telemetry.OpenTraces(t.Context(), telemetry.TracesOptions{
+		Service: "ringback-api", Ratio: 1, Endpoint: receiver.URL, OnError: func(err error) { told <- err },
+	})
+	require.NoError(t, err)
+	require.NotEmpty(t, served(t, opened, true, nobodysParent))
+	require.NoError(t, opened.Close(t.Context()))
+	require.ErrorContains(t, <-told, "400")
+}
+
 // TestSpansGoWhereTheConfigurationOrTheEnvironmentSays sends them for real.
 func TestSpansGoWhereTheConfigurationOrTheEnvironmentSays(t *testing.T) {
 	for name, tc := range map[string]struct {
