@@ -169,19 +169,21 @@ func (s *Server) seeRedeliveries(ctx context.Context, x *exchange) (answer, erro
 }
 
 func (s *Server) stopRedeliveries(ctx context.Context, x *exchange) (answer, error) {
-	return s.tellRedeliveries(ctx, x, s.options.Operations.StopRedeliveries)
+	return s.tellRedeliveries(ctx, x, s.options.Operations.StopRedeliveries, false)
 }
 
 func (s *Server) resumeRedeliveries(ctx context.Context, x *exchange) (answer, error) {
-	return s.tellRedeliveries(ctx, x, s.options.Operations.ResumeRedeliveries)
+	return s.tellRedeliveries(ctx, x, s.options.Operations.ResumeRedeliveries, true)
 }
 
+// tellRedeliveries tells a bulk redelivery something. To let one go on that rings
+// what was acknowledged takes the scope that beginning it took.
 func (s *Server) tellRedeliveries(ctx context.Context, x *exchange,
-	tell func(ctx context.Context, id string) (callback.Redeliveries, error),
+	tell func(ctx context.Context, id string) (callback.Redeliveries, error), goesOn bool,
 ) (answer, error) {
 	found, err := s.redeliveries(ctx, x)
 	if err == nil {
-		err = x.mayRedeliver(found.Filter.Endpoint, found.Force)
+		err = x.mayRedeliver(found.Filter.Endpoint, found.Force && goesOn)
 	}
 	if err != nil {
 		return answer{}, err

@@ -148,6 +148,7 @@ func TestAKeyRedeliversManyOnlyWhereItMay(t *testing.T) {
 		"force needs its own scope":          {plain, many(`{"filter":{"endpoint":"SHOP"},"force":true}`), someRedeliveries(), 403, "lacks the scope force"},
 		"so does a dry run with force":       {plain, many(`{"filter":{"endpoint":"SHOP"},"force":true,"dry_run":true}`), someRedeliveries(), 403, "lacks the scope force"},
 		"so does resuming a forced one":      {plain, exchange{method: "POST", path: "/v1/redeliveries/" + manyID + "/resume"}, forced, 403, "lacks the scope force"},
+		"stopping a forced one does not":     {plain, exchange{method: "POST", path: "/v1/redeliveries/" + manyID + "/stop"}, forced, 200, "rd_"},
 		"seeing a forced one does not":       {plain, exchange{method: "GET", path: "/v1/redeliveries/" + manyID}, forced, 200, "rd_"},
 		"a bound key has to name its own":    {bound, many(`{"filter":{"outcome":"gone"}}`), someRedeliveries(), 422, "is required with this key"},
 		"a bound key may not name another":   {bound, many(`{"filter":{"endpoint":"SHOP"}}`), someRedeliveries(), 403, "not for that endpoint"},
