@@ -94,6 +94,14 @@ func (k Key) require(scope Scope, answer http.Header) error {
 	return callback.Refuse(ProblemForbidden, "The key %s lacks the scope %s, which this call needs.", k.Name, scope)
 }
 
+// requireAll refuses a key that is for some endpoints only.
+func (k Key) requireAll() error {
+	if len(k.Endpoints) == 0 {
+		return nil
+	}
+	return callback.Refuse(ProblemForbidden, "The key %s is for %s only, and this is about all endpoints.", k.Name, strings.Join(k.Endpoints, ", "))
+}
+
 // requireEndpoint refuses a key that is for other endpoints.
 func (k Key) requireEndpoint(endpoint string) error {
 	if len(k.Endpoints) == 0 || slices.Contains(k.Endpoints, endpoint) {

@@ -3,7 +3,9 @@ package rest
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -27,8 +29,12 @@ type exchange struct {
 	// key is the operation, once it is known; it may not be written to a log
 	// before Operations has screened it (promise 13).
 	key callback.Key
+	// asked is the operation, or the endpoint alone, as the caller names it.
+	asked callback.Key
 	// notes are written to the log where the call went well.
 	notes []zap.Field
+	// about says of what the call is, and is always written.
+	about []zap.Field
 }
 
 // answer is what a call brings, apart from problems. No body: an empty answer.
@@ -49,13 +55,30 @@ func (s *Server) readAs(action string, scope Scope, do call) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := &exchange{Request: r, header: w.Header()}
 		status, data, err := s.serve(r.Context(), x, scope, func(ctx context.Context, x *exchange) (answer, error) {
-			if err := s.reads.take(x.caller.Name, s.options.ReadLimit()); err != nil {
+			if err := s.reads.take(x.caller.Name, s.options.ReadLimit(), readsTooOften); err != nil {
 				return answer{}, err
 			}
 			return do(ctx, x)
 		})
-		s.log(r.Context(), x, action, err).Debug("read", zap.Int("http_status", finish(w, r, status, data, err)))
+		log, answered := s.log(r.Context(), x, action, err), zap.Int("http_status", finish(w, r, status, data, err))
+		if keptOut(err) {
+			log.Info("refused", answered)
+			return
+		}
+		log.Debug("read", answered)
 	})
+}
+
+// What a caller hears whose limit is used up.
+const (
+	readsTooOften   = "This key reads more often than it may; wait as Retry-After says. A callback tells sooner than a question."
+	changesTooOften = "This key changes more often than it may, and nothing was changed; wait as Retry-After says."
+)
+
+// keptOut reports whether err says that the caller may not.
+func keptOut(err error) bool {
+	var refused *callback.Error
+	return errors.As(err, &refused) && (refused.Problem == ProblemUnauthenticated || refused.Problem == ProblemForbidden)
 }
 
 // change serves a call that changes something: once begun it goes on without
@@ -64,6 +87,9 @@ func (s *Server) change(action string, scope Scope, do call) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := &exchange{Request: r, header: w.Header()}
 		status, data, err := s.serve(r.Context(), x, scope, func(ctx context.Context, x *exchange) (answer, error) {
+			if err := s.changes.take(x.caller.Name, s.options.ChangeLimit(), changesTooOften); err != nil {
+				return answer{}, err
+			}
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.options.StartTimeout)
 			defer cancel()
 			return do(ctx, x)
@@ -107,12 +133,14 @@ func finish(w http.ResponseWriter, r *http.Request, status int, data []byte, err
 	return status
 }
 
-// log is a logger with what is known of the exchange: who, what, which
-// operation, and what came of it. Failures are logged with their cause here.
+// log is a logger with what is known of the exchange: who, from where, what, on
+// which operation, and what came of it. Failures are logged with their cause here.
 func (s *Server) log(ctx context.Context, x *exchange, action string, err error) *zap.Logger {
 	fields := []zap.Field{
 		zap.String("request_id", requestIDOf(ctx)),
 		zap.String("who", x.caller.Name),
+		zap.String("from", from(x.Request)),
+		certificate(x.Request),
 		zap.String("action", action),
 		traceID(ctx),
 	}
@@ -123,9 +151,7 @@ func (s *Server) log(ctx context.Context, x *exchange, action string, err error)
 		result = string(refused.Problem)
 	}
 	fields = append(fields, zap.String("result", result))
-	if screened(refused) && x.key != (callback.Key{}) {
-		fields = append(fields, zap.String("endpoint", x.key.Endpoint), zap.String("operation_id", x.key.OperationID))
-	}
+	fields = append(append(fields, x.subject(refused)...), x.about...)
 	if err == nil {
 		fields = append(fields, x.notes...)
 	}
@@ -134,6 +160,47 @@ func (s *Server) log(ctx context.Context, x *exchange, action string, err error)
 		logFailure(log, refused)
 	}
 	return log
+}
+
+// subject is the operation that the call is about. Where Operations has not
+// screened it, a name is left out that can't be one or looks like a card number.
+func (x *exchange) subject(refused *callback.Error) []zap.Field {
+	key := x.key
+	if !screened(refused) {
+		key = x.asked
+		if checkEndpoint(key.Endpoint) != "" || callback.LooksLikeCardNumber(key.Endpoint) {
+			key.Endpoint = ""
+		}
+		if checkOperationID(key.OperationID) != "" || callback.LooksLikeCardNumber(key.OperationID) {
+			key.OperationID = ""
+		}
+	}
+	var fields []zap.Field
+	if key.Endpoint != "" {
+		fields = append(fields, zap.String("endpoint", key.Endpoint))
+	}
+	if key.OperationID != "" {
+		fields = append(fields, zap.String("operation_id", key.OperationID))
+	}
+	return fields
+}
+
+// from is the address that the request came from: behind a proxy, the proxy's,
+// since what a header says of others is hearsay.
+func from(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+// certificate is whose certificate the client showed, if it was asked for one.
+func certificate(r *http.Request) zap.Field {
+	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
+		return zap.Skip()
+	}
+	return zap.String("certificate", r.TLS.PeerCertificates[0].Subject.String())
 }
 
 // screened reports whether Operations, which screens first, has taken the
@@ -170,6 +237,7 @@ func (x *exchange) operation() (callback.Key, error) {
 
 // may checks the operation's name and the caller's endpoints.
 func (x *exchange) may(k callback.Key) (callback.Key, error) {
+	x.asked = k
 	if faults := checkKey(k); len(faults) > 0 {
 		return callback.Key{}, callback.Invalid(faults...)
 	}

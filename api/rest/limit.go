@@ -24,8 +24,9 @@ type limiter struct {
 	buckets map[string]*rate.Limiter
 }
 
-// take refuses the call of the key with that name once its limit is used up.
-func (l *limiter) take(name string, limit Limit) error {
+// take refuses the call of the key with that name once its limit is used up,
+// and says so.
+func (l *limiter) take(name string, limit Limit, says string) error {
 	if limit.PerSecond <= 0 {
 		return nil
 	}
@@ -37,7 +38,7 @@ func (l *limiter) take(name string, limit Limit) error {
 	booked.Cancel()
 	return &callback.Error{
 		Problem:    ProblemTooManyRequests,
-		Detail:     "This key reads more often than it may; wait as Retry-After says. A callback tells sooner than a question.",
+		Detail:     says,
 		RetryAfter: max(wait, time.Second),
 	}
 }

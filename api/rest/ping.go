@@ -46,6 +46,7 @@ func (x *exchange) endpoint(body any) (string, error) {
 	if err != nil || checkEndpoint(name) != "" {
 		return "", callback.Invalid(callback.FieldError{Field: "endpoint", Detail: notAName})
 	}
+	x.asked.Endpoint = name
 	if err := x.caller.requireEndpoint(name); err != nil {
 		return "", err
 	}

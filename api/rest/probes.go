@@ -38,19 +38,24 @@ func NewProbes(o Options) *Server {
 	s.router.MethodNotAllowedHandler = http.HandlerFunc(s.methodNotAllowed)
 	s.router.HandleFunc("/healthz", healthz).Methods(http.MethodGet, http.MethodHead)
 	s.router.HandleFunc("/readyz", s.readyz).Methods(http.MethodGet, http.MethodHead)
-	s.router.Handle("/metrics", s.keyed(ScopeRead, s.options.Metrics)).Methods(http.MethodGet)
+	s.router.Handle("/metrics", s.keyed("metrics", ScopeRead, s.options.Metrics)).Methods(http.MethodGet)
 	return s
 }
 
-// keyed serves next to keys with the scope alone.
-func (s *Server) keyed(scope Scope, next http.Handler) http.Handler {
+// keyed serves next to keys with the scope alone that are for all endpoints,
+// since what next shows is of all of them.
+func (s *Server) keyed(action string, scope Scope, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		key, err := s.authenticate(r.Header, w.Header())
 		if err == nil {
 			err = key.require(scope, w.Header())
 		}
+		if err == nil {
+			err = key.requireAll()
+		}
 		if err != nil {
-			writeProblem(w, r, refusal(err))
+			x := &exchange{Request: r, header: w.Header(), caller: key}
+			s.log(r.Context(), x, action, err).Info("refused", zap.Int("http_status", finish(w, r, 0, nil, err)))
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -80,6 +80,7 @@ func (x *exchange) redeliveriesRequest() (callback.RedeliveriesRequest, error) {
 		return callback.RedeliveriesRequest{}, err
 	}
 	request := body.request(x.caller.Name)
+	x.asked.Endpoint = request.Filter.Endpoint
 	if faults := append(checkRedeliveries(request), x.checkBound("filter.endpoint", request.Filter.Endpoint)...); len(faults) > 0 {
 		return callback.RedeliveriesRequest{}, callback.Invalid(faults...)
 	}
@@ -188,7 +189,6 @@ func (s *Server) tellRedeliveries(ctx context.Context, x *exchange,
 	if err != nil {
 		return answer{}, err
 	}
-	x.notes = append(x.notes, zap.String("redeliveries_id", found.ID))
 	found, err = tell(ctx, found.ID)
 	return answer{http.StatusOK, found}, err
 }
@@ -209,6 +209,7 @@ func (s *Server) redeliveries(ctx context.Context, x *exchange) (callback.Redeli
 		return callback.Redeliveries{}, callback.Invalid(callback.FieldError{
 			Field: "id", Detail: "is not the id of a bulk redelivery: rd_ and 26 letters and digits"})
 	}
+	x.about = append(x.about, zap.String("redeliveries_id", id))
 	found, err := s.options.Operations.RedeliveriesState(ctx, id)
 	if err != nil {
 		return callback.Redeliveries{}, err

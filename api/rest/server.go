@@ -36,7 +36,8 @@ type Options struct {
 	Keys func() []Key
 	// Ready says whether the program can do its work; nil error: it can.
 	Ready func(context.Context) error
-	// Metrics serves /metrics, unauthenticated.
+	// Metrics serves /metrics: where keys are configured, to one with the scope
+	// read that is for all endpoints.
 	Metrics http.Handler
 	// Middleware, if set, is around every route's handler.
 	Middleware func(http.Handler) http.Handler
@@ -46,6 +47,8 @@ type Options struct {
 	// ReadLimit bounds calls of the scope read, for each key by itself; read
 	// at each request. Nil, or zero per second: no limit.
 	ReadLimit func() Limit
+	// ChangeLimit bounds all other calls likewise.
+	ChangeLimit func() Limit
 	// Timeout and StartTimeout replace the defaults.
 	Timeout, StartTimeout time.Duration
 }
@@ -55,6 +58,7 @@ type Server struct {
 	options Options
 	router  *mux.Router
 	reads   limiter
+	changes limiter
 	starts  gate
 }
 
@@ -83,6 +87,9 @@ func withDefaults(o Options) Options {
 	}
 	if o.ReadLimit == nil {
 		o.ReadLimit = func() Limit { return Limit{} }
+	}
+	if o.ChangeLimit == nil {
+		o.ChangeLimit = func() Limit { return Limit{} }
 	}
 	if o.Timeout == 0 {
 		o.Timeout = DefaultTimeout
@@ -122,7 +129,7 @@ func (s *Server) routes() *mux.Router {
 
 	r.HandleFunc("/healthz", healthz).Methods(http.MethodGet, http.MethodHead)
 	r.HandleFunc("/readyz", s.readyz).Methods(http.MethodGet, http.MethodHead)
-	r.Handle("/metrics", s.options.Metrics).Methods(http.MethodGet)
+	r.Handle("/metrics", s.keyed("metrics", ScopeRead, s.options.Metrics)).Methods(http.MethodGet)
 	r.HandleFunc("/openapi.yaml", serveOpenAPI).Methods(http.MethodGet, http.MethodHead)
 	if s.options.Middleware != nil {
 		r.Use(s.options.Middleware)

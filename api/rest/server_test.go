@@ -392,28 +392,42 @@ func TestKeysLetInWhomTheySay(t *testing.T) {
 		challenge string
 		says      string
 	}{
-		"no key":                        {reader, "", exchange{method: "GET", path: operation}, 401, `Bearer realm="ringback"`, "Authorization: Bearer"},
-		"a wrong key":                   {reader, "Bearer nope", exchange{method: "GET", path: operation}, 401, `Bearer realm="ringback", error="invalid_token"`, "not one of"},
-		"an empty key":                  {reader, "Bearer ", exchange{method: "GET", path: operation}, 401, `Bearer realm="ringback"`, ""},
-		"another scheme":                {reader, "Basic " + secret, exchange{method: "GET", path: operation}, 401, `Bearer realm="ringback"`, ""},
-		"the right key":                 {reader, good, exchange{method: "GET", path: operation}, 200, "", ""},
-		"the scheme in lower case":      {reader, "bearer " + secret, exchange{method: "GET", path: operation}, 200, "", ""},
-		"a scope that is missing":       {reader, good, exchange{method: "DELETE", path: operation}, 403, `Bearer realm="ringback", error="insufficient_scope", scope="start"`, "scope start"},
-		"a wrong key with a bad body":   {reader, "Bearer nope", exchange{method: "POST", path: "/v1/operations", body: "{"}, 401, `Bearer realm="ringback", error="invalid_token"`, ""},
-		"force without its scope":       {unforced, good, exchange{method: "POST", path: operation + "/redelivery", body: `{"force":true}`}, 403, `Bearer realm="ringback", error="insufficient_scope", scope="force"`, "scope force"},
-		"redelivery without force":      {unforced, good, exchange{method: "POST", path: operation + "/redelivery", body: `{"force":false}`}, 201, "", ""},
-		"its endpoint":                  {bound, good, exchange{method: "GET", path: operation}, 200, "", ""},
-		"another's endpoint":            {bound, good, exchange{method: "GET", path: "/v1/operations/BANK/1"}, 403, "", "SHOP, KIOSK"},
-		"another's endpoint, changed":   {bound, good, exchange{method: "POST", path: "/v1/operations/BANK/1/revocation", body: `{"initiated_by":"user"}`}, 403, "", "SHOP, KIOSK"},
-		"another's endpoint, started":   {bound, good, exchange{method: "POST", path: "/v1/operations", body: `{"endpoint":"BANK","operation_id":"1"}`}, 403, "", "SHOP, KIOSK"},
-		"another's endpoint, listed":    {bound, good, exchange{method: "GET", path: "/v1/operations?endpoint=BANK"}, 403, "", "SHOP, KIOSK"},
-		"its endpoint, listed":          {bound, good, exchange{method: "GET", path: "/v1/operations?endpoint=KIOSK"}, 200, "", ""},
-		"every endpoint, listed":        {bound, good, exchange{method: "GET", path: "/v1/operations"}, 422, "", "SHOP, KIOSK"},
-		"health asks for none":          {reader, "", exchange{method: "GET", path: "/healthz"}, 200, "", ""},
-		"readiness asks for none":       {reader, "", exchange{method: "GET", path: "/readyz"}, 200, "", ""},
-		"the document asks for none":    {reader, "", exchange{method: "GET", path: "/openapi.yaml"}, 200, "", ""},
-		"nor does a path to nowhere":    {reader, "", exchange{method: "GET", path: "/nowhere"}, 404, "", ""},
-		"nor does the metrics endpoint": {reader, "", exchange{method: "GET", path: "/metrics"}, 404, "", ""},
+		"no key":                         {reader, "", exchange{method: "GET", path: operation}, 401, `Bearer realm="ringback"`, "Authorization: Bearer"},
+		"a wrong key":                    {reader, "Bearer nope", exchange{method: "GET", path: operation}, 401, `Bearer realm="ringback", error="invalid_token"`, "not one of"},
+		"an empty key":                   {reader, "Bearer ", exchange{method: "GET", path: operation}, 401, `Bearer realm="ringback"`, ""},
+		"another scheme":                 {reader, "Basic " + secret, exchange{method: "GET", path: operation}, 401, `Bearer realm="ringback"`, ""},
+		"the right key":                  {reader, good, exchange{method: "GET", path: operation}, 200, "", ""},
+		"the scheme in lower case":       {reader, "bearer " + secret, exchange{method: "GET", path: operation}, 200, "", ""},
+		"a scope that is missing":        {reader, good, exchange{method: "DELETE", path: operation}, 403, `Bearer realm="ringback", error="insufficient_scope", scope="start"`, "scope start"},
+		"a wrong key with a bad body":    {reader, "Bearer nope", exchange{method: "POST", path: "/v1/operations", body: "{"}, 401, `Bearer realm="ringback", error="invalid_token"`, ""},
+		"force without its scope":        {unforced, good, exchange{method: "POST", path: operation + "/redelivery", body: `{"force":true}`}, 403, `Bearer realm="ringback", error="insufficient_scope", scope="force"`, "scope force"},
+		"redelivery without force":       {unforced, good, exchange{method: "POST", path: operation + "/redelivery", body: `{"force":false}`}, 201, "", ""},
+		"its endpoint":                   {bound, good, exchange{method: "GET", path: operation}, 200, "", ""},
+		"another's endpoint":             {bound, good, exchange{method: "GET", path: "/v1/operations/BANK/1"}, 403, "", "SHOP, KIOSK"},
+		"another's endpoint, changed":    {bound, good, exchange{method: "POST", path: "/v1/operations/BANK/1/revocation", body: `{"initiated_by":"user"}`}, 403, "", "SHOP, KIOSK"},
+		"another's endpoint, started":    {bound, good, exchange{method: "POST", path: "/v1/operations", body: `{"endpoint":"BANK","operation_id":"1"}`}, 403, "", "SHOP, KIOSK"},
+		"another's endpoint, listed":     {bound, good, exchange{method: "GET", path: "/v1/operations?endpoint=BANK"}, 403, "", "SHOP, KIOSK"},
+		"its endpoint, listed":           {bound, good, exchange{method: "GET", path: "/v1/operations?endpoint=KIOSK"}, 200, "", ""},
+		"every endpoint, listed":         {bound, good, exchange{method: "GET", path: "/v1/operations"}, 422, "", "SHOP, KIOSK"},
+		"health asks for none":           {reader, "", exchange{method: "GET", path: "/healthz"}, 200, "", ""},
+		"readiness asks for none":        {reader, "", exchange{method: "GET", path: "/readyz"}, 200, "", ""},
+		"the document asks for none":     {reader, "", exchange{method: "GET", path: "/openapi.yaml"}, 200, "", ""},
+		"nor does a path to nowhere":     {reader, "", exchange{method: "GET", path: "/nowhere"}, 404, "", ""},
+		"the metrics do":                 {reader, "", exchange{method: "GET", path: "/metrics"}, 401, `Bearer realm="ringback"`, ""},
+		"the metrics, with a key":        {reader, good, exchange{method: "GET", path: "/metrics"}, 404, "", ""},
+		"the metrics name all endpoints": {bound, good, exchange{method: "GET", path: "/metrics"}, 403, "", "about all endpoints"},
+		"another's endpoint, counted":    {bound, good, exchange{method: "GET", path: "/v1/operations/count?endpoint=BANK"}, 403, "", "SHOP, KIOSK"},
+		"every endpoint, counted":        {bound, good, exchange{method: "GET", path: "/v1/operations/count"}, 422, "", "SHOP, KIOSK"},
+		"another's endpoint, pinged":     {bound, good, exchange{method: "POST", path: "/v1/endpoints/BANK/ping"}, 403, "", "SHOP, KIOSK"},
+		"another's endpoint, in detail":  {bound, good, exchange{method: "GET", path: "/v1/operations/BANK/1/details"}, 403, "", "SHOP, KIOSK"},
+		"another's endpoint, pushed":     {bound, good, exchange{method: "POST", path: "/v1/operations/BANK/1/status"}, 403, "", "SHOP, KIOSK"},
+		"another's endpoint, withdrawn":  {bound, good, exchange{method: "DELETE", path: "/v1/operations/BANK/1"}, 403, "", "SHOP, KIOSK"},
+		"another's endpoint, again":      {bound, good, exchange{method: "POST", path: "/v1/operations/BANK/1/redelivery"}, 403, "", "SHOP, KIOSK"},
+		"an endpoint is no prefix":       {bound, good, exchange{method: "GET", path: "/v1/operations/SHO/1"}, 403, "", "SHOP, KIOSK"},
+		"nor is its case forgiven":       {bound, good, exchange{method: "GET", path: "/v1/operations/shop/1"}, 403, "", "SHOP, KIOSK"},
+		"nor is it decoded twice":        {bound, good, exchange{method: "GET", path: "/v1/operations/SHOP%252F..%252FBANK/1"}, 422, "", "endpoint"},
+		"two keys at once are none":      {reader, good + ", Bearer other", exchange{method: "GET", path: operation}, 401, `Bearer realm="ringback", error="invalid_token"`, ""},
+		"the key in the query is none":   {reader, "", exchange{method: "GET", path: operation + "?access_token=" + secret}, 401, `Bearer realm="ringback"`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -447,7 +461,7 @@ func TestTwoKeysOfOneNameBothWorkAndAReloadTakesEffectAtOnce(t *testing.T) {
 	require.Equal(t, []int{401, 200}, []int{with("old"), with("new")})
 }
 
-func TestReadsAreLimitedForEachKeyAndChangesAreNot(t *testing.T) {
+func TestReadsAndChangesAreLimitedForEachKeyByThemselves(t *testing.T) {
 	t.Parallel()
 	keys := []rest.Key{
 		{Name: "a", SHA256: sha256.Sum256([]byte("a")), Scopes: rest.Scopes},
@@ -455,9 +469,10 @@ func TestReadsAreLimitedForEachKeyAndChangesAreNot(t *testing.T) {
 	}
 	limit := rest.Limit{PerSecond: 0.001, Burst: 2}
 	server := rest.New(rest.Options{
-		Operations: &fake{state: someState("1")},
-		Keys:       func() []rest.Key { return keys },
-		ReadLimit:  func() rest.Limit { return limit },
+		Operations:  &fake{state: someState("1")},
+		Keys:        func() []rest.Key { return keys },
+		ReadLimit:   func() rest.Limit { return limit },
+		ChangeLimit: func() rest.Limit { return limit },
 	})
 	call := func(method, path, key string) *http.Response {
 		answer, _ := exchange{method: method, path: path, header: map[string]string{"Authorization": "Bearer " + key}}.do(t, server)
@@ -472,6 +487,11 @@ func TestReadsAreLimitedForEachKeyAndChangesAreNot(t *testing.T) {
 	require.Equal(t, 429, again.StatusCode)
 	require.Equal(t, "1000", again.Header.Get("Retry-After"), "a refused call costs nothing")
 	require.Equal(t, 200, call("DELETE", operation, "a").StatusCode, "a change is not a read")
+	require.Equal(t, 202, call("POST", operation+"/status", "a").StatusCode)
+	changed := call("POST", operation+"/status", "a")
+	require.Equal(t, 429, changed.StatusCode)
+	require.Equal(t, "1000", changed.Header.Get("Retry-After"))
+	require.Equal(t, 200, call("DELETE", operation, "b").StatusCode, "another key has a limit of its own")
 	require.Equal(t, 200, call("GET", operation, "b").StatusCode, "another key has a limit of its own")
 	limit = rest.Limit{}
 	require.Equal(t, 200, call("GET", operation, "a").StatusCode, "a reload that lifts the limit takes effect at once")
@@ -635,11 +655,35 @@ func TestEveryChangeLeavesOneAuditLineWithoutItsBody(t *testing.T) {
 		},
 		"a card number in a path is not written": {
 			exchange{method: "DELETE", path: "/v1/operations/SHOP/" + card}, callback.Invalid(callback.FieldError{Field: "operation_id", Detail: "looks like a card number"}),
-			map[string]any{"who": "core", "action": "withdraw", "result": "invalid", "http_status": int64(422)}, card,
+			map[string]any{"who": "core", "action": "withdraw", "result": "invalid", "endpoint": "SHOP", "http_status": int64(422)}, card,
 		},
 		"a card number in a field's name is not written": {
 			exchange{method: "POST", path: "/v1/operations", body: `{"` + card + `":1}`}, nil,
 			map[string]any{"who": "core", "action": "start", "result": "invalid", "http_status": int64(422)}, card,
+		},
+		"a card number in place of an endpoint is not written": {
+			exchange{method: "DELETE", path: "/v1/operations/" + card + "/1"}, callback.Refuse(callback.ProblemInvalid, "no"),
+			map[string]any{"who": "core", "action": "withdraw", "result": "invalid", "operation_id": "1", "http_status": int64(422)}, card,
+		},
+		"a line break in an id is not written": {
+			exchange{method: "DELETE", path: "/v1/operations/SHOP/1%0Aforged"}, nil,
+			map[string]any{"who": "core", "action": "withdraw", "result": "invalid", "endpoint": "SHOP", "http_status": int64(422)}, "forged",
+		},
+		"what a key may not touch": {
+			exchange{method: "DELETE", path: "/v1/operations/BANK/7"}, nil,
+			map[string]any{"who": "core", "action": "withdraw", "result": "forbidden", "endpoint": "BANK", "operation_id": "7", "http_status": int64(403)}, "x-x",
+		},
+		"a ping": {
+			exchange{method: "POST", path: "/v1/endpoints/SHOP/ping"}, callback.Refuse(rest.ProblemTooManyRequests, "no"),
+			map[string]any{"who": "core", "action": "ping", "result": "too-many-requests", "endpoint": "SHOP", "http_status": int64(429)}, "x-x",
+		},
+		"many, of another's endpoint": {
+			exchange{method: "POST", path: "/v1/redeliveries", body: `{"filter":{"endpoint":"BANK"}}`}, nil,
+			map[string]any{"who": "core", "action": "redeliver many", "result": "forbidden", "endpoint": "BANK", "http_status": int64(403)}, "x-x",
+		},
+		"a stop of many that are not there": {
+			exchange{method: "POST", path: "/v1/redeliveries/" + manyID + "/stop"}, callback.Refuse(callback.ProblemNotFound, "no"),
+			map[string]any{"who": "core", "action": "stop redeliveries", "result": "not-found", "redeliveries_id": manyID, "http_status": int64(404)}, "x-x",
 		},
 		"nobody's push": {
 			exchange{method: "POST", path: operation + "/status", header: map[string]string{"Authorization": "Bearer guess"}}, nil,
@@ -651,7 +695,7 @@ func TestEveryChangeLeavesOneAuditLineWithoutItsBody(t *testing.T) {
 			core, logs := observer.New(zapcore.DebugLevel)
 			server := rest.New(rest.Options{
 				Operations: &fake{created: true, state: someState("1"), err: c.err},
-				Keys:       oneKey(rest.Key{Name: "core", Scopes: rest.Scopes}),
+				Keys:       oneKey(rest.Key{Name: "core", Scopes: rest.Scopes, Endpoints: []string{"SHOP", card}}),
 				Log:        zap.New(core),
 			})
 			if c.exchange.header == nil {
@@ -662,7 +706,9 @@ func TestEveryChangeLeavesOneAuditLineWithoutItsBody(t *testing.T) {
 			require.Len(t, lines, 1)
 			got := lines[0].ContextMap()
 			require.Equal(t, answer.Header.Get("X-Request-Id"), got["request_id"])
+			require.Equal(t, "192.0.2.1", got["from"])
 			delete(got, "request_id")
+			delete(got, "from")
 			require.Equal(t, c.expected, got)
 			for _, line := range logs.All() {
 				text := line.Message
