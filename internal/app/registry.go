@@ -40,8 +40,12 @@ type settings struct {
 
 func newSettings(c *config.Config, traces *telemetry.Traces) (*settings, error) {
 	s := &settings{
-		config: c, traces: traces, guard: egress.New(c.Egress.Allow), keys: apiKeys(c.API.Keys),
+		config: c, traces: traces, guard: guard, keys: apiKeys(c.API.Keys),
 		endpoints: map[string]activities.Endpoint{}, sources: map[string]activities.Source{},
+	guard, err := c.Egress.Guard()
+	if err != nil {
+		return nil, fmt.Errorf("egress.proxy: %w", err)
+	}
 	}
 	for name, e := range c.Endpoints {
 		endpoint, err := s.endpoint(e)

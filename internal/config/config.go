@@ -13,6 +13,7 @@ import (
 
 	"ringback/internal/callback"
 	"ringback/internal/dialect"
+	"ringback/internal/egress"
 	"ringback/internal/source"
 )
 
@@ -106,8 +107,14 @@ type Source struct {
 	Name string `yaml:"-" json:"-"`
 	// Kind is a name of source.KindNames.
 	Kind string `yaml:"kind" json:"kind"`
+	// Proxy is the URL of a CONNECT proxy, such as http://10.0.0.5:3128, through
+	// which addresses that Allow does not cover are called; empty: none.
+	Proxy string `yaml:"proxy" json:"proxy"`
 	// BaseURLs are tried in turn until one answers.
 	BaseURLs    []string `yaml:"base_urls" json:"base_urls"`
+// Guard is the guard of all outgoing requests; its error is about Proxy.
+func (e Egress) Guard() (*egress.Guard, error) { return egress.New(e.Allow).Through(e.Proxy) }
+
 	ExtSystemID string   `yaml:"ext_system_id" json:"ext_system_id"`
 	Login       string   `yaml:"login" json:"login"`
 	Password    Secret   `yaml:"password" json:"password"`

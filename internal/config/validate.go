@@ -40,7 +40,7 @@ type validator struct {
 }
 
 func (v *validator) validate() {
-	v.guard = egress.New(v.config.Egress.Allow)
+	v.egress("egress", v.config.Egress)
 	v.api("api", &v.config.API)
 	v.telemetry("telemetry", &v.config.Telemetry)
 	v.notices("notices", v.config.Notices)
@@ -59,6 +59,17 @@ func (v *validator) validate() {
 }
 
 func (v *validator) api(path string, a *API) {
+func (v *validator) egress(path string, e Egress) {
+	var err error
+	if v.guard, err = e.Guard(); err != nil {
+		v.fault(path+".proxy", "%w", err)
+		v.guard = egress.New(e.Allow)
+	}
+	if v.present(path+".proxy") && e.Proxy == "" {
+		v.missing(path+".proxy", "the URL of a proxy such as http://10.0.0.5:3128")
+	}
+}
+
 	v.listen(path+".listen", a.Listen, "127.0.0.1:8080")
 	if a.RateLimit.PerSecond <= 0 || a.RateLimit.PerSecond > 1e6 {
 		v.fault(path+".rate_limit.per_second", "%v is out of bounds: allowed is more than 0, up to 1000000", a.RateLimit.PerSecond)
@@ -287,6 +298,10 @@ func (v *validator) address(path, raw string) {
 	if _, err := netip.ParseAddr(literal); err != nil {
 		if u.Scheme == "http" && len(v.config.Egress.Allow) == 0 {
 			v.fault(path, "is plain http and egress.allow is empty: allowed are https, and http to addresses that egress.allow covers")
+	if err := egress.CheckForm(raw); err != nil {
+		v.fault(path, "%w: allowed is an http or https URL with a host", err)
+		return
+	}
 		}
 		return
 	}

@@ -1,7 +1,8 @@
 // Package egress keeps Ringback's outgoing requests from reaching what they
 // must not: only public unicast addresses may be dialled, and those that the
-// configuration allows. An address is judged after its name was resolved and
-// right before the connection is made, so that a name cannot change in between.
+// configuration allows; link-local and metadata addresses only where it names
+// them one by one. An address is judged after its name was resolved and right
+// before the connection is made, so that a name cannot change in between.
 package egress
 
 import (
@@ -13,7 +14,10 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -31,6 +35,10 @@ const (
 	dialTimeout = 10 * time.Second
 	// resolveTimeout bounds CheckURL: it stands in the way of a start.
 	resolveTimeout = 500 * time.Millisecond
+	// Ports that may be dialled at public addresses: that of https, and those
+	// that no system service has by right.
+	httpsPort     = 443
+	firstUserPort = 1024
 )
 
 // RefusedError says that the guard refused an address.
@@ -58,6 +66,8 @@ type Guard struct {
 	allow    []netip.Prefix
 	public   *ssrf.Guardian
 	resolver *net.Resolver
+	// proxy is the host:port of the CONNECT proxy; empty: none.
+	proxy string
 }
 
 // New builds a guard that lets public unicast addresses through, and those
@@ -90,28 +100,17 @@ func unmapped(p netip.Prefix) netip.Prefix {
 func (g *Guard) Client(tlsConfig *tls.Config, timeout time.Duration) *http.Client {
 	return &http.Client{
 		Transport: &transport{
-			plain:  g.transport(tlsConfig, g.judgePlain),
-			secure: g.transport(tlsConfig, g.judge),
+			plain:  g.transport(tlsConfig, g.direct(g.judgePlain)),
+			secure: g.transport(tlsConfig, g.dialSecure()),
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Timeout:       timeout,
 	}
 }
 
-func (g *Guard) transport(tlsConfig *tls.Config, judge func(netip.Addr) error) *http.Transport {
-	dialer := &net.Dialer{
-		Timeout:  dialTimeout,
-		Resolver: g.resolver,
-		Control: func(_, address string, _ syscall.RawConn) error {
-			target, err := netip.ParseAddrPort(address)
-			if err != nil {
-				return &RefusedError{Address: address, Reason: "it is not an IP address and a port"}
-			}
-			return judge(target.Addr())
-		},
-	}
+func (g *Guard) transport(tlsConfig *tls.Config, dial dial) *http.Transport {
 	return &http.Transport{
-		DialContext:            dialer.DialContext,
+		DialContext:            dial,
 		TLSClientConfig:        tlsConfig.Clone(),
 		TLSHandshakeTimeout:    dialTimeout,
 		ForceAttemptHTTP2:      true,
@@ -122,6 +121,39 @@ func (g *Guard) transport(tlsConfig *tls.Config, judge func(netip.Addr) error) *
 		MaxResponseHeaderBytes: maxResponseHeaderBytes,
 	}
 }
+
+// dial connects to host:port.
+type dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+// judgement is a verdict on an address; its error is a *RefusedError.
+type judgement func(netip.AddrPort) error
+
+// direct dials addresses that judge lets through.
+func (g *Guard) direct(judge judgement) dial {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		var passed atomic.Bool
+		dialer := net.Dialer{Timeout: dialTimeout, Resolver: g.resolver, Control: func(_, address string, _ syscall.RawConn) error {
+			target, err := netip.ParseAddrPort(address)
+			if err != nil {
+				return &RefusedError{Address: address, Reason: "it is not an IP address and a port"}
+			}
+			if err := judge(target); err != nil {
+				return err
+			}
+			passed.Store(true)
+			return nil
+		}}
+		conn, err := dialer.DialContext(ctx, network, address)
+		if passed.Load() && IsRefused(err) {
+			// Of several addresses the dialler tells of the first alone.
+			return nil, errSomeRefused
+		}
+		return conn, err
+	}
+}
+
+// errSomeRefused is no refusal: the address that may be called can come back.
+var errSomeRefused = errors.New("some of the name's addresses are refused, and the others cannot be reached")
 
 // transport has one transport a scheme, since a dialler does not know whether
 // TLS will follow.
@@ -142,39 +174,72 @@ func (t *transport) CloseIdleConnections() {
 }
 
 // judge is the verdict on an address that TLS will be spoken to.
-func (g *Guard) judge(addr netip.Addr) error {
-	addr = addr.Unmap().WithZone("")
-	if g.allowed(addr) {
+func (g *Guard) judge(target netip.AddrPort) error {
+	addr := plainAddr(target)
+	switch refused := g.judgeTiers(addr); {
+	case refused != nil:
+		return refused
+	case g.allowed(addr):
 		return nil
-	}
-	if err := g.public.SafeAddr(addr); err != nil {
+	case !g.isPublic(addr):
 		return &RefusedError{Address: addr.String(), Reason: "it is not a public address and egress.allow does not cover it"}
+	case target.Port() != httpsPort && target.Port() < firstUserPort:
+		return &RefusedError{Address: addr.String(), Reason: "its port is below 1024 and not 443, and egress.allow does not cover the address"}
 	}
 	return nil
 }
 
 // judgePlain is the verdict on an address that plain http will be spoken to.
-func (g *Guard) judgePlain(addr netip.Addr) error {
-	addr = addr.Unmap().WithZone("")
+func (g *Guard) judgePlain(target netip.AddrPort) error {
+	addr := plainAddr(target)
+	if refused := g.judgeTiers(addr); refused != nil {
+		return refused
+	}
 	if g.allowed(addr) {
 		return nil
 	}
 	return &RefusedError{Address: addr.String(), Reason: "plain http is spoken only to addresses that egress.allow covers"}
 }
 
-func (g *Guard) allowed(addr netip.Addr) bool {
-	for _, prefix := range g.allow {
-		if prefix.Contains(addr) {
-			return true
+// judgeTiers refuses what a network in egress.allow does not open by covering
+// it: a forbidden address, and one that leads to an address that is refused.
+func (g *Guard) judgeTiers(addr netip.Addr) error {
+	if g.named(addr) {
+		return nil
+	}
+	leadsTo := embedded(addr)
+	if slices.ContainsFunc(append(leadsTo, addr), func(a netip.Addr) bool { return isForbidden(a) && !g.named(a) }) {
+		return &RefusedError{Address: addr.String(), Reason: "it is a link-local or metadata address, which opens only where egress.allow names it alone"}
+	}
+	for _, inner := range leadsTo {
+		if g.allowed(addr) && !g.allowed(inner) && !g.isPublic(inner) {
+			return &RefusedError{Address: addr.String(), Reason: "it leads to " + inner.String() + ", which is not public and egress.allow does not cover it"}
 		}
 	}
-	return false
+	return nil
+}
+
+// plainAddr is the address as it is compared: not mapped and without its zone.
+func plainAddr(target netip.AddrPort) netip.Addr { return target.Addr().Unmap().WithZone("") }
+
+func (g *Guard) isPublic(addr netip.Addr) bool {
+	return g.public.SafeAddr(addr) == nil && !slices.ContainsFunc(embedded(addr), func(inner netip.Addr) bool { return g.public.SafeAddr(inner) != nil })
+}
+
+func (g *Guard) allowed(addr netip.Addr) bool {
+	return slices.ContainsFunc(g.allow, func(p netip.Prefix) bool { return p.Contains(addr) })
+}
+
+// named reports whether egress.allow names addr alone.
+func (g *Guard) named(addr netip.Addr) bool {
+	return slices.ContainsFunc(g.allow, func(p netip.Prefix) bool { return p.IsSingleIP() && p.Addr() == addr })
 }
 
 // CheckURL says what is wrong with a URL that callbacks shall be sent to, nil
 // if nothing is: it must be absolute http or https, with a host and without
 // userinfo and fragment, and its address must be let through. A name is
-// resolved for at most half a second and passes if any of its addresses does; one that cannot be
+// resolved for at most half a second and passes if any of its addresses does,
+// as it does when it is dialled: the others never are. One that cannot be
 // resolved now passes too, since every address is judged again when it is
 // dialled. The error repeats nothing of raw but its host.
 func (g *Guard) CheckURL(ctx context.Context, raw string) error {
@@ -182,14 +247,24 @@ func (g *Guard) CheckURL(ctx context.Context, raw string) error {
 	if err != nil {
 		return err
 	}
-	judge := g.judge
+	judge, port := g.judge, uint16(httpsPort)
 	if u.Scheme == "http" {
-		judge = g.judgePlain
+		judge, port = g.judgePlain, 80
+	}
+	if given, err := strconv.ParseUint(u.Port(), 10, 16); err == nil {
+		port = uint16(given)
 	}
 	if addr, err := netip.ParseAddr(u.Hostname()); err == nil {
-		return judge(addr)
+		return judge(netip.AddrPortFrom(addr, port))
 	}
-	return g.checkName(ctx, u.Hostname(), judge)
+	return g.checkName(ctx, u.Hostname(), port, judge)
+}
+
+// CheckForm says what is wrong with a URL whatever its host resolves to, nil if
+// nothing is. The error repeats nothing of raw.
+func CheckForm(raw string) error {
+	_, err := parseTarget(raw)
+	return err
 }
 
 func parseTarget(raw string) (*url.URL, error) {
@@ -205,8 +280,25 @@ func parseTarget(raw string) (*url.URL, error) {
 		return nil, errors.New("holds a user name or password, which a URL must not")
 	case u.Fragment != "" || u.RawFragment != "":
 		return nil, errors.New("holds a fragment (#…), which is never sent")
+	case isDisguised(u.Hostname()):
+		return nil, errors.New("has an IP address for a host that is not written in its plain form, such as 192.0.2.1")
 	}
 	return u, checkPort(u.Port())
+}
+
+// isDisguised reports whether host would be taken for an IPv4 address by what is
+// more generous than we are: its last label is a number, decimal, octal or
+// hexadecimal (WHATWG URL, "ends in a number"). No name on the Internet has one.
+func isDisguised(host string) bool {
+	if _, err := netip.ParseAddr(host); err == nil {
+		return false
+	}
+	labels := strings.Split(strings.TrimSuffix(host, "."), ".")
+	last := strings.ToLower(labels[len(labels)-1])
+	if hex, ok := strings.CutPrefix(last, "0x"); ok {
+		return strings.Trim(hex, "0123456789abcdef") == ""
+	}
+	return last != "" && strings.Trim(last, "0123456789") == ""
 }
 
 func checkPort(port string) error {
@@ -219,7 +311,7 @@ func checkPort(port string) error {
 	return nil
 }
 
-func (g *Guard) checkName(ctx context.Context, name string, judge func(netip.Addr) error) error {
+func (g *Guard) checkName(ctx context.Context, name string, port uint16, judge judgement) error {
 	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
 	defer cancel()
 	addrs, err := g.resolver.LookupNetIP(ctx, "ip", name)
@@ -228,7 +320,7 @@ func (g *Guard) checkName(ctx context.Context, name string, judge func(netip.Add
 	}
 	var refused error
 	for _, addr := range addrs {
-		if refused = judge(addr); refused == nil {
+		if refused = judge(netip.AddrPortFrom(addr, port)); refused == nil {
 			return nil
 		}
 	}

@@ -1,0 +1,161 @@
+package egress
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"syscall"
+	"time"
+)
+
+// maxProxyAnswer bounds what the proxy may answer to a CONNECT.
+const maxProxyAnswer = 16 << 10
+
+// Through is a guard that calls the addresses which egress.allow does not cover
+// through an HTTP proxy's CONNECT, so that receivers see one address of ours;
+// an empty URL is none. Names are resolved and their addresses judged here, and
+// the proxy is asked for the address, so that it cannot resolve a name to
+// another. Naming the proxy allows that address for this alone: it does not
+// become one that callbacks may be sent to. The error says what is wrong with
+// the URL.
+func (g *Guard) Through(proxy string) (*Guard, error) {
+	if proxy == "" {
+		return g, nil
+	}
+	u, err := url.Parse(proxy)
+	if err != nil || u.Scheme != "http" || u.Hostname() == "" || u.Port() == "" || isDisguised(u.Hostname()) || checkPort(u.Port()) != nil ||
+		u.User != nil || (u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.Fragment != "" {
+		return nil, errors.New("is not a proxy's URL: allowed is one such as http://10.0.0.5:3128, without credentials and path")
+	}
+	if addr, err := netip.ParseAddr(u.Hostname()); err == nil && g.isShut(addr) {
+		return nil, errProxyForbidden
+	}
+	proxied := *g
+	proxied.proxy = u.Host
+	return &proxied, nil
+}
+
+var errProxyForbidden = errors.New("the egress proxy has a link-local or metadata address, which opens only where egress.allow names it alone")
+
+func (g *Guard) isShut(addr netip.Addr) bool {
+	addr = addr.Unmap().WithZone("")
+	return isForbidden(addr) && !g.named(addr)
+}
+
+// dialSecure dials what TLS will be spoken to.
+func (g *Guard) dialSecure() dial {
+	direct := g.direct(g.judge)
+	if g.proxy == "" {
+		return direct
+	}
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+		defer cancel()
+		targets, err := g.targets(ctx, address)
+		if err != nil {
+			return nil, err
+		}
+		return g.firstOf(ctx, targets, func(target netip.AddrPort) (net.Conn, error) {
+			if g.allowed(plainAddr(target)) {
+				return direct(ctx, network, target.String())
+			}
+			return g.connect(ctx, target)
+		})
+	}
+}
+
+// targets are the addresses that host:port stands for, not yet judged.
+func (g *Guard) targets(ctx context.Context, address string) ([]netip.AddrPort, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	number, err := net.DefaultResolver.LookupPort(ctx, "tcp", port)
+	if err != nil {
+		return nil, err
+	}
+	addrs, err := g.resolver.LookupNetIP(ctx, "ip", host)
+	targets := make([]netip.AddrPort, 0, len(addrs))
+	for _, addr := range addrs {
+		targets = append(targets, netip.AddrPortFrom(addr.Unmap(), uint16(number)))
+	}
+	return targets, err
+}
+
+// firstOf is the first connection to a target that is let through. Where none
+// is, the error is the last refusal only if every target was refused.
+func (g *Guard) firstOf(ctx context.Context, targets []netip.AddrPort, reach func(netip.AddrPort) (net.Conn, error)) (net.Conn, error) {
+	var refused, failed error
+	for _, target := range targets {
+		if err := g.judge(target); err != nil {
+			refused = err
+			continue
+		}
+		conn, err := reach(target)
+		if err == nil {
+			return conn, nil
+		}
+		failed = err
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	switch {
+	case failed != nil:
+		return nil, failed
+	case refused != nil:
+		return nil, refused
+	}
+	return nil, errors.New("the name has no address")
+}
+
+// connect has the proxy connect to target. None of its errors is a refusal: a
+// proxy that fails or says no may be mended.
+func (g *Guard) connect(ctx context.Context, target netip.AddrPort) (net.Conn, error) {
+	dialer := net.Dialer{Resolver: g.resolver, Control: func(_, address string, _ syscall.RawConn) error {
+		proxy, err := netip.ParseAddrPort(address)
+		if err != nil || g.isShut(proxy.Addr()) {
+			return errProxyForbidden
+		}
+		return nil
+	}}
+	conn, err := dialer.DialContext(ctx, "tcp", g.proxy)
+	if err != nil {
+		return nil, fmt.Errorf("dialling the egress proxy: %w", err)
+	}
+	// A request that is given up, and one whose time is over, end the wait.
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	err = askForTunnel(conn, target)
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+func askForTunnel(conn net.Conn, target netip.AddrPort) error {
+	if _, err := fmt.Fprintf(conn, "CONNECT %[1]s HTTP/1.1\r\nHost: %[1]s\r\nUser-Agent: Ringback\r\n\r\n", target); err != nil {
+		return fmt.Errorf("asking the egress proxy: %w", err)
+	}
+	buffered := bufio.NewReader(io.LimitReader(conn, maxProxyAnswer))
+	//nolint:bodyclose // The answer to a CONNECT has no body: what follows is the tunnel.
+	answer, err := http.ReadResponse(buffered, &http.Request{Method: http.MethodConnect})
+	switch {
+	case err != nil:
+		return fmt.Errorf("reading the egress proxy's answer: %w", err)
+	case answer.StatusCode/100 != 2:
+		return fmt.Errorf("the egress proxy answered HTTP %d", answer.StatusCode)
+	case buffered.Buffered() > 0:
+		return errors.New("the egress proxy sent more than its answer")
+	}
+	return nil
+}
