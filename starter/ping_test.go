@@ -50,7 +50,7 @@ func TestAPingShowsTheExchangeAndExitsAsItWentOff(t *testing.T) {
 			f := &fake{ping: tt.ping}
 			got := place{}.at(t, f).run(context.Background(), append([]string{"ping", "LEDGER"}, tt.args...)...)
 			require.Equal(t, tt.code, got.code, got.err)
-			require.Equal(t, []any{"LEDGER", tt.asked}, f.asked)
+			require.Equal(t, []any{"LEDGER", tt.asked}, f.questions())
 			golden(t, name, got.out)
 			if tt.code != exitOK {
 				require.Equal(t, "starter: LEDGER did not acknowledge: no answer: connection refused\n", got.err)

@@ -86,7 +86,7 @@ func TestManyAreRedeliveredByFilterAndFollowed(t *testing.T) {
 			got := place{}.at(t, tt.fake).run(context.Background(), append(flags, tt.args...)...)
 			require.Equal(t, tt.code, got.code, got.err)
 			require.Contains(t, got.err, tt.says)
-			require.Equal(t, tt.asked, tt.fake.asked[0])
+			require.Equal(t, tt.asked, tt.fake.questions()[0])
 			golden(t, name, got.out)
 		})
 	}
@@ -104,7 +104,7 @@ func TestARateThatIsNotGivenIsTheApis(t *testing.T) {
 	require.Equal(t, exitOK, got.code, got.err)
 	require.Equal(t, callback.RedeliveriesRequest{
 		Filter: callback.Filter{Endpoint: "SHOP"}, RatePerSecond: callback.DefaultRatePerSecond, By: nobody,
-	}, f.asked[0])
+	}, f.questions()[0])
 }
 
 func TestAnInterruptLeavesABulkRedeliveryRunningAndSaysHowToGoOn(t *testing.T) {
@@ -118,7 +118,7 @@ func TestAnInterruptLeavesABulkRedeliveryRunningAndSaysHowToGoOn(t *testing.T) {
 	require.Contains(t, got.err, "goes on without this command")
 	require.Contains(t, got.err, "starter redeliveries stop "+bulkID)
 	require.Contains(t, got.err, "starter: interrupted\n")
-	for _, asked := range f.asked[1:] {
+	for _, asked := range f.questions()[1:] {
 		require.Equal(t, "see "+bulkID, asked, "nothing but looking on was asked")
 	}
 }
@@ -132,6 +132,11 @@ func TestABarIsDrawnOnATerminalAlone(t *testing.T) {
 	require.Contains(t, got.err, "(2/4)")
 	require.NotContains(t, got.out, "done 2", "the bar tells it")
 	require.Contains(t, got.out, "Done        3\n", "what came of it is the output")
+
+	nothing := bulk(callback.RedeliveriesDone, 0, 0, 0)
+	nothing.Matched = 0
+	got = place{screen: screen{width: 100, height: 40}}.at(t, &fake{many: []callback.Redeliveries{nothing}}).run(context.Background(), args...)
+	require.Equal(t, exitOK, got.code, got.err)
 
 	got = place{}.at(t, &fake{many: looks}).run(context.Background(), args...)
 	require.NotContains(t, got.err, "(2/4)")
@@ -155,7 +160,7 @@ func TestBulkRedeliveriesAreListedSeenStoppedAndResumed(t *testing.T) {
 			f := &fake{many: []callback.Redeliveries{bulk(callback.RedeliveriesRunning, 2, 1, 0)}}
 			got := place{}.at(t, f).run(context.Background(), append([]string{"redeliveries"}, tt.args...)...)
 			require.Equal(t, exitOK, got.code, got.err)
-			require.Equal(t, tt.asked, f.asked)
+			require.Equal(t, tt.asked, f.questions())
 			golden(t, name, got.out)
 		})
 	}

@@ -187,6 +187,9 @@ func (p *progress) see(r reply, now callback.Redeliveries) error {
 }
 
 func (p *progress) draw(now callback.Redeliveries) error {
+	if now.Matched == 0 {
+		return nil // there is no bar of nothing
+	}
 	if p.bar == nil {
 		p.bar = progressbar.NewOptions(now.Matched, progressbar.OptionSetWriter(p.t.err), progressbar.OptionShowCount(),
 			progressbar.OptionSetWidth(30), progressbar.OptionSetPredictTime(true), progressbar.OptionClearOnFinish(),

@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -56,6 +57,13 @@ func (f *fake) ask(what ...any) error {
 	defer f.mu.Unlock()
 	f.asked = append(f.asked, what...)
 	return f.err
+}
+
+// questions are what was asked so far; a handler may still be at work.
+func (f *fake) questions() []any {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.asked)
 }
 
 func (f *fake) Start(_ context.Context, r callback.StartRequest) (callback.State, bool, error) {
@@ -307,7 +315,7 @@ func TestEachCommandAsksTheApiForWhatItSaysAndShowsTheAnswer(t *testing.T) {
 			got := starter(t, rest.Options{Operations: c.fake}, c.args...)
 			require.Equal(t, exitOK, got.code, got.err)
 			require.Empty(t, got.err)
-			require.Equal(t, c.asked, c.fake.asked)
+			require.Equal(t, c.asked, c.fake.questions())
 			golden(t, name, got.out)
 		})
 	}
@@ -368,7 +376,7 @@ func TestAListShowsWhatMatchesNewestFirst(t *testing.T) {
 			f := &fake{pages: pages}
 			got := starter(t, rest.Options{Operations: f}, c.args...)
 			require.Equal(t, exitOK, got.code, got.err)
-			require.Equal(t, c.asked, f.asked)
+			require.Equal(t, c.asked, f.questions())
 			require.Equal(t, c.more, strings.Contains(got.err, "more operations match"))
 			golden(t, name, got.out)
 		})
@@ -401,7 +409,7 @@ func TestACountSumsWhatWasAskedForOneByOne(t *testing.T) {
 			f := &fake{counts: counts}
 			got := starter(t, rest.Options{Operations: f}, append([]string{"list"}, c.args...)...)
 			require.Equal(t, exitOK, got.code, got.err)
-			require.Equal(t, c.asked, f.asked)
+			require.Equal(t, c.asked, f.questions())
 			require.Equal(t, c.notes, strings.Contains(got.err, "runs were counted"))
 			golden(t, name, got.out)
 		})

@@ -40,10 +40,11 @@ sent anywhere.
 
 The secret, whsec_..., or the sender's public key, whpk_..., is read from
 --secret-file or from RINGBACK_SIGNING_SECRET; it is never an argument, which
-others could see. Of several, one on each line, any may have signed. The headers are a file of
-"Name: value" lines as a server's log has them, or --header for each of
-webhook-id, webhook-timestamp and webhook-signature. The body are the exact bytes
-received, from --body or the standard input: one line break more is another body.
+others could see. Of several, one on each line, any may have signed. The headers
+are a file of "Name: value" lines as a server's log has them, or --header for
+each of webhook-id, webhook-timestamp and webhook-signature. The body are the
+exact bytes received, from --body or the standard input: one line break more is
+another body.
 
 Exits with 0 if the callback is valid, with 1 if it is not.`,
 		Example: `  starter verify --headers headers.txt --body body.json
