@@ -39,6 +39,11 @@ type Options struct {
 	// Metrics serves /metrics: where keys are configured, to one with the scope
 	// read that is for all endpoints.
 	Metrics http.Handler
+	// Codec serves Temporal's codec protocol at /codec/encode and /codec/decode,
+	// to keys with the scope admin that are for all endpoints; nil: it is not there.
+	Codec http.Handler
+	// CodecOrigins are the origins whose pages may ask Codec; read at each request.
+	CodecOrigins func() []string
 	// Middleware, if set, is around every route's handler.
 	Middleware func(http.Handler) http.Handler
 	// ConfigHash is the hash of the configuration in force, shown by /readyz.
@@ -78,6 +83,12 @@ func withDefaults(o Options) Options {
 	}
 	if o.Metrics == nil {
 		o.Metrics = http.HandlerFunc(noSuchRoute)
+	}
+	if o.Codec == nil {
+		o.Codec = http.HandlerFunc(noSuchRoute)
+	}
+	if o.CodecOrigins == nil {
+		o.CodecOrigins = func() []string { return nil }
 	}
 	if o.ConfigHash == nil {
 		o.ConfigHash = func() string { return "" }
@@ -131,6 +142,9 @@ func (s *Server) routes() *mux.Router {
 	r.HandleFunc("/readyz", s.readyz).Methods(http.MethodGet, http.MethodHead)
 	r.Handle("/metrics", s.keyed("metrics", ScopeRead, s.options.Metrics)).Methods(http.MethodGet)
 	r.HandleFunc("/openapi.yaml", serveOpenAPI).Methods(http.MethodGet, http.MethodHead)
+	r.Handle("/codec/encode", s.codec("encode")).Methods(http.MethodPost, http.MethodOptions)
+	r.Handle("/codec/decode", s.codec("decode")).Methods(http.MethodPost, http.MethodOptions)
+	r.HandleFunc("/codec", s.codecSignIn).Methods(http.MethodGet)
 	if s.options.Middleware != nil {
 		r.Use(s.options.Middleware)
 	}

@@ -1,0 +1,132 @@
+package rest_test
+
+import (
+	"encoding/base64"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"ringback/api/rest"
+)
+
+const temporalUI = "https://temporal.example"
+
+// codecServer answers whatever it is asked with what it was asked.
+func codecServer(key rest.Key) *rest.Server {
+	return rest.New(rest.Options{
+		Operations: &fake{}, Keys: oneKey(key),
+		Codec: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				http.Error(w, err.Error(), http.StatusBadRequest)
+				return
+			}
+			_, _ = w.Write(append([]byte(r.URL.Path+" "), body...))
+		}),
+		CodecOrigins: func() []string { return []string{temporalUI} },
+	})
+}
+
+func basic(password string) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte("anybody:"+password))
+}
+
+func TestWhoMayOpenWhatIsSealed(t *testing.T) {
+	t.Parallel()
+	all := rest.Key{Name: "ops", Scopes: rest.Scopes}
+	for _, row := range []struct {
+		name                  string
+		key                   rest.Key
+		authorization, origin string
+		want                  int
+	}{
+		{"the CLI with a key", all, "Bearer " + secret, "", http.StatusOK},
+		{"the CLI without one", all, "", "", http.StatusUnauthorized},
+		{"the CLI with another", all, "Bearer x" + secret, "", http.StatusUnauthorized},
+		{"a page of the UI with the key that the browser keeps", all, basic(secret), temporalUI, http.StatusOK},
+		{"a page of the UI with an access token that is a key", all, "Bearer " + secret, temporalUI, http.StatusOK},
+		{"a page of the UI before the browser is signed in", all, "", temporalUI, http.StatusUnauthorized},
+		{"a page of the UI with another password", all, basic("x" + secret), temporalUI, http.StatusUnauthorized},
+		{"a page of another origin with the key that the browser keeps", all, basic(secret), "https://evil.example", http.StatusForbidden},
+		{"a page of an origin that begins alike", all, basic(secret), temporalUI + ".evil.example", http.StatusForbidden},
+		{"a page of the same host in plain http", all, basic(secret), "http://temporal.example", http.StatusForbidden},
+		{"a page that hides its origin", all, basic(secret), "null", http.StatusForbidden},
+		{"a key without the scope", rest.Key{Name: "core", Scopes: allScopesBut(rest.ScopeAdmin)}, "Bearer " + secret, "", http.StatusForbidden},
+		{"a key for some endpoints alone", rest.Key{Name: "core", Scopes: rest.Scopes, Endpoints: []string{"SHOP"}}, "Bearer " + secret, "", http.StatusForbidden},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			for _, path := range []string{"/codec/decode", "/codec/encode"} {
+				r := httptest.NewRequest(http.MethodPost, path, strings.NewReader("payloads"))
+				if row.authorization != "" {
+					r.Header.Set("Authorization", row.authorization)
+				}
+				if row.origin != "" {
+					r.Header.Set("Origin", row.origin)
+				}
+				answer := httptest.NewRecorder()
+				codecServer(row.key).ServeHTTP(answer, r)
+				require.Equal(t, row.want, answer.Code, answer.Body)
+				require.Equal(t, row.want == http.StatusOK, answer.Body.String() == path+" payloads")
+				readable := ""
+				if row.origin == temporalUI {
+					readable = temporalUI
+				}
+				require.Equal(t, readable, answer.Header().Get("Access-Control-Allow-Origin"))
+			}
+		})
+	}
+}
+
+func TestAPageAsksBeforeItAsks(t *testing.T) {
+	t.Parallel()
+	ask := func(origin string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(http.MethodOptions, "/codec/decode", nil)
+		r.Header.Set("Origin", origin)
+		r.Header.Set("Access-Control-Request-Method", http.MethodPost)
+		r.Header.Set("Access-Control-Request-Headers", "content-type,x-namespace")
+		answer := httptest.NewRecorder()
+		codecServer(rest.Key{Name: "ops", Scopes: rest.Scopes}).ServeHTTP(answer, r)
+		return answer
+	}
+	may := ask(temporalUI)
+	require.Equal(t, http.StatusNoContent, may.Code)
+	require.Equal(t, temporalUI, may.Header().Get("Access-Control-Allow-Origin"))
+	require.Equal(t, "true", may.Header().Get("Access-Control-Allow-Credentials"))
+	require.Contains(t, may.Header().Get("Access-Control-Allow-Headers"), "X-Namespace")
+	require.Equal(t, "Origin", may.Header().Get("Vary"))
+	mayNot := ask("https://evil.example")
+	require.Equal(t, http.StatusForbidden, mayNot.Code)
+	require.Empty(t, mayNot.Header().Get("Access-Control-Allow-Origin"))
+}
+
+func TestABrowserIsAskedForTheKey(t *testing.T) {
+	t.Parallel()
+	server := codecServer(rest.Key{Name: "ops", Scopes: rest.Scopes})
+	get := func(authorization string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(http.MethodGet, "/codec", nil)
+		if authorization != "" {
+			r.Header.Set("Authorization", authorization)
+		}
+		answer := httptest.NewRecorder()
+		server.ServeHTTP(answer, r)
+		return answer
+	}
+	require.Equal(t, http.StatusUnauthorized, get("").Code)
+	require.Contains(t, get("").Header().Get("WWW-Authenticate"), "Basic ")
+	require.Equal(t, http.StatusUnauthorized, get(basic("x")).Code)
+	require.Equal(t, http.StatusOK, get(basic(secret)).Code)
+}
+
+func TestWhatIsToBeOpenedIsBounded(t *testing.T) {
+	t.Parallel()
+	r := httptest.NewRequest(http.MethodPost, "/codec/decode", strings.NewReader(strings.Repeat("x", rest.MaxCodecBody+1)))
+	r.Header.Set("Authorization", "Bearer "+secret)
+	answer := httptest.NewRecorder()
+	codecServer(rest.Key{Name: "ops", Scopes: rest.Scopes}).ServeHTTP(answer, r)
+	require.Equal(t, http.StatusBadRequest, answer.Code)
+}
