@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"os/signal"
 	"sync/atomic"
@@ -17,15 +16,14 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/interceptor"
-	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/worker"
 	"go.uber.org/zap"
 
 	"ringback/activities"
 	"ringback/api/rest"
 	"ringback/internal/callback"
+	"ringback/internal/codec"
 	"ringback/internal/config"
 	"ringback/internal/operations"
 	"ringback/internal/telemetry"
@@ -88,7 +86,9 @@ type program struct {
 	worker      worker.Worker
 	rest        *rest.Server
 	listener    net.Listener
-	connected   atomic.Bool
+	// door is how the listener was opened, which no reload changes.
+	door      door
+	connected atomic.Bool
 	// away says that Temporal refused its latest connection.
 	away atomic.Bool
 }
@@ -135,6 +135,9 @@ func (p *program) prepare() error {
 	if err := p.registry.use(p.ConfigPath, c); err != nil {
 		return err
 	}
+	if err := p.decideDoor(); err != nil {
+		return err
+	}
 	for _, warning := range c.Warnings {
 		p.Log.Warn(warning)
 	}
@@ -143,15 +146,14 @@ func (p *program) prepare() error {
 		p.Temporal.Namespace = client.DefaultNamespace
 	}
 	if p.Temporal.DataConverter == nil {
-		p.Temporal.DataConverter = converter.GetDefaultDataConverter()
+		p.Temporal.DataConverter = codec.NewConverter(&p.registry.codec)
 	}
 	if p.Temporal.ConnectionOptions.GrpcCompression == nil {
 		// Packing costs more CPU on both sides than it saves on the wire (docs/adr/0020).
 		p.Temporal.ConnectionOptions.GrpcCompression = &client.GrpcCompressionNone{}
 	}
 	if p.Temporal.FailureConverter == nil {
-		p.Temporal.FailureConverter = temporal.NewDefaultFailureConverter(
-			temporal.DefaultFailureConverterOptions{DataConverter: p.Temporal.DataConverter})
+		p.Temporal.FailureConverter = codec.NewFailureConverter(&p.registry.codec)
 	}
 	p.client, err = client.NewLazyClient(p.Temporal)
 	if err != nil {
@@ -213,13 +215,9 @@ func (p *program) pending(ctx context.Context, workflowID, runID string) (callba
 
 // serve opens the program's listener and serves on it; a failure cancels the run.
 func (p *program) serve(cancel context.CancelCauseFunc) (stop func(), err error) {
-	address, purpose := p.address()
-	if err := p.checkListen(address); err != nil {
-		return nil, err
-	}
-	p.listener, err = net.Listen("tcp", address) //nolint:noctx // opened once, before anything could cancel it
+	p.listener, err = net.Listen("tcp", p.door.address) //nolint:noctx // opened once, before anything could cancel it
 	if err != nil {
-		return nil, fmt.Errorf("listening on %s for %s: %w", address, purpose, err)
+		return nil, fmt.Errorf("listening on %s for %s: %w", p.door.address, p.door.purpose, err)
 	}
 	if p.API {
 		p.rest = p.apiServer()
@@ -229,36 +227,10 @@ func (p *program) serve(cancel context.CancelCauseFunc) (stop func(), err error)
 	server := p.rest.HTTPServer()
 	go func() {
 		if err := p.serveOn(server); !errors.Is(err, http.ErrServerClosed) {
-			cancel(fmt.Errorf("serving %s on %s: %w", purpose, address, err))
+			cancel(fmt.Errorf("serving %s on %s: %w", p.door.purpose, p.door.address, err))
 		}
 	}()
 	return func() { _ = server.Close() }, nil
-}
-
-// checkListen holds -listen and -telemetry-listen to the configuration's rule:
-// without keys everybody is let in, so it is for this machine alone.
-func (p *program) checkListen(address string) error {
-	if len(p.registry.keys()) > 0 {
-		return nil
-	}
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return fmt.Errorf("the address %q is not host:port: %w", address, err)
-	}
-	ip, err := netip.ParseAddr(host)
-	if host == "localhost" || (err == nil && ip.IsLoopback()) {
-		return nil
-	}
-	return fmt.Errorf("can't listen on %s: without api.keys everybody is let in, so allowed is a loopback address such as 127.0.0.1:8080", address)
-}
-
-func (p *program) serveOn(server *http.Server) error {
-	certificate := p.registry.config().API.TLS
-	if certificate == nil {
-		return server.Serve(p.listener)
-	}
-	server.TLSConfig = certificate.Config()
-	return server.ServeTLS(p.listener, "", "")
 }
 
 func (p *program) newDesk() *operations.Desk {
@@ -404,7 +376,7 @@ func (p *program) reloadOnHangup() (stop func()) {
 
 func (p *program) reload() {
 	before := p.registry.hash()
-	c, err := p.registry.load(p.ConfigPath)
+	c, err := p.load()
 	if err != nil {
 		p.Log.Error("the configuration is refused; the one before stays in force",
 			zap.String("config_hash", before), zap.Error(err))
@@ -415,4 +387,17 @@ func (p *program) reload() {
 	}
 	p.expect()
 	p.Log.Info("the configuration is reloaded", zap.String("before", before), zap.String("config_hash", c.Hash))
+}
+
+// load puts the file as it is now in force; one that is bad, or that does not
+// fit the door as it was opened, changes nothing.
+func (p *program) load() (*config.Config, error) {
+	c, err := config.Load(p.ConfigPath)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.door.fits(c); err != nil {
+		return nil, fmt.Errorf("%s: %w", p.ConfigPath, err)
+	}
+	return c, p.registry.use(p.ConfigPath, c)
 }

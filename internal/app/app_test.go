@@ -11,6 +11,8 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
+
+	"ringback/internal/config"
 )
 
 const openConfig = `
@@ -38,8 +40,10 @@ func loaded(t *testing.T, text string) (*program, *observer.ObservedLogs) {
 	p.metrics = prometheus.NewRegistry()
 	p.cardNumbers = newCardNumbers(p.metrics)
 	write(t, p.ConfigPath, text)
-	_, err := p.registry.load(p.ConfigPath)
+	c, err := config.Load(p.ConfigPath)
 	require.NoError(t, err)
+	require.NoError(t, p.registry.use(p.ConfigPath, c))
+	require.NoError(t, p.decideDoor())
 	return p, logs
 }
 
@@ -61,7 +65,11 @@ func TestWithoutKeysTheAPIListensOnLoopbackAlone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p, _ := loaded(t, tc.config)
-			err := p.checkListen(tc.address)
+			for _, api := range []bool{true, false} {
+				p.API, p.Listen, p.TelemetryListen = api, tc.address, tc.address
+				require.Equal(t, tc.allowed, p.decideDoor() == nil, "the API and the metrics alike")
+			}
+			err := p.decideDoor()
 			if tc.allowed {
 				require.NoError(t, err)
 				return

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"maps"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"ringback/activities"
 	"ringback/api/rest"
 	"ringback/internal/callback"
+	"ringback/internal/codec"
 	"ringback/internal/config"
 	"ringback/internal/dialect"
 	"ringback/internal/egress"
@@ -26,6 +28,8 @@ type registry struct {
 	pings   pings
 	// traces are put around what is called; nil: off.
 	traces *telemetry.Traces
+	// codec seals what goes to Temporal, with the keys of the latest load.
+	codec codec.Codec
 }
 
 // settings are one configuration: endpoints and sources with their clients.
@@ -36,16 +40,22 @@ type settings struct {
 	endpoints map[string]activities.Endpoint
 	sources   map[string]activities.Source
 	keys      []rest.Key
+	// tls is that of the listener, nil without api.tls. One for each
+	// configuration, so that no session outlives the certificates that began it.
+	tls *tls.Config
 }
 
 func newSettings(c *config.Config, traces *telemetry.Traces) (*settings, error) {
-	s := &settings{
-		config: c, traces: traces, guard: guard, keys: apiKeys(c.API.Keys),
-		endpoints: map[string]activities.Endpoint{}, sources: map[string]activities.Source{},
 	guard, err := c.Egress.Guard()
 	if err != nil {
 		return nil, fmt.Errorf("egress.proxy: %w", err)
 	}
+	s := &settings{
+		config: c, traces: traces, guard: guard, keys: apiKeys(c.API.Keys),
+		endpoints: map[string]activities.Endpoint{}, sources: map[string]activities.Source{},
+	}
+	if s.tls = c.API.TLS.Config(); s.tls != nil {
+		s.tls.NextProtos = []string{"h2", "http/1.1"}
 	}
 	for name, e := range c.Endpoints {
 		endpoint, err := s.endpoint(e)
@@ -98,34 +108,43 @@ func apiKeys(keys []config.Key) []rest.Key {
 	return made
 }
 
-// load reads the file at path and puts it in force; a bad one changes nothing.
-func (r *registry) load(path string) (*config.Config, error) {
-	c, err := config.Load(path)
-	if err != nil {
-		return nil, err
-	}
-	return c, r.use(path, c)
-}
-
 // use puts c, which was read from path, in force.
 func (r *registry) use(path string, c *config.Config) error {
 	s, err := newSettings(c, r.traces)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
+	if err := r.codec.Use(codecKeys(c.Codec.Keys)); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
 	r.current.Store(s)
 	return nil
+}
+
+func codecKeys(keys []config.CodecKey) []codec.Key {
+	made := make([]codec.Key, len(keys))
+	for i, k := range keys {
+		made[i] = codec.Key{ID: k.ID, Secret: k.Bytes()}
+	}
+	return made
 }
 
 func (r *registry) config() *config.Config { return r.current.Load().config }
 
 func (r *registry) hash() string { return r.config().Hash }
 
+func (r *registry) codecOrigins() []string { return r.config().Codec.Server.Origins }
+
 func (r *registry) keys() []rest.Key { return r.current.Load().keys }
 
 func (r *registry) readLimit() rest.Limit {
 	limit := r.config().API.RateLimit
 	return rest.Limit{PerSecond: limit.PerSecond, Burst: limit.Burst}
+}
+
+func (r *registry) changeLimit() rest.Limit {
+	limit := r.config().API.RateLimit
+	return rest.Limit{PerSecond: limit.ChangesPerSecond, Burst: limit.ChangesBurst}
 }
 
 func (r *registry) endpoint(name string) (activities.Endpoint, bool) {

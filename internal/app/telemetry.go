@@ -135,7 +135,7 @@ func (p *program) apiServer() *rest.Server {
 	p.metrics.MustRegister(newOpenCollector(p.countOpen))
 	return rest.New(rest.Options{
 		Operations: desk{p.newDesk(), &p.registry, p.absent},
-		Keys:       p.registry.keys, ReadLimit: p.registry.readLimit, ConfigHash: p.registry.hash,
+		Keys:       p.registry.keys, ReadLimit: p.registry.readLimit, ChangeLimit: p.registry.changeLimit, ConfigHash: p.registry.hash,
 		Ready: p.ready, Log: p.Log,
 		Metrics:    p.metricsHandler(),
 		Middleware: telemetry.NewRequests(p.metrics, p.traces).Middleware,
@@ -151,21 +151,6 @@ func (p *program) probesServer() *rest.Server {
 
 func (p *program) metricsHandler() http.Handler {
 	return promhttp.HandlerFor(p.metrics, promhttp.HandlerOpts{})
-}
-
-// address is where the program listens, and for what.
-func (p *program) address() (address, purpose string) {
-	c := p.registry.config()
-	switch {
-	case p.API && p.Listen != "":
-		return p.Listen, "the API"
-	case p.API:
-		return c.API.Listen, "the API"
-	case p.TelemetryListen != "":
-		return p.TelemetryListen, "telemetry"
-	default:
-		return c.Telemetry.Listen, "telemetry"
-	}
 }
 
 func (p *program) countOpen(ctx context.Context) (int64, error) {

@@ -27,6 +27,7 @@ type Config struct {
 	Endpoints map[string]Endpoint `yaml:"endpoints" json:"endpoints"`
 	Telemetry Telemetry           `yaml:"telemetry" json:"telemetry"`
 	Notices   Notices             `yaml:"notices" json:"notices"`
+	Codec     Codec               `yaml:"codec" json:"codec"`
 	// Hash tells two configurations apart, their secrets and certificates
 	// included, and not where their files lie (promise 14): 12 hexadecimal digits.
 	Hash string `yaml:"-" json:"-"`
@@ -58,12 +59,16 @@ type Key struct {
 // Scopes are what a key may be allowed to do (README, "The API").
 var Scopes = []string{"start", "read", "revoke", "redeliver", "force", "admin"}
 
-// RateLimit bounds the reads of one key.
+// RateLimit bounds the calls of one key; without keys, of all callers together.
 type RateLimit struct {
-	// PerSecond is the steady rate; 200 unless set.
+	// PerSecond is the steady rate of reads; 200 unless set.
 	PerSecond float64 `yaml:"per_second" json:"per_second"`
 	// Burst is how many reads may come at once; 400 unless set.
 	Burst int `yaml:"burst" json:"burst"`
+	// ChangesPerSecond is that of everything but reads; 2000 unless set.
+	ChangesPerSecond float64 `yaml:"changes_per_second" json:"changes_per_second"`
+	// ChangesBurst is how many changes may come at once; 4000 unless set.
+	ChangesBurst int `yaml:"changes_burst" json:"changes_burst"`
 }
 
 // Telemetry is how a program shows what it does.
@@ -99,22 +104,24 @@ type Notices struct {
 
 // Egress is what may be called beyond public addresses.
 type Egress struct {
+	// Allow are networks; a link-local or metadata address opens only where it
+	// is named alone, as 169.254.169.254/32.
 	Allow []netip.Prefix `yaml:"allow" json:"allow"`
+	// Proxy is the URL of a CONNECT proxy, such as http://10.0.0.5:3128, through
+	// which addresses that Allow does not cover are called; empty: none.
+	Proxy string `yaml:"proxy" json:"proxy"`
 }
+
+// Guard is the guard of all outgoing requests; its error is about Proxy.
+func (e Egress) Guard() (*egress.Guard, error) { return egress.New(e.Allow).Through(e.Proxy) }
 
 // Source is one configured core.
 type Source struct {
 	Name string `yaml:"-" json:"-"`
 	// Kind is a name of source.KindNames.
 	Kind string `yaml:"kind" json:"kind"`
-	// Proxy is the URL of a CONNECT proxy, such as http://10.0.0.5:3128, through
-	// which addresses that Allow does not cover are called; empty: none.
-	Proxy string `yaml:"proxy" json:"proxy"`
 	// BaseURLs are tried in turn until one answers.
 	BaseURLs    []string `yaml:"base_urls" json:"base_urls"`
-// Guard is the guard of all outgoing requests; its error is about Proxy.
-func (e Egress) Guard() (*egress.Guard, error) { return egress.New(e.Allow).Through(e.Proxy) }
-
 	ExtSystemID string   `yaml:"ext_system_id" json:"ext_system_id"`
 	Login       string   `yaml:"login" json:"login"`
 	Password    Secret   `yaml:"password" json:"password"`
@@ -348,7 +355,7 @@ func parse(name string, data []byte, lookup func(string) (string, bool)) (*Confi
 	d := newDecoder(name, lookup)
 	c := &Config{API: API{
 		Listen:    "127.0.0.1:8080",
-		RateLimit: RateLimit{PerSecond: 200, Burst: 400},
+		RateLimit: RateLimit{PerSecond: 200, Burst: 400, ChangesPerSecond: 2000, ChangesBurst: 4000},
 	}, Telemetry: Telemetry{Listen: "127.0.0.1:9464", Traces: Traces{Ratio: 1}}, Notices: Notices{FailingAfter: 20}}
 	d.document(data, c)
 	if d.unreadable {

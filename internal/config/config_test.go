@@ -55,6 +55,7 @@ func folder(tb testing.TB) string {
 	write(tb, dir, "client.pem", cert, 0o644)
 	write(tb, dir, "client.key", key, 0o600)
 	write(tb, dir, "mac", []byte("IrdTc8uQodU7PRpLzzLTW6wqZAO6tAMU\n"), 0o600)
+	write(tb, dir, "codec", []byte(codecKey(1)+"\n"), 0o600)
 	return dir
 }
 
@@ -100,7 +101,7 @@ func TestTheDesignsExampleIsRead(t *testing.T) {
 	require.NoError(t, err)
 
 	require.Equal(t, "127.0.0.1:8080", c.API.Listen)
-	require.Equal(t, config.RateLimit{PerSecond: 200, Burst: 400}, c.API.RateLimit)
+	require.Equal(t, config.RateLimit{PerSecond: 200, Burst: 400, ChangesPerSecond: 2000, ChangesBurst: 4000}, c.API.RateLimit)
 	require.Equal(t, config.Telemetry{Listen: "127.0.0.1:9464", Traces: config.Traces{Ratio: 1}}, c.Telemetry)
 	require.Equal(t, config.Digest(sha256.Sum256([]byte("foo"))), c.API.Keys[0].SHA256)
 	require.Equal(t, []string{"start", "read", "revoke", "redeliver"}, c.API.Keys[0].Scopes)
@@ -162,9 +163,10 @@ api:
   keys:
     - {name: core, sha256: 2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae, scopes: [start], endpoints: [A]}
     - {name: core, sha256: fcde2b2edba56bf408601fb721fe9b5c338d10ee429ea04fae5511b68fbf8fb9, scopes: [read, revoke, redeliver, force, admin]}
-  rate_limit: {per_second: 0.5, burst: 7}
+  rate_limit: {per_second: 0.5, burst: 7, changes_per_second: 0.25, changes_burst: 3}
   tls: {cert: client.pem, key: client.key, client_ca: client.pem}
 egress: {allow: [10.0.0.0/8, "fd00::/8"]}
+codec: {keys: [{id: a, key: "${file:codec}"}], server: {origins: [https://temporal.example]}}
 sources:
   s:
     kind: ukrcard
@@ -213,7 +215,7 @@ func TestEveryKeyArrives(t *testing.T) {
 	c, err := load(t, folder(t), everyKey)
 	require.NoError(t, err)
 
-	require.Equal(t, config.RateLimit{PerSecond: 0.5, Burst: 7}, c.API.RateLimit)
+	require.Equal(t, config.RateLimit{PerSecond: 0.5, Burst: 7, ChangesPerSecond: 0.25, ChangesBurst: 3}, c.API.RateLimit)
 	require.Equal(t, tls.RequireAndVerifyClientCert, c.API.TLS.Config().ClientAuth)
 	require.Equal(t, []string{"A"}, c.API.Keys[0].Endpoints)
 
@@ -328,6 +330,7 @@ func TestAFileThatCannotBeReadIsAnError(t *testing.T) {
 func TestTheExampleInDeployIsRead(t *testing.T) {
 	t.Setenv("WSGATE_PASSWORD", "hunter22")
 	t.Setenv("PAYSERA_MAC_KEY", "IrdTc8uQodU7PRpLzzLTW6wqZAO6tAMU")
+	t.Setenv("CODEC_KEY", codecKey(1))
 	t.Setenv("SHOP_SIGNING_SECRET", signingSecret)
 	t.Setenv("LEDGER_SIGNING_SECRET", signingSecret)
 	c, err := config.Load(filepath.Join("..", "..", "deploy", "ringback.example.yml"))
@@ -350,7 +353,7 @@ func TestTheExampleInDeployNamesEveryKey(t *testing.T) {
 	for _, structure := range []any{
 		config.Config{}, config.API{}, config.Key{}, config.RateLimit{}, config.Egress{}, config.Source{}, config.MAC{},
 		config.Endpoint{}, config.Poll{}, config.Delivery{}, config.Signing{}, config.Auth{}, config.Basic{},
-		config.ClientTLS{}, config.ServerTLS{}, config.Telemetry{}, config.Traces{}, config.Notices{},
+		config.ClientTLS{}, config.ServerTLS{}, config.Telemetry{}, config.Traces{}, config.Notices{}, config.Codec{}, config.CodecKey{}, config.CodecServer{},
 	} {
 		for i := range reflect.TypeOf(structure).NumField() {
 			key := reflect.TypeOf(structure).Field(i).Tag.Get("yaml")
@@ -366,6 +369,7 @@ func TestTheExampleInDeployNamesEveryKey(t *testing.T) {
 func TestTheExamplesCommentsAreKeysToo(t *testing.T) {
 	t.Setenv("WSGATE_PASSWORD", "hunter22")
 	t.Setenv("PAYSERA_MAC_KEY", "IrdTc8uQodU7PRpLzzLTW6wqZAO6tAMU")
+	t.Setenv("CODEC_KEY", codecKey(1))
 	t.Setenv("SHOP_SIGNING_SECRET", signingSecret)
 	t.Setenv("LEDGER_SIGNING_SECRET", signingSecret)
 	t.Setenv("RECEIVER_TOKEN", "hunter22")

@@ -50,13 +50,13 @@ endpoints:
 // `line` replaced by `with`, and the whole error.
 var refused = []struct{ name, line, with, want string }{
 	{"an unknown key at the top", "egress:", "egres:", `
-f:7:1: egres: unknown key: allowed are api, egress, endpoints, notices, sources, telemetry
+f:7:1: egres: unknown key: allowed are api, codec, egress, endpoints, notices, sources, telemetry
 f:12:17: sources.gate.base_urls[0]: egress to 127.0.0.1 is refused: plain http is spoken only to addresses that egress.allow covers: allowed are public addresses by https, and those that egress.allow covers`},
 	{"an unknown key of an endpoint", "url: https", "    urll: https://shop.example/in", `
 f:21:3: endpoints.SHOP.url: is missing: allowed is an http or https URL, or callback_url: per_operation instead
 f:24:5: endpoints.SHOP.urll: unknown key: allowed are auth, callback_url, card_number_screen, delivery, dialect, enabled, headers, honor_retry_after, max_concurrent, methods, poll, signing, source, statuses, supersede, tls, traceparent, url`},
-	{"a key that comes in a later version", "egress:", "codec: {}\negress:", `
-f:7:1: codec: unknown key: allowed are api, egress, endpoints, notices, sources, telemetry`},
+	{"a key that is not known", "egress:", "cipher: {}\negress:", `
+f:7:1: cipher: unknown key: allowed are api, codec, egress, endpoints, notices, sources, telemetry`},
 	{"a key written twice", "login:", "    login: gold\n    login: silver", `
 f:15:5: mapping key "login" already defined at [14:5]`},
 	{"two documents", "endpoints:", "---\nendpoints:", `
@@ -243,9 +243,11 @@ f:5:7: api.keys[0].name: "" is not a name: allowed are 1 to 50 letters, digits, 
 f:7:25: api.keys[1].sha256: is that of api.keys[0], too: allowed is each key once`},
 	{"an address that is none", "listen:", "  listen: 8080", `
 f:2:11: api.listen: "8080" is not an address to listen on: allowed is host:port such as 127.0.0.1:8080`},
-	{"a rate of nothing", "listen:", "  listen: 127.0.0.1:8080\n  rate_limit: {per_second: 0, burst: 0}", `
+	{"a rate of nothing", "listen:", "  listen: 127.0.0.1:8080\n  rate_limit: {per_second: 0, burst: 0, changes_per_second: NaN, changes_burst: 0}", `
 f:3:28: api.rate_limit.per_second: 0 is out of bounds: allowed is more than 0, up to 1000000
-f:3:38: api.rate_limit.burst: 0 is below 1: allowed are 1 to 1000000`},
+f:3:38: api.rate_limit.burst: 0 is below 1: allowed are 1 to 1000000
+f:3:61: api.rate_limit.changes_per_second: NaN is out of bounds: allowed is more than 0, up to 1000000
+f:3:81: api.rate_limit.changes_burst: 0 is below 1: allowed are 1 to 1000000`},
 	{"an address for telemetry that is none", "egress:", "telemetry: {listen: \"9464\"}\negress:", `
 f:7:21: telemetry.listen: "9464" is not an address to listen on: allowed is host:port such as 127.0.0.1:9464`},
 	{"a receiver of spans that is no URL", "egress:", "telemetry: {traces: {endpoint: \"127.0.0.1:4318\"}}\negress:", `
@@ -358,7 +360,7 @@ func TestOneFileShowsAllItsErrorsInTheirOrder(t *testing.T) {
 		`f:2:19: endpoints.A.delivery.interval: is missing: allowed is a Go duration such as 500ms, 3s or 10m`,
 		`f:2:40: endpoints.A.delivery.attempts: -1 is below 1: allowed are 1 to 1000`,
 		`f:3:15: api.listen: "x" is not an address to listen on: allowed is host:port such as 127.0.0.1:8080`,
-		`f:4:1: zzz: unknown key: allowed are api, egress, endpoints, notices, sources, telemetry`,
+		`f:4:1: zzz: unknown key: allowed are api, codec, egress, endpoints, notices, sources, telemetry`,
 	}, strings.Split(err.Error(), "\n"))
 
 	var fault *config.Fault
@@ -370,7 +372,7 @@ func TestAnEmptyFileIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, content := range []string{"", "\n", "# only a comment\n", "---\n"} {
 		_, err := config.Parse("f", []byte(content))
-		require.EqualError(t, err, "f:1:1: the file is empty: allowed are api, egress, endpoints, notices, sources, telemetry", "%q", content)
+		require.EqualError(t, err, "f:1:1: the file is empty: allowed are api, codec, egress, endpoints, notices, sources, telemetry", "%q", content)
 	}
 }
 

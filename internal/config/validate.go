@@ -44,6 +44,7 @@ func (v *validator) validate() {
 	v.api("api", &v.config.API)
 	v.telemetry("telemetry", &v.config.Telemetry)
 	v.notices("notices", v.config.Notices)
+	v.codec("codec", v.config.Codec)
 	for _, name := range slices.Sorted(maps.Keys(v.config.Sources)) {
 		s := v.config.Sources[name]
 		s.Name = name
@@ -58,7 +59,6 @@ func (v *validator) validate() {
 	}
 }
 
-func (v *validator) api(path string, a *API) {
 func (v *validator) egress(path string, e Egress) {
 	var err error
 	if v.guard, err = e.Guard(); err != nil {
@@ -70,14 +70,21 @@ func (v *validator) egress(path string, e Egress) {
 	}
 }
 
+func (v *validator) api(path string, a *API) {
 	v.listen(path+".listen", a.Listen, "127.0.0.1:8080")
-	if a.RateLimit.PerSecond <= 0 || a.RateLimit.PerSecond > 1e6 {
-		v.fault(path+".rate_limit.per_second", "%v is out of bounds: allowed is more than 0, up to 1000000", a.RateLimit.PerSecond)
-	}
+	v.rate(path+".rate_limit.per_second", a.RateLimit.PerSecond)
 	v.between(path+".rate_limit.burst", a.RateLimit.Burst, 1, 1_000_000)
+	v.rate(path+".rate_limit.changes_per_second", a.RateLimit.ChangesPerSecond)
+	v.between(path+".rate_limit.changes_burst", a.RateLimit.ChangesBurst, 1, 1_000_000)
 	v.keys(path+".keys", a.Keys)
 	if a.TLS != nil {
 		v.serverTLS(path+".tls", a.TLS)
+	}
+}
+
+func (v *validator) rate(path string, perSecond float64) {
+	if !(perSecond > 0 && perSecond <= 1e6) {
+		v.fault(path, "%v is out of bounds: allowed is more than 0, up to 1000000", perSecond)
 	}
 }
 
@@ -291,6 +298,10 @@ func (v *validator) address(path, raw string) {
 	if err != nil {
 		return
 	}
+	if err := egress.CheckForm(raw); err != nil {
+		v.fault(path, "%w: allowed is an http or https URL with a host", err)
+		return
+	}
 	literal := u.Hostname()
 	if literal == "localhost" {
 		literal = "127.0.0.1"
@@ -298,10 +309,6 @@ func (v *validator) address(path, raw string) {
 	if _, err := netip.ParseAddr(literal); err != nil {
 		if u.Scheme == "http" && len(v.config.Egress.Allow) == 0 {
 			v.fault(path, "is plain http and egress.allow is empty: allowed are https, and http to addresses that egress.allow covers")
-	if err := egress.CheckForm(raw); err != nil {
-		v.fault(path, "%w: allowed is an http or https URL with a host", err)
-		return
-	}
 		}
 		return
 	}
