@@ -23,8 +23,14 @@ type DeliverInput struct {
 	// Progress is how far the delivery came before.
 	Progress callback.DeliveryProgress `json:"progress"`
 	// Signal is how the run is told that the first attempt of all was not
-	// acknowledged, with the callback's id; empty: it is not told.
+	// acknowledged, with an Unacknowledged; empty: it is not told.
 	Signal string `json:"signal,omitempty"`
+}
+
+// Unacknowledged is the first attempt of a delivery, as its run is told of it.
+type Unacknowledged struct {
+	CallbackID string           `json:"callback_id"`
+	Attempt    callback.Attempt `json:"attempt"`
 }
 
 // DeliverResult is how far a delivery came. Its outcome is
@@ -258,7 +264,7 @@ func (d *delivery) tell(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, max(d.h/2, recordsEarly))
 	defer cancel()
 	run := d.info.WorkflowExecution
-	if err := d.a.Signal(ctx, run.ID, run.RunID, d.in.Signal, d.in.Callback.ID); err != nil {
+	if err := d.a.Signal(ctx, run.ID, run.RunID, d.in.Signal, Unacknowledged{d.in.Callback.ID, *d.last()}); err != nil {
 		d.a.Log.Warn("a run was not told that its first attempt was not acknowledged", zap.String("workflow_id", run.ID), zap.Error(err))
 	}
 }

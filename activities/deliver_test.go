@@ -831,7 +831,10 @@ func TestDeliverTellsItsRunOnceThatTheFirstAttemptWasNotAcknowledged(t *testing.
 				var told []string
 				b.Signal = func(_ context.Context, _, _, signal string, arg any) error {
 					told = append(told, signal)
-					require.Equal(t, ringing(0, 1).Callback.ID, arg)
+					missed := arg.(activities.Unacknowledged)
+					require.Equal(t, ringing(0, 1).Callback.ID, missed.CallbackID)
+					require.Equal(t, 1, missed.Attempt.Number)
+					require.Equal(t, callback.Unacknowledged, missed.Attempt.Verdict)
 					return errors.New("the server does not answer: which holds nothing up")
 				}
 				in := ringing(time.Second, tt.k)

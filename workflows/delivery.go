@@ -118,12 +118,23 @@ func (o *operation) deliver() {
 	})}
 }
 
+// miss takes note of the first attempt that the activity at hand made.
+func (o *operation) miss(m activities.Unacknowledged) {
+	d := &o.delivering
+	if o.delivery == nil || m.CallbackID != o.ringing.ID || d.Made > 0 {
+		return
+	}
+	d.Made = 1
+	d.Delivery.Attempts = callback.KeepNewest(append(d.Delivery.Attempts, m.Attempt))
+	o.ledger.Attempted(d.Delivery.Attempts)
+}
+
 // showPhase writes AttributePhase where it changed, so that operators find what
 // is being rung again. A run that is over is found by how it ended.
 func (o *operation) showPhase() {
 	phase := o.shown
 	switch {
-	case o.delivery != nil && (o.delivering.Made > 0 || o.missed == o.ringing.ID):
+	case o.delivery != nil && o.delivering.Made > 0:
 		phase = callback.Delivering
 	case o.delivery == nil && phase == callback.Delivering:
 		phase = callback.Watching

@@ -50,7 +50,7 @@ type Details struct {
 // Markdown is the details as the UI renders them. Text from outside stands in
 // code spans, so that a receiver's answer can forge neither table nor link.
 func (d Details) Markdown() string {
-	var b markdown
+	b := make(markdown, 0, 1024)
 	d.headline(&b)
 	d.effort(&b)
 	deliveries := d.State.Deliveries

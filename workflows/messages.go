@@ -24,7 +24,7 @@ const (
 	// SignalRevoke is the Signal of the same name.
 	SignalRevoke = "revoke"
 	// SignalUnacknowledged is how a delivery tells its run that its first attempt
-	// was not acknowledged; it takes the callback's id. Nobody else sends it.
+	// was not acknowledged; it takes an activities.Unacknowledged. Nobody else sends it.
 	SignalUnacknowledged = "unacknowledged"
 	// UpdateStatus and SignalStatus take a Push.
 	UpdateStatus = "status"

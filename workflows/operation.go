@@ -60,10 +60,8 @@ type operation struct {
 	// delivering is how far the delivery in hand is known to have come.
 	delivering callback.DeliveryProgress
 	ringing    callback.Callback
-	// missed is the callback of which an activity said that its first attempt was
-	// not acknowledged; shown is the phase that was last written.
-	missed string
-	shown  callback.Phase
+	// shown is the phase that was last written.
+	shown callback.Phase
 	// notices are the notices that were given; each is ready once its run began.
 	notices []workflow.Future
 
@@ -176,7 +174,10 @@ func (o *operation) hear() {
 		}
 		revocation = callback.Revocation{}
 	}
-	for o.misses.ReceiveAsync(&o.missed) {
+	var missed activities.Unacknowledged
+	for o.misses.ReceiveAsync(&missed) {
+		o.miss(missed)
+		missed = activities.Unacknowledged{}
 	}
 	if o.root.Err() != nil {
 		o.ledger.Withdraw()

@@ -450,7 +450,7 @@ func (w *world) deliver(ctx workflow.Context, in activities.DeliverInput) (any, 
 		case r.Ended != "":
 			at.Delivery.Outcome, at.Delivery.Reason = r.Ended, r.Reason
 		case at.Made == 1 && in.Policy.Attempts > 1:
-			w.signal(in.Signal, in.Callback.ID)
+			w.signal(in.Signal, activities.Unacknowledged{CallbackID: in.Callback.ID, Attempt: r.Attempt})
 		}
 	}
 	return activities.DeliverResult{Progress: at}, nil

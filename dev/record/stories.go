@@ -75,6 +75,8 @@ var stories = []story{
 		ends: callback.OutcomeAcknowledged},
 	{name: "tells-of-a-second-attempt-by-an-activity", endpoint: "WALLET", statuses: []string{"waiting_funds", "done"},
 		replies: []simulator.Reply{fails, ack}, ends: callback.OutcomeAcknowledged},
+	{name: "tells-by-signal", endpoint: "WALLET_SLOW", statuses: []string{"processing"}, replies: []simulator.Reply{fails, ack},
+		tell: says(polled, pushed("done")), ends: callback.OutcomeAcknowledged},
 	{name: "tells-of-exhausted", endpoint: "CARD", statuses: []string{"2"}, replies: []simulator.Reply{fails}, ends: callback.OutcomeExhausted},
 	{name: "tells-of-gone", endpoint: "CARD", statuses: []string{"2"}, replies: []simulator.Reply{{HTTPStatus: http.StatusGone}}, ends: callback.OutcomeGone},
 	{name: "tells-of-superseded", endpoint: "WALLET_SLOW", statuses: []string{"waiting_funds"}, replies: []simulator.Reply{fails, ack},
