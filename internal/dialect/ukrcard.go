@@ -79,7 +79,8 @@ func (ukrcard) Knows(status string) bool { return ukrcardN1.MatchString(status) 
 
 // Judge lets the body decide, whatever the HTTP status but 3xx and 410: JSON
 // whose applicationStatus is 200 and whose orderNumber is ours. Each may be a
-// string or a number. Names are matched exactly.
+// string or a number, written as N3 and as ours is: 200.0 and 2e2 are not 200.
+// Names are matched exactly, and what is said twice differently is not said.
 func (ukrcard) Judge(c callback.Callback, a Answer) Judgement {
 	if j, decided := judgeByStatus(a); decided {
 		return j
@@ -90,6 +91,9 @@ func (ukrcard) Judge(c callback.Callback, a Answer) Judgement {
 	var answer map[string]json.RawMessage
 	if err := json.Unmarshal(a.Body, &answer); err != nil || answer == nil {
 		return unacknowledged("HTTP %d: the answer is not a JSON object", a.HTTPStatus)
+	}
+	if callback.Contradicts(a.Body, sameName, "applicationStatus", "orderNumber") {
+		return unacknowledged("HTTP %d: the answer gives applicationStatus or orderNumber twice, with different values", a.HTTPStatus)
 	}
 	// No value of the answer is repeated but a short number: it may hold anything.
 	switch status := scalar(answer["applicationStatus"]); {
@@ -104,3 +108,5 @@ func (ukrcard) Judge(c callback.Callback, a Answer) Judgement {
 	}
 	return Judgement{Verdict: callback.Acknowledged}
 }
+
+func sameName(a, b string) bool { return a == b }

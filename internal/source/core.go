@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -126,14 +127,18 @@ func exchange(client *http.Client, r *http.Request) (answer, error) {
 	return got, nil
 }
 
-// withoutURL is err without the URL that net/http puts before it: Detail has it.
-func withoutURL(err error) error {
+// withoutURL is err without the URL that net/http puts before it, since Detail
+// has it, and without what it quotes of the answer, which may hold anything.
+func withoutURL(err error) string {
 	var wrapped *url.Error
 	if errors.As(err, &wrapped) {
-		return wrapped.Err
+		err = wrapped.Err
 	}
-	return err
+	return quoted.ReplaceAllString(err.Error(), "…")
 }
+
+// quoted is how net/http's errors repeat what a core sent.
+var quoted = regexp.MustCompile(`"(\\.|[^"\\])*"`)
 
 // judge lets the HTTP status decide where it says that the core did not deal
 // with the question; else the body does.
@@ -170,7 +175,8 @@ func unreadable(httpStatus int) ErrorKind {
 }
 
 func (c *core) failure(kind ErrorKind, httpStatus int, err error, format string, args ...any) *Error {
-	return &Error{Kind: kind, Source: c.Name, HTTPStatus: httpStatus, Detail: fmt.Sprintf(format, args...), Err: err}
+	detail := callback.MaskCardNumbers(strings.ToValidUTF8(fmt.Sprintf(format, args...), "\uFFFD"))
+	return &Error{Kind: kind, Source: c.Name, HTTPStatus: httpStatus, Detail: detail, Err: err}
 }
 
 // retryAfter reads a Retry-After of seconds or of a date; 0 if it says nothing.

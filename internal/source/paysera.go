@@ -175,6 +175,8 @@ func decodePaysera(got answer, id string) (payseraTransfer, error) {
 		return transfer, errors.New("the core does not tell the transfer")
 	case json.Unmarshal(got.body, &transfer) != nil:
 		return payseraTransfer{}, errors.New("the answer is not a transfer in JSON")
+	case callback.Contradicts(got.body, strings.EqualFold, "id", "status", "failure_status"):
+		return payseraTransfer{}, errors.New("the answer gives its id or status twice, with different values")
 	case string(transfer.ID) != id:
 		return payseraTransfer{}, errors.New("the answer's id is not this transfer's")
 	case !payseraWord.MatchString(transfer.Status):

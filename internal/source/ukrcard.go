@@ -215,6 +215,8 @@ func decodeUkrcard(body []byte, orderNumber string) (ukrcardCodes, error) {
 		return ukrcardCodes{}, errors.New("the answer is not a JSON object with numbers or strings as codes")
 	}
 	switch {
+	case callback.Contradicts(body, strings.EqualFold, "respStatus", "orderStatus", "orderNumber", "orderId", "actionCode"):
+		return ukrcardCodes{}, errors.New("the answer gives one of its codes twice, with different values")
 	case codes.OrderNumber != "" && string(codes.OrderNumber) != orderNumber:
 		return ukrcardCodes{}, errors.New("the answer's orderNumber is another order's")
 	case !respStatusPattern.MatchString(string(codes.RespStatus)):

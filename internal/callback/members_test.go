@@ -1,0 +1,36 @@
+package callback_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"ringback/internal/callback"
+)
+
+func TestContradictsFindsAMemberThatSaysTwoThings(t *testing.T) {
+	t.Parallel()
+	exactly := func(a, b string) bool { return a == b }
+	for _, tt := range []struct {
+		name, body  string
+		exact, fold bool
+	}{
+		{"one value", `{"a":1,"b":2}`, false, false},
+		{"two values", `{"a":1,"a":2}`, true, true},
+		{"the same value twice", `{"a":1,"a":1}`, false, false},
+		{"the same number in two types", `{"a":1,"a":"1"}`, true, true},
+		{"in another case", `{"a":1,"A":2}`, false, true},
+		{"apart", `{"a":1,"x":[{"a":3}],"b":1,"a":2}`, true, true},
+		{"of a member that nobody asks about", `{"x":1,"x":2}`, false, false},
+		{"within a member", `{"x":{"a":1,"a":2}}`, false, false},
+		{"escaped", `{"a":1,"\u0061":2}`, true, true},
+		{"of no object", `[{"a":1,"a":2}]`, false, false},
+		{"broken off", `{"a":1,"a":`, false, false},
+		{"empty", ``, false, false},
+		{"with a value that is an object", `{"a":{},"a":{"b":1}}`, true, true},
+	} {
+		require.Equal(t, tt.exact, callback.Contradicts([]byte(tt.body), exactly, "a", "b"), tt.name)
+		require.Equal(t, tt.fold, callback.Contradicts([]byte(tt.body), strings.EqualFold, "a", "b"), tt.name)
+	}
+}
