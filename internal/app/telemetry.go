@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.temporal.io/sdk/converter"
 	"go.uber.org/zap"
 
 	"ringback/activities"
@@ -137,7 +138,8 @@ func (p *program) apiServer() *rest.Server {
 		Operations: desk{p.newDesk(), &p.registry, p.absent},
 		Keys:       p.registry.keys, ReadLimit: p.registry.readLimit, ChangeLimit: p.registry.changeLimit, ConfigHash: p.registry.hash,
 		Ready: p.ready, Log: p.Log,
-		Metrics:    p.metricsHandler(),
+		Metrics: p.metricsHandler(),
+		Codec:   converter.NewPayloadCodecHTTPHandler(&p.registry.codec), CodecOrigins: p.registry.codecOrigins,
 		Middleware: telemetry.NewRequests(p.metrics, p.traces).Middleware,
 	})
 }
