@@ -63,6 +63,7 @@ func TestBrowserShowsWhatAnOperatorLooksFor(t *testing.T) {
 		`about status \"done\" is exhausted after 6 attempts; the last: HTTP 503 is not 2xx`, `"type": "Exhausted"`,
 		`Deliver • ring status "done"`)
 	b.shows("", 1500, 1000, b.page(stubborn, "user-metadata"), "The newest 50 of 60 attempts.", "60 ")
+	b.shows("", 1500, 1000, "/render?content="+url.QueryEscape(strings.Repeat("я", 30_000)+" the longest details"), "the longest details")
 	b.shows("", 1500, 1000, b.page(delivering, "user-metadata"),
 		"delivering · status done (final)", "At most 10 attempts, 1m0s apart.", "see Pending Activities", "1 2")
 	b.shows("", 1500, 1000, b.page(delivering, "timeline"), `Attempt 2 / 10 • Deliver • ring status "done"`)
