@@ -1,6 +1,8 @@
 package rest_test
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -78,5 +80,69 @@ func FuzzQuery(f *testing.F) {
 		}
 		require.Equal(t, 422, answer.Code)
 		require.NotEmpty(t, isProblem(t, answer.Result(), answer.Body.Bytes()).Errors)
+	})
+}
+
+// fuzzedCalls are the calls that take a body.
+var fuzzedCalls = []string{
+	"/v1/operations",
+	"/v1/operations/SHOP/1/status",
+	"/v1/operations/SHOP/1/revocation",
+	"/v1/operations/SHOP/1/redelivery",
+	"/v1/redeliveries",
+	"/v1/endpoints/SHOP/ping",
+}
+
+// FuzzBody: whatever the body of a call, it is done or refused for what it is,
+// and what is refused never reaches Operations.
+func FuzzBody(f *testing.F) {
+	seeds := []string{
+		"", "{}", "null", "[]", `{"endpoint":"SHOP","operation_id":"1"}`, `{"status":"done"}`, `{"status":""}`, `{"status":null}`,
+		`{"initiated_by":"client","reason":"r"}`, `{"initiated_by":"core","initiated_by":"user"}`,
+		`{"repoll":true,"force":false,"reason":"r","callback":{"url":"https://a.example/"}}`,
+		`{"filter":{"endpoint":"SHOP","outcome":"exhausted","since":"2026-11-21T09:30:00Z"},"rate_per_second":1e-300,"dry_run":true}`,
+		`{"filter":{"status":"done"},"rate_per_second":1e999}`, `{"url":"https://a.example/"}`, `{"url":1}`, "{\"reason\":\"\\u0000\"}", "\xff",
+	}
+	for call := range fuzzedCalls {
+		for _, seed := range seeds {
+			f.Add(uint8(call), []byte(seed))
+		}
+	}
+	f.Fuzz(func(t *testing.T, call uint8, body []byte) {
+		operations := &fake{state: someState("1")}
+		r := httptest.NewRequest(http.MethodPost, fuzzedCalls[int(call)%len(fuzzedCalls)], bytes.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		answer := httptest.NewRecorder()
+		rest.New(rest.Options{Operations: operations}).ServeHTTP(answer, r)
+		if answer.Code < 300 {
+			require.NotEmpty(t, operations.questions())
+			return
+		}
+		require.Contains(t, []int{400, 413, 422}, answer.Code, "%s", answer.Body)
+		isProblem(t, answer.Result(), answer.Body.Bytes())
+		require.Empty(t, operations.questions())
+	})
+}
+
+// FuzzBearer: whatever the Authorization header says, only a key's own bytes
+// open anything.
+func FuzzBearer(f *testing.F) {
+	const key = "a-key-that-nobody-guesses"
+	for _, seed := range []string{"", "Bearer", "Bearer ", "Bearer " + key, "bearer  " + key, "Basic YTpi", "Bearer " + key + "\x00", "Bearer \xff"} {
+		f.Add(seed)
+	}
+	keys := []rest.Key{{Name: "core", SHA256: sha256.Sum256([]byte(key)), Scopes: []rest.Scope{rest.ScopeRead}}}
+	f.Fuzz(func(t *testing.T, header string) {
+		operations := &fake{state: someState("1")}
+		r := httptest.NewRequest(http.MethodGet, "/v1/operations/SHOP/1", nil)
+		r.Header["Authorization"] = []string{header}
+		answer := httptest.NewRecorder()
+		rest.New(rest.Options{Operations: operations, Keys: func() []rest.Key { return keys }}).ServeHTTP(answer, r)
+		if answer.Code == 200 {
+			require.Contains(t, header, key)
+			return
+		}
+		require.Equal(t, 401, answer.Code)
+		require.Empty(t, operations.questions())
 	})
 }

@@ -1,6 +1,8 @@
 package callback_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -33,4 +35,34 @@ func TestContradictsFindsAMemberThatSaysTwoThings(t *testing.T) {
 		require.Equal(t, tt.exact, callback.Contradicts([]byte(tt.body), exactly, "a", "b"), tt.name)
 		require.Equal(t, tt.fold, callback.Contradicts([]byte(tt.body), strings.EqualFold, "a", "b"), tt.name)
 	}
+}
+
+// FuzzContradicts: an object without a contradiction reads the same whichever
+// of two equal names a parser lets win.
+func FuzzContradicts(f *testing.F) {
+	for _, seed := range []string{`{"a":1,"a":2}`, `{"a":1,"a":1}`, `{"a":[{"a":1}],"b":2}`, `{`, `[]`, ``, `{"\u0061":1,"a":2}`, `{"a":1}{"a":2}`} {
+		f.Add([]byte(seed))
+	}
+	exactly := func(a, b string) bool { return a == b }
+	f.Fuzz(func(t *testing.T, body []byte) {
+		contradicts := callback.Contradicts(body, exactly, "a")
+		require.True(t, !contradicts || callback.Contradicts(body, strings.EqualFold, "a"))
+		var last map[string]json.RawMessage
+		if json.Unmarshal(body, &last) != nil || contradicts || last == nil {
+			return
+		}
+		first, tokens := json.RawMessage(nil), json.NewDecoder(bytes.NewReader(body))
+		_, err := tokens.Token()
+		require.NoError(t, err)
+		for first == nil && tokens.More() {
+			name, err := tokens.Token()
+			require.NoError(t, err)
+			var value json.RawMessage
+			require.NoError(t, tokens.Decode(&value))
+			if name == "a" {
+				first = value
+			}
+		}
+		require.Equal(t, string(last["a"]), string(first))
+	})
 }

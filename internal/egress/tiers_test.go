@@ -231,3 +231,45 @@ func TestClientFollowsNoRedirectToAForbiddenAddress(t *testing.T) {
 		require.Equal(t, status, response.StatusCode)
 	}
 }
+
+// FuzzJudge: whatever the address, nothing but its own prefix opens a forbidden
+// one or what leads to it, and nothing that is refused is let through when it is
+// written otherwise.
+func FuzzJudge(f *testing.F) {
+	for _, seed := range []string{"8.8.8.8", "169.254.169.254", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::", "fe80::1", "64:ff9b:1:a9fe:a9:fe00::", "2001:0:a9fe:a9fe::", "::1"} {
+		f.Add(netip.MustParseAddr(seed).AsSlice(), uint16(443))
+	}
+	open, shut := New(prefixes("0.0.0.0/0", "::/0")), New(nil)
+	f.Fuzz(func(t *testing.T, octets []byte, port uint16) {
+		addr, ok := netip.AddrFromSlice(octets)
+		if !ok {
+			return
+		}
+		target := netip.AddrPortFrom(addr, port)
+		plain := addr.Unmap()
+		if isForbidden(plain) || slicesContainForbidden(embedded(plain)) {
+			require.True(t, IsRefused(open.judge(target)))
+			require.True(t, IsRefused(open.judgePlain(target)))
+		}
+		require.True(t, IsRefused(shut.judgePlain(target)), "plain http is for allowed addresses alone")
+		if open.judge(target) != nil {
+			require.Error(t, shut.judge(target), "what allowing everything does not open, nothing opens")
+		}
+		mapped := netip.AddrPortFrom(netip.AddrFrom16(addr.As16()), port)
+		require.Equal(t, shut.judge(target) == nil, shut.judge(mapped) == nil)
+		require.Equal(t, open.judge(target) == nil, open.judge(mapped) == nil)
+		if shut.judge(target) == nil {
+			require.True(t, plain.IsGlobalUnicast() && !plain.IsPrivate())
+			require.True(t, port == 443 || port >= 1024)
+		}
+	})
+}
+
+func slicesContainForbidden(addrs []netip.Addr) bool {
+	for _, addr := range addrs {
+		if isForbidden(addr) {
+			return true
+		}
+	}
+	return false
+}
