@@ -20,6 +20,10 @@ const (
 	defaultAPI  = "http://127.0.0.1:8080"
 	apiVariable = "RINGBACK_API"
 	keyVariable = "RINGBACK_API_KEY"
+
+	caVariable      = "RINGBACK_CA"
+	certVariable    = "RINGBACK_CERT"
+	certKeyVariable = "RINGBACK_CERT_KEY"
 )
 
 // client is the API as the flags, the file and the environment say.
@@ -138,19 +142,58 @@ func (t *tool) transport() (*http.Transport, error) {
 		// One run makes a handful of requests.
 		DisableKeepAlives: true,
 	}
-	if t.caFile == "" {
-		return transport, nil
+	transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	return transport, errors.Join(t.trust(transport.TLSClientConfig), t.show(transport.TLSClientConfig))
+}
+
+// trust says whose certificate the API must have: the system's authorities',
+// or those of one file alone.
+func (t *tool) trust(c *tls.Config) error {
+	whence, file := t.fileOf("--ca", t.caFile, caVariable)
+	if file == "" {
+		return nil
 	}
-	pem, err := os.ReadFile(t.caFile)
+	pem, err := os.ReadFile(file)
 	if err != nil {
-		return nil, usage("reading --ca: %w", err)
+		return usage("reading %s: %w", whence, err)
 	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, usageError{errors.New("--ca " + t.caFile + " holds no certificate in PEM")}
+	c.RootCAs = x509.NewCertPool()
+	if !c.RootCAs.AppendCertsFromPEM(pem) {
+		return usage("%s %s holds no certificate in PEM", whence, file)
 	}
-	transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
-	return transport, nil
+	return nil
+}
+
+// show reads the client certificate, if there is one.
+func (t *tool) show(c *tls.Config) error {
+	whence, cert := t.fileOf("--cert", t.certFile, certVariable)
+	keyWhence, key := t.fileOf("--cert-key", t.certKeyFile, certKeyVariable)
+	switch {
+	case cert == "" && key == "":
+		return nil
+	case cert == "":
+		return usage("%s is given without a certificate: --cert, or %s", keyWhence, certVariable)
+	case key == "":
+		keyWhence, key = whence, cert
+	}
+	if info, err := os.Stat(key); err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 {
+		t.note("warning: others may read %s (%s)", key, info.Mode().Perm())
+	}
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		return usage("reading the client certificate (%s, %s): %w", whence, keyWhence, err)
+	}
+	c.Certificates = []tls.Certificate{pair}
+	return nil
+}
+
+// fileOf is the file that a flag names, else one that a variable does, and
+// which of both said so.
+func (t *tool) fileOf(flag, value, variable string) (whence, file string) {
+	if value != "" {
+		return flag, value
+	}
+	return variable, t.getenv(variable)
 }
 
 func isLoopback(host string) bool {

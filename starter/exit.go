@@ -45,8 +45,8 @@ type exitCode struct {
 
 // exitCodes are all that starter exits with.
 var exitCodes = []exitCode{
-	{exitOK, "done; watch: acknowledged; ping: acknowledged; verify: valid"},
-	{exitFailed, "refused or failed; verify: not valid"},
+	{exitOK, "done; watch: acknowledged; ping: acknowledged; verify: valid; config check: good"},
+	{exitFailed, "refused or failed; verify: not valid; config: the file is refused"},
 	{exitUsage, "the command line is wrong"},
 	{exitNotFound, "no such operation, or no such bulk redelivery"},
 	{exitConflict, "conflict: other content, closed, not revocable, not redeliverable"},

@@ -78,8 +78,10 @@ func asOtherPrograms(args []string) []string {
 type tool struct {
 	surroundings
 	api, config, keyFile, caFile string
-	output                       string
-	timeout                      time.Duration
+	// certFile and certKeyFile are what the API is shown, if it asks.
+	certFile, certKeyFile string
+	output                string
+	timeout               time.Duration
 	// begun says that the command line was understood: what fails later is no
 	// matter of usage.
 	begun bool
@@ -113,12 +115,14 @@ func (t *tool) root() *cobra.Command {
 	flags.StringVar(&t.api, "api", "", "the API's `URL` (default "+defaultAPI+"; environment "+apiVariable+")")
 	flags.StringVar(&t.config, "config", "", "take the API's address from this configuration `FILE`")
 	flags.StringVar(&t.keyFile, "key-file", "", "read the API key from this `FILE` (else from the environment: "+keyVariable+")")
-	flags.StringVar(&t.caFile, "ca", "", "trust the certificate authorities in this PEM `FILE`, and no others")
+	flags.StringVar(&t.caFile, "ca", "", "trust the certificate authorities in this PEM `FILE`, and no others (environment "+caVariable+")")
+	flags.StringVar(&t.certFile, "cert", "", "show the API the client certificate in this PEM `FILE` (environment "+certVariable+")")
+	flags.StringVar(&t.certKeyFile, "cert-key", "", "that certificate's key, in this PEM `FILE` (environment "+certKeyVariable+"; default: in the same file)")
 	flags.StringVarP(&t.output, "output", "o", outputTable, "`FORMAT` of the output: table, or json for scripts")
 	flags.DurationVar(&t.timeout, "timeout", 30*time.Second, "give up after this `TIME`; where something is followed, each of its calls")
 	completeWith(root, "output", outputTable, outputJSON)
 	root.AddCommand(t.start(), t.state(), t.attempts(), t.watch(), t.open(), t.list(), t.details(), t.push(), t.revoke(),
-		t.withdraw(), t.redeliver(), t.redeliveries(), t.ping(), t.verify(), t.ready(), exitCodeHelp())
+		t.withdraw(), t.redeliver(), t.redeliveries(), t.ping(), t.verify(), t.ready(), t.configuration(), exitCodeHelp())
 	return root
 }
 

@@ -751,6 +751,7 @@ func TestHelpIsAsExpected(t *testing.T) {
 	for _, name := range []string{"list", "watch", "redeliver", "ping", "verify", "redeliveries"} {
 		golden(t, "help-"+name, bare(nil, name, "--help").out)
 	}
+	golden(t, "help-config-check", bare(nil, "config", "check", "--help").out)
 	golden(t, "help-exit-codes", bare(nil, "help", "exit-codes").out)
 }
 

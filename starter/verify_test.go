@@ -32,14 +32,14 @@ func signature(t *testing.T, secret, id string, at time.Time, body string) strin
 	return text
 }
 
-// received are a callback's files, as the examples of verify name them.
+// received are a callback's files and a configuration, as the examples name them.
 func received(t *testing.T) map[string]string {
 	t.Helper()
 	dir, now := t.TempDir(), time.Now()
 	files := map[string]string{
 		"headers.txt": fmt.Sprintf("POST /callback HTTP/1.1\r\nHost: bank.example\r\nWebhook-Id: cb_x\r\nWebhook-Timestamp: %d\r\nWebhook-Signature: %s\r\n",
 			now.Unix(), signature(t, signingSecret, "cb_x", now, aBody)),
-		"body.json": aBody, "secret.txt": anotherSecret + "\n" + signingSecret + "\n",
+		"ringback.yml": aConfig, "body.json": aBody, "secret.txt": anotherSecret + "\n" + signingSecret + "\n",
 	}
 	for name, content := range files {
 		files[name] = filepath.Join(dir, name)

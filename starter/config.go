@@ -1,0 +1,199 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/goccy/go-yaml"
+	"github.com/spf13/cobra"
+
+	"ringback/internal/config"
+)
+
+func (t *tool) configuration() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "config",
+		Short: "Check a configuration file, or print what it comes to",
+		Long: `Check a configuration file before a program reads it, or print what it comes to
+with all defaults. Neither command calls the API, and neither shows a secret.`,
+		Example: `  starter config check ringback.yml
+  starter config print ringback.yml`,
+		Args: cobra.NoArgs,
+		RunE:  t.begin(func(cmd *cobra.Command, _ []string) error { return cmd.Help() }),
+	}
+	cmd.AddCommand(t.configCheck(), t.configPrint())
+	return cmd
+}
+
+func (t *tool) configCheck() *cobra.Command {
+	var strict bool
+	cmd := &cobra.Command{
+		Use:   "check [FILE]",
+		Short: "Say what is wrong with a configuration file",
+		Long: `Say what is wrong with a configuration file, or with that of --config: every fault
+with its line, as the programs would at their start and at a reload (SIGHUP), and
+every warning: files that everybody on this machine can read or change, and
+certificates that have run out. Secrets and certificates are read from where the
+file says, so that a missing one is found; none is shown. No program is asked.
+
+Exits with 0 if the file is good, with 1 if it is not.`,
+		Example: `  starter config check ringback.yml
+  starter config check ringback.yml --strict -o json`,
+		Args: cobra.MaximumNArgs(1),
+	}
+	cmd.Flags().BoolVar(&strict, "strict", false, "fail on warnings, too")
+	cmd.RunE = t.begin(func(_ *cobra.Command, args []string) error {
+		path, err := t.configFile(args)
+		if err != nil {
+			return err
+		}
+		checked := checkConfig(path)
+		if err := t.showChecked(checked); err != nil {
+			return err
+		}
+		switch {
+		case !checked.Valid:
+			return end(exitFailed, "%s is refused", path)
+		case strict && len(checked.Warnings) > 0:
+			return end(exitFailed, "%s is good, but for its warnings (--strict)", path)
+		}
+		return nil
+	})
+	return cmd
+}
+
+func (t *tool) configPrint() *cobra.Command {
+	return &cobra.Command{
+		Use:   "print [FILE]",
+		Short: "Print the configuration that a file comes to",
+		Long: `Print the configuration that a file, or that of --config, comes to: with all
+defaults, without what is not set, and with each secret and each URL's query as
+[redacted]. A file that "config check" refuses is refused.`,
+		Example: `  starter config print ringback.yml
+  starter config print --config ringback.yml -o json`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: t.begin(func(_ *cobra.Command, args []string) error {
+			path, err := t.configFile(args)
+			if err != nil {
+				return err
+			}
+			c, err := config.Load(path)
+			if err != nil {
+				return err
+			}
+			for _, warning := range append(config.FileWarnings(path), c.Warnings...) {
+				t.note("warning: %s", warning)
+			}
+			return t.showConfig(c)
+		}),
+	}
+}
+
+// configFile is the file that a command is about; it can be read.
+func (t *tool) configFile(args []string) (string, error) {
+	path := t.config
+	if len(args) > 0 {
+		path = args[0]
+	}
+	if path == "" {
+		return "", usage("no configuration file: name one")
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return "", usage("reading the configuration: %w", err)
+	}
+	return path, file.Close()
+}
+
+func (t *tool) showConfig(c *config.Config) error {
+	content, err := c.Effective()
+	if err != nil {
+		return err
+	}
+	if t.output == outputJSON {
+		data, err := yaml.YAMLToJSON(content)
+		if err != nil {
+			return fmt.Errorf("writing the configuration as JSON: %w", err)
+		}
+		return t.showJSON(reply{body: data})
+	}
+	_, err = t.out.Write(content)
+	return err
+}
+
+// checkedConfig is what a check found.
+type checkedConfig struct {
+	File  string `json:"file"`
+	Valid bool   `json:"valid"`
+	// Hash is that of /readyz, of a valid file.
+	Hash     string        `json:"config_hash,omitempty"`
+	Faults   []configFault `json:"faults"`
+	Warnings []string      `json:"warnings"`
+
+	sources, endpoints, keys int
+}
+
+type configFault struct {
+	Line   int    `json:"line,omitempty"`
+	Column int    `json:"column,omitempty"`
+	Path   string `json:"path,omitempty"`
+	Detail string `json:"detail"`
+
+	whole string
+}
+
+func checkConfig(path string) checkedConfig {
+	checked := checkedConfig{File: path, Faults: []configFault{}, Warnings: append([]string{}, config.FileWarnings(path)...)}
+	c, err := config.Load(path)
+	if err != nil {
+		checked.Faults = faultsIn(err)
+		return checked
+	}
+	checked.Valid, checked.Hash = true, c.Hash
+	checked.sources, checked.endpoints, checked.keys = len(c.Sources), len(c.Endpoints), len(c.API.Keys)
+	checked.Warnings = append(checked.Warnings, c.Warnings...)
+	return checked
+}
+
+// faultsIn takes apart what config.Load joined.
+func faultsIn(err error) []configFault {
+	var joined interface{ Unwrap() []error }
+	if errors.As(err, &joined) {
+		var all []configFault
+		for _, one := range joined.Unwrap() {
+			all = append(all, faultsIn(one)...)
+		}
+		return all
+	}
+	var fault *config.Fault
+	if errors.As(err, &fault) {
+		return []configFault{{fault.Line, fault.Column, fault.Path, fault.Detail, fault.Error()}}
+	}
+	return []configFault{{Detail: err.Error(), whole: err.Error()}}
+}
+
+func (t *tool) showChecked(c checkedConfig) error {
+	if t.output == outputJSON {
+		data, err := json.Marshal(c)
+		if err != nil {
+			return fmt.Errorf("writing what was found: %w", err)
+		}
+		return t.showJSON(reply{body: data})
+	}
+	var b bytes.Buffer
+	for _, fault := range c.Faults {
+		fmt.Fprintln(&b, printable(fault.whole))
+	}
+	for _, warning := range c.Warnings {
+		fmt.Fprintln(&b, "warning: "+printable(warning))
+	}
+	if c.Valid {
+		fmt.Fprintf(&b, "%s is good: %d sources, %d endpoints, %d API keys; its hash is %s\n",
+			printable(c.File), c.sources, c.endpoints, c.keys, c.Hash)
+	}
+	_, err := t.out.Write(b.Bytes())
+	return err
+}
