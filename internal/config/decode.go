@@ -291,7 +291,11 @@ func (d *decoder) leaf(n ast.Node, target reflect.Value, path string, leaf leaf)
 	}
 	parsed, err := leaf.parse(text)
 	if err != nil {
-		d.fault(path, "%s %w: allowed is %s", quote(text), err, leaf.allowed)
+		shown := quote(text)
+		if _, ok := target.Addr().Interface().(*Digest); ok {
+			shown = "what stands here" // perhaps the key itself
+		}
+		d.fault(path, "%s %w: allowed is %s", shown, err, leaf.allowed)
 		return
 	}
 	target.Set(reflect.ValueOf(parsed))

@@ -226,9 +226,11 @@ f:12:17: sources.gate.base_urls[0]: egress to 127.0.0.1 is refused: plain http i
 f:8:24: egress.allow[1]: "10.0.0.1/8" names an address, not a network (meant is perhaps 10.0.0.0/8): allowed is a network in CIDR notation such as 10.0.0.0/8`},
 
 	{"a digest that is too short", "sha256:", "      sha256: 2c26b4", `
-f:5:15: api.keys[0].sha256: "2c26b4" is not a SHA-256: allowed is a SHA-256 in 64 hexadecimal digits`},
+f:5:15: api.keys[0].sha256: what stands here is not a SHA-256: allowed is a SHA-256 in 64 hexadecimal digits`},
 	{"a digest that is not hexadecimal", "sha256:", "      sha256: " + strings.Repeat("g", 64), `
-f:5:15: api.keys[0].sha256: "` + strings.Repeat("g", 64) + `" is not a SHA-256: allowed is a SHA-256 in 64 hexadecimal digits`},
+f:5:15: api.keys[0].sha256: what stands here is not a SHA-256: allowed is a SHA-256 in 64 hexadecimal digits`},
+	{"a key where its digest belongs", "sha256:", "      sha256: hunter22", `
+f:5:15: api.keys[0].sha256: what stands here is not a SHA-256: allowed is a SHA-256 in 64 hexadecimal digits`},
 	{"no digest", "sha256:", "", `
 f:4:7: api.keys[0].sha256: is missing: allowed is the key's SHA-256 in 64 hexadecimal digits`},
 	{"an unknown scope", "scopes:", "      scopes: [start, root]", `
@@ -272,6 +274,12 @@ f:26:30: endpoints.SHOP.auth.basic.username: is missing or holds a colon: allowe
 	{"a header that is ours", "statuses:", "    headers: {webhook-id: x, content-type: y}", `
 f:26:27: endpoints.SHOP.headers.webhook-id: is set by Ringback itself: allowed are headers of your own
 f:26:44: endpoints.SHOP.headers.content-type: is set by Ringback itself: allowed are headers of your own`},
+	{"headers that would contradict ours", "statuses:", "    headers: {HOST: a, proxy-Authorization: \"${file:mac}\", Webhook-Signature: \"${file:mac}\", traceparent: a, transfer-encoding: a}", `
+f:26:21: endpoints.SHOP.headers.HOST: is set by Ringback itself: allowed are headers of your own
+f:26:50: endpoints.SHOP.headers.proxy-Authorization: is set by Ringback itself: allowed are headers of your own
+f:26:84: endpoints.SHOP.headers.Webhook-Signature: is set by Ringback itself: allowed are headers of your own
+f:26:112: endpoints.SHOP.headers.traceparent: is set by Ringback itself: allowed are headers of your own
+f:26:134: endpoints.SHOP.headers.transfer-encoding: is set by Ringback itself: allowed are headers of your own`},
 	{"a header with a line break", "statuses:", "    headers: {X-A: \"a\\nB: c\"}", `
 f:26:20: endpoints.SHOP.headers.X-A: can't be sent: allowed is printable ASCII`},
 	{"a header's name with a space", "statuses:", "    headers: {\"X A\": a}", `

@@ -3,8 +3,10 @@ package operations
 import (
 	"context"
 	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"slices"
 	"strings"
 
@@ -27,12 +29,35 @@ const scanPage = 1000
 // List reads one page of operations from visibility, newest first, each by its
 // latest run. Visibility follows a moment behind.
 func (d *Desk) List(ctx context.Context, q callback.ListQuery) (callback.Page, error) {
-	token, err := base64.RawURLEncoding.DecodeString(q.PageToken)
-	if err != nil {
+	token, ok := openPageToken(q.PageToken)
+	if !ok {
 		return callback.Page{}, callback.Invalid(callback.FieldError{Field: "page_token", Detail: "is not a next_page_token of this list"})
 	}
 	operations, next, err := d.latestPage(ctx, listQuery(q), pageSize, token)
-	return callback.Page{Operations: operations, NextPageToken: base64.RawURLEncoding.EncodeToString(next)}, err
+	return callback.Page{Operations: operations, NextPageToken: pageToken(next)}, err
+}
+
+// pageToken is visibility's token for the API, with a checksum before it:
+// Temporal takes a token that is none for its own failure, which the SDK's
+// client would try again until the call's time is over.
+func pageToken(next []byte) string {
+	if len(next) == 0 {
+		return ""
+	}
+	sum := crc32.ChecksumIEEE(next)
+	return base64.RawURLEncoding.EncodeToString(append(binary.BigEndian.AppendUint32(nil, sum), next...))
+}
+
+func openPageToken(text string) (token []byte, ok bool) {
+	if text == "" {
+		return nil, true
+	}
+	sealed, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil || len(sealed) < crc32.Size {
+		return nil, false
+	}
+	sum, token := binary.BigEndian.Uint32(sealed), sealed[crc32.Size:]
+	return token, sum == crc32.ChecksumIEEE(token)
 }
 
 // eachLatest visits the operations whose latest run a query matches, newest
