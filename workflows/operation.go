@@ -111,10 +111,16 @@ func open(root workflow.Context, in Input) (*operation, error) {
 func (o *operation) answer() error {
 	return errors.Join(
 		workflow.SetUpdateHandlerWithOptions(o.ctx, UpdateRevoke, o.revoke, workflow.UpdateHandlerOptions{
-			Validator:   func(r callback.Revocation) error { return o.ledger.CheckRevocation(r) },
+			Validator: func(r callback.Revocation) error {
+				if err := screen("reason", r.Reason, reasonMax); err != nil {
+					return err
+				}
+				return o.ledger.CheckRevocation(r)
+			},
 			Description: "Record that the operation itself was revoked.",
 		}),
 		workflow.SetUpdateHandlerWithOptions(o.ctx, UpdateStatus, o.takePush, workflow.UpdateHandlerOptions{
+			Validator:   func(p Push) error { return screen("status", p.Status, statusMax) },
 			Description: "Take a status that the core says by itself; without one, poll now.",
 		}),
 		workflow.SetUpdateHandlerWithOptions(o.ctx, UpdateWithdraw, o.withdraw, workflow.UpdateHandlerOptions{
@@ -164,12 +170,16 @@ func (o *operation) ringAgain() {
 func (o *operation) hear() {
 	var push Push
 	for o.pushes.ReceiveAsync(&push) {
-		o.pushed(push)
+		if err := screen("status", push.Status, statusMax); err != nil {
+			workflow.GetLogger(o.ctx).Warn("a status by Signal was not taken", "error", err)
+		} else {
+			o.pushed(push)
+		}
 		push = Push{}
 	}
 	var revocation callback.Revocation
 	for o.revokes.ReceiveAsync(&revocation) {
-		if _, err := o.revoke(o.ctx, revocation); err != nil {
+		if _, err := o.revoke(o.ctx, screened(revocation)); err != nil {
 			workflow.GetLogger(o.ctx).Warn("a revocation by Signal was not allowed", "error", err)
 		}
 		revocation = callback.Revocation{}

@@ -65,6 +65,9 @@ func (d *Desk) checkPushed(key callback.Key, status string) error {
 	if err := d.screen(key); err != nil {
 		return err
 	}
+	if callback.LooksLikeCardNumber(status) {
+		return callback.Invalid(callback.FieldError{Field: "status", Detail: "looks like a card number; Ringback takes none"})
+	}
 	endpoint, ok := d.Endpoint(key.Endpoint)
 	if !ok || status == "" {
 		return nil

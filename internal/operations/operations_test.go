@@ -305,3 +305,52 @@ func TestWhatPendingActivitiesRecorded(t *testing.T) {
 	_, err = PendingProgress(c, []*workflowpb.PendingActivityInfo{watching})
 	require.ErrorContains(t, err, "the record of the watch")
 }
+
+func TestNoChangeTakesACardNumber(t *testing.T) {
+	t.Parallel()
+	odd := callback.Key{Endpoint: "GONE", OperationID: "17"}
+	asID := callback.Key{Endpoint: "BANK", OperationID: cardNumber}
+	for name, tc := range map[string]struct {
+		field string
+		do    func(ctx context.Context, d *Desk) error
+	}{
+		"a pushed status, also for an endpoint that is not registered": {"status", func(ctx context.Context, d *Desk) error { return d.Push(ctx, odd, cardNumber) }},
+		"an id that is pushed to":                                      {"operation_id", func(ctx context.Context, d *Desk) error { return d.Push(ctx, asID, "") }},
+		"a revocation's reason": {"reason", func(ctx context.Context, d *Desk) error {
+			_, err := d.Revoke(ctx, key, callback.Revocation{InitiatedBy: "core", Reason: "card " + cardNumber})
+			return err
+		}},
+		"an id that is revoked": {"operation_id", func(ctx context.Context, d *Desk) error {
+			_, err := d.Revoke(ctx, asID, callback.Revocation{InitiatedBy: "core"})
+			return err
+		}},
+		"an id that is withdrawn": {"operation_id", func(ctx context.Context, d *Desk) error { _, err := d.Withdraw(ctx, asID); return err }},
+		"a redelivery's reason": {"reason", func(ctx context.Context, d *Desk) error {
+			_, err := d.Redeliver(ctx, key, callback.RedeliveryRequest{Reason: cardNumber})
+			return err
+		}},
+		"a redelivery's URL": {"callback.url", func(ctx context.Context, d *Desk) error {
+			_, err := d.Redeliver(ctx, key, callback.RedeliveryRequest{Callback: callback.Target{URL: "https://x.example/" + cardNumber}})
+			return err
+		}},
+		"a bulk redelivery's reason": {"reason", func(ctx context.Context, d *Desk) error {
+			_, err := d.DryRun(ctx, callback.RedeliveriesRequest{Reason: cardNumber})
+			return err
+		}},
+		"a bulk redelivery's status": {"filter.status", func(ctx context.Context, d *Desk) error {
+			_, err := d.DryRun(ctx, callback.RedeliveriesRequest{Filter: callback.Filter{Status: cardNumber}})
+			return err
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			// The desk has no client: what gets past the screen panics.
+			var refused *callback.Error
+			require.ErrorAs(t, tc.do(t.Context(), desk()), &refused)
+			require.Equal(t, callback.ProblemInvalid, refused.Problem)
+			require.Len(t, refused.Fields, 1)
+			require.Equal(t, tc.field, refused.Fields[0].Field)
+			require.NotContains(t, refused.Error(), cardNumber)
+		})
+	}
+}

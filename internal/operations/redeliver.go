@@ -19,6 +19,9 @@ func (d *Desk) Redeliver(ctx context.Context, key callback.Key, r callback.Redel
 	if err := checkReason(r.Reason); err != nil {
 		return callback.State{}, err
 	}
+	if callback.LooksLikeCardNumber(r.Callback.URL) {
+		return callback.State{}, callback.Invalid(callback.FieldError{Field: "callback.url", Detail: cardNumberDetail})
+	}
 	latest, err := d.describe(ctx, key)
 	if err != nil {
 		return callback.State{}, err
