@@ -13,10 +13,12 @@ var (
 	headerValues = regexp.MustCompile(`^[ -~]+$`)
 	// credentials are parts of the names of headers whose value is a secret.
 	credentials = regexp.MustCompile(`(?i)auth|cookie|key|token|secret|password|credential|signature`)
-	// ours are the headers that HTTP, the dialect or the signature decides.
+	// ours are the headers that HTTP, the dialect, the signature or the trace
+	// decides: a second one would contradict it, and some servers believe the
+	// first and others the last.
 	ours = []string{
 		"Accept", "Accept-Encoding", "Connection", "Content-Encoding", "Content-Length", "Content-Type", "Expect",
-		"Host", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "User-Agent",
+		"Host", "Keep-Alive", "Te", "Traceparent", "Tracestate", "Trailer", "Transfer-Encoding", "Upgrade", "User-Agent",
 	}
 )
 

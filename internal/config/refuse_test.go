@@ -276,10 +276,10 @@ f:26:27: endpoints.SHOP.headers.webhook-id: is set by Ringback itself: allowed a
 f:26:44: endpoints.SHOP.headers.content-type: is set by Ringback itself: allowed are headers of your own`},
 	{"headers that would contradict ours", "statuses:", "    headers: {HOST: a, proxy-Authorization: \"${file:mac}\", Webhook-Signature: \"${file:mac}\", traceparent: a, transfer-encoding: a}", `
 f:26:21: endpoints.SHOP.headers.HOST: is set by Ringback itself: allowed are headers of your own
-f:26:50: endpoints.SHOP.headers.proxy-Authorization: is set by Ringback itself: allowed are headers of your own
-f:26:84: endpoints.SHOP.headers.Webhook-Signature: is set by Ringback itself: allowed are headers of your own
-f:26:112: endpoints.SHOP.headers.traceparent: is set by Ringback itself: allowed are headers of your own
-f:26:134: endpoints.SHOP.headers.transfer-encoding: is set by Ringback itself: allowed are headers of your own`},
+f:26:45: endpoints.SHOP.headers.proxy-Authorization: is set by Ringback itself: allowed are headers of your own
+f:26:79: endpoints.SHOP.headers.Webhook-Signature: is set by Ringback itself: allowed are headers of your own
+f:26:107: endpoints.SHOP.headers.traceparent: is set by Ringback itself: allowed are headers of your own
+f:26:129: endpoints.SHOP.headers.transfer-encoding: is set by Ringback itself: allowed are headers of your own`},
 	{"a header with a line break", "statuses:", "    headers: {X-A: \"a\\nB: c\"}", `
 f:26:20: endpoints.SHOP.headers.X-A: can't be sent: allowed is printable ASCII`},
 	{"a header's name with a space", "statuses:", "    headers: {\"X A\": a}", `
