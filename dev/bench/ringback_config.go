@@ -70,7 +70,7 @@ endpoints:
 		fmt.Fprintf(&b, "  %s: {dialect: ukrcard, source: wsgate, url: %q, poll: %s, delivery: %s}\n", name, world+"/callback/"+how, poll, delivery)
 	}
 	ukrcard(endpointOK, "ok", quickly, "{interval: 3s, attempts: 10, timeout: 10s}")
-	ukrcard(endpointOpen, "ok", "{schedule: [30m, 30m, 1h], max_polls: 100, lifetime: 24h}", "{interval: 3s, attempts: 10, timeout: 10s}")
+	ukrcard(endpointOpen, "ok", "{schedule: [12h, 12h, 24h], max_polls: 100, lifetime: 720h}", "{interval: 3s, attempts: 10, timeout: 10s}")
 	ukrcard(endpointFailing, "fail", quickly, fmt.Sprintf("{interval: %s, attempts: %d, timeout: 10s}", failingGap, failingAttempts))
 	ukrcard(endpointSchedule, "ok", fmt.Sprintf("{interval: %s, lifetime: 20m}", scheduleGap), "{interval: 3s, attempts: 10, timeout: 10s}")
 	ukrcard(endpointSecond, "ok", "{interval: 1s, lifetime: 20m}", "{interval: 3s, attempts: 10, timeout: 10s}")
