@@ -1,6 +1,7 @@
 package callback
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -51,7 +52,8 @@ const (
 
 // LooksLikeCardNumber reports whether s holds a card number: 13 to 19 digits,
 // together or grouped by single spaces or dashes, with a card brand's prefix
-// at a length of that brand, and a right Luhn digit.
+// at a length of that brand, and a right Luhn digit. Digits within a UUID or a
+// digest are none: one UUID in 2,500 would be refused.
 func LooksLikeCardNumber(s string) bool { return len(cardNumbers(s)) > 0 }
 
 // MaskCardNumbers replaces the digits of every card number in s by asterisks,
@@ -88,7 +90,25 @@ func cardNumbers(s string) [][]int {
 			}
 		}
 	}
-	return found
+	return outsideOfRandom(s, found)
+}
+
+// random are UUIDs (RFC 9562) and hexadecimal digests of the usual lengths.
+var random = regexp.MustCompile(`(?i)\b(?:[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}|[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64})\b`)
+
+// outsideOfRandom leaves out what lies within a UUID or a digest that has a
+// letter: its digits stand together by chance.
+func outsideOfRandom(s string, found [][]int) [][]int {
+	if len(found) == 0 {
+		return nil
+	}
+	spans := random.FindAllStringIndex(s, -1)
+	return slices.DeleteFunc(found, func(positions []int) bool {
+		return slices.ContainsFunc(spans, func(span []int) bool {
+			within := span[0] <= positions[0] && positions[len(positions)-1] < span[1]
+			return within && strings.ContainsAny(s[span[0]:span[1]], "abcdefABCDEF")
+		})
+	})
 }
 
 // digitGroups are the positions of s's digits: in chains of groups that single
