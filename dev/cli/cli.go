@@ -25,6 +25,7 @@ import (
 	"ringback/dev/temporalserver"
 	"ringback/dev/temporalui"
 	"ringback/internal/app"
+	"ringback/internal/config"
 	"ringback/internal/zaplog"
 	"ringback/workflows"
 )
@@ -203,8 +204,13 @@ func (d *dev) startTemporal(ctx context.Context) error {
 }
 
 func (d *dev) startUI(ctx context.Context) error {
+	codec, err := d.codec()
+	if err != nil {
+		return err
+	}
 	ui, err := temporalui.Start(ctx, temporalui.Options{
 		Addr: d.address(ctx, "ui-addr", d.uiAddr), FrontendAddr: d.temporal.FrontendAddr(), Namespace: d.temporal.Namespace(),
+		CodecEndpoint: codec,
 	})
 	if err != nil {
 		return err
@@ -213,6 +219,26 @@ func (d *dev) startUI(ctx context.Context) error {
 	d.undo = append(d.undo, ui.Stop)
 	d.say("  Temporal UI  %s", ui.URL())
 	return nil
+}
+
+// codec is where the UI has opened what is sealed: the API's codec server, where
+// the configuration has keys.
+func (d *dev) codec() (string, error) {
+	if d.demo {
+		return "", nil
+	}
+	c, err := config.Load(d.config)
+	if err != nil || len(c.Codec.Keys) == 0 {
+		return "", err
+	}
+	address, scheme := c.API.Listen, "http"
+	if d.given["api-addr"] {
+		address = d.apiAddr
+	}
+	if c.API.TLS != nil {
+		scheme = "https"
+	}
+	return scheme + "://" + address + "/codec", nil
 }
 
 // startWorld starts the simulators and makes their configuration the one that

@@ -22,6 +22,9 @@ type Options struct {
 	FrontendAddr string
 	// Namespace is the one that it opens with.
 	Namespace string
+	// CodecEndpoint is the base URL of a codec server that browsers are signed
+	// in at; empty: none.
+	CodecEndpoint string
 }
 
 // UI is a running Temporal UI.
@@ -48,6 +51,7 @@ func Start(ctx context.Context, o Options) (*UI, error) {
 		EnableUI:            true,
 		// The UI is served without TLS here, where a secure cookie is never sent.
 		CORS:             config.CORS{CookieInsecure: true},
+		Codec:            config.Codec{Endpoint: o.CodecEndpoint, IncludeCredentials: o.CodecEndpoint != ""},
 		HideLogs:         true,
 		DisableNewsFetch: true,
 	}))

@@ -133,8 +133,6 @@ func (r *registry) config() *config.Config { return r.current.Load().config }
 
 func (r *registry) hash() string { return r.config().Hash }
 
-func (r *registry) codecOrigins() []string { return r.config().Codec.Server.Origins }
-
 func (r *registry) keys() []rest.Key { return r.current.Load().keys }
 
 func (r *registry) readLimit() rest.Limit {

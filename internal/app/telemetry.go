@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
+	"slices"
 	"sync"
 	"time"
 
@@ -139,9 +141,19 @@ func (p *program) apiServer() *rest.Server {
 		Keys:       p.registry.keys, ReadLimit: p.registry.readLimit, ChangeLimit: p.registry.changeLimit, ConfigHash: p.registry.hash,
 		Ready: p.ready, Log: p.Log,
 		Metrics: p.metricsHandler(),
-		Codec:   converter.NewPayloadCodecHTTPHandler(&p.registry.codec), CodecOrigins: p.registry.codecOrigins,
+		Codec:   converter.NewPayloadCodecHTTPHandler(&p.registry.codec), CodecOrigins: p.codecOrigins,
 		Middleware: telemetry.NewRequests(p.metrics, p.traces).Middleware,
 	})
+}
+
+// codecOrigins are the configured ones and that of the UI that links lead to.
+func (p *program) codecOrigins() []string {
+	origins := p.registry.config().Codec.Server.Origins
+	ui, err := url.Parse(p.UIURL)
+	if err != nil || ui.Host == "" {
+		return origins
+	}
+	return append(slices.Clone(origins), ui.Scheme+"://"+ui.Host)
 }
 
 // probesServer is what a program without an API shows.
