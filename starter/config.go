@@ -22,7 +22,7 @@ with all defaults. Neither command calls the API, and neither shows a secret.`,
 		Example: `  starter config check ringback.yml
   starter config print ringback.yml`,
 		Args: cobra.NoArgs,
-		RunE:  t.begin(func(cmd *cobra.Command, _ []string) error { return cmd.Help() }),
+		RunE: t.begin(func(cmd *cobra.Command, _ []string) error { return cmd.Help() }),
 	}
 	cmd.AddCommand(t.configCheck(), t.configPrint())
 	return cmd
