@@ -18,6 +18,7 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 
 	"ringback/dev/apiclient"
+	"ringback/dev/child"
 	"ringback/dev/postgres"
 	"ringback/dev/simulator"
 	"ringback/internal/callback"
@@ -44,6 +45,14 @@ func (w *world) useCodec(t *testing.T, line string) {
 	text, err := os.ReadFile(w.config)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(w.config, []byte(withCodec(string(text), line)), 0o600))
+}
+
+// reloadCodec does so in a program that runs, and returns when it has read it.
+func (w *world) reloadCodec(t *testing.T, process *child.Process, api *apiclient.Client, line string) {
+	t.Helper()
+	hash := configHash(t, api)
+	w.rewrite(t, process, func(text string) string { return withCodec(text, line) })
+	require.Eventually(t, func() bool { return configHash(t, api) != hash }, patience, 20*time.Millisecond)
 }
 
 func withCodec(text, line string) string {
@@ -329,7 +338,8 @@ func TestWithoutTheKeyARunWaits(t *testing.T) {
 			_, err = api.State(t.Context(), key)
 			require.Error(t, err, "what can't be read is not made up")
 
-			w.rewrite(t, process, func(text string) string { return withCodec(text, bThenA) })
+			w.reloadCodec(t, process, api, bThenA)
+			// The server tries the workflow task again after a while.
 			ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
 			defer cancel()
 			state, err := api.Await(ctx, key, apiclient.Closed)
@@ -349,9 +359,7 @@ func TestKeysAreReplacedWithoutARestart(t *testing.T) {
 	process, api := w.api(t, "127.0.0.1:0")
 	before := start(t, api, entry("2121"))
 	awaits(t, api, before, func(s callback.State) bool { return s.Status != nil })
-	hash := configHash(t, api)
-	w.rewrite(t, process, func(text string) string { return withCodec(text, bThenA) })
-	require.Eventually(t, func() bool { return configHash(t, api) != hash }, patience, 20*time.Millisecond)
+	w.reloadCodec(t, process, api, bThenA)
 	after := start(t, api, entry("2122"))
 	w.core.SetStatus("2121", "done")
 	w.core.SetStatus("2122", "done")

@@ -2,15 +2,18 @@ package codec_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
 
@@ -167,6 +170,44 @@ func TestAClientsErrorNamesTheKey(t *testing.T) {
 	var sealed *codec.Error
 	require.True(t, errors.As(err, &sealed))
 	require.Equal(t, codec.Error{KeyID: "a", Known: true, Keys: []string{"a"}}, *sealed)
+}
+
+func TestAnActivityWaitsForItsKey(t *testing.T) {
+	t.Parallel()
+	c := with(t, key("a", 1))
+	dc := codec.NewConverter(c)
+	p, err := dc.ToPayload("x")
+	require.NoError(t, err)
+	require.NoError(t, c.Use([]codec.Key{key("b", 2)}))
+	var suite testsuite.WorkflowTestSuite
+	env := suite.NewTestActivityEnvironment()
+	read := func(ctx context.Context) (string, error) {
+		time.AfterFunc(100*time.Millisecond, func() { _ = c.Use([]codec.Key{key("b", 2), key("a", 1)}) })
+		var into string
+		err := dc.(converter.ContextAware).WithContext(ctx).FromPayload(p, &into)
+		return into, err
+	}
+	env.RegisterActivity(read)
+	got, err := env.ExecuteActivity(read)
+	require.NoError(t, err)
+	var into string
+	require.NoError(t, got.Get(&into))
+	require.Equal(t, "x", into)
+}
+
+func TestAWorkflowDoesNotGoOnWithoutItsKey(t *testing.T) {
+	t.Parallel()
+	c := with(t, key("a", 1))
+	dc := codec.NewConverter(c)
+	sealed, err := dc.ToPayloads("x")
+	require.NoError(t, err)
+	require.NoError(t, c.Use([]codec.Key{key("b", 2)}))
+	inWorkflow := dc.(converter.ContextAware).WithWorkflowContext(nil)
+	missing := `opening a payload sealed with the key "a": codec.keys holds only b`
+	var into string
+	require.PanicsWithError(t, missing, func() { _ = inWorkflow.FromPayloads(sealed, &into) })
+	require.PanicsWithError(t, missing, func() { _ = inWorkflow.FromPayload(sealed.GetPayloads()[0], &into) })
+	require.Error(t, inWorkflow.FromPayload(payload("not JSON"), &into), "what was never ours is the SDK's affair")
 }
 
 func FuzzDecode(f *testing.F) {

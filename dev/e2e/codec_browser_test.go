@@ -1,0 +1,81 @@
+package e2e_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/require"
+
+	"ringback/dev/apiclient"
+	"ringback/dev/temporalui"
+	"ringback/internal/callback"
+)
+
+const codecReaderKey = "a-key-of-those-who-may-read"
+
+// TestBrowserShowsWhatIsSealedToWhoMayReadIt opens the same pages of the
+// Temporal UI before and after the browser is signed in at the codec server.
+func TestBrowserShowsWhatIsSealedToWhoMayReadIt(t *testing.T) {
+	w := codecWorld(t, startEngine(t))
+	uiAddr := freeAddress(t)
+	w.useCodec(t, strings.TrimSuffix(onlyA, "}")+fmt.Sprintf(", server: {origins: [%q]}}", "http://"+uiAddr))
+	w.useKey(t, "[start, read, revoke, admin]")
+	r := w.run(t)
+	api := &apiclient.Client{Base: r.Base, Key: codecReaderKey}
+	w.core.SetStatus("2131", "new")
+	key := start(t, api, entry("2131"))
+	awaits(t, api, key, func(s callback.State) bool { return s.Status != nil })
+	_, err := api.Revoke(t.Context(), key, "user", saidReason)
+	require.NoError(t, err)
+	closed(t, api, key)
+
+	b := w.browseAt(t, api, temporalui.Options{Addr: uiAddr, FrontendAddr: w.temporal.addr, Namespace: namespace, CodecEndpoint: r.Base + "/codec"})
+	b.shows("sealed", 1500, 1000, b.page(key, "history"), "LEDGER/2131", "Workflow Execution Started", "Codec Server could not connect")
+	require.NotContains(t, b.evaluate(allText), "operation_id")
+	b.do(chromedp.Navigate(strings.Replace(r.Base, "http://", "http://ops:"+codecReaderKey+"@", 1) + "/codec"))
+	require.Contains(t, b.evaluate(allText), "Signed in")
+	b.shows("opened", 1500, 1000, b.page(key, "history"), "LEDGER/2131", "Workflow Execution Started", `"operation_id": "2131"`, `"outcome": "acknowledged"`, `ring status "revoked"`)
+	b.shows("opened-details", 1500, 1000, b.page(key, "user-metadata"), "LEDGER 2131", "status revoked (final)", saidReason)
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// useKey lets nobody in without codecReaderKey.
+func (w *world) useKey(t *testing.T, scopes string) {
+	t.Helper()
+	text, err := os.ReadFile(w.config)
+	require.NoError(t, err)
+	keyed := fmt.Sprintf("api: {listen: 127.0.0.1:0, keys: [{name: ops, sha256: %x, scopes: %s}]}", sha256.Sum256([]byte(codecReaderKey)), scopes)
+	changed := strings.Replace(string(text), "api: {listen: 127.0.0.1:0}", keyed, 1)
+	require.NotEqual(t, string(text), changed)
+	require.NoError(t, os.WriteFile(w.config, []byte(changed), 0o600))
+}
+
+// browseAt is browse with a UI of those options.
+func (w *world) browseAt(t *testing.T, api *apiclient.Client, o temporalui.Options) *browser {
+	t.Helper()
+	ui, err := temporalui.Start(t.Context(), o)
+	require.NoError(t, err)
+	t.Cleanup(ui.Stop)
+	program, err := exec.LookPath("chromium")
+	require.NoError(t, err)
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(program), chromedp.NoSandbox)
+	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx)
+	t.Cleanup(cancel)
+	return &browser{t, ctx, api, ui.URL()}
+}
