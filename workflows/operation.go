@@ -120,7 +120,7 @@ func (o *operation) answer() error {
 			Description: "Record that the operation itself was revoked.",
 		}),
 		workflow.SetUpdateHandlerWithOptions(o.ctx, UpdateStatus, o.takePush, workflow.UpdateHandlerOptions{
-			Validator:   func(p Push) error { return screen("status", p.Status, statusMax) },
+			Validator:   func(p Push) error { return screenStatus(p.Status) },
 			Description: "Take a status that the core says by itself; without one, poll now.",
 		}),
 		workflow.SetUpdateHandlerWithOptions(o.ctx, UpdateWithdraw, o.withdraw, workflow.UpdateHandlerOptions{
@@ -170,7 +170,7 @@ func (o *operation) ringAgain() {
 func (o *operation) hear() {
 	var push Push
 	for o.pushes.ReceiveAsync(&push) {
-		if err := screen("status", push.Status, statusMax); err != nil {
+		if err := screenStatus(push.Status); err != nil {
 			workflow.GetLogger(o.ctx).Warn("a status by Signal was not taken", "error", err)
 		} else {
 			o.pushed(push)

@@ -1,7 +1,9 @@
 package workflows
 
 import (
+	"errors"
 	"fmt"
+	"regexp"
 
 	"ringback/internal/callback"
 )
@@ -26,6 +28,19 @@ func screen(field, value string, most int) error {
 		return fmt.Errorf("%s looks like it holds a card number; Ringback takes none", field)
 	}
 	return nil
+}
+
+// statusWord is what a status of any source looks like; the empty one means
+// poll now.
+var statusWord = regexp.MustCompile(`^[A-Za-z0-9_.-]*$`)
+
+// screenStatus refuses also what is no status of any source: the run would show
+// it as one.
+func screenStatus(status string) error {
+	if !statusWord.MatchString(status) {
+		return errors.New("status holds something else than letters, digits, _, . and -")
+	}
+	return screen("status", status, statusMax)
 }
 
 // screened is a revocation that came by Signal, without what can't be kept: what
