@@ -13,7 +13,7 @@ NO_UI    := $(if $(shell command -v chromium 2>/dev/null),,Browser)
 SKIP     := $(if $(NO_PG)$(NO_PROM)$(NO_UI),-skip '$(subst $() ,|,$(strip $(NO_PG) $(NO_PROM) $(NO_UI)))')
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-short bench bench-quick bench-check fuzz lint lint-go lint-workflows lint-vulnerabilities build tools clean
+.PHONY: help run test test-short hostile bench bench-quick bench-check fuzz lint lint-go lint-workflows lint-vulnerabilities lint-modules build release tools clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,11 @@ test: ## every test of both modules, with the race detector
 test-short: ## the root module's tests without the race detector
 	go test -timeout 10m ./...
 
+hostile: ## several hundred bad inputs on every surface, on a real server, and what came back
+	@mkdir -p bin && rm -f bin/hostile.txt
+	@go -C dev test -count=1 -run '^TestHostile$$' ./e2e -args -hostile-table=$(abspath bin/hostile.txt); code=$$?; \
+	  if [ -f bin/hostile.txt ]; then cat bin/hostile.txt; fi; exit $$code
+
 bench: ## speed, isolation and scale beside the engine's floor and a plain sample (an hour)
 	go -C dev run ./bench -json ../docs/bench.json -svg ../docs/images/bench.svg -into ../README.md
 
@@ -45,7 +50,7 @@ bench-check: ## bench-quick held against its targets: fails and names each one m
 fuzz: ## every fuzz target for FUZZTIME (20s)
 	FUZZTIME=$(FUZZTIME) scripts/fuzz
 
-lint: lint-go lint-workflows lint-vulnerabilities ## style, import rules, workflow determinism, known vulnerabilities
+lint: lint-go lint-workflows lint-vulnerabilities lint-modules ## style, import rules, workflow determinism, known vulnerabilities, modules
 
 lint-go: tools ## golangci-lint on both modules
 	$(TOOLS)/golangci-lint run ./...
@@ -57,8 +62,18 @@ lint-workflows: tools ## workflowcheck: what makes a workflow non-deterministic
 lint-vulnerabilities: tools ## govulncheck on the root module
 	scripts/vulncheck $(TOOLS)/govulncheck
 
+lint-modules: ## what was downloaded is what the go.sum files have
+	go mod verify
+	go -C tools mod verify
+	@echo go -C dev mod verify # which takes our own module, a folder, for a download that is missing
+	@said=$$(go -C dev mod verify 2>&1 | grep -v -e '^ringback v0.0.0: missing ziphash' -e '^all modules verified'); \
+	  if [ -n "$$said" ]; then echo "$$said"; exit 1; fi
+
 build: ## the three programs into bin/
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./api ./worker ./starter
+
+release: tools ## the last commit's programs into bin/release/, built twice, with SBOMs, licenses and checksums
+	scripts/release $(TOOLS)/cyclonedx-gomod bin/release
 
 tools: $(TOOLS)/.built ## the tools pinned in tools/go.mod into bin/tools/
 

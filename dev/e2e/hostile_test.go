@@ -1,0 +1,275 @@
+package e2e_test
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"ringback/dev/apiclient"
+	"ringback/internal/callback"
+)
+
+var hostileTable = flag.String("hostile-table", "", "write the table of hostile inputs into this file")
+
+// leastHostile is how many rows the table has at the least.
+const leastHostile = 150
+
+// card is a card number of no account, for inputs; it may come back in none.
+const card = "4111111111111111"
+
+// hostile is one bad input: a row of the table.
+type hostile struct {
+	// input is what is put in, in a few words; want is what must come back, or
+	// be a part of it.
+	input, want string
+	// exactly: want is the whole of what must come back.
+	exactly bool
+	// try puts it in and says what came back.
+	try func(t *testing.T) string
+}
+
+// tried are the rows that were put in.
+type tried struct {
+	mu   sync.Mutex
+	rows [][4]string
+}
+
+func (all *tried) add(surface string, row hostile, got string) {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	all.rows = append(all.rows, [4]string{surface, row.input, row.want, shortened(got)})
+}
+
+// shortened is one line of a table.
+func shortened(text string) string {
+	const most = 110
+	runes := []rune(strings.Join(strings.Fields(text), " "))
+	if len(runes) <= most {
+		return string(runes)
+	}
+	return string(runes[:most]) + "…"
+}
+
+// TestHostile puts in what no well-meaning user would, on every surface that
+// Ringback has, and holds that each is answered as its row says, and that
+// nothing was started, sent or lost by it. make hostile shows its table.
+func TestHostile(t *testing.T) {
+	leavesNothing(t)
+	h := newHostileWorld(t)
+	all := new(tried)
+	for _, surface := range []struct {
+		name string
+		rows []hostile
+		// parallel rows have operations of their own; after the others, nothing
+		// at all may have been asked, sent or changed.
+		parallel bool
+	}{
+		{"API: bodies", h.bodies(), false},
+		{"API: starts", h.starts(), false},
+		{"API: paths and queries", h.paths(), false},
+		{"API: keys", h.keys(), false},
+		{"API: operations", h.changes(), false},
+		{"API: connections", h.connections(), false},
+		{"CLI", h.commands(), false},
+		{"configuration", h.configurations(), false},
+		{"callbacks' answers", h.callbackAnswers(), true},
+		{"sources' answers", h.sourceAnswers(), true},
+		{"signals and updates", h.signals(), true},
+	} {
+		t.Run(surface.name, func(t *testing.T) {
+			for _, row := range surface.rows {
+				t.Run(row.input, func(t *testing.T) {
+					if surface.parallel {
+						t.Parallel()
+					}
+					h.hold(t, all, surface.name, row, surface.parallel)
+				})
+			}
+		})
+		if !surface.parallel {
+			h.onlyTheBystanders(t)
+		}
+	}
+	h.bystandersComplete(t)
+	all.show(t)
+}
+
+// hold puts one row in.
+func (h *hostileWorld) hold(t *testing.T, all *tried, surface string, row hostile, parallel bool) {
+	t.Helper()
+	before := ""
+	if !parallel {
+		before = h.snapshot(t)
+	}
+	got := row.try(t)
+	all.add(surface, row, got)
+	if row.exactly {
+		require.Equal(t, row.want, got)
+	}
+	require.Contains(t, got, row.want)
+	require.NotContains(t, got, card, "what was refused is not repeated")
+	require.NotContains(t, got, "goroutine ", "no panic")
+	if !parallel {
+		require.Equal(t, before, h.snapshot(t), "nothing was asked, sent or changed")
+	}
+}
+
+// show writes the table where it is asked for, and holds that it is whole.
+func (all *tried) show(t *testing.T) {
+	t.Helper()
+	var table strings.Builder
+	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(w, "SURFACE\tINPUT\tEXPECTED\tGOT")
+	surfaces := map[string]int{}
+	for _, row := range all.rows {
+		surfaces[row[0]]++
+		_, _ = fmt.Fprintln(w, strings.Join(row[:], "\t"))
+	}
+	_ = w.Flush()
+	fmt.Fprintf(&table, "\n%d hostile inputs on %d surfaces; nothing was started, sent or lost.\n", len(all.rows), len(surfaces))
+	t.Logf("%d hostile inputs on %d surfaces", len(all.rows), len(surfaces))
+	require.GreaterOrEqual(t, len(all.rows), leastHostile)
+	if *hostileTable != "" {
+		require.NoError(t, os.WriteFile(*hostileTable, []byte(table.String()), 0o600))
+	}
+}
+
+// The endpoints of the hostile world beside gold, shop and ledger.
+const (
+	// idle polls once an hour: what is open there stays as it is.
+	idle = "IDLE"
+	// off takes no starts.
+	off = "OFF"
+)
+
+// The API's keys.
+const (
+	keyAll    = "key-of-a-core-that-may-do-everything"
+	keyReader = "key-that-may-read"
+	keyBound  = "key-for-one-endpoint"
+	keyStart  = "key-that-may-start"
+)
+
+// hostileWorld is a Ringback whose outside is under the test's control, with two
+// bystanders: an operation that is open and one that has ended.
+type hostileWorld struct {
+	world
+	*ringback
+	outside      *outside
+	open, closed callback.Key
+}
+
+func newHostileWorld(t *testing.T) *hostileWorld {
+	t.Helper()
+	h := &hostileWorld{outside: newOutside(t)}
+	h.temporal = startEngine(t)
+	h.writeHostileConfig(t)
+	h.ringback = h.run(t)
+	h.Key = keyAll
+
+	h.outside.status("open", "processing")
+	h.open = start(t, h.Client, callback.StartRequest{Endpoint: idle, OperationID: "open"})
+	h.closed = start(t, h.Client, entry("closed"))
+	awaits(t, h.Client, h.open, watchedOn)
+	require.Equal(t, callback.OutcomeAcknowledged, closed(t, h.Client, h.closed).Outcome)
+	require.Eventually(t, func() bool { return len(h.listed(t)) == 2 }, patience, 20*time.Millisecond)
+	return h
+}
+
+func (h *hostileWorld) writeHostileConfig(t *testing.T) {
+	t.Helper()
+	t.Setenv("E2E_WSGATE_PASSWORD", wsgatePassword)
+	digest := func(key string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(key))) }
+	const quickly = "poll: {interval: 100ms, lifetime: 1m}, delivery: {interval: 50ms, attempts: 3, timeout: 1s}"
+	text := fmt.Sprintf(`
+api:
+  listen: 127.0.0.1:0
+  rate_limit: {per_second: 10000, burst: 10000}
+  keys:
+    - {name: core, sha256: %s, scopes: [start, read, revoke, redeliver, admin]}
+    - {name: reader, sha256: %s, scopes: [read]}
+    - {name: bound, sha256: %s, scopes: [start, read, revoke, redeliver, admin], endpoints: [LEDGER]}
+    - {name: starter, sha256: %s, scopes: [start]}
+telemetry: {listen: 127.0.0.1:0}
+egress: {allow: [127.0.0.0/8]}
+sources:
+  wsgate: {kind: ukrcard, base_urls: [%[5]q], ext_system_id: ECOM_GOLD_BANK, login: gold, timeout: 1s, password: "${env:E2E_WSGATE_PASSWORD}"}
+  wallet: {kind: paysera, base_urls: [%[5]q], timeout: 1s}
+endpoints:
+  ECOM_GOLD_BANK: {dialect: ukrcard, source: wsgate, url: "%[5]s/ring", %[6]s}
+  WALLET_SHOP: {dialect: paysera, source: wallet, callback_url: per_operation, %[6]s}
+  LEDGER: {dialect: standard, source: wallet, url: "%[5]s/ring", %[6]s}
+  IDLE: {dialect: standard, source: wallet, url: "%[5]s/ring", poll: {interval: 1h, lifetime: 2h}, delivery: {interval: 50ms, attempts: 3, timeout: 1s}}
+  OFF: {dialect: standard, source: wallet, url: "%[5]s/ring", enabled: false, %[6]s}
+`, digest(keyAll), digest(keyReader), digest(keyBound), digest(keyStart), h.outside.url, quickly)
+	h.config = filepath.Join(t.TempDir(), "ringback.yml")
+	require.NoError(t, os.WriteFile(h.config, []byte(text), 0o600))
+}
+
+// snapshot is what no refused input may change: what the cores were asked, what
+// the receivers got, and how the two bystanders stand.
+func (h *hostileWorld) snapshot(t *testing.T) string {
+	t.Helper()
+	var states []callback.State
+	for _, key := range []callback.Key{h.open, h.closed} {
+		state, err := h.State(t.Context(), key)
+		require.NoError(t, err)
+		states = append(states, state)
+	}
+	text, err := json.MarshalIndent(states, "", " ")
+	require.NoError(t, err)
+	return fmt.Sprintf("%d requests outside\n%s", h.outside.requests(), text)
+}
+
+// listed are the ids of all operations that there are.
+func (h *hostileWorld) listed(t *testing.T) []string {
+	t.Helper()
+	page, err := h.List(t.Context(), url.Values{})
+	require.NoError(t, err)
+	ids := make([]string, 0, len(page.Operations))
+	for _, o := range page.Operations {
+		ids = append(ids, o.Key.WorkflowID())
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// onlyTheBystanders holds that no workflow was started: of an operation, nor of
+// a bulk redelivery.
+func (h *hostileWorld) onlyTheBystanders(t *testing.T) {
+	t.Helper()
+	require.Equal(t, []string{h.open.WorkflowID(), h.closed.WorkflowID()}, h.listed(t))
+	many, err := h.RecentRedeliveries(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, many.Redeliveries)
+}
+
+// bystandersComplete holds that nothing was lost: the operation that was open
+// all the while still ends as it should.
+func (h *hostileWorld) bystandersComplete(t *testing.T) {
+	t.Helper()
+	h.completes(t, h.open)
+	require.Equal(t, []string{"done"}, h.outside.rungWith("closed"))
+}
+
+// completes tells the status that an open operation waits for, and holds that
+// it is rung once and acknowledged.
+func (h *hostileWorld) completes(t *testing.T, key callback.Key) {
+	t.Helper()
+	require.NoError(t, h.Push(t.Context(), key, "done"))
+	state := awaits(t, h.Client, key, apiclient.Closed)
+	require.Equal(t, callback.OutcomeAcknowledged, state.Outcome)
+	require.Equal(t, []string{"done"}, h.outside.rungWith(key.OperationID))
+}
