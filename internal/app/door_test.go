@@ -161,7 +161,7 @@ func TestTheListenerWantsACertificateAndAKey(t *testing.T) {
 	_, _, err = knock(address, servers.pool(), foreign.pair(t, "core"))
 	require.Error(t, err, "a certificate of others")
 
-	_, err = tls.Dial("tcp", address, &tls.Config{RootCAs: servers.pool(), MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10, //nolint:gosec // what must be refused
+	_, err = tls.Dial("tcp", address, &tls.Config{RootCAs: servers.pool(), MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10,
 		Certificates: []tls.Certificate{clients.pair(t, "core")}})
 	require.ErrorContains(t, err, "protocol version")
 	plain, err := http.Get("http://" + address + "/metrics")
