@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"strings"
@@ -78,4 +79,33 @@ func (w *world) browseAt(t *testing.T, api *apiclient.Client, o temporalui.Optio
 	ctx, cancel = chromedp.NewContext(ctx)
 	t.Cleanup(cancel)
 	return &browser{t, ctx, api, ui.URL()}
+}
+
+// TestDevPointsItsUIToTheCodecServer holds that -config FILE with a key is all
+// that it takes.
+func TestDevPointsItsUIToTheCodecServer(t *testing.T) {
+	w := codecWorld(t, nil)
+	w.useCodec(t, onlyA)
+	addr := freeAddress(t)
+	process := dev(t, "-config", w.config, "-temporal-addr", "127.0.0.1:0", "-ui-addr", "127.0.0.1:0", "-api-addr", addr)
+	ui := says(t, process, `Temporal UI +(\S+)`)
+	says(t, process, `(Serving) `)
+	var settings struct {
+		Codec struct {
+			Endpoint           string
+			IncludeCredentials bool
+		}
+	}
+	_, err := (&apiclient.Client{Base: ui}).Call(t.Context(), http.MethodGet, "/api/v1/settings", nil, &settings)
+	require.NoError(t, err)
+	require.Equal(t, "http://"+addr+"/codec", settings.Codec.Endpoint)
+	require.True(t, settings.Codec.IncludeCredentials)
+
+	asked, err := http.NewRequestWithContext(t.Context(), http.MethodOptions, settings.Codec.Endpoint+"/decode", nil)
+	require.NoError(t, err)
+	asked.Header.Set("Origin", ui)
+	answer, err := http.DefaultClient.Do(asked)
+	require.NoError(t, err)
+	require.NoError(t, answer.Body.Close())
+	require.Equal(t, ui, answer.Header.Get("Access-Control-Allow-Origin"), "the UI's pages may ask")
 }

@@ -3,7 +3,6 @@ package codec_test
 import (
 	"bytes"
 	"context"
-	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -66,7 +65,8 @@ func TestWhatIsSealedIsOpenedAgain(t *testing.T) {
 func TestTheSameTwiceIsSealedDifferently(t *testing.T) {
 	t.Parallel()
 	c := with(t, key("a", 1))
-	require.NotEqual(t, sealed(t, c, payload("1"))[0].Data, sealed(t, c, payload("1"))[0].Data)
+	first, second := sealed(t, c, payload("1")), sealed(t, c, payload("1"))
+	require.NotEqual(t, first[0].Data, second[0].Data)
 }
 
 func TestKeysAreReplacedWithoutLosingWhatTheySealed(t *testing.T) {
@@ -168,7 +168,7 @@ func TestAClientsErrorNamesTheKey(t *testing.T) {
 	var into string
 	err = dc.FromPayload(p, &into)
 	var sealed *codec.Error
-	require.True(t, errors.As(err, &sealed))
+	require.ErrorAs(t, err, &sealed)
 	require.Equal(t, codec.Error{KeyID: "a", Known: true, Keys: []string{"a"}}, *sealed)
 }
 

@@ -43,10 +43,12 @@ func (d dataConverter) WithContext(ctx context.Context) converter.DataConverter 
 
 type inWorkflow struct{ converter.DataConverter }
 
+// FromPayload panics where it is for want of a key.
 func (d inWorkflow) FromPayload(p *commonpb.Payload, into any) error {
 	return orPanic(d.DataConverter.FromPayload(p, into))
 }
 
+// FromPayloads panics where it is for want of a key.
 func (d inWorkflow) FromPayloads(p *commonpb.Payloads, into ...any) error {
 	return orPanic(d.DataConverter.FromPayloads(p, into...))
 }
@@ -65,10 +67,12 @@ type inActivity struct {
 	ctx context.Context
 }
 
+// FromPayload waits where it is for want of a key.
 func (d inActivity) FromPayload(p *commonpb.Payload, into any) error {
 	return d.waiting(func() error { return d.DataConverter.FromPayload(p, into) })
 }
 
+// FromPayloads waits where it is for want of a key.
 func (d inActivity) FromPayloads(p *commonpb.Payloads, into ...any) error {
 	return d.waiting(func() error { return d.DataConverter.FromPayloads(p, into...) })
 }
@@ -123,6 +127,7 @@ func NewFailureConverter(c *Codec) converter.FailureConverter {
 	}
 }
 
+// ErrorToFailure seals the failure's text while there are keys.
 func (f failures) ErrorToFailure(err error) *failurepb.Failure {
 	if f.codec.On() {
 		return f.sealed.ErrorToFailure(err)
@@ -130,6 +135,7 @@ func (f failures) ErrorToFailure(err error) *failurepb.Failure {
 	return f.plain.ErrorToFailure(err)
 }
 
+// FailureToError opens a text that was sealed, if it can.
 func (f failures) FailureToError(failure *failurepb.Failure) error {
 	return f.plain.FailureToError(failure)
 }
@@ -138,6 +144,7 @@ func (f failures) FailureToError(failure *failurepb.Failure) error {
 // details always.
 type detailsConverter struct{ converter.DataConverter }
 
+// FromPayloads panics where it is for want of a key.
 func (d detailsConverter) FromPayloads(p *commonpb.Payloads, into ...any) error {
 	return orPanic(d.DataConverter.FromPayloads(p, into...))
 }
