@@ -29,6 +29,14 @@ type verification struct {
 	tolerance                         time.Duration
 }
 
+// noSecretArgs refuses arguments without repeating them: one may be the secret.
+func noSecretArgs(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return errors.New("verify takes no arguments; what it reads is named by flags")
+	}
+	return nil
+}
+
 func (t *tool) verify() *cobra.Command {
 	var v verification
 	cmd := &cobra.Command{
@@ -49,7 +57,7 @@ another body.
 Exits with 0 if the callback is valid, with 1 if it is not.`,
 		Example: `  starter verify --headers headers.txt --body body.json
   starter verify --secret-file secret.txt --headers headers.txt --tolerance 0 < body.json`,
-		Args: cobra.NoArgs,
+		Args: noSecretArgs,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&v.secretFile, "secret-file", "", "read the signing secrets from this `FILE` (else from the environment: "+secretVariable+")")
