@@ -147,6 +147,7 @@ func (h *hostileWorld) answered(endpoint, whom, prefix string, answers []badAnsw
 	rows := make([]hostile, len(answers))
 	for i, a := range answers {
 		rows[i] = hostile{input: prefix + a.input, want: a.want, try: func(t *testing.T) string {
+			t.Helper()
 			id := fmt.Sprintf("%s-%s%d", endpoint[:1], whom[:1], i)
 			request := entry(id)
 			if endpoint == gold {
@@ -257,7 +258,10 @@ func (h *hostileWorld) signals() []hostile {
 	}
 	rows := make([]hostile, len(sent))
 	for i, s := range sent {
-		rows[i] = hostile{input: s.input, want: s.want, try: func(t *testing.T) string { return h.said(t, fmt.Sprintf("S-%d", i), s) }}
+		rows[i] = hostile{input: s.input, want: s.want, try: func(t *testing.T) string {
+			t.Helper()
+			return h.said(t, fmt.Sprintf("S-%d", i), s)
+		}}
 	}
 	return rows
 }

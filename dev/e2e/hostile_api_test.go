@@ -33,7 +33,10 @@ type call struct {
 func (h *hostileWorld) rows(calls []call) []hostile {
 	rows := make([]hostile, len(calls))
 	for i, c := range calls {
-		rows[i] = hostile{input: c.input, want: c.want, exactly: true, try: func(t *testing.T) string { return h.send(t, c) }}
+		rows[i] = hostile{input: c.input, want: c.want, exactly: true, try: func(t *testing.T) string {
+			t.Helper()
+			return h.send(t, c)
+		}}
 	}
 	return rows
 }

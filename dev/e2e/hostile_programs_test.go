@@ -47,13 +47,13 @@ func (h *hostileWorld) commands() []hostile {
 	misuses := []misuse{
 		{input: "an unknown command", arguments: []string{"destroy"}, want: "exit 2: starter: unknown command"},
 		{input: "an unknown flag", arguments: []string{"state", ledger, "closed", "--force"}, want: "exit 2: starter: unknown flag"},
-		{input: "no operation", arguments: []string{"state"}, want: "exit 2"},
-		{input: "an endpoint alone", arguments: []string{"state", ledger}, want: "exit 2"},
-		{input: "three names", arguments: []string{"state", ledger, "a", "b"}, want: "exit 2"},
-		{input: "an empty id", arguments: []string{"state", ledger, ""}, want: "exit 2"},
+		{input: "no operation", arguments: []string{"state"}, want: "exit 2: starter: name an operation"},
+		{input: "an endpoint alone", arguments: []string{"state", ledger}, want: "exit 2: starter: name an operation"},
+		{input: "three names", arguments: []string{"state", ledger, "a", "b"}, want: "exit 2: starter: name an operation"},
+		{input: "an empty id", arguments: []string{"state", ledger, ""}, want: "exit 2: starter: name an operation"},
 		{input: "an id of ..", arguments: []string{"state", ledger, ".."}, want: "exit 1: starter: HTTP 422 invalid"},
 		{input: "an id with a control character", arguments: []string{"state", ledger, "a\x1b[2Jb"}, want: "exit 1: starter: HTTP 422 invalid"},
-		{input: "an id of SQL", arguments: []string{"state", ledger, "' OR 1=1 --"}, want: "exit 3"},
+		{input: "an id of SQL", arguments: []string{"state", ledger, "' OR 1=1 --"}, want: "exit 3: starter: HTTP 404 not-found"},
 		{input: "a card number", arguments: []string{"state", ledger, card}, want: "exit 1: starter: HTTP 422 invalid"},
 		{input: "a key as an argument", arguments: []string{"state", ledger, "closed", "--key", keyAll}, want: "exit 2: starter: unknown flag: --key"},
 		{input: "two keys in the variable", arguments: []string{"state", ledger, "closed"}, environment: secretly, want: "holds something else than one API key"},
@@ -62,29 +62,30 @@ func (h *hostileWorld) commands() []hostile {
 		{input: "a folder as key file", arguments: []string{"state", ledger, "closed", "--key-file", "."}, want: "exit 2: starter: reading --key-file"},
 		{input: "a format that nobody knows", arguments: []string{"state", ledger, "closed", "-o", "xml"}, want: "exit 2: starter: --output"},
 		{input: "a time that is none", arguments: []string{"state", ledger, "closed", "--timeout", "soon"}, want: "exit 2: starter: invalid argument"},
-		{input: "no time", arguments: []string{"state", ledger, "closed", "--timeout", "0s"}, want: "exit 5"},
+		{input: "no time", arguments: []string{"state", ledger, "closed", "--timeout", "0s"}, want: "exit 5: starter: no answer from the API"},
 		{input: "a date that is none", arguments: []string{"start", gold, "1", "--method", "payment", "--registered-at", "today"}, want: "exit 2: starter: --registered-at"},
 		{input: "an unknown method", arguments: []string{"start", gold, "1", "--method", "refund", "--registered-at", at}, want: "exit 1: starter: HTTP 422 invalid"},
 		{input: "start with a private URL", arguments: []string{"start", shop, "1", "--callback-url", "https://10.0.0.1/"}, want: "exit 1: starter: HTTP 422 invalid"},
 		{input: "start with other content", arguments: []string{"start", ledger, "closed", "--known-status", "reserved"}, want: "exit 4: starter: HTTP 409 conflict"},
 		{input: "revoke what can't be revoked", arguments: []string{"revoke", idle, "open", "--initiated-by", "core"}, want: "exit 4: starter: HTTP 409 not-revocable"},
-		{input: "revoke by nobody", arguments: []string{"revoke", idle, "open", "--initiated-by", "me"}, want: "exit"},
+		{input: "revoke by nobody", arguments: []string{"revoke", idle, "open", "--initiated-by", "me"}, want: "exit 1: starter: HTTP 422 invalid"},
 		{input: "withdraw an unknown operation", arguments: []string{"withdraw", ledger, "nobody"}, want: "exit 3: starter: HTTP 404 not-found"},
 		{input: "redeliver what was acknowledged", arguments: []string{"redeliver", ledger, "closed"}, want: "exit 4: starter: HTTP 409 not-redeliverable"},
-		{input: "redeliver all that there is", arguments: []string{"redeliver"}, want: "exit 2"},
-		{input: "list by an unknown outcome", arguments: []string{"list", "--outcome", "won"}, want: "exit"},
-		{input: "list since the moon", arguments: []string{"list", "--since", "moon"}, want: "exit 2"},
+		{input: "redeliver all that there is", arguments: []string{"redeliver"}, want: "exit 2: starter: name an operation"},
+		{input: "list by an unknown outcome", arguments: []string{"list", "--outcome", "won"}, want: "exit 1: starter: HTTP 422 invalid"},
+		{input: "list since the moon", arguments: []string{"list", "--since", "moon"}, want: "exit 2: starter: --since"},
 		{input: "an API's address that is none", arguments: []string{"state", ledger, "closed", "--api", "here"}, want: "exit 2: starter: --api is not a URL"},
 		{input: "an API's address with a password", arguments: []string{"state", ledger, "closed", "--api", "http://a:b@127.0.0.1"}, want: "exit 2: starter: --api is not a URL"},
 		{input: "an API's address of a file", arguments: []string{"state", ledger, "closed", "--api", "file:///etc/passwd"}, want: "exit 2: starter: --api is not a URL"},
 		{input: "a configuration that is not there", arguments: []string{"state", ledger, "closed", "--config", "none.yml"}, environment: []string{"RINGBACK_API="}, want: "exit 2: starter: reading --config"},
-		{input: "verify with a secret as an argument", arguments: []string{"verify", signingSecret}, want: "exit 2"},
+		{input: "verify with a secret as an argument", arguments: []string{"verify", signingSecret}, want: "exit 2: starter: verify takes no arguments"},
 	}
 	rows := make([]hostile, 0, len(misuses))
 	for _, m := range misuses {
 		rows = append(rows, hostile{input: m.input, want: m.want, try: func(t *testing.T) string {
 			got := h.ran(t, "starter", append([]string{"RINGBACK_API=" + h.Base, "RINGBACK_API_KEY=" + keyAll}, m.environment...), m.arguments...)
 			require.NotContains(t, got, "two keys", "no key is shown")
+			require.NotContains(t, got, signingSecret, "no secret is shown")
 			require.NotContains(t, got, "\x1b[2J", "no terminal is cleared")
 			return strings.ReplaceAll(got, card, "(the argument)")
 		}})
@@ -102,11 +103,11 @@ func (h *hostileWorld) falseAPIs() []hostile {
 		input, want string
 		answer      answer
 	}{
-		{"an API that answers in HTML", "exit 1", saying(200, "<html>hello</html>", "Content-Type", "text/html")},
-		{"an API that answers with nothing", "exit 1", saying(200, "")},
-		{"an API that answers a list", "exit 1", saying(200, "[]")},
-		{"an API that answers half a JSON", "exit 1", saying(200, `{"endpoint":"LED`)},
-		{"an API that redirects", "exit 1", saying(302, "", "Location", "http://169.254.169.254/")},
+		{"an API that answers in HTML", "exit 1: starter: the API's answer can't be read", saying(200, "<html>hello</html>", "Content-Type", "text/html")},
+		{"an API that answers with nothing", "exit 1: starter: the API's answer can't be read", saying(200, "")},
+		{"an API that answers a list", "exit 1: starter: the API's answer can't be read", saying(200, "[]")},
+		{"an API that answers half a JSON", "exit 1: starter: the API's answer can't be read", saying(200, `{"endpoint":"LED`)},
+		{"an API that redirects", "exit 1: starter: HTTP 302: The answer is not Ringback's", saying(302, "", "Location", "http://169.254.169.254/")},
 		{"an API that fails in HTML", "exit 1: starter: HTTP 500: The answer is not Ringback's", saying(500, "<h1>500</h1>", "Content-Type", "text/html")},
 		{"an API whose problem clears the screen", "exit 1: starter: HTTP 422", saying(422, `{"type":"/problems/invalid","detail":"\u001b[2J"}`, "Content-Type", "application/problem+json")},
 		{"an API that closes the connection", "exit 5: starter: no answer", onTheWire("")},
@@ -151,8 +152,8 @@ func (h *hostileWorld) configurations() []hostile {
 		{"bytes that are not UTF-8", "gold", "\xff\xfe", "ringback.yml:"},
 		{"a NUL", "gold", "go\x00ld", "ringback.yml:"},
 		{"10,000 brackets", soundFile, strings.Repeat("[", 10_000), "ringback.yml:"},
-		{"aliases that multiply", soundFile, bomb, "ringback.yml:"},
-		{"an alias of itself", "egress: {", "egress: &e {deny: *e, ", "ringback.yml:"},
+		{"aliases that multiply", "egress: {allow: [127.0.0.0/8]}\n", bomb + "egress: {allow: *i}\n", "ringback.yml:"},
+		{"an alias of itself", "{allow: [127.0.0.0/8]}", "{allow: &e [*e]}", "egress.allow"},
 		{"an alias of nothing", "gold", "*nobody", "there is no anchor"},
 		{"a merge key", "SHOP: {", "SHOP: {<<: {enabled: false}, ", "merge keys"},
 		{"a tag", "login: gold", "login: !!binary Z29sZA==", "YAML tags are not allowed"},
