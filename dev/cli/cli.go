@@ -204,7 +204,7 @@ func (d *dev) startTemporal(ctx context.Context) error {
 }
 
 func (d *dev) startUI(ctx context.Context) error {
-	codec, err := d.codec()
+	codec, err := d.codec() //nolint:contextcheck // reading the configuration asks nobody
 	if err != nil {
 		return err
 	}

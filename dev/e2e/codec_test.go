@@ -336,7 +336,8 @@ func TestWithoutTheKeyARunWaits(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, found.GetWorkflowExecutionInfo().GetStatus(), "and the run waits")
 			_, err = api.State(t.Context(), key)
-			require.Error(t, err, "what can't be read is not made up")
+			require.Equal(t, http.StatusServiceUnavailable, apiclient.Status(err), "what can't be read is not made up: %v", err)
+			require.ErrorContains(t, err, `sealed with the key "a"`)
 
 			w.reloadCodec(t, process, api, bThenA)
 			// The server tries the workflow task again after a while.

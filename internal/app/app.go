@@ -235,7 +235,7 @@ func (p *program) serve(cancel context.CancelCauseFunc) (stop func(), err error)
 
 func (p *program) newDesk() *operations.Desk {
 	return &operations.Desk{
-		Client: p.client, Namespace: p.Temporal.Namespace, Converter: p.Temporal.DataConverter,
+		Client: p.client, Namespace: p.Temporal.Namespace, Converter: readable{p.Temporal.DataConverter},
 		Endpoint: p.registry.start, EndpointNames: p.registry.endpointNames, CheckURL: p.registry.checkURL,
 		UIURL: p.UIURL, CardNumber: p.cardNumbers.refused,
 	}
