@@ -41,8 +41,10 @@ func (t Tuning) On(postgres bool) bool {
 		return !postgres
 	case BatchedVisibility:
 		return postgres
+	case KeptStatements:
+		return true
 	}
-	return true
+	return false
 }
 
 func (o Options) tuned(t Tuning) bool { return !o.Stock && !slices.Contains(o.Without, t) }
