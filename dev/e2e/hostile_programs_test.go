@@ -43,7 +43,6 @@ func (h *hostileWorld) commands() []hostile {
 	}
 	const at = "2026-11-21T09:30:00+02:00"
 	secretly := []string{"RINGBACK_API_KEY=two keys"}
-	nobody := func(t *testing.T) string { return "http://" + unused(t) }
 	misuses := []misuse{
 		{input: "an unknown command", arguments: []string{"destroy"}, want: "exit 2: starter: unknown command"},
 		{input: "an unknown flag", arguments: []string{"state", ledger, "closed", "--force"}, want: "exit 2: starter: unknown flag"},
@@ -91,7 +90,7 @@ func (h *hostileWorld) commands() []hostile {
 		}})
 	}
 	rows = append(rows, hostile{input: "nobody at the address", want: "exit 5: starter: no answer from the API", try: func(t *testing.T) string {
-		return h.ran(t, "starter", []string{"RINGBACK_API=" + nobody(t)}, "state", ledger, "closed")
+		return h.ran(t, "starter", []string{"RINGBACK_API=http://" + unused(t)}, "state", ledger, "closed")
 	}})
 	return append(rows, h.falseAPIs()...)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -40,16 +41,16 @@ type hostile struct {
 	try func(t *testing.T) string
 }
 
-// tried are the rows that were put in.
+// tried are the rows that were put in, by where they stand in the table.
 type tried struct {
 	mu   sync.Mutex
-	rows [][4]string
+	rows map[int][]string
 }
 
-func (all *tried) add(surface string, row hostile, got string) {
+func (all *tried) add(at int, surface string, row hostile, got string) {
 	all.mu.Lock()
 	defer all.mu.Unlock()
-	all.rows = append(all.rows, [4]string{surface, row.input, row.want, shortened(got)})
+	all.rows[at] = []string{surface, row.input, row.want, shortened(got)}
 }
 
 // shortened is one line of a table.
@@ -68,7 +69,8 @@ func shortened(text string) string {
 func TestHostile(t *testing.T) {
 	leavesNothing(t)
 	h := newHostileWorld(t)
-	all := new(tried)
+	all := &tried{rows: map[int][]string{}}
+	at := 0
 	for _, surface := range []struct {
 		name string
 		rows []hostile
@@ -90,11 +92,13 @@ func TestHostile(t *testing.T) {
 	} {
 		t.Run(surface.name, func(t *testing.T) {
 			for _, row := range surface.rows {
+				at++
+				here := at
 				t.Run(row.input, func(t *testing.T) {
 					if surface.parallel {
 						t.Parallel()
 					}
-					h.hold(t, all, surface.name, row, surface.parallel)
+					h.hold(t, row, surface.parallel, func(got string) { all.add(here, surface.name, row, got) })
 				})
 			}
 		})
@@ -106,15 +110,15 @@ func TestHostile(t *testing.T) {
 	all.show(t)
 }
 
-// hold puts one row in.
-func (h *hostileWorld) hold(t *testing.T, all *tried, surface string, row hostile, parallel bool) {
+// hold puts one row in, and tells what came back.
+func (h *hostileWorld) hold(t *testing.T, row hostile, parallel bool, tell func(got string)) {
 	t.Helper()
 	before := ""
 	if !parallel {
 		before = h.snapshot(t)
 	}
 	got := row.try(t)
-	all.add(surface, row, got)
+	tell(got)
 	if row.exactly {
 		require.Equal(t, row.want, got)
 	}
@@ -133,9 +137,10 @@ func (all *tried) show(t *testing.T) {
 	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(w, "SURFACE\tINPUT\tEXPECTED\tGOT")
 	surfaces := map[string]int{}
-	for _, row := range all.rows {
+	for _, at := range slices.Sorted(maps.Keys(all.rows)) {
+		row := all.rows[at]
 		surfaces[row[0]]++
-		_, _ = fmt.Fprintln(w, strings.Join(row[:], "\t"))
+		_, _ = fmt.Fprintln(w, strings.Join(row, "\t"))
 	}
 	_ = w.Flush()
 	fmt.Fprintf(&table, "\n%d hostile inputs on %d surfaces; nothing was started, sent or lost.\n", len(all.rows), len(surfaces))
