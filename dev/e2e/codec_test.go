@@ -193,9 +193,10 @@ func (w *world) liveThrough(t *testing.T) {
 		seen, err := api.Redeliveries(t.Context(), many.ID)
 		return err == nil && seen.Phase == callback.RedeliveriesDone
 	}, patience, 100*time.Millisecond, "its memo and what its activity recorded are read")
-	listed, err := api.RecentRedeliveries(t.Context())
-	require.NoError(t, err)
-	require.Equal(t, saidReason, listed.Redeliveries[0].Reason)
+	require.Eventually(t, func() bool {
+		listed, err := api.RecentRedeliveries(t.Context())
+		return err == nil && len(listed.Redeliveries) == 1 && listed.Redeliveries[0].Reason == saidReason
+	}, patience, 100*time.Millisecond, "visibility follows a moment behind")
 	r.stop(t)
 }
 
