@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -17,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ringback/dev/apiclient"
+	"ringback/dev/child"
 	"ringback/dev/simulator"
 	"ringback/dev/temporalui"
 	"ringback/internal/callback"
@@ -88,9 +91,13 @@ type browser struct {
 // browse starts the UI, and a browser without a window.
 func (w *world) browse(t *testing.T, api *apiclient.Client) *browser {
 	t.Helper()
-	ui, err := temporalui.Start(t.Context(), temporalui.Options{Addr: "127.0.0.1:0", FrontendAddr: w.temporal.addr, Namespace: namespace})
-	require.NoError(t, err)
-	t.Cleanup(ui.Stop)
+	return w.browseAt(t, api, temporalui.Options{Addr: "127.0.0.1:0", FrontendAddr: w.temporal.addr, Namespace: namespace})
+}
+
+// browseAt is browse with a UI of those options.
+func (w *world) browseAt(t *testing.T, api *apiclient.Client, o temporalui.Options) *browser {
+	t.Helper()
+	ui := startUI(t, o)
 	program, err := exec.LookPath("chromium")
 	require.NoError(t, err)
 	// Its sandbox needs what root and most containers do not have; the pages are our own.
@@ -99,7 +106,38 @@ func (w *world) browse(t *testing.T, api *apiclient.Client) *browser {
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx)
 	t.Cleanup(cancel)
-	return &browser{t, ctx, api, ui.URL()}
+	return &browser{t, ctx, api, ui}
+}
+
+// asUI makes this binary a Temporal UI with the options that it holds. The UI
+// never closes its connection to Temporal, so that it has a process of its own.
+const asUI = "RINGBACK_E2E_AS_UI"
+
+func startUI(t *testing.T, o temporalui.Options) (url string) {
+	t.Helper()
+	options, err := json.Marshal(o)
+	require.NoError(t, err)
+	command := exec.Command(os.Args[0])
+	command.Env = append(os.Environ(), asUI+"="+string(options))
+	process, err := child.Start(command)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = process.Stop(syscall.SIGKILL, grace) })
+	return says(t, process, `Temporal UI +(\S+)`)
+}
+
+// serveUI shows the UI until this process is killed.
+func serveUI(options string) int {
+	var o temporalui.Options
+	err := json.Unmarshal([]byte(options), &o)
+	if err == nil {
+		var ui *temporalui.UI
+		if ui, err = temporalui.Start(context.Background(), o); err == nil {
+			fmt.Println("Temporal UI", ui.URL())
+			select {}
+		}
+	}
+	fmt.Fprintln(os.Stderr, err)
+	return 1
 }
 
 // columns chooses the columns of the workflow list, as an operator does who

@@ -1,13 +1,11 @@
 package e2e_test
 
 import (
-	"context"
 	"crypto/sha256"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 
@@ -63,22 +61,6 @@ func (w *world) useKey(t *testing.T, scopes string) {
 	changed := strings.Replace(string(text), "api: {listen: 127.0.0.1:0}", keyed, 1)
 	require.NotEqual(t, string(text), changed)
 	require.NoError(t, os.WriteFile(w.config, []byte(changed), 0o600))
-}
-
-// browseAt is browse with a UI of those options.
-func (w *world) browseAt(t *testing.T, api *apiclient.Client, o temporalui.Options) *browser {
-	t.Helper()
-	ui, err := temporalui.Start(t.Context(), o)
-	require.NoError(t, err)
-	t.Cleanup(ui.Stop)
-	program, err := exec.LookPath("chromium")
-	require.NoError(t, err)
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(program), chromedp.NoSandbox)
-	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
-	t.Cleanup(cancel)
-	return &browser{t, ctx, api, ui.URL()}
 }
 
 // TestDevPointsItsUIToTheCodecServer holds that -config FILE with a key is all

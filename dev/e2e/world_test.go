@@ -35,6 +35,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asDev) != "" {
 		os.Exit(cli.Main(os.Args[1:], os.Stdout, os.Stderr))
 	}
+	if options := os.Getenv(asUI); options != "" {
+		os.Exit(serveUI(options))
+	}
 	code := m.Run()
 	if built.dir != "" {
 		_ = os.RemoveAll(built.dir)
