@@ -33,10 +33,11 @@ func (t Time) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 // MarshalJSON writes t as a JSON string of RFC 3339 with milliseconds.
 func (t Time) MarshalJSON() ([]byte, error) { return []byte(`"` + t.String() + `"`), nil }
 
-// UnmarshalText reads any RFC 3339 time and cuts it to the millisecond.
+// UnmarshalText reads any RFC 3339 time and cuts it to the millisecond. One whose
+// year in UTC has not four digits is none: it could be written, and not read again.
 func (t *Time) UnmarshalText(text []byte) error {
 	parsed, err := time.Parse(time.RFC3339, string(text))
-	if err != nil {
+	if err != nil || parsed.UTC().Year() < 0 || parsed.UTC().Year() > 9999 {
 		return fmt.Errorf("%q is not an RFC 3339 time such as 2026-11-21T09:30:00+02:00", text)
 	}
 	*t = At(parsed)

@@ -37,7 +37,8 @@ func TestTimeIsReadFromAnyRFC3339AndKeptInUTCToTheMillisecond(t *testing.T) {
 
 func TestTimeRefusesWhatIsNoRFC3339(t *testing.T) {
 	t.Parallel()
-	for _, in := range []string{`"2026-11-21"`, `"2026-11-21 07:30:00"`, `"2026-11-21T07:30:00"`, `1596014146`, `""`, `null`, `true`, `{}`, `"yesterday"`} {
+	for _, in := range []string{`"2026-11-21"`, `"2026-11-21 07:30:00"`, `"2026-11-21T07:30:00"`, `1596014146`, `""`, `null`, `true`, `{}`, `"yesterday"`,
+		`"9999-12-31T23:59:59-23:59"`, `"0000-01-01T00:00:00+23:59"`} {
 		t.Run(in, func(t *testing.T) {
 			t.Parallel()
 			var read callback.Time
@@ -73,7 +74,7 @@ func FuzzTime(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var read, again callback.Time
-		if read.UnmarshalJSON(data) != nil || read.Year() < 0 || read.Year() > 9999 {
+		if read.UnmarshalJSON(data) != nil {
 			return
 		}
 		written, err := read.MarshalJSON()
