@@ -103,8 +103,7 @@ func (d *decoder) syntax(err error) {
 		d.faultAt(place{1, 1}, "", "this is not YAML")
 		return
 	}
-	// It may repeat lines of the document; a fault is one line.
-	d.faultAt(placeOfToken(positioned.GetToken()), "", "%s", strings.Join(strings.Fields(positioned.GetMessage()), " "))
+	d.faultAt(placeOfToken(positioned.GetToken()), "", "%s", positioned.GetMessage())
 }
 
 func (d *decoder) collectAnchors(root ast.Node) {

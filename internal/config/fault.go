@@ -21,14 +21,18 @@ type Fault struct {
 	Detail string
 }
 
-// Error is "file:line:column: path: detail".
+// Error is "file:line:column: path: detail", in one line also where it repeats
+// more than one of the document.
 func (f *Fault) Error() string {
 	position := fmt.Sprintf("%s:%d:%d: ", f.File, f.Line, f.Column)
-	if f.Path == "" {
-		return position + f.Detail
+	detail := f.Detail
+	if f.Path != "" {
+		detail = f.Path + ": " + f.Detail
 	}
-	return position + f.Path + ": " + f.Detail
+	return position + oneLine.Replace(detail)
 }
+
+var oneLine = strings.NewReplacer("\n", " ", "\r", " ")
 
 // join orders faults as they stand in the file; nil for none.
 func join(faults []*Fault) error {
