@@ -297,7 +297,7 @@ func (d *delivery) leave(ctx context.Context, err error) (DeliverResult, error) 
 		ctx = context.WithoutCancel(ctx)
 		return d.leave(ctx, d.giveBack(ctx))
 	case errors.Is(err, errInterrupted):
-		_ = d.heart.repeat(ctx) // it stands as it did where this fails
+		d.heart.repeat(ctx)
 		return DeliverResult{}, waitOnServer(TypeWaiting, d.why+"; "+err.Error(), d.due().Time)
 	}
 	return DeliverResult{}, err

@@ -179,9 +179,9 @@ func (h *heart) repeatAfter(ctx context.Context, gap time.Duration) time.Duratio
 const missedBeat = 2 * time.Second
 
 // repeat keeps the latest note on the server, if it can.
-func (h *heart) repeat(ctx context.Context) error {
+func (h *heart) repeat(ctx context.Context) {
 	defer h.takeTurn()()
-	return h.send(ctx)
+	_ = h.send(ctx)
 }
 
 // sleepUntil waits in the worker, or returns why the activity is to stop.

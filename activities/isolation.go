@@ -128,18 +128,7 @@ func (l *lane) admitLocal() (leave, string) {
 	case slowest > fastWithin:
 		return nil, "recent answers were slow"
 	}
-	if !l.local.TryAcquire(1) {
-		return nil, "the share of workflow tasks is used"
-	}
-	done, held := l.admit()
-	if held != "" {
-		l.local.Release(1)
-		return nil, held
-	}
-	return func(took time.Duration, err error) {
-		l.local.Release(1)
-		done(took, err)
-	}, ""
+	return l.admitInto(1, "the share of workflow tasks is used")
 }
 
 // admitFirst is admitLocal that also lets one pass at a time while nothing is
@@ -148,16 +137,22 @@ func (l *lane) admitFirst() (leave, string) {
 	if _, known := l.slowest(); known {
 		return l.admitLocal()
 	}
-	if !l.local.TryAcquire(l.share) {
-		return nil, "how fast it answers is being found out"
+	return l.admitInto(l.share, "how fast it answers is being found out")
+}
+
+// admitInto is admit for one that takes up weight of the share of workflow
+// tasks; without room for it, it is held back as full says.
+func (l *lane) admitInto(weight int64, full string) (leave, string) {
+	if !l.local.TryAcquire(weight) {
+		return nil, full
 	}
 	done, held := l.admit()
 	if held != "" {
-		l.local.Release(l.share)
+		l.local.Release(weight)
 		return nil, held
 	}
 	return func(took time.Duration, err error) {
-		l.local.Release(l.share)
+		l.local.Release(weight)
 		done(took, err)
 	}, ""
 }

@@ -151,7 +151,7 @@ func (p *redeliveryPage) leave(ctx context.Context, err error) (callback.Redeliv
 	}
 	// A record that fails in passing leaves the one before it, from which the
 	// same is done.
-	_ = p.heart.repeat(context.WithoutCancel(ctx))
+	p.heart.repeat(context.WithoutCancel(ctx))
 	kind := TypeHeldBack
 	if errors.Is(err, errStopping) || errors.Is(err, errInterrupted) {
 		kind = TypeWaiting

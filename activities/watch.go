@@ -156,7 +156,7 @@ func (w *watch) interrupted(ctx context.Context, err error) (WatchResult, error)
 		ctx = context.WithoutCancel(ctx)
 		return w.interrupted(ctx, w.giveBack(ctx))
 	case errors.Is(err, errInterrupted):
-		_ = w.heart.repeat(ctx) // it stands as it did where this fails
+		w.heart.repeat(ctx)
 		return WatchResult{}, waitOnServer(TypeWaiting, w.why+"; "+err.Error(), w.at.NextPollAt.Time)
 	}
 	return WatchResult{}, err
