@@ -1,0 +1,84 @@
+// Package journal holds what the outside saw of a campaign: what cores called
+// and were answered, what they were asked, what receivers were sent, which
+// faults were really injected, and what the API said of every operation in the
+// end. The checker reads nothing else. Each process appends lines of JSON to a
+// file of its own.
+package journal
+
+import (
+	"time"
+
+	"ringback/internal/callback"
+)
+
+// Entry is one line of a journal; exactly one of its members is set.
+type Entry struct {
+	Call  *Call  `json:"call,omitempty"`
+	Poll  *Poll  `json:"poll,omitempty"`
+	Ring  *Ring  `json:"ring,omitempty"`
+	Fault *Fault `json:"fault,omitempty"`
+	State *State `json:"state,omitempty"`
+}
+
+// Span is when something began and ended, by the clock of the one machine that
+// everything runs on. An end that nobody lived to see is zero.
+type Span struct {
+	Began time.Time `json:"began"`
+	Ended time.Time `json:"ended,omitzero"`
+}
+
+// Call is one call of the API by a core.
+type Call struct {
+	Span
+	callback.Key
+	// What is start, push, revoke or withdraw.
+	What string `json:"what"`
+	// Status is what a push said.
+	Status string `json:"status,omitempty"`
+	// HTTPStatus of 0 means that no answer came, Error says why.
+	HTTPStatus int    `json:"http_status"`
+	Error      string `json:"error,omitempty"`
+	// API is which of the APIs was called.
+	API string `json:"api"`
+}
+
+// Poll is one question to a core.
+type Poll struct {
+	Span
+	callback.Key
+	// Status is what was answered; empty: an error.
+	Status string `json:"status,omitempty"`
+}
+
+// Ring is one request to a receiver.
+type Ring struct {
+	Span
+	callback.Key
+	CallbackID string `json:"callback_id"`
+	Status     string `json:"status"`
+	// Body is a digest of the request's body.
+	Body string `json:"body"`
+	// Took says that the receiver takes the callback as given: it meant to
+	// acknowledge. Answered says that its whole answer was written; whether it
+	// arrived is another matter.
+	Took     bool `json:"took"`
+	Answered bool `json:"answered"`
+	// HTTPStatus is what it answered; 0: it hung up.
+	HTTPStatus int `json:"http_status"`
+}
+
+// Fault is one fault as it was injected: Ended is when what was broken was
+// whole again, a program ready.
+type Fault struct {
+	Span
+	Kind string `json:"kind"`
+	On   string `json:"on"`
+}
+
+// State is what the API said of an operation when the campaign was over.
+type State struct {
+	callback.Key
+	// HTTPStatus other than 200: there is no state.
+	HTTPStatus int            `json:"http_status"`
+	State      callback.State `json:"state"`
+}
