@@ -31,7 +31,7 @@ type Span struct {
 type Call struct {
 	Span
 	callback.Key
-	// What is start, push, revoke or withdraw.
+	// What is one of the constants below.
 	What string `json:"what"`
 	// Status is what a push said.
 	Status string `json:"status,omitempty"`
@@ -42,20 +42,43 @@ type Call struct {
 	API string `json:"api"`
 }
 
-// Poll is one question to a core.
+// What a core calls the API for.
+const (
+	Start    = "start"
+	Push     = "push"
+	Revoke   = "revoke"
+	Withdraw = "withdraw"
+	// Clash is a start of the same operation with other content, made after the
+	// first was accepted: 409 is its only right answer.
+	Clash = "clash"
+)
+
+// Poll is one question to a core. It is written before the answer leaves: whether
+// that arrived is another matter.
 type Poll struct {
 	Span
 	callback.Key
 	// Status is what was answered; empty: an error.
 	Status string `json:"status,omitempty"`
+	// Refused says what is wrong with the question by the core's documents;
+	// empty: nothing. It is never right.
+	Refused string `json:"refused,omitempty"`
 }
 
-// Ring is one request to a receiver.
+// Ring is one request to a receiver. It is written when it has come, again
+// before it is answered and once more after that; Read gives the latest of them.
+// Its span ends right before its answer's last byte leaves, or when the receiver
+// saw that nobody waits for one; it has no end where the receiver died over it.
 type Ring struct {
 	Span
 	callback.Key
+	// Request is its name: no two requests of a campaign share it.
+	Request    string `json:"request"`
 	CallbackID string `json:"callback_id"`
-	Status     string `json:"status"`
+	// Number counts the requests about one callback from 1, as the receiver has
+	// them by its journal.
+	Number int    `json:"number"`
+	Status string `json:"status"`
 	// Body is a digest of the request's body.
 	Body string `json:"body"`
 	// Took says that the receiver takes the callback as given: it meant to
@@ -65,6 +88,9 @@ type Ring struct {
 	Answered bool `json:"answered"`
 	// HTTPStatus is what it answered; 0: it hung up.
 	HTTPStatus int `json:"http_status"`
+	// Refused says what is wrong with the request by its dialect's documents, its
+	// signature included; empty: nothing. It is never right.
+	Refused string `json:"refused,omitempty"`
 }
 
 // Fault is one fault as it was injected: Ended is when what was broken was

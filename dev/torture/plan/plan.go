@@ -2,6 +2,13 @@
 // what their cores will say about them, how their receivers will answer, and
 // which faults are injected when. A plan follows from its options alone, so
 // each process of a campaign makes it for itself, also after a restart.
+//
+// Payments go their way by the clock, whether or not Ringback was told of them:
+// every time of an operation is counted from the campaign's beginning plus its
+// StartAt, not from when its start was accepted. A start that comes late, since
+// no API answered, finds a payment that has moved on. So a plan says what a core
+// would answer at each moment, and not what Ringback must have asked: what must
+// ring follows from the polls and pushes of the journal.
 package plan
 
 import "time"
@@ -20,16 +27,22 @@ type Options struct {
 // Plan is a whole campaign. Its times are counted from the campaign's beginning.
 type Plan struct {
 	Options
-	// Operations are in the order of their starts.
+	// Operations are in the order of their starts. No two share an ID, also not
+	// of different endpoints.
 	Operations []Operation
-	// Faults are in the order of their beginnings; some overlap.
+	// Faults are in the order of their beginnings. None begins while another is
+	// meant to last; a fault that takes longer to be whole again than is meant
+	// puts those after it off.
 	Faults []Fault
 }
 
 // Operation is one payment operation, as its core and its client live it. Its
-// times are counted from StartAt.
+// times are counted from StartAt, by the clock of the campaign.
 type Operation struct {
+	// Endpoint is a name of Endpoints.
 	Endpoint, ID string
+	// History is which of Histories it lives.
+	History string
 	// StartAt is when the core starts it in Ringback, Starts how often an
 	// impatient one says so at once (1: once).
 	StartAt time.Duration
@@ -42,12 +55,23 @@ type Operation struct {
 	// Steps are what the core answers to polls, the last one for good. They go
 	// by the clock: how often it is asked changes nothing.
 	Steps []Step
-	// Push says which steps the core also pushes, by their index.
-	Push []int
+	// Pushes are what the core tells by itself, in their order: one is made once
+	// the one before is answered, and given up once the next one is due.
+	Pushes []Push
+	// Clashes says that the core, once the start was accepted, starts the same
+	// operation with other content, which is to be refused.
+	Clashes bool
 	// Revocation and Withdrawal are calls that the core makes; nil: none.
 	Revocation *Revocation
 	Withdrawal *time.Duration
 	Receiver   Receiver
+}
+
+// Push is what a core tells by itself: a status, or with an empty one that it is
+// time to poll.
+type Push struct {
+	After  time.Duration
+	Status string
 }
 
 // Step is a status that holds from a moment on.
@@ -88,6 +112,8 @@ const (
 	// HangsUp closes the connection in the middle of the answer, and has not
 	// taken the callback.
 	HangsUp Manner = "hangs up"
+	// Gone answers 410.
+	Gone Manner = "gone"
 	// DropsAnswer takes the callback and closes the connection before its
 	// acknowledgement: what follows is a duplicate that it explains itself.
 	DropsAnswer Manner = "drops its answer"

@@ -1,0 +1,122 @@
+package journal
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+)
+
+// Extension is how the name of every journal ends.
+const Extension = ".jsonl"
+
+// Writer appends to one journal. It is safe for concurrent use.
+type Writer struct {
+	mu   sync.Mutex
+	file *os.File
+}
+
+// Open opens the journal at path, which ends in Extension, to go on behind what
+// it holds. A last line that was torn is cut off: whoever wrote it died over it.
+func Open(path string) (*Writer, error) {
+	if filepath.Ext(path) != Extension {
+		return nil, fmt.Errorf("open the journal %s: its name does not end in %s", path, Extension)
+	}
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open a journal: %w", err)
+	}
+	if err := cutTornLine(file); err != nil {
+		return nil, errors.Join(fmt.Errorf("cut the torn line off the journal %s: %w", path, err), file.Close())
+	}
+	return &Writer{file: file}, nil
+}
+
+// cutTornLine leaves file behind its last whole line.
+func cutTornLine(file *os.File) error {
+	held, err := io.ReadAll(file)
+	if err != nil {
+		return err
+	}
+	whole := int64(bytes.LastIndexByte(held, '\n') + 1)
+	if err := file.Truncate(whole); err != nil {
+		return err
+	}
+	_, err = file.Seek(whole, io.SeekStart)
+	return err
+}
+
+// Write appends one entry as one line. It survives this process as soon as Write
+// returns, though not the machine.
+func (w *Writer) Write(e Entry) error {
+	line, err := json.Marshal(e)
+	if err != nil {
+		return fmt.Errorf("write an entry of the journal: %w", err)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, err := w.file.Write(append(line, '\n')); err != nil {
+		return fmt.Errorf("append to the journal %s: %w", w.file.Name(), err)
+	}
+	return nil
+}
+
+// Close ends writing.
+func (w *Writer) Close() error { return w.file.Close() }
+
+// Read reads every journal in dir, in the order of their names and lines. A last
+// line that was torn is left out. Of the entries about one request to a receiver
+// there is one left, the latest, in the first one's place.
+func Read(dir string) ([]Entry, error) {
+	names, err := filepath.Glob(filepath.Join(dir, "*"+Extension))
+	if err != nil {
+		return nil, fmt.Errorf("list the journals in %s: %w", dir, err)
+	}
+	slices.Sort(names)
+	var entries []Entry
+	for _, name := range names {
+		read, err := ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, read...)
+	}
+	return entries, nil
+}
+
+// ReadFile reads one journal as Read does. One that is not there is empty.
+func ReadFile(path string) ([]Entry, error) {
+	held, err := os.ReadFile(path) //nolint:gosec // a journal that the campaign itself wrote
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("read a journal: %w", err)
+	}
+	var entries []Entry
+	requests := map[string]int{}
+	for number := 1; ; number++ {
+		line, rest, whole := bytes.Cut(held, []byte{'\n'})
+		if !whole {
+			return entries, nil
+		}
+		held = rest
+		var e Entry
+		if err := json.Unmarshal(line, &e); err != nil {
+			return nil, fmt.Errorf("read line %d of the journal %s: %w", number, path, err)
+		}
+		if e.Ring == nil {
+			entries = append(entries, e)
+			continue
+		}
+		at, again := requests[e.Ring.Request]
+		if !again {
+			requests[e.Ring.Request] = len(entries)
+			entries = append(entries, e)
+			continue
+		}
+		entries[at] = e
+	}
+}

@@ -1,0 +1,107 @@
+package plan
+
+import (
+	"slices"
+	"time"
+
+	"ringback/internal/callback"
+)
+
+// Endpoint is one registered receiver of a campaign.
+type Endpoint struct {
+	Name string
+	// Dialect and SourceKind are names of Ringback's; there is one source of each kind.
+	Dialect, SourceKind string
+	// PerOperationURL asks each start for its URL.
+	PerOperationURL bool
+	// Signed callbacks carry a signature that the receiver verifies.
+	Signed bool
+	Policy callback.Policy
+	// Receivers say which operations it has.
+	Receivers Receivers
+}
+
+// Receivers are which sort of receivers stand behind an endpoint.
+type Receivers string
+
+// The sorts of receivers.
+const (
+	// Healthy ones acknowledge at once.
+	Healthy Receivers = "healthy"
+	// Mixed ones share an endpoint, some healthy and some not.
+	Mixed Receivers = "mixed"
+	// Troubled ones fail, hang up, drop their answers or are slow.
+	Troubled Receivers = "troubled"
+)
+
+// h is short enough for the worker to wait, and long enough for the server to.
+const (
+	waitedByWorker = 700 * time.Millisecond
+	waitedByServer = 6 * time.Second
+)
+
+// timeout bounds one attempt everywhere: longer than every Receiver.Delay.
+const timeout = 5 * time.Second
+
+// Endpoints are all of a campaign's. The two cores' own dialects and the
+// standard one are there, h below one second and far above it, k of 4 to 8, and
+// polls that the worker and that the server waits for. Polls last for longer
+// than faults do, but where an operation is to end without a final status.
+var Endpoints = []Endpoint{
+	{Name: "GOLD", Dialect: "ukrcard", SourceKind: "ukrcard", Receivers: Healthy,
+		Policy: policy(often(60, 500*time.Millisecond, time.Second, 2*time.Second, 6*time.Second, 7*time.Second, 8*time.Second), waitedByWorker, 5)},
+	{Name: "SILVER", Dialect: "ukrcard", SourceKind: "ukrcard", Receivers: Mixed,
+		Policy: policy(often(120, time.Second, 2*time.Second, 3*time.Second), waitedByServer, 4)},
+	{Name: "COPPER", Dialect: "ukrcard", SourceKind: "ukrcard", Receivers: Troubled,
+		Policy: policy(often(120, time.Second, 2*time.Second, 3*time.Second), waitedByWorker, 6)},
+	{Name: "LAPSING", Dialect: "ukrcard", SourceKind: "ukrcard", Receivers: Healthy,
+		Policy: policy(callback.PollPolicy{ScheduleMS: []int64{1000, 2000, 6000}, LifetimeMS: 60_000}, waitedByWorker, 4)},
+	{Name: "SHOP", Dialect: "paysera", SourceKind: "paysera", PerOperationURL: true, Receivers: Healthy,
+		Policy: policy(every(time.Second, 10*time.Minute), waitedByWorker, 5)},
+	{Name: "MARKET", Dialect: "paysera", SourceKind: "paysera", PerOperationURL: true, Receivers: Mixed,
+		Policy: queueing(policy(every(3*time.Second, 10*time.Minute), 7*time.Second, 4))},
+	{Name: "BAZAAR", Dialect: "paysera", SourceKind: "paysera", PerOperationURL: true, Receivers: Troubled,
+		Policy: policy(every(2*time.Second, 10*time.Minute), waitedByWorker, 8)},
+	{Name: "TILL", Dialect: "paysera", SourceKind: "paysera", PerOperationURL: true, Receivers: Healthy,
+		Policy: queueing(policy(every(30*time.Second, 10*time.Minute), waitedByWorker, 5))},
+	{Name: "FLEETING", Dialect: "paysera", SourceKind: "paysera", PerOperationURL: true, Receivers: Healthy,
+		Policy: policy(every(3*time.Second, 15*time.Second), waitedByWorker, 5)},
+	{Name: "LEDGER", Dialect: "standard", SourceKind: "paysera", Signed: true, Receivers: Mixed,
+		Policy: queueing(policy(every(2*time.Second, 10*time.Minute), waitedByWorker, 6))},
+	{Name: "BOOKS", Dialect: "standard", SourceKind: "ukrcard", Signed: true, Receivers: Troubled,
+		Policy: policy(often(120, time.Second, 2*time.Second, 3*time.Second), 8*time.Second, 4)},
+}
+
+// EndpointByName is the endpoint of that name; false if there is none.
+func EndpointByName(name string) (Endpoint, bool) {
+	at := slices.IndexFunc(Endpoints, func(e Endpoint) bool { return e.Name == name })
+	if at < 0 {
+		return Endpoint{}, false
+	}
+	return Endpoints[at], true
+}
+
+func policy(poll callback.PollPolicy, h time.Duration, k int) callback.Policy {
+	return callback.Policy{
+		Poll:      poll,
+		Delivery:  callback.DeliveryPolicy{IntervalMS: h.Milliseconds(), Attempts: k, TimeoutMS: timeout.Milliseconds()},
+		Supersede: callback.SupersedeLatest,
+	}
+}
+
+func queueing(p callback.Policy) callback.Policy {
+	p.Supersede = callback.SupersedeEvery
+	return p
+}
+
+func often(polls int, gaps ...time.Duration) callback.PollPolicy {
+	p := callback.PollPolicy{MaxPolls: polls, LifetimeMS: (10 * time.Minute).Milliseconds()}
+	for _, gap := range gaps {
+		p.ScheduleMS = append(p.ScheduleMS, gap.Milliseconds())
+	}
+	return p
+}
+
+func every(gap, lifetime time.Duration) callback.PollPolicy {
+	return callback.PollPolicy{IntervalMS: gap.Milliseconds(), LifetimeMS: lifetime.Milliseconds()}
+}
