@@ -38,6 +38,10 @@ type Call struct {
 	// HTTPStatus of 0 means that no answer came, Error says why.
 	HTTPStatus int    `json:"http_status"`
 	Error      string `json:"error,omitempty"`
+	// RetryAfter is the header's value, Problem the last part of the problem's
+	// type, such as "closed"; both empty where there is none.
+	RetryAfter string `json:"retry_after,omitempty"`
+	Problem    string `json:"problem,omitempty"`
 	// API is which of the APIs was called.
 	API string `json:"api"`
 }
