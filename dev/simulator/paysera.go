@@ -25,6 +25,10 @@ type PayseraOptions struct {
 	// Default is the script of transfers that have none of their own; empty:
 	// such a transfer is not found.
 	Default []TransferStep
+	// Answer, where set, is asked for every answer to a GET instead of a script, and
+	// told of requests that are refused, for which it has no say; nothing is
+	// remembered then but nonces. known is false for a transfer that there is not.
+	Answer func(id string, q Question) (step TransferStep, known bool)
 }
 
 // TransferStep is one answer about a transfer.
@@ -130,12 +134,16 @@ func (c *PayseraCore) put(id string, t *transfer) {
 func (c *PayseraCore) admitted(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		refusal := c.refuse(r)
-		c.mu.Lock()
+		q := question(r, refusal)
 		id := r.PathValue("id")
-		header := r.Header.Clone()
-		header.Del("Authorization")
-		c.questions[id] = append(c.questions[id], Question{At: time.Now(), Path: r.URL.Path, Refused: refusal, Header: header})
-		c.mu.Unlock()
+		switch {
+		case c.options.Answer == nil:
+			c.mu.Lock()
+			c.questions[id] = append(c.questions[id], q)
+			c.mu.Unlock()
+		case refusal != "":
+			c.options.Answer(id, q)
+		}
 		if refusal != "" {
 			payseraError(w, http.StatusUnauthorized, "unauthorized", refusal)
 			return
@@ -144,20 +152,19 @@ func (c *PayseraCore) admitted(next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
+// question is the request as it is remembered, its credentials taken out.
+func question(r *http.Request, refusal string) Question {
+	header := r.Header.Clone()
+	header.Del("Authorization")
+	return Question{At: time.Now(), Path: r.URL.Path, Refused: refusal, Header: header}
+}
+
 func (c *PayseraCore) get(w http.ResponseWriter, r *http.Request) {
-	id := r.PathValue("id")
-	c.mu.Lock()
-	t := c.find(id)
-	if t == nil {
-		c.mu.Unlock()
+	step, body, known := c.answer(r)
+	if !known {
 		payseraError(w, http.StatusNotFound, "not_found", "No such transfer")
 		return
 	}
-	step := t.now()
-	t.turns++
-	body := t.body(c.idOf(id), step)
-	c.mu.Unlock()
-
 	if !hold(r, step.Delay) || step.Drop {
 		drop(w)
 		return
@@ -170,6 +177,24 @@ func (c *PayseraCore) get(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	reply(w, http.StatusOK, body)
+}
+
+// answer is the transfer's next step, and its body.
+func (c *PayseraCore) answer(r *http.Request) (step TransferStep, body map[string]any, known bool) {
+	id := r.PathValue("id")
+	if c.options.Answer != nil {
+		step, known = c.options.Answer(id, question(r, ""))
+		return step, (&transfer{created: time.Now()}).body(c.idOf(id), step), known
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t := c.find(id)
+	if t == nil {
+		return TransferStep{}, nil, false
+	}
+	step = t.now()
+	t.turns++
+	return step, t.body(c.idOf(id), step), true
 }
 
 // revoke answers as the reference's example does: the status is "failed", and

@@ -22,6 +22,10 @@ type WSGateOptions struct {
 	// Default is the script of orders that have none of their own; empty: such
 	// an order is unknown, respStatus 404.
 	Default []WSGateAnswer
+	// Answer, where set, is asked for every answer instead of a script, and told of
+	// requests that are refused, for which it has no say; nothing is remembered
+	// then. known is false for an order that there is not.
+	Answer func(order string, q Question) (answer WSGateAnswer, known bool)
 }
 
 // WSGateAnswer is one answer of /Confirm.
@@ -131,11 +135,15 @@ func (g *WSGate) confirm(w http.ResponseWriter, r *http.Request) {
 // next remembers the question and takes the order's next answer; /ConfirmExt
 // and a request that was refused take none away.
 func (g *WSGate) next(order string, r *http.Request, refusal string) (WSGateAnswer, bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
 	header := r.Header.Clone()
 	header.Del("password")
-	g.questions[order] = append(g.questions[order], Question{At: time.Now(), Path: r.URL.Path, Refused: refusal, Header: header})
+	q := Question{At: time.Now(), Path: r.URL.Path, Refused: refusal, Header: header}
+	if g.options.Answer != nil {
+		return g.options.Answer(order, q)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.questions[order] = append(g.questions[order], q)
 	script, scripted := g.scripts[order]
 	if !scripted {
 		script = g.options.Default

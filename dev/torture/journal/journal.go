@@ -6,6 +6,7 @@
 package journal
 
 import (
+	"net/http"
 	"time"
 
 	"ringback/internal/callback"
@@ -33,9 +34,14 @@ type Call struct {
 	callback.Key
 	// What is one of the constants below.
 	What string `json:"what"`
+	// Number tells the calls of one sort about one operation apart, from 0: the
+	// starts of an impatient core, or pushes in the plan's order. A call that is
+	// made again since no answer came, 429 or 5xx, has the same one.
+	Number int `json:"number"`
 	// Status is what a push said.
 	Status string `json:"status,omitempty"`
-	// HTTPStatus of 0 means that no answer came, Error says why.
+	// HTTPStatus of 0 means that no whole answer came. Error says why, or what an
+	// answer other than 2xx says.
 	HTTPStatus int    `json:"http_status"`
 	Error      string `json:"error,omitempty"`
 	// RetryAfter is the header's value, Problem the last part of the problem's
@@ -44,6 +50,14 @@ type Call struct {
 	Problem    string `json:"problem,omitempty"`
 	// API is which of the APIs was called.
 	API string `json:"api"`
+	// RetryAfter is the header of that name; empty: none.
+	RetryAfter string `json:"retry_after,omitempty"`
+}
+
+// Settled reports whether the call was answered for good. What was not may have
+// been taken all the same, where no whole answer came.
+func (c Call) Settled() bool {
+	return c.HTTPStatus != 0 && c.HTTPStatus != http.StatusTooManyRequests && c.HTTPStatus < 500
 }
 
 // What a core calls the API for.

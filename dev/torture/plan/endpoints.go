@@ -59,7 +59,7 @@ var Endpoints = []Endpoint{
 	{Name: "SHOP", Dialect: "paysera", SourceKind: "paysera", PerOperationURL: true, Receivers: Healthy,
 		Policy: policy(every(time.Second, 10*time.Minute), waitedByWorker, 5)},
 	{Name: "MARKET", Dialect: "paysera", SourceKind: "paysera", PerOperationURL: true, Receivers: Mixed,
-		Policy: queueing(policy(every(3*time.Second, 10*time.Minute), 7*time.Second, 4))},
+		Policy: queueing(policy(every(3*time.Second, 10*time.Minute), waitedByServer, 4))},
 	{Name: "BAZAAR", Dialect: "paysera", SourceKind: "paysera", PerOperationURL: true, Receivers: Troubled,
 		Policy: policy(every(2*time.Second, 10*time.Minute), waitedByWorker, 8)},
 	{Name: "TILL", Dialect: "paysera", SourceKind: "paysera", PerOperationURL: true, Receivers: Healthy,

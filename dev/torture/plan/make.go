@@ -1,4 +1,131 @@
 package plan
 
-// Make makes the plan that follows from o, always the same one.
-func Make(o Options) Plan { panic("comes next") }
+import (
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"time"
+
+	"ringback/internal/callback"
+)
+
+// The streams that a seed is drawn from: more operations change no fault.
+const (
+	ofOperations = 1
+	ofFaults     = 2
+)
+
+// Make makes the plan that follows from o, always the same one. A Length of 90 s
+// or more has every kind of fault, and Operations of Enough or more have every
+// history and every sort of receiver.
+func Make(o Options) Plan {
+	return Plan{
+		Options:    o,
+		Operations: operations(rand.New(rand.NewPCG(o.Seed, ofOperations)), o), //nolint:gosec // a seed is what is wanted
+		Faults:     faults(rand.New(rand.NewPCG(o.Seed, ofFaults)), o.Length),  //nolint:gosec // a seed is what is wanted
+	}
+}
+
+// Enough operations are those that leave nothing out.
+var Enough = len(histories) + len(receivers)
+
+// ByID are the operations by their ids.
+func (p Plan) ByID() map[string]Operation {
+	found := make(map[string]Operation, len(p.Operations))
+	for _, o := range p.Operations {
+		found[o.ID] = o
+	}
+	return found
+}
+
+// Key names the operation in Ringback.
+func (o Operation) Key() callback.Key {
+	return callback.Key{Endpoint: o.Endpoint, OperationID: o.ID}
+}
+
+// Status is what the core says so long after the campaign's beginning.
+func (o Operation) Status(since time.Duration) string {
+	status := o.Steps[0].Status
+	for _, step := range o.Steps {
+		if step.After <= since-o.StartAt {
+			status = step.Status
+		}
+	}
+	return status
+}
+
+func operations(r *rand.Rand, o Options) []Operation {
+	all := make([]Operation, o.Operations)
+	for i := range all {
+		all[i] = operation(r, i)
+		all[i].StartAt = upTo(r, o.Length)
+	}
+	slices.SortStableFunc(all, func(a, b Operation) int { return cmp.Compare(a.StartAt, b.StartAt) })
+	return all
+}
+
+// operation is number i. The first ones go through every history, the next ones
+// through every sort of receiver, so that none is left to chance.
+func operation(r *rand.Rand, i int) Operation {
+	lived, rung := pick(r, histories, history.often), pick(r, receivers, receiver.often)
+	switch {
+	case i < len(histories):
+		lived = histories[i]
+	case i < Enough:
+		lived = pick(r, slices.DeleteFunc(slices.Clone(histories), history.choosy), history.often)
+		rung = receivers[i-len(histories)]
+	}
+	if lived.choosy() {
+		rung = healthy
+	}
+	endpoint := lived.endpoint(r, rung)
+	operation := Operation{
+		Endpoint: endpoint.Name, ID: id(r, endpoint.SourceKind, i), History: lived.name, Starts: 1,
+		Receiver: rung.make(r),
+	}
+	if endpoint.SourceKind == ukrcard {
+		operation.Method = one(r, "payment", "p2p_transfer", "p2p_a2c", "p2p_c2a")
+	}
+	lived.script(r, vocabularies[endpoint.SourceKind], &operation)
+	return operation
+}
+
+// id is one that no other operation has: some of digits alone, which Paysera
+// answers as a number, and some of Ukrcard's with what a path must escape.
+func id(r *rand.Rand, sourceKind string, i int) string {
+	switch {
+	case r.IntN(3) > 0:
+		return fmt.Sprintf("op-%06d", i)
+	case sourceKind == ukrcard:
+		return fmt.Sprintf("A/%d #%%2F?&", i)
+	}
+	return strconv.Itoa(700_000_000 + i)
+}
+
+// pick draws one of them, the more often the more it weighs.
+func pick[T any](r *rand.Rand, from []T, weight func(T) int) T {
+	total := 0
+	for _, t := range from {
+		total += weight(t)
+	}
+	at := r.IntN(total)
+	for _, t := range from {
+		if at -= weight(t); at < 0 {
+			return t
+		}
+	}
+	panic("the weights add up to less than themselves")
+}
+
+func one[T any](r *rand.Rand, of ...T) T { return of[r.IntN(len(of))] }
+
+// upTo is a whole millisecond below most.
+func upTo(r *rand.Rand, most time.Duration) time.Duration {
+	return time.Duration(r.Int64N(max(most.Milliseconds(), 1))) * time.Millisecond
+}
+
+func between(r *rand.Rand, least, most time.Duration) time.Duration {
+	return least + upTo(r, most-least)
+}

@@ -1,0 +1,105 @@
+package outside_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"ringback/dev/torture/journal"
+	"ringback/dev/torture/outside"
+	"ringback/dev/torture/plan"
+	"ringback/internal/callback"
+	"ringback/internal/config"
+	"ringback/internal/source"
+)
+
+// cores are both, and Ringback's own adapters to them.
+func cores(t *testing.T) (outside.Options, plan.Plan, map[string]source.Source, func()) {
+	t.Helper()
+	o, p := campaign(t)
+	o.Listen = []string{address(t), address(t)}
+	stop := role(t, o, outside.Cores)
+	for _, variable := range outside.Environment() {
+		name, value, _ := strings.Cut(variable, "=")
+		t.Setenv(name, value)
+	}
+	c, err := config.Parse("ringback.yml", []byte(outside.Config(outside.World{
+		WSGate: []string{"http://" + o.Listen[0]}, Paysera: []string{"http://" + o.Listen[1]}, Receivers: world.Receivers,
+	})))
+	require.NoError(t, err)
+	sources := map[string]source.Source{}
+	for name, configured := range c.Sources {
+		kind, _ := source.KindByName(configured.Kind)
+		sources[name] = kind.Open(configured.Open(&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}))
+	}
+	return o, p, sources, stop
+}
+
+func query(o plan.Operation) callback.Query {
+	registered := callback.At(time.Now())
+	return callback.Query{OperationID: o.ID, Method: o.Method, Reference: callback.Reference{RegisteredAt: &registered}}
+}
+
+func TestCoresSayWhatThePlanHasAndWhatTheySaid(t *testing.T) {
+	o, p, sources, stop := cores(t)
+	var want []journal.Poll
+	for _, kind := range []string{"ukrcard", "paysera"} {
+		asked := operation(t, p, func(o plan.Operation, e plan.Endpoint) bool { return e.SourceKind == kind && o.History == "long polls" })
+		got, err := sources[kind].Poll(t.Context(), query(asked))
+		require.NoError(t, err)
+		require.Equal(t, asked.Steps[2].Status, got.Status)
+		want = append(want, journal.Poll{Key: asked.Key(), Status: got.Status})
+	}
+	stop()
+	entries := read(t, o)
+	require.Len(t, entries, len(want))
+	for i, e := range entries {
+		require.WithinDuration(t, time.Now(), e.Poll.Began, time.Minute)
+		require.False(t, e.Poll.Ended.Before(e.Poll.Began))
+		e.Poll.Span = journal.Span{}
+		require.Equal(t, want[i], *e.Poll)
+	}
+}
+
+func TestCoresJournalWhatTheyRefuse(t *testing.T) {
+	o, p, sources, stop := cores(t)
+	known := operation(t, p, func(_ plan.Operation, e plan.Endpoint) bool { return e.SourceKind == "ukrcard" })
+	_, err := sources["paysera"].Poll(t.Context(), query(plan.Operation{ID: "nobodys"}))
+	require.Error(t, err)
+	_, err = sources["ukrcard"].Poll(t.Context(), query(plan.Operation{ID: "nobodys"}))
+	require.NoError(t, err, "wsGate answers with respStatus 404")
+	status, _, err := do(t, http.MethodPost, "http://"+o.Listen[0]+"/Confirm", http.Header{"Ordernumber": {known.ID}}, "")
+	require.NoError(t, err)
+	require.Equal(t, http.StatusBadRequest, status)
+	status, _, err = do(t, http.MethodGet, "http://"+o.Listen[1]+"/transfer/rest/v1/transfers/7", http.Header{}, "")
+	require.NoError(t, err)
+	require.Equal(t, http.StatusUnauthorized, status)
+	stop()
+	entries := read(t, o)
+	require.Len(t, entries, 4)
+	for _, e := range entries {
+		require.NotEmpty(t, e.Poll.Refused)
+		require.Empty(t, e.Poll.Status)
+	}
+	require.Equal(t, known.Key(), entries[2].Poll.Key)
+}
+
+func TestARoleWithoutItsAddressesIsRefused(t *testing.T) {
+	t.Parallel()
+	o, _ := campaign(t)
+	require.ErrorContains(t, outside.Cores(t.Context(), o, nil), "needs 2 addresses")
+	require.ErrorContains(t, outside.Receivers(t.Context(), o, nil), "needs 1 addresses")
+	require.ErrorContains(t, outside.Starters(t.Context(), o), "know no API")
+}
+
+func TestARoleEndsWithoutItsJournal(t *testing.T) {
+	t.Parallel()
+	o, _ := campaign(t)
+	o.Listen = []string{address(t), address(t)}
+	o.Journal += ".jsonl/role.jsonl"
+	require.ErrorContains(t, outside.Cores(context.Background(), o, nil), "open a journal")
+}

@@ -1,0 +1,293 @@
+package outside_test
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"ringback/dev/torture/journal"
+	"ringback/dev/torture/outside"
+	"ringback/dev/torture/plan"
+	"ringback/internal/callback"
+	"ringback/internal/dialect"
+)
+
+// receivers are all of them.
+func receivers(t *testing.T) (outside.Options, plan.Plan, func()) {
+	t.Helper()
+	o, p := campaign(t)
+	o.Listen = []string{address(t)}
+	return o, p, role(t, o, outside.Receivers)
+}
+
+func manner(m plan.Manner, always bool) func(plan.Operation, plan.Endpoint) bool {
+	return func(o plan.Operation, _ plan.Endpoint) bool {
+		return o.Receiver.Manner == m && (o.Receiver.First == plan.Always) == always && o.Receiver.Delay == 0
+	}
+}
+
+// sent is a request as Ringback writes it.
+type sent struct {
+	path   string
+	header http.Header
+	body   string
+}
+
+// written is the callback about status, by Ringback's own dialect.
+func written(t *testing.T, o plan.Operation, status string) sent {
+	t.Helper()
+	e, ok := plan.EndpointByName(o.Endpoint)
+	require.True(t, ok)
+	d, ok := dialect.ByName(e.Dialect)
+	require.True(t, ok)
+	now := callback.At(time.Now())
+	message, err := d.Write(callback.Callback{
+		ID: callback.CallbackID(o.Key(), status), Key: o.Key(), Observation: callback.Observation{Status: status, BegunAt: now, ObservedAt: now},
+	})
+	require.NoError(t, err)
+	s := sent{path: "/" + e.Dialect + "/" + e.Name, body: string(message.Body)}
+	if e.PerOperationURL {
+		s.path += "/" + o.ID
+	}
+	s.header = http.Header{
+		"Content-Type": {message.ContentType}, "Webhook-Id": {callback.CallbackID(o.Key(), status)},
+		"Webhook-Timestamp": {strconv.FormatInt(time.Now().Unix(), 10)},
+	}
+	if e.Signed {
+		s.header.Set("webhook-signature", signature(s, "not-a-secret-of-a-campaign-3"))
+	}
+	return s
+}
+
+func signature(s sent, key string) string {
+	h := hmac.New(sha256.New, []byte(key))
+	_, _ = h.Write([]byte(s.header.Get("webhook-id") + "." + s.header.Get("webhook-timestamp") + "." + s.body))
+	return "v1," + base64.StdEncoding.EncodeToString(h.Sum(nil))
+}
+
+// ring sends it and returns the HTTP status; 0 where no answer came.
+func ring(t *testing.T, o outside.Options, s sent) (int, string) {
+	t.Helper()
+	status, body, err := do(t, http.MethodPost, "http://"+o.Listen[0]+s.path, s.header, s.body)
+	if err != nil {
+		return 0, ""
+	}
+	return status, body
+}
+
+func rings(t *testing.T, o outside.Options) []journal.Ring {
+	t.Helper()
+	var found []journal.Ring
+	for _, e := range read(t, o) {
+		found = append(found, *e.Ring)
+	}
+	return found
+}
+
+// outcome is what a request came to.
+type outcome struct {
+	HTTPStatus     int
+	Took, Answered bool
+}
+
+func outcomes(found []journal.Ring) []outcome {
+	var all []outcome
+	for _, r := range found {
+		all = append(all, outcome{r.HTTPStatus, r.Took, r.Answered})
+	}
+	return all
+}
+
+func TestReceiversAnswerByThePlan(t *testing.T) {
+	t.Parallel()
+	o, p, stop := receivers(t)
+	var want []outcome
+	for _, tt := range []struct {
+		is      func(plan.Operation, plan.Endpoint) bool
+		treated outcome
+	}{
+		{manner(plan.Acknowledges, false), outcome{200, true, true}},
+		{manner(plan.Fails, false), outcome{503, false, true}},
+		{manner(plan.Fails, true), outcome{503, false, true}},
+		{manner(plan.HangsUp, false), outcome{0, false, false}},
+		{manner(plan.DropsAnswer, false), outcome{0, true, false}},
+		{manner(plan.Gone, true), outcome{410, false, true}},
+		{manner(plan.Skewed, true), outcome{200, true, true}},
+	} {
+		rung := operation(t, p, tt.is)
+		for n := 1; n <= 4; n++ {
+			expected := outcome{200, true, true}
+			if n <= rung.Receiver.First {
+				expected = tt.treated
+			}
+			status, _ := ring(t, o, written(t, rung, final(rung)))
+			require.Equal(t, expected.HTTPStatus, status, "request %d of %+v", n, rung)
+			want = append(want, expected)
+		}
+	}
+	stop()
+	require.Equal(t, want, outcomes(rings(t, o)))
+}
+
+func final(o plan.Operation) string { return o.Steps[len(o.Steps)-1].Status }
+
+func TestEveryDialectIsReadAndAcknowledgedAsItsDocumentsSay(t *testing.T) {
+	t.Parallel()
+	o, p, stop := receivers(t)
+	for _, name := range []string{"ukrcard", "paysera", "standard"} {
+		rung := operation(t, p, func(o plan.Operation, e plan.Endpoint) bool {
+			return e.Dialect == name && o.Receiver.Manner == plan.Acknowledges && o.Receiver.Delay == 0
+		})
+		s := written(t, rung, final(rung))
+		status, body := ring(t, o, s)
+		d, _ := dialect.ByName(name)
+		judged := d.Judge(callback.Callback{Key: rung.Key()}, dialect.Answer{HTTPStatus: status, Body: []byte(body)})
+		require.Equal(t, callback.Acknowledged, judged.Verdict, "%s: %s", name, judged.Reason)
+	}
+	stop()
+	found := rings(t, o)
+	require.Len(t, found, 3)
+	for _, r := range found {
+		require.Empty(t, r.Refused)
+		require.Equal(t, callback.CallbackID(r.Key, r.Status), r.CallbackID)
+		require.Equal(t, 1, r.Number)
+		require.NotEmpty(t, r.Body)
+		require.False(t, r.Ended.Before(r.Began))
+	}
+}
+
+func TestReceiversRefuseWhatIsNotAsPromised(t *testing.T) {
+	t.Parallel()
+	o, p, stop := receivers(t)
+	of := func(name string) sent {
+		rung := operation(t, p, func(o plan.Operation, e plan.Endpoint) bool {
+			return e.Dialect == name && o.Receiver.Manner == plan.Acknowledges && o.Receiver.Delay == 0
+		})
+		return written(t, rung, final(rung))
+	}
+	rows := []struct {
+		name, dialect string
+		spoil         func(*sent)
+		want          string
+	}{
+		{"a signature by another key", "standard", func(s *sent) { s.header.Set("webhook-signature", signature(*s, "another")) }, "its signature is wrong"},
+		{"no signature", "standard", func(s *sent) { s.header.Del("webhook-signature") }, "its signature is wrong"},
+		{"a signature where there is no secret", "paysera", func(s *sent) { s.header.Set("webhook-signature", signature(*s, "x")) }, "it is signed"},
+		{"no id", "paysera", func(s *sent) { s.header.Del("webhook-id") }, "its webhook-id is"},
+		{"a time long ago", "paysera", func(s *sent) { s.header.Set("webhook-timestamp", "1596014146") }, "off"},
+		{"no time", "ukrcard", func(s *sent) { s.header.Del("webhook-timestamp") }, "its webhook-timestamp is"},
+		{"another content type", "ukrcard", func(s *sent) { s.header.Set("Content-Type", "text/plain") }, "its content type is"},
+		{"a member too many", "ukrcard", func(s *sent) { s.body = strings.Replace(s.body, "{", `{"pan":1,`, 1) }, "not what its dialect writes"},
+		{"a status without respStatus 200", "ukrcard", func(s *sent) { s.body = strings.Replace(s.body, "200", "504", 1) }, "for no other"},
+		{"a parameter too many", "paysera", func(s *sent) { s.body += "&pan=1" }, "its parameters are not"},
+		{"a date that is none", "paysera", func(s *sent) { s.body += "x" }, "a date that is not"},
+		{"nobody's operation", "paysera", func(s *sent) { s.body = strings.Replace(s.body, "transfer_id=", "transfer_id=x", 1) }, "there is no operation"},
+		{"another operation's URL", "paysera", func(s *sent) { s.path += "x" }, "was rung at the URL of"},
+		{"another endpoint", "paysera", func(s *sent) { s.path = "/paysera/SILVER/x" }, "there is no such endpoint"},
+		{"another type than its status", "standard", func(s *sent) { s.body = strings.Replace(s.body, "operation.", "operation.x", 1) }, "its type is"},
+	}
+	for _, row := range rows {
+		s := of(row.dialect)
+		row.spoil(&s)
+		status, _ := ring(t, o, s)
+		require.Equal(t, http.StatusBadRequest, status, row.name)
+	}
+	stop()
+	found := rings(t, o)
+	require.Len(t, found, len(rows))
+	for i, row := range rows {
+		require.Contains(t, found[i].Refused, row.want, row.name)
+		require.False(t, found[i].Took)
+	}
+}
+
+func TestReceiversKnowAfterARestartWhatTheyHadAnswered(t *testing.T) {
+	t.Parallel()
+	o, p, stop := receivers(t)
+	rung := operation(t, p, func(o plan.Operation, _ plan.Endpoint) bool {
+		return o.Receiver.Manner == plan.Fails && o.Receiver.First == 2
+	})
+	s := written(t, rung, final(rung))
+	var statuses []int
+	for range 3 {
+		status, _ := ring(t, o, s)
+		statuses = append(statuses, status)
+		stop()
+		stop = role(t, o, outside.Receivers)
+	}
+	stop()
+	require.Equal(t, []int{503, 503, 200}, statuses)
+	found := rings(t, o)
+	require.Len(t, found, 3, "no two requests have one name")
+	require.Equal(t, 3, found[2].Number)
+}
+
+func TestASkewedReceiverRefusesWhileItsClockIsOff(t *testing.T) {
+	t.Parallel()
+	o, p, _ := receivers(t)
+	rung := written(t, operation(t, p, manner(plan.Skewed, true)), "2")
+	well := operation(t, p, manner(plan.Acknowledges, false))
+	status, _ := ring(t, o, rung)
+	require.Equal(t, http.StatusOK, status)
+	require.NoError(t, outside.SetFault(t.Context(), o.Listen[0], plan.SkewedClock, true))
+	status, _ = ring(t, o, rung)
+	require.Equal(t, http.StatusBadRequest, status)
+	status, _ = ring(t, o, written(t, well, final(well)))
+	require.Equal(t, http.StatusOK, status, "whoever does not look at the time")
+	require.NoError(t, outside.SetFault(t.Context(), o.Listen[0], plan.SkewedClock, false))
+	status, _ = ring(t, o, rung)
+	require.Equal(t, http.StatusOK, status)
+	require.Error(t, outside.SetFault(t.Context(), o.Listen[0], plan.Kill, true), "not the receivers' own")
+}
+
+func TestReceiversHoldTheirAnswersWhileSlotsAreToBeFull(t *testing.T) {
+	t.Parallel()
+	o, p, stop := receivers(t)
+	rung := operation(t, p, manner(plan.Acknowledges, false))
+	s := written(t, rung, final(rung))
+	require.NoError(t, outside.SetFault(t.Context(), o.Listen[0], plan.SlotsFull, true))
+	held := make(chan int)
+	go func() {
+		status, _ := ring(t, o, s)
+		held <- status
+	}()
+	require.Eventually(t, func() bool { return len(read(t, o)) == 1 }, 5*time.Second, 5*time.Millisecond, "it is in the journal before it is answered")
+	select {
+	case <-held:
+		t.Fatal("the answer was not held")
+	case <-time.After(100 * time.Millisecond):
+	}
+	require.Equal(t, []outcome{{}}, outcomes(rings(t, o)))
+	require.NoError(t, outside.SetFault(t.Context(), o.Listen[0], plan.SlotsFull, false))
+	require.Equal(t, http.StatusOK, <-held)
+	stop()
+	require.Equal(t, []outcome{{200, true, true}}, outcomes(rings(t, o)))
+}
+
+func TestWhoeverGivesUpWaitingWasNotTaken(t *testing.T) {
+	t.Parallel()
+	o, p, stop := receivers(t)
+	rung := operation(t, p, func(o plan.Operation, _ plan.Endpoint) bool {
+		return o.Receiver.Manner == plan.Acknowledges && o.Receiver.Delay > 500*time.Millisecond
+	})
+	s := written(t, rung, final(rung))
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+o.Listen[0]+s.path, strings.NewReader(s.body))
+	require.NoError(t, err)
+	request.Header = s.header
+	impatient := http.Client{Timeout: 100 * time.Millisecond, Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := impatient.Do(request)
+	if err == nil {
+		require.NoError(t, response.Body.Close())
+	}
+	require.Error(t, err)
+	require.Eventually(t, func() bool { return len(read(t, o)) == 1 && !rings(t, o)[0].Ended.IsZero() }, 5*time.Second, 5*time.Millisecond)
+	stop()
+	require.Equal(t, []outcome{{}}, outcomes(rings(t, o)))
+}
