@@ -50,8 +50,6 @@ type Call struct {
 	Problem    string `json:"problem,omitempty"`
 	// API is which of the APIs was called.
 	API string `json:"api"`
-	// RetryAfter is the header of that name; empty: none.
-	RetryAfter string `json:"retry_after,omitempty"`
 }
 
 // Settled reports whether the call was answered for good. What was not may have

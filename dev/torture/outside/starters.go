@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"path"
 	"strconv"
 	"sync"
 	"time"
@@ -243,6 +244,9 @@ func answered(c *journal.Call, code int, err error) {
 	c.Error = err.Error()
 	if problem, ok := errors.AsType[*apiclient.Problem](err); ok {
 		c.HTTPStatus, c.RetryAfter = code, problem.RetryAfter
+		if problem.Type != "" {
+			c.Problem = path.Base(problem.Type)
+		}
 	}
 }
 
