@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"regexp"
@@ -23,11 +24,16 @@ type Process struct {
 	err     error
 }
 
-// Start starts command with its output captured. On Linux the child is killed
-// when this process dies, however it dies.
+// Start starts command with its output captured; where command.Stdout is set,
+// that gets both streams as well. On Linux the child is killed when this process
+// dies, however it dies.
 func Start(command *exec.Cmd) (*Process, error) {
 	p := &Process{command: command, output: newOutput(), done: make(chan struct{})}
-	command.Stdout, command.Stderr = p.output, p.output
+	var said io.Writer = p.output
+	if command.Stdout != nil {
+		said = io.MultiWriter(p.output, command.Stdout)
+	}
+	command.Stdout, command.Stderr = said, said
 	if command.SysProcAttr == nil {
 		command.SysProcAttr = &syscall.SysProcAttr{}
 	}
@@ -91,7 +97,7 @@ func (p *Process) Await(ctx context.Context, pattern string) (string, error) {
 
 // Kill ends the child as a crash would, with SIGKILL, and waits for its end.
 func (p *Process) Kill() error {
-	if err := p.signal(syscall.SIGKILL); err != nil {
+	if err := p.Signal(syscall.SIGKILL); err != nil {
 		return err
 	}
 	<-p.done
@@ -102,7 +108,7 @@ func (p *Process) Kill() error {
 // there after grace is killed, which is an error. A child that has ended
 // already is none.
 func (p *Process) Stop(signal syscall.Signal, grace time.Duration) error {
-	if err := p.signal(signal); err != nil {
+	if err := p.Signal(signal); err != nil {
 		return err
 	}
 	select {
@@ -113,7 +119,9 @@ func (p *Process) Stop(signal syscall.Signal, grace time.Duration) error {
 	}
 }
 
-func (p *Process) signal(signal syscall.Signal) error {
+// Signal sends a signal and does not wait for what it does. A child that has
+// ended already is no error.
+func (p *Process) Signal(signal syscall.Signal) error {
 	err := p.command.Process.Signal(signal)
 	if errors.Is(err, os.ErrProcessDone) {
 		return nil

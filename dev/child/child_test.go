@@ -3,6 +3,8 @@ package child_test
 import (
 	"context"
 	"os/exec"
+	"regexp"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -26,6 +28,33 @@ func TestAwaitFindsWhatTheChildSaysOnEitherStream(t *testing.T) {
 	port, err := p.Await(t.Context(), `port (\d+)`)
 	require.NoError(t, err)
 	require.Equal(t, "42", port)
+}
+
+func TestWhatTheChildSaysGoesWhereItsStandardOutputWasSentAsWell(t *testing.T) {
+	t.Parallel()
+	var kept strings.Builder
+	command := exec.Command("/bin/sh", "-c", "echo one; echo two >&2")
+	command.Stdout = &kept
+	p, err := child.Start(command)
+	require.NoError(t, err)
+	require.NoError(t, p.Err())
+	require.Equal(t, "one\ntwo\n", p.Output())
+	require.Equal(t, p.Output(), kept.String())
+}
+
+func TestAChildThatIsStoppedGoesOnWhenItIsToldTo(t *testing.T) {
+	t.Parallel()
+	p := shell(t, "echo begun; while :; do echo on; sleep 0.05; done")
+	_, err := p.Await(t.Context(), "begun")
+	require.NoError(t, err)
+	require.NoError(t, p.Signal(syscall.SIGSTOP))
+	time.Sleep(100 * time.Millisecond)
+	stopped := p.Output()
+	time.Sleep(300 * time.Millisecond)
+	require.Equal(t, stopped, p.Output())
+	require.NoError(t, p.Signal(syscall.SIGCONT))
+	_, err = p.Await(t.Context(), regexp.QuoteMeta(stopped)+"on")
+	require.NoError(t, err)
 }
 
 func TestAwaitGivesUpWhenTheChildEnds(t *testing.T) {

@@ -1,10 +1,13 @@
 package postgres_test
 
 import (
+	"context"
 	"database/sql"
 	"net/url"
 	"os"
+	"syscall"
 	"testing"
+	"time"
 
 	_ "github.com/lib/pq"
 	"github.com/stretchr/testify/require"
@@ -42,18 +45,54 @@ func TestPostgreSQLRefusesAWrongPassword(t *testing.T) {
 	require.ErrorContains(t, db.PingContext(t.Context()), "password authentication failed")
 }
 
+func TestPostgreSQLKeepsItsDataAndItsAddressOverAKillAndAStop(t *testing.T) {
+	t.Parallel()
+	c := start(t, postgres.Options{})
+	db := open(t, c.URL("postgres"))
+	_, err := db.ExecContext(t.Context(), "CREATE TABLE kept (n int)")
+	require.NoError(t, err)
+	for n, end := range []func() error{c.Kill, c.Stop} {
+		_, err := db.ExecContext(t.Context(), "INSERT INTO kept VALUES ($1)", n)
+		require.NoError(t, err)
+		require.NoError(t, end())
+		require.Error(t, db.PingContext(t.Context()), "it has ended")
+		require.NoError(t, c.Restart(t.Context()))
+		var count int
+		require.NoError(t, db.QueryRowContext(t.Context(), "SELECT count(*) FROM kept").Scan(&count))
+		require.Equal(t, n+1, count)
+	}
+}
+
+func TestPostgreSQLsSessionsAreStoppedAndGoOn(t *testing.T) {
+	t.Parallel()
+	c := start(t, postgres.Options{})
+	db := open(t, c.URL("postgres"))
+	require.NoError(t, db.PingContext(t.Context()))
+	require.NoError(t, c.Signal(syscall.SIGSTOP))
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	require.Error(t, db.PingContext(ctx), "nobody answers")
+	require.NoError(t, c.Signal(syscall.SIGCONT))
+	require.NoError(t, db.PingContext(t.Context()))
+}
+
 func TestADirectoryThatIsNotThereIsAnErrorOfPostgreSQL(t *testing.T) {
 	t.Parallel()
 	_, err := postgres.Start(t.Context(), postgres.Options{Dir: "/nonexistent"})
 	require.ErrorContains(t, err, "/nonexistent")
 }
 
-func show(t *testing.T, dsn, setting string) string {
+func open(t *testing.T, dsn string) *sql.DB {
 	t.Helper()
 	db, err := sql.Open("postgres", dsn+"?sslmode=disable")
 	require.NoError(t, err)
-	defer func() { _ = db.Close() }()
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+func show(t *testing.T, dsn, setting string) string {
+	t.Helper()
 	var value string
-	require.NoError(t, db.QueryRowContext(t.Context(), "SHOW "+setting).Scan(&value))
+	require.NoError(t, open(t, dsn).QueryRowContext(t.Context(), "SHOW "+setting).Scan(&value))
 	return value
 }

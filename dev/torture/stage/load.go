@@ -1,0 +1,102 @@
+package stage
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"ringback/dev/apiclient"
+	"ringback/internal/callback"
+)
+
+// caller is a payment core that starts operations, at whichever API answers.
+type caller struct {
+	apis []*apiclient.Client
+	turn atomic.Int64
+	// again counts calls that were made once more, failed those given up.
+	again, failed atomic.Int64
+	mu            sync.Mutex
+	why           error
+}
+
+func (s *Stage) caller() *caller {
+	c := &caller{}
+	transport := &http.Transport{MaxIdleConnsPerHost: 256}
+	s.ends = append(s.ends, func() error { transport.CloseIdleConnections(); return nil })
+	for n := range s.apis {
+		api := s.api(n)
+		api.Key, api.HTTP = "", http.Client{Transport: transport, Timeout: 10 * time.Second}
+		c.apis = append(c.apis, api)
+	}
+	return c
+}
+
+const (
+	// callerPatience bounds a start with all its tries.
+	callerPatience = 30 * time.Second
+	// callerPause is before each try that follows one at every API.
+	callerPause = 50 * time.Millisecond
+)
+
+// start starts an operation: where an API says to come back, or says nothing, it
+// asks the next one.
+func (c *caller) start(ctx context.Context, key callback.Key) {
+	ctx, cancel := context.WithTimeout(ctx, callerPatience)
+	defer cancel()
+	first := int(c.turn.Add(1))
+	for n := 0; ; n++ {
+		_, _, err := c.apis[(first+n)%len(c.apis)].Start(ctx, callback.StartRequest{Endpoint: key.Endpoint, OperationID: key.OperationID})
+		if err == nil {
+			return
+		}
+		if status := apiclient.Status(err); ctx.Err() != nil || status != 0 && status != http.StatusServiceUnavailable && status != http.StatusTooManyRequests {
+			c.give(fmt.Errorf("start %s: %w", key.WorkflowID(), err))
+			return
+		}
+		c.again.Add(1)
+		if n%len(c.apis) == len(c.apis)-1 {
+			_ = until(ctx, time.Now().Add(callerPause))
+		}
+	}
+}
+
+func (c *caller) give(err error) {
+	c.failed.Add(1)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.why == nil {
+		c.why = err
+	}
+}
+
+// stream starts so many operations a second, evenly, and waits for the answers.
+// next says which is the n-th, or that there are no more. It returns when each
+// was begun.
+func (c *caller) stream(ctx context.Context, perSecond int, next func(n int) (callback.Key, bool)) map[callback.Key]time.Time {
+	var all sync.WaitGroup
+	defer all.Wait()
+	began := map[callback.Key]time.Time{}
+	first := time.Now()
+	for n := 0; until(ctx, first.Add(time.Duration(n)*time.Second/time.Duration(perSecond))) == nil; n++ {
+		key, more := next(n)
+		if !more {
+			break
+		}
+		began[key] = time.Now()
+		all.Go(func() { c.start(ctx, key) })
+	}
+	return began
+}
+
+// percentile of what is sorted or not; 0 of nothing.
+func percentile(of []time.Duration, p float64) time.Duration {
+	if len(of) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(of))
+	return sorted[min(int(float64(len(sorted))*p), len(sorted)-1)]
+}

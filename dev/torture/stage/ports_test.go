@@ -1,0 +1,33 @@
+package stage
+
+import (
+	"net"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestAnAddressIsTakenOnceAndOnlyWhereNobodyListens(t *testing.T) {
+	t.Parallel()
+	p := newPorts()
+	first, err := p.take(t.Context())
+	require.NoError(t, err)
+	p.next--
+	l, err := net.Listen("tcp", first)
+	require.NoError(t, err)
+	defer func() { _ = l.Close() }()
+	second, err := p.take(t.Context())
+	require.NoError(t, err)
+	require.NotEqual(t, first, second, "somebody listens on the first")
+	third, err := p.take(t.Context())
+	require.NoError(t, err)
+	require.NotEqual(t, second, third)
+}
+
+func TestAfterTheLastPortComesTheFirst(t *testing.T) {
+	t.Parallel()
+	p := &ports{next: lastPort - 1}
+	_, err := p.take(t.Context())
+	require.NoError(t, err)
+	require.Less(t, p.next, lastPort)
+}
