@@ -75,7 +75,7 @@ func openWorld(_ context.Context, _ json.RawMessage) (handler, any, error) {
 func (w *world) forget() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.polls, w.arrivals, w.finished = map[string]int{}, map[string][]arrival{}, nil
+	w.polls, w.arrivals = map[string]int{}, map[string][]arrival{}
 }
 
 func (w *world) finish(prefix string) {

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// isolation measures a healthy endpoint alone and beside two bad ones.
+func (b *bench) isolation(ctx context.Context, s *stage) error {
+	for range b.extent.Rounds {
+		alone, _, err := b.healthy(ctx, s, nil)
+		if err != nil {
+			return err
+		}
+		b.table.add(s.database, "healthy endpoint alone at 50/s, p99", "ms", ms(alone), nil, "")
+		for _, d := range b.extent.Isolation {
+			b.say("%s: isolation beside %v", s.database, d)
+			p99, worst, err := b.healthy(ctx, s, &d)
+			if err != nil {
+				return err
+			}
+			b.table.add(s.database, fmt.Sprintf("healthy endpoint beside %v, p99", d), "ms", ms(p99), nil, "")
+			b.table.add(s.database, fmt.Sprintf("healthy endpoint beside %v, p99 / alone", d), "", float64(p99)/float64(alone), atMost(d.Most), "")
+			b.table.add(s.database, fmt.Sprintf("healthy endpoint beside %v, the latest", d), "ms", ms(worst), atMost(ms(lateMargin)), "")
+		}
+	}
+	return nil
+}
+
+// healthy is how late the healthy endpoint's callbacks are, at p99 and at worst,
+// beside d, or alone where it is nil.
+func (b *bench) healthy(ctx context.Context, s *stage, d *disturbance) (p99, worst time.Duration, err error) {
+	var others sync.WaitGroup
+	var failed [2]error
+	disturb := func(i int, l load, endpoint string) {
+		// What it comes to is not measured; that it does not fail is.
+		others.Go(func() { _, failed[i] = b.call(ctx, s, "starts at "+endpoint, l.to(endpoint), s.api.start) })
+	}
+	l := steady(s.prefix(1), steadyRate, b.extent.Steady)
+	if d != nil {
+		// The others begin first, so that they are under way.
+		longer := b.extent.Steady + d.Slow/2
+		disturb(0, steady(s.prefix(1), d.Each, longer), endpointFailing)
+		disturb(1, steady(s.prefix(1), d.Each, longer), endpointSlow(d.Slow))
+		time.Sleep(d.Slow / 2)
+	}
+	out, got, err := b.ring(ctx, s, "ringback", l)
+	others.Wait()
+	if err = errors.Join(err, failed[0], failed[1]); err != nil {
+		return 0, 0, err
+	}
+	if d != nil {
+		// What still goes to the bad endpoints is no part of the next measure.
+		b.say("%s: letting the other two end", s.database)
+		time.Sleep(failingFor + d.Slow)
+	}
+	all := latencies(l, out, got)
+	return percentile(all, 0.99), percentile(all, 1), nil
+}
