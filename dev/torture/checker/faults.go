@@ -1,0 +1,217 @@
+package checker
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"ringback/dev/torture/journal"
+	"ringback/dev/torture/plan"
+)
+
+// place is whose fault it is, as far as the outside can tell them apart: which
+// of several workers made a request is not to be seen.
+type place string
+
+const (
+	// programs are Ringback's own; each of them hosts a worker.
+	programs place = "programs"
+	// engine is the Temporal server, its database and the ways to them.
+	engine    place = "engine"
+	receivers place = "receivers"
+	cores     place = "cores"
+	callers   place = "callers"
+)
+
+func placeOf(on string) place {
+	switch {
+	case strings.HasSuffix(on, ">temporal"), strings.HasSuffix(on, ">postgres"), on == "temporal", on == "postgres":
+		return engine
+	case strings.HasSuffix(on, "receivers"):
+		return receivers
+	case strings.HasSuffix(on, "cores"):
+		return cores
+	case strings.HasPrefix(on, "starters"):
+		return callers
+	}
+	return programs
+}
+
+// anomaly is something that a fault may explain.
+type anomaly string
+
+const (
+	// unanswered: a call of the API got no answer.
+	unanswered anomaly = "call without an answer"
+	// unread: a core gave an answer that Ringback does not know of.
+	unread anomaly = "poll whose answer was lost"
+	// unreached: a recorded attempt that no receiver saw.
+	unreached anomaly = "attempt that reached nobody"
+	// unsent: the same, and the record says that nobody saw its end.
+	unsent anomaly = "attempt recorded and not sent"
+	// unseen: a recorded attempt whose verdict is not what the receiver answered.
+	unseen anomaly = "attempt whose answer was lost"
+	// interrupted: a recorded attempt whose end nobody saw.
+	interrupted anomaly = "attempt interrupted"
+	// unrecorded: a request that is in no record, beyond k.
+	unrecorded anomaly = "request beyond the recorded attempts"
+	// delayed: a request that came long after its attempt began.
+	delayed anomaly = "request that came late to its attempt"
+	// late: a ring, a poll or the end of ringing that was overdue.
+	late anomaly = "overdue"
+	// uncounted: polls that a core saw and the state does not count, or the reverse.
+	uncounted anomaly = "polls counted otherwise"
+	// duplicate: a request about a callback that the receiver had taken, its
+	// whole answer written. It is explained as one of those above.
+	duplicate anomaly = "duplicate"
+)
+
+const (
+	// prompt is how late something may be on a machine that does everything at
+	// once, without a fault.
+	prompt = 2 * time.Second
+	// beats is how often a delivery that waits in a worker hears whether it is
+	// still wanted.
+	beats = 3 * time.Second
+	// task is how long after a workflow task began the server gives it to
+	// somebody else; attempts and polls inside it are repeated then.
+	task = 5 * time.Second
+	// recovers is when everything is on time again after a fault: the longest time
+	// after which work is taken over is a watch's, 20 seconds, and it is then due.
+	recovers = 25 * time.Second
+	// settles is when connections that a fault broke are gone, and how long what was
+	// done takes to be recorded on a machine that does everything at once.
+	settles = time.Second
+)
+
+// explanation says that faults of these kinds at that place explain an anomaly
+// whose span meets theirs, and why.
+type explanation struct {
+	of    anomaly
+	by    []plan.FaultKind
+	at    place
+	after time.Duration
+	// instant: what the fault interrupts is what was in flight as it began; how
+	// long it takes to repair explains nothing more.
+	instant bool
+	why     string
+}
+
+var (
+	crashes  = []plan.FaultKind{plan.Kill}
+	freezes  = []plan.FaultKind{plan.Freeze}
+	stops    = []plan.FaultKind{plan.Kill, plan.Terminate, plan.Freeze, plan.CoreDown, plan.DatabaseRefuses}
+	cuts     = []plan.FaultKind{plan.Reset, plan.Blackhole}
+	slows    = []plan.FaultKind{plan.Latency, plan.SlowClose, plan.SlotsFull}
+	outages  = slices.Concat(stops, cuts)
+	anything = slices.Concat(stops, cuts, slows)
+)
+
+// explanations are everything that excuses anything. The first that fits is
+// the one that is counted, so the narrowest come first.
+var explanations = []explanation{
+	{of: unanswered, by: stops, at: programs, after: settles, why: "the API that was called was away"},
+	{of: unanswered, by: anything, at: callers, after: settles, why: "the way to the API was broken"},
+
+	{of: unread, by: crashes, at: programs, instant: true, why: "the worker that had asked was killed before the answer was recorded"},
+	{of: unread, by: freezes, at: programs, after: settles, why: "the worker that had asked was taken for dead, and its answer refused when it came"},
+	{of: unread, by: outages, at: cores, after: settles, why: "the answer did not arrive"},
+	{of: unread, by: anything, at: engine, after: task, why: "the answer could not be recorded in time, so that the poll was repeated"},
+
+	{of: unreached, by: outages, at: receivers, after: settles, why: "the request did not arrive"},
+	{of: unsent, by: crashes, at: programs, instant: true, why: "the attempt was recorded, and the worker killed before it was sent"},
+	{of: unsent, by: freezes, at: programs, after: settles, why: "the attempt was recorded, and the worker stopped before it was sent"},
+	{of: unsent, by: anything, at: engine, after: task, why: "the record was made and the worker not told so, which sends nothing that is not recorded"},
+
+	{of: unseen, by: outages, at: receivers, after: settles, why: "the answer did not arrive"},
+	{of: interrupted, by: crashes, at: programs, instant: true, why: "the worker was killed before the verdict was recorded"},
+	{of: interrupted, by: freezes, at: programs, after: settles, why: "the worker was taken for dead, and its verdict refused when it came"},
+	{of: interrupted, by: anything, at: engine, after: task, why: "the verdict could not be recorded before somebody else took the delivery up"},
+
+	{of: unrecorded, by: crashes, at: programs, instant: true, why: "the workflow task of a first attempt was lost with its worker, and repeated"},
+	{of: unrecorded, by: freezes, at: programs, after: task, why: "the workflow task of a first attempt was repeated while its worker was stopped, which then went on"},
+	{of: unrecorded, by: anything, at: engine, after: task, why: "the workflow task of a first attempt could not be completed in time, and was repeated"},
+
+	{of: delayed, by: freezes, at: programs, after: settles, why: "the worker was stopped between recording and sending"},
+	{of: delayed, by: anything, at: receivers, after: settles, why: "the request waited on its way, or for a receiver that was stopped"},
+
+	{of: late, by: anything, at: programs, after: recovers, why: "what the program had in hand is taken over, or taken up when it is back"},
+	{of: late, by: anything, at: engine, after: recovers, why: "nothing goes on without the engine"},
+	{of: late, by: anything, at: receivers, after: recovers, why: "a receiver that answers nobody has its breaker opened, and attempts held back"},
+	{of: late, by: anything, at: cores, after: recovers, why: "polls wait for a core that does not answer"},
+
+	{of: uncounted, by: anything, at: programs, after: recovers, why: "what a lost worker had polled is polled again"},
+	{of: uncounted, by: anything, at: engine, after: recovers, why: "what could not be recorded is polled again"},
+	{of: uncounted, by: outages, at: cores, after: settles, why: "polls that did not arrive count"},
+}
+
+// span is a stretch of time, both ends included.
+type span struct{ from, to time.Time }
+
+func (s span) meets(o span) bool { return !s.from.After(o.to) && !o.from.After(s.to) }
+
+// fault is one that was injected, with what it was found to explain.
+type fault struct {
+	journal.Fault
+	place     place
+	explained map[anomaly]int
+	// recovery is the longest time that something which it made late took, counted
+	// from when it was over, or from when that was due if later.
+	recovery time.Duration
+}
+
+// covers is when the fault explains an anomaly by e.
+func (f *fault) covers(e explanation) span {
+	if e.instant {
+		return span{f.Began, f.Began.Add(e.after)}
+	}
+	return span{f.Began, f.Ended.Add(e.after)}
+}
+
+// explain is the fault that explains an anomaly which was caused in s, if there
+// is one. on, where not empty, is the program that it must have befallen, or the
+// way to it.
+func (c *check) explain(of anomaly, s span, on string) *fault {
+	for _, e := range explanations {
+		if e.of != of {
+			continue
+		}
+		// The latest is what is still being recovered from.
+		for _, f := range slices.Backward(c.faults) {
+			if f.place != e.at || !slices.Contains(e.by, plan.FaultKind(f.Kind)) || !f.befell(on) {
+				continue
+			}
+			if f.covers(e).meets(s) {
+				return f
+			}
+		}
+	}
+	return nil
+}
+
+func (f *fault) befell(program string) bool {
+	return program == "" || f.On == program || strings.HasSuffix(f.On, ">"+program)
+}
+
+// explainLate is explain for what was due and came late: it must have come
+// before the fault was recovered from.
+func (c *check) explainLate(due, came time.Time) *fault {
+	for _, f := range slices.Backward(c.faults) {
+		for _, e := range explanations {
+			fits := e.of == late && e.at == f.place && slices.Contains(e.by, plan.FaultKind(f.Kind))
+			if !fits || !f.covers(e).meets(span{due, came}) || came.After(f.Ended.Add(e.after)) {
+				continue
+			}
+			f.recovery = max(f.recovery, came.Sub(latest(f.Ended, due)))
+			return f
+		}
+	}
+	return nil
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

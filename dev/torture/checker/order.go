@@ -1,0 +1,89 @@
+package checker
+
+import (
+	"slices"
+	"time"
+)
+
+// checkOrder holds promise 4 as receivers see it: one callback at a time, and
+// none before an older one.
+func (c *check) checkOrder(o *operation) {
+	c.checkOverlaps(o)
+	c.checkOvertaking(o)
+	c.checkObservedOrder(o)
+}
+
+func (c *check) checkOverlaps(o *operation) {
+	var before *ring
+	for _, r := range o.rings {
+		if before != nil && before.Ended.After(r.Began) && !c.mayOverlap(o, before, r) {
+			c.unexplained(o, 4, "the request at %s about %q came while the one at %s about %q was being answered",
+				clock(r.Began), r.Status, clock(before.Began), before.Status)
+		}
+		if before == nil || r.Ended.After(before.Ended) {
+			before = r
+		}
+	}
+}
+
+// mayOverlap: one of the two is in no record or came late, which is explained
+// elsewhere; or Ringback no longer waited for the first: its time-out was over,
+// or the way was cut.
+func (c *check) mayOverlap(o *operation, first, second *ring) bool {
+	if first.excused != nil || second.excused != nil {
+		return true
+	}
+	a := first.attempt
+	if a == nil || a.end().After(second.Began) {
+		return false
+	}
+	return a.TookMS >= o.timeout().Milliseconds() || c.whyUnseen(o, a) != nil
+}
+
+// checkOvertaking holds that once a newer callback rings, no older one does.
+func (c *check) checkOvertaking(o *operation) {
+	begun := map[string]bool{}
+	current := ""
+	for _, r := range o.rings {
+		if r.excused != nil {
+			continue
+		}
+		if r.CallbackID != current && begun[r.CallbackID] {
+			c.unexplained(o, 4, "%q was rung again at %s, after a newer callback had begun", r.Status, clock(r.Began))
+			return
+		}
+		current = r.CallbackID
+		begun[current] = true
+	}
+}
+
+// checkObservedOrder holds that callbacks begin in the order in which their
+// statuses were observed.
+func (c *check) checkObservedOrder(o *operation) {
+	for i, d := range o.deliveries {
+		for _, later := range o.deliveries[i+1:] {
+			first, known := o.rungAt(d)
+			second, rung := o.rungAt(later)
+			if known && rung && second.Before(first) {
+				c.unexplained(o, 4, "%q was rung at %s, before %q, which had been owed first", later.Status, clock(second), d.Status)
+				continue
+			}
+			said, heard := c.observed(o, later)
+			if heard && !saidBefore(c.sayings(o), d.Status, said) && !d.unasked() {
+				c.unexplained(o, 4, "%q was owed before %q, which had been told first, at %s", d.Status, later.Status, clock(said))
+			}
+		}
+	}
+}
+
+// unasked says that a delivery is about no status that anybody told.
+func (d *delivery) unasked() bool { return d.Reason == "polls_used_up" || d.Reason == "lifetime_over" }
+
+// rungAt is when a delivery's first request came.
+func (o *operation) rungAt(d *delivery) (time.Time, bool) {
+	at := slices.IndexFunc(d.rings, func(r *ring) bool { return r.excused == nil })
+	if at < 0 {
+		return time.Time{}, false
+	}
+	return d.rings[at].Began, true
+}

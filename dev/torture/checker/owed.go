@@ -1,0 +1,281 @@
+package checker
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"ringback/dev/torture/journal"
+	"ringback/internal/callback"
+)
+
+// saying is a status that Ringback was told, by an answer or a call.
+type saying struct {
+	span
+	status string
+	// how is journal.Push, journal.Revoke or "poll".
+	how string
+	// sure says that no fault can have kept it from being heard.
+	sure bool
+}
+
+const poll = "poll"
+
+// sayings are all that Ringback may have heard of an operation's status, in the
+// order in which it was said.
+func (c *check) sayings(o *operation) []saying {
+	var all []saying
+	// The first poll may have been made in a workflow task, and so may the one that
+	// repeats it.
+	inTask := true
+	for _, p := range o.polls {
+		s := span{p.Began, latest(p.Began, p.Ended)}
+		recorded := s.to
+		if inTask {
+			recorded = o.taskOf(s.to)
+		}
+		heard := !p.Ended.IsZero() && c.explain(unread, span{s.from, recorded.Add(settles)}, "") == nil
+		inTask = inTask && !heard
+		if p.Status != "" {
+			all = append(all, saying{s, p.Status, poll, heard})
+		}
+	}
+	for _, call := range o.calls {
+		s := span{call.Began, latest(call.Began, call.Ended)}
+		switch {
+		case refused(call):
+		case call.What == journal.Push && call.Status != "":
+			all = append(all, saying{s, call.Status, journal.Push, call.HTTPStatus == http.StatusAccepted})
+		case call.What == journal.Revoke:
+			all = append(all, saying{s, revoked, journal.Revoke, call.HTTPStatus == http.StatusOK})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b saying) int { return a.from.Compare(b.from) })
+	return all
+}
+
+// taskOf is when the workflow task ended in which a poll ended: with the first
+// attempt that follows at once.
+func (o *operation) taskOf(polled time.Time) time.Time {
+	for _, r := range o.rings {
+		if (span{polled, polled.Add(settles)}).meets(span{r.Began, r.Began}) {
+			return r.end()
+		}
+	}
+	return polled
+}
+
+// refused says that a call was answered, and changed nothing.
+func refused(call journal.Call) bool {
+	return call.HTTPStatus >= 400 && call.HTTPStatus < 500
+}
+
+// checkOwed holds promise 3: each status that must ring has its delivery.
+func (c *check) checkOwed(o *operation) {
+	said := c.sayings(o)
+	reported := map[string]bool{}
+	for _, s := range said {
+		owed := s.sure && o.rules.ring(s.status, o.Wanted) && s.status != o.KnownStatus && !o.delivers(s.status)
+		if !owed || reported[s.status] || c.notOwed(o, said, s) {
+			continue
+		}
+		reported[s.status] = true
+		c.lost(o, 3, "Ringback was told %q by a %s at %s, and never rang it", s.status, s.how, clock(s.to))
+	}
+}
+
+func (o *operation) delivers(status string) bool {
+	return slices.ContainsFunc(o.deliveries, func(d *delivery) bool { return d.Status == status })
+}
+
+// notOwed reports whether something else that was said makes it right that s
+// has no delivery.
+func (c *check) notOwed(o *operation, said []saying, s saying) bool {
+	switch {
+	case o.dropped(s):
+		return true
+	case o.withdrawing(s.to.Add(prompt)):
+		return true
+	case s.status == revoked && o.state().Revocation != nil && o.silentlyRevoked():
+		return true
+	}
+	// The first final status stands: what was said after it is counted.
+	final := o.value()
+	return o.rules.isFinal(final) && final != s.status && slices.ContainsFunc(said, func(f saying) bool {
+		return f.status == final && !f.from.After(s.to.Add(prompt))
+	})
+}
+
+// value is the status that the state shows.
+func (o *operation) value() string {
+	if s := o.state().Status; s != nil {
+		return s.Value
+	}
+	return ""
+}
+
+// silentlyRevoked reports whether the planned revocation rings nobody: the client
+// made it itself, or does not want to hear of any.
+func (o *operation) silentlyRevoked() bool {
+	return o.Revocation != nil && o.Revocation.InitiatedBy == callback.InitiatedByClient ||
+		!o.rules.ring(revoked, o.Wanted)
+}
+
+// dropped reports whether an answer may be dropped for its age: its poll began
+// before something that the core told by itself was recorded, or was on its way
+// to be recorded itself.
+func (o *operation) dropped(s saying) bool {
+	if s.how != poll {
+		return false
+	}
+	return slices.ContainsFunc(o.calls, func(call journal.Call) bool {
+		told := call.What == journal.Push || call.What == journal.Revoke
+		return told && !refused(call) && span{call.Began, latest(call.Began, call.Ended)}.meets(span{s.from, s.to.Add(prompt)})
+	})
+}
+
+// withdrawing reports whether a withdrawal that was not refused was asked for
+// until then.
+func (o *operation) withdrawing(until time.Time) bool {
+	return slices.ContainsFunc(o.calls, func(call journal.Call) bool {
+		return call.What == journal.Withdraw && !refused(call) && !call.Began.After(until)
+	})
+}
+
+// checkSaid holds the other half of promise 3: nothing rings that nobody said.
+func (c *check) checkSaid(o *operation) {
+	said := c.sayings(o)
+	if v := o.value(); v != "" && !saidBefore(said, v, time.Time{}) {
+		c.unexplained(o, 2, "its state shows the status %q, which nobody said", v)
+	}
+	for _, d := range o.deliveries {
+		if d.Reason == callback.ReasonPollsUsedUp || d.Reason == callback.ReasonLifetimeOver {
+			c.checkUnanswered(o, d)
+			continue
+		}
+		var by time.Time
+		if len(d.attempts) > 0 {
+			by = d.attempts[0].began()
+		}
+		switch {
+		case !o.rules.ring(d.Status, o.Wanted):
+			c.unexplained(o, 3, "there is a delivery about %q, which is not to ring", d.Status)
+		case d.Status == o.KnownStatus:
+			c.unexplained(o, 3, "there is a delivery about %q, which the client knew", d.Status)
+		case !saidBefore(said, d.Status, by):
+			c.unexplained(o, 3, "there is a delivery about %q, which nobody had said", d.Status)
+		}
+	}
+}
+
+// saidBefore reports whether status was said until by, if by is not zero.
+func saidBefore(said []saying, status string, by time.Time) bool {
+	return slices.ContainsFunc(said, func(s saying) bool {
+		return s.status == status && (by.IsZero() || !s.from.After(by.Add(millisecond)))
+	})
+}
+
+// checkUnanswered holds that a callback of used-up polls tells the last answer
+// read, and none where none was.
+func (c *check) checkUnanswered(o *operation, d *delivery) {
+	if !o.rules.ringsUnanswered {
+		c.unexplained(o, 3, "the delivery about %q has the reason %s, which rings nothing here", d.Status, d.Reason)
+		return
+	}
+	may := []string{""}
+	for _, s := range c.sayings(o) {
+		if s.sure && !o.dropped(s) {
+			may = nil
+		}
+		may = append(may, s.status)
+	}
+	// An answer without a status can be the last one read, too.
+	empty := slices.ContainsFunc(o.polls, func(p journal.Poll) bool { return p.Status == "" })
+	if !slices.Contains(may, d.Status) && !(d.Status == "" && empty) {
+		c.unexplained(o, 3, "the callback of %s tells %q, and the last answer read was %s", d.Reason, d.Status, may)
+	}
+}
+
+// checkSuperseded holds promise 4: what is dropped was dropped for something.
+func (c *check) checkSuperseded(o *operation) {
+	for i, d := range o.deliveries {
+		if d.Outcome != callback.DeliverySuperseded {
+			continue
+		}
+		if why := o.wrongly(i, d); why != "" {
+			c.lost(o, 4, "the delivery about %q is superseded (%s) %s", d.Status, d.Reason, why)
+		}
+	}
+}
+
+// wrongly says why a delivery was not to be superseded, or nothing.
+func (o *operation) wrongly(i int, d *delivery) string {
+	switch d.Reason {
+	case callback.ReasonWithdrawn:
+		if !o.withdrawing(farFuture) {
+			return "and nobody withdrew it"
+		}
+	case callback.ReasonRevoked:
+		if o.state().Revocation == nil {
+			return "and nobody revoked it"
+		}
+	default:
+		switch {
+		case o.rules.isFinal(d.Status):
+			return "although it is final"
+		case i == len(o.deliveries)-1:
+			return "by nothing"
+		case o.endpoint.Policy.Supersede == callback.SupersedeEvery:
+			return "at an endpoint that queues every one"
+		}
+	}
+	return ""
+}
+
+var farFuture = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// checkPolls holds that polls are counted, and that there are no more than the
+// policy allows.
+func (c *check) checkPolls(o *operation) {
+	limit, seen, counted := o.endpoint.Policy.Poll.Limit(), len(o.polls), o.state().Polls
+	// What a core tells by itself begins the watch anew, where a poll in flight is
+	// not waited for and the latest ones may not be recorded yet.
+	told := slices.ContainsFunc(o.calls, func(call journal.Call) bool {
+		return call.What == journal.Push || call.What == journal.Revoke || call.What == journal.Withdraw
+	})
+	if !told && seen != counted {
+		c.excuse(o, c.explain(uncounted, o.life(), ""), uncounted, 2, "the core was asked %d times, and the state says %d", seen, counted)
+	}
+	if !told && limit > 0 && seen > limit {
+		c.excuse(o, c.explain(uncounted, o.life(), ""), uncounted, 2, "the core was asked %d times, at most %d were allowed", seen, limit)
+	}
+	if limit > 0 && counted > limit {
+		c.unexplained(o, 2, "the state counts %d polls, at most %d were allowed", counted, limit)
+	}
+}
+
+// life is from the first call to the last thing that was seen of the operation.
+func (o *operation) life() span {
+	s := span{}
+	widen := func(from, to time.Time) {
+		if s.from.IsZero() || from.Before(s.from) {
+			s.from = from
+		}
+		s.to = latest(s.to, latest(from, to))
+	}
+	for _, call := range o.calls {
+		widen(call.Began, call.Ended)
+	}
+	for _, p := range o.polls {
+		widen(p.Began, p.Ended)
+	}
+	for _, r := range o.rings {
+		widen(r.Began, r.Ended)
+	}
+	return s
+}
+
+func clock(t time.Time) string { return t.UTC().Format("15:04:05.000") }
+
+func (o *operation) String() string { return fmt.Sprintf("%s (%s)", o.key.WorkflowID(), o.History) }

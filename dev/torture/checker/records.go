@@ -1,0 +1,294 @@
+package checker
+
+import (
+	"net/http"
+	"slices"
+	"time"
+
+	"ringback/internal/callback"
+)
+
+const (
+	// millisecond is how exactly the API shows times.
+	millisecond = time.Millisecond
+	// arrives is how much later than an attempt's end its request may be seen to
+	// have come, by another process of the same machine.
+	arrives = 5 * time.Millisecond
+)
+
+// match finds the recorded attempt that each request is. What is left over on
+// either side needs a fault.
+func (c *check) match(o *operation) {
+	for _, d := range o.state().Deliveries {
+		found := &delivery{Delivery: d}
+		for _, a := range d.Attempts {
+			found.attempts = append(found.attempts, &attempt{Attempt: a})
+		}
+		o.deliveries = append(o.deliveries, found)
+	}
+	for _, r := range o.rings {
+		if d := o.deliveryOf(r.CallbackID); d != nil {
+			d.rings = append(d.rings, r)
+		}
+	}
+	for _, d := range o.deliveries {
+		d.pair(func(a *attempt, r *ring) bool { return !r.Began.After(a.end().Add(arrives)) })
+		// Those that came after their attempt's end.
+		d.pair(func(*attempt, *ring) bool { return true })
+	}
+	c.checkUnrecorded(o)
+	for _, d := range o.deliveries {
+		for _, a := range d.attempts {
+			c.checkAttempt(o, d, a)
+		}
+	}
+}
+
+func (o *operation) deliveryOf(id string) *delivery {
+	for _, d := range o.deliveries {
+		if d.CallbackID == id {
+			return d
+		}
+	}
+	return nil
+}
+
+// pair gives requests to attempts that have none, the earliest to the earliest,
+// where the attempt began before and fits says so.
+func (d *delivery) pair(fits func(*attempt, *ring) bool) {
+	for _, r := range d.rings {
+		if r.attempt != nil {
+			continue
+		}
+		for _, a := range d.attempts {
+			if a.ring == nil && !r.Began.Before(a.began().Add(-millisecond)) && fits(a, r) {
+				a.ring, r.attempt = r, a
+				break
+			}
+		}
+	}
+}
+
+// checkUnrecorded holds that there are no more requests than recorded attempts,
+// but for those that a lost workflow task repeats (promise 5). A crash loses one
+// task of an operation, and with it one attempt.
+func (c *check) checkUnrecorded(o *operation) {
+	lost := map[*fault]map[string]bool{}
+	for _, r := range o.rings {
+		if r.attempt != nil {
+			continue
+		}
+		f := c.explain(unrecorded, span{r.Began, r.end().Add(settles)}, "")
+		if f != nil && f.place == programs && lost[f][r.CallbackID] {
+			f = nil
+		}
+		if f != nil && lost[f] == nil {
+			lost[f] = map[string]bool{}
+		}
+		if f != nil {
+			lost[f][r.CallbackID] = true
+		}
+		r.excused = f
+		c.verdict.Unrecorded++
+		c.excuse(o, f, unrecorded, 5, "the request at %s about %q is in no record of the %d attempts", clock(r.Began), r.Status, recorded(o, r))
+	}
+}
+
+func recorded(o *operation, r *ring) int {
+	if d := o.deliveryOf(r.CallbackID); d != nil {
+		return len(d.attempts)
+	}
+	return 0
+}
+
+// checkAttempt holds that an attempt's record is what the receiver saw.
+func (c *check) checkAttempt(o *operation, d *delivery, a *attempt) {
+	if a.ring == nil {
+		c.checkUnreached(o, d, a)
+		return
+	}
+	r := a.ring
+	if came := r.Began.Sub(a.began()); came > prompt || r.Began.After(a.end().Add(arrives)) {
+		r.excused = c.explain(delayed, span{a.began(), r.Began}, "")
+		c.excuse(o, r.excused, delayed, 5, "attempt %d about %q began at %s and reached the receiver %s later",
+			a.Number, d.Status, clock(a.began()), came.Round(millisecond))
+	}
+	switch {
+	case a.Verdict == callback.Acknowledged && !r.Took:
+		c.lost(o, 6, "attempt %d about %q is recorded as acknowledged, and the receiver had not taken it", a.Number, d.Status)
+	case a.interrupted(o.timeout()):
+		c.excuse(o, c.whyUnseen(o, a), interrupted, 5, "attempt %d about %q is recorded as one whose end nobody saw", a.Number, d.Status)
+	case r.Answered && (r.Took != (a.Verdict == callback.Acknowledged) || r.HTTPStatus != a.HTTPStatus):
+		c.excuse(o, c.whyUnseen(o, a), unseen, 6, "attempt %d about %q was answered with %d and is recorded as %s with %d",
+			a.Number, d.Status, r.HTTPStatus, a.Verdict, a.HTTPStatus)
+	case r.Ended.After(a.end().Add(arrives)) && a.TookMS < o.timeout().Milliseconds():
+		c.excuse(o, c.whyUnseen(o, a), unseen, 5, "attempt %d about %q is recorded as over at %s, and the receiver answered at %s",
+			a.Number, d.Status, clock(a.end()), clock(r.Ended))
+	}
+}
+
+// whyUnseen is the fault that kept what the receiver answered from being
+// recorded.
+func (c *check) whyUnseen(o *operation, a *attempt) *fault {
+	s := span{a.began(), a.ring.end().Add(settles)}
+	if a.interrupted(o.timeout()) {
+		if f := c.explain(interrupted, s, ""); f != nil {
+			return f
+		}
+	}
+	return c.explain(unseen, s, "")
+}
+
+func (c *check) checkUnreached(o *operation, d *delivery, a *attempt) {
+	if a.Verdict == callback.Acknowledged {
+		c.lost(o, 6, "attempt %d about %q is recorded as acknowledged, and no receiver saw it", a.Number, d.Status)
+		return
+	}
+	c.verdict.Unreached++
+	f := c.explain(unreached, a.span(), "")
+	if a.interrupted(o.timeout()) {
+		// It is sent at once after it is recorded, or never.
+		if f = c.explain(unsent, span{a.began().Add(-task), a.began().Add(settles)}, ""); f == nil {
+			f = c.explain(unreached, a.span(), "")
+		}
+	}
+	c.excuse(o, f, unreached, 5, "attempt %d about %q at %s reached no receiver", a.Number, d.Status, clock(a.began()))
+}
+
+// checkRecords holds promise 5 and 6 in the state itself: attempts are numbered,
+// there are at most k, and the outcome is what they say.
+func (c *check) checkRecords(o *operation) {
+	k := o.endpoint.Policy.Delivery.Attempts
+	for _, d := range o.deliveries {
+		n := len(d.attempts)
+		if n > k {
+			c.unexplained(o, 5, "the delivery about %q has %d recorded attempts, k is %d", d.Status, n, k)
+		}
+		for i, a := range d.attempts {
+			switch {
+			case a.Number != i+1:
+				c.unexplained(o, 5, "attempt %d about %q has the number %d", i+1, d.Status, a.Number)
+			case a.Verdict == "":
+				c.unexplained(o, 5, "attempt %d about %q has no verdict", a.Number, d.Status)
+			case a.Verdict == callback.Acknowledged && i < n-1:
+				c.unexplained(o, 6, "attempt %d about %q was acknowledged, and another one made", a.Number, d.Status)
+			}
+		}
+		c.checkOutcomeOf(o, d, k)
+	}
+}
+
+func (c *check) checkOutcomeOf(o *operation, d *delivery, k int) {
+	n := len(d.attempts)
+	acknowledged := n > 0 && d.attempts[n-1].Verdict == callback.Acknowledged
+	if acknowledged != (d.Outcome == callback.DeliveryAcknowledged) {
+		c.lost(o, 6, "the delivery about %q is %s, and its last attempt was another matter", d.Status, d.Outcome)
+		return
+	}
+	switch d.Outcome {
+	case callback.DeliveryPending:
+		c.lost(o, 3, "the operation is closed, and its delivery about %q pending", d.Status)
+	case callback.DeliveryExhausted:
+		if n != k {
+			c.lost(o, 5, "the delivery about %q is exhausted after %d recorded attempts, k is %d", d.Status, n, k)
+		}
+	case callback.DeliveryGone:
+		if n == 0 || d.attempts[n-1].HTTPStatus != http.StatusGone {
+			c.lost(o, 6, "the delivery about %q is gone, and nobody answered 410", d.Status)
+		}
+	case callback.DeliveryAcknowledged, callback.DeliverySuperseded:
+	}
+}
+
+// checkIdentity holds that a callback has one id, one status and one body for
+// its whole life. A poll that was repeated with its workflow task was answered
+// at another moment, which the body may tell.
+func (c *check) checkIdentity(o *operation) {
+	byID, byStatus := map[string]*ring{}, map[string]*ring{}
+	for _, r := range o.rings {
+		first, known := byID[r.CallbackID]
+		named, rung := byStatus[r.Status]
+		switch {
+		case r.CallbackID == "":
+			c.unexplained(o, 11, "the request at %s has no webhook-id", clock(r.Began))
+		case known && first.Status != r.Status:
+			c.unexplained(o, 11, "the callback id %s stands for %q and %q", r.CallbackID, first.Status, r.Status)
+		case rung && named.CallbackID != r.CallbackID:
+			c.unexplained(o, 11, "status %q has the callback ids %s and %s", r.Status, named.CallbackID, r.CallbackID)
+		case known && first.Body != r.Body && first.excused == nil && r.excused == nil:
+			c.unexplained(o, 11, "the callback about %q has two bodies", r.Status)
+		}
+		if !rung {
+			byStatus[r.Status] = r
+		}
+		if !known || first.attempt == nil {
+			byID[r.CallbackID] = r
+		}
+		if d := o.deliveryOf(r.CallbackID); d != nil && d.Status != r.Status {
+			c.unexplained(o, 11, "the callback %s is about %q, and its state says %q", r.CallbackID, r.Status, d.Status)
+		}
+	}
+	ids := map[string]bool{}
+	for _, d := range o.deliveries {
+		if ids[d.CallbackID] {
+			c.unexplained(o, 11, "the callback %s has two deliveries", d.CallbackID)
+		}
+		ids[d.CallbackID] = true
+	}
+}
+
+// checkDuplicates holds promise 11: what a receiver took, its whole answer
+// written, comes again only if a fault kept Ringback from knowing that.
+func (c *check) checkDuplicates(o *operation) {
+	taken := map[string]*ring{}
+	for _, r := range o.rings {
+		before, again := taken[r.CallbackID]
+		if again {
+			c.checkDuplicate(o, before, r)
+		}
+		if r.Took && (!again || !before.Answered) {
+			taken[r.CallbackID] = r
+		}
+	}
+}
+
+func (c *check) checkDuplicate(o *operation, before, again *ring) {
+	if !before.Answered {
+		c.verdict.OwnDuplicates++
+		return
+	}
+	c.verdict.Duplicates++
+	f := again.excused
+	switch {
+	case f != nil:
+	case before.attempt == nil:
+		f = before.excused
+	case before.attempt.Verdict == callback.Acknowledged:
+		// Ringback knew.
+	default:
+		f = c.whyUnseen(o, before.attempt)
+	}
+	c.excuse(o, f, duplicate, 11, "the receiver took %q at %s and answered, and was rung again at %s",
+		again.Status, clock(before.Began), clock(again.Began))
+}
+
+// checkGaps holds h from below: by the record, and as the receiver saw it.
+func (c *check) checkGaps(o *operation) {
+	h := o.endpoint.Policy.Delivery.Interval()
+	for _, d := range o.deliveries {
+		for i := 1; i < len(d.attempts); i++ {
+			before, after := d.attempts[i-1], d.attempts[i]
+			if gap := after.began().Sub(before.end()); gap < h-millisecond {
+				c.unexplained(o, 5, "attempts %d and %d about %q are %s apart by the record, h is %s", before.Number, after.Number, d.Status, gap, h)
+			}
+			if before.ring == nil || after.ring == nil || before.ring.Ended.IsZero() {
+				continue
+			}
+			// A receiver that nobody waits for any more may go on for a while.
+			end := slices.MinFunc([]time.Time{before.ring.Ended, before.end()}, time.Time.Compare)
+			if gap := after.ring.Began.Sub(end); gap < h-millisecond {
+				c.unexplained(o, 5, "attempts %d and %d about %q reached the receiver %s apart, h is %s", before.Number, after.Number, d.Status, gap, h)
+			}
+		}
+	}
+}

@@ -1,0 +1,42 @@
+package checker
+
+import (
+	"slices"
+	"strings"
+)
+
+// rules are what a source's statuses mean, from docs/state-machine.md.
+type rules struct {
+	final, rings, revocable []string
+	// ringsUnanswered: used-up polls and a lifetime that is over ring as well.
+	ringsUnanswered bool
+}
+
+const revoked = "revoked"
+
+var rulesOf = map[string]rules{
+	"ukrcard": {
+		final: []string{"1", "2", revoked}, rings: []string{"1", "2"},
+		revocable: []string{"0", "5"}, ringsUnanswered: true,
+	},
+	"paysera": {
+		final: []string{"done", "rejected", revoked, "failed"},
+		rings: []string{
+			"waiting_funds", "waiting_registration", "waiting_password", "reserved",
+			"done", "rejected", revoked, "failed",
+		},
+		revocable: []string{"new", "waiting", "reserved"},
+	},
+}
+
+func (r rules) isFinal(status string) bool { return slices.Contains(r.final, status) }
+
+func (r rules) isRevocable(status string) bool {
+	return status == "" || slices.Contains(r.revocable, status) ||
+		strings.HasPrefix(status, "waiting_") && slices.Contains(r.revocable, "waiting")
+}
+
+// rings reports whether status owes a callback to a client who wants those.
+func (r rules) ring(status string, wanted []string) bool {
+	return slices.Contains(r.rings, status) && (len(wanted) == 0 || slices.Contains(wanted, status))
+}
