@@ -30,7 +30,7 @@ const (
 // AttemptInput asks for one attempt.
 type AttemptInput struct {
 	Callback callback.Callback `json:"callback"`
-	// URL is the operation's own, where the endpoint has none.
+	// URL is the one that the operation's start brought; empty: the endpoint's.
 	URL       string `json:"url,omitempty"`
 	TimeoutMS int64  `json:"timeout_ms"`
 	// Number is the attempt's, counted from 1 over the callback's life.
@@ -54,9 +54,9 @@ type AttemptResult struct {
 // lately. It never fails: what went wrong is in the result. Losing the workflow
 // task may repeat it (promise 5's exception).
 func (a *Activities) Attempt(ctx context.Context, in AttemptInput) (AttemptResult, error) {
-	endpoint, ok := a.Endpoint(in.Callback.Key.Endpoint)
-	if !ok {
-		return AttemptResult{HeldBack: a.endpointMissing(in.Callback.Key.Endpoint)}, nil
+	endpoint, missing := a.endpointFor(in.Callback.Key.Endpoint, in.URL)
+	if missing != "" {
+		return AttemptResult{HeldBack: missing}, nil
 	}
 	pass, held := a.endpointLane(endpoint).admitLocal()
 	if held != "" {
@@ -69,10 +69,22 @@ func (a *Activities) endpointLane(e Endpoint) *lane {
 	return a.endpointLanes.of(e.Name, e.MaxConcurrent, breakerTrips, breakerOpens)
 }
 
-func (a *Activities) endpointMissing(name string) string {
+// endpointFor is the endpoint of an operation that brought this URL, or none; or
+// why its deliveries wait: what they need is not in this program's file.
+func (a *Activities) endpointFor(name, url string) (e Endpoint, missing string) {
+	e, ok := a.Endpoint(name)
+	switch {
+	case !ok:
+		a.Log.Error("an endpoint is not in this program's configuration; its deliveries wait", zap.String("endpoint", name))
+		missing = "the endpoint " + name + " is not in this worker's configuration"
+	case e.URL == "" && url == "":
+		a.Log.Error("the url of an endpoint is not in this program's configuration; operations that brought none wait", zap.String("endpoint", name))
+		missing = "the url of the endpoint " + name + " is not in this worker's configuration, and the operation brought none"
+	default:
+		return e, ""
+	}
 	a.Metrics.missing.WithLabelValues("endpoint").Inc()
-	a.Log.Error("an endpoint is not in this program's configuration; its deliveries wait", zap.String("endpoint", name))
-	return "the endpoint " + name + " is not in this worker's configuration"
+	return e, missing
 }
 
 // ring makes one attempt and judges it. Nothing cuts it off but its timeout.
@@ -81,7 +93,9 @@ func (a *Activities) ring(ctx context.Context, e Endpoint, in AttemptInput, pass
 	begun := time.Now()
 	result := a.exchange(ctx, e, in)
 	ended := time.Now()
-	result.Attempt.Number, result.Attempt.At = in.Number, callback.At(begun)
+	// By the clock as it is at the end, from which h counts, also where it was
+	// set meanwhile.
+	result.Attempt.Number, result.Attempt.At = in.Number, callback.At(ended.Add(-ended.Sub(begun)))
 	result.Attempt = result.Attempt.EndedBy(ended)
 	result.Attempt.Reason = tidy(result.Attempt.Reason)
 	pass(ended.Sub(begun), endpointBreakerError(result, ended.Sub(begun)))
@@ -131,9 +145,9 @@ func newRequest(ctx context.Context, e Endpoint, in AttemptInput) (*http.Request
 	if err != nil {
 		return nil, err
 	}
-	address := e.URL
+	address := in.URL
 	if address == "" {
-		address = in.URL
+		address = e.URL
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(message.Body))
 	if err != nil {

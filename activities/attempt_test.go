@@ -90,7 +90,7 @@ func TestAttemptWritesWhatItsDialectAndEndpointSay(t *testing.T) {
 	require.Equal(t, http.Header{"Authorization": {"Bearer token"}, "Content-Type": {"text/plain"}}, b.endpoint.Header)
 }
 
-func TestAttemptRingsTheOperationsOwnURLWhereTheEndpointHasNone(t *testing.T) {
+func TestAttemptRingsTheOperationsOwnURLOrTheEndpoints(t *testing.T) {
 	t.Parallel()
 	b := newBench()
 	b.overHTTP(t)
@@ -100,8 +100,26 @@ func TestAttemptRingsTheOperationsOwnURLWhereTheEndpointHasNone(t *testing.T) {
 	b.endpoint.URL = ""
 	require.Equal(t, callback.Acknowledged, attempt(t, b, in).Attempt.Verdict)
 
-	b.endpoint.URL, in.URL = in.URL, "http://127.0.0.1:1/never-asked"
-	require.Equal(t, callback.Acknowledged, attempt(t, b, in).Attempt.Verdict, "the endpoint's own comes first")
+	own := in.URL
+	b.endpoint.URL = "http://127.0.0.1:1/never-asked"
+	require.Equal(t, callback.Acknowledged, attempt(t, b, in).Attempt.Verdict, "what the start brought comes first")
+	b.endpoint.URL, in.URL = own, ""
+	require.Equal(t, callback.Acknowledged, attempt(t, b, in).Attempt.Verdict)
+}
+
+func TestAnAttemptWithoutAnyURLIsNotMade(t *testing.T) {
+	t.Parallel()
+	b := newBench()
+	b.endpoint.URL = ""
+	got := attempt(t, b, once(time.Second))
+	require.Contains(t, got.HeldBack, "the url of the endpoint "+shop)
+	require.Zero(t, b.receiver.requests())
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		b.endpoint.URL = ""
+		_, err := b.deliver(ringing(time.Second, 1), run{})
+		handsBack(t, err, activities.TypeHeldBack, 15*time.Second-500*time.Millisecond)
+		require.Zero(t, recorded[callback.DeliveryProgress](t, b.server).Made, "it costs no attempt")
+	})
 }
 
 func TestAttemptIsJudged(t *testing.T) {

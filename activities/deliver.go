@@ -17,7 +17,7 @@ import (
 // DeliverInput asks to get one callback acknowledged.
 type DeliverInput struct {
 	Callback callback.Callback `json:"callback"`
-	// URL is the operation's own, where the endpoint has none.
+	// URL is the one that the operation's start brought; empty: the endpoint's.
 	URL    string                  `json:"url,omitempty"`
 	Policy callback.DeliveryPolicy `json:"policy"`
 	// Progress is how far the delivery came before.
@@ -48,6 +48,10 @@ const (
 	// recordsEarly is how much before its time an attempt is recorded at most,
 	// so that recording it does not lengthen h.
 	recordsEarly = 25 * time.Millisecond
+	// clocksAgree is within what the clocks of two workers are taken to agree.
+	clocksAgree = time.Second
+	// longestHold is the longest that an attempt is put off at a time.
+	longestHold = 8 * heldBackWait
 	// reasonInterrupted is the reason of an attempt whose end nobody saw.
 	reasonInterrupted = "the worker ended while the attempt was on its way"
 )
@@ -127,26 +131,60 @@ func (d *delivery) last() *callback.Attempt {
 	return nil
 }
 
+// ended is when the last attempt of this delivery ended; zero before the first.
+func (d *delivery) ended() callback.Time {
+	if d.at.Made == 0 || d.last() == nil {
+		return callback.Time{}
+	}
+	if !d.at.EndedAt.IsZero() {
+		return d.at.EndedAt
+	}
+	return d.last().End()
+}
+
 // due is when the next attempt is: h after the end of the last.
 func (d *delivery) due() callback.Time {
 	due := d.at.NotBefore
-	if last := d.last(); last != nil && d.at.Made > 0 {
-		if next := last.End().Add(d.h); next.After(due) {
-			due = next
-		}
+	if ended := d.ended(); !ended.IsZero() && ended.Add(d.h).After(due) {
+		due = ended.Add(d.h)
 	}
 	return due
 }
 
+// catchUp counts h from now where the record says that the last attempt ended
+// later than any can have: the clock was set back since, and the next attempt
+// would be late by that much (docs/adr/0045). One that was interrupted is taken
+// to end its time-out after it began, which may lie ahead.
+func (d *delivery) catchUp() {
+	now := callback.At(time.Now())
+	if d.at.Made == 0 {
+		if d.at.NotBefore.After(now.Add(longestHold)) {
+			d.at.NotBefore = now
+		}
+		return
+	}
+	ended := d.ended()
+	if !ended.After(now.Add(d.in.Policy.Timeout() + clocksAgree)) {
+		return
+	}
+	if !d.at.NotBefore.IsZero() {
+		d.at.NotBefore = d.at.NotBefore.Add(now.Sub(ended.Time))
+	}
+	d.at.EndedAt = now
+}
+
 // next waits until the next attempt is due, records it, and makes it.
 func (d *delivery) next(ctx context.Context) error {
-	due := d.due()
-	if err := d.wait(ctx, due.Add(-min(d.h/2, recordsEarly)).Time); err != nil {
+	d.catchUp()
+	// From here on by the clock that nobody sets.
+	now := time.Now()
+	due := now.Add(d.due().Sub(now))
+	if err := d.wait(ctx, due.Add(-min(d.h/2, recordsEarly))); err != nil {
 		return err
 	}
-	endpoint, ok := d.a.Endpoint(d.in.Callback.Key.Endpoint)
-	if !ok {
-		return d.hold(ctx, d.a.endpointMissing(d.in.Callback.Key.Endpoint), missingWait)
+	endpoint, missing := d.a.endpointFor(d.in.Callback.Key.Endpoint, d.in.URL)
+	if missing != "" {
+		return d.hold(ctx, missing, missingWait)
 	}
 	pass, held := d.a.endpointLane(endpoint).admit()
 	if held != "" {
@@ -196,20 +234,21 @@ func (d *delivery) hold(ctx context.Context, why string, wait time.Duration) err
 // heldBackFor grows with the server's count of runs, so that a crowd that
 // waits for one receiver costs less and less.
 func (d *delivery) heldBackFor() time.Duration {
-	return heldBackWait * time.Duration(min(max(int(d.info.Attempt)-d.at.Made, 1), 8))
+	return min(heldBackWait*time.Duration(max(int(d.info.Attempt)-d.at.Made, 1)), longestHold)
 }
 
 // record keeps the attempt on the server before it is sent.
-func (d *delivery) record(ctx context.Context, due callback.Time) error {
-	at := callback.At(time.Now())
+func (d *delivery) record(ctx context.Context, due time.Time) error {
+	at := time.Now()
 	if due.After(at) {
 		at = due
 	}
 	before := d.at
 	d.at.Made++
+	d.at.EndedAt = callback.Time{}
 	d.at.Delivery.NextAttemptAt = nil
 	d.at.Delivery.Attempts = callback.KeepNewest(append(slices.Clone(d.at.Delivery.Attempts),
-		callback.Attempt{Number: d.nextNumber(), At: at}))
+		callback.Attempt{Number: d.nextNumber(), At: callback.At(at)}))
 	err := d.heart.record(context.WithoutCancel(ctx), d.snapshot())
 	if err == nil {
 		return nil
@@ -233,8 +272,8 @@ func (d *delivery) nextNumber() int {
 }
 
 // attempt waits out what is left of h and makes the recorded attempt.
-func (d *delivery) attempt(ctx context.Context, endpoint Endpoint, due callback.Time, pass leave) {
-	time.Sleep(time.Until(due.Time))
+func (d *delivery) attempt(ctx context.Context, endpoint Endpoint, due time.Time, pass leave) {
+	time.Sleep(time.Until(due))
 	result := d.a.ring(context.WithoutCancel(ctx), endpoint, AttemptInput{
 		Callback: d.in.Callback, URL: d.in.URL, TimeoutMS: d.in.Policy.TimeoutMS, Number: d.last().Number,
 	}, pass)

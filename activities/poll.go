@@ -61,7 +61,8 @@ func (a *Activities) ask(ctx context.Context, src Source, in PollInput, pass lea
 	begun := time.Now()
 	observation, err := src.Poll(ctx, in.Query)
 	ended := time.Now()
-	result := PollResult{BegunAt: callback.At(begun), EndedAt: callback.At(ended)}
+	// By the clock as it is at the end, also where it was set meanwhile.
+	result := PollResult{BegunAt: callback.At(ended.Add(-ended.Sub(begun))), EndedAt: callback.At(ended)}
 	if err != nil {
 		a.pollFailed(in, err, &result)
 		pass(ended.Sub(begun), breakerError(result.Free))

@@ -92,6 +92,7 @@ func (w *watch) resume(ctx context.Context) error {
 		}
 	}
 	w.why, w.kind = "no poll made yet", TypeWaiting
+	w.catchUp()
 	w.schedule()
 	w.heart.note(w.at)
 	return nil
@@ -129,6 +130,27 @@ func (w *watch) schedule() {
 		due = deadline
 	}
 	w.at.NextPollAt = due
+}
+
+// catchUp counts the gap from now where the record says that the latest poll is
+// yet to come: the clock was set back since, and the next one would be late by
+// that much (docs/adr/0045).
+func (w *watch) catchUp() {
+	now := callback.At(time.Now())
+	if w.at.BegunAt.IsZero() {
+		if w.at.NotBefore.After(now.Add(longestHold)) {
+			w.at.NotBefore = now
+		}
+		return
+	}
+	ahead := w.at.BegunAt.Sub(now.Time)
+	if ahead <= 0 {
+		return
+	}
+	w.at.BegunAt, w.at.EndedAt = w.at.BegunAt.Add(-ahead), w.at.EndedAt.Add(-ahead)
+	if !w.at.NotBefore.IsZero() {
+		w.at.NotBefore = w.at.NotBefore.Add(-ahead)
+	}
 }
 
 // wait waits for the next poll: in the worker if that is short, else it returns
@@ -205,7 +227,9 @@ func (w *watch) take(p PollResult) {
 	}
 	w.why = fmt.Sprintf("poll %d: %s", w.at.Polls, p.Error)
 	if p.Observation != nil {
-		w.at.Last = p.Observation
+		// It was asked for after the one before it was known, whatever the clock says.
+		newer := p.Observation.Following(w.at.Last)
+		w.at.Last = &newer
 		w.why = fmt.Sprintf("poll %d: status %q is not another yet", w.at.Polls, p.Observation.Status)
 	}
 	w.schedule()

@@ -201,7 +201,8 @@ func (o *operation) pushed(p Push) {
 		return
 	}
 	now := o.now()
-	recorded := o.ledger.Record(callback.Observation{Status: p.Status, BegunAt: now, ObservedAt: now})
+	said := callback.Observation{Status: p.Status, BegunAt: now, ObservedAt: now}
+	recorded := o.ledger.Record(o.following(said, o.ledger.Last()))
 	o.rewatch = o.rewatch || recorded == callback.RecordedChange || recorded == callback.RecordedRepeat
 }
 

@@ -4,7 +4,10 @@ import "go.temporal.io/sdk/workflow"
 
 // Changes of what a run commands, each behind a predicate that says what it is.
 // A run whose history is older answers false for good, so that it replays.
-const changeTellsMore = "tells-more"
+const (
+	changeTellsMore    = "tells-more"
+	changeHearsInOrder = "hears-in-order"
+)
 
 // tellsMore reports whether the run writes the search attributes
 // AttributeUndelivered and AttributePhase, and gives notices.
@@ -12,4 +15,11 @@ const changeTellsMore = "tells-more"
 // It is asked off the happy path alone: the first answer is two events.
 func (o *operation) tellsMore() bool {
 	return workflow.GetVersion(o.ctx, changeTellsMore, workflow.DefaultVersion, 1) == 1
+}
+
+// hearsInOrder reports whether what is heard later counts as newer, also where
+// the clock that dates it is behind: the worker's dates polls, the server's
+// pushes. It is asked only where they disagree.
+func (o *operation) hearsInOrder() bool {
+	return workflow.GetVersion(o.ctx, changeHearsInOrder, workflow.DefaultVersion, 1) == 1
 }

@@ -24,6 +24,7 @@ func (o *operation) query() callback.Query {
 // it was asked: one that was slow lately is left to the watch.
 func (o *operation) pollOnce() bool {
 	ctx := workflow.WithLocalActivityOptions(o.ctx, localOptions(pollTimeout))
+	before := o.ledger.Last()
 	var result activities.PollResult
 	err := workflow.ExecuteLocalActivity(ctx, acts.Poll, activities.PollInput{Source: o.in.Source, Query: o.query()}).Get(ctx, &result)
 	if err != nil {
@@ -38,9 +39,18 @@ func (o *operation) pollOnce() bool {
 		o.ledger.CountPolls(1)
 	}
 	if result.Observation != nil {
-		o.ledger.Record(*result.Observation)
+		o.ledger.Record(o.following(*result.Observation, before))
 	}
 	return true
+}
+
+// following is what was observed after before was known. The clocks that dated
+// the two may disagree.
+func (o *operation) following(observed callback.Observation, before *callback.Observation) callback.Observation {
+	if before == nil || !observed.BegunAt.Before(before.ObservedAt) || !o.hearsInOrder() {
+		return observed
+	}
+	return observed.Following(before)
 }
 
 // lookAgain stops a watch that is over or that what was said made outdated. One

@@ -75,6 +75,8 @@ type answer struct {
 	// err brings no status; free costs no poll (401, 403).
 	err  string
 	free bool
+	// ahead is how far the clock of the worker that asks is ahead of the server's.
+	ahead time.Duration
 	// with happens in the same workflow task as what comes of the answer.
 	with func(*world)
 }
@@ -298,7 +300,7 @@ func (w *world) poll(ctx workflow.Context) activities.PollResult {
 	if a.err == "" {
 		result.Observation = &callback.Observation{
 			Status: a.status, Raw: map[string]string{"status": a.status},
-			BegunAt: result.BegunAt, ObservedAt: result.EndedAt,
+			BegunAt: result.BegunAt.Add(a.ahead), ObservedAt: result.EndedAt.Add(a.ahead),
 		}
 	}
 	return result

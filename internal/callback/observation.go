@@ -13,6 +13,22 @@ type Observation struct {
 	ObservedAt Time `json:"observed_at"`
 }
 
+// Following is o as what was begun after before had been read, which is known
+// where the clocks that dated them may disagree: not dated earlier. before may
+// be nil.
+func (o Observation) Following(before *Observation) Observation {
+	if before == nil {
+		return o
+	}
+	if o.BegunAt.Before(before.ObservedAt) {
+		o.BegunAt = before.ObservedAt
+	}
+	if o.ObservedAt.Before(o.BegunAt) {
+		o.ObservedAt = o.BegunAt
+	}
+	return o
+}
+
 // Rules says which statuses mean what, for one operation. They come from the
 // source's kind and the endpoint's configuration and travel in the workflow's
 // input, so that a run never changes its mind. An entry that ends in "*"

@@ -2,11 +2,35 @@ package callback_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"ringback/internal/callback"
 )
+
+func TestAnObservationIsNeverDatedBeforeTheOneThatItFollows(t *testing.T) {
+	t.Parallel()
+	noon := callback.At(time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC))
+	before := &callback.Observation{Status: "new", BegunAt: noon, ObservedAt: noon.Add(time.Second)}
+	for _, tt := range []struct {
+		name          string
+		before        *callback.Observation
+		begun, read   callback.Time
+		begins, reads callback.Time
+	}{
+		{"the first one of all stays as it is", nil, noon, noon, noon, noon},
+		{"one that is later stays as it is", before, noon.Add(time.Minute), noon.Add(2 * time.Minute), noon.Add(time.Minute), noon.Add(2 * time.Minute)},
+		{"one of a clock that was set back begins when the other was read", before, noon.Add(-time.Hour), noon.Add(-time.Hour), before.ObservedAt, before.ObservedAt},
+		{"one that was on its way when the clocks disagreed keeps its end", before, noon, noon.Add(time.Minute), before.ObservedAt, noon.Add(time.Minute)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got := callback.Observation{Status: "done", BegunAt: tt.begun, ObservedAt: tt.read}.Following(tt.before)
+			require.Equal(t, callback.Observation{Status: "done", BegunAt: tt.begins, ObservedAt: tt.reads}, got)
+		})
+	}
+}
 
 func TestRulesSayWhatAStatusMeans(t *testing.T) {
 	t.Parallel()

@@ -25,6 +25,9 @@ type DeliveryProgress struct {
 	Made int `json:"made"`
 	// NotBefore holds the next attempt back (Retry-After, where honoured).
 	NotBefore Time `json:"not_before,omitzero"`
+	// EndedAt is when the last attempt ended, where its own times are of a clock
+	// that was ahead of the one that counts h now.
+	EndedAt Time `json:"ended_at,omitzero"`
 	// Status and Polls are the operation's when the delivery began.
 	Status *Status `json:"status,omitempty"`
 	Polls  int     `json:"polls"`
