@@ -13,7 +13,7 @@ NO_UI    := $(if $(shell command -v chromium 2>/dev/null),,Browser)
 SKIP     := $(if $(NO_PG)$(NO_PROM)$(NO_UI),-skip '$(subst $() ,|,$(strip $(NO_PG) $(NO_PROM) $(NO_UI)))')
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-short hostile bench bench-quick bench-check fuzz lint lint-go lint-workflows lint-vulnerabilities lint-modules build release tools clean
+.PHONY: help run test test-short hostile torture torture-short overload bench bench-quick bench-check fuzz lint lint-go lint-workflows lint-vulnerabilities lint-modules build release tools clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,13 +22,14 @@ run: ## the whole of Ringback on this machine: Temporal, its UI, both cores, rec
 	@echo "Building Ringback with a Temporal server inside; the first build takes a few minutes."
 	@go build -C dev -o ../bin/dev . && exec bin/dev $(ARGS)
 
-test: ## every test of both modules, with the race detector
+test: ## every test of both modules, with the race detector, and a short campaign
 	@$(if $(RACE),,echo "There is no C compiler: the tests run without the race detector.")
 	@$(if $(NO_PG),echo "There is no initdb or postgres on PATH: the tests on PostgreSQL are left out.")
 	@$(if $(NO_UI),echo "There is no chromium on PATH: the tests of the Temporal UI in a browser are left out.")
 	@$(if $(NO_PROM),echo "There is no promtool or prometheus on PATH: the tests of the alerts by them are left out.")
 	go test $(RACE) -timeout 20m ./...
 	go -C dev test $(RACE) $(SKIP) -timeout 40m ./...
+	$(if $(NO_PG),,@$(MAKE) --no-print-directory torture-short)
 
 test-short: ## the root module's tests without the race detector
 	go test -timeout 10m ./...
@@ -37,6 +38,15 @@ hostile: ## several hundred bad inputs on every surface, on a real server, and w
 	@mkdir -p bin && rm -f bin/hostile.txt
 	@go -C dev test -count=1 -run '^TestHostile$$' ./e2e -args -hostile-table=$(abspath bin/hostile.txt); code=$$?; \
 	  if [ -f bin/hostile.txt ]; then cat bin/hostile.txt; fi; exit $$code
+
+torture: ## nothing is lost: 5,000 operations in 5 minutes of faults of every kind, on PostgreSQL; ARGS='-seed 7' for another
+	@go build -C dev -o ../bin/torture ./torture && exec bin/torture $(ARGS)
+
+torture-short: ## the same, shorter: 1,500 operations in 2 minutes
+	@go build -C dev -o ../bin/torture ./torture && exec bin/torture -n 1500 -minutes 2 $(ARGS)
+
+overload: ## three times what this machine can do, on PostgreSQL: what is shed, late, lost and recovered
+	@go build -C dev -o ../bin/overload ./torture/overload && exec bin/overload $(ARGS)
 
 bench: ## speed, isolation and scale beside the engine's floor and a plain sample (an hour)
 	go -C dev run ./bench -json ../docs/bench.json -svg ../docs/images/bench.svg -into ../README.md
