@@ -9,6 +9,8 @@ package activities
 import (
 	"context"
 	"net/http"
+	"sync/atomic"
+	"time"
 
 	"go.temporal.io/sdk/temporal"
 	"go.uber.org/zap"
@@ -70,9 +72,20 @@ type Activities struct {
 	// failing, 0 where nobody hears. Report may be nil.
 	Report       func(ctx context.Context, endpoint string, h callback.Health) error
 	FailingAfter func(endpoint string) int
-	Metrics      *Metrics
-	Log          *zap.Logger
+	// AttemptBegan and PollBegan are told how late an attempt of a delivery, or a
+	// poll of a watch, began after it was due. They may be nil.
+	AttemptBegan, PollBegan func(late time.Duration)
+	// PollGivesWay says whether a poll, RedeliveryGivesWay whether the next
+	// operation of a bulk redelivery, is to give way to callbacks that are late.
+	// They may be nil: then nothing does.
+	PollGivesWay, RedeliveryGivesWay func() bool
+	// Slots is how many activities the worker runs at once; 0: not known. Where
+	// most of them are taken, watches leave theirs sooner.
+	Slots   int
+	Metrics *Metrics
+	Log     *zap.Logger
 
+	running       atomic.Int64
 	endpointLanes lanes
 	sourceLanes   lanes
 	healths       healths

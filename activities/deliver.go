@@ -62,7 +62,8 @@ const (
 // Each attempt is recorded on the server before it is sent; the record survives
 // a crash, and k is counted there.
 func (a *Activities) Deliver(ctx context.Context, in DeliverInput) (DeliverResult, error) {
-	d := &delivery{a: a, in: in, at: in.Progress, info: activity.GetInfo(ctx), heart: a.newHeart(ctx)}
+	defer a.runs()()
+	d := &delivery{a: a, in: in, at: in.Progress, timer: newStopwatch(ctx), info: activity.GetInfo(ctx), heart: a.newHeart(ctx)}
 	if err := d.resume(ctx); err != nil {
 		return DeliverResult{}, badInput(err)
 	}
@@ -87,6 +88,7 @@ type delivery struct {
 	at    callback.DeliveryProgress
 	info  activity.Info
 	heart *heart
+	timer stopwatch
 	h     time.Duration
 	k     int
 	// why and kind are what the next wait is for, as operators read it.
@@ -195,6 +197,7 @@ func (d *delivery) next(ctx context.Context) error {
 		pass(0, errNotMade)
 		return err
 	}
+	d.begins(due)
 	d.attempt(ctx, endpoint, due, pass)
 	return nil
 }
@@ -269,6 +272,13 @@ func (d *delivery) nextNumber() int {
 		return last.Number + 1
 	}
 	return 1
+}
+
+// begins tells how late the attempt is that is about to be made.
+func (d *delivery) begins(due time.Time) {
+	if d.a.AttemptBegan != nil {
+		d.a.AttemptBegan(d.timer.late(due))
+	}
 }
 
 // attempt waits out what is left of h and makes the recorded attempt.

@@ -89,6 +89,9 @@ func (p *redeliveryPage) next(ctx context.Context, run callback.RunRef) error {
 	if err := p.heart.sleepUntil(ctx, p.begun.Add(gap)); err != nil {
 		return err
 	}
+	if err := p.giveWay(ctx); err != nil {
+		return err
+	}
 	if err := p.record(ctx); err != nil {
 		return err
 	}
@@ -105,6 +108,16 @@ func (p *redeliveryPage) next(ctx context.Context, run callback.RunRef) error {
 	p.at.Progress.Add(run.Key, redelivered)
 	p.at.Progress.Failures = slices.Clone(p.at.Progress.Failures)
 	p.heart.note(p.at)
+	return nil
+}
+
+// giveWay waits while callbacks are late, or other work that goes first.
+func (p *redeliveryPage) giveWay(ctx context.Context) error {
+	for p.a.RedeliveryGivesWay != nil && p.a.RedeliveryGivesWay() {
+		if err := p.heart.sleepUntil(ctx, time.Now().Add(time.Second)); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

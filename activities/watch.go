@@ -48,6 +48,9 @@ const (
 	// missingWait is how long one waits for a configuration that names its
 	// source or endpoint.
 	missingWait = 15 * time.Second
+	// gaveWayMost is how often a poll gives way to callbacks that are late; then
+	// it is made, whatever is late.
+	gaveWayMost = 5
 )
 
 // Watch polls a source at the policy's gaps until the status is another than
@@ -55,7 +58,8 @@ const (
 // poll is clipped to the lifetime; the one due when the worker was away is made
 // late rather than not at all.
 func (a *Activities) Watch(ctx context.Context, in WatchInput) (WatchResult, error) {
-	w := &watch{a: a, in: in, at: in.Progress, heart: a.newHeart(ctx)}
+	defer a.runs()()
+	w := &watch{a: a, in: in, at: in.Progress, heart: a.newHeart(ctx), timer: newStopwatch(ctx)}
 	if err := w.resume(ctx); err != nil {
 		return WatchResult{}, badInput(err)
 	}
@@ -79,10 +83,15 @@ type watch struct {
 	in    WatchInput
 	at    callback.WatchProgress
 	heart *heart
+	timer stopwatch
 	// why is what the next wait is for, as operators read it.
 	why string
 	// kind is the error type with which the next long wait is left.
 	kind string
+	// due is when the next poll was due before it gave way, and gaveWay how often
+	// it did.
+	due     callback.Time
+	gaveWay int
 }
 
 func (w *watch) resume(ctx context.Context) error {
@@ -154,10 +163,14 @@ func (w *watch) catchUp() {
 }
 
 // wait waits for the next poll: in the worker if that is short, else it returns
-// the error that lets the server wake the activity.
+// the error that lets the server wake the activity. Where slots are scarce, only
+// what is below the server's resolution is sat out.
 func (w *watch) wait(ctx context.Context) error {
-	due := w.at.NextPollAt.Time
-	if time.Until(due) <= watchWaits {
+	due, short := w.at.NextPollAt.Time, watchWaits
+	if w.a.crowded() {
+		short = time.Second
+	}
+	if time.Until(due) <= short {
 		return w.heart.sleepUntil(ctx, due)
 	}
 	return w.giveBack(ctx)
@@ -191,16 +204,47 @@ func (w *watch) poll(ctx context.Context) bool {
 		w.hold(w.a.sourceMissing(w.in.Source).HeldBack, missingWait)
 		return false
 	}
+	if w.givesWay() {
+		return false
+	}
 	pass, held := w.a.sourceLane(w.in.Source).admit()
 	if held != "" {
 		w.a.Metrics.heldBack.WithLabelValues("source", w.in.Source).Inc()
 		w.hold("poll held back: "+held, heldBackWait)
 		return false
 	}
+	w.begins()
 	answer := w.a.ask(context.WithoutCancel(ctx), src, PollInput{Source: w.in.Source, Query: w.in.Query}, pass)
 	w.take(answer)
 	o := answer.Observation
 	return o != nil && o.Status != "" && o.Status != w.in.Known
+}
+
+// givesWay puts a poll off while callbacks are late, for a few times. The last
+// one, at the deadline, is made all the same.
+func (w *watch) givesWay() bool {
+	past := !time.Now().Before(w.deadline())
+	if past || w.gaveWay == gaveWayMost || w.a.PollGivesWay == nil || !w.a.PollGivesWay() {
+		return false
+	}
+	if w.gaveWay == 0 {
+		w.due = w.at.NextPollAt
+	}
+	w.gaveWay++
+	w.hold("the poll gives way to callbacks that are late", heldBackWait)
+	return true
+}
+
+// begins tells how late the poll is that begins now.
+func (w *watch) begins() {
+	due := w.at.NextPollAt
+	if w.gaveWay > 0 {
+		due = w.due
+	}
+	w.gaveWay = 0
+	if w.a.PollBegan != nil {
+		w.a.PollBegan(w.timer.late(due.Time))
+	}
 }
 
 // hold puts a poll off without counting it; the one at the deadline is dropped.

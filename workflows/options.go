@@ -13,8 +13,10 @@ import (
 
 // The order in which a busy server hands tasks out: callbacks before polls.
 const (
-	priorityDelivery = 1
-	priorityWatch    = 3
+	// PriorityDelivery is that of a delivery.
+	PriorityDelivery = 1
+	// PriorityWatch is that of a watch, and of workflow tasks.
+	PriorityWatch = 3
 	// PriorityRedeliveries is that of a bulk redelivery, and of all that it begins.
 	PriorityRedeliveries = 5
 )
@@ -38,7 +40,7 @@ func watchOptions(in Input) workflow.ActivityOptions {
 		HeartbeatTimeout:    activities.WatchHeartbeatTimeout,
 		WaitForCancellation: true,
 		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: gap, BackoffCoefficient: 1, MaximumInterval: gap},
-		Priority:            temporal.Priority{PriorityKey: priorityWatch, FairnessKey: in.Start.Endpoint},
+		Priority:            temporal.Priority{PriorityKey: PriorityWatch, FairnessKey: in.Start.Endpoint},
 		Summary:             "watch " + in.Start.OperationID + " at " + in.Source,
 	}
 }
@@ -55,7 +57,7 @@ func deliverOptions(endpoint string, p callback.DeliveryPolicy, c callback.Callb
 		RetryPolicy: &temporal.RetryPolicy{
 			InitialInterval: h, BackoffCoefficient: 1, MaximumInterval: h, MaximumAttempts: int32(p.Attempts),
 		},
-		Priority: temporal.Priority{PriorityKey: priorityDelivery, FairnessKey: endpoint},
+		Priority: temporal.Priority{PriorityKey: PriorityDelivery, FairnessKey: endpoint},
 		Summary:  fmt.Sprintf("ring status %q", c.Observation.Status),
 	}
 }

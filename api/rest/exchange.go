@@ -46,12 +46,9 @@ type answer struct {
 // call is what is particular to one route.
 type call func(ctx context.Context, x *exchange) (answer, error)
 
-// read serves a call that changes nothing: it ends with its client, and is
+// reading serves a call that changes nothing: it ends with its client, and is
 // bounded per key.
-func (s *Server) read(action string, do call) http.Handler { return s.readAs(action, ScopeRead, do) }
-
-// readAs serves such a call to keys of another scope.
-func (s *Server) readAs(action string, scope Scope, do call) http.Handler {
+func (s *Server) reading(action string, scope Scope, do call) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := &exchange{Request: r, header: w.Header()}
 		status, data, err := s.serve(r.Context(), x, scope, func(ctx context.Context, x *exchange) (answer, error) {
@@ -81,9 +78,9 @@ func keptOut(err error) bool {
 	return errors.As(err, &refused) && (refused.Problem == ProblemUnauthenticated || refused.Problem == ProblemForbidden)
 }
 
-// change serves a call that changes something: once begun it goes on without
+// changing serves a call that changes something: once begun it goes on without
 // its client, and one line is written about it, whatever came of it.
-func (s *Server) change(action string, scope Scope, do call) http.Handler {
+func (s *Server) changing(action string, scope Scope, do call) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := &exchange{Request: r, header: w.Header()}
 		status, data, err := s.serve(r.Context(), x, scope, func(ctx context.Context, x *exchange) (answer, error) {
@@ -98,7 +95,8 @@ func (s *Server) change(action string, scope Scope, do call) http.Handler {
 	})
 }
 
-// serve asks who and may they, then makes the call. A panic is an error here.
+// serve asks who and may they, then makes the call, unless too many are made at
+// once. A panic is an error here.
 func (s *Server) serve(ctx context.Context, x *exchange, scope Scope, do call) (status int, data []byte, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -114,7 +112,7 @@ func (s *Server) serve(ctx context.Context, x *exchange, scope Scope, do call) (
 	if err = x.caller.require(scope, x.header); err != nil {
 		return 0, nil, err
 	}
-	a, err := do(ctx, x)
+	a, err := s.admit(WorkRequest, do)(ctx, x)
 	if err != nil || a.body == nil {
 		return a.status, nil, err
 	}

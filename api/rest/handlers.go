@@ -31,11 +31,12 @@ func (s *Server) start(ctx context.Context, x *exchange) (answer, error) {
 	if _, err := x.may(request.Key()); err != nil {
 		return answer{}, err
 	}
-	if err := s.starts.enter(); err != nil {
-		return answer{}, err
-	}
-	defer s.starts.leave()
-	state, created, err := s.options.Operations.Start(ctx, request)
+	var state callback.State
+	var created bool
+	err := s.begun(ctx, func() (err error) {
+		state, created, err = s.options.Operations.Start(ctx, request)
+		return err
+	})
 	if err != nil {
 		return answer{}, err
 	}
@@ -141,16 +142,16 @@ func (s *Server) redeliver(ctx context.Context, x *exchange) (answer, error) {
 			return answer{}, err
 		}
 	}
-	if err := s.starts.enter(); err != nil {
-		return answer{}, err
-	}
-	defer s.starts.leave()
-	state, err := s.options.Operations.Redeliver(ctx, key, callback.RedeliveryRequest{
-		Repoll:   body.Repoll,
-		Force:    body.Force,
-		Reason:   body.Reason,
-		Callback: callback.Target{URL: body.Callback.URL},
-		By:       x.caller.Name,
+	var state callback.State
+	err = s.begun(ctx, func() (err error) {
+		state, err = s.options.Operations.Redeliver(ctx, key, callback.RedeliveryRequest{
+			Repoll:   body.Repoll,
+			Force:    body.Force,
+			Reason:   body.Reason,
+			Callback: callback.Target{URL: body.Callback.URL},
+			By:       x.caller.Name,
+		})
+		return err
 	})
 	if err != nil {
 		return answer{}, err

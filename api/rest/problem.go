@@ -56,6 +56,7 @@ var kinds = map[callback.Problem]kind{
 	callback.ProblemNotRevocable:     {http.StatusConflict, "The operation can't be revoked now"},
 	callback.ProblemNotRedeliverable: {http.StatusConflict, "The operation can't be redelivered so"},
 	callback.ProblemUnavailable:      {http.StatusServiceUnavailable, "Not available now"},
+	callback.ProblemOverloaded:       {http.StatusServiceUnavailable, "Too much to do now"},
 	ProblemMalformed:                 {http.StatusBadRequest, "The body is not JSON"},
 	ProblemUnauthenticated:           {http.StatusUnauthorized, "An API key is needed"},
 	ProblemForbidden:                 {http.StatusForbidden, "The API key does not allow this"},

@@ -48,17 +48,21 @@ func (s *Server) redeliverMany(ctx context.Context, x *exchange) (answer, error)
 		return answer{}, err
 	}
 	if request.DryRun {
-		found, err := s.options.Operations.DryRun(ctx, request)
+		var found callback.DryRun
+		err := s.admitted(ctx, WorkSearch, func() (err error) {
+			found, err = s.options.Operations.DryRun(ctx, request)
+			return err
+		})
 		if found.Sample == nil {
 			found.Sample = []callback.Summary{}
 		}
 		return answer{http.StatusOK, found}, err
 	}
-	if err := s.starts.enter(); err != nil {
-		return answer{}, err
-	}
-	defer s.starts.leave()
-	begun, err := s.options.Operations.StartRedeliveries(ctx, request)
+	var begun callback.Redeliveries
+	err = s.begun(ctx, func() (err error) {
+		begun, err = s.options.Operations.StartRedeliveries(ctx, request)
+		return err
+	})
 	if err != nil {
 		return answer{}, err
 	}

@@ -44,6 +44,9 @@ type Options struct {
 	Codec http.Handler
 	// CodecOrigins are the origins whose pages may ask Codec; read at each request.
 	CodecOrigins func() []string
+	// Admit lets a call in, or refuses it: it may wait a little. Who was let in
+	// calls leave once, with the error that the call ended with. Nil: all are.
+	Admit func(ctx context.Context, w Work) (leave func(error), err error)
 	// Middleware, if set, is around every route's handler.
 	Middleware func(http.Handler) http.Handler
 	// ConfigHash is the hash of the configuration in force, shown by /readyz.
@@ -93,6 +96,9 @@ func withDefaults(o Options) Options {
 	if o.ConfigHash == nil {
 		o.ConfigHash = func() string { return "" }
 	}
+	if o.Admit == nil {
+		o.Admit = func(context.Context, Work) (func(error), error) { return func(error) {}, nil }
+	}
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}
@@ -120,19 +126,19 @@ func (s *Server) routes() *mux.Router {
 	r.MethodNotAllowedHandler = http.HandlerFunc(s.methodNotAllowed)
 
 	const operation = "/v1/operations/{endpoint}/{operation_id}"
-	r.Handle("/v1/operations", s.change("start", ScopeStart, s.start)).Methods(http.MethodPost)
-	r.Handle("/v1/operations", s.read("list", s.list)).Methods(http.MethodGet)
-	r.Handle("/v1/operations/count", s.read("count", s.count)).Methods(http.MethodGet)
+	r.Handle("/v1/operations", s.begin("start", ScopeStart, s.start)).Methods(http.MethodPost)
+	r.Handle("/v1/operations", s.search("list", ScopeRead, s.list)).Methods(http.MethodGet)
+	r.Handle("/v1/operations/count", s.search("count", ScopeRead, s.count)).Methods(http.MethodGet)
 	r.Handle(operation, s.read("state", s.state)).Methods(http.MethodGet)
 	r.Handle(operation, s.change("withdraw", ScopeStart, s.withdraw)).Methods(http.MethodDelete)
 	r.Handle(operation+"/details", s.read("details", s.details)).Methods(http.MethodGet)
 	r.Handle(operation+"/status", s.change("push", ScopeStart, s.push)).Methods(http.MethodPost)
 	r.Handle(operation+"/revocation", s.change("revoke", ScopeRevoke, s.revoke)).Methods(http.MethodPost)
-	r.Handle(operation+"/redelivery", s.change("redeliver", ScopeRedeliver, s.redeliver)).Methods(http.MethodPost)
+	r.Handle(operation+"/redelivery", s.begin("redeliver", ScopeRedeliver, s.redeliver)).Methods(http.MethodPost)
 
 	const redeliveries = "/v1/redeliveries"
-	r.Handle(redeliveries, s.change("redeliver many", ScopeRedeliver, s.redeliverMany)).Methods(http.MethodPost)
-	r.Handle(redeliveries, s.readAs("list redeliveries", ScopeRedeliver, s.listRedeliveries)).Methods(http.MethodGet)
+	r.Handle(redeliveries, s.begin("redeliver many", ScopeRedeliver, s.redeliverMany)).Methods(http.MethodPost)
+	r.Handle(redeliveries, s.search("list redeliveries", ScopeRedeliver, s.listRedeliveries)).Methods(http.MethodGet)
 	r.Handle(redeliveries+"/{id}", s.readAs("see redeliveries", ScopeRedeliver, s.seeRedeliveries)).Methods(http.MethodGet)
 	r.Handle(redeliveries+"/{id}/stop", s.change("stop redeliveries", ScopeRedeliver, s.stopRedeliveries)).Methods(http.MethodPost)
 	r.Handle(redeliveries+"/{id}/resume", s.change("resume redeliveries", ScopeRedeliver, s.resumeRedeliveries)).Methods(http.MethodPost)

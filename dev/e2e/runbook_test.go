@@ -59,6 +59,7 @@ var chapters = map[string]chapter{
 	"RingbackSourceFailing": {endpoint: "SHORT", source: "wallet", operation: "expires", shows: []string{
 		`source="wallet"\} \d`, `SHORT/expires`}},
 	"RingbackHeldBack":       {shows: []string{`ringback_concurrency_limit\{kind="endpoint",name="NARROW"\} 1`, `ringback_held_back_total\{kind="endpoint",name="NARROW"\} [1-9]`}},
+	"RingbackShedding":       {shows: []string{`ringback_shed_total\{reason="queue",work="start"\} 0`, `admitted_share\{work="start"\} 1`, `late_seconds_count\{work="callback"\}`}},
 	"RingbackSlotsExhausted": {shows: []string{`slots_used\{.*ActivityWorker`, `slots_available\{.*WorkflowWorker`}},
 	"RingbackBacklog":        {shows: []string{`temporal_num_pollers`, `schedule_to_start_latency_seconds_count`, `RespondWorkflowTaskCompleted`}},
 	"RingbackWorkflowTaskFailing": {shows: []string{

@@ -19,9 +19,11 @@ import (
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/worker"
 	"go.uber.org/zap"
+	"golang.org/x/net/netutil"
 
 	"ringback/activities"
 	"ringback/api/rest"
+	"ringback/internal/admission"
 	"ringback/internal/callback"
 	"ringback/internal/codec"
 	"ringback/internal/config"
@@ -86,6 +88,7 @@ type program struct {
 	worker      worker.Worker
 	rest        *rest.Server
 	listener    net.Listener
+	admission   *admission.Control
 	// door is how the listener was opened, which no reload changes.
 	door      door
 	connected atomic.Bool
@@ -120,7 +123,9 @@ func Run(ctx context.Context, o Options) error {
 	p.drain()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
 		return cause
+		following := p.followBacklog(ctx)
 	}
+		following.Wait()
 	return nil
 }
 
@@ -225,6 +230,7 @@ func (p *program) serve(cancel context.CancelCauseFunc) (stop func(), err error)
 		p.rest = p.probesServer()
 	}
 	server := p.rest.HTTPServer()
+	p.listener = netutil.LimitListener(p.listener, connectionsAtOnce)
 	go func() {
 		if err := p.serveOn(server); !errors.Is(err, http.ErrServerClosed) {
 			cancel(fmt.Errorf("serving %s on %s: %w", p.door.purpose, p.door.address, err))

@@ -73,6 +73,7 @@ func (p *program) openMetrics() error {
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		newConfigCollector(&p.registry))
 	p.cardNumbers = newCardNumbers(p.metrics)
+	p.openAdmission()
 	p.metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "ringback_temporal_reachable", Help: "1 while Temporal takes this program's calls.",
 	}, func() float64 {
@@ -92,8 +93,9 @@ func (p *program) openMetrics() error {
 	return nil
 }
 
-// observed is a with its bulkheads and breakers shown.
+// observed is a with its bulkheads and breakers shown, and how late it is.
 func (p *program) observed(a *activities.Activities) *activities.Activities {
+	p.givingWay(a)
 	p.metrics.MustRegister(activities.Isolation(a))
 	p.acts = a.Metrics
 	return a
@@ -139,7 +141,7 @@ func (p *program) apiServer() *rest.Server {
 	return rest.New(rest.Options{
 		Operations: desk{p.newDesk(), &p.registry, p.absent},
 		Keys:       p.registry.keys, ReadLimit: p.registry.readLimit, ChangeLimit: p.registry.changeLimit, ConfigHash: p.registry.hash,
-		Ready: p.ready, Log: p.Log,
+		Ready: p.ready, Log: p.Log, Admit: p.admit,
 		Metrics: p.metricsHandler(),
 		Codec:   converter.NewPayloadCodecHTTPHandler(&p.registry.codec), CodecOrigins: p.codecOrigins,
 		Middleware: telemetry.NewRequests(p.metrics, p.traces).Middleware,

@@ -26,6 +26,9 @@ const (
 	ProblemNotRedeliverable Problem = "not-redeliverable"
 	// ProblemUnavailable: Temporal, or a core that was asked, does not answer.
 	ProblemUnavailable Problem = "unavailable"
+	// ProblemOverloaded: there is more to do than can be done, and this was not
+	// begun.
+	ProblemOverloaded Problem = "overloaded"
 )
 
 // FieldError says what is wrong with one field, and what is allowed.
@@ -40,7 +43,7 @@ type Error struct {
 	Problem Problem
 	Detail  string
 	Fields  []FieldError
-	// RetryAfter is when to come back, for ProblemUnavailable.
+	// RetryAfter is when to come back, for ProblemUnavailable and ProblemOverloaded.
 	RetryAfter time.Duration
 	// Err is the cause, for logs only.
 	Err error

@@ -38,9 +38,12 @@ type Config struct {
 // API is how the HTTP API listens and whom it lets in.
 type API struct {
 	// Listen is host:port; 127.0.0.1:8080 unless set. Without Keys it is loopback.
-	Listen    string     `yaml:"listen" json:"listen"`
-	Keys      []Key      `yaml:"keys" json:"keys"`
-	RateLimit RateLimit  `yaml:"rate_limit" json:"rate_limit"`
+	Listen    string    `yaml:"listen" json:"listen"`
+	Keys      []Key     `yaml:"keys" json:"keys"`
+	RateLimit RateLimit `yaml:"rate_limit" json:"rate_limit"`
+	// MaxStarts is how many starts and redeliveries of this program may be in
+	// Temporal at once; 0: as its latency allows.
+	MaxStarts int        `yaml:"max_starts" json:"max_starts"`
 	TLS       *ServerTLS `yaml:"tls" json:"tls"`
 }
 
@@ -235,6 +238,9 @@ type Delivery struct {
 	// Timeout bounds one attempt; 10 s unless set, at most MaxTimeout.
 	Timeout time.Duration `yaml:"timeout" json:"timeout"`
 }
+
+// MaxStarts is the most starts of a program that may be in Temporal at once.
+const MaxStarts = 10_000
 
 // MaxAttempts is the greatest k.
 const MaxAttempts = 1000

@@ -102,6 +102,7 @@ func TestTheDesignsExampleIsRead(t *testing.T) {
 
 	require.Equal(t, "127.0.0.1:8080", c.API.Listen)
 	require.Equal(t, config.RateLimit{PerSecond: 200, Burst: 400, ChangesPerSecond: 2000, ChangesBurst: 4000}, c.API.RateLimit)
+	require.Zero(t, c.API.MaxStarts)
 	require.Equal(t, config.Telemetry{Listen: "127.0.0.1:9464", Traces: config.Traces{Ratio: 1}}, c.Telemetry)
 	require.Equal(t, config.Digest(sha256.Sum256([]byte("foo"))), c.API.Keys[0].SHA256)
 	require.Equal(t, []string{"start", "read", "revoke", "redeliver"}, c.API.Keys[0].Scopes)
@@ -164,6 +165,7 @@ api:
     - {name: core, sha256: 2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae, scopes: [start], endpoints: [A]}
     - {name: core, sha256: fcde2b2edba56bf408601fb721fe9b5c338d10ee429ea04fae5511b68fbf8fb9, scopes: [read, revoke, redeliver, force, admin]}
   rate_limit: {per_second: 0.5, burst: 7, changes_per_second: 0.25, changes_burst: 3}
+  max_starts: 12
   tls: {cert: client.pem, key: client.key, client_ca: client.pem}
 egress: {allow: [10.0.0.0/8, "fd00::/8"]}
 codec: {keys: [{id: a, key: "${file:codec}"}], server: {origins: [https://temporal.example]}}
@@ -216,6 +218,7 @@ func TestEveryKeyArrives(t *testing.T) {
 	require.NoError(t, err)
 
 	require.Equal(t, config.RateLimit{PerSecond: 0.5, Burst: 7, ChangesPerSecond: 0.25, ChangesBurst: 3}, c.API.RateLimit)
+	require.Equal(t, 12, c.API.MaxStarts)
 	require.Equal(t, tls.RequireAndVerifyClientCert, c.API.TLS.Config().ClientAuth)
 	require.Equal(t, []string{"A"}, c.API.Keys[0].Endpoints)
 

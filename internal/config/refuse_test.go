@@ -250,6 +250,8 @@ f:3:28: api.rate_limit.per_second: 0 is out of bounds: allowed is more than 0, u
 f:3:38: api.rate_limit.burst: 0 is below 1: allowed are 1 to 1000000
 f:3:61: api.rate_limit.changes_per_second: NaN is out of bounds: allowed is more than 0, up to 1000000
 f:3:81: api.rate_limit.changes_burst: 0 is below 1: allowed are 1 to 1000000`},
+	{"starts without end", "listen:", "  listen: 127.0.0.1:8080\n  max_starts: 10001", `
+f:3:15: api.max_starts: 10001 is above 10000: allowed are 0 to 10000`},
 	{"an address for telemetry that is none", "egress:", "telemetry: {listen: \"9464\"}\negress:", `
 f:7:21: telemetry.listen: "9464" is not an address to listen on: allowed is host:port such as 127.0.0.1:9464`},
 	{"a receiver of spans that is no URL", "egress:", "telemetry: {traces: {endpoint: \"127.0.0.1:4318\"}}\negress:", `

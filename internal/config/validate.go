@@ -76,6 +76,7 @@ func (v *validator) api(path string, a *API) {
 	v.between(path+".rate_limit.burst", a.RateLimit.Burst, 1, 1_000_000)
 	v.rate(path+".rate_limit.changes_per_second", a.RateLimit.ChangesPerSecond)
 	v.between(path+".rate_limit.changes_burst", a.RateLimit.ChangesBurst, 1, 1_000_000)
+	v.between(path+".max_starts", a.MaxStarts, 0, MaxStarts)
 	v.keys(path+".keys", a.Keys)
 	if a.TLS != nil {
 		v.serverTLS(path+".tls", a.TLS)

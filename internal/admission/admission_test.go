@@ -1,0 +1,439 @@
+package admission_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"ringback/internal/admission"
+	"ringback/internal/callback"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// control is an admission with that many starts at once, and where its metrics are.
+func control(startsAtOnce int) (*admission.Control, *prometheus.Registry) {
+	r := prometheus.NewPedanticRegistry()
+	return admission.New(r, func() int { return startsAtOnce }), r
+}
+
+// shown is the sum of a metric over the series with those values.
+func shown(t *testing.T, r *prometheus.Registry, name string, values ...string) float64 {
+	t.Helper()
+	families, err := r.Gather()
+	require.NoError(t, err)
+	sum, found := 0.0, false
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			if family.GetName() == name && labelled(m, values) {
+				sum, found = sum+m.GetCounter().GetValue()+m.GetGauge().GetValue(), true
+			}
+		}
+	}
+	require.Truef(t, found, "%s %v is shown", name, values)
+	return sum
+}
+
+func labelled(m *dto.Metric, values []string) bool {
+	var all []string
+	for _, pair := range m.GetLabel() {
+		all = append(all, pair.GetValue())
+	}
+	for _, value := range values {
+		if !strings.Contains(" "+strings.Join(all, " ")+" ", " "+value+" ") {
+			return false
+		}
+	}
+	return true
+}
+
+func refused(t *testing.T, err error) {
+	t.Helper()
+	var refusal *callback.Error
+	require.ErrorAs(t, err, &refusal)
+	require.Equal(t, callback.ProblemOverloaded, refusal.Problem)
+	require.GreaterOrEqual(t, refusal.RetryAfter, time.Second)
+	require.LessOrEqual(t, refusal.RetryAfter, 5*time.Second)
+}
+
+func enter(t *testing.T, c *admission.Control, w admission.Work) (leave func(error)) {
+	t.Helper()
+	leave, err := c.Enter(t.Context(), w)
+	require.NoError(t, err)
+	return leave
+}
+
+func TestAStartWaitsForItsTurnAndIsShedWhereNoneComes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, r := control(1)
+		leave := enter(t, c, admission.Start)
+		begun := time.Now()
+		time.AfterFunc(500*time.Millisecond, func() { leave(nil) })
+		leave = enter(t, c, admission.Start)
+		require.Equal(t, 500*time.Millisecond, time.Since(begun), "let in as the other leaves")
+
+		begun = time.Now()
+		_, err := c.Enter(t.Context(), admission.Start)
+		refused(t, err)
+		require.Equal(t, 3*time.Second, time.Since(begun), "after a calm time, a burst's patience")
+		require.InDelta(t, 1, shown(t, r, "ringback_shed_total", "start", "queue"), 0)
+
+		time.Sleep(time.Second)
+		begun = time.Now()
+		_, err = c.Enter(t.Context(), admission.Start)
+		refused(t, err)
+		require.Equal(t, time.Second, time.Since(begun), "where there has been a queue for long, no longer")
+
+		leave(nil)
+		enter(t, c, admission.Start)(nil)
+		leave = enter(t, c, admission.Start)
+		begun = time.Now()
+		_, err = c.Enter(t.Context(), admission.Start)
+		refused(t, err)
+		require.Equal(t, 3*time.Second, time.Since(begun), "and again a burst's after one that did not wait")
+		leave(nil)
+	})
+}
+
+func TestTheQueueOfStartsIsBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, r := control(1)
+		leave := enter(t, c, admission.Start)
+		var waiting sync.WaitGroup
+		for range 1024 {
+			waiting.Go(func() {
+				_, err := c.Enter(t.Context(), admission.Start)
+				refused(t, err)
+			})
+		}
+		synctest.Wait()
+		require.InDelta(t, 1024, shown(t, r, "ringback_starts_waiting"), 0)
+		begun := time.Now()
+		_, err := c.Enter(t.Context(), admission.Start)
+		refused(t, err)
+		require.Zero(t, time.Since(begun), "one more is refused at once")
+		waiting.Wait()
+		require.Zero(t, shown(t, r, "ringback_starts_waiting"))
+		leave(nil)
+	})
+}
+
+func TestAStartThatIsGivenUpWaitsNoLonger(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := control(1)
+		leave := enter(t, c, admission.Start)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		begun := time.Now()
+		_, err := c.Enter(ctx, admission.Start)
+		refused(t, err)
+		require.Equal(t, time.Second, time.Since(begun))
+		leave(errors.New("it failed"))
+		enter(t, c, admission.Start)(nil)
+	})
+}
+
+func TestABurstOfSixtyFourIsNotShed(t *testing.T) {
+	t.Parallel()
+	for name, took := range map[string]time.Duration{
+		"where a start takes 10 ms":           10 * time.Millisecond,
+		"where a start takes half a second":   500 * time.Millisecond,
+		"where a start takes longer and more": 900 * time.Millisecond,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c, _ := control(0)
+				var starters sync.WaitGroup
+				for range 64 {
+					starters.Go(func() {
+						for range 100 {
+							leave, err := c.Enter(t.Context(), admission.Start)
+							if err != nil {
+								t.Error(err)
+								return
+							}
+							time.Sleep(took)
+							leave(nil)
+						}
+					})
+				}
+				starters.Wait()
+			})
+		})
+	}
+}
+
+// Where a start takes the longer the more of them there are, letting more in
+// brings nothing; where it takes what it takes, it brings all.
+func TestTheLimitOfStartsFollowsTheirLatency(t *testing.T) {
+	t.Parallel()
+	limit := func(t *testing.T, took func(inEngine int) time.Duration) (limit float64) {
+		t.Helper()
+		synctest.Test(t, func(t *testing.T) {
+			c, r := control(0)
+			var mu sync.Mutex
+			inEngine := 0
+			count := func(by int) int {
+				mu.Lock()
+				defer mu.Unlock()
+				inEngine += by
+				return inEngine
+			}
+			end := time.Now().Add(5 * time.Minute)
+			var starters sync.WaitGroup
+			for range 500 {
+				starters.Go(func() {
+					for time.Now().Before(end) {
+						leave, err := c.Enter(t.Context(), admission.Start)
+						if err != nil {
+							continue
+						}
+						time.Sleep(took(count(1)))
+						count(-1)
+						leave(nil)
+					}
+				})
+			}
+			starters.Wait()
+			limit = shown(t, r, "ringback_starts_limit")
+		})
+		return limit
+	}
+	wide := limit(t, func(int) time.Duration { return 200 * time.Millisecond })
+	narrow := limit(t, func(n int) time.Duration { return 5 * time.Millisecond * time.Duration(n) })
+	require.Greater(t, wide, 200.0)
+	require.Less(t, narrow, wide/2)
+}
+
+func TestTheBoundOfStartsIsReadAnew(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		atOnce := 1
+		c := admission.New(prometheus.NewRegistry(), func() int { return atOnce })
+		first := enter(t, c, admission.Start)
+		atOnce = 2
+		second := enter(t, c, admission.Start)
+		_, err := c.Enter(t.Context(), admission.Start)
+		refused(t, err)
+		first(nil)
+		second(nil)
+	})
+}
+
+func TestOtherCallsAreBoundedByThemselves(t *testing.T) {
+	t.Parallel()
+	for work, most := range map[admission.Work]int{
+		admission.Request: 4096, admission.Change: 1024, admission.Read: 512, admission.Search: 32,
+	} {
+		t.Run(string(work), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c, _ := control(1)
+				var leave func(error)
+				for range most {
+					leave = enter(t, c, work)
+				}
+				_, err := c.Enter(t.Context(), work)
+				refused(t, err)
+				leave(nil)
+				enter(t, c, work)
+			})
+		})
+	}
+}
+
+const (
+	callbackLate = 1100 * time.Millisecond
+	pollLate     = 5100 * time.Millisecond
+)
+
+// begins tells n times in each quarter of a second of d that such work began so late.
+func begins(c *admission.Control, w admission.Work, n int, late, d time.Duration) {
+	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(250 * time.Millisecond) {
+		for range n {
+			c.Began(w, late)
+		}
+	}
+}
+
+// letIn is which part of 1,000 such calls is let in at this moment.
+func letIn(c *admission.Control, w admission.Work) float64 {
+	n := 0
+	for range 1000 {
+		if !c.GivesWay(w) {
+			n++
+		}
+	}
+	return float64(n) / 1000
+}
+
+// room is how many starts may be in the engine at once.
+func room(t *testing.T, r *prometheus.Registry) float64 {
+	t.Helper()
+	return shown(t, r, "ringback_starts_limit")
+}
+
+func TestStartsThenPollsGiveWayWhileCallbacksAreLate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, r := control(0)
+		require.InDelta(t, 64, room(t, r), 0)
+
+		begins(c, admission.Callback, 20, callbackLate, 1500*time.Millisecond)
+		require.Less(t, room(t, r), 32.0)
+		require.Greater(t, room(t, r), 1.0)
+		require.InDelta(t, 1, letIn(c, admission.Poll), 0, "polls do not yet")
+
+		begins(c, admission.Callback, 20, callbackLate, 10*time.Second)
+		require.InDelta(t, 1, room(t, r), 0, "one at a time, whatever is late")
+		for _, work := range []admission.Work{admission.Poll, admission.Search, admission.Redelivery} {
+			require.Less(t, letIn(c, work), 0.2, work)
+			require.Positive(t, letIn(c, work), "some are let in whatever is late")
+			require.Positive(t, shown(t, r, "ringback_shed_total", string(work), "late"))
+		}
+		for _, work := range []admission.Work{admission.Change, admission.Read} {
+			for range 100 {
+				enter(t, c, work)(nil)
+			}
+		}
+
+		begins(c, admission.Callback, 20, 0, 7*time.Second)
+		require.InDelta(t, 1, letIn(c, admission.Poll), 0, "polls go first again")
+		require.Less(t, room(t, r), 64.0)
+		time.Sleep(10 * time.Second)
+		require.InDelta(t, 64, room(t, r), 0)
+		require.InDelta(t, 1, shown(t, r, "ringback_admitted_share", "start"), 0)
+	})
+}
+
+func TestStartsWaitForEachOtherWhileCallbacksAreLate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, r := control(8)
+		begins(c, admission.Callback, 20, callbackLate, 10*time.Second)
+		leave := enter(t, c, admission.Start)
+		_, err := c.Enter(t.Context(), admission.Start)
+		refused(t, err)
+		require.InDelta(t, 1, shown(t, r, "ringback_starts_in_engine"), 0)
+
+		time.Sleep(15 * time.Second)
+		var all []func(error)
+		for range 7 {
+			all = append(all, enter(t, c, admission.Start))
+		}
+		for _, leaves := range append(all, leave) {
+			leaves(nil)
+		}
+		require.Zero(t, shown(t, r, "ringback_starts_in_engine"))
+	})
+}
+
+func TestASearchGivesWayWhileCallbacksAreLate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := control(0)
+		begins(c, admission.Callback, 20, callbackLate, 10*time.Second)
+		shed := 0
+		for range 100 {
+			leave, err := c.Enter(t.Context(), admission.Search)
+			if err != nil {
+				refused(t, err)
+				shed++
+				continue
+			}
+			leave(nil)
+		}
+		require.Greater(t, shed, 50)
+	})
+}
+
+func TestStartsAloneGiveWayToPolls(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, r := control(0)
+		begins(c, admission.Poll, 20, pollLate, 10*time.Second)
+		require.Less(t, room(t, r), 3.0)
+		require.InDelta(t, 1, letIn(c, admission.Poll), 0)
+	})
+}
+
+func TestWhatIsNotTooMuchToDoShedsNothing(t *testing.T) {
+	t.Parallel()
+	for name, live := range map[string]func(*admission.Control){
+		"callbacks on time":            func(c *admission.Control) { begins(c, admission.Callback, 50, 900*time.Millisecond, 5*time.Second) },
+		"polls that are a little late": func(c *admission.Control) { begins(c, admission.Poll, 50, 4*time.Second, 5*time.Second) },
+		"one callback late by an hour": func(c *admission.Control) { c.Began(admission.Callback, time.Hour); time.Sleep(time.Second) },
+		"a clock that is ahead":        func(c *admission.Control) { begins(c, admission.Callback, 50, -time.Hour, 5*time.Second) },
+		"a tenth of the callbacks late": func(c *admission.Control) {
+			for range 20 {
+				begins(c, admission.Callback, 45, 0, 1)
+				begins(c, admission.Callback, 5, callbackLate, 1)
+			}
+		},
+		"a backlog that is young": func(c *admission.Control) {
+			c.Saw(admission.Backlog{Callbacks: 900 * time.Millisecond, Polls: 4 * time.Second})
+			time.Sleep(2 * time.Second)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c, r := control(0)
+				live(c)
+				require.InDelta(t, 64, room(t, r), 0)
+				require.InDelta(t, 1, letIn(c, admission.Poll), 0)
+				require.InDelta(t, 1, letIn(c, admission.Search), 0)
+			})
+		})
+	}
+}
+
+func TestWhatWaitsOnTheServerIsLateToo(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		backlog admission.Backlog
+		polls   bool
+	}{
+		"callbacks take turns from starts and polls": {admission.Backlog{Callbacks: callbackLate}, true},
+		"polls take turns from starts":               {admission.Backlog{Polls: pollLate}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c, r := control(0)
+				for range 10 {
+					c.Saw(tt.backlog)
+					time.Sleep(time.Second)
+				}
+				require.Less(t, room(t, r), 3.0)
+				require.Equal(t, tt.polls, letIn(c, admission.Poll) < 0.2)
+				require.Positive(t, shown(t, r, "ringback_backlog_age_seconds"))
+
+				time.Sleep(14 * time.Second)
+				require.Zero(t, shown(t, r, "ringback_backlog_age_seconds"), "what was seen holds for a while")
+				require.InDelta(t, 64, room(t, r), 0)
+			})
+		})
+	}
+}
+
+func TestWhatMayBeShedIsCountedFromZero(t *testing.T) {
+	t.Parallel()
+	_, r := control(0)
+	for _, work := range []string{"start", "search", "poll", "redelivery", "change", "read", "request"} {
+		require.Zero(t, shown(t, r, "ringback_shed_total", work))
+	}
+}

@@ -1,0 +1,79 @@
+package app
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"ringback/activities"
+	"ringback/api/rest"
+	"ringback/internal/admission"
+	"ringback/internal/operations"
+)
+
+const (
+	// connectionsAtOnce bounds the connections of a program's listener; more wait
+	// in the kernel until one ends.
+	connectionsAtOnce = 10_000
+	// backlogSeen is how often the server is asked how much waits, and
+	// backlogTimeout bounds the question.
+	backlogSeen    = time.Second
+	backlogTimeout = 2 * time.Second
+)
+
+// openAdmission makes what says who goes first.
+func (p *program) openAdmission() {
+	p.admission = admission.New(p.metrics, func() int { return p.registry.config().API.MaxStarts })
+}
+
+// admit lets a call of the API in.
+func (p *program) admit(ctx context.Context, w rest.Work) (leave func(error), err error) {
+	return p.admission.Enter(ctx, works[w])
+}
+
+var works = map[rest.Work]admission.Work{
+	rest.WorkStart: admission.Start, rest.WorkSearch: admission.Search, rest.WorkChange: admission.Change,
+	rest.WorkRead: admission.Read, rest.WorkRequest: admission.Request,
+}
+
+// givingWay lets the worker tell how late it is, and its polls and bulk
+// redeliveries give way.
+func (p *program) givingWay(a *activities.Activities) {
+	a.Slots = activitySlots
+	a.AttemptBegan = func(late time.Duration) { p.admission.Began(admission.Callback, late) }
+	a.PollBegan = func(late time.Duration) { p.admission.Began(admission.Poll, late) }
+	a.PollGivesWay = func() bool { return p.admission.GivesWay(admission.Poll) }
+	a.RedeliveryGivesWay = func() bool { return p.admission.GivesWay(admission.Redelivery) }
+}
+
+// followBacklog looks at how much waits on the server until ctx ends.
+func (p *program) followBacklog(ctx context.Context) *sync.WaitGroup {
+	var following sync.WaitGroup
+	following.Go(func() {
+		ticker := time.NewTicker(backlogSeen)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+				p.seeBacklog(ctx)
+			}
+		}
+	})
+	return &following
+}
+
+// seeBacklog asks once. What the server does not say is not known to be late.
+func (p *program) seeBacklog(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, backlogTimeout)
+	defer cancel()
+	seen, err := operations.SeeBacklog(ctx, p.client, p.Temporal.Namespace)
+	if err != nil {
+		p.Log.Debug("how much waits on the server is not known", zap.Error(err))
+		return
+	}
+	p.admission.Saw(admission.Backlog{Callbacks: max(seen.WorkflowTasks, seen.Deliveries), Polls: seen.Watches})
+}
