@@ -102,7 +102,9 @@ func (o *operation) attempted(r activities.AttemptResult) bool {
 
 func (o *operation) settle(d callback.Delivery) {
 	if n := len(d.Attempts); n > 0 && d.Attempts[n-1].Verdict == "" {
-		d.Attempts[n-1].Verdict, d.Attempts[n-1].Reason = callback.Unacknowledged, reasonUnseen
+		last := &d.Attempts[n-1]
+		last.Verdict, last.Reason = callback.Unacknowledged, reasonUnseen
+		last.TookMS = o.in.Policy.Delivery.TimeoutMS
 	}
 	o.ledger.Settle(d.Outcome, d.Reason, d.Attempts)
 	o.delivery = nil

@@ -512,6 +512,7 @@ func TestPromise5HAndKAreLaw(t *testing.T) {
 				last := e.State.Deliveries[0].Attempts[1]
 				require.Equal(t, callback.Unacknowledged, last.Verdict)
 				require.NotEmpty(t, last.Reason)
+				require.Equal(t, int64(10_000), last.TookMS, "it may have lasted for its time-out")
 			}},
 		{name: "two callbacks in one workflow task make one attempt in it", in: paysera(every, h(time.Second)),
 			core:     []answer{{status: "waiting_funds", takes: 300 * time.Millisecond}},
