@@ -112,7 +112,7 @@ func (c *check) at(key callback.Key) *operation {
 	}
 	o := &operation{key: key}
 	o.endpoint, _ = plan.EndpointByName(key.Endpoint)
-	o.rules = rulesOf[o.endpoint.SourceKind]
+	o.rules = rulesFor(o.endpoint.Dialect, o.endpoint.SourceKind)
 	c.operations[key] = o
 	return o
 }

@@ -130,13 +130,17 @@ func (c *check) checkAttempt(o *operation, d *delivery, a *attempt) {
 // whyUnseen is the fault that kept what the receiver answered from being
 // recorded.
 func (c *check) whyUnseen(o *operation, a *attempt) *fault {
-	s := span{a.began(), a.ring.end().Add(settles)}
+	recorded := a.ring.end().Add(settles)
 	if a.interrupted(o.timeout()) {
-		if f := c.explain(interrupted, s, ""); f != nil {
+		if !a.ring.Took {
+			// The verdict is recorded with the next attempt, or with the next beat.
+			recorded = recorded.Add(beats)
+		}
+		if f := c.explain(interrupted, span{a.began(), recorded}, ""); f != nil {
 			return f
 		}
 	}
-	return c.explain(unseen, s, "")
+	return c.explain(unseen, span{a.began(), a.ring.end().Add(settles)}, "")
 }
 
 func (c *check) checkUnreached(o *operation, d *delivery, a *attempt) {

@@ -29,6 +29,16 @@ var rulesOf = map[string]rules{
 	},
 }
 
+// rulesFor are the rules of an endpoint: a revocation rings where the dialect has a word
+// for it, which Ukrcard's has not.
+func rulesFor(dialect, source string) rules {
+	r := rulesOf[source]
+	if dialect != "ukrcard" && !slices.Contains(r.rings, revoked) {
+		r.rings = append(slices.Clone(r.rings), revoked)
+	}
+	return r
+}
+
 func (r rules) isFinal(status string) bool { return slices.Contains(r.final, status) }
 
 func (r rules) isRevocable(status string) bool {
