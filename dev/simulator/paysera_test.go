@@ -145,3 +145,25 @@ func TestPayseraCanAnswerIdsAsStringsAndErr(t *testing.T) {
 	require.Equal(t, "9", body["id"])
 	require.Equal(t, "new", body["status"])
 }
+
+func TestPayseraCanBeAnsweredForByItsOwner(t *testing.T) {
+	t.Parallel()
+	o := wallet
+	var asked []simulator.Question
+	o.Answer = func(id string, q simulator.Question) (simulator.TransferStep, bool) {
+		asked = append(asked, q)
+		return simulator.TransferStep{Status: "frozen"}, id == "7"
+	}
+	c := startPaysera(t, o)
+	_, body := signed(t, c, http.MethodGet, "7", now(), nonceOf(1))
+	require.Equal(t, "frozen", body["status"])
+	status, _ := signed(t, c, http.MethodGet, "8", now(), nonceOf(2))
+	require.Equal(t, http.StatusNotFound, status)
+	status, _ = signed(t, c, http.MethodGet, "7", now(), nonceOf(2))
+	require.Equal(t, http.StatusUnauthorized, status)
+	require.Len(t, asked, 3)
+	require.Empty(t, asked[1].Refused)
+	require.NotEmpty(t, asked[2].Refused)
+	require.Empty(t, asked[2].Header.Get("Authorization"))
+	require.Empty(t, c.Questions("7"), "nothing is remembered")
+}

@@ -247,3 +247,28 @@ func ask(t *testing.T, client *http.Client, method, url string, header map[strin
 	require.NoError(t, json.NewDecoder(response.Body).Decode(&body))
 	return response.StatusCode, body
 }
+
+func TestWSGateCanBeAnsweredForByItsOwner(t *testing.T) {
+	t.Parallel()
+	o := wsgate
+	var asked []simulator.Question
+	o.Answer = func(order string, q simulator.Question) (simulator.WSGateAnswer, bool) {
+		asked = append(asked, q)
+		return simulator.WSGateAnswer{OrderStatus: 5}, order == "A2C-1"
+	}
+	g := startWSGate(t, o)
+	_, body := ask(t, http.DefaultClient, http.MethodPost, g.URL()+"/Confirm", confirmHeader())
+	require.EqualValues(t, 5, body["orderStatus"])
+	header := confirmHeader()
+	header["orderNumber"] = "another"
+	_, body = ask(t, http.DefaultClient, http.MethodPost, g.URL()+"/Confirm", header)
+	require.EqualValues(t, 404, body["respStatus"])
+	header["password"] = "wrong"
+	status, _ := ask(t, http.DefaultClient, http.MethodPost, g.URL()+"/Confirm", header)
+	require.Equal(t, http.StatusUnauthorized, status)
+	require.Len(t, asked, 3)
+	require.Empty(t, asked[1].Refused)
+	require.NotEmpty(t, asked[2].Refused)
+	require.Empty(t, asked[2].Header.Get("password"))
+	require.Empty(t, g.Questions("A2C-1"), "nothing is remembered")
+}

@@ -17,20 +17,28 @@ import (
 // called once they listen; they end with ctx, which is no error.
 func Cores(ctx context.Context, o Options, ready func()) error {
 	return play(ctx, o, 2, func(ctx context.Context, r *role) error {
-		wsgate, err := simulator.StartWSGate(o.Listen[0], simulator.WSGateOptions{
-			ExtSystemID: extSystemID, Login: login, Password: password, ClientDN: clientDN, Answer: r.confirm,
-		})
+		stop, err := r.startCores() //nolint:contextcheck // they end by stop
 		if err != nil {
 			return err
 		}
-		paysera, err := simulator.StartPayseraCore(o.Listen[1], simulator.PayseraOptions{MACID: macID, MACKey: macKey, Answer: r.transfer})
-		if err != nil {
-			return errors.Join(err, wsgate.Close())
-		}
 		ready()
 		<-ctx.Done()
-		return errors.Join(wsgate.Close(), paysera.Close())
+		return stop()
 	})
+}
+
+func (r *role) startCores() (stop func() error, err error) {
+	wsgate, err := simulator.StartWSGate(r.Listen[0], simulator.WSGateOptions{
+		ExtSystemID: extSystemID, Login: login, Password: password, ClientDN: clientDN, Answer: r.confirm,
+	})
+	if err != nil {
+		return nil, err
+	}
+	paysera, err := simulator.StartPayseraCore(r.Listen[1], simulator.PayseraOptions{MACID: macID, MACKey: macKey, Answer: r.transfer})
+	if err != nil {
+		return nil, errors.Join(err, wsgate.Close())
+	}
+	return func() error { return errors.Join(wsgate.Close(), paysera.Close()) }, nil
 }
 
 // confirm answers an order's question. The plan has digits for Ukrcard.

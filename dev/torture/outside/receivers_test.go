@@ -253,10 +253,18 @@ func TestReceiversHoldTheirAnswersWhileSlotsAreToBeFull(t *testing.T) {
 	rung := operation(t, p, manner(plan.Acknowledges, false))
 	s := written(t, rung, final(rung))
 	require.NoError(t, outside.SetFault(t.Context(), o.Listen[0], plan.SlotsFull, true))
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+o.Listen[0]+s.path, strings.NewReader(s.body))
+	require.NoError(t, err)
+	request.Header, request.Close = s.header, true
 	held := make(chan int)
 	go func() {
-		status, _ := ring(t, o, s)
-		held <- status
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			held <- 0
+			return
+		}
+		_ = response.Body.Close()
+		held <- response.StatusCode
 	}()
 	require.Eventually(t, func() bool { return len(read(t, o)) == 1 }, 5*time.Second, 5*time.Millisecond, "it is in the journal before it is answered")
 	select {

@@ -154,10 +154,10 @@ func (s *starters) request(o plan.Operation) callback.StartRequest {
 // client knows.
 func (s *starters) clash(ctx context.Context, i int, o plan.Operation) {
 	other := s.request(o)
-	switch {
-	case other.Method == "":
+	switch other.Method {
+	case "":
 		other.KnownStatus = "registered"
-	case other.Method == "payment":
+	case "payment":
 		other.Method = "p2p_transfer"
 	default:
 		other.Method = "payment"
