@@ -33,14 +33,19 @@ func recordedIn(t *testing.T, folder string) map[string]*historypb.History {
 	require.NotEmpty(t, paths, "no history was recorded")
 	all := map[string]*historypb.History{}
 	for _, path := range paths {
-		file, err := os.Open(path)
-		require.NoError(t, err)
-		history, err := client.HistoryFromJSON(file, client.HistoryJSONOptions{})
-		require.NoError(t, err, path)
-		require.NoError(t, file.Close())
-		all[strings.TrimSuffix(filepath.Base(path), ".json")] = history
+		all[strings.TrimSuffix(filepath.Base(path), ".json")] = recordedAt(t, path)
 	}
 	return all
+}
+
+func recordedAt(t *testing.T, path string) *historypb.History {
+	t.Helper()
+	file, err := os.Open(path)
+	require.NoError(t, err)
+	history, err := client.HistoryFromJSON(file, client.HistoryJSONOptions{})
+	require.NoError(t, err, path)
+	require.NoError(t, file.Close())
+	return history
 }
 
 func TestEveryRecordedHistoryReplays(t *testing.T) {

@@ -332,14 +332,21 @@ func (w *world) worker(t *testing.T) *child.Process {
 
 func (w *world) launch(t *testing.T, name string, arguments ...string) *child.Process {
 	t.Helper()
-	command := exec.Command(program(t, name), append([]string{"-config", w.config}, arguments...)...)
+	return w.launchFrom(t, program(t, name), nil, arguments...)
+}
+
+// launchFrom runs the program at path with that in its environment as well.
+func (w *world) launchFrom(t *testing.T, path string, environment []string, arguments ...string) *child.Process {
+	t.Helper()
+	command := exec.Command(path, append([]string{"-config", w.config}, arguments...)...)
 	command.Env = append(os.Environ(), "TEMPORAL_ADDRESS="+w.temporal.addr, "TEMPORAL_NAMESPACE="+namespace)
+	command.Env = append(command.Env, environment...)
 	process, err := child.Start(command)
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		_ = process.Stop(syscall.SIGKILL, grace)
 		if t.Failed() {
-			t.Logf("%s said:\n%s", name, tail(process.Output()))
+			t.Logf("%s said:\n%s", filepath.Base(path), tail(process.Output()))
 		}
 	})
 	return process

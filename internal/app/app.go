@@ -41,6 +41,9 @@ type Options struct {
 	Temporal client.Options
 	// UIURL is the base address of the Temporal UI, for links; empty: none.
 	UIURL string
+	// Build says which build of a worker deployment this process is; zero: it is
+	// not versioned.
+	Build operations.Build
 	// API and Worker say what this process hosts.
 	API, Worker bool
 	// Listen replaces the configuration's api.listen, if not empty.
@@ -94,6 +97,8 @@ type program struct {
 	connected atomic.Bool
 	// away says that Temporal refused its latest connection.
 	away atomic.Bool
+	// routing is where the server sends new runs, as it said last.
+	routing atomic.Pointer[operations.Routing]
 }
 
 // Run serves until ctx ends, then drains: no new starts, attempts in flight
@@ -178,6 +183,7 @@ func (p *program) newWorker() {
 		MaxConcurrentActivityExecutionSize: activitySlots,
 		WorkerStopTimeout:                  p.registry.longestAttempt() + drainMargin,
 		Interceptors:                       []interceptor.WorkerInterceptor{p.operations},
+		DeploymentOptions:                  deploymentOptions(p.Build),
 	})
 	desk := p.newDesk()
 	workflows.Register(p.worker, p.observed(&activities.Activities{
@@ -244,6 +250,7 @@ func (p *program) newDesk() *operations.Desk {
 		Client: p.client, Namespace: p.Temporal.Namespace, Converter: readable{p.Temporal.DataConverter},
 		Endpoint: p.registry.start, EndpointNames: p.registry.endpointNames, CheckURL: p.registry.checkURL,
 		UIURL: p.UIURL, CardNumber: p.cardNumbers.refused,
+		Versioned: p.Build.Versioned(), Eager: p.beginsHere,
 	}
 }
 
@@ -276,6 +283,7 @@ func (p *program) tryConnect(ctx context.Context) error {
 		p.Log.Warn("the namespace's retention is below 30 days: later, a start is no longer known as a duplicate and nothing can be redelivered",
 			zap.String("namespace", p.Temporal.Namespace), zap.Duration("retention", retention))
 	}
+	p.readRouting(ctx)
 	if p.worker == nil {
 		return nil
 	}
@@ -292,7 +300,7 @@ func (p *program) announce() {
 	}
 	p.Log.Info("running", zap.String(of, address), zap.Bool("worker", p.Worker),
 		zap.String("temporal", p.Temporal.HostPort), zap.String("namespace", p.Temporal.Namespace),
-		zap.String("config_hash", p.registry.hash()))
+		zap.String("config_hash", p.registry.hash()), zap.String("build", p.Build.ID))
 	if p.Started != nil {
 		p.Started(address)
 	}
@@ -340,6 +348,7 @@ func (p *program) followHealth(ctx context.Context) {
 	for {
 		var refused *serviceerror.Unavailable
 		p.away.Store(errors.As(p.askHealth(ctx), &refused))
+		p.readRouting(ctx)
 		select {
 		case <-ctx.Done():
 			return

@@ -58,7 +58,9 @@ func (p Program) flags(o *Options, output io.Writer) *flag.FlagSet {
 		_, _ = fmt.Fprintf(output, `%s: %s
 
 Temporal is found by TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE and the other TEMPORAL_*
-variables, or temporal.toml, as by the temporal command.
+variables, or temporal.toml, as by the temporal command. TEMPORAL_DEPLOYMENT_NAME
+and TEMPORAL_WORKER_BUILD_ID, both or neither, make the program a build of a worker
+deployment.
 
 Example:
   TEMPORAL_ADDRESS=127.0.0.1:7233 %s -config ringback.yml
@@ -75,6 +77,9 @@ func (p Program) run(o Options) error {
 	o.Temporal, err = envconfig.LoadDefaultClientOptions()
 	if err != nil {
 		return fmt.Errorf("reading where Temporal is from TEMPORAL_* and temporal.toml: %w", err)
+	}
+	if o.Build, err = buildFrom(os.Getenv); err != nil {
+		return err
 	}
 	o.Log = zaplog.New(os.Stderr, zapcore.InfoLevel)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)

@@ -38,6 +38,11 @@ type Desk struct {
 	CardNumber func(endpoint string)
 	// UIURL is the base address of the Temporal UI; empty: none is linked.
 	UIURL string
+	// Versioned says that the workers are builds of a worker deployment.
+	Versioned bool
+	// Eager, if set, reports whether a run may begin in this process at once.
+	// Else the server decides where it begins.
+	Eager func() bool
 }
 
 // stateDeadline bounds a Query for what Describe does not know.

@@ -98,7 +98,7 @@ func (d *Desk) redeliver(ctx context.Context, latest run, e callback.Ending, r c
 		By: r.By, RedeliveriesID: r.RedeliveriesID,
 	}
 	note := callback.RedeliveryNote{By: r.By, Reason: r.Reason, RedeliveriesID: r.RedeliveriesID, PreviousRunID: latest.id}
-	options := d.startOptions(start)
+	options := d.startOptions(input)
 	options.Memo = map[string]any{workflows.MemoStart: latest.start, workflows.MemoRedelivery: note}
 	if r.RedeliveriesID != "" {
 		// Behind live traffic: through the task queue, and last in it.

@@ -25,7 +25,8 @@ func (d *Desk) Start(ctx context.Context, r callback.StartRequest) (callback.Sta
 	if err != nil {
 		return callback.State{}, false, err
 	}
-	run, err := d.Client.ExecuteWorkflow(ctx, d.startOptions(r), workflows.OperationType, d.input(endpoint, r))
+	input := d.input(endpoint, r)
+	run, err := d.Client.ExecuteWorkflow(ctx, d.startOptions(input), workflows.OperationType, input)
 	var started *serviceerror.WorkflowExecutionAlreadyStarted
 	switch {
 	case errors.As(err, &started):
@@ -37,11 +38,12 @@ func (d *Desk) Start(ctx context.Context, r callback.StartRequest) (callback.Sta
 	return d.accepted(r, run.GetRunID()), true, nil
 }
 
-func (d *Desk) startOptions(r callback.StartRequest) client.StartWorkflowOptions {
-	return client.StartWorkflowOptions{
+func (d *Desk) startOptions(in workflows.Input) client.StartWorkflowOptions {
+	r := in.Start
+	options := client.StartWorkflowOptions{
 		ID:                                       r.Key().WorkflowID(),
 		TaskQueue:                                workflows.TaskQueue,
-		EnableEagerStart:                         true,
+		EnableEagerStart:                         d.Eager == nil || d.Eager(),
 		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
@@ -50,6 +52,10 @@ func (d *Desk) startOptions(r callback.StartRequest) client.StartWorkflowOptions
 		TypedSearchAttributes:                    temporal.NewSearchAttributes(workflows.AttributeEndpoint.ValueSet(r.Endpoint)),
 		StaticSummary:                            strings.TrimSpace(r.Endpoint + " " + r.OperationID + " " + r.Method),
 	}
+	if d.Versioned && !in.Pinned() {
+		options.VersioningOverride = &client.AutoUpgradeVersioningOverride{}
+	}
+	return options
 }
 
 func (d *Desk) input(e callback.Endpoint, r callback.StartRequest) workflows.Input {

@@ -1,0 +1,20 @@
+package workflows
+
+import (
+	"go.temporal.io/sdk/workflow"
+
+	"ringback/internal/callback"
+)
+
+// Next is Operation as a later version has it that commands something else from
+// its begin on, behind a predicate as CONTRIBUTING.md wants it.
+func Next(ctx workflow.Context, in Input) (callback.Ending, error) {
+	if saysSo(ctx) {
+		workflow.SideEffect(ctx, func(workflow.Context) any { return "the next version" })
+	}
+	return Operation(ctx, in)
+}
+
+func saysSo(ctx workflow.Context) bool {
+	return workflow.GetVersion(ctx, "says-so", workflow.DefaultVersion, 1) == 1
+}

@@ -1,0 +1,482 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/worker"
+
+	"ringback/dev/apiclient"
+	"ringback/dev/child"
+	"ringback/dev/simulator"
+	"ringback/internal/callback"
+)
+
+// These tests upgrade from one build to another whose workflow code commands
+// something else, with operations open across it (docs/operations.md, Upgrade).
+
+// deployment is the name that all builds share.
+const deployment = "ringback"
+
+// The code of the next version (testdata/upgrade).
+const (
+	asItIs = ""
+	// careless can't read the histories of the version before, careful can.
+	careless = "careless"
+	careful  = "careful"
+)
+
+// build is both programs of one build, running. The one without an id is not
+// versioned.
+type build struct {
+	id                    string
+	apiProgram, workerOne *child.Process
+	api                   *apiclient.Client
+}
+
+func (w *world) build(t *testing.T, code, id string) *build {
+	t.Helper()
+	dir := programsOf(t, code)
+	var environment []string
+	if id != "" {
+		environment = []string{"TEMPORAL_DEPLOYMENT_NAME=" + deployment, "TEMPORAL_WORKER_BUILD_ID=" + id}
+	}
+	b := &build{id: id}
+	b.workerOne = w.launchFrom(t, filepath.Join(dir, "worker"), environment)
+	b.apiProgram = w.launchFrom(t, filepath.Join(dir, "api"), environment, "-listen", "127.0.0.1:0")
+	says(t, b.workerOne, `"msg":"running"`)
+	b.api = &apiclient.Client{Base: "http://" + says(t, b.apiProgram, `"api":"([^"]+)"`)}
+	return b
+}
+
+// stop stops a program as an operator does; it ends well.
+func stop(t *testing.T, p *child.Process) {
+	t.Helper()
+	require.NoError(t, p.Stop(syscall.SIGTERM, grace))
+	require.NoError(t, p.Err())
+}
+
+func (b *build) stop(t *testing.T) {
+	t.Helper()
+	stop(t, b.apiProgram)
+	stop(t, b.workerOne)
+}
+
+var builds sync.Mutex
+
+// programsOf builds the programs with the code of testdata/upgrade in the place
+// of the workflow Operation, and returns their folder.
+func programsOf(t *testing.T, code string) (dir string) {
+	t.Helper()
+	dir = filepath.Join(filepath.Dir(program(t, "api")), code)
+	builds.Lock()
+	defer builds.Unlock()
+	if _, err := os.Stat(filepath.Join(dir, "worker")); err == nil {
+		return dir
+	}
+	register, err := os.ReadFile("../../workflows/register.go")
+	require.NoError(t, err)
+	changed := strings.Replace(string(register), "(Operation, ", "(Next, ", 1)
+	require.NotEqual(t, string(register), changed)
+	temporary := filepath.Join(t.TempDir(), "register.go")
+	require.NoError(t, os.WriteFile(temporary, []byte(changed), 0o600))
+	overlay, err := json.Marshal(map[string]map[string]string{"Replace": {
+		absolute(t, "../../workflows/register.go"): temporary,
+		absolute(t, "../../workflows/next.go"):     absolute(t, "testdata/upgrade/"+code+".go"),
+	}})
+	require.NoError(t, err)
+	list := filepath.Join(t.TempDir(), "overlay.json")
+	require.NoError(t, os.WriteFile(list, overlay, 0o600))
+	out, err := exec.CommandContext(t.Context(), "go", "-C", "../..", "build", "-overlay", list, "-o", dir+"/", "./api", "./worker").CombinedOutput()
+	require.NoErrorf(t, err, "build the %s programs: %s", code, out)
+	return dir
+}
+
+func absolute(t *testing.T, path string) string {
+	t.Helper()
+	path, err := filepath.Abs(path)
+	require.NoError(t, err)
+	return path
+}
+
+// makeCurrent does what temporal worker deployment set-current-version does, as
+// soon as the server has seen the build's workers.
+func makeCurrent(t *testing.T, c client.Client, id string) {
+	t.Helper()
+	handle := c.WorkerDeploymentClient().GetHandle(deployment)
+	require.Eventually(t, func() bool {
+		_, err := handle.SetCurrentVersion(t.Context(), client.WorkerDeploymentSetCurrentVersionOptions{BuildID: id})
+		return err == nil
+	}, patience, 100*time.Millisecond)
+}
+
+// move does what temporal workflow update-options does.
+func move(t *testing.T, c client.Client, key callback.Key, to client.VersioningOverride) {
+	t.Helper()
+	_, err := c.UpdateWorkflowExecutionOptions(t.Context(), client.UpdateWorkflowExecutionOptionsRequest{
+		WorkflowId: key.WorkflowID(), WorkflowExecutionOptionsChanges: client.WorkflowExecutionOptionsChanges{
+			VersioningOverride: &client.VersioningOverrideChange{Value: to}},
+	})
+	require.NoError(t, err)
+}
+
+func pinnedTo(id string) client.VersioningOverride {
+	return &client.PinnedVersioningOverride{Version: worker.WorkerDeploymentVersion{DeploymentName: deployment, BuildID: id}}
+}
+
+// buildsOf are the builds that completed a run's workflow tasks, one after another.
+func buildsOf(events []*historypb.HistoryEvent) []string {
+	var all []string
+	for _, event := range events {
+		if event.GetEventType() == enumspb.EVENT_TYPE_WORKFLOW_TASK_COMPLETED {
+			all = append(all, event.GetWorkflowTaskCompletedEventAttributes().GetDeploymentVersion().GetBuildId())
+		}
+	}
+	return slices.Compact(all)
+}
+
+// asNext reports whether a run commanded what the next version commands.
+func asNext(events []*historypb.HistoryEvent) bool {
+	return slices.ContainsFunc(events, func(e *historypb.HistoryEvent) bool {
+		return e.GetMarkerRecordedEventAttributes().GetMarkerName() == "SideEffect"
+	})
+}
+
+// ran says by which builds and as which version an operation ran.
+func ran(t *testing.T, c client.Client, key callback.Key, next bool, builds ...string) {
+	t.Helper()
+	events := history(t, c, key)
+	require.Equal(t, builds, buildsOf(events), key.OperationID)
+	require.Equal(t, next, asNext(events), key.OperationID)
+}
+
+// arrived says that an operation was acknowledged, by the one request that was.
+func arrived(t *testing.T, api *apiclient.Client, r *simulator.Receiver, key callback.Key) callback.State {
+	t.Helper()
+	state := closed(t, api, key)
+	require.Equal(t, callback.OutcomeAcknowledged, state.Outcome, key.OperationID)
+	require.Len(t, state.Deliveries, 1)
+	numbered(t, state.Deliveries[0].Attempts, 1)
+	require.Len(t, r.Received(key.OperationID), len(state.Deliveries[0].Attempts), "each attempt of %s is one request", key.OperationID)
+	require.Equal(t, 1, acknowledged(r, key.OperationID), "%s is acknowledged once", key.OperationID)
+	return state
+}
+
+// begins starts operations of an endpoint with those ids, whose core says status.
+func (w *world) begins(t *testing.T, api *apiclient.Client, endpoint, status string, first, n int) []callback.Key {
+	t.Helper()
+	var keys []callback.Key
+	for i := range n {
+		id := fmt.Sprint(first + i)
+		w.core.SetStatus(id, status)
+		keys = append(keys, start(t, api, callback.StartRequest{Endpoint: endpoint, OperationID: id}))
+	}
+	for _, key := range keys {
+		awaits(t, api, key, func(s callback.State) bool { return s.Polls > 0 })
+	}
+	return keys
+}
+
+// traffic is a payment core that starts operations one after another, at
+// whichever API lets it.
+type traffic struct {
+	mu       sync.Mutex
+	apis     []*apiclient.Client
+	accepted []callback.Key
+	refused  int
+	ending   chan struct{}
+	ended    chan error
+}
+
+const trafficPause = 40 * time.Millisecond
+
+func (w *world) traffic(t *testing.T, first int, apis ...*apiclient.Client) *traffic {
+	t.Helper()
+	f := &traffic{apis: apis, ending: make(chan struct{}), ended: make(chan error, 1)}
+	go func() { f.ended <- f.flow(t, w, first) }()
+	return f
+}
+
+func (f *traffic) flow(t *testing.T, w *world, first int) error {
+	for id := first; ; id++ {
+		select {
+		case <-f.ending:
+			return nil
+		case <-time.After(trafficPause):
+		}
+		request := entry(fmt.Sprint(id))
+		w.core.SetStatus(request.OperationID, "done")
+		if err := f.start(t, request); err != nil {
+			return err
+		}
+	}
+}
+
+// start sends a start to one API after another until one has taken it.
+func (f *traffic) start(t *testing.T, r callback.StartRequest) error {
+	var refusals error
+	for i := range 500 {
+		f.mu.Lock()
+		api := f.apis[(len(f.accepted)+i)%len(f.apis)]
+		f.mu.Unlock()
+		_, _, err := api.Start(t.Context(), r)
+		if err == nil {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			f.accepted = append(f.accepted, r.Key())
+			return nil
+		}
+		refusals = errors.Join(refusals, err)
+		f.mu.Lock()
+		f.refused++
+		f.mu.Unlock()
+		time.Sleep(trafficPause / 2)
+	}
+	return fmt.Errorf("no API took %s: %w", r.OperationID, refusals)
+}
+
+// through sends it through other APIs from now on.
+func (f *traffic) through(apis ...*apiclient.Client) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.apis = apis
+}
+
+// soFar is how many were accepted.
+func (f *traffic) soFar() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.accepted)
+}
+
+// end stops it and returns what was accepted.
+func (f *traffic) end(t *testing.T) []callback.Key {
+	t.Helper()
+	close(f.ending)
+	require.NoError(t, <-f.ended)
+	t.Logf("%d operations were begun during the upgrade; %d calls were refused and sent again", len(f.accepted), f.refused)
+	return f.accepted
+}
+
+// upgradeWorld has endpoints whose operations are pinned (RETRIED, SELDOM), and
+// some that last for a month (MONTH, MONTHLY). SELDOM and MONTHLY wait on the server.
+func upgradeWorld(t *testing.T) (*world, *simulator.Receiver) {
+	t.Helper()
+	books := receiver(t, "standard")
+	endpoint := func(name, poll, delivery string) string {
+		return fmt.Sprintf("%s: {dialect: standard, source: wallet, url: %q, poll: %s, delivery: %s}", name, books.URL()+"/hooks", poll, delivery)
+	}
+	return newWorld(t, startEngine(t), quick,
+		endpoint("RETRIED", "{interval: 500ms, lifetime: 1h}", "{interval: 500ms, attempts: 200}"),
+		endpoint("SELDOM", "{interval: 11s, lifetime: 1h}", "{interval: 6s, attempts: 20}"),
+		endpoint("MONTH", "{interval: 500ms, lifetime: 720h}", "{interval: 500ms, attempts: 200}"),
+		endpoint("MONTHLY", "{interval: 11s, lifetime: 720h}", "{interval: 6s, attempts: 20}")), books
+}
+
+// running counts the operations that are open on a build, as the runbook does.
+func running(t *testing.T, c client.Client, id string) int64 {
+	t.Helper()
+	response, err := c.CountWorkflow(t.Context(), &workflowservice.CountWorkflowExecutionsRequest{
+		Namespace: namespace, Query: fmt.Sprintf("TemporalWorkerDeploymentVersion=%q AND ExecutionStatus='Running'", deployment+":"+id),
+	})
+	require.NoError(t, err)
+	return response.GetCount()
+}
+
+func (w *world) allSay(status string, keys ...[]callback.Key) {
+	for _, key := range slices.Concat(keys...) {
+		w.core.SetStatus(key.OperationID, status)
+	}
+}
+
+func TestPinnedOperationsEndOnTheBuildThatBeganThem(t *testing.T) {
+	w, books := upgradeWorld(t)
+	c := w.temporalClient(t)
+	first := w.build(t, asItIs, "1")
+	makeCurrent(t, c, "1")
+	says(t, first.apiProgram, "this build is current")
+
+	watched := w.begins(t, first.api, "RETRIED", "processing", 7101, 5)
+	seldom := w.begins(t, first.api, "SELDOM", "processing", 7201, 3)
+	books.Default(failing(http.StatusServiceUnavailable))
+	rings := append(w.begins(t, first.api, "RETRIED", "done", 7301, 5), w.begins(t, first.api, "SELDOM", "done", 7401, 3)...)
+	left := w.begins(t, first.api, "SELDOM", "processing", 7501, 1)[0]
+	begun := w.traffic(t, 100_001, first.api)
+
+	// Its API takes starts as well, and yet all of them begin on the build before.
+	second := w.build(t, careless, "2")
+	begun.through(first.api, second.api)
+	key := w.begins(t, second.api, ledger, "done", 7601, 1)[0]
+	arrived(t, second.api, w.standard, key)
+	ran(t, c, key, false, "1")
+
+	makeCurrent(t, c, "2")
+	says(t, second.apiProgram, "this build is current")
+	says(t, first.apiProgram, "another build is current")
+	for i, api := range []*apiclient.Client{first.api, second.api} {
+		key := w.begins(t, api, ledger, "done", 7701+i, 1)[0]
+		arrived(t, second.api, w.standard, key)
+		ran(t, c, key, true, "2")
+	}
+	stop(t, first.apiProgram)
+	begun.through(second.api)
+	upgraded := begun.soFar()
+
+	// The worker before goes on with what it began.
+	w.allSay("done", watched, seldom)
+	books.Default(simulator.Acknowledge)
+	for _, key := range slices.Concat(watched, seldom, rings) {
+		arrived(t, second.api, books, key)
+		ran(t, c, key, false, "1")
+	}
+	for _, key := range rings {
+		lawful(t, books, key.OperationID, 200, 500*time.Millisecond)
+	}
+	require.Eventually(t, func() bool { return running(t, c, "1") == 1 }, patience, 100*time.Millisecond, "all but the one that is left")
+	accepted := begun.end(t)
+	require.Greater(t, len(accepted), upgraded)
+	for i, key := range accepted {
+		arrived(t, second.api, w.standard, key)
+		if i >= upgraded {
+			ran(t, c, key, true, "2")
+		}
+	}
+
+	t.Run("moved to a build that can't read it, a run loses nothing, and goes on with one that can", func(t *testing.T) {
+		stop(t, first.workerOne)
+		w.allSay("done", []callback.Key{left})
+		move(t, c, left, pinnedTo("2"))
+		require.Eventually(t, func() bool {
+			return slices.ContainsFunc(history(t, c, left), func(e *historypb.HistoryEvent) bool {
+				return e.GetWorkflowTaskFailedEventAttributes().GetCause() == enumspb.WORKFLOW_TASK_FAILED_CAUSE_NON_DETERMINISTIC_ERROR
+			})
+		}, patience, 100*time.Millisecond)
+		require.Empty(t, books.Received(left.OperationID))
+		again := w.build(t, asItIs, "1")
+		move(t, c, left, pinnedTo("1"))
+		arrived(t, second.api, books, left)
+		ran(t, c, left, false, "1")
+		again.stop(t)
+	})
+	second.stop(t)
+}
+
+func TestWhatLastsLongGoesOnWithTheCurrentBuildAndWhatIsLeftIsMoved(t *testing.T) {
+	const many = 20
+	w, books := upgradeWorld(t)
+	c := w.temporalClient(t)
+	first := w.build(t, asItIs, "1")
+	makeCurrent(t, c, "1")
+	says(t, first.apiProgram, "this build is current")
+
+	failed := failsMany(t, w, first.api, many)
+	month := w.begins(t, first.api, "MONTH", "processing", 8101, 3)
+	monthly := w.begins(t, first.api, "MONTHLY", "processing", 8201, 3)
+	books.Default(failing(http.StatusServiceUnavailable))
+	rings := append(w.begins(t, first.api, "MONTH", "done", 8301, 3), w.begins(t, first.api, "MONTHLY", "done", 8401, 3)...)
+	leftWatching := w.begins(t, first.api, "SELDOM", "processing", 8501, 1)[0]
+	leftRinging := w.begins(t, first.api, "SELDOM", "done", 8502, 1)[0]
+	bulk, err := first.api.RedeliverMany(t.Context(), callback.RedeliveriesRequest{Filter: callback.Filter{Endpoint: ledger}, RatePerSecond: 1, Reason: "receiver repaired"})
+	require.NoError(t, err)
+	comesTo(t, first.api, bulk.ID, func(r callback.Redeliveries) bool { return r.Done > 0 })
+
+	second := w.build(t, careful, "2")
+	makeCurrent(t, c, "2")
+	says(t, second.apiProgram, "this build is current")
+	begun := w.traffic(t, 200_001, second.api)
+	first.stop(t)
+	require.Less(t, comesTo(t, second.api, bulk.ID, func(callback.Redeliveries) bool { return true }).Done, many, "it is open across the upgrade")
+
+	w.allSay("done", month, monthly)
+	unmoved := len(books.Received(leftRinging.OperationID))
+	w.allSay("done", []callback.Key{leftWatching})
+	time.Sleep(12 * time.Second)
+	require.Empty(t, books.Received(leftWatching.OperationID), "nobody polls for the build that is gone")
+	require.Len(t, books.Received(leftRinging.OperationID), unmoved, "nobody rings for it")
+	for _, key := range []callback.Key{leftWatching, leftRinging} {
+		state, err := second.api.State(t.Context(), key)
+		require.NoError(t, err, "its state is readable")
+		require.NotEqual(t, callback.Closed, state.Phase)
+	}
+	books.Default(simulator.Acknowledge)
+	for _, key := range slices.Concat(month, monthly, rings) {
+		arrived(t, second.api, books, key)
+		ran(t, c, key, false, "1", "2")
+	}
+	for _, key := range []callback.Key{leftWatching, leftRinging} {
+		move(t, c, key, &client.AutoUpgradeVersioningOverride{})
+		arrived(t, second.api, books, key)
+		ran(t, c, key, false, "1", "2")
+		lawful(t, books, key.OperationID, 20, 6*time.Second)
+	}
+
+	done := comesTo(t, second.api, bulk.ID, isDone)
+	require.Equal(t, callback.RedeliveriesProgress{Done: many}, done.RedeliveriesProgress)
+	for _, key := range failed {
+		closed(t, second.api, key)
+		require.Equal(t, 1, acknowledged(w.standard, key.OperationID), "%s is redelivered once", key.OperationID)
+	}
+	for _, key := range begun.end(t) {
+		arrived(t, second.api, w.standard, key)
+		ran(t, c, key, true, "2")
+	}
+	require.Eventually(t, func() bool { return running(t, c, "1") == 0 }, patience, 100*time.Millisecond)
+	second.stop(t)
+}
+
+func TestProgramsThatAreNotVersionedAreUpgradedOneAfterAnother(t *testing.T) {
+	for name, id := range map[string]string{
+		"to programs that are not versioned either": "",
+		"to the first build that is":                "1",
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, books := upgradeWorld(t)
+			c := w.temporalClient(t)
+			first := w.build(t, asItIs, "")
+			watched := slices.Concat(w.begins(t, first.api, "RETRIED", "processing", 9101, 3), w.begins(t, first.api, "MONTHLY", "processing", 9201, 3))
+			books.Default(failing(http.StatusServiceUnavailable))
+			rings := slices.Concat(w.begins(t, first.api, "RETRIED", "done", 9301, 3), w.begins(t, first.api, "SELDOM", "done", 9401, 3))
+			begun := w.traffic(t, 300_001, first.api)
+
+			second := w.build(t, careful, id)
+			if id != "" {
+				makeCurrent(t, c, id)
+				says(t, second.apiProgram, "this build is current")
+			}
+			begun.through(first.api, second.api)
+			first.stop(t)
+			begun.through(second.api)
+			books.Default(simulator.Acknowledge)
+			w.allSay("done", watched)
+			for _, key := range slices.Concat(watched, rings) {
+				arrived(t, second.api, books, key)
+				events := history(t, c, key)
+				require.False(t, asNext(events), "%s began before", key.OperationID)
+				require.Equal(t, id, buildsOf(events)[len(buildsOf(events))-1], key.OperationID)
+			}
+			for _, key := range begun.end(t) {
+				arrived(t, second.api, w.standard, key)
+			}
+			last := w.begins(t, second.api, ledger, "done", 9501, 1)[0]
+			arrived(t, second.api, w.standard, last)
+			require.True(t, asNext(history(t, c, last)))
+			second.stop(t)
+		})
+	}
+}
