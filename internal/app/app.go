@@ -88,10 +88,10 @@ type program struct {
 	cardNumbers cardNumbers
 	operations  *telemetry.Operations
 	acts        *activities.Metrics
+	admission   *admission.Control
 	worker      worker.Worker
 	rest        *rest.Server
 	listener    net.Listener
-	admission   *admission.Control
 	// door is how the listener was opened, which no reload changes.
 	door      door
 	connected atomic.Bool
@@ -123,14 +123,14 @@ func Run(ctx context.Context, o Options) error {
 	err = p.connect(ctx)
 	if err == nil {
 		p.announce()
+		following := p.followBacklog(ctx)
 		p.followHealth(ctx)
+		following.Wait()
 	}
 	p.drain()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
 		return cause
-		following := p.followBacklog(ctx)
 	}
-		following.Wait()
 	return nil
 }
 
@@ -230,13 +230,13 @@ func (p *program) serve(cancel context.CancelCauseFunc) (stop func(), err error)
 	if err != nil {
 		return nil, fmt.Errorf("listening on %s for %s: %w", p.door.address, p.door.purpose, err)
 	}
+	p.listener = netutil.LimitListener(p.listener, connectionsAtOnce)
 	if p.API {
 		p.rest = p.apiServer()
 	} else {
 		p.rest = p.probesServer()
 	}
 	server := p.rest.HTTPServer()
-	p.listener = netutil.LimitListener(p.listener, connectionsAtOnce)
 	go func() {
 		if err := p.serveOn(server); !errors.Is(err, http.ErrServerClosed) {
 			cancel(fmt.Errorf("serving %s on %s: %w", p.door.purpose, p.door.address, err))
