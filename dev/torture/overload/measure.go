@@ -175,7 +175,7 @@ func (b *bench) recover(ctx context.Context, capacity float64, undisturbed time.
 			return ctx.Err()
 		}
 	}
-	took := time.Since(ended) - time.Duration(calm)*time.Second
+	took := max(time.Since(ended)-time.Duration(calm)*time.Second, 0)
 	b.table.target("recovers within", fmt.Sprintf("%.0f s", took.Seconds()), calm == calmSeconds && took <= recoversSoon, "<= 60 s")
 	return nil
 }
