@@ -72,7 +72,7 @@ func TestATornLastLineIsLeftOut(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "a.jsonl")
-	write(t, path, call("1"), call("2"))
+	write(t, path, call("1"), call("2, whose line is longer than the one that is written over it"))
 	whole, err := os.ReadFile(path)
 	require.NoError(t, err)
 	for _, torn := range []int{1, 10} {
@@ -86,6 +86,9 @@ func TestATornLastLineIsLeftOut(t *testing.T) {
 	read, err := journal.Read(dir)
 	require.NoError(t, err)
 	require.Equal(t, []journal.Entry{call("1"), call("3")}, read, "what is written next has a line of its own")
+	whole, err = os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, byte('\n'), whole[len(whole)-1], "nothing is left of the torn one")
 }
 
 func TestALineThatIsTornInTheMiddleIsAnError(t *testing.T) {

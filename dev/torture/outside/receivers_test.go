@@ -4,7 +4,9 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -206,6 +208,23 @@ func TestReceiversRefuseWhatIsNotAsPromised(t *testing.T) {
 		require.Contains(t, found[i].Refused, row.want, row.name)
 		require.False(t, found[i].Took)
 	}
+}
+
+func TestWhatIsTakenIsInTheJournalBeforeItIsAcknowledged(t *testing.T) {
+	t.Parallel()
+	o, p, stop := receivers(t)
+	rung := operation(t, p, manner(plan.Acknowledges, false))
+	ring(t, o, written(t, rung, final(rung)))
+	stop()
+	text, err := os.ReadFile(o.Journal)
+	require.NoError(t, err)
+	var lines []outcome
+	for line := range strings.Lines(string(text)) {
+		var e journal.Entry
+		require.NoError(t, json.Unmarshal([]byte(line), &e))
+		lines = append(lines, outcomes([]journal.Ring{*e.Ring})...)
+	}
+	require.Equal(t, []outcome{{}, {200, true, false}, {200, true, true}}, lines)
 }
 
 func TestReceiversKnowAfterARestartWhatTheyHadAnswered(t *testing.T) {
