@@ -21,6 +21,8 @@ const (
 	problemClosed       = "closed"
 	problemNotRevocable = "not-revocable"
 	problemConflict     = "conflict"
+	problemUnavailable  = "unavailable"
+	problemOverloaded   = "overloaded"
 )
 
 var problems = map[string][]string{

@@ -98,6 +98,7 @@ func (c *check) gather(entries []journal.Entry) {
 	for _, e := range entries {
 		c.sort(e)
 	}
+	c.gatherShedding()
 	slices.SortFunc(c.faults, func(a, b *fault) int { return a.Began.Compare(b.Began) })
 	for _, o := range c.operations {
 		slices.SortFunc(o.calls, func(a, b journal.Call) int { return a.Began.Compare(b.Began) })

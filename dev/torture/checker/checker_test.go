@@ -528,6 +528,37 @@ var bugs = map[string]bug{
 	},
 }
 
+func TestAnAPIThatSaysThatItHasTooMuchToDoExplainsWhatIsLateAndNothingElse(t *testing.T) {
+	t.Parallel()
+	shed := func(w *world) {
+		for i := range 4 {
+			call := w.call(journal.Start, 503, 2000+i*2000, 2010+i*2000)
+			call.Problem, call.RetryAfter = "overloaded", "2"
+		}
+	}
+	for name, quieted := range map[string]bool{
+		"promise 3: a ring comes late":                                  true,
+		"promise 5: a request in no record":                             false,
+		"promise 5: an attempt that reached nobody":                     false,
+		"promise 11: a callback is rung twice":                          false,
+		"promise 5: a request that is held on its way":                  false,
+		"promise 1: an accepted operation never ends":                   false,
+		"promise 6: acknowledged by nobody":                             false,
+		"promise 2: polls that nobody counted":                          false,
+		"promise 4: a callback overtakes an older one":                  false,
+		"promise 12: the outcome is not that of the last callback owed": false,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := bugs[name]
+			w := b.tell()
+			b.mutate(w)
+			shed(w)
+			require.Equal(t, quieted, !cries(w.verdict(), b.lost, b.says))
+		})
+	}
+}
+
 func cries(v checker.Verdict, lost bool, says string) bool {
 	for _, cry := range v.Cries {
 		if cry.Lost == lost && strings.Contains(cry.What, says) {

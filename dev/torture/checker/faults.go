@@ -21,6 +21,8 @@ const (
 	receivers place = "receivers"
 	cores     place = "cores"
 	callers   place = "callers"
+	// itself is a fault that nobody injected.
+	itself place = "itself"
 )
 
 func placeOf(on string) place {
@@ -107,6 +109,23 @@ var (
 	anything = slices.Concat(stops, cuts, slows)
 )
 
+// Nobody injects these: they follow from what the API itself answered. They have
+// rows of their own in the table, so that nothing hides behind them: on a machine
+// that is large enough for its campaign there are none but beside other faults.
+const (
+	// Stalled is an engine that answers no start in time.
+	Stalled plan.FaultKind = "engine stalls"
+	// Overloaded is an API that says so, and accepts nothing meanwhile.
+	Overloaded plan.FaultKind = "API overloaded"
+)
+
+var (
+	stalls = []plan.FaultKind{Stalled}
+	shed   = []plan.FaultKind{Stalled, Overloaded}
+	// together is how close two such answers are that are one fault.
+	together = 3 * time.Second
+)
+
 // explanations are everything that excuses anything. The first that fits is
 // the one that is counted, so the narrowest come first.
 var explanations = []explanation{
@@ -117,20 +136,24 @@ var explanations = []explanation{
 	{of: unread, by: freezes, at: programs, after: settles, why: "the worker that had asked was taken for dead, and its answer refused when it came"},
 	{of: unread, by: outages, at: cores, after: settles, why: "the answer did not arrive"},
 	{of: unread, by: anything, at: engine, after: task, why: "the answer could not be recorded in time, so that the poll was repeated"},
+	{of: unread, by: stalls, at: itself, after: task, why: "the answer could not be recorded in time, so that the poll was repeated"},
 
 	{of: unreached, by: outages, at: receivers, after: settles, why: "the request did not arrive"},
 	{of: unsent, by: crashes, at: programs, instant: true, why: "the attempt was recorded, and the worker killed before it was sent"},
 	{of: unsent, by: freezes, at: programs, after: settles, why: "the attempt was recorded, and the worker stopped before it was sent"},
 	{of: unsent, by: anything, at: engine, after: task, why: "the record was made and the worker not told so, which sends nothing that is not recorded"},
+	{of: unsent, by: stalls, at: itself, after: task, why: "the record was made and the worker not told so in time, which sends nothing that is not recorded"},
 
 	{of: unseen, by: outages, at: receivers, after: settles, why: "the answer did not arrive"},
 	{of: interrupted, by: crashes, at: programs, instant: true, why: "the worker was killed before the verdict was recorded"},
 	{of: interrupted, by: freezes, at: programs, after: settles, why: "the worker was taken for dead, and its verdict refused when it came"},
 	{of: interrupted, by: anything, at: engine, after: task, why: "the verdict could not be recorded before somebody else took the delivery up"},
+	{of: interrupted, by: stalls, at: itself, after: task, why: "the verdict could not be recorded before somebody else took the delivery up"},
 
 	{of: unrecorded, by: crashes, at: programs, instant: true, why: "the workflow task of a first attempt was lost with its worker, and repeated"},
 	{of: unrecorded, by: freezes, at: programs, after: task, why: "the workflow task of a first attempt was repeated while its worker was stopped, which then went on"},
 	{of: unrecorded, by: anything, at: engine, after: task, why: "the workflow task of a first attempt could not be completed in time, and was repeated"},
+	{of: unrecorded, by: stalls, at: itself, after: task, why: "the workflow task of a first attempt could not be completed in time, and was repeated"},
 
 	{of: delayed, by: freezes, at: programs, after: settles, why: "the worker was stopped between recording and sending"},
 	{of: delayed, by: anything, at: receivers, after: settles, why: "the request waited on its way, or for a receiver that was stopped"},
@@ -139,10 +162,38 @@ var explanations = []explanation{
 	{of: late, by: anything, at: engine, after: recovers, why: "nothing goes on without the engine"},
 	{of: late, by: anything, at: receivers, after: recovers, why: "a receiver that answers nobody has its breaker opened, and attempts held back"},
 	{of: late, by: anything, at: cores, after: recovers, why: "polls wait for a core that does not answer"},
+	{of: late, by: shed, at: itself, after: recovers, why: "there is more to do than is done in time, as the API says"},
 
 	{of: uncounted, by: anything, at: programs, after: recovers, why: "what a lost worker had polled is polled again"},
 	{of: uncounted, by: anything, at: engine, after: recovers, why: "what could not be recorded is polled again"},
 	{of: uncounted, by: outages, at: cores, after: settles, why: "polls that did not arrive count"},
+	{of: uncounted, by: stalls, at: itself, after: recovers, why: "what could not be recorded is polled again"},
+}
+
+// gatherShedding finds the faults that the API told of.
+func (c *check) gatherShedding() {
+	kinds := map[string]plan.FaultKind{problemUnavailable: Stalled, problemOverloaded: Overloaded}
+	said := map[plan.FaultKind][]span{}
+	for _, o := range c.operations {
+		for _, call := range o.calls {
+			// A start needs nothing but the engine.
+			if kind, tells := kinds[call.Problem]; tells && call.What == journal.Start {
+				said[kind] = append(said[kind], span{call.Began, latest(call.Began, call.Ended)})
+			}
+		}
+	}
+	for kind, spans := range said {
+		slices.SortFunc(spans, func(a, b span) int { return a.from.Compare(b.from) })
+		var last *fault
+		for _, s := range spans {
+			if last == nil || s.from.After(last.Ended.Add(together)) {
+				last = &fault{place: itself, explained: map[anomaly]int{}}
+				last.Kind, last.On, last.Began = string(kind), "itself", s.from
+				c.faults = append(c.faults, last)
+			}
+			last.Ended = latest(last.Ended, s.to)
+		}
+	}
 }
 
 // span is a stretch of time, both ends included.
@@ -196,10 +247,13 @@ func (f *fault) befell(program string) bool {
 // explainLate is explain for what was due and came late: it must have come
 // before the fault was recovered from.
 func (c *check) explainLate(due, came time.Time) *fault {
-	for _, f := range slices.Backward(c.faults) {
-		for _, e := range explanations {
-			fits := e.of == late && e.at == f.place && slices.Contains(e.by, plan.FaultKind(f.Kind))
-			if !fits || !f.covers(e).meets(span{due, came}) || came.After(f.Ended.Add(e.after)) {
+	for _, e := range explanations {
+		if e.of != late {
+			continue
+		}
+		for _, f := range slices.Backward(c.faults) {
+			fits := e.at == f.place && slices.Contains(e.by, plan.FaultKind(f.Kind)) && f.covers(e).meets(span{due, came})
+			if !fits || came.After(f.Ended.Add(e.after)) {
 				continue
 			}
 			f.recovery = max(f.recovery, came.Sub(latest(f.Ended, due)))
