@@ -63,8 +63,6 @@ type ring struct {
 // end is when its answer was written, or when it began where nobody saw that.
 func (r *ring) end() time.Time { return latest(r.Began, r.Ended) }
 
-func (r *ring) span() span { return span{r.Began, r.end()} }
-
 // attempt is one that the API's state shows, and the request that it made.
 type attempt struct {
 	callback.Attempt

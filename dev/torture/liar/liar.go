@@ -8,7 +8,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"hash/fnv"
 	"io"
@@ -76,12 +75,12 @@ type Liar struct {
 }
 
 // Start lets a liar listen on a free loopback address, before the receivers at
-// upstream, host:port.
-func Start(bug Bug, upstream string) (*Liar, error) {
+// upstream, host:port. It lives until Close, also where ctx ends.
+func Start(ctx context.Context, bug Bug, upstream string) (*Liar, error) {
 	if !slices.Contains(Bugs, bug) {
 		return nil, fmt.Errorf("start a liar: no bug is called %q, only %q", bug, Bugs)
 	}
-	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("start a liar: %w", err)
 	}
@@ -90,7 +89,7 @@ func Start(bug Bug, upstream string) (*Liar, error) {
 		client:   &http.Client{Transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 64}},
 		requests: map[string]int{}, held: map[string]request{},
 	}
-	l.ctx, l.stop = context.WithCancel(context.Background())
+	l.ctx, l.stop = context.WithCancel(context.WithoutCancel(ctx))
 	l.server = &http.Server{Handler: http.HandlerFunc(l.take), ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0)}
 	l.serving.Go(func() { _ = l.server.Serve(listener) })
 	return l, nil
@@ -98,8 +97,8 @@ func Start(bug Bug, upstream string) (*Liar, error) {
 
 // Between is how a stage puts a liar between Ringback and its receivers.
 func Between(bug Bug) func(ctx context.Context, receivers string) (address string, end func() error, err error) {
-	return func(_ context.Context, receivers string) (string, func() error, error) {
-		l, err := Start(bug, receivers)
+	return func(ctx context.Context, receivers string) (string, func() error, error) {
+		l, err := Start(ctx, bug, receivers)
 		if err != nil {
 			return "", nil, err
 		}
@@ -195,37 +194,45 @@ func (l *Liar) changed(came request) request {
 // pass hands a request on and its answer back, and returns its HTTP status. A
 // receiver that hangs up is one that hangs up here, too.
 func (l *Liar) pass(ctx context.Context, w http.ResponseWriter, came request) int {
-	response, body, err := l.send(ctx, came)
+	got, err := l.send(ctx, came)
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
-	for name, values := range response.Header {
+	for name, values := range got.header {
 		w.Header()[name] = values
 	}
-	w.WriteHeader(response.StatusCode)
-	_, _ = w.Write(body)
-	return response.StatusCode
+	w.WriteHeader(got.status)
+	_, _ = w.Write(got.body)
+	return got.status
 }
 
-func (l *Liar) send(ctx context.Context, came request) (*http.Response, []byte, error) {
+// answer is a receiver's.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+func (l *Liar) send(ctx context.Context, came request) (answer, error) {
 	r, err := http.NewRequestWithContext(ctx, came.method, l.upstream.JoinPath(came.path).String(), bytes.NewReader(came.body))
 	if err != nil {
-		return nil, nil, err
+		return answer{}, err
 	}
 	r.Header = came.header.Clone()
 	response, err := l.client.Do(r)
 	if err != nil {
-		return nil, nil, err
+		return answer{}, err
 	}
+	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, bodyCap))
-	return response, body, errors.Join(err, response.Body.Close())
+	return answer{response.StatusCode, response.Header, body}, err
 }
 
 // later hands a request on by itself; nobody hears of its answer.
 func (l *Liar) later(wait time.Duration, came request) {
 	l.serving.Go(func() {
 		if sleep(l.ctx, wait) {
-			_, _, _ = l.send(l.ctx, came)
+			_, _ = l.send(l.ctx, came)
 		}
 	})
 }

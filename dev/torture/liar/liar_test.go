@@ -48,7 +48,7 @@ func start(t *testing.T, bug liar.Bug) (*liar.Liar, *simulator.Receiver) {
 	receiver, err := simulator.StartReceiver("127.0.0.1:0", "ukrcard")
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, receiver.Close()) })
-	l, err := liar.Start(bug, strings.TrimPrefix(receiver.URL(), "http://"))
+	l, err := liar.Start(t.Context(), bug, strings.TrimPrefix(receiver.URL(), "http://"))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, l.Close()) })
 	return l, receiver
@@ -129,6 +129,6 @@ func TestRenameAndRewordChangeTheSecondRequest(t *testing.T) {
 }
 
 func TestALiarKnowsItsBugs(t *testing.T) {
-	_, err := liar.Start("invent", "127.0.0.1:1")
+	_, err := liar.Start(t.Context(), "invent", "127.0.0.1:1")
 	require.ErrorContains(t, err, "no bug")
 }
