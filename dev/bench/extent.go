@@ -76,14 +76,14 @@ var disturbances = []disturbance{{10, slow, 2}, {30, slow, 6}, {30, slower, 8}}
 var (
 	quickExtent = extent{
 		Floors: 2, Rounds: 1, Burst: 150, PlainBurst: 100, Steady: 3 * time.Second,
-		Gaps: []time.Duration{50 * time.Millisecond, time.Second}, GapsFor: 4 * time.Second,
+		Gaps: []time.Duration{50 * time.Millisecond, time.Second}, GapsFor: 6 * time.Second,
 		Isolation: disturbances[:1],
 		PollsFor:  5 * time.Second, ReadsFor: 4 * time.Second,
 		OthersToo: []string{"floor", "bursts"},
 	}
 	fullExtent = extent{
 		Floors: 4, Rounds: 3, Burst: 600, PlainBurst: 200, Steady: 10 * time.Second,
-		Gaps: []time.Duration{50 * time.Millisecond, 200 * time.Millisecond, time.Second, 3 * time.Second, 10 * time.Second, time.Minute}, GapsFor: 10 * time.Second,
+		Gaps: []time.Duration{50 * time.Millisecond, 200 * time.Millisecond, time.Second, 3 * time.Second, 10 * time.Second, time.Minute}, GapsFor: 20 * time.Second,
 		Isolation: disturbances, PollsFor: 11 * time.Second,
 		Open: 100_000, Idle: time.Minute, ReadsFor: 8 * time.Second, Tunings: true,
 		OthersToo: []string{"floor", "tunings", "bursts", "steady", "workflow"},

@@ -29,18 +29,21 @@ func (b *bench) gaps(ctx context.Context, s *stage) error {
 	return nil
 }
 
+// gapsRate is how many operations a second fail their first attempt at each h;
+// the others of the 50 are acknowledged.
+const gapsRate = 2.0
+
 // startGaps starts operations whose first attempt fails, some for each h, and
 // others that are acknowledged.
 func (b *bench) startGaps(ctx context.Context, s *stage) ([]load, error) {
 	var all sync.WaitGroup
 	loads, errs := make([]load, len(b.extent.Gaps)+1), make([]error, len(b.extent.Gaps)+1)
-	each := steadyRate / float64(len(loads))
 	for i := range loads {
-		endpoint := endpointOK
+		endpoint, rate := endpointOK, steadyRate-gapsRate*float64(len(b.extent.Gaps))
 		if i < len(b.extent.Gaps) {
-			endpoint = endpointGap(b.extent.Gaps[i])
+			endpoint, rate = endpointGap(b.extent.Gaps[i]), gapsRate
 		}
-		loads[i] = steady(s.prefix(1), each, b.extent.GapsFor).to(endpoint)
+		loads[i] = steady(s.prefix(1), rate, b.extent.GapsFor).to(endpoint)
 		all.Go(func() {
 			var out loaded
 			out, errs[i] = b.call(ctx, s, "starts", loads[i], s.api.start)
