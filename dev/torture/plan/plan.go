@@ -31,8 +31,7 @@ type Plan struct {
 	// of different endpoints.
 	Operations []Operation
 	// Faults are in the order of their beginnings. None begins while another is
-	// meant to last; a fault that takes longer to be whole again than is meant
-	// puts those after it off.
+	// meant to last, though what was broken may still be mending then.
 	Faults []Fault
 }
 
