@@ -1,6 +1,6 @@
 // The program torture tries hard to break what Ringback promises: real processes,
 // a real PostgreSQL, faults of every kind, and a checker that reads only what the
-// outside saw. See docs/torture.md.
+// outside saw. See docs/fault-campaign.md.
 package main
 
 import (

@@ -12,14 +12,13 @@ import (
 )
 
 const (
-	// backlogGap is h in the backlog: the worker itself waits that long.
-	backlogGap = 3 * time.Second
-	// backlogEndpoints share what is due, as receivers do.
-	backlogEndpoints = 10
 	// backlogStarts is how many operations a second are started, streamStarts how
 	// many before, during and after the kill.
-	backlogStarts = 200
+	backlogStarts = 100
 	streamStarts  = 30
+	// calm is from the last start to the moment at which all receivers want to be
+	// rung: more than a worker waits by itself.
+	calm = 20 * time.Second
 	// streamBefore is for how long before the kill, streamAfter after the worker
 	// is ready again.
 	streamBefore = 5 * time.Second
@@ -31,20 +30,18 @@ const (
 	// justAnswered is how long before the kill an answer may have come that was
 	// not yet recorded.
 	justAnswered = 500 * time.Millisecond
-	// arriveWithin bounds every wait of a scenario.
-	arriveWithin = 3 * time.Minute
 )
 
-// Backlog kills the only worker while it waits to ring some thousand receivers
-// that have refused so far, and others are being rung for the first time, and
-// starts it again.
+// Backlog kills the only worker at the moment at which it is to ring some thousand
+// receivers that have refused so far, while others are rung for the first time,
+// and starts it again.
 func Backlog(ctx context.Context, o Options, operations int) (figures Figures, err error) {
-	s, y, ctx, err := openScenario(ctx, o, ringback{programs: []string{"api-0", "worker-0"}, apiFlags: []string{"-worker=false"}})
+	s, ctx, err := openScenario(ctx, o, ringback{programs: []string{"api-0", "worker-0"}, apiFlags: []string{"-worker=false"}})
 	defer func() { err = errors.Join(err, s.Close(ctx)) }()
 	if err != nil {
 		return nil, err
 	}
-	b := &backlog{Stage: s, yard: y, caller: s.caller(), operations: operations}
+	b := &backlog{scenario: s, operations: operations}
 	if err := b.run(ctx); err != nil {
 		s.fail(err)
 		return nil, err
@@ -52,48 +49,40 @@ func Backlog(ctx context.Context, o Options, operations int) (figures Figures, e
 	return b.figures(), nil
 }
 
-// openScenario starts Ringback with the yard as its world.
-func openScenario(ctx context.Context, o Options, r ringback) (*Stage, *yard, context.Context, error) {
-	s, ctx := newStage(ctx, o)
-	y, err := openYard()
-	if err != nil {
-		return s, nil, ctx, err
-	}
-	s.ends = append(s.ends, y.close)
-	if err := s.openEngine(ctx); err != nil {
-		return s, y, ctx, err
-	}
-	endpoints := []string{fresh}
-	for n := range backlogEndpoints {
-		endpoints = append(endpoints, fmt.Sprint(due, n))
-	}
-	r.config, r.environment = y.config(backlogGap, endpoints...), yardEnvironment
-	return s, y, ctx, s.openRingback(ctx, r)
-}
-
 // backlog is that scenario under way.
 type backlog struct {
-	*Stage
-	*yard
-	*caller
+	*scenario
 	operations int
-	// due and fresh are when the operations were begun whose callbacks wait, and
-	// those that are rung at once.
-	due, fresh map[callback.Key]time.Time
-	killed     time.Time
-	restarted  time.Time
-	ready      time.Time
+	// due are when the operations were begun whose callbacks wait.
+	due map[callback.Key]time.Time
+	// moment is when all that is due is.
+	moment    time.Time
+	killed    time.Time
+	restarted time.Time
+	ready     time.Time
 	// inFlight are requests that the kill left without an answer, unrecorded those
 	// whose answer had only just gone.
 	inFlight, unrecorded int
 }
 
 func (b *backlog) run(ctx context.Context) error {
-	b.Say("starting %d operations whose receivers refuse", b.operations)
+	b.moment = time.Now().Add(time.Duration(b.operations)*time.Second/backlogStarts + calm).Truncate(time.Second)
+	b.refuse(b.moment)
+	b.Say("starting %d operations whose receivers refuse until %s", b.operations, b.moment.Format(time.TimeOnly))
 	b.due = b.stream(ctx, backlogStarts, func(n int) (callback.Key, bool) {
-		return callback.Key{Endpoint: fmt.Sprint(due, n%backlogEndpoints), OperationID: fmt.Sprintf("%d", 1_000_000+n)}, n < b.operations
+		return callback.Key{Endpoint: fmt.Sprint(due, n%dueEndpoints), OperationID: fmt.Sprintf("%d", 1_000_000+n)}, n < b.operations
 	})
+	if b.failed.Load() > 0 {
+		return fmt.Errorf("%d operations could not be started: %w", b.failed.Load(), b.why)
+	}
 	if err := b.arrive(ctx, b.due, func(r []rung) bool { return len(r) > 0 }); err != nil {
+		return err
+	}
+	if time.Until(b.moment) < streamBefore {
+		return fmt.Errorf("%d operations took longer to start than the %s that they should: this machine is too slow, or busy", b.operations, time.Duration(b.operations)*time.Second/backlogStarts+calm)
+	}
+	b.Say("each has been refused")
+	if err := until(ctx, b.moment.Add(-streamBefore)); err != nil {
 		return err
 	}
 	var streaming sync.WaitGroup
@@ -120,9 +109,9 @@ func (b *backlog) run(ctx context.Context) error {
 	return errors.Join(b.arrive(ctx, b.due, acknowledged), b.arrive(ctx, b.fresh, acknowledged), until(ctx, time.Now().Add(settling)))
 }
 
-// crash kills the worker and starts it again, with receivers that acknowledge.
+// crash kills the worker at the moment and starts it again.
 func (b *backlog) crash(ctx context.Context) error {
-	if err := until(ctx, time.Now().Add(streamBefore)); err != nil {
+	if err := until(ctx, b.moment); err != nil {
 		return err
 	}
 	worker := b.subjects["worker-0"]
@@ -132,7 +121,6 @@ func (b *backlog) crash(ctx context.Context) error {
 		return err
 	}
 	b.inFlight, b.unrecorded = b.underWay(b.killed)
-	b.allow()
 	if err := until(ctx, b.killed.Add(downFor)); err != nil {
 		return err
 	}
@@ -145,31 +133,15 @@ func (b *backlog) crash(ctx context.Context) error {
 	return until(ctx, time.Now().Add(streamAfter))
 }
 
-// arrive waits until what the receivers were sent about each operation is enough.
-func (b *backlog) arrive(ctx context.Context, keys map[callback.Key]time.Time, enough func([]rung) bool) error {
-	deadline := time.Now().Add(arriveWithin)
-	for key := range keys {
-		for !enough(b.of(key.OperationID)) {
-			if time.Now().After(deadline) {
-				return fmt.Errorf("%s was not rung as it should within %s: %+v", key.WorkflowID(), arriveWithin, b.of(key.OperationID))
-			}
-			if err := until(ctx, time.Now().Add(100*time.Millisecond)); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
 func (b *backlog) figures() Figures {
 	var f Figures
-	waited, waitedOnServer := b.overdue(b.fresh), b.overdue(b.due)
+	inTask, waited := b.overdue(b.fresh), b.overdue(b.due)
 	duplicates := duplicates(b.yard, b.fresh) + duplicates(b.yard, b.due)
-	f.told("callbacks that were due at the kill, their worker waiting for h", len(b.due))
+	f.told("callbacks due at the moment of the kill", len(b.due))
 	f.told("started before, during and after it, and rung at once", len(b.fresh))
 	f.told("ready again after the restart", b.ready.Sub(b.restarted).Round(time.Millisecond))
-	f.wanted("last overdue callback that was in a workflow task, after the restart", spread(waited), "within "+overdueWithin.String(), percentile(waited, 1) <= overdueWithin)
-	f.wanted("last overdue callback that waited for h, after the restart", spread(waitedOnServer), "within "+overdueWithin.String(), percentile(waitedOnServer, 1) <= overdueWithin)
+	f.wanted("last overdue callback that was in a workflow task, after the restart", spread(inTask), "within "+overdueWithin.String(), percentile(inTask, 1) <= overdueWithin)
+	f.wanted("last overdue callback that waited to be tried again, after the restart", spread(waited), "within "+overdueWithin.String(), percentile(waited, 1) <= overdueWithin)
 	f.told("requests in flight at the kill", b.inFlight)
 	f.told(fmt.Sprintf("requests answered in the %s before it", justAnswered), b.unrecorded)
 	f.wanted("duplicates", duplicates, "at most those two", duplicates <= b.inFlight+b.unrecorded)
@@ -196,20 +168,6 @@ func (b *backlog) overdue(keys map[callback.Key]time.Time) []time.Duration {
 		}
 	}
 	return late
-}
-
-// duplicates are the requests that came after a receiver had acknowledged.
-func duplicates(y *yard, keys map[callback.Key]time.Time) (found int) {
-	for key := range keys {
-		took := 0
-		for _, r := range y.of(key.OperationID) {
-			if r.took {
-				took++
-			}
-		}
-		found += max(took-1, 0)
-	}
-	return found
 }
 
 func spread(of []time.Duration) string {

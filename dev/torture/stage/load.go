@@ -17,13 +17,13 @@ import (
 type caller struct {
 	apis []*apiclient.Client
 	turn atomic.Int64
-	// again counts calls that were made once more, failed those given up.
-	again, failed atomic.Int64
-	mu            sync.Mutex
-	why           error
+	// repeated counts calls that were made once more, failed those given up.
+	repeated, failed atomic.Int64
+	mu               sync.Mutex
+	why              error
 }
 
-func (s *Stage) caller() *caller {
+func (s *Stage) newCaller() *caller {
 	c := &caller{}
 	transport := &http.Transport{MaxIdleConnsPerHost: 256}
 	s.ends = append(s.ends, func() error { transport.CloseIdleConnections(); return nil })
@@ -37,9 +37,11 @@ func (s *Stage) caller() *caller {
 
 const (
 	// callerPatience bounds a start with all its tries.
-	callerPatience = 30 * time.Second
-	// callerPause is before each try that follows one at every API.
-	callerPause = 50 * time.Millisecond
+	callerPatience = 3 * time.Minute
+	// shortestPause is before the first try that follows one at every API; it
+	// doubles up to longestPause.
+	shortestPause = 50 * time.Millisecond
+	longestPause  = time.Second
 )
 
 // start starts an operation: where an API says to come back, or says nothing, it
@@ -47,7 +49,7 @@ const (
 func (c *caller) start(ctx context.Context, key callback.Key) {
 	ctx, cancel := context.WithTimeout(ctx, callerPatience)
 	defer cancel()
-	first := int(c.turn.Add(1))
+	first, pause := int(c.turn.Add(1)), shortestPause
 	for n := 0; ; n++ {
 		_, _, err := c.apis[(first+n)%len(c.apis)].Start(ctx, callback.StartRequest{Endpoint: key.Endpoint, OperationID: key.OperationID})
 		if err == nil {
@@ -57,9 +59,10 @@ func (c *caller) start(ctx context.Context, key callback.Key) {
 			c.give(fmt.Errorf("start %s: %w", key.WorkflowID(), err))
 			return
 		}
-		c.again.Add(1)
+		c.repeated.Add(1)
 		if n%len(c.apis) == len(c.apis)-1 {
-			_ = until(ctx, time.Now().Add(callerPause))
+			_ = until(ctx, time.Now().Add(pause))
+			pause = min(2*pause, longestPause)
 		}
 	}
 }

@@ -27,26 +27,25 @@ const (
 // Rolling restarts every program of Ringback with SIGTERM, one after the other,
 // while operations are started.
 func Rolling(ctx context.Context, o Options) (figures Figures, err error) {
-	s, y, ctx, err := openScenario(ctx, o, ringback{programs: ringbackPrograms()})
+	s, ctx, err := openScenario(ctx, o, ringback{programs: ringbackPrograms()})
 	defer func() { err = errors.Join(err, s.Close(ctx)) }()
 	if err != nil {
 		return nil, err
 	}
-	b := &backlog{Stage: s, yard: y, caller: s.caller()}
-	var began, ended time.Time
-	if began, ended, err = b.roll(ctx); err != nil {
+	began, ended, err := s.roll(ctx)
+	if err != nil {
 		s.fail(err)
 		return nil, err
 	}
-	return b.rollingFigures(began, ended), nil
+	return s.rollingFigures(began, ended), nil
 }
 
 // roll returns from when to when the restarts were.
-func (b *backlog) roll(ctx context.Context) (began, ended time.Time, err error) {
+func (s *scenario) roll(ctx context.Context) (began, ended time.Time, err error) {
 	var streaming sync.WaitGroup
 	var over atomic.Bool
 	streaming.Go(func() {
-		b.fresh = b.stream(ctx, rollingStarts, func(n int) (callback.Key, bool) {
+		s.fresh = s.stream(ctx, rollingStarts, func(n int) (callback.Key, bool) {
 			return callback.Key{Endpoint: fresh, OperationID: fmt.Sprintf("%d", 3_000_000+n)}, !over.Load()
 		})
 	})
@@ -54,7 +53,7 @@ func (b *backlog) roll(ctx context.Context) (began, ended time.Time, err error) 
 	began = time.Now()
 	for _, name := range ringbackPrograms() {
 		if err == nil {
-			err = b.restart(ctx, name)
+			err = s.restart(ctx, name)
 		}
 	}
 	ended = time.Now()
@@ -64,12 +63,12 @@ func (b *backlog) roll(ctx context.Context) (began, ended time.Time, err error) 
 		return began, ended, err
 	}
 	rungOnce := func(r []rung) bool { return len(r) > 0 }
-	return began, ended, errors.Join(b.arrive(ctx, b.fresh, rungOnce), until(ctx, time.Now().Add(settling)))
+	return began, ended, errors.Join(s.arrive(ctx, s.fresh, rungOnce), until(ctx, time.Now().Add(settling)))
 }
 
-func (b *backlog) restart(ctx context.Context, name string) error {
-	b.Say("%s: SIGTERM", name)
-	what, at := b.subjects[name], time.Now()
+func (s *scenario) restart(ctx context.Context, name string) error {
+	s.Say("%s: SIGTERM", name)
+	what, at := s.subjects[name], time.Now()
 	if err := what.stop(); err != nil {
 		return err
 	}
@@ -77,14 +76,14 @@ func (b *backlog) restart(ctx context.Context, name string) error {
 	if err := what.start(ctx); err != nil {
 		return err
 	}
-	b.Say("%s: drained in %s, ready %s later", name, down.Sub(at).Round(time.Millisecond), time.Since(down).Round(time.Millisecond))
+	s.Say("%s: drained in %s, ready %s later", name, down.Sub(at).Round(time.Millisecond), time.Since(down).Round(time.Millisecond))
 	return until(ctx, time.Now().Add(betweenRestarts))
 }
 
-func (b *backlog) rollingFigures(began, ended time.Time) Figures {
+func (s *scenario) rollingFigures(began, ended time.Time) Figures {
 	var before, during []time.Duration
-	for key, at := range b.fresh {
-		took := b.of(key.OperationID)[0].came.Sub(at)
+	for key, at := range s.fresh {
+		took := s.of(key.OperationID)[0].came.Sub(at)
 		switch {
 		case at.After(began) && at.Before(ended):
 			during = append(during, took)
@@ -95,9 +94,9 @@ func (b *backlog) rollingFigures(began, ended time.Time) Figures {
 	var f Figures
 	calm, rolling := percentile(before, 0.99), percentile(during, 0.99)
 	f.told("operations started, undisturbed and during the restarts", fmt.Sprintf("%d and %d", len(before), len(during)))
-	f.told("calls made again at an API, for a 503 or a refused connection", b.again.Load())
-	f.wanted("starts that failed", b.failed.Load(), "none", b.failed.Load() == 0)
-	twice := duplicates(b.yard, b.fresh)
+	f.told("calls made again at an API, for a 503 or a refused connection", s.repeated.Load())
+	f.wanted("starts that failed", s.failed.Load(), "none", s.failed.Load() == 0)
+	twice := duplicates(s.yard, s.fresh)
 	f.wanted("duplicates", twice, "none", twice == 0)
 	f.told("start to callback, median, undisturbed and during the restarts", fmt.Sprintf("%s and %s", ms(percentile(before, 0.5)), ms(percentile(during, 0.5))))
 	f.told("start to callback, 99th percentile, undisturbed", ms(calm))

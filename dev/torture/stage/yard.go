@@ -23,9 +23,10 @@ type yard struct {
 	serving sync.WaitGroup
 
 	mu sync.Mutex
-	// refusing lets the endpoints whose names begin with due refuse.
-	refusing bool
-	rings    map[string][]rung
+	// again is when the endpoints whose names begin with due want to be rung again;
+	// until then they refuse.
+	again time.Time
+	rings map[string][]rung
 }
 
 // rung is one request to a receiver.
@@ -48,7 +49,7 @@ func openYard() (*yard, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the scenario's world: %w", err)
 	}
-	y := &yard{url: "http://" + l.Addr().String(), refusing: true, rings: map[string][]rung{}}
+	y := &yard{url: "http://" + l.Addr().String(), rings: map[string][]rung{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /transfer/rest/v1/transfers/{id}", y.transfer)
 	mux.HandleFunc("POST /receivers/{endpoint}", y.receive)
@@ -79,8 +80,9 @@ func (y *yard) receive(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	id := body.Data.OperationID
-	number, refuse := y.begin(id, strings.HasPrefix(r.PathValue("endpoint"), due))
+	number, refuse, again := y.begin(id, strings.HasPrefix(r.PathValue("endpoint"), due))
 	if refuse {
+		w.Header().Set("Retry-After", again.UTC().Format(http.TimeFormat))
 		w.WriteHeader(http.StatusServiceUnavailable)
 	} else {
 		time.Sleep(thought)
@@ -89,12 +91,13 @@ func (y *yard) receive(w http.ResponseWriter, r *http.Request) {
 	y.end(id, number)
 }
 
-func (y *yard) begin(id string, isDue bool) (number int, refuse bool) {
+func (y *yard) begin(id string, isDue bool) (number int, refuse bool, again time.Time) {
+	came := time.Now()
 	y.mu.Lock()
 	defer y.mu.Unlock()
-	refuse = isDue && y.refusing
-	y.rings[id] = append(y.rings[id], rung{came: time.Now(), took: !refuse})
-	return len(y.rings[id]) - 1, refuse
+	refuse = isDue && came.Before(y.again)
+	y.rings[id] = append(y.rings[id], rung{came: came, took: !refuse})
+	return len(y.rings[id]) - 1, refuse, y.again
 }
 
 func (y *yard) end(id string, number int) {
@@ -103,11 +106,11 @@ func (y *yard) end(id string, number int) {
 	y.rings[id][number].answered = time.Now()
 }
 
-// allow lets every receiver acknowledge from now on.
-func (y *yard) allow() {
+// refuse lets those that pile up refuse until a whole second.
+func (y *yard) refuse(until time.Time) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
-	y.refusing = false
+	y.again = until
 }
 
 // underWay counts the requests that had no answer at a moment that has passed, and
@@ -147,7 +150,7 @@ sources:
 endpoints:
 `, y.url)
 	for _, name := range endpoints {
-		fmt.Fprintf(&b, "  %s: {dialect: standard, source: core, url: %q, poll: {interval: 5s, lifetime: 20m}, delivery: {interval: %s, attempts: 100, timeout: 5s}}\n",
+		fmt.Fprintf(&b, "  %s: {dialect: standard, source: core, url: %q, poll: {interval: 5s, lifetime: 20m}, honor_retry_after: true, delivery: {interval: %s, attempts: 100, timeout: 5s}}\n",
 			name, y.url+"/receivers/"+name, h)
 	}
 	return b.String()
