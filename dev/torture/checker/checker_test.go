@@ -254,10 +254,17 @@ var bugs = map[string]bug{
 	},
 	"promise 2: more polls than are allowed": {
 		says: "at most 4 were allowed", tell: order, mutate: func(w *world) { w.poll("0", 9016, 9018) },
+		not: func(w *world) { w.fault(plan.CoreDown, "cores", 5000, 6000) },
 	},
 	"promise 2: polls that nobody counted": {
 		says: "the core was asked 3 times, and the state says 2", tell: transfer, mutate: func(w *world) { w.state.Polls = 2 },
 		explain: func(w *world) { w.fault(plan.Kill, "worker-0", 1000, 2000) },
+		not:     func(w *world) { w.fault(plan.Terminate, "worker-0", 1000, 2000) },
+	},
+	"promise 2: polls are counted that nobody made": {
+		says: "the core was asked 3 times, and the state says 4", tell: transfer, mutate: func(w *world) { w.state.Polls = 4 },
+		explain: func(w *world) { w.fault(plan.CoreDown, "cores", 2500, 3000) },
+		not:     func(w *world) { w.fault(plan.Kill, "worker-0", 1000, 2000) },
 	},
 	"promise 3: a polled status is dropped": {
 		lost: true, says: `told "waiting_funds" by a poll`, tell: transfer,

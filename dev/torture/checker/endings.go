@@ -69,12 +69,12 @@ func (c *check) checkWatchEnded(o *operation) {
 		return
 	}
 	// The poll at the end of its lifetime may not have reached the core.
-	f := c.explain(uncounted, span{over, accepted.to.Add(p.Lifetime() + prompt)}, "")
+	f := c.explain(unarrived, span{over, accepted.to.Add(p.Lifetime() + prompt)}, "")
 	if f == nil {
 		c.lost(o, 2, "its watch ended without a final status, after %d polls and before its lifetime was over", o.state().Polls)
 		return
 	}
-	f.explained[uncounted]++
+	f.explained[unarrived]++
 }
 
 // checkRevoked holds promise 7: what was answered with 200 is the final status.

@@ -61,8 +61,10 @@ const (
 	delayed anomaly = "request that came late to its attempt"
 	// late: a ring, a poll or the end of ringing that was overdue.
 	late anomaly = "overdue"
-	// uncounted: polls that a core saw and the state does not count, or the reverse.
-	uncounted anomaly = "polls counted otherwise"
+	// uncounted: polls that a core saw and the state does not count.
+	uncounted anomaly = "polls that are not counted"
+	// unarrived: polls that the state counts and no core saw.
+	unarrived anomaly = "polls that reached no core"
 	// duplicate: a request about a callback that the receiver had taken, its
 	// whole answer written. It is explained as one of those above.
 	duplicate anomaly = "duplicate"
@@ -164,10 +166,12 @@ var explanations = []explanation{
 	{of: late, by: anything, at: cores, after: recovers, why: "polls wait for a core that does not answer"},
 	{of: late, by: shed, at: itself, after: recovers, why: "there is more to do than is done in time, as the API says"},
 
-	{of: uncounted, by: anything, at: programs, after: recovers, why: "what a lost worker had polled is polled again"},
-	{of: uncounted, by: anything, at: engine, after: recovers, why: "what could not be recorded is polled again"},
-	{of: uncounted, by: outages, at: cores, after: settles, why: "polls that did not arrive count"},
-	{of: uncounted, by: stalls, at: itself, after: recovers, why: "what could not be recorded is polled again"},
+	{of: uncounted, by: crashes, at: programs, instant: true, why: "the polls of a killed worker that its watch had not recorded yet, which it does every 10 seconds, are made again"},
+	{of: uncounted, by: freezes, at: programs, after: settles, why: "what a worker that was taken for dead had polled is polled again"},
+	{of: uncounted, by: anything, at: engine, after: task, why: "what could not be recorded is polled again"},
+	{of: uncounted, by: stalls, at: itself, after: task, why: "what could not be recorded is polled again"},
+
+	{of: unarrived, by: outages, at: cores, after: settles, why: "a poll that gets no answer counts, and may not have reached the core"},
 }
 
 // gatherShedding finds the faults that the API told of.
@@ -247,20 +251,31 @@ func (f *fault) befell(program string) bool {
 // explainLate is explain for what was due and came late: it must have come
 // before the fault was recovered from.
 func (c *check) explainLate(due, came time.Time) *fault {
-	for _, e := range explanations {
-		if e.of != late {
-			continue
+	for _, f := range slices.Backward(c.faults) {
+		if f.place != itself && f.delays(due, came) {
+			return f
 		}
-		for _, f := range slices.Backward(c.faults) {
-			fits := e.at == f.place && slices.Contains(e.by, plan.FaultKind(f.Kind)) && f.covers(e).meets(span{due, came})
-			if !fits || came.After(f.Ended.Add(e.after)) {
-				continue
-			}
-			f.recovery = max(f.recovery, came.Sub(latest(f.Ended, due)))
+	}
+	for _, f := range slices.Backward(c.faults) {
+		if f.delays(due, came) {
 			return f
 		}
 	}
 	return nil
+}
+
+// delays reports whether the fault explains that something came late, and
+// remembers how long that took.
+func (f *fault) delays(due, came time.Time) bool {
+	for _, e := range explanations {
+		fits := e.of == late && e.at == f.place && slices.Contains(e.by, plan.FaultKind(f.Kind))
+		if !fits || !f.covers(e).meets(span{due, came}) || came.After(f.Ended.Add(e.after)) {
+			continue
+		}
+		f.recovery = max(f.recovery, came.Sub(latest(f.Ended, due)))
+		return true
+	}
+	return false
 }
 
 func latest(a, b time.Time) time.Time {

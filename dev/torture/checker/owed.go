@@ -244,11 +244,16 @@ func (c *check) checkPolls(o *operation) {
 	told := slices.ContainsFunc(o.calls, func(call journal.Call) bool {
 		return call.What == journal.Push || call.What == journal.Revoke || call.What == journal.Withdraw
 	})
-	if !told && seen != counted {
-		c.excuse(o, c.explain(uncounted, o.life(), ""), uncounted, 2, "the core was asked %d times, and the state says %d", seen, counted)
-	}
-	if !told && limit > 0 && seen > limit {
-		c.excuse(o, c.explain(uncounted, o.life(), ""), uncounted, 2, "the core was asked %d times, at most %d were allowed", seen, limit)
+	switch life := o.life(); {
+	case told:
+	case seen < counted:
+		if accepted, ok := o.accepted(); ok && !o.rules.isFinal(o.value()) {
+			life.to = latest(life.to, accepted.to.Add(o.endpoint.Policy.Poll.Lifetime()))
+		}
+		c.excuse(o, c.explain(unarrived, life, ""), unarrived, 2, "the core was asked %d times, and the state says %d", seen, counted)
+	case seen > counted || limit > 0 && seen > limit:
+		life.to = life.to.Add(settles)
+		c.excuse(o, c.explain(uncounted, life, ""), uncounted, 2, "the core was asked %d times, and the state says %d; at most %d were allowed", seen, counted, limit)
 	}
 	if limit > 0 && counted > limit {
 		c.unexplained(o, 2, "the state counts %d polls, at most %d were allowed", counted, limit)
