@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"regexp"
 	"strconv"
@@ -41,6 +42,9 @@ type answer struct {
 	header     http.Header
 	body       []byte
 	truncated  bool
+	// repeated says that net/http sent the question a second time by itself, since
+	// the connection that it had kept broke: with a nonce that the core may know.
+	repeated bool
 }
 
 // request builds the request to one base URL.
@@ -88,16 +92,33 @@ func allFailed(name string, failed []*Error) error {
 func (c *core) askOne(ctx context.Context, base string, shares int, build request, take read) *Error {
 	ctx, cancel := shareOf(ctx, shares)
 	defer cancel()
+	got, failure := c.put(ctx, base, build)
+	if failure == nil && got.repeated && refuses(got.httpStatus) {
+		got, failure = c.put(ctx, base, build)
+	}
+	if failure != nil {
+		return failure
+	}
+	return c.judge(got, take)
+}
+
+// put puts one question to a base URL.
+func (c *core) put(ctx context.Context, base string, build request) (answer, *Error) {
 	r, err := build(ctx, base)
 	if err != nil {
-		return c.failure(Malformed, 0, err, "cannot be asked: %v", err)
+		return answer{}, c.failure(Malformed, 0, err, "cannot be asked: %v", err)
 	}
 	r.Header["User-Agent"] = []string{userAgent}
 	got, err := exchange(c.Client, r)
 	if err != nil {
-		return c.failure(Unavailable, 0, err, "%s: %v", got.tried, withoutURL(err))
+		return answer{}, c.failure(Unavailable, 0, err, "%s: %v", got.tried, withoutURL(err))
 	}
-	return c.judge(got, take)
+	return got, nil
+}
+
+// refuses reports whether the core refuses our credentials.
+func refuses(httpStatus int) bool {
+	return httpStatus == http.StatusUnauthorized || httpStatus == http.StatusForbidden
 }
 
 // shareOf bounds ctx to an equal share of the time that is left of it.
@@ -111,7 +132,9 @@ func shareOf(ctx context.Context, shares int) (context.Context, context.CancelFu
 
 func exchange(client *http.Client, r *http.Request) (answer, error) {
 	got := answer{tried: r.Method + " " + r.URL.Redacted()}
-	response, err := client.Do(r)
+	var connections atomic.Int32
+	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connections.Add(1) }}
+	response, err := client.Do(r.WithContext(httptrace.WithClientTrace(r.Context(), trace)))
 	if err != nil {
 		return got, err
 	}
@@ -120,6 +143,7 @@ func exchange(client *http.Client, r *http.Request) (answer, error) {
 	if err != nil {
 		return got, fmt.Errorf("reading the answer: %w", err)
 	}
+	got.repeated = connections.Load() > 1
 	got.httpStatus = response.StatusCode
 	got.header = response.Header
 	got.body = body
@@ -143,10 +167,10 @@ var quoted = regexp.MustCompile(`"(\\.|[^"\\])*"`)
 // judge lets the HTTP status decide where it says that the core did not deal
 // with the question; else the body does.
 func (c *core) judge(got answer, take read) *Error {
-	switch got.httpStatus {
-	case http.StatusUnauthorized, http.StatusForbidden:
+	switch {
+	case refuses(got.httpStatus):
 		return c.failure(Unauthorized, got.httpStatus, nil, "%s: HTTP %d: the core refuses our credentials", got.tried, got.httpStatus)
-	case http.StatusTooManyRequests:
+	case got.httpStatus == http.StatusTooManyRequests:
 		throttled := c.failure(Throttled, got.httpStatus, nil, "%s: HTTP 429", got.tried)
 		throttled.RetryAfter = retryAfter(got.header.Get("Retry-After"), time.Now())
 		return throttled

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -98,6 +99,28 @@ func TestPayseraAuthorizesByMAC(t *testing.T) {
 		require.ErrorAs(t, err, &failure, name)
 		require.Equal(t, source.Unauthorized, failure.Kind, name)
 	}
+}
+
+func TestAKeptConnectionThatBreaksIsNoRefusalOfTheCredentials(t *testing.T) {
+	t.Parallel()
+	core := &macCore{id: "mac-id", key: "mac-key", nonces: map[string]bool{}}
+	var asked atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if asked.Add(1) == 2 {
+			// The core has seen the nonce, and net/http repeats the question with it.
+			core.verified(r)
+			panic(http.ErrAbortHandler)
+		}
+		core.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	src := payseraKind(t).Open(configOf(server.Client(), server.URL))
+	for range 2 {
+		got, err := src.Poll(t.Context(), callback.Query{OperationID: "239441503"})
+		require.NoError(t, err)
+		require.Equal(t, "done", got.Status)
+	}
+	require.Equal(t, int32(4), asked.Load(), "the first question, the one that broke, its repetition, and a new one")
 }
 
 func TestPayseraAsksForTheTransfer(t *testing.T) {
