@@ -83,8 +83,8 @@ func TestPollsGiveWayForAWhileAndAreMadeAllTheSame(t *testing.T) {
 		late     []time.Duration
 	}{
 		"none gives way":                        {0, time.Hour, seconds(0, 5), seconds(0, 0)},
-		"one gives way, 2 s each time":          {3, time.Hour, seconds(6, 11), seconds(6, 0)},
-		"no more often than five times":         {100, time.Hour, seconds(10, 25), seconds(10, 10)},
+		"one gives way, 2 s each time":          {2, time.Hour, seconds(4, 9), seconds(4, 0)},
+		"no more often than three times":        {100, time.Hour, seconds(6, 17), seconds(6, 6)},
 		"the last, at the deadline, gives none": {100, 3 * time.Second, seconds(3), seconds(3)},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -50,7 +50,7 @@ const (
 	missingWait = 15 * time.Second
 	// gaveWayMost is how often a poll gives way to callbacks that are late; then
 	// it is made, whatever is late.
-	gaveWayMost = 5
+	gaveWayMost = 3
 )
 
 // Watch polls a source at the policy's gaps until the status is another than

@@ -87,7 +87,7 @@ func New(r prometheus.Registerer, startsAtOnce func() int) *Control {
 	return c
 }
 
-// Enter lets a call in, or refuses it as a callback.ProblemOverloaded that says
+// Enter lets a call of the API in, or refuses it as a callback.ProblemOverloaded that says
 // when to come back. Who was let in must call leave once, with how it ended.
 func (c *Control) Enter(ctx context.Context, w Work) (leave func(error), err error) {
 	switch w {
@@ -95,7 +95,12 @@ func (c *Control) Enter(ctx context.Context, w Work) (leave func(error), err err
 		return c.enterStart(ctx)
 	case Search:
 		return c.enterSearch(ctx)
+	default:
+		return c.enterBound(w)
 	}
+}
+
+func (c *Control) enterBound(w Work) (leave func(error), err error) {
 	bound := c.bounds[w]
 	if !bound.TryAcquire(1) {
 		return nil, c.shed(w, reasonBound)

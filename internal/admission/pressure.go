@@ -33,7 +33,7 @@ const (
 )
 
 // pressure rises while callbacks or polls are late and falls while they are not.
-// From 0 to 1 it takes away starts, from 1 to 2 polls. Late polls raise it to 1
+// From 0 to 1 it narrows the door for starts, from 1 to 2 it puts polls off. Late polls raise it to 1
 // at most. It is brought up to date when somebody asks.
 type pressure struct {
 	mu    sync.Mutex
@@ -67,17 +67,16 @@ func (p *pressure) began(w Work, late time.Duration) {
 	defer p.mu.Unlock()
 	p.advance(time.Now())
 	now := &p.recent[0]
-	switch w {
-	case Callback:
-		now.callbacks++
-		if late > callbackLate {
-			now.lateCallbacks++
-		}
-	case Poll:
+	if w == Poll {
 		now.polls++
 		if late > pollLate {
 			now.latePolls++
 		}
+		return
+	}
+	now.callbacks++
+	if late > callbackLate {
+		now.lateCallbacks++
 	}
 }
 

@@ -22,9 +22,12 @@ const (
 	baselineAge = 60
 	// startsWaiting bounds the queue.
 	startsWaiting = 1024
-	// burstWaits is how long a start waits for its turn after a time without a
-	// queue; queueWaits where there has been one for as long as that: what waits
-	// then waits in vain.
+	// lineWaits is how long a start waits for its turn that has fewer than line
+	// before it: so many callers, one call after another each, are not shed. Others
+	// wait for burstWaits after a time without a queue, and for queueWaits where
+	// there has been one for as long as that: what waits then waits in vain.
+	line       = 64
+	lineWaits  = 5 * time.Second
 	burstWaits = 3 * time.Second
 	queueWaits = time.Second
 )
@@ -96,10 +99,13 @@ func (s *starts) join() (turn chan struct{}, wait time.Duration) {
 	if len(s.waiting) == 0 || s.rested.IsZero() {
 		s.rested = now
 	}
-	if now.Sub(s.rested) > burstWaits {
-		return turn, queueWaits
+	switch {
+	case len(s.waiting) <= line:
+		return turn, lineWaits
+	case now.Sub(s.rested) <= burstWaits:
+		return turn, burstWaits
 	}
-	return turn, burstWaits
+	return turn, queueWaits
 }
 
 // await waits until it is its turn or ctx ends.
