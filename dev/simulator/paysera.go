@@ -323,11 +323,14 @@ func (c *PayseraCore) refuse(r *http.Request) string {
 	return c.spend(fields["ts"], fields["nonce"])
 }
 
+// NonceUsed is the Question.Refused of a request whose nonce came before.
+const NonceUsed = "nonce was used before"
+
 func (c *PayseraCore) spend(ts, nonce string) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.nonces[ts+"\n"+nonce] {
-		return "nonce was used before"
+		return NonceUsed
 	}
 	c.nonces[ts+"\n"+nonce] = true
 	return ""

@@ -79,6 +79,10 @@ type Poll struct {
 	// Refused says what is wrong with the question by the core's documents;
 	// empty: nothing. It is never right.
 	Refused string `json:"refused,omitempty"`
+	// Repeated says that the core had been asked this very question, nonce and all,
+	// and refused it: net/http repeats one whose kept connection broke, which it
+	// may (RFC 9110, section 9.2.2), and nothing else does.
+	Repeated bool `json:"repeated,omitempty"`
 }
 
 // Ring is one request to a receiver. It is written when it has come, again

@@ -63,6 +63,8 @@ func (r *role) answer(id string, q simulator.Question) (status string, known boo
 		Refused: q.Refused,
 	}
 	switch {
+	case poll.Refused == simulator.NonceUsed:
+		poll.Refused, poll.Repeated = "", true
 	case poll.Refused != "":
 	case !known:
 		poll.Refused = "there is no such operation"

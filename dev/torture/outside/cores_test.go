@@ -2,13 +2,16 @@ package outside_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"ringback/dev/simulator"
 	"ringback/dev/torture/journal"
 	"ringback/dev/torture/outside"
 	"ringback/dev/torture/plan"
@@ -86,6 +89,28 @@ func TestCoresJournalWhatTheyRefuse(t *testing.T) {
 		require.Empty(t, e.Poll.Status)
 	}
 	require.Equal(t, known.Key(), entries[2].Poll.Key)
+}
+
+func TestAQuestionThatComesTwiceIsToldApart(t *testing.T) {
+	o, p, _, stop := cores(t)
+	asked := operation(t, p, func(_ plan.Operation, e plan.Endpoint) bool { return e.SourceKind == "paysera" })
+	url := "http://" + o.Listen[1] + "/transfer/rest/v1/transfers/" + asked.ID
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
+	require.NoError(t, err)
+	ts := strconv.FormatInt(time.Now().Unix(), 10)
+	authorization := fmt.Sprintf(`MAC id="torture", ts=%q, nonce="n", mac=%q`, ts, simulator.MAC("not-a-secret-2", request, ts, "n", ""))
+	for _, want := range []int{http.StatusOK, http.StatusUnauthorized} {
+		status, _, err := do(t, http.MethodGet, url, http.Header{"Authorization": {authorization}}, "")
+		require.NoError(t, err)
+		require.Equal(t, want, status)
+	}
+	stop()
+	entries := read(t, o)
+	require.Len(t, entries, 2)
+	require.False(t, entries[0].Poll.Repeated)
+	require.True(t, entries[1].Poll.Repeated)
+	require.Empty(t, entries[1].Poll.Refused)
+	require.Empty(t, entries[1].Poll.Status)
 }
 
 func TestARoleWithoutItsAddressesIsRefused(t *testing.T) {
