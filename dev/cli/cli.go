@@ -35,10 +35,11 @@ type flags struct {
 	config, data                  string
 	temporalAddr, uiAddr, apiAddr string
 	demo                          bool
-	// temporalOnly and postgres are for tests and measurements: the Temporal
-	// server as a process of its own.
+	// temporalOnly, postgres and retention are for tests and measurements: the
+	// Temporal server as a process of its own.
 	temporalOnly bool
 	postgres     string
+	retention    time.Duration
 	// given are the flags that were set.
 	given map[string]bool
 }
@@ -112,6 +113,7 @@ func parse(arguments []string) (flags, error) {
 	set.BoolVar(&f.demo, "demo", true, "")
 	set.BoolVar(&f.temporalOnly, "temporal-only", false, "")
 	set.StringVar(&f.postgres, "postgres", "", "")
+	set.DurationVar(&f.retention, "retention", 0, "")
 	if err := set.Parse(arguments); err != nil {
 		return f, err
 	}
@@ -172,7 +174,7 @@ func (d *dev) close() {
 func (d *dev) say(format string, args ...any) { _, _ = fmt.Fprintf(d.out, format+"\n", args...) }
 
 func (d *dev) startTemporal(ctx context.Context) error {
-	o := temporalserver.Options{Addr: d.address(ctx, "temporal-addr", d.temporalAddr), DataDir: d.data}
+	o := temporalserver.Options{Addr: d.address(ctx, "temporal-addr", d.temporalAddr), DataDir: d.data, Retention: d.retention}
 	if !d.temporalOnly {
 		o.Keywords = []string{
 			workflows.AttributeEndpoint.GetName(), workflows.AttributeOutcome.GetName(),

@@ -108,6 +108,44 @@ func TestAnEndpointMissingFromTheFileCostsNoAttempt(t *testing.T) {
 	numbered(t, state.Deliveries[0].Attempts, 1)
 }
 
+// TestAnEndpointThatChangesWhereItsURLComesFrom holds that an operation is rung
+// where its start said: at the endpoint's own URL, or at the one that it brought.
+func TestAnEndpointThatChangesWhereItsURLComesFrom(t *testing.T) {
+	w := newWorld(t, startEngine(t), policies{
+		poll:     "{interval: 100ms, lifetime: 1m}",
+		delivery: "{interval: 1s, attempts: 10, timeout: 5s}",
+	})
+	process, api := w.api(t, "127.0.0.1:0")
+	elsewhere := receiver(t, "paysera")
+	for _, id := range []string{"941", "942"} {
+		w.core.SetStatus(id, "done")
+	}
+	w.standard.Script("941", failing(http.StatusServiceUnavailable))
+	w.paysera.Script("942", failing(http.StatusServiceUnavailable))
+	fixed, brought := start(t, api, entry("941")), start(t, api, w.transfer("942"))
+	rung(t, w.standard, "941", 1)
+	rung(t, w.paysera, "942", 1)
+	before, err := os.ReadFile(w.config)
+	require.NoError(t, err)
+
+	w.rewrite(t, process, func(text string) string {
+		text = strings.Replace(text, `url: "`+w.standard.URL()+`/hooks"`, "callback_url: per_operation", 1)
+		return strings.Replace(text, "source: wallet, callback_url: per_operation", `source: wallet, url: "`+elsewhere.URL()+`"`, 1)
+	})
+	says(t, process, `(the url of an endpoint is not in this program's configuration)`)
+	w.paysera.Script("942", simulator.Acknowledge)
+	require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, brought).Outcome)
+	require.Empty(t, elsewhere.Received(""), "what a start brought stays that operation's")
+
+	w.standard.Script("941", simulator.Acknowledge)
+	require.NoError(t, os.WriteFile(w.config, before, 0o600))
+	require.NoError(t, process.Signal(syscall.SIGHUP))
+	state := closed(t, api, fixed)
+	require.Equal(t, callback.OutcomeAcknowledged, state.Outcome)
+	require.Len(t, state.Deliveries[0].Attempts, len(w.standard.Received("941")), "what was held back is no attempt")
+	numbered(t, state.Deliveries[0].Attempts, 1)
+}
+
 func TestNoSecretIsInAHistory(t *testing.T) {
 	leavesNothing(t)
 	w := newWorld(t, startEngine(t), quick)

@@ -2,6 +2,7 @@ package temporalserver
 
 import (
 	"slices"
+	"time"
 
 	"go.temporal.io/server/common/dynamicconfig"
 )
@@ -51,15 +52,22 @@ func (o Options) tuned(t Tuning) bool { return !o.Stock && !slices.Contains(o.Wi
 
 // dynamicConfig is what differs from the stock server's defaults while it runs.
 func (o Options) dynamicConfig() dynamicconfig.Client {
-	if o.Postgres == nil || !o.tuned(BatchedVisibility) {
-		return dynamicconfig.StaticClient{}
-	}
-	return dynamicconfig.StaticClient{
-		dynamicconfig.VisibilityProcessorMaxPollRPS.Key(): 2,
+	settings := dynamicconfig.StaticClient{}
+	if o.Postgres != nil && o.tuned(BatchedVisibility) {
+		settings[dynamicconfig.VisibilityProcessorMaxPollRPS.Key()] = 2
 		// As many rows a second as stock's 20 batches of 100.
-		dynamicconfig.VisibilityTaskBatchSize.Key(): 1000,
+		settings[dynamicconfig.VisibilityTaskBatchSize.Key()] = 1000
 	}
+	if o.Retention < shortestRetention {
+		// A run is deleted up to half an hour later than its retention says.
+		settings[dynamicconfig.RetentionTimerJitterDuration.Key()] = time.Millisecond
+	}
+	return settings
 }
+
+// shortestRetention is the shortest that a server lets anybody ask for while it
+// runs: a shorter one is a test's, which waits for the deletion.
+const shortestRetention = time.Hour
 
 // keptIndexes are those of visibility that somebody searches by: the lists of
 // Ringback, of an operator and of the UI (status, type, workflow id, children),

@@ -1,0 +1,61 @@
+package e2e_test
+
+import (
+	"context"
+	"net/http"
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"ringback/dev/apiclient"
+	"ringback/dev/postgres"
+	"ringback/dev/simulator"
+	"ringback/internal/callback"
+)
+
+// TestAPostgreSQLThatDiesLosesNothing kills the database under Temporal. Nobody
+// restarts anything else (docs/operations.md, "When something dies").
+func TestAPostgreSQLThatDiesLosesNothing(t *testing.T) {
+	dir, err := os.MkdirTemp("", "ringback-e2e") //nolint:usetesting // the user postgres may not enter t.TempDir
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	cluster, err := postgres.Start(t.Context(), postgres.Options{Dir: dir})
+	require.NoError(t, err)
+	closeAtEnd(t, cluster.Stop)
+	w := newWorld(t, startEngine(t, "-postgres", cluster.URL("temporal")), policies{
+		poll:     "{interval: 500ms, lifetime: 5m}",
+		delivery: "{interval: 6s, attempts: 30, timeout: 5s}",
+	})
+	_, api := w.api(t, "127.0.0.1:0", "-worker=false")
+	w.worker(t)
+	w.core.SetStatus("1301", "waiting_funds")
+	w.core.SetStatus("1302", "done")
+	w.core.SetStatus("1303", "done")
+	w.standard.Script("1302", failing(http.StatusServiceUnavailable))
+	watching, delivering := start(t, api, w.transfer("1301")), start(t, api, entry("1302"))
+	rung(t, w.paysera, "1301", 1)
+	rung(t, w.standard, "1302", 2)
+
+	require.NoError(t, cluster.Kill())
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	_, _, err = api.Start(ctx, entry("1303"))
+	problem := &apiclient.Problem{}
+	require.ErrorAs(t, err, &problem)
+	require.Equal(t, http.StatusServiceUnavailable, problem.Status)
+	require.NotEmpty(t, problem.RetryAfter)
+	w.core.SetStatus("1301", "done")
+	w.standard.Script("1302", failing(http.StatusServiceUnavailable), simulator.Acknowledge)
+	require.NoError(t, cluster.Restart(t.Context()))
+
+	require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, watching).Outcome)
+	require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, delivering).Outcome)
+	require.Len(t, w.paysera.Received("1301"), 2)
+	require.Eventually(t, func() bool {
+		_, _, err := api.Start(t.Context(), entry("1303"))
+		return err == nil
+	}, patience, apiclient.AwaitGap)
+	require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, entry("1303").Key()).Outcome)
+	require.Len(t, w.standard.Received("1303"), 1)
+}

@@ -1,0 +1,381 @@
+package e2e_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"ringback/dev/apiclient"
+	"ringback/dev/child"
+	"ringback/internal/callback"
+	"ringback/internal/dialect"
+)
+
+// strict is the core and the receiver of one endpoint. Both ask for a client
+// certificate and take those of the authorities that they know at the moment;
+// the receiver takes the signatures of the one secret that it knows.
+type strict struct {
+	url string
+
+	mu      sync.Mutex
+	clients *x509.CertPool
+	secret  string
+	// seen counts requests by path and the client certificate's serial number.
+	seen map[string]int
+	// requests and acknowledged count by callback id.
+	requests, acknowledged map[string]int
+	refused                []string
+}
+
+func newStrict(t *testing.T, own tls.Certificate) *strict {
+	t.Helper()
+	s := &strict{seen: map[string]int{}, requests: map[string]int{}, acknowledged: map[string]int{}}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/Confirm", s.confirm)
+	mux.HandleFunc("/ring", s.ring)
+	server := httptest.NewUnstartedServer(mux)
+	server.TLS = &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return &tls.Config{
+			MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{own},
+			ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: s.clients,
+		}, nil
+	}}
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	s.url = server.URL
+	return s
+}
+
+// know changes what the other side takes.
+func (s *strict) know(change func(*strict)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(s)
+}
+
+func (s *strict) confirm(w http.ResponseWriter, r *http.Request) {
+	s.know(func(s *strict) { s.seen[presented(r)]++ })
+	_, _ = fmt.Fprintf(w, `{"orderNumber":%q,"respStatus":200,"orderStatus":2}`, r.Header.Get("orderNumber"))
+}
+
+// ring refuses what is not signed with its secret, and lets every fifth callback
+// come twice, so that deliveries are open over the changes.
+func (s *strict) ring(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	id := r.Header.Get("Webhook-Id")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seen[presented(r)]++
+	if !signedWith(s.secret, r.Header, body) {
+		s.refused = append(s.refused, fmt.Sprintf("%s signed %s", id, r.Header.Get("Webhook-Signature")))
+		w.WriteHeader(http.StatusUnauthorized)
+		return
+	}
+	s.requests[id]++
+	if s.requests[id] == 1 && id[len(id)-1] < 'g' {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
+	s.acknowledged[id]++
+}
+
+func presented(r *http.Request) string {
+	return r.URL.Path + " " + r.TLS.PeerCertificates[0].SerialNumber.String()
+}
+
+// signedWith says whether one of the signatures is the secret's.
+func signedWith(secret string, header http.Header, body []byte) bool {
+	at, err := strconv.ParseInt(header.Get("Webhook-Timestamp"), 10, 64)
+	if err != nil {
+		return false
+	}
+	signer, err := dialect.NewSigner([]string{secret})
+	if err != nil {
+		return false
+	}
+	want := signer.Headers(header.Get("Webhook-Id"), time.Unix(at, 0), body).Get("Webhook-Signature")
+	return slices.Contains(strings.Fields(header.Get("Webhook-Signature")), want)
+}
+
+// rotating is an installation in which everything that is secret is replaced.
+type rotating struct {
+	*world
+	outside     *strict
+	dir         string
+	old, new    authority
+	api, worker *child.Process
+	base        string
+	trusts      *tls.Config
+
+	// What the file says now.
+	keys, secrets, codec string
+
+	mu  sync.Mutex
+	key string
+}
+
+const (
+	apiKeyOld = "rotating-key-old"
+	apiKeyNew = "rotating-key-new"
+)
+
+func apiKey(key string) string {
+	sum := sha256.Sum256([]byte(key))
+	return fmt.Sprintf("{name: core, sha256: %s, scopes: [start, read]}", hex.EncodeToString(sum[:]))
+}
+
+func newRotating(t *testing.T) *rotating {
+	t.Helper()
+	t.Setenv("E2E_WSGATE_PASSWORD", wsgatePassword)
+	dir, ours, theirs := t.TempDir(), t.TempDir(), t.TempDir()
+	r := &rotating{
+		world: &world{temporal: startEngine(t), config: filepath.Join(dir, "ringback.yml")}, dir: dir,
+		old: newAuthority(t, ours), new: newAuthority(t, theirs), key: apiKeyOld,
+		keys: apiKey(apiKeyOld), secrets: "${file:secret-old}", codec: codecOf("a"),
+	}
+	for name, content := range map[string]string{
+		"password": wsgatePassword, "codec-a": codecKeyA, "codec-b": codecKeyB,
+		"secret-old": secretOld, "secret-new": signingSecret, "secret-ed25519": secretEd25519,
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(content+"\n"), 0o600))
+	}
+	receivers := newAuthority(t, dir)
+	r.outside = newStrict(t, receivers.issue(t, dir, "outside"))
+	r.outside.know(func(s *strict) { s.clients, s.secret = r.old.pool, secretOld })
+	for _, name := range []string{"api", "core", "receiver"} {
+		r.old.issue(t, dir, name)
+	}
+	r.trusts = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: x509.NewCertPool()}
+	r.trusts.RootCAs.AddCert(r.old.certificate)
+	r.trusts.RootCAs.AddCert(r.new.certificate)
+	return r
+}
+
+var (
+	secretOld     = "whsec_" + base64.StdEncoding.EncodeToString([]byte("an older secret of 32 bytes long"))
+	secretEd25519 = "whsk_" + base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, ed25519.SeedSize))
+)
+
+// codecOf are the keys of the codec in this order.
+func codecOf(ids ...string) string {
+	keys := make([]string, len(ids))
+	for i, id := range ids {
+		keys[i] = fmt.Sprintf(`{id: %s, key: "${file:codec-%s}"}`, id, id)
+	}
+	return strings.Join(keys, ", ")
+}
+
+func (r *rotating) write(t *testing.T) {
+	t.Helper()
+	var secrets []string
+	for _, secret := range strings.Fields(r.secrets) {
+		secrets = append(secrets, strconv.Quote(secret))
+	}
+	require.NoError(t, os.WriteFile(r.config, fmt.Appendf(nil, `
+api: {listen: 127.0.0.1:0, keys: [%s], tls: {cert: api.crt, key: api.key}}
+telemetry: {listen: 127.0.0.1:0}
+egress: {allow: [127.0.0.0/8]}
+codec: {keys: [%s]}
+sources:
+  gate: {kind: ukrcard, base_urls: [%q], ext_system_id: ECOM_GOLD_BANK, login: gold, password: "${file:password}", tls: {cert: core.crt, key: core.key, ca: ca.crt}}
+endpoints:
+  ROTATING:
+    {dialect: standard, source: gate, url: "%s/ring", poll: {schedule: [100ms], lifetime: 10m},
+     delivery: {interval: 700ms, attempts: 5, timeout: 5s}, signing: {secrets: [%s]},
+     tls: {cert: receiver.crt, key: receiver.key, ca: ca.crt}}
+`, r.keys, r.codec, r.outside.url, r.outside.url, strings.Join(secrets, ", ")), 0o600))
+}
+
+// serve starts both programs on the file.
+func (r *rotating) serve(t *testing.T) {
+	t.Helper()
+	r.write(t)
+	r.api = r.launch(t, "api", "-listen", "127.0.0.1:0")
+	r.base = "https://" + says(t, r.api, `"api":"([^"]+)"`)
+	r.worker = r.world.worker(t)
+}
+
+// reload has first api and then worker read the file, as the runbook does.
+func (r *rotating) reload(t *testing.T) {
+	t.Helper()
+	const reloaded = "the configuration is reloaded"
+	r.write(t)
+	for _, program := range []*child.Process{r.api, r.worker} {
+		before := strings.Count(program.Output(), reloaded)
+		require.NoError(t, program.Signal(syscall.SIGHUP))
+		require.Eventually(t, func() bool { return strings.Count(program.Output(), reloaded) > before }, patience, 10*time.Millisecond, "%s", program.Output())
+		require.NotContains(t, program.Output(), "is refused", "every step of a rotation is a good file")
+	}
+}
+
+// caller is one client of the API, with connections of its own.
+func (r *rotating) caller(t *testing.T) *apiclient.Client {
+	t.Helper()
+	transport := &http.Transport{TLSClientConfig: r.trusts}
+	t.Cleanup(transport.CloseIdleConnections)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return &apiclient.Client{Base: r.base, Key: r.key, HTTP: http.Client{Transport: transport}}
+}
+
+// load starts operations, some 40 a second, until stop is called, which returns
+// those that were accepted. A call that is not answered with 201 fails the test.
+func (r *rotating) load(t *testing.T) (stop func() []callback.Key) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	var mu sync.Mutex
+	var accepted []callback.Key
+	var failures []string
+	var calling sync.WaitGroup
+	for caller := range 4 {
+		client := r.caller(t)
+		calling.Go(func() {
+			for n := 0; ctx.Err() == nil; n++ {
+				request := order(fmt.Sprintf("R-%d-%d", caller, n), "payment")
+				request.Endpoint = "ROTATING"
+				r.mu.Lock()
+				client.Key = r.key
+				r.mu.Unlock()
+				_, created, err := client.Start(t.Context(), request)
+				mu.Lock()
+				accepted = append(accepted, request.Key())
+				if err != nil || !created {
+					failures = append(failures, fmt.Sprintf("%s: created %v, %v", request.OperationID, created, err))
+				}
+				mu.Unlock()
+				time.Sleep(100 * time.Millisecond)
+			}
+		})
+	}
+	return func() []callback.Key {
+		cancel()
+		calling.Wait()
+		require.Empty(t, failures, "every call is served with what is in force")
+		return accepted
+	}
+}
+
+// TestEverythingSecretIsReplacedUnderLoad follows the table of "Rotating keys,
+// secrets and certificates" (docs/operations.md) step by step while operations
+// are started and deliveries are open.
+func TestEverythingSecretIsReplacedUnderLoad(t *testing.T) {
+	r := newRotating(t)
+	r.serve(t)
+	stop := r.load(t)
+	both := x509.NewCertPool()
+	both.AddCert(r.old.certificate)
+	both.AddCert(r.new.certificate)
+
+	for _, step := range []struct {
+		does string
+		// file is changed before the reload, outside and callers after it.
+		file, then func()
+	}{
+		{"an API key: the new one beside the old one, then the callers have it", func() { r.keys = apiKey(apiKeyOld) + ", " + apiKey(apiKeyNew) },
+			func() { r.mu.Lock(); r.key = apiKeyNew; r.mu.Unlock() }},
+		{"an API key: the new one alone", func() { r.keys = apiKey(apiKeyNew) }, nil},
+		{"a signing secret: the new one before the old one, then the receiver has it", func() { r.secrets = "${file:secret-new} ${file:secret-old}" },
+			func() { r.outside.know(func(s *strict) { s.secret = signingSecret }) }},
+		{"a signing secret: the new one alone", func() { r.secrets = "${file:secret-new}" }, nil},
+		{"from whsec_ to whsk_: the private key beside the secret, then the receiver has the public one", func() { r.secrets = "${file:secret-new} ${file:secret-ed25519}" },
+			func() { r.outside.know(func(s *strict) { s.secret = secretEd25519 }) }},
+		{"from whsec_ to whsk_: the private key alone", func() { r.secrets = "${file:secret-ed25519}" },
+			func() { r.outside.know(func(s *strict) { s.clients = both }) }},
+		{"client certificates of the source and the endpoint, trusted by the other side before", func() {
+			r.new.issue(t, r.dir, "core")
+			r.new.issue(t, r.dir, "receiver")
+		}, func() { r.outside.know(func(s *strict) { s.clients = r.new.pool; s.seen = map[string]int{} }) }},
+		{"the API's certificate", func() { r.new.issue(t, r.dir, "api") }, nil},
+		{"a codec key: the new one behind the old one", func() { r.codec = codecOf("a", "b") }, nil},
+		{"a codec key: the new one first", func() { r.codec = codecOf("b", "a") }, nil},
+	} {
+		t.Log(step.does)
+		step.file()
+		r.reload(t)
+		time.Sleep(400 * time.Millisecond) // load with the new file; what began with the old one ends
+		if step.then != nil {
+			step.then()
+		}
+		time.Sleep(300 * time.Millisecond)
+	}
+	accepted := stop()
+	r.lostNothing(t, accepted)
+	r.isReplaced(t, accepted)
+}
+
+// lostNothing holds that every operation was rung, once unless the receiver asked
+// for another attempt, and that no attempt failed for another reason.
+func (r *rotating) lostNothing(t *testing.T, accepted []callback.Key) {
+	t.Helper()
+	require.Greater(t, len(accepted), 100)
+	client := r.caller(t)
+	repeated := 0
+	for _, key := range accepted {
+		state := closed(t, client, key)
+		require.Equal(t, callback.OutcomeAcknowledged, state.Outcome, key.OperationID)
+		attempts := state.Deliveries[0].Attempts
+		for _, attempt := range attempts[:len(attempts)-1] {
+			require.Equal(t, "HTTP 503 is not 2xx", attempt.Reason, key.OperationID)
+			repeated++
+		}
+	}
+	t.Logf("%d operations, %d attempts beyond the first", len(accepted), repeated)
+	require.Positive(t, repeated, "deliveries were open over the changes")
+	r.outside.know(func(s *strict) {
+		require.Empty(t, s.refused, "no attempt with a secret that the receiver does not know")
+		require.Len(t, s.acknowledged, len(accepted))
+		for id, times := range s.acknowledged {
+			require.Equal(t, 1, times, "%s was acknowledged once", id)
+		}
+	})
+}
+
+// isReplaced holds that the new ones are in use, and the old ones no longer.
+func (r *rotating) isReplaced(t *testing.T, accepted []callback.Key) {
+	t.Helper()
+	r.outside.know(func(s *strict) {
+		serials := map[string]bool{}
+		for seen := range s.seen {
+			serials[seen] = true
+		}
+		require.Len(t, serials, 2, "one certificate for the source and one for the endpoint: %v", serials)
+	})
+	client := r.caller(t)
+	client.Key = apiKeyOld
+	_, err := client.State(t.Context(), accepted[0])
+	require.Equal(t, http.StatusUnauthorized, apiclient.Status(err), "%v", err)
+
+	connection, err := (&tls.Dialer{Config: r.trusts}).DialContext(t.Context(), "tcp", strings.TrimPrefix(r.base, "https://"))
+	require.NoError(t, err)
+	shown := connection.(*tls.Conn).ConnectionState().PeerCertificates[0]
+	require.NoError(t, connection.Close())
+	require.NoError(t, shown.CheckSignatureFrom(r.new.certificate), "the next handshake has the new certificate")
+
+	c := r.temporalClient(t)
+	for key, id := range map[callback.Key]string{accepted[0]: "a", accepted[len(accepted)-1]: "b"} {
+		input := history(t, c, key)[0].GetWorkflowExecutionStartedEventAttributes().GetInput().GetPayloads()[0]
+		require.Equal(t, id, string(input.GetMetadata()["encryption-key-id"]))
+	}
+}
