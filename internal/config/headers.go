@@ -20,6 +20,9 @@ var (
 		"Accept", "Accept-Encoding", "Connection", "Content-Encoding", "Content-Length", "Content-Type", "Expect",
 		"Host", "Keep-Alive", "Te", "Traceparent", "Tracestate", "Trailer", "Transfer-Encoding", "Upgrade", "User-Agent",
 	}
+	// repeating are the headers that let net/http send a request again by itself,
+	// unrecorded, when a kept connection breaks under it (http.Transport).
+	repeating = []string{"Idempotency-Key", "X-Idempotency-Key"}
 )
 
 func (v *validator) headers(path string, e *Endpoint) {
@@ -33,6 +36,8 @@ func (v *validator) headers(path string, e *Endpoint) {
 			v.fault(at, "is not the name of a header: allowed are letters, digits and -")
 		case slices.Contains(ours, canonical) || strings.HasPrefix(canonical, "Webhook-") || strings.HasPrefix(canonical, "Proxy-"):
 			v.fault(at, "is set by Ringback itself: allowed are headers of your own")
+		case slices.Contains(repeating, canonical):
+			v.fault(at, "lets one attempt be sent twice: allowed is webhook-id, which Ringback sends, as the key against duplicates")
 		case canonical == "Authorization" && (e.Auth.Basic != nil || v.present(strings.TrimSuffix(path, "headers")+"auth.bearer")):
 			v.fault(at, "stands beside auth: allowed is one of them")
 		case seen[canonical]:

@@ -282,6 +282,9 @@ f:26:45: endpoints.SHOP.headers.proxy-Authorization: is set by Ringback itself: 
 f:26:79: endpoints.SHOP.headers.Webhook-Signature: is set by Ringback itself: allowed are headers of your own
 f:26:107: endpoints.SHOP.headers.traceparent: is set by Ringback itself: allowed are headers of your own
 f:26:129: endpoints.SHOP.headers.transfer-encoding: is set by Ringback itself: allowed are headers of your own`},
+	{"headers that let a request be repeated", "statuses:", "    headers: {idempotency-key: \"${file:mac}\", X-Idempotency-Key: \"${file:mac}\"}", `
+f:26:32: endpoints.SHOP.headers.idempotency-key: lets one attempt be sent twice: allowed is webhook-id, which Ringback sends, as the key against duplicates
+f:26:66: endpoints.SHOP.headers.X-Idempotency-Key: lets one attempt be sent twice: allowed is webhook-id, which Ringback sends, as the key against duplicates`},
 	{"a header with a line break", "statuses:", "    headers: {X-A: \"a\\nB: c\"}", `
 f:26:20: endpoints.SHOP.headers.X-A: can't be sent: allowed is printable ASCII`},
 	{"a header's name with a space", "statuses:", "    headers: {\"X A\": a}", `
