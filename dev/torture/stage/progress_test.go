@@ -1,0 +1,35 @@
+package stage
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"ringback/dev/torture/journal"
+	"ringback/internal/callback"
+)
+
+func TestATallyFollowsJournalsAsTheyGrow(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, startersRole+journal.Extension)
+	w, err := journal.Open(path)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = w.Close() })
+	started := journal.Entry{Call: &journal.Call{Key: callback.Key{Endpoint: "SHOP", OperationID: "1"}, What: journal.Start, HTTPStatus: 201}}
+	var counted tally
+	for n := range 3 {
+		counted.read(dir)
+		require.Equal(t, n, counted.accepted)
+		require.NoError(t, w.Write(started))
+	}
+	torn, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0o600)
+	require.NoError(t, err)
+	_, err = torn.WriteString(`{"call":{"http_status":201`)
+	require.NoError(t, err)
+	require.NoError(t, torn.Close())
+	counted.read(dir)
+	require.Equal(t, 3, counted.accepted, "half a line is none yet")
+}
