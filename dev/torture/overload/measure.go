@@ -66,7 +66,7 @@ func measure(ctx context.Context, e extent) (met bool, err error) {
 		return false, errors.Join(err, w.close())
 	}
 	defer func() { err = errors.Join(err, s.close(), w.close()) }()
-	b := &bench{extent: e, stage: s, world: w, caller: newCaller(s.base, s.key), memory: followMemory(s)}
+	b := &bench{extent: e, stage: s, world: w, caller: newCaller(s.base, s.key), memory: followMemory(ctx, s)}
 	defer b.memory.stop()
 	if err := b.live(ctx); err != nil {
 		return false, err
@@ -276,8 +276,8 @@ type memory struct {
 	stop func()
 }
 
-func followMemory(s *stage) *memory {
-	ctx, cancel := context.WithCancel(context.Background())
+func followMemory(ctx context.Context, s *stage) *memory {
+	ctx, cancel := context.WithCancel(ctx)
 	m := &memory{peak: map[string]float64{}}
 	following := each(ctx, 4, func(int) {
 		for _, role := range []string{"api", "worker"} {

@@ -28,12 +28,12 @@ const (
 	// logVariable is the file that a role logs to.
 	logVariable = "RINGBACK_OVERLOAD_LOG"
 	// password is the simulated cores'.
-	password = "RINGBACK_OVERLOAD_PASSWORD" //nolint:gosec // a variable's name
+	password = "RINGBACK_OVERLOAD_PASSWORD"
 )
 
 // play is the program that a role is.
 func play(role string, arguments []string) int {
-	log, err := os.OpenFile(os.Getenv(logVariable), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	log, err := os.OpenFile(os.Getenv(logVariable), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600) //nolint:gosec // the stage's own
 	if err != nil {
 		return 1
 	}

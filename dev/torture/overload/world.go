@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -43,7 +42,7 @@ func openWorld() (*world, error) {
 	return w, nil
 }
 
-func (w *world) close() error { return w.server.Shutdown(context.Background()) }
+func (w *world) close() error { return w.server.Close() }
 
 // confirm is wsGate's, whose parameters are headers spelled its way.
 func (w *world) confirm(rw http.ResponseWriter, r *http.Request) {
@@ -87,7 +86,7 @@ func (w *world) receive(rw http.ResponseWriter, r *http.Request) {
 func reply(rw http.ResponseWriter, status int, body string) {
 	rw.Header().Set("Content-Type", "application/json")
 	rw.WriteHeader(status)
-	_, _ = io.WriteString(rw, body) //nolint:gosec // who hangs up misses the answer
+	_, _ = io.WriteString(rw, body) // who hangs up misses the answer
 }
 
 // took reports whether an operation's callback was acknowledged.
