@@ -293,6 +293,17 @@ var bugs = map[string]bug{
 		},
 		not: func(w *world) { w.fault(plan.Kill, "worker-0", 900, 3000) },
 	},
+	"promise 3: a polled status is dropped long before a revocation": {
+		lost: true, says: `told "waiting_funds" by a poll`, tell: revokedByUser,
+		mutate: func(w *world) {
+			w.polls[0].Status = "waiting_funds"
+			w.calls[1].Span = during(5000, 5020)
+			w.rings, w.state.Deliveries = nil, nil
+			w.attempt("revoked", 200, 5030, 5040)
+		},
+		explain: func(w *world) { w.fault(plan.Freeze, "worker-0", 1000, 4000) },
+		not:     func(w *world) { w.fault(plan.SkewedClock, "receivers", 1000, 4000) },
+	},
 	"promise 3: a status rings that nobody said": {
 		says: "which nobody had said", tell: transfer,
 		mutate: func(w *world) {

@@ -150,7 +150,7 @@ var explanations = []explanation{
 	{of: interrupted, by: crashes, at: programs, instant: true, why: "the worker was killed before the verdict was recorded"},
 	{of: interrupted, by: freezes, at: programs, after: settles, why: "the worker was taken for dead, and its verdict refused when it came"},
 	{of: interrupted, by: anything, at: engine, after: task, why: "the verdict could not be recorded before somebody else took the delivery up"},
-	{of: interrupted, by: stalls, at: itself, after: task, why: "the verdict could not be recorded before somebody else took the delivery up"},
+	{of: interrupted, by: shed, at: itself, after: task, why: "a verdict that the engine takes too long to record is not recorded, and the attempt after it not made"},
 
 	{of: unrecorded, by: crashes, at: programs, instant: true, why: "the workflow task of a first attempt was lost with its worker, and repeated"},
 	{of: unrecorded, by: freezes, at: programs, after: task, why: "the workflow task of a first attempt was repeated while its worker was stopped, which then went on"},
@@ -249,33 +249,36 @@ func (f *fault) befell(program string) bool {
 }
 
 // explainLate is explain for what was due and came late: it must have come
-// before the fault was recovered from.
+// before the fault was recovered from. How long that took is remembered.
 func (c *check) explainLate(due, came time.Time) *fault {
-	for _, f := range slices.Backward(c.faults) {
-		if f.place != itself && f.delays(due, came) {
-			return f
-		}
+	f := c.delaying(due, came)
+	if f != nil {
+		f.recovery = max(f.recovery, came.Sub(latest(f.Ended, due)))
 	}
-	for _, f := range slices.Backward(c.faults) {
-		if f.delays(due, came) {
-			return f
-		}
-	}
-	return nil
+	return f
 }
 
-// delays reports whether the fault explains that something came late, and
-// remembers how long that took.
-func (f *fault) delays(due, came time.Time) bool {
-	for _, e := range explanations {
-		fits := e.of == late && e.at == f.place && slices.Contains(e.by, plan.FaultKind(f.Kind))
-		if !fits || !f.covers(e).meets(span{due, came}) || came.After(f.Ended.Add(e.after)) {
-			continue
+// delaying is the fault for which something may have come late; one that was
+// injected, if there is one.
+func (c *check) delaying(due, came time.Time) *fault {
+	var told *fault
+	for _, f := range slices.Backward(c.faults) {
+		switch {
+		case !f.delays(due, came):
+		case f.place != itself:
+			return f
+		case told == nil:
+			told = f
 		}
-		f.recovery = max(f.recovery, came.Sub(latest(f.Ended, due)))
-		return true
 	}
-	return false
+	return told
+}
+
+func (f *fault) delays(due, came time.Time) bool {
+	return slices.ContainsFunc(explanations, func(e explanation) bool {
+		return e.of == late && e.at == f.place && slices.Contains(e.by, plan.FaultKind(f.Kind)) &&
+			f.covers(e).meets(span{due, came}) && !came.After(f.Ended.Add(e.after))
+	})
 }
 
 func latest(a, b time.Time) time.Time {

@@ -93,9 +93,9 @@ func (o *operation) delivers(status string) bool {
 // has no delivery.
 func (c *check) notOwed(o *operation, said []saying, s saying) bool {
 	switch {
-	case o.dropped(s):
+	case c.dropped(o, s):
 		return true
-	case o.withdrawing(s.to.Add(prompt)):
+	case c.withdrawnBefore(o, s):
 		return true
 	case s.status == revoked && o.state().Revocation != nil && o.silentlyRevoked():
 		return true
@@ -122,17 +122,26 @@ func (o *operation) silentlyRevoked() bool {
 		!o.rules.ring(revoked, o.Wanted)
 }
 
-// dropped reports whether an answer may be dropped for its age: its poll began
-// before something that the core told by itself was recorded, or was on its way
-// to be recorded itself.
-func (o *operation) dropped(s saying) bool {
-	if s.how != poll {
-		return false
-	}
-	return slices.ContainsFunc(o.calls, func(call journal.Call) bool {
+// dropped reports whether an answer may be dropped for its age: before it was
+// recorded, or its poll begun, the core told something by itself.
+func (c *check) dropped(o *operation, s saying) bool {
+	return s.how == poll && slices.ContainsFunc(o.calls, func(call journal.Call) bool {
 		told := call.What == journal.Push || call.What == journal.Revoke
-		return told && !refused(call) && span{call.Began, latest(call.Began, call.Ended)}.meets(span{s.from, s.to.Add(prompt)})
+		return told && !refused(call) && !latest(call.Began, call.Ended).Before(s.from) && c.beforeHeard(s, call)
 	})
+}
+
+// withdrawnBefore reports whether a withdrawal was asked for before s was recorded.
+func (c *check) withdrawnBefore(o *operation, s saying) bool {
+	return slices.ContainsFunc(o.calls, func(call journal.Call) bool {
+		return call.What == journal.Withdraw && !refused(call) && c.beforeHeard(s, call)
+	})
+}
+
+// beforeHeard reports whether a call began before what was said is recorded for
+// sure: as late as anything may be, with what a fault adds to that.
+func (c *check) beforeHeard(s saying, call journal.Call) bool {
+	return !call.Began.After(s.to.Add(prompt)) || c.delaying(s.to, call.Began) != nil
 }
 
 // withdrawing reports whether a withdrawal that was not refused was asked for
@@ -185,7 +194,7 @@ func (c *check) checkUnanswered(o *operation, d *delivery) {
 	}
 	may := []string{""}
 	for _, s := range c.sayings(o) {
-		if s.sure && !o.dropped(s) {
+		if s.sure && !c.dropped(o, s) {
 			may = nil
 		}
 		may = append(may, s.status)

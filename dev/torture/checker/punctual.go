@@ -80,7 +80,7 @@ func (c *check) checkFirstRing(o *operation, i int, d *delivery) {
 // observed is when the status of a delivery was first heard for good.
 func (c *check) observed(o *operation, d *delivery) (time.Time, bool) {
 	said := c.sayings(o)
-	at := slices.IndexFunc(said, func(s saying) bool { return s.status == d.Status && s.sure && !o.dropped(s) })
+	at := slices.IndexFunc(said, func(s saying) bool { return s.status == d.Status && s.sure && !c.dropped(o, s) })
 	if at < 0 {
 		// It was heard, since it rang, and the first saying may have been it.
 		at = slices.IndexFunc(said, func(s saying) bool { return s.status == d.Status && s.sure })
