@@ -14,7 +14,7 @@ import (
 const (
 	// backlogStarts is how many operations a second are started, streamStarts how
 	// many before, during and after the kill.
-	backlogStarts = 100
+	backlogStarts = 25
 	streamStarts  = 30
 	// calm is from the last start to the moment at which all receivers want to be
 	// rung: more than a worker waits by itself.
