@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"os"
 	"testing"
@@ -45,6 +46,10 @@ func TestAPostgreSQLThatDiesLosesNothing(t *testing.T) {
 	require.ErrorAs(t, err, &problem)
 	require.Equal(t, http.StatusServiceUnavailable, problem.Status)
 	require.NotEmpty(t, problem.RetryAfter)
+	require.Regexp(t, `temporal_request_failure_total\{.*status_code="(UNAVAILABLE|DEADLINE_EXCEEDED)"`, text(t, api.Base+"/metrics"), "what RingbackTemporalFailing asks for")
+	ready, err := api.Call(t.Context(), http.MethodGet, "/readyz", nil, nil)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, ready, "Temporal is there")
 	w.core.SetStatus("1301", "done")
 	w.standard.Script("1302", failing(http.StatusServiceUnavailable), simulator.Acknowledge)
 	require.NoError(t, cluster.Restart(t.Context()))
@@ -58,4 +63,17 @@ func TestAPostgreSQLThatDiesLosesNothing(t *testing.T) {
 	}, patience, apiclient.AwaitGap)
 	require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, entry("1303").Key()).Outcome)
 	require.Len(t, w.standard.Received("1303"), 1)
+}
+
+// text is what an address answers with.
+func text(t *testing.T, address string) string {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
+	require.NoError(t, err)
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, response.Body.Close()) }()
+	answered, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	return string(answered)
 }
