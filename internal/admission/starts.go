@@ -14,9 +14,9 @@ import (
 const (
 	// fewestStarts, mostStarts and firstStarts bound how many starts are in the
 	// engine at once where that follows its latency.
-	fewestStarts = 32
+	fewestStarts = 16
 	mostStarts   = 256
-	firstStarts  = 64
+	firstStarts  = 32
 	// baselineAge is over how many of its windows, a second or longer each, the
 	// limiter remembers how long a start takes.
 	baselineAge = 60
