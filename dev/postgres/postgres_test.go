@@ -72,7 +72,8 @@ func TestPostgreSQLsSessionsAreStoppedAndGoOn(t *testing.T) {
 	answered := make(chan error, 1)
 	go func() { answered <- db.PingContext(context.WithoutCancel(t.Context())) }()
 	select {
-	case <-answered:
+	case err := <-answered:
+		require.NoError(t, err)
 		require.Fail(t, "a server that is stopped answered")
 	case <-time.After(500 * time.Millisecond):
 	}

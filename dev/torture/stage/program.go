@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -107,13 +108,15 @@ func (p *program) hold(process *child.Process, wanted bool) {
 	p.process, p.wanted = process, wanted
 }
 
+var errExited = errors.New("exit status 0")
+
 func (p *program) watch(process *child.Process) {
 	<-process.Done()
 	p.mu.Lock()
 	alone := p.wanted && p.process == process
 	p.mu.Unlock()
 	if alone && !(p.finite && process.Err() == nil) {
-		p.died(p, fmt.Errorf("%s ended by itself: %v; its log is %s and ends with:\n%s", p.name, process.Err(), filepath.Base(p.log), tail(process.Output())))
+		p.died(p, fmt.Errorf("%s ended by itself: %w; its log is %s and ends with:\n%s", p.name, cmp.Or(process.Err(), errExited), filepath.Base(p.log), tail(process.Output())))
 	}
 }
 

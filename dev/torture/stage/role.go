@@ -110,7 +110,7 @@ func asRole(role string, setup any) (func() *exec.Cmd, error) {
 		return nil, fmt.Errorf("write what %s is told: %w", role, err)
 	}
 	return func() *exec.Cmd {
-		command := exec.Command(self) //nolint:gosec,noctx // itself; the stage ends it in order
+		command := exec.Command(self) //nolint:noctx // the stage ends it in order
 		command.Env = append(os.Environ(), roleVariable+"="+role, setupVariable+"="+string(written))
 		return command
 	}, nil
@@ -122,6 +122,7 @@ func build(ctx context.Context, dir string) error {
 	if err != nil {
 		return fmt.Errorf("find Ringback's module; run this from the folder dev, as go -C dev run does: %w", err)
 	}
+	//nolint:gosec // a directory of the stage's own, and no shell
 	command := exec.CommandContext(ctx, "go", "build", "-o", dir+string(filepath.Separator), "./api", "./worker")
 	command.Dir = filepath.Clean(string(root[:len(root)-1]))
 	if out, err := command.CombinedOutput(); err != nil {
