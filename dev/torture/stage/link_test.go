@@ -15,6 +15,9 @@ import (
 	"ringback/dev/torture/plan"
 )
 
+// testPorts are those of all tests that run at once.
+var testPorts = newPorts()
+
 // echo is a server that says back every line, and an open link to it.
 func echo(t *testing.T) *link {
 	t.Helper()
@@ -33,7 +36,7 @@ func echo(t *testing.T) *link {
 			}()
 		}
 	}()
-	listen, err := newPorts().take(t.Context())
+	listen, err := testPorts.take(t.Context())
 	require.NoError(t, err)
 	between := &link{name: "a>b", pipes: []*pipe{{listen: listen, upstream: l.Addr().String(), hub: newHub()}}}
 	require.NoError(t, between.open())

@@ -6,13 +6,18 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"sync"
 )
 
 // ports hands out loopback addresses that stay free while the program that
 // serves on one is away. They are below the range from which the kernel takes
 // the ports of connections that are made: else one of these could sit on the
-// address of a program that is about to be started again.
-type ports struct{ next int }
+// address of a program that is about to be started again. It is safe for
+// concurrent use.
+type ports struct {
+	mu   sync.Mutex
+	next int
+}
 
 const (
 	firstPort = 20_000
@@ -27,6 +32,8 @@ func newPorts() *ports {
 
 // take is an address on which nobody listens.
 func (p *ports) take(ctx context.Context) (string, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	for range lastPort - firstPort {
 		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(p.next))
 		if p.next++; p.next >= lastPort {

@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// Not beside the tests of links, which take addresses from the same place on.
 func TestAnAddressIsTakenOnceAndOnlyWhereNobodyListens(t *testing.T) {
-	t.Parallel()
 	p := newPorts()
 	first, err := p.take(t.Context())
 	require.NoError(t, err)
@@ -25,7 +25,6 @@ func TestAnAddressIsTakenOnceAndOnlyWhereNobodyListens(t *testing.T) {
 }
 
 func TestAfterTheLastPortComesTheFirst(t *testing.T) {
-	t.Parallel()
 	p := &ports{next: lastPort - 1}
 	_, err := p.take(t.Context())
 	require.NoError(t, err)
