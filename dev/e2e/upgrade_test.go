@@ -172,8 +172,9 @@ func arrived(t *testing.T, api *apiclient.Client, r *simulator.Receiver, key cal
 	state := closed(t, api, key)
 	require.Equal(t, callback.OutcomeAcknowledged, state.Outcome, key.OperationID)
 	require.Len(t, state.Deliveries, 1)
-	numbered(t, state.Deliveries[0].Attempts, 1)
-	require.Len(t, r.Received(key.OperationID), len(state.Deliveries[0].Attempts), "each attempt of %s is one request", key.OperationID)
+	attempts := state.Deliveries[0].Attempts // the latest of them, where they are many
+	numbered(t, attempts, attempts[0].Number)
+	require.Len(t, r.Received(key.OperationID), attempts[len(attempts)-1].Number, "each attempt of %s is one request", key.OperationID)
 	require.Equal(t, 1, acknowledged(r, key.OperationID), "%s is acknowledged once", key.OperationID)
 	return state
 }
@@ -283,9 +284,9 @@ func upgradeWorld(t *testing.T) (*world, *simulator.Receiver) {
 		return fmt.Sprintf("%s: {dialect: standard, source: wallet, url: %q, poll: %s, delivery: %s}", name, books.URL()+"/hooks", poll, delivery)
 	}
 	return newWorld(t, startEngine(t), quick,
-		endpoint("RETRIED", "{interval: 500ms, lifetime: 1h}", "{interval: 500ms, attempts: 200}"),
+		endpoint("RETRIED", "{interval: 500ms, lifetime: 1h}", "{interval: 2s, attempts: 200}"),
 		endpoint("SELDOM", "{interval: 11s, lifetime: 1h}", "{interval: 6s, attempts: 20}"),
-		endpoint("MONTH", "{interval: 500ms, lifetime: 720h}", "{interval: 500ms, attempts: 200}"),
+		endpoint("MONTH", "{interval: 500ms, lifetime: 720h}", "{interval: 2s, attempts: 200}"),
 		endpoint("MONTHLY", "{interval: 11s, lifetime: 720h}", "{interval: 6s, attempts: 20}")), books
 }
 
@@ -346,7 +347,7 @@ func TestPinnedOperationsEndOnTheBuildThatBeganThem(t *testing.T) {
 		ran(t, c, key, false, "1")
 	}
 	for _, key := range rings {
-		lawful(t, books, key.OperationID, 200, 500*time.Millisecond)
+		lawful(t, books, key.OperationID, 200, 2*time.Second)
 	}
 	require.Eventually(t, func() bool { return running(t, c, "1") == 1 }, patience, 100*time.Millisecond, "all but the one that is left")
 	accepted := begun.end(t)
@@ -392,6 +393,8 @@ func TestWhatLastsLongGoesOnWithTheCurrentBuildAndWhatIsLeftIsMoved(t *testing.T
 	rings := append(w.begins(t, first.api, "MONTH", "done", 8301, 3), w.begins(t, first.api, "MONTHLY", "done", 8401, 3)...)
 	leftWatching := w.begins(t, first.api, "SELDOM", "processing", 8501, 1)[0]
 	leftRinging := w.begins(t, first.api, "SELDOM", "done", 8502, 1)[0]
+	leftRevoked := w.begins(t, first.api, "SELDOM", "waiting", 8503, 1)[0]
+	leftWithdrawn := w.begins(t, first.api, "SELDOM", "waiting", 8504, 1)[0]
 	bulk, err := first.api.RedeliverMany(t.Context(), callback.RedeliveriesRequest{Filter: callback.Filter{Endpoint: ledger}, RatePerSecond: 1, Reason: "receiver repaired"})
 	require.NoError(t, err)
 	comesTo(t, first.api, bulk.ID, func(r callback.Redeliveries) bool { return r.Done > 0 })
@@ -414,6 +417,9 @@ func TestWhatLastsLongGoesOnWithTheCurrentBuildAndWhatIsLeftIsMoved(t *testing.T
 		require.NoError(t, err, "its state is readable")
 		require.NotEqual(t, callback.Closed, state.Phase)
 	}
+	_, err = second.api.Revoke(t.Context(), leftRevoked, "client", "")
+	require.Equal(t, http.StatusServiceUnavailable, apiclient.Status(err), "nobody can say whether it may be revoked")
+	require.NoError(t, second.api.Withdraw(t.Context(), leftWithdrawn), "that is kept for it")
 	books.Default(simulator.Acknowledge)
 	for _, key := range slices.Concat(month, monthly, rings) {
 		arrived(t, second.api, books, key)
@@ -424,6 +430,15 @@ func TestWhatLastsLongGoesOnWithTheCurrentBuildAndWhatIsLeftIsMoved(t *testing.T
 		arrived(t, second.api, books, key)
 		ran(t, c, key, false, "1", "2")
 		lawful(t, books, key.OperationID, 20, 6*time.Second)
+	}
+	for key, outcome := range map[callback.Key]callback.Outcome{leftRevoked: callback.OutcomeRevoked, leftWithdrawn: callback.OutcomeWithdrawn} {
+		move(t, c, key, &client.AutoUpgradeVersioningOverride{})
+		if key == leftRevoked {
+			_, err := second.api.Revoke(t.Context(), key, "client", "")
+			require.NoError(t, err, "sent again, it is heard")
+		}
+		require.Equal(t, outcome, closed(t, second.api, key).Outcome)
+		require.Empty(t, books.Received(key.OperationID))
 	}
 
 	done := comesTo(t, second.api, bulk.ID, isDone)
