@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"go.temporal.io/sdk/worker"
 	"go.uber.org/zap"
 
 	"ringback/activities"
@@ -22,6 +23,13 @@ const (
 	backlogSeen    = time.Second
 	backlogTimeout = 2 * time.Second
 )
+
+// pollers ask for deliveries and watches, more of them while more wait: two, as
+// the SDK has it, bring no more than two in the time that the server takes to
+// answer, which is long when it matters.
+func pollers() worker.PollerBehavior {
+	return worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{})
+}
 
 // openAdmission makes what says who goes first.
 func (p *program) openAdmission() {

@@ -181,6 +181,7 @@ func (p *program) newWorker() {
 	worker.SetStickyWorkflowCacheSize(cachedRuns)
 	p.worker = worker.New(p.client, workflows.TaskQueue, worker.Options{
 		MaxConcurrentActivityExecutionSize: activitySlots,
+		ActivityTaskPollerBehavior:         pollers(),
 		WorkerStopTimeout:                  p.registry.longestAttempt() + drainMargin,
 		Interceptors:                       []interceptor.WorkerInterceptor{p.operations},
 		DeploymentOptions:                  deploymentOptions(p.Build),
