@@ -33,6 +33,7 @@ func TestACleanStoryMakesNoCry(t *testing.T) {
 		"a status that came and went between two polls":                      transfer,
 		"a start whose 201 was lost, with the fault that lost it":            lostAnswer,
 		"a revocation that comes too late and is refused":                    refusedRevocation,
+		"an answer that its attempt's time-out meets on the way":             crossing,
 		"an attempt that its time-out ends before the receiver has answered": outlasted,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -169,6 +170,18 @@ func lostAnswer() *world {
 	return w
 }
 
+// crossing is an answer that leaves as the attempt's time-out ends.
+func crossing() *world {
+	w := &world{operation: plan.Operation{Endpoint: "BAZAAR", ID: "x1"}}
+	w.start(201, 0, 10)
+	w.poll("done", 12, 14)
+	w.record("done", 0, 20, 5022).Reason = "no answer within 5000 ms"
+	w.ring("done", 200, 21, 5014)
+	w.attempt("done", 200, 5722, 5730)
+	w.close(callback.OutcomeAcknowledged, "done", true)
+	return w
+}
+
 func outlasted() *world {
 	w := &world{operation: plan.Operation{Endpoint: "BAZAAR", ID: "l1"}}
 	w.start(201, 0, 10)
@@ -250,6 +263,15 @@ var bugs = map[string]bug{
 		lost: true, says: "before its lifetime was over", tell: expired,
 		mutate:  func(w *world) { w.polls, w.state.Polls = w.polls[:5], 5 },
 		explain: func(w *world) { w.fault(plan.CoreDown, "cores", 14000, 16000) },
+		not:     func(w *world) { w.fault(plan.CoreDown, "cores", 20000, 26000) },
+	},
+	"promise 2: the watch ends before its time, with its worker killed": {
+		lost: true, says: "before its lifetime was over", tell: expired,
+		mutate: func(w *world) {
+			w.polls, w.state.Polls = w.polls[:5], 5
+			w.fault(plan.Kill, "worker-0", 13000, 15000)
+		},
+		explain: func(w *world) { w.fault(plan.CoreDown, "cores", 20000, 26000) },
 		not:     func(w *world) { w.fault(plan.CoreDown, "cores", 100, 2000) },
 	},
 	"promise 2: more polls than are allowed": {

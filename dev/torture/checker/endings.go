@@ -68,13 +68,28 @@ func (c *check) checkWatchEnded(o *operation) {
 	if last {
 		return
 	}
-	// The poll at the end of its lifetime may not have reached the core.
-	f := c.explain(unarrived, span{over, accepted.to.Add(p.Lifetime() + prompt)}, "")
+	f := c.lastUnarrived(over, accepted.to.Add(p.Lifetime()))
 	if f == nil {
 		c.lost(o, 2, "its watch ended without a final status, after %d polls and before its lifetime was over", o.state().Polls)
 		return
 	}
 	f.explained[unarrived]++
+}
+
+// lastUnarrived is the fault for which the poll at the end of a lifetime, between
+// from and to, did not reach the core; it may have been one that came after it, if
+// another one made the poll late.
+func (c *check) lastUnarrived(from, to time.Time) *fault {
+	if f := c.explain(unarrived, span{from, to.Add(prompt)}, ""); f != nil {
+		return f
+	}
+	for _, f := range c.faults {
+		after := f.Began.After(to) && c.delaying(to, f.Began.Add(-millisecond)) != nil
+		if after && c.explain(unarrived, span{f.Began, f.Began}, "") == f {
+			return f
+		}
+	}
+	return nil
 }
 
 // checkRevoked holds promise 7: what was answered with 200 is the final status.

@@ -86,6 +86,9 @@ const (
 	// settles is when connections that a fault broke are gone, and how long what was
 	// done takes to be recorded on a machine that does everything at once.
 	settles = time.Second
+	// crosses is how close an answer and the end of its attempt's time-out may be
+	// for either to win.
+	crosses = 50 * time.Millisecond
 )
 
 // explanation says that faults of these kinds at that place explain an anomaly
@@ -115,7 +118,7 @@ var (
 // rows of their own in the table, so that nothing hides behind them: on a machine
 // that is large enough for its campaign there are none but beside other faults.
 const (
-	// Stalled is an engine that answers no start in time.
+	// Stalled is an engine that answers no start in time, or takes long over one.
 	Stalled plan.FaultKind = "engine stalls"
 	// Overloaded is an API that says so, and accepts nothing meanwhile.
 	Overloaded plan.FaultKind = "API overloaded"
@@ -171,6 +174,8 @@ var explanations = []explanation{
 	{of: uncounted, by: anything, at: engine, after: task, why: "what could not be recorded is polled again"},
 	{of: uncounted, by: stalls, at: itself, after: task, why: "what could not be recorded is polled again"},
 
+	{of: uncounted, by: cuts, at: cores, after: settles, why: "net/http asks again where a connection broke that it had kept, as it may: a poll changes nothing"},
+
 	{of: unarrived, by: outages, at: cores, after: settles, why: "a poll that gets no answer counts, and may not have reached the core"},
 }
 
@@ -180,8 +185,12 @@ func (c *check) gatherShedding() {
 	said := map[plan.FaultKind][]span{}
 	for _, o := range c.operations {
 		for _, call := range o.calls {
+			kind, tells := kinds[call.Problem]
+			if call.Settled() && call.Ended.Sub(call.Began) > prompt {
+				kind, tells = Stalled, true
+			}
 			// A start needs nothing but the engine.
-			if kind, tells := kinds[call.Problem]; tells && call.What == journal.Start {
+			if tells && call.What == journal.Start {
 				said[kind] = append(said[kind], span{call.Began, latest(call.Began, call.Ended)})
 			}
 		}

@@ -247,7 +247,12 @@ var farFuture = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
 // checkPolls holds that polls are counted, and that there are no more than the
 // policy allows.
 func (c *check) checkPolls(o *operation) {
-	limit, seen, counted := o.endpoint.Policy.Poll.Limit(), len(o.polls), o.state().Polls
+	limit, seen, counted := o.endpoint.Policy.Poll.Limit(), 0, o.state().Polls
+	for _, p := range o.polls {
+		if !p.Repeated {
+			seen++
+		}
+	}
 	// What a core tells by itself begins the watch anew, where a poll in flight is
 	// not waited for and the latest ones may not be recorded yet.
 	told := slices.ContainsFunc(o.calls, func(call journal.Call) bool {

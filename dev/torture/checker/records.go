@@ -114,6 +114,8 @@ func (c *check) checkAttempt(o *operation, d *delivery, a *attempt) {
 			a.Number, d.Status, clock(a.began()), came.Round(millisecond))
 	}
 	switch {
+	case a.crossed(o.timeout()):
+		// Its answer and its time-out met on the way.
 	case a.Verdict == callback.Acknowledged && !r.Took:
 		c.lost(o, 6, "attempt %d about %q is recorded as acknowledged, and the receiver had not taken it", a.Number, d.Status)
 	case a.interrupted(o.timeout()):
@@ -125,6 +127,12 @@ func (c *check) checkAttempt(o *operation, d *delivery, a *attempt) {
 		c.excuse(o, c.whyUnseen(o, a), unseen, 5, "attempt %d about %q is recorded as over at %s, and the receiver answered at %s",
 			a.Number, d.Status, clock(a.end()), clock(r.Ended))
 	}
+}
+
+// crossed reports whether the attempt's time-out was over as its answer left.
+func (a *attempt) crossed(timeout time.Duration) bool {
+	return a.Verdict == callback.Unacknowledged && a.HTTPStatus == 0 && a.TookMS >= timeout.Milliseconds() &&
+		a.ring != nil && a.ring.Ended.After(a.began().Add(timeout-crosses))
 }
 
 // whyUnseen is the fault that kept what the receiver answered from being
@@ -242,7 +250,7 @@ func (c *check) checkIdentity(o *operation) {
 }
 
 // checkDuplicates holds promise 11: what a receiver took, its whole answer
-// written, comes again only if a fault kept Ringback from knowing that.
+// written in time, comes again only if a fault kept Ringback from knowing that.
 func (c *check) checkDuplicates(o *operation) {
 	taken := map[string]*ring{}
 	for _, r := range o.rings {
@@ -257,7 +265,7 @@ func (c *check) checkDuplicates(o *operation) {
 }
 
 func (c *check) checkDuplicate(o *operation, before, again *ring) {
-	if !before.Answered {
+	if !before.Answered || before.attempt != nil && before.attempt.crossed(o.timeout()) {
 		c.verdict.OwnDuplicates++
 		return
 	}
