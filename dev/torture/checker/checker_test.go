@@ -540,6 +540,16 @@ var bugs = map[string]bug{
 			w.delivery("done").Outcome, w.state.Outcome = callback.DeliveryAcknowledged, callback.OutcomeAcknowledged
 		},
 	},
+	"promise 8: what was withdrawn goes on ringing": {
+		says: "withdraw was answered with 200", tell: withdrawn,
+		mutate: func(w *world) {
+			for i := 1; i < 8; i++ {
+				w.attempt("done", 503, 20+i*760, 40+i*760)
+			}
+		},
+		explain: func(w *world) { w.fault(plan.Freeze, "worker-0", 90, 1000) },
+		not:     func(w *world) { w.fault(plan.SkewedClock, "receivers", 90, 1000) },
+	},
 	"promise 8: withdrawn, and nobody asked": {
 		lost: true, says: "nobody asked for that", tell: withdrawn, mutate: func(w *world) { w.calls = w.calls[:1] },
 	},
