@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -64,7 +65,7 @@ func TestStartsAreShedBeforeTheEngineDrownsAndWhatIsAcceptedCompletes(t *testing
 			continue
 		}
 		shed++
-		refused, ok := err.(*apiclient.Problem) //nolint:errorlint // as the client returns it
+		refused, ok := errors.AsType[*apiclient.Problem](err)
 		require.True(t, ok, err)
 		require.Equal(t, http.StatusServiceUnavailable, refused.Status)
 		seconds, err := strconv.Atoi(refused.RetryAfter)
@@ -89,7 +90,7 @@ func patiently(t *testing.T, api *apiclient.Client, r callback.StartRequest) cal
 	t.Helper()
 	for begun := time.Now(); ; {
 		state, _, err := api.Start(t.Context(), r)
-		refused, ok := err.(*apiclient.Problem) //nolint:errorlint // as the client returns it
+		refused, ok := errors.AsType[*apiclient.Problem](err)
 		if !ok || refused.Status != http.StatusServiceUnavailable || time.Since(begun) > patience {
 			require.NoError(t, err)
 			return state
