@@ -3,6 +3,8 @@ package checker
 import (
 	"net/http"
 	"slices"
+	"strings"
+	"time"
 
 	"ringback/dev/torture/journal"
 )
@@ -68,10 +70,23 @@ func (c *check) checkStarts(o *operation) {
 	}
 }
 
+// notSent is how net/http says that a connection which it had kept was closed
+// before it could ask anything.
+const notSent = "server closed idle connection"
+
+// patience is how long a core waits for an answer, and an API for the engine.
+const patience = 10 * time.Second
+
 func (c *check) checkAnswer(o *operation, call journal.Call) {
 	switch call.HTTPStatus {
 	case 0:
+		if strings.Contains(call.Error, notSent) {
+			return
+		}
 		f := c.explain(unanswered, span{call.Began, latest(call.Began, call.Ended)}, call.API)
+		if f == nil && call.Ended.Sub(call.Began) >= patience {
+			f = c.explain(awaited, span{call.Began, call.Ended}, "")
+		}
 		c.excuse(o, f, unanswered, 0, "%s at %s got no answer: %s", call.What, call.API, call.Error)
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		c.verdict.Deferred++

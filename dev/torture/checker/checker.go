@@ -20,6 +20,7 @@ func Check(p plan.Plan, entries []journal.Entry) Verdict {
 	for _, key := range slices.SortedFunc(maps.Keys(c.operations), byWorkflowID) {
 		c.one(c.operations[key])
 	}
+	slices.SortStableFunc(c.verdict.Cries, func(a, b Cry) int { return cmp.Compare(b.weight(), a.weight()) })
 	c.summarise()
 	return c.verdict
 }

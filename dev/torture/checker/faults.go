@@ -45,6 +45,8 @@ type anomaly string
 const (
 	// unanswered: a call of the API got no answer.
 	unanswered anomaly = "call without an answer"
+	// awaited: the same, for as long as a caller waits.
+	awaited anomaly = "call whose answer took too long"
 	// unread: a core gave an answer that Ringback does not know of.
 	unread anomaly = "poll whose answer was lost"
 	// unreached: a recorded attempt that no receiver saw.
@@ -136,6 +138,9 @@ var (
 var explanations = []explanation{
 	{of: unanswered, by: stops, at: programs, after: settles, why: "the API that was called was away"},
 	{of: unanswered, by: anything, at: callers, after: settles, why: "the way to the API was broken"},
+
+	{of: awaited, by: anything, at: engine, after: task, why: "an API waits for the engine for as long as a caller waits for the API"},
+	{of: awaited, by: shed, at: itself, after: task, why: "the same, and the API says that it has too much to do"},
 
 	{of: unread, by: crashes, at: programs, instant: true, why: "the worker that had asked was killed before the answer was recorded"},
 	{of: unread, by: freezes, at: programs, after: settles, why: "the worker that had asked was taken for dead, and its answer refused when it came"},

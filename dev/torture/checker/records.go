@@ -32,6 +32,11 @@ func (c *check) match(o *operation) {
 		}
 	}
 	for _, d := range o.deliveries {
+		// One that was held on its way may come during a later attempt: what is
+		// recorded tells which is which.
+		d.pair(func(a *attempt, r *ring) bool {
+			return !r.Began.After(a.end().Add(arrives)) && r.HTTPStatus == a.HTTPStatus && r.Took == (a.Verdict == callback.Acknowledged)
+		})
 		d.pair(func(a *attempt, r *ring) bool { return !r.Began.After(a.end().Add(arrives)) })
 		// Those that came after their attempt's end.
 		d.pair(func(*attempt, *ring) bool { return true })

@@ -63,6 +63,14 @@ type Cry struct {
 	Timeline []string
 }
 
+// weight puts what is lost first.
+func (c Cry) weight() int {
+	if c.Lost {
+		return 1
+	}
+	return 0
+}
+
 // Lost counts what was promised and did not happen. It must be 0.
 func (v Verdict) Lost() int {
 	lost := 0
