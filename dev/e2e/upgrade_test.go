@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -210,11 +211,11 @@ const trafficPause = 40 * time.Millisecond
 func (w *world) traffic(t *testing.T, first int, apis ...*apiclient.Client) *traffic {
 	t.Helper()
 	f := &traffic{apis: apis, ending: make(chan struct{}), ended: make(chan error, 1)}
-	go func() { f.ended <- f.flow(t, w, first) }()
+	go func() { f.ended <- f.flow(t.Context(), w, first) }()
 	return f
 }
 
-func (f *traffic) flow(t *testing.T, w *world, first int) error {
+func (f *traffic) flow(ctx context.Context, w *world, first int) error {
 	for id := first; ; id++ {
 		select {
 		case <-f.ending:
@@ -223,20 +224,20 @@ func (f *traffic) flow(t *testing.T, w *world, first int) error {
 		}
 		request := entry(fmt.Sprint(id))
 		w.core.SetStatus(request.OperationID, "done")
-		if err := f.start(t, request); err != nil {
+		if err := f.start(ctx, request); err != nil {
 			return err
 		}
 	}
 }
 
 // start sends a start to one API after another until one has taken it.
-func (f *traffic) start(t *testing.T, r callback.StartRequest) error {
+func (f *traffic) start(ctx context.Context, r callback.StartRequest) error {
 	var refusals error
 	for i := range 500 {
 		f.mu.Lock()
 		api := f.apis[(len(f.accepted)+i)%len(f.apis)]
 		f.mu.Unlock()
-		_, _, err := api.Start(t.Context(), r)
+		_, _, err := api.Start(ctx, r)
 		if err == nil {
 			f.mu.Lock()
 			defer f.mu.Unlock()
