@@ -9,11 +9,13 @@ package activities
 import (
 	"context"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
 	"go.uber.org/zap"
+	"golang.org/x/sync/semaphore"
 
 	"ringback/internal/callback"
 	"ringback/internal/dialect"
@@ -86,6 +88,8 @@ type Activities struct {
 	Log     *zap.Logger
 
 	running       atomic.Int64
+	lineOnce      sync.Once
+	beats         *semaphore.Weighted
 	endpointLanes lanes
 	sourceLanes   lanes
 	healths       healths

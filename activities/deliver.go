@@ -260,11 +260,12 @@ func (d *delivery) record(ctx context.Context, due time.Time) error {
 	if isStop(err) {
 		return err
 	}
-	return temporal.NewApplicationErrorWithOptions(
+	// What is known goes along: the verdict on the attempt before it, too.
+	return d.heart.yield(context.WithoutCancel(ctx), d.snapshot(), temporal.NewApplicationErrorWithOptions(
 		fmt.Sprintf("attempt %d could not be recorded and was not made: %v", d.nextNumber(), err),
 		TypeNotRecorded, temporal.ApplicationErrorOptions{
 			NextRetryDelay: heldBackWait, Cause: err, Details: []any{d.snapshot()},
-		})
+		}))
 }
 
 func (d *delivery) nextNumber() int {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -357,6 +358,52 @@ func TestDeliverTakesBackARecordWhoseAnswerWasLost(t *testing.T) {
 		_, err := b.deliver(ringing(time.Second, 3), run{})
 		require.Equal(t, activities.TypeNotRecorded, failure(t, err).Type())
 		require.Zero(t, recorded[callback.DeliveryProgress](t, b.server).Made)
+	})
+}
+
+// Else the next run would take the attempt before it for one that nobody saw end,
+// and wait for its time-out.
+func TestDeliverKeepsTheVerdictBeforeAnAttemptThatCouldNotBeRecorded(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		b.server.answer = func(n int) error {
+			if n > 1 {
+				return serviceerror.NewUnavailable("no server")
+			}
+			return nil
+		}
+		_, err := b.deliver(ringing(time.Second, 3), run{})
+		require.Equal(t, activities.TypeNotRecorded, failure(t, err).Type())
+		kept := recorded[callback.DeliveryProgress](t, b.server)
+		require.Equal(t, []callback.Verdict{callback.Unacknowledged}, verdicts(kept.Delivery.Attempts))
+	})
+}
+
+// As after a crash, when the server starts everything anew in one moment.
+func TestDeliveriesQueueForTheServer(t *testing.T) {
+	t.Parallel()
+	const crowd, atOnce = 600, 64
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		b.server.takes = time.Second
+		b.endpoint.MaxConcurrent = crowd
+		var now, most atomic.Int64
+		keep := b.Heartbeat
+		b.Heartbeat = func(ctx context.Context, token []byte, details ...any) error {
+			if n := now.Add(1); n > most.Load() {
+				most.Store(n)
+			}
+			defer now.Add(-1)
+			return keep(ctx, token, details...)
+		}
+		var all sync.WaitGroup
+		failed := make([]error, crowd)
+		for i := range crowd {
+			all.Go(func() { _, failed[i] = b.deliver(ringing(time.Second, 1), run{}) })
+		}
+		all.Wait()
+		require.NoError(t, errors.Join(failed...), "the time in the queue is none of a record's own")
+		require.Equal(t, crowd, b.receiver.requests())
+		require.LessOrEqual(t, most.Load(), int64(atOnce))
 	})
 }
 

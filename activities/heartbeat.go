@@ -9,6 +9,7 @@ import (
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
+	"golang.org/x/sync/semaphore"
 )
 
 // Why a running activity is to stop waiting. An attempt in flight is never cut
@@ -32,6 +33,8 @@ type heart struct {
 	beat  func(ctx context.Context, taskToken []byte, details ...any) error
 	leave func(ctx context.Context, taskToken []byte, cause error, details any) error
 	token []byte
+	// line is where the worker's records and beats queue for the server.
+	line *semaphore.Weighted
 
 	// turn is held while a beat is on its way, and to change what follows it.
 	turn    chan struct{}
@@ -45,7 +48,7 @@ type heart struct {
 
 func (a *Activities) newHeart(ctx context.Context) *heart {
 	return &heart{
-		beat: a.Heartbeat, leave: a.Yield, token: activity.GetInfo(ctx).TaskToken,
+		beat: a.Heartbeat, leave: a.Yield, token: activity.GetInfo(ctx).TaskToken, line: a.line(),
 		turn: make(chan struct{}, 1), broken: make(chan struct{}),
 	}
 }
@@ -53,6 +56,16 @@ func (a *Activities) newHeart(ctx context.Context) *heart {
 func (h *heart) takeTurn() (yield func()) {
 	h.turn <- struct{}{}
 	return func() { <-h.turn }
+}
+
+// beatsAtOnce is how many records and beats of one worker are on their way at a
+// time. After a crash thousands of deliveries are taken up in the same moment:
+// what the server can't take within beatWithin would be given up, and sent again.
+const beatsAtOnce = 64
+
+func (a *Activities) line() *semaphore.Weighted {
+	a.lineOnce.Do(func() { a.beats = semaphore.NewWeighted(beatsAtOnce) })
+	return a.beats
 }
 
 // beatWithin bounds one beat: to less than any heartbeat timeout, after which
@@ -106,6 +119,10 @@ func (h *heart) note(details any) {
 // send beats also after an answer that said stop: an attempt in flight is let
 // finish, and a server that hears nothing would give it up meanwhile.
 func (h *heart) send(ctx context.Context) error {
+	if err := h.line.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	defer h.line.Release(1)
 	ctx, cancel := context.WithTimeout(ctx, beatWithin)
 	defer cancel()
 	err := h.beat(ctx, h.token, h.details)
