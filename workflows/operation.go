@@ -147,7 +147,10 @@ func opening(in Input) callback.Opening {
 func (o *operation) begin() {
 	r := o.in.Redelivery
 	if r == nil {
-		if o.in.Policy.Poll.InitialDelayMS == 0 {
+		if o.spokenTo() && o.hearsFirst() {
+			o.hear()
+		}
+		if o.in.Policy.Poll.InitialDelayMS == 0 && o.ledger.Watching() {
 			o.pollOnce()
 		}
 		return

@@ -7,6 +7,7 @@ import "go.temporal.io/sdk/workflow"
 const (
 	changeTellsMore    = "tells-more"
 	changeHearsInOrder = "hears-in-order"
+	changeHearsFirst   = "hears-first"
 )
 
 // tellsMore reports whether the run writes the search attributes
@@ -22,4 +23,11 @@ func (o *operation) tellsMore() bool {
 // pushes. It is asked only where they disagree.
 func (o *operation) hearsInOrder() bool {
 	return workflow.GetVersion(o.ctx, changeHearsInOrder, workflow.DefaultVersion, 1) == 1
+}
+
+// hearsFirst reports whether what was said before the run's first workflow task
+// was worked on is heard before the first poll, which sees what came later. It is
+// asked only where something was said: no worker was there, or the task was lost.
+func (o *operation) hearsFirst() bool {
+	return workflow.GetVersion(o.ctx, changeHearsFirst, workflow.DefaultVersion, 1) == 1
 }

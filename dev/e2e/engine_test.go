@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -189,6 +190,41 @@ func TestAStateIsReadWhileNoWorkerRuns(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, created, "a start needs no worker")
 	require.Equal(t, callback.Watching, state.Phase)
+}
+
+// A run's first workflow task may wait for a worker, or be lost with one: what was
+// said to the run meanwhile is older than what its first poll sees.
+func TestWhatIsSaidBeforeTheFirstPollIsHeardFirst(t *testing.T) {
+	w := newWorld(t, startEngine(t), quick)
+	every := "EVERY: {dialect: standard, source: wallet, url: " + strconv.Quote(w.standard.URL()+"/hooks") +
+		", supersede: every, poll: {interval: 100ms, lifetime: 1m}, delivery: {interval: 50ms, attempts: 4, timeout: 5s}}"
+	w.writeConfig(t, quick, []string{every})
+	_, api := w.api(t, "127.0.0.1:0", "-worker=false")
+	pushed := start(t, api, callback.StartRequest{Endpoint: "EVERY", OperationID: "145"})
+	revoked := start(t, api, callback.StartRequest{Endpoint: "EVERY", OperationID: "146"})
+	withdrawn := start(t, api, callback.StartRequest{Endpoint: "EVERY", OperationID: "147"})
+	require.NoError(t, api.Push(t.Context(), pushed, "reserved"))
+	c := w.temporalClient(t)
+	require.NoError(t, c.SignalWorkflow(t.Context(), "EVERY/146", "", "revoke", callback.Revocation{InitiatedBy: "user"}))
+	require.NoError(t, api.Withdraw(t.Context(), withdrawn))
+	for _, id := range []string{"145", "146", "147"} {
+		w.core.SetStatus(id, "done")
+	}
+	w.worker(t)
+
+	require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, pushed).Outcome)
+	require.Equal(t, []string{"reserved", "done"}, statuses(w.standard.Received("145")))
+	require.Equal(t, "revoked", closed(t, api, revoked).Status.Value)
+	require.Equal(t, []string{"revoked"}, statuses(w.standard.Received("146")))
+	require.Equal(t, callback.OutcomeWithdrawn, closed(t, api, withdrawn).Outcome)
+	require.Empty(t, w.core.Questions("147"), "nobody wants to know")
+}
+
+func statuses(received []simulator.Received) (all []string) {
+	for _, r := range received {
+		all = append(all, r.Status)
+	}
+	return all
 }
 
 func TestALongWaitGivesItsSlotBackAndShowsHAndK(t *testing.T) {
