@@ -333,7 +333,8 @@ func TestEverythingSecretIsReplacedUnderLoad(t *testing.T) {
 		t.Log(step.does)
 		step.file()
 		r.reload(t)
-		time.Sleep(400 * time.Millisecond) // load with the new file; what began with the old one ends
+		// Load with the new file, until what began with the old one has ended, also on a crowded machine.
+		time.Sleep(1500 * time.Millisecond)
 		if step.then != nil {
 			step.then()
 		}

@@ -19,7 +19,6 @@ import (
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/worker"
 	"go.uber.org/zap"
-	"golang.org/x/net/netutil"
 
 	"ringback/activities"
 	"ringback/api/rest"
@@ -231,7 +230,9 @@ func (p *program) serve(cancel context.CancelCauseFunc) (stop func(), err error)
 	if err != nil {
 		return nil, fmt.Errorf("listening on %s for %s: %w", p.door.address, p.door.purpose, err)
 	}
-	p.listener = netutil.LimitListener(p.listener, connectionsAtOnce)
+	if p.listener, err = bounded(p.listener, connectionsAtOnce); err != nil {
+		return nil, err
+	}
 	if p.API {
 		p.rest = p.apiServer()
 	} else {
