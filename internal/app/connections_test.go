@@ -11,7 +11,7 @@ import (
 
 func listen(t *testing.T, connections int64) net.Listener {
 	t.Helper()
-	plain, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test's own
+	plain, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	l, err := bounded(plain, connections)
 	require.NoError(t, err)
@@ -21,7 +21,7 @@ func listen(t *testing.T, connections int64) net.Listener {
 
 func dialTo(t *testing.T, l net.Listener) net.Conn {
 	t.Helper()
-	conn, err := net.Dial("tcp", l.Addr().String()) //nolint:noctx // a test's own
+	conn, err := net.Dial("tcp", l.Addr().String())
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
 	return conn
