@@ -178,9 +178,7 @@ func (d *delivery) catchUp() {
 // next waits until the next attempt is due, records it, and makes it.
 func (d *delivery) next(ctx context.Context) error {
 	d.catchUp()
-	// From here on by the clock that nobody sets.
-	now := time.Now()
-	due := now.Add(d.due().Sub(now))
+	due := unset(d.due())
 	if err := d.wait(ctx, due.Add(-min(d.h/2, recordsEarly))); err != nil {
 		return err
 	}
@@ -202,6 +200,12 @@ func (d *delivery) next(ctx context.Context) error {
 	return nil
 }
 
+// unset is due by the clock that nobody sets, from now on.
+func unset(due callback.Time) time.Time {
+	now := time.Now()
+	return now.Add(due.Sub(now))
+}
+
 // wait waits in the worker if that is short, else on the server.
 func (d *delivery) wait(ctx context.Context, until time.Time) error {
 	if time.Until(until) <= waitsInWorker {
@@ -216,6 +220,8 @@ func (d *delivery) wait(ctx context.Context, until time.Time) error {
 func (d *delivery) giveBack(ctx context.Context) error {
 	due := d.due()
 	d.at.Delivery.NextAttemptAt = &due
+	// The wall clock may be set while the record is on its way.
+	wake := unset(due)
 	if p := d.info.RetryPolicy; p != nil && p.MaximumAttempts > 0 && d.info.Attempt >= p.MaximumAttempts {
 		return errHandedBack
 	}
@@ -224,7 +230,7 @@ func (d *delivery) giveBack(ctx context.Context) error {
 	if err := d.heart.record(ctx, d.snapshot()); isStop(err) {
 		return err
 	}
-	return waitOnServer(d.kind, fmt.Sprintf("%s; next attempt at %s", d.why, due), due.Time)
+	return waitOnServer(d.kind, fmt.Sprintf("%s; next attempt at %s", d.why, due), wake)
 }
 
 // hold puts an attempt off without counting it.
@@ -347,8 +353,9 @@ func (d *delivery) leave(ctx context.Context, err error) (DeliverResult, error) 
 		ctx = context.WithoutCancel(ctx)
 		return d.leave(ctx, d.giveBack(ctx))
 	case errors.Is(err, errInterrupted):
+		wake := unset(d.due())
 		d.heart.repeat(ctx)
-		return DeliverResult{}, waitOnServer(TypeWaiting, d.why+"; "+err.Error(), d.due().Time)
+		return DeliverResult{}, waitOnServer(TypeWaiting, d.why+"; "+err.Error(), wake)
 	}
 	return DeliverResult{}, err
 }
