@@ -442,13 +442,16 @@ func TestWhatLastsLongGoesOnWithTheCurrentBuildAndWhatIsLeftIsMoved(t *testing.T
 		require.Empty(t, books.Received(key.OperationID))
 	}
 
+	// A bulk redelivery gives way to callbacks that are late, as they are on a
+	// slow machine under this traffic.
+	accepted := begun.end(t)
 	done := comesTo(t, second.api, bulk.ID, isDone)
 	require.Equal(t, callback.RedeliveriesProgress{Done: many}, done.RedeliveriesProgress)
 	for _, key := range failed {
 		closed(t, second.api, key)
 		require.Equal(t, 1, acknowledged(w.standard, key.OperationID), "%s is redelivered once", key.OperationID)
 	}
-	for _, key := range begun.end(t) {
+	for _, key := range accepted {
 		arrived(t, second.api, w.standard, key)
 		ran(t, c, key, true, "2")
 	}
