@@ -316,12 +316,19 @@ func (d *delivery) tell(ctx context.Context) {
 	if d.in.Signal == "" || d.a.Signal == nil || d.at.Made != 1 || d.k == 1 || d.at.Delivery.Outcome != callback.DeliveryPending {
 		return
 	}
+	run, what, told := d.info.WorkflowExecution, Unacknowledged{d.in.Callback.ID, *d.last()}, make(chan struct{})
+	go func() {
+		defer close(told)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), beatWithin)
+		defer cancel()
+		if err := d.a.Signal(ctx, run.ID, run.RunID, d.in.Signal, what); err != nil {
+			d.a.Log.Warn("a run was not told that its first attempt was not acknowledged", zap.String("workflow_id", run.ID), zap.Error(err))
+		}
+	}()
+	select {
+	case <-told:
 	// Waiting longer than this for the server could lengthen h.
-	ctx, cancel := context.WithTimeout(ctx, max(d.h/2, recordsEarly))
-	defer cancel()
-	run := d.info.WorkflowExecution
-	if err := d.a.Signal(ctx, run.ID, run.RunID, d.in.Signal, Unacknowledged{d.in.Callback.ID, *d.last()}); err != nil {
-		d.a.Log.Warn("a run was not told that its first attempt was not acknowledged", zap.String("workflow_id", run.ID), zap.Error(err))
+	case <-time.After(max(d.h/2, recordsEarly)):
 	}
 }
 

@@ -3,7 +3,6 @@ package activities
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"go.temporal.io/api/serviceerror"
@@ -61,11 +60,22 @@ func (h *heart) takeTurn() (yield func()) {
 // beatsAtOnce is how many records and beats of one worker are on their way at a
 // time. After a crash thousands of deliveries are taken up in the same moment:
 // what the server can't take within beatWithin would be given up, and sent again.
-const beatsAtOnce = 64
+const beatsAtOnce = 32
 
 func (a *Activities) line() *semaphore.Weighted {
 	a.lineOnce.Do(func() { a.beats = semaphore.NewWeighted(beatsAtOnce) })
 	return a.beats
+}
+
+// Room waits until all records have gone out that are in line now: a worker has
+// no use for more work before.
+func (a *Activities) Room(ctx context.Context) error {
+	line := a.line()
+	if err := line.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	line.Release(1)
+	return nil
 }
 
 // beatWithin bounds one beat: to less than any heartbeat timeout, after which
@@ -117,13 +127,15 @@ func (h *heart) note(details any) {
 }
 
 // send beats also after an answer that said stop: an attempt in flight is let
-// finish, and a server that hears nothing would give it up meanwhile.
+// finish, and a server that hears nothing would give it up meanwhile. The end of
+// ctx takes a beat out of line, and does not cut one off that is on its way: a
+// server whose write is cut off looks all of that shard's up again.
 func (h *heart) send(ctx context.Context) error {
 	if err := h.line.Acquire(ctx, 1); err != nil {
 		return err
 	}
 	defer h.line.Release(1)
-	ctx, cancel := context.WithTimeout(ctx, beatWithin)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), beatWithin)
 	defer cancel()
 	err := h.beat(ctx, h.token, h.details)
 	cause := stopCause(err)
@@ -159,12 +171,10 @@ func isStop(err error) bool {
 }
 
 // keepBeating repeats the latest record where the server heard nothing for gap,
-// until the returned func is called, and sooner after a beat that failed in
-// passing.
+// until stop is called, and sooner after a beat that failed in passing.
 func (h *heart) keepBeating(ctx context.Context, gap time.Duration) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	var beating sync.WaitGroup
-	beating.Go(func() {
+	ctx, stop = context.WithCancel(ctx)
+	go func() {
 		next := time.NewTimer(gap)
 		defer next.Stop()
 		for {
@@ -175,8 +185,8 @@ func (h *heart) keepBeating(ctx context.Context, gap time.Duration) (stop func()
 			}
 			next.Reset(h.repeatAfter(ctx, gap))
 		}
-	})
-	return func() { cancel(); beating.Wait() }
+	}()
+	return stop
 }
 
 // repeatAfter repeats the latest record if the server heard nothing for gap, and

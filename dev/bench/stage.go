@@ -164,7 +164,7 @@ func (s *stage) prefix(finalAt int) string {
 }
 
 // settle lets what follows an operation's end be done: closing tasks and
-// visibility, which may lag by half a second.
+// visibility.
 const settle = 1200 * time.Millisecond
 
 // cost runs work and returns the CPU that the subject, the server and the

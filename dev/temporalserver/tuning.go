@@ -24,15 +24,11 @@ const (
 	// SQLite by a driver around the server's, on PostgreSQL by the server's own
 	// pgx plugin.
 	KeptStatements Tuning = "kept-statements"
-	// BatchedVisibility lets lists on PostgreSQL lag by up to half a second
-	// under load: an operation that is over by then is written there once
-	// instead of twice. On SQLite it gains nothing.
-	BatchedVisibility Tuning = "batched-visibility"
 )
 
 // Tunings are all of them.
 func Tunings() []Tuning {
-	return []Tuning{FewIndexes, OwnFile, KeptStatements, BatchedVisibility}
+	return []Tuning{FewIndexes, OwnFile, KeptStatements}
 }
 
 // On reports whether the tuning is one for SQLite, or for PostgreSQL.
@@ -40,8 +36,6 @@ func (t Tuning) On(postgres bool) bool {
 	switch t {
 	case FewIndexes, OwnFile:
 		return !postgres
-	case BatchedVisibility:
-		return postgres
 	case KeptStatements:
 		return true
 	}
@@ -53,11 +47,6 @@ func (o Options) tuned(t Tuning) bool { return !o.Stock && !slices.Contains(o.Wi
 // dynamicConfig is what differs from the stock server's defaults while it runs.
 func (o Options) dynamicConfig() dynamicconfig.Client {
 	settings := dynamicconfig.StaticClient{}
-	if o.Postgres != nil && o.tuned(BatchedVisibility) {
-		settings[dynamicconfig.VisibilityProcessorMaxPollRPS.Key()] = 2
-		// As many rows a second as stock's 20 batches of 100.
-		settings[dynamicconfig.VisibilityTaskBatchSize.Key()] = 1000
-	}
 	if o.Retention < shortestRetention {
 		// A run is deleted up to half an hour later than its retention says.
 		settings[dynamicconfig.RetentionTimerJitterDuration.Key()] = time.Millisecond

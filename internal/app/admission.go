@@ -24,11 +24,23 @@ const (
 	backlogTimeout = 2 * time.Second
 )
 
-// pollers ask for deliveries and watches, more of them while more wait: two, as
-// the SDK has it, bring no more than two in the time that the server takes to
-// answer, which is long when it matters.
+const (
+	// pollersAtLeast is more than the partitions of a task queue on the server (4
+	// unless it is told otherwise): what waits in one at which nobody asks stays
+	// there for up to a minute, the time of one long poll, as soon as it has
+	// waited for 5 s (docs/adr/0046).
+	pollersAtLeast = 8
+	// pollersAtMost bounds how much a worker takes up at once.
+	pollersAtMost = 16
+)
+
+// pollers ask for work, more of them while more waits: two, as the SDK has it,
+// bring no more than two in the time that the server takes to answer, which is
+// long when it matters.
 func pollers() worker.PollerBehavior {
-	return worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{})
+	return worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{
+		InitialNumberOfPollers: pollersAtLeast, MinimumNumberOfPollers: pollersAtLeast, MaximumNumberOfPollers: pollersAtMost,
+	})
 }
 
 // openAdmission makes what says who goes first.

@@ -68,8 +68,6 @@ const (
 	readyTimeout = 2 * time.Second
 	// drainMargin is how much longer than an attempt a stop may take.
 	drainMargin = 5 * time.Second
-	// activitySlots bounds the polls and deliveries that wait in one worker.
-	activitySlots = 10_000
 	// cachedRuns bounds the runs that a worker keeps in memory between two of
 	// their workflow tasks, about 70 KiB each: an open operation has hours between
 	// them, and is read again from its history of a dozen events (docs/adr/0020).
@@ -169,24 +167,37 @@ func (p *program) prepare() error {
 		return fmt.Errorf("configuring the Temporal client for %s: %w", p.Temporal.HostPort, err)
 	}
 	if p.Worker {
-		p.newWorker()
+		if err := p.newWorker(); err != nil {
+			return err
+		}
 	}
 	p.expect()
 	return nil
 }
 
-func (p *program) newWorker() {
+func (p *program) newWorker() error {
 	p.operations = telemetry.NewOperations(p.metrics, p.endpointKnown)
 	worker.SetStickyWorkflowCacheSize(cachedRuns)
+	acts := p.activities()
+	tuner, err := newSlots(acts.Room)
+	if err != nil {
+		return fmt.Errorf("sizing the worker: %w", err)
+	}
 	p.worker = worker.New(p.client, workflows.TaskQueue, worker.Options{
-		MaxConcurrentActivityExecutionSize: activitySlots,
-		ActivityTaskPollerBehavior:         pollers(),
-		WorkerStopTimeout:                  p.registry.longestAttempt() + drainMargin,
-		Interceptors:                       []interceptor.WorkerInterceptor{p.operations},
-		DeploymentOptions:                  deploymentOptions(p.Build),
+		Tuner:                      tuner,
+		ActivityTaskPollerBehavior: pollers(),
+		WorkflowTaskPollerBehavior: pollers(),
+		WorkerStopTimeout:          p.registry.longestAttempt() + drainMargin,
+		Interceptors:               []interceptor.WorkerInterceptor{p.operations},
+		DeploymentOptions:          deploymentOptions(p.Build),
 	})
+	workflows.Register(p.worker, p.observed(acts))
+	return nil
+}
+
+func (p *program) activities() *activities.Activities {
 	desk := p.newDesk()
-	workflows.Register(p.worker, p.observed(&activities.Activities{
+	return &activities.Activities{
 		Endpoint:    p.registry.endpoint,
 		Source:      p.registry.source,
 		Heartbeat:   p.client.RecordActivityHeartbeat,
@@ -197,7 +208,7 @@ func (p *program) newWorker() {
 		Report: p.report, FailingAfter: p.registry.failingAfter,
 		Metrics: activities.NewMetrics(p.metrics),
 		Log:     p.Log,
-	}))
+	}
 }
 
 // report tells who hears notices how an endpoint is.
