@@ -1,15 +1,16 @@
-# Needs Go, make and git. `make test` uses a C compiler for the race detector and
-# PostgreSQL's initdb, postgres and pg_dump on PATH for the tests on it, and Prometheus'
-# promtool and prometheus for those of the alerts, and chromium for those of the
-# Temporal UI, and says so where it has to leave them out; CI has them all.
+# Needs Go, make and git. `make test` uses a C compiler for the race detector,
+# PostgreSQL's programs (initdb, postgres, createdb, dropdb, pg_dump, pg_restore)
+# for the tests on it, Prometheus' promtool and prometheus for those of the alerts,
+# and chromium for those of the Temporal UI. It says so where it has to leave them
+# out; CI has them all.
 
 TOOLS    := bin/tools
 FUZZTIME ?= 20s
 RACE     := $(if $(shell command -v $$(go env CC) 2>/dev/null),-race)
-both     = $(and $(shell command -v $(1) 2>/dev/null),$(shell command -v $(2) 2>/dev/null))
-NO_PG    := $(if $(and $(call both,initdb,postgres),$(shell command -v pg_dump 2>/dev/null)),,PostgreSQL)
-NO_PROM  := $(if $(call both,promtool,prometheus),,Promtool)
-NO_UI    := $(if $(shell command -v chromium 2>/dev/null),,Browser)
+missing  = $(strip $(foreach program,$(1),$(if $(shell command -v $(program) 2>/dev/null),,$(program))))
+NO_PG    := $(if $(call missing,initdb postgres createdb dropdb pg_dump pg_restore),PostgreSQL)
+NO_PROM  := $(if $(call missing,promtool prometheus),Promtool)
+NO_UI    := $(if $(call missing,chromium),Browser)
 SKIP     := $(if $(NO_PG)$(NO_PROM)$(NO_UI),-skip '$(subst $() ,|,$(strip $(NO_PG) $(NO_PROM) $(NO_UI)))')
 
 .DEFAULT_GOAL := help
@@ -24,9 +25,9 @@ run: ## the whole of Ringback on this machine: Temporal, its UI, both cores, rec
 
 test: ## every test of both modules, with the race detector, and a short campaign
 	@$(if $(RACE),,echo "There is no C compiler: the tests run without the race detector.")
-	@$(if $(NO_PG),echo "There is no initdb or postgres or pg_dump on PATH: the tests on PostgreSQL are left out.")
+	@$(if $(NO_PG),echo "PostgreSQL's programs are not all on PATH: the tests on PostgreSQL are left out.")
 	@$(if $(NO_UI),echo "There is no chromium on PATH: the tests of the Temporal UI in a browser are left out.")
-	@$(if $(NO_PROM),echo "There is no promtool or prometheus on PATH: the tests of the alerts by them are left out.")
+	@$(if $(NO_PROM),echo "Promtool and prometheus are not both on PATH: the tests of the alerts by them are left out.")
 	go test $(RACE) -timeout 20m ./...
 	go -C dev test $(RACE) $(SKIP) -timeout 40m ./...
 	$(if $(NO_PG),,@$(MAKE) --no-print-directory torture-short)

@@ -48,8 +48,6 @@ const (
 	// recordsEarly is how much before its time an attempt is recorded at most,
 	// so that recording it does not lengthen h.
 	recordsEarly = 25 * time.Millisecond
-	// clocksAgree is within what the clocks of two workers are taken to agree.
-	clocksAgree = time.Second
 	// longestHold is the longest that an attempt is put off at a time.
 	longestHold = 8 * heldBackWait
 	// reasonInterrupted is the reason of an attempt whose end nobody saw.
@@ -160,9 +158,7 @@ func (d *delivery) due() callback.Time {
 func (d *delivery) catchUp() {
 	now := callback.At(time.Now())
 	if d.at.Made == 0 {
-		if d.at.NotBefore.After(now.Add(longestHold)) {
-			d.at.NotBefore = now
-		}
+		d.at.NotBefore = putOff(d.at.NotBefore, now)
 		return
 	}
 	ended := d.ended()
@@ -198,12 +194,6 @@ func (d *delivery) next(ctx context.Context) error {
 	d.begins(due)
 	d.attempt(ctx, endpoint, due, pass)
 	return nil
-}
-
-// unset is due by the clock that nobody sets, from now on.
-func unset(due callback.Time) time.Time {
-	now := time.Now()
-	return now.Add(due.Sub(now))
 }
 
 // wait waits in the worker if that is short, else on the server.

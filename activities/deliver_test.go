@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -661,6 +662,41 @@ func TestDeliverBeatsOnlyWhereItsRecordsAreRare(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 5, b.receiver.requests())
 		require.Equal(t, 5, b.server.beats(), "one for each attempt: none of them is longer ago than a beat")
+	})
+}
+
+func TestRoomIsThereWhenTheRecordsInLineHaveGoneOut(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		const deliveries, takes = 100, time.Second // three of them at 32 at once, and four more
+		b.server.takes = takes
+		begun := time.Now()
+		require.NoError(t, b.Room(t.Context()))
+		require.Zero(t, time.Since(begun), "an idle worker has room")
+		var all sync.WaitGroup
+		for range deliveries {
+			all.Go(func() { _, _ = b.deliver(ringing(time.Minute, 1), run{}) })
+		}
+		synctest.Wait()
+		require.NoError(t, b.Room(t.Context()))
+		require.Equal(t, 3*takes, time.Since(begun))
+		all.Wait()
+	})
+}
+
+func TestRoomIsNotWaitedForByAWorkerThatStops(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		b.server.takes = time.Second
+		var all sync.WaitGroup
+		for range 100 {
+			all.Go(func() { _, _ = b.deliver(ringing(time.Minute, 1), run{}) })
+		}
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Millisecond, cancel)
+		require.ErrorIs(t, b.Room(ctx), context.Canceled)
+		all.Wait()
 	})
 }
 

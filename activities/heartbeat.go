@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"go.temporal.io/api/serviceerror"
@@ -127,15 +128,13 @@ func (h *heart) note(details any) {
 }
 
 // send beats also after an answer that said stop: an attempt in flight is let
-// finish, and a server that hears nothing would give it up meanwhile. The end of
-// ctx takes a beat out of line, and does not cut one off that is on its way: a
-// server whose write is cut off looks all of that shard's up again.
+// finish, and a server that hears nothing would give it up meanwhile.
 func (h *heart) send(ctx context.Context) error {
 	if err := h.line.Acquire(ctx, 1); err != nil {
 		return err
 	}
 	defer h.line.Release(1)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), beatWithin)
+	ctx, cancel := context.WithTimeout(ctx, beatWithin)
 	defer cancel()
 	err := h.beat(ctx, h.token, h.details)
 	cause := stopCause(err)
@@ -171,10 +170,12 @@ func isStop(err error) bool {
 }
 
 // keepBeating repeats the latest record where the server heard nothing for gap,
-// until stop is called, and sooner after a beat that failed in passing.
+// until the returned func is called, and sooner after a beat that failed in
+// passing.
 func (h *heart) keepBeating(ctx context.Context, gap time.Duration) (stop func()) {
-	ctx, stop = context.WithCancel(ctx)
-	go func() {
+	ctx, cancel := context.WithCancel(ctx)
+	var beating sync.WaitGroup
+	beating.Go(func() {
 		next := time.NewTimer(gap)
 		defer next.Stop()
 		for {
@@ -185,8 +186,8 @@ func (h *heart) keepBeating(ctx context.Context, gap time.Duration) (stop func()
 			}
 			next.Reset(h.repeatAfter(ctx, gap))
 		}
-	}()
-	return stop
+	})
+	return func() { cancel(); beating.Wait() }
 }
 
 // repeatAfter repeats the latest record if the server heard nothing for gap, and

@@ -147,9 +147,7 @@ func (w *watch) schedule() {
 func (w *watch) catchUp() {
 	now := callback.At(time.Now())
 	if w.at.BegunAt.IsZero() {
-		if w.at.NotBefore.After(now.Add(longestHold)) {
-			w.at.NotBefore = now
-		}
+		w.at.NotBefore = putOff(w.at.NotBefore, now)
 		return
 	}
 	ahead := w.at.BegunAt.Sub(now.Time)
@@ -191,8 +189,9 @@ func (w *watch) interrupted(ctx context.Context, err error) (WatchResult, error)
 		ctx = context.WithoutCancel(ctx)
 		return w.interrupted(ctx, w.giveBack(ctx))
 	case errors.Is(err, errInterrupted):
+		wake := unset(w.at.NextPollAt)
 		w.heart.repeat(ctx)
-		return WatchResult{}, waitOnServer(TypeWaiting, w.why+"; "+err.Error(), w.at.NextPollAt.Time)
+		return WatchResult{}, waitOnServer(TypeWaiting, w.why+"; "+err.Error(), wake)
 	}
 	return WatchResult{}, err
 }
