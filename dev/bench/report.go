@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"image/color"
@@ -123,6 +124,9 @@ func (r *report) writeSVG(path string) error {
 	if len(used) == 0 {
 		return fmt.Errorf("draw %s: no figure of this run has a target", path)
 	}
+	// The letters of all monospaced fonts are as wide as each other: the labels
+	// keep their place where this one is missing.
+	plot.DefaultFont.Variant = "Mono"
 	p := plot.New()
 	p.Title.Text = "How much of each target is used (less is better, 1 is the target)"
 	p.X.Min, p.X.Max = 0, 2
@@ -140,7 +144,16 @@ func (r *report) writeSVG(path string) error {
 	limit.Color = color.RGBA{R: 0xb0, A: 0xff}
 	p.Add(plotter.NewGrid(), bars, limit)
 	p.NominalY(labels...)
-	if err := p.Save(26*vg.Centimeter, vg.Length(len(used))*vg.Points(14)+vg.Points(70), path); err != nil {
+	drawing, err := p.WriterTo(36*vg.Centimeter, vg.Length(len(used))*vg.Points(14)+vg.Points(70), "svg")
+	if err != nil {
+		return fmt.Errorf("draw %s: %w", path, err)
+	}
+	var svg bytes.Buffer
+	if _, err := drawing.WriteTo(&svg); err != nil {
+		return fmt.Errorf("draw %s: %w", path, err)
+	}
+	drawn := bytes.ReplaceAll(svg.Bytes(), []byte("font-family:Liberation Mono"), []byte("font-family:Liberation Mono,monospace"))
+	if err := os.WriteFile(path, drawn, 0o644); err != nil { //nolint:gosec // for everybody to see
 		return fmt.Errorf("draw %s: %w", path, err)
 	}
 	return nil
