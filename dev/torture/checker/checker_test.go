@@ -35,6 +35,7 @@ func TestACleanStoryMakesNoCry(t *testing.T) {
 		"a revocation that comes too late and is refused":                    refusedRevocation,
 		"an answer that its attempt's time-out meets on the way":             crossing,
 		"an attempt that its time-out ends before the receiver has answered": outlasted,
+		"an attempt whose answer could not be recorded":                      interrupted,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -178,6 +179,19 @@ func crossing() *world {
 	w.record("done", 0, 20, 5022).Reason = "no answer within 5000 ms"
 	w.ring("done", 200, 21, 5014)
 	w.attempt("done", 200, 5722, 5730)
+	w.close(callback.OutcomeAcknowledged, "done", true)
+	return w
+}
+
+// interrupted is an attempt whose answer could not be recorded.
+func interrupted() *world {
+	w := &world{operation: plan.Operation{Endpoint: "BAZAAR", ID: "i1"}}
+	w.start(201, 0, 10)
+	w.poll("done", 12, 14)
+	w.record("done", 0, 20, 5020).Reason = "the worker ended while the attempt was on its way"
+	w.ring("done", 503, 22, 30)
+	w.attempt("done", 200, 5722, 5730)
+	w.fault(plan.Freeze, "temporal", 25, 900)
 	w.close(callback.OutcomeAcknowledged, "done", true)
 	return w
 }
@@ -558,6 +572,17 @@ var bugs = map[string]bug{
 		mutate:  func(w *world) { w.ring("done", 200, 4015, 4018) },
 		explain: func(w *world) { w.fault(plan.Kill, "worker-0", 4019, 5000) },
 		not:     func(w *world) { w.fault(plan.Terminate, "worker-0", 4019, 5000) },
+	},
+	"promise 5: an attempt whose end nobody saw comes late": {
+		says: "reached the receiver 2.58s later", tell: interrupted,
+		mutate:  func(w *world) { w.faults, w.rings[0].Span = nil, during(2600, 2610) },
+		explain: func(w *world) { w.fault(plan.Freeze, "temporal", 25, 900) },
+		not:     func(w *world) { w.fault(plan.Kill, "worker-0", 2700, 2800) },
+	},
+	"promise 5: an attempt whose end nobody saw comes later than its record can take": {
+		says: "reached the receiver 6.48s later", tell: interrupted,
+		mutate: func(w *world) { w.rings[0].Span = during(6500, 6510) },
+		not:    func(w *world) { w.fault(plan.Freeze, "temporal", 1000, 9000) },
 	},
 	"promise 11: a callback changes its id": {
 		says: "has the callback ids", tell: transfer, mutate: func(w *world) { w.rings[1].CallbackID = "cb_other" },

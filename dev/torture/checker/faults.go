@@ -61,6 +61,9 @@ const (
 	unrecorded anomaly = "request beyond the recorded attempts"
 	// delayed: a request that came long after its attempt began.
 	delayed anomaly = "request that came late to its attempt"
+	// longRecorded: the same, where nobody saw the attempt's end, so that its
+	// moment is still the one before it was recorded.
+	longRecorded anomaly = "request that waited for its record"
 	// late: a ring, a poll or the end of ringing that was overdue.
 	late anomaly = "overdue"
 	// uncounted: polls that a core saw and the state does not count.
@@ -91,6 +94,9 @@ const (
 	// crosses is how close an answer and the end of its attempt's time-out may be
 	// for either to win.
 	crosses = 50 * time.Millisecond
+	// records is how long an attempt waits for its record at most, before it is
+	// given up and not made.
+	records = 4 * time.Second
 )
 
 // explanation says that faults of these kinds at that place explain an anomaly
@@ -167,6 +173,9 @@ var explanations = []explanation{
 
 	{of: delayed, by: freezes, at: programs, after: settles, why: "the worker was stopped between recording and sending"},
 	{of: delayed, by: anything, at: receivers, after: settles, why: "the request waited on its way, or for a receiver that was stopped"},
+
+	{of: longRecorded, by: anything, at: engine, after: task, why: "the engine took long to record the attempt, which is not sent before"},
+	{of: longRecorded, by: stalls, at: itself, after: task, why: "the engine took long to record the attempt, which is not sent before"},
 
 	{of: late, by: anything, at: programs, after: recovers, why: "what the program had in hand is taken over, or taken up when it is back"},
 	{of: late, by: anything, at: engine, after: recovers, why: "nothing goes on without the engine"},

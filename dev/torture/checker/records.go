@@ -115,6 +115,9 @@ func (c *check) checkAttempt(o *operation, d *delivery, a *attempt) {
 	r := a.ring
 	if came := r.Began.Sub(a.began()); came > prompt || r.Began.After(a.end().Add(arrives)) {
 		r.excused = c.explain(delayed, span{a.began(), r.Began}, "")
+		if r.excused == nil && a.interrupted(o.timeout()) && came <= records+prompt {
+			r.excused = c.explain(longRecorded, span{a.began(), r.Began}, "")
+		}
 		c.excuse(o, r.excused, delayed, 5, "attempt %d about %q began at %s and reached the receiver %s later",
 			a.Number, d.Status, clock(a.began()), came.Round(millisecond))
 	}
