@@ -47,7 +47,7 @@ torture-short: ## the same, shorter: 1,500 operations in 2 minutes
 	@go build -C dev -o ../bin/torture ./torture && exec bin/torture -n 1500 -minutes 2 $(ARGS)
 
 overload: ## three times what this machine can do, on PostgreSQL: what is shed, late, lost and recovered
-	@go build -C dev -o ../bin/overload ./torture/overload && exec bin/overload $(ARGS)
+	@go build -C dev -o ../bin/torture ./torture && exec bin/torture -scenario overload $(ARGS)
 
 bench: ## speed, isolation and scale beside the engine's floor and a plain sample (an hour)
 	go -C dev run ./bench -json ../docs/bench.json -svg ../docs/images/bench.svg -into ../README.md

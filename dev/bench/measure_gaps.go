@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"ringback/dev/percentile"
 )
 
 // gaps measure the wait between the end of the first attempt and the beginning
@@ -73,7 +75,7 @@ func (b *bench) gap(ctx context.Context, s *stage, h time.Duration, l load) erro
 			return fmt.Errorf("at h = %v, only %d of %d operations were rung a second time", h, len(over), l.Count)
 		}
 	}
-	b.table.add(s.database, fmt.Sprintf("gap beyond h = %v, p99", h), "ms", ms(percentile(over, 0.99)), atMost(ms(gapMargin)), "")
-	b.table.add(s.database, fmt.Sprintf("gap beyond h = %v, shortest", h), "ms", ms(percentile(over, 0)), atLeast(-1), "clocks are read on both sides of a socket")
+	b.table.add(s.database, fmt.Sprintf("gap beyond h = %v, p99", h), "ms", ms(percentile.Of(over, 0.99)), atMost(ms(gapMargin)), "")
+	b.table.add(s.database, fmt.Sprintf("gap beyond h = %v, shortest", h), "ms", ms(percentile.Of(over, 0)), atLeast(-1), "clocks are read on both sides of a socket")
 	return nil
 }

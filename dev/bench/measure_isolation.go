@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"ringback/dev/percentile"
 )
 
 // isolation measures a healthy endpoint alone and beside two bad ones.
@@ -58,5 +60,5 @@ func (b *bench) healthy(ctx context.Context, s *stage, d *disturbance) (p99, wor
 		time.Sleep(failingFor + d.Slow)
 	}
 	all := latencies(l, out, got)
-	return percentile(all, 0.99), percentile(all, 1), nil
+	return percentile.Of(all, 0.99), percentile.Of(all, 1), nil
 }

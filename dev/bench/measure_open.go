@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"ringback/dev/percentile"
+	"ringback/dev/process"
 )
 
 // open opens operations in a Ringback of their own, which atRest looks at later.
@@ -90,14 +93,14 @@ func (b *bench) idle(ctx context.Context, s *stage) (idleness, error) {
 	if err := s.ringback.ask(ctx, order{Do: collecting}, nil); err != nil {
 		return idleness{}, err
 	}
-	memory, err := residentOf(s.ringback.pid())
+	memory, err := process.MemoryOf(s.ringback.pid())
 	if err != nil {
 		return idleness{}, err
 	}
 	l := steady(s.prefix(0), steadyRate, b.extent.Steady).to(endpointOpen)
 	out, err := b.call(ctx, s, "starts", l, s.api.start)
 	return idleness{
-		p99: percentile(out.Took, 0.99), memory: memory,
+		p99: percentile.Of(out.Took, 0.99), memory: memory.Resident,
 		cpu: time.Duration(float64(after-before) * float64(time.Minute) / float64(b.extent.Idle)),
 	}, err
 }

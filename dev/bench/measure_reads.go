@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"ringback/dev/percentile"
 )
 
 // reads measure how long a state takes beside 50 starts a second.
@@ -34,7 +36,7 @@ func (b *bench) reads(ctx context.Context, s *stage) error {
 			if err != nil {
 				return err
 			}
-			p99[m.name] = percentile(took, 0.99)
+			p99[m.name] = percentile.Of(took, 0.99)
 			if m.name == "Describe" {
 				b.table.add(s.database, "Describe at 200/s beside 50 starts/s, p99", "ms", ms(p99[m.name]), nil, "")
 				continue
@@ -81,7 +83,7 @@ func (b *bench) revocations(ctx context.Context, s *stage) error {
 			}
 			took = append(took, one)
 		}
-		b.table.add(s.database, "revocation while a receiver takes 10 s, the latest answer", "ms", ms(percentile(took, 1)), atMost(1000), "")
+		b.table.add(s.database, "revocation while a receiver takes 10 s, the latest answer", "ms", ms(percentile.Of(took, 1)), atMost(1000), "")
 	}
 	return nil
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"time"
+
+	"ringback/dev/percentile"
 )
 
 // steady measures the time from a start to its callback.
@@ -16,7 +18,7 @@ func (b *bench) steady(ctx context.Context, s *stage) error {
 				return err
 			}
 			all := latencies(l, out, got)
-			p50[subject], p99[subject] = percentile(all, 0.5), percentile(all, 0.99)
+			p50[subject], p99[subject] = percentile.Of(all, 0.5), percentile.Of(all, 0.99)
 			b.table.add(s.database, "start to callback at 50/s, p50, "+subject, "ms", ms(p50[subject]), nil, "")
 			b.table.add(s.database, "start to callback at 50/s, p99, "+subject, "ms", ms(p99[subject]), nil, "")
 		}
@@ -53,7 +55,7 @@ func (b *bench) pushes(ctx context.Context, s *stage) error {
 		if err != nil {
 			return err
 		}
-		push, one := percentile(latencies(l, out, got), 0.99), percentile(task.Took, 0.99)
+		push, one := percentile.Of(latencies(l, out, got), 0.99), percentile.Of(task.Took, 0.99)
 		allowed := b.value(s, "start to callback at 50/s, p99, plain")/10 + ms(one)
 		b.table.add(s.database, "push to callback, p99", "ms", ms(push), nil, "")
 		b.table.add(s.database, "a signal's workflow task, p99", "ms", ms(one), nil, "an empty workflow that ends at a signal: from the call to its end")

@@ -80,23 +80,6 @@ func readStat(pid int) (stat, error) {
 	}, nil
 }
 
-// residentOf is how many bytes of memory a process holds.
-func residentOf(pid int) (int64, error) {
-	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/statm")
-	if err != nil {
-		return 0, fmt.Errorf("read the memory of process %d: %w", pid, err)
-	}
-	fields := strings.Fields(string(status))
-	if len(fields) < 2 {
-		return 0, fmt.Errorf("read the memory of process %d: its statm line is %q", pid, status)
-	}
-	pages, err := strconv.ParseInt(fields[1], 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("read the memory of process %d: %w", pid, err)
-	}
-	return pages * int64(os.Getpagesize()), nil
-}
-
 // dieWithParent lets the kernel end the child when the bench dies, however.
 func dieWithParent(c *exec.Cmd) {
 	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

@@ -64,16 +64,6 @@ func median(values []float64) float64 {
 	return (sorted[len(sorted)/2] + sorted[(len(sorted)-1)/2]) / 2
 }
 
-// percentile is the smallest value that p of them do not exceed; of none, the longest
-// that there is.
-func percentile(values []time.Duration, p float64) time.Duration {
-	if len(values) == 0 {
-		return time.Duration(math.MaxInt64)
-	}
-	sorted := slices.Sorted(slices.Values(values))
-	return sorted[min(len(sorted)-1, max(0, int(math.Ceil(p*float64(len(sorted))))-1))]
-}
-
 // table collects the rows of a run, in the order in which they first came.
 type table struct{ rows []row }
 

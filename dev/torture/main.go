@@ -37,7 +37,7 @@ Needs go, and PostgreSQL's initdb and postgres on PATH. Only loopback addresses 
 used. Everything that is started ends with this program, also at Ctrl-C.
 
 Usage:
-  go -C dev run ./torture [flags]       (or: make torture, torture-short)
+  go -C dev run ./torture [flags]       (or: make torture, torture-short, overload)
 
 Flags:
 `
@@ -54,6 +54,7 @@ Examples:
   go -C dev run ./torture -bug twice                 somebody in between lies: the checker must cry
   go -C dev run ./torture -scenario backlog          kill -9 of a worker with 2,000 callbacks due
   go -C dev run ./torture -scenario rolling          every program restarted under 50 starts a second
+  go -C dev run ./torture -scenario overload         three times what this machine can do, for 45 s
 `
 
 func main() {
@@ -152,13 +153,25 @@ var scenarios = map[string]func(context.Context, stage.Options, flags) (stage.Fi
 		}
 		return stage.Backlog(ctx, o, operations)
 	},
+	"overload": func(ctx context.Context, o stage.Options, f flags) (stage.Figures, error) {
+		length := overloadLength
+		if f.given["minutes"] {
+			length = o.Plan.Length
+		}
+		return stage.Overload(ctx, o, length)
+	},
 	"rolling": func(ctx context.Context, o stage.Options, _ flags) (stage.Figures, error) {
 		return stage.Rolling(ctx, o)
 	},
 }
 
-// backlogOperations are due in the backlog where -n does not say otherwise.
-const backlogOperations = 2000
+const (
+	// backlogOperations are due in the backlog where -n does not say otherwise.
+	backlogOperations = 2000
+	// overloadLength is for how long too much is asked where -minutes does not say
+	// otherwise.
+	overloadLength = 45 * time.Second
+)
 
 func (f flags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if f.check != "" {

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"ringback/dev/percentile"
 	"ringback/internal/callback"
 )
 
@@ -36,7 +37,7 @@ const (
 // receivers that have refused so far, while others are rung for the first time,
 // and starts it again.
 func Backlog(ctx context.Context, o Options, operations int) (figures Figures, err error) {
-	s, ctx, err := openScenario(ctx, o, ringback{programs: []string{"api-0", "worker-0"}, apiFlags: []string{"-worker=false"}})
+	s, ctx, err := openScenario(ctx, o, ringback{programs: []string{"api-0", "worker-0"}, apiFlags: []string{"-worker=false"}}, usualEndpoints())
 	defer func() { err = errors.Join(err, s.Close(ctx)) }()
 	if err != nil {
 		return nil, err
@@ -98,14 +99,6 @@ func (b *backlog) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	acknowledged := func(rungs []rung) bool {
-		for _, r := range rungs {
-			if r.took && !r.answered.IsZero() {
-				return true
-			}
-		}
-		return false
-	}
 	return errors.Join(b.arrive(ctx, b.due, acknowledged), b.arrive(ctx, b.fresh, acknowledged), until(ctx, time.Now().Add(settling)))
 }
 
@@ -140,8 +133,8 @@ func (b *backlog) figures() Figures {
 	f.told("callbacks due at the moment of the kill", len(b.due))
 	f.told("started before, during and after it, and rung at once", len(b.fresh))
 	f.told("ready again after the restart", b.ready.Sub(b.restarted).Round(time.Millisecond))
-	f.wanted("last overdue callback that was in a workflow task, after the restart", spread(inTask), "within "+overdueWithin.String(), percentile(inTask, 1) <= overdueWithin)
-	f.wanted("last overdue callback that waited to be tried again, after the restart", spread(waited), "within "+overdueWithin.String(), percentile(waited, 1) <= overdueWithin)
+	f.wanted("last overdue callback that was in a workflow task, after the restart", spread(inTask), "within "+overdueWithin.String(), percentile.Of(inTask, 1) <= overdueWithin)
+	f.wanted("last overdue callback that waited to be tried again, after the restart", spread(waited), "within "+overdueWithin.String(), percentile.Of(waited, 1) <= overdueWithin)
 	f.told("requests in flight at the kill", b.inFlight)
 	f.told(fmt.Sprintf("requests answered in the %s before it", justAnswered), b.unrecorded)
 	f.wanted("duplicates", duplicates, "at most those two", duplicates <= b.inFlight+b.unrecorded)
@@ -171,5 +164,5 @@ func (b *backlog) overdue(keys map[callback.Key]time.Time) []time.Duration {
 }
 
 func spread(of []time.Duration) string {
-	return fmt.Sprintf("%s (median %s, of %d)", percentile(of, 1).Round(time.Millisecond), percentile(of, 0.5).Round(time.Millisecond), len(of))
+	return fmt.Sprintf("%s (median %s, of %d)", percentile.Of(of, 1).Round(time.Millisecond), percentile.Of(of, 0.5).Round(time.Millisecond), len(of))
 }

@@ -26,15 +26,6 @@ func TestFiguresSayWhichTargetIsMissed(t *testing.T) {
 	require.Equal(t, []string{"failed", "2", "none", "MISSED"}, strings.Fields(lines[2]))
 }
 
-func TestPercentilesAreOfWhatIsSorted(t *testing.T) {
-	t.Parallel()
-	require.Zero(t, percentile(nil, 0.99))
-	of := []time.Duration{3, 1, 2}
-	require.Equal(t, time.Duration(2), percentile(of, 0.5))
-	require.Equal(t, time.Duration(3), percentile(of, 1))
-	require.Equal(t, []time.Duration{3, 1, 2}, of, "what was given stays as it is")
-}
-
 // second is that second of a scenario whose worker is killed at 10 and started
 // again at 11.
 func second(n float64) time.Time {
@@ -50,16 +41,16 @@ func TestWhatAKillLeavesBehind(t *testing.T) {
 	for name, tc := range map[string]struct {
 		began                            float64
 		rings                            []rung
-		late                             time.Duration
+		late                             []time.Duration
 		duplicates, inFlight, unrecorded int
 	}{
 		"a callback that was acknowledged long before is nothing":        {began: 1, rings: []rung{took(2, 3)}},
-		"one that waited is as late as it comes after the restart":       {began: 1, rings: []rung{refused(2), took(14, 14.1)}, late: 3 * time.Second},
-		"one that was started while the worker was away is late as well": {began: 10.5, rings: []rung{took(12, 12.1)}, late: time.Second},
+		"one that waited is as late as it comes after the restart":       {began: 1, rings: []rung{refused(2), took(14, 14.1)}, late: []time.Duration{3 * time.Second}},
+		"one that was started while the worker was away is late as well": {began: 10.5, rings: []rung{took(12, 12.1)}, late: []time.Duration{time.Second}},
 		"one that was started after the restart is not late":             {began: 11.5, rings: []rung{took(15, 15.1)}},
 		"one that was in flight and comes again is a duplicate":          {began: 9, rings: []rung{took(9.9, 10.1), took(16, 16.1)}, duplicates: 1, inFlight: 1},
 		"one that was answered just before may not have been recorded":   {began: 9, rings: []rung{took(9.7, 9.8), took(16, 16.1)}, duplicates: 1, unrecorded: 1},
-		"one that nobody answered is in flight":                          {began: 9, rings: []rung{{came: second(9.9)}, took(12, 12.1)}, late: time.Second, inFlight: 1},
+		"one that nobody answered is in flight":                          {began: 9, rings: []rung{{came: second(9.9)}, took(12, 12.1)}, late: []time.Duration{time.Second}, inFlight: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -67,7 +58,7 @@ func TestWhatAKillLeavesBehind(t *testing.T) {
 			keys := map[callback.Key]time.Time{key: second(tc.began)}
 			y := &yard{rings: map[string][]rung{"1": tc.rings}}
 			b := &backlog{scenario: &scenario{yard: y}, killed: second(10), restarted: second(11)}
-			require.Equal(t, tc.late, percentile(b.overdue(keys), 1))
+			require.Equal(t, tc.late, b.overdue(keys))
 			require.Equal(t, tc.duplicates, duplicates(y, keys))
 			inFlight, unrecorded := y.underWay(b.killed)
 			require.Equal(t, tc.inFlight, inFlight)

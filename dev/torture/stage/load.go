@@ -3,8 +3,8 @@ package stage
 import (
 	"context"
 	"fmt"
+	"iter"
 	"net/http"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,7 +25,7 @@ type caller struct {
 
 func (s *Stage) newCaller() *caller {
 	c := &caller{}
-	transport := &http.Transport{MaxIdleConnsPerHost: 256}
+	transport := &http.Transport{MaxIdleConnsPerHost: 4096}
 	s.ends = append(s.ends, func() error { transport.CloseIdleConnections(); return nil })
 	for n := range s.apis {
 		api := s.api(n)
@@ -79,12 +79,11 @@ func (c *caller) give(err error) {
 // stream starts so many operations a second, evenly, and waits for the answers.
 // next says which is the n-th, or that there are no more. It returns when each
 // was begun.
-func (c *caller) stream(ctx context.Context, perSecond int, next func(n int) (callback.Key, bool)) map[callback.Key]time.Time {
+func (c *caller) stream(ctx context.Context, perSecond float64, next func(n int) (callback.Key, bool)) map[callback.Key]time.Time {
 	var all sync.WaitGroup
 	defer all.Wait()
 	began := map[callback.Key]time.Time{}
-	first := time.Now()
-	for n := 0; until(ctx, first.Add(time.Duration(n)*time.Second/time.Duration(perSecond))) == nil; n++ {
+	for n := range evenly(ctx, perSecond) {
 		key, more := next(n)
 		if !more {
 			break
@@ -95,11 +94,14 @@ func (c *caller) stream(ctx context.Context, perSecond int, next func(n int) (ca
 	return began
 }
 
-// percentile of what is sorted or not; 0 of nothing.
-func percentile(of []time.Duration, p float64) time.Duration {
-	if len(of) == 0 {
-		return 0
+// evenly counts from 0, so many numbers a second, until ctx ends.
+func evenly(ctx context.Context, perSecond float64) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		first := time.Now()
+		for n := 0; until(ctx, first.Add(time.Duration(float64(n)/perSecond*float64(time.Second)))) == nil; n++ {
+			if !yield(n) {
+				return
+			}
+		}
 	}
-	sorted := slices.Sorted(slices.Values(of))
-	return sorted[min(int(float64(len(sorted))*p), len(sorted)-1)]
 }

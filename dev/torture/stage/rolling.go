@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"ringback/dev/percentile"
 	"ringback/internal/callback"
 )
 
@@ -27,7 +28,7 @@ const (
 // Rolling restarts every program of Ringback with SIGTERM, one after the other,
 // while operations are started.
 func Rolling(ctx context.Context, o Options) (figures Figures, err error) {
-	s, ctx, err := openScenario(ctx, o, ringback{programs: ringbackPrograms()})
+	s, ctx, err := openScenario(ctx, o, ringback{programs: ringbackPrograms()}, usualEndpoints())
 	defer func() { err = errors.Join(err, s.Close(ctx)) }()
 	if err != nil {
 		return nil, err
@@ -92,16 +93,16 @@ func (s *scenario) rollingFigures(began, ended time.Time) Figures {
 		}
 	}
 	var f Figures
-	calm, rolling := percentile(before, 0.99), percentile(during, 0.99)
+	calm, rolling := percentile.Of(before, 0.99), percentile.Of(during, 0.99)
 	f.told("operations started, undisturbed and during the restarts", fmt.Sprintf("%d and %d", len(before), len(during)))
 	f.told("calls made again at an API, for a 503 or a refused connection", s.repeated.Load())
 	f.wanted("starts that failed", s.failed.Load(), "none", s.failed.Load() == 0)
 	twice := duplicates(s.yard, s.fresh)
 	f.wanted("duplicates", twice, "none", twice == 0)
-	f.told("start to callback, median, undisturbed and during the restarts", fmt.Sprintf("%s and %s", ms(percentile(before, 0.5)), ms(percentile(during, 0.5))))
+	f.told("start to callback, median, undisturbed and during the restarts", fmt.Sprintf("%s and %s", ms(percentile.Of(before, 0.5)), ms(percentile.Of(during, 0.5))))
 	f.told("start to callback, 99th percentile, undisturbed", ms(calm))
 	f.wanted("start to callback, 99th percentile, during the restarts", ms(rolling), fmt.Sprintf("at most %d times that", rollingFactor), rolling <= rollingFactor*calm)
-	f.told("start to callback, the longest, during the restarts", ms(percentile(during, 1)))
+	f.told("start to callback, the longest, during the restarts", ms(percentile.Of(during, 1)))
 	return f
 }
 

@@ -3,6 +3,7 @@ package stage
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"ringback/internal/callback"
@@ -19,7 +20,7 @@ type scenario struct {
 }
 
 const (
-	// gap is h in a scenario.
+	// gap is h where nothing else is said.
 	gap = time.Second
 	// dueEndpoints share what is due, as receivers do.
 	dueEndpoints = 10
@@ -27,9 +28,20 @@ const (
 	arriveWithin = 3 * time.Minute
 )
 
-// openScenario starts Ringback with the yard as its world.
-func openScenario(ctx context.Context, o Options, r ringback) (*scenario, context.Context, error) {
+// usualEndpoints are those that are due together, and one that acknowledges always.
+func usualEndpoints() map[string]string {
+	usual := fmt.Sprintf("poll: {interval: 5s, lifetime: 20m}, honor_retry_after: true, delivery: {interval: %s, attempts: 100, timeout: 5s}", gap)
+	endpoints := map[string]string{fresh: usual}
+	for n := range dueEndpoints {
+		endpoints[fmt.Sprint(due, n)] = usual
+	}
+	return endpoints
+}
+
+// openScenario starts Ringback with the yard as its world and these endpoints of it.
+func openScenario(ctx context.Context, o Options, r ringback, endpoints map[string]string) (*scenario, context.Context, error) {
 	stage, ctx := newStage(ctx, o)
+	stage.direct = r.direct
 	s := &scenario{Stage: stage}
 	var err error
 	if s.yard, err = openYard(); err != nil {
@@ -39,11 +51,7 @@ func openScenario(ctx context.Context, o Options, r ringback) (*scenario, contex
 	if err := s.openEngine(ctx); err != nil {
 		return s, ctx, err
 	}
-	endpoints := []string{fresh}
-	for n := range dueEndpoints {
-		endpoints = append(endpoints, fmt.Sprint(due, n))
-	}
-	r.config, r.environment = s.yard.config(gap, endpoints...), yardEnvironment
+	r.config, r.environment = s.yard.config(endpoints), yardEnvironment
 	if err := s.openRingback(ctx, r); err != nil {
 		return s, ctx, err
 	}
@@ -65,6 +73,11 @@ func (s *scenario) arrive(ctx context.Context, keys map[callback.Key]time.Time, 
 		}
 	}
 	return nil
+}
+
+// acknowledged says that a receiver took the callback, and that its answer has gone.
+func acknowledged(rungs []rung) bool {
+	return slices.ContainsFunc(rungs, func(r rung) bool { return r.took && !r.answered.IsZero() })
 }
 
 // duplicates are the requests that came after a receiver had acknowledged.

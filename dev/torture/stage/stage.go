@@ -50,6 +50,8 @@ type Stage struct {
 	hub     *toxiproxy.ApiServer
 
 	links map[string]*link
+	// direct links are none: who dials one reaches the other without it.
+	direct bool
 	// subjects are what has been started.
 	subjects map[string]subject
 	// busy keeps faults of the same thing apart.
@@ -226,6 +228,8 @@ func ringbackPrograms() []string {
 // ringback says which of Ringback's programs run, and how.
 type ringback struct {
 	programs []string
+	// direct leaves out the links, where they would have a share in what is measured.
+	direct bool
 	// config is the text of their configuration, environment what it refers to.
 	config      string
 	environment []string
@@ -291,13 +295,15 @@ func (s *Stage) Begin(ctx context.Context) error {
 
 // link opens a link's pipe to upstream and returns where it listens.
 func (s *Stage) link(ctx context.Context, name, upstream string) (string, error) {
-	listen, err := s.ports.take(ctx)
-	if err != nil {
-		return "", err
-	}
-	p := &pipe{listen: listen, upstream: upstream, hub: s.hub}
-	if err := p.open(); err != nil {
-		return "", fmt.Errorf("the link %s: %w", name, err)
+	p := &pipe{listen: upstream, upstream: upstream, hub: s.hub}
+	if !s.direct {
+		var err error
+		if p.listen, err = s.ports.take(ctx); err != nil {
+			return "", err
+		}
+		if err := p.open(); err != nil {
+			return "", fmt.Errorf("the link %s: %w", name, err)
+		}
 	}
 	l, ok := s.links[name]
 	if !ok {
@@ -305,7 +311,7 @@ func (s *Stage) link(ctx context.Context, name, upstream string) (string, error)
 		s.links[name], s.busy[name] = l, &sync.Mutex{}
 	}
 	l.pipes = append(l.pipes, p)
-	return listen, nil
+	return p.listen, nil
 }
 
 // run starts a program for the first time.
@@ -366,7 +372,9 @@ func (s *Stage) Close(ctx context.Context) error {
 		}
 	}
 	for _, l := range s.links {
-		l.refuse()
+		if !s.direct {
+			l.refuse()
+		}
 	}
 	for i := len(s.ends) - 1; i >= 0; i-- {
 		errs = append(errs, s.ends[i]())

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// yard is the world of a scenario, in this process: a core that calls every
-// operation done, and receivers that answer by the endpoint's name. It is fast
+// yard is the world of a scenario, in this process: a core that calls operations
+// done by their ids, and receivers that answer by the endpoint's name. It is fast
 // rather than strict: the campaign's world is the strict one.
 type yard struct {
 	server  *http.Server
@@ -27,6 +27,8 @@ type yard struct {
 	// until then they refuse.
 	again time.Time
 	rings map[string][]rung
+	// polls are when the core was asked about each operation.
+	polls map[string][]time.Time
 }
 
 // rung is one request to a receiver.
@@ -40,6 +42,8 @@ const (
 	due = "DUE"
 	// fresh is an endpoint that acknowledges always.
 	fresh = "FRESH"
+	// endless is how the ids of the operations begin that are never done.
+	endless = "endless"
 	// thought is how long a receiver takes to acknowledge.
 	thought = 20 * time.Millisecond
 )
@@ -49,7 +53,7 @@ func openYard() (*yard, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the scenario's world: %w", err)
 	}
-	y := &yard{url: "http://" + l.Addr().String(), rings: map[string][]rung{}}
+	y := &yard{url: "http://" + l.Addr().String(), rings: map[string][]rung{}, polls: map[string][]time.Time{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /transfer/rest/v1/transfers/{id}", y.transfer)
 	mux.HandleFunc("POST /receivers/{endpoint}", y.receive)
@@ -65,8 +69,15 @@ func (y *yard) close() error {
 }
 
 func (y *yard) transfer(w http.ResponseWriter, r *http.Request) {
+	came, id, status := time.Now(), r.PathValue("id"), "done"
+	if strings.HasPrefix(id, endless) {
+		status = "new"
+	}
+	y.mu.Lock()
+	y.polls[id] = append(y.polls[id], came)
+	y.mu.Unlock()
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = fmt.Fprintf(w, `{"id":%q,"status":"done"}`, r.PathValue("id")) //nolint:gosec // JSON, for Ringback
+	_, _ = fmt.Fprintf(w, `{"id":%q,"status":%q}`, id, status) //nolint:gosec // JSON, for Ringback
 }
 
 func (y *yard) receive(w http.ResponseWriter, r *http.Request) {
@@ -139,19 +150,33 @@ func (y *yard) of(id string) []rung {
 	return slices.Clone(y.rings[id])
 }
 
-// config is Ringback's configuration in a scenario: the endpoints are standard
-// ones of the yard's only core, all with h between their attempts.
-func (y *yard) config(h time.Duration, endpoints ...string) string {
+// rungAt is when the receivers were sent a request about an operation, polledAt when
+// the core was asked about it, so far.
+func (y *yard) rungAt(id string) (came []time.Time) {
+	for _, r := range y.of(id) {
+		came = append(came, r.came)
+	}
+	return came
+}
+
+func (y *yard) polledAt(id string) []time.Time {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	return slices.Clone(y.polls[id])
+}
+
+// config is Ringback's configuration in a scenario: standard endpoints of the
+// yard's only core, each with policies of its own, and no limit in the way.
+func (y *yard) config(endpoints map[string]string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, `api: {listen: 127.0.0.1:0}
+	fmt.Fprintf(&b, `api: {listen: 127.0.0.1:0, rate_limit: {per_second: 100000, burst: 100000, changes_per_second: 100000, changes_burst: 100000}}
 egress: {allow: [127.0.0.0/8]}
 sources:
   core: {kind: paysera, base_urls: [%q], mac: {id: yard, key: "${env:YARD_MAC_KEY}"}}
 endpoints:
 `, y.url)
-	for _, name := range endpoints {
-		fmt.Fprintf(&b, "  %s: {dialect: standard, source: core, url: %q, poll: {interval: 5s, lifetime: 20m}, honor_retry_after: true, delivery: {interval: %s, attempts: 100, timeout: 5s}}\n",
-			name, y.url+"/receivers/"+name, h)
+	for name, policies := range endpoints {
+		fmt.Fprintf(&b, "  %s: {dialect: standard, source: core, url: %q, %s}\n", name, y.url+"/receivers/"+name, policies)
 	}
 	return b.String()
 }
