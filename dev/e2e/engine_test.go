@@ -272,6 +272,25 @@ func TestWhatIsSaidDuringAnAttemptInAWorkflowTaskRepeatsNothing(t *testing.T) {
 	}
 }
 
+func TestWhatIsSaidDuringALongAttemptInAWorkflowTaskWaitsForIt(t *testing.T) {
+	leavesNothing(t)
+	w := newWorld(t, startEngine(t), patient)
+	api := w.run(t).Client
+	for _, id := range []string{"warm", "195"} {
+		w.core.SetStatus(id, "done")
+	}
+	closed(t, api, start(t, api, entry("warm")))
+	// A Signal, which follows an Update that no worker took within 3 s, would make
+	// the run forget the attempt.
+	w.standard.Script("195", simulator.Reply{Delay: 4500 * time.Millisecond})
+	key := start(t, api, entry("195"))
+	underWay(t, w.standard, "195", 1)
+	require.Nil(t, pendingDelivery(t, w.temporalClient(t), key), "the attempt is made inside the workflow task")
+	require.NoError(t, api.Withdraw(t.Context(), key))
+	require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, key).Outcome)
+	require.Len(t, w.standard.Received("195"), 1, "nothing was sent twice")
+}
+
 func TestAWithdrawalCutsNothingOff(t *testing.T) {
 	leavesNothing(t)
 	w := newWorld(t, startEngine(t), waitsOnServer)

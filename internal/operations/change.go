@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
@@ -34,8 +35,25 @@ var errUnheard = errors.New("no worker took the Update in time")
 
 // update sends an Update and waits for its answer. It is preferred to a Signal,
 // which may make a run forget the attempt that is in flight in its workflow
-// task; but it needs a worker, so after updateDeadline it is given up as unheard.
+// task; but it needs a worker, so it is given up as unheard after updateDeadline,
+// or, where a worker is at the run's workflow task, after updateAtWork.
 func (d *Desk) update(ctx context.Context, workflowID, name string, answer any, arguments ...any) error {
+	for begun := time.Now(); ; {
+		err := d.updateWithin(ctx, workflowID, name, answer, arguments)
+		if !errors.Is(err, errUnheard) || time.Since(begun) > updateAtWork || !d.atWork(ctx, workflowID) {
+			return err
+		}
+	}
+}
+
+// atWork reports whether a worker is at a workflow task of the run: it takes an
+// Update up as soon as that has ended.
+func (d *Desk) atWork(ctx context.Context, workflowID string) bool {
+	response, err := d.Client.DescribeWorkflowExecution(ctx, workflowID, "")
+	return err == nil && response.GetPendingWorkflowTask().GetState() == enumspb.PENDING_WORKFLOW_TASK_STATE_STARTED
+}
+
+func (d *Desk) updateWithin(ctx context.Context, workflowID, name string, answer any, arguments []any) error {
 	bounded, cancel := context.WithTimeout(ctx, updateDeadline)
 	defer cancel()
 	err := d.updateOnce(bounded, workflowID, name, answer, arguments)

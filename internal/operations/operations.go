@@ -52,6 +52,11 @@ const stateDeadline = time.Second
 // attempt inside a workflow task usually takes.
 const updateDeadline = 3 * time.Second
 
+// updateAtWork is after how long one is given no further updateDeadline although
+// a worker is at the run: an attempt inside a workflow task takes its time-out at
+// most, and a call of the API is answered within 15 s.
+const updateAtWork = 8 * time.Second
+
 // updateAgain is how soon an Update is sent again whose workflow task failed.
 const updateAgain = 50 * time.Millisecond
 
