@@ -110,7 +110,7 @@ func open(root workflow.Context, in Input) (*operation, error) {
 // answer sets the handlers of Updates and Queries.
 func (o *operation) answer() error {
 	return errors.Join(
-		workflow.SetUpdateHandlerWithOptions(o.ctx, UpdateRevoke, o.revoke, workflow.UpdateHandlerOptions{
+		workflow.SetUpdateHandlerWithOptions(o.ctx, UpdateRevoke, o.revokeUpdate, workflow.UpdateHandlerOptions{
 			Validator: func(r callback.Revocation) error {
 				if err := screen("reason", r.Reason, reasonMax); err != nil {
 					return err
@@ -209,6 +209,18 @@ func (o *operation) pushed(p Push) {
 	o.rewatch = o.rewatch || recorded == callback.RecordedChange || recorded == callback.RecordedRepeat
 }
 
+// hearBefore takes what was said by Signal before the Update at hand.
+func (o *operation) hearBefore() {
+	if o.pushes.Len()+o.revokes.Len() > 0 && o.hearsSignals() {
+		o.hear()
+	}
+}
+
+func (o *operation) revokeUpdate(ctx workflow.Context, r callback.Revocation) (callback.State, error) {
+	o.hearBefore()
+	return o.revoke(ctx, r)
+}
+
 func (o *operation) revoke(_ workflow.Context, r callback.Revocation) (callback.State, error) {
 	r.At = o.now()
 	if err := o.ledger.Revoke(r); err != nil {
@@ -219,12 +231,14 @@ func (o *operation) revoke(_ workflow.Context, r callback.Revocation) (callback.
 }
 
 func (o *operation) takePush(_ workflow.Context, p Push) error {
+	o.hearBefore()
 	o.pushed(p)
 	o.roused = true
 	return nil
 }
 
 func (o *operation) withdraw(workflow.Context) (callback.State, error) {
+	o.hearBefore()
 	o.ledger.Withdraw()
 	o.roused = true
 	return o.ending().State, nil

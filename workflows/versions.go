@@ -8,6 +8,7 @@ const (
 	changeTellsMore    = "tells-more"
 	changeHearsInOrder = "hears-in-order"
 	changeHearsFirst   = "hears-first"
+	changeHearsSignals = "hears-signals"
 )
 
 // tellsMore reports whether the run writes the search attributes
@@ -30,4 +31,11 @@ func (o *operation) hearsInOrder() bool {
 // asked only where something was said: no worker was there, or the task was lost.
 func (o *operation) hearsFirst() bool {
 	return workflow.GetVersion(o.ctx, changeHearsFirst, workflow.DefaultVersion, 1) == 1
+}
+
+// hearsSignals reports whether an Update hears what was said by Signal before it:
+// the SDK lets the handlers of Updates go first in a workflow task. It is asked
+// only where a Signal waits.
+func (o *operation) hearsSignals() bool {
+	return workflow.GetVersion(o.ctx, changeHearsSignals, workflow.DefaultVersion, 1) == 1
 }

@@ -17,6 +17,7 @@ import (
 	"ringback/dev/apiclient"
 	"ringback/dev/simulator"
 	"ringback/internal/callback"
+	"ringback/workflows"
 )
 
 // These tests look at the engine beside the API: each holds one bullet of the
@@ -218,6 +219,45 @@ func TestWhatIsSaidBeforeTheFirstPollIsHeardFirst(t *testing.T) {
 	require.Equal(t, []string{"revoked"}, statuses(w.standard.Received("146")))
 	require.Equal(t, callback.OutcomeWithdrawn, closed(t, api, withdrawn).Outcome)
 	require.Empty(t, w.core.Questions("147"), "nobody wants to know")
+}
+
+// What no worker took as an Update is said by Signal. An Update after it may come
+// to the run in the same workflow task, in which the SDK lets Updates go first.
+func TestWhatIsSaidBySignalIsHeardBeforeALaterUpdate(t *testing.T) {
+	for name, say := range map[string]func(context.Context, *apiclient.Client, callback.Key) error{
+		"a push": func(ctx context.Context, api *apiclient.Client, key callback.Key) error {
+			return api.Push(ctx, key, "done")
+		},
+		"a revocation": func(ctx context.Context, api *apiclient.Client, key callback.Key) error {
+			_, err := api.Revoke(ctx, key, "user", "")
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, startEngine(t), quick)
+			every := "EVERY: {dialect: standard, source: wallet, url: " + strconv.Quote(w.standard.URL()+"/hooks") +
+				", supersede: every, poll: {interval: 1h, lifetime: 2h}, delivery: {interval: 50ms, attempts: 4, timeout: 5s}}"
+			w.writeConfig(t, quick, []string{every})
+			_, api := w.api(t, "127.0.0.1:0", "-worker=false")
+			first := w.worker(t)
+			key := callback.StartRequest{Endpoint: "EVERY", OperationID: "148"}.Key()
+			w.core.SetStatus("148", "new")
+			start(t, api, callback.StartRequest{Endpoint: "EVERY", OperationID: "148"})
+			awaits(t, api, key, func(s callback.State) bool { return s.Polls > 0 })
+			stop(t, first)
+
+			// The API says it so after 3 s; its Update is gone where the server restarts then.
+			require.NoError(t, w.temporalClient(t).SignalWorkflow(t.Context(), key.WorkflowID(), "", workflows.SignalStatus, workflows.Push{Status: "reserved"}))
+			said := make(chan error, 1)
+			go func() { said <- say(t.Context(), api, key) }()
+			time.Sleep(time.Second)
+			w.worker(t)
+			require.NoError(t, <-said)
+			state := closed(t, api, key)
+			require.Len(t, state.Deliveries, 2)
+			require.Equal(t, "reserved", state.Deliveries[0].Status, "it was said before")
+		})
+	}
 }
 
 func statuses(received []simulator.Received) (all []string) {
