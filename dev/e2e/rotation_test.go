@@ -334,7 +334,7 @@ func TestEverythingSecretIsReplacedUnderLoad(t *testing.T) {
 		step.file()
 		r.reload(t)
 		// Load with the new file, until what began with the old one has ended, also on a crowded machine.
-		time.Sleep(1500 * time.Millisecond)
+		time.Sleep(3 * time.Second)
 		if step.then != nil {
 			step.then()
 		}
