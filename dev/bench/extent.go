@@ -78,8 +78,8 @@ var (
 		Floors: 2, Rounds: 1, Burst: 150, PlainBurst: 100, Steady: 3 * time.Second,
 		Gaps: []time.Duration{50 * time.Millisecond, time.Second}, GapsFor: 6 * time.Second,
 		Isolation: disturbances[:1],
-		PollsFor:  5 * time.Second, ReadsFor: 4 * time.Second,
-		OthersToo: []string{"floor", "bursts"},
+		PollsFor:  4 * time.Second, ReadsFor: 3 * time.Second,
+		OthersToo: []string{"floor"},
 	}
 	fullExtent = extent{
 		Floors: 4, Rounds: 3, Burst: 600, PlainBurst: 200, Steady: 10 * time.Second,
