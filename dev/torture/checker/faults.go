@@ -94,6 +94,10 @@ const (
 	// crosses is how close an answer and the end of its attempt's time-out may be
 	// for either to win.
 	crosses = 50 * time.Millisecond
+	// readApart is how far the wall clock and the one that nobody sets may be apart
+	// as a starved process reads them, one after the other. What the receiver saw
+	// is held more strictly.
+	readApart = 5 * time.Millisecond
 	// records is how long an attempt waits for its record at most, before it is
 	// given up and not made.
 	records = 4 * time.Second

@@ -298,7 +298,7 @@ func (c *check) checkGaps(o *operation) {
 	for _, d := range o.deliveries {
 		for i := 1; i < len(d.attempts); i++ {
 			before, after := d.attempts[i-1], d.attempts[i]
-			if gap := after.began().Sub(before.end()); gap < h-millisecond {
+			if gap := after.began().Sub(before.end()); gap < h-readApart {
 				c.unexplained(o, 5, "attempts %d and %d about %q are %s apart by the record, h is %s", before.Number, after.Number, d.Status, gap, h)
 			}
 			if before.ring == nil || after.ring == nil || before.ring.Ended.IsZero() {
