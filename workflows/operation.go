@@ -209,10 +209,12 @@ func (o *operation) pushed(p Push) {
 	o.rewatch = o.rewatch || recorded == callback.RecordedChange || recorded == callback.RecordedRepeat
 }
 
-// hearBefore takes what was said by Signal before the Update at hand.
+// hearBefore takes what was said by Signal before the Update at hand. The main
+// loop acts on it, also where the Update is refused.
 func (o *operation) hearBefore() {
 	if o.pushes.Len()+o.revokes.Len() > 0 && o.hearsSignals() {
 		o.hear()
+		o.roused = true
 	}
 }
 
