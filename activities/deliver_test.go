@@ -383,7 +383,7 @@ func TestDeliverKeepsTheVerdictBeforeAnAttemptThatCouldNotBeRecorded(t *testing.
 // As after a crash, when the server starts everything anew in one moment.
 func TestDeliveriesQueueForTheServer(t *testing.T) {
 	t.Parallel()
-	const crowd, atOnce = 600, 64
+	const crowd, atOnce = 600, 32
 	inVirtualTime(t, func(t *testing.T, b *bench) {
 		b.server.takes = time.Second
 		b.endpoint.MaxConcurrent = crowd

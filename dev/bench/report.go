@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"image/color"
 	"io"
@@ -103,8 +104,55 @@ func (r *report) writeJSON(path string) error {
 // writeSVG draws, for each figure with an upper bound, how much of it is used:
 // a bar that ends before 1 is a target reached.
 func (r *report) writeSVG(path string) error {
-	var labels []string
-	var used plotter.Values
+	drawn, err := r.svg()
+	if err == nil {
+		err = os.WriteFile(path, drawn, 0o644) //nolint:gosec // for everybody to see
+	}
+	if err != nil {
+		return fmt.Errorf("draw %s: %w", path, err)
+	}
+	return nil
+}
+
+func (r *report) svg() ([]byte, error) {
+	labels, used := r.used()
+	if len(used) == 0 {
+		return nil, errors.New("no figure of this run has a target")
+	}
+	bars, err := plotter.NewBarChart(used, vg.Points(9))
+	if err != nil {
+		return nil, err
+	}
+	bars.Horizontal = true
+	bars.Color = color.RGBA{R: 0x2f, G: 0x6f, B: 0x9f, A: 0xff}
+	bars.LineStyle.Width = 0
+	limit, err := plotter.NewLine(plotter.XYs{{X: 1, Y: -0.5}, {X: 1, Y: float64(len(used)) - 0.5}})
+	if err != nil {
+		return nil, err
+	}
+	limit.Color = color.RGBA{R: 0xb0, A: 0xff}
+	// The letters of all monospaced fonts are as wide as each other: the labels
+	// keep their place where this one is missing.
+	plot.DefaultFont.Variant = "Mono"
+	p := plot.New()
+	p.Title.Text = "How much of each target is used (less is better, 1 is the target)"
+	p.X.Min, p.X.Max = 0, 2
+	p.Add(plotter.NewGrid(), bars, limit)
+	p.NominalY(labels...)
+	drawing, err := p.WriterTo(36*vg.Centimeter, vg.Length(len(used))*vg.Points(14)+vg.Points(70), "svg")
+	if err != nil {
+		return nil, err
+	}
+	var drawn bytes.Buffer
+	if _, err := drawing.WriteTo(&drawn); err != nil {
+		return nil, err
+	}
+	return bytes.ReplaceAll(drawn.Bytes(), []byte("font-family:Liberation Mono"), []byte("font-family:Liberation Mono,monospace")), nil
+}
+
+// used is how much of each target is used, the last row first; 2 is the most that
+// is drawn.
+func (r *report) used() (labels []string, used plotter.Values) {
 	for _, row := range slices.Backward(r.Rows) {
 		if row.Target == nil || row.Target.AtMost == nil && *row.Target.AtLeast <= 0 || row.Target.AtMost != nil && *row.Target.AtMost == 0 {
 			continue
@@ -121,40 +169,5 @@ func (r *report) writeSVG(path string) error {
 		labels = append(labels, row.Database+": "+row.Measure)
 		used = append(used, min(max(share, 0), 2))
 	}
-	if len(used) == 0 {
-		return fmt.Errorf("draw %s: no figure of this run has a target", path)
-	}
-	// The letters of all monospaced fonts are as wide as each other: the labels
-	// keep their place where this one is missing.
-	plot.DefaultFont.Variant = "Mono"
-	p := plot.New()
-	p.Title.Text = "How much of each target is used (less is better, 1 is the target)"
-	p.X.Min, p.X.Max = 0, 2
-	bars, err := plotter.NewBarChart(used, vg.Points(9))
-	if err != nil {
-		return fmt.Errorf("draw %s: %w", path, err)
-	}
-	bars.Horizontal = true
-	bars.Color = color.RGBA{R: 0x2f, G: 0x6f, B: 0x9f, A: 0xff}
-	bars.LineStyle.Width = 0
-	limit, err := plotter.NewLine(plotter.XYs{{X: 1, Y: -0.5}, {X: 1, Y: float64(len(used)) - 0.5}})
-	if err != nil {
-		return fmt.Errorf("draw %s: %w", path, err)
-	}
-	limit.Color = color.RGBA{R: 0xb0, A: 0xff}
-	p.Add(plotter.NewGrid(), bars, limit)
-	p.NominalY(labels...)
-	drawing, err := p.WriterTo(36*vg.Centimeter, vg.Length(len(used))*vg.Points(14)+vg.Points(70), "svg")
-	if err != nil {
-		return fmt.Errorf("draw %s: %w", path, err)
-	}
-	var svg bytes.Buffer
-	if _, err := drawing.WriteTo(&svg); err != nil {
-		return fmt.Errorf("draw %s: %w", path, err)
-	}
-	drawn := bytes.ReplaceAll(svg.Bytes(), []byte("font-family:Liberation Mono"), []byte("font-family:Liberation Mono,monospace"))
-	if err := os.WriteFile(path, drawn, 0o644); err != nil { //nolint:gosec // for everybody to see
-		return fmt.Errorf("draw %s: %w", path, err)
-	}
-	return nil
+	return labels, used
 }

@@ -197,9 +197,7 @@ func TestAStateIsReadWhileNoWorkerRuns(t *testing.T) {
 // said to the run meanwhile is older than what its first poll sees.
 func TestWhatIsSaidBeforeTheFirstPollIsHeardFirst(t *testing.T) {
 	w := newWorld(t, startEngine(t), quick)
-	every := "EVERY: {dialect: standard, source: wallet, url: " + strconv.Quote(w.standard.URL()+"/hooks") +
-		", supersede: every, poll: {interval: 100ms, lifetime: 1m}, delivery: {interval: 50ms, attempts: 4, timeout: 5s}}"
-	w.writeConfig(t, quick, []string{every})
+	w.ringsEvery(t, "{interval: 100ms, lifetime: 1m}")
 	_, api := w.api(t, "127.0.0.1:0", "-worker=false")
 	pushed := start(t, api, callback.StartRequest{Endpoint: "EVERY", OperationID: "145"})
 	revoked := start(t, api, callback.StartRequest{Endpoint: "EVERY", OperationID: "146"})
@@ -235,9 +233,7 @@ func TestWhatIsSaidBySignalIsHeardBeforeALaterUpdate(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, startEngine(t), quick)
-			every := "EVERY: {dialect: standard, source: wallet, url: " + strconv.Quote(w.standard.URL()+"/hooks") +
-				", supersede: every, poll: {interval: 1h, lifetime: 2h}, delivery: {interval: 50ms, attempts: 4, timeout: 5s}}"
-			w.writeConfig(t, quick, []string{every})
+			w.ringsEvery(t, "{interval: 1h, lifetime: 2h}")
 			_, api := w.api(t, "127.0.0.1:0", "-worker=false")
 			first := w.worker(t)
 			key := callback.StartRequest{Endpoint: "EVERY", OperationID: "148"}.Key()
@@ -258,6 +254,13 @@ func TestWhatIsSaidBySignalIsHeardBeforeALaterUpdate(t *testing.T) {
 			require.Equal(t, "reserved", state.Deliveries[0].Status, "it was said before")
 		})
 	}
+}
+
+// ringsEvery adds an endpoint EVERY, which is rung about each status.
+func (w *world) ringsEvery(t *testing.T, poll string) {
+	t.Helper()
+	w.writeConfig(t, quick, []string{"EVERY: {dialect: standard, source: wallet, url: " + strconv.Quote(w.standard.URL()+"/hooks") +
+		", supersede: every, poll: " + poll + ", delivery: {interval: 50ms, attempts: 4, timeout: 5s}}"})
 }
 
 func statuses(received []simulator.Received) (all []string) {
