@@ -118,7 +118,7 @@ func (i *installation) leaveToRedeliver(t *testing.T) {
 	require.Equal(t, callback.OutcomeExpired, closed(t, i.Client, short).Outcome)
 	i.core.SetStatus("expires", "done")
 	require.Eventually(t, func() bool {
-		return waiting.MatchString(i.scrape(t, i.workerAddress))
+		return waiting.MatchString(scrape(t, i.workerAddress))
 	}, patience, 100*time.Millisecond)
 }
 

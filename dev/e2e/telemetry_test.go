@@ -127,12 +127,13 @@ func (i *installation) breakATask(t *testing.T) {
 	_, err = c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: "unknown", TaskQueue: "ringback"}, "Unknown")
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
-		return strings.Contains(i.scrape(t, i.workerAddress), "temporal_workflow_task_execution_failed_total{")
+		return strings.Contains(scrape(t, i.workerAddress), "temporal_workflow_task_execution_failed_total{")
 	}, patience, 100*time.Millisecond)
 	require.NoError(t, c.TerminateWorkflow(t.Context(), "unknown", "", "the test has seen it"))
 }
 
-func (i *installation) scrape(t *testing.T, address string) string {
+// scrape reads a program's metrics.
+func scrape(t *testing.T, address string) string {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/metrics", nil)
 	require.NoError(t, err)
@@ -151,7 +152,7 @@ func (i *installation) shown(t *testing.T) map[string]map[string]map[string]bool
 	all := map[string]map[string]map[string]bool{}
 	for _, address := range []string{i.apiAddress, i.workerAddress} {
 		parser := expfmt.NewTextParser(model.LegacyValidation)
-		families, err := parser.TextToMetricFamilies(strings.NewReader(i.scrape(t, address)))
+		families, err := parser.TextToMetricFamilies(strings.NewReader(scrape(t, address)))
 		require.NoError(t, err)
 		for name, family := range families {
 			for _, metric := range family.GetMetric() {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -27,6 +28,7 @@ import (
 	"ringback/dev/child"
 	"ringback/dev/simulator"
 	"ringback/internal/callback"
+	"ringback/internal/operations"
 )
 
 // These tests upgrade from one build to another whose workflow code commands
@@ -64,6 +66,18 @@ func (w *world) build(t *testing.T, code, id string) *build {
 	says(t, b.workerOne, `"msg":"running"`)
 	b.api = &apiclient.Client{Base: "http://" + says(t, b.apiProgram, `"api":"([^"]+)"`)}
 	return b
+}
+
+var backlogOfCallbacks = regexp.MustCompile(`(?m)^ringback_backlog_age_seconds{work="callback"} (\S+)$`)
+
+// backlogAge is for how long callbacks wait on the server, as its worker sees it.
+func (b *build) backlogAge(t *testing.T) time.Duration {
+	t.Helper()
+	shown := backlogOfCallbacks.FindStringSubmatch(scrape(t, says(t, b.workerOne, `"telemetry":"([^"]+)"`)))
+	require.NotNil(t, shown)
+	age, err := time.ParseDuration(shown[1] + "s")
+	require.NoError(t, err)
+	return age
 }
 
 // stop stops a program as an operator does; it ends well.
@@ -421,6 +435,10 @@ func TestWhatLastsLongGoesOnWithTheCurrentBuildAndWhatIsLeftIsMoved(t *testing.T
 	_, err = second.api.Revoke(t.Context(), leftRevoked, "client", "")
 	require.Equal(t, http.StatusServiceUnavailable, apiclient.Status(err), "nobody can say whether it may be revoked")
 	require.NoError(t, second.api.Withdraw(t.Context(), leftWithdrawn), "that is kept for it")
+	left, err := operations.SeeBacklog(t.Context(), c, namespace)
+	require.NoError(t, err)
+	require.Greater(t, left.Deliveries, time.Second, "what is left waits")
+	require.Less(t, second.backlogAge(t), left.Deliveries, "and holds back nothing else")
 	books.Default(simulator.Acknowledge)
 	for _, key := range slices.Concat(month, monthly, rings) {
 		arrived(t, second.api, books, key)
@@ -442,7 +460,7 @@ func TestWhatLastsLongGoesOnWithTheCurrentBuildAndWhatIsLeftIsMoved(t *testing.T
 		require.Empty(t, books.Received(key.OperationID))
 	}
 
-	// A bulk redelivery gives way to callbacks that are late, as they are on a
+	// A bulk redelivery gives way to callbacks that are late, as they may be on a
 	// slow machine under this traffic.
 	accepted := begun.end(t)
 	done := comesTo(t, second.api, bulk.ID, isDone)

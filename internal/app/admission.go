@@ -90,7 +90,7 @@ func (p *program) followBacklog(ctx context.Context) *sync.WaitGroup {
 func (p *program) seeBacklog(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, backlogTimeout)
 	defer cancel()
-	seen, err := operations.SeeBacklog(ctx, p.client, p.Temporal.Namespace)
+	seen, err := operations.SeeBacklog(ctx, p.client, p.Temporal.Namespace, p.backlogCounts()...)
 	if err != nil {
 		p.Log.Debug("how much waits on the server is not known", zap.Error(err))
 		return

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.temporal.io/sdk/worker"
@@ -84,4 +85,14 @@ func (p *program) tellRouting(r operations.Routing) {
 	default:
 		p.Log.Warn("no build is current: operations begin in programs that are not versioned, or wait until `temporal worker deployment set-current-version` names a build", fields...)
 	}
+}
+
+// backlogCounts are the builds whose backlog this program minds: the current one,
+// to which its starts go, and its own. None: all that waits counts.
+func (p *program) backlogCounts() []operations.Build {
+	routing := p.routing.Load()
+	if routing == nil || !routing.Current.Versioned() {
+		return nil
+	}
+	return slices.Compact([]operations.Build{routing.Current, p.Build})
 }

@@ -53,3 +53,18 @@ func TestRunsBeginHereOnlyWhereTheServerWouldSendThem(t *testing.T) {
 	p.routing.Store(&operations.Routing{Current: operations.Build{Deployment: "ringback", ID: "2"}})
 	require.False(t, p.beginsHere())
 }
+
+func TestTheBacklogsOfTheCurrentBuildAndOfThisOneCount(t *testing.T) {
+	t.Parallel()
+	first, second := operations.Build{Deployment: "ringback", ID: "1"}, operations.Build{Deployment: "ringback", ID: "2"}
+	p := &program{}
+	require.Empty(t, p.backlogCounts(), "of programs that are not versioned all counts")
+	p.Build = first
+	require.Empty(t, p.backlogCounts(), "nothing is known yet")
+	p.routing.Store(&operations.Routing{})
+	require.Empty(t, p.backlogCounts(), "no build is current: what has none waits for whoever asks")
+	p.routing.Store(&operations.Routing{Current: first})
+	require.Equal(t, []operations.Build{first}, p.backlogCounts())
+	p.routing.Store(&operations.Routing{Current: second})
+	require.Equal(t, []operations.Build{second, first}, p.backlogCounts())
+}
