@@ -10,6 +10,7 @@ import (
 	"ringback/dev/apiclient"
 	"ringback/dev/simulator"
 	"ringback/internal/callback"
+	"ringback/workflows"
 )
 
 // story is one operation: what its core and its receiver answer, what is said
@@ -81,6 +82,10 @@ var stories = []story{
 	{name: "tells-of-gone", endpoint: "CARD", statuses: []string{"2"}, replies: []simulator.Reply{{HTTPStatus: http.StatusGone}}, ends: callback.OutcomeGone},
 	{name: "tells-of-superseded", endpoint: "WALLET_SLOW", statuses: []string{"waiting_funds"}, replies: []simulator.Reply{fails, ack},
 		tell: says(rung(1), pushed("done")), ends: callback.OutcomeAcknowledged},
+	// This runs with what changeHearsSignals brought: the Signal and the Update wait
+	// for the workflow task that the first attempt keeps busy.
+	{name: "pushed-by-signal-before-an-update", endpoint: "WALLET", statuses: []string{"waiting_funds"}, replies: []simulator.Reply{{Delay: 500 * time.Millisecond}, ack},
+		tell: says(rung(1), pushedBySignal("reserved"), pushed("done")), ends: callback.OutcomeAcknowledged},
 	{name: "tells-of-exhausted-on-the-way", endpoint: "WALLET_EVERY", statuses: []string{"waiting_funds", "done"},
 		replies: []simulator.Reply{fails, fails, fails, fails, ack}, ends: callback.OutcomeAcknowledged},
 }
@@ -211,6 +216,12 @@ func closed(ctx context.Context, s *stage, key callback.Key) error {
 
 func pushed(status string) saying {
 	return func(ctx context.Context, s *stage, key callback.Key) error { return s.api.Push(ctx, key, status) }
+}
+
+func pushedBySignal(status string) saying {
+	return func(ctx context.Context, s *stage, key callback.Key) error {
+		return s.temporal.SignalWorkflow(ctx, key.WorkflowID(), "", workflows.SignalStatus, workflows.Push{Status: status})
+	}
 }
 
 func revoked(by string) saying {
