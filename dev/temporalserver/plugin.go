@@ -3,8 +3,10 @@ package temporalserver
 import (
 	"database/sql"
 	"fmt"
+	"maps"
 	"net/url"
 	"reflect"
+	"slices"
 	"sync"
 	"unsafe"
 
@@ -135,10 +137,12 @@ func (p *plugin) close(cfg *config.SQL) error {
 	return db.Close()
 }
 
-// dataSource writes cfg as the stock plugin does.
+// dataSource writes cfg as the stock plugin does, the same each time: it is by
+// its data source that a database is found open.
 func dataSource(cfg *config.SQL) string {
 	values := url.Values{"_time_format": {"sqlite"}}
-	for name, value := range cfg.ConnectAttributes {
+	for _, name := range slices.Sorted(maps.Keys(cfg.ConnectAttributes)) {
+		value := cfg.ConnectAttributes[name]
 		if name == "mode" {
 			values.Set(name, value)
 			continue

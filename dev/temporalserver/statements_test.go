@@ -23,6 +23,22 @@ func openKeeping(t *testing.T) *sql.DB {
 	return db.DB
 }
 
+func TestADatabaseIsOpenedOnce(t *testing.T) {
+	t.Parallel()
+	p := &plugin{open: map[string]*sqlx.DB{}}
+	path := escape(filepath.Join(t.TempDir(), "x.db"))
+	for range 50 {
+		_, err := p.use(&config.SQL{DatabaseName: path, ConnectAttributes: map[string]string{
+			"mode": "rwc", "journal_mode": "wal", "synchronous": "full", "busy_timeout": "10000",
+		}})
+		require.NoError(t, err)
+	}
+	require.Len(t, p.open, 1, "each service of the server asks for it")
+	for _, db := range p.open {
+		require.NoError(t, db.Close())
+	}
+}
+
 func TestAStatementIsAnsweredEachTimeAnew(t *testing.T) {
 	t.Parallel()
 	db := openKeeping(t)
