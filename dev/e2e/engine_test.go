@@ -256,6 +256,23 @@ func TestWhatIsSaidBySignalIsHeardBeforeALaterUpdate(t *testing.T) {
 	}
 }
 
+func TestAnUpdateThatIsSentAgainIsAnsweredAlsoAfterTheRunClosedByIt(t *testing.T) {
+	w := newWorld(t, startEngine(t), quick)
+	api, c := w.run(t).Client, w.temporalClient(t)
+	w.core.SetStatus("151", "processing")
+	key := start(t, api, entry("151"))
+	for range 2 {
+		handle, err := c.UpdateWorkflow(t.Context(), client.UpdateWorkflowOptions{
+			WorkflowID: key.WorkflowID(), UpdateName: workflows.UpdateStatus, UpdateID: "one", Args: []any{workflows.Push{Status: "done"}},
+			WaitForStage: client.WorkflowUpdateStageCompleted,
+		})
+		require.NoError(t, err)
+		require.NoError(t, handle.Get(t.Context(), nil))
+		require.Equal(t, "done", closed(t, api, key).Status.Value)
+	}
+	require.Len(t, w.standard.Received("151"), 1)
+}
+
 // ringsEvery adds an endpoint EVERY, which is rung about each status.
 func (w *world) ringsEvery(t *testing.T, poll string) {
 	t.Helper()

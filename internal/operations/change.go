@@ -2,6 +2,7 @@ package operations
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -23,24 +24,46 @@ func (d *Desk) Push(ctx context.Context, key callback.Key, status string) error 
 		return err
 	}
 	push := workflows.Push{Status: status}
-	err := d.update(ctx, key.WorkflowID(), workflows.UpdateStatus, nil, push)
+	u := newUpdate(key.WorkflowID(), workflows.UpdateStatus, push)
+	err := d.update(ctx, u, nil)
 	if errors.Is(err, errUnheard) {
-		err = d.Client.SignalWorkflow(ctx, key.WorkflowID(), "", workflows.SignalStatus, push)
+		err = d.signalPush(ctx, u, push)
 	}
 	return d.changeError(ctx, "pushing a status to", key, err)
+}
+
+// signalPush says by Signal what no worker took as an Update. Where the run is
+// closed, it may have heard the Update after it was given up, and closed by it.
+func (d *Desk) signalPush(ctx context.Context, given update, push workflows.Push) error {
+	err := d.Client.SignalWorkflow(ctx, given.workflowID, "", workflows.SignalStatus, push)
+	if notFound := new(serviceerror.NotFound); errors.As(err, &notFound) {
+		return d.updateWithin(ctx, given, nil)
+	}
+	return err
 }
 
 // errUnheard says that no worker took an Update in time.
 var errUnheard = errors.New("no worker took the Update in time")
 
+// update is one Update. It has the same id however often it is sent: the server
+// takes it once, and tells its answer also when the run has closed by it.
+type update struct {
+	workflowID, name, id string
+	arguments            []any
+}
+
+func newUpdate(workflowID, name string, arguments ...any) update {
+	return update{workflowID: workflowID, name: name, id: rand.Text(), arguments: arguments}
+}
+
 // update sends an Update and waits for its answer. It is preferred to a Signal,
 // which may make a run forget the attempt that is in flight in its workflow
 // task; but it needs a worker, so it is given up as unheard after updateDeadline,
 // or, where a worker is at the run's workflow task, after updateAtWork.
-func (d *Desk) update(ctx context.Context, workflowID, name string, answer any, arguments ...any) error {
+func (d *Desk) update(ctx context.Context, u update, answer any) error {
 	for begun := time.Now(); ; {
-		err := d.updateWithin(ctx, workflowID, name, answer, arguments)
-		if !errors.Is(err, errUnheard) || time.Since(begun) > updateAtWork || !d.atWork(ctx, workflowID) {
+		err := d.updateWithin(ctx, u, answer)
+		if !errors.Is(err, errUnheard) || time.Since(begun) > updateAtWork || !d.atWork(ctx, u.workflowID) {
 			return err
 		}
 	}
@@ -53,14 +76,14 @@ func (d *Desk) atWork(ctx context.Context, workflowID string) bool {
 	return err == nil && response.GetPendingWorkflowTask().GetState() == enumspb.PENDING_WORKFLOW_TASK_STATE_STARTED
 }
 
-func (d *Desk) updateWithin(ctx context.Context, workflowID, name string, answer any, arguments []any) error {
+func (d *Desk) updateWithin(ctx context.Context, u update, answer any) error {
 	bounded, cancel := context.WithTimeout(ctx, updateDeadline)
 	defer cancel()
-	err := d.updateOnce(bounded, workflowID, name, answer, arguments)
+	err := d.updateOnce(bounded, u, answer)
 	// The workflow task that took it failed, and everything of it is forgotten.
 	for notReady := new(serviceerror.WorkflowNotReady); errors.As(err, &notReady) && bounded.Err() == nil; {
 		time.Sleep(updateAgain)
-		err = d.updateOnce(bounded, workflowID, name, answer, arguments)
+		err = d.updateOnce(bounded, u, answer)
 	}
 	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
 		return fmt.Errorf("%w: %w", errUnheard, err)
@@ -68,9 +91,9 @@ func (d *Desk) updateWithin(ctx context.Context, workflowID, name string, answer
 	return err
 }
 
-func (d *Desk) updateOnce(ctx context.Context, workflowID, name string, answer any, arguments []any) error {
+func (d *Desk) updateOnce(ctx context.Context, u update, answer any) error {
 	handle, err := d.Client.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
-		WorkflowID: workflowID, UpdateName: name, Args: arguments,
+		WorkflowID: u.workflowID, UpdateName: u.name, UpdateID: u.id, Args: u.arguments,
 		WaitForStage: client.WorkflowUpdateStageCompleted,
 	})
 	if err != nil {
@@ -132,7 +155,7 @@ func (d *Desk) Revoke(ctx context.Context, key callback.Key, r callback.Revocati
 		return callback.State{}, err
 	}
 	var state callback.State
-	err := d.update(ctx, key.WorkflowID(), workflows.UpdateRevoke, &state, r)
+	err := d.update(ctx, newUpdate(key.WorkflowID(), workflows.UpdateRevoke, r), &state)
 	var refused *temporal.ApplicationError
 	switch {
 	case errors.As(err, &refused):
@@ -171,7 +194,7 @@ func (d *Desk) Withdraw(ctx context.Context, key callback.Key) (callback.State, 
 	if err := d.screen(key); err != nil {
 		return callback.State{}, err
 	}
-	err := d.update(ctx, key.WorkflowID(), workflows.UpdateWithdraw, &state)
+	err := d.update(ctx, newUpdate(key.WorkflowID(), workflows.UpdateWithdraw), &state)
 	switch {
 	case err == nil:
 		state.UIURL = d.uiURL(key.WorkflowID(), state.RunID)

@@ -207,16 +207,16 @@ func (d *Desk) ResumeRedeliveries(ctx context.Context, id string) (callback.Rede
 	return d.tellRedeliveries(ctx, id, workflows.UpdateResume, workflows.SignalResume)
 }
 
-func (d *Desk) tellRedeliveries(ctx context.Context, id, update, signal string) (callback.Redeliveries, error) {
+func (d *Desk) tellRedeliveries(ctx context.Context, id, what, signal string) (callback.Redeliveries, error) {
 	workflowID := workflows.RedeliveriesWorkflowID(id)
 	var phase callback.RedeliveriesPhase
-	told := d.update(ctx, workflowID, update, &phase)
+	told := d.update(ctx, newUpdate(workflowID, what), &phase)
 	if errors.Is(told, errUnheard) {
 		told = d.Client.SignalWorkflow(ctx, workflowID, "", signal, nil)
 	}
 	var notFound *serviceerror.NotFound
 	if told != nil && !errors.As(told, &notFound) {
-		return callback.Redeliveries{}, redeliveriesError("telling "+update+" to", id, told)
+		return callback.Redeliveries{}, redeliveriesError("telling "+what+" to", id, told)
 	}
 	found, err := d.RedeliveriesState(ctx, id)
 	if err != nil {
