@@ -12,8 +12,12 @@ import (
 // clocksAgree is within what the clocks of two workers are taken to agree.
 const clocksAgree = time.Second
 
-// unset is due by the clock that nobody sets, from now on.
+// unset is due by the clock that nobody sets, from now on. What is due at once
+// stays the zero time.
 func unset(due callback.Time) time.Time {
+	if due.IsZero() {
+		return time.Time{}
+	}
 	now := time.Now()
 	return now.Add(due.Sub(now))
 }

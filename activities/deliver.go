@@ -142,7 +142,7 @@ func (d *delivery) ended() callback.Time {
 	return d.last().End()
 }
 
-// due is when the next attempt is: h after the end of the last.
+// due is when the next attempt is: h after the end of the last; zero: at once.
 func (d *delivery) due() callback.Time {
 	due := d.at.NotBefore
 	if ended := d.ended(); !ended.IsZero() && ended.Add(d.h).After(due) {
@@ -209,6 +209,9 @@ func (d *delivery) wait(ctx context.Context, until time.Time) error {
 // new activity instead.
 func (d *delivery) giveBack(ctx context.Context) error {
 	due := d.due()
+	if due.IsZero() {
+		due = callback.At(time.Now())
+	}
 	d.at.Delivery.NextAttemptAt = &due
 	// The wall clock may be set while the record is on its way.
 	wake := unset(due)

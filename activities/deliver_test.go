@@ -745,6 +745,18 @@ func TestDeliverInAWorkerThatStops(t *testing.T) {
 			require.Equal(t, callback.Unacknowledged, lastAttempt(kept).Verdict)
 		})
 	})
+	t.Run("before the first attempt comes back at once", func(t *testing.T) {
+		t.Parallel()
+		inVirtualTime(t, func(t *testing.T, b *bench) {
+			stop := make(chan struct{})
+			close(stop)
+			_, err := b.deliver(ringing(4*time.Second, 3), run{stop: stop})
+			handsBack(t, err, activities.TypeWaiting, time.Millisecond)
+			kept := recorded[callback.DeliveryProgress](t, b.server)
+			require.Zero(t, kept.Made)
+			require.Equal(t, callback.At(time.Now()), *kept.Delivery.NextAttemptAt)
+		})
+	})
 	t.Run("lets the attempt in flight finish, and makes no other", func(t *testing.T) {
 		t.Parallel()
 		inVirtualTime(t, func(t *testing.T, b *bench) {

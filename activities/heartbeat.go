@@ -253,7 +253,8 @@ const (
 
 // waitOnServer is the error with which an activity gives its slot back until due.
 func waitOnServer(kind, message string, due time.Time) error {
-	delay := max(time.Until(due)-wakesEarly, time.Millisecond)
+	// The zero time is as long ago as a duration can say: nothing is taken off it.
+	delay := max(time.Until(due), wakesEarly+time.Millisecond) - wakesEarly
 	return temporal.NewApplicationErrorWithOptions(message, kind, temporal.ApplicationErrorOptions{
 		NextRetryDelay: delay,
 		Category:       temporal.ApplicationErrorCategoryBenign,

@@ -25,8 +25,8 @@ func (a *Activities) crowded() bool {
 // stopwatch tells how late something begins that a run of an activity waited for.
 type stopwatch struct {
 	begun time.Time
-	// queued is how long the first run waited for a worker; later ones are woken
-	// when something is due.
+	// queued is how long the activity waited for a worker until this run; later
+	// runs are woken when something is due.
 	queued time.Duration
 	first  bool
 }
@@ -37,10 +37,11 @@ func newStopwatch(ctx context.Context) stopwatch {
 }
 
 // late is for how long it has been due. A first run may take up what was due
-// long ago: it is late since it was scheduled, by the server's clock alone.
+// long ago: it is late since it was scheduled, by the server's clock alone. So is
+// what is due at once.
 func (s stopwatch) late(due time.Time) time.Duration {
 	late := time.Since(due)
-	if s.first {
+	if s.first || due.IsZero() {
 		return min(late, s.queued+time.Since(s.begun))
 	}
 	return late

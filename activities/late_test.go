@@ -74,6 +74,16 @@ func TestTheFirstAttemptIsLateSinceItWasScheduled(t *testing.T) {
 	})
 }
 
+func TestAFirstAttemptThatALaterRunMakesIsLateSinceItWasScheduled(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		late := (&lateness{}).of(b)
+		_, err := b.deliver(ringing(10*time.Millisecond, 1), run{attempt: 2})
+		require.NoError(t, err)
+		require.Equal(t, []time.Duration{0}, late.attempts)
+	})
+}
+
 func TestPollsGiveWayForAWhileAndAreMadeAllTheSame(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
