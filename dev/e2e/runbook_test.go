@@ -69,6 +69,7 @@ var chapters = map[string]chapter{
 	"RingbackCardNumberRefused":    {shows: []string{`refusals_total\{endpoint="LEDGER"\} 1`, `"action":"start","result":"invalid"`}},
 	"RingbackUnknownStatus":        {endpoint: ledger, operation: "odd", shows: []string{`statuses_total\{source="wallet"\} [1-9]`, `polished`}},
 	"RingbackTemporalAway":         {shows: []string{`(?s)reachable 1.*reachable 1`, `ready`}},
+	"RingbackNoBuildCurrent":       {shows: []string{`(?s)build_current 1.*build_current 1`, `not versioned`}},
 	"RingbackTemporalFailing":      {shows: []string{`latency_seconds_count\{.*StartWorkflowExecution`}},
 	"RingbackDown":                 {shows: []string{`ready`, `"msg":`}},
 }

@@ -57,6 +57,13 @@ func (p *program) beginsHere() bool {
 	return routing != nil && routing.SendsAllTo(p.Build)
 }
 
+// current reports whether new operations may begin in this process at all, all of
+// them or a share: for programs that are not versioned that is for others to say.
+func (p *program) current() bool {
+	routing := p.routing.Load()
+	return !p.Build.Versioned() || routing != nil && routing.Current == p.Build
+}
+
 // readRouting asks the server which build is current. While it does not answer,
 // what it said last holds.
 func (p *program) readRouting(ctx context.Context) {

@@ -46,12 +46,19 @@ func TestRunsBeginHereOnlyWhereTheServerWouldSendThem(t *testing.T) {
 	build := operations.Build{Deployment: "ringback", ID: "1"}
 	p := &program{}
 	require.True(t, p.beginsHere(), "a program that is not versioned asks nobody")
+	require.True(t, p.current())
 	p.Build = build
 	require.False(t, p.beginsHere(), "nothing is known yet")
+	require.False(t, p.current())
 	p.routing.Store(&operations.Routing{Current: build})
 	require.True(t, p.beginsHere())
+	require.True(t, p.current())
+	p.routing.Store(&operations.Routing{Current: build, Ramping: true})
+	require.False(t, p.beginsHere(), "the server decides")
+	require.True(t, p.current())
 	p.routing.Store(&operations.Routing{Current: operations.Build{Deployment: "ringback", ID: "2"}})
 	require.False(t, p.beginsHere())
+	require.False(t, p.current())
 }
 
 func TestTheBacklogsOfTheCurrentBuildAndOfThisOneCount(t *testing.T) {

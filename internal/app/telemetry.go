@@ -82,6 +82,14 @@ func (p *program) openMetrics() error {
 		}
 		return 1
 	}))
+	p.metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "ringback_build_current", Help: "1 while new operations may begin in this program: its build is the current one, or it is not versioned.",
+	}, func() float64 {
+		if p.current() {
+			return 1
+		}
+		return 0
+	}))
 	if p.Temporal.MetricsHandler != nil {
 		return nil
 	}
