@@ -302,6 +302,24 @@ var bugs = map[string]bug{
 		explain: func(w *world) { w.fault(plan.CoreDown, "cores", 2500, 3000) },
 		not:     func(w *world) { w.fault(plan.Kill, "worker-0", 1000, 2000) },
 	},
+	"promise 2: the last poll is counted, and no core saw it": {
+		says: "the core was asked 5 times, and the state says 6", tell: expired,
+		mutate: func(w *world) {
+			w.polls, w.state.Polls = w.polls[:5], 6
+			w.fault(plan.Kill, "worker-0", 13000, 15000)
+		},
+		explain: func(w *world) { w.fault(plan.CoreDown, "cores", 20000, 26000) },
+		not:     func(w *world) { w.fault(plan.SkewedClock, "receivers", 20000, 26000) },
+	},
+	"promise 2: the last two polls are counted, and no core saw them": {
+		says: "the core was asked 4 times, and the state says 6", tell: expired,
+		mutate: func(w *world) {
+			w.polls, w.state.Polls = w.polls[:4], 6
+			w.fault(plan.Kill, "worker-0", 13000, 15000)
+		},
+		explain: func(w *world) { w.fault(plan.CoreDown, "cores", 11000, 26000) },
+		not:     func(w *world) { w.fault(plan.CoreDown, "cores", 20000, 26000) },
+	},
 	"promise 3: a polled status is dropped": {
 		lost: true, says: `told "waiting_funds" by a poll`, tell: transfer,
 		mutate: func(w *world) {

@@ -261,10 +261,7 @@ func (c *check) checkPolls(o *operation) {
 	switch life := o.life(); {
 	case told:
 	case seen < counted:
-		if accepted, ok := o.accepted(); ok && !o.rules.isFinal(o.value()) {
-			life.to = latest(life.to, accepted.to.Add(o.endpoint.Policy.Poll.Lifetime()))
-		}
-		c.excuse(o, c.explain(unarrived, life, ""), unarrived, 2, "the core was asked %d times, and the state says %d", seen, counted)
+		c.excuse(o, c.unarrivedPolls(o, life, counted-seen), unarrived, 2, "the core was asked %d times, and the state says %d", seen, counted)
 	case seen > counted || limit > 0 && seen > limit:
 		life.to = life.to.Add(settles)
 		c.excuse(o, c.explain(uncounted, life, ""), uncounted, 2, "the core was asked %d times, and the state says %d; at most %d were allowed", seen, counted, limit)
@@ -272,6 +269,21 @@ func (c *check) checkPolls(o *operation) {
 	if limit > 0 && counted > limit {
 		c.unexplained(o, 2, "the state counts %d polls, at most %d were allowed", counted, limit)
 	}
+}
+
+// unarrivedPolls is the fault for which so many polls did not reach the core. The
+// last one of a watch that is over may have come late, and met another.
+func (c *check) unarrivedPolls(o *operation, life span, n int) *fault {
+	accepted, ok := o.accepted()
+	if !ok || o.rules.isFinal(o.value()) {
+		return c.explain(unarrived, life, "")
+	}
+	lifetime := o.endpoint.Policy.Poll.Lifetime()
+	life.to = latest(life.to, accepted.to.Add(lifetime))
+	if f := c.explain(unarrived, life, ""); f != nil || n > 1 {
+		return f
+	}
+	return c.lastUnarrived(accepted.from.Add(lifetime), accepted.to.Add(lifetime))
 }
 
 // life is from the first call to the last thing that was seen of the operation.
