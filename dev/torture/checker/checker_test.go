@@ -486,6 +486,15 @@ var bugs = map[string]bug{
 		explain: func(w *world) { w.fault(plan.Kill, "worker-0", 4016, 6000) },
 		not:     func(w *world) { w.fault(plan.Terminate, "worker-0", 4016, 6000) },
 	},
+	"promise 5: two requests in no record": {
+		says: "in no record", tell: transfer,
+		mutate: func(w *world) {
+			w.ring("done", 503, 4015, 4017)
+			w.ring("done", 503, 4018, 4019)
+		},
+		explain: func(w *world) { w.fault(plan.Freeze, "worker-0", 100, 5100) },
+		not:     func(w *world) { w.fault(plan.Freeze, "worker-0", 100, 5000) },
+	},
 	"promise 5: an attempt that reached nobody": {
 		says: "reached no receiver", tell: transfer, mutate: func(w *world) { w.rings = w.rings[1:] },
 		explain: func(w *world) { w.fault(plan.Reset, "ringback>receivers", 0, 600) },

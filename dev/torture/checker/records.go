@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"ringback/dev/torture/plan"
 	"ringback/internal/callback"
 )
 
@@ -75,28 +76,38 @@ func (d *delivery) pair(fits func(*attempt, *ring) bool) {
 }
 
 // checkUnrecorded holds that there are no more requests than recorded attempts,
-// but for those that a lost workflow task repeats (promise 5). A crash loses one
-// task of an operation, and with it one attempt.
+// but for those that a lost workflow task repeats (promise 5).
 func (c *check) checkUnrecorded(o *operation) {
-	lost := map[*fault]map[string]bool{}
+	lost := map[*fault]map[string]int{}
 	for _, r := range o.rings {
 		if r.attempt != nil {
 			continue
 		}
 		f := c.explain(unrecorded, span{r.Began, r.end().Add(settles)}, "")
-		if f != nil && f.place == programs && lost[f][r.CallbackID] {
+		if f != nil && f.place == programs && lost[f][r.CallbackID] == f.losesTasks() {
 			f = nil
 		}
 		if f != nil && lost[f] == nil {
-			lost[f] = map[string]bool{}
+			lost[f] = map[string]int{}
 		}
 		if f != nil {
-			lost[f][r.CallbackID] = true
+			lost[f][r.CallbackID]++
 		}
 		r.excused = f
 		c.verdict.Unrecorded++
 		c.excuse(o, f, unrecorded, 5, "the request at %s about %q is in no record of the %d attempts", clock(r.Began), r.Status, recorded(o, r))
 	}
+}
+
+// losesTasks is how many workflow tasks of an operation a fault of a program may
+// lose, and with each one attempt: a crash the one at hand; a program that is
+// stopped is given another each time that one times out, as long as its polls are
+// open, and works on all of them when it goes on.
+func (f *fault) losesTasks() int {
+	if plan.FaultKind(f.Kind) != plan.Freeze {
+		return 1
+	}
+	return 1 + int(f.Ended.Sub(f.Began)/task)
 }
 
 func recorded(o *operation, r *ring) int {
