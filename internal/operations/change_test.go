@@ -80,5 +80,6 @@ func TestAPushIsTakenWhereTheRunHeardItLateAndClosedByIt(t *testing.T) {
 
 func TestUpdatesHaveIDsOfTheirOwn(t *testing.T) {
 	t.Parallel()
-	require.NotEqual(t, newUpdate("SHOP/17", workflows.UpdateStatus).id, newUpdate("SHOP/17", workflows.UpdateStatus).id)
+	one, another := newUpdate("SHOP/17", workflows.UpdateStatus), newUpdate("SHOP/17", workflows.UpdateStatus)
+	require.NotEqual(t, one.id, another.id)
 }
