@@ -10,17 +10,11 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"ringback/internal/callback"
-	"ringback/workflows"
 )
 
 // recorder stands in a history for whoever did something: a process id and a
 // host name otherwise.
 const recorder = "recorder"
-
-// signalRevoke says what the UI and the CLI would say.
-func (s *stage) signalRevoke(ctx context.Context, key callback.Key) error {
-	return s.temporal.SignalWorkflow(ctx, key.WorkflowID(), "", workflows.SignalRevoke, callback.Revocation{InitiatedBy: "core"})
-}
 
 // history is an operation's run's, as the replayer reads it, without this machine in it.
 func (s *stage) history(ctx context.Context, key callback.Key, runID string) ([]byte, error) {

@@ -57,7 +57,7 @@ var stories = []story{
 	{name: "revoked-by-the-client", endpoint: "WALLET", statuses: []string{"waiting"}, tell: says(polled, revoked("client")), ends: callback.OutcomeRevoked},
 	{name: "revoked-while-delivering", endpoint: "WALLET_SLOW", statuses: []string{"waiting_funds"}, replies: []simulator.Reply{fails, ack},
 		tell: says(rung(1), revoked("user")), ends: callback.OutcomeAcknowledged},
-	{name: "revoked-by-signal", endpoint: "WALLET", statuses: []string{"waiting_funds"}, tell: says(rung(1), revokedBySignal), ends: callback.OutcomeAcknowledged},
+	{name: "revoked-by-signal", endpoint: "WALLET", statuses: []string{"waiting_funds"}, tell: says(rung(1), bySignal(workflows.SignalRevoke, callback.Revocation{InitiatedBy: "core"})), ends: callback.OutcomeAcknowledged},
 	{name: "withdrawn", endpoint: "WALLET_SLOW", statuses: []string{"processing"}, tell: says(polled, withdrawn), ends: callback.OutcomeWithdrawn},
 	{name: "withdrawn-while-delivering", endpoint: "CARD_SLOW", statuses: []string{"2"}, replies: []simulator.Reply{fails},
 		tell: says(rung(1), withdrawn), ends: callback.OutcomeWithdrawn},
@@ -82,12 +82,12 @@ var stories = []story{
 	{name: "tells-of-gone", endpoint: "CARD", statuses: []string{"2"}, replies: []simulator.Reply{{HTTPStatus: http.StatusGone}}, ends: callback.OutcomeGone},
 	{name: "tells-of-superseded", endpoint: "WALLET_SLOW", statuses: []string{"waiting_funds"}, replies: []simulator.Reply{fails, ack},
 		tell: says(rung(1), pushed("done")), ends: callback.OutcomeAcknowledged},
+	{name: "tells-of-exhausted-on-the-way", endpoint: "WALLET_EVERY", statuses: []string{"waiting_funds", "done"},
+		replies: []simulator.Reply{fails, fails, fails, fails, ack}, ends: callback.OutcomeAcknowledged},
 	// This runs with what changeHearsSignals brought: the Signal and the Update wait
 	// for the workflow task that the first attempt keeps busy.
 	{name: "pushed-by-signal-before-an-update", endpoint: "WALLET", statuses: []string{"waiting_funds"}, replies: []simulator.Reply{{Delay: 500 * time.Millisecond}, ack},
-		tell: says(rung(1), pushedBySignal("reserved"), pushed("done")), ends: callback.OutcomeAcknowledged},
-	{name: "tells-of-exhausted-on-the-way", endpoint: "WALLET_EVERY", statuses: []string{"waiting_funds", "done"},
-		replies: []simulator.Reply{fails, fails, fails, fails, ack}, ends: callback.OutcomeAcknowledged},
+		tell: says(rung(1), bySignal(workflows.SignalStatus, workflows.Push{Status: "reserved"}), pushed("done")), ends: callback.OutcomeAcknowledged},
 }
 
 func (s story) dialect() string {
@@ -218,9 +218,10 @@ func pushed(status string) saying {
 	return func(ctx context.Context, s *stage, key callback.Key) error { return s.api.Push(ctx, key, status) }
 }
 
-func pushedBySignal(status string) saying {
+// bySignal says something as the UI and the CLI would.
+func bySignal(signal string, what any) saying {
 	return func(ctx context.Context, s *stage, key callback.Key) error {
-		return s.temporal.SignalWorkflow(ctx, key.WorkflowID(), "", workflows.SignalStatus, workflows.Push{Status: status})
+		return s.temporal.SignalWorkflow(ctx, key.WorkflowID(), "", signal, what)
 	}
 }
 
@@ -229,10 +230,6 @@ func revoked(by string) saying {
 		_, err := s.api.Revoke(ctx, key, by, "")
 		return err
 	}
-}
-
-func revokedBySignal(ctx context.Context, s *stage, key callback.Key) error {
-	return s.signalRevoke(ctx, key)
 }
 
 func withdrawn(ctx context.Context, s *stage, key callback.Key) error {

@@ -21,3 +21,13 @@ func (c configCollector) Describe(to chan<- *prometheus.Desc) { to <- c.info }
 func (c configCollector) Collect(to chan<- prometheus.Metric) {
 	to <- prometheus.MustNewConstMetric(c.info, prometheus.GaugeValue, 1, c.registry.hash())
 }
+
+// newFlag is a gauge that is 1 while isSet says so, and 0 else.
+func newFlag(name, help string, isSet func() bool) prometheus.GaugeFunc {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 {
+		if isSet() {
+			return 1
+		}
+		return 0
+	})
+}

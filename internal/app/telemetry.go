@@ -74,22 +74,11 @@ func (p *program) openMetrics() error {
 		newConfigCollector(&p.registry))
 	p.cardNumbers = newCardNumbers(p.metrics)
 	p.openAdmission()
-	p.metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "ringback_temporal_reachable", Help: "1 while Temporal takes this program's calls.",
-	}, func() float64 {
-		if p.absent() != nil {
-			return 0
-		}
-		return 1
-	}))
-	p.metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "ringback_build_current", Help: "1 while new operations may begin in this program: its build is the current one, or it is not versioned.",
-	}, func() float64 {
-		if p.current() {
-			return 1
-		}
-		return 0
-	}))
+	p.metrics.MustRegister(
+		newFlag("ringback_temporal_reachable", "1 while Temporal takes this program's calls.",
+			func() bool { return p.absent() == nil }),
+		newFlag("ringback_build_current", "1 while new operations may begin in this program: its build is the current one, or it is not versioned.",
+			p.current))
 	if p.Temporal.MetricsHandler != nil {
 		return nil
 	}

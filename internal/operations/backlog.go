@@ -2,13 +2,11 @@ package operations
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	deploymentpb "go.temporal.io/api/deployment/v1"
 	enumspb "go.temporal.io/api/enums/v1"
-	"go.temporal.io/api/serviceerror"
 	taskqueuepb "go.temporal.io/api/taskqueue/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
@@ -75,10 +73,10 @@ func backlogOfBuild(ctx context.Context, c client.Client, namespace string, b Bu
 		Namespace: namespace, ReportTaskQueueStats: true,
 		DeploymentVersion: &deploymentpb.WorkerDeploymentVersion{DeploymentName: b.Deployment, BuildId: b.ID},
 	})
-	if notFound := new(serviceerror.NotFound); errors.As(err, &notFound) {
+	switch {
+	case isNotFound(err):
 		return Backlog{}, nil
-	}
-	if err != nil {
+	case err != nil:
 		return Backlog{}, fmt.Errorf("asking how much waits for the build %s: %w", b, err)
 	}
 	var tasks, acts queueStats

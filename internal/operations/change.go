@@ -36,7 +36,7 @@ func (d *Desk) Push(ctx context.Context, key callback.Key, status string) error 
 // closed, it may have heard the Update after it was given up, and closed by it.
 func (d *Desk) signalPush(ctx context.Context, given update, push workflows.Push) error {
 	err := d.Client.SignalWorkflow(ctx, given.workflowID, "", workflows.SignalStatus, push)
-	if notFound := new(serviceerror.NotFound); errors.As(err, &notFound) {
+	if isNotFound(err) {
 		return d.updateWithin(ctx, given, nil)
 	}
 	return err
@@ -125,22 +125,20 @@ func (d *Desk) checkPushed(key callback.Key, status string) error {
 	return nil
 }
 
-// changeError tells an operation that is closed from one that is not there: to
-// the engine both are "not found".
+// changeError tells an operation that is closed from one that is not there.
 func (d *Desk) changeError(ctx context.Context, doing string, key callback.Key, err error) error {
-	var notFound *serviceerror.NotFound
-	if err == nil || !errors.As(err, &notFound) {
-		if err != nil {
-			return engineError(doing, key, err)
-		}
+	switch {
+	case err == nil:
 		return nil
+	case !isNotFound(err):
+		return engineError(doing, key, err)
 	}
-	latest, err := d.describe(ctx, key)
-	if err != nil {
-		return err
+	latest, unread := d.describe(ctx, key)
+	if unread != nil {
+		return unread
 	}
 	if latest.open() {
-		return engineError(doing, key, notFound)
+		return engineError(doing, key, err)
 	}
 	return callback.Refuse(callback.ProblemClosed, "The operation %s is closed.", key.WorkflowID())
 }
@@ -208,8 +206,7 @@ func (d *Desk) Withdraw(ctx context.Context, key callback.Key) (callback.State, 
 // withdrawing is the state after a cancellation, or of an operation that was
 // closed before.
 func (d *Desk) withdrawing(ctx context.Context, key callback.Key, err error) (callback.State, error) {
-	var notFound *serviceerror.NotFound
-	if err != nil && !errors.As(err, &notFound) {
+	if err != nil && !isNotFound(err) {
 		return callback.State{}, engineError("withdrawing", key, err)
 	}
 	latest, err := d.describe(ctx, key)

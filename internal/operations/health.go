@@ -2,11 +2,9 @@ package operations
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	enumspb "go.temporal.io/api/enums/v1"
-	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
@@ -20,8 +18,7 @@ import (
 func ReportHealth(ctx context.Context, c client.Client, hearing callback.Hearing, endpoint string, h callback.Health) error {
 	id := workflows.OutageID(endpoint)
 	if !h.Failing {
-		var none *serviceerror.NotFound
-		if err := c.SignalWorkflow(ctx, id, "", workflows.SignalHealth, h); err != nil && !errors.As(err, &none) {
+		if err := c.SignalWorkflow(ctx, id, "", workflows.SignalHealth, h); err != nil && !isNotFound(err) {
 			return fmt.Errorf("telling the outage of %s that it is over: %w", endpoint, err)
 		}
 		return nil

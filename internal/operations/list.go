@@ -4,14 +4,12 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"hash/crc32"
 	"slices"
 	"strings"
 
 	enumspb "go.temporal.io/api/enums/v1"
-	"go.temporal.io/api/serviceerror"
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/converter"
@@ -139,8 +137,7 @@ func (d *Desk) addUnfound(ctx context.Context, ids []string, latest map[string]*
 			continue
 		}
 		response, err := d.Client.DescribeWorkflowExecution(ctx, id, "")
-		var forgotten *serviceerror.NotFound
-		if err != nil && !errors.As(err, &forgotten) {
+		if err != nil && !isNotFound(err) {
 			return visibilityError("looking up the latest run of an operation", err)
 		}
 		latest[id] = response.GetWorkflowExecutionInfo()

@@ -65,10 +65,9 @@ const unavailableRetry = 2 * time.Second
 
 // engineError turns an error of the Temporal client into one for the caller.
 func engineError(doing string, key callback.Key, err error) error {
-	var notFound *serviceerror.NotFound
 	cause := fmt.Errorf("%s %s: %w", doing, key.WorkflowID(), err)
 	switch {
-	case errors.As(err, &notFound):
+	case isNotFound(err):
 		return notFoundError(key)
 	case !away(err):
 		return cause
@@ -78,6 +77,13 @@ func engineError(doing string, key callback.Key, err error) error {
 		Detail: fmt.Sprintf("Temporal did not answer while %s %s; try again.", doing, key.WorkflowID()),
 		Err:    cause,
 	}
+}
+
+// isNotFound reports whether err says that there is no such run, or none that is
+// open: to the engine both are the same.
+func isNotFound(err error) bool {
+	_, ok := errors.AsType[*serviceerror.NotFound](err)
+	return ok
 }
 
 // away reports whether err says that Temporal can't answer now, rather than

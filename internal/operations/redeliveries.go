@@ -11,7 +11,6 @@ import (
 
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
-	"go.temporal.io/api/serviceerror"
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
@@ -214,8 +213,7 @@ func (d *Desk) tellRedeliveries(ctx context.Context, id, what, signal string) (c
 	if errors.Is(told, errUnheard) {
 		told = d.Client.SignalWorkflow(ctx, workflowID, "", signal, nil)
 	}
-	var notFound *serviceerror.NotFound
-	if told != nil && !errors.As(told, &notFound) {
+	if told != nil && !isNotFound(told) {
 		return callback.Redeliveries{}, redeliveriesError("telling "+what+" to", id, told)
 	}
 	found, err := d.RedeliveriesState(ctx, id)
@@ -232,10 +230,9 @@ func (d *Desk) tellRedeliveries(ctx context.Context, id, what, signal string) (c
 }
 
 func redeliveriesError(doing, id string, err error) error {
-	var notFound *serviceerror.NotFound
 	cause := fmt.Errorf("%s the bulk redelivery %s: %w", doing, id, err)
 	switch {
-	case errors.As(err, &notFound):
+	case isNotFound(err):
 		return callback.Refuse(callback.ProblemNotFound, "There is no bulk redelivery %s, or its namespace's retention has ended.", id)
 	case !away(err):
 		return cause

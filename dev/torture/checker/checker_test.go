@@ -138,6 +138,15 @@ func choosy() *world {
 	return w
 }
 
+// polledUntilAKill leaves so many of the polls at the core, of so many that are
+// counted; the worker is killed before the last.
+func polledUntilAKill(asked, counted int) func(*world) {
+	return func(w *world) {
+		w.polls, w.state.Polls = w.polls[:asked], counted
+		w.fault(plan.Kill, "worker-0", 13000, 15000)
+	}
+}
+
 func expired() *world {
 	w := &world{operation: plan.Operation{Endpoint: "FLEETING", ID: "e1"}}
 	w.start(201, 0, 10)
@@ -281,10 +290,7 @@ var bugs = map[string]bug{
 	},
 	"promise 2: the watch ends before its time, with its worker killed": {
 		lost: true, says: "before its lifetime was over", tell: expired,
-		mutate: func(w *world) {
-			w.polls, w.state.Polls = w.polls[:5], 5
-			w.fault(plan.Kill, "worker-0", 13000, 15000)
-		},
+		mutate:  polledUntilAKill(5, 5),
 		explain: func(w *world) { w.fault(plan.CoreDown, "cores", 20000, 26000) },
 		not:     func(w *world) { w.fault(plan.CoreDown, "cores", 100, 2000) },
 	},
@@ -304,19 +310,13 @@ var bugs = map[string]bug{
 	},
 	"promise 2: the last poll is counted, and no core saw it": {
 		says: "the core was asked 5 times, and the state says 6", tell: expired,
-		mutate: func(w *world) {
-			w.polls, w.state.Polls = w.polls[:5], 6
-			w.fault(plan.Kill, "worker-0", 13000, 15000)
-		},
+		mutate:  polledUntilAKill(5, 6),
 		explain: func(w *world) { w.fault(plan.CoreDown, "cores", 20000, 26000) },
 		not:     func(w *world) { w.fault(plan.SkewedClock, "receivers", 20000, 26000) },
 	},
 	"promise 2: the last two polls are counted, and no core saw them": {
 		says: "the core was asked 4 times, and the state says 6", tell: expired,
-		mutate: func(w *world) {
-			w.polls, w.state.Polls = w.polls[:4], 6
-			w.fault(plan.Kill, "worker-0", 13000, 15000)
-		},
+		mutate:  polledUntilAKill(4, 6),
 		explain: func(w *world) { w.fault(plan.CoreDown, "cores", 11000, 26000) },
 		not:     func(w *world) { w.fault(plan.CoreDown, "cores", 20000, 26000) },
 	},

@@ -78,20 +78,19 @@ func (d *delivery) pair(fits func(*attempt, *ring) bool) {
 // checkUnrecorded holds that there are no more requests than recorded attempts,
 // but for those that a lost workflow task repeats (promise 5).
 func (c *check) checkUnrecorded(o *operation) {
-	lost := map[*fault]map[string]int{}
+	type loss struct {
+		by         *fault
+		callbackID string
+	}
+	lost := map[loss]int{}
 	for _, r := range o.rings {
 		if r.attempt != nil {
 			continue
 		}
 		f := c.explain(unrecorded, span{r.Began, r.end().Add(settles)}, "")
-		if f != nil && f.place == programs && lost[f][r.CallbackID] == f.losesTasks() {
+		l := loss{f, r.CallbackID}
+		if lost[l]++; f != nil && f.place == programs && lost[l] > f.losesTasks() {
 			f = nil
-		}
-		if f != nil && lost[f] == nil {
-			lost[f] = map[string]int{}
-		}
-		if f != nil {
-			lost[f][r.CallbackID]++
 		}
 		r.excused = f
 		c.verdict.Unrecorded++
