@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"crypto/sha256"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -23,7 +22,7 @@ const codecReaderKey = "a-key-of-those-who-may-read"
 // Temporal UI before and after the browser is signed in at the codec server.
 func TestBrowserShowsWhatIsSealedToWhoMayReadIt(t *testing.T) {
 	w := codecWorld(t, startEngine(t))
-	uiAddr := freeAddress(t)
+	uiAddr := heldAddress(t)
 	w.useCodec(t, strings.TrimSuffix(onlyA, "}")+fmt.Sprintf(", server: {origins: [%q]}}", "http://"+uiAddr))
 	w.useKey(t, "[start, read, revoke, admin]")
 	r := w.run(t)
@@ -44,14 +43,6 @@ func TestBrowserShowsWhatIsSealedToWhoMayReadIt(t *testing.T) {
 	b.shows("opened-details", 1500, 1000, b.page(key, "user-metadata"), "LEDGER 2131", "status revoked (final)", saidReason)
 }
 
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	require.NoError(t, l.Close())
-	return l.Addr().String()
-}
-
 // useKey lets nobody in without codecReaderKey.
 func (w *world) useKey(t *testing.T, scopes string) {
 	t.Helper()
@@ -68,7 +59,7 @@ func (w *world) useKey(t *testing.T, scopes string) {
 func TestDevPointsItsUIToTheCodecServer(t *testing.T) {
 	w := codecWorld(t, nil)
 	w.useCodec(t, onlyA)
-	addr := freeAddress(t)
+	addr := heldAddress(t)
 	process := dev(t, "-config", w.config, "-temporal-addr", "127.0.0.1:0", "-ui-addr", "127.0.0.1:0", "-api-addr", addr)
 	ui := says(t, process, `Temporal UI +(\S+)`)
 	says(t, process, `(Serving) `)

@@ -21,6 +21,7 @@ import (
 	"ringback/dev/apiclient"
 	"ringback/dev/child"
 	"ringback/dev/cli"
+	"ringback/dev/port"
 	"ringback/dev/postgres"
 	"ringback/dev/simulator"
 	"ringback/internal/app"
@@ -174,7 +175,7 @@ type engine struct {
 // startEngine runs a Temporal server that keeps its state as the flags say.
 func startEngine(t *testing.T, state ...string) *engine {
 	t.Helper()
-	e := &engine{addr: "127.0.0.1:0", state: state}
+	e := &engine{addr: heldAddress(t), state: state}
 	e.start(t)
 	t.Cleanup(func() { _ = e.process.Stop(syscall.SIGKILL, grace) })
 	return e
@@ -183,13 +184,22 @@ func startEngine(t *testing.T, state ...string) *engine {
 func (e *engine) start(t *testing.T) {
 	t.Helper()
 	e.process = dev(t, append([]string{"-temporal-only", "-temporal-addr", e.addr}, e.state...)...)
-	e.addr = says(t, e.process, `Temporal +(\S+), namespace`)
+	says(t, e.process, `Temporal +(\S+), namespace`)
 }
 
 // kill ends the server as a crash would.
 func (e *engine) kill(t *testing.T) {
 	t.Helper()
 	require.NoError(t, e.process.Kill())
+}
+
+// heldAddress is one at which nobody but who is told it listens.
+func heldAddress(t *testing.T) string {
+	t.Helper()
+	held, err := port.HoldAny(t.Context())
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = port.Release(held) })
+	return held.String()
 }
 
 // dev runs the program dev.

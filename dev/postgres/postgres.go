@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"ringback/dev/child"
+	"ringback/dev/port"
 )
 
 // Options says where a cluster lives and how it is set.
@@ -28,7 +29,8 @@ type Options struct {
 	// ownership; it must be reachable by the user postgres when this process
 	// is root's, for PostgreSQL refuses to run as root.
 	Dir string
-	// Addr is the loopback host:port to serve on; empty: a free port.
+	// Addr is the loopback host:port to serve on; empty: a free port, held as
+	// long as the cluster is in use.
 	Addr string
 	// Settings are added to the server's configuration, such as fsync: off.
 	Settings map[string]string
@@ -42,6 +44,8 @@ type Cluster struct {
 	as       *syscall.SysProcAttr
 	addr     string
 	password string
+	// held keeps the port while the server is down.
+	held *port.Held
 }
 
 const (
@@ -61,9 +65,10 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 		return nil, err
 	}
 	if c.addr == "" {
-		if c.addr, err = freeAddr(ctx); err != nil {
-			return nil, err
+		if c.held, err = port.HoldAny(ctx); err != nil {
+			return nil, fmt.Errorf("find a port for PostgreSQL: %w", err)
 		}
+		c.addr = c.held.String()
 	}
 	if err := c.launch(ctx); err != nil {
 		return nil, err
@@ -221,13 +226,4 @@ func give(path string, as *syscall.SysProcAttr) error {
 		return fmt.Errorf("give %s to the user %s: %w", strings.TrimSuffix(path, "/"), superuser, err)
 	}
 	return nil
-}
-
-func freeAddr(ctx context.Context) (string, error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find a port for PostgreSQL: %w", err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String(), nil
 }

@@ -21,6 +21,8 @@ import (
 	"go.temporal.io/server/temporal"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"ringback/dev/port"
 )
 
 const (
@@ -84,10 +86,11 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	ports, err := bindable(ctx, o.Addr)
+	ports, err := holdPorts(ctx, o.Addr)
 	if err != nil {
 		return nil, err
 	}
+	defer func() { _ = port.Release(ports.held...) }()
 	logged := zap.NewAtomicLevelAt(zapcore.WarnLevel)
 	logger := log.NewZapLogger(limit(o.Log, logged))
 	stores, err := openStores(ctx, o, logger)
@@ -243,6 +246,8 @@ func probe(ctx context.Context, c client.Client) error {
 type ports struct {
 	bind                                netip.Addr
 	frontend, history, matching, worker int
+	// held keeps them from everybody else until the services listen.
+	held []*port.Held
 }
 
 // dial is how this process reaches one of the ports.
@@ -254,32 +259,21 @@ func (p ports) dial(port int) string {
 	return netip.AddrPortFrom(host, uint16(port)).String()
 }
 
-// bindable finds four ports that can be bound, all held open together so that
-// no two are the same.
-func bindable(ctx context.Context, addr string) (ports, error) {
-	resolved, err := net.ResolveTCPAddr("tcp", addr)
-	if err != nil {
-		return ports{}, fmt.Errorf("resolve the Temporal frontend's address %q: %w", addr, err)
-	}
+// holdPorts finds four ports that can be listened on.
+func holdPorts(ctx context.Context, addr string) (ports, error) {
 	var p ports
-	var found [4]int
-	for i := range found {
-		listen := net.JoinHostPort(loopback, "0")
-		if i == 0 {
-			listen = resolved.String()
+	for i, number := range []*int{&p.frontend, &p.history, &p.matching, &p.worker} {
+		if i > 0 {
+			addr = net.JoinHostPort(loopback, "0")
 		}
-		l, err := new(net.ListenConfig).Listen(ctx, "tcp", listen)
+		held, err := port.Hold(ctx, addr)
 		if err != nil {
-			return ports{}, fmt.Errorf("find a port for the Temporal server: %w", err)
+			return ports{}, errors.Join(fmt.Errorf("find a port for the Temporal server: %w", err), port.Release(p.held...))
 		}
-		defer func() { _ = l.Close() }()
-		bound := l.Addr().(*net.TCPAddr)
-		found[i] = bound.Port
-		if i == 0 {
-			p.bind = bound.AddrPort().Addr().Unmap()
-		}
+		p.held = append(p.held, held)
+		*number = int(held.AddrPort().Port())
 	}
-	p.frontend, p.history, p.matching, p.worker = found[0], found[1], found[2], found[3]
+	p.bind = p.held[0].AddrPort().Addr()
 	return p, nil
 }
 

@@ -5,13 +5,15 @@ package temporalui
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/temporalio/ui-server/v2/server"
 	"github.com/temporalio/ui-server/v2/server/config"
 	"github.com/temporalio/ui-server/v2/server/server_options"
+
+	"ringback/dev/port"
 )
 
 // Options says where the UI listens and what it shows.
@@ -38,14 +40,16 @@ type UI struct {
 // one lost to another program between the check and the bind ends the
 // process, as the UI's own server does.
 func Start(ctx context.Context, o Options) (*UI, error) {
-	addr, err := free(ctx, o.Addr)
+	held, err := port.Hold(ctx, o.Addr)
 	if err != nil {
 		return nil, fmt.Errorf("start the Temporal UI: %w", err)
 	}
+	defer func() { _ = port.Release(held) }()
+	addr := held.AddrPort()
 	ui := &UI{addr: addr.String(), done: make(chan struct{})}
 	ui.server = server.NewServer(server_options.WithConfigProvider(&config.Config{
-		Host:                hostOf(addr),
-		Port:                addr.Port,
+		Host:                hostOf(addr.Addr()),
+		Port:                int(addr.Port()),
 		TemporalGRPCAddress: o.FrontendAddr,
 		DefaultNamespace:    o.Namespace,
 		EnableUI:            true,
@@ -107,21 +111,10 @@ func ask(ctx context.Context, client *http.Client, url string) error {
 	return nil
 }
 
-// free checks that addr can be bound, for the UI's server would end the
-// process if it can't, and chooses a port where none is given.
-func free(ctx context.Context, addr string) (*net.TCPAddr, error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr), nil
-}
-
 // hostOf is the host as the UI's configuration joins it to a port.
-func hostOf(addr *net.TCPAddr) string {
-	if addr.IP.To4() == nil {
-		return "[" + addr.IP.String() + "]"
+func hostOf(host netip.Addr) string {
+	if host.Is6() {
+		return "[" + host.String() + "]"
 	}
-	return addr.IP.String()
+	return host.String()
 }

@@ -12,11 +12,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"ringback/dev/port"
 	"ringback/dev/torture/plan"
 )
-
-// testPorts are those of all tests that run at once.
-var testPorts = newPorts()
 
 // echo is a server that says back every line, and an open link to it.
 func echo(t *testing.T) *link {
@@ -36,9 +34,10 @@ func echo(t *testing.T) *link {
 			}()
 		}
 	}()
-	listen, err := testPorts.take(t.Context())
+	held, err := port.HoldAny(t.Context())
 	require.NoError(t, err)
-	between := &link{name: "a>b", pipes: []*pipe{{listen: listen, upstream: l.Addr().String(), hub: newHub()}}}
+	t.Cleanup(func() { _ = port.Release(held) })
+	between := &link{name: "a>b", pipes: []*pipe{{listen: held.String(), upstream: l.Addr().String(), hub: newHub()}}}
 	require.NoError(t, between.open())
 	t.Cleanup(between.refuse)
 	return between

@@ -19,6 +19,7 @@ import (
 	"github.com/Shopify/toxiproxy/v2"
 
 	"ringback/dev/apiclient"
+	"ringback/dev/port"
 	"ringback/dev/postgres"
 	"ringback/dev/torture/journal"
 	"ringback/dev/torture/outside"
@@ -46,7 +47,6 @@ type Stage struct {
 	journal *journal.Writer
 	// scratch is the directory of the database and of the programs' files.
 	scratch string
-	ports   *ports
 	hub     *toxiproxy.ApiServer
 
 	links map[string]*link
@@ -111,7 +111,7 @@ func Open(ctx context.Context, o Options) (*Stage, context.Context, error) {
 func newStage(ctx context.Context, o Options) (*Stage, context.Context) {
 	ctx, fail := context.WithCancelCause(ctx)
 	return &Stage{
-		Options: o, ports: newPorts(), hub: newHub(), fail: fail,
+		Options: o, hub: newHub(), fail: fail,
 		links: map[string]*link{}, subjects: map[string]subject{}, busy: map[string]*sync.Mutex{},
 	}, ctx
 }
@@ -133,6 +133,17 @@ func (s *Stage) makeRoom() (err error) {
 	return nil
 }
 
+// address is one at which nobody listens, kept for who is told it while that one
+// is away, until the end.
+func (s *Stage) address(ctx context.Context) (string, error) {
+	held, err := port.HoldAny(ctx)
+	if err != nil {
+		return "", fmt.Errorf("find an address for the stage: %w", err)
+	}
+	s.ends = append(s.ends, func() error { return port.Release(held) })
+	return held.String(), nil
+}
+
 // openEngine builds Ringback's programs, and starts PostgreSQL and the Temporal
 // server on it.
 func (s *Stage) openEngine(ctx context.Context) error {
@@ -144,7 +155,7 @@ func (s *Stage) openEngine(ctx context.Context) error {
 		return err
 	}
 	s.Say("starting PostgreSQL, and a Temporal server on it")
-	addr, err := s.ports.take(ctx)
+	addr, err := s.address(ctx)
 	if err != nil {
 		return err
 	}
@@ -165,7 +176,7 @@ func (s *Stage) openEngine(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if addr, err = s.ports.take(ctx); err != nil {
+	if addr, err = s.address(ctx); err != nil {
 		return err
 	}
 	run, err := asRole(temporalRole, temporalSetup{Addr: addr, Postgres: strings.Replace(cluster.URL("temporal"), cluster.Addr(), through, 1)})
@@ -185,7 +196,7 @@ func (s *Stage) openWorld(ctx context.Context) error {
 	var at [3]string
 	for i := range at {
 		var err error
-		if at[i], err = s.ports.take(ctx); err != nil {
+		if at[i], err = s.address(ctx); err != nil {
 			return err
 		}
 	}
@@ -245,7 +256,7 @@ func (s *Stage) openRingback(ctx context.Context, r ringback) error {
 		return fmt.Errorf("write the configuration: %w", err)
 	}
 	for _, name := range r.programs {
-		addr, err := s.ports.take(ctx)
+		addr, err := s.address(ctx)
 		if err != nil {
 			return err
 		}
@@ -298,7 +309,7 @@ func (s *Stage) link(ctx context.Context, name, upstream string) (string, error)
 	p := &pipe{listen: upstream, upstream: upstream, hub: s.hub}
 	if !s.direct {
 		var err error
-		if p.listen, err = s.ports.take(ctx); err != nil {
+		if p.listen, err = s.address(ctx); err != nil {
 			return "", err
 		}
 		if err := p.open(); err != nil {
