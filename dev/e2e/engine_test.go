@@ -222,14 +222,22 @@ func TestWhatIsSaidBeforeTheFirstPollIsHeardFirst(t *testing.T) {
 // What no worker took as an Update is said by Signal. An Update after it may come
 // to the run in the same workflow task, in which the SDK lets Updates go first.
 func TestWhatIsSaidBySignalIsHeardBeforeALaterUpdate(t *testing.T) {
-	for name, say := range map[string]func(context.Context, *apiclient.Client, callback.Key) error{
-		"a push": func(ctx context.Context, api *apiclient.Client, key callback.Key) error {
-			return api.Push(ctx, key, "done")
-		},
-		"a revocation": func(ctx context.Context, api *apiclient.Client, key callback.Key) error {
-			_, err := api.Revoke(ctx, key, "user", "")
-			return err
-		},
+	push := func(ctx context.Context, api *apiclient.Client, key callback.Key) error {
+		return api.Push(ctx, key, "done")
+	}
+	revoke := func(ctx context.Context, api *apiclient.Client, key callback.Key) error {
+		_, err := api.Revoke(ctx, key, "user", "")
+		return err
+	}
+	for name, tt := range map[string]struct {
+		signalled string
+		say       func(context.Context, *apiclient.Client, callback.Key) error
+		refused   string
+		owed      []string
+	}{
+		"a push":                              {"reserved", push, "", []string{"reserved", "done"}},
+		"a revocation":                        {"reserved", revoke, "", []string{"reserved", "revoked"}},
+		"a revocation that is refused for it": {"done", revoke, string(callback.ProblemNotRevocable), []string{"done"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, startEngine(t), quick)
@@ -243,15 +251,21 @@ func TestWhatIsSaidBySignalIsHeardBeforeALaterUpdate(t *testing.T) {
 			stop(t, first)
 
 			// The API says it so after 3 s; its Update is gone where the server restarts then.
-			require.NoError(t, w.temporalClient(t).SignalWorkflow(t.Context(), key.WorkflowID(), "", workflows.SignalStatus, workflows.Push{Status: "reserved"}))
+			require.NoError(t, w.temporalClient(t).SignalWorkflow(t.Context(), key.WorkflowID(), "", workflows.SignalStatus, workflows.Push{Status: tt.signalled}))
 			said := make(chan error, 1)
-			go func() { said <- say(t.Context(), api, key) }()
+			go func() { said <- tt.say(t.Context(), api, key) }()
 			time.Sleep(time.Second)
 			w.worker(t)
-			require.NoError(t, <-said)
-			state := closed(t, api, key)
-			require.Len(t, state.Deliveries, 2)
-			require.Equal(t, "reserved", state.Deliveries[0].Status, "it was said before")
+			if err := <-said; tt.refused == "" {
+				require.NoError(t, err)
+			} else {
+				require.ErrorContains(t, err, tt.refused)
+			}
+			var owed []string
+			for _, d := range closed(t, api, key).Deliveries {
+				owed = append(owed, d.Status)
+			}
+			require.Equal(t, tt.owed, owed)
 		})
 	}
 }

@@ -531,6 +531,17 @@ var bugs = map[string]bug{
 		explain: func(w *world) { w.fault(plan.Reset, "ringback>receivers", 0, 500) },
 		not:     func(w *world) { w.fault(plan.Latency, "ringback>cores", 0, 500) },
 	},
+	"promise 6: an answer is cut off as its link is mended": {
+		says: "was answered with 503 and is recorded as unacknowledged with 0", tell: transfer,
+		mutate:  func(w *world) { w.delivery("waiting_funds").Attempts[0].HTTPStatus = 0 },
+		explain: func(w *world) { w.fault(plan.SlowClose, "ringback>receivers", -5000, 30) },
+		not:     func(w *world) { w.fault(plan.SlowClose, "ringback>receivers", 0, 5000) },
+	},
+	"promise 5: a request is cut off as its link is mended": {
+		says: "reached no receiver", tell: transfer, mutate: func(w *world) { w.rings = w.rings[1:] },
+		explain: func(w *world) { w.fault(plan.SlowClose, "ringback>receivers", -5000, 30) },
+		not:     func(w *world) { w.fault(plan.SlowClose, "ringback>receivers", 0, 5000) },
+	},
 	"promise 7: a revocation is forgotten": {
 		lost: true, says: "its revocation was answered with 200", tell: revokedByUser,
 		mutate: func(w *world) { w.close(callback.OutcomeAcknowledged, "reserved", false) },

@@ -113,15 +113,20 @@ type explanation struct {
 	// instant: what the fault interrupts is what was in flight as it began; how
 	// long it takes to repair explains nothing more.
 	instant bool
-	why     string
+	// mended: what is cut is what was in flight as the fault ended.
+	mended bool
+	why    string
 }
 
 var (
-	crashes  = []plan.FaultKind{plan.Kill}
-	freezes  = []plan.FaultKind{plan.Freeze}
-	stops    = []plan.FaultKind{plan.Kill, plan.Terminate, plan.Freeze, plan.CoreDown, plan.DatabaseRefuses}
-	cuts     = []plan.FaultKind{plan.Reset, plan.Blackhole}
-	slows    = []plan.FaultKind{plan.Latency, plan.SlowClose, plan.SlotsFull}
+	crashes = []plan.FaultKind{plan.Kill}
+	freezes = []plan.FaultKind{plan.Freeze}
+	stops   = []plan.FaultKind{plan.Kill, plan.Terminate, plan.Freeze, plan.CoreDown, plan.DatabaseRefuses}
+	cuts    = []plan.FaultKind{plan.Reset, plan.Blackhole}
+	slows   = []plan.FaultKind{plan.Latency, plan.SlowClose, plan.SlotsFull}
+	// lingers leaves connections that are not what they seem, so that all of them
+	// are cut as the link is mended.
+	lingers  = []plan.FaultKind{plan.SlowClose}
 	outages  = slices.Concat(stops, cuts)
 	anything = slices.Concat(stops, cuts, slows)
 )
@@ -155,16 +160,19 @@ var explanations = []explanation{
 	{of: unread, by: crashes, at: programs, instant: true, why: "the worker that had asked was killed before the answer was recorded"},
 	{of: unread, by: freezes, at: programs, after: settles, why: "the worker that had asked was taken for dead, and its answer refused when it came"},
 	{of: unread, by: outages, at: cores, after: settles, why: "the answer did not arrive"},
+	{of: unread, by: lingers, at: cores, after: settles, mended: true, why: "the answer was cut off as its link was mended"},
 	{of: unread, by: anything, at: engine, after: task, why: "the answer could not be recorded in time, so that the poll was repeated"},
 	{of: unread, by: stalls, at: itself, after: task, why: "the answer could not be recorded in time, so that the poll was repeated"},
 
 	{of: unreached, by: outages, at: receivers, after: settles, why: "the request did not arrive"},
+	{of: unreached, by: lingers, at: receivers, after: settles, mended: true, why: "the request was cut off as its link was mended"},
 	{of: unsent, by: crashes, at: programs, instant: true, why: "the attempt was recorded, and the worker killed before it was sent"},
 	{of: unsent, by: freezes, at: programs, after: settles, why: "the attempt was recorded, and the worker stopped before it was sent"},
 	{of: unsent, by: anything, at: engine, after: task, why: "the record was made and the worker not told so, which sends nothing that is not recorded"},
 	{of: unsent, by: stalls, at: itself, after: task, why: "the record was made and the worker not told so in time, which sends nothing that is not recorded"},
 
 	{of: unseen, by: outages, at: receivers, after: settles, why: "the answer did not arrive"},
+	{of: unseen, by: lingers, at: receivers, after: settles, mended: true, why: "the answer was cut off as its link was mended"},
 	{of: interrupted, by: crashes, at: programs, instant: true, why: "the worker was killed before the verdict was recorded"},
 	{of: interrupted, by: freezes, at: programs, after: settles, why: "the worker was taken for dead, and its verdict refused when it came"},
 	{of: interrupted, by: anything, at: engine, after: task, why: "the verdict could not be recorded before somebody else took the delivery up"},
@@ -195,6 +203,7 @@ var explanations = []explanation{
 	{of: uncounted, by: cuts, at: cores, after: settles, why: "net/http asks again where a connection broke that it had kept, as it may: a poll changes nothing"},
 
 	{of: unarrived, by: outages, at: cores, after: settles, why: "a poll that gets no answer counts, and may not have reached the core"},
+	{of: unarrived, by: lingers, at: cores, after: settles, mended: true, why: "a poll that is cut off as its link is mended counts, and may not have reached the core"},
 }
 
 // gatherShedding finds the faults that the API told of.
@@ -244,8 +253,11 @@ type fault struct {
 
 // covers is when the fault explains an anomaly by e.
 func (f *fault) covers(e explanation) span {
-	if e.instant {
+	switch {
+	case e.instant:
 		return span{f.Began, f.Began.Add(e.after)}
+	case e.mended:
+		return span{f.Ended, f.Ended.Add(e.after)}
 	}
 	return span{f.Began, f.Ended.Add(e.after)}
 }
