@@ -214,7 +214,11 @@ func (h *heart) repeat(ctx context.Context) {
 
 // sleepUntil waits in the worker, or returns why the activity is to stop.
 func (h *heart) sleepUntil(ctx context.Context, due time.Time) error {
-	timer := time.NewTimer(time.Until(due))
+	rest := time.Until(due)
+	if rest <= 0 {
+		return h.told(ctx)
+	}
+	timer := time.NewTimer(rest)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
