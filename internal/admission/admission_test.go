@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/serviceerror"
 	"go.uber.org/goleak"
 
 	"ringback/internal/admission"
@@ -192,7 +193,7 @@ func TestABurstOfSixtyFourIsNotShed(t *testing.T) {
 // brings nothing; where it takes what it takes, it brings all.
 func TestTheLimitOfStartsFollowsTheirLatency(t *testing.T) {
 	t.Parallel()
-	limit := func(t *testing.T, took func(inEngine int) time.Duration) (limit float64) {
+	limit := func(t *testing.T, took func(inEngine int) time.Duration, ended error) (limit float64) {
 		t.Helper()
 		synctest.Test(t, func(t *testing.T) {
 			c, r := control(0)
@@ -215,7 +216,7 @@ func TestTheLimitOfStartsFollowsTheirLatency(t *testing.T) {
 						}
 						time.Sleep(took(count(1)))
 						count(-1)
-						leave(nil)
+						leave(ended)
 					}
 				})
 			}
@@ -224,10 +225,13 @@ func TestTheLimitOfStartsFollowsTheirLatency(t *testing.T) {
 		})
 		return limit
 	}
-	wide := limit(t, func(int) time.Duration { return 200 * time.Millisecond })
-	narrow := limit(t, func(n int) time.Duration { return 5 * time.Millisecond * time.Duration(n) })
+	fixed := func(int) time.Duration { return 200 * time.Millisecond }
+	growing := func(n int) time.Duration { return 5 * time.Millisecond * time.Duration(n) }
+	wide, narrow := limit(t, fixed, nil), limit(t, growing, nil)
 	require.Greater(t, wide, 100.0)
 	require.Less(t, narrow, wide/2)
+	require.Greater(t, limit(t, fixed, serviceerror.NewDeadlineExceeded("no")), 100.0, "a time-out took its time, too")
+	require.InDelta(t, 32, limit(t, fixed, serviceerror.NewUnavailable("no")), 0, "who was refused tells nothing")
 }
 
 func TestTheBoundOfStartsIsReadAnew(t *testing.T) {

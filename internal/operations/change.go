@@ -85,7 +85,7 @@ func (d *Desk) updateWithin(ctx context.Context, u update, answer any) error {
 		time.Sleep(updateAgain)
 		err = d.updateOnce(bounded, u, answer)
 	}
-	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
+	if ranOut(ctx, bounded, err) {
 		return fmt.Errorf("%w: %w", errUnheard, err)
 	}
 	return err

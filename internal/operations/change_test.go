@@ -22,6 +22,8 @@ type deafRun struct {
 	client.Client
 	// atWork says that a worker is at its workflow task meanwhile.
 	atWork bool
+	// countsAhead is by how much the server's time-out comes before its caller's.
+	countsAhead time.Duration
 	heard  string
 	sent   []string
 }
@@ -31,9 +33,10 @@ var errClosed = serviceerror.NewNotFound("workflow execution already completed")
 func (r *deafRun) UpdateWorkflow(ctx context.Context, o client.UpdateWorkflowOptions) (client.WorkflowUpdateHandle, error) {
 	r.sent = append(r.sent, o.UpdateID)
 	if len(r.sent) == 1 {
-		<-ctx.Done()
+		deadline, _ := ctx.Deadline()
+		time.Sleep(time.Until(deadline) - r.countsAhead)
 		r.heard = o.UpdateID
-		return nil, ctx.Err()
+		return nil, client.NewWorkflowUpdateServiceTimeoutOrCanceledError(serviceerror.NewDeadlineExceeded("context deadline exceeded"))
 	}
 	if o.UpdateID != r.heard {
 		return nil, errClosed
@@ -60,8 +63,9 @@ func (takenUpdate) Get(context.Context, any) error { return nil }
 func TestAPushIsTakenWhereTheRunHeardItLateAndClosedByIt(t *testing.T) {
 	t.Parallel()
 	for name, run := range map[string]*deafRun{
-		"while a worker was at its workflow task": {atWork: true},
-		"when its worker came back":               {},
+		"while a worker was at its workflow task":   {atWork: true},
+		"when its worker came back":                 {},
+		"where the server was the first to give up": {countsAhead: time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -69,7 +73,7 @@ func TestAPushIsTakenWhereTheRunHeardItLateAndClosedByIt(t *testing.T) {
 				d, begun := desk(), time.Now()
 				d.Client = run
 				require.NoError(t, d.Push(t.Context(), key, "done"))
-				require.Equal(t, updateDeadline, time.Since(begun))
+				require.Equal(t, updateDeadline-run.countsAhead, time.Since(begun))
 				require.Len(t, run.sent, 2)
 				require.NotEmpty(t, run.sent[0])
 				require.Equal(t, run.sent[0], run.sent[1], "it is the same Update")

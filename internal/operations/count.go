@@ -55,7 +55,7 @@ func (d *Desk) countLatest(ctx context.Context, query, groupBy string) (callback
 		}
 		return true
 	})
-	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
+	if ranOut(ctx, bounded, err) {
 		return count, fmt.Errorf("%w: %w", errTooLong, err)
 	}
 	count.Groups = largestFirst(tally)

@@ -91,10 +91,20 @@ func isNotFound(err error) bool {
 func away(err error) bool {
 	var unavailable *serviceerror.Unavailable
 	var exhausted *serviceerror.ResourceExhausted
-	var deadline *serviceerror.DeadlineExceeded
 	var canceled *serviceerror.Canceled
-	return errors.Is(err, errUnheard) || errors.As(err, &unavailable) || errors.As(err, &exhausted) || errors.As(err, &deadline) ||
-		errors.As(err, &canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+	return errors.Is(err, errUnheard) || errors.As(err, &unavailable) || errors.As(err, &exhausted) || outOfTime(err) ||
+		errors.As(err, &canceled) || errors.Is(err, context.Canceled)
+}
+
+// ranOut reports whether err is there since bounded, a part of ctx, ran out of
+// time: the server counts along, and may say so before bounded itself does.
+func ranOut(ctx, bounded context.Context, err error) bool {
+	return err != nil && ctx.Err() == nil && (bounded.Err() != nil || outOfTime(err))
+}
+
+func outOfTime(err error) bool {
+	_, ok := errors.AsType[*serviceerror.DeadlineExceeded](err)
+	return ok || errors.Is(err, context.DeadlineExceeded)
 }
 
 func notFoundError(key callback.Key) error {

@@ -13,6 +13,7 @@ import (
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/api/serviceerror"
 	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 
 	"ringback/internal/callback"
@@ -230,6 +231,32 @@ func TestAListIsAskedInVisibilitysWords(t *testing.T) {
 	}
 }
 
+func TestWhatRanOutOfTimeIsKnownWhoeverCounted(t *testing.T) {
+	t.Parallel()
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	going := t.Context()
+	late := serviceerror.NewDeadlineExceeded("context deadline exceeded")
+	for name, tc := range map[string]struct {
+		ctx, bounded context.Context
+		err          error
+		want         bool
+	}{
+		"the server said so first":              {going, going, late, true},
+		"so did the SDK of an Update":           {going, going, client.NewWorkflowUpdateServiceTimeoutOrCanceledError(late), true},
+		"a time-out inside an error for a user": {going, going, engineError("listing", key, late), true},
+		"its own time was over first":           {going, ended, serviceerror.NewCanceled("no"), true},
+		"the caller's was over: no":             {ended, ended, late, false},
+		"another error: no":                     {going, going, serviceerror.NewUnavailable("no"), false},
+		"it ended in time, if barely: no":       {going, ended, nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			require.Equal(t, tc.want, ranOut(tc.ctx, tc.bounded, tc.err))
+		})
+	}
+}
+
 func TestAnEnginesErrorSaysWhatToDo(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -240,6 +267,7 @@ func TestAnEnginesErrorSaysWhatToDo(t *testing.T) {
 		"a server that is away is unavailable":    {serviceerror.NewUnavailable("no"), callback.ProblemUnavailable},
 		"a server that is too busy, too":          {serviceerror.NewResourceExhausted(enumspb.RESOURCE_EXHAUSTED_CAUSE_RPS_LIMIT, "no"), callback.ProblemUnavailable},
 		"a server that is too slow, too":          {context.DeadlineExceeded, callback.ProblemUnavailable},
+		"one that says so itself, too":            {serviceerror.NewDeadlineExceeded("no"), callback.ProblemUnavailable},
 		"a wrong question is our own fault: none": {serviceerror.NewInvalidArgument("no"), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
