@@ -345,29 +345,37 @@ func TestEverythingSecretIsReplacedUnderLoad(t *testing.T) {
 	r.isReplaced(t, accepted)
 }
 
+// reasonInterrupted is why an attempt failed that its worker could not record in
+// time, as a crowded machine may have it: the next one is made all the same.
+const reasonInterrupted = "the worker ended while the attempt was on its way"
+
 // lostNothing holds that every operation was rung, once unless the receiver asked
-// for another attempt, and that no attempt failed for another reason.
+// for another attempt, and that no attempt failed for a reason of a rotation's.
 func (r *rotating) lostNothing(t *testing.T, accepted []callback.Key) {
 	t.Helper()
 	require.GreaterOrEqual(t, len(accepted), 2*callers)
 	client := r.caller(t)
-	repeated := 0
+	repeated, unseen := 0, map[string]bool{}
 	for _, key := range accepted {
 		state := closed(t, client, key)
 		require.Equal(t, callback.OutcomeAcknowledged, state.Outcome, key.OperationID)
 		attempts := state.Deliveries[0].Attempts
 		for _, attempt := range attempts[:len(attempts)-1] {
+			if attempt.Reason == reasonInterrupted {
+				unseen[state.Deliveries[0].CallbackID] = true
+				continue
+			}
 			require.Equal(t, "HTTP 503 is not 2xx", attempt.Reason, key.OperationID)
 			repeated++
 		}
 	}
-	t.Logf("%d operations, %d attempts beyond the first", len(accepted), repeated)
+	t.Logf("%d operations, %d attempts beyond the first, %d whose end nobody saw", len(accepted), repeated, len(unseen))
 	require.Positive(t, repeated, "deliveries were open over the changes")
 	r.outside.know(func(s *strict) {
 		require.Empty(t, s.refused, "no attempt with a secret that the receiver does not know")
 		require.Len(t, s.acknowledged, len(accepted))
 		for id, times := range s.acknowledged {
-			require.Equal(t, 1, times, "%s was acknowledged once", id)
+			require.True(t, times == 1 || unseen[id], "%s was acknowledged once, not %d times", id, times)
 		}
 	})
 }

@@ -30,10 +30,7 @@ func Starters(ctx context.Context, o Options) error {
 		if err != nil {
 			return err
 		}
-		s := starters{role: r, settled: map[call]int{}}
-		for _, api := range o.APIs {
-			s.clients = append(s.clients, client(api))
-		}
+		s := newStarters(r)
 		for _, e := range before {
 			if e.Call != nil && e.Call.Settled() {
 				s.settled[callOf(*e.Call)] = e.Call.HTTPStatus
@@ -69,6 +66,14 @@ type call struct {
 }
 
 func callOf(c journal.Call) call { return call{Key: c.Key, what: c.What, number: c.Number} }
+
+func newStarters(r *role) *starters {
+	s := &starters{role: r, settled: map[call]int{}}
+	for _, api := range r.APIs {
+		s.clients = append(s.clients, client(api))
+	}
+	return s
+}
 
 func (s *starters) run(ctx context.Context) error {
 	defer s.hangUp()
@@ -118,11 +123,7 @@ func (s *starters) start(ctx context.Context, i int, o plan.Operation) bool {
 	statuses := make([]int, o.Starts)
 	var starting sync.WaitGroup
 	for n := range o.Starts {
-		starting.Go(func() {
-			statuses[n] = s.say(ctx, i+n, call{o.Key(), journal.Start, n}, "", nil, func(ctx context.Context, c *apiclient.Client) (int, error) {
-				return c.Call(ctx, http.MethodPost, "/v1/operations", s.request(o), nil)
-			})
-		})
+		starting.Go(func() { statuses[n] = s.sayStart(ctx, i+n, o, n, nil) })
 	}
 	starting.Wait()
 	for _, status := range statuses {
@@ -131,6 +132,13 @@ func (s *starters) start(ctx context.Context, i int, o plan.Operation) bool {
 		}
 	}
 	return false
+}
+
+// sayStart says the start number n.
+func (s *starters) sayStart(ctx context.Context, first int, o plan.Operation, n int, stale func() bool) (status int) {
+	return s.say(ctx, first, call{o.Key(), journal.Start, n}, "", stale, func(ctx context.Context, c *apiclient.Client) (int, error) {
+		return c.Call(ctx, http.MethodPost, "/v1/operations", s.request(o), nil)
+	})
 }
 
 // request is the start request, the same one each time.

@@ -72,9 +72,9 @@ func (a *api) start(said json.RawMessage) int {
 	var request callback.StartRequest
 	_ = json.Unmarshal(said, &request)
 	before, known := a.started[request.Key()]
-	a.started[request.Key()] = request
 	switch {
 	case !known:
+		a.started[request.Key()] = request
 		return http.StatusCreated
 	case !equal(before, request):
 		return http.StatusConflict
@@ -165,10 +165,8 @@ func TestStartersSayWhatIsPlannedAndNothingElse(t *testing.T) {
 		r := a.started[op.Key()]
 		require.Equal(t, e.PerOperationURL, r.Callback.URL == world.Receivers+"/"+e.Dialect+"/"+e.Name+"/"+op.ID)
 		require.Equal(t, e.SourceKind == "ukrcard", r.Reference.RegisteredAt != nil)
-		if !op.Clashes {
-			require.Equal(t, op.KnownStatus, r.KnownStatus)
-			require.Equal(t, op.Method, r.Method)
-		}
+		require.Equal(t, op.KnownStatus, r.KnownStatus)
+		require.Equal(t, op.Method, r.Method)
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sync"
 	"time"
+
+	"ringback/dev/torture/outside"
 )
 
 // Play plays a campaign from its beginning to the last operation's end. What it
@@ -39,10 +41,21 @@ func (s *Stage) play(ctx context.Context) error {
 		return err
 	}
 	s.Say("everything is said and whole: waiting for what is open")
-	if err := s.States(ctx); err != nil {
+	if err := s.statesUnderStarts(ctx); err != nil {
 		return err
 	}
 	return until(ctx, time.Now().Add(settling))
+}
+
+// statesUnderStarts is States while starts are said again, which tell the checker
+// how the engine does meanwhile.
+func (s *Stage) statesUnderStarts(ctx context.Context) error {
+	starting, enough := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- outside.Again(starting, s.outside(), s.journal) }()
+	err := s.States(ctx)
+	enough()
+	return errors.Join(err, <-ended)
 }
 
 // awaitStarters waits until the payment cores have said everything and were

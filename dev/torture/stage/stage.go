@@ -290,10 +290,9 @@ func (s *Stage) Begin(ctx context.Context) error {
 		name   string
 		listen []string
 	}{{coresRole, s.cores}, {receiversRole, []string{s.receivers}}, {startersRole, nil}} {
-		run, err := asRole(role.name, outside.Options{
-			Plan: s.Plan, Began: s.began, Journal: filepath.Join(s.Dir, role.name+journal.Extension),
-			Listen: role.listen, World: s.world, APIs: s.apis,
-		})
+		told := s.outside()
+		told.Journal, told.Listen = filepath.Join(s.Dir, role.name+journal.Extension), role.listen
+		run, err := asRole(role.name, told)
 		if err != nil {
 			return err
 		}
@@ -302,6 +301,11 @@ func (s *Stage) Begin(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// outside is what every role of the world is told.
+func (s *Stage) outside() outside.Options {
+	return outside.Options{Plan: s.Plan, Began: s.began, World: s.world, APIs: s.apis}
 }
 
 // link opens a link's pipe to upstream and returns where it listens.
