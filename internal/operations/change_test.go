@@ -24,8 +24,8 @@ type deafRun struct {
 	atWork bool
 	// countsAhead is by how much the server's time-out comes before its caller's.
 	countsAhead time.Duration
-	heard  string
-	sent   []string
+	heard       string
+	sent        []string
 }
 
 var errClosed = serviceerror.NewNotFound("workflow execution already completed")
