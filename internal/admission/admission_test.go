@@ -12,7 +12,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/stretchr/testify/require"
-	"go.temporal.io/api/serviceerror"
 	"go.uber.org/goleak"
 
 	"ringback/internal/admission"
@@ -230,8 +229,8 @@ func TestTheLimitOfStartsFollowsTheirLatency(t *testing.T) {
 	wide, narrow := limit(t, fixed, nil), limit(t, growing, nil)
 	require.Greater(t, wide, 100.0)
 	require.Less(t, narrow, wide/2)
-	require.Greater(t, limit(t, fixed, serviceerror.NewDeadlineExceeded("no")), 100.0, "a time-out took its time, too")
-	require.InDelta(t, 32, limit(t, fixed, serviceerror.NewUnavailable("no")), 0, "who was refused tells nothing")
+	require.Greater(t, limit(t, fixed, context.DeadlineExceeded), 100.0, "a time-out took its time, too")
+	require.InDelta(t, 32, limit(t, fixed, errors.New("no")), 0, "who was refused tells nothing")
 }
 
 func TestTheBoundOfStartsIsReadAnew(t *testing.T) {

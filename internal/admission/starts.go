@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/failsafe-go/failsafe-go/adaptivelimiter"
-	"go.temporal.io/api/serviceerror"
 )
 
 const (
@@ -79,8 +78,7 @@ func (s *starts) enter(ctx context.Context) (leave func(error), ok bool) {
 
 // settle lets the limit follow how long the call was in the engine, if it was.
 func settle(permit adaptivelimiter.Permit, err error) {
-	_, timedOut := errors.AsType[*serviceerror.DeadlineExceeded](err)
-	if err == nil || timedOut || errors.Is(err, context.DeadlineExceeded) {
+	if err == nil || errors.Is(err, context.DeadlineExceeded) {
 		permit.Record()
 		return
 	}

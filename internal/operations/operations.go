@@ -71,6 +71,8 @@ func engineError(doing string, key callback.Key, err error) error {
 		return notFoundError(key)
 	case !away(err):
 		return cause
+	case outOfTime(err):
+		cause = timeout{cause}
 	}
 	return &callback.Error{
 		Problem: callback.ProblemUnavailable, RetryAfter: unavailableRetry,
@@ -101,6 +103,15 @@ func away(err error) bool {
 func ranOut(ctx, bounded context.Context, err error) bool {
 	return err != nil && ctx.Err() == nil && (bounded.Err() != nil || outOfTime(err))
 }
+
+// timeout is one of the standard library's to those who know no Temporal.
+type timeout struct{ error }
+
+// Is reports whether target is the standard library's.
+func (timeout) Is(target error) bool { return target == context.DeadlineExceeded }
+
+// Unwrap is the error itself.
+func (t timeout) Unwrap() error { return t.error }
 
 func outOfTime(err error) bool {
 	_, ok := errors.AsType[*serviceerror.DeadlineExceeded](err)

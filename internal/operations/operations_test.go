@@ -282,6 +282,8 @@ func TestAnEnginesErrorSaysWhatToDo(t *testing.T) {
 			require.ErrorAs(t, err, &refused)
 			require.Equal(t, tc.problem, refused.Problem)
 			require.Equal(t, tc.problem == callback.ProblemUnavailable, refused.RetryAfter > 0)
+			require.Equal(t, outOfTime(tc.err), errors.Is(err, context.DeadlineExceeded), "a time-out is the standard library's")
+			require.Equal(t, tc.problem == callback.ProblemUnavailable, errors.Is(err, tc.err), "its cause is kept for the log")
 		})
 	}
 }
