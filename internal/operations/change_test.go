@@ -33,8 +33,11 @@ var errClosed = serviceerror.NewNotFound("workflow execution already completed")
 func (r *deafRun) UpdateWorkflow(ctx context.Context, o client.UpdateWorkflowOptions) (client.WorkflowUpdateHandle, error) {
 	r.sent = append(r.sent, o.UpdateID)
 	if len(r.sent) == 1 {
-		deadline, _ := ctx.Deadline()
-		time.Sleep(time.Until(deadline) - r.countsAhead)
+		if r.countsAhead > 0 {
+			time.Sleep(updateDeadline - r.countsAhead)
+		} else {
+			<-ctx.Done()
+		}
 		r.heard = o.UpdateID
 		return nil, client.NewWorkflowUpdateServiceTimeoutOrCanceledError(serviceerror.NewDeadlineExceeded("context deadline exceeded"))
 	}
