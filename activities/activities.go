@@ -10,7 +10,6 @@ import (
 	"context"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -60,10 +59,13 @@ type Activities struct {
 	// Yield ends a run of an activity with a cause that lets the server wake it
 	// again, and records details in the same write.
 	Yield func(ctx context.Context, taskToken []byte, cause error, details any) error
-	// Pending reads what a run's pending activities recorded last.
-	Pending func(ctx context.Context, workflowID, runID string) (callback.Progress, error)
-	// Signal says something to a run: client.Client's SignalWorkflow. It may be
-	// nil: then runs do not hear of unacknowledged attempts until a delivery ends.
+	// Identity is the worker's on the server, and names the task queue on which
+	// this process alone is told to interrupt what it runs.
+	Identity string
+	// Pending describes a pending activity of a run; nil: it has ended.
+	Pending func(ctx context.Context, in InterruptInput) (*PendingActivity, error)
+	// Signal is client.Client's SignalWorkflow. It may be nil: then runs know of
+	// unacknowledged attempts only when a delivery ends.
 	Signal func(ctx context.Context, workflowID, runID, signal string, arg any) error
 	// MatchedRuns lists a page of what a bulk redelivery is about, RedeliverRun
 	// redelivers one operation of it; it may be repeated.
@@ -87,9 +89,9 @@ type Activities struct {
 	Metrics *Metrics
 	Log     *zap.Logger
 
-	running       atomic.Int64
-	lineOnce      sync.Once
-	beats         *semaphore.Weighted
+	running       running
+	queueOnce     sync.Once
+	queue         *semaphore.Weighted
 	endpointLanes lanes
 	sourceLanes   lanes
 	healths       healths
@@ -112,11 +114,4 @@ const (
 
 func badInput(err error) error {
 	return temporal.NewNonRetryableApplicationError(err.Error(), TypeBadInput, err)
-}
-
-// ReadPending returns what the run's pending activities recorded last: a
-// cancelled activity that waits on the server takes its record with it, so the
-// workflow asks before it cancels. It is a local activity.
-func (a *Activities) ReadPending(ctx context.Context, workflowID, runID string) (callback.Progress, error) {
-	return a.Pending(ctx, workflowID, runID)
 }

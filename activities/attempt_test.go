@@ -116,9 +116,10 @@ func TestAnAttemptWithoutAnyURLIsNotMade(t *testing.T) {
 	require.Zero(t, b.receiver.requests())
 	inVirtualTime(t, func(t *testing.T, b *bench) {
 		b.endpoint.URL = ""
-		_, err := b.deliver(ringing(time.Second, 1), run{})
-		handsBack(t, err, activities.TypeHeldBack, 15*time.Second-500*time.Millisecond)
-		require.Zero(t, recorded[callback.DeliveryProgress](t, b.server).Made, "it costs no attempt")
+		result, err := b.deliver(ringing(time.Second, 1), run{})
+		require.NoError(t, err)
+		require.Contains(t, result.HeldBack, "the url of the endpoint "+shop)
+		require.Zero(t, result.Record.Made, "it costs no attempt")
 	})
 }
 
@@ -200,9 +201,9 @@ func TestAttemptEndsTheDeliveryWhereTheEgressGuardRefuses(t *testing.T) {
 
 	delivered, err := b.deliver(ringing(time.Second, 3), run{})
 	require.NoError(t, err)
-	require.Equal(t, callback.DeliveryGone, delivered.Progress.Delivery.Outcome)
-	require.Equal(t, callback.ReasonEgress, delivered.Progress.Delivery.Reason)
-	require.Equal(t, 1, delivered.Progress.Made)
+	require.Equal(t, callback.DeliveryGone, delivered.Record.Delivery.Outcome)
+	require.Equal(t, callback.ReasonEgress, delivered.Record.Delivery.Reason)
+	require.Equal(t, 1, delivered.Record.Made)
 }
 
 func TestAttemptThatCannotBeWritten(t *testing.T) {
@@ -429,7 +430,7 @@ func TestEndpointsBreakerIsOpenedByWaitingInVainAlone(t *testing.T) {
 					return
 				}
 				require.NoError(t, err)
-				require.Equal(t, 33, result.Progress.Made)
+				require.Equal(t, 33, result.Record.Made)
 			})
 		})
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"go.temporal.io/sdk/activity"
@@ -20,8 +19,8 @@ type DeliverInput struct {
 	// URL is the one that the operation's start brought; empty: the endpoint's.
 	URL    string                  `json:"url,omitempty"`
 	Policy callback.DeliveryPolicy `json:"policy"`
-	// Progress is how far the delivery came before.
-	Progress callback.DeliveryProgress `json:"progress"`
+	// Record is how far the delivery came before.
+	Record callback.DeliveryRecord `json:"record"`
 	// Signal is how the run is told that the first attempt of all was not
 	// acknowledged, with an Unacknowledged; empty: it is not told.
 	Signal string `json:"signal,omitempty"`
@@ -33,22 +32,25 @@ type Unacknowledged struct {
 	Attempt    callback.Attempt `json:"attempt"`
 }
 
-// DeliverResult is how far a delivery came. Its outcome is
-// callback.DeliveryPending where the server's count of runs is used up by runs
-// that made no attempt: the workflow then goes on with a new activity.
+// DeliverResult is how far a delivery came. It is still pending where the workflow
+// interrupted it, and where the server's count of runs is used up: the workflow
+// then goes on with another activity.
 type DeliverResult struct {
-	Progress callback.DeliveryProgress `json:"progress"`
+	Record callback.DeliveryRecord `json:"record"`
+	// HeldBack says what the next attempt waits for, which only AwaitEndpoint can
+	// wait for without an end; else empty.
+	HeldBack string `json:"held_back,omitempty"`
 }
 
 const (
 	// DeliverHeartbeatTimeout is how long after a worker's death its
 	// deliveries are taken over.
-	DeliverHeartbeatTimeout = 10 * time.Second
-	deliverBeats            = 3 * time.Second
+	DeliverHeartbeatTimeout  = 10 * time.Second
+	deliverHeartbeatInterval = 3 * time.Second
 	// recordsEarly is how much before its time an attempt is recorded at most,
 	// so that recording it does not lengthen h.
 	recordsEarly = 25 * time.Millisecond
-	// longestHold is the longest that an attempt is put off at a time.
+	// longestHold is the longest that an attempt is held back at a time.
 	longestHold = 8 * heldBackWait
 	// reasonInterrupted is the reason of an attempt whose end nobody saw.
 	reasonInterrupted = "the worker ended while the attempt was on its way"
@@ -60,45 +62,46 @@ const (
 // Each attempt is recorded on the server before it is sent; the record survives
 // a crash, and k is counted there.
 func (a *Activities) Deliver(ctx context.Context, in DeliverInput) (DeliverResult, error) {
-	defer a.runs()()
-	d := &delivery{a: a, in: in, at: in.Progress, timer: newStopwatch(ctx), info: activity.GetInfo(ctx), heart: a.newHeart(ctx)}
+	d := &delivery{a: a, in: in, record: in.Record, lateness: newLateness(ctx), info: activity.GetInfo(ctx), recorder: a.newRecorder(ctx)}
 	if err := d.resume(ctx); err != nil {
 		return DeliverResult{}, badInput(err)
 	}
-	stop := d.heart.keepBeating(ctx, deliverBeats)
-	defer stop()
-	for d.at.Delivery.Outcome == callback.DeliveryPending {
-		if d.at.Made >= d.k {
-			d.at.Delivery.Outcome = callback.DeliveryExhausted
-			break
-		}
+	defer a.running.begin(ctx, d.recorder)()
+	defer d.recorder.keepAlive(ctx, deliverHeartbeatInterval)()
+	for d.record.Exhaust(d.k); d.record.Pending(); d.record.Exhaust(d.k) {
 		if err := d.next(ctx); err != nil {
 			return d.leave(ctx, err)
 		}
 	}
-	d.at.Delivery.NextAttemptAt = nil
-	return DeliverResult{Progress: d.at}, nil
+	d.record.Delivery.NextAttemptAt = nil
+	return d.result("")
 }
 
 type delivery struct {
-	a     *Activities
-	in    DeliverInput
-	at    callback.DeliveryProgress
-	info  activity.Info
-	heart *heart
-	timer stopwatch
-	h     time.Duration
-	k     int
+	a        *Activities
+	in       DeliverInput
+	record   callback.DeliveryRecord
+	info     activity.Info
+	recorder *recorder
+	lateness lateness
+	h        time.Duration
+	k        int
 	// why and kind are what the next wait is for, as operators read it.
 	why, kind string
+	// told is closed when the run was told of the first attempt; nil: it was not.
+	told chan struct{}
 }
 
-// errHandedBack ends a run whose waits the server would count no longer.
-var errHandedBack = errors.New("the server's count of runs is used up")
+// usedUp ends a run of the activity whose waits the server would count no longer;
+// heldBack says what the next attempt waits for, if anything.
+type usedUp struct{ heldBack string }
+
+// Error implements error.
+func (usedUp) Error() string { return "the server's count of runs is used up" }
 
 func (d *delivery) resume(ctx context.Context) error {
 	if activity.HasHeartbeatDetails(ctx) {
-		if err := activity.GetHeartbeatDetails(ctx, &d.at); err != nil {
+		if err := activity.GetHeartbeatDetails(ctx, &d.record); err != nil {
 			return fmt.Errorf("reading the delivery's own record: %w", err)
 		}
 	}
@@ -106,220 +109,142 @@ func (d *delivery) resume(ctx context.Context) error {
 	if p := d.info.RetryPolicy; p != nil && p.InitialInterval > 0 && p.MaximumAttempts > 0 {
 		d.h, d.k = p.InitialInterval, int(p.MaximumAttempts)
 	}
-	d.closeInterrupted()
+	d.record.Interrupt(d.in.Policy.Timeout(), reasonInterrupted)
 	d.explain()
-	d.heart.note(d.snapshot())
+	d.recorder.note(d.record.Clone())
 	return nil
-}
-
-// closeInterrupted gives the verdict on an attempt that was recorded and whose
-// end nobody saw. It may have been on its way for as long as its timeout: so
-// that two never overlap, it is taken to have ended then.
-func (d *delivery) closeInterrupted() {
-	last := d.last()
-	if last == nil || last.Verdict != "" {
-		return
-	}
-	last.Verdict, last.Reason = callback.Unacknowledged, reasonInterrupted
-	last.TookMS = d.in.Policy.TimeoutMS
-}
-
-func (d *delivery) last() *callback.Attempt {
-	if n := len(d.at.Delivery.Attempts); n > 0 {
-		return &d.at.Delivery.Attempts[n-1]
-	}
-	return nil
-}
-
-// ended is when the last attempt of this delivery ended; zero before the first.
-func (d *delivery) ended() callback.Time {
-	if d.at.Made == 0 || d.last() == nil {
-		return callback.Time{}
-	}
-	if !d.at.EndedAt.IsZero() {
-		return d.at.EndedAt
-	}
-	return d.last().End()
-}
-
-// due is when the next attempt is: h after the end of the last; zero: at once.
-func (d *delivery) due() callback.Time {
-	due := d.at.NotBefore
-	if ended := d.ended(); !ended.IsZero() && ended.Add(d.h).After(due) {
-		due = ended.Add(d.h)
-	}
-	return due
-}
-
-// catchUp counts h from now where the record says that the last attempt ended
-// later than any can have: the clock was set back since, and the next attempt
-// would be late by that much (docs/adr/0045). One that was interrupted is taken
-// to end its time-out after it began, which may lie ahead.
-func (d *delivery) catchUp() {
-	now := callback.At(time.Now())
-	if d.at.Made == 0 {
-		d.at.NotBefore = putOff(d.at.NotBefore, now)
-		return
-	}
-	ended := d.ended()
-	if !ended.After(now.Add(d.in.Policy.Timeout() + clocksAgree)) {
-		return
-	}
-	if !d.at.NotBefore.IsZero() {
-		d.at.NotBefore = d.at.NotBefore.Add(now.Sub(ended.Time))
-	}
-	d.at.EndedAt = now
 }
 
 // next waits until the next attempt is due, records it, and makes it.
 func (d *delivery) next(ctx context.Context) error {
 	d.catchUp()
-	due := unset(d.due())
+	due := toMonotonic(d.record.Due(d.h))
 	if err := d.wait(ctx, due.Add(-min(d.h/2, recordsEarly))); err != nil {
 		return err
 	}
 	endpoint, missing := d.a.endpointFor(d.in.Callback.Key.Endpoint, d.in.URL)
 	if missing != "" {
-		return d.hold(ctx, missing, missingWait)
+		return usedUp{missing}
 	}
 	pass, held := d.a.endpointLane(endpoint).admit()
 	if held != "" {
 		d.a.Metrics.heldBack.WithLabelValues("endpoint", endpoint.Name).Inc()
-		return d.hold(ctx, "attempt held back: "+held, d.heldBackFor())
+		return d.hold(ctx, "attempt held back: "+held)
 	}
-	if err := d.record(ctx, due); err != nil {
+	if err := d.append(ctx, due); err != nil {
 		pass(0, errNotMade)
 		return err
 	}
-	d.begins(due)
+	if d.a.AttemptBegan != nil {
+		d.a.AttemptBegan(d.lateness.of(due))
+	}
 	d.attempt(ctx, endpoint, due, pass)
 	return nil
+}
+
+// catchUp counts h from now where the record's times lie further ahead than any can.
+func (d *delivery) catchUp() {
+	now := callback.At(time.Now())
+	if d.record.Made == 0 {
+		d.record.NotBefore = clampFuture(d.record.NotBefore, now)
+		return
+	}
+	d.record.CatchUp(now, now.Add(d.in.Policy.Timeout()+clockSkew))
 }
 
 // wait waits in the worker if that is short, else on the server.
 func (d *delivery) wait(ctx context.Context, until time.Time) error {
 	if time.Until(until) <= waitsInWorker {
-		return d.heart.sleepUntil(ctx, until)
+		return d.recorder.sleepUntil(ctx, until)
 	}
-	return d.giveBack(ctx)
+	return d.giveBack(ctx, "")
 }
 
 // giveBack leaves the slot until the next attempt is due. The server counts
-// runs against k; where it would count no further, the workflow goes on with a
-// new activity instead.
-func (d *delivery) giveBack(ctx context.Context) error {
-	due := d.due()
+// runs against k; where it would count no further, the workflow goes on.
+func (d *delivery) giveBack(ctx context.Context, heldBack string) error {
+	due := d.record.Due(d.h)
 	if due.IsZero() {
 		due = callback.At(time.Now())
 	}
-	d.at.Delivery.NextAttemptAt = &due
+	d.record.Delivery.NextAttemptAt = &due
 	// The wall clock may be set while the record is on its way.
-	wake := unset(due)
+	wake := toMonotonic(due)
 	if p := d.info.RetryPolicy; p != nil && p.MaximumAttempts > 0 && d.info.Attempt >= p.MaximumAttempts {
-		return errHandedBack
+		return usedUp{heldBack}
 	}
-	// A record that fails in passing leaves the one before it, which counts
-	// the same attempts.
-	if err := d.heart.record(ctx, d.snapshot()); isStop(err) {
-		return err
-	}
-	return waitOnServer(d.kind, fmt.Sprintf("%s; next attempt at %s", d.why, due), wake)
+	return d.recorder.yield(ctx, d.record.Clone(),
+		waitOnServer(d.kind, fmt.Sprintf("%s; next attempt at %s", d.why, due), wake, d.record.Brief()))
 }
 
-// hold puts an attempt off without counting it.
-func (d *delivery) hold(ctx context.Context, why string, wait time.Duration) error {
+// hold puts an attempt off without counting it, the longer the more often it was,
+// so that a crowd that waits for one receiver costs less and less.
+func (d *delivery) hold(ctx context.Context, why string) error {
+	times := max(int(d.info.Attempt)-d.record.Made, 1)
 	d.why, d.kind = why, TypeHeldBack
-	d.at.NotBefore = callback.At(time.Now().Add(wait))
-	return d.giveBack(ctx)
+	d.record.NotBefore = callback.At(time.Now().Add(min(heldBackWait*time.Duration(times), longestHold)))
+	return d.giveBack(ctx, why)
 }
 
-// heldBackFor grows with the server's count of runs, so that a crowd that
-// waits for one receiver costs less and less.
-func (d *delivery) heldBackFor() time.Duration {
-	return min(heldBackWait*time.Duration(max(int(d.info.Attempt)-d.at.Made, 1)), longestHold)
-}
-
-// record keeps the attempt on the server before it is sent.
-func (d *delivery) record(ctx context.Context, due time.Time) error {
+// append records the attempt on the server before it is sent.
+func (d *delivery) append(ctx context.Context, due time.Time) error {
 	at := time.Now()
 	if due.After(at) {
 		at = due
 	}
-	before := d.at
-	d.at.Made++
-	d.at.EndedAt = callback.Time{}
-	d.at.Delivery.NextAttemptAt = nil
-	d.at.Delivery.Attempts = callback.KeepNewest(append(slices.Clone(d.at.Delivery.Attempts),
-		callback.Attempt{Number: d.nextNumber(), At: callback.At(at)}))
-	err := d.heart.record(context.WithoutCancel(ctx), d.snapshot())
+	before := d.record.Clone()
+	d.record.Append(callback.At(at))
+	ctx = context.WithoutCancel(ctx)
+	err := d.recorder.record(ctx, d.record.Clone())
 	if err == nil {
 		return nil
 	}
-	d.at = before
+	d.record = before
 	if isStop(err) {
 		return err
 	}
 	// What is known goes along: the verdict on the attempt before it, too.
-	return d.heart.yield(context.WithoutCancel(ctx), d.snapshot(), temporal.NewApplicationErrorWithOptions(
-		fmt.Sprintf("attempt %d could not be recorded and was not made: %v", d.nextNumber(), err),
+	return d.recorder.yield(ctx, d.record.Clone(), temporal.NewApplicationErrorWithOptions(
+		fmt.Sprintf("attempt %d could not be recorded and was not made: %v", d.record.NextNumber(), err),
 		TypeNotRecorded, temporal.ApplicationErrorOptions{
-			NextRetryDelay: heldBackWait, Cause: err, Details: []any{d.snapshot()},
+			NextRetryDelay: heldBackWait, Cause: err, Details: []any{d.record.Brief()},
 		}))
-}
-
-func (d *delivery) nextNumber() int {
-	if last := d.last(); last != nil {
-		return last.Number + 1
-	}
-	return 1
-}
-
-// begins tells how late the attempt is that is about to be made.
-func (d *delivery) begins(due time.Time) {
-	if d.a.AttemptBegan != nil {
-		d.a.AttemptBegan(d.timer.late(due))
-	}
 }
 
 // attempt waits out what is left of h and makes the recorded attempt.
 func (d *delivery) attempt(ctx context.Context, endpoint Endpoint, due time.Time, pass leave) {
 	time.Sleep(time.Until(due))
 	result := d.a.ring(context.WithoutCancel(ctx), endpoint, AttemptInput{
-		Callback: d.in.Callback, URL: d.in.URL, TimeoutMS: d.in.Policy.TimeoutMS, Number: d.last().Number,
+		Callback: d.in.Callback, URL: d.in.URL, TimeoutMS: d.in.Policy.TimeoutMS, Number: d.record.Last().Number,
 	}, pass)
-	*d.last() = result.Attempt
-	d.at.NotBefore = result.NotBefore
-	switch {
-	case result.Attempt.Verdict == callback.Acknowledged:
-		d.at.Delivery.Outcome = callback.DeliveryAcknowledged
-	case result.Ended != "":
-		d.at.Delivery.Outcome, d.at.Delivery.Reason = result.Ended, result.Reason
-	default:
-		next := d.due()
-		d.at.Delivery.NextAttemptAt = &next
+	d.record.Close(result.Attempt, result.Ended, result.Reason, result.NotBefore)
+	if d.record.Pending() {
+		next := d.record.Due(d.h)
+		d.record.Delivery.NextAttemptAt = &next
 	}
 	d.explain()
-	d.heart.note(d.snapshot())
+	d.recorder.note(d.record.Clone())
 	d.tell(ctx)
 }
 
-// tell lets the run know that its delivery goes past the first attempt, for the
-// lists of operators alone: nothing is lost with it.
+// tell signals the workflow after the first failed attempt, so that it can set the
+// search attribute that operators list by: nothing is lost with it.
 func (d *delivery) tell(ctx context.Context) {
-	if d.in.Signal == "" || d.a.Signal == nil || d.at.Made != 1 || d.k == 1 || d.at.Delivery.Outcome != callback.DeliveryPending {
+	if d.in.Signal == "" || d.a.Signal == nil || d.record.Made != 1 || d.k == 1 || !d.record.Pending() {
 		return
 	}
-	run, what, told := d.info.WorkflowExecution, Unacknowledged{d.in.Callback.ID, *d.last()}, make(chan struct{})
+	run, what := d.info.WorkflowExecution, Unacknowledged{d.in.Callback.ID, *d.record.Last()}
+	d.told = make(chan struct{})
 	go func() {
-		defer close(told)
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), beatWithin)
+		defer close(d.told)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordWithin)
 		defer cancel()
 		if err := d.a.Signal(ctx, run.ID, run.RunID, d.in.Signal, what); err != nil {
 			d.a.Log.Warn("a run was not told that its first attempt was not acknowledged", zap.String("workflow_id", run.ID), zap.Error(err))
 		}
 	}()
 	select {
-	case <-told:
+	case <-d.told:
 	// Waiting longer than this for the server could lengthen h.
 	case <-time.After(max(d.h/2, recordsEarly)):
 	}
@@ -327,35 +252,65 @@ func (d *delivery) tell(ctx context.Context) {
 
 func (d *delivery) explain() {
 	d.why, d.kind = "no attempt made yet", TypeWaiting
-	if last := d.last(); last != nil && d.at.Made > 0 {
-		d.why = fmt.Sprintf("attempt %d (%d of %d) unacknowledged: %s", last.Number, d.at.Made, d.k, last.Reason)
+	if last := d.record.Last(); last != nil && d.record.Made > 0 {
+		d.why = fmt.Sprintf("attempt %d (%d of %d) unacknowledged: %s", last.Number, d.record.Made, d.k, last.Reason)
 	}
 }
 
-// snapshot is the record as it stands, sharing no memory with what goes on.
-func (d *delivery) snapshot() callback.DeliveryProgress {
-	at := d.at
-	at.Delivery.Attempts = slices.Clone(at.Delivery.Attempts)
-	return at
+// result ends the activity. The Signal comes before: a Signal that reaches a
+// workflow task which makes an attempt and closes the run would have the server
+// refuse the task, and the attempt be made again.
+func (d *delivery) result(heldBack string) (DeliverResult, error) {
+	if d.told != nil {
+		<-d.told
+	}
+	return DeliverResult{Record: d.record, HeldBack: heldBack}, nil
 }
 
 func (d *delivery) leave(ctx context.Context, err error) (DeliverResult, error) {
+	var over usedUp
 	switch {
+	case errors.As(err, &over):
+		return d.result(over.heldBack)
 	case errors.Is(err, errUnwanted):
-		d.at.Delivery.Outcome = callback.DeliverySuperseded
-		d.at.Delivery.NextAttemptAt = nil
-		return DeliverResult{Progress: d.at}, nil
-	case errors.Is(err, errHandedBack):
-		return DeliverResult{Progress: d.at}, nil
+		return d.result("")
 	case errors.Is(err, errLost):
 		return DeliverResult{}, activity.ErrResultPending
 	case errors.Is(err, errStopping):
 		ctx = context.WithoutCancel(ctx)
-		return d.leave(ctx, d.giveBack(ctx))
+		return d.leave(ctx, d.giveBack(ctx, ""))
 	case errors.Is(err, errInterrupted):
-		wake := unset(d.due())
-		d.heart.repeat(ctx)
-		return DeliverResult{}, waitOnServer(TypeWaiting, d.why+"; "+err.Error(), wake)
+		wake := toMonotonic(d.record.Due(d.h))
+		d.recorder.repeat(ctx)
+		return DeliverResult{}, waitOnServer(TypeWaiting, d.why+"; "+err.Error(), wake, d.record.Brief())
 	}
 	return DeliverResult{}, err
+}
+
+// AwaitEndpointInput names the endpoint that a delivery waits for.
+type AwaitEndpointInput struct {
+	Endpoint string `json:"endpoint"`
+	// URL is the one that the operation's start brought; empty: the endpoint's.
+	URL string `json:"url,omitempty"`
+}
+
+// AwaitEndpoint returns once the endpoint is in this worker's configuration and
+// may be called. Until then it fails, and its retry policy says when it looks
+// again: however long that takes, it adds nothing to the run's history.
+func (a *Activities) AwaitEndpoint(_ context.Context, in AwaitEndpointInput) error {
+	endpoint, missing := a.endpointFor(in.Endpoint, in.URL)
+	if missing != "" {
+		return stillHeldBack(missing)
+	}
+	pass, held := a.endpointLane(endpoint).admit()
+	if held != "" {
+		return stillHeldBack(held)
+	}
+	pass(0, errNotMade)
+	return nil
+}
+
+func stillHeldBack(why string) error {
+	return temporal.NewApplicationErrorWithOptions(why, TypeHeldBack,
+		temporal.ApplicationErrorOptions{Category: temporal.ApplicationErrorCategoryBenign})
 }

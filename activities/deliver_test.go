@@ -29,15 +29,15 @@ func ringing(h time.Duration, k int) activities.DeliverInput {
 			Observation: callback.Observation{Status: "done", ObservedAt: callback.At(time.Now())},
 		},
 		Policy: callback.DeliveryPolicy{IntervalMS: h.Milliseconds(), Attempts: k, TimeoutMS: 10_000},
-		Progress: callback.DeliveryProgress{Delivery: callback.Delivery{
+		Record: callback.DeliveryRecord{Delivery: callback.Delivery{
 			CallbackID: callback.CallbackID(key, "done"), Status: "done", Outcome: callback.DeliveryPending,
 		}},
 	}
 }
 
 // attempted is progress with made attempts, the last of which ended at end.
-func attempted(in activities.DeliverInput, made int, end time.Time) callback.DeliveryProgress {
-	p := in.Progress
+func attempted(in activities.DeliverInput, made int, end time.Time) callback.DeliveryRecord {
+	p := in.Record
 	p.Made = made
 	for n := range made {
 		p.Delivery.Attempts = append(p.Delivery.Attempts, callback.Attempt{
@@ -48,7 +48,7 @@ func attempted(in activities.DeliverInput, made int, end time.Time) callback.Del
 }
 
 // onItsWay is progress whose latest attempt was recorded at and has no verdict.
-func onItsWay(in activities.DeliverInput, made int, at time.Time) callback.DeliveryProgress {
+func onItsWay(in activities.DeliverInput, made int, at time.Time) callback.DeliveryRecord {
 	p := attempted(in, made, at)
 	last := &p.Delivery.Attempts[made-1]
 	*last = callback.Attempt{Number: made, At: callback.At(at)}
@@ -78,7 +78,7 @@ func TestDeliverRecordsEachAttemptBeforeItIsSent(t *testing.T) {
 	b.server.takes = 20 * time.Millisecond
 	result, err := b.deliver(ringing(10*time.Millisecond, 3), run{})
 	require.NoError(t, err)
-	require.Equal(t, callback.DeliveryExhausted, result.Progress.Delivery.Outcome)
+	require.Equal(t, callback.DeliveryExhausted, result.Record.Delivery.Outcome)
 	require.Equal(t, []string{"record 1", "request 1", "record 2", "request 2", "record 3", "request 3"}, b.journal.all())
 }
 
@@ -103,11 +103,11 @@ func TestDeliverEnds(t *testing.T) {
 				b.receiver.answer = statuses(tt.answers...)
 				result, err := b.deliver(ringing(time.Second, 4), run{})
 				require.NoError(t, err)
-				d := result.Progress.Delivery
+				d := result.Record.Delivery
 				require.Equal(t, tt.outcome, d.Outcome)
 				require.Equal(t, tt.reason, d.Reason)
 				require.Equal(t, tt.requests, b.receiver.requests())
-				require.Equal(t, tt.requests, result.Progress.Made)
+				require.Equal(t, tt.requests, result.Record.Made)
 				require.Len(t, d.Attempts, tt.requests)
 				require.Nil(t, d.NextAttemptAt)
 				for i, a := range d.Attempts {
@@ -124,25 +124,25 @@ func TestDeliverMakesAtMostKAttemptsWhateverWasRecorded(t *testing.T) {
 	const k = 3
 	tests := []struct {
 		name     string
-		recorded func(in activities.DeliverInput) callback.DeliveryProgress
+		recorded func(in activities.DeliverInput) callback.DeliveryRecord
 		requests int
 		verdict  []callback.Verdict
 		reasons  []string
 	}{
 		{"with nothing recorded it makes k",
-			func(in activities.DeliverInput) callback.DeliveryProgress { return in.Progress }, 3, nil, nil},
+			func(in activities.DeliverInput) callback.DeliveryRecord { return in.Record }, 3, nil, nil},
 		{"two recorded leave one",
-			func(in activities.DeliverInput) callback.DeliveryProgress { return attempted(in, 2, time.Now()) }, 1, nil, nil},
+			func(in activities.DeliverInput) callback.DeliveryRecord { return attempted(in, 2, time.Now()) }, 1, nil, nil},
 		{"k recorded leave none",
-			func(in activities.DeliverInput) callback.DeliveryProgress { return attempted(in, k, time.Now()) }, 0, nil, nil},
+			func(in activities.DeliverInput) callback.DeliveryRecord { return attempted(in, k, time.Now()) }, 0, nil, nil},
 		{"more than k recorded, k being edited since, leave none",
-			func(in activities.DeliverInput) callback.DeliveryProgress { return attempted(in, k+2, time.Now()) }, 0, nil, nil},
+			func(in activities.DeliverInput) callback.DeliveryRecord { return attempted(in, k+2, time.Now()) }, 0, nil, nil},
 		{"one on its way when the worker ended is closed and counted",
-			func(in activities.DeliverInput) callback.DeliveryProgress {
+			func(in activities.DeliverInput) callback.DeliveryRecord {
 				return onItsWay(in, 2, time.Now().Add(-time.Minute))
 			}, 1, nil, nil},
 		{"the k-th on its way when the worker ended is the last",
-			func(in activities.DeliverInput) callback.DeliveryProgress { return onItsWay(in, k, time.Now()) }, 0, nil, nil},
+			func(in activities.DeliverInput) callback.DeliveryRecord { return onItsWay(in, k, time.Now()) }, 0, nil, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -152,9 +152,9 @@ func TestDeliverMakesAtMostKAttemptsWhateverWasRecorded(t *testing.T) {
 				result, err := b.deliver(in, run{details: tt.recorded(in)})
 				require.NoError(t, err)
 				require.Equal(t, tt.requests, b.receiver.requests())
-				require.Equal(t, callback.DeliveryExhausted, result.Progress.Delivery.Outcome)
-				require.GreaterOrEqual(t, result.Progress.Made, k)
-				require.NotContains(t, verdicts(result.Progress.Delivery.Attempts), callback.Verdict(""))
+				require.Equal(t, callback.DeliveryExhausted, result.Record.Delivery.Outcome)
+				require.GreaterOrEqual(t, result.Record.Made, k)
+				require.NotContains(t, verdicts(result.Record.Delivery.Attempts), callback.Verdict(""))
 			})
 		})
 	}
@@ -169,7 +169,7 @@ func TestDeliverClosesAnAttemptThatWasOnItsWayAsInterrupted(t *testing.T) {
 		// It may last until its timeout of 10 s; h after that, less the head start.
 		handsBack(t, err, activities.TypeWaiting, 10*time.Second+time.Second-500*time.Millisecond)
 		require.Zero(t, b.receiver.requests(), "two attempts would overlap")
-		kept := recorded[callback.DeliveryProgress](t, b.server)
+		kept := recorded[callback.DeliveryRecord](t, b.server)
 		require.Equal(t, 1, kept.Made)
 		require.Equal(t, []callback.Attempt{{
 			Number: 1, At: callback.At(begun), TookMS: 10_000,
@@ -181,8 +181,8 @@ func TestDeliverClosesAnAttemptThatWasOnItsWayAsInterrupted(t *testing.T) {
 		result, err := b.deliver(in, run{details: kept, attempt: 2})
 		require.NoError(t, err)
 		require.Equal(t, 11*time.Second, b.receiver.begun[0].Sub(begun))
-		require.Equal(t, []int{1, 2}, numbers(result.Progress.Delivery.Attempts))
-		require.Equal(t, 2, result.Progress.Made)
+		require.Equal(t, []int{1, 2}, numbers(result.Record.Delivery.Attempts))
+		require.Equal(t, 2, result.Record.Made)
 	})
 }
 
@@ -215,7 +215,7 @@ func TestDeliverLeavesALongWaitToTheServer(t *testing.T) {
 		in := ringing(time.Minute, 3)
 		_, err := b.deliver(in, run{})
 		handsBack(t, err, activities.TypeWaiting, time.Minute-500*time.Millisecond)
-		first := recorded[callback.DeliveryProgress](t, b.server)
+		first := recorded[callback.DeliveryRecord](t, b.server)
 		require.Equal(t, callback.At(time.Now().Add(time.Minute)), *first.Delivery.NextAttemptAt)
 		require.Equal(t, "attempt 1 (1 of 3) unacknowledged: HTTP 500 is not 2xx; next attempt at 2000-01-01T00:01:00.000Z",
 			failure(t, err).Message())
@@ -229,11 +229,11 @@ func TestDeliverLeavesALongWaitToTheServer(t *testing.T) {
 
 		// A server that is late makes the attempt at once.
 		time.Sleep(2 * time.Minute)
-		second := recorded[callback.DeliveryProgress](t, b.server)
+		second := recorded[callback.DeliveryRecord](t, b.server)
 		result, err := b.deliver(in, run{details: second, attempt: 3})
 		require.NoError(t, err)
 		require.Equal(t, 2*time.Minute, b.receiver.gaps()[1])
-		require.Equal(t, callback.DeliveryExhausted, result.Progress.Delivery.Outcome)
+		require.Equal(t, callback.DeliveryExhausted, result.Record.Delivery.Outcome)
 	})
 }
 
@@ -241,14 +241,14 @@ func TestDeliverMakesTheFirstAttemptOfARedeliveryAtOnceAndNumbersGoOn(t *testing
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, b *bench) {
 		in := ringing(time.Second, 2)
-		in.Progress.Delivery.Attempts = attempted(in, 3, time.Now()).Delivery.Attempts
+		in.Record.Delivery.Attempts = attempted(in, 3, time.Now()).Delivery.Attempts
 		begun := time.Now()
 		result, err := b.deliver(in, run{})
 		require.NoError(t, err)
 		require.Equal(t, begun, b.receiver.begun[0])
-		require.Equal(t, []int{1, 2, 3, 4, 5}, numbers(result.Progress.Delivery.Attempts))
-		require.Equal(t, 2, result.Progress.Made, "a redelivery has its own k")
-		require.Equal(t, callback.DeliveryExhausted, result.Progress.Delivery.Outcome)
+		require.Equal(t, []int{1, 2, 3, 4, 5}, numbers(result.Record.Delivery.Attempts))
+		require.Equal(t, 2, result.Record.Made, "a redelivery has its own k")
+		require.Equal(t, callback.DeliveryExhausted, result.Record.Delivery.Outcome)
 	})
 }
 
@@ -256,13 +256,13 @@ func TestDeliverGoesOnAfterAnAttemptInsideTheWorkflowTask(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, b *bench) {
 		in := ringing(2*time.Second, 3)
-		in.Progress = attempted(in, 1, time.Now())
+		in.Record = attempted(in, 1, time.Now())
 		begun := time.Now()
 		result, err := b.deliver(in, run{})
 		require.NoError(t, err)
 		require.Equal(t, 2*time.Second, b.receiver.begun[0].Sub(begun))
 		require.Equal(t, 2, b.receiver.requests())
-		require.Equal(t, []int{1, 2, 3}, numbers(result.Progress.Delivery.Attempts))
+		require.Equal(t, []int{1, 2, 3}, numbers(result.Record.Delivery.Attempts))
 	})
 }
 
@@ -272,9 +272,9 @@ func TestDeliverKeepsTheNewestAttemptsOnly(t *testing.T) {
 		result, err := b.deliver(ringing(time.Millisecond, callback.AttemptsKept+10), run{})
 		require.NoError(t, err)
 		require.Equal(t, callback.AttemptsKept+10, b.receiver.requests())
-		require.Equal(t, callback.AttemptsKept+10, result.Progress.Made)
-		require.Len(t, result.Progress.Delivery.Attempts, callback.AttemptsKept)
-		require.Equal(t, callback.AttemptsKept+10, lastAttempt(result.Progress).Number)
+		require.Equal(t, callback.AttemptsKept+10, result.Record.Made)
+		require.Len(t, result.Record.Delivery.Attempts, callback.AttemptsKept)
+		require.Equal(t, callback.AttemptsKept+10, lastAttempt(result.Record).Number)
 	})
 }
 
@@ -285,7 +285,7 @@ func TestDeliverReadsAnEditedHAndK(t *testing.T) {
 		result, err := b.deliver(ringing(time.Second, 5), run{policy: edited})
 		require.NoError(t, err)
 		require.Equal(t, 2, b.receiver.requests())
-		require.Equal(t, callback.DeliveryExhausted, result.Progress.Delivery.Outcome)
+		require.Equal(t, callback.DeliveryExhausted, result.Record.Delivery.Outcome)
 		require.GreaterOrEqual(t, b.receiver.gaps()[0], 3*time.Second)
 		require.LessOrEqual(t, b.receiver.gaps()[0], 3*time.Second+2*time.Millisecond)
 	})
@@ -297,18 +297,17 @@ func TestDeliverHandsBackWhatTheServerWouldCountNoLonger(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T, b *bench) {
 		result, err := b.deliver(ringing(time.Minute, 3), run{policy: policy, attempt: 3})
 		require.NoError(t, err)
-		require.Equal(t, callback.DeliveryPending, result.Progress.Delivery.Outcome)
-		require.Equal(t, 1, result.Progress.Made)
-		require.Equal(t, callback.At(time.Now().Add(time.Minute)), result.Progress.Delivery.NextAttemptAt.Add(0))
+		require.Equal(t, callback.DeliveryPending, result.Record.Delivery.Outcome)
+		require.Equal(t, 1, result.Record.Made)
+		require.Equal(t, callback.At(time.Now().Add(time.Minute)), result.Record.Delivery.NextAttemptAt.Add(0))
 	})
 	inVirtualTime(t, func(t *testing.T, b *bench) {
 		b.missing = true
 		result, err := b.deliver(ringing(time.Minute, 3), run{policy: policy, attempt: 3})
 		require.NoError(t, err)
-		require.Equal(t, callback.DeliveryPending, result.Progress.Delivery.Outcome)
-		require.Zero(t, result.Progress.Made)
-		require.Equal(t, callback.At(time.Now().Add(15*time.Second)), result.Progress.NotBefore,
-			"the activity that takes it up waits as long")
+		require.Equal(t, callback.DeliveryPending, result.Record.Delivery.Outcome)
+		require.Zero(t, result.Record.Made)
+		require.Equal(t, "the endpoint "+shop+" is not in this worker's configuration", result.HeldBack)
 	})
 }
 
@@ -328,16 +327,16 @@ func TestDeliverDoesNotMakeAnAttemptThatIsNotRecorded(t *testing.T) {
 		require.Equal(t, 2*time.Second, failed.NextRetryDelay())
 		require.Equal(t, "attempt 2 could not be recorded and was not made: no server", failed.Message())
 		require.Equal(t, 1, b.receiver.requests())
-		var left callback.DeliveryProgress
+		var left callback.DeliveryRecord
 		require.NoError(t, failed.Details(&left))
 		require.Equal(t, 1, left.Made)
 		require.Equal(t, []callback.Verdict{callback.Unacknowledged}, verdicts(left.Delivery.Attempts))
 
 		b.server.answer = nil
-		result, err := b.deliver(in, run{details: recorded[callback.DeliveryProgress](t, b.server), attempt: 2})
+		result, err := b.deliver(in, run{details: recorded[callback.DeliveryRecord](t, b.server), attempt: 2})
 		require.NoError(t, err)
 		require.Equal(t, 3, b.receiver.requests(), "what was not recorded costs nothing")
-		require.Equal(t, 3, result.Progress.Made)
+		require.Equal(t, 3, result.Record.Made)
 	})
 }
 
@@ -358,7 +357,7 @@ func TestDeliverTakesBackARecordWhoseAnswerWasLost(t *testing.T) {
 		}
 		_, err := b.deliver(ringing(time.Second, 3), run{})
 		require.Equal(t, activities.TypeNotRecorded, failure(t, err).Type())
-		require.Zero(t, recorded[callback.DeliveryProgress](t, b.server).Made)
+		require.Zero(t, recorded[callback.DeliveryRecord](t, b.server).Made)
 	})
 }
 
@@ -375,7 +374,7 @@ func TestDeliverKeepsTheVerdictBeforeAnAttemptThatCouldNotBeRecorded(t *testing.
 		}
 		_, err := b.deliver(ringing(time.Second, 3), run{})
 		require.Equal(t, activities.TypeNotRecorded, failure(t, err).Type())
-		kept := recorded[callback.DeliveryProgress](t, b.server)
+		kept := recorded[callback.DeliveryRecord](t, b.server)
 		require.Equal(t, []callback.Verdict{callback.Unacknowledged}, verdicts(kept.Delivery.Attempts))
 	})
 }
@@ -431,7 +430,7 @@ func TestDeliverHoldsBack(t *testing.T) {
 			_, err := b.deliver(in, run{})
 			handsBack(t, err, activities.TypeHeldBack, held)
 			require.Contains(t, failure(t, err).Message(), "attempt held back: the bulkhead is full; next attempt at ")
-			kept := recorded[callback.DeliveryProgress](t, b.server)
+			kept := recorded[callback.DeliveryRecord](t, b.server)
 			require.Zero(t, kept.Made)
 			require.Empty(t, kept.Delivery.Attempts)
 			require.Equal(t, 1, b.receiver.requests())
@@ -441,8 +440,8 @@ func TestDeliverHoldsBack(t *testing.T) {
 			time.Sleep(failure(t, err).NextRetryDelay())
 			result, err := b.deliver(in, run{details: kept, attempt: 2})
 			require.NoError(t, err)
-			require.Equal(t, callback.DeliveryAcknowledged, result.Progress.Delivery.Outcome)
-			require.Equal(t, []int{1}, numbers(result.Progress.Delivery.Attempts))
+			require.Equal(t, callback.DeliveryAcknowledged, result.Record.Delivery.Outcome)
+			require.Equal(t, []int{1}, numbers(result.Record.Delivery.Attempts))
 		})
 	})
 	t.Run("what an open breaker lets not pass", func(t *testing.T) {
@@ -464,26 +463,30 @@ func TestDeliverHoldsBack(t *testing.T) {
 			b.receiver.answer = statuses(200)
 			result, err := b.deliver(ringing(time.Second, 3), run{})
 			require.NoError(t, err)
-			require.Equal(t, callback.DeliveryAcknowledged, result.Progress.Delivery.Outcome)
+			require.Equal(t, callback.DeliveryAcknowledged, result.Record.Delivery.Outcome)
 		})
 	})
-	t.Run("what has no endpoint in the configuration, for longer", func(t *testing.T) {
+	t.Run("what has no endpoint in the configuration, which AwaitEndpoint waits for", func(t *testing.T) {
 		t.Parallel()
 		inVirtualTime(t, func(t *testing.T, b *bench) {
 			b.missing = true
 			in := ringing(time.Second, 3)
-			_, err := b.deliver(in, run{})
-			handsBack(t, err, activities.TypeHeldBack, 15*time.Second-500*time.Millisecond)
-			require.Contains(t, failure(t, err).Message(), "the endpoint "+shop+" is not in this worker's configuration")
-			kept := recorded[callback.DeliveryProgress](t, b.server)
-			require.Zero(t, kept.Made)
-			require.Empty(t, kept.Delivery.Attempts)
-			b.missing = false
-			b.receiver.answer = statuses(200)
-			time.Sleep(failure(t, err).NextRetryDelay())
-			result, err := b.deliver(in, run{details: kept, attempt: 2})
+			result, err := b.deliver(in, run{})
 			require.NoError(t, err)
-			require.Equal(t, callback.DeliveryAcknowledged, result.Progress.Delivery.Outcome)
+			require.Equal(t, callback.DeliveryPending, result.Record.Delivery.Outcome)
+			require.Zero(t, result.Record.Made)
+			require.Contains(t, result.HeldBack, "the endpoint "+shop+" is not in this worker's configuration")
+			await := activities.AwaitEndpointInput{Endpoint: shop}
+			failed := failure(t, b.AwaitEndpoint(t.Context(), await))
+			require.Equal(t, activities.TypeHeldBack, failed.Type())
+			require.Equal(t, result.HeldBack, failed.Message())
+			b.missing = false
+			require.NoError(t, b.AwaitEndpoint(t.Context(), await))
+			b.receiver.answer = statuses(200)
+			in.Record = result.Record
+			result, err = b.deliver(in, run{})
+			require.NoError(t, err)
+			require.Equal(t, callback.DeliveryAcknowledged, result.Record.Delivery.Outcome)
 		})
 	})
 	t.Run("ever longer the more often it did", func(t *testing.T) {
@@ -542,11 +545,23 @@ func TestDeliverThatIsUnwantedWhileItWaitsEndsWithoutAnotherRequest(t *testing.T
 		begun := time.Now()
 		result, err := b.deliver(ringing(4*time.Second, 3), run{})
 		require.NoError(t, err)
-		require.Equal(t, callback.DeliverySuperseded, result.Progress.Delivery.Outcome)
+		require.Equal(t, callback.DeliveryPending, result.Record.Delivery.Outcome)
 		require.Equal(t, 1, b.receiver.requests())
-		require.Len(t, result.Progress.Delivery.Attempts, 1)
-		require.Nil(t, result.Progress.Delivery.NextAttemptAt)
-		require.Equal(t, 3*time.Second, time.Since(begun), "seen by the next beat")
+		require.Len(t, result.Record.Delivery.Attempts, 1)
+		require.Equal(t, 3*time.Second, time.Since(begun), "seen by the next heartbeat")
+	})
+}
+
+func TestDeliverThatIsInterruptedWhileItWaitsEndsAtOnce(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		begun := time.Now()
+		time.AfterFunc(1700*time.Millisecond, func() { b.interrupt(t, "Deliver") })
+		result, err := b.deliver(ringing(4*time.Second, 3), run{})
+		require.NoError(t, err)
+		require.Equal(t, callback.DeliveryPending, result.Record.Delivery.Outcome)
+		require.Equal(t, 1, b.receiver.requests())
+		require.Equal(t, 1700*time.Millisecond, time.Since(begun))
 	})
 }
 
@@ -557,9 +572,9 @@ func TestDeliverThatIsUnwantedWhenItRecordsMakesNoAttempt(t *testing.T) {
 		result, err := b.deliver(ringing(time.Second, 3), run{})
 		require.NoError(t, err)
 		require.Zero(t, b.receiver.requests())
-		require.Equal(t, callback.DeliverySuperseded, result.Progress.Delivery.Outcome)
-		require.Zero(t, result.Progress.Made)
-		require.Empty(t, result.Progress.Delivery.Attempts)
+		require.Equal(t, callback.DeliveryPending, result.Record.Delivery.Outcome)
+		require.Zero(t, result.Record.Made)
+		require.Empty(t, result.Record.Delivery.Attempts)
 	})
 }
 
@@ -571,7 +586,7 @@ func TestDeliverThatIsUnwantedDuringAnAttempt(t *testing.T) {
 		outcome callback.DeliveryOutcome
 	}{
 		{"lets it finish, and acknowledged wins", 200, callback.DeliveryAcknowledged},
-		{"lets it finish, and makes no other", 500, callback.DeliverySuperseded},
+		{"lets it finish, and makes no other", 500, callback.DeliveryPending},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -588,10 +603,10 @@ func TestDeliverThatIsUnwantedDuringAnAttempt(t *testing.T) {
 				}
 				result, err := b.deliver(ringing(time.Second, 3), run{})
 				require.NoError(t, err)
-				require.Equal(t, tt.outcome, result.Progress.Delivery.Outcome)
+				require.Equal(t, tt.outcome, result.Record.Delivery.Outcome)
 				require.Equal(t, 1, b.receiver.requests())
-				require.Equal(t, tt.status, lastAttempt(result.Progress).HTTPStatus)
-				require.Equal(t, int64(9500), lastAttempt(result.Progress).TookMS)
+				require.Equal(t, tt.status, lastAttempt(result.Record).HTTPStatus)
+				require.Equal(t, int64(9500), lastAttempt(result.Record).TookMS)
 				require.GreaterOrEqual(t, b.server.beats(), 4,
 					"beats go on, or the server takes the activity for dead and the outcome is lost")
 			})
@@ -611,7 +626,7 @@ func TestDeliverThatIsPaused(t *testing.T) {
 				require.Equal(t, activities.TypeWaiting, failure(t, err).Type())
 				require.Contains(t, failure(t, err).Message(), "paused or reset by an operator")
 				require.Zero(t, b.receiver.requests())
-				kept := recorded[callback.DeliveryProgress](t, b.server)
+				kept := recorded[callback.DeliveryRecord](t, b.server)
 				require.Zero(t, kept.Made, "the server keeps what is recorded also when it answers paused")
 				require.Empty(t, kept.Delivery.Attempts)
 			})
@@ -632,7 +647,7 @@ func TestDeliverThatIsPaused(t *testing.T) {
 			}
 			_, err := b.deliver(ringing(3*time.Second, 3), run{})
 			handsBack(t, err, activities.TypeWaiting, 3*time.Second-500*time.Millisecond)
-			kept := recorded[callback.DeliveryProgress](t, b.server)
+			kept := recorded[callback.DeliveryRecord](t, b.server)
 			require.Equal(t, 1, b.receiver.requests())
 			require.Equal(t, 1, kept.Made)
 			require.Equal(t, http.StatusBadGateway, lastAttempt(kept).HTTPStatus)
@@ -727,7 +742,7 @@ func TestDeliverOutlivesABeatThatFailsInPassing(t *testing.T) {
 		result, err := b.deliver(ringing(5*time.Second, 3), run{})
 		require.NoError(t, err)
 		require.Equal(t, 3, b.receiver.requests())
-		require.Equal(t, callback.DeliveryExhausted, result.Progress.Delivery.Outcome)
+		require.Equal(t, callback.DeliveryExhausted, result.Record.Delivery.Outcome)
 	})
 }
 
@@ -740,7 +755,7 @@ func TestDeliverInAWorkerThatStops(t *testing.T) {
 			time.AfterFunc(time.Second, func() { close(stop) })
 			_, err := b.deliver(ringing(4*time.Second, 3), run{stop: stop})
 			handsBack(t, err, activities.TypeWaiting, 3*time.Second-500*time.Millisecond)
-			kept := recorded[callback.DeliveryProgress](t, b.server)
+			kept := recorded[callback.DeliveryRecord](t, b.server)
 			require.Equal(t, 1, kept.Made)
 			require.Equal(t, callback.Unacknowledged, lastAttempt(kept).Verdict)
 		})
@@ -752,7 +767,7 @@ func TestDeliverInAWorkerThatStops(t *testing.T) {
 			close(stop)
 			_, err := b.deliver(ringing(4*time.Second, 3), run{stop: stop})
 			handsBack(t, err, activities.TypeWaiting, time.Millisecond)
-			kept := recorded[callback.DeliveryProgress](t, b.server)
+			kept := recorded[callback.DeliveryRecord](t, b.server)
 			require.Zero(t, kept.Made)
 			require.Equal(t, callback.At(time.Now()), *kept.Delivery.NextAttemptAt)
 		})
@@ -771,7 +786,7 @@ func TestDeliverInAWorkerThatStops(t *testing.T) {
 			_, err := b.deliver(ringing(time.Millisecond, 3), run{stop: stop})
 			handsBack(t, err, activities.TypeWaiting, time.Millisecond)
 			require.Equal(t, 1, b.receiver.requests())
-			require.Equal(t, http.StatusBadGateway, lastAttempt(recorded[callback.DeliveryProgress](t, b.server)).HTTPStatus)
+			require.Equal(t, http.StatusBadGateway, lastAttempt(recorded[callback.DeliveryRecord](t, b.server)).HTTPStatus)
 		})
 	})
 	t.Run("comes back in time although the server did not answer its last beat", func(t *testing.T) {
@@ -787,7 +802,7 @@ func TestDeliverInAWorkerThatStops(t *testing.T) {
 			handsBack(t, err, activities.TypeWaiting, time.Minute-500*time.Millisecond)
 		})
 	})
-	t.Run("and is unwanted at once ends as unwanted", func(t *testing.T) {
+	t.Run("and is unwanted at once tells its record", func(t *testing.T) {
 		t.Parallel()
 		inVirtualTime(t, func(t *testing.T, b *bench) {
 			stop := make(chan struct{})
@@ -798,9 +813,10 @@ func TestDeliverInAWorkerThatStops(t *testing.T) {
 				}
 				return nil
 			}
-			result, err := b.deliver(ringing(4*time.Second, 3), run{stop: stop})
-			require.NoError(t, err)
-			require.Equal(t, callback.DeliverySuperseded, result.Progress.Delivery.Outcome)
+			_, err := b.deliver(ringing(4*time.Second, 3), run{stop: stop})
+			var record callback.DeliveryRecord
+			require.NoError(t, failure(t, err).Details(&record), "what the workflow reads that cancelled it")
+			require.Equal(t, 1, record.Made)
 		})
 	})
 	t.Run("at the server's last count hands back", func(t *testing.T) {
@@ -811,8 +827,8 @@ func TestDeliverInAWorkerThatStops(t *testing.T) {
 			policy := &temporal.RetryPolicy{InitialInterval: 4 * time.Second, MaximumAttempts: 3, BackoffCoefficient: 1}
 			result, err := b.deliver(ringing(4*time.Second, 3), run{stop: stop, policy: policy, attempt: 3})
 			require.NoError(t, err)
-			require.Equal(t, callback.DeliveryPending, result.Progress.Delivery.Outcome)
-			require.Equal(t, 1, result.Progress.Made)
+			require.Equal(t, callback.DeliveryPending, result.Record.Delivery.Outcome)
+			require.Equal(t, 1, result.Record.Made)
 		})
 	})
 	t.Run("and cuts its context does not cut the request in flight", func(t *testing.T) {
@@ -825,7 +841,7 @@ func TestDeliverInAWorkerThatStops(t *testing.T) {
 			}
 			result, err := b.deliver(ringing(time.Second, 3), run{ctx: ctx})
 			require.NoError(t, err)
-			require.Equal(t, callback.DeliveryAcknowledged, result.Progress.Delivery.Outcome)
+			require.Equal(t, callback.DeliveryAcknowledged, result.Record.Delivery.Outcome)
 			require.Equal(t, 1, b.receiver.requests())
 		})
 	})
@@ -935,7 +951,7 @@ func TestDeliverTellsItsRunOnceThatTheFirstAttemptWasNotAcknowledged(t *testing.
 				in := ringing(time.Second, tt.k)
 				in.Signal = tt.signal
 				if tt.before > 0 {
-					in.Progress = attempted(in, tt.before, time.Now())
+					in.Record = attempted(in, tt.before, time.Now())
 				}
 				_, err := b.deliver(in, run{})
 				require.NoError(t, err)

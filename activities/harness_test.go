@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/interceptor"
@@ -123,6 +124,16 @@ func (b *bench) watch(in activities.WatchInput, r run) (activities.WatchResult, 
 	err := b.execute(b.Watch, in, r, &result)
 	return result, err
 }
+
+// interrupt is what the workflow does before it cancels an activity.
+func (b *bench) interrupt(t *testing.T, activity string) {
+	found, err := b.Interrupt(context.Background(), activities.InterruptInput{RunID: testRun, Activity: activity})
+	assert.NoError(t, err)
+	assert.True(t, found.Here)
+}
+
+// testRun is the run that the test environment's activities are of.
+const testRun = "default-test-run-id"
 
 func (b *bench) execute(what, in any, r run, result any) error {
 	var suite testsuite.WorkflowTestSuite
@@ -240,7 +251,7 @@ func (s *server) heartbeat(ctx context.Context, _ []byte, details ...any) error 
 	}
 	s.kept = append(s.kept, raw)
 	s.at = append(s.at, time.Now())
-	if d, ok := details[0].(callback.DeliveryProgress); ok && inFlight(d) {
+	if d, ok := details[0].(callback.DeliveryRecord); ok && inFlight(d) {
 		s.journal.add("record %d", lastAttempt(d).Number)
 	}
 	return answer
@@ -277,11 +288,11 @@ func keeps(answer error) bool {
 	return answer == nil || temporal.IsCanceledError(answer) || errors.Is(answer, activity.ErrActivityPaused) || errors.Is(answer, activity.ErrActivityReset)
 }
 
-func inFlight(d callback.DeliveryProgress) bool {
+func inFlight(d callback.DeliveryRecord) bool {
 	return len(d.Delivery.Attempts) > 0 && lastAttempt(d).Verdict == ""
 }
 
-func lastAttempt(d callback.DeliveryProgress) callback.Attempt {
+func lastAttempt(d callback.DeliveryRecord) callback.Attempt {
 	return d.Delivery.Attempts[len(d.Delivery.Attempts)-1]
 }
 
@@ -443,4 +454,14 @@ func handsBack(t *testing.T, err error, kind string, delay time.Duration) {
 	require.Equal(t, delay, failed.NextRetryDelay(), failed.Message())
 	require.False(t, failed.NonRetryable())
 	require.Equal(t, temporal.ApplicationErrorCategoryBenign, failed.Category())
+}
+
+// afterBeats answers what comes after the first n heartbeats with err.
+func afterBeats(n int, err error) func(int) error {
+	return func(beat int) error {
+		if beat > n {
+			return err
+		}
+		return nil
+	}
 }

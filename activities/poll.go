@@ -91,6 +91,8 @@ func (a *Activities) pollFailed(in PollInput, err error, result *PollResult) {
 	a.Metrics.polls.WithLabelValues(in.Source, string(kind)).Inc()
 	if kind == source.Unauthorized {
 		result.Free = true
+		// A little after the breaker, which opened after the poll's end.
+		result.NotBefore = result.EndedAt.Add(sourceOpens + 100*time.Millisecond)
 		a.Log.Error("a core refuses our credentials; the source rests", zap.String("source", in.Source),
 			zap.Duration("rests", sourceOpens), zap.Error(err))
 	}

@@ -26,8 +26,8 @@ const (
 	// taken over. The redelivery of one operation takes less, and none is begun
 	// unless the server has just heard of the page: so two workers are never at
 	// the same operation (docs/adr/0026).
-	RedeliverHeartbeatTimeout = 15 * time.Second
-	redeliverBeats            = 2 * time.Second
+	RedeliverHeartbeatTimeout  = 15 * time.Second
+	redeliverHeartbeatInterval = 2 * time.Second
 	// recordsWithin is how long before an operation the server has been told
 	// how far the page is, at most.
 	recordsWithin = 500 * time.Millisecond
@@ -42,14 +42,14 @@ const (
 // each run waits as well, so that a worker's death makes no burst. Where the
 // workflow cancels it, it returns the place that it has come to.
 func (a *Activities) RedeliverPage(ctx context.Context, in RedeliverPageInput) (callback.RedeliveriesPlace, error) {
-	p := &redeliveryPage{a: a, in: in, at: in.Place, heart: a.newHeart(ctx), begun: time.Now()}
+	p := &redeliveryPage{a: a, in: in, at: in.Place, recorder: a.newRecorder(ctx), begun: time.Now()}
 	if activity.HasHeartbeatDetails(ctx) {
 		if err := activity.GetHeartbeatDetails(ctx, &p.at); err != nil {
 			return in.Place, badInput(fmt.Errorf("reading the page's own record: %w", err))
 		}
 	}
-	p.heart.note(p.at)
-	stop := p.heart.keepBeating(ctx, redeliverBeats)
+	p.recorder.note(p.at)
+	stop := p.recorder.keepAlive(ctx, redeliverHeartbeatInterval)
 	defer stop()
 	page, err := a.MatchedRuns(ctx, in.Redeliveries.Filter, in.Redeliveries.Force, p.at.PageToken, in.PageSize)
 	if err != nil {
@@ -66,10 +66,10 @@ func (a *Activities) RedeliverPage(ctx context.Context, in RedeliverPageInput) (
 }
 
 type redeliveryPage struct {
-	a     *Activities
-	in    RedeliverPageInput
-	at    callback.RedeliveriesPlace
-	heart *heart
+	a        *Activities
+	in       RedeliverPageInput
+	at       callback.RedeliveriesPlace
+	recorder *recorder
 	// begun is when the latest operation was begun, or the page.
 	begun time.Time
 	// heard is when the server was last told how far the page is.
@@ -86,7 +86,7 @@ func (p *redeliveryPage) left(runs []callback.RunRef) []callback.RunRef {
 // next waits for the next operation's turn and redelivers it.
 func (p *redeliveryPage) next(ctx context.Context, run callback.RunRef) error {
 	gap := time.Duration(float64(time.Second) / p.in.Redeliveries.RatePerSecond)
-	if err := p.heart.sleepUntil(ctx, p.begun.Add(gap)); err != nil {
+	if err := p.recorder.sleepUntil(ctx, p.begun.Add(gap)); err != nil {
 		return err
 	}
 	if err := p.giveWay(ctx); err != nil {
@@ -107,14 +107,14 @@ func (p *redeliveryPage) next(ctx context.Context, run callback.RunRef) error {
 	p.at.After = run.RunID
 	p.at.Progress.Add(run.Key, redelivered)
 	p.at.Progress.Failures = slices.Clone(p.at.Progress.Failures)
-	p.heart.note(p.at)
+	p.recorder.note(p.at)
 	return nil
 }
 
 // giveWay waits while callbacks are late, or other work that goes first.
 func (p *redeliveryPage) giveWay(ctx context.Context) error {
 	for p.a.RedeliveryGivesWay != nil && p.a.RedeliveryGivesWay() {
-		if err := p.heart.sleepUntil(ctx, time.Now().Add(time.Second)); err != nil {
+		if err := p.recorder.sleepUntil(ctx, time.Now().Add(time.Second)); err != nil {
 			return err
 		}
 	}
@@ -127,7 +127,7 @@ func (p *redeliveryPage) record(ctx context.Context) error {
 	if now.Sub(p.heard) < recordsWithin {
 		return nil
 	}
-	if err := p.heart.record(ctx, p.at); err != nil {
+	if err := p.recorder.record(ctx, p.at); err != nil {
 		return err
 	}
 	p.heard = now
@@ -144,7 +144,7 @@ func (p *redeliveryPage) redeliver(ctx context.Context, run callback.RunRef) (ca
 		if err == nil || try == redeliverTries {
 			return redelivered, err
 		}
-		if err := p.heart.sleepUntil(ctx, time.Now().Add(time.Second<<try)); err != nil {
+		if err := p.recorder.sleepUntil(ctx, time.Now().Add(time.Second<<try)); err != nil {
 			return callback.Redelivered{}, err
 		}
 		if err := p.record(ctx); err != nil {
@@ -164,7 +164,7 @@ func (p *redeliveryPage) leave(ctx context.Context, err error) (callback.Redeliv
 	}
 	// A record that fails in passing leaves the one before it, from which the
 	// same is done.
-	p.heart.repeat(context.WithoutCancel(ctx))
+	p.recorder.repeat(context.WithoutCancel(ctx))
 	kind := TypeHeldBack
 	if errors.Is(err, errStopping) || errors.Is(err, errInterrupted) {
 		kind = TypeWaiting

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
 
 	"ringback/internal/callback"
 )
@@ -21,228 +22,210 @@ type WatchInput struct {
 	AcceptedAt callback.Time `json:"accepted_at"`
 	// Known is the status from which a change is awaited.
 	Known string `json:"known,omitempty"`
-	// Progress is how far the run's earlier watches came.
-	Progress callback.WatchProgress `json:"progress"`
+	// Record is how far the run's earlier watches came.
+	Record callback.WatchRecord `json:"record"`
 }
 
 // WatchResult is why a watch ended.
 type WatchResult struct {
-	Progress callback.WatchProgress `json:"progress"`
-	// End is empty where the status changed; else callback.ReasonPollsUsedUp
-	// or callback.ReasonLifetimeOver.
+	Record callback.WatchRecord `json:"record"`
+	// End is empty where the status changed or the watch was interrupted; else
+	// callback.ReasonPollsUsedUp or callback.ReasonLifetimeOver.
 	End string `json:"end,omitempty"`
-	// Unwanted says that the workflow had cancelled the watch.
-	Unwanted bool `json:"unwanted,omitempty"`
 }
 
 const (
 	// WatchHeartbeatTimeout is how long after a worker's death its watches are
-	// taken over. Each beat costs as much as ten polls (docs/adr/0020).
-	WatchHeartbeatTimeout = 20 * time.Second
-	watchBeats            = 10 * time.Second
+	// taken over.
+	WatchHeartbeatTimeout  = 20 * time.Second
+	watchHeartbeatInterval = 10 * time.Second
 	// watchWaits is the longest wait for a poll that is sat out in the worker: it
-	// costs a beat at most, and one on the server two writes.
-	watchWaits = watchBeats
+	// costs a heartbeat at most, and one on the server two writes.
+	watchWaits = watchHeartbeatInterval
 	// heldBackWait is how long a poll or attempt that was held back waits.
 	heldBackWait = 2 * time.Second
-	// missingWait is how long one waits for a configuration that names its
-	// source or endpoint.
+	// missingWait is how long a poll waits for a configuration that names its source.
 	missingWait = 15 * time.Second
-	// gaveWayMost is how often a poll gives way to callbacks that are late; then
-	// it is made, whatever is late.
-	gaveWayMost = 3
+	// yieldsAtMost is how often a poll yields to callbacks that are late; then it
+	// is made, whatever is late.
+	yieldsAtMost = 3
 )
 
 // Watch polls a source at the policy's gaps until the status is another than
-// in.Known, the polls are used up or the lifetime is over (promise 2). The last
-// poll is clipped to the lifetime; the one due when the worker was away is made
-// late rather than not at all.
+// in.Known, the polls are used up or the lifetime is over (promise 2). Each
+// question is recorded on the server before it is asked: a crash costs one, which
+// is asked again. The last poll is clipped to the lifetime; the one due when the
+// worker was away is made late rather than not at all.
 func (a *Activities) Watch(ctx context.Context, in WatchInput) (WatchResult, error) {
-	defer a.runs()()
-	w := &watch{a: a, in: in, at: in.Progress, heart: a.newHeart(ctx), timer: newStopwatch(ctx)}
+	w := &watch{a: a, in: in, record: in.Record, recorder: a.newRecorder(ctx), lateness: newLateness(ctx)}
 	if err := w.resume(ctx); err != nil {
 		return WatchResult{}, badInput(err)
 	}
-	stop := w.heart.keepBeating(ctx, watchBeats)
-	defer stop()
+	defer a.running.begin(ctx, w.recorder)()
+	defer w.recorder.keepAlive(ctx, watchHeartbeatInterval)()
 	for {
-		if end := w.end(); end != "" {
-			return WatchResult{Progress: w.at, End: end}, nil
+		if end := w.record.End(in.Policy, in.AcceptedAt); end != "" {
+			return WatchResult{Record: w.record, End: end}, nil
 		}
-		if err := w.wait(ctx); err != nil {
+		err := w.wait(ctx)
+		changed := false
+		if err == nil {
+			changed, err = w.poll(ctx)
+		}
+		switch {
+		case err != nil:
 			return w.interrupted(ctx, err)
-		}
-		if w.poll(ctx) {
-			return WatchResult{Progress: w.at}, nil
+		case changed:
+			return WatchResult{Record: w.record}, nil
 		}
 	}
 }
 
 type watch struct {
-	a     *Activities
-	in    WatchInput
-	at    callback.WatchProgress
-	heart *heart
-	timer stopwatch
+	a        *Activities
+	in       WatchInput
+	record   callback.WatchRecord
+	recorder *recorder
+	lateness lateness
 	// why is what the next wait is for, as operators read it.
 	why string
 	// kind is the error type with which the next long wait is left.
 	kind string
-	// due is when the next poll was due before it gave way, and gaveWay how often
-	// it did.
-	due     callback.Time
-	gaveWay int
+	// due is when the next poll was due before it yielded, and yields how often it
+	// did.
+	due    callback.Time
+	yields int
 }
 
 func (w *watch) resume(ctx context.Context) error {
 	if activity.HasHeartbeatDetails(ctx) {
-		if err := activity.GetHeartbeatDetails(ctx, &w.at); err != nil {
+		if err := activity.GetHeartbeatDetails(ctx, &w.record); err != nil {
 			return fmt.Errorf("reading the watch's own record: %w", err)
 		}
 	}
 	w.why, w.kind = "no poll made yet", TypeWaiting
-	w.catchUp()
+	w.record.Interrupt()
+	now := callback.At(time.Now())
+	if w.record.AskedAt.IsZero() {
+		w.record.NotBefore = clampFuture(w.record.NotBefore, now)
+	}
+	w.record.CatchUp(now)
 	w.schedule()
-	w.heart.note(w.at)
 	return nil
 }
 
-func (w *watch) deadline() time.Time { return w.in.AcceptedAt.Time.Add(w.in.Policy.Lifetime()) }
-
-// end is why no further poll is due, or empty.
-func (w *watch) end() string {
-	if w.in.Policy.UsedUp(w.at.Polls) {
-		return callback.ReasonPollsUsedUp
-	}
-	if !w.at.BegunAt.Before(callback.At(w.deadline())) {
-		return callback.ReasonLifetimeOver
-	}
-	return ""
-}
-
-// schedule sets when the next poll is due: the gap after the latest poll's
-// beginning (after its end, where it outlasted the gap), never past the
-// deadline.
 func (w *watch) schedule() {
-	due := w.in.AcceptedAt.Add(w.in.Policy.InitialDelay())
-	if !w.at.BegunAt.IsZero() {
-		gap := w.in.Policy.Gap(w.at.Polls)
-		due = w.at.BegunAt.Add(gap)
-		if w.at.EndedAt.After(due) {
-			due = w.at.EndedAt.Add(gap)
-		}
-	}
-	if w.at.NotBefore.After(due) {
-		due = w.at.NotBefore
-	}
-	if deadline := callback.At(w.deadline()); due.After(deadline) {
-		due = deadline
-	}
-	w.at.NextPollAt = due
+	w.record.NextPollAt = w.record.Due(w.in.Policy, w.in.AcceptedAt)
+	w.recorder.note(w.record)
 }
 
-// catchUp counts the gap from now where the record says that the latest poll is
-// yet to come: the clock was set back since, and the next one would be late by
-// that much (docs/adr/0045).
-func (w *watch) catchUp() {
-	now := callback.At(time.Now())
-	if w.at.BegunAt.IsZero() {
-		w.at.NotBefore = putOff(w.at.NotBefore, now)
-		return
-	}
-	ahead := w.at.BegunAt.Sub(now.Time)
-	if ahead <= 0 {
-		return
-	}
-	w.at.BegunAt, w.at.EndedAt = w.at.BegunAt.Add(-ahead), w.at.EndedAt.Add(-ahead)
-	if !w.at.NotBefore.IsZero() {
-		w.at.NotBefore = w.at.NotBefore.Add(-ahead)
-	}
-}
+func (w *watch) deadline() callback.Time { return w.in.AcceptedAt.Add(w.in.Policy.Lifetime()) }
 
 // wait waits for the next poll: in the worker if that is short, else it returns
 // the error that lets the server wake the activity. Where slots are scarce, only
 // what is below the server's resolution is sat out.
 func (w *watch) wait(ctx context.Context) error {
-	due, short := w.at.NextPollAt.Time, watchWaits
+	due, short := w.record.NextPollAt.Time, watchWaits
 	if w.a.crowded() {
 		short = time.Second
 	}
 	if time.Until(due) <= short {
-		return w.heart.sleepUntil(ctx, due)
+		return w.recorder.sleepUntil(ctx, due)
 	}
 	return w.giveBack(ctx)
 }
 
 func (w *watch) giveBack(ctx context.Context) error {
-	return w.heart.yield(ctx, w.at,
-		waitOnServer(w.kind, fmt.Sprintf("%s; next poll at %s", w.why, w.at.NextPollAt), w.at.NextPollAt.Time))
+	return w.recorder.yield(ctx, w.record, waitOnServer(w.kind,
+		fmt.Sprintf("%s; next poll at %s", w.why, w.record.NextPollAt), w.record.NextPollAt.Time, w.record))
 }
 
 func (w *watch) interrupted(ctx context.Context, err error) (WatchResult, error) {
 	switch {
 	case errors.Is(err, errUnwanted):
-		return WatchResult{Progress: w.at, Unwanted: true}, nil
+		return WatchResult{Record: w.record}, nil
 	case errors.Is(err, errLost):
 		return WatchResult{}, activity.ErrResultPending
 	case errors.Is(err, errStopping):
 		ctx = context.WithoutCancel(ctx)
 		return w.interrupted(ctx, w.giveBack(ctx))
 	case errors.Is(err, errInterrupted):
-		wake := unset(w.at.NextPollAt)
-		w.heart.repeat(ctx)
-		return WatchResult{}, waitOnServer(TypeWaiting, w.why+"; "+err.Error(), wake)
+		wake := toMonotonic(w.record.NextPollAt)
+		w.recorder.repeat(ctx)
+		return WatchResult{}, waitOnServer(TypeWaiting, w.why+"; "+err.Error(), wake, w.record)
 	}
 	return WatchResult{}, err
 }
 
 // poll asks once and reports whether the status changed.
-func (w *watch) poll(ctx context.Context) bool {
+func (w *watch) poll(ctx context.Context) (changed bool, err error) {
 	src, ok := w.a.Source(w.in.Source)
 	if !ok {
 		w.hold(w.a.sourceMissing(w.in.Source).HeldBack, missingWait)
-		return false
+		return false, nil
 	}
-	if w.givesWay() {
-		return false
+	if w.yieldsToCallbacks() {
+		return false, nil
 	}
 	pass, held := w.a.sourceLane(w.in.Source).admit()
 	if held != "" {
 		w.a.Metrics.heldBack.WithLabelValues("source", w.in.Source).Inc()
 		w.hold("poll held back: "+held, heldBackWait)
-		return false
+		return false, nil
 	}
-	w.begins()
+	due := w.record.NextPollAt
+	if err := w.ask(ctx); err != nil {
+		pass(0, errNotMade)
+		return false, err
+	}
+	w.begins(due)
 	answer := w.a.ask(context.WithoutCancel(ctx), src, PollInput{Source: w.in.Source, Query: w.in.Query}, pass)
 	w.take(answer)
 	o := answer.Observation
-	return o != nil && o.Status != "" && o.Status != w.in.Known
+	return o != nil && o.Status != "" && o.Status != w.in.Known, nil
 }
 
-// givesWay puts a poll off while callbacks are late, for a few times. The last
-// one, at the deadline, is made all the same.
-func (w *watch) givesWay() bool {
-	past := !time.Now().Before(w.deadline())
-	if past || w.gaveWay == gaveWayMost || w.a.PollGivesWay == nil || !w.a.PollGivesWay() {
+// ask records on the server that the question is asked.
+func (w *watch) ask(ctx context.Context) error {
+	before := w.record
+	w.record.Ask(callback.At(time.Now()))
+	ctx = context.WithoutCancel(ctx)
+	err := w.recorder.record(ctx, w.record)
+	if err == nil {
+		return nil
+	}
+	w.record = before
+	if isStop(err) {
+		return err
+	}
+	return w.recorder.yield(ctx, w.record, temporal.NewApplicationErrorWithOptions(
+		fmt.Sprintf("poll %d could not be recorded and was not made: %v", w.record.Polls+1, err),
+		TypeNotRecorded, temporal.ApplicationErrorOptions{NextRetryDelay: heldBackWait, Cause: err, Details: []any{w.record}}))
+}
+
+// yieldsToCallbacks puts a poll off while callbacks are late, for a few times. The
+// last one, at the deadline, is made all the same.
+func (w *watch) yieldsToCallbacks() bool {
+	past := !time.Now().Before(w.deadline().Time)
+	if past || w.yields == yieldsAtMost || w.a.PollGivesWay == nil || !w.a.PollGivesWay() {
 		return false
 	}
-	if w.gaveWay == 0 {
-		w.due = w.at.NextPollAt
+	if w.yields == 0 {
+		w.due = w.record.NextPollAt
 	}
-	w.gaveWay++
-	w.hold("the poll gives way to callbacks that are late", heldBackWait)
+	w.yields++
+	w.hold("the poll yields to callbacks that are late", heldBackWait)
 	return true
 }
 
-// begins tells how late the poll is that begins now.
-func (w *watch) begins() {
-	due := w.at.NextPollAt
-	if w.gaveWay > 0 {
+// begins reports how late the poll is that begins now.
+func (w *watch) begins(due callback.Time) {
+	if w.yields > 0 {
 		due = w.due
 	}
-	w.gaveWay = 0
+	w.yields = 0
 	if w.a.PollBegan != nil {
-		w.a.PollBegan(w.timer.late(due.Time))
+		w.a.PollBegan(w.lateness.of(due.Time))
 	}
 }
 
@@ -250,31 +233,21 @@ func (w *watch) begins() {
 func (w *watch) hold(why string, wait time.Duration) {
 	now := callback.At(time.Now())
 	w.why, w.kind = why, TypeHeldBack
-	w.at.NotBefore = now.Add(wait)
-	if !now.Before(callback.At(w.deadline())) {
-		w.at.BegunAt = now
+	w.record.NotBefore = now.Add(wait)
+	if !now.Before(w.deadline()) {
+		w.record.AskedAt, w.record.AnsweredAt, w.record.Again = now, now, false
 	}
 	w.schedule()
-	w.heart.note(w.at)
 }
 
 // take keeps one poll's answer.
 func (w *watch) take(p PollResult) {
-	w.at.BegunAt, w.at.EndedAt, w.at.NotBefore = p.BegunAt, p.EndedAt, p.NotBefore
 	w.kind = TypeWaiting
-	if p.Free {
-		// A little after the breaker, which opened after the poll's end.
-		w.at.NotBefore = p.EndedAt.Add(sourceOpens + 100*time.Millisecond)
-	} else {
-		w.at.Polls++
-	}
-	w.why = fmt.Sprintf("poll %d: %s", w.at.Polls, p.Error)
+	w.record.Answer(p.BegunAt, p.EndedAt, p.Observation, !p.Free)
+	w.record.NotBefore = p.NotBefore
+	w.why = fmt.Sprintf("poll %d: %s", w.record.Polls, p.Error)
 	if p.Observation != nil {
-		// It was asked for after the one before it was known, whatever the clock says.
-		newer := p.Observation.Following(w.at.Last)
-		w.at.Last = &newer
-		w.why = fmt.Sprintf("poll %d: status %q is not another yet", w.at.Polls, p.Observation.Status)
+		w.why = fmt.Sprintf("poll %d: status %q is not another yet", w.record.Polls, p.Observation.Status)
 	}
 	w.schedule()
-	w.heart.note(w.at)
 }

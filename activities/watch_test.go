@@ -47,7 +47,7 @@ func (b *bench) onServer(t *testing.T, in activities.WatchInput, lateness time.D
 			return result
 		}
 		time.Sleep(failure(t, err).NextRetryDelay() + lateness)
-		r.details = recorded[callback.WatchProgress](t, b.server)
+		r.details = recorded[callback.WatchRecord](t, b.server)
 	}
 }
 
@@ -127,8 +127,7 @@ func TestWatchPolls(t *testing.T) {
 				result := b.onServer(t, watching(tt.policy), tt.lateness)
 				require.Equal(t, tt.polls, b.core.polls(begun))
 				require.Equal(t, tt.end, result.End)
-				require.Equal(t, len(tt.polls), result.Progress.Polls)
-				require.False(t, result.Unwanted)
+				require.Equal(t, len(tt.polls), result.Record.Polls)
 			})
 		})
 	}
@@ -142,7 +141,7 @@ func TestWatchReturnsTheStatusThatChanged(t *testing.T) {
 		result := b.onServer(t, watching(schedule(time.Hour, seconds(1)...)), 0)
 		require.Equal(t, &callback.Observation{
 			Status: "done", Raw: map[string]string{"status": "done"}, BegunAt: begun.Add(time.Second), ObservedAt: begun.Add(time.Second),
-		}, result.Progress.Last)
+		}, result.Record.Last)
 		require.Empty(t, result.End)
 	})
 }
@@ -155,7 +154,7 @@ func TestWatchTakesAnAnswerWithoutAStatusForNoChange(t *testing.T) {
 		}
 		result := b.onServer(t, watching(schedule(time.Hour, seconds(1)...)), 0)
 		require.Equal(t, callback.ReasonPollsUsedUp, result.End)
-		require.Equal(t, map[string]string{"respStatus": "404"}, result.Progress.Last.Raw, "the last answer read")
+		require.Equal(t, map[string]string{"respStatus": "404"}, result.Record.Last.Raw, "the last answer read")
 	})
 }
 
@@ -175,9 +174,9 @@ func TestWatchCountsErrorsAsPollsAndKeepsTheLastAnswerRead(t *testing.T) {
 		}
 		result := b.onServer(t, watching(schedule(time.Hour, seconds(1, 1, 1)...)), 0)
 		require.Equal(t, callback.ReasonPollsUsedUp, result.End)
-		require.Equal(t, 4, result.Progress.Polls)
-		require.Equal(t, "new", result.Progress.Last.Status)
-		require.Equal(t, callback.At(time.Now().Add(-3*time.Second)), result.Progress.Last.ObservedAt)
+		require.Equal(t, 4, result.Record.Polls)
+		require.Equal(t, "new", result.Record.Last.Status)
+		require.Equal(t, callback.At(time.Now().Add(-3*time.Second)), result.Record.Last.ObservedAt)
 	})
 }
 
@@ -193,7 +192,7 @@ func TestWatchAsksAThrottlingCoreWhenItSaid(t *testing.T) {
 		begun := time.Now()
 		result := b.onServer(t, watching(schedule(time.Hour, seconds(1, 1)...)), 0)
 		require.Equal(t, seconds(0, 4, 5), b.core.polls(begun))
-		require.Equal(t, 3, result.Progress.Polls, "a poll that was answered 429 is one")
+		require.Equal(t, 3, result.Record.Polls, "a poll that was answered 429 is one")
 	})
 	inVirtualTime(t, func(t *testing.T, b *bench) {
 		b.core.answer = failing(&source.Error{Kind: source.Throttled, RetryAfter: time.Hour})
@@ -216,14 +215,15 @@ func TestWatchDoesNotCountPollsThatRefusedOurCredentials(t *testing.T) {
 		begun := time.Now()
 		result := b.onServer(t, watching(schedule(time.Hour, seconds(1)...)), 0)
 		require.Equal(t, seconds(0, 15.1, 30.2, 45.3, 46.3), b.core.polls(begun))
-		require.Equal(t, 2, result.Progress.Polls)
-		require.Equal(t, "done", result.Progress.Last.Status)
+		require.Equal(t, 5, result.Record.Polls, "all that were asked")
+		require.Equal(t, 2, result.Record.Counted(), "those that use up max_polls")
+		require.Equal(t, "done", result.Record.Last.Status)
 	})
 	inVirtualTime(t, func(t *testing.T, b *bench) {
 		b.core.answer = failing(&source.Error{Kind: source.Unauthorized})
 		result := b.onServer(t, watching(interval(time.Minute, time.Second)), 0)
 		require.Equal(t, callback.ReasonLifetimeOver, result.End, "the lifetime ends it all the same")
-		require.Zero(t, result.Progress.Polls)
+		require.Zero(t, result.Record.Counted())
 	})
 }
 
@@ -245,7 +245,7 @@ func TestWatchLeavesASourceAloneThatRefusedAnotherOperationsCredentials(t *testi
 		begun := time.Now()
 		result := b.onServer(t, watching(interval(time.Hour, time.Second)), 0)
 		require.Equal(t, seconds(0, 16), b.core.polls(begun), "held back every 2 s until the source had rested for 15")
-		require.Equal(t, 1, result.Progress.Polls, "what was held back is not a poll")
+		require.Equal(t, 1, result.Record.Polls, "what was held back is not a poll")
 	})
 }
 
@@ -257,19 +257,19 @@ func TestWatchWaitsForASourceThatIsNotConfigured(t *testing.T) {
 		_, err := b.watch(in, run{})
 		handsBack(t, err, activities.TypeHeldBack, 15*time.Second-500*time.Millisecond)
 		require.Contains(t, failure(t, err).Message(), "the source wallet is not in this worker's configuration; next poll at ")
-		require.Zero(t, recorded[callback.WatchProgress](t, b.server).Polls)
+		require.Zero(t, recorded[callback.WatchRecord](t, b.server).Polls)
 		b.missing = false
 		b.core.answer = after(1)
 		time.Sleep(14500 * time.Millisecond)
-		result, err := b.watch(in, run{details: recorded[callback.WatchProgress](t, b.server)})
+		result, err := b.watch(in, run{details: recorded[callback.WatchRecord](t, b.server)})
 		require.NoError(t, err)
-		require.Equal(t, 1, result.Progress.Polls)
+		require.Equal(t, 1, result.Record.Polls)
 	})
 	inVirtualTime(t, func(t *testing.T, b *bench) {
 		b.missing = true
 		result := b.onServer(t, watching(interval(20*time.Second, time.Second)), 0)
 		require.Equal(t, callback.ReasonLifetimeOver, result.End)
-		require.Nil(t, result.Progress.Last)
+		require.Nil(t, result.Record.Last)
 		require.Empty(t, b.core.polls(time.Now()))
 	})
 }
@@ -280,17 +280,17 @@ func TestWatchTakesUpWhereTheRecordSays(t *testing.T) {
 		in := watching(schedule(time.Hour, seconds(10, 20, 30)...))
 		begun := time.Now()
 		time.Sleep(12 * time.Second)
-		details := callback.WatchProgress{
-			Polls: 2, BegunAt: callback.At(begun.Add(10 * time.Second)), EndedAt: callback.At(begun.Add(10 * time.Second)),
+		details := callback.WatchRecord{
+			Polls: 2, AskedAt: callback.At(begun.Add(10 * time.Second)), AnsweredAt: callback.At(begun.Add(10 * time.Second)),
 			Last: &callback.Observation{Status: "new"},
 		}
-		in.Progress = callback.WatchProgress{Polls: 1}
+		in.Record = callback.WatchRecord{Polls: 1}
 		_, err := b.watch(in, run{details: details})
 		handsBack(t, err, activities.TypeWaiting, 18*time.Second-500*time.Millisecond)
 		require.Empty(t, b.core.polls(begun))
-		require.Equal(t, 2, recorded[callback.WatchProgress](t, b.server).Polls)
+		require.Equal(t, 2, recorded[callback.WatchRecord](t, b.server).Polls)
 		time.Sleep(17500 * time.Millisecond)
-		_, err = b.watch(in, run{details: recorded[callback.WatchProgress](t, b.server)})
+		_, err = b.watch(in, run{details: recorded[callback.WatchRecord](t, b.server)})
 		require.Equal(t, seconds(30), b.core.polls(begun))
 		handsBack(t, err, activities.TypeWaiting, 30*time.Second-500*time.Millisecond)
 		require.Equal(t, `poll 3: status "new" is not another yet; next poll at 2000-01-01T00:01:00.000Z`, failure(t, err).Message())
@@ -301,40 +301,52 @@ func TestWatchGoesOnAfterAPollInsideTheWorkflowTask(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, b *bench) {
 		in := watching(schedule(time.Hour, seconds(3, 3)...))
-		in.Progress = callback.WatchProgress{Polls: 1, BegunAt: in.AcceptedAt, EndedAt: in.AcceptedAt}
+		in.Record = callback.WatchRecord{Polls: 1, AskedAt: in.AcceptedAt, AnsweredAt: in.AcceptedAt}
 		begun := time.Now()
 		result := b.onServer(t, in, 0)
 		require.Equal(t, seconds(3, 6), b.core.polls(begun))
-		require.Equal(t, 3, result.Progress.Polls)
+		require.Equal(t, 3, result.Record.Polls)
 	})
 }
 
 func TestWatchThatIsUnwanted(t *testing.T) {
 	t.Parallel()
-	t.Run("ends while it waits, within a beat", func(t *testing.T) {
+	t.Run("asks nothing more once the server says so", func(t *testing.T) {
 		t.Parallel()
 		inVirtualTime(t, func(t *testing.T, b *bench) {
-			b.server.answer = func(int) error { return temporal.NewCanceledError() }
+			b.server.answer = afterBeats(1, temporal.NewCanceledError())
 			begun := time.Now()
 			result, err := b.watch(watching(interval(time.Hour, 9*time.Second)), run{})
 			require.NoError(t, err)
-			require.True(t, result.Unwanted)
-			require.Equal(t, 2, result.Progress.Polls)
-			require.Equal(t, 10*time.Second, time.Since(begun))
+			require.Equal(t, 1, result.Record.Polls)
+			require.Empty(t, result.End)
+			require.Equal(t, seconds(0), b.core.polls(begun))
+			require.Equal(t, 9*time.Second, time.Since(begun))
+		})
+	})
+	t.Run("ends at once where it waits in the process that interrupts it", func(t *testing.T) {
+		t.Parallel()
+		inVirtualTime(t, func(t *testing.T, b *bench) {
+			begun := time.Now()
+			time.AfterFunc(12*time.Second, func() { b.interrupt(t, "Watch") })
+			result, err := b.watch(watching(interval(time.Hour, 9*time.Second)), run{})
+			require.NoError(t, err)
+			require.Equal(t, 2, result.Record.Polls)
+			require.Equal(t, 12*time.Second, time.Since(begun))
 		})
 	})
 	t.Run("lets a poll in flight finish", func(t *testing.T) {
 		t.Parallel()
 		inVirtualTime(t, func(t *testing.T, b *bench) {
-			b.server.answer = func(int) error { return temporal.NewCanceledError() }
+			b.server.answer = afterBeats(1, temporal.NewCanceledError())
 			b.core.answer = func(ctx context.Context, _ int) (callback.Observation, error) {
 				time.Sleep(32 * time.Second)
 				return callback.Observation{Status: "done"}, ctx.Err()
 			}
 			result, err := b.watch(watching(interval(time.Hour, 5*time.Second)), run{})
 			require.NoError(t, err)
-			require.Equal(t, "done", result.Progress.Last.Status)
-			require.Equal(t, 3, b.server.beats(), "and is not taken for dead meanwhile")
+			require.Equal(t, "done", result.Record.Last.Status)
+			require.Equal(t, 4, b.server.beats(), "and is not taken for dead meanwhile")
 		})
 	})
 }
@@ -342,25 +354,25 @@ func TestWatchThatIsUnwanted(t *testing.T) {
 func TestWatchThatIsPausedGivesItsSlotBackWithItsRecord(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, b *bench) {
-		b.server.answer = func(int) error { return activity.ErrActivityPaused }
+		b.server.answer = afterBeats(2, activity.ErrActivityPaused)
 		_, err := b.watch(watching(interval(time.Hour, 9*time.Second)), run{})
-		handsBack(t, err, activities.TypeWaiting, 7500*time.Millisecond)
+		handsBack(t, err, activities.TypeWaiting, time.Millisecond)
 		require.Contains(t, failure(t, err).Message(), "paused or reset by an operator")
-		require.Equal(t, 2, recorded[callback.WatchProgress](t, b.server).Polls)
+		require.Equal(t, 2, recorded[callback.WatchRecord](t, b.server).Polls)
 	})
 }
 
 func TestWatchThatIsPausedDuringAPollKeepsIt(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, b *bench) {
-		b.server.answer = func(int) error { return activity.ErrActivityPaused }
+		b.server.answer = afterBeats(1, activity.ErrActivityPaused)
 		b.core.answer = func(context.Context, int) (callback.Observation, error) {
-			time.Sleep(5 * time.Second)
+			time.Sleep(15 * time.Second)
 			return callback.Observation{Status: "new"}, nil
 		}
 		_, err := b.watch(watching(interval(time.Hour, 20*time.Second)), run{})
 		require.Equal(t, activities.TypeWaiting, failure(t, err).Type())
-		require.Equal(t, 1, recorded[callback.WatchProgress](t, b.server).Polls)
+		require.Equal(t, 1, recorded[callback.WatchRecord](t, b.server).Polls)
 	})
 }
 
@@ -375,7 +387,7 @@ func TestWatchDoesNotCutOffAPollWhenItsWorkerStops(t *testing.T) {
 		}
 		result, err := b.watch(watching(interval(time.Hour, time.Second)), run{ctx: ctx})
 		require.NoError(t, err)
-		require.Equal(t, "done", result.Progress.Last.Status)
+		require.Equal(t, "done", result.Record.Last.Status)
 	})
 }
 
@@ -387,9 +399,9 @@ func TestWatchShowsWhenAPollThatWasHeldBackIsDue(t *testing.T) {
 		require.NoError(t, err)
 		stop := make(chan struct{})
 		begun := callback.At(time.Now())
-		var beat callback.WatchProgress
+		var beat callback.WatchRecord
 		time.AfterFunc(10500*time.Millisecond, func() {
-			beat = recorded[callback.WatchProgress](t, b.server)
+			beat = recorded[callback.WatchRecord](t, b.server)
 			close(stop)
 		})
 		_, err = b.watch(watching(interval(time.Hour, time.Second)), run{stop: stop})
@@ -404,7 +416,7 @@ func TestWatchThatTheServerGaveUpSaysNoMore(t *testing.T) {
 		b.server.refuses = serviceerror.NewNotFound("no such activity")
 		_, err := b.watch(watching(interval(time.Hour, time.Minute)), run{})
 		require.ErrorIs(t, err, activity.ErrResultPending)
-		require.Zero(t, b.server.beats())
+		require.Equal(t, 1, b.server.beats(), "the poll that it recorded before")
 	})
 }
 
@@ -435,7 +447,7 @@ func TestWatchInAWorkerThatStopsGivesItsWaitBackWithTheRecordKept(t *testing.T) 
 				time.AfterFunc(time.Second, func() { tt.stop(&r, cancel) })
 				_, err := b.watch(watching(interval(time.Hour, 5*time.Second)), r)
 				handsBack(t, err, activities.TypeWaiting, 3500*time.Millisecond)
-				kept := recorded[callback.WatchProgress](t, b.server)
+				kept := recorded[callback.WatchRecord](t, b.server)
 				require.Equal(t, 1, kept.Polls)
 				require.Equal(t, "new", kept.Last.Status)
 			})
@@ -450,8 +462,44 @@ func TestWatchRecordsWhatItLearnt(t *testing.T) {
 		time.AfterFunc(10500*time.Millisecond, func() { close(stop) })
 		_, err := b.watch(watching(interval(time.Hour, 4900*time.Millisecond)), run{stop: stop})
 		require.Equal(t, activities.TypeWaiting, failure(t, err).Type())
-		require.Equal(t, 1, b.server.beats(), "after 10 s, whatever it learnt before")
-		require.Equal(t, 3, recorded[callback.WatchProgress](t, b.server).Polls, "it leaves with a record of its own")
+		require.Equal(t, 3, b.server.beats(), "one for each poll, before it is made")
+		require.Equal(t, 3, recorded[callback.WatchRecord](t, b.server).Polls, "it leaves with a record of its own")
+	})
+}
+
+// A worker that dies with a question on its way costs that question, and no answer.
+func TestWatchAsksAgainWhatWasLostWithItsWorker(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		in := watching(interval(time.Hour, 5*time.Second))
+		in.Policy.MaxPolls = 2
+		begun := time.Now()
+		lost := callback.WatchRecord{Polls: 2, AskedAt: callback.At(begun), Last: &callback.Observation{Status: "new"}}
+		b.core.answer = after(1)
+		result, err := b.watch(in, run{details: lost, attempt: 2})
+		require.NoError(t, err)
+		require.Equal(t, seconds(1), b.core.polls(begun), "a second after it, although both polls are used up")
+		require.Equal(t, 3, result.Record.Polls, "what the core was asked")
+		require.Equal(t, 2, result.Record.Counted())
+		require.Equal(t, "done", result.Record.Last.Status)
+	})
+}
+
+func TestWatchPollsNowWhereThatWasAskedFor(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		in := watching(interval(time.Hour, time.Minute))
+		in.Policy.InitialDelayMS = 20_000
+		in.Record.PollNow = true
+		begun := time.Now()
+		_, err := b.watch(in, run{})
+		handsBack(t, err, activities.TypeWaiting, time.Minute-500*time.Millisecond)
+		require.Equal(t, seconds(0), b.core.polls(begun))
+		in.Record = recorded[callback.WatchRecord](t, b.server)
+		in.Record.PollNow = true
+		_, err = b.watch(in, run{})
+		handsBack(t, err, activities.TypeWaiting, time.Minute-500*time.Millisecond)
+		require.Equal(t, seconds(0, 1), b.core.polls(begun), "at most once a second")
 	})
 }
 
@@ -519,7 +567,7 @@ func TestPollTellsWhyItBroughtNothing(t *testing.T) {
 	}{
 		{"a core that is down costs a poll", &source.Error{Kind: source.Unavailable, Source: "wallet", Detail: "down"}, false, 0},
 		{"one that throttles says when to come back", &source.Error{Kind: source.Throttled, Source: "wallet", RetryAfter: time.Minute}, false, time.Minute},
-		{"one that refuses our credentials costs none", &source.Error{Kind: source.Unauthorized, Source: "wallet"}, true, 0},
+		{"one that refuses our credentials costs none, and is left alone for a while", &source.Error{Kind: source.Unauthorized, Source: "wallet"}, true, 15100 * time.Millisecond},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

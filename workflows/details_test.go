@@ -1,160 +1,12 @@
 package workflows_test
 
 import (
-	"flag"
-	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	sdkpb "go.temporal.io/api/sdk/v1"
-
-	"ringback/internal/callback"
-	"ringback/workflows"
 )
-
-var update = flag.Bool("update", false, "write the golden details instead of comparing with them")
-
-var accepted = callback.At(time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC))
-
-func key() callback.Key { return callback.Key{Endpoint: "SHOP", OperationID: "order 1"} }
-
-// missed are attempts that were not acknowledged, numbered from first.
-func missed(first, n int, reason string) []callback.Attempt {
-	attempts := make([]callback.Attempt, n)
-	for i := range attempts {
-		attempts[i] = callback.Attempt{
-			Number: first + i, At: accepted.Add(time.Duration(i+1) * time.Minute), TookMS: 12,
-			HTTPStatus: 503, Verdict: callback.Unacknowledged, Reason: reason,
-		}
-	}
-	return attempts
-}
-
-func aboutStatus(status string, outcome callback.DeliveryOutcome, attempts []callback.Attempt) callback.Delivery {
-	return callback.Delivery{CallbackID: callback.CallbackID(key(), status), Status: status, Outcome: outcome, Attempts: attempts}
-}
-
-func observed(status string, final bool) *callback.Status {
-	return &callback.Status{Value: status, Final: final, Raw: map[string]string{"status": status, "code": "7"}, ObservedAt: accepted.Add(time.Second)}
-}
-
-// detailed are details of every kind.
-func detailed() map[string]workflows.Details {
-	of := func(s callback.State) workflows.Details {
-		s.Key = key()
-		return workflows.Details{State: s, Policy: paysera().Policy, Source: "wallet", AcceptedAt: accepted, Namespace: "default"}
-	}
-	acknowledged := []callback.Attempt{{Number: 1, At: accepted.Add(time.Second), TookMS: 3, HTTPStatus: 200, Verdict: callback.Acknowledged}}
-	redelivered := of(callback.State{
-		Phase: callback.Delivering, Status: observed("done", true), Polls: 1,
-		Deliveries: []callback.Delivery{aboutStatus("done", callback.DeliveryPending, missed(1, 2, "HTTP 503 is not 2xx"))},
-	})
-	redelivered.EarlierRunID, redelivered.Reason = "01234567-89ab", "receiver `repaired`"
-	bulk := redelivered
-	bulk.By, bulk.RedeliveriesID = "ops | team", "rd_mfrggzdfmztwq2lknnwg23tpob"
-	reset := redelivered
-	reset.EarlierRunID, reset.ResetFrom = "", "01234567-89ab"
-	scheduled := of(callback.State{Phase: callback.Watching, Status: observed("reserved", false), Polls: 3})
-	scheduled.Policy = ukrcard().Policy
-	return map[string]workflows.Details{
-		"accepted":  of(callback.State{Phase: callback.Watching}),
-		"scheduled": scheduled,
-		"acknowledged": of(callback.State{
-			Phase: callback.Closed, Outcome: callback.OutcomeAcknowledged, Status: observed("done", true), Polls: 1,
-			Deliveries: []callback.Delivery{aboutStatus("done", callback.DeliveryAcknowledged, acknowledged)},
-		}),
-		"redelivered":           redelivered,
-		"redelivered-with-many": bulk,
-		"reset":                 reset,
-		"exhausted": of(callback.State{
-			Phase: callback.Closed, Outcome: callback.OutcomeExhausted, Status: observed("done", true), Polls: 12, Repeated: 1, Contradicted: 2,
-			Deliveries: []callback.Delivery{
-				aboutStatus("reserved", callback.DeliverySuperseded, missed(1, 2, "no answer within 10000 ms")),
-				aboutStatus("done", callback.DeliveryExhausted, missed(1, 3, "HTTP 503 is not 2xx")),
-			},
-		}),
-		"unanswered": of(callback.State{
-			Phase: callback.Delivering, Polls: 4, Status: &callback.Status{Raw: map[string]string{"respStatus": "504"}, ObservedAt: accepted},
-			Deliveries: []callback.Delivery{{
-				CallbackID: callback.CallbackID(key(), ""), Reason: callback.ReasonPollsUsedUp, Outcome: callback.DeliveryPending,
-				Attempts: []callback.Attempt{{Number: 1, At: accepted}},
-			}},
-		}),
-		"revoked": of(callback.State{
-			Phase: callback.Closed, Outcome: callback.OutcomeRevoked, Status: observed("revoked", true), Polls: 1,
-			Revocation: &callback.Revocation{InitiatedBy: "client", Reason: "changed | their\nmind", At: accepted},
-		}),
-		"expired": of(callback.State{Phase: callback.Closed, Outcome: callback.OutcomeExpired, Polls: 6}),
-	}
-}
-
-func TestDetailsAnswerInTenSeconds(t *testing.T) {
-	t.Parallel()
-	for name, d := range detailed() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			path := filepath.Join("testdata", "details", name+".md")
-			if *update {
-				require.NoError(t, os.WriteFile(path, []byte(d.Markdown()), 0o600))
-			}
-			golden, err := os.ReadFile(path)
-			require.NoError(t, err)
-			require.Equal(t, string(golden), d.Markdown())
-		})
-	}
-}
-
-func TestAnAnswerForgesNoMarkdown(t *testing.T) {
-	t.Parallel()
-	for name, reason := range map[string]string{
-		"a code span does not end":               "HTTP 500: `[all well](https://evil.example)`",
-		"no cell and no row is added":            "x |\n| 9 | 2026-11-21 | 200 | acknowledged | |",
-		"a backslash keeps no cell open":         `x \`,
-		"a line stays one line":                  "x\r\n\r\n# acknowledged\u2028# acknowledged\u0085y",
-		"the writing direction stays":            "x \u202Eeruces\u200By",
-		"what is no text stays one line as well": "x \xff\x00 y",
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			d := detailed()["exhausted"]
-			plain := d.Markdown()
-			d.State.Deliveries[1].Attempts = missed(1, 3, reason)
-			d.State.Status.Raw = map[string]string{"code": reason, "status": reason}
-			d.State.Status.Value, d.State.Deliveries[1].Status = reason, reason
-			forged := d.Markdown()
-			require.Equal(t, strings.Count(plain, "\n"), strings.Count(forged, "\n"))
-			for i, line := range strings.Split(forged, "\n") {
-				want := strings.Split(plain, "\n")[i]
-				require.Equal(t, strings.Count(want, "|"), strings.Count(line, "|"), line)
-				require.Equal(t, strings.Count(want, "`"), strings.Count(line, "`"), line)
-				require.NotContains(t, line, `\`)
-				require.NotContains(t, line, "\u202E")
-			}
-		})
-	}
-}
-
-func TestDetailsAreBounded(t *testing.T) {
-	t.Parallel()
-	d := detailed()["exhausted"]
-	d.State.Deliveries = nil
-	long := strings.Repeat("𝄞|`", 2000)
-	for n := range 40 {
-		d.State.Deliveries = append(d.State.Deliveries, aboutStatus(fmt.Sprint(n, long), callback.DeliverySuperseded, missed(1, 50, long)))
-	}
-	d.State.Status.Raw = map[string]string{}
-	for n := range 500 {
-		d.State.Status.Raw[fmt.Sprint(n)] = long
-	}
-	text := d.Markdown()
-	require.Less(t, len(text), 64<<10)
-	require.Equal(t, 50, strings.Count(text, "| 503\u00A0 |"), "the newest attempts")
-	require.Contains(t, text, "28 older callbacks are not shown")
-}
 
 func TestARunShowsItsDetails(t *testing.T) {
 	t.Parallel()
@@ -181,13 +33,4 @@ func currentDetails(t *testing.T, w *world) string {
 	var metadata sdkpb.WorkflowMetadata
 	require.NoError(t, value.Get(&metadata))
 	return metadata.GetCurrentDetails()
-}
-
-// BenchmarkDetails is what the happy path pays for them, once.
-func BenchmarkDetails(b *testing.B) {
-	d := detailed()["acknowledged"]
-	b.ReportAllocs()
-	for b.Loop() {
-		_ = d.Markdown()
-	}
 }

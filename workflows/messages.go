@@ -36,13 +36,13 @@ const (
 	// is in flight makes the server refuse what the task then decides and forget
 	// the attempt. An Update waits for the task instead, and is preferred.
 	UpdateWithdraw = "withdraw"
-	// QueryState answers with a callback.State, QueryEnding with how far the run
-	// has come as a callback.Ending: what a redelivery of a terminated run needs.
+	// QueryState answers with a callback.State, QueryRecord with a callback.Record:
+	// what a redelivery of a terminated run needs.
 	QueryState  = "state"
-	QueryEnding = "ending"
+	QueryRecord = "record"
 	// ActivityWatch and ActivityDeliver are the types of the two long-running
-	// activities, whose heartbeat details are a callback.WatchProgress and a
-	// callback.DeliveryProgress.
+	// activities, whose heartbeat details are a callback.WatchRecord and a
+	// callback.DeliveryRecord.
 	ActivityWatch   = "Watch"
 	ActivityDeliver = "Deliver"
 	// MemoStart holds the normalised callback.StartRequest.
@@ -97,15 +97,22 @@ type Input struct {
 	// Wanted filters which statuses ring; empty: all that the rules ring.
 	Wanted []string `json:"wanted,omitempty"`
 	// Notices is who hears of deliveries that nobody acknowledged, or nil.
-	Notices *callback.Hearing `json:"notices,omitempty"`
+	Notices *callback.Recipient `json:"notices,omitempty"`
 	// Redelivery makes this run one of an operation that has ended before.
 	Redelivery *Redelivery `json:"redelivery,omitempty"`
+	// AcceptedAt is when the operation was accepted, where that was before this run
+	// began: its lifetime counts from there.
+	AcceptedAt callback.Time `json:"accepted_at,omitzero"`
+	// Carried makes this run one that continues another, from its record; Phase is
+	// AttributePhase as that wrote it.
+	Carried *callback.Record `json:"carried,omitempty"`
+	Phase   callback.Phase   `json:"phase,omitempty"`
 }
 
 // Redelivery is an engineer's new run (promise 10).
 type Redelivery struct {
-	// Previous is how the latest run ended.
-	Previous callback.Ending `json:"previous"`
+	// Previous is the record of the latest run.
+	Previous callback.Record `json:"previous"`
 	// Repoll asks the source once before ringing.
 	Repoll bool `json:"repoll,omitempty"`
 	// Force rings the previous run's callback also if it was acknowledged.

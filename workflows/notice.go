@@ -9,6 +9,7 @@ import (
 
 	"ringback/activities"
 	"ringback/internal/callback"
+	"ringback/internal/ui"
 )
 
 // Names of the workflows that give notices, and of what is said to them.
@@ -34,89 +35,144 @@ func OutageID(endpoint string) string { return outagePrefix + endpoint }
 // by one run of its operation.
 func NoticeID(callbackID, runID string) string { return noticePrefix + callbackID + ":" + runID }
 
-// NoticeInput starts a Notice.
+// NoticeInput starts a Notice, and continues it as new.
 type NoticeInput struct {
-	Hearing callback.Hearing `json:"hearing"`
-	Notice  callback.Notice  `json:"notice"`
+	Recipient callback.Recipient `json:"recipient"`
+	Notice    callback.Notice    `json:"notice"`
+	// Record is how far its delivery came in the run before; nil: it begins.
+	Record *callback.DeliveryRecord `json:"record,omitempty"`
 }
 
-// Notice gives one notice, with the h and k of the endpoint that hears it. It
-// fails where that did not acknowledge it; nobody is told of that but the UI.
+// Notice delivers one notice, with the h and k of the endpoint that receives it. It
+// fails where that did not acknowledge it; nothing but the UI tells of that.
 func Notice(ctx workflow.Context, in NoticeInput) (callback.Delivery, error) {
-	return give(ctx, in.Hearing, in.Notice)
+	record := deliverNotice(ctx, in)
+	switch {
+	case ctx.Err() != nil:
+		return record.Delivery, ctx.Err()
+	case record.Pending():
+		in.Record = &record
+		return record.Delivery, workflow.NewContinueAsNewError(ctx, Notice, in)
+	}
+	return record.Delivery, notDelivered(in.Recipient, in.Notice, record.Delivery)
 }
 
-// OutageInput starts an Outage.
+// deliverNotice delivers a notice until it is settled, or the run is to continue
+// as new.
+func deliverNotice(ctx workflow.Context, in NoticeInput) callback.DeliveryRecord {
+	c := in.Notice.Callback(in.Recipient.Endpoint)
+	record := callback.DeliveryRecord{Delivery: callback.Delivery{
+		CallbackID: c.ID, Status: in.Notice.Type, Outcome: callback.DeliveryPending, Attempts: []callback.Attempt{},
+	}}
+	if in.Record != nil {
+		record = *in.Record
+	}
+	return deliver(ctx, activities.DeliverInput{Callback: c, Policy: in.Recipient.Policy, Record: record}, func() bool {
+		return workflow.GetInfo(ctx).GetContinueAsNewSuggested() || ctx.Err() != nil
+	})
+}
+
+// OutageInput starts an Outage, and continues it as new.
 type OutageInput struct {
-	Hearing  callback.Hearing `json:"hearing"`
-	Endpoint string           `json:"endpoint"`
+	Recipient callback.Recipient `json:"recipient"`
+	Endpoint  string             `json:"endpoint"`
+	// Failing says that the latest notice, about Report, told that the endpoint is
+	// failing; Record is how far its delivery came, nil: it is settled.
+	Failing bool                     `json:"failing,omitempty"`
+	Report  callback.Health          `json:"report,omitzero"`
+	Record  *callback.DeliveryRecord `json:"record,omitempty"`
+	// Next is a report that came meanwhile, or nil.
+	Next *callback.Health `json:"next,omitempty"`
+	// Undelivered is why the latest notice that was not acknowledged was not.
+	Undelivered string `json:"undelivered,omitempty"`
 }
 
 // Outage tells that an endpoint is failing and, when it acknowledged again, that
-// it recovered, in this order. Workers say both by SignalHealth, any number of
+// it recovered, in this order. Workers report both by SignalHealth, any number of
 // times; each is told once.
 func Outage(ctx workflow.Context, in OutageInput) error {
 	reports := workflow.GetSignalChannel(ctx, SignalHealth)
-	var failed error
-	for failing := false; ; {
-		report := newest(ctx, reports)
-		if report.Failing != failing {
-			failing = report.Failing
-			workflow.SetCurrentDetails(ctx, outageDetails(in.Endpoint, report))
-			if _, err := give(ctx, in.Hearing, report.Notice(in.Endpoint)); err != nil {
-				failed = err
-			}
+	for {
+		if in.Record == nil {
+			in.begin(newest(ctx, reports, in.Next))
+			in.Next = nil
 		}
-		if !failing && reports.Len() == 0 {
-			return failed
+		if in.Record != nil {
+			in.deliver(ctx)
+		}
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case in.Record != nil || workflow.GetInfo(ctx).GetContinueAsNewSuggested():
+			in.Next = unreadReport(reports)
+			return workflow.NewContinueAsNewError(ctx, Outage, in)
+		case !in.Failing && reports.Len() == 0:
+			return in.result()
 		}
 	}
 }
 
-// newest is the latest report; it waits for one.
-func newest(ctx workflow.Context, reports workflow.ReceiveChannel) callback.Health {
+// begin takes a report, and begins a notice where that has changed.
+func (in *OutageInput) begin(report callback.Health) {
+	if report.Failing == in.Failing {
+		return
+	}
+	in.Failing, in.Report = report.Failing, report
+	c := report.Notice(in.Endpoint).Callback(in.Recipient.Endpoint)
+	in.Record = &callback.DeliveryRecord{Delivery: callback.Delivery{
+		CallbackID: c.ID, Status: c.Observation.Status, Outcome: callback.DeliveryPending, Attempts: []callback.Attempt{},
+	}}
+}
+
+// deliver delivers the notice in hand until it is settled, or the run is to
+// continue as new: then its record says how far it came.
+func (in *OutageInput) deliver(ctx workflow.Context) {
+	workflow.SetCurrentDetails(ctx, ui.Outage(in.Endpoint, in.Report))
+	notice := in.Report.Notice(in.Endpoint)
+	record := deliverNotice(ctx, NoticeInput{Recipient: in.Recipient, Notice: notice, Record: in.Record})
+	if record.Pending() {
+		in.Record = &record
+		return
+	}
+	in.Record = nil
+	if err := notDelivered(in.Recipient, notice, record.Delivery); err != nil {
+		in.Undelivered = err.Error()
+	}
+}
+
+func (in *OutageInput) result() error {
+	if in.Undelivered == "" {
+		return nil
+	}
+	return temporal.NewNonRetryableApplicationError(in.Undelivered, TypeExhausted, nil)
+}
+
+// newest is the latest report, waited for unless there is one already.
+func newest(ctx workflow.Context, reports workflow.ReceiveChannel, already *callback.Health) callback.Health {
+	if later := unreadReport(reports); later != nil {
+		return *later
+	}
+	if already != nil {
+		return *already
+	}
 	var report callback.Health
 	reports.Receive(ctx, &report)
-	for next := (callback.Health{}); reports.ReceiveAsync(&next); next = (callback.Health{}) {
-		report = next
+	if later := unreadReport(reports); later != nil {
+		return *later
 	}
 	return report
 }
 
-func outageDetails(endpoint string, h callback.Health) string {
-	if !h.Failing {
-		return fmt.Sprintf("**recovered** · the endpoint %s acknowledged an attempt at %s\n", code(endpoint), h.At)
+// unreadReport is the latest report that waits, or nil.
+func unreadReport(reports workflow.ReceiveChannel) *callback.Health {
+	var latest *callback.Health
+	for report := new(callback.Health); reports.ReceiveAsync(report); report = new(callback.Health) {
+		latest = report
 	}
-	return fmt.Sprintf("**failing** · the endpoint %s acknowledged none of the last %s of one worker, the latest at %s: %s\n",
-		code(endpoint), count(h.Attempts, "attempt"), h.At, code(h.Reason))
+	return latest
 }
 
-// give delivers a notice until it is settled.
-func give(ctx workflow.Context, h callback.Hearing, n callback.Notice) (callback.Delivery, error) {
-	c := n.Callback(h.Endpoint)
-	progress := callback.DeliveryProgress{Delivery: callback.Delivery{
-		CallbackID: c.ID, Status: n.Type, Outcome: callback.DeliveryPending, Attempts: []callback.Attempt{},
-	}}
-	ctx = workflow.WithActivityOptions(ctx, deliverOptions(h.Endpoint, h.Policy, c))
-	for progress.Delivery.Outcome == callback.DeliveryPending {
-		var result activities.DeliverResult
-		err := workflow.ExecuteActivity(ctx, acts.Deliver, activities.DeliverInput{
-			Callback: c, Policy: h.Policy, Progress: progress,
-		}).Get(ctx, &result)
-		if err == nil {
-			progress = result.Progress
-			continue
-		}
-		reached, known := failedDelivery(err)
-		if wasCancelled(err) || !known {
-			return progress.Delivery, err
-		}
-		progress = reached
-	}
-	return progress.Delivery, notGiven(h, n, progress.Delivery)
-}
-
-func notGiven(h callback.Hearing, n callback.Notice, d callback.Delivery) error {
+func notDelivered(to callback.Recipient, n callback.Notice, d callback.Delivery) error {
 	kind := map[callback.DeliveryOutcome]string{
 		callback.DeliveryExhausted: TypeExhausted, callback.DeliveryGone: TypeGone,
 	}[d.Outcome]
@@ -124,7 +180,7 @@ func notGiven(h callback.Hearing, n callback.Notice, d callback.Delivery) error 
 		return nil
 	}
 	return temporal.NewNonRetryableApplicationError(
-		fmt.Sprintf("the notice %s about %s at %s is %s", n.Type, n.Data.Endpoint, h.Endpoint, d.Outcome), kind, nil, d)
+		fmt.Sprintf("the notice %s about %s at %s is %s", n.Type, n.Data.Endpoint, to.Endpoint, d.Outcome), kind, nil, d)
 }
 
 // noticeTypes are the endings of a delivery that notices are given of.
@@ -135,36 +191,25 @@ var noticeTypes = map[callback.DeliveryOutcome]string{
 
 // giveNotice begins a run of its own for the notice of a delivery that ended
 // unacknowledged: it outlives this one.
-func (o *operation) giveNotice(d callback.Delivery) {
+func (r *run) giveNotice(d callback.Delivery) {
 	kind, due := noticeTypes[d.Outcome]
-	if !due || o.in.Notices == nil || !o.tellsMore() {
+	if !due || r.in.Notices == nil {
 		return
 	}
-	run := workflow.GetInfo(o.ctx).WorkflowExecution.RunID
-	n := callback.Notice{Type: kind, Timestamp: o.now(), Data: callback.NoticeData{
-		Endpoint: o.in.Start.Endpoint, OperationID: o.in.Start.OperationID, CallbackID: d.CallbackID, Status: d.Status, RunID: run,
+	runID := workflow.GetInfo(r.ctx).WorkflowExecution.RunID
+	n := callback.Notice{Type: kind, Timestamp: r.now(), Data: callback.NoticeData{
+		Endpoint: r.in.Start.Endpoint, OperationID: r.in.Start.OperationID, CallbackID: d.CallbackID, Status: d.Status, RunID: runID,
 	}}
 	if last := len(d.Attempts) - 1; last >= 0 {
 		n.Data.Attempts, n.Data.Reason = d.Attempts[last].Number, d.Attempts[last].Reason
 	}
-	ctx := workflow.WithChildOptions(o.ctx, workflow.ChildWorkflowOptions{
-		WorkflowID:            NoticeID(d.CallbackID, run),
+	ctx := workflow.WithChildOptions(r.ctx, workflow.ChildWorkflowOptions{
+		WorkflowID:            NoticeID(d.CallbackID, runID),
 		WorkflowTaskTimeout:   WorkflowTaskTimeout,
 		ParentClosePolicy:     enumspb.PARENT_CLOSE_POLICY_ABANDON,
-		TypedSearchAttributes: temporal.NewSearchAttributes(AttributeEndpoint.ValueSet(o.in.Start.Endpoint)),
-		StaticSummary:         fmt.Sprintf("%s %s %s, told to %s", kind, o.in.Start.Endpoint, o.in.Start.OperationID, o.in.Notices.Endpoint),
+		TypedSearchAttributes: temporal.NewSearchAttributes(AttributeEndpoint.ValueSet(r.in.Start.Endpoint)),
+		StaticSummary:         fmt.Sprintf("%s %s %s, told to %s", kind, r.in.Start.Endpoint, r.in.Start.OperationID, r.in.Notices.Endpoint),
 	})
-	child := workflow.ExecuteChildWorkflow(ctx, Notice, NoticeInput{Hearing: *o.in.Notices, Notice: n})
-	o.notices = append(o.notices, child.GetChildWorkflowExecution())
-}
-
-// noticed reports whether every notice given has begun: only then does it
-// outlive the run.
-func (o *operation) noticed() bool {
-	for _, begun := range o.notices {
-		if !begun.IsReady() {
-			return false
-		}
-	}
-	return true
+	child := workflow.ExecuteChildWorkflow(ctx, Notice, NoticeInput{Recipient: *r.in.Notices, Notice: n})
+	r.notices = append(r.notices, child.GetChildWorkflowExecution())
 }

@@ -18,9 +18,9 @@ import (
 	"ringback/workflows"
 )
 
-var hearing = callback.Hearing{Endpoint: "OPS", Policy: callback.DeliveryPolicy{IntervalMS: 1000, Attempts: 3, TimeoutMS: 1000}}
+var recipient = callback.Recipient{Endpoint: "OPS", Policy: callback.DeliveryPolicy{IntervalMS: 1000, Attempts: 3, TimeoutMS: 1000}}
 
-func heard(in *workflows.Input) { in.Notices = &hearing }
+func heard(in *workflows.Input) { in.Notices = &recipient }
 
 func TestANoticeIsGivenOfEachDeliveryThatEndedUnacknowledged(t *testing.T) {
 	t.Parallel()
@@ -51,7 +51,7 @@ func TestANoticeIsGivenOfEachDeliveryThatEndedUnacknowledged(t *testing.T) {
 			require.Equal(t, tt.ends, ending.State.Outcome)
 			var notices []string
 			for _, in := range w.notices {
-				require.Equal(t, hearing, in.Hearing)
+				require.Equal(t, recipient, in.Recipient)
 				d := in.Notice.Data
 				require.Equal(t, tt.in.Start.Endpoint+"/"+tt.in.Start.OperationID, d.Endpoint+"/"+d.OperationID)
 				require.Equal(t, callback.CallbackID(tt.in.Start.Key(), d.Status), d.CallbackID)
@@ -76,10 +76,10 @@ func noticing(outcomes ...callback.DeliveryOutcome) (*testsuite.TestWorkflowEnvi
 	env.OnActivity(workflows.ActivityDeliver, mock.Anything, mock.Anything).Return(
 		func(_ context.Context, in activities.DeliverInput) (activities.DeliverResult, error) {
 			delivered = append(delivered, in)
-			at := in.Progress
+			at := in.Record
 			at.Made++
 			at.Delivery.Outcome = turn(outcomes, len(delivered)-1)
-			return activities.DeliverResult{Progress: at}, nil
+			return activities.DeliverResult{Record: at}, nil
 		})
 	return env, &delivered
 }
@@ -93,22 +93,22 @@ func exhaustedNotice() callback.Notice {
 func TestANoticeIsDeliveredLikeACallback(t *testing.T) {
 	t.Parallel()
 	env, delivered := noticing(callback.DeliveryPending, callback.DeliveryAcknowledged)
-	env.ExecuteWorkflow(workflows.NoticeType, workflows.NoticeInput{Hearing: hearing, Notice: exhaustedNotice()})
+	env.ExecuteWorkflow(workflows.NoticeType, workflows.NoticeInput{Recipient: recipient, Notice: exhaustedNotice()})
 	require.NoError(t, env.GetWorkflowError())
 	require.Len(t, *delivered, 2, "one that the server counted to its end is taken up")
-	require.Equal(t, 1, (*delivered)[1].Progress.Made, "where it was")
+	require.Equal(t, 1, (*delivered)[1].Record.Made, "where it was")
 	c := (*delivered)[0].Callback
 	require.Equal(t, "OPS", c.Key.Endpoint)
 	require.Equal(t, exhaustedNotice(), *c.Notice)
 	require.Regexp(t, "^nt_[a-z2-7]{26}$", c.ID)
-	require.Equal(t, hearing.Policy, (*delivered)[0].Policy, "h and k of the endpoint that hears")
+	require.Equal(t, recipient.Policy, (*delivered)[0].Policy, "h and k of the endpoint that hears")
 	require.Empty(t, (*delivered)[0].Signal)
 }
 
 func TestANoticeThatNobodyAcknowledgedFails(t *testing.T) {
 	t.Parallel()
 	env, _ := noticing(callback.DeliveryExhausted)
-	env.ExecuteWorkflow(workflows.NoticeType, workflows.NoticeInput{Hearing: hearing, Notice: exhaustedNotice()})
+	env.ExecuteWorkflow(workflows.NoticeType, workflows.NoticeInput{Recipient: recipient, Notice: exhaustedNotice()})
 	var failure *temporal.ApplicationError
 	require.ErrorAs(t, env.GetWorkflowError(), &failure)
 	require.Equal(t, workflows.TypeExhausted, failure.Type())
@@ -148,7 +148,7 @@ func TestAnOutageIsToldOnceAndInOrder(t *testing.T) {
 					env.SignalWorkflow(workflows.SignalHealth, callback.Health{Failing: s.failing, At: accepted, Attempts: 20, Reason: "HTTP 503"})
 				}, s.after)
 			}
-			env.ExecuteWorkflow(workflows.OutageType, workflows.OutageInput{Hearing: hearing, Endpoint: "SHOP"})
+			env.ExecuteWorkflow(workflows.OutageType, workflows.OutageInput{Recipient: recipient, Endpoint: "SHOP"})
 			require.True(t, env.IsWorkflowCompleted())
 			require.Equal(t, tt.fails, env.GetWorkflowError() != nil)
 			var told []string

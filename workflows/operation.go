@@ -13,276 +13,150 @@ import (
 // acts names the activities for the SDK; it is never called.
 var acts *activities.Activities
 
-// Operation is the life of one payment operation: it watches the status until
-// it is final and rings the client for each status that is owed. Its result,
-// failure or cancellation carries a callback.Ending.
-func Operation(ctx workflow.Context, in Input) (callback.Ending, error) {
-	o, err := open(ctx, in)
+// Operation is the life of one payment operation: it polls the status until it is
+// final, and meanwhile delivers a callback for each status that is owed. The
+// callback.Record that it hands on rides on its result, failure or cancellation.
+func Operation(ctx workflow.Context, in Input) (callback.Record, error) {
+	r, err := newRun(ctx, in)
 	if err != nil {
-		return callback.Ending{}, err
+		return callback.Record{}, err
 	}
-	o.begin()
-	for {
-		o.hear()
-		o.lookAgain()
-		o.ring()
-		o.dropUnwanted()
-		o.look()
-		o.showPhase()
-		if o.ledger.Over() && !o.busy() && o.delivery == nil && o.noticed() {
-			break
-		}
-		o.showDetails(o.ending().State)
-		o.sleep()
-		o.gather()
+	r.receiveSignals()
+	workflow.Go(r.ctx, r.watch)
+	for r.nextOwed() {
+		r.deliverNext()
 	}
-	if err := workflow.Await(o.ctx, func() bool { return workflow.AllHandlersFinished(o.ctx) }); err != nil {
-		return callback.Ending{}, err
-	}
-	return o.close()
+	return r.finish()
 }
 
-// operation is one run's moving parts. Facts are in the ledger.
-type operation struct {
+// run is one run of an operation. What it knows is in the ledger; the rest says
+// what is pending.
+type run struct {
 	in Input
-	// ctx is disconnected from the run's cancellation: nothing that is on its
-	// way is cut off. root is not.
+	// ctx is disconnected from the run's cancellation, which is a withdrawal:
+	// nothing that is on its way is cut off. root is not.
 	ctx, root workflow.Context
 	ledger    *callback.Ledger
+	signals   signals
 
-	watch *task
-	// leaving is the latest watch that was told to end.
-	leaving    *task
-	watchPolls int
-	// lastPoll is when the latest poll was made.
-	lastPoll callback.WatchProgress
-	delivery *task
-	// delivering is how far the delivery in hand is known to have come.
-	delivering callback.DeliveryProgress
-	ringing    callback.Callback
-	// shown is the phase that was last written.
-	shown callback.Phase
-	// notices are the notices that were given; each is ready once its run began.
+	// pollNow says that a poll was asked for, pollNowAt when a watch last began
+	// with one. statusPushed says that the watch waits for a change from a status
+	// that is outdated.
+	pollNow      bool
+	pollNowAt    callback.Time
+	statusPushed bool
+	// watchBegan is the workflow task, by its history length, in which the pending
+	// watch began; 0: none is pending. watchOver says that there will be none.
+	watchBegan int
+	watchOver  bool
+	// attempted is the workflow task of the latest attempt made inside one.
+	attempted int
+	// phase is the phase that operators find the run by, as it was written last.
+	phase callback.Phase
+	// notices are the runs of the notices that were given; each is ready once its
+	// run began.
 	notices []workflow.Future
-
-	pushes  workflow.ReceiveChannel
-	revokes workflow.ReceiveChannel
-	misses  workflow.ReceiveChannel
-	pollNow bool
-	// early says that a poll was asked for before the initial delay was over.
-	early bool
-	// rewatch makes the watch begin anew from a status that was pushed.
-	rewatch bool
-	// asking says that a redelivery waits for the answer to its one poll.
-	asking bool
-	// roused wakes the main loop after an Update.
-	roused bool
-	// localAt is the workflow task (by its history length) of the latest local
-	// attempt: there is at most one in each.
-	localAt int
 }
 
-// task is a regular activity on its way.
-type task struct {
-	future workflow.Future
-	cancel workflow.CancelFunc
-	// unwanted says that it was cancelled.
-	unwanted bool
+// signals are the Signals that a run takes.
+type signals struct {
+	pushes, revocations, unacknowledged workflow.ReceiveChannel
 }
 
-func (t *task) ready() bool { return t != nil && t.future.IsReady() }
-
-// open builds the run and registers its handlers before anything can fail.
-func open(root workflow.Context, in Input) (*operation, error) {
+// newRun registers the run's handlers before anything can fail.
+func newRun(root workflow.Context, in Input) (*run, error) {
 	ctx, _ := workflow.NewDisconnectedContext(root)
-	o := &operation{
-		in: in, ctx: ctx, root: root, ledger: callback.OpenLedger(opening(in)),
-		pushes:  workflow.GetSignalChannel(ctx, SignalStatus),
-		revokes: workflow.GetSignalChannel(ctx, SignalRevoke),
-		misses:  workflow.GetSignalChannel(ctx, SignalUnacknowledged),
+	r := &run{
+		in: in, ctx: ctx, root: root, ledger: callback.OpenLedger(opening(in)), phase: in.Phase,
+		signals: signals{
+			pushes:         workflow.GetSignalChannel(ctx, SignalStatus),
+			revocations:    workflow.GetSignalChannel(ctx, SignalRevoke),
+			unacknowledged: workflow.GetSignalChannel(ctx, SignalUnacknowledged),
+		},
 	}
-	if err := o.answer(); err != nil {
+	if in.AcceptedAt.IsZero() {
+		r.in.AcceptedAt = callback.At(workflow.GetInfo(ctx).WorkflowStartTime)
+	}
+	if again := in.Redelivery; again != nil && !again.Repoll && in.Carried == nil {
+		r.redeliver()
+	}
+	if err := r.registerHandlers(); err != nil {
 		return nil, fmt.Errorf("setting the run's handlers: %w", err)
 	}
-	return o, nil
-}
-
-// answer sets the handlers of Updates and Queries.
-func (o *operation) answer() error {
-	return errors.Join(
-		workflow.SetUpdateHandlerWithOptions(o.ctx, UpdateRevoke, o.revokeUpdate, workflow.UpdateHandlerOptions{
-			Validator: func(r callback.Revocation) error {
-				if err := screen("reason", r.Reason, reasonMax); err != nil {
-					return err
-				}
-				return o.ledger.CheckRevocation(r)
-			},
-			Description: "Record that the operation itself was revoked.",
-		}),
-		workflow.SetUpdateHandlerWithOptions(o.ctx, UpdateStatus, o.takePush, workflow.UpdateHandlerOptions{
-			Validator:   func(p Push) error { return screenStatus(p.Status) },
-			Description: "Take a status that the core says by itself; without one, poll now.",
-		}),
-		workflow.SetUpdateHandlerWithOptions(o.ctx, UpdateWithdraw, o.withdraw, workflow.UpdateHandlerOptions{
-			Description: "End the operation without a callback.",
-		}),
-		workflow.SetQueryHandler(o.ctx, QueryState, func() (callback.State, error) { return o.ending().State, nil }),
-		workflow.SetQueryHandler(o.ctx, QueryEnding, func() (callback.Ending, error) { return o.ending(), nil }),
-	)
+	return r, nil
 }
 
 func opening(in Input) callback.Opening {
 	opening := callback.Opening{
 		Key: in.Start.Key(), Reference: in.Start.Reference, Rules: in.Rules, Wanted: in.Wanted,
-		Supersede: in.Policy.Supersede, KnownStatus: in.Start.KnownStatus,
+		Supersede: in.Policy.Supersede, KnownStatus: in.Start.KnownStatus, Carried: in.Carried,
 	}
-	if r := in.Redelivery; r != nil {
-		opening.Previous, opening.Repoll, opening.Force = &r.Previous, r.Repoll, r.Force
+	if again := in.Redelivery; again != nil {
+		opening.Previous, opening.Repoll, opening.Force = &again.Previous, again.Repoll, again.Force
 	}
 	return opening
 }
 
-// begin makes the first poll, or takes up what a redelivery is about. A repoll
-// that is held back in the workflow task is left to a watch of one poll.
-func (o *operation) begin() {
-	r := o.in.Redelivery
-	if r == nil {
-		if o.spokenTo() && o.hearsFirst() {
-			o.hear()
+// registerHandlers sets the handlers of Updates and Queries.
+func (r *run) registerHandlers() error {
+	return errors.Join(
+		workflow.SetUpdateHandlerWithOptions(r.ctx, UpdateRevoke, r.revokeUpdate, workflow.UpdateHandlerOptions{
+			Validator: func(revocation callback.Revocation) error {
+				if err := screen("reason", revocation.Reason, reasonMax); err != nil {
+					return err
+				}
+				return r.ledger.CheckRevocation(revocation)
+			},
+			Description: "Record that the operation itself was revoked.",
+		}),
+		workflow.SetUpdateHandlerWithOptions(r.ctx, UpdateStatus, r.pushUpdate, workflow.UpdateHandlerOptions{
+			Validator:   func(p Push) error { return screenStatus(p.Status) },
+			Description: "Take a status that the core says by itself; without one, poll now.",
+		}),
+		workflow.SetUpdateHandlerWithOptions(r.ctx, UpdateWithdraw, r.withdrawUpdate, workflow.UpdateHandlerOptions{
+			Description: "End the operation without a callback.",
+		}),
+		workflow.SetQueryHandler(r.ctx, QueryState, func() (callback.State, error) { return r.record().State, nil }),
+		workflow.SetQueryHandler(r.ctx, QueryRecord, func() (callback.Record, error) { return r.record(), nil }),
+	)
+}
+
+// nextOwed waits until a callback is owed. It is false once nothing is pending any
+// more and nothing is left to do, or the rest is left to a run that continues it.
+func (r *run) nextOwed() bool {
+	owes := func() bool { return r.ledger.Owes() && !r.leaving() }
+	r.await(r.ctx, func() bool { return !r.unread() && (owes() || r.idle() && (r.ledger.Over() || r.leaving())) })
+	return owes()
+}
+
+// leaving reports whether the run is to end early and continue as new, since its
+// history has grown or holds most of the Updates that the server allows.
+func (r *run) leaving() bool { return workflow.GetInfo(r.ctx).GetContinueAsNewSuggested() }
+
+// idle reports whether nothing is pending: what is would be lost with the run, or
+// would reach the workflow task that closes it and have the server refuse that.
+func (r *run) idle() bool {
+	for _, began := range r.notices {
+		if !began.IsReady() {
+			return false
 		}
-		if o.in.Policy.Poll.InitialDelayMS == 0 && o.ledger.Watching() {
-			o.pollOnce()
-		}
-		return
 	}
-	if o.asking = r.Repoll && !o.pollOnce(); !o.asking {
-		o.ringAgain()
-	}
+	return r.watchOver && workflow.AllHandlersFinished(r.ctx)
 }
 
-// ringAgain owes the previous run's last callback, unless the source said another.
-func (o *operation) ringAgain() {
-	o.asking = false
-	o.ledger.Ring(o.in.Redelivery.Previous.Owed)
-	if !o.in.Redelivery.Watch {
-		o.ledger.StopWatch()
+// await waits for a condition on the coroutine of ctx.
+func (r *run) await(ctx workflow.Context, condition func() bool) {
+	r.showDetails()
+	if err := workflow.Await(ctx, condition); err != nil {
+		workflow.GetLogger(ctx).Error("waiting on a disconnected context failed", "error", err)
 	}
 }
 
-// hear takes what was said to the run: pushes, revocations, a withdrawal.
-func (o *operation) hear() {
-	var push Push
-	for o.pushes.ReceiveAsync(&push) {
-		if err := screenStatus(push.Status); err != nil {
-			workflow.GetLogger(o.ctx).Warn("a status by Signal was not taken", "error", err)
-		} else {
-			o.pushed(push)
-		}
-		push = Push{}
-	}
-	var revocation callback.Revocation
-	for o.revokes.ReceiveAsync(&revocation) {
-		if _, err := o.revoke(o.ctx, screened(revocation)); err != nil {
-			workflow.GetLogger(o.ctx).Warn("a revocation by Signal was not allowed", "error", err)
-		}
-		revocation = callback.Revocation{}
-	}
-	var missed activities.Unacknowledged
-	for o.misses.ReceiveAsync(&missed) {
-		o.miss(missed)
-		missed = activities.Unacknowledged{}
-	}
-	if o.root.Err() != nil {
-		o.ledger.Withdraw()
-	}
-	o.roused = false
+// record is what the run would hand on now.
+func (r *run) record() callback.Record {
+	record := r.ledger.Record()
+	record.State.RunID = workflow.GetInfo(r.ctx).WorkflowExecution.RunID
+	return record
 }
 
-func (o *operation) pushed(p Push) {
-	if p.Status == "" {
-		o.pollNow = true
-		return
-	}
-	now := o.now()
-	said := callback.Observation{Status: p.Status, BegunAt: now, ObservedAt: now}
-	recorded := o.ledger.Record(o.following(said, o.ledger.Last()))
-	o.rewatch = o.rewatch || recorded == callback.RecordedChange || recorded == callback.RecordedRepeat
-}
-
-// hearBefore takes what was said by Signal before the Update at hand. The main
-// loop acts on it, also where the Update is refused.
-func (o *operation) hearBefore() {
-	if o.pushes.Len()+o.revokes.Len() > 0 && o.hearsSignals() {
-		o.hear()
-		o.roused = true
-	}
-}
-
-func (o *operation) revokeUpdate(ctx workflow.Context, r callback.Revocation) (callback.State, error) {
-	o.hearBefore()
-	return o.revoke(ctx, r)
-}
-
-func (o *operation) revoke(_ workflow.Context, r callback.Revocation) (callback.State, error) {
-	r.At = o.now()
-	if err := o.ledger.Revoke(r); err != nil {
-		return callback.State{}, err
-	}
-	o.roused = true
-	return o.ending().State, nil
-}
-
-func (o *operation) takePush(_ workflow.Context, p Push) error {
-	o.hearBefore()
-	o.pushed(p)
-	o.roused = true
-	return nil
-}
-
-func (o *operation) withdraw(workflow.Context) (callback.State, error) {
-	o.hearBefore()
-	o.ledger.Withdraw()
-	o.roused = true
-	return o.ending().State, nil
-}
-
-// ending is how far the run has come.
-func (o *operation) ending() callback.Ending {
-	ending := o.ledger.Ending()
-	ending.State.RunID = workflow.GetInfo(o.ctx).WorkflowExecution.RunID
-	return ending
-}
-
-func (o *operation) now() callback.Time { return callback.At(workflow.Now(o.ctx)) }
-
-// spokenTo reports whether something was said to the run that it has not heard,
-// or not acted on.
-func (o *operation) spokenTo() bool {
-	withdrawal := o.root.Err() != nil && !o.ledger.Withdrawn()
-	return withdrawal || o.roused || o.pollNow || o.rewatch || o.pushes.Len() > 0 || o.revokes.Len() > 0 || o.misses.Len() > 0
-}
-
-// busy reports whether there is something to do at once.
-func (o *operation) busy() bool {
-	return o.spokenTo() || (o.watch != nil && !o.ledger.Watching())
-}
-
-// sleep waits until there is something to do or to gather.
-func (o *operation) sleep() {
-	err := workflow.Await(o.ctx, func() bool {
-		return o.busy() || o.watch.ready() || o.delivery.ready() || o.ledger.Over() && o.noticed()
-	})
-	if err != nil {
-		workflow.GetLogger(o.ctx).Error("waiting on a disconnected context failed", "error", err)
-	}
-}
-
-// gather takes the results of activities that ended.
-func (o *operation) gather() {
-	if o.watch.ready() {
-		o.gatherWatch()
-	}
-	if o.delivery.ready() {
-		o.gatherDelivery()
-	}
-}
+func (r *run) now() callback.Time { return callback.At(workflow.Now(r.ctx)) }

@@ -31,6 +31,37 @@ func localOptions(timeout time.Duration) workflow.LocalActivityOptions {
 	}
 }
 
+// interruptOptions are for Interrupt, which may be repeated.
+var interruptOptions = workflow.LocalActivityOptions{
+	ScheduleToCloseTimeout: 10 * time.Second,
+	RetryPolicy:            &temporal.RetryPolicy{InitialInterval: 100 * time.Millisecond, BackoffCoefficient: 2, MaximumAttempts: 5},
+}
+
+// InterruptQueue is the task queue that the one process with that identity polls,
+// beside the common one.
+func InterruptQueue(identity string) string { return TaskQueue + "@" + identity }
+
+// interruptElsewhere are for InterruptHere in the process with that identity. One
+// that has died takes up nothing: its activities are lost by themselves.
+func interruptElsewhere(identity string) workflow.ActivityOptions {
+	return workflow.ActivityOptions{
+		TaskQueue: InterruptQueue(identity), ScheduleToCloseTimeout: 5 * time.Second,
+		RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1},
+	}
+}
+
+// awaitEndpointOptions are for AwaitEndpoint, which fails until it can succeed. It
+// looks again after 2 s, then less and less often.
+func awaitEndpointOptions(endpoint string) workflow.ActivityOptions {
+	return workflow.ActivityOptions{
+		StartToCloseTimeout: 10 * time.Second,
+		WaitForCancellation: true,
+		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: 2 * time.Second, BackoffCoefficient: 2, MaximumInterval: 30 * time.Second},
+		Priority:            temporal.Priority{PriorityKey: PriorityDelivery, FairnessKey: endpoint},
+		Summary:             "wait until the endpoint " + endpoint + " can be called",
+	}
+}
+
 // watchOptions turn a poll policy into an activity's. The watch counts its
 // polls and keeps its gaps itself; the retry policy only shows them.
 func watchOptions(in Input) workflow.ActivityOptions {
@@ -58,6 +89,6 @@ func deliverOptions(endpoint string, p callback.DeliveryPolicy, c callback.Callb
 			InitialInterval: h, BackoffCoefficient: 1, MaximumInterval: h, MaximumAttempts: int32(p.Attempts),
 		},
 		Priority: temporal.Priority{PriorityKey: PriorityDelivery, FairnessKey: endpoint},
-		Summary:  fmt.Sprintf("ring status %q", c.Observation.Status),
+		Summary:  fmt.Sprintf("deliver status %q", c.Observation.Status),
 	}
 }

@@ -3,7 +3,6 @@ package workflows
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -11,6 +10,7 @@ import (
 
 	"ringback/activities"
 	"ringback/internal/callback"
+	"ringback/internal/ui"
 )
 
 // Redeliveries is a bulk redelivery: it works off, page by page, the runs that
@@ -185,7 +185,7 @@ func (b *bulk) end(err error) (callback.RedeliveriesProgress, error) {
 func (b *bulk) show() {
 	r, memo := b.in.Redeliveries, b.memo()
 	r.Phase, r.RedeliveriesProgress = memo.Phase, memo.RedeliveriesProgress
-	workflow.SetCurrentDetails(b.ctx, redeliveriesDetails(r))
+	workflow.SetCurrentDetails(b.ctx, ui.BulkRedelivery(r))
 	if memo.same(b.kept) {
 		return
 	}
@@ -193,48 +193,4 @@ func (b *bulk) show() {
 		workflow.GetLogger(b.ctx).Warn("the memo of the bulk redelivery stays as it was", "error", err)
 	}
 	b.kept = memo
-}
-
-// redeliveriesDetails is a bulk redelivery in Markdown.
-func redeliveriesDetails(r callback.Redeliveries) string {
-	var text markdown
-	text.put("**%s** · %d of %d runs looked at · asked for by %s at %s%s\n\n",
-		r.Phase, r.Looked(), r.Matched, code(r.By), r.StartedAt, because(r.Reason))
-	text.put("| done | failed | skipped |\n|--:|--:|--:|\n")
-	text.put("| %d | %d | %d |\n\n", r.Done, r.Failed, r.Skipped)
-	text.put("At most %g a second%s, where %s.\n", r.RatePerSecond, forced(r.Force), filterInWords(r.Filter))
-	if len(r.Failures) > 0 {
-		text.put("\nThe latest that failed:\n\n| operation | why |\n|---|---|\n")
-		for _, f := range r.Failures {
-			text.put("| %s | %s |\n", code(f.WorkflowID()), code(f.Detail))
-		}
-	}
-	text.put("\nSignal `stop` to begin no further operation, `resume` to go on. What was begun goes on by itself.\n")
-	return text.String()
-}
-
-func forced(force bool) string {
-	if force {
-		return ", acknowledged ones as well"
-	}
-	return ""
-}
-
-func filterInWords(f callback.Filter) string {
-	var bounds []string
-	add := func(name, value string) {
-		if value != "" {
-			bounds = append(bounds, name+" "+code(value))
-		}
-	}
-	add("the endpoint is", f.Endpoint)
-	add("the status is", f.Status)
-	add("the outcome is", string(f.Outcome))
-	if !f.Since.IsZero() {
-		bounds = append(bounds, "it closed since "+f.Since.String())
-	}
-	if !f.Until.IsZero() {
-		bounds = append(bounds, "it closed before "+f.Until.String())
-	}
-	return strings.Join(bounds, ", ")
 }

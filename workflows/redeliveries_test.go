@@ -259,7 +259,7 @@ func TestABulkRedeliverySaysInTheUIWhoWhatAndWhy(t *testing.T) {
 	in := many(30, 10, 100)
 	in.Redeliveries.Force, in.Redeliveries.Reason = true, "receiver | repaired"
 	in.Redeliveries.StartedAt, in.Redeliveries.Filter.Until = accepted, accepted
-	in.Place.Progress = callback.RedeliveriesProgress{Failed: 1, Failures: []callback.Failure{{Key: key(), Detail: "no `endpoint`"}}}
+	in.Place.Progress = callback.RedeliveriesProgress{Failed: 1, Failures: []callback.Failure{{Key: callback.Key{Endpoint: "SHOP", OperationID: "order 1"}, Detail: "no `endpoint`"}}}
 	var said sdkpb.WorkflowMetadata
 	p.run(t, in, func(env *testsuite.TestWorkflowEnvironment) {
 		env.RegisterDelayedCallback(func() {

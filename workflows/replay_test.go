@@ -63,9 +63,9 @@ func TestEveryRecordedHistoryReplays(t *testing.T) {
 // TestAChangedWorkflowDoesNotReplay shows that the replays can fail.
 func TestAChangedWorkflowDoesNotReplay(t *testing.T) {
 	t.Parallel()
-	changed := func(ctx workflow.Context, in workflows.Input) (callback.Ending, error) {
+	changed := func(ctx workflow.Context, in workflows.Input) (callback.Record, error) {
 		if err := workflow.Sleep(ctx, 1); err != nil {
-			return callback.Ending{}, err
+			return callback.Record{}, err
 		}
 		return workflows.Operation(ctx, in)
 	}
@@ -100,7 +100,7 @@ func TestEveryEndingIsRecorded(t *testing.T) {
 }
 
 // closed is the ending that a close event carries.
-func closed(t *testing.T, name string, event *historypb.HistoryEvent) (ending callback.Ending) {
+func closed(t *testing.T, name string, event *historypb.HistoryEvent) (ending callback.Record) {
 	t.Helper()
 	var carried *commonpb.Payloads
 	switch {

@@ -9,155 +9,142 @@ import (
 	"ringback/internal/callback"
 )
 
-// pollTimeout bounds one poll inside a workflow task; the source's own time-out
-// is shorter.
-const pollTimeout = 2 * time.Minute
+const (
+	// pollTimeout bounds one poll inside a workflow task; the source's own time-out
+	// is shorter.
+	pollTimeout = 2 * time.Minute
+	// repollLifetime is how long a redelivery waits for the answer to its one poll.
+	repollLifetime = time.Minute
+)
 
-// askingTime is how long a redelivery waits for the answer to its repoll, in ms.
-const askingTime = 60_000
-
-func (o *operation) query() callback.Query {
-	return callback.Query{OperationID: o.in.Start.OperationID, Method: o.in.Start.Method, Reference: o.in.Start.Reference}
+// watch polls the source until the operation is final, or its watch is over: once
+// inside the workflow task at hand, then by a Watch activity at a time.
+func (r *run) watch(ctx workflow.Context) {
+	defer func() { r.watchOver = true }()
+	switch again := r.in.Redelivery; {
+	case again != nil && again.Repoll && !r.repoll(ctx):
+		return
+	case again == nil && r.in.Carried == nil && r.in.Policy.Poll.InitialDelayMS == 0 && r.ledger.Watching():
+		r.pollInTask(ctx)
+	}
+	for r.ledger.Watching() && !r.leaving() {
+		r.watchOnce(ctx, r.in.Policy.Poll, r.in.AcceptedAt, r.untilOutdated)
+	}
 }
 
-// pollOnce asks the source inside the workflow task at hand and reports whether
-// it was asked: one that was slow lately is left to the watch.
-func (o *operation) pollOnce() bool {
-	ctx := workflow.WithLocalActivityOptions(o.ctx, localOptions(pollTimeout))
-	before := o.ledger.Last()
+// pollInTask asks the source inside the workflow task at hand and reports whether
+// it was asked: one that was slow lately is left to a Watch activity.
+func (r *run) pollInTask(ctx workflow.Context) bool {
+	record, begun := r.ledger.Watch(), r.now()
+	local := workflow.WithLocalActivityOptions(ctx, localOptions(pollTimeout))
 	var result activities.PollResult
-	err := workflow.ExecuteLocalActivity(ctx, acts.Poll, activities.PollInput{Source: o.in.Source, Query: o.query()}).Get(ctx, &result)
-	if err != nil {
-		workflow.GetLogger(o.ctx).Warn("a poll inside a workflow task failed; the watch goes on", "error", err)
+	err := workflow.ExecuteLocalActivity(local, acts.Poll, activities.PollInput{Source: r.in.Source, Query: r.query()}).Get(local, &result)
+	switch {
+	case err != nil:
+		workflow.GetLogger(ctx).Warn("the answer to a poll inside a workflow task was lost", "error", err)
+		record.Ask(begun)
+		record.Interrupt()
+	case result.HeldBack != "":
 		return false
+	default:
+		record.Ask(result.BegunAt)
+		record.Answer(result.BegunAt, result.EndedAt, result.Observation, !result.Free)
+		record.NotBefore = result.NotBefore
 	}
-	if result.HeldBack != "" {
-		return false
-	}
-	o.lastPoll = callback.WatchProgress{BegunAt: result.BegunAt, EndedAt: result.EndedAt, NotBefore: result.NotBefore}
-	if !result.Free {
-		o.ledger.CountPolls(1)
-	}
-	if result.Observation != nil {
-		o.ledger.Record(o.following(*result.Observation, before))
-	}
+	r.ledger.TakeWatch(record)
 	return true
 }
 
-// following is what was observed after before was known. The clocks that dated
-// the two may disagree.
-func (o *operation) following(observed callback.Observation, before *callback.Observation) callback.Observation {
-	if before == nil || !observed.BegunAt.Before(before.ObservedAt) || !o.hearsInOrder() {
-		return observed
-	}
-	return observed.Following(before)
+func (r *run) query() callback.Query {
+	return callback.Query{OperationID: r.in.Start.OperationID, Method: r.in.Start.Method, Reference: r.in.Start.Reference}
 }
 
-// lookAgain stops a watch that is over or that what was said made outdated. One
-// that is to poll now gives way to another, which polls at once.
-func (o *operation) lookAgain() {
-	if !o.rewatch && !o.pollNow && o.ledger.Watching() {
+// watchOnce polls by one Watch activity until that ends, or until says that it is
+// to end after the question in flight. It returns when it has ended: two are never
+// pending.
+func (r *run) watchOnce(ctx workflow.Context, policy callback.PollPolicy, acceptedAt callback.Time, until func(workflow.Context, *task)) {
+	given := r.ledger.Watch()
+	if r.pollNow {
+		given.PollNow, r.pollNowAt = true, r.now()
+	}
+	r.pollNow, r.statusPushed = false, false
+	r.watchBegan = workflow.GetInfo(ctx).GetCurrentHistoryLength()
+	t := begin(ctx, watchOptions(r.in), ActivityWatch, activities.WatchInput{
+		Key: r.in.Start.Key(), Source: r.in.Source, Query: r.query(), Policy: policy,
+		AcceptedAt: acceptedAt, Known: r.ledger.Known(), Record: given,
+	})
+	until(ctx, t)
+	t.stop(ctx)
+	r.watchBegan = 0
+	r.takeWatch(ctx, t, given)
+}
+
+// untilOutdated waits until the watch has ended, or is not wanted as it is. "Poll
+// now" ends it at most once a second, so that pushes never keep a question from
+// being asked.
+func (r *run) untilOutdated(ctx workflow.Context, t *task) {
+	outdated := func() bool {
+		return t.ready() || r.leaving() || !r.ledger.Watching() || r.statusPushed
+	}
+	r.await(ctx, func() bool { return outdated() || r.pollNow })
+	rest := r.pollNowAt.Add(callback.MinPollGap).Sub(r.now().Time)
+	if outdated() || rest <= 0 {
 		return
 	}
-	o.stopWatch()
-	if o.pollNow {
-		o.lastPoll, o.early = callback.WatchProgress{}, true
-	}
-	o.rewatch, o.pollNow = false, false
-}
-
-// look keeps a watch running as long as it is wanted.
-func (o *operation) look() {
-	if o.watch == nil && o.ledger.Watching() {
-		o.startWatch()
+	if _, err := workflow.AwaitWithTimeout(ctx, rest, outdated); err != nil {
+		workflow.GetLogger(ctx).Error("waiting on a disconnected context failed", "error", err)
 	}
 }
 
-func (o *operation) startWatch() {
-	ctx, cancel := workflow.WithCancel(workflow.WithActivityOptions(o.ctx, watchOptions(o.in)))
-	progress := o.lastPoll
-	progress.Polls, progress.Last, progress.Partial = o.ledger.Polls(), o.ledger.Last(), o.ledger.Told()
-	o.watchPolls = progress.Polls
-	acceptedAt := callback.At(workflow.GetInfo(o.ctx).WorkflowStartTime)
-	policy := o.in.Policy.Poll
-	if o.early || o.asking {
-		policy.InitialDelayMS = 0
-	}
-	if o.asking {
-		policy.MaxPolls = progress.Polls + 1
-		policy.LifetimeMS = o.now().Sub(acceptedAt.Time).Milliseconds() + askingTime
-	}
-	o.watch = &task{cancel: cancel, future: workflow.ExecuteActivity(ctx, acts.Watch, activities.WatchInput{
-		Key: o.in.Start.Key(), Source: o.in.Source, Query: o.query(), Policy: policy,
-		AcceptedAt: acceptedAt, Known: o.ledger.Known(), Progress: progress,
-	})}
-}
-
-// watched reports whether a watch is on its way, or was told to end and has not.
-func (o *operation) watched() bool {
-	return o.watch != nil || (o.leaving != nil && !o.leaving.ready())
-}
-
-// stopWatch ends a watch that nobody waits for. What it recorded is read
-// before: a watch that waits on the server takes its record with it.
-func (o *operation) stopWatch() {
-	if o.watch == nil {
-		return
-	}
-	var pending *callback.WatchProgress
-	if !o.watch.ready() {
-		pending = o.readPending().Watch
-	}
-	if o.watch.ready() {
-		o.gatherWatch()
-		return
-	}
-	o.watch.cancel()
-	o.leaving, o.watch = o.watch, nil
-	if pending != nil {
-		o.takeProgress(*pending)
-	}
-	if o.asking {
-		o.ringAgain()
-	}
-}
-
-func (o *operation) gatherWatch() {
+// takeWatch takes over how far a Watch activity came.
+func (r *run) takeWatch(ctx workflow.Context, t *task, given callback.WatchRecord) {
 	var result activities.WatchResult
-	err := o.watch.future.Get(o.ctx, &result)
-	o.watch = nil
+	err := t.future.Get(ctx, &result)
 	if err != nil {
-		// A lost watch begins anew where the run knows it was.
-		workflow.GetLogger(o.ctx).Warn("a watch failed; another goes on", "error", err)
-	} else {
-		o.takeProgress(result.Progress)
+		result.Record = newestWatch(given, t.pending.Watch, recordIn[callback.WatchRecord](err))
 	}
+	observed := r.ledger.TakeWatch(result.Record)
 	switch {
-	case o.asking:
-		o.ringAgain()
-	case result.End != "":
-		o.ledger.EndWatch(result.End, o.now())
+	case err != nil && !wasCancelled(err):
+		workflow.GetLogger(ctx).Warn("a watch failed; another goes on", "error", err)
+		_, _ = workflow.AwaitWithTimeout(ctx, lostActivityWait, r.leaving)
+	case result.End != "" && observed != callback.ObservedStale:
+		r.ledger.EndWatch(result.End, r.now())
 	}
 }
 
-// takeProgress takes how far a watch came.
-func (o *operation) takeProgress(p callback.WatchProgress) {
-	o.lastPoll = p
-	o.ledger.CountPolls(p.Polls - o.watchPolls)
-	if p.Last != nil {
-		o.ledger.Record(*p.Last)
+func newestWatch(newest callback.WatchRecord, others ...*callback.WatchRecord) callback.WatchRecord {
+	for _, other := range others {
+		if other != nil && other.Polls >= newest.Polls {
+			newest = *other
+		}
 	}
+	return newest
 }
 
-// readPending reads what the run's activities recorded last, which a
-// cancellation would lose. Without an answer the run goes on with what it knows.
-func (o *operation) readPending() callback.Progress {
-	ctx := workflow.WithLocalActivityOptions(o.ctx, localOptions(0))
-	execution := workflow.GetInfo(o.ctx).WorkflowExecution
-	var progress callback.Progress
-	err := workflow.ExecuteLocalActivity(ctx, acts.ReadPending, execution.ID, execution.RunID).Get(ctx, &progress)
-	if err != nil {
-		workflow.GetLogger(o.ctx).Warn("the record of a pending activity could not be read", "error", err)
+// repoll asks the source once before the previous run's callback is delivered
+// again, and reports whether that was decided: not, where the run is leaving.
+func (r *run) repoll(ctx workflow.Context) bool {
+	if !r.pollInTask(ctx) {
+		once := callback.PollPolicy{IntervalMS: 1, MaxPolls: r.ledger.Counted() + 1, LifetimeMS: repollLifetime.Milliseconds()}
+		r.watchOnce(ctx, once, r.now(), func(ctx workflow.Context, t *task) {
+			r.await(ctx, func() bool { return t.ready() || r.leaving() || !r.ledger.Watching() })
+		})
 	}
-	return progress
+	if r.leaving() {
+		return false
+	}
+	r.redeliver()
+	return true
+}
+
+// redeliver owes the previous run's last callback, unless the source said another
+// status.
+func (r *run) redeliver() {
+	r.in.Redelivery = new(*r.in.Redelivery)
+	r.in.Redelivery.Repoll = false
+	r.ledger.Redeliver()
+	if !r.in.Redelivery.Watch {
+		r.ledger.StopWatch()
+	}
 }

@@ -47,8 +47,10 @@ type world struct {
 	polls    []callback.Time
 	attempts []attempt
 	// watching and delivering are what pending activities recorded.
-	watching   *callback.WatchProgress
-	delivering *callback.DeliveryProgress
+	watching   *callback.WatchRecord
+	delivering *callback.DeliveryRecord
+	// waiting are the pending activities that wait, by their type.
+	waiting    map[string]*waiting
 	activities []string
 	// watches and deliveries are what those activities were asked.
 	watches    []activities.WatchInput
@@ -102,6 +104,8 @@ type reply struct {
 	// heldBack makes no attempt; lost makes one whose worker dies, at the
 	// server's last count of runs.
 	heldBack, lost bool
+	// missing makes none either: the endpoint is not in the configuration.
+	missing bool
 	// with happens in the same workflow task as what comes of the attempt.
 	with func(*world)
 }
@@ -143,6 +147,8 @@ func newWorld(policy callback.Policy) *world {
 
 // silent is a logger for runs that are made by the hundred.
 type silent struct{}
+
+var accepted = callback.At(time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC))
 
 func (silent) Debug(string, ...any) {}
 func (silent) Info(string, ...any)  {}
@@ -216,12 +222,14 @@ func (w *world) ExecuteLocalActivity(ctx workflow.Context, name string, args ...
 			}
 			return w.poll(ctx), nil
 		case activities.AttemptInput:
-			if w.slow || w.nextReply().heldBack {
+			if w.slow || w.nextReply().heldBack || w.nextReply().missing {
 				return activities.AttemptResult{HeldBack: "recent answers were slow"}, nil
 			}
 			return w.attempt(ctx, in.Callback, in.Number, 1, true), nil
+		case activities.InterruptInput:
+			return w.interrupt(ctx, in)
 		default:
-			return w.readPending(ctx)
+			return nil, fmt.Errorf("there is no local activity %s", name)
 		}
 	})
 }
@@ -240,6 +248,12 @@ func (w *world) ExecuteActivity(ctx workflow.Context, name string, args ...any) 
 		case activities.DeliverInput:
 			w.deliveries = append(w.deliveries, in)
 			return w.deliver(ctx, in)
+		case activities.AwaitEndpointInput:
+			if err := w.sleep(ctx, 2*time.Second); err != nil {
+				return nil, temporal.NewCanceledError()
+			}
+			w.receiver[min(len(w.attempts), len(w.receiver)-1)].missing = false
+			return nil, nil
 		default:
 			return nil, fmt.Errorf("there is no activity %s", name)
 		}
@@ -306,58 +320,79 @@ func (w *world) poll(ctx workflow.Context) activities.PollResult {
 	return result
 }
 
-func (w *world) readPending(ctx workflow.Context) (any, error) {
+// waiting is an activity that waits for its next poll or attempt.
+type waiting struct {
+	stop workflow.CancelFunc
+	// onServer says that the server wakes it; interrupted that its process was told
+	// to end it.
+	onServer, interrupted bool
+}
+
+// interrupt is activities.Interrupt as its contract has it.
+func (w *world) interrupt(ctx workflow.Context, in activities.InterruptInput) (any, error) {
 	w.pass(ctx, w.reading)
 	if w.unreadable {
 		return nil, temporal.NewApplicationError("the server does not answer", "Unavailable")
 	}
-	return callback.Progress{Watch: w.watching, Delivery: w.delivering}, nil
+	at := w.waiting[in.Activity]
+	switch {
+	case at == nil:
+		return activities.Interrupted{}, nil
+	case !at.onServer:
+		at.interrupted = true
+		at.stop()
+		return activities.Interrupted{Here: true}, nil
+	case in.Activity == workflows.ActivityWatch:
+		return activities.Interrupted{Pending: callback.Pending{Watch: w.watching}}, nil
+	}
+	return activities.Interrupted{Pending: callback.Pending{Delivery: w.delivering}}, nil
+}
+
+// pending makes an activity one that can be interrupted, until ended is called.
+func (w *world) pending(ctx workflow.Context, name string) (stopping workflow.Context, at *waiting, ended func()) {
+	stopping, stop := workflow.WithCancel(ctx)
+	at = &waiting{stop: stop}
+	if w.waiting == nil {
+		w.waiting = map[string]*waiting{}
+	}
+	w.waiting[name] = at
+	return stopping, at, func() { delete(w.waiting, name) }
+}
+
+// wait waits for the next poll or attempt, and reports whether the activity is to
+// end: as cancelled, where the server was to wake it.
+func (w *world) wait(ctx workflow.Context, at *waiting, d time.Duration) (stop bool, err error) {
+	at.onServer = d > waitsInWorker
+	err = w.sleep(ctx, d)
+	cancelled := err != nil && at.onServer && !at.interrupted
+	at.onServer = false
+	if cancelled {
+		return true, temporal.NewCanceledError()
+	}
+	return err != nil, nil
 }
 
 // watch is activities.Watch as its contract has it.
 func (w *world) watch(ctx workflow.Context, in activities.WatchInput) (any, error) {
-	at := in.Progress
+	ctx, wait, ended := w.pending(ctx, workflows.ActivityWatch)
+	defer ended()
+	at := in.Record
 	w.watching = &at
-	defer func() {
-		if w.watching == &at {
-			w.watching = nil
-		}
-	}()
-	deadline := in.AcceptedAt.Add(in.Policy.Lifetime())
 	for {
-		switch {
-		case in.Policy.UsedUp(at.Polls):
-			return activities.WatchResult{Progress: at, End: callback.ReasonPollsUsedUp}, nil
-		case !at.BegunAt.Before(deadline):
-			return activities.WatchResult{Progress: at, End: callback.ReasonLifetimeOver}, nil
+		if end := at.End(in.Policy, in.AcceptedAt); end != "" {
+			return activities.WatchResult{Record: at, End: end}, nil
 		}
-		at.NextPollAt = nextPoll(in, at, deadline)
-		if err := w.sleep(ctx, at.NextPollAt.Sub(now(ctx).Time)); err != nil {
-			return nil, temporal.NewCanceledError()
+		at.NextPollAt = at.Due(in.Policy, in.AcceptedAt)
+		if stop, err := w.wait(ctx, wait, at.NextPollAt.Sub(now(ctx).Time)); stop {
+			return activities.WatchResult{Record: at}, err
 		}
+		at.Ask(now(ctx))
 		p := w.poll(ctx)
-		at.BegunAt, at.EndedAt = p.BegunAt, p.EndedAt
-		if !p.Free {
-			at.Polls++
-		}
-		if p.Observation != nil {
-			at.Last = p.Observation
-			if s := p.Observation.Status; s != "" && s != in.Known {
-				return activities.WatchResult{Progress: at}, nil
-			}
+		at.Answer(p.BegunAt, p.EndedAt, p.Observation, !p.Free)
+		if o := p.Observation; o != nil && o.Status != "" && o.Status != in.Known {
+			return activities.WatchResult{Record: at}, nil
 		}
 	}
-}
-
-func nextPoll(in activities.WatchInput, at callback.WatchProgress, deadline callback.Time) callback.Time {
-	due := in.AcceptedAt.Add(in.Policy.InitialDelay())
-	if !at.BegunAt.IsZero() {
-		due = at.BegunAt.Add(in.Policy.Gap(at.Polls))
-	}
-	if due.After(deadline) {
-		due = deadline
-	}
-	return due
 }
 
 // nextReply is to the next attempt; a receiver without a script acknowledges.
@@ -403,78 +438,60 @@ const waitsInWorker = 5 * time.Second
 
 // deliver is activities.Deliver as its contract has it.
 func (w *world) deliver(ctx workflow.Context, in activities.DeliverInput) (any, error) {
-	at := in.Progress
-	at.Delivery.Attempts = append([]callback.Attempt{}, at.Delivery.Attempts...)
+	ctx, wait, ended := w.pending(ctx, workflows.ActivityDeliver)
+	defer ended()
+	at := in.Record.Clone()
 	w.delivering = &at
-	defer func() { w.delivering = nil }()
-	for at.Delivery.Outcome == callback.DeliveryPending {
-		if at.Made >= in.Policy.Attempts {
-			at.Delivery.Outcome = callback.DeliveryExhausted
-			break
-		}
-		last := len(at.Delivery.Attempts) - 1
-		wait := time.Duration(0)
-		if at.Made > 0 {
-			if at.Delivery.Attempts[last].Verdict == "" {
-				at.Delivery.Attempts[last].Verdict = callback.Unacknowledged
-				at.Delivery.Attempts[last].TookMS = in.Policy.TimeoutMS
-			}
-			wait = at.Delivery.Attempts[last].End().Add(in.Policy.Interval()).Sub(now(ctx).Time)
+	at.Interrupt(in.Policy.Timeout(), "lost")
+	for at.Exhaust(in.Policy.Attempts); at.Pending(); at.Exhaust(in.Policy.Attempts) {
+		rest := time.Duration(0)
+		if due := at.Due(in.Policy.Interval()); !due.IsZero() {
+			rest = due.Sub(now(ctx).Time)
 		}
 		for w.nextReply().heldBack {
 			w.receiver[min(len(w.attempts), len(w.receiver)-1)].heldBack = false
-			wait = max(wait, 2*time.Second)
+			rest = max(rest, 2*time.Second)
 		}
-		// One that hears of it with its next record ends by itself.
-		heard := ctx.Err() != nil
-		if err := w.sleep(ctx, wait); err != nil {
-			if wait > waitsInWorker && !heard {
-				return nil, cancelledOnServer(in)
-			}
-			at.Delivery.Outcome = callback.DeliverySuperseded
-			break
+		stop, err := w.wait(ctx, wait, rest)
+		switch {
+		case stop && err != nil:
+			return nil, cancelledOnServer(in, at)
+		case stop:
+			return activities.DeliverResult{Record: at}, nil
+		case w.nextReply().missing:
+			return activities.DeliverResult{Record: at, HeldBack: "the endpoint is missing"}, nil
 		}
-		number := 1
-		if last >= 0 {
-			number = at.Delivery.Attempts[last].Number + 1
-		}
-		at.Made++
-		at.Delivery.Attempts = append(at.Delivery.Attempts, callback.Attempt{Number: number, At: now(ctx)})
+		at.Append(now(ctx))
 		lost := w.nextReply().lost
-		r := w.attempt(ctx, in.Callback, number, at.Made, false)
+		r := w.attempt(ctx, in.Callback, at.Last().Number, at.Made, false)
 		if lost {
 			return nil, lostWith(at)
 		}
-		at.Delivery.Attempts[last+1] = r.Attempt
-		switch {
-		case r.Attempt.Verdict == callback.Acknowledged:
-			at.Delivery.Outcome = callback.DeliveryAcknowledged
-		case r.Ended != "":
-			at.Delivery.Outcome, at.Delivery.Reason = r.Ended, r.Reason
-		case at.Made == 1 && in.Policy.Attempts > 1:
+		at.Close(r.Attempt, r.Ended, r.Reason, callback.Time{})
+		if at.Pending() && at.Made == 1 && in.Policy.Attempts > 1 {
 			w.signal(in.Signal, activities.Unacknowledged{CallbackID: in.Callback.ID, Attempt: r.Attempt})
 		}
 	}
-	return activities.DeliverResult{Progress: at}, nil
+	return activities.DeliverResult{Record: at}, nil
 }
 
 // cancelledOnServer is how a delivery ends that was cancelled: if it waited on
 // the server for long, as cancelled; if its last error came after the request,
 // as failed because of it. Which one does not depend on anything that matters.
-func cancelledOnServer(in activities.DeliverInput) error {
+func cancelledOnServer(in activities.DeliverInput, at callback.DeliveryRecord) error {
 	if in.Policy.Attempts%2 == 0 {
 		return temporal.NewCanceledError()
 	}
 	return activityFailure(enumspb.RETRY_STATE_CANCEL_REQUESTED, &failurepb.Failure{
 		Message: "waiting", FailureInfo: &failurepb.Failure_ApplicationFailureInfo{
-			ApplicationFailureInfo: &failurepb.ApplicationFailureInfo{Type: activities.TypeWaiting},
+			ApplicationFailureInfo: &failurepb.ApplicationFailureInfo{Type: activities.TypeWaiting, Details: payloads(at.Brief())},
 		},
 	})
 }
 
 // lostWith is the end of a delivery whose worker died at the server's last
 // count of runs: what it recorded is in the time-out.
-func lostWith(at callback.DeliveryProgress) error {
+func lostWith(at callback.DeliveryRecord) error {
 	return activityFailure(enumspb.RETRY_STATE_MAXIMUM_ATTEMPTS_REACHED, &failurepb.Failure{
 		Message: "activity Heartbeat timeout", FailureInfo: &failurepb.Failure_TimeoutFailureInfo{
 			TimeoutFailureInfo: &failurepb.TimeoutFailureInfo{
@@ -535,7 +552,7 @@ func (w *world) signal(name string, arg any) {
 }
 
 // run executes the workflow and returns how it ended.
-func (w *world) run(t require.TestingT, in workflows.Input) (callback.Ending, error) {
+func (w *world) run(t require.TestingT, in workflows.Input) (callback.Record, error) {
 	w.env.SetStartWorkflowOptions(startOptions(in))
 	if in.Redelivery != nil {
 		w.env.SetStartTime(time.Date(2026, 12, 21, 9, 0, 0, 0, time.UTC))

@@ -17,7 +17,6 @@ import (
 
 	"ringback/activities"
 	"ringback/internal/app"
-	"ringback/internal/callback"
 	"ringback/internal/config"
 	"ringback/internal/dialect"
 	"ringback/internal/egress"
@@ -120,8 +119,8 @@ func deskActivities(c *config.Config, guard *egress.Guard, temporal client.Clien
 			Client: temporal, Namespace: client.DefaultNamespace, Converter: converter.GetDefaultDataConverter(),
 			Failures: temporalsdk.GetDefaultFailureConverter(),
 		}.Yield,
-		Pending: func(context.Context, string, string) (callback.Progress, error) {
-			return callback.Progress{}, nil // only redelivery and revocation ask
+		Pending: func(context.Context, activities.InterruptInput) (*activities.PendingActivity, error) {
+			return nil, nil // only what interrupts an activity asks
 		},
 		Metrics: activities.NewMetrics(prometheus.NewRegistry()), Log: zap.NewNop(),
 	}, nil

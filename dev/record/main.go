@@ -2,9 +2,8 @@
 // notices and of bulk redeliveries, into workflows/testdata/histories, recorded on a real Temporal server. Tests replay
 // each of them with the workflow code of the day.
 //
-//	go -C dev run ./record                 records what has no file yet
-//	go -C dev run ./record -all            records everything anew (before the first release only)
-//	go -C dev run ./record -release 1.2.0  records everything as that version does it, for good
+//	go -C dev run ./record       records what has no file yet
+//	go -C dev run ./record -all  records everything anew (before the first release only)
 package main
 
 import (
@@ -13,7 +12,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"time"
 
 	"go.temporal.io/sdk/client"
@@ -29,40 +27,13 @@ import (
 func main() {
 	folder := flag.String("folder", "../workflows/testdata/histories", "where the histories are kept")
 	all := flag.Bool("all", false, "record also what has a file")
-	release := flag.String("release", "", "record all as this `version` does it, into ../workflows/testdata/released/VERSION")
 	flag.Parse()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	if err := run(ctx, *folder, *release, *all); err != nil {
+	if err := record(ctx, *folder, *all); err != nil {
 		fmt.Fprintln(os.Stderr, "record:", err)
 		os.Exit(1)
 	}
-}
-
-func run(ctx context.Context, folder, release string, all bool) error {
-	if release == "" {
-		return record(ctx, folder, all)
-	}
-	folder, err := releaseFolder("../workflows/testdata/released", release)
-	if err != nil {
-		return err
-	}
-	return record(ctx, folder, true)
-}
-
-var version = regexp.MustCompile(`^[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?$`)
-
-// releaseFolder is where the histories of a version are kept. What a version
-// recorded is what it did, so that a folder that is there is an error.
-func releaseFolder(released, release string) (string, error) {
-	if !version.MatchString(release) {
-		return "", fmt.Errorf("the version %q is not one such as 1.2.0", release)
-	}
-	folder := filepath.Join(released, release)
-	if exists(folder) {
-		return "", fmt.Errorf("%s is there: what a version recorded is never recorded again", folder)
-	}
-	return folder, nil
 }
 
 func record(ctx context.Context, folder string, all bool) error {

@@ -71,21 +71,12 @@ var stories = []story{
 		tell: says(closed, redelivered(callback.RedeliveryRequest{})), ends: callback.OutcomeAcknowledged},
 	{name: "redelivered-with-repoll", endpoint: "WALLET_BRIEF", statuses: []string{"processing", "processing", "processing", "processing", "processing", "done"},
 		tell: says(closed, redelivered(callback.RedeliveryRequest{Repoll: true})), ends: callback.OutcomeAcknowledged},
-	// These run with what changeTellsMore brought, which those above may be older than.
-	{name: "tells-of-a-second-attempt", endpoint: "CARD", statuses: []string{"2"}, replies: []simulator.Reply{fails, ack},
-		ends: callback.OutcomeAcknowledged},
-	{name: "tells-of-a-second-attempt-by-an-activity", endpoint: "WALLET", statuses: []string{"waiting_funds", "done"},
-		replies: []simulator.Reply{fails, ack}, ends: callback.OutcomeAcknowledged},
-	{name: "tells-by-signal", endpoint: "WALLET_SLOW", statuses: []string{"processing"}, replies: []simulator.Reply{fails, ack},
+	{name: "first-attempt-failed-in-an-activity", endpoint: "WALLET_SLOW", statuses: []string{"processing"}, replies: []simulator.Reply{fails, ack},
 		tell: says(polled, pushed("done")), ends: callback.OutcomeAcknowledged},
-	{name: "tells-of-exhausted", endpoint: "CARD", statuses: []string{"2"}, replies: []simulator.Reply{fails}, ends: callback.OutcomeExhausted},
-	{name: "tells-of-gone", endpoint: "CARD", statuses: []string{"2"}, replies: []simulator.Reply{{HTTPStatus: http.StatusGone}}, ends: callback.OutcomeGone},
-	{name: "tells-of-superseded", endpoint: "WALLET_SLOW", statuses: []string{"waiting_funds"}, replies: []simulator.Reply{fails, ack},
-		tell: says(rung(1), pushed("done")), ends: callback.OutcomeAcknowledged},
-	{name: "tells-of-exhausted-on-the-way", endpoint: "WALLET_EVERY", statuses: []string{"waiting_funds", "done"},
+	{name: "exhausted-on-the-way", endpoint: "WALLET_EVERY", statuses: []string{"waiting_funds", "done"},
 		replies: []simulator.Reply{fails, fails, fails, fails, ack}, ends: callback.OutcomeAcknowledged},
-	// This runs with what changeHearsSignals brought: the Signal and the Update wait
-	// for the workflow task that the first attempt keeps busy.
+	// The Signal and the Update wait for the workflow task that the first attempt
+	// keeps busy.
 	{name: "pushed-by-signal-before-an-update", endpoint: "WALLET", statuses: []string{"waiting_funds"}, replies: []simulator.Reply{{Delay: 500 * time.Millisecond}, ack},
 		tell: says(rung(1), bySignal(workflows.SignalStatus, workflows.Push{Status: "reserved"}), pushed("done")), ends: callback.OutcomeAcknowledged},
 }

@@ -2,12 +2,14 @@ package app
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -86,9 +88,12 @@ type program struct {
 	operations  *telemetry.Operations
 	acts        *activities.Metrics
 	admission   *admission.Control
-	worker      worker.Worker
-	rest        *rest.Server
-	listener    net.Listener
+	// workers serve the common task queue and, each process its own, that on which
+	// it is told to interrupt what it runs; the first workersStarted have started.
+	workers        []worker.Worker
+	workersStarted int
+	rest           *rest.Server
+	listener       net.Listener
 	// door is how the listener was opened, which no reload changes.
 	door      door
 	connected atomic.Bool
@@ -152,6 +157,9 @@ func (p *program) prepare() error {
 	if p.Temporal.Namespace == "" {
 		p.Temporal.Namespace = client.DefaultNamespace
 	}
+	if p.Temporal.Identity == "" {
+		p.Temporal.Identity = identity()
+	}
 	if p.Temporal.DataConverter == nil {
 		p.Temporal.DataConverter = codec.NewConverter(&p.registry.codec)
 	}
@@ -183,7 +191,7 @@ func (p *program) newWorker() error {
 	if err != nil {
 		return fmt.Errorf("sizing the worker: %w", err)
 	}
-	p.worker = worker.New(p.client, workflows.TaskQueue, worker.Options{
+	common := worker.New(p.client, workflows.TaskQueue, worker.Options{
 		Tuner:                      tuner,
 		ActivityTaskPollerBehavior: pollers(),
 		WorkflowTaskPollerBehavior: pollers(),
@@ -191,8 +199,24 @@ func (p *program) newWorker() error {
 		Interceptors:               []interceptor.WorkerInterceptor{p.operations},
 		DeploymentOptions:          deploymentOptions(p.Build),
 	})
-	workflows.Register(p.worker, p.observed(acts))
+	workflows.Register(common, p.observed(acts))
+	own := worker.New(p.client, workflows.InterruptQueue(p.Temporal.Identity), worker.Options{
+		DisableWorkflowWorker:      true,
+		ActivityTaskPollerBehavior: worker.NewPollerBehaviorSimpleMaximum(worker.PollerBehaviorSimpleMaximumOptions{MaximumNumberOfPollers: 1}),
+	})
+	own.RegisterActivity(acts.InterruptHere)
+	p.workers = []worker.Worker{common, own}
 	return nil
+}
+
+// identity is this process's on the server: no other has it, since it names the
+// task queue of this process alone.
+func identity() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%d@%s@%s", os.Getpid(), host, strings.ToLower(rand.Text()[:8]))
 }
 
 func (p *program) activities() *activities.Activities {
@@ -202,6 +226,7 @@ func (p *program) activities() *activities.Activities {
 		Source:      p.registry.source,
 		Heartbeat:   p.client.RecordActivityHeartbeat,
 		Yield:       p.yielder().Yield,
+		Identity:    p.Temporal.Identity,
 		Pending:     p.pending,
 		Signal:      p.client.SignalWorkflow,
 		MatchedRuns: desk.MatchedRuns, RedeliverRun: desk.RedeliverRun,
@@ -227,12 +252,8 @@ func (p *program) yielder() operations.Yielder {
 	}
 }
 
-func (p *program) pending(ctx context.Context, workflowID, runID string) (callback.Progress, error) {
-	response, err := p.client.DescribeWorkflowExecution(ctx, workflowID, runID)
-	if err != nil {
-		return callback.Progress{}, fmt.Errorf("describing the run %s of %s: %w", runID, workflowID, err)
-	}
-	return operations.PendingProgress(p.Temporal.DataConverter, response.GetPendingActivities())
+func (p *program) pending(ctx context.Context, in activities.InterruptInput) (*activities.PendingActivity, error) {
+	return operations.DescribePending(ctx, p.client, p.Temporal.DataConverter, in)
 }
 
 // serve opens the program's listener and serves on it; a failure cancels the run.
@@ -297,11 +318,10 @@ func (p *program) tryConnect(ctx context.Context) error {
 			zap.String("namespace", p.Temporal.Namespace), zap.Duration("retention", retention))
 	}
 	p.readRouting(ctx)
-	if p.worker == nil {
-		return nil
-	}
-	if err := p.worker.Start(); err != nil {
-		return fmt.Errorf("starting the worker on the task queue %s: %w", workflows.TaskQueue, err)
+	for ; p.workersStarted < len(p.workers); p.workersStarted++ {
+		if err := p.workers[p.workersStarted].Start(); err != nil {
+			return fmt.Errorf("starting the worker on the task queue %s: %w", workflows.TaskQueue, err)
+		}
 	}
 	return nil
 }
@@ -381,8 +401,10 @@ func (p *program) drain() {
 			p.Log.Warn("starts were still in flight at the stop", zap.Error(err))
 		}
 	}
-	if p.worker != nil && p.connected.Load() {
-		p.worker.Stop()
+	if p.connected.Load() {
+		for _, w := range p.workers {
+			w.Stop()
+		}
 	}
 	p.Log.Info("stopped")
 }

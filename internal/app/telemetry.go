@@ -104,7 +104,7 @@ func (p *program) expect() {
 	for _, endpoint := range endpoints {
 		p.cardNumbers.total.WithLabelValues(endpoint)
 	}
-	if p.worker == nil {
+	if len(p.workers) == 0 {
 		return
 	}
 	p.operations.Expect(endpoints)

@@ -63,8 +63,8 @@ func after(steps ...step) func(*callback.Opening) {
 		first := *o
 		first.Repoll, first.Force = false, false
 		r := play(first, steps)
-		ending := r.ledger.Ending()
-		o.Previous = &ending
+		record := r.ledger.Record()
+		o.Previous = &record
 	}
 }
 
@@ -107,13 +107,13 @@ func (r *run) expect(what string, want, got any) {
 func sees(status string) step { return recorded("", status) }
 
 // recorded is sees, where it matters what became of the observation.
-func recorded(as callback.Recorded, status string) step {
+func recorded(as callback.Observed, status string) step {
 	return func(r *run) {
 		begun := r.now
 		if !r.begun.IsZero() {
 			begun = r.begun
 		}
-		got := r.ledger.Record(callback.Observation{Status: status, Raw: raw(status), BegunAt: begun, ObservedAt: r.now})
+		got := r.ledger.Observe(callback.Observation{Status: status, Raw: raw(status), BegunAt: begun, ObservedAt: r.now})
 		r.begun = callback.Time{}
 		if as != "" {
 			r.expect("what became of "+status, as, got)
@@ -137,28 +137,27 @@ func asks(r *run) { r.begun = r.now }
 // begins takes the next callback owed: about that status, "-" for none.
 func begins(status string) step {
 	return func(r *run) {
-		c, attempts, ok := r.ledger.Begin()
-		if !ok {
+		if _, delivering := r.ledger.Delivering(); delivering || !r.ledger.Owes() {
 			r.expect("the callback owed", status, "-")
 			return
 		}
+		c, record := r.ledger.Begin()
 		r.expect("the callback owed", status, c.Observation.Status)
 		if c.ID != callback.CallbackID(key, c.Observation.Status) {
 			r.fault = "the callback's id is not that of its status"
 		}
 		r.rung = append(r.rung, c.Observation.Status)
-		r.attempts = len(attempts)
+		r.attempts = len(record.Delivery.Attempts)
 	}
 }
 
 // settles ends the delivery in hand with one more attempt made.
 func settles(outcome callback.DeliveryOutcome) step {
 	return func(r *run) {
-		attempts := make([]callback.Attempt, r.attempts+1)
-		for i := range attempts {
-			attempts[i].Number = i + 1
-		}
-		r.ledger.Settle(outcome, "", attempts)
+		record, _ := r.ledger.Delivering()
+		record.Append(r.now)
+		record.Delivery.Outcome = outcome
+		r.ledger.TakeDelivery(record)
 	}
 }
 
@@ -198,12 +197,8 @@ func withdraws(r *run) { r.ledger.Withdraw() }
 func pollsUsedUp(r *run)  { r.ledger.EndWatch(callback.ReasonPollsUsedUp, r.now) }
 func lifetimeOver(r *run) { r.ledger.EndWatch(callback.ReasonLifetimeOver, r.now) }
 
-// ringsAgain is a redelivery's; it only rings, so its watch is over.
-func ringsAgain(previous func(*callback.Opening)) (func(*callback.Opening), step) {
-	var owed *callback.Callback
-	return func(o *callback.Opening) { previous(o); owed = o.Previous.Owed },
-		func(r *run) { r.ledger.Ring(owed); r.ledger.StopWatch() }
-}
+// redelivers is a redelivery's; it only delivers, so its watch is over.
+func redelivers(r *run) { r.ledger.Redeliver(); r.ledger.StopWatch() }
 
 func watching(want bool) step {
 	return func(r *run) { r.expect("that the watch goes on", want, r.ledger.Watching()) }
@@ -319,8 +314,8 @@ func TestPromise3WhatRings(t *testing.T) {
 func TestPromise3UnansweredIsRungWith504AndNoOrderStatus(t *testing.T) {
 	t.Parallel()
 	r := play(ukrcard(), []step{pollsUsedUp})
-	c, _, ok := r.ledger.Begin()
-	require.True(t, ok)
+	require.True(t, r.ledger.Owes())
+	c, _ := r.ledger.Begin()
 	require.Equal(t, callback.ReasonPollsUsedUp, c.Reason)
 	require.Equal(t, callback.Observation{
 		Raw: map[string]string{"respStatus": "504"}, BegunAt: r.now, ObservedAt: r.now,
@@ -330,8 +325,8 @@ func TestPromise3UnansweredIsRungWith504AndNoOrderStatus(t *testing.T) {
 func TestPromise3TheLastAnswerIsNeverMixedWithAnother(t *testing.T) {
 	t.Parallel()
 	r := play(ukrcard(), []step{sees("5"), sees(""), pollsUsedUp})
-	c, _, ok := r.ledger.Begin()
-	require.True(t, ok)
+	require.True(t, r.ledger.Owes())
+	c, _ := r.ledger.Begin()
 	require.Empty(t, c.Observation.Status)
 	require.Equal(t, raw(""), c.Observation.Raw)
 }
@@ -363,7 +358,7 @@ func TestPromise4Order(t *testing.T) {
 			"", []string{"waiting_funds acknowledged"}, "processing"},
 		{"a status that rang already supersedes nothing", paysera(),
 			[]step{sees("waiting_funds"), begins("waiting_funds"), acknowledged, sees("reserved"), begins("reserved"),
-				recorded(callback.RecordedRepeat, "waiting_funds"), unwanted(false)},
+				recorded(callback.ObservedRepeat, "waiting_funds"), unwanted(false)},
 			"", []string{"waiting_funds acknowledged", "reserved pending"}, "waiting_funds"},
 		{"with every, a newer status queues behind the one in hand", paysera(every),
 			[]step{sees("waiting_funds"), begins("waiting_funds"), sees("reserved"), sees("done"), unwanted(false), acknowledged,
@@ -376,26 +371,26 @@ func TestPromise4Order(t *testing.T) {
 			[]step{sees("waiting_funds"), begins("waiting_funds"), sees("done"), gone, begins("done"), acknowledged},
 			callback.OutcomeAcknowledged, []string{"waiting_funds gone", "done acknowledged"}, "done!"},
 		{"a final callback in hand is never superseded", paysera(),
-			[]step{sees("done"), begins("done"), recorded(callback.RecordedContradiction, "rejected"), unwanted(false), acknowledged, begins("-")},
+			[]step{sees("done"), begins("done"), recorded(callback.ObservedContradiction, "rejected"), unwanted(false), acknowledged, begins("-")},
 			callback.OutcomeAcknowledged, []string{"done acknowledged"}, "done!"},
 		{"an answer to a poll begun before the last observation is dropped", paysera(),
 			[]step{asks, func(r *run) { begun := r.begun; r.begun = callback.Time{}; pushed("reserved")(r); r.begun = begun },
-				recorded(callback.RecordedStale, "waiting_funds"), begins("reserved"), acknowledged, begins("-")},
+				recorded(callback.ObservedStale, "waiting_funds"), begins("reserved"), acknowledged, begins("-")},
 			"", []string{"reserved acknowledged"}, "reserved"},
 		{"a status that rang already is recorded and not rung again", paysera(),
 			[]step{sees("waiting_funds"), begins("waiting_funds"), acknowledged, sees("processing"),
-				recorded(callback.RecordedRepeat, "waiting_funds"), begins("-")},
+				recorded(callback.ObservedRepeat, "waiting_funds"), begins("-")},
 			"", []string{"waiting_funds acknowledged"}, "waiting_funds"},
 		{"the same status again is no change", paysera(),
-			[]step{recorded(callback.RecordedChange, "waiting_funds"), recorded(callback.RecordedSame, "waiting_funds"),
+			[]step{recorded(callback.ObservedChange, "waiting_funds"), recorded(callback.ObservedSame, "waiting_funds"),
 				begins("waiting_funds"), acknowledged, begins("-")},
 			"", []string{"waiting_funds acknowledged"}, "waiting_funds"},
 		{"an answer without a status between is no change either", ukrcard(),
-			[]step{recorded(callback.RecordedChange, "5"), recorded(callback.RecordedSame, ""), recorded(callback.RecordedSame, "5")},
+			[]step{recorded(callback.ObservedChange, "5"), recorded(callback.ObservedSame, ""), recorded(callback.ObservedSame, "5")},
 			"", nil, "5"},
 		{"the first final status stands, and what contradicts it is recorded as such", paysera(),
-			[]step{sees("rejected"), recorded(callback.RecordedContradiction, "done"), recorded(callback.RecordedContradiction, "waiting_funds"),
-				recorded(callback.RecordedSame, "rejected"), begins("rejected"), acknowledged},
+			[]step{sees("rejected"), recorded(callback.ObservedContradiction, "done"), recorded(callback.ObservedContradiction, "waiting_funds"),
+				recorded(callback.ObservedSame, "rejected"), begins("rejected"), acknowledged},
 			callback.OutcomeAcknowledged, []string{"rejected acknowledged"}, "rejected!"},
 	} {
 		tt.test(t)
@@ -444,7 +439,7 @@ func TestPromise7Revocation(t *testing.T) {
 			[]step{sees("waiting_funds"), begins("waiting_funds"), revokes("client"), unwanted(true), acknowledged, begins("-")},
 			callback.OutcomeAcknowledged, []string{"waiting_funds acknowledged"}, "revoked!"},
 		{"is the first final status: what the core says later contradicts it", paysera(),
-			[]step{sees("reserved"), begins("reserved"), acknowledged, revokes("core"), recorded(callback.RecordedContradiction, "done"),
+			[]step{sees("reserved"), begins("reserved"), acknowledged, revokes("core"), recorded(callback.ObservedContradiction, "done"),
 				begins("revoked"), acknowledged},
 			callback.OutcomeAcknowledged, []string{"reserved acknowledged", "revoked acknowledged"}, "revoked!"},
 		{"seen by a poll rings like any final status", paysera(), []step{sees("revoked"), begins("revoked"), acknowledged},
@@ -520,75 +515,140 @@ func TestPromise9Exhausted(t *testing.T) {
 func TestPromise10RedeliveryRemembers(t *testing.T) {
 	t.Parallel()
 	failed := after(sees("done"), begins("done"), exhausted)
-	afterFailure, again := ringsAgain(failed)
-	afterRepoll, againUnlessNewer := ringsAgain(failed)
-	afterAcknowledgement, notAgain := ringsAgain(after(sees("waiting_funds"), begins("waiting_funds"), acknowledged, lifetimeOver))
-	afterForce, forced := ringsAgain(after(sees("done"), begins("done"), acknowledged))
-	afterUnanswered, unanswered := ringsAgain(after(sees("0"), pollsUsedUp, begins("0"), exhausted))
-	numbered := func(want int) step {
-		return func(r *run) { r.expect("the number of attempts made before", want, r.attempts) }
-	}
+	afterUnanswered := after(sees("0"), pollsUsedUp, begins("0"), exhausted)
 	for _, tt := range []row{
-		{"the same callback rings again and shows as one delivery whose attempt numbers go on", paysera(afterFailure),
-			[]step{again, watching(false), begins("done"), numbered(1), acknowledged},
+		{"the same callback rings again and shows as one delivery whose attempt numbers go on", paysera(failed),
+			[]step{redelivers, watching(false), begins("done"), attemptsBefore(1), acknowledged},
 			callback.OutcomeAcknowledged, []string{"done acknowledged"}, "done!"},
-		{"before it begins it shows as one pending delivery", paysera(afterFailure), []step{again},
+		{"before it begins it shows as one pending delivery", paysera(failed), []step{redelivers},
 			"", []string{"done pending"}, "done!"},
-		{"a failure of the redelivery is the outcome again", paysera(afterFailure),
-			[]step{again, begins("done"), exhausted}, callback.OutcomeExhausted, []string{"done exhausted"}, "done!"},
-		{"with repoll and the same status the same callback rings again", paysera(afterRepoll, repoll),
-			[]step{sees("done"), againUnlessNewer, begins("done"), numbered(1), acknowledged},
+		{"a failure of the redelivery is the outcome again", paysera(failed),
+			[]step{redelivers, begins("done"), exhausted}, callback.OutcomeExhausted, []string{"done exhausted"}, "done!"},
+		{"with repoll and the same status the same callback rings again", paysera(failed, repoll),
+			[]step{sees("done"), redelivers, begins("done"), attemptsBefore(1), acknowledged},
 			callback.OutcomeAcknowledged, []string{"done acknowledged"}, "done!"},
-		{"with repoll and another status that one rings instead", paysera(afterRepoll, repoll),
-			[]step{sees("rejected"), againUnlessNewer, begins("rejected"), numbered(0), acknowledged, begins("-")},
+		{"with repoll and another status that one rings instead", paysera(failed, repoll),
+			[]step{sees("rejected"), redelivers, begins("rejected"), attemptsBefore(0), acknowledged, begins("-")},
 			callback.OutcomeAcknowledged, []string{"done exhausted", "rejected acknowledged"}, "rejected!"},
-		{"with repoll and no answer the same callback rings again, and its status is final again", paysera(afterRepoll, repoll),
-			[]step{againUnlessNewer, begins("done"), acknowledged},
+		{"with repoll and no answer the same callback rings again, and its status is final again", paysera(failed, repoll),
+			[]step{redelivers, begins("done"), acknowledged},
 			callback.OutcomeAcknowledged, []string{"done acknowledged"}, "done!"},
-		{"with repoll and an answer without a status the final one stands", paysera(afterRepoll, repoll),
-			[]step{sees(""), watching(false), againUnlessNewer, begins("done"), acknowledged},
+		{"with repoll and an answer without a status the final one stands", paysera(failed, repoll),
+			[]step{sees(""), watching(false), redelivers, begins("done"), acknowledged},
 			callback.OutcomeAcknowledged, []string{"done acknowledged"}, "done!"},
 		{"a newer status before it begins supersedes it without losing its attempts", paysera(
 			after(sees("waiting_funds"), begins("waiting_funds"), exhausted, lifetimeOver)),
-			[]step{func(r *run) {
-				r.ledger.Ring(&callback.Callback{ID: callback.CallbackID(key, "waiting_funds"), Key: key,
-					Observation: callback.Observation{Status: "waiting_funds"}})
-			}, sees("done"), begins("done"), acknowledged},
+			[]step{func(r *run) { r.ledger.Redeliver() }, sees("done"), begins("done"), acknowledged},
 			callback.OutcomeAcknowledged, []string{"waiting_funds superseded", "done acknowledged"}, "done!"},
 		{"statuses that rang in the run before do not ring again", paysera(
 			after(sees("waiting_funds"), begins("waiting_funds"), acknowledged, sees("reserved"), begins("reserved"), exhausted, lifetimeOver)),
-			[]step{recorded(callback.RecordedRepeat, "waiting_funds"), begins("-")},
+			[]step{recorded(callback.ObservedRepeat, "waiting_funds"), begins("-")},
 			"", []string{"waiting_funds acknowledged", "reserved exhausted"}, "waiting_funds"},
 		{"the known status is remembered too", paysera(knows("waiting_funds"), after(sees("processing"), lifetimeOver)),
-			[]step{recorded(callback.RecordedRepeat, "waiting_funds"), begins("-")}, "", nil, "waiting_funds"},
-		{"what was acknowledged is not rung again", paysera(afterAcknowledgement), []step{notAgain, begins("-")},
+			[]step{recorded(callback.ObservedRepeat, "waiting_funds"), begins("-")}, "", nil, "waiting_funds"},
+		{"what was acknowledged is not rung again", paysera(after(sees("waiting_funds"), begins("waiting_funds"), acknowledged, lifetimeOver)), []step{redelivers, begins("-")},
 			callback.OutcomeAcknowledged, []string{"waiting_funds acknowledged"}, "waiting_funds"},
-		{"what was acknowledged is rung again by force", paysera(afterForce, force),
-			[]step{forced, begins("done"), numbered(1), exhausted}, callback.OutcomeExhausted, []string{"done exhausted"}, "done!"},
+		{"what was acknowledged is rung again by force", paysera(after(sees("done"), begins("done"), acknowledged), force),
+			[]step{redelivers, begins("done"), attemptsBefore(1), exhausted}, callback.OutcomeExhausted, []string{"done exhausted"}, "done!"},
 		{"a callback about used-up polls keeps its reason", ukrcard(afterUnanswered),
-			[]step{unanswered, begins("0"), acknowledged}, callback.OutcomeAcknowledged, []string{"0 acknowledged polls_used_up"}, "0"},
+			[]step{redelivers, begins("0"), acknowledged}, callback.OutcomeAcknowledged, []string{"0 acknowledged polls_used_up"}, "0"},
 		{"used-up polls with a status that they rang with before ring no second callback", ukrcard(
 			after(sees("0"), pollsUsedUp, begins("0"), exhausted)),
 			[]step{sees("5"), pollsUsedUp, begins("5"), exhausted}, callback.OutcomeExhausted,
 			[]string{"0 exhausted polls_used_up", "5 exhausted polls_used_up"}, "5"},
 		{"a run that was terminated while it rang rings the same callback", paysera(
 			after(sees("waiting_funds"), begins("waiting_funds"), acknowledged, sees("done"), begins("done"))),
-			[]step{func(r *run) {
-				r.ledger.Ring(&callback.Callback{ID: callback.CallbackID(key, "done"), Key: key, Final: true,
-					Observation: callback.Observation{Status: "done"}})
-			}, begins("done"), acknowledged},
+			[]step{func(r *run) { r.ledger.Redeliver() }, begins("done"), acknowledged},
 			callback.OutcomeAcknowledged, []string{"waiting_funds acknowledged", "done acknowledged"}, "done!"},
 	} {
 		tt.test(t)
 	}
 }
 
-func TestPromise10UsedUpPollsNeverRingOneStatusTwice(t *testing.T) {
+func TestPromise10UsedUpPollsOweAgainWhatTheClientDoesNotHave(t *testing.T) {
 	t.Parallel()
 	first := after(sees("0"), pollsUsedUp, begins("0"), exhausted)
 	second := ukrcard(first, after(sees("5"), pollsUsedUp, begins("5"), exhausted))
-	r := play(second, []step{sees("0"), pollsUsedUp, begins("-")})
+	r := play(second, []step{sees("0"), pollsUsedUp, begins("0"), acknowledged})
 	require.Empty(t, r.fault)
+	require.Equal(t, []string{"5 exhausted polls_used_up", "0 acknowledged polls_used_up"}, deliveries(r.ledger.State()))
+	require.Len(t, r.ledger.State().Deliveries[1].Attempts, 2, "the numbers go on")
+}
+
+func TestPromise4WhatTheClientDoesNotHaveIsOwed(t *testing.T) {
+	t.Parallel()
+	failed := after(sees("failed"), begins("failed"), exhausted)
+	then := func(o *callback.Opening) {
+		failed(o)
+		first := *o
+		first.Repoll = true
+		r := play(first, []step{sees("done"), redelivers, begins("done"), acknowledged})
+		record := r.ledger.Record()
+		o.Previous = &record
+	}
+	for _, tt := range []row{
+		{"a final status that was exhausted is owed again where a repoll finds it after another", paysera(then, repoll),
+			[]step{sees("failed"), redelivers, begins("failed"), attemptsBefore(1), acknowledged, begins("-")},
+			callback.OutcomeAcknowledged, []string{"done acknowledged", "failed acknowledged"}, "failed!"},
+		{"a status that was superseded before a request was sent and returns is owed again", paysera(),
+			[]step{sees("waiting_funds"), sees("reserved"), sees("waiting_funds"), begins("waiting_funds"), acknowledged},
+			"", []string{"reserved superseded", "waiting_funds acknowledged"}, "waiting_funds"},
+		{"a status that was superseded unacknowledged and returns is owed again, and its numbers go on", paysera(),
+			[]step{sees("waiting_funds"), begins("waiting_funds"), sees("reserved"), givenUp, begins("reserved"), sees("waiting_funds"),
+				unwanted(true), givenUp, begins("waiting_funds"), attemptsBefore(1), acknowledged},
+			"", []string{"reserved superseded", "waiting_funds acknowledged"}, "waiting_funds"},
+		{"a status that returns while its unwanted attempt is in flight is wanted again", paysera(),
+			[]step{sees("waiting_funds"), begins("waiting_funds"), sees("reserved"), unwanted(true), sees("waiting_funds"), unwanted(false), acknowledged, begins("-")},
+			"", []string{"reserved superseded", "waiting_funds acknowledged"}, "waiting_funds"},
+		{"a status that was exhausted on the way and returns is owed again", paysera(),
+			[]step{sees("waiting_funds"), begins("waiting_funds"), exhausted, sees("processing"), sees("waiting_funds"), begins("waiting_funds"), acknowledged},
+			"", []string{"waiting_funds acknowledged"}, "waiting_funds"},
+	} {
+		tt.test(t)
+	}
+}
+
+func attemptsBefore(want int) step {
+	return func(r *run) { r.expect("the number of attempts made before", want, r.attempts) }
+}
+
+func TestPromise4AFinalAnswerIsNeverDroppedForItsAge(t *testing.T) {
+	t.Parallel()
+	asked := func(status string) step {
+		return func(r *run) {
+			begun := r.begun
+			r.begun = callback.Time{}
+			r.ledger.Push(status, r.now)
+			r.begun = begun
+		}
+	}
+	for _, tt := range []row{
+		{"although another status was pushed while the poll was on its way", paysera(),
+			[]step{sees("new"), asks, asked("reserved"), sees("done"), begins("done"), acknowledged},
+			callback.OutcomeAcknowledged, []string{"reserved superseded", "done acknowledged"}, "done!"},
+		{"and a push of what is known makes no answer stale", paysera(),
+			[]step{sees("new"), asks, asked("new"), recorded(callback.ObservedChange, "reserved"), begins("reserved")},
+			"", []string{"reserved pending"}, "reserved"},
+	} {
+		tt.test(t)
+	}
+}
+
+func TestAnAnswerThatIsDroppedAsStaleCostsNoPollAndIsAskedAgain(t *testing.T) {
+	t.Parallel()
+	policy := callback.PollPolicy{IntervalMS: 1000, MaxPolls: 1, LifetimeMS: 60_000}
+	r := play(paysera(), []step{sees("new")})
+	watch := r.ledger.Watch()
+	begun := r.now
+	watch.Ask(begun)
+	r.ledger.Push("reserved", begun.Add(time.Second))
+	watch.Answer(begun, begun.Add(2*time.Second), &callback.Observation{Status: "waiting_funds", BegunAt: begun, ObservedAt: begun.Add(2 * time.Second)}, true)
+	require.Equal(t, callback.ReasonPollsUsedUp, watch.End(policy, begun))
+	require.Equal(t, callback.ObservedStale, r.ledger.TakeWatch(watch))
+	watch = r.ledger.Watch()
+	require.Equal(t, 1, watch.Polls)
+	require.Empty(t, watch.End(policy, begun), "it is asked again")
+	require.Equal(t, begun.Add(time.Second), watch.Due(policy, begun))
 }
 
 func TestPromise12Precedence(t *testing.T) {

@@ -57,8 +57,8 @@ func (n Notice) Callback(hearing string) Callback {
 	}
 }
 
-// Hearing is an endpoint that hears notices, and how it is rung.
-type Hearing struct {
+// Recipient is an endpoint that receives notices, and its h and k.
+type Recipient struct {
 	Endpoint string         `json:"endpoint"`
 	Policy   DeliveryPolicy `json:"policy"`
 }

@@ -70,7 +70,7 @@ type Endpoint struct {
 	Rules  Rules
 	Policy Policy
 	// Notices is who hears of deliveries that nobody acknowledged, or nil.
-	Notices *Hearing
+	Notices *Recipient
 	// ScreenIdentifiers refuses identifiers that look like a card number (promise 13).
 	ScreenIdentifiers bool
 }

@@ -408,12 +408,12 @@ func (c *Config) Endpoint(name string) (callback.Endpoint, bool) {
 }
 
 // Hearing is who hears notices about the endpoint of that name, or nil.
-func (c *Config) Hearing(about string) *callback.Hearing {
+func (c *Config) Hearing(about string) *callback.Recipient {
 	name := c.Notices.Endpoint
 	if name == "" || name == about {
 		return nil
 	}
-	return &callback.Hearing{Endpoint: name, Policy: c.Endpoints[name].policy().Delivery}
+	return &callback.Recipient{Endpoint: name, Policy: c.Endpoints[name].policy().Delivery}
 }
 
 // rules are the source's, and ring a revocation wherever the dialect has a word

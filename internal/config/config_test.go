@@ -424,7 +424,7 @@ func TestAnEndpointMayHearNotices(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 20, c.Notices.FailingAfter, "the default")
 	shop, _ := c.Endpoint("SHOP")
-	require.Equal(t, &callback.Hearing{
+	require.Equal(t, &callback.Recipient{
 		Endpoint: "OPS", Policy: callback.DeliveryPolicy{IntervalMS: 2000, Attempts: 7, TimeoutMS: 1000},
 	}, shop.Notices)
 	ops, _ := c.Endpoint("OPS")

@@ -13,9 +13,9 @@ import (
 )
 
 // ReportHealth says how an endpoint is to the workflow of its outage, which
-// hearing hears of. A failing endpoint begins an outage, unless one is open: any
+// recipient hears of. A failing endpoint begins an outage, unless one is open: any
 // number of workers may say the same. A well one ends it, if there is one.
-func ReportHealth(ctx context.Context, c client.Client, hearing callback.Hearing, endpoint string, h callback.Health) error {
+func ReportHealth(ctx context.Context, c client.Client, recipient callback.Recipient, endpoint string, h callback.Health) error {
 	id := workflows.OutageID(endpoint)
 	if !h.Failing {
 		if err := c.SignalWorkflow(ctx, id, "", workflows.SignalHealth, h); err != nil && !isNotFound(err) {
@@ -29,8 +29,8 @@ func ReportHealth(ctx context.Context, c client.Client, hearing callback.Hearing
 		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
 		WorkflowTaskTimeout:      workflows.WorkflowTaskTimeout,
 		TypedSearchAttributes:    temporal.NewSearchAttributes(workflows.AttributeEndpoint.ValueSet(endpoint)),
-		StaticSummary:            endpoint + " is failing, told to " + hearing.Endpoint,
-	}, workflows.OutageType, workflows.OutageInput{Hearing: hearing, Endpoint: endpoint})
+		StaticSummary:            endpoint + " is failing, told to " + recipient.Endpoint,
+	}, workflows.OutageType, workflows.OutageInput{Recipient: recipient, Endpoint: endpoint})
 	if err != nil {
 		return fmt.Errorf("beginning an outage of %s: %w", endpoint, err)
 	}

@@ -171,9 +171,9 @@ func TestWhatMayBeRedelivered(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ending := callback.Ending{State: callback.State{Outcome: tc.outcome, Status: &callback.Status{Value: "x", Final: tc.final}}}
+			ending := callback.Record{State: callback.State{Outcome: tc.outcome, Status: &callback.Status{Value: "x", Final: tc.final}}}
 			if tc.owed {
-				ending.Owed = &callback.Callback{ID: "cb_1", Final: tc.final}
+				ending.Callbacks = []callback.Callback{{ID: "cb_1", Final: tc.final}}
 			}
 			err := redeliverable(key, ending, tc.request)
 			if tc.allowed {
@@ -189,9 +189,9 @@ func TestWhatMayBeRedelivered(t *testing.T) {
 
 func TestForceRingsNothingOlderThanAFinalStatus(t *testing.T) {
 	t.Parallel()
-	ending := callback.Ending{
-		State: callback.State{Outcome: callback.OutcomeAcknowledged, Status: &callback.Status{Value: "revoked", Final: true}},
-		Owed:  &callback.Callback{ID: "cb_1", Observation: callback.Observation{Status: "waiting_funds"}},
+	ending := callback.Record{
+		State:     callback.State{Outcome: callback.OutcomeAcknowledged, Status: &callback.Status{Value: "revoked", Final: true}},
+		Callbacks: []callback.Callback{{ID: "cb_1", Observation: callback.Observation{Status: "waiting_funds"}}},
 	}
 	require.Error(t, redeliverable(key, ending, callback.RedeliveryRequest{Force: true}))
 }
@@ -298,7 +298,7 @@ func TestARunIsLinkedInTheUI(t *testing.T) {
 
 func TestEachCloseEventCarriesItsEnding(t *testing.T) {
 	t.Parallel()
-	want, err := converter.GetDefaultDataConverter().ToPayloads(callback.Ending{})
+	want, err := converter.GetDefaultDataConverter().ToPayloads(callback.Record{})
 	require.NoError(t, err)
 	require.Nil(t, endingPayloads(&historypb.HistoryEvent{Attributes: &historypb.HistoryEvent_WorkflowExecutionTerminatedEventAttributes{}}))
 	require.Equal(t, want, endingPayloads(&historypb.HistoryEvent{Attributes: &historypb.HistoryEvent_WorkflowExecutionCompletedEventAttributes{
@@ -317,22 +317,22 @@ func TestWhatPendingActivitiesRecorded(t *testing.T) {
 		require.NoError(t, err)
 		return p
 	}
-	watching := &workflowpb.PendingActivityInfo{ActivityType: &commonpb.ActivityType{Name: "Watch"}, HeartbeatDetails: details(callback.WatchProgress{Polls: 3})}
-	delivering := &workflowpb.PendingActivityInfo{ActivityType: &commonpb.ActivityType{Name: "Deliver"}, HeartbeatDetails: details(callback.DeliveryProgress{Made: 2})}
+	watching := &workflowpb.PendingActivityInfo{ActivityType: &commonpb.ActivityType{Name: "Watch"}, HeartbeatDetails: details(callback.WatchRecord{Polls: 3})}
+	delivering := &workflowpb.PendingActivityInfo{ActivityType: &commonpb.ActivityType{Name: "Deliver"}, HeartbeatDetails: details(callback.DeliveryRecord{Made: 2})}
 	silent := &workflowpb.PendingActivityInfo{ActivityType: &commonpb.ActivityType{Name: "Deliver"}}
 
-	progress, err := PendingProgress(c, []*workflowpb.PendingActivityInfo{watching, delivering})
+	progress, err := PendingRecords(c, []*workflowpb.PendingActivityInfo{watching, delivering})
 	require.NoError(t, err)
 	require.Equal(t, 3, progress.Watch.Polls)
 	require.Equal(t, 2, progress.Delivery.Made)
 	require.True(t, progress.Complete())
 
-	progress, err = PendingProgress(c, []*workflowpb.PendingActivityInfo{watching, silent})
+	progress, err = PendingRecords(c, []*workflowpb.PendingActivityInfo{watching, silent})
 	require.NoError(t, err)
 	require.False(t, progress.Complete(), "an effort that recorded nothing yet has to be asked for")
 
 	watching.HeartbeatDetails = details("nonsense")
-	_, err = PendingProgress(c, []*workflowpb.PendingActivityInfo{watching})
+	_, err = PendingRecords(c, []*workflowpb.PendingActivityInfo{watching})
 	require.ErrorContains(t, err, "the record of the watch")
 }
 

@@ -1,36 +1,63 @@
 package operations
 
 import (
+	"context"
 	"fmt"
 
+	enumspb "go.temporal.io/api/enums/v1"
 	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 
+	"ringback/activities"
 	"ringback/internal/callback"
 	"ringback/workflows"
 )
 
-// PendingProgress decodes what pending activities recorded in their heartbeat
+// PendingRecords decodes what pending activities recorded in their heartbeat
 // details. One that recorded nothing yet is only told of.
-func PendingProgress(c converter.DataConverter, pending []*workflowpb.PendingActivityInfo) (callback.Progress, error) {
-	var progress callback.Progress
+func PendingRecords(c converter.DataConverter, pending []*workflowpb.PendingActivityInfo) (callback.Pending, error) {
+	var records callback.Pending
 	for _, p := range pending {
 		if len(p.GetHeartbeatDetails().GetPayloads()) == 0 {
-			progress.Unrecorded = true
+			records.Unrecorded = true
 			continue
 		}
 		switch p.GetActivityType().GetName() {
 		case workflows.ActivityWatch:
-			progress.Watch = new(callback.WatchProgress)
-			if err := c.FromPayloads(p.GetHeartbeatDetails(), progress.Watch); err != nil {
-				return progress, fmt.Errorf("the record of the watch: %w", err)
+			records.Watch = new(callback.WatchRecord)
+			if err := c.FromPayloads(p.GetHeartbeatDetails(), records.Watch); err != nil {
+				return records, fmt.Errorf("the record of the watch: %w", err)
 			}
 		case workflows.ActivityDeliver:
-			progress.Delivery = new(callback.DeliveryProgress)
-			if err := c.FromPayloads(p.GetHeartbeatDetails(), progress.Delivery); err != nil {
-				return progress, fmt.Errorf("the record of the delivery: %w", err)
+			records.Delivery = new(callback.DeliveryRecord)
+			if err := c.FromPayloads(p.GetHeartbeatDetails(), records.Delivery); err != nil {
+				return records, fmt.Errorf("the record of the delivery: %w", err)
 			}
 		}
 	}
-	return progress, nil
+	return records, nil
+}
+
+// DescribePending finds a pending activity of a run; nil: it has ended.
+func DescribePending(ctx context.Context, c client.Client, dc converter.DataConverter, in activities.InterruptInput) (*activities.PendingActivity, error) {
+	response, err := c.DescribeWorkflowExecution(ctx, in.WorkflowID, in.RunID)
+	if err != nil {
+		return nil, fmt.Errorf("describing the run %s of %s: %w", in.RunID, in.WorkflowID, err)
+	}
+	for _, p := range response.GetPendingActivities() {
+		if p.GetActivityType().GetName() != in.Activity {
+			continue
+		}
+		records, err := PendingRecords(dc, []*workflowpb.PendingActivityInfo{p})
+		found := &activities.PendingActivity{
+			Pending: records, Worker: p.GetLastWorkerIdentity(),
+			Running: p.GetState() == enumspb.PENDING_ACTIVITY_STATE_STARTED || p.GetState() == enumspb.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED,
+		}
+		if due := p.GetNextAttemptScheduleTime(); due != nil {
+			found.Due = due.AsTime()
+		}
+		return found, err
+	}
+	return nil, nil
 }

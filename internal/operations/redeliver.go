@@ -49,7 +49,7 @@ func notRedeliverable(format string, args ...any) error {
 }
 
 // redeliverable holds the rule of promise 10 against how the latest run ended.
-func redeliverable(key callback.Key, e callback.Ending, r callback.RedeliveryRequest) error {
+func redeliverable(key callback.Key, e callback.Record, r callback.RedeliveryRequest) error {
 	id := key.WorkflowID()
 	switch outcome := e.State.Outcome; {
 	case resumes(outcome):
@@ -69,9 +69,10 @@ func redeliverable(key callback.Key, e callback.Ending, r callback.RedeliveryReq
 
 // ringsStill reports whether the last callback owed is about where the operation
 // ended: nothing older than a final status rings after it.
-func ringsStill(e callback.Ending) bool {
+func ringsStill(e callback.Record) bool {
 	final := e.State.Status != nil && e.State.Status.Final
-	return e.Owed != nil && (e.Owed.Final || !final)
+	last := len(e.Callbacks) - 1
+	return last >= 0 && (e.Callbacks[last].Final || !final)
 }
 
 // resumes reports whether a redelivery goes on with the watch: nothing final
@@ -80,7 +81,7 @@ func resumes(o callback.Outcome) bool {
 	return o == callback.OutcomeExpired || o == callback.OutcomeTerminated
 }
 
-func (d *Desk) redeliver(ctx context.Context, latest run, e callback.Ending, r callback.RedeliveryRequest) (callback.State, error) {
+func (d *Desk) redeliver(ctx context.Context, latest run, e callback.Record, r callback.RedeliveryRequest) (callback.State, error) {
 	start := latest.start
 	if r.Callback.URL != "" {
 		start.Callback.URL = r.Callback.URL

@@ -19,7 +19,7 @@ type run struct {
 	id      string
 	status  enumspb.WorkflowExecutionStatus
 	start   callback.StartRequest
-	pending callback.Progress
+	pending callback.Pending
 	// note says who began it, where it is a redelivery.
 	note *callback.RedeliveryNote
 }
@@ -57,9 +57,9 @@ func (d *Desk) describe(ctx context.Context, key callback.Key) (run, error) {
 	if err := errors.Join(d.fromMemo(memo, workflows.MemoStart, &latest.start), d.fromMemo(memo, workflows.MemoRedelivery, &latest.note)); err != nil {
 		return run{}, engineError("decoding the memo of", key, err)
 	}
-	latest.pending, err = PendingProgress(d.Converter, response.GetPendingActivities())
+	latest.pending, err = PendingRecords(d.Converter, response.GetPendingActivities())
 	if err != nil {
-		return run{}, engineError("decoding the progress of", key, err)
+		return run{}, engineError("decoding the records of", key, err)
 	}
 	return latest, nil
 }
@@ -110,8 +110,8 @@ func (d *Desk) query(ctx context.Context, r run, name string, answer any) error 
 }
 
 // ending is how a closed run ended.
-func (d *Desk) ending(ctx context.Context, r run) (callback.Ending, error) {
-	var ending callback.Ending
+func (d *Desk) ending(ctx context.Context, r run) (callback.Record, error) {
+	var ending callback.Record
 	event, err := d.closeEvent(ctx, r)
 	if err != nil {
 		return ending, err
@@ -155,9 +155,9 @@ var errUntold = errors.New("no worker answered how far the run had come")
 
 // endedElsewhere is the ending of a run that an operator terminated: how far it
 // had come is asked of its history, by a Query.
-func (d *Desk) endedElsewhere(ctx context.Context, r run) (callback.Ending, error) {
-	var ending callback.Ending
-	if err := d.query(ctx, r, workflows.QueryEnding, &ending); err != nil {
+func (d *Desk) endedElsewhere(ctx context.Context, r run) (callback.Record, error) {
+	var ending callback.Record
+	if err := d.query(ctx, r, workflows.QueryRecord, &ending); err != nil {
 		return ending, &callback.Error{
 			Problem: callback.ProblemUnavailable, RetryAfter: unavailableRetry, Err: errors.Join(errUntold, err),
 			Detail: fmt.Sprintf("The operation %s was terminated, and no worker answered how far it had come; try again.", r.key.WorkflowID()),

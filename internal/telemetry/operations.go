@@ -105,12 +105,12 @@ func (o *Operations) count(in workflows.Input, result any, err error) {
 }
 
 // endingOf is the ending that a run's result, failure or cancellation carries.
-func endingOf(result any, err error) (ending callback.Ending, ok bool) {
+func endingOf(result any, err error) (ending callback.Record, ok bool) {
 	var failure *temporal.ApplicationError
 	var canceled *temporal.CanceledError
 	switch {
 	case err == nil:
-		ending, ok = result.(callback.Ending)
+		ending, ok = result.(callback.Record)
 		return ending, ok
 	case errors.As(err, &failure) && failure.HasDetails():
 		return ending, failure.Details(&ending) == nil

@@ -30,8 +30,8 @@ var observed = callback.At(time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC))
 
 // ended is an ending of that outcome whose final status was acknowledged by
 // attempt 2, 1,250 ms after it was observed.
-func ended(outcome callback.Outcome) callback.Ending {
-	return callback.Ending{State: callback.State{
+func ended(outcome callback.Outcome) callback.Record {
+	return callback.Record{State: callback.State{
 		Outcome: outcome,
 		Status:  &callback.Status{Value: "done", Final: true, ObservedAt: observed},
 		Deliveries: []callback.Delivery{{Status: "done", Outcome: callback.DeliveryOutcome(outcome), Attempts: []callback.Attempt{
@@ -42,11 +42,11 @@ func ended(outcome callback.Outcome) callback.Ending {
 }
 
 // run lets a worker with our interceptor run a workflow that ends so.
-func run(t *testing.T, o *telemetry.Operations, in workflows.Input, ending callback.Ending, fail func(callback.Ending) error) {
+func run(t *testing.T, o *telemetry.Operations, in workflows.Input, ending callback.Record, fail func(callback.Record) error) {
 	t.Helper()
 	env := (&testsuite.WorkflowTestSuite{}).NewTestWorkflowEnvironment()
 	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{o}})
-	env.RegisterWorkflowWithOptions(func(workflow.Context, workflows.Input) (callback.Ending, error) {
+	env.RegisterWorkflowWithOptions(func(workflow.Context, workflows.Input) (callback.Record, error) {
 		if fail != nil {
 			return ending, fail(ending)
 		}
@@ -58,7 +58,7 @@ func run(t *testing.T, o *telemetry.Operations, in workflows.Input, ending callb
 
 func TestOperationsAreCountedByEndpointAndOutcome(t *testing.T) {
 	t.Parallel()
-	fails := func(e callback.Ending) error {
+	fails := func(e callback.Record) error {
 		return temporal.NewNonRetryableApplicationError("exhausted", workflows.TypeExhausted, nil, e)
 	}
 	redelivered := &workflows.Redelivery{}
@@ -66,7 +66,7 @@ func TestOperationsAreCountedByEndpointAndOutcome(t *testing.T) {
 		endpoint   string
 		redelivery *workflows.Redelivery
 		outcome    callback.Outcome
-		fail       func(callback.Ending) error
+		fail       func(callback.Record) error
 		// metric is the one counted, endpoint its label.
 		metric, label string
 		// acknowledged says that the time to it is counted as well.
@@ -78,7 +78,7 @@ func TestOperationsAreCountedByEndpointAndOutcome(t *testing.T) {
 			endpoint: "SHOP", outcome: callback.OutcomeExhausted, fail: fails, metric: "ringback_operations_total", label: "SHOP"},
 		"withdrawn, by the cancellation's details": {
 			endpoint: "SHOP", outcome: callback.OutcomeWithdrawn, metric: "ringback_operations_total", label: "SHOP",
-			fail: func(e callback.Ending) error { return temporal.NewCanceledError(e) }},
+			fail: func(e callback.Record) error { return temporal.NewCanceledError(e) }},
 		"revoked": {endpoint: "SHOP", outcome: callback.OutcomeRevoked, metric: "ringback_operations_total", label: "SHOP"},
 		"an endpoint that is not configured is one of the others": {
 			endpoint: "SHOPPE", outcome: callback.OutcomeExhausted, fail: fails, metric: "ringback_operations_total", label: telemetry.Other},

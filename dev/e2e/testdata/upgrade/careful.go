@@ -8,7 +8,7 @@ import (
 
 // Next is Operation as a later version has it that commands something else from
 // its begin on, behind a predicate as CONTRIBUTING.md wants it.
-func Next(ctx workflow.Context, in Input) (callback.Ending, error) {
+func Next(ctx workflow.Context, in Input) (callback.Record, error) {
 	if saysSo(ctx) {
 		workflow.SideEffect(ctx, func(workflow.Context) any { return "the next version" })
 	}

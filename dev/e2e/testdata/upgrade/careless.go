@@ -8,7 +8,7 @@ import (
 
 // Next is Operation as a later version has it that commands something else from
 // its begin on, and does not care about the histories of the version before.
-func Next(ctx workflow.Context, in Input) (callback.Ending, error) {
+func Next(ctx workflow.Context, in Input) (callback.Record, error) {
 	workflow.SideEffect(ctx, func(workflow.Context) any { return "the next version" })
 	return Operation(ctx, in)
 }

@@ -1,0 +1,127 @@
+package activities
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+
+	"ringback/internal/callback"
+)
+
+// InterruptInput names the pending activity of a run that is to end after what it
+// has in flight. A run has at most one of each type.
+type InterruptInput struct {
+	WorkflowID string `json:"workflow_id"`
+	RunID      string `json:"run_id"`
+	// Activity is its type, Watch or Deliver.
+	Activity string `json:"activity"`
+}
+
+// Interrupted is where the activity was found. All zero: nowhere, it has ended.
+type Interrupted struct {
+	// Here says that it runs in this process and was told.
+	Here bool `json:"here,omitempty"`
+	// Worker is the identity of another process in which it runs.
+	Worker string `json:"worker,omitempty"`
+	// Pending is what it recorded last, where it waits on the server: a
+	// cancellation drops that.
+	Pending callback.Pending `json:"pending,omitzero"`
+}
+
+// PendingActivity is a pending activity as the server describes it.
+type PendingActivity struct {
+	callback.Pending
+	// Running says that a worker is at it, and Worker which.
+	Running bool
+	Worker  string
+	// Due is when the server wakes it; zero: as soon as a worker takes it.
+	Due time.Time
+}
+
+const (
+	// settledBefore is how long before its time an activity that waits on the
+	// server is taken to stay there until its cancellation has reached the server:
+	// else it could make an attempt that nobody reads of.
+	settledBefore = 200 * time.Millisecond
+	// interruptWithin is how long an activity is looked for that is just beginning.
+	interruptWithin = 2 * time.Second
+	interruptAgain  = 20 * time.Millisecond
+)
+
+// Interrupt tells the activity to end if it runs in this process, or finds out
+// where it is. It is a local activity, made before the activity is cancelled: a
+// cancellation alone reaches a running one with its next heartbeat.
+func (a *Activities) Interrupt(ctx context.Context, in InterruptInput) (Interrupted, error) {
+	for begun := time.Now(); ; time.Sleep(interruptAgain) {
+		if a.running.interrupt(in) {
+			return Interrupted{Here: true}, nil
+		}
+		pending, err := a.Pending(ctx, in)
+		late := time.Since(begun) > interruptWithin
+		switch {
+		case err != nil || pending == nil:
+			return Interrupted{}, err
+		case pending.Running && (pending.Worker != a.Identity || late):
+			return Interrupted{Worker: pending.Worker}, nil
+		case !pending.Running && (time.Until(pending.Due) > settledBefore || late):
+			return Interrupted{Pending: pending.Pending}, nil
+		}
+	}
+}
+
+// InterruptHere tells the activity to end in the process whose own task queue this
+// is on. One that is not there has ended meanwhile.
+func (a *Activities) InterruptHere(_ context.Context, in InterruptInput) error {
+	for begun := time.Now(); time.Since(begun) < interruptWithin; time.Sleep(interruptAgain) {
+		if a.running.interrupt(in) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// running are the watches and deliveries that run in this process.
+type running struct {
+	mu    sync.Mutex
+	byKey map[runningKey]*recorder
+}
+
+type runningKey struct{ runID, activity string }
+
+// begin makes an activity one that can be interrupted, until ended is called.
+func (r *running) begin(ctx context.Context, rec *recorder) (ended func()) {
+	info := activity.GetInfo(ctx)
+	key := runningKey{info.WorkflowExecution.RunID, info.ActivityType.Name}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.byKey == nil {
+		r.byKey = map[runningKey]*recorder{}
+	}
+	r.byKey[key] = rec
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.byKey[key] == rec {
+			delete(r.byKey, key)
+		}
+	}
+}
+
+func (r *running) interrupt(in InterruptInput) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	rec := r.byKey[runningKey{in.RunID, in.Activity}]
+	if rec != nil {
+		rec.stop(errUnwanted)
+	}
+	return rec != nil
+}
+
+// count is how many activities run.
+func (r *running) count() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.byKey)
+}

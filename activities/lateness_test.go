@@ -1,0 +1,163 @@
+package activities_test
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"ringback/activities"
+	"ringback/internal/callback"
+)
+
+// lateness keeps how late attempts and polls were said to begin.
+type lateness struct {
+	mu              sync.Mutex
+	attempts, polls []time.Duration
+}
+
+func (l *lateness) of(b *bench) *lateness {
+	note := func(into *[]time.Duration) func(time.Duration) {
+		return func(late time.Duration) {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			*into = append(*into, max(late, 0).Truncate(time.Millisecond))
+		}
+	}
+	b.AttemptBegan, b.PollBegan = note(&l.attempts), note(&l.polls)
+	return l
+}
+
+// givesWay makes the first n polls give way.
+func givesWay(b *bench, n int) {
+	b.PollGivesWay = func() bool {
+		n--
+		return n >= 0
+	}
+}
+
+func TestAttemptsTellHowLateTheyBegin(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		attempt int32
+		// ended is how long ago the attempt before ended; h is a minute.
+		ended time.Duration
+		want  []time.Duration
+	}{
+		"one that was woken in time":                                    {2, time.Minute, []time.Duration{0}},
+		"one that was woken early":                                      {2, time.Minute - 400*time.Millisecond, []time.Duration{0}},
+		"one that was woken late":                                       {2, time.Minute + 7*time.Second, []time.Duration{7 * time.Second}},
+		"one that takes up what was due before it was scheduled is not": {1, time.Hour, []time.Duration{0}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inVirtualTime(t, func(t *testing.T, b *bench) {
+				late := (&lateness{}).of(b)
+				in := ringing(time.Minute, 2)
+				in.Record = attempted(in, 1, time.Now().Add(-tt.ended))
+				_, err := b.deliver(in, run{attempt: tt.attempt})
+				require.NoError(t, err)
+				require.Equal(t, tt.want, late.attempts)
+			})
+		})
+	}
+}
+
+func TestTheFirstAttemptIsLateSinceItWasScheduled(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		late := (&lateness{}).of(b)
+		_, err := b.deliver(ringing(10*time.Millisecond, 3), run{})
+		require.NoError(t, err)
+		require.Equal(t, []time.Duration{0, 0, 0}, late.attempts)
+	})
+}
+
+func TestAFirstAttemptThatALaterRunMakesIsLateSinceItWasScheduled(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		late := (&lateness{}).of(b)
+		_, err := b.deliver(ringing(10*time.Millisecond, 1), run{attempt: 2})
+		require.NoError(t, err)
+		require.Equal(t, []time.Duration{0}, late.attempts)
+	})
+}
+
+func TestPollsGiveWayForAWhileAndAreMadeAllTheSame(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		gives    int
+		lifetime time.Duration
+		polls    []time.Duration
+		late     []time.Duration
+	}{
+		"none gives way":                        {0, time.Hour, seconds(0, 5), seconds(0, 0)},
+		"one gives way, 2 s each time":          {2, time.Hour, seconds(4, 9), seconds(4, 0)},
+		"no more often than three times":        {100, time.Hour, seconds(6, 17), seconds(6, 6)},
+		"the last, at the deadline, gives none": {100, 3 * time.Second, seconds(3), seconds(3)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inVirtualTime(t, func(t *testing.T, b *bench) {
+				late := (&lateness{}).of(b)
+				givesWay(b, tt.gives)
+				begun := time.Now()
+				result := b.onServer(t, watching(schedule(tt.lifetime, 5*time.Second)), 0)
+				require.Equal(t, tt.polls, b.core.polls(begun))
+				require.Equal(t, len(tt.polls), result.Record.Polls, "what gives way costs no poll")
+				require.Equal(t, tt.late, late.polls)
+			})
+		})
+	}
+}
+
+func TestAWatchLeavesItsSlotWhereMostAreTaken(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		slots int
+		gap   time.Duration
+		left  bool
+	}{
+		"it sits a short wait out":                {0, 5 * time.Second, false},
+		"also where there are slots":              {10, 5 * time.Second, false},
+		"not where it has one of the last":        {1, 5 * time.Second, true},
+		"but what the server can't keep, it does": {1, 900 * time.Millisecond, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inVirtualTime(t, func(t *testing.T, b *bench) {
+				b.Slots = tt.slots
+				b.core.answer = after(2)
+				_, err := b.watch(watching(schedule(time.Hour, tt.gap)), run{})
+				if tt.left {
+					handsBack(t, err, activities.TypeWaiting, tt.gap-500*time.Millisecond)
+					return
+				}
+				require.NoError(t, err)
+			})
+		})
+	}
+}
+
+func TestABulkRedeliveryWaitsWhileOtherWorkGoesFirst(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		busy := 5
+		b.RedeliveryGivesWay = func() bool {
+			busy--
+			return busy >= 0
+		}
+		redeliveries := newBooks(2)
+		b.MatchedRuns, b.RedeliverRun = redeliveries.MatchedRuns, redeliveries.RedeliverRun
+		begun := time.Now()
+		var place callback.RedeliveriesPlace
+		err := b.execute(b.RedeliverPage, activities.RedeliverPageInput{
+			Redeliveries: callback.Redeliveries{ID: "rd_1", By: "ops", Reason: "repaired", RatePerSecond: 1}, PageSize: 10,
+		}, run{}, &place)
+		require.NoError(t, err)
+		require.Len(t, redeliveries.times, 2)
+		require.Equal(t, 6*time.Second, redeliveries.times[0].Sub(begun))
+		require.Equal(t, 7*time.Second, redeliveries.times[1].Sub(begun))
+	})
+}

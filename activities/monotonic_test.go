@@ -1,0 +1,131 @@
+package activities_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"ringback/activities"
+	"ringback/internal/callback"
+)
+
+// These tests hold that a clock that was set back, or a record of one that is
+// ahead, delays nothing by more than what was to be waited (docs/adr/0045).
+
+// setBack is by how much the clock was.
+const setBack = time.Hour
+
+func TestDeliverCountsHFromNowWhereItsClockWasSetBack(t *testing.T) {
+	t.Parallel()
+	h := time.Minute
+	for name, tt := range map[string]struct {
+		record func(in activities.DeliverInput) callback.DeliveryRecord
+		waits  time.Duration
+	}{
+		"since the last attempt": {
+			func(in activities.DeliverInput) callback.DeliveryRecord {
+				return attempted(in, 1, time.Now().Add(setBack))
+			}, h,
+		},
+		"since a Retry-After of five minutes": {
+			func(in activities.DeliverInput) callback.DeliveryRecord {
+				p := attempted(in, 1, time.Now().Add(setBack))
+				p.NotBefore = callback.At(time.Now().Add(setBack + 5*time.Minute))
+				return p
+			}, 5 * time.Minute,
+		},
+		"since an attempt that was held back": {
+			func(in activities.DeliverInput) callback.DeliveryRecord {
+				p := in.Record
+				p.NotBefore = callback.At(time.Now().Add(setBack))
+				return p
+			}, 0,
+		},
+		"not at all: an attempt that was interrupted is taken to last for its time-out": {
+			func(in activities.DeliverInput) callback.DeliveryRecord {
+				return onItsWay(in, 1, time.Now())
+			}, 10*time.Second + h,
+		},
+		"not at all: another worker's clock is a little ahead": {
+			func(in activities.DeliverInput) callback.DeliveryRecord {
+				return attempted(in, 1, time.Now().Add(100*time.Millisecond))
+			}, h + 100*time.Millisecond,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inVirtualTime(t, func(t *testing.T, b *bench) {
+				in, begun := ringing(h, 2), time.Now()
+				made := tt.record(in).Made
+				b.ring(t, in, run{details: tt.record(in)}, made+1)
+				require.Equal(t, tt.waits, b.receiver.begun[0].Sub(begun))
+			})
+		})
+	}
+}
+
+// ring runs a delivery as the server does, until its attempt number n (of this
+// delivery) was made.
+func (b *bench) ring(t *testing.T, in activities.DeliverInput, r run, n int) {
+	t.Helper()
+	before := b.receiver.requests()
+	for b.receiver.requests() == before {
+		_, err := b.deliver(in, r)
+		if b.receiver.requests() > before {
+			break
+		}
+		time.Sleep(failure(t, err).NextRetryDelay())
+		r.details, r.attempt = recorded[callback.DeliveryRecord](t, b.server), r.attempt+1
+	}
+	last := recorded[callback.DeliveryRecord](t, b.server)
+	require.Equal(t, n, last.Made)
+	require.True(t, last.EndedAt.IsZero(), "the next h counts from this attempt")
+}
+
+func TestWatchCountsItsGapFromNowWhereItsClockWasSetBack(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		record func() callback.WatchRecord
+		waits  time.Duration
+	}{
+		"since the latest poll": {func() callback.WatchRecord {
+			ahead := callback.At(time.Now().Add(setBack))
+			return callback.WatchRecord{Polls: 1, AskedAt: ahead, AnsweredAt: ahead}
+		}, time.Minute},
+		"since the core asked to be left alone for five minutes": {func() callback.WatchRecord {
+			ahead := callback.At(time.Now().Add(setBack))
+			return callback.WatchRecord{Polls: 1, AskedAt: ahead, AnsweredAt: ahead, NotBefore: ahead.Add(5 * time.Minute)}
+		}, 5 * time.Minute},
+		"since a first poll was held back": {func() callback.WatchRecord {
+			return callback.WatchRecord{NotBefore: callback.At(time.Now().Add(setBack))}
+		}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inVirtualTime(t, func(t *testing.T, b *bench) {
+				in := watching(interval(2*time.Hour, time.Minute))
+				in.Record = tt.record()
+				begun := time.Now()
+				b.core.answer = after(1)
+				b.onServer(t, in, 0)
+				require.Equal(t, []time.Duration{tt.waits}, b.core.polls(begun))
+			})
+		})
+	}
+}
+
+func TestWatchDatesNoAnswerBeforeTheOneThatItFollows(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		ahead := callback.At(time.Now().Add(setBack))
+		in := watching(interval(2*time.Hour, time.Second))
+		in.Record.Last = &callback.Observation{Status: "new", BegunAt: ahead, ObservedAt: ahead}
+		b.core.answer = after(1)
+		result, err := b.watch(in, run{})
+		require.NoError(t, err)
+		require.Equal(t, "done", result.Record.Last.Status)
+		require.Equal(t, ahead, result.Record.Last.BegunAt, "else the run would take it for stale")
+		require.Equal(t, ahead, result.Record.Last.ObservedAt)
+	})
+}

@@ -1,0 +1,311 @@
+// Package ui writes what the Temporal UI shows of a run, as Markdown. It is called
+// by workflow code and is deterministic.
+package ui
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"go.temporal.io/sdk/workflow"
+
+	"ringback/internal/callback"
+)
+
+// Bounds of Details.Markdown: whatever k and a receiver's answers are, it stays
+// below 64 kB.
+const (
+	// attemptsShown is how many attempts are shown in all, the newest first.
+	attemptsShown = callback.AttemptsKept
+	// deliveriesShown is how many callbacks are shown, the newest first.
+	deliveriesShown = 12
+	// codesShown is how many raw codes of an observation are shown.
+	codesShown = 12
+	// textShown bounds each piece of text that comes from outside, in runes.
+	textShown = 200
+)
+
+// Details is what the Temporal UI shows as a run's current details: all that the
+// run knows. What a pending activity knows is in its heartbeat details.
+type Details struct {
+	State  callback.State
+	Policy callback.Policy
+	// Source is the name of the source that is polled.
+	Source string
+	// AcceptedAt is when the run was: its lifetime begins here.
+	AcceptedAt callback.Time
+	// Namespace is the run's; EarlierRunID the run that this one redelivers, or empty.
+	Namespace    string
+	EarlierRunID string
+	// By is who asked for the redelivery, Reason why, in their words;
+	// RedeliveriesWorkflow is the workflow id of the bulk redelivery that it is a
+	// part of, or empty.
+	By, Reason           string
+	RedeliveriesWorkflow string
+	// ResetFrom is the run that somebody reset to begin this one, or empty.
+	ResetFrom string
+}
+
+// Markdown is the details as the UI renders them. Text from outside stands in
+// code spans, so that a receiver's answer can forge neither table nor link.
+func (d Details) Markdown() string {
+	b := make(markdown, 0, 1024)
+	d.headline(&b)
+	d.effort(&b)
+	deliveries := d.State.Deliveries
+	if hidden := len(deliveries) - deliveriesShown; hidden > 0 {
+		b.put("\n%d older callbacks are not shown.\n", hidden)
+		deliveries = deliveries[hidden:]
+	}
+	for i, rows := range share(deliveries) {
+		writeDelivery(&b, deliveries[i], rows)
+	}
+	d.advice(&b)
+	return b.String()
+}
+
+// markdown is what is written so far.
+type markdown []byte
+
+// put appends what fmt.Sprintf makes of it; workflowcheck knows that one alone
+// to be deterministic.
+func (m *markdown) put(format string, args ...any) {
+	*m = append(*m, fmt.Sprintf(format, args...)...)
+}
+
+// String is what is written so far.
+func (m *markdown) String() string { return string(*m) }
+
+func (d Details) headline(b *markdown) {
+	s := d.State
+	word := string(s.Outcome)
+	if s.Outcome == callback.OutcomeNone {
+		word = string(s.Phase)
+	}
+	b.put("**%s** · ", word)
+	switch {
+	case s.Status == nil:
+		b.put("no status observed yet")
+	case s.Status.Value == "":
+		b.put("an answer without a status, observed %s", s.Status.ObservedAt)
+	default:
+		b.put("status %s%s, observed %s", code(s.Status.Value), finality(s.Status.Final), s.Status.ObservedAt)
+	}
+	b.put(" · %s\n", count(s.Polls, "poll"))
+	if s.Status != nil && len(s.Status.Raw) > 0 {
+		b.put("\nObserved: %s\n", codes(s.Status.Raw))
+	}
+	if s.Repeated+s.Contradicted > 0 {
+		b.put("\nObserved besides, and not delivered: %s of what the client has, %s against the final status.\n",
+			count(s.Repeated, "repeat"), count(s.Contradicted, "contradiction"))
+	}
+	if r := s.Revocation; r != nil {
+		b.put("\nRevoked by %s at %s%s\n", code(r.InitiatedBy), r.At, because(r.Reason))
+	}
+	if d.ResetFrom != "" {
+		b.put("\nBegun by a workflow reset of [another run](%s): attempts that it made since are not counted here, and have the same callback ids.\n", d.link(d.ResetFrom))
+	}
+	if d.EarlierRunID != "" {
+		b.put("\nA redelivery of [the run before](%s)%s%s%s\n", d.link(d.EarlierRunID), d.bulk(), askedBy(d.By), because(d.Reason))
+	}
+}
+
+func finality(final bool) string {
+	if final {
+		return " (final)"
+	}
+	return ""
+}
+
+func because(reason string) string {
+	if reason == "" {
+		return "."
+	}
+	return ": " + code(reason)
+}
+
+func askedBy(who string) string {
+	if who == "" {
+		return ""
+	}
+	return ", asked for by " + code(who)
+}
+
+// bulk links the bulk redelivery that the run is a part of.
+func (d Details) bulk() string {
+	if d.RedeliveriesWorkflow == "" {
+		return ""
+	}
+	return fmt.Sprintf(", as a part of [many](%s)", d.workflow(d.RedeliveriesWorkflow))
+}
+
+func (d Details) link(runID string) string {
+	return d.workflow(d.State.WorkflowID()) + "/" + url.PathEscape(runID) + "/history"
+}
+
+func (d Details) workflow(id string) string {
+	return "/namespaces/" + url.PathEscape(d.Namespace) + "/workflows/" + url.PathEscape(id)
+}
+
+// effort says what an open run is doing, and where its newest attempts and
+// polls stand meanwhile.
+func (d Details) effort(b *markdown) {
+	switch d.State.Phase {
+	case callback.Closed:
+		return
+	case callback.Watching:
+		b.put("\nThe source %s is polled %s, until %s at most. The polls of a running watch and the time of the next: see Pending Activities.\n",
+			code(d.Source), gaps(d.Policy.Poll), d.AcceptedAt.Add(d.Policy.Poll.Lifetime()))
+	case callback.Delivering:
+		p := d.Policy.Delivery
+		b.put("\nAt most %s, %s apart. The attempts of a running delivery and the time of the next: see Pending Activities.\n",
+			count(p.Attempts, "attempt"), p.Interval())
+	}
+}
+
+func gaps(p callback.PollPolicy) string {
+	if len(p.ScheduleMS) == 0 {
+		return "every " + (time.Duration(p.IntervalMS) * time.Millisecond).String()
+	}
+	return fmt.Sprintf("by its schedule, %s at most", count(p.Limit(), "time"))
+}
+
+// share divides the attempts that are shown among the deliveries; the newest
+// come first.
+func share(deliveries []callback.Delivery) []int {
+	rows, left := make([]int, len(deliveries)), attemptsShown
+	for i, d := range slices.Backward(deliveries) {
+		rows[i] = min(len(d.Attempts), left)
+		left -= rows[i]
+	}
+	return rows
+}
+
+func writeDelivery(b *markdown, d callback.Delivery, rows int) {
+	about := "without a status"
+	if d.Status != "" {
+		about = code(d.Status)
+	}
+	shown := d.Attempts[len(d.Attempts)-rows:]
+	reason := ""
+	if d.Reason != "" && (rows == 0 || shown[rows-1].Reason != d.Reason) {
+		reason = " (" + code(d.Reason) + ")"
+	}
+	b.put("\n#### Callback %s: %s%s\n\n%s\n", about, d.Outcome, reason, code(d.CallbackID))
+	if rows == 0 {
+		b.put("\n%s shown.\n", count(0, "attempt"))
+		return
+	}
+	if rows < len(d.Attempts) || shown[0].Number > 1 {
+		b.put("\nThe newest %d of %s.\n", rows, count(d.Attempts[len(d.Attempts)-1].Number, "attempt"))
+	}
+	b.put("\n| # | time (UTC) | HTTP status | verdict | reason |\n|---|---|---|---|---|\n")
+	day := ""
+	for _, a := range shown {
+		writeAttempt(b, a, &day)
+	}
+}
+
+// writeAttempt writes one row; the date only where it is another than the row's
+// before. The UI sets no space between columns: a no-break space does.
+func writeAttempt(b *markdown, a callback.Attempt, day *string) {
+	status, reason, at := "none", "", a.At.UTC().Format("15:04:05.000")
+	if a.HTTPStatus != 0 {
+		status = strconv.Itoa(a.HTTPStatus)
+	}
+	if a.Reason != "" {
+		reason = code(a.Reason)
+	}
+	verdict := string(a.Verdict)
+	if verdict == "" {
+		verdict = "on its way"
+	}
+	if today := a.At.UTC().Format(time.DateOnly); today != *day {
+		*day, at = today, today+" "+at
+	}
+	b.put("| %d\u00A0 | %s\u00A0 | %s\u00A0 | %s\u00A0 | %s |\n", a.Number, at, status, verdict, reason)
+}
+
+// advice is what to type where a callback was not acknowledged.
+func (d Details) advice(b *markdown) {
+	if o := d.State.Outcome; o != callback.OutcomeExhausted && o != callback.OutcomeGone && o != callback.OutcomeExpired {
+		return
+	}
+	repoll := ""
+	if d.State.Outcome == callback.OutcomeExpired {
+		repoll = " --repoll"
+	}
+	b.put("\nRedeliver when the cause is mended: %s\n",
+		code(fmt.Sprintf("starter redeliver %s %s%s --reason …", d.State.Endpoint, quoted(d.State.OperationID), repoll)))
+}
+
+// quoted is a shell's word.
+func quoted(word string) string {
+	if strings.IndexFunc(word, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("-_./:=", r)
+	}) < 0 {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
+func count(n int, of string) string {
+	if n == 1 {
+		return "1 " + of
+	}
+	return strconv.Itoa(n) + " " + of + "s"
+}
+
+// codes are raw codes in a constant order.
+func codes(raw map[string]string) string {
+	names := workflow.DeterministicKeys(raw)
+	words := make([]string, 0, codesShown+1)
+	for i, name := range names {
+		if i == codesShown {
+			words = append(words, fmt.Sprintf("and %d more", len(names)-i))
+			break
+		}
+		words = append(words, code(name+"="+raw[name]))
+	}
+	return strings.Join(words, " ")
+}
+
+// code is text as a code span, in which Markdown sees nothing: what could end
+// the span or a table's cell, break the line or turn the writing direction is
+// replaced.
+func code(text string) string {
+	var b strings.Builder
+	b.WriteByte('`')
+	n := 0
+	for _, r := range text {
+		if n++; n > textShown {
+			b.WriteRune('…')
+			break
+		}
+		b.WriteRune(harmless(r))
+	}
+	if n == 0 {
+		b.WriteByte(' ')
+	}
+	b.WriteByte('`')
+	return b.String()
+}
+
+func harmless(r rune) rune {
+	switch {
+	case r == '`':
+		return '\''
+	case r == '|':
+		return '¦'
+	case r == '\\':
+		// Before the end of a cell it would join two.
+		return '⧵'
+	case unicode.IsControl(r), unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp):
+		return ' '
+	}
+	return r
+}

@@ -1,0 +1,112 @@
+package workflows
+
+import (
+	"go.temporal.io/sdk/workflow"
+
+	"ringback/activities"
+	"ringback/internal/callback"
+)
+
+// receiveSignals takes in, for as long as the run lasts, what reaches it by Signal
+// and by its cancellation. Nothing else happens there: the run's other coroutines
+// wait for what the ledger says then.
+func (r *run) receiveSignals() {
+	workflow.Go(r.ctx, func(ctx workflow.Context) {
+		for {
+			r.await(ctx, r.unread)
+			r.drainSignals()
+			r.showDetails()
+		}
+	})
+}
+
+// unread reports whether something reached the run that it has not taken in.
+func (r *run) unread() bool {
+	withdrawal := r.root.Err() != nil && !r.ledger.Withdrawn()
+	return withdrawal || r.signals.pushes.Len()+r.signals.revocations.Len()+r.signals.unacknowledged.Len() > 0
+}
+
+// drainSignals takes in what waits. What a Signal brings can't be refused: what is
+// not allowed goes no further.
+func (r *run) drainSignals() {
+	log := workflow.GetLogger(r.ctx)
+	var push Push
+	for r.signals.pushes.ReceiveAsync(&push) {
+		if err := screenStatus(push.Status); err != nil {
+			log.Warn("a status by Signal was not taken", "error", err)
+		} else {
+			r.push(push)
+		}
+		push = Push{}
+	}
+	var revocation callback.Revocation
+	for r.signals.revocations.ReceiveAsync(&revocation) {
+		if _, err := r.revoke(screened(revocation)); err != nil {
+			log.Warn("a revocation by Signal was not allowed", "error", err)
+		}
+		revocation = callback.Revocation{}
+	}
+	var missed activities.Unacknowledged
+	for r.signals.unacknowledged.ReceiveAsync(&missed) {
+		r.unacknowledged(missed)
+		missed = activities.Unacknowledged{}
+	}
+	if r.root.Err() != nil {
+		r.ledger.Withdraw()
+	}
+}
+
+func (r *run) push(p Push) {
+	if p.Status == "" {
+		r.pollNow = r.ledger.Watching()
+		return
+	}
+	switch r.ledger.Push(p.Status, r.now()) {
+	case callback.ObservedChange, callback.ObservedRepeat:
+		r.statusPushed = true
+	case callback.ObservedSame, callback.ObservedContradiction, callback.ObservedStale:
+	}
+}
+
+func (r *run) revoke(revocation callback.Revocation) (callback.State, error) {
+	revocation.At = r.now()
+	if err := r.ledger.Revoke(revocation); err != nil {
+		return callback.State{}, err
+	}
+	return r.record().State, nil
+}
+
+// The SDK runs the handlers of Updates before the run takes Signals that came
+// earlier. So each handler drains the Signals first, to keep the order of arrival.
+
+func (r *run) pushUpdate(_ workflow.Context, p Push) error {
+	r.drainSignals()
+	r.push(p)
+	r.showDetails()
+	return nil
+}
+
+func (r *run) revokeUpdate(_ workflow.Context, revocation callback.Revocation) (callback.State, error) {
+	r.drainSignals()
+	defer r.showDetails()
+	return r.revoke(revocation)
+}
+
+func (r *run) withdrawUpdate(workflow.Context) (callback.State, error) {
+	r.drainSignals()
+	r.ledger.Withdraw()
+	r.showDetails()
+	return r.record().State, nil
+}
+
+// unacknowledged takes note of the first attempt that the pending delivery made.
+func (r *run) unacknowledged(missed activities.Unacknowledged) {
+	record, pending := r.ledger.Delivering()
+	if !pending || missed.CallbackID != record.Delivery.CallbackID || record.Made > 0 {
+		return
+	}
+	record.Append(missed.Attempt.At)
+	record.Close(missed.Attempt, "", "", callback.Time{})
+	r.ledger.TakeDelivery(record)
+	r.showPhase()
+}

@@ -1,0 +1,87 @@
+package workflows
+
+import (
+	"errors"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"ringback/activities"
+	"ringback/internal/callback"
+)
+
+// lostActivityWait is how long a run waits after an activity that failed and left
+// no record before it begins another.
+const lostActivityWait = 10 * time.Second
+
+// task is a Watch or a Deliver activity that has begun.
+type task struct {
+	name   string
+	future workflow.Future
+	cancel workflow.CancelFunc
+	// pending is what it had recorded when it was stopped while it waited on the
+	// server, which drops that with the activity.
+	pending callback.Pending
+}
+
+func begin(ctx workflow.Context, options workflow.ActivityOptions, name string, input any) *task {
+	ctx, cancel := workflow.WithCancel(workflow.WithActivityOptions(ctx, options))
+	return &task{name: name, cancel: cancel, future: workflow.ExecuteActivity(ctx, name, input)}
+}
+
+func (t *task) ready() bool { return t.future.IsReady() }
+
+// stop ends the activity after the question or the attempt that it has in flight,
+// and returns when it has ended. A cancellation alone would reach one that waits in
+// a worker with its next heartbeat, so it is interrupted in its process first.
+func (t *task) stop(ctx workflow.Context) {
+	if t.ready() {
+		return
+	}
+	execution := workflow.GetInfo(ctx).WorkflowExecution
+	in := activities.InterruptInput{WorkflowID: execution.ID, RunID: execution.RunID, Activity: t.name}
+	var found activities.Interrupted
+	local := workflow.WithLocalActivityOptions(ctx, interruptOptions)
+	if err := workflow.ExecuteLocalActivity(local, acts.Interrupt, in).Get(local, &found); err != nil {
+		workflow.GetLogger(ctx).Warn("an activity could not be interrupted; its cancellation reaches it later", "error", err)
+	}
+	if t.ready() {
+		return
+	}
+	t.pending = found.Pending
+	t.cancel()
+	if found.Worker != "" {
+		elsewhere := workflow.WithActivityOptions(ctx, interruptElsewhere(found.Worker))
+		if err := workflow.ExecuteActivity(elsewhere, acts.InterruptHere, in).Get(elsewhere, nil); err != nil {
+			workflow.GetLogger(ctx).Warn("an activity could not be interrupted where it runs; its cancellation reaches it later", "error", err)
+		}
+	}
+	if err := workflow.Await(ctx, t.ready); err != nil {
+		workflow.GetLogger(ctx).Error("waiting on a disconnected context failed", "error", err)
+	}
+}
+
+// recordIn is the record that came with an activity's error: in the error's
+// details, or in the heartbeat details of a time-out; nil: none did.
+func recordIn[T any](err error) *T {
+	var record T
+	var timeout *temporal.TimeoutError
+	if errors.As(err, &timeout) && timeout.HasLastHeartbeatDetails() && timeout.LastHeartbeatDetails(&record) == nil {
+		return &record
+	}
+	var failure *temporal.ApplicationError
+	if errors.As(err, &failure) && failure.HasDetails() && failure.Details(&record) == nil {
+		return &record
+	}
+	return nil
+}
+
+// wasCancelled reports whether the activity ended because the workflow asked
+// for it: while it waited on the server, or with an attempt that failed then.
+func wasCancelled(err error) bool {
+	var failure *temporal.ActivityError
+	return temporal.IsCanceledError(err) ||
+		errors.As(err, &failure) && failure.RetryState() == enumspb.RETRY_STATE_CANCEL_REQUESTED
+}
