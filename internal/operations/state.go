@@ -8,6 +8,8 @@ import (
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/workflowservice/v1"
 
 	"ringback/internal/callback"
 	"ringback/workflows"
@@ -24,7 +26,13 @@ type run struct {
 	note *callback.RedeliveryNote
 }
 
-func (r run) open() bool { return r.status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING }
+func (r run) open() bool { return isOpen(r.status) }
+
+// isOpen reports whether a run with that status goes on, by itself or once an
+// operator resumes it.
+func isOpen(s enumspb.WorkflowExecutionStatus) bool {
+	return s == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING || s == enumspb.WORKFLOW_EXECUTION_STATUS_PAUSED
+}
 
 // State reads an operation without asking a worker: a closed run's from its
 // close event, an open one's from Describe, and only what Describe lacks by a
@@ -47,7 +55,7 @@ func (d *Desk) describe(ctx context.Context, key callback.Key) (run, error) {
 	if err := d.screen(key); err != nil {
 		return run{}, err
 	}
-	response, err := d.Client.DescribeWorkflowExecution(ctx, key.WorkflowID(), "")
+	response, err := d.describeLatest(ctx, key.WorkflowID())
 	if err != nil {
 		return run{}, engineError("reading", key, err)
 	}
@@ -62,6 +70,21 @@ func (d *Desk) describe(ctx context.Context, key callback.Key) (run, error) {
 		return run{}, engineError("decoding the progress of", key, err)
 	}
 	return latest, nil
+}
+
+// describeAgain is how often a run is described that is being continued.
+const describeAgain = 3
+
+// describeLatest describes the latest run. The server finds it first and then
+// reads it, and it may be continued as new in between.
+func (d *Desk) describeLatest(ctx context.Context, workflowID string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
+	for range describeAgain {
+		response, err := d.Client.DescribeWorkflowExecution(ctx, workflowID, "")
+		if err != nil || response.GetWorkflowExecutionInfo().GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW {
+			return response, err
+		}
+	}
+	return nil, serviceerror.NewUnavailable("the run is being continued as new")
 }
 
 func (d *Desk) stateOf(ctx context.Context, r run) (callback.State, error) {
