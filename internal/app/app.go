@@ -162,7 +162,7 @@ func (p *program) prepare() error {
 	if p.Temporal.FailureConverter == nil {
 		p.Temporal.FailureConverter = codec.NewFailureConverter(&p.registry.codec)
 	}
-	p.client, err = client.NewLazyClient(p.Temporal)
+	p.client, err = client.NewLazyClient(operations.ClientOptions(p.Temporal))
 	if err != nil {
 		return fmt.Errorf("configuring the Temporal client for %s: %w", p.Temporal.HostPort, err)
 	}

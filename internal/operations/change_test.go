@@ -232,12 +232,18 @@ type leftUpdate struct {
 func (u leftUpdate) Get(context.Context, any) error { return u.err }
 
 // completedHistory is that of a run that was acknowledged.
-type completedHistory struct{ client.HistoryEventIterator }
+type completedHistory struct {
+	client.HistoryEventIterator
+	// owes says that there was a callback.
+	owes bool
+}
 
-func (completedHistory) Next() (*historypb.HistoryEvent, error) {
-	result, err := converter.GetDefaultDataConverter().ToPayloads(callback.Ending{State: callback.State{
-		Key: key, Phase: callback.Closed, Outcome: callback.OutcomeAcknowledged,
-	}})
+func (h completedHistory) Next() (*historypb.HistoryEvent, error) {
+	ending := callback.Ending{State: callback.State{Key: key, Phase: callback.Closed, Outcome: callback.OutcomeAcknowledged}}
+	if h.owes {
+		ending.Owed = &callback.Callback{ID: "cb_1"}
+	}
+	result, err := converter.GetDefaultDataConverter().ToPayloads(ending)
 	return &historypb.HistoryEvent{Attributes: &historypb.HistoryEvent_WorkflowExecutionCompletedEventAttributes{
 		WorkflowExecutionCompletedEventAttributes: &historypb.WorkflowExecutionCompletedEventAttributes{Result: result},
 	}}, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
@@ -17,13 +18,27 @@ import (
 
 // run is the latest run of an operation, as Describe knows it.
 type run struct {
-	key     callback.Key
-	id      string
-	status  enumspb.WorkflowExecutionStatus
-	start   callback.StartRequest
-	pending callback.Progress
+	key    callback.Key
+	id     string
+	status enumspb.WorkflowExecutionStatus
+	// start is the request that the operation was accepted with; url is the
+	// callback's URL in force, where a redelivery has replaced it.
+	start callback.StartRequest
+	url   string
+	// startedAt is when the run began, by the server's clock.
+	startedAt time.Time
+	pending   callback.Progress
 	// note says who began it, where it is a redelivery.
 	note *callback.RedeliveryNote
+}
+
+// inForce is the request with the URL that a redelivery has replaced.
+func (r run) inForce() callback.StartRequest {
+	start := r.start
+	if r.url != "" {
+		start.Callback.URL = r.url
+	}
+	return start
 }
 
 func (r run) open() bool { return isOpen(r.status) }
@@ -60,9 +75,11 @@ func (d *Desk) describe(ctx context.Context, key callback.Key) (run, error) {
 		return run{}, engineError("reading", key, err)
 	}
 	info := response.GetWorkflowExecutionInfo()
-	latest := run{key: key, id: info.GetExecution().GetRunId(), status: info.GetStatus()}
+	latest := run{key: key, id: info.GetExecution().GetRunId(), status: info.GetStatus(), startedAt: info.GetStartTime().AsTime()}
 	memo := info.GetMemo().GetFields()
-	if err := errors.Join(d.fromMemo(memo, workflows.MemoStart, &latest.start), d.fromMemo(memo, workflows.MemoRedelivery, &latest.note)); err != nil {
+	err = errors.Join(d.fromMemo(memo, workflows.MemoStart, &latest.start),
+		d.fromMemo(memo, memoURL, &latest.url), d.fromMemo(memo, workflows.MemoRedelivery, &latest.note))
+	if err != nil {
 		return run{}, engineError("decoding the memo of", key, err)
 	}
 	latest.pending, err = PendingProgress(d.Converter, response.GetPendingActivities())
