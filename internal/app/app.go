@@ -262,7 +262,8 @@ func (p *program) newDesk() *operations.Desk {
 	return &operations.Desk{
 		Client: p.client, Namespace: p.Temporal.Namespace, Converter: readable{p.Temporal.DataConverter},
 		Endpoint: p.registry.start, EndpointNames: p.registry.endpointNames, CheckURL: p.registry.checkURL,
-		UIURL: p.UIURL, CardNumber: p.cardNumbers.refused,
+		Vocabulary: vocabulary(),
+		UIURL:      p.UIURL, CardNumber: p.cardNumbers.refused,
 		Versioned: p.Build.Versioned(), Eager: p.beginsHere,
 	}
 }

@@ -140,11 +140,11 @@ func (d *Desk) checkPushed(key callback.Key, status string) error {
 	if callback.LooksLikeCardNumber(status) {
 		return callback.Invalid(callback.FieldError{Field: "status", Detail: "looks like a card number; Ringback takes none"})
 	}
-	endpoint, ok := d.Endpoint(key.Endpoint)
-	if !ok || status == "" {
-		return nil
+	rules := []callback.FieldRule{{Field: "known_status", Allowed: d.Vocabulary}}
+	if endpoint, ok := d.Endpoint(key.Endpoint); ok {
+		rules = endpoint.Fields
 	}
-	for _, rule := range endpoint.Fields {
+	for _, rule := range rules {
 		if rule.Field != "known_status" {
 			continue
 		}

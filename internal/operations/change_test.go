@@ -295,3 +295,33 @@ func TestAChangeFollowsAnOperationIntoItsNewRun(t *testing.T) {
 		}
 	}
 }
+
+func TestAPushIsHeldToTheWordsOfACore(t *testing.T) {
+	t.Parallel()
+	removed := callback.Key{Endpoint: "GONE", OperationID: "17"}
+	for name, tc := range map[string]struct {
+		key    callback.Key
+		status string
+		taken  bool
+	}{
+		"a word of the endpoint's core": {key, "done", true},
+		"another":                       {key, "old", false},
+		"a word of a core, for an endpoint that was removed":    {removed, "reserved", true},
+		"another, for an endpoint that was removed":             {removed, "old", false},
+		"a poll is asked for, for an endpoint that was removed": {removed, "", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			run := &sparingRun{}
+			d := deskOn(run)
+			d.Vocabulary = []string{"new", "reserved", "done"}
+			err := d.Push(t.Context(), tc.key, tc.status)
+			require.Equal(t, tc.taken, len(run.told) == 1)
+			if tc.taken {
+				require.NoError(t, err)
+				return
+			}
+			requireProblem(t, callback.ProblemInvalid, err)
+		})
+	}
+}

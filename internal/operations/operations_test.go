@@ -207,18 +207,18 @@ func TestAListIsAskedInVisibilitysWords(t *testing.T) {
 		query callback.ListQuery
 		want  string
 	}{
-		"all":             {callback.ListQuery{}, "WorkflowType = 'Operation'"},
-		"of one endpoint": {callback.ListQuery{Endpoint: "SHOP"}, "WorkflowType = 'Operation' AND RingbackEndpoint = 'SHOP'"},
+		"all":             {callback.ListQuery{}, "WorkflowType = 'Operation' AND ExecutionStatus != 'ContinuedAsNew'"},
+		"of one endpoint": {callback.ListQuery{Endpoint: "SHOP"}, "WorkflowType = 'Operation' AND ExecutionStatus != 'ContinuedAsNew' AND RingbackEndpoint = 'SHOP'"},
 		"acknowledged ones carry no outcome": {callback.ListQuery{Outcome: callback.OutcomeAcknowledged},
-			"WorkflowType = 'Operation' AND (ExecutionStatus = 'Completed' AND RingbackOutcome IS NULL)"},
-		"exhausted ones do":     {callback.ListQuery{Outcome: callback.OutcomeExhausted}, "WorkflowType = 'Operation' AND RingbackOutcome = 'exhausted'"},
-		"terminated ones can't": {callback.ListQuery{Outcome: callback.OutcomeTerminated}, "WorkflowType = 'Operation' AND ExecutionStatus = 'Terminated'"},
+			"WorkflowType = 'Operation' AND ExecutionStatus != 'ContinuedAsNew' AND (ExecutionStatus = 'Completed' AND RingbackOutcome IS NULL)"},
+		"exhausted ones do":     {callback.ListQuery{Outcome: callback.OutcomeExhausted}, "WorkflowType = 'Operation' AND ExecutionStatus != 'ContinuedAsNew' AND RingbackOutcome = 'exhausted'"},
+		"terminated ones can't": {callback.ListQuery{Outcome: callback.OutcomeTerminated}, "WorkflowType = 'Operation' AND ExecutionStatus != 'ContinuedAsNew' AND ExecutionStatus = 'Terminated'"},
 		"of a time": {callback.ListQuery{Since: since, Until: since.Add(time.Hour)},
-			"WorkflowType = 'Operation' AND StartTime >= '2026-11-20T00:00:00.000Z' AND StartTime < '2026-11-20T01:00:00.000Z'"},
-		"a quote can't leave its string": {callback.ListQuery{Endpoint: "x' OR '1'='1"}, `WorkflowType = 'Operation' AND RingbackEndpoint = 'x\' OR \'1\'=\'1'`},
-		"a backslash can't free a quote": {callback.ListQuery{Endpoint: `x\' OR 1=1`}, `WorkflowType = 'Operation' AND RingbackEndpoint = 'x\\\' OR 1=1'`},
+			"WorkflowType = 'Operation' AND ExecutionStatus != 'ContinuedAsNew' AND StartTime >= '2026-11-20T00:00:00.000Z' AND StartTime < '2026-11-20T01:00:00.000Z'"},
+		"a quote can't leave its string": {callback.ListQuery{Endpoint: "x' OR '1'='1"}, `WorkflowType = 'Operation' AND ExecutionStatus != 'ContinuedAsNew' AND RingbackEndpoint = 'x\' OR \'1\'=\'1'`},
+		"a backslash can't free a quote": {callback.ListQuery{Endpoint: `x\' OR 1=1`}, `WorkflowType = 'Operation' AND ExecutionStatus != 'ContinuedAsNew' AND RingbackEndpoint = 'x\\\' OR 1=1'`},
 		"what never arrived, by when it closed": {callback.ListQuery{Undelivered: true, ByClose: true, Since: since},
-			"WorkflowType = 'Operation' AND (RingbackOutcome = 'exhausted' OR RingbackOutcome = 'gone' OR RingbackOutcome = 'expired' OR ExecutionStatus = 'Terminated' OR RingbackUndelivered > 0)" +
+			"WorkflowType = 'Operation' AND ExecutionStatus != 'ContinuedAsNew' AND (RingbackOutcome = 'exhausted' OR RingbackOutcome = 'gone' OR RingbackOutcome = 'expired' OR ExecutionStatus = 'Terminated' OR RingbackUndelivered > 0)" +
 				" AND ExecutionStatus != 'Running' AND CloseTime >= '2026-11-20T00:00:00.000Z'"},
 	} {
 		t.Run(name, func(t *testing.T) {

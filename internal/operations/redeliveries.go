@@ -143,7 +143,7 @@ func (d *Desk) redeliveries(info *workflowpb.WorkflowExecutionInfo) (callback.Re
 	}
 	found.RunID = info.GetExecution().GetRunId()
 	found.UIURL = d.uiURL(info.GetExecution().GetWorkflowId(), found.RunID)
-	if info.GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
+	if !isOpen(info.GetStatus()) {
 		ended := callback.At(info.GetCloseTime().AsTime())
 		found.EndedAt = &ended
 		if info.GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED {
