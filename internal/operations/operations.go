@@ -21,7 +21,8 @@ import (
 
 // Desk is where operations are handled.
 type Desk struct {
-	// Client is connected to the namespace of the operations, with ClientOptions.
+	// Client is connected to the namespace of the operations, with ClientOptions:
+	// without them several redeliveries at once may each begin a run.
 	Client client.Client
 	// Namespace is the client's.
 	Namespace string
