@@ -29,14 +29,15 @@ func (d *Desk) Redeliver(ctx context.Context, key callback.Key, r callback.Redel
 	if err != nil {
 		return callback.State{}, err
 	}
-	if latest.note != nil && time.Since(latest.startedAt).Abs() < sameRedelivery {
+	if n := latest.note; n != nil && n.RedeliveriesID == "" && time.Since(latest.startedAt).Abs() < sameRedelivery {
 		return callback.State{}, notRedeliverable("The operation %s was redelivered a moment ago; see how that went first.", key.WorkflowID())
 	}
 	return d.redeliverLatest(ctx, latest, r)
 }
 
-// sameRedelivery is for how long after a redelivery began another is taken for
-// the same one, asked for twice: the first may be over within milliseconds.
+// sameRedelivery is for how long after an operation was redelivered alone
+// another call is taken for the same one, made twice: the first run may be over
+// within milliseconds.
 const sameRedelivery = time.Second
 
 func (d *Desk) redeliverLatest(ctx context.Context, latest run, r callback.RedeliveryRequest) (callback.State, error) {
