@@ -92,8 +92,11 @@ const (
 type Input struct {
 	Start  callback.StartRequest `json:"start"`
 	Source string                `json:"source"`
-	Rules  callback.Rules        `json:"rules"`
-	Policy callback.Policy       `json:"policy"`
+	// Dialect writes the operation's callbacks and judges their answers, whatever
+	// its endpoint's is meanwhile.
+	Dialect string          `json:"dialect,omitempty"`
+	Rules   callback.Rules  `json:"rules"`
+	Policy  callback.Policy `json:"policy"`
 	// Wanted filters which statuses ring; empty: all that the rules ring.
 	Wanted []string `json:"wanted,omitempty"`
 	// Notices is who hears of deliveries that nobody acknowledged, or nil.

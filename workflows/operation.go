@@ -88,7 +88,7 @@ func newRun(root workflow.Context, in Input) (*run, error) {
 
 func opening(in Input) callback.Opening {
 	opening := callback.Opening{
-		Key: in.Start.Key(), Reference: in.Start.Reference, Rules: in.Rules, Wanted: in.Wanted,
+		Key: in.Start.Key(), Reference: in.Start.Reference, Dialect: in.Dialect, Rules: in.Rules, Wanted: in.Wanted,
 		Supersede: in.Policy.Supersede, KnownStatus: in.Start.KnownStatus, Carried: in.Carried,
 	}
 	if again := in.Redelivery; again != nil {

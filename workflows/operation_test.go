@@ -514,7 +514,7 @@ func TestPromise5HAndKAreLaw(t *testing.T) {
 		{name: "two callbacks in one workflow task make one attempt in it", in: paysera(every, h(time.Second)),
 			core:     says("waiting_funds"),
 			receiver: []reply{{status: 200, with: pushesInThisTask("done")}, ack},
-			ends: callback.OutcomeAcknowledged, rang: []string{"waiting_funds#1 acknowledged", "done#1 acknowledged"},
+			ends:     callback.OutcomeAcknowledged, rang: []string{"waiting_funds#1 acknowledged", "done#1 acknowledged"},
 			shows: []string{"waiting_funds acknowledged", "done acknowledged"}, polls: 1,
 			then: func(t *testing.T, w *world, _ callback.Record) {
 				require.True(t, w.attempts[0].local)

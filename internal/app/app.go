@@ -170,7 +170,7 @@ func (p *program) prepare() error {
 	if p.Temporal.FailureConverter == nil {
 		p.Temporal.FailureConverter = codec.NewFailureConverter(&p.registry.codec)
 	}
-	p.client, err = client.NewLazyClient(p.Temporal)
+	p.client, err = client.NewLazyClient(operations.ClientOptions(p.Temporal))
 	if err != nil {
 		return fmt.Errorf("configuring the Temporal client for %s: %w", p.Temporal.HostPort, err)
 	}
@@ -283,7 +283,8 @@ func (p *program) newDesk() *operations.Desk {
 	return &operations.Desk{
 		Client: p.client, Namespace: p.Temporal.Namespace, Converter: readable{p.Temporal.DataConverter},
 		Endpoint: p.registry.start, EndpointNames: p.registry.endpointNames, CheckURL: p.registry.checkURL,
-		UIURL: p.UIURL, CardNumber: p.cardNumbers.refused,
+		Vocabulary: vocabulary(),
+		UIURL:      p.UIURL, CardNumber: p.cardNumbers.refused,
 		Versioned: p.Build.Versioned(), Eager: p.beginsHere,
 	}
 }

@@ -50,6 +50,15 @@ func (d desk) Details(ctx context.Context, key callback.Key) (map[string]any, er
 	return details, nil
 }
 
+// vocabulary are the statuses of all kinds of source.
+func vocabulary() []string {
+	var words []string
+	for _, kind := range source.Kinds {
+		words = append(words, kind.Vocabulary...)
+	}
+	return words
+}
+
 func sourceError(name string, err error) error {
 	var failure *source.Error
 	if errors.As(err, &failure) && failure.Kind == source.NotFound {

@@ -17,6 +17,9 @@ type Callback struct {
 	Final       bool        `json:"final"`
 	Reason      string      `json:"reason,omitempty"`
 	Observation Observation `json:"observation"`
+	// Dialect is that of the endpoint when the operation was started, which its
+	// callbacks keep; empty: the endpoint's as it is now.
+	Dialect string `json:"dialect,omitempty"`
 	// Notice is set where the callback is one to those who run Ringback.
 	Notice *Notice `json:"notice,omitempty"`
 }

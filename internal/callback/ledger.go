@@ -40,7 +40,9 @@ type owed struct {
 type Opening struct {
 	Key       Key
 	Reference Reference
-	Rules     Rules
+	// Dialect is what the operation's callbacks are written in.
+	Dialect string
+	Rules   Rules
 	// Wanted filters which statuses ring; empty: all that the rules ring.
 	Wanted    []string
 	Supersede string
@@ -259,14 +261,16 @@ func (l *Ledger) owe(c Callback) {
 	if l.withdrawal != nil {
 		return
 	}
-	c.Key, c.Reference, c.ID = l.terms.Key, l.terms.Reference, CallbackID(l.terms.Key, c.Observation.Status)
+	c.Key, c.Reference, c.Dialect = l.terms.Key, l.terms.Reference, l.terms.Dialect
+	c.ID = CallbackID(l.terms.Key, c.Observation.Status)
 	if l.terms.Supersede != SupersedeEvery {
 		l.dropWaiting("")
 	}
 	attempts := []Attempt{}
 	if i := l.find(c.ID); i >= 0 {
 		again := l.owed[i]
-		attempts, c.Reference, c.Observation = again.delivery.Attempts, again.callback.Reference, again.callback.Observation
+		attempts, c.Observation = again.delivery.Attempts, again.callback.Observation
+		c.Reference, c.Dialect = again.callback.Reference, again.callback.Dialect
 		l.owed = slices.Delete(l.owed, i, i+1)
 	}
 	l.owed = append(l.owed, owed{c, Delivery{

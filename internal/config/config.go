@@ -220,7 +220,8 @@ func (e *Endpoint) defaults() {
 }
 
 // Poll is when the source is asked (promise 2); exactly one of Schedule and
-// Interval is set. All durations are whole milliseconds.
+// Interval is set. All durations are whole milliseconds of at most MaxSpan, the
+// gaps of Schedule together.
 type Poll struct {
 	Schedule     []time.Duration `yaml:"schedule" json:"schedule"`
 	Interval     time.Duration   `yaml:"interval" json:"interval"`
@@ -231,7 +232,8 @@ type Poll struct {
 
 // Delivery is h and k (promise 5).
 type Delivery struct {
-	// Interval is h, in whole milliseconds.
+	// Interval is h, in whole milliseconds. Attempts times Interval and Timeout
+	// are at most MaxSpan.
 	Interval time.Duration `yaml:"interval" json:"interval"`
 	// Attempts is k, 1 to MaxAttempts.
 	Attempts int `yaml:"attempts" json:"attempts"`
@@ -244,6 +246,12 @@ const MaxStarts = 10_000
 
 // MaxAttempts is the greatest k.
 const MaxAttempts = 1000
+
+// MaxSpan is the longest that an operation may be watched, that a delivery may
+// last, and that either may wait for what comes next: ten years. What the worker
+// and the server add to it stays far below the 250 years that a timer of the
+// server holds.
+const MaxSpan = 10 * 365 * 24 * time.Hour
 
 // Signing is how callbacks are signed (Standard Webhooks).
 type Signing struct {

@@ -111,11 +111,11 @@ f:15:15: sources.gate.password: this reference can't be read: allowed are ${env:
 f:14:12: sources.gate.login: references are expanded in secrets only: allowed is a text`},
 
 	{"h of zero", "interval: 3s", "      interval: 0s", `
-f:31:17: endpoints.SHOP.delivery.interval: 0s is too short: allowed is 1ms or more`},
+f:31:17: endpoints.SHOP.delivery.interval: 0s is too short: allowed is 1ms to 87600h0m0s`},
 	{"h below zero", "interval: 3s", "      interval: -1s", `
-f:31:17: endpoints.SHOP.delivery.interval: -1s is too short: allowed is 1ms or more`},
+f:31:17: endpoints.SHOP.delivery.interval: -1s is too short: allowed is 1ms to 87600h0m0s`},
 	{"h finer than a millisecond", "interval: 3s", "      interval: 1.5ms", `
-f:31:17: endpoints.SHOP.delivery.interval: 1.5ms is not a whole number of milliseconds: allowed is 1ms or more`},
+f:31:17: endpoints.SHOP.delivery.interval: 1.5ms is not a whole number of milliseconds: allowed is 1ms to 87600h0m0s`},
 	{"h without a unit", "interval: 3s", "      interval: 3000", `
 f:31:17: endpoints.SHOP.delivery.interval: "3000" is not a duration: allowed is a Go duration such as 500ms, 3s or 10m`},
 	{"no h", "interval: 3s", "", `
@@ -142,13 +142,28 @@ f:27:5: endpoints.SHOP.poll.schedule: is missing: allowed is a list of gaps such
 	{"an empty schedule", "schedule:", "      schedule: []", `
 f:28:7: endpoints.SHOP.poll.schedule: is empty: allowed is a list of gaps such as [5s, 10s, 15s], or interval instead`},
 	{"a gap of zero", "schedule:", "      schedule: [5s, 0s]", `
-f:28:22: endpoints.SHOP.poll.schedule[1]: 0s is too short: allowed is 1ms or more`},
+f:28:22: endpoints.SHOP.poll.schedule[1]: 0s is too short: allowed is 1ms to 87600h0m0s`},
 	{"a poll interval that would be a load test", "schedule:", "      interval: 99ms", `
-f:28:17: endpoints.SHOP.poll.interval: 99ms is too short: allowed is 100ms or more`},
+f:28:17: endpoints.SHOP.poll.interval: 99ms is too short: allowed is 100ms to 87600h0m0s`},
 	{"no lifetime", "lifetime:", "", `
 f:27:5: endpoints.SHOP.poll.lifetime: is missing: allowed is a Go duration such as 500ms, 3s or 10m`},
 	{"a lifetime of zero", "lifetime:", "      lifetime: 0s", `
-f:29:17: endpoints.SHOP.poll.lifetime: 0s is too short: allowed is 1ms or more`},
+f:29:17: endpoints.SHOP.poll.lifetime: 0s is too short: allowed is 1ms to 87600h0m0s`},
+	{"a lifetime of centuries", "lifetime:", "      lifetime: 2562047h", `
+f:29:17: endpoints.SHOP.poll.lifetime: 2562047h0m0s is too long: allowed is 1ms to 87600h0m0s`},
+	{"a first poll after centuries", "lifetime:", "      lifetime: 2562047h\n      initial_delay: 2562047h", `
+f:29:17: endpoints.SHOP.poll.lifetime: 2562047h0m0s is too long: allowed is 1ms to 87600h0m0s
+f:30:22: endpoints.SHOP.poll.initial_delay: 2562047h0m0s is too long: allowed is 0s to 87600h0m0s`},
+	{"an interval of polls longer than any lifetime", "schedule:", "      interval: 87601h", `
+f:28:17: endpoints.SHOP.poll.interval: 87601h0m0s is too long: allowed is 100ms to 87600h0m0s`},
+	{"a gap longer than any lifetime", "schedule:", "      schedule: [5s, 87601h]", `
+f:28:22: endpoints.SHOP.poll.schedule[1]: 87601h0m0s is too long: allowed is 1ms to 87600h0m0s`},
+	{"gaps that are longer together", "schedule:", "      schedule: [5s, 87600h]", `
+f:28:7: endpoints.SHOP.poll.schedule: is longer than 87600h0m0s: allowed are gaps of that together`},
+	{"a delivery that would last for centuries", "interval:", "      interval: 26000h", `
+f:32:17: endpoints.SHOP.delivery.attempts: 10, each with interval and timeout, last longer than 87600h0m0s: allowed are 1 to 3`},
+	{"an interval longer than any delivery", "interval:", "      interval: 2562047h", `
+f:31:17: endpoints.SHOP.delivery.interval: 2562047h0m0s is too long: allowed is 1ms to 87600h0m0s`},
 	{"no poll at all", "lifetime:", "      lifetime: 20m\n      max_polls: 0", `
 f:30:18: endpoints.SHOP.poll.max_polls: 0 is below 1: allowed are 1 to 1000000000`},
 	{"a first poll after the lifetime", "lifetime:", "      lifetime: 20m\n      initial_delay: 21m", `

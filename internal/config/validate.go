@@ -328,7 +328,7 @@ func (v *validator) poll(path string, p Poll) {
 	case schedule && interval:
 		v.fault(path+".interval", "stands beside schedule: allowed is one of them")
 	case interval:
-		v.duration(path+".interval", p.Interval, minPollInterval, 0)
+		v.duration(path+".interval", p.Interval, minPollInterval, MaxSpan)
 	case len(p.Schedule) == 0:
 		v.missing(path+".schedule", "a list of gaps such as [5s, 10s, 15s], or interval instead")
 	}
@@ -336,24 +336,43 @@ func (v *validator) poll(path string, p Poll) {
 		v.fault(path+".schedule", "holds %d gaps: allowed are at most %d", len(p.Schedule), maxListLength)
 	}
 	for i, gap := range p.Schedule {
-		v.duration(fmt.Sprintf("%s.schedule[%d]", path, i), gap, time.Millisecond, 0)
+		v.duration(fmt.Sprintf("%s.schedule[%d]", path, i), gap, time.Millisecond, MaxSpan)
 	}
+	v.span(path+".schedule", p.Schedule)
 	if v.present(path + ".max_polls") {
 		v.between(path+".max_polls", p.MaxPolls, 1, 1_000_000_000)
 	}
-	v.required(path+".lifetime", p.Lifetime, time.Millisecond, 0)
+	v.required(path+".lifetime", p.Lifetime, time.Millisecond, MaxSpan)
 	if v.present(path + ".initial_delay") {
-		v.duration(path+".initial_delay", p.InitialDelay, 0, p.Lifetime)
+		v.duration(path+".initial_delay", p.InitialDelay, 0, min(p.Lifetime, MaxSpan))
 	}
 }
 
 func (v *validator) delivery(path string, d Delivery) {
-	v.required(path+".interval", d.Interval, time.Millisecond, 0)
+	v.required(path+".interval", d.Interval, time.Millisecond, MaxSpan)
 	if !v.present(path + ".attempts") {
 		v.missing(path+".attempts", fmt.Sprintf("1 to %d", MaxAttempts))
 	}
 	v.between(path+".attempts", d.Attempts, 1, MaxAttempts)
 	v.timeout(path+".timeout", d.Timeout)
+	each := min(d.Interval, MaxSpan) + min(d.Timeout, MaxTimeout)
+	if most := int(MaxSpan / max(each, time.Millisecond)); d.Attempts > most && d.Attempts <= MaxAttempts && d.Interval <= MaxSpan {
+		v.fault(path+".attempts", "%d, each with interval and timeout, last longer than %s: allowed are 1 to %d", d.Attempts, MaxSpan, most)
+	}
+}
+
+// span checks that gaps which are each within bounds are so together.
+func (v *validator) span(path string, gaps []time.Duration) {
+	total := time.Duration(0)
+	for _, gap := range gaps {
+		if gap > MaxSpan {
+			return
+		}
+		if total += gap; total > MaxSpan {
+			v.fault(path, "is longer than %s: allowed are gaps of that together", MaxSpan)
+			return
+		}
+	}
 }
 
 func (v *validator) signing(path string, s Signing) {

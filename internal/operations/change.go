@@ -26,7 +26,7 @@ func (d *Desk) Push(ctx context.Context, key callback.Key, status string) error 
 	push := workflows.Push{Status: status}
 	u := newUpdate(key.WorkflowID(), workflows.UpdateStatus, push)
 	err := d.update(ctx, u, nil)
-	if errors.Is(err, errUnheard) {
+	if errors.Is(err, errUnheard) || takesNoUpdates(err) {
 		err = d.signalPush(ctx, u, push)
 	}
 	return d.changeError(ctx, "pushing a status to", key, err)
@@ -37,7 +37,7 @@ func (d *Desk) Push(ctx context.Context, key callback.Key, status string) error 
 func (d *Desk) signalPush(ctx context.Context, given update, push workflows.Push) error {
 	err := d.Client.SignalWorkflow(ctx, given.workflowID, "", workflows.SignalStatus, push)
 	if isNotFound(err) {
-		return d.updateWithin(ctx, given, nil)
+		return d.update(ctx, given, nil)
 	}
 	return err
 }
@@ -60,10 +60,15 @@ func newUpdate(workflowID, name string, arguments ...any) update {
 // which may make a run forget the attempt that is in flight in its workflow
 // task; but it needs a worker, so it is given up as unheard after updateDeadline,
 // or, where a worker is at the run's workflow task, after updateAtWork.
+// Where the operation went on in another run meanwhile, it is sent to that one.
 func (d *Desk) update(ctx context.Context, u update, answer any) error {
 	for begun := time.Now(); ; {
 		err := d.updateWithin(ctx, u, answer)
-		if !errors.Is(err, errUnheard) || time.Since(begun) > updateAtWork || !d.atWork(ctx, u.workflowID) {
+		switch elapsed := time.Since(begun); {
+		case errors.Is(err, errUnheard) && elapsed <= updateAtWork && d.atWork(ctx, u.workflowID):
+		case runEnded(err) && elapsed <= updateDeadline && d.goesOn(ctx, u.workflowID):
+			time.Sleep(updateAgain)
+		default:
 			return err
 		}
 	}
@@ -74,6 +79,32 @@ func (d *Desk) update(ctx context.Context, u update, answer any) error {
 func (d *Desk) atWork(ctx context.Context, workflowID string) bool {
 	response, err := d.Client.DescribeWorkflowExecution(ctx, workflowID, "")
 	return err == nil && response.GetPendingWorkflowTask().GetState() == enumspb.PENDING_WORKFLOW_TASK_STATE_STARTED
+}
+
+// goesOn reports whether the latest run is open, or was followed since.
+func (d *Desk) goesOn(ctx context.Context, workflowID string) bool {
+	response, err := d.Client.DescribeWorkflowExecution(ctx, workflowID, "")
+	status := response.GetWorkflowExecutionInfo().GetStatus()
+	return err == nil && (isOpen(status) || status == enumspb.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW)
+}
+
+// runEnded reports whether err says that the run closed before it took an
+// Update, or before it answered one that it had taken.
+func runEnded(err error) bool {
+	var failure *temporal.ApplicationError
+	return isNotFound(err) || errors.As(err, &failure) && failure.Type() == typeUpdateLeft
+}
+
+// typeUpdateLeft is the server's type of the failure of an Update that its run
+// took and did not answer (service/history/workflow/update).
+const typeUpdateLeft = "AcceptedUpdateCompletedWorkflow"
+
+// takesNoUpdates reports whether err says that the run takes no Update any more,
+// but Signals: it had as many as the server allows one run
+// (history.maxTotalUpdates, 2,000), or an operator paused it.
+func takesNoUpdates(err error) bool {
+	_, ok := errors.AsType[*serviceerror.FailedPrecondition](err)
+	return ok
 }
 
 func (d *Desk) updateWithin(ctx context.Context, u update, answer any) error {
@@ -109,11 +140,11 @@ func (d *Desk) checkPushed(key callback.Key, status string) error {
 	if callback.LooksLikeCardNumber(status) {
 		return callback.Invalid(callback.FieldError{Field: "status", Detail: "looks like a card number; Ringback takes none"})
 	}
-	endpoint, ok := d.Endpoint(key.Endpoint)
-	if !ok || status == "" {
-		return nil
+	rules := []callback.FieldRule{{Field: "known_status", Allowed: d.Vocabulary}}
+	if endpoint, ok := d.Endpoint(key.Endpoint); ok {
+		rules = endpoint.Fields
 	}
-	for _, rule := range endpoint.Fields {
+	for _, rule := range rules {
 		if rule.Field != "known_status" {
 			continue
 		}
@@ -125,12 +156,13 @@ func (d *Desk) checkPushed(key callback.Key, status string) error {
 	return nil
 }
 
-// changeError tells an operation that is closed from one that is not there.
+// changeError tells an operation that is closed from one that is not there, and
+// from one that went on in another run.
 func (d *Desk) changeError(ctx context.Context, doing string, key callback.Key, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case !isNotFound(err):
+	case !runEnded(err):
 		return engineError(doing, key, err)
 	}
 	latest, unread := d.describe(ctx, key)
@@ -138,9 +170,18 @@ func (d *Desk) changeError(ctx context.Context, doing string, key callback.Key, 
 		return unread
 	}
 	if latest.open() {
-		return engineError(doing, key, err)
+		return wentOn(doing, key, err)
 	}
 	return callback.Refuse(callback.ProblemClosed, "The operation %s is closed.", key.WorkflowID())
+}
+
+// wentOn says that an operation changed its run too often to be told something.
+func wentOn(doing string, key callback.Key, err error) error {
+	return &callback.Error{
+		Problem: callback.ProblemUnavailable, RetryAfter: unavailableRetry,
+		Detail: fmt.Sprintf("The operation %s went on in a new run meanwhile; try again.", key.WorkflowID()),
+		Err:    fmt.Errorf("%s %s: %w", doing, key.WorkflowID(), err),
+	}
 }
 
 // Revoke records that the operation itself was revoked and returns its state.
@@ -156,13 +197,64 @@ func (d *Desk) Revoke(ctx context.Context, key callback.Key, r callback.Revocati
 	err := d.update(ctx, newUpdate(key.WorkflowID(), workflows.UpdateRevoke, r), &state)
 	var refused *temporal.ApplicationError
 	switch {
-	case errors.As(err, &refused):
+	case err == nil:
+		state.UIURL = d.uiURL(key.WorkflowID(), state.RunID)
+		return state, nil
+	case takesNoUpdates(err):
+		return d.signalRevocation(ctx, key, r)
+	case errors.As(err, &refused) && !runEnded(err):
 		return callback.State{}, callback.Refuse(callback.ProblemNotRevocable, "%s", refused.Message())
-	case err != nil:
+	}
+	return d.revokedBefore(ctx, key, d.changeError(ctx, "revoking", key, err))
+}
+
+// signalRevocation revokes by Signal. A Signal has no answer: whether the run
+// took it is read from its state, which a Query sees as of after the Signal.
+func (d *Desk) signalRevocation(ctx context.Context, key callback.Key, r callback.Revocation) (callback.State, error) {
+	if err := d.Client.SignalWorkflow(ctx, key.WorkflowID(), "", workflows.SignalRevoke, r); err != nil {
 		return d.revokedBefore(ctx, key, d.changeError(ctx, "revoking", key, err))
 	}
-	state.UIURL = d.uiURL(key.WorkflowID(), state.RunID)
-	return state, nil
+	bounded, cancel := context.WithTimeout(ctx, updateDeadline)
+	defer cancel()
+	state, err := d.stateAfterSignal(bounded, key)
+	switch {
+	case err != nil:
+		return callback.State{}, engineError("revoking", key, fmt.Errorf("%w: %w", errUnheard, err))
+	case state.Revocation != nil, d.sawRevoked(state):
+		state.UIURL = d.uiURL(key.WorkflowID(), state.RunID)
+		return state, nil
+	case state.Phase == callback.Closed:
+		return callback.State{}, callback.Refuse(callback.ProblemClosed, "The operation %s is closed.", key.WorkflowID())
+	}
+	return callback.State{}, callback.Refuse(callback.ProblemNotRevocable,
+		"The last known status of the operation %s does not allow a revocation.", key.WorkflowID())
+}
+
+// stateAfterSignal asks the latest run until a worker answers or ctx ends. The
+// server lets a Query wait for the workflow task that a Signal caused, but not
+// while the run is paused.
+func (d *Desk) stateAfterSignal(ctx context.Context, key callback.Key) (callback.State, error) {
+	var state callback.State
+	value, err := d.Client.QueryWorkflow(ctx, key.WorkflowID(), "", workflows.QueryState)
+	for err != nil && ctx.Err() == nil {
+		time.Sleep(updateAgain)
+		value, err = d.Client.QueryWorkflow(ctx, key.WorkflowID(), "", workflows.QueryState)
+	}
+	if err == nil {
+		err = value.Get(&state)
+	}
+	if err == nil && state.Revocation == nil && d.paused(ctx, key.WorkflowID()) {
+		err = errPaused
+	}
+	return state, err
+}
+
+// errPaused says that a run hears nothing until an operator resumes it.
+var errPaused = errors.New("the run is paused")
+
+func (d *Desk) paused(ctx context.Context, workflowID string) bool {
+	response, err := d.Client.DescribeWorkflowExecution(ctx, workflowID, "")
+	return err != nil || response.GetWorkflowExecutionInfo().GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_PAUSED
 }
 
 // revokedBefore lets a revocation that closed the operation be repeated: twice
@@ -197,7 +289,7 @@ func (d *Desk) Withdraw(ctx context.Context, key callback.Key) (callback.State, 
 	case err == nil:
 		state.UIURL = d.uiURL(key.WorkflowID(), state.RunID)
 		return state, nil
-	case errors.Is(err, errUnheard):
+	case errors.Is(err, errUnheard) || takesNoUpdates(err):
 		err = d.Client.CancelWorkflow(ctx, key.WorkflowID(), "")
 	}
 	return d.withdrawing(ctx, key, err)
@@ -206,13 +298,15 @@ func (d *Desk) Withdraw(ctx context.Context, key callback.Key) (callback.State, 
 // withdrawing is the state after a cancellation, or of an operation that was
 // closed before.
 func (d *Desk) withdrawing(ctx context.Context, key callback.Key, err error) (callback.State, error) {
-	if err != nil && !isNotFound(err) {
+	if err != nil && !runEnded(err) {
 		return callback.State{}, engineError("withdrawing", key, err)
 	}
-	latest, err := d.describe(ctx, key)
+	latest, unread := d.describe(ctx, key)
 	switch {
-	case err != nil:
-		return callback.State{}, err
+	case unread != nil:
+		return callback.State{}, unread
+	case latest.open() && err != nil:
+		return callback.State{}, wentOn("withdrawing", key, err)
 	case latest.open():
 		return d.openState(ctx, latest), nil
 	}

@@ -1,6 +1,7 @@
 package operations
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/binary"
@@ -24,8 +25,10 @@ const pageSize = 100
 // scanPage is how many runs are read at once where all of them are looked at.
 const scanPage = 1000
 
-// List reads one page of operations from visibility, newest first, each by its
-// latest run. Visibility follows a moment behind.
+// List reads one page of operations from visibility, each by its latest run, as
+// the server orders them: by when that run closed, newest first, where one that
+// is open comes before all that closed, and the latest begun before the others.
+// Visibility follows a moment behind.
 func (d *Desk) List(ctx context.Context, q callback.ListQuery) (callback.Page, error) {
 	token, ok := openPageToken(q.PageToken)
 	if !ok {
@@ -108,7 +111,7 @@ const lookups = 500
 func (d *Desk) latestRuns(ctx context.Context, executions []*workflowpb.WorkflowExecutionInfo) (map[string]*workflowpb.WorkflowExecutionInfo, error) {
 	var ids []string
 	for _, e := range executions {
-		if e.GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
+		if !isOpen(e.GetStatus()) {
 			ids = append(ids, e.GetExecution().GetWorkflowId())
 		}
 	}
@@ -120,7 +123,7 @@ func (d *Desk) latestRuns(ctx context.Context, executions []*workflowpb.Workflow
 		for _, id := range some {
 			quoted = append(quoted, quote(id))
 		}
-		query := fmt.Sprintf("WorkflowType = '%s' AND WorkflowId IN (%s)", workflows.OperationType, strings.Join(quoted, ", "))
+		query := strings.Join(append(baseTerms(""), fmt.Sprintf("WorkflowId IN (%s)", strings.Join(quoted, ", "))), " AND ")
 		if err := d.addLatest(ctx, query, latest); err != nil {
 			return nil, err
 		}
@@ -192,8 +195,10 @@ func listQuery(q callback.ListQuery) string {
 	return strings.Join(append(terms, periodTerms(bounded, q.Since, q.Until)...), " AND ")
 }
 
+// baseTerms are those of every list and count. A run that was continued as new
+// is no end of its operation, but a part of it.
 func baseTerms(endpoint string) []string {
-	terms := []string{fmt.Sprintf("WorkflowType = '%s'", workflows.OperationType)}
+	terms := []string{fmt.Sprintf("WorkflowType = '%s'", workflows.OperationType), "ExecutionStatus != 'ContinuedAsNew'"}
 	if endpoint != "" {
 		terms = append(terms, fmt.Sprintf("%s = %s", workflows.AttributeEndpoint.GetName(), quote(endpoint)))
 	}
@@ -245,8 +250,8 @@ func (d *Desk) summary(e *workflowpb.WorkflowExecutionInfo) callback.Summary {
 		StartedAt: callback.At(e.GetStartTime().AsTime()),
 		Status:    attribute(e, workflows.AttributeStatus.GetName()),
 	}
-	if e.GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
-		s.Phase = callback.Watching
+	if isOpen(e.GetStatus()) {
+		s.Phase = cmp.Or(callback.Phase(attribute(e, workflows.AttributePhase.GetName())), callback.Watching)
 		return s
 	}
 	closed := callback.At(e.GetCloseTime().AsTime())

@@ -43,3 +43,36 @@ func TestAnOperationWithTwoRunsInOnePageIsListedOnce(t *testing.T) {
 	require.Len(t, page.Operations, 1)
 	require.Equal(t, "second", page.Operations[0].RunID)
 }
+
+func TestAListShowsThePhaseOfEach(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		status enumspb.WorkflowExecutionStatus
+		// written is the search attribute RingbackPhase; empty: none.
+		written, want callback.Phase
+	}{
+		"one on the happy path":                             {enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, "", callback.Watching},
+		"one whose first attempt was not acknowledged":      {enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, callback.Delivering, callback.Delivering},
+		"one that goes on after such a delivery":            {enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, callback.Watching, callback.Watching},
+		"one that an operator paused":                       {enumspb.WORKFLOW_EXECUTION_STATUS_PAUSED, callback.Delivering, callback.Delivering},
+		"one that was terminated, which takes nothing back": {enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED, callback.Delivering, callback.Closed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			execution := &workflowpb.WorkflowExecutionInfo{
+				Execution: &commonpb.WorkflowExecution{WorkflowId: "LEDGER/1", RunId: "first"}, Status: tc.status,
+				StartTime: timestamppb.New(time.Unix(10, 0)),
+			}
+			if tc.written != "" {
+				execution.SearchAttributes = &commonpb.SearchAttributes{IndexedFields: memoOf(t, map[string]any{"RingbackPhase": tc.written}).GetFields()}
+			}
+			d := desk()
+			d.Client = visible{runs: []*workflowpb.WorkflowExecutionInfo{execution}}
+			page, err := d.List(t.Context(), callback.ListQuery{})
+			require.NoError(t, err)
+			require.Len(t, page.Operations, 1)
+			require.Equal(t, tc.want, page.Operations[0].Phase)
+			require.Equal(t, tc.want == callback.Closed, page.Operations[0].ClosedAt != nil)
+		})
+	}
+}

@@ -21,7 +21,8 @@ import (
 
 // Desk is where operations are handled.
 type Desk struct {
-	// Client is connected to the namespace of the operations.
+	// Client is connected to the namespace of the operations, with ClientOptions:
+	// without them several redeliveries at once may each begin a run.
 	Client client.Client
 	// Namespace is the client's.
 	Namespace string
@@ -31,6 +32,9 @@ type Desk struct {
 	Endpoint func(name string) (callback.Endpoint, bool)
 	// EndpointNames lists them, for errors that say what is allowed.
 	EndpointNames func() []string
+	// Vocabulary are the statuses of all kinds of source: what may be pushed to an
+	// operation whose endpoint is not registered any more.
+	Vocabulary []string
 	// CheckURL refuses an address that could not be rung.
 	CheckURL func(ctx context.Context, address string) error
 	// CardNumber, if set, hears of a start that was refused since it holds what

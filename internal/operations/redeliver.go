@@ -2,10 +2,13 @@ package operations
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
+	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
 	"ringback/internal/callback"
@@ -26,11 +29,23 @@ func (d *Desk) Redeliver(ctx context.Context, key callback.Key, r callback.Redel
 	if err != nil {
 		return callback.State{}, err
 	}
+	if n := latest.note; n != nil && n.RedeliveriesID == "" && time.Since(latest.startedAt).Abs() < sameRedelivery {
+		return callback.State{}, notRedeliverable("The operation %s was redelivered a moment ago; see how that went first.", key.WorkflowID())
+	}
 	return d.redeliverLatest(ctx, latest, r)
 }
 
+// sameRedelivery is for how long after an operation was redelivered alone
+// another call is taken for the same one, made twice: the first run may be over
+// within milliseconds.
+const sameRedelivery = time.Second
+
 func (d *Desk) redeliverLatest(ctx context.Context, latest run, r callback.RedeliveryRequest) (callback.State, error) {
 	key := latest.key
+	latest, err := d.closing(ctx, latest)
+	if err != nil {
+		return callback.State{}, err
+	}
 	if latest.open() {
 		return callback.State{}, notRedeliverable("The operation %s is open; its delivery goes on by itself.", key.WorkflowID())
 	}
@@ -42,6 +57,21 @@ func (d *Desk) redeliverLatest(ctx context.Context, latest run, r callback.Redel
 		return callback.State{}, err
 	}
 	return d.redeliver(ctx, latest, ending, r)
+}
+
+// closing is the run, closed, where its state is that already: it may be shown
+// as closed for a moment before it is.
+func (d *Desk) closing(ctx context.Context, latest run) (run, error) {
+	if !latest.open() || d.openState(ctx, latest).Phase != callback.Closed {
+		return latest, nil
+	}
+	for begun := time.Now(); time.Since(begun) < stateDeadline; time.Sleep(updateAgain) {
+		now, err := d.describe(ctx, latest.key)
+		if err != nil || now.id != latest.id || !now.open() {
+			return now, err
+		}
+	}
+	return latest, nil
 }
 
 func notRedeliverable(format string, args ...any) error {
@@ -82,7 +112,7 @@ func resumes(o callback.Outcome) bool {
 }
 
 func (d *Desk) redeliver(ctx context.Context, latest run, e callback.Record, r callback.RedeliveryRequest) (callback.State, error) {
-	start := latest.start
+	start := latest.inForce()
 	if r.Callback.URL != "" {
 		start.Callback.URL = r.Callback.URL
 	}
@@ -94,37 +124,84 @@ func (d *Desk) redeliver(ctx context.Context, latest run, e callback.Record, r c
 		return callback.State{}, callback.Invalid(faults...)
 	}
 	input := d.input(endpoint, start)
+	if last := len(e.Callbacks) - 1; last >= 0 {
+		input.Dialect = e.Callbacks[last].Dialect
+	}
 	input.Redelivery = &workflows.Redelivery{
 		Previous: e, Repoll: r.Repoll, Force: r.Force, Watch: r.Repoll || resumes(e.State.Outcome), Reason: r.Reason,
 		By: r.By, RedeliveriesID: r.RedeliveriesID,
 	}
 	note := callback.RedeliveryNote{By: r.By, Reason: r.Reason, RedeliveriesID: r.RedeliveriesID, PreviousRunID: latest.id}
-	options := d.startOptions(input)
-	options.Memo = map[string]any{workflows.MemoStart: latest.start, workflows.MemoRedelivery: note}
-	if r.RedeliveriesID != "" {
-		// Behind live traffic: through the task queue, and last in it.
-		options.EnableEagerStart = false
-		options.Priority = temporal.Priority{PriorityKey: workflows.PriorityRedeliveries}
-		options.TypedSearchAttributes = temporal.NewSearchAttributes(
-			workflows.AttributeEndpoint.ValueSet(start.Endpoint), workflows.AttributeRedeliveries.ValueSet(r.RedeliveriesID))
-	}
-	options.WorkflowIDReusePolicy = reusePolicy(latest.status)
-	run, err := d.Client.ExecuteWorkflow(ctx, options, workflows.OperationType, input)
+	claim := rand.Text()
+	options := d.redeliveryOptions(input, latest, note)
+	options.Memo[memoClaim] = claim
+	run, err := d.Client.ExecuteWorkflow(withRequestID(ctx, "redelivery of "+latest.id), options, workflows.OperationType, input)
 	var started *serviceerror.WorkflowExecutionAlreadyStarted
 	switch {
 	case errors.As(err, &started):
-		return callback.State{}, notRedeliverable("The operation %s is being redelivered already.", latest.key.WorkflowID())
+		return callback.State{}, redeliveredAlready(latest.key)
 	case err != nil:
 		return callback.State{}, engineError("redelivering", latest.key, err)
+	}
+	if err := d.checkClaim(ctx, latest.key, run.GetRunID(), claim); err != nil {
+		return callback.State{}, err
 	}
 	state := d.accepted(latest.start, run.GetRunID())
 	state.Redelivery = &note
 	return state, nil
 }
 
-// reusePolicy refuses, wherever the engine can, a second redelivery that was
-// asked for at the same moment: a failed run may be followed by a new one only
-// as long as it is the latest.
+// The memo of a redelivery's run, beside what workflows names.
+const (
+	// memoClaim tells which of several calls began the run.
+	memoClaim = "claim"
+	// memoURL is the URL in force, where a redelivery replaced that of the start.
+	memoURL = "callback_url"
+)
+
+// redeliveryOptions start the run that follows latest. It is never started
+// eagerly: the server answers a start that it knows again with the first
+// workflow task, which two workers would then run.
+func (d *Desk) redeliveryOptions(in workflows.Input, latest run, note callback.RedeliveryNote) client.StartWorkflowOptions {
+	options := d.startOptions(in)
+	options.EnableEagerStart = false
+	options.WorkflowIDReusePolicy = reusePolicy(latest.status)
+	options.Memo = map[string]any{workflows.MemoStart: latest.start, workflows.MemoRedelivery: note}
+	if in.Start.Callback.URL != latest.start.Callback.URL {
+		options.Memo[memoURL] = in.Start.Callback.URL
+	}
+	if note.RedeliveriesID != "" {
+		// Behind live traffic: last in the task queue.
+		options.Priority = temporal.Priority{PriorityKey: workflows.PriorityRedeliveries}
+		options.TypedSearchAttributes = temporal.NewSearchAttributes(
+			workflows.AttributeEndpoint.ValueSet(in.Start.Endpoint), workflows.AttributeRedeliveries.ValueSet(note.RedeliveriesID))
+	}
+	return options
+}
+
+// checkClaim refuses who did not begin the run: of those who redeliver one run
+// at once, all are answered with the run that the first of them began.
+func (d *Desk) checkClaim(ctx context.Context, key callback.Key, runID, claim string) error {
+	response, err := d.Client.DescribeWorkflowExecution(ctx, key.WorkflowID(), runID)
+	if err != nil {
+		return engineError("redelivering", key, err)
+	}
+	var claimed string
+	if err := d.fromMemo(response.GetWorkflowExecutionInfo().GetMemo().GetFields(), memoClaim, &claimed); err != nil {
+		return engineError("decoding the memo of", key, err)
+	}
+	if claimed != claim {
+		return redeliveredAlready(key)
+	}
+	return nil
+}
+
+func redeliveredAlready(key callback.Key) error {
+	return notRedeliverable("The operation %s is being redelivered already.", key.WorkflowID())
+}
+
+// reusePolicy lets a failed run be followed only as long as it is the latest:
+// the server holds to it whatever the request id.
 func reusePolicy(latest enumspb.WorkflowExecutionStatus) enumspb.WorkflowIdReusePolicy {
 	if latest == enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED {
 		return enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE

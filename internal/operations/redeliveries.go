@@ -11,6 +11,7 @@ import (
 
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
@@ -115,7 +116,7 @@ func (d *Desk) admitFilter(r callback.RedeliveriesRequest, now callback.Time) (c
 // RedeliveriesState is how far a bulk redelivery has come: without a worker,
 // from its memo and from what its activity recorded.
 func (d *Desk) RedeliveriesState(ctx context.Context, id string) (callback.Redeliveries, error) {
-	response, err := d.Client.DescribeWorkflowExecution(ctx, workflows.RedeliveriesWorkflowID(id), "")
+	response, err := d.describeLatest(ctx, workflows.RedeliveriesWorkflowID(id))
 	if err != nil {
 		return callback.Redeliveries{}, redeliveriesError("reading", id, err)
 	}
@@ -142,7 +143,7 @@ func (d *Desk) redeliveries(info *workflowpb.WorkflowExecutionInfo) (callback.Re
 	}
 	found.RunID = info.GetExecution().GetRunId()
 	found.UIURL = d.uiURL(info.GetExecution().GetWorkflowId(), found.RunID)
-	if info.GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
+	if !isOpen(info.GetStatus()) {
 		ended := callback.At(info.GetCloseTime().AsTime())
 		found.EndedAt = &ended
 		if info.GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED {
@@ -210,10 +211,10 @@ func (d *Desk) tellRedeliveries(ctx context.Context, id, what, signal string) (c
 	workflowID := workflows.RedeliveriesWorkflowID(id)
 	var phase callback.RedeliveriesPhase
 	told := d.update(ctx, newUpdate(workflowID, what), &phase)
-	if errors.Is(told, errUnheard) {
+	if errors.Is(told, errUnheard) || takesNoUpdates(told) {
 		told = d.Client.SignalWorkflow(ctx, workflowID, "", signal, nil)
 	}
-	if told != nil && !isNotFound(told) {
+	if told != nil && !runEnded(told) {
 		return callback.Redeliveries{}, redeliveriesError("telling "+what+" to", id, told)
 	}
 	found, err := d.RedeliveriesState(ctx, id)
@@ -222,6 +223,9 @@ func (d *Desk) tellRedeliveries(ctx context.Context, id, what, signal string) (c
 	}
 	if found.EndedAt != nil {
 		return found, callback.Refuse(callback.ProblemClosed, "The bulk redelivery %s has ended; start another.", id)
+	}
+	if told != nil {
+		return callback.Redeliveries{}, redeliveriesError("telling "+what+" to", id, serviceerror.NewUnavailable("it went on in a new run"))
 	}
 	if phase != "" {
 		found.Phase = phase

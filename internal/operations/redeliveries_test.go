@@ -21,13 +21,13 @@ func TestABulkRedeliveryIsAskedInVisibilitysWords(t *testing.T) {
 		want   string
 	}{
 		"without an outcome, all that may be redelivered": {callback.Filter{Endpoint: "SHOP"}, false,
-			"WorkflowType = 'Operation' AND RingbackEndpoint = 'SHOP' AND (RingbackOutcome = 'exhausted' OR RingbackOutcome = 'gone' OR RingbackOutcome = 'expired' OR ExecutionStatus = 'Terminated')"},
+			"WorkflowType = 'Operation' AND ExecutionStatus != 'ContinuedAsNew' AND RingbackEndpoint = 'SHOP' AND (RingbackOutcome = 'exhausted' OR RingbackOutcome = 'gone' OR RingbackOutcome = 'expired' OR ExecutionStatus = 'Terminated')"},
 		"with force, the acknowledged ones as well": {callback.Filter{Endpoint: "SHOP"}, true,
-			"WorkflowType = 'Operation' AND RingbackEndpoint = 'SHOP' AND ((ExecutionStatus = 'Completed' AND RingbackOutcome IS NULL) OR RingbackOutcome = 'exhausted' OR RingbackOutcome = 'gone' OR RingbackOutcome = 'expired' OR ExecutionStatus = 'Terminated')"},
+			"WorkflowType = 'Operation' AND ExecutionStatus != 'ContinuedAsNew' AND RingbackEndpoint = 'SHOP' AND ((ExecutionStatus = 'Completed' AND RingbackOutcome IS NULL) OR RingbackOutcome = 'exhausted' OR RingbackOutcome = 'gone' OR RingbackOutcome = 'expired' OR ExecutionStatus = 'Terminated')"},
 		"with a status, those of which it is kept, also with force": {callback.Filter{Status: "do'ne"}, true,
-			`WorkflowType = 'Operation' AND (RingbackOutcome = 'exhausted' OR RingbackOutcome = 'gone' OR RingbackOutcome = 'expired') AND RingbackStatus = 'do\'ne'`},
+			`WorkflowType = 'Operation' AND ExecutionStatus != 'ContinuedAsNew' AND (RingbackOutcome = 'exhausted' OR RingbackOutcome = 'gone' OR RingbackOutcome = 'expired') AND RingbackStatus = 'do\'ne'`},
 		"the period is when the run closed": {callback.Filter{Outcome: callback.OutcomeGone, Since: since, Until: since.Add(time.Hour)}, false,
-			"WorkflowType = 'Operation' AND (RingbackOutcome = 'gone') AND CloseTime >= '2026-11-20T00:00:00.000Z' AND CloseTime < '2026-11-20T01:00:00.000Z'"},
+			"WorkflowType = 'Operation' AND ExecutionStatus != 'ContinuedAsNew' AND (RingbackOutcome = 'gone') AND CloseTime >= '2026-11-20T00:00:00.000Z' AND CloseTime < '2026-11-20T01:00:00.000Z'"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -21,9 +21,11 @@ import (
 // state of the same operation started before, also once it is closed. The
 // start is eager: a worker in this process runs the first workflow task at once.
 func (d *Desk) Start(ctx context.Context, r callback.StartRequest) (callback.State, bool, error) {
-	endpoint, err := d.admit(ctx, &r)
+	normalise(&r)
+	endpoint, err := d.admit(ctx, r)
 	if err != nil {
-		return callback.State{}, false, err
+		state, err := d.startedDespite(ctx, r, err)
+		return state, false, err
 	}
 	input := d.input(endpoint, r)
 	run, err := d.Client.ExecuteWorkflow(ctx, d.startOptions(input), workflows.OperationType, input)
@@ -63,7 +65,7 @@ func (d *Desk) input(e callback.Endpoint, r callback.StartRequest) workflows.Inp
 	if len(wanted) == 0 {
 		wanted = e.Statuses
 	}
-	return workflows.Input{Start: r, Source: e.Source, Rules: e.Rules, Policy: e.Policy, Wanted: wanted, Notices: e.Notices}
+	return workflows.Input{Start: r, Source: e.Source, Dialect: e.Dialect, Rules: e.Rules, Policy: e.Policy, Wanted: wanted, Notices: e.Notices}
 }
 
 // accepted is the state of an operation that was just accepted: nothing is read
@@ -87,11 +89,46 @@ func (d *Desk) startedBefore(ctx context.Context, r callback.StartRequest) (call
 	return d.stateOf(ctx, latest)
 }
 
+// startedDespite is the state of an operation that was started with the same
+// content before its endpoint was disabled, removed or changed; else refusal,
+// also where the operation was started with other content.
+func (d *Desk) startedDespite(ctx context.Context, r callback.StartRequest, refusal error) (callback.State, error) {
+	screened := callback.Endpoint{ScreenIdentifiers: true}
+	if endpoint, ok := d.Endpoint(r.Endpoint); ok {
+		screened = endpoint
+	}
+	if !endpointName.MatchString(r.Endpoint) || r.OperationID == "" || len(r.OperationID) > maxOperationID ||
+		len(checkCardNumbers(screened, r)) > 0 {
+		return callback.State{}, refusal
+	}
+	latest, err := d.describe(ctx, r.Key())
+	var unread *callback.Error
+	switch {
+	case errors.As(err, &unread) && unread.Problem == callback.ProblemNotFound:
+		return callback.State{}, refusal
+	case err != nil:
+		return callback.State{}, err
+	case canonical(latest.start) != canonical(r):
+		return callback.State{}, refusal
+	}
+	return d.stateOf(ctx, latest)
+}
+
+// maxOperationID bounds the ids that are looked up, in bytes: with an endpoint's
+// name before it, the server takes no longer workflow id (limit.maxIDLength).
+const maxOperationID = 900
+
+// normalise writes a request as it is compared with another.
+func normalise(r *callback.StartRequest) {
+	slices.Sort(r.Callback.Statuses)
+	r.Callback.Statuses = slices.Compact(r.Callback.Statuses)
+}
+
 var endpointName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,50}$`)
 
-// admit checks a request against its endpoint and normalises it. Bad input is a
+// admit checks a request against its endpoint. Bad input is a
 // callback.ProblemInvalid that names every field at fault.
-func (d *Desk) admit(ctx context.Context, r *callback.StartRequest) (callback.Endpoint, error) {
+func (d *Desk) admit(ctx context.Context, r callback.StartRequest) (callback.Endpoint, error) {
 	if !endpointName.MatchString(r.Endpoint) {
 		return callback.Endpoint{}, callback.Invalid(callback.FieldError{
 			Field: "endpoint", Detail: "is not 1 to 50 characters of A-Z a-z 0-9 _ -"})
@@ -105,12 +142,12 @@ func (d *Desk) admit(ctx context.Context, r *callback.StartRequest) (callback.En
 		return callback.Endpoint{}, callback.Invalid(callback.FieldError{
 			Field: "endpoint", Detail: "is disabled in the configuration; its open operations go on"})
 	}
-	faults := checkFields(endpoint, *r)
+	faults := checkFields(endpoint, r)
 	if !slices.ContainsFunc(faults, func(f callback.FieldError) bool { return f.Field == "method" }) {
 		faults = append(faults, checkMethod(endpoint, r.Method)...)
 	}
 	faults = append(faults, d.checkTarget(ctx, endpoint, r.Callback)...)
-	cardNumbers := checkCardNumbers(endpoint, *r)
+	cardNumbers := checkCardNumbers(endpoint, r)
 	if len(cardNumbers) > 0 && d.CardNumber != nil {
 		d.CardNumber(r.Endpoint)
 	}
@@ -118,8 +155,6 @@ func (d *Desk) admit(ctx context.Context, r *callback.StartRequest) (callback.En
 	if len(faults) > 0 {
 		return callback.Endpoint{}, callback.Invalid(faults...)
 	}
-	slices.Sort(r.Callback.Statuses)
-	r.Callback.Statuses = slices.Compact(r.Callback.Statuses)
 	return endpoint, nil
 }
 

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/workflowservice/v1"
 
 	"ringback/internal/callback"
 	"ringback/workflows"
@@ -15,16 +18,36 @@ import (
 
 // run is the latest run of an operation, as Describe knows it.
 type run struct {
-	key     callback.Key
-	id      string
-	status  enumspb.WorkflowExecutionStatus
-	start   callback.StartRequest
-	pending callback.Pending
+	key    callback.Key
+	id     string
+	status enumspb.WorkflowExecutionStatus
+	// start is the request that the operation was accepted with; url is the
+	// callback's URL in force, where a redelivery has replaced it.
+	start callback.StartRequest
+	url   string
+	// startedAt is when the run began, by the server's clock.
+	startedAt time.Time
+	pending   callback.Pending
 	// note says who began it, where it is a redelivery.
 	note *callback.RedeliveryNote
 }
 
-func (r run) open() bool { return r.status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING }
+// inForce is the request with the URL that a redelivery has replaced.
+func (r run) inForce() callback.StartRequest {
+	start := r.start
+	if r.url != "" {
+		start.Callback.URL = r.url
+	}
+	return start
+}
+
+func (r run) open() bool { return isOpen(r.status) }
+
+// isOpen reports whether a run with that status goes on, by itself or once an
+// operator resumes it.
+func isOpen(s enumspb.WorkflowExecutionStatus) bool {
+	return s == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING || s == enumspb.WORKFLOW_EXECUTION_STATUS_PAUSED
+}
 
 // State reads an operation without asking a worker: a closed run's from its
 // close event, an open one's from Describe, and only what Describe lacks by a
@@ -47,14 +70,16 @@ func (d *Desk) describe(ctx context.Context, key callback.Key) (run, error) {
 	if err := d.screen(key); err != nil {
 		return run{}, err
 	}
-	response, err := d.Client.DescribeWorkflowExecution(ctx, key.WorkflowID(), "")
+	response, err := d.describeLatest(ctx, key.WorkflowID())
 	if err != nil {
 		return run{}, engineError("reading", key, err)
 	}
 	info := response.GetWorkflowExecutionInfo()
-	latest := run{key: key, id: info.GetExecution().GetRunId(), status: info.GetStatus()}
+	latest := run{key: key, id: info.GetExecution().GetRunId(), status: info.GetStatus(), startedAt: info.GetStartTime().AsTime()}
 	memo := info.GetMemo().GetFields()
-	if err := errors.Join(d.fromMemo(memo, workflows.MemoStart, &latest.start), d.fromMemo(memo, workflows.MemoRedelivery, &latest.note)); err != nil {
+	err = errors.Join(d.fromMemo(memo, workflows.MemoStart, &latest.start),
+		d.fromMemo(memo, memoURL, &latest.url), d.fromMemo(memo, workflows.MemoRedelivery, &latest.note))
+	if err != nil {
 		return run{}, engineError("decoding the memo of", key, err)
 	}
 	latest.pending, err = PendingRecords(d.Converter, response.GetPendingActivities())
@@ -62,6 +87,21 @@ func (d *Desk) describe(ctx context.Context, key callback.Key) (run, error) {
 		return run{}, engineError("decoding the records of", key, err)
 	}
 	return latest, nil
+}
+
+// describeAgain is how often a run is described that is being continued.
+const describeAgain = 3
+
+// describeLatest describes the latest run. The server finds it first and then
+// reads it, and it may be continued as new in between.
+func (d *Desk) describeLatest(ctx context.Context, workflowID string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
+	for range describeAgain {
+		response, err := d.Client.DescribeWorkflowExecution(ctx, workflowID, "")
+		if err != nil || response.GetWorkflowExecutionInfo().GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW {
+			return response, err
+		}
+	}
+	return nil, serviceerror.NewUnavailable("the run is being continued as new")
 }
 
 func (d *Desk) stateOf(ctx context.Context, r run) (callback.State, error) {
