@@ -79,6 +79,8 @@ type Error struct {
 	// Detail says what was tried, on which base URL; it holds no secret.
 	Detail string
 	Err    error
+	// inOwnWords: the core itself said so, not something in front of it.
+	inOwnWords bool
 }
 
 // Error is what was tried and what came back.
