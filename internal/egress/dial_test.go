@@ -121,7 +121,9 @@ func TestTheNextAddressIsTriedAfter250MsOrAtAFailure(t *testing.T) {
 					return &countedConn{open: &open}, nil
 				})
 				require.Equal(t, tt.took, time.Since(begun))
+				mu.Lock()
 				require.Equal(t, tt.started, started)
+				mu.Unlock()
 				if tt.fails != "" {
 					require.ErrorContains(t, err, tt.fails)
 				} else {
