@@ -220,7 +220,7 @@ func TestNoSlotOfASourceIsKeptByItsAnswers(t *testing.T) {
 				b := newBench()
 				base, _ := answeredBy(t, answer)
 				client := egress.New([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}).Client(nil, 5*time.Second)
-				opened := kind.Open(source.Config{Name: "wallet", BaseURLs: []string{base}, Client: client, ExtSystemID: "E", Login: "l", Password: "hunter2"})
+				opened := kind.Open(source.Config{Name: "wallet", Bases: []source.Base{{URL: base, Client: client}}, ExtSystemID: "E", Login: "l", Password: "hunter2"})
 				b.Source = func(string) (activities.Source, bool) {
 					return activities.Source{Source: opened, Vocabulary: kind.Vocabulary}, true
 				}

@@ -109,7 +109,7 @@ func deskActivities(c *config.Config, guard *egress.Guard, temporal client.Clien
 	}
 	for name, src := range c.Sources {
 		kind, _ := source.KindByName(src.Kind) // the configuration is valid
-		sources[name] = activities.Source{Source: kind.Open(src.Open(guard.Client(src.TLS.Config(), src.Timeout))), Vocabulary: kind.Vocabulary}
+		sources[name] = activities.Source{Source: kind.Open(src.Open(guard.Client)), Vocabulary: kind.Vocabulary}
 	}
 	return &activities.Activities{
 		Endpoint:  func(name string) (activities.Endpoint, bool) { e, ok := endpoints[name]; return e, ok },

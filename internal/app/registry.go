@@ -69,7 +69,9 @@ func newSettings(c *config.Config, traces *telemetry.Traces) (*settings, error) 
 		if !ok {
 			return nil, fmt.Errorf("source %s: there is no kind %q", name, src.Kind)
 		}
-		opened := kind.Open(src.Open(traces.Client(s.guard.Client(src.TLS.Config(), src.Timeout), "poll", false)))
+		opened := kind.Open(src.Open(func(tlsConfig *tls.Config, timeout time.Duration) *http.Client {
+			return traces.Client(s.guard.Client(tlsConfig, timeout), "poll", false)
+		}))
 		s.sources[name] = activities.Source{Source: opened, Vocabulary: kind.Vocabulary}
 	}
 	return s, nil

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -124,11 +125,12 @@ type Source struct {
 	// Kind is a name of source.KindNames.
 	Kind string `yaml:"kind" json:"kind"`
 	// BaseURLs are tried in turn until one answers.
-	BaseURLs    []string `yaml:"base_urls" json:"base_urls"`
-	ExtSystemID string   `yaml:"ext_system_id" json:"ext_system_id"`
-	Login       string   `yaml:"login" json:"login"`
-	Password    Secret   `yaml:"password" json:"password"`
-	// ClientDN is the common name of TLS.Cert's certificate unless set.
+	BaseURLs    []BaseURL `yaml:"base_urls" json:"base_urls"`
+	ExtSystemID string    `yaml:"ext_system_id" json:"ext_system_id"`
+	Login       string    `yaml:"login" json:"login"`
+	Password    Secret    `yaml:"password" json:"password"`
+	// ClientDN replaces the common name of the client certificate that a base URL
+	// is asked with; empty: that name.
 	ClientDN string `yaml:"client_dn" json:"client_dn"`
 	// RegisteredAtZone is the zone that RegDate is written in; the kind's own unless set.
 	RegisteredAtZone Zone `yaml:"registered_at_zone" json:"registered_at_zone"`
@@ -140,6 +142,13 @@ type Source struct {
 	Timeout time.Duration `yaml:"timeout" json:"timeout"`
 }
 
+// BaseURL is one way to a core. In the file it is a URL, or url and tls.
+type BaseURL struct {
+	URL string `yaml:"url" json:"url"`
+	// TLS replaces the source's TLS as a whole for this URL, if anything of it is set.
+	TLS ClientTLS `yaml:"tls" json:"tls"`
+}
+
 // MaxTimeout is the longest that one request may take: the watch and an
 // operator's withdrawal wait for it.
 const MaxTimeout = 2 * time.Minute
@@ -147,14 +156,23 @@ const MaxTimeout = 2 * time.Minute
 func (s *Source) defaults() { s.Timeout = 10 * time.Second }
 
 // Open is the configuration of the source's adapter, secrets revealed. client
-// must judge addresses, carry s.TLS.Config() and be bounded by s.Timeout.
-func (s Source) Open(client *http.Client) source.Config {
-	return source.Config{
-		Name: s.Name, BaseURLs: s.BaseURLs, Client: client,
-		ExtSystemID: s.ExtSystemID, Login: s.Login, Password: s.Password.Reveal(), ClientDN: s.ClientDN,
+// makes a client for each base URL, such as [egress.Guard.Client].
+func (s Source) Open(client func(tlsConfig *tls.Config, timeout time.Duration) *http.Client) source.Config {
+	opened := source.Config{
+		Name: s.Name, ExtSystemID: s.ExtSystemID, Login: s.Login, Password: s.Password.Reveal(),
 		RegisteredAtZone: s.RegisteredAtZone.Location,
 		MACID:            s.MAC.ID, MACKey: s.MAC.Key.Reveal(),
 	}
+	for _, base := range s.BaseURLs {
+		shown := s.TLS
+		if base.TLS.isSet() {
+			shown = base.TLS
+		}
+		opened.Bases = append(opened.Bases, source.Base{
+			URL: base.URL, Client: client(shown.Config(), s.Timeout), ClientDN: cmp.Or(s.ClientDN, shown.commonName),
+		})
+	}
+	return opened
 }
 
 // MAC is Paysera's MAC authentication.
@@ -320,6 +338,8 @@ type ClientTLS struct {
 	config     *tls.Config
 	commonName string
 }
+
+func (t ClientTLS) isSet() bool { return t.Cert != "" || t.Key != "" || t.CA != "" }
 
 // Config is the TLS configuration, nil where nothing is set. It is a copy.
 func (t ClientTLS) Config() *tls.Config { return t.config.Clone() }

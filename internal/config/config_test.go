@@ -109,12 +109,12 @@ func TestTheDesignsExampleIsRead(t *testing.T) {
 	require.Equal(t, []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, c.Egress.Allow)
 
 	wsgate := c.Sources["wsgate"]
-	require.Equal(t, "GOLDENBANK", wsgate.ClientDN, "the certificate's common name")
 	require.Equal(t, 10*time.Second, wsgate.Timeout)
 	require.Len(t, wsgate.TLS.Config().Certificates, 1)
-	opened := wsgate.Open(http.DefaultClient)
+	opened := wsgate.Open(noClient)
+	require.Equal(t, "GOLDENBANK", opened.Bases[0].ClientDN, "the certificate's common name")
 	require.Equal(t, "hunter22", opened.Password)
-	require.Equal(t, "IrdTc8uQodU7PRpLzzLTW6wqZAO6tAMU", c.Sources["wallet"].Open(nil).MACKey, "without the file's last newline")
+	require.Equal(t, "IrdTc8uQodU7PRpLzzLTW6wqZAO6tAMU", c.Sources["wallet"].Open(noClient).MACKey, "without the file's last newline")
 	require.Nil(t, c.Sources["wallet"].TLS.Config())
 
 	require.Equal(t, []string{signingSecret}, c.Endpoints["WALLET_SHOP"].Signing.Reveal())
@@ -172,7 +172,7 @@ codec: {keys: [{id: a, key: "${file:codec}"}], server: {origins: [https://tempor
 sources:
   s:
     kind: ukrcard
-    base_urls: [https://10.0.24.224, https://prewsgate.example]
+    base_urls: [https://10.0.24.224, {url: https://prewsgate.example, tls: {cert: client.pem, key: client.key}}]
     ext_system_id: 0042
     login: gold
     password: ${env:WSGATE_PASSWORD}
@@ -212,6 +212,67 @@ endpoints:
     auth: {basic: {username: u, password: "${env:WSGATE_PASSWORD}"}}
 `
 
+func noClient(*tls.Config, time.Duration) *http.Client { return nil }
+
+func TestEachBaseURLHasItsOwnTLSOrTheSources(t *testing.T) {
+	setenv(t)
+	dir := folder(t)
+	cert, key := certificate(t, "PUBLICBANK", time.Now().Add(time.Hour))
+	write(t, dir, "public.pem", cert, 0o644)
+	write(t, dir, "public.key", key, 0o600)
+	for _, tt := range []struct {
+		name, bases, more string
+		dns               []string
+		trusts            []bool
+	}{
+		{
+			name:  "the source's for each, whether it is a URL or a mapping",
+			bases: `[https://a.example, {url: https://b.example}]`,
+			dns:   []string{"GOLDENBANK", "GOLDENBANK"}, trusts: []bool{true, true},
+		},
+		{
+			name:  "its own, of which none of the source's is left",
+			bases: `[https://a.example, {url: https://b.example, tls: {cert: public.pem, key: public.key}}]`,
+			dns:   []string{"GOLDENBANK", "PUBLICBANK"}, trusts: []bool{true, false},
+		},
+		{
+			name:  "only other authorities",
+			bases: `[{url: https://a.example, tls: {ca: public.pem}}, https://b.example]`,
+			dns:   []string{"", "GOLDENBANK"}, trusts: []bool{true, true},
+		},
+		{
+			name: "client_dn is for all", more: ", client_dn: OTHERBANK",
+			bases: `[https://a.example, {url: https://b.example, tls: {cert: public.pem, key: public.key}}]`,
+			dns:   []string{"OTHERBANK", "OTHERBANK"}, trusts: []bool{true, false},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			text := "sources:\n  s: {kind: ukrcard, base_urls: " + tt.bases + `, ext_system_id: E, login: gold, password: "${env:WSGATE_PASSWORD}", tls: {cert: client.pem, key: client.key, ca: client.pem}` + tt.more + "}\n"
+			c, err := load(t, dir, text)
+			require.NoError(t, err)
+			var shown, dns []string
+			var trusts []bool
+			opened := c.Sources["s"].Open(func(config *tls.Config, timeout time.Duration) *http.Client {
+				require.Equal(t, 10*time.Second, timeout)
+				name := ""
+				if len(config.Certificates) > 0 {
+					name = config.Certificates[0].Leaf.Subject.CommonName
+				}
+				shown, trusts = append(shown, name), append(trusts, config.RootCAs != nil)
+				return nil
+			})
+			for _, base := range opened.Bases {
+				dns = append(dns, base.ClientDN)
+			}
+			require.Equal(t, tt.dns, dns)
+			require.Equal(t, tt.trusts, trusts)
+			if tt.more == "" {
+				require.Equal(t, tt.dns, shown)
+			}
+		})
+	}
+}
+
 func TestEveryKeyArrives(t *testing.T) {
 	setenv(t)
 	c, err := load(t, folder(t), everyKey)
@@ -225,7 +286,7 @@ func TestEveryKeyArrives(t *testing.T) {
 	s := c.Sources["s"]
 	require.Equal(t, "0042", s.ExtSystemID, "the digits as they are written")
 	require.Equal(t, "OTHERBANK", s.ClientDN)
-	require.Equal(t, "Europe/Vilnius", s.Open(nil).RegisteredAtZone.String())
+	require.Equal(t, "Europe/Vilnius", s.Open(noClient).RegisteredAtZone.String())
 	require.Equal(t, []string{"1", "2", "6"}, s.FinalStatuses)
 	require.Equal(t, 2*time.Minute, s.Timeout)
 	require.Empty(t, s.TLS.Config().Certificates)

@@ -131,6 +131,9 @@ func (d *decoder) value(n ast.Node, target reflect.Value, path string, at place)
 		at = placeOf(scalar)
 	}
 	d.places[path] = at
+	if target.Type() == reflect.TypeFor[BaseURL]() && isScalar(n) {
+		target = target.Field(0) // a URL alone
+	}
 	if n.Type() == ast.NullType {
 		d.null(target, path)
 		return
@@ -299,6 +302,11 @@ func (d *decoder) leaf(n ast.Node, target reflect.Value, path string, leaf leaf)
 		return
 	}
 	target.Set(reflect.ValueOf(parsed))
+}
+
+func isScalar(n ast.Node) bool {
+	_, ok := scalarText(n)
+	return ok
 }
 
 func scalarText(n ast.Node) (string, bool) {

@@ -51,6 +51,10 @@ func shown(v reflect.Value) (value any, set bool) {
 		return redacted, leaf.IsSet()
 	case Header:
 		return redacted, true
+	case BaseURL:
+		if !leaf.TLS.isSet() {
+			return withoutQuery(leaf.URL), true
+		}
 	case time.Duration:
 		return leaf.String(), leaf != 0
 	case encoding.TextMarshaler:

@@ -27,6 +27,22 @@ func TestTheEffectiveConfigurationShowsDefaultsAndNoSecret(t *testing.T) {
 	require.NotContains(t, text, "null", "what is not set is left out")
 }
 
+func TestABaseURLWithoutTLSIsShownAsAURL(t *testing.T) {
+	setenv(t)
+	c, err := load(t, folder(t), everyKey)
+	require.NoError(t, err)
+	content, err := c.Effective()
+	require.NoError(t, err)
+	require.Contains(t, string(content), `
+    base_urls:
+      - https://10.0.24.224
+      - url: https://prewsgate.example
+        tls:
+          cert: client.pem
+          key: client.key
+`)
+}
+
 const withoutSecrets = `
 api: {listen: 127.0.0.1:9999}
 egress: {allow: [127.0.0.0/8]}

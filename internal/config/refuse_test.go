@@ -232,6 +232,16 @@ f:24:10: endpoints.SHOP.url: stands beside callback_url: allowed is one of them`
 f:24:19: endpoints.SHOP.callback_url: "https://shop.example/in" is not known: allowed are per_operation`},
 	{"a source's URL with a password", "base_urls: [http:", "    base_urls: [\"https://u:hunter22@gate.example\"]", `
 f:12:17: sources.gate.base_urls[0]: must be an http or https URL with a host and without user name, query and fragment`},
+	{"a base URL's mapping with another key", "base_urls: [http:", "    base_urls: [{url: http://127.0.0.1:9001, ca: client.pem}]", `
+f:12:46: sources.gate.base_urls[0].ca: unknown key: allowed are tls, url`},
+	{"a base URL's mapping without the URL", "base_urls: [http:", "    base_urls: [{tls: {ca: client.pem}}]", `
+f:12:17: sources.gate.base_urls[0]: must be an http or https URL with a host and without user name, query and fragment`},
+	{"a base URL that is a list", "base_urls: [http:", "    base_urls: [[http://127.0.0.1:9001]]", `
+f:12:17: sources.gate.base_urls[0]: is not a mapping: allowed are keys with values`},
+	{"a base URL that is nothing", "base_urls: [http:", "    base_urls: [~]", `
+f:12:17: sources.gate.base_urls[0]: is empty: allowed is a text`},
+	{"a base URL's certificate without its key", "base_urls: [http:", "    base_urls: [{url: http://127.0.0.1:9001, tls: {cert: client.pem}}]", `
+f:12:46: sources.gate.base_urls[0].tls.key: is missing: allowed is a PEM file with the certificate's key, beside cert`},
 	{"a source without a URL", "base_urls: [http:", "", `
 f:10:3: sources.gate.base_urls: must hold at least one URL`},
 	{"an egress rule that is no network", "allow:", "  allow: [127.0.0.1]", `

@@ -9,7 +9,7 @@ import (
 // clientTLS loads what t names; t stays without configuration where it names
 // nothing.
 func (v *validator) clientTLS(path string, t *ClientTLS) {
-	if t.Cert == "" && t.Key == "" && t.CA == "" {
+	if !t.isSet() {
 		return
 	}
 	t.config = &tls.Config{MinVersion: tls.VersionTLS12}

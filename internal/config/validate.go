@@ -2,6 +2,7 @@ package config
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"maps"
 	"net"
@@ -175,8 +176,8 @@ func (v *validator) source(path string, s *Source) {
 	v.name(path, s.Name)
 	v.timeout(path+".timeout", s.Timeout)
 	v.clientTLS(path+".tls", &s.TLS)
-	if s.ClientDN == "" {
-		s.ClientDN = s.TLS.commonName
+	for i := range s.BaseURLs {
+		v.clientTLS(fmt.Sprintf("%s.base_urls[%d].tls", path, i), &s.BaseURLs[i].TLS)
 	}
 	kind, known := source.KindByName(s.Kind)
 	if !known {
@@ -184,9 +185,9 @@ func (v *validator) source(path string, s *Source) {
 		return
 	}
 	v.subset(path+".final_statuses", s.FinalStatuses, kind.Vocabulary)
-	v.kindCheck(path, kind.Check(s.Open(&http.Client{})))
+	v.kindCheck(path, kind.Check(s.Open(func(*tls.Config, time.Duration) *http.Client { return nil })))
 	for i, base := range s.BaseURLs {
-		v.address(fmt.Sprintf("%s.base_urls[%d]", path, i), base)
+		v.address(fmt.Sprintf("%s.base_urls[%d]", path, i), base.URL)
 	}
 }
 

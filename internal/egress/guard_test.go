@@ -245,8 +245,8 @@ func TestClientIgnoresProxyVariables(t *testing.T) {
 	t.Setenv("HTTPS_PROXY", proxy.URL)
 	client := New([]netip.Prefix{loopback}).Client(nil, 10*time.Second)
 	both := client.Transport.(*transport)
-	require.Nil(t, both.plain.Proxy)
-	require.Nil(t, both.secure.Proxy)
+	require.Nil(t, both.plain.transport().Proxy)
+	require.Nil(t, both.secure.transport().Proxy)
 
 	_, err := client.Get("http://8.8.8.8/")
 	require.True(t, IsRefused(err), "%v", err)

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"syscall"
 	"time"
 )
 
@@ -48,84 +47,28 @@ func (g *Guard) isShut(addr netip.Addr) bool {
 	return isForbidden(addr) && !g.named(addr)
 }
 
-// dialSecure dials what TLS will be spoken to.
-func (g *Guard) dialSecure() dial {
-	direct := g.direct(g.judge)
-	if g.proxy == "" {
-		return direct
+// judgeProxy is the verdict on an address of the proxy. It is no refusal of what
+// is to be called.
+func (g *Guard) judgeProxy(target netip.AddrPort) error {
+	if g.isShut(target.Addr()) {
+		return errProxyForbidden
 	}
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		ctx, cancel := context.WithTimeout(ctx, dialTimeout)
-		defer cancel()
-		targets, err := g.targets(ctx, address)
-		if err != nil {
-			return nil, err
-		}
-		return g.firstOf(ctx, targets, func(target netip.AddrPort) (net.Conn, error) {
-			if g.allowed(plainAddr(target)) {
-				return direct(ctx, network, target.String())
-			}
-			return g.connect(ctx, target)
-		})
-	}
+	return nil
 }
 
-// targets are the addresses that host:port stands for, not yet judged.
-func (g *Guard) targets(ctx context.Context, address string) ([]netip.AddrPort, error) {
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, err
-	}
-	number, err := net.DefaultResolver.LookupPort(ctx, "tcp", port)
-	if err != nil {
-		return nil, err
-	}
-	addrs, err := g.resolver.LookupNetIP(ctx, "ip", host)
-	targets := make([]netip.AddrPort, 0, len(addrs))
-	for _, addr := range addrs {
-		targets = append(targets, netip.AddrPortFrom(addr.Unmap(), uint16(number)))
-	}
-	return targets, err
-}
-
-// firstOf is the first connection to a target that is let through. Where none
-// is, the error is the last refusal only if every target was refused.
-func (g *Guard) firstOf(ctx context.Context, targets []netip.AddrPort, reach func(netip.AddrPort) (net.Conn, error)) (net.Conn, error) {
-	var refused, failed error
-	for _, target := range targets {
-		if err := g.judge(target); err != nil {
-			refused = err
-			continue
-		}
-		conn, err := reach(target)
-		if err == nil {
-			return conn, nil
-		}
-		failed = err
-		if ctx.Err() != nil {
-			break
-		}
-	}
-	switch {
-	case failed != nil:
-		return nil, failed
-	case refused != nil:
-		return nil, refused
-	}
-	return nil, errors.New("the name has no address")
-}
-
-// connect has the proxy connect to target. None of its errors is a refusal: a
-// proxy that fails or says no may be mended.
+// connect connects to what TLS will be spoken to: through the proxy, unless
+// there is none or egress.allow covers the address.
 func (g *Guard) connect(ctx context.Context, target netip.AddrPort) (net.Conn, error) {
-	dialer := net.Dialer{Resolver: g.resolver, Control: func(_, address string, _ syscall.RawConn) error {
-		proxy, err := netip.ParseAddrPort(address)
-		if err != nil || g.isShut(proxy.Addr()) {
-			return errProxyForbidden
-		}
-		return nil
-	}}
-	conn, err := dialer.DialContext(ctx, "tcp", g.proxy)
+	if g.proxy == "" || g.allowed(plainAddr(target)) {
+		return connectDirectly(ctx, target)
+	}
+	return g.tunnel(ctx, target)
+}
+
+// tunnel has the proxy connect to target. None of its errors is a refusal: a
+// proxy that fails or says no may be mended.
+func (g *Guard) tunnel(ctx context.Context, target netip.AddrPort) (net.Conn, error) {
+	conn, err := g.reach(ctx, g.proxy, g.judgeProxy, connectDirectly)
 	if err != nil {
 		return nil, fmt.Errorf("dialling the egress proxy: %w", err)
 	}

@@ -1,14 +1,18 @@
 package source
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -18,7 +22,7 @@ import (
 )
 
 const (
-	// maxAnswer is how much of an answer is read; a longer one is malformed.
+	// maxAnswer is how much of an answer is read; a longer one is not read at all.
 	maxAnswer = 64 << 10
 	// maxRetryAfter bounds what a core can make us wait.
 	maxRetryAfter = 24 * time.Hour
@@ -31,7 +35,17 @@ func now() callback.Time { return callback.At(time.Now()) }
 // answered last is asked first.
 type core struct {
 	Config
+	// isOwn reports whether an answer is in the core's own words: what stands in
+	// front of a core (load balancer, proxy, maintenance page) answers otherwise.
+	isOwn func(answer) bool
+	// lastGood is the index of the base URL that answered last.
 	lastGood atomic.Int32
+	// speaksHTTP1 says which base URLs answered by HTTP/1 last.
+	speaksHTTP1 []atomic.Bool
+}
+
+func newCore(c Config, isOwn func(answer) bool) *core {
+	return &core{Config: c, isOwn: isOwn, speaksHTTP1: make([]atomic.Bool, len(c.Bases))}
 }
 
 // answer is what one base URL answered.
@@ -40,47 +54,64 @@ type answer struct {
 	tried      string
 	httpStatus int
 	header     http.Header
-	body       []byte
-	truncated  bool
-	// repeated says that net/http sent the question a second time by itself, since
-	// the connection that it had kept broke: with a nonce that the core may know.
-	repeated bool
+	// body is without a byte order mark.
+	body      []byte
+	truncated bool
 }
 
-// request builds the request to one base URL.
-type request func(ctx context.Context, base string) (*http.Request, error)
+// request builds the request to one base URL, each time with a nonce of its own.
+type request func(ctx context.Context, base Base) (*http.Request, error)
 
 // read takes what it needs out of an answer; its error holds nothing of the body.
 type read func(got answer) error
 
-// ask sends build's request to the base URLs in turn until one answers so that
-// take can read it, or says something that the others would say too. Where the
-// context has a deadline, each base URL gets an equal share of what is left of
-// it, so that a silent one cannot use up the time of the others.
+// ask sends build's request to the base URLs in turn, until one answers so that
+// take can read it or says something in the core's own words that is final
+// ([Error.ends]): a page, a redirect or a refusal of something in front of the
+// core is no reason not to ask by another way. Where the context has a deadline,
+// each base URL gets an equal share of what is left of it, so that a silent one
+// cannot use up the time of the others.
 func (c *core) ask(ctx context.Context, build request, take read) error {
 	first := int(c.lastGood.Load())
 	var failed []*Error
-	for i := range c.BaseURLs {
-		at := (first + i) % len(c.BaseURLs)
-		failure := c.askOne(ctx, c.BaseURLs[at], len(c.BaseURLs)-i, build, take)
-		if failure == nil {
+	for i := range c.Bases {
+		at := (first + i) % len(c.Bases)
+		failure := c.askOne(ctx, at, len(c.Bases)-i, build, take)
+		if failure == nil || failure.inOwnWords && failure.ends() {
 			c.lastGood.Store(int32(at))
+		}
+		if failure == nil {
 			return nil
 		}
 		failed = append(failed, failure)
-		if failure.Kind != Unavailable || ctx.Err() != nil {
+		if failure.ends() || ctx.Err() != nil {
 			break
 		}
 	}
 	return allFailed(c.Name, failed)
 }
 
-// allFailed is the last failure, told with those before it.
+// ends reports whether the other base URLs are not asked after e: they would
+// say the same. That is what the core said in its own words, unless it failed
+// (5xx); a 429 that says when to come back, whoever said it; and a question that
+// could not be built.
+func (e *Error) ends() bool {
+	return e.Kind != Unavailable && (e.inOwnWords || e.RetryAfter > 0 || e.HTTPStatus == 0)
+}
+
+// allFailed is the last failure, told with those before it. A 401 or 403 that is
+// not in the core's own words counts only where every base URL answered so:
+// beside any other failure it is that of a front.
 func allFailed(name string, failed []*Error) error {
 	if len(failed) == 0 {
 		return &Error{Kind: Unavailable, Source: name, Detail: "it has no base URL to ask"}
 	}
 	last := *failed[len(failed)-1]
+	for _, f := range failed {
+		if f.Kind != Unauthorized || f.inOwnWords {
+			last = *f
+		}
+	}
 	details := make([]string, 0, len(failed))
 	for _, f := range failed {
 		details = append(details, f.Detail)
@@ -89,12 +120,14 @@ func allFailed(name string, failed []*Error) error {
 	return &last
 }
 
-func (c *core) askOne(ctx context.Context, base string, shares int, build request, take read) *Error {
+func (c *core) askOne(ctx context.Context, at, shares int, build request, take read) *Error {
 	ctx, cancel := shareOf(ctx, shares)
 	defer cancel()
-	got, failure := c.put(ctx, base, build)
-	if failure == nil && got.repeated && refuses(got.httpStatus) {
-		got, failure = c.put(ctx, base, build)
+	got, failure, broke := c.put(ctx, at, build)
+	if broke {
+		// The other kept ones are perhaps broken, too: the next one is new.
+		c.Bases[at].Client.CloseIdleConnections()
+		got, failure, _ = c.put(ctx, at, build)
 	}
 	if failure != nil {
 		return failure
@@ -102,19 +135,36 @@ func (c *core) askOne(ctx context.Context, base string, shares int, build reques
 	return c.judge(got, take)
 }
 
-// put puts one question to a base URL.
-func (c *core) put(ctx context.Context, base string, build request) (answer, *Error) {
+// put puts one question to a base URL. It reports as broken a kept connection
+// that failed before anything was answered: a question does no harm when it is
+// put again, newly signed.
+func (c *core) put(ctx context.Context, at int, build request) (got answer, failure *Error, broke bool) {
+	base := c.Bases[at]
 	r, err := build(ctx, base)
 	if err != nil {
-		return answer{}, c.failure(Malformed, 0, err, "cannot be asked: %v", err)
+		return answer{}, c.failure(Malformed, 0, err, "cannot be asked: %v", err), false
 	}
 	r.Header["User-Agent"] = []string{userAgent}
-	got, err := exchange(c.Client, r)
-	if err != nil {
-		return answer{}, c.failure(Unavailable, 0, err, "%s: %v", got.tried, withoutURL(err))
+	r.Header["Accept-Encoding"] = []string{"identity"}
+	if r.Method == http.MethodGet && c.speaksHTTP1[at].Load() {
+		r.Body = unrepeatable{}
 	}
-	return got, nil
+	got, proto, broke, err := exchange(base.Client, r)
+	if err != nil {
+		return answer{}, c.failure(Unavailable, 0, err, "%s: %v", got.tried, withoutURL(err)), broke
+	}
+	c.speaksHTTP1[at].Store(proto == 1)
+	return got, nil, false
 }
+
+// unrepeatable is an empty body that keeps net/http from repeating a GET by
+// itself when a kept connection breaks ([http.Transport]): the core would refuse
+// its nonce as a replay. HTTP/1 sends nothing for it. HTTP/2 would send an empty
+// frame, and repeats only what the core did not process.
+type unrepeatable struct{}
+
+func (unrepeatable) Read([]byte) (int, error) { return 0, io.EOF }
+func (unrepeatable) Close() error             { return nil }
 
 // refuses reports whether the core refuses our credentials.
 func refuses(httpStatus int) bool {
@@ -130,25 +180,33 @@ func shareOf(ctx context.Context, shares int) (context.Context, context.CancelFu
 	return context.WithTimeout(ctx, time.Until(deadline)/time.Duration(shares))
 }
 
-func exchange(client *http.Client, r *http.Request) (answer, error) {
-	got := answer{tried: r.Method + " " + r.URL.Redacted()}
-	var connections atomic.Int32
-	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connections.Add(1) }}
-	response, err := client.Do(r.WithContext(httptrace.WithClientTrace(r.Context(), trace)))
+// exchange sends r; proto is the answer's major version of HTTP.
+func exchange(client *http.Client, r *http.Request) (got answer, proto int, broke bool, err error) {
+	got = answer{tried: r.Method + " " + r.URL.Redacted()}
+	var kept, answered atomic.Bool
+	ctx := httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
+		GotConn:              func(info httptrace.GotConnInfo) { kept.Store(info.Reused) },
+		GotFirstResponseByte: func() { answered.Store(true) },
+	})
+	response, err := client.Do(r.WithContext(ctx))
 	if err != nil {
-		return got, err
+		return got, 0, kept.Load() && !answered.Load() && !isTimeout(err) && ctx.Err() == nil, err
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
 	if err != nil {
-		return got, fmt.Errorf("reading the answer: %w", err)
+		return got, 0, false, fmt.Errorf("reading the answer: %w", err)
 	}
-	got.repeated = connections.Load() > 1
 	got.httpStatus = response.StatusCode
 	got.header = response.Header
-	got.body = body
+	got.body = bytes.TrimPrefix(body, []byte("\uFEFF"))
 	got.truncated = len(body) > maxAnswer
-	return got, nil
+	return got, response.ProtoMajor, false, nil
+}
+
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
 // withoutURL is err without the URL that net/http puts before it, since Detail
@@ -167,25 +225,67 @@ var quoted = regexp.MustCompile(`"(\\.|[^"\\])*"`)
 // judge lets the HTTP status decide where it says that the core did not deal
 // with the question; else the body does.
 func (c *core) judge(got answer, take read) *Error {
+	failure := c.judgeStatus(got)
+	if failure == nil {
+		failure = c.judgeBody(got, take)
+	}
+	if failure != nil {
+		failure.inOwnWords = got.what() == "" && c.isOwn(got) && !isRedirect(got.httpStatus)
+	}
+	return failure
+}
+
+func (c *core) judgeStatus(got answer) *Error {
 	switch {
 	case refuses(got.httpStatus):
-		return c.failure(Unauthorized, got.httpStatus, nil, "%s: HTTP %d: the core refuses our credentials", got.tried, got.httpStatus)
+		return c.failure(Unauthorized, got.httpStatus, nil, "%s: HTTP %d: our credentials are refused", got.tried, got.httpStatus)
 	case got.httpStatus == http.StatusTooManyRequests:
 		throttled := c.failure(Throttled, got.httpStatus, nil, "%s: HTTP 429", got.tried)
 		throttled.RetryAfter = retryAfter(got.header.Get("Retry-After"), time.Now())
 		return throttled
-	}
-	if got.httpStatus >= 300 && got.httpStatus <= 399 {
+	case isRedirect(got.httpStatus):
 		return c.failure(Malformed, got.httpStatus, nil, "%s: HTTP %d: a redirect is not followed", got.tried, got.httpStatus)
 	}
-	if got.truncated {
-		return c.failure(unreadable(got.httpStatus), got.httpStatus, nil, "%s: HTTP %d: the answer is longer than %d bytes", got.tried, got.httpStatus, maxAnswer)
+	return nil
+}
+
+func isRedirect(httpStatus int) bool { return httpStatus >= 300 && httpStatus <= 399 }
+
+func (c *core) judgeBody(got answer, take read) *Error {
+	if what := got.what(); what != "" {
+		return c.failure(unreadable(got.httpStatus), got.httpStatus, nil, "%s: HTTP %d: the answer is %s", got.tried, got.httpStatus, what)
 	}
 	if err := take(got); err != nil {
 		return c.failure(unreadable(got.httpStatus), got.httpStatus, err, "%s: HTTP %d: %v", got.tried, got.httpStatus, err)
 	}
 	return nil
 }
+
+// what says what an answer is that cannot be JSON; empty if it can.
+func (a answer) what() string {
+	encoding := strings.ToLower(a.header.Get("Content-Encoding"))
+	body := bytes.TrimSpace(a.body)
+	switch {
+	case slices.Contains(encodings, encoding):
+		return "compressed (Content-Encoding: " + encoding + "), and identity was asked for"
+	case encoding != "" && encoding != "identity":
+		return "encoded in a way that was not asked for"
+	case a.truncated:
+		return fmt.Sprintf("longer than %d bytes", maxAnswer)
+	case len(body) == 0:
+		return "empty"
+	case bytes.HasPrefix(body, []byte("\x1f\x8b")):
+		return "compressed, and identity was asked for"
+	case body[0] == '<':
+		return "HTML or XML, not JSON"
+	case !json.Valid(body):
+		return "not JSON"
+	}
+	return ""
+}
+
+// encodings are those that an error names: any other name is the sender's own text.
+var encodings = []string{"gzip", "x-gzip", "deflate", "br", "zstd", "compress"}
 
 // unreadable is the kind of an answer whose body says nothing to us.
 func unreadable(httpStatus int) ErrorKind {

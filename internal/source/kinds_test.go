@@ -167,11 +167,11 @@ func TestWhatAConfigurationLacks(t *testing.T) {
 		says       []string
 	}{
 		{"nothing", "ukrcard", func(*source.Config) {}, nil},
-		{"nothing, without a client certificate's name", "ukrcard", func(c *source.Config) { c.ClientDN = "" }, nil},
-		{"no base URL", "ukrcard", func(c *source.Config) { c.BaseURLs = nil }, []string{"base_urls must hold at least one"}},
-		{"a base URL that is none", "ukrcard", func(c *source.Config) { c.BaseURLs = []string{"https://a.test", "a.test"} }, []string{"base_urls[1]"}},
-		{"a base URL with a password", "ukrcard", func(c *source.Config) { c.BaseURLs = []string{"https://u:hunter2@a.test"} }, []string{"base_urls[0]"}},
-		{"a base URL with a query", "paysera", func(c *source.Config) { c.BaseURLs = []string{"https://a.test/?x=1"} }, []string{"base_urls[0]"}},
+		{"nothing, without a client certificate's name", "ukrcard", func(c *source.Config) { c.Bases[0].ClientDN = "" }, nil},
+		{"no base URL", "ukrcard", func(c *source.Config) { c.Bases = nil }, []string{"base_urls must hold at least one"}},
+		{"a base URL that is none", "ukrcard", func(c *source.Config) { c.Bases = []source.Base{{URL: "https://a.test"}, {URL: "a.test"}} }, []string{"base_urls[1]"}},
+		{"a base URL with a password", "ukrcard", func(c *source.Config) { c.Bases[0].URL = "https://u:hunter2@a.test" }, []string{"base_urls[0]"}},
+		{"a base URL with a query", "paysera", func(c *source.Config) { c.Bases[0].URL = "https://a.test/?x=1" }, []string{"base_urls[0]"}},
 		{"no system id", "ukrcard", func(c *source.Config) { c.ExtSystemID = "" }, []string{"ext_system_id must hold 1 to 50"}},
 		{"a system id that is too long", "ukrcard", func(c *source.Config) { c.ExtSystemID = strings.Repeat("x", 51) }, []string{"ext_system_id"}},
 		{"no login", "ukrcard", func(c *source.Config) { c.Login = "" }, []string{"login must hold 1 to 30"}},
@@ -179,7 +179,7 @@ func TestWhatAConfigurationLacks(t *testing.T) {
 		{"a password that is too short", "ukrcard", func(c *source.Config) { c.Password = "hunt" }, []string{"password must hold 5 to 30"}},
 		{"a password that is too long", "ukrcard", func(c *source.Config) { c.Password = strings.Repeat("hunter2", 5) }, []string{"password"}},
 		{"a password that no header can hold", "ukrcard", func(c *source.Config) { c.Password = "hunter2\n" }, []string{"password must be printable"}},
-		{"a certificate's name that is too long", "ukrcard", func(c *source.Config) { c.ClientDN = strings.Repeat("x", 501) }, []string{"client_dn must hold 0 to 500"}},
+		{"a certificate's name that is too long", "ukrcard", func(c *source.Config) { c.Bases[0].ClientDN = strings.Repeat("x", 501) }, []string{"client_dn must hold 0 to 500"}},
 		{"everything at once", "ukrcard", func(c *source.Config) { *c = source.Config{} }, []string{"base_urls", "ext_system_id", "login", "password"}},
 		{"nothing", "paysera", func(*source.Config) {}, nil},
 		{"neither MAC id nor key, for a client certificate", "paysera", func(c *source.Config) { c.MACID, c.MACKey = "", "" }, nil},
@@ -191,8 +191,8 @@ func TestWhatAConfigurationLacks(t *testing.T) {
 			kind, ok := source.KindByName(tt.kind)
 			require.True(t, ok)
 			config := source.Config{
-				Name: "core", BaseURLs: []string{"https://core.test/path"}, ExtSystemID: "ECOM_GOLD_BANK",
-				Login: "gold", Password: "hunter2", ClientDN: "GOLDENBANK", MACID: "id", MACKey: "hunter2",
+				Name: "core", Bases: []source.Base{{URL: "https://core.test/path", ClientDN: "GOLDENBANK"}}, ExtSystemID: "ECOM_GOLD_BANK",
+				Login: "gold", Password: "hunter2", MACID: "id", MACKey: "hunter2",
 			}
 			tt.spoil(&config)
 			err := kind.Check(config)

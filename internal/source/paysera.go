@@ -89,18 +89,18 @@ func checkPaysera(c Config) error {
 	if (c.MACID == "") != (c.MACKey == "") {
 		macErr = errors.New("mac.id and mac.key go together: set both, or neither where a client certificate is used")
 	}
-	return errors.Join(checkBaseURLs(c.BaseURLs), macErr)
+	return errors.Join(checkBases(c.Bases), macErr)
 }
 
 // paysera is Paysera's Transfers API
 // (developers.paysera.com/api/transfer/get-transfer).
 type paysera struct {
-	core
+	*core
 	mac macSigner
 }
 
 func openPaysera(c Config) Source {
-	return &paysera{core: core{Config: c}, mac: newMACSigner(c.MACID, c.MACKey)}
+	return &paysera{core: newCore(c, isPayseras), mac: newMACSigner(c.MACID, c.MACKey)}
 }
 
 // Poll asks for the transfer and keeps its status and its failure's code.
@@ -128,8 +128,8 @@ func (p *paysera) Details(ctx context.Context, q callback.Query) (map[string]any
 }
 
 func (p *paysera) get(q callback.Query) request {
-	return func(ctx context.Context, base string) (*http.Request, error) {
-		target := strings.TrimSuffix(base, "/") + "/transfer/rest/v1/transfers/" + url.PathEscape(q.OperationID)
+	return func(ctx context.Context, base Base) (*http.Request, error) {
+		target := strings.TrimSuffix(base.URL, "/") + "/transfer/rest/v1/transfers/" + url.PathEscape(q.OperationID)
 		r, err := http.NewRequestWithContext(ctx, http.MethodGet, target, http.NoBody)
 		if err != nil {
 			return nil, fmt.Errorf("building the request: %w", err)
@@ -140,6 +140,14 @@ func (p *paysera) get(q callback.Query) request {
 		}
 		return r, nil
 	}
+}
+
+// isPayseras reports whether an answer is a transfer or an error as the API's
+// reference shows them: {id, status, …}, {error, …}.
+func isPayseras(got answer) bool {
+	said, _ := object(got.body)
+	var word string
+	return said["id"] != nil && said["status"] != nil || json.Unmarshal(said["error"], &word) == nil && word != ""
 }
 
 // payseraTransfer are the only values of an answer that a poll keeps.

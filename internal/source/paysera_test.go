@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -101,26 +102,67 @@ func TestPayseraAuthorizesByMAC(t *testing.T) {
 	}
 }
 
-func TestAKeptConnectionThatBreaksIsNoRefusalOfTheCredentials(t *testing.T) {
+func TestNoSignedQuestionIsSentTwice(t *testing.T) {
 	t.Parallel()
-	core := &macCore{id: "mac-id", key: "mac-key", nonces: map[string]bool{}}
-	var asked atomic.Int32
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if asked.Add(1) == 2 {
-			// The core has seen the nonce, and net/http repeats the question with it.
-			core.verified(r)
-			panic(http.ErrAbortHandler)
-		}
-		core.ServeHTTP(w, r)
-	}))
-	t.Cleanup(server.Close)
-	src := payseraKind(t).Open(configOf(server.Client(), server.URL))
-	for range 2 {
-		got, err := src.Poll(t.Context(), callback.Query{OperationID: "239441503"})
-		require.NoError(t, err)
-		require.Equal(t, "done", got.Status)
+	for _, tt := range []struct {
+		name  string
+		http2 bool
+		// breaks is what the core does with a question after it has seen its nonce.
+		breaks func(w http.ResponseWriter)
+	}{
+		{name: "HTTP/1.1, the connection is closed", breaks: func(http.ResponseWriter) { panic(http.ErrAbortHandler) }},
+		{name: "HTTP/1.1, the connection is reset", breaks: func(w http.ResponseWriter) {
+			conn, _, _ := w.(http.Hijacker).Hijack()
+			_ = conn.(*net.TCPConn).SetLinger(0)
+			_ = conn.Close()
+		}},
+		{name: "HTTP/2, the stream is reset", http2: true, breaks: func(http.ResponseWriter) { panic(http.ErrAbortHandler) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			core := &macCore{id: "mac-id", key: "mac-key", nonces: map[string]bool{}}
+			var asked, refused atomic.Int32
+			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if asked.Add(1) == 2 {
+					core.verified(r)
+					tt.breaks(w)
+					return
+				}
+				if !core.verified(r) {
+					refused.Add(1)
+				}
+				_, _ = io.WriteString(w, `{"id":239441503,"status":"done"}`)
+			}))
+			server.EnableHTTP2 = tt.http2
+			server.Config.ErrorLog = log.New(io.Discard, "", 0)
+			start := server.Start
+			if tt.http2 {
+				start = server.StartTLS
+			}
+			start()
+			t.Cleanup(server.Close)
+			src := payseraKind(t).Open(configOf(server.Client(), server.URL))
+			for range 3 {
+				got, err := src.Poll(t.Context(), callback.Query{OperationID: "239441503"})
+				require.NoError(t, err)
+				require.Equal(t, "done", got.Status)
+			}
+			require.EqualValues(t, 4, asked.Load(), "the one that broke is put once more")
+			require.Zero(t, refused.Load(), "each has a nonce of its own")
+		})
 	}
-	require.Equal(t, int32(4), asked.Load(), "the first question, the one that broke, its repetition, and a new one")
+}
+
+func TestAQuestionThatBreaksANewConnectionIsNotRepeated(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []source.Kind{payseraKind(t), ukrcardKind(t)} {
+		var asked counter
+		server := httptest.NewServer(asked.count(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })))
+		t.Cleanup(server.Close)
+		_, err := kind.Open(configOf(server.Client(), server.URL)).Poll(t.Context(), answered(t, kind).Query)
+		require.Error(t, err)
+		require.EqualValues(t, 1, asked.Load())
+	}
 }
 
 func TestPayseraAsksForTheTransfer(t *testing.T) {

@@ -22,16 +22,24 @@ type Source interface {
 	Details(ctx context.Context, q callback.Query) (map[string]any, error)
 }
 
+// Base is one way to a core.
+type Base struct {
+	// URL is absolute, http or https.
+	URL string
+	// Client judges addresses, bounds time and carries the client certificate.
+	Client *http.Client
+	// ClientDN is Ukrcard's: the common name of the client certificate.
+	ClientDN string
+}
+
 // Config is one configured source, secrets resolved.
 type Config struct {
 	Name string
-	// BaseURLs are tried in turn until one answers.
-	BaseURLs []string
-	// Client judges addresses, bounds time and carries the client certificate.
-	Client *http.Client
-	// ExtSystemID, Login, Password, ClientDN and RegisteredAtZone are Ukrcard's.
-	ExtSystemID, Login, Password, ClientDN string
-	RegisteredAtZone                       *time.Location
+	// Bases are tried in turn until one answers.
+	Bases []Base
+	// ExtSystemID, Login, Password and RegisteredAtZone are Ukrcard's.
+	ExtSystemID, Login, Password string
+	RegisteredAtZone             *time.Location
 	// MACID and MACKey are Paysera's; empty: a client certificate alone.
 	MACID, MACKey string
 }
@@ -58,7 +66,8 @@ type ErrorKind string
 
 // The kinds of errors.
 const (
-	// Unauthorized: 401 or 403; costs no poll and opens the source's breaker (promise 2).
+	// Unauthorized: 401 or 403, in the core's own words or of every base URL;
+	// costs no poll (promise 2), see [Refusals].
 	Unauthorized ErrorKind = "unauthorized"
 	// Throttled: 429; RetryAfter may say when to come back.
 	Throttled ErrorKind = "throttled"
@@ -66,7 +75,7 @@ const (
 	Unavailable ErrorKind = "unavailable"
 	// NotFound: the core knows no such operation (yet).
 	NotFound ErrorKind = "not_found"
-	// Malformed: an answer that can't be read.
+	// Malformed: an answer that can't be read, or a question that can't be built.
 	Malformed ErrorKind = "malformed"
 )
 
@@ -79,6 +88,8 @@ type Error struct {
 	// Detail says what was tried, on which base URL; it holds no secret.
 	Detail string
 	Err    error
+	// inOwnWords: the core itself said so, not something in front of it.
+	inOwnWords bool
 }
 
 // Error is what was tried and what came back.

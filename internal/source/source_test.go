@@ -131,11 +131,14 @@ func requireError(t *testing.T, r row, err error) {
 // configOf suits every kind.
 func configOf(client *http.Client, bases ...string) source.Config {
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return source.Config{
-		Name: "core", BaseURLs: bases, Client: client,
-		ExtSystemID: "ECOM_GOLD_BANK", Login: "gold", Password: "hunter2", ClientDN: "GOLDENBANK",
+	c := source.Config{
+		Name: "core", ExtSystemID: "ECOM_GOLD_BANK", Login: "gold", Password: "hunter2",
 		MACID: "mac-id", MACKey: "mac-key",
 	}
+	for _, base := range bases {
+		c.Bases = append(c.Bases, source.Base{URL: base, Client: client, ClientDN: "GOLDENBANK"})
+	}
+	return c
 }
 
 // answered is the first row of a kind's testdata that is an observation of a
@@ -217,21 +220,175 @@ func TestEveryKindComesBackToTheFirstBaseURLWhenTheSecondFails(t *testing.T) {
 	}
 }
 
-func TestEveryKindDoesNotAskTheNextBaseURLWhatTheFirstHasAnswered(t *testing.T) {
+// inOwnWords is an answer that only the core of a kind gives, of no operation.
+var inOwnWords = map[string]string{"ukrcard": `{"respStatus":"not a number"}`, "paysera": `{"error":"some_error"}`}
+
+func TestOnlyTheCoresOwnWordsEndTheRoundOfBaseURLs(t *testing.T) {
 	t.Parallel()
-	for _, kind := range source.Kinds {
-		for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests, http.StatusNotFound, http.StatusBadRequest, http.StatusFound} {
-			t.Run(kind.Name+": "+http.StatusText(status), func(t *testing.T) {
+	const page, own = "<!DOCTYPE html><title>SECRET</title>", "own"
+	retryAfter := map[string]string{"Retry-After": "30"}
+	for _, tt := range []struct {
+		name   string
+		status int
+		body   string
+		header map[string]string
+		// ends is the kind of error that ends the round; empty: the second base URL
+		// is asked, and answers.
+		ends source.ErrorKind
+		says string
+	}{
+		{name: "200 with a page", status: 200, body: page},
+		{name: "200 with nothing", status: 200},
+		{name: "200 with JSON of something else", status: 200, body: `{"message":"no route"}`},
+		{name: "200 with a list", status: 200, body: `[]`},
+		{name: "204", status: 204},
+		{name: "302 with a page", status: 302, body: page, header: map[string]string{"Location": "https://login.example/"}},
+		{name: "302 in the core's own words", status: 302, body: own, header: map[string]string{"Location": "https://login.example/"}},
+		{name: "400 with a page", status: 400, body: page},
+		{name: "401 with a page", status: 401, body: page},
+		{name: "401 with nothing", status: 401},
+		{name: "403 with a page", status: 403, body: page},
+		{name: "403 with JSON of something else", status: 403, body: `{"message":"Forbidden"}`},
+		{name: "404 with a page", status: 404, body: page},
+		{name: "404 with nothing", status: 404},
+		{name: "429 with a page", status: 429, body: page},
+		{name: "502 with a page", status: 502, body: page},
+		{name: "500 in the core's own words", status: 500, body: own},
+		{name: "200 compressed", status: 200, body: own, header: map[string]string{"Content-Encoding": "gzip"}},
+		{name: "401 in the core's own words", status: 401, body: own, ends: source.Unauthorized, says: "our credentials are refused"},
+		{name: "403 in the core's own words", status: 403, body: own, ends: source.Unauthorized, says: "our credentials are refused"},
+		{name: "404 in the core's own words", status: 404, body: own, ends: source.NotFound},
+		{name: "400 in the core's own words", status: 400, body: own, ends: source.Malformed},
+		{name: "429 in the core's own words", status: 429, body: own, ends: source.Throttled},
+		{name: "429 with a page that says when to come back", status: 429, body: page, header: retryAfter, ends: source.Throttled},
+	} {
+		for _, kind := range source.Kinds {
+			t.Run(kind.Name+": "+tt.name, func(t *testing.T) {
 				t.Parallel()
-				var asked counter
-				first := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
-				second := httptest.NewServer(asked.count(answered(t, kind)))
+				body := tt.body
+				if body == own {
+					body = inOwnWords[kind.Name]
+				}
+				first := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+					for name, value := range tt.header {
+						w.Header().Set(name, value)
+					}
+					w.WriteHeader(tt.status)
+					_, _ = w.Write([]byte(body))
+				}))
 				t.Cleanup(first.Close)
+				good := answered(t, kind)
+				var asked counter
+				second := httptest.NewServer(asked.count(good))
 				t.Cleanup(second.Close)
-				_, err := kind.Open(configOf(&http.Client{}, first.URL, second.URL)).Poll(t.Context(), answered(t, kind).Query)
-				require.Error(t, err)
+				got, err := kind.Open(configOf(&http.Client{}, first.URL, second.URL)).Poll(t.Context(), good.Query)
+				if tt.ends == "" {
+					require.NoError(t, err)
+					require.Equal(t, good.Observation.Status, got.Status)
+					return
+				}
+				var failure *source.Error
+				require.ErrorAs(t, err, &failure)
+				require.Equal(t, tt.ends, failure.Kind)
+				require.Equal(t, tt.status, failure.HTTPStatus)
+				require.ErrorContains(t, err, tt.says)
+				require.NotContains(t, err.Error(), "SECRET")
 				require.Zero(t, asked.Load())
 			})
+		}
+	}
+}
+
+func TestARefusalOfAFrontCountsOnlyWhereEveryBaseURLRefuses(t *testing.T) {
+	t.Parallel()
+	page := func(status int) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(status)
+			_, _ = w.Write([]byte("<html>"))
+		}
+	}
+	for _, tt := range []struct {
+		name     string
+		statuses []int
+		kind     source.ErrorKind
+		status   int
+	}{
+		{"the only one", []int{403}, source.Unauthorized, 403},
+		{"all of them", []int{403, 401}, source.Unauthorized, 401},
+		{"the second, after one that fails", []int{502, 403}, source.Unavailable, 502},
+		{"the first, before one that fails", []int{403, 502}, source.Unavailable, 502},
+		{"the first and the last", []int{403, 404, 401}, source.NotFound, 404},
+	} {
+		for _, kind := range source.Kinds {
+			t.Run(kind.Name+": "+tt.name, func(t *testing.T) {
+				t.Parallel()
+				var bases []string
+				for _, status := range tt.statuses {
+					server := httptest.NewServer(page(status))
+					t.Cleanup(server.Close)
+					bases = append(bases, server.URL)
+				}
+				_, err := kind.Open(configOf(&http.Client{}, bases...)).Poll(t.Context(), answered(t, kind).Query)
+				var failure *source.Error
+				require.ErrorAs(t, err, &failure)
+				require.Equal(t, tt.kind, failure.Kind)
+				require.Equal(t, tt.status, failure.HTTPStatus)
+				for _, base := range bases {
+					require.ErrorContains(t, err, base)
+				}
+			})
+		}
+	}
+}
+
+func TestEveryKindSaysWhatCameInPlaceOfJSON(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ name, encoding, body, says string }{
+		{"nothing", "", "", "HTTP 200: the answer is empty"},
+		{"white space", "", " \r\n", "HTTP 200: the answer is empty"},
+		{"a page", "", "\n<!doctype html>SECRET", "HTTP 200: the answer is HTML or XML"},
+		{"words", "", "SECRET", "HTTP 200: the answer is not JSON"},
+		{"half an object", "", `{"SECRET":`, "HTTP 200: the answer is not JSON"},
+		{"two objects", "", `{}{}`, "HTTP 200: the answer is not JSON"},
+		{"what says that it is compressed", "br", "SECRET", "HTTP 200: the answer is compressed (Content-Encoding: br), and identity was asked for"},
+		{"what is compressed without saying it", "", "\x1f\x8bSECRET", "HTTP 200: the answer is compressed, and identity was asked for"},
+		{"an encoding of a stranger's own", "SECRET", "{}", "HTTP 200: the answer is encoded in a way that was not asked for"},
+	} {
+		for _, kind := range source.Kinds {
+			t.Run(kind.Name+": "+tt.name, func(t *testing.T) {
+				t.Parallel()
+				asked := make(chan string, 1)
+				server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					asked <- r.Header.Get("Accept-Encoding")
+					if tt.encoding != "" {
+						w.Header().Set("Content-Encoding", tt.encoding)
+					}
+					_, _ = w.Write([]byte(tt.body))
+				}))
+				t.Cleanup(server.Close)
+				_, err := kind.Open(configOf(&http.Client{}, server.URL)).Poll(t.Context(), answered(t, kind).Query)
+				require.ErrorContains(t, err, tt.says)
+				require.NotContains(t, err.Error(), "SECRET")
+				require.Equal(t, "identity", <-asked)
+			})
+		}
+	}
+}
+
+func TestEveryKindSkipsOneByteOrderMark(t *testing.T) {
+	t.Parallel()
+	for _, kind := range source.Kinds {
+		good := answered(t, kind)
+		for marks, wants := range []bool{true, true, false} {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				_, _ = w.Write([]byte(strings.Repeat("\uFEFF", marks) + good.body()))
+			}))
+			t.Cleanup(server.Close)
+			got, err := kind.Open(configOf(&http.Client{}, server.URL)).Poll(t.Context(), good.Query)
+			require.Equal(t, wants, err == nil, "%s: %d marks: %v", kind.Name, marks, err)
+			if wants {
+				require.Equal(t, good.Observation.Status, got.Status)
+			}
 		}
 	}
 }

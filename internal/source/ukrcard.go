@@ -88,12 +88,16 @@ func ukrcardRules(finalStatuses []string) callback.Rules {
 }
 
 func checkUkrcard(c Config) error {
+	var dns []error
+	for _, base := range c.Bases {
+		dns = append(dns, checkSetting("client_dn", base.ClientDN, 0, 500, "x-uws-clientdn"))
+	}
 	return errors.Join(
-		checkBaseURLs(c.BaseURLs),
+		checkBases(c.Bases),
 		checkSetting("ext_system_id", c.ExtSystemID, 1, 50, "ExtSystemid"),
 		checkSetting("login", c.Login, 1, 30, "login"),
 		checkSetting("password", c.Password, 5, 30, "password"),
-		checkSetting("client_dn", c.ClientDN, 0, 500, "x-uws-clientdn"),
+		errors.Join(dns...),
 	)
 }
 
@@ -110,13 +114,13 @@ func checkSetting(name, value string, shortest, longest int, header string) erro
 
 // ukrcard is Ukrcard's wsGate: /Confirm and /ConfirmExt (ukrcard-en.apidog.io
 // api-7297606 and api-7297607), whose parameters are all HTTP headers.
-type ukrcard struct{ core }
+type ukrcard struct{ *core }
 
 func openUkrcard(c Config) Source {
 	if c.RegisteredAtZone == nil {
 		c.RegisteredAtZone = kyiv()
 	}
-	return &ukrcard{core{Config: c}}
+	return &ukrcard{newCore(c, isUkrcards)}
 }
 
 // kyiv is the zone of RegDate unless the configuration says otherwise: the
@@ -159,11 +163,11 @@ func (u *ukrcard) Details(ctx context.Context, q callback.Query) (map[string]any
 // confirm builds the request. The headers' names go out as the document spells
 // them, which http.Header.Set would not do.
 func (u *ukrcard) confirm(method string, q callback.Query) request {
-	return func(ctx context.Context, base string) (*http.Request, error) {
+	return func(ctx context.Context, base Base) (*http.Request, error) {
 		if q.Reference.RegisteredAt == nil {
 			return nil, errors.New("reference.registered_at is missing, which /" + method + " needs as RegDate")
 		}
-		r, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimSuffix(base, "/")+"/"+method, http.NoBody)
+		r, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimSuffix(base.URL, "/")+"/"+method, http.NoBody)
 		if err != nil {
 			return nil, fmt.Errorf("building the request: %w", err)
 		}
@@ -177,14 +181,21 @@ func (u *ukrcard) confirm(method string, q callback.Query) request {
 			"charset":      {"UTF-8"},
 			"accept":       {"application/json"},
 		}
-		if u.ClientDN != "" {
-			r.Header["x-uws-clientdn"] = []string{u.ClientDN}
+		if base.ClientDN != "" {
+			r.Header["x-uws-clientdn"] = []string{base.ClientDN}
 		}
 		if q.Reference.OrderID != "" {
 			r.Header["orderId"] = []string{q.Reference.OrderID}
 		}
 		return r, nil
 	}
+}
+
+// isUkrcards reports whether an answer is an object with a respStatus, which all
+// of wsGate's answers have.
+func isUkrcards(got answer) bool {
+	said, _ := object(got.body)
+	return said["respstatus"] != nil
 }
 
 // ukrcardCodes are the only values of an answer that are kept.
@@ -256,14 +267,14 @@ func decodeUkrcardDetails(body []byte, orderNumber string) (map[string]any, erro
 		"actionCode", "actionCodeDescription", "amount", "currency", "date"), nil
 }
 
-// checkBaseURLs wants at least one absolute http or https URL without userinfo,
+// checkBases wants at least one absolute http or https URL without userinfo,
 // query and fragment.
-func checkBaseURLs(bases []string) error {
+func checkBases(bases []Base) error {
 	if len(bases) == 0 {
 		return errors.New("base_urls must hold at least one URL")
 	}
 	for i, base := range bases {
-		u, err := url.Parse(base)
+		u, err := url.Parse(base.URL)
 		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" ||
 			u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 			return fmt.Errorf("base_urls[%d] must be an http or https URL with a host and without user name, query and fragment", i)

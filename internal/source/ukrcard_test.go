@@ -173,7 +173,7 @@ func TestUkrcardSpeaksMutualTLS(t *testing.T) {
 		client := &http.Client{Transport: &http.Transport{TLSClientConfig: config}}
 		t.Cleanup(client.CloseIdleConnections)
 		c := configOf(client, server.URL)
-		c.ClientDN = clientDN
+		c.Bases[0].ClientDN = clientDN
 		return ukrcardKind(t).Open(c).Poll(t.Context(), ukrcardQuery())
 	}
 	certificate := ca.issue(t, "GOLDENBANK")

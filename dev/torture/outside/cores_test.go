@@ -2,6 +2,7 @@ package outside_test
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -37,7 +38,9 @@ func cores(t *testing.T) (outside.Options, plan.Plan, map[string]source.Source, 
 	sources := map[string]source.Source{}
 	for name, configured := range c.Sources {
 		kind, _ := source.KindByName(configured.Kind)
-		sources[name] = kind.Open(configured.Open(&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}))
+		sources[name] = kind.Open(configured.Open(func(*tls.Config, time.Duration) *http.Client {
+			return &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+		}))
 	}
 	return o, p, sources, stop
 }

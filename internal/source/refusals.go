@@ -1,0 +1,155 @@
+package source
+
+import (
+	"errors"
+	"sync"
+	"time"
+)
+
+const (
+	// refusedRest is how long an operation rests whose question was refused, and a
+	// source whose breaker is open.
+	refusedRest = 15 * time.Second
+	// maxRefusedRest bounds the rest of one operation, which doubles with each refusal.
+	maxRefusedRest = 4 * time.Minute
+	// probeTimeLeft is how soon the others ask again while a probe is under way.
+	probeTimeLeft = time.Second
+	// maxRefused is how many refused operations are remembered.
+	maxRefused = 1024
+)
+
+// Refusals is the breaker of one source against refused credentials (401, 403).
+//
+// A refusal is evidence about its operation first: that one rests alone, 15 s,
+// then twice as long each time, up to 4 minutes. It becomes evidence about the
+// source when two different operations were refused and none accepted between
+// them: then the breaker opens, and lets one question through every 15 s until
+// one is accepted. Operations refused while others were accepted are no evidence
+// when they are refused again, so two of them cannot open it time after time.
+//
+// The probe is a question of an operation that was not refused. Only where none
+// of those asked for another 15 s may a refused one be the probe: perhaps there
+// is no other, and the breaker would never close.
+//
+// The zero Refusals is closed and ready. It is safe for concurrent use and
+// remembers at most 1,024 operations, forgetting those first that may ask soonest.
+type Refusals struct {
+	mu sync.Mutex
+	// refused are the operations not accepted since they were refused.
+	refused map[string]refusedOperation
+	// witnesses counts the operations refused for the first time since one was
+	// accepted: from two on, the breaker is open.
+	witnesses int
+	// probeAt is when the open breaker lets a question through.
+	probeAt time.Time
+	// probe is the operation whose question was let through, empty if none is under way.
+	probe string
+}
+
+type refusedOperation struct {
+	until time.Time
+	rest  time.Duration
+}
+
+// Allow reports whether operation may be asked about now; if not, when to ask
+// Allow again. Every question that is allowed must be made: it may be the probe.
+func (r *Refusals) Allow(operation string, now time.Time) (wait time.Duration, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	own, wasRefused := r.refused[operation]
+	if wait := own.until.Sub(now); wait > 0 {
+		return wait, false
+	}
+	if !r.open() {
+		return 0, true
+	}
+	probeAt := r.probeAt
+	if wasRefused {
+		probeAt = probeAt.Add(refusedRest)
+	}
+	if wait := probeAt.Sub(now); wait > 0 {
+		return r.untilProbed(wait), false
+	}
+	r.probe, r.probeAt = operation, now.Add(refusedRest)
+	return 0, true
+}
+
+// untilProbed shortens wait while a probe is under way, which may close the breaker.
+func (r *Refusals) untilProbed(wait time.Duration) time.Duration {
+	if r.probe == "" {
+		return wait
+	}
+	return min(wait, probeTimeLeft)
+}
+
+func (r *Refusals) open() bool { return r.witnesses >= 2 }
+
+// Answered takes in what Poll or Details returned for operation. Only an answer
+// in the core's own words counts as accepted; no answer says nothing.
+func (r *Refusals) Answered(operation string, err error, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	probed := r.probe != "" && operation == r.probe
+	if probed {
+		r.probe = ""
+	}
+	switch {
+	case isRefused(err):
+		r.refuse(operation, now)
+	case isAccepted(err):
+		delete(r.refused, operation)
+		r.witnesses, r.probe = 0, ""
+	case probed:
+		r.probeAt = now
+	}
+}
+
+func (r *Refusals) refuse(operation string, now time.Time) {
+	own, known := r.refused[operation]
+	if !known {
+		r.makeRoom()
+		r.witnesses++
+	}
+	own.rest = max(own.rest, refusedRest)
+	// What the source is to blame for does not lengthen the operation's own rest.
+	if known && !r.open() {
+		own.rest = min(2*own.rest, maxRefusedRest)
+	}
+	own.until = now.Add(own.rest)
+	r.refused[operation] = own
+	if r.open() {
+		r.probeAt = now.Add(refusedRest)
+	}
+}
+
+// makeRoom makes room for one more operation.
+func (r *Refusals) makeRoom() {
+	if r.refused == nil {
+		r.refused = map[string]refusedOperation{}
+	}
+	if len(r.refused) < maxRefused {
+		return
+	}
+	var soonest string
+	for operation, own := range r.refused {
+		if soonest == "" || own.until.Before(r.refused[soonest].until) {
+			soonest = operation
+		}
+	}
+	delete(r.refused, soonest)
+}
+
+func isRefused(err error) bool {
+	var failure *Error
+	return errors.As(err, &failure) && failure.Kind == Unauthorized
+}
+
+// isAccepted reports whether the core dealt with the question: it took the
+// credentials, whatever it said of the operation.
+func isAccepted(err error) bool {
+	if err == nil {
+		return true
+	}
+	var failure *Error
+	return errors.As(err, &failure) && failure.inOwnWords && (failure.Kind == NotFound || failure.Kind == Malformed)
+}
