@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"ringback/internal/callback"
+	"ringback/internal/receiver"
 )
 
 // DeliverInput asks to get one callback acknowledged.
@@ -182,17 +183,17 @@ func (d *delivery) next(ctx context.Context) error {
 	if missing != "" {
 		return d.hold(ctx, missing, missingWait)
 	}
-	pass, held := d.a.endpointLane(endpoint).admit()
-	if held != "" {
+	permit, err := d.a.receivers.Acquire(endpoint, d.in.URL)
+	if err != nil {
 		d.a.Metrics.heldBack.WithLabelValues("endpoint", endpoint.Name).Inc()
-		return d.hold(ctx, "attempt held back: "+held, d.heldBackFor())
+		return d.hold(ctx, "attempt held back: "+err.Error(), d.heldBackFor())
 	}
 	if err := d.record(ctx, due); err != nil {
-		pass(0, errNotMade)
+		permit.Cancel()
 		return err
 	}
 	d.begins(due)
-	d.attempt(ctx, endpoint, due, pass)
+	d.attempt(ctx, endpoint, due, permit)
 	return nil
 }
 
@@ -282,11 +283,11 @@ func (d *delivery) begins(due time.Time) {
 }
 
 // attempt waits out what is left of h and makes the recorded attempt.
-func (d *delivery) attempt(ctx context.Context, endpoint Endpoint, due time.Time, pass leave) {
+func (d *delivery) attempt(ctx context.Context, endpoint receiver.Endpoint, due time.Time, permit *receiver.Permit) {
 	time.Sleep(time.Until(due))
-	result := d.a.ring(context.WithoutCancel(ctx), endpoint, AttemptInput{
+	result := d.a.send(context.WithoutCancel(ctx), endpoint, AttemptInput{
 		Callback: d.in.Callback, URL: d.in.URL, TimeoutMS: d.in.Policy.TimeoutMS, Number: d.last().Number,
-	}, pass)
+	}, permit)
 	*d.last() = result.Attempt
 	d.at.NotBefore = result.NotBefore
 	switch {

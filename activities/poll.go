@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"ringback/internal/bulkhead"
 	"ringback/internal/callback"
 	"ringback/internal/source"
 )
@@ -39,15 +40,11 @@ func (a *Activities) Poll(ctx context.Context, in PollInput) (PollResult, error)
 	if !ok {
 		return a.sourceMissing(in.Source), nil
 	}
-	pass, held := a.sourceLane(in.Source).admitFirst()
-	if held != "" {
-		return PollResult{HeldBack: held}, nil
+	release, err := a.sources.of(in.Source).acquire((*bulkhead.Bulkhead).AcquireFirst)
+	if err != nil {
+		return PollResult{HeldBack: err.Error()}, nil
 	}
-	return a.ask(context.WithoutCancel(ctx), src, in, pass), nil
-}
-
-func (a *Activities) sourceLane(name string) *lane {
-	return a.sourceLanes.of(name, 0, 1, sourceOpens)
+	return a.ask(context.WithoutCancel(ctx), src, in, release), nil
 }
 
 func (a *Activities) sourceMissing(name string) PollResult {
@@ -56,7 +53,7 @@ func (a *Activities) sourceMissing(name string) PollResult {
 	return PollResult{HeldBack: "the source " + name + " is not in this worker's configuration"}
 }
 
-func (a *Activities) ask(ctx context.Context, src Source, in PollInput, pass leave) PollResult {
+func (a *Activities) ask(ctx context.Context, src Source, in PollInput, release release) PollResult {
 	defer a.Metrics.underWay("source", in.Source)()
 	begun := time.Now()
 	observation, err := src.Poll(ctx, in.Query)
@@ -65,10 +62,10 @@ func (a *Activities) ask(ctx context.Context, src Source, in PollInput, pass lea
 	result := PollResult{BegunAt: callback.At(ended.Add(-ended.Sub(begun))), EndedAt: callback.At(ended)}
 	if err != nil {
 		a.pollFailed(in, err, &result)
-		pass(ended.Sub(begun), breakerError(result.Free))
+		release(ended.Sub(begun), breakerError(result.Free))
 		return result
 	}
-	pass(ended.Sub(begun), nil)
+	release(ended.Sub(begun), nil)
 	observation.BegunAt, observation.ObservedAt = result.BegunAt, result.EndedAt
 	result.Observation = &observation
 	a.Metrics.polls.WithLabelValues(in.Source, "answered").Inc()
@@ -100,7 +97,7 @@ func (a *Activities) pollFailed(in PollInput, err error, result *PollResult) {
 // that is down costs polls, not the operations of others (promise 2).
 func breakerError(refused bool) error {
 	if refused {
-		return errNoAnswer
+		return errRefused
 	}
 	return nil
 }

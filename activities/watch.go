@@ -8,6 +8,7 @@ import (
 
 	"go.temporal.io/sdk/activity"
 
+	"ringback/internal/bulkhead"
 	"ringback/internal/callback"
 )
 
@@ -206,14 +207,14 @@ func (w *watch) poll(ctx context.Context) bool {
 	if w.givesWay() {
 		return false
 	}
-	pass, held := w.a.sourceLane(w.in.Source).admit()
-	if held != "" {
+	release, err := w.a.sources.of(w.in.Source).acquire((*bulkhead.Bulkhead).Acquire)
+	if err != nil {
 		w.a.Metrics.heldBack.WithLabelValues("source", w.in.Source).Inc()
-		w.hold("poll held back: "+held, heldBackWait)
+		w.hold("poll held back: "+err.Error(), heldBackWait)
 		return false
 	}
 	w.begins()
-	answer := w.a.ask(context.WithoutCancel(ctx), src, PollInput{Source: w.in.Source, Query: w.in.Query}, pass)
+	answer := w.a.ask(context.WithoutCancel(ctx), src, PollInput{Source: w.in.Source, Query: w.in.Query}, release)
 	w.take(answer)
 	o := answer.Observation
 	return o != nil && o.Status != "" && o.Status != w.in.Known
