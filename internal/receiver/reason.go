@@ -46,12 +46,19 @@ func inWords(err error) string {
 	case isGoAway(err):
 		return "the server closed the HTTP/2 connection"
 	}
+	if code := streamError.FindStringSubmatch(err.Error()); code != nil {
+		return "the server ended the HTTP/2 stream with " + code[1]
+	}
 	return quoted.ReplaceAllString(err.Error(), "…")
 }
 
 // quoted is how net/http's errors repeat what a receiver sent: it may hold
 // anything, also a redirect's secrets.
 var quoted = regexp.MustCompile(`"(\\.|[^"\\])*"`)
+
+// streamError is how net/http tells of an HTTP/2 stream that was reset, with the
+// code's name (RFC 9113, 7).
+var streamError = regexp.MustCompile(`stream error: stream ID \d+; ([A-Z0-9_]+)`)
 
 // tidy keeps a reason short, text, and free of card numbers.
 func tidy(reason string) string {

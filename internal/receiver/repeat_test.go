@@ -3,6 +3,8 @@ package receiver_test
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
+	"encoding/binary"
 	"io"
 	"net"
 	"net/http"
@@ -187,6 +189,83 @@ func TestAFreshConnectionIsSoughtWithinTheTimeoutAlone(t *testing.T) {
 	got := send(t, e, request(20*time.Millisecond)).Attempt
 	require.Equal(t, "no answer within 20 ms", got.Reason)
 	require.Len(t, s.requests(), 1)
+}
+
+// The frames of HTTP/2 that these tests need (RFC 9113, 6).
+const (
+	frameData, frameHeaders, frameReset, frameSettings, frameGoAway = 0, 1, 3, 4, 7
+
+	flagEndStream, flagAck, flagEndHeaders = 1, 1, 4
+)
+
+func frame(kind, flags byte, stream uint32, payload ...byte) []byte {
+	size := len(payload)
+	head := []byte{byte(size >> 16), byte(size >> 8), byte(size), kind, flags}
+	return append(binary.BigEndian.AppendUint32(head, stream), payload...)
+}
+
+// serveHTTP2 answers the first request of a connection with 200 and the second
+// with frames.
+func serveHTTP2(conn io.ReadWriter, seen *atomic.Int32, second func(stream uint32) []byte) {
+	reader := bufio.NewReader(conn)
+	_, _ = reader.Discard(len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))
+	_, _ = conn.Write(frame(frameSettings, 0, 0))
+	head := make([]byte, 9)
+	for n := 0; ; {
+		if _, err := io.ReadFull(reader, head); err != nil {
+			return
+		}
+		_, _ = reader.Discard(int(head[0])<<16 | int(head[1])<<8 | int(head[2]))
+		kind, flags, stream := head[3], head[4], binary.BigEndian.Uint32(head[5:])
+		switch {
+		case kind == frameSettings && flags&flagAck == 0:
+			_, _ = conn.Write(frame(frameSettings, flagAck, 0))
+		case kind != frameData || flags&flagEndStream == 0:
+		case n == 0:
+			n++
+			seen.Add(1)
+			_, _ = conn.Write(frame(frameHeaders, flagEndHeaders|flagEndStream, stream, 0x88)) // :status 200
+		default:
+			seen.Add(1)
+			_, _ = conn.Write(second(stream))
+		}
+	}
+}
+
+func TestOverHTTP2TooOnlyWhatReachedNobodyIsSentAgain(t *testing.T) {
+	t.Parallel()
+	reset := func(code byte) func(uint32) []byte {
+		return func(stream uint32) []byte { return frame(frameReset, 0, stream, 0, 0, 0, code) }
+	}
+	for _, tt := range []struct {
+		name   string
+		second func(stream uint32) []byte
+		// requests are those of two attempts.
+		requests int32
+		reason   string
+	}{
+		{"a server that goes away says that it did not process the stream",
+			func(uint32) []byte { return frame(frameGoAway, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0) }, 3, ""},
+		{"a protocol error may come after it was processed", reset(1), 2, "no answer: the server ended the HTTP/2 stream with PROTOCOL_ERROR"},
+		{"a refused stream is an answer", reset(7), 2, "no answer: the server ended the HTTP/2 stream with REFUSED_STREAM"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var seen atomic.Int32
+			s := httptest.NewUnstartedServer(http.NotFoundHandler())
+			s.EnableHTTP2 = true
+			s.Config.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){
+				"h2": func(_ *http.Server, conn *tls.Conn, _ http.Handler) { serveHTTP2(conn, &seen, tt.second) },
+			}
+			s.StartTLS()
+			defer s.Close()
+			e := guarded(t, s.URL)
+			e.Client = s.Client()
+			require.Equal(t, callback.Acknowledged, send(t, e, request(10*time.Second)).Attempt.Verdict)
+			require.Equal(t, tt.reason, send(t, e, request(10*time.Second)).Attempt.Reason)
+			require.Equal(t, tt.requests, seen.Load())
+		})
+	}
 }
 
 func TestTheStandardsHeadersAreWrittenInLowerCaseAndOnce(t *testing.T) {
