@@ -8,7 +8,6 @@ package activities
 
 import (
 	"context"
-	"net/http"
 	"sync"
 	"time"
 
@@ -17,27 +16,9 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"ringback/internal/callback"
-	"ringback/internal/dialect"
+	"ringback/internal/receiver"
 	"ringback/internal/source"
 )
-
-// Endpoint is a registered receiver as the worker knows it, secrets included.
-// It is looked up by name at each attempt (promise 14).
-type Endpoint struct {
-	Name    string
-	Dialect dialect.Dialect
-	// URL is empty where each operation brings its own.
-	URL    string
-	Client *http.Client
-	// Signer may be nil: then no signature is sent.
-	Signer *dialect.Signer
-	// Header is sent with each attempt: authorization and configured headers.
-	Header http.Header
-	// HonorRetryAfter lets the receiver lengthen h (promise 5's one exception).
-	HonorRetryAfter bool
-	// MaxConcurrent bounds the attempts in flight in this worker.
-	MaxConcurrent int
-}
 
 // Source is a configured core as the worker knows it.
 type Source struct {
@@ -50,7 +31,7 @@ type Source struct {
 // serves workflows for method references.
 type Activities struct {
 	// Endpoint finds an endpoint in the configuration in force.
-	Endpoint func(name string) (Endpoint, bool)
+	Endpoint func(name string) (receiver.Endpoint, bool)
 	// Source finds a source in the configuration in force.
 	Source func(name string) (Source, bool)
 	// Heartbeat records details of a running activity on the server and
@@ -89,12 +70,13 @@ type Activities struct {
 	Metrics *Metrics
 	Log     *zap.Logger
 
-	running       running
-	queueOnce     sync.Once
-	queue         *semaphore.Weighted
-	endpointLanes lanes
-	sourceLanes   lanes
-	healths       healths
+	running   running
+	queueOnce sync.Once
+	queue     *semaphore.Weighted
+	receivers receiver.Receivers
+	once      receiver.Once
+	sources   sourceLimiters
+	healths   healths
 }
 
 // The closed list of error types that an activity of Ringback fails with.

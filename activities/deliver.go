@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"ringback/internal/callback"
+	"ringback/internal/receiver"
 )
 
 // DeliverInput asks to get one callback acknowledged.
@@ -122,23 +123,23 @@ func (d *delivery) next(ctx context.Context) error {
 	if err := d.wait(ctx, due.Add(-min(d.h/2, recordsEarly))); err != nil {
 		return err
 	}
-	endpoint, missing := d.a.endpointFor(d.in.Callback.Key.Endpoint, d.in.URL)
+	endpoint, missing := d.a.endpointFor(d.in.Callback.Key.Endpoint, d.in.Callback.Dialect, d.in.URL)
 	if missing != "" {
 		return usedUp{missing}
 	}
-	pass, held := d.a.endpointLane(endpoint).admit()
-	if held != "" {
+	permit, err := d.a.receivers.Acquire(endpoint, d.in.URL)
+	if err != nil {
 		d.a.Metrics.heldBack.WithLabelValues("endpoint", endpoint.Name).Inc()
-		return d.hold(ctx, "attempt held back: "+held)
+		return d.hold(ctx, "attempt held back: "+err.Error())
 	}
 	if err := d.append(ctx, due); err != nil {
-		pass(0, errNotMade)
+		permit.Cancel()
 		return err
 	}
 	if d.a.AttemptBegan != nil {
 		d.a.AttemptBegan(d.lateness.of(due))
 	}
-	d.attempt(ctx, endpoint, due, pass)
+	d.attempt(ctx, endpoint, due, permit)
 	return nil
 }
 
@@ -212,11 +213,11 @@ func (d *delivery) append(ctx context.Context, due time.Time) error {
 }
 
 // attempt waits out what is left of h and makes the recorded attempt.
-func (d *delivery) attempt(ctx context.Context, endpoint Endpoint, due time.Time, pass leave) {
+func (d *delivery) attempt(ctx context.Context, endpoint receiver.Endpoint, due time.Time, permit *receiver.Permit) {
 	time.Sleep(time.Until(due))
-	result := d.a.ring(context.WithoutCancel(ctx), endpoint, AttemptInput{
+	result := d.a.send(context.WithoutCancel(ctx), endpoint, AttemptInput{
 		Callback: d.in.Callback, URL: d.in.URL, TimeoutMS: d.in.Policy.TimeoutMS, Number: d.record.Last().Number,
-	}, pass)
+	}, permit)
 	d.record.Close(result.Attempt, result.Ended, result.Reason, result.NotBefore)
 	if d.record.Pending() {
 		next := d.record.Due(d.h)
@@ -298,15 +299,15 @@ type AwaitEndpointInput struct {
 // may be called. Until then it fails, and its retry policy says when it looks
 // again: however long that takes, it adds nothing to the run's history.
 func (a *Activities) AwaitEndpoint(_ context.Context, in AwaitEndpointInput) error {
-	endpoint, missing := a.endpointFor(in.Endpoint, in.URL)
+	endpoint, missing := a.endpointFor(in.Endpoint, "", in.URL)
 	if missing != "" {
 		return stillHeldBack(missing)
 	}
-	pass, held := a.endpointLane(endpoint).admit()
-	if held != "" {
-		return stillHeldBack(held)
+	permit, err := a.receivers.Acquire(endpoint, in.URL)
+	if err != nil {
+		return stillHeldBack(err.Error())
 	}
-	pass(0, errNotMade)
+	permit.Cancel()
 	return nil
 }
 

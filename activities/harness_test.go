@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -31,6 +30,7 @@ import (
 	"ringback/internal/callback"
 	"ringback/internal/dialect"
 	"ringback/internal/egress"
+	endpoints "ringback/internal/receiver"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -42,7 +42,7 @@ const shop = "WALLET_SHOP"
 type bench struct {
 	*activities.Activities
 	metrics  *prometheus.Registry
-	endpoint activities.Endpoint
+	endpoint endpoints.Endpoint
 	receiver *receiver
 	core     *core
 	server   *server
@@ -61,12 +61,12 @@ func newBench() *bench {
 		server:   &server{journal: j},
 	}
 	standard, _ := dialect.ByName("standard")
-	b.endpoint = activities.Endpoint{
+	b.endpoint = endpoints.Endpoint{
 		Name: shop, Dialect: standard, URL: "http://receiver.invalid/callback",
 		Client: &http.Client{Transport: b.receiver},
 	}
 	b.Activities = &activities.Activities{
-		Endpoint: func(name string) (activities.Endpoint, bool) {
+		Endpoint: func(name string) (endpoints.Endpoint, bool) {
 			return b.endpoint, name == b.endpoint.Name && !b.missing
 		},
 		Source: func(name string) (activities.Source, bool) {
@@ -370,14 +370,6 @@ func (r *receiver) gaps() []time.Duration {
 
 // silence answers nothing for as long as it is listened to.
 func silence(_ int, _ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
-
-// brokenOff begins an answer of 200 and drops the connection within its body.
-func brokenOff(_ int, w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Length", "100")
-	_, _ = io.WriteString(w, "beginning")
-	_ = http.NewResponseController(w).Flush()
-	panic(http.ErrAbortHandler)
-}
 
 // statuses answers one HTTP status after the other, the last for ever.
 func statuses(all ...int) func(int, http.ResponseWriter, *http.Request) {

@@ -2,7 +2,6 @@ package activities
 
 import (
 	"context"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/sony/gobreaker/v2"
@@ -11,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"ringback/internal/callback"
+	"ringback/internal/receiver"
 	"ringback/internal/source"
 )
 
@@ -81,11 +81,11 @@ func (m *Metrics) Expect(endpoints, sources []string) {
 	m.missing.WithLabelValues("source")
 }
 
-// attempted counts one attempt that began at begun.
-func (m *Metrics) attempted(endpoint string, in AttemptInput, begun time.Time, verdict callback.Verdict) {
-	m.attempts.WithLabelValues(endpoint, string(verdict)).Inc()
+// attempted counts one attempt.
+func (m *Metrics) attempted(endpoint string, in AttemptInput, made callback.Attempt) {
+	m.attempts.WithLabelValues(endpoint, string(made.Verdict)).Inc()
 	if in.Number == 1 && in.Callback.Reason == "" && !in.Callback.Observation.ObservedAt.IsZero() {
-		m.first.WithLabelValues(endpoint).Observe(max(begun.Sub(in.Callback.Observation.ObservedAt.Time).Seconds(), 0))
+		m.first.WithLabelValues(endpoint).Observe(max(made.At.Sub(in.Callback.Observation.ObservedAt.Time).Seconds(), 0))
 	}
 }
 
@@ -116,37 +116,33 @@ type isolation struct {
 // Describe sends the metrics' descriptions.
 func (i isolation) Describe(to chan<- *prometheus.Desc) { to <- i.limit; to <- i.open }
 
-// Collect sends the metrics as they stand.
+// Collect sends the metrics as they stand. Of an endpoint's hosts the worst is
+// shown: their number is not bounded by the configuration.
 func (i isolation) Collect(to chan<- prometheus.Metric) {
-	for kind, l := range map[string]*lanes{"endpoint": &i.a.endpointLanes, "source": &i.a.sourceLanes} {
-		for name, stands := range l.standing() {
-			to <- prometheus.MustNewConstMetric(i.limit, prometheus.GaugeValue, float64(stands.limit), kind, name)
-			to <- prometheus.MustNewConstMetric(i.open, prometheus.GaugeValue, stands.open, kind, name)
-		}
+	for name, state := range i.a.receivers.States() {
+		i.send(to, "endpoint", name, state)
+	}
+	for name, state := range i.a.sources.states() {
+		i.send(to, "source", name, state)
 	}
 }
 
-// standing is how one endpoint's or source's lane stands.
-type standing struct {
-	limit int
-	open  float64
+func (i isolation) send(to chan<- prometheus.Metric, kind, name string, state receiver.State) {
+	to <- prometheus.MustNewConstMetric(i.limit, prometheus.GaugeValue, float64(state.Limit), kind, name)
+	to <- prometheus.MustNewConstMetric(i.open, prometheus.GaugeValue, openness(state.Breaker), kind, name)
 }
 
-// standing is by name: a changed limit makes a second lane beside the first,
-// and the worse state of both is shown.
-func (l *lanes) standing() map[string]standing {
+func (l *sourceLimiters) states() map[string]receiver.State {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	all := make(map[string]standing, len(l.byKey))
-	for key, lane := range l.byKey {
-		limit := key.limit
-		if limit <= 0 {
-			limit = defaultConcurrent
+	states := make(map[string]receiver.State, len(l.byName))
+	for name, source := range l.byName {
+		states[name] = receiver.State{Limit: source.bulkhead.Limit()}
+		if source.refusals.Open() {
+			states[name] = receiver.State{Limit: source.bulkhead.Limit(), Breaker: gobreaker.StateOpen}
 		}
-		before := all[key.name]
-		all[key.name] = standing{limit: max(limit, before.limit), open: max(openness(lane.breaker.State()), before.open)}
 	}
-	return all
+	return states
 }
 
 func openness(s gobreaker.State) float64 {

@@ -78,9 +78,9 @@ func TestMetricsCountByConfiguredNamesAndClosedListsOnly(t *testing.T) {
 			"ringback_attempts_total endpoint=WALLET_SHOP verdict=unacknowledged": 1,
 			"ringback_polls_total result=answered source=wallet":                  4,
 			"ringback_polls_total result=unavailable source=wallet":               1,
-			"ringback_polls_total result=unauthorized source=wallet":              1,
+			"ringback_polls_total result=unauthorized source=wallet":              2,
 			"ringback_unknown_statuses_total source=wallet":                       2,
-			"ringback_held_back_total kind=source name=wallet":                    2,
+			"ringback_held_back_total kind=source name=wallet":                    1,
 			"ringback_missing_configuration_total kind=endpoint":                  1,
 			"ringback_missing_configuration_total kind=source":                    1,
 		}, counted(t, b))

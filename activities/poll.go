@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"ringback/internal/bulkhead"
 	"ringback/internal/callback"
 	"ringback/internal/source"
 )
@@ -39,15 +40,11 @@ func (a *Activities) Poll(ctx context.Context, in PollInput) (PollResult, error)
 	if !ok {
 		return a.sourceMissing(in.Source), nil
 	}
-	pass, held := a.sourceLane(in.Source).admitFirst()
-	if held != "" {
-		return PollResult{HeldBack: held}, nil
+	permit, _, err := a.sources.of(in.Source).acquire(in.Query.OperationID, (*bulkhead.Bulkhead).AcquireFirst)
+	if err != nil {
+		return PollResult{HeldBack: err.Error()}, nil
 	}
-	return a.ask(context.WithoutCancel(ctx), src, in, pass), nil
-}
-
-func (a *Activities) sourceLane(name string) *lane {
-	return a.sourceLanes.of(name, 0, 1, sourceOpens)
+	return a.ask(context.WithoutCancel(ctx), src, in, permit), nil
 }
 
 func (a *Activities) sourceMissing(name string) PollResult {
@@ -56,19 +53,18 @@ func (a *Activities) sourceMissing(name string) PollResult {
 	return PollResult{HeldBack: "the source " + name + " is not in this worker's configuration"}
 }
 
-func (a *Activities) ask(ctx context.Context, src Source, in PollInput, pass leave) PollResult {
+func (a *Activities) ask(ctx context.Context, src Source, in PollInput, permit *pollPermit) PollResult {
 	defer a.Metrics.underWay("source", in.Source)()
 	begun := time.Now()
 	observation, err := src.Poll(ctx, in.Query)
 	ended := time.Now()
 	// By the clock as it is at the end, also where it was set meanwhile.
 	result := PollResult{BegunAt: callback.At(ended.Add(-ended.Sub(begun))), EndedAt: callback.At(ended)}
+	permit.release(ended.Sub(begun), err)
 	if err != nil {
 		a.pollFailed(in, err, &result)
-		pass(ended.Sub(begun), breakerError(result.Free))
 		return result
 	}
-	pass(ended.Sub(begun), nil)
 	observation.BegunAt, observation.ObservedAt = result.BegunAt, result.EndedAt
 	result.Observation = &observation
 	a.Metrics.polls.WithLabelValues(in.Source, "answered").Inc()
@@ -91,18 +87,7 @@ func (a *Activities) pollFailed(in PollInput, err error, result *PollResult) {
 	a.Metrics.polls.WithLabelValues(in.Source, string(kind)).Inc()
 	if kind == source.Unauthorized {
 		result.Free = true
-		// A little after the breaker, which opened after the poll's end.
-		result.NotBefore = result.EndedAt.Add(sourceOpens + 100*time.Millisecond)
-		a.Log.Error("a core refuses our credentials; the source rests", zap.String("source", in.Source),
-			zap.Duration("rests", sourceOpens), zap.Error(err))
+		a.Log.Error("a core refuses our credentials; the operation rests, and the source where others are refused, too",
+			zap.String("source", in.Source), zap.String("operation_id", in.Query.OperationID), zap.Error(err))
 	}
-}
-
-// breakerError opens a source's breaker for refused credentials alone: a core
-// that is down costs polls, not the operations of others (promise 2).
-func breakerError(refused bool) error {
-	if refused {
-		return errNoAnswer
-	}
-	return nil
 }

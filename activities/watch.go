@@ -9,6 +9,7 @@ import (
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
 
+	"ringback/internal/bulkhead"
 	"ringback/internal/callback"
 )
 
@@ -167,19 +168,19 @@ func (w *watch) poll(ctx context.Context) (changed bool, err error) {
 	if w.yieldsToCallbacks() {
 		return false, nil
 	}
-	pass, held := w.a.sourceLane(w.in.Source).admit()
-	if held != "" {
+	permit, wait, err := w.a.sources.of(w.in.Source).acquire(w.in.Query.OperationID, (*bulkhead.Bulkhead).Acquire)
+	if err != nil {
 		w.a.Metrics.heldBack.WithLabelValues("source", w.in.Source).Inc()
-		w.hold("poll held back: "+held, heldBackWait)
+		w.hold("poll held back: "+err.Error(), max(wait, heldBackWait))
 		return false, nil
 	}
 	due := w.record.NextPollAt
 	if err := w.ask(ctx); err != nil {
-		pass(0, errNotMade)
+		permit.cancel()
 		return false, err
 	}
 	w.begins(due)
-	answer := w.a.ask(context.WithoutCancel(ctx), src, PollInput{Source: w.in.Source, Query: w.in.Query}, pass)
+	answer := w.a.ask(context.WithoutCancel(ctx), src, PollInput{Source: w.in.Source, Query: w.in.Query}, permit)
 	w.take(answer)
 	o := answer.Observation
 	return o != nil && o.Status != "" && o.Status != w.in.Known, nil

@@ -214,7 +214,7 @@ func TestWatchDoesNotCountPollsThatRefusedOurCredentials(t *testing.T) {
 		}
 		begun := time.Now()
 		result := b.onServer(t, watching(schedule(time.Hour, seconds(1)...)), 0)
-		require.Equal(t, seconds(0, 15.1, 30.2, 45.3, 46.3), b.core.polls(begun))
+		require.Equal(t, seconds(0, 15, 45, 105, 106), b.core.polls(begun))
 		require.Equal(t, 5, result.Record.Polls, "all that were asked")
 		require.Equal(t, 2, result.Record.Counted(), "those that use up max_polls")
 		require.Equal(t, "done", result.Record.Last.Status)
@@ -227,24 +227,26 @@ func TestWatchDoesNotCountPollsThatRefusedOurCredentials(t *testing.T) {
 	})
 }
 
-func TestWatchLeavesASourceAloneThatRefusedAnotherOperationsCredentials(t *testing.T) {
+func TestWatchLeavesASourceAloneThatRefusedTwoOperations(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, b *bench) {
 		b.core.answer = func(_ context.Context, n int) (callback.Observation, error) {
-			if n == 1 {
+			if n <= 2 {
 				return callback.Observation{}, &source.Error{Kind: source.Unauthorized}
 			}
 			return callback.Observation{Status: "done"}, nil
 		}
-		refused, err := b.Poll(t.Context(), activities.PollInput{Source: "wallet"})
+		for _, id := range []string{"1", "2"} {
+			refused, err := b.Poll(t.Context(), activities.PollInput{Source: "wallet", Query: callback.Query{OperationID: id}})
+			require.NoError(t, err)
+			require.True(t, refused.Free)
+		}
+		held, err := b.Poll(t.Context(), activities.PollInput{Source: "wallet", Query: callback.Query{OperationID: "3"}})
 		require.NoError(t, err)
-		require.True(t, refused.Free)
-		held, err := b.Poll(t.Context(), activities.PollInput{Source: "wallet"})
-		require.NoError(t, err)
-		require.Equal(t, "the breaker is open", held.HeldBack)
+		require.Equal(t, "the core refused our credentials lately", held.HeldBack)
 		begun := time.Now()
 		result := b.onServer(t, watching(interval(time.Hour, time.Second)), 0)
-		require.Equal(t, seconds(0, 16), b.core.polls(begun), "held back every 2 s until the source had rested for 15")
+		require.Equal(t, seconds(0, 0, 15), b.core.polls(begun), "held back until the source had rested")
 		require.Equal(t, 1, result.Record.Polls, "what was held back is not a poll")
 	})
 }
@@ -388,25 +390,6 @@ func TestWatchDoesNotCutOffAPollWhenItsWorkerStops(t *testing.T) {
 		result, err := b.watch(watching(interval(time.Hour, time.Second)), run{ctx: ctx})
 		require.NoError(t, err)
 		require.Equal(t, "done", result.Record.Last.Status)
-	})
-}
-
-func TestWatchShowsWhenAPollThatWasHeldBackIsDue(t *testing.T) {
-	t.Parallel()
-	inVirtualTime(t, func(t *testing.T, b *bench) {
-		b.core.answer = failing(&source.Error{Kind: source.Unauthorized})
-		_, err := b.Poll(t.Context(), activities.PollInput{Source: "wallet"})
-		require.NoError(t, err)
-		stop := make(chan struct{})
-		begun := callback.At(time.Now())
-		var beat callback.WatchRecord
-		time.AfterFunc(10500*time.Millisecond, func() {
-			beat = recorded[callback.WatchRecord](t, b.server)
-			close(stop)
-		})
-		_, err = b.watch(watching(interval(time.Hour, time.Second)), run{stop: stop})
-		require.Equal(t, activities.TypeHeldBack, failure(t, err).Type())
-		require.True(t, beat.NextPollAt.After(begun), "a beat shows it, not only the record with which the slot is given back")
 	})
 }
 
@@ -567,7 +550,7 @@ func TestPollTellsWhyItBroughtNothing(t *testing.T) {
 	}{
 		{"a core that is down costs a poll", &source.Error{Kind: source.Unavailable, Source: "wallet", Detail: "down"}, false, 0},
 		{"one that throttles says when to come back", &source.Error{Kind: source.Throttled, Source: "wallet", RetryAfter: time.Minute}, false, time.Minute},
-		{"one that refuses our credentials costs none, and is left alone for a while", &source.Error{Kind: source.Unauthorized, Source: "wallet"}, true, 15100 * time.Millisecond},
+		{"one that refuses our credentials costs none", &source.Error{Kind: source.Unauthorized, Source: "wallet"}, true, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -21,6 +21,7 @@ import (
 	"ringback/internal/dialect"
 	"ringback/internal/egress"
 	"ringback/internal/operations"
+	"ringback/internal/receiver"
 	"ringback/internal/source"
 	"ringback/internal/zaplog"
 	"ringback/workflows"
@@ -102,17 +103,17 @@ func openDesk(_ context.Context, settings json.RawMessage) (handler, any, error)
 
 // deskActivities are the activities as internal/app makes them.
 func deskActivities(c *config.Config, guard *egress.Guard, temporal client.Client) (*activities.Activities, error) {
-	endpoints, sources := map[string]activities.Endpoint{}, map[string]activities.Source{}
+	endpoints, sources := map[string]receiver.Endpoint{}, map[string]activities.Source{}
 	for name, e := range c.Endpoints {
 		d, _ := dialect.ByName(e.Dialect) // the configuration is valid
-		endpoints[name] = activities.Endpoint{Name: name, Dialect: d, URL: e.URL, Client: guard.Client(e.TLS.Config(), 0), Header: http.Header{}}
+		endpoints[name] = receiver.Endpoint{Name: name, Dialect: d, URL: e.URL, Client: guard.Client(e.TLS.Config(), 0), Header: http.Header{}}
 	}
 	for name, src := range c.Sources {
 		kind, _ := source.KindByName(src.Kind) // the configuration is valid
 		sources[name] = activities.Source{Source: kind.Open(src.Open(guard.Client)), Vocabulary: kind.Vocabulary}
 	}
 	return &activities.Activities{
-		Endpoint:  func(name string) (activities.Endpoint, bool) { e, ok := endpoints[name]; return e, ok },
+		Endpoint:  func(name string) (receiver.Endpoint, bool) { e, ok := endpoints[name]; return e, ok },
 		Source:    func(name string) (activities.Source, bool) { s, ok := sources[name]; return s, ok },
 		Heartbeat: temporal.RecordActivityHeartbeat,
 		Yield: operations.Yielder{

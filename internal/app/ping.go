@@ -9,9 +9,9 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"ringback/activities"
 	"ringback/api/rest"
 	"ringback/internal/callback"
+	"ringback/internal/receiver"
 )
 
 const (
@@ -41,7 +41,7 @@ func (d desk) Ping(ctx context.Context, name string, r callback.PingRequest) (ca
 	if err := d.registry.pings.take(name); err != nil {
 		return callback.Ping{}, err
 	}
-	ping := activities.Ping(ctx, endpoint, activities.PingInput{
+	ping := receiver.Ping(ctx, endpoint, receiver.Request{
 		Callback: testCallback(name), URL: r.URL,
 		Timeout: min(s.config.Endpoints[name].Delivery.Timeout, pingTimeout),
 	})
@@ -51,7 +51,7 @@ func (d desk) Ping(ctx context.Context, name string, r callback.PingRequest) (ca
 	return ping, nil
 }
 
-func (r *registry) checkPing(ctx context.Context, e activities.Endpoint, request callback.PingRequest) error {
+func (r *registry) checkPing(ctx context.Context, e receiver.Endpoint, request callback.PingRequest) error {
 	fault := ""
 	switch {
 	case e.URL != "" && request.URL != "":

@@ -17,6 +17,7 @@ import (
 	"ringback/internal/config"
 	"ringback/internal/dialect"
 	"ringback/internal/egress"
+	"ringback/internal/receiver"
 	"ringback/internal/source"
 	"ringback/internal/telemetry"
 )
@@ -37,7 +38,7 @@ type settings struct {
 	config    *config.Config
 	traces    *telemetry.Traces
 	guard     *egress.Guard
-	endpoints map[string]activities.Endpoint
+	endpoints map[string]receiver.Endpoint
 	sources   map[string]activities.Source
 	keys      []rest.Key
 	// tls is that of the listener, nil without api.tls. One for each
@@ -52,7 +53,7 @@ func newSettings(c *config.Config, traces *telemetry.Traces) (*settings, error) 
 	}
 	s := &settings{
 		config: c, traces: traces, guard: guard, keys: apiKeys(c.API.Keys),
-		endpoints: map[string]activities.Endpoint{}, sources: map[string]activities.Source{},
+		endpoints: map[string]receiver.Endpoint{}, sources: map[string]activities.Source{},
 	}
 	if s.tls = c.API.TLS.Config(); s.tls != nil {
 		s.tls.NextProtos = []string{"h2", "http/1.1"}
@@ -77,12 +78,12 @@ func newSettings(c *config.Config, traces *telemetry.Traces) (*settings, error) 
 	return s, nil
 }
 
-func (s *settings) endpoint(e config.Endpoint) (activities.Endpoint, error) {
+func (s *settings) endpoint(e config.Endpoint) (receiver.Endpoint, error) {
 	written, ok := dialect.ByName(e.Dialect)
 	if !ok {
-		return activities.Endpoint{}, fmt.Errorf("there is no dialect %q", e.Dialect)
+		return receiver.Endpoint{}, fmt.Errorf("there is no dialect %q", e.Dialect)
 	}
-	endpoint := activities.Endpoint{
+	endpoint := receiver.Endpoint{
 		Name: e.Name, Dialect: written, URL: e.URL, Header: http.Header{},
 		Client: s.traces.Client(s.guard.Client(e.TLS.Config(), 0), "attempt", e.Traceparent), HonorRetryAfter: e.HonorRetryAfter, MaxConcurrent: e.MaxConcurrent,
 	}
@@ -147,7 +148,7 @@ func (r *registry) changeLimit() rest.Limit {
 	return rest.Limit{PerSecond: limit.ChangesPerSecond, Burst: limit.ChangesBurst}
 }
 
-func (r *registry) endpoint(name string) (activities.Endpoint, bool) {
+func (r *registry) endpoint(name string) (receiver.Endpoint, bool) {
 	e, ok := r.current.Load().endpoints[name]
 	return e, ok
 }

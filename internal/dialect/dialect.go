@@ -37,6 +37,8 @@ type Answer struct {
 	Body       []byte
 	// Truncated says that the body was longer than the cap.
 	Truncated bool
+	// ContentEncoding is the answer's header; none was asked for.
+	ContentEncoding string
 }
 
 // Judgement is a verdict with its reason. Gone (HTTP 410) ends the delivery.

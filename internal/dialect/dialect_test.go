@@ -36,6 +36,8 @@ type judged struct {
 		HTTPStatus int    `json:"http_status"`
 		Body       string `json:"body"`
 		Truncated  bool   `json:"truncated"`
+
+		ContentEncoding string `json:"content_encoding"`
 	} `json:"answer"`
 	Verdict callback.Verdict `json:"verdict"`
 	Reason  string           `json:"reason"`
@@ -51,7 +53,10 @@ func (j judged) callback() callback.Callback {
 }
 
 func (j judged) answer() dialect.Answer {
-	return dialect.Answer{HTTPStatus: j.Answer.HTTPStatus, Body: []byte(j.Answer.Body), Truncated: j.Answer.Truncated}
+	return dialect.Answer{
+		HTTPStatus: j.Answer.HTTPStatus, Body: []byte(j.Answer.Body), Truncated: j.Answer.Truncated,
+		ContentEncoding: j.Answer.ContentEncoding,
+	}
 }
 
 func TestEveryDialectWritesItsGoldens(t *testing.T) {
@@ -153,7 +158,7 @@ func FuzzJudge(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, status int, body []byte, truncated bool, operationID string) {
 		c := callback.Callback{Key: callback.Key{Endpoint: "SHOP", OperationID: operationID}}
-		a := dialect.Answer{HTTPStatus: status, Body: body, Truncated: truncated}
+		a := dialect.Answer{HTTPStatus: status, Body: body, Truncated: truncated, ContentEncoding: operationID}
 		for _, d := range dialect.All {
 			j := d.Judge(c, a)
 			require.Contains(t, []callback.Verdict{callback.Acknowledged, callback.Unacknowledged}, j.Verdict)

@@ -88,9 +88,10 @@ func (ukrcard) Judge(c callback.Callback, a Answer) Judgement {
 	if a.Truncated {
 		return unacknowledged("HTTP %d: the answer is longer than is read", a.HTTPStatus)
 	}
+	a.Body = withoutBOM(a.Body)
 	var answer map[string]json.RawMessage
 	if err := json.Unmarshal(a.Body, &answer); err != nil || answer == nil {
-		return unacknowledged("HTTP %d: the answer is not a JSON object", a.HTTPStatus)
+		return unacknowledged("HTTP %d: the answer is %snot a JSON object", a.HTTPStatus, whatCame(a))
 	}
 	if callback.Contradicts(a.Body, sameName, "applicationStatus", "orderNumber") {
 		return unacknowledged("HTTP %d: the answer gives applicationStatus or orderNumber twice, with different values", a.HTTPStatus)
@@ -98,7 +99,7 @@ func (ukrcard) Judge(c callback.Callback, a Answer) Judgement {
 	// No value of the answer is repeated but a short number: it may hold anything.
 	switch status := scalar(answer["applicationStatus"]); {
 	case status == "":
-		return unacknowledged("HTTP %d: the answer has no applicationStatus", a.HTTPStatus)
+		return unacknowledged("HTTP %d: the answer is JSON with no applicationStatus", a.HTTPStatus)
 	case status != ukrcardSuccess && ukrcardN3.MatchString(status):
 		return unacknowledged("HTTP %d: applicationStatus is %s", a.HTTPStatus, status)
 	case status != ukrcardSuccess:

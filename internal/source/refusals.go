@@ -82,6 +82,13 @@ func (r *Refusals) untilProbed(wait time.Duration) time.Duration {
 	return min(wait, probeTimeLeft)
 }
 
+// Open reports whether the breaker holds back all questions but its probes.
+func (r *Refusals) Open() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.open()
+}
+
 func (r *Refusals) open() bool { return r.witnesses >= 2 }
 
 // Answered takes in what Poll or Details returned for operation. Only an answer

@@ -1,4 +1,4 @@
-package activities_test
+package receiver_test
 
 import (
 	"encoding/json"
@@ -11,9 +11,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ringback/activities"
 	"ringback/internal/callback"
 	"ringback/internal/dialect"
+	"ringback/internal/receiver"
 )
 
 const (
@@ -28,10 +28,10 @@ func pinged(t *testing.T, name, address string, client *http.Client) callback.Pi
 	signer, err := dialect.NewSigner([]string{pingSecret})
 	require.NoError(t, err)
 	now := callback.At(time.Now())
-	return activities.Ping(t.Context(), activities.Endpoint{
+	return receiver.Ping(t.Context(), receiver.Endpoint{
 		Name: "SHOP", Dialect: written, URL: address, Client: client, Signer: signer,
 		Header: http.Header{"Authorization": {bearer}, "X-Tenant": {"tenant-4711"}},
-	}, activities.PingInput{
+	}, receiver.Request{
 		Callback: callback.Callback{
 			ID: "cb_ping_x", Key: callback.Key{Endpoint: "SHOP", OperationID: "ringback-ping-x"},
 			Observation: callback.Observation{ObservedAt: now},

@@ -1,4 +1,4 @@
-package activities
+package receiver
 
 import (
 	"bytes"
@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"ringback/internal/callback"
 	"ringback/internal/dialect"
@@ -30,36 +29,22 @@ const (
 	redacted = "[redacted]"
 )
 
-// PingInput asks for one test attempt.
-type PingInput struct {
-	// Callback is the test callback: its id, its key and the time of the
-	// observation that there was not.
-	Callback callback.Callback
-	// URL is where to ring, where the endpoint has none.
-	URL string
-	// Timeout bounds the exchange.
-	Timeout time.Duration
-}
-
 // Ping makes one test attempt, by the code that makes every attempt: the same
-// request but for the message, the same client and the same judgement. It
+// request but for the message, the same client and the same judgement. in's
+// callback is the test callback: its id, its key and a time of observation. It
 // shows the whole exchange, secrets masked, and neither counts nor logs it.
-func Ping(ctx context.Context, e Endpoint, in PingInput) callback.Ping {
+func Ping(ctx context.Context, e Endpoint, in Request) callback.Ping {
 	seen := &witness{next: e.Client.Transport}
 	watched := *e.Client
 	watched.Transport = seen
 	e.Client, e.Dialect = &watched, pinging{e.Dialect}
-	begun := time.Now()
-	result := (&Activities{}).exchange(ctx, e, AttemptInput{
-		Callback: in.Callback, URL: in.URL, TimeoutMS: in.Timeout.Milliseconds(), Number: 1,
-	})
-	result.Attempt.At = callback.At(begun)
-	attempt := result.Attempt.EndedBy(time.Now())
+	in.Number = 1
+	attempt := Send(ctx, e, in).Attempt
 	ping := seen.shown(newMask(e.Header, seen.request))
 	ping.Endpoint, ping.OperationID, ping.CallbackID = e.Name, in.Callback.Key.OperationID, in.Callback.ID
 	ping.Dialect, ping.Signed = e.Dialect.Name(), e.Signer != nil
 	ping.At, ping.TookMS = attempt.At, attempt.TookMS
-	ping.Verdict, ping.Reason = attempt.Verdict, tidy(attempt.Reason)
+	ping.Verdict, ping.Reason = attempt.Verdict, attempt.Reason
 	return ping
 }
 
@@ -86,8 +71,15 @@ type witness struct {
 
 // RoundTrip makes the exchange and remembers it.
 func (w *witness) RoundTrip(r *http.Request) (*http.Response, error) {
-	w.begin(r)
-	response, err := w.next.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), w.trace())))
+	body, err := io.ReadAll(r.Body)
+	_ = r.Body.Close()
+	if err != nil {
+		return nil, err
+	}
+	w.begin(r, body)
+	traced := r.WithContext(httptrace.WithClientTrace(r.Context(), w.trace()))
+	traced.Body = io.NopCloser(bytes.NewReader(body))
+	response, err := w.next.RoundTrip(traced)
 	if err != nil {
 		return nil, err
 	}
@@ -99,16 +91,13 @@ func (w *witness) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-func (w *witness) begin(r *http.Request) {
+func (w *witness) begin(r *http.Request, body []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.request = r
-	if body, err := r.GetBody(); err == nil {
-		w.body, _ = io.ReadAll(body) // from memory: can't fail
-	}
+	w.request, w.body = r, body
 }
 
-// trace hears what is written, also where no answer comes.
+// trace notes what is written, also where no answer comes.
 func (w *witness) trace() *httptrace.ClientTrace {
 	return &httptrace.ClientTrace{
 		GotConn: func(info httptrace.GotConnInfo) {
