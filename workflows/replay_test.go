@@ -92,8 +92,7 @@ func TestEveryEndingIsRecorded(t *testing.T) {
 		"acknowledged-after-failures", "polls-used-up", "polls-unanswered", "revoked-and-rung", "revoked-by-the-client",
 		"revoked-by-signal", "withdrawn-while-delivering", "withdrawn-and-acknowledged", "superseded", "queued", "redelivered",
 		"redelivered-with-repoll", "pushed", "pushed-to-poll-now", "exhausted-through-the-server", "statuses-rung-in-turn",
-		"tells-of-a-second-attempt", "tells-of-a-second-attempt-by-an-activity", "tells-by-signal", "tells-of-exhausted", "tells-of-gone",
-		"tells-of-superseded", "tells-of-exhausted-on-the-way",
+		"first-attempt-failed-in-an-activity", "exhausted-on-the-way", "pushed-by-signal-before-an-update",
 	} {
 		require.FileExists(t, filepath.Join(histories, way+".json"))
 	}

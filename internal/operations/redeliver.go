@@ -42,7 +42,7 @@ const sameRedelivery = time.Second
 
 func (d *Desk) redeliverLatest(ctx context.Context, latest run, r callback.RedeliveryRequest) (callback.State, error) {
 	key := latest.key
-	latest, err := d.closing(ctx, latest)
+	latest, _, err := d.settled(ctx, latest)
 	if err != nil {
 		return callback.State{}, err
 	}
@@ -57,21 +57,6 @@ func (d *Desk) redeliverLatest(ctx context.Context, latest run, r callback.Redel
 		return callback.State{}, err
 	}
 	return d.redeliver(ctx, latest, ending, r)
-}
-
-// closing is the run, closed, where its state is that already: it may be shown
-// as closed for a moment before it is.
-func (d *Desk) closing(ctx context.Context, latest run) (run, error) {
-	if !latest.open() || d.openState(ctx, latest).Phase != callback.Closed {
-		return latest, nil
-	}
-	for begun := time.Now(); time.Since(begun) < stateDeadline; time.Sleep(updateAgain) {
-		now, err := d.describe(ctx, latest.key)
-		if err != nil || now.id != latest.id || !now.open() {
-			return now, err
-		}
-	}
-	return latest, nil
 }
 
 func notRedeliverable(format string, args ...any) error {

@@ -112,14 +112,31 @@ func (d *Desk) stateOf(ctx context.Context, r run) (callback.State, error) {
 
 // untoldState is the state without who began the run.
 func (d *Desk) untoldState(ctx context.Context, r run) (callback.State, error) {
-	if r.open() {
-		return d.openState(ctx, r), nil
+	r, state, err := d.settled(ctx, r)
+	if err != nil || r.open() {
+		return state, err
 	}
 	ending, err := d.ending(ctx, r)
 	if errors.Is(err, errUntold) {
 		return d.terminated(r, d.accepted(r.start, r.id)), nil
 	}
 	return ending.State, err
+}
+
+// settled is the run and, where that is open, its state. A run whose state is closed
+// already is about to close: it is waited for, so that what is read is one moment's.
+func (d *Desk) settled(ctx context.Context, r run) (run, callback.State, error) {
+	if !r.open() {
+		return r, callback.State{}, nil
+	}
+	state := d.openState(ctx, r)
+	for begun := time.Now(); state.Phase == callback.Closed && time.Since(begun) < stateDeadline; time.Sleep(updateAgain) {
+		now, err := d.describe(ctx, r.key)
+		if err != nil || now.id != r.id || !now.open() {
+			return now, state, err
+		}
+	}
+	return r, state, nil
 }
 
 // openState is built from what the pending activities recorded. What they do
