@@ -55,7 +55,9 @@ var (
 )
 
 // ownEndpoints are those that a history needs for itself.
-var ownEndpoints = []string{"TILL", "LAPSING", "FLEETING"}
+var ownEndpoints = []string{
+	"TILL", "LAPSING", "FLEETING", "BELL", "RATION", "KIOSK", "LASTPOLL", "FLICKER", "GUARDED", "FACADE", "LOBBY",
+}
 
 var histories = []history{
 	{name: "final at once", weight: 22, sources: both, script: finalAtOnce},
@@ -74,6 +76,17 @@ var histories = []history{
 	{name: "started with other content", weight: 2, sources: both, script: clashing},
 	{name: "polls used up", weight: 2, at: "LAPSING", script: neverFinal},
 	{name: "expired", weight: 2, at: "FLEETING", script: neverFinal},
+	{name: "polled on request in a burst", weight: 4, at: "BELL", script: burst},
+	{name: "polled on request all the time", weight: 4, at: "BELL", script: stream},
+	{name: "pushed while the final status is delivered", weight: 4, at: "BELL", script: pushedLate},
+	{name: "polled on request with few polls", weight: 4, at: "RATION", script: rationed},
+	{name: "polled on request until polls are used up", weight: 3, at: "KIOSK", script: rationed},
+	{name: "pushed during the last poll", weight: 3, at: "LASTPOLL", script: pushedDuringLastPoll},
+	{name: "flapping", weight: 4, at: "FLICKER", script: flapping},
+	{name: "forbidden", weight: 1, at: "GUARDED", script: forbidden},
+	{name: "beside a forbidden one", weight: 4, at: "GUARDED", script: longPolls},
+	{name: "behind a front, paysera", weight: 2, at: "FACADE", script: fronted},
+	{name: "behind a front, ukrcard", weight: 2, at: "LOBBY", script: fronted},
 }
 
 // Histories are the ways that operations go, which Operation.History names.
@@ -163,7 +176,7 @@ func pushedChanges(r *rand.Rand, v vocabulary, o *Operation) {
 		{After: between(r, 6*time.Second, 9*time.Second), Status: one(r, v.final...)},
 	}
 	for _, step := range o.Steps[1:] {
-		o.Pushes = append(o.Pushes, Push(step))
+		o.Pushes = append(o.Pushes, Push{After: step.After, Status: step.Status})
 	}
 }
 
@@ -228,4 +241,113 @@ func clashing(r *rand.Rand, v vocabulary, o *Operation) {
 
 func neverFinal(_ *rand.Rand, v vocabulary, o *Operation) {
 	o.Steps = []Step{{Status: v.first}}
+}
+
+// burst asks for a poll two to five times within a second, about when the status
+// becomes final.
+func burst(r *rand.Rand, v vocabulary, o *Operation) {
+	final := turnsFinal(r, v, o)
+	o.Latency = upTo(r, time.Second)
+	after := final + between(r, -time.Second, 300*time.Millisecond)
+	for range 2 + r.IntN(4) {
+		o.Pushes = append(o.Pushes, Push{After: after})
+		after += upTo(r, 200*time.Millisecond)
+	}
+}
+
+// stream asks for a poll every 0.3 seconds, at a core that takes longer to answer.
+func stream(r *rand.Rand, v vocabulary, o *Operation) {
+	final := turnsFinal(r, v, o)
+	o.Latency = between(r, 700*time.Millisecond, 1200*time.Millisecond)
+	o.Pushes = pollRequests(final-between(r, time.Second, 3*time.Second), final+between(r, time.Second, 4*time.Second))
+}
+
+// pushedLate asks for polls and then tells older statuses while the final one,
+// which was polled meanwhile, is likely to be on its way to a slow receiver.
+func pushedLate(r *rand.Rand, v vocabulary, o *Operation) {
+	final := turnsFinal(r, v, o)
+	o.Pushes = pollRequests(final-500*time.Millisecond, final+400*time.Millisecond)
+	after := final + between(r, 600*time.Millisecond, time.Second)
+	for _, status := range []string{"reserved", "waiting_funds"} {
+		o.Pushes = append(o.Pushes, Push{After: after, Status: status})
+		after += between(r, 100*time.Millisecond, 500*time.Millisecond)
+	}
+}
+
+// rationed asks for more polls than there may be; the status may become final
+// before or after the last one.
+func rationed(r *rand.Rand, v vocabulary, o *Operation) {
+	turnsFinal(r, v, o)
+	o.Latency = upTo(r, 600*time.Millisecond)
+	first := between(r, 500*time.Millisecond, 2*time.Second)
+	o.Pushes = pollRequests(first, first+between(r, 2*time.Second, 6*time.Second))
+}
+
+// pushedDuringLastPoll becomes final right before the last poll, and tells what is
+// known already while that one is being answered.
+func pushedDuringLastPoll(r *rand.Rand, v vocabulary, o *Operation) {
+	const gap = time.Second
+	o.Latency = gap
+	last := (lastPolls - 1) * (o.Latency + gap)
+	o.Steps = []Step{{Status: v.telling[1]}, {After: last - 600*time.Millisecond, Status: one(r, v.final...)}}
+	for after := last; after <= last+o.Latency; after += between(r, 150*time.Millisecond, 400*time.Millisecond) {
+		o.Pushes = append(o.Pushes, Push{After: after, Status: v.telling[1]})
+	}
+}
+
+// flapping goes to and fro between two statuses, at a receiver that fails at
+// first, so that some are superseded and come back. Some cores tell it themselves.
+func flapping(r *rand.Rand, v vocabulary, o *Operation) {
+	after := time.Duration(0)
+	for i := range 4 {
+		o.Steps = append(o.Steps, Step{After: after, Status: v.telling[1+i%2]})
+		after += between(r, 1200*time.Millisecond, 4*time.Second)
+	}
+	o.Steps = append(o.Steps, Step{After: after, Status: one(r, v.final...)})
+	if r.IntN(2) == 0 {
+		return
+	}
+	for _, step := range o.Steps[1:] {
+		o.Pushes = append(o.Pushes, Push{After: step.After, Status: step.Status})
+	}
+}
+
+// forbidden is an operation that its core refuses to tell of, for some seconds or
+// until the core, which tells it then, or its client ends it.
+func forbidden(r *rand.Rand, v vocabulary, o *Operation) {
+	over := between(r, 8*time.Second, 12*time.Second)
+	o.Steps = []Step{{Forbidden: true}, {After: over, Status: one(r, v.final...)}}
+	switch r.IntN(4) {
+	case 0:
+		o.Steps[1].Forbidden = true
+		o.Pushes = []Push{{After: over, Status: o.Steps[1].Status}}
+	case 1:
+		o.Steps = o.Steps[:1]
+		o.Revocation = &Revocation{After: over, InitiatedBy: "user"}
+	case 2:
+		o.Steps = o.Steps[:1]
+		o.Withdrawal = &over
+	}
+}
+
+// fronted goes its way behind a front that answers with a page of its own.
+func fronted(r *rand.Rand, v vocabulary, o *Operation) {
+	turnsFinal(r, v, o)
+	o.Page = one(r, Pages...)
+}
+
+// turnsFinal is first and, from the returned moment on, final.
+func turnsFinal(r *rand.Rand, v vocabulary, o *Operation) time.Duration {
+	final := between(r, 3*time.Second, 7*time.Second)
+	o.Steps = []Step{{Status: v.first}, {After: final, Status: one(r, v.final...)}}
+	return final
+}
+
+// pollRequests are empty pushes every 0.3 seconds.
+func pollRequests(from, to time.Duration) []Push {
+	var pushes []Push
+	for after := from; after <= to; after += 300 * time.Millisecond {
+		pushes = append(pushes, Push{After: after})
+	}
+	return pushes
 }

@@ -45,15 +45,15 @@ func (o Operation) Key() callback.Key {
 	return callback.Key{Endpoint: o.Endpoint, OperationID: o.ID}
 }
 
-// Status is what the core says so long after the campaign's beginning.
-func (o Operation) Status(since time.Duration) string {
-	status := o.Steps[0].Status
+// Step is what holds at the core so long after the campaign's beginning.
+func (o Operation) Step(since time.Duration) Step {
+	held := o.Steps[0]
 	for _, step := range o.Steps {
 		if step.After <= since-o.StartAt {
-			status = step.Status
+			held = step
 		}
 	}
-	return status
+	return held
 }
 
 func operations(r *rand.Rand, o Options) []Operation {
@@ -77,10 +77,10 @@ func operation(r *rand.Rand, i int) Operation {
 		lived = pick(r, slices.DeleteFunc(slices.Clone(histories), history.choosy), history.often)
 		rung = receivers[i-len(histories)]
 	}
-	if lived.choosy() {
-		rung = healthy
-	}
 	endpoint := lived.endpoint(r, rung)
+	if lived.choosy() {
+		rung = ownReceivers[endpoint.Receivers]
+	}
 	operation := Operation{
 		Endpoint: endpoint.Name, ID: id(r, endpoint.SourceKind, i), History: lived.name, Starts: 1,
 		Receiver: rung.make(r),

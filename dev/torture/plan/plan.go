@@ -54,6 +54,12 @@ type Operation struct {
 	// Steps are what the core answers to polls, the last one for good. They go
 	// by the clock: how often it is asked changes nothing.
 	Steps []Step
+	// Latency is how long the core takes to answer a question. It answers what held
+	// when the question came.
+	Latency time.Duration
+	// Page is what the front at the first of two base URLs answers instead of the
+	// core; empty: the operation's source has no front.
+	Page Page
 	// Pushes are what the core tells by itself, in their order: one is made once
 	// the one before is answered, and given up once the next one is due.
 	Pushes []Push
@@ -79,7 +85,25 @@ type Step struct {
 	// Status is in the source's vocabulary: Ukrcard's orderStatus as a decimal,
 	// Paysera's status.
 	Status string
+	// Forbidden says that the core answers with 403 and no status.
+	Forbidden bool
 }
+
+// Page is an answer of something in front of a core, such as a proxy, which is
+// none of the core's own.
+type Page string
+
+// The pages.
+const (
+	PageOK        Page = "HTML 200"
+	PageNotFound  Page = "HTML 404"
+	PageForbidden Page = "HTML 403"
+	PageEmpty     Page = "empty 200"
+	PageRedirect  Page = "302"
+)
+
+// Pages are all of them.
+var Pages = []Page{PageOK, PageNotFound, PageForbidden, PageEmpty, PageRedirect}
 
 // Revocation is the core's statement that the operation was revoked.
 type Revocation struct {
