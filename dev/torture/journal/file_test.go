@@ -24,6 +24,10 @@ func ring(request string, took bool) journal.Entry {
 	return journal.Entry{Ring: &journal.Ring{Key: key("1"), Request: request, Took: took}}
 }
 
+func question(request string, forbidden bool) journal.Entry {
+	return journal.Entry{Poll: &journal.Poll{Key: key("1"), Request: request, Forbidden: forbidden}}
+}
+
 func open(t *testing.T, path string) *journal.Writer {
 	t.Helper()
 	w, err := journal.Open(path)
@@ -112,10 +116,10 @@ func TestAJournalGoesOnAfterARestart(t *testing.T) {
 func TestOfARequestTheLatestEntryIsLeft(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "a.jsonl")
-	write(t, path, ring("1", false), ring("2", false), call("1"), ring("1", true))
+	write(t, path, ring("1", false), question("1", false), ring("2", false), call("1"), ring("1", true), question("1", true))
 	read, err := journal.ReadFile(path)
 	require.NoError(t, err)
-	require.Equal(t, []journal.Entry{ring("1", true), ring("2", false), call("1")}, read)
+	require.Equal(t, []journal.Entry{ring("1", true), question("1", true), ring("2", false), call("1")}, read)
 }
 
 func TestAJournalThatIsNotThereIsEmpty(t *testing.T) {

@@ -21,6 +21,18 @@ type Entry struct {
 	State *State `json:"state,omitempty"`
 }
 
+// request names the question or request that the entry is about; false: it is
+// about none that is told of several times.
+func (e Entry) request() (string, bool) {
+	switch {
+	case e.Ring != nil:
+		return "to a receiver " + e.Ring.Request, true
+	case e.Poll != nil:
+		return "to a core " + e.Poll.Request, e.Poll.Request != ""
+	}
+	return "", false
+}
+
 // Span is when something began and ended, by the clock of the one machine that
 // everything runs on. An end that nobody lived to see is zero.
 type Span struct {
@@ -69,11 +81,15 @@ const (
 	Clash = "clash"
 )
 
-// Poll is one question to a core. It is written before the answer leaves: whether
-// that arrived is another matter.
+// Poll is one question to a core, or to a front that answers instead of it. It is
+// written when it has come and again before the answer leaves: whether that
+// arrived is another matter. Read gives the latest of the two. It has no end where
+// the core died over it.
 type Poll struct {
 	Span
 	callback.Key
+	// Request is its name: no two questions of a campaign share it.
+	Request string `json:"request,omitempty"`
 	// Status is what was answered; empty: an error.
 	Status string `json:"status,omitempty"`
 	// Refused says what is wrong with the question by the core's documents;
@@ -83,6 +99,10 @@ type Poll struct {
 	// and refused it: net/http repeats one whose kept connection broke, which it
 	// may (RFC 9110, section 9.2.2), and nothing else does.
 	Repeated bool `json:"repeated,omitempty"`
+	// Forbidden says that the core answered with 403.
+	Forbidden bool `json:"forbidden,omitempty"`
+	// Page is what a front answered; empty: the core was asked.
+	Page string `json:"page,omitempty"`
 }
 
 // Ring is one request to a receiver. It is written when it has come, again

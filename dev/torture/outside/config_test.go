@@ -14,6 +14,7 @@ import (
 var world = outside.World{
 	WSGate:    []string{"http://127.0.0.1:7001", "http://127.0.0.1:7003"},
 	Paysera:   []string{"http://127.0.0.1:7002"},
+	Front:     "http://127.0.0.1:7005",
 	Receivers: "http://127.0.0.1:7004",
 }
 
@@ -37,6 +38,7 @@ func TestTheConfigurationHasThePlansEndpoints(t *testing.T) {
 		require.Equal(t, e.Policy, got.Policy, e.Name)
 		require.Equal(t, e.Dialect, got.Dialect)
 		require.Equal(t, e.SourceKind, got.SourceKind)
+		require.Equal(t, e.SourceName(), c.Endpoints[e.Name].Source)
 		require.Equal(t, e.PerOperationURL, got.PerOperationURL)
 		require.Equal(t, e.Signed, len(c.Endpoints[e.Name].Signing.Secrets) == 1)
 		if !e.PerOperationURL {
@@ -45,6 +47,8 @@ func TestTheConfigurationHasThePlansEndpoints(t *testing.T) {
 	}
 	require.Equal(t, world.WSGate, c.Sources["ukrcard"].BaseURLs)
 	require.Equal(t, world.Paysera, c.Sources["paysera"].BaseURLs)
+	require.Equal(t, append([]string{world.Front}, world.Paysera...), c.Sources["paysera-fronted"].BaseURLs)
+	require.Len(t, c.Sources, len(plan.Sources))
 	require.Empty(t, c.Warnings)
 }
 

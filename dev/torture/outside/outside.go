@@ -20,8 +20,8 @@ type Options struct {
 	// Journal is the file that this role appends to, and no other; a role that is
 	// started again is given the same one.
 	Journal string `json:"journal"`
-	// Listen is where this role listens, host:port: Cores at two addresses,
-	// wsGate's and Paysera's, Receivers at one. Starters listen nowhere.
+	// Listen is where this role listens, host:port: Cores at three addresses,
+	// wsGate's, Paysera's and their fronts', Receivers at one. Starters listen nowhere.
 	Listen []string `json:"listen,omitempty"`
 	// World is how Ringback reaches the cores and the receivers: through links.
 	World World `json:"world,omitzero"`
@@ -34,6 +34,8 @@ type World struct {
 	// WSGate and Paysera are the cores' base URLs, which are tried in turn.
 	WSGate  []string `json:"wsgate"`
 	Paysera []string `json:"paysera"`
+	// Front is the first base URL of sources that are fronted.
+	Front string `json:"front"`
 	// Receivers is the one of all receivers.
 	Receivers string `json:"receivers"`
 }
