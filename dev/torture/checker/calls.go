@@ -130,7 +130,7 @@ func (c *check) checkClosedCalls(o *operation) {
 // checkRequests holds that what the cores and receivers were sent was written as
 // their documents say.
 func (c *check) checkRequests(o *operation) {
-	for _, p := range o.polls {
+	for _, p := range slices.Concat(o.polls, o.pages) {
 		if p.Refused != "" {
 			c.unexplained(o, 2, "a poll was not as the core's documents have it: %s", p.Refused)
 		}

@@ -46,9 +46,11 @@ type operation struct {
 	rules    rules
 
 	calls []journal.Call
-	polls []journal.Poll
-	rings []*ring
-	read  *journal.State
+	// polls are the questions to the core, pages those that a front answered
+	// instead of it.
+	polls, pages []journal.Poll
+	rings        []*ring
+	read         *journal.State
 
 	deliveries []*delivery
 }
@@ -124,6 +126,10 @@ func (c *check) sort(e journal.Entry) {
 		o.calls = append(o.calls, *e.Call)
 	case e.Poll != nil:
 		o := c.at(e.Poll.Key)
+		if e.Poll.Page != "" {
+			o.pages = append(o.pages, *e.Poll)
+			return
+		}
 		o.polls = append(o.polls, *e.Poll)
 	case e.Ring != nil:
 		o := c.at(e.Ring.Key)
@@ -152,8 +158,9 @@ func (c *check) one(o *operation) {
 	c.checkClosedCalls(o)
 	c.checkRecords(o)
 	c.checkIdentity(o)
-	c.checkPolls(o)
+	c.checkQuestions(o)
 	c.checkOwed(o)
+	c.checkOwedAgain(o)
 	c.checkSaid(o)
 	c.checkSuperseded(o)
 	c.checkGaps(o)

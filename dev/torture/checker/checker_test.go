@@ -51,7 +51,7 @@ func revokedByUser() *world {
 	w.attempt("reserved", 503, 20, 40)
 	w.call(journal.Revoke, 200, 100, 120)
 	w.delivery("reserved").Outcome, w.delivery("reserved").Reason = callback.DeliverySuperseded, callback.ReasonRevoked
-	w.attempt("revoked", 200, 3000, 3010)
+	w.attempt("revoked", 200, 300, 310)
 	w.state.Revocation = &callback.Revocation{InitiatedBy: "user"}
 	w.close(callback.OutcomeAcknowledged, "revoked", true)
 	return w
@@ -138,12 +138,12 @@ func choosy() *world {
 	return w
 }
 
-// polledUntilAKill leaves so many of the polls at the core, of so many that are
-// counted; the worker is killed before the last.
-func polledUntilAKill(asked, counted int) func(*world) {
+// polledUntilAStop leaves so many of the polls at the core, of so many that are
+// counted; the worker is stopped before the last.
+func polledUntilAStop(asked, counted int) func(*world) {
 	return func(w *world) {
 		w.polls, w.state.Polls = w.polls[:asked], counted
-		w.fault(plan.Kill, "worker-0", 13000, 15000)
+		w.fault(plan.Terminate, "worker-0", 13000, 15000)
 	}
 }
 
@@ -167,7 +167,7 @@ func superseded() *world {
 	w.poll("done", 2012, 2014)
 	w.attempt("reserved", 503, 2182, 2200)
 	w.delivery("reserved").Outcome = callback.DeliverySuperseded
-	w.attempt("done", 200, 5000, 5010)
+	w.attempt("done", 200, 2300, 2310)
 	w.close(callback.OutcomeAcknowledged, "done", true)
 	return w
 }
@@ -288,9 +288,9 @@ var bugs = map[string]bug{
 		explain: func(w *world) { w.fault(plan.CoreDown, "cores", 14000, 16000) },
 		not:     func(w *world) { w.fault(plan.CoreDown, "cores", 20000, 26000) },
 	},
-	"promise 2: the watch ends before its time, with its worker killed": {
+	"promise 2: the watch ends before its time, with its worker stopped": {
 		lost: true, says: "before its lifetime was over", tell: expired,
-		mutate:  polledUntilAKill(5, 5),
+		mutate:  polledUntilAStop(5, 5),
 		explain: func(w *world) { w.fault(plan.CoreDown, "cores", 20000, 26000) },
 		not:     func(w *world) { w.fault(plan.CoreDown, "cores", 100, 2000) },
 	},
@@ -306,17 +306,17 @@ var bugs = map[string]bug{
 	"promise 2: polls are counted that nobody made": {
 		says: "the core was asked 3 times, and the state says 4", tell: transfer, mutate: func(w *world) { w.state.Polls = 4 },
 		explain: func(w *world) { w.fault(plan.CoreDown, "cores", 2500, 3000) },
-		not:     func(w *world) { w.fault(plan.Kill, "worker-0", 1000, 2000) },
+		not:     func(w *world) { w.fault(plan.Terminate, "worker-0", 1000, 2000) },
 	},
 	"promise 2: the last poll is counted, and no core saw it": {
 		says: "the core was asked 5 times, and the state says 6", tell: expired,
-		mutate:  polledUntilAKill(5, 6),
+		mutate:  polledUntilAStop(5, 6),
 		explain: func(w *world) { w.fault(plan.CoreDown, "cores", 20000, 26000) },
 		not:     func(w *world) { w.fault(plan.SkewedClock, "receivers", 20000, 26000) },
 	},
 	"promise 2: the last two polls are counted, and no core saw them": {
 		says: "the core was asked 4 times, and the state says 6", tell: expired,
-		mutate:  polledUntilAKill(4, 6),
+		mutate:  polledUntilAStop(4, 6),
 		explain: func(w *world) { w.fault(plan.CoreDown, "cores", 11000, 26000) },
 		not:     func(w *world) { w.fault(plan.CoreDown, "cores", 20000, 26000) },
 	},

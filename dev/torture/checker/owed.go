@@ -122,13 +122,23 @@ func (o *operation) silentlyRevoked() bool {
 		!o.rules.ring(revoked, o.Wanted)
 }
 
-// dropped reports whether an answer may be dropped for its age: before it was
-// recorded, or its poll begun, the core told something by itself.
+// dropped reports whether an answer may be dropped for good: a final one is asked
+// for again.
 func (c *check) dropped(o *operation, s saying) bool {
+	return !o.rules.isFinal(s.status) && c.stale(o, s)
+}
+
+// stale reports whether an answer may be too old: before it was recorded, or its
+// question asked, the core told a status itself.
+func (c *check) stale(o *operation, s saying) bool {
 	return s.how == poll && slices.ContainsFunc(o.calls, func(call journal.Call) bool {
-		told := call.What == journal.Push || call.What == journal.Revoke
-		return told && !refused(call) && !latest(call.Began, call.Ended).Before(s.from) && c.beforeHeard(s, call)
+		return observes(call) && !latest(call.Began, call.Ended).Before(s.from) && c.beforeHeard(s, call)
 	})
+}
+
+// observes reports whether a call may have told a status.
+func observes(call journal.Call) bool {
+	return !refused(call) && (call.What == journal.Revoke || call.What == journal.Push && call.Status != "")
 }
 
 // withdrawnBefore reports whether a withdrawal was asked for before s was recorded.
@@ -194,7 +204,7 @@ func (c *check) checkUnanswered(o *operation, d *delivery) {
 	}
 	may := []string{""}
 	for _, s := range c.sayings(o) {
-		if s.sure && !c.dropped(o, s) {
+		if s.sure && !c.stale(o, s) {
 			may = nil
 		}
 		may = append(may, s.status)
@@ -243,33 +253,6 @@ func (o *operation) wrongly(i int, d *delivery) string {
 }
 
 var farFuture = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
-
-// checkPolls holds that polls are counted, and that there are no more than the
-// policy allows.
-func (c *check) checkPolls(o *operation) {
-	limit, seen, counted := o.endpoint.Policy.Poll.Limit(), 0, o.state().Polls
-	for _, p := range o.polls {
-		if !p.Repeated {
-			seen++
-		}
-	}
-	// What a core tells by itself begins the watch anew, where a poll in flight is
-	// not waited for and the latest ones may not be recorded yet.
-	told := slices.ContainsFunc(o.calls, func(call journal.Call) bool {
-		return call.What == journal.Push || call.What == journal.Revoke || call.What == journal.Withdraw
-	})
-	switch life := o.life(); {
-	case told:
-	case seen < counted:
-		c.excuse(o, c.unarrivedPolls(o, life, counted-seen), unarrived, 2, "the core was asked %d times, and the state says %d", seen, counted)
-	case seen > counted || limit > 0 && seen > limit:
-		life.to = life.to.Add(settles)
-		c.excuse(o, c.explain(uncounted, life, ""), uncounted, 2, "the core was asked %d times, and the state says %d; at most %d were allowed", seen, counted, limit)
-	}
-	if limit > 0 && counted > limit {
-		c.unexplained(o, 2, "the state counts %d polls, at most %d were allowed", counted, limit)
-	}
-}
 
 // unarrivedPolls is the fault for which so many polls did not reach the core. The
 // last one of a watch that is over may have come late, and met another.

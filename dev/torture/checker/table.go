@@ -37,6 +37,7 @@ func (v Verdict) writeCounts(b *strings.Builder) {
 		{"attempts recorded", v.Attempts},
 		{"requests to receivers", v.Requests},
 		{"polls of cores", v.Polls},
+		{"polls recorded", v.Counted},
 		{"calls of the API", v.Calls},
 		{"calls answered with 429 or 503", v.Deferred},
 		{"duplicates that a fault explains", v.Duplicates - v.unexplainedDuplicates()},
