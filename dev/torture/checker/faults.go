@@ -75,6 +75,8 @@ const (
 	simultaneous anomaly = "two questions at once"
 	// soon: a core was asked again sooner than the policy has it.
 	soon anomaly = "question that came too soon"
+	// nonce: a signed question came twice. Nothing explains it.
+	nonce anomaly = "signed question that was sent twice"
 	// unfollowed: a page ended the round of base URLs.
 	unfollowed anomaly = "page that was taken for an answer"
 	// unarrived: polls that the state counts and no core saw.

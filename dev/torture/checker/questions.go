@@ -30,11 +30,39 @@ func (c *check) checkQuestions(o *operation) {
 	c.checkSoon(o)
 	c.checkNoneAfterEnd(o)
 	c.checkPages(o)
+	c.checkNonces(o)
+}
+
+// breach is when a rule was broken.
+type breach = span
+
+// checkBreaches lets each fault explain as many breaches as it may ask questions,
+// and cries once about all others: format takes how many, and the first one's span.
+func (c *check) checkBreaches(o *operation, of anomaly, breaches []breach, format string) {
+	explained := map[*fault]int{}
+	left := slices.DeleteFunc(breaches, func(b breach) bool {
+		at := slices.IndexFunc(c.faults, func(f *fault) bool { return f.explains(of, b) && explained[f] < f.questions(o) })
+		if at < 0 {
+			return false
+		}
+		explained[c.faults[at]]++
+		c.faults[at].explained[of]++
+		return true
+	})
+	if len(left) > 0 {
+		c.unexplained(o, 2, format, len(left), clock(left[0].from), clock(left[0].to))
+	}
+}
+
+// checkNonces holds that no signed question is sent twice.
+func (c *check) checkNonces(o *operation) {
+	var repeated []breach
 	for _, p := range o.polls {
 		if p.Repeated {
-			c.unexplained(o, 2, "the signed question at %s was sent twice with one nonce", clock(p.Began))
+			repeated = append(repeated, breach{p.Began, p.Ended})
 		}
 	}
+	c.checkBreaches(o, nonce, repeated, "the core was asked %d times with a nonce that it knew, first from %s to %s")
 }
 
 // asked are the questions that reached the core, each with a nonce of its own.
@@ -110,8 +138,8 @@ func (f *fault) questions(o *operation) int {
 		return f.losesTasks()
 	case cores:
 		n := 0
-		for _, p := range o.polls {
-			if (span{f.Began, f.Ended.Add(settles)}).meets(span{p.Began, latest(p.Began, p.Ended)}) {
+		for _, p := range slices.Concat(o.polls, o.pages) {
+			if (span{f.Began, f.Ended.Add(settles)}).meets(span{p.Began, latest(p.Began, p.Ended).Add(prompt)}) {
 				n++
 			}
 		}
@@ -142,15 +170,16 @@ func (o *operation) endsWatch(call journal.Call) bool {
 // checkOneInFlight holds that the core is asked one question at a time.
 func (c *check) checkOneInFlight(o *operation) {
 	var before journal.Poll
+	var breaches []breach
 	for _, p := range o.asked() {
 		if before.Ended.After(p.Began) {
-			f := c.explain(simultaneous, span{before.Began, p.Began}, "")
-			c.excuse(o, f, simultaneous, 2, "the core was asked at %s while the question of %s was being answered", clock(p.Began), clock(before.Began))
+			breaches = append(breaches, breach{before.Began, p.Began})
 		}
 		if p.Ended.After(before.Ended) {
 			before = p
 		}
 	}
+	c.checkBreaches(o, simultaneous, breaches, "the core was asked %d times while it was answering, first the question of %s at %s")
 }
 
 // checkSoon holds that questions are no closer to each other than the policy has
@@ -164,14 +193,14 @@ func (c *check) checkSoon(o *operation) {
 	over := accepted.from.Add(o.endpoint.Policy.Poll.Lifetime() - millisecond)
 	floor := min(atMostOne, o.shortestGap()) - jitter
 	asked := o.asked()
+	var breaches []breach
 	for i := 1; i < len(asked); i++ {
-		before, p := asked[i-1], asked[i]
-		s := span{before.Began, p.Began}
-		if gap := p.Began.Sub(before.Began); gap < floor && p.Began.Before(over) && !o.observedIn(s) {
-			c.excuse(o, c.explain(soon, s, ""), soon, 2, "the core was asked at %s, %s after the question before",
-				clock(p.Began), gap.Round(millisecond))
+		s := span{asked[i-1].Began, asked[i].Began}
+		if s.to.Sub(s.from) < floor && s.to.Before(over) && !o.observedIn(s) {
+			breaches = append(breaches, s)
 		}
 	}
+	c.checkBreaches(o, soon, breaches, "the core was asked %d times too soon, first after the question of %s at %s")
 }
 
 // observedIn reports whether the core told a status itself within s.
@@ -184,19 +213,22 @@ func (o *operation) observedIn(s span) bool {
 // checkNoneAfterEnd holds that the core is asked nothing more once the watch is
 // over.
 func (c *check) checkNoneAfterEnd(o *operation) {
+	end, what := farFuture, ""
+	earliest := func(at time.Time, by string) {
+		if at.Before(end) {
+			end, what = at, by
+		}
+	}
 	for _, s := range c.sayings(o) {
 		if s.how == poll && s.sure && o.rules.isFinal(s.status) && !c.stale(o, s) {
-			c.checkNoneAfter(o, "a final answer", s.to)
+			earliest(s.to, "a final answer")
 		}
 	}
 	for _, call := range o.calls {
 		if o.endsWatch(call) {
-			c.checkNoneAfter(o, "the answer to a "+call.What, call.Ended)
+			earliest(call.Ended, "the answer to a "+call.What)
 		}
 	}
-}
-
-func (c *check) checkNoneAfter(o *operation, what string, end time.Time) {
 	for _, p := range o.asked() {
 		if !p.Began.After(end.Add(ends)) {
 			continue
@@ -213,14 +245,14 @@ func (c *check) checkNoneAfter(o *operation, what string, end time.Time) {
 // checkPages holds that a page is nobody's answer: the core behind it is asked at
 // the next base URL.
 func (c *check) checkPages(o *operation) {
+	var breaches []breach
 	for _, page := range o.pages {
 		round := span{page.Began, page.Began.Add(prompt)}
-		if slices.ContainsFunc(o.polls, func(p journal.Poll) bool { return round.meets(span{p.Began, p.Began}) }) {
-			continue
+		if !slices.ContainsFunc(o.polls, func(p journal.Poll) bool { return round.meets(span{p.Began, p.Began}) }) {
+			breaches = append(breaches, round)
 		}
-		f := c.explain(unfollowed, round, "")
-		c.excuse(o, f, unfollowed, 2, "a front answered %q at %s, and the core was not asked at the next base URL", page.Page, clock(page.Began))
 	}
+	c.checkBreaches(o, unfollowed, breaches, "a front's page was taken for an answer %d times: the core was not asked at the next base URL, first from %s to %s")
 }
 
 // shortestGap is the shortest one of the poll policy.

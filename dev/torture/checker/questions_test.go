@@ -259,12 +259,12 @@ var questionBugs = map[string]bug{
 		not:     func(w *world) { w.fault(plan.Kill, "worker-0", 1000, 2000) },
 	},
 	"promise 2: two questions at once": {
-		says: "while the question of", tell: stream, mutate: func(w *world) { w.polls[0].Ended = at(1300) },
+		says: "asked 1 times while it was answering", tell: stream, mutate: func(w *world) { w.polls[0].Ended = at(1300) },
 		explain: func(w *world) { w.fault(plan.Freeze, "worker-0", 500, 900) },
 		not:     func(w *world) { w.fault(plan.Terminate, "worker-0", 500, 900) },
 	},
 	"promise 2: two questions within a second": {
-		says: "400ms after the question before", tell: stream,
+		says: "asked 2 times too soon", tell: stream,
 		mutate: func(w *world) {
 			w.polls[0].Ended = at(112)
 			w.poll("new", 412, 512)
@@ -294,12 +294,13 @@ var questionBugs = map[string]bug{
 		not:     func(w *world) { w.fault(plan.SkewedClock, "receivers", 2500, 3000) },
 	},
 	"promise 2: a question after a push that was refused as closed": {
-		says: "the answer to a push at", tell: stream,
+		says: "the answer to a push at", tell: expired,
 		mutate: func(w *world) {
-			w.call(journal.Push, 409, 5000, 5010).Problem = "closed"
-			w.poll("done", 6112, 6912)
+			w.call(journal.Push, 409, 15100, 15110).Problem = "closed"
+			w.poll("new", 16212, 16214)
 		},
-		not: func(w *world) { w.fault(plan.SkewedClock, "receivers", 4900, 5500) },
+		explain: func(w *world) { w.fault(plan.Freeze, "worker-0", 14000, 15500) },
+		not:     func(w *world) { w.fault(plan.SkewedClock, "receivers", 14000, 15500) },
 	},
 	"promise 2: a page is taken for an answer": {
 		says: "was not asked at the next base URL", tell: fronted,
@@ -310,7 +311,7 @@ var questionBugs = map[string]bug{
 		not:     func(w *world) { w.fault(plan.SlotsFull, "receivers", 13, 500) },
 	},
 	"promise 2: a signed question is sent twice": {
-		says: "sent twice with one nonce", tell: transfer,
+		says: "with a nonce that it knew", tell: transfer,
 		mutate: func(w *world) {
 			w.polls = append(w.polls, journal.Poll{Span: during(16, 17), Repeated: true})
 		},

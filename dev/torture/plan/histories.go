@@ -243,12 +243,14 @@ func neverFinal(_ *rand.Rand, v vocabulary, o *Operation) {
 	o.Steps = []Step{{Status: v.first}}
 }
 
-// burst asks for a poll two to five times within a second, about when the status
-// becomes final.
+// burst asks for a poll two to five times within a second, before the status
+// becomes final or while it does.
 func burst(r *rand.Rand, v vocabulary, o *Operation) {
 	final := turnsFinal(r, v, o)
-	o.Latency = upTo(r, time.Second)
-	after := final + between(r, -time.Second, 300*time.Millisecond)
+	if r.IntN(3) == 0 {
+		o.Latency = upTo(r, time.Second)
+	}
+	after := final - between(r, 0, 2500*time.Millisecond)
 	for range 2 + r.IntN(4) {
 		o.Pushes = append(o.Pushes, Push{After: after})
 		after += upTo(r, 200*time.Millisecond)
@@ -266,8 +268,8 @@ func stream(r *rand.Rand, v vocabulary, o *Operation) {
 // which was polled meanwhile, is likely to be on its way to a slow receiver.
 func pushedLate(r *rand.Rand, v vocabulary, o *Operation) {
 	final := turnsFinal(r, v, o)
-	o.Pushes = pollRequests(final-500*time.Millisecond, final+400*time.Millisecond)
-	after := final + between(r, 600*time.Millisecond, time.Second)
+	o.Pushes = pollRequests(final-between(r, 500*time.Millisecond, 2*time.Second), final-100*time.Millisecond)
+	after := final + between(r, 0, time.Second)
 	for _, status := range []string{"reserved", "waiting_funds"} {
 		o.Pushes = append(o.Pushes, Push{After: after, Status: status})
 		after += between(r, 100*time.Millisecond, 500*time.Millisecond)
@@ -301,7 +303,7 @@ func flapping(r *rand.Rand, v vocabulary, o *Operation) {
 	after := time.Duration(0)
 	for i := range 4 {
 		o.Steps = append(o.Steps, Step{After: after, Status: v.telling[1+i%2]})
-		after += between(r, 1200*time.Millisecond, 4*time.Second)
+		after += between(r, 2*time.Second, 7*time.Second)
 	}
 	o.Steps = append(o.Steps, Step{After: after, Status: one(r, v.final...)})
 	if r.IntN(2) == 0 {
