@@ -408,6 +408,13 @@ func TestABugAmongQuestionsIsFoundAlsoWhereTheCoreCalls(t *testing.T) {
 	require.True(t, cries(w.verdict(), false, "at most 8 were allowed"))
 }
 
+func TestWhatIsToldAgainAfterAFinalStatusIsNotOwed(t *testing.T) {
+	t.Parallel()
+	w := superseded()
+	w.push("reserved", 2500)
+	holds(t, w.verdict())
+}
+
 func TestTheTimelineTellsPagesAndWhatWasForbidden(t *testing.T) {
 	t.Parallel()
 	for says, tell := range map[string]func() *world{

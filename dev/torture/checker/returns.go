@@ -50,9 +50,19 @@ func (c *check) checkOwedAgain(o *operation) {
 			continue
 		}
 		for _, back := range c.returns(o, d.Status) {
-			c.checkTakenUp(o, d, back)
+			if !c.finalBefore(o, back) {
+				c.checkTakenUp(o, d, back)
+			}
 		}
 	}
+}
+
+// finalBefore reports whether a final status may have been recorded before s: what
+// is told after that is counted and not delivered.
+func (c *check) finalBefore(o *operation, s saying) bool {
+	return slices.ContainsFunc(c.sayings(o), func(f saying) bool {
+		return o.rules.isFinal(f.status) && !f.from.After(s.to)
+	})
 }
 
 func (c *check) checkTakenUp(o *operation, d *delivery, back saying) {

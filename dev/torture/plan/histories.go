@@ -84,7 +84,7 @@ var histories = []history{
 	{name: "pushed during the last poll", weight: 3, at: "LASTPOLL", script: pushedDuringLastPoll},
 	{name: "flapping", weight: 4, at: "FLICKER", script: flapping},
 	{name: "forbidden", weight: 1, at: "GUARDED", script: forbidden},
-	{name: "beside a forbidden one", weight: 4, at: "GUARDED", script: longPolls},
+	{name: "beside a forbidden one", weight: 8, at: "GUARDED", script: longPolls},
 	{name: "behind a front, paysera", weight: 2, at: "FACADE", script: fronted},
 	{name: "behind a front, ukrcard", weight: 2, at: "LOBBY", script: fronted},
 }
@@ -318,7 +318,7 @@ func flapping(r *rand.Rand, v vocabulary, o *Operation) {
 // until the core, which tells it then, or its client ends it.
 func forbidden(r *rand.Rand, v vocabulary, o *Operation) {
 	over := between(r, 8*time.Second, 12*time.Second)
-	o.Steps = []Step{{Forbidden: true}, {After: over, Status: one(r, v.final...)}}
+	o.Steps = []Step{{Status: v.first, Forbidden: true}, {After: over, Status: one(r, v.final...)}}
 	switch r.IntN(4) {
 	case 0:
 		o.Steps[1].Forbidden = true

@@ -63,7 +63,27 @@ func operations(r *rand.Rand, o Options) []Operation {
 		all[i].StartAt = upTo(r, o.Length)
 	}
 	slices.SortStableFunc(all, func(a, b Operation) int { return cmp.Compare(a.StartAt, b.StartAt) })
+	forbidOneAtATime(all)
 	return all
+}
+
+// forbidApart is how long after one operation that is forbidden the next one starts:
+// two at a time are evidence about their source.
+const forbidApart = 20 * time.Second
+
+func forbidOneAtATime(all []Operation) {
+	free := time.Duration(0)
+	for _, o := range all {
+		switch {
+		case !o.Steps[0].Forbidden:
+		case o.StartAt >= free:
+			free = o.StartAt + forbidApart
+		default:
+			for i := range o.Steps {
+				o.Steps[i].Forbidden = false
+			}
+		}
+	}
 }
 
 // operation is number i. The first ones go through every history, the next ones

@@ -85,7 +85,7 @@ type Step struct {
 	// Status is in the source's vocabulary: Ukrcard's orderStatus as a decimal,
 	// Paysera's status.
 	Status string
-	// Forbidden says that the core answers with 403 and no status.
+	// Forbidden says that the core answers with 403 instead.
 	Forbidden bool
 }
 
