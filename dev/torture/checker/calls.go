@@ -111,15 +111,15 @@ func (c *check) checkConflict(o *operation, call journal.Call) {
 	}
 }
 
-// checkClosedCalls holds that what was refused as closed rang no more.
+// checkClosedCalls holds that what was refused as closed was sent no more.
 func (c *check) checkClosedCalls(o *operation) {
 	for _, call := range o.calls {
 		if call.HTTPStatus != http.StatusConflict || call.Problem != problemClosed {
 			continue
 		}
-		for _, r := range o.rings {
+		for _, r := range o.requests {
 			if r.Began.After(call.Ended) && r.excused == nil {
-				c.unexplained(o, 0, "%s was refused as closed at %s, and %q was rung after that, at %s",
+				c.unexplained(o, 0, "%s was refused as closed at %s, and %q was sent after that, at %s",
 					call.What, clock(call.Ended), r.Status, clock(r.Began))
 				return
 			}
@@ -135,7 +135,7 @@ func (c *check) checkRequests(o *operation) {
 			c.unexplained(o, 2, "a poll was not as the core's documents have it: %s", p.Refused)
 		}
 	}
-	for _, r := range o.rings {
+	for _, r := range o.requests {
 		if r.Refused != "" {
 			c.unexplained(o, 6, "a callback was not as its dialect's documents have it: %s", r.Refused)
 		}

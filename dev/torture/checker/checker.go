@@ -33,7 +33,7 @@ type check struct {
 	operations map[callback.Key]*operation
 	faults     []*fault
 	verdict    Verdict
-	// overdue are how late rings were that no fault touched.
+	// overdue are how late things were that no fault touched.
 	overdue []time.Duration
 }
 
@@ -49,27 +49,27 @@ type operation struct {
 	// polls are the questions to the core, pages those that a front answered
 	// instead of it.
 	polls, pages []journal.Poll
-	rings        []*ring
+	requests     []*request
 	read         *journal.State
 
 	deliveries []*delivery
 }
 
-// ring is a request to a receiver, and the recorded attempt that it is.
-type ring struct {
-	journal.Ring
+// request is one to a receiver, and the recorded attempt that it is.
+type request struct {
+	journal.Request
 	attempt *attempt
 	// excused is the fault for which it is in no record, or came late to it.
 	excused *fault
 }
 
 // end is when its answer was written, or when it began where nobody saw that.
-func (r *ring) end() time.Time { return latest(r.Began, r.Ended) }
+func (r *request) end() time.Time { return latest(r.Began, r.Ended) }
 
 // attempt is one that the API's state shows, and the request that it made.
 type attempt struct {
 	callback.Attempt
-	ring *ring
+	request *request
 }
 
 func (a *attempt) began() time.Time { return a.At.Time }
@@ -88,7 +88,7 @@ func (a *attempt) interrupted(timeout time.Duration) bool {
 type delivery struct {
 	callback.Delivery
 	attempts []*attempt
-	rings    []*ring
+	requests []*request
 }
 
 func (c *check) gather(entries []journal.Entry) {
@@ -104,7 +104,7 @@ func (c *check) gather(entries []journal.Entry) {
 	for _, o := range c.operations {
 		slices.SortFunc(o.calls, func(a, b journal.Call) int { return a.Began.Compare(b.Began) })
 		slices.SortFunc(o.polls, func(a, b journal.Poll) int { return a.Began.Compare(b.Began) })
-		slices.SortFunc(o.rings, func(a, b *ring) int { return a.Began.Compare(b.Began) })
+		slices.SortFunc(o.requests, func(a, b *request) int { return a.Began.Compare(b.Began) })
 	}
 }
 
@@ -131,9 +131,9 @@ func (c *check) sort(e journal.Entry) {
 			return
 		}
 		o.polls = append(o.polls, *e.Poll)
-	case e.Ring != nil:
-		o := c.at(e.Ring.Key)
-		o.rings = append(o.rings, &ring{Ring: *e.Ring})
+	case e.Request != nil:
+		o := c.at(e.Request.Key)
+		o.requests = append(o.requests, &request{Request: *e.Request})
 	case e.Fault != nil:
 		f := &fault{Fault: *e.Fault, place: placeOf(e.Fault.On), explained: map[anomaly]int{}}
 		f.Ended = latest(f.Began, f.Ended)

@@ -117,7 +117,7 @@ func (c *check) checkRevoked(o *operation) {
 	case s.Revocation != nil && o.Revocation != nil && s.Revocation.InitiatedBy != o.Revocation.InitiatedBy:
 		c.unexplained(o, 7, "its revocation is shown as initiated by %s", s.Revocation.InitiatedBy)
 	case s.Revocation != nil && o.silentlyRevoked() && o.delivers(revoked):
-		c.unexplained(o, 7, "its revocation rings, although it was to ring nobody")
+		c.unexplained(o, 7, "its revocation is delivered, although nobody was to be told")
 	}
 }
 
@@ -132,7 +132,7 @@ func (o *operation) mayRefuse(call journal.Call, said []saying) bool {
 	})
 }
 
-// checkWithdrawn holds promise 8: what was answered with 200 rings no more,
+// checkWithdrawn holds promise 8: what was answered with 200 is sent no more,
 // unless the attempt in flight is acknowledged.
 func (c *check) checkWithdrawn(o *operation) {
 	for _, call := range o.calls {
@@ -178,7 +178,7 @@ func (c *check) checkSilenceAfter(o *operation, call journal.Call, but string) {
 			}
 			f := c.explainLate(call.Ended.Add(hears), at)
 			if f == nil {
-				c.unexplained(o, 8, "%s was answered with 200 at %s, and %q was rung %s later", call.What, clock(call.Ended), d.Status, at.Sub(call.Ended).Round(time.Millisecond))
+				c.unexplained(o, 8, "%s was answered with 200 at %s, and %q was sent %s later", call.What, clock(call.Ended), d.Status, at.Sub(call.Ended).Round(time.Millisecond))
 				return
 			}
 			f.explained[late]++

@@ -64,7 +64,7 @@ const (
 	// longRecorded: the same, where nobody saw the attempt's end, so that its
 	// moment is still the one before it was recorded.
 	longRecorded anomaly = "request that waited for its record"
-	// late: a ring, a poll or the end of ringing that was overdue.
+	// late: an attempt, a poll or their end that was overdue.
 	late anomaly = "overdue"
 	// uncounted: polls that a core saw and the state does not count, or that are
 	// more than max_polls.

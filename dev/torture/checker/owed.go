@@ -58,7 +58,7 @@ func (c *check) sayings(o *operation) []saying {
 // taskOf is when the workflow task ended in which a poll ended: with the first
 // attempt that follows at once.
 func (o *operation) taskOf(polled time.Time) time.Time {
-	for _, r := range o.rings {
+	for _, r := range o.requests {
 		if (span{polled, polled.Add(settles)}).meets(span{r.Began, r.Began}) {
 			return r.end()
 		}
@@ -71,17 +71,17 @@ func refused(call journal.Call) bool {
 	return call.HTTPStatus >= 400 && call.HTTPStatus < 500
 }
 
-// checkOwed holds promise 3: each status that must ring has its delivery.
+// checkOwed holds promise 3: each status that is owed has its delivery.
 func (c *check) checkOwed(o *operation) {
 	said := c.sayings(o)
 	reported := map[string]bool{}
 	for _, s := range said {
-		owed := s.sure && o.rules.ring(s.status, o.Wanted) && s.status != o.KnownStatus && !o.delivers(s.status)
+		owed := s.sure && o.rules.owes(s.status, o.Wanted) && s.status != o.KnownStatus && !o.delivers(s.status)
 		if !owed || reported[s.status] || c.notOwed(o, said, s) {
 			continue
 		}
 		reported[s.status] = true
-		c.lost(o, 3, "Ringback was told %q by a %s at %s, and never rang it", s.status, s.how, clock(s.to))
+		c.lost(o, 3, "Ringback was told %q by a %s at %s, and never delivered it", s.status, s.how, clock(s.to))
 	}
 }
 
@@ -115,11 +115,11 @@ func (o *operation) value() string {
 	return ""
 }
 
-// silentlyRevoked reports whether the planned revocation rings nobody: the client
+// silentlyRevoked reports whether the planned revocation is delivered to nobody: the client
 // made it itself, or does not want to hear of any.
 func (o *operation) silentlyRevoked() bool {
 	return o.Revocation != nil && o.Revocation.InitiatedBy == callback.InitiatedByClient ||
-		!o.rules.ring(revoked, o.Wanted)
+		!o.rules.owes(revoked, o.Wanted)
 }
 
 // dropped reports whether an answer may be dropped for good: a final one is asked
@@ -162,7 +162,7 @@ func (o *operation) withdrawing(until time.Time) bool {
 	})
 }
 
-// checkSaid holds the other half of promise 3: nothing rings that nobody said.
+// checkSaid holds the other half of promise 3: nothing is delivered that nobody said.
 func (c *check) checkSaid(o *operation) {
 	said := c.sayings(o)
 	if v := o.value(); v != "" && !saidBefore(said, v, time.Time{}) {
@@ -178,8 +178,8 @@ func (c *check) checkSaid(o *operation) {
 			by = d.attempts[0].began()
 		}
 		switch {
-		case !o.rules.ring(d.Status, o.Wanted):
-			c.unexplained(o, 3, "there is a delivery about %q, which is not to ring", d.Status)
+		case !o.rules.owes(d.Status, o.Wanted):
+			c.unexplained(o, 3, "there is a delivery about %q, which is not to be delivered", d.Status)
 		case d.Status == o.KnownStatus:
 			c.unexplained(o, 3, "there is a delivery about %q, which the client knew", d.Status)
 		case !saidBefore(said, d.Status, by):
@@ -198,8 +198,8 @@ func saidBefore(said []saying, status string, by time.Time) bool {
 // checkUnanswered holds that a callback of used-up polls tells the last answer
 // read, and none where none was.
 func (c *check) checkUnanswered(o *operation, d *delivery) {
-	if !o.rules.ringsUnanswered {
-		c.unexplained(o, 3, "the delivery about %q has the reason %s, which rings nothing here", d.Status, d.Reason)
+	if !o.rules.deliversUnanswered {
+		c.unexplained(o, 3, "the delivery about %q has the reason %s, which delivers nothing here", d.Status, d.Reason)
 		return
 	}
 	may := []string{""}
@@ -284,7 +284,7 @@ func (o *operation) life() span {
 	for _, p := range o.polls {
 		widen(p.Began, p.Ended)
 	}
-	for _, r := range o.rings {
+	for _, r := range o.requests {
 		widen(r.Began, r.Ended)
 	}
 	return s

@@ -9,11 +9,11 @@ import (
 )
 
 // checkPunctual holds that nothing waits longer than it must: h from above, the
-// first ring of each delivery, the first poll and the polls after it.
+// first attempt of each delivery, the first poll and the polls after it.
 func (c *check) checkPunctual(o *operation) {
 	c.checkPollsInTime(o)
 	for i, d := range o.deliveries {
-		c.checkFirstRing(o, i, d)
+		c.checkFirstAttempt(o, i, d)
 		if c.mayReturn(o, d.Status) {
 			continue // how long it was superseded is not to be seen
 		}
@@ -27,10 +27,10 @@ func (c *check) checkPunctual(o *operation) {
 // came is when the receiver saw the attempt, or when it was recorded where it
 // saw it after its end or not at all: that is told elsewhere.
 func (a *attempt) came() time.Time {
-	if a.ring == nil || a.ring.excused != nil {
+	if a.request == nil || a.request.excused != nil {
 		return a.began()
 	}
-	return a.ring.Began
+	return a.request.Began
 }
 
 // punctual cries if something that was due came late and no fault explains it.
@@ -57,9 +57,9 @@ func (c *check) undisturbed(s span) bool {
 	})
 }
 
-// checkFirstRing holds that a delivery begins when its status was observed, or
+// checkFirstAttempt holds that a delivery begins when its status was observed, or
 // when the one before it is over.
-func (c *check) checkFirstRing(o *operation, i int, d *delivery) {
+func (c *check) checkFirstAttempt(o *operation, i int, d *delivery) {
 	if len(d.attempts) == 0 || d.Reason == callback.ReasonPollsUsedUp || d.Reason == callback.ReasonLifetimeOver {
 		return
 	}
@@ -84,7 +84,7 @@ func (c *check) observed(o *operation, d *delivery) (time.Time, bool) {
 	said := c.sayings(o)
 	at := slices.IndexFunc(said, func(s saying) bool { return s.status == d.Status && s.sure && !c.stale(o, s) })
 	if at < 0 {
-		// It was heard, since it rang, and the first saying may have been it.
+		// It was received, since it was delivered, and the first saying may have been it.
 		at = slices.IndexFunc(said, func(s saying) bool { return s.status == d.Status && s.sure })
 	}
 	if at < 0 {

@@ -151,14 +151,14 @@ func notSentAgain(done int) func(*world) {
 	return func(w *world) {
 		d := w.delivery("waiting_funds")
 		d.Attempts, d.Outcome = d.Attempts[:2], callback.DeliverySuperseded
-		w.rings = append(w.rings[:3:3], w.rings[4])
+		w.requests = append(w.requests[:3:3], w.requests[4])
 		w.polls = w.polls[:6]
 		w.state.Polls = 6
 		for from := 6012; from < done; from += 1000 {
 			w.poll("waiting_funds", from, from+2)
 		}
 		w.poll("done", done, done+2)
-		w.rings[3].Span = during(done+9, done+27)
+		w.requests[3].Span = during(done+9, done+27)
 		w.delivery("done").Attempts[0].At = callback.At(at(done + 8))
 	}
 }
@@ -329,15 +329,15 @@ var questionBugs = map[string]bug{
 	"promise 2: a forbidden operation is left alone for good": {
 		says: "poll 2 came", tell: forbidden,
 		mutate: func(w *world) {
-			w.polls[1].Span, w.rings[0].Span = during(65012, 65014), during(65021, 65039)
+			w.polls[1].Span, w.requests[0].Span = during(65012, 65014), during(65021, 65039)
 			w.delivery("done").Attempts[0].At = callback.At(at(65020))
 		},
 	},
 	"promise 3: an answer is dropped since the core asked for a poll": {
 		lost: true, says: `told "waiting_funds" by a poll`, tell: stream,
 		mutate: func(w *world) {
-			w.rings, w.state.Deliveries = w.rings[1:], w.state.Deliveries[1:]
-			w.polls[2].Span, w.rings[0].Span = during(4700, 5500), during(5511, 6109)
+			w.requests, w.state.Deliveries = w.requests[1:], w.state.Deliveries[1:]
+			w.polls[2].Span, w.requests[0].Span = during(4700, 5500), during(5511, 6109)
 			w.delivery("done").Attempts[0].At = callback.At(at(5510))
 		},
 		explain: func(w *world) { w.fault(plan.Kill, "worker-0", 1700, 1900) },
@@ -347,7 +347,7 @@ var questionBugs = map[string]bug{
 		says: `the first attempt about "waiting_funds" came`, tell: stream,
 		mutate: func(w *world) {
 			w.delivery("done").Attempts, w.delivery("done").Outcome = nil, callback.DeliveryPending
-			w.rings[0].Span, w.rings = during(4021, 4119), w.rings[:1]
+			w.requests[0].Span, w.requests = during(4021, 4119), w.requests[:1]
 			w.delivery("waiting_funds").Attempts[0].At = callback.At(at(4020))
 			w.delivery("waiting_funds").Attempts[0].TookMS = 100
 			w.attempt("done", 200, 4130, 4230)
@@ -359,7 +359,7 @@ var questionBugs = map[string]bug{
 		lost: true, says: `told "done" by a poll`, tell: tooOld,
 		mutate: func(w *world) {
 			w.polls, w.state.Polls = w.polls[:3], 3
-			w.rings, w.state.Deliveries = w.rings[:1], w.state.Deliveries[:1]
+			w.requests, w.state.Deliveries = w.requests[:1], w.state.Deliveries[:1]
 			w.close(callback.OutcomeExpired, "waiting_funds", false)
 		},
 		not: func(w *world) { w.fault(plan.Terminate, "worker-0", 4000, 5500) },
@@ -372,7 +372,7 @@ var questionBugs = map[string]bug{
 	"promise 4: a status that comes back is sent before it does": {
 		says: "after a newer callback had begun", tell: flapping,
 		mutate: func(w *world) {
-			w.rings[3].Span = during(3543, 3559)
+			w.requests[3].Span = during(3543, 3559)
 			w.delivery("waiting_funds").Attempts[2].At = callback.At(at(3542))
 		},
 		not: func(w *world) { w.fault(plan.Kill, "worker-1", 100, 500) },
@@ -385,16 +385,16 @@ var questionBugs = map[string]bug{
 		mutate: func(w *world) { w.state.Deliveries = append(w.state.Deliveries[:1:1], w.state.Deliveries...) },
 	},
 	"promise 11: a final status is sent again after older ones that were pushed": {
-		says: "was rung again", tell: stream,
+		says: "was sent again", tell: stream,
 		mutate: func(w *world) {
 			w.push("reserved", 2900)
-			w.ring("reserved", 200, 3450, 3500)
-			w.ring("done", 200, 3600, 3700)
+			w.request("reserved", 200, 3450, 3500)
+			w.request("done", 200, 3600, 3700)
 		},
 		not: func(w *world) { w.fault(plan.Terminate, "worker-0", 2700, 3700) },
 	},
 	"promise 5: a request during an attempt is in no record": {
-		says: "in no record", tell: stream, mutate: func(w *world) { w.ring("done", 200, 3000, 3300) },
+		says: "in no record", tell: stream, mutate: func(w *world) { w.request("done", 200, 3000, 3300) },
 		explain: func(w *world) { w.fault(plan.Freeze, "worker-0", 2900, 3100) },
 		not:     func(w *world) { w.fault(plan.Terminate, "worker-0", 2900, 3100) },
 	},

@@ -69,7 +69,7 @@ func (c *check) checkTakenUp(o *operation, d *delivery, back saying) {
 	due := o.freeAfter(d, back.to)
 	deadline := due.Add(prompt)
 	next := c.nextAfter(o, back)
-	sent := slices.ContainsFunc(d.rings, func(r *ring) bool {
+	sent := slices.ContainsFunc(d.requests, func(r *request) bool {
 		return r.Took && r.Began.Before(deadline) || !r.Began.Before(back.from)
 	})
 	if sent || next.Before(deadline) {
@@ -87,12 +87,12 @@ func (c *check) checkTakenUp(o *operation, d *delivery, back saying) {
 // request is in flight, and h after its last one.
 func (o *operation) freeAfter(d *delivery, from time.Time) time.Time {
 	free := from
-	for _, r := range o.rings {
+	for _, r := range o.requests {
 		if !r.Began.After(from) {
 			free = latest(free, r.end())
 		}
 	}
-	for _, r := range d.rings {
+	for _, r := range d.requests {
 		if !r.Began.After(from) {
 			free = latest(free, r.end().Add(o.endpoint.Policy.Delivery.Interval()))
 		}
@@ -119,7 +119,7 @@ func (c *check) nextAfter(o *operation, s saying) time.Time {
 
 // wasToldAgain reports whether a callback whose status is d's may be sent again at
 // r after a newer one: d's status was told again after what began that newer one.
-func (c *check) wasToldAgain(o *operation, newer *ring, r *ring) bool {
+func (c *check) wasToldAgain(o *operation, newer *request, r *request) bool {
 	said := c.sayings(o)
 	var began time.Time
 	for _, s := range said {

@@ -94,7 +94,7 @@ func (c *check) summarise() {
 	v.Outcomes = map[callback.Outcome]int{}
 	for _, o := range c.operations {
 		v.Polls += len(o.polls)
-		v.Requests += len(o.rings)
+		v.Requests += len(o.requests)
 		v.Calls += len(o.calls)
 		v.Callbacks += len(o.deliveries)
 		for _, d := range o.deliveries {
@@ -169,7 +169,7 @@ func (c *check) timeline(o *operation) []string {
 	for _, p := range o.pages {
 		add(p.Began, "poll: the front answers %q", p.Page)
 	}
-	for _, r := range o.rings {
+	for _, r := range o.requests {
 		add(r.Began, "request %d about %q: took=%t answered=%t %d (took %s) %s", r.Number, r.Status, r.Took, r.Answered, r.HTTPStatus, lasted(r.Began, r.Ended), r.CallbackID)
 	}
 	life := o.life()

@@ -14,21 +14,21 @@ import (
 
 // Entry is one line of a journal; exactly one of its members is set.
 type Entry struct {
-	Call  *Call  `json:"call,omitempty"`
-	Poll  *Poll  `json:"poll,omitempty"`
-	Ring  *Ring  `json:"ring,omitempty"`
-	Fault *Fault `json:"fault,omitempty"`
-	State *State `json:"state,omitempty"`
+	Call    *Call    `json:"call,omitempty"`
+	Poll    *Poll    `json:"poll,omitempty"`
+	Request *Request `json:"request,omitempty"`
+	Fault   *Fault   `json:"fault,omitempty"`
+	State   *State   `json:"state,omitempty"`
 }
 
 // request names the question or request that the entry is about; false: it is
 // about none that is told of several times.
 func (e Entry) request() (string, bool) {
 	switch {
-	case e.Ring != nil:
-		return "to a receiver " + e.Ring.Request, true
+	case e.Request != nil:
+		return "to a receiver " + e.Request.Name, true
 	case e.Poll != nil:
-		return "to a core " + e.Poll.Request, e.Poll.Request != ""
+		return "to a core " + e.Poll.Name, e.Poll.Name != ""
 	}
 	return "", false
 }
@@ -88,8 +88,8 @@ const (
 type Poll struct {
 	Span
 	callback.Key
-	// Request is its name: no two questions of a campaign share it.
-	Request string `json:"request,omitempty"`
+	// Name: no two questions of a campaign share it.
+	Name string `json:"name,omitempty"`
 	// Status is what was answered; empty: an error.
 	Status string `json:"status,omitempty"`
 	// Refused says what is wrong with the question by the core's documents;
@@ -105,15 +105,15 @@ type Poll struct {
 	Page string `json:"page,omitempty"`
 }
 
-// Ring is one request to a receiver. It is written when it has come, again
+// Request is one request to a receiver. It is written when it has come, again
 // before it is answered and once more after that; Read gives the latest of them.
 // Its span ends right before its answer's last byte leaves, or when the receiver
 // saw that nobody waits for one; it has no end where the receiver died over it.
-type Ring struct {
+type Request struct {
 	Span
 	callback.Key
-	// Request is its name: no two requests of a campaign share it.
-	Request    string `json:"request"`
+	// Name: no two requests of a campaign share it.
+	Name       string `json:"name"`
 	CallbackID string `json:"callback_id"`
 	// Number counts the requests about one callback from 1, as the receiver has
 	// them by its journal.

@@ -106,8 +106,8 @@ func (c *cores) answer(id string, q simulator.Question) (step plan.Step, known b
 
 func (c *cores) question(endpoint, id string, at time.Time) journal.Poll {
 	return journal.Poll{
-		Span:    journal.Span{Began: at},
-		Key:     callback.Key{Endpoint: endpoint, OperationID: id},
-		Request: strconv.FormatInt(c.run, 10) + "-" + strconv.FormatInt(c.questions.Add(1), 10),
+		Span: journal.Span{Began: at},
+		Key:  callback.Key{Endpoint: endpoint, OperationID: id},
+		Name: strconv.FormatInt(c.run, 10) + "-" + strconv.FormatInt(c.questions.Add(1), 10),
 	}
 }

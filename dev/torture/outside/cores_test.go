@@ -63,8 +63,8 @@ func TestCoresSayWhatThePlanHasAndWhatTheySaid(t *testing.T) {
 	for i, e := range entries {
 		require.WithinDuration(t, time.Now(), e.Poll.Began, time.Minute)
 		require.False(t, e.Poll.Ended.Before(e.Poll.Began))
-		require.NotEmpty(t, e.Poll.Request)
-		e.Poll.Span, e.Poll.Request = journal.Span{}, ""
+		require.NotEmpty(t, e.Poll.Name)
+		e.Poll.Span, e.Poll.Name = journal.Span{}, ""
 		require.Equal(t, want[i], *e.Poll)
 	}
 }

@@ -1,5 +1,5 @@
 // Package outside is the world around Ringback in a campaign: the cores that it
-// asks, the receivers that it rings and the payment cores' own calls of its API.
+// asks, the receivers that it sends callbacks to and the payment cores' own calls of its API.
 // Each is a role for a process of its own. It lives by the plan, which it makes
 // for itself, and by the clock, so that it may be killed and started again at any
 // moment; what it saw is in its journal.

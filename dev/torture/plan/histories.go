@@ -14,16 +14,16 @@ const (
 // vocabulary is what the statuses of one core mean, written here a second time
 // from its documents.
 type vocabulary struct {
-	// first is before anything happened, silent what may follow and rings nobody.
+	// first is before anything happened, silent what may follow and no callback is about.
 	// A revocation is allowed at first, and refused at silent.
 	first, silent string
-	// telling are in their order; they ring, and a revocation is allowed at them.
+	// telling are in their order; callbacks are about them, and a revocation is allowed at them.
 	telling []string
 	final   []string
 }
 
 var vocabularies = map[string]vocabulary{
-	// Only 1 and 2 ring (doc-1275862).
+	// Only 1 and 2 have callbacks (doc-1275862).
 	ukrcard: {first: "0", silent: "5", final: []string{"1", "2"}},
 	paysera: {
 		first: "new", silent: "processing",
@@ -50,7 +50,7 @@ func (h history) choosy() bool { return h.at != "" }
 
 var (
 	both = []string{ukrcard, paysera}
-	// tells are the cores with statuses that ring and are not final.
+	// tells are the cores with statuses that have callbacks and are not final.
 	tells = []string{paysera}
 )
 
@@ -71,7 +71,7 @@ var histories = []history{
 	{name: "revoked about when it is final", weight: 2, sources: both, script: revokedLate},
 	{name: "revoked when it may not be", weight: 2, sources: tells, script: revokedInVain},
 	{name: "withdrawn while watched", weight: 4, sources: both, script: withdrawnWatched},
-	{name: "withdrawn while it rings", weight: 4, sources: both, script: withdrawnRinging},
+	{name: "withdrawn while it is delivered", weight: 4, sources: both, script: withdrawnDelivering},
 	{name: "started repeatedly", weight: 6, sources: both, script: startedRepeatedly},
 	{name: "started with other content", weight: 2, sources: both, script: clashing},
 	{name: "polls used up", weight: 2, at: "LAPSING", script: neverFinal},
@@ -100,7 +100,7 @@ var Histories = func() []string {
 
 // endpoint is one that this can be lived at: most unhealthy receivers have
 // endpoints of their own, and some share one with healthy ones.
-func (h history) endpoint(r *rand.Rand, rung receiver) Endpoint {
+func (h history) endpoint(r *rand.Rand, answering receiver) Endpoint {
 	if h.choosy() {
 		found, _ := EndpointByName(h.at)
 		return found
@@ -108,7 +108,7 @@ func (h history) endpoint(r *rand.Rand, rung receiver) Endpoint {
 	sort := Mixed
 	if r.IntN(4) > 0 {
 		sort = Troubled
-		if rung.name == healthy.name {
+		if answering.name == healthy.name {
 			sort = Healthy
 		}
 	}
@@ -141,7 +141,7 @@ func intermediate(r *rand.Rand, v vocabulary, o *Operation) {
 	o.Steps = append(o.Steps, Step{After: after, Status: one(r, v.final...)})
 }
 
-// telling goes through some of the statuses that ring and are not final.
+// telling goes through some of the statuses that have callbacks and are not final.
 func telling(r *rand.Rand, v vocabulary) []Step {
 	var steps []Step
 	after := time.Duration(0)
@@ -161,7 +161,7 @@ func known(r *rand.Rand, v vocabulary, o *Operation) {
 	intermediate(r, v, o)
 	o.KnownStatus = o.Steps[0].Status
 	if r.IntN(4) == 0 {
-		// The client has the final one: nothing rings.
+		// The client has the final one: nothing is owed.
 		o.Steps = o.Steps[len(o.Steps)-1:]
 		o.Steps[0].After = 0
 		o.KnownStatus = o.Steps[0].Status
@@ -219,8 +219,8 @@ func withdrawnWatched(r *rand.Rand, v vocabulary, o *Operation) {
 	o.Withdrawal = &at
 }
 
-// withdrawnRinging comes too late for a receiver that is well.
-func withdrawnRinging(r *rand.Rand, v vocabulary, o *Operation) {
+// withdrawnDelivering comes too late for a receiver that is well.
+func withdrawnDelivering(r *rand.Rand, v vocabulary, o *Operation) {
 	finalAtOnce(r, v, o)
 	at := between(r, time.Second, 4*time.Second)
 	o.Withdrawal = &at

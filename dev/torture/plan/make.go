@@ -89,21 +89,21 @@ func forbidOneAtATime(all []Operation) {
 // operation is number i. The first ones go through every history, the next ones
 // through every sort of receiver, so that none is left to chance.
 func operation(r *rand.Rand, i int) Operation {
-	lived, rung := pick(r, histories, history.often), pick(r, receivers, receiver.often)
+	lived, answering := pick(r, histories, history.often), pick(r, receivers, receiver.often)
 	switch {
 	case i < len(histories):
 		lived = histories[i]
 	case i < Enough:
 		lived = pick(r, slices.DeleteFunc(slices.Clone(histories), history.choosy), history.often)
-		rung = receivers[i-len(histories)]
+		answering = receivers[i-len(histories)]
 	}
-	endpoint := lived.endpoint(r, rung)
+	endpoint := lived.endpoint(r, answering)
 	if lived.choosy() {
-		rung = ownReceivers[endpoint.Receivers]
+		answering = ownReceivers[endpoint.Receivers]
 	}
 	operation := Operation{
 		Endpoint: endpoint.Name, ID: id(r, endpoint.SourceKind, i), History: lived.name, Starts: 1,
-		Receiver: rung.make(r),
+		Receiver: answering.make(r),
 	}
 	if endpoint.SourceKind == ukrcard {
 		operation.Method = one(r, "payment", "p2p_transfer", "p2p_a2c", "p2p_c2a")

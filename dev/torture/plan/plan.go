@@ -8,7 +8,7 @@
 // StartAt, not from when its start was accepted. A start that comes late, since
 // no API answered, finds a payment that has moved on. So a plan says what a core
 // would answer at each moment, and not what Ringback must have asked: what must
-// ring follows from the polls and pushes of the journal.
+// be delivered follows from the polls and pushes of the journal.
 package plan
 
 import "time"
