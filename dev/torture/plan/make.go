@@ -21,11 +21,14 @@ const (
 // or more has every kind of fault, and Operations of Enough or more have every
 // history and every sort of receiver.
 func Make(o Options) Plan {
-	return Plan{
+	made := Plan{
 		Options:    o,
 		Operations: operations(rand.New(rand.NewPCG(o.Seed, ofOperations)), o), //nolint:gosec // a seed is what is wanted
-		Faults:     faults(rand.New(rand.NewPCG(o.Seed, ofFaults)), o.Length),  //nolint:gosec // a seed is what is wanted
 	}
+	if !o.Calm {
+		made.Faults = faults(rand.New(rand.NewPCG(o.Seed, ofFaults)), o.Length) //nolint:gosec // a seed is what is wanted
+	}
+	return made
 }
 
 // Enough operations are those that leave nothing out.

@@ -22,6 +22,8 @@ type Options struct {
 	// Length is how long operations are started and faults injected. What is
 	// open then is left to end.
 	Length time.Duration
+	// Calm leaves the faults out.
+	Calm bool `json:",omitempty"`
 }
 
 // Plan is a whole campaign. Its times are counted from the campaign's beginning.

@@ -37,6 +37,15 @@ func TestMoreOperationsChangeNoFault(t *testing.T) {
 	require.Equal(t, few.Faults, many.Faults)
 }
 
+func TestACalmCampaignHasTheSameOperationsAndNoFault(t *testing.T) {
+	t.Parallel()
+	o := plan.Options{Seed: 7, Operations: 200, Length: 2 * time.Minute}
+	calm := o
+	calm.Calm = true
+	require.Equal(t, plan.Make(o).Operations, plan.Make(calm).Operations)
+	require.Empty(t, plan.Make(calm).Faults)
+}
+
 var everyKind = []plan.FaultKind{
 	plan.Kill, plan.Terminate, plan.Freeze, plan.Latency, plan.Reset, plan.Blackhole, plan.SlowClose,
 	plan.CoreDown, plan.SkewedClock, plan.SlotsFull, plan.DatabaseRefuses,
