@@ -91,39 +91,48 @@ func (c *check) costless(o *operation) int {
 // and that there are no more than max_polls.
 func (c *check) checkCount(o *operation) {
 	limit, counted, asked, costless := o.endpoint.Policy.Poll.Limit(), o.state().Polls, len(o.asked()), c.costless(o)
-	if arrived := max(asked, len(o.pages)); arrived < counted {
-		f := c.unarrivedPolls(o, o.life(), counted-arrived)
-		if f == nil {
-			f = c.excusing(o, unasked, counted-arrived)
-		}
-		if f == nil && counted-arrived == 1 && o.endedByCall() {
-			// The one that was about to be asked is counted, and the end cancelled it.
-			return
-		}
-		c.excuse(o, f, unarrived, 2, "the core was asked %d times, and the state says %d", asked, counted)
+	arrived := max(asked, len(o.pages))
+	// An end that was called for may cancel a question that is counted and not sent.
+	if arrived < counted && !(arrived+1 == counted && o.endedByCall()) {
+		c.excuse(o, c.whyUnarrived(o, counted-arrived), unarrived, 2, "the core was asked %d times, and the state says %d", asked, counted)
 	}
 	if beyond := asked - costless - counted; beyond > 0 {
-		c.excuse(o, c.excusing(o, uncounted, beyond), uncounted, 2, "the core was asked %d times, and the state says %d", asked, counted)
+		c.excuse(o, c.excusing(o, uncounted, o.watched(), beyond), uncounted, 2, "the core was asked %d times, and the state says %d", asked, counted)
 	}
 	if beyond := max(asked, counted) - costless - limit; limit > 0 && beyond > 0 {
-		c.excuse(o, c.excusing(o, uncounted, beyond), uncounted, 2,
+		c.excuse(o, c.excusing(o, uncounted, o.watched(), beyond), uncounted, 2,
 			"the core was asked %d times, and the state says %d; at most %d were allowed", asked, counted, limit)
 	}
 }
 
-// excusing is a fault for which there may be n questions more, or fewer, than are
-// counted: together with others that befell the operation, if one is not enough.
-func (c *check) excusing(o *operation, of anomaly, n int) *fault {
-	life := o.life()
-	life.to = life.to.Add(settles)
-	var found *fault
+// whyUnarrived is the fault for which n questions that the state counts did not
+// reach the core, or were recorded and never sent.
+func (c *check) whyUnarrived(o *operation, n int) *fault {
+	if f := c.unarrivedPolls(o, o.life(), n); f != nil {
+		return f
+	}
+	return c.excusing(o, unasked, o.life(), n)
+}
+
+// watched is from the first question to when the last one was recorded at the
+// latest.
+func (o *operation) watched() span {
+	if len(o.polls) == 0 {
+		return o.life()
+	}
+	last := o.polls[len(o.polls)-1]
+	return span{o.polls[0].Began, o.taskOf(latest(last.Began, last.Ended)).Add(settles)}
+}
+
+// excusing is a fault within s for which there may be n questions more, or fewer,
+// than are counted: together with others, if one is not enough.
+func (c *check) excusing(o *operation, of anomaly, s span, n int) *fault {
 	for _, f := range c.faults {
-		if !f.explains(of, life) {
+		if !f.explains(of, s) {
 			continue
 		}
-		found = f
 		if n -= f.questions(o); n <= 0 {
-			return found
+			return f
 		}
 	}
 	return nil

@@ -253,6 +253,21 @@ var questionBugs = map[string]bug{
 		explain: func(w *world) { w.fault(plan.Kill, "worker-0", 1500, 2000) },
 		not:     func(w *world) { w.fault(plan.Kill, "worker-0", 5000, 6000) },
 	},
+	"promise 2: a poll is not counted, and a worker is killed during a later attempt": {
+		says: "the core was asked 3 times, and the state says 2", tell: transfer,
+		mutate: func(w *world) {
+			w.state.Polls = 2
+			d := w.delivery("done")
+			d.Attempts, w.requests = nil, w.requests[:2]
+			w.attempt("done", 503, 4020, 4040)
+			for i := range 4 {
+				w.attempt("done", 503, 4760+i*740, 4780+i*740)
+			}
+			w.attempt("done", 200, 7720, 7740)
+		},
+		explain: func(w *world) { w.fault(plan.Kill, "worker-0", 4030, 5000) },
+		not:     func(w *world) { w.fault(plan.Kill, "worker-0", 7000, 8000) },
+	},
 	"promise 2: a poll is counted that nobody made, without a push or with one": {
 		says: "the core was asked 3 times, and the state says 5", tell: stream, mutate: func(w *world) { w.state.Polls = 5 },
 		explain: func(w *world) { w.fault(plan.CoreDown, "cores", 900, 1000) },
