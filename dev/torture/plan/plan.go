@@ -63,7 +63,7 @@ type Operation struct {
 	// core; empty: the operation's source has no front.
 	Page Page
 	// Pushes are what the core tells by itself, in their order: one is made once
-	// the one before is answered, and given up once the next one is due.
+	// the one before is answered; a status is given up once the next one is due.
 	Pushes []Push
 	// Clashes says that the core, once the start was accepted, starts the same
 	// operation with other content, which is to be refused.
