@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"time"
 
@@ -185,9 +186,13 @@ func (c *check) unexplained(o *operation, promise int, format string, args ...an
 	c.cry(o, false, promise, format, args...)
 }
 
+// particulars are the verbs of a format.
+var particulars = regexp.MustCompile(`%[a-z]`)
+
 func (c *check) cry(o *operation, lost bool, promise int, format string, args ...any) {
 	c.verdict.Cries = append(c.verdict.Cries, Cry{
-		Lost: lost, Promise: promise, Key: o.key, What: fmt.Sprintf(format, args...), Timeline: c.timeline(o),
+		Lost: lost, Promise: promise, Key: o.key, What: fmt.Sprintf(format, args...),
+		Rule: particulars.ReplaceAllString(format, "…"), Timeline: c.timeline(o),
 	})
 }
 
@@ -230,7 +235,9 @@ func (c *check) checkFaults() {
 	for _, planned := range c.plan.Faults {
 		if !injected[planned.Kind] {
 			injected[planned.Kind] = true
-			c.verdict.Cries = append(c.verdict.Cries, Cry{What: fmt.Sprintf("the fault %q was planned and never injected", planned.Kind)})
+			c.verdict.Cries = append(c.verdict.Cries, Cry{
+				What: fmt.Sprintf("the fault %q was planned and never injected", planned.Kind), Rule: "a fault was planned and never injected",
+			})
 		}
 	}
 }

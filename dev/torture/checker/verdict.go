@@ -59,6 +59,8 @@ type Cry struct {
 	Promise int
 	Key     callback.Key
 	What    string
+	// Rule is What without its particulars: the same for all cries of one sort.
+	Rule string
 	// Timeline is all that the outside saw of the operation, and the faults
 	// around it.
 	Timeline []string
