@@ -91,7 +91,7 @@ func (c *check) costless(o *operation) int {
 // and that there are no more than max_polls.
 func (c *check) checkCount(o *operation) {
 	limit, counted, asked, costless := o.endpoint.Policy.Poll.Limit(), o.state().Polls, len(o.asked()), c.costless(o)
-	arrived := max(asked, len(o.pages))
+	arrived := asked + len(o.unfollowed())
 	// An end that was called for may cancel a question that is counted and not sent.
 	if arrived < counted && !(arrived+1 == counted && o.endedByCall()) {
 		c.excuse(o, c.whyUnarrived(o, counted-arrived), unarrived, 2, "the core was asked %d times, and the state says %d", asked, counted)
@@ -254,14 +254,19 @@ func (c *check) checkNoneAfterEnd(o *operation) {
 // checkPages holds that a page is nobody's answer: the core behind it is asked at
 // the next base URL.
 func (c *check) checkPages(o *operation) {
-	var breaches []breach
+	c.checkBreaches(o, unfollowed, o.unfollowed(), "a front's page was taken for an answer %d times: the core was not asked at the next base URL, first from %s to %s")
+}
+
+// unfollowed are the pages after which nobody asked the core, each until then.
+func (o *operation) unfollowed() []breach {
+	var found []breach
 	for _, page := range o.pages {
 		round := span{page.Began, page.Began.Add(prompt)}
 		if !slices.ContainsFunc(o.polls, func(p journal.Poll) bool { return round.meets(span{p.Began, p.Began}) }) {
-			breaches = append(breaches, round)
+			found = append(found, round)
 		}
 	}
-	c.checkBreaches(o, unfollowed, breaches, "a front's page was taken for an answer %d times: the core was not asked at the next base URL, first from %s to %s")
+	return found
 }
 
 // shortestGap is the shortest one of the poll policy.

@@ -23,6 +23,7 @@ var cleanQuestions = map[string]func() *world{
 	"a status that comes back once its callback was acknowledged":                flappingAcknowledged,
 	"a core that forbids an operation for a while":                               forbidden,
 	"a core behind a front":                                                      fronted,
+	"a front that is asked once":                                                 frontedOnce,
 	"a revocation while a question is in flight":                                 revokedDuringAQuestion,
 	"a push of the final status during a question that was counted and not sent": pushedBeforeItsQuestion,
 }
@@ -191,6 +192,13 @@ func fronted() *world {
 
 func (w *world) page(from int) {
 	w.polls = append(w.polls, journal.Poll{Span: during(from, from), Page: string(plan.PageEmpty)})
+}
+
+// frontedOnce asks the base URL first that worked last.
+func frontedOnce() *world {
+	w := fronted()
+	w.polls = append(w.polls[:2:2], w.polls[3])
+	return w
 }
 
 func revokedDuringAQuestion() *world {
