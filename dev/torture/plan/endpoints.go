@@ -35,7 +35,7 @@ const (
 	Mixed Receivers = "mixed"
 	// Troubled ones fail, hang up, drop their answers or are slow.
 	Troubled Receivers = "troubled"
-	// Slow ones acknowledge after up to a second, Failing ones after some failures.
+	// Slow ones acknowledge within a second, Failing ones after some failures.
 	Slow    Receivers = "slow"
 	Failing Receivers = "failing"
 )

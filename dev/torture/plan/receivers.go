@@ -20,7 +20,7 @@ var healthy = receiver{"acknowledges", 58, func(*rand.Rand) Receiver { return Re
 var ownReceivers = map[Receivers]receiver{
 	Healthy: healthy,
 	Slow: {"takes its time", 0, func(r *rand.Rand) Receiver {
-		return Receiver{Manner: Acknowledges, Delay: between(r, 400*time.Millisecond, 800*time.Millisecond)}
+		return Receiver{Manner: Acknowledges, Delay: between(r, 300*time.Millisecond, 600*time.Millisecond)}
 	}},
 	Failing: {"fails at first", 0, atFirst(Fails)},
 }
