@@ -23,6 +23,7 @@ var cleanQuestions = map[string]func() *world{
 	"a status that comes back once its callback was acknowledged":                flappingAcknowledged,
 	"a core that forbids an operation for a while":                               forbidden,
 	"a core behind a front":                                                      fronted,
+	"a first attempt that a stalled engine repeats once its task has timed out":  stalled,
 	"a front that is asked once":                                                 frontedOnce,
 	"a revocation while a question is in flight":                                 revokedDuringAQuestion,
 	"a push of the final status during a question that was counted and not sent": pushedBeforeItsQuestion,
@@ -192,6 +193,15 @@ func fronted() *world {
 
 func (w *world) page(from int) {
 	w.polls = append(w.polls, journal.Poll{Span: during(from, from), Page: string(plan.PageEmpty)})
+}
+
+// stalled is a first attempt whose workflow task could not be completed in time.
+func stalled() *world {
+	w := stream()
+	w.start(200, 2500, 8000)
+	w.delivery("done").Attempts[0].At = callback.At(at(7820))
+	w.request("done", 200, 7821, 8419)
+	return w
 }
 
 // frontedOnce asks the base URL first that worked last.
@@ -415,6 +425,11 @@ var questionBugs = map[string]bug{
 			w.request("done", 200, 3600, 3700)
 		},
 		not: func(w *world) { w.fault(plan.Terminate, "worker-0", 2700, 3700) },
+	},
+	"promise 5: a request is repeated sooner than its workflow task can time out": {
+		says: "in no record", tell: stream, mutate: func(w *world) { w.request("done", 200, 2814, 2819) },
+		explain: func(w *world) { w.fault(plan.Kill, "worker-0", 2816, 4000) },
+		not:     func(w *world) { w.start(200, 2500, 5000) },
 	},
 	"promise 5: a request during an attempt is in no record": {
 		says: "in no record", tell: stream, mutate: func(w *world) { w.request("done", 200, 3000, 3300) },

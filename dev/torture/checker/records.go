@@ -105,10 +105,22 @@ func (c *check) checkUnrecorded(o *operation) {
 		if lost[l]++; f != nil && f.place == programs && lost[l] > f.losesTasks() {
 			f = nil
 		}
+		if f != nil && f.place == itself && o.repeatedSoon(r) {
+			f = nil
+		}
 		r.excused = f
 		c.verdict.Unrecorded++
 		c.excuse(o, f, unrecorded, 5, "the request at %s about %q is in no record of the %d attempts", clock(r.Began), r.Status, recorded(o, r))
 	}
+}
+
+// repeatedSoon reports whether a request was repeated sooner than a workflow task
+// can time out: then it was not lost for an engine that is slow, but refused.
+func (o *operation) repeatedSoon(r *request) bool {
+	return slices.ContainsFunc(o.requests, func(again *request) bool {
+		after := again.Began.Sub(r.Began)
+		return again != r && again.CallbackID == r.CallbackID && after.Abs() < task-prompt
+	})
 }
 
 // losesTasks is how many workflow tasks of an operation a fault of a program may
