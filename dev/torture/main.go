@@ -51,6 +51,7 @@ Examples:
   go -C dev run ./torture -seed 7 -keep ../bin/seven another campaign, its journals and logs kept
   go -C dev run ./torture -check ../bin/seven        the checker alone, on what was kept
   go -C dev run ./torture -n 1500 -minutes 2         what CI plays
+  go -C dev run ./torture -n 300 -minutes 1 -faults=false    nothing is broken: cores that push are enough
   go -C dev run ./torture -bug twice                 somebody in between lies: the checker must cry
   go -C dev run ./torture -scenario backlog          kill -9 of a worker with 2,000 callbacks due
   go -C dev run ./torture -scenario rolling          every program restarted under 50 starts a second
@@ -69,6 +70,7 @@ type flags struct {
 	operations  int
 	seed        uint64
 	minutes     float64
+	faults      bool
 	bug         string
 	keep, check string
 	scenario    string
@@ -102,6 +104,7 @@ func parse(arguments []string, stdout io.Writer) (flags, error) {
 	set.IntVar(&f.operations, "n", 5000, "how many operations are started")
 	set.Uint64Var(&f.seed, "seed", 1, "chooses the operations, their histories and the faults")
 	set.Float64Var(&f.minutes, "minutes", 5, "how long operations are started and faults injected; what is open then is left to end")
+	set.BoolVar(&f.faults, "faults", true, "inject faults; without them (-faults=false) little is left that excuses anything")
 	set.StringVar(&f.bug, "bug", "", "put a liar between Ringback and the receivers: `"+bugs()+"`")
 	set.StringVar(&f.keep, "keep", "", "leave journals, logs and the configuration in this `directory`, which must not hold a campaign yet")
 	set.StringVar(&f.scenario, "scenario", "", "play no campaign, but measure one thing: `"+strings.Join(slices.Sorted(maps.Keys(scenarios)), " or ")+"`")
@@ -213,7 +216,7 @@ func (f flags) room() (dir string, forget func() error, err error) {
 }
 
 func (f flags) plan() plan.Options {
-	return plan.Options{Seed: f.seed, Operations: f.operations, Length: time.Duration(f.minutes * float64(time.Minute))}
+	return plan.Options{Seed: f.seed, Operations: f.operations, Length: time.Duration(f.minutes * float64(time.Minute)), Calm: !f.faults}
 }
 
 func (f flags) play(ctx context.Context, o stage.Options, stdout io.Writer) error {

@@ -111,15 +111,15 @@ func (c *check) checkConflict(o *operation, call journal.Call) {
 	}
 }
 
-// checkClosedCalls holds that what was refused as closed rang no more.
+// checkClosedCalls holds that what was refused as closed was sent no more.
 func (c *check) checkClosedCalls(o *operation) {
 	for _, call := range o.calls {
 		if call.HTTPStatus != http.StatusConflict || call.Problem != problemClosed {
 			continue
 		}
-		for _, r := range o.rings {
+		for _, r := range o.requests {
 			if r.Began.After(call.Ended) && r.excused == nil {
-				c.unexplained(o, 0, "%s was refused as closed at %s, and %q was rung after that, at %s",
+				c.unexplained(o, 0, "%s was refused as closed at %s, and %q was sent after that, at %s",
 					call.What, clock(call.Ended), r.Status, clock(r.Began))
 				return
 			}
@@ -130,12 +130,12 @@ func (c *check) checkClosedCalls(o *operation) {
 // checkRequests holds that what the cores and receivers were sent was written as
 // their documents say.
 func (c *check) checkRequests(o *operation) {
-	for _, p := range o.polls {
+	for _, p := range slices.Concat(o.polls, o.pages) {
 		if p.Refused != "" {
 			c.unexplained(o, 2, "a poll was not as the core's documents have it: %s", p.Refused)
 		}
 	}
-	for _, r := range o.rings {
+	for _, r := range o.requests {
 		if r.Refused != "" {
 			c.unexplained(o, 6, "a callback was not as its dialect's documents have it: %s", r.Refused)
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"time"
 
@@ -33,7 +34,7 @@ type check struct {
 	operations map[callback.Key]*operation
 	faults     []*fault
 	verdict    Verdict
-	// overdue are how late rings were that no fault touched.
+	// overdue are how late things were that no fault touched.
 	overdue []time.Duration
 }
 
@@ -46,28 +47,30 @@ type operation struct {
 	rules    rules
 
 	calls []journal.Call
-	polls []journal.Poll
-	rings []*ring
-	read  *journal.State
+	// polls are the questions to the core, pages those that a front answered
+	// instead of it.
+	polls, pages []journal.Poll
+	requests     []*request
+	read         *journal.State
 
 	deliveries []*delivery
 }
 
-// ring is a request to a receiver, and the recorded attempt that it is.
-type ring struct {
-	journal.Ring
+// request is one to a receiver, and the recorded attempt that it is.
+type request struct {
+	journal.Request
 	attempt *attempt
 	// excused is the fault for which it is in no record, or came late to it.
 	excused *fault
 }
 
 // end is when its answer was written, or when it began where nobody saw that.
-func (r *ring) end() time.Time { return latest(r.Began, r.Ended) }
+func (r *request) end() time.Time { return latest(r.Began, r.Ended) }
 
 // attempt is one that the API's state shows, and the request that it made.
 type attempt struct {
 	callback.Attempt
-	ring *ring
+	request *request
 }
 
 func (a *attempt) began() time.Time { return a.At.Time }
@@ -86,7 +89,7 @@ func (a *attempt) interrupted(timeout time.Duration) bool {
 type delivery struct {
 	callback.Delivery
 	attempts []*attempt
-	rings    []*ring
+	requests []*request
 }
 
 func (c *check) gather(entries []journal.Entry) {
@@ -102,7 +105,7 @@ func (c *check) gather(entries []journal.Entry) {
 	for _, o := range c.operations {
 		slices.SortFunc(o.calls, func(a, b journal.Call) int { return a.Began.Compare(b.Began) })
 		slices.SortFunc(o.polls, func(a, b journal.Poll) int { return a.Began.Compare(b.Began) })
-		slices.SortFunc(o.rings, func(a, b *ring) int { return a.Began.Compare(b.Began) })
+		slices.SortFunc(o.requests, func(a, b *request) int { return a.Began.Compare(b.Began) })
 	}
 }
 
@@ -124,10 +127,14 @@ func (c *check) sort(e journal.Entry) {
 		o.calls = append(o.calls, *e.Call)
 	case e.Poll != nil:
 		o := c.at(e.Poll.Key)
+		if e.Poll.Page != "" {
+			o.pages = append(o.pages, *e.Poll)
+			return
+		}
 		o.polls = append(o.polls, *e.Poll)
-	case e.Ring != nil:
-		o := c.at(e.Ring.Key)
-		o.rings = append(o.rings, &ring{Ring: *e.Ring})
+	case e.Request != nil:
+		o := c.at(e.Request.Key)
+		o.requests = append(o.requests, &request{Request: *e.Request})
 	case e.Fault != nil:
 		f := &fault{Fault: *e.Fault, place: placeOf(e.Fault.On), explained: map[anomaly]int{}}
 		f.Ended = latest(f.Began, f.Ended)
@@ -152,8 +159,9 @@ func (c *check) one(o *operation) {
 	c.checkClosedCalls(o)
 	c.checkRecords(o)
 	c.checkIdentity(o)
-	c.checkPolls(o)
+	c.checkQuestions(o)
 	c.checkOwed(o)
+	c.checkOwedAgain(o)
 	c.checkSaid(o)
 	c.checkSuperseded(o)
 	c.checkGaps(o)
@@ -178,9 +186,13 @@ func (c *check) unexplained(o *operation, promise int, format string, args ...an
 	c.cry(o, false, promise, format, args...)
 }
 
+// particulars are the verbs of a format.
+var particulars = regexp.MustCompile(`%[a-z]`)
+
 func (c *check) cry(o *operation, lost bool, promise int, format string, args ...any) {
 	c.verdict.Cries = append(c.verdict.Cries, Cry{
-		Lost: lost, Promise: promise, Key: o.key, What: fmt.Sprintf(format, args...), Timeline: c.timeline(o),
+		Lost: lost, Promise: promise, Key: o.key, What: fmt.Sprintf(format, args...),
+		Rule: particulars.ReplaceAllString(format, "…"), Timeline: c.timeline(o),
 	})
 }
 
@@ -223,7 +235,9 @@ func (c *check) checkFaults() {
 	for _, planned := range c.plan.Faults {
 		if !injected[planned.Kind] {
 			injected[planned.Kind] = true
-			c.verdict.Cries = append(c.verdict.Cries, Cry{What: fmt.Sprintf("the fault %q was planned and never injected", planned.Kind)})
+			c.verdict.Cries = append(c.verdict.Cries, Cry{
+				What: fmt.Sprintf("the fault %q was planned and never injected", planned.Kind), Rule: "a fault was planned and never injected",
+			})
 		}
 	}
 }

@@ -20,9 +20,9 @@ func TestACleanStoryMakesNoCry(t *testing.T) {
 		"a transfer whose receiver fails once":                               transfer,
 		"an order whose polls are used up":                                   order,
 		"a transfer that queues its callbacks behind one that is exhausted":  queued,
-		"a transfer that is revoked by its user while it is rung":            revokedByUser,
+		"a transfer that is revoked by its user while it is delivered":       revokedByUser,
 		"a transfer that is revoked by its client":                           revokedByClient,
-		"a transfer that is withdrawn while it is rung":                      withdrawn,
+		"a transfer that is withdrawn while it is delivered":                 withdrawn,
 		"a transfer that is pushed":                                          pushed,
 		"a receiver that drops its acknowledgement":                          droppedAnswer,
 		"a receiver that is gone":                                            gone,
@@ -51,7 +51,7 @@ func revokedByUser() *world {
 	w.attempt("reserved", 503, 20, 40)
 	w.call(journal.Revoke, 200, 100, 120)
 	w.delivery("reserved").Outcome, w.delivery("reserved").Reason = callback.DeliverySuperseded, callback.ReasonRevoked
-	w.attempt("revoked", 200, 3000, 3010)
+	w.attempt("revoked", 200, 300, 310)
 	w.state.Revocation = &callback.Revocation{InitiatedBy: "user"}
 	w.close(callback.OutcomeAcknowledged, "revoked", true)
 	return w
@@ -101,7 +101,7 @@ func droppedAnswer() *world {
 	w.start(201, 0, 10)
 	w.poll("done", 12, 14)
 	w.attempt("done", 0, 20, 40)
-	w.rings[0].Took = true
+	w.requests[0].Took = true
 	w.attempt("done", 200, 742, 760)
 	w.close(callback.OutcomeAcknowledged, "done", true)
 	return w
@@ -138,12 +138,12 @@ func choosy() *world {
 	return w
 }
 
-// polledUntilAKill leaves so many of the polls at the core, of so many that are
-// counted; the worker is killed before the last.
-func polledUntilAKill(asked, counted int) func(*world) {
+// polledUntilAStop leaves so many of the polls at the core, of so many that are
+// counted; the worker is stopped before the last.
+func polledUntilAStop(asked, counted int) func(*world) {
 	return func(w *world) {
 		w.polls, w.state.Polls = w.polls[:asked], counted
-		w.fault(plan.Kill, "worker-0", 13000, 15000)
+		w.fault(plan.Terminate, "worker-0", 13000, 15000)
 	}
 }
 
@@ -167,7 +167,7 @@ func superseded() *world {
 	w.poll("done", 2012, 2014)
 	w.attempt("reserved", 503, 2182, 2200)
 	w.delivery("reserved").Outcome = callback.DeliverySuperseded
-	w.attempt("done", 200, 5000, 5010)
+	w.attempt("done", 200, 2300, 2310)
 	w.close(callback.OutcomeAcknowledged, "done", true)
 	return w
 }
@@ -186,7 +186,7 @@ func crossing() *world {
 	w.start(201, 0, 10)
 	w.poll("done", 12, 14)
 	w.record("done", 0, 20, 5022).Reason = "no answer within 5000 ms"
-	w.ring("done", 200, 21, 5014)
+	w.request("done", 200, 21, 5014)
 	w.attempt("done", 200, 5722, 5730)
 	w.close(callback.OutcomeAcknowledged, "done", true)
 	return w
@@ -198,7 +198,7 @@ func interrupted() *world {
 	w.start(201, 0, 10)
 	w.poll("done", 12, 14)
 	w.record("done", 0, 20, 5020).Reason = "the worker ended while the attempt was on its way"
-	w.ring("done", 503, 22, 30)
+	w.request("done", 503, 22, 30)
 	w.attempt("done", 200, 5722, 5730)
 	w.fault(plan.Freeze, "temporal", 25, 900)
 	w.close(callback.OutcomeAcknowledged, "done", true)
@@ -210,7 +210,7 @@ func outlasted() *world {
 	w.start(201, 0, 10)
 	w.poll("done", 12, 14)
 	w.record("done", 0, 20, 5021).Reason = "no answer within 5000 ms"
-	w.ring("done", 0, 21, 6000)
+	w.request("done", 0, 21, 6000)
 	w.attempt("done", 200, 5722, 5730)
 	w.close(callback.OutcomeAcknowledged, "done", true)
 	return w
@@ -262,7 +262,7 @@ var bugs = map[string]bug{
 	"an API does not know an operation that it accepted": {
 		says: "push was answered with 404", tell: pushed, mutate: func(w *world) { w.calls[1].HTTPStatus = 404 },
 	},
-	"an API says closed, and rings after that": {
+	"an API says closed, and sends after that": {
 		says: "refused as closed", tell: transfer,
 		mutate: func(w *world) { w.call(journal.Push, 409, 3000, 3010).Problem = "closed" },
 		not:    func(w *world) { w.fault(plan.Kill, "worker-0", 2000, 3000) },
@@ -271,12 +271,12 @@ var bugs = map[string]bug{
 		says: "not as the core's documents", tell: transfer, mutate: func(w *world) { w.polls[0].Refused = "no MAC" },
 	},
 	"a signature is wrong": {
-		says: "not as its dialect's documents", tell: transfer, mutate: func(w *world) { w.rings[0].Refused = "no signature" },
+		says: "not as its dialect's documents", tell: transfer, mutate: func(w *world) { w.requests[0].Refused = "no signature" },
 	},
 	"promise 2: a poll comes late": {
 		says: "poll 3 came", tell: transfer,
 		mutate: func(w *world) {
-			w.polls[2].Span, w.rings[2].Span = during(9012, 9014), during(9021, 9039)
+			w.polls[2].Span, w.requests[2].Span = during(9012, 9014), during(9021, 9039)
 			w.delivery("done").Attempts[0].At = callback.At(at(9020))
 		},
 		explain: func(w *world) { w.fault(plan.Kill, "worker-1", 3000, 5000) },
@@ -288,9 +288,9 @@ var bugs = map[string]bug{
 		explain: func(w *world) { w.fault(plan.CoreDown, "cores", 14000, 16000) },
 		not:     func(w *world) { w.fault(plan.CoreDown, "cores", 20000, 26000) },
 	},
-	"promise 2: the watch ends before its time, with its worker killed": {
+	"promise 2: the watch ends before its time, with its worker stopped": {
 		lost: true, says: "before its lifetime was over", tell: expired,
-		mutate:  polledUntilAKill(5, 5),
+		mutate:  polledUntilAStop(5, 5),
 		explain: func(w *world) { w.fault(plan.CoreDown, "cores", 20000, 26000) },
 		not:     func(w *world) { w.fault(plan.CoreDown, "cores", 100, 2000) },
 	},
@@ -306,24 +306,24 @@ var bugs = map[string]bug{
 	"promise 2: polls are counted that nobody made": {
 		says: "the core was asked 3 times, and the state says 4", tell: transfer, mutate: func(w *world) { w.state.Polls = 4 },
 		explain: func(w *world) { w.fault(plan.CoreDown, "cores", 2500, 3000) },
-		not:     func(w *world) { w.fault(plan.Kill, "worker-0", 1000, 2000) },
+		not:     func(w *world) { w.fault(plan.Terminate, "worker-0", 1000, 2000) },
 	},
 	"promise 2: the last poll is counted, and no core saw it": {
 		says: "the core was asked 5 times, and the state says 6", tell: expired,
-		mutate:  polledUntilAKill(5, 6),
+		mutate:  polledUntilAStop(5, 6),
 		explain: func(w *world) { w.fault(plan.CoreDown, "cores", 20000, 26000) },
 		not:     func(w *world) { w.fault(plan.SkewedClock, "receivers", 20000, 26000) },
 	},
 	"promise 2: the last two polls are counted, and no core saw them": {
 		says: "the core was asked 4 times, and the state says 6", tell: expired,
-		mutate:  polledUntilAKill(4, 6),
+		mutate:  polledUntilAStop(4, 6),
 		explain: func(w *world) { w.fault(plan.CoreDown, "cores", 11000, 26000) },
 		not:     func(w *world) { w.fault(plan.CoreDown, "cores", 20000, 26000) },
 	},
 	"promise 3: a polled status is dropped": {
 		lost: true, says: `told "waiting_funds" by a poll`, tell: transfer,
 		mutate: func(w *world) {
-			w.rings = w.rings[2:]
+			w.requests = w.requests[2:]
 			w.state.Deliveries = w.state.Deliveries[1:]
 		},
 		not: func(w *world) { w.fault(plan.Kill, "worker-0", 2500, 3500) },
@@ -331,7 +331,7 @@ var bugs = map[string]bug{
 	"promise 3: a polled status is dropped whose poll was not answered for sure": {
 		lost: true, says: `told "waiting_funds" by a poll`, tell: transfer,
 		mutate: func(w *world) {
-			w.rings, w.polls = w.rings[2:], w.polls[1:]
+			w.requests, w.polls = w.requests[2:], w.polls[1:]
 			w.state.Deliveries = w.state.Deliveries[1:]
 			w.polls[0].Span = during(13, 14)
 			w.state.Polls--
@@ -342,7 +342,7 @@ var bugs = map[string]bug{
 	"promise 3: a pushed status is dropped": {
 		lost: true, says: `told "done" by a push`, tell: pushed,
 		mutate: func(w *world) {
-			w.rings, w.state.Deliveries = w.rings[:1], w.state.Deliveries[:1]
+			w.requests, w.state.Deliveries = w.requests[:1], w.state.Deliveries[:1]
 			w.close(callback.OutcomeAcknowledged, "reserved", false)
 		},
 		not: func(w *world) { w.fault(plan.Kill, "worker-0", 900, 3000) },
@@ -352,29 +352,29 @@ var bugs = map[string]bug{
 		mutate: func(w *world) {
 			w.polls[0].Status = "waiting_funds"
 			w.calls[1].Span = during(5000, 5020)
-			w.rings, w.state.Deliveries = nil, nil
+			w.requests, w.state.Deliveries = nil, nil
 			w.attempt("revoked", 200, 5030, 5040)
 		},
 		explain: func(w *world) { w.fault(plan.Freeze, "worker-0", 1000, 4000) },
 		not:     func(w *world) { w.fault(plan.SkewedClock, "receivers", 1000, 4000) },
 	},
-	"promise 3: a status rings that nobody said": {
+	"promise 3: a status is delivered that nobody said": {
 		says: "which nobody had said", tell: transfer,
 		mutate: func(w *world) {
 			w.attempt("reserved", 200, 4050, 4060)
 			w.state.Deliveries[1], w.state.Deliveries[2] = w.state.Deliveries[2], w.state.Deliveries[1]
 		},
 	},
-	"promise 3: a status rings that the client knew": {
+	"promise 3: a status is delivered that the client knew": {
 		says: "which the client knew", tell: transfer, mutate: func(w *world) { w.operation.KnownStatus = "waiting_funds" },
 	},
-	"promise 3: a status rings that nobody wants": {
-		says: "which is not to ring", tell: transfer, mutate: func(w *world) { w.operation.Wanted = []string{"done"} },
+	"promise 3: a status is delivered that nobody wants": {
+		says: "which is not to be delivered", tell: transfer, mutate: func(w *world) { w.operation.Wanted = []string{"done"} },
 	},
-	"promise 3: a ring comes late": {
+	"promise 3: a first attempt comes late": {
 		says: `the first attempt about "done" came`, tell: transfer,
 		mutate: func(w *world) {
-			w.rings[2].Span = during(9021, 9039)
+			w.requests[2].Span = during(9021, 9039)
 			w.delivery("done").Attempts[0].At = callback.At(at(9020))
 		},
 		explain: func(w *world) { w.fault(plan.Freeze, "temporal", 3000, 8000) },
@@ -391,20 +391,20 @@ var bugs = map[string]bug{
 	"promise 4: a callback overtakes an older one": {
 		says: "after a newer callback had begun", tell: transfer,
 		mutate: func(w *world) {
-			w.rings[1].Span = during(4060, 4070)
+			w.requests[1].Span = during(4060, 4070)
 			w.state.Deliveries[0].Attempts[1].At = callback.At(at(4059))
 		},
 		not: func(w *world) { w.fault(plan.Kill, "worker-1", 100, 500) },
 	},
-	"promise 4: callbacks ring in another order than was observed": {
+	"promise 4: callbacks begin in another order than was observed": {
 		says: "which had been told first", tell: queued,
 		mutate: func(w *world) {
 			w.state.Deliveries[0], w.state.Deliveries[1] = w.state.Deliveries[1], w.state.Deliveries[0]
-			w.rings[4].Span = during(6021, 6030)
+			w.requests[4].Span = during(6021, 6030)
 			w.state.Deliveries[0].Attempts[0].At, w.state.Deliveries[0].Attempts[0].TookMS = callback.At(at(6020)), 11
 			for i := range 4 {
 				moved := 7042 + i*7020
-				w.rings[i].Span = during(moved+1, moved+17)
+				w.requests[i].Span = during(moved+1, moved+17)
 				w.state.Deliveries[1].Attempts[i].At, w.state.Deliveries[1].Attempts[i].TookMS = callback.At(at(moved)), 18
 			}
 			w.state.Outcome = callback.OutcomeExhausted
@@ -413,7 +413,7 @@ var bugs = map[string]bug{
 	"promise 4: two callbacks overlap": {
 		says: "was being answered", tell: transfer,
 		mutate: func(w *world) {
-			w.rings[1].Ended = at(4030)
+			w.requests[1].Ended = at(4030)
 			w.state.Deliveries[0].Attempts[1].TookMS = 4031 - 742
 		},
 		not: func(w *world) { w.fault(plan.Kill, "worker-1", 100, 500) },
@@ -433,7 +433,7 @@ var bugs = map[string]bug{
 		says: "5 recorded attempts, k is 4", tell: order,
 		mutate: func(w *world) {
 			d := w.delivery("0")
-			d.Attempts, w.rings = nil, nil
+			d.Attempts, w.requests = nil, nil
 			for i := range 5 {
 				w.attempt("0", 503, 9020+i*720, 9040+i*720)
 			}
@@ -453,19 +453,19 @@ var bugs = map[string]bug{
 	"promise 5: h is cut short": {
 		says: "h is 700ms", tell: transfer,
 		mutate: func(w *world) {
-			w.rings[1].Span = during(600, 650)
+			w.requests[1].Span = during(600, 650)
 			w.state.Deliveries[0].Attempts[1].At = callback.At(at(599))
 		},
 		not: func(w *world) { w.fault(plan.Kill, "worker-1", 100, 500) },
 	},
 	"promise 5: h is cut short, and the record says that it was not": {
 		says: "is recorded as over at", tell: transfer,
-		mutate: func(w *world) { w.rings[0].Ended = at(300) },
+		mutate: func(w *world) { w.requests[0].Ended = at(300) },
 	},
 	"promise 5: h is stretched": {
 		says: `attempt 2 about "waiting_funds" came`, tell: transfer,
 		mutate: func(w *world) {
-			w.rings[1].Span = during(3500, 3510)
+			w.requests[1].Span = during(3500, 3510)
 			w.state.Deliveries[0].Attempts[1].At = callback.At(at(3499))
 		},
 		explain: func(w *world) { w.fault(plan.Blackhole, "worker-1>temporal", 100, 500) },
@@ -474,7 +474,7 @@ var bugs = map[string]bug{
 	"promise 5: a request that is held on its way": {
 		says: "reached the receiver", tell: transfer,
 		mutate: func(w *world) {
-			w.rings[2].Span = during(6500, 6510)
+			w.requests[2].Span = during(6500, 6510)
 			w.state.Deliveries[1].Attempts[0].TookMS = 2500
 		},
 		explain: func(w *world) { w.fault(plan.Blackhole, "ringback>receivers", 4000, 6000) },
@@ -482,33 +482,36 @@ var bugs = map[string]bug{
 	},
 	"promise 5: a request in no record": {
 		says: "in no record", tell: transfer,
-		mutate:  func(w *world) { w.rings = append(w.rings, *w.ring("done", 503, 4015, 4017)); w.rings = w.rings[:4] },
+		mutate: func(w *world) {
+			w.requests = append(w.requests, *w.request("done", 503, 4015, 4017))
+			w.requests = w.requests[:4]
+		},
 		explain: func(w *world) { w.fault(plan.Kill, "worker-0", 4016, 6000) },
 		not:     func(w *world) { w.fault(plan.Terminate, "worker-0", 4016, 6000) },
 	},
 	"promise 5: two requests in no record": {
 		says: "in no record", tell: transfer,
 		mutate: func(w *world) {
-			w.ring("done", 503, 4015, 4017)
-			w.ring("done", 503, 4018, 4019)
+			w.request("done", 503, 4015, 4017)
+			w.request("done", 503, 4018, 4019)
 		},
 		explain: func(w *world) { w.fault(plan.Freeze, "worker-0", 100, 5100) },
 		not:     func(w *world) { w.fault(plan.Freeze, "worker-0", 100, 5000) },
 	},
 	"promise 5: an attempt that reached nobody": {
-		says: "reached no receiver", tell: transfer, mutate: func(w *world) { w.rings = w.rings[1:] },
+		says: "reached no receiver", tell: transfer, mutate: func(w *world) { w.requests = w.requests[1:] },
 		explain: func(w *world) { w.fault(plan.Reset, "ringback>receivers", 0, 600) },
 		not:     func(w *world) { w.fault(plan.Kill, "worker-0", 25, 600) },
 	},
 	"promise 5: an attempt that was recorded and not sent": {
 		says: "reached no receiver", tell: transfer,
 		mutate: func(w *world) {
-			w.rings = w.rings[1:]
+			w.requests = w.requests[1:]
 			first := &w.state.Deliveries[0].Attempts[0]
 			first.TookMS, first.HTTPStatus = 5000, 0
 			w.state.Deliveries[0].Attempts[1].At = callback.At(at(5721))
-			w.rings[0].Span = during(5722, 5738)
-			w.polls[2].Span, w.rings[1].Span = during(6012, 6014), during(6021, 6039)
+			w.requests[0].Span = during(5722, 5738)
+			w.polls[2].Span, w.requests[1].Span = during(6012, 6014), during(6021, 6039)
 			w.state.Deliveries[1].Attempts[0].At = callback.At(at(6020))
 			w.polls = append(w.polls[:2:2], journal.Poll{Span: during(4012, 4014), Status: "waiting_funds"}, w.polls[2])
 			w.state.Polls++
@@ -518,16 +521,16 @@ var bugs = map[string]bug{
 	},
 	"promise 6: acknowledged by a receiver that had not taken it": {
 		lost: true, says: "the receiver had not taken it", tell: transfer,
-		mutate: func(w *world) { w.rings[2].Took, w.rings[2].HTTPStatus = false, 503 },
+		mutate: func(w *world) { w.requests[2].Took, w.requests[2].HTTPStatus = false, 503 },
 		not:    func(w *world) { w.fault(plan.Reset, "ringback>receivers", 4000, 5000) },
 	},
 	"promise 6: acknowledged by nobody": {
-		lost: true, says: "no receiver saw it", tell: transfer, mutate: func(w *world) { w.rings = w.rings[:2] },
+		lost: true, says: "no receiver saw it", tell: transfer, mutate: func(w *world) { w.requests = w.requests[:2] },
 		not: func(w *world) { w.fault(plan.Reset, "ringback>receivers", 4000, 5000) },
 	},
 	"promise 6: an acknowledgement is not taken for one": {
 		says: "was answered with 200 and is recorded as", tell: transfer,
-		mutate:  func(w *world) { w.rings[0].Took, w.rings[0].HTTPStatus = true, 200 },
+		mutate:  func(w *world) { w.requests[0].Took, w.requests[0].HTTPStatus = true, 200 },
 		explain: func(w *world) { w.fault(plan.Reset, "ringback>receivers", 0, 500) },
 		not:     func(w *world) { w.fault(plan.Latency, "ringback>cores", 0, 500) },
 	},
@@ -538,7 +541,7 @@ var bugs = map[string]bug{
 		not:     func(w *world) { w.fault(plan.SlowClose, "ringback>receivers", 0, 5000) },
 	},
 	"promise 5: a request is cut off as its link is mended": {
-		says: "reached no receiver", tell: transfer, mutate: func(w *world) { w.rings = w.rings[1:] },
+		says: "reached no receiver", tell: transfer, mutate: func(w *world) { w.requests = w.requests[1:] },
 		explain: func(w *world) { w.fault(plan.SlowClose, "ringback>receivers", -5000, 30) },
 		not:     func(w *world) { w.fault(plan.SlowClose, "ringback>receivers", 0, 5000) },
 	},
@@ -547,15 +550,15 @@ var bugs = map[string]bug{
 		mutate: func(w *world) { w.close(callback.OutcomeAcknowledged, "reserved", false) },
 		not:    func(w *world) { w.fault(plan.Kill, "worker-0", 100, 500) },
 	},
-	"promise 7: a revocation rings nobody that is to ring": {
+	"promise 7: a revocation is not delivered that is owed": {
 		lost: true, says: `told "revoked" by a revoke`, tell: revokedByUser,
 		mutate: func(w *world) {
-			w.rings, w.state.Deliveries = w.rings[:1], w.state.Deliveries[:1]
+			w.requests, w.state.Deliveries = w.requests[:1], w.state.Deliveries[:1]
 			w.state.Outcome = callback.OutcomeRevoked
 		},
 	},
-	"promise 7: a revocation of the client's rings": {
-		says: "although it was to ring nobody", tell: revokedByUser,
+	"promise 7: a revocation of the client's is delivered": {
+		says: "although nobody was to be told", tell: revokedByUser,
 		mutate: func(w *world) {
 			w.operation.Revocation.InitiatedBy = "client"
 			w.state.Revocation.InitiatedBy = "client"
@@ -568,10 +571,10 @@ var bugs = map[string]bug{
 			w.call(journal.Revoke, 409, 3000, 3010).Problem = "not-revocable"
 		},
 	},
-	"promise 7: what a revocation ended goes on ringing": {
-		says: `"reserved" was rung`, tell: revokedByUser,
+	"promise 7: what a revocation ended goes on being sent": {
+		says: `"reserved" was sent`, tell: revokedByUser,
 		mutate: func(w *world) {
-			w.rings, w.state.Deliveries = nil, nil
+			w.requests, w.state.Deliveries = nil, nil
 			for i := range 8 {
 				w.attempt("reserved", 503, 20+i*760, 40+i*760)
 			}
@@ -588,11 +591,11 @@ var bugs = map[string]bug{
 				w.attempt("done", 503, 20+i*720, 40+i*720)
 			}
 			w.delivery("done").Attempts[7].Verdict, w.delivery("done").Attempts[7].HTTPStatus = callback.Acknowledged, 200
-			w.rings[7].HTTPStatus, w.rings[7].Took = 200, true
+			w.requests[7].HTTPStatus, w.requests[7].Took = 200, true
 			w.delivery("done").Outcome, w.state.Outcome = callback.DeliveryAcknowledged, callback.OutcomeAcknowledged
 		},
 	},
-	"promise 8: what was withdrawn goes on ringing": {
+	"promise 8: what was withdrawn goes on being sent": {
 		says: "withdraw was answered with 200", tell: withdrawn,
 		mutate: func(w *world) {
 			for i := 1; i < 8; i++ {
@@ -605,31 +608,31 @@ var bugs = map[string]bug{
 	"promise 8: withdrawn, and nobody asked": {
 		lost: true, says: "nobody asked for that", tell: withdrawn, mutate: func(w *world) { w.calls = w.calls[:1] },
 	},
-	"promise 11: a callback is rung twice": {
-		says: "was rung again", tell: transfer,
-		mutate:  func(w *world) { w.ring("done", 200, 4015, 4018) },
+	"promise 11: a callback is sent twice": {
+		says: "was sent again", tell: transfer,
+		mutate:  func(w *world) { w.request("done", 200, 4015, 4018) },
 		explain: func(w *world) { w.fault(plan.Kill, "worker-0", 4019, 5000) },
 		not:     func(w *world) { w.fault(plan.Terminate, "worker-0", 4019, 5000) },
 	},
 	"promise 5: an attempt whose end nobody saw comes late": {
 		says: "reached the receiver 2.58s later", tell: interrupted,
-		mutate:  func(w *world) { w.faults, w.rings[0].Span = nil, during(2600, 2610) },
+		mutate:  func(w *world) { w.faults, w.requests[0].Span = nil, during(2600, 2610) },
 		explain: func(w *world) { w.fault(plan.Freeze, "temporal", 25, 900) },
 		not:     func(w *world) { w.fault(plan.Kill, "worker-0", 2700, 2800) },
 	},
 	"promise 5: an attempt whose end nobody saw comes later than its record can take": {
 		says: "reached the receiver 6.48s later", tell: interrupted,
-		mutate: func(w *world) { w.rings[0].Span = during(6500, 6510) },
+		mutate: func(w *world) { w.requests[0].Span = during(6500, 6510) },
 		not:    func(w *world) { w.fault(plan.Freeze, "temporal", 1000, 9000) },
 	},
 	"promise 11: a callback changes its id": {
-		says: "has the callback ids", tell: transfer, mutate: func(w *world) { w.rings[1].CallbackID = "cb_other" },
+		says: "has the callback ids", tell: transfer, mutate: func(w *world) { w.requests[1].CallbackID = "cb_other" },
 	},
 	"promise 11: an id stands for two statuses": {
-		says: "stands for", tell: transfer, mutate: func(w *world) { w.rings[2].CallbackID = "cb_waiting_funds" },
+		says: "stands for", tell: transfer, mutate: func(w *world) { w.requests[2].CallbackID = "cb_waiting_funds" },
 	},
 	"promise 11: a callback changes its body": {
-		says: "has two bodies", tell: transfer, mutate: func(w *world) { w.rings[1].Body = "another" },
+		says: "has two bodies", tell: transfer, mutate: func(w *world) { w.requests[1].Body = "another" },
 		not: func(w *world) { w.fault(plan.Kill, "worker-0", 100, 500) },
 	},
 	"promise 12: the outcome is not that of the last callback owed": {
@@ -650,10 +653,10 @@ func TestAnAPIThatSaysThatItHasTooMuchToDoExplainsWhatIsLateAndNothingElse(t *te
 		}
 	}
 	for name, quieted := range map[string]bool{
-		"promise 3: a ring comes late":                                  true,
+		"promise 3: a first attempt comes late":                         true,
 		"promise 5: a request in no record":                             false,
 		"promise 5: an attempt that reached nobody":                     false,
-		"promise 11: a callback is rung twice":                          false,
+		"promise 11: a callback is sent twice":                          false,
 		"promise 5: a request that is held on its way":                  false,
 		"promise 1: an accepted operation never ends":                   false,
 		"promise 6: acknowledged by nobody":                             false,
@@ -738,12 +741,12 @@ func TestACampaignThatDidNothingDoesNotHold(t *testing.T) {
 
 func TestTheTableSaysWhatWasLostAndWhatExplainsTheRest(t *testing.T) {
 	t.Parallel()
-	b := bugs["promise 11: a callback is rung twice"]
+	b := bugs["promise 11: a callback is sent twice"]
 	w := b.tell()
 	b.mutate(w)
 	b.explain(w)
 	// Nobody saw the acknowledgement of the first callback.
-	w.rings = append(w.rings[:1:1], w.rings[2:]...)
+	w.requests = append(w.requests[:1:1], w.requests[2:]...)
 	var out bytes.Buffer
 	v := w.verdict()
 	require.NoError(t, v.Write(&out))
@@ -751,6 +754,7 @@ func TestTheTableSaysWhatWasLostAndWhatExplainsTheRest(t *testing.T) {
 		"| callbacks | 2 |", "| requests to receivers | 3 |", "| duplicates that a fault explains | 1 |", "| requests beyond the recorded attempts | 1 |",
 		"| ended as acknowledged | 1 |", "| **lost** | **1** |", "| **unexplained** | **0** |",
 		"| kill -9 | worker | 1 | 980ms | 0s | duplicate: 1, request beyond the recorded attempts: 1 |",
+		"| attempt … about … is recorded as acknowledged, and no receiver saw it | 6 | lost | 1 |",
 		"LOST (promise 6): BAZAAR/t1: attempt 2 about \"waiting_funds\" is recorded as acknowledged, and no receiver saw it",
 		"    12:00:04.015 request 0 about \"done\"", "    12:00:04.019 FAULT kill -9 of worker-0 begins",
 	} {

@@ -64,7 +64,7 @@ func (c *check) checkWatchEnded(o *operation) {
 		return
 	}
 	over := accepted.from.Add(p.Lifetime())
-	last := slices.ContainsFunc(o.polls, func(p journal.Poll) bool { return !p.Began.Before(over.Add(-millisecond)) })
+	last := slices.ContainsFunc(slices.Concat(o.polls, o.pages), func(p journal.Poll) bool { return !p.Began.Before(over.Add(-millisecond)) })
 	if last {
 		return
 	}
@@ -117,7 +117,7 @@ func (c *check) checkRevoked(o *operation) {
 	case s.Revocation != nil && o.Revocation != nil && s.Revocation.InitiatedBy != o.Revocation.InitiatedBy:
 		c.unexplained(o, 7, "its revocation is shown as initiated by %s", s.Revocation.InitiatedBy)
 	case s.Revocation != nil && o.silentlyRevoked() && o.delivers(revoked):
-		c.unexplained(o, 7, "its revocation rings, although it was to ring nobody")
+		c.unexplained(o, 7, "its revocation is delivered, although nobody was to be told")
 	}
 }
 
@@ -132,7 +132,7 @@ func (o *operation) mayRefuse(call journal.Call, said []saying) bool {
 	})
 }
 
-// checkWithdrawn holds promise 8: what was answered with 200 rings no more,
+// checkWithdrawn holds promise 8: what was answered with 200 is sent no more,
 // unless the attempt in flight is acknowledged.
 func (c *check) checkWithdrawn(o *operation) {
 	for _, call := range o.calls {
@@ -155,7 +155,7 @@ func (o *operation) decidedBy(call journal.Call) bool {
 	return !slices.ContainsFunc(o.deliveries, func(d *delivery) bool {
 		return slices.ContainsFunc(d.attempts, func(a *attempt) bool {
 			over := !a.end().After(call.Ended)
-			heard := call.Ended.Add(beats + prompt)
+			heard := call.Ended.Add(hears + prompt)
 			return !over && (a.Verdict != callback.Acknowledged || a.began().After(heard))
 		})
 	})
@@ -165,7 +165,7 @@ func (o *operation) decidedBy(call journal.Call) bool {
 const nothing = "-"
 
 // checkSilenceAfter holds that after a call only the status that it allows is
-// rung: a delivery that waits in a worker hears of it with its next beat.
+// sent.
 func (c *check) checkSilenceAfter(o *operation, call journal.Call, but string) {
 	for _, d := range o.deliveries {
 		if d.Status == but {
@@ -173,12 +173,12 @@ func (c *check) checkSilenceAfter(o *operation, call journal.Call, but string) {
 		}
 		for _, a := range d.attempts {
 			at := a.began()
-			if !at.After(call.Ended.Add(beats + prompt)) {
+			if !at.After(call.Ended.Add(hears + prompt)) {
 				continue
 			}
-			f := c.explainLate(call.Ended.Add(beats), at)
+			f := c.explainLate(call.Ended.Add(hears), at)
 			if f == nil {
-				c.unexplained(o, 8, "%s was answered with 200 at %s, and %q was rung %s later", call.What, clock(call.Ended), d.Status, at.Sub(call.Ended).Round(time.Millisecond))
+				c.unexplained(o, 8, "%s was answered with 200 at %s, and %q was sent %s later", call.What, clock(call.Ended), d.Status, at.Sub(call.Ended).Round(time.Millisecond))
 				return
 			}
 			f.explained[late]++

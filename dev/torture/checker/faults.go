@@ -64,10 +64,21 @@ const (
 	// longRecorded: the same, where nobody saw the attempt's end, so that its
 	// moment is still the one before it was recorded.
 	longRecorded anomaly = "request that waited for its record"
-	// late: a ring, a poll or the end of ringing that was overdue.
+	// late: an attempt, a poll or their end that was overdue.
 	late anomaly = "overdue"
-	// uncounted: polls that a core saw and the state does not count.
+	// uncounted: polls that a core saw and the state does not count, or that are
+	// more than max_polls.
 	uncounted anomaly = "polls that are not counted"
+	// unasked: a poll that the state counts, and that was never sent.
+	unasked anomaly = "poll recorded and not asked"
+	// simultaneous: a core was asked while it was answering.
+	simultaneous anomaly = "two questions at once"
+	// soon: a core was asked again sooner than the policy has it.
+	soon anomaly = "question that came too soon"
+	// nonce: a signed question came twice. Nothing explains it.
+	nonce anomaly = "signed question that was sent twice"
+	// unfollowed: a page ended the round of base URLs.
+	unfollowed anomaly = "page that was taken for an answer"
 	// unarrived: polls that the state counts and no core saw.
 	unarrived anomaly = "polls that reached no core"
 	// duplicate: a request about a callback that the receiver had taken, its
@@ -79,9 +90,10 @@ const (
 	// prompt is how late something may be on a machine that does everything at
 	// once, without a fault.
 	prompt = 2 * time.Second
-	// beats is how often a delivery that waits in a worker hears whether it is
-	// still wanted.
+	// beats is how long a verdict may wait to be recorded, unless it acknowledges.
 	beats = 3 * time.Second
+	// hears is how long it takes until a delivery that waits is no longer sent.
+	hears = 250 * time.Millisecond
 	// task is how long after a workflow task began the server gives it to
 	// somebody else; attempts and polls inside it are repeated then.
 	task = 5 * time.Second
@@ -195,12 +207,32 @@ var explanations = []explanation{
 	{of: late, by: anything, at: cores, after: recovers, why: "polls wait for a core that does not answer"},
 	{of: late, by: shed, at: itself, after: recovers, why: "there is more to do than is done in time, as the API says"},
 
-	{of: uncounted, by: crashes, at: programs, instant: true, why: "the polls of a killed worker that its watch had not recorded yet, which it does every 10 seconds, are made again"},
-	{of: uncounted, by: freezes, at: programs, after: settles, why: "what a worker that was taken for dead had polled is polled again"},
-	{of: uncounted, by: anything, at: engine, after: task, why: "what could not be recorded is polled again"},
-	{of: uncounted, by: stalls, at: itself, after: task, why: "what could not be recorded is polled again"},
+	{of: uncounted, by: crashes, at: programs, instant: true, why: "the question in flight of a killed worker, or that of its workflow task, is asked again"},
+	{of: uncounted, by: freezes, at: programs, after: settles, why: "the question of a worker that was taken for dead is asked again, and so is that of each workflow task that it was given"},
+	{of: uncounted, by: anything, at: engine, after: task, why: "the question of a workflow task, or of a watch, that could not be completed in time is asked again"},
+	{of: uncounted, by: stalls, at: itself, after: task, why: "the same"},
+	{of: uncounted, by: cuts, at: cores, after: settles, why: "a question whose connection broke may be asked again on another"},
 
-	{of: uncounted, by: cuts, at: cores, after: settles, why: "net/http asks again where a connection broke that it had kept, as it may: a poll changes nothing"},
+	{of: unasked, by: crashes, at: programs, instant: true, why: "the question was recorded, and the worker killed before it was sent"},
+	{of: unasked, by: freezes, at: programs, after: settles, why: "the question was recorded, and the worker stopped before it was sent"},
+	{of: unasked, by: anything, at: engine, after: task, why: "the record was made and the worker not told so, which asks nothing that is not recorded"},
+	{of: unasked, by: stalls, at: itself, after: task, why: "the same"},
+
+	{of: simultaneous, by: crashes, at: programs, instant: true, why: "the core goes on answering a worker that was killed"},
+	{of: simultaneous, by: freezes, at: programs, after: settles, why: "a worker that was taken for dead goes on"},
+	{of: simultaneous, by: anything, at: engine, after: task, why: "a workflow task that could not be completed in time is repeated while its question is in flight"},
+	{of: simultaneous, by: stalls, at: itself, after: task, why: "the same"},
+	{of: simultaneous, by: anything, at: cores, after: settles, why: "an answer that does not arrive is not waited for"},
+
+	{of: soon, by: crashes, at: programs, instant: true, why: "what a killed worker had asked is asked again"},
+	{of: soon, by: freezes, at: programs, after: settles, why: "what a stopped worker had asked is asked again, and it goes on when it can"},
+	{of: soon, by: anything, at: engine, after: task, why: "what could not be recorded is asked again"},
+	{of: soon, by: stalls, at: itself, after: task, why: "the same"},
+	{of: soon, by: anything, at: cores, after: settles, why: "a question that was held on its way comes close to the one after it"},
+
+	{of: unfollowed, by: crashes, at: programs, instant: true, why: "the worker was killed between two base URLs"},
+	{of: unfollowed, by: freezes, at: programs, after: settles, why: "the worker was stopped between two base URLs"},
+	{of: unfollowed, by: anything, at: cores, after: settles, why: "the page or the next question did not arrive in time"},
 
 	{of: unarrived, by: outages, at: cores, after: settles, why: "a poll that gets no answer counts, and may not have reached the core"},
 	{of: unarrived, by: lingers, at: cores, after: settles, mended: true, why: "a poll that is cut off as its link is mended counts, and may not have reached the core"},
@@ -272,15 +304,21 @@ func (c *check) explain(of anomaly, s span, on string) *fault {
 		}
 		// The latest is what is still being recovered from.
 		for _, f := range slices.Backward(c.faults) {
-			if f.place != e.at || !slices.Contains(e.by, plan.FaultKind(f.Kind)) || !f.befell(on) {
-				continue
-			}
-			if f.covers(e).meets(s) {
+			if f.befell(on) && f.fits(e, s) {
 				return f
 			}
 		}
 	}
 	return nil
+}
+
+// explains reports whether the fault explains an anomaly that was caused in s.
+func (f *fault) explains(of anomaly, s span) bool {
+	return slices.ContainsFunc(explanations, func(e explanation) bool { return e.of == of && f.fits(e, s) })
+}
+
+func (f *fault) fits(e explanation, s span) bool {
+	return f.place == e.at && slices.Contains(e.by, plan.FaultKind(f.Kind)) && f.covers(e).meets(s)
 }
 
 func (f *fault) befell(program string) bool {

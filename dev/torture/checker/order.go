@@ -14,8 +14,8 @@ func (c *check) checkOrder(o *operation) {
 }
 
 func (c *check) checkOverlaps(o *operation) {
-	var before *ring
-	for _, r := range o.rings {
+	var before *request
+	for _, r := range o.requests {
 		if before != nil && before.Ended.After(r.Began) && !c.mayOverlap(o, before, r) {
 			c.unexplained(o, 4, "the request at %s about %q came while the one at %s about %q was being answered",
 				clock(r.Began), r.Status, clock(before.Began), before.Status)
@@ -29,7 +29,7 @@ func (c *check) checkOverlaps(o *operation) {
 // mayOverlap: one of the two is in no record or came late, which is explained
 // elsewhere; or Ringback no longer waited for the first: its time-out was over,
 // or the way was cut.
-func (c *check) mayOverlap(o *operation, first, second *ring) bool {
+func (c *check) mayOverlap(o *operation, first, second *request) bool {
 	if first.excused != nil || second.excused != nil {
 		return true
 	}
@@ -40,20 +40,24 @@ func (c *check) mayOverlap(o *operation, first, second *ring) bool {
 	return a.TookMS >= o.timeout().Milliseconds() || c.whyUnseen(o, a) != nil
 }
 
-// checkOvertaking holds that once a newer callback rings, no older one does.
+// checkOvertaking holds that once a newer callback is sent, no older one is, unless
+// its status was told again.
 func (c *check) checkOvertaking(o *operation) {
 	begun := map[string]bool{}
-	current := ""
-	for _, r := range o.rings {
+	var current *request // the first request of those about one callback
+	for _, r := range o.requests {
 		if r.excused != nil {
 			continue
 		}
-		if r.CallbackID != current && begun[r.CallbackID] {
-			c.unexplained(o, 4, "%q was rung again at %s, after a newer callback had begun", r.Status, clock(r.Began))
+		again := current != nil && r.CallbackID != current.CallbackID
+		if again && begun[r.CallbackID] && !c.wasToldAgain(o, current, r) {
+			c.unexplained(o, 4, "%q was sent again at %s, after a newer callback had begun", r.Status, clock(r.Began))
 			return
 		}
-		current = r.CallbackID
-		begun[current] = true
+		if current == nil || again {
+			current = r
+		}
+		begun[r.CallbackID] = true
 	}
 }
 
@@ -62,10 +66,13 @@ func (c *check) checkOvertaking(o *operation) {
 func (c *check) checkObservedOrder(o *operation) {
 	for i, d := range o.deliveries {
 		for _, later := range o.deliveries[i+1:] {
-			first, known := o.rungAt(d)
-			second, rung := o.rungAt(later)
-			if known && rung && second.Before(first) {
-				c.unexplained(o, 4, "%q was rung at %s, before %q, which had been owed first", later.Status, clock(second), d.Status)
+			if c.mayReturn(o, d.Status) || c.mayReturn(o, later.Status) {
+				continue // which of its beginnings is listed is not to be seen
+			}
+			first, known := o.firstSentAt(d)
+			second, sent := o.firstSentAt(later)
+			if known && sent && second.Before(first) {
+				c.unexplained(o, 4, "%q was sent at %s, before %q, which had been owed first", later.Status, clock(second), d.Status)
 				continue
 			}
 			said, heard := c.observed(o, later)
@@ -79,11 +86,11 @@ func (c *check) checkObservedOrder(o *operation) {
 // unasked says that a delivery is about no status that anybody told.
 func (d *delivery) unasked() bool { return d.Reason == "polls_used_up" || d.Reason == "lifetime_over" }
 
-// rungAt is when a delivery's first request came.
-func (o *operation) rungAt(d *delivery) (time.Time, bool) {
-	at := slices.IndexFunc(d.rings, func(r *ring) bool { return r.excused == nil })
+// firstSentAt is when a delivery's first request came.
+func (o *operation) firstSentAt(d *delivery) (time.Time, bool) {
+	at := slices.IndexFunc(d.requests, func(r *request) bool { return r.excused == nil })
 	if at < 0 {
 		return time.Time{}, false
 	}
-	return d.rings[at].Began, true
+	return d.requests[at].Began, true
 }

@@ -58,7 +58,7 @@ func (c *check) sayings(o *operation) []saying {
 // taskOf is when the workflow task ended in which a poll ended: with the first
 // attempt that follows at once.
 func (o *operation) taskOf(polled time.Time) time.Time {
-	for _, r := range o.rings {
+	for _, r := range o.requests {
 		if (span{polled, polled.Add(settles)}).meets(span{r.Began, r.Began}) {
 			return r.end()
 		}
@@ -71,17 +71,17 @@ func refused(call journal.Call) bool {
 	return call.HTTPStatus >= 400 && call.HTTPStatus < 500
 }
 
-// checkOwed holds promise 3: each status that must ring has its delivery.
+// checkOwed holds promise 3: each status that is owed has its delivery.
 func (c *check) checkOwed(o *operation) {
 	said := c.sayings(o)
 	reported := map[string]bool{}
 	for _, s := range said {
-		owed := s.sure && o.rules.ring(s.status, o.Wanted) && s.status != o.KnownStatus && !o.delivers(s.status)
+		owed := s.sure && o.rules.owes(s.status, o.Wanted) && s.status != o.KnownStatus && !o.delivers(s.status)
 		if !owed || reported[s.status] || c.notOwed(o, said, s) {
 			continue
 		}
 		reported[s.status] = true
-		c.lost(o, 3, "Ringback was told %q by a %s at %s, and never rang it", s.status, s.how, clock(s.to))
+		c.lost(o, 3, "Ringback was told %q by a %s at %s, and never delivered it", s.status, s.how, clock(s.to))
 	}
 }
 
@@ -115,20 +115,30 @@ func (o *operation) value() string {
 	return ""
 }
 
-// silentlyRevoked reports whether the planned revocation rings nobody: the client
+// silentlyRevoked reports whether the planned revocation is delivered to nobody: the client
 // made it itself, or does not want to hear of any.
 func (o *operation) silentlyRevoked() bool {
 	return o.Revocation != nil && o.Revocation.InitiatedBy == callback.InitiatedByClient ||
-		!o.rules.ring(revoked, o.Wanted)
+		!o.rules.owes(revoked, o.Wanted)
 }
 
-// dropped reports whether an answer may be dropped for its age: before it was
-// recorded, or its poll begun, the core told something by itself.
+// dropped reports whether an answer may be dropped for good: a final one is asked
+// for again.
 func (c *check) dropped(o *operation, s saying) bool {
+	return !o.rules.isFinal(s.status) && c.stale(o, s)
+}
+
+// stale reports whether an answer may be too old: before it was recorded, or its
+// question asked, the core told a status itself.
+func (c *check) stale(o *operation, s saying) bool {
 	return s.how == poll && slices.ContainsFunc(o.calls, func(call journal.Call) bool {
-		told := call.What == journal.Push || call.What == journal.Revoke
-		return told && !refused(call) && !latest(call.Began, call.Ended).Before(s.from) && c.beforeHeard(s, call)
+		return observes(call) && !latest(call.Began, call.Ended).Before(s.from) && c.beforeHeard(s, call)
 	})
+}
+
+// observes reports whether a call may have told a status.
+func observes(call journal.Call) bool {
+	return !refused(call) && (call.What == journal.Revoke || call.What == journal.Push && call.Status != "")
 }
 
 // withdrawnBefore reports whether a withdrawal was asked for before s was recorded.
@@ -152,7 +162,7 @@ func (o *operation) withdrawing(until time.Time) bool {
 	})
 }
 
-// checkSaid holds the other half of promise 3: nothing rings that nobody said.
+// checkSaid holds the other half of promise 3: nothing is delivered that nobody said.
 func (c *check) checkSaid(o *operation) {
 	said := c.sayings(o)
 	if v := o.value(); v != "" && !saidBefore(said, v, time.Time{}) {
@@ -168,8 +178,8 @@ func (c *check) checkSaid(o *operation) {
 			by = d.attempts[0].began()
 		}
 		switch {
-		case !o.rules.ring(d.Status, o.Wanted):
-			c.unexplained(o, 3, "there is a delivery about %q, which is not to ring", d.Status)
+		case !o.rules.owes(d.Status, o.Wanted):
+			c.unexplained(o, 3, "there is a delivery about %q, which is not to be delivered", d.Status)
 		case d.Status == o.KnownStatus:
 			c.unexplained(o, 3, "there is a delivery about %q, which the client knew", d.Status)
 		case !saidBefore(said, d.Status, by):
@@ -188,13 +198,13 @@ func saidBefore(said []saying, status string, by time.Time) bool {
 // checkUnanswered holds that a callback of used-up polls tells the last answer
 // read, and none where none was.
 func (c *check) checkUnanswered(o *operation, d *delivery) {
-	if !o.rules.ringsUnanswered {
-		c.unexplained(o, 3, "the delivery about %q has the reason %s, which rings nothing here", d.Status, d.Reason)
+	if !o.rules.deliversUnanswered {
+		c.unexplained(o, 3, "the delivery about %q has the reason %s, which delivers nothing here", d.Status, d.Reason)
 		return
 	}
 	may := []string{""}
 	for _, s := range c.sayings(o) {
-		if s.sure && !c.dropped(o, s) {
+		if s.sure && !c.stale(o, s) {
 			may = nil
 		}
 		may = append(may, s.status)
@@ -244,33 +254,6 @@ func (o *operation) wrongly(i int, d *delivery) string {
 
 var farFuture = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// checkPolls holds that polls are counted, and that there are no more than the
-// policy allows.
-func (c *check) checkPolls(o *operation) {
-	limit, seen, counted := o.endpoint.Policy.Poll.Limit(), 0, o.state().Polls
-	for _, p := range o.polls {
-		if !p.Repeated {
-			seen++
-		}
-	}
-	// What a core tells by itself begins the watch anew, where a poll in flight is
-	// not waited for and the latest ones may not be recorded yet.
-	told := slices.ContainsFunc(o.calls, func(call journal.Call) bool {
-		return call.What == journal.Push || call.What == journal.Revoke || call.What == journal.Withdraw
-	})
-	switch life := o.life(); {
-	case told:
-	case seen < counted:
-		c.excuse(o, c.unarrivedPolls(o, life, counted-seen), unarrived, 2, "the core was asked %d times, and the state says %d", seen, counted)
-	case seen > counted || limit > 0 && seen > limit:
-		life.to = life.to.Add(settles)
-		c.excuse(o, c.explain(uncounted, life, ""), uncounted, 2, "the core was asked %d times, and the state says %d; at most %d were allowed", seen, counted, limit)
-	}
-	if limit > 0 && counted > limit {
-		c.unexplained(o, 2, "the state counts %d polls, at most %d were allowed", counted, limit)
-	}
-}
-
 // unarrivedPolls is the fault for which so many polls did not reach the core. The
 // last one of a watch that is over may have come late, and met another.
 func (c *check) unarrivedPolls(o *operation, life span, n int) *fault {
@@ -301,7 +284,7 @@ func (o *operation) life() span {
 	for _, p := range o.polls {
 		widen(p.Began, p.Ended)
 	}
-	for _, r := range o.rings {
+	for _, r := range o.requests {
 		widen(r.Began, r.Ended)
 	}
 	return s

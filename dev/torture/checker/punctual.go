@@ -9,11 +9,14 @@ import (
 )
 
 // checkPunctual holds that nothing waits longer than it must: h from above, the
-// first ring of each delivery, the first poll and the polls after it.
+// first attempt of each delivery, the first poll and the polls after it.
 func (c *check) checkPunctual(o *operation) {
 	c.checkPollsInTime(o)
 	for i, d := range o.deliveries {
-		c.checkFirstRing(o, i, d)
+		c.checkFirstAttempt(o, i, d)
+		if c.mayReturn(o, d.Status) {
+			continue // how long it was superseded is not to be seen
+		}
 		for j := 1; j < len(d.attempts); j++ {
 			due := d.attempts[j-1].end().Add(o.endpoint.Policy.Delivery.Interval())
 			c.punctual(o, 5, due, d.attempts[j].came(), "attempt %d about %q", d.attempts[j].Number, d.Status)
@@ -24,10 +27,10 @@ func (c *check) checkPunctual(o *operation) {
 // came is when the receiver saw the attempt, or when it was recorded where it
 // saw it after its end or not at all: that is told elsewhere.
 func (a *attempt) came() time.Time {
-	if a.ring == nil || a.ring.excused != nil {
+	if a.request == nil || a.request.excused != nil {
 		return a.began()
 	}
-	return a.ring.Began
+	return a.request.Began
 }
 
 // punctual cries if something that was due came late and no fault explains it.
@@ -54,9 +57,9 @@ func (c *check) undisturbed(s span) bool {
 	})
 }
 
-// checkFirstRing holds that a delivery begins when its status was observed, or
+// checkFirstAttempt holds that a delivery begins when its status was observed, or
 // when the one before it is over.
-func (c *check) checkFirstRing(o *operation, i int, d *delivery) {
+func (c *check) checkFirstAttempt(o *operation, i int, d *delivery) {
 	if len(d.attempts) == 0 || d.Reason == callback.ReasonPollsUsedUp || d.Reason == callback.ReasonLifetimeOver {
 		return
 	}
@@ -68,8 +71,7 @@ func (c *check) checkFirstRing(o *operation, i int, d *delivery) {
 		if n := len(before.attempts); n > 0 {
 			free := before.attempts[n-1].end()
 			if before.Outcome == callback.DeliverySuperseded {
-				// It may be waiting for h in a worker, and hears it with its next beat.
-				free = latest(free, due.Add(beats))
+				free = latest(free, due.Add(hears))
 			}
 			due = latest(due, free)
 		}
@@ -80,9 +82,9 @@ func (c *check) checkFirstRing(o *operation, i int, d *delivery) {
 // observed is when the status of a delivery was first heard for good.
 func (c *check) observed(o *operation, d *delivery) (time.Time, bool) {
 	said := c.sayings(o)
-	at := slices.IndexFunc(said, func(s saying) bool { return s.status == d.Status && s.sure && !c.dropped(o, s) })
+	at := slices.IndexFunc(said, func(s saying) bool { return s.status == d.Status && s.sure && !c.stale(o, s) })
 	if at < 0 {
-		// It was heard, since it rang, and the first saying may have been it.
+		// It was received, since it was delivered, and the first saying may have been it.
 		at = slices.IndexFunc(said, func(s saying) bool { return s.status == d.Status && s.sure })
 	}
 	if at < 0 {
@@ -101,6 +103,9 @@ func (c *check) checkPollsInTime(o *operation) {
 	longest := o.longestGap()
 	for i := 1; i < len(o.polls); i++ {
 		due := latest(o.polls[i-1].Began, o.polls[i-1].Ended).Add(longest)
+		if o.polls[i-1].Forbidden {
+			due = due.Add(rests)
+		}
 		c.punctual(o, 2, due, o.polls[i].Began, "poll %d", i+1)
 	}
 }
@@ -111,13 +116,4 @@ func (o *operation) told(accepted time.Time) bool {
 	return slices.ContainsFunc(o.calls, func(call journal.Call) bool {
 		return call.What != journal.Start && call.What != journal.Clash && call.Began.Before(accepted.Add(prompt))
 	})
-}
-
-func (o *operation) longestGap() time.Duration {
-	p := o.endpoint.Policy.Poll
-	longest := time.Duration(p.IntervalMS) * time.Millisecond
-	for _, gap := range p.ScheduleMS {
-		longest = max(longest, time.Duration(gap)*time.Millisecond)
-	}
-	return longest
 }

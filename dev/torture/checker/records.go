@@ -21,32 +21,45 @@ const (
 // either side needs a fault.
 func (c *check) match(o *operation) {
 	for _, d := range o.state().Deliveries {
-		found := &delivery{Delivery: d}
-		for _, a := range d.Attempts {
-			found.attempts = append(found.attempts, &attempt{Attempt: a})
-		}
-		o.deliveries = append(o.deliveries, found)
+		c.list(o, d)
 	}
-	for _, r := range o.rings {
+	for _, r := range o.requests {
 		if d := o.deliveryOf(r.CallbackID); d != nil {
-			d.rings = append(d.rings, r)
+			d.requests = append(d.requests, r)
 		}
 	}
 	for _, d := range o.deliveries {
 		// One that was held on its way may come during a later attempt: what is
 		// recorded tells which is which.
-		d.pair(func(a *attempt, r *ring) bool {
+		d.pair(func(a *attempt, r *request) bool {
 			return !r.Began.After(a.end().Add(arrives)) && r.HTTPStatus == a.HTTPStatus && r.Took == (a.Verdict == callback.Acknowledged)
 		})
-		d.pair(func(a *attempt, r *ring) bool { return !r.Began.After(a.end().Add(arrives)) })
+		d.pair(func(a *attempt, r *request) bool { return !r.Began.After(a.end().Add(arrives)) })
 		// Those that came after their attempt's end.
-		d.pair(func(*attempt, *ring) bool { return true })
+		d.pair(func(*attempt, *request) bool { return true })
 	}
 	c.checkUnrecorded(o)
 	for _, d := range o.deliveries {
 		for _, a := range d.attempts {
 			c.checkAttempt(o, d, a)
 		}
+	}
+}
+
+// list takes a delivery from the state. One whose status came back may be listed
+// each time that it was owed, and is one here.
+func (c *check) list(o *operation, d callback.Delivery) {
+	found := o.deliveryOf(d.CallbackID)
+	switch {
+	case found == nil:
+		found = &delivery{}
+		o.deliveries = append(o.deliveries, found)
+	case !c.mayReturn(o, d.Status):
+		c.unexplained(o, 11, "the callback %s has two deliveries", d.CallbackID)
+	}
+	found.Delivery = d
+	for _, a := range d.Attempts {
+		found.attempts = append(found.attempts, &attempt{Attempt: a})
 	}
 }
 
@@ -61,14 +74,14 @@ func (o *operation) deliveryOf(id string) *delivery {
 
 // pair gives requests to attempts that have none, the earliest to the earliest,
 // where the attempt began before and fits says so.
-func (d *delivery) pair(fits func(*attempt, *ring) bool) {
-	for _, r := range d.rings {
+func (d *delivery) pair(fits func(*attempt, *request) bool) {
+	for _, r := range d.requests {
 		if r.attempt != nil {
 			continue
 		}
 		for _, a := range d.attempts {
-			if a.ring == nil && !r.Began.Before(a.began().Add(-millisecond)) && fits(a, r) {
-				a.ring, r.attempt = r, a
+			if a.request == nil && !r.Began.Before(a.began().Add(-millisecond)) && fits(a, r) {
+				a.request, r.attempt = r, a
 				break
 			}
 		}
@@ -83,7 +96,7 @@ func (c *check) checkUnrecorded(o *operation) {
 		callbackID string
 	}
 	lost := map[loss]int{}
-	for _, r := range o.rings {
+	for _, r := range o.requests {
 		if r.attempt != nil {
 			continue
 		}
@@ -92,10 +105,22 @@ func (c *check) checkUnrecorded(o *operation) {
 		if lost[l]++; f != nil && f.place == programs && lost[l] > f.losesTasks() {
 			f = nil
 		}
+		if f != nil && f.place == itself && o.repeatedSoon(r) {
+			f = nil
+		}
 		r.excused = f
 		c.verdict.Unrecorded++
 		c.excuse(o, f, unrecorded, 5, "the request at %s about %q is in no record of the %d attempts", clock(r.Began), r.Status, recorded(o, r))
 	}
+}
+
+// repeatedSoon reports whether a request was repeated sooner than a workflow task
+// can time out: then it was not lost for an engine that is slow, but refused.
+func (o *operation) repeatedSoon(r *request) bool {
+	return slices.ContainsFunc(o.requests, func(again *request) bool {
+		after := again.Began.Sub(r.Began)
+		return again != r && again.CallbackID == r.CallbackID && after.Abs() < task-prompt
+	})
 }
 
 // losesTasks is how many workflow tasks of an operation a fault of a program may
@@ -109,7 +134,7 @@ func (f *fault) losesTasks() int {
 	return 1 + int(f.Ended.Sub(f.Began)/task)
 }
 
-func recorded(o *operation, r *ring) int {
+func recorded(o *operation, r *request) int {
 	if d := o.deliveryOf(r.CallbackID); d != nil {
 		return len(d.attempts)
 	}
@@ -118,11 +143,11 @@ func recorded(o *operation, r *ring) int {
 
 // checkAttempt holds that an attempt's record is what the receiver saw.
 func (c *check) checkAttempt(o *operation, d *delivery, a *attempt) {
-	if a.ring == nil {
+	if a.request == nil {
 		c.checkUnreached(o, d, a)
 		return
 	}
-	r := a.ring
+	r := a.request
 	if came := r.Began.Sub(a.began()); came > prompt || r.Began.After(a.end().Add(arrives)) {
 		r.excused = c.explain(delayed, span{a.began(), r.Began}, "")
 		if r.excused == nil && a.interrupted(o.timeout()) && came <= records+prompt {
@@ -150,15 +175,15 @@ func (c *check) checkAttempt(o *operation, d *delivery, a *attempt) {
 // crossed reports whether the attempt's time-out was over as its answer left.
 func (a *attempt) crossed(timeout time.Duration) bool {
 	return a.Verdict == callback.Unacknowledged && a.HTTPStatus == 0 && a.TookMS >= timeout.Milliseconds() &&
-		a.ring != nil && a.ring.Ended.After(a.began().Add(timeout-crosses))
+		a.request != nil && a.request.Ended.After(a.began().Add(timeout-crosses))
 }
 
 // whyUnseen is the fault that kept what the receiver answered from being
 // recorded.
 func (c *check) whyUnseen(o *operation, a *attempt) *fault {
-	recorded := a.ring.end().Add(settles)
+	recorded := a.request.end().Add(settles)
 	if a.interrupted(o.timeout()) {
-		if !a.ring.Took {
+		if !a.request.Took {
 			// The verdict is recorded with the next attempt, or with the next beat.
 			recorded = recorded.Add(beats)
 		}
@@ -166,7 +191,7 @@ func (c *check) whyUnseen(o *operation, a *attempt) *fault {
 			return f
 		}
 	}
-	return c.explain(unseen, span{a.began(), a.ring.end().Add(settles)}, "")
+	return c.explain(unseen, span{a.began(), a.request.end().Add(settles)}, "")
 }
 
 func (c *check) checkUnreached(o *operation, d *delivery, a *attempt) {
@@ -191,7 +216,7 @@ func (c *check) checkRecords(o *operation) {
 	k := o.endpoint.Policy.Delivery.Attempts
 	for _, d := range o.deliveries {
 		n := len(d.attempts)
-		if n > k {
+		if n > k*c.timesOwed(o, d) {
 			c.unexplained(o, 5, "the delivery about %q has %d recorded attempts, k is %d", d.Status, n, k)
 		}
 		for i, a := range d.attempts {
@@ -208,6 +233,23 @@ func (c *check) checkRecords(o *operation) {
 	}
 }
 
+// timesOwed is how often a callback may have been owed: once, and each time that its
+// status came back.
+func (c *check) timesOwed(o *operation, d *delivery) int {
+	if !c.mayReturn(o, d.Status) {
+		return 1
+	}
+	n := 0
+	before := ""
+	for _, s := range c.sayings(o) {
+		if s.status == d.Status && before != d.Status {
+			n++
+		}
+		before = s.status
+	}
+	return n
+}
+
 func (c *check) checkOutcomeOf(o *operation, d *delivery, k int) {
 	n := len(d.attempts)
 	acknowledged := n > 0 && d.attempts[n-1].Verdict == callback.Acknowledged
@@ -219,7 +261,7 @@ func (c *check) checkOutcomeOf(o *operation, d *delivery, k int) {
 	case callback.DeliveryPending:
 		c.lost(o, 3, "the operation is closed, and its delivery about %q pending", d.Status)
 	case callback.DeliveryExhausted:
-		if n != k {
+		if n < k || n > k*c.timesOwed(o, d) {
 			c.lost(o, 5, "the delivery about %q is exhausted after %d recorded attempts, k is %d", d.Status, n, k)
 		}
 	case callback.DeliveryGone:
@@ -234,21 +276,21 @@ func (c *check) checkOutcomeOf(o *operation, d *delivery, k int) {
 // its whole life. A poll that was repeated with its workflow task was answered
 // at another moment, which the body may tell.
 func (c *check) checkIdentity(o *operation) {
-	byID, byStatus := map[string]*ring{}, map[string]*ring{}
-	for _, r := range o.rings {
+	byID, byStatus := map[string]*request{}, map[string]*request{}
+	for _, r := range o.requests {
 		first, known := byID[r.CallbackID]
-		named, rung := byStatus[r.Status]
+		named, sent := byStatus[r.Status]
 		switch {
 		case r.CallbackID == "":
 			c.unexplained(o, 11, "the request at %s has no webhook-id", clock(r.Began))
 		case known && first.Status != r.Status:
 			c.unexplained(o, 11, "the callback id %s stands for %q and %q", r.CallbackID, first.Status, r.Status)
-		case rung && named.CallbackID != r.CallbackID:
+		case sent && named.CallbackID != r.CallbackID:
 			c.unexplained(o, 11, "status %q has the callback ids %s and %s", r.Status, named.CallbackID, r.CallbackID)
 		case known && first.Body != r.Body && first.excused == nil && r.excused == nil:
 			c.unexplained(o, 11, "the callback about %q has two bodies", r.Status)
 		}
-		if !rung {
+		if !sent {
 			byStatus[r.Status] = r
 		}
 		if !known || first.attempt == nil {
@@ -258,20 +300,13 @@ func (c *check) checkIdentity(o *operation) {
 			c.unexplained(o, 11, "the callback %s is about %q, and its state says %q", r.CallbackID, r.Status, d.Status)
 		}
 	}
-	ids := map[string]bool{}
-	for _, d := range o.deliveries {
-		if ids[d.CallbackID] {
-			c.unexplained(o, 11, "the callback %s has two deliveries", d.CallbackID)
-		}
-		ids[d.CallbackID] = true
-	}
 }
 
 // checkDuplicates holds promise 11: what a receiver took, its whole answer
 // written in time, comes again only if a fault kept Ringback from knowing that.
 func (c *check) checkDuplicates(o *operation) {
-	taken := map[string]*ring{}
-	for _, r := range o.rings {
+	taken := map[string]*request{}
+	for _, r := range o.requests {
 		before, again := taken[r.CallbackID]
 		if again {
 			c.checkDuplicate(o, before, r)
@@ -282,7 +317,7 @@ func (c *check) checkDuplicates(o *operation) {
 	}
 }
 
-func (c *check) checkDuplicate(o *operation, before, again *ring) {
+func (c *check) checkDuplicate(o *operation, before, again *request) {
 	if !before.Answered || before.attempt != nil && before.attempt.crossed(o.timeout()) {
 		c.verdict.OwnDuplicates++
 		return
@@ -298,7 +333,7 @@ func (c *check) checkDuplicate(o *operation, before, again *ring) {
 	default:
 		f = c.whyUnseen(o, before.attempt)
 	}
-	c.excuse(o, f, duplicate, 11, "the receiver took %q at %s and answered, and was rung again at %s",
+	c.excuse(o, f, duplicate, 11, "the receiver took %q at %s and answered, and was sent again at %s",
 		again.Status, clock(before.Began), clock(again.Began))
 }
 
@@ -311,12 +346,12 @@ func (c *check) checkGaps(o *operation) {
 			if gap := after.began().Sub(before.end()); gap < h-readApart {
 				c.unexplained(o, 5, "attempts %d and %d about %q are %s apart by the record, h is %s", before.Number, after.Number, d.Status, gap, h)
 			}
-			if before.ring == nil || after.ring == nil || before.ring.Ended.IsZero() {
+			if before.request == nil || after.request == nil || before.request.Ended.IsZero() {
 				continue
 			}
 			// A receiver that nobody waits for any more may go on for a while.
-			end := slices.MinFunc([]time.Time{before.ring.Ended, before.end()}, time.Time.Compare)
-			if gap := after.ring.Began.Sub(end); gap < h-millisecond {
+			end := slices.MinFunc([]time.Time{before.request.Ended, before.end()}, time.Time.Compare)
+			if gap := after.request.Began.Sub(end); gap < h-millisecond {
 				c.unexplained(o, 5, "attempts %d and %d about %q reached the receiver %s apart, h is %s", before.Number, after.Number, d.Status, gap, h)
 			}
 		}

@@ -7,21 +7,21 @@ import (
 
 // rules are what a source's statuses mean, from docs/state-machine.md.
 type rules struct {
-	final, rings, revocable []string
-	// ringsUnanswered: used-up polls and a lifetime that is over ring as well.
-	ringsUnanswered bool
+	final, delivered, revocable []string
+	// deliversUnanswered: used-up polls and a lifetime that is over are delivered as well.
+	deliversUnanswered bool
 }
 
 const revoked = "revoked"
 
 var rulesOf = map[string]rules{
 	"ukrcard": {
-		final: []string{"1", "2", revoked}, rings: []string{"1", "2"},
-		revocable: []string{"0", "5"}, ringsUnanswered: true,
+		final: []string{"1", "2", revoked}, delivered: []string{"1", "2"},
+		revocable: []string{"0", "5"}, deliversUnanswered: true,
 	},
 	"paysera": {
 		final: []string{"done", "rejected", revoked, "failed"},
-		rings: []string{
+		delivered: []string{
 			"waiting_funds", "waiting_registration", "waiting_password", "reserved",
 			"done", "rejected", revoked, "failed",
 		},
@@ -29,12 +29,12 @@ var rulesOf = map[string]rules{
 	},
 }
 
-// rulesFor are the rules of an endpoint: a revocation rings where the dialect has a word
+// rulesFor are the rules of an endpoint: a revocation is delivered where the dialect has a word
 // for it, which Ukrcard's has not.
 func rulesFor(dialect, source string) rules {
 	r := rulesOf[source]
-	if dialect != "ukrcard" && !slices.Contains(r.rings, revoked) {
-		r.rings = append(slices.Clone(r.rings), revoked)
+	if dialect != "ukrcard" && !slices.Contains(r.delivered, revoked) {
+		r.delivered = append(slices.Clone(r.delivered), revoked)
 	}
 	return r
 }
@@ -46,7 +46,7 @@ func (r rules) isRevocable(status string) bool {
 		strings.HasPrefix(status, "waiting_") && slices.Contains(r.revocable, "waiting")
 }
 
-// rings reports whether status owes a callback to a client who wants those.
-func (r rules) ring(status string, wanted []string) bool {
-	return slices.Contains(r.rings, status) && (len(wanted) == 0 || slices.Contains(wanted, status))
+// owes reports whether status owes a callback to a client who wants those.
+func (r rules) owes(status string, wanted []string) bool {
+	return slices.Contains(r.delivered, status) && (len(wanted) == 0 || slices.Contains(wanted, status))
 }

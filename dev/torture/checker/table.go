@@ -7,9 +7,11 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"ringback/internal/callback"
 )
 
-// timelines is how many cries are told with all that was seen.
+// timelines is of how many operations that it cries about all that was seen is told.
 const timelines = 20
 
 // Write writes the verdict as tables in Markdown, and every cry with what was
@@ -18,6 +20,7 @@ func (v Verdict) Write(w io.Writer) error {
 	var b strings.Builder
 	v.writeCounts(&b)
 	v.writeFaults(&b)
+	v.writeRules(&b)
 	v.writeCries(&b)
 	if _, err := io.WriteString(w, b.String()); err != nil {
 		return fmt.Errorf("write the verdict of seed %d: %w", v.Seed, err)
@@ -37,6 +40,7 @@ func (v Verdict) writeCounts(b *strings.Builder) {
 		{"attempts recorded", v.Attempts},
 		{"requests to receivers", v.Requests},
 		{"polls of cores", v.Polls},
+		{"polls recorded", v.Counted},
 		{"calls of the API", v.Calls},
 		{"calls answered with 429 or 503", v.Deferred},
 		{"duplicates that a fault explains", v.Duplicates - v.unexplainedDuplicates()},
@@ -74,8 +78,38 @@ func (v Verdict) writeFaults(b *strings.Builder) {
 	}
 }
 
+// writeRules counts the cries of each sort.
+func (v Verdict) writeRules(b *strings.Builder) {
+	type rule struct {
+		lost    bool
+		promise int
+		says    string
+	}
+	times := map[rule]int{}
+	var order []rule
+	for _, cry := range v.Cries {
+		r := rule{cry.Lost, cry.Promise, cry.Rule}
+		if times[r]++; times[r] == 1 {
+			order = append(order, r)
+		}
+	}
+	if len(order) == 0 {
+		return
+	}
+	slices.SortStableFunc(order, func(a, b rule) int { return times[b] - times[a] })
+	b.WriteString("\n| the checker cries | promise | lost | times |\n|---|--:|---|--:|\n")
+	for _, r := range order {
+		lost := ""
+		if r.lost {
+			lost = "lost"
+		}
+		fmt.Fprintf(b, "| %s | %d | %s | %d |\n", r.says, r.promise, lost, times[r])
+	}
+}
+
 func (v Verdict) writeCries(b *strings.Builder) {
-	for i, cry := range v.Cries {
+	told := map[callback.Key]bool{}
+	for _, cry := range v.Cries {
 		kind := "UNEXPLAINED"
 		if cry.Lost {
 			kind = "LOST"
@@ -85,9 +119,10 @@ func (v Verdict) writeCries(b *strings.Builder) {
 			fmt.Fprintf(b, " (promise %d)", cry.Promise)
 		}
 		fmt.Fprintf(b, ": %s: %s\n", cry.Key.WorkflowID(), cry.What)
-		if i >= timelines {
+		if told[cry.Key] || len(told) >= timelines {
 			continue
 		}
+		told[cry.Key] = true
 		for _, line := range cry.Timeline {
 			fmt.Fprintf(b, "    %s\n", line)
 		}

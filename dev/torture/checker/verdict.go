@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"ringback/dev/torture/journal"
 	"ringback/dev/torture/plan"
 	"ringback/internal/callback"
 )
@@ -19,9 +20,9 @@ type Verdict struct {
 	Accepted int
 	Outcomes map[callback.Outcome]int
 	// Callbacks are those that the states show, Requests what receivers were
-	// sent, Attempts the recorded ones, Polls what cores were asked and Calls what
-	// they asked.
-	Callbacks, Requests, Attempts, Polls, Calls int
+	// sent, Attempts the recorded ones, Polls what cores were asked, Counted what the
+	// states count of that, and Calls what the cores asked.
+	Callbacks, Requests, Attempts, Polls, Counted, Calls int
 	// Deferred are calls that were answered with 429 or 503.
 	Deferred int
 	// Duplicates came after the receiver's whole answer that it had taken the
@@ -58,6 +59,8 @@ type Cry struct {
 	Promise int
 	Key     callback.Key
 	What    string
+	// Rule is What without its particulars: the same for all cries of one sort.
+	Rule string
 	// Timeline is all that the outside saw of the operation, and the faults
 	// around it.
 	Timeline []string
@@ -93,7 +96,7 @@ func (c *check) summarise() {
 	v.Outcomes = map[callback.Outcome]int{}
 	for _, o := range c.operations {
 		v.Polls += len(o.polls)
-		v.Requests += len(o.rings)
+		v.Requests += len(o.requests)
 		v.Calls += len(o.calls)
 		v.Callbacks += len(o.deliveries)
 		for _, d := range o.deliveries {
@@ -104,6 +107,7 @@ func (c *check) summarise() {
 		}
 		if o.read != nil && o.read.HTTPStatus == 200 {
 			v.Outcomes[o.state().Outcome]++
+			v.Counted += o.state().Polls
 		}
 	}
 	slices.Sort(c.overdue)
@@ -162,9 +166,12 @@ func (c *check) timeline(o *operation) []string {
 		add(call.Began, "%s %s at %s: %d %s %s(took %s)", call.What, call.Status, call.API, call.HTTPStatus, call.Problem, call.Error, lasted(call.Began, call.Ended))
 	}
 	for _, p := range o.polls {
-		add(p.Began, "poll: %q (took %s)", p.Status, lasted(p.Began, p.Ended))
+		add(p.Began, "poll: %q%s (took %s)", p.Status, remarks(p), lasted(p.Began, p.Ended))
 	}
-	for _, r := range o.rings {
+	for _, p := range o.pages {
+		add(p.Began, "poll: the front answers %q", p.Page)
+	}
+	for _, r := range o.requests {
 		add(r.Began, "request %d about %q: took=%t answered=%t %d (took %s) %s", r.Number, r.Status, r.Took, r.Answered, r.HTTPStatus, lasted(r.Began, r.Ended), r.CallbackID)
 	}
 	life := o.life()
@@ -188,6 +195,16 @@ func (c *check) timeline(o *operation) []string {
 		lines = append(lines, clock(m.at)+" "+m.what)
 	}
 	return append(lines, ended(o))
+}
+
+func remarks(p journal.Poll) string {
+	switch {
+	case p.Repeated:
+		return " repeated with its nonce"
+	case p.Forbidden:
+		return " forbidden"
+	}
+	return ""
 }
 
 func lasted(began, ended time.Time) string {

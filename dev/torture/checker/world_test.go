@@ -24,7 +24,7 @@ type world struct {
 	operation plan.Operation
 	calls     []journal.Call
 	polls     []journal.Poll
-	rings     []journal.Ring
+	requests  []journal.Request
 	faults    []journal.Fault
 	state     callback.State
 	// unread: the API had no state, but this answer.
@@ -45,9 +45,9 @@ func (w *world) verdict() checker.Verdict {
 		p.Key = w.key()
 		entries = append(entries, journal.Entry{Poll: &p})
 	}
-	for _, r := range w.rings {
+	for _, r := range w.requests {
 		r.Key = w.key()
-		entries = append(entries, journal.Entry{Ring: &r})
+		entries = append(entries, journal.Entry{Request: &r})
 	}
 	for _, f := range w.faults {
 		entries = append(entries, journal.Entry{Fault: &f})
@@ -76,13 +76,13 @@ func (w *world) poll(status string, from, to int) {
 	w.state.Polls++
 }
 
-// ring is a request that only the receiver knows of.
-func (w *world) ring(status string, httpStatus, from, to int) *journal.Ring {
-	w.rings = append(w.rings, journal.Ring{
+// request is one that only the receiver knows of.
+func (w *world) request(status string, httpStatus, from, to int) *journal.Request {
+	w.requests = append(w.requests, journal.Request{
 		Span: during(from, to), CallbackID: "cb_" + status, Status: status, Body: "body of " + status,
 		HTTPStatus: httpStatus, Took: httpStatus == 200, Answered: httpStatus != 0,
 	})
-	return &w.rings[len(w.rings)-1]
+	return &w.requests[len(w.requests)-1]
 }
 
 // record is an attempt that only the state knows of.
@@ -102,7 +102,7 @@ func (w *world) record(status string, httpStatus, from, to int) *callback.Attemp
 // attempt is one that both know of.
 func (w *world) attempt(status string, httpStatus, from, to int) {
 	w.record(status, httpStatus, from, to)
-	w.ring(status, httpStatus, from+1, to-1)
+	w.request(status, httpStatus, from+1, to-1)
 }
 
 func (w *world) delivery(status string) *callback.Delivery {

@@ -70,8 +70,8 @@ func (w *Writer) Write(e Entry) error {
 func (w *Writer) Close() error { return w.file.Close() }
 
 // Read reads every journal in dir, in the order of their names and lines. A last
-// line that was torn is left out. Of the entries about one request to a receiver
-// there is one left, the latest, in the first one's place.
+// line that was torn is left out. Of the entries about one question to a core or
+// one request to a receiver there is one left, the latest, in the first one's place.
 func Read(dir string) ([]Entry, error) {
 	names, err := filepath.Glob(filepath.Join(dir, "*"+Extension))
 	if err != nil {
@@ -107,16 +107,14 @@ func ReadFile(path string) ([]Entry, error) {
 		if err := json.Unmarshal(line, &e); err != nil {
 			return nil, fmt.Errorf("read line %d of the journal %s: %w", number, path, err)
 		}
-		if e.Ring == nil {
-			entries = append(entries, e)
+		name, named := e.request()
+		if at, again := requests[name]; named && again {
+			entries[at] = e
 			continue
 		}
-		at, again := requests[e.Ring.Request]
-		if !again {
-			requests[e.Ring.Request] = len(entries)
-			entries = append(entries, e)
-			continue
+		if named {
+			requests[name] = len(entries)
 		}
-		entries[at] = e
+		entries = append(entries, e)
 	}
 }

@@ -20,8 +20,12 @@ func call(id string) journal.Entry {
 	return journal.Entry{Call: &journal.Call{Key: key(id), What: journal.Start, HTTPStatus: 201}}
 }
 
-func ring(request string, took bool) journal.Entry {
-	return journal.Entry{Ring: &journal.Ring{Key: key("1"), Request: request, Took: took}}
+func request(request string, took bool) journal.Entry {
+	return journal.Entry{Request: &journal.Request{Key: key("1"), Name: request, Took: took}}
+}
+
+func question(request string, forbidden bool) journal.Entry {
+	return journal.Entry{Poll: &journal.Poll{Key: key("1"), Name: request, Forbidden: forbidden}}
 }
 
 func open(t *testing.T, path string) *journal.Writer {
@@ -47,7 +51,7 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 	entries := []journal.Entry{
 		call("A/1 #%2F?&"),
 		{Poll: &journal.Poll{Span: journal.Span{Began: began, Ended: began.Add(time.Millisecond)}, Key: key("1"), Status: "2"}},
-		{Ring: &journal.Ring{Span: journal.Span{Began: began}, Key: key("1"), Request: "1", Number: 1}},
+		{Request: &journal.Request{Span: journal.Span{Began: began}, Key: key("1"), Name: "1", Number: 1}},
 		{Fault: &journal.Fault{Span: journal.Span{Began: began}, Kind: "kill -9", On: "worker-0"}},
 		{State: &journal.State{Key: key("1"), HTTPStatus: 200, State: callback.State{Key: key("1"), Phase: callback.Closed, Outcome: callback.OutcomeAcknowledged}}},
 	}
@@ -112,10 +116,10 @@ func TestAJournalGoesOnAfterARestart(t *testing.T) {
 func TestOfARequestTheLatestEntryIsLeft(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "a.jsonl")
-	write(t, path, ring("1", false), ring("2", false), call("1"), ring("1", true))
+	write(t, path, request("1", false), question("1", false), request("2", false), call("1"), request("1", true), question("1", true))
 	read, err := journal.ReadFile(path)
 	require.NoError(t, err)
-	require.Equal(t, []journal.Entry{ring("1", true), ring("2", false), call("1")}, read)
+	require.Equal(t, []journal.Entry{request("1", true), question("1", true), request("2", false), call("1")}, read)
 }
 
 func TestAJournalThatIsNotThereIsEmpty(t *testing.T) {

@@ -14,11 +14,23 @@ import (
 
 // Entry is one line of a journal; exactly one of its members is set.
 type Entry struct {
-	Call  *Call  `json:"call,omitempty"`
-	Poll  *Poll  `json:"poll,omitempty"`
-	Ring  *Ring  `json:"ring,omitempty"`
-	Fault *Fault `json:"fault,omitempty"`
-	State *State `json:"state,omitempty"`
+	Call    *Call    `json:"call,omitempty"`
+	Poll    *Poll    `json:"poll,omitempty"`
+	Request *Request `json:"request,omitempty"`
+	Fault   *Fault   `json:"fault,omitempty"`
+	State   *State   `json:"state,omitempty"`
+}
+
+// request names the question or request that the entry is about; false: it is
+// about none that is told of several times.
+func (e Entry) request() (string, bool) {
+	switch {
+	case e.Request != nil:
+		return "to a receiver " + e.Request.Name, true
+	case e.Poll != nil:
+		return "to a core " + e.Poll.Name, e.Poll.Name != ""
+	}
+	return "", false
 }
 
 // Span is when something began and ended, by the clock of the one machine that
@@ -69,11 +81,15 @@ const (
 	Clash = "clash"
 )
 
-// Poll is one question to a core. It is written before the answer leaves: whether
-// that arrived is another matter.
+// Poll is one question to a core, or to a front that answers instead of it. It is
+// written when it has come and again before the answer leaves: whether that
+// arrived is another matter. Read gives the latest of the two. It has no end where
+// the core died over it.
 type Poll struct {
 	Span
 	callback.Key
+	// Name: no two questions of a campaign share it.
+	Name string `json:"name,omitempty"`
 	// Status is what was answered; empty: an error.
 	Status string `json:"status,omitempty"`
 	// Refused says what is wrong with the question by the core's documents;
@@ -83,17 +99,21 @@ type Poll struct {
 	// and refused it: net/http repeats one whose kept connection broke, which it
 	// may (RFC 9110, section 9.2.2), and nothing else does.
 	Repeated bool `json:"repeated,omitempty"`
+	// Forbidden says that the core answered with 403.
+	Forbidden bool `json:"forbidden,omitempty"`
+	// Page is what a front answered; empty: the core was asked.
+	Page string `json:"page,omitempty"`
 }
 
-// Ring is one request to a receiver. It is written when it has come, again
+// Request is one request to a receiver. It is written when it has come, again
 // before it is answered and once more after that; Read gives the latest of them.
 // Its span ends right before its answer's last byte leaves, or when the receiver
 // saw that nobody waits for one; it has no end where the receiver died over it.
-type Ring struct {
+type Request struct {
 	Span
 	callback.Key
-	// Request is its name: no two requests of a campaign share it.
-	Request    string `json:"request"`
+	// Name: no two requests of a campaign share it.
+	Name       string `json:"name"`
 	CallbackID string `json:"callback_id"`
 	// Number counts the requests about one callback from 1, as the receiver has
 	// them by its journal.

@@ -43,17 +43,34 @@ func Config(w World) string {
 telemetry: {listen: "127.0.0.1:0"}
 egress: {allow: [127.0.0.0/8]}
 sources:
-  ukrcard: {kind: ukrcard, base_urls: [%s], ext_system_id: %s, login: %s, client_dn: %s, password: "${env:%s}", timeout: %s}
-  paysera: {kind: paysera, base_urls: [%s], mac: {id: %s, key: "${env:%s}"}, timeout: %s}
-endpoints:
-`, sha256.Sum256([]byte(Key)),
-		quoted(w.WSGate), extSystemID, login, clientDN, passwordVariable, pollTimeout,
-		quoted(w.Paysera), macID, macKeyVariable, pollTimeout)
+`, sha256.Sum256([]byte(Key)))
+	for _, s := range plan.Sources {
+		fmt.Fprintf(&b, "  %s: {kind: %s, base_urls: [%s], %s, timeout: %s}\n", s.Name, s.Kind, quoted(w.core(s)), credentials[s.Kind], pollTimeout)
+	}
+	b.WriteString("endpoints:\n")
 	for _, e := range plan.Endpoints {
 		fmt.Fprintf(&b, "  %s: {dialect: %s, source: %s, %s, poll: {%s}, delivery: {%s}, supersede: %s%s}\n",
-			e.Name, e.Dialect, e.SourceKind, target(e, w), poll(e.Policy.Poll), delivery(e.Policy.Delivery), e.Policy.Supersede, signing(e))
+			e.Name, e.Dialect, e.SourceName(), target(e, w), poll(e.Policy.Poll), delivery(e.Policy.Delivery), e.Policy.Supersede, signing(e))
 	}
 	return b.String()
+}
+
+// credentials are what each kind of core lets Ringback in by.
+var credentials = map[string]string{
+	"ukrcard": fmt.Sprintf(`ext_system_id: %s, login: %s, client_dn: %s, password: "${env:%s}"`, extSystemID, login, clientDN, passwordVariable),
+	"paysera": fmt.Sprintf(`mac: {id: %s, key: "${env:%s}"}`, macID, macKeyVariable),
+}
+
+// core are the base URLs of a source.
+func (w World) core(s plan.Source) []string {
+	urls := w.WSGate
+	if s.Kind == "paysera" {
+		urls = w.Paysera
+	}
+	if s.Fronted {
+		return append([]string{w.Front}, urls...)
+	}
+	return urls
 }
 
 // pollTimeout bounds one question to a core.

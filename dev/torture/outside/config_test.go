@@ -14,6 +14,7 @@ import (
 var world = outside.World{
 	WSGate:    []string{"http://127.0.0.1:7001", "http://127.0.0.1:7003"},
 	Paysera:   []string{"http://127.0.0.1:7002"},
+	Front:     "http://127.0.0.1:7005",
 	Receivers: "http://127.0.0.1:7004",
 }
 
@@ -37,18 +38,22 @@ func TestTheConfigurationHasThePlansEndpoints(t *testing.T) {
 		require.Equal(t, e.Policy, got.Policy, e.Name)
 		require.Equal(t, e.Dialect, got.Dialect)
 		require.Equal(t, e.SourceKind, got.SourceKind)
+		require.Equal(t, e.SourceName(), c.Endpoints[e.Name].Source)
 		require.Equal(t, e.PerOperationURL, got.PerOperationURL)
 		require.Equal(t, e.Signed, len(c.Endpoints[e.Name].Signing.Secrets) == 1)
 		if !e.PerOperationURL {
 			require.Equal(t, "http://127.0.0.1:7004/"+e.Dialect+"/"+e.Name, c.Endpoints[e.Name].URL)
 		}
 	}
-	for name, urls := range map[string][]string{"ukrcard": world.WSGate, "paysera": world.Paysera} {
+	for name, urls := range map[string][]string{
+		"ukrcard": world.WSGate, "paysera": world.Paysera, "paysera-fronted": append([]string{world.Front}, world.Paysera...),
+	} {
 		for i, base := range c.Sources[name].BaseURLs {
 			require.Equal(t, urls[i], base.URL)
 		}
 		require.Len(t, c.Sources[name].BaseURLs, len(urls))
 	}
+	require.Len(t, c.Sources, len(plan.Sources))
 	require.Empty(t, c.Warnings)
 }
 

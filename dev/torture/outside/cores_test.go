@@ -25,14 +25,14 @@ import (
 func cores(t *testing.T) (outside.Options, plan.Plan, map[string]source.Source, func()) {
 	t.Helper()
 	o, p := campaign(t)
-	o.Listen = []string{address(t), address(t)}
+	o.Listen = []string{address(t), address(t), address(t)}
 	stop := role(t, o, outside.Cores)
 	for _, variable := range outside.Environment() {
 		name, value, _ := strings.Cut(variable, "=")
 		t.Setenv(name, value)
 	}
 	c, err := config.Parse("ringback.yml", []byte(outside.Config(outside.World{
-		WSGate: []string{"http://" + o.Listen[0]}, Paysera: []string{"http://" + o.Listen[1]}, Receivers: world.Receivers,
+		WSGate: []string{"http://" + o.Listen[0]}, Paysera: []string{"http://" + o.Listen[1]}, Front: "http://" + o.Listen[2], Receivers: world.Receivers,
 	})))
 	require.NoError(t, err)
 	sources := map[string]source.Source{}
@@ -66,7 +66,8 @@ func TestCoresSayWhatThePlanHasAndWhatTheySaid(t *testing.T) {
 	for i, e := range entries {
 		require.WithinDuration(t, time.Now(), e.Poll.Began, time.Minute)
 		require.False(t, e.Poll.Ended.Before(e.Poll.Began))
-		e.Poll.Span = journal.Span{}
+		require.NotEmpty(t, e.Poll.Name)
+		e.Poll.Span, e.Poll.Name = journal.Span{}, ""
 		require.Equal(t, want[i], *e.Poll)
 	}
 }
@@ -116,10 +117,49 @@ func TestAQuestionThatComesTwiceIsToldApart(t *testing.T) {
 	require.Empty(t, entries[1].Poll.Status)
 }
 
+func TestACoreTakesItsTimeAndForbids(t *testing.T) {
+	o, p, sources, stop := cores(t)
+	slow := operation(t, p, func(o plan.Operation, _ plan.Endpoint) bool { return o.History == "polled on request all the time" })
+	_, err := sources["paysera"].Poll(t.Context(), query(slow))
+	require.NoError(t, err)
+	refused := operation(t, p, func(o plan.Operation, _ plan.Endpoint) bool { return o.Steps[len(o.Steps)-1].Forbidden })
+	_, err = sources["paysera-forbidding"].Poll(t.Context(), query(refused))
+	require.Error(t, err)
+	stop()
+	entries := read(t, o)
+	require.Len(t, entries, 2, "a question is told of once")
+	require.GreaterOrEqual(t, entries[0].Poll.Ended.Sub(entries[0].Poll.Began), slow.Latency)
+	require.True(t, entries[1].Poll.Forbidden)
+	require.Empty(t, entries[1].Poll.Status)
+}
+
+func TestAFrontAnswersWithItsPage(t *testing.T) {
+	o, p, _, stop := cores(t)
+	seen := map[plan.Page]bool{}
+	for _, asked := range p.Operations {
+		if asked.Page == "" || seen[asked.Page] {
+			continue
+		}
+		seen[asked.Page] = true
+		status, text, err := do(t, http.MethodPost, "http://"+o.Listen[2]+"/Confirm", http.Header{"Ordernumber": {asked.ID}}, "")
+		require.NoError(t, err)
+		require.Contains(t, string(asked.Page), strconv.Itoa(status))
+		require.Equal(t, strings.HasPrefix(string(asked.Page), "HTML"), strings.HasPrefix(text, "<!DOCTYPE html>"))
+	}
+	require.Len(t, seen, len(plan.Pages))
+	stop()
+	entries := read(t, o)
+	require.Len(t, entries, len(seen))
+	for _, e := range entries {
+		require.True(t, seen[plan.Page(e.Poll.Page)])
+		require.Empty(t, e.Poll.Refused)
+	}
+}
+
 func TestARoleWithoutItsAddressesIsRefused(t *testing.T) {
 	t.Parallel()
 	o, _ := campaign(t)
-	require.ErrorContains(t, outside.Cores(t.Context(), o, nil), "needs 2 addresses")
+	require.ErrorContains(t, outside.Cores(t.Context(), o, nil), "needs 3 addresses")
 	require.ErrorContains(t, outside.Receivers(t.Context(), o, nil), "needs 1 addresses")
 	require.ErrorContains(t, outside.Starters(t.Context(), o), "know no API")
 }
@@ -127,7 +167,7 @@ func TestARoleWithoutItsAddressesIsRefused(t *testing.T) {
 func TestARoleEndsWithoutItsJournal(t *testing.T) {
 	t.Parallel()
 	o, _ := campaign(t)
-	o.Listen = []string{address(t), address(t)}
+	o.Listen = []string{address(t), address(t), address(t)}
 	o.Journal += ".jsonl/role.jsonl"
 	require.ErrorContains(t, outside.Cores(context.Background(), o, nil), "open a journal")
 }

@@ -1,5 +1,5 @@
 // Package outside is the world around Ringback in a campaign: the cores that it
-// asks, the receivers that it rings and the payment cores' own calls of its API.
+// asks, the receivers that it sends callbacks to and the payment cores' own calls of its API.
 // Each is a role for a process of its own. It lives by the plan, which it makes
 // for itself, and by the clock, so that it may be killed and started again at any
 // moment; what it saw is in its journal.
@@ -20,8 +20,8 @@ type Options struct {
 	// Journal is the file that this role appends to, and no other; a role that is
 	// started again is given the same one.
 	Journal string `json:"journal"`
-	// Listen is where this role listens, host:port: Cores at two addresses,
-	// wsGate's and Paysera's, Receivers at one. Starters listen nowhere.
+	// Listen is where this role listens, host:port: Cores at three addresses,
+	// wsGate's, Paysera's and their fronts', Receivers at one. Starters listen nowhere.
 	Listen []string `json:"listen,omitempty"`
 	// World is how Ringback reaches the cores and the receivers: through links.
 	World World `json:"world,omitzero"`
@@ -34,6 +34,8 @@ type World struct {
 	// WSGate and Paysera are the cores' base URLs, which are tried in turn.
 	WSGate  []string `json:"wsgate"`
 	Paysera []string `json:"paysera"`
+	// Front is the first base URL of sources that are fronted.
+	Front string `json:"front"`
 	// Receivers is the one of all receivers.
 	Receivers string `json:"receivers"`
 }

@@ -35,8 +35,8 @@ func Receivers(ctx context.Context, o Options, ready func()) error {
 		}
 		receivers := receivers{role: r, run: time.Now().UnixNano(), asked: map[string]int{}}
 		for _, e := range answered {
-			if e.Ring != nil {
-				receivers.asked[e.Ring.CallbackID]++
+			if e.Request != nil {
+				receivers.asked[e.Request.CallbackID]++
 			}
 		}
 		return receivers.serve(ctx, ready)
@@ -156,37 +156,37 @@ func (s *receivers) take(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
-	ring := s.recognise(r, body)
-	ring.Began = began
-	s.number(&ring)
-	s.record(ring)
-	operation := s.operations[ring.OperationID]
+	request := s.recognise(r, body)
+	request.Began = began
+	s.number(&request)
+	s.record(request)
+	operation := s.operations[request.OperationID]
 	if !s.patient(r.Context(), operation.Receiver.Delay) {
-		ring.Ended = time.Now()
-		s.record(ring)
+		request.Ended = time.Now()
+		s.record(request)
 		panic(http.ErrAbortHandler)
 	}
-	answer := s.answer(operation, ring, r.Header)
-	ring.Took, ring.HTTPStatus, ring.Ended = answer.takes, answer.httpStatus, time.Now()
-	s.record(ring)
-	ring.Answered = answer.write(w)
-	s.record(ring)
+	answer := s.answer(operation, request, r.Header)
+	request.Took, request.HTTPStatus, request.Ended = answer.takes, answer.httpStatus, time.Now()
+	s.record(request)
+	request.Answered = answer.write(w)
+	s.record(request)
 }
 
-func (s *receivers) record(ring journal.Ring) { s.write(journal.Entry{Ring: &ring}) }
+func (s *receivers) record(request journal.Request) { s.write(journal.Entry{Request: &request}) }
 
 // recognise is the request as its documents have it, and what is wrong with it.
-func (s *receivers) recognise(r *http.Request, body []byte) journal.Ring {
+func (s *receivers) recognise(r *http.Request, body []byte) journal.Request {
 	sum := sha256.Sum256(body)
-	ring := journal.Ring{CallbackID: r.Header.Get("webhook-id"), Body: hex.EncodeToString(sum[:8])}
-	ring.Endpoint = r.PathValue("endpoint")
-	endpoint, known := plan.EndpointByName(ring.Endpoint)
+	request := journal.Request{CallbackID: r.Header.Get("webhook-id"), Body: hex.EncodeToString(sum[:8])}
+	request.Endpoint = r.PathValue("endpoint")
+	endpoint, known := plan.EndpointByName(request.Endpoint)
 	if !known || endpoint.Dialect != r.PathValue("dialect") {
-		ring.Refused = "there is no such endpoint"
-		return ring
+		request.Refused = "there is no such endpoint"
+		return request
 	}
 	message, err := read(endpoint, r.Header.Get("Content-Type"), body)
-	ring.OperationID, ring.Status = message.operation, message.status
+	request.OperationID, request.Status = message.operation, message.status
 	if err == nil {
 		err = s.belongs(endpoint, message.operation, r.PathValue("operation"))
 	}
@@ -194,9 +194,9 @@ func (s *receivers) recognise(r *http.Request, body []byte) journal.Ring {
 		err = checkHeaders(endpoint, r.Header, body)
 	}
 	if err != nil {
-		ring.Refused = err.Error()
+		request.Refused = err.Error()
 	}
-	return ring
+	return request
 }
 
 // belongs checks that the operation is there, at that endpoint and URL.
@@ -208,19 +208,19 @@ func (s *receivers) belongs(endpoint plan.Endpoint, operation, path string) erro
 	case o.Endpoint != endpoint.Name:
 		return fmt.Errorf("the operation %q is not of the endpoint %s but of %s", operation, endpoint.Name, o.Endpoint)
 	case endpoint.PerOperationURL && path != operation:
-		return fmt.Errorf("the operation %q was rung at the URL of %q", operation, path)
+		return fmt.Errorf("the operation %q was delivered at the URL of %q", operation, path)
 	}
 	return nil
 }
 
 // number gives a request its names.
-func (s *receivers) number(ring *journal.Ring) {
+func (s *receivers) number(request *journal.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.requests++
-	s.asked[ring.CallbackID]++
-	ring.Request = strconv.FormatInt(s.run, 10) + "-" + strconv.Itoa(s.requests)
-	ring.Number = s.asked[ring.CallbackID]
+	s.asked[request.CallbackID]++
+	request.Name = strconv.FormatInt(s.run, 10) + "-" + strconv.Itoa(s.requests)
+	request.Number = s.asked[request.CallbackID]
 }
 
 // patient waits while answers are held, and then for delay; false if nobody
@@ -248,11 +248,11 @@ type answer struct {
 	body       string
 }
 
-func (s *receivers) answer(o plan.Operation, ring journal.Ring, header http.Header) answer {
-	if ring.Refused != "" {
+func (s *receivers) answer(o plan.Operation, request journal.Request, header http.Header) answer {
+	if request.Refused != "" {
 		return answer{httpStatus: http.StatusBadRequest}
 	}
-	treated := ring.Number <= o.Receiver.First
+	treated := request.Number <= o.Receiver.First
 	switch m := o.Receiver.Manner; {
 	case m == plan.Fails && treated:
 		return answer{httpStatus: http.StatusServiceUnavailable}
@@ -265,7 +265,7 @@ func (s *receivers) answer(o plan.Operation, ring journal.Ring, header http.Head
 	case m == plan.Skewed && treated && s.tooOld(header):
 		return answer{httpStatus: http.StatusBadRequest}
 	}
-	return answer{takes: true, httpStatus: http.StatusOK, body: acknowledgement(ring)}
+	return answer{takes: true, httpStatus: http.StatusOK, body: acknowledgement(request)}
 }
 
 // The receivers' clock while it is skewed, and how old a request may be by it
@@ -288,11 +288,11 @@ func (s *receivers) tooOld(header http.Header) bool {
 
 // acknowledgement is the body that Ukrcard's callback service asks for; the
 // other dialects ask for none.
-func acknowledgement(ring journal.Ring) string {
-	if e, _ := plan.EndpointByName(ring.Endpoint); e.Dialect != "ukrcard" {
+func acknowledgement(request journal.Request) string {
+	if e, _ := plan.EndpointByName(request.Endpoint); e.Dialect != "ukrcard" {
 		return ""
 	}
-	text, _ := json.Marshal(map[string]any{"orderNumber": ring.OperationID, "applicationStatus": http.StatusOK})
+	text, _ := json.Marshal(map[string]any{"orderNumber": request.OperationID, "applicationStatus": http.StatusOK})
 	return string(text)
 }
 

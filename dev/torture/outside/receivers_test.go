@@ -74,8 +74,8 @@ func signature(s sent, key string) string {
 	return "v1," + base64.StdEncoding.EncodeToString(h.Sum(nil))
 }
 
-// ring sends it and returns the HTTP status; 0 where no answer came.
-func ring(t *testing.T, o outside.Options, s sent) (int, string) {
+// send sends it and returns the HTTP status; 0 where no answer came.
+func send(t *testing.T, o outside.Options, s sent) (int, string) {
 	t.Helper()
 	status, body, err := do(t, http.MethodPost, "http://"+o.Listen[0]+s.path, s.header, s.body)
 	if err != nil {
@@ -84,11 +84,11 @@ func ring(t *testing.T, o outside.Options, s sent) (int, string) {
 	return status, body
 }
 
-func rings(t *testing.T, o outside.Options) []journal.Ring {
+func requests(t *testing.T, o outside.Options) []journal.Request {
 	t.Helper()
-	var found []journal.Ring
+	var found []journal.Request
 	for _, e := range read(t, o) {
-		found = append(found, *e.Ring)
+		found = append(found, *e.Request)
 	}
 	return found
 }
@@ -99,7 +99,7 @@ type outcome struct {
 	Took, Answered bool
 }
 
-func outcomes(found []journal.Ring) []outcome {
+func outcomes(found []journal.Request) []outcome {
 	var all []outcome
 	for _, r := range found {
 		all = append(all, outcome{r.HTTPStatus, r.Took, r.Answered})
@@ -123,19 +123,19 @@ func TestReceiversAnswerByThePlan(t *testing.T) {
 		{manner(plan.Gone, true), outcome{410, false, true}},
 		{manner(plan.Skewed, true), outcome{200, true, true}},
 	} {
-		rung := operation(t, p, tt.is)
+		target := operation(t, p, tt.is)
 		for n := 1; n <= 4; n++ {
 			expected := outcome{200, true, true}
-			if n <= rung.Receiver.First {
+			if n <= target.Receiver.First {
 				expected = tt.treated
 			}
-			status, _ := ring(t, o, written(t, rung, final(rung)))
-			require.Equal(t, expected.HTTPStatus, status, "request %d of %+v", n, rung)
+			status, _ := send(t, o, written(t, target, final(target)))
+			require.Equal(t, expected.HTTPStatus, status, "request %d of %+v", n, target)
 			want = append(want, expected)
 		}
 	}
 	stop()
-	require.Equal(t, want, outcomes(rings(t, o)))
+	require.Equal(t, want, outcomes(requests(t, o)))
 }
 
 func final(o plan.Operation) string { return o.Steps[len(o.Steps)-1].Status }
@@ -144,17 +144,17 @@ func TestEveryDialectIsReadAndAcknowledgedAsItsDocumentsSay(t *testing.T) {
 	t.Parallel()
 	o, p, stop := receivers(t)
 	for _, name := range []string{"ukrcard", "paysera", "standard"} {
-		rung := operation(t, p, func(o plan.Operation, e plan.Endpoint) bool {
+		target := operation(t, p, func(o plan.Operation, e plan.Endpoint) bool {
 			return e.Dialect == name && o.Receiver.Manner == plan.Acknowledges && o.Receiver.Delay == 0
 		})
-		s := written(t, rung, final(rung))
-		status, body := ring(t, o, s)
+		s := written(t, target, final(target))
+		status, body := send(t, o, s)
 		d, _ := dialect.ByName(name)
-		judged := d.Judge(callback.Callback{Key: rung.Key()}, dialect.Answer{HTTPStatus: status, Body: []byte(body)})
+		judged := d.Judge(callback.Callback{Key: target.Key()}, dialect.Answer{HTTPStatus: status, Body: []byte(body)})
 		require.Equal(t, callback.Acknowledged, judged.Verdict, "%s: %s", name, judged.Reason)
 	}
 	stop()
-	found := rings(t, o)
+	found := requests(t, o)
 	require.Len(t, found, 3)
 	for _, r := range found {
 		require.Empty(t, r.Refused)
@@ -169,10 +169,10 @@ func TestReceiversRefuseWhatIsNotAsPromised(t *testing.T) {
 	t.Parallel()
 	o, p, stop := receivers(t)
 	of := func(name string) sent {
-		rung := operation(t, p, func(o plan.Operation, e plan.Endpoint) bool {
+		target := operation(t, p, func(o plan.Operation, e plan.Endpoint) bool {
 			return e.Dialect == name && o.Receiver.Manner == plan.Acknowledges && o.Receiver.Delay == 0
 		})
-		return written(t, rung, final(rung))
+		return written(t, target, final(target))
 	}
 	rows := []struct {
 		name, dialect string
@@ -191,18 +191,18 @@ func TestReceiversRefuseWhatIsNotAsPromised(t *testing.T) {
 		{"a parameter too many", "paysera", func(s *sent) { s.body += "&pan=1" }, "its parameters are not"},
 		{"a date that is none", "paysera", func(s *sent) { s.body += "x" }, "a date that is not"},
 		{"nobody's operation", "paysera", func(s *sent) { s.body = strings.Replace(s.body, "transfer_id=", "transfer_id=x", 1) }, "there is no operation"},
-		{"another operation's URL", "paysera", func(s *sent) { s.path += "x" }, "was rung at the URL of"},
+		{"another operation's URL", "paysera", func(s *sent) { s.path += "x" }, "was delivered at the URL of"},
 		{"another endpoint", "paysera", func(s *sent) { s.path = "/paysera/SILVER/x" }, "there is no such endpoint"},
 		{"another type than its status", "standard", func(s *sent) { s.body = strings.Replace(s.body, "operation.", "operation.x", 1) }, "its type is"},
 	}
 	for _, row := range rows {
 		s := of(row.dialect)
 		row.spoil(&s)
-		status, _ := ring(t, o, s)
+		status, _ := send(t, o, s)
 		require.Equal(t, http.StatusBadRequest, status, row.name)
 	}
 	stop()
-	found := rings(t, o)
+	found := requests(t, o)
 	require.Len(t, found, len(rows))
 	for i, row := range rows {
 		require.Contains(t, found[i].Refused, row.want, row.name)
@@ -213,8 +213,8 @@ func TestReceiversRefuseWhatIsNotAsPromised(t *testing.T) {
 func TestWhatIsTakenIsInTheJournalBeforeItIsAcknowledged(t *testing.T) {
 	t.Parallel()
 	o, p, stop := receivers(t)
-	rung := operation(t, p, manner(plan.Acknowledges, false))
-	ring(t, o, written(t, rung, final(rung)))
+	target := operation(t, p, manner(plan.Acknowledges, false))
+	send(t, o, written(t, target, final(target)))
 	stop()
 	text, err := os.ReadFile(o.Journal)
 	require.NoError(t, err)
@@ -222,7 +222,7 @@ func TestWhatIsTakenIsInTheJournalBeforeItIsAcknowledged(t *testing.T) {
 	for line := range strings.Lines(string(text)) {
 		var e journal.Entry
 		require.NoError(t, json.Unmarshal([]byte(line), &e))
-		lines = append(lines, outcomes([]journal.Ring{*e.Ring})...)
+		lines = append(lines, outcomes([]journal.Request{*e.Request})...)
 	}
 	require.Equal(t, []outcome{{}, {200, true, false}, {200, true, true}}, lines)
 }
@@ -230,20 +230,20 @@ func TestWhatIsTakenIsInTheJournalBeforeItIsAcknowledged(t *testing.T) {
 func TestReceiversKnowAfterARestartWhatTheyHadAnswered(t *testing.T) {
 	t.Parallel()
 	o, p, stop := receivers(t)
-	rung := operation(t, p, func(o plan.Operation, _ plan.Endpoint) bool {
+	target := operation(t, p, func(o plan.Operation, _ plan.Endpoint) bool {
 		return o.Receiver.Manner == plan.Fails && o.Receiver.First == 2
 	})
-	s := written(t, rung, final(rung))
+	s := written(t, target, final(target))
 	var statuses []int
 	for range 3 {
-		status, _ := ring(t, o, s)
+		status, _ := send(t, o, s)
 		statuses = append(statuses, status)
 		stop()
 		stop = role(t, o, outside.Receivers)
 	}
 	stop()
 	require.Equal(t, []int{503, 503, 200}, statuses)
-	found := rings(t, o)
+	found := requests(t, o)
 	require.Len(t, found, 3, "no two requests have one name")
 	require.Equal(t, 3, found[2].Number)
 }
@@ -251,17 +251,17 @@ func TestReceiversKnowAfterARestartWhatTheyHadAnswered(t *testing.T) {
 func TestASkewedReceiverRefusesWhileItsClockIsOff(t *testing.T) {
 	t.Parallel()
 	o, p, _ := receivers(t)
-	rung := written(t, operation(t, p, manner(plan.Skewed, true)), "2")
+	skewed := written(t, operation(t, p, manner(plan.Skewed, true)), "2")
 	well := operation(t, p, manner(plan.Acknowledges, false))
-	status, _ := ring(t, o, rung)
+	status, _ := send(t, o, skewed)
 	require.Equal(t, http.StatusOK, status)
 	require.NoError(t, outside.SetFault(t.Context(), o.Listen[0], plan.SkewedClock, true))
-	status, _ = ring(t, o, rung)
+	status, _ = send(t, o, skewed)
 	require.Equal(t, http.StatusBadRequest, status)
-	status, _ = ring(t, o, written(t, well, final(well)))
+	status, _ = send(t, o, written(t, well, final(well)))
 	require.Equal(t, http.StatusOK, status, "whoever does not look at the time")
 	require.NoError(t, outside.SetFault(t.Context(), o.Listen[0], plan.SkewedClock, false))
-	status, _ = ring(t, o, rung)
+	status, _ = send(t, o, skewed)
 	require.Equal(t, http.StatusOK, status)
 	require.Error(t, outside.SetFault(t.Context(), o.Listen[0], plan.Kill, true), "not the receivers' own")
 }
@@ -269,8 +269,8 @@ func TestASkewedReceiverRefusesWhileItsClockIsOff(t *testing.T) {
 func TestReceiversHoldTheirAnswersWhileSlotsAreToBeFull(t *testing.T) {
 	t.Parallel()
 	o, p, stop := receivers(t)
-	rung := operation(t, p, manner(plan.Acknowledges, false))
-	s := written(t, rung, final(rung))
+	target := operation(t, p, manner(plan.Acknowledges, false))
+	s := written(t, target, final(target))
 	require.NoError(t, outside.SetFault(t.Context(), o.Listen[0], plan.SlotsFull, true))
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+o.Listen[0]+s.path, strings.NewReader(s.body))
 	require.NoError(t, err)
@@ -291,20 +291,20 @@ func TestReceiversHoldTheirAnswersWhileSlotsAreToBeFull(t *testing.T) {
 		t.Fatal("the answer was not held")
 	case <-time.After(100 * time.Millisecond):
 	}
-	require.Equal(t, []outcome{{}}, outcomes(rings(t, o)))
+	require.Equal(t, []outcome{{}}, outcomes(requests(t, o)))
 	require.NoError(t, outside.SetFault(t.Context(), o.Listen[0], plan.SlotsFull, false))
 	require.Equal(t, http.StatusOK, <-held)
 	stop()
-	require.Equal(t, []outcome{{200, true, true}}, outcomes(rings(t, o)))
+	require.Equal(t, []outcome{{200, true, true}}, outcomes(requests(t, o)))
 }
 
 func TestWhoeverGivesUpWaitingWasNotTaken(t *testing.T) {
 	t.Parallel()
 	o, p, stop := receivers(t)
-	rung := operation(t, p, func(o plan.Operation, _ plan.Endpoint) bool {
+	target := operation(t, p, func(o plan.Operation, _ plan.Endpoint) bool {
 		return o.Receiver.Manner == plan.Acknowledges && o.Receiver.Delay > 500*time.Millisecond
 	})
-	s := written(t, rung, final(rung))
+	s := written(t, target, final(target))
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+o.Listen[0]+s.path, strings.NewReader(s.body))
 	require.NoError(t, err)
 	request.Header = s.header
@@ -314,7 +314,7 @@ func TestWhoeverGivesUpWaitingWasNotTaken(t *testing.T) {
 		require.NoError(t, response.Body.Close())
 	}
 	require.Error(t, err)
-	require.Eventually(t, func() bool { return len(read(t, o)) == 1 && !rings(t, o)[0].Ended.IsZero() }, 5*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return len(read(t, o)) == 1 && !requests(t, o)[0].Ended.IsZero() }, 5*time.Second, 5*time.Millisecond)
 	stop()
-	require.Equal(t, []outcome{{}}, outcomes(rings(t, o)))
+	require.Equal(t, []outcome{{}}, outcomes(requests(t, o)))
 }

@@ -175,14 +175,17 @@ func (s *starters) clash(ctx context.Context, i int, o plan.Operation) {
 	})
 }
 
-// push tells what the core has to tell by itself, one after the other. What the
-// next one is due for is not told any more: a core tells what holds.
+// push tells what the core has to tell by itself, one after the other. A status is
+// not told any more once the next push is due: a core tells what holds. A request to
+// poll is never given up.
 func (s *starters) push(ctx context.Context, i int, o plan.Operation) {
 	for n, p := range o.Pushes {
 		if !s.wait(ctx, o.StartAt+p.After) {
 			return
 		}
-		stale := func() bool { return n+1 < len(o.Pushes) && s.since() >= o.StartAt+o.Pushes[n+1].After }
+		stale := func() bool {
+			return p.Status != "" && n+1 < len(o.Pushes) && s.since() >= o.StartAt+o.Pushes[n+1].After
+		}
 		s.say(ctx, i, call{o.Key(), journal.Push, n}, p.Status, stale, func(ctx context.Context, c *apiclient.Client) (int, error) {
 			return c.Call(ctx, http.MethodPost, apiclient.Path(o.Key())+"/status", map[string]string{"status": p.Status}, nil)
 		})

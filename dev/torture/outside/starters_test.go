@@ -113,7 +113,7 @@ func settled(t *testing.T, o outside.Options) map[string]int {
 }
 
 // planned are the calls that the plan has, where everything is due at once: of
-// several pushes only the last one is.
+// several pushes only the last one is, and each request to poll.
 func planned(p plan.Plan) map[string]int {
 	calls := map[string]int{}
 	for _, o := range p.Operations {
@@ -121,8 +121,10 @@ func planned(p plan.Plan) map[string]int {
 		if o.Clashes {
 			calls["clash "+o.ID]++
 		}
-		if len(o.Pushes) > 0 {
-			calls["push "+o.ID]++
+		for i, push := range o.Pushes {
+			if push.Status == "" || i == len(o.Pushes)-1 {
+				calls["push "+o.ID]++
+			}
 		}
 		if o.Revocation != nil {
 			calls["revoke "+o.ID]++

@@ -89,13 +89,15 @@ func read(t *testing.T, o outside.Options) []journal.Entry {
 	return entries
 }
 
-// client makes a connection for each request, and answers with what came whole.
+// do makes a connection for each request, follows no redirect, and returns what
+// came whole.
 func do(t *testing.T, method, url string, header http.Header, body string) (status int, answer string, err error) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 	require.NoError(t, err)
 	request.Header, request.Close = header, true
-	response, err := http.DefaultClient.Do(request)
+	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	response, err := client.Do(request)
 	if err != nil {
 		return 0, "", err
 	}

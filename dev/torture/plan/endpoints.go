@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -10,8 +11,10 @@ import (
 // Endpoint is one registered receiver of a campaign.
 type Endpoint struct {
 	Name string
-	// Dialect and SourceKind are names of Ringback's; there is one source of each kind.
+	// Dialect and SourceKind are names of Ringback's.
 	Dialect, SourceKind string
+	// Source is the configured source; empty: the one named as its kind.
+	Source string
 	// PerOperationURL asks each start for its URL.
 	PerOperationURL bool
 	// Signed callbacks carry a signature that the receiver verifies.
@@ -32,7 +35,30 @@ const (
 	Mixed Receivers = "mixed"
 	// Troubled ones fail, hang up, drop their answers or are slow.
 	Troubled Receivers = "troubled"
+	// Slow ones acknowledge within a second, Failing ones after some failures.
+	Slow    Receivers = "slow"
+	Failing Receivers = "failing"
 )
+
+// Source is a configured source: one of a core's interfaces, with a limiter and
+// a breaker of its own.
+type Source struct {
+	Name, Kind string
+	// Fronted ones have two base URLs, of which the first answers with pages only.
+	Fronted bool
+}
+
+// Sources are all of a campaign's. One kind is there several times, so that what
+// one operation's core does can harm only the operations that are there to show it.
+var Sources = []Source{
+	{Name: ukrcard, Kind: ukrcard},
+	{Name: paysera, Kind: paysera},
+	{Name: forbidding, Kind: paysera},
+	{Name: "ukrcard-fronted", Kind: ukrcard, Fronted: true},
+	{Name: "paysera-fronted", Kind: paysera, Fronted: true},
+}
+
+const forbidding = "paysera-forbidding"
 
 // h is short enough for the worker to wait, and long enough for the server to.
 const (
@@ -70,7 +96,32 @@ var Endpoints = []Endpoint{
 		Policy: queueing(policy(every(2*time.Second, 10*time.Minute), waitedByWorker, 6))},
 	{Name: "BOOKS", Dialect: "standard", SourceKind: "ukrcard", Signed: true, Receivers: Troubled,
 		Policy: policy(often(120, time.Second, 2*time.Second, 3*time.Second), 8*time.Second, 4)},
+
+	// Pushed at a second and less, without a limit of polls and with one.
+	{Name: "BELL", Dialect: "paysera", SourceKind: "paysera", PerOperationURL: true, Receivers: Slow,
+		Policy: policy(every(time.Second, 10*time.Minute), waitedByServer, 4)},
+	{Name: "RATION", Dialect: "paysera", SourceKind: "paysera", PerOperationURL: true, Receivers: Slow,
+		Policy: policy(limited(8, every(time.Second, 10*time.Minute)), waitedByWorker, 4)},
+	{Name: "KIOSK", Dialect: "ukrcard", SourceKind: "ukrcard", Receivers: Healthy,
+		Policy: policy(often(10, time.Second), waitedByWorker, 4)},
+	{Name: "LASTPOLL", Dialect: "paysera", SourceKind: "paysera", PerOperationURL: true, Receivers: Healthy,
+		Policy: policy(limited(lastPolls, every(time.Second, 10*time.Minute)), waitedByWorker, 4)},
+	// h leaves a newer status the time to supersede one that fails.
+	{Name: "FLICKER", Dialect: "paysera", SourceKind: "paysera", PerOperationURL: true, Receivers: Failing,
+		Policy: policy(every(time.Second, 10*time.Minute), 1500*time.Millisecond, 8)},
+	{Name: "GUARDED", Dialect: "paysera", SourceKind: "paysera", Source: forbidding, PerOperationURL: true, Receivers: Healthy,
+		Policy: policy(every(time.Second, 10*time.Minute), waitedByWorker, 4)},
+	{Name: "FACADE", Dialect: "paysera", SourceKind: "paysera", Source: "paysera-fronted", PerOperationURL: true, Receivers: Healthy,
+		Policy: policy(every(2*time.Second, 40*time.Second), waitedByWorker, 4)},
+	{Name: "LOBBY", Dialect: "ukrcard", SourceKind: "ukrcard", Source: "ukrcard-fronted", Receivers: Healthy,
+		Policy: policy(callback.PollPolicy{ScheduleMS: []int64{2000}, LifetimeMS: 40_000}, waitedByWorker, 4)},
 }
+
+// lastPolls is the max_polls of the endpoint whose last poll is pushed.
+const lastPolls = 3
+
+// SourceName is the source that the endpoint's operations are asked at.
+func (e Endpoint) SourceName() string { return cmp.Or(e.Source, e.SourceKind) }
 
 // EndpointByName is the endpoint of that name; false if there is none.
 func EndpointByName(name string) (Endpoint, bool) {
@@ -99,6 +150,11 @@ func often(polls int, gaps ...time.Duration) callback.PollPolicy {
 	for _, gap := range gaps {
 		p.ScheduleMS = append(p.ScheduleMS, gap.Milliseconds())
 	}
+	return p
+}
+
+func limited(polls int, p callback.PollPolicy) callback.PollPolicy {
+	p.MaxPolls = polls
 	return p
 }
 

@@ -21,11 +21,14 @@ const (
 // or more has every kind of fault, and Operations of Enough or more have every
 // history and every sort of receiver.
 func Make(o Options) Plan {
-	return Plan{
+	made := Plan{
 		Options:    o,
 		Operations: operations(rand.New(rand.NewPCG(o.Seed, ofOperations)), o), //nolint:gosec // a seed is what is wanted
-		Faults:     faults(rand.New(rand.NewPCG(o.Seed, ofFaults)), o.Length),  //nolint:gosec // a seed is what is wanted
 	}
+	if !o.Calm {
+		made.Faults = faults(rand.New(rand.NewPCG(o.Seed, ofFaults)), o.Length) //nolint:gosec // a seed is what is wanted
+	}
+	return made
 }
 
 // Enough operations are those that leave nothing out.
@@ -45,15 +48,15 @@ func (o Operation) Key() callback.Key {
 	return callback.Key{Endpoint: o.Endpoint, OperationID: o.ID}
 }
 
-// Status is what the core says so long after the campaign's beginning.
-func (o Operation) Status(since time.Duration) string {
-	status := o.Steps[0].Status
+// Step is what holds at the core so long after the campaign's beginning.
+func (o Operation) Step(since time.Duration) Step {
+	held := o.Steps[0]
 	for _, step := range o.Steps {
 		if step.After <= since-o.StartAt {
-			status = step.Status
+			held = step
 		}
 	}
-	return status
+	return held
 }
 
 func operations(r *rand.Rand, o Options) []Operation {
@@ -63,27 +66,47 @@ func operations(r *rand.Rand, o Options) []Operation {
 		all[i].StartAt = upTo(r, o.Length)
 	}
 	slices.SortStableFunc(all, func(a, b Operation) int { return cmp.Compare(a.StartAt, b.StartAt) })
+	forbidOneAtATime(all)
 	return all
+}
+
+// forbidApart is how long after one operation that is forbidden the next one starts:
+// two at a time are evidence about their source.
+const forbidApart = 20 * time.Second
+
+func forbidOneAtATime(all []Operation) {
+	free := time.Duration(0)
+	for _, o := range all {
+		switch {
+		case !o.Steps[0].Forbidden:
+		case o.StartAt >= free:
+			free = o.StartAt + forbidApart
+		default:
+			for i := range o.Steps {
+				o.Steps[i].Forbidden = false
+			}
+		}
+	}
 }
 
 // operation is number i. The first ones go through every history, the next ones
 // through every sort of receiver, so that none is left to chance.
 func operation(r *rand.Rand, i int) Operation {
-	lived, rung := pick(r, histories, history.often), pick(r, receivers, receiver.often)
+	lived, answering := pick(r, histories, history.often), pick(r, receivers, receiver.often)
 	switch {
 	case i < len(histories):
 		lived = histories[i]
 	case i < Enough:
 		lived = pick(r, slices.DeleteFunc(slices.Clone(histories), history.choosy), history.often)
-		rung = receivers[i-len(histories)]
+		answering = receivers[i-len(histories)]
 	}
+	endpoint := lived.endpoint(r, answering)
 	if lived.choosy() {
-		rung = healthy
+		answering = ownReceivers[endpoint.Receivers]
 	}
-	endpoint := lived.endpoint(r, rung)
 	operation := Operation{
 		Endpoint: endpoint.Name, ID: id(r, endpoint.SourceKind, i), History: lived.name, Starts: 1,
-		Receiver: rung.make(r),
+		Receiver: answering.make(r),
 	}
 	if endpoint.SourceKind == ukrcard {
 		operation.Method = one(r, "payment", "p2p_transfer", "p2p_a2c", "p2p_c2a")

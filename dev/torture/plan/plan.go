@@ -8,7 +8,7 @@
 // StartAt, not from when its start was accepted. A start that comes late, since
 // no API answered, finds a payment that has moved on. So a plan says what a core
 // would answer at each moment, and not what Ringback must have asked: what must
-// ring follows from the polls and pushes of the journal.
+// be delivered follows from the polls and pushes of the journal.
 package plan
 
 import "time"
@@ -22,6 +22,8 @@ type Options struct {
 	// Length is how long operations are started and faults injected. What is
 	// open then is left to end.
 	Length time.Duration
+	// Calm leaves the faults out.
+	Calm bool `json:",omitempty"`
 }
 
 // Plan is a whole campaign. Its times are counted from the campaign's beginning.
@@ -54,8 +56,14 @@ type Operation struct {
 	// Steps are what the core answers to polls, the last one for good. They go
 	// by the clock: how often it is asked changes nothing.
 	Steps []Step
+	// Latency is how long the core takes to answer a question. It answers what held
+	// when the question came.
+	Latency time.Duration
+	// Page is what the front at the first of two base URLs answers instead of the
+	// core; empty: the operation's source has no front.
+	Page Page
 	// Pushes are what the core tells by itself, in their order: one is made once
-	// the one before is answered, and given up once the next one is due.
+	// the one before is answered; a status is given up once the next one is due.
 	Pushes []Push
 	// Clashes says that the core, once the start was accepted, starts the same
 	// operation with other content, which is to be refused.
@@ -79,7 +87,25 @@ type Step struct {
 	// Status is in the source's vocabulary: Ukrcard's orderStatus as a decimal,
 	// Paysera's status.
 	Status string
+	// Forbidden says that the core answers with 403 instead.
+	Forbidden bool
 }
+
+// Page is an answer of something in front of a core, such as a proxy, which is
+// none of the core's own.
+type Page string
+
+// The pages.
+const (
+	PageOK        Page = "HTML 200"
+	PageNotFound  Page = "HTML 404"
+	PageForbidden Page = "HTML 403"
+	PageEmpty     Page = "empty 200"
+	PageRedirect  Page = "302"
+)
+
+// Pages are all of them.
+var Pages = []Page{PageOK, PageNotFound, PageForbidden, PageEmpty, PageRedirect}
 
 // Revocation is the core's statement that the operation was revoked.
 type Revocation struct {

@@ -37,6 +37,15 @@ func TestMoreOperationsChangeNoFault(t *testing.T) {
 	require.Equal(t, few.Faults, many.Faults)
 }
 
+func TestACalmCampaignHasTheSameOperationsAndNoFault(t *testing.T) {
+	t.Parallel()
+	o := plan.Options{Seed: 7, Operations: 200, Length: 2 * time.Minute}
+	calm := o
+	calm.Calm = true
+	require.Equal(t, plan.Make(o).Operations, plan.Make(calm).Operations)
+	require.Empty(t, plan.Make(calm).Faults)
+}
+
 var everyKind = []plan.FaultKind{
 	plan.Kill, plan.Terminate, plan.Freeze, plan.Latency, plan.Reset, plan.Blackhole, plan.SlowClose,
 	plan.CoreDown, plan.SkewedClock, plan.SlotsFull, plan.DatabaseRefuses,
@@ -219,7 +228,8 @@ func TestEveryOperationHasAnEnd(t *testing.T) {
 	t.Parallel()
 	for _, o := range many(3) {
 		e, _ := plan.EndpointByName(o.Endpoint)
-		lapses := e.Policy.Poll.LifetimeMS <= time.Minute.Milliseconds()
+		p := e.Policy.Poll
+		lapses := p.LifetimeMS <= time.Minute.Milliseconds() || p.MaxPolls > 0 && p.MaxPolls <= 10
 		final := rules(t, o).IsFinal(o.Steps[len(o.Steps)-1].Status)
 		require.True(t, final || o.Revocation != nil || o.Withdrawal != nil || lapses, "%+v", o)
 	}
@@ -260,7 +270,7 @@ func TestReceiversAreWhereTheyBelong(t *testing.T) {
 		switch e.Receivers {
 		case plan.Healthy:
 			require.True(t, well, "%+v", o)
-		case plan.Troubled:
+		case plan.Troubled, plan.Slow, plan.Failing:
 			require.False(t, well, "%+v", o)
 		case plan.Mixed:
 			if shared[e.Name] == nil {
@@ -283,6 +293,61 @@ func TestACoreSaysWhatHolds(t *testing.T) {
 	for since, want := range map[time.Duration]string{
 		0: "0", 11 * time.Second: "0", 12*time.Second - 1: "0", 12 * time.Second: "5", 14 * time.Second: "2", time.Hour: "2",
 	} {
-		require.Equal(t, want, o.Status(since), since)
+		require.Equal(t, want, o.Step(since).Status, since)
 	}
+}
+
+func TestTheSourcesAreThere(t *testing.T) {
+	t.Parallel()
+	for _, e := range plan.Endpoints {
+		at := slices.IndexFunc(plan.Sources, func(s plan.Source) bool { return s.Name == e.SourceName() })
+		require.GreaterOrEqual(t, at, 0, e.Name)
+		require.Equal(t, e.SourceKind, plan.Sources[at].Kind)
+		for _, o := range many(6) {
+			require.False(t, o.Endpoint == e.Name && plan.Sources[at].Fronted != (o.Page != ""), "%+v", o)
+		}
+	}
+}
+
+func TestCoresAskForPolls(t *testing.T) {
+	t.Parallel()
+	for _, o := range many(7) {
+		empty := 0
+		for _, p := range o.Pushes {
+			if p.Status == "" {
+				empty++
+			}
+		}
+		switch o.History {
+		case "polled on request in a burst":
+			require.True(t, empty >= 2 && empty <= 5, "%+v", o)
+			require.Less(t, o.Pushes[empty-1].After-o.Pushes[0].After, time.Second)
+		case "polled on request all the time":
+			require.GreaterOrEqual(t, empty, 7)
+		case "polled on request with few polls", "polled on request until polls are used up":
+			e, _ := plan.EndpointByName(o.Endpoint)
+			require.Less(t, e.Policy.Poll.MaxPolls, 11)
+			require.Positive(t, empty)
+		}
+	}
+}
+
+func TestAForbiddenOperationHasHealthyOnesAtItsSource(t *testing.T) {
+	t.Parallel()
+	found := map[bool]int{}
+	last := -time.Hour
+	for _, o := range many(8) {
+		e, _ := plan.EndpointByName(o.Endpoint)
+		if e.SourceName() != "paysera-forbidding" {
+			require.False(t, o.Steps[0].Forbidden, "%+v", o)
+			continue
+		}
+		found[o.Steps[0].Forbidden]++
+		if o.Steps[0].Forbidden {
+			require.GreaterOrEqual(t, o.StartAt, last+15*time.Second, "two at a time are evidence about their source")
+			last = o.StartAt
+		}
+	}
+	require.Greater(t, found[false], found[true])
+	require.Positive(t, found[true])
 }

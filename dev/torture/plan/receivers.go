@@ -16,6 +16,15 @@ func (r receiver) often() int { return r.weight }
 
 var healthy = receiver{"acknowledges", 58, func(*rand.Rand) Receiver { return Receiver{Manner: Acknowledges} }}
 
+// ownReceivers are those of endpoints that a history needs for itself.
+var ownReceivers = map[Receivers]receiver{
+	Healthy: healthy,
+	Slow: {"takes its time", 0, func(r *rand.Rand) Receiver {
+		return Receiver{Manner: Acknowledges, Delay: between(r, 300*time.Millisecond, 600*time.Millisecond)}
+	}},
+	Failing: {"fails at first", 0, atFirst(Fails)},
+}
+
 var receivers = []receiver{
 	healthy,
 	{"is slow", 8, func(r *rand.Rand) Receiver {

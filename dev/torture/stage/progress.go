@@ -66,9 +66,9 @@ func (t *tally) follow(path string) {
 // count looks at a line without decoding it: there are many, and it is only told.
 func (t *tally) count(line []byte) {
 	switch {
-	case bytes.HasPrefix(line, []byte(`{"poll"`)):
+	case bytes.HasPrefix(line, []byte(`{"poll"`)) && bytes.Contains(line, []byte(`"ended"`)):
 		t.polls++
-	case bytes.HasPrefix(line, []byte(`{"ring"`)) && bytes.Contains(line, []byte(`"ended"`)):
+	case bytes.HasPrefix(line, []byte(`{"request"`)) && !bytes.Contains(line, []byte(`"ended"`)):
 		t.requests++
 	case bytes.HasPrefix(line, []byte(`{"call"`)) && bytes.Contains(line, []byte(`"http_status":201`)):
 		t.accepted++

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -32,4 +33,24 @@ func TestATallyFollowsJournalsAsTheyGrow(t *testing.T) {
 	require.NoError(t, torn.Close())
 	counted.read(dir)
 	require.Equal(t, 3, counted.accepted, "half a line is none yet")
+}
+
+func TestATallyCountsEachQuestionAndEachRequestOnce(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	w, err := journal.Open(filepath.Join(dir, coresRole+journal.Extension))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = w.Close() })
+	came := journal.Span{Began: time.Now()}
+	over := journal.Span{Began: came.Began, Ended: time.Now()}
+	for _, e := range []journal.Entry{
+		{Poll: &journal.Poll{Span: came}}, {Poll: &journal.Poll{Span: over}},
+		{Request: &journal.Request{Span: came}}, {Request: &journal.Request{Span: over}}, {Request: &journal.Request{Span: over, Answered: true}},
+	} {
+		require.NoError(t, w.Write(e))
+	}
+	var counted tally
+	counted.read(dir)
+	require.Equal(t, 1, counted.polls)
+	require.Equal(t, 1, counted.requests)
 }

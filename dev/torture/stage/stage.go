@@ -193,14 +193,14 @@ func (s *Stage) openEngine(ctx context.Context) error {
 
 // openWorld finds the addresses of the world, which is started at the beginning.
 func (s *Stage) openWorld(ctx context.Context) error {
-	var at [3]string
+	var at [4]string
 	for i := range at {
 		var err error
 		if at[i], err = s.address(ctx); err != nil {
 			return err
 		}
 	}
-	s.cores, s.receivers = at[:2], at[2]
+	s.cores, s.receivers = at[:3], at[3]
 	behind := s.receivers
 	if s.Between != nil {
 		between, end, err := s.Between(ctx, behind)
@@ -218,11 +218,18 @@ func (s *Stage) openWorld(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	front, err := s.link(ctx, toCores, at[2])
+	if err != nil {
+		return err
+	}
 	receivers, err := s.link(ctx, toReceivers, behind)
 	if err != nil {
 		return err
 	}
-	s.world = outside.World{WSGate: []string{"http://" + wsgate}, Paysera: []string{"http://" + wallet}, Receivers: "http://" + receivers}
+	s.world = outside.World{
+		WSGate: []string{"http://" + wsgate}, Paysera: []string{"http://" + wallet}, Front: "http://" + front,
+		Receivers: "http://" + receivers,
+	}
 	return nil
 }
 
