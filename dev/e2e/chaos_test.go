@@ -331,7 +331,7 @@ func (a *actor) redelivered(after callback.State, err error) {
 func (a *actor) awaitEnd(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	const gap = 250 * time.Millisecond
+	const gap = time.Second
 	for ctx.Err() == nil {
 		a.look(ctx)
 		if n := len(a.states); n > 0 && a.states[n-1].Phase == callback.Closed {

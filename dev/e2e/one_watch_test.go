@@ -59,7 +59,7 @@ func TestOneWatchOneDeliveryOneRecord(t *testing.T) {
 		"LISTED":    pushed("", "interval: 50ms, attempts: 1"),
 		"REPOLLED":  pushed("", "interval: 50ms, attempts: 1"),
 	})
-	together(t, map[string]func(*testing.T){
+	few(t, map[string]func(*testing.T){
 		"pushes before the final status cause one request":         s.pushesBeforeTheFinalStatus,
 		"what is pushed during the last attempt overtakes nothing": s.pushesDuringTheLastAttempt,
 		"pushes cost polls": s.pushesCostPolls,
@@ -97,7 +97,7 @@ func (s *stage) pushesBeforeTheFinalStatus(t *testing.T) {
 				time.Sleep(150 * time.Millisecond)
 			}
 			core.set(reply{status: "done"})
-			state := closed(t, s.Client, key)
+			state := s.close(t, key)
 			time.Sleep(quiet)
 			require.Equal(t, callback.OutcomeAcknowledged, state.Outcome)
 			require.Equal(t, []string{"done"}, statusesOf(s.requests(id)))
@@ -111,7 +111,7 @@ func (s *stage) pushesBeforeTheFinalStatus(t *testing.T) {
 // attempts are made inside workflow tasks.
 func (s *stage) warm(t *testing.T, endpoint string) {
 	t.Helper()
-	closed(t, s.Client, s.open(t, endpoint, "warm-"+endpoint, steady(reply{status: "done"}), steady(reply{})))
+	s.close(t, s.open(t, endpoint, "warm-"+endpoint, steady(reply{status: "done"}), steady(reply{})))
 }
 
 func (s *stage) pushesDuringTheLastAttempt(t *testing.T) {
@@ -131,7 +131,7 @@ func (s *stage) pushesDuringTheLastAttempt(t *testing.T) {
 			s.awaitRequest(t, id, 1, false)
 			s.push(t, key, "reserved")
 			s.push(t, key, "waiting_funds")
-			state := closed(t, s.Client, key)
+			state := s.close(t, key)
 			time.Sleep(quiet)
 			requests := s.requests(id)
 			require.Equal(t, []string{"done"}, statusesOf(requests))
@@ -153,7 +153,7 @@ func (s *stage) pushesCostPolls(t *testing.T) {
 				time.Sleep(100 * time.Millisecond)
 				s.push(t, key, "")
 			}
-			state := closed(t, s.Client, key)
+			state := s.close(t, key)
 			time.Sleep(quiet)
 			asked := s.questions(id)
 			require.LessOrEqual(t, len(asked), maxPolls)
@@ -177,7 +177,7 @@ func (s *stage) pushesThatGoOn(t *testing.T) {
 		s.push(t, key, "")
 		time.Sleep(300 * time.Millisecond)
 	}
-	closed(t, s.Client, key)
+	s.close(t, key)
 	require.Equal(t, 1, mostAtOnce(s.questions(id)))
 	requests := s.requests(id)
 	require.Len(t, requests, 1)
@@ -193,7 +193,7 @@ func (s *stage) pushesComeTogether(t *testing.T) {
 		s.push(t, key, "")
 		time.Sleep(100 * time.Millisecond)
 	}
-	require.NoError(t, s.Withdraw(t.Context(), key))
+	s.withdraw(t, key)
 	asked := s.questions(id)
 	require.Equal(t, 1, mostAtOnce(asked))
 	require.Greater(t, len(asked), 2, "pushes do ask")
@@ -204,16 +204,12 @@ func (s *stage) pushesComeTogether(t *testing.T) {
 
 func (s *stage) noQuestionAfterAnEnding(t *testing.T) {
 	rows := map[string]func(*testing.T){}
-	for name, end := range map[string]func(callback.Key) error{
-		"revocation": func(key callback.Key) error {
-			_, err := s.Revoke(t.Context(), key, "user", "")
-			return err
-		},
-		"withdrawal":     func(key callback.Key) error { return s.Withdraw(t.Context(), key) },
-		"a final status": func(key callback.Key) error { return s.Push(t.Context(), key, "done") },
+	for name, end := range map[string]func(*testing.T, callback.Key){
+		"revoked":   s.revoke,
+		"withdrawn": s.withdraw,
+		"done":      func(t *testing.T, key callback.Key) { t.Helper(); s.mustPush(t, key, "done") },
 	} {
-		id := "ending-" + name[:5]
-		id = strings.ReplaceAll(id, " ", "-")
+		id := "ending-" + name
 		rows[name] = func(t *testing.T) {
 			// The delivery keeps the run open, so that a watch that is not ended would show.
 			key := s.open(t, "ENDING", id, steady(reply{status: "reserved"}), steady(reply{httpStatus: http.StatusServiceUnavailable, delay: 2 * time.Second}))
@@ -222,7 +218,7 @@ func (s *stage) noQuestionAfterAnEnding(t *testing.T) {
 				s.push(t, key, "")
 				time.Sleep(100 * time.Millisecond)
 			}
-			require.NoError(t, end(key))
+			end(t, key)
 			ended := time.Now()
 			time.Sleep(8 * time.Second)
 			for i, question := range s.questions(id) {
@@ -243,7 +239,7 @@ func (s *stage) aDeliveryThatWaitsIsReached(t *testing.T) {
 			s.awaitRequest(t, id, 1, true)
 			time.Sleep(300 * time.Millisecond)
 			s.put(id, steady(reply{status: "reserved"}), steady(reply{}))
-			require.NoError(t, s.Push(t.Context(), key, "reserved"))
+			s.mustPush(t, key, "reserved")
 			answered := time.Now()
 			s.awaitRequest(t, id, 2, true)
 			requests := s.requests(id)
@@ -255,7 +251,7 @@ func (s *stage) aDeliveryThatWaitsIsReached(t *testing.T) {
 			key := s.open(t, endpoint, id, steady(reply{status: "waiting_funds"}), failing)
 			s.awaitRequest(t, id, 1, true)
 			time.Sleep(300 * time.Millisecond)
-			require.NoError(t, s.Withdraw(t.Context(), key))
+			s.withdraw(t, key)
 			answered := time.Now()
 			state := closed(t, s.Client, key)
 			require.LessOrEqual(t, time.Since(answered), reached)
@@ -272,16 +268,16 @@ func (s *stage) anExhaustedStatusIsOwedAgain(t *testing.T) {
 	const id = "owed"
 	core := &setting{now: reply{status: "done"}}
 	key := s.open(t, "OWED", id, core.answer, inTurn(reply{httpStatus: http.StatusServiceUnavailable}, reply{}))
-	require.Equal(t, callback.OutcomeExhausted, closed(t, s.Client, key).Outcome)
+	require.Equal(t, callback.OutcomeExhausted, s.close(t, key).Outcome)
 
 	core.set(reply{status: "failed"})
 	s.repoll(t, key)
-	require.Equal(t, callback.OutcomeAcknowledged, closed(t, s.Client, key).Outcome)
+	require.Equal(t, callback.OutcomeAcknowledged, s.close(t, key).Outcome)
 	require.Equal(t, []string{"done", "failed"}, statusesOf(s.requests(id)))
 
 	core.set(reply{status: "done"})
 	s.repoll(t, key)
-	state := closed(t, s.Client, key)
+	state := s.close(t, key)
 	requests := s.requests(id)
 	require.Equal(t, []string{"done", "failed", "done"}, statusesOf(requests))
 	require.Equal(t, requests[0].callbackID, requests[2].callbackID)
@@ -293,9 +289,11 @@ func (s *stage) anExhaustedStatusIsOwedAgain(t *testing.T) {
 // repoll redelivers what the core says now, by force where that is asked for.
 func (s *stage) repoll(t *testing.T, key callback.Key) {
 	t.Helper()
-	_, err := s.Redeliver(t.Context(), key, callback.RedeliveryRequest{Repoll: true})
+	request := callback.RedeliveryRequest{Repoll: true}
+	err := s.redeliver(t, key, request)
 	if apiclient.Status(err) == http.StatusConflict {
-		_, err = s.Redeliver(t.Context(), key, callback.RedeliveryRequest{Repoll: true, Force: true})
+		request.Force = true
+		err = s.redeliver(t, key, request)
 	}
 	require.NoError(t, err)
 }
@@ -320,10 +318,10 @@ func (s *stage) aSupersededStatusIsOwedAgain(t *testing.T) {
 	s.awaitRequest(t, id, 1, true)
 	for n, status := range []string{"reserved", "waiting_funds", "done"} {
 		core.set(reply{status: status})
-		require.NoError(t, s.Push(t.Context(), key, status))
+		s.mustPush(t, key, status)
 		s.awaitDone(t, id, n+2, status)
 	}
-	state := closed(t, s.Client, key)
+	state := s.close(t, key)
 	requests := s.requests(id)
 	require.Equal(t, []string{"waiting_funds", "reserved", "waiting_funds", "done"}, statusesOf(requests))
 	require.Equal(t, requests[0].callbackID, requests[2].callbackID)
@@ -353,15 +351,15 @@ func (s *stage) aStatusThatWasNeverSentIsOwedAgain(t *testing.T) {
 	s.awaitRequest(t, id, 1, false)
 	for _, status := range []string{"reserved", "waiting_password"} {
 		core.set(reply{status: status})
-		require.NoError(t, s.Push(t.Context(), key, status))
+		s.mustPush(t, key, status)
 	}
 	s.awaitDone(t, id, 2, "waiting_password")
 	for n, status := range []string{"reserved", "done"} {
 		core.set(reply{status: status})
-		require.NoError(t, s.Push(t.Context(), key, status))
+		s.mustPush(t, key, status)
 		s.awaitDone(t, id, n+3, status)
 	}
-	require.Equal(t, callback.OutcomeAcknowledged, closed(t, s.Client, key).Outcome)
+	require.Equal(t, callback.OutcomeAcknowledged, s.close(t, key).Outcome)
 	require.Equal(t, []string{"waiting_funds", "waiting_password", "reserved", "done"}, statusesOf(s.requests(id)))
 }
 
@@ -372,7 +370,7 @@ func (s *stage) theLastPollIsInFlight(t *testing.T) {
 	s.awaitQuestion(t, id, 3, false)
 	time.Sleep(300 * time.Millisecond)
 	s.push(t, key, "waiting")
-	state := closed(t, s.Client, key)
+	state := s.close(t, key)
 	require.Equal(t, callback.OutcomeAcknowledged, state.Outcome)
 	require.Equal(t, []string{"done"}, statusesOf(s.requests(id)))
 }
@@ -395,27 +393,23 @@ func (s *stage) aMissingEndpoint(t *testing.T) {
 	})
 	for id, status := range map[string]string{"missing-done": "done", "missing-revoked": "reserved", "missing-withdrawn": "reserved"} {
 		cores[id].set(reply{status: status})
-		if err := s.Push(t.Context(), opened[id], status); err != nil {
-			t.Errorf("push %s to %s while its endpoint is missing: %v", status, id, err)
-		}
+		s.mustPush(t, opened[id], status)
 	}
 	time.Sleep(10 * time.Second)
 	for id, key := range opened {
 		if n := events(t, temporal, key); n >= 60 {
 			t.Errorf("%s has %d events", id, n)
 		}
-		state, err := s.State(t.Context(), key)
-		require.NoError(t, err)
+		state := awaits(t, s.Client, key, func(callback.State) bool { return true })
 		require.NotEqual(t, callback.Closed, state.Phase, "%+v", state)
 		require.Empty(t, s.requests(id))
 	}
-	_, err := s.Revoke(t.Context(), opened["missing-revoked"], "user", "")
-	require.NoError(t, err)
-	require.NoError(t, s.Withdraw(t.Context(), opened["missing-withdrawn"]))
-	require.Equal(t, callback.OutcomeWithdrawn, closed(t, s.Client, opened["missing-withdrawn"]).Outcome)
+	s.revoke(t, opened["missing-revoked"])
+	s.withdraw(t, opened["missing-withdrawn"])
+	require.Equal(t, callback.OutcomeWithdrawn, s.close(t, opened["missing-withdrawn"]).Outcome)
 	s.reconfigure(t, func(endpoints map[string]string) { endpoints["MISSING"] = line })
 	for id, status := range map[string]string{"missing-done": "done", "missing-revoked": "revoked"} {
-		require.Equal(t, callback.OutcomeAcknowledged, closed(t, s.Client, opened[id]).Outcome)
+		require.Equal(t, callback.OutcomeAcknowledged, s.close(t, opened[id]).Outcome)
 		require.Equal(t, []string{status}, statusesOf(s.requests(id)))
 	}
 }
@@ -459,7 +453,7 @@ func (s *stage) theSameStart(t *testing.T) {
 	for endpoint := range changes {
 		key := s.open(t, endpoint, "same-"+endpoint, steady(reply{status: "done"}), steady(reply{}))
 		requests[endpoint] = callback.StartRequest{Endpoint: endpoint, OperationID: key.OperationID}
-		require.Equal(t, callback.OutcomeAcknowledged, closed(t, s.Client, key).Outcome)
+		require.Equal(t, callback.OutcomeAcknowledged, s.close(t, key).Outcome)
 	}
 	s.reconfigure(t, func(endpoints map[string]string) {
 		for endpoint, change := range changes {
@@ -470,7 +464,7 @@ func (s *stage) theSameStart(t *testing.T) {
 		}
 	})
 	for endpoint, request := range requests {
-		_, created, err := s.Start(t.Context(), request)
+		created, err := s.startAgain(t, request)
 		if err != nil || created {
 			t.Errorf("the same start once its endpoint is %s: created %v, %v", endpoint, created, err)
 		}
@@ -480,12 +474,12 @@ func (s *stage) theSameStart(t *testing.T) {
 func (s *stage) forcedAtOnce(t *testing.T) {
 	const id = "forced"
 	key := s.open(t, "FORCED", id, steady(reply{status: "done"}), inTurn(reply{}, reply{delay: 4 * time.Second}))
-	require.Equal(t, callback.OutcomeAcknowledged, closed(t, s.Client, key).Outcome)
+	require.Equal(t, callback.OutcomeAcknowledged, s.close(t, key).Outcome)
 	var begun, refused atomic.Int32
 	var callers sync.WaitGroup
 	for range 20 {
 		callers.Go(func() {
-			_, err := s.Redeliver(t.Context(), key, callback.RedeliveryRequest{Force: true})
+			err := s.redeliver(t, key, callback.RedeliveryRequest{Force: true})
 			switch {
 			case err == nil:
 				begun.Add(1)
@@ -497,7 +491,7 @@ func (s *stage) forcedAtOnce(t *testing.T) {
 		})
 	}
 	callers.Wait()
-	closed(t, s.Client, key)
+	s.close(t, key)
 	require.EqualValues(t, 1, begun.Load(), "201s")
 	require.EqualValues(t, 19, refused.Load(), "409s")
 	require.Len(t, s.requests(id), 2)
@@ -543,16 +537,15 @@ func (s *stage) theListIsNewestFirst(t *testing.T) {
 		}
 		key := s.open(t, "LISTED", id, steady(reply{status: status}), receiver)
 		if status == "done" {
-			closed(t, s.Client, key)
+			s.close(t, key)
 		}
 		if i == 2 {
 			redelivered = key
 		}
 		ids = append(ids, id)
 	}
-	_, err := s.Redeliver(t.Context(), redelivered, callback.RedeliveryRequest{})
-	require.NoError(t, err)
-	closed(t, s.Client, redelivered)
+	require.NoError(t, s.redeliver(t, redelivered, callback.RedeliveryRequest{}))
+	s.close(t, redelivered)
 	var listed []callback.Summary
 	require.Eventually(t, func() bool {
 		page, err := s.List(t.Context(), url.Values{"endpoint": {"LISTED"}})
@@ -565,7 +558,7 @@ func (s *stage) theListIsNewestFirst(t *testing.T) {
 		}
 		return err == nil && len(listed) >= len(ids) && open == 5
 	}, patience, 100*time.Millisecond)
-	require.True(t, sort.SliceIsSorted(listed, func(i, j int) bool { return listed[i].StartedAt.After(listed[j].StartedAt.Time) }), "%s", startsOf(listed))
+	require.True(t, sort.SliceIsSorted(listed, func(i, j int) bool { return listed[i].StartedAt.After(listed[j].StartedAt) }), "%s", startsOf(listed))
 }
 
 // startsOf is a list in short.
@@ -581,16 +574,15 @@ func (s *stage) aPushBeforeTheRepoll(t *testing.T) {
 	const id = "repolled"
 	core := &setting{now: reply{status: "done"}}
 	key := s.open(t, "REPOLLED", id, core.answer, inTurn(reply{httpStatus: http.StatusServiceUnavailable}, reply{}))
-	require.Equal(t, callback.OutcomeExhausted, closed(t, s.Client, key).Outcome)
+	require.Equal(t, callback.OutcomeExhausted, s.close(t, key).Outcome)
 	core.set(reply{status: "failed", delay: 3 * time.Second})
-	_, err := s.Redeliver(t.Context(), key, callback.RedeliveryRequest{Repoll: true})
-	require.NoError(t, err)
+	require.NoError(t, s.redeliver(t, key, callback.RedeliveryRequest{Repoll: true}))
 	s.awaitQuestion(t, id, 2, false)
 	for range 3 {
 		time.Sleep(300 * time.Millisecond)
 		s.push(t, key, "")
 	}
-	require.Equal(t, callback.OutcomeAcknowledged, closed(t, s.Client, key).Outcome)
+	require.Equal(t, callback.OutcomeAcknowledged, s.close(t, key).Outcome)
 	require.Equal(t, []string{"done", "failed"}, statusesOf(s.requests(id)))
 }
 

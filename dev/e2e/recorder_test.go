@@ -1,14 +1,16 @@
 package e2e_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"sort"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -283,17 +285,81 @@ func (s *stage) reconfigure(t *testing.T, change func(endpoints map[string]strin
 func (s *stage) open(t *testing.T, endpoint, id string, core, receiver answers) callback.Key {
 	t.Helper()
 	s.put(id, core, receiver)
-	return start(t, s.Client, callback.StartRequest{Endpoint: endpoint, OperationID: id})
+	created, err := s.startAgain(t, callback.StartRequest{Endpoint: endpoint, OperationID: id})
+	require.NoError(t, err)
+	require.True(t, created)
+	return callback.Key{Endpoint: endpoint, OperationID: id}
+}
+
+// startAgain starts what may be there already.
+func (s *stage) startAgain(t *testing.T, request callback.StartRequest) (created bool, err error) {
+	t.Helper()
+	err = untilServed(t, func(ctx context.Context) error {
+		_, created, err = s.Start(ctx, request)
+		return err
+	})
+	return created, err
 }
 
 // push pushes a status, or an empty one; the operation may have closed.
 func (s *stage) push(t *testing.T, key callback.Key, status string) {
 	t.Helper()
-	err := s.Push(t.Context(), key, status)
+	err := untilServed(t, func(ctx context.Context) error { return s.Push(ctx, key, status) })
 	if apiclient.Status(err) == http.StatusConflict {
 		return
 	}
 	require.NoError(t, err)
+}
+
+// mustPush is push to an operation that is open.
+func (s *stage) mustPush(t *testing.T, key callback.Key, status string) {
+	t.Helper()
+	require.NoError(t, untilServed(t, func(ctx context.Context) error { return s.Push(ctx, key, status) }))
+}
+
+func (s *stage) revoke(t *testing.T, key callback.Key) {
+	t.Helper()
+	require.NoError(t, untilServed(t, func(ctx context.Context) error {
+		_, err := s.Revoke(ctx, key, "user", "")
+		return err
+	}))
+}
+
+func (s *stage) withdraw(t *testing.T, key callback.Key) {
+	t.Helper()
+	require.NoError(t, untilServed(t, func(ctx context.Context) error { return s.Withdraw(ctx, key) }))
+}
+
+func (s *stage) redeliver(t *testing.T, key callback.Key, request callback.RedeliveryRequest) error {
+	t.Helper()
+	return untilServed(t, func(ctx context.Context) error {
+		_, err := s.Redeliver(ctx, key, request)
+		return err
+	})
+}
+
+// untilServed repeats a call as long as its answer is to come back later.
+func untilServed(t *testing.T, call func(context.Context) error) error {
+	t.Helper()
+	for until := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
+		err := call(t.Context())
+		later := apiclient.Status(err) == http.StatusServiceUnavailable || apiclient.Status(err) == http.StatusTooManyRequests
+		if !later || time.Now().After(until) {
+			return err
+		}
+	}
+}
+
+// close waits until an operation has ended. It looks seldom, since each look at
+// many operations costs them time.
+func (s *stage) close(t *testing.T, key callback.Key) (state callback.State) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		var err error
+		state, err = s.State(t.Context(), key)
+		return err == nil && state.Phase == callback.Closed
+	}, patience, 300*time.Millisecond, "%s is to end", key.WorkflowID())
+	return state
 }
 
 // awaitRequest waits until request number n, counted from 1, has come; answered:
@@ -319,9 +385,26 @@ func (s *stage) awaitQuestion(t *testing.T, id string, n int, answered bool) {
 // wait more than they work.
 func together(t *testing.T, rows map[string]func(t *testing.T)) {
 	t.Helper()
+	atOnce(t, len(rows), rows)
+}
+
+// few runs rows at the same time, but no more than two processors bear.
+func few(t *testing.T, rows map[string]func(t *testing.T)) {
+	t.Helper()
+	const most = 5
+	atOnce(t, most, rows)
+}
+
+func atOnce(t *testing.T, most int, rows map[string]func(t *testing.T)) {
+	t.Helper()
 	var running sync.WaitGroup
-	for name, row := range rows {
-		running.Go(func() { t.Run(name, row) })
+	slots := make(chan struct{}, most)
+	for _, name := range slices.Sorted(maps.Keys(rows)) {
+		slots <- struct{}{}
+		running.Go(func() {
+			defer func() { <-slots }()
+			t.Run(name, rows[name])
+		})
 	}
 	running.Wait()
 }
@@ -350,7 +433,7 @@ func bodies(requests []recordedCall) map[string]int {
 
 // mostAtOnce is how many of the calls were in flight at one time.
 func mostAtOnce(calls []recordedCall) int {
-	sort.Slice(calls, func(i, j int) bool { return calls[i].began.Before(calls[j].began) })
+	slices.SortFunc(calls, func(a, b recordedCall) int { return a.began.Compare(b.began) })
 	most := 0
 	for i, c := range calls {
 		at := 1
