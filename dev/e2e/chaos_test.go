@@ -28,7 +28,7 @@ const (
 	chaosOperations = 200
 	chaosActs       = 20
 	// chaosSpan is how long the acts go on.
-	chaosSpan     = 14 * time.Second
+	chaosSpan     = 18 * time.Second
 	chaosMaxPolls = 12
 	chaosK        = 4
 	chaosTimeout  = time.Second
@@ -143,7 +143,7 @@ func newActor(s *stage, seed uint64, i int) *actor {
 	a := &actor{
 		stage:    s,
 		request:  callback.StartRequest{Endpoint: chaosEndpoint(i), OperationID: fmt.Sprintf("s%d-%d", seed, i)},
-		startsAt: chance(random, 3*time.Second),
+		startsAt: chance(random, 6*time.Second),
 		closings: map[string]callback.State{},
 	}
 	for range chaosActs {
@@ -247,8 +247,7 @@ func chaosReceiver(random *rand.Rand, good int) []reply {
 func (a *actor) live(ctx context.Context) {
 	begun := time.Now()
 	time.Sleep(a.startsAt)
-	if _, created, err := a.stage.Start(ctx, a.request); err != nil || !created {
-		a.fault("a new operation is answered with 201", "created %v, %v", created, err)
+	if !a.start(ctx) {
 		return
 	}
 	for i := range a.acts {
@@ -256,6 +255,29 @@ func (a *actor) live(ctx context.Context) {
 		a.make(ctx, &a.acts[i])
 	}
 	a.awaitEnd(ctx)
+}
+
+// start starts the operation. An answer to come back later may hide that it is
+// there already.
+func (a *actor) start(ctx context.Context) bool {
+	for until, first := time.Now().Add(patience), true; ; first = false {
+		_, created, err := a.stage.Start(ctx, a.request)
+		switch {
+		case err == nil && (created || !first):
+			return true
+		case later(err) && time.Now().Before(until):
+			time.Sleep(500 * time.Millisecond)
+		default:
+			a.fault("a new operation is answered with 201", "created %v, %v", created, err)
+			return false
+		}
+	}
+}
+
+// later says that the answer is to come back later.
+func later(err error) bool {
+	status := apiclient.Status(err)
+	return status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable
 }
 
 func (a *actor) fault(promise, form string, args ...any) {
@@ -296,8 +318,7 @@ func (a *actor) make(ctx context.Context, planned *act) {
 	}
 	planned.httpStatus, planned.failure = apiclient.Status(err), err.Error()
 	conflicts := planned.what != actStart && planned.httpStatus == http.StatusConflict
-	overload := planned.httpStatus == http.StatusTooManyRequests || planned.httpStatus == http.StatusServiceUnavailable
-	if !conflicts && !overload {
+	if !conflicts && !later(err) {
 		a.fault("a call is answered as it should be", "%s: %v", planned.what, err)
 	}
 }
@@ -306,7 +327,7 @@ func (a *actor) make(ctx context.Context, planned *act) {
 func (a *actor) look(ctx context.Context) {
 	state, err := a.stage.State(ctx, a.request.Key())
 	if err != nil {
-		if apiclient.Status(err) != http.StatusTooManyRequests && apiclient.Status(err) != http.StatusServiceUnavailable {
+		if !later(err) {
 			a.fault("a call is answered as it should be", "get: %v", err)
 		}
 		return

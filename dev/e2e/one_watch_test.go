@@ -92,11 +92,7 @@ func (s *stage) pushesBeforeTheFinalStatus(t *testing.T) {
 			core := &setting{now: reply{status: "processing"}}
 			key := s.open(t, "TWICE", id, core.answer, receiver)
 			s.awaitQuestion(t, id, 1, true)
-			for range 2 + i%4 {
-				s.push(t, key, "")
-				time.Sleep(150 * time.Millisecond)
-			}
-			core.set(reply{status: "done"})
+			s.pushesThenDone(t, key, core, i)
 			state := s.close(t, key)
 			time.Sleep(quiet)
 			require.Equal(t, callback.OutcomeAcknowledged, state.Outcome)
@@ -105,6 +101,19 @@ func (s *stage) pushesBeforeTheFinalStatus(t *testing.T) {
 		}
 	}
 	together(t, rows)
+}
+
+// pushesThenDone pushes emptily, 2 to 5 times, and then says done: with one more
+// empty push or with a push of the status, so that the newest watch is the first
+// to know and the older ones learn it during its attempt.
+func (s *stage) pushesThenDone(t *testing.T, key callback.Key, core *setting, i int) {
+	t.Helper()
+	for range 2 + i%4 {
+		s.push(t, key, "")
+		time.Sleep(200 * time.Millisecond)
+	}
+	core.set(reply{status: "done"})
+	s.push(t, key, []string{"", "done"}[i/4%2])
 }
 
 // warm lets the worker know that an endpoint answers fast, so that first
@@ -124,10 +133,7 @@ func (s *stage) pushesDuringTheLastAttempt(t *testing.T) {
 			core := &setting{now: reply{status: "processing"}}
 			key := s.open(t, "OVERTAKEN", id, core.answer, receiver)
 			s.awaitQuestion(t, id, 1, true)
-			for range 2 + i%4 {
-				s.push(t, key, "")
-			}
-			core.set(reply{status: "done"})
+			s.pushesThenDone(t, key, core, i)
 			s.awaitRequest(t, id, 1, false)
 			s.push(t, key, "reserved")
 			s.push(t, key, "waiting_funds")
@@ -570,14 +576,19 @@ func startsOf(listed []callback.Summary) string {
 	return strings.Join(lines, "\n")
 }
 
+// aPushBeforeTheRepoll asks a core that is known to be slow: a question inside a
+// workflow task would keep the push away.
 func (s *stage) aPushBeforeTheRepoll(t *testing.T) {
 	const id = "repolled"
-	core := &setting{now: reply{status: "done"}}
+	slowly := 1500 * time.Millisecond
+	s.close(t, s.open(t, "REPOLLED", "slow", steady(reply{status: "done", delay: slowly}), steady(reply{})))
+	core := &setting{now: reply{status: "done", delay: slowly}}
 	key := s.open(t, "REPOLLED", id, core.answer, inTurn(reply{httpStatus: http.StatusServiceUnavailable}, reply{}))
 	require.Equal(t, callback.OutcomeExhausted, s.close(t, key).Outcome)
+	asked := len(s.questions(id))
 	core.set(reply{status: "failed", delay: 3 * time.Second})
 	require.NoError(t, s.redeliver(t, key, callback.RedeliveryRequest{Repoll: true}))
-	s.awaitQuestion(t, id, 2, false)
+	s.awaitQuestion(t, id, asked+1, false)
 	for range 3 {
 		time.Sleep(300 * time.Millisecond)
 		s.push(t, key, "")

@@ -343,8 +343,7 @@ func untilServed(t *testing.T, call func(context.Context) error) error {
 	t.Helper()
 	for until := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
 		err := call(t.Context())
-		later := apiclient.Status(err) == http.StatusServiceUnavailable || apiclient.Status(err) == http.StatusTooManyRequests
-		if !later || time.Now().After(until) {
+		if !later(err) || time.Now().After(until) {
 			return err
 		}
 	}
