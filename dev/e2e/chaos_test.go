@@ -114,8 +114,11 @@ const (
 	actGet       = "get"
 )
 
-// accepted says that the API did what was asked.
-func (a act) accepted() bool { return a.failure == "" }
+// accepted says that the API did what was asked, or may have: an answer to come
+// back later says nothing of it.
+func (a act) accepted() bool {
+	return a.failure == "" || a.httpStatus == http.StatusServiceUnavailable || a.httpStatus == http.StatusTooManyRequests
+}
 
 // actor is one operation's core, receiver and caller of the API.
 type actor struct {
@@ -341,6 +344,9 @@ func (a *actor) look(ctx context.Context) {
 // redelivered checks that the run before was seen closed: otherwise its polls
 // are not known.
 func (a *actor) redelivered(after callback.State, err error) {
+	if later(err) {
+		a.uncounted = true
+	}
 	if err != nil {
 		return
 	}
@@ -512,11 +518,9 @@ func (s story) checkDeliveries() {
 	for id, requests := range byID {
 		s.checkRequests(id, requests)
 	}
-	if n := bodies(s.requests); true {
-		for id, different := range n {
-			if different > 1 {
-				s.fault("one webhook-id has one body", "%s: %d bodies", id, different)
-			}
+	for id, different := range bodies(s.requests) {
+		if different > 1 {
+			s.fault("one webhook-id has one body", "%s: %d bodies", id, different)
 		}
 	}
 }
@@ -591,16 +595,23 @@ func (s story) checkOutcome() {
 	}
 }
 
+// surelySaid says that the core said a status and Ringback had it.
+func (s story) surelySaid(status string) bool {
+	return slices.ContainsFunc(s.acts, func(a act) bool { return a.what == actPush && !a.ended.IsZero() && a.failure == "" && a.status == status }) ||
+		slices.ContainsFunc(s.questions, func(q recordedCall) bool { return q.succeeded() && q.reply.status == status })
+}
+
 // checkFinal holds that a final status is not lost: what the core said to the
 // end is recorded, and its callback exists.
 func (s story) checkFinal() {
 	repoll := s.redeliveries(time.Time{}, time.Now(), func(r callback.RedeliveryRequest) bool { return r.Repoll })
-	if s.state.Outcome == callback.OutcomeWithdrawn || repoll > 0 {
+	withdrawn := slices.ContainsFunc(s.acts, func(a act) bool { return a.what == actWithdraw && a.accepted() })
+	if withdrawn || repoll > 0 {
 		return
 	}
 	final := s.state.Status != nil && s.state.Status.Final
 	for _, status := range chaosFinal {
-		if !final && s.said(status, time.Time{}, time.Now()) > 0 {
+		if !final && s.surelySaid(status) {
 			s.fault("a final status is recorded", "%s was said, the operation ended %s with %+v", status, s.state.Outcome, s.state.Status)
 		}
 	}

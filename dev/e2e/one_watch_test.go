@@ -103,17 +103,19 @@ func (s *stage) pushesBeforeTheFinalStatus(t *testing.T) {
 	together(t, rows)
 }
 
-// pushesThenDone pushes emptily, 2 to 5 times, and then says done: with one more
-// empty push or with a push of the status, so that the newest watch is the first
-// to know and the older ones learn it during its attempt.
+// pushesThenDone pushes emptily, 2 to 5 times within a second, and lets the core
+// say done just after the question that was due without them. Had each push a
+// watch of its own, the oldest would learn it last, during the attempt.
 func (s *stage) pushesThenDone(t *testing.T, key callback.Key, core *setting, i int) {
 	t.Helper()
-	for range 2 + i%4 {
+	pushes := 2 + i%4
+	due := s.questions(key.OperationID)[0].began.Add(time.Second)
+	for range pushes {
+		time.Sleep(700 * time.Millisecond / time.Duration(pushes))
 		s.push(t, key, "")
-		time.Sleep(200 * time.Millisecond)
 	}
+	time.Sleep(time.Until(due.Add(60 * time.Millisecond)))
 	core.set(reply{status: "done"})
-	s.push(t, key, []string{"", "done"}[i/4%2])
 }
 
 // warm lets the worker know that an endpoint answers fast, so that first
