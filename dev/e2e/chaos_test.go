@@ -597,7 +597,9 @@ func (s story) checkOutcome() {
 
 // surelySaid says that the core said a status and Ringback had it.
 func (s story) surelySaid(status string) bool {
-	return slices.ContainsFunc(s.acts, func(a act) bool { return a.what == actPush && !a.ended.IsZero() && a.failure == "" && a.status == status }) ||
+	return slices.ContainsFunc(s.acts, func(a act) bool {
+		return a.what == actPush && !a.ended.IsZero() && a.failure == "" && a.status == status
+	}) ||
 		slices.ContainsFunc(s.questions, func(q recordedCall) bool { return q.succeeded() && q.reply.status == status })
 }
 

@@ -103,7 +103,7 @@ func (s *stage) pushesBeforeTheFinalStatus(t *testing.T) {
 	together(t, rows)
 }
 
-// pushesThenDone pushes emptily, 2 to 5 times within a second, and lets the core
+// pushesThenDone pushes emptily, 2 to 5 times in about half a second, and lets the core
 // say done just after the question that was due without them. Had each push a
 // watch of its own, the oldest would learn it last, during the attempt.
 func (s *stage) pushesThenDone(t *testing.T, key callback.Key, core *setting, i int) {
@@ -111,8 +111,8 @@ func (s *stage) pushesThenDone(t *testing.T, key callback.Key, core *setting, i 
 	pushes := 2 + i%4
 	due := s.questions(key.OperationID)[0].began.Add(time.Second)
 	for range pushes {
-		time.Sleep(700 * time.Millisecond / time.Duration(pushes))
 		s.push(t, key, "")
+		time.Sleep(300 * time.Millisecond / time.Duration(pushes))
 	}
 	time.Sleep(time.Until(due.Add(60 * time.Millisecond)))
 	core.set(reply{status: "done"})
