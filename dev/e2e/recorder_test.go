@@ -214,6 +214,7 @@ func (r *recorder) answer(w http.ResponseWriter, request *http.Request, c *recor
 		// An answer that has begun is not asked for again by net/http itself.
 		w.Header().Set("Content-Length", "100")
 		_, _ = io.WriteString(w, "{")
+		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
 	case form == "" || max(a.httpStatus, http.StatusOK) != http.StatusOK:
 		w.WriteHeader(max(a.httpStatus, http.StatusOK))
