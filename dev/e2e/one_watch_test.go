@@ -1,0 +1,619 @@
+package e2e_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"sort"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/client"
+
+	"ringback/dev/apiclient"
+	"ringback/internal/callback"
+)
+
+const (
+	// reached is how soon a change of mind must reach what waits; the promise is
+	// 250 ms on a machine that has nothing else to do.
+	reached = 500 * time.Millisecond
+	// quiet is how long nothing more may come after an end: longer than the
+	// interval at which the operations here are polled.
+	quiet = 1500 * time.Millisecond
+)
+
+// pushed is the configuration of the endpoints here: the same poll interval of
+// a second, so that a push always finds a watch that waits.
+func pushed(poll, delivery string) string {
+	return fmt.Sprintf("poll: {interval: 1s, lifetime: 3m%s}, delivery: {%s, timeout: 10s}", poll, delivery)
+}
+
+// TestOneWatchOneDeliveryOneRecord holds, without any crash, that an operation
+// has at most one question and one request in flight, that both are counted in
+// one record, and that nothing is decided on an older one.
+func TestOneWatchOneDeliveryOneRecord(t *testing.T) {
+	leavesNothing(t)
+	s := newStage(t, map[string]string{
+		"TWICE":     pushed("", "interval: 30s, attempts: 2"),
+		"OVERTAKEN": pushed("", "interval: 30s, attempts: 2"),
+		"CAPPED":    pushed(", max_polls: 10", "interval: 50ms, attempts: 2"),
+		"PRESSED":   "poll: {interval: 30s, lifetime: 3m}, delivery: {interval: 50ms, attempts: 2}",
+		"ENDING":    pushed("", "interval: 1s, attempts: 8"),
+		"SHORT":     pushed("", "interval: 3s, attempts: 20"),
+		"LONG":      pushed("", "interval: 60s, attempts: 20"),
+		"OWED":      pushed("", "interval: 50ms, attempts: 1"),
+		"RETURNING": pushed("", "interval: 1s, attempts: 20"),
+		"LAST":      pushed(", max_polls: 3", "interval: 50ms, attempts: 2"),
+		"MISSING":   pushed("", "interval: 50ms, attempts: 1"),
+		"REFUSED":   pushed("", "interval: 50ms, attempts: 2"),
+		"DISABLED":  pushed("", "interval: 50ms, attempts: 2"),
+		"REMOVED":   pushed("", "interval: 50ms, attempts: 2"),
+		"CHANGED":   pushed("", "interval: 50ms, attempts: 2"),
+		"FORCED":    pushed("", "interval: 50ms, attempts: 1"),
+		"READ":      pushed("", "interval: 50ms, attempts: 1"),
+		"LISTED":    pushed("", "interval: 50ms, attempts: 1"),
+		"REPOLLED":  pushed("", "interval: 50ms, attempts: 1"),
+	})
+	few(t, map[string]func(*testing.T){
+		"pushes before the final status cause one request":         s.pushesBeforeTheFinalStatus,
+		"what is pushed during the last attempt overtakes nothing": s.pushesDuringTheLastAttempt,
+		"pushes cost polls": s.pushesCostPolls,
+		"a callback does not wait until the pushes stop":                        s.pushesThatGoOn,
+		"pushes cause at most one question a second":                            s.pushesComeTogether,
+		"no question begins after an ending":                                    s.noQuestionAfterAnEnding,
+		"a change of mind reaches a delivery that waits":                        s.aDeliveryThatWaitsIsReached,
+		"a final status that was exhausted is owed again":                       s.anExhaustedStatusIsOwedAgain,
+		"a status that was superseded is owed again":                            s.aSupersededStatusIsOwedAgain,
+		"a status that was superseded before a request is owed again":           s.aStatusThatWasNeverSentIsOwedAgain,
+		"a final answer is not dropped for a push of what is known":             s.theLastPollIsInFlight,
+		"a missing endpoint costs nothing":                                      s.aMissingEndpoint,
+		"a refused question does not stop a source":                             s.aRefusedQuestion,
+		"the same start has the same answer when its endpoint is not as before": s.theSameStart,
+		"twenty forced redeliveries at once are one":                            s.forcedAtOnce,
+		"an outcome is shown of a closed operation only":                        s.readThroughItsEnd,
+		"the list is newest first":                                              s.theListIsNewestFirst,
+		"a redelivery that waits for its repoll is not released by a push":      s.aPushBeforeTheRepoll,
+	})
+}
+
+// pushesBeforeTheFinalStatus: several empty pushes within a second, then done.
+func (s *stage) pushesBeforeTheFinalStatus(t *testing.T) {
+	receiver := steady(reply{delay: 600 * time.Millisecond})
+	s.warm(t, "TWICE")
+	rows := map[string]func(*testing.T){}
+	for i := range 16 {
+		id := fmt.Sprintf("twice-%d", i)
+		rows[id] = func(t *testing.T) {
+			core := &setting{now: reply{status: "processing"}}
+			key := s.open(t, "TWICE", id, core.answer, receiver)
+			s.awaitQuestion(t, id, 1, true)
+			s.pushesThenDone(t, key, core, i)
+			state := s.close(t, key)
+			time.Sleep(quiet)
+			require.Equal(t, callback.OutcomeAcknowledged, state.Outcome)
+			require.Equal(t, []string{"done"}, statusesOf(s.requests(id)))
+			require.Equal(t, 1, attempts(state))
+		}
+	}
+	together(t, rows)
+}
+
+// pushesThenDone pushes emptily, 2 to 5 times in about half a second, and lets the core
+// say done just after the question that was due without them. Had each push a
+// watch of its own, the oldest would learn it last, during the attempt.
+func (s *stage) pushesThenDone(t *testing.T, key callback.Key, core *setting, i int) {
+	t.Helper()
+	pushes := 2 + i%4
+	due := s.questions(key.OperationID)[0].began.Add(time.Second)
+	for range pushes {
+		s.push(t, key, "")
+		time.Sleep(300 * time.Millisecond / time.Duration(pushes))
+	}
+	time.Sleep(time.Until(due.Add(60 * time.Millisecond)))
+	core.set(reply{status: "done"})
+}
+
+// warm lets the worker know that an endpoint answers fast, so that first
+// attempts are made inside workflow tasks.
+func (s *stage) warm(t *testing.T, endpoint string) {
+	t.Helper()
+	s.close(t, s.open(t, endpoint, "warm-"+endpoint, steady(reply{status: "done"}), steady(reply{})))
+}
+
+func (s *stage) pushesDuringTheLastAttempt(t *testing.T) {
+	receiver := steady(reply{delay: 600 * time.Millisecond})
+	s.warm(t, "OVERTAKEN")
+	rows := map[string]func(*testing.T){}
+	for i := range 16 {
+		id := fmt.Sprintf("overtaken-%d", i)
+		rows[id] = func(t *testing.T) {
+			core := &setting{now: reply{status: "processing"}}
+			key := s.open(t, "OVERTAKEN", id, core.answer, receiver)
+			s.awaitQuestion(t, id, 1, true)
+			s.pushesThenDone(t, key, core, i)
+			s.awaitRequest(t, id, 1, false)
+			s.push(t, key, "reserved")
+			s.push(t, key, "waiting_funds")
+			state := s.close(t, key)
+			time.Sleep(quiet)
+			requests := s.requests(id)
+			require.Equal(t, []string{"done"}, statusesOf(requests))
+			require.Equal(t, map[string]int{requests[0].callbackID: 1}, bodies(requests))
+			require.Equal(t, 1, attempts(state))
+		}
+	}
+	together(t, rows)
+}
+
+func (s *stage) pushesCostPolls(t *testing.T) {
+	const maxPolls = 10
+	rows := map[string]func(*testing.T){}
+	for _, pushes := range []int{1, 8, 30} {
+		id := fmt.Sprintf("capped-%d", pushes)
+		rows[id] = func(t *testing.T) {
+			key := s.open(t, "CAPPED", id, steady(reply{status: "processing"}), steady(reply{}))
+			for range pushes {
+				time.Sleep(100 * time.Millisecond)
+				s.push(t, key, "")
+			}
+			state := s.close(t, key)
+			time.Sleep(quiet)
+			asked := s.questions(id)
+			require.LessOrEqual(t, len(asked), maxPolls)
+			require.Equal(t, len(asked), state.Polls)
+			require.Equal(t, 1, mostAtOnce(asked))
+			require.Equal(t, callback.OutcomeExpired, state.Outcome)
+		}
+	}
+	together(t, rows)
+}
+
+// pushesThatGoOn: a slow core has its answer read while it goes on to push.
+func (s *stage) pushesThatGoOn(t *testing.T) {
+	const id = "pressed-slow"
+	core := inTurn(reply{status: "processing", delay: time.Second}, reply{status: "done", delay: time.Second})
+	key := s.open(t, "PRESSED", id, core, steady(reply{}))
+	s.awaitQuestion(t, id, 1, true)
+	var lastPush time.Time
+	for range 20 {
+		lastPush = time.Now()
+		s.push(t, key, "")
+		time.Sleep(300 * time.Millisecond)
+	}
+	s.close(t, key)
+	require.Equal(t, 1, mostAtOnce(s.questions(id)))
+	requests := s.requests(id)
+	require.Len(t, requests, 1)
+	require.Less(t, requests[0].began, lastPush)
+}
+
+func (s *stage) pushesComeTogether(t *testing.T) {
+	const id = "pressed-fast"
+	key := s.open(t, "PRESSED", id, steady(reply{status: "processing", delay: 20 * time.Millisecond}), steady(reply{}))
+	s.awaitQuestion(t, id, 1, true)
+	begun := time.Now()
+	for time.Since(begun) < 4*time.Second {
+		s.push(t, key, "")
+		time.Sleep(100 * time.Millisecond)
+	}
+	s.withdraw(t, key)
+	asked := s.questions(id)
+	require.Equal(t, 1, mostAtOnce(asked))
+	require.Greater(t, len(asked), 2, "pushes do ask")
+	for i := 2; i < len(asked); i++ {
+		require.GreaterOrEqual(t, asked[i].began.Sub(asked[i-1].began), 800*time.Millisecond, "question %d of %d", i+1, len(asked))
+	}
+}
+
+func (s *stage) noQuestionAfterAnEnding(t *testing.T) {
+	rows := map[string]func(*testing.T){}
+	for name, end := range map[string]func(*testing.T, callback.Key){
+		"revoked":   s.revoke,
+		"withdrawn": s.withdraw,
+		"done":      func(t *testing.T, key callback.Key) { t.Helper(); s.mustPush(t, key, "done") },
+	} {
+		id := "ending-" + name
+		rows[name] = func(t *testing.T) {
+			// The delivery keeps the run open, so that a watch that is not ended would show.
+			key := s.open(t, "ENDING", id, steady(reply{status: "reserved"}), steady(reply{httpStatus: http.StatusServiceUnavailable, delay: 2 * time.Second}))
+			s.awaitRequest(t, id, 1, false)
+			for range 3 {
+				s.push(t, key, "")
+				time.Sleep(100 * time.Millisecond)
+			}
+			end(t, key)
+			ended := time.Now()
+			time.Sleep(8 * time.Second)
+			for i, question := range s.questions(id) {
+				require.LessOrEqual(t, question.began.Sub(ended), reached, "question %d", i+1)
+			}
+		}
+	}
+	together(t, rows)
+}
+
+func (s *stage) aDeliveryThatWaitsIsReached(t *testing.T) {
+	rows := map[string]func(*testing.T){}
+	for _, endpoint := range []string{"SHORT", "LONG"} {
+		failing := steady(reply{httpStatus: http.StatusServiceUnavailable})
+		rows[endpoint+" is superseded"] = func(t *testing.T) {
+			id := "superseded-" + endpoint
+			key := s.open(t, endpoint, id, steady(reply{status: "waiting_funds"}), failing)
+			s.awaitRequest(t, id, 1, true)
+			time.Sleep(300 * time.Millisecond)
+			s.put(id, steady(reply{status: "reserved"}), steady(reply{}))
+			s.mustPush(t, key, "reserved")
+			answered := time.Now()
+			s.awaitRequest(t, id, 2, true)
+			requests := s.requests(id)
+			require.Equal(t, []string{"waiting_funds", "reserved"}, statusesOf(requests))
+			require.LessOrEqual(t, requests[1].began.Sub(answered), reached)
+		}
+		rows[endpoint+" is withdrawn"] = func(t *testing.T) {
+			id := "withdrawn-" + endpoint
+			key := s.open(t, endpoint, id, steady(reply{status: "waiting_funds"}), failing)
+			s.awaitRequest(t, id, 1, true)
+			time.Sleep(300 * time.Millisecond)
+			s.withdraw(t, key)
+			answered := time.Now()
+			state := closed(t, s.Client, key)
+			require.LessOrEqual(t, time.Since(answered), reached)
+			require.Equal(t, callback.OutcomeWithdrawn, state.Outcome)
+			require.Len(t, s.requests(id), 1)
+		}
+	}
+	together(t, rows)
+}
+
+// anExhaustedStatusIsOwedAgain: done was never acknowledged, failed was, and
+// then the core says done again.
+func (s *stage) anExhaustedStatusIsOwedAgain(t *testing.T) {
+	const id = "owed"
+	core := &setting{now: reply{status: "done"}}
+	key := s.open(t, "OWED", id, core.answer, inTurn(reply{httpStatus: http.StatusServiceUnavailable}, reply{}))
+	require.Equal(t, callback.OutcomeExhausted, s.close(t, key).Outcome)
+
+	core.set(reply{status: "failed"})
+	s.repoll(t, key)
+	require.Equal(t, callback.OutcomeAcknowledged, s.close(t, key).Outcome)
+	require.Equal(t, []string{"done", "failed"}, statusesOf(s.requests(id)))
+
+	core.set(reply{status: "done"})
+	s.repoll(t, key)
+	state := s.close(t, key)
+	requests := s.requests(id)
+	require.Equal(t, []string{"done", "failed", "done"}, statusesOf(requests))
+	require.Equal(t, requests[0].callbackID, requests[2].callbackID)
+	require.Equal(t, map[string]int{requests[0].callbackID: 1, requests[1].callbackID: 1}, bodies(requests))
+	require.Equal(t, callback.OutcomeAcknowledged, state.Outcome)
+	attemptsGoOn(t, state, requests[0].callbackID, 2)
+}
+
+// repoll redelivers what the core says now, by force where that is asked for.
+func (s *stage) repoll(t *testing.T, key callback.Key) {
+	t.Helper()
+	request := callback.RedeliveryRequest{Repoll: true}
+	err := s.redeliver(t, key, request)
+	if apiclient.Status(err) == http.StatusConflict {
+		request.Force = true
+		err = s.redeliver(t, key, request)
+	}
+	require.NoError(t, err)
+}
+
+// attemptsGoOn says that the callback's attempts are numbered from 1 to n.
+func attemptsGoOn(t *testing.T, state callback.State, callbackID string, n int) {
+	t.Helper()
+	var found []callback.Attempt
+	for _, d := range state.Deliveries {
+		if d.CallbackID == callbackID {
+			found = append(found, d.Attempts...)
+		}
+	}
+	require.Len(t, found, n, "%+v", state.Deliveries)
+	numbered(t, found, 1)
+}
+
+func (s *stage) aSupersededStatusIsOwedAgain(t *testing.T) {
+	const id = "returning"
+	core := &setting{now: reply{status: "waiting_funds"}}
+	key := s.open(t, "RETURNING", id, core.answer, inTurn(reply{httpStatus: http.StatusServiceUnavailable}, reply{}))
+	s.awaitRequest(t, id, 1, true)
+	for n, status := range []string{"reserved", "waiting_funds", "done"} {
+		core.set(reply{status: status})
+		s.mustPush(t, key, status)
+		s.awaitDone(t, id, n+2, status)
+	}
+	state := s.close(t, key)
+	requests := s.requests(id)
+	require.Equal(t, []string{"waiting_funds", "reserved", "waiting_funds", "done"}, statusesOf(requests))
+	require.Equal(t, requests[0].callbackID, requests[2].callbackID)
+	require.Equal(t, map[string]int{requests[0].callbackID: 1, requests[1].callbackID: 1, requests[3].callbackID: 1}, bodies(requests))
+	attemptsGoOn(t, state, requests[0].callbackID, 2)
+}
+
+// awaitDone waits for request number n, which must be about status.
+func (s *stage) awaitDone(t *testing.T, id string, n int, status string) {
+	t.Helper()
+	for until := time.Now().Add(15 * time.Second); time.Now().Before(until); time.Sleep(5 * time.Millisecond) {
+		if requests := s.requests(id); len(requests) >= n && !requests[n-1].ended.IsZero() {
+			require.Equal(t, status, requests[n-1].status)
+			return
+		}
+	}
+	require.Fail(t, "no request", "number %d, about %s; there were %v", n, status, statusesOf(s.requests(id)))
+}
+
+// aStatusThatWasNeverSentIsOwedAgain: reserved waits behind a request, is
+// superseded there by waiting_password and returns.
+func (s *stage) aStatusThatWasNeverSentIsOwedAgain(t *testing.T) {
+	const id = "unsent"
+	slowly := reply{delay: 2 * time.Second}
+	core := &setting{now: reply{status: "waiting_funds"}}
+	key := s.open(t, "RETURNING", id, core.answer, inTurn(slowly, reply{}))
+	s.awaitRequest(t, id, 1, false)
+	for _, status := range []string{"reserved", "waiting_password"} {
+		core.set(reply{status: status})
+		s.mustPush(t, key, status)
+	}
+	s.awaitDone(t, id, 2, "waiting_password")
+	for n, status := range []string{"reserved", "done"} {
+		core.set(reply{status: status})
+		s.mustPush(t, key, status)
+		s.awaitDone(t, id, n+3, status)
+	}
+	require.Equal(t, callback.OutcomeAcknowledged, s.close(t, key).Outcome)
+	require.Equal(t, []string{"waiting_funds", "waiting_password", "reserved", "done"}, statusesOf(s.requests(id)))
+}
+
+func (s *stage) theLastPollIsInFlight(t *testing.T) {
+	const id = "last"
+	waiting := reply{status: "waiting"}
+	key := s.open(t, "LAST", id, inTurn(waiting, waiting, reply{status: "done", delay: 1500 * time.Millisecond}), steady(reply{}))
+	s.awaitQuestion(t, id, 3, false)
+	time.Sleep(300 * time.Millisecond)
+	s.push(t, key, "waiting")
+	state := s.close(t, key)
+	require.Equal(t, callback.OutcomeAcknowledged, state.Outcome)
+	require.Equal(t, []string{"done"}, statusesOf(s.requests(id)))
+}
+
+// aMissingEndpoint holds back one callback each of three operations.
+func (s *stage) aMissingEndpoint(t *testing.T) {
+	temporal := s.temporalClient(t)
+	// What the endpoint's absence finds open: the receiver has refused nothing yet.
+	opened := map[string]callback.Key{}
+	cores := map[string]*setting{}
+	for _, id := range []string{"missing-done", "missing-revoked", "missing-withdrawn"} {
+		cores[id] = &setting{now: reply{status: "processing"}}
+		opened[id] = s.open(t, "MISSING", id, cores[id].answer, steady(reply{}))
+		s.awaitQuestion(t, id, 1, true)
+	}
+	var line string
+	s.reconfigure(t, func(endpoints map[string]string) {
+		line = endpoints["MISSING"]
+		delete(endpoints, "MISSING")
+	})
+	for id, status := range map[string]string{"missing-done": "done", "missing-revoked": "reserved", "missing-withdrawn": "reserved"} {
+		cores[id].set(reply{status: status})
+		s.mustPush(t, opened[id], status)
+	}
+	time.Sleep(10 * time.Second)
+	for id, key := range opened {
+		if n := events(t, temporal, key); n >= 60 {
+			t.Errorf("%s has %d events", id, n)
+		}
+		state := awaits(t, s.Client, key, func(callback.State) bool { return true })
+		require.NotEqual(t, callback.Closed, state.Phase, "%+v", state)
+		require.Empty(t, s.requests(id))
+	}
+	s.revoke(t, opened["missing-revoked"])
+	s.withdraw(t, opened["missing-withdrawn"])
+	require.Equal(t, callback.OutcomeWithdrawn, s.close(t, opened["missing-withdrawn"]).Outcome)
+	s.reconfigure(t, func(endpoints map[string]string) { endpoints["MISSING"] = line })
+	for id, status := range map[string]string{"missing-done": "done", "missing-revoked": "revoked"} {
+		require.Equal(t, callback.OutcomeAcknowledged, s.close(t, opened[id]).Outcome)
+		require.Equal(t, []string{status}, statusesOf(s.requests(id)))
+	}
+}
+
+// events is how long the latest run's history is.
+func events(t *testing.T, c client.Client, key callback.Key) int64 {
+	t.Helper()
+	described, err := c.DescribeWorkflowExecution(t.Context(), key.WorkflowID(), "")
+	require.NoError(t, err)
+	return described.GetWorkflowExecutionInfo().GetHistoryLength()
+}
+
+// aRefusedQuestion: the core answers about one transfer of eleven with 403.
+func (s *stage) aRefusedQuestion(t *testing.T) {
+	s.open(t, "REFUSED", "refused", steady(reply{httpStatus: http.StatusForbidden}), steady(reply{}))
+	s.awaitQuestion(t, "refused", 1, true)
+	core := &setting{now: reply{status: "processing"}}
+	var healthy []callback.Key
+	for i := range 10 {
+		healthy = append(healthy, s.open(t, "REFUSED", fmt.Sprintf("healthy-%d", i), core.answer, steady(reply{})))
+	}
+	time.Sleep(6 * time.Second)
+	core.set(reply{status: "done"})
+	time.Sleep(4 * time.Second)
+	asked, delivered := 0, 0
+	for _, key := range healthy {
+		asked += len(s.questions(key.OperationID))
+		delivered += len(s.requests(key.OperationID))
+	}
+	require.Equal(t, 10, delivered, "%d questions about ten healthy transfers in ten seconds, polled each second", asked)
+	require.GreaterOrEqual(t, asked, 40)
+}
+
+func (s *stage) theSameStart(t *testing.T) {
+	changes := map[string]func(line string) string{
+		"DISABLED": func(line string) string { return "enabled: false, " + line },
+		"REMOVED":  func(string) string { return "" },
+		"CHANGED":  func(line string) string { return "statuses: [done], " + line },
+	}
+	requests := map[string]callback.StartRequest{}
+	for endpoint := range changes {
+		key := s.open(t, endpoint, "same-"+endpoint, steady(reply{status: "done"}), steady(reply{}))
+		requests[endpoint] = callback.StartRequest{Endpoint: endpoint, OperationID: key.OperationID}
+		require.Equal(t, callback.OutcomeAcknowledged, s.close(t, key).Outcome)
+	}
+	s.reconfigure(t, func(endpoints map[string]string) {
+		for endpoint, change := range changes {
+			endpoints[endpoint] = change(endpoints[endpoint])
+			if endpoints[endpoint] == "" {
+				delete(endpoints, endpoint)
+			}
+		}
+	})
+	for endpoint, request := range requests {
+		created, err := s.startAgain(t, request)
+		if err != nil || created {
+			t.Errorf("the same start once its endpoint is %s: created %v, %v", endpoint, created, err)
+		}
+	}
+}
+
+func (s *stage) forcedAtOnce(t *testing.T) {
+	const id = "forced"
+	key := s.open(t, "FORCED", id, steady(reply{status: "done"}), inTurn(reply{}, reply{delay: 4 * time.Second}))
+	require.Equal(t, callback.OutcomeAcknowledged, s.close(t, key).Outcome)
+	var begun, refused atomic.Int32
+	var callers sync.WaitGroup
+	for range 20 {
+		callers.Go(func() {
+			err := s.redeliver(t, key, callback.RedeliveryRequest{Force: true})
+			switch {
+			case err == nil:
+				begun.Add(1)
+			case apiclient.Status(err) == http.StatusConflict:
+				refused.Add(1)
+			default:
+				t.Error(err)
+			}
+		})
+	}
+	callers.Wait()
+	s.close(t, key)
+	require.EqualValues(t, 1, begun.Load(), "201s")
+	require.EqualValues(t, 19, refused.Load(), "409s")
+	require.Len(t, s.requests(id), 2)
+}
+
+func (s *stage) readThroughItsEnd(t *testing.T) {
+	var readers sync.WaitGroup
+	for i := range 12 {
+		id := fmt.Sprintf("read-%d", i)
+		receiver := inTurn(reply{delay: time.Duration(i*40) * time.Millisecond})
+		key := s.open(t, "READ", id, inTurn(reply{status: "waiting"}, reply{status: "done"}), receiver)
+		readers.Go(func() {
+			for until := time.Now().Add(patience); time.Now().Before(until); time.Sleep(time.Millisecond) {
+				state, err := s.State(t.Context(), key)
+				if err != nil {
+					continue
+				}
+				if (state.Phase == callback.Closed) != (state.Outcome != callback.OutcomeNone) {
+					t.Errorf("%s: phase %s, outcome %q", id, state.Phase, state.Outcome)
+				}
+				if state.Phase == callback.Closed {
+					return
+				}
+			}
+			t.Errorf("%s did not close", id)
+		})
+	}
+	readers.Wait()
+}
+
+// theListIsNewestFirst among closed, open and redelivered operations.
+func (s *stage) theListIsNewestFirst(t *testing.T) {
+	var ids []string
+	var redelivered callback.Key
+	for i := range 10 {
+		id := fmt.Sprintf("listed-%d", i)
+		status, receiver := "processing", steady(reply{})
+		if i%2 == 0 {
+			status = "done"
+		}
+		if i == 2 {
+			receiver = inTurn(reply{httpStatus: http.StatusServiceUnavailable}, reply{})
+		}
+		key := s.open(t, "LISTED", id, steady(reply{status: status}), receiver)
+		if status == "done" {
+			s.close(t, key)
+		}
+		if i == 2 {
+			redelivered = key
+		}
+		ids = append(ids, id)
+	}
+	require.NoError(t, s.redeliver(t, redelivered, callback.RedeliveryRequest{}))
+	s.close(t, redelivered)
+	var listed []callback.Summary
+	require.Eventually(t, func() bool {
+		page, err := s.List(t.Context(), url.Values{"endpoint": {"LISTED"}})
+		listed = page.Operations
+		open := 0
+		for _, o := range listed {
+			if o.Phase != callback.Closed {
+				open++
+			}
+		}
+		return err == nil && len(listed) >= len(ids) && open == 5
+	}, patience, 100*time.Millisecond)
+	require.True(t, sort.SliceIsSorted(listed, func(i, j int) bool { return listed[i].StartedAt.After(listed[j].StartedAt) }), "%s", startsOf(listed))
+}
+
+// startsOf is a list in short.
+func startsOf(listed []callback.Summary) string {
+	var lines []string
+	for _, o := range listed {
+		lines = append(lines, fmt.Sprintf("%s %s started %s", o.OperationID, o.Phase, o.StartedAt.Format("05.000")))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// aPushBeforeTheRepoll asks a core that is known to be slow: a question inside a
+// workflow task would keep the push away.
+func (s *stage) aPushBeforeTheRepoll(t *testing.T) {
+	const id = "repolled"
+	slowly := 1500 * time.Millisecond
+	s.close(t, s.open(t, "REPOLLED", "slow", steady(reply{status: "done", delay: slowly}), steady(reply{})))
+	core := &setting{now: reply{status: "done", delay: slowly}}
+	key := s.open(t, "REPOLLED", id, core.answer, inTurn(reply{httpStatus: http.StatusServiceUnavailable}, reply{}))
+	require.Equal(t, callback.OutcomeExhausted, s.close(t, key).Outcome)
+	asked := len(s.questions(id))
+	core.set(reply{status: "failed", delay: 3 * time.Second})
+	require.NoError(t, s.redeliver(t, key, callback.RedeliveryRequest{Repoll: true}))
+	s.awaitQuestion(t, id, asked+1, false)
+	for range 3 {
+		time.Sleep(300 * time.Millisecond)
+		s.push(t, key, "")
+	}
+	require.Equal(t, callback.OutcomeAcknowledged, s.close(t, key).Outcome)
+	require.Equal(t, []string{"done", "failed"}, statusesOf(s.requests(id)))
+}
+
+// TestAWorkerKilledInMidWatchAsksNoMoreThanItMay holds that a kill adds at most
+// the one question that was in flight.
+func TestAWorkerKilledInMidWatchAsksNoMoreThanItMay(t *testing.T) {
+	const maxPolls, id = 8, "killed"
+	s := newQuietStage(t, map[string]string{"CAPPED": pushed(", max_polls: 8", "interval: 50ms, attempts: 2")})
+	_, api := s.api(t, "127.0.0.1:0", "-worker=false")
+	first := s.worker(t)
+	s.put(id, steady(reply{status: "processing", delay: 200 * time.Millisecond}), steady(reply{}))
+	key := start(t, api, callback.StartRequest{Endpoint: "CAPPED", OperationID: id})
+	s.awaitQuestion(t, id, 6, false)
+	require.NoError(t, first.Kill())
+	s.worker(t)
+	state := closed(t, api, key)
+	time.Sleep(quiet)
+	asked := len(s.questions(id))
+	require.LessOrEqual(t, asked, maxPolls+1)
+	require.Equal(t, asked, state.Polls, "the state says what the core saw")
+}
