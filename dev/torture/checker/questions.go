@@ -140,7 +140,8 @@ func (c *check) excusing(o *operation, of anomaly, s span, n int) *fault {
 
 // questions is how many questions about an operation a fault makes uncertain: a
 // crash the one in flight; a program that is stopped, or an engine that completes
-// nothing, the one of each workflow task that times out; a cut each that it met.
+// nothing, the one of each workflow task that times out; one of the cores each that it met,
+// up to one a second.
 func (f *fault) questions(o *operation) int {
 	switch f.place {
 	case programs:
@@ -152,7 +153,7 @@ func (f *fault) questions(o *operation) int {
 				n++
 			}
 		}
-		return n
+		return min(n, 2+int(f.Ended.Sub(f.Began)/atMostOne))
 	case engine, receivers, callers, itself:
 	}
 	return 2 + int(f.Ended.Sub(f.Began)/task)

@@ -453,6 +453,18 @@ func TestWhatIsToldAgainAfterAFinalStatusIsNotOwed(t *testing.T) {
 	holds(t, w.verdict())
 }
 
+func TestACoreThatIsDownForASecondExcusesNoStorm(t *testing.T) {
+	t.Parallel()
+	w := stream()
+	for from := 1020; from < 1500; from += 40 {
+		w.poll("waiting_funds", from, from+800)
+	}
+	w.fault(plan.CoreDown, "cores", 1100, 2100)
+	v := w.verdict()
+	require.True(t, cries(v, false, "while it was answering"))
+	require.True(t, cries(v, false, "too soon"))
+}
+
 func TestTheTimelineTellsPagesAndWhatWasForbidden(t *testing.T) {
 	t.Parallel()
 	for says, tell := range map[string]func() *world{
