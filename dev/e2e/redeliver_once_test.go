@@ -18,7 +18,7 @@ import (
 	"ringback/internal/operations"
 )
 
-const atOnce = 20
+const callsAtOnce = 20
 
 func TestOneOfTwentyWhoRedeliverAnOperationAtOnceBeginsARun(t *testing.T) {
 	leavesNothing(t)
@@ -34,7 +34,7 @@ func TestOneOfTwentyWhoRedeliverAnOperationAtOnceBeginsARun(t *testing.T) {
 
 		var begun, refused atomic.Int32
 		var calls sync.WaitGroup
-		for range atOnce {
+		for range callsAtOnce {
 			calls.Go(func() {
 				_, err := api.Redeliver(t.Context(), key, request)
 				switch {
@@ -49,7 +49,7 @@ func TestOneOfTwentyWhoRedeliverAnOperationAtOnceBeginsARun(t *testing.T) {
 		}
 		calls.Wait()
 		require.EqualValues(t, 1, begun.Load(), "round %d", round)
-		require.EqualValues(t, atOnce-1, refused.Load())
+		require.EqualValues(t, callsAtOnce-1, refused.Load())
 		require.NotNil(t, closed(t, api, key).Redelivery)
 		require.Len(t, w.standard.Received(id), 2)
 	}
@@ -101,12 +101,12 @@ func TestWhoRedeliversARunThatWasRedeliveredSinceBeginsNone(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(temporal.Close)
 	service := &operations.Desk{
-		Client:    &lateStarts{Client: temporal, expected: atOnce, all: make(chan struct{}), over: make(chan struct{})},
+		Client:    &lateStarts{Client: temporal, expected: callsAtOnce, all: make(chan struct{}), over: make(chan struct{})},
 		Namespace: namespace, Converter: converter.GetDefaultDataConverter(), Endpoint: c.Endpoint,
 	}
 	var done, skipped atomic.Int32
 	var calls sync.WaitGroup
-	for i := range atOnce {
+	for i := range callsAtOnce {
 		calls.Go(func() {
 			redelivered, err := service.RedeliverRun(t.Context(), callback.RunRef{Key: key, RunID: first.RunID},
 				callback.RedeliveryRequest{Force: true, RedeliveriesID: fmt.Sprintf("rd_%d", i)})
@@ -122,6 +122,6 @@ func TestWhoRedeliversARunThatWasRedeliveredSinceBeginsNone(t *testing.T) {
 	}
 	calls.Wait()
 	require.EqualValues(t, 1, done.Load())
-	require.EqualValues(t, atOnce-1, skipped.Load())
+	require.EqualValues(t, callsAtOnce-1, skipped.Load())
 	require.Len(t, w.standard.Received("450"), 2)
 }
