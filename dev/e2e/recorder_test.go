@@ -31,7 +31,8 @@ type reply struct {
 	status string
 	// delay is before the answer.
 	delay time.Duration
-	// broken closes the connection in the middle of the answer.
+	// broken closes the connection: a core's in the middle of the answer, a
+	// receiver's instead of it.
 	broken bool
 }
 
@@ -211,10 +212,13 @@ func (r *recorder) answer(w http.ResponseWriter, request *http.Request, c *recor
 	switch {
 	case abandoned:
 	case a.broken:
-		// An answer that has begun is not asked for again by net/http itself.
-		w.Header().Set("Content-Length", "100")
-		_, _ = io.WriteString(w, "{")
-		_ = http.NewResponseController(w).Flush()
+		// A core's answer begins, or net/http would repeat the question by itself;
+		// a receiver's does not, since a 2xx acknowledges whatever follows.
+		if form != "" {
+			w.Header().Set("Content-Length", "100")
+			_, _ = io.WriteString(w, "{")
+			_ = http.NewResponseController(w).Flush()
+		}
 		panic(http.ErrAbortHandler)
 	case form == "" || max(a.httpStatus, http.StatusOK) != http.StatusOK:
 		w.WriteHeader(max(a.httpStatus, http.StatusOK))
