@@ -48,9 +48,11 @@ const (
 	// deliveries are taken over.
 	DeliverHeartbeatTimeout  = 10 * time.Second
 	deliverHeartbeatInterval = 3 * time.Second
-	// recordsEarly is how much before its time an attempt is recorded at most,
-	// so that recording it does not lengthen h.
-	recordsEarly = 25 * time.Millisecond
+	// recordsEarly is how much before its time an attempt is recorded, so that
+	// recording it does not lengthen h; where the record before it took longer,
+	// twice as long as that, and earliestRecord at most.
+	recordsEarly   = 25 * time.Millisecond
+	earliestRecord = 200 * time.Millisecond
 	// longestHold is the longest that an attempt is held back at a time.
 	longestHold = 8 * heldBackWait
 	// reasonInterrupted is the reason of an attempt whose end nobody saw.
@@ -120,7 +122,8 @@ func (d *delivery) resume(ctx context.Context) error {
 func (d *delivery) next(ctx context.Context) error {
 	d.catchUp()
 	due := toMonotonic(d.record.Due(d.h))
-	if err := d.wait(ctx, due.Add(-min(d.h/2, recordsEarly))); err != nil {
+	early := min(max(recordsEarly, 2*d.recorder.lastTook()), earliestRecord, d.h/2)
+	if err := d.wait(ctx, due.Add(-early)); err != nil {
 		return err
 	}
 	endpoint, missing := d.a.endpointFor(d.in.Callback.Key.Endpoint, d.in.Callback.Dialect, d.in.URL)
@@ -132,8 +135,14 @@ func (d *delivery) next(ctx context.Context) error {
 		d.a.Metrics.heldBack.WithLabelValues("endpoint", endpoint.Name).Inc()
 		return d.hold(ctx, "attempt held back: "+err.Error())
 	}
+	before := d.record.Clone()
 	if err := d.append(ctx, due); err != nil {
 		permit.Cancel()
+		return err
+	}
+	if err := d.recorder.sleepUntil(ctx, due); errors.Is(err, errUnwanted) {
+		permit.Cancel()
+		d.record = before
 		return err
 	}
 	if d.a.AttemptBegan != nil {

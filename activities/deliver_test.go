@@ -565,6 +565,20 @@ func TestDeliverThatIsInterruptedWhileItWaitsEndsAtOnce(t *testing.T) {
 	})
 }
 
+func TestDeliverThatIsInterruptedBetweenARecordAndItsAttemptMakesNone(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		b.server.takes = 100 * time.Millisecond
+		// The second attempt is due at 1.1 s, and recorded 200 ms before.
+		time.AfterFunc(1050*time.Millisecond, func() { b.interrupt(t, "Deliver") })
+		result, err := b.deliver(ringing(time.Second, 3), run{})
+		require.NoError(t, err)
+		require.Equal(t, 1, result.Record.Made)
+		require.Equal(t, 1, b.receiver.requests())
+		require.Equal(t, 2, b.server.beats())
+	})
+}
+
 func TestDeliverThatIsUnwantedWhenItRecordsMakesNoAttempt(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, b *bench) {

@@ -39,8 +39,10 @@ type recorder struct {
 	// turn is held while a heartbeat is on its way, and to change what follows it.
 	turn    chan struct{}
 	details any
-	// sentAt is when the server was last told something.
+	// sentAt is when the server was last told something, and took how long that
+	// lasted, in the queue included.
 	sentAt time.Time
+	took   time.Duration
 
 	mu sync.Mutex
 	// stopped is closed, and cause set, once the activity is to stop.
@@ -123,6 +125,12 @@ func (r *recorder) yield(ctx context.Context, details any, cause error) error {
 	return cause
 }
 
+// lastTook is how long the latest record took to reach the server.
+func (r *recorder) lastTook() time.Duration {
+	defer r.takeTurn()()
+	return r.took
+}
+
 // note changes what the next heartbeat records, without one.
 func (r *recorder) note(details any) {
 	defer r.takeTurn()()
@@ -133,6 +141,8 @@ func (r *recorder) note(details any) {
 // in flight is let finish, and a server that hears nothing would give it up
 // meanwhile.
 func (r *recorder) send(ctx context.Context) error {
+	begun := time.Now()
+	defer func() { r.took = time.Since(begun) }()
 	if err := r.queue.Acquire(ctx, 1); err != nil {
 		return err
 	}
