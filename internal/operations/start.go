@@ -104,10 +104,11 @@ func (d *Desk) startedDespite(ctx context.Context, r callback.StartRequest, refu
 	latest, err := d.describe(ctx, r.Key())
 	var unread *callback.Error
 	switch {
-	case errors.As(err, &unread) && unread.Problem == callback.ProblemNotFound:
-		return callback.State{}, refusal
-	case err != nil:
+	case errors.As(err, &unread) && unread.Problem == callback.ProblemUnavailable:
 		return callback.State{}, err
+	case err != nil:
+		// There is none, or the server takes no such id.
+		return callback.State{}, refusal
 	case canonical(latest.start) != canonical(r):
 		return callback.State{}, refusal
 	}
