@@ -22,6 +22,11 @@ var (
 	linkTargets = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	firstCells  = regexp.MustCompile(`(?m)^\|[^|]+\|`)
 	yamlBlock   = regexp.MustCompile("(?s)```yaml\n(.*?)```")
+	// promise is a heading of docs/promises.md; promised is a reference to promises,
+	// "promise 5" or "promises 3, 4 and 12".
+	promise  = regexp.MustCompile(`(?m)^## Promise (\d+): .+$`)
+	promised = regexp.MustCompile(`(?i)\bpromises? (\d+(?:(?:,| and|, and) \d+)*)`)
+	number   = regexp.MustCompile(`\d+`)
 	// whose are the folders that hold no document of ours.
 	whose = regexp.MustCompile(`(^|/)(\.git|bin|node_modules|testdata)(/|$)`)
 )
@@ -83,6 +88,53 @@ func TestEveryLinkBetweenDocumentsLeadsSomewhere(t *testing.T) {
 				require.Containsf(t, anchors(documents[target]), anchor, "%s links to %s", name, link[1])
 			}
 		}
+	}
+}
+
+// promises are the chapters of docs/promises.md by their number.
+func promises(t *testing.T) map[string]string {
+	t.Helper()
+	content, err := os.ReadFile("docs/promises.md")
+	require.NoError(t, err)
+	chapters := map[string]string{}
+	starts := promise.FindAllStringSubmatchIndex(string(content), -1)
+	for i, at := range starts {
+		end := len(content)
+		if i+1 < len(starts) {
+			end = starts[i+1][0]
+		}
+		number := string(content[at[2]:at[3]])
+		require.NotContainsf(t, chapters, number, "promise %s has two headings", number)
+		chapters[number] = string(content[at[1]:end])
+	}
+	require.NotEmpty(t, chapters)
+	return chapters
+}
+
+func TestEveryPromiseThatCodeNamesHasItsChapter(t *testing.T) {
+	t.Parallel()
+	chapters := promises(t)
+	for _, name := range command(t, "git", "ls-files", "*.go", "*.md") {
+		content, err := os.ReadFile(name)
+		if os.IsNotExist(err) {
+			continue // deleted, not yet committed
+		}
+		require.NoError(t, err)
+		for _, reference := range promised.FindAllStringSubmatch(string(content), -1) {
+			for _, n := range number.FindAllString(reference[1], -1) {
+				require.Containsf(t, chapters, n, "%s names %q, which docs/promises.md does not have", name, reference[0])
+			}
+		}
+	}
+}
+
+func TestEveryPromiseNamesTestsThatAreThere(t *testing.T) {
+	t.Parallel()
+	for n, chapter := range promises(t) {
+		_, line, found := strings.Cut(chapter, "\nTests: ")
+		require.Truef(t, found, "promise %s names no tests", n)
+		line, _, _ = strings.Cut(line, "\n")
+		namesTestsThatAreThere(t, "promise "+n, line)
 	}
 }
 

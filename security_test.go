@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// heldBy is a test as SECURITY.md names it.
+// heldBy is a test as SECURITY.md and docs/promises.md name it.
 var heldBy = regexp.MustCompile("`([a-z0-9_/]+_test\\.go): ((?:Test|Fuzz)[A-Za-z0-9]+)`")
 
 // threats are the lines of the table of threats.
@@ -31,14 +31,21 @@ func TestEveryThreatNamesTestsThatAreThere(t *testing.T) {
 	for _, line := range threats(t) {
 		cells := strings.Split(strings.Trim(line, "|"), "|")
 		require.Lenf(t, cells, 3, "%s", line)
-		named := heldBy.FindAllStringSubmatch(cells[2], -1)
-		require.NotEmptyf(t, named, "no test holds: %s", cells[0])
-		require.Lenf(t, named, strings.Count(cells[2], "`")/2, "every test is named as `path: Name`: %s", cells[2])
-		for _, test := range named {
-			content, err := os.ReadFile(test[1])
-			require.NoErrorf(t, err, "%s", cells[0])
-			require.Containsf(t, string(content), "\nfunc "+test[2]+"(", "%s has no %s", test[1], test[2])
-		}
+		namesTestsThatAreThere(t, cells[0], cells[2])
+	}
+}
+
+// namesTestsThatAreThere requires of a text of nothing but tests that each is
+// named as `path: Name` and is in that file. what is the thing that they hold.
+func namesTestsThatAreThere(t *testing.T, what, text string) {
+	t.Helper()
+	named := heldBy.FindAllStringSubmatch(text, -1)
+	require.NotEmptyf(t, named, "no test holds: %s", what)
+	require.Lenf(t, named, strings.Count(text, "`")/2, "every test is named as `path: Name`: %s", text)
+	for _, test := range named {
+		content, err := os.ReadFile(test[1])
+		require.NoErrorf(t, err, "%s", what)
+		require.Containsf(t, string(content), "\nfunc "+test[2]+"(", "%s has no %s", test[1], test[2])
 	}
 }
 

@@ -1,6 +1,3 @@
-// Package workflows is the life of one operation, as deterministic code: it
-// reads no clock, no configuration and does no I/O. Its rules are those of
-// callback.Ledger; what it adds is when and where things run (design section 3).
 package workflows
 
 import (
