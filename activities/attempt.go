@@ -46,7 +46,8 @@ type AttemptResult struct {
 
 // Attempt makes one attempt inside a workflow task, if the receiver answered
 // fast lately. It never fails: what went wrong is in the result. Losing the
-// workflow task may repeat it (promise 5's exception).
+// workflow task, or the worker that remembers the attempt, may repeat it
+// (promise 5's exception).
 func (a *Activities) Attempt(ctx context.Context, in AttemptInput) (AttemptResult, error) {
 	endpoint, missing := a.endpointFor(in.Callback.Key.Endpoint, in.Callback.Dialect, in.URL)
 	if missing != "" {
@@ -60,7 +61,7 @@ func (a *Activities) Attempt(ctx context.Context, in AttemptInput) (AttemptResul
 		return a.send(context.WithoutCancel(ctx), endpoint, in, permit), nil
 	})
 	if err != nil {
-		return AttemptResult{HeldBack: err.Error()}, nil
+		return AttemptResult{HeldBack: err.Error()}, nil //nolint:nilerr // what was held back is in the result
 	}
 	return AttemptResult{Attempt: r.Attempt, Ended: r.Ended, Reason: r.Reason, NotBefore: r.NotBefore}, nil
 }

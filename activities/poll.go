@@ -42,7 +42,7 @@ func (a *Activities) Poll(ctx context.Context, in PollInput) (PollResult, error)
 	}
 	permit, _, err := a.sources.of(in.Source).acquire(in.Query.OperationID, (*bulkhead.Bulkhead).AcquireFirst)
 	if err != nil {
-		return PollResult{HeldBack: err.Error()}, nil
+		return PollResult{HeldBack: err.Error()}, nil //nolint:nilerr // what was held back is in the result
 	}
 	return a.ask(context.WithoutCancel(ctx), src, in, permit), nil
 }

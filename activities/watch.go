@@ -172,7 +172,7 @@ func (w *watch) poll(ctx context.Context) (changed bool, err error) {
 	if err != nil {
 		w.a.Metrics.heldBack.WithLabelValues("source", w.in.Source).Inc()
 		w.hold("poll held back: "+err.Error(), max(wait, heldBackWait))
-		return false, nil
+		return false, nil //nolint:nilerr // it is made later
 	}
 	due := w.record.NextPollAt
 	if err := w.ask(ctx); err != nil {

@@ -38,9 +38,10 @@ const (
 	ReasonRevoked = "revoked"
 )
 
-// CallbackID is the id of the callback about status of the operation key. A
-// status rings once per operation (promise 4), so the id needs no memory: a
-// redelivery finds the same one. It holds no "." (Standard Webhooks).
+// CallbackID is the id of the callback about status of the operation key. There is
+// one callback for each status (promise 4), so the id needs no memory: a status
+// that returns and a redelivery find the same one. It holds no "." (Standard
+// Webhooks).
 func CallbackID(key Key, status string) string {
 	sum := sha256.Sum256([]byte(key.WorkflowID() + "\x00" + status))
 	return "cb_" + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:])[:26])

@@ -75,8 +75,9 @@ type State struct {
 	NextPollAt *Time       `json:"next_poll_at,omitempty"`
 	Deliveries []Delivery  `json:"deliveries"`
 	Revocation *Revocation `json:"revocation,omitempty"`
-	// Repeated counts observations of a status that had rung already,
-	// Contradicted those that spoke against the final one (promise 4). Neither rang.
+	// Repeated counts observations of a status that the client has already,
+	// Contradicted those that spoke against the final one (promise 4). Neither is
+	// delivered.
 	Repeated     int    `json:"repeated,omitempty"`
 	Contradicted int    `json:"contradicted,omitempty"`
 	RunID        string `json:"run_id"`

@@ -111,7 +111,7 @@ func interleaved(targets []netip.AddrPort) []netip.AddrPort {
 		families[family] = append(families[family], target)
 	}
 	ordered := make([]netip.AddrPort, 0, len(targets))
-	for i := range len(targets) {
+	for i := range targets {
 		for _, family := range families {
 			if i < len(family) {
 				ordered = append(ordered, family[i])

@@ -84,7 +84,7 @@ func TestAReceiverThatMovedIsFoundUnderSteadyTraffic(t *testing.T) {
 	_, port, _ := net.SplitHostPort(old.Listener.Addr().String())
 	listener, err := net.Listen("tcp", "127.0.0.3:"+port)
 	require.NoError(t, err)
-	moved := &httptest.Server{Listener: listener, Config: &http.Server{Handler: answering(http.StatusAccepted)}} //nolint:gosec // A test's own.
+	moved := &httptest.Server{Listener: listener, Config: &http.Server{Handler: answering(http.StatusAccepted)}}
 	moved.Start()
 	t.Cleanup(moved.Close)
 	g := New([]netip.Prefix{loopback})

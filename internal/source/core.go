@@ -164,7 +164,8 @@ func (c *core) put(ctx context.Context, at int, build request) (got answer, fail
 type unrepeatable struct{}
 
 func (unrepeatable) Read([]byte) (int, error) { return 0, io.EOF }
-func (unrepeatable) Close() error             { return nil }
+// Close implements [io.Closer].
+func (unrepeatable) Close() error { return nil }
 
 // refuses reports whether the core refuses our credentials.
 func refuses(httpStatus int) bool {
