@@ -164,6 +164,7 @@ func (c *core) put(ctx context.Context, at int, build request) (got answer, fail
 type unrepeatable struct{}
 
 func (unrepeatable) Read([]byte) (int, error) { return 0, io.EOF }
+
 // Close implements [io.Closer].
 func (unrepeatable) Close() error { return nil }
 
