@@ -14,7 +14,7 @@ NO_UI    := $(if $(call missing,chromium),Browser)
 SKIP     := $(if $(NO_PG)$(NO_PROM)$(NO_UI),-skip '$(subst $() ,|,$(strip $(NO_PG) $(NO_PROM) $(NO_UI)))')
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-short hostile torture torture-short overload bench bench-quick bench-check fuzz lint lint-go lint-workflows lint-vulnerabilities lint-modules build release tools clean
+.PHONY: help run test test-short hostile torture torture-short overload chaos bench bench-quick bench-check fuzz lint lint-go lint-workflows lint-vulnerabilities lint-modules build release tools clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ torture-short: ## the same, shorter: 1,500 operations in 2 minutes
 
 overload: ## three times what this machine can do, on PostgreSQL: what is shed, late, lost and recovered
 	@go build -C dev -o ../bin/torture ./torture && exec bin/torture -scenario overload $(ARGS)
+
+chaos: ## 200 operations and 20 random calls of the API for each, against bad receivers and cores: 10 seeds, a quarter of an hour
+	go -C dev test -count=1 -timeout 40m -run '^TestChaos$$' ./e2e -args -chaos-operations=200 -chaos-seeds=10 $(ARGS)
 
 bench: ## speed, isolation and scale beside the engine's floor and a plain sample (an hour)
 	go -C dev run ./bench -json ../docs/bench.json -svg ../docs/images/bench.svg -into ../README.md
