@@ -185,7 +185,7 @@ var varying = []struct {
 	{regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`), "RUN"},
 	{regexp.MustCompile(`\brd_[a-z2-7]{26}`), "rd_ID"},
 	{regexp.MustCompile(`(cb_ping_|ringback-ping-)[a-z2-7]{10}`), "${1}ID"},
-	{regexp.MustCompile(`(?m)^(> )?Webhook-Timestamp: \d+$`), "${1}Webhook-Timestamp: N"},
+	{regexp.MustCompile(`(?mi)^(> )?webhook-timestamp: \d+$`), "${1}webhook-timestamp: N"},
 	{regexp.MustCompile(`&date=\d+`), "&date=N"},
 	{regexp.MustCompile(`v1,[A-Za-z0-9+/=]{44}`), "v1,SIGNATURE"},
 	{regexp.MustCompile(`(?m)^(< )?Date: .*$`), "${1}Date: DAY"},
