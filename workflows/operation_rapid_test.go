@@ -1,0 +1,113 @@
+package workflows_test
+
+import (
+	"flag"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"ringback/internal/callback"
+)
+
+// only leaves one invariant, so that what breaks it is found and shrunk.
+var only = flag.String("invariant", "", "check only invariants whose name contains this")
+
+// TestARunHoldsItsInvariantsWhateverHappens lets anything happen to a run and
+// its redeliveries and holds what was seen from outside against the invariants.
+func TestARunHoldsItsInvariantsWhateverHappens(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		s := anyScenario(t)
+		seen := simulate(t, s, nil, false, false)
+		holds(t, seen)
+		for range rapid.IntRange(0, 3).Draw(t, "redeliveries") {
+			s.anyWorld(t)
+			s.acts = nil
+			seen = simulate(t, s, seen, rapid.Bool().Draw(t, "repoll"), rapid.Bool().Draw(t, "force"))
+			holds(t, seen)
+		}
+	})
+}
+
+// TestRunsHoldTheirInvariants are scenarios that once broke an invariant.
+func TestRunsHoldTheirInvariants(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name     string
+		scenario scenario
+		// redeliveries ask the core again; these are its answers, in turn.
+		redeliveries []coreAnswer
+	}{
+		{name: "a cancelled watch ends while the attempt for the final status is in flight", scenario: scenario{
+			answers: []coreAnswer{{status: "processing"}, {status: "processing", takes: 900 * time.Millisecond}, {status: "processing"}, {status: "done"}},
+			replies: []receiverReply{{status: 200, takes: 800 * time.Millisecond}},
+			acts:    []act{{after: 100 * time.Millisecond, gap: 100 * time.Millisecond, times: 3, kind: pollNow}},
+		}},
+		{name: "a cancelled watch polls on until it notices", scenario: scenario{
+			answers: []coreAnswer{{status: "processing"}},
+			acts:    []act{{after: 100 * time.Millisecond, times: 1, kind: pollNow}},
+			late:    lateness{notice: 3 * time.Second},
+		}},
+		{name: "the core takes a second to answer and pushes come every 300 ms", scenario: scenario{
+			answers: []coreAnswer{{status: "processing"}, {status: "done", takes: time.Second}},
+			replies: []receiverReply{{status: 200}},
+			acts:    []act{{after: 100 * time.Millisecond, gap: 300 * time.Millisecond, times: 30, kind: pollNow}},
+		}},
+		{name: "a final status is pushed while the watch waits", scenario: scenario{
+			answers: []coreAnswer{{status: "processing"}},
+			replies: []receiverReply{{status: 200, takes: 5 * time.Second}},
+			acts:    []act{{after: 500 * time.Millisecond, times: 1, kind: push, status: "done"}},
+			late:    lateness{notice: 3 * time.Second},
+		}},
+		{name: "a status that was exhausted returns", scenario: scenario{
+			answers: []coreAnswer{{status: "reserved"}, {status: "waiting_funds"}, {status: "reserved"}},
+			replies: []receiverReply{{status: 500}},
+		}},
+		{name: "a final status was exhausted, another was acknowledged, the first returns", scenario: scenario{
+			answers: []coreAnswer{{status: "done"}},
+			replies: []receiverReply{{status: 500}},
+		}, redeliveries: []coreAnswer{{status: "rejected"}, {status: "done"}}},
+		{name: "the status known already is pushed while the last poll is in flight", scenario: scenario{
+			answers: []coreAnswer{{status: "processing"}, {status: "processing"}, {status: "done", takes: time.Second}},
+			replies: []receiverReply{{status: 200}},
+			acts:    []act{{after: 2500 * time.Millisecond, times: 1, kind: push, status: "processing"}},
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := tt.scenario
+			s.kind, s.policy = "paysera", callback.Policy{
+				Poll:      callback.PollPolicy{IntervalMS: 1000, MaxPolls: 3, LifetimeMS: 10_000},
+				Delivery:  callback.DeliveryPolicy{IntervalMS: 1000, Attempts: 1, TimeoutMS: 10_000},
+				Supersede: callback.SupersedeLatest,
+			}
+			seen := simulate(t, s, nil, false, false)
+			holds(t, seen)
+			for _, answer := range tt.redeliveries {
+				s.answers, s.replies = []coreAnswer{answer}, []receiverReply{{status: 200}}
+				seen = simulate(t, s, seen, true, true)
+				holds(t, seen)
+			}
+		})
+	}
+}
+
+// tester is a *testing.T or a *rapid.T.
+type tester interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
+func holds(t tester, seen *trace) {
+	t.Helper()
+	for _, i := range invariants {
+		if !strings.Contains(i.name, *only) {
+			continue
+		}
+		if broken := i.broken(seen); broken != "" {
+			t.Fatalf("%s: %s\n%s", i.name, broken, seen)
+		}
+	}
+}
