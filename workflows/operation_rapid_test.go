@@ -74,6 +74,9 @@ func TestRunsHoldTheirInvariants(t *testing.T) {
 			replies: []receiverReply{{status: 200}},
 			acts:    []act{{after: 2500 * time.Millisecond, times: 1, kind: push, status: "processing"}},
 		}},
+		{name: "the question of a redelivery is refused", scenario: scenario{
+			answers: []coreAnswer{{status: "done"}}, replies: []receiverReply{{status: 500}}, notInTask: true,
+		}, redeliveries: []coreAnswer{{fails: true, refused: true}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

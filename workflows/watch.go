@@ -126,7 +126,7 @@ func newestWatch(newest callback.WatchRecord, others ...*callback.WatchRecord) c
 // again, and reports whether that was decided: not, where the run is leaving.
 func (r *run) repoll(ctx workflow.Context) bool {
 	if !r.pollInTask(ctx) {
-		once := callback.PollPolicy{IntervalMS: 1, MaxPolls: r.ledger.Counted() + 1, LifetimeMS: repollLifetime.Milliseconds()}
+		once := callback.PollPolicy{IntervalMS: callback.MinPollGap.Milliseconds(), MaxPolls: r.ledger.Counted() + 1, LifetimeMS: repollLifetime.Milliseconds()}
 		r.watchOnce(ctx, once, r.now(), func(ctx workflow.Context, t *task) {
 			r.await(ctx, func() bool { return t.ready() || r.leaving() || !r.ledger.Watching() })
 		})
