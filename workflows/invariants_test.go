@@ -29,6 +29,9 @@ type trace struct {
 	// activities that were begun while one of the same type was pending.
 	histories []int
 	twice     []string
+	// refused says that the server refused a workflow task: what was pushed in it was
+	// recorded again, at a later time.
+	refused bool
 
 	// latency is the most that the simulated server adds to what it passes on.
 	latency time.Duration
@@ -329,8 +332,13 @@ func acknowledgedOnce(t *trace) string {
 
 func oneBody(t *trace) string {
 	bodies := map[string]string{}
+	refused := slices.ContainsFunc(t.runs(), func(t *trace) bool { return t.refused })
 	for _, r := range t.life() {
-		body := fmt.Sprintf("%+v", r.callback)
+		c := r.callback
+		if refused {
+			c.Observation.BegunAt, c.Observation.ObservedAt = callback.Time{}, callback.Time{}
+		}
+		body := fmt.Sprintf("%+v", c)
 		if before, ok := bodies[r.callback.ID]; ok && before != body {
 			return fmt.Sprintf("the callback about %q changed from %s to %s", r.status(), before, body)
 		}

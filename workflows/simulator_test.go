@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"time"
 
@@ -131,6 +132,7 @@ func simulateRun(t require.TestingT, s scenario, o outside, at time.Time, in wor
 			return m
 		}
 		m.task.took = max(m.env.Now().Sub(m.task.began), time.Millisecond)
+		if debugRefusals { fmt.Printf("REFUSED %+v disturbed %d tasks %d\n%v\n", m.task, m.disturbed, m.tasks, m.trace) }
 		refused = append(refused, m.task)
 		require.Less(t, len(refused), 50, "a workflow task is refused without an end\n%s", m.trace)
 	}
@@ -179,9 +181,13 @@ func (m *simulator) next(t require.TestingT) *workflows.Input {
 	return nil
 }
 
-// nextTask begins a workflow task. One that the server refuses is repeated: with
-// the events that arrived meanwhile.
+// nextTask begins a workflow task, unless one began at this moment: the workflow has
+// not run since. One that the server refuses is repeated, with the events that
+// arrived meanwhile.
 func (m *simulator) nextTask(ctx workflow.Context) {
+	if m.tasks > 0 && m.task.began.Equal(workflow.Now(ctx)) {
+		return
+	}
 	m.tasks++
 	m.history += 3
 	m.env.SetCurrentHistoryLength(m.history)
@@ -193,7 +199,7 @@ func (m *simulator) nextTask(ctx workflow.Context) {
 		m.trace.questions = append(m.trace.questions, r.questions...)
 		m.trace.requests = append(m.trace.requests, r.requests...)
 		maps.Copy(m.once, r.once)
-		m.held = true
+		m.held, m.trace.refused = true, true
 		m.pass(ctx, r.took)
 		m.held = false
 		_ = workflow.Await(ctx, func() bool { return m.waiting == 0 })
@@ -408,7 +414,15 @@ func (m *simulator) execute(ctx workflow.Context, do func(workflow.Context) (any
 	return future
 }
 
-func (m *simulator) nextAnswer() coreAnswer   { return turn(m.answers, len(m.trace.questions)) }
+// nextAnswer is the core's. Workers do not die for ever: not with the last answer,
+// which repeats.
+func (m *simulator) nextAnswer() coreAnswer {
+	n := len(m.trace.questions)
+	a := turn(m.answers, n)
+	a.lost = a.lost && n < len(m.answers)-1
+	return a
+}
+
 func (m *simulator) nextReply() receiverReply { return turn(m.replies, len(m.trace.requests)) }
 
 // holdsBack puts the next attempt off, once.
@@ -473,7 +487,7 @@ func (m *simulator) send(ctx workflow.Context, c callback.Callback, number int) 
 
 // ExecuteActivity is a Watch, a Deliver, an AwaitEndpoint or an InterruptHere.
 func (m *simulator) ExecuteActivity(ctx workflow.Context, name string, args ...any) workflow.Future {
-	if m.begun[name] {
+	if m.begun[name] && name != "InterruptHere" {
 		m.trace.twice = append(m.trace.twice, name)
 	}
 	a := &pending{simulator: m, name: name, runs: 1}
@@ -781,3 +795,4 @@ func (a *pending) interruptHere(ctx workflow.Context, in activities.InterruptInp
 	}
 	return nil
 }
+var debugRefusals = os.Getenv("DBG") != ""
