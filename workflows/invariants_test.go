@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"ringback/activities"
 	"ringback/internal/callback"
 )
 
@@ -32,9 +33,14 @@ type trace struct {
 	// refused says that the server refused a workflow task: what was pushed in it was
 	// recorded again, at a later time.
 	refused bool
+	// forgotten says that its repetition did not come to what it had done: the known
+	// exception of Signals and cancellations that overtake a poll or an attempt.
+	forgotten bool
 
 	// latency is the most that the simulated server adds to what it passes on.
 	latency time.Duration
+	// missing is how long the endpoint may be, the wait until that is noticed included.
+	missing time.Duration
 	// earlier is the run that this one redelivers, or nil.
 	earlier        *trace
 	repoll, forced bool
@@ -57,6 +63,8 @@ type request struct {
 	callback     callback.Callback
 	number       int
 	acknowledged bool
+	// lost says that the worker died, which the server notices later.
+	lost bool
 }
 
 func (r request) status() string { return r.callback.Observation.Status }
@@ -280,8 +288,8 @@ func finalAnswerIsDeliveredAtOnce(t *trace) string {
 		if begun || stopped || t.earlier != nil || !t.delivered(q.status) || q.status == t.known {
 			return ""
 		}
-		if len(t.requests) == 0 || t.requests[0].begun.After(q.ended.Add(promptly+2*t.latency)) {
-			return fmt.Sprintf("the answer to question %d was %q, and no request begins within %s", i+1, q.status, promptly+2*t.latency)
+		if limit := promptly + 2*t.latency + t.missing; len(t.requests) == 0 || t.requests[0].begun.After(q.ended.Add(limit)) {
+			return fmt.Sprintf("the answer to question %d was %q, and no request begins within %s", i+1, q.status, limit)
 		}
 		return ""
 	}
@@ -330,11 +338,13 @@ func acknowledgedOnce(t *trace) string {
 	return ""
 }
 
+// oneBody leaves the reason out: it is for operators, and in no body.
 func oneBody(t *trace) string {
 	bodies := map[string]string{}
 	refused := slices.ContainsFunc(t.runs(), func(t *trace) bool { return t.refused })
 	for _, r := range t.life() {
 		c := r.callback
+		c.Reason = ""
 		if refused {
 			c.Observation.BegunAt, c.Observation.ObservedAt = callback.Time{}, callback.Time{}
 		}
@@ -402,6 +412,14 @@ func (t *trace) returns(status string) []callback.Time {
 	return at
 }
 
+// unanswered is 1 where the end of the watch may owe again what was exhausted.
+func (t *trace) unanswered() int {
+	if t.rules.RingsUnanswered && t.earlier != nil {
+		return 1
+	}
+	return 0
+}
+
 // atMostK allows k more each time that a status returns, which may owe it again.
 func atMostK(t *trace) string {
 	made := map[string]int{}
@@ -409,7 +427,7 @@ func atMostK(t *trace) string {
 		made[r.status()]++
 	}
 	for status, n := range made {
-		if most := t.policy.Delivery.Attempts * (1 + len(t.returns(status))); n > most {
+		if most := t.policy.Delivery.Attempts * (1 + len(t.returns(status)) + t.unanswered()); n > most {
 			return fmt.Sprintf("%d attempts about %q, at most %d are allowed", n, status, most)
 		}
 	}
@@ -424,7 +442,7 @@ func hIsKept(t *trace) string {
 		another := slices.ContainsFunc(t.returns(r.status()), func(at callback.Time) bool {
 			return !at.Before(before.begun) && !at.After(r.begun)
 		})
-		if gap := r.begun.Sub(before.ended.Time); before.callback.ID == r.callback.ID && !another && gap < t.policy.Delivery.Interval() {
+		if gap := r.begun.Sub(before.ended.Time); before.callback.ID == r.callback.ID && !another && t.unanswered() == 0 && gap < t.policy.Delivery.Interval() {
 			return fmt.Sprintf("request %d begins %s after request %d ended", i+1, gap, i)
 		}
 	}
@@ -465,11 +483,18 @@ func (t *trace) unsent() (string, time.Duration) {
 	}
 	r := t.ending.State.Revocation
 	byClient := r != nil && r.InitiatedBy == callback.InitiatedByClient
-	if !t.delivered(status) || status == t.known || byClient {
+	revokedBefore := r != nil && t.earlier != nil
+	if !t.delivered(status) || status == t.known || byClient || revokedBefore {
 		return "", 0
 	}
 	has := func(r request) bool { return r.status() == status && r.acknowledged }
-	wasSent := func(r request) bool { return r.status() == status && !r.ended.Before(said[since].begun) }
+	wasSent := func(r request) bool {
+		settled := r.ended
+		if r.lost {
+			settled = settled.Add(activities.DeliverHeartbeatTimeout + 2*t.latency)
+		}
+		return r.status() == status && !settled.Before(said[since].begun)
+	}
 	if slices.ContainsFunc(t.life(), has) || slices.ContainsFunc(t.requests, wasSent) {
 		return "", 0
 	}

@@ -35,6 +35,16 @@ func (s scenario) latency() time.Duration {
 	return s.late.ends + s.late.told + s.late.reading
 }
 
+// longestMissing is the longest that the endpoint is missing, until that is noticed.
+func (s scenario) longestMissing() (longest time.Duration) {
+	for _, r := range s.replies {
+		if r.missing > 0 {
+			longest = max(longest, r.missing+30*time.Second)
+		}
+	}
+	return longest
+}
+
 // coreAnswer is the core's answer to one question.
 type coreAnswer struct {
 	status string

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"time"
 
@@ -50,6 +49,7 @@ type simulator struct {
 	waiting int
 	// once remembers results of local activities, as a worker does.
 	once map[string]any
+	used map[string]bool
 	// running are the activities that the server counts on, by their type.
 	running map[string]*pending
 	begun   map[string]bool
@@ -100,7 +100,7 @@ func simulate(t require.TestingT, s scenario, earlier *trace, repoll, forced boo
 		performed: make([]int, len(s.acts)), heldBack: map[int]bool{}, missing: map[int]callback.Time{},
 		trace: &trace{
 			key: in.Start.Key(), policy: s.policy, rules: in.Rules, known: s.known, wanted: s.wanted, started: start,
-			latency: s.latency(), earlier: earlier, repoll: repoll, forced: forced,
+			latency: s.latency(), missing: s.longestMissing(), earlier: earlier, repoll: repoll, forced: forced,
 		},
 	}
 	for at := start.Time; ; {
@@ -123,16 +123,16 @@ func simulateRun(t require.TestingT, s scenario, o outside, at time.Time, in wor
 	for {
 		m := &simulator{
 			scenario: s, outside: o.clone(), refused: slices.Clone(refused),
-			once: map[string]any{}, running: map[string]*pending{}, begun: map[string]bool{},
+			once: map[string]any{}, used: map[string]bool{}, running: map[string]*pending{}, begun: map[string]bool{},
 		}
 		m.open(at, in)
 		m.env.ExecuteWorkflow(workflows.OperationType, in)
 		require.True(t, m.env.IsWorkflowCompleted())
 		if m.disturbed < m.tasks {
+			m.trace.forgotten = m.trace.forgotten || len(m.used) < len(m.once)
 			return m
 		}
 		m.task.took = max(m.env.Now().Sub(m.task.began), time.Millisecond)
-		if debugRefusals { fmt.Printf("REFUSED %+v disturbed %d tasks %d\n%v\n", m.task, m.disturbed, m.tasks, m.trace) }
 		refused = append(refused, m.task)
 		require.Less(t, len(refused), 50, "a workflow task is refused without an end\n%s", m.trace)
 	}
@@ -202,9 +202,12 @@ func (m *simulator) nextTask(ctx workflow.Context) {
 		m.held, m.trace.refused = true, true
 		m.pass(ctx, r.took)
 		m.held = false
+		m.task = refusal{number: m.tasks, began: workflow.Now(ctx), once: map[string]any{}}
 		_ = workflow.Await(ctx, func() bool { return m.waiting == 0 })
 	}
-	m.task = refusal{number: m.tasks, began: workflow.Now(ctx), once: map[string]any{}}
+	if m.task.number != m.tasks {
+		m.task = refusal{number: m.tasks, began: workflow.Now(ctx), once: map[string]any{}}
+	}
 }
 
 // arrive returns in the workflow task that brings an event or an Update. An event
@@ -367,6 +370,7 @@ func (m *simulator) ExecuteLocalActivity(ctx workflow.Context, name string, args
 // remember repeats no call that a refused task has made.
 func (m *simulator) remember(key string, do func() any) any {
 	if result, known := m.once[key]; known {
+		m.task.once[key], m.used[key] = result, true
 		return result
 	}
 	result := do()
@@ -469,7 +473,7 @@ func (m *simulator) ask(ctx workflow.Context) activities.PollResult {
 // send is one request to the receiver; nothing cuts it off.
 func (m *simulator) send(ctx workflow.Context, c callback.Callback, number int) activities.AttemptResult {
 	r, n, begun := m.nextReply(), len(m.trace.requests), now(ctx)
-	m.trace.requests = append(m.trace.requests, request{begun: begun, ended: begun.Add(r.takes), callback: c, number: number})
+	m.trace.requests = append(m.trace.requests, request{begun: begun, ended: begun.Add(r.takes), callback: c, number: number, lost: r.lost})
 	m.pass(ctx, r.takes)
 	seen := &m.trace.requests[n]
 	seen.ended, seen.acknowledged = now(ctx), r.status == 200
@@ -795,4 +799,3 @@ func (a *pending) interruptHere(ctx workflow.Context, in activities.InterruptInp
 	}
 	return nil
 }
-var debugRefusals = os.Getenv("DBG") != ""

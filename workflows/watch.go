@@ -22,7 +22,7 @@ const (
 func (r *run) watch(ctx workflow.Context) {
 	defer func() { r.watchOver = true }()
 	switch again := r.in.Redelivery; {
-	case again != nil && again.Repoll && !r.repoll(ctx):
+	case r.repolling() && !r.repoll(ctx):
 		return
 	case again == nil && r.in.Carried == nil && r.in.Policy.Poll.InitialDelayMS == 0 && r.ledger.Watching():
 		r.pollInTask(ctx)
@@ -108,10 +108,14 @@ func (r *run) takeWatch(ctx workflow.Context, t *task, given callback.WatchRecor
 	case err != nil && !wasCancelled(err):
 		workflow.GetLogger(ctx).Warn("a watch failed; another goes on", "error", err)
 		_, _ = workflow.AwaitWithTimeout(ctx, lostActivityWait, r.leaving)
-	case result.End != "" && observed != callback.ObservedStale:
+	case result.End != "" && observed != callback.ObservedStale && !r.repolling():
 		r.ledger.EndWatch(result.End, r.now())
 	}
 }
+
+// repolling reports whether a redelivery's one question is not decided: its end is
+// not that of the operation's watch.
+func (r *run) repolling() bool { return r.in.Redelivery != nil && r.in.Redelivery.Repoll }
 
 func newestWatch(newest callback.WatchRecord, others ...*callback.WatchRecord) callback.WatchRecord {
 	for _, other := range others {
