@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
 	"ringback/internal/callback"
@@ -99,6 +100,48 @@ func TestRunsHoldTheirInvariants(t *testing.T) {
 				seen = simulate(t, s, seen, true, true)
 				holds(t, seen)
 			}
+		})
+	}
+}
+
+// TestALongLifeIsContinuedAsNew lets runs live for weeks: 10,000 pushes, and an
+// endpoint that is missing. No history grows past the server's suggestion by much.
+func TestALongLifeIsContinuedAsNew(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name    string
+		replies []receiverReply
+		// events are the least that the life comes to.
+		events int
+	}{
+		{"every status is acknowledged", []receiverReply{{status: 200}}, 100_000},
+		{"the endpoint is missing for three weeks", []receiverReply{{status: 200, missing: 21 * 24 * time.Hour}, {status: 200}}, 50_000},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := scenario{
+				kind: "paysera", answers: []coreAnswer{{}}, replies: tt.replies, historyLimit: 4096,
+				policy: callback.Policy{
+					Poll:      callback.PollPolicy{IntervalMS: 600_000, LifetimeMS: 720 * 3_600_000},
+					Delivery:  callback.DeliveryPolicy{IntervalMS: 1000, Attempts: 1, TimeoutMS: 10_000},
+					Supersede: callback.SupersedeLatest,
+				},
+				acts: []act{
+					{after: time.Minute, gap: 4 * time.Minute, times: 5000, kind: push, status: "reserved", bySignal: true},
+					{after: 3 * time.Minute, gap: 4 * time.Minute, times: 5000, kind: push, status: "waiting_funds"},
+					{after: 20_001 * time.Minute, times: 1, kind: revoke, status: "core"},
+				},
+			}
+			seen := simulate(t, s, nil, false, false)
+			holds(t, seen)
+			sum := 0
+			for _, n := range seen.histories {
+				require.Less(t, n, 5000)
+				sum += n
+			}
+			require.Greater(t, sum, tt.events)
+			require.Equal(t, callback.OutcomeAcknowledged, seen.ending.State.Outcome)
+			require.Equal(t, "revoked", seen.ending.State.Status.Value)
 		})
 	}
 }

@@ -293,7 +293,7 @@ func (l *Ledger) dropWaiting(reason string) {
 }
 
 // Redeliver owes the previous run's last callback again (promise 10), or the last
-// status where that run owed none about it. It does nothing where a newer one is
+// status where the client does not have it. It does nothing where a newer one is
 // owed or a revocation came after it, and, unless forced, where it was
 // acknowledged. A repoll is over then: a final status is final again.
 func (l *Ledger) Redeliver() {
@@ -301,7 +301,7 @@ func (l *Ledger) Redeliver() {
 	if l.withdrawal != nil || l.Owes() {
 		return
 	}
-	if l.neverOwed() {
+	if l.missed() {
 		l.owe(Callback{Final: l.final, Observation: *l.watch.Last})
 		return
 	}
@@ -317,14 +317,15 @@ func (l *Ledger) Redeliver() {
 	again.delivery.Outcome, again.delivery.Reason = DeliveryPending, again.callback.Reason
 }
 
-// neverOwed reports whether the last status should have been delivered and never was
-// owed: it came after a withdrawal, or the run was terminated before it took it in.
-func (l *Ledger) neverOwed() bool {
+// missed reports whether the last status should have been owed after all others: it
+// came after a withdrawal, or the run was terminated before it took it in.
+func (l *Ledger) missed() bool {
 	last := l.watch.Last
 	if last == nil || last.Status == "" || last.Status != l.known || l.revocation != nil {
 		return false
 	}
-	return l.rings(l.known) && l.known != l.terms.KnownStatus && l.find(CallbackID(l.terms.Key, l.known)) < 0
+	i := l.find(CallbackID(l.terms.Key, l.known))
+	return l.rings(l.known) && !l.delivered(l.known) && (i < 0 || i < len(l.owed)-1)
 }
 
 // EndWatch ends the watch without a final status: polls used up, or lifetime over.
