@@ -498,11 +498,13 @@ func (m *simulator) ExecuteActivity(ctx workflow.Context, name string, args ...a
 	m.begun[name], m.running[name] = true, a
 	m.history += 3
 	workflow.Go(ctx, func(ctx workflow.Context) {
-		_ = workflow.Await(ctx, func() bool { return false })
-		a.cancelled, a.cancelledAt = true, workflow.Now(ctx)
+		if workflow.Await(ctx, func() bool { return a.over }) != nil {
+			a.cancelled, a.cancelledAt = true, workflow.Now(ctx)
+		}
 	})
 	return m.execute(ctx, func(ctx workflow.Context) (any, error) {
 		result, err := a.run(ctx, args[0])
+		a.over = true
 		if m.running[name] == a {
 			delete(m.running, name)
 		}
@@ -565,7 +567,9 @@ type pending struct {
 	// interrupted says that its process was told to end it, cancelled that the
 	// workflow asked the server to.
 	interrupted, cancelled bool
-	cancelledAt            time.Time
+	// over says that it has ended for the server.
+	over        bool
+	cancelledAt time.Time
 
 	watching   *callback.WatchRecord
 	delivering *callback.DeliveryRecord
