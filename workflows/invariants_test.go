@@ -372,7 +372,8 @@ func numbersGoOn(t *trace) string {
 }
 
 // order lets an older callback follow a newer one where the core said its status
-// again: it is owed again. Nothing but itself follows a final one.
+// again: it is owed again. A final one is never too old, and nothing but itself
+// follows it.
 func order(t *trace) string {
 	statements := t.statements()
 	for i := 1; i < len(t.requests); i++ {
@@ -387,7 +388,7 @@ func order(t *trace) string {
 		again := slices.ContainsFunc(statements, func(s statement) bool {
 			return s.status == r.status() && !s.ended.Before(observed) && !s.ended.After(r.begun)
 		})
-		if r.callback.Observation.ObservedAt.Before(observed) && !again {
+		if r.callback.Observation.ObservedAt.Before(observed) && !again && !r.callback.Final {
 			return fmt.Sprintf("request %d is about %q, which is older than %q", i+1, r.status(), before.status())
 		}
 	}
