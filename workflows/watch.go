@@ -22,7 +22,7 @@ const (
 func (r *run) watch(ctx workflow.Context) {
 	defer func() { r.watchOver = true }()
 	switch again := r.in.Redelivery; {
-	case again != nil && again.Repoll && !r.repoll(ctx):
+	case r.repolling() && !r.repoll(ctx):
 		return
 	case again == nil && r.in.Carried == nil && r.in.Policy.Poll.InitialDelayMS == 0 && r.ledger.Watching():
 		r.pollInTask(ctx)
@@ -108,10 +108,14 @@ func (r *run) takeWatch(ctx workflow.Context, t *task, given callback.WatchRecor
 	case err != nil && !wasCancelled(err):
 		workflow.GetLogger(ctx).Warn("a watch failed; another goes on", "error", err)
 		_, _ = workflow.AwaitWithTimeout(ctx, lostActivityWait, r.leaving)
-	case result.End != "" && observed != callback.ObservedStale:
+	case result.End != "" && observed != callback.ObservedStale && !r.repolling():
 		r.ledger.EndWatch(result.End, r.now())
 	}
 }
+
+// repolling reports whether a redelivery's one question is not decided: its end is
+// not that of the operation's watch.
+func (r *run) repolling() bool { return r.in.Redelivery != nil && r.in.Redelivery.Repoll }
 
 func newestWatch(newest callback.WatchRecord, others ...*callback.WatchRecord) callback.WatchRecord {
 	for _, other := range others {
@@ -126,7 +130,7 @@ func newestWatch(newest callback.WatchRecord, others ...*callback.WatchRecord) c
 // again, and reports whether that was decided: not, where the run is leaving.
 func (r *run) repoll(ctx workflow.Context) bool {
 	if !r.pollInTask(ctx) {
-		once := callback.PollPolicy{IntervalMS: 1, MaxPolls: r.ledger.Counted() + 1, LifetimeMS: repollLifetime.Milliseconds()}
+		once := callback.PollPolicy{IntervalMS: callback.MinPollGap.Milliseconds(), MaxPolls: r.ledger.Counted() + 1, LifetimeMS: repollLifetime.Milliseconds()}
 		r.watchOnce(ctx, once, r.now(), func(ctx workflow.Context, t *task) {
 			r.await(ctx, func() bool { return t.ready() || r.leaving() || !r.ledger.Watching() })
 		})

@@ -292,14 +292,21 @@ func (l *Ledger) dropWaiting(reason string) {
 	}
 }
 
-// Redeliver owes the previous run's last callback again (promise 10). It does
-// nothing where none was owed, where a newer one is or a revocation came after it,
-// and, unless forced, where it was acknowledged. A repoll is over then: a final
-// status is final again.
+// Redeliver owes the previous run's last callback again (promise 10), or the last
+// status where the client does not have it. It does nothing where a newer one is
+// owed or a revocation came after it, and, unless forced, where it was
+// acknowledged. A repoll is over then: a final status is final again.
 func (l *Ledger) Redeliver() {
 	l.final = l.final || l.terms.Rules.IsFinal(l.known)
+	if l.withdrawal != nil || l.Owes() {
+		return
+	}
+	if l.missed() {
+		l.owe(Callback{Final: l.final, Observation: *l.watch.Last})
+		return
+	}
 	last := len(l.owed) - 1
-	if last < 0 || l.withdrawal != nil || l.Owes() {
+	if last < 0 {
 		return
 	}
 	again := &l.owed[last]
@@ -308,6 +315,17 @@ func (l *Ledger) Redeliver() {
 		return
 	}
 	again.delivery.Outcome, again.delivery.Reason = DeliveryPending, again.callback.Reason
+}
+
+// missed reports whether the last status should have been owed after all others: it
+// came after a withdrawal, or the run was terminated before it took it in.
+func (l *Ledger) missed() bool {
+	last := l.watch.Last
+	if last == nil || last.Status == "" || last.Status != l.known || l.revocation != nil {
+		return false
+	}
+	i := l.find(CallbackID(l.terms.Key, l.known))
+	return l.rings(l.known) && !l.delivered(l.known) && (i < 0 || i < len(l.owed)-1)
 }
 
 // EndWatch ends the watch without a final status: polls used up, or lifetime over.

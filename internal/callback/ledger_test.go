@@ -603,10 +603,25 @@ func TestPromise4WhatTheClientDoesNotHaveIsOwed(t *testing.T) {
 		{"a status that was exhausted on the way and returns is owed again", paysera(),
 			[]step{sees("waiting_funds"), begins("waiting_funds"), exhausted, sees("processing"), sees("waiting_funds"), begins("waiting_funds"), acknowledged},
 			"", []string{"waiting_funds acknowledged"}, "waiting_funds"},
+		{"a status that was answered after a withdrawal is owed where a repoll finds it again", paysera(after(withdraws, sees("reserved")), repoll),
+			[]step{sees("reserved"), redeliversAndWatches, begins("reserved"), acknowledged, sees("reserved"), begins("-")},
+			"", []string{"reserved acknowledged"}, "reserved"},
+		{"a final status that a terminated run had not recorded as final is owed", paysera(answeredBeforeTermination),
+			[]step{redeliversAndWatches, begins("done"), acknowledged},
+			callback.OutcomeAcknowledged, []string{"done acknowledged"}, "done!"},
 	} {
 		tt.test(t)
 	}
 }
+
+// answeredBeforeTermination makes it a redelivery of a run whose state is known
+// from the record of its watch alone.
+func answeredBeforeTermination(o *callback.Opening) {
+	o.Previous = &callback.Record{State: callback.State{Status: &callback.Status{Value: "done"}}}
+}
+
+// redeliversAndWatches redelivers in a run that watches on.
+func redeliversAndWatches(r *run) { r.ledger.Redeliver() }
 
 func attemptsBefore(want int) step {
 	return func(r *run) { r.expect("the number of attempts made before", want, r.attempts) }

@@ -1,0 +1,811 @@
+package workflows_test
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
+	failurepb "go.temporal.io/api/failure/v1"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/interceptor"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
+	"ringback/activities"
+	"ringback/internal/callback"
+	"ringback/workflows"
+)
+
+// simulator runs one scenario in the test environment's virtual time and writes
+// down what came of it. It stands for the server and for the activities. What
+// arrives while a local activity runs reaches the workflow in a later task.
+type simulator struct {
+	interceptor.WorkerInterceptorBase
+	interceptor.WorkflowInboundInterceptorBase
+	interceptor.WorkflowOutboundInterceptorBase
+
+	env    *testsuite.TestWorkflowEnvironment
+	cancel workflow.CancelFunc
+	scenario
+	outside
+
+	// tasks counts workflow tasks, history the events of the run. locals are the
+	// local activities in flight.
+	tasks, history, locals int
+	// task is what was done in the task at hand; disturbed is the latest task during
+	// whose local activity an event arrived.
+	task      refusal
+	disturbed int
+	// refused are the tasks of this run that the server refuses; held says that one
+	// is being repeated, and waiting how many events reach it.
+	refused []refusal
+	held    bool
+	waiting int
+	// once remembers results of local activities, as a worker does.
+	once map[string]any
+	used map[string]bool
+	// running are the activities that the server counts on, by their type.
+	running map[string]*pending
+	begun   map[string]bool
+}
+
+// outside is what lasts from one run to the run that continues it.
+type outside struct {
+	trace *trace
+	// performed counts, for each act, how often it was.
+	performed []int
+	// heldBack are the attempts that were; missing is until when the endpoint is, by
+	// the number of the request.
+	heldBack map[int]bool
+	missing  map[int]callback.Time
+}
+
+func (o outside) clone() outside {
+	trace := *o.trace
+	trace.questions, trace.requests = slices.Clone(trace.questions), slices.Clone(trace.requests)
+	trace.acts = slices.Clone(trace.acts)
+	return outside{&trace, slices.Clone(o.performed), maps.Clone(o.heldBack), maps.Clone(o.missing)}
+}
+
+// refusal is a workflow task that the server refuses, because it closes the run
+// and an event arrived meanwhile: what it decided is forgotten, what its local
+// activities did is done.
+type refusal struct {
+	number    int
+	began     time.Time
+	took      time.Duration
+	questions []question
+	requests  []request
+	once      map[string]any
+}
+
+// simulate runs an operation, or the redelivery of an earlier run of it, to its end.
+func simulate(t require.TestingT, s scenario, earlier *trace, repoll, forced bool) *trace {
+	in := s.input()
+	start := callback.At(time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC))
+	if earlier != nil {
+		start = callback.At(start.AddDate(0, len(earlier.runs()), 0))
+		in.Redelivery = &workflows.Redelivery{
+			Previous: earlier.ending, Repoll: repoll, Force: forced,
+			Watch: repoll || earlier.ending.State.Outcome == callback.OutcomeExpired,
+		}
+	}
+	o := outside{
+		performed: make([]int, len(s.acts)), heldBack: map[int]bool{}, missing: map[int]callback.Time{},
+		trace: &trace{
+			key: in.Start.Key(), policy: s.policy, rules: in.Rules, known: s.known, wanted: s.wanted, started: start,
+			latency: s.latency(), missing: s.longestMissing(), earlier: earlier, repoll: repoll, forced: forced,
+		},
+	}
+	for at := start.Time; ; {
+		m := simulateRun(t, s, o, at, in)
+		o, at = m.outside, m.env.Now()
+		o.trace.histories = append(o.trace.histories, m.history)
+		next := m.next(t)
+		if next == nil {
+			return o.trace
+		}
+		in = *next
+		require.Less(t, len(o.trace.histories), 2000, "the run is continued without an end\n%s", o.trace)
+	}
+}
+
+// refusedAtMost bounds how often one run is simulated again; then nothing is said of it.
+const refusedAtMost = 40
+
+// simulateRun simulates one run, again for each workflow task that the server
+// refuses.
+func simulateRun(t require.TestingT, s scenario, o outside, at time.Time, in workflows.Input) *simulator {
+	var refused []refusal
+	for {
+		m := &simulator{
+			scenario: s, outside: o.clone(), refused: slices.Clone(refused),
+			once: map[string]any{}, used: map[string]bool{}, running: map[string]*pending{}, begun: map[string]bool{},
+		}
+		m.open(at, in)
+		m.env.ExecuteWorkflow(workflows.OperationType, in)
+		require.True(t, m.env.IsWorkflowCompleted())
+		if m.disturbed < m.tasks {
+			m.trace.forgotten = m.trace.forgotten || len(m.used) < len(m.once)
+			return m
+		}
+		m.task.took = max(m.env.Now().Sub(m.task.began), time.Millisecond)
+		refused = append(refused, m.task)
+		if len(refused) > refusedAtMost {
+			m.trace.forgotten = true
+			return m
+		}
+	}
+}
+
+func (s scenario) input() workflows.Input {
+	base := paysera
+	if s.kind == "ukrcard" {
+		base = ukrcard
+	}
+	in := base()
+	in.Policy, in.Start.KnownStatus, in.Wanted = s.policy, s.known, s.wanted
+	return in
+}
+
+func (m *simulator) open(start time.Time, in workflows.Input) {
+	suite := &testsuite.WorkflowTestSuite{}
+	suite.SetLogger(silent{})
+	m.env = suite.NewTestWorkflowEnvironment()
+	m.env.RegisterWorkflowWithOptions(workflows.Operation, workflow.RegisterOptions{Name: workflows.OperationType})
+	m.env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{m}})
+	m.env.SetStartTime(start)
+	m.env.SetTestTimeout(time.Minute)
+	m.env.SetStartWorkflowOptions(startOptions(in))
+}
+
+// next reads how the run ended: its record, or the input of the run that continues it.
+func (m *simulator) next(t require.TestingT) *workflows.Input {
+	ending := &m.trace.ending
+	err := m.env.GetWorkflowResult(ending)
+	var failure *temporal.ApplicationError
+	var cancelled *temporal.CanceledError
+	var again *workflow.ContinueAsNewError
+	switch {
+	case errors.As(err, &again):
+		var in workflows.Input
+		require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(again.Input, &in))
+		return &in
+	case errors.As(err, &cancelled):
+		err = cancelled.Details(ending)
+	case errors.As(err, &failure):
+		err = failure.Details(ending)
+	}
+	require.NoError(t, err)
+	require.Equal(t, callback.Closed, ending.State.Phase)
+	return nil
+}
+
+// nextTask begins a workflow task, unless one began at this moment: the workflow has
+// not run since. One that the server refuses is repeated, with the events that
+// arrived meanwhile.
+func (m *simulator) nextTask(ctx workflow.Context) {
+	if m.tasks > 0 && m.task.began.Equal(workflow.Now(ctx)) {
+		return
+	}
+	m.tasks++
+	m.history += 3
+	m.env.SetCurrentHistoryLength(m.history)
+	m.env.SetContinueAsNewSuggested(m.historyLimit > 0 && m.history > m.historyLimit)
+	for _, r := range m.refused {
+		if r.number != m.tasks {
+			continue
+		}
+		m.trace.questions = append(m.trace.questions, r.questions...)
+		m.trace.requests = append(m.trace.requests, r.requests...)
+		maps.Copy(m.once, r.once)
+		m.held, m.trace.refused = true, true
+		m.pass(ctx, r.took)
+		m.held = false
+		m.task = refusal{number: m.tasks, began: workflow.Now(ctx), once: map[string]any{}}
+		_ = workflow.Await(ctx, func() bool { return m.waiting == 0 })
+	}
+	if m.task.number != m.tasks {
+		m.task = refusal{number: m.tasks, began: workflow.Now(ctx), once: map[string]any{}}
+	}
+}
+
+// arrive returns in the workflow task that brings an event or an Update. An event
+// that comes while the task at hand is under way has the server refuse that if it
+// closes the run.
+func (m *simulator) arrive(ctx workflow.Context, event bool) {
+	for m.locals > 0 || m.held {
+		repeated := m.held
+		if event && !repeated {
+			m.disturbed = m.tasks
+		}
+		if event {
+			m.waiting++
+		}
+		_ = workflow.Await(ctx, func() bool { return !m.held && (m.locals == 0 || repeated) })
+		if event {
+			m.waiting--
+		}
+		if event && repeated {
+			return
+		}
+		m.pass(ctx, time.Millisecond)
+	}
+	m.nextTask(ctx)
+}
+
+// act performs what a caller does, as often as that is left to do.
+func (m *simulator) act(ctx workflow.Context, i int) {
+	a := m.acts[i]
+	for m.performed[i] < a.times {
+		at := m.trace.started.Add(a.after + time.Duration(m.performed[i])*a.gap)
+		m.pass(ctx, at.Sub(workflow.Now(ctx)))
+		m.arrive(ctx, a.asSignal())
+		m.performed[i]++
+		if m.perform(ctx, a) {
+			m.trace.acts = append(m.trace.acts, taken{a.kind, a.status, now(ctx)})
+		}
+	}
+}
+
+// asSignal reports whether the act is a Signal or a cancellation.
+func (a act) asSignal() bool { return a.bySignal && a.kind != revoke }
+
+// perform reports whether the act was accepted.
+func (m *simulator) perform(ctx workflow.Context, a act) bool {
+	in := &interceptor.UpdateInput{Name: workflows.UpdateStatus, Args: []any{workflows.Push{Status: a.status}}}
+	switch a.kind {
+	case revoke:
+		in = &interceptor.UpdateInput{Name: workflows.UpdateRevoke, Args: []any{callback.Revocation{InitiatedBy: a.status}}}
+	case withdraw:
+		in = &interceptor.UpdateInput{Name: workflows.UpdateWithdraw}
+	case push, pollNow:
+	}
+	switch {
+	case a.asSignal() && a.kind == withdraw:
+		m.history++
+		m.cancel()
+		return true
+	case a.asSignal():
+		m.signal(ctx, in.Name, in.Args[0])
+		return true
+	}
+	m.history += 2
+	inbound := m.WorkflowInboundInterceptorBase.Next
+	if inbound.ValidateUpdate(ctx, in) != nil {
+		return false
+	}
+	_, err := inbound.ExecuteUpdate(ctx, in)
+	return err == nil
+}
+
+func (m *simulator) signal(ctx workflow.Context, name string, arg any) {
+	m.history++
+	err := m.WorkflowInboundInterceptorBase.Next.HandleSignal(ctx, &interceptor.HandleSignalInput{SignalName: name, Arg: payloads(arg)})
+	if err != nil {
+		panic(err)
+	}
+}
+
+func (m *simulator) InterceptWorkflow(_ workflow.Context, next interceptor.WorkflowInboundInterceptor) interceptor.WorkflowInboundInterceptor {
+	m.WorkflowInboundInterceptorBase.Next = next
+	return m
+}
+
+// Init puts the simulator between the workflow and its activities.
+func (m *simulator) Init(outbound interceptor.WorkflowOutboundInterceptor) error {
+	m.WorkflowOutboundInterceptorBase.Next = outbound
+	return m.WorkflowInboundInterceptorBase.Next.Init(m)
+}
+
+// ExecuteWorkflow is the run.
+func (m *simulator) ExecuteWorkflow(ctx workflow.Context, in *interceptor.ExecuteWorkflowInput) (any, error) {
+	outer, _ := workflow.NewDisconnectedContext(ctx)
+	ctx, m.cancel = workflow.WithCancel(ctx)
+	for i := range m.acts {
+		workflow.Go(outer, func(ctx workflow.Context) { m.act(ctx, i) })
+	}
+	m.nextTask(outer)
+	return m.WorkflowInboundInterceptorBase.Next.ExecuteWorkflow(ctx, in)
+}
+
+// UpsertTypedSearchAttributes is not what this is about.
+func (m *simulator) UpsertTypedSearchAttributes(workflow.Context, ...temporal.SearchAttributeUpdate) error {
+	m.history++
+	return nil
+}
+
+// Sleep is a timer of the workflow's.
+func (m *simulator) Sleep(ctx workflow.Context, d time.Duration) error {
+	err := m.WorkflowOutboundInterceptorBase.Next.Sleep(ctx, d)
+	m.history += 2
+	m.arrive(ctx, true)
+	return err
+}
+
+// AwaitWithTimeout is a timer of the workflow's.
+func (m *simulator) AwaitWithTimeout(ctx workflow.Context, d time.Duration, condition func() bool) (bool, error) {
+	ok, err := m.WorkflowOutboundInterceptorBase.Next.AwaitWithTimeout(ctx, d, condition)
+	m.history += 2
+	if !ok {
+		m.arrive(ctx, true)
+	}
+	return ok, err
+}
+
+// pass lets time go by outside of the workflow.
+func (m *simulator) pass(ctx workflow.Context, d time.Duration) {
+	if d > 0 {
+		_ = m.WorkflowOutboundInterceptorBase.Next.Sleep(ctx, d)
+	}
+}
+
+// passUnless lets time go by until the condition is true.
+func (m *simulator) passUnless(ctx workflow.Context, d time.Duration, condition func() bool) {
+	if d > 0 {
+		_, _ = m.WorkflowOutboundInterceptorBase.Next.AwaitWithTimeout(ctx, d, condition)
+	}
+}
+
+// ExecuteLocalActivity is a poll, an attempt or an Interrupt in a workflow task.
+func (m *simulator) ExecuteLocalActivity(ctx workflow.Context, name string, args ...any) workflow.Future {
+	m.locals++
+	m.history++
+	return m.execute(ctx, func(ctx workflow.Context) (any, error) {
+		defer func() { m.locals-- }()
+		switch in := args[0].(type) {
+		case activities.PollInput:
+			return m.remember("poll", func() any { return m.pollInTask(ctx) }), nil
+		case activities.AttemptInput:
+			key := fmt.Sprintf("%s/%d", in.Callback.ID, in.Number)
+			return m.remember(key, func() any { return m.attemptInTask(ctx, in) }), nil
+		case activities.InterruptInput:
+			return m.interrupt(ctx, in), nil
+		default:
+			return nil, fmt.Errorf("there is no local activity %s", name)
+		}
+	})
+}
+
+// remember repeats no call that a refused task has made.
+func (m *simulator) remember(key string, do func() any) any {
+	if result, known := m.once[key]; known {
+		m.task.once[key], m.used[key] = result, true
+		return result
+	}
+	result := do()
+	m.task.once[key] = result
+	return result
+}
+
+// longestInTask is how slow a core or a receiver may be that is called in a
+// workflow task.
+const longestInTask = 3 * time.Second
+
+func (m *simulator) pollInTask(ctx workflow.Context) activities.PollResult {
+	if a := m.nextAnswer(); m.notInTask || a.takes > longestInTask || a.lost {
+		return activities.PollResult{HeldBack: "recent answers were slow"}
+	}
+	at := len(m.trace.questions)
+	result := m.ask(ctx)
+	m.task.questions = append(m.task.questions, m.trace.questions[at])
+	return result
+}
+
+func (m *simulator) attemptInTask(ctx workflow.Context, in activities.AttemptInput) activities.AttemptResult {
+	if r := m.nextReply(); m.notInTask || r.takes > longestInTask || r.lost || m.holdsBack() || m.isMissing(ctx) {
+		return activities.AttemptResult{HeldBack: "recent answers were slow"}
+	}
+	at := len(m.trace.requests)
+	result := m.send(ctx, in.Callback, in.Number)
+	m.task.requests = append(m.task.requests, m.trace.requests[at])
+	return result
+}
+
+// execute does it beside the workflow, whatever is cancelled; its result is
+// encoded as on a server.
+func (m *simulator) execute(ctx workflow.Context, do func(workflow.Context) (any, error)) workflow.Future {
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	future, settle := workflow.NewFuture(ctx)
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		result, err := do(ctx)
+		if err != nil {
+			settle.SetError(err)
+			return
+		}
+		settle.SetValue(payloads(result))
+	})
+	return future
+}
+
+// nextAnswer is the core's. Workers do not die for ever: not with the last answer,
+// which repeats.
+func (m *simulator) nextAnswer() coreAnswer {
+	n := len(m.trace.questions)
+	a := turn(m.answers, n)
+	a.lost = a.lost && n < len(m.answers)-1
+	return a
+}
+
+func (m *simulator) nextReply() receiverReply { return turn(m.replies, len(m.trace.requests)) }
+
+// holdsBack puts the next attempt off, once.
+func (m *simulator) holdsBack() bool {
+	n := len(m.trace.requests)
+	if !m.nextReply().heldBack || m.heldBack[n] {
+		return false
+	}
+	m.heldBack[n] = true
+	return true
+}
+
+// isMissing reports whether the configuration lacks the endpoint: from the first
+// look before the next request on, for a while.
+func (m *simulator) isMissing(ctx workflow.Context) bool {
+	n := len(m.trace.requests)
+	if _, looked := m.missing[n]; !looked {
+		m.missing[n] = now(ctx).Add(m.nextReply().missing)
+	}
+	return now(ctx).Before(m.missing[n])
+}
+
+// ask is one question to the core; nothing cuts it off.
+func (m *simulator) ask(ctx workflow.Context) activities.PollResult {
+	a, n := m.nextAnswer(), len(m.trace.questions)
+	answered := !a.fails && !a.lost
+	result := activities.PollResult{BegunAt: now(ctx), Free: a.refused}
+	m.trace.questions = append(m.trace.questions, question{
+		begun: result.BegunAt, ended: result.BegunAt.Add(a.takes), answered: answered, status: a.status, free: a.refused, lost: a.lost,
+	})
+	m.pass(ctx, a.takes)
+	result.EndedAt = now(ctx)
+	m.trace.questions[n].ended = result.EndedAt
+	if !answered {
+		result.Error = "503"
+		return result
+	}
+	result.Observation = &callback.Observation{
+		Status: a.status, Raw: map[string]string{"status": a.status}, BegunAt: result.BegunAt, ObservedAt: result.EndedAt,
+	}
+	return result
+}
+
+// send is one request to the receiver; nothing cuts it off.
+func (m *simulator) send(ctx workflow.Context, c callback.Callback, number int) activities.AttemptResult {
+	r, n, begun := m.nextReply(), len(m.trace.requests), now(ctx)
+	m.trace.requests = append(m.trace.requests, request{begun: begun, ended: begun.Add(r.takes), callback: c, number: number, lost: r.lost})
+	m.pass(ctx, r.takes)
+	seen := &m.trace.requests[n]
+	seen.ended, seen.acknowledged = now(ctx), r.status == 200
+	result := activities.AttemptResult{Attempt: callback.Attempt{
+		Number: number, At: begun, HTTPStatus: r.status, Verdict: callback.Unacknowledged,
+	}.EndedBy(workflow.Now(ctx))}
+	switch r.status {
+	case 200:
+		result.Attempt.Verdict = callback.Acknowledged
+	case 410:
+		result.Ended, result.Reason = callback.DeliveryGone, "410 Gone"
+	}
+	return result
+}
+
+// ExecuteActivity is a Watch, a Deliver, an AwaitEndpoint or an InterruptHere.
+func (m *simulator) ExecuteActivity(ctx workflow.Context, name string, args ...any) workflow.Future {
+	if m.begun[name] && name != "InterruptHere" {
+		m.trace.twice = append(m.trace.twice, name)
+	}
+	a := &pending{simulator: m, name: name, runs: 1}
+	m.begun[name], m.running[name] = true, a
+	m.history += 3
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		if workflow.Await(ctx, func() bool { return a.over }) != nil {
+			a.cancelled, a.cancelledAt = true, workflow.Now(ctx)
+		}
+	})
+	return m.execute(ctx, func(ctx workflow.Context) (any, error) {
+		result, err := a.run(ctx, args[0])
+		a.over = true
+		if m.running[name] == a {
+			delete(m.running, name)
+		}
+		m.pass(ctx, m.late.told)
+		m.arrive(ctx, true)
+		delete(m.begun, name)
+		return result, err
+	})
+}
+
+const (
+	// settledBefore and the others are as the activities have them.
+	settledBefore   = 200 * time.Millisecond
+	interruptWithin = 2 * time.Second
+	interruptAgain  = 20 * time.Millisecond
+	wakesEarly      = 500 * time.Millisecond
+	heldBackWait    = 2 * time.Second
+	watchWaits      = 10 * time.Second
+)
+
+// interrupt is activities.Interrupt as its contract has it.
+func (m *simulator) interrupt(ctx workflow.Context, in activities.InterruptInput) activities.Interrupted {
+	m.pass(ctx, m.late.reading)
+	for begun := workflow.Now(ctx); ; m.pass(ctx, interruptAgain) {
+		a := m.running[in.Activity]
+		late := workflow.Now(ctx).Sub(begun) > interruptWithin
+		switch {
+		case a == nil:
+			return activities.Interrupted{}
+		case a.place == inWorker && !m.elsewhere:
+			a.interrupted = true
+			return activities.Interrupted{Here: true}
+		case a.place != onServer && (m.elsewhere || a.place == inDeadWorker || late):
+			return activities.Interrupted{Worker: "another"}
+		case a.place == onServer && (a.wakes.Sub(workflow.Now(ctx)) > settledBefore || late):
+			return activities.Interrupted{Pending: a.recorded()}
+		}
+	}
+}
+
+// place is where an activity is.
+type place int
+
+const (
+	inWorker place = iota
+	onServer
+	inDeadWorker
+	// reporting is one that has ended, which the server does not know yet.
+	reporting
+)
+
+// pending is a regular activity.
+type pending struct {
+	*simulator
+	name  string
+	place place
+	// runs counts those that the server began; wakes is when it begins the next.
+	runs  int
+	wakes time.Time
+	// interrupted says that its process was told to end it, cancelled that the
+	// workflow asked the server to.
+	interrupted, cancelled bool
+	// over says that it has ended for the server.
+	over        bool
+	cancelledAt time.Time
+
+	watching   *callback.WatchRecord
+	delivering *callback.DeliveryRecord
+}
+
+func (a *pending) run(ctx workflow.Context, in any) (result any, err error) {
+	switch in := in.(type) {
+	case activities.WatchInput:
+		result, err = a.watch(ctx, in)
+	case activities.DeliverInput:
+		result, err = a.deliver(ctx, in)
+	case activities.AwaitEndpointInput:
+		return nil, a.awaitEndpoint(ctx)
+	case activities.InterruptInput:
+		return nil, a.interruptHere(ctx, in)
+	default:
+		return nil, fmt.Errorf("there is no activity %s", a.name)
+	}
+	if a.place == inWorker {
+		a.place = reporting
+		a.pass(ctx, a.late.ends)
+	}
+	return result, err
+}
+
+// recorded is what the activity recorded last, as the server has it.
+func (a *pending) recorded() (p callback.Pending) {
+	if a.watching != nil {
+		p.Watch = new(*a.watching)
+	}
+	if a.delivering != nil {
+		p.Delivery = new(a.delivering.Clone())
+	}
+	return p
+}
+
+var (
+	// errEnd ends an activity with what it has.
+	errEnd = errors.New("no longer wanted")
+	// errUsedUp ends one whose waits the server would count no longer.
+	errUsedUp = errors.New("the server's count of runs is used up")
+)
+
+// waitInWorker ends early where the activity is interrupted, or where it notices
+// that it was cancelled: with its next heartbeat or record.
+func (a *pending) waitInWorker(ctx workflow.Context, d time.Duration) error {
+	until := workflow.Now(ctx).Add(d)
+	stopped := func() bool { return a.interrupted || a.cancelled }
+	if !stopped() {
+		a.passUnless(ctx, d, stopped)
+	}
+	if a.cancelled && !a.interrupted {
+		notices := a.cancelledAt.Add(a.late.notice)
+		if notices.After(until) {
+			notices = until
+		}
+		a.passUnless(ctx, notices.Sub(workflow.Now(ctx)), func() bool { return a.interrupted })
+	}
+	if stopped() {
+		return errEnd
+	}
+	return nil
+}
+
+// waitOnServer gives the slot back until just before the time. k bounds the runs of
+// the activity; 0: nothing does.
+func (a *pending) waitOnServer(ctx workflow.Context, d time.Duration, k int) error {
+	switch {
+	case a.interrupted || a.cancelled:
+		return errEnd
+	case k > 0 && a.runs >= k:
+		return errUsedUp
+	}
+	until := workflow.Now(ctx).Add(d)
+	a.place, a.wakes = onServer, until.Add(-wakesEarly)
+	a.passUnless(ctx, max(d-wakesEarly, time.Millisecond), func() bool { return a.cancelled })
+	if a.cancelled {
+		return temporal.NewCanceledError()
+	}
+	a.place = inWorker
+	a.runs++
+	return a.waitInWorker(ctx, until.Sub(workflow.Now(ctx)))
+}
+
+// die is the death of the worker. The server begins the activity again after the
+// heartbeat timeout, unless it was cancelled or has been begun k times.
+func (a *pending) die(ctx workflow.Context, timeout time.Duration, k int, record any) error {
+	a.place, a.interrupted = inDeadWorker, false
+	a.pass(ctx, timeout)
+	state := enumspb.RETRY_STATE_MAXIMUM_ATTEMPTS_REACHED
+	switch {
+	case a.cancelled:
+		state = enumspb.RETRY_STATE_CANCEL_REQUESTED
+	case k == 0 || a.runs < k:
+		a.place = inWorker
+		a.runs++
+		return nil
+	}
+	return activityFailure(state, &failurepb.Failure{
+		Message: "activity Heartbeat timeout", FailureInfo: &failurepb.Failure_TimeoutFailureInfo{
+			TimeoutFailureInfo: &failurepb.TimeoutFailureInfo{
+				TimeoutType: enumspb.TIMEOUT_TYPE_HEARTBEAT, LastHeartbeatDetails: payloads(record),
+			},
+		},
+	})
+}
+
+// watch is activities.Watch as its contract has it.
+func (a *pending) watch(ctx workflow.Context, in activities.WatchInput) (any, error) {
+	at := in.Record
+	a.watching = &at
+	at.Interrupt()
+	for {
+		if end := at.End(in.Policy, in.AcceptedAt); end != "" {
+			return activities.WatchResult{Record: at, End: end}, nil
+		}
+		at.NextPollAt = at.Due(in.Policy, in.AcceptedAt)
+		var err error
+		if d := at.NextPollAt.Sub(workflow.Now(ctx)); d > watchWaits {
+			err = a.waitOnServer(ctx, d, 0)
+		} else {
+			err = a.waitInWorker(ctx, d)
+		}
+		switch {
+		case errors.Is(err, errEnd):
+			return activities.WatchResult{Record: at}, nil
+		case err != nil:
+			return nil, err
+		}
+		lost := a.nextAnswer().lost
+		at.Ask(now(ctx))
+		answer := a.ask(ctx)
+		if lost {
+			if err := a.die(ctx, activities.WatchHeartbeatTimeout, 0, at); err != nil {
+				return nil, err
+			}
+			at.Interrupt()
+			continue
+		}
+		at.Answer(answer.BegunAt, answer.EndedAt, answer.Observation, !answer.Free)
+		if o := answer.Observation; o != nil && o.Status != "" && o.Status != in.Known {
+			return activities.WatchResult{Record: at}, nil
+		}
+	}
+}
+
+// deliver is activities.Deliver as its contract has it.
+func (a *pending) deliver(ctx workflow.Context, in activities.DeliverInput) (any, error) {
+	k := in.Policy.Attempts
+	at := in.Record.Clone()
+	a.delivering = &at
+	at.Interrupt(in.Policy.Timeout(), "lost")
+	for at.Exhaust(k); at.Pending(); at.Exhaust(k) {
+		heldBack, err := a.nextAttempt(ctx, in, &at)
+		switch {
+		case errors.Is(err, errEnd), errors.Is(err, errUsedUp):
+			return activities.DeliverResult{Record: at, HeldBack: heldBack}, nil
+		case temporal.IsCanceledError(err):
+			return nil, cancelledOnServer(in, at)
+		case err != nil:
+			return nil, err
+		}
+	}
+	return activities.DeliverResult{Record: at}, nil
+}
+
+// nextAttempt waits for the next attempt and makes it, unless it is held back.
+func (a *pending) nextAttempt(ctx workflow.Context, in activities.DeliverInput, at *callback.DeliveryRecord) (heldBack string, err error) {
+	wait := time.Duration(0)
+	if due := at.Due(in.Policy.Interval()); !due.IsZero() {
+		wait = due.Sub(workflow.Now(ctx))
+	}
+	if wait > waitsInWorker {
+		err = a.waitOnServer(ctx, wait, in.Policy.Attempts)
+	} else {
+		err = a.waitInWorker(ctx, wait)
+	}
+	switch {
+	case err != nil:
+		return "", err
+	case a.isMissing(ctx):
+		return "the endpoint is missing", errUsedUp
+	case a.holdsBack():
+		at.NotBefore = now(ctx).Add(heldBackWait)
+		return "the receiver is busy", a.waitOnServer(ctx, heldBackWait, in.Policy.Attempts)
+	}
+	lost := a.nextReply().lost
+	at.Append(now(ctx))
+	r := a.send(ctx, in.Callback, at.Last().Number)
+	if lost {
+		err := a.die(ctx, activities.DeliverHeartbeatTimeout, in.Policy.Attempts, *at)
+		at.Interrupt(in.Policy.Timeout(), "lost")
+		return "", err
+	}
+	at.Close(r.Attempt, r.Ended, r.Reason, callback.Time{})
+	if at.Pending() && at.Made == 1 && in.Policy.Attempts > 1 {
+		workflow.Go(ctx, func(ctx workflow.Context) {
+			a.arrive(ctx, true)
+			a.signal(ctx, in.Signal, activities.Unacknowledged{CallbackID: in.Callback.ID, Attempt: r.Attempt})
+		})
+	}
+	return "", nil
+}
+
+// awaitEndpoint is activities.AwaitEndpoint and its retry policy.
+func (a *pending) awaitEndpoint(ctx workflow.Context) error {
+	for gap := 2 * time.Second; a.isMissing(ctx); gap = min(2*gap, 30*time.Second) {
+		a.passUnless(ctx, gap, func() bool { return a.cancelled })
+		if a.cancelled {
+			return temporal.NewCanceledError()
+		}
+	}
+	return nil
+}
+
+// interruptHere is activities.InterruptHere in the other worker; where that has
+// died, nobody makes it.
+func (a *pending) interruptHere(ctx workflow.Context, in activities.InterruptInput) error {
+	for begun := workflow.Now(ctx); workflow.Now(ctx).Sub(begun) < interruptWithin; a.pass(ctx, interruptAgain) {
+		b := a.running[in.Activity]
+		switch {
+		case b == nil:
+			return nil
+		case b.place == inWorker:
+			b.interrupted = true
+			return nil
+		case b.place == inDeadWorker:
+			a.pass(ctx, 5*time.Second)
+			return temporal.NewTimeoutError(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE, nil)
+		}
+	}
+	return nil
+}
