@@ -74,7 +74,8 @@ type Activities struct {
 	queueOnce sync.Once
 	queue     *semaphore.Weighted
 	receivers receiver.Receivers
-	once      receiver.Once
+	attempts  receiver.Once[receiver.Result]
+	polls     receiver.Once[PollResult]
 	sources   sourceLimiters
 	healths   healths
 }

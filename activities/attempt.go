@@ -53,7 +53,7 @@ func (a *Activities) Attempt(ctx context.Context, in AttemptInput) (AttemptResul
 	if missing != "" {
 		return AttemptResult{HeldBack: missing}, nil
 	}
-	r, err := a.once.Do(attemptKey(ctx, in), func() (receiver.Result, error) {
+	r, err := a.attempts.Do(taskKey(ctx, in.Callback.ID, in.Number), func() (receiver.Result, error) {
 		permit, err := a.receivers.AcquireLocal(endpoint, in.URL)
 		if err != nil {
 			return receiver.Result{}, err
@@ -66,14 +66,14 @@ func (a *Activities) Attempt(ctx context.Context, in AttemptInput) (AttemptResul
 	return AttemptResult{Attempt: r.Attempt, Ended: r.Ended, Reason: r.Reason, NotBefore: r.NotBefore}, nil
 }
 
-// attemptKey is the attempt's for as long as this worker remembers it: the server
-// refuses a workflow task that closes the run while a Signal comes in, and hands it
-// out again.
-func attemptKey(ctx context.Context, in AttemptInput) string {
+// taskKey is that of a call made inside a workflow task, for as long as this worker
+// remembers it: the server refuses a task that closes the run while a Signal comes
+// in, and hands it out again. If another worker takes it, the call is repeated.
+func taskKey(ctx context.Context, what string, number int) string {
 	if !activity.IsActivity(ctx) {
 		return rand.Text()
 	}
-	return fmt.Sprintf("%s/%s/%d", activity.GetInfo(ctx).WorkflowExecution.RunID, in.Callback.ID, in.Number)
+	return fmt.Sprintf("%s/%s/%d", activity.GetInfo(ctx).WorkflowExecution.RunID, what, number)
 }
 
 // endpointFor is the endpoint of an operation that was started with this dialect

@@ -40,11 +40,18 @@ func (a *Activities) Poll(ctx context.Context, in PollInput) (PollResult, error)
 	if !ok {
 		return a.sourceMissing(in.Source), nil
 	}
-	permit, _, err := a.sources.of(in.Source).acquire(in.Query.OperationID, (*bulkhead.Bulkhead).AcquireFirst)
+	// A run asks inside a workflow task once.
+	result, err := a.polls.Do(taskKey(ctx, "poll", 1), func() (PollResult, error) {
+		permit, _, err := a.sources.of(in.Source).acquire(in.Query.OperationID, (*bulkhead.Bulkhead).AcquireFirst)
+		if err != nil {
+			return PollResult{}, err
+		}
+		return a.ask(context.WithoutCancel(ctx), src, in, permit), nil
+	})
 	if err != nil {
 		return PollResult{HeldBack: err.Error()}, nil //nolint:nilerr // what was held back is in the result
 	}
-	return a.ask(context.WithoutCancel(ctx), src, in, permit), nil
+	return result, nil
 }
 
 func (a *Activities) sourceMissing(name string) PollResult {

@@ -232,7 +232,7 @@ func TestReceiversUnderConcurrentUseKeepTheirLimits(t *testing.T) {
 func TestAnAttemptOfAWorkflowTaskIsMadeOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var once receiver.Once
+		var once receiver.Once[receiver.Result]
 		sent := 0
 		attempt := func() (receiver.Result, error) {
 			sent++
@@ -261,7 +261,7 @@ func TestAnAttemptOfAWorkflowTaskIsMadeOnce(t *testing.T) {
 
 func TestAnAttemptThatWasHeldBackIsNotRemembered(t *testing.T) {
 	t.Parallel()
-	var once receiver.Once
+	var once receiver.Once[receiver.Result]
 	_, err := once.Do("k", func() (receiver.Result, error) { return receiver.Result{}, bulkhead.ErrFull })
 	require.ErrorIs(t, err, bulkhead.ErrFull)
 	require.Panics(t, func() { _, _ = once.Do("k", func() (receiver.Result, error) { panic("lost") }) })
@@ -272,7 +272,7 @@ func TestAnAttemptThatWasHeldBackIsNotRemembered(t *testing.T) {
 
 func TestWhatIsRememberedIsBounded(t *testing.T) {
 	t.Parallel()
-	var once receiver.Once
+	var once receiver.Once[receiver.Result]
 	sent := 0
 	attempt := func() (receiver.Result, error) { sent++; return receiver.Result{}, nil }
 	for n := range 20_000 {
