@@ -17,10 +17,16 @@ type InterruptInput struct {
 	RunID      string `json:"run_id"`
 	// Activity is its type, Watch or Deliver.
 	Activity string `json:"activity"`
+	// UnlessAboutToAsk leaves a watch alone that began in order to poll now, and has
+	// asked nothing since; Polls are the questions before that.
+	UnlessAboutToAsk bool `json:"unless_about_to_ask,omitempty"`
+	Polls            int  `json:"polls,omitempty"`
 }
 
 // Interrupted is where the activity was found. All zero: nowhere, it has ended.
 type Interrupted struct {
+	// LeftAlone says that it is a watch about to ask.
+	LeftAlone bool `json:"left_alone,omitempty"`
 	// Here says that it runs in this process and was told.
 	Here bool `json:"here,omitempty"`
 	// Worker is the identity of another process in which it runs.
@@ -55,8 +61,8 @@ const (
 // cancellation alone reaches a running one with its next heartbeat.
 func (a *Activities) Interrupt(ctx context.Context, in InterruptInput) (Interrupted, error) {
 	for begun := time.Now(); ; time.Sleep(interruptAgain) {
-		if a.running.interrupt(in) {
-			return Interrupted{Here: true}, nil
+		if found, ok := a.running.interrupt(in); ok {
+			return found, nil
 		}
 		pending, err := a.Pending(ctx, in)
 		late := time.Since(begun) > interruptWithin
@@ -65,6 +71,8 @@ func (a *Activities) Interrupt(ctx context.Context, in InterruptInput) (Interrup
 			return Interrupted{}, err
 		case pending.Running && (pending.Worker != a.Identity || late):
 			return Interrupted{Worker: pending.Worker}, nil
+		case !pending.Running && in.UnlessAboutToAsk && pending.Watch == nil:
+			return Interrupted{LeftAlone: true}, nil
 		case !pending.Running && (time.Until(pending.Due) > settledBefore || late):
 			return Interrupted{Pending: pending.Pending}, nil
 		}
@@ -73,13 +81,13 @@ func (a *Activities) Interrupt(ctx context.Context, in InterruptInput) (Interrup
 
 // InterruptHere tells the activity to end in the process whose own task queue this
 // is on. One that is not there has ended meanwhile.
-func (a *Activities) InterruptHere(_ context.Context, in InterruptInput) error {
+func (a *Activities) InterruptHere(_ context.Context, in InterruptInput) (Interrupted, error) {
 	for begun := time.Now(); time.Since(begun) < interruptWithin; time.Sleep(interruptAgain) {
-		if a.running.interrupt(in) {
-			return nil
+		if found, ok := a.running.interrupt(in); ok {
+			return found, nil
 		}
 	}
-	return nil
+	return Interrupted{}, nil
 }
 
 // running are the watches and deliveries that run in this process.
@@ -109,14 +117,18 @@ func (r *running) begin(ctx context.Context, rec *recorder) (ended func()) {
 	}
 }
 
-func (r *running) interrupt(in InterruptInput) bool {
+func (r *running) interrupt(in InterruptInput) (found Interrupted, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	rec := r.byKey[runningKey{in.RunID, in.Activity}]
-	if rec != nil {
-		rec.stop(errUnwanted)
+	switch {
+	case rec == nil:
+		return Interrupted{}, false
+	case in.UnlessAboutToAsk && rec.polls.Load() <= int64(in.Polls):
+		return Interrupted{LeftAlone: true}, true
 	}
-	return rec != nil
+	rec.stop(errUnwanted)
+	return Interrupted{Here: true}, true
 }
 
 // count is how many activities run.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.temporal.io/api/serviceerror"
@@ -43,6 +44,9 @@ type recorder struct {
 	// lasted, in the queue included.
 	sentAt time.Time
 	took   time.Duration
+
+	// polls are the questions that a watch has asked, this one's included.
+	polls atomic.Int64
 
 	mu sync.Mutex
 	// stopped is closed, and cause set, once the activity is to stop.

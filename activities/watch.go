@@ -106,6 +106,7 @@ func (w *watch) resume(ctx context.Context) error {
 	}
 	w.why, w.kind = "no poll made yet", TypeWaiting
 	w.record.Interrupt()
+	w.recorder.polls.Store(int64(w.record.Polls))
 	now := callback.At(time.Now())
 	if w.record.AskedAt.IsZero() {
 		w.record.NotBefore = clampFuture(w.record.NotBefore, now)
@@ -190,12 +191,14 @@ func (w *watch) poll(ctx context.Context) (changed bool, err error) {
 func (w *watch) ask(ctx context.Context) error {
 	before := w.record
 	w.record.Ask(callback.At(time.Now()))
+	w.recorder.polls.Store(int64(w.record.Polls))
 	ctx = context.WithoutCancel(ctx)
 	err := w.recorder.record(ctx, w.record)
 	if err == nil {
 		return nil
 	}
 	w.record = before
+	w.recorder.polls.Store(int64(before.Polls))
 	if isStop(err) {
 		return err
 	}

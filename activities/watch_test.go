@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/activity"
@@ -567,4 +568,27 @@ func TestPollTellsWhyItBroughtNothing(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestAWatchThatIsAboutToAskIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		in := watching(interval(time.Hour, 9*time.Second))
+		in.Record = callback.WatchRecord{Polls: 1, PollNow: true, AskedAt: in.AcceptedAt, AnsweredAt: in.AcceptedAt}
+		begun := time.Now()
+		for after, left := range map[time.Duration]bool{900 * time.Millisecond: true, 2 * time.Second: false} {
+			time.AfterFunc(after, func() {
+				found, err := b.Interrupt(context.Background(), activities.InterruptInput{
+					RunID: testRun, Activity: "Watch", UnlessAboutToAsk: true, Polls: 1,
+				})
+				assert.NoError(t, err)
+				assert.Equal(t, activities.Interrupted{LeftAlone: left, Here: !left}, found)
+			})
+		}
+		result, err := b.watch(in, run{})
+		require.NoError(t, err)
+		require.Equal(t, seconds(1), b.core.polls(begun), "a second after the question before")
+		require.Equal(t, 2*time.Second, time.Since(begun))
+		require.Equal(t, 2, result.Record.Polls)
+	})
 }

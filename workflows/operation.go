@@ -39,11 +39,9 @@ type run struct {
 	ledger    *callback.Ledger
 	signals   signals
 
-	// pollNow says that a poll was asked for, pollNowAt when a watch last began
-	// with one. statusPushed says that the watch waits for a change from a status
+	// pollNow says that a poll was asked for. statusPushed says that the watch waits for a change from a status
 	// that is outdated.
 	pollNow      bool
-	pollNowAt    callback.Time
 	statusPushed bool
 	// watchBegan is the workflow task, by its history length, in which the pending
 	// watch began; 0: none is pending. watchOver says that there will be none.

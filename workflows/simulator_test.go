@@ -541,10 +541,11 @@ func (m *simulator) interrupt(ctx workflow.Context, in activities.InterruptInput
 		case a == nil:
 			return activities.Interrupted{}
 		case a.place == inWorker && !m.elsewhere:
-			a.interrupted = true
-			return activities.Interrupted{Here: true}
+			return a.interrupt(in)
 		case a.place != onServer && (m.elsewhere || a.place == inDeadWorker || late):
 			return activities.Interrupted{Worker: "another"}
+		case a.place == onServer && in.UnlessAboutToAsk && a.runs == 0:
+			return activities.Interrupted{LeftAlone: true}
 		case a.place == onServer && (a.wakes.Sub(workflow.Now(ctx)) > settledBefore || late):
 			return activities.Interrupted{Pending: a.recorded()}
 		}
@@ -590,7 +591,7 @@ func (a *pending) run(ctx workflow.Context, in any) (result any, err error) {
 	case activities.AwaitEndpointInput:
 		return nil, a.awaitEndpoint(ctx)
 	case activities.InterruptInput:
-		return nil, a.interruptHere(ctx, in)
+		return a.interruptHere(ctx, in)
 	default:
 		return nil, fmt.Errorf("there is no activity %s", a.name)
 	}
@@ -793,19 +794,27 @@ func (a *pending) awaitEndpoint(ctx workflow.Context) error {
 
 // interruptHere is activities.InterruptHere in the other worker; where that has
 // died, nobody makes it.
-func (a *pending) interruptHere(ctx workflow.Context, in activities.InterruptInput) error {
+func (a *pending) interruptHere(ctx workflow.Context, in activities.InterruptInput) (activities.Interrupted, error) {
 	for begun := workflow.Now(ctx); workflow.Now(ctx).Sub(begun) < interruptWithin; a.pass(ctx, interruptAgain) {
 		b := a.running[in.Activity]
 		switch {
 		case b == nil:
-			return nil
+			return activities.Interrupted{}, nil
 		case b.place == inWorker:
-			b.interrupted = true
-			return nil
+			return b.interrupt(in), nil
 		case b.place == inDeadWorker:
 			a.pass(ctx, 5*time.Second)
-			return temporal.NewTimeoutError(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE, nil)
+			return activities.Interrupted{}, temporal.NewTimeoutError(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE, nil)
 		}
 	}
-	return nil
+	return activities.Interrupted{}, nil
+}
+
+// interrupt tells the activity to end, in its process.
+func (a *pending) interrupt(in activities.InterruptInput) activities.Interrupted {
+	if in.UnlessAboutToAsk && a.watching.Polls <= in.Polls {
+		return activities.Interrupted{LeftAlone: true}
+	}
+	a.interrupted = true
+	return activities.Interrupted{Here: true}
 }

@@ -37,30 +37,39 @@ func (t *task) ready() bool { return t.future.IsReady() }
 // and returns when it has ended. A cancellation alone would reach one that waits in
 // a worker with its next heartbeat, so it is interrupted in its process first.
 func (t *task) stop(ctx workflow.Context) {
+	t.stopUnless(ctx, activities.InterruptInput{})
+}
+
+// stopUnless is stop, but where in says that it may leave the activity alone. It
+// reports whether the activity has ended.
+func (t *task) stopUnless(ctx workflow.Context, in activities.InterruptInput) bool {
 	if t.ready() {
-		return
+		return true
 	}
 	execution := workflow.GetInfo(ctx).WorkflowExecution
-	in := activities.InterruptInput{WorkflowID: execution.ID, RunID: execution.RunID, Activity: t.name}
+	in.WorkflowID, in.RunID, in.Activity = execution.ID, execution.RunID, t.name
 	var found activities.Interrupted
 	local := workflow.WithLocalActivityOptions(ctx, interruptOptions)
 	if err := workflow.ExecuteLocalActivity(local, acts.Interrupt, in).Get(local, &found); err != nil {
 		workflow.GetLogger(ctx).Warn("an activity could not be interrupted; its cancellation reaches it later", "error", err)
 	}
-	if t.ready() {
-		return
-	}
 	t.pending = found.Pending
-	t.cancel()
 	if found.Worker != "" {
 		elsewhere := workflow.WithActivityOptions(ctx, interruptElsewhere(found.Worker))
-		if err := workflow.ExecuteActivity(elsewhere, acts.InterruptHere, in).Get(elsewhere, nil); err != nil {
+		if err := workflow.ExecuteActivity(elsewhere, acts.InterruptHere, in).Get(elsewhere, &found); err != nil {
 			workflow.GetLogger(ctx).Warn("an activity could not be interrupted where it runs; its cancellation reaches it later", "error", err)
 		}
+	}
+	if found.LeftAlone {
+		return false
+	}
+	if !t.ready() {
+		t.cancel()
 	}
 	if err := workflow.Await(ctx, t.ready); err != nil {
 		workflow.GetLogger(ctx).Error("waiting on a disconnected context failed", "error", err)
 	}
+	return true
 }
 
 // recordIn is the record that came with an activity's error: in the error's

@@ -62,37 +62,37 @@ func (r *run) query() callback.Query {
 // watchOnce polls by one Watch activity until that ends, or until says that it is
 // to end after the question in flight. It returns when it has ended: two are never
 // pending.
-func (r *run) watchOnce(ctx workflow.Context, policy callback.PollPolicy, acceptedAt callback.Time, until func(workflow.Context, *task)) {
+func (r *run) watchOnce(ctx workflow.Context, policy callback.PollPolicy, acceptedAt callback.Time, until func(workflow.Context, *task, callback.WatchRecord)) {
 	given := r.ledger.Watch()
-	if r.pollNow {
-		given.PollNow, r.pollNowAt = true, r.now()
-	}
+	given.PollNow = given.PollNow || r.pollNow
 	r.pollNow, r.statusPushed = false, false
 	r.watchBegan = workflow.GetInfo(ctx).GetCurrentHistoryLength()
 	t := begin(ctx, watchOptions(r.in), ActivityWatch, activities.WatchInput{
 		Key: r.in.Start.Key(), Source: r.in.Source, Query: r.query(), Policy: policy,
 		AcceptedAt: acceptedAt, Known: r.ledger.Known(), Record: given,
 	})
-	until(ctx, t)
+	until(ctx, t, given)
 	t.stop(ctx)
 	r.watchBegan = 0
 	r.takeWatch(ctx, t, given)
 }
 
 // untilOutdated waits until the watch has ended, or is not wanted as it is. "Poll
-// now" ends it at most once a second, so that pushes never keep a question from
-// being asked.
-func (r *run) untilOutdated(ctx workflow.Context, t *task) {
+// now" ends it after the question in flight, unless it is about to ask anyway: so
+// pushes, however many, never keep a question from being asked. It waits with no
+// timer: one that fires in the workflow task that closes the run would have the
+// server refuse that task, and the attempt made in it be made again.
+func (r *run) untilOutdated(ctx workflow.Context, t *task, given callback.WatchRecord) {
 	outdated := func() bool {
 		return t.ready() || r.leaving() || !r.ledger.Watching() || r.statusPushed
 	}
-	r.await(ctx, func() bool { return outdated() || r.pollNow })
-	rest := r.pollNowAt.Add(callback.MinPollGap).Sub(r.now().Time)
-	if outdated() || rest <= 0 {
-		return
-	}
-	if _, err := workflow.AwaitWithTimeout(ctx, rest, outdated); err != nil {
-		workflow.GetLogger(ctx).Error("waiting on a disconnected context failed", "error", err)
+	for {
+		r.await(ctx, func() bool { return outdated() || r.pollNow })
+		unless := activities.InterruptInput{UnlessAboutToAsk: given.PollNow || given.Again, Polls: given.Polls}
+		if outdated() || t.stopUnless(ctx, unless) {
+			return
+		}
+		r.pollNow = false
 	}
 }
 
@@ -131,7 +131,7 @@ func newestWatch(newest callback.WatchRecord, others ...*callback.WatchRecord) c
 func (r *run) repoll(ctx workflow.Context) bool {
 	if !r.pollInTask(ctx) {
 		once := callback.PollPolicy{IntervalMS: callback.MinPollGap.Milliseconds(), MaxPolls: r.ledger.Counted() + 1, LifetimeMS: repollLifetime.Milliseconds()}
-		r.watchOnce(ctx, once, r.now(), func(ctx workflow.Context, t *task) {
+		r.watchOnce(ctx, once, r.now(), func(ctx workflow.Context, t *task, _ callback.WatchRecord) {
 			r.await(ctx, func() bool { return t.ready() || r.leaving() || !r.ledger.Watching() })
 		})
 	}

@@ -338,6 +338,8 @@ func (w *world) interrupt(ctx workflow.Context, in activities.InterruptInput) (a
 	switch {
 	case at == nil:
 		return activities.Interrupted{}, nil
+	case in.UnlessAboutToAsk && w.watching.Polls <= in.Polls:
+		return activities.Interrupted{LeftAlone: true}, nil
 	case !at.onServer:
 		at.interrupted = true
 		at.stop()
