@@ -31,8 +31,8 @@ type Interrupted struct {
 	Here bool `json:"here,omitempty"`
 	// Worker is the identity of another process in which it runs.
 	Worker string `json:"worker,omitempty"`
-	// Pending is what it recorded last, where it waits on the server: a
-	// cancellation drops that.
+	// Pending is what it recorded last, where it is not here: if it waits on the
+	// server, a cancellation drops that.
 	Pending callback.Pending `json:"pending,omitzero"`
 }
 
@@ -70,7 +70,7 @@ func (a *Activities) Interrupt(ctx context.Context, in InterruptInput) (Interrup
 		case err != nil || pending == nil:
 			return Interrupted{}, err
 		case pending.Running && (pending.Worker != a.Identity || late):
-			return Interrupted{Worker: pending.Worker}, nil
+			return Interrupted{Worker: pending.Worker, Pending: pending.Pending}, nil
 		case !pending.Running && in.UnlessAboutToAsk && pending.Watch == nil:
 			return Interrupted{LeftAlone: true}, nil
 		case !pending.Running && (time.Until(pending.Due) > settledBefore || late):
@@ -119,16 +119,15 @@ func (r *running) begin(ctx context.Context, rec *recorder) (ended func()) {
 
 func (r *running) interrupt(in InterruptInput) (found Interrupted, ok bool) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	rec := r.byKey[runningKey{in.RunID, in.Activity}]
+	r.mu.Unlock()
 	switch {
 	case rec == nil:
 		return Interrupted{}, false
 	case in.UnlessAboutToAsk && rec.polls.Load() <= int64(in.Polls):
 		return Interrupted{LeftAlone: true}, true
 	}
-	rec.stop(errUnwanted)
-	return Interrupted{Here: true}, true
+	return Interrupted{Here: true}, rec.stop(errUnwanted)
 }
 
 // count is how many activities run.

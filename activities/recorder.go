@@ -48,10 +48,13 @@ type recorder struct {
 	// polls are the questions that a watch has asked, this one's included.
 	polls atomic.Int64
 
-	mu sync.Mutex
-	// stopped is closed, and cause set, once the activity is to stop.
+	// mu is held while the activity gives its slot back. stopped is closed, and cause
+	// set, once the activity is to stop; left says that it has given its slot back, so
+	// that it can't be told any more.
+	mu      sync.Mutex
 	stopped chan struct{}
 	cause   error
+	left    bool
 }
 
 func (a *Activities) newRecorder(ctx context.Context) *recorder {
@@ -114,17 +117,20 @@ func (r *recorder) record(ctx context.Context, details any) error {
 // stands.
 func (r *recorder) yield(ctx context.Context, details any, cause error) error {
 	defer r.takeTurn()()
-	if stop := r.stopCause(); stop != nil {
-		return stop
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.cause != nil {
+		return r.cause
 	}
 	ctx, cancel := context.WithTimeout(ctx, recordWithin)
 	defer cancel()
 	err := r.yieldTask(ctx, r.token, cause, details)
-	switch stop := stopCauseOf(err); {
-	case err == nil:
-		return activity.ErrResultPending
-	case stop != nil:
+	if stop := stopCauseOf(err); stop != nil {
 		return stop
+	}
+	r.left = true
+	if err == nil {
+		return activity.ErrResultPending
 	}
 	return cause
 }
@@ -165,14 +171,16 @@ func (r *recorder) send(ctx context.Context) error {
 	return cause
 }
 
-// stop makes the activity end after what it has in flight. The first cause counts.
-func (r *recorder) stop(cause error) {
+// stop makes the activity end after what it has in flight, and reports whether it
+// will. The first cause counts.
+func (r *recorder) stop(cause error) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.cause == nil {
+	if r.cause == nil && !r.left {
 		r.cause = cause
 		close(r.stopped)
 	}
+	return errors.Is(r.cause, errUnwanted)
 }
 
 // stopCause is why the activity is to stop by its workflow or the server, or nil.

@@ -21,8 +21,8 @@ type task struct {
 	name   string
 	future workflow.Future
 	cancel workflow.CancelFunc
-	// pending is what it had recorded when it was stopped while it waited on the
-	// server, which drops that with the activity.
+	// pending is what it had recorded when it was stopped and was in no process that
+	// could be told: the server drops that with an activity that waits there.
 	pending callback.Pending
 }
 
@@ -40,8 +40,8 @@ func (t *task) stop(ctx workflow.Context) {
 	t.stopUnless(ctx, activities.InterruptInput{})
 }
 
-// stopUnless is stop, but where in says that it may leave the activity alone. It
-// reports whether the activity has ended.
+// stopUnless is stop, but a watch that is about to ask may be left alone as in says.
+// It reports whether the activity has ended.
 func (t *task) stopUnless(ctx workflow.Context, in activities.InterruptInput) bool {
 	if t.ready() {
 		return true
@@ -53,23 +53,36 @@ func (t *task) stopUnless(ctx workflow.Context, in activities.InterruptInput) bo
 	if err := workflow.ExecuteLocalActivity(local, acts.Interrupt, in).Get(local, &found); err != nil {
 		workflow.GetLogger(ctx).Warn("an activity could not be interrupted; its cancellation reaches it later", "error", err)
 	}
-	t.pending = found.Pending
-	if found.Worker != "" {
-		elsewhere := workflow.WithActivityOptions(ctx, interruptElsewhere(found.Worker))
-		if err := workflow.ExecuteActivity(elsewhere, acts.InterruptHere, in).Get(elsewhere, &found); err != nil {
-			workflow.GetLogger(ctx).Warn("an activity could not be interrupted where it runs; its cancellation reaches it later", "error", err)
-		}
+	there := found.Worker != "" && !t.ready()
+	if there && in.UnlessAboutToAsk {
+		found.LeftAlone = !t.interruptThere(ctx, found.Worker, in)
+		there = false
 	}
 	if found.LeftAlone {
-		return false
+		return t.ready()
 	}
+	t.pending = found.Pending
 	if !t.ready() {
 		t.cancel()
+	}
+	if there {
+		t.interruptThere(ctx, found.Worker, in)
 	}
 	if err := workflow.Await(ctx, t.ready); err != nil {
 		workflow.GetLogger(ctx).Error("waiting on a disconnected context failed", "error", err)
 	}
 	return true
+}
+
+// interruptThere tells the activity to end in another process, and reports whether
+// it will. One that can't be told has died, or learns of its cancellation later.
+func (t *task) interruptThere(ctx workflow.Context, worker string, in activities.InterruptInput) bool {
+	var found activities.Interrupted
+	ctx = workflow.WithActivityOptions(ctx, interruptElsewhere(worker))
+	if err := workflow.ExecuteActivity(ctx, acts.InterruptHere, in).Get(ctx, &found); err != nil {
+		workflow.GetLogger(ctx).Warn("an activity could not be interrupted where it runs", "error", err)
+	}
+	return found.Here
 }
 
 // recordIn is the record that came with an activity's error: in the error's
