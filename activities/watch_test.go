@@ -581,8 +581,7 @@ func TestAWatchThatIsAboutToAskIsLeftAlone(t *testing.T) {
 				found, err := b.Interrupt(context.Background(), activities.InterruptInput{
 					RunID: testRun, Activity: "Watch", UnlessAboutToAsk: true, Polls: 1,
 				})
-				assert.NoError(t, err)
-				assert.Equal(t, activities.Interrupted{LeftAlone: left, Here: !left}, found)
+				assert.True(t, err == nil && found == activities.Interrupted{LeftAlone: left, Here: !left}, "%+v: %v", found, err)
 			})
 		}
 		result, err := b.watch(in, run{})

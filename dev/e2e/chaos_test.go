@@ -153,7 +153,7 @@ var (
 
 // newActor plans operation i of a seed.
 func newActor(s *stage, seed uint64, i int) *actor {
-	random := rand.New(rand.NewPCG(seed, uint64(i))) //nolint:gosec // a plan that can be had again
+	random := rand.New(rand.NewPCG(seed, uint64(i)))
 	a := &actor{
 		stage:    s,
 		request:  callback.StartRequest{Endpoint: chaosEndpoint(i), OperationID: fmt.Sprintf("s%d-%d", seed, i)},

@@ -84,12 +84,14 @@ func TestOneWatchOneDeliveryOneRecord(t *testing.T) {
 
 // pushesBeforeTheFinalStatus: several empty pushes within a second, then done.
 func (s *stage) pushesBeforeTheFinalStatus(t *testing.T) {
+	t.Helper()
 	receiver := steady(reply{delay: 600 * time.Millisecond})
 	s.warm(t, "TWICE")
 	rows := map[string]func(*testing.T){}
 	for i := range 16 {
 		id := fmt.Sprintf("twice-%d", i)
 		rows[id] = func(t *testing.T) {
+			t.Helper()
 			core := &setting{now: reply{status: "processing"}}
 			key := s.open(t, "TWICE", id, core.answer, receiver)
 			s.awaitQuestion(t, id, 1, true)
@@ -127,12 +129,14 @@ func (s *stage) warm(t *testing.T, endpoint string) {
 }
 
 func (s *stage) pushesDuringTheLastAttempt(t *testing.T) {
+	t.Helper()
 	receiver := steady(reply{delay: 600 * time.Millisecond})
 	s.warm(t, "OVERTAKEN")
 	rows := map[string]func(*testing.T){}
 	for i := range 16 {
 		id := fmt.Sprintf("overtaken-%d", i)
 		rows[id] = func(t *testing.T) {
+			t.Helper()
 			core := &setting{now: reply{status: "processing"}}
 			key := s.open(t, "OVERTAKEN", id, core.answer, receiver)
 			s.awaitQuestion(t, id, 1, true)
@@ -152,11 +156,13 @@ func (s *stage) pushesDuringTheLastAttempt(t *testing.T) {
 }
 
 func (s *stage) pushesCostPolls(t *testing.T) {
+	t.Helper()
 	const maxPolls = 10
 	rows := map[string]func(*testing.T){}
 	for _, pushes := range []int{1, 8, 30} {
 		id := fmt.Sprintf("capped-%d", pushes)
 		rows[id] = func(t *testing.T) {
+			t.Helper()
 			key := s.open(t, "CAPPED", id, steady(reply{status: "processing"}), steady(reply{}))
 			for range pushes {
 				time.Sleep(100 * time.Millisecond)
@@ -176,6 +182,7 @@ func (s *stage) pushesCostPolls(t *testing.T) {
 
 // pushesThatGoOn: a slow core has its answer read while it goes on to push.
 func (s *stage) pushesThatGoOn(t *testing.T) {
+	t.Helper()
 	const id = "pressed-slow"
 	core := inTurn(reply{status: "processing", delay: time.Second}, reply{status: "done", delay: time.Second})
 	key := s.open(t, "PRESSED", id, core, steady(reply{}))
@@ -194,6 +201,7 @@ func (s *stage) pushesThatGoOn(t *testing.T) {
 }
 
 func (s *stage) pushesComeTogether(t *testing.T) {
+	t.Helper()
 	const id = "pressed-fast"
 	key := s.open(t, "PRESSED", id, steady(reply{status: "processing", delay: 20 * time.Millisecond}), steady(reply{}))
 	s.awaitQuestion(t, id, 1, true)
@@ -212,6 +220,7 @@ func (s *stage) pushesComeTogether(t *testing.T) {
 }
 
 func (s *stage) noQuestionAfterAnEnding(t *testing.T) {
+	t.Helper()
 	rows := map[string]func(*testing.T){}
 	for name, end := range map[string]func(*testing.T, callback.Key){
 		"revoked":   s.revoke,
@@ -220,6 +229,7 @@ func (s *stage) noQuestionAfterAnEnding(t *testing.T) {
 	} {
 		id := "ending-" + name
 		rows[name] = func(t *testing.T) {
+			t.Helper()
 			// The delivery keeps the run open, so that a watch that is not ended would show.
 			key := s.open(t, "ENDING", id, steady(reply{status: "reserved"}), steady(reply{httpStatus: http.StatusServiceUnavailable, delay: 2 * time.Second}))
 			s.awaitRequest(t, id, 1, false)
@@ -238,10 +248,12 @@ func (s *stage) noQuestionAfterAnEnding(t *testing.T) {
 }
 
 func (s *stage) aDeliveryThatWaitsIsReached(t *testing.T) {
+	t.Helper()
 	rows := map[string]func(*testing.T){}
 	for _, endpoint := range []string{"SHORT", "LONG"} {
 		failing := steady(reply{httpStatus: http.StatusServiceUnavailable})
 		rows[endpoint+" is superseded"] = func(t *testing.T) {
+			t.Helper()
 			id := "superseded-" + endpoint
 			key := s.open(t, endpoint, id, steady(reply{status: "waiting_funds"}), failing)
 			s.awaitRequest(t, id, 1, true)
@@ -255,6 +267,7 @@ func (s *stage) aDeliveryThatWaitsIsReached(t *testing.T) {
 			require.LessOrEqual(t, requests[1].began.Sub(answered), reached)
 		}
 		rows[endpoint+" is withdrawn"] = func(t *testing.T) {
+			t.Helper()
 			id := "withdrawn-" + endpoint
 			key := s.open(t, endpoint, id, steady(reply{status: "waiting_funds"}), failing)
 			s.awaitRequest(t, id, 1, true)
@@ -273,6 +286,7 @@ func (s *stage) aDeliveryThatWaitsIsReached(t *testing.T) {
 // anExhaustedStatusIsOwedAgain: done was never acknowledged, failed was, and
 // then the core says done again.
 func (s *stage) anExhaustedStatusIsOwedAgain(t *testing.T) {
+	t.Helper()
 	const id = "owed"
 	core := &setting{now: reply{status: "done"}}
 	key := s.open(t, "OWED", id, core.answer, inTurn(reply{httpStatus: http.StatusServiceUnavailable}, reply{}))
@@ -321,6 +335,7 @@ func attemptsGoOn(t *testing.T, state callback.State, callbackID string, n int) 
 }
 
 func (s *stage) aSupersededStatusIsOwedAgain(t *testing.T) {
+	t.Helper()
 	const id = "returning"
 	core := &setting{now: reply{status: "waiting_funds"}}
 	key := s.open(t, "RETURNING", id, core.answer, inTurn(reply{httpStatus: http.StatusServiceUnavailable}, reply{}))
@@ -353,6 +368,7 @@ func (s *stage) awaitDone(t *testing.T, id string, n int, status string) {
 // aStatusThatWasNeverSentIsOwedAgain: reserved waits behind a request, is
 // superseded there by waiting_password and returns.
 func (s *stage) aStatusThatWasNeverSentIsOwedAgain(t *testing.T) {
+	t.Helper()
 	const id = "unsent"
 	slowly := reply{delay: 2 * time.Second}
 	core := &setting{now: reply{status: "waiting_funds"}}
@@ -373,6 +389,7 @@ func (s *stage) aStatusThatWasNeverSentIsOwedAgain(t *testing.T) {
 }
 
 func (s *stage) theLastPollIsInFlight(t *testing.T) {
+	t.Helper()
 	const id = "last"
 	waiting := reply{status: "waiting"}
 	key := s.open(t, "LAST", id, inTurn(waiting, waiting, reply{status: "done", delay: 1500 * time.Millisecond}), steady(reply{}))
@@ -386,6 +403,7 @@ func (s *stage) theLastPollIsInFlight(t *testing.T) {
 
 // aMissingEndpoint holds back one callback each of three operations.
 func (s *stage) aMissingEndpoint(t *testing.T) {
+	t.Helper()
 	temporal := s.temporalClient(t)
 	// What the endpoint's absence finds open: the receiver has refused nothing yet.
 	opened := map[string]callback.Key{}
@@ -433,6 +451,7 @@ func events(t *testing.T, c client.Client, key callback.Key) int64 {
 
 // aRefusedQuestion: the core answers about one transfer of eleven with 403.
 func (s *stage) aRefusedQuestion(t *testing.T) {
+	t.Helper()
 	s.open(t, "REFUSED", "refused", steady(reply{httpStatus: http.StatusForbidden}), steady(reply{}))
 	s.awaitQuestion(t, "refused", 1, true)
 	core := &setting{now: reply{status: "processing"}}
@@ -453,6 +472,7 @@ func (s *stage) aRefusedQuestion(t *testing.T) {
 }
 
 func (s *stage) theSameStart(t *testing.T) {
+	t.Helper()
 	changes := map[string]func(line string) string{
 		"DISABLED": func(line string) string { return "enabled: false, " + line },
 		"REMOVED":  func(string) string { return "" },
@@ -481,6 +501,7 @@ func (s *stage) theSameStart(t *testing.T) {
 }
 
 func (s *stage) forcedAtOnce(t *testing.T) {
+	t.Helper()
 	const id = "forced"
 	key := s.open(t, "FORCED", id, steady(reply{status: "done"}), inTurn(reply{}, reply{delay: 4 * time.Second}))
 	require.Equal(t, callback.OutcomeAcknowledged, s.close(t, key).Outcome)
@@ -514,6 +535,7 @@ func (s *stage) forcedAtOnce(t *testing.T) {
 }
 
 func (s *stage) readThroughItsEnd(t *testing.T) {
+	t.Helper()
 	var readers sync.WaitGroup
 	for i := range 12 {
 		id := fmt.Sprintf("read-%d", i)
@@ -540,6 +562,7 @@ func (s *stage) readThroughItsEnd(t *testing.T) {
 
 // theListIsNewestFirst among closed, open and redelivered operations.
 func (s *stage) theListIsNewestFirst(t *testing.T) {
+	t.Helper()
 	var ids []string
 	var redelivered callback.Key
 	for i := range 10 {
@@ -601,6 +624,7 @@ func startsOf(listed []callback.Summary) string {
 // aPushBeforeTheRepoll asks a core that is known to be slow: a question inside a
 // workflow task would keep the push away.
 func (s *stage) aPushBeforeTheRepoll(t *testing.T) {
+	t.Helper()
 	const id = "repolled"
 	slowly := 1500 * time.Millisecond
 	s.close(t, s.open(t, "REPOLLED", "slow", steady(reply{status: "done", delay: slowly}), steady(reply{})))

@@ -76,12 +76,19 @@ func (c *check) checkObservedOrder(o *operation) {
 				continue
 			}
 			said, heard := c.observed(o, later)
+			if o.rules.isFinal(later.Status) {
+				// Its answer may have been on its way to the run when the other was pushed.
+				said = said.Add(finalArrives)
+			}
 			if heard && !saidBefore(c.sayings(o), d.Status, said) && !d.unasked() {
 				c.unexplained(o, 4, "%q was owed before %q, which had been told first, at %s", d.Status, later.Status, clock(said))
 			}
 		}
 	}
 }
+
+// finalArrives is how long a run may take to learn what a poll of its watch brought.
+const finalArrives = 2 * time.Second
 
 // unasked says that a delivery is about no status that anybody told.
 func (d *delivery) unasked() bool { return d.Reason == "polls_used_up" || d.Reason == "lifetime_over" }

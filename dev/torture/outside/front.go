@@ -35,7 +35,9 @@ func (c *cores) startFront() (stop func() error, err error) {
 		if errors.Is(err, context.DeadlineExceeded) {
 			err = server.Close()
 		}
-		<-ended
+		if served := <-ended; !errors.Is(served, http.ErrServerClosed) {
+			err = errors.Join(err, served)
+		}
 		return err
 	}, nil
 }
