@@ -180,11 +180,18 @@ func (d *delivery) giveBack(ctx context.Context, heldBack string) error {
 	d.record.Delivery.NextAttemptAt = &due
 	// The wall clock may be set while the record is on its way.
 	wake := toMonotonic(due)
-	if p := d.info.RetryPolicy; p != nil && p.MaximumAttempts > 0 && d.info.Attempt >= p.MaximumAttempts {
+	if d.lastRun() {
 		return usedUp{heldBack}
 	}
 	return d.recorder.yield(ctx, d.record.Clone(),
 		waitOnServer(d.kind, fmt.Sprintf("%s; next attempt at %s", d.why, due), wake, d.record.Brief()))
+}
+
+// lastRun reports whether the server would count no further run: what it then keeps
+// of one that fails is its error alone, which is too small for the record.
+func (d *delivery) lastRun() bool {
+	p := d.info.RetryPolicy
+	return p != nil && p.MaximumAttempts > 0 && d.info.Attempt >= p.MaximumAttempts
 }
 
 // hold puts an attempt off without counting it, the longer the more often it was,
@@ -210,8 +217,11 @@ func (d *delivery) append(ctx context.Context, due time.Time) error {
 		return nil
 	}
 	d.record = before
-	if isStop(err) {
+	switch {
+	case isStop(err):
 		return err
+	case d.lastRun():
+		return usedUp{}
 	}
 	// What is known goes along: the verdict on the attempt before it, too.
 	return d.recorder.yield(ctx, d.record.Clone(), temporal.NewApplicationErrorWithOptions(
@@ -289,6 +299,8 @@ func (d *delivery) leave(ctx context.Context, err error) (DeliverResult, error) 
 	case errors.Is(err, errStopping):
 		ctx = context.WithoutCancel(ctx)
 		return d.leave(ctx, d.giveBack(ctx, ""))
+	case errors.Is(err, errInterrupted) && d.lastRun():
+		return d.result("")
 	case errors.Is(err, errInterrupted):
 		wake := toMonotonic(d.record.Due(d.h))
 		d.recorder.repeat(ctx)

@@ -340,6 +340,19 @@ func TestDeliverDoesNotMakeAnAttemptThatIsNotRecorded(t *testing.T) {
 	})
 }
 
+// The server keeps nothing but the error of a run that it counts as the last.
+func TestDeliverHandsBackItsWholeRecordWhereTheLastRunCannotRecord(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *bench) {
+		b.server.answer = afterBeats(5, serviceerror.NewUnavailable("no server"))
+		policy := &temporal.RetryPolicy{InitialInterval: time.Second, MaximumAttempts: 8, BackoffCoefficient: 1}
+		result, err := b.deliver(ringing(time.Second, 8), run{policy: policy, attempt: 8})
+		require.NoError(t, err)
+		require.Equal(t, callback.DeliveryPending, result.Record.Delivery.Outcome)
+		require.Equal(t, []int{1, 2, 3, 4, 5}, numbers(result.Record.Delivery.Attempts))
+	})
+}
+
 // A record that failed may have been kept all the same: its answer was lost.
 func TestDeliverTakesBackARecordWhoseAnswerWasLost(t *testing.T) {
 	t.Parallel()
