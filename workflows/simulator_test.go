@@ -204,6 +204,7 @@ func (m *simulator) nextTask(ctx workflow.Context) {
 		}
 		m.trace.questions = append(m.trace.questions, r.questions...)
 		m.trace.requests = append(m.trace.requests, r.requests...)
+		//workflowcheck:ignore a copy has no order
 		maps.Copy(m.once, r.once)
 		m.held, m.trace.refused = true, true
 		m.pass(ctx, r.took)
