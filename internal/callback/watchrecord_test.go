@@ -83,7 +83,11 @@ func TestAWatchNeverAsksMoreThanItMay(t *testing.T) {
 			asked++
 			begun := now
 			now = now.Add(time.Duration(rapid.IntRange(0, 3000).Draw(t, "takes")) * time.Millisecond)
-			switch rapid.IntRange(0, 5).Draw(t, "what happens") {
+			happens := 5
+			if excused < 1000 { // A core that refuses for ever would never end the watch.
+				happens = rapid.IntRange(0, 5).Draw(t, "what happens")
+			}
+			switch happens {
 			case 0:
 				record.Interrupt()
 				record.Interrupt()
@@ -93,9 +97,6 @@ func TestAWatchNeverAsksMoreThanItMay(t *testing.T) {
 				excused++
 			default:
 				record.Answer(begun, now, &callback.Observation{Status: "new", BegunAt: begun, ObservedAt: now}, true)
-			}
-			if asked > 1000 {
-				t.Skip("refused for ever")
 			}
 		}
 		require.Equal(t, asked, record.Polls, "the record counts what was asked")

@@ -33,7 +33,7 @@ func deaf(t *testing.T, port int) {
 		}
 		t.Cleanup(func() { _ = conn.Close() })
 	}
-	t.Skip("this kernel goes on taking connections")
+	require.Fail(t, "a queue of no places goes on taking connections")
 }
 
 func TestADeafFirstAddressDoesNotTakeUpTheTimeOfTheSecond(t *testing.T) {
