@@ -19,8 +19,8 @@ type DeliveryRecord struct {
 	// EndedAt is when the last attempt ended, where its own times are of a clock
 	// that was ahead of the one that counts h now.
 	EndedAt Time `json:"ended_at,omitzero"`
-	// Status and Polls are the operation's when the delivery began, for whoever
-	// reads the operation's state from this record alone.
+	// Status and Polls are the operation's when the delivery began, for those
+	// who read the operation's state from this record alone.
 	Status *Status `json:"status,omitempty"`
 	Polls  int     `json:"polls,omitempty"`
 	// Partial is as in WatchRecord.

@@ -58,7 +58,7 @@ type Opening struct {
 	Repoll bool
 }
 
-// Record is what a run hands on: on its close event to whoever reads or redelivers
+// Record is what a run hands on: on its close event to those who read or redeliver
 // it, and to the run that continues it as new.
 type Record struct {
 	State State `json:"state"`

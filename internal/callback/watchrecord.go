@@ -6,8 +6,8 @@ import "time"
 // asked for by "poll now" or repeated because an answer was dropped or lost.
 const MinPollGap = time.Second
 
-// WatchRecord is what an operation's watch has asked and was answered. Whoever
-// takes the watch up goes by it, and nobody else counts.
+// WatchRecord is what an operation's watch has asked and was answered. The
+// activity that takes the watch up goes by it, and nothing else counts.
 type WatchRecord struct {
 	// Polls counts the questions asked, one on its way included.
 	Polls int `json:"polls"`

@@ -69,8 +69,8 @@ func (o *Once[T]) enter(key string) (entry *remembered[T], mine bool) {
 	return entry, true
 }
 
-// expire drops what is too old or too many. Whoever waits for one of them still
-// gets its result.
+// expire drops what is too old or too many. A caller that waits for one of
+// them still gets its result.
 func (o *Once[T]) expire(now time.Time) {
 	for len(o.queue) > 0 && (len(o.queue) >= onceKept || now.Sub(o.queue[0].at) > onceFor) {
 		o.drop(o.queue[0])

@@ -164,7 +164,7 @@ func (r *Receivers) endpoint(e Endpoint) *isolated {
 }
 
 // host is the one of that name; to make room for a new one, the one that was
-// used longest ago is forgotten: whoever starts operations chooses the hosts.
+// used longest ago is forgotten: the payment cores choose them.
 func (i *isolated) host(name string) *host {
 	i.uses++
 	h := i.hosts[name]

@@ -178,7 +178,7 @@ func TestAddressesThatAreNoURLShareOneHost(t *testing.T) {
 	heldBack(t, bulkhead.ErrPartFull, &r, e, "::")
 }
 
-// Whoever starts operations chooses the hosts.
+// The payment cores choose the hosts.
 func TestHostsAreForgottenTheLongestUnusedFirst(t *testing.T) {
 	t.Parallel()
 	var r receiver.Receivers

@@ -93,7 +93,7 @@ func (c *core) ask(ctx context.Context, build request, take read) error {
 
 // ends reports whether the other base URLs are not asked after e: they would
 // say the same. That is what the core said in its own words, unless it failed
-// (5xx); a 429 that says when to come back, whoever said it; and a question that
+// (5xx); a 429 that says when to come back, be it from the core or a proxy; and a question that
 // could not be built.
 func (e *Error) ends() bool {
 	return e.Kind != Unavailable && (e.inOwnWords || e.RetryAfter > 0 || e.HTTPStatus == 0)
