@@ -114,7 +114,13 @@ func awaitEndpoint(ctx workflow.Context, in activities.AwaitEndpointInput, stop 
 }
 
 func awaitEither(ctx workflow.Context, one, other func() bool) {
-	if err := workflow.Await(ctx, func() bool { return one() || other() }); err != nil {
+	await(ctx, func() bool { return one() || other() })
+}
+
+// await waits for a condition. An operation's run waits on a disconnected context,
+// on which no wait fails.
+func await(ctx workflow.Context, condition func() bool) {
+	if err := workflow.Await(ctx, condition); err != nil {
 		workflow.GetLogger(ctx).Error("waiting on a disconnected context failed", "error", err)
 	}
 }

@@ -61,15 +61,20 @@ func Notice(ctx workflow.Context, in NoticeInput) (callback.Delivery, error) {
 // as new.
 func deliverNotice(ctx workflow.Context, in NoticeInput) callback.DeliveryRecord {
 	c := in.Notice.Callback(in.Recipient.Endpoint)
-	record := callback.DeliveryRecord{Delivery: callback.Delivery{
-		CallbackID: c.ID, Status: in.Notice.Type, Outcome: callback.DeliveryPending, Attempts: []callback.Attempt{},
-	}}
+	record := newNoticeRecord(c)
 	if in.Record != nil {
 		record = *in.Record
 	}
 	return deliver(ctx, activities.DeliverInput{Callback: c, Policy: in.Recipient.Policy, Record: record}, func() bool {
 		return workflow.GetInfo(ctx).GetContinueAsNewSuggested() || ctx.Err() != nil
 	})
+}
+
+// newNoticeRecord is of the delivery of a notice that no attempt was made of.
+func newNoticeRecord(c callback.Callback) callback.DeliveryRecord {
+	return callback.DeliveryRecord{Delivery: callback.Delivery{
+		CallbackID: c.ID, Status: c.Observation.Status, Outcome: callback.DeliveryPending, Attempts: []callback.Attempt{},
+	}}
 }
 
 // OutageInput starts an Outage, and continues it as new.
@@ -119,9 +124,8 @@ func (in *OutageInput) begin(report callback.Health) {
 	}
 	in.Failing, in.Report = report.Failing, report
 	c := report.Notice(in.Endpoint).Callback(in.Recipient.Endpoint)
-	in.Record = &callback.DeliveryRecord{Delivery: callback.Delivery{
-		CallbackID: c.ID, Status: c.Observation.Status, Outcome: callback.DeliveryPending, Attempts: []callback.Attempt{},
-	}}
+	record := newNoticeRecord(c)
+	in.Record = &record
 }
 
 // deliver delivers the notice in hand until it is settled, or the run is to

@@ -145,9 +145,7 @@ func (r *run) idle() bool {
 // await waits for a condition on the coroutine of ctx.
 func (r *run) await(ctx workflow.Context, condition func() bool) {
 	r.showDetails()
-	if err := workflow.Await(ctx, condition); err != nil {
-		workflow.GetLogger(ctx).Error("waiting on a disconnected context failed", "error", err)
-	}
+	await(ctx, condition)
 }
 
 // record is what the run would hand on now.

@@ -68,9 +68,7 @@ func (t *task) stopUnless(ctx workflow.Context, in activities.InterruptInput) bo
 	if there {
 		t.interruptThere(ctx, found.Worker, in)
 	}
-	if err := workflow.Await(ctx, t.ready); err != nil {
-		workflow.GetLogger(ctx).Error("waiting on a disconnected context failed", "error", err)
-	}
+	await(ctx, t.ready)
 	return true
 }
 
