@@ -33,8 +33,9 @@ var pictures = flag.String("pictures", "", "the `folder` to write the browser's 
 func TestBrowserShowsWhatAnOperatorLooksFor(t *testing.T) {
 	shops := receiver(t, "standard")
 	w := newWorld(t, startEngine(t), policies{
-		poll:     "{interval: 10m, lifetime: 720h}",
-		delivery: "{interval: 1m, attempts: 10, timeout: 5s}",
+		poll: "{interval: 10m, lifetime: 720h}",
+		// So long that no second attempt falls due while the pages are looked at.
+		delivery: "{interval: 1h, attempts: 10, timeout: 5s}",
 	}, quickly("SHOP", shops, 6), quickly("STUBBORN", shops, 60))
 	api := w.run(t).Client
 	for _, id := range []string{"2041", "2042", "2043", "2044"} {
@@ -68,7 +69,7 @@ func TestBrowserShowsWhatAnOperatorLooksFor(t *testing.T) {
 	b.shows("", 1500, 1000, b.page(stubborn, "user-metadata"), "The newest 50 of 60 attempts.", "60 ")
 	b.shows("", 1500, 1000, "/render?content="+url.QueryEscape(strings.Repeat("я", 30_000)+" the longest details"), "the longest details")
 	b.shows("", 1500, 1000, b.page(delivering, "user-metadata"),
-		"delivering · status done (final)", "At most 10 attempts, 1m0s apart.", "see Pending Activities", "1 2")
+		"delivering · status done (final)", "At most 10 attempts, 1h0m0s apart.", "see Pending Activities", "1 2")
 	b.shows("", 1500, 1000, b.page(delivering, "timeline"), `Attempt 2 / 10 • Deliver • deliver status "done"`)
 	b.shows("retrying", 1500, 1250, b.page(delivering, "pending-activities"),
 		"Deliver", "Pause", "attempt 1 (1 of 10) unacknowledged: HTTP 503 is not 2xx; next attempt at", `"http_status": 503`)
