@@ -14,7 +14,7 @@ NO_UI    := $(if $(call missing,chromium),Browser)
 SKIP     := $(if $(NO_PG)$(NO_PROM)$(NO_UI),-skip '$(subst $() ,|,$(strip $(NO_PG) $(NO_PROM) $(NO_UI)))')
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-short hostile torture torture-short overload chaos bench bench-quick bench-check fuzz lint lint-go lint-workflows lint-vulnerabilities lint-modules build release tools clean
+.PHONY: help run test test-short hostile campaign campaign-short overload chaos bench bench-quick bench-check fuzz lint lint-go lint-workflows lint-vulnerabilities lint-modules build release tools clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,7 +30,7 @@ test: ## every test of both modules, with the race detector, and a short campaig
 	@$(if $(NO_PROM),echo "Promtool and prometheus are not both on PATH: the tests of the alerts by them are left out.")
 	go test $(RACE) -timeout 20m ./...
 	go -C dev test $(RACE) $(SKIP) -timeout 40m ./...
-	$(if $(NO_PG),,@$(MAKE) --no-print-directory torture-short)
+	$(if $(NO_PG),,@$(MAKE) --no-print-directory campaign-short)
 
 test-short: ## the root module's tests without the race detector
 	go test -timeout 10m ./...
@@ -40,14 +40,14 @@ hostile: ## several hundred bad inputs on every surface, on a real server, and w
 	@go -C dev test -count=1 -run '^TestHostile$$' ./e2e -args -hostile-table=$(abspath bin/hostile.txt); code=$$?; \
 	  if [ -f bin/hostile.txt ]; then cat bin/hostile.txt; fi; exit $$code
 
-torture: ## nothing is lost: 5,000 operations in 5 minutes of faults of every kind, on PostgreSQL; ARGS='-seed 7' for another
-	@go build -C dev -o ../bin/torture ./torture && exec bin/torture $(ARGS)
+campaign: ## nothing is lost: 5,000 operations in 5 minutes of faults of every kind, on PostgreSQL; ARGS='-seed 7' for another
+	@go build -C dev -o ../bin/campaign ./campaign && exec bin/campaign $(ARGS)
 
-torture-short: ## the same, shorter: 400 operations in 2 minutes, as many as two processors bear with what they push and poll
-	@go build -C dev -o ../bin/torture ./torture && exec bin/torture -n 400 -minutes 2 $(ARGS)
+campaign-short: ## the same, shorter: 400 operations in 2 minutes, as many as two processors bear with what they push and poll
+	@go build -C dev -o ../bin/campaign ./campaign && exec bin/campaign -n 400 -minutes 2 $(ARGS)
 
 overload: ## three times what this machine can do, on PostgreSQL: what is shed, late, lost and recovered
-	@go build -C dev -o ../bin/torture ./torture && exec bin/torture -scenario overload $(ARGS)
+	@go build -C dev -o ../bin/campaign ./campaign && exec bin/campaign -scenario overload $(ARGS)
 
 chaos: ## 200 operations and 20 random calls of the API for each, against bad receivers and cores: 10 seeds, a quarter of an hour
 	go -C dev test -count=1 -timeout 40m -run '^TestChaos$$' ./e2e -args -chaos-operations=200 -chaos-seeds=10 $(ARGS)

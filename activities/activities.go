@@ -15,7 +15,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/semaphore"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 	"ringback/internal/receiver"
 	"ringback/internal/source"
 )
@@ -50,12 +50,12 @@ type Activities struct {
 	Signal func(ctx context.Context, workflowID, runID, signal string, arg any) error
 	// MatchedRuns lists a page of what a bulk redelivery is about, RedeliverRun
 	// redelivers one operation of it; it may be repeated.
-	MatchedRuns  func(ctx context.Context, f callback.Filter, force bool, pageToken string, pageSize int) (callback.RunPage, error)
-	RedeliverRun func(ctx context.Context, run callback.RunRef, r callback.RedeliveryRequest) (callback.Redelivered, error)
+	MatchedRuns  func(ctx context.Context, f operation.Filter, force bool, pageToken string, pageSize int) (operation.RunPage, error)
+	RedeliverRun func(ctx context.Context, run operation.RunRef, r operation.RedeliveryRequest) (operation.Redelivered, error)
 	// Report tells those who hear notices that an endpoint is failing or well;
 	// FailingAfter is after how many unacknowledged attempts in a row it is
 	// failing, 0 where nobody hears. Report may be nil.
-	Report       func(ctx context.Context, endpoint string, h callback.Health) error
+	Report       func(ctx context.Context, endpoint string, h operation.Health) error
 	FailingAfter func(endpoint string) int
 	// AttemptBegan and PollBegan are told how late an attempt of a delivery, or a
 	// poll of a watch, began after it was due. They may be nil.

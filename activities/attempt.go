@@ -9,14 +9,14 @@ import (
 	"go.temporal.io/sdk/activity"
 	"go.uber.org/zap"
 
-	"ringback/internal/callback"
 	"ringback/internal/dialect"
+	"ringback/internal/operation"
 	"ringback/internal/receiver"
 )
 
 // AttemptInput asks for one attempt.
 type AttemptInput struct {
-	Callback callback.Callback `json:"callback"`
+	Callback operation.Callback `json:"callback"`
 	// URL is the one that the operation's start brought; empty: the endpoint's.
 	URL       string `json:"url,omitempty"`
 	TimeoutMS int64  `json:"timeout_ms"`
@@ -34,14 +34,14 @@ func (in AttemptInput) request() receiver.Request {
 // AttemptResult is one attempt, or why none was made.
 type AttemptResult struct {
 	// HeldBack says that no attempt was made, and why.
-	HeldBack string           `json:"held_back,omitempty"`
-	Attempt  callback.Attempt `json:"attempt,omitzero"`
-	// Ended is callback.DeliveryGone where the delivery is over without an
+	HeldBack string            `json:"held_back,omitempty"`
+	Attempt  operation.Attempt `json:"attempt,omitzero"`
+	// Ended is operation.DeliveryGone where the delivery is over without an
 	// acknowledgement; Reason says why.
-	Ended  callback.DeliveryOutcome `json:"ended,omitempty"`
-	Reason string                   `json:"reason,omitempty"`
+	Ended  operation.DeliveryOutcome `json:"ended,omitempty"`
+	Reason string                    `json:"reason,omitempty"`
 	// NotBefore is the receiver's Retry-After, where it is honoured.
-	NotBefore callback.Time `json:"not_before,omitzero"`
+	NotBefore operation.Time `json:"not_before,omitzero"`
 }
 
 // Attempt makes one attempt inside a workflow task, if the receiver answered

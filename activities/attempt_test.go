@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ringback/activities"
-	"ringback/internal/callback"
 	"ringback/internal/egress"
+	"ringback/internal/operation"
 )
 
 const cardNumber = "4111111111111111"
@@ -165,7 +165,7 @@ func TestAttemptIsNotCutOffByItsContext(t *testing.T) {
 		activities.KnowFast(b.Activities, b.endpoint)
 		result, err := b.Attempt(ctx, once(time.Second))
 		require.NoError(t, err)
-		require.Equal(t, callback.Acknowledged, result.Attempt.Verdict)
+		require.Equal(t, operation.Acknowledged, result.Attempt.Verdict)
 	})
 }
 
@@ -218,8 +218,8 @@ func TestDeliverEndsWhereTheEgressGuardRefuses(t *testing.T) {
 	b.endpoint.Client = egress.New([]netip.Prefix{netip.MustParsePrefix("127.0.0.2/32")}).Client(nil, 0)
 	delivered, err := b.deliver(ringing(time.Second, 3), run{})
 	require.NoError(t, err)
-	require.Equal(t, callback.DeliveryGone, delivered.Record.Delivery.Outcome)
-	require.Equal(t, callback.ReasonEgress, delivered.Record.Delivery.Reason)
+	require.Equal(t, operation.DeliveryGone, delivered.Record.Delivery.Outcome)
+	require.Equal(t, operation.ReasonEgress, delivered.Record.Delivery.Reason)
 	require.Equal(t, 1, delivered.Record.Made)
 	require.Zero(t, b.receiver.requests())
 }

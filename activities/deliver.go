@@ -10,18 +10,18 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.uber.org/zap"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 	"ringback/internal/receiver"
 )
 
 // DeliverInput asks to get one callback acknowledged.
 type DeliverInput struct {
-	Callback callback.Callback `json:"callback"`
+	Callback operation.Callback `json:"callback"`
 	// URL is the one that the operation's start brought; empty: the endpoint's.
-	URL    string                  `json:"url,omitempty"`
-	Policy callback.DeliveryPolicy `json:"policy"`
+	URL    string                   `json:"url,omitempty"`
+	Policy operation.DeliveryPolicy `json:"policy"`
 	// Record is how far the delivery came before.
-	Record callback.DeliveryRecord `json:"record"`
+	Record operation.DeliveryRecord `json:"record"`
 	// Signal is how the run is told that the first attempt of all was not
 	// acknowledged, with an Unacknowledged; empty: it is not told.
 	Signal string `json:"signal,omitempty"`
@@ -29,15 +29,15 @@ type DeliverInput struct {
 
 // Unacknowledged is the first attempt of a delivery, as its run is told of it.
 type Unacknowledged struct {
-	CallbackID string           `json:"callback_id"`
-	Attempt    callback.Attempt `json:"attempt"`
+	CallbackID string            `json:"callback_id"`
+	Attempt    operation.Attempt `json:"attempt"`
 }
 
 // DeliverResult is how far a delivery came. It is still pending where the workflow
 // interrupted it, and where the server's count of runs is used up: the workflow
 // then goes on with another activity.
 type DeliverResult struct {
-	Record callback.DeliveryRecord `json:"record"`
+	Record operation.DeliveryRecord `json:"record"`
 	// HeldBack says what the next attempt waits for, which only AwaitEndpoint can
 	// wait for without an end; else empty.
 	HeldBack string `json:"held_back,omitempty"`
@@ -83,7 +83,7 @@ func (a *Activities) Deliver(ctx context.Context, in DeliverInput) (DeliverResul
 type delivery struct {
 	a        *Activities
 	in       DeliverInput
-	record   callback.DeliveryRecord
+	record   operation.DeliveryRecord
 	info     activity.Info
 	recorder *recorder
 	lateness lateness
@@ -154,7 +154,7 @@ func (d *delivery) next(ctx context.Context) error {
 
 // catchUp counts h from now where the record's times lie further ahead than any can.
 func (d *delivery) catchUp() {
-	now := callback.At(time.Now())
+	now := operation.At(time.Now())
 	if d.record.Made == 0 {
 		d.record.NotBefore = clampFuture(d.record.NotBefore, now)
 		return
@@ -175,7 +175,7 @@ func (d *delivery) wait(ctx context.Context, until time.Time) error {
 func (d *delivery) giveBack(ctx context.Context, heldBack string) error {
 	due := d.record.Due(d.h)
 	if due.IsZero() {
-		due = callback.At(time.Now())
+		due = operation.At(time.Now())
 	}
 	d.record.Delivery.NextAttemptAt = &due
 	// The wall clock may be set while the record is on its way.
@@ -199,7 +199,7 @@ func (d *delivery) lastRun() bool {
 func (d *delivery) hold(ctx context.Context, why string) error {
 	times := max(int(d.info.Attempt)-d.record.Made, 1)
 	d.why, d.kind = why, TypeHeldBack
-	d.record.NotBefore = callback.At(time.Now().Add(min(heldBackWait*time.Duration(times), longestHold)))
+	d.record.NotBefore = operation.At(time.Now().Add(min(heldBackWait*time.Duration(times), longestHold)))
 	return d.giveBack(ctx, why)
 }
 
@@ -210,7 +210,7 @@ func (d *delivery) append(ctx context.Context, due time.Time) error {
 		at = due
 	}
 	before := d.record.Clone()
-	d.record.Append(callback.At(at))
+	d.record.Append(operation.At(at))
 	ctx = context.WithoutCancel(ctx)
 	err := d.recorder.record(ctx, d.record.Clone())
 	if err == nil {

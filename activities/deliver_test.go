@@ -17,53 +17,53 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"ringback/activities"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // ringing is a callback of one operation, to be delivered with h and k.
 func ringing(h time.Duration, k int) activities.DeliverInput {
-	key := callback.Key{Endpoint: shop, OperationID: "42"}
+	key := operation.Key{Endpoint: shop, OperationID: "42"}
 	return activities.DeliverInput{
-		Callback: callback.Callback{
-			ID: callback.CallbackID(key, "done"), Key: key, Final: true,
-			Observation: callback.Observation{Status: "done", ObservedAt: callback.At(time.Now())},
+		Callback: operation.Callback{
+			ID: operation.CallbackID(key, "done"), Key: key, Final: true,
+			Observation: operation.Observation{Status: "done", ObservedAt: operation.At(time.Now())},
 		},
-		Policy: callback.DeliveryPolicy{IntervalMS: h.Milliseconds(), Attempts: k, TimeoutMS: 10_000},
-		Record: callback.DeliveryRecord{Delivery: callback.Delivery{
-			CallbackID: callback.CallbackID(key, "done"), Status: "done", Outcome: callback.DeliveryPending,
+		Policy: operation.DeliveryPolicy{IntervalMS: h.Milliseconds(), Attempts: k, TimeoutMS: 10_000},
+		Record: operation.DeliveryRecord{Delivery: operation.Delivery{
+			CallbackID: operation.CallbackID(key, "done"), Status: "done", Outcome: operation.DeliveryPending,
 		}},
 	}
 }
 
 // attempted is progress with made attempts, the last of which ended at end.
-func attempted(in activities.DeliverInput, made int, end time.Time) callback.DeliveryRecord {
+func attempted(in activities.DeliverInput, made int, end time.Time) operation.DeliveryRecord {
 	p := in.Record
 	p.Made = made
 	for n := range made {
-		p.Delivery.Attempts = append(p.Delivery.Attempts, callback.Attempt{
-			Number: n + 1, At: callback.At(end), Verdict: callback.Unacknowledged, HTTPStatus: 500, Reason: "HTTP 500 is not 2xx",
+		p.Delivery.Attempts = append(p.Delivery.Attempts, operation.Attempt{
+			Number: n + 1, At: operation.At(end), Verdict: operation.Unacknowledged, HTTPStatus: 500, Reason: "HTTP 500 is not 2xx",
 		})
 	}
 	return p
 }
 
 // onItsWay is progress whose latest attempt was recorded at and has no verdict.
-func onItsWay(in activities.DeliverInput, made int, at time.Time) callback.DeliveryRecord {
+func onItsWay(in activities.DeliverInput, made int, at time.Time) operation.DeliveryRecord {
 	p := attempted(in, made, at)
 	last := &p.Delivery.Attempts[made-1]
-	*last = callback.Attempt{Number: made, At: callback.At(at)}
+	*last = operation.Attempt{Number: made, At: operation.At(at)}
 	return p
 }
 
-func verdicts(attempts []callback.Attempt) []callback.Verdict {
-	var all []callback.Verdict
+func verdicts(attempts []operation.Attempt) []operation.Verdict {
+	var all []operation.Verdict
 	for _, a := range attempts {
 		all = append(all, a.Verdict)
 	}
 	return all
 }
 
-func numbers(attempts []callback.Attempt) []int {
+func numbers(attempts []operation.Attempt) []int {
 	var all []int
 	for _, a := range attempts {
 		all = append(all, a.Number)
@@ -78,7 +78,7 @@ func TestDeliverRecordsEachAttemptBeforeItIsSent(t *testing.T) {
 	b.server.takes = 20 * time.Millisecond
 	result, err := b.deliver(ringing(10*time.Millisecond, 3), run{})
 	require.NoError(t, err)
-	require.Equal(t, callback.DeliveryExhausted, result.Record.Delivery.Outcome)
+	require.Equal(t, operation.DeliveryExhausted, result.Record.Delivery.Outcome)
 	require.Equal(t, []string{"record 1", "request 1", "record 2", "request 2", "record 3", "request 3"}, b.journal.all())
 }
 
@@ -87,14 +87,14 @@ func TestDeliverEnds(t *testing.T) {
 	tests := []struct {
 		name     string
 		answers  []int
-		outcome  callback.DeliveryOutcome
+		outcome  operation.DeliveryOutcome
 		reason   string
 		requests int
 	}{
-		{"at the first acknowledgement", []int{500, 503, 204, 500}, callback.DeliveryAcknowledged, "", 3},
-		{"exhausted after k attempts", []int{500}, callback.DeliveryExhausted, "", 4},
-		{"acknowledged by the k-th attempt", []int{500, 500, 500, 200}, callback.DeliveryAcknowledged, "", 4},
-		{"gone at a 410", []int{500, 410}, callback.DeliveryGone, "410 Gone: the receiver wants no more of it", 2},
+		{"at the first acknowledgement", []int{500, 503, 204, 500}, operation.DeliveryAcknowledged, "", 3},
+		{"exhausted after k attempts", []int{500}, operation.DeliveryExhausted, "", 4},
+		{"acknowledged by the k-th attempt", []int{500, 500, 500, 200}, operation.DeliveryAcknowledged, "", 4},
+		{"gone at a 410", []int{500, 410}, operation.DeliveryGone, "410 Gone: the receiver wants no more of it", 2},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -124,25 +124,25 @@ func TestDeliverMakesAtMostKAttemptsWhateverWasRecorded(t *testing.T) {
 	const k = 3
 	tests := []struct {
 		name     string
-		recorded func(in activities.DeliverInput) callback.DeliveryRecord
+		recorded func(in activities.DeliverInput) operation.DeliveryRecord
 		requests int
-		verdict  []callback.Verdict
+		verdict  []operation.Verdict
 		reasons  []string
 	}{
 		{"with nothing recorded it makes k",
-			func(in activities.DeliverInput) callback.DeliveryRecord { return in.Record }, 3, nil, nil},
+			func(in activities.DeliverInput) operation.DeliveryRecord { return in.Record }, 3, nil, nil},
 		{"two recorded leave one",
-			func(in activities.DeliverInput) callback.DeliveryRecord { return attempted(in, 2, time.Now()) }, 1, nil, nil},
+			func(in activities.DeliverInput) operation.DeliveryRecord { return attempted(in, 2, time.Now()) }, 1, nil, nil},
 		{"k recorded leave none",
-			func(in activities.DeliverInput) callback.DeliveryRecord { return attempted(in, k, time.Now()) }, 0, nil, nil},
+			func(in activities.DeliverInput) operation.DeliveryRecord { return attempted(in, k, time.Now()) }, 0, nil, nil},
 		{"more than k recorded, k being edited since, leave none",
-			func(in activities.DeliverInput) callback.DeliveryRecord { return attempted(in, k+2, time.Now()) }, 0, nil, nil},
+			func(in activities.DeliverInput) operation.DeliveryRecord { return attempted(in, k+2, time.Now()) }, 0, nil, nil},
 		{"one on its way when the worker ended is closed and counted",
-			func(in activities.DeliverInput) callback.DeliveryRecord {
+			func(in activities.DeliverInput) operation.DeliveryRecord {
 				return onItsWay(in, 2, time.Now().Add(-time.Minute))
 			}, 1, nil, nil},
 		{"the k-th on its way when the worker ended is the last",
-			func(in activities.DeliverInput) callback.DeliveryRecord { return onItsWay(in, k, time.Now()) }, 0, nil, nil},
+			func(in activities.DeliverInput) operation.DeliveryRecord { return onItsWay(in, k, time.Now()) }, 0, nil, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -152,9 +152,9 @@ func TestDeliverMakesAtMostKAttemptsWhateverWasRecorded(t *testing.T) {
 				result, err := b.deliver(in, run{details: tt.recorded(in)})
 				require.NoError(t, err)
 				require.Equal(t, tt.requests, b.receiver.requests())
-				require.Equal(t, callback.DeliveryExhausted, result.Record.Delivery.Outcome)
+				require.Equal(t, operation.DeliveryExhausted, result.Record.Delivery.Outcome)
 				require.GreaterOrEqual(t, result.Record.Made, k)
-				require.NotContains(t, verdicts(result.Record.Delivery.Attempts), callback.Verdict(""))
+				require.NotContains(t, verdicts(result.Record.Delivery.Attempts), operation.Verdict(""))
 			})
 		})
 	}
@@ -169,11 +169,11 @@ func TestDeliverClosesAnAttemptThatWasOnItsWayAsInterrupted(t *testing.T) {
 		// It may last until its timeout of 10 s; h after that, less the head start.
 		handsBack(t, err, activities.TypeWaiting, 10*time.Second+time.Second-500*time.Millisecond)
 		require.Zero(t, b.receiver.requests(), "two attempts would overlap")
-		kept := recorded[callback.DeliveryRecord](t, b.server)
+		kept := recorded[operation.DeliveryRecord](t, b.server)
 		require.Equal(t, 1, kept.Made)
-		require.Equal(t, []callback.Attempt{{
-			Number: 1, At: callback.At(begun), TookMS: 10_000,
-			Verdict: callback.Unacknowledged, Reason: "the worker ended while the attempt was on its way",
+		require.Equal(t, []operation.Attempt{{
+			Number: 1, At: operation.At(begun), TookMS: 10_000,
+			Verdict: operation.Unacknowledged, Reason: "the worker ended while the attempt was on its way",
 		}}, kept.Delivery.Attempts)
 
 		time.Sleep(failure(t, err).NextRetryDelay())
@@ -215,8 +215,8 @@ func TestDeliverLeavesALongWaitToTheServer(t *testing.T) {
 		in := ringing(time.Minute, 3)
 		_, err := b.deliver(in, run{})
 		handsBack(t, err, activities.TypeWaiting, time.Minute-500*time.Millisecond)
-		first := recorded[callback.DeliveryRecord](t, b.server)
-		require.Equal(t, callback.At(time.Now().Add(time.Minute)), *first.Delivery.NextAttemptAt)
+		first := recorded[operation.DeliveryRecord](t, b.server)
+		require.Equal(t, operation.At(time.Now().Add(time.Minute)), *first.Delivery.NextAttemptAt)
 		require.Equal(t, "attempt 1 (1 of 3) unacknowledged: HTTP 500 is not 2xx; next attempt at 2000-01-01T00:01:00.000Z",
 			failure(t, err).Message())
 
@@ -229,11 +229,11 @@ func TestDeliverLeavesALongWaitToTheServer(t *testing.T) {
 
 		// A server that is late makes the attempt at once.
 		time.Sleep(2 * time.Minute)
-		second := recorded[callback.DeliveryRecord](t, b.server)
+		second := recorded[operation.DeliveryRecord](t, b.server)
 		result, err := b.deliver(in, run{details: second, attempt: 3})
 		require.NoError(t, err)
 		require.Equal(t, 2*time.Minute, b.receiver.gaps()[1])
-		require.Equal(t, callback.DeliveryExhausted, result.Record.Delivery.Outcome)
+		require.Equal(t, operation.DeliveryExhausted, result.Record.Delivery.Outcome)
 	})
 }
 
@@ -248,7 +248,7 @@ func TestDeliverMakesTheFirstAttemptOfARedeliveryAtOnceAndNumbersGoOn(t *testing
 		require.Equal(t, begun, b.receiver.begun[0])
 		require.Equal(t, []int{1, 2, 3, 4, 5}, numbers(result.Record.Delivery.Attempts))
 		require.Equal(t, 2, result.Record.Made, "a redelivery has its own k")
-		require.Equal(t, callback.DeliveryExhausted, result.Record.Delivery.Outcome)
+		require.Equal(t, operation.DeliveryExhausted, result.Record.Delivery.Outcome)
 	})
 }
 
@@ -269,12 +269,12 @@ func TestDeliverGoesOnAfterAnAttemptInsideTheWorkflowTask(t *testing.T) {
 func TestDeliverKeepsTheNewestAttemptsOnly(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, b *bench) {
-		result, err := b.deliver(ringing(time.Millisecond, callback.AttemptsKept+10), run{})
+		result, err := b.deliver(ringing(time.Millisecond, operation.AttemptsKept+10), run{})
 		require.NoError(t, err)
-		require.Equal(t, callback.AttemptsKept+10, b.receiver.requests())
-		require.Equal(t, callback.AttemptsKept+10, result.Record.Made)
-		require.Len(t, result.Record.Delivery.Attempts, callback.AttemptsKept)
-		require.Equal(t, callback.AttemptsKept+10, lastAttempt(result.Record).Number)
+		require.Equal(t, operation.AttemptsKept+10, b.receiver.requests())
+		require.Equal(t, operation.AttemptsKept+10, result.Record.Made)
+		require.Len(t, result.Record.Delivery.Attempts, operation.AttemptsKept)
+		require.Equal(t, operation.AttemptsKept+10, lastAttempt(result.Record).Number)
 	})
 }
 
@@ -285,7 +285,7 @@ func TestDeliverReadsAnEditedHAndK(t *testing.T) {
 		result, err := b.deliver(ringing(time.Second, 5), run{policy: edited})
 		require.NoError(t, err)
 		require.Equal(t, 2, b.receiver.requests())
-		require.Equal(t, callback.DeliveryExhausted, result.Record.Delivery.Outcome)
+		require.Equal(t, operation.DeliveryExhausted, result.Record.Delivery.Outcome)
 		require.GreaterOrEqual(t, b.receiver.gaps()[0], 3*time.Second)
 		require.LessOrEqual(t, b.receiver.gaps()[0], 3*time.Second+2*time.Millisecond)
 	})
@@ -297,15 +297,15 @@ func TestDeliverHandsBackWhatTheServerWouldCountNoLonger(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T, b *bench) {
 		result, err := b.deliver(ringing(time.Minute, 3), run{policy: policy, attempt: 3})
 		require.NoError(t, err)
-		require.Equal(t, callback.DeliveryPending, result.Record.Delivery.Outcome)
+		require.Equal(t, operation.DeliveryPending, result.Record.Delivery.Outcome)
 		require.Equal(t, 1, result.Record.Made)
-		require.Equal(t, callback.At(time.Now().Add(time.Minute)), result.Record.Delivery.NextAttemptAt.Add(0))
+		require.Equal(t, operation.At(time.Now().Add(time.Minute)), result.Record.Delivery.NextAttemptAt.Add(0))
 	})
 	inVirtualTime(t, func(t *testing.T, b *bench) {
 		b.missing = true
 		result, err := b.deliver(ringing(time.Minute, 3), run{policy: policy, attempt: 3})
 		require.NoError(t, err)
-		require.Equal(t, callback.DeliveryPending, result.Record.Delivery.Outcome)
+		require.Equal(t, operation.DeliveryPending, result.Record.Delivery.Outcome)
 		require.Zero(t, result.Record.Made)
 		require.Equal(t, "the endpoint "+shop+" is not in this worker's configuration", result.HeldBack)
 	})
@@ -327,13 +327,13 @@ func TestDeliverDoesNotMakeAnAttemptThatIsNotRecorded(t *testing.T) {
 		require.Equal(t, 2*time.Second, failed.NextRetryDelay())
 		require.Equal(t, "attempt 2 could not be recorded and was not made: no server", failed.Message())
 		require.Equal(t, 1, b.receiver.requests())
-		var left callback.DeliveryRecord
+		var left operation.DeliveryRecord
 		require.NoError(t, failed.Details(&left))
 		require.Equal(t, 1, left.Made)
-		require.Equal(t, []callback.Verdict{callback.Unacknowledged}, verdicts(left.Delivery.Attempts))
+		require.Equal(t, []operation.Verdict{operation.Unacknowledged}, verdicts(left.Delivery.Attempts))
 
 		b.server.answer = nil
-		result, err := b.deliver(in, run{details: recorded[callback.DeliveryRecord](t, b.server), attempt: 2})
+		result, err := b.deliver(in, run{details: recorded[operation.DeliveryRecord](t, b.server), attempt: 2})
 		require.NoError(t, err)
 		require.Equal(t, 3, b.receiver.requests(), "what was not recorded costs nothing")
 		require.Equal(t, 3, result.Record.Made)
@@ -348,7 +348,7 @@ func TestDeliverHandsBackItsWholeRecordWhereTheLastRunCannotRecord(t *testing.T)
 		policy := &temporal.RetryPolicy{InitialInterval: time.Second, MaximumAttempts: 8, BackoffCoefficient: 1}
 		result, err := b.deliver(ringing(time.Second, 8), run{policy: policy, attempt: 8})
 		require.NoError(t, err)
-		require.Equal(t, callback.DeliveryPending, result.Record.Delivery.Outcome)
+		require.Equal(t, operation.DeliveryPending, result.Record.Delivery.Outcome)
 		require.Equal(t, []int{1, 2, 3, 4, 5}, numbers(result.Record.Delivery.Attempts))
 	})
 }
@@ -370,7 +370,7 @@ func TestDeliverTakesBackARecordWhoseAnswerWasLost(t *testing.T) {
 		}
 		_, err := b.deliver(ringing(time.Second, 3), run{})
 		require.Equal(t, activities.TypeNotRecorded, failure(t, err).Type())
-		require.Zero(t, recorded[callback.DeliveryRecord](t, b.server).Made)
+		require.Zero(t, recorded[operation.DeliveryRecord](t, b.server).Made)
 	})
 }
 
@@ -387,8 +387,8 @@ func TestDeliverKeepsTheVerdictBeforeAnAttemptThatCouldNotBeRecorded(t *testing.
 		}
 		_, err := b.deliver(ringing(time.Second, 3), run{})
 		require.Equal(t, activities.TypeNotRecorded, failure(t, err).Type())
-		kept := recorded[callback.DeliveryRecord](t, b.server)
-		require.Equal(t, []callback.Verdict{callback.Unacknowledged}, verdicts(kept.Delivery.Attempts))
+		kept := recorded[operation.DeliveryRecord](t, b.server)
+		require.Equal(t, []operation.Verdict{operation.Unacknowledged}, verdicts(kept.Delivery.Attempts))
 	})
 }
 
@@ -443,7 +443,7 @@ func TestDeliverHoldsBack(t *testing.T) {
 			_, err := b.deliver(in, run{})
 			handsBack(t, err, activities.TypeHeldBack, held)
 			require.Contains(t, failure(t, err).Message(), "attempt held back: the bulkhead is full; next attempt at ")
-			kept := recorded[callback.DeliveryRecord](t, b.server)
+			kept := recorded[operation.DeliveryRecord](t, b.server)
 			require.Zero(t, kept.Made)
 			require.Empty(t, kept.Delivery.Attempts)
 			require.Equal(t, 1, b.receiver.requests())
@@ -453,7 +453,7 @@ func TestDeliverHoldsBack(t *testing.T) {
 			time.Sleep(failure(t, err).NextRetryDelay())
 			result, err := b.deliver(in, run{details: kept, attempt: 2})
 			require.NoError(t, err)
-			require.Equal(t, callback.DeliveryAcknowledged, result.Record.Delivery.Outcome)
+			require.Equal(t, operation.DeliveryAcknowledged, result.Record.Delivery.Outcome)
 			require.Equal(t, []int{1}, numbers(result.Record.Delivery.Attempts))
 		})
 	})
@@ -476,7 +476,7 @@ func TestDeliverHoldsBack(t *testing.T) {
 			b.receiver.answer = statuses(200)
 			result, err := b.deliver(ringing(time.Second, 3), run{})
 			require.NoError(t, err)
-			require.Equal(t, callback.DeliveryAcknowledged, result.Record.Delivery.Outcome)
+			require.Equal(t, operation.DeliveryAcknowledged, result.Record.Delivery.Outcome)
 		})
 	})
 	t.Run("what has no endpoint in the configuration, which AwaitEndpoint waits for", func(t *testing.T) {
@@ -486,7 +486,7 @@ func TestDeliverHoldsBack(t *testing.T) {
 			in := ringing(time.Second, 3)
 			result, err := b.deliver(in, run{})
 			require.NoError(t, err)
-			require.Equal(t, callback.DeliveryPending, result.Record.Delivery.Outcome)
+			require.Equal(t, operation.DeliveryPending, result.Record.Delivery.Outcome)
 			require.Zero(t, result.Record.Made)
 			require.Contains(t, result.HeldBack, "the endpoint "+shop+" is not in this worker's configuration")
 			await := activities.AwaitEndpointInput{Endpoint: shop}
@@ -499,7 +499,7 @@ func TestDeliverHoldsBack(t *testing.T) {
 			in.Record = result.Record
 			result, err = b.deliver(in, run{})
 			require.NoError(t, err)
-			require.Equal(t, callback.DeliveryAcknowledged, result.Record.Delivery.Outcome)
+			require.Equal(t, operation.DeliveryAcknowledged, result.Record.Delivery.Outcome)
 		})
 	})
 	t.Run("ever longer the more often it did", func(t *testing.T) {
@@ -558,7 +558,7 @@ func TestDeliverThatIsUnwantedWhileItWaitsEndsWithoutAnotherRequest(t *testing.T
 		begun := time.Now()
 		result, err := b.deliver(ringing(4*time.Second, 3), run{})
 		require.NoError(t, err)
-		require.Equal(t, callback.DeliveryPending, result.Record.Delivery.Outcome)
+		require.Equal(t, operation.DeliveryPending, result.Record.Delivery.Outcome)
 		require.Equal(t, 1, b.receiver.requests())
 		require.Len(t, result.Record.Delivery.Attempts, 1)
 		require.Equal(t, 3*time.Second, time.Since(begun), "seen by the next heartbeat")
@@ -572,7 +572,7 @@ func TestDeliverThatIsInterruptedWhileItWaitsEndsAtOnce(t *testing.T) {
 		time.AfterFunc(1700*time.Millisecond, func() { b.interrupt(t, "Deliver") })
 		result, err := b.deliver(ringing(4*time.Second, 3), run{})
 		require.NoError(t, err)
-		require.Equal(t, callback.DeliveryPending, result.Record.Delivery.Outcome)
+		require.Equal(t, operation.DeliveryPending, result.Record.Delivery.Outcome)
 		require.Equal(t, 1, b.receiver.requests())
 		require.Equal(t, 1700*time.Millisecond, time.Since(begun))
 	})
@@ -599,7 +599,7 @@ func TestDeliverThatIsUnwantedWhenItRecordsMakesNoAttempt(t *testing.T) {
 		result, err := b.deliver(ringing(time.Second, 3), run{})
 		require.NoError(t, err)
 		require.Zero(t, b.receiver.requests())
-		require.Equal(t, callback.DeliveryPending, result.Record.Delivery.Outcome)
+		require.Equal(t, operation.DeliveryPending, result.Record.Delivery.Outcome)
 		require.Zero(t, result.Record.Made)
 		require.Empty(t, result.Record.Delivery.Attempts)
 	})
@@ -610,10 +610,10 @@ func TestDeliverThatIsUnwantedDuringAnAttempt(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		status  int
-		outcome callback.DeliveryOutcome
+		outcome operation.DeliveryOutcome
 	}{
-		{"lets it finish, and acknowledged wins", 200, callback.DeliveryAcknowledged},
-		{"lets it finish, and makes no other", 500, callback.DeliveryPending},
+		{"lets it finish, and acknowledged wins", 200, operation.DeliveryAcknowledged},
+		{"lets it finish, and makes no other", 500, operation.DeliveryPending},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -653,7 +653,7 @@ func TestDeliverThatIsPaused(t *testing.T) {
 				require.Equal(t, activities.TypeWaiting, failure(t, err).Type())
 				require.Contains(t, failure(t, err).Message(), "paused or reset by an operator")
 				require.Zero(t, b.receiver.requests())
-				kept := recorded[callback.DeliveryRecord](t, b.server)
+				kept := recorded[operation.DeliveryRecord](t, b.server)
 				require.Zero(t, kept.Made, "the server keeps what is recorded also when it answers paused")
 				require.Empty(t, kept.Delivery.Attempts)
 			})
@@ -674,11 +674,11 @@ func TestDeliverThatIsPaused(t *testing.T) {
 			}
 			_, err := b.deliver(ringing(3*time.Second, 3), run{})
 			handsBack(t, err, activities.TypeWaiting, 3*time.Second-500*time.Millisecond)
-			kept := recorded[callback.DeliveryRecord](t, b.server)
+			kept := recorded[operation.DeliveryRecord](t, b.server)
 			require.Equal(t, 1, b.receiver.requests())
 			require.Equal(t, 1, kept.Made)
 			require.Equal(t, http.StatusBadGateway, lastAttempt(kept).HTTPStatus)
-			require.Equal(t, callback.Unacknowledged, lastAttempt(kept).Verdict)
+			require.Equal(t, operation.Unacknowledged, lastAttempt(kept).Verdict)
 		})
 	})
 	t.Run("while it waits gives its slot back within a beat", func(t *testing.T) {
@@ -769,7 +769,7 @@ func TestDeliverOutlivesABeatThatFailsInPassing(t *testing.T) {
 		result, err := b.deliver(ringing(5*time.Second, 3), run{})
 		require.NoError(t, err)
 		require.Equal(t, 3, b.receiver.requests())
-		require.Equal(t, callback.DeliveryExhausted, result.Record.Delivery.Outcome)
+		require.Equal(t, operation.DeliveryExhausted, result.Record.Delivery.Outcome)
 	})
 }
 
@@ -782,9 +782,9 @@ func TestDeliverInAWorkerThatStops(t *testing.T) {
 			time.AfterFunc(time.Second, func() { close(stop) })
 			_, err := b.deliver(ringing(4*time.Second, 3), run{stop: stop})
 			handsBack(t, err, activities.TypeWaiting, 3*time.Second-500*time.Millisecond)
-			kept := recorded[callback.DeliveryRecord](t, b.server)
+			kept := recorded[operation.DeliveryRecord](t, b.server)
 			require.Equal(t, 1, kept.Made)
-			require.Equal(t, callback.Unacknowledged, lastAttempt(kept).Verdict)
+			require.Equal(t, operation.Unacknowledged, lastAttempt(kept).Verdict)
 		})
 	})
 	t.Run("before the first attempt comes back at once", func(t *testing.T) {
@@ -794,9 +794,9 @@ func TestDeliverInAWorkerThatStops(t *testing.T) {
 			close(stop)
 			_, err := b.deliver(ringing(4*time.Second, 3), run{stop: stop})
 			handsBack(t, err, activities.TypeWaiting, time.Millisecond)
-			kept := recorded[callback.DeliveryRecord](t, b.server)
+			kept := recorded[operation.DeliveryRecord](t, b.server)
 			require.Zero(t, kept.Made)
-			require.Equal(t, callback.At(time.Now()), *kept.Delivery.NextAttemptAt)
+			require.Equal(t, operation.At(time.Now()), *kept.Delivery.NextAttemptAt)
 		})
 	})
 	t.Run("lets the attempt in flight finish, and makes no other", func(t *testing.T) {
@@ -813,7 +813,7 @@ func TestDeliverInAWorkerThatStops(t *testing.T) {
 			_, err := b.deliver(ringing(time.Millisecond, 3), run{stop: stop})
 			handsBack(t, err, activities.TypeWaiting, time.Millisecond)
 			require.Equal(t, 1, b.receiver.requests())
-			require.Equal(t, http.StatusBadGateway, lastAttempt(recorded[callback.DeliveryRecord](t, b.server)).HTTPStatus)
+			require.Equal(t, http.StatusBadGateway, lastAttempt(recorded[operation.DeliveryRecord](t, b.server)).HTTPStatus)
 		})
 	})
 	t.Run("comes back in time although the server did not answer its last beat", func(t *testing.T) {
@@ -841,7 +841,7 @@ func TestDeliverInAWorkerThatStops(t *testing.T) {
 				return nil
 			}
 			_, err := b.deliver(ringing(4*time.Second, 3), run{stop: stop})
-			var record callback.DeliveryRecord
+			var record operation.DeliveryRecord
 			require.NoError(t, failure(t, err).Details(&record), "what the workflow reads that cancelled it")
 			require.Equal(t, 1, record.Made)
 		})
@@ -854,7 +854,7 @@ func TestDeliverInAWorkerThatStops(t *testing.T) {
 			policy := &temporal.RetryPolicy{InitialInterval: 4 * time.Second, MaximumAttempts: 3, BackoffCoefficient: 1}
 			result, err := b.deliver(ringing(4*time.Second, 3), run{stop: stop, policy: policy, attempt: 3})
 			require.NoError(t, err)
-			require.Equal(t, callback.DeliveryPending, result.Record.Delivery.Outcome)
+			require.Equal(t, operation.DeliveryPending, result.Record.Delivery.Outcome)
 			require.Equal(t, 1, result.Record.Made)
 		})
 	})
@@ -868,7 +868,7 @@ func TestDeliverInAWorkerThatStops(t *testing.T) {
 			}
 			result, err := b.deliver(ringing(time.Second, 3), run{ctx: ctx})
 			require.NoError(t, err)
-			require.Equal(t, callback.DeliveryAcknowledged, result.Record.Delivery.Outcome)
+			require.Equal(t, operation.DeliveryAcknowledged, result.Record.Delivery.Outcome)
 			require.Equal(t, 1, b.receiver.requests())
 		})
 	})
@@ -972,7 +972,7 @@ func TestDeliverTellsItsRunOnceThatTheFirstAttemptWasNotAcknowledged(t *testing.
 					missed := arg.(activities.Unacknowledged)
 					require.Equal(t, ringing(0, 1).Callback.ID, missed.CallbackID)
 					require.Equal(t, 1, missed.Attempt.Number)
-					require.Equal(t, callback.Unacknowledged, missed.Attempt.Verdict)
+					require.Equal(t, operation.Unacknowledged, missed.Attempt.Verdict)
 					return errors.New("the server does not answer: which holds nothing up")
 				}
 				in := ringing(time.Second, tt.k)

@@ -27,9 +27,9 @@ import (
 	"go.uber.org/zap"
 
 	"ringback/activities"
-	"ringback/internal/callback"
 	"ringback/internal/dialect"
 	"ringback/internal/egress"
+	"ringback/internal/operation"
 	endpoints "ringback/internal/receiver"
 )
 
@@ -251,7 +251,7 @@ func (s *server) heartbeat(ctx context.Context, _ []byte, details ...any) error 
 	}
 	s.kept = append(s.kept, raw)
 	s.at = append(s.at, time.Now())
-	if d, ok := details[0].(callback.DeliveryRecord); ok && inFlight(d) {
+	if d, ok := details[0].(operation.DeliveryRecord); ok && inFlight(d) {
 		s.journal.add("record %d", lastAttempt(d).Number)
 	}
 	return answer
@@ -288,11 +288,11 @@ func keeps(answer error) bool {
 	return answer == nil || temporal.IsCanceledError(answer) || errors.Is(answer, activity.ErrActivityPaused) || errors.Is(answer, activity.ErrActivityReset)
 }
 
-func inFlight(d callback.DeliveryRecord) bool {
+func inFlight(d operation.DeliveryRecord) bool {
 	return len(d.Delivery.Attempts) > 0 && lastAttempt(d).Verdict == ""
 }
 
-func lastAttempt(d callback.DeliveryRecord) callback.Attempt {
+func lastAttempt(d operation.DeliveryRecord) operation.Attempt {
 	return d.Delivery.Attempts[len(d.Delivery.Attempts)-1]
 }
 
@@ -398,25 +398,25 @@ func (r *receiver) RoundTrip(request *http.Request) (*http.Response, error) {
 // any without one with the status "new".
 type core struct {
 	journal *journal
-	answer  func(ctx context.Context, n int) (callback.Observation, error)
+	answer  func(ctx context.Context, n int) (operation.Observation, error)
 
 	mu sync.Mutex
 	at []time.Time
 }
 
-func (c *core) Poll(ctx context.Context, _ callback.Query) (callback.Observation, error) {
+func (c *core) Poll(ctx context.Context, _ operation.Query) (operation.Observation, error) {
 	c.mu.Lock()
 	c.at = append(c.at, time.Now())
 	n := len(c.at)
 	c.mu.Unlock()
 	c.journal.add("poll %d", n)
 	if c.answer == nil {
-		return callback.Observation{Status: "new"}, nil
+		return operation.Observation{Status: "new"}, nil
 	}
 	return c.answer(ctx, n)
 }
 
-func (c *core) Details(context.Context, callback.Query) (map[string]any, error) { return nil, nil }
+func (c *core) Details(context.Context, operation.Query) (map[string]any, error) { return nil, nil }
 
 // polls are the times of the polls, counted from since.
 func (c *core) polls(since time.Time) []time.Duration {

@@ -7,7 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 const (
@@ -27,7 +27,7 @@ type healths struct {
 // health is one endpoint's. What it is and what was said of it are kept apart,
 // so that a report that the server did not take is made again.
 type health struct {
-	latest callback.Health
+	latest operation.Health
 	// said is what the server knows from us, and since when; saying that a
 	// report is on its way.
 	said   bool
@@ -37,7 +37,7 @@ type health struct {
 
 // judged takes an attempt into account and says so where the endpoint went bad
 // or recovered. Nothing waits for it.
-func (a *Activities) judged(ctx context.Context, endpoint string, attempt callback.Attempt) {
+func (a *Activities) judged(ctx context.Context, endpoint string, attempt operation.Attempt) {
 	if a.Report == nil {
 		return
 	}
@@ -60,9 +60,9 @@ func (a *Activities) judged(ctx context.Context, endpoint string, attempt callba
 // take counts an attempt; failingAfter attempts in a row that were not
 // acknowledged make an endpoint failing, one that was makes it well. 0: nobody
 // hears of it.
-func (h *healths) take(name string, attempt callback.Attempt, failingAfter int) (callback.Health, bool) {
+func (h *healths) take(name string, attempt operation.Attempt, failingAfter int) (operation.Health, bool) {
 	if failingAfter == 0 {
-		return callback.Health{}, false
+		return operation.Health{}, false
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -75,15 +75,15 @@ func (h *healths) take(name string, attempt callback.Attempt, failingAfter int) 
 		h.byName[name] = one
 	}
 	one.count(attempt, failingAfter)
-	well := !one.latest.Failing && attempt.Verdict == callback.Acknowledged && time.Since(one.saidAt) > stillWell
+	well := !one.latest.Failing && attempt.Verdict == operation.Acknowledged && time.Since(one.saidAt) > stillWell
 	due := !one.saying && (one.latest.Failing != one.said || well)
 	one.saying = one.saying || due
 	return one.latest, due
 }
 
-func (h *health) count(attempt callback.Attempt, failingAfter int) {
-	if attempt.Verdict == callback.Acknowledged {
-		h.latest = callback.Health{At: attempt.End()}
+func (h *health) count(attempt operation.Attempt, failingAfter int) {
+	if attempt.Verdict == operation.Acknowledged {
+		h.latest = operation.Health{At: attempt.End()}
 		return
 	}
 	h.latest.Attempts++

@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ringback/activities"
-	"ringback/internal/callback"
 	"ringback/internal/egress"
+	"ringback/internal/operation"
 	"ringback/internal/source"
 )
 
@@ -63,8 +63,8 @@ const endless = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 // poll would be held back.
 func TestNoSlotOfASourceIsKeptByItsAnswers(t *testing.T) {
 	t.Parallel()
-	registered := callback.At(time.Now())
-	query := callback.Query{OperationID: "42", Reference: callback.Reference{RegisteredAt: &registered}}
+	registered := operation.At(time.Now())
+	query := operation.Query{OperationID: "42", Reference: operation.Reference{RegisteredAt: &registered}}
 	for _, kind := range source.Kinds {
 		t.Run(kind.Name, func(t *testing.T) {
 			t.Parallel()

@@ -7,7 +7,7 @@ import (
 
 	"go.temporal.io/sdk/activity"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // InterruptInput names the pending activity of a run that is to end after what it
@@ -33,12 +33,12 @@ type Interrupted struct {
 	Worker string `json:"worker,omitempty"`
 	// Pending is what it recorded last, where it is not here: if it waits on the
 	// server, a cancellation drops that.
-	Pending callback.Pending `json:"pending,omitzero"`
+	Pending operation.Pending `json:"pending,omitzero"`
 }
 
 // PendingActivity is a pending activity as the server describes it.
 type PendingActivity struct {
-	callback.Pending
+	operation.Pending
 	// Running says that a worker is at it, and Worker which.
 	Running bool
 	Worker  string

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ringback/activities"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // lateness keeps how late attempts and polls were said to begin.
@@ -151,9 +151,9 @@ func TestABulkRedeliveryWaitsWhileOtherWorkGoesFirst(t *testing.T) {
 		redeliveries := newBooks(2)
 		b.MatchedRuns, b.RedeliverRun = redeliveries.MatchedRuns, redeliveries.RedeliverRun
 		begun := time.Now()
-		var place callback.RedeliveriesPlace
+		var place operation.RedeliveriesPlace
 		err := b.execute(b.RedeliverPage, activities.RedeliverPageInput{
-			Redeliveries: callback.Redeliveries{ID: "rd_1", By: "ops", Reason: "repaired", RatePerSecond: 1}, PageSize: 10,
+			Redeliveries: operation.Redeliveries{ID: "rd_1", By: "ops", Reason: "repaired", RatePerSecond: 1}, PageSize: 10,
 		}, run{}, &place)
 		require.NoError(t, err)
 		require.Len(t, redeliveries.times, 2)

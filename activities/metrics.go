@@ -9,7 +9,7 @@ import (
 	"go.temporal.io/sdk/activity"
 	"go.uber.org/zap"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 	"ringback/internal/receiver"
 	"ringback/internal/source"
 )
@@ -66,8 +66,8 @@ var pollResults = []string{
 // Prometheus sees no increase in what appears with its first count.
 func (m *Metrics) Expect(endpoints, sources []string) {
 	for _, endpoint := range endpoints {
-		m.attempts.WithLabelValues(endpoint, string(callback.Acknowledged))
-		m.attempts.WithLabelValues(endpoint, string(callback.Unacknowledged))
+		m.attempts.WithLabelValues(endpoint, string(operation.Acknowledged))
+		m.attempts.WithLabelValues(endpoint, string(operation.Unacknowledged))
 		m.heldBack.WithLabelValues("endpoint", endpoint)
 	}
 	for _, name := range sources {
@@ -82,7 +82,7 @@ func (m *Metrics) Expect(endpoints, sources []string) {
 }
 
 // attempted counts one attempt.
-func (m *Metrics) attempted(endpoint string, in AttemptInput, made callback.Attempt) {
+func (m *Metrics) attempted(endpoint string, in AttemptInput, made operation.Attempt) {
 	m.attempts.WithLabelValues(endpoint, string(made.Verdict)).Inc()
 	if in.Number == 1 && in.Callback.Reason == "" && !in.Callback.Observation.ObservedAt.IsZero() {
 		m.first.WithLabelValues(endpoint).Observe(max(made.At.Sub(in.Callback.Observation.ObservedAt.Time).Seconds(), 0))

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ringback/activities"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 	"ringback/internal/source"
 )
 
@@ -44,20 +44,20 @@ func TestMetricsCountByConfiguredNamesAndClosedListsOnly(t *testing.T) {
 		require.NoError(t, err)
 		b.receiver.running.Wait()
 
-		b.core.answer = func(_ context.Context, n int) (callback.Observation, error) {
+		b.core.answer = func(_ context.Context, n int) (operation.Observation, error) {
 			switch n {
 			case 1:
-				return callback.Observation{Status: "done"}, nil
+				return operation.Observation{Status: "done"}, nil
 			case 2:
-				return callback.Observation{Status: "never heard of 1"}, nil
+				return operation.Observation{Status: "never heard of 1"}, nil
 			case 3:
-				return callback.Observation{Status: "never heard of 2"}, nil
+				return operation.Observation{Status: "never heard of 2"}, nil
 			case 4:
-				return callback.Observation{}, nil
+				return operation.Observation{}, nil
 			case 5:
-				return callback.Observation{}, http.ErrHandlerTimeout
+				return operation.Observation{}, http.ErrHandlerTimeout
 			}
-			return callback.Observation{}, &source.Error{Kind: source.Unauthorized}
+			return operation.Observation{}, &source.Error{Kind: source.Unauthorized}
 		}
 		for range 6 {
 			_, err := b.Poll(t.Context(), activities.PollInput{Source: "wallet"})

@@ -3,7 +3,7 @@ package activities
 import (
 	"time"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // Recorded times are wall-clock and may have been adjusted since; within one run
@@ -14,7 +14,7 @@ const clockSkew = time.Second
 
 // toMonotonic is due by the monotonic clock, from now on. What is due at once
 // stays the zero time.
-func toMonotonic(due callback.Time) time.Time {
+func toMonotonic(due operation.Time) time.Time {
 	if due.IsZero() {
 		return time.Time{}
 	}
@@ -24,7 +24,7 @@ func toMonotonic(due callback.Time) time.Time {
 
 // clampFuture is until when the first poll or attempt of all is held back: now,
 // where the record says longer than anything is, since the clock was set back.
-func clampFuture(notBefore, now callback.Time) callback.Time {
+func clampFuture(notBefore, now operation.Time) operation.Time {
 	if notBefore.After(now.Add(longestHold)) {
 		return now
 	}

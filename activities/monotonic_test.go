@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ringback/activities"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // These tests hold that a clock that was set back, or a record of one that is
@@ -20,35 +20,35 @@ func TestDeliverCountsHFromNowWhereItsClockWasSetBack(t *testing.T) {
 	t.Parallel()
 	h := time.Minute
 	for name, tt := range map[string]struct {
-		record func(in activities.DeliverInput) callback.DeliveryRecord
+		record func(in activities.DeliverInput) operation.DeliveryRecord
 		waits  time.Duration
 	}{
 		"since the last attempt": {
-			func(in activities.DeliverInput) callback.DeliveryRecord {
+			func(in activities.DeliverInput) operation.DeliveryRecord {
 				return attempted(in, 1, time.Now().Add(setBack))
 			}, h,
 		},
 		"since a Retry-After of five minutes": {
-			func(in activities.DeliverInput) callback.DeliveryRecord {
+			func(in activities.DeliverInput) operation.DeliveryRecord {
 				p := attempted(in, 1, time.Now().Add(setBack))
-				p.NotBefore = callback.At(time.Now().Add(setBack + 5*time.Minute))
+				p.NotBefore = operation.At(time.Now().Add(setBack + 5*time.Minute))
 				return p
 			}, 5 * time.Minute,
 		},
 		"since an attempt that was held back": {
-			func(in activities.DeliverInput) callback.DeliveryRecord {
+			func(in activities.DeliverInput) operation.DeliveryRecord {
 				p := in.Record
-				p.NotBefore = callback.At(time.Now().Add(setBack))
+				p.NotBefore = operation.At(time.Now().Add(setBack))
 				return p
 			}, 0,
 		},
 		"not at all: an attempt that was interrupted is taken to last for its time-out": {
-			func(in activities.DeliverInput) callback.DeliveryRecord {
+			func(in activities.DeliverInput) operation.DeliveryRecord {
 				return onItsWay(in, 1, time.Now())
 			}, 10*time.Second + h,
 		},
 		"not at all: another worker's clock is a little ahead": {
-			func(in activities.DeliverInput) callback.DeliveryRecord {
+			func(in activities.DeliverInput) operation.DeliveryRecord {
 				return attempted(in, 1, time.Now().Add(100*time.Millisecond))
 			}, h + 100*time.Millisecond,
 		},
@@ -76,9 +76,9 @@ func (b *bench) ring(t *testing.T, in activities.DeliverInput, r run, n int) {
 			break
 		}
 		time.Sleep(failure(t, err).NextRetryDelay())
-		r.details, r.attempt = recorded[callback.DeliveryRecord](t, b.server), r.attempt+1
+		r.details, r.attempt = recorded[operation.DeliveryRecord](t, b.server), r.attempt+1
 	}
-	last := recorded[callback.DeliveryRecord](t, b.server)
+	last := recorded[operation.DeliveryRecord](t, b.server)
 	require.Equal(t, n, last.Made)
 	require.True(t, last.EndedAt.IsZero(), "the next h counts from this attempt")
 }
@@ -86,19 +86,19 @@ func (b *bench) ring(t *testing.T, in activities.DeliverInput, r run, n int) {
 func TestWatchCountsItsGapFromNowWhereItsClockWasSetBack(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
-		record func() callback.WatchRecord
+		record func() operation.WatchRecord
 		waits  time.Duration
 	}{
-		"since the latest poll": {func() callback.WatchRecord {
-			ahead := callback.At(time.Now().Add(setBack))
-			return callback.WatchRecord{Polls: 1, AskedAt: ahead, AnsweredAt: ahead}
+		"since the latest poll": {func() operation.WatchRecord {
+			ahead := operation.At(time.Now().Add(setBack))
+			return operation.WatchRecord{Polls: 1, AskedAt: ahead, AnsweredAt: ahead}
 		}, time.Minute},
-		"since the core asked to be left alone for five minutes": {func() callback.WatchRecord {
-			ahead := callback.At(time.Now().Add(setBack))
-			return callback.WatchRecord{Polls: 1, AskedAt: ahead, AnsweredAt: ahead, NotBefore: ahead.Add(5 * time.Minute)}
+		"since the core asked to be left alone for five minutes": {func() operation.WatchRecord {
+			ahead := operation.At(time.Now().Add(setBack))
+			return operation.WatchRecord{Polls: 1, AskedAt: ahead, AnsweredAt: ahead, NotBefore: ahead.Add(5 * time.Minute)}
 		}, 5 * time.Minute},
-		"since a first poll was held back": {func() callback.WatchRecord {
-			return callback.WatchRecord{NotBefore: callback.At(time.Now().Add(setBack))}
+		"since a first poll was held back": {func() operation.WatchRecord {
+			return operation.WatchRecord{NotBefore: operation.At(time.Now().Add(setBack))}
 		}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -118,9 +118,9 @@ func TestWatchCountsItsGapFromNowWhereItsClockWasSetBack(t *testing.T) {
 func TestWatchDatesNoAnswerBeforeTheOneThatItFollows(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, b *bench) {
-		ahead := callback.At(time.Now().Add(setBack))
+		ahead := operation.At(time.Now().Add(setBack))
 		in := watching(interval(2*time.Hour, time.Second))
-		in.Record.Last = &callback.Observation{Status: "new", BegunAt: ahead, ObservedAt: ahead}
+		in.Record.Last = &operation.Observation{Status: "new", BegunAt: ahead, ObservedAt: ahead}
 		b.core.answer = after(1)
 		result, err := b.watch(in, run{})
 		require.NoError(t, err)

@@ -9,14 +9,14 @@ import (
 	"go.uber.org/zap"
 
 	"ringback/internal/bulkhead"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 	"ringback/internal/source"
 )
 
 // PollInput asks for one poll.
 type PollInput struct {
-	Source string         `json:"source"`
-	Query  callback.Query `json:"query"`
+	Source string          `json:"source"`
+	Query  operation.Query `json:"query"`
 }
 
 // PollResult is one poll's answer. Without an observation, Error says why.
@@ -24,13 +24,13 @@ type PollResult struct {
 	// HeldBack says that no poll was made, and why.
 	HeldBack string `json:"held_back,omitempty"`
 	// Free polls cost none of max_polls (401 and 403, promise 2).
-	Free        bool                  `json:"free,omitempty"`
-	Observation *callback.Observation `json:"observation,omitempty"`
-	Error       string                `json:"error,omitempty"`
-	BegunAt     callback.Time         `json:"begun_at"`
-	EndedAt     callback.Time         `json:"ended_at"`
+	Free        bool                   `json:"free,omitempty"`
+	Observation *operation.Observation `json:"observation,omitempty"`
+	Error       string                 `json:"error,omitempty"`
+	BegunAt     operation.Time         `json:"begun_at"`
+	EndedAt     operation.Time         `json:"ended_at"`
 	// NotBefore is when the core asked to be asked again.
-	NotBefore callback.Time `json:"not_before,omitzero"`
+	NotBefore operation.Time `json:"not_before,omitzero"`
 }
 
 // Poll asks a source once, inside a workflow task. It never fails: what went
@@ -66,7 +66,7 @@ func (a *Activities) ask(ctx context.Context, src Source, in PollInput, permit *
 	observation, err := src.Poll(ctx, in.Query)
 	ended := time.Now()
 	// By the clock as it is at the end, also where it was set meanwhile.
-	result := PollResult{BegunAt: callback.At(ended.Add(-ended.Sub(begun))), EndedAt: callback.At(ended)}
+	result := PollResult{BegunAt: operation.At(ended.Add(-ended.Sub(begun))), EndedAt: operation.At(ended)}
 	permit.release(ended.Sub(begun), err)
 	if err != nil {
 		a.pollFailed(in, err, &result)

@@ -9,16 +9,16 @@ import (
 
 	"go.temporal.io/sdk/activity"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // RedeliverPageInput asks to redeliver one page of what a bulk redelivery
 // matched.
 type RedeliverPageInput struct {
-	Redeliveries callback.Redeliveries `json:"redeliveries"`
+	Redeliveries operation.Redeliveries `json:"redeliveries"`
 	// Place is where to begin.
-	Place    callback.RedeliveriesPlace `json:"place"`
-	PageSize int                        `json:"page_size"`
+	Place    operation.RedeliveriesPlace `json:"place"`
+	PageSize int                         `json:"page_size"`
 }
 
 const (
@@ -41,7 +41,7 @@ const (
 // from there: what was redelivered since is found done. The first operation of
 // each run waits as well, so that a worker's death makes no burst. Where the
 // workflow cancels it, it returns the place that it has come to.
-func (a *Activities) RedeliverPage(ctx context.Context, in RedeliverPageInput) (callback.RedeliveriesPlace, error) {
+func (a *Activities) RedeliverPage(ctx context.Context, in RedeliverPageInput) (operation.RedeliveriesPlace, error) {
 	p := &redeliveryPage{a: a, in: in, at: in.Place, recorder: a.newRecorder(ctx), begun: time.Now()}
 	if activity.HasHeartbeatDetails(ctx) {
 		if err := activity.GetHeartbeatDetails(ctx, &p.at); err != nil {
@@ -60,7 +60,7 @@ func (a *Activities) RedeliverPage(ctx context.Context, in RedeliverPageInput) (
 			return p.leave(ctx, err)
 		}
 	}
-	return callback.RedeliveriesPlace{
+	return operation.RedeliveriesPlace{
 		PageToken: page.NextPageToken, Progress: p.at.Progress, Over: page.NextPageToken == "",
 	}, nil
 }
@@ -68,7 +68,7 @@ func (a *Activities) RedeliverPage(ctx context.Context, in RedeliverPageInput) (
 type redeliveryPage struct {
 	a        *Activities
 	in       RedeliverPageInput
-	at       callback.RedeliveriesPlace
+	at       operation.RedeliveriesPlace
 	recorder *recorder
 	// begun is when the latest operation was begun, or the page.
 	begun time.Time
@@ -78,13 +78,13 @@ type redeliveryPage struct {
 
 // left are the runs after the last that was dealt with. Where that one is no
 // longer listed, all are looked at again, which changes nothing but the counts.
-func (p *redeliveryPage) left(runs []callback.RunRef) []callback.RunRef {
-	at := slices.IndexFunc(runs, func(r callback.RunRef) bool { return r.RunID == p.at.After })
+func (p *redeliveryPage) left(runs []operation.RunRef) []operation.RunRef {
+	at := slices.IndexFunc(runs, func(r operation.RunRef) bool { return r.RunID == p.at.After })
 	return runs[at+1:]
 }
 
 // next waits for the next operation's turn and redelivers it.
-func (p *redeliveryPage) next(ctx context.Context, run callback.RunRef) error {
+func (p *redeliveryPage) next(ctx context.Context, run operation.RunRef) error {
 	gap := time.Duration(float64(time.Second) / p.in.Redeliveries.RatePerSecond)
 	if err := p.recorder.sleepUntil(ctx, p.begun.Add(gap)); err != nil {
 		return err
@@ -100,7 +100,7 @@ func (p *redeliveryPage) next(ctx context.Context, run callback.RunRef) error {
 	if err != nil {
 		return err
 	}
-	if redelivered.Verdict == callback.RedeliveryDone {
+	if redelivered.Verdict == operation.RedeliveryDone {
 		// What rings nobody takes no one's turn.
 		p.begun = begun
 	}
@@ -136,26 +136,26 @@ func (p *redeliveryPage) record(ctx context.Context) error {
 
 // redeliver tries one operation a few times; what does not pass is left to a
 // later run.
-func (p *redeliveryPage) redeliver(ctx context.Context, run callback.RunRef) (callback.Redelivered, error) {
+func (p *redeliveryPage) redeliver(ctx context.Context, run operation.RunRef) (operation.Redelivered, error) {
 	r := p.in.Redeliveries
-	request := callback.RedeliveryRequest{Force: r.Force, Reason: r.Reason, By: r.By, RedeliveriesID: r.ID}
+	request := operation.RedeliveryRequest{Force: r.Force, Reason: r.Reason, By: r.By, RedeliveriesID: r.ID}
 	for try := 1; ; try++ {
 		redelivered, err := p.a.RedeliverRun(context.WithoutCancel(ctx), run, request)
 		if err == nil || try == redeliverTries {
 			return redelivered, err
 		}
 		if err := p.recorder.sleepUntil(ctx, time.Now().Add(time.Second<<try)); err != nil {
-			return callback.Redelivered{}, err
+			return operation.Redelivered{}, err
 		}
 		if err := p.record(ctx); err != nil {
-			return callback.Redelivered{}, err
+			return operation.Redelivered{}, err
 		}
 	}
 }
 
 // leave ends the page early: with its place where the workflow wants it no
 // longer, else with an error after which the server goes on with it.
-func (p *redeliveryPage) leave(ctx context.Context, err error) (callback.RedeliveriesPlace, error) {
+func (p *redeliveryPage) leave(ctx context.Context, err error) (operation.RedeliveriesPlace, error) {
 	switch {
 	case errors.Is(err, errUnwanted):
 		return p.at, nil

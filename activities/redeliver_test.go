@@ -18,15 +18,15 @@ import (
 	"pgregory.net/rapid"
 
 	"ringback/activities"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // books are what a desk knows: which runs a filter matched, and which of them
 // were taken up. Like a desk's, its redelivery may be repeated.
 type books struct {
-	runs []callback.RunRef
+	runs []operation.RunRef
 	// verdicts of runs that are not redelivered, by run id.
-	verdicts map[string]callback.RedeliveryVerdict
+	verdicts map[string]operation.RedeliveryVerdict
 	// before is called before each redelivery, numbered from 1: an error is the
 	// desk's, a panic a crash before it; after a crash after it.
 	before func(n int) error
@@ -39,43 +39,43 @@ type books struct {
 }
 
 func newBooks(n int) *books {
-	b := &books{verdicts: map[string]callback.RedeliveryVerdict{}, rung: map[string]int{}}
+	b := &books{verdicts: map[string]operation.RedeliveryVerdict{}, rung: map[string]int{}}
 	for i := range n {
-		b.runs = append(b.runs, callback.RunRef{
-			Key: callback.Key{Endpoint: shop, OperationID: strconv.Itoa(i)}, RunID: "run-" + strconv.Itoa(i),
+		b.runs = append(b.runs, operation.RunRef{
+			Key: operation.Key{Endpoint: shop, OperationID: strconv.Itoa(i)}, RunID: "run-" + strconv.Itoa(i),
 		})
 	}
 	return b
 }
 
-func (b *books) MatchedRuns(_ context.Context, _ callback.Filter, _ bool, token string, size int) (callback.RunPage, error) {
+func (b *books) MatchedRuns(_ context.Context, _ operation.Filter, _ bool, token string, size int) (operation.RunPage, error) {
 	from, _ := strconv.Atoi(token)
 	to := min(from+size, len(b.runs))
-	page := callback.RunPage{Runs: b.runs[from:to]}
+	page := operation.RunPage{Runs: b.runs[from:to]}
 	if to < len(b.runs) {
 		page.NextPageToken = strconv.Itoa(to)
 	}
 	return page, nil
 }
 
-func (b *books) RedeliverRun(_ context.Context, ref callback.RunRef, r callback.RedeliveryRequest) (callback.Redelivered, error) {
+func (b *books) RedeliverRun(_ context.Context, ref operation.RunRef, r operation.RedeliveryRequest) (operation.Redelivered, error) {
 	b.mu.Lock()
 	b.asked++
 	n := b.asked
 	b.mu.Unlock()
 	if b.before != nil {
 		if err := b.before(n); err != nil {
-			return callback.Redelivered{}, err
+			return operation.Redelivered{}, err
 		}
 	}
 	verdict := b.take(ref, r)
 	if b.after != nil {
 		b.after(n)
 	}
-	return callback.Redelivered{Verdict: verdict, Detail: "because"}, nil
+	return operation.Redelivered{Verdict: verdict, Detail: "because"}, nil
 }
 
-func (b *books) take(ref callback.RunRef, r callback.RedeliveryRequest) callback.RedeliveryVerdict {
+func (b *books) take(ref operation.RunRef, r operation.RedeliveryRequest) operation.RedeliveryVerdict {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if verdict, ok := b.verdicts[ref.RunID]; ok {
@@ -86,9 +86,9 @@ func (b *books) take(ref callback.RunRef, r callback.RedeliveryRequest) callback
 		b.times = append(b.times, time.Now())
 	}
 	if r.RedeliveriesID != "rd_1" || r.By != "ops" || r.Reason != "repaired" {
-		return callback.RedeliveryFailed
+		return operation.RedeliveryFailed
 	}
-	return callback.RedeliveryDone
+	return operation.RedeliveryDone
 }
 
 // sinces are when operations were begun.
@@ -109,12 +109,12 @@ func (b *bench) opens(books *books) {
 
 func page(rate float64, size int) activities.RedeliverPageInput {
 	return activities.RedeliverPageInput{
-		Redeliveries: callback.Redeliveries{ID: "rd_1", RatePerSecond: rate, By: "ops", Reason: "repaired"}, PageSize: size,
+		Redeliveries: operation.Redeliveries{ID: "rd_1", RatePerSecond: rate, By: "ops", Reason: "repaired"}, PageSize: size,
 	}
 }
 
-func (b *bench) redeliver(in activities.RedeliverPageInput, r run) (callback.RedeliveriesPlace, error) {
-	var place callback.RedeliveriesPlace
+func (b *bench) redeliver(in activities.RedeliverPageInput, r run) (operation.RedeliveriesPlace, error) {
+	var place operation.RedeliveriesPlace
 	err := b.execute(b.RedeliverPage, in, r, &place)
 	return place, err
 }
@@ -128,13 +128,13 @@ func TestAPageIsRedeliveredInOrderAtItsRate(t *testing.T) {
 		place, err := b.redeliver(page(2, 3), run{})
 		require.NoError(t, err)
 		require.Equal(t, seconds(0.5, 1, 1.5), books.sinces(begun), "the first one waits as well")
-		require.Equal(t, callback.RedeliveriesPlace{PageToken: "3", Progress: callback.RedeliveriesProgress{Done: 3}}, place)
+		require.Equal(t, operation.RedeliveriesPlace{PageToken: "3", Progress: operation.RedeliveriesProgress{Done: 3}}, place)
 
 		in := page(2, 3)
 		in.Place = place
 		place, err = b.redeliver(in, run{})
 		require.NoError(t, err)
-		require.Equal(t, callback.RedeliveriesPlace{Over: true, Progress: callback.RedeliveriesProgress{Done: 5}}, place)
+		require.Equal(t, operation.RedeliveriesPlace{Over: true, Progress: operation.RedeliveriesProgress{Done: 5}}, place)
 	})
 }
 
@@ -142,13 +142,13 @@ func TestWhatRingsNobodyTakesNoTurn(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, b *bench) {
 		books := newBooks(4)
-		books.verdicts = map[string]callback.RedeliveryVerdict{"run-1": callback.RedeliverySkipped, "run-2": callback.RedeliveryFailed}
+		books.verdicts = map[string]operation.RedeliveryVerdict{"run-1": operation.RedeliverySkipped, "run-2": operation.RedeliveryFailed}
 		b.opens(books)
 		begun := time.Now()
 		place, err := b.redeliver(page(0.5, 10), run{})
 		require.NoError(t, err)
 		require.Equal(t, seconds(2, 4), books.sinces(begun))
-		require.Equal(t, callback.RedeliveriesProgress{Done: 2, Skipped: 1, Failed: 1, Failures: []callback.Failure{
+		require.Equal(t, operation.RedeliveriesProgress{Done: 2, Skipped: 1, Failed: 1, Failures: []operation.Failure{
 			{Key: books.runs[2].Key, Detail: "because"},
 		}}, place.Progress)
 	})
@@ -157,15 +157,15 @@ func TestWhatRingsNobodyTakesNoTurn(t *testing.T) {
 func TestTheLatestFailuresAreKept(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, b *bench) {
-		books := newBooks(callback.MaxFailures + 5)
+		books := newBooks(operation.MaxFailures + 5)
 		for _, r := range books.runs {
-			books.verdicts[r.RunID] = callback.RedeliveryFailed
+			books.verdicts[r.RunID] = operation.RedeliveryFailed
 		}
 		b.opens(books)
 		place, err := b.redeliver(page(100, 100), run{})
 		require.NoError(t, err)
-		require.Equal(t, callback.MaxFailures+5, place.Progress.Failed)
-		require.Len(t, place.Progress.Failures, callback.MaxFailures)
+		require.Equal(t, operation.MaxFailures+5, place.Progress.Failed)
+		require.Len(t, place.Progress.Failures, operation.MaxFailures)
 		require.Equal(t, books.runs[5].Key, place.Progress.Failures[0].Key)
 	})
 }
@@ -176,12 +176,12 @@ func TestAPageGoesOnWhereItsRecordSaysWithoutABurst(t *testing.T) {
 		books := newBooks(4)
 		b.opens(books)
 		begun := time.Now()
-		place, err := b.redeliver(page(1, 10), run{details: callback.RedeliveriesPlace{
-			After: "run-1", Progress: callback.RedeliveriesProgress{Done: 1, Skipped: 1},
+		place, err := b.redeliver(page(1, 10), run{details: operation.RedeliveriesPlace{
+			After: "run-1", Progress: operation.RedeliveriesProgress{Done: 1, Skipped: 1},
 		}})
 		require.NoError(t, err)
 		require.Equal(t, seconds(1, 2), books.sinces(begun))
-		require.Equal(t, callback.RedeliveriesProgress{Done: 3, Skipped: 1}, place.Progress)
+		require.Equal(t, operation.RedeliveriesProgress{Done: 3, Skipped: 1}, place.Progress)
 	})
 }
 
@@ -259,7 +259,7 @@ func TestWhatPassesIsTriedAgainAndThenLeftToTheServer(t *testing.T) {
 		}
 		_, err = b.redeliver(page(1, 10), run{})
 		handsBack(t, err, activities.TypeHeldBack, 1500*time.Millisecond)
-		require.Equal(t, "run-0", recorded[callback.RedeliveriesPlace](t, b.server).After, "with its record kept")
+		require.Equal(t, "run-0", recorded[operation.RedeliveriesPlace](t, b.server).After, "with its record kept")
 	})
 }
 
@@ -275,7 +275,7 @@ func TestAPageInAWorkerThatStopsGivesItsWaitBackWithTheRecordKept(t *testing.T) 
 		}()
 		_, err := b.redeliver(page(1, 10), run{stop: stop})
 		handsBack(t, err, activities.TypeWaiting, 1500*time.Millisecond)
-		require.Equal(t, "run-1", recorded[callback.RedeliveriesPlace](t, b.server).After)
+		require.Equal(t, "run-1", recorded[operation.RedeliveriesPlace](t, b.server).After)
 	})
 }
 
@@ -327,7 +327,7 @@ func crashAt(crashes []int, n int) {
 
 // workOff is what a server does: it repeats a page whose worker died, from the
 // record that it has.
-func workOff(t *testing.T, b *bench, size, lost int) callback.RedeliveriesPlace {
+func workOff(t *testing.T, b *bench, size, lost int) operation.RedeliveriesPlace {
 	t.Helper()
 	in := page(10, size)
 	for !in.Place.Over {
@@ -342,7 +342,7 @@ func workOff(t *testing.T, b *bench, size, lost int) callback.RedeliveriesPlace 
 			require.ErrorContains(t, err, "a crash")
 			r.details = nil
 			if kept := b.server.kept; len(kept) > lost {
-				var place callback.RedeliveriesPlace
+				var place operation.RedeliveriesPlace
 				require.NoError(t, json.Unmarshal(kept[len(kept)-1-lost], &place))
 				r.details = place
 			}

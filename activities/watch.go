@@ -10,28 +10,28 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"ringback/internal/bulkhead"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // WatchInput asks to poll until the status changes.
 type WatchInput struct {
-	Key    callback.Key        `json:"key"`
-	Source string              `json:"source"`
-	Query  callback.Query      `json:"query"`
-	Policy callback.PollPolicy `json:"policy"`
+	Key    operation.Key        `json:"key"`
+	Source string               `json:"source"`
+	Query  operation.Query      `json:"query"`
+	Policy operation.PollPolicy `json:"policy"`
 	// AcceptedAt is when the operation was accepted: its lifetime begins here.
-	AcceptedAt callback.Time `json:"accepted_at"`
+	AcceptedAt operation.Time `json:"accepted_at"`
 	// Known is the status from which a change is awaited.
 	Known string `json:"known,omitempty"`
 	// Record is how far the run's earlier watches came.
-	Record callback.WatchRecord `json:"record"`
+	Record operation.WatchRecord `json:"record"`
 }
 
 // WatchResult is why a watch ended.
 type WatchResult struct {
-	Record callback.WatchRecord `json:"record"`
+	Record operation.WatchRecord `json:"record"`
 	// End is empty where the status changed or the watch was interrupted; else
-	// callback.ReasonPollsUsedUp or callback.ReasonLifetimeOver.
+	// operation.ReasonPollsUsedUp or operation.ReasonLifetimeOver.
 	End string `json:"end,omitempty"`
 }
 
@@ -85,7 +85,7 @@ func (a *Activities) Watch(ctx context.Context, in WatchInput) (WatchResult, err
 type watch struct {
 	a        *Activities
 	in       WatchInput
-	record   callback.WatchRecord
+	record   operation.WatchRecord
 	recorder *recorder
 	lateness lateness
 	// why is what the next wait is for, as operators read it.
@@ -94,7 +94,7 @@ type watch struct {
 	kind string
 	// due is when the next poll was due before it yielded, and yields how often it
 	// did.
-	due    callback.Time
+	due    operation.Time
 	yields int
 }
 
@@ -107,7 +107,7 @@ func (w *watch) resume(ctx context.Context) error {
 	w.why, w.kind = "no poll made yet", TypeWaiting
 	w.record.Interrupt()
 	w.recorder.polls.Store(int64(w.record.Polls))
-	now := callback.At(time.Now())
+	now := operation.At(time.Now())
 	if w.record.AskedAt.IsZero() {
 		w.record.NotBefore = clampFuture(w.record.NotBefore, now)
 	}
@@ -121,7 +121,7 @@ func (w *watch) schedule() {
 	w.recorder.note(w.record)
 }
 
-func (w *watch) deadline() callback.Time { return w.in.AcceptedAt.Add(w.in.Policy.Lifetime()) }
+func (w *watch) deadline() operation.Time { return w.in.AcceptedAt.Add(w.in.Policy.Lifetime()) }
 
 // wait waits for the next poll: in the worker if that is short, else it returns
 // the error that lets the server wake the activity. Where slots are scarce, only
@@ -190,7 +190,7 @@ func (w *watch) poll(ctx context.Context) (changed bool, err error) {
 // ask records on the server that the question is asked.
 func (w *watch) ask(ctx context.Context) error {
 	before := w.record
-	w.record.Ask(callback.At(time.Now()))
+	w.record.Ask(operation.At(time.Now()))
 	w.recorder.polls.Store(int64(w.record.Polls))
 	ctx = context.WithoutCancel(ctx)
 	err := w.recorder.record(ctx, w.record)
@@ -223,7 +223,7 @@ func (w *watch) yieldsToCallbacks() bool {
 }
 
 // begins reports how late the poll is that begins now.
-func (w *watch) begins(due callback.Time) {
+func (w *watch) begins(due operation.Time) {
 	if w.yields > 0 {
 		due = w.due
 	}
@@ -235,7 +235,7 @@ func (w *watch) begins(due callback.Time) {
 
 // hold puts a poll off without counting it; the one at the deadline is dropped.
 func (w *watch) hold(why string, wait time.Duration) {
-	now := callback.At(time.Now())
+	now := operation.At(time.Now())
 	w.why, w.kind = why, TypeHeldBack
 	w.record.NotBefore = now.Add(wait)
 	if !now.Before(w.deadline()) {

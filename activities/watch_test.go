@@ -13,28 +13,28 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"ringback/activities"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 	"ringback/internal/source"
 )
 
 // watching is a watch of an operation accepted now, whose status is "new".
-func watching(policy callback.PollPolicy) activities.WatchInput {
+func watching(policy operation.PollPolicy) activities.WatchInput {
 	return activities.WatchInput{
-		Key: callback.Key{Endpoint: shop, OperationID: "42"}, Source: "wallet",
-		Query: callback.Query{OperationID: "42"}, Policy: policy, AcceptedAt: callback.At(time.Now()), Known: "new",
+		Key: operation.Key{Endpoint: shop, OperationID: "42"}, Source: "wallet",
+		Query: operation.Query{OperationID: "42"}, Policy: policy, AcceptedAt: operation.At(time.Now()), Known: "new",
 	}
 }
 
-func schedule(lifetime time.Duration, gaps ...time.Duration) callback.PollPolicy {
-	p := callback.PollPolicy{LifetimeMS: lifetime.Milliseconds()}
+func schedule(lifetime time.Duration, gaps ...time.Duration) operation.PollPolicy {
+	p := operation.PollPolicy{LifetimeMS: lifetime.Milliseconds()}
 	for _, gap := range gaps {
 		p.ScheduleMS = append(p.ScheduleMS, gap.Milliseconds())
 	}
 	return p
 }
 
-func interval(lifetime, gap time.Duration) callback.PollPolicy {
-	return callback.PollPolicy{LifetimeMS: lifetime.Milliseconds(), IntervalMS: gap.Milliseconds()}
+func interval(lifetime, gap time.Duration) operation.PollPolicy {
+	return operation.PollPolicy{LifetimeMS: lifetime.Milliseconds(), IntervalMS: gap.Milliseconds()}
 }
 
 // onServer runs a watch as the server does: it wakes it again when it asked to
@@ -48,7 +48,7 @@ func (b *bench) onServer(t *testing.T, in activities.WatchInput, lateness time.D
 			return result
 		}
 		time.Sleep(failure(t, err).NextRetryDelay() + lateness)
-		r.details = recorded[callback.WatchRecord](t, b.server)
+		r.details = recorded[operation.WatchRecord](t, b.server)
 	}
 }
 
@@ -61,63 +61,63 @@ func seconds(all ...float64) []time.Duration {
 }
 
 // after answers done from the nth poll on.
-func after(n int) func(context.Context, int) (callback.Observation, error) {
-	return func(_ context.Context, poll int) (callback.Observation, error) {
+func after(n int) func(context.Context, int) (operation.Observation, error) {
+	return func(_ context.Context, poll int) (operation.Observation, error) {
 		if poll < n {
-			return callback.Observation{Status: "new"}, nil
+			return operation.Observation{Status: "new"}, nil
 		}
-		return callback.Observation{Status: "done", Raw: map[string]string{"status": "done"}}, nil
+		return operation.Observation{Status: "done", Raw: map[string]string{"status": "done"}}, nil
 	}
 }
 
-func failing(err *source.Error) func(context.Context, int) (callback.Observation, error) {
-	return func(context.Context, int) (callback.Observation, error) { return callback.Observation{}, err }
+func failing(err *source.Error) func(context.Context, int) (operation.Observation, error) {
+	return func(context.Context, int) (operation.Observation, error) { return operation.Observation{}, err }
 }
 
 func TestWatchPolls(t *testing.T) {
 	t.Parallel()
-	slow := func(took time.Duration) func(context.Context, int) (callback.Observation, error) {
-		return func(context.Context, int) (callback.Observation, error) {
+	slow := func(took time.Duration) func(context.Context, int) (operation.Observation, error) {
+		return func(context.Context, int) (operation.Observation, error) {
 			time.Sleep(took)
-			return callback.Observation{Status: "new"}, nil
+			return operation.Observation{Status: "new"}, nil
 		}
 	}
-	with := func(p callback.PollPolicy, change func(*callback.PollPolicy)) callback.PollPolicy {
+	with := func(p operation.PollPolicy, change func(*operation.PollPolicy)) operation.PollPolicy {
 		change(&p)
 		return p
 	}
 	tests := []struct {
 		name     string
-		policy   callback.PollPolicy
-		answer   func(context.Context, int) (callback.Observation, error)
+		policy   operation.PollPolicy
+		answer   func(context.Context, int) (operation.Observation, error)
 		lateness time.Duration
 		polls    []time.Duration
 		end      string
 	}{
 		{"at the schedule's gaps, once more than it has", schedule(time.Hour, seconds(1, 3, 60, 5)...), nil, 0,
-			seconds(0, 1, 4, 64, 69), callback.ReasonPollsUsedUp},
-		{"at an interval until max_polls", with(interval(time.Hour, 20*time.Second), func(p *callback.PollPolicy) { p.MaxPolls = 3 }), nil, 0,
-			seconds(0, 20, 40), callback.ReasonPollsUsedUp},
-		{"at the last gap again where max_polls allows more", with(schedule(time.Hour, seconds(1, 2)...), func(p *callback.PollPolicy) { p.MaxPolls = 5 }), nil, 0,
-			seconds(0, 1, 3, 5, 7), callback.ReasonPollsUsedUp},
-		{"fewer times than the schedule has gaps where max_polls says so", with(schedule(time.Hour, seconds(1, 2)...), func(p *callback.PollPolicy) { p.MaxPolls = 2 }), nil, 0,
-			seconds(0, 1), callback.ReasonPollsUsedUp},
+			seconds(0, 1, 4, 64, 69), operation.ReasonPollsUsedUp},
+		{"at an interval until max_polls", with(interval(time.Hour, 20*time.Second), func(p *operation.PollPolicy) { p.MaxPolls = 3 }), nil, 0,
+			seconds(0, 20, 40), operation.ReasonPollsUsedUp},
+		{"at the last gap again where max_polls allows more", with(schedule(time.Hour, seconds(1, 2)...), func(p *operation.PollPolicy) { p.MaxPolls = 5 }), nil, 0,
+			seconds(0, 1, 3, 5, 7), operation.ReasonPollsUsedUp},
+		{"fewer times than the schedule has gaps where max_polls says so", with(schedule(time.Hour, seconds(1, 2)...), func(p *operation.PollPolicy) { p.MaxPolls = 2 }), nil, 0,
+			seconds(0, 1), operation.ReasonPollsUsedUp},
 		{"at an interval within the lifetime, the last at its end", interval(25*time.Second, 10*time.Second), nil, 0,
-			seconds(0, 10, 20, 25), callback.ReasonLifetimeOver},
+			seconds(0, 10, 20, 25), operation.ReasonLifetimeOver},
 		{"once at the lifetime's end where a gap ends there", interval(20*time.Second, 10*time.Second), nil, 0,
-			seconds(0, 10, 20), callback.ReasonLifetimeOver},
-		{"first after the initial delay", with(schedule(time.Hour, seconds(1)...), func(p *callback.PollPolicy) { p.InitialDelayMS = 7000 }), nil, 0,
-			seconds(7, 8), callback.ReasonPollsUsedUp},
+			seconds(0, 10, 20), operation.ReasonLifetimeOver},
+		{"first after the initial delay", with(schedule(time.Hour, seconds(1)...), func(p *operation.PollPolicy) { p.InitialDelayMS = 7000 }), nil, 0,
+			seconds(7, 8), operation.ReasonPollsUsedUp},
 		{"until the status is another", schedule(time.Hour, seconds(1, 1, 1, 1)...), after(3), 0,
 			seconds(0, 1, 2), ""},
 		{"at gaps between the beginnings of polls", schedule(time.Hour, seconds(10, 10)...), slow(4 * time.Second), 0,
-			seconds(0, 10, 20), callback.ReasonPollsUsedUp},
+			seconds(0, 10, 20), operation.ReasonPollsUsedUp},
 		{"a gap after the end of one that outlasted it", schedule(time.Hour, seconds(2, 2)...), slow(3 * time.Second), 0,
-			seconds(0, 5, 10), callback.ReasonPollsUsedUp},
+			seconds(0, 5, 10), operation.ReasonPollsUsedUp},
 		{"exactly, the server being late by less than it is woken early", schedule(time.Hour, seconds(30, 30)...), nil, 400 * time.Millisecond,
-			seconds(0, 30, 60), callback.ReasonPollsUsedUp},
+			seconds(0, 30, 60), operation.ReasonPollsUsedUp},
 		{"late rather than not at all, the worker having been away", interval(60*time.Second, 50*time.Second), nil, 3 * time.Hour,
-			seconds(0, 3*3600+49.5), callback.ReasonLifetimeOver},
+			seconds(0, 3*3600+49.5), operation.ReasonLifetimeOver},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -138,9 +138,9 @@ func TestWatchReturnsTheStatusThatChanged(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, b *bench) {
 		b.core.answer = after(2)
-		begun := callback.At(time.Now())
+		begun := operation.At(time.Now())
 		result := b.onServer(t, watching(schedule(time.Hour, seconds(1)...)), 0)
-		require.Equal(t, &callback.Observation{
+		require.Equal(t, &operation.Observation{
 			Status: "done", Raw: map[string]string{"status": "done"}, BegunAt: begun.Add(time.Second), ObservedAt: begun.Add(time.Second),
 		}, result.Record.Last)
 		require.Empty(t, result.End)
@@ -150,11 +150,11 @@ func TestWatchReturnsTheStatusThatChanged(t *testing.T) {
 func TestWatchTakesAnAnswerWithoutAStatusForNoChange(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, b *bench) {
-		b.core.answer = func(context.Context, int) (callback.Observation, error) {
-			return callback.Observation{Raw: map[string]string{"respStatus": "404"}}, nil
+		b.core.answer = func(context.Context, int) (operation.Observation, error) {
+			return operation.Observation{Raw: map[string]string{"respStatus": "404"}}, nil
 		}
 		result := b.onServer(t, watching(schedule(time.Hour, seconds(1)...)), 0)
-		require.Equal(t, callback.ReasonPollsUsedUp, result.End)
+		require.Equal(t, operation.ReasonPollsUsedUp, result.End)
 		require.Equal(t, map[string]string{"respStatus": "404"}, result.Record.Last.Raw, "the last answer read")
 	})
 }
@@ -162,33 +162,33 @@ func TestWatchTakesAnAnswerWithoutAStatusForNoChange(t *testing.T) {
 func TestWatchCountsErrorsAsPollsAndKeepsTheLastAnswerRead(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, b *bench) {
-		b.core.answer = func(_ context.Context, n int) (callback.Observation, error) {
+		b.core.answer = func(_ context.Context, n int) (operation.Observation, error) {
 			switch n {
 			case 1:
-				return callback.Observation{Status: "new"}, nil
+				return operation.Observation{Status: "new"}, nil
 			case 2:
-				return callback.Observation{}, &source.Error{Kind: source.Unavailable, Source: "wallet", Detail: "GET x: HTTP 500"}
+				return operation.Observation{}, &source.Error{Kind: source.Unavailable, Source: "wallet", Detail: "GET x: HTTP 500"}
 			case 3:
-				return callback.Observation{}, errors.New("not even one of ours")
+				return operation.Observation{}, errors.New("not even one of ours")
 			}
-			return callback.Observation{}, &source.Error{Kind: source.Malformed, Source: "wallet", Detail: "GET x: nonsense"}
+			return operation.Observation{}, &source.Error{Kind: source.Malformed, Source: "wallet", Detail: "GET x: nonsense"}
 		}
 		result := b.onServer(t, watching(schedule(time.Hour, seconds(1, 1, 1)...)), 0)
-		require.Equal(t, callback.ReasonPollsUsedUp, result.End)
+		require.Equal(t, operation.ReasonPollsUsedUp, result.End)
 		require.Equal(t, 4, result.Record.Polls)
 		require.Equal(t, "new", result.Record.Last.Status)
-		require.Equal(t, callback.At(time.Now().Add(-3*time.Second)), result.Record.Last.ObservedAt)
+		require.Equal(t, operation.At(time.Now().Add(-3*time.Second)), result.Record.Last.ObservedAt)
 	})
 }
 
 func TestWatchAsksAThrottlingCoreWhenItSaid(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, b *bench) {
-		b.core.answer = func(_ context.Context, n int) (callback.Observation, error) {
+		b.core.answer = func(_ context.Context, n int) (operation.Observation, error) {
 			if n == 1 {
-				return callback.Observation{}, &source.Error{Kind: source.Throttled, RetryAfter: 4 * time.Second}
+				return operation.Observation{}, &source.Error{Kind: source.Throttled, RetryAfter: 4 * time.Second}
 			}
-			return callback.Observation{Status: "new"}, nil
+			return operation.Observation{Status: "new"}, nil
 		}
 		begun := time.Now()
 		result := b.onServer(t, watching(schedule(time.Hour, seconds(1, 1)...)), 0)
@@ -200,16 +200,16 @@ func TestWatchAsksAThrottlingCoreWhenItSaid(t *testing.T) {
 		begun := time.Now()
 		result := b.onServer(t, watching(interval(20*time.Second, 5*time.Second)), 0)
 		require.Equal(t, seconds(0, 20), b.core.polls(begun), "never past the lifetime")
-		require.Equal(t, callback.ReasonLifetimeOver, result.End)
+		require.Equal(t, operation.ReasonLifetimeOver, result.End)
 	})
 }
 
 func TestWatchDoesNotCountPollsThatRefusedOurCredentials(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, b *bench) {
-		b.core.answer = func(_ context.Context, n int) (callback.Observation, error) {
+		b.core.answer = func(_ context.Context, n int) (operation.Observation, error) {
 			if n <= 3 {
-				return callback.Observation{}, &source.Error{Kind: source.Unauthorized, Source: "wallet", Detail: "HTTP 401"}
+				return operation.Observation{}, &source.Error{Kind: source.Unauthorized, Source: "wallet", Detail: "HTTP 401"}
 			}
 			return after(5)(t.Context(), n)
 		}
@@ -223,7 +223,7 @@ func TestWatchDoesNotCountPollsThatRefusedOurCredentials(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T, b *bench) {
 		b.core.answer = failing(&source.Error{Kind: source.Unauthorized})
 		result := b.onServer(t, watching(interval(time.Minute, time.Second)), 0)
-		require.Equal(t, callback.ReasonLifetimeOver, result.End, "the lifetime ends it all the same")
+		require.Equal(t, operation.ReasonLifetimeOver, result.End, "the lifetime ends it all the same")
 		require.Zero(t, result.Record.Counted())
 	})
 }
@@ -231,18 +231,18 @@ func TestWatchDoesNotCountPollsThatRefusedOurCredentials(t *testing.T) {
 func TestWatchLeavesASourceAloneThatRefusedTwoOperations(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, b *bench) {
-		b.core.answer = func(_ context.Context, n int) (callback.Observation, error) {
+		b.core.answer = func(_ context.Context, n int) (operation.Observation, error) {
 			if n <= 2 {
-				return callback.Observation{}, &source.Error{Kind: source.Unauthorized}
+				return operation.Observation{}, &source.Error{Kind: source.Unauthorized}
 			}
-			return callback.Observation{Status: "done"}, nil
+			return operation.Observation{Status: "done"}, nil
 		}
 		for _, id := range []string{"1", "2"} {
-			refused, err := b.Poll(t.Context(), activities.PollInput{Source: "wallet", Query: callback.Query{OperationID: id}})
+			refused, err := b.Poll(t.Context(), activities.PollInput{Source: "wallet", Query: operation.Query{OperationID: id}})
 			require.NoError(t, err)
 			require.True(t, refused.Free)
 		}
-		held, err := b.Poll(t.Context(), activities.PollInput{Source: "wallet", Query: callback.Query{OperationID: "3"}})
+		held, err := b.Poll(t.Context(), activities.PollInput{Source: "wallet", Query: operation.Query{OperationID: "3"}})
 		require.NoError(t, err)
 		require.Equal(t, "the core refused our credentials lately", held.HeldBack)
 		begun := time.Now()
@@ -260,18 +260,18 @@ func TestWatchWaitsForASourceThatIsNotConfigured(t *testing.T) {
 		_, err := b.watch(in, run{})
 		handsBack(t, err, activities.TypeHeldBack, 15*time.Second-500*time.Millisecond)
 		require.Contains(t, failure(t, err).Message(), "the source wallet is not in this worker's configuration; next poll at ")
-		require.Zero(t, recorded[callback.WatchRecord](t, b.server).Polls)
+		require.Zero(t, recorded[operation.WatchRecord](t, b.server).Polls)
 		b.missing = false
 		b.core.answer = after(1)
 		time.Sleep(14500 * time.Millisecond)
-		result, err := b.watch(in, run{details: recorded[callback.WatchRecord](t, b.server)})
+		result, err := b.watch(in, run{details: recorded[operation.WatchRecord](t, b.server)})
 		require.NoError(t, err)
 		require.Equal(t, 1, result.Record.Polls)
 	})
 	inVirtualTime(t, func(t *testing.T, b *bench) {
 		b.missing = true
 		result := b.onServer(t, watching(interval(20*time.Second, time.Second)), 0)
-		require.Equal(t, callback.ReasonLifetimeOver, result.End)
+		require.Equal(t, operation.ReasonLifetimeOver, result.End)
 		require.Nil(t, result.Record.Last)
 		require.Empty(t, b.core.polls(time.Now()))
 	})
@@ -283,17 +283,17 @@ func TestWatchTakesUpWhereTheRecordSays(t *testing.T) {
 		in := watching(schedule(time.Hour, seconds(10, 20, 30)...))
 		begun := time.Now()
 		time.Sleep(12 * time.Second)
-		details := callback.WatchRecord{
-			Polls: 2, AskedAt: callback.At(begun.Add(10 * time.Second)), AnsweredAt: callback.At(begun.Add(10 * time.Second)),
-			Last: &callback.Observation{Status: "new"},
+		details := operation.WatchRecord{
+			Polls: 2, AskedAt: operation.At(begun.Add(10 * time.Second)), AnsweredAt: operation.At(begun.Add(10 * time.Second)),
+			Last: &operation.Observation{Status: "new"},
 		}
-		in.Record = callback.WatchRecord{Polls: 1}
+		in.Record = operation.WatchRecord{Polls: 1}
 		_, err := b.watch(in, run{details: details})
 		handsBack(t, err, activities.TypeWaiting, 18*time.Second-500*time.Millisecond)
 		require.Empty(t, b.core.polls(begun))
-		require.Equal(t, 2, recorded[callback.WatchRecord](t, b.server).Polls)
+		require.Equal(t, 2, recorded[operation.WatchRecord](t, b.server).Polls)
 		time.Sleep(17500 * time.Millisecond)
-		_, err = b.watch(in, run{details: recorded[callback.WatchRecord](t, b.server)})
+		_, err = b.watch(in, run{details: recorded[operation.WatchRecord](t, b.server)})
 		require.Equal(t, seconds(30), b.core.polls(begun))
 		handsBack(t, err, activities.TypeWaiting, 30*time.Second-500*time.Millisecond)
 		require.Equal(t, `poll 3: status "new" is not another yet; next poll at 2000-01-01T00:01:00.000Z`, failure(t, err).Message())
@@ -304,7 +304,7 @@ func TestWatchGoesOnAfterAPollInsideTheWorkflowTask(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, b *bench) {
 		in := watching(schedule(time.Hour, seconds(3, 3)...))
-		in.Record = callback.WatchRecord{Polls: 1, AskedAt: in.AcceptedAt, AnsweredAt: in.AcceptedAt}
+		in.Record = operation.WatchRecord{Polls: 1, AskedAt: in.AcceptedAt, AnsweredAt: in.AcceptedAt}
 		begun := time.Now()
 		result := b.onServer(t, in, 0)
 		require.Equal(t, seconds(3, 6), b.core.polls(begun))
@@ -342,9 +342,9 @@ func TestWatchThatIsUnwanted(t *testing.T) {
 		t.Parallel()
 		inVirtualTime(t, func(t *testing.T, b *bench) {
 			b.server.answer = afterBeats(1, temporal.NewCanceledError())
-			b.core.answer = func(ctx context.Context, _ int) (callback.Observation, error) {
+			b.core.answer = func(ctx context.Context, _ int) (operation.Observation, error) {
 				time.Sleep(32 * time.Second)
-				return callback.Observation{Status: "done"}, ctx.Err()
+				return operation.Observation{Status: "done"}, ctx.Err()
 			}
 			result, err := b.watch(watching(interval(time.Hour, 5*time.Second)), run{})
 			require.NoError(t, err)
@@ -361,7 +361,7 @@ func TestWatchThatIsPausedGivesItsSlotBackWithItsRecord(t *testing.T) {
 		_, err := b.watch(watching(interval(time.Hour, 9*time.Second)), run{})
 		handsBack(t, err, activities.TypeWaiting, time.Millisecond)
 		require.Contains(t, failure(t, err).Message(), "paused or reset by an operator")
-		require.Equal(t, 2, recorded[callback.WatchRecord](t, b.server).Polls)
+		require.Equal(t, 2, recorded[operation.WatchRecord](t, b.server).Polls)
 	})
 }
 
@@ -369,13 +369,13 @@ func TestWatchThatIsPausedDuringAPollKeepsIt(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, b *bench) {
 		b.server.answer = afterBeats(1, activity.ErrActivityPaused)
-		b.core.answer = func(context.Context, int) (callback.Observation, error) {
+		b.core.answer = func(context.Context, int) (operation.Observation, error) {
 			time.Sleep(15 * time.Second)
-			return callback.Observation{Status: "new"}, nil
+			return operation.Observation{Status: "new"}, nil
 		}
 		_, err := b.watch(watching(interval(time.Hour, 20*time.Second)), run{})
 		require.Equal(t, activities.TypeWaiting, failure(t, err).Type())
-		require.Equal(t, 1, recorded[callback.WatchRecord](t, b.server).Polls)
+		require.Equal(t, 1, recorded[operation.WatchRecord](t, b.server).Polls)
 	})
 }
 
@@ -383,10 +383,10 @@ func TestWatchDoesNotCutOffAPollWhenItsWorkerStops(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, b *bench) {
 		ctx, cancel := context.WithCancel(context.Background())
-		b.core.answer = func(ctx context.Context, _ int) (callback.Observation, error) {
+		b.core.answer = func(ctx context.Context, _ int) (operation.Observation, error) {
 			cancel()
 			time.Sleep(time.Second)
-			return callback.Observation{Status: "done"}, ctx.Err()
+			return operation.Observation{Status: "done"}, ctx.Err()
 		}
 		result, err := b.watch(watching(interval(time.Hour, time.Second)), run{ctx: ctx})
 		require.NoError(t, err)
@@ -431,7 +431,7 @@ func TestWatchInAWorkerThatStopsGivesItsWaitBackWithTheRecordKept(t *testing.T) 
 				time.AfterFunc(time.Second, func() { tt.stop(&r, cancel) })
 				_, err := b.watch(watching(interval(time.Hour, 5*time.Second)), r)
 				handsBack(t, err, activities.TypeWaiting, 3500*time.Millisecond)
-				kept := recorded[callback.WatchRecord](t, b.server)
+				kept := recorded[operation.WatchRecord](t, b.server)
 				require.Equal(t, 1, kept.Polls)
 				require.Equal(t, "new", kept.Last.Status)
 			})
@@ -447,7 +447,7 @@ func TestWatchRecordsWhatItLearnt(t *testing.T) {
 		_, err := b.watch(watching(interval(time.Hour, 4900*time.Millisecond)), run{stop: stop})
 		require.Equal(t, activities.TypeWaiting, failure(t, err).Type())
 		require.Equal(t, 3, b.server.beats(), "one for each poll, before it is made")
-		require.Equal(t, 3, recorded[callback.WatchRecord](t, b.server).Polls, "it leaves with a record of its own")
+		require.Equal(t, 3, recorded[operation.WatchRecord](t, b.server).Polls, "it leaves with a record of its own")
 	})
 }
 
@@ -458,7 +458,7 @@ func TestWatchAsksAgainWhatWasLostWithItsWorker(t *testing.T) {
 		in := watching(interval(time.Hour, 5*time.Second))
 		in.Policy.MaxPolls = 2
 		begun := time.Now()
-		lost := callback.WatchRecord{Polls: 2, AskedAt: callback.At(begun), Last: &callback.Observation{Status: "new"}}
+		lost := operation.WatchRecord{Polls: 2, AskedAt: operation.At(begun), Last: &operation.Observation{Status: "new"}}
 		b.core.answer = after(1)
 		result, err := b.watch(in, run{details: lost, attempt: 2})
 		require.NoError(t, err)
@@ -479,7 +479,7 @@ func TestWatchPollsNowWhereThatWasAskedFor(t *testing.T) {
 		_, err := b.watch(in, run{})
 		handsBack(t, err, activities.TypeWaiting, time.Minute-500*time.Millisecond)
 		require.Equal(t, seconds(0), b.core.polls(begun))
-		in.Record = recorded[callback.WatchRecord](t, b.server)
+		in.Record = recorded[operation.WatchRecord](t, b.server)
 		in.Record.PollNow = true
 		_, err = b.watch(in, run{})
 		handsBack(t, err, activities.TypeWaiting, time.Minute-500*time.Millisecond)
@@ -500,17 +500,17 @@ func TestPollTellsOneAnswer(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, b *bench) {
 		ctx, cancel := context.WithCancel(t.Context())
-		b.core.answer = func(ctx context.Context, _ int) (callback.Observation, error) {
+		b.core.answer = func(ctx context.Context, _ int) (operation.Observation, error) {
 			cancel()
 			time.Sleep(200 * time.Millisecond)
-			return callback.Observation{Status: "done"}, ctx.Err()
+			return operation.Observation{Status: "done"}, ctx.Err()
 		}
-		begun := callback.At(time.Now())
+		begun := operation.At(time.Now())
 		result, err := b.Poll(ctx, activities.PollInput{Source: "wallet"})
 		require.NoError(t, err)
 		require.Equal(t, activities.PollResult{
 			BegunAt: begun, EndedAt: begun.Add(200 * time.Millisecond),
-			Observation: &callback.Observation{Status: "done", BegunAt: begun, ObservedAt: begun.Add(200 * time.Millisecond)},
+			Observation: &operation.Observation{Status: "done", BegunAt: begun, ObservedAt: begun.Add(200 * time.Millisecond)},
 		}, result, "its context does not cut it off")
 	})
 }
@@ -520,9 +520,9 @@ func TestPollIsLeftToWatch(t *testing.T) {
 	t.Run("where the source was slow lately", func(t *testing.T) {
 		t.Parallel()
 		inVirtualTime(t, func(t *testing.T, b *bench) {
-			b.core.answer = func(context.Context, int) (callback.Observation, error) {
+			b.core.answer = func(context.Context, int) (operation.Observation, error) {
 				time.Sleep(1500 * time.Millisecond)
-				return callback.Observation{Status: "new"}, nil
+				return operation.Observation{Status: "new"}, nil
 			}
 			first, err := b.Poll(t.Context(), activities.PollInput{Source: "wallet"})
 			require.NoError(t, err)
@@ -557,7 +557,7 @@ func TestPollTellsWhyItBroughtNothing(t *testing.T) {
 			t.Parallel()
 			inVirtualTime(t, func(t *testing.T, b *bench) {
 				b.core.answer = failing(tt.err)
-				now := callback.At(time.Now())
+				now := operation.At(time.Now())
 				want := activities.PollResult{Free: tt.free, Error: tt.err.Error(), BegunAt: now, EndedAt: now}
 				if tt.notBefore > 0 {
 					want.NotBefore = now.Add(tt.notBefore)
@@ -574,7 +574,7 @@ func TestAWatchThatIsAboutToAskIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, b *bench) {
 		in := watching(interval(time.Hour, 9*time.Second))
-		in.Record = callback.WatchRecord{Polls: 1, PollNow: true, AskedAt: in.AcceptedAt, AnsweredAt: in.AcceptedAt}
+		in.Record = operation.WatchRecord{Polls: 1, PollNow: true, AskedAt: in.AcceptedAt, AnsweredAt: in.AcceptedAt}
 		begun := time.Now()
 		for after, left := range map[time.Duration]bool{900 * time.Millisecond: true, 2 * time.Second: false} {
 			time.AfterFunc(after, func() {

@@ -11,7 +11,7 @@ import (
 	"net/url"
 	"strings"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // client calls one Ringback API.
@@ -103,9 +103,9 @@ func (e *unreachableError) Unwrap() error { return e.err }
 
 // apiError is a refusal, as problem+json says it.
 type apiError struct {
-	Type   string                `json:"type"`
-	Detail string                `json:"detail"`
-	Errors []callback.FieldError `json:"errors"`
+	Type   string                 `json:"type"`
+	Detail string                 `json:"detail"`
+	Errors []operation.FieldError `json:"errors"`
 
 	status     int
 	retryAfter string
@@ -161,6 +161,6 @@ func (e *apiError) exitCode() int {
 }
 
 // path is the operation's path, and what follows it.
-func path(k callback.Key, rest string) string {
+func path(k operation.Key, rest string) string {
 	return "/v1/operations/" + url.PathEscape(k.Endpoint) + "/" + url.PathEscape(k.OperationID) + rest
 }

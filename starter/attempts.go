@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 func (t *tool) attempts() *cobra.Command {
@@ -23,7 +23,7 @@ With -o json: the state's deliveries.`,
   starter attempts WALLET_SHOP/239441503 -o json`,
 		Args:              operationArgs,
 		ValidArgsFunction: t.completeOperation,
-		RunE: t.onOperation(func(cmd *cobra.Command, c *client, key callback.Key) error {
+		RunE: t.onOperation(func(cmd *cobra.Command, c *client, key operation.Key) error {
 			r, err := c.call(cmd.Context(), http.MethodGet, path(key, ""), nil)
 			if err != nil {
 				return err
@@ -43,7 +43,7 @@ func (t *tool) showAttempts(r reply) error {
 		}
 		return t.showJSON(reply{body: s.Deliveries})
 	}
-	var s callback.State
+	var s operation.State
 	if err := r.into(&s); err != nil {
 		return err
 	}

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 func (t *tool) push() *cobra.Command {
@@ -23,7 +23,7 @@ func (t *tool) push() *cobra.Command {
 		ValidArgsFunction: t.completeOperation,
 	}
 	cmd.Flags().StringVar(&body.Status, "status", "", "the `STATUS`, in the source's vocabulary")
-	cmd.RunE = t.onOperation(func(cmd *cobra.Command, c *client, key callback.Key) error {
+	cmd.RunE = t.onOperation(func(cmd *cobra.Command, c *client, key operation.Key) error {
 		if cmd.Flags().Changed("status") && body.Status == "" {
 			return usage("--status is empty; leave it out to have the source polled now")
 		}
@@ -52,11 +52,11 @@ wanted is withdrawn instead.`,
 	}
 	cmd.Flags().StringVar(&body.InitiatedBy, "initiated-by", "", "`WHO` revoked it: client, user or core; a client's own revocation rings nobody")
 	cmd.Flags().StringVar(&body.Reason, "reason", "", "why, for people, at most 256 characters (`TEXT`)")
-	completeWith(cmd, "initiated-by", callback.Initiators...)
+	completeWith(cmd, "initiated-by", operation.Initiators...)
 	if err := cmd.MarkFlagRequired("initiated-by"); err != nil {
 		panic(err) // a flag that does not exist: every run would show it
 	}
-	cmd.RunE = t.onOperation(func(cmd *cobra.Command, c *client, key callback.Key) error {
+	cmd.RunE = t.onOperation(func(cmd *cobra.Command, c *client, key operation.Key) error {
 		r, err := c.call(cmd.Context(), http.MethodPost, path(key, "/revocation"), body)
 		if err != nil {
 			return err
@@ -75,7 +75,7 @@ An attempt in flight is never cut off; if it is acknowledged, that is the outcom
 		Example:           `  starter withdraw WALLET_SHOP 239441503`,
 		Args:              operationArgs,
 		ValidArgsFunction: t.completeOperation,
-		RunE: t.onOperation(func(cmd *cobra.Command, c *client, key callback.Key) error {
+		RunE: t.onOperation(func(cmd *cobra.Command, c *client, key operation.Key) error {
 			r, err := c.call(cmd.Context(), http.MethodDelete, path(key, ""), nil)
 			if err != nil {
 				return err

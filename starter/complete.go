@@ -12,7 +12,7 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // completionTime bounds what a person waits for after the tab key.
@@ -25,7 +25,7 @@ func (t *tool) completeOperation(cmd *cobra.Command, args []string, toComplete s
 	case 0:
 		return t.completeEndpoint(cmd, args, toComplete)
 	case 1:
-		return t.recent(cmd.Context(), url.Values{"endpoint": {args[0]}}, func(s callback.Summary) string { return s.OperationID }),
+		return t.recent(cmd.Context(), url.Values{"endpoint": {args[0]}}, func(s operation.Summary) string { return s.OperationID }),
 			cobra.ShellCompDirectiveNoFileComp
 	}
 	return nil, cobra.ShellCompDirectiveNoFileComp
@@ -40,7 +40,7 @@ func (t *tool) completeEndpoint(cmd *cobra.Command, args []string, _ string) ([]
 	case t.config != "":
 		return endpointsIn(t.config), cobra.ShellCompDirectiveNoFileComp
 	}
-	names := t.recent(cmd.Context(), url.Values{}, func(s callback.Summary) string { return s.Endpoint })
+	names := t.recent(cmd.Context(), url.Values{}, func(s operation.Summary) string { return s.Endpoint })
 	slices.Sort(names)
 	return slices.Compact(names), cobra.ShellCompDirectiveNoFileComp
 }
@@ -54,14 +54,14 @@ func (t *tool) completeEndpointFlag(cmd *cobra.Command) {
 
 // recent are words of the newest operations, in their order. Completion never
 // says what went wrong: it would land in the command line.
-func (t *tool) recent(ctx context.Context, filter url.Values, word func(callback.Summary) string) []cobra.Completion {
+func (t *tool) recent(ctx context.Context, filter url.Values, word func(operation.Summary) string) []cobra.Completion {
 	ctx, cancel := context.WithTimeout(ctx, completionTime)
 	defer cancel()
 	c, err := t.client()
 	if err != nil {
 		return nil
 	}
-	var page callback.Page
+	var page operation.Page
 	r, err := c.call(ctx, http.MethodGet, "/v1/operations?"+filter.Encode(), nil)
 	if err != nil || r.into(&page) != nil {
 		return nil

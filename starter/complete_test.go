@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/require"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 func TestShellsGetAScript(t *testing.T) {
@@ -25,10 +25,10 @@ func TestWhatIsKnownIsCompleted(t *testing.T) {
 	config := filepath.Join(t.TempDir(), "ringback.yml")
 	require.NoError(t, os.WriteFile(config, []byte("endpoints: {SHOP: {url: '${env:NOT_SET}'}, BANK: {}}\n"), 0o600))
 	f := &fake{
-		pages: map[callback.Outcome][]callback.Page{callback.OutcomeNone: {{Operations: []callback.Summary{
-			summary("9", 9, callback.OutcomeGone), {Key: callback.Key{Endpoint: "LEDGER", OperationID: "1"}}, summary("8", 8, callback.OutcomeGone),
+		pages: map[operation.Outcome][]operation.Page{operation.OutcomeNone: {{Operations: []operation.Summary{
+			summary("9", 9, operation.OutcomeGone), {Key: operation.Key{Endpoint: "LEDGER", OperationID: "1"}}, summary("8", 8, operation.OutcomeGone),
 		}}}},
-		many: []callback.Redeliveries{bulk(callback.RedeliveriesRunning, 0, 0, 0)},
+		many: []operation.Redeliveries{bulk(operation.RedeliveriesRunning, 0, 0, 0)},
 	}
 	p := place{}.at(t, f)
 	for name, tt := range map[string]struct {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // Exit codes, as exitCodes documents them.
@@ -27,14 +27,14 @@ const (
 )
 
 // exitOutcome are watch's exit codes: how the operation ended.
-var exitOutcome = map[callback.Outcome]int{
-	callback.OutcomeAcknowledged: exitOK,
-	callback.OutcomeExhausted:    10,
-	callback.OutcomeGone:         11,
-	callback.OutcomeRevoked:      12,
-	callback.OutcomeWithdrawn:    13,
-	callback.OutcomeExpired:      14,
-	callback.OutcomeTerminated:   15,
+var exitOutcome = map[operation.Outcome]int{
+	operation.OutcomeAcknowledged: exitOK,
+	operation.OutcomeExhausted:    10,
+	operation.OutcomeGone:         11,
+	operation.OutcomeRevoked:      12,
+	operation.OutcomeWithdrawn:    13,
+	operation.OutcomeExpired:      14,
+	operation.OutcomeTerminated:   15,
 }
 
 // exitCode is one line of the table of exit codes.
@@ -55,12 +55,12 @@ var exitCodes = []exitCode{
 	{exitPartly, "redeliver: some operations could not be redelivered"},
 	{exitCutShort, "redeliver: stopped, or ended by an operator, before its end"},
 	{exitGoesOn, "watch and follow: --for is over, what was followed goes on"},
-	{exitOutcome[callback.OutcomeExhausted], "watch: exhausted"},
-	{exitOutcome[callback.OutcomeGone], "watch: gone"},
-	{exitOutcome[callback.OutcomeRevoked], "watch: revoked"},
-	{exitOutcome[callback.OutcomeWithdrawn], "watch: withdrawn"},
-	{exitOutcome[callback.OutcomeExpired], "watch: expired"},
-	{exitOutcome[callback.OutcomeTerminated], "watch: terminated"},
+	{exitOutcome[operation.OutcomeExhausted], "watch: exhausted"},
+	{exitOutcome[operation.OutcomeGone], "watch: gone"},
+	{exitOutcome[operation.OutcomeRevoked], "watch: revoked"},
+	{exitOutcome[operation.OutcomeWithdrawn], "watch: withdrawn"},
+	{exitOutcome[operation.OutcomeExpired], "watch: expired"},
+	{exitOutcome[operation.OutcomeTerminated], "watch: terminated"},
 	{exitInterrupted, "interrupted (Ctrl-C, SIGTERM); what was followed goes on"},
 }
 

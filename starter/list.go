@@ -12,7 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // listing is what the list command was asked for.
@@ -55,9 +55,9 @@ acknowledged ones with an older callback that was superseded unacknowledged.
 	cmd.MarkFlagsMutuallyExclusive("failed", "outcome", "undelivered")
 	cmd.MarkFlagsMutuallyExclusive("limit", "count")
 	cmd.MarkFlagsMutuallyExclusive("limit", "count-by")
-	completeWith(cmd, "outcome", outcomeNames(callback.Outcomes)...)
+	completeWith(cmd, "outcome", outcomeNames(operation.Outcomes)...)
 	completeWith(cmd, "time", "started", "closed")
-	completeWith(cmd, "count-by", callback.GroupByEndpoint, callback.GroupByOutcome)
+	completeWith(cmd, "count-by", operation.GroupByEndpoint, operation.GroupByOutcome)
 	t.completeEndpointFlag(cmd)
 	cmd.RunE = t.begin(func(cmd *cobra.Command, _ []string) error {
 		c, err := t.client()
@@ -80,7 +80,7 @@ acknowledged ones with an older callback that was superseded unacknowledged.
 	return cmd
 }
 
-func outcomeNames(outcomes []callback.Outcome) []string {
+func outcomeNames(outcomes []operation.Outcome) []string {
 	names := make([]string, 0, len(outcomes))
 	for _, o := range outcomes {
 		names = append(names, string(o))
@@ -89,21 +89,21 @@ func outcomeNames(outcomes []callback.Outcome) []string {
 }
 
 // fetch is the list, and whether more would match.
-func (l listing) fetch(ctx context.Context, c *client) (callback.Page, bool, error) {
+func (l listing) fetch(ctx context.Context, c *client) (operation.Page, bool, error) {
 	filter, err := l.filter(time.Now())
 	if err != nil {
-		return callback.Page{}, false, err
+		return operation.Page{}, false, err
 	}
-	page, more := callback.Page{Operations: []callback.Summary{}}, false
+	page, more := operation.Page{Operations: []operation.Summary{}}, false
 	for _, outcome := range l.outcomes() {
 		found, left, err := l.pages(ctx, c, filter, outcome)
 		if err != nil {
-			return callback.Page{}, false, err
+			return operation.Page{}, false, err
 		}
 		page.Operations = append(page.Operations, found...)
 		more = more || left
 	}
-	slices.SortStableFunc(page.Operations, func(a, b callback.Summary) int { return b.StartedAt.Compare(a.StartedAt.Time) })
+	slices.SortStableFunc(page.Operations, func(a, b operation.Summary) int { return b.StartedAt.Compare(a.StartedAt.Time) })
 	if l.full(page.Operations) {
 		more = more || len(page.Operations) > l.limit
 		page.Operations = page.Operations[:l.limit]
@@ -112,40 +112,40 @@ func (l listing) fetch(ctx context.Context, c *client) (callback.Page, bool, err
 }
 
 // undelivered is the API's word for what never arrived.
-const undelivered callback.Outcome = "undelivered"
+const undelivered operation.Outcome = "undelivered"
 
 // outcomes are those to ask for, one by one; the empty one asks for all.
-func (l listing) outcomes() []callback.Outcome {
+func (l listing) outcomes() []operation.Outcome {
 	switch {
 	case l.failed:
-		return []callback.Outcome{callback.OutcomeExhausted, callback.OutcomeGone}
+		return []operation.Outcome{operation.OutcomeExhausted, operation.OutcomeGone}
 	case l.undelivered:
-		return []callback.Outcome{undelivered}
+		return []operation.Outcome{undelivered}
 	}
-	return []callback.Outcome{callback.Outcome(l.outcome)}
+	return []operation.Outcome{operation.Outcome(l.outcome)}
 }
 
 // counted is the count, summed over the outcomes that are asked for one by one.
-func (l listing) counted(ctx context.Context, c *client) (callback.OperationsCount, error) {
+func (l listing) counted(ctx context.Context, c *client) (operation.OperationsCount, error) {
 	filter, err := l.filter(time.Now())
 	if err != nil {
-		return callback.OperationsCount{}, err
+		return operation.OperationsCount{}, err
 	}
 	if l.countBy != "" {
 		filter.Set("group_by", l.countBy)
 	}
-	sum := callback.OperationsCount{Exact: true}
+	sum := operation.OperationsCount{Exact: true}
 	for _, outcome := range l.outcomes() {
-		if outcome != callback.OutcomeNone {
+		if outcome != operation.OutcomeNone {
 			filter.Set("outcome", string(outcome))
 		}
-		var count callback.OperationsCount
+		var count operation.OperationsCount
 		r, err := c.call(ctx, http.MethodGet, "/v1/operations/count?"+filter.Encode(), nil)
 		if err != nil {
-			return callback.OperationsCount{}, err
+			return operation.OperationsCount{}, err
 		}
 		if err := r.into(&count); err != nil {
-			return callback.OperationsCount{}, err
+			return operation.OperationsCount{}, err
 		}
 		sum.Count += count.Count
 		sum.Exact = sum.Exact && count.Exact
@@ -155,9 +155,9 @@ func (l listing) counted(ctx context.Context, c *client) (callback.OperationsCou
 }
 
 // addGroups adds more to all, largest first.
-func addGroups(all, more []callback.CountGroup) []callback.CountGroup {
+func addGroups(all, more []operation.CountGroup) []operation.CountGroup {
 	for _, g := range more {
-		i := slices.IndexFunc(all, func(known callback.CountGroup) bool {
+		i := slices.IndexFunc(all, func(known operation.CountGroup) bool {
 			return known.Endpoint == g.Endpoint && known.Outcome == g.Outcome
 		})
 		if i < 0 {
@@ -166,20 +166,20 @@ func addGroups(all, more []callback.CountGroup) []callback.CountGroup {
 		}
 		all[i].Count += g.Count
 	}
-	slices.SortStableFunc(all, func(a, b callback.CountGroup) int { return cmp.Compare(b.Count, a.Count) })
+	slices.SortStableFunc(all, func(a, b operation.CountGroup) int { return cmp.Compare(b.Count, a.Count) })
 	return all
 }
 
-func (l listing) full(found []callback.Summary) bool { return l.limit > 0 && len(found) >= l.limit }
+func (l listing) full(found []operation.Summary) bool { return l.limit > 0 && len(found) >= l.limit }
 
 // pages reads page after page until there are enough.
-func (l listing) pages(ctx context.Context, c *client, filter url.Values, outcome callback.Outcome) (found []callback.Summary, left bool, err error) {
+func (l listing) pages(ctx context.Context, c *client, filter url.Values, outcome operation.Outcome) (found []operation.Summary, left bool, err error) {
 	filter.Del("page_token")
-	if outcome != callback.OutcomeNone {
+	if outcome != operation.OutcomeNone {
 		filter.Set("outcome", string(outcome))
 	}
 	for {
-		var page callback.Page
+		var page operation.Page
 		r, err := c.call(ctx, http.MethodGet, "/v1/operations?"+filter.Encode(), nil)
 		if err != nil {
 			return nil, false, err
@@ -219,9 +219,9 @@ func (l listing) filter(now time.Time) (url.Values, error) {
 }
 
 // bound is the time that a flag says; the zero time where it is not given.
-func bound(flag, text string, now time.Time) (callback.Time, error) {
+func bound(flag, text string, now time.Time) (operation.Time, error) {
 	if text == "" {
-		return callback.Time{}, nil
+		return operation.Time{}, nil
 	}
 	at, err := when(text, now)
 	if err != nil {
@@ -231,11 +231,11 @@ func bound(flag, text string, now time.Time) (callback.Time, error) {
 }
 
 // when is an RFC 3339 time, or one that long before now.
-func when(text string, now time.Time) (callback.Time, error) {
+func when(text string, now time.Time) (operation.Time, error) {
 	if ago, err := timeAgo(text); err == nil && ago >= 0 {
-		return callback.At(now.Add(-ago)), nil
+		return operation.At(now.Add(-ago)), nil
 	}
-	var at callback.Time
+	var at operation.Time
 	err := at.UnmarshalText([]byte(text))
 	return at, err
 }

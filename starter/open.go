@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 func (t *tool) open() *cobra.Command {
@@ -25,7 +25,7 @@ func (t *tool) open() *cobra.Command {
 		ValidArgsFunction: t.completeOperation,
 	}
 	cmd.Flags().BoolVar(&browser, "browser", false, "also open it in a browser, by xdg-open")
-	cmd.RunE = t.onOperation(func(cmd *cobra.Command, c *client, key callback.Key) error {
+	cmd.RunE = t.onOperation(func(cmd *cobra.Command, c *client, key operation.Key) error {
 		r, err := c.call(cmd.Context(), http.MethodGet, path(key, ""), nil)
 		if err != nil {
 			return err
@@ -44,7 +44,7 @@ func (t *tool) open() *cobra.Command {
 
 // uiLink is the state's link, where the API knows the UI.
 func uiLink(r reply) (string, error) {
-	var s callback.State
+	var s operation.State
 	if err := r.into(&s); err != nil {
 		return "", err
 	}

@@ -9,11 +9,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 func (t *tool) ping() *cobra.Command {
-	var body callback.PingRequest
+	var body operation.PingRequest
 	cmd := &cobra.Command{
 		Use:   "ping ENDPOINT",
 		Short: "Send a test callback to an endpoint and show the exchange",
@@ -48,20 +48,20 @@ Exits with 6 where the receiver did not acknowledge. Needs the scope admin.`,
 }
 
 func (t *tool) showPing(r reply) error {
-	var p callback.Ping
+	var p operation.Ping
 	if err := r.into(&p); err != nil {
 		return err
 	}
 	if err := t.showExchange(r, p); err != nil {
 		return err
 	}
-	if p.Verdict != callback.Acknowledged {
+	if p.Verdict != operation.Acknowledged {
 		return end(exitUnacknowledged, "%s did not acknowledge: %s", printable(p.Endpoint), printable(p.Reason))
 	}
 	return nil
 }
 
-func (t *tool) showExchange(r reply, p callback.Ping) error {
+func (t *tool) showExchange(r reply, p operation.Ping) error {
 	if t.output == outputJSON {
 		return t.showJSON(r)
 	}
@@ -90,7 +90,7 @@ func (t *tool) showExchange(r reply, p callback.Ping) error {
 	return err
 }
 
-func writeConnection(b *bytes.Buffer, c *callback.Connection) {
+func writeConnection(b *bytes.Buffer, c *operation.Connection) {
 	if c == nil {
 		return
 	}
@@ -108,7 +108,7 @@ func writeConnection(b *bytes.Buffer, c *callback.Connection) {
 }
 
 // writeMessage writes a request or an answer as curl -v does.
-func writeMessage(b *bytes.Buffer, prefix, line string, headers []callback.HeaderLine, body string) {
+func writeMessage(b *bytes.Buffer, prefix, line string, headers []operation.HeaderLine, body string) {
 	fmt.Fprintln(b, prefix+printable(line))
 	for _, h := range headers {
 		fmt.Fprintln(b, prefix+printable(h.Name+": "+h.Value))

@@ -7,23 +7,23 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ringback/api/rest"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
-func acknowledgedPing() callback.Ping {
-	return callback.Ping{
+func acknowledgedPing() operation.Ping {
+	return operation.Ping{
 		Endpoint: "LEDGER", OperationID: "ringback-ping-mfrggzdfmz", CallbackID: "cb_ping_mfrggzdfmz", Dialect: "standard", Signed: true,
-		At: at(15), TookMS: 12, Verdict: callback.Acknowledged,
-		Connection: &callback.Connection{RemoteAddress: "203.0.113.7:443", TLSVersion: "TLS 1.3", ServerCertificate: "CN=ledger.example", ClientCertificate: "CN=ringback"},
-		Request: callback.SentRequest{
+		At: at(15), TookMS: 12, Verdict: operation.Acknowledged,
+		Connection: &operation.Connection{RemoteAddress: "203.0.113.7:443", TLSVersion: "TLS 1.3", ServerCertificate: "CN=ledger.example", ClientCertificate: "CN=ringback"},
+		Request: operation.SentRequest{
 			Line: "POST /hooks HTTP/1.1",
-			Headers: []callback.HeaderLine{
+			Headers: []operation.HeaderLine{
 				{Name: "Host", Value: "ledger.example"}, {Name: "Authorization", Value: "[redacted]"}, {Name: "Webhook-Id", Value: "cb_ping_mfrggzdfmz"},
 			},
 			Body: `{"type":"ringback.ping"}`,
 		},
-		Answer: &callback.ReceivedAnswer{
-			Line: "HTTP/1.1 200 OK", HTTPStatus: 200, Headers: []callback.HeaderLine{{Name: "X", Value: "\x1b[31m"}},
+		Answer: &operation.ReceivedAnswer{
+			Line: "HTTP/1.1 200 OK", HTTPStatus: 200, Headers: []operation.HeaderLine{{Name: "X", Value: "\x1b[31m"}},
 			Body: "thank\nyou\x07", Truncated: true,
 		},
 	}
@@ -32,18 +32,18 @@ func acknowledgedPing() callback.Ping {
 func TestAPingShowsTheExchangeAndExitsAsItWentOff(t *testing.T) {
 	t.Parallel()
 	refused := acknowledgedPing()
-	refused.Verdict, refused.Reason, refused.Signed = callback.Unacknowledged, "no answer: connection refused", false
+	refused.Verdict, refused.Reason, refused.Signed = operation.Unacknowledged, "no answer: connection refused", false
 	refused.Answer, refused.Connection = nil, nil
 	for name, tt := range map[string]struct {
-		ping  callback.Ping
+		ping  operation.Ping
 		args  []string
-		asked callback.PingRequest
+		asked operation.PingRequest
 		code  int
 	}{
-		"ping":         {acknowledgedPing(), nil, callback.PingRequest{}, exitOK},
-		"ping-url":     {acknowledgedPing(), []string{"--url", "https://a.example/"}, callback.PingRequest{URL: "https://a.example/"}, exitOK},
-		"ping-refused": {refused, nil, callback.PingRequest{}, exitUnacknowledged},
-		"ping-json":    {refused, []string{"-o", "json"}, callback.PingRequest{}, exitUnacknowledged},
+		"ping":         {acknowledgedPing(), nil, operation.PingRequest{}, exitOK},
+		"ping-url":     {acknowledgedPing(), []string{"--url", "https://a.example/"}, operation.PingRequest{URL: "https://a.example/"}, exitOK},
+		"ping-refused": {refused, nil, operation.PingRequest{}, exitUnacknowledged},
+		"ping-json":    {refused, []string{"-o", "json"}, operation.PingRequest{}, exitUnacknowledged},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -57,6 +57,6 @@ func TestAPingShowsTheExchangeAndExitsAsItWentOff(t *testing.T) {
 			}
 		})
 	}
-	got := place{}.at(t, &fake{err: &callback.Error{Problem: rest.ProblemTooManyRequests, Detail: "Wait."}}).run(context.Background(), "ping", "LEDGER")
+	got := place{}.at(t, &fake{err: &operation.Error{Problem: rest.ProblemTooManyRequests, Detail: "Wait."}}).run(context.Background(), "ping", "LEDGER")
 	require.Equal(t, exitUnavailable, got.code, "a ping that was not made is no verdict of the receiver's")
 }

@@ -7,17 +7,17 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // redelivering is what the redeliver command was asked for.
 type redelivering struct {
 	// one is the body for one operation.
 	one struct {
-		Repoll   bool             `json:"repoll,omitempty"`
-		Force    bool             `json:"force,omitempty"`
-		Reason   string           `json:"reason,omitempty"`
-		Callback *callback.Target `json:"callback,omitempty"`
+		Repoll   bool              `json:"repoll,omitempty"`
+		Force    bool              `json:"force,omitempty"`
+		Reason   string            `json:"reason,omitempty"`
+		Callback *operation.Target `json:"callback,omitempty"`
 	}
 	callbackURL string
 	// many are the flags of a bulk redelivery.
@@ -67,7 +67,7 @@ stopped.`,
 	t.completeEndpointFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) > 0 {
-			return t.onOperation(func(cmd *cobra.Command, c *client, key callback.Key) error {
+			return t.onOperation(func(cmd *cobra.Command, c *client, key operation.Key) error {
 				return t.redeliverOne(cmd, c, key, r)
 			})(cmd, args)
 		}
@@ -87,11 +87,11 @@ func (r *redelivering) flags(cmd *cobra.Command) {
 	flags.StringVar(&r.many.outcome, "outcome", "", "many: that ended with this `OUTCOME`; else exhausted, gone, expired and terminated ones")
 	flags.StringVar(&r.many.since, "since", "", "many: closed at or after this `TIME`: RFC 3339, or ago such as 24h or 7d")
 	flags.StringVar(&r.many.until, "until", "", "many: closed before this `TIME`, written likewise")
-	flags.Float64Var(&r.many.rate, "rate", callback.DefaultRatePerSecond, "many: begin at most this `NUMBER` a second")
+	flags.Float64Var(&r.many.rate, "rate", operation.DefaultRatePerSecond, "many: begin at most this `NUMBER` a second")
 	flags.BoolVar(&r.many.dryRun, "dry-run", false, "many: count and show a sample, redeliver nothing")
 	flags.BoolVar(&r.many.detach, "detach", false, "many: begin it and don't follow it")
 	r.following.flags(cmd)
-	completeWith(cmd, "outcome", outcomeNames(append(slices.Clone(callback.Redeliverable), callback.OutcomeAcknowledged))...)
+	completeWith(cmd, "outcome", outcomeNames(append(slices.Clone(operation.Redeliverable), operation.OutcomeAcknowledged))...)
 }
 
 // checkRedeliver accepts one operation, or a filter.
@@ -119,9 +119,9 @@ func checkRedeliver(cmd *cobra.Command, args []string) error {
 	return operationArgs(cmd, args)
 }
 
-func (t *tool) redeliverOne(cmd *cobra.Command, c *client, key callback.Key, r redelivering) error {
+func (t *tool) redeliverOne(cmd *cobra.Command, c *client, key operation.Key, r redelivering) error {
 	if r.callbackURL != "" {
-		r.one.Callback = &callback.Target{URL: r.callbackURL}
+		r.one.Callback = &operation.Target{URL: r.callbackURL}
 	}
 	answer, err := c.call(cmd.Context(), http.MethodPost, path(key, "/redelivery"), r.one)
 	if err != nil {
@@ -130,20 +130,20 @@ func (t *tool) redeliverOne(cmd *cobra.Command, c *client, key callback.Key, r r
 	return t.showState(answer, "Redelivery begun.")
 }
 
-// redeliveriesBody is callback.RedeliveriesRequest as it is written: a rate
+// redeliveriesBody is operation.RedeliveriesRequest as it is written: a rate
 // that was not given is left to the API.
 type redeliveriesBody struct {
-	Filter        callback.Filter `json:"filter"`
-	DryRun        bool            `json:"dry_run,omitempty"`
-	RatePerSecond *float64        `json:"rate_per_second,omitempty"`
-	Force         bool            `json:"force,omitempty"`
-	Reason        string          `json:"reason,omitempty"`
+	Filter        operation.Filter `json:"filter"`
+	DryRun        bool             `json:"dry_run,omitempty"`
+	RatePerSecond *float64         `json:"rate_per_second,omitempty"`
+	Force         bool             `json:"force,omitempty"`
+	Reason        string           `json:"reason,omitempty"`
 }
 
 func (r redelivering) body(cmd *cobra.Command, now time.Time) (redeliveriesBody, error) {
 	body := redeliveriesBody{
-		Filter: callback.Filter{
-			Endpoint: r.many.endpoint, Status: r.many.status, Outcome: callback.Outcome(r.many.outcome),
+		Filter: operation.Filter{
+			Endpoint: r.many.endpoint, Status: r.many.status, Outcome: operation.Outcome(r.many.outcome),
 		},
 		DryRun: r.many.dryRun, Force: r.one.Force, Reason: r.one.Reason,
 	}
@@ -179,7 +179,7 @@ func (t *tool) redeliverMany(cmd *cobra.Command, r redelivering) error {
 	case r.many.detach:
 		return t.showBegun(answer)
 	}
-	var begun callback.Redeliveries
+	var begun operation.Redeliveries
 	if err := answer.into(&begun); err != nil {
 		return err
 	}

@@ -9,73 +9,73 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 const bulkID = "rd_mfrggzdfmztwq2lknnwg23tpob"
 
-func bulk(phase callback.RedeliveriesPhase, done, failed, skipped int) callback.Redeliveries {
-	r := callback.Redeliveries{
-		ID: bulkID, Phase: phase, Filter: callback.Filter{Endpoint: "SHOP", Outcome: callback.OutcomeExhausted, Since: at(0), Until: at(59)},
+func bulk(phase operation.RedeliveriesPhase, done, failed, skipped int) operation.Redeliveries {
+	r := operation.Redeliveries{
+		ID: bulkID, Phase: phase, Filter: operation.Filter{Endpoint: "SHOP", Outcome: operation.OutcomeExhausted, Since: at(0), Until: at(59)},
 		RatePerSecond: 20, By: "anna", Reason: "receiver repaired", Matched: 4,
-		RedeliveriesProgress: callback.RedeliveriesProgress{Done: done, Failed: failed, Skipped: skipped},
+		RedeliveriesProgress: operation.RedeliveriesProgress{Done: done, Failed: failed, Skipped: skipped},
 		StartedAt:            at(1), RunID: "run", UIURL: "http://127.0.0.1:8233/r",
 	}
-	if phase == callback.RedeliveriesDone {
+	if phase == operation.RedeliveriesDone {
 		r.EndedAt = pointer(at(9))
 	}
 	if failed > 0 {
-		r.Failures = []callback.Failure{{Key: shop, Detail: "The endpoint SHOP is not registered any more."}}
+		r.Failures = []operation.Failure{{Key: shop, Detail: "The endpoint SHOP is not registered any more."}}
 	}
 	return r
 }
 
 func TestManyAreRedeliveredByFilterAndFollowed(t *testing.T) {
 	t.Parallel()
-	running := callback.RedeliveriesRunning
+	running := operation.RedeliveriesRunning
 	since, until := at(0), at(59)
-	plain := callback.RedeliveriesRequest{
-		Filter:        callback.Filter{Endpoint: "SHOP", Status: "2", Outcome: callback.OutcomeExhausted, Since: since, Until: until},
+	plain := operation.RedeliveriesRequest{
+		Filter:        operation.Filter{Endpoint: "SHOP", Status: "2", Outcome: operation.OutcomeExhausted, Since: since, Until: until},
 		RatePerSecond: 20, Force: true, Reason: "receiver repaired", By: nobody,
 	}
 	flags := []string{
 		"redeliver", "--endpoint", "SHOP", "--status", "2", "--outcome", "exhausted", "--since", since.String(), "--until", until.String(),
 		"--rate", "20", "--force", "--reason", "receiver repaired",
 	}
-	sample := callback.DryRun{Filter: plain.Filter, Matched: 2000, Sample: []callback.Summary{summary("5", 5, callback.OutcomeExhausted)}}
+	sample := operation.DryRun{Filter: plain.Filter, Matched: 2000, Sample: []operation.Summary{summary("5", 5, operation.OutcomeExhausted)}}
 	for name, tt := range map[string]struct {
 		fake  *fake
 		args  []string
-		asked callback.RedeliveriesRequest
+		asked operation.RedeliveriesRequest
 		code  int
 		says  string
 	}{
 		"redeliver-many": {
-			&fake{many: []callback.Redeliveries{bulk(running, 0, 0, 0), bulk(running, 0, 0, 0), bulk(running, 1, 0, 0), bulk(running, 1, 0, 0), bulk(callback.RedeliveriesDone, 3, 0, 1)}},
+			&fake{many: []operation.Redeliveries{bulk(running, 0, 0, 0), bulk(running, 0, 0, 0), bulk(running, 1, 0, 0), bulk(running, 1, 0, 0), bulk(operation.RedeliveriesDone, 3, 0, 1)}},
 			[]string{"--every", "10ms"}, plain, exitOK, "",
 		},
 		"redeliver-many-failed": {
-			&fake{many: []callback.Redeliveries{bulk(running, 0, 0, 0), bulk(callback.RedeliveriesDone, 3, 1, 0)}},
+			&fake{many: []operation.Redeliveries{bulk(running, 0, 0, 0), bulk(operation.RedeliveriesDone, 3, 1, 0)}},
 			nil, plain, exitPartly, "1 of 4 could not be redelivered",
 		},
 		"redeliver-many-stopped": {
-			&fake{many: []callback.Redeliveries{bulk(running, 0, 0, 0), bulk(callback.RedeliveriesStopped, 2, 0, 0)}},
+			&fake{many: []operation.Redeliveries{bulk(running, 0, 0, 0), bulk(operation.RedeliveriesStopped, 2, 0, 0)}},
 			nil, plain, exitCutShort, "stopped at 2 of 4; resume it with: starter redeliveries resume " + bulkID,
 		},
 		"redeliver-many-ended": {
-			&fake{many: []callback.Redeliveries{bulk(running, 0, 0, 0), bulk(callback.RedeliveriesEnded, 2, 0, 0)}},
+			&fake{many: []operation.Redeliveries{bulk(running, 0, 0, 0), bulk(operation.RedeliveriesEnded, 2, 0, 0)}},
 			nil, plain, exitCutShort, "ended by an operator at 2 of 4",
 		},
 		"redeliver-many-json": {
-			&fake{many: []callback.Redeliveries{bulk(running, 0, 0, 0), bulk(running, 0, 0, 0), bulk(callback.RedeliveriesDone, 4, 0, 0)}},
+			&fake{many: []operation.Redeliveries{bulk(running, 0, 0, 0), bulk(running, 0, 0, 0), bulk(operation.RedeliveriesDone, 4, 0, 0)}},
 			[]string{"--every", "10ms", "-o", "json"}, plain, exitOK, "",
 		},
 		"redeliver-many-detached": {
-			&fake{many: []callback.Redeliveries{bulk(running, 0, 0, 0)}},
+			&fake{many: []operation.Redeliveries{bulk(running, 0, 0, 0)}},
 			[]string{"--detach"}, plain, exitOK, "stop    starter redeliveries stop " + bulkID,
 		},
 		"redeliver-many-left": {
-			&fake{many: []callback.Redeliveries{bulk(running, 0, 0, 0)}},
+			&fake{many: []operation.Redeliveries{bulk(running, 0, 0, 0)}},
 			[]string{"--every", "10ms", "--for", "50ms"}, plain, exitGoesOn, "follow  starter redeliveries follow " + bulkID,
 		},
 		"redeliver-dry-run":      {&fake{dryRun: sample}, []string{"--dry-run"}, dry(plain), exitOK, ""},
@@ -92,18 +92,18 @@ func TestManyAreRedeliveredByFilterAndFollowed(t *testing.T) {
 	}
 }
 
-func dry(r callback.RedeliveriesRequest) callback.RedeliveriesRequest {
+func dry(r operation.RedeliveriesRequest) operation.RedeliveriesRequest {
 	r.DryRun = true
 	return r
 }
 
 func TestARateThatIsNotGivenIsTheApis(t *testing.T) {
 	t.Parallel()
-	f := &fake{many: []callback.Redeliveries{bulk(callback.RedeliveriesDone, 4, 0, 0)}}
+	f := &fake{many: []operation.Redeliveries{bulk(operation.RedeliveriesDone, 4, 0, 0)}}
 	got := place{}.at(t, f).run(context.Background(), "redeliver", "--endpoint", "SHOP")
 	require.Equal(t, exitOK, got.code, got.err)
-	require.Equal(t, callback.RedeliveriesRequest{
-		Filter: callback.Filter{Endpoint: "SHOP"}, RatePerSecond: callback.DefaultRatePerSecond, By: nobody,
+	require.Equal(t, operation.RedeliveriesRequest{
+		Filter: operation.Filter{Endpoint: "SHOP"}, RatePerSecond: operation.DefaultRatePerSecond, By: nobody,
 	}, f.questions()[0])
 }
 
@@ -112,7 +112,7 @@ func TestAnInterruptLeavesABulkRedeliveryRunningAndSaysHowToGoOn(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	time.AfterFunc(100*time.Millisecond, cancel)
-	f := &fake{many: []callback.Redeliveries{bulk(callback.RedeliveriesRunning, 1, 0, 0)}}
+	f := &fake{many: []operation.Redeliveries{bulk(operation.RedeliveriesRunning, 1, 0, 0)}}
 	got := place{}.at(t, f).run(ctx, "redeliver", "--endpoint", "SHOP", "--every", "10ms")
 	require.Equal(t, exitInterrupted, got.code)
 	require.Contains(t, got.err, "goes on without this command")
@@ -125,7 +125,7 @@ func TestAnInterruptLeavesABulkRedeliveryRunningAndSaysHowToGoOn(t *testing.T) {
 
 func TestABarIsDrawnOnATerminalAlone(t *testing.T) {
 	t.Parallel()
-	looks := []callback.Redeliveries{bulk(callback.RedeliveriesRunning, 0, 0, 0), bulk(callback.RedeliveriesRunning, 2, 0, 0), bulk(callback.RedeliveriesDone, 3, 1, 0)}
+	looks := []operation.Redeliveries{bulk(operation.RedeliveriesRunning, 0, 0, 0), bulk(operation.RedeliveriesRunning, 2, 0, 0), bulk(operation.RedeliveriesDone, 3, 1, 0)}
 	args := []string{"redeliveries", "follow", bulkID, "--every", "10ms"}
 	got := place{screen: screen{width: 100, height: 40}}.at(t, &fake{many: looks}).run(context.Background(), args...)
 	require.Equal(t, exitPartly, got.code, got.err)
@@ -133,9 +133,9 @@ func TestABarIsDrawnOnATerminalAlone(t *testing.T) {
 	require.NotContains(t, got.out, "done 2", "the bar tells it")
 	require.Contains(t, got.out, "Done        3\n", "what came of it is the output")
 
-	nothing := bulk(callback.RedeliveriesDone, 0, 0, 0)
+	nothing := bulk(operation.RedeliveriesDone, 0, 0, 0)
 	nothing.Matched = 0
-	got = place{screen: screen{width: 100, height: 40}}.at(t, &fake{many: []callback.Redeliveries{nothing}}).run(context.Background(), args...)
+	got = place{screen: screen{width: 100, height: 40}}.at(t, &fake{many: []operation.Redeliveries{nothing}}).run(context.Background(), args...)
 	require.Equal(t, exitOK, got.code, got.err)
 
 	got = place{}.at(t, &fake{many: looks}).run(context.Background(), args...)
@@ -157,7 +157,7 @@ func TestBulkRedeliveriesAreListedSeenStoppedAndResumed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := &fake{many: []callback.Redeliveries{bulk(callback.RedeliveriesRunning, 2, 1, 0)}}
+			f := &fake{many: []operation.Redeliveries{bulk(operation.RedeliveriesRunning, 2, 1, 0)}}
 			got := place{}.at(t, f).run(context.Background(), append([]string{"redeliveries"}, tt.args...)...)
 			require.Equal(t, exitOK, got.code, got.err)
 			require.Equal(t, tt.asked, f.questions())
@@ -170,12 +170,12 @@ func TestBulkRedeliveriesAreListedSeenStoppedAndResumed(t *testing.T) {
 
 func TestFollowingInJsonEndsWithTheEnd(t *testing.T) {
 	t.Parallel()
-	f := &fake{many: []callback.Redeliveries{bulk(callback.RedeliveriesRunning, 4, 0, 0), bulk(callback.RedeliveriesDone, 4, 0, 0)}}
+	f := &fake{many: []operation.Redeliveries{bulk(operation.RedeliveriesRunning, 4, 0, 0), bulk(operation.RedeliveriesDone, 4, 0, 0)}}
 	got := place{}.at(t, f).run(context.Background(), "redeliveries", "follow", bulkID, "--every", "10ms", "-o", "json")
 	require.Equal(t, exitOK, got.code, got.err)
 	lines := strings.Split(strings.TrimSpace(got.out), "\n")
 	require.Len(t, lines, 2)
-	var last callback.Redeliveries
+	var last operation.Redeliveries
 	require.NoError(t, json.Unmarshal([]byte(lines[1]), &last))
-	require.Equal(t, callback.RedeliveriesDone, last.Phase)
+	require.Equal(t, operation.RedeliveriesDone, last.Phase)
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // redeliveries are the commands about bulk redeliveries that were begun.
@@ -105,7 +105,7 @@ func (t *tool) once(ctx context.Context, c *client, method, path string, in any)
 // followRedeliveries shows the progress of a bulk redelivery until it ends.
 func (t *tool) followRedeliveries(ctx context.Context, c *client, id string, f following) error {
 	p := t.progress()
-	var last callback.Redeliveries
+	var last operation.Redeliveries
 	err := t.follow(ctx, f, func(ctx context.Context) (bool, error) {
 		r, err := c.call(ctx, http.MethodGet, redeliveriesPath(id), nil)
 		if err != nil {
@@ -114,7 +114,7 @@ func (t *tool) followRedeliveries(ctx context.Context, c *client, id string, f f
 		if err := r.into(&last); err != nil {
 			return true, err
 		}
-		return last.Phase != callback.RedeliveriesRunning, p.see(r, last)
+		return last.Phase != operation.RedeliveriesRunning, p.see(r, last)
 	})
 	p.close()
 	if err != nil && last.ID != "" {
@@ -138,11 +138,11 @@ func (t *tool) sayHowToGoOn(id string) {
 		"  stop    starter redeliveries stop %[1]s", printable(id))
 }
 
-func redeliveriesEnd(r callback.Redeliveries) error {
+func redeliveriesEnd(r operation.Redeliveries) error {
 	switch {
-	case r.Phase == callback.RedeliveriesStopped:
+	case r.Phase == operation.RedeliveriesStopped:
 		return end(exitCutShort, "%s is stopped at %s; resume it with: starter redeliveries resume %s", r.ID, counted(r), r.ID)
-	case r.Phase == callback.RedeliveriesEnded:
+	case r.Phase == operation.RedeliveriesEnded:
 		return end(exitCutShort, "%s was ended by an operator at %s", r.ID, counted(r))
 	case r.Failed > 0:
 		return end(exitPartly, "%d of %d could not be redelivered", r.Failed, r.Matched)
@@ -150,7 +150,7 @@ func redeliveriesEnd(r callback.Redeliveries) error {
 	return nil
 }
 
-func counted(r callback.Redeliveries) string {
+func counted(r operation.Redeliveries) string {
 	return fmt.Sprintf("%d of %d", r.Done+r.Failed+r.Skipped, r.Matched)
 }
 
@@ -159,18 +159,18 @@ func counted(r callback.Redeliveries) string {
 type progress struct {
 	t    *tool
 	bar  *progressbar.ProgressBar
-	last callback.RedeliveriesProgress
+	last operation.RedeliveriesProgress
 	seen bool
 }
 
 func (t *tool) progress() *progress { return &progress{t: t} }
 
-func (p *progress) see(r reply, now callback.Redeliveries) error {
+func (p *progress) see(r reply, now operation.Redeliveries) error {
 	changed := !p.seen || p.last.Done != now.Done || p.last.Failed != now.Failed || p.last.Skipped != now.Skipped
 	first := !p.seen
 	p.last, p.seen = now.RedeliveriesProgress, true
 	switch screen := p.t.screen(p.t.err); {
-	case p.t.output == outputJSON && (changed || now.Phase != callback.RedeliveriesRunning):
+	case p.t.output == outputJSON && (changed || now.Phase != operation.RedeliveriesRunning):
 		return p.t.showLine(r)
 	case p.t.output == outputJSON:
 		return nil
@@ -186,7 +186,7 @@ func (p *progress) see(r reply, now callback.Redeliveries) error {
 	return nil
 }
 
-func (p *progress) draw(now callback.Redeliveries) error {
+func (p *progress) draw(now operation.Redeliveries) error {
 	if now.Matched == 0 {
 		return nil // there is no bar of nothing
 	}
@@ -200,7 +200,7 @@ func (p *progress) draw(now callback.Redeliveries) error {
 }
 
 // beside is what stands beside the bar.
-func beside(r callback.Redeliveries) string {
+func beside(r operation.Redeliveries) string {
 	return fmt.Sprintf("failed %d, skipped %d", r.Failed, r.Skipped)
 }
 
@@ -212,7 +212,7 @@ func (p *progress) close() {
 }
 
 func (t *tool) showBegun(r reply) error {
-	var begun callback.Redeliveries
+	var begun operation.Redeliveries
 	if err := r.into(&begun); err != nil {
 		return err
 	}
@@ -227,14 +227,14 @@ func (t *tool) showRedeliveries(r reply) error {
 	if t.output == outputJSON {
 		return t.showJSON(r)
 	}
-	var found callback.Redeliveries
+	var found operation.Redeliveries
 	if err := r.into(&found); err != nil {
 		return err
 	}
 	return t.writeRedeliveries(found)
 }
 
-func (t *tool) writeRedeliveries(r callback.Redeliveries) error {
+func (t *tool) writeRedeliveries(r operation.Redeliveries) error {
 	var b bytes.Buffer
 	table := newTable(&b)
 	table.row("Redelivery", r.ID)
@@ -261,7 +261,7 @@ func (t *tool) writeRedeliveries(r callback.Redeliveries) error {
 	return err
 }
 
-func writeFailures(b *bytes.Buffer, r callback.Redeliveries) {
+func writeFailures(b *bytes.Buffer, r operation.Redeliveries) {
 	if len(r.Failures) == 0 {
 		return
 	}
@@ -274,7 +274,7 @@ func writeFailures(b *bytes.Buffer, r callback.Redeliveries) {
 }
 
 // filter is a bulk redelivery's filter in one line.
-func filter(f callback.Filter) string {
+func filter(f operation.Filter) string {
 	var parts []string
 	for _, part := range []struct{ name, value string }{
 		{"endpoint", f.Endpoint}, {"status", f.Status}, {"outcome", string(f.Outcome)},
@@ -296,7 +296,7 @@ func (t *tool) showDryRun(r reply) error {
 	if t.output == outputJSON {
 		return t.showJSON(r)
 	}
-	var found callback.DryRun
+	var found operation.DryRun
 	if err := r.into(&found); err != nil {
 		return err
 	}
@@ -315,7 +315,7 @@ func (t *tool) showRedeliveriesPage(r reply) error {
 	if t.output == outputJSON {
 		return t.showJSON(r)
 	}
-	var page callback.RedeliveriesPage
+	var page operation.RedeliveriesPage
 	if err := r.into(&page); err != nil {
 		return err
 	}
@@ -346,7 +346,7 @@ func (t *tool) completeRedeliveries(cmd *cobra.Command, args []string, _ string)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	var page callback.RedeliveriesPage
+	var page operation.RedeliveriesPage
 	r, err := c.call(ctx, http.MethodGet, "/v1/redeliveries", nil)
 	if err != nil || r.into(&page) != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp

@@ -13,7 +13,7 @@ import (
 	"text/tabwriter"
 	"unicode"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // none stands for what is not there, in tables.
@@ -24,7 +24,7 @@ func (t *tool) showState(r reply, done string) error {
 	if t.output == outputJSON {
 		return t.showJSON(r)
 	}
-	var s callback.State
+	var s operation.State
 	if err := r.into(&s); err != nil {
 		return err
 	}
@@ -37,7 +37,7 @@ func (t *tool) showState(r reply, done string) error {
 	return err
 }
 
-func writeState(w *bytes.Buffer, s callback.State) {
+func writeState(w *bytes.Buffer, s operation.State) {
 	table := newTable(w)
 	table.row("Operation", s.WorkflowID())
 	table.row("Phase", string(s.Phase))
@@ -62,7 +62,7 @@ func writeState(w *bytes.Buffer, s callback.State) {
 	}
 }
 
-func status(s *callback.Status) string {
+func status(s *operation.Status) string {
 	if s == nil {
 		return "none observed yet"
 	}
@@ -77,7 +77,7 @@ func status(s *callback.Status) string {
 	return strings.Join(parts, ", ")
 }
 
-func revocation(r callback.Revocation) string {
+func revocation(r operation.Revocation) string {
 	text := "by " + r.InitiatedBy
 	if !r.At.IsZero() {
 		text += " at " + r.At.String()
@@ -89,7 +89,7 @@ func revocation(r callback.Revocation) string {
 }
 
 // redelivery is who began this run, and why.
-func redelivery(n callback.RedeliveryNote) string {
+func redelivery(n operation.RedeliveryNote) string {
 	text := "by " + orNone(n.By)
 	if n.Reason != "" {
 		text += ": " + n.Reason
@@ -101,7 +101,7 @@ func redelivery(n callback.RedeliveryNote) string {
 	return text
 }
 
-func delivery(d callback.Delivery) string {
+func delivery(d operation.Delivery) string {
 	text := fmt.Sprintf("Delivery %s of status %s: %s", d.CallbackID, orNone(d.Status), d.Outcome)
 	if d.Reason != "" {
 		text += " (" + d.Reason + ")"
@@ -112,7 +112,7 @@ func delivery(d callback.Delivery) string {
 	return text
 }
 
-func writeAttempts(w *bytes.Buffer, attempts []callback.Attempt) {
+func writeAttempts(w *bytes.Buffer, attempts []operation.Attempt) {
 	if len(attempts) == 0 {
 		fmt.Fprintln(w, "  no attempt")
 		return
@@ -134,7 +134,7 @@ func writeAttempts(w *bytes.Buffer, attempts []callback.Attempt) {
 }
 
 // showPage writes a list, and says beside it whether more would match.
-func (t *tool) showPage(page callback.Page, more bool) error {
+func (t *tool) showPage(page operation.Page, more bool) error {
 	if more {
 		_, _ = fmt.Fprintln(t.err, "starter: more operations match; raise --limit, or narrow --since and --until")
 	}
@@ -155,7 +155,7 @@ func (t *tool) showPage(page callback.Page, more bool) error {
 	return err
 }
 
-func writeSummaries(b *bytes.Buffer, all []callback.Summary) {
+func writeSummaries(b *bytes.Buffer, all []operation.Summary) {
 	table := newTable(b)
 	table.row("STARTED", "CLOSED", "OPERATION", "STATUS", "PHASE", "OUTCOME")
 	for _, s := range all {
@@ -169,7 +169,7 @@ func writeSummaries(b *bytes.Buffer, all []callback.Summary) {
 }
 
 // showCount writes a count, and says beside it where it counts too many.
-func (t *tool) showCount(count callback.OperationsCount, by string) error {
+func (t *tool) showCount(count operation.OperationsCount, by string) error {
 	if !count.Exact {
 		t.note("more than 10,000 match: runs were counted, and a redelivered operation has several")
 	}

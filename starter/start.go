@@ -5,11 +5,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 func (t *tool) start() *cobra.Command {
-	var request callback.StartRequest
+	var request operation.StartRequest
 	var registeredAt string
 	cmd := &cobra.Command{
 		Use:   "start" + operationUse,
@@ -32,10 +32,10 @@ the endpoint's URL is per operation.`,
 	flags.StringVar(&request.Callback.URL, "callback-url", "", "`URL` to ring, where it is per operation")
 	flags.StringSliceVar(&request.Callback.Statuses, "status", nil, "ring only for this `STATUS`; may be repeated")
 	completeWith(cmd, "method", "payment", "p2p_transfer", "p2p_a2c", "p2p_c2a")
-	cmd.RunE = t.onOperation(func(cmd *cobra.Command, c *client, key callback.Key) error {
+	cmd.RunE = t.onOperation(func(cmd *cobra.Command, c *client, key operation.Key) error {
 		request.Endpoint, request.OperationID = key.Endpoint, key.OperationID
 		if registeredAt != "" {
-			request.Reference.RegisteredAt = new(callback.Time)
+			request.Reference.RegisteredAt = new(operation.Time)
 			if err := request.Reference.RegisteredAt.UnmarshalText([]byte(registeredAt)); err != nil {
 				return usage("--registered-at: %w", err)
 			}

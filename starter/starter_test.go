@@ -25,7 +25,7 @@ import (
 	"go.uber.org/goleak"
 
 	"ringback/api/rest"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 var update = flag.Bool("update", false, "write the golden files instead of comparing with them")
@@ -38,17 +38,17 @@ type fake struct {
 	mu      sync.Mutex
 	asked   []any
 	created bool
-	state   callback.State
+	state   operation.State
 	// states are what one look after the other finds; the last one stays. A nil
 	// one is a moment without Temporal.
-	states  []*callback.State
-	pages   map[callback.Outcome][]callback.Page
-	counts  map[callback.Outcome]callback.OperationsCount
+	states  []*operation.State
+	pages   map[operation.Outcome][]operation.Page
+	counts  map[operation.Outcome]operation.OperationsCount
 	details map[string]any
-	ping    callback.Ping
-	dryRun  callback.DryRun
+	ping    operation.Ping
+	dryRun  operation.DryRun
 	// many are what one look after the other at a bulk redelivery finds.
-	many []callback.Redeliveries
+	many []operation.Redeliveries
 	err  error
 }
 
@@ -66,10 +66,10 @@ func (f *fake) questions() []any {
 	return slices.Clone(f.asked)
 }
 
-func (f *fake) Start(_ context.Context, r callback.StartRequest) (callback.State, bool, error) {
+func (f *fake) Start(_ context.Context, r operation.StartRequest) (operation.State, bool, error) {
 	return f.state, f.created, f.ask(r)
 }
-func (f *fake) State(_ context.Context, k callback.Key) (callback.State, error) {
+func (f *fake) State(_ context.Context, k operation.Key) (operation.State, error) {
 	err := f.ask(k)
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -79,93 +79,93 @@ func (f *fake) State(_ context.Context, k callback.Key) (callback.State, error) 
 	state := f.states[0]
 	f.states = f.states[min(1, len(f.states)-1):]
 	if state == nil {
-		return callback.State{}, &callback.Error{Problem: callback.ProblemUnavailable, Detail: "Temporal does not answer.", RetryAfter: time.Millisecond}
+		return operation.State{}, &operation.Error{Problem: operation.ProblemUnavailable, Detail: "Temporal does not answer.", RetryAfter: time.Millisecond}
 	}
 	return *state, err
 }
 
-func (f *fake) List(_ context.Context, q callback.ListQuery) (callback.Page, error) {
+func (f *fake) List(_ context.Context, q operation.ListQuery) (operation.Page, error) {
 	if err := f.ask(q); err != nil {
-		return callback.Page{}, err
+		return operation.Page{}, err
 	}
 	pages := f.pages[asked(q)]
 	at := len(q.PageToken) // the fake's token is one x for each page before
 	if at >= len(pages) {
-		return callback.Page{}, nil
+		return operation.Page{}, nil
 	}
 	return pages[at], nil
 }
 
 // asked is a query's outcome as the API's parameter says it.
-func asked(q callback.ListQuery) callback.Outcome {
+func asked(q operation.ListQuery) operation.Outcome {
 	if q.Undelivered {
 		return undelivered
 	}
 	return q.Outcome
 }
 
-func (f *fake) Count(_ context.Context, q callback.CountQuery) (callback.OperationsCount, error) {
+func (f *fake) Count(_ context.Context, q operation.CountQuery) (operation.OperationsCount, error) {
 	return f.counts[asked(q.ListQuery)], f.ask(q)
 }
 
-func (f *fake) Ping(_ context.Context, endpoint string, r callback.PingRequest) (callback.Ping, error) {
+func (f *fake) Ping(_ context.Context, endpoint string, r operation.PingRequest) (operation.Ping, error) {
 	return f.ping, f.ask(endpoint, r)
 }
 
-func (f *fake) StartRedeliveries(_ context.Context, r callback.RedeliveriesRequest) (callback.Redeliveries, error) {
+func (f *fake) StartRedeliveries(_ context.Context, r operation.RedeliveriesRequest) (operation.Redeliveries, error) {
 	return f.bulk(r)
 }
 
-func (f *fake) DryRun(_ context.Context, r callback.RedeliveriesRequest) (callback.DryRun, error) {
+func (f *fake) DryRun(_ context.Context, r operation.RedeliveriesRequest) (operation.DryRun, error) {
 	return f.dryRun, f.ask(r)
 }
 
-func (f *fake) RedeliveriesState(_ context.Context, id string) (callback.Redeliveries, error) {
+func (f *fake) RedeliveriesState(_ context.Context, id string) (operation.Redeliveries, error) {
 	return f.bulk("see " + id)
 }
 
-func (f *fake) RecentRedeliveries(context.Context) ([]callback.Redeliveries, error) {
+func (f *fake) RecentRedeliveries(context.Context) ([]operation.Redeliveries, error) {
 	return f.many, f.ask("recent")
 }
 
-func (f *fake) StopRedeliveries(_ context.Context, id string) (callback.Redeliveries, error) {
+func (f *fake) StopRedeliveries(_ context.Context, id string) (operation.Redeliveries, error) {
 	return f.bulk("stop " + id)
 }
 
-func (f *fake) ResumeRedeliveries(_ context.Context, id string) (callback.Redeliveries, error) {
+func (f *fake) ResumeRedeliveries(_ context.Context, id string) (operation.Redeliveries, error) {
 	return f.bulk("resume " + id)
 }
 
 // bulk is the next look at a bulk redelivery; the last one stays.
-func (f *fake) bulk(what any) (callback.Redeliveries, error) {
+func (f *fake) bulk(what any) (operation.Redeliveries, error) {
 	err := f.ask(what)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.many) == 0 {
-		return callback.Redeliveries{}, err
+		return operation.Redeliveries{}, err
 	}
 	now := f.many[0]
 	f.many = f.many[min(1, len(f.many)-1):]
 	return now, err
 }
 
-func (f *fake) Details(_ context.Context, k callback.Key) (map[string]any, error) {
+func (f *fake) Details(_ context.Context, k operation.Key) (map[string]any, error) {
 	return f.details, f.ask(k)
 }
 
-func (f *fake) Push(_ context.Context, k callback.Key, status string) error {
+func (f *fake) Push(_ context.Context, k operation.Key, status string) error {
 	return f.ask(k, status)
 }
 
-func (f *fake) Revoke(_ context.Context, k callback.Key, r callback.Revocation) (callback.State, error) {
+func (f *fake) Revoke(_ context.Context, k operation.Key, r operation.Revocation) (operation.State, error) {
 	return f.state, f.ask(k, r)
 }
 
-func (f *fake) Withdraw(_ context.Context, k callback.Key) (callback.State, error) {
+func (f *fake) Withdraw(_ context.Context, k operation.Key) (operation.State, error) {
 	return f.state, f.ask(k)
 }
 
-func (f *fake) Redeliver(_ context.Context, k callback.Key, r callback.RedeliveryRequest) (callback.State, error) {
+func (f *fake) Redeliver(_ context.Context, k operation.Key, r operation.RedeliveryRequest) (operation.State, error) {
 	return f.state, f.ask(k, r)
 }
 
@@ -239,42 +239,42 @@ func golden(t *testing.T, name, got string) {
 	require.Equal(t, string(expected), got)
 }
 
-var shop = callback.Key{Endpoint: "SHOP", OperationID: "a/b#c%"}
+var shop = operation.Key{Endpoint: "SHOP", OperationID: "a/b#c%"}
 
-func at(second int) callback.Time {
-	return callback.At(time.Date(2026, 11, 21, 7, 30, second, 41e6, time.UTC))
+func at(second int) operation.Time {
+	return operation.At(time.Date(2026, 11, 21, 7, 30, second, 41e6, time.UTC))
 }
 
 func pointer[T any](v T) *T { return &v }
 
-func delivering() callback.State {
-	return callback.State{
-		Key: shop, Phase: callback.Delivering, Polls: 3, NextPollAt: pointer(at(50)),
-		Status: &callback.Status{Value: "2", Final: true, Raw: map[string]string{"respStatus": "200", "orderStatus": "2"}, ObservedAt: at(15)},
-		Deliveries: []callback.Delivery{
-			{CallbackID: "cb_one", Status: "1", Outcome: callback.DeliverySuperseded},
+func delivering() operation.State {
+	return operation.State{
+		Key: shop, Phase: operation.Delivering, Polls: 3, NextPollAt: pointer(at(50)),
+		Status: &operation.Status{Value: "2", Final: true, Raw: map[string]string{"respStatus": "200", "orderStatus": "2"}, ObservedAt: at(15)},
+		Deliveries: []operation.Delivery{
+			{CallbackID: "cb_one", Status: "1", Outcome: operation.DeliverySuperseded},
 			{
-				CallbackID: "cb_two", Status: "2", Outcome: callback.DeliveryPending, NextAttemptAt: pointer(at(21)),
-				Attempts: []callback.Attempt{
-					{Number: 1, At: at(15), TookMS: 12, HTTPStatus: 500, Verdict: callback.Unacknowledged, Reason: "the body is not JSON"},
-					{Number: 2, At: at(18), TookMS: 10000, Verdict: callback.Unacknowledged, Reason: "\x1b[31mno answer\nwithin 10 s"},
+				CallbackID: "cb_two", Status: "2", Outcome: operation.DeliveryPending, NextAttemptAt: pointer(at(21)),
+				Attempts: []operation.Attempt{
+					{Number: 1, At: at(15), TookMS: 12, HTTPStatus: 500, Verdict: operation.Unacknowledged, Reason: "the body is not JSON"},
+					{Number: 2, At: at(18), TookMS: 10000, Verdict: operation.Unacknowledged, Reason: "\x1b[31mno answer\nwithin 10 s"},
 					{Number: 3, At: at(21)},
 				},
 			},
 		},
-		Revocation: &callback.Revocation{InitiatedBy: "user", Reason: "ordered twice", At: at(19)},
-		Redelivery: &callback.RedeliveryNote{By: "anna", Reason: "receiver repaired", PreviousRunID: "0193f1d1", RedeliveriesID: bulkID},
+		Revocation: &operation.Revocation{InitiatedBy: "user", Reason: "ordered twice", At: at(19)},
+		Redelivery: &operation.RedeliveryNote{By: "anna", Reason: "receiver repaired", PreviousRunID: "0193f1d1", RedeliveriesID: bulkID},
 		RunID:      "0193f1d2", UIURL: "http://127.0.0.1:8233/x",
 	}
 }
 
-func watching() callback.State {
-	return callback.State{Key: shop, Phase: callback.Watching, RunID: "0193f1d2"}
+func watching() operation.State {
+	return operation.State{Key: shop, Phase: operation.Watching, RunID: "0193f1d2"}
 }
 
 func TestEachCommandAsksTheApiForWhatItSaysAndShowsTheAnswer(t *testing.T) {
 	t.Parallel()
-	closed := callback.State{Key: shop, Phase: callback.Closed, Outcome: callback.OutcomeWithdrawn, Polls: 1, RunID: "0193f1d2"}
+	closed := operation.State{Key: shop, Phase: operation.Closed, Outcome: operation.OutcomeWithdrawn, Polls: 1, RunID: "0193f1d2"}
 	for name, c := range map[string]struct {
 		args  []string
 		fake  *fake
@@ -283,15 +283,15 @@ func TestEachCommandAsksTheApiForWhatItSaysAndShowsTheAnswer(t *testing.T) {
 		"start": {
 			[]string{"start", "SHOP", "a/b#c%", "--method", "p2p_a2c", "--registered-at", "2026-11-21T09:30:15.041+02:00", "--order-id", "o", "--known-status", "0", "--callback-url", "https://shop.example/", "--status", "1,2", "--status", "3"},
 			&fake{created: true, state: watching()},
-			[]any{callback.StartRequest{
+			[]any{operation.StartRequest{
 				Endpoint: "SHOP", OperationID: "a/b#c%", Method: "p2p_a2c", KnownStatus: "0",
-				Reference: callback.Reference{RegisteredAt: pointer(at(15)), OrderID: "o"},
-				Callback:  callback.Target{URL: "https://shop.example/", Statuses: []string{"1", "2", "3"}},
+				Reference: operation.Reference{RegisteredAt: pointer(at(15)), OrderID: "o"},
+				Callback:  operation.Target{URL: "https://shop.example/", Statuses: []string{"1", "2", "3"}},
 			}},
 		},
 		"start-again": {
 			[]string{"start", "SHOP", "a/b#c%"}, &fake{state: delivering()},
-			[]any{callback.StartRequest{Endpoint: "SHOP", OperationID: "a/b#c%"}},
+			[]any{operation.StartRequest{Endpoint: "SHOP", OperationID: "a/b#c%"}},
 		},
 		"attempts":            {[]string{"attempts", "SHOP", "a/b#c%"}, &fake{state: delivering()}, []any{shop}},
 		"attempts-none":       {[]string{"attempts", "SHOP", "a/b#c%"}, &fake{state: watching()}, []any{shop}},
@@ -305,10 +305,10 @@ func TestEachCommandAsksTheApiForWhatItSaysAndShowsTheAnswer(t *testing.T) {
 		"push":                {[]string{"push", "SHOP", "a/b#c%", "--status", "reserved"}, &fake{}, []any{shop, "reserved"}},
 		"push-poll-now":       {[]string{"push", "SHOP", "a/b#c%"}, &fake{}, []any{shop, ""}},
 		"push-json":           {[]string{"push", "SHOP", "a/b#c%", "--output=json"}, &fake{}, []any{shop, ""}},
-		"revoke":              {[]string{"revoke", "SHOP", "a/b#c%", "--initiated-by", "user", "--reason", "ordered twice"}, &fake{state: delivering()}, []any{shop, callback.Revocation{InitiatedBy: "user", Reason: "ordered twice"}}},
+		"revoke":              {[]string{"revoke", "SHOP", "a/b#c%", "--initiated-by", "user", "--reason", "ordered twice"}, &fake{state: delivering()}, []any{shop, operation.Revocation{InitiatedBy: "user", Reason: "ordered twice"}}},
 		"withdraw":            {[]string{"withdraw", "SHOP", "a/b#c%"}, &fake{state: closed}, []any{shop}},
-		"redeliver":           {[]string{"redeliver", "SHOP", "a/b#c%"}, &fake{state: delivering()}, []any{shop, callback.RedeliveryRequest{By: nobody}}},
-		"redeliver-elsewhere": {[]string{"redeliver", "SHOP", "a/b#c%", "--repoll", "--force", "--reason", "r", "--callback-url", "https://b.example/"}, &fake{state: watching()}, []any{shop, callback.RedeliveryRequest{Repoll: true, Force: true, Reason: "r", Callback: callback.Target{URL: "https://b.example/"}, By: nobody}}},
+		"redeliver":           {[]string{"redeliver", "SHOP", "a/b#c%"}, &fake{state: delivering()}, []any{shop, operation.RedeliveryRequest{By: nobody}}},
+		"redeliver-elsewhere": {[]string{"redeliver", "SHOP", "a/b#c%", "--repoll", "--force", "--reason", "r", "--callback-url", "https://b.example/"}, &fake{state: watching()}, []any{shop, operation.RedeliveryRequest{Repoll: true, Force: true, Reason: "r", Callback: operation.Target{URL: "https://b.example/"}, By: nobody}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -321,27 +321,27 @@ func TestEachCommandAsksTheApiForWhatItSaysAndShowsTheAnswer(t *testing.T) {
 	}
 }
 
-func summary(id string, second int, o callback.Outcome) callback.Summary {
-	return callback.Summary{
-		Key: callback.Key{Endpoint: "SHOP", OperationID: id}, Status: "2", Phase: callback.Closed, Outcome: o,
+func summary(id string, second int, o operation.Outcome) operation.Summary {
+	return operation.Summary{
+		Key: operation.Key{Endpoint: "SHOP", OperationID: id}, Status: "2", Phase: operation.Closed, Outcome: o,
 		StartedAt: at(second), ClosedAt: pointer(at(second + 1)), RunID: "run",
 	}
 }
 
 func TestAListShowsWhatMatchesNewestFirst(t *testing.T) {
 	t.Parallel()
-	pages := map[callback.Outcome][]callback.Page{
-		callback.OutcomeNone: {
-			{Operations: []callback.Summary{{Key: shop, Phase: callback.Watching, StartedAt: at(9)}, summary("8", 8, callback.OutcomeAcknowledged)}, NextPageToken: "x"},
-			{Operations: []callback.Summary{summary("7", 7, callback.OutcomeGone)}, NextPageToken: "xx"},
-			{Operations: []callback.Summary{summary("6", 6, callback.OutcomeExpired)}},
+	pages := map[operation.Outcome][]operation.Page{
+		operation.OutcomeNone: {
+			{Operations: []operation.Summary{{Key: shop, Phase: operation.Watching, StartedAt: at(9)}, summary("8", 8, operation.OutcomeAcknowledged)}, NextPageToken: "x"},
+			{Operations: []operation.Summary{summary("7", 7, operation.OutcomeGone)}, NextPageToken: "xx"},
+			{Operations: []operation.Summary{summary("6", 6, operation.OutcomeExpired)}},
 		},
-		callback.OutcomeExhausted: {
-			{Operations: []callback.Summary{summary("5", 5, callback.OutcomeExhausted)}, NextPageToken: "x"},
-			{Operations: []callback.Summary{summary("1", 1, callback.OutcomeExhausted)}},
+		operation.OutcomeExhausted: {
+			{Operations: []operation.Summary{summary("5", 5, operation.OutcomeExhausted)}, NextPageToken: "x"},
+			{Operations: []operation.Summary{summary("1", 1, operation.OutcomeExhausted)}},
 		},
-		callback.OutcomeGone: {{Operations: []callback.Summary{summary("4", 4, callback.OutcomeGone)}}},
-		undelivered:          {{Operations: []callback.Summary{summary("5", 5, callback.OutcomeExhausted), summary("4", 4, callback.OutcomeAcknowledged)}}},
+		operation.OutcomeGone: {{Operations: []operation.Summary{summary("4", 4, operation.OutcomeGone)}}},
+		undelivered:           {{Operations: []operation.Summary{summary("5", 5, operation.OutcomeExhausted), summary("4", 4, operation.OutcomeAcknowledged)}}},
 	}
 	since, until := at(0), at(59)
 	for name, c := range map[string]struct {
@@ -349,27 +349,27 @@ func TestAListShowsWhatMatchesNewestFirst(t *testing.T) {
 		asked []any
 		more  bool
 	}{
-		"list-all":               {[]string{"list", "--limit", "0"}, []any{callback.ListQuery{}, callback.ListQuery{PageToken: "x"}, callback.ListQuery{PageToken: "xx"}}, false},
-		"list-cut":               {[]string{"list", "--limit", "3"}, []any{callback.ListQuery{}, callback.ListQuery{PageToken: "x"}}, true},
-		"list-cut-within-a-page": {[]string{"list", "--limit", "1"}, []any{callback.ListQuery{}}, true},
+		"list-all":               {[]string{"list", "--limit", "0"}, []any{operation.ListQuery{}, operation.ListQuery{PageToken: "x"}, operation.ListQuery{PageToken: "xx"}}, false},
+		"list-cut":               {[]string{"list", "--limit", "3"}, []any{operation.ListQuery{}, operation.ListQuery{PageToken: "x"}}, true},
+		"list-cut-within-a-page": {[]string{"list", "--limit", "1"}, []any{operation.ListQuery{}}, true},
 		"list-failed": {
 			[]string{"list", "--failed", "--endpoint", "SHOP", "--since", since.String(), "--until", until.String()},
 			[]any{
-				callback.ListQuery{Endpoint: "SHOP", Outcome: callback.OutcomeExhausted, Since: since, Until: until},
-				callback.ListQuery{Endpoint: "SHOP", Outcome: callback.OutcomeExhausted, Since: since, Until: until, PageToken: "x"},
-				callback.ListQuery{Endpoint: "SHOP", Outcome: callback.OutcomeGone, Since: since, Until: until},
+				operation.ListQuery{Endpoint: "SHOP", Outcome: operation.OutcomeExhausted, Since: since, Until: until},
+				operation.ListQuery{Endpoint: "SHOP", Outcome: operation.OutcomeExhausted, Since: since, Until: until, PageToken: "x"},
+				operation.ListQuery{Endpoint: "SHOP", Outcome: operation.OutcomeGone, Since: since, Until: until},
 			}, false,
 		},
 		"list-failed-json": {
 			[]string{"list", "--failed", "-o", "json"},
-			[]any{callback.ListQuery{Outcome: callback.OutcomeExhausted}, callback.ListQuery{Outcome: callback.OutcomeExhausted, PageToken: "x"}, callback.ListQuery{Outcome: callback.OutcomeGone}}, false,
+			[]any{operation.ListQuery{Outcome: operation.OutcomeExhausted}, operation.ListQuery{Outcome: operation.OutcomeExhausted, PageToken: "x"}, operation.ListQuery{Outcome: operation.OutcomeGone}}, false,
 		},
 		"list-undelivered": {
 			[]string{"list", "--undelivered", "--time", "closed"},
-			[]any{callback.ListQuery{Undelivered: true, ByClose: true}}, false,
+			[]any{operation.ListQuery{Undelivered: true, ByClose: true}}, false,
 		},
-		"list-none":      {[]string{"list", "--outcome", "revoked"}, []any{callback.ListQuery{Outcome: callback.OutcomeRevoked}}, false},
-		"list-none-json": {[]string{"list", "--outcome", "revoked", "-o", "json"}, []any{callback.ListQuery{Outcome: callback.OutcomeRevoked}}, false},
+		"list-none":      {[]string{"list", "--outcome", "revoked"}, []any{operation.ListQuery{Outcome: operation.OutcomeRevoked}}, false},
+		"list-none-json": {[]string{"list", "--outcome", "revoked", "-o", "json"}, []any{operation.ListQuery{Outcome: operation.OutcomeRevoked}}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -385,24 +385,24 @@ func TestAListShowsWhatMatchesNewestFirst(t *testing.T) {
 
 func TestACountSumsWhatWasAskedForOneByOne(t *testing.T) {
 	t.Parallel()
-	counts := map[callback.Outcome]callback.OperationsCount{
-		callback.OutcomeNone: {Count: 120331},
-		callback.OutcomeExhausted: {Count: 6, Exact: true, Groups: []callback.CountGroup{
+	counts := map[operation.Outcome]operation.OperationsCount{
+		operation.OutcomeNone: {Count: 120331},
+		operation.OutcomeExhausted: {Count: 6, Exact: true, Groups: []operation.CountGroup{
 			{Endpoint: "SHOP", Count: 4}, {Endpoint: "LEDGER", Count: 2}}},
-		callback.OutcomeGone: {Count: 3, Exact: true, Groups: []callback.CountGroup{{Endpoint: "LEDGER", Count: 3}}},
-		undelivered: {Count: 7, Exact: true, Groups: []callback.CountGroup{
-			{Outcome: callback.OutcomeExhausted, Count: 6}, {Count: 1}}},
+		operation.OutcomeGone: {Count: 3, Exact: true, Groups: []operation.CountGroup{{Endpoint: "LEDGER", Count: 3}}},
+		undelivered: {Count: 7, Exact: true, Groups: []operation.CountGroup{
+			{Outcome: operation.OutcomeExhausted, Count: 6}, {Count: 1}}},
 	}
 	for name, c := range map[string]struct {
 		args  []string
 		asked []any
 		notes bool
 	}{
-		"count":                 {[]string{"--count"}, []any{callback.CountQuery{}}, true},
-		"count-failed-by":       {[]string{"--failed", "--count-by", "endpoint"}, countOf("endpoint", callback.OutcomeExhausted, callback.OutcomeGone), false},
-		"count-failed-by-json":  {[]string{"--failed", "--count-by", "endpoint", "-o", "json"}, countOf("endpoint", callback.OutcomeExhausted, callback.OutcomeGone), false},
-		"count-undelivered-by":  {[]string{"--undelivered", "--count-by", "outcome"}, []any{callback.CountQuery{ListQuery: callback.ListQuery{Undelivered: true}, GroupBy: "outcome"}}, false},
-		"count-of-one-endpoint": {[]string{"--count", "--endpoint", "SHOP", "--outcome", "gone"}, []any{callback.CountQuery{ListQuery: callback.ListQuery{Endpoint: "SHOP", Outcome: callback.OutcomeGone}}}, false},
+		"count":                 {[]string{"--count"}, []any{operation.CountQuery{}}, true},
+		"count-failed-by":       {[]string{"--failed", "--count-by", "endpoint"}, countOf("endpoint", operation.OutcomeExhausted, operation.OutcomeGone), false},
+		"count-failed-by-json":  {[]string{"--failed", "--count-by", "endpoint", "-o", "json"}, countOf("endpoint", operation.OutcomeExhausted, operation.OutcomeGone), false},
+		"count-undelivered-by":  {[]string{"--undelivered", "--count-by", "outcome"}, []any{operation.CountQuery{ListQuery: operation.ListQuery{Undelivered: true}, GroupBy: "outcome"}}, false},
+		"count-of-one-endpoint": {[]string{"--count", "--endpoint", "SHOP", "--outcome", "gone"}, []any{operation.CountQuery{ListQuery: operation.ListQuery{Endpoint: "SHOP", Outcome: operation.OutcomeGone}}}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -416,10 +416,10 @@ func TestACountSumsWhatWasAskedForOneByOne(t *testing.T) {
 	}
 }
 
-func countOf(by string, outcomes ...callback.Outcome) []any {
+func countOf(by string, outcomes ...operation.Outcome) []any {
 	var all []any
 	for _, o := range outcomes {
-		all = append(all, callback.CountQuery{ListQuery: callback.ListQuery{Outcome: o}, GroupBy: by})
+		all = append(all, operation.CountQuery{ListQuery: operation.ListQuery{Outcome: o}, GroupBy: by})
 	}
 	return all
 }
@@ -450,7 +450,7 @@ func TestTimesAreGivenOrAgo(t *testing.T) {
 
 func TestExitCodesTellWhatCame(t *testing.T) {
 	t.Parallel()
-	refuse := func(p callback.Problem) error { return callback.Refuse(p, "Because.") }
+	refuse := func(p operation.Problem) error { return operation.Refuse(p, "Because.") }
 	for name, c := range map[string]struct {
 		err  error
 		args []string
@@ -460,14 +460,14 @@ func TestExitCodesTellWhatCame(t *testing.T) {
 		"all is well":                     {nil, []string{"state", "SHOP", "1"}, 0, ""},
 		"help is no failure":              {nil, []string{"state", "--help"}, 0, ""},
 		"no command shows the help":       {nil, nil, 0, ""},
-		"a field at fault":                {callback.Invalid(callback.FieldError{Field: "method", Detail: "is required"}), []string{"start", "SHOP", "1"}, 1, "HTTP 422 invalid: The request is not valid; nothing was changed. method: is required."},
+		"a field at fault":                {operation.Invalid(operation.FieldError{Field: "method", Detail: "is required"}), []string{"start", "SHOP", "1"}, 1, "HTTP 422 invalid: The request is not valid; nothing was changed. method: is required."},
 		"ringback's own fault":            {errors.New("boom"), []string{"state", "SHOP", "1"}, 1, "HTTP 500 internal"},
-		"no such operation":               {refuse(callback.ProblemNotFound), []string{"state", "SHOP", "1"}, 3, "HTTP 404 not-found: Because."},
-		"other content":                   {refuse(callback.ProblemConflict), []string{"start", "SHOP", "1"}, 4, "HTTP 409 conflict"},
-		"closed":                          {refuse(callback.ProblemClosed), []string{"push", "SHOP", "1"}, 4, "HTTP 409 closed"},
-		"not revocable":                   {refuse(callback.ProblemNotRevocable), []string{"revoke", "SHOP", "1", "--initiated-by", "core"}, 4, "HTTP 409 not-revocable"},
-		"not redeliverable":               {refuse(callback.ProblemNotRedeliverable), []string{"redeliver", "SHOP", "1"}, 4, "HTTP 409 not-redeliverable"},
-		"unavailable":                     {refuse(callback.ProblemUnavailable), []string{"withdraw", "SHOP", "1"}, 5, "HTTP 503 unavailable: Because. Try again in 5 s. (request "},
+		"no such operation":               {refuse(operation.ProblemNotFound), []string{"state", "SHOP", "1"}, 3, "HTTP 404 not-found: Because."},
+		"other content":                   {refuse(operation.ProblemConflict), []string{"start", "SHOP", "1"}, 4, "HTTP 409 conflict"},
+		"closed":                          {refuse(operation.ProblemClosed), []string{"push", "SHOP", "1"}, 4, "HTTP 409 closed"},
+		"not revocable":                   {refuse(operation.ProblemNotRevocable), []string{"revoke", "SHOP", "1", "--initiated-by", "core"}, 4, "HTTP 409 not-revocable"},
+		"not redeliverable":               {refuse(operation.ProblemNotRedeliverable), []string{"redeliver", "SHOP", "1"}, 4, "HTTP 409 not-redeliverable"},
+		"unavailable":                     {refuse(operation.ProblemUnavailable), []string{"withdraw", "SHOP", "1"}, 5, "HTTP 503 unavailable: Because. Try again in 5 s. (request "},
 		"an id that the API refuses":      {nil, []string{"state", "SH OP", "1"}, 1, "endpoint: is not a name"},
 		"no operation":                    {nil, []string{"state"}, 2, "ENDPOINT OPERATION_ID"},
 		"an operation without an id":      {nil, []string{"state", "SHOP"}, 2, "ENDPOINT OPERATION_ID"},
@@ -656,7 +656,7 @@ func TestReadySaysWhetherAndWhyNot(t *testing.T) {
 	require.Equal(t, exitOK, got.code, got.err)
 	golden(t, "ready", got.out)
 	got = starter(t, rest.Options{Operations: &fake{}, ConfigHash: hash, Ready: func(context.Context) error {
-		return callback.Refuse(callback.ProblemUnavailable, "Temporal does not answer.")
+		return operation.Refuse(operation.ProblemUnavailable, "Temporal does not answer.")
 	}}, "ready")
 	require.Equal(t, exitUnavailable, got.code)
 	require.Contains(t, got.err, "is not ready")
@@ -695,13 +695,13 @@ func TestEveryCommandIsDocumentedWithAnExampleThatItAccepts(t *testing.T) {
 // anything is an API that every call succeeds with.
 func anything() *fake {
 	return &fake{
-		state: closedAs(callback.OutcomeAcknowledged), ping: callback.Ping{Verdict: callback.Acknowledged},
-		many: []callback.Redeliveries{{ID: bulkID, Phase: callback.RedeliveriesDone}},
+		state: closedAs(operation.OutcomeAcknowledged), ping: operation.Ping{Verdict: operation.Acknowledged},
+		many: []operation.Redeliveries{{ID: bulkID, Phase: operation.RedeliveriesDone}},
 	}
 }
 
-func closedAs(o callback.Outcome) callback.State {
-	return callback.State{Key: shop, Phase: callback.Closed, Outcome: o, RunID: "0193f1d2", UIURL: "http://127.0.0.1:8233/x"}
+func closedAs(o operation.Outcome) operation.State {
+	return operation.State{Key: shop, Phase: operation.Closed, Outcome: o, RunID: "0193f1d2", UIURL: "http://127.0.0.1:8233/x"}
 }
 
 // everyCommand is root and all below it, but for what cobra brings.
@@ -758,9 +758,9 @@ func TestHelpIsAsExpected(t *testing.T) {
 func TestJsonOutputIsTheApisOwn(t *testing.T) {
 	t.Parallel()
 	got := starter(t, rest.Options{Operations: &fake{state: delivering()}}, "state", "SHOP", "1", "-o", "json")
-	var s callback.State
+	var s operation.State
 	require.NoError(t, json.Unmarshal([]byte(got.out), &s))
 	expected := delivering()
-	expected.Deliveries[0].Attempts = []callback.Attempt{}
+	expected.Deliveries[0].Attempts = []operation.Attempt{}
 	require.Equal(t, expected, s)
 }

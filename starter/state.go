@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 func (t *tool) state() *cobra.Command {
@@ -17,7 +17,7 @@ func (t *tool) state() *cobra.Command {
   starter state ECOM_GOLD_BANK/ORDER-1 -o json`,
 		Args:              operationArgs,
 		ValidArgsFunction: t.completeOperation,
-		RunE: t.onOperation(func(cmd *cobra.Command, c *client, key callback.Key) error {
+		RunE: t.onOperation(func(cmd *cobra.Command, c *client, key operation.Key) error {
 			r, err := c.call(cmd.Context(), http.MethodGet, path(key, ""), nil)
 			if err != nil {
 				return err
@@ -36,7 +36,7 @@ func (t *tool) details() *cobra.Command {
   starter details WALLET_SHOP/239441503 -o json`,
 		Args:              operationArgs,
 		ValidArgsFunction: t.completeOperation,
-		RunE: t.onOperation(func(cmd *cobra.Command, c *client, key callback.Key) error {
+		RunE: t.onOperation(func(cmd *cobra.Command, c *client, key operation.Key) error {
 			r, err := c.call(cmd.Context(), http.MethodGet, path(key, "/details"), nil)
 			if err != nil {
 				return err

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 func (t *tool) watch() *cobra.Command {
@@ -30,7 +30,7 @@ The exit code tells the outcome: 0 acknowledged, 10 exhausted, 11 gone,
 		ValidArgsFunction: t.completeOperation,
 	}
 	f.flags(cmd)
-	cmd.RunE = t.onOperationUnbounded(func(cmd *cobra.Command, c *client, key callback.Key) error {
+	cmd.RunE = t.onOperationUnbounded(func(cmd *cobra.Command, c *client, key operation.Key) error {
 		if err := f.check(); err != nil {
 			return err
 		}
@@ -52,34 +52,34 @@ The exit code tells the outcome: 0 acknowledged, 10 exhausted, 11 gone,
 
 // watcher tells what changed of an operation from one look to the next.
 type watcher struct {
-	last *callback.State
+	last *operation.State
 	raw  []byte
-	show func(before *callback.State, now callback.State, r reply) error
+	show func(before *operation.State, now operation.State, r reply) error
 }
 
 func (t *tool) watcher() *watcher {
 	switch size := t.screen(t.out); {
 	case t.output == outputJSON:
-		return &watcher{show: func(_ *callback.State, _ callback.State, r reply) error { return t.showLine(r) }}
+		return &watcher{show: func(_ *operation.State, _ operation.State, r reply) error { return t.showLine(r) }}
 	case size.is():
 		t.canvas = &canvas{w: t.out, size: func() screen { return t.screen(t.out) }}
-		return &watcher{show: func(_ *callback.State, now callback.State, _ reply) error {
+		return &watcher{show: func(_ *operation.State, now operation.State, _ reply) error {
 			var b bytes.Buffer
 			writeState(&b, now)
-			if now.Phase != callback.Closed {
+			if now.Phase != operation.Closed {
 				b.WriteString("\nFollowing; Ctrl-C ends it and changes nothing.\n")
 			}
 			return t.canvas.draw(b.String())
 		}}
 	}
-	return &watcher{show: func(before *callback.State, now callback.State, _ reply) error {
+	return &watcher{show: func(before *operation.State, now operation.State, _ reply) error {
 		return t.showChanges(changes(before, now))
 	}}
 }
 
 // see takes a look, and says whether it was the last.
 func (w *watcher) see(r reply) (over bool, err error) {
-	var now callback.State
+	var now operation.State
 	if err := r.into(&now); err != nil {
 		return false, err
 	}
@@ -89,7 +89,7 @@ func (w *watcher) see(r reply) (over bool, err error) {
 		}
 	}
 	w.last, w.raw = &now, r.body
-	return now.Phase == callback.Closed, nil
+	return now.Phase == operation.Closed, nil
 }
 
 // outcome is nil where the operation ended acknowledged.
@@ -107,42 +107,42 @@ func (w *watcher) outcome() error {
 
 // change is one thing that happened to an operation.
 type change struct {
-	at         callback.Time
+	at         operation.Time
 	what, text string
 }
 
 // changes are what happened from before, nil if nothing was known, to now. An
 // operation that was redelivered in between is told from its beginning.
-func changes(before *callback.State, now callback.State) []change {
+func changes(before *operation.State, now operation.State) []change {
 	if before == nil || before.RunID != now.RunID {
-		run := []change{{callback.At(time.Now()), "run", orNone(now.RunID)}}
-		before = &callback.State{Key: now.Key, RunID: now.RunID}
+		run := []change{{operation.At(time.Now()), "run", orNone(now.RunID)}}
+		before = &operation.State{Key: now.Key, RunID: now.RunID}
 		return append(run, changes(before, now)...)
 	}
 	all := statusChanges(*before, now)
 	if now.Revocation != nil && before.Revocation == nil {
 		all = append(all, change{now.Revocation.At, "revocation", revocation(*now.Revocation)})
 	}
-	known := map[string]callback.Delivery{}
+	known := map[string]operation.Delivery{}
 	for _, d := range before.Deliveries {
 		known[d.CallbackID] = d
 	}
 	for _, d := range now.Deliveries {
 		all = append(all, deliveryChanges(known[d.CallbackID], d)...)
 	}
-	if now.Phase == callback.Closed && before.Phase != callback.Closed {
-		all = append(all, change{callback.At(time.Now()), "ended", orNone(string(now.Outcome))})
+	if now.Phase == operation.Closed && before.Phase != operation.Closed {
+		all = append(all, change{operation.At(time.Now()), "ended", orNone(string(now.Outcome))})
 	}
 	return all
 }
 
-func statusChanges(before, now callback.State) []change {
+func statusChanges(before, now operation.State) []change {
 	changed := (before.Status == nil) != (now.Status == nil) ||
 		(now.Status != nil && (now.Status.Value != before.Status.Value || now.Status.Final != before.Status.Final))
 	if !changed && before.Polls == now.Polls {
 		return nil
 	}
-	at, text := callback.At(time.Now()), "no answer read yet"
+	at, text := operation.At(time.Now()), "no answer read yet"
 	if now.Status != nil {
 		at, text = now.Status.ObservedAt, orNone(now.Status.Value)
 		if now.Status.Final {
@@ -156,11 +156,11 @@ func statusChanges(before, now callback.State) []change {
 	return []change{{at, "status", fmt.Sprintf("%s (%d polls)", text, now.Polls)}}
 }
 
-func deliveryChanges(before, now callback.Delivery) []change {
+func deliveryChanges(before, now operation.Delivery) []change {
 	var all []change
 	if before.CallbackID != now.CallbackID {
-		before = callback.Delivery{Outcome: callback.DeliveryPending}
-		all = append(all, change{callback.At(time.Now()), "callback", now.CallbackID + " about status " + orNone(now.Status)})
+		before = operation.Delivery{Outcome: operation.DeliveryPending}
+		all = append(all, change{operation.At(time.Now()), "callback", now.CallbackID + " about status " + orNone(now.Status)})
 	}
 	told := 0
 	for _, a := range before.Attempts {
@@ -173,17 +173,17 @@ func deliveryChanges(before, now callback.Delivery) []change {
 			all = append(all, change{a.At, fmt.Sprintf("attempt %d", a.Number), verdict(a)})
 		}
 	}
-	if now.Outcome != before.Outcome && now.Outcome != callback.DeliveryAcknowledged {
+	if now.Outcome != before.Outcome && now.Outcome != operation.DeliveryAcknowledged {
 		text := string(now.Outcome)
 		if now.Reason != "" {
 			text += ": " + now.Reason
 		}
-		all = append(all, change{callback.At(time.Now()), "callback", text})
+		all = append(all, change{operation.At(time.Now()), "callback", text})
 	}
 	return all
 }
 
-func verdict(a callback.Attempt) string {
+func verdict(a operation.Attempt) string {
 	text := fmt.Sprintf("%s in %d ms", a.Verdict, a.TookMS)
 	if a.Reason != "" {
 		text += ": " + a.Reason

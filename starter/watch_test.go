@@ -11,37 +11,37 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // story is an operation from its first look to its end.
-func story(o callback.Outcome) []*callback.State {
+func story(o operation.Outcome) []*operation.State {
 	accepted := watching()
 	first := accepted
-	first.Polls, first.Status = 1, &callback.Status{Value: "1", ObservedAt: at(10)}
+	first.Polls, first.Status = 1, &operation.Status{Value: "1", ObservedAt: at(10)}
 	final := first
-	final.Polls, final.Status, final.Phase = 2, &callback.Status{Value: "2", Final: true, ObservedAt: at(15)}, callback.Delivering
-	final.Deliveries = []callback.Delivery{{
-		CallbackID: "cb_two", Status: "2", Outcome: callback.DeliveryPending, Attempts: []callback.Attempt{{Number: 1, At: at(15)}},
+	final.Polls, final.Status, final.Phase = 2, &operation.Status{Value: "2", Final: true, ObservedAt: at(15)}, operation.Delivering
+	final.Deliveries = []operation.Delivery{{
+		CallbackID: "cb_two", Status: "2", Outcome: operation.DeliveryPending, Attempts: []operation.Attempt{{Number: 1, At: at(15)}},
 	}}
 	again := final
-	again.Deliveries = []callback.Delivery{{
-		CallbackID: "cb_two", Status: "2", Outcome: callback.DeliveryPending, Attempts: []callback.Attempt{
-			{Number: 1, At: at(15), TookMS: 12, HTTPStatus: 500, Verdict: callback.Unacknowledged, Reason: "\x1b[31mHTTP 500"},
+	again.Deliveries = []operation.Delivery{{
+		CallbackID: "cb_two", Status: "2", Outcome: operation.DeliveryPending, Attempts: []operation.Attempt{
+			{Number: 1, At: at(15), TookMS: 12, HTTPStatus: 500, Verdict: operation.Unacknowledged, Reason: "\x1b[31mHTTP 500"},
 		},
 	}}
 	ended := again
-	ended.Phase, ended.Outcome = callback.Closed, o
-	ended.Deliveries = []callback.Delivery{{
-		CallbackID: "cb_two", Status: "2", Outcome: callback.DeliveryOutcome(o), Attempts: append(again.Deliveries[0].Attempts,
-			callback.Attempt{Number: 2, At: at(18), TookMS: 3, HTTPStatus: 200, Verdict: callback.Acknowledged}),
+	ended.Phase, ended.Outcome = operation.Closed, o
+	ended.Deliveries = []operation.Delivery{{
+		CallbackID: "cb_two", Status: "2", Outcome: operation.DeliveryOutcome(o), Attempts: append(again.Deliveries[0].Attempts,
+			operation.Attempt{Number: 2, At: at(18), TookMS: 3, HTTPStatus: 200, Verdict: operation.Acknowledged}),
 	}}
-	return []*callback.State{&accepted, &accepted, &first, nil, &final, &again, &ended}
+	return []*operation.State{&accepted, &accepted, &first, nil, &final, &again, &ended}
 }
 
 func TestAWatchTellsEachChangeOnceInLinesAndEndsWithTheOutcome(t *testing.T) {
 	t.Parallel()
-	got := place{}.at(t, &fake{states: story(callback.OutcomeAcknowledged)}).run(context.Background(), "watch", "SHOP", "a/b#c%", "--every", "10ms")
+	got := place{}.at(t, &fake{states: story(operation.OutcomeAcknowledged)}).run(context.Background(), "watch", "SHOP", "a/b#c%", "--every", "10ms")
 	require.Equal(t, exitOK, got.code, got.err)
 	require.Contains(t, got.err, "HTTP 503 unavailable: Temporal does not answer.", "what passes is told")
 	require.Equal(t, 1, strings.Count(got.err, "\n"))
@@ -52,11 +52,11 @@ func TestAWatchTellsEachChangeOnceInLinesAndEndsWithTheOutcome(t *testing.T) {
 
 func TestAWatchInJsonIsTheApisOwnALineForEachChange(t *testing.T) {
 	t.Parallel()
-	got := place{}.at(t, &fake{states: story(callback.OutcomeAcknowledged)}).run(context.Background(), "watch", "SHOP/1", "--every", "10ms", "-o", "json")
+	got := place{}.at(t, &fake{states: story(operation.OutcomeAcknowledged)}).run(context.Background(), "watch", "SHOP/1", "--every", "10ms", "-o", "json")
 	require.Equal(t, exitOK, got.code, got.err)
 	var phases []string
 	for line := range strings.Lines(got.out) {
-		var s callback.State
+		var s operation.State
 		require.NoError(t, json.Unmarshal([]byte(line), &s))
 		phases = append(phases, string(s.Phase))
 	}
@@ -65,7 +65,7 @@ func TestAWatchInJsonIsTheApisOwnALineForEachChange(t *testing.T) {
 
 func TestAWatchOnATerminalIsDrawnAgainWithEachChange(t *testing.T) {
 	t.Parallel()
-	p := place{screen: screen{width: 60, height: 12}}.at(t, &fake{states: story(callback.OutcomeAcknowledged)})
+	p := place{screen: screen{width: 60, height: 12}}.at(t, &fake{states: story(operation.OutcomeAcknowledged)})
 	got := p.run(context.Background(), "watch", "SHOP/1", "--every", "10ms")
 	require.Equal(t, exitOK, got.code, got.err)
 	frames := strings.Split(got.out, "\x1b[J")
@@ -88,7 +88,7 @@ func TestAWatchOnATerminalIsDrawnAgainWithEachChange(t *testing.T) {
 
 func TestAWatchsExitCodeIsTheOutcome(t *testing.T) {
 	t.Parallel()
-	for _, outcome := range callback.Outcomes {
+	for _, outcome := range operation.Outcomes {
 		t.Run(string(outcome), func(t *testing.T) {
 			t.Parallel()
 			state := closedAs(outcome)
@@ -96,7 +96,7 @@ func TestAWatchsExitCodeIsTheOutcome(t *testing.T) {
 			code, known := exitOutcome[outcome]
 			require.True(t, known, "every outcome has its exit code")
 			require.Equal(t, code, got.code)
-			require.Equal(t, outcome != callback.OutcomeAcknowledged, strings.Contains(got.err, "ended: "+string(outcome)))
+			require.Equal(t, outcome != operation.OutcomeAcknowledged, strings.Contains(got.err, "ended: "+string(outcome)))
 		})
 	}
 }
@@ -104,15 +104,15 @@ func TestAWatchsExitCodeIsTheOutcome(t *testing.T) {
 func TestAWatchEndsWithoutAnEnd(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
-		states []*callback.State
+		states []*operation.State
 		err    error
 		args   []string
 		stop   bool
 		code   int
 		says   string
 	}{
-		"where no such operation is":          {nil, callback.Refuse(callback.ProblemNotFound, "None."), nil, false, exitNotFound, "None."},
-		"where the first look gets no answer": {[]*callback.State{nil}, nil, nil, false, exitUnavailable, "Temporal does not answer"},
+		"where no such operation is":          {nil, operation.Refuse(operation.ProblemNotFound, "None."), nil, false, exitNotFound, "None."},
+		"where the first look gets no answer": {[]*operation.State{nil}, nil, nil, false, exitUnavailable, "Temporal does not answer"},
 		"when its time is over":               {nil, nil, []string{"--for", "50ms"}, false, exitGoesOn, "goes on"},
 		"when it is interrupted":              {nil, nil, nil, true, exitInterrupted, "interrupted"},
 	} {
@@ -133,7 +133,7 @@ func TestAWatchEndsWithoutAnEnd(t *testing.T) {
 
 func TestARedeliveryWhileItIsWatchedIsToldFromItsBeginning(t *testing.T) {
 	t.Parallel()
-	before := *story(callback.OutcomeExhausted)[5]
+	before := *story(operation.OutcomeExhausted)[5]
 	after := before
 	after.RunID = "another"
 	var told []string

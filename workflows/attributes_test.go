@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 	"ringback/workflows"
 )
 
@@ -20,30 +20,30 @@ func TestOperatorsFindARunByItsSearchAttributes(t *testing.T) {
 		tagged []string
 	}{
 		{row: row{name: "acknowledged at once writes nothing", in: paysera(), core: says("done"),
-			ends: callback.OutcomeAcknowledged}},
+			ends: operation.OutcomeAcknowledged}},
 		{row: row{name: "acknowledged at once by an activity writes nothing", in: paysera(), core: says("done"), world: slow,
-			ends: callback.OutcomeAcknowledged}},
+			ends: operation.OutcomeAcknowledged}},
 		{row: row{name: "a second attempt shows that the run delivers", in: paysera(), core: says("done"), receiver: []reply{fails, ack},
-			ends: callback.OutcomeAcknowledged}, tagged: []string{"Phase=delivering", "taken back"}},
+			ends: operation.OutcomeAcknowledged}, tagged: []string{"Phase=delivering", "taken back"}},
 		{row: row{name: "a second attempt shows it also where an activity made the first", in: paysera(), core: says("done"),
 			receiver: []reply{fails, ack}, world: slow,
-			ends: callback.OutcomeAcknowledged}, tagged: []string{"Phase=delivering", "taken back"}},
+			ends: operation.OutcomeAcknowledged}, tagged: []string{"Phase=delivering", "taken back"}},
 		{row: row{name: "a delivery that ended while the watch goes on shows that the run watches", in: paysera(every),
-			core: says("reserved", "reserved", "done"), receiver: []reply{fails, ack}, ends: callback.OutcomeAcknowledged},
+			core: says("reserved", "reserved", "done"), receiver: []reply{fails, ack}, ends: operation.OutcomeAcknowledged},
 			tagged: []string{"Phase=delivering", "Phase=watching", "taken back"}},
 		{row: row{name: "exhausted tells outcome, status and how many never arrived", in: paysera(k(2)), core: says("done"),
-			receiver: []reply{fails}, ends: callback.OutcomeExhausted},
+			receiver: []reply{fails}, ends: operation.OutcomeExhausted},
 			tagged: []string{"Phase=delivering", "Outcome=exhausted Status=done Undelivered=1"}},
 		{row: row{name: "gone at the first attempt never delivered", in: paysera(), core: says("done"), receiver: []reply{gone},
-			ends: callback.OutcomeGone}, tagged: []string{"Outcome=gone Status=done Undelivered=1"}},
+			ends: operation.OutcomeGone}, tagged: []string{"Outcome=gone Status=done Undelivered=1"}},
 		{row: row{name: "an older callback that a newer one superseded never arrived", in: paysera(h(time.Hour)),
-			core: says("reserved", "done"), receiver: []reply{fails, ack}, ends: callback.OutcomeAcknowledged},
+			core: says("reserved", "done"), receiver: []reply{fails, ack}, ends: operation.OutcomeAcknowledged},
 			tagged: []string{"Phase=delivering", "Undelivered=1"}},
 		{row: row{name: "what is withdrawn is not missed", in: paysera(), core: says("done"), receiver: []reply{fails},
-			events: []event{at(90*time.Second, withdraws)}, ends: callback.OutcomeWithdrawn},
+			events: []event{at(90*time.Second, withdraws)}, ends: operation.OutcomeWithdrawn},
 			tagged: []string{"Phase=delivering", "Outcome=withdrawn Status=done"}},
 		{row: row{name: "expired owed nothing that could have arrived", in: paysera(lifetime(time.Hour)), core: says("processing"),
-			ends: callback.OutcomeExpired}, tagged: []string{"Outcome=expired Status=processing"}},
+			ends: operation.OutcomeExpired}, tagged: []string{"Outcome=expired Status=processing"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

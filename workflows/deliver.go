@@ -4,7 +4,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"ringback/activities"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // deliverNext delivers the next callback owed: its first attempt inside the
@@ -22,8 +22,8 @@ func (r *run) deliverNext() {
 		}, func() bool { return r.ledger.Unwanted() || r.leaving() })
 	}
 	if record.Pending() && r.ledger.Unwanted() {
-		record.Interrupt(r.in.Policy.Delivery.Timeout(), callback.ReasonUnseen)
-		record.Delivery.Outcome = callback.DeliverySuperseded
+		record.Interrupt(r.in.Policy.Delivery.Timeout(), operation.ReasonUnseen)
+		record.Delivery.Outcome = operation.DeliverySuperseded
 	}
 	r.ledger.TakeDelivery(record)
 	r.showPhase()
@@ -33,7 +33,7 @@ func (r *run) deliverNext() {
 // attemptInTask makes the first attempt inside the workflow task, at most one in
 // each. Beside a watch it makes none: an Update that ends the watch would wait for
 // the attempt.
-func (r *run) attemptInTask(c callback.Callback, record *callback.DeliveryRecord) {
+func (r *run) attemptInTask(c operation.Callback, record *operation.DeliveryRecord) {
 	task := workflow.GetInfo(r.ctx).GetCurrentHistoryLength()
 	besideWatch := r.watchBegan != 0 && r.watchBegan != task
 	if record.Made > 0 || r.attempted == task || besideWatch {
@@ -50,7 +50,7 @@ func (r *run) attemptInTask(c callback.Callback, record *callback.DeliveryRecord
 	case err != nil:
 		// It may have been sent: it counts.
 		record.Append(begun)
-		record.Interrupt(policy.Timeout(), callback.ReasonUnseen)
+		record.Interrupt(policy.Timeout(), operation.ReasonUnseen)
 	case result.HeldBack == "":
 		record.Append(result.Attempt.At)
 		record.Close(result.Attempt, result.Ended, result.Reason, result.NotBefore)
@@ -61,7 +61,7 @@ func (r *run) attemptInTask(c callback.Callback, record *callback.DeliveryRecord
 // is settled, or stop says that it is to end after the attempt in flight: then it
 // is still pending. One activity is enough unless the server's count of runs, which
 // its retry policy limits to k, is used up by crashes and by attempts held back.
-func deliver(ctx workflow.Context, in activities.DeliverInput, stop func() bool) callback.DeliveryRecord {
+func deliver(ctx workflow.Context, in activities.DeliverInput, stop func() bool) operation.DeliveryRecord {
 	endpoint := in.Callback.Key.Endpoint
 	for in.Record.Pending() && !stop() {
 		t := begin(ctx, deliverOptions(endpoint, in.Policy, in.Callback), ActivityDeliver, in)
@@ -77,15 +77,15 @@ func deliver(ctx workflow.Context, in activities.DeliverInput, stop func() bool)
 
 // takeDeliver takes over how far a Deliver activity came, and returns what its next
 // attempt waits for, if anything.
-func takeDeliver(ctx workflow.Context, t *task, record *callback.DeliveryRecord) (heldBack string) {
+func takeDeliver(ctx workflow.Context, t *task, record *operation.DeliveryRecord) (heldBack string) {
 	var result activities.DeliverResult
 	err := t.future.Get(ctx, &result)
 	if err == nil {
 		*record = result.Record
 		return result.HeldBack
 	}
-	left := recordIn[callback.DeliveryRecord](err)
-	for _, later := range []*callback.DeliveryRecord{t.pending.Delivery, left} {
+	left := recordIn[operation.DeliveryRecord](err)
+	for _, later := range []*operation.DeliveryRecord{t.pending.Delivery, left} {
 		if later != nil {
 			record.Newer(*later)
 		}
@@ -132,9 +132,9 @@ func (r *run) showPhase() {
 	record, pending := r.ledger.Delivering()
 	switch {
 	case pending && record.Made > 0:
-		phase = callback.Delivering
-	case phase == callback.Delivering && !r.ledger.Owes():
-		phase = callback.Watching
+		phase = operation.Delivering
+	case phase == operation.Delivering && !r.ledger.Owes():
+		phase = operation.Watching
 	}
 	if phase == r.phase || r.ledger.Over() {
 		return

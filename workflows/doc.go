@@ -1,6 +1,6 @@
 // Package workflows is the life of one operation, as deterministic code: it
 // reads no clock, no configuration and does no I/O. Its rules are those of
-// callback.Ledger; what it adds is when and where things run
+// operation.Ledger; what it adds is when and where things run
 // (docs/design/one-operation.md). Bulk redeliveries and notices live here, too.
 //
 // # Why Deliver loops inside its retry policy
@@ -12,7 +12,7 @@
 //   - The server keeps time to about a second, and h may be shorter. So waits of up
 //     to 5 s are made in the worker; for a longer one the activity fails with the
 //     type Waiting, and is retried shortly before the next attempt is due.
-//   - k counts the attempts in the activity's record ([callback.DeliveryRecord], its
+//   - k counts the attempts in the activity's record ([operation.DeliveryRecord], its
 //     heartbeat details), each recorded before it is sent. The server's attempt
 //     counter counts runs of the activity: one run may make many attempts, and one
 //     that crashed or was held back made none.

@@ -7,14 +7,14 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // finish ends the run so that operators see it at a glance: acknowledged,
 // revoked and expired complete it, exhausted and gone fail it (promise 9), a
 // withdrawal cancels it. In each case the record rides on the close event. A run
 // that is not over is continued by another.
-func (r *run) finish() (callback.Record, error) {
+func (r *run) finish() (operation.Record, error) {
 	record := r.record()
 	if !r.ledger.Over() {
 		return record, r.continueAsNew(record)
@@ -22,11 +22,11 @@ func (r *run) finish() (callback.Record, error) {
 	r.tagOutcome(record.State)
 	r.showDetails()
 	switch record.State.Outcome {
-	case callback.OutcomeExhausted:
+	case operation.OutcomeExhausted:
 		return record, unacknowledged(TypeExhausted, record)
-	case callback.OutcomeGone:
+	case operation.OutcomeGone:
 		return record, unacknowledged(TypeGone, record)
-	case callback.OutcomeWithdrawn:
+	case operation.OutcomeWithdrawn:
 		return record, temporal.NewCanceledError(record)
 	default:
 		return record, nil
@@ -35,7 +35,7 @@ func (r *run) finish() (callback.Record, error) {
 
 // continueAsNew goes on in a run with a short history, from the record. Its memo
 // and search attributes stay.
-func (r *run) continueAsNew(record callback.Record) error {
+func (r *run) continueAsNew(record operation.Record) error {
 	next := r.in
 	next.Carried, next.Phase = &record, r.phase
 	if r.pollNow {
@@ -43,7 +43,7 @@ func (r *run) continueAsNew(record callback.Record) error {
 	}
 	if again := next.Redelivery; again != nil {
 		short := *again
-		short.Previous = callback.Record{State: callback.State{RunID: again.Previous.State.RunID}}
+		short.Previous = operation.Record{State: operation.State{RunID: again.Previous.State.RunID}}
 		next.Redelivery = &short
 	}
 	return workflow.NewContinueAsNewError(r.ctx, Operation, next)
@@ -51,9 +51,9 @@ func (r *run) continueAsNew(record callback.Record) error {
 
 // tagOutcome writes what operators find a closed run by. The happy path, where
 // everything was acknowledged, writes nothing.
-func (r *run) tagOutcome(s callback.State) {
+func (r *run) tagOutcome(s operation.State) {
 	var updates []temporal.SearchAttributeUpdate
-	if s.Outcome != callback.OutcomeAcknowledged {
+	if s.Outcome != operation.OutcomeAcknowledged {
 		status := ""
 		if s.Status != nil {
 			status = s.Status.Value
@@ -78,7 +78,7 @@ func (r *run) tag(updates ...temporal.SearchAttributeUpdate) {
 	}
 }
 
-func unacknowledged(kind string, record callback.Record) error {
+func unacknowledged(kind string, record operation.Record) error {
 	last := lastOwed(record.State.Deliveries)
 	made, reason := 0, ""
 	if n := len(last.Attempts); n > 0 {
@@ -92,11 +92,11 @@ func unacknowledged(kind string, record callback.Record) error {
 
 // lastOwed is the delivery that a failed run failed by: the last that was not
 // superseded.
-func lastOwed(deliveries []callback.Delivery) callback.Delivery {
+func lastOwed(deliveries []operation.Delivery) operation.Delivery {
 	for _, d := range slices.Backward(deliveries) {
-		if d.Outcome != callback.DeliverySuperseded {
+		if d.Outcome != operation.DeliverySuperseded {
 			return d
 		}
 	}
-	return callback.Delivery{}
+	return operation.Delivery{}
 }

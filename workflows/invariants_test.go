@@ -7,25 +7,25 @@ import (
 	"time"
 
 	"ringback/activities"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // trace is what the core, the receiver and the callers saw of one run of an
 // operation, and how it ended. The invariants know nothing else of the run.
 type trace struct {
-	key    callback.Key
-	policy callback.Policy
-	rules  callback.Rules
+	key    operation.Key
+	policy operation.Policy
+	rules  operation.Rules
 	// known is the status that the client had at the start; wanted filters
 	// which statuses are delivered (empty: all).
 	known  string
 	wanted []string
 
-	started   callback.Time
+	started   operation.Time
 	questions []question
 	requests  []request
 	acts      []taken
-	ending    callback.Record
+	ending    operation.Record
 	// histories are the lengths of the runs that continued each other; twice are the
 	// activities that were begun while one of the same type was pending.
 	histories []int
@@ -48,7 +48,7 @@ type trace struct {
 
 // question is one poll as the core saw it.
 type question struct {
-	begun, ended callback.Time
+	begun, ended operation.Time
 	// answered says that there was an answer; its status may be empty.
 	answered bool
 	status   string
@@ -59,8 +59,8 @@ type question struct {
 
 // request is one attempt as the receiver saw it.
 type request struct {
-	begun, ended callback.Time
-	callback     callback.Callback
+	begun, ended operation.Time
+	callback     operation.Callback
 	number       int
 	acknowledged bool
 	// lost says that the worker died, which the server notices later.
@@ -74,12 +74,12 @@ func (r request) status() string { return r.callback.Observation.Status }
 type taken struct {
 	kind   actKind
 	status string
-	at     callback.Time
+	at     operation.Time
 }
 
 // statement is what the core said, by answer or by push.
 type statement struct {
-	begun, ended callback.Time
+	begun, ended operation.Time
 	status       string
 }
 
@@ -148,7 +148,7 @@ func (t *trace) counted() int {
 
 // first is when an act of one of these kinds was taken first; ok is false where
 // none was.
-func (t *trace) first(match func(taken) bool) (at callback.Time, ok bool) {
+func (t *trace) first(match func(taken) bool) (at operation.Time, ok bool) {
 	for _, a := range t.acts {
 		if match(a) && (!ok || a.at.Before(at)) {
 			at, ok = a.at, true
@@ -157,7 +157,7 @@ func (t *trace) first(match func(taken) bool) (at callback.Time, ok bool) {
 	return at, ok
 }
 
-func (t *trace) withdrawn() (callback.Time, bool) {
+func (t *trace) withdrawn() (operation.Time, bool) {
 	return t.first(func(a taken) bool { return a.kind == withdraw })
 }
 
@@ -313,7 +313,7 @@ func endingEnds(t *trace) string {
 	withdrawn, ok := t.withdrawn()
 	if limit := withdrawn.Add(endingDecided + t.latency); ok {
 		for i, r := range t.requests {
-			if r.begun.After(limit) && t.ending.State.Outcome == callback.OutcomeWithdrawn {
+			if r.begun.After(limit) && t.ending.State.Outcome == operation.OutcomeWithdrawn {
 				return fmt.Sprintf("request %d begins after the withdrawal at %s", i+1, t.since(withdrawn))
 			}
 		}
@@ -346,13 +346,13 @@ func oneBody(t *trace) string {
 		c := r.callback
 		c.Reason = ""
 		if refused {
-			c.Observation.BegunAt, c.Observation.ObservedAt = callback.Time{}, callback.Time{}
+			c.Observation.BegunAt, c.Observation.ObservedAt = operation.Time{}, operation.Time{}
 		}
 		body := fmt.Sprintf("%+v", c)
 		if before, ok := bodies[r.callback.ID]; ok && before != body {
 			return fmt.Sprintf("the callback about %q changed from %s to %s", r.status(), before, body)
 		}
-		if r.callback.ID != callback.CallbackID(t.key, r.status()) {
+		if r.callback.ID != operation.CallbackID(t.key, r.status()) {
 			return fmt.Sprintf("the callback about %q has the id of another", r.status())
 		}
 		bodies[r.callback.ID] = body
@@ -397,8 +397,8 @@ func order(t *trace) string {
 
 // returns are when the core said status again after another one, or for the first
 // time in a redelivery, which may deliver it by itself.
-func (t *trace) returns(status string) []callback.Time {
-	var at []callback.Time
+func (t *trace) returns(status string) []operation.Time {
+	var at []operation.Time
 	var current string
 	seen := t.earlier != nil
 	for _, s := range t.statements() {
@@ -440,7 +440,7 @@ func atMostK(t *trace) string {
 func hIsKept(t *trace) string {
 	for i := 1; i < len(t.requests); i++ {
 		before, r := t.requests[i-1], t.requests[i]
-		another := slices.ContainsFunc(t.returns(r.status()), func(at callback.Time) bool {
+		another := slices.ContainsFunc(t.returns(r.status()), func(at operation.Time) bool {
 			return !at.Before(before.begun) && !at.After(r.begun)
 		})
 		if gap := r.begun.Sub(before.ended.Time); before.callback.ID == r.callback.ID && !another && t.unanswered() == 0 && gap < t.policy.Delivery.Interval() {
@@ -483,7 +483,7 @@ func (t *trace) unsent() (string, time.Duration) {
 		since--
 	}
 	r := t.ending.State.Revocation
-	byClient := r != nil && r.InitiatedBy == callback.InitiatedByClient
+	byClient := r != nil && r.InitiatedBy == operation.InitiatedByClient
 	revokedBefore := r != nil && t.earlier != nil
 	if !t.delivered(status) || status == t.known || byClient || revokedBefore {
 		return "", 0
@@ -525,13 +525,13 @@ func stateShowsAttempts(t *trace) string {
 		acknowledged[r.callback.ID] = acknowledged[r.callback.ID] || r.acknowledged
 	}
 	for _, d := range t.ending.State.Deliveries {
-		if want := min(seen[d.CallbackID], callback.AttemptsKept); len(d.Attempts) != want {
+		if want := min(seen[d.CallbackID], operation.AttemptsKept); len(d.Attempts) != want {
 			return fmt.Sprintf("%d attempts about %q were seen, the state shows %d", want, d.Status, len(d.Attempts))
 		}
-		if d.Outcome == callback.DeliveryPending {
+		if d.Outcome == operation.DeliveryPending {
 			return fmt.Sprintf("the delivery of %q is pending in a closed run", d.Status)
 		}
-		if acknowledged[d.CallbackID] != (d.Outcome == callback.DeliveryAcknowledged) && !forced {
+		if acknowledged[d.CallbackID] != (d.Outcome == operation.DeliveryAcknowledged) && !forced {
 			return fmt.Sprintf("the delivery of %q is %s, acknowledged is %t", d.Status, d.Outcome, acknowledged[d.CallbackID])
 		}
 		delete(seen, d.CallbackID)
@@ -546,20 +546,20 @@ func stateShowsAttempts(t *trace) string {
 func outcomeAgrees(t *trace) string {
 	s := t.ending.State
 	final := s.Status != nil && s.Status.Final
-	ended := func(outcome callback.DeliveryOutcome) bool {
-		return slices.ContainsFunc(s.Deliveries, func(d callback.Delivery) bool { return d.Outcome == outcome })
+	ended := func(outcome operation.DeliveryOutcome) bool {
+		return slices.ContainsFunc(s.Deliveries, func(d operation.Delivery) bool { return d.Outcome == outcome })
 	}
 	_, withdrawn := t.withdrawn()
-	agrees := map[callback.Outcome]bool{
-		callback.OutcomeAcknowledged: ended(callback.DeliveryAcknowledged) || final,
-		callback.OutcomeExhausted:    ended(callback.DeliveryExhausted),
-		callback.OutcomeGone:         ended(callback.DeliveryGone),
-		callback.OutcomeRevoked:      final && s.Status.Value == t.rules.Revoked,
-		callback.OutcomeWithdrawn:    withdrawn,
-		callback.OutcomeExpired:      !final,
+	agrees := map[operation.Outcome]bool{
+		operation.OutcomeAcknowledged: ended(operation.DeliveryAcknowledged) || final,
+		operation.OutcomeExhausted:    ended(operation.DeliveryExhausted),
+		operation.OutcomeGone:         ended(operation.DeliveryGone),
+		operation.OutcomeRevoked:      final && s.Status.Value == t.rules.Revoked,
+		operation.OutcomeWithdrawn:    withdrawn,
+		operation.OutcomeExpired:      !final,
 	}
 	for _, r := range t.requests {
-		if r.callback.Final && r.acknowledged && t.earlier == nil && s.Outcome != callback.OutcomeAcknowledged {
+		if r.callback.Final && r.acknowledged && t.earlier == nil && s.Outcome != operation.OutcomeAcknowledged {
 			return fmt.Sprintf("the final %q was acknowledged, the outcome is %q", r.status(), s.Outcome)
 		}
 		if r.callback.Final && t.earlier == nil && s.Status.Value != r.status() {
@@ -572,12 +572,12 @@ func outcomeAgrees(t *trace) string {
 	return ""
 }
 
-func (t *trace) since(at callback.Time) time.Duration { return at.Sub(t.started.Time) }
+func (t *trace) since(at operation.Time) time.Duration { return at.Sub(t.started.Time) }
 
 // String tells the trace in the order in which things began.
 func (t *trace) String() string {
 	type line struct {
-		at   callback.Time
+		at   operation.Time
 		text string
 	}
 	var lines []line

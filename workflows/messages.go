@@ -5,7 +5,7 @@ import (
 
 	"go.temporal.io/sdk/temporal"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // Names of the contract between the workflow and those who call it.
@@ -16,7 +16,7 @@ const (
 	TaskQueue = "ringback"
 	// UpdateRevoke records a revocation and answers with the state or the
 	// reason against it; SignalRevoke does the same for the UI and the CLI,
-	// where what is not allowed is ignored. Both take a callback.Revocation.
+	// where what is not allowed is ignored. Both take a operation.Revocation.
 	UpdateRevoke = "revoke"
 	// SignalRevoke is the Signal of the same name.
 	SignalRevoke = "revoke"
@@ -33,16 +33,16 @@ const (
 	// is in flight makes the server refuse what the task then decides and forget
 	// the attempt. An Update waits for the task instead, and is preferred.
 	UpdateWithdraw = "withdraw"
-	// QueryState answers with a callback.State, QueryRecord with a callback.Record:
+	// QueryState answers with a operation.State, QueryRecord with a operation.Record:
 	// what a redelivery of a terminated run needs.
 	QueryState  = "state"
 	QueryRecord = "record"
 	// ActivityWatch and ActivityDeliver are the types of the two long-running
-	// activities, whose heartbeat details are a callback.WatchRecord and a
-	// callback.DeliveryRecord.
+	// activities, whose heartbeat details are a operation.WatchRecord and a
+	// operation.DeliveryRecord.
 	ActivityWatch   = "Watch"
 	ActivityDeliver = "Deliver"
-	// MemoStart holds the normalised callback.StartRequest.
+	// MemoStart holds the normalised operation.StartRequest.
 	MemoStart = "start"
 )
 
@@ -57,13 +57,13 @@ var (
 	AttributeEndpoint = temporal.NewSearchAttributeKeyKeyword("RingbackEndpoint")
 	AttributeOutcome  = temporal.NewSearchAttributeKeyKeyword("RingbackOutcome")
 	AttributeStatus   = temporal.NewSearchAttributeKeyKeyword("RingbackStatus")
-	// AttributePhase is callback.Delivering from the first unacknowledged attempt
-	// of a delivery on, and callback.Watching once such a delivery has ended and
+	// AttributePhase is operation.Delivering from the first unacknowledged attempt
+	// of a delivery on, and operation.Watching once such a delivery has ended and
 	// the run goes on. A run on the happy path never writes it, and one that ends
 	// takes it back; one that is terminated does not.
 	AttributePhase = temporal.NewSearchAttributeKeyKeyword("RingbackPhase")
 	// AttributeUndelivered is how many callbacks of the run were never
-	// acknowledged (callback.State.Undelivered). It is written at the end of a
+	// acknowledged (operation.State.Undelivered). It is written at the end of a
 	// run, and only where it is not 0: also of one whose last callback was
 	// acknowledged.
 	AttributeUndelivered = temporal.NewSearchAttributeKeyInt64("RingbackUndelivered")
@@ -87,32 +87,32 @@ const (
 // Input starts an operation's workflow. Policies and rules travel here, so that
 // a change of the configuration does not reach runs that are open (promise 14).
 type Input struct {
-	Start  callback.StartRequest `json:"start"`
-	Source string                `json:"source"`
+	Start  operation.StartRequest `json:"start"`
+	Source string                 `json:"source"`
 	// Dialect writes the operation's callbacks and judges their answers, whatever
 	// its endpoint's is meanwhile.
-	Dialect string          `json:"dialect,omitempty"`
-	Rules   callback.Rules  `json:"rules"`
-	Policy  callback.Policy `json:"policy"`
+	Dialect string           `json:"dialect,omitempty"`
+	Rules   operation.Rules  `json:"rules"`
+	Policy  operation.Policy `json:"policy"`
 	// Wanted filters which statuses ring; empty: all that the rules ring.
 	Wanted []string `json:"wanted,omitempty"`
 	// Notices is who hears of deliveries that nobody acknowledged, or nil.
-	Notices *callback.Recipient `json:"notices,omitempty"`
+	Notices *operation.Recipient `json:"notices,omitempty"`
 	// Redelivery makes this run one of an operation that has ended before.
 	Redelivery *Redelivery `json:"redelivery,omitempty"`
 	// AcceptedAt is when the operation was accepted, where that was before this run
 	// began: its lifetime counts from there.
-	AcceptedAt callback.Time `json:"accepted_at,omitzero"`
+	AcceptedAt operation.Time `json:"accepted_at,omitzero"`
 	// Carried makes this run one that continues another, from its record; Phase is
 	// AttributePhase as that wrote it.
-	Carried *callback.Record `json:"carried,omitempty"`
-	Phase   callback.Phase   `json:"phase,omitempty"`
+	Carried *operation.Record `json:"carried,omitempty"`
+	Phase   operation.Phase   `json:"phase,omitempty"`
 }
 
 // Redelivery is an engineer's new run (promise 10).
 type Redelivery struct {
 	// Previous is the record of the latest run.
-	Previous callback.Record `json:"previous"`
+	Previous operation.Record `json:"previous"`
 	// Repoll asks the source once before ringing.
 	Repoll bool `json:"repoll,omitempty"`
 	// Force rings the previous run's callback also if it was acknowledged.

@@ -8,7 +8,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"ringback/activities"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 	"ringback/internal/ui"
 )
 
@@ -19,7 +19,7 @@ const (
 	// OutageType is the workflow type of one spell in which an endpoint
 	// acknowledges nothing: open ones are the endpoints that are failing now.
 	OutageType = "Outage"
-	// SignalHealth takes a callback.Health, said by workers.
+	// SignalHealth takes a operation.Health, said by workers.
 	SignalHealth = "health"
 	// noticePrefix and outagePrefix begin workflow ids that no operation can
 	// have: an endpoint's name holds no colon.
@@ -37,15 +37,15 @@ func NoticeID(callbackID, runID string) string { return noticePrefix + callbackI
 
 // NoticeInput starts a Notice, and continues it as new.
 type NoticeInput struct {
-	Recipient callback.Recipient `json:"recipient"`
-	Notice    callback.Notice    `json:"notice"`
+	Recipient operation.Recipient `json:"recipient"`
+	Notice    operation.Notice    `json:"notice"`
 	// Record is how far its delivery came in the run before; nil: it begins.
-	Record *callback.DeliveryRecord `json:"record,omitempty"`
+	Record *operation.DeliveryRecord `json:"record,omitempty"`
 }
 
 // Notice delivers one notice, with the h and k of the endpoint that receives it. It
 // fails where that did not acknowledge it; nothing but the UI tells of that.
-func Notice(ctx workflow.Context, in NoticeInput) (callback.Delivery, error) {
+func Notice(ctx workflow.Context, in NoticeInput) (operation.Delivery, error) {
 	record := deliverNotice(ctx, in)
 	switch {
 	case ctx.Err() != nil:
@@ -59,7 +59,7 @@ func Notice(ctx workflow.Context, in NoticeInput) (callback.Delivery, error) {
 
 // deliverNotice delivers a notice until it is settled, or the run is to continue
 // as new.
-func deliverNotice(ctx workflow.Context, in NoticeInput) callback.DeliveryRecord {
+func deliverNotice(ctx workflow.Context, in NoticeInput) operation.DeliveryRecord {
 	c := in.Notice.Callback(in.Recipient.Endpoint)
 	record := newNoticeRecord(c)
 	if in.Record != nil {
@@ -71,23 +71,23 @@ func deliverNotice(ctx workflow.Context, in NoticeInput) callback.DeliveryRecord
 }
 
 // newNoticeRecord is of the delivery of a notice that no attempt was made of.
-func newNoticeRecord(c callback.Callback) callback.DeliveryRecord {
-	return callback.DeliveryRecord{Delivery: callback.Delivery{
-		CallbackID: c.ID, Status: c.Observation.Status, Outcome: callback.DeliveryPending, Attempts: []callback.Attempt{},
+func newNoticeRecord(c operation.Callback) operation.DeliveryRecord {
+	return operation.DeliveryRecord{Delivery: operation.Delivery{
+		CallbackID: c.ID, Status: c.Observation.Status, Outcome: operation.DeliveryPending, Attempts: []operation.Attempt{},
 	}}
 }
 
 // OutageInput starts an Outage, and continues it as new.
 type OutageInput struct {
-	Recipient callback.Recipient `json:"recipient"`
-	Endpoint  string             `json:"endpoint"`
+	Recipient operation.Recipient `json:"recipient"`
+	Endpoint  string              `json:"endpoint"`
 	// Failing says that the latest notice, about Report, told that the endpoint is
 	// failing; Record is how far its delivery came, nil: it is settled.
-	Failing bool                     `json:"failing,omitempty"`
-	Report  callback.Health          `json:"report,omitzero"`
-	Record  *callback.DeliveryRecord `json:"record,omitempty"`
+	Failing bool                      `json:"failing,omitempty"`
+	Report  operation.Health          `json:"report,omitzero"`
+	Record  *operation.DeliveryRecord `json:"record,omitempty"`
 	// Next is a report that came meanwhile, or nil.
-	Next *callback.Health `json:"next,omitempty"`
+	Next *operation.Health `json:"next,omitempty"`
 	// Undelivered is why the latest notice that was not acknowledged was not.
 	Undelivered string `json:"undelivered,omitempty"`
 }
@@ -118,7 +118,7 @@ func Outage(ctx workflow.Context, in OutageInput) error {
 }
 
 // begin takes a report, and begins a notice where that has changed.
-func (in *OutageInput) begin(report callback.Health) {
+func (in *OutageInput) begin(report operation.Health) {
 	if report.Failing == in.Failing {
 		return
 	}
@@ -152,14 +152,14 @@ func (in *OutageInput) result() error {
 }
 
 // newest is the latest report, waited for unless there is one already.
-func newest(ctx workflow.Context, reports workflow.ReceiveChannel, already *callback.Health) callback.Health {
+func newest(ctx workflow.Context, reports workflow.ReceiveChannel, already *operation.Health) operation.Health {
 	if later := unreadReport(reports); later != nil {
 		return *later
 	}
 	if already != nil {
 		return *already
 	}
-	var report callback.Health
+	var report operation.Health
 	reports.Receive(ctx, &report)
 	if later := unreadReport(reports); later != nil {
 		return *later
@@ -168,17 +168,17 @@ func newest(ctx workflow.Context, reports workflow.ReceiveChannel, already *call
 }
 
 // unreadReport is the latest report that waits, or nil.
-func unreadReport(reports workflow.ReceiveChannel) *callback.Health {
-	var latest *callback.Health
-	for report := new(callback.Health); reports.ReceiveAsync(report); report = new(callback.Health) {
+func unreadReport(reports workflow.ReceiveChannel) *operation.Health {
+	var latest *operation.Health
+	for report := new(operation.Health); reports.ReceiveAsync(report); report = new(operation.Health) {
 		latest = report
 	}
 	return latest
 }
 
-func notDelivered(to callback.Recipient, n callback.Notice, d callback.Delivery) error {
-	kind := map[callback.DeliveryOutcome]string{
-		callback.DeliveryExhausted: TypeExhausted, callback.DeliveryGone: TypeGone,
+func notDelivered(to operation.Recipient, n operation.Notice, d operation.Delivery) error {
+	kind := map[operation.DeliveryOutcome]string{
+		operation.DeliveryExhausted: TypeExhausted, operation.DeliveryGone: TypeGone,
 	}[d.Outcome]
 	if kind == "" {
 		return nil
@@ -188,20 +188,20 @@ func notDelivered(to callback.Recipient, n callback.Notice, d callback.Delivery)
 }
 
 // noticeTypes are the endings of a delivery that notices are given of.
-var noticeTypes = map[callback.DeliveryOutcome]string{
-	callback.DeliveryExhausted: callback.NoticeExhausted,
-	callback.DeliveryGone:      callback.NoticeGone,
+var noticeTypes = map[operation.DeliveryOutcome]string{
+	operation.DeliveryExhausted: operation.NoticeExhausted,
+	operation.DeliveryGone:      operation.NoticeGone,
 }
 
 // giveNotice begins a run of its own for the notice of a delivery that ended
 // unacknowledged: it outlives this one.
-func (r *run) giveNotice(d callback.Delivery) {
+func (r *run) giveNotice(d operation.Delivery) {
 	kind, due := noticeTypes[d.Outcome]
 	if !due || r.in.Notices == nil {
 		return
 	}
 	runID := workflow.GetInfo(r.ctx).WorkflowExecution.RunID
-	n := callback.Notice{Type: kind, Timestamp: r.now(), Data: callback.NoticeData{
+	n := operation.Notice{Type: kind, Timestamp: r.now(), Data: operation.NoticeData{
 		Endpoint: r.in.Start.Endpoint, OperationID: r.in.Start.OperationID, CallbackID: d.CallbackID, Status: d.Status, RunID: runID,
 	}}
 	if last := len(d.Attempts) - 1; last >= 0 {

@@ -14,11 +14,11 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"ringback/activities"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 	"ringback/workflows"
 )
 
-var recipient = callback.Recipient{Endpoint: "OPS", Policy: callback.DeliveryPolicy{IntervalMS: 1000, Attempts: 3, TimeoutMS: 1000}}
+var recipient = operation.Recipient{Endpoint: "OPS", Policy: operation.DeliveryPolicy{IntervalMS: 1000, Attempts: 3, TimeoutMS: 1000}}
 
 func heard(in *workflows.Input) { in.Notices = &recipient }
 
@@ -28,17 +28,17 @@ func TestANoticeIsGivenOfEachDeliveryThatEndedUnacknowledged(t *testing.T) {
 		row
 		notices []string
 	}{
-		{row: row{name: "acknowledged: none", in: paysera(heard), core: says("done"), ends: callback.OutcomeAcknowledged}},
-		{row: row{name: "exhausted", in: paysera(heard, k(2)), core: says("done"), receiver: []reply{fails}, ends: callback.OutcomeExhausted},
+		{row: row{name: "acknowledged: none", in: paysera(heard), core: says("done"), ends: operation.OutcomeAcknowledged}},
+		{row: row{name: "exhausted", in: paysera(heard, k(2)), core: says("done"), receiver: []reply{fails}, ends: operation.OutcomeExhausted},
 			notices: []string{"delivery.exhausted done HTTP 500"}},
-		{row: row{name: "gone", in: paysera(heard), core: says("done"), receiver: []reply{gone}, ends: callback.OutcomeGone},
+		{row: row{name: "gone", in: paysera(heard), core: says("done"), receiver: []reply{gone}, ends: operation.OutcomeGone},
 			notices: []string{"delivery.gone done HTTP 410"}},
 		{row: row{name: "exhausted about an intermediate status, while the watch goes on", in: paysera(heard, k(2)),
-			core: says("reserved", "reserved", "done"), receiver: []reply{fails, fails, ack}, ends: callback.OutcomeAcknowledged},
+			core: says("reserved", "reserved", "done"), receiver: []reply{fails, fails, ack}, ends: operation.OutcomeAcknowledged},
 			notices: []string{"delivery.exhausted reserved HTTP 500"}},
 		{row: row{name: "withdrawn: none", in: paysera(heard), core: says("done"), receiver: []reply{fails},
-			events: []event{at(90*time.Second, withdraws)}, ends: callback.OutcomeWithdrawn}},
-		{row: row{name: "nobody hears: none", in: paysera(k(2)), core: says("done"), receiver: []reply{fails}, ends: callback.OutcomeExhausted}},
+			events: []event{at(90*time.Second, withdraws)}, ends: operation.OutcomeWithdrawn}},
+		{row: row{name: "nobody hears: none", in: paysera(k(2)), core: says("done"), receiver: []reply{fails}, ends: operation.OutcomeExhausted}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -54,7 +54,7 @@ func TestANoticeIsGivenOfEachDeliveryThatEndedUnacknowledged(t *testing.T) {
 				require.Equal(t, recipient, in.Recipient)
 				d := in.Notice.Data
 				require.Equal(t, tt.in.Start.Endpoint+"/"+tt.in.Start.OperationID, d.Endpoint+"/"+d.OperationID)
-				require.Equal(t, callback.CallbackID(tt.in.Start.Key(), d.Status), d.CallbackID)
+				require.Equal(t, operation.CallbackID(tt.in.Start.Key(), d.Status), d.CallbackID)
 				require.Equal(t, ending.State.RunID, d.RunID)
 				notices = append(notices, in.Notice.Type+" "+d.Status+" "+d.Reason)
 			}
@@ -65,7 +65,7 @@ func TestANoticeIsGivenOfEachDeliveryThatEndedUnacknowledged(t *testing.T) {
 
 // noticing serves notices whose deliveries end as outcomes say, in turn; the
 // last repeats. It returns what is delivered.
-func noticing(outcomes ...callback.DeliveryOutcome) (*testsuite.TestWorkflowEnvironment, *[]activities.DeliverInput) {
+func noticing(outcomes ...operation.DeliveryOutcome) (*testsuite.TestWorkflowEnvironment, *[]activities.DeliverInput) {
 	suite := &testsuite.WorkflowTestSuite{}
 	suite.SetLogger(silent{})
 	env := suite.NewTestWorkflowEnvironment()
@@ -84,15 +84,15 @@ func noticing(outcomes ...callback.DeliveryOutcome) (*testsuite.TestWorkflowEnvi
 	return env, &delivered
 }
 
-func exhaustedNotice() callback.Notice {
-	return callback.Notice{Type: callback.NoticeExhausted, Timestamp: accepted, Data: callback.NoticeData{
+func exhaustedNotice() operation.Notice {
+	return operation.Notice{Type: operation.NoticeExhausted, Timestamp: accepted, Data: operation.NoticeData{
 		Endpoint: "SHOP", OperationID: "1", CallbackID: "cb_1", Status: "done", Attempts: 3, Reason: "HTTP 500", RunID: "r",
 	}}
 }
 
 func TestANoticeIsDeliveredLikeACallback(t *testing.T) {
 	t.Parallel()
-	env, delivered := noticing(callback.DeliveryPending, callback.DeliveryAcknowledged)
+	env, delivered := noticing(operation.DeliveryPending, operation.DeliveryAcknowledged)
 	env.ExecuteWorkflow(workflows.NoticeType, workflows.NoticeInput{Recipient: recipient, Notice: exhaustedNotice()})
 	require.NoError(t, env.GetWorkflowError())
 	require.Len(t, *delivered, 2, "one that the server counted to its end is taken up")
@@ -107,7 +107,7 @@ func TestANoticeIsDeliveredLikeACallback(t *testing.T) {
 
 func TestANoticeThatNobodyAcknowledgedFails(t *testing.T) {
 	t.Parallel()
-	env, _ := noticing(callback.DeliveryExhausted)
+	env, _ := noticing(operation.DeliveryExhausted)
 	env.ExecuteWorkflow(workflows.NoticeType, workflows.NoticeInput{Recipient: recipient, Notice: exhaustedNotice()})
 	var failure *temporal.ApplicationError
 	require.ErrorAs(t, env.GetWorkflowError(), &failure)
@@ -123,7 +123,7 @@ func TestAnOutageIsToldOnceAndInOrder(t *testing.T) {
 	}
 	for name, tt := range map[string]struct {
 		said     []says
-		outcomes []callback.DeliveryOutcome
+		outcomes []operation.DeliveryOutcome
 		told     []string
 		fails    bool
 	}{
@@ -134,18 +134,18 @@ func TestAnOutageIsToldOnceAndInOrder(t *testing.T) {
 			[]string{"endpoint.failing", "endpoint.recovered", "endpoint.failing", "endpoint.recovered"}, false},
 		"recovered before anybody was told": {[]says{{0, true}, {0, false}}, nil, nil, false},
 		"nobody acknowledged that it is failing": {[]says{{0, true}, {time.Hour, false}},
-			[]callback.DeliveryOutcome{callback.DeliveryExhausted, callback.DeliveryAcknowledged}, []string{"endpoint.failing", "endpoint.recovered"}, true},
+			[]operation.DeliveryOutcome{operation.DeliveryExhausted, operation.DeliveryAcknowledged}, []string{"endpoint.failing", "endpoint.recovered"}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			outcomes := tt.outcomes
 			if outcomes == nil {
-				outcomes = []callback.DeliveryOutcome{callback.DeliveryAcknowledged}
+				outcomes = []operation.DeliveryOutcome{operation.DeliveryAcknowledged}
 			}
 			env, delivered := noticing(outcomes...)
 			for _, s := range tt.said {
 				env.RegisterDelayedCallback(func() {
-					env.SignalWorkflow(workflows.SignalHealth, callback.Health{Failing: s.failing, At: accepted, Attempts: 20, Reason: "HTTP 503"})
+					env.SignalWorkflow(workflows.SignalHealth, operation.Health{Failing: s.failing, At: accepted, Attempts: 20, Reason: "HTTP 503"})
 				}, s.after)
 			}
 			env.ExecuteWorkflow(workflows.OutageType, workflows.OutageInput{Recipient: recipient, Endpoint: "SHOP"})

@@ -7,7 +7,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"ringback/activities"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // acts names the activities for the SDK; it is never called.
@@ -15,11 +15,11 @@ var acts *activities.Activities
 
 // Operation is the life of one payment operation: it polls the status until it is
 // final, and meanwhile delivers a callback for each status that is owed. The
-// callback.Record that it hands on rides on its result, failure or cancellation.
-func Operation(ctx workflow.Context, in Input) (callback.Record, error) {
+// operation.Record that it hands on rides on its result, failure or cancellation.
+func Operation(ctx workflow.Context, in Input) (operation.Record, error) {
 	r, err := newRun(ctx, in)
 	if err != nil {
-		return callback.Record{}, err
+		return operation.Record{}, err
 	}
 	r.receiveSignals()
 	workflow.Go(r.ctx, r.watch)
@@ -36,7 +36,7 @@ type run struct {
 	// ctx is disconnected from the run's cancellation, which is a withdrawal:
 	// nothing that is on its way is cut off. root is not.
 	ctx, root workflow.Context
-	ledger    *callback.Ledger
+	ledger    *operation.Ledger
 	signals   signals
 
 	// pollNow says that a poll was asked for. statusPushed says that the watch waits for a change from a status
@@ -50,7 +50,7 @@ type run struct {
 	// attempted is the workflow task of the latest attempt made inside one.
 	attempted int
 	// phase is the phase that operators find the run by, as it was written last.
-	phase callback.Phase
+	phase operation.Phase
 	// notices are the runs of the notices that were given; each is ready once its
 	// run began.
 	notices []workflow.Future
@@ -65,7 +65,7 @@ type signals struct {
 func newRun(root workflow.Context, in Input) (*run, error) {
 	ctx, _ := workflow.NewDisconnectedContext(root)
 	r := &run{
-		in: in, ctx: ctx, root: root, ledger: callback.OpenLedger(opening(in)), phase: in.Phase,
+		in: in, ctx: ctx, root: root, ledger: operation.OpenLedger(opening(in)), phase: in.Phase,
 		signals: signals{
 			pushes:         workflow.GetSignalChannel(ctx, SignalStatus),
 			revocations:    workflow.GetSignalChannel(ctx, SignalRevoke),
@@ -73,7 +73,7 @@ func newRun(root workflow.Context, in Input) (*run, error) {
 		},
 	}
 	if in.AcceptedAt.IsZero() {
-		r.in.AcceptedAt = callback.At(workflow.GetInfo(ctx).WorkflowStartTime)
+		r.in.AcceptedAt = operation.At(workflow.GetInfo(ctx).WorkflowStartTime)
 	}
 	if again := in.Redelivery; again != nil && !again.Repoll && in.Carried == nil {
 		r.redeliver()
@@ -84,8 +84,8 @@ func newRun(root workflow.Context, in Input) (*run, error) {
 	return r, nil
 }
 
-func opening(in Input) callback.Opening {
-	opening := callback.Opening{
+func opening(in Input) operation.Opening {
+	opening := operation.Opening{
 		Key: in.Start.Key(), Reference: in.Start.Reference, Dialect: in.Dialect, Rules: in.Rules, Wanted: in.Wanted,
 		Supersede: in.Policy.Supersede, KnownStatus: in.Start.KnownStatus, Carried: in.Carried,
 	}
@@ -99,7 +99,7 @@ func opening(in Input) callback.Opening {
 func (r *run) registerHandlers() error {
 	return errors.Join(
 		workflow.SetUpdateHandlerWithOptions(r.ctx, UpdateRevoke, r.revokeUpdate, workflow.UpdateHandlerOptions{
-			Validator: func(revocation callback.Revocation) error {
+			Validator: func(revocation operation.Revocation) error {
 				if err := screen("reason", revocation.Reason, reasonMax); err != nil {
 					return err
 				}
@@ -114,8 +114,8 @@ func (r *run) registerHandlers() error {
 		workflow.SetUpdateHandlerWithOptions(r.ctx, UpdateWithdraw, r.withdrawUpdate, workflow.UpdateHandlerOptions{
 			Description: "End the operation without a callback.",
 		}),
-		workflow.SetQueryHandler(r.ctx, QueryState, func() (callback.State, error) { return r.record().State, nil }),
-		workflow.SetQueryHandler(r.ctx, QueryRecord, func() (callback.Record, error) { return r.record(), nil }),
+		workflow.SetQueryHandler(r.ctx, QueryState, func() (operation.State, error) { return r.record().State, nil }),
+		workflow.SetQueryHandler(r.ctx, QueryRecord, func() (operation.Record, error) { return r.record(), nil }),
 	)
 }
 
@@ -149,10 +149,10 @@ func (r *run) await(ctx workflow.Context, condition func() bool) {
 }
 
 // record is what the run would hand on now.
-func (r *run) record() callback.Record {
+func (r *run) record() operation.Record {
 	record := r.ledger.Record()
 	record.State.RunID = workflow.GetInfo(r.ctx).WorkflowExecution.RunID
 	return record
 }
 
-func (r *run) now() callback.Time { return callback.At(workflow.Now(r.ctx)) }
+func (r *run) now() operation.Time { return operation.At(workflow.Now(r.ctx)) }

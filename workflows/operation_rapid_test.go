@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // only leaves one invariant, so that what breaks it is found and shrunk.
@@ -88,10 +88,10 @@ func TestRunsHoldTheirInvariants(t *testing.T) {
 			t.Parallel()
 			s := tt.scenario
 			s.kind = cmp.Or(s.kind, "paysera")
-			s.policy = callback.Policy{
-				Poll:      callback.PollPolicy{IntervalMS: 1000, MaxPolls: 3, LifetimeMS: 10_000},
-				Delivery:  callback.DeliveryPolicy{IntervalMS: 1000, Attempts: 1, TimeoutMS: 10_000},
-				Supersede: callback.SupersedeLatest,
+			s.policy = operation.Policy{
+				Poll:      operation.PollPolicy{IntervalMS: 1000, MaxPolls: 3, LifetimeMS: 10_000},
+				Delivery:  operation.DeliveryPolicy{IntervalMS: 1000, Attempts: 1, TimeoutMS: 10_000},
+				Supersede: operation.SupersedeLatest,
 			}
 			seen := simulate(t, s, nil, false, false)
 			holds(t, seen)
@@ -121,10 +121,10 @@ func TestALongLifeIsContinuedAsNew(t *testing.T) {
 			t.Parallel()
 			s := scenario{
 				kind: "paysera", answers: []coreAnswer{{}}, replies: tt.replies, historyLimit: 4096,
-				policy: callback.Policy{
-					Poll:      callback.PollPolicy{IntervalMS: 600_000, LifetimeMS: 720 * 3_600_000},
-					Delivery:  callback.DeliveryPolicy{IntervalMS: 1000, Attempts: 1, TimeoutMS: 10_000},
-					Supersede: callback.SupersedeLatest,
+				policy: operation.Policy{
+					Poll:      operation.PollPolicy{IntervalMS: 600_000, LifetimeMS: 720 * 3_600_000},
+					Delivery:  operation.DeliveryPolicy{IntervalMS: 1000, Attempts: 1, TimeoutMS: 10_000},
+					Supersede: operation.SupersedeLatest,
 				},
 				acts: []act{
 					{after: time.Minute, gap: 4 * time.Minute, times: 6000, kind: push, status: "reserved", bySignal: true},
@@ -140,7 +140,7 @@ func TestALongLifeIsContinuedAsNew(t *testing.T) {
 				sum += n
 			}
 			require.Greater(t, sum, tt.events)
-			require.Equal(t, callback.OutcomeAcknowledged, seen.ending.State.Outcome)
+			require.Equal(t, operation.OutcomeAcknowledged, seen.ending.State.Outcome)
 			require.Equal(t, "revoked", seen.ending.State.Status.Value)
 		})
 	}

@@ -8,7 +8,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"ringback/activities"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // The order in which a busy server hands tasks out: callbacks before polls.
@@ -78,7 +78,7 @@ func watchOptions(in Input) workflow.ActivityOptions {
 
 // deliverOptions turn h and k into the retry policy that operators read, pause,
 // edit and reset in the UI.
-func deliverOptions(endpoint string, p callback.DeliveryPolicy, c callback.Callback) workflow.ActivityOptions {
+func deliverOptions(endpoint string, p operation.DeliveryPolicy, c operation.Callback) workflow.ActivityOptions {
 	h := max(p.Interval(), time.Millisecond)
 	inWorker := time.Duration(p.Attempts) * (p.Interval() + p.Timeout())
 	return workflow.ActivityOptions{

@@ -4,7 +4,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"ringback/activities"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // receiveSignals takes in, for as long as the run lasts, what reaches it by Signal
@@ -39,12 +39,12 @@ func (r *run) drainSignals() {
 		}
 		push = Push{}
 	}
-	var revocation callback.Revocation
+	var revocation operation.Revocation
 	for r.signals.revocations.ReceiveAsync(&revocation) {
 		if _, err := r.revoke(screened(revocation)); err != nil {
 			log.Warn("a revocation by Signal was not allowed", "error", err)
 		}
-		revocation = callback.Revocation{}
+		revocation = operation.Revocation{}
 	}
 	var missed activities.Unacknowledged
 	for r.signals.unacknowledged.ReceiveAsync(&missed) {
@@ -62,16 +62,16 @@ func (r *run) push(p Push) {
 		return
 	}
 	switch r.ledger.Push(p.Status, r.now()) {
-	case callback.ObservedChange, callback.ObservedRepeat:
+	case operation.ObservedChange, operation.ObservedRepeat:
 		r.statusPushed = true
-	case callback.ObservedSame, callback.ObservedContradiction, callback.ObservedStale:
+	case operation.ObservedSame, operation.ObservedContradiction, operation.ObservedStale:
 	}
 }
 
-func (r *run) revoke(revocation callback.Revocation) (callback.State, error) {
+func (r *run) revoke(revocation operation.Revocation) (operation.State, error) {
 	revocation.At = r.now()
 	if err := r.ledger.Revoke(revocation); err != nil {
-		return callback.State{}, err
+		return operation.State{}, err
 	}
 	return r.record().State, nil
 }
@@ -86,13 +86,13 @@ func (r *run) pushUpdate(_ workflow.Context, p Push) error {
 	return nil
 }
 
-func (r *run) revokeUpdate(_ workflow.Context, revocation callback.Revocation) (callback.State, error) {
+func (r *run) revokeUpdate(_ workflow.Context, revocation operation.Revocation) (operation.State, error) {
 	r.drainSignals()
 	defer r.showDetails()
 	return r.revoke(revocation)
 }
 
-func (r *run) withdrawUpdate(workflow.Context) (callback.State, error) {
+func (r *run) withdrawUpdate(workflow.Context) (operation.State, error) {
 	r.drainSignals()
 	r.ledger.Withdraw()
 	r.showDetails()
@@ -106,7 +106,7 @@ func (r *run) unacknowledged(missed activities.Unacknowledged) {
 		return
 	}
 	record.Append(missed.Attempt.At)
-	record.Close(missed.Attempt, "", "", callback.Time{})
+	record.Close(missed.Attempt, "", "", operation.Time{})
 	r.ledger.TakeDelivery(record)
 	r.showPhase()
 }

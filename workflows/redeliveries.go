@@ -9,7 +9,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"ringback/activities"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 	"ringback/internal/ui"
 )
 
@@ -18,7 +18,7 @@ import (
 // each. How is up to its activity; what it adds is that nothing is forgotten,
 // that it can be stopped, and that its history stays short however many there
 // are. Its result is how it went.
-func Redeliveries(ctx workflow.Context, in RedeliveriesInput) (callback.RedeliveriesProgress, error) {
+func Redeliveries(ctx workflow.Context, in RedeliveriesInput) (operation.RedeliveriesProgress, error) {
 	if in.PageSize < 1 || in.Pages < 1 || in.Redeliveries.RatePerSecond <= 0 {
 		return in.Place.Progress, temporal.NewNonRetryableApplicationError(
 			"page_size, pages and rate_per_second are not above 0; begin a bulk redelivery by the API", activities.TypeBadInput, nil)
@@ -51,12 +51,12 @@ func Redeliveries(ctx workflow.Context, in RedeliveriesInput) (callback.Redelive
 type bulk struct {
 	in      RedeliveriesInput
 	ctx     workflow.Context
-	place   callback.RedeliveriesPlace
+	place   operation.RedeliveriesPlace
 	stopped bool
 	// leave cancels the page in hand, if there is one.
 	leave workflow.CancelFunc
 	// ended says that the run is about to close.
-	ended callback.RedeliveriesPhase
+	ended operation.RedeliveriesPhase
 	// kept is what the memo says; a run that continues another keeps its memo.
 	kept RedeliveriesMemo
 }
@@ -65,26 +65,26 @@ func (b *bulk) memo() RedeliveriesMemo {
 	return RedeliveriesMemo{Phase: b.phase(), RedeliveriesProgress: b.place.Progress}
 }
 
-func (b *bulk) phase() callback.RedeliveriesPhase {
+func (b *bulk) phase() operation.RedeliveriesPhase {
 	switch {
 	case b.ended != "":
 		return b.ended
 	case b.stopped:
-		return callback.RedeliveriesStopped
+		return operation.RedeliveriesStopped
 	}
-	return callback.RedeliveriesRunning
+	return operation.RedeliveriesRunning
 }
 
 // answer sets the handlers of Updates and the Query.
 func (b *bulk) answer() error {
 	return errors.Join(
-		workflow.SetUpdateHandlerWithOptions(b.ctx, UpdateStop, func(workflow.Context) (callback.RedeliveriesPhase, error) {
+		workflow.SetUpdateHandlerWithOptions(b.ctx, UpdateStop, func(workflow.Context) (operation.RedeliveriesPhase, error) {
 			return b.tell(true), nil
 		}, workflow.UpdateHandlerOptions{Description: "Begin no further operation."}),
-		workflow.SetUpdateHandlerWithOptions(b.ctx, UpdateResume, func(workflow.Context) (callback.RedeliveriesPhase, error) {
+		workflow.SetUpdateHandlerWithOptions(b.ctx, UpdateResume, func(workflow.Context) (operation.RedeliveriesPhase, error) {
 			return b.tell(false), nil
 		}, workflow.UpdateHandlerOptions{Description: "Go on where it stopped."}),
-		workflow.SetQueryHandlerWithOptions(b.ctx, QueryProgress, func() (callback.RedeliveriesProgress, error) {
+		workflow.SetQueryHandlerWithOptions(b.ctx, QueryProgress, func() (operation.RedeliveriesProgress, error) {
 			return b.place.Progress, nil
 		}, workflow.QueryHandlerOptions{Description: "What was counted up to the end of the latest page."}),
 	)
@@ -107,7 +107,7 @@ func (b *bulk) listenFor(signal string, stopped bool) {
 }
 
 // tell stops or resumes; twice is once.
-func (b *bulk) tell(stopped bool) callback.RedeliveriesPhase {
+func (b *bulk) tell(stopped bool) operation.RedeliveriesPhase {
 	if b.stopped != stopped {
 		b.stopped = stopped
 		b.show()
@@ -124,7 +124,7 @@ func (b *bulk) page() error {
 	defer cancel()
 	b.leave = cancel
 	defer func() { b.leave = nil }()
-	var place callback.RedeliveriesPlace
+	var place operation.RedeliveriesPlace
 	err := workflow.ExecuteActivity(ctx, acts.RedeliverPage, activities.RedeliverPageInput{
 		Redeliveries: b.in.Redeliveries, Place: b.place, PageSize: b.in.PageSize,
 	}).Get(ctx, &place)
@@ -157,7 +157,7 @@ func (b *bulk) options() workflow.ActivityOptions {
 }
 
 // continueAsNew goes on in a new run, with a short history.
-func (b *bulk) continueAsNew() (callback.RedeliveriesProgress, error) {
+func (b *bulk) continueAsNew() (operation.RedeliveriesProgress, error) {
 	if err := b.finishHandlers(); err != nil {
 		return b.end(err)
 	}
@@ -171,10 +171,10 @@ func (b *bulk) finishHandlers() error {
 }
 
 // end closes the bulk redelivery, showing for good how it went.
-func (b *bulk) end(err error) (callback.RedeliveriesProgress, error) {
-	b.ended = callback.RedeliveriesDone
+func (b *bulk) end(err error) (operation.RedeliveriesProgress, error) {
+	b.ended = operation.RedeliveriesDone
 	if err != nil {
-		b.ended = callback.RedeliveriesEnded
+		b.ended = operation.RedeliveriesEnded
 	}
 	b.show()
 	return b.place.Progress, err

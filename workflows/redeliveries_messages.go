@@ -1,27 +1,27 @@
 package workflows
 
-import "ringback/internal/callback"
+import "ringback/internal/operation"
 
 // Names of the contract with a bulk redelivery.
 const (
 	// RedeliveriesType is the workflow type of a bulk redelivery.
 	RedeliveriesType = "Redeliveries"
-	// UpdateStop and UpdateResume answer with a callback.RedeliveriesPhase;
+	// UpdateStop and UpdateResume answer with a operation.RedeliveriesPhase;
 	// the Signals of the same names do the same for the UI and the CLI.
 	UpdateStop   = "stop"
 	UpdateResume = "resume"
 	SignalStop   = "stop"
 	SignalResume = "resume"
-	// QueryProgress answers with a callback.RedeliveriesProgress.
+	// QueryProgress answers with a operation.RedeliveriesProgress.
 	QueryProgress = "progress"
 	// ActivityRedeliverPage is the type of the activity that redelivers one
-	// page; its heartbeat details are a callback.RedeliveriesPlace.
+	// page; its heartbeat details are a operation.RedeliveriesPlace.
 	ActivityRedeliverPage = "RedeliverPage"
-	// MemoRedeliveries holds a bulk redelivery's callback.Redeliveries as it
+	// MemoRedeliveries holds a bulk redelivery's operation.Redeliveries as it
 	// began, MemoProgress a RedeliveriesMemo as of the latest page.
 	MemoRedeliveries = "redeliveries"
 	MemoProgress     = "progress"
-	// MemoRedelivery holds the callback.RedeliveryNote of an operation's run
+	// MemoRedelivery holds the operation.RedeliveryNote of an operation's run
 	// that is a redelivery.
 	MemoRedelivery = "redelivery"
 )
@@ -35,9 +35,9 @@ func RedeliveriesWorkflowID(id string) string { return redeliveriesPrefix + id }
 
 // RedeliveriesInput starts a bulk redelivery, and continues it as new.
 type RedeliveriesInput struct {
-	Redeliveries callback.Redeliveries `json:"redeliveries"`
+	Redeliveries operation.Redeliveries `json:"redeliveries"`
 	// Place is where it has come to.
-	Place callback.RedeliveriesPlace `json:"place"`
+	Place operation.RedeliveriesPlace `json:"place"`
 	// Stopped says that it was stopped when it continued as new.
 	Stopped bool `json:"stopped,omitempty"`
 	// PageSize is how many runs one activity looks at, Pages how many pages
@@ -48,8 +48,8 @@ type RedeliveriesInput struct {
 
 // RedeliveriesMemo is what a bulk redelivery shows without a worker.
 type RedeliveriesMemo struct {
-	Phase callback.RedeliveriesPhase `json:"phase"`
-	callback.RedeliveriesProgress
+	Phase operation.RedeliveriesPhase `json:"phase"`
+	operation.RedeliveriesProgress
 }
 
 // same reports whether the memo need not be written again. What failed last

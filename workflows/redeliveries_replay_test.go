@@ -9,7 +9,7 @@ import (
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 	"ringback/workflows"
 )
 
@@ -42,9 +42,9 @@ func replayBulk(code any, history *historypb.History) error {
 // TestAChangedBulkRedeliveryDoesNotReplay shows that the replays can fail.
 func TestAChangedBulkRedeliveryDoesNotReplay(t *testing.T) {
 	t.Parallel()
-	changed := func(ctx workflow.Context, in workflows.RedeliveriesInput) (callback.RedeliveriesProgress, error) {
+	changed := func(ctx workflow.Context, in workflows.RedeliveriesInput) (operation.RedeliveriesProgress, error) {
 		if err := workflow.Sleep(ctx, 1); err != nil {
-			return callback.RedeliveriesProgress{}, err
+			return operation.RedeliveriesProgress{}, err
 		}
 		return workflows.Redeliveries(ctx, in)
 	}

@@ -19,7 +19,7 @@ import (
 	"pgregory.net/rapid"
 
 	"ringback/activities"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 	"ringback/workflows"
 )
 
@@ -47,7 +47,7 @@ type happening struct {
 	at   int
 }
 
-func (p *pages) redeliver(_ context.Context, in activities.RedeliverPageInput) (callback.RedeliveriesPlace, error) {
+func (p *pages) redeliver(_ context.Context, in activities.RedeliverPageInput) (operation.RedeliveriesPlace, error) {
 	p.calls++
 	p.inRun++
 	h := p.at[p.calls]
@@ -64,10 +64,10 @@ func (p *pages) redeliver(_ context.Context, in activities.RedeliverPageInput) (
 		}
 		p.take(i, &place)
 	}
-	return callback.RedeliveriesPlace{PageToken: strconv.Itoa(to), Progress: place.Progress, Over: to == p.matched}, nil
+	return operation.RedeliveriesPlace{PageToken: strconv.Itoa(to), Progress: place.Progress, Over: to == p.matched}, nil
 }
 
-func (p *pages) take(i int, place *callback.RedeliveriesPlace) {
+func (p *pages) take(i int, place *operation.RedeliveriesPlace) {
 	// As the desk does: a run that was taken up is found done, and not rung.
 	if p.rung[i] == 0 {
 		p.rung[i]++
@@ -76,9 +76,9 @@ func (p *pages) take(i int, place *callback.RedeliveriesPlace) {
 	place.Progress.Done++
 }
 
-func (p *pages) leave(place callback.RedeliveriesPlace, h happening) (callback.RedeliveriesPlace, error) {
+func (p *pages) leave(place operation.RedeliveriesPlace, h happening) (operation.RedeliveriesPlace, error) {
 	if h.crash {
-		return callback.RedeliveriesPlace{}, errors.New("the worker died")
+		return operation.RedeliveriesPlace{}, errors.New("the worker died")
 	}
 	p.env.SignalWorkflow(workflows.SignalStop, nil)
 	return place, nil
@@ -86,7 +86,7 @@ func (p *pages) leave(place callback.RedeliveriesPlace, h happening) (callback.R
 
 // run plays one run of the workflow, and returns the input that it continues
 // as new with; nil where it has ended.
-func (p *pages) run(t require.TestingT, in workflows.RedeliveriesInput, prepare func(*testsuite.TestWorkflowEnvironment)) (*workflows.RedeliveriesInput, callback.RedeliveriesProgress) {
+func (p *pages) run(t require.TestingT, in workflows.RedeliveriesInput, prepare func(*testsuite.TestWorkflowEnvironment)) (*workflows.RedeliveriesInput, operation.RedeliveriesProgress) {
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(silent{})
 	env := suite.NewTestWorkflowEnvironment()
@@ -107,7 +107,7 @@ func (p *pages) run(t require.TestingT, in workflows.RedeliveriesInput, prepare 
 		require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(again.Input, next))
 		return next, next.Place.Progress
 	}
-	var progress callback.RedeliveriesProgress
+	var progress operation.RedeliveriesProgress
 	if err := env.GetWorkflowError(); err != nil {
 		require.True(t, temporal.IsCanceledError(err), "%v", err)
 		return nil, progress
@@ -122,8 +122,8 @@ func newPages(matched int) *pages {
 
 func many(matched, pageSize, pages int) workflows.RedeliveriesInput {
 	return workflows.RedeliveriesInput{
-		Redeliveries: callback.Redeliveries{
-			ID: "rd_1", Filter: callback.Filter{Endpoint: "SHOP"}, RatePerSecond: 10, By: "ops", Reason: "repaired", Matched: matched,
+		Redeliveries: operation.Redeliveries{
+			ID: "rd_1", Filter: operation.Filter{Endpoint: "SHOP"}, RatePerSecond: 10, By: "ops", Reason: "repaired", Matched: matched,
 		},
 		PageSize: pageSize, Pages: pages,
 	}
@@ -134,7 +134,7 @@ func TestABulkRedeliveryWorksOffEveryPageAndCounts(t *testing.T) {
 	p := newPages(25)
 	next, progress := p.run(t, many(25, 10, 100), nil)
 	require.Nil(t, next)
-	require.Equal(t, callback.RedeliveriesProgress{Done: 25}, progress)
+	require.Equal(t, operation.RedeliveriesProgress{Done: 25}, progress)
 	require.Len(t, p.rung, 25)
 	require.Equal(t, 3, p.calls)
 }
@@ -152,7 +152,7 @@ func TestABulkRedeliveryContinuesAsNewAndKeepsItsCounts(t *testing.T) {
 	p, runs := newPages(1000), 0
 	in := many(1000, 10, 7)
 	for next := &in; next != nil; runs++ {
-		var progress callback.RedeliveriesProgress
+		var progress operation.RedeliveriesProgress
 		before := p.calls
 		next, progress = p.run(t, *next, nil)
 		require.LessOrEqual(t, p.calls-before, 7, "one run works off so many pages at most: its history is bounded")
@@ -165,7 +165,7 @@ func TestABulkRedeliveryContinuesAsNewAndKeepsItsCounts(t *testing.T) {
 func TestABulkRedeliveryIsStoppedAndResumed(t *testing.T) {
 	t.Parallel()
 	type told struct {
-		phase callback.RedeliveriesPhase
+		phase operation.RedeliveriesPhase
 		err   error
 	}
 	for name, say := range map[string]func(env *testsuite.TestWorkflowEnvironment, name string, heard *[]told){
@@ -173,12 +173,12 @@ func TestABulkRedeliveryIsStoppedAndResumed(t *testing.T) {
 			env.UpdateWorkflow(name, fmt.Sprint(name, len(*heard)), &testsuite.TestUpdateCallback{
 				OnAccept: func() {}, OnReject: func(err error) { *heard = append(*heard, told{err: err}) },
 				OnComplete: func(result any, err error) {
-					*heard = append(*heard, told{result.(callback.RedeliveriesPhase), err})
+					*heard = append(*heard, told{result.(operation.RedeliveriesPhase), err})
 				},
 			})
 		},
 		"by Signal": func(env *testsuite.TestWorkflowEnvironment, name string, heard *[]told) {
-			phase := map[string]callback.RedeliveriesPhase{workflows.SignalStop: callback.RedeliveriesStopped, workflows.SignalResume: callback.RedeliveriesRunning}
+			phase := map[string]operation.RedeliveriesPhase{workflows.SignalStop: operation.RedeliveriesStopped, workflows.SignalResume: operation.RedeliveriesRunning}
 			*heard = append(*heard, told{phase: phase[name]})
 			env.SignalWorkflow(name, nil)
 		},
@@ -198,7 +198,7 @@ func TestABulkRedeliveryIsStoppedAndResumed(t *testing.T) {
 					say(env, workflows.UpdateResume, &heard)
 				}, time.Hour)
 			})
-			require.Equal(t, []told{{phase: callback.RedeliveriesStopped}, {phase: callback.RedeliveriesStopped}, {phase: callback.RedeliveriesRunning}}, heard, "twice is once")
+			require.Equal(t, []told{{phase: operation.RedeliveriesStopped}, {phase: operation.RedeliveriesStopped}, {phase: operation.RedeliveriesRunning}}, heard, "twice is once")
 			require.Equal(t, 50, progress.Done)
 			require.Less(t, whileStopped, 5)
 			require.Equal(t, 6, p.calls, "it went on where it stopped")
@@ -222,16 +222,16 @@ func TestABulkRedeliveryShowsItsProgressToAQueryAndInItsMemo(t *testing.T) {
 		env.RegisterDelayedCallback(func() {
 			value, err := env.QueryWorkflow(workflows.QueryProgress)
 			require.NoError(t, err)
-			var progress callback.RedeliveriesProgress
+			var progress operation.RedeliveriesProgress
 			require.NoError(t, value.Get(&progress))
 			require.Equal(t, 20, progress.Done)
 		}, 150*time.Second)
 	})
-	said := func(phase callback.RedeliveriesPhase, done int) workflows.RedeliveriesMemo {
-		return workflows.RedeliveriesMemo{Phase: phase, RedeliveriesProgress: callback.RedeliveriesProgress{Done: done}}
+	said := func(phase operation.RedeliveriesPhase, done int) workflows.RedeliveriesMemo {
+		return workflows.RedeliveriesMemo{Phase: phase, RedeliveriesProgress: operation.RedeliveriesProgress{Done: done}}
 	}
 	require.Equal(t, []workflows.RedeliveriesMemo{
-		said(callback.RedeliveriesRunning, 10), said(callback.RedeliveriesRunning, 20), said(callback.RedeliveriesDone, 30),
+		said(operation.RedeliveriesRunning, 10), said(operation.RedeliveriesRunning, 20), said(operation.RedeliveriesDone, 30),
 	}, kept, "once a page, since each is a record in history and in visibility")
 }
 
@@ -259,7 +259,7 @@ func TestABulkRedeliverySaysInTheUIWhoWhatAndWhy(t *testing.T) {
 	in := many(30, 10, 100)
 	in.Redeliveries.Force, in.Redeliveries.Reason = true, "receiver | repaired"
 	in.Redeliveries.StartedAt, in.Redeliveries.Filter.Until = accepted, accepted
-	in.Place.Progress = callback.RedeliveriesProgress{Failed: 1, Failures: []callback.Failure{{Key: callback.Key{Endpoint: "SHOP", OperationID: "order 1"}, Detail: "no `endpoint`"}}}
+	in.Place.Progress = operation.RedeliveriesProgress{Failed: 1, Failures: []operation.Failure{{Key: operation.Key{Endpoint: "SHOP", OperationID: "order 1"}, Detail: "no `endpoint`"}}}
 	var said sdkpb.WorkflowMetadata
 	p.run(t, in, func(env *testsuite.TestWorkflowEnvironment) {
 		env.RegisterDelayedCallback(func() {
@@ -301,7 +301,7 @@ func TestEveryRunIsRungOnceHoweverABulkRedeliveryIsDisturbed(t *testing.T) {
 			}
 		}
 		in := many(p.matched, rapid.IntRange(1, 7).Draw(t, "page size"), rapid.IntRange(1, 4).Draw(t, "pages in a run"))
-		var progress callback.RedeliveriesProgress
+		var progress operation.RedeliveriesProgress
 		for next := &in; next != nil; {
 			next, progress = p.run(t, *next, resumesEachHour)
 		}

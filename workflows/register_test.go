@@ -8,24 +8,24 @@ import (
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 	"ringback/workflows"
 )
 
 func TestOnlyWhatIsOverWithinADayIsPinned(t *testing.T) {
 	t.Parallel()
-	ukrcard := callback.Policy{
-		Poll:     callback.PollPolicy{ScheduleMS: []int64{5000}, LifetimeMS: (20 * time.Minute).Milliseconds()},
-		Delivery: callback.DeliveryPolicy{IntervalMS: 3000, Attempts: 10, TimeoutMS: 10_000},
+	ukrcard := operation.Policy{
+		Poll:     operation.PollPolicy{ScheduleMS: []int64{5000}, LifetimeMS: (20 * time.Minute).Milliseconds()},
+		Delivery: operation.DeliveryPolicy{IntervalMS: 3000, Attempts: 10, TimeoutMS: 10_000},
 	}
-	changed := func(change func(*callback.Policy)) callback.Policy {
+	changed := func(change func(*operation.Policy)) operation.Policy {
 		policy := ukrcard
 		change(&policy)
 		return policy
 	}
-	month := changed(func(p *callback.Policy) { p.Poll.LifetimeMS = (720 * time.Hour).Milliseconds() })
+	month := changed(func(p *operation.Policy) { p.Poll.LifetimeMS = (720 * time.Hour).Milliseconds() })
 	for name, tc := range map[string]struct {
-		policy     callback.Policy
+		policy     operation.Policy
 		redelivery *workflows.Redelivery
 		pinned     bool
 	}{
@@ -33,9 +33,9 @@ func TestOnlyWhatIsOverWithinADayIsPinned(t *testing.T) {
 		"a transfer of thirty days":                       {month, nil, false},
 		"its redelivery, which only rings":                {month, &workflows.Redelivery{}, true},
 		"its redelivery, which watches again":             {month, &workflows.Redelivery{Watch: true}, false},
-		"one that begins late":                            {changed(func(p *callback.Policy) { p.Poll.InitialDelayMS = (24 * time.Hour).Milliseconds() }), nil, false},
-		"one whose attempts may take days":                {changed(func(p *callback.Policy) { p.Delivery.IntervalMS, p.Delivery.Attempts = 3_600_000, 30 }), nil, false},
-		"one whose attempts may take days for their time": {changed(func(p *callback.Policy) { p.Delivery.TimeoutMS, p.Delivery.Attempts = 120_000, 1000 }), nil, false},
+		"one that begins late":                            {changed(func(p *operation.Policy) { p.Poll.InitialDelayMS = (24 * time.Hour).Milliseconds() }), nil, false},
+		"one whose attempts may take days":                {changed(func(p *operation.Policy) { p.Delivery.IntervalMS, p.Delivery.Attempts = 3_600_000, 30 }), nil, false},
+		"one whose attempts may take days for their time": {changed(func(p *operation.Policy) { p.Delivery.TimeoutMS, p.Delivery.Attempts = 120_000, 1000 }), nil, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -14,7 +14,7 @@ import (
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 	"ringback/workflows"
 )
 
@@ -63,9 +63,9 @@ func TestEveryRecordedHistoryReplays(t *testing.T) {
 // TestAChangedWorkflowDoesNotReplay shows that the replays can fail.
 func TestAChangedWorkflowDoesNotReplay(t *testing.T) {
 	t.Parallel()
-	changed := func(ctx workflow.Context, in workflows.Input) (callback.Record, error) {
+	changed := func(ctx workflow.Context, in workflows.Input) (operation.Record, error) {
 		if err := workflow.Sleep(ctx, 1); err != nil {
-			return callback.Record{}, err
+			return operation.Record{}, err
 		}
 		return workflows.Operation(ctx, in)
 	}
@@ -76,15 +76,15 @@ func TestAChangedWorkflowDoesNotReplay(t *testing.T) {
 
 func TestEveryEndingIsRecorded(t *testing.T) {
 	t.Parallel()
-	endings := map[callback.Outcome]bool{}
+	endings := map[operation.Outcome]bool{}
 	for name, history := range recorded(t) {
 		ending := closed(t, name, history.Events[len(history.Events)-1])
-		require.Equal(t, callback.Closed, ending.State.Phase, name)
+		require.Equal(t, operation.Closed, ending.State.Phase, name)
 		endings[ending.State.Outcome] = true
 	}
-	for _, outcome := range callback.Outcomes {
+	for _, outcome := range operation.Outcomes {
 		// A terminated run does not end itself.
-		if outcome != callback.OutcomeTerminated {
+		if outcome != operation.OutcomeTerminated {
 			require.True(t, endings[outcome], "no history ends as %s", outcome)
 		}
 	}
@@ -99,7 +99,7 @@ func TestEveryEndingIsRecorded(t *testing.T) {
 }
 
 // closed is the ending that a close event carries.
-func closed(t *testing.T, name string, event *historypb.HistoryEvent) (ending callback.Record) {
+func closed(t *testing.T, name string, event *historypb.HistoryEvent) (ending operation.Record) {
 	t.Helper()
 	var carried *commonpb.Payloads
 	switch {
@@ -120,10 +120,10 @@ func TestAHistoryIsAsLongForManyAsForFew(t *testing.T) {
 	all := recorded(t)
 	for _, tt := range []struct {
 		name, few, many string
-		count           func(callback.State) int
+		count           func(operation.State) int
 	}{
-		{"attempts", "exhausted", "exhausted-after-many", func(s callback.State) int { return len(s.Deliveries[0].Attempts) }},
-		{"polls", "polls-used-up", "polls-used-up-after-many", func(s callback.State) int { return s.Polls }},
+		{"attempts", "exhausted", "exhausted-after-many", func(s operation.State) int { return len(s.Deliveries[0].Attempts) }},
+		{"polls", "polls-used-up", "polls-used-up-after-many", func(s operation.State) int { return s.Polls }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -5,7 +5,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // scenario is all that happens to one run: what the core and the receiver will
@@ -13,7 +13,7 @@ import (
 type scenario struct {
 	// kind is that of the source.
 	kind   string
-	policy callback.Policy
+	policy operation.Policy
 	known  string
 	wanted []string
 	// answers and replies are taken in turn; the last one repeats.
@@ -130,18 +130,18 @@ func (s *scenario) anyWorld(t *rapid.T) {
 	}
 }
 
-func anyPolicy(t *rapid.T, kind string) callback.Policy {
-	p := callback.Policy{
-		Poll: callback.PollPolicy{
+func anyPolicy(t *rapid.T, kind string) operation.Policy {
+	p := operation.Policy{
+		Poll: operation.PollPolicy{
 			LifetimeMS:     rapid.SampledFrom([]int64{10_000, 1000, 60_000, 300_000}).Draw(t, "lifetime"),
 			MaxPolls:       rapid.SampledFrom([]int{0, 0, 1, 3, 10}).Draw(t, "max polls"),
 			InitialDelayMS: rapid.SampledFrom([]int64{0, 0, 0, 3000}).Draw(t, "initial delay"),
 		},
-		Delivery: callback.DeliveryPolicy{
+		Delivery: operation.DeliveryPolicy{
 			IntervalMS: rapid.SampledFrom([]int64{1000, 10, 4000, 7000, 60_000}).Draw(t, "h"),
 			Attempts:   rapid.IntRange(1, 5).Draw(t, "k"), TimeoutMS: 10_000,
 		},
-		Supersede: rapid.SampledFrom([]string{callback.SupersedeLatest, callback.SupersedeEvery}).Draw(t, "supersede"),
+		Supersede: rapid.SampledFrom([]string{operation.SupersedeLatest, operation.SupersedeEvery}).Draw(t, "supersede"),
 	}
 	if kind == "ukrcard" {
 		p.Poll.ScheduleMS = []int64{5000, 10_000, 15_000}
@@ -198,7 +198,7 @@ func anyAct(t *rapid.T, statuses []string) act {
 	case push:
 		a.status = rapid.SampledFrom(statuses).Filter(func(s string) bool { return s != "" }).Draw(t, "status")
 	case revoke:
-		a.status = rapid.SampledFrom(callback.Initiators).Draw(t, "initiator")
+		a.status = rapid.SampledFrom(operation.Initiators).Draw(t, "initiator")
 	case pollNow, withdraw:
 	}
 	if rapid.Bool().Draw(t, "burst") {

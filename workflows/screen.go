@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"regexp"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // The bounds of what a Signal or an Update brings, in bytes: the API's own.
@@ -24,7 +24,7 @@ func screen(field, value string, most int) error {
 	switch {
 	case len(value) > most:
 		return fmt.Errorf("%s is longer than %d bytes", field, most)
-	case callback.LooksLikeCardNumber(value):
+	case operation.LooksLikeCardNumber(value):
 		return fmt.Errorf("%s looks like it holds a card number; Ringback takes none", field)
 	}
 	return nil
@@ -45,7 +45,7 @@ func screenStatus(status string) error {
 
 // screened is a revocation that came by Signal, without what can't be kept: what
 // was revoked was revoked, however it was said.
-func screened(r callback.Revocation) callback.Revocation {
+func screened(r operation.Revocation) operation.Revocation {
 	if screen("reason", r.Reason, reasonMax) != nil {
 		r.Reason = reasonRefused
 	}

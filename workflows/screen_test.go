@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/testsuite"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 	"ringback/workflows"
 )
 
@@ -30,13 +30,13 @@ func TestWhatASignalOrAnUpdateBringsIsScreened(t *testing.T) {
 	}{
 		{name: "an Update with a card number for a status is rejected", update: workflows.UpdateStatus, arg: workflows.Push{Status: card}, refused: "status looks like it holds a card number"},
 		{name: "an Update with a status of a page is rejected", update: workflows.UpdateStatus, arg: workflows.Push{Status: long}, refused: "status is longer than 64 bytes"},
-		{name: "an Update with a card number in a revocation's reason is rejected", update: workflows.UpdateRevoke, arg: callback.Revocation{InitiatedBy: "core", Reason: "card " + card}, refused: "reason looks like it holds a card number"},
-		{name: "an Update with a card number for who revoked is rejected", update: workflows.UpdateRevoke, arg: callback.Revocation{InitiatedBy: card}, refused: "initiated_by: is not one of"},
+		{name: "an Update with a card number in a revocation's reason is rejected", update: workflows.UpdateRevoke, arg: operation.Revocation{InitiatedBy: "core", Reason: "card " + card}, refused: "reason looks like it holds a card number"},
+		{name: "an Update with a card number for who revoked is rejected", update: workflows.UpdateRevoke, arg: operation.Revocation{InitiatedBy: card}, refused: "initiated_by: is not one of"},
 		{name: "a Signal with a card number for a status is not taken", signal: workflows.SignalStatus, arg: workflows.Push{Status: card}},
 		{name: "a Signal with a status of a page is not taken", signal: workflows.SignalStatus, arg: workflows.Push{Status: long}},
-		{name: "a revocation by Signal counts without its card number", signal: workflows.SignalRevoke, arg: callback.Revocation{InitiatedBy: "core", Reason: "card " + card}, revoked: true},
-		{name: "a revocation by Signal counts without a reason of a page", signal: workflows.SignalRevoke, arg: callback.Revocation{InitiatedBy: "core", Reason: long}, revoked: true},
-		{name: "a revocation by Signal counts for nothing with a card number for who revoked", signal: workflows.SignalRevoke, arg: callback.Revocation{InitiatedBy: card}},
+		{name: "a revocation by Signal counts without its card number", signal: workflows.SignalRevoke, arg: operation.Revocation{InitiatedBy: "core", Reason: "card " + card}, revoked: true},
+		{name: "a revocation by Signal counts without a reason of a page", signal: workflows.SignalRevoke, arg: operation.Revocation{InitiatedBy: "core", Reason: long}, revoked: true},
+		{name: "a revocation by Signal counts for nothing with a card number for who revoked", signal: workflows.SignalRevoke, arg: operation.Revocation{InitiatedBy: card}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -67,7 +67,7 @@ func TestWhatASignalOrAnUpdateBringsIsScreened(t *testing.T) {
 				require.NotEmpty(t, details)
 			}
 			for _, kept := range []string{fmt.Sprintf("%+v %+v", ending, ending.State.Revocation), details, currentDetails(t, w)} {
-				require.False(t, callback.LooksLikeCardNumber(kept), kept)
+				require.False(t, operation.LooksLikeCardNumber(kept), kept)
 				require.NotContains(t, kept, long)
 			}
 		})

@@ -18,7 +18,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"ringback/activities"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 	"ringback/workflows"
 )
 
@@ -63,7 +63,7 @@ type outside struct {
 	// heldBack are the attempts that were; missing is until when the endpoint is, by
 	// the number of the request.
 	heldBack map[int]bool
-	missing  map[int]callback.Time
+	missing  map[int]operation.Time
 }
 
 func (o outside) clone() outside {
@@ -88,16 +88,16 @@ type refusal struct {
 // simulate runs an operation, or the redelivery of an earlier run of it, to its end.
 func simulate(t require.TestingT, s scenario, earlier *trace, repoll, forced bool) *trace {
 	in := s.input()
-	start := callback.At(time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC))
+	start := operation.At(time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC))
 	if earlier != nil {
-		start = callback.At(start.AddDate(0, len(earlier.runs()), 0))
+		start = operation.At(start.AddDate(0, len(earlier.runs()), 0))
 		in.Redelivery = &workflows.Redelivery{
 			Previous: earlier.ending, Repoll: repoll, Force: forced,
-			Watch: repoll || earlier.ending.State.Outcome == callback.OutcomeExpired,
+			Watch: repoll || earlier.ending.State.Outcome == operation.OutcomeExpired,
 		}
 	}
 	o := outside{
-		performed: make([]int, len(s.acts)), heldBack: map[int]bool{}, missing: map[int]callback.Time{},
+		performed: make([]int, len(s.acts)), heldBack: map[int]bool{}, missing: map[int]operation.Time{},
 		trace: &trace{
 			key: in.Start.Key(), policy: s.policy, rules: in.Rules, known: s.known, wanted: s.wanted, started: start,
 			latency: s.latency(), missing: s.longestMissing(), earlier: earlier, repoll: repoll, forced: forced,
@@ -183,7 +183,7 @@ func (m *simulator) next(t require.TestingT) *workflows.Input {
 		err = failure.Details(ending)
 	}
 	require.NoError(t, err)
-	require.Equal(t, callback.Closed, ending.State.Phase)
+	require.Equal(t, operation.Closed, ending.State.Phase)
 	return nil
 }
 
@@ -263,7 +263,7 @@ func (m *simulator) perform(ctx workflow.Context, a act) bool {
 	in := &interceptor.UpdateInput{Name: workflows.UpdateStatus, Args: []any{workflows.Push{Status: a.status}}}
 	switch a.kind {
 	case revoke:
-		in = &interceptor.UpdateInput{Name: workflows.UpdateRevoke, Args: []any{callback.Revocation{InitiatedBy: a.status}}}
+		in = &interceptor.UpdateInput{Name: workflows.UpdateRevoke, Args: []any{operation.Revocation{InitiatedBy: a.status}}}
 	case withdraw:
 		in = &interceptor.UpdateInput{Name: workflows.UpdateWithdraw}
 	case push, pollNow:
@@ -471,27 +471,27 @@ func (m *simulator) ask(ctx workflow.Context) activities.PollResult {
 		result.Error = "503"
 		return result
 	}
-	result.Observation = &callback.Observation{
+	result.Observation = &operation.Observation{
 		Status: a.status, Raw: map[string]string{"status": a.status}, BegunAt: result.BegunAt, ObservedAt: result.EndedAt,
 	}
 	return result
 }
 
 // send is one request to the receiver; nothing cuts it off.
-func (m *simulator) send(ctx workflow.Context, c callback.Callback, number int) activities.AttemptResult {
+func (m *simulator) send(ctx workflow.Context, c operation.Callback, number int) activities.AttemptResult {
 	r, n, begun := m.nextReply(), len(m.trace.requests), now(ctx)
 	m.trace.requests = append(m.trace.requests, request{begun: begun, ended: begun.Add(r.takes), callback: c, number: number, lost: r.lost})
 	m.pass(ctx, r.takes)
 	seen := &m.trace.requests[n]
 	seen.ended, seen.acknowledged = now(ctx), r.status == 200
-	result := activities.AttemptResult{Attempt: callback.Attempt{
-		Number: number, At: begun, HTTPStatus: r.status, Verdict: callback.Unacknowledged,
+	result := activities.AttemptResult{Attempt: operation.Attempt{
+		Number: number, At: begun, HTTPStatus: r.status, Verdict: operation.Unacknowledged,
 	}.EndedBy(workflow.Now(ctx))}
 	switch r.status {
 	case 200:
-		result.Attempt.Verdict = callback.Acknowledged
+		result.Attempt.Verdict = operation.Acknowledged
 	case 410:
-		result.Ended, result.Reason = callback.DeliveryGone, "410 Gone"
+		result.Ended, result.Reason = operation.DeliveryGone, "410 Gone"
 	}
 	return result
 }
@@ -579,8 +579,8 @@ type pending struct {
 	over        bool
 	cancelledAt time.Time
 
-	watching   *callback.WatchRecord
-	delivering *callback.DeliveryRecord
+	watching   *operation.WatchRecord
+	delivering *operation.DeliveryRecord
 }
 
 func (a *pending) run(ctx workflow.Context, in any) (result any, err error) {
@@ -604,7 +604,7 @@ func (a *pending) run(ctx workflow.Context, in any) (result any, err error) {
 }
 
 // recorded is what the activity recorded last, as the server has it.
-func (a *pending) recorded() (p callback.Pending) {
+func (a *pending) recorded() (p operation.Pending) {
 	if a.watching != nil {
 		p.Watch = new(*a.watching)
 	}
@@ -745,7 +745,7 @@ func (a *pending) deliver(ctx workflow.Context, in activities.DeliverInput) (any
 }
 
 // nextAttempt waits for the next attempt and makes it, unless it is held back.
-func (a *pending) nextAttempt(ctx workflow.Context, in activities.DeliverInput, at *callback.DeliveryRecord) (heldBack string, err error) {
+func (a *pending) nextAttempt(ctx workflow.Context, in activities.DeliverInput, at *operation.DeliveryRecord) (heldBack string, err error) {
 	wait := time.Duration(0)
 	if due := at.Due(in.Policy.Interval()); !due.IsZero() {
 		wait = due.Sub(workflow.Now(ctx))
@@ -772,7 +772,7 @@ func (a *pending) nextAttempt(ctx workflow.Context, in activities.DeliverInput, 
 		at.Interrupt(in.Policy.Timeout(), "lost")
 		return "", err
 	}
-	at.Close(r.Attempt, r.Ended, r.Reason, callback.Time{})
+	at.Close(r.Attempt, r.Ended, r.Reason, operation.Time{})
 	if at.Pending() && at.Made == 1 && in.Policy.Attempts > 1 {
 		workflow.Go(ctx, func(ctx workflow.Context) {
 			a.arrive(ctx, true)

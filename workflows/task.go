@@ -9,7 +9,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"ringback/activities"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // lostActivityWait is how long a run waits after an activity that failed and left
@@ -23,7 +23,7 @@ type task struct {
 	cancel workflow.CancelFunc
 	// pending is what it had recorded when it was stopped and was in no process that
 	// could be told: the server drops that with an activity that waits there.
-	pending callback.Pending
+	pending operation.Pending
 }
 
 func begin(ctx workflow.Context, options workflow.ActivityOptions, name string, input any) *task {

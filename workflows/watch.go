@@ -6,7 +6,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"ringback/activities"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 const (
@@ -55,14 +55,14 @@ func (r *run) pollInTask(ctx workflow.Context) bool {
 	return true
 }
 
-func (r *run) query() callback.Query {
-	return callback.Query{OperationID: r.in.Start.OperationID, Method: r.in.Start.Method, Reference: r.in.Start.Reference}
+func (r *run) query() operation.Query {
+	return operation.Query{OperationID: r.in.Start.OperationID, Method: r.in.Start.Method, Reference: r.in.Start.Reference}
 }
 
 // watchOnce polls by one Watch activity until that ends, or until says that it is
 // to end after the question in flight. It returns when it has ended: two are never
 // pending.
-func (r *run) watchOnce(ctx workflow.Context, policy callback.PollPolicy, acceptedAt callback.Time, until func(workflow.Context, *task, callback.WatchRecord)) {
+func (r *run) watchOnce(ctx workflow.Context, policy operation.PollPolicy, acceptedAt operation.Time, until func(workflow.Context, *task, operation.WatchRecord)) {
 	given := r.ledger.Watch()
 	given.PollNow = given.PollNow || r.pollNow
 	r.pollNow, r.statusPushed = false, false
@@ -82,7 +82,7 @@ func (r *run) watchOnce(ctx workflow.Context, policy callback.PollPolicy, accept
 // pushes, however many, never keep a question from being asked. It waits with no
 // timer: one that fires in the workflow task that closes the run would have the
 // server refuse that task, and the attempt made in it be made again.
-func (r *run) untilOutdated(ctx workflow.Context, t *task, given callback.WatchRecord) {
+func (r *run) untilOutdated(ctx workflow.Context, t *task, given operation.WatchRecord) {
 	outdated := func() bool {
 		return t.ready() || r.leaving() || !r.ledger.Watching() || r.statusPushed
 	}
@@ -97,18 +97,18 @@ func (r *run) untilOutdated(ctx workflow.Context, t *task, given callback.WatchR
 }
 
 // takeWatch takes over how far a Watch activity came.
-func (r *run) takeWatch(ctx workflow.Context, t *task, given callback.WatchRecord) {
+func (r *run) takeWatch(ctx workflow.Context, t *task, given operation.WatchRecord) {
 	var result activities.WatchResult
 	err := t.future.Get(ctx, &result)
 	if err != nil {
-		result.Record = newestWatch(given, t.pending.Watch, recordIn[callback.WatchRecord](err))
+		result.Record = newestWatch(given, t.pending.Watch, recordIn[operation.WatchRecord](err))
 	}
 	observed := r.ledger.TakeWatch(result.Record)
 	switch {
 	case err != nil && !wasCancelled(err):
 		workflow.GetLogger(ctx).Warn("a watch failed; another goes on", "error", err)
 		_, _ = workflow.AwaitWithTimeout(ctx, lostActivityWait, r.leaving)
-	case result.End != "" && observed != callback.ObservedStale && !r.repolling():
+	case result.End != "" && observed != operation.ObservedStale && !r.repolling():
 		r.ledger.EndWatch(result.End, r.now())
 	}
 }
@@ -117,7 +117,7 @@ func (r *run) takeWatch(ctx workflow.Context, t *task, given callback.WatchRecor
 // not that of the operation's watch.
 func (r *run) repolling() bool { return r.in.Redelivery != nil && r.in.Redelivery.Repoll }
 
-func newestWatch(newest callback.WatchRecord, others ...*callback.WatchRecord) callback.WatchRecord {
+func newestWatch(newest operation.WatchRecord, others ...*operation.WatchRecord) operation.WatchRecord {
 	for _, other := range others {
 		if other != nil && other.Polls >= newest.Polls {
 			newest = *other
@@ -130,8 +130,8 @@ func newestWatch(newest callback.WatchRecord, others ...*callback.WatchRecord) c
 // again, and reports whether that was decided: not, where the run is leaving.
 func (r *run) repoll(ctx workflow.Context) bool {
 	if !r.pollInTask(ctx) {
-		once := callback.PollPolicy{IntervalMS: callback.MinPollGap.Milliseconds(), MaxPolls: r.ledger.Counted() + 1, LifetimeMS: repollLifetime.Milliseconds()}
-		r.watchOnce(ctx, once, r.now(), func(ctx workflow.Context, t *task, _ callback.WatchRecord) {
+		once := operation.PollPolicy{IntervalMS: operation.MinPollGap.Milliseconds(), MaxPolls: r.ledger.Counted() + 1, LifetimeMS: repollLifetime.Milliseconds()}
+		r.watchOnce(ctx, once, r.now(), func(ctx workflow.Context, t *task, _ operation.WatchRecord) {
 			r.await(ctx, func() bool { return t.ready() || r.leaving() || !r.ledger.Watching() })
 		})
 	}

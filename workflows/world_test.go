@@ -20,7 +20,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"ringback/activities"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 	"ringback/workflows"
 )
 
@@ -34,7 +34,7 @@ type world struct {
 	interceptor.WorkflowOutboundInterceptorBase
 
 	env    *testsuite.TestWorkflowEnvironment
-	policy callback.Policy
+	policy operation.Policy
 
 	core     []answer
 	receiver []reply
@@ -44,11 +44,11 @@ type world struct {
 	unreadable bool
 	reading    time.Duration
 
-	polls    []callback.Time
+	polls    []operation.Time
 	attempts []attempt
 	// watching and delivering are what pending activities recorded.
-	watching   *callback.WatchRecord
-	delivering *callback.DeliveryRecord
+	watching   *operation.WatchRecord
+	delivering *operation.DeliveryRecord
 	// waiting are the pending activities that wait, by their type.
 	waiting    map[string]*waiting
 	activities []string
@@ -118,10 +118,10 @@ var (
 
 // attempt is one as the receiver saw it.
 type attempt struct {
-	callback.Callback
+	operation.Callback
 	number       int
-	begun, ended callback.Time
-	verdict      callback.Verdict
+	begun, ended operation.Time
+	verdict      operation.Verdict
 	local        bool
 	// made is its number in this run.
 	made int
@@ -132,14 +132,14 @@ func (a attempt) String() string {
 }
 
 // newWorld serves a test environment.
-func newWorld(policy callback.Policy) *world {
+func newWorld(policy operation.Policy) *world {
 	w := &world{policy: policy}
 	suite := &testsuite.WorkflowTestSuite{}
 	suite.SetLogger(silent{})
 	w.env = suite.NewTestWorkflowEnvironment()
 	w.env.RegisterWorkflowWithOptions(workflows.Operation, workflow.RegisterOptions{Name: workflows.OperationType})
 	w.env.RegisterWorkflowWithOptions(workflows.Notice, workflow.RegisterOptions{Name: workflows.NoticeType})
-	w.env.OnWorkflow(workflows.NoticeType, mock.Anything, mock.Anything).Return(callback.Delivery{}, nil).Maybe()
+	w.env.OnWorkflow(workflows.NoticeType, mock.Anything, mock.Anything).Return(operation.Delivery{}, nil).Maybe()
 	w.env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{w}})
 	w.env.SetStartTime(time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC))
 	return w
@@ -148,7 +148,7 @@ func newWorld(policy callback.Policy) *world {
 // silent is a logger for runs that are made by the hundred.
 type silent struct{}
 
-var accepted = callback.At(time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC))
+var accepted = operation.At(time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC))
 
 func (silent) Debug(string, ...any) {}
 func (silent) Info(string, ...any)  {}
@@ -275,7 +275,7 @@ func (w *world) execute(ctx workflow.Context, do func(workflow.Context) (any, er
 	return future
 }
 
-func now(ctx workflow.Context) callback.Time { return callback.At(workflow.Now(ctx)) }
+func now(ctx workflow.Context) operation.Time { return operation.At(workflow.Now(ctx)) }
 
 // sleep waits in skipped time; it fails when ctx is cancelled.
 func (w *world) sleep(ctx workflow.Context, d time.Duration) error {
@@ -312,7 +312,7 @@ func (w *world) poll(ctx workflow.Context) activities.PollResult {
 	}
 	result.EndedAt = now(ctx)
 	if a.err == "" {
-		result.Observation = &callback.Observation{
+		result.Observation = &operation.Observation{
 			Status: a.status, Raw: map[string]string{"status": a.status},
 			BegunAt: result.BegunAt.Add(a.ahead), ObservedAt: result.EndedAt.Add(a.ahead),
 		}
@@ -345,9 +345,9 @@ func (w *world) interrupt(ctx workflow.Context, in activities.InterruptInput) (a
 		at.stop()
 		return activities.Interrupted{Here: true}, nil
 	case in.Activity == workflows.ActivityWatch:
-		return activities.Interrupted{Pending: callback.Pending{Watch: w.watching}}, nil
+		return activities.Interrupted{Pending: operation.Pending{Watch: w.watching}}, nil
 	}
-	return activities.Interrupted{Pending: callback.Pending{Delivery: w.delivering}}, nil
+	return activities.Interrupted{Pending: operation.Pending{Delivery: w.delivering}}, nil
 }
 
 // pending makes an activity one that can be interrupted, until ended is called.
@@ -406,7 +406,7 @@ func (w *world) nextReply() reply {
 }
 
 // attempt is one HTTP request: nothing cuts it off.
-func (w *world) attempt(ctx workflow.Context, c callback.Callback, number, made int, local bool) activities.AttemptResult {
+func (w *world) attempt(ctx workflow.Context, c operation.Callback, number, made int, local bool) activities.AttemptResult {
 	r := w.nextReply()
 	at := len(w.attempts)
 	w.attempts = append(w.attempts, attempt{Callback: c, number: number, begun: now(ctx), local: local, made: made})
@@ -414,22 +414,22 @@ func (w *world) attempt(ctx workflow.Context, c callback.Callback, number, made 
 	if r.with != nil {
 		r.with(w)
 	}
-	verdict := callback.Unacknowledged
+	verdict := operation.Unacknowledged
 	if r.status == ack.status {
-		verdict = callback.Acknowledged
+		verdict = operation.Acknowledged
 	}
 	w.attempts[at].ended, w.attempts[at].verdict = now(ctx), verdict
-	result := activities.AttemptResult{Attempt: callback.Attempt{
+	result := activities.AttemptResult{Attempt: operation.Attempt{
 		Number: number, At: w.attempts[at].begun, HTTPStatus: r.status, Verdict: verdict,
 	}.EndedBy(workflow.Now(ctx))}
-	if verdict == callback.Unacknowledged {
+	if verdict == operation.Unacknowledged {
 		result.Attempt.Reason = fmt.Sprintf("HTTP %d", r.status)
 	}
 	switch {
 	case r.egress:
-		result.Ended, result.Reason, result.Attempt.HTTPStatus = callback.DeliveryGone, callback.ReasonEgress, 0
+		result.Ended, result.Reason, result.Attempt.HTTPStatus = operation.DeliveryGone, operation.ReasonEgress, 0
 	case r.status == gone.status:
-		result.Ended, result.Reason = callback.DeliveryGone, "410 Gone"
+		result.Ended, result.Reason = operation.DeliveryGone, "410 Gone"
 	}
 	return result
 }
@@ -469,7 +469,7 @@ func (w *world) deliver(ctx workflow.Context, in activities.DeliverInput) (any, 
 		if lost {
 			return nil, lostWith(at)
 		}
-		at.Close(r.Attempt, r.Ended, r.Reason, callback.Time{})
+		at.Close(r.Attempt, r.Ended, r.Reason, operation.Time{})
 		if at.Pending() && at.Made == 1 && in.Policy.Attempts > 1 {
 			w.signal(in.Signal, activities.Unacknowledged{CallbackID: in.Callback.ID, Attempt: r.Attempt})
 		}
@@ -480,7 +480,7 @@ func (w *world) deliver(ctx workflow.Context, in activities.DeliverInput) (any, 
 // cancelledOnServer is how a delivery ends that was cancelled: if it waited on
 // the server for long, as cancelled; if its last error came after the request,
 // as failed because of it. Which one does not depend on anything that matters.
-func cancelledOnServer(in activities.DeliverInput, at callback.DeliveryRecord) error {
+func cancelledOnServer(in activities.DeliverInput, at operation.DeliveryRecord) error {
 	if in.Policy.Attempts%2 == 0 {
 		return temporal.NewCanceledError()
 	}
@@ -493,7 +493,7 @@ func cancelledOnServer(in activities.DeliverInput, at callback.DeliveryRecord) e
 
 // lostWith is the end of a delivery whose worker died at the server's last
 // count of runs: what it recorded is in the time-out.
-func lostWith(at callback.DeliveryRecord) error {
+func lostWith(at operation.DeliveryRecord) error {
 	return activityFailure(enumspb.RETRY_STATE_MAXIMUM_ATTEMPTS_REACHED, &failurepb.Failure{
 		Message: "activity Heartbeat timeout", FailureInfo: &failurepb.Failure_TimeoutFailureInfo{
 			TimeoutFailureInfo: &failurepb.TimeoutFailureInfo{
@@ -523,10 +523,10 @@ func activityFailure(state enumspb.RetryState, cause *failurepb.Failure) error {
 // holds checks what is true of every run: k and h of each delivery, one attempt
 // at a time, one callback id per status, no callback before an older one.
 func (w *world) holds(t require.TestingT) {
-	ids, newest, last := map[string]string{}, callback.Time{}, attempt{}
+	ids, newest, last := map[string]string{}, operation.Time{}, attempt{}
 	for i, a := range w.attempts {
 		require.LessOrEqual(t, a.made, w.policy.Delivery.Attempts, "more than k attempts: %v", w.attempts)
-		require.Equal(t, callback.CallbackID(a.Key, a.Observation.Status), a.ID)
+		require.Equal(t, operation.CallbackID(a.Key, a.Observation.Status), a.ID)
 		if known, ok := ids[a.ID]; ok {
 			require.Equal(t, known, fmt.Sprint(a.Callback), "a callback changed between attempts")
 		}
@@ -554,7 +554,7 @@ func (w *world) signal(name string, arg any) {
 }
 
 // run executes the workflow and returns how it ended.
-func (w *world) run(t require.TestingT, in workflows.Input) (callback.Record, error) {
+func (w *world) run(t require.TestingT, in workflows.Input) (operation.Record, error) {
 	w.env.SetStartWorkflowOptions(startOptions(in))
 	if in.Redelivery != nil {
 		w.env.SetStartTime(time.Date(2026, 12, 21, 9, 0, 0, 0, time.UTC))

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ringback/api/rest"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // doorman lets in all work but some, and keeps what entered and how it left.
@@ -26,7 +26,7 @@ func (d *doorman) admit(_ context.Context, w rest.Work) (func(error), error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.refuses[w] {
-		return nil, &callback.Error{Problem: callback.ProblemOverloaded, Detail: "Come back.", RetryAfter: 1500 * time.Millisecond}
+		return nil, &operation.Error{Problem: operation.ProblemOverloaded, Detail: "Come back.", RetryAfter: 1500 * time.Millisecond}
 	}
 	d.entered = append(d.entered, w)
 	return func(err error) {
@@ -49,20 +49,20 @@ var calls = map[string]struct {
 	work rest.Work
 }{
 	"a start":                    {exchange{method: "POST", path: "/v1/operations", body: aStart}, rest.WorkStart},
-	"a redelivery":               {exchange{method: "POST", path: operation + "/redelivery"}, rest.WorkStart},
+	"a redelivery":               {exchange{method: "POST", path: operationPath + "/redelivery"}, rest.WorkStart},
 	"a bulk redelivery":          {exchange{method: "POST", path: "/v1/redeliveries", body: `{"filter":{"endpoint":"SHOP"}}`}, rest.WorkStart},
 	"a dry run":                  {exchange{method: "POST", path: "/v1/redeliveries", body: `{"filter":{"endpoint":"SHOP"},"dry_run":true}`}, rest.WorkSearch},
 	"a list":                     {exchange{method: "GET", path: "/v1/operations"}, rest.WorkSearch},
 	"a count":                    {exchange{method: "GET", path: "/v1/operations/count"}, rest.WorkSearch},
 	"a list of redeliveries":     {exchange{method: "GET", path: "/v1/redeliveries"}, rest.WorkSearch},
-	"a push":                     {exchange{method: "POST", path: operation + "/status"}, rest.WorkChange},
-	"a revocation":               {exchange{method: "POST", path: operation + "/revocation", body: `{"initiated_by":"user"}`}, rest.WorkChange},
-	"a withdrawal":               {exchange{method: "DELETE", path: operation}, rest.WorkChange},
+	"a push":                     {exchange{method: "POST", path: operationPath + "/status"}, rest.WorkChange},
+	"a revocation":               {exchange{method: "POST", path: operationPath + "/revocation", body: `{"initiated_by":"user"}`}, rest.WorkChange},
+	"a withdrawal":               {exchange{method: "DELETE", path: operationPath}, rest.WorkChange},
 	"a bulk redelivery's stop":   {exchange{method: "POST", path: "/v1/redeliveries/" + manyID + "/stop"}, rest.WorkChange},
 	"a bulk redelivery's resume": {exchange{method: "POST", path: "/v1/redeliveries/" + manyID + "/resume"}, rest.WorkChange},
 	"a ping":                     {exchange{method: "POST", path: "/v1/endpoints/SHOP/ping"}, rest.WorkChange},
-	"a state":                    {exchange{method: "GET", path: operation}, rest.WorkRead},
-	"details":                    {exchange{method: "GET", path: operation + "/details"}, rest.WorkRead},
+	"a state":                    {exchange{method: "GET", path: operationPath}, rest.WorkRead},
+	"details":                    {exchange{method: "GET", path: operationPath + "/details"}, rest.WorkRead},
 	"a bulk redelivery's state":  {exchange{method: "GET", path: "/v1/redeliveries/" + manyID}, rest.WorkRead},
 }
 
@@ -113,7 +113,7 @@ func TestACallLeavesWithHowItEnded(t *testing.T) {
 	t.Parallel()
 	start := calls["a start"]
 	d := &doorman{}
-	failure := callback.Refuse(callback.ProblemConflict, "Other content.")
+	failure := operation.Refuse(operation.ProblemConflict, "Other content.")
 	_, _ = start.do(t, rest.New(rest.Options{Operations: &fake{err: failure}, Admit: d.admit}))
 	require.Equal(t, []error{failure, failure}, d.left)
 

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // Scope is what a key allows.
@@ -59,7 +59,7 @@ func (s *Server) authenticate(h http.Header, answer http.Header) (Key, error) {
 	token, ok := bearer(h)
 	if !ok {
 		answer.Set("WWW-Authenticate", `Bearer realm="ringback"`)
-		return Key{}, callback.Refuse(ProblemUnauthenticated, "Send an API key as Authorization: Bearer <key>.")
+		return Key{}, operation.Refuse(ProblemUnauthenticated, "Send an API key as Authorization: Bearer <key>.")
 	}
 	sum := sha256.Sum256([]byte(token))
 	found := -1
@@ -70,7 +70,7 @@ func (s *Server) authenticate(h http.Header, answer http.Header) (Key, error) {
 	}
 	if found < 0 {
 		answer.Set("WWW-Authenticate", `Bearer realm="ringback", error="invalid_token"`)
-		return Key{}, callback.Refuse(ProblemUnauthenticated, "The API key is not one of those in force.")
+		return Key{}, operation.Refuse(ProblemUnauthenticated, "The API key is not one of those in force.")
 	}
 	return keys[found], nil
 }
@@ -91,7 +91,7 @@ func (k Key) require(scope Scope, answer http.Header) error {
 		return nil
 	}
 	answer.Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="ringback", error="insufficient_scope", scope="%s"`, scope))
-	return callback.Refuse(ProblemForbidden, "The key %s lacks the scope %s, which this call needs.", k.Name, scope)
+	return operation.Refuse(ProblemForbidden, "The key %s lacks the scope %s, which this call needs.", k.Name, scope)
 }
 
 // requireAll refuses a key that is for some endpoints only.
@@ -99,7 +99,7 @@ func (k Key) requireAll() error {
 	if len(k.Endpoints) == 0 {
 		return nil
 	}
-	return callback.Refuse(ProblemForbidden, "The key %s is for %s only, and this is about all endpoints.", k.Name, strings.Join(k.Endpoints, ", "))
+	return operation.Refuse(ProblemForbidden, "The key %s is for %s only, and this is about all endpoints.", k.Name, strings.Join(k.Endpoints, ", "))
 }
 
 // requireEndpoint refuses a key that is for other endpoints.
@@ -107,5 +107,5 @@ func (k Key) requireEndpoint(endpoint string) error {
 	if len(k.Endpoints) == 0 || slices.Contains(k.Endpoints, endpoint) {
 		return nil
 	}
-	return callback.Refuse(ProblemForbidden, "The key %s is not for that endpoint, but for %s.", k.Name, strings.Join(k.Endpoints, ", "))
+	return operation.Refuse(ProblemForbidden, "The key %s is not for that endpoint, but for %s.", k.Name, strings.Join(k.Endpoints, ", "))
 }

@@ -6,7 +6,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // MaxCodecBody is the most bytes that may be asked to be sealed or opened at
@@ -49,7 +49,7 @@ func (s *Server) codecOrigin(x *exchange) error {
 	}
 	x.header.Add("Vary", "Origin")
 	if !slices.Contains(s.options.CodecOrigins(), origin) {
-		return callback.Refuse(ProblemForbidden, "Pages of this origin may not ask; codec.server.origins names those that may.")
+		return operation.Refuse(ProblemForbidden, "Pages of this origin may not ask; codec.server.origins names those that may.")
 	}
 	x.header.Set("Access-Control-Allow-Origin", origin)
 	x.header.Set("Access-Control-Allow-Credentials", "true")

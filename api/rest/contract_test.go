@@ -21,7 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ringback/api/rest"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // contract is openapi.yaml as loaded once for all tests.
@@ -168,12 +168,12 @@ func allScopesBut(scope rest.Scope) []rest.Scope {
 
 // shapes are the types that the document's schemas are written from.
 var shapes = map[string]reflect.Type{
-	"State":            reflect.TypeFor[callback.State](),
-	"Page":             reflect.TypeFor[callback.Page](),
-	"OperationsCount":  reflect.TypeFor[callback.OperationsCount](),
-	"Redeliveries":     reflect.TypeFor[callback.Redeliveries](),
-	"RedeliveriesPage": reflect.TypeFor[callback.RedeliveriesPage](),
-	"DryRun":           reflect.TypeFor[callback.DryRun](),
+	"State":            reflect.TypeFor[operation.State](),
+	"Page":             reflect.TypeFor[operation.Page](),
+	"OperationsCount":  reflect.TypeFor[operation.OperationsCount](),
+	"Redeliveries":     reflect.TypeFor[operation.Redeliveries](),
+	"RedeliveriesPage": reflect.TypeFor[operation.RedeliveriesPage](),
+	"DryRun":           reflect.TypeFor[operation.DryRun](),
 }
 
 // TestEveryExampleIsWhatTheCodeReadsAndWrites holds the document's examples

@@ -15,7 +15,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // MaxBody is the most bytes that a request's body may have.
@@ -32,7 +32,7 @@ func (x *exchange) decode(into any, optional bool) error {
 		return nil
 	}
 	if !isJSON(x.Header.Get("Content-Type")) {
-		return callback.Refuse(ProblemUnsupportedMediaType, "Send the body with Content-Type: application/json, in UTF-8.")
+		return operation.Refuse(ProblemUnsupportedMediaType, "Send the body with Content-Type: application/json, in UTF-8.")
 	}
 	return Decode(body, into)
 }
@@ -40,12 +40,12 @@ func (x *exchange) decode(into any, optional bool) error {
 func (x *exchange) readBody() ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(x.Body, MaxBody+1))
 	if err != nil {
-		return nil, &callback.Error{Problem: ProblemMalformed, Detail: "The body ended before its end, or came too slowly.", Err: err}
+		return nil, &operation.Error{Problem: ProblemMalformed, Detail: "The body ended before its end, or came too slowly.", Err: err}
 	}
 	if len(body) > MaxBody {
 		// The rest is not worth reading: the connection is closed instead.
 		x.header.Set("Connection", "close")
-		return nil, callback.Refuse(ProblemTooLarge, "The body is longer than %d bytes.", MaxBody)
+		return nil, operation.Refuse(ProblemTooLarge, "The body is longer than %d bytes.", MaxBody)
 	}
 	return body, nil
 }
@@ -63,10 +63,10 @@ func isJSON(contentType string) bool {
 // every member must be a field of the struct, by its exact name, once, of its
 // type and not null; strings are sound Unicode without control characters. All
 // faults are reported at once, each with its path. The error is a
-// *callback.Error: malformed if the body is not JSON at all, else invalid.
+// *operation.Error: malformed if the body is not JSON at all, else invalid.
 func Decode(body []byte, into any) error {
 	if at := invalidUTF8(body); at >= 0 {
-		return callback.Refuse(ProblemMalformed, "The body is not UTF-8 at byte %d.", at+1)
+		return operation.Refuse(ProblemMalformed, "The body is not UTF-8 at byte %d.", at+1)
 	}
 	var whole json.RawMessage
 	if err := json.Unmarshal(body, &whole); err != nil {
@@ -75,7 +75,7 @@ func Decode(body []byte, into any) error {
 	var d decoder
 	d.value("", whole, reflect.ValueOf(into).Elem())
 	if len(d.faults) > 0 {
-		return callback.Invalid(d.faults...)
+		return operation.Invalid(d.faults...)
 	}
 	return nil
 }
@@ -96,15 +96,15 @@ func invalidUTF8(body []byte) int {
 func notJSON(body []byte, err error) error {
 	var syntax *json.SyntaxError
 	if !errors.As(err, &syntax) {
-		return &callback.Error{Problem: ProblemMalformed, Detail: "The body is not JSON.", Err: err}
+		return &operation.Error{Problem: ProblemMalformed, Detail: "The body is not JSON.", Err: err}
 	}
 	if len(bytes.TrimSpace(body)) == 0 {
-		return callback.Refuse(ProblemMalformed, "The body is empty; a JSON object is expected.")
+		return operation.Refuse(ProblemMalformed, "The body is empty; a JSON object is expected.")
 	}
 	before := body[:min(int(syntax.Offset), len(body))]
 	line := bytes.Count(before, []byte("\n")) + 1
 	column := len(before) - bytes.LastIndexByte(before, '\n') - 1
-	return callback.Refuse(ProblemMalformed, "The body is not JSON at line %d, column %d: %s.", line, max(column, 1), syntax)
+	return operation.Refuse(ProblemMalformed, "The body is not JSON at line %d, column %d: %s.", line, max(column, 1), syntax)
 }
 
 // maxFaults bounds how many faults one answer lists.
@@ -112,18 +112,18 @@ const maxFaults = 20
 
 // decoder walks a JSON value and a Go type side by side. Its depth is the
 // type's, however deep the JSON is.
-type decoder struct{ faults []callback.FieldError }
+type decoder struct{ faults []operation.FieldError }
 
 func (d *decoder) fault(path, detail string) {
 	if path == "" {
 		path = "(body)"
 	}
 	if len(d.faults) < maxFaults {
-		d.faults = append(d.faults, callback.FieldError{Field: path, Detail: detail})
+		d.faults = append(d.faults, operation.FieldError{Field: path, Detail: detail})
 	}
 }
 
-var timeType = reflect.TypeFor[callback.Time]()
+var timeType = reflect.TypeFor[operation.Time]()
 
 func (d *decoder) value(path string, raw json.RawMessage, into reflect.Value) {
 	if bytes.Equal(raw, []byte("null")) {
@@ -254,7 +254,7 @@ func join(path, name string) string {
 // noBody refuses a body where none is expected.
 func (x *exchange) noBody() error {
 	if _, err := io.ReadFull(x.Body, make([]byte, 1)); err == nil {
-		return callback.Invalid(callback.FieldError{Field: "(body)", Detail: "this call takes no body"})
+		return operation.Invalid(operation.FieldError{Field: "(body)", Detail: "this call takes no body"})
 	}
 	return nil
 }
@@ -269,10 +269,10 @@ func (x *exchange) noQuery() error {
 func query(r *http.Request, allowed ...string) (map[string]string, error) {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return nil, callback.Invalid(callback.FieldError{Field: "(query)", Detail: "is not percent-encoded as it should be"})
+		return nil, operation.Invalid(operation.FieldError{Field: "(query)", Detail: "is not percent-encoded as it should be"})
 	}
 	parameters := map[string]string{}
-	var faults []callback.FieldError
+	var faults []operation.FieldError
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		var fault string
 		switch {
@@ -286,12 +286,12 @@ func query(r *http.Request, allowed ...string) (map[string]string, error) {
 			fault = checkText(values[name][0])
 		}
 		if fault != "" && len(faults) < maxFaults {
-			faults = append(faults, callback.FieldError{Field: join("", name), Detail: fault})
+			faults = append(faults, operation.FieldError{Field: join("", name), Detail: fault})
 		}
 		parameters[name] = values[name][0]
 	}
 	if len(faults) > 0 {
-		return nil, callback.Invalid(faults...)
+		return nil, operation.Invalid(faults...)
 	}
 	return parameters, nil
 }

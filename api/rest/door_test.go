@@ -91,7 +91,7 @@ func TestWhoIsKeptOutOfAReadLeavesALine(t *testing.T) {
 		Keys: oneKey(rest.Key{Name: "core", Scopes: []rest.Scope{rest.ScopeRead}, Endpoints: []string{"SHOP"}}),
 	})
 	for _, c := range []struct{ path, key, action, who, result string }{
-		{operation, "guess", "state", "", "unauthenticated"},
+		{operationPath, "guess", "state", "", "unauthenticated"},
 		{"/v1/operations/BANK/1", secret, "state", "core", "forbidden"},
 		{"/v1/redeliveries", secret, "list redeliveries", "core", "forbidden"},
 		{"/metrics", "guess", "metrics", "", "unauthenticated"},
@@ -105,7 +105,7 @@ func TestWhoIsKeptOutOfAReadLeavesALine(t *testing.T) {
 		require.NotContains(t, fmt.Sprint(said), c.key)
 		logs.TakeAll()
 	}
-	exchange{method: "GET", path: operation, header: map[string]string{"Authorization": "Bearer " + secret}}.do(t, server)
+	exchange{method: "GET", path: operationPath, header: map[string]string{"Authorization": "Bearer " + secret}}.do(t, server)
 	require.Zero(t, logs.Len(), "a read that is served is no line of the log")
 }
 
@@ -120,7 +120,7 @@ func TestAKeyIsComparedWhole(t *testing.T) {
 		"without its last letter": secret[:len(secret)-1], "with one more": secret + "s", "in upper case": strings.ToUpper(secret),
 		"its own digest": digest, "the digest of nothing": fmt.Sprintf("%x", sha256.Sum256(nil)), "zeros": strings.Repeat("0", 64),
 	} {
-		answer, _ := exchange{method: "GET", path: operation, header: map[string]string{"Authorization": "Bearer " + key}}.do(t, server)
+		answer, _ := exchange{method: "GET", path: operationPath, header: map[string]string{"Authorization": "Bearer " + key}}.do(t, server)
 		require.Equal(t, http.StatusUnauthorized, answer.StatusCode, name)
 	}
 }

@@ -17,7 +17,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // exchange is one request under /v1 on its way through the API.
@@ -28,9 +28,9 @@ type exchange struct {
 	header http.Header
 	// key is the operation, once it is known; it may not be written to a log
 	// before Operations has screened it (promise 13).
-	key callback.Key
+	key operation.Key
 	// asked is the operation, or the endpoint alone, as the caller names it.
-	asked callback.Key
+	asked operation.Key
 	// notes are written to the log where the call went well.
 	notes []zap.Field
 	// about says of what the call is, and is always written.
@@ -74,7 +74,7 @@ const (
 
 // keptOut reports whether err says that the caller may not.
 func keptOut(err error) bool {
-	var refused *callback.Error
+	var refused *operation.Error
 	return errors.As(err, &refused) && (refused.Problem == ProblemUnauthenticated || refused.Problem == ProblemForbidden)
 }
 
@@ -143,7 +143,7 @@ func (s *Server) log(ctx context.Context, x *exchange, action string, err error)
 		traceID(ctx),
 	}
 	result := "ok"
-	var refused *callback.Error
+	var refused *operation.Error
 	if err != nil {
 		refused = refusal(err)
 		result = string(refused.Problem)
@@ -162,14 +162,14 @@ func (s *Server) log(ctx context.Context, x *exchange, action string, err error)
 
 // subject is the operation that the call is about. Where Operations has not
 // screened it, a name is left out that can't be one or looks like a card number.
-func (x *exchange) subject(refused *callback.Error) []zap.Field {
+func (x *exchange) subject(refused *operation.Error) []zap.Field {
 	key := x.key
 	if !screened(refused) {
 		key = x.asked
-		if checkEndpoint(key.Endpoint) != "" || callback.LooksLikeCardNumber(key.Endpoint) {
+		if checkEndpoint(key.Endpoint) != "" || operation.LooksLikeCardNumber(key.Endpoint) {
 			key.Endpoint = ""
 		}
-		if checkOperationID(key.OperationID) != "" || callback.LooksLikeCardNumber(key.OperationID) {
+		if checkOperationID(key.OperationID) != "" || operation.LooksLikeCardNumber(key.OperationID) {
 			key.OperationID = ""
 		}
 	}
@@ -203,15 +203,15 @@ func certificate(r *http.Request) zap.Field {
 
 // screened reports whether Operations, which screens first, has taken the
 // operation's id for no card number: only then may it be logged (promise 13).
-func screened(refused *callback.Error) bool {
+func screened(refused *operation.Error) bool {
 	if refused == nil {
 		return true
 	}
 	switch refused.Problem {
-	case callback.ProblemNotFound, callback.ProblemConflict, callback.ProblemClosed,
-		callback.ProblemNotRevocable, callback.ProblemNotRedeliverable:
+	case operation.ProblemNotFound, operation.ProblemConflict, operation.ProblemClosed,
+		operation.ProblemNotRevocable, operation.ProblemNotRedeliverable:
 		return true
-	case callback.ProblemUnavailable, ProblemInternal:
+	case operation.ProblemUnavailable, ProblemInternal:
 		return refused != errDraining
 	default:
 		return false
@@ -220,27 +220,27 @@ func screened(refused *callback.Error) bool {
 
 // operation reads which operation the path names, and whether the caller's key
 // is for its endpoint.
-func (x *exchange) operation() (callback.Key, error) {
+func (x *exchange) operation() (operation.Key, error) {
 	vars := mux.Vars(x.Request)
 	endpoint, err := url.PathUnescape(vars["endpoint"])
 	if err != nil {
-		return callback.Key{}, callback.Invalid(callback.FieldError{Field: "endpoint", Detail: "is not percent-encoded as it should be"})
+		return operation.Key{}, operation.Invalid(operation.FieldError{Field: "endpoint", Detail: "is not percent-encoded as it should be"})
 	}
 	operationID, err := url.PathUnescape(vars["operation_id"])
 	if err != nil {
-		return callback.Key{}, callback.Invalid(callback.FieldError{Field: "operation_id", Detail: "is not percent-encoded as it should be"})
+		return operation.Key{}, operation.Invalid(operation.FieldError{Field: "operation_id", Detail: "is not percent-encoded as it should be"})
 	}
-	return x.may(callback.Key{Endpoint: endpoint, OperationID: operationID})
+	return x.may(operation.Key{Endpoint: endpoint, OperationID: operationID})
 }
 
 // may checks the operation's name and the caller's endpoints.
-func (x *exchange) may(k callback.Key) (callback.Key, error) {
+func (x *exchange) may(k operation.Key) (operation.Key, error) {
 	x.asked = k
 	if faults := checkKey(k); len(faults) > 0 {
-		return callback.Key{}, callback.Invalid(faults...)
+		return operation.Key{}, operation.Invalid(faults...)
 	}
 	if err := x.caller.requireEndpoint(k.Endpoint); err != nil {
-		return callback.Key{}, err
+		return operation.Key{}, err
 	}
 	x.key = k
 	return k, nil
@@ -254,13 +254,13 @@ const notAName = "is not a name of 1 to 50 letters, digits, _ or -"
 
 var endpointName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,50}$`)
 
-func checkKey(k callback.Key) []callback.FieldError {
-	var faults []callback.FieldError
+func checkKey(k operation.Key) []operation.FieldError {
+	var faults []operation.FieldError
 	if fault := checkEndpoint(k.Endpoint); fault != "" {
-		faults = append(faults, callback.FieldError{Field: "endpoint", Detail: fault})
+		faults = append(faults, operation.FieldError{Field: "endpoint", Detail: fault})
 	}
 	if fault := checkOperationID(k.OperationID); fault != "" {
-		faults = append(faults, callback.FieldError{Field: "operation_id", Detail: fault})
+		faults = append(faults, operation.FieldError{Field: "operation_id", Detail: fault})
 	}
 	return faults
 }

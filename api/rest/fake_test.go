@@ -4,7 +4,7 @@ import (
 	"context"
 	"sync"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // fake is a hand-written Operations: it keeps what it was asked and answers
@@ -13,13 +13,13 @@ type fake struct {
 	mu      sync.Mutex
 	asked   []any
 	created bool
-	state   callback.State
-	page    callback.Page
-	count   callback.OperationsCount
-	many    callback.Redeliveries
-	dryRun  callback.DryRun
+	state   operation.State
+	page    operation.Page
+	count   operation.OperationsCount
+	many    operation.Redeliveries
+	dryRun  operation.DryRun
 	details map[string]any
-	ping    callback.Ping
+	ping    operation.Ping
 	err     error
 	// hook, if set, runs inside every call.
 	hook func(ctx context.Context)
@@ -42,67 +42,67 @@ func (f *fake) questions() []any {
 	return append([]any(nil), f.asked...)
 }
 
-func (f *fake) Start(ctx context.Context, r callback.StartRequest) (callback.State, bool, error) {
+func (f *fake) Start(ctx context.Context, r operation.StartRequest) (operation.State, bool, error) {
 	err := f.ask(ctx, r)
 	return f.state, f.created, err
 }
 
-func (f *fake) State(ctx context.Context, k callback.Key) (callback.State, error) {
+func (f *fake) State(ctx context.Context, k operation.Key) (operation.State, error) {
 	return f.state, f.ask(ctx, k)
 }
 
-func (f *fake) List(ctx context.Context, q callback.ListQuery) (callback.Page, error) {
+func (f *fake) List(ctx context.Context, q operation.ListQuery) (operation.Page, error) {
 	return f.page, f.ask(ctx, q)
 }
 
-func (f *fake) Details(ctx context.Context, k callback.Key) (map[string]any, error) {
+func (f *fake) Details(ctx context.Context, k operation.Key) (map[string]any, error) {
 	return f.details, f.ask(ctx, k)
 }
 
-func (f *fake) Push(ctx context.Context, k callback.Key, status string) error {
+func (f *fake) Push(ctx context.Context, k operation.Key, status string) error {
 	return f.ask(ctx, k, status)
 }
 
-func (f *fake) Revoke(ctx context.Context, k callback.Key, r callback.Revocation) (callback.State, error) {
+func (f *fake) Revoke(ctx context.Context, k operation.Key, r operation.Revocation) (operation.State, error) {
 	return f.state, f.ask(ctx, k, r)
 }
 
-func (f *fake) Withdraw(ctx context.Context, k callback.Key) (callback.State, error) {
+func (f *fake) Withdraw(ctx context.Context, k operation.Key) (operation.State, error) {
 	return f.state, f.ask(ctx, k)
 }
 
-func (f *fake) Redeliver(ctx context.Context, k callback.Key, r callback.RedeliveryRequest) (callback.State, error) {
+func (f *fake) Redeliver(ctx context.Context, k operation.Key, r operation.RedeliveryRequest) (operation.State, error) {
 	return f.state, f.ask(ctx, k, r)
 }
 
-func (f *fake) Ping(ctx context.Context, endpoint string, r callback.PingRequest) (callback.Ping, error) {
+func (f *fake) Ping(ctx context.Context, endpoint string, r operation.PingRequest) (operation.Ping, error) {
 	return f.ping, f.ask(ctx, endpoint, r)
 }
 
-func (f *fake) Count(ctx context.Context, q callback.CountQuery) (callback.OperationsCount, error) {
+func (f *fake) Count(ctx context.Context, q operation.CountQuery) (operation.OperationsCount, error) {
 	return f.count, f.ask(ctx, q)
 }
 
-func (f *fake) StartRedeliveries(ctx context.Context, r callback.RedeliveriesRequest) (callback.Redeliveries, error) {
+func (f *fake) StartRedeliveries(ctx context.Context, r operation.RedeliveriesRequest) (operation.Redeliveries, error) {
 	return f.many, f.ask(ctx, r)
 }
 
-func (f *fake) DryRun(ctx context.Context, r callback.RedeliveriesRequest) (callback.DryRun, error) {
+func (f *fake) DryRun(ctx context.Context, r operation.RedeliveriesRequest) (operation.DryRun, error) {
 	return f.dryRun, f.ask(ctx, r)
 }
 
-func (f *fake) RedeliveriesState(ctx context.Context, id string) (callback.Redeliveries, error) {
+func (f *fake) RedeliveriesState(ctx context.Context, id string) (operation.Redeliveries, error) {
 	return f.many, f.ask(ctx, id)
 }
 
-func (f *fake) RecentRedeliveries(ctx context.Context) ([]callback.Redeliveries, error) {
-	return []callback.Redeliveries{f.many}, f.ask(ctx)
+func (f *fake) RecentRedeliveries(ctx context.Context) ([]operation.Redeliveries, error) {
+	return []operation.Redeliveries{f.many}, f.ask(ctx)
 }
 
-func (f *fake) StopRedeliveries(ctx context.Context, id string) (callback.Redeliveries, error) {
+func (f *fake) StopRedeliveries(ctx context.Context, id string) (operation.Redeliveries, error) {
 	return f.many, f.ask(ctx, "stop", id)
 }
 
-func (f *fake) ResumeRedeliveries(ctx context.Context, id string) (callback.Redeliveries, error) {
+func (f *fake) ResumeRedeliveries(ctx context.Context, id string) (operation.Redeliveries, error) {
 	return f.many, f.ask(ctx, "resume", id)
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ringback/api/rest"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // FuzzDecode: whatever the bytes, the answer is a request or a refusal; what
@@ -26,18 +26,18 @@ func FuzzDecode(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		var request callback.StartRequest
+		var request operation.StartRequest
 		if err := rest.Decode(body, &request); err != nil {
-			var refused *callback.Error
+			var refused *operation.Error
 			require.ErrorAs(t, err, &refused)
 			require.NotEmpty(t, refused.Detail)
 			require.True(t, refused.Problem == rest.ProblemMalformed || len(refused.Fields) > 0)
 			return
 		}
-		var loose callback.StartRequest
+		var loose operation.StartRequest
 		require.NoError(t, json.Unmarshal(body, &loose), "what is accepted strictly is accepted loosely")
 		require.Equal(t, loose, request)
-		again := callback.StartRequest{}
+		again := operation.StartRequest{}
 		require.NoError(t, rest.Decode(mustJSON(t, request), &again))
 		require.Equal(t, mustJSON(t, request), mustJSON(t, again))
 	})
@@ -61,7 +61,7 @@ func FuzzPath(f *testing.F) {
 			return
 		}
 		require.Equal(t, 200, answer.Code)
-		require.Equal(t, []any{callback.Key{Endpoint: "SHOP", OperationID: id}}, operations.questions())
+		require.Equal(t, []any{operation.Key{Endpoint: "SHOP", OperationID: id}}, operations.questions())
 	})
 }
 

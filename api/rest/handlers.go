@@ -11,7 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // MaxReason is the most characters of a revocation's or redelivery's reason.
@@ -21,7 +21,7 @@ const MaxReason = 256
 const maxPageToken = 4096
 
 func (s *Server) start(ctx context.Context, x *exchange) (answer, error) {
-	var request callback.StartRequest
+	var request operation.StartRequest
 	if err := x.noQuery(); err != nil {
 		return answer{}, err
 	}
@@ -31,7 +31,7 @@ func (s *Server) start(ctx context.Context, x *exchange) (answer, error) {
 	if _, err := x.may(request.Key()); err != nil {
 		return answer{}, err
 	}
-	var state callback.State
+	var state operation.State
 	var created bool
 	err := s.begun(ctx, func() (err error) {
 		state, created, err = s.options.Operations.Start(ctx, request)
@@ -92,7 +92,7 @@ func (s *Server) push(ctx context.Context, x *exchange) (answer, error) {
 	return answer{status: http.StatusAccepted}, s.options.Operations.Push(ctx, key, body.Status)
 }
 
-// revocationBody is callback.Revocation without the time, which is Ringback's.
+// revocationBody is operation.Revocation without the time, which is Ringback's.
 type revocationBody struct {
 	InitiatedBy string `json:"initiated_by"`
 	Reason      string `json:"reason"`
@@ -107,18 +107,18 @@ func (s *Server) revoke(ctx context.Context, x *exchange) (answer, error) {
 	faults := checkReason(body.Reason)
 	switch {
 	case body.InitiatedBy == "":
-		faults = append(faults, callback.FieldError{Field: "initiated_by", Detail: "is required: " + strings.Join(callback.Initiators, ", ")})
-	case !slices.Contains(callback.Initiators, body.InitiatedBy):
-		faults = append(faults, callback.FieldError{Field: "initiated_by", Detail: "is not one of " + strings.Join(callback.Initiators, ", ")})
+		faults = append(faults, operation.FieldError{Field: "initiated_by", Detail: "is required: " + strings.Join(operation.Initiators, ", ")})
+	case !slices.Contains(operation.Initiators, body.InitiatedBy):
+		faults = append(faults, operation.FieldError{Field: "initiated_by", Detail: "is not one of " + strings.Join(operation.Initiators, ", ")})
 	}
 	if len(faults) > 0 {
-		return answer{}, callback.Invalid(faults...)
+		return answer{}, operation.Invalid(faults...)
 	}
-	state, err := s.options.Operations.Revoke(ctx, key, callback.Revocation{InitiatedBy: body.InitiatedBy, Reason: body.Reason})
+	state, err := s.options.Operations.Revoke(ctx, key, operation.Revocation{InitiatedBy: body.InitiatedBy, Reason: body.Reason})
 	return answer{http.StatusOK, shown(state)}, err
 }
 
-// redeliveryBody is callback.RedeliveryRequest, whose callback has a URL only.
+// redeliveryBody is operation.RedeliveryRequest, whose callback has a URL only.
 type redeliveryBody struct {
 	Repoll   bool   `json:"repoll"`
 	Force    bool   `json:"force"`
@@ -135,20 +135,20 @@ func (s *Server) redeliver(ctx context.Context, x *exchange) (answer, error) {
 		return answer{}, err
 	}
 	if faults := checkReason(body.Reason); len(faults) > 0 {
-		return answer{}, callback.Invalid(faults...)
+		return answer{}, operation.Invalid(faults...)
 	}
 	if body.Force {
 		if err := x.caller.require(ScopeForce, x.header); err != nil {
 			return answer{}, err
 		}
 	}
-	var state callback.State
+	var state operation.State
 	err = s.begun(ctx, func() (err error) {
-		state, err = s.options.Operations.Redeliver(ctx, key, callback.RedeliveryRequest{
+		state, err = s.options.Operations.Redeliver(ctx, key, operation.RedeliveryRequest{
 			Repoll:   body.Repoll,
 			Force:    body.Force,
 			Reason:   body.Reason,
-			Callback: callback.Target{URL: body.Callback.URL},
+			Callback: operation.Target{URL: body.Callback.URL},
 			By:       x.caller.Name,
 		})
 		return err
@@ -172,7 +172,7 @@ func (s *Server) list(ctx context.Context, x *exchange) (answer, error) {
 	}
 	page, err := s.options.Operations.List(ctx, q)
 	if page.Operations == nil {
-		page.Operations = []callback.Summary{}
+		page.Operations = []operation.Summary{}
 	}
 	return answer{http.StatusOK, page}, err
 }
@@ -181,11 +181,11 @@ func (s *Server) list(ctx context.Context, x *exchange) (answer, error) {
 var listParameters = []string{"endpoint", "outcome", "time", "since", "until"}
 
 // listQuery reads them, and whether the caller's key is for what they ask.
-func (x *exchange) listQuery(parameters map[string]string) (callback.ListQuery, error) {
+func (x *exchange) listQuery(parameters map[string]string) (operation.ListQuery, error) {
 	q, faults := listQuery(parameters)
 	faults = append(faults, x.checkBound("endpoint", q.Endpoint)...)
 	if len(faults) > 0 {
-		return q, callback.Invalid(faults...)
+		return q, operation.Invalid(faults...)
 	}
 	if q.Endpoint == "" {
 		return q, nil
@@ -194,11 +194,11 @@ func (x *exchange) listQuery(parameters map[string]string) (callback.ListQuery, 
 }
 
 // checkBound wants an endpoint to be named by a key that is bound to some.
-func (x *exchange) checkBound(field, endpoint string) []callback.FieldError {
+func (x *exchange) checkBound(field, endpoint string) []operation.FieldError {
 	if endpoint != "" || len(x.caller.Endpoints) == 0 {
 		return nil
 	}
-	return []callback.FieldError{{Field: field, Detail: "is required with this key, which is for " + strings.Join(x.caller.Endpoints, ", ")}}
+	return []operation.FieldError{{Field: field, Detail: "is required with this key, which is for " + strings.Join(x.caller.Endpoints, ", ")}}
 }
 
 func (s *Server) count(ctx context.Context, x *exchange) (answer, error) {
@@ -207,14 +207,14 @@ func (s *Server) count(ctx context.Context, x *exchange) (answer, error) {
 		return answer{}, err
 	}
 	groupBy, given := parameters["group_by"]
-	if given && groupBy != callback.GroupByEndpoint && groupBy != callback.GroupByOutcome {
-		return answer{}, callback.Invalid(callback.FieldError{Field: "group_by", Detail: "is not one of endpoint, outcome"})
+	if given && groupBy != operation.GroupByEndpoint && groupBy != operation.GroupByOutcome {
+		return answer{}, operation.Invalid(operation.FieldError{Field: "group_by", Detail: "is not one of endpoint, outcome"})
 	}
 	q, err := x.listQuery(parameters)
 	if err != nil {
 		return answer{}, err
 	}
-	count, err := s.options.Operations.Count(ctx, callback.CountQuery{ListQuery: q, GroupBy: groupBy})
+	count, err := s.options.Operations.Count(ctx, operation.CountQuery{ListQuery: q, GroupBy: groupBy})
 	return answer{http.StatusOK, count}, err
 }
 
@@ -227,24 +227,24 @@ const (
 	byClose = "closed"
 )
 
-func listQuery(parameters map[string]string) (callback.ListQuery, []callback.FieldError) {
-	q := callback.ListQuery{
+func listQuery(parameters map[string]string) (operation.ListQuery, []operation.FieldError) {
+	q := operation.ListQuery{
 		Endpoint:  parameters["endpoint"],
-		Outcome:   callback.Outcome(parameters["outcome"]),
+		Outcome:   operation.Outcome(parameters["outcome"]),
 		ByClose:   parameters["time"] == byClose,
 		PageToken: parameters["page_token"],
 	}
 	if q.Undelivered = q.Outcome == undelivered; q.Undelivered {
-		q.Outcome = callback.OutcomeNone
+		q.Outcome = operation.OutcomeNone
 	}
-	var faults []callback.FieldError
+	var faults []operation.FieldError
 	fault := func(field, detail string) {
-		faults = append(faults, callback.FieldError{Field: field, Detail: detail})
+		faults = append(faults, operation.FieldError{Field: field, Detail: detail})
 	}
 	if _, given := parameters["endpoint"]; given && !endpointName.MatchString(q.Endpoint) {
 		fault("endpoint", notAName)
 	}
-	if _, given := parameters["outcome"]; given && !q.Undelivered && !slices.Contains(callback.Outcomes, q.Outcome) {
+	if _, given := parameters["outcome"]; given && !q.Undelivered && !slices.Contains(operation.Outcomes, q.Outcome) {
 		fault("outcome", "is not one of "+outcomes()+", "+undelivered)
 	}
 	if value, given := parameters["time"]; given && value != byStart && value != byClose {
@@ -253,7 +253,7 @@ func listQuery(parameters map[string]string) (callback.ListQuery, []callback.Fie
 	if len(q.PageToken) > maxPageToken {
 		fault("page_token", "is not one that a list gave")
 	}
-	for field, into := range map[string]*callback.Time{"since": &q.Since, "until": &q.Until} {
+	for field, into := range map[string]*operation.Time{"since": &q.Since, "until": &q.Until} {
 		if text, given := parameters[field]; given && into.UnmarshalText([]byte(text)) != nil {
 			fault(field, "is not an RFC 3339 time such as 2026-11-21T07:30:00Z (a + is written %2B in a query)")
 		}
@@ -261,59 +261,59 @@ func listQuery(parameters map[string]string) (callback.ListQuery, []callback.Fie
 	if len(faults) == 0 && !q.Until.IsZero() && q.Until.Before(q.Since) {
 		fault("until", "is before since")
 	}
-	slices.SortFunc(faults, func(a, b callback.FieldError) int { return strings.Compare(a.Field, b.Field) })
+	slices.SortFunc(faults, func(a, b operation.FieldError) int { return strings.Compare(a.Field, b.Field) })
 	return q, faults
 }
 
 func outcomes() string {
-	names := make([]string, 0, len(callback.Outcomes))
-	for _, o := range callback.Outcomes {
+	names := make([]string, 0, len(operation.Outcomes))
+	for _, o := range operation.Outcomes {
 		names = append(names, string(o))
 	}
 	return strings.Join(names, ", ")
 }
 
 // plain reads a request that is its path alone.
-func (x *exchange) plain() (callback.Key, error) {
+func (x *exchange) plain() (operation.Key, error) {
 	if err := x.noQuery(); err != nil {
-		return callback.Key{}, err
+		return operation.Key{}, err
 	}
 	if err := x.noBody(); err != nil {
-		return callback.Key{}, err
+		return operation.Key{}, err
 	}
 	return x.operation()
 }
 
 // withBody reads a request that is its path and a body.
-func (x *exchange) withBody(into any, optional bool) (callback.Key, error) {
+func (x *exchange) withBody(into any, optional bool) (operation.Key, error) {
 	if err := x.noQuery(); err != nil {
-		return callback.Key{}, err
+		return operation.Key{}, err
 	}
 	key, err := x.operation()
 	if err != nil {
-		return callback.Key{}, err
+		return operation.Key{}, err
 	}
 	return key, x.decode(into, optional)
 }
 
-func checkReason(reason string) []callback.FieldError {
+func checkReason(reason string) []operation.FieldError {
 	if utf8.RuneCountInString(reason) <= MaxReason {
 		return nil
 	}
-	return []callback.FieldError{{Field: "reason", Detail: fmt.Sprintf("is longer than %d characters", MaxReason)}}
+	return []operation.FieldError{{Field: "reason", Detail: fmt.Sprintf("is longer than %d characters", MaxReason)}}
 }
 
 // location is the operation's own path.
-func location(k callback.Key) string {
+func location(k operation.Key) string {
 	return "/v1/operations/" + url.PathEscape(k.Endpoint) + "/" + url.PathEscape(k.OperationID)
 }
 
 // shown is state with lists where JSON would say null.
-func shown(state callback.State) callback.State {
-	deliveries := make([]callback.Delivery, 0, len(state.Deliveries))
+func shown(state operation.State) operation.State {
+	deliveries := make([]operation.Delivery, 0, len(state.Deliveries))
 	for _, d := range state.Deliveries {
 		if d.Attempts == nil {
-			d.Attempts = []callback.Attempt{}
+			d.Attempts = []operation.Attempt{}
 		}
 		deliveries = append(deliveries, d)
 	}

@@ -6,7 +6,7 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // Limit bounds how often one key may call.
@@ -36,7 +36,7 @@ func (l *limiter) take(name string, limit Limit, says string) error {
 		return nil
 	}
 	booked.Cancel()
-	return &callback.Error{
+	return &operation.Error{
 		Problem:    ProblemTooManyRequests,
 		Detail:     says,
 		RetryAfter: max(wait, time.Second),

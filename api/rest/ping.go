@@ -8,7 +8,7 @@ import (
 
 	"github.com/gorilla/mux"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // pingWait bounds one ping, which waits for a receiver: longer than a call that
@@ -19,13 +19,13 @@ const pingWait = 22 * time.Second
 const maxURL = 2048
 
 func (s *Server) ping(ctx context.Context, x *exchange) (answer, error) {
-	var request callback.PingRequest
+	var request operation.PingRequest
 	endpoint, err := x.endpoint(&request)
 	if err != nil {
 		return answer{}, err
 	}
 	if len(request.URL) > maxURL {
-		return answer{}, callback.Invalid(callback.FieldError{Field: "url", Detail: "is longer than 2048 bytes"})
+		return answer{}, operation.Invalid(operation.FieldError{Field: "url", Detail: "is longer than 2048 bytes"})
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pingWait)
 	defer cancel()
@@ -33,7 +33,7 @@ func (s *Server) ping(ctx context.Context, x *exchange) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	x.key = callback.Key{Endpoint: endpoint, OperationID: ping.OperationID}
+	x.key = operation.Key{Endpoint: endpoint, OperationID: ping.OperationID}
 	return answer{http.StatusOK, ping}, nil
 }
 
@@ -44,7 +44,7 @@ func (x *exchange) endpoint(body any) (string, error) {
 	}
 	name, err := url.PathUnescape(mux.Vars(x.Request)["endpoint"])
 	if err != nil || checkEndpoint(name) != "" {
-		return "", callback.Invalid(callback.FieldError{Field: "endpoint", Detail: notAName})
+		return "", operation.Invalid(operation.FieldError{Field: "endpoint", Detail: notAName})
 	}
 	x.asked.Endpoint = name
 	if err := x.caller.requireEndpoint(name); err != nil {

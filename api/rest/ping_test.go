@@ -10,14 +10,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ringback/api/rest"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
-func somePing() callback.Ping {
-	return callback.Ping{
+func somePing() operation.Ping {
+	return operation.Ping{
 		Endpoint: "SHOP", OperationID: "ringback-ping-x", CallbackID: "cb_ping_x", Dialect: "paysera",
-		At: noon, TookMS: 3, Verdict: callback.Unacknowledged, Reason: "HTTP 500 is not 2xx",
-		Request: callback.SentRequest{Line: "POST / HTTP/1.1", Headers: []callback.HeaderLine{{Name: "Host", Value: "a.example"}}},
+		At: noon, TookMS: 3, Verdict: operation.Unacknowledged, Reason: "HTTP 500 is not 2xx",
+		Request: operation.SentRequest{Line: "POST / HTTP/1.1", Headers: []operation.HeaderLine{{Name: "Host", Value: "a.example"}}},
 	}
 }
 
@@ -25,11 +25,11 @@ func TestAPingIsAskedForAndShown(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		body  string
-		asked callback.PingRequest
+		asked operation.PingRequest
 	}{
-		"without a body":      {"", callback.PingRequest{}},
-		"with an empty body":  {"{}", callback.PingRequest{}},
-		"to the caller's URL": {`{"url":"https://a.example/"}`, callback.PingRequest{URL: "https://a.example/"}},
+		"without a body":      {"", operation.PingRequest{}},
+		"with an empty body":  {"{}", operation.PingRequest{}},
+		"to the caller's URL": {`{"url":"https://a.example/"}`, operation.PingRequest{URL: "https://a.example/"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -38,7 +38,7 @@ func TestAPingIsAskedForAndShown(t *testing.T) {
 				do(t, rest.New(rest.Options{Operations: f}))
 			require.Equal(t, http.StatusOK, answer.StatusCode, body)
 			require.Equal(t, []any{"SHOP", tt.asked}, f.questions())
-			var got callback.Ping
+			var got operation.Ping
 			require.NoError(t, json.Unmarshal([]byte(body), &got))
 			require.Equal(t, somePing(), got)
 		})
@@ -58,7 +58,7 @@ func TestAPingThatIsAskedForWronglyIsRefused(t *testing.T) {
 		"a field that there is not":     {"/v1/endpoints/SHOP/ping", `{"status":"2"}`, nil, 422, "status"},
 		"a query":                       {"/v1/endpoints/SHOP/ping?url=x", "", nil, 422, "url"},
 		"a URL that is endless":         {"/v1/endpoints/SHOP/ping", `{"url":"https://a.example/` + strings.Repeat("x", 2048) + `"}`, nil, 422, "longer than 2048"},
-		"too often": {"/v1/endpoints/SHOP/ping", "", &callback.Error{
+		"too often": {"/v1/endpoints/SHOP/ping", "", &operation.Error{
 			Problem: rest.ProblemTooManyRequests, Detail: "Wait.", RetryAfter: 1500 * time.Millisecond}, 429, "Wait."},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -80,11 +80,11 @@ func TestAPingThatIsAskedForWronglyIsRefused(t *testing.T) {
 
 func TestThePingsOfTheDocumentAreWhatTheCodeWrites(t *testing.T) {
 	t.Parallel()
-	operation := document(t).Paths.Find("/v1/endpoints/{endpoint}/ping").Post
-	examples := operation.Responses.Status(http.StatusOK).Value.Content.Get("application/json").Examples
+	post := document(t).Paths.Find("/v1/endpoints/{endpoint}/ping").Post
+	examples := post.Responses.Status(http.StatusOK).Value.Content.Get("application/json").Examples
 	require.NotEmpty(t, examples)
 	for name, example := range examples {
-		var ping callback.Ping
+		var ping operation.Ping
 		written := mustJSON(t, example.Value.Value)
 		strictly(t, written, &ping)
 		require.JSONEq(t, string(written), string(mustJSON(t, ping)), name)

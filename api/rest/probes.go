@@ -9,7 +9,7 @@ import (
 	"github.com/gorilla/mux"
 	"go.uber.org/zap"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 //go:embed openapi.yaml
@@ -87,7 +87,7 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 
 // notReady is what may be said of err to anybody.
 func notReady(err error) string {
-	var refused *callback.Error
+	var refused *operation.Error
 	if errors.As(err, &refused) {
 		return refused.Detail
 	}

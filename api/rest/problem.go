@@ -15,30 +15,30 @@ import (
 	"github.com/gorilla/mux"
 	"go.uber.org/zap"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // The problems that the API's door adds to those of package callback. They are
 // stable: the last part of problem+json's type.
 const (
 	// ProblemMalformed: the body is not JSON.
-	ProblemMalformed callback.Problem = "malformed"
+	ProblemMalformed operation.Problem = "malformed"
 	// ProblemUnauthenticated: no API key, or one that is not in force.
-	ProblemUnauthenticated callback.Problem = "unauthenticated"
+	ProblemUnauthenticated operation.Problem = "unauthenticated"
 	// ProblemForbidden: the key lacks a scope, or is for other endpoints.
-	ProblemForbidden callback.Problem = "forbidden"
+	ProblemForbidden operation.Problem = "forbidden"
 	// ProblemNoSuchRoute: the path is not one of the API's.
-	ProblemNoSuchRoute callback.Problem = "no-such-route"
+	ProblemNoSuchRoute operation.Problem = "no-such-route"
 	// ProblemMethodNotAllowed: the path is, the method is not; see Allow.
-	ProblemMethodNotAllowed callback.Problem = "method-not-allowed"
+	ProblemMethodNotAllowed operation.Problem = "method-not-allowed"
 	// ProblemTooLarge: the body is longer than MaxBody.
-	ProblemTooLarge callback.Problem = "too-large"
+	ProblemTooLarge operation.Problem = "too-large"
 	// ProblemUnsupportedMediaType: the body is not application/json.
-	ProblemUnsupportedMediaType callback.Problem = "unsupported-media-type"
+	ProblemUnsupportedMediaType operation.Problem = "unsupported-media-type"
 	// ProblemTooManyRequests: the key's read limit is used up; see Retry-After.
-	ProblemTooManyRequests callback.Problem = "too-many-requests"
+	ProblemTooManyRequests operation.Problem = "too-many-requests"
 	// ProblemInternal: Ringback's own fault; its log has the cause.
-	ProblemInternal callback.Problem = "internal"
+	ProblemInternal operation.Problem = "internal"
 )
 
 // kind is how a problem is written.
@@ -48,58 +48,58 @@ type kind struct {
 }
 
 // kinds is the one table from problems to HTTP.
-var kinds = map[callback.Problem]kind{
-	callback.ProblemInvalid:          {http.StatusUnprocessableEntity, "The request is not valid"},
-	callback.ProblemNotFound:         {http.StatusNotFound, "No such operation"},
-	callback.ProblemConflict:         {http.StatusConflict, "The operation was started with other content"},
-	callback.ProblemClosed:           {http.StatusConflict, "The operation has ended"},
-	callback.ProblemNotRevocable:     {http.StatusConflict, "The operation can't be revoked now"},
-	callback.ProblemNotRedeliverable: {http.StatusConflict, "The operation can't be redelivered so"},
-	callback.ProblemUnavailable:      {http.StatusServiceUnavailable, "Not available now"},
-	callback.ProblemOverloaded:       {http.StatusServiceUnavailable, "Too much to do now"},
-	ProblemMalformed:                 {http.StatusBadRequest, "The body is not JSON"},
-	ProblemUnauthenticated:           {http.StatusUnauthorized, "An API key is needed"},
-	ProblemForbidden:                 {http.StatusForbidden, "The API key does not allow this"},
-	ProblemNoSuchRoute:               {http.StatusNotFound, "No such path"},
-	ProblemMethodNotAllowed:          {http.StatusMethodNotAllowed, "The path does not take this method"},
-	ProblemTooLarge:                  {http.StatusRequestEntityTooLarge, "The body is too large"},
-	ProblemUnsupportedMediaType:      {http.StatusUnsupportedMediaType, "The body is not application/json"},
-	ProblemTooManyRequests:           {http.StatusTooManyRequests, "Too many requests"},
-	ProblemInternal:                  {http.StatusInternalServerError, "Ringback failed"},
+var kinds = map[operation.Problem]kind{
+	operation.ProblemInvalid:          {http.StatusUnprocessableEntity, "The request is not valid"},
+	operation.ProblemNotFound:         {http.StatusNotFound, "No such operation"},
+	operation.ProblemConflict:         {http.StatusConflict, "The operation was started with other content"},
+	operation.ProblemClosed:           {http.StatusConflict, "The operation has ended"},
+	operation.ProblemNotRevocable:     {http.StatusConflict, "The operation can't be revoked now"},
+	operation.ProblemNotRedeliverable: {http.StatusConflict, "The operation can't be redelivered so"},
+	operation.ProblemUnavailable:      {http.StatusServiceUnavailable, "Not available now"},
+	operation.ProblemOverloaded:       {http.StatusServiceUnavailable, "Too much to do now"},
+	ProblemMalformed:                  {http.StatusBadRequest, "The body is not JSON"},
+	ProblemUnauthenticated:            {http.StatusUnauthorized, "An API key is needed"},
+	ProblemForbidden:                  {http.StatusForbidden, "The API key does not allow this"},
+	ProblemNoSuchRoute:                {http.StatusNotFound, "No such path"},
+	ProblemMethodNotAllowed:           {http.StatusMethodNotAllowed, "The path does not take this method"},
+	ProblemTooLarge:                   {http.StatusRequestEntityTooLarge, "The body is too large"},
+	ProblemUnsupportedMediaType:       {http.StatusUnsupportedMediaType, "The body is not application/json"},
+	ProblemTooManyRequests:            {http.StatusTooManyRequests, "Too many requests"},
+	ProblemInternal:                   {http.StatusInternalServerError, "Ringback failed"},
 }
 
 // Problem is an error as the API writes it (RFC 9457, application/problem+json).
 type Problem struct {
 	// Type is stable, such as "/problems/invalid".
-	Type   string                `json:"type"`
-	Title  string                `json:"title"`
-	Status int                   `json:"status"`
-	Detail string                `json:"detail"`
-	Errors []callback.FieldError `json:"errors,omitempty"`
+	Type   string                 `json:"type"`
+	Title  string                 `json:"title"`
+	Status int                    `json:"status"`
+	Detail string                 `json:"detail"`
+	Errors []operation.FieldError `json:"errors,omitempty"`
 }
 
 // defaultRetryAfter is for a 503 that does not know better.
 const defaultRetryAfter = 5 * time.Second
 
-// refusal is err as a *callback.Error of a known problem. What the caller
+// refusal is err as a *operation.Error of a known problem. What the caller
 // can't act on becomes ProblemInternal, its cause kept for the log.
-func refusal(err error) *callback.Error {
-	var refused *callback.Error
+func refusal(err error) *operation.Error {
+	var refused *operation.Error
 	if errors.As(err, &refused) && kinds[refused.Problem].status != 0 {
 		return refused
 	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-		return &callback.Error{
-			Problem: callback.ProblemUnavailable,
+		return &operation.Error{
+			Problem: operation.ProblemUnavailable,
 			Detail:  "Ringback did not finish in time. What was asked may have happened; sending the same request again is safe.",
 			Err:     err,
 		}
 	}
-	return &callback.Error{Problem: ProblemInternal, Err: err}
+	return &operation.Error{Problem: ProblemInternal, Err: err}
 }
 
 // writeProblem answers with refused; nothing of its cause is shown.
-func writeProblem(w http.ResponseWriter, r *http.Request, refused *callback.Error) {
+func writeProblem(w http.ResponseWriter, r *http.Request, refused *operation.Error) {
 	k := kinds[refused.Problem]
 	p := Problem{
 		Type:   "/problems/" + string(refused.Problem),
@@ -148,14 +148,14 @@ func write(w http.ResponseWriter, contentType string, status int, data []byte) {
 }
 
 func noSuchRoute(w http.ResponseWriter, r *http.Request) {
-	writeProblem(w, r, callback.Refuse(ProblemNoSuchRoute,
+	writeProblem(w, r, operation.Refuse(ProblemNoSuchRoute,
 		"The API has no such path; /openapi.yaml lists them all. A slash within an operation id is written %%2F."))
 }
 
 func (s *Server) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
 	allowed := strings.Join(s.allowedMethods(r), ", ")
 	w.Header().Set("Allow", allowed)
-	writeProblem(w, r, callback.Refuse(ProblemMethodNotAllowed, "This path takes %s.", allowed))
+	writeProblem(w, r, operation.Refuse(ProblemMethodNotAllowed, "This path takes %s.", allowed))
 }
 
 // allowedMethods are those that r's path takes; mux keeps them to itself.
@@ -173,13 +173,13 @@ func (s *Server) allowedMethods(r *http.Request) []string {
 }
 
 // logFailure writes what the caller is not shown.
-func logFailure(log *zap.Logger, refused *callback.Error) {
+func logFailure(log *zap.Logger, refused *operation.Error) {
 	switch {
 	case errors.Is(refused.Err, context.Canceled):
 		// The client has gone, which is its own affair.
 	case refused.Problem == ProblemInternal:
 		log.Error("a request failed", zap.Error(refused.Err))
-	case refused.Problem == callback.ProblemUnavailable:
+	case refused.Problem == operation.ProblemUnavailable:
 		log.Warn("a request could not be served now", zap.String("detail", refused.Detail), zap.Error(refused.Err))
 	}
 }

@@ -10,17 +10,17 @@ import (
 	"github.com/gorilla/mux"
 	"go.uber.org/zap"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
-// redeliveriesBody is callback.RedeliveriesRequest as it is read.
+// redeliveriesBody is operation.RedeliveriesRequest as it is read.
 type redeliveriesBody struct {
 	Filter struct {
-		Endpoint string        `json:"endpoint"`
-		Status   string        `json:"status"`
-		Outcome  string        `json:"outcome"`
-		Since    callback.Time `json:"since"`
-		Until    callback.Time `json:"until"`
+		Endpoint string         `json:"endpoint"`
+		Status   string         `json:"status"`
+		Outcome  string         `json:"outcome"`
+		Since    operation.Time `json:"since"`
+		Until    operation.Time `json:"until"`
 	} `json:"filter"`
 	DryRun        bool     `json:"dry_run"`
 	RatePerSecond *float64 `json:"rate_per_second"`
@@ -28,13 +28,13 @@ type redeliveriesBody struct {
 	Reason        string   `json:"reason"`
 }
 
-func (b redeliveriesBody) request(by string) callback.RedeliveriesRequest {
-	r := callback.RedeliveriesRequest{
-		Filter: callback.Filter{
-			Endpoint: b.Filter.Endpoint, Status: b.Filter.Status, Outcome: callback.Outcome(b.Filter.Outcome),
+func (b redeliveriesBody) request(by string) operation.RedeliveriesRequest {
+	r := operation.RedeliveriesRequest{
+		Filter: operation.Filter{
+			Endpoint: b.Filter.Endpoint, Status: b.Filter.Status, Outcome: operation.Outcome(b.Filter.Outcome),
 			Since: b.Filter.Since, Until: b.Filter.Until,
 		},
-		DryRun: b.DryRun, RatePerSecond: callback.DefaultRatePerSecond, Force: b.Force, Reason: b.Reason, By: by,
+		DryRun: b.DryRun, RatePerSecond: operation.DefaultRatePerSecond, Force: b.Force, Reason: b.Reason, By: by,
 	}
 	if b.RatePerSecond != nil {
 		r.RatePerSecond = *b.RatePerSecond
@@ -48,17 +48,17 @@ func (s *Server) redeliverMany(ctx context.Context, x *exchange) (answer, error)
 		return answer{}, err
 	}
 	if request.DryRun {
-		var found callback.DryRun
+		var found operation.DryRun
 		err := s.admitted(ctx, WorkSearch, func() (err error) {
 			found, err = s.options.Operations.DryRun(ctx, request)
 			return err
 		})
 		if found.Sample == nil {
-			found.Sample = []callback.Summary{}
+			found.Sample = []operation.Summary{}
 		}
 		return answer{http.StatusOK, found}, err
 	}
-	var begun callback.Redeliveries
+	var begun operation.Redeliveries
 	err = s.begun(ctx, func() (err error) {
 		begun, err = s.options.Operations.StartRedeliveries(ctx, request)
 		return err
@@ -75,18 +75,18 @@ func (s *Server) redeliverMany(ctx context.Context, x *exchange) (answer, error)
 
 // redeliveriesRequest reads a bulk redelivery, and whether the caller's key may
 // ask for it.
-func (x *exchange) redeliveriesRequest() (callback.RedeliveriesRequest, error) {
+func (x *exchange) redeliveriesRequest() (operation.RedeliveriesRequest, error) {
 	var body redeliveriesBody
 	if err := x.noQuery(); err != nil {
-		return callback.RedeliveriesRequest{}, err
+		return operation.RedeliveriesRequest{}, err
 	}
 	if err := x.decode(&body, false); err != nil {
-		return callback.RedeliveriesRequest{}, err
+		return operation.RedeliveriesRequest{}, err
 	}
 	request := body.request(x.caller.Name)
 	x.asked.Endpoint = request.Filter.Endpoint
 	if faults := append(checkRedeliveries(request), x.checkBound("filter.endpoint", request.Filter.Endpoint)...); len(faults) > 0 {
-		return callback.RedeliveriesRequest{}, callback.Invalid(faults...)
+		return operation.RedeliveriesRequest{}, operation.Invalid(faults...)
 	}
 	return request, x.mayRedeliver(request.Filter.Endpoint, request.Force)
 }
@@ -101,21 +101,21 @@ func (x *exchange) mayRedeliver(endpoint string, force bool) error {
 	return x.caller.requireEndpoint(endpoint)
 }
 
-func checkRedeliveries(r callback.RedeliveriesRequest) []callback.FieldError {
+func checkRedeliveries(r operation.RedeliveriesRequest) []operation.FieldError {
 	faults := checkFilter(r.Filter, r.Force)
-	if r.RatePerSecond <= 0 || r.RatePerSecond > callback.MaxRatePerSecond {
-		faults = append(faults, callback.FieldError{Field: "rate_per_second",
-			Detail: fmt.Sprintf("is not above 0 and at most %d operations per second", callback.MaxRatePerSecond)})
+	if r.RatePerSecond <= 0 || r.RatePerSecond > operation.MaxRatePerSecond {
+		faults = append(faults, operation.FieldError{Field: "rate_per_second",
+			Detail: fmt.Sprintf("is not above 0 and at most %d operations per second", operation.MaxRatePerSecond)})
 	}
 	return append(faults, checkReason(r.Reason)...)
 }
 
-func checkFilter(f callback.Filter, force bool) []callback.FieldError {
-	var faults []callback.FieldError
+func checkFilter(f operation.Filter, force bool) []operation.FieldError {
+	var faults []operation.FieldError
 	fault := func(field, detail string) {
-		faults = append(faults, callback.FieldError{Field: field, Detail: detail})
+		faults = append(faults, operation.FieldError{Field: field, Detail: detail})
 	}
-	if f == (callback.Filter{}) {
+	if f == (operation.Filter{}) {
 		fault("filter", "needs at least one of endpoint, status, outcome, since, until: everything that ever failed is not redelivered by leaving them out")
 	}
 	if f.Endpoint != "" && !endpointName.MatchString(f.Endpoint) {
@@ -137,16 +137,16 @@ func checkFilter(f callback.Filter, force bool) []callback.FieldError {
 const maxStatus = 64
 
 // unkept are the outcomes of runs whose status visibility does not keep.
-var unkept = []callback.Outcome{callback.OutcomeAcknowledged, callback.OutcomeTerminated}
+var unkept = []operation.Outcome{operation.OutcomeAcknowledged, operation.OutcomeTerminated}
 
-func checkFilterOutcome(f callback.Filter, force bool) string {
-	redeliverable := slices.Contains(callback.Redeliverable, f.Outcome)
+func checkFilterOutcome(f operation.Filter, force bool) string {
+	redeliverable := slices.Contains(operation.Redeliverable, f.Outcome)
 	switch {
-	case f.Outcome == callback.OutcomeNone:
+	case f.Outcome == operation.OutcomeNone:
 		return ""
-	case f.Outcome == callback.OutcomeAcknowledged && !force:
+	case f.Outcome == operation.OutcomeAcknowledged && !force:
 		return "is acknowledged, which is rung again only with force: true, and that needs the scope force"
-	case !redeliverable && f.Outcome != callback.OutcomeAcknowledged:
+	case !redeliverable && f.Outcome != operation.OutcomeAcknowledged:
 		return "is not one of exhausted, gone, expired, terminated, or with force acknowledged"
 	case f.Status != "" && slices.Contains(unkept, f.Outcome):
 		return "can't go with status, which is not kept of acknowledged and terminated runs"
@@ -159,7 +159,7 @@ func (s *Server) listRedeliveries(ctx context.Context, x *exchange) (answer, err
 		return answer{}, err
 	}
 	recent, err := s.options.Operations.RecentRedeliveries(ctx)
-	page := callback.RedeliveriesPage{Redeliveries: []callback.Redeliveries{}}
+	page := operation.RedeliveriesPage{Redeliveries: []operation.Redeliveries{}}
 	for _, r := range recent {
 		if x.caller.requireEndpoint(r.Filter.Endpoint) == nil {
 			page.Redeliveries = append(page.Redeliveries, r)
@@ -184,7 +184,7 @@ func (s *Server) resumeRedeliveries(ctx context.Context, x *exchange) (answer, e
 // tellRedeliveries tells a bulk redelivery something. To let one go on that rings
 // what was acknowledged takes the scope that beginning it took.
 func (s *Server) tellRedeliveries(ctx context.Context, x *exchange,
-	tell func(ctx context.Context, id string) (callback.Redeliveries, error), goesOn bool,
+	tell func(ctx context.Context, id string) (operation.Redeliveries, error), goesOn bool,
 ) (answer, error) {
 	found, err := s.redeliveries(ctx, x)
 	if err == nil {
@@ -201,22 +201,22 @@ var redeliveriesID = regexp.MustCompile(`^rd_[a-z2-7]{26}$`)
 
 // redeliveries reads the one that the path names, for a key that is for its
 // endpoint.
-func (s *Server) redeliveries(ctx context.Context, x *exchange) (callback.Redeliveries, error) {
+func (s *Server) redeliveries(ctx context.Context, x *exchange) (operation.Redeliveries, error) {
 	if err := x.noQuery(); err != nil {
-		return callback.Redeliveries{}, err
+		return operation.Redeliveries{}, err
 	}
 	if err := x.noBody(); err != nil {
-		return callback.Redeliveries{}, err
+		return operation.Redeliveries{}, err
 	}
 	id := mux.Vars(x.Request)["id"]
 	if !redeliveriesID.MatchString(id) {
-		return callback.Redeliveries{}, callback.Invalid(callback.FieldError{
+		return operation.Redeliveries{}, operation.Invalid(operation.FieldError{
 			Field: "id", Detail: "is not the id of a bulk redelivery: rd_ and 26 letters and digits"})
 	}
 	x.about = append(x.about, zap.String("redeliveries_id", id))
 	found, err := s.options.Operations.RedeliveriesState(ctx, id)
 	if err != nil {
-		return callback.Redeliveries{}, err
+		return operation.Redeliveries{}, err
 	}
 	return found, x.caller.requireEndpoint(found.Filter.Endpoint)
 }

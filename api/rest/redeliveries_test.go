@@ -11,16 +11,16 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"ringback/api/rest"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 const manyID = "rd_mfrggzdfmztwq2lknnwg23tpob"
 
-func someRedeliveries() callback.Redeliveries {
-	return callback.Redeliveries{
-		ID: manyID, Phase: callback.RedeliveriesRunning, Filter: callback.Filter{Endpoint: "SHOP", Since: noon},
+func someRedeliveries() operation.Redeliveries {
+	return operation.Redeliveries{
+		ID: manyID, Phase: operation.RedeliveriesRunning, Filter: operation.Filter{Endpoint: "SHOP", Since: noon},
 		RatePerSecond: 10, By: "ops", Reason: "repaired", Matched: 30, StartedAt: noon, RunID: "run",
-		RedeliveriesProgress: callback.RedeliveriesProgress{Done: 3, Failed: 1, Failures: []callback.Failure{{Key: shop, Detail: "d"}}},
+		RedeliveriesProgress: operation.RedeliveriesProgress{Done: 3, Failed: 1, Failures: []operation.Failure{{Key: shop, Detail: "d"}}},
 	}
 }
 
@@ -40,19 +40,19 @@ func TestEachCallAboutManyAsksOperationsForWhatItSays(t *testing.T) {
 	}{
 		"a bulk redelivery is taken at the default rate and located": {
 			exchange: many(`{"filter":{"endpoint":"SHOP"}}`), status: 202,
-			asked:  []any{callback.RedeliveriesRequest{Filter: callback.Filter{Endpoint: "SHOP"}, RatePerSecond: 10, By: nobody}},
+			asked:  []any{operation.RedeliveriesRequest{Filter: operation.Filter{Endpoint: "SHOP"}, RatePerSecond: 10, By: nobody}},
 			answer: `"done":3`, where: "/v1/redeliveries/" + manyID,
 		},
 		"a bulk redelivery may say all there is to say": {
 			exchange: many(`{"filter":{"endpoint":"SHOP","status":"done","outcome":"gone","since":"2026-11-21T12:00:00Z","until":"2026-11-21T12:00:01Z"},"rate_per_second":0.5,"force":true,"reason":"r"}`), status: 202,
-			asked: []any{callback.RedeliveriesRequest{
-				Filter:        callback.Filter{Endpoint: "SHOP", Status: "done", Outcome: callback.OutcomeGone, Since: noon, Until: noon.Add(1e9)},
+			asked: []any{operation.RedeliveriesRequest{
+				Filter:        operation.Filter{Endpoint: "SHOP", Status: "done", Outcome: operation.OutcomeGone, Since: noon, Until: noon.Add(1e9)},
 				RatePerSecond: 0.5, Force: true, Reason: "r", By: nobody,
 			}}, where: "/v1/redeliveries/" + manyID,
 		},
 		"a dry run counts, shows a list and locates nothing": {
 			exchange: many(`{"filter":{"outcome":"acknowledged"},"force":true,"dry_run":true}`), status: 200,
-			asked:  []any{callback.RedeliveriesRequest{Filter: callback.Filter{Outcome: callback.OutcomeAcknowledged}, Force: true, DryRun: true, RatePerSecond: 10, By: nobody}},
+			asked:  []any{operation.RedeliveriesRequest{Filter: operation.Filter{Outcome: operation.OutcomeAcknowledged}, Force: true, DryRun: true, RatePerSecond: 10, By: nobody}},
 			answer: `"matched":30,"sample":[]`,
 		},
 		"one is asked by its id": {
@@ -69,17 +69,17 @@ func TestEachCallAboutManyAsksOperationsForWhatItSays(t *testing.T) {
 		},
 		"what never arrived is counted by the endpoint and when it closed": {
 			exchange: exchange{method: "GET", path: "/v1/operations/count?outcome=undelivered&time=closed&since=2026-11-21T12:00:00Z&group_by=endpoint"}, status: 200,
-			asked:  []any{callback.CountQuery{ListQuery: callback.ListQuery{Undelivered: true, ByClose: true, Since: noon}, GroupBy: callback.GroupByEndpoint}},
+			asked:  []any{operation.CountQuery{ListQuery: operation.ListQuery{Undelivered: true, ByClose: true, Since: noon}, GroupBy: operation.GroupByEndpoint}},
 			answer: `{"count":7,"exact":true}`,
 		},
 		"what never arrived is listed by when it started": {
 			exchange: exchange{method: "GET", path: "/v1/operations?outcome=undelivered&time=started"}, status: 200,
-			asked: []any{callback.ListQuery{Undelivered: true}},
+			asked: []any{operation.ListQuery{Undelivered: true}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := &fake{many: someRedeliveries(), dryRun: callback.DryRun{Matched: 30}, count: callback.OperationsCount{Count: 7, Exact: true}}
+			f := &fake{many: someRedeliveries(), dryRun: operation.DryRun{Matched: 30}, count: operation.OperationsCount{Count: 7, Exact: true}}
 			answer, body := c.do(t, rest.New(rest.Options{Operations: f}))
 			require.Equal(t, c.status, answer.StatusCode, body)
 			require.Equal(t, c.asked, f.questions())
@@ -140,7 +140,7 @@ func TestAKeyRedeliversManyOnlyWhereItMay(t *testing.T) {
 	for name, c := range map[string]struct {
 		key rest.Key
 		exchange
-		many   callback.Redeliveries
+		many   operation.Redeliveries
 		status int
 		says   string
 	}{

@@ -9,7 +9,7 @@ import (
 	"github.com/gorilla/mux"
 	"go.uber.org/zap"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // Times that hold where Options says nothing else.
@@ -202,8 +202,8 @@ func (s *Server) HTTPServer() *http.Server {
 // error. Everything else is served on. Draining can't be undone.
 func (s *Server) Drain(ctx context.Context) error { return s.starts.drain(ctx) }
 
-var errDraining = &callback.Error{
-	Problem:    callback.ProblemUnavailable,
+var errDraining = &operation.Error{
+	Problem:    operation.ProblemUnavailable,
 	Detail:     "This program is shutting down and takes no new operations; send the request again.",
 	RetryAfter: drainRetryAfter,
 }

@@ -18,7 +18,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"ringback/api/rest"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -30,18 +30,18 @@ func oneKey(k rest.Key) func() []rest.Key {
 	return func() []rest.Key { return []rest.Key{{Name: "another", Scopes: rest.Scopes}, k} }
 }
 
-var noon = callback.At(time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC))
+var noon = operation.At(time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC))
 
-func someState(id string) callback.State {
-	return callback.State{
-		Key:    callback.Key{Endpoint: "SHOP", OperationID: id},
-		Phase:  callback.Delivering,
-		Status: &callback.Status{Value: "done", Final: true, ObservedAt: noon},
+func someState(id string) operation.State {
+	return operation.State{
+		Key:    operation.Key{Endpoint: "SHOP", OperationID: id},
+		Phase:  operation.Delivering,
+		Status: &operation.Status{Value: "done", Final: true, ObservedAt: noon},
 		Polls:  1,
-		Deliveries: []callback.Delivery{{
-			CallbackID: "cb_x", Status: "done", Outcome: callback.DeliveryPending,
-			Attempts: []callback.Attempt{{Number: 1, At: noon, TookMS: 5, HTTPStatus: 500, Verdict: callback.Unacknowledged, Reason: "HTTP 500"}},
-		}, {CallbackID: "cb_y", Status: "done", Outcome: callback.DeliveryPending}},
+		Deliveries: []operation.Delivery{{
+			CallbackID: "cb_x", Status: "done", Outcome: operation.DeliveryPending,
+			Attempts: []operation.Attempt{{Number: 1, At: noon, TookMS: 5, HTTPStatus: 500, Verdict: operation.Unacknowledged, Reason: "HTTP 500"}},
+		}, {CallbackID: "cb_y", Status: "done", Outcome: operation.DeliveryPending}},
 		RunID: "run",
 	}
 }
@@ -74,14 +74,14 @@ func (e exchange) do(t *testing.T, h http.Handler) (*http.Response, string) {
 	return answer, string(body)
 }
 
-const operation = "/v1/operations/SHOP/1"
+const operationPath = "/v1/operations/SHOP/1"
 
-var shop = callback.Key{Endpoint: "SHOP", OperationID: "1"}
+var shop = operation.Key{Endpoint: "SHOP", OperationID: "1"}
 
 func TestEachCallAsksOperationsForWhatItsRequestSays(t *testing.T) {
 	t.Parallel()
-	registered := callback.At(time.Date(2026, 11, 21, 7, 30, 0, 0, time.UTC))
-	odd := callback.Key{Endpoint: "SHOP", OperationID: "a/b#c%"}
+	registered := operation.At(time.Date(2026, 11, 21, 7, 30, 0, 0, time.UTC))
+	odd := operation.Key{Endpoint: "SHOP", OperationID: "a/b#c%"}
 	for name, c := range map[string]struct {
 		exchange
 		created bool
@@ -92,77 +92,77 @@ func TestEachCallAsksOperationsForWhatItsRequestSays(t *testing.T) {
 	}{
 		"a new start is created and located": {
 			exchange: exchange{method: "POST", path: "/v1/operations", body: `{"endpoint":"SHOP","operation_id":"1"}`},
-			created:  true, status: 201, asked: []any{callback.StartRequest{Endpoint: "SHOP", OperationID: "1"}},
+			created:  true, status: 201, asked: []any{operation.StartRequest{Endpoint: "SHOP", OperationID: "1"}},
 			answer: `"operation_id":"1"`, where: "/v1/operations/SHOP/1",
 		},
 		"the same start again is not created": {
 			exchange: exchange{method: "POST", path: "/v1/operations", body: `{"endpoint":"SHOP","operation_id":"1"}`},
-			status:   200, asked: []any{callback.StartRequest{Endpoint: "SHOP", OperationID: "1"}},
+			status:   200, asked: []any{operation.StartRequest{Endpoint: "SHOP", OperationID: "1"}},
 		},
 		"a start may say all there is to say": {
 			exchange: exchange{method: "POST", path: "/v1/operations", body: `{"endpoint":"SHOP","operation_id":"1","method":"p2p_a2c","reference":{"registered_at":"2026-11-21T09:30:00+02:00","order_id":"o"},"known_status":"new","callback":{"url":"https://shop.example/","statuses":["done","failed"]}}`,
 				header: map[string]string{"Content-Type": "application/json; charset=UTF-8"}},
-			created: true, status: 201, asked: []any{callback.StartRequest{
+			created: true, status: 201, asked: []any{operation.StartRequest{
 				Endpoint: "SHOP", OperationID: "1", Method: "p2p_a2c", KnownStatus: "new",
-				Reference: callback.Reference{RegisteredAt: &registered, OrderID: "o"},
-				Callback:  callback.Target{URL: "https://shop.example/", Statuses: []string{"done", "failed"}},
+				Reference: operation.Reference{RegisteredAt: &registered, OrderID: "o"},
+				Callback:  operation.Target{URL: "https://shop.example/", Statuses: []string{"done", "failed"}},
 			}}, where: "/v1/operations/SHOP/1",
 		},
 		"an odd id is located percent-encoded": {
 			exchange: exchange{method: "POST", path: "/v1/operations", body: `{"endpoint":"SHOP","operation_id":"a/b#c%"}`},
-			created:  true, status: 201, asked: []any{callback.StartRequest{Endpoint: "SHOP", OperationID: "a/b#c%"}},
+			created:  true, status: 201, asked: []any{operation.StartRequest{Endpoint: "SHOP", OperationID: "a/b#c%"}},
 			where: "/v1/operations/SHOP/a%2Fb%23c%25",
 		},
 		"a state is asked by its key": {
-			exchange: exchange{method: "GET", path: operation}, status: 200, asked: []any{shop}, answer: `"outcome":null`,
+			exchange: exchange{method: "GET", path: operationPath}, status: 200, asked: []any{shop}, answer: `"outcome":null`,
 		},
 		"a delivery without attempts shows a list": {
-			exchange: exchange{method: "GET", path: operation}, status: 200, asked: []any{shop}, answer: `"attempts":[]`,
+			exchange: exchange{method: "GET", path: operationPath}, status: 200, asked: []any{shop}, answer: `"attempts":[]`,
 		},
 		"an encoded id is decoded once": {
 			exchange: exchange{method: "GET", path: "/v1/operations/SHOP/a%2Fb%23c%25"}, status: 200, asked: []any{odd},
 		},
 		"an encoded slash does not end the id": {
 			exchange: exchange{method: "GET", path: "/v1/operations/SHOP/x%2Fstatus"}, status: 200,
-			asked: []any{callback.Key{Endpoint: "SHOP", OperationID: "x/status"}},
+			asked: []any{operation.Key{Endpoint: "SHOP", OperationID: "x/status"}},
 		},
 		"a twice-encoded id stays encoded once": {
 			exchange: exchange{method: "GET", path: "/v1/operations/SHOP/a%252Fb"}, status: 200,
-			asked: []any{callback.Key{Endpoint: "SHOP", OperationID: "a%2Fb"}},
+			asked: []any{operation.Key{Endpoint: "SHOP", OperationID: "a%2Fb"}},
 		},
 		"a list filters by everything": {
 			exchange: exchange{method: "GET", path: "/v1/operations?endpoint=SHOP&outcome=exhausted&since=2026-11-21T12:00:00Z&until=2026-11-21T14:00:00%2B02:00&page_token=p"}, status: 200,
-			asked: []any{callback.ListQuery{Endpoint: "SHOP", Outcome: callback.OutcomeExhausted, Since: noon, Until: noon, PageToken: "p"}},
+			asked: []any{operation.ListQuery{Endpoint: "SHOP", Outcome: operation.OutcomeExhausted, Since: noon, Until: noon, PageToken: "p"}},
 		},
 		"a list filters by nothing and has no null": {
-			exchange: exchange{method: "GET", path: "/v1/operations"}, status: 200, asked: []any{callback.ListQuery{}}, answer: `{"operations":[]}`,
+			exchange: exchange{method: "GET", path: "/v1/operations"}, status: 200, asked: []any{operation.ListQuery{}}, answer: `{"operations":[]}`,
 		},
 		"details are the source's own": {
-			exchange: exchange{method: "GET", path: operation + "/details"}, status: 200, asked: []any{shop}, answer: `{"actionCode":"<0>"}`,
+			exchange: exchange{method: "GET", path: operationPath + "/details"}, status: 200, asked: []any{shop}, answer: `{"actionCode":"<0>"}`,
 		},
 		"a push hands over a status": {
-			exchange: exchange{method: "POST", path: operation + "/status", body: `{"status":"reserved"}`}, status: 202, asked: []any{shop, "reserved"},
+			exchange: exchange{method: "POST", path: operationPath + "/status", body: `{"status":"reserved"}`}, status: 202, asked: []any{shop, "reserved"},
 		},
 		"a push without a body means poll now": {
-			exchange: exchange{method: "POST", path: operation + "/status"}, status: 202, asked: []any{shop, ""},
+			exchange: exchange{method: "POST", path: operationPath + "/status"}, status: 202, asked: []any{shop, ""},
 		},
 		"a push of an empty object means poll now": {
-			exchange: exchange{method: "POST", path: operation + "/status", body: "{}"}, status: 202, asked: []any{shop, ""},
+			exchange: exchange{method: "POST", path: operationPath + "/status", body: "{}"}, status: 202, asked: []any{shop, ""},
 		},
 		"a revocation says by whom and why": {
-			exchange: exchange{method: "POST", path: operation + "/revocation", body: `{"initiated_by":"user","reason":"` + strings.Repeat("і", 256) + `"}`}, status: 200,
-			asked: []any{shop, callback.Revocation{InitiatedBy: "user", Reason: strings.Repeat("і", 256)}},
+			exchange: exchange{method: "POST", path: operationPath + "/revocation", body: `{"initiated_by":"user","reason":"` + strings.Repeat("і", 256) + `"}`}, status: 200,
+			asked: []any{shop, operation.Revocation{InitiatedBy: "user", Reason: strings.Repeat("і", 256)}},
 		},
 		"a withdrawal is a DELETE": {
-			exchange: exchange{method: "DELETE", path: operation}, status: 200, asked: []any{shop},
+			exchange: exchange{method: "DELETE", path: operationPath}, status: 200, asked: []any{shop},
 		},
 		"a redelivery needs no body": {
-			exchange: exchange{method: "POST", path: operation + "/redelivery"}, status: 201,
-			asked: []any{shop, callback.RedeliveryRequest{By: "(no keys configured)"}}, where: "/v1/operations/SHOP/1",
+			exchange: exchange{method: "POST", path: operationPath + "/redelivery"}, status: 201,
+			asked: []any{shop, operation.RedeliveryRequest{By: "(no keys configured)"}}, where: "/v1/operations/SHOP/1",
 		},
 		"a redelivery may say all there is to say": {
-			exchange: exchange{method: "POST", path: operation + "/redelivery", body: `{"repoll":true,"force":true,"reason":"r","callback":{"url":"https://b.example/"}}`}, status: 201,
-			asked: []any{shop, callback.RedeliveryRequest{Repoll: true, Force: true, Reason: "r", Callback: callback.Target{URL: "https://b.example/"}, By: "(no keys configured)"}}, where: "/v1/operations/SHOP/1",
+			exchange: exchange{method: "POST", path: operationPath + "/redelivery", body: `{"repoll":true,"force":true,"reason":"r","callback":{"url":"https://b.example/"}}`}, status: 201,
+			asked: []any{shop, operation.RedeliveryRequest{Repoll: true, Force: true, Reason: "r", Callback: operation.Target{URL: "https://b.example/"}, By: "(no keys configured)"}}, where: "/v1/operations/SHOP/1",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -236,9 +236,9 @@ func TestBadInputIsRefusedBeforeAnythingHappens(t *testing.T) {
 		"an id that is not UTF-8":      {get("/v1/operations/SHOP/%ff"), 422, "invalid", "operation_id", "UTF-8"},
 		"an id with a control":         {get("/v1/operations/SHOP/a%0Ab"), 422, "invalid", "operation_id", "control"},
 		"an id too long in a path":     {get("/v1/operations/SHOP/" + strings.Repeat("1", 256)), 422, "invalid", "operation_id", "255"},
-		"a query on a state":           {get(operation + "?verbose=1"), 422, "invalid", "verbose", "no query"},
-		"a body on a state":            {exchange{method: "GET", path: operation, body: "{}"}, 422, "invalid", "(body)", "no body"},
-		"a body on a withdrawal":       {exchange{method: "DELETE", path: operation, body: "{}"}, 422, "invalid", "(body)", "no body"},
+		"a query on a state":           {get(operationPath + "?verbose=1"), 422, "invalid", "verbose", "no query"},
+		"a body on a state":            {exchange{method: "GET", path: operationPath, body: "{}"}, 422, "invalid", "(body)", "no body"},
+		"a body on a withdrawal":       {exchange{method: "DELETE", path: operationPath, body: "{}"}, 422, "invalid", "(body)", "no body"},
 		"an unknown list parameter":    {get("/v1/operations?limit=5"), 422, "invalid", "limit", "page_token"},
 		"a list parameter twice":       {get("/v1/operations?endpoint=A&endpoint=B"), 422, "invalid", "endpoint", "twice"},
 		"an empty list parameter":      {get("/v1/operations?endpoint="), 422, "invalid", "endpoint", "1 to 50"},
@@ -248,15 +248,15 @@ func TestBadInputIsRefusedBeforeAnythingHappens(t *testing.T) {
 		"an until before since":        {get("/v1/operations?since=2026-11-21T09:30:00Z&until=2026-11-20T09:30:00Z"), 422, "invalid", "until", "before since"},
 		"a page token of 5,000":        {get("/v1/operations?page_token=" + strings.Repeat("x", 5000)), 422, "invalid", "page_token", ""},
 		"a query that is not one":      {get("/v1/operations?endpoint=%zz"), 422, "invalid", "(query)", "percent"},
-		"a push of a number":           {exchange{method: "POST", path: operation + "/status", body: `{"status":2}`}, 422, "invalid", "status", "not a string"},
-		"a revocation by nobody":       {exchange{method: "POST", path: operation + "/revocation", body: `{}`}, 422, "invalid", "initiated_by", "required"},
-		"a revocation without a body":  {exchange{method: "POST", path: operation + "/revocation"}, 415, "unsupported-media-type", "", ""},
-		"a revocation by a stranger":   {exchange{method: "POST", path: operation + "/revocation", body: `{"initiated_by":"bank"}`}, 422, "invalid", "initiated_by", "client, user, core"},
-		"a revocation with a time":     {exchange{method: "POST", path: operation + "/revocation", body: `{"initiated_by":"user","at":"2026-11-21T09:30:00Z"}`}, 422, "invalid", "at", "not a field"},
-		"a reason of 257":              {exchange{method: "POST", path: operation + "/revocation", body: `{"initiated_by":"user","reason":"` + strings.Repeat("і", 257) + `"}`}, 422, "invalid", "reason", "256"},
-		"a redelivery's reason of 257": {exchange{method: "POST", path: operation + "/redelivery", body: `{"reason":"` + strings.Repeat("r", 257) + `"}`}, 422, "invalid", "reason", "256"},
-		"a redelivery with statuses":   {exchange{method: "POST", path: operation + "/redelivery", body: `{"callback":{"statuses":["done"]}}`}, 422, "invalid", "callback.statuses", "not a field"},
-		"a redelivery forced by text":  {exchange{method: "POST", path: operation + "/redelivery", body: `{"force":"true"}`}, 422, "invalid", "force", "true or false"},
+		"a push of a number":           {exchange{method: "POST", path: operationPath + "/status", body: `{"status":2}`}, 422, "invalid", "status", "not a string"},
+		"a revocation by nobody":       {exchange{method: "POST", path: operationPath + "/revocation", body: `{}`}, 422, "invalid", "initiated_by", "required"},
+		"a revocation without a body":  {exchange{method: "POST", path: operationPath + "/revocation"}, 415, "unsupported-media-type", "", ""},
+		"a revocation by a stranger":   {exchange{method: "POST", path: operationPath + "/revocation", body: `{"initiated_by":"bank"}`}, 422, "invalid", "initiated_by", "client, user, core"},
+		"a revocation with a time":     {exchange{method: "POST", path: operationPath + "/revocation", body: `{"initiated_by":"user","at":"2026-11-21T09:30:00Z"}`}, 422, "invalid", "at", "not a field"},
+		"a reason of 257":              {exchange{method: "POST", path: operationPath + "/revocation", body: `{"initiated_by":"user","reason":"` + strings.Repeat("і", 257) + `"}`}, 422, "invalid", "reason", "256"},
+		"a redelivery's reason of 257": {exchange{method: "POST", path: operationPath + "/redelivery", body: `{"reason":"` + strings.Repeat("r", 257) + `"}`}, 422, "invalid", "reason", "256"},
+		"a redelivery with statuses":   {exchange{method: "POST", path: operationPath + "/redelivery", body: `{"callback":{"statuses":["done"]}}`}, 422, "invalid", "callback.statuses", "not a field"},
+		"a redelivery forced by text":  {exchange{method: "POST", path: operationPath + "/redelivery", body: `{"force":"true"}`}, 422, "invalid", "force", "true or false"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -292,10 +292,10 @@ func TestAllFaultsAreReportedAtOnce(t *testing.T) {
 func TestMethodsThatAPathDoesNotTakeAreNamedInAllow(t *testing.T) {
 	t.Parallel()
 	for path, allow := range map[string]string{
-		"/v1/operations":          "GET, POST",
-		operation:                 "GET, DELETE",
-		operation + "/redelivery": "POST",
-		"/readyz":                 "GET, HEAD",
+		"/v1/operations":              "GET, POST",
+		operationPath:                 "GET, DELETE",
+		operationPath + "/redelivery": "POST",
+		"/readyz":                     "GET, HEAD",
 	} {
 		t.Run(path, func(t *testing.T) {
 			t.Parallel()
@@ -315,25 +315,25 @@ func TestErrorsOfOperationsBecomeProblems(t *testing.T) {
 		kind   string
 		retry  string
 	}{
-		"an invalid field":            {callback.Invalid(callback.FieldError{Field: "method", Detail: "is not one of payment"}), 422, "invalid", ""},
-		"no such operation":           {callback.Refuse(callback.ProblemNotFound, "none"), 404, "not-found", ""},
-		"other content":               {callback.Refuse(callback.ProblemConflict, "other"), 409, "conflict", ""},
-		"closed":                      {callback.Refuse(callback.ProblemClosed, "closed"), 409, "closed", ""},
-		"not revocable":               {callback.Refuse(callback.ProblemNotRevocable, "no"), 409, "not-revocable", ""},
-		"not redeliverable":           {callback.Refuse(callback.ProblemNotRedeliverable, "no"), 409, "not-redeliverable", ""},
-		"unavailable, it knows until": {&callback.Error{Problem: callback.ProblemUnavailable, Detail: "d", RetryAfter: 1200 * time.Millisecond}, 503, "unavailable", "2"},
-		"unavailable":                 {callback.Refuse(callback.ProblemUnavailable, "d"), 503, "unavailable", "5"},
+		"an invalid field":            {operation.Invalid(operation.FieldError{Field: "method", Detail: "is not one of payment"}), 422, "invalid", ""},
+		"no such operation":           {operation.Refuse(operation.ProblemNotFound, "none"), 404, "not-found", ""},
+		"other content":               {operation.Refuse(operation.ProblemConflict, "other"), 409, "conflict", ""},
+		"closed":                      {operation.Refuse(operation.ProblemClosed, "closed"), 409, "closed", ""},
+		"not revocable":               {operation.Refuse(operation.ProblemNotRevocable, "no"), 409, "not-revocable", ""},
+		"not redeliverable":           {operation.Refuse(operation.ProblemNotRedeliverable, "no"), 409, "not-redeliverable", ""},
+		"unavailable, it knows until": {&operation.Error{Problem: operation.ProblemUnavailable, Detail: "d", RetryAfter: 1200 * time.Millisecond}, 503, "unavailable", "2"},
+		"unavailable":                 {operation.Refuse(operation.ProblemUnavailable, "d"), 503, "unavailable", "5"},
 		"out of time":                 {context.DeadlineExceeded, 503, "unavailable", "5"},
-		"a wrapped problem":           {errors.Join(errors.New("x"), callback.Refuse(callback.ProblemClosed, "closed")), 409, "closed", ""},
-		"an unknown problem":          {callback.Refuse("surprise", "secret-cause"), 500, "internal", ""},
+		"a wrapped problem":           {errors.Join(errors.New("x"), operation.Refuse(operation.ProblemClosed, "closed")), 409, "closed", ""},
+		"an unknown problem":          {operation.Refuse("surprise", "secret-cause"), 500, "internal", ""},
 		"any other error":             {errors.New("secret-cause"), 500, "internal", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := rest.New(rest.Options{Operations: &fake{err: c.err}})
 			for _, e := range []exchange{
-				{method: "POST", path: operation + "/redelivery"},
-				{method: "POST", path: operation + "/revocation", body: `{"initiated_by":"user"}`},
+				{method: "POST", path: operationPath + "/redelivery"},
+				{method: "POST", path: operationPath + "/revocation", body: `{"initiated_by":"user"}`},
 			} {
 				answer, body := e.do(t, server)
 				p := isProblem(t, answer, []byte(body))
@@ -356,7 +356,7 @@ func TestAnInternalErrorIsLoggedWithItsCauseUnderTheIdThatIsShown(t *testing.T) 
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			core, logs := observer.New(zapcore.DebugLevel)
-			answer, body := exchange{method: "DELETE", path: operation, header: map[string]string{"X-Request-Id": "my-id.1"}}.
+			answer, body := exchange{method: "DELETE", path: operationPath, header: map[string]string{"X-Request-Id": "my-id.1"}}.
 				do(t, rest.New(rest.Options{Operations: f, Log: zap.New(core)}))
 			require.Equal(t, 500, answer.StatusCode)
 			require.Equal(t, "my-id.1", answer.Header.Get("X-Request-Id"))
@@ -392,17 +392,17 @@ func TestKeysLetInWhomTheySay(t *testing.T) {
 		challenge string
 		says      string
 	}{
-		"no key":                         {reader, "", exchange{method: "GET", path: operation}, 401, `Bearer realm="ringback"`, "Authorization: Bearer"},
-		"a wrong key":                    {reader, "Bearer nope", exchange{method: "GET", path: operation}, 401, `Bearer realm="ringback", error="invalid_token"`, "not one of"},
-		"an empty key":                   {reader, "Bearer ", exchange{method: "GET", path: operation}, 401, `Bearer realm="ringback"`, ""},
-		"another scheme":                 {reader, "Basic " + secret, exchange{method: "GET", path: operation}, 401, `Bearer realm="ringback"`, ""},
-		"the right key":                  {reader, good, exchange{method: "GET", path: operation}, 200, "", ""},
-		"the scheme in lower case":       {reader, "bearer " + secret, exchange{method: "GET", path: operation}, 200, "", ""},
-		"a scope that is missing":        {reader, good, exchange{method: "DELETE", path: operation}, 403, `Bearer realm="ringback", error="insufficient_scope", scope="start"`, "scope start"},
+		"no key":                         {reader, "", exchange{method: "GET", path: operationPath}, 401, `Bearer realm="ringback"`, "Authorization: Bearer"},
+		"a wrong key":                    {reader, "Bearer nope", exchange{method: "GET", path: operationPath}, 401, `Bearer realm="ringback", error="invalid_token"`, "not one of"},
+		"an empty key":                   {reader, "Bearer ", exchange{method: "GET", path: operationPath}, 401, `Bearer realm="ringback"`, ""},
+		"another scheme":                 {reader, "Basic " + secret, exchange{method: "GET", path: operationPath}, 401, `Bearer realm="ringback"`, ""},
+		"the right key":                  {reader, good, exchange{method: "GET", path: operationPath}, 200, "", ""},
+		"the scheme in lower case":       {reader, "bearer " + secret, exchange{method: "GET", path: operationPath}, 200, "", ""},
+		"a scope that is missing":        {reader, good, exchange{method: "DELETE", path: operationPath}, 403, `Bearer realm="ringback", error="insufficient_scope", scope="start"`, "scope start"},
 		"a wrong key with a bad body":    {reader, "Bearer nope", exchange{method: "POST", path: "/v1/operations", body: "{"}, 401, `Bearer realm="ringback", error="invalid_token"`, ""},
-		"force without its scope":        {unforced, good, exchange{method: "POST", path: operation + "/redelivery", body: `{"force":true}`}, 403, `Bearer realm="ringback", error="insufficient_scope", scope="force"`, "scope force"},
-		"redelivery without force":       {unforced, good, exchange{method: "POST", path: operation + "/redelivery", body: `{"force":false}`}, 201, "", ""},
-		"its endpoint":                   {bound, good, exchange{method: "GET", path: operation}, 200, "", ""},
+		"force without its scope":        {unforced, good, exchange{method: "POST", path: operationPath + "/redelivery", body: `{"force":true}`}, 403, `Bearer realm="ringback", error="insufficient_scope", scope="force"`, "scope force"},
+		"redelivery without force":       {unforced, good, exchange{method: "POST", path: operationPath + "/redelivery", body: `{"force":false}`}, 201, "", ""},
+		"its endpoint":                   {bound, good, exchange{method: "GET", path: operationPath}, 200, "", ""},
 		"another's endpoint":             {bound, good, exchange{method: "GET", path: "/v1/operations/BANK/1"}, 403, "", "SHOP, KIOSK"},
 		"another's endpoint, changed":    {bound, good, exchange{method: "POST", path: "/v1/operations/BANK/1/revocation", body: `{"initiated_by":"user"}`}, 403, "", "SHOP, KIOSK"},
 		"another's endpoint, started":    {bound, good, exchange{method: "POST", path: "/v1/operations", body: `{"endpoint":"BANK","operation_id":"1"}`}, 403, "", "SHOP, KIOSK"},
@@ -426,8 +426,8 @@ func TestKeysLetInWhomTheySay(t *testing.T) {
 		"an endpoint is no prefix":       {bound, good, exchange{method: "GET", path: "/v1/operations/SHO/1"}, 403, "", "SHOP, KIOSK"},
 		"nor is its case forgiven":       {bound, good, exchange{method: "GET", path: "/v1/operations/shop/1"}, 403, "", "SHOP, KIOSK"},
 		"nor is it decoded twice":        {bound, good, exchange{method: "GET", path: "/v1/operations/SHOP%252F..%252FBANK/1"}, 422, "", "endpoint"},
-		"two keys at once are none":      {reader, good + ", Bearer other", exchange{method: "GET", path: operation}, 401, `Bearer realm="ringback", error="invalid_token"`, ""},
-		"the key in the query is none":   {reader, "", exchange{method: "GET", path: operation + "?access_token=" + secret}, 401, `Bearer realm="ringback"`, ""},
+		"two keys at once are none":      {reader, good + ", Bearer other", exchange{method: "GET", path: operationPath}, 401, `Bearer realm="ringback", error="invalid_token"`, ""},
+		"the key in the query is none":   {reader, "", exchange{method: "GET", path: operationPath + "?access_token=" + secret}, 401, `Bearer realm="ringback"`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -453,7 +453,7 @@ func TestTwoKeysOfOneNameBothWorkAndAReloadTakesEffectAtOnce(t *testing.T) {
 	}
 	server := rest.New(rest.Options{Operations: &fake{state: someState("1")}, Keys: func() []rest.Key { return keys }})
 	with := func(key string) int {
-		answer, _ := exchange{method: "GET", path: operation, header: map[string]string{"Authorization": "Bearer " + key}}.do(t, server)
+		answer, _ := exchange{method: "GET", path: operationPath, header: map[string]string{"Authorization": "Bearer " + key}}.do(t, server)
 		return answer.StatusCode
 	}
 	require.Equal(t, []int{200, 200}, []int{with("old"), with("new")})
@@ -478,31 +478,31 @@ func TestReadsAndChangesAreLimitedForEachKeyByThemselves(t *testing.T) {
 		answer, _ := exchange{method: method, path: path, header: map[string]string{"Authorization": "Bearer " + key}}.do(t, server)
 		return answer
 	}
-	require.Equal(t, 200, call("GET", operation, "a").StatusCode)
+	require.Equal(t, 200, call("GET", operationPath, "a").StatusCode)
 	require.Equal(t, 200, call("GET", "/v1/operations", "a").StatusCode)
-	refused := call("GET", operation, "a")
+	refused := call("GET", operationPath, "a")
 	require.Equal(t, 429, refused.StatusCode)
 	require.Equal(t, "1000", refused.Header.Get("Retry-After"))
-	again := call("GET", operation+"/details", "a")
+	again := call("GET", operationPath+"/details", "a")
 	require.Equal(t, 429, again.StatusCode)
 	require.Equal(t, "1000", again.Header.Get("Retry-After"), "a refused call costs nothing")
-	require.Equal(t, 200, call("DELETE", operation, "a").StatusCode, "a change is not a read")
-	require.Equal(t, 202, call("POST", operation+"/status", "a").StatusCode)
-	changed := call("POST", operation+"/status", "a")
+	require.Equal(t, 200, call("DELETE", operationPath, "a").StatusCode, "a change is not a read")
+	require.Equal(t, 202, call("POST", operationPath+"/status", "a").StatusCode)
+	changed := call("POST", operationPath+"/status", "a")
 	require.Equal(t, 429, changed.StatusCode)
 	require.Equal(t, "1000", changed.Header.Get("Retry-After"))
-	require.Equal(t, 200, call("DELETE", operation, "b").StatusCode, "another key has a limit of its own")
-	require.Equal(t, 200, call("GET", operation, "b").StatusCode, "another key has a limit of its own")
+	require.Equal(t, 200, call("DELETE", operationPath, "b").StatusCode, "another key has a limit of its own")
+	require.Equal(t, 200, call("GET", operationPath, "b").StatusCode, "another key has a limit of its own")
 	limit = rest.Limit{}
-	require.Equal(t, 200, call("GET", operation, "a").StatusCode, "a reload that lifts the limit takes effect at once")
+	require.Equal(t, 200, call("GET", operationPath, "a").StatusCode, "a reload that lifts the limit takes effect at once")
 }
 
 func TestAStartGoesOnWhenItsClientHasGone(t *testing.T) {
 	t.Parallel()
 	for name, e := range map[string]exchange{
 		"a start":      {method: "POST", path: "/v1/operations", body: `{"endpoint":"SHOP","operation_id":"1"}`},
-		"a redelivery": {method: "POST", path: operation + "/redelivery"},
-		"a withdrawal": {method: "DELETE", path: operation},
+		"a redelivery": {method: "POST", path: operationPath + "/redelivery"},
+		"a withdrawal": {method: "DELETE", path: operationPath},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -529,7 +529,7 @@ func TestAReadEndsWithItsClient(t *testing.T) {
 	ctx, leave := context.WithCancel(context.Background())
 	var during error
 	f := &fake{hook: func(ctx context.Context) { leave(); during = ctx.Err() }}
-	rest.New(rest.Options{Operations: f}).ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, "GET", operation, nil))
+	rest.New(rest.Options{Operations: f}).ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, "GET", operationPath, nil))
 	require.ErrorIs(t, during, context.Canceled)
 }
 
@@ -537,7 +537,7 @@ func TestCallsThatTakeTooLongAreUnavailable(t *testing.T) {
 	t.Parallel()
 	f := &fake{hook: func(ctx context.Context) { <-ctx.Done() }, err: context.DeadlineExceeded}
 	server := rest.New(rest.Options{Operations: f, Timeout: time.Millisecond, StartTimeout: time.Millisecond})
-	for _, e := range []exchange{{method: "GET", path: operation}, {method: "DELETE", path: operation}} {
+	for _, e := range []exchange{{method: "GET", path: operationPath}, {method: "DELETE", path: operationPath}} {
 		answer, body := e.do(t, server)
 		require.Equal(t, 503, answer.StatusCode)
 		require.Contains(t, body, "is safe")
@@ -583,14 +583,14 @@ func TestADrainRefusesStartsAndWaitsForThoseInFlight(t *testing.T) {
 	require.Equal(t, 503, answer.StatusCode)
 	require.Equal(t, "2", answer.Header.Get("Retry-After"))
 	require.Contains(t, body, "shutting down")
-	answer, _ = exchange{method: "POST", path: operation + "/redelivery"}.do(t, server)
+	answer, _ = exchange{method: "POST", path: operationPath + "/redelivery"}.do(t, server)
 	require.Equal(t, 503, answer.StatusCode)
 	answer, body = exchange{method: "GET", path: "/readyz"}.do(t, server)
 	require.Equal(t, 503, answer.StatusCode)
 	require.Contains(t, body, `"draining"`)
 	answer, _ = exchange{method: "HEAD", path: "/healthz"}.do(t, server)
 	require.Equal(t, 200, answer.StatusCode)
-	answer, _ = exchange{method: "GET", path: operation}.do(t, server)
+	answer, _ = exchange{method: "GET", path: operationPath}.do(t, server)
 	require.Equal(t, 200, answer.StatusCode, "reads are served on")
 
 	close(release)
@@ -604,7 +604,7 @@ func TestReadinessSaysWhatIsMissingButNoMore(t *testing.T) {
 		err  error
 		says string
 	}{
-		"a refusal in its own words": {callback.Refuse(callback.ProblemUnavailable, "Temporal does not answer."), "Temporal does not answer."},
+		"a refusal in its own words": {operation.Refuse(operation.ProblemUnavailable, "Temporal does not answer."), "Temporal does not answer."},
 		"an error in none":           {errors.New("dial tcp 10.0.0.7:7233"), "its log says which"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -646,15 +646,15 @@ func TestEveryChangeLeavesOneAuditLineWithoutItsBody(t *testing.T) {
 			map[string]any{"who": "core", "action": "start", "result": "ok", "endpoint": "SHOP", "operation_id": "1", "http_status": int64(201)}, "payment",
 		},
 		"a revocation that is refused": {
-			exchange{method: "POST", path: operation + "/revocation", body: `{"initiated_by":"user","reason":"because"}`}, callback.Refuse(callback.ProblemNotRevocable, "no"),
+			exchange{method: "POST", path: operationPath + "/revocation", body: `{"initiated_by":"user","reason":"because"}`}, operation.Refuse(operation.ProblemNotRevocable, "no"),
 			map[string]any{"who": "core", "action": "revoke", "result": "not-revocable", "endpoint": "SHOP", "operation_id": "1", "http_status": int64(409)}, "because",
 		},
 		"a withdrawal that Temporal does not answer": {
-			exchange{method: "DELETE", path: operation}, callback.Refuse(callback.ProblemUnavailable, "no"),
+			exchange{method: "DELETE", path: operationPath}, operation.Refuse(operation.ProblemUnavailable, "no"),
 			map[string]any{"who": "core", "action": "withdraw", "result": "unavailable", "endpoint": "SHOP", "operation_id": "1", "http_status": int64(503)}, "x-x",
 		},
 		"a card number in a path is not written": {
-			exchange{method: "DELETE", path: "/v1/operations/SHOP/" + card}, callback.Invalid(callback.FieldError{Field: "operation_id", Detail: "looks like a card number"}),
+			exchange{method: "DELETE", path: "/v1/operations/SHOP/" + card}, operation.Invalid(operation.FieldError{Field: "operation_id", Detail: "looks like a card number"}),
 			map[string]any{"who": "core", "action": "withdraw", "result": "invalid", "endpoint": "SHOP", "http_status": int64(422)}, card,
 		},
 		"a card number in a field's name is not written": {
@@ -662,7 +662,7 @@ func TestEveryChangeLeavesOneAuditLineWithoutItsBody(t *testing.T) {
 			map[string]any{"who": "core", "action": "start", "result": "invalid", "http_status": int64(422)}, card,
 		},
 		"a card number in place of an endpoint is not written": {
-			exchange{method: "DELETE", path: "/v1/operations/" + card + "/1"}, callback.Refuse(callback.ProblemInvalid, "no"),
+			exchange{method: "DELETE", path: "/v1/operations/" + card + "/1"}, operation.Refuse(operation.ProblemInvalid, "no"),
 			map[string]any{"who": "core", "action": "withdraw", "result": "invalid", "operation_id": "1", "http_status": int64(422)}, card,
 		},
 		"a line break in an id is not written": {
@@ -674,7 +674,7 @@ func TestEveryChangeLeavesOneAuditLineWithoutItsBody(t *testing.T) {
 			map[string]any{"who": "core", "action": "withdraw", "result": "forbidden", "endpoint": "BANK", "operation_id": "7", "http_status": int64(403)}, "x-x",
 		},
 		"a ping": {
-			exchange{method: "POST", path: "/v1/endpoints/SHOP/ping"}, callback.Refuse(rest.ProblemTooManyRequests, "no"),
+			exchange{method: "POST", path: "/v1/endpoints/SHOP/ping"}, operation.Refuse(rest.ProblemTooManyRequests, "no"),
 			map[string]any{"who": "core", "action": "ping", "result": "too-many-requests", "endpoint": "SHOP", "http_status": int64(429)}, "x-x",
 		},
 		"many, of another's endpoint": {
@@ -682,11 +682,11 @@ func TestEveryChangeLeavesOneAuditLineWithoutItsBody(t *testing.T) {
 			map[string]any{"who": "core", "action": "redeliver many", "result": "forbidden", "endpoint": "BANK", "http_status": int64(403)}, "x-x",
 		},
 		"a stop of many that are not there": {
-			exchange{method: "POST", path: "/v1/redeliveries/" + manyID + "/stop"}, callback.Refuse(callback.ProblemNotFound, "no"),
+			exchange{method: "POST", path: "/v1/redeliveries/" + manyID + "/stop"}, operation.Refuse(operation.ProblemNotFound, "no"),
 			map[string]any{"who": "core", "action": "stop redeliveries", "result": "not-found", "redeliveries_id": manyID, "http_status": int64(404)}, "x-x",
 		},
 		"nobody's push": {
-			exchange{method: "POST", path: operation + "/status", header: map[string]string{"Authorization": "Bearer guess"}}, nil,
+			exchange{method: "POST", path: operationPath + "/status", header: map[string]string{"Authorization": "Bearer guess"}}, nil,
 			map[string]any{"who": "", "action": "push", "result": "unauthenticated", "http_status": int64(401)}, "guess",
 		},
 	} {
@@ -747,7 +747,7 @@ func TestItWorksOverARealConnection(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, answer.Body.Close())
 	require.Equal(t, 200, answer.StatusCode)
-	require.Equal(t, []any{callback.Key{Endpoint: "SHOP", OperationID: "a/b#c%"}}, f.questions())
+	require.Equal(t, []any{operation.Key{Endpoint: "SHOP", OperationID: "a/b#c%"}}, f.questions())
 
 	big, err := client.Post(listener.URL+"/v1/operations", "application/json", strings.NewReader(strings.Repeat(" ", 1<<20)))
 	require.NoError(t, err)

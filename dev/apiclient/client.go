@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"ringback/api/rest"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // Client calls one API. The zero HTTP client is ready to use.
@@ -51,92 +51,92 @@ func Status(err error) int {
 }
 
 // Start starts an operation; created says that it is new: 201, not 200.
-func (c *Client) Start(ctx context.Context, r callback.StartRequest) (state callback.State, created bool, err error) {
+func (c *Client) Start(ctx context.Context, r operation.StartRequest) (state operation.State, created bool, err error) {
 	status, err := c.Call(ctx, http.MethodPost, "/v1/operations", r, &state)
 	return state, status == http.StatusCreated, err
 }
 
 // State reads an operation.
-func (c *Client) State(ctx context.Context, key callback.Key) (state callback.State, err error) {
+func (c *Client) State(ctx context.Context, key operation.Key) (state operation.State, err error) {
 	_, err = c.Call(ctx, http.MethodGet, Path(key), nil, &state)
 	return state, err
 }
 
 // List reads one page of operations; query holds the call's parameters.
-func (c *Client) List(ctx context.Context, query url.Values) (page callback.Page, err error) {
+func (c *Client) List(ctx context.Context, query url.Values) (page operation.Page, err error) {
 	_, err = c.Call(ctx, http.MethodGet, "/v1/operations?"+query.Encode(), nil, &page)
 	return page, err
 }
 
 // Details asks the source for its extended answer.
-func (c *Client) Details(ctx context.Context, key callback.Key) (details map[string]any, err error) {
+func (c *Client) Details(ctx context.Context, key operation.Key) (details map[string]any, err error) {
 	_, err = c.Call(ctx, http.MethodGet, Path(key)+"/details", nil, &details)
 	return details, err
 }
 
 // Push tells a status, or with an empty one that it is time to poll.
-func (c *Client) Push(ctx context.Context, key callback.Key, status string) error {
+func (c *Client) Push(ctx context.Context, key operation.Key, status string) error {
 	_, err := c.Call(ctx, http.MethodPost, Path(key)+"/status", map[string]string{"status": status}, nil)
 	return err
 }
 
 // Revoke says that the operation was revoked.
-func (c *Client) Revoke(ctx context.Context, key callback.Key, initiatedBy, reason string) (state callback.State, err error) {
+func (c *Client) Revoke(ctx context.Context, key operation.Key, initiatedBy, reason string) (state operation.State, err error) {
 	_, err = c.Call(ctx, http.MethodPost, Path(key)+"/revocation", map[string]string{"initiated_by": initiatedBy, "reason": reason}, &state)
 	return state, err
 }
 
 // Withdraw says that the callback is no longer wanted.
-func (c *Client) Withdraw(ctx context.Context, key callback.Key) error {
+func (c *Client) Withdraw(ctx context.Context, key operation.Key) error {
 	_, err := c.Call(ctx, http.MethodDelete, Path(key), nil, nil)
 	return err
 }
 
 // Redeliver starts a new run for what ended unacknowledged.
-func (c *Client) Redeliver(ctx context.Context, key callback.Key, r callback.RedeliveryRequest) (state callback.State, err error) {
+func (c *Client) Redeliver(ctx context.Context, key operation.Key, r operation.RedeliveryRequest) (state operation.State, err error) {
 	_, err = c.Call(ctx, http.MethodPost, Path(key)+"/redelivery", r, &state)
 	return state, err
 }
 
 // Count counts operations; query holds the call's parameters.
-func (c *Client) Count(ctx context.Context, query url.Values) (count callback.OperationsCount, err error) {
+func (c *Client) Count(ctx context.Context, query url.Values) (count operation.OperationsCount, err error) {
 	_, err = c.Call(ctx, http.MethodGet, "/v1/operations/count?"+query.Encode(), nil, &count)
 	return count, err
 }
 
 // DryRun asks what a bulk redelivery would be about.
-func (c *Client) DryRun(ctx context.Context, r callback.RedeliveriesRequest) (found callback.DryRun, err error) {
+func (c *Client) DryRun(ctx context.Context, r operation.RedeliveriesRequest) (found operation.DryRun, err error) {
 	r.DryRun = true
 	_, err = c.Call(ctx, http.MethodPost, "/v1/redeliveries", r, &found)
 	return found, err
 }
 
 // RedeliverMany begins a bulk redelivery.
-func (c *Client) RedeliverMany(ctx context.Context, r callback.RedeliveriesRequest) (begun callback.Redeliveries, err error) {
+func (c *Client) RedeliverMany(ctx context.Context, r operation.RedeliveriesRequest) (begun operation.Redeliveries, err error) {
 	_, err = c.Call(ctx, http.MethodPost, "/v1/redeliveries", r, &begun)
 	return begun, err
 }
 
 // Redeliveries reads a bulk redelivery.
-func (c *Client) Redeliveries(ctx context.Context, id string) (found callback.Redeliveries, err error) {
+func (c *Client) Redeliveries(ctx context.Context, id string) (found operation.Redeliveries, err error) {
 	_, err = c.Call(ctx, http.MethodGet, "/v1/redeliveries/"+id, nil, &found)
 	return found, err
 }
 
 // RecentRedeliveries lists the latest bulk redeliveries.
-func (c *Client) RecentRedeliveries(ctx context.Context) (page callback.RedeliveriesPage, err error) {
+func (c *Client) RecentRedeliveries(ctx context.Context) (page operation.RedeliveriesPage, err error) {
 	_, err = c.Call(ctx, http.MethodGet, "/v1/redeliveries", nil, &page)
 	return page, err
 }
 
 // TellRedeliveries stops or resumes a bulk redelivery; what is "stop" or "resume".
-func (c *Client) TellRedeliveries(ctx context.Context, id, what string) (found callback.Redeliveries, err error) {
+func (c *Client) TellRedeliveries(ctx context.Context, id, what string) (found operation.Redeliveries, err error) {
 	_, err = c.Call(ctx, http.MethodPost, "/v1/redeliveries/"+id+"/"+what, nil, &found)
 	return found, err
 }
 
 // Path is the path of an operation.
-func Path(key callback.Key) string {
+func Path(key operation.Key) string {
 	return "/v1/operations/" + url.PathEscape(key.Endpoint) + "/" + url.PathEscape(key.OperationID)
 }
 
@@ -145,7 +145,7 @@ const AwaitGap = 50 * time.Millisecond
 
 // Await reads an operation until done says so. Answers that say to come back
 // later, and none at all, are waited out as well.
-func (c *Client) Await(ctx context.Context, key callback.Key, done func(callback.State) bool) (callback.State, error) {
+func (c *Client) Await(ctx context.Context, key operation.Key, done func(operation.State) bool) (operation.State, error) {
 	for {
 		state, err := c.State(ctx, key)
 		switch {
@@ -172,7 +172,7 @@ func passing(err error) bool {
 }
 
 // Closed is for Await: the operation has ended.
-func Closed(s callback.State) bool { return s.Phase == callback.Closed }
+func Closed(s operation.State) bool { return s.Phase == operation.Closed }
 
 // Call sends body as JSON and reads a 2xx answer into answer; both may be nil.
 // Any other answer is a *Problem.

@@ -10,7 +10,7 @@ import (
 	"net/url"
 	"time"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // api calls Ringback's HTTP API as a payment core would.
@@ -23,11 +23,11 @@ type api struct {
 func newAPI(base, key string) *api { return &api{base: base, key: key, http: keepAlive()} }
 
 // startRequest is what a core sends for an Ukrcard operation.
-func startRequest(endpoint, id string) callback.StartRequest {
-	registered := callback.At(time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC))
-	return callback.StartRequest{
+func startRequest(endpoint, id string) operation.StartRequest {
+	registered := operation.At(time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC))
+	return operation.StartRequest{
 		Endpoint: endpoint, OperationID: id, Method: "payment",
-		Reference: callback.Reference{RegisteredAt: &registered},
+		Reference: operation.Reference{RegisteredAt: &registered},
 	}
 }
 
@@ -38,7 +38,7 @@ func (a *api) start(ctx context.Context, endpoint, id string) error {
 // startAt starts an operation that brings its own URL.
 func (a *api) startAt(ctx context.Context, endpoint, id, address string) error {
 	return a.call(ctx, http.MethodPost, "/v1/operations",
-		callback.StartRequest{Endpoint: endpoint, OperationID: id, Callback: callback.Target{URL: address}}, http.StatusCreated)
+		operation.StartRequest{Endpoint: endpoint, OperationID: id, Callback: operation.Target{URL: address}}, http.StatusCreated)
 }
 
 func (a *api) state(ctx context.Context, endpoint, id string) error {

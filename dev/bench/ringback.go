@@ -20,8 +20,8 @@ import (
 	"ringback/internal/config"
 	"ringback/internal/dialect"
 	"ringback/internal/egress"
-	"ringback/internal/operations"
 	"ringback/internal/receiver"
+	"ringback/internal/service"
 	"ringback/internal/source"
 	"ringback/internal/zaplog"
 	"ringback/workflows"
@@ -81,7 +81,7 @@ func openDesk(_ context.Context, settings json.RawMessage) (handler, any, error)
 	}
 	w := worker.New(temporal, workflows.TaskQueue, worker.Options{})
 	workflows.Register(w, acts)
-	desk := &operations.Desk{
+	desk := &service.Desk{
 		Client: temporal, Namespace: client.DefaultNamespace, Converter: converter.GetDefaultDataConverter(),
 		Endpoint: c.Endpoint, EndpointNames: func() []string { return nil }, CheckURL: guard.CheckURL,
 	}
@@ -116,7 +116,7 @@ func deskActivities(c *config.Config, guard *egress.Guard, temporal client.Clien
 		Endpoint:  func(name string) (receiver.Endpoint, bool) { e, ok := endpoints[name]; return e, ok },
 		Source:    func(name string) (activities.Source, bool) { s, ok := sources[name]; return s, ok },
 		Heartbeat: temporal.RecordActivityHeartbeat,
-		Yield: operations.Yielder{
+		Yield: service.Yielder{
 			Client: temporal, Namespace: client.DefaultNamespace, Converter: converter.GetDefaultDataConverter(),
 			Failures: temporalsdk.GetDefaultFailureConverter(),
 		}.Yield,

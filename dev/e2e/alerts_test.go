@@ -19,7 +19,7 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/stretchr/testify/require"
 
-	"ringback/dev/child"
+	"ringback/dev/proc"
 )
 
 const (
@@ -237,7 +237,7 @@ scrape_configs:
   - {job_name: ringback-api, static_configs: [{targets: [%q]}]}
   - {job_name: ringback-worker, static_configs: [{targets: [%q]}]}
 `, rules, i.apiAddress, i.workerAddress), 0o600))
-	process, err := child.Start(exec.Command("prometheus", "--config.file="+config,
+	process, err := proc.Start(exec.Command("prometheus", "--config.file="+config,
 		"--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address, "--log.level=warn"))
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = process.Stop(syscall.SIGKILL, grace) })

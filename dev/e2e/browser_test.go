@@ -19,10 +19,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ringback/dev/apiclient"
-	"ringback/dev/child"
+	"ringback/dev/proc"
 	"ringback/dev/simulator"
 	"ringback/dev/temporalui"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // pictures writes the pictures of docs/images (CONTRIBUTING.md).
@@ -45,9 +45,9 @@ func TestBrowserShowsWhatAnOperatorLooksFor(t *testing.T) {
 	shops.Script("2042", unavailable)
 	shops.Script("2044", unavailable)
 	w.standard.Script("2043", unavailable)
-	delivered := start(t, api, callback.StartRequest{Endpoint: "SHOP", OperationID: "2041"})
-	failed := start(t, api, callback.StartRequest{Endpoint: "SHOP", OperationID: "2042"})
-	stubborn := start(t, api, callback.StartRequest{Endpoint: "STUBBORN", OperationID: "2044"})
+	delivered := start(t, api, operation.StartRequest{Endpoint: "SHOP", OperationID: "2041"})
+	failed := start(t, api, operation.StartRequest{Endpoint: "SHOP", OperationID: "2042"})
+	stubborn := start(t, api, operation.StartRequest{Endpoint: "STUBBORN", OperationID: "2044"})
 	closed(t, api, delivered)
 	closed(t, api, failed)
 	closed(t, api, stubborn)
@@ -120,7 +120,7 @@ func startUI(t *testing.T, o temporalui.Options) (url string) {
 	require.NoError(t, err)
 	command := exec.Command(os.Args[0])
 	command.Env = append(os.Environ(), asUI+"="+string(options))
-	process, err := child.Start(command)
+	process, err := proc.Start(command)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = process.Stop(syscall.SIGKILL, grace) })
 	return says(t, process, `Temporal UI +(\S+)`)
@@ -151,7 +151,7 @@ func (b *browser) columns(labels ...string) {
 }
 
 // page is a page of the operation's latest run.
-func (b *browser) page(key callback.Key, name string) string {
+func (b *browser) page(key operation.Key, name string) string {
 	b.t.Helper()
 	state, err := b.api.State(b.t.Context(), key)
 	require.NoError(b.t, err)

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"ringback/dev/apiclient"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // A run of one seed takes about a minute. In full, as make chaos has it:
@@ -105,7 +105,7 @@ type act struct {
 	at time.Duration
 	// what is the call; status is the pushed one, or the initiator of a revocation.
 	what, status string
-	redelivery   callback.RedeliveryRequest
+	redelivery   operation.RedeliveryRequest
 
 	began, ended time.Time
 	// httpStatus is 0 where there was no error.
@@ -134,11 +134,11 @@ type actor struct {
 	// started says that the operation was accepted.
 	started   bool
 	stage     *stage
-	request   callback.StartRequest
+	request   operation.StartRequest
 	startsAt  time.Duration
 	acts      []act
-	states    []callback.State
-	closings  map[string]callback.State
+	states    []operation.State
+	closings  map[string]operation.State
 	uncounted bool
 	faulty    []fault
 }
@@ -156,9 +156,9 @@ func newActor(s *stage, seed uint64, i int) *actor {
 	random := rand.New(rand.NewPCG(seed, uint64(i)))
 	a := &actor{
 		stage:    s,
-		request:  callback.StartRequest{Endpoint: chaosEndpoint(i), OperationID: fmt.Sprintf("s%d-%d", seed, i)},
+		request:  operation.StartRequest{Endpoint: chaosEndpoint(i), OperationID: fmt.Sprintf("s%d-%d", seed, i)},
 		startsAt: chance(random, chaosBegin),
-		closings: map[string]callback.State{},
+		closings: map[string]operation.State{},
 	}
 	for range chaosActs {
 		a.acts = append(a.acts, plannedAct(random))
@@ -189,14 +189,14 @@ func plannedAct(random *rand.Rand) act {
 	case p < 51:
 		a.what, a.status = actPush, one(random, chaosFinal)
 	case p < 54:
-		a.what, a.status = actRevoke, one(random, callback.Initiators)
+		a.what, a.status = actRevoke, one(random, operation.Initiators)
 	case p < 56:
 		a.what = actWithdraw
 	case p < 68:
 		a.what = actStart
 	case p < 80:
 		a.what = actRedeliver
-		a.redelivery = callback.RedeliveryRequest{Repoll: random.IntN(2) == 0, Force: random.IntN(3) == 0}
+		a.redelivery = operation.RedeliveryRequest{Repoll: random.IntN(2) == 0, Force: random.IntN(3) == 0}
 	default:
 		a.what = actGet
 	}
@@ -323,7 +323,7 @@ func (a *actor) make(ctx context.Context, planned *act) {
 			a.fault("the same start is not a new operation", "201")
 		}
 	case actRedeliver:
-		var state callback.State
+		var state operation.State
 		state, err = api.Redeliver(ctx, key, planned.redelivery)
 		a.redelivered(state, err)
 	default:
@@ -350,21 +350,21 @@ func (a *actor) look(ctx context.Context) {
 		return
 	}
 	a.states = append(a.states, state)
-	if state.Phase == callback.Closed {
+	if state.Phase == operation.Closed {
 		a.closings[state.RunID] = state
 	}
 }
 
 // redelivered checks that the run before was seen closed: otherwise its polls
 // are not known.
-func (a *actor) redelivered(after callback.State, err error) {
+func (a *actor) redelivered(after operation.State, err error) {
 	if later(err) {
 		a.uncounted = true
 	}
 	if err != nil {
 		return
 	}
-	if len(a.states) == 0 || a.states[len(a.states)-1].Phase != callback.Closed || a.states[len(a.states)-1].RunID == after.RunID {
+	if len(a.states) == 0 || a.states[len(a.states)-1].Phase != operation.Closed || a.states[len(a.states)-1].RunID == after.RunID {
 		a.uncounted = true
 	}
 }
@@ -375,7 +375,7 @@ func (a *actor) awaitEnd(ctx context.Context) {
 	const gap = time.Second
 	for ctx.Err() == nil {
 		a.look(ctx)
-		if n := len(a.states); n > 0 && a.states[n-1].Phase == callback.Closed {
+		if n := len(a.states); n > 0 && a.states[n-1].Phase == operation.Closed {
 			return
 		}
 		time.Sleep(gap)
@@ -386,7 +386,7 @@ func (a *actor) awaitEnd(ctx context.Context) {
 // story is what can be known of an operation from outside, after its end.
 type story struct {
 	*actor
-	state               callback.State
+	state               operation.State
 	questions, requests []recordedCall
 }
 
@@ -401,7 +401,7 @@ func (a *actor) end(ctx context.Context) story {
 
 // faults are the promises that the story breaks.
 func (s story) faults() []fault {
-	if s.state.Phase == callback.Closed {
+	if s.state.Phase == operation.Closed {
 		s.checkCounts()
 		s.checkDeliveries()
 		s.checkOutcome()
@@ -424,14 +424,14 @@ func (s story) checkAtOnce() {
 
 func (s story) checkStates() {
 	for _, state := range s.states {
-		if (state.Phase == callback.Closed) != (state.Outcome != callback.OutcomeNone) {
+		if (state.Phase == operation.Closed) != (state.Outcome != operation.OutcomeNone) {
 			s.fault("an outcome is shown of a closed operation only", "phase %s, outcome %s", state.Phase, state.Outcome)
 		}
 	}
 }
 
 // redeliveries counts those that were accepted, from a moment to another.
-func (s story) redeliveries(from, to time.Time, which func(callback.RedeliveryRequest) bool) int {
+func (s story) redeliveries(from, to time.Time, which func(operation.RedeliveryRequest) bool) int {
 	n := 0
 	for _, a := range s.acts {
 		if a.what == actRedeliver && a.accepted() && a.ended.After(from) && a.began.Before(to) && which(a.redelivery) {
@@ -442,7 +442,7 @@ func (s story) redeliveries(from, to time.Time, which func(callback.RedeliveryRe
 }
 
 func (s story) runs() int {
-	return 1 + s.redeliveries(time.Time{}, time.Now(), func(callback.RedeliveryRequest) bool { return true })
+	return 1 + s.redeliveries(time.Time{}, time.Now(), func(operation.RedeliveryRequest) bool { return true })
 }
 
 func (s story) checkCounts() {
@@ -528,23 +528,23 @@ func (s story) checkDeliveries() {
 		requests := byID[d.CallbackID]
 		acknowledged := slices.ContainsFunc(requests, recordedCall.succeeded)
 		switch d.Outcome {
-		case callback.DeliveryAcknowledged:
+		case operation.DeliveryAcknowledged:
 			if !acknowledged {
 				s.fault("what is acknowledged was answered so", "%s", d.Status)
 			}
-		case callback.DeliveryExhausted:
+		case operation.DeliveryExhausted:
 			if len(d.Attempts) < chaosK {
 				s.fault("exhausted is after k attempts", "%s: %d", d.Status, len(d.Attempts))
 			}
-		case callback.DeliverySuperseded:
-			if i == len(s.state.Deliveries)-1 && s.state.Outcome != callback.OutcomeWithdrawn && s.state.Revocation == nil && s.said(d.Status, time.Time{}, time.Now()) == 1 {
+		case operation.DeliverySuperseded:
+			if i == len(s.state.Deliveries)-1 && s.state.Outcome != operation.OutcomeWithdrawn && s.state.Revocation == nil && s.said(d.Status, time.Time{}, time.Now()) == 1 {
 				s.fault("superseded is by something newer", "%s", d.Status)
 			}
-		case callback.DeliveryPending:
+		case operation.DeliveryPending:
 			s.fault("nothing is pending after the end", "%s", d.Status)
-		case callback.DeliveryGone:
+		case operation.DeliveryGone:
 		}
-		if acknowledged && d.Outcome != callback.DeliveryAcknowledged && s.runs() == 1 {
+		if acknowledged && d.Outcome != operation.DeliveryAcknowledged && s.runs() == 1 {
 			s.fault("what was answered so is acknowledged", "%s: %s", d.Status, d.Outcome)
 		}
 	}
@@ -562,13 +562,13 @@ func (s story) checkDeliveries() {
 // unless by force.
 func (s story) checkRequests(id string, requests []recordedCall) {
 	status := requests[0].status
-	anyForm := func(callback.RedeliveryRequest) bool { return true }
+	anyForm := func(operation.RedeliveryRequest) bool { return true }
 	efforts := max(1, s.said(status, time.Time{}, time.Now())) + s.redeliveries(time.Time{}, time.Now(), anyForm)
 	if len(requests) > chaosK*efforts {
 		s.fault("at most k requests", "%s %s: %d requests in at most %d deliveries", id, status, len(requests), efforts)
 	}
 	for i, r := range requests[:len(requests)-1] {
-		forced := func(r callback.RedeliveryRequest) bool { return r.Force }
+		forced := func(r operation.RedeliveryRequest) bool { return r.Force }
 		if r.succeeded() && s.redeliveries(r.began, requests[i+1].began, forced) == 0 {
 			s.fault("what was acknowledged is not sent again", "%s %s: request %d of %d was acknowledged", id, status, i+1, len(requests))
 		}
@@ -581,7 +581,7 @@ func (s story) checkOrder() {
 	final, newest := -1, 0
 	for i, r := range s.requests {
 		// From the first request about it: a redelivery may send it again.
-		if final >= 0 && r.callbackID != s.requests[final].callbackID && s.redeliveries(s.requests[final].began, r.began, func(r callback.RedeliveryRequest) bool { return r.Repoll }) == 0 {
+		if final >= 0 && r.callbackID != s.requests[final].callbackID && s.redeliveries(s.requests[final].began, r.began, func(r operation.RedeliveryRequest) bool { return r.Repoll }) == 0 {
 			s.fault("nothing follows a final status", "%s after %s", r.status, s.requests[final].status)
 		}
 		if r.final && (final < 0 || r.callbackID != s.requests[final].callbackID) {
@@ -598,9 +598,9 @@ func (s story) checkOrder() {
 }
 
 // lastOwed is the last delivery that was not superseded, or nil.
-func (s story) lastOwed() *callback.Delivery {
+func (s story) lastOwed() *operation.Delivery {
 	for i := len(s.state.Deliveries) - 1; i >= 0; i-- {
-		if s.state.Deliveries[i].Outcome != callback.DeliverySuperseded {
+		if s.state.Deliveries[i].Outcome != operation.DeliverySuperseded {
 			return &s.state.Deliveries[i]
 		}
 	}
@@ -613,15 +613,15 @@ func (s story) checkOutcome() {
 	withdrawn := slices.ContainsFunc(s.acts, func(a act) bool { return a.what == actWithdraw && a.accepted() })
 	right := true
 	switch s.state.Outcome {
-	case callback.OutcomeAcknowledged, callback.OutcomeExhausted, callback.OutcomeGone:
+	case operation.OutcomeAcknowledged, operation.OutcomeExhausted, operation.OutcomeGone:
 		right = owed != nil && string(owed.Outcome) == string(s.state.Outcome)
-	case callback.OutcomeRevoked:
+	case operation.OutcomeRevoked:
 		right = owed == nil && final
-	case callback.OutcomeWithdrawn:
+	case operation.OutcomeWithdrawn:
 		right = withdrawn
-	case callback.OutcomeExpired:
+	case operation.OutcomeExpired:
 		right = owed == nil && !final
-	case callback.OutcomeNone, callback.OutcomeTerminated:
+	case operation.OutcomeNone, operation.OutcomeTerminated:
 		right = false
 	}
 	if !right {
@@ -640,7 +640,7 @@ func (s story) surelySaid(status string) bool {
 // checkFinal holds that a final status is not lost: what the core said to the
 // end is recorded, and its callback exists.
 func (s story) checkFinal() {
-	repoll := s.redeliveries(time.Time{}, time.Now(), func(r callback.RedeliveryRequest) bool { return r.Repoll })
+	repoll := s.redeliveries(time.Time{}, time.Now(), func(r operation.RedeliveryRequest) bool { return r.Repoll })
 	withdrawn := slices.ContainsFunc(s.acts, func(a act) bool { return a.what == actWithdraw && a.accepted() })
 	if withdrawn || repoll > 0 {
 		return
@@ -651,12 +651,12 @@ func (s story) checkFinal() {
 			s.fault("a final status is recorded", "%s was said, the operation ended %s with %+v", status, s.state.Outcome, s.state.Status)
 		}
 	}
-	byClient := s.state.Revocation != nil && s.state.Revocation.InitiatedBy == callback.InitiatedByClient
+	byClient := s.state.Revocation != nil && s.state.Revocation.InitiatedBy == operation.InitiatedByClient
 	if !final || byClient {
 		return
 	}
-	at := slices.IndexFunc(s.state.Deliveries, func(d callback.Delivery) bool { return d.Status == s.state.Status.Value })
-	if at < 0 || s.state.Deliveries[at].Outcome == callback.DeliverySuperseded {
+	at := slices.IndexFunc(s.state.Deliveries, func(d operation.Delivery) bool { return d.Status == s.state.Status.Value })
+	if at < 0 || s.state.Deliveries[at].Outcome == operation.DeliverySuperseded {
 		s.fault("a final status is delivered", "%s: %+v", s.state.Status.Value, s.state.Deliveries)
 	}
 }

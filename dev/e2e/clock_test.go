@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ringback/dev/simulator"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // hand is a worker whose wall clock a test sets. The worker is the real program,
@@ -127,9 +127,9 @@ func TestAClockThatIsSetDelaysNothingByItsLeap(t *testing.T) {
 	_, api := w.api(t, "127.0.0.1:0", "-worker=false")
 	clock := w.leapingWorker(t)
 
-	key := func(endpoint, id string) callback.Key { return callback.Key{Endpoint: endpoint, OperationID: id} }
-	watching := []callback.Key{key("SHORT", "1201"), key("LONG", "1202"), key("SHORT", "1203"), key("LONG", "1204")}
-	ringing := []callback.Key{key("SHORT", "1205"), key("LONG", "1206")}
+	key := func(endpoint, id string) operation.Key { return operation.Key{Endpoint: endpoint, OperationID: id} }
+	watching := []operation.Key{key("SHORT", "1201"), key("LONG", "1202"), key("SHORT", "1203"), key("LONG", "1204")}
+	ringing := []operation.Key{key("SHORT", "1205"), key("LONG", "1206")}
 	for _, k := range append(watching, ringing...) {
 		request := w.transfer(k.OperationID)
 		request.Endpoint = k.Endpoint
@@ -162,14 +162,14 @@ func TestAClockThatIsSetDelaysNothingByItsLeap(t *testing.T) {
 	}
 	for _, k := range watching[:2] {
 		state := closed(t, api, k)
-		require.Equal(t, callback.OutcomeAcknowledged, state.Outcome)
+		require.Equal(t, operation.OutcomeAcknowledged, state.Outcome)
 		require.Less(t, time.Since(set), 3*longH+3*late)
 	}
 
 	// What the core pushes is newer than every poll, although it was dated by the
 	// server's clock, which is an hour ahead of the worker's.
 	require.NoError(t, api.Push(t.Context(), watching[2], "done"))
-	require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, watching[2]).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, watching[2]).Outcome)
 
 	// Forward again: the wait on the server that it happens in is at most half a
 	// second short, by which the server wakes the worker early. No other is.
@@ -182,13 +182,13 @@ func TestAClockThatIsSetDelaysNothingByItsLeap(t *testing.T) {
 		require.GreaterOrEqual(t, got[made+1].Gap, h)
 		w.paysera.Script(id, simulator.Acknowledge)
 		state := closed(t, api, ringing[i])
-		require.Equal(t, callback.OutcomeAcknowledged, state.Outcome)
+		require.Equal(t, operation.OutcomeAcknowledged, state.Outcome)
 		for _, attempt := range state.Deliveries[len(state.Deliveries)-1].Attempts {
 			require.Less(t, attempt.TookMS, int64(2000), "an attempt took as long as it took: %+v", attempt)
 		}
 	}
 	require.NoError(t, api.Push(t.Context(), watching[3], "done"))
-	require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, watching[3]).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, watching[3]).Outcome)
 }
 
 // rungAbout waits until a receiver has answered n callbacks about one status.
@@ -245,7 +245,7 @@ func TestRegDateIsTheOrdersOverDaylightSaving(t *testing.T) {
 			status, err := api.Call(t.Context(), http.MethodPost, "/v1/operations", body(tt.registered), nil)
 			require.NoError(t, err)
 			require.Equal(t, http.StatusCreated, status)
-			closed(t, api, callback.Key{Endpoint: gold, OperationID: id})
+			closed(t, api, operation.Key{Endpoint: gold, OperationID: id})
 			require.Equal(t, tt.regDate, w.wsgate.Questions(id)[0].Header.Get("RegDate"))
 
 			status, err = api.Call(t.Context(), http.MethodPost, "/v1/operations", body(tt.again), nil)

@@ -13,7 +13,7 @@ import (
 
 	"ringback/dev/apiclient"
 	"ringback/dev/temporalui"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 const codecReaderKey = "a-key-of-those-who-may-read"
@@ -29,7 +29,7 @@ func TestBrowserShowsWhatIsSealedToWhoMayReadIt(t *testing.T) {
 	api := &apiclient.Client{Base: r.Base, Key: codecReaderKey}
 	w.core.SetStatus("2131", "new")
 	key := start(t, api, entry("2131"))
-	awaits(t, api, key, func(s callback.State) bool { return s.Status != nil })
+	awaits(t, api, key, func(s operation.State) bool { return s.Status != nil })
 	_, err := api.Revoke(t.Context(), key, "user", saidReason)
 	require.NoError(t, err)
 	closed(t, api, key)

@@ -18,10 +18,10 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 
 	"ringback/dev/apiclient"
-	"ringback/dev/child"
 	"ringback/dev/postgres"
+	"ringback/dev/proc"
 	"ringback/dev/simulator"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 	"ringback/workflows"
 )
 
@@ -48,7 +48,7 @@ func (w *world) useCodec(t *testing.T, line string) {
 }
 
 // reloadCodec does so in a program that runs, and returns when it has read it.
-func (w *world) reloadCodec(t *testing.T, process *child.Process, api *apiclient.Client, line string) {
+func (w *world) reloadCodec(t *testing.T, process *proc.Process, api *apiclient.Client, line string) {
 	t.Helper()
 	hash := configHash(t, api)
 	w.rewrite(t, process, func(text string) string { return withCodec(text, line) })
@@ -153,7 +153,7 @@ func (w *world) liveThrough(t *testing.T) {
 	t.Helper()
 	r := w.run(t)
 	api := r.Client
-	refused := func(request callback.StartRequest) {
+	refused := func(request operation.StartRequest) {
 		_, _, err := api.Start(t.Context(), request)
 		require.Equal(t, http.StatusUnprocessableEntity, apiclient.Status(err), "%v", err)
 	}
@@ -175,23 +175,23 @@ func (w *world) liveThrough(t *testing.T) {
 	tokened.Callback.URL += "?token=" + urlToken
 	byURL := start(t, api, tokened)
 	revoked, open := start(t, api, entry("2103")), start(t, api, entry("2104"))
-	require.Equal(t, callback.OutcomeExhausted, closed(t, api, exhausted).Outcome)
-	require.Equal(t, callback.OutcomeExhausted, closed(t, api, byURL).Outcome)
+	require.Equal(t, operation.OutcomeExhausted, closed(t, api, exhausted).Outcome)
+	require.Equal(t, operation.OutcomeExhausted, closed(t, api, byURL).Outcome)
 	_, err := api.Revoke(t.Context(), revoked, "user", saidReason)
 	require.NoError(t, err)
 	require.Equal(t, saidReason, closed(t, api, revoked).Revocation.Reason, "whoever has the key reads it")
-	awaits(t, api, open, func(s callback.State) bool { return s.Status != nil })
+	awaits(t, api, open, func(s operation.State) bool { return s.Status != nil })
 
-	_, err = api.Redeliver(t.Context(), exhausted, callback.RedeliveryRequest{Reason: saidReason})
+	_, err = api.Redeliver(t.Context(), exhausted, operation.RedeliveryRequest{Reason: saidReason})
 	require.NoError(t, err)
-	require.Equal(t, callback.OutcomeExhausted, closed(t, api, exhausted).Outcome)
-	many, err := api.RedeliverMany(t.Context(), callback.RedeliveriesRequest{
-		Filter: callback.Filter{Endpoint: shop, Outcome: callback.OutcomeExhausted}, Reason: saidReason,
+	require.Equal(t, operation.OutcomeExhausted, closed(t, api, exhausted).Outcome)
+	many, err := api.RedeliverMany(t.Context(), operation.RedeliveriesRequest{
+		Filter: operation.Filter{Endpoint: shop, Outcome: operation.OutcomeExhausted}, Reason: saidReason,
 	})
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
 		seen, err := api.Redeliveries(t.Context(), many.ID)
-		return err == nil && seen.Phase == callback.RedeliveriesDone
+		return err == nil && seen.Phase == operation.RedeliveriesDone
 	}, patience, 100*time.Millisecond, "its memo and what its activity recorded are read")
 	require.Eventually(t, func() bool {
 		listed, err := api.RecentRedeliveries(t.Context())
@@ -317,7 +317,7 @@ func TestWithoutTheKeyARunWaits(t *testing.T) {
 			w.core.SetStatus("2111", "new")
 			process, api := w.api(t, "127.0.0.1:0")
 			key := start(t, api, entry("2111"))
-			awaits(t, api, key, func(s callback.State) bool { return s.Status != nil })
+			awaits(t, api, key, func(s operation.State) bool { return s.Status != nil })
 			require.NoError(t, process.Stop(syscall.SIGTERM, grace))
 
 			w.useCodec(t, tc.without)
@@ -346,7 +346,7 @@ func TestWithoutTheKeyARunWaits(t *testing.T) {
 			defer cancel()
 			state, err := api.Await(ctx, key, apiclient.Closed)
 			require.NoError(t, err)
-			require.Equal(t, callback.OutcomeAcknowledged, state.Outcome)
+			require.Equal(t, operation.OutcomeAcknowledged, state.Outcome)
 			require.Len(t, w.standard.Received("2111"), 1)
 		})
 	}
@@ -360,13 +360,13 @@ func TestKeysAreReplacedWithoutARestart(t *testing.T) {
 	w.core.SetStatus("2121", "new")
 	process, api := w.api(t, "127.0.0.1:0")
 	before := start(t, api, entry("2121"))
-	awaits(t, api, before, func(s callback.State) bool { return s.Status != nil })
+	awaits(t, api, before, func(s operation.State) bool { return s.Status != nil })
 	w.reloadCodec(t, process, api, bThenA)
 	after := start(t, api, entry("2122"))
 	w.core.SetStatus("2121", "done")
 	w.core.SetStatus("2122", "done")
-	for key, id := range map[callback.Key]string{before: "a", after: "b"} {
-		require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, key).Outcome)
+	for key, id := range map[operation.Key]string{before: "a", after: "b"} {
+		require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, key).Outcome)
 		input := history(t, w.temporalClient(t), key)[0].GetWorkflowExecutionStartedEventAttributes().GetInput().GetPayloads()[0]
 		require.Equal(t, "binary/encrypted", string(input.GetMetadata()["encoding"]))
 		require.Equal(t, id, string(input.GetMetadata()["encryption-key-id"]))

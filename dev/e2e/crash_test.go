@@ -13,7 +13,7 @@ import (
 
 	"ringback/dev/apiclient"
 	"ringback/dev/simulator"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // slow leaves time to kill something in mid-attempt.
@@ -58,7 +58,7 @@ func TestAWorkerKilledInMidAttemptLosesAndExceedsNothing(t *testing.T) {
 	w.worker(t)
 
 	state := closed(t, api, delivering)
-	require.Equal(t, callback.OutcomeAcknowledged, state.Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, state.Outcome)
 	d := state.Deliveries[0]
 	require.Equal(t, "unacknowledged unacknowledged unacknowledged acknowledged", verdicts(d))
 	require.Contains(t, d.Attempts[1].Reason, "worker", "what nobody saw the end of says so")
@@ -66,16 +66,16 @@ func TestAWorkerKilledInMidAttemptLosesAndExceedsNothing(t *testing.T) {
 	lawful(t, w.ukrcard, "A2C-1", patientAttempts, patientInterval)
 
 	state = closed(t, api, exhausting)
-	require.Equal(t, callback.OutcomeExhausted, state.Outcome)
+	require.Equal(t, operation.OutcomeExhausted, state.Outcome)
 	require.Len(t, state.Deliveries[0].Attempts, patientAttempts)
 	lawful(t, w.ukrcard, "A2C-2", patientAttempts, patientInterval)
 
 	// The one exception of promise 5: a lost workflow task repeats its attempt.
-	require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, inTask).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, inTask).Outcome)
 	require.LessOrEqual(t, len(w.standard.Received("201")), 2)
 
 	state = closed(t, api, watching)
-	require.Equal(t, callback.OutcomeAcknowledged, state.Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, state.Outcome)
 	require.Len(t, w.paysera.Received("202"), 2, "waiting_funds, then done")
 }
 
@@ -109,7 +109,7 @@ func TestATemporalServerKilledAndStartedAgainOnItsFilesLosesNothing(t *testing.T
 	ended := start(t, api, w.transfer("302"))
 	rung(t, w.ukrcard, "A2C-1", 2)
 	rung(t, w.paysera, "301", 1)
-	require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, ended).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, ended).Outcome)
 
 	engine.kill(t)
 	refusesToStart(t, api)
@@ -120,10 +120,10 @@ func TestATemporalServerKilledAndStartedAgainOnItsFilesLosesNothing(t *testing.T
 	w.ukrcard.Script("A2C-1", failing(http.StatusInternalServerError), simulator.Acknowledge)
 	engine.start(t)
 
-	require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, delivering).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, delivering).Outcome)
 	lawful(t, w.ukrcard, "A2C-1", 30, 500*time.Millisecond)
-	require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, watching).Outcome)
-	require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, ended).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, watching).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, ended).Outcome)
 	_, created, err := api.Start(t.Context(), w.transfer("302"))
 	require.NoError(t, err)
 	require.False(t, created, "what was started before the crash is known after it")
@@ -163,7 +163,7 @@ func TestTheTopologyOfProductionOnPostgreSQL(t *testing.T) {
 		w.temporal.kill(t)
 		w.core.SetStatus("401", "done")
 		w.temporal.start(t)
-		require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, key).Outcome)
+		require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, key).Outcome)
 		require.Len(t, w.paysera.Received("401"), 2)
 	})
 }
@@ -183,20 +183,20 @@ func TestSIGTERMDrainsWithoutCuttingOffOrLosingAnything(t *testing.T) {
 	require.NotEmpty(t, accepted)
 
 	_, api = w.api(t, "127.0.0.1:0")
-	require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, inFlight).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, inFlight).Outcome)
 	require.Len(t, w.ukrcard.Received("A2C-1"), 2, "the attempt in flight was finished, and recorded")
 	for _, key := range accepted {
-		require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, key).Outcome)
+		require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, key).Outcome)
 		require.Len(t, w.standard.Received(key.OperationID), 1)
 	}
 }
 
 // startsUntilRefused starts operations from several callers while stop stops
 // the program, and returns those that were answered with 201.
-func startsUntilRefused(t *testing.T, w *world, api *apiclient.Client, stop func()) []callback.Key {
+func startsUntilRefused(t *testing.T, w *world, api *apiclient.Client, stop func()) []operation.Key {
 	t.Helper()
 	var mu sync.Mutex
-	var accepted []callback.Key
+	var accepted []operation.Key
 	var callers sync.WaitGroup
 	for caller := range 4 {
 		callers.Go(func() {

@@ -10,15 +10,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ringback/dev/apiclient"
-	"ringback/dev/child"
-	"ringback/internal/callback"
+	"ringback/dev/proc"
+	"ringback/internal/operation"
 )
 
 const told = "The story is told: each operation ended as it should."
 
 // devOn runs the program dev on free ports and that data directory until its
 // story is told.
-func devOn(t *testing.T, data string) (*child.Process, *apiclient.Client) {
+func devOn(t *testing.T, data string) (*proc.Process, *apiclient.Client) {
 	t.Helper()
 	process := dev(t, "-data", data, "-api-addr", "127.0.0.1:0", "-ui-addr", "127.0.0.1:0", "-temporal-addr", "127.0.0.1:0")
 	base := says(t, process, `Ringback +(http://\S+),`)
@@ -30,7 +30,7 @@ func devOn(t *testing.T, data string) (*child.Process, *apiclient.Client) {
 func TestDevTellsItsStoryAndKeepsItOverAKill(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	process, api := devOn(t, data)
-	redelivered := callback.Key{Endpoint: "LEDGER", OperationID: "1005"}
+	redelivered := operation.Key{Endpoint: "LEDGER", OperationID: "1005"}
 	before, err := api.State(t.Context(), redelivered)
 	require.NoError(t, err)
 	require.NoError(t, process.Kill())
@@ -51,16 +51,16 @@ func TestDevTellsItsStoryAndKeepsItOverAKill(t *testing.T) {
 // triesItsCurls does what the four lines say that one can try.
 func triesItsCurls(t *testing.T, api *apiclient.Client) {
 	t.Helper()
-	fresh := callback.StartRequest{Endpoint: "WALLET_SHOP", OperationID: "2007", Callback: callback.Target{URL: "http://127.0.0.1:9102/transfers"}}
+	fresh := operation.StartRequest{Endpoint: "WALLET_SHOP", OperationID: "2007", Callback: operation.Target{URL: "http://127.0.0.1:9102/transfers"}}
 	key := start(t, api, fresh)
 	_, err := api.Revoke(t.Context(), key, "user", "")
 	require.NoError(t, err)
 	closed(t, api, key)
-	left := callback.Key{Endpoint: "LEDGER", OperationID: "2006"}
-	require.Equal(t, callback.OutcomeExhausted, closed(t, api, left).Outcome)
-	_, err = api.Redeliver(t.Context(), left, callback.RedeliveryRequest{Reason: "the receiver is back"})
+	left := operation.Key{Endpoint: "LEDGER", OperationID: "2006"}
+	require.Equal(t, operation.OutcomeExhausted, closed(t, api, left).Outcome)
+	_, err = api.Redeliver(t.Context(), left, operation.RedeliveryRequest{Reason: "the receiver is back"})
 	require.NoError(t, err)
-	require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, left).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, left).Outcome)
 }
 
 func TestDevServesAGivenConfigurationAlone(t *testing.T) {
@@ -68,7 +68,7 @@ func TestDevServesAGivenConfigurationAlone(t *testing.T) {
 	process := dev(t, "-demo=false", "-config", w.config, "-api-addr", "127.0.0.1:0", "-ui-addr", "127.0.0.1:0", "-temporal-addr", "127.0.0.1:0")
 	api := &apiclient.Client{Base: says(t, process, `Ringback +(http://\S+),`)}
 	w.core.SetStatus("901", "done")
-	require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, start(t, api, entry("901"))).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, start(t, api, entry("901"))).Outcome)
 	require.NotContains(t, process.Output(), "simulated")
 	require.NoError(t, process.Stop(syscall.SIGTERM, grace))
 	require.NoError(t, process.Err())

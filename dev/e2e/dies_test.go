@@ -12,7 +12,7 @@ import (
 	"ringback/dev/apiclient"
 	"ringback/dev/postgres"
 	"ringback/dev/simulator"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // TestAPostgreSQLThatDiesLosesNothing kills the database under Temporal. Nobody
@@ -54,14 +54,14 @@ func TestAPostgreSQLThatDiesLosesNothing(t *testing.T) {
 	w.standard.Script("1302", failing(http.StatusServiceUnavailable), simulator.Acknowledge)
 	require.NoError(t, cluster.Restart(t.Context()))
 
-	require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, watching).Outcome)
-	require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, delivering).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, watching).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, delivering).Outcome)
 	require.Len(t, w.paysera.Received("1301"), 2)
 	require.Eventually(t, func() bool {
 		_, _, err := api.Start(t.Context(), entry("1303"))
 		return err == nil
 	}, patience, apiclient.AwaitGap)
-	require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, entry("1303").Key()).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, entry("1303").Key()).Outcome)
 	require.Len(t, w.standard.Received("1303"), 1)
 }
 

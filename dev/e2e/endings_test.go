@@ -9,17 +9,17 @@ import (
 
 	"ringback/dev/apiclient"
 	"ringback/dev/simulator"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // ending is how one operation should end, and what its receiver should get.
 type ending struct {
 	// stage scripts the world; act does what happens while it is open.
-	start callback.StartRequest
+	start operation.StartRequest
 	stage func(w *world, id string)
-	act   func(t *testing.T, w *world, api *apiclient.Client, key callback.Key)
+	act   func(t *testing.T, w *world, api *apiclient.Client, key operation.Key)
 
-	outcome callback.Outcome
+	outcome operation.Outcome
 	// status is the last one; deliveries are "status: outcome: verdicts".
 	status     string
 	deliveries []string
@@ -42,19 +42,19 @@ func endings(w *world) map[string]ending {
 				w.wsgate.Script(id, simulator.Statuses(0, 0, 2)...)
 				w.ukrcard.Script(id, failing(http.StatusInternalServerError), unacknowledging(), simulator.Acknowledge)
 			},
-			outcome: callback.OutcomeAcknowledged, status: "2",
+			outcome: operation.OutcomeAcknowledged, status: "2",
 			deliveries: []string{"2: acknowledged: " + nack + " " + nack + " " + ack}, rings: []string{"2", "2", "2"},
 		},
 		"a payment that is held rings with 1 at the first look": {
 			start:   order("PAY-1", "payment"),
 			stage:   func(w *world, id string) { w.wsgate.Script(id, simulator.Statuses(1)...) },
-			outcome: callback.OutcomeAcknowledged, status: "1",
+			outcome: operation.OutcomeAcknowledged, status: "1",
 			deliveries: []string{"1: acknowledged: " + ack}, rings: []string{"1"},
 		},
 		"a payment that stays registered rings with 0 when the polls are used up": {
 			start:   order("PAY-2", "payment"),
 			stage:   func(w *world, id string) { w.wsgate.Script(id, simulator.Statuses(0)...) },
-			outcome: callback.OutcomeAcknowledged, status: "0",
+			outcome: operation.OutcomeAcknowledged, status: "0",
 			deliveries: []string{"0: acknowledged: " + ack}, rings: []string{"0"},
 		},
 		"a payment that wsGate knows nothing of rings without an orderStatus": {
@@ -62,7 +62,7 @@ func endings(w *world) map[string]ending {
 			stage: func(w *world, id string) {
 				w.wsgate.Script(id, simulator.WSGateAnswer{RespStatus: http.StatusServiceUnavailable})
 			},
-			outcome:    callback.OutcomeAcknowledged,
+			outcome:    operation.OutcomeAcknowledged,
 			deliveries: []string{": acknowledged: " + ack}, rings: []string{""},
 		},
 		"a wsGate that errs, throttles and drops costs polls, not the operation": {
@@ -71,7 +71,7 @@ func endings(w *world) map[string]ending {
 				w.wsgate.Script(id, simulator.WSGateAnswer{HTTPStatus: http.StatusInternalServerError}, simulator.WSGateAnswer{Drop: true},
 					simulator.WSGateAnswer{Body: "<html>"}, simulator.WSGateAnswer{OrderStatus: 2})
 			},
-			outcome: callback.OutcomeAcknowledged, status: "2",
+			outcome: operation.OutcomeAcknowledged, status: "2",
 			deliveries: []string{"2: acknowledged: " + ack}, rings: []string{"2"},
 		},
 		"a receiver that drops the connection is rung again": {
@@ -80,7 +80,7 @@ func endings(w *world) map[string]ending {
 				w.wsgate.Script(id, simulator.Statuses(2)...)
 				w.ukrcard.Script(id, simulator.Reply{Drop: true}, simulator.Acknowledge)
 			},
-			outcome: callback.OutcomeAcknowledged, status: "2",
+			outcome: operation.OutcomeAcknowledged, status: "2",
 			deliveries: []string{"2: acknowledged: " + nack + " " + ack}, rings: []string{"2", "2"},
 		},
 		"a receiver that is gone ends the delivery": {
@@ -89,7 +89,7 @@ func endings(w *world) map[string]ending {
 				w.wsgate.Script(id, simulator.Statuses(2)...)
 				w.ukrcard.Script(id, failing(http.StatusGone))
 			},
-			outcome: callback.OutcomeGone, status: "2",
+			outcome: operation.OutcomeGone, status: "2",
 			deliveries: []string{"2: gone: " + nack}, rings: []string{"2"},
 		},
 		"a redirect is not followed and is no acknowledgement": {
@@ -98,7 +98,7 @@ func endings(w *world) map[string]ending {
 				w.core.SetStatus(id, "done")
 				w.paysera.Script(id, simulator.Reply{HTTPStatus: http.StatusFound, Header: map[string]string{"Location": w.standard.URL()}}, simulator.Acknowledge)
 			},
-			outcome: callback.OutcomeAcknowledged, status: "done",
+			outcome: operation.OutcomeAcknowledged, status: "done",
 			deliveries: []string{"done: acknowledged: " + nack + " " + ack}, rings: []string{"done", "done"},
 		},
 		"a transfer rings for each status on its way": {
@@ -107,7 +107,7 @@ func endings(w *world) map[string]ending {
 				w.core.Schedule(id, simulator.TransferStep{Status: "waiting_funds", For: 600 * time.Millisecond},
 					simulator.TransferStep{Status: "reserved", For: 600 * time.Millisecond}, simulator.TransferStep{Status: "done"})
 			},
-			outcome: callback.OutcomeAcknowledged, status: "done",
+			outcome: operation.OutcomeAcknowledged, status: "done",
 			deliveries: []string{"waiting_funds: acknowledged: " + ack, "reserved: acknowledged: " + ack, "done: acknowledged: " + ack},
 			rings:      []string{"waiting_funds", "reserved", "done"},
 		},
@@ -116,38 +116,38 @@ func endings(w *world) map[string]ending {
 			stage: func(w *world, id string) {
 				w.core.Schedule(id, simulator.TransferStep{Status: "waiting_funds", For: 600 * time.Millisecond}, simulator.TransferStep{Status: "done"})
 			},
-			outcome: callback.OutcomeAcknowledged, status: "done",
+			outcome: operation.OutcomeAcknowledged, status: "done",
 			deliveries: []string{"done: acknowledged: " + ack}, rings: []string{"done"},
 		},
 		"a transfer that its user revoked rings with revoked": {
 			start: w.transfer("104"),
 			stage: func(w *world, id string) { w.core.SetStatus(id, "waiting_funds") },
-			act: func(t *testing.T, w *world, api *apiclient.Client, key callback.Key) {
+			act: func(t *testing.T, w *world, api *apiclient.Client, key operation.Key) {
 				t.Helper()
 				rung(t, w.paysera, key.OperationID, 1)
 				_, err := api.Revoke(t.Context(), key, "user", "")
 				require.NoError(t, err)
 			},
-			outcome: callback.OutcomeAcknowledged, status: "revoked",
+			outcome: operation.OutcomeAcknowledged, status: "revoked",
 			deliveries: []string{"waiting_funds: acknowledged: " + ack, "revoked: acknowledged: " + ack},
 			rings:      []string{"waiting_funds", "revoked"},
 		},
 		"a transfer that its client revoked rings nobody": {
 			start: w.transfer("105", "done", "revoked"),
 			stage: func(w *world, id string) { w.core.SetStatus(id, "waiting_funds") },
-			act: func(t *testing.T, _ *world, api *apiclient.Client, key callback.Key) {
+			act: func(t *testing.T, _ *world, api *apiclient.Client, key operation.Key) {
 				t.Helper()
 				_, err := api.Revoke(t.Context(), key, "client", "")
 				require.NoError(t, err)
 			},
-			outcome: callback.OutcomeRevoked, status: "revoked",
+			outcome: operation.OutcomeRevoked, status: "revoked",
 		},
 		"a transfer that failed because its user cancelled it reads as revoked": {
 			start: w.transfer("106"),
 			stage: func(w *world, id string) {
 				w.core.Script(id, simulator.TransferStep{Status: "waiting_funds"}, simulator.TransferStep{Status: "failed", FailureCode: "cancelled_by_user"})
 			},
-			outcome: callback.OutcomeAcknowledged, status: "revoked",
+			outcome: operation.OutcomeAcknowledged, status: "revoked",
 			deliveries: []string{"waiting_funds: acknowledged: " + ack, "revoked: acknowledged: " + ack},
 			rings:      []string{"waiting_funds", "revoked"},
 		},
@@ -156,20 +156,20 @@ func endings(w *world) map[string]ending {
 			stage: func(w *world, id string) {
 				w.wsgate.Script(id, simulator.WSGateAnswer{OrderStatus: 0, Delay: 20 * time.Millisecond}, simulator.WSGateAnswer{Delay: time.Second})
 			},
-			act: func(t *testing.T, _ *world, api *apiclient.Client, key callback.Key) {
+			act: func(t *testing.T, _ *world, api *apiclient.Client, key operation.Key) {
 				t.Helper()
 				require.NoError(t, api.Withdraw(t.Context(), key))
 			},
-			outcome: callback.OutcomeWithdrawn, status: "0",
+			outcome: operation.OutcomeWithdrawn, status: "0",
 		},
 		"a status that the core pushes is not waited for": {
 			start: w.transfer("107", "done"),
 			stage: func(w *world, id string) { w.core.SetStatus(id, "waiting_funds") },
-			act: func(t *testing.T, _ *world, api *apiclient.Client, key callback.Key) {
+			act: func(t *testing.T, _ *world, api *apiclient.Client, key operation.Key) {
 				t.Helper()
 				require.NoError(t, api.Push(t.Context(), key, "done"))
 			},
-			outcome: callback.OutcomeAcknowledged, status: "done",
+			outcome: operation.OutcomeAcknowledged, status: "done",
 			deliveries: []string{"done: acknowledged: " + ack}, rings: []string{"done"},
 		},
 		"a delivery without an acknowledgement is exhausted after k attempts, and redelivered as the same callback": {
@@ -178,19 +178,19 @@ func endings(w *world) map[string]ending {
 				w.core.SetStatus(id, "done")
 				w.standard.Script(id, failing(http.StatusServiceUnavailable))
 			},
-			act: func(t *testing.T, w *world, api *apiclient.Client, key callback.Key) {
+			act: func(t *testing.T, w *world, api *apiclient.Client, key operation.Key) {
 				t.Helper()
 				state := closed(t, api, key)
-				require.Equal(t, callback.OutcomeExhausted, state.Outcome)
+				require.Equal(t, operation.OutcomeExhausted, state.Outcome)
 				require.Len(t, state.Deliveries[0].Attempts, quickAttempts)
 				w.standard.Script(key.OperationID, simulator.Acknowledge)
-				redelivered, err := api.Redeliver(t.Context(), key, callback.RedeliveryRequest{Reason: "the receiver is back"})
+				redelivered, err := api.Redeliver(t.Context(), key, operation.RedeliveryRequest{Reason: "the receiver is back"})
 				require.NoError(t, err)
 				require.NotEqual(t, state.RunID, redelivered.RunID)
-				_, err = api.Redeliver(t.Context(), key, callback.RedeliveryRequest{})
+				_, err = api.Redeliver(t.Context(), key, operation.RedeliveryRequest{})
 				require.Equal(t, http.StatusConflict, apiclient.Status(err), "%v", err)
 			},
-			outcome: callback.OutcomeAcknowledged, status: "done",
+			outcome: operation.OutcomeAcknowledged, status: "done",
 			deliveries: []string{"done: acknowledged: " + nack + " " + nack + " " + nack + " " + nack + " " + ack},
 			rings:      []string{"done", "done", "done", "done", "done"},
 		},
@@ -235,7 +235,7 @@ func (e ending) holds(t *testing.T, w *world, api *apiclient.Client) {
 
 // rang checks what the receiver got: each status once per attempt, each
 // callback under one id and with one body, no two at a time, h apart.
-func (e ending) rang(t *testing.T, w *world, key callback.Key, state callback.State) {
+func (e ending) rang(t *testing.T, w *world, key operation.Key, state operation.State) {
 	t.Helper()
 	receiver := map[string]*simulator.Receiver{gold: w.ukrcard, shop: w.paysera, ledger: w.standard}[key.Endpoint]
 	var rings []string

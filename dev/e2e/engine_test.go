@@ -16,7 +16,7 @@ import (
 
 	"ringback/dev/apiclient"
 	"ringback/dev/simulator"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 	"ringback/workflows"
 )
 
@@ -32,7 +32,7 @@ func (w *world) temporalClient(t *testing.T) client.Client {
 	return c
 }
 
-func history(t *testing.T, c client.Client, key callback.Key) []*historypb.HistoryEvent {
+func history(t *testing.T, c client.Client, key operation.Key) []*historypb.HistoryEvent {
 	t.Helper()
 	var events []*historypb.HistoryEvent
 	all := c.GetWorkflowHistory(t.Context(), key.WorkflowID(), "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
@@ -54,7 +54,7 @@ func count(events []*historypb.HistoryEvent, kind enumspb.EventType) int {
 	return n
 }
 
-func pendingDelivery(t *testing.T, c client.Client, key callback.Key) *workflowpb.PendingActivityInfo {
+func pendingDelivery(t *testing.T, c client.Client, key operation.Key) *workflowpb.PendingActivityInfo {
 	t.Helper()
 	described, err := c.DescribeWorkflowExecution(t.Context(), key.WorkflowID(), "")
 	require.NoError(t, err)
@@ -75,7 +75,7 @@ func TestTheHappyPathIsOneEagerWorkflowTaskWithoutAnActivity(t *testing.T) {
 
 	w.core.SetStatus("101", "done")
 	key := start(t, api, entry("101"))
-	require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, key).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, key).Outcome)
 	events := history(t, w.temporalClient(t), key)
 	require.True(t, events[0].GetWorkflowExecutionStartedEventAttributes().GetEagerExecutionAccepted())
 	require.Equal(t, 1, count(events, enumspb.EVENT_TYPE_WORKFLOW_TASK_COMPLETED))
@@ -95,8 +95,8 @@ func TestTheHistoryDoesNotGrowWithAttempts(t *testing.T) {
 	lengths := map[string]int{}
 	for _, endpoint := range []string{"TWICE", "OFTEN"} {
 		w.core.SetStatus("110", "done")
-		key := start(t, api, callback.StartRequest{Endpoint: endpoint, OperationID: "110"})
-		require.Equal(t, callback.OutcomeExhausted, closed(t, api, key).Outcome)
+		key := start(t, api, operation.StartRequest{Endpoint: endpoint, OperationID: "110"})
+		require.Equal(t, operation.OutcomeExhausted, closed(t, api, key).Outcome)
 		lengths[endpoint] = len(history(t, c, key))
 	}
 	require.Equal(t, lengths["TWICE"], lengths["OFTEN"])
@@ -121,11 +121,11 @@ func TestAReceiverThatAnswersSlowlyHoldsUpNobodyElsesAnswer(t *testing.T) {
 	require.Equal(t, "revoked", state.Status.Value)
 
 	state = closed(t, api, key)
-	require.Equal(t, callback.OutcomeAcknowledged, state.Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, state.Outcome)
 	received := w.standard.Received("121")
 	require.Len(t, received, 2, "what was in flight, then revoked")
 	require.False(t, received[1].Overlaps, "callbacks of one operation never overtake each other")
-	require.Equal(t, callback.DeliveryAcknowledged, state.Deliveries[0].Outcome, "an attempt in flight is never cut off")
+	require.Equal(t, operation.DeliveryAcknowledged, state.Deliveries[0].Outcome, "an attempt in flight is never cut off")
 }
 
 func TestAStartThatItsClientGivesUpRingsAllTheSame(t *testing.T) {
@@ -180,17 +180,17 @@ func TestAStateIsReadWhileNoWorkerRuns(t *testing.T) {
 
 	state, err := api.State(t.Context(), ended)
 	require.NoError(t, err)
-	require.Equal(t, callback.OutcomeAcknowledged, state.Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, state.Outcome)
 	state, err = api.State(t.Context(), open)
 	require.NoError(t, err)
-	require.Equal(t, callback.Delivering, state.Phase)
+	require.Equal(t, operation.Delivering, state.Phase)
 	require.Equal(t, "done", state.Status.Value)
 	require.Equal(t, "unacknowledged", verdicts(state.Deliveries[0]))
 	require.NotNil(t, state.Deliveries[0].NextAttemptAt)
 	state, created, err := api.Start(t.Context(), entry("142"))
 	require.NoError(t, err)
 	require.True(t, created, "a start needs no worker")
-	require.Equal(t, callback.Watching, state.Phase)
+	require.Equal(t, operation.Watching, state.Phase)
 }
 
 // A run's first workflow task may wait for a worker, or be lost with one: what was
@@ -199,55 +199,55 @@ func TestWhatIsSaidBeforeTheFirstPollIsHeardFirst(t *testing.T) {
 	w := newWorld(t, startEngine(t), quick)
 	w.ringsEvery(t, "{interval: 100ms, lifetime: 1m}")
 	_, api := w.api(t, "127.0.0.1:0", "-worker=false")
-	pushed := start(t, api, callback.StartRequest{Endpoint: "EVERY", OperationID: "145"})
-	revoked := start(t, api, callback.StartRequest{Endpoint: "EVERY", OperationID: "146"})
-	withdrawn := start(t, api, callback.StartRequest{Endpoint: "EVERY", OperationID: "147"})
+	pushed := start(t, api, operation.StartRequest{Endpoint: "EVERY", OperationID: "145"})
+	revoked := start(t, api, operation.StartRequest{Endpoint: "EVERY", OperationID: "146"})
+	withdrawn := start(t, api, operation.StartRequest{Endpoint: "EVERY", OperationID: "147"})
 	require.NoError(t, api.Push(t.Context(), pushed, "reserved"))
 	c := w.temporalClient(t)
-	require.NoError(t, c.SignalWorkflow(t.Context(), "EVERY/146", "", "revoke", callback.Revocation{InitiatedBy: "user"}))
+	require.NoError(t, c.SignalWorkflow(t.Context(), "EVERY/146", "", "revoke", operation.Revocation{InitiatedBy: "user"}))
 	require.NoError(t, api.Withdraw(t.Context(), withdrawn))
 	for _, id := range []string{"145", "146", "147"} {
 		w.core.SetStatus(id, "done")
 	}
 	w.worker(t)
 
-	require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, pushed).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, pushed).Outcome)
 	require.Equal(t, []string{"reserved", "done"}, statuses(w.standard.Received("145")))
 	require.Equal(t, "revoked", closed(t, api, revoked).Status.Value)
 	require.Equal(t, []string{"revoked"}, statuses(w.standard.Received("146")))
-	require.Equal(t, callback.OutcomeWithdrawn, closed(t, api, withdrawn).Outcome)
+	require.Equal(t, operation.OutcomeWithdrawn, closed(t, api, withdrawn).Outcome)
 	require.Empty(t, w.core.Questions("147"), "nobody wants to know")
 }
 
 // What no worker took as an Update is said by Signal. An Update after it may come
 // to the run in the same workflow task, in which the SDK lets Updates go first.
 func TestWhatIsSaidBySignalIsHeardBeforeALaterUpdate(t *testing.T) {
-	push := func(ctx context.Context, api *apiclient.Client, key callback.Key) error {
+	push := func(ctx context.Context, api *apiclient.Client, key operation.Key) error {
 		return api.Push(ctx, key, "done")
 	}
-	revoke := func(ctx context.Context, api *apiclient.Client, key callback.Key) error {
+	revoke := func(ctx context.Context, api *apiclient.Client, key operation.Key) error {
 		_, err := api.Revoke(ctx, key, "user", "")
 		return err
 	}
 	for name, tt := range map[string]struct {
 		signalled string
-		say       func(context.Context, *apiclient.Client, callback.Key) error
+		say       func(context.Context, *apiclient.Client, operation.Key) error
 		refused   string
 		owed      []string
 	}{
 		"a push":                              {"reserved", push, "", []string{"reserved", "done"}},
 		"a revocation":                        {"reserved", revoke, "", []string{"reserved", "revoked"}},
-		"a revocation that is refused for it": {"done", revoke, string(callback.ProblemNotRevocable), []string{"done"}},
+		"a revocation that is refused for it": {"done", revoke, string(operation.ProblemNotRevocable), []string{"done"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, startEngine(t), quick)
 			w.ringsEvery(t, "{interval: 1h, lifetime: 2h}")
 			_, api := w.api(t, "127.0.0.1:0", "-worker=false")
 			first := w.worker(t)
-			key := callback.StartRequest{Endpoint: "EVERY", OperationID: "148"}.Key()
+			key := operation.StartRequest{Endpoint: "EVERY", OperationID: "148"}.Key()
 			w.core.SetStatus("148", "new")
-			start(t, api, callback.StartRequest{Endpoint: "EVERY", OperationID: "148"})
-			awaits(t, api, key, func(s callback.State) bool { return s.Polls > 0 })
+			start(t, api, operation.StartRequest{Endpoint: "EVERY", OperationID: "148"})
+			awaits(t, api, key, func(s operation.State) bool { return s.Polls > 0 })
 			stop(t, first)
 
 			// The API says it so after 3 s; its Update is gone where the server restarts then.
@@ -317,17 +317,17 @@ func TestALongWaitGivesItsSlotBackAndShowsHAndK(t *testing.T) {
 	require.InDelta(t, 1, policy.GetBackoffCoefficient(), 0)
 	require.EqualValues(t, 4, policy.GetMaximumAttempts())
 	require.NoError(t, api.Withdraw(t.Context(), key))
-	require.Equal(t, callback.OutcomeWithdrawn, closed(t, api, key).Outcome)
+	require.Equal(t, operation.OutcomeWithdrawn, closed(t, api, key).Outcome)
 }
 
 func TestWhatIsSaidDuringAnAttemptInAWorkflowTaskRepeatsNothing(t *testing.T) {
 	leavesNothing(t)
 	w := newWorld(t, startEngine(t), patient)
 	api := w.run(t).Client
-	for name, say := range map[string]func(callback.Key) error{
-		"190": func(key callback.Key) error { return api.Push(t.Context(), key, "done") },
-		"191": func(key callback.Key) error { return api.Withdraw(t.Context(), key) },
-		"192": func(key callback.Key) error { _, err := api.Revoke(t.Context(), key, "user", ""); return err },
+	for name, say := range map[string]func(operation.Key) error{
+		"190": func(key operation.Key) error { return api.Push(t.Context(), key, "done") },
+		"191": func(key operation.Key) error { return api.Withdraw(t.Context(), key) },
+		"192": func(key operation.Key) error { _, err := api.Revoke(t.Context(), key, "user", ""); return err },
 	} {
 		w.core.SetStatus("warm"+name, "done")
 		closed(t, api, start(t, api, entry("warm"+name)))
@@ -340,7 +340,7 @@ func TestWhatIsSaidDuringAnAttemptInAWorkflowTaskRepeatsNothing(t *testing.T) {
 			require.Equal(t, http.StatusConflict, apiclient.Status(err), "closed meanwhile: %v", err)
 		}
 		state := closed(t, api, key)
-		require.Equal(t, callback.OutcomeAcknowledged, state.Outcome)
+		require.Equal(t, operation.OutcomeAcknowledged, state.Outcome)
 		require.Len(t, state.Deliveries, 1)
 		require.Len(t, w.standard.Received(name), 1, "nothing was sent twice")
 	}
@@ -361,7 +361,7 @@ func TestWhatIsSaidDuringALongAttemptInAWorkflowTaskWaitsForIt(t *testing.T) {
 	underWay(t, w.standard, "195", 1)
 	require.Nil(t, pendingDelivery(t, w.temporalClient(t), key), "the attempt is made inside the workflow task")
 	require.NoError(t, api.Withdraw(t.Context(), key))
-	require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, key).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, key).Outcome)
 	require.Len(t, w.standard.Received("195"), 1, "nothing was sent twice")
 }
 
@@ -378,7 +378,7 @@ func TestAWithdrawalCutsNothingOff(t *testing.T) {
 		underWay(t, w.standard, "160", 2)
 		require.NoError(t, api.Withdraw(t.Context(), key))
 		state := closed(t, api, key)
-		require.Equal(t, callback.OutcomeAcknowledged, state.Outcome)
+		require.Equal(t, operation.OutcomeAcknowledged, state.Outcome)
 		require.Equal(t, "unacknowledged acknowledged", verdicts(state.Deliveries[0]))
 	})
 	t.Run("one in flight inside a workflow task, too", func(t *testing.T) {
@@ -386,7 +386,7 @@ func TestAWithdrawalCutsNothingOff(t *testing.T) {
 		key := start(t, api, entry("161"))
 		underWay(t, w.standard, "161", 1)
 		require.NoError(t, api.Withdraw(t.Context(), key))
-		require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, key).Outcome)
+		require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, key).Outcome)
 	})
 	t.Run("what waits for its next attempt is rung no more, and its attempts stay on record", func(t *testing.T) {
 		w.standard.Script("162", failing(http.StatusServiceUnavailable))
@@ -397,9 +397,9 @@ func TestAWithdrawalCutsNothingOff(t *testing.T) {
 		}, patience, 20*time.Millisecond)
 		require.NoError(t, api.Withdraw(t.Context(), key))
 		state := closed(t, api, key)
-		require.Equal(t, callback.OutcomeWithdrawn, state.Outcome)
+		require.Equal(t, operation.OutcomeWithdrawn, state.Outcome)
 		require.Equal(t, "unacknowledged", verdicts(state.Deliveries[0]))
-		require.Equal(t, callback.ReasonWithdrawn, state.Deliveries[0].Reason)
+		require.Equal(t, operation.ReasonWithdrawn, state.Deliveries[0].Reason)
 		require.Len(t, w.standard.Received("162"), 1)
 	})
 }

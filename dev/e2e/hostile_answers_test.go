@@ -15,7 +15,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // gzipBomb is 100 MB of spaces, packed.
@@ -160,7 +160,7 @@ func (h *hostileWorld) answered(endpoint, whom, prefix string, answers []badAnsw
 			h.outside.script(whom, id, a.answer)
 			key := start(t, h.Client, request)
 			state := closed(t, h.Client, key)
-			require.Equal(t, callback.OutcomeAcknowledged, state.Outcome, "nothing is lost")
+			require.Equal(t, operation.OutcomeAcknowledged, state.Outcome, "nothing is lost")
 			require.Len(t, state.Deliveries, 1)
 			require.NotContains(t, fmt.Sprint(state), card)
 			attempts := state.Deliveries[0].Attempts
@@ -170,7 +170,7 @@ func (h *hostileWorld) answered(endpoint, whom, prefix string, answers []badAnsw
 				return fmt.Sprintf("%d polls; %s", state.Polls, attempts[0].Verdict)
 			}
 			require.Len(t, attempts, 2, "it costs one attempt")
-			require.Equal(t, callback.Acknowledged, attempts[1].Verdict)
+			require.Equal(t, operation.Acknowledged, attempts[1].Verdict)
 			return fmt.Sprintf("%s: %s; then %s", attempts[0].Verdict, attempts[0].Reason, attempts[1].Verdict)
 		}}
 	}
@@ -216,8 +216,8 @@ func (h *hostileWorld) signals() []hostile {
 			return err
 		}
 	}
-	by := func(who, reason string) callback.Revocation {
-		return callback.Revocation{InitiatedBy: who, Reason: reason}
+	by := func(who, reason string) operation.Revocation {
+		return operation.Revocation{InitiatedBy: who, Reason: reason}
 	}
 	status := func(value any) map[string]any { return map[string]any{"status": value} }
 	sent := []said{
@@ -278,7 +278,7 @@ func (h *hostileWorld) said(t *testing.T, id string, s said) string {
 	if strings.Contains(s.input, "can't be revoked") {
 		h.outside.status(id, "processing")
 	}
-	key := start(t, h.Client, callback.StartRequest{Endpoint: idle, OperationID: id})
+	key := start(t, h.Client, operation.StartRequest{Endpoint: idle, OperationID: id})
 	before := awaits(t, h.Client, key, watchedOn)
 	got := "ignored"
 	if err := s.send(t, h.temporalClient(t), key.WorkflowID()); err != nil {
@@ -298,9 +298,9 @@ func (h *hostileWorld) said(t *testing.T, id string, s said) string {
 }
 
 // watchedOn says that the first poll is over and the next one known.
-func watchedOn(s callback.State) bool { return s.Polls == 1 && s.NextPollAt != nil }
+func watchedOn(s operation.State) bool { return s.Polls == 1 && s.NextPollAt != nil }
 
-func written(t *testing.T, state callback.State) string {
+func written(t *testing.T, state operation.State) string {
 	t.Helper()
 	text, err := json.Marshal(state)
 	require.NoError(t, err)

@@ -19,7 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ringback/dev/apiclient"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 var hostileTable = flag.String("hostile-table", "", "write the table of hostile inputs into this file")
@@ -173,7 +173,7 @@ type hostileWorld struct {
 	world
 	*ringback
 	outside      *outside
-	open, closed callback.Key
+	open, closed operation.Key
 }
 
 func newHostileWorld(t *testing.T) *hostileWorld {
@@ -185,10 +185,10 @@ func newHostileWorld(t *testing.T) *hostileWorld {
 	h.Key = keyAll
 
 	h.outside.status("open", "processing")
-	h.open = start(t, h.Client, callback.StartRequest{Endpoint: idle, OperationID: "open"})
+	h.open = start(t, h.Client, operation.StartRequest{Endpoint: idle, OperationID: "open"})
 	h.closed = start(t, h.Client, entry("closed"))
 	awaits(t, h.Client, h.open, watchedOn)
-	require.Equal(t, callback.OutcomeAcknowledged, closed(t, h.Client, h.closed).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, closed(t, h.Client, h.closed).Outcome)
 	require.Eventually(t, func() bool { return len(h.listed(t)) == 2 }, patience, 20*time.Millisecond)
 	return h
 }
@@ -227,8 +227,8 @@ endpoints:
 // the receivers got, and how the two bystanders stand.
 func (h *hostileWorld) snapshot(t *testing.T) string {
 	t.Helper()
-	var states []callback.State
-	for _, key := range []callback.Key{h.open, h.closed} {
+	var states []operation.State
+	for _, key := range []operation.Key{h.open, h.closed} {
 		state, err := h.State(t.Context(), key)
 		require.NoError(t, err)
 		states = append(states, state)
@@ -271,10 +271,10 @@ func (h *hostileWorld) bystandersComplete(t *testing.T) {
 
 // completes tells the status that an open operation waits for, and holds that
 // it is rung once and acknowledged.
-func (h *hostileWorld) completes(t *testing.T, key callback.Key) {
+func (h *hostileWorld) completes(t *testing.T, key operation.Key) {
 	t.Helper()
 	require.NoError(t, h.Push(t.Context(), key, "done"))
 	state := awaits(t, h.Client, key, apiclient.Closed)
-	require.Equal(t, callback.OutcomeAcknowledged, state.Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, state.Outcome)
 	require.Equal(t, []string{"done"}, h.outside.rungWith(key.OperationID))
 }

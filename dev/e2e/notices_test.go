@@ -14,8 +14,8 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"ringback/dev/simulator"
-	"ringback/internal/callback"
 	"ringback/internal/dialect"
+	"ringback/internal/operation"
 	"ringback/workflows"
 )
 
@@ -35,8 +35,8 @@ func TestOperatorsHearWhatNobodyAcknowledged(t *testing.T) {
 	w.core.SetStatus("301", "done")
 	shop.Script("301", unavailable)
 	operators.Script("301", unavailable, unavailable, simulator.Acknowledge)
-	state := closed(t, api, start(t, api, callback.StartRequest{Endpoint: "SHOP", OperationID: "301"}))
-	require.Equal(t, callback.OutcomeExhausted, state.Outcome)
+	state := closed(t, api, start(t, api, operation.StartRequest{Endpoint: "SHOP", OperationID: "301"}))
+	require.Equal(t, operation.OutcomeExhausted, state.Outcome)
 	exhausted := rung(t, operators, "301", 3)
 	for _, got := range exhausted {
 		require.Equal(t, exhausted[0].CallbackID, got.CallbackID, "one notice has one id")
@@ -44,27 +44,27 @@ func TestOperatorsHearWhatNobodyAcknowledged(t *testing.T) {
 		verified(t, got)
 	}
 	n := notice(t, exhausted[0])
-	require.Equal(t, callback.Notice{Type: callback.NoticeExhausted, Timestamp: n.Timestamp, Data: callback.NoticeData{
+	require.Equal(t, operation.Notice{Type: operation.NoticeExhausted, Timestamp: n.Timestamp, Data: operation.NoticeData{
 		Endpoint: "SHOP", OperationID: "301", CallbackID: state.Deliveries[0].CallbackID, Status: "done",
 		Attempts: 4, Reason: "HTTP 503 is not 2xx", RunID: state.RunID,
 	}}, n)
 
 	w.core.SetStatus("302", "done")
 	shop.Script("302", failing(http.StatusGone))
-	closed(t, api, start(t, api, callback.StartRequest{Endpoint: "SHOP", OperationID: "302"}))
+	closed(t, api, start(t, api, operation.StartRequest{Endpoint: "SHOP", OperationID: "302"}))
 	got := rung(t, operators, "302", 1)[0]
 	verified(t, got)
-	require.Equal(t, callback.NoticeGone, notice(t, got).Type)
+	require.Equal(t, operation.NoticeGone, notice(t, got).Type)
 
 	// Five attempts in a row were not acknowledged: one more makes it failing.
 	w.core.SetStatus("303", "done")
 	shop.Script("303", unavailable)
-	closed(t, api, start(t, api, callback.StartRequest{Endpoint: "SHOP", OperationID: "303"}))
+	closed(t, api, start(t, api, operation.StartRequest{Endpoint: "SHOP", OperationID: "303"}))
 	failingNotice := rung(t, operators, "", 6)
 	open := executionOf(t, c, workflows.OutageID("SHOP"))
 	require.Equal(t, enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, open, "an outage is open as long as it lasts")
 	w.core.SetStatus("304", "done")
-	closed(t, api, start(t, api, callback.StartRequest{Endpoint: "SHOP", OperationID: "304"}))
+	closed(t, api, start(t, api, operation.StartRequest{Endpoint: "SHOP", OperationID: "304"}))
 	require.Eventually(t, func() bool {
 		return executionOf(t, c, workflows.OutageID("SHOP")) == enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED
 	}, patience, 20*time.Millisecond)
@@ -76,7 +76,7 @@ func TestOperatorsHearWhatNobodyAcknowledged(t *testing.T) {
 			types = append(types, n.Type)
 		}
 	}
-	require.Equal(t, []string{callback.NoticeFailing, callback.NoticeRecovered}, types)
+	require.Equal(t, []string{operation.NoticeFailing, operation.NoticeRecovered}, types)
 	require.NotEmpty(t, failingNotice)
 }
 
@@ -110,9 +110,9 @@ func (w *world) adds(t *testing.T, line string) {
 	require.NoError(t, os.WriteFile(w.config, append(text, line+"\n"...), 0o600))
 }
 
-func notice(t *testing.T, got simulator.Received) callback.Notice {
+func notice(t *testing.T, got simulator.Received) operation.Notice {
 	t.Helper()
-	var n callback.Notice
+	var n operation.Notice
 	require.NoError(t, json.Unmarshal(got.Body, &n), "%s", got.Body)
 	return n
 }

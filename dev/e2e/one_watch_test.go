@@ -15,7 +15,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"ringback/dev/apiclient"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 const (
@@ -98,7 +98,7 @@ func (s *stage) pushesBeforeTheFinalStatus(t *testing.T) {
 			s.pushesThenDone(t, key, core, i)
 			state := s.close(t, key)
 			time.Sleep(quiet)
-			require.Equal(t, callback.OutcomeAcknowledged, state.Outcome)
+			require.Equal(t, operation.OutcomeAcknowledged, state.Outcome)
 			require.Equal(t, []string{"done"}, statusesOf(s.requests(id)))
 			require.Equal(t, 1, attempts(state))
 		}
@@ -109,7 +109,7 @@ func (s *stage) pushesBeforeTheFinalStatus(t *testing.T) {
 // pushesThenDone pushes emptily, 2 to 5 times in about half a second, and lets the core
 // say done just after the question that was due without them. Had each push a
 // watch of its own, the oldest would learn it last, during the attempt.
-func (s *stage) pushesThenDone(t *testing.T, key callback.Key, core *setting, i int) {
+func (s *stage) pushesThenDone(t *testing.T, key operation.Key, core *setting, i int) {
 	t.Helper()
 	pushes := 2 + i%4
 	due := s.questions(key.OperationID)[0].began.Add(time.Second)
@@ -174,7 +174,7 @@ func (s *stage) pushesCostPolls(t *testing.T) {
 			require.LessOrEqual(t, len(asked), maxPolls)
 			require.Equal(t, len(asked), state.Polls)
 			require.Equal(t, 1, mostAtOnce(asked))
-			require.Equal(t, callback.OutcomeExpired, state.Outcome)
+			require.Equal(t, operation.OutcomeExpired, state.Outcome)
 		}
 	}
 	together(t, rows)
@@ -222,10 +222,10 @@ func (s *stage) pushesComeTogether(t *testing.T) {
 func (s *stage) noQuestionAfterAnEnding(t *testing.T) {
 	t.Helper()
 	rows := map[string]func(*testing.T){}
-	for name, end := range map[string]func(*testing.T, callback.Key){
+	for name, end := range map[string]func(*testing.T, operation.Key){
 		"revoked":   s.revoke,
 		"withdrawn": s.withdraw,
-		"done":      func(t *testing.T, key callback.Key) { t.Helper(); s.mustPush(t, key, "done") },
+		"done":      func(t *testing.T, key operation.Key) { t.Helper(); s.mustPush(t, key, "done") },
 	} {
 		id := "ending-" + name
 		rows[name] = func(t *testing.T) {
@@ -276,7 +276,7 @@ func (s *stage) aDeliveryThatWaitsIsReached(t *testing.T) {
 			answered := time.Now()
 			state := closed(t, s.Client, key)
 			require.LessOrEqual(t, time.Since(answered), reached)
-			require.Equal(t, callback.OutcomeWithdrawn, state.Outcome)
+			require.Equal(t, operation.OutcomeWithdrawn, state.Outcome)
 			require.Len(t, s.requests(id), 1)
 		}
 	}
@@ -290,11 +290,11 @@ func (s *stage) anExhaustedStatusIsOwedAgain(t *testing.T) {
 	const id = "owed"
 	core := &setting{now: reply{status: "done"}}
 	key := s.open(t, "OWED", id, core.answer, inTurn(reply{httpStatus: http.StatusServiceUnavailable}, reply{}))
-	require.Equal(t, callback.OutcomeExhausted, s.close(t, key).Outcome)
+	require.Equal(t, operation.OutcomeExhausted, s.close(t, key).Outcome)
 
 	core.set(reply{status: "failed"})
 	s.repoll(t, key)
-	require.Equal(t, callback.OutcomeAcknowledged, s.close(t, key).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, s.close(t, key).Outcome)
 	require.Equal(t, []string{"done", "failed"}, statusesOf(s.requests(id)))
 
 	core.set(reply{status: "done"})
@@ -304,14 +304,14 @@ func (s *stage) anExhaustedStatusIsOwedAgain(t *testing.T) {
 	require.Equal(t, []string{"done", "failed", "done"}, statusesOf(requests))
 	require.Equal(t, requests[0].callbackID, requests[2].callbackID)
 	require.Equal(t, map[string]int{requests[0].callbackID: 1, requests[1].callbackID: 1}, bodies(requests))
-	require.Equal(t, callback.OutcomeAcknowledged, state.Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, state.Outcome)
 	attemptsGoOn(t, state, requests[0].callbackID, 2)
 }
 
 // repoll redelivers what the core says now, by force where that is asked for.
-func (s *stage) repoll(t *testing.T, key callback.Key) {
+func (s *stage) repoll(t *testing.T, key operation.Key) {
 	t.Helper()
-	request := callback.RedeliveryRequest{Repoll: true}
+	request := operation.RedeliveryRequest{Repoll: true}
 	if err := s.redeliver(t, key, request); apiclient.Status(err) != http.StatusConflict {
 		require.NoError(t, err)
 		return
@@ -322,9 +322,9 @@ func (s *stage) repoll(t *testing.T, key callback.Key) {
 }
 
 // attemptsGoOn says that the callback's attempts are numbered from 1 to n.
-func attemptsGoOn(t *testing.T, state callback.State, callbackID string, n int) {
+func attemptsGoOn(t *testing.T, state operation.State, callbackID string, n int) {
 	t.Helper()
-	var found []callback.Attempt
+	var found []operation.Attempt
 	for _, d := range state.Deliveries {
 		if d.CallbackID == callbackID {
 			found = append(found, d.Attempts...)
@@ -384,7 +384,7 @@ func (s *stage) aStatusThatWasNeverSentIsOwedAgain(t *testing.T) {
 		s.mustPush(t, key, status)
 		s.awaitDone(t, id, n+3, status)
 	}
-	require.Equal(t, callback.OutcomeAcknowledged, s.close(t, key).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, s.close(t, key).Outcome)
 	require.Equal(t, []string{"waiting_funds", "waiting_password", "reserved", "done"}, statusesOf(s.requests(id)))
 }
 
@@ -397,7 +397,7 @@ func (s *stage) theLastPollIsInFlight(t *testing.T) {
 	time.Sleep(300 * time.Millisecond)
 	s.push(t, key, "waiting")
 	state := s.close(t, key)
-	require.Equal(t, callback.OutcomeAcknowledged, state.Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, state.Outcome)
 	require.Equal(t, []string{"done"}, statusesOf(s.requests(id)))
 }
 
@@ -406,7 +406,7 @@ func (s *stage) aMissingEndpoint(t *testing.T) {
 	t.Helper()
 	temporal := s.temporalClient(t)
 	// What the endpoint's absence finds open: the receiver has refused nothing yet.
-	opened := map[string]callback.Key{}
+	opened := map[string]operation.Key{}
 	cores := map[string]*setting{}
 	for _, id := range []string{"missing-done", "missing-revoked", "missing-withdrawn"} {
 		cores[id] = &setting{now: reply{status: "processing"}}
@@ -427,22 +427,22 @@ func (s *stage) aMissingEndpoint(t *testing.T) {
 		if n := events(t, temporal, key); n >= 60 {
 			t.Errorf("%s has %d events", id, n)
 		}
-		state := awaits(t, s.Client, key, func(callback.State) bool { return true })
-		require.NotEqual(t, callback.Closed, state.Phase, "%+v", state)
+		state := awaits(t, s.Client, key, func(operation.State) bool { return true })
+		require.NotEqual(t, operation.Closed, state.Phase, "%+v", state)
 		require.Empty(t, s.requests(id))
 	}
 	s.revoke(t, opened["missing-revoked"])
 	s.withdraw(t, opened["missing-withdrawn"])
-	require.Equal(t, callback.OutcomeWithdrawn, s.close(t, opened["missing-withdrawn"]).Outcome)
+	require.Equal(t, operation.OutcomeWithdrawn, s.close(t, opened["missing-withdrawn"]).Outcome)
 	s.reconfigure(t, func(endpoints map[string]string) { endpoints["MISSING"] = line })
 	for id, status := range map[string]string{"missing-done": "done", "missing-revoked": "revoked"} {
-		require.Equal(t, callback.OutcomeAcknowledged, s.close(t, opened[id]).Outcome)
+		require.Equal(t, operation.OutcomeAcknowledged, s.close(t, opened[id]).Outcome)
 		require.Equal(t, []string{status}, statusesOf(s.requests(id)))
 	}
 }
 
 // events is how long the latest run's history is.
-func events(t *testing.T, c client.Client, key callback.Key) int64 {
+func events(t *testing.T, c client.Client, key operation.Key) int64 {
 	t.Helper()
 	described, err := c.DescribeWorkflowExecution(t.Context(), key.WorkflowID(), "")
 	require.NoError(t, err)
@@ -455,7 +455,7 @@ func (s *stage) aRefusedQuestion(t *testing.T) {
 	s.open(t, "REFUSED", "refused", steady(reply{httpStatus: http.StatusForbidden}), steady(reply{}))
 	s.awaitQuestion(t, "refused", 1, true)
 	core := &setting{now: reply{status: "processing"}}
-	var healthy []callback.Key
+	var healthy []operation.Key
 	for i := range 10 {
 		healthy = append(healthy, s.open(t, "REFUSED", fmt.Sprintf("healthy-%d", i), core.answer, steady(reply{})))
 	}
@@ -478,11 +478,11 @@ func (s *stage) theSameStart(t *testing.T) {
 		"REMOVED":  func(string) string { return "" },
 		"CHANGED":  func(line string) string { return "statuses: [done], " + line },
 	}
-	requests := map[string]callback.StartRequest{}
+	requests := map[string]operation.StartRequest{}
 	for endpoint := range changes {
 		key := s.open(t, endpoint, "same-"+endpoint, steady(reply{status: "done"}), steady(reply{}))
-		requests[endpoint] = callback.StartRequest{Endpoint: endpoint, OperationID: key.OperationID}
-		require.Equal(t, callback.OutcomeAcknowledged, s.close(t, key).Outcome)
+		requests[endpoint] = operation.StartRequest{Endpoint: endpoint, OperationID: key.OperationID}
+		require.Equal(t, operation.OutcomeAcknowledged, s.close(t, key).Outcome)
 	}
 	s.reconfigure(t, func(endpoints map[string]string) {
 		for endpoint, change := range changes {
@@ -504,12 +504,12 @@ func (s *stage) forcedAtOnce(t *testing.T) {
 	t.Helper()
 	const id = "forced"
 	key := s.open(t, "FORCED", id, steady(reply{status: "done"}), inTurn(reply{}, reply{delay: 4 * time.Second}))
-	require.Equal(t, callback.OutcomeAcknowledged, s.close(t, key).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, s.close(t, key).Outcome)
 	var begun, refused, unserved atomic.Int32
 	var callers sync.WaitGroup
 	for range 20 {
 		callers.Go(func() {
-			_, err := s.Redeliver(t.Context(), key, callback.RedeliveryRequest{Force: true})
+			_, err := s.Redeliver(t.Context(), key, operation.RedeliveryRequest{Force: true})
 			switch {
 			case err == nil:
 				begun.Add(1)
@@ -547,10 +547,10 @@ func (s *stage) readThroughItsEnd(t *testing.T) {
 				if err != nil {
 					continue
 				}
-				if (state.Phase == callback.Closed) != (state.Outcome != callback.OutcomeNone) {
+				if (state.Phase == operation.Closed) != (state.Outcome != operation.OutcomeNone) {
 					t.Errorf("%s: phase %s, outcome %q", id, state.Phase, state.Outcome)
 				}
-				if state.Phase == callback.Closed {
+				if state.Phase == operation.Closed {
 					return
 				}
 			}
@@ -564,7 +564,7 @@ func (s *stage) readThroughItsEnd(t *testing.T) {
 func (s *stage) theListIsNewestFirst(t *testing.T) {
 	t.Helper()
 	var ids []string
-	var redelivered callback.Key
+	var redelivered operation.Key
 	for i := range 10 {
 		id := fmt.Sprintf("listed-%d", i)
 		status, receiver := "processing", steady(reply{})
@@ -583,15 +583,15 @@ func (s *stage) theListIsNewestFirst(t *testing.T) {
 		}
 		ids = append(ids, id)
 	}
-	require.NoError(t, s.redeliver(t, redelivered, callback.RedeliveryRequest{}))
+	require.NoError(t, s.redeliver(t, redelivered, operation.RedeliveryRequest{}))
 	s.close(t, redelivered)
-	var listed []callback.Summary
+	var listed []operation.Summary
 	require.Eventually(t, func() bool {
 		page, err := s.List(t.Context(), url.Values{"endpoint": {"LISTED"}})
 		listed = page.Operations
 		open := 0
 		for _, o := range listed {
-			if o.Phase != callback.Closed {
+			if o.Phase != operation.Closed {
 				open++
 			}
 		}
@@ -602,7 +602,7 @@ func (s *stage) theListIsNewestFirst(t *testing.T) {
 
 // newer is the list's order: what is open by its start, then what is closed by its
 // end.
-func newer(a, b callback.Summary) bool {
+func newer(a, b operation.Summary) bool {
 	switch {
 	case a.ClosedAt == nil && b.ClosedAt == nil:
 		return a.StartedAt.After(b.StartedAt)
@@ -613,7 +613,7 @@ func newer(a, b callback.Summary) bool {
 }
 
 // startsOf is a list in short.
-func startsOf(listed []callback.Summary) string {
+func startsOf(listed []operation.Summary) string {
 	var lines []string
 	for _, o := range listed {
 		lines = append(lines, fmt.Sprintf("%s %s started %s", o.OperationID, o.Phase, o.StartedAt.Format("05.000")))
@@ -630,16 +630,16 @@ func (s *stage) aPushBeforeTheRepoll(t *testing.T) {
 	s.close(t, s.open(t, "REPOLLED", "slow", steady(reply{status: "done", delay: slowly}), steady(reply{})))
 	core := &setting{now: reply{status: "done", delay: slowly}}
 	key := s.open(t, "REPOLLED", id, core.answer, inTurn(reply{httpStatus: http.StatusServiceUnavailable}, reply{}))
-	require.Equal(t, callback.OutcomeExhausted, s.close(t, key).Outcome)
+	require.Equal(t, operation.OutcomeExhausted, s.close(t, key).Outcome)
 	asked := len(s.questions(id))
 	core.set(reply{status: "failed", delay: 3 * time.Second})
-	require.NoError(t, s.redeliver(t, key, callback.RedeliveryRequest{Repoll: true}))
+	require.NoError(t, s.redeliver(t, key, operation.RedeliveryRequest{Repoll: true}))
 	s.awaitQuestion(t, id, asked+1, false)
 	for range 3 {
 		time.Sleep(300 * time.Millisecond)
 		s.push(t, key, "")
 	}
-	require.Equal(t, callback.OutcomeAcknowledged, s.close(t, key).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, s.close(t, key).Outcome)
 	require.Equal(t, []string{"done", "failed"}, statusesOf(s.requests(id)))
 }
 
@@ -651,7 +651,7 @@ func TestAWorkerKilledInMidWatchAsksNoMoreThanItMay(t *testing.T) {
 	_, api := s.api(t, "127.0.0.1:0", "-worker=false")
 	first := s.worker(t)
 	s.put(id, steady(reply{status: "processing", delay: 200 * time.Millisecond}), steady(reply{}))
-	key := start(t, api, callback.StartRequest{Endpoint: "CAPPED", OperationID: id})
+	key := start(t, api, operation.StartRequest{Endpoint: "CAPPED", OperationID: id})
 	s.awaitQuestion(t, id, 6, false)
 	require.NoError(t, first.Kill())
 	s.worker(t)

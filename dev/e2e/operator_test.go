@@ -21,7 +21,7 @@ import (
 
 	"ringback/dev/apiclient"
 	"ringback/dev/simulator"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // TestWhatAnOperatorDoesToADelivery tries what the Temporal UI and CLI offer for
@@ -34,7 +34,7 @@ func TestWhatAnOperatorDoesToADelivery(t *testing.T) {
 	c := w.temporalClient(t)
 	cases := map[string]struct {
 		id       string
-		act      func(*testing.T, client.Client, callback.Key)
+		act      func(*testing.T, client.Client, operation.Key)
 		attempts int
 		// gap is the least from the first attempt to the second, h from then on.
 		gap, h time.Duration
@@ -54,7 +54,7 @@ func TestWhatAnOperatorDoesToADelivery(t *testing.T) {
 				awaitBackoff(t, c, key)
 				tc.act(t, c, key)
 				state := closed(t, api, key)
-				require.Equal(t, callback.OutcomeExhausted, state.Outcome)
+				require.Equal(t, operation.OutcomeExhausted, state.Outcome)
 				require.Len(t, state.Deliveries[0].Attempts, tc.attempts)
 				numbered(t, state.Deliveries[0].Attempts, 1)
 				received := w.standard.Received(tc.id)
@@ -69,13 +69,13 @@ func TestWhatAnOperatorDoesToADelivery(t *testing.T) {
 	})
 }
 
-func awaitBackoff(t *testing.T, c client.Client, key callback.Key) {
+func awaitBackoff(t *testing.T, c client.Client, key operation.Key) {
 	t.Helper()
 	awaitPending(t, c, key, "Deliver")
 }
 
 // awaitPending waits until an activity waits on the server.
-func awaitPending(t *testing.T, c client.Client, key callback.Key, kind string) {
+func awaitPending(t *testing.T, c client.Client, key operation.Key, kind string) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		description, err := c.DescribeWorkflowExecution(t.Context(), key.WorkflowID(), "")
@@ -85,11 +85,11 @@ func awaitPending(t *testing.T, c client.Client, key callback.Key, kind string) 
 	}, patience, 20*time.Millisecond)
 }
 
-func execution(key callback.Key) *commonpb.WorkflowExecution {
+func execution(key operation.Key) *commonpb.WorkflowExecution {
 	return &commonpb.WorkflowExecution{WorkflowId: key.WorkflowID()}
 }
 
-func pauseDelivery(t *testing.T, c client.Client, key callback.Key) {
+func pauseDelivery(t *testing.T, c client.Client, key operation.Key) {
 	t.Helper()
 	_, err := c.WorkflowService().PauseActivity(t.Context(), &workflowservice.PauseActivityRequest{
 		Namespace: namespace, Execution: execution(key), Identity: "operator",
@@ -98,8 +98,8 @@ func pauseDelivery(t *testing.T, c client.Client, key callback.Key) {
 	require.NoError(t, err)
 }
 
-func pauseFor(d time.Duration) func(*testing.T, client.Client, callback.Key) {
-	return func(t *testing.T, c client.Client, key callback.Key) {
+func pauseFor(d time.Duration) func(*testing.T, client.Client, operation.Key) {
+	return func(t *testing.T, c client.Client, key operation.Key) {
 		t.Helper()
 		pauseDelivery(t, c, key)
 		time.Sleep(d)
@@ -111,17 +111,17 @@ func pauseFor(d time.Duration) func(*testing.T, client.Client, callback.Key) {
 	}
 }
 
-func editInterval(h time.Duration) func(*testing.T, client.Client, callback.Key) {
+func editInterval(h time.Duration) func(*testing.T, client.Client, operation.Key) {
 	return edit(&commonpb.RetryPolicy{InitialInterval: durationpb.New(h), MaximumInterval: durationpb.New(h)},
 		"retry_policy.initial_interval", "retry_policy.maximum_interval")
 }
 
-func editAttempts(k int32) func(*testing.T, client.Client, callback.Key) {
+func editAttempts(k int32) func(*testing.T, client.Client, operation.Key) {
 	return edit(&commonpb.RetryPolicy{MaximumAttempts: k}, "retry_policy.maximum_attempts")
 }
 
-func edit(policy *commonpb.RetryPolicy, paths ...string) func(*testing.T, client.Client, callback.Key) {
-	return func(t *testing.T, c client.Client, key callback.Key) {
+func edit(policy *commonpb.RetryPolicy, paths ...string) func(*testing.T, client.Client, operation.Key) {
+	return func(t *testing.T, c client.Client, key operation.Key) {
 		t.Helper()
 		_, err := c.WorkflowService().UpdateActivityOptions(t.Context(), &workflowservice.UpdateActivityOptionsRequest{
 			Namespace: namespace, Execution: execution(key), Identity: "operator",
@@ -133,7 +133,7 @@ func edit(policy *commonpb.RetryPolicy, paths ...string) func(*testing.T, client
 	}
 }
 
-func reset(t *testing.T, c client.Client, key callback.Key) {
+func reset(t *testing.T, c client.Client, key operation.Key) {
 	t.Helper()
 	_, err := c.WorkflowService().ResetActivity(t.Context(), &workflowservice.ResetActivityRequest{
 		Namespace: namespace, Execution: execution(key), Identity: "operator",
@@ -158,17 +158,17 @@ func TestWhatAnOperatorDoesToARun(t *testing.T) {
 			key := start(t, api, entry("180"))
 			awaitBackoff(t, c, key)
 			require.NoError(t, c.CancelWorkflow(t.Context(), key.WorkflowID(), ""))
-			require.Equal(t, callback.OutcomeWithdrawn, closed(t, api, key).Outcome)
+			require.Equal(t, operation.OutcomeWithdrawn, closed(t, api, key).Outcome)
 		})
 		t.Run("the Signal revoke is a revocation", func(t *testing.T) {
 			t.Parallel()
 			w.core.SetStatus("181", "waiting_funds")
 			key := start(t, api, entry("181"))
 			rung(t, w.standard, "181", 1)
-			require.NoError(t, c.SignalWorkflow(t.Context(), key.WorkflowID(), "", "revoke", callback.Revocation{InitiatedBy: "core"}))
+			require.NoError(t, c.SignalWorkflow(t.Context(), key.WorkflowID(), "", "revoke", operation.Revocation{InitiatedBy: "core"}))
 			state := closed(t, api, key)
 			require.Equal(t, "revoked", state.Status.Value)
-			require.Equal(t, callback.OutcomeAcknowledged, state.Outcome)
+			require.Equal(t, operation.OutcomeAcknowledged, state.Outcome)
 			require.Equal(t, "revoked", w.standard.Received("181")[1].Status)
 		})
 		t.Run("a terminated run is redelivered as the same callback, its attempt numbers going on", func(t *testing.T) {
@@ -181,11 +181,11 @@ func TestWhatAnOperatorDoesToARun(t *testing.T) {
 			awaitBackoff(t, c, key)
 			require.NoError(t, c.TerminateWorkflow(t.Context(), key.WorkflowID(), "", "by an operator"))
 			state := awaits(t, api, key, apiclient.Closed)
-			require.Equal(t, callback.OutcomeTerminated, state.Outcome)
+			require.Equal(t, operation.OutcomeTerminated, state.Outcome)
 			require.Len(t, state.Deliveries[0].Attempts, 2, "also those that only the activity knew of")
-			_, err := api.Redeliver(t.Context(), key, callback.RedeliveryRequest{Reason: "terminated by mistake"})
+			_, err := api.Redeliver(t.Context(), key, operation.RedeliveryRequest{Reason: "terminated by mistake"})
 			require.NoError(t, err)
-			state = awaits(t, api, key, func(s callback.State) bool { return s.Outcome == callback.OutcomeAcknowledged })
+			state = awaits(t, api, key, func(s operation.State) bool { return s.Outcome == operation.OutcomeAcknowledged })
 			received := w.standard.Received("182")
 			require.Len(t, received, 3)
 			require.Equal(t, received[0].CallbackID, received[2].CallbackID)
@@ -204,9 +204,9 @@ func TestWhatAnOperatorDoesToARun(t *testing.T) {
 			require.Equal(t, "unacknowledged unacknowledged", verdicts(state.Deliveries[0]))
 			require.Contains(t, state.Deliveries[0].Attempts[1].Reason, "terminated while the attempt was on its way")
 			rung(t, w.standard, "183", 2)
-			_, err := api.Redeliver(t.Context(), key, callback.RedeliveryRequest{})
+			_, err := api.Redeliver(t.Context(), key, operation.RedeliveryRequest{})
 			require.NoError(t, err)
-			state = awaits(t, api, key, func(s callback.State) bool { return s.Outcome == callback.OutcomeAcknowledged })
+			state = awaits(t, api, key, func(s operation.State) bool { return s.Outcome == operation.OutcomeAcknowledged })
 			numbered(t, state.Deliveries[len(state.Deliveries)-1].Attempts, 1)
 			require.Len(t, w.standard.Received("183"), 3)
 		})
@@ -216,13 +216,13 @@ func TestWhatAnOperatorDoesToARun(t *testing.T) {
 			w.standard.Script("184", failing(http.StatusGone), simulator.Acknowledge)
 			key := start(t, api, entry("184"))
 			state := closed(t, api, key)
-			require.Equal(t, callback.OutcomeGone, state.Outcome)
+			require.Equal(t, operation.OutcomeGone, state.Outcome)
 			_, err := c.ResetWorkflowExecution(t.Context(), &workflowservice.ResetWorkflowExecutionRequest{
 				Namespace: namespace, WorkflowExecution: &commonpb.WorkflowExecution{WorkflowId: key.WorkflowID(), RunId: state.RunID},
 				Reason: "by an operator", RequestId: "184", WorkflowTaskFinishEventId: 4,
 			})
 			require.NoError(t, err)
-			again := awaits(t, api, key, func(s callback.State) bool { return s.Outcome == callback.OutcomeAcknowledged })
+			again := awaits(t, api, key, func(s operation.State) bool { return s.Outcome == operation.OutcomeAcknowledged })
 			received := w.standard.Received("184")
 			require.Len(t, received, 2)
 			require.Equal(t, received[0].CallbackID, received[1].CallbackID, "by which the receiver knows it")
@@ -233,15 +233,15 @@ func TestWhatAnOperatorDoesToARun(t *testing.T) {
 			t.Parallel()
 			w.core.SetStatus("185", "processing")
 			key := start(t, api, entry("185"))
-			awaits(t, api, key, func(s callback.State) bool { return s.Polls > 0 })
+			awaits(t, api, key, func(s operation.State) bool { return s.Polls > 0 })
 			require.NoError(t, c.SignalWorkflow(t.Context(), key.WorkflowID(), "", "status", map[string]string{"status": "done"}))
-			require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, key).Outcome)
+			require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, key).Outcome)
 			require.Equal(t, "done", w.standard.Received("185")[0].Status)
 		})
 		t.Run("a watch that is paused polls no more; unpaused, it goes on", func(t *testing.T) {
 			t.Parallel()
 			w.core.SetStatus("186", "processing")
-			key := start(t, api, callback.StartRequest{Endpoint: "SELDOM", OperationID: "186"})
+			key := start(t, api, operation.StartRequest{Endpoint: "SELDOM", OperationID: "186"})
 			awaitPending(t, c, key, "Watch")
 			_, err := c.WorkflowService().PauseActivity(t.Context(), &workflowservice.PauseActivityRequest{
 				Namespace: namespace, Execution: execution(key), Identity: "operator", Activity: &workflowservice.PauseActivityRequest_Type{Type: "Watch"},
@@ -255,7 +255,7 @@ func TestWhatAnOperatorDoesToARun(t *testing.T) {
 				Namespace: namespace, Execution: execution(key), Identity: "operator", Activity: &workflowservice.UnpauseActivityRequest_Type{Type: "Watch"},
 			})
 			require.NoError(t, err)
-			require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, key).Outcome)
+			require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, key).Outcome)
 			require.Len(t, books.Received("186"), 1)
 		})
 		t.Run("a deleted operation is forgotten, and begins anew", func(t *testing.T) {
@@ -281,7 +281,7 @@ func TestWhatAnOperatorDoesToARun(t *testing.T) {
 }
 
 // details are what the Temporal UI shows as a run's current details.
-func details(t *testing.T, c client.Client, key callback.Key) string {
+func details(t *testing.T, c client.Client, key operation.Key) string {
 	t.Helper()
 	value, err := c.QueryWorkflow(t.Context(), key.WorkflowID(), "", "__temporal_workflow_metadata")
 	require.NoError(t, err)

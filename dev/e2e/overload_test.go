@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ringback/dev/apiclient"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // atOnce bounds the starts of a configuration.
@@ -80,13 +80,13 @@ func TestStartsAreShedBeforeTheEngineDrownsAndWhatIsAcceptedCompletes(t *testing
 	for i := range many {
 		request := entry(fmt.Sprintf("flood-%d", i))
 		_ = patiently(t, api.Client, request)
-		require.Equal(t, callback.OutcomeAcknowledged, closed(t, api.Client, request.Key()).Outcome)
+		require.Equal(t, operation.OutcomeAcknowledged, closed(t, api.Client, request.Key()).Outcome)
 		require.Len(t, rung(t, w.standard, request.OperationID, 1), 1, "once")
 	}
 }
 
 // patiently starts an operation as a client does that obeys Retry-After.
-func patiently(t *testing.T, api *apiclient.Client, r callback.StartRequest) callback.State {
+func patiently(t *testing.T, api *apiclient.Client, r operation.StartRequest) operation.State {
 	t.Helper()
 	for begun := time.Now(); ; {
 		state, _, err := api.Start(t.Context(), r)
@@ -133,5 +133,5 @@ func TestChangesAndReadsAreAdmittedBesideAFloodOfStarts(t *testing.T) {
 		require.NoError(t, api.Push(t.Context(), open, "reserved"))
 	}
 	require.NoError(t, api.Withdraw(t.Context(), open))
-	require.Equal(t, callback.OutcomeWithdrawn, closed(t, api.Client, open).Outcome)
+	require.Equal(t, operation.OutcomeWithdrawn, closed(t, api.Client, open).Outcome)
 }

@@ -14,7 +14,7 @@ import (
 
 	"ringback/dev/apiclient"
 	"ringback/dev/simulator"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // tolerance is how late an attempt may come, by promise 5.
@@ -60,8 +60,8 @@ func measure(t *testing.T, w *world, hooks *simulator.Receiver, api *apiclient.C
 	w.core.SetStatus(id, "done")
 	replies := slices.Repeat([]simulator.Reply{failing(http.StatusServiceUnavailable)}, k-1)
 	hooks.Script(id, append(replies, simulator.Acknowledge)...)
-	key := start(t, api, callback.StartRequest{Endpoint: fmt.Sprintf("H%d", h.Milliseconds()), OperationID: id})
-	require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, key).Outcome)
+	key := start(t, api, operation.StartRequest{Endpoint: fmt.Sprintf("H%d", h.Milliseconds()), OperationID: id})
+	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, key).Outcome)
 	lawful(t, hooks, id, k, h)
 	var late []time.Duration
 	for _, got := range hooks.Received(id)[1:] {
@@ -96,7 +96,7 @@ func TestAnOperationIsStartedOnce(t *testing.T) {
 	callers.Wait()
 	require.EqualValues(t, 1, created.Load(), "sixteen starts, one 201")
 	require.EqualValues(t, 15, again.Load())
-	require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, entry("601").Key()).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, entry("601").Key()).Outcome)
 
 	_, first, err := api.Start(t.Context(), entry("601"))
 	require.NoError(t, err)
@@ -120,9 +120,9 @@ func TestTheListFindsWhatFailed(t *testing.T) {
 		closed(t, api, start(t, api, entry(id)))
 	}
 	require.Eventually(t, func() bool {
-		page, err := api.List(t.Context(), url.Values{"endpoint": {ledger}, "outcome": {string(callback.OutcomeExhausted)}})
+		page, err := api.List(t.Context(), url.Values{"endpoint": {ledger}, "outcome": {string(operation.OutcomeExhausted)}})
 		require.NoError(t, err)
-		return len(page.Operations) == 1 && page.Operations[0].OperationID == "702" && page.Operations[0].Outcome == callback.OutcomeExhausted
+		return len(page.Operations) == 1 && page.Operations[0].OperationID == "702" && page.Operations[0].Outcome == operation.OutcomeExhausted
 	}, patience, 100*time.Millisecond)
 }
 
@@ -132,7 +132,7 @@ func TestDetailsShowNothingOfThePayerOrTheCard(t *testing.T) {
 	api := w.run(t).Client
 	w.wsgate.Script("A2C-1", simulator.Statuses(2)...)
 	w.core.SetStatus("801", "done")
-	for _, r := range []callback.StartRequest{order("A2C-1", "p2p_a2c"), entry("801")} {
+	for _, r := range []operation.StartRequest{order("A2C-1", "p2p_a2c"), entry("801")} {
 		key := start(t, api, r)
 		details, err := api.Details(t.Context(), key)
 		require.NoError(t, err)

@@ -20,7 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ringback/dev/apiclient"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // reply is one answer of a core to a question, or of a receiver to a request.
@@ -287,17 +287,17 @@ func (s *stage) reconfigure(t *testing.T, change func(endpoints map[string]strin
 }
 
 // open starts a new operation whose calls are answered so.
-func (s *stage) open(t *testing.T, endpoint, id string, core, receiver answers) callback.Key {
+func (s *stage) open(t *testing.T, endpoint, id string, core, receiver answers) operation.Key {
 	t.Helper()
 	s.put(id, core, receiver)
-	created, err := s.startAgain(t, callback.StartRequest{Endpoint: endpoint, OperationID: id})
+	created, err := s.startAgain(t, operation.StartRequest{Endpoint: endpoint, OperationID: id})
 	require.NoError(t, err)
 	require.True(t, created)
-	return callback.Key{Endpoint: endpoint, OperationID: id}
+	return operation.Key{Endpoint: endpoint, OperationID: id}
 }
 
 // startAgain starts what may be there already.
-func (s *stage) startAgain(t *testing.T, request callback.StartRequest) (created bool, err error) {
+func (s *stage) startAgain(t *testing.T, request operation.StartRequest) (created bool, err error) {
 	t.Helper()
 	err = untilServed(t, func(ctx context.Context) error {
 		_, created, err = s.Start(ctx, request)
@@ -307,7 +307,7 @@ func (s *stage) startAgain(t *testing.T, request callback.StartRequest) (created
 }
 
 // push pushes a status, or an empty one; the operation may have closed.
-func (s *stage) push(t *testing.T, key callback.Key, status string) {
+func (s *stage) push(t *testing.T, key operation.Key, status string) {
 	t.Helper()
 	err := untilServed(t, func(ctx context.Context) error { return s.Push(ctx, key, status) })
 	if apiclient.Status(err) == http.StatusConflict {
@@ -317,12 +317,12 @@ func (s *stage) push(t *testing.T, key callback.Key, status string) {
 }
 
 // mustPush is push to an operation that is open.
-func (s *stage) mustPush(t *testing.T, key callback.Key, status string) {
+func (s *stage) mustPush(t *testing.T, key operation.Key, status string) {
 	t.Helper()
 	require.NoError(t, untilServed(t, func(ctx context.Context) error { return s.Push(ctx, key, status) }))
 }
 
-func (s *stage) revoke(t *testing.T, key callback.Key) {
+func (s *stage) revoke(t *testing.T, key operation.Key) {
 	t.Helper()
 	require.NoError(t, untilServed(t, func(ctx context.Context) error {
 		_, err := s.Revoke(ctx, key, "user", "")
@@ -330,12 +330,12 @@ func (s *stage) revoke(t *testing.T, key callback.Key) {
 	}))
 }
 
-func (s *stage) withdraw(t *testing.T, key callback.Key) {
+func (s *stage) withdraw(t *testing.T, key operation.Key) {
 	t.Helper()
 	require.NoError(t, untilServed(t, func(ctx context.Context) error { return s.Withdraw(ctx, key) }))
 }
 
-func (s *stage) redeliver(t *testing.T, key callback.Key, request callback.RedeliveryRequest) error {
+func (s *stage) redeliver(t *testing.T, key operation.Key, request operation.RedeliveryRequest) error {
 	t.Helper()
 	return untilServed(t, func(ctx context.Context) error {
 		_, err := s.Redeliver(ctx, key, request)
@@ -356,12 +356,12 @@ func untilServed(t *testing.T, call func(context.Context) error) error {
 
 // close waits until an operation has ended. It looks seldom, since each look at
 // many operations costs them time.
-func (s *stage) close(t *testing.T, key callback.Key) (state callback.State) {
+func (s *stage) close(t *testing.T, key operation.Key) (state operation.State) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		var err error
 		state, err = s.State(t.Context(), key)
-		return err == nil && state.Phase == callback.Closed
+		return err == nil && state.Phase == operation.Closed
 	}, patience, 300*time.Millisecond, "%s is to end", key.WorkflowID())
 	return state
 }
@@ -452,7 +452,7 @@ func mostAtOnce(calls []recordedCall) int {
 }
 
 // attempts counts the attempts that the state has.
-func attempts(state callback.State) int {
+func attempts(state operation.State) int {
 	n := 0
 	for _, d := range state.Deliveries {
 		n += len(d.Attempts)

@@ -13,9 +13,9 @@ import (
 	"go.temporal.io/sdk/converter"
 
 	"ringback/dev/apiclient"
-	"ringback/internal/callback"
 	"ringback/internal/config"
-	"ringback/internal/operations"
+	"ringback/internal/operation"
+	"ringback/internal/service"
 )
 
 const callsAtOnce = 20
@@ -24,13 +24,13 @@ func TestOneOfTwentyWhoRedeliverAnOperationAtOnceBeginsARun(t *testing.T) {
 	leavesNothing(t)
 	w := newWorld(t, startEngine(t), quick)
 	api := w.run(t).Client
-	for round, request := range []callback.RedeliveryRequest{
+	for round, request := range []operation.RedeliveryRequest{
 		{Force: true}, {Force: true}, {Force: true}, {Force: true, Repoll: true}, {Force: true, Repoll: true},
 	} {
 		id := fmt.Sprintf("4%02d", round)
 		w.core.SetStatus(id, "done")
 		key := start(t, api, entry(id))
-		require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, key).Outcome)
+		require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, key).Outcome)
 
 		var begun, refused atomic.Int32
 		var calls sync.WaitGroup
@@ -97,10 +97,10 @@ func TestWhoRedeliversARunThatWasRedeliveredSinceBeginsNone(t *testing.T) {
 
 	c, err := config.Load(w.config)
 	require.NoError(t, err)
-	temporal, err := client.Dial(operations.ClientOptions(client.Options{HostPort: w.temporal.addr, Namespace: namespace}))
+	temporal, err := client.Dial(service.ClientOptions(client.Options{HostPort: w.temporal.addr, Namespace: namespace}))
 	require.NoError(t, err)
 	t.Cleanup(temporal.Close)
-	service := &operations.Desk{
+	service := &service.Desk{
 		Client:    &lateStarts{Client: temporal, expected: callsAtOnce, all: make(chan struct{}), over: make(chan struct{})},
 		Namespace: namespace, Converter: converter.GetDefaultDataConverter(), Endpoint: c.Endpoint,
 	}
@@ -108,14 +108,14 @@ func TestWhoRedeliversARunThatWasRedeliveredSinceBeginsNone(t *testing.T) {
 	var calls sync.WaitGroup
 	for i := range callsAtOnce {
 		calls.Go(func() {
-			redelivered, err := service.RedeliverRun(t.Context(), callback.RunRef{Key: key, RunID: first.RunID},
-				callback.RedeliveryRequest{Force: true, RedeliveriesID: fmt.Sprintf("rd_%d", i)})
+			redelivered, err := service.RedeliverRun(t.Context(), operation.RunRef{Key: key, RunID: first.RunID},
+				operation.RedeliveryRequest{Force: true, RedeliveriesID: fmt.Sprintf("rd_%d", i)})
 			switch {
 			case err != nil:
 				t.Error(err)
-			case redelivered.Verdict == callback.RedeliveryDone:
+			case redelivered.Verdict == operation.RedeliveryDone:
 				done.Add(1)
-			case redelivered.Verdict == callback.RedeliverySkipped:
+			case redelivered.Verdict == operation.RedeliverySkipped:
 				skipped.Add(1)
 			}
 		})

@@ -17,7 +17,7 @@ import (
 
 	"ringback/dev/apiclient"
 	"ringback/dev/simulator"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 	"ringback/workflows"
 )
 
@@ -50,17 +50,17 @@ func undelivered(endpoint string) url.Values {
 
 // failsMany starts n entries whose receiver never acknowledges, and returns
 // when visibility knows that they are exhausted.
-func failsMany(t *testing.T, w *world, api *apiclient.Client, n int) []callback.Key {
+func failsMany(t *testing.T, w *world, api *apiclient.Client, n int) []operation.Key {
 	t.Helper()
 	w.standard.Default(failing(http.StatusServiceUnavailable))
-	var keys []callback.Key
+	var keys []operation.Key
 	for i := range n {
 		id := fmt.Sprint(1001 + i)
 		w.core.SetStatus(id, "done")
 		keys = append(keys, start(t, api, entry(id)))
 	}
 	for _, key := range keys {
-		require.Equal(t, callback.OutcomeExhausted, closed(t, api, key).Outcome)
+		require.Equal(t, operation.OutcomeExhausted, closed(t, api, key).Outcome)
 	}
 	counts(t, api, undelivered(ledger), n)
 	w.standard.Default(simulator.Acknowledge)
@@ -70,7 +70,7 @@ func failsMany(t *testing.T, w *world, api *apiclient.Client, n int) []callback.
 // counts waits until visibility, which follows a moment behind, counts so many.
 func counts(t *testing.T, api *apiclient.Client, query url.Values, n int) {
 	t.Helper()
-	var count callback.OperationsCount
+	var count operation.OperationsCount
 	for until := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
 		var err error
 		count, err = api.Count(t.Context(), query)
@@ -88,9 +88,9 @@ func counts(t *testing.T, api *apiclient.Client, query url.Values, n int) {
 }
 
 // comesTo reads a bulk redelivery until done says so.
-func comesTo(t *testing.T, api *apiclient.Client, id string, done func(callback.Redeliveries) bool) callback.Redeliveries {
+func comesTo(t *testing.T, api *apiclient.Client, id string, done func(operation.Redeliveries) bool) operation.Redeliveries {
 	t.Helper()
-	var found callback.Redeliveries
+	var found operation.Redeliveries
 	require.Eventually(t, func() bool {
 		var err error
 		found, err = api.Redeliveries(t.Context(), id)
@@ -100,7 +100,7 @@ func comesTo(t *testing.T, api *apiclient.Client, id string, done func(callback.
 	return found
 }
 
-func isDone(r callback.Redeliveries) bool { return r.Phase == callback.RedeliveriesDone }
+func isDone(r operation.Redeliveries) bool { return r.Phase == operation.RedeliveriesDone }
 
 // acknowledged counts the callbacks about an operation that were.
 func acknowledged(r *simulator.Receiver, id string) int {
@@ -114,7 +114,7 @@ func acknowledged(r *simulator.Receiver, id string) int {
 }
 
 // acknowledgedOf counts them about many operations.
-func acknowledgedOf(r *simulator.Receiver, keys []callback.Key) int {
+func acknowledgedOf(r *simulator.Receiver, keys []operation.Key) int {
 	n := 0
 	for _, key := range keys {
 		n += acknowledged(r, key.OperationID)
@@ -130,34 +130,34 @@ func TestManyAreRedeliveredOnceEachThoughStoppedAndKilled(t *testing.T) {
 	api.Key = opsKey
 	worker := w.worker(t)
 
-	arrived := start(t, api, func() callback.StartRequest { w.core.SetStatus("900", "done"); return entry("900") }())
-	require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, arrived).Outcome)
+	arrived := start(t, api, func() operation.StartRequest { w.core.SetStatus("900", "done"); return entry("900") }())
+	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, arrived).Outcome)
 	keys := failsMany(t, w, api, many)
-	filter := callback.Filter{Endpoint: ledger}
+	filter := operation.Filter{Endpoint: ledger}
 
-	found, err := api.DryRun(t.Context(), callback.RedeliveriesRequest{Filter: filter})
+	found, err := api.DryRun(t.Context(), operation.RedeliveriesRequest{Filter: filter})
 	require.NoError(t, err)
 	require.Equal(t, many, found.Matched)
-	require.Len(t, found.Sample, callback.MaxSample)
-	require.Equal(t, callback.OutcomeExhausted, found.Sample[0].Outcome)
+	require.Len(t, found.Sample, operation.MaxSample)
+	require.Equal(t, operation.OutcomeExhausted, found.Sample[0].Outcome)
 	require.Zero(t, acknowledgedOf(w.standard, keys), "a dry run starts nothing")
 
-	begun, err := api.RedeliverMany(t.Context(), callback.RedeliveriesRequest{Filter: filter, RatePerSecond: 3, Reason: "receiver repaired"})
+	begun, err := api.RedeliverMany(t.Context(), operation.RedeliveriesRequest{Filter: filter, RatePerSecond: 3, Reason: "receiver repaired"})
 	require.NoError(t, err)
 	require.Equal(t, many, begun.Matched)
 	require.Equal(t, "ops", begun.By)
 
 	// Stopped, nothing more is begun.
-	comesTo(t, api, begun.ID, func(r callback.Redeliveries) bool { return r.Done >= 3 })
+	comesTo(t, api, begun.ID, func(r operation.Redeliveries) bool { return r.Done >= 3 })
 	told, err := api.TellRedeliveries(t.Context(), begun.ID, "stop")
 	require.NoError(t, err)
-	require.Equal(t, callback.RedeliveriesStopped, told.Phase)
+	require.Equal(t, operation.RedeliveriesStopped, told.Phase)
 	time.Sleep(2 * time.Second)
 	stopped := acknowledgedOf(w.standard, keys)
 	require.Less(t, stopped, many)
 	time.Sleep(time.Second)
 	require.Equal(t, stopped, acknowledgedOf(w.standard, keys))
-	require.Equal(t, stopped, comesTo(t, api, begun.ID, func(callback.Redeliveries) bool { return true }).Done, "as its memo says")
+	require.Equal(t, stopped, comesTo(t, api, begun.ID, func(operation.Redeliveries) bool { return true }).Done, "as its memo says")
 
 	// Resumed, and its worker killed between two operations.
 	_, err = api.TellRedeliveries(t.Context(), begun.ID, "resume")
@@ -165,16 +165,16 @@ func TestManyAreRedeliveredOnceEachThoughStoppedAndKilled(t *testing.T) {
 	require.Eventually(t, func() bool { return acknowledgedOf(w.standard, keys) >= stopped+5 }, patience, time.Millisecond)
 	time.Sleep(100 * time.Millisecond)
 	require.NoError(t, worker.Kill())
-	alone := comesTo(t, api, begun.ID, func(callback.Redeliveries) bool { return true })
+	alone := comesTo(t, api, begun.ID, func(operation.Redeliveries) bool { return true })
 	require.GreaterOrEqual(t, alone.Done, stopped, "progress is told without a worker")
 	w.worker(t)
 
 	done := comesTo(t, api, begun.ID, isDone)
-	require.Equal(t, callback.RedeliveriesProgress{Done: many}, done.RedeliveriesProgress)
+	require.Equal(t, operation.RedeliveriesProgress{Done: many}, done.RedeliveriesProgress)
 	require.NotNil(t, done.EndedAt)
 	for _, key := range keys {
 		state := closed(t, api, key)
-		require.Equal(t, callback.OutcomeAcknowledged, state.Outcome)
+		require.Equal(t, operation.OutcomeAcknowledged, state.Outcome)
 		require.Equal(t, 1, acknowledged(w.standard, key.OperationID), "%s is rung once by all of it", key.OperationID)
 		numbered(t, state.Deliveries[0].Attempts, 1)
 		require.Len(t, state.Deliveries[0].Attempts, quickAttempts+1)
@@ -194,10 +194,10 @@ func TestManyAreRedeliveredOnceEachThoughStoppedAndKilled(t *testing.T) {
 		require.Empty(t, page.Operations, "the runs that failed are not the latest")
 	})
 	t.Run("the same once more rings nobody", func(t *testing.T) {
-		again, err := api.RedeliverMany(t.Context(), callback.RedeliveriesRequest{Filter: filter, RatePerSecond: 100})
+		again, err := api.RedeliverMany(t.Context(), operation.RedeliveriesRequest{Filter: filter, RatePerSecond: 100})
 		require.NoError(t, err)
 		again = comesTo(t, api, again.ID, isDone)
-		require.Equal(t, callback.RedeliveriesProgress{Skipped: many}, again.RedeliveriesProgress)
+		require.Equal(t, operation.RedeliveriesProgress{Skipped: many}, again.RedeliveriesProgress)
 		require.Equal(t, many, acknowledgedOf(w.standard, keys))
 		require.Eventually(t, func() bool {
 			recent, err := api.RecentRedeliveries(t.Context())
@@ -206,8 +206,8 @@ func TestManyAreRedeliveredOnceEachThoughStoppedAndKilled(t *testing.T) {
 		}, patience, 100*time.Millisecond)
 	})
 	t.Run("force rings what was acknowledged, and needs its scope", func(t *testing.T) {
-		forced := callback.RedeliveriesRequest{
-			Filter: callback.Filter{Endpoint: ledger, Outcome: callback.OutcomeAcknowledged}, Force: true, RatePerSecond: 100, Reason: "the client lost a day",
+		forced := operation.RedeliveriesRequest{
+			Filter: operation.Filter{Endpoint: ledger, Outcome: operation.OutcomeAcknowledged}, Force: true, RatePerSecond: 100, Reason: "the client lost a day",
 		}
 		_, err := api.RedeliverMany(t.Context(), forced)
 		require.Equal(t, http.StatusForbidden, apiclient.Status(err))
@@ -215,9 +215,9 @@ func TestManyAreRedeliveredOnceEachThoughStoppedAndKilled(t *testing.T) {
 		counts(t, api, url.Values{"outcome": {"acknowledged"}, "endpoint": {ledger}}, many+1)
 		begun, err := boss.RedeliverMany(t.Context(), forced)
 		require.NoError(t, err)
-		require.Equal(t, callback.RedeliveriesProgress{Done: many + 1}, comesTo(t, boss, begun.ID, isDone).RedeliveriesProgress)
+		require.Equal(t, operation.RedeliveriesProgress{Done: many + 1}, comesTo(t, boss, begun.ID, isDone).RedeliveriesProgress)
 		for _, key := range append(keys, arrived) {
-			require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, key).Outcome)
+			require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, key).Outcome)
 			require.Equal(t, 2, acknowledged(w.standard, key.OperationID))
 		}
 	})
@@ -246,51 +246,51 @@ func neverArrived(t *testing.T, e *engine) {
 	w.ukrcard.Default(failing(http.StatusServiceUnavailable))
 	for _, id := range odd {
 		w.wsgate.Script(id, simulator.Statuses(2)...)
-		require.Equal(t, callback.OutcomeExhausted, closed(t, api, start(t, api, order(id, "p2p_a2c"))).Outcome)
+		require.Equal(t, operation.OutcomeExhausted, closed(t, api, start(t, api, order(id, "p2p_a2c"))).Outcome)
 	}
 	w.core.SetStatus("1", "done")
 	w.standard.Script("1", failing(http.StatusGone))
-	require.Equal(t, callback.OutcomeGone, closed(t, api, start(t, api, entry("1"))).Outcome)
+	require.Equal(t, operation.OutcomeGone, closed(t, api, start(t, api, entry("1"))).Outcome)
 	w.core.SetStatus("2", "processing")
-	require.Equal(t, callback.OutcomeExpired, closed(t, api, start(t, api, callback.StartRequest{Endpoint: "BRIEF", OperationID: "2"})).Outcome)
+	require.Equal(t, operation.OutcomeExpired, closed(t, api, start(t, api, operation.StartRequest{Endpoint: "BRIEF", OperationID: "2"})).Outcome)
 	w.core.SetStatus("3", "processing")
 	stopped := start(t, api, entry("3"))
-	awaits(t, api, stopped, func(s callback.State) bool { return s.Polls > 0 })
+	awaits(t, api, stopped, func(s operation.State) bool { return s.Polls > 0 })
 	require.NoError(t, w.temporalClient(t).TerminateWorkflow(t.Context(), stopped.WorkflowID(), "", "by the test"))
 	w.core.SetStatus("4", "waiting_funds")
 	w.paysera.Script("4", failing(http.StatusServiceUnavailable), failing(http.StatusServiceUnavailable), simulator.Acknowledge)
 	superseded := start(t, api, w.transfer("4"))
 	rung(t, w.paysera, "4", 2)
 	w.core.SetStatus("4", "done")
-	require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, superseded).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, superseded).Outcome)
 	w.core.SetStatus("5", "done")
-	require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, start(t, api, entry("5"))).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, start(t, api, entry("5"))).Outcome)
 
 	all := url.Values{"outcome": {"undelivered"}, "time": {"closed"}, "since": {"2026-01-01T00:00:00Z"}}
 	counts(t, api, all, len(odd)+4)
 	grouped := url.Values{"outcome": {"undelivered"}, "group_by": {"endpoint"}}
 	count, err := api.Count(t.Context(), grouped)
 	require.NoError(t, err)
-	require.Equal(t, []callback.CountGroup{
+	require.Equal(t, []operation.CountGroup{
 		{Endpoint: gold, Count: len(odd)}, {Endpoint: ledger, Count: 2}, {Endpoint: "BRIEF", Count: 1}, {Endpoint: shop, Count: 1},
 	}, count.Groups)
 	grouped.Set("group_by", "outcome")
 	count, err = api.Count(t.Context(), grouped)
 	require.NoError(t, err)
-	require.Equal(t, []callback.CountGroup{
-		{Outcome: callback.OutcomeExhausted, Count: len(odd)}, {Outcome: callback.OutcomeAcknowledged, Count: 1},
-		{Outcome: callback.OutcomeExpired, Count: 1}, {Outcome: callback.OutcomeGone, Count: 1}, {Outcome: callback.OutcomeTerminated, Count: 1},
+	require.Equal(t, []operation.CountGroup{
+		{Outcome: operation.OutcomeExhausted, Count: len(odd)}, {Outcome: operation.OutcomeAcknowledged, Count: 1},
+		{Outcome: operation.OutcomeExpired, Count: 1}, {Outcome: operation.OutcomeGone, Count: 1}, {Outcome: operation.OutcomeTerminated, Count: 1},
 	}, count.Groups)
 
 	// The odd ones are redelivered, acknowledged, and no longer listed.
 	w.ukrcard.Default(simulator.Acknowledge)
-	begun, err := api.RedeliverMany(t.Context(), callback.RedeliveriesRequest{
-		Filter: callback.Filter{Endpoint: gold, Outcome: callback.OutcomeExhausted, Status: "2"}, RatePerSecond: 100,
+	begun, err := api.RedeliverMany(t.Context(), operation.RedeliveriesRequest{
+		Filter: operation.Filter{Endpoint: gold, Outcome: operation.OutcomeExhausted, Status: "2"}, RatePerSecond: 100,
 	})
 	require.NoError(t, err)
-	require.Equal(t, callback.RedeliveriesProgress{Done: len(odd)}, comesTo(t, api, begun.ID, isDone).RedeliveriesProgress)
+	require.Equal(t, operation.RedeliveriesProgress{Done: len(odd)}, comesTo(t, api, begun.ID, isDone).RedeliveriesProgress)
 	for _, id := range odd {
-		require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, order(id, "").Key()).Outcome)
+		require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, order(id, "").Key()).Outcome)
 		require.Equal(t, 1, acknowledged(w.ukrcard, id), id)
 	}
 	counts(t, api, all, 4)
@@ -302,16 +302,16 @@ func neverArrived(t *testing.T, e *engine) {
 	w.core.SetStatus("2", "done")
 	w.core.SetStatus("3", "done")
 	w.standard.Script("1", simulator.Acknowledge)
-	begun, err = api.RedeliverMany(t.Context(), callback.RedeliveriesRequest{Filter: callback.Filter{Since: callback.At(time.Unix(0, 0))}, RatePerSecond: 100})
+	begun, err = api.RedeliverMany(t.Context(), operation.RedeliveriesRequest{Filter: operation.Filter{Since: operation.At(time.Unix(0, 0))}, RatePerSecond: 100})
 	require.NoError(t, err)
 	done := comesTo(t, api, begun.ID, isDone)
-	require.Equal(t, callback.RedeliveriesProgress{Done: 3, Skipped: len(odd)}, done.RedeliveriesProgress)
+	require.Equal(t, operation.RedeliveriesProgress{Done: 3, Skipped: len(odd)}, done.RedeliveriesProgress)
 	for _, id := range []string{"1", "3"} {
-		require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, entry(id).Key()).Outcome)
+		require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, entry(id).Key()).Outcome)
 	}
 
 	// Who redelivered one alone, and why, is told as well.
-	_, err = api.Redeliver(t.Context(), entry("1").Key(), callback.RedeliveryRequest{Force: true, Reason: "the client asked"})
+	_, err = api.Redeliver(t.Context(), entry("1").Key(), operation.RedeliveryRequest{Force: true, Reason: "the client asked"})
 	require.NoError(t, err)
 	note := closed(t, api, entry("1").Key()).Redelivery
 	require.NotNil(t, note)
@@ -330,7 +330,7 @@ func TestWhatAnOperatorDoesToABulkRedelivery(t *testing.T) {
 	api := w.run(t).Client
 	c := w.temporalClient(t)
 	keys := failsMany(t, w, api, many)
-	begun, err := api.RedeliverMany(t.Context(), callback.RedeliveriesRequest{Filter: callback.Filter{Endpoint: ledger}, RatePerSecond: 2})
+	begun, err := api.RedeliverMany(t.Context(), operation.RedeliveriesRequest{Filter: operation.Filter{Endpoint: ledger}, RatePerSecond: 2})
 	require.NoError(t, err)
 	id := workflows.RedeliveriesWorkflowID(begun.ID)
 	run := &commonpb.WorkflowExecution{WorkflowId: id}
@@ -366,23 +366,23 @@ func TestWhatAnOperatorDoesToABulkRedelivery(t *testing.T) {
 	t.Run("it is signalled to stop and to resume", func(t *testing.T) {
 		require.NoError(t, c.SignalWorkflow(t.Context(), id, "", workflows.SignalStop, nil))
 		rests(t)
-		require.Equal(t, callback.RedeliveriesStopped, comesTo(t, api, begun.ID, func(callback.Redeliveries) bool { return true }).Phase)
+		require.Equal(t, operation.RedeliveriesStopped, comesTo(t, api, begun.ID, func(operation.Redeliveries) bool { return true }).Phase)
 		require.NoError(t, c.SignalWorkflow(t.Context(), id, "", workflows.SignalResume, nil))
 		goesOn(t)
 	})
 	t.Run("it is terminated, and another goes on", func(t *testing.T) {
 		require.NoError(t, c.TerminateWorkflow(t.Context(), id, "", "by the test"))
-		require.Equal(t, callback.RedeliveriesEnded, comesTo(t, api, begun.ID, func(r callback.Redeliveries) bool { return r.EndedAt != nil }).Phase)
+		require.Equal(t, operation.RedeliveriesEnded, comesTo(t, api, begun.ID, func(r operation.Redeliveries) bool { return r.EndedAt != nil }).Phase)
 		_, err := api.TellRedeliveries(t.Context(), begun.ID, "resume")
 		require.Equal(t, http.StatusConflict, apiclient.Status(err))
 		rests(t)
-		another, err := api.RedeliverMany(t.Context(), callback.RedeliveriesRequest{Filter: callback.Filter{Endpoint: ledger}, RatePerSecond: 100})
+		another, err := api.RedeliverMany(t.Context(), operation.RedeliveriesRequest{Filter: operation.Filter{Endpoint: ledger}, RatePerSecond: 100})
 		require.NoError(t, err)
 		done := comesTo(t, api, another.ID, isDone)
 		require.Equal(t, many, done.Done+done.Skipped)
 		require.Positive(t, done.Skipped)
 		for _, key := range keys {
-			require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, key).Outcome)
+			require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, key).Outcome)
 			require.Equal(t, 1, acknowledged(w.standard, key.OperationID))
 		}
 		require.Eventually(t, func() bool {

@@ -12,9 +12,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ringback/dev/apiclient"
-	"ringback/dev/child"
+	"ringback/dev/proc"
 	"ringback/dev/simulator"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // These tests hold promise 14: what changes while operations are open.
@@ -30,7 +30,7 @@ func configHash(t *testing.T, api *apiclient.Client) string {
 }
 
 // rewrite changes the configuration's text and has the program read it again.
-func (w *world) rewrite(t *testing.T, process *child.Process, change func(string) string) {
+func (w *world) rewrite(t *testing.T, process *proc.Process, change func(string) string) {
 	t.Helper()
 	text, err := os.ReadFile(w.config)
 	require.NoError(t, err)
@@ -56,7 +56,7 @@ func TestAReloadReachesOpenOperationsButNotTheirPolicies(t *testing.T) {
 		return strings.ReplaceAll(text, "interval: 1s, attempts: 10", "interval: 20s, attempts: 1")
 	})
 	state := closed(t, api, key)
-	require.Equal(t, callback.OutcomeAcknowledged, state.Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, state.Outcome)
 	moved := elsewhere.Received("901")
 	require.Len(t, moved, 1, "the fixed URL is looked up at each attempt")
 	attempts := state.Deliveries[0].Attempts
@@ -73,7 +73,7 @@ func TestABadFileIsRefusedAndTheOldOneStays(t *testing.T) {
 	says(t, process, `(the configuration is refused; the one before stays in force)`)
 	require.Equal(t, before, configHash(t, api))
 	w.core.SetStatus("911", "done")
-	require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, start(t, api, entry("911"))).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, start(t, api, entry("911"))).Outcome)
 }
 
 func TestAnEndpointMissingFromTheFileCostsNoAttempt(t *testing.T) {
@@ -102,7 +102,7 @@ func TestAnEndpointMissingFromTheFileCostsNoAttempt(t *testing.T) {
 	held := len(w.standard.Received("921"))
 	w.rewrite(t, process, func(string) string { return string(whole) })
 	state := closed(t, api, key)
-	require.Equal(t, callback.OutcomeAcknowledged, state.Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, state.Outcome)
 	require.Less(t, held, 3)
 	require.Len(t, state.Deliveries[0].Attempts, 3, "what was held back is no attempt")
 	numbered(t, state.Deliveries[0].Attempts, 1)
@@ -134,14 +134,14 @@ func TestAnEndpointThatChangesWhereItsURLComesFrom(t *testing.T) {
 	})
 	says(t, process, `(the url of an endpoint is not in this program's configuration)`)
 	w.paysera.Script("942", simulator.Acknowledge)
-	require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, brought).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, brought).Outcome)
 	require.Empty(t, elsewhere.Received(""), "what a start brought stays that operation's")
 
 	w.standard.Script("941", simulator.Acknowledge)
 	require.NoError(t, os.WriteFile(w.config, before, 0o600))
 	require.NoError(t, process.Signal(syscall.SIGHUP))
 	state := closed(t, api, fixed)
-	require.Equal(t, callback.OutcomeAcknowledged, state.Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, state.Outcome)
 	require.Len(t, state.Deliveries[0].Attempts, len(w.standard.Received("941")), "what was held back is no attempt")
 	numbered(t, state.Deliveries[0].Attempts, 1)
 }
@@ -155,7 +155,7 @@ func TestNoSecretIsInAHistory(t *testing.T) {
 	w.core.SetStatus("931", "done")
 	w.standard.Script("931", failing(http.StatusServiceUnavailable))
 	c := w.temporalClient(t)
-	for _, r := range []callback.StartRequest{order("A2C-9", "payment"), entry("931")} {
+	for _, r := range []operation.StartRequest{order("A2C-9", "payment"), entry("931")} {
 		key := start(t, api, r)
 		closed(t, api, key)
 		for _, event := range history(t, c, key) {

@@ -14,9 +14,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ringback/dev/apiclient"
-	"ringback/dev/child"
+	"ringback/dev/proc"
 	"ringback/dev/simulator"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // These tests hold docs/backups-and-time.md: what rings again where yesterday's
@@ -27,9 +27,9 @@ import (
 type night struct {
 	*world
 	api    *apiclient.Client
-	worker *child.Process
+	worker *proc.Process
 	// program is the one that serves the API.
-	program *child.Process
+	program *proc.Process
 }
 
 const (
@@ -67,13 +67,13 @@ func (n *night) work(t *testing.T) {
 	n.worker = n.world.worker(t)
 }
 
-func (n *night) transfer(id string) callback.StartRequest {
+func (n *night) transfer(id string) operation.StartRequest {
 	r := n.world.transfer(id)
 	r.Endpoint = nightly
 	return r
 }
 
-func nightKey(id string) callback.Key { return callback.Key{Endpoint: nightly, OperationID: id} }
+func nightKey(id string) operation.Key { return operation.Key{Endpoint: nightly, OperationID: id} }
 
 // evening is what happens before the backup.
 func (n *night) evening(t *testing.T) {
@@ -88,11 +88,11 @@ func (n *night) evening(t *testing.T) {
 		n.core.SetStatus(id, "done")
 	}
 	n.standard.Script(redelivered, failing(http.StatusServiceUnavailable))
-	require.Equal(t, callback.OutcomeExhausted, closed(t, api, start(t, api, entry(redelivered))).Outcome)
-	require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, start(t, api, entry(finished))).Outcome)
+	require.Equal(t, operation.OutcomeExhausted, closed(t, api, start(t, api, entry(redelivered))).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, start(t, api, entry(finished))).Outcome)
 	n.paysera.Script(retried, failing(http.StatusServiceUnavailable))
 	start(t, api, n.transfer(retried))
-	awaits(t, api, nightKey(retried), func(s callback.State) bool {
+	awaits(t, api, nightKey(retried), func(s operation.State) bool {
 		return len(s.Deliveries) > 0 && verdicts(s.Deliveries[0]) == "unacknowledged unacknowledged"
 	})
 }
@@ -111,17 +111,17 @@ func (n *night) day(t *testing.T) {
 	t.Helper()
 	before := len(n.program.Output())
 	api := n.api
-	_, err := api.Redeliver(t.Context(), entry(redelivered).Key(), callback.RedeliveryRequest{Reason: "the receiver is back"})
+	_, err := api.Redeliver(t.Context(), entry(redelivered).Key(), operation.RedeliveryRequest{Reason: "the receiver is back"})
 	require.NoError(t, err)
 	start(t, api, entry(startedLater))
 	require.NoError(t, api.Withdraw(t.Context(), nightKey(withdrawn)))
 	_, err = api.Revoke(t.Context(), nightKey(revokedLater), "user", "")
 	require.NoError(t, err)
 	n.core.SetStatus(revokedLater, "revoked")
-	for key, outcome := range map[callback.Key]callback.Outcome{
-		nightKey(goesOn): callback.OutcomeAcknowledged, nightKey(retried): callback.OutcomeAcknowledged,
-		entry(redelivered).Key(): callback.OutcomeAcknowledged, entry(startedLater).Key(): callback.OutcomeAcknowledged,
-		nightKey(withdrawn): callback.OutcomeWithdrawn, nightKey(revokedLater): callback.OutcomeAcknowledged,
+	for key, outcome := range map[operation.Key]operation.Outcome{
+		nightKey(goesOn): operation.OutcomeAcknowledged, nightKey(retried): operation.OutcomeAcknowledged,
+		entry(redelivered).Key(): operation.OutcomeAcknowledged, entry(startedLater).Key(): operation.OutcomeAcknowledged,
+		nightKey(withdrawn): operation.OutcomeWithdrawn, nightKey(revokedLater): operation.OutcomeAcknowledged,
 	} {
 		require.Equal(t, outcome, closed(t, api, key).Outcome, key.WorkflowID())
 	}
@@ -148,7 +148,7 @@ func (n *night) morning(t *testing.T) {
 	api := n.api
 	state, err := api.State(t.Context(), nightKey(withdrawn))
 	require.NoError(t, err)
-	require.Equal(t, callback.Watching, state.Phase, "a withdrawal after the backup is forgotten")
+	require.Equal(t, operation.Watching, state.Phase, "a withdrawal after the backup is forgotten")
 	n.core.SetStatus(withdrawn, "done")
 	require.NoError(t, api.Withdraw(t.Context(), nightKey(withdrawn)))
 	n.work(t)
@@ -156,7 +156,7 @@ func (n *night) morning(t *testing.T) {
 	// What was being delivered goes on where the backup was: the same attempt,
 	// with the same id and the same body.
 	state = closed(t, api, nightKey(retried))
-	require.Equal(t, callback.OutcomeAcknowledged, state.Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, state.Outcome)
 	require.Equal(t, "unacknowledged unacknowledged acknowledged", verdicts(state.Deliveries[0]))
 	numbered(t, state.Deliveries[0].Attempts, 1)
 	got := n.paysera.Received(retried)
@@ -169,7 +169,7 @@ func (n *night) morning(t *testing.T) {
 	// What was being watched is asked for again, and what it says rings again. It
 	// is observed anew, so that only its date differs.
 	state = closed(t, api, nightKey(goesOn))
-	require.Equal(t, callback.OutcomeAcknowledged, state.Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, state.Outcome)
 	got = n.paysera.Received(goesOn)
 	require.Len(t, got, 3, "waiting_funds once, done twice")
 	require.Equal(t, got[1].CallbackID, got[2].CallbackID)
@@ -182,8 +182,8 @@ func (n *night) morning(t *testing.T) {
 	// that it had.
 	state, err = api.State(t.Context(), entry(redelivered).Key())
 	require.NoError(t, err)
-	require.Equal(t, callback.OutcomeExhausted, state.Outcome)
-	_, err = api.Redeliver(t.Context(), entry(redelivered).Key(), callback.RedeliveryRequest{})
+	require.Equal(t, operation.OutcomeExhausted, state.Outcome)
+	_, err = api.Redeliver(t.Context(), entry(redelivered).Key(), operation.RedeliveryRequest{})
 	require.NoError(t, err)
 	state = closed(t, api, entry(redelivered).Key())
 	numbered(t, state.Deliveries[0].Attempts, 1)
@@ -202,12 +202,12 @@ func (n *night) isUnknown(t *testing.T) {
 	api := n.api
 	_, err := api.State(t.Context(), entry(startedLater).Key())
 	require.Equal(t, http.StatusNotFound, apiclient.Status(err), "a start after the backup is unknown: %v", err)
-	require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, start(t, api, entry(startedLater))).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, start(t, api, entry(startedLater))).Outcome)
 	got := n.standard.Received(startedLater)
 	require.Len(t, got, 2)
 	require.Equal(t, got[0].CallbackID, got[1].CallbackID, "the same callback to its receiver")
 
-	require.Equal(t, callback.OutcomeWithdrawn, closed(t, api, nightKey(withdrawn)).Outcome)
+	require.Equal(t, operation.OutcomeWithdrawn, closed(t, api, nightKey(withdrawn)).Outcome)
 	require.Len(t, n.paysera.Received(withdrawn), 1, "what was withdrawn before a worker ran does not ring")
 
 	state := closed(t, api, nightKey(revokedLater))
@@ -292,7 +292,7 @@ func TestWhatRingsAgainAfterARestoreOfADataDirectory(t *testing.T) {
 // stop stops the whole installation.
 func (n *night) stop(t *testing.T) {
 	t.Helper()
-	for _, process := range []*child.Process{n.program, n.worker, n.temporal.process} {
+	for _, process := range []*proc.Process{n.program, n.worker, n.temporal.process} {
 		require.NoError(t, process.Stop(syscall.SIGTERM, grace))
 	}
 }

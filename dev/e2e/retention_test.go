@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ringback/dev/apiclient"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // TestAfterTheRetentionAnOperationIsForgotten holds what bounds promises 1 and
@@ -24,31 +24,31 @@ func TestAfterTheRetentionAnOperationIsForgotten(t *testing.T) {
 	open := start(t, api, w.transfer("1103"))
 	rung(t, w.paysera, "1103", 1)
 	acknowledged, exhausted := start(t, api, entry("1101")), start(t, api, entry("1102"))
-	require.Equal(t, callback.OutcomeExhausted, closed(t, api, exhausted).Outcome)
-	require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, acknowledged).Outcome)
+	require.Equal(t, operation.OutcomeExhausted, closed(t, api, exhausted).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, acknowledged).Outcome)
 	_, created, err := api.Start(t.Context(), entry("1101"))
 	require.NoError(t, err)
 	require.False(t, created, "within the retention a second start is a duplicate")
 
-	for _, key := range []callback.Key{acknowledged, exhausted} {
+	for _, key := range []operation.Key{acknowledged, exhausted} {
 		require.Eventually(t, func() bool {
 			_, err := api.State(t.Context(), key)
 			return apiclient.Status(err) == http.StatusNotFound
 		}, patience, 100*time.Millisecond, "%s is forgotten", key.WorkflowID())
 	}
-	_, err = api.Redeliver(t.Context(), exhausted, callback.RedeliveryRequest{})
+	_, err = api.Redeliver(t.Context(), exhausted, operation.RedeliveryRequest{})
 	require.Equal(t, http.StatusNotFound, apiclient.Status(err), "what is forgotten can't be redelivered: %v", err)
 	again := start(t, api, entry("1101"))
-	require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, again).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, again).Outcome)
 	got := w.standard.Received("1101")
 	require.Len(t, got, 2, "a start of what is forgotten is a new operation, which rings")
 	require.Equal(t, got[0].CallbackID, got[1].CallbackID, "and by its id the receiver knows the callback")
 
 	state, err := api.State(t.Context(), open)
 	require.NoError(t, err, "what is open is never forgotten, however old it is")
-	require.Equal(t, callback.Watching, state.Phase)
+	require.Equal(t, operation.Watching, state.Phase)
 	w.core.SetStatus("1103", "done")
-	require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, open).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, open).Outcome)
 }
 
 // TestARetentionThatIsLongEnoughIsNotWarnedOf is the other half of what programs

@@ -26,9 +26,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ringback/dev/apiclient"
-	"ringback/dev/child"
-	"ringback/internal/callback"
+	"ringback/dev/proc"
 	"ringback/internal/dialect"
+	"ringback/internal/operation"
 )
 
 // strict is the core and the receiver of one endpoint. Both ask for a client
@@ -125,7 +125,7 @@ type rotating struct {
 	outside     *strict
 	dir         string
 	old, new    authority
-	api, worker *child.Process
+	api, worker *proc.Process
 	base        string
 	trusts      *tls.Config
 
@@ -222,7 +222,7 @@ func (r *rotating) reload(t *testing.T) {
 	t.Helper()
 	const reloaded = "the configuration is reloaded"
 	r.write(t)
-	for _, program := range []*child.Process{r.api, r.worker} {
+	for _, program := range []*proc.Process{r.api, r.worker} {
 		before := strings.Count(program.Output(), reloaded)
 		require.NoError(t, program.Signal(syscall.SIGHUP))
 		require.Eventually(t, func() bool { return strings.Count(program.Output(), reloaded) > before }, patience, 10*time.Millisecond, "%s", program.Output())
@@ -249,11 +249,11 @@ const (
 
 // load starts operations until stop is called, which returns those that were
 // accepted. A call that is not taken fails the test.
-func (r *rotating) load(t *testing.T) (stop func() []callback.Key) {
+func (r *rotating) load(t *testing.T) (stop func() []operation.Key) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	var mu sync.Mutex
-	var accepted []callback.Key
+	var accepted []operation.Key
 	var failures []string
 	var calling sync.WaitGroup
 	for caller := range callers {
@@ -276,7 +276,7 @@ func (r *rotating) load(t *testing.T) (stop func() []callback.Key) {
 			}
 		})
 	}
-	return func() []callback.Key {
+	return func() []operation.Key {
 		cancel()
 		calling.Wait()
 		require.Empty(t, failures, "every call is served with what is in force")
@@ -286,7 +286,7 @@ func (r *rotating) load(t *testing.T) (stop func() []callback.Key) {
 
 // accept starts an operation as a core does: one that is told to come back, as a
 // crowded machine may have it, sends the same again.
-func accept(ctx context.Context, client *apiclient.Client, request callback.StartRequest) error {
+func accept(ctx context.Context, client *apiclient.Client, request operation.StartRequest) error {
 	for {
 		_, _, err := client.Start(ctx, request)
 		if status := apiclient.Status(err); status != http.StatusServiceUnavailable && status != http.StatusTooManyRequests {
@@ -351,14 +351,14 @@ const reasonInterrupted = "the worker ended while the attempt was on its way"
 
 // lostNothing holds that every operation was rung, once unless the receiver asked
 // for another attempt, and that no attempt failed for a reason of a rotation's.
-func (r *rotating) lostNothing(t *testing.T, accepted []callback.Key) {
+func (r *rotating) lostNothing(t *testing.T, accepted []operation.Key) {
 	t.Helper()
 	require.GreaterOrEqual(t, len(accepted), 2*callers)
 	client := r.caller(t)
 	repeated, unseen := 0, map[string]bool{}
 	for _, key := range accepted {
 		state := closed(t, client, key)
-		require.Equal(t, callback.OutcomeAcknowledged, state.Outcome, key.OperationID)
+		require.Equal(t, operation.OutcomeAcknowledged, state.Outcome, key.OperationID)
 		attempts := state.Deliveries[0].Attempts
 		for _, attempt := range attempts[:len(attempts)-1] {
 			if attempt.Reason == reasonInterrupted {
@@ -381,7 +381,7 @@ func (r *rotating) lostNothing(t *testing.T, accepted []callback.Key) {
 }
 
 // isReplaced holds that the new ones are in use, and the old ones no longer.
-func (r *rotating) isReplaced(t *testing.T, accepted []callback.Key) {
+func (r *rotating) isReplaced(t *testing.T, accepted []operation.Key) {
 	t.Helper()
 	r.outside.know(func(s *strict) {
 		serials := map[string]bool{}
@@ -402,7 +402,7 @@ func (r *rotating) isReplaced(t *testing.T, accepted []callback.Key) {
 	require.NoError(t, shown.CheckSignatureFrom(r.new.certificate), "the next handshake has the new certificate")
 
 	c := r.temporalClient(t)
-	for key, id := range map[callback.Key]string{accepted[0]: "a", accepted[len(accepted)-1]: "b"} {
+	for key, id := range map[operation.Key]string{accepted[0]: "a", accepted[len(accepted)-1]: "b"} {
 		input := history(t, c, key)[0].GetWorkflowExecutionStartedEventAttributes().GetInput().GetPayloads()[0]
 		require.Equal(t, id, string(input.GetMetadata()["encryption-key-id"]))
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ringback/dev/simulator"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // runbook is docs/operations.md's: what its commands expect, and the commands of
@@ -99,7 +99,7 @@ func TestEveryCommandOfTheRunbookDoesWhatItSays(t *testing.T) {
 	require.Len(t, commands, len(chapters), "each chapter has commands")
 	got := rung(t, i.standard, "8", quickAttempts+1)
 	require.Len(t, got, quickAttempts+1, "what the runbook redelivered arrived once")
-	require.Equal(t, callback.OutcomeAcknowledged, closed(t, i.Client, callback.Key{Endpoint: "SHORT", OperationID: "expires"}).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, closed(t, i.Client, operation.Key{Endpoint: "SHORT", OperationID: "expires"}).Outcome)
 	http.DefaultClient.CloseIdleConnections()
 }
 
@@ -112,11 +112,11 @@ func (i *installation) leaveToRedeliver(t *testing.T) {
 	t.Helper()
 	i.core.SetStatus("8", "done")
 	i.standard.Script("8", failing(http.StatusServiceUnavailable))
-	require.Equal(t, callback.OutcomeExhausted, closed(t, i.Client, start(t, i.Client, entry("8"))).Outcome)
+	require.Equal(t, operation.OutcomeExhausted, closed(t, i.Client, start(t, i.Client, entry("8"))).Outcome)
 	i.standard.Script("8", simulator.Acknowledge)
 	i.core.SetStatus("expires", "reserved")
-	short := start(t, i.Client, callback.StartRequest{Endpoint: "SHORT", OperationID: "expires", KnownStatus: "reserved"})
-	require.Equal(t, callback.OutcomeExpired, closed(t, i.Client, short).Outcome)
+	short := start(t, i.Client, operation.StartRequest{Endpoint: "SHORT", OperationID: "expires", KnownStatus: "reserved"})
+	require.Equal(t, operation.OutcomeExpired, closed(t, i.Client, short).Outcome)
 	i.core.SetStatus("expires", "done")
 	require.Eventually(t, func() bool {
 		return waiting.MatchString(scrape(t, i.workerAddress))

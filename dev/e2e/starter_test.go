@@ -20,7 +20,7 @@ import (
 
 	"ringback/dev/apiclient"
 	"ringback/dev/simulator"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 var writeDocs = flag.Bool("write-docs", false, "write what starter answers into docs/starter.md, instead of comparing")
@@ -83,13 +83,13 @@ func (w *world) beforeTheDocument(t *testing.T, api *apiclient.Client) {
 	for _, id := range []string{"1002", "1003", "1004"} {
 		w.core.SetStatus(id, "done")
 		w.standard.Script(id, failing(http.StatusServiceUnavailable))
-		require.Equal(t, callback.OutcomeExhausted, closed(t, api, start(t, api, entry(id))).Outcome)
+		require.Equal(t, operation.OutcomeExhausted, closed(t, api, start(t, api, entry(id))).Outcome)
 	}
 	for _, id := range []string{"1005", "1006"} {
 		w.core.SetStatus(id, "reserved")
 		known := entry(id)
 		known.KnownStatus = "reserved"
-		awaits(t, api, start(t, api, known), func(s callback.State) bool { return s.Status != nil })
+		awaits(t, api, start(t, api, known), func(s operation.State) bool { return s.Status != nil })
 	}
 }
 

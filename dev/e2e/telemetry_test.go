@@ -15,9 +15,9 @@ import (
 	"go.uber.org/zap"
 
 	"ringback/dev/apiclient"
-	"ringback/dev/child"
+	"ringback/dev/proc"
 	"ringback/dev/simulator"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 	"ringback/internal/zaplog"
 )
 
@@ -26,7 +26,7 @@ import (
 type installation struct {
 	*world
 	*apiclient.Client
-	api, worker *child.Process
+	api, worker *proc.Process
 	// apiAddress and workerAddress are where their metrics are.
 	apiAddress, workerAddress string
 }
@@ -76,8 +76,8 @@ func (w *world) addSource(t *testing.T) {
 func (i *installation) liveThrough(t *testing.T) {
 	t.Helper()
 	api := i.Client
-	at := func(endpoint, id string) callback.StartRequest {
-		return callback.StartRequest{Endpoint: endpoint, OperationID: id}
+	at := func(endpoint, id string) operation.StartRequest {
+		return operation.StartRequest{Endpoint: endpoint, OperationID: id}
 	}
 	for _, id := range []string{"1", "2", "3", "4", "5", "6", "7", "slow1", "slow2"} {
 		i.core.SetStatus(id, "done")
@@ -103,14 +103,14 @@ func (i *installation) liveThrough(t *testing.T) {
 		closed(t, api, start(t, api, entry(id)))
 	}
 	i.standard.Script("3", simulator.Acknowledge)
-	_, err := api.Redeliver(t.Context(), entry("3").Key(), callback.RedeliveryRequest{Reason: "repaired"})
+	_, err := api.Redeliver(t.Context(), entry("3").Key(), operation.RedeliveryRequest{Reason: "repaired"})
 	require.NoError(t, err)
 	start(t, api, entry("open"))
 	start(t, api, entry("odd"))
 	require.NoError(t, api.Withdraw(t.Context(), start(t, api, entry("withdrawn"))))
 	_, err = api.Revoke(t.Context(), start(t, api, entry("revoked")), "client", "")
 	require.NoError(t, err)
-	_, _, err = api.Start(t.Context(), callback.StartRequest{Endpoint: ledger, OperationID: "4111111111111111"})
+	_, _, err = api.Start(t.Context(), operation.StartRequest{Endpoint: ledger, OperationID: "4111111111111111"})
 	require.Equal(t, http.StatusUnprocessableEntity, apiclient.Status(err))
 	_, err = api.State(t.Context(), entry("nobody").Key())
 	require.Equal(t, http.StatusNotFound, apiclient.Status(err))

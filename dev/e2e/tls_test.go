@@ -20,7 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ringback/dev/simulator"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 func TestWSGateIsAskedWithTheClientCertificateThatTheFileNames(t *testing.T) {
@@ -45,7 +45,7 @@ func TestWSGateIsAskedWithTheClientCertificateThatTheFileNames(t *testing.T) {
 	wsgate.Script("A2C-9", simulator.Statuses(2)...)
 	r := order("A2C-9", "p2p_a2c")
 	r.Endpoint = "MTLS"
-	require.Equal(t, callback.OutcomeAcknowledged, closed(t, api, start(t, api, r)).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, start(t, api, r)).Outcome)
 	asked := wsgate.Questions("A2C-9")
 	require.Empty(t, asked[0].Refused)
 	require.Equal(t, "GOLDENBANK", asked[0].Header.Get("x-uws-clientdn"), "the certificate's CN")

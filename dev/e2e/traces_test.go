@@ -18,7 +18,7 @@ import (
 
 	"ringback/dev/simulator"
 	"ringback/internal/app"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 	"ringback/internal/zaplog"
 )
 
@@ -31,9 +31,9 @@ func traced(t *testing.T, w *world, id string, change func(*app.Options)) []simu
 	w.core.SetStatus(id, "done")
 	w.standard.Script(id, failing(http.StatusServiceUnavailable), simulator.Acknowledge)
 	r := w.run(t, change)
-	closed(t, r.Client, start(t, r.Client, callback.StartRequest{Endpoint: "TRACED", OperationID: "before" + id}))
-	key := start(t, r.Client, callback.StartRequest{Endpoint: "TRACED", OperationID: id})
-	require.Equal(t, callback.OutcomeAcknowledged, closed(t, r.Client, key).Outcome)
+	closed(t, r.Client, start(t, r.Client, operation.StartRequest{Endpoint: "TRACED", OperationID: "before" + id}))
+	key := start(t, r.Client, operation.StartRequest{Endpoint: "TRACED", OperationID: id})
+	require.Equal(t, operation.OutcomeAcknowledged, closed(t, r.Client, key).Outcome)
 	r.stop(t)
 	return rung(t, w.standard, id, 2)
 }

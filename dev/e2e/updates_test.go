@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // updatesARun is how many Updates an unmodified server allows one run
@@ -36,8 +36,8 @@ func TestAnOperationIsPushedAndRevokedBeyondTheUpdatesOfOneRun(t *testing.T) {
 		})
 	}
 	calls.Wait()
-	state, err := api.Revoke(t.Context(), key, callback.InitiatedByClient, "beyond the limit")
+	state, err := api.Revoke(t.Context(), key, operation.InitiatedByClient, "beyond the limit")
 	require.NoError(t, err)
 	require.NotNil(t, state.Revocation)
-	require.Equal(t, callback.OutcomeRevoked, closed(t, api, key).Outcome)
+	require.Equal(t, operation.OutcomeRevoked, closed(t, api, key).Outcome)
 }

@@ -25,10 +25,10 @@ import (
 	"go.temporal.io/sdk/worker"
 
 	"ringback/dev/apiclient"
-	"ringback/dev/child"
+	"ringback/dev/proc"
 	"ringback/dev/simulator"
-	"ringback/internal/callback"
-	"ringback/internal/operations"
+	"ringback/internal/operation"
+	"ringback/internal/service"
 )
 
 // These tests upgrade from one build to another whose workflow code commands
@@ -49,7 +49,7 @@ const (
 // versioned.
 type build struct {
 	id                    string
-	apiProgram, workerOne *child.Process
+	apiProgram, workerOne *proc.Process
 	api                   *apiclient.Client
 }
 
@@ -81,7 +81,7 @@ func (b *build) backlogAge(t *testing.T) time.Duration {
 }
 
 // stop stops a program as an operator does; it ends well.
-func stop(t *testing.T, p *child.Process) {
+func stop(t *testing.T, p *proc.Process) {
 	t.Helper()
 	require.NoError(t, p.Stop(syscall.SIGTERM, grace))
 	require.NoError(t, p.Err())
@@ -142,7 +142,7 @@ func makeCurrent(t *testing.T, c client.Client, id string) {
 }
 
 // move does what temporal workflow update-options does.
-func move(t *testing.T, c client.Client, key callback.Key, to client.VersioningOverride) {
+func move(t *testing.T, c client.Client, key operation.Key, to client.VersioningOverride) {
 	t.Helper()
 	_, err := c.UpdateWorkflowExecutionOptions(t.Context(), client.UpdateWorkflowExecutionOptionsRequest{
 		WorkflowId: key.WorkflowID(), WorkflowExecutionOptionsChanges: client.WorkflowExecutionOptionsChanges{
@@ -174,7 +174,7 @@ func asNext(events []*historypb.HistoryEvent) bool {
 }
 
 // ran says by which builds and as which version an operation ran.
-func ran(t *testing.T, c client.Client, key callback.Key, next bool, builds ...string) {
+func ran(t *testing.T, c client.Client, key operation.Key, next bool, builds ...string) {
 	t.Helper()
 	events := history(t, c, key)
 	require.Equal(t, builds, buildsOf(events), key.OperationID)
@@ -182,10 +182,10 @@ func ran(t *testing.T, c client.Client, key callback.Key, next bool, builds ...s
 }
 
 // arrived says that an operation was acknowledged, by the one request that was.
-func arrived(t *testing.T, api *apiclient.Client, r *simulator.Receiver, key callback.Key) callback.State {
+func arrived(t *testing.T, api *apiclient.Client, r *simulator.Receiver, key operation.Key) operation.State {
 	t.Helper()
 	state := closed(t, api, key)
-	require.Equal(t, callback.OutcomeAcknowledged, state.Outcome, key.OperationID)
+	require.Equal(t, operation.OutcomeAcknowledged, state.Outcome, key.OperationID)
 	require.Len(t, state.Deliveries, 1)
 	attempts := state.Deliveries[0].Attempts // the latest of them, where they are many
 	numbered(t, attempts, attempts[0].Number)
@@ -195,16 +195,16 @@ func arrived(t *testing.T, api *apiclient.Client, r *simulator.Receiver, key cal
 }
 
 // begins starts operations of an endpoint with those ids, whose core says status.
-func (w *world) begins(t *testing.T, api *apiclient.Client, endpoint, status string, first, n int) []callback.Key {
+func (w *world) begins(t *testing.T, api *apiclient.Client, endpoint, status string, first, n int) []operation.Key {
 	t.Helper()
-	var keys []callback.Key
+	var keys []operation.Key
 	for i := range n {
 		id := fmt.Sprint(first + i)
 		w.core.SetStatus(id, status)
-		keys = append(keys, start(t, api, callback.StartRequest{Endpoint: endpoint, OperationID: id}))
+		keys = append(keys, start(t, api, operation.StartRequest{Endpoint: endpoint, OperationID: id}))
 	}
 	for _, key := range keys {
-		awaits(t, api, key, func(s callback.State) bool { return s.Polls > 0 })
+		awaits(t, api, key, func(s operation.State) bool { return s.Polls > 0 })
 	}
 	return keys
 }
@@ -214,7 +214,7 @@ func (w *world) begins(t *testing.T, api *apiclient.Client, endpoint, status str
 type traffic struct {
 	mu       sync.Mutex
 	apis     []*apiclient.Client
-	accepted []callback.Key
+	accepted []operation.Key
 	refused  int
 	ending   chan struct{}
 	ended    chan error
@@ -245,7 +245,7 @@ func (f *traffic) flow(ctx context.Context, w *world, first int) error {
 }
 
 // start sends a start to one API after another until one has taken it.
-func (f *traffic) start(ctx context.Context, r callback.StartRequest) error {
+func (f *traffic) start(ctx context.Context, r operation.StartRequest) error {
 	var refusals error
 	for i := range 500 {
 		f.mu.Lock()
@@ -282,7 +282,7 @@ func (f *traffic) soFar() int {
 }
 
 // end stops it and returns what was accepted.
-func (f *traffic) end(t *testing.T) []callback.Key {
+func (f *traffic) end(t *testing.T) []operation.Key {
 	t.Helper()
 	close(f.ending)
 	require.NoError(t, <-f.ended)
@@ -315,7 +315,7 @@ func running(t *testing.T, c client.Client, id string) int64 {
 	return response.GetCount()
 }
 
-func (w *world) allSay(status string, keys ...[]callback.Key) {
+func (w *world) allSay(status string, keys ...[]operation.Key) {
 	for _, key := range slices.Concat(keys...) {
 		w.core.SetStatus(key.OperationID, status)
 	}
@@ -376,7 +376,7 @@ func TestPinnedOperationsEndOnTheBuildThatBeganThem(t *testing.T) {
 
 	t.Run("moved to a build that can't read it, a run loses nothing, and goes on with one that can", func(t *testing.T) {
 		stop(t, first.workerOne)
-		w.allSay("done", []callback.Key{left})
+		w.allSay("done", []operation.Key{left})
 		move(t, c, left, pinnedTo("2"))
 		require.Eventually(t, func() bool {
 			return slices.ContainsFunc(history(t, c, left), func(e *historypb.HistoryEvent) bool {
@@ -410,32 +410,32 @@ func TestWhatLastsLongGoesOnWithTheCurrentBuildAndWhatIsLeftIsMoved(t *testing.T
 	leftRinging := w.begins(t, first.api, "SELDOM", "done", 8502, 1)[0]
 	leftRevoked := w.begins(t, first.api, "SELDOM", "waiting", 8503, 1)[0]
 	leftWithdrawn := w.begins(t, first.api, "SELDOM", "waiting", 8504, 1)[0]
-	bulk, err := first.api.RedeliverMany(t.Context(), callback.RedeliveriesRequest{Filter: callback.Filter{Endpoint: ledger}, RatePerSecond: 1, Reason: "receiver repaired"})
+	bulk, err := first.api.RedeliverMany(t.Context(), operation.RedeliveriesRequest{Filter: operation.Filter{Endpoint: ledger}, RatePerSecond: 1, Reason: "receiver repaired"})
 	require.NoError(t, err)
-	comesTo(t, first.api, bulk.ID, func(r callback.Redeliveries) bool { return r.Done > 0 })
+	comesTo(t, first.api, bulk.ID, func(r operation.Redeliveries) bool { return r.Done > 0 })
 
 	second := w.build(t, careful, "2")
 	makeCurrent(t, c, "2")
 	says(t, second.apiProgram, "this build is current")
 	begun := w.traffic(t, 200_001, second.api)
 	first.stop(t)
-	require.Less(t, comesTo(t, second.api, bulk.ID, func(callback.Redeliveries) bool { return true }).Done, many, "it is open across the upgrade")
+	require.Less(t, comesTo(t, second.api, bulk.ID, func(operation.Redeliveries) bool { return true }).Done, many, "it is open across the upgrade")
 
 	w.allSay("done", month, monthly)
 	unmoved := len(books.Received(leftRinging.OperationID))
-	w.allSay("done", []callback.Key{leftWatching})
+	w.allSay("done", []operation.Key{leftWatching})
 	time.Sleep(12 * time.Second)
 	require.Empty(t, books.Received(leftWatching.OperationID), "nobody polls for the build that is gone")
 	require.Len(t, books.Received(leftRinging.OperationID), unmoved, "nobody rings for it")
-	for _, key := range []callback.Key{leftWatching, leftRinging} {
+	for _, key := range []operation.Key{leftWatching, leftRinging} {
 		state, err := second.api.State(t.Context(), key)
 		require.NoError(t, err, "its state is readable")
-		require.NotEqual(t, callback.Closed, state.Phase)
+		require.NotEqual(t, operation.Closed, state.Phase)
 	}
 	_, err = second.api.Revoke(t.Context(), leftRevoked, "client", "")
 	require.Equal(t, http.StatusServiceUnavailable, apiclient.Status(err), "nobody can say whether it may be revoked")
 	require.NoError(t, second.api.Withdraw(t.Context(), leftWithdrawn), "that is kept for it")
-	left, err := operations.SeeBacklog(t.Context(), c, namespace)
+	left, err := service.SeeBacklog(t.Context(), c, namespace)
 	require.NoError(t, err)
 	require.Greater(t, left.Deliveries, time.Second, "what is left waits")
 	require.Less(t, second.backlogAge(t), left.Deliveries, "and holds back nothing else")
@@ -444,13 +444,13 @@ func TestWhatLastsLongGoesOnWithTheCurrentBuildAndWhatIsLeftIsMoved(t *testing.T
 		arrived(t, second.api, books, key)
 		ran(t, c, key, false, "1", "2")
 	}
-	for _, key := range []callback.Key{leftWatching, leftRinging} {
+	for _, key := range []operation.Key{leftWatching, leftRinging} {
 		move(t, c, key, &client.AutoUpgradeVersioningOverride{})
 		arrived(t, second.api, books, key)
 		ran(t, c, key, false, "1", "2")
 		lawful(t, books, key.OperationID, 20, 6*time.Second)
 	}
-	for key, outcome := range map[callback.Key]callback.Outcome{leftRevoked: callback.OutcomeRevoked, leftWithdrawn: callback.OutcomeWithdrawn} {
+	for key, outcome := range map[operation.Key]operation.Outcome{leftRevoked: operation.OutcomeRevoked, leftWithdrawn: operation.OutcomeWithdrawn} {
 		move(t, c, key, &client.AutoUpgradeVersioningOverride{})
 		if key == leftRevoked {
 			_, err := second.api.Revoke(t.Context(), key, "client", "")
@@ -464,7 +464,7 @@ func TestWhatLastsLongGoesOnWithTheCurrentBuildAndWhatIsLeftIsMoved(t *testing.T
 	// slow machine under this traffic.
 	accepted := begun.end(t)
 	done := comesTo(t, second.api, bulk.ID, isDone)
-	require.Equal(t, callback.RedeliveriesProgress{Done: many}, done.RedeliveriesProgress)
+	require.Equal(t, operation.RedeliveriesProgress{Done: many}, done.RedeliveriesProgress)
 	for _, key := range failed {
 		closed(t, second.api, key)
 		require.Equal(t, 1, acknowledged(w.standard, key.OperationID), "%s is redelivered once", key.OperationID)

@@ -15,7 +15,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"ringback/dev/simulator"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // savedViews are the queries that docs/operations.md offers, by what they find.
@@ -52,26 +52,26 @@ func TestSavedViewsFindTheRightRunsAndNoOthers(t *testing.T) {
 	c := w.temporalClient(t)
 	operators.Script("gone", failing(http.StatusServiceUnavailable))
 	unavailable := failing(http.StatusServiceUnavailable)
-	begin := func(name, id, status string, replies ...simulator.Reply) callback.Key {
+	begin := func(name, id, status string, replies ...simulator.Reply) operation.Key {
 		w.core.SetStatus(id, status)
 		if len(replies) > 0 {
 			books.Script(id, replies...)
 		}
-		return start(t, api, callback.StartRequest{Endpoint: name, OperationID: id})
+		return start(t, api, operation.StartRequest{Endpoint: name, OperationID: id})
 	}
 
 	closed(t, api, begin("QUICK", "old-failed", "done", unavailable))
 	old := begin("SLOW", "old-watching", "processing")
 	awaitPending(t, c, old, "Watch")
 	time.Sleep(50 * time.Millisecond)
-	cut := callback.At(time.Now())
+	cut := operation.At(time.Now())
 	time.Sleep(50 * time.Millisecond)
 
 	closed(t, api, begin("QUICK", "q1", "done"))
 	closed(t, api, begin("QUICK", "failed", "done", unavailable))
 	closed(t, api, begin("BRIEF", "expired", "processing"))
 	gone := closed(t, api, begin("OTHER", "gone", "done", failing(http.StatusGone)))
-	require.Equal(t, callback.OutcomeGone, gone.Outcome)
+	require.Equal(t, operation.OutcomeGone, gone.Outcome)
 	begin("SLOW", "watching", "processing")
 	awaitPending(t, c, begin("SLOW", "delivering", "done", unavailable), "Deliver")
 	paused := begin("SLOW", "paused", "done", unavailable)

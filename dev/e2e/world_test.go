@@ -19,13 +19,13 @@ import (
 	"go.uber.org/zap/zaptest"
 
 	"ringback/dev/apiclient"
-	"ringback/dev/child"
 	"ringback/dev/cli"
 	"ringback/dev/port"
 	"ringback/dev/postgres"
+	"ringback/dev/proc"
 	"ringback/dev/simulator"
 	"ringback/internal/app"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // asDev makes this test binary the program dev instead of a test, so that the
@@ -149,19 +149,19 @@ endpoints:
 }
 
 // order starts an Ukrcard order.
-func order(id, method string) callback.StartRequest {
-	registered := callback.At(time.Date(2026, 11, 21, 9, 30, 0, 0, time.UTC))
-	return callback.StartRequest{Endpoint: gold, OperationID: id, Method: method, Reference: callback.Reference{RegisteredAt: &registered}}
+func order(id, method string) operation.StartRequest {
+	registered := operation.At(time.Date(2026, 11, 21, 9, 30, 0, 0, time.UTC))
+	return operation.StartRequest{Endpoint: gold, OperationID: id, Method: method, Reference: operation.Reference{RegisteredAt: &registered}}
 }
 
 // transfer starts a Paysera transfer, whose callbacks go to this world.
-func (w *world) transfer(id string, statuses ...string) callback.StartRequest {
-	return callback.StartRequest{Endpoint: shop, OperationID: id, Callback: callback.Target{URL: w.paysera.URL() + "/transfers", Statuses: statuses}}
+func (w *world) transfer(id string, statuses ...string) operation.StartRequest {
+	return operation.StartRequest{Endpoint: shop, OperationID: id, Callback: operation.Target{URL: w.paysera.URL() + "/transfers", Statuses: statuses}}
 }
 
 // entry starts a transfer whose callbacks go to the ledger.
-func entry(id string) callback.StartRequest {
-	return callback.StartRequest{Endpoint: ledger, OperationID: id}
+func entry(id string) operation.StartRequest {
+	return operation.StartRequest{Endpoint: ledger, OperationID: id}
 }
 
 // engine is a Temporal server as a process of its own.
@@ -169,7 +169,7 @@ type engine struct {
 	// addr stays the same over restarts.
 	addr    string
 	state   []string
-	process *child.Process
+	process *proc.Process
 }
 
 // startEngine runs a Temporal server that keeps its state as the flags say.
@@ -203,17 +203,17 @@ func heldAddress(t *testing.T) string {
 }
 
 // dev runs the program dev.
-func dev(t *testing.T, arguments ...string) *child.Process {
+func dev(t *testing.T, arguments ...string) *proc.Process {
 	t.Helper()
 	command := exec.Command(os.Args[0], arguments...)
 	command.Env = append(os.Environ(), asDev+"=1")
-	process, err := child.Start(command)
+	process, err := proc.Start(command)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = process.Stop(syscall.SIGKILL, grace) })
 	return process
 }
 
-func says(t *testing.T, p *child.Process, pattern string) string {
+func says(t *testing.T, p *proc.Process, pattern string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -325,7 +325,7 @@ func program(t *testing.T, name string) string {
 }
 
 // api runs the program api on addr and returns when it serves.
-func (w *world) api(t *testing.T, addr string, arguments ...string) (*child.Process, *apiclient.Client) {
+func (w *world) api(t *testing.T, addr string, arguments ...string) (*proc.Process, *apiclient.Client) {
 	t.Helper()
 	process := w.launch(t, "api", append([]string{"-listen", addr}, arguments...)...)
 	address := says(t, process, `"api":"([^"]+)"`)
@@ -333,25 +333,25 @@ func (w *world) api(t *testing.T, addr string, arguments ...string) (*child.Proc
 }
 
 // worker runs the program worker and returns when it works.
-func (w *world) worker(t *testing.T) *child.Process {
+func (w *world) worker(t *testing.T) *proc.Process {
 	t.Helper()
 	process := w.launch(t, "worker")
 	says(t, process, `"msg":"running"`)
 	return process
 }
 
-func (w *world) launch(t *testing.T, name string, arguments ...string) *child.Process {
+func (w *world) launch(t *testing.T, name string, arguments ...string) *proc.Process {
 	t.Helper()
 	return w.launchFrom(t, program(t, name), nil, arguments...)
 }
 
 // launchFrom runs the program at path with that in its environment as well.
-func (w *world) launchFrom(t *testing.T, path string, environment []string, arguments ...string) *child.Process {
+func (w *world) launchFrom(t *testing.T, path string, environment []string, arguments ...string) *proc.Process {
 	t.Helper()
 	command := exec.Command(path, append([]string{"-config", w.config}, arguments...)...)
 	command.Env = append(os.Environ(), "TEMPORAL_ADDRESS="+w.temporal.addr, "TEMPORAL_NAMESPACE="+namespace)
 	command.Env = append(command.Env, environment...)
-	process, err := child.Start(command)
+	process, err := proc.Start(command)
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		_ = process.Stop(syscall.SIGKILL, grace)
@@ -371,7 +371,7 @@ func tail(text string) string {
 }
 
 // start starts an operation that must be new.
-func start(t *testing.T, api *apiclient.Client, r callback.StartRequest) callback.Key {
+func start(t *testing.T, api *apiclient.Client, r operation.StartRequest) operation.Key {
 	t.Helper()
 	_, created, err := api.Start(t.Context(), r)
 	require.NoError(t, err)
@@ -380,7 +380,7 @@ func start(t *testing.T, api *apiclient.Client, r callback.StartRequest) callbac
 }
 
 // awaits reads an operation until done says so.
-func awaits(t *testing.T, api *apiclient.Client, key callback.Key, done func(callback.State) bool) callback.State {
+func awaits(t *testing.T, api *apiclient.Client, key operation.Key, done func(operation.State) bool) operation.State {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -390,7 +390,7 @@ func awaits(t *testing.T, api *apiclient.Client, key callback.Key, done func(cal
 }
 
 // closed reads an operation until it has ended.
-func closed(t *testing.T, api *apiclient.Client, key callback.Key) callback.State {
+func closed(t *testing.T, api *apiclient.Client, key operation.Key) operation.State {
 	t.Helper()
 	return awaits(t, api, key, apiclient.Closed)
 }
@@ -412,7 +412,7 @@ func underWay(t *testing.T, r *simulator.Receiver, id string, n int) {
 }
 
 // verdicts are the recorded verdicts of a delivery, oldest first.
-func verdicts(d callback.Delivery) string {
+func verdicts(d operation.Delivery) string {
 	words := make([]string, len(d.Attempts))
 	for i, a := range d.Attempts {
 		words[i] = string(a.Verdict)
@@ -421,7 +421,7 @@ func verdicts(d callback.Delivery) string {
 }
 
 // numbered says that the attempts are numbered from first without a gap.
-func numbered(t *testing.T, attempts []callback.Attempt, first int) {
+func numbered(t *testing.T, attempts []operation.Attempt, first int) {
 	t.Helper()
 	for i, a := range attempts {
 		require.Equal(t, first+i, a.Number)

@@ -19,8 +19,8 @@ import (
 	"syscall"
 	"time"
 
-	"ringback/dev/child"
 	"ringback/dev/port"
+	"ringback/dev/proc"
 )
 
 // Options says where a cluster lives and how it is set.
@@ -38,7 +38,7 @@ type Options struct {
 
 // Cluster is a PostgreSQL on its data. Its methods must not be called at once.
 type Cluster struct {
-	process  *child.Process
+	process  *proc.Process
 	data     string
 	settings map[string]string
 	as       *syscall.SysProcAttr
@@ -97,7 +97,7 @@ func (c *Cluster) Restart(ctx context.Context) error {
 const sessionsLeft = "is still in use"
 
 func (c *Cluster) launch(ctx context.Context) (err error) {
-	if c.process, err = child.Start(c.command()); err != nil {
+	if c.process, err = proc.Start(c.command()); err != nil {
 		return err
 	}
 	if _, err := c.process.Await(ctx, "database system is ready to accept connections"); err != nil {

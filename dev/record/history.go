@@ -9,7 +9,7 @@ import (
 	"go.temporal.io/api/temporalproto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // recorder stands in a history for whoever did something: a process id and a
@@ -17,7 +17,7 @@ import (
 const recorder = "recorder"
 
 // history is an operation's run's, as the replayer reads it, without this machine in it.
-func (s *stage) history(ctx context.Context, key callback.Key, runID string) ([]byte, error) {
+func (s *stage) history(ctx context.Context, key operation.Key, runID string) ([]byte, error) {
 	return s.runHistory(ctx, key.WorkflowID(), runID)
 }
 

@@ -6,7 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 	"ringback/workflows"
 )
 
@@ -20,7 +20,7 @@ func (s *stage) recordNotices(ctx context.Context, folder string, all bool) erro
 	if exists(notice) && exists(outage) && !all {
 		return nil
 	}
-	key := callback.Key{Endpoint: "WALLET", OperationID: "1901"}
+	key := operation.Key{Endpoint: "WALLET", OperationID: "1901"}
 	if err := s.exhaust(ctx, key.OperationID); err != nil {
 		return err
 	}
@@ -31,7 +31,7 @@ func (s *stage) recordNotices(ctx context.Context, folder string, all bool) erro
 	if err := s.recordRun(ctx, notice, workflows.NoticeID(state.Deliveries[0].CallbackID, state.RunID)); err != nil {
 		return err
 	}
-	if _, err := s.api.Redeliver(ctx, key, callback.RedeliveryRequest{}); err != nil {
+	if _, err := s.api.Redeliver(ctx, key, operation.RedeliveryRequest{}); err != nil {
 		return err
 	}
 	return s.recordRun(ctx, outage, workflows.OutageID(key.Endpoint))

@@ -13,7 +13,7 @@ import (
 
 	"ringback/dev/apiclient"
 	"ringback/dev/simulator"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 	"ringback/workflows"
 )
 
@@ -68,7 +68,7 @@ func (s *stage) recordBulks(ctx context.Context, folder string, all bool) error 
 // performBulk fails the story's operations, redelivers them, and returns the
 // history of the bulk redelivery.
 func (s *stage) performBulk(ctx context.Context, story bulkStory, firstID int) ([]byte, error) {
-	since := callback.At(time.Now())
+	since := operation.At(time.Now())
 	for i := range story.operations {
 		if err := s.exhaust(ctx, fmt.Sprint(firstID+i)); err != nil {
 			return nil, err
@@ -107,16 +107,16 @@ func (s *stage) performBulk(ctx context.Context, story bulkStory, firstID int) (
 
 // exhaust makes an operation whose next delivery, and no earlier, is acknowledged.
 func (s *stage) exhaust(ctx context.Context, id string) error {
-	key := callback.Key{Endpoint: "WALLET", OperationID: id}
+	key := operation.Key{Endpoint: "WALLET", OperationID: id}
 	s.script(story{endpoint: key.Endpoint, statuses: []string{"done"}, replies: []simulator.Reply{fails, fails, fails, fails, ack}}, id)
-	if _, _, err := s.api.Start(ctx, callback.StartRequest{Endpoint: key.Endpoint, OperationID: id}); err != nil {
+	if _, _, err := s.api.Start(ctx, operation.StartRequest{Endpoint: key.Endpoint, OperationID: id}); err != nil {
 		return err
 	}
 	_, err := s.api.Await(ctx, key, apiclient.Closed)
 	return err
 }
 
-func (s *stage) awaitCount(ctx context.Context, since callback.Time, n int) error {
+func (s *stage) awaitCount(ctx context.Context, since operation.Time, n int) error {
 	query := url.Values{"outcome": {"undelivered"}, "time": {"closed"}, "since": {since.String()}}
 	for {
 		count, err := s.api.Count(ctx, query)
@@ -129,17 +129,17 @@ func (s *stage) awaitCount(ctx context.Context, since callback.Time, n int) erro
 
 // begin begins a bulk redelivery: through the API, or where the story's pages
 // are smaller than the API's as the API would.
-func (s *stage) begin(ctx context.Context, story bulkStory, since callback.Time) (callback.Redeliveries, string, error) {
-	request := callback.RedeliveriesRequest{
-		Filter: callback.Filter{Endpoint: "WALLET", Outcome: callback.OutcomeExhausted, Since: since}, RatePerSecond: story.rate, Reason: "for the record",
+func (s *stage) begin(ctx context.Context, story bulkStory, since operation.Time) (operation.Redeliveries, string, error) {
+	request := operation.RedeliveriesRequest{
+		Filter: operation.Filter{Endpoint: "WALLET", Outcome: operation.OutcomeExhausted, Since: since}, RatePerSecond: story.rate, Reason: "for the record",
 	}
 	if story.pageSize == 0 {
 		begun, err := s.api.RedeliverMany(ctx, request)
 		return begun, begun.RunID, err
 	}
-	request.Filter.Until = callback.At(time.Now())
-	begun := callback.Redeliveries{
-		ID: "rd_" + story.name, Phase: callback.RedeliveriesRunning, Filter: request.Filter, RatePerSecond: story.rate,
+	request.Filter.Until = operation.At(time.Now())
+	begun := operation.Redeliveries{
+		ID: "rd_" + story.name, Phase: operation.RedeliveriesRunning, Filter: request.Filter, RatePerSecond: story.rate,
 		By: recorder, Reason: request.Reason, Matched: story.operations, StartedAt: request.Filter.Until,
 	}
 	run, err := s.temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{

@@ -9,7 +9,7 @@ import (
 
 	"ringback/dev/apiclient"
 	"ringback/dev/simulator"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 	"ringback/workflows"
 )
 
@@ -21,8 +21,8 @@ type story struct {
 	replies        []simulator.Reply
 	// unanswered drops every question to the core.
 	unanswered bool
-	tell       func(context.Context, *stage, callback.Key) error
-	ends       callback.Outcome
+	tell       func(context.Context, *stage, operation.Key) error
+	ends       operation.Outcome
 }
 
 var (
@@ -33,52 +33,52 @@ var (
 // stories are one of every ending, and of every way there that makes the
 // workflow's commands differ.
 var stories = []story{
-	{name: "acknowledged", endpoint: "CARD", statuses: []string{"2"}, ends: callback.OutcomeAcknowledged},
+	{name: "acknowledged", endpoint: "CARD", statuses: []string{"2"}, ends: operation.OutcomeAcknowledged},
 	{name: "acknowledged-after-failures", endpoint: "CARD", statuses: []string{"0", "0", "2"},
-		replies: []simulator.Reply{fails, fails, ack}, ends: callback.OutcomeAcknowledged},
-	{name: "polls-used-up", endpoint: "CARD", statuses: []string{"0"}, ends: callback.OutcomeAcknowledged},
-	{name: "polls-used-up-after-many", endpoint: "CARD_LONG", statuses: []string{"0"}, ends: callback.OutcomeAcknowledged},
-	{name: "polls-unanswered", endpoint: "CARD", unanswered: true, ends: callback.OutcomeAcknowledged},
-	{name: "exhausted", endpoint: "CARD", statuses: []string{"2"}, replies: []simulator.Reply{fails}, ends: callback.OutcomeExhausted},
-	{name: "exhausted-after-many", endpoint: "CARD_LONG", statuses: []string{"2"}, replies: []simulator.Reply{fails}, ends: callback.OutcomeExhausted},
-	{name: "exhausted-through-the-server", endpoint: "CARD_SLOW", statuses: []string{"0", "2"}, replies: []simulator.Reply{fails}, ends: callback.OutcomeExhausted},
-	{name: "gone", endpoint: "CARD", statuses: []string{"2"}, replies: []simulator.Reply{fails, {HTTPStatus: http.StatusGone}}, ends: callback.OutcomeGone},
-	{name: "statuses-rung-in-turn", endpoint: "WALLET", statuses: []string{"waiting_funds", "reserved", "processing", "done"}, ends: callback.OutcomeAcknowledged},
+		replies: []simulator.Reply{fails, fails, ack}, ends: operation.OutcomeAcknowledged},
+	{name: "polls-used-up", endpoint: "CARD", statuses: []string{"0"}, ends: operation.OutcomeAcknowledged},
+	{name: "polls-used-up-after-many", endpoint: "CARD_LONG", statuses: []string{"0"}, ends: operation.OutcomeAcknowledged},
+	{name: "polls-unanswered", endpoint: "CARD", unanswered: true, ends: operation.OutcomeAcknowledged},
+	{name: "exhausted", endpoint: "CARD", statuses: []string{"2"}, replies: []simulator.Reply{fails}, ends: operation.OutcomeExhausted},
+	{name: "exhausted-after-many", endpoint: "CARD_LONG", statuses: []string{"2"}, replies: []simulator.Reply{fails}, ends: operation.OutcomeExhausted},
+	{name: "exhausted-through-the-server", endpoint: "CARD_SLOW", statuses: []string{"0", "2"}, replies: []simulator.Reply{fails}, ends: operation.OutcomeExhausted},
+	{name: "gone", endpoint: "CARD", statuses: []string{"2"}, replies: []simulator.Reply{fails, {HTTPStatus: http.StatusGone}}, ends: operation.OutcomeGone},
+	{name: "statuses-rung-in-turn", endpoint: "WALLET", statuses: []string{"waiting_funds", "reserved", "processing", "done"}, ends: operation.OutcomeAcknowledged},
 	{name: "superseded", endpoint: "WALLET_SLOW", statuses: []string{"waiting_funds"}, replies: []simulator.Reply{fails, ack},
-		tell: says(rung(1), pushed("done")), ends: callback.OutcomeAcknowledged},
+		tell: says(rung(1), pushed("done")), ends: operation.OutcomeAcknowledged},
 	{name: "superseded-in-flight", endpoint: "WALLET", statuses: []string{"waiting_funds"},
 		replies: []simulator.Reply{fails, {HTTPStatus: http.StatusInternalServerError, Delay: 500 * time.Millisecond}, ack},
-		tell:    says(rung(2), pushed("done")), ends: callback.OutcomeAcknowledged},
+		tell:    says(rung(2), pushed("done")), ends: operation.OutcomeAcknowledged},
 	{name: "queued", endpoint: "WALLET_EVERY", statuses: []string{"waiting_funds", "done"}, replies: []simulator.Reply{fails, fails, fails, ack},
-		ends: callback.OutcomeAcknowledged},
-	{name: "expired", endpoint: "WALLET_BRIEF", statuses: []string{"processing"}, ends: callback.OutcomeExpired},
+		ends: operation.OutcomeAcknowledged},
+	{name: "expired", endpoint: "WALLET_BRIEF", statuses: []string{"processing"}, ends: operation.OutcomeExpired},
 	{name: "revoked-and-rung", endpoint: "WALLET", statuses: []string{"waiting_funds"}, tell: says(rung(1), revoked("core")),
-		ends: callback.OutcomeAcknowledged},
-	{name: "revoked-by-the-client", endpoint: "WALLET", statuses: []string{"waiting"}, tell: says(polled, revoked("client")), ends: callback.OutcomeRevoked},
+		ends: operation.OutcomeAcknowledged},
+	{name: "revoked-by-the-client", endpoint: "WALLET", statuses: []string{"waiting"}, tell: says(polled, revoked("client")), ends: operation.OutcomeRevoked},
 	{name: "revoked-while-delivering", endpoint: "WALLET_SLOW", statuses: []string{"waiting_funds"}, replies: []simulator.Reply{fails, ack},
-		tell: says(rung(1), revoked("user")), ends: callback.OutcomeAcknowledged},
-	{name: "revoked-by-signal", endpoint: "WALLET", statuses: []string{"waiting_funds"}, tell: says(rung(1), bySignal(workflows.SignalRevoke, callback.Revocation{InitiatedBy: "core"})), ends: callback.OutcomeAcknowledged},
-	{name: "withdrawn", endpoint: "WALLET_SLOW", statuses: []string{"processing"}, tell: says(polled, withdrawn), ends: callback.OutcomeWithdrawn},
+		tell: says(rung(1), revoked("user")), ends: operation.OutcomeAcknowledged},
+	{name: "revoked-by-signal", endpoint: "WALLET", statuses: []string{"waiting_funds"}, tell: says(rung(1), bySignal(workflows.SignalRevoke, operation.Revocation{InitiatedBy: "core"})), ends: operation.OutcomeAcknowledged},
+	{name: "withdrawn", endpoint: "WALLET_SLOW", statuses: []string{"processing"}, tell: says(polled, withdrawn), ends: operation.OutcomeWithdrawn},
 	{name: "withdrawn-while-delivering", endpoint: "CARD_SLOW", statuses: []string{"2"}, replies: []simulator.Reply{fails},
-		tell: says(rung(1), withdrawn), ends: callback.OutcomeWithdrawn},
+		tell: says(rung(1), withdrawn), ends: operation.OutcomeWithdrawn},
 	{name: "withdrawn-and-acknowledged", endpoint: "CARD", statuses: []string{"2"},
-		replies: []simulator.Reply{fails, {Delay: 500 * time.Millisecond}}, tell: says(rung(2), withdrawn), ends: callback.OutcomeAcknowledged},
+		replies: []simulator.Reply{fails, {Delay: 500 * time.Millisecond}}, tell: says(rung(2), withdrawn), ends: operation.OutcomeAcknowledged},
 	{name: "pushed", endpoint: "WALLET_SLOW", statuses: []string{"processing"}, tell: says(polled, pushed("reserved"), rung(1), pushed("done")),
-		ends: callback.OutcomeAcknowledged},
+		ends: operation.OutcomeAcknowledged},
 	{name: "pushed-to-poll-now", endpoint: "WALLET_SLOW", statuses: []string{"processing", "done"}, tell: says(polled, pushed("")),
-		ends: callback.OutcomeAcknowledged},
+		ends: operation.OutcomeAcknowledged},
 	{name: "redelivered", endpoint: "CARD", statuses: []string{"2"}, replies: []simulator.Reply{fails, fails, fails, fails, fails, ack},
-		tell: says(closed, redelivered(callback.RedeliveryRequest{})), ends: callback.OutcomeAcknowledged},
+		tell: says(closed, redelivered(operation.RedeliveryRequest{})), ends: operation.OutcomeAcknowledged},
 	{name: "redelivered-with-repoll", endpoint: "WALLET_BRIEF", statuses: []string{"processing", "processing", "processing", "processing", "processing", "done"},
-		tell: says(closed, redelivered(callback.RedeliveryRequest{Repoll: true})), ends: callback.OutcomeAcknowledged},
+		tell: says(closed, redelivered(operation.RedeliveryRequest{Repoll: true})), ends: operation.OutcomeAcknowledged},
 	{name: "first-attempt-failed-in-an-activity", endpoint: "WALLET_SLOW", statuses: []string{"processing"}, replies: []simulator.Reply{fails, ack},
-		tell: says(polled, pushed("done")), ends: callback.OutcomeAcknowledged},
+		tell: says(polled, pushed("done")), ends: operation.OutcomeAcknowledged},
 	{name: "exhausted-on-the-way", endpoint: "WALLET_EVERY", statuses: []string{"waiting_funds", "done"},
-		replies: []simulator.Reply{fails, fails, fails, fails, ack}, ends: callback.OutcomeAcknowledged},
+		replies: []simulator.Reply{fails, fails, fails, fails, ack}, ends: operation.OutcomeAcknowledged},
 	// The Signal and the Update wait for the workflow task that the first attempt
 	// keeps busy.
 	{name: "pushed-by-signal-before-an-update", endpoint: "WALLET", statuses: []string{"waiting_funds"}, replies: []simulator.Reply{{Delay: 500 * time.Millisecond}, ack},
-		tell: says(rung(1), bySignal(workflows.SignalStatus, workflows.Push{Status: "reserved"}), pushed("done")), ends: callback.OutcomeAcknowledged},
+		tell: says(rung(1), bySignal(workflows.SignalStatus, workflows.Push{Status: "reserved"}), pushed("done")), ends: operation.OutcomeAcknowledged},
 }
 
 func (s story) dialect() string {
@@ -88,10 +88,10 @@ func (s story) dialect() string {
 	return "paysera"
 }
 
-func (s story) start(key callback.Key) callback.StartRequest {
-	r := callback.StartRequest{Endpoint: key.Endpoint, OperationID: key.OperationID}
+func (s story) start(key operation.Key) operation.StartRequest {
+	r := operation.StartRequest{Endpoint: key.Endpoint, OperationID: key.OperationID}
 	if s.dialect() == "ukrcard" {
-		at := callback.At(time.Now())
+		at := operation.At(time.Now())
 		r.Method, r.Reference.RegisteredAt = "payment", &at
 	}
 	return r
@@ -110,7 +110,7 @@ func (s *stage) acquaint(ctx context.Context) error {
 		if story.dialect() == "ukrcard" {
 			story.statuses = []string{"2"}
 		}
-		story.ends = callback.OutcomeAcknowledged
+		story.ends = operation.OutcomeAcknowledged
 		if _, err := s.perform(ctx, story, fmt.Sprint(901+i)); err != nil {
 			return fmt.Errorf("the first operation of %s: %w", story.endpoint, err)
 		}
@@ -120,7 +120,7 @@ func (s *stage) acquaint(ctx context.Context) error {
 
 // perform plays the story and returns the history of its last run.
 func (s *stage) perform(ctx context.Context, story story, id string) ([]byte, error) {
-	key := callback.Key{Endpoint: story.endpoint, OperationID: id}
+	key := operation.Key{Endpoint: story.endpoint, OperationID: id}
 	s.script(story, id)
 	if _, _, err := s.api.Start(ctx, story.start(key)); err != nil {
 		return nil, err
@@ -158,11 +158,11 @@ func (s *stage) script(story story, id string) {
 	s.wsgate.Script(id, answers...)
 }
 
-type saying func(context.Context, *stage, callback.Key) error
+type saying func(context.Context, *stage, operation.Key) error
 
 // says says one thing after another.
 func says(sayings ...saying) saying {
-	return func(ctx context.Context, s *stage, key callback.Key) error {
+	return func(ctx context.Context, s *stage, key operation.Key) error {
 		for _, say := range sayings {
 			if err := say(ctx, s, key); err != nil {
 				return err
@@ -177,7 +177,7 @@ const settles = 100 * time.Millisecond
 
 // rung waits until n attempts have arrived.
 func rung(n int) saying {
-	return func(ctx context.Context, s *stage, key callback.Key) error {
+	return func(ctx context.Context, s *stage, key operation.Key) error {
 		defer time.Sleep(settles)
 		for ctx.Err() == nil {
 			for _, receiver := range s.receiver {
@@ -192,7 +192,7 @@ func rung(n int) saying {
 }
 
 // polled waits until the core was asked.
-func polled(ctx context.Context, s *stage, key callback.Key) error {
+func polled(ctx context.Context, s *stage, key operation.Key) error {
 	for ctx.Err() == nil && len(s.core.Questions(key.OperationID)) == 0 {
 		time.Sleep(5 * time.Millisecond)
 	}
@@ -200,35 +200,35 @@ func polled(ctx context.Context, s *stage, key callback.Key) error {
 	return ctx.Err()
 }
 
-func closed(ctx context.Context, s *stage, key callback.Key) error {
+func closed(ctx context.Context, s *stage, key operation.Key) error {
 	_, err := s.api.Await(ctx, key, apiclient.Closed)
 	return err
 }
 
 func pushed(status string) saying {
-	return func(ctx context.Context, s *stage, key callback.Key) error { return s.api.Push(ctx, key, status) }
+	return func(ctx context.Context, s *stage, key operation.Key) error { return s.api.Push(ctx, key, status) }
 }
 
 // bySignal says something as the UI and the CLI would.
 func bySignal(signal string, what any) saying {
-	return func(ctx context.Context, s *stage, key callback.Key) error {
+	return func(ctx context.Context, s *stage, key operation.Key) error {
 		return s.temporal.SignalWorkflow(ctx, key.WorkflowID(), "", signal, what)
 	}
 }
 
 func revoked(by string) saying {
-	return func(ctx context.Context, s *stage, key callback.Key) error {
+	return func(ctx context.Context, s *stage, key operation.Key) error {
 		_, err := s.api.Revoke(ctx, key, by, "")
 		return err
 	}
 }
 
-func withdrawn(ctx context.Context, s *stage, key callback.Key) error {
+func withdrawn(ctx context.Context, s *stage, key operation.Key) error {
 	return s.api.Withdraw(ctx, key)
 }
 
-func redelivered(r callback.RedeliveryRequest) saying {
-	return func(ctx context.Context, s *stage, key callback.Key) error {
+func redelivered(r operation.RedeliveryRequest) saying {
+	return func(ctx context.Context, s *stage, key operation.Key) error {
 		_, err := s.api.Redeliver(ctx, key, r)
 		return err
 	}

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // colour is how a line is written on a terminal.
@@ -47,7 +47,7 @@ type page struct {
 // line is one thing that happened to an operation.
 type line struct {
 	at         time.Time
-	key        callback.Key
+	key        operation.Key
 	what, text string
 	colour     colour
 }
@@ -95,7 +95,7 @@ func (p *page) due(l line, now time.Time) bool {
 }
 
 // now takes down one thing that happens to an operation now.
-func (p *page) now(key callback.Key, what, text string, c colour) {
+func (p *page) now(key operation.Key, what, text string, c colour) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.waiting = append(p.waiting, line{time.Now(), key, what, text, c})
@@ -114,7 +114,7 @@ func (p *page) write(l line) {
 }
 
 // show takes down what is new in a state.
-func (p *page) show(s callback.State) {
+func (p *page) show(s operation.State) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.showStatus(s)
@@ -122,12 +122,12 @@ func (p *page) show(s callback.State) {
 	for _, d := range s.Deliveries {
 		last = p.showDelivery(s, d)
 	}
-	if s.Phase == callback.Closed {
+	if s.Phase == operation.Closed {
 		p.once(s.RunID+"closed", line{last, s.Key, "ended", ending(s), outcomeColour(s.Outcome)})
 	}
 }
 
-func (p *page) showStatus(s callback.State) {
+func (p *page) showStatus(s operation.State) {
 	if s.Status == nil {
 		return
 	}
@@ -147,7 +147,7 @@ func (p *page) showStatus(s callback.State) {
 }
 
 // showDelivery returns when the last thing of the delivery happened.
-func (p *page) showDelivery(s callback.State, d callback.Delivery) (last time.Time) {
+func (p *page) showDelivery(s operation.State, d operation.Delivery) (last time.Time) {
 	about := "about status " + d.Status
 	if d.Status == "" {
 		about = "without a status"
@@ -165,12 +165,12 @@ func (p *page) showDelivery(s callback.State, d callback.Delivery) (last time.Ti
 		}
 		last = a.End().Time
 		text, c := fmt.Sprintf("%s in %d ms", a.Verdict, a.TookMS), good
-		if a.Verdict == callback.Unacknowledged {
+		if a.Verdict == operation.Unacknowledged {
 			text, c = fmt.Sprintf("%s: %s", a.Verdict, a.Reason), uneasy
 		}
 		p.once(fmt.Sprint(d.CallbackID, a.Number), line{last, s.Key, fmt.Sprintf("attempt %d", a.Number), text, c})
 	}
-	if d.Outcome == callback.DeliverySuperseded {
+	if d.Outcome == operation.DeliverySuperseded {
 		p.once(d.CallbackID+"superseded", line{time.Now(), s.Key, "callback", about + " is superseded", uneasy})
 	}
 	return last
@@ -185,18 +185,18 @@ func (p *page) once(id string, l line) {
 	p.waiting = append(p.waiting, l)
 }
 
-func ending(s callback.State) string {
-	if s.Outcome == callback.OutcomeExhausted && s.UIURL != "" {
+func ending(s operation.State) string {
+	if s.Outcome == operation.OutcomeExhausted && s.UIURL != "" {
 		return string(s.Outcome) + ": Failed in the UI, " + s.UIURL
 	}
 	return string(s.Outcome)
 }
 
-func outcomeColour(o callback.Outcome) colour {
-	if o == callback.OutcomeAcknowledged {
+func outcomeColour(o operation.Outcome) colour {
+	if o == operation.OutcomeAcknowledged {
 		return good
 	}
-	if o == callback.OutcomeExhausted {
+	if o == operation.OutcomeExhausted {
 		return bad
 	}
 	return plain

@@ -16,7 +16,7 @@ import (
 	"ringback/dev/apiclient"
 	"ringback/dev/demo"
 	"ringback/dev/simulator"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // Options are what a story needs.
@@ -31,9 +31,9 @@ type Options struct {
 // Told is what a story leaves behind, to try the API on.
 type Told struct {
 	// Fresh is a transfer that nobody has started yet.
-	Fresh callback.Key
+	Fresh operation.Key
 	// Exhausted was never acknowledged; its receiver would acknowledge now.
-	Exhausted callback.Key
+	Exhausted operation.Key
 	// Failed is where the UI shows a failed run.
 	Failed string
 }
@@ -85,16 +85,16 @@ func freeSeries(ctx context.Context, api *apiclient.Client) (int, error) {
 
 func (t *teller) number(n int) string { return strconv.Itoa(t.series*1000 + n) }
 
-func (t *teller) order(prefix string, n int) callback.Key {
-	return callback.Key{Endpoint: demo.UkrcardEndpoint, OperationID: prefix + "-" + t.number(n)}
+func (t *teller) order(prefix string, n int) operation.Key {
+	return operation.Key{Endpoint: demo.UkrcardEndpoint, OperationID: prefix + "-" + t.number(n)}
 }
 
-func (t *teller) transfer(n int) callback.Key {
-	return callback.Key{Endpoint: demo.PayseraEndpoint, OperationID: t.number(n)}
+func (t *teller) transfer(n int) operation.Key {
+	return operation.Key{Endpoint: demo.PayseraEndpoint, OperationID: t.number(n)}
 }
 
-func (t *teller) ledger(n int) callback.Key {
-	return callback.Key{Endpoint: demo.StandardEndpoint, OperationID: t.number(n)}
+func (t *teller) ledger(n int) operation.Key {
+	return operation.Key{Endpoint: demo.StandardEndpoint, OperationID: t.number(n)}
 }
 
 var scenes = []func(t *teller, ctx context.Context, told *Told) error{
@@ -113,7 +113,7 @@ func (t *teller) paidOut(ctx context.Context, _ *Told) error {
 	if err := t.start(ctx, order(key, "p2p_a2c")); err != nil {
 		return err
 	}
-	return t.until(ctx, key, callback.OutcomeAcknowledged)
+	return t.until(ctx, key, operation.OutcomeAcknowledged)
 }
 
 // neverAnswered: wsGate never knows the status, so the polls are used up and
@@ -124,7 +124,7 @@ func (t *teller) neverAnswered(ctx context.Context, _ *Told) error {
 	if err := t.start(ctx, order(key, "payment")); err != nil {
 		return err
 	}
-	return t.until(ctx, key, callback.OutcomeAcknowledged)
+	return t.until(ctx, key, operation.OutcomeAcknowledged)
 }
 
 // funded: each new status of a transfer rings.
@@ -137,7 +137,7 @@ func (t *teller) funded(ctx context.Context, _ *Told) error {
 	if err := t.start(ctx, t.shop(key)); err != nil {
 		return err
 	}
-	return t.until(ctx, key, callback.OutcomeAcknowledged)
+	return t.until(ctx, key, operation.OutcomeAcknowledged)
 }
 
 // revoked: the payer takes a transfer back while it waits for funds, and the
@@ -148,8 +148,8 @@ func (t *teller) revoked(ctx context.Context, _ *Told) error {
 	if err := t.start(ctx, t.shop(key)); err != nil {
 		return err
 	}
-	rung := func(s callback.State) bool {
-		return len(s.Deliveries) > 0 && s.Deliveries[0].Outcome == callback.DeliveryAcknowledged
+	rung := func(s operation.State) bool {
+		return len(s.Deliveries) > 0 && s.Deliveries[0].Outcome == operation.DeliveryAcknowledged
 	}
 	if _, err := t.watch(ctx, key, rung); err != nil {
 		return err
@@ -162,7 +162,7 @@ func (t *teller) revoked(ctx context.Context, _ *Told) error {
 	if _, err := t.API.Revoke(ctx, key, "user", "the payer took it back"); err != nil {
 		return fmt.Errorf("revoke %s: %w", key.WorkflowID(), err)
 	}
-	return t.until(ctx, key, callback.OutcomeAcknowledged)
+	return t.until(ctx, key, operation.OutcomeAcknowledged)
 }
 
 // redelivered: the receiver acknowledges nothing until the delivery is
@@ -171,14 +171,14 @@ func (t *teller) redelivered(ctx context.Context, told *Told) error {
 	key := t.ledger(5)
 	t.World.PayseraCore.SetStatus(key.OperationID, "done")
 	t.World.StandardReceiver.Script(key.OperationID, simulator.Reply{HTTPStatus: http.StatusServiceUnavailable})
-	if err := t.start(ctx, callback.StartRequest{Endpoint: key.Endpoint, OperationID: key.OperationID}); err != nil {
+	if err := t.start(ctx, operation.StartRequest{Endpoint: key.Endpoint, OperationID: key.OperationID}); err != nil {
 		return err
 	}
 	exhausted, err := t.watch(ctx, key, apiclient.Closed)
 	if err != nil {
 		return err
 	}
-	if err := ended(exhausted, callback.OutcomeExhausted); err != nil {
+	if err := ended(exhausted, operation.OutcomeExhausted); err != nil {
 		return err
 	}
 	told.Failed = exhausted.UIURL
@@ -187,10 +187,10 @@ func (t *teller) redelivered(ctx context.Context, told *Told) error {
 	}
 	t.World.StandardReceiver.Script(key.OperationID, simulator.Acknowledge)
 	t.page.now(key, "redelivery", "POST …/redelivery: the receiver is back", plain)
-	if _, err := t.API.Redeliver(ctx, key, callback.RedeliveryRequest{Reason: "the receiver is back"}); err != nil {
+	if _, err := t.API.Redeliver(ctx, key, operation.RedeliveryRequest{Reason: "the receiver is back"}); err != nil {
 		return fmt.Errorf("redeliver %s: %w", key.WorkflowID(), err)
 	}
-	if err := t.until(ctx, key, callback.OutcomeAcknowledged); err != nil {
+	if err := t.until(ctx, key, operation.OutcomeAcknowledged); err != nil {
 		return err
 	}
 	return t.sameCallback(key)
@@ -198,7 +198,7 @@ func (t *teller) redelivered(ctx context.Context, told *Told) error {
 
 // sameCallback asks the receiver: what it got after the redelivery is what it
 // got before.
-func (t *teller) sameCallback(key callback.Key) error {
+func (t *teller) sameCallback(key operation.Key) error {
 	received := t.World.StandardReceiver.Received(key.OperationID)
 	first, last := received[0].CallbackID, received[len(received)-1].CallbackID
 	if first != last {
@@ -213,7 +213,7 @@ func (t *teller) leftExhausted(ctx context.Context, told *Told) error {
 	key := told.Exhausted
 	t.World.PayseraCore.SetStatus(key.OperationID, "done")
 	t.World.StandardReceiver.Script(key.OperationID, simulator.Reply{HTTPStatus: http.StatusServiceUnavailable})
-	if _, _, err := t.API.Start(ctx, callback.StartRequest{Endpoint: key.Endpoint, OperationID: key.OperationID}); err != nil {
+	if _, _, err := t.API.Start(ctx, operation.StartRequest{Endpoint: key.Endpoint, OperationID: key.OperationID}); err != nil {
 		return fmt.Errorf("start %s: %w", key.WorkflowID(), err)
 	}
 	state, err := t.API.Await(ctx, key, apiclient.Closed)
@@ -221,25 +221,25 @@ func (t *teller) leftExhausted(ctx context.Context, told *Told) error {
 		return err
 	}
 	t.World.StandardReceiver.Script(key.OperationID, simulator.Acknowledge)
-	return ended(state, callback.OutcomeExhausted)
+	return ended(state, operation.OutcomeExhausted)
 }
 
-func order(key callback.Key, method string) callback.StartRequest {
-	registered := callback.At(time.Now())
-	return callback.StartRequest{
+func order(key operation.Key, method string) operation.StartRequest {
+	registered := operation.At(time.Now())
+	return operation.StartRequest{
 		Endpoint: key.Endpoint, OperationID: key.OperationID, Method: method,
-		Reference: callback.Reference{RegisteredAt: &registered},
+		Reference: operation.Reference{RegisteredAt: &registered},
 	}
 }
 
-func (t *teller) shop(key callback.Key) callback.StartRequest {
-	return callback.StartRequest{
+func (t *teller) shop(key operation.Key) operation.StartRequest {
+	return operation.StartRequest{
 		Endpoint: key.Endpoint, OperationID: key.OperationID,
-		Callback: callback.Target{URL: t.World.PayseraReceiver.URL() + "/transfers"},
+		Callback: operation.Target{URL: t.World.PayseraReceiver.URL() + "/transfers"},
 	}
 }
 
-func (t *teller) start(ctx context.Context, r callback.StartRequest) error {
+func (t *teller) start(ctx context.Context, r operation.StartRequest) error {
 	if _, _, err := t.API.Start(ctx, r); err != nil {
 		return fmt.Errorf("start %s: %w", r.Key().WorkflowID(), err)
 	}
@@ -252,7 +252,7 @@ func (t *teller) start(ctx context.Context, r callback.StartRequest) error {
 }
 
 // until prints what happens until the operation has ended, with that outcome.
-func (t *teller) until(ctx context.Context, key callback.Key, want callback.Outcome) error {
+func (t *teller) until(ctx context.Context, key operation.Key, want operation.Outcome) error {
 	state, err := t.watch(ctx, key, apiclient.Closed)
 	if err != nil {
 		return err
@@ -260,7 +260,7 @@ func (t *teller) until(ctx context.Context, key callback.Key, want callback.Outc
 	return ended(state, want)
 }
 
-func ended(state callback.State, want callback.Outcome) error {
+func ended(state operation.State, want operation.Outcome) error {
 	if state.Outcome != want {
 		return fmt.Errorf("%s ended %s, not %s", state.WorkflowID(), state.Outcome, want)
 	}
@@ -268,8 +268,8 @@ func ended(state callback.State, want callback.Outcome) error {
 }
 
 // watch prints what is new in each state until done says so.
-func (t *teller) watch(ctx context.Context, key callback.Key, done func(callback.State) bool) (callback.State, error) {
-	return t.API.Await(ctx, key, func(s callback.State) bool {
+func (t *teller) watch(ctx context.Context, key operation.Key, done func(operation.State) bool) (operation.State, error) {
+	return t.API.Await(ctx, key, func(s operation.State) bool {
 		t.page.show(s)
 		return done(s)
 	})

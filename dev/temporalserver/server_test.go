@@ -23,8 +23,8 @@ import (
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
-	"ringback/dev/child"
 	"ringback/dev/postgres"
+	"ringback/dev/proc"
 	"ringback/dev/temporalserver"
 )
 
@@ -235,11 +235,11 @@ func start(t *testing.T, o temporalserver.Options) *temporalserver.Server {
 	return server
 }
 
-func startProcess(t *testing.T, dir string) (*child.Process, string) {
+func startProcess(t *testing.T, dir string) (*proc.Process, string) {
 	t.Helper()
 	command := exec.Command(os.Args[0])
 	command.Env = append(os.Environ(), serveDir+"="+dir)
-	process, err := child.Start(command)
+	process, err := proc.Start(command)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = process.Stop(syscall.SIGKILL, time.Second) })
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

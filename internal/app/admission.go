@@ -10,8 +10,8 @@ import (
 
 	"ringback/activities"
 	"ringback/api/rest"
-	"ringback/internal/admission"
-	"ringback/internal/operations"
+	"ringback/internal/overload"
+	"ringback/internal/service"
 )
 
 const (
@@ -45,7 +45,7 @@ func pollers() worker.PollerBehavior {
 
 // openAdmission makes what says who goes first.
 func (p *program) openAdmission() {
-	p.admission = admission.New(p.metrics, func() int { return p.registry.config().API.MaxStarts })
+	p.admission = overload.New(p.metrics, func() int { return p.registry.config().API.MaxStarts })
 }
 
 // admit lets a call of the API in.
@@ -53,19 +53,19 @@ func (p *program) admit(ctx context.Context, w rest.Work) (leave func(error), er
 	return p.admission.Enter(ctx, works[w])
 }
 
-var works = map[rest.Work]admission.Work{
-	rest.WorkStart: admission.Start, rest.WorkSearch: admission.Search, rest.WorkChange: admission.Change,
-	rest.WorkRead: admission.Read, rest.WorkRequest: admission.Request,
+var works = map[rest.Work]overload.Work{
+	rest.WorkStart: overload.Start, rest.WorkSearch: overload.Search, rest.WorkChange: overload.Change,
+	rest.WorkRead: overload.Read, rest.WorkRequest: overload.Request,
 }
 
 // givingWay lets the worker tell how late it is, and its polls and bulk
 // redeliveries give way.
 func (p *program) givingWay(a *activities.Activities) {
 	a.Slots = activitySlots
-	a.AttemptBegan = func(late time.Duration) { p.admission.Began(admission.Callback, late) }
-	a.PollBegan = func(late time.Duration) { p.admission.Began(admission.Poll, late) }
-	a.PollGivesWay = func() bool { return p.admission.GivesWay(admission.Poll) }
-	a.RedeliveryGivesWay = func() bool { return p.admission.GivesWay(admission.Redelivery) }
+	a.AttemptBegan = func(late time.Duration) { p.admission.Began(overload.Callback, late) }
+	a.PollBegan = func(late time.Duration) { p.admission.Began(overload.Poll, late) }
+	a.PollGivesWay = func() bool { return p.admission.GivesWay(overload.Poll) }
+	a.RedeliveryGivesWay = func() bool { return p.admission.GivesWay(overload.Redelivery) }
 }
 
 // followBacklog looks at how much waits on the server until ctx ends.
@@ -90,10 +90,10 @@ func (p *program) followBacklog(ctx context.Context) *sync.WaitGroup {
 func (p *program) seeBacklog(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, backlogTimeout)
 	defer cancel()
-	seen, err := operations.SeeBacklog(ctx, p.client, p.Temporal.Namespace, p.backlogCounts()...)
+	seen, err := service.SeeBacklog(ctx, p.client, p.Temporal.Namespace, p.backlogCounts()...)
 	if err != nil {
 		p.Log.Debug("how much waits on the server is not known", zap.Error(err))
 		return
 	}
-	p.admission.Saw(admission.Backlog{Callbacks: max(seen.WorkflowTasks, seen.Deliveries), Polls: seen.Watches})
+	p.admission.Saw(overload.Backlog{Callbacks: max(seen.WorkflowTasks, seen.Deliveries), Polls: seen.Watches})
 }

@@ -24,11 +24,11 @@ import (
 
 	"ringback/activities"
 	"ringback/api/rest"
-	"ringback/internal/admission"
-	"ringback/internal/callback"
 	"ringback/internal/codec"
 	"ringback/internal/config"
-	"ringback/internal/operations"
+	"ringback/internal/operation"
+	"ringback/internal/overload"
+	"ringback/internal/service"
 	"ringback/internal/telemetry"
 	"ringback/internal/zaplog"
 	"ringback/workflows"
@@ -44,7 +44,7 @@ type Options struct {
 	UIURL string
 	// Build says which build of a worker deployment this process is; zero: it is
 	// not versioned.
-	Build operations.Build
+	Build service.Build
 	// API and Worker say what this process hosts.
 	API, Worker bool
 	// Listen replaces the configuration's api.listen, if not empty.
@@ -87,7 +87,7 @@ type program struct {
 	cardNumbers cardNumbers
 	operations  *telemetry.Operations
 	acts        *activities.Metrics
-	admission   *admission.Control
+	admission   *overload.Control
 	// workers serve the common task queue and, each process its own, that on which
 	// it is told to interrupt what it runs; the first workersStarted have started.
 	workers        []worker.Worker
@@ -100,7 +100,7 @@ type program struct {
 	// away says that Temporal refused its latest connection.
 	away atomic.Bool
 	// routing is where the server sends new runs, as it said last.
-	routing atomic.Pointer[operations.Routing]
+	routing atomic.Pointer[service.Routing]
 }
 
 // Run serves until ctx ends, then drains: no new starts, attempts in flight
@@ -170,7 +170,7 @@ func (p *program) prepare() error {
 	if p.Temporal.FailureConverter == nil {
 		p.Temporal.FailureConverter = codec.NewFailureConverter(&p.registry.codec)
 	}
-	p.client, err = client.NewLazyClient(operations.ClientOptions(p.Temporal))
+	p.client, err = client.NewLazyClient(service.ClientOptions(p.Temporal))
 	if err != nil {
 		return fmt.Errorf("configuring the Temporal client for %s: %w", p.Temporal.HostPort, err)
 	}
@@ -237,23 +237,23 @@ func (p *program) activities() *activities.Activities {
 }
 
 // report tells who hears notices how an endpoint is.
-func (p *program) report(ctx context.Context, endpoint string, h callback.Health) error {
+func (p *program) report(ctx context.Context, endpoint string, h operation.Health) error {
 	hearing := p.registry.config().Hearing(endpoint)
 	if hearing == nil {
 		return nil
 	}
-	return operations.ReportHealth(ctx, p.client, *hearing, endpoint, h)
+	return service.ReportHealth(ctx, p.client, *hearing, endpoint, h)
 }
 
-func (p *program) yielder() operations.Yielder {
-	return operations.Yielder{
+func (p *program) yielder() service.Yielder {
+	return service.Yielder{
 		Client: p.client, Namespace: p.Temporal.Namespace, Identity: p.Temporal.Identity,
 		Converter: p.Temporal.DataConverter, Failures: p.Temporal.FailureConverter,
 	}
 }
 
 func (p *program) pending(ctx context.Context, in activities.InterruptInput) (*activities.PendingActivity, error) {
-	return operations.DescribePending(ctx, p.client, p.Temporal.DataConverter, in)
+	return service.DescribePending(ctx, p.client, p.Temporal.DataConverter, in)
 }
 
 // serve opens the program's listener and serves on it; a failure cancels the run.
@@ -279,8 +279,8 @@ func (p *program) serve(cancel context.CancelCauseFunc) (stop func(), err error)
 	return func() { _ = server.Close() }, nil
 }
 
-func (p *program) newDesk() *operations.Desk {
-	return &operations.Desk{
+func (p *program) newDesk() *service.Desk {
+	return &service.Desk{
 		Client: p.client, Namespace: p.Temporal.Namespace, Converter: readable{p.Temporal.DataConverter},
 		Endpoint: p.registry.start, EndpointNames: p.registry.endpointNames, CheckURL: p.registry.checkURL,
 		Vocabulary: vocabulary(),
@@ -310,7 +310,7 @@ func (p *program) connect(ctx context.Context) error {
 func (p *program) tryConnect(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	retention, err := operations.Prepare(ctx, p.client, p.Temporal.Namespace)
+	retention, err := service.Prepare(ctx, p.client, p.Temporal.Namespace)
 	if err != nil {
 		return err
 	}
@@ -342,8 +342,8 @@ func (p *program) announce() {
 
 // errAway is what a caller is told while Temporal is away.
 func errAway() error {
-	return &callback.Error{
-		Problem: callback.ProblemUnavailable, RetryAfter: connectRetry,
+	return &operation.Error{
+		Problem: operation.ProblemUnavailable, RetryAfter: connectRetry,
 		Detail: "Temporal does not answer; try again.",
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"go.temporal.io/sdk/worker"
 	"go.uber.org/zap"
 
-	"ringback/internal/operations"
+	"ringback/internal/service"
 )
 
 // The variables by which a program is told that it is a build of a worker
@@ -20,23 +20,23 @@ const (
 )
 
 // buildFrom reads both variables. Neither: the program is not versioned.
-func buildFrom(variable func(string) string) (operations.Build, error) {
-	build := operations.Build{Deployment: variable(deploymentVariable), ID: variable(buildVariable)}
+func buildFrom(variable func(string) string) (service.Build, error) {
+	build := service.Build{Deployment: variable(deploymentVariable), ID: variable(buildVariable)}
 	switch {
 	case (build.Deployment == "") != (build.ID == ""):
-		return operations.Build{}, fmt.Errorf("%s=%q and %s=%q: set both, or neither for a program that is not versioned",
+		return service.Build{}, fmt.Errorf("%s=%q and %s=%q: set both, or neither for a program that is not versioned",
 			deploymentVariable, build.Deployment, buildVariable, build.ID)
 	case strings.ContainsAny(build.Deployment, ".:"):
-		return operations.Build{}, fmt.Errorf("%s=%q: Temporal takes no name with a dot or a colon", deploymentVariable, build.Deployment)
+		return service.Build{}, fmt.Errorf("%s=%q: Temporal takes no name with a dot or a colon", deploymentVariable, build.Deployment)
 	case strings.HasPrefix(build.Deployment, "__") || strings.HasPrefix(build.ID, "__"):
-		return operations.Build{}, fmt.Errorf("%s=%q and %s=%q: what begins with __ is Temporal's own",
+		return service.Build{}, fmt.Errorf("%s=%q and %s=%q: what begins with __ is Temporal's own",
 			deploymentVariable, build.Deployment, buildVariable, build.ID)
 	}
 	return build, nil
 }
 
 // deploymentOptions make a worker one of the build's.
-func deploymentOptions(b operations.Build) worker.DeploymentOptions {
+func deploymentOptions(b service.Build) worker.DeploymentOptions {
 	if !b.Versioned() {
 		return worker.DeploymentOptions{}
 	}
@@ -72,7 +72,7 @@ func (p *program) readRouting(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
-	routing, err := operations.ReadRouting(ctx, p.client, p.Temporal.Namespace)
+	routing, err := service.ReadRouting(ctx, p.client, p.Temporal.Namespace)
 	if err != nil {
 		return
 	}
@@ -82,7 +82,7 @@ func (p *program) readRouting(ctx context.Context) {
 	}
 }
 
-func (p *program) tellRouting(r operations.Routing) {
+func (p *program) tellRouting(r service.Routing) {
 	fields := []zap.Field{zap.Stringer("build", p.Build), zap.Stringer("current", r.Current), zap.Bool("ramping", r.Ramping)}
 	switch {
 	case r.SendsAllTo(p.Build):
@@ -96,10 +96,10 @@ func (p *program) tellRouting(r operations.Routing) {
 
 // backlogCounts are the builds whose backlog this program minds: the current one,
 // to which its starts go, and its own. None: all that waits counts.
-func (p *program) backlogCounts() []operations.Build {
+func (p *program) backlogCounts() []service.Build {
 	routing := p.routing.Load()
 	if routing == nil || !routing.Current.Versioned() {
 		return nil
 	}
-	return slices.Compact([]operations.Build{routing.Current, p.Build})
+	return slices.Compact([]service.Build{routing.Current, p.Build})
 }

@@ -5,7 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ringback/internal/operations"
+	"ringback/internal/service"
 )
 
 func TestAProgramIsABuildByBothVariablesOrNeither(t *testing.T) {
@@ -33,7 +33,7 @@ func TestAProgramIsABuildByBothVariablesOrNeither(t *testing.T) {
 				return
 			}
 			require.NoError(t, err)
-			require.Equal(t, operations.Build{Deployment: tc.deployment, ID: tc.build}, build)
+			require.Equal(t, service.Build{Deployment: tc.deployment, ID: tc.build}, build)
 			options := deploymentOptions(build)
 			require.Equal(t, tc.build != "", options.UseVersioning)
 			require.Equal(t, tc.build, options.Version.BuildID)
@@ -43,35 +43,35 @@ func TestAProgramIsABuildByBothVariablesOrNeither(t *testing.T) {
 
 func TestRunsBeginHereOnlyWhereTheServerWouldSendThem(t *testing.T) {
 	t.Parallel()
-	build := operations.Build{Deployment: "ringback", ID: "1"}
+	build := service.Build{Deployment: "ringback", ID: "1"}
 	p := &program{}
 	require.True(t, p.beginsHere(), "a program that is not versioned asks nobody")
 	require.True(t, p.current())
 	p.Build = build
 	require.False(t, p.beginsHere(), "nothing is known yet")
 	require.False(t, p.current())
-	p.routing.Store(&operations.Routing{Current: build})
+	p.routing.Store(&service.Routing{Current: build})
 	require.True(t, p.beginsHere())
 	require.True(t, p.current())
-	p.routing.Store(&operations.Routing{Current: build, Ramping: true})
+	p.routing.Store(&service.Routing{Current: build, Ramping: true})
 	require.False(t, p.beginsHere(), "the server decides")
 	require.True(t, p.current())
-	p.routing.Store(&operations.Routing{Current: operations.Build{Deployment: "ringback", ID: "2"}})
+	p.routing.Store(&service.Routing{Current: service.Build{Deployment: "ringback", ID: "2"}})
 	require.False(t, p.beginsHere())
 	require.False(t, p.current())
 }
 
 func TestTheBacklogsOfTheCurrentBuildAndOfThisOneCount(t *testing.T) {
 	t.Parallel()
-	first, second := operations.Build{Deployment: "ringback", ID: "1"}, operations.Build{Deployment: "ringback", ID: "2"}
+	first, second := service.Build{Deployment: "ringback", ID: "1"}, service.Build{Deployment: "ringback", ID: "2"}
 	p := &program{}
 	require.Empty(t, p.backlogCounts(), "of programs that are not versioned all counts")
 	p.Build = first
 	require.Empty(t, p.backlogCounts(), "nothing is known yet")
-	p.routing.Store(&operations.Routing{})
+	p.routing.Store(&service.Routing{})
 	require.Empty(t, p.backlogCounts(), "no build is current: what has none waits for whoever asks")
-	p.routing.Store(&operations.Routing{Current: first})
-	require.Equal(t, []operations.Build{first}, p.backlogCounts())
-	p.routing.Store(&operations.Routing{Current: second})
-	require.Equal(t, []operations.Build{second, first}, p.backlogCounts())
+	p.routing.Store(&service.Routing{Current: first})
+	require.Equal(t, []service.Build{first}, p.backlogCounts())
+	p.routing.Store(&service.Routing{Current: second})
+	require.Equal(t, []service.Build{second, first}, p.backlogCounts())
 }

@@ -4,44 +4,44 @@ import (
 	"context"
 	"errors"
 
-	"ringback/internal/callback"
-	"ringback/internal/operations"
+	"ringback/internal/operation"
+	"ringback/internal/service"
 	"ringback/internal/source"
 )
 
 // desk adds to the operations on Temporal what this program knows: whether
 // Temporal is there, and the sources.
 type desk struct {
-	*operations.Desk
+	*service.Desk
 	registry *registry
 	// absent says that Temporal is away, or nil.
 	absent func() error
 }
 
 // Start refuses at once while Temporal is away.
-func (d desk) Start(ctx context.Context, r callback.StartRequest) (callback.State, bool, error) {
+func (d desk) Start(ctx context.Context, r operation.StartRequest) (operation.State, bool, error) {
 	if err := d.absent(); err != nil {
-		return callback.State{}, false, err
+		return operation.State{}, false, err
 	}
 	return d.Desk.Start(ctx, r)
 }
 
 // Details asks the operation's source for its extended answer, now. Nothing of
 // it is stored.
-func (d desk) Details(ctx context.Context, key callback.Key) (map[string]any, error) {
+func (d desk) Details(ctx context.Context, key operation.Key) (map[string]any, error) {
 	start, err := d.Started(ctx, key)
 	if err != nil {
 		return nil, err
 	}
 	endpoint, ok := d.registry.start(key.Endpoint)
 	if !ok {
-		return nil, callback.Refuse(callback.ProblemNotFound, "The endpoint %s is not registered any more.", key.Endpoint)
+		return nil, operation.Refuse(operation.ProblemNotFound, "The endpoint %s is not registered any more.", key.Endpoint)
 	}
 	src, ok := d.registry.source(endpoint.Source)
 	if !ok {
-		return nil, callback.Refuse(callback.ProblemNotFound, "The source %s is not registered any more.", endpoint.Source)
+		return nil, operation.Refuse(operation.ProblemNotFound, "The source %s is not registered any more.", endpoint.Source)
 	}
-	details, err := src.Details(ctx, callback.Query{
+	details, err := src.Details(ctx, operation.Query{
 		OperationID: start.OperationID, Method: start.Method, Reference: start.Reference,
 	})
 	if err != nil {
@@ -62,9 +62,9 @@ func vocabulary() []string {
 func sourceError(name string, err error) error {
 	var failure *source.Error
 	if errors.As(err, &failure) && failure.Kind == source.NotFound {
-		return callback.Refuse(callback.ProblemNotFound, "The source %s knows no such operation.", name)
+		return operation.Refuse(operation.ProblemNotFound, "The source %s knows no such operation.", name)
 	}
-	refused := callback.Refuse(callback.ProblemUnavailable, "The source %s did not answer as documented; try again later.", name)
+	refused := operation.Refuse(operation.ProblemUnavailable, "The source %s did not answer as documented; try again later.", name)
 	refused.Err = err
 	if failure != nil {
 		refused.RetryAfter = failure.RetryAfter

@@ -26,7 +26,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap/zapcore"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // authority makes certificates.
@@ -296,15 +296,15 @@ endpoints:
 		certificate, key := clients.issue(t, name)
 		p.put(t, "client", certificate, key)
 		p.reload()
-		ping, err := desk{registry: &p.registry}.Ping(t.Context(), "LEDGER", callback.PingRequest{})
+		ping, err := desk{registry: &p.registry}.Ping(t.Context(), "LEDGER", operation.PingRequest{})
 		require.NoError(t, err)
-		require.Equal(t, callback.Acknowledged, ping.Verdict, ping.Reason)
+		require.Equal(t, operation.Acknowledged, ping.Verdict, ping.Reason)
 		require.Equal(t, "/hooks "+name, <-seen)
 		require.Equal(t, "CN="+name, ping.Connection.ClientCertificate)
 
 		source, ok := p.registry.source("wallet")
 		require.True(t, ok)
-		_, _ = source.Details(t.Context(), callback.Query{OperationID: "1"}) // the answer is nonsense, and not the point
+		_, _ = source.Details(t.Context(), operation.Query{OperationID: "1"}) // the answer is nonsense, and not the point
 		require.Regexp(t, "^/core.* "+name+"$", <-seen)
 	}
 
@@ -312,8 +312,8 @@ endpoints:
 	p.put(t, "client", []byte("-----BEGIN nonsense"), nil)
 	p.reload()
 	require.Equal(t, before, p.registry.hash(), "half a rotation is refused, and the old certificate stays in force")
-	ping, err := desk{registry: &p.registry}.Ping(t.Context(), "LEDGER", callback.PingRequest{})
+	ping, err := desk{registry: &p.registry}.Ping(t.Context(), "LEDGER", operation.PingRequest{})
 	require.NoError(t, err)
-	require.Equal(t, callback.Acknowledged, ping.Verdict, ping.Reason)
+	require.Equal(t, operation.Acknowledged, ping.Verdict, ping.Reason)
 	require.Equal(t, "/hooks third", <-seen)
 }

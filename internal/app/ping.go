@@ -10,7 +10,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"ringback/api/rest"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 	"ringback/internal/receiver"
 )
 
@@ -28,18 +28,18 @@ const (
 // Ping sends a test callback to a registered endpoint, also to one that is
 // switched off: through its guard, dialect, signer and client certificate, as
 // an attempt is made, and beside its bulkhead and breaker. Nothing is kept.
-func (d desk) Ping(ctx context.Context, name string, r callback.PingRequest) (callback.Ping, error) {
+func (d desk) Ping(ctx context.Context, name string, r operation.PingRequest) (operation.Ping, error) {
 	s := d.registry.current.Load()
 	endpoint, ok := s.endpoints[name]
 	if !ok {
-		return callback.Ping{}, callback.Invalid(callback.FieldError{
+		return operation.Ping{}, operation.Invalid(operation.FieldError{
 			Field: "endpoint", Detail: "is not registered; registered are " + strings.Join(d.registry.endpointNames(), ", ")})
 	}
 	if err := d.registry.checkPing(ctx, endpoint, r); err != nil {
-		return callback.Ping{}, err
+		return operation.Ping{}, err
 	}
 	if err := d.registry.pings.take(name); err != nil {
-		return callback.Ping{}, err
+		return operation.Ping{}, err
 	}
 	ping := receiver.Ping(ctx, endpoint, receiver.Request{
 		Callback: testCallback(name), URL: r.URL,
@@ -51,14 +51,14 @@ func (d desk) Ping(ctx context.Context, name string, r callback.PingRequest) (ca
 	return ping, nil
 }
 
-func (r *registry) checkPing(ctx context.Context, e receiver.Endpoint, request callback.PingRequest) error {
+func (r *registry) checkPing(ctx context.Context, e receiver.Endpoint, request operation.PingRequest) error {
 	fault := ""
 	switch {
 	case e.URL != "" && request.URL != "":
 		fault = "is not used here and must be left out: the endpoint's URL is fixed"
 	case e.URL == "" && request.URL == "":
 		fault = "is required: this endpoint's URL comes with each operation"
-	case callback.LooksLikeCardNumber(request.URL):
+	case operation.LooksLikeCardNumber(request.URL):
 		fault = "looks like a card number, and Ringback takes none"
 	case request.URL != "":
 		if err := r.checkURL(ctx, request.URL); err != nil {
@@ -68,17 +68,17 @@ func (r *registry) checkPing(ctx context.Context, e receiver.Endpoint, request c
 	if fault == "" {
 		return nil
 	}
-	return callback.Invalid(callback.FieldError{Field: "url", Detail: fault})
+	return operation.Invalid(operation.FieldError{Field: "url", Detail: fault})
 }
 
 // testCallback is a callback that no operation owes.
-func testCallback(endpoint string) callback.Callback {
-	now := callback.At(time.Now())
+func testCallback(endpoint string) operation.Callback {
+	now := operation.At(time.Now())
 	id := strings.ToLower(rand.Text()[:pingIDLength])
-	return callback.Callback{
+	return operation.Callback{
 		ID:          "cb_ping_" + id,
-		Key:         callback.Key{Endpoint: endpoint, OperationID: callback.PingPrefix + id},
-		Observation: callback.Observation{BegunAt: now, ObservedAt: now},
+		Key:         operation.Key{Endpoint: endpoint, OperationID: operation.PingPrefix + id},
+		Observation: operation.Observation{BegunAt: now, ObservedAt: now},
 	}
 }
 
@@ -113,7 +113,7 @@ func (p *pings) take(name string) error {
 		return nil
 	}
 	booked.Cancel()
-	return &callback.Error{
+	return &operation.Error{
 		Problem: rest.ProblemTooManyRequests, RetryAfter: wait,
 		Detail: "This endpoint was pinged more often than every 2 seconds; wait as Retry-After says.",
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ringback/api/rest"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 func pingDesk(t *testing.T, receiver string) desk {
@@ -44,15 +44,15 @@ func TestAPingIsMadeAsAnAttemptIs(t *testing.T) {
 	defer receiver.Close()
 	d := pingDesk(t, receiver.URL)
 
-	got, err := d.Ping(t.Context(), "LEDGER", callback.PingRequest{})
+	got, err := d.Ping(t.Context(), "LEDGER", operation.PingRequest{})
 	require.NoError(t, err)
-	require.Equal(t, callback.Acknowledged, got.Verdict, "signed, authorised, and also while the endpoint is switched off: %s", got.Reason)
+	require.Equal(t, operation.Acknowledged, got.Verdict, "signed, authorised, and also while the endpoint is switched off: %s", got.Reason)
 	require.Regexp(t, "^ringback-ping-[a-z2-7]{10}$", got.OperationID)
 	require.LessOrEqual(t, len(got.OperationID), 32, "Ukrcard's orderNumber")
 
-	got, err = d.Ping(t.Context(), "SHOP", callback.PingRequest{URL: receiver.URL + "/transfers"})
+	got, err = d.Ping(t.Context(), "SHOP", operation.PingRequest{URL: receiver.URL + "/transfers"})
 	require.NoError(t, err)
-	require.Equal(t, callback.Acknowledged, got.Verdict, got.Reason)
+	require.Equal(t, operation.Acknowledged, got.Verdict, got.Reason)
 	require.False(t, got.Signed)
 	require.Contains(t, got.Request.Body, "transfer_id=ringback-ping-")
 }
@@ -72,23 +72,23 @@ func TestAPingIsRefusedThatCanNotBeMade(t *testing.T) {
 		"a URL that holds what looks like a card": {"SHOP", "https://127.0.0.1/4111111111111111", "url", "card number"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := d.Ping(t.Context(), tt.endpoint, callback.PingRequest{URL: tt.url})
-			var refused *callback.Error
+			_, err := d.Ping(t.Context(), tt.endpoint, operation.PingRequest{URL: tt.url})
+			var refused *operation.Error
 			require.ErrorAs(t, err, &refused)
-			require.Equal(t, callback.ProblemInvalid, refused.Problem)
+			require.Equal(t, operation.ProblemInvalid, refused.Problem)
 			require.Equal(t, tt.field, refused.Fields[0].Field)
 			require.Contains(t, refused.Fields[0].Detail, tt.says)
 		})
 	}
 	for range pingBurst {
-		_, err := d.Ping(t.Context(), "BURST", callback.PingRequest{})
+		_, err := d.Ping(t.Context(), "BURST", operation.PingRequest{})
 		require.NoError(t, err)
 	}
-	_, err := d.Ping(t.Context(), "BURST", callback.PingRequest{})
-	var refused *callback.Error
+	_, err := d.Ping(t.Context(), "BURST", operation.PingRequest{})
+	var refused *operation.Error
 	require.ErrorAs(t, err, &refused)
 	require.Equal(t, rest.ProblemTooManyRequests, refused.Problem)
 	require.Positive(t, refused.RetryAfter)
-	_, err = d.Ping(t.Context(), "LEDGER", callback.PingRequest{})
+	_, err = d.Ping(t.Context(), "LEDGER", operation.PingRequest{})
 	require.NoError(t, err, "each endpoint by itself")
 }

@@ -7,8 +7,8 @@ import (
 	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/sdk/converter"
 
-	"ringback/internal/callback"
 	"ringback/internal/codec"
+	"ringback/internal/operation"
 )
 
 // readable says to the API's callers which key is missing, where what is kept of
@@ -30,8 +30,8 @@ func sealedError(err error) error {
 	if !errors.As(err, &sealed) {
 		return err
 	}
-	return &callback.Error{
-		Problem: callback.ProblemUnavailable,
+	return &operation.Error{
+		Problem: operation.ProblemUnavailable,
 		Detail:  fmt.Sprintf("What is kept of this is sealed with the key %q, and this program can't open it: its configuration's codec.keys lacks that key, or has another one of that name.", sealed.KeyID),
 		Err:     err,
 	}

@@ -12,11 +12,11 @@ import (
 
 	"ringback/activities"
 	"ringback/api/rest"
-	"ringback/internal/callback"
 	"ringback/internal/codec"
 	"ringback/internal/config"
 	"ringback/internal/dialect"
 	"ringback/internal/egress"
+	"ringback/internal/operation"
 	"ringback/internal/receiver"
 	"ringback/internal/source"
 	"ringback/internal/telemetry"
@@ -158,7 +158,7 @@ func (r *registry) source(name string) (activities.Source, bool) {
 	return s, ok
 }
 
-func (r *registry) start(name string) (callback.Endpoint, bool) { return r.config().Endpoint(name) }
+func (r *registry) start(name string) (operation.Endpoint, bool) { return r.config().Endpoint(name) }
 
 // failingAfter is after how many unacknowledged attempts in a row an endpoint is
 // failing; 0 where nobody hears of it.

@@ -14,8 +14,8 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 	"github.com/stretchr/testify/require"
 
-	"ringback/internal/callback"
 	"ringback/internal/dialect"
+	"ringback/internal/operation"
 )
 
 // TestSecretsOfAnEndpointAreRotatedByAReload holds that each step of a rotation
@@ -64,9 +64,9 @@ endpoints:
   LEDGER: {dialect: standard, source: wallet, url: %q, poll: {interval: 1m, lifetime: 1h}, delivery: {interval: 1s, attempts: 3}, signing: {secrets: [%s]}, auth: %s, headers: {X-Shop: "7", X-Api-Key: "k=${file:token}"}}
 `, receiver.URL+"/hooks", step.secrets, step.auth))
 		p.reload()
-		ping, err := desk{registry: &p.registry}.Ping(t.Context(), "LEDGER", callback.PingRequest{})
+		ping, err := desk{registry: &p.registry}.Ping(t.Context(), "LEDGER", operation.PingRequest{})
 		require.NoError(t, err)
-		require.Equal(t, callback.Acknowledged, ping.Verdict, ping.Reason)
+		require.Equal(t, operation.Acknowledged, ping.Verdict, ping.Reason)
 		got := <-seen
 		require.Equal(t, []string{"7", step.key}, []string{got.header.Get("X-Shop"), got.header.Get("X-Api-Key")})
 		require.Equal(t, strings.Replace(step.authorization, "the-token", strings.TrimPrefix(step.key, "k="), 1), got.header.Get("Authorization"))

@@ -18,7 +18,7 @@ import (
 	"ringback/activities"
 	"ringback/api/rest"
 	"ringback/internal/config"
-	"ringback/internal/operations"
+	"ringback/internal/service"
 	"ringback/internal/telemetry"
 )
 
@@ -170,7 +170,7 @@ func (p *program) countOpen(ctx context.Context) (int64, error) {
 	if err := p.absent(); err != nil {
 		return 0, err
 	}
-	return operations.CountOpen(ctx, p.client, p.Temporal.Namespace)
+	return service.CountOpen(ctx, p.client, p.Temporal.Namespace)
 }
 
 // openCollector shows how many operations are open, by one query at a time and

@@ -12,9 +12,9 @@ import (
 	"slices"
 	"time"
 
-	"ringback/internal/callback"
 	"ringback/internal/dialect"
 	"ringback/internal/egress"
+	"ringback/internal/operation"
 	"ringback/internal/source"
 )
 
@@ -198,7 +198,7 @@ type Endpoint struct {
 	Statuses []string `yaml:"statuses" json:"statuses"`
 	// Enabled is true unless set; false refuses starts.
 	Enabled bool `yaml:"enabled" json:"enabled"`
-	// Supersede is callback.SupersedeLatest unless set.
+	// Supersede is operation.SupersedeLatest unless set.
 	Supersede string   `yaml:"supersede" json:"supersede"`
 	Poll      Poll     `yaml:"poll" json:"poll"`
 	Delivery  Delivery `yaml:"delivery" json:"delivery"`
@@ -233,7 +233,7 @@ const PerOperation = "per_operation"
 func (e *Endpoint) defaults() {
 	e.Enabled = true
 	e.CardNumberScreen = true
-	e.Supersede = callback.SupersedeLatest
+	e.Supersede = operation.SupersedeLatest
 	e.Delivery.Timeout = 10 * time.Second
 }
 
@@ -410,18 +410,18 @@ func parse(name string, data []byte, lookup func(string) (string, bool)) (*Confi
 
 // Endpoint is what a start needs to know about the endpoint of that name, free
 // of secrets; false if there is none.
-func (c *Config) Endpoint(name string) (callback.Endpoint, bool) {
+func (c *Config) Endpoint(name string) (operation.Endpoint, bool) {
 	e, ok := c.Endpoints[name]
 	if !ok {
-		return callback.Endpoint{}, false
+		return operation.Endpoint{}, false
 	}
 	s := c.Sources[e.Source]
 	kind, known := source.KindByName(s.Kind)
-	var rules callback.Rules
+	var rules operation.Rules
 	if known {
 		rules = e.rules(kind.Rules(s.FinalStatuses))
 	}
-	return callback.Endpoint{
+	return operation.Endpoint{
 		Name: name, Disabled: !e.Enabled || e.Source == "",
 		Dialect: e.Dialect, Source: e.Source, SourceKind: s.Kind,
 		PerOperationURL:   e.CallbackURL == PerOperation,
@@ -436,17 +436,17 @@ func (c *Config) Endpoint(name string) (callback.Endpoint, bool) {
 }
 
 // Hearing is who hears notices about the endpoint of that name, or nil.
-func (c *Config) Hearing(about string) *callback.Recipient {
+func (c *Config) Hearing(about string) *operation.Recipient {
 	name := c.Notices.Endpoint
 	if name == "" || name == about {
 		return nil
 	}
-	return &callback.Recipient{Endpoint: name, Policy: c.Endpoints[name].policy().Delivery}
+	return &operation.Recipient{Endpoint: name, Policy: c.Endpoints[name].policy().Delivery}
 }
 
 // rules are the source's, and ring a revocation wherever the dialect has a word
 // for it (promise 7).
-func (e Endpoint) rules(r callback.Rules) callback.Rules {
+func (e Endpoint) rules(r operation.Rules) operation.Rules {
 	d, ok := dialect.ByName(e.Dialect)
 	if ok && d.Knows(r.Revoked) && !r.Ring(r.Revoked) {
 		r.Rings = append(slices.Clone(r.Rings), r.Revoked)
@@ -454,20 +454,20 @@ func (e Endpoint) rules(r callback.Rules) callback.Rules {
 	return r
 }
 
-func (e Endpoint) policy() callback.Policy {
+func (e Endpoint) policy() operation.Policy {
 	var schedule []int64
 	for _, gap := range e.Poll.Schedule {
 		schedule = append(schedule, gap.Milliseconds())
 	}
-	return callback.Policy{
-		Poll: callback.PollPolicy{
+	return operation.Policy{
+		Poll: operation.PollPolicy{
 			ScheduleMS:     schedule,
 			IntervalMS:     e.Poll.Interval.Milliseconds(),
 			MaxPolls:       e.Poll.MaxPolls,
 			LifetimeMS:     e.Poll.Lifetime.Milliseconds(),
 			InitialDelayMS: e.Poll.InitialDelay.Milliseconds(),
 		},
-		Delivery: callback.DeliveryPolicy{
+		Delivery: operation.DeliveryPolicy{
 			IntervalMS: e.Delivery.Interval.Milliseconds(),
 			Attempts:   e.Delivery.Attempts,
 			TimeoutMS:  e.Delivery.Timeout.Milliseconds(),

@@ -24,8 +24,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 
-	"ringback/internal/callback"
 	"ringback/internal/config"
+	"ringback/internal/operation"
 )
 
 const signingSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -131,16 +131,16 @@ func TestAnEndpointAsAStartSeesIt(t *testing.T) {
 	require.True(t, ok)
 	require.NotEmpty(t, gold.Fields)
 	require.True(t, gold.Rules.RingsUnanswered, "the kind's rules")
-	gold.Fields, gold.Rules = nil, callback.Rules{}
-	want := callback.Endpoint{
+	gold.Fields, gold.Rules = nil, operation.Rules{}
+	want := operation.Endpoint{
 		Name: "ECOM_GOLD_BANK", Dialect: "ukrcard", Source: "wsgate", SourceKind: "ukrcard",
 		Methods: []string{"payment", "p2p_transfer", "p2p_a2c", "p2p_c2a"},
-		Policy: callback.Policy{
-			Poll: callback.PollPolicy{
+		Policy: operation.Policy{
+			Poll: operation.PollPolicy{
 				ScheduleMS: []int64{5000, 10000, 15000, 30000, 60000, 60000, 120000, 180000, 300000, 600000},
 				LifetimeMS: 1_200_000,
 			},
-			Delivery:  callback.DeliveryPolicy{IntervalMS: 3000, Attempts: 10, TimeoutMS: 10_000},
+			Delivery:  operation.DeliveryPolicy{IntervalMS: 3000, Attempts: 10, TimeoutMS: 10_000},
 			Supersede: "latest",
 		},
 		ScreenIdentifiers: true,
@@ -310,7 +310,7 @@ func TestEveryKeyArrives(t *testing.T) {
 	require.Equal(t, "every", seen.Policy.Supersede)
 	require.Equal(t, []string{"2"}, seen.Statuses)
 	require.True(t, seen.Rules.IsFinal("6"))
-	require.Equal(t, callback.PollPolicy{IntervalMS: 100, MaxPolls: 3, LifetimeMS: 60_000}, seen.Policy.Poll)
+	require.Equal(t, operation.PollPolicy{IntervalMS: 100, MaxPolls: 3, LifetimeMS: 60_000}, seen.Policy.Poll)
 
 	b := c.Endpoints["B"]
 	require.Equal(t, a.Poll, b.Poll, "the alias")
@@ -485,8 +485,8 @@ func TestAnEndpointMayHearNotices(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 20, c.Notices.FailingAfter, "the default")
 	shop, _ := c.Endpoint("SHOP")
-	require.Equal(t, &callback.Recipient{
-		Endpoint: "OPS", Policy: callback.DeliveryPolicy{IntervalMS: 2000, Attempts: 7, TimeoutMS: 1000},
+	require.Equal(t, &operation.Recipient{
+		Endpoint: "OPS", Policy: operation.DeliveryPolicy{IntervalMS: 2000, Attempts: 7, TimeoutMS: 1000},
 	}, shop.Notices)
 	ops, _ := c.Endpoint("OPS")
 	require.Nil(t, ops.Notices, "a notice causes no notice")

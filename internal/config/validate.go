@@ -15,9 +15,9 @@ import (
 	"strings"
 	"time"
 
-	"ringback/internal/callback"
 	"ringback/internal/dialect"
 	"ringback/internal/egress"
+	"ringback/internal/operation"
 	"ringback/internal/source"
 )
 
@@ -218,7 +218,7 @@ func (v *validator) endpoint(path string, e *Endpoint) {
 		v.poll(path+".poll", e.Poll)
 	}
 	v.target(path, e)
-	v.oneOf(path+".supersede", e.Supersede, []string{callback.SupersedeLatest, callback.SupersedeEvery})
+	v.oneOf(path+".supersede", e.Supersede, []string{operation.SupersedeLatest, operation.SupersedeEvery})
 	v.delivery(path+".delivery", e.Delivery)
 	v.signing(path+".signing.secrets", e.Signing)
 	v.clientTLS(path+".tls", &e.TLS)

@@ -3,7 +3,7 @@
 package dialect
 
 import (
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // Dialect writes callbacks and judges answers. It is a value without state.
@@ -11,16 +11,16 @@ type Dialect interface {
 	// Name is the dialect's name in the configuration.
 	Name() string
 	// Write is the message for a callback: the same bytes in every attempt.
-	Write(callback.Callback) (Message, error)
+	Write(operation.Callback) (Message, error)
 	// Ping is the message of a test callback: of the callback only the key and
 	// the observation's time are used. It claims nothing that a receiver could
 	// take for money moved.
-	Ping(callback.Callback) (Message, error)
+	Ping(operation.Callback) (Message, error)
 	// Knows reports whether the dialect has a word for a status.
 	Knows(status string) bool
 	// Judge is the verdict on an answer to that callback. It never panics,
 	// whatever the body holds.
-	Judge(callback.Callback, Answer) Judgement
+	Judge(operation.Callback, Answer) Judgement
 }
 
 // Message is a callback as it is sent.
@@ -43,7 +43,7 @@ type Answer struct {
 
 // Judgement is a verdict with its reason. Gone (HTTP 410) ends the delivery.
 type Judgement struct {
-	Verdict callback.Verdict
+	Verdict operation.Verdict
 	// Reason says in a few words why it is not acknowledged; empty if it is.
 	Reason string
 	Gone   bool

@@ -11,19 +11,19 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ringback/internal/callback"
 	"ringback/internal/dialect"
+	"ringback/internal/operation"
 )
 
 // Every dialect has testdata/<its name>/written.json, judge.json and ping.txt:
 // that is all a new one must bring.
 
 type written struct {
-	Name        string            `json:"name"`
-	Callback    callback.Callback `json:"callback"`
-	ContentType string            `json:"content_type"`
-	Accept      string            `json:"accept"`
-	Body        string            `json:"body"`
+	Name        string             `json:"name"`
+	Callback    operation.Callback `json:"callback"`
+	ContentType string             `json:"content_type"`
+	Accept      string             `json:"accept"`
+	Body        string             `json:"body"`
 	// Error is a part of the error, where nothing can be written.
 	Error string `json:"error"`
 }
@@ -39,17 +39,17 @@ type judged struct {
 
 		ContentEncoding string `json:"content_encoding"`
 	} `json:"answer"`
-	Verdict callback.Verdict `json:"verdict"`
-	Reason  string           `json:"reason"`
-	Gone    bool             `json:"gone"`
+	Verdict operation.Verdict `json:"verdict"`
+	Reason  string            `json:"reason"`
+	Gone    bool              `json:"gone"`
 }
 
-func (j judged) callback() callback.Callback {
-	key := callback.Key{Endpoint: "SHOP", OperationID: "A-1"}
+func (j judged) callback() operation.Callback {
+	key := operation.Key{Endpoint: "SHOP", OperationID: "A-1"}
 	if j.OperationID != "" {
 		key.OperationID = j.OperationID
 	}
-	return callback.Callback{Key: key, Observation: callback.Observation{Status: "2"}}
+	return operation.Callback{Key: key, Observation: operation.Observation{Status: "2"}}
 }
 
 func (j judged) answer() dialect.Answer {
@@ -85,9 +85,9 @@ func TestEveryDialectWritesItsGoldens(t *testing.T) {
 
 func TestEveryDialectWritesItsTestCallback(t *testing.T) {
 	t.Parallel()
-	c := callback.Callback{
-		ID: "cb_ping", Key: callback.Key{Endpoint: "SHOP", OperationID: callback.PingPrefix + "mfrggzdfmz"},
-		Observation: callback.Observation{ObservedAt: callback.At(time.Date(2026, 11, 21, 7, 30, 0, 0, time.UTC))},
+	c := operation.Callback{
+		ID: "cb_ping", Key: operation.Key{Endpoint: "SHOP", OperationID: operation.PingPrefix + "mfrggzdfmz"},
+		Observation: operation.Observation{ObservedAt: operation.At(time.Date(2026, 11, 21, 7, 30, 0, 0, time.UTC))},
 	}
 	for _, d := range dialect.All {
 		t.Run(d.Name(), func(t *testing.T) {
@@ -117,7 +117,7 @@ func TestEveryDialectJudgesByItsTable(t *testing.T) {
 				gone++
 			case row.Answer.HTTPStatus/100 == 3:
 				redirects++
-			case row.Verdict == callback.Acknowledged:
+			case row.Verdict == operation.Acknowledged:
 				acknowledged++
 			default:
 				unacknowledged++
@@ -157,16 +157,16 @@ func FuzzJudge(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, status int, body []byte, truncated bool, operationID string) {
-		c := callback.Callback{Key: callback.Key{Endpoint: "SHOP", OperationID: operationID}}
+		c := operation.Callback{Key: operation.Key{Endpoint: "SHOP", OperationID: operationID}}
 		a := dialect.Answer{HTTPStatus: status, Body: body, Truncated: truncated, ContentEncoding: operationID}
 		for _, d := range dialect.All {
 			j := d.Judge(c, a)
-			require.Contains(t, []callback.Verdict{callback.Acknowledged, callback.Unacknowledged}, j.Verdict)
-			require.Equal(t, j.Verdict == callback.Acknowledged, j.Reason == "")
+			require.Contains(t, []operation.Verdict{operation.Acknowledged, operation.Unacknowledged}, j.Verdict)
+			require.Equal(t, j.Verdict == operation.Acknowledged, j.Reason == "")
 			require.Equal(t, status == 410, j.Gone)
 			require.Less(t, len(j.Reason), 100, "a reason repeats nothing of a body")
 			if status == 410 || (status >= 300 && status <= 399) {
-				require.Equal(t, callback.Unacknowledged, j.Verdict)
+				require.Equal(t, operation.Unacknowledged, j.Verdict)
 			}
 		}
 	})
@@ -180,12 +180,12 @@ func FuzzWrite(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, operationID, status, respStatus, orderStatus, orderID string, second int64) {
-		c := callback.Callback{
-			Key: callback.Key{Endpoint: "SHOP", OperationID: operationID},
-			Observation: callback.Observation{
+		c := operation.Callback{
+			Key: operation.Key{Endpoint: "SHOP", OperationID: operationID},
+			Observation: operation.Observation{
 				Status:     status,
 				Raw:        map[string]string{"respStatus": respStatus, "orderStatus": orderStatus, "orderId": orderID},
-				ObservedAt: callback.At(time.Unix(second%(1<<33), 0)),
+				ObservedAt: operation.At(time.Unix(second%(1<<33), 0)),
 			},
 		}
 		for _, d := range dialect.All {

@@ -5,7 +5,7 @@ import (
 	"net/url"
 	"strconv"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 func init() { All = append(All, paysera{}) }
@@ -21,7 +21,7 @@ func (paysera) Name() string { return "paysera" }
 
 // Write builds transfer_id, status and date, in the order of the document's
 // example. date is the observation's Unix second, so it is the same in every attempt.
-func (paysera) Write(c callback.Callback) (Message, error) {
+func (paysera) Write(c operation.Callback) (Message, error) {
 	if c.Observation.Status == "" {
 		return Message{}, errors.New("writing a paysera callback: it needs a status and the observation has none")
 	}
@@ -33,7 +33,7 @@ func (paysera) Write(c callback.Callback) (Message, error) {
 
 // Ping is the callback about a transfer that failed: the one status of the
 // document's after which no receiver has anything to do.
-func (d paysera) Ping(c callback.Callback) (Message, error) {
+func (d paysera) Ping(c operation.Callback) (Message, error) {
 	c.Observation.Status = payseraFailed
 	return d.Write(c)
 }
@@ -42,4 +42,4 @@ func (d paysera) Ping(c callback.Callback) (Message, error) {
 func (paysera) Knows(status string) bool { return status != "" }
 
 // Judge acknowledges any 2xx, whatever its body holds.
-func (paysera) Judge(_ callback.Callback, a Answer) Judgement { return judgeSuccess(a) }
+func (paysera) Judge(_ operation.Callback, a Answer) Judgement { return judgeSuccess(a) }

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"net/http"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // All are the dialects, each added by its own file.
@@ -35,7 +35,7 @@ func Names() []string {
 func judgeByStatus(a Answer) (j Judgement, decided bool) {
 	switch {
 	case a.HTTPStatus == http.StatusGone:
-		return Judgement{Verdict: callback.Unacknowledged, Reason: "410 Gone: the receiver wants no more of it", Gone: true}, true
+		return Judgement{Verdict: operation.Unacknowledged, Reason: "410 Gone: the receiver wants no more of it", Gone: true}, true
 	case a.HTTPStatus >= 300 && a.HTTPStatus <= 399:
 		return unacknowledged("HTTP %d: a redirect is not followed", a.HTTPStatus), true
 	}
@@ -50,9 +50,9 @@ func judgeSuccess(a Answer) Judgement {
 	if a.HTTPStatus < 200 || a.HTTPStatus > 299 {
 		return unacknowledged("HTTP %d is not 2xx", a.HTTPStatus)
 	}
-	return Judgement{Verdict: callback.Acknowledged}
+	return Judgement{Verdict: operation.Acknowledged}
 }
 
 func unacknowledged(format string, args ...any) Judgement {
-	return Judgement{Verdict: callback.Unacknowledged, Reason: fmt.Sprintf(format, args...)}
+	return Judgement{Verdict: operation.Unacknowledged, Reason: fmt.Sprintf(format, args...)}
 }

@@ -1,7 +1,7 @@
 package dialect
 
 import (
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 func init() { All = append(All, standard{}) }
@@ -13,17 +13,17 @@ type standard struct{}
 type standardBody struct {
 	Type string `json:"type"`
 	// Timestamp is when the status was observed, not when an attempt is made.
-	Timestamp callback.Time `json:"timestamp"`
-	Data      standardData  `json:"data"`
+	Timestamp operation.Time `json:"timestamp"`
+	Data      standardData   `json:"data"`
 }
 
 type standardData struct {
 	Endpoint    string `json:"endpoint"`
 	OperationID string `json:"operation_id"`
 	// Status is null where the source answered without one.
-	Status     *string       `json:"status"`
-	Final      bool          `json:"final"`
-	ObservedAt callback.Time `json:"observed_at"`
+	Status     *string        `json:"status"`
+	Final      bool           `json:"final"`
+	ObservedAt operation.Time `json:"observed_at"`
 }
 
 // Name is "standard".
@@ -32,7 +32,7 @@ func (standard) Name() string { return "standard" }
 // Write builds type "operation.<status>"; where there is no status to tell
 // (the polls are used up) it is "operation.unknown" and the status null. A
 // notice is written as it is.
-func (standard) Write(c callback.Callback) (Message, error) {
+func (standard) Write(c operation.Callback) (Message, error) {
 	if c.Notice != nil {
 		return jsonMessage(c.Notice)
 	}
@@ -45,12 +45,12 @@ func (standard) Write(c callback.Callback) (Message, error) {
 }
 
 // Ping has the type "ringback.ping" and no status.
-func (standard) Ping(c callback.Callback) (Message, error) {
+func (standard) Ping(c operation.Callback) (Message, error) {
 	return jsonMessage(standardOf("ringback.ping", c))
 }
 
 // standardOf is the body of that type, as yet without a status.
-func standardOf(kind string, c callback.Callback) standardBody {
+func standardOf(kind string, c operation.Callback) standardBody {
 	return standardBody{
 		Type:      kind,
 		Timestamp: c.Observation.ObservedAt,
@@ -67,4 +67,4 @@ func standardOf(kind string, c callback.Callback) standardBody {
 func (standard) Knows(status string) bool { return status != "" }
 
 // Judge acknowledges any 2xx, whatever its body holds.
-func (standard) Judge(_ callback.Callback, a Answer) Judgement { return judgeSuccess(a) }
+func (standard) Judge(_ operation.Callback, a Answer) Judgement { return judgeSuccess(a) }

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"regexp"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 func init() { All = append(All, ukrcard{}) }
@@ -43,7 +43,7 @@ func (ukrcard) Name() string { return "ukrcard" }
 // orderId if it is known: from the raw codes of the one answer observed, and
 // for a pushed status, which has none, as if it had been answered with 200.
 // A status that is not Ukrcard's, such as "revoked", is an error.
-func (ukrcard) Write(c callback.Callback) (Message, error) {
+func (ukrcard) Write(c operation.Callback) (Message, error) {
 	body := ukrcardBody{
 		OrderNumber: c.Key.OperationID,
 		RespStatus:  json.Number(ukrcardRespStatus(c.Observation)),
@@ -61,7 +61,7 @@ func (ukrcard) Write(c callback.Callback) (Message, error) {
 	return jsonMessage(body)
 }
 
-func ukrcardRespStatus(o callback.Observation) string {
+func ukrcardRespStatus(o operation.Observation) string {
 	if o.Status != "" {
 		return firstSet(o.Raw["respStatus"], ukrcardSuccess)
 	}
@@ -70,8 +70,8 @@ func ukrcardRespStatus(o callback.Observation) string {
 
 // Ping is the callback about an order of which nothing was read: respStatus
 // 504 and no orderStatus.
-func (d ukrcard) Ping(c callback.Callback) (Message, error) {
-	return d.Write(callback.Callback{ID: c.ID, Key: c.Key})
+func (d ukrcard) Ping(c operation.Callback) (Message, error) {
+	return d.Write(operation.Callback{ID: c.ID, Key: c.Key})
 }
 
 // Knows is true of orderStatus alone, N1.
@@ -81,7 +81,7 @@ func (ukrcard) Knows(status string) bool { return ukrcardN1.MatchString(status) 
 // whose applicationStatus is 200 and whose orderNumber is ours. Each may be a
 // string or a number, written as N3 and as ours is: 200.0 and 2e2 are not 200.
 // Names are matched exactly, and what is said twice differently is not said.
-func (ukrcard) Judge(c callback.Callback, a Answer) Judgement {
+func (ukrcard) Judge(c operation.Callback, a Answer) Judgement {
 	if j, decided := judgeByStatus(a); decided {
 		return j
 	}
@@ -93,7 +93,7 @@ func (ukrcard) Judge(c callback.Callback, a Answer) Judgement {
 	if err := json.Unmarshal(a.Body, &answer); err != nil || answer == nil {
 		return unacknowledged("HTTP %d: the answer is %snot a JSON object", a.HTTPStatus, whatCame(a))
 	}
-	if callback.Contradicts(a.Body, sameName, "applicationStatus", "orderNumber") {
+	if operation.Contradicts(a.Body, sameName, "applicationStatus", "orderNumber") {
 		return unacknowledged("HTTP %d: the answer gives applicationStatus or orderNumber twice, with different values", a.HTTPStatus)
 	}
 	// No value of the answer is repeated but a short number: it may hold anything.
@@ -107,7 +107,7 @@ func (ukrcard) Judge(c callback.Callback, a Answer) Judgement {
 	case scalar(answer["orderNumber"]) != c.Key.OperationID:
 		return unacknowledged("HTTP %d: the answer's orderNumber is not this operation's", a.HTTPStatus)
 	}
-	return Judgement{Verdict: callback.Acknowledged}
+	return Judgement{Verdict: operation.Acknowledged}
 }
 
 func sameName(a, b string) bool { return a == b }

@@ -15,9 +15,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"ringback/internal/callback"
 	"ringback/internal/dialect"
 	"ringback/internal/egress"
+	"ringback/internal/operation"
 	"ringback/internal/receiver"
 )
 
@@ -90,12 +90,12 @@ func brokenOff(_ int, w http.ResponseWriter, _ *http.Request) {
 
 // request is an attempt at a callback that each dialect can write.
 func request(timeout time.Duration) receiver.Request {
-	key := callback.Key{Endpoint: shop, OperationID: "42"}
+	key := operation.Key{Endpoint: shop, OperationID: "42"}
 	return receiver.Request{
-		Callback: callback.Callback{
-			ID: callback.CallbackID(key, "done"), Key: key, Final: true,
-			Observation: callback.Observation{
-				Status: "done", ObservedAt: callback.At(time.Now()),
+		Callback: operation.Callback{
+			ID: operation.CallbackID(key, "done"), Key: key, Final: true,
+			Observation: operation.Observation{
+				Status: "done", ObservedAt: operation.At(time.Now()),
 				Raw: map[string]string{"respStatus": "200", "orderStatus": "1"},
 			},
 		},

@@ -11,8 +11,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ringback/internal/callback"
 	"ringback/internal/dialect"
+	"ringback/internal/operation"
 	"ringback/internal/receiver"
 )
 
@@ -128,9 +128,9 @@ func TestEveryDialectJudgesWhatAHostileReceiverAnswers(t *testing.T) {
 				got := send(t, e, request(timeout))
 				permit.Release(got)
 				if want == "" {
-					require.Equal(t, callback.Acknowledged, got.Attempt.Verdict, "%s: %s", d.Name(), got.Attempt.Reason)
+					require.Equal(t, operation.Acknowledged, got.Attempt.Verdict, "%s: %s", d.Name(), got.Attempt.Reason)
 				} else {
-					require.Equal(t, callback.Unacknowledged, got.Attempt.Verdict, d.Name())
+					require.Equal(t, operation.Unacknowledged, got.Attempt.Verdict, d.Name())
 					require.Contains(t, got.Attempt.Reason, want, d.Name())
 				}
 				require.True(t, utf8.ValidString(got.Attempt.Reason))
@@ -144,7 +144,7 @@ func TestEveryDialectJudgesWhatAHostileReceiverAnswers(t *testing.T) {
 				permit.Cancel()
 				e.URL, _ = answeredBy(t, ok(good))
 				again := send(t, e, request(10*time.Second))
-				require.Equal(t, callback.Acknowledged, again.Attempt.Verdict)
+				require.Equal(t, operation.Acknowledged, again.Attempt.Verdict)
 				e.Client.CloseIdleConnections()
 			}
 		})

@@ -14,8 +14,8 @@ import (
 	"strings"
 	"sync"
 
-	"ringback/internal/callback"
 	"ringback/internal/dialect"
+	"ringback/internal/operation"
 )
 
 const (
@@ -33,7 +33,7 @@ const (
 // request but for the message, the same client and the same judgement. in's
 // callback is the test callback: its id, its key and a time of observation. It
 // shows the whole exchange, secrets masked, and neither counts nor logs it.
-func Ping(ctx context.Context, e Endpoint, in Request) callback.Ping {
+func Ping(ctx context.Context, e Endpoint, in Request) operation.Ping {
 	seen := &witness{next: e.Client.Transport}
 	watched := *e.Client
 	watched.Transport = seen
@@ -52,7 +52,7 @@ func Ping(ctx context.Context, e Endpoint, in Request) callback.Ping {
 type pinging struct{ dialect.Dialect }
 
 // Write is the dialect's Ping.
-func (p pinging) Write(c callback.Callback) (dialect.Message, error) { return p.Ping(c) }
+func (p pinging) Write(c operation.Callback) (dialect.Message, error) { return p.Ping(c) }
 
 // witness is a transport that remembers the one exchange that it made.
 type witness struct {
@@ -62,7 +62,7 @@ type witness struct {
 	// request is as it was handed over, sent what was written of its header.
 	request *http.Request
 	body    []byte
-	sent    []callback.HeaderLine
+	sent    []operation.HeaderLine
 	remote  string
 	tls     *tls.ConnectionState
 	answer  *http.Response
@@ -115,7 +115,7 @@ func (w *witness) trace() *httptrace.ClientTrace {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			for _, value := range values {
-				w.sent = append(w.sent, callback.HeaderLine{Name: name, Value: value})
+				w.sent = append(w.sent, operation.HeaderLine{Name: name, Value: value})
 			}
 		},
 	}
@@ -139,20 +139,20 @@ func (f *firstBytes) Read(p []byte) (int, error) {
 }
 
 // shown is what the witness saw, masked.
-func (w *witness) shown(m mask) callback.Ping {
+func (w *witness) shown(m mask) operation.Ping {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.request == nil { // nothing could be written
-		return callback.Ping{Request: callback.SentRequest{Headers: []callback.HeaderLine{}}}
+		return operation.Ping{Request: operation.SentRequest{Headers: []operation.HeaderLine{}}}
 	}
-	ping := callback.Ping{Request: callback.SentRequest{
+	ping := operation.Ping{Request: operation.SentRequest{
 		Line: w.requestLine(), Headers: m.headers(w.headers()), Body: m.text(w.body),
 	}}
 	if w.remote != "" {
 		ping.Connection = w.connection()
 	}
 	if w.answer != nil {
-		ping.Answer = &callback.ReceivedAnswer{
+		ping.Answer = &operation.ReceivedAnswer{
 			Line: m.text([]byte(w.answer.Proto + " " + w.answer.Status)), HTTPStatus: w.answer.StatusCode,
 			Headers: m.received(w.answer.Header), Body: m.text(w.read.kept), Truncated: w.read.more,
 		}
@@ -179,25 +179,25 @@ func (w *witness) requestLine() string {
 }
 
 // headers are those written, or where nothing was, those that were to be.
-func (w *witness) headers() []callback.HeaderLine {
+func (w *witness) headers() []operation.HeaderLine {
 	if len(w.sent) > 0 {
 		return w.sent
 	}
-	return append([]callback.HeaderLine{{Name: "Host", Value: w.request.URL.Host}}, lines(w.request.Header)...)
+	return append([]operation.HeaderLine{{Name: "Host", Value: w.request.URL.Host}}, lines(w.request.Header)...)
 }
 
-func lines(h http.Header) []callback.HeaderLine {
-	all := []callback.HeaderLine{}
+func lines(h http.Header) []operation.HeaderLine {
+	all := []operation.HeaderLine{}
 	for _, name := range slices.Sorted(maps.Keys(h)) {
 		for _, value := range h[name] {
-			all = append(all, callback.HeaderLine{Name: name, Value: value})
+			all = append(all, operation.HeaderLine{Name: name, Value: value})
 		}
 	}
 	return all
 }
 
-func (w *witness) connection() *callback.Connection {
-	c := &callback.Connection{RemoteAddress: w.remote}
+func (w *witness) connection() *operation.Connection {
+	c := &operation.Connection{RemoteAddress: w.remote}
 	if w.tls == nil {
 		return c
 	}
@@ -249,23 +249,23 @@ var signingSecret = regexp.MustCompile(`whs(ec|k)_[A-Za-z0-9+/=]{8,}`)
 // text is sound text without secrets and card numbers.
 func (m mask) text(text []byte) string {
 	masked := signingSecret.ReplaceAllString(m.values.Replace(string(bytes.ToValidUTF8(text, []byte("\uFFFD")))), redacted)
-	return callback.MaskCardNumbers(masked)
+	return operation.MaskCardNumbers(masked)
 }
 
-func (m mask) headers(all []callback.HeaderLine) []callback.HeaderLine {
-	masked := make([]callback.HeaderLine, 0, len(all))
+func (m mask) headers(all []operation.HeaderLine) []operation.HeaderLine {
+	masked := make([]operation.HeaderLine, 0, len(all))
 	for _, line := range all {
 		value := m.text([]byte(line.Value))
 		if _, secret := m.secretHeaders[http.CanonicalHeaderKey(line.Name)]; secret {
 			value = redacted
 		}
-		masked = append(masked, callback.HeaderLine{Name: line.Name, Value: value})
+		masked = append(masked, operation.HeaderLine{Name: line.Name, Value: value})
 	}
 	return masked
 }
 
 // received are an answer's headers, to a cap; a cookie is a secret of the receiver's.
-func (m mask) received(h http.Header) []callback.HeaderLine {
+func (m mask) received(h http.Header) []operation.HeaderLine {
 	all := lines(h)
 	all = m.headers(all[:min(len(all), pingHeaderCap)])
 	for i, line := range all {

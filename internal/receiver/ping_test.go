@@ -11,8 +11,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ringback/internal/callback"
 	"ringback/internal/dialect"
+	"ringback/internal/operation"
 	"ringback/internal/receiver"
 )
 
@@ -21,26 +21,26 @@ const (
 	bearer     = "Bearer token-that-nobody-may-see"
 )
 
-func pinged(t *testing.T, name, address string, client *http.Client) callback.Ping {
+func pinged(t *testing.T, name, address string, client *http.Client) operation.Ping {
 	t.Helper()
 	written, ok := dialect.ByName(name)
 	require.True(t, ok)
 	signer, err := dialect.NewSigner([]string{pingSecret})
 	require.NoError(t, err)
-	now := callback.At(time.Now())
+	now := operation.At(time.Now())
 	return receiver.Ping(t.Context(), receiver.Endpoint{
 		Name: "SHOP", Dialect: written, URL: address, Client: client, Signer: signer,
 		Header: http.Header{"Authorization": {bearer}, "X-Tenant": {"tenant-4711"}},
 	}, receiver.Request{
-		Callback: callback.Callback{
-			ID: "cb_ping_x", Key: callback.Key{Endpoint: "SHOP", OperationID: "ringback-ping-x"},
-			Observation: callback.Observation{ObservedAt: now},
+		Callback: operation.Callback{
+			ID: "cb_ping_x", Key: operation.Key{Endpoint: "SHOP", OperationID: "ringback-ping-x"},
+			Observation: operation.Observation{ObservedAt: now},
 		},
 		Timeout: 2 * time.Second,
 	})
 }
 
-func value(t *testing.T, lines []callback.HeaderLine, name string) string {
+func value(t *testing.T, lines []operation.HeaderLine, name string) string {
 	t.Helper()
 	for _, line := range lines {
 		if strings.EqualFold(line.Name, name) {
@@ -65,7 +65,7 @@ func TestAPingShowsTheExchangeAsItWas(t *testing.T) {
 	defer server.Close()
 	got := pinged(t, "standard", server.URL+"/hooks", server.Client())
 
-	require.Equal(t, callback.Acknowledged, got.Verdict, got.Reason)
+	require.Equal(t, operation.Acknowledged, got.Verdict, got.Reason)
 	require.Equal(t, "POST /hooks HTTP/1.1", got.Request.Line)
 	require.Equal(t, body, got.Request.Body)
 	require.Contains(t, body, `"type":"ringback.ping"`)
@@ -103,7 +103,7 @@ func TestAPingShowsNoSecretWhateverTheReceiverSendsBack(t *testing.T) {
 	defer server.Close()
 	got := pinged(t, "paysera", server.URL+"/hooks?token=SECRET-OF-THE-URL&b=2", server.Client())
 
-	require.Equal(t, callback.Acknowledged, got.Verdict)
+	require.Equal(t, operation.Acknowledged, got.Verdict)
 	require.Equal(t, []string{bearer, "tenant-4711"}, []string{sent.Get("Authorization"), sent.Get("X-Tenant")})
 	require.Equal(t, "POST /hooks?b=[redacted]&token=[redacted] HTTP/1.1", got.Request.Line)
 	require.Equal(t, "[redacted]", value(t, got.Request.Headers, "Authorization"))
@@ -153,7 +153,7 @@ func TestAPingThatIsNotAcknowledgedSaysWhy(t *testing.T) {
 			}
 			t.Cleanup(client.CloseIdleConnections)
 			got := pinged(t, "ukrcard", tt.address, client)
-			require.Equal(t, callback.Unacknowledged, got.Verdict)
+			require.Equal(t, operation.Unacknowledged, got.Verdict)
 			require.Contains(t, got.Reason, tt.reason)
 			require.Equal(t, tt.answered, got.Answer != nil)
 			require.NotNil(t, got.Request.Headers)

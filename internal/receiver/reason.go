@@ -10,15 +10,15 @@ import (
 	"syscall"
 	"time"
 
-	"ringback/internal/callback"
 	"ringback/internal/egress"
+	"ringback/internal/operation"
 )
 
 // reasonCap bounds an attempt's reason, in bytes.
 const reasonCap = 200
 
 func unanswered(reason string) Result {
-	return Result{Attempt: callback.Attempt{Verdict: callback.Unacknowledged, Reason: reason}}
+	return Result{Attempt: operation.Attempt{Verdict: operation.Unacknowledged, Reason: reason}}
 }
 
 // failed is the verdict on an attempt that lacked an answer, or its end.
@@ -29,7 +29,7 @@ func failed(err error, lacked string, timeout time.Duration) Result {
 	switch {
 	case errors.As(err, &refused):
 		result := unanswered("the egress guard refused the address: " + refused.Reason)
-		result.Ended, result.Reason = callback.DeliveryGone, callback.ReasonEgress
+		result.Ended, result.Reason = operation.DeliveryGone, operation.ReasonEgress
 		return result
 	case errors.Is(err, context.DeadlineExceeded):
 		return unanswered(fmt.Sprintf("%s within %d ms", lacked, timeout.Milliseconds()))
@@ -62,7 +62,7 @@ var streamError = regexp.MustCompile(`stream error: stream ID \d+; ([A-Z0-9_]+)`
 
 // tidy keeps a reason short, text, and free of card numbers.
 func tidy(reason string) string {
-	reason = strings.ToValidUTF8(callback.MaskCardNumbers(reason), "\uFFFD")
+	reason = strings.ToValidUTF8(operation.MaskCardNumbers(reason), "\uFFFD")
 	if len(reason) > reasonCap {
 		reason = strings.ToValidUTF8(reason[:reasonCap], "") + "…"
 	}

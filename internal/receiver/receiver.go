@@ -7,8 +7,8 @@ import (
 	"net/http"
 	"time"
 
-	"ringback/internal/callback"
 	"ringback/internal/dialect"
+	"ringback/internal/operation"
 )
 
 // Endpoint is a registered receiver as the worker knows it, secrets included.
@@ -39,7 +39,7 @@ func (e Endpoint) address(url string) string {
 
 // Request is one attempt to be made.
 type Request struct {
-	Callback callback.Callback
+	Callback operation.Callback
 	// URL is the one that the operation's start brought; empty: the endpoint's.
 	URL string
 	// Timeout bounds the whole call, the answer's body included.
@@ -50,13 +50,13 @@ type Request struct {
 
 // Result is one attempt that was made.
 type Result struct {
-	Attempt callback.Attempt `json:"attempt"`
-	// Ended is callback.DeliveryGone where the delivery is over without an
+	Attempt operation.Attempt `json:"attempt"`
+	// Ended is operation.DeliveryGone where the delivery is over without an
 	// acknowledgement; Reason says why.
-	Ended  callback.DeliveryOutcome `json:"ended,omitempty"`
-	Reason string                   `json:"reason,omitempty"`
+	Ended  operation.DeliveryOutcome `json:"ended,omitempty"`
+	Reason string                    `json:"reason,omitempty"`
 	// NotBefore is the receiver's Retry-After, where it is honoured.
-	NotBefore callback.Time `json:"not_before,omitzero"`
+	NotBefore operation.Time `json:"not_before,omitzero"`
 	// Took is how long the attempt took, by the monotonic clock.
 	Took time.Duration `json:"-"`
 }

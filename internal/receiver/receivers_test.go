@@ -14,16 +14,16 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ringback/internal/bulkhead"
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 	"ringback/internal/receiver"
 )
 
 // How an attempt ended, as far as the breaker looks at it.
 var (
-	answered = receiver.Result{Attempt: callback.Attempt{HTTPStatus: http.StatusServiceUnavailable}, Took: 2 * time.Second}
+	answered = receiver.Result{Attempt: operation.Attempt{HTTPStatus: http.StatusServiceUnavailable}, Took: 2 * time.Second}
 	refused  = receiver.Result{Took: time.Millisecond}
 	inVain   = receiver.Result{Took: 10 * time.Second}
-	guard    = receiver.Result{Took: 10 * time.Second, Ended: callback.DeliveryGone}
+	guard    = receiver.Result{Took: 10 * time.Second, Ended: operation.DeliveryGone}
 )
 
 // perOperation is an endpoint whose URLs come with the operations.
@@ -119,7 +119,7 @@ func TestASilentHostHoldsUpNoOtherOfItsEndpoint(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var r receiver.Receivers
 		e := perOperation(8)
-		acquired(t, &r, e, healthy).Release(receiver.Result{Attempt: callback.Attempt{HTTPStatus: 200}})
+		acquired(t, &r, e, healthy).Release(receiver.Result{Attempt: operation.Attempt{HTTPStatus: 200}})
 		waiting := []*receiver.Permit{acquired(t, &r, e, silent), acquired(t, &r, e, "HTTPS://Silent.example.:443/other?x=1")}
 		heldBack(t, bulkhead.ErrPartFull, &r, e, silent)
 		time.Sleep(10 * time.Second)
@@ -237,7 +237,7 @@ func TestAnAttemptOfAWorkflowTaskIsMadeOnce(t *testing.T) {
 		attempt := func() (receiver.Result, error) {
 			sent++
 			time.Sleep(time.Second)
-			return receiver.Result{Attempt: callback.Attempt{Number: sent}}, nil
+			return receiver.Result{Attempt: operation.Attempt{Number: sent}}, nil
 		}
 		var both sync.WaitGroup
 		for range 2 {

@@ -17,7 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 	"ringback/internal/receiver"
 )
 
@@ -80,7 +80,7 @@ func TestAKeptConnectionThatTheServerClosedCostsNoAttempt(t *testing.T) {
 			const attempts = 150
 			for range attempts {
 				got := send(t, e, request(10*time.Second)).Attempt
-				require.Equal(t, callback.Acknowledged, got.Verdict, got.Reason)
+				require.Equal(t, operation.Acknowledged, got.Verdict, got.Reason)
 			}
 			require.Greater(t, seen.kept.Load(), int32(attempts/2), "kept connections were tried first")
 			require.Len(t, s.requests(), attempts)
@@ -102,7 +102,7 @@ func TestNoAttemptIsLostToAServerThatClosesIdleConnections(t *testing.T) {
 	written := 0
 	for i := range attempts {
 		got := send(t, s.endpoint, request(10*time.Second)).Attempt
-		if got.Verdict != callback.Acknowledged {
+		if got.Verdict != operation.Acknowledged {
 			// Closed as the request arrived: it may have been received, and counts.
 			require.Regexp(t, `^no answer: the connection was (closed|reset)$`, got.Reason)
 			written++
@@ -158,9 +158,9 @@ func TestARequestThatWasWrittenIsNeverSentTwice(t *testing.T) {
 			e := guarded(t, serveConns(t, secondTime(&seen, tt.end)))
 			e.Header = tt.header
 			for range 20 {
-				require.Equal(t, callback.Acknowledged, send(t, e, request(5*time.Second)).Attempt.Verdict)
+				require.Equal(t, operation.Acknowledged, send(t, e, request(5*time.Second)).Attempt.Verdict)
 				second := send(t, e, request(5*time.Second)).Attempt
-				require.Equal(t, callback.Unacknowledged, second.Verdict)
+				require.Equal(t, operation.Unacknowledged, second.Verdict)
 				require.Equal(t, tt.reason, second.Reason)
 			}
 			require.EqualValues(t, 40, seen.Load(), "one request for each attempt")
@@ -174,7 +174,7 @@ func TestAServerThatOnlyHangsUpIsCalledOnceForEachAttempt(t *testing.T) {
 	e := guarded(t, serveConns(t, func(net.Conn) { connections.Add(1) }))
 	for n := range 5 {
 		got := send(t, e, request(5*time.Second)).Attempt
-		require.Equal(t, callback.Unacknowledged, got.Verdict)
+		require.Equal(t, operation.Unacknowledged, got.Verdict)
 		require.EqualValues(t, n+1, connections.Load())
 	}
 }
@@ -264,7 +264,7 @@ func TestOverHTTP2TooOnlyWhatReachedNobodyIsSentAgain(t *testing.T) {
 			defer s.Close()
 			e := guarded(t, s.URL)
 			e.Client = s.Client()
-			require.Equal(t, callback.Acknowledged, send(t, e, request(10*time.Second)).Attempt.Verdict)
+			require.Equal(t, operation.Acknowledged, send(t, e, request(10*time.Second)).Attempt.Verdict)
 			require.Equal(t, tt.reason, send(t, e, request(10*time.Second)).Attempt.Reason)
 			require.Equal(t, tt.requests, seen.Load())
 		})
@@ -276,7 +276,7 @@ func TestTheStandardsHeadersAreWrittenInLowerCaseAndOnce(t *testing.T) {
 	base, asked := answeredBy(t, ok(""))
 	e := guarded(t, base)
 	e.Header = http.Header{"Webhook-Id": {"another"}}
-	require.Equal(t, callback.Acknowledged, send(t, e, request(time.Second)).Attempt.Verdict)
+	require.Equal(t, operation.Acknowledged, send(t, e, request(time.Second)).Attempt.Verdict)
 	got := <-asked
 	require.Contains(t, got, "\r\nwebhook-id: cb_")
 	require.Contains(t, got, "\r\nwebhook-timestamp: ")
@@ -289,5 +289,5 @@ func TestAnAttemptIsCutOffByItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(20*time.Millisecond, cancel)
 	got := receiver.Send(ctx, guarded(t, base), request(time.Minute))
-	require.Equal(t, callback.Unacknowledged, got.Attempt.Verdict)
+	require.Equal(t, operation.Unacknowledged, got.Attempt.Verdict)
 }

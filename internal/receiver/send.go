@@ -11,8 +11,8 @@ import (
 	"strings"
 	"time"
 
-	"ringback/internal/callback"
 	"ringback/internal/dialect"
+	"ringback/internal/operation"
 )
 
 // answerCap is how much of an answer's body is read: acknowledgements are short.
@@ -27,7 +27,7 @@ func Send(ctx context.Context, e Endpoint, in Request) Result {
 	result.Took = ended.Sub(started)
 	// h counts from the end, so the times are those of the clock as it is then,
 	// also where it was set meanwhile.
-	result.Attempt.Number, result.Attempt.At = in.Number, callback.At(ended.Add(-result.Took))
+	result.Attempt.Number, result.Attempt.At = in.Number, operation.At(ended.Add(-result.Took))
 	result.Attempt = result.Attempt.EndedBy(ended)
 	result.Attempt.Reason = tidy(result.Attempt.Reason)
 	return result
@@ -47,7 +47,7 @@ func call(ctx context.Context, e Endpoint, in Request) Result {
 	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(response.Body, answerCap+1))
 	result := judge(e, in.Callback, response, body, err != nil)
-	if err != nil && result.Attempt.Verdict != callback.Acknowledged && result.Ended == "" {
+	if err != nil && result.Attempt.Verdict != operation.Acknowledged && result.Ended == "" {
 		result.Attempt.Reason = failed(err, "no whole answer", in.Timeout).Attempt.Reason
 	}
 	return result
@@ -104,17 +104,17 @@ func exchange(transport http.RoundTripper, request *http.Request) (*http.Respons
 
 // judge leaves the verdict to the dialect, also where the body broke off: to a
 // dialect that asks for a 2xx alone, the status has said everything.
-func judge(e Endpoint, c callback.Callback, response *http.Response, body []byte, broken bool) Result {
+func judge(e Endpoint, c operation.Callback, response *http.Response, body []byte, broken bool) Result {
 	judgement := e.Dialect.Judge(c, dialect.Answer{
 		HTTPStatus: response.StatusCode, Body: body[:min(len(body), answerCap)],
 		Truncated:       broken || len(body) > answerCap,
 		ContentEncoding: strings.Join(response.Header.Values("Content-Encoding"), ","),
 	})
-	result := Result{Attempt: callback.Attempt{
+	result := Result{Attempt: operation.Attempt{
 		HTTPStatus: response.StatusCode, Verdict: judgement.Verdict, Reason: judgement.Reason,
 	}}
 	if judgement.Gone {
-		result.Ended, result.Reason = callback.DeliveryGone, judgement.Reason
+		result.Ended, result.Reason = operation.DeliveryGone, judgement.Reason
 	}
 	if e.HonorRetryAfter {
 		result.NotBefore = retryAfter(response.Header, time.Now())
@@ -125,7 +125,7 @@ func judge(e Endpoint, c callback.Callback, response *http.Response, body []byte
 // retryAfterCap bounds how long a receiver may put the next attempt off.
 const retryAfterCap = 24 * time.Hour
 
-func retryAfter(h http.Header, now time.Time) callback.Time {
+func retryAfter(h http.Header, now time.Time) operation.Time {
 	value := h.Get("Retry-After")
 	var wait time.Duration
 	if seconds, err := strconv.Atoi(value); err == nil {
@@ -134,7 +134,7 @@ func retryAfter(h http.Header, now time.Time) callback.Time {
 		wait = min(at.Sub(now), retryAfterCap)
 	}
 	if wait <= 0 {
-		return callback.Time{}
+		return operation.Time{}
 	}
-	return callback.At(now.Add(wait))
+	return operation.At(now.Add(wait))
 }

@@ -12,9 +12,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ringback/internal/callback"
 	"ringback/internal/dialect"
 	"ringback/internal/egress"
+	"ringback/internal/operation"
 )
 
 func TestAttemptWritesWhatItsDialectAndEndpointSay(t *testing.T) {
@@ -28,7 +28,7 @@ func TestAttemptWritesWhatItsDialectAndEndpointSay(t *testing.T) {
 	s.answer = func(_ int, _ http.ResponseWriter, r *http.Request) { body, _ = io.ReadAll(r.Body) }
 	in := request(time.Second)
 	result := send(t, s.endpoint, in)
-	require.Equal(t, callback.Acknowledged, result.Attempt.Verdict)
+	require.Equal(t, operation.Acknowledged, result.Attempt.Verdict)
 	require.Equal(t, 7, result.Attempt.Number)
 	require.Equal(t, http.StatusOK, result.Attempt.HTTPStatus)
 	require.Empty(t, result.Attempt.Reason)
@@ -51,13 +51,13 @@ func TestAttemptRingsTheOperationsOwnURLOrTheEndpoints(t *testing.T) {
 	in := request(time.Second)
 	in.URL = s.endpoint.URL
 	s.endpoint.URL = ""
-	require.Equal(t, callback.Acknowledged, send(t, s.endpoint, in).Attempt.Verdict)
+	require.Equal(t, operation.Acknowledged, send(t, s.endpoint, in).Attempt.Verdict)
 
 	own := in.URL
 	s.endpoint.URL = "http://127.0.0.1:1/never-asked"
-	require.Equal(t, callback.Acknowledged, send(t, s.endpoint, in).Attempt.Verdict, "what the start brought comes first")
+	require.Equal(t, operation.Acknowledged, send(t, s.endpoint, in).Attempt.Verdict, "what the start brought comes first")
 	s.endpoint.URL, in.URL = own, ""
-	require.Equal(t, callback.Acknowledged, send(t, s.endpoint, in).Attempt.Verdict)
+	require.Equal(t, operation.Acknowledged, send(t, s.endpoint, in).Attempt.Verdict)
 }
 
 func TestAttemptIsJudged(t *testing.T) {
@@ -66,51 +66,51 @@ func TestAttemptIsJudged(t *testing.T) {
 		name    string
 		dialect string
 		answer  func(n int, w http.ResponseWriter, r *http.Request)
-		verdict callback.Verdict
+		verdict operation.Verdict
 		status  int
 		reason  string
-		ended   callback.DeliveryOutcome
+		ended   operation.DeliveryOutcome
 	}{
 		{"a redirect is not followed", "standard", func(_ int, w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
-		}, callback.Unacknowledged, 307, "HTTP 307: a redirect is not followed", ""},
+		}, operation.Unacknowledged, 307, "HTTP 307: a redirect is not followed", ""},
 		{"a redirect to what is no URL is a redirect", "standard", func(_ int, w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Location", "http://x/%zz?token=SECRET")
 			w.WriteHeader(http.StatusFound)
-		}, callback.Unacknowledged, 302, "HTTP 302: a redirect is not followed", ""},
+		}, operation.Unacknowledged, 302, "HTTP 302: a redirect is not followed", ""},
 		{"410 ends the delivery", "standard", status(410),
-			callback.Unacknowledged, 410, "410 Gone: the receiver wants no more of it", callback.DeliveryGone},
+			operation.Unacknowledged, 410, "410 Gone: the receiver wants no more of it", operation.DeliveryGone},
 		{"an answer that does not come times out", "standard", func(_ int, _ http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body)
 			<-r.Context().Done()
-		}, callback.Unacknowledged, 0, "no answer within 300 ms", ""},
+		}, operation.Unacknowledged, 0, "no answer within 300 ms", ""},
 		{"an answer whose body does not end times out where the body decides", "ukrcard", func(_ int, w http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body)
 			_, _ = io.WriteString(w, "beginning")
 			_ = http.NewResponseController(w).Flush()
 			<-r.Context().Done()
-		}, callback.Unacknowledged, 200, "no whole answer within 300 ms", ""},
+		}, operation.Unacknowledged, 200, "no whole answer within 300 ms", ""},
 		{"a connection dropped before the answer", "standard", func(int, http.ResponseWriter, *http.Request) {
 			panic(http.ErrAbortHandler)
-		}, callback.Unacknowledged, 0, "no answer: the connection was closed", ""},
+		}, operation.Unacknowledged, 0, "no answer: the connection was closed", ""},
 		{"a connection dropped within a body that decides", "ukrcard", brokenOff,
-			callback.Unacknowledged, 200, "no whole answer: the connection was closed", ""},
+			operation.Unacknowledged, 200, "no whole answer: the connection was closed", ""},
 		{"a connection dropped within a body where the status decides", "standard", brokenOff,
-			callback.Acknowledged, 200, "", ""},
+			operation.Acknowledged, 200, "", ""},
 		{"a body that has no end is read to the cap", "standard", func(_ int, w http.ResponseWriter, r *http.Request) {
 			for r.Context().Err() == nil {
 				if _, err := w.Write(make([]byte, 32<<10)); err != nil {
 					return
 				}
 			}
-		}, callback.Acknowledged, 200, "", ""},
+		}, operation.Acknowledged, 200, "", ""},
 		{"an acknowledgement longer than the cap is none", "ukrcard", func(_ int, w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, `{"applicationStatus":200,"orderNumber":"42","x":"`+strings.Repeat("x", 64<<10)+`"}`)
-		}, callback.Unacknowledged, 200, "HTTP 200: the answer is longer than is read", ""},
+		}, operation.Unacknowledged, 200, "HTTP 200: the answer is longer than is read", ""},
 		{"ukrcard's body decides", "ukrcard", func(_ int, w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusInternalServerError)
 			_, _ = io.WriteString(w, `{"applicationStatus":"200","orderNumber":42}`)
-		}, callback.Acknowledged, 500, "", ""},
+		}, operation.Acknowledged, 500, "", ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -133,8 +133,8 @@ func TestAttemptEndsTheDeliveryWhereTheEgressGuardRefuses(t *testing.T) {
 	s := newServer(t)
 	s.endpoint.Client = egress.New([]netip.Prefix{netip.MustParsePrefix("127.0.0.2/32")}).Client(nil, 0)
 	result := send(t, s.endpoint, request(time.Second))
-	require.Equal(t, callback.DeliveryGone, result.Ended)
-	require.Equal(t, callback.ReasonEgress, result.Reason)
+	require.Equal(t, operation.DeliveryGone, result.Ended)
+	require.Equal(t, operation.ReasonEgress, result.Reason)
 	require.Equal(t, "the egress guard refused the address: plain http is spoken only to addresses that egress.allow covers", result.Attempt.Reason)
 	require.Empty(t, s.requests())
 }
@@ -144,7 +144,7 @@ func TestAttemptThatCannotBeWritten(t *testing.T) {
 	s := newServer(t)
 	s.endpoint.Dialect, _ = dialect.ByName("ukrcard")
 	in := request(time.Second)
-	in.Callback.Observation = callback.Observation{Status: "revoked"}
+	in.Callback.Observation = operation.Observation{Status: "revoked"}
 	require.Equal(t, `the callback could not be written: writing a ukrcard callback: orderStatus "revoked" is not one digit`, send(t, s.endpoint, in).Attempt.Reason)
 
 	s.endpoint.Dialect, _ = dialect.ByName("standard")
@@ -173,7 +173,7 @@ func TestAttemptsReasonTellsNoSecretAndNoCardNumber(t *testing.T) {
 			s := newServer(t)
 			s.endpoint.URL = "http://" + tt.host + "/SECRET?token=SECRET"
 			got := send(t, s.endpoint, request(time.Second)).Attempt
-			require.Equal(t, callback.Unacknowledged, got.Verdict)
+			require.Equal(t, operation.Unacknowledged, got.Verdict)
 			require.Contains(t, got.Reason, "no answer: ")
 			require.Contains(t, got.Reason, tt.reason)
 			require.NotContains(t, got.Reason, "SECRET")
@@ -185,8 +185,8 @@ func TestAttemptsReasonTellsNoSecretAndNoCardNumber(t *testing.T) {
 // wordy is a dialect whose reasons hold whatever it is told.
 type wordy struct{ dialect.Dialect }
 
-func (wordy) Judge(_ callback.Callback, a dialect.Answer) dialect.Judgement {
-	return dialect.Judgement{Verdict: callback.Unacknowledged, Reason: string(a.Body)}
+func (wordy) Judge(_ operation.Callback, a dialect.Answer) dialect.Judgement {
+	return dialect.Judgement{Verdict: operation.Unacknowledged, Reason: string(a.Body)}
 }
 
 func TestAttemptsReasonIsShortTextWithoutCardNumbers(t *testing.T) {

@@ -18,7 +18,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 const (
@@ -29,7 +29,7 @@ const (
 	userAgent     = "Ringback"
 )
 
-func now() callback.Time { return callback.At(time.Now()) }
+func now() operation.Time { return operation.At(time.Now()) }
 
 // core is a configured core over HTTP: its base URLs, of which the one that
 // answered last is asked first.
@@ -301,7 +301,7 @@ func unreadable(httpStatus int) ErrorKind {
 }
 
 func (c *core) failure(kind ErrorKind, httpStatus int, err error, format string, args ...any) *Error {
-	detail := callback.MaskCardNumbers(strings.ToValidUTF8(fmt.Sprintf(format, args...), "\uFFFD"))
+	detail := operation.MaskCardNumbers(strings.ToValidUTF8(fmt.Sprintf(format, args...), "\uFFFD"))
 	return &Error{Kind: kind, Source: c.Name, HTTPStatus: httpStatus, Detail: detail, Err: err}
 }
 

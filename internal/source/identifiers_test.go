@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 	"ringback/internal/source"
 )
 
@@ -36,7 +36,7 @@ func FuzzIdentifiers(f *testing.F) {
 			require.LessOrEqual(t, len(id), 64)
 			seen := &carries{}
 			src := kind.Open(configOf(&http.Client{Transport: seen}, "https://core.test/base"))
-			query := callback.Query{OperationID: id, Reference: callback.Reference{RegisteredAt: &registered, OrderID: orderID}}
+			query := operation.Query{OperationID: id, Reference: operation.Reference{RegisteredAt: &registered, OrderID: orderID}}
 			_, err := src.Poll(t.Context(), query)
 			require.ErrorIs(t, err, http.ErrServerClosed)
 			require.Equal(t, "core.test", seen.asked.URL.Host)

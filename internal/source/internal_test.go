@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 func TestMACIsThePublishedVector(t *testing.T) {
@@ -147,10 +147,10 @@ func requireClean(t *testing.T, picked map[string]any) {
 	for name, value := range picked {
 		switch v := value.(type) {
 		case string:
-			require.False(t, callback.LooksLikeCardNumber(v), name)
+			require.False(t, operation.LooksLikeCardNumber(v), name)
 			require.LessOrEqual(t, len(v), maxDetailText)
 		case json.Number:
-			require.False(t, callback.LooksLikeCardNumber(v.String()), name)
+			require.False(t, operation.LooksLikeCardNumber(v.String()), name)
 		case map[string]any:
 			requireClean(t, v)
 		case bool:

@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 	"ringback/internal/source"
 )
 
@@ -146,7 +146,7 @@ func TestTheLimitsOfEachDocument(t *testing.T) {
 	}
 }
 
-func ruleOf(t *testing.T, kind, field string) callback.FieldRule {
+func ruleOf(t *testing.T, kind, field string) operation.FieldRule {
 	t.Helper()
 	found, ok := source.KindByName(kind)
 	require.True(t, ok)
@@ -156,7 +156,7 @@ func ruleOf(t *testing.T, kind, field string) callback.FieldRule {
 		}
 	}
 	t.Fatalf("%s has no rule for %s", kind, field)
-	return callback.FieldRule{}
+	return operation.FieldRule{}
 }
 
 func TestWhatAConfigurationLacks(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 	"slices"
 	"strings"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 func init() {
@@ -41,7 +41,7 @@ var (
 	payseraFinal = []string{"done", "rejected", "revoked", "failed"}
 )
 
-var payseraFields = []callback.FieldRule{
+var payseraFields = []operation.FieldRule{
 	{
 		Field: "operation_id", Required: true, MaxLength: 64,
 		Pattern: regexp.MustCompile(`^[A-Za-z0-9_-]+$`), Alphabet: "letters, digits, _ and -",
@@ -71,12 +71,12 @@ var payseraFields = []callback.FieldRule{
 
 // payseraRules: every status of the callbacks page rings, the four final ones
 // end the watch, and the lifecycle guide says which may be revoked.
-func payseraRules(finalStatuses []string) callback.Rules {
+func payseraRules(finalStatuses []string) operation.Rules {
 	final := finalStatuses
 	if len(final) == 0 {
 		final = payseraFinal
 	}
-	return callback.Rules{
+	return operation.Rules{
 		Final:     finalAnd(final),
 		Rings:     slices.Clone(payseraCallbacks),
 		Revocable: []string{"new", "waiting", "waiting_*", "reserved"},
@@ -104,7 +104,7 @@ func openPaysera(c Config) Source {
 }
 
 // Poll asks for the transfer and keeps its status and its failure's code.
-func (p *paysera) Poll(ctx context.Context, q callback.Query) (callback.Observation, error) {
+func (p *paysera) Poll(ctx context.Context, q operation.Query) (operation.Observation, error) {
 	begun := now()
 	var transfer payseraTransfer
 	err := p.ask(ctx, p.get(q), func(got answer) (err error) {
@@ -112,13 +112,13 @@ func (p *paysera) Poll(ctx context.Context, q callback.Query) (callback.Observat
 		return err
 	})
 	if err != nil {
-		return callback.Observation{}, err
+		return operation.Observation{}, err
 	}
 	return observation(begun, transfer.status(), transfer.raw()), nil
 }
 
 // Details asks for the transfer and keeps what names nobody and unlocks nothing.
-func (p *paysera) Details(ctx context.Context, q callback.Query) (map[string]any, error) {
+func (p *paysera) Details(ctx context.Context, q operation.Query) (map[string]any, error) {
 	var picked map[string]any
 	err := p.ask(ctx, p.get(q), func(got answer) (err error) {
 		picked, err = decodePayseraDetails(got, q.OperationID)
@@ -127,7 +127,7 @@ func (p *paysera) Details(ctx context.Context, q callback.Query) (map[string]any
 	return picked, err
 }
 
-func (p *paysera) get(q callback.Query) request {
+func (p *paysera) get(q operation.Query) request {
 	return func(ctx context.Context, base Base) (*http.Request, error) {
 		target := strings.TrimSuffix(base.URL, "/") + "/transfer/rest/v1/transfers/" + url.PathEscape(q.OperationID)
 		r, err := http.NewRequestWithContext(ctx, http.MethodGet, target, http.NoBody)
@@ -183,7 +183,7 @@ func decodePaysera(got answer, id string) (payseraTransfer, error) {
 		return transfer, errors.New("the core does not tell the transfer")
 	case json.Unmarshal(got.body, &transfer) != nil:
 		return payseraTransfer{}, errors.New("the answer is not a transfer in JSON")
-	case callback.Contradicts(got.body, strings.EqualFold, "id", "status", "failure_status"):
+	case operation.Contradicts(got.body, strings.EqualFold, "id", "status", "failure_status"):
 		return payseraTransfer{}, errors.New("the answer gives its id or status twice, with different values")
 	case string(transfer.ID) != id:
 		return payseraTransfer{}, errors.New("the answer's id is not this transfer's")

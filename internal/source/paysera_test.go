@@ -18,7 +18,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 	"ringback/internal/source"
 )
 
@@ -77,7 +77,7 @@ func TestPayseraAuthorizesByMAC(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(&macCore{id: "mac-id", key: "mac-key", nonces: map[string]bool{}})
 	t.Cleanup(server.Close)
-	query := callback.Query{OperationID: "239441503"}
+	query := operation.Query{OperationID: "239441503"}
 
 	src := payseraKind(t).Open(configOf(&http.Client{}, server.URL+"/wallet"))
 	for range 3 {
@@ -143,7 +143,7 @@ func TestNoSignedQuestionIsSentTwice(t *testing.T) {
 			t.Cleanup(server.Close)
 			src := payseraKind(t).Open(configOf(server.Client(), server.URL))
 			for range 3 {
-				got, err := src.Poll(t.Context(), callback.Query{OperationID: "239441503"})
+				got, err := src.Poll(t.Context(), operation.Query{OperationID: "239441503"})
 				require.NoError(t, err)
 				require.Equal(t, "done", got.Status)
 			}
@@ -177,7 +177,7 @@ func TestPayseraAsksForTheTransfer(t *testing.T) {
 	t.Cleanup(server.Close)
 	config := configOf(&http.Client{}, server.URL+"/")
 	config.MACID, config.MACKey = "", ""
-	_, err := payseraKind(t).Open(config).Poll(t.Context(), callback.Query{OperationID: "a_B-1"})
+	_, err := payseraKind(t).Open(config).Poll(t.Context(), operation.Query{OperationID: "a_B-1"})
 	require.NoError(t, err)
 	require.Equal(t, asked{method: http.MethodGet, uri: "/transfer/rest/v1/transfers/a_B-1", accept: "application/json"}, <-received)
 }

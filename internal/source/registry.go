@@ -3,7 +3,7 @@ package source
 import (
 	"slices"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // Kinds are the sorts of core, each added by its own file.
@@ -41,6 +41,6 @@ func finalAnd(final []string) []string {
 }
 
 // observation completes o, whose poll began at begun, with the present time.
-func observation(begun callback.Time, status string, raw map[string]string) callback.Observation {
-	return callback.Observation{Status: status, Raw: raw, BegunAt: begun, ObservedAt: now()}
+func observation(begun operation.Time, status string, raw map[string]string) operation.Observation {
+	return operation.Observation{Status: status, Raw: raw, BegunAt: begun, ObservedAt: now()}
 }

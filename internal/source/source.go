@@ -8,7 +8,7 @@ import (
 	"net/http"
 	"time"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // Source asks one configured core. It is safe for concurrent use.
@@ -16,10 +16,10 @@ type Source interface {
 	// Poll asks for the operation's status. An answer without a status
 	// (Ukrcard: respStatus other than 200) is an observation, not an error.
 	// Every error is an *Error.
-	Poll(ctx context.Context, q callback.Query) (callback.Observation, error)
+	Poll(ctx context.Context, q operation.Query) (operation.Observation, error)
 	// Details asks for the extended answer (Ukrcard /ConfirmExt, Paysera GET)
 	// and returns its allow-listed fields only. Every error is an *Error.
-	Details(ctx context.Context, q callback.Query) (map[string]any, error)
+	Details(ctx context.Context, q operation.Query) (map[string]any, error)
 }
 
 // Base is one way to a core.
@@ -50,12 +50,12 @@ type Kind struct {
 	// Vocabulary are the statuses of the core's documents.
 	Vocabulary []string
 	// Fields are the documents' limits on a start request.
-	Fields []callback.FieldRule
+	Fields []operation.FieldRule
 	// Methods are all values of method; empty: method is refused.
 	Methods []string
 	// Rules are the meaning of statuses, with the final set replaced where
 	// the configuration names one.
-	Rules func(finalStatuses []string) callback.Rules
+	Rules func(finalStatuses []string) operation.Rules
 	// Check says what a configuration of this kind lacks.
 	Check func(Config) error
 	Open  func(Config) Source

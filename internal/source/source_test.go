@@ -15,7 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 	"ringback/internal/source"
 )
 
@@ -23,8 +23,8 @@ import (
 // them: that, with its own file, is all a new one must bring.
 
 type row struct {
-	Name   string         `json:"name"`
-	Query  callback.Query `json:"query"`
+	Name   string          `json:"name"`
+	Query  operation.Query `json:"query"`
 	Answer struct {
 		HTTPStatus int               `json:"http_status"`
 		Header     map[string]string `json:"header"`
@@ -35,8 +35,8 @@ type row struct {
 	} `json:"answer"`
 	// One of these is what must become of it. Details are asked for instead of
 	// a poll; Error is wanted of both.
-	Observation *callback.Observation `json:"observation"`
-	Details     json.RawMessage       `json:"details"`
+	Observation *operation.Observation `json:"observation"`
+	Details     json.RawMessage        `json:"details"`
 	Error       *struct {
 		Kind         source.ErrorKind `json:"kind"`
 		RetryAfterMS int64            `json:"retry_after_ms"`
@@ -99,7 +99,7 @@ func check(t *testing.T, kind source.Kind, r row) {
 		require.JSONEq(t, string(r.Details), string(data))
 		return
 	}
-	before := callback.At(time.Now())
+	before := operation.At(time.Now())
 	got, err := src.Poll(t.Context(), r.Query)
 	if r.Error != nil {
 		requireError(t, r, err)
@@ -110,7 +110,7 @@ func check(t *testing.T, kind source.Kind, r row) {
 	require.NoError(t, err)
 	require.False(t, got.BegunAt.Before(before))
 	require.False(t, got.ObservedAt.Before(got.BegunAt))
-	require.False(t, got.ObservedAt.After(callback.At(time.Now())))
+	require.False(t, got.ObservedAt.After(operation.At(time.Now())))
 	require.Equal(t, r.Observation.Status, got.Status)
 	require.Equal(t, r.Observation.Raw, got.Raw)
 }

@@ -14,7 +14,7 @@ import (
 	"time"
 	_ "time/tzdata" // Europe/Kyiv must be known on a machine without zone files.
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 func init() {
@@ -41,7 +41,7 @@ var (
 
 const printableWords = "printable ASCII without a space at either end"
 
-var ukrcardFields = []callback.FieldRule{
+var ukrcardFields = []operation.FieldRule{
 	{
 		Field: "operation_id", Required: true, MaxLength: 32, Pattern: printable, Alphabet: printableWords,
 		Document: "Ukrcard callback service, orderNumber ANS 1..32",
@@ -71,13 +71,13 @@ var ukrcardFields = []callback.FieldRule{
 // ukrcardRules: the callback service stops at orderStatus 1 or 2, and rings
 // also when the polls are used up. Its callback has no word for a revocation,
 // so that rings nobody.
-func ukrcardRules(finalStatuses []string) callback.Rules {
+func ukrcardRules(finalStatuses []string) operation.Rules {
 	final := finalStatuses
 	if len(final) == 0 {
 		final = []string{"1", "2"}
 	}
 	rings := slices.DeleteFunc(slices.Clone(final), func(s string) bool { return s == statusRevoked })
-	return callback.Rules{
+	return operation.Rules{
 		Final:           finalAnd(final),
 		Rings:           rings,
 		Revocable:       []string{"0", "5"},
@@ -137,7 +137,7 @@ var kyiv = sync.OnceValue(func() *time.Location {
 const regDateLayout = "2006-01-02 15:04:05"
 
 // Poll asks /Confirm.
-func (u *ukrcard) Poll(ctx context.Context, q callback.Query) (callback.Observation, error) {
+func (u *ukrcard) Poll(ctx context.Context, q operation.Query) (operation.Observation, error) {
 	begun := now()
 	var codes ukrcardCodes
 	err := u.ask(ctx, u.confirm("Confirm", q), func(got answer) (err error) {
@@ -145,13 +145,13 @@ func (u *ukrcard) Poll(ctx context.Context, q callback.Query) (callback.Observat
 		return err
 	})
 	if err != nil {
-		return callback.Observation{}, err
+		return operation.Observation{}, err
 	}
 	return observation(begun, codes.status(), codes.raw()), nil
 }
 
 // Details asks /ConfirmExt. Nothing about the card, payer or payee is kept.
-func (u *ukrcard) Details(ctx context.Context, q callback.Query) (map[string]any, error) {
+func (u *ukrcard) Details(ctx context.Context, q operation.Query) (map[string]any, error) {
 	var picked map[string]any
 	err := u.ask(ctx, u.confirm("ConfirmExt", q), func(got answer) (err error) {
 		picked, err = decodeUkrcardDetails(got.body, q.OperationID)
@@ -162,7 +162,7 @@ func (u *ukrcard) Details(ctx context.Context, q callback.Query) (map[string]any
 
 // confirm builds the request. The headers' names go out as the document spells
 // them, which http.Header.Set would not do.
-func (u *ukrcard) confirm(method string, q callback.Query) request {
+func (u *ukrcard) confirm(method string, q operation.Query) request {
 	return func(ctx context.Context, base Base) (*http.Request, error) {
 		if q.Reference.RegisteredAt == nil {
 			return nil, errors.New("reference.registered_at is missing, which /" + method + " needs as RegDate")
@@ -226,7 +226,7 @@ func decodeUkrcard(body []byte, orderNumber string) (ukrcardCodes, error) {
 		return ukrcardCodes{}, errors.New("the answer is not a JSON object with numbers or strings as codes")
 	}
 	switch {
-	case callback.Contradicts(body, strings.EqualFold, "respStatus", "orderStatus", "orderNumber", "orderId", "actionCode"):
+	case operation.Contradicts(body, strings.EqualFold, "respStatus", "orderStatus", "orderNumber", "orderId", "actionCode"):
 		return ukrcardCodes{}, errors.New("the answer gives one of its codes twice, with different values")
 	case codes.OrderNumber != "" && string(codes.OrderNumber) != orderNumber:
 		return ukrcardCodes{}, errors.New("the answer's orderNumber is another order's")

@@ -21,15 +21,15 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 	"ringback/internal/source"
 )
 
 // registered is 09:30 in Kyiv, where winter time is in force.
-var registered = callback.At(time.Date(2026, 11, 21, 7, 30, 0, 999_000_000, time.UTC))
+var registered = operation.At(time.Date(2026, 11, 21, 7, 30, 0, 999_000_000, time.UTC))
 
-func ukrcardQuery() callback.Query {
-	return callback.Query{OperationID: "A-1", Method: "p2p_a2c", Reference: callback.Reference{RegisteredAt: &registered}}
+func ukrcardQuery() operation.Query {
+	return operation.Query{OperationID: "A-1", Method: "p2p_a2c", Reference: operation.Reference{RegisteredAt: &registered}}
 }
 
 func ukrcardKind(t testing.TB) source.Kind {
@@ -45,7 +45,7 @@ func TestUkrcardSendsItsParametersAsHeadersSpelledAsDocumented(t *testing.T) {
 	withOrder.Reference.OrderID = "9f1c1d3e-8a77-4c0e-b0a1-2f5f0a6c7e11"
 	for _, tt := range []struct {
 		name    string
-		query   callback.Query
+		query   operation.Query
 		details bool
 		path    string
 		more    []string
@@ -137,7 +137,7 @@ func TestUkrcardWritesRegDateInItsZone(t *testing.T) {
 				require.NoError(t, err)
 				config.RegisteredAtZone = zone
 			}
-			at := callback.At(tt.at)
+			at := operation.At(tt.at)
 			query := ukrcardQuery()
 			query.Reference.RegisteredAt = &at
 			_, err := ukrcardKind(t).Open(config).Poll(t.Context(), query)
@@ -168,7 +168,7 @@ func TestUkrcardSpeaksMutualTLS(t *testing.T) {
 	server.StartTLS()
 	t.Cleanup(server.Close)
 
-	poll := func(t *testing.T, clientDN string, config *tls.Config) (callback.Observation, error) {
+	poll := func(t *testing.T, clientDN string, config *tls.Config) (operation.Observation, error) {
 		t.Helper()
 		client := &http.Client{Transport: &http.Transport{TLSClientConfig: config}}
 		t.Cleanup(client.CloseIdleConnections)

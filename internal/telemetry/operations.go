@@ -9,7 +9,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 	"ringback/workflows"
 )
 
@@ -53,8 +53,8 @@ func NewOperations(r prometheus.Registerer, known func(endpoint string) bool) *O
 func (o *Operations) Expect(endpoints []string) {
 	for _, endpoint := range endpoints {
 		o.acknowledged.WithLabelValues(endpoint)
-		for _, outcome := range callback.Outcomes {
-			if outcome != callback.OutcomeTerminated { // which no worker sees
+		for _, outcome := range operation.Outcomes {
+			if outcome != operation.OutcomeTerminated { // which no worker sees
 				o.ended.WithLabelValues(endpoint, string(outcome))
 				o.redelivered.WithLabelValues(endpoint, string(outcome))
 			}
@@ -87,7 +87,7 @@ func (l *onlooker) ExecuteWorkflow(ctx workflow.Context, in *interceptor.Execute
 
 func (o *Operations) count(in workflows.Input, result any, err error) {
 	ending, ok := endingOf(result, err)
-	if !ok || !slices.Contains(callback.Outcomes, ending.State.Outcome) {
+	if !ok || !slices.Contains(operation.Outcomes, ending.State.Outcome) {
 		return
 	}
 	endpoint := in.Start.Endpoint
@@ -105,12 +105,12 @@ func (o *Operations) count(in workflows.Input, result any, err error) {
 }
 
 // endingOf is the ending that a run's result, failure or cancellation carries.
-func endingOf(result any, err error) (ending callback.Record, ok bool) {
+func endingOf(result any, err error) (ending operation.Record, ok bool) {
 	var failure *temporal.ApplicationError
 	var canceled *temporal.CanceledError
 	switch {
 	case err == nil:
-		ending, ok = result.(callback.Record)
+		ending, ok = result.(operation.Record)
 		return ending, ok
 	case errors.As(err, &failure) && failure.HasDetails():
 		return ending, failure.Details(&ending) == nil
@@ -122,12 +122,12 @@ func endingOf(result any, err error) (ending callback.Record, ok bool) {
 
 // acknowledgedAfter is how long the final status waited for its
 // acknowledgement; false where there was no final one, or none acknowledged it.
-func acknowledgedAfter(s callback.State) (seconds float64, ok bool) {
-	if s.Outcome != callback.OutcomeAcknowledged || s.Status == nil || !s.Status.Final {
+func acknowledgedAfter(s operation.State) (seconds float64, ok bool) {
+	if s.Outcome != operation.OutcomeAcknowledged || s.Status == nil || !s.Status.Final {
 		return 0, false
 	}
 	for _, d := range slices.Backward(s.Deliveries) {
-		if d.Status == s.Status.Value && d.Outcome == callback.DeliveryAcknowledged && len(d.Attempts) > 0 {
+		if d.Status == s.Status.Value && d.Outcome == operation.DeliveryAcknowledged && len(d.Attempts) > 0 {
 			last := d.Attempts[len(d.Attempts)-1]
 			return max(last.End().Sub(s.Status.ObservedAt.Time).Seconds(), 0), true
 		}

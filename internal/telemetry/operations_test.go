@@ -18,7 +18,7 @@ import (
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 	"ringback/internal/telemetry"
 	"ringback/internal/zaplog"
 	"ringback/workflows"
@@ -26,27 +26,27 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-var observed = callback.At(time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC))
+var observed = operation.At(time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC))
 
 // ended is an ending of that outcome whose final status was acknowledged by
 // attempt 2, 1,250 ms after it was observed.
-func ended(outcome callback.Outcome) callback.Record {
-	return callback.Record{State: callback.State{
+func ended(outcome operation.Outcome) operation.Record {
+	return operation.Record{State: operation.State{
 		Outcome: outcome,
-		Status:  &callback.Status{Value: "done", Final: true, ObservedAt: observed},
-		Deliveries: []callback.Delivery{{Status: "done", Outcome: callback.DeliveryOutcome(outcome), Attempts: []callback.Attempt{
-			{Number: 1, At: observed, TookMS: 5, Verdict: callback.Unacknowledged},
-			{Number: 2, At: observed.Add(time.Second), TookMS: 250, Verdict: callback.Acknowledged},
+		Status:  &operation.Status{Value: "done", Final: true, ObservedAt: observed},
+		Deliveries: []operation.Delivery{{Status: "done", Outcome: operation.DeliveryOutcome(outcome), Attempts: []operation.Attempt{
+			{Number: 1, At: observed, TookMS: 5, Verdict: operation.Unacknowledged},
+			{Number: 2, At: observed.Add(time.Second), TookMS: 250, Verdict: operation.Acknowledged},
 		}}},
 	}}
 }
 
 // run lets a worker with our interceptor run a workflow that ends so.
-func run(t *testing.T, o *telemetry.Operations, in workflows.Input, ending callback.Record, fail func(callback.Record) error) {
+func run(t *testing.T, o *telemetry.Operations, in workflows.Input, ending operation.Record, fail func(operation.Record) error) {
 	t.Helper()
 	env := (&testsuite.WorkflowTestSuite{}).NewTestWorkflowEnvironment()
 	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{o}})
-	env.RegisterWorkflowWithOptions(func(workflow.Context, workflows.Input) (callback.Record, error) {
+	env.RegisterWorkflowWithOptions(func(workflow.Context, workflows.Input) (operation.Record, error) {
 		if fail != nil {
 			return ending, fail(ending)
 		}
@@ -58,38 +58,38 @@ func run(t *testing.T, o *telemetry.Operations, in workflows.Input, ending callb
 
 func TestOperationsAreCountedByEndpointAndOutcome(t *testing.T) {
 	t.Parallel()
-	fails := func(e callback.Record) error {
+	fails := func(e operation.Record) error {
 		return temporal.NewNonRetryableApplicationError("exhausted", workflows.TypeExhausted, nil, e)
 	}
 	redelivered := &workflows.Redelivery{}
 	for name, tc := range map[string]struct {
 		endpoint   string
 		redelivery *workflows.Redelivery
-		outcome    callback.Outcome
-		fail       func(callback.Record) error
+		outcome    operation.Outcome
+		fail       func(operation.Record) error
 		// metric is the one counted, endpoint its label.
 		metric, label string
 		// acknowledged says that the time to it is counted as well.
 		acknowledged bool
 	}{
 		"acknowledged, with the time from the final status": {
-			endpoint: "SHOP", outcome: callback.OutcomeAcknowledged, metric: "ringback_operations_total", label: "SHOP", acknowledged: true},
+			endpoint: "SHOP", outcome: operation.OutcomeAcknowledged, metric: "ringback_operations_total", label: "SHOP", acknowledged: true},
 		"exhausted, by the failure's details": {
-			endpoint: "SHOP", outcome: callback.OutcomeExhausted, fail: fails, metric: "ringback_operations_total", label: "SHOP"},
+			endpoint: "SHOP", outcome: operation.OutcomeExhausted, fail: fails, metric: "ringback_operations_total", label: "SHOP"},
 		"withdrawn, by the cancellation's details": {
-			endpoint: "SHOP", outcome: callback.OutcomeWithdrawn, metric: "ringback_operations_total", label: "SHOP",
-			fail: func(e callback.Record) error { return temporal.NewCanceledError(e) }},
-		"revoked": {endpoint: "SHOP", outcome: callback.OutcomeRevoked, metric: "ringback_operations_total", label: "SHOP"},
+			endpoint: "SHOP", outcome: operation.OutcomeWithdrawn, metric: "ringback_operations_total", label: "SHOP",
+			fail: func(e operation.Record) error { return temporal.NewCanceledError(e) }},
+		"revoked": {endpoint: "SHOP", outcome: operation.OutcomeRevoked, metric: "ringback_operations_total", label: "SHOP"},
 		"an endpoint that is not configured is one of the others": {
-			endpoint: "SHOPPE", outcome: callback.OutcomeExhausted, fail: fails, metric: "ringback_operations_total", label: telemetry.Other},
+			endpoint: "SHOPPE", outcome: operation.OutcomeExhausted, fail: fails, metric: "ringback_operations_total", label: telemetry.Other},
 		"a redelivery is counted apart, and its time is not": {
-			endpoint: "SHOP", redelivery: redelivered, outcome: callback.OutcomeAcknowledged, metric: "ringback_redeliveries_total", label: "SHOP"},
+			endpoint: "SHOP", redelivery: redelivered, outcome: operation.OutcomeAcknowledged, metric: "ringback_redeliveries_total", label: "SHOP"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := prometheus.NewPedanticRegistry()
 			o := telemetry.NewOperations(r, func(name string) bool { return name == "SHOP" })
-			in := workflows.Input{Start: callback.StartRequest{Endpoint: tc.endpoint, OperationID: "1"}, Redelivery: tc.redelivery}
+			in := workflows.Input{Start: operation.StartRequest{Endpoint: tc.endpoint, OperationID: "1"}, Redelivery: tc.redelivery}
 			run(t, o, in, ended(tc.outcome), tc.fail)
 
 			counted := gathered(t, r, tc.metric)
@@ -110,16 +110,16 @@ func TestOperationsAreCountedByEndpointAndOutcome(t *testing.T) {
 // Endings without a final status, such as used-up polls, have no such time.
 func TestOnlyAFinalStatusHasATimeToItsAcknowledgement(t *testing.T) {
 	t.Parallel()
-	for name, change := range map[string]func(*callback.State){
-		"nothing was observed":                     func(s *callback.State) { s.Status = nil },
-		"the last status is not final":             func(s *callback.State) { s.Status.Final = false },
-		"the final status did not ring":            func(s *callback.State) { s.Deliveries[0].Status = "reserved" },
-		"its delivery was superseded by another's": func(s *callback.State) { s.Deliveries[0].Outcome = callback.DeliverySuperseded },
+	for name, change := range map[string]func(*operation.State){
+		"nothing was observed":                     func(s *operation.State) { s.Status = nil },
+		"the last status is not final":             func(s *operation.State) { s.Status.Final = false },
+		"the final status did not ring":            func(s *operation.State) { s.Deliveries[0].Status = "reserved" },
+		"its delivery was superseded by another's": func(s *operation.State) { s.Deliveries[0].Outcome = operation.DeliverySuperseded },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := prometheus.NewPedanticRegistry()
-			ending := ended(callback.OutcomeAcknowledged)
+			ending := ended(operation.OutcomeAcknowledged)
 			change(&ending.State)
 			run(t, telemetry.NewOperations(r, func(string) bool { return true }), workflows.Input{}, ending, nil)
 			require.Len(t, gathered(t, r, "ringback_operations_total"), 1)
@@ -133,10 +133,10 @@ func TestOperationsOfAnyNumberAddNoSeries(t *testing.T) {
 	r := prometheus.NewPedanticRegistry()
 	o := telemetry.NewOperations(r, func(name string) bool { return name == "SHOP" })
 	for i := range 50 {
-		in := workflows.Input{Start: callback.StartRequest{Endpoint: fmt.Sprintf("E%d", i), OperationID: fmt.Sprint(i)}}
-		run(t, o, in, ended(callback.OutcomeAcknowledged), nil)
+		in := workflows.Input{Start: operation.StartRequest{Endpoint: fmt.Sprintf("E%d", i), OperationID: fmt.Sprint(i)}}
+		run(t, o, in, ended(operation.OutcomeAcknowledged), nil)
 		in.Start.Endpoint = "SHOP"
-		run(t, o, in, ended(callback.Outcome(fmt.Sprintf("invented %d", i))), nil)
+		run(t, o, in, ended(operation.Outcome(fmt.Sprintf("invented %d", i))), nil)
 	}
 	require.Len(t, gathered(t, r, "ringback_operations_total"), 1)
 }
@@ -171,7 +171,7 @@ func TestWhatIsConfiguredIsCountedFromZero(t *testing.T) {
 		require.Len(t, shown, series, name)
 		for _, m := range shown {
 			require.Zero(t, m.GetCounter().GetValue())
-			require.NotEqual(t, string(callback.OutcomeTerminated), label(m, "outcome"))
+			require.NotEqual(t, string(operation.OutcomeTerminated), label(m, "outcome"))
 		}
 	}
 }

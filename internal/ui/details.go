@@ -13,14 +13,14 @@ import (
 
 	"go.temporal.io/sdk/workflow"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // Bounds of Details.Markdown: whatever k and a receiver's answers are, it stays
 // below 64 kB.
 const (
 	// attemptsShown is how many attempts are shown in all, the newest first.
-	attemptsShown = callback.AttemptsKept
+	attemptsShown = operation.AttemptsKept
 	// deliveriesShown is how many callbacks are shown, the newest first.
 	deliveriesShown = 12
 	// codesShown is how many raw codes of an observation are shown.
@@ -32,12 +32,12 @@ const (
 // Details is what the Temporal UI shows as a run's current details: all that the
 // run knows. What a pending activity knows is in its heartbeat details.
 type Details struct {
-	State  callback.State
-	Policy callback.Policy
+	State  operation.State
+	Policy operation.Policy
 	// Source is the name of the source that is polled.
 	Source string
 	// AcceptedAt is when the run was: its lifetime begins here.
-	AcceptedAt callback.Time
+	AcceptedAt operation.Time
 	// Namespace is the run's; EarlierRunID the run that this one redelivers, or empty.
 	Namespace    string
 	EarlierRunID string
@@ -83,7 +83,7 @@ func (m *markdown) String() string { return string(*m) }
 func (d Details) headline(b *markdown) {
 	s := d.State
 	word := string(s.Outcome)
-	if s.Outcome == callback.OutcomeNone {
+	if s.Outcome == operation.OutcomeNone {
 		word = string(s.Phase)
 	}
 	b.put("**%s** · ", word)
@@ -155,19 +155,19 @@ func (d Details) workflow(id string) string {
 // polls stand meanwhile.
 func (d Details) effort(b *markdown) {
 	switch d.State.Phase {
-	case callback.Closed:
+	case operation.Closed:
 		return
-	case callback.Watching:
+	case operation.Watching:
 		b.put("\nThe source %s is polled %s, until %s at most. The polls of a running watch and the time of the next: see Pending Activities.\n",
 			code(d.Source), gaps(d.Policy.Poll), d.AcceptedAt.Add(d.Policy.Poll.Lifetime()))
-	case callback.Delivering:
+	case operation.Delivering:
 		p := d.Policy.Delivery
 		b.put("\nAt most %s, %s apart. The attempts of a running delivery and the time of the next: see Pending Activities.\n",
 			count(p.Attempts, "attempt"), p.Interval())
 	}
 }
 
-func gaps(p callback.PollPolicy) string {
+func gaps(p operation.PollPolicy) string {
 	if len(p.ScheduleMS) == 0 {
 		return "every " + (time.Duration(p.IntervalMS) * time.Millisecond).String()
 	}
@@ -176,7 +176,7 @@ func gaps(p callback.PollPolicy) string {
 
 // share divides the attempts that are shown among the deliveries; the newest
 // come first.
-func share(deliveries []callback.Delivery) []int {
+func share(deliveries []operation.Delivery) []int {
 	rows, left := make([]int, len(deliveries)), attemptsShown
 	for i, d := range slices.Backward(deliveries) {
 		rows[i] = min(len(d.Attempts), left)
@@ -185,7 +185,7 @@ func share(deliveries []callback.Delivery) []int {
 	return rows
 }
 
-func writeDelivery(b *markdown, d callback.Delivery, rows int) {
+func writeDelivery(b *markdown, d operation.Delivery, rows int) {
 	about := "without a status"
 	if d.Status != "" {
 		about = code(d.Status)
@@ -212,7 +212,7 @@ func writeDelivery(b *markdown, d callback.Delivery, rows int) {
 
 // writeAttempt writes one row; the date only where it is another than the row's
 // before. The UI sets no space between columns: a no-break space does.
-func writeAttempt(b *markdown, a callback.Attempt, day *string) {
+func writeAttempt(b *markdown, a operation.Attempt, day *string) {
 	status, reason, at := "none", "", a.At.UTC().Format("15:04:05.000")
 	if a.HTTPStatus != 0 {
 		status = strconv.Itoa(a.HTTPStatus)
@@ -232,11 +232,11 @@ func writeAttempt(b *markdown, a callback.Attempt, day *string) {
 
 // advice is what to type where a callback was not acknowledged.
 func (d Details) advice(b *markdown) {
-	if o := d.State.Outcome; o != callback.OutcomeExhausted && o != callback.OutcomeGone && o != callback.OutcomeExpired {
+	if o := d.State.Outcome; o != operation.OutcomeExhausted && o != operation.OutcomeGone && o != operation.OutcomeExpired {
 		return
 	}
 	repoll := ""
-	if d.State.Outcome == callback.OutcomeExpired {
+	if d.State.Outcome == operation.OutcomeExpired {
 		repoll = " --repoll"
 	}
 	b.put("\nRedeliver when the cause is mended: %s\n",

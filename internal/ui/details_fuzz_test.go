@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // FuzzMarkdown: text from outside changes nothing of the details' form: no line,
@@ -44,7 +44,7 @@ func marked(reason, status, code string) []string {
 	d.State.Deliveries[1].Attempts = missed(1, 3, reason)
 	d.State.Status.Raw = map[string]string{"code": code, "status": status}
 	d.State.Status.Value, d.State.Deliveries[1].Status = status, status
-	d.State.Revocation = &callback.Revocation{InitiatedBy: code, Reason: reason, At: accepted}
+	d.State.Revocation = &operation.Revocation{InitiatedBy: code, Reason: reason, At: accepted}
 	d.EarlierRunID, d.By, d.Reason, d.Source = "01234567-89ab", code, reason, status
 	return strings.Split(d.Markdown(), "\n")
 }

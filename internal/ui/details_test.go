@@ -11,95 +11,95 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 	"ringback/internal/ui"
 )
 
 var update = flag.Bool("update", false, "write the golden details instead of comparing with them")
 
-var accepted = callback.At(time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC))
+var accepted = operation.At(time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC))
 
 // The policies of the two systems.
 var (
-	ukrcard = callback.Policy{
-		Poll:     callback.PollPolicy{ScheduleMS: []int64{5000, 10_000, 15_000}, LifetimeMS: 1_200_000},
-		Delivery: callback.DeliveryPolicy{IntervalMS: 3000, Attempts: 10, TimeoutMS: 10_000},
+	ukrcard = operation.Policy{
+		Poll:     operation.PollPolicy{ScheduleMS: []int64{5000, 10_000, 15_000}, LifetimeMS: 1_200_000},
+		Delivery: operation.DeliveryPolicy{IntervalMS: 3000, Attempts: 10, TimeoutMS: 10_000},
 	}
-	paysera = callback.Policy{
-		Poll:     callback.PollPolicy{IntervalMS: 600_000, LifetimeMS: 720 * 3_600_000},
-		Delivery: callback.DeliveryPolicy{IntervalMS: 60_000, Attempts: 20, TimeoutMS: 10_000},
+	paysera = operation.Policy{
+		Poll:     operation.PollPolicy{IntervalMS: 600_000, LifetimeMS: 720 * 3_600_000},
+		Delivery: operation.DeliveryPolicy{IntervalMS: 60_000, Attempts: 20, TimeoutMS: 10_000},
 	}
 )
 
-func key() callback.Key { return callback.Key{Endpoint: "SHOP", OperationID: "order 1"} }
+func key() operation.Key { return operation.Key{Endpoint: "SHOP", OperationID: "order 1"} }
 
 // missed are attempts that were not acknowledged, numbered from first.
-func missed(first, n int, reason string) []callback.Attempt {
-	attempts := make([]callback.Attempt, n)
+func missed(first, n int, reason string) []operation.Attempt {
+	attempts := make([]operation.Attempt, n)
 	for i := range attempts {
-		attempts[i] = callback.Attempt{
+		attempts[i] = operation.Attempt{
 			Number: first + i, At: accepted.Add(time.Duration(i+1) * time.Minute), TookMS: 12,
-			HTTPStatus: 503, Verdict: callback.Unacknowledged, Reason: reason,
+			HTTPStatus: 503, Verdict: operation.Unacknowledged, Reason: reason,
 		}
 	}
 	return attempts
 }
 
-func aboutStatus(status string, outcome callback.DeliveryOutcome, attempts []callback.Attempt) callback.Delivery {
-	return callback.Delivery{CallbackID: callback.CallbackID(key(), status), Status: status, Outcome: outcome, Attempts: attempts}
+func aboutStatus(status string, outcome operation.DeliveryOutcome, attempts []operation.Attempt) operation.Delivery {
+	return operation.Delivery{CallbackID: operation.CallbackID(key(), status), Status: status, Outcome: outcome, Attempts: attempts}
 }
 
-func observed(status string, final bool) *callback.Status {
-	return &callback.Status{Value: status, Final: final, Raw: map[string]string{"status": status, "code": "7"}, ObservedAt: accepted.Add(time.Second)}
+func observed(status string, final bool) *operation.Status {
+	return &operation.Status{Value: status, Final: final, Raw: map[string]string{"status": status, "code": "7"}, ObservedAt: accepted.Add(time.Second)}
 }
 
 // detailed are details of every kind.
 func detailed() map[string]ui.Details {
-	of := func(s callback.State) ui.Details {
+	of := func(s operation.State) ui.Details {
 		s.Key = key()
 		return ui.Details{State: s, Policy: paysera, Source: "wallet", AcceptedAt: accepted, Namespace: "default"}
 	}
-	acknowledged := []callback.Attempt{{Number: 1, At: accepted.Add(time.Second), TookMS: 3, HTTPStatus: 200, Verdict: callback.Acknowledged}}
-	redelivered := of(callback.State{
-		Phase: callback.Delivering, Status: observed("done", true), Polls: 1,
-		Deliveries: []callback.Delivery{aboutStatus("done", callback.DeliveryPending, missed(1, 2, "HTTP 503 is not 2xx"))},
+	acknowledged := []operation.Attempt{{Number: 1, At: accepted.Add(time.Second), TookMS: 3, HTTPStatus: 200, Verdict: operation.Acknowledged}}
+	redelivered := of(operation.State{
+		Phase: operation.Delivering, Status: observed("done", true), Polls: 1,
+		Deliveries: []operation.Delivery{aboutStatus("done", operation.DeliveryPending, missed(1, 2, "HTTP 503 is not 2xx"))},
 	})
 	redelivered.EarlierRunID, redelivered.Reason = "01234567-89ab", "receiver `repaired`"
 	bulk := redelivered
 	bulk.By, bulk.RedeliveriesWorkflow = "ops | team", "redeliveries:rd_mfrggzdfmztwq2lknnwg23tpob"
 	reset := redelivered
 	reset.EarlierRunID, reset.ResetFrom = "", "01234567-89ab"
-	scheduled := of(callback.State{Phase: callback.Watching, Status: observed("reserved", false), Polls: 3})
+	scheduled := of(operation.State{Phase: operation.Watching, Status: observed("reserved", false), Polls: 3})
 	scheduled.Policy = ukrcard
 	return map[string]ui.Details{
-		"accepted":  of(callback.State{Phase: callback.Watching}),
+		"accepted":  of(operation.State{Phase: operation.Watching}),
 		"scheduled": scheduled,
-		"acknowledged": of(callback.State{
-			Phase: callback.Closed, Outcome: callback.OutcomeAcknowledged, Status: observed("done", true), Polls: 1,
-			Deliveries: []callback.Delivery{aboutStatus("done", callback.DeliveryAcknowledged, acknowledged)},
+		"acknowledged": of(operation.State{
+			Phase: operation.Closed, Outcome: operation.OutcomeAcknowledged, Status: observed("done", true), Polls: 1,
+			Deliveries: []operation.Delivery{aboutStatus("done", operation.DeliveryAcknowledged, acknowledged)},
 		}),
 		"redelivered":           redelivered,
 		"redelivered-with-many": bulk,
 		"reset":                 reset,
-		"exhausted": of(callback.State{
-			Phase: callback.Closed, Outcome: callback.OutcomeExhausted, Status: observed("done", true), Polls: 12, Repeated: 1, Contradicted: 2,
-			Deliveries: []callback.Delivery{
-				aboutStatus("reserved", callback.DeliverySuperseded, missed(1, 2, "no answer within 10000 ms")),
-				aboutStatus("done", callback.DeliveryExhausted, missed(1, 3, "HTTP 503 is not 2xx")),
+		"exhausted": of(operation.State{
+			Phase: operation.Closed, Outcome: operation.OutcomeExhausted, Status: observed("done", true), Polls: 12, Repeated: 1, Contradicted: 2,
+			Deliveries: []operation.Delivery{
+				aboutStatus("reserved", operation.DeliverySuperseded, missed(1, 2, "no answer within 10000 ms")),
+				aboutStatus("done", operation.DeliveryExhausted, missed(1, 3, "HTTP 503 is not 2xx")),
 			},
 		}),
-		"unanswered": of(callback.State{
-			Phase: callback.Delivering, Polls: 4, Status: &callback.Status{Raw: map[string]string{"respStatus": "504"}, ObservedAt: accepted},
-			Deliveries: []callback.Delivery{{
-				CallbackID: callback.CallbackID(key(), ""), Reason: callback.ReasonPollsUsedUp, Outcome: callback.DeliveryPending,
-				Attempts: []callback.Attempt{{Number: 1, At: accepted}},
+		"unanswered": of(operation.State{
+			Phase: operation.Delivering, Polls: 4, Status: &operation.Status{Raw: map[string]string{"respStatus": "504"}, ObservedAt: accepted},
+			Deliveries: []operation.Delivery{{
+				CallbackID: operation.CallbackID(key(), ""), Reason: operation.ReasonPollsUsedUp, Outcome: operation.DeliveryPending,
+				Attempts: []operation.Attempt{{Number: 1, At: accepted}},
 			}},
 		}),
-		"revoked": of(callback.State{
-			Phase: callback.Closed, Outcome: callback.OutcomeRevoked, Status: observed("revoked", true), Polls: 1,
-			Revocation: &callback.Revocation{InitiatedBy: "client", Reason: "changed | their\nmind", At: accepted},
+		"revoked": of(operation.State{
+			Phase: operation.Closed, Outcome: operation.OutcomeRevoked, Status: observed("revoked", true), Polls: 1,
+			Revocation: &operation.Revocation{InitiatedBy: "client", Reason: "changed | their\nmind", At: accepted},
 		}),
-		"expired": of(callback.State{Phase: callback.Closed, Outcome: callback.OutcomeExpired, Polls: 6}),
+		"expired": of(operation.State{Phase: operation.Closed, Outcome: operation.OutcomeExpired, Polls: 6}),
 	}
 }
 
@@ -155,7 +155,7 @@ func TestDetailsAreBounded(t *testing.T) {
 	d.State.Deliveries = nil
 	long := strings.Repeat("𝄞|`", 2000)
 	for n := range 40 {
-		d.State.Deliveries = append(d.State.Deliveries, aboutStatus(fmt.Sprint(n, long), callback.DeliverySuperseded, missed(1, 50, long)))
+		d.State.Deliveries = append(d.State.Deliveries, aboutStatus(fmt.Sprint(n, long), operation.DeliverySuperseded, missed(1, 50, long)))
 	}
 	d.State.Status.Raw = map[string]string{}
 	for n := range 500 {

@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"strings"
 
-	"ringback/internal/callback"
+	"ringback/internal/operation"
 )
 
 // Outage is what workers report of an endpoint, in Markdown.
-func Outage(endpoint string, h callback.Health) string {
+func Outage(endpoint string, h operation.Health) string {
 	if !h.Failing {
 		return fmt.Sprintf("**recovered** · the endpoint %s acknowledged an attempt at %s\n", code(endpoint), h.At)
 	}
@@ -17,7 +17,7 @@ func Outage(endpoint string, h callback.Health) string {
 }
 
 // BulkRedelivery is a bulk redelivery in Markdown.
-func BulkRedelivery(r callback.Redeliveries) string {
+func BulkRedelivery(r operation.Redeliveries) string {
 	var text markdown
 	text.put("**%s** · %d of %d runs looked at · asked for by %s at %s%s\n\n",
 		r.Phase, r.Looked(), r.Matched, code(r.By), r.StartedAt, because(r.Reason))
@@ -41,7 +41,7 @@ func forced(force bool) string {
 	return ""
 }
 
-func filterInWords(f callback.Filter) string {
+func filterInWords(f operation.Filter) string {
 	var bounds []string
 	add := func(name, value string) {
 		if value != "" {

@@ -1,0 +1,131 @@
+package actors
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"strings"
+	"time"
+
+	"ringback/dev/campaign/plan"
+	"ringback/internal/operation"
+)
+
+// Key is the bearer key that Config lets in, with every scope that a campaign needs.
+const Key = "not-a-secret-of-a-campaign"
+
+// What both sides of a campaign know; nothing of it is a secret of anyone's.
+const (
+	extSystemID = "TORTURE"
+	login       = "campaign"
+	clientDN    = "TORTURE"
+	macID       = "campaign"
+	password    = "not-a-secret-1"
+	macKey      = "not-a-secret-2"
+
+	passwordVariable = "RINGBACK_TORTURE_PASSWORD"
+	macKeyVariable   = "RINGBACK_TORTURE_MAC_KEY"
+	signingVariable  = "RINGBACK_TORTURE_SIGNING"
+)
+
+// signingKey signs the callbacks of endpoints that are Signed.
+var signingKey = []byte("not-a-secret-of-a-campaign-3")
+
+// Config is the configuration of every program of Ringback in a campaign. Where
+// they listen is told to each by its flags -listen and -telemetry-listen. Its
+// secrets are in the environment: see Environment.
+func Config(w World) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, `api:
+  listen: 127.0.0.1:0
+  keys: [{name: campaign, sha256: %x, scopes: [start, read, revoke, redeliver]}]
+  rate_limit: {per_second: 2000, burst: 4000}
+telemetry: {listen: "127.0.0.1:0"}
+egress: {allow: [127.0.0.0/8]}
+sources:
+`, sha256.Sum256([]byte(Key)))
+	for _, s := range plan.Sources {
+		fmt.Fprintf(&b, "  %s: {kind: %s, base_urls: [%s], %s, timeout: %s}\n", s.Name, s.Kind, quoted(w.core(s)), credentials[s.Kind], pollTimeout)
+	}
+	b.WriteString("endpoints:\n")
+	for _, e := range plan.Endpoints {
+		fmt.Fprintf(&b, "  %s: {dialect: %s, source: %s, %s, poll: {%s}, delivery: {%s}, supersede: %s%s}\n",
+			e.Name, e.Dialect, e.SourceName(), target(e, w), poll(e.Policy.Poll), delivery(e.Policy.Delivery), e.Policy.Supersede, signing(e))
+	}
+	return b.String()
+}
+
+// credentials are what each kind of core lets Ringback in by.
+var credentials = map[string]string{
+	"ukrcard": fmt.Sprintf(`ext_system_id: %s, login: %s, client_dn: %s, password: "${env:%s}"`, extSystemID, login, clientDN, passwordVariable),
+	"paysera": fmt.Sprintf(`mac: {id: %s, key: "${env:%s}"}`, macID, macKeyVariable),
+}
+
+// core are the base URLs of a source.
+func (w World) core(s plan.Source) []string {
+	urls := w.WSGate
+	if s.Kind == "paysera" {
+		urls = w.Paysera
+	}
+	if s.Fronted {
+		return append([]string{w.Front}, urls...)
+	}
+	return urls
+}
+
+// pollTimeout bounds one question to a core.
+const pollTimeout = 4 * time.Second
+
+// Environment are the variables, NAME=value, that Config refers to.
+func Environment() []string {
+	return []string{
+		passwordVariable + "=" + password,
+		macKeyVariable + "=" + macKey,
+		signingVariable + "=whsec_" + base64.StdEncoding.EncodeToString(signingKey),
+	}
+}
+
+// quoted are the URLs as members of a YAML list.
+func quoted(urls []string) string {
+	var all []string
+	for _, u := range urls {
+		all = append(all, fmt.Sprintf("%q", u))
+	}
+	return strings.Join(all, ", ")
+}
+
+func target(e plan.Endpoint, w World) string {
+	if e.PerOperationURL {
+		return "callback_url: per_operation"
+	}
+	return fmt.Sprintf("url: %q", address(e, w))
+}
+
+// address is where the callbacks of an endpoint go.
+func address(e plan.Endpoint, w World) string { return w.Receivers + "/" + e.Dialect + "/" + e.Name }
+
+func poll(p operation.PollPolicy) string {
+	text := fmt.Sprintf("lifetime: %dms", p.LifetimeMS)
+	if p.MaxPolls > 0 {
+		text += fmt.Sprintf(", max_polls: %d", p.MaxPolls)
+	}
+	if p.IntervalMS > 0 {
+		return text + fmt.Sprintf(", interval: %dms", p.IntervalMS)
+	}
+	var gaps []string
+	for _, gap := range p.ScheduleMS {
+		gaps = append(gaps, fmt.Sprintf("%dms", gap))
+	}
+	return text + ", schedule: [" + strings.Join(gaps, ", ") + "]"
+}
+
+func delivery(p operation.DeliveryPolicy) string {
+	return fmt.Sprintf("interval: %dms, attempts: %d, timeout: %dms", p.IntervalMS, p.Attempts, p.TimeoutMS)
+}
+
+func signing(e plan.Endpoint) string {
+	if !e.Signed {
+		return ""
+	}
+	return fmt.Sprintf(`, signing: {secrets: ["${env:%s}"]}`, signingVariable)
+}

@@ -1,0 +1,84 @@
+package actors_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"ringback/dev/campaign/actors"
+	"ringback/dev/campaign/plan"
+	"ringback/internal/config"
+)
+
+var world = actors.World{
+	WSGate:    []string{"http://127.0.0.1:7001", "http://127.0.0.1:7003"},
+	Paysera:   []string{"http://127.0.0.1:7002"},
+	Front:     "http://127.0.0.1:7005",
+	Receivers: "http://127.0.0.1:7004",
+}
+
+func load(t *testing.T) *config.Config {
+	t.Helper()
+	for _, variable := range actors.Environment() {
+		name, value, _ := strings.Cut(variable, "=")
+		t.Setenv(name, value)
+	}
+	c, err := config.Parse("ringback.yml", []byte(actors.Config(world)))
+	require.NoError(t, err)
+	return c
+}
+
+func TestTheConfigurationHasThePlansEndpoints(t *testing.T) {
+	c := load(t)
+	require.Len(t, c.Endpoints, len(plan.Endpoints))
+	for _, e := range plan.Endpoints {
+		got, ok := c.Endpoint(e.Name)
+		require.True(t, ok, e.Name)
+		require.Equal(t, e.Policy, got.Policy, e.Name)
+		require.Equal(t, e.Dialect, got.Dialect)
+		require.Equal(t, e.SourceKind, got.SourceKind)
+		require.Equal(t, e.SourceName(), c.Endpoints[e.Name].Source)
+		require.Equal(t, e.PerOperationURL, got.PerOperationURL)
+		require.Equal(t, e.Signed, len(c.Endpoints[e.Name].Signing.Secrets) == 1)
+		if !e.PerOperationURL {
+			require.Equal(t, "http://127.0.0.1:7004/"+e.Dialect+"/"+e.Name, c.Endpoints[e.Name].URL)
+		}
+	}
+	for name, urls := range map[string][]string{
+		"ukrcard": world.WSGate, "paysera": world.Paysera, "paysera-fronted": append([]string{world.Front}, world.Paysera...),
+	} {
+		for i, base := range c.Sources[name].BaseURLs {
+			require.Equal(t, urls[i], base.URL)
+		}
+		require.Len(t, c.Sources[name].BaseURLs, len(urls))
+	}
+	require.Len(t, c.Sources, len(plan.Sources))
+	require.Empty(t, c.Warnings)
+}
+
+func TestTheConfigurationsPoliciesAreWhatACampaignNeeds(t *testing.T) {
+	t.Parallel()
+	var belowASecond, byServer, every, latest, standard int
+	for _, e := range plan.Endpoints {
+		d := e.Policy.Delivery
+		require.True(t, d.Attempts >= 4 && d.Attempts <= 8, e.Name)
+		switch {
+		case d.IntervalMS < 1000:
+			belowASecond++
+		case d.IntervalMS > 5000:
+			byServer++
+		}
+		if e.Policy.Supersede == "every" {
+			every++
+		} else {
+			latest++
+		}
+		if e.Dialect == "standard" && e.Signed {
+			standard++
+		}
+	}
+	for _, n := range []int{belowASecond, byServer, every, latest, standard} {
+		require.Positive(t, n)
+	}
+}

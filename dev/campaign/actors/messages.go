@@ -1,0 +1,163 @@
+package actors
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"ringback/dev/campaign/plan"
+)
+
+// message is what a callback says. How it is written is checked here a second
+// time, by the documents and not by the code under test.
+type message struct{ operation, status string }
+
+func read(e plan.Endpoint, contentType string, body []byte) (message, error) {
+	readers := map[string]struct {
+		contentType string
+		read        func(plan.Endpoint, []byte) (message, error)
+	}{
+		"ukrcard":  {"application/json", readUkrcard},
+		"paysera":  {"application/x-www-form-urlencoded", readPaysera},
+		"standard": {"application/json", readStandard},
+	}
+	reader := readers[e.Dialect]
+	got, err := reader.read(e, body)
+	if err == nil && !strings.HasPrefix(contentType, reader.contentType) {
+		err = fmt.Errorf("its content type is %q, not %s", contentType, reader.contentType)
+	}
+	return got, err
+}
+
+// readUkrcard reads doc-1275862, "Callback request body".
+func readUkrcard(_ plan.Endpoint, body []byte) (message, error) {
+	var m struct {
+		OrderNumber string `json:"orderNumber"`
+		RespStatus  *int   `json:"respStatus"`
+		OrderStatus *int   `json:"orderStatus"`
+		OrderID     string `json:"orderId"`
+	}
+	if err := strictly(body, &m); err != nil {
+		return message{}, err
+	}
+	got := message{operation: m.OrderNumber}
+	if m.OrderStatus != nil {
+		got.status = strconv.Itoa(*m.OrderStatus)
+	}
+	switch {
+	case m.RespStatus == nil:
+		return got, errors.New("it has no respStatus")
+	case (*m.RespStatus == http.StatusOK) != (m.OrderStatus != nil):
+		return got, errors.New("orderStatus is there for a respStatus of 200, and for no other")
+	}
+	return got, nil
+}
+
+var digits = regexp.MustCompile(`^[0-9]+$`)
+
+// readPaysera reads the parameters of developers.paysera.com, "Callbacks".
+func readPaysera(_ plan.Endpoint, body []byte) (message, error) {
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return message{}, fmt.Errorf("its body is no form: %w", err)
+	}
+	got := message{operation: form.Get("transfer_id"), status: form.Get("status")}
+	switch {
+	case len(form) != 3 || !form.Has("transfer_id") || !form.Has("status") || !form.Has("date"):
+		return got, errors.New("its parameters are not transfer_id, status and date")
+	case got.status == "" || !digits.MatchString(form.Get("date")):
+		return got, errors.New("it has no status, or a date that is not a Unix time")
+	}
+	return got, nil
+}
+
+// readStandard reads Ringback's own body (README, dialects).
+func readStandard(e plan.Endpoint, body []byte) (message, error) {
+	var m struct {
+		Type      string    `json:"type"`
+		Timestamp time.Time `json:"timestamp"`
+		Data      struct {
+			Endpoint    string    `json:"endpoint"`
+			OperationID string    `json:"operation_id"`
+			Status      *string   `json:"status"`
+			Final       bool      `json:"final"`
+			ObservedAt  time.Time `json:"observed_at"`
+		} `json:"data"`
+	}
+	if err := strictly(body, &m); err != nil {
+		return message{}, err
+	}
+	got, kind := message{operation: m.Data.OperationID}, "operation.unknown"
+	if m.Data.Status != nil {
+		got.status = *m.Data.Status
+		kind = "operation." + got.status
+	}
+	switch {
+	case m.Type != kind:
+		return got, fmt.Errorf("its type is %q, not %q", m.Type, kind)
+	case m.Data.Endpoint != e.Name:
+		return got, fmt.Errorf("its endpoint is %q", m.Data.Endpoint)
+	case !m.Timestamp.Equal(m.Data.ObservedAt):
+		return got, errors.New("its timestamp is not when the status was observed")
+	}
+	return got, nil
+}
+
+// strictly reads one JSON object of known members.
+func strictly(body []byte, into any) error {
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(into); err != nil {
+		return fmt.Errorf("its body is not what its dialect writes: %w", err)
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("something follows its body")
+	}
+	return nil
+}
+
+// checkHeaders checks what Standard Webhooks asks of every request.
+func checkHeaders(e plan.Endpoint, header http.Header, body []byte) error {
+	id := header.Get("webhook-id")
+	sent, err := sentAt(header)
+	switch {
+	case id == "" || strings.Contains(id, "."):
+		return fmt.Errorf("its webhook-id is %q", id)
+	case err != nil:
+		return err
+	case time.Since(sent).Abs() > tolerance:
+		return fmt.Errorf("its webhook-timestamp is %s off", time.Since(sent))
+	case e.Signed && !hmac.Equal([]byte(header.Get("webhook-signature")), []byte(signature(header, body))):
+		return errors.New("its signature is wrong")
+	case !e.Signed && header.Get("webhook-signature") != "":
+		return errors.New("it is signed, with no secret to sign it with")
+	}
+	return nil
+}
+
+func sentAt(header http.Header) (time.Time, error) {
+	seconds, err := strconv.ParseInt(header.Get("webhook-timestamp"), 10, 64)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("its webhook-timestamp is %q", header.Get("webhook-timestamp"))
+	}
+	return time.Unix(seconds, 0), nil
+}
+
+// signature is the one that a request with these headers and this body must have.
+func signature(header http.Header, body []byte) string {
+	h := hmac.New(sha256.New, signingKey)
+	_, _ = io.WriteString(h, header.Get("webhook-id")+"."+header.Get("webhook-timestamp")+".")
+	_, _ = h.Write(body)
+	return "v1," + base64.StdEncoding.EncodeToString(h.Sum(nil))
+}

@@ -1,0 +1,165 @@
+package journal_test
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"ringback/dev/campaign/journal"
+	"ringback/internal/operation"
+)
+
+func key(id string) operation.Key { return operation.Key{Endpoint: "GOLD", OperationID: id} }
+
+func call(id string) journal.Entry {
+	return journal.Entry{Call: &journal.Call{Key: key(id), What: journal.Start, HTTPStatus: 201}}
+}
+
+func request(request string, took bool) journal.Entry {
+	return journal.Entry{Request: &journal.Request{Key: key("1"), Name: request, Took: took}}
+}
+
+func question(request string, forbidden bool) journal.Entry {
+	return journal.Entry{Poll: &journal.Poll{Key: key("1"), Name: request, Forbidden: forbidden}}
+}
+
+func open(t *testing.T, path string) *journal.Writer {
+	t.Helper()
+	w, err := journal.Open(path)
+	require.NoError(t, err)
+	return w
+}
+
+func write(t *testing.T, path string, entries ...journal.Entry) {
+	t.Helper()
+	w := open(t, path)
+	for _, e := range entries {
+		require.NoError(t, w.Write(e))
+	}
+	require.NoError(t, w.Close())
+}
+
+func TestWhatIsWrittenIsRead(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	began := time.Date(2026, 11, 21, 12, 0, 0, 123_456_789, time.UTC)
+	entries := []journal.Entry{
+		call("A/1 #%2F?&"),
+		{Poll: &journal.Poll{Span: journal.Span{Began: began, Ended: began.Add(time.Millisecond)}, Key: key("1"), Status: "2"}},
+		{Request: &journal.Request{Span: journal.Span{Began: began}, Key: key("1"), Name: "1", Number: 1}},
+		{Fault: &journal.Fault{Span: journal.Span{Began: began}, Kind: "kill -9", On: "worker-0"}},
+		{State: &journal.State{Key: key("1"), HTTPStatus: 200, State: operation.State{Key: key("1"), Phase: operation.Closed, Outcome: operation.OutcomeAcknowledged}}},
+	}
+	write(t, filepath.Join(dir, "a.jsonl"), entries...)
+	read, err := journal.Read(dir)
+	require.NoError(t, err)
+	require.Equal(t, entries, read)
+}
+
+func TestEveryJournalIsReadInTheOrderOfNamesAndLines(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "b.jsonl"), call("3"))
+	write(t, filepath.Join(dir, "a.jsonl"), call("1"), call("2"))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "temporal.log"), []byte("not a journal\n"), 0o600))
+	read, err := journal.Read(dir)
+	require.NoError(t, err)
+	require.Equal(t, []journal.Entry{call("1"), call("2"), call("3")}, read)
+}
+
+func TestATornLastLineIsLeftOut(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "a.jsonl")
+	write(t, path, call("1"), call("2, whose line is longer than the one that is written over it"))
+	whole, err := os.ReadFile(path)
+	require.NoError(t, err)
+	for _, torn := range []int{1, 10} {
+		require.NoError(t, os.WriteFile(path, whole[:len(whole)-torn], 0o600))
+		read, err := journal.Read(dir)
+		require.NoError(t, err)
+		require.Equal(t, []journal.Entry{call("1")}, read, "%d bytes are missing", torn)
+	}
+
+	write(t, path, call("3"))
+	read, err := journal.Read(dir)
+	require.NoError(t, err)
+	require.Equal(t, []journal.Entry{call("1"), call("3")}, read, "what is written next has a line of its own")
+	whole, err = os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, byte('\n'), whole[len(whole)-1], "nothing is left of the torn one")
+}
+
+func TestALineThatIsTornInTheMiddleIsAnError(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "a.jsonl")
+	require.NoError(t, os.WriteFile(path, []byte("{\"call\":{\n{}\n"), 0o600))
+	_, err := journal.ReadFile(path)
+	require.ErrorContains(t, err, "line 1")
+}
+
+func TestAJournalGoesOnAfterARestart(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "a.jsonl")
+	write(t, path, call("1"))
+	write(t, path, call("2"))
+	read, err := journal.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, []journal.Entry{call("1"), call("2")}, read)
+}
+
+func TestOfARequestTheLatestEntryIsLeft(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "a.jsonl")
+	write(t, path, request("1", false), question("1", false), request("2", false), call("1"), request("1", true), question("1", true))
+	read, err := journal.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, []journal.Entry{request("1", true), question("1", true), request("2", false), call("1")}, read)
+}
+
+func TestAJournalThatIsNotThereIsEmpty(t *testing.T) {
+	t.Parallel()
+	read, err := journal.ReadFile(filepath.Join(t.TempDir(), "a.jsonl"))
+	require.NoError(t, err)
+	require.Empty(t, read)
+}
+
+func TestManyMayWriteAtOnce(t *testing.T) {
+	t.Parallel()
+	const writers, each = 8, 50
+	path := filepath.Join(t.TempDir(), "a.jsonl")
+	w := open(t, path)
+	var writing sync.WaitGroup
+	for n := range writers {
+		writing.Go(func() {
+			for i := range each {
+				if err := w.Write(call(strconv.Itoa(n*each + i))); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	writing.Wait()
+	require.NoError(t, w.Close())
+	read, err := journal.ReadFile(path)
+	require.NoError(t, err)
+	require.Len(t, read, writers*each)
+}
+
+func TestAJournalNeedsItsName(t *testing.T) {
+	t.Parallel()
+	_, err := journal.Open(filepath.Join(t.TempDir(), "a.log"))
+	require.ErrorContains(t, err, "does not end in .jsonl")
+}
+
+func TestACallThatIsAnsweredForGoodIsSettled(t *testing.T) {
+	t.Parallel()
+	for status, settled := range map[int]bool{0: false, 200: true, 201: true, 404: true, 409: true, 422: true, 429: false, 500: false, 502: false, 503: false} {
+		require.Equal(t, settled, journal.Call{HTTPStatus: status}.Settled(), status)
+	}
+}

@@ -1,8 +1,0 @@
-//go:build !linux
-
-package child
-
-import "syscall"
-
-// dieWithParent does nothing: only Linux ties a child to its parent's life.
-func dieWithParent(*syscall.SysProcAttr) {}

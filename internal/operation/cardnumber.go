@@ -1,0 +1,168 @@
+package operation
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// brand is one range of issuer prefixes and the lengths of its numbers.
+type brand struct {
+	// from and to are the first and the last prefix, of equal width.
+	from, to string
+	lengths  []int
+}
+
+var (
+	thirteenUp = []int{13, 14, 15, 16, 17, 18, 19}
+	fourteenUp = thirteenUp[1:]
+	sixteenUp  = thirteenUp[3:]
+)
+
+// brands are the prefixes that the card schemes publish. They are what keeps
+// an ordinary order number, of which one in ten passes Luhn, out of the net.
+var brands = []brand{
+	{"4", "4", []int{13, 16, 19}},   // Visa
+	{"51", "55", []int{16}},         // Mastercard
+	{"2221", "2720", []int{16}},     // Mastercard, second series
+	{"34", "34", []int{15}},         // American Express
+	{"37", "37", []int{15}},         // American Express
+	{"50", "50", thirteenUp},        // Maestro
+	{"56", "58", thirteenUp},        // Maestro
+	{"63", "63", thirteenUp},        // Maestro
+	{"67", "67", thirteenUp},        // Maestro
+	{"6011", "6011", sixteenUp},     // Discover
+	{"644", "659", sixteenUp},       // Discover
+	{"3528", "3589", sixteenUp},     // JCB
+	{"62", "62", sixteenUp},         // UnionPay
+	{"300", "305", fourteenUp},      // Diners Club
+	{"3095", "3095", fourteenUp},    // Diners Club
+	{"36", "36", fourteenUp},        // Diners Club
+	{"38", "39", fourteenUp},        // Diners Club
+	{"9804", "9804", []int{16, 19}}, // Prostir
+}
+
+// The lengths of a card number, and what a mask leaves of it (PCI DSS 3.4.1).
+const (
+	shortestCard = 13
+	longestCard  = 19
+	maskKeepHead = 6
+	maskKeepTail = 4
+)
+
+// LooksLikeCardNumber reports whether s holds a card number: 13 to 19 digits,
+// together or grouped by single spaces or dashes, with a card brand's prefix
+// at a length of that brand, and a right Luhn digit. Digits within a UUID or a
+// digest are none: one UUID in 2,500 would be refused.
+func LooksLikeCardNumber(s string) bool { return len(cardNumbers(s)) > 0 }
+
+// MaskCardNumbers replaces the digits of every card number in s by asterisks,
+// but for its first six and last four, so that nothing in the result looks
+// like a card number.
+func MaskCardNumbers(s string) string {
+	// What a mask leaves over can be the beginning of another number.
+	for found := cardNumbers(s); len(found) > 0; found = cardNumbers(s) {
+		masked := []byte(s)
+		for _, positions := range found {
+			for _, at := range positions[maskKeepHead : len(positions)-maskKeepTail] {
+				masked[at] = '*'
+			}
+		}
+		s = string(masked)
+	}
+	return s
+}
+
+// cardNumbers are the card numbers in s, each as the positions of its digits.
+func cardNumbers(s string) [][]int {
+	var found [][]int
+	for _, groups := range digitGroups(s) {
+		for first := range groups {
+			var positions []int
+			for _, group := range groups[first:] {
+				positions = append(positions, group...)
+				if len(positions) > longestCard {
+					break
+				}
+				if isCardNumber(digitsAt(s, positions)) {
+					found = append(found, slices.Clone(positions))
+				}
+			}
+		}
+	}
+	return outsideOfRandom(s, found)
+}
+
+// random are UUIDs (RFC 9562) and hexadecimal digests of the usual lengths.
+var random = regexp.MustCompile(`(?i)\b(?:[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}|[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64})\b`)
+
+// outsideOfRandom leaves out what lies within a UUID or a digest that has a
+// letter: its digits stand together by chance.
+func outsideOfRandom(s string, found [][]int) [][]int {
+	if len(found) == 0 {
+		return nil
+	}
+	spans := random.FindAllStringIndex(s, -1)
+	return slices.DeleteFunc(found, func(positions []int) bool {
+		return slices.ContainsFunc(spans, func(span []int) bool {
+			within := span[0] <= positions[0] && positions[len(positions)-1] < span[1]
+			return within && strings.ContainsAny(s[span[0]:span[1]], "abcdefABCDEF")
+		})
+	})
+}
+
+// digitGroups are the positions of s's digits: in chains of groups that single
+// spaces or dashes join. A number may begin at any group of a chain, as in
+// "2026-11-21 4111 1111 1111 1111".
+func digitGroups(s string) [][][]int {
+	var chains [][][]int
+	lastDigit := -3
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			continue
+		}
+		joined := i == lastDigit+2 && (s[lastDigit+1] == ' ' || s[lastDigit+1] == '-')
+		switch {
+		case i == lastDigit+1:
+			chain := chains[len(chains)-1]
+			chain[len(chain)-1] = append(chain[len(chain)-1], i)
+		case joined:
+			chains[len(chains)-1] = append(chains[len(chains)-1], []int{i})
+		default:
+			chains = append(chains, [][]int{{i}})
+		}
+		lastDigit = i
+	}
+	return chains
+}
+
+func digitsAt(s string, positions []int) string {
+	var digits strings.Builder
+	for _, at := range positions {
+		digits.WriteByte(s[at])
+	}
+	return digits.String()
+}
+
+func isCardNumber(digits string) bool {
+	if len(digits) < shortestCard {
+		return false
+	}
+	branded := slices.ContainsFunc(brands, func(b brand) bool {
+		prefix := digits[:len(b.from)]
+		return b.from <= prefix && prefix <= b.to && slices.Contains(b.lengths, len(digits))
+	})
+	return branded && passesLuhn(digits)
+}
+
+func passesLuhn(digits string) bool {
+	sum := 0
+	for i := range len(digits) {
+		d := int(digits[len(digits)-1-i] - '0')
+		if i%2 == 1 {
+			d *= 2
+		}
+		sum += d/10 + d%10
+	}
+	return sum%10 == 0
+}

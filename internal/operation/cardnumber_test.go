@@ -1,0 +1,109 @@
+package operation_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"ringback/internal/operation"
+)
+
+func TestLooksLikeCardNumber(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, s string
+		want    bool
+	}{
+		{"Visa of 16 digits", "4111111111111111", true},
+		{"Visa of 13 digits", "4222222222222", true},
+		{"Visa of 19 digits", "4000000000000000006", true},
+		{"Visa has no 14 digits", "40000000000002", false},
+		{"Mastercard", "5555555555554444", true},
+		{"Mastercard of the second series", "2223003122003222", true},
+		{"just below the second series", "2220990000000002", false},
+		{"just above the second series", "2721000000000004", false},
+		{"American Express", "378282246310005", true},
+		{"American Express has no 16 digits", "3400000000000000", false},
+		{"Maestro", "6759649826438453", true},
+		{"Maestro of 13 digits", "5000000000005", true},
+		{"Discover", "6011111111111117", true},
+		{"Discover 644", "6440000000000005", true},
+		{"JCB", "3530111333300000", true},
+		{"UnionPay", "6240008631401148", true},
+		{"Diners Club", "30569309025904", true},
+		{"Diners Club 38", "38520000023237", true},
+		{"Prostir", "9804000000000009", true},
+		{"grouped by spaces", "4111 1111 1111 1111", true},
+		{"grouped by dashes", "4111-1111-1111-1111", true},
+		{"grouped by both", "4111 1111-1111 1111", true},
+		{"American Express as printed", "3782 822463 10005", true},
+		{"inside a text", "paid with 4111111111111111, thanks", true},
+		{"between letters", "card4111111111111111x", true},
+		{"after a date", "2026-11-21 4111111111111111", true},
+		{"before another number", "4111 1111 1111 1111 12", true},
+		{"the second of two numbers", "1234567890123456;4111111111111111", true},
+		{"a wrong Luhn digit", "4111111111111112", false},
+		{"no brand has this prefix", "1234567812345670", false},
+		{"a zero prefix", "0000000000000000", false},
+		{"grouped by two spaces", "4111  1111  1111  1111", false},
+		{"grouped by dots", "4111.1111.1111.1111", false},
+		{"inside a longer run of digits", "00004111111111111111", false},
+		{"12 digits", "411111111117", false},
+		{"a Unix time in milliseconds", "1596014146001", false},
+		{"a UUID", "9f1c1d3e-8a77-4c0e-b0a1-2f5f0a6c7e11", false},
+		{"within a UUID, by chance", "a4111111-1111-4111-81b0-2f5f0a6c7e11", false},
+		{"within a UUID in a text, by chance", "order a4111111-1111-4111-81b0-2f5f0a6c7e11.", false},
+		{"within a digest, by chance", "a4111111111111111b0f2f5f0a6c7e11", false},
+		{"beside a UUID", "9f1c1d3e-8a77-4c0e-b0a1-2f5f0a6c7e11 4111111111111111", true},
+		{"in a hexadecimal run that is no digest", "a4111111111111111b", true},
+		{"in 32 digits with no letter", "4111-1111-1111-1111 0000000000000000", true},
+		{"empty", "", false},
+		{"only separators", " - - ", false},
+		{"digits of another script", "４１１１１１１１１１１１１１１１", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			require.Equal(t, tt.want, operation.LooksLikeCardNumber(tt.s))
+		})
+	}
+}
+
+func TestMaskCardNumbers(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ name, s, want string }{
+		{"keeps the first six and the last four", "4111111111111111", "411111******1111"},
+		{"keeps the grouping", "4111-1111 1111-1111", "4111-11** ****-1111"},
+		{"keeps the text around", "card 378282246310005 declined", "card 378282*****0005 declined"},
+		{"masks every number", "4222222222222, 5555555555554444", "422222***2222, 555555******4444"},
+		{"leaves everything else", "order 1234567812345670 of 2026-11-21", "order 1234567812345670 of 2026-11-21"},
+		{"masks what a mask leaves over", "4000000000005100 000000000008", "400000******5100 00******0008"},
+		{"empty", "", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			require.Equal(t, tt.want, operation.MaskCardNumbers(tt.s))
+		})
+	}
+}
+
+func FuzzMaskCardNumbers(f *testing.F) {
+	for _, seed := range []string{"", "4111111111111111", "4111 1111-1111 1111 378282246310005", "x4222222222222 0-0", "2026-11-21 4111111111111111", "a4111111-1111-4111-81b0-2f5f0a6c7e11 4111111111111111", "a4111111111111111b0f2f5f0a6c7e11"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		masked := operation.MaskCardNumbers(s)
+		require.False(t, operation.LooksLikeCardNumber(masked), "%q still holds one", masked)
+		require.Len(t, masked, len(s))
+		require.Equal(t, operation.LooksLikeCardNumber(s), masked != s)
+		require.Equal(t, strings.Map(notDigit, s), strings.Map(notDigit, strings.ReplaceAll(masked, "*", "0")), "only digits change")
+	})
+}
+
+// notDigit drops digits and asterisks, which a mask may exchange.
+func notDigit(r rune) rune {
+	if r == '*' || (r >= '0' && r <= '9') {
+		return -1
+	}
+	return r
+}

@@ -1,0 +1,116 @@
+package operation
+
+import (
+	"crypto/sha256"
+	"encoding/base32"
+	"strings"
+	"time"
+)
+
+// Callback is one message about one status of one operation.
+type Callback struct {
+	// ID is constant for the callback's whole life, redeliveries included:
+	// the receiver's key against duplicates, sent as webhook-id.
+	ID          string      `json:"id"`
+	Key         Key         `json:"key"`
+	Reference   Reference   `json:"reference,omitzero"`
+	Final       bool        `json:"final"`
+	Reason      string      `json:"reason,omitempty"`
+	Observation Observation `json:"observation"`
+	// Dialect is that of the endpoint when the operation was started, which its
+	// callbacks keep; empty: the endpoint's as it is now.
+	Dialect string `json:"dialect,omitempty"`
+	// Notice is set where the callback is one to those who run Ringback.
+	Notice *Notice `json:"notice,omitempty"`
+}
+
+// Reasons that a delivery carries.
+const (
+	// ReasonPollsUsedUp: rung without a ringing status, all polls were made.
+	ReasonPollsUsedUp = "polls_used_up"
+	// ReasonLifetimeOver: rung without a ringing status, the lifetime ended.
+	ReasonLifetimeOver = "lifetime_over"
+	// ReasonEgress: the egress guard refused the address.
+	ReasonEgress = "egress"
+	// ReasonWithdrawn: the delivery was ended by a withdrawal.
+	ReasonWithdrawn = "withdrawn"
+	// ReasonRevoked: the delivery was ended by a revocation.
+	ReasonRevoked = "revoked"
+)
+
+// CallbackID is the id of the callback about status of the operation key. There is
+// one callback for each status (promise 4), so the id needs no memory: a status
+// that returns and a redelivery find the same one. It holds no "." (Standard
+// Webhooks).
+func CallbackID(key Key, status string) string {
+	sum := sha256.Sum256([]byte(key.WorkflowID() + "\x00" + status))
+	return "cb_" + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:])[:26])
+}
+
+// Verdict is the judgement on one attempt, by its dialect's rule.
+type Verdict string
+
+// The verdicts. An attempt that is on its way has none.
+const (
+	Acknowledged   Verdict = "acknowledged"
+	Unacknowledged Verdict = "unacknowledged"
+)
+
+// Attempt is one HTTP request and its verdict.
+type Attempt struct {
+	// Number counts from 1 over the callback's whole life.
+	Number int  `json:"number"`
+	At     Time `json:"at"`
+	// TookMS is from At to the end of the attempt, rounded up.
+	TookMS int64 `json:"took_ms"`
+	// HTTPStatus is 0 where no answer came.
+	HTTPStatus int     `json:"http_status"`
+	Verdict    Verdict `json:"verdict"`
+	// Reason says in words why the attempt was not acknowledged.
+	Reason string `json:"reason,omitempty"`
+}
+
+// End is when the attempt ended.
+func (a Attempt) End() Time { return a.At.Add(time.Duration(a.TookMS) * time.Millisecond) }
+
+// EndedBy completes an attempt that ended at end.
+func (a Attempt) EndedBy(end time.Time) Attempt {
+	took := end.Sub(a.At.Time)
+	a.TookMS = int64((took + time.Millisecond - 1) / time.Millisecond)
+	return a
+}
+
+// DeliveryOutcome is how a delivery stands or ended.
+type DeliveryOutcome string
+
+// The outcomes of a delivery.
+const (
+	DeliveryPending      DeliveryOutcome = "pending"
+	DeliveryAcknowledged DeliveryOutcome = "acknowledged"
+	DeliveryExhausted    DeliveryOutcome = "exhausted"
+	DeliverySuperseded   DeliveryOutcome = "superseded"
+	DeliveryGone         DeliveryOutcome = "gone"
+)
+
+// Delivery is the whole effort to get one callback acknowledged.
+type Delivery struct {
+	CallbackID string          `json:"callback_id"`
+	Status     string          `json:"status"`
+	Reason     string          `json:"reason,omitempty"`
+	Outcome    DeliveryOutcome `json:"outcome"`
+	// Attempts are the recorded ones, oldest first; of more than AttemptsKept the newest.
+	Attempts      []Attempt `json:"attempts"`
+	NextAttemptAt *Time     `json:"next_attempt_at,omitempty"`
+}
+
+// AttemptsKept is how many attempts of a delivery are kept: enough to see what
+// happened, few enough that a run's size does not grow with k.
+const AttemptsKept = 50
+
+// KeepNewest cuts attempts to the newest AttemptsKept.
+func KeepNewest(attempts []Attempt) []Attempt {
+	if len(attempts) > AttemptsKept {
+		return attempts[len(attempts)-AttemptsKept:]
+	}
+	return attempts
+}

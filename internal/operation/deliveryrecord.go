@@ -1,0 +1,155 @@
+package operation
+
+import (
+	"slices"
+	"time"
+)
+
+// ReasonUnseen is the reason of an attempt that was recorded and whose end nobody saw.
+const ReasonUnseen = "the end of the attempt was not seen"
+
+// DeliveryRecord is how far the delivery of one callback has come. Each attempt is
+// appended before it is sent and closed by its verdict; k is counted here.
+type DeliveryRecord struct {
+	Delivery Delivery `json:"delivery"`
+	// Made counts the attempts of this delivery, against k.
+	Made int `json:"made"`
+	// NotBefore holds the next attempt back (Retry-After, where it is honoured).
+	NotBefore Time `json:"not_before,omitzero"`
+	// EndedAt is when the last attempt ended, where its own times are of a clock
+	// that was ahead of the one that counts h now.
+	EndedAt Time `json:"ended_at,omitzero"`
+	// Status and Polls are the operation's when the delivery began, for those
+	// who read the operation's state from this record alone.
+	Status *Status `json:"status,omitempty"`
+	Polls  int     `json:"polls,omitempty"`
+	// Partial is as in WatchRecord.
+	Partial bool `json:"partial,omitempty"`
+}
+
+// Pending reports whether the delivery goes on.
+func (r *DeliveryRecord) Pending() bool { return r.Delivery.Outcome == DeliveryPending }
+
+// NextNumber is the number of the next attempt, over the callback's whole life.
+func (r *DeliveryRecord) NextNumber() int {
+	if last := r.Last(); last != nil {
+		return last.Number + 1
+	}
+	return 1
+}
+
+// Last is the latest attempt, or nil.
+func (r *DeliveryRecord) Last() *Attempt {
+	if n := len(r.Delivery.Attempts); n > 0 {
+		return &r.Delivery.Attempts[n-1]
+	}
+	return nil
+}
+
+// Append begins an attempt.
+func (r *DeliveryRecord) Append(at Time) {
+	r.Delivery.Attempts = KeepNewest(append(slices.Clone(r.Delivery.Attempts), Attempt{Number: r.NextNumber(), At: at}))
+	r.Made++
+	r.EndedAt, r.Delivery.NextAttemptAt = Time{}, nil
+}
+
+// Close gives the latest attempt its verdict. ended is DeliveryGone where the
+// delivery is over without an acknowledgement, and reason then says why; notBefore
+// is until when the receiver asked to be left alone, where that is honoured.
+func (r *DeliveryRecord) Close(a Attempt, ended DeliveryOutcome, reason string, notBefore Time) {
+	*r.Last() = a
+	r.NotBefore = notBefore
+	switch {
+	case a.Verdict == Acknowledged:
+		r.Delivery.Outcome = DeliveryAcknowledged
+	case ended != "":
+		r.Delivery.Outcome, r.Delivery.Reason = ended, reason
+	}
+}
+
+// Interrupt closes an attempt whose end nobody saw. It may have been on its way
+// for as long as its timeout: so that two never overlap, it is taken to have ended
+// then.
+func (r *DeliveryRecord) Interrupt(timeout time.Duration, reason string) {
+	if last := r.Last(); last != nil && last.Verdict == "" {
+		last.Verdict, last.Reason, last.TookMS = Unacknowledged, reason, timeout.Milliseconds()
+	}
+}
+
+// Exhaust ends a delivery that has used up its k attempts.
+func (r *DeliveryRecord) Exhaust(k int) {
+	if r.Pending() && r.Made >= k {
+		r.Delivery.Outcome = DeliveryExhausted
+	}
+}
+
+// ended is when the last attempt of this delivery ended; zero before the first.
+func (r *DeliveryRecord) ended() Time {
+	switch {
+	case r.Made == 0 || r.Last() == nil:
+		return Time{}
+	case !r.EndedAt.IsZero():
+		return r.EndedAt
+	}
+	return r.Last().End()
+}
+
+// Due is when the next attempt is: h after the end of the last; zero: at once.
+func (r *DeliveryRecord) Due(h time.Duration) Time {
+	due := r.NotBefore
+	if ended := r.ended(); !ended.IsZero() && ended.Add(h).After(due) {
+		due = ended.Add(h)
+	}
+	return due
+}
+
+// CatchUp counts h from now where the record says that the last attempt ended
+// later than any can have, latest: the clock was set back since, and the next
+// attempt would be late by that much. One that was interrupted is taken to end its
+// time-out after it began, which may lie ahead.
+func (r *DeliveryRecord) CatchUp(now, latest Time) {
+	ended := r.ended()
+	if !ended.After(latest) {
+		return
+	}
+	if !r.NotBefore.IsZero() {
+		r.NotBefore = r.NotBefore.Add(now.Sub(ended.Time))
+	}
+	r.EndedAt = now
+}
+
+// Clone shares no memory with the record.
+func (r *DeliveryRecord) Clone() DeliveryRecord {
+	cloned := *r
+	cloned.Delivery.Attempts = slices.Clone(r.Delivery.Attempts)
+	return cloned
+}
+
+// newestInBrief is how many attempts Brief keeps: what one run of an activity can
+// add while its workflow cancels it, and little enough for an error's details.
+const newestInBrief = 3
+
+// Brief is the record with its newest attempts alone.
+func (r *DeliveryRecord) Brief() DeliveryRecord {
+	brief := r.Clone()
+	brief.Status = nil
+	if extra := len(brief.Delivery.Attempts) - newestInBrief; extra > 0 {
+		brief.Delivery.Attempts = brief.Delivery.Attempts[extra:]
+	}
+	return brief
+}
+
+// Newer takes over a later record of the same delivery, which may be a brief one.
+func (r *DeliveryRecord) Newer(later DeliveryRecord) {
+	if later.Delivery.CallbackID != r.Delivery.CallbackID || later.Made < r.Made {
+		return
+	}
+	attempts := slices.Clone(r.Delivery.Attempts)
+	if newest := later.Delivery.Attempts; len(newest) > 0 {
+		attempts = slices.DeleteFunc(attempts, func(a Attempt) bool { return a.Number >= newest[0].Number })
+		attempts = append(attempts, newest...)
+	}
+	status := r.Status
+	*r = later
+	r.Status, r.Delivery.Attempts = status, KeepNewest(attempts)
+}

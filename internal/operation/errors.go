@@ -1,0 +1,72 @@
+package operation
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Problem is the stable kind of an error that a caller of the API can act on;
+// api/rest writes it as the last part of problem+json's type.
+type Problem string
+
+// The problems.
+const (
+	// ProblemInvalid: a field is at fault; Fields says which.
+	ProblemInvalid Problem = "invalid"
+	// ProblemNotFound: no such operation within the namespace's retention.
+	ProblemNotFound Problem = "not-found"
+	// ProblemConflict: the same operation was started with other content.
+	ProblemConflict Problem = "conflict"
+	// ProblemClosed: the operation has ended.
+	ProblemClosed Problem = "closed"
+	// ProblemNotRevocable: the last known status does not allow a revocation.
+	ProblemNotRevocable Problem = "not-revocable"
+	// ProblemNotRedeliverable: the operation may not be redelivered so.
+	ProblemNotRedeliverable Problem = "not-redeliverable"
+	// ProblemUnavailable: Temporal, or a core that was asked, does not answer.
+	ProblemUnavailable Problem = "unavailable"
+	// ProblemOverloaded: there is more to do than can be done, and this was not
+	// begun.
+	ProblemOverloaded Problem = "overloaded"
+)
+
+// FieldError says what is wrong with one field, and what is allowed.
+type FieldError struct {
+	// Field is the JSON path, such as "reference.order_id".
+	Field  string `json:"field"`
+	Detail string `json:"detail"`
+}
+
+// Error is an error for the caller: one clear sentence and what to do.
+type Error struct {
+	Problem Problem
+	Detail  string
+	Fields  []FieldError
+	// RetryAfter is when to come back, for ProblemUnavailable and ProblemOverloaded.
+	RetryAfter time.Duration
+	// Err is the cause, for logs only.
+	Err error
+}
+
+// Error is the detail with the fields at fault.
+func (e *Error) Error() string {
+	parts := []string{e.Detail}
+	for _, f := range e.Fields {
+		parts = append(parts, f.Field+": "+f.Detail)
+	}
+	return strings.Join(parts, "; ")
+}
+
+// Unwrap is the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Refuse builds an Error with a formatted detail.
+func Refuse(p Problem, format string, args ...any) *Error {
+	return &Error{Problem: p, Detail: fmt.Sprintf(format, args...)}
+}
+
+// Invalid builds the Error for fields at fault.
+func Invalid(fields ...FieldError) *Error {
+	return &Error{Problem: ProblemInvalid, Detail: "The request is not valid; nothing was changed.", Fields: fields}
+}

@@ -1,0 +1,65 @@
+package operation
+
+// Pending is what the pending activities of a run recorded last.
+type Pending struct {
+	Watch    *WatchRecord    `json:"watch,omitempty"`
+	Delivery *DeliveryRecord `json:"delivery,omitempty"`
+	// Unrecorded says that an activity is pending which recorded nothing yet.
+	Unrecorded bool `json:"unrecorded,omitempty"`
+}
+
+// Complete reports whether the records alone tell the operation's state.
+func (p Pending) Complete() bool {
+	switch {
+	case p.Unrecorded, p.Watch == nil && p.Delivery == nil:
+		return false
+	case p.Watch != nil && p.Watch.Partial, p.Delivery != nil && p.Delivery.Partial:
+		return false
+	}
+	return true
+}
+
+// Apply shows the records in the state of an open run, told that nothing newer is
+// known. What has closed is not opened again: the state may be a moment younger.
+func (p Pending) Apply(s *State) {
+	if s.Phase == Closed {
+		return
+	}
+	if d := p.Delivery; d != nil {
+		s.Polls = max(s.Polls, d.Polls)
+		if s.Status == nil {
+			s.Status = d.Status
+		}
+		if s.showDelivery(*d) {
+			s.Phase = Delivering
+		}
+	}
+	if w := p.Watch; w != nil {
+		s.Polls = max(s.Polls, w.Polls)
+		if !w.NextPollAt.IsZero() {
+			s.NextPollAt = &w.NextPollAt
+		}
+		if s.Status == nil && w.Last != nil {
+			s.Status = &Status{Value: w.Last.Status, Raw: w.Last.Raw, ObservedAt: w.Last.ObservedAt}
+		}
+	}
+}
+
+// showDelivery shows a record of a delivery, unless the state says that it ended,
+// and reports whether it goes on.
+func (s *State) showDelivery(r DeliveryRecord) bool {
+	for i := range s.Deliveries {
+		shown := &s.Deliveries[i]
+		if shown.CallbackID != r.Delivery.CallbackID {
+			continue
+		}
+		if shown.Outcome == DeliveryPending {
+			known := DeliveryRecord{Delivery: *shown}
+			known.Newer(r)
+			*shown = known.Delivery
+		}
+		return shown.Outcome == DeliveryPending
+	}
+	s.Deliveries = append(s.Deliveries, r.Delivery)
+	return r.Pending()
+}

@@ -1,0 +1,82 @@
+package operation
+
+import "time"
+
+// Policy is how an endpoint is watched and rung. Durations are integer
+// milliseconds, as everywhere in Ringback's JSON.
+type Policy struct {
+	Poll     PollPolicy     `json:"poll"`
+	Delivery DeliveryPolicy `json:"delivery"`
+	// Supersede says what a newer status does to an older callback that is
+	// still failing: SupersedeLatest or SupersedeEvery.
+	Supersede string `json:"supersede"`
+}
+
+// The two values of an endpoint's supersede (promise 4).
+const (
+	// SupersedeLatest drops an older, non-final callback for a newer one.
+	SupersedeLatest = "latest"
+	// SupersedeEvery queues the newer one behind it.
+	SupersedeEvery = "every"
+)
+
+// PollPolicy is when the source is asked (promise 2). The first poll is made
+// at once, or after InitialDelayMS.
+type PollPolicy struct {
+	// ScheduleMS are the gaps between the beginnings of polls; the last gap
+	// repeats if MaxPolls allows more polls. Empty: IntervalMS is every gap.
+	ScheduleMS []int64 `json:"schedule_ms,omitempty"`
+	IntervalMS int64   `json:"interval_ms,omitempty"`
+	// MaxPolls bounds the polls; 0: one more than the schedule has gaps, or
+	// with an interval no bound but the lifetime.
+	MaxPolls       int   `json:"max_polls,omitempty"`
+	LifetimeMS     int64 `json:"lifetime_ms"`
+	InitialDelayMS int64 `json:"initial_delay_ms,omitempty"`
+}
+
+// Limit is the greatest number of polls; 0 means that only the lifetime bounds them.
+func (p PollPolicy) Limit() int {
+	if p.MaxPolls == 0 && len(p.ScheduleMS) > 0 {
+		return len(p.ScheduleMS) + 1
+	}
+	return p.MaxPolls
+}
+
+// UsedUp reports whether no poll is left after that many.
+func (p PollPolicy) UsedUp(polls int) bool { return p.Limit() > 0 && polls >= p.Limit() }
+
+// Gap is the time from the beginning of poll number polls (counted from 1) to
+// the next one's.
+func (p PollPolicy) Gap(polls int) time.Duration {
+	if len(p.ScheduleMS) == 0 {
+		return time.Duration(p.IntervalMS) * time.Millisecond
+	}
+	i := min(max(polls-1, 0), len(p.ScheduleMS)-1)
+	return time.Duration(p.ScheduleMS[i]) * time.Millisecond
+}
+
+// Lifetime is how long after its acceptance an operation is watched.
+func (p PollPolicy) Lifetime() time.Duration { return time.Duration(p.LifetimeMS) * time.Millisecond }
+
+// InitialDelay is the wait before the first poll.
+func (p PollPolicy) InitialDelay() time.Duration {
+	return time.Duration(p.InitialDelayMS) * time.Millisecond
+}
+
+// DeliveryPolicy is h and k (promise 5).
+type DeliveryPolicy struct {
+	// IntervalMS is h: from the end of one attempt to the start of the next.
+	IntervalMS int64 `json:"interval_ms"`
+	// Attempts is k: the most attempts that one delivery may record.
+	Attempts int `json:"attempts"`
+	// TimeoutMS bounds one attempt, from dialling to the end of the answer.
+	TimeoutMS int64 `json:"timeout_ms"`
+}
+
+// Interval is h.
+func (p DeliveryPolicy) Interval() time.Duration {
+	return time.Duration(p.IntervalMS) * time.Millisecond
+}
+
+// Timeout bounds one attempt.
+func (p DeliveryPolicy) Timeout() time.Duration { return time.Duration(p.TimeoutMS) * time.Millisecond }

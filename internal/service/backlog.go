@@ -1,0 +1,147 @@
+package service
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	deploymentpb "go.temporal.io/api/deployment/v1"
+	enumspb "go.temporal.io/api/enums/v1"
+	taskqueuepb "go.temporal.io/api/taskqueue/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+
+	"ringback/workflows"
+)
+
+// Backlog is how long the task queue's oldest tasks wait on the server for a
+// worker, 0 where none does. Bulk redeliveries, which may wait, are left out.
+type Backlog struct {
+	// WorkflowTasks, Deliveries and Watches are the three kinds of task.
+	WorkflowTasks, Deliveries, Watches time.Duration
+}
+
+// SeeBacklog asks the server how much waits. Where no worker takes tasks off the
+// queue, nothing is said to wait: that is not too much to do, but nobody to do it.
+//
+// Where builds are named, what waits for others is left out: a run that was left
+// to a build whose workers are gone waits for as long as it is left there, and is
+// no reason to hold back what others do.
+func SeeBacklog(ctx context.Context, c client.Client, namespace string, builds ...Build) (Backlog, error) {
+	all, err := wholeBacklog(ctx, c, namespace)
+	if err != nil || all == (Backlog{}) || len(builds) == 0 {
+		return all, err
+	}
+	var seen Backlog
+	for _, build := range builds {
+		of, err := backlogOfBuild(ctx, c, namespace, build)
+		if err != nil {
+			// A server that is too busy to say what waits for whom has enough to do.
+			return all, nil //nolint:nilerr // the whole is known
+		}
+		seen = seen.or(of)
+	}
+	return seen, nil
+}
+
+// or is the one or the other backlog, whichever waits longer.
+func (b Backlog) or(other Backlog) Backlog {
+	return Backlog{
+		WorkflowTasks: max(b.WorkflowTasks, other.WorkflowTasks),
+		Deliveries:    max(b.Deliveries, other.Deliveries),
+		Watches:       max(b.Watches, other.Watches),
+	}
+}
+
+// wholeBacklog is that of all builds together.
+func wholeBacklog(ctx context.Context, c client.Client, namespace string) (Backlog, error) {
+	tasks, err := describeQueue(ctx, c, namespace, enumspb.TASK_QUEUE_TYPE_WORKFLOW)
+	if err != nil {
+		return Backlog{}, err
+	}
+	acts, err := describeQueue(ctx, c, namespace, enumspb.TASK_QUEUE_TYPE_ACTIVITY)
+	if err != nil {
+		return Backlog{}, err
+	}
+	return readBacklog(tasks, acts), nil
+}
+
+// backlogOfBuild asks about one build, for which the server asks a workflow of
+// its own. A build that it has not heard of yet has no backlog.
+func backlogOfBuild(ctx context.Context, c client.Client, namespace string, b Build) (Backlog, error) {
+	response, err := c.WorkflowService().DescribeWorkerDeploymentVersion(ctx, &workflowservice.DescribeWorkerDeploymentVersionRequest{
+		Namespace: namespace, ReportTaskQueueStats: true,
+		DeploymentVersion: &deploymentpb.WorkerDeploymentVersion{DeploymentName: b.Deployment, BuildId: b.ID},
+	})
+	switch {
+	case isNotFound(err):
+		return Backlog{}, nil
+	case err != nil:
+		return Backlog{}, fmt.Errorf("asking how much waits for the build %s: %w", b, err)
+	}
+	var tasks, acts queueStats
+	for _, queue := range response.GetVersionTaskQueues() {
+		switch {
+		case queue.GetName() != workflows.TaskQueue:
+		case queue.GetType() == enumspb.TASK_QUEUE_TYPE_WORKFLOW:
+			tasks = queue
+		case queue.GetType() == enumspb.TASK_QUEUE_TYPE_ACTIVITY:
+			acts = queue
+		}
+	}
+	return readBacklog(tasks, acts), nil
+}
+
+// queueStats are a task queue's, of all builds or of one; nil where that one
+// never asked for its tasks.
+type queueStats interface {
+	GetStats() *taskqueuepb.TaskQueueStats
+	GetStatsByPriorityKey() map[int32]*taskqueuepb.TaskQueueStats
+}
+
+func describeQueue(ctx context.Context, c client.Client, namespace string, of enumspb.TaskQueueType) (queueStats, error) {
+	response, err := c.WorkflowService().DescribeTaskQueue(ctx, &workflowservice.DescribeTaskQueueRequest{
+		Namespace: namespace, TaskQueue: &taskqueuepb.TaskQueue{Name: workflows.TaskQueue}, TaskQueueType: of, ReportStats: true,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("asking how much waits in the task queue %s: %w", workflows.TaskQueue, err)
+	}
+	return response, nil
+}
+
+func readBacklog(tasks, acts queueStats) Backlog {
+	var b Backlog
+	for priority, stats := range waiting(tasks) {
+		if priority != workflows.PriorityRedeliveries {
+			b.WorkflowTasks = max(b.WorkflowTasks, age(stats))
+		}
+	}
+	for priority, stats := range waiting(acts) {
+		switch priority {
+		case workflows.PriorityDelivery:
+			b.Deliveries = max(b.Deliveries, age(stats))
+		case workflows.PriorityWatch:
+			b.Watches = max(b.Watches, age(stats))
+		}
+	}
+	return b
+}
+
+// waiting is the backlog by priority. An older server tells no priorities: then
+// all of it is of the least urgent kind that it may be.
+func waiting(q queueStats) map[int32]*taskqueuepb.TaskQueueStats {
+	if q == nil || q.GetStats().GetTasksDispatchRate() == 0 {
+		return nil
+	}
+	if byPriority := q.GetStatsByPriorityKey(); len(byPriority) > 0 {
+		return byPriority
+	}
+	return map[int32]*taskqueuepb.TaskQueueStats{workflows.PriorityWatch: q.GetStats()}
+}
+
+func age(s *taskqueuepb.TaskQueueStats) time.Duration {
+	if s.GetApproximateBacklogCount() == 0 {
+		return 0
+	}
+	return s.GetApproximateBacklogAge().AsDuration()
+}

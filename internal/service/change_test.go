@@ -1,0 +1,327 @@
+package service
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
+	"go.temporal.io/api/serviceerror"
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
+
+	"ringback/internal/operation"
+	"ringback/workflows"
+)
+
+// deafRun is a run that hears the first Update only after it was given up, and
+// closes by it.
+type deafRun struct {
+	client.Client
+	// atWork says that a worker is at its workflow task meanwhile.
+	atWork bool
+	// countsAhead is by how much the server's time-out comes before its caller's.
+	countsAhead time.Duration
+	heard       string
+	sent        []string
+}
+
+var errClosed = serviceerror.NewNotFound("workflow execution already completed")
+
+func (r *deafRun) UpdateWorkflow(ctx context.Context, o client.UpdateWorkflowOptions) (client.WorkflowUpdateHandle, error) {
+	r.sent = append(r.sent, o.UpdateID)
+	if len(r.sent) == 1 {
+		if r.countsAhead > 0 {
+			time.Sleep(updateDeadline - r.countsAhead)
+		} else {
+			<-ctx.Done()
+		}
+		r.heard = o.UpdateID
+		return nil, client.NewWorkflowUpdateServiceTimeoutOrCanceledError(serviceerror.NewDeadlineExceeded("context deadline exceeded"))
+	}
+	if o.UpdateID != r.heard {
+		return nil, errClosed
+	}
+	return takenUpdate{}, nil
+}
+
+func (r *deafRun) SignalWorkflow(context.Context, string, string, string, any) error {
+	return errClosed
+}
+
+func (r *deafRun) DescribeWorkflowExecution(context.Context, string, string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
+	response := &workflowservice.DescribeWorkflowExecutionResponse{}
+	if r.atWork {
+		response.PendingWorkflowTask = &workflowpb.PendingWorkflowTaskInfo{State: enumspb.PENDING_WORKFLOW_TASK_STATE_STARTED}
+	}
+	return response, nil
+}
+
+type takenUpdate struct{ client.WorkflowUpdateHandle }
+
+func (takenUpdate) Get(context.Context, any) error { return nil }
+
+func TestAPushIsTakenWhereTheRunHeardItLateAndClosedByIt(t *testing.T) {
+	t.Parallel()
+	for name, run := range map[string]*deafRun{
+		"while a worker was at its workflow task":   {atWork: true},
+		"when its worker came back":                 {},
+		"where the server was the first to give up": {countsAhead: time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				d, begun := desk(), time.Now()
+				d.Client = run
+				require.NoError(t, d.Push(t.Context(), key, "done"))
+				require.Equal(t, updateDeadline-run.countsAhead, time.Since(begun))
+				require.Len(t, run.sent, 2)
+				require.NotEmpty(t, run.sent[0])
+				require.Equal(t, run.sent[0], run.sent[1], "it is the same Update")
+			})
+		})
+	}
+}
+
+func TestUpdatesHaveIDsOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	one, another := newUpdate("SHOP/17", workflows.UpdateStatus), newUpdate("SHOP/17", workflows.UpdateStatus)
+	require.NotEqual(t, one.id, another.id)
+}
+
+// sparingRun is an open run that takes no Updates any more, but Signals and a
+// cancellation.
+type sparingRun struct {
+	client.Client
+	status enumspb.WorkflowExecutionStatus
+	// state answers a Query; nil: no worker does.
+	state   *operation.State
+	told    []string
+	queries int
+}
+
+func (r *sparingRun) UpdateWorkflow(context.Context, client.UpdateWorkflowOptions) (client.WorkflowUpdateHandle, error) {
+	return nil, serviceerror.NewFailedPrecondition("The limit on the total number of distinct updates in this workflow has been reached (2000).")
+}
+
+func (r *sparingRun) SignalWorkflow(_ context.Context, _, _, name string, _ any) error {
+	r.told = append(r.told, name)
+	return nil
+}
+
+func (r *sparingRun) CancelWorkflow(context.Context, string, string) error {
+	r.told = append(r.told, "cancel")
+	return nil
+}
+
+func (r *sparingRun) DescribeWorkflowExecution(context.Context, string, string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
+	return &workflowservice.DescribeWorkflowExecutionResponse{WorkflowExecutionInfo: &workflowpb.WorkflowExecutionInfo{Status: r.status}}, nil
+}
+
+func (r *sparingRun) QueryWorkflow(context.Context, string, string, string, ...any) (converter.EncodedValue, error) {
+	if r.queries++; r.state == nil || r.queries == 1 {
+		return nil, serviceerror.NewUnavailable("buffered query cleared, please retry")
+	}
+	payloads, err := converter.GetDefaultDataConverter().ToPayloads(r.state)
+	return client.NewValue(payloads), err
+}
+
+func TestARunThatTakesNoMoreUpdatesIsToldByOtherMeans(t *testing.T) {
+	t.Parallel()
+	open := enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING
+	revoke := func(ctx context.Context, d *Desk) error {
+		_, err := d.Revoke(ctx, key, operation.Revocation{InitiatedBy: "core"})
+		return err
+	}
+	watching := &operation.State{Key: key, Phase: operation.Watching, Status: &operation.Status{Value: "done"}}
+	for name, tc := range map[string]struct {
+		run     *sparingRun
+		do      func(ctx context.Context, d *Desk) error
+		told    string
+		problem operation.Problem
+	}{
+		"a push is a Signal": {
+			run: &sparingRun{status: open}, told: workflows.SignalStatus,
+			do: func(ctx context.Context, d *Desk) error { return d.Push(ctx, key, "done") },
+		},
+		"a withdrawal is a cancellation": {
+			run: &sparingRun{status: open}, told: "cancel",
+			do: func(ctx context.Context, d *Desk) error { _, err := d.Withdraw(ctx, key); return err },
+		},
+		"a bulk redelivery is stopped by a Signal": {
+			run: &sparingRun{status: open}, told: workflows.SignalStop,
+			do: func(ctx context.Context, d *Desk) error { _, err := d.StopRedeliveries(ctx, "rd_1"); return err },
+		},
+		"a revocation is a Signal, and its state tells that it was taken": {
+			run: &sparingRun{status: open, state: &operation.State{Key: key, Revocation: &operation.Revocation{InitiatedBy: "core"}}},
+			do:  revoke, told: workflows.SignalRevoke,
+		},
+		"its state tells that it was not allowed": {
+			run: &sparingRun{status: open, state: watching}, do: revoke, told: workflows.SignalRevoke, problem: operation.ProblemNotRevocable,
+		},
+		"its state tells that it came too late": {
+			run: &sparingRun{status: open, state: &operation.State{Key: key, Phase: operation.Closed}},
+			do:  revoke, told: workflows.SignalRevoke, problem: operation.ProblemClosed,
+		},
+		"whether it was taken is not known without a worker": {
+			run: &sparingRun{status: open}, do: revoke, told: workflows.SignalRevoke, problem: operation.ProblemUnavailable,
+		},
+		"nor while an operator has paused the run": {
+			run: &sparingRun{status: enumspb.WORKFLOW_EXECUTION_STATUS_PAUSED, state: watching},
+			do:  revoke, told: workflows.SignalRevoke, problem: operation.ProblemUnavailable,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				err := tc.do(t.Context(), deskOn(tc.run))
+				require.Equal(t, []string{tc.told}, tc.run.told)
+				if tc.problem == "" {
+					require.NoError(t, err)
+					return
+				}
+				requireProblem(t, tc.problem, err)
+			})
+		})
+	}
+}
+
+// leavingRun ends while an Update is on its way to it, and is followed by a run
+// that takes it, unless it was the last.
+type leavingRun struct {
+	client.Client
+	// ended is how the Update learns that, sent or while it waits for its answer.
+	ended, endedWaiting error
+	// describedAs are the statuses in which the latest run is found, the last of
+	// them from then on.
+	describedAs []enumspb.WorkflowExecutionStatus
+	sent        []string
+}
+
+func (r *leavingRun) UpdateWorkflow(_ context.Context, o client.UpdateWorkflowOptions) (client.WorkflowUpdateHandle, error) {
+	r.sent = append(r.sent, o.UpdateID)
+	if len(r.sent) > 1 && isOpen(r.describedAs[len(r.describedAs)-1]) {
+		return takenUpdate{}, nil
+	}
+	return leftUpdate{err: r.endedWaiting}, r.ended
+}
+
+func (r *leavingRun) DescribeWorkflowExecution(context.Context, string, string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
+	status := r.describedAs[0]
+	if len(r.describedAs) > 1 {
+		r.describedAs = r.describedAs[1:]
+	}
+	return &workflowservice.DescribeWorkflowExecutionResponse{WorkflowExecutionInfo: &workflowpb.WorkflowExecutionInfo{Status: status}}, nil
+}
+
+func (r *leavingRun) GetWorkflowHistory(context.Context, string, string, bool, enumspb.HistoryEventFilterType) client.HistoryEventIterator {
+	return completedHistory{}
+}
+
+type leftUpdate struct {
+	client.WorkflowUpdateHandle
+	err error
+}
+
+func (u leftUpdate) Get(context.Context, any) error { return u.err }
+
+// completedHistory is that of a run that was acknowledged.
+type completedHistory struct {
+	client.HistoryEventIterator
+	// owes says that there was a callback.
+	owes bool
+}
+
+func (h completedHistory) Next() (*historypb.HistoryEvent, error) {
+	ending := operation.Record{State: operation.State{Key: key, Phase: operation.Closed, Outcome: operation.OutcomeAcknowledged}}
+	if h.owes {
+		ending.Callbacks = []operation.Callback{{ID: "cb_1"}}
+	}
+	result, err := converter.GetDefaultDataConverter().ToPayloads(ending)
+	return &historypb.HistoryEvent{Attributes: &historypb.HistoryEvent_WorkflowExecutionCompletedEventAttributes{
+		WorkflowExecutionCompletedEventAttributes: &historypb.WorkflowExecutionCompletedEventAttributes{Result: result},
+	}}, err
+}
+
+func TestAChangeFollowsAnOperationIntoItsNewRun(t *testing.T) {
+	t.Parallel()
+	const (
+		open      = enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING
+		continued = enumspb.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW
+		closed    = enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED
+	)
+	left := temporal.NewApplicationError("Workflow Update failed because the Workflow completed before the Update completed.", typeUpdateLeft)
+	for name, tc := range map[string]struct {
+		ended, endedWaiting error
+		describedAs         []enumspb.WorkflowExecutionStatus
+		sent                int
+		problem             operation.Problem
+	}{
+		"the run ended before it came, and another is open":   {ended: errClosed, describedAs: []enumspb.WorkflowExecutionStatus{open}, sent: 2},
+		"the run ended on it, and another is open":            {endedWaiting: left, describedAs: []enumspb.WorkflowExecutionStatus{open}, sent: 2},
+		"the run is read while it is being continued":         {ended: errClosed, describedAs: []enumspb.WorkflowExecutionStatus{continued, open}, sent: 2},
+		"the run ended before it came, and was the last":      {ended: errClosed, describedAs: []enumspb.WorkflowExecutionStatus{closed}, sent: 1, problem: operation.ProblemClosed},
+		"the run ended on it, and was the last":               {endedWaiting: left, describedAs: []enumspb.WorkflowExecutionStatus{closed}, sent: 1, problem: operation.ProblemClosed},
+		"the run ended before it came, and was followed late": {ended: errClosed, describedAs: []enumspb.WorkflowExecutionStatus{closed, open}, sent: 1, problem: operation.ProblemUnavailable},
+	} {
+		for what, do := range map[string]func(ctx context.Context, d *Desk) error{
+			"push": func(ctx context.Context, d *Desk) error { return d.Push(ctx, key, "done") },
+			"revocation": func(ctx context.Context, d *Desk) error {
+				_, err := d.Revoke(ctx, key, operation.Revocation{InitiatedBy: "core"})
+				return err
+			},
+			"withdrawal": func(ctx context.Context, d *Desk) error { _, err := d.Withdraw(ctx, key); return err },
+		} {
+			t.Run(what+": "+name, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					run := &leavingRun{ended: tc.ended, endedWaiting: tc.endedWaiting, describedAs: tc.describedAs}
+					err := do(t.Context(), deskOn(run))
+					require.Len(t, run.sent, tc.sent)
+					require.Equal(t, run.sent[0], run.sent[len(run.sent)-1], "it is the same Update")
+					if tc.problem == "" {
+						require.NoError(t, err)
+						return
+					}
+					requireProblem(t, tc.problem, err)
+				})
+			})
+		}
+	}
+}
+
+func TestAPushIsHeldToTheWordsOfACore(t *testing.T) {
+	t.Parallel()
+	removed := operation.Key{Endpoint: "GONE", OperationID: "17"}
+	for name, tc := range map[string]struct {
+		key    operation.Key
+		status string
+		taken  bool
+	}{
+		"a word of the endpoint's core": {key, "done", true},
+		"another":                       {key, "old", false},
+		"a word of a core, for an endpoint that was removed":    {removed, "reserved", true},
+		"another, for an endpoint that was removed":             {removed, "old", false},
+		"a poll is asked for, for an endpoint that was removed": {removed, "", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			run := &sparingRun{}
+			d := deskOn(run)
+			d.Vocabulary = []string{"new", "reserved", "done"}
+			err := d.Push(t.Context(), tc.key, tc.status)
+			require.Equal(t, tc.taken, len(run.told) == 1)
+			if tc.taken {
+				require.NoError(t, err)
+				return
+			}
+			requireProblem(t, operation.ProblemInvalid, err)
+		})
+	}
+}

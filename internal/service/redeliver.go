@@ -1,0 +1,195 @@
+package service
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+
+	"ringback/internal/operation"
+	"ringback/workflows"
+)
+
+// Redeliver starts a new run for an operation that ended without an
+// acknowledgement: the same callback id and body, attempt numbers go on
+// (promise 10).
+func (d *Desk) Redeliver(ctx context.Context, key operation.Key, r operation.RedeliveryRequest) (operation.State, error) {
+	if err := checkReason(r.Reason); err != nil {
+		return operation.State{}, err
+	}
+	if operation.LooksLikeCardNumber(r.Callback.URL) {
+		return operation.State{}, operation.Invalid(operation.FieldError{Field: "callback.url", Detail: cardNumberDetail})
+	}
+	latest, err := d.describe(ctx, key)
+	if err != nil {
+		return operation.State{}, err
+	}
+	if n := latest.note; n != nil && n.RedeliveriesID == "" && time.Since(latest.startedAt).Abs() < sameRedelivery {
+		return operation.State{}, notRedeliverable("The operation %s was redelivered a moment ago; see how that went first.", key.WorkflowID())
+	}
+	return d.redeliverLatest(ctx, latest, r)
+}
+
+// sameRedelivery is for how long after an operation was redelivered alone
+// another call is taken for the same one, made twice: the first run may be over
+// within milliseconds.
+const sameRedelivery = time.Second
+
+func (d *Desk) redeliverLatest(ctx context.Context, latest run, r operation.RedeliveryRequest) (operation.State, error) {
+	key := latest.key
+	latest, _, err := d.settled(ctx, latest)
+	if err != nil {
+		return operation.State{}, err
+	}
+	if latest.open() {
+		return operation.State{}, notRedeliverable("The operation %s is open; its delivery goes on by itself.", key.WorkflowID())
+	}
+	ending, err := d.ending(ctx, latest)
+	if err != nil {
+		return operation.State{}, err
+	}
+	if err := redeliverable(key, ending, r); err != nil {
+		return operation.State{}, err
+	}
+	return d.redeliver(ctx, latest, ending, r)
+}
+
+func notRedeliverable(format string, args ...any) error {
+	return operation.Refuse(operation.ProblemNotRedeliverable, format, args...)
+}
+
+// redeliverable holds the rule of promise 10 against how the latest run ended.
+func redeliverable(key operation.Key, e operation.Record, r operation.RedeliveryRequest) error {
+	id := key.WorkflowID()
+	switch outcome := e.State.Outcome; {
+	case resumes(outcome):
+		return nil
+	case outcome == operation.OutcomeExhausted, outcome == operation.OutcomeGone:
+		return nil
+	case r.Force && ringsStill(e):
+		return nil
+	case r.Repoll && (e.State.Status == nil || !e.State.Status.Final):
+		return nil
+	case outcome == operation.OutcomeAcknowledged:
+		return notRedeliverable("The operation %s was acknowledged; to ring it again use force, which needs its own scope.", id)
+	default:
+		return notRedeliverable("The operation %s ended as %s and owes no callback.", id, outcome)
+	}
+}
+
+// ringsStill reports whether the last callback owed is about where the operation
+// ended: nothing older than a final status rings after it.
+func ringsStill(e operation.Record) bool {
+	final := e.State.Status != nil && e.State.Status.Final
+	last := len(e.Callbacks) - 1
+	return last >= 0 && (e.Callbacks[last].Final || !final)
+}
+
+// resumes reports whether a redelivery goes on with the watch: nothing final
+// was seen when the run ended.
+func resumes(o operation.Outcome) bool {
+	return o == operation.OutcomeExpired || o == operation.OutcomeTerminated
+}
+
+func (d *Desk) redeliver(ctx context.Context, latest run, e operation.Record, r operation.RedeliveryRequest) (operation.State, error) {
+	start := latest.inForce()
+	if r.Callback.URL != "" {
+		start.Callback.URL = r.Callback.URL
+	}
+	endpoint, ok := d.Endpoint(latest.key.Endpoint)
+	if !ok {
+		return operation.State{}, notRedeliverable("The endpoint %s is not registered any more; register it, then redeliver.", latest.key.Endpoint)
+	}
+	if faults := d.checkTarget(ctx, endpoint, start.Callback); len(faults) > 0 {
+		return operation.State{}, operation.Invalid(faults...)
+	}
+	input := d.input(endpoint, start)
+	if last := len(e.Callbacks) - 1; last >= 0 {
+		input.Dialect = e.Callbacks[last].Dialect
+	}
+	input.Redelivery = &workflows.Redelivery{
+		Previous: e, Repoll: r.Repoll, Force: r.Force, Watch: r.Repoll || resumes(e.State.Outcome), Reason: r.Reason,
+		By: r.By, RedeliveriesID: r.RedeliveriesID,
+	}
+	note := operation.RedeliveryNote{By: r.By, Reason: r.Reason, RedeliveriesID: r.RedeliveriesID, PreviousRunID: latest.id}
+	claim := rand.Text()
+	options := d.redeliveryOptions(input, latest, note)
+	options.Memo[memoClaim] = claim
+	run, err := d.Client.ExecuteWorkflow(withRequestID(ctx, "redelivery of "+latest.id), options, workflows.OperationType, input)
+	var started *serviceerror.WorkflowExecutionAlreadyStarted
+	switch {
+	case errors.As(err, &started):
+		return operation.State{}, redeliveredAlready(latest.key)
+	case err != nil:
+		return operation.State{}, engineError("redelivering", latest.key, err)
+	}
+	if err := d.checkClaim(ctx, latest.key, run.GetRunID(), claim); err != nil {
+		return operation.State{}, err
+	}
+	state := d.accepted(latest.start, run.GetRunID())
+	state.Redelivery = &note
+	return state, nil
+}
+
+// The memo of a redelivery's run, beside what workflows names.
+const (
+	// memoClaim tells which of several calls began the run.
+	memoClaim = "claim"
+	// memoURL is the URL in force, where a redelivery replaced that of the start.
+	memoURL = "callback_url"
+)
+
+// redeliveryOptions start the run that follows latest. It is never started
+// eagerly: the server answers a start that it knows again with the first
+// workflow task, which two workers would then run.
+func (d *Desk) redeliveryOptions(in workflows.Input, latest run, note operation.RedeliveryNote) client.StartWorkflowOptions {
+	options := d.startOptions(in)
+	options.EnableEagerStart = false
+	options.WorkflowIDReusePolicy = reusePolicy(latest.status)
+	options.Memo = map[string]any{workflows.MemoStart: latest.start, workflows.MemoRedelivery: note}
+	if in.Start.Callback.URL != latest.start.Callback.URL {
+		options.Memo[memoURL] = in.Start.Callback.URL
+	}
+	if note.RedeliveriesID != "" {
+		// Behind live traffic: last in the task queue.
+		options.Priority = temporal.Priority{PriorityKey: workflows.PriorityRedeliveries}
+		options.TypedSearchAttributes = temporal.NewSearchAttributes(
+			workflows.AttributeEndpoint.ValueSet(in.Start.Endpoint), workflows.AttributeRedeliveries.ValueSet(note.RedeliveriesID))
+	}
+	return options
+}
+
+// checkClaim refuses who did not begin the run: of those who redeliver one run
+// at once, all are answered with the run that the first of them began.
+func (d *Desk) checkClaim(ctx context.Context, key operation.Key, runID, claim string) error {
+	response, err := d.Client.DescribeWorkflowExecution(ctx, key.WorkflowID(), runID)
+	if err != nil {
+		return engineError("redelivering", key, err)
+	}
+	var claimed string
+	if err := d.fromMemo(response.GetWorkflowExecutionInfo().GetMemo().GetFields(), memoClaim, &claimed); err != nil {
+		return engineError("decoding the memo of", key, err)
+	}
+	if claimed != claim {
+		return redeliveredAlready(key)
+	}
+	return nil
+}
+
+func redeliveredAlready(key operation.Key) error {
+	return notRedeliverable("The operation %s is being redelivered already.", key.WorkflowID())
+}
+
+// reusePolicy lets a failed run be followed only as long as it is the latest:
+// the server holds to it whatever the request id.
+func reusePolicy(latest enumspb.WorkflowExecutionStatus) enumspb.WorkflowIdReusePolicy {
+	if latest == enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED {
+		return enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
+	}
+	return enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY
+}

@@ -1,0 +1,183 @@
+package service
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	commonpb "go.temporal.io/api/common/v1"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"ringback/internal/operation"
+	"ringback/workflows"
+)
+
+// ledgerOfRuns is a Temporal server that knows the runs of one operation. Each
+// but the latest is closed, acknowledged.
+type ledgerOfRuns struct {
+	client.Client
+	t    *testing.T
+	runs []begunRun
+}
+
+type begunRun struct {
+	id, requestID string
+	status        enumspb.WorkflowExecutionStatus
+	at            time.Time
+	options       client.StartWorkflowOptions
+	input         workflows.Input
+}
+
+func (l *ledgerOfRuns) latest() *begunRun { return &l.runs[len(l.runs)-1] }
+
+func (l *ledgerOfRuns) begin(o client.StartWorkflowOptions, status enumspb.WorkflowExecutionStatus, requestID string, in workflows.Input) {
+	id := fmt.Sprintf("run-%d", len(l.runs))
+	l.runs = append(l.runs, begunRun{id: id, requestID: requestID, status: status, at: time.Now(), options: o, input: in})
+}
+
+// ExecuteWorkflow does as the server does: a start that it knows again by its
+// request id is answered with the run that it began.
+func (l *ledgerOfRuns) ExecuteWorkflow(ctx context.Context, o client.StartWorkflowOptions, _ any, args ...any) (client.WorkflowRun, error) {
+	id, _ := requestID(ctx)
+	switch latest := l.latest(); {
+	case id != "" && latest.requestID == id:
+	case isOpen(latest.status):
+		return nil, serviceerror.NewWorkflowExecutionAlreadyStarted("started", "", latest.id)
+	default:
+		l.begin(o, enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, id, args[0].(workflows.Input))
+	}
+	return startedRun{id: l.latest().id}, nil
+}
+
+func (l *ledgerOfRuns) DescribeWorkflowExecution(_ context.Context, _, runID string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
+	for _, r := range l.runs {
+		if r.id == runID || runID == "" && r.id == l.latest().id {
+			return &workflowservice.DescribeWorkflowExecutionResponse{WorkflowExecutionInfo: &workflowpb.WorkflowExecutionInfo{
+				Execution: &commonpb.WorkflowExecution{RunId: r.id}, Status: r.status, StartTime: timestamppb.New(r.at),
+				Memo: memoOf(l.t, r.options.Memo),
+			}}, nil
+		}
+	}
+	return nil, serviceerror.NewNotFound("no")
+}
+
+func (l *ledgerOfRuns) GetWorkflowHistory(context.Context, string, string, bool, enumspb.HistoryEventFilterType) client.HistoryEventIterator {
+	return completedHistory{owes: true}
+}
+
+// QueryWorkflow closes the run that it answers for: its state is that of a
+// closed one already.
+func (l *ledgerOfRuns) QueryWorkflow(context.Context, string, string, string, ...any) (converter.EncodedValue, error) {
+	payloads, err := converter.GetDefaultDataConverter().ToPayloads(operation.State{Key: key, Phase: operation.Closed})
+	l.latest().status = enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED
+	return client.NewValue(payloads), err
+}
+
+type startedRun struct {
+	client.WorkflowRun
+	id string
+}
+
+func (r startedRun) GetRunID() string { return r.id }
+
+var byForce = operation.RedeliveryRequest{Force: true}
+
+// acknowledgedOnce is an operation whose first run was acknowledged.
+func acknowledgedOnce(t *testing.T) *ledgerOfRuns {
+	t.Helper()
+	l := &ledgerOfRuns{t: t}
+	start := transfer(func(*operation.StartRequest) {})
+	l.begin(client.StartWorkflowOptions{Memo: map[string]any{workflows.MemoStart: start}},
+		enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, "a start's own", workflows.Input{Start: start})
+	return l
+}
+
+func TestOneOfThoseWhoRedeliverARunAtOnceBeginsAnother(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		engine := acknowledgedOnce(t)
+		d := deskOn(engine)
+		seen, err := d.describe(t.Context(), key)
+		require.NoError(t, err)
+
+		first, err := d.redeliverLatest(t.Context(), seen, byForce)
+		require.NoError(t, err)
+		require.Equal(t, "run-1", first.RunID)
+		require.False(t, engine.latest().options.EnableEagerStart, "two would be given its first workflow task")
+		_, err = d.redeliverLatest(t.Context(), seen, byForce)
+		requireProblem(t, operation.ProblemNotRedeliverable, err)
+		require.Len(t, engine.runs, 2, "although the first had closed when the second came")
+
+		_, err = d.Redeliver(t.Context(), key, byForce)
+		requireProblem(t, operation.ProblemNotRedeliverable, err)
+		require.Len(t, engine.runs, 2, "who comes a moment later asks for the same")
+
+		time.Sleep(sameRedelivery)
+		again, err := d.Redeliver(t.Context(), key, byForce)
+		require.NoError(t, err)
+		require.Equal(t, "run-2", again.RunID)
+	})
+}
+
+func TestARunThatIsShownAsClosedIsRedeliveredOnceItIs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		engine := acknowledgedOnce(t)
+		engine.latest().status = enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING
+		state, err := deskOn(engine).Redeliver(t.Context(), key, byForce)
+		require.NoError(t, err)
+		require.Equal(t, "run-1", state.RunID)
+	})
+}
+
+func TestARedeliverysURLStaysForLaterOnes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		engine := acknowledgedOnce(t)
+		d := deskOn(engine)
+		const other = "https://shop.example/other"
+		_, err := d.Redeliver(t.Context(), key, operation.RedeliveryRequest{Force: true, Callback: operation.Target{URL: other}})
+		require.NoError(t, err)
+		require.Equal(t, other, engine.latest().input.Start.Callback.URL)
+
+		time.Sleep(sameRedelivery)
+		_, err = d.Redeliver(t.Context(), key, byForce)
+		require.NoError(t, err)
+		require.Equal(t, other, engine.latest().input.Start.Callback.URL)
+
+		time.Sleep(sameRedelivery)
+		_, err = d.Redeliver(t.Context(), key, byForce)
+		require.NoError(t, err)
+		require.Equal(t, other, engine.latest().input.Start.Callback.URL, "and for the one after")
+
+		start, err := d.Started(t.Context(), key)
+		require.NoError(t, err)
+		require.Equal(t, transfer(func(*operation.StartRequest) {}), start, "what it was started with stays, too")
+	})
+}
+
+func TestAStartCarriesTheRequestIDOfItsContext(t *testing.T) {
+	t.Parallel()
+	sent := func(ctx context.Context) string {
+		request := &workflowservice.StartWorkflowExecutionRequest{RequestId: "the SDK's"}
+		taken := ""
+		err := setRequestID(ctx, "", request, nil, nil, func(_ context.Context, _ string, request, _ any, _ *grpc.ClientConn, _ ...grpc.CallOption) error {
+			taken = request.(*workflowservice.StartWorkflowExecutionRequest).GetRequestId()
+			return nil
+		})
+		require.NoError(t, err)
+		return taken
+	}
+	require.Equal(t, "the SDK's", sent(t.Context()))
+	require.Equal(t, "ours", sent(withRequestID(t.Context(), "ours")))
+}

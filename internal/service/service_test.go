@@ -1,0 +1,383 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	commonpb "go.temporal.io/api/common/v1"
+	enumspb "go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
+	"go.temporal.io/api/serviceerror"
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+
+	"ringback/internal/operation"
+)
+
+var key = operation.Key{Endpoint: "SHOP", OperationID: "17"}
+
+// desk knows two endpoints: SHOP, whose operations bring their own URL, and
+// BANK, which has one, takes two methods and lets identifiers be screened.
+func desk() *Desk {
+	endpoints := map[string]operation.Endpoint{
+		"SHOP": {Name: "SHOP", PerOperationURL: true, Fields: []operation.FieldRule{
+			{Field: "operation_id", Required: true, MaxLength: 32, Document: "a document"},
+			{Field: "method", Refused: true},
+			{Field: "known_status", Allowed: []string{"new", "done"}},
+			{Field: "callback.statuses", Allowed: []string{"new", "done"}},
+		}},
+		"BANK": {Name: "BANK", Methods: []string{"payment"}, ScreenIdentifiers: true, Fields: []operation.FieldRule{
+			{Field: "operation_id", Required: true, MaxLength: 32},
+			{Field: "method", Required: true, Allowed: []string{"payment", "p2p_a2c"}},
+			{Field: "reference.registered_at", Required: true},
+			{Field: "reference.order_id", MaxLength: 36},
+		}},
+		"OFF": {Name: "OFF", Disabled: true},
+	}
+	return &Desk{
+		Endpoint:      func(name string) (operation.Endpoint, bool) { e, ok := endpoints[name]; return e, ok },
+		EndpointNames: func() []string { return []string{"BANK", "OFF", "SHOP"} },
+		CheckURL: func(_ context.Context, address string) error {
+			if strings.Contains(address, "private") {
+				return errors.New("its address is not public")
+			}
+			return nil
+		},
+		Namespace: "default",
+	}
+}
+
+func transfer(change func(*operation.StartRequest)) operation.StartRequest {
+	r := operation.StartRequest{Endpoint: "SHOP", OperationID: "17", Callback: operation.Target{URL: "https://shop.example/hook"}}
+	change(&r)
+	return r
+}
+
+func payment(change func(*operation.StartRequest)) operation.StartRequest {
+	registered := operation.At(time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC))
+	r := operation.StartRequest{Endpoint: "BANK", OperationID: "A-1", Method: "payment", Reference: operation.Reference{RegisteredAt: &registered}}
+	change(&r)
+	return r
+}
+
+const cardNumber = "4111111111111111"
+
+func TestAStartIsRefusedByItsFields(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		request operation.StartRequest
+		// fields are those at fault, in order; none: it is admitted.
+		fields []string
+	}{
+		"a transfer with its own URL is admitted":          {transfer(func(*operation.StartRequest) {}), nil},
+		"a payment of an allowed method is admitted":       {payment(func(*operation.StartRequest) {}), nil},
+		"an endpoint outside its alphabet":                 {transfer(func(r *operation.StartRequest) { r.Endpoint = "SH/OP" }), []string{"endpoint"}},
+		"an endpoint that is not registered":               {transfer(func(r *operation.StartRequest) { r.Endpoint = "SHAP" }), []string{"endpoint"}},
+		"an endpoint that is disabled":                     {transfer(func(r *operation.StartRequest) { r.Endpoint = "OFF" }), []string{"endpoint"}},
+		"no operation id":                                  {transfer(func(r *operation.StartRequest) { r.OperationID = "" }), []string{"operation_id"}},
+		"an operation id that is too long":                 {transfer(func(r *operation.StartRequest) { r.OperationID = strings.Repeat("x", 33) }), []string{"operation_id"}},
+		"a method where the documents have none":           {transfer(func(r *operation.StartRequest) { r.Method = "payment" }), []string{"method"}},
+		"a method outside the documents is one fault":      {payment(func(r *operation.StartRequest) { r.Method = "gift" }), []string{"method"}},
+		"a method that the endpoint does not take":         {payment(func(r *operation.StartRequest) { r.Method = "p2p_a2c" }), []string{"method"}},
+		"no registration time":                             {payment(func(r *operation.StartRequest) { r.Reference.RegisteredAt = nil }), []string{"reference.registered_at"}},
+		"a known status outside the vocabulary":            {transfer(func(r *operation.StartRequest) { r.KnownStatus = "old" }), []string{"known_status"}},
+		"a filter with a status outside the vocabulary":    {transfer(func(r *operation.StartRequest) { r.Callback.Statuses = []string{"done", "old"} }), []string{"callback.statuses"}},
+		"no URL where each operation brings one":           {transfer(func(r *operation.StartRequest) { r.Callback.URL = "" }), []string{"callback.url"}},
+		"a URL where the endpoint has one":                 {payment(func(r *operation.StartRequest) { r.Callback.URL = "https://x.example" }), []string{"callback.url"}},
+		"a URL that may not be rung":                       {transfer(func(r *operation.StartRequest) { r.Callback.URL = "https://private.example" }), []string{"callback.url"}},
+		"a URL that is too long":                           {transfer(func(r *operation.StartRequest) { r.Callback.URL = "https://x.example/" + strings.Repeat("x", maxURL) }), []string{"callback.url"}},
+		"a card number as an identifier that is screened":  {payment(func(r *operation.StartRequest) { r.OperationID = cardNumber }), []string{"operation_id"}},
+		"a card number as an order id":                     {payment(func(r *operation.StartRequest) { r.Reference.OrderID = cardNumber }), []string{"reference.order_id"}},
+		"an identifier that looks like one where it may":   {transfer(func(r *operation.StartRequest) { r.OperationID = cardNumber }), nil},
+		"a card number in a URL, whatever the switch says": {transfer(func(r *operation.StartRequest) { r.Callback.URL = "https://x.example/" + cardNumber }), []string{"callback.url"}},
+		"all faults are told at once": {transfer(func(r *operation.StartRequest) { r.KnownStatus, r.Callback.URL = "old", "" }),
+			[]string{"known_status", "callback.url"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := desk().admit(t.Context(), tc.request)
+			if tc.fields == nil {
+				require.NoError(t, err)
+				return
+			}
+			var refused *operation.Error
+			require.ErrorAs(t, err, &refused)
+			require.Equal(t, operation.ProblemInvalid, refused.Problem)
+			var fields []string
+			for _, f := range refused.Fields {
+				fields = append(fields, f.Field)
+			}
+			require.Equal(t, tc.fields, fields)
+		})
+	}
+}
+
+func TestWhatIsRefusedForACardNumberIsToldOnceForEachStart(t *testing.T) {
+	t.Parallel()
+	d := desk()
+	var told []string
+	d.CardNumber = func(endpoint string) { told = append(told, endpoint) }
+	for _, request := range []operation.StartRequest{
+		payment(func(r *operation.StartRequest) { r.OperationID, r.Reference.OrderID = cardNumber, cardNumber }),
+		payment(func(*operation.StartRequest) {}),
+		transfer(func(r *operation.StartRequest) { r.Callback.URL = "https://x.example/" + cardNumber }),
+	} {
+		_, _ = d.admit(t.Context(), request)
+	}
+	require.Equal(t, []string{"BANK", "SHOP"}, told)
+}
+
+func TestTheSameContentIsTheSameHoweverItIsWritten(t *testing.T) {
+	t.Parallel()
+	one := transfer(func(r *operation.StartRequest) { r.Callback.Statuses = []string{"done", "new", "done"} })
+	other := transfer(func(r *operation.StartRequest) { r.Callback.Statuses = []string{"new", "done"} })
+	normalise(&one)
+	normalise(&other)
+	require.Equal(t, canonical(one), canonical(other))
+	other.KnownStatus = "new"
+	require.NotEqual(t, canonical(one), canonical(other))
+}
+
+func TestWhatMayBeRedelivered(t *testing.T) {
+	t.Parallel()
+	plain, repoll, force := operation.RedeliveryRequest{}, operation.RedeliveryRequest{Repoll: true}, operation.RedeliveryRequest{Force: true}
+	for name, tc := range map[string]struct {
+		outcome operation.Outcome
+		final   bool
+		owed    bool
+		request operation.RedeliveryRequest
+		allowed bool
+	}{
+		"exhausted":                             {operation.OutcomeExhausted, true, true, plain, true},
+		"gone":                                  {operation.OutcomeGone, true, true, plain, true},
+		"expired, which goes on with the watch": {operation.OutcomeExpired, false, false, plain, true},
+		"terminated":                            {operation.OutcomeTerminated, false, true, plain, true},
+		"acknowledged is not":                   {operation.OutcomeAcknowledged, true, true, plain, false},
+		"acknowledged, by force":                {operation.OutcomeAcknowledged, true, true, force, true},
+		"acknowledged while not final, by repoll": {operation.OutcomeAcknowledged, false, true, repoll, true},
+		"acknowledged and final is not by repoll": {operation.OutcomeAcknowledged, true, true, repoll, false},
+		"withdrawn is not":                        {operation.OutcomeWithdrawn, true, true, plain, false},
+		"withdrawn, by force":                     {operation.OutcomeWithdrawn, true, true, force, true},
+		"revoked with nothing owed is not":        {operation.OutcomeRevoked, true, false, plain, false},
+		"force rings nothing where none was owed": {operation.OutcomeRevoked, true, false, force, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ending := operation.Record{State: operation.State{Outcome: tc.outcome, Status: &operation.Status{Value: "x", Final: tc.final}}}
+			if tc.owed {
+				ending.Callbacks = []operation.Callback{{ID: "cb_1", Final: tc.final}}
+			}
+			err := redeliverable(key, ending, tc.request)
+			if tc.allowed {
+				require.NoError(t, err)
+				return
+			}
+			var refused *operation.Error
+			require.ErrorAs(t, err, &refused)
+			require.Equal(t, operation.ProblemNotRedeliverable, refused.Problem)
+		})
+	}
+}
+
+func TestForceRingsNothingOlderThanAFinalStatus(t *testing.T) {
+	t.Parallel()
+	ending := operation.Record{
+		State:     operation.State{Outcome: operation.OutcomeAcknowledged, Status: &operation.Status{Value: "revoked", Final: true}},
+		Callbacks: []operation.Callback{{ID: "cb_1", Observation: operation.Observation{Status: "waiting_funds"}}},
+	}
+	require.Error(t, redeliverable(key, ending, operation.RedeliveryRequest{Force: true}))
+}
+
+func TestAFailedRunIsFollowedOnlyWhileItIsTheLatest(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY, reusePolicy(enumspb.WORKFLOW_EXECUTION_STATUS_FAILED))
+	require.Equal(t, enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY, reusePolicy(enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED))
+	require.Equal(t, enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE, reusePolicy(enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED))
+}
+
+func TestAListIsAskedInVisibilitysWords(t *testing.T) {
+	t.Parallel()
+	since := operation.At(time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC))
+	for name, tc := range map[string]struct {
+		query operation.ListQuery
+		want  string
+	}{
+		"all":             {operation.ListQuery{}, "WorkflowType = 'Operation' AND ExecutionStatus != 'ContinuedAsNew'"},
+		"of one endpoint": {operation.ListQuery{Endpoint: "SHOP"}, "WorkflowType = 'Operation' AND ExecutionStatus != 'ContinuedAsNew' AND RingbackEndpoint = 'SHOP'"},
+		"acknowledged ones carry no outcome": {operation.ListQuery{Outcome: operation.OutcomeAcknowledged},
+			"WorkflowType = 'Operation' AND ExecutionStatus != 'ContinuedAsNew' AND (ExecutionStatus = 'Completed' AND RingbackOutcome IS NULL)"},
+		"exhausted ones do":     {operation.ListQuery{Outcome: operation.OutcomeExhausted}, "WorkflowType = 'Operation' AND ExecutionStatus != 'ContinuedAsNew' AND RingbackOutcome = 'exhausted'"},
+		"terminated ones can't": {operation.ListQuery{Outcome: operation.OutcomeTerminated}, "WorkflowType = 'Operation' AND ExecutionStatus != 'ContinuedAsNew' AND ExecutionStatus = 'Terminated'"},
+		"of a time": {operation.ListQuery{Since: since, Until: since.Add(time.Hour)},
+			"WorkflowType = 'Operation' AND ExecutionStatus != 'ContinuedAsNew' AND StartTime >= '2026-11-20T00:00:00.000Z' AND StartTime < '2026-11-20T01:00:00.000Z'"},
+		"a quote can't leave its string": {operation.ListQuery{Endpoint: "x' OR '1'='1"}, `WorkflowType = 'Operation' AND ExecutionStatus != 'ContinuedAsNew' AND RingbackEndpoint = 'x\' OR \'1\'=\'1'`},
+		"a backslash can't free a quote": {operation.ListQuery{Endpoint: `x\' OR 1=1`}, `WorkflowType = 'Operation' AND ExecutionStatus != 'ContinuedAsNew' AND RingbackEndpoint = 'x\\\' OR 1=1'`},
+		"what never arrived, by when it closed": {operation.ListQuery{Undelivered: true, ByClose: true, Since: since},
+			"WorkflowType = 'Operation' AND ExecutionStatus != 'ContinuedAsNew' AND (RingbackOutcome = 'exhausted' OR RingbackOutcome = 'gone' OR RingbackOutcome = 'expired' OR ExecutionStatus = 'Terminated' OR RingbackUndelivered > 0)" +
+				" AND ExecutionStatus != 'Running' AND CloseTime >= '2026-11-20T00:00:00.000Z'"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			require.Equal(t, tc.want, listQuery(tc.query))
+		})
+	}
+}
+
+func TestWhatRanOutOfTimeIsKnownWhoeverCounted(t *testing.T) {
+	t.Parallel()
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	going := t.Context()
+	late := serviceerror.NewDeadlineExceeded("context deadline exceeded")
+	for name, tc := range map[string]struct {
+		ctx, bounded context.Context
+		err          error
+		want         bool
+	}{
+		"the server said so first":              {going, going, late, true},
+		"so did the SDK of an Update":           {going, going, client.NewWorkflowUpdateServiceTimeoutOrCanceledError(late), true},
+		"a time-out inside an error for a user": {going, going, engineError("listing", key, late), true},
+		"its own time was over first":           {going, ended, serviceerror.NewCanceled("no"), true},
+		"the caller's was over: no":             {ended, ended, late, false},
+		"another error: no":                     {going, going, serviceerror.NewUnavailable("no"), false},
+		"it ended in time, if barely: no":       {going, ended, nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			require.Equal(t, tc.want, ranOut(tc.ctx, tc.bounded, tc.err))
+		})
+	}
+}
+
+func TestAnEnginesErrorSaysWhatToDo(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		err     error
+		problem operation.Problem
+	}{
+		"an unknown run is not found":             {serviceerror.NewNotFound("no"), operation.ProblemNotFound},
+		"a server that is away is unavailable":    {serviceerror.NewUnavailable("no"), operation.ProblemUnavailable},
+		"a server that is too busy, too":          {serviceerror.NewResourceExhausted(enumspb.RESOURCE_EXHAUSTED_CAUSE_RPS_LIMIT, "no"), operation.ProblemUnavailable},
+		"a server that is too slow, too":          {context.DeadlineExceeded, operation.ProblemUnavailable},
+		"one that says so itself, too":            {serviceerror.NewDeadlineExceeded("no"), operation.ProblemUnavailable},
+		"a wrong question is our own fault: none": {serviceerror.NewInvalidArgument("no"), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			err := engineError("reading", key, tc.err)
+			var refused *operation.Error
+			if tc.problem == "" {
+				require.NotErrorAs(t, err, &refused)
+				require.ErrorContains(t, err, "reading SHOP/17")
+				return
+			}
+			require.ErrorAs(t, err, &refused)
+			require.Equal(t, tc.problem, refused.Problem)
+			require.Equal(t, tc.problem == operation.ProblemUnavailable, refused.RetryAfter > 0)
+			require.Equal(t, outOfTime(tc.err), errors.Is(err, context.DeadlineExceeded), "a time-out is the standard library's")
+			require.Equal(t, tc.problem == operation.ProblemUnavailable, errors.Is(err, tc.err), "its cause is kept for the log")
+		})
+	}
+}
+
+func TestARunIsLinkedInTheUI(t *testing.T) {
+	t.Parallel()
+	d := desk()
+	require.Empty(t, d.uiURL("SHOP/17", "r"), "without a UI there is no link")
+	d.UIURL = "http://127.0.0.1:8233/"
+	require.Equal(t, "http://127.0.0.1:8233/namespaces/default/workflows/SHOP%2F17/r/history", d.uiURL("SHOP/17", "r"))
+}
+
+func TestEachCloseEventCarriesItsEnding(t *testing.T) {
+	t.Parallel()
+	want, err := converter.GetDefaultDataConverter().ToPayloads(operation.Record{})
+	require.NoError(t, err)
+	require.Nil(t, endingPayloads(&historypb.HistoryEvent{Attributes: &historypb.HistoryEvent_WorkflowExecutionTerminatedEventAttributes{}}))
+	require.Equal(t, want, endingPayloads(&historypb.HistoryEvent{Attributes: &historypb.HistoryEvent_WorkflowExecutionCompletedEventAttributes{
+		WorkflowExecutionCompletedEventAttributes: &historypb.WorkflowExecutionCompletedEventAttributes{Result: want},
+	}}))
+	require.Equal(t, want, endingPayloads(&historypb.HistoryEvent{Attributes: &historypb.HistoryEvent_WorkflowExecutionCanceledEventAttributes{
+		WorkflowExecutionCanceledEventAttributes: &historypb.WorkflowExecutionCanceledEventAttributes{Details: want},
+	}}))
+}
+
+func TestWhatPendingActivitiesRecorded(t *testing.T) {
+	t.Parallel()
+	c := converter.GetDefaultDataConverter()
+	details := func(v any) *commonpb.Payloads {
+		p, err := c.ToPayloads(v)
+		require.NoError(t, err)
+		return p
+	}
+	watching := &workflowpb.PendingActivityInfo{ActivityType: &commonpb.ActivityType{Name: "Watch"}, HeartbeatDetails: details(operation.WatchRecord{Polls: 3})}
+	delivering := &workflowpb.PendingActivityInfo{ActivityType: &commonpb.ActivityType{Name: "Deliver"}, HeartbeatDetails: details(operation.DeliveryRecord{Made: 2})}
+	silent := &workflowpb.PendingActivityInfo{ActivityType: &commonpb.ActivityType{Name: "Deliver"}}
+
+	progress, err := PendingRecords(c, []*workflowpb.PendingActivityInfo{watching, delivering})
+	require.NoError(t, err)
+	require.Equal(t, 3, progress.Watch.Polls)
+	require.Equal(t, 2, progress.Delivery.Made)
+	require.True(t, progress.Complete())
+
+	progress, err = PendingRecords(c, []*workflowpb.PendingActivityInfo{watching, silent})
+	require.NoError(t, err)
+	require.False(t, progress.Complete(), "an effort that recorded nothing yet has to be asked for")
+
+	watching.HeartbeatDetails = details("nonsense")
+	_, err = PendingRecords(c, []*workflowpb.PendingActivityInfo{watching})
+	require.ErrorContains(t, err, "the record of the watch")
+}
+
+func TestNoChangeTakesACardNumber(t *testing.T) {
+	t.Parallel()
+	odd := operation.Key{Endpoint: "GONE", OperationID: "17"}
+	asID := operation.Key{Endpoint: "BANK", OperationID: cardNumber}
+	for name, tc := range map[string]struct {
+		field string
+		do    func(ctx context.Context, d *Desk) error
+	}{
+		"a pushed status, also for an endpoint that is not registered": {"status", func(ctx context.Context, d *Desk) error { return d.Push(ctx, odd, cardNumber) }},
+		"an id that is pushed to":                                      {"operation_id", func(ctx context.Context, d *Desk) error { return d.Push(ctx, asID, "") }},
+		"a revocation's reason": {"reason", func(ctx context.Context, d *Desk) error {
+			_, err := d.Revoke(ctx, key, operation.Revocation{InitiatedBy: "core", Reason: "card " + cardNumber})
+			return err
+		}},
+		"an id that is revoked": {"operation_id", func(ctx context.Context, d *Desk) error {
+			_, err := d.Revoke(ctx, asID, operation.Revocation{InitiatedBy: "core"})
+			return err
+		}},
+		"an id that is withdrawn": {"operation_id", func(ctx context.Context, d *Desk) error { _, err := d.Withdraw(ctx, asID); return err }},
+		"a redelivery's reason": {"reason", func(ctx context.Context, d *Desk) error {
+			_, err := d.Redeliver(ctx, key, operation.RedeliveryRequest{Reason: cardNumber})
+			return err
+		}},
+		"a redelivery's URL": {"callback.url", func(ctx context.Context, d *Desk) error {
+			_, err := d.Redeliver(ctx, key, operation.RedeliveryRequest{Callback: operation.Target{URL: "https://x.example/" + cardNumber}})
+			return err
+		}},
+		"a bulk redelivery's reason": {"reason", func(ctx context.Context, d *Desk) error {
+			_, err := d.DryRun(ctx, operation.RedeliveriesRequest{Reason: cardNumber})
+			return err
+		}},
+		"a bulk redelivery's status": {"filter.status", func(ctx context.Context, d *Desk) error {
+			_, err := d.DryRun(ctx, operation.RedeliveriesRequest{Filter: operation.Filter{Status: cardNumber}})
+			return err
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			// The desk has no client: what gets past the screen panics.
+			var refused *operation.Error
+			require.ErrorAs(t, tc.do(t.Context(), desk()), &refused)
+			require.Equal(t, operation.ProblemInvalid, refused.Problem)
+			require.Len(t, refused.Fields, 1)
+			require.Equal(t, tc.field, refused.Fields[0].Field)
+			require.NotContains(t, refused.Error(), cardNumber)
+		})
+	}
+}

@@ -1,0 +1,126 @@
+package service
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	commonpb "go.temporal.io/api/common/v1"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+
+	"ringback/internal/operation"
+	"ringback/workflows"
+)
+
+// described is a Temporal client that knows one operation, open, by the memo of
+// its run; the zero value knows none.
+type described struct {
+	client.Client
+	memo  *commonpb.Memo
+	err   error
+	asked int
+}
+
+func (d *described) DescribeWorkflowExecution(context.Context, string, string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
+	d.asked++
+	if d.err != nil {
+		return nil, d.err
+	}
+	if d.memo == nil {
+		return nil, serviceerror.NewNotFound("no")
+	}
+	return &workflowservice.DescribeWorkflowExecutionResponse{WorkflowExecutionInfo: &workflowpb.WorkflowExecutionInfo{
+		Execution: &commonpb.WorkflowExecution{RunId: "first"}, Status: enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, Memo: d.memo,
+	}}, nil
+}
+
+func (d *described) QueryWorkflow(context.Context, string, string, string, ...any) (converter.EncodedValue, error) {
+	return nil, serviceerror.NewUnavailable("no worker")
+}
+
+// memoOf is a run's memo, as the SDK writes it.
+func memoOf(t *testing.T, fields map[string]any) *commonpb.Memo {
+	t.Helper()
+	memo := &commonpb.Memo{Fields: map[string]*commonpb.Payload{}}
+	for name, value := range fields {
+		payload, err := converter.GetDefaultDataConverter().ToPayload(value)
+		require.NoError(t, err)
+		memo.Fields[name] = payload
+	}
+	return memo
+}
+
+func TestAnOperationIsAnsweredAlsoOnceItsEndpointTakesNoMore(t *testing.T) {
+	t.Parallel()
+	of := func(endpoint string, change func(*operation.StartRequest)) operation.StartRequest {
+		return transfer(func(r *operation.StartRequest) { r.Endpoint = endpoint; change(r) })
+	}
+	same := func(*operation.StartRequest) {}
+	for name, tc := range map[string]struct {
+		before, again operation.StartRequest
+		// problem is that of the answer; empty: the state of the operation.
+		problem operation.Problem
+		// unread says that Temporal is not asked.
+		unread bool
+	}{
+		"its endpoint was disabled":            {before: of("OFF", same), again: of("OFF", same)},
+		"its endpoint was removed":             {before: of("GONE", same), again: of("GONE", same)},
+		"its endpoint got a URL of its own":    {before: of("BANK", same), again: of("BANK", same)},
+		"its statuses stand in another order":  {before: of("OFF", statuses("done", "new")), again: of("OFF", statuses("new", "done", "new"))},
+		"other content is refused as it is":    {before: of("OFF", same), again: of("OFF", statuses("done")), problem: operation.ProblemInvalid},
+		"a new one is refused":                 {again: of("OFF", same), problem: operation.ProblemInvalid},
+		"a card number is not looked up":       {again: of("GONE", func(r *operation.StartRequest) { r.OperationID = cardNumber }), problem: operation.ProblemInvalid, unread: true},
+		"nor is one in the order id":           {again: payment(func(r *operation.StartRequest) { r.Reference.OrderID = cardNumber }), problem: operation.ProblemInvalid, unread: true},
+		"what is no endpoint is not looked up": {again: of("SH/OP", same), problem: operation.ProblemInvalid, unread: true},
+		"nor is an empty operation id":         {again: of("OFF", func(r *operation.StartRequest) { r.OperationID = "" }), problem: operation.ProblemInvalid, unread: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			engine := &described{}
+			if tc.before.Endpoint != "" {
+				normalise(&tc.before)
+				engine.memo = memoOf(t, map[string]any{workflows.MemoStart: tc.before})
+			}
+			state, created, err := deskOn(engine).Start(t.Context(), tc.again)
+			require.False(t, created)
+			require.Equal(t, tc.unread, engine.asked == 0)
+			if tc.problem != "" {
+				requireProblem(t, tc.problem, err)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, tc.again.Key(), state.Key)
+			require.Equal(t, "first", state.RunID)
+		})
+	}
+}
+
+func TestAStartIsNotRefusedWhileNobodyKnowsWhetherItWasAccepted(t *testing.T) {
+	t.Parallel()
+	engine := &described{err: serviceerror.NewUnavailable("no")}
+	_, _, err := deskOn(engine).Start(t.Context(), transfer(func(r *operation.StartRequest) { r.Endpoint = "OFF" }))
+	requireProblem(t, operation.ProblemUnavailable, err)
+}
+
+func statuses(wanted ...string) func(*operation.StartRequest) {
+	return func(r *operation.StartRequest) { r.Callback.Statuses = wanted }
+}
+
+// deskOn is a desk on that engine.
+func deskOn(engine client.Client) *Desk {
+	d := desk()
+	d.Client, d.Converter = engine, converter.GetDefaultDataConverter()
+	return d
+}
+
+func requireProblem(t *testing.T, want operation.Problem, err error) {
+	t.Helper()
+	var refused *operation.Error
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, want, refused.Problem, "%v", err)
+}
