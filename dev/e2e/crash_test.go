@@ -49,7 +49,10 @@ func TestAWorkerKilledInMidAttemptLosesAndExceedsNothing(t *testing.T) {
 	exhausting := start(t, api, order("A2C-2", "p2p_a2c"))
 	inTask := start(t, api, entry("201"))
 	watching := start(t, api, w.transfer("202"))
-	rung(t, w.paysera, "202", 1)
+	// Once it is recorded it is not sent again, however soon the worker dies.
+	awaits(t, api, watching, func(s operation.State) bool {
+		return len(s.Deliveries) > 0 && s.Deliveries[0].Outcome == operation.DeliveryAcknowledged
+	})
 	underWay(t, w.ukrcard, "A2C-1", 2)
 	underWay(t, w.ukrcard, "A2C-2", 2)
 	underWay(t, w.standard, "201", 1)

@@ -103,9 +103,13 @@ func endings(w *world) map[string]ending {
 		},
 		"a transfer rings for each status on its way": {
 			start: w.transfer("102"),
-			stage: func(w *world, id string) {
-				w.core.Schedule(id, simulator.TransferStep{Status: "waiting_funds", For: 600 * time.Millisecond},
-					simulator.TransferStep{Status: "reserved", For: 600 * time.Millisecond}, simulator.TransferStep{Status: "done"})
+			stage: func(w *world, id string) { w.core.SetStatus(id, "waiting_funds") },
+			act: func(t *testing.T, w *world, _ *apiclient.Client, key operation.Key) {
+				t.Helper()
+				rung(t, w.paysera, key.OperationID, 1)
+				w.core.SetStatus(key.OperationID, "reserved")
+				rung(t, w.paysera, key.OperationID, 2)
+				w.core.SetStatus(key.OperationID, "done")
 			},
 			outcome: operation.OutcomeAcknowledged, status: "done",
 			deliveries: []string{"waiting_funds: acknowledged: " + ack, "reserved: acknowledged: " + ack, "done: acknowledged: " + ack},
@@ -114,7 +118,7 @@ func endings(w *world) map[string]ending {
 		"a transfer rings for the statuses that its client chose": {
 			start: w.transfer("103", "done", "failed"),
 			stage: func(w *world, id string) {
-				w.core.Schedule(id, simulator.TransferStep{Status: "waiting_funds", For: 600 * time.Millisecond}, simulator.TransferStep{Status: "done"})
+				w.core.Script(id, simulator.TransferStep{Status: "waiting_funds"}, simulator.TransferStep{Status: "done"})
 			},
 			outcome: operation.OutcomeAcknowledged, status: "done",
 			deliveries: []string{"done: acknowledged: " + ack}, rings: []string{"done"},
@@ -144,8 +148,11 @@ func endings(w *world) map[string]ending {
 		},
 		"a transfer that failed because its user cancelled it reads as revoked": {
 			start: w.transfer("106"),
-			stage: func(w *world, id string) {
-				w.core.Script(id, simulator.TransferStep{Status: "waiting_funds"}, simulator.TransferStep{Status: "failed", FailureCode: "cancelled_by_user"})
+			stage: func(w *world, id string) { w.core.SetStatus(id, "waiting_funds") },
+			act: func(t *testing.T, w *world, _ *apiclient.Client, key operation.Key) {
+				t.Helper()
+				rung(t, w.paysera, key.OperationID, 1)
+				w.core.Script(key.OperationID, simulator.TransferStep{Status: "failed", FailureCode: "cancelled_by_user"})
 			},
 			outcome: operation.OutcomeAcknowledged, status: "revoked",
 			deliveries: []string{"waiting_funds: acknowledged: " + ack, "revoked: acknowledged: " + ack},
@@ -158,6 +165,7 @@ func endings(w *world) map[string]ending {
 			},
 			act: func(t *testing.T, _ *world, api *apiclient.Client, key operation.Key) {
 				t.Helper()
+				awaits(t, api, key, func(s operation.State) bool { return s.Polls > 0 })
 				require.NoError(t, api.Withdraw(t.Context(), key))
 			},
 			outcome: operation.OutcomeWithdrawn, status: "0",

@@ -90,7 +90,8 @@ func TestTheHistoryDoesNotGrowWithAttempts(t *testing.T) {
 		require.Equal(t, operation.OutcomeExhausted, closed(t, api, key).Outcome)
 		lengths[endpoint] = len(history(t, c, key))
 	}
-	require.Equal(t, lengths["TWICE"], lengths["OFTEN"])
+	// A slow machine may add a workflow task, 38 more attempts nothing.
+	require.Less(t, lengths["OFTEN"], lengths["TWICE"]+10)
 }
 
 func TestAReceiverThatAnswersSlowlyHoldsUpNobodyElsesAnswer(t *testing.T) {
@@ -139,8 +140,9 @@ func TestAStartThatItsClientGivesUpRingsAllTheSame(t *testing.T) {
 		}
 		got := rung(t, w.standard, id, 1)
 		state := closed(t, api, entry(id).Key())
-		require.Less(t, got[0].At.Sub(state.Status.ObservedAt.Time), time.Second, "no workflow task was stranded")
-		require.Zero(t, count(history(t, w.temporalClient(t), entry(id).Key()), enumspb.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT))
+		require.Equal(t, operation.OutcomeAcknowledged, state.Outcome)
+		require.Len(t, got, 1)
+		require.Zero(t, count(history(t, w.temporalClient(t), entry(id).Key()), enumspb.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT), "no workflow task was stranded")
 	}
 	require.NotZero(t, given)
 }
@@ -247,7 +249,9 @@ func TestWhatIsSaidBySignalIsHeardBeforeALaterUpdate(t *testing.T) {
 			// The API says it so after 3 s; its Update is gone where the server restarts then.
 			require.NoError(t, w.temporalClient(t).SignalWorkflow(t.Context(), key.WorkflowID(), "", workflows.SignalStatus, workflows.Push{Status: tt.signalled}))
 			said := make(chan error, 1)
-			go func() { said <- tt.say(t.Context(), api, key) }()
+			go func() {
+				said <- untilServed(t, func(ctx context.Context) error { return tt.say(ctx, api, key) })
+			}()
 			time.Sleep(time.Second)
 			w.worker(t)
 			if err := <-said; tt.refused == "" {

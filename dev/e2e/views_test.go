@@ -112,7 +112,7 @@ func TestSavedViewsFindTheRightRunsAndNoOthers(t *testing.T) {
 		query = regexp.MustCompile(`\d{4}-\d\d-\d\dT[\d:]+Z`).ReplaceAllString(query, cut.String())
 		want := slices.Sorted(slices.Values(finds[name]))
 		var found []string
-		for until := time.Now().Add(10 * time.Second); time.Now().Before(until); time.Sleep(50 * time.Millisecond) {
+		for until := time.Now().Add(patience); time.Now().Before(until); time.Sleep(50 * time.Millisecond) {
 			if found = idsOf(t, c, query); slices.Equal(want, found) {
 				break
 			}

@@ -60,6 +60,10 @@ func TestMain(m *testing.M) {
 	}
 	// The tests wait much longer than they compute.
 	_ = flag.Set("test.parallel", "6")
+	flag.Parse()
+	if testing.Short() {
+		skipLong()
+	}
 	code := m.Run()
 	stopShared()
 	_ = os.RemoveAll(built.dir)
