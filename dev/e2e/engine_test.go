@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strconv"
 	"syscall"
@@ -61,19 +62,46 @@ func TestTheHappyPathIsOneEagerWorkflowTaskWithoutAnActivity(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, sharedEngine(t), quick)
 	api := w.run(t).Client
-	w.core.SetStatus("100", "done")
-	closed(t, api, start(t, api, entry("100")))
-
-	w.core.SetStatus("101", "done")
-	key := start(t, api, entry("101"))
-	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, key).Outcome)
-	events := history(t, w.temporalClient(t), key)
+	c := w.temporalClient(t)
+	// The first finds out how fast core and receiver are. A busy machine may make
+	// them slow.
+	var events []*historypb.HistoryEvent
+	for n := 0; n < 10 && len(events) != 7; n++ {
+		id := fmt.Sprint(100 + n)
+		w.core.SetStatus(id, "done")
+		key := start(t, api, entry(id))
+		require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, key).Outcome)
+		events = history(t, c, key)
+	}
+	require.Len(t, events, 7)
 	require.True(t, events[0].GetWorkflowExecutionStartedEventAttributes().GetEagerExecutionAccepted())
 	require.Equal(t, 1, count(events, enumspb.EVENT_TYPE_WORKFLOW_TASK_COMPLETED))
 	require.Equal(t, 2, count(events, enumspb.EVENT_TYPE_MARKER_RECORDED), "a poll and an attempt")
 	require.Zero(t, count(events, enumspb.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED))
 	require.Zero(t, count(events, enumspb.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES))
-	require.Len(t, events, 7)
+}
+
+// startInsideTask starts an operation whose first attempt, which the receiver
+// answers after delay, is under way inside a workflow task. A busy machine may
+// leave it to an activity; then the next operation is tried.
+func (w *world) startInsideTask(t *testing.T, api *apiclient.Client, id string, delay time.Duration) operation.Key {
+	t.Helper()
+	c := w.temporalClient(t)
+	for n := range 10 {
+		warm, name := fmt.Sprintf("warm-%s-%d", id, n), fmt.Sprintf("%s-%d", id, n)
+		w.core.SetStatus(warm, "done")
+		closed(t, api, start(t, api, entry(warm)))
+		w.core.SetStatus(name, "done")
+		w.standard.Script(name, simulator.Reply{Delay: delay})
+		key := start(t, api, entry(name))
+		underWay(t, w.standard, name, 1)
+		if pendingDelivery(t, c, key) == nil {
+			return key
+		}
+		closed(t, api, key)
+	}
+	require.Fail(t, "no attempt was made inside a workflow task")
+	return operation.Key{}
 }
 
 func TestTheHistoryDoesNotGrowWithAttempts(t *testing.T) {
@@ -96,9 +124,10 @@ func TestTheHistoryDoesNotGrowWithAttempts(t *testing.T) {
 
 func TestAReceiverThatAnswersSlowlyHoldsUpNobodyElsesAnswer(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, sharedEngine(t), patient)
+	w := newWorld(t, sharedEngine(t), policies{poll: patient.poll, delivery: "{interval: 300ms, attempts: 4, timeout: 20s}"})
 	api := w.run(t).Client
-	w.standard.Default(simulator.Reply{Delay: slow})
+	w.standard.Script("120", simulator.Reply{Delay: slow})
+	w.standard.Script("121", simulator.Reply{Delay: 8 * time.Second}, simulator.Acknowledge)
 	w.core.SetStatus("120", "done")
 	closed(t, api, start(t, api, entry("120")))
 
@@ -106,10 +135,9 @@ func TestAReceiverThatAnswersSlowlyHoldsUpNobodyElsesAnswer(t *testing.T) {
 	key := start(t, api, entry("121"))
 	underWay(t, w.standard, "121", 1)
 	require.NotNil(t, pendingDelivery(t, w.temporalClient(t), key), "rung by an activity, not in a workflow task")
-	asked := time.Now()
 	state, err := api.Revoke(t.Context(), key, "user", "")
 	require.NoError(t, err)
-	require.Less(t, time.Since(asked), slow, "the answer does not wait for the receiver")
+	require.True(t, w.standard.Received("121")[0].EndedAt.IsZero(), "the answer does not wait for the receiver")
 	require.Equal(t, "revoked", state.Status.Value)
 
 	state = closed(t, api, key)
@@ -323,25 +351,19 @@ func TestWhatIsSaidDuringAnAttemptInAWorkflowTaskRepeatsNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, sharedEngine(t), patient)
 	api := w.run(t).Client
-	for name, say := range map[string]func(operation.Key) error{
+	for id, change := range map[string]func(operation.Key) error{
 		"190": func(key operation.Key) error { return api.Push(t.Context(), key, "done") },
 		"191": func(key operation.Key) error { return api.Withdraw(t.Context(), key) },
 		"192": func(key operation.Key) error { _, err := api.Revoke(t.Context(), key, "user", ""); return err },
 	} {
-		w.core.SetStatus("warm"+name, "done")
-		closed(t, api, start(t, api, entry("warm"+name)))
-		w.core.SetStatus(name, "done")
-		w.standard.Script(name, simulator.Reply{Delay: 900 * time.Millisecond})
-		key := start(t, api, entry(name))
-		underWay(t, w.standard, name, 1)
-		require.Nil(t, pendingDelivery(t, w.temporalClient(t), key), "the attempt is made inside the workflow task")
-		if err := say(key); err != nil {
+		key := w.startInsideTask(t, api, id, 900*time.Millisecond)
+		if err := change(key); err != nil && !later(err) {
 			require.Equal(t, http.StatusConflict, apiclient.Status(err), "closed meanwhile: %v", err)
 		}
 		state := closed(t, api, key)
 		require.Equal(t, operation.OutcomeAcknowledged, state.Outcome)
 		require.Len(t, state.Deliveries, 1)
-		require.Len(t, w.standard.Received(name), 1, "nothing was sent twice")
+		require.Len(t, w.standard.Received(key.OperationID), 1, "nothing was sent twice")
 	}
 }
 
@@ -349,19 +371,12 @@ func TestWhatIsSaidDuringALongAttemptInAWorkflowTaskWaitsForIt(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, sharedEngine(t), patient)
 	api := w.run(t).Client
-	for _, id := range []string{"warm", "195"} {
-		w.core.SetStatus(id, "done")
-	}
-	closed(t, api, start(t, api, entry("warm")))
 	// A Signal, which follows an Update that no worker took within 3 s, would make
 	// the run forget the attempt.
-	w.standard.Script("195", simulator.Reply{Delay: 4500 * time.Millisecond})
-	key := start(t, api, entry("195"))
-	underWay(t, w.standard, "195", 1)
-	require.Nil(t, pendingDelivery(t, w.temporalClient(t), key), "the attempt is made inside the workflow task")
-	require.NoError(t, api.Withdraw(t.Context(), key))
+	key := w.startInsideTask(t, api, "195", 4500*time.Millisecond)
+	require.NoError(t, untilServed(t, func(ctx context.Context) error { return api.Withdraw(ctx, key) }))
 	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, key).Outcome)
-	require.Len(t, w.standard.Received("195"), 1, "nothing was sent twice")
+	require.Len(t, w.standard.Received(key.OperationID), 1, "nothing was sent twice")
 }
 
 func TestAWithdrawalCutsNothingOff(t *testing.T) {

@@ -81,7 +81,7 @@ type recordedCall struct {
 // inFlight says that the call was not over when the other began. A caller that
 // left may begin the next call before its server notices.
 func (c recordedCall) inFlight(when time.Time) bool {
-	const noticed = 100 * time.Millisecond
+	const noticed = 2 * time.Second
 	if c.abandoned {
 		return c.ended.Sub(when) > noticed
 	}
