@@ -290,19 +290,13 @@ func (a *actor) start(ctx context.Context) bool {
 	}
 }
 
-// later says that the answer is to come back later.
-func later(err error) bool {
-	status := apiclient.Status(err)
-	return status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable
-}
-
 func (a *actor) fault(promise, form string, args ...any) {
 	a.faulty = append(a.faulty, fault{promise, fmt.Sprintf(form, args...)})
 }
 
 func (a *actor) make(ctx context.Context, planned *act) {
 	key := a.request.Key()
-	api := a.stage.Client
+	api := direct(a.stage.Client)
 	// The last look at a run that a redelivery may follow.
 	if planned.what == actRedeliver {
 		a.look(ctx)

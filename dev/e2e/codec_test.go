@@ -336,7 +336,7 @@ func TestWithoutTheKeyARunWaits(t *testing.T) {
 			found, err := c.DescribeWorkflowExecution(t.Context(), key.WorkflowID(), "")
 			require.NoError(t, err)
 			require.Equal(t, enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, found.GetWorkflowExecutionInfo().GetStatus(), "and the run waits")
-			_, err = api.State(t.Context(), key)
+			_, err = direct(api).State(t.Context(), key)
 			require.Equal(t, http.StatusServiceUnavailable, apiclient.Status(err), "what can't be read is not made up: %v", err)
 			require.ErrorContains(t, err, `sealed with the key "a"`)
 

@@ -116,7 +116,7 @@ func TestATemporalServerKilledAndStartedAgainOnItsFilesLosesNothing(t *testing.T
 
 	engine.kill(t)
 	refusesToStart(t, api)
-	status, err := api.Call(t.Context(), http.MethodGet, "/readyz", nil, nil)
+	status, err := direct(api).Call(t.Context(), http.MethodGet, "/readyz", nil, nil)
 	require.Error(t, err)
 	require.Equal(t, http.StatusServiceUnavailable, status)
 	w.core.SetStatus("301", "done")
@@ -138,7 +138,7 @@ func refusesToStart(t *testing.T, api *apiclient.Client) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	_, _, err := api.Start(ctx, entry("303"))
+	_, _, err := direct(api).Start(ctx, entry("303"))
 	problem := &apiclient.Problem{}
 	require.ErrorAs(t, err, &problem)
 	require.Equal(t, http.StatusServiceUnavailable, problem.Status)

@@ -41,7 +41,7 @@ func TestAPostgreSQLThatDiesLosesNothing(t *testing.T) {
 	require.NoError(t, cluster.Kill())
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	_, _, err = api.Start(ctx, entry("1303"))
+	_, _, err = direct(api).Start(ctx, entry("1303"))
 	problem := &apiclient.Problem{}
 	require.ErrorAs(t, err, &problem)
 	require.Equal(t, http.StatusServiceUnavailable, problem.Status)

@@ -491,7 +491,7 @@ func (s *stage) theSameStart(t *testing.T) {
 		}
 	})
 	for endpoint, request := range requests {
-		created, err := s.startAgain(t, request)
+		_, created, err := s.Start(t.Context(), request)
 		if err != nil || created {
 			t.Errorf("the same start once its endpoint is %s: created %v, %v", endpoint, created, err)
 		}

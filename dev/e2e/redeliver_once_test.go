@@ -37,7 +37,7 @@ func TestOneOfTwentyWhoRedeliverAnOperationAtOnceBeginsARun(t *testing.T) {
 		var calls sync.WaitGroup
 		for range callsAtOnce {
 			calls.Go(func() {
-				_, err := api.Redeliver(t.Context(), key, request)
+				_, err := direct(api).Redeliver(t.Context(), key, request)
 				switch {
 				case err == nil:
 					begun.Add(1)
