@@ -33,12 +33,12 @@ func pushed(poll, delivery string) string {
 	return fmt.Sprintf("poll: {interval: 1s, lifetime: 3m%s}, delivery: {%s, timeout: 10s}", poll, delivery)
 }
 
-// TestOneWatchOneDeliveryOneRecord holds, without any crash, that an operation
+// TestAnOperationHasOneWatchOneDeliveryAndOneRecord holds, without any crash, that an operation
 // has at most one question and one request in flight, that both are counted in
 // one record, and that nothing is decided on an older one.
-func TestOneWatchOneDeliveryOneRecord(t *testing.T) {
+func TestAnOperationHasOneWatchOneDeliveryAndOneRecord(t *testing.T) {
 	t.Parallel()
-	s := newStage(t, map[string]string{
+	s := newRecording(t, map[string]string{
 		"TWICE":     pushed("", "interval: 30s, attempts: 2"),
 		"OVERTAKEN": pushed("", "interval: 30s, attempts: 2"),
 		"CAPPED":    pushed(", max_polls: 10", "interval: 50ms, attempts: 2"),
@@ -58,7 +58,7 @@ func TestOneWatchOneDeliveryOneRecord(t *testing.T) {
 		"LISTED":    pushed("", "interval: 50ms, attempts: 1"),
 		"REPOLLED":  pushed("", "interval: 50ms, attempts: 1"),
 	})
-	few(t, map[string]func(*testing.T){
+	runFew(t, map[string]func(*testing.T){
 		"pushes before the final status cause one request":         s.pushesBeforeTheFinalStatus,
 		"what is pushed during the last attempt overtakes nothing": s.pushesDuringTheLastAttempt,
 		"pushes cost polls": s.pushesCostPolls,
@@ -80,7 +80,7 @@ func TestOneWatchOneDeliveryOneRecord(t *testing.T) {
 }
 
 // pushesBeforeTheFinalStatus: several empty pushes within a second, then done.
-func (s *stage) pushesBeforeTheFinalStatus(t *testing.T) {
+func (s *recording) pushesBeforeTheFinalStatus(t *testing.T) {
 	t.Helper()
 	receiver := steady(reply{delay: 600 * time.Millisecond})
 	s.warm(t, "TWICE")
@@ -100,13 +100,13 @@ func (s *stage) pushesBeforeTheFinalStatus(t *testing.T) {
 			require.Equal(t, 1, attempts(state))
 		}
 	}
-	together(t, rows)
+	runTogether(t, rows)
 }
 
 // pushesThenDone pushes emptily, 2 to 5 times in about half a second, and lets the core
 // say done just after the question that was due without them. Had each push a
 // watch of its own, the oldest would learn it last, during the attempt.
-func (s *stage) pushesThenDone(t *testing.T, key operation.Key, core *setting, i int) {
+func (s *recording) pushesThenDone(t *testing.T, key operation.Key, core *setting, i int) {
 	t.Helper()
 	pushes := 2 + i%4
 	due := s.questions(key.OperationID)[0].began.Add(time.Second)
@@ -120,12 +120,12 @@ func (s *stage) pushesThenDone(t *testing.T, key operation.Key, core *setting, i
 
 // warm lets the worker know that an endpoint answers fast, so that first
 // attempts are made inside workflow tasks.
-func (s *stage) warm(t *testing.T, endpoint string) {
+func (s *recording) warm(t *testing.T, endpoint string) {
 	t.Helper()
 	s.close(t, s.open(t, endpoint, "warm-"+endpoint, steady(reply{status: "done"}), steady(reply{})))
 }
 
-func (s *stage) pushesDuringTheLastAttempt(t *testing.T) {
+func (s *recording) pushesDuringTheLastAttempt(t *testing.T) {
 	t.Helper()
 	receiver := steady(reply{delay: 600 * time.Millisecond})
 	s.warm(t, "OVERTAKEN")
@@ -149,10 +149,10 @@ func (s *stage) pushesDuringTheLastAttempt(t *testing.T) {
 			require.Equal(t, 1, attempts(state))
 		}
 	}
-	together(t, rows)
+	runTogether(t, rows)
 }
 
-func (s *stage) pushesCostPolls(t *testing.T) {
+func (s *recording) pushesCostPolls(t *testing.T) {
 	t.Helper()
 	const maxPolls = 10
 	rows := map[string]func(*testing.T){}
@@ -174,11 +174,11 @@ func (s *stage) pushesCostPolls(t *testing.T) {
 			require.Equal(t, operation.OutcomeExpired, state.Outcome)
 		}
 	}
-	together(t, rows)
+	runTogether(t, rows)
 }
 
 // pushesThatGoOn: a slow core has its answer read while it goes on to push.
-func (s *stage) pushesThatGoOn(t *testing.T) {
+func (s *recording) pushesThatGoOn(t *testing.T) {
 	t.Helper()
 	const id = "pressed-slow"
 	core := inTurn(reply{status: "processing", delay: time.Second}, reply{status: "done", delay: time.Second})
@@ -193,7 +193,7 @@ func (s *stage) pushesThatGoOn(t *testing.T) {
 	require.Len(t, s.requests(id), 1)
 }
 
-func (s *stage) pushesComeTogether(t *testing.T) {
+func (s *recording) pushesComeTogether(t *testing.T) {
 	t.Helper()
 	const id = "pressed-fast"
 	key := s.open(t, "PRESSED", id, steady(reply{status: "processing", delay: 20 * time.Millisecond}), steady(reply{}))
@@ -210,7 +210,7 @@ func (s *stage) pushesComeTogether(t *testing.T) {
 	require.LessOrEqual(t, len(asked), int(time.Since(begun)/time.Second)+2)
 }
 
-func (s *stage) noQuestionAfterAnEnding(t *testing.T) {
+func (s *recording) noQuestionAfterAnEnding(t *testing.T) {
 	t.Helper()
 	rows := map[string]func(*testing.T){}
 	for name, end := range map[string]func(*testing.T, operation.Key){
@@ -235,10 +235,10 @@ func (s *stage) noQuestionAfterAnEnding(t *testing.T) {
 			require.Len(t, s.questions(id), asked, "a watch that goes on asks each second")
 		}
 	}
-	together(t, rows)
+	runTogether(t, rows)
 }
 
-func (s *stage) aDeliveryThatWaitsIsReached(t *testing.T) {
+func (s *recording) aDeliveryThatWaitsIsReached(t *testing.T) {
 	t.Helper()
 	rows := map[string]func(*testing.T){}
 	for _, endpoint := range []string{"SHORT", "LONG"} {
@@ -255,25 +255,25 @@ func (s *stage) aDeliveryThatWaitsIsReached(t *testing.T) {
 		rows[endpoint+" is withdrawn"] = func(t *testing.T) {
 			t.Helper()
 			s.reaches(t, endpoint, "withdrawn-"+endpoint, func(key operation.Key) { s.withdraw(t, key) }, func(key operation.Key) {
-				require.Equal(t, operation.OutcomeWithdrawn, closed(t, s.Client, key).Outcome)
+				require.Equal(t, operation.OutcomeWithdrawn, awaitClosed(t, s.Client, key).Outcome)
 				require.Len(t, s.requests(key.OperationID), 1)
 			})
 		}
 	}
-	together(t, rows)
+	runTogether(t, rows)
 }
 
 // reaches changes an operation whose delivery waits for its second attempt and
 // requires that the effect comes soon, in the best of a few tries: the machine may
 // be busy.
-func (s *stage) reaches(t *testing.T, endpoint, id string, change, effect func(operation.Key)) {
+func (s *recording) reaches(t *testing.T, endpoint, id string, change, effect func(operation.Key)) {
 	t.Helper()
 	best := time.Hour
 	for n := 0; n < 5 && best > reached; n++ {
 		failing := steady(reply{httpStatus: http.StatusServiceUnavailable})
 		key := s.open(t, endpoint, fmt.Sprintf("%s-%d", id, n), steady(reply{status: "waiting_funds"}), failing)
 		s.awaitRequest(t, key.OperationID, 1, true)
-		awaits(t, s.Client, key, func(state operation.State) bool {
+		awaitState(t, s.Client, key, func(state operation.State) bool {
 			return len(state.Deliveries) > 0 && state.Deliveries[0].NextAttemptAt != nil
 		})
 		change(key)
@@ -286,7 +286,7 @@ func (s *stage) reaches(t *testing.T, endpoint, id string, change, effect func(o
 
 // anExhaustedStatusIsOwedAgain: done was never acknowledged, failed was, and
 // then the core says done again.
-func (s *stage) anExhaustedStatusIsOwedAgain(t *testing.T) {
+func (s *recording) anExhaustedStatusIsOwedAgain(t *testing.T) {
 	t.Helper()
 	const id = "owed"
 	core := &setting{now: reply{status: "done"}}
@@ -310,7 +310,7 @@ func (s *stage) anExhaustedStatusIsOwedAgain(t *testing.T) {
 }
 
 // repoll redelivers what the core says now, by force where that is asked for.
-func (s *stage) repoll(t *testing.T, key operation.Key) {
+func (s *recording) repoll(t *testing.T, key operation.Key) {
 	t.Helper()
 	request := operation.RedeliveryRequest{Repoll: true}
 	if err := s.redeliver(t, key, request); apiclient.Status(err) != http.StatusConflict {
@@ -332,10 +332,10 @@ func attemptsGoOn(t *testing.T, state operation.State, callbackID string, n int)
 		}
 	}
 	require.Len(t, found, n, "%+v", state.Deliveries)
-	numbered(t, found, 1)
+	requireNumbered(t, found, 1)
 }
 
-func (s *stage) aSupersededStatusIsOwedAgain(t *testing.T) {
+func (s *recording) aSupersededStatusIsOwedAgain(t *testing.T) {
 	t.Helper()
 	const id = "returning"
 	core := &setting{now: reply{status: "waiting_funds"}}
@@ -355,7 +355,7 @@ func (s *stage) aSupersededStatusIsOwedAgain(t *testing.T) {
 }
 
 // awaitDone waits for request number n, which must be about status.
-func (s *stage) awaitDone(t *testing.T, id string, n int, status string) {
+func (s *recording) awaitDone(t *testing.T, id string, n int, status string) {
 	t.Helper()
 	for until := time.Now().Add(patience); time.Now().Before(until); time.Sleep(5 * time.Millisecond) {
 		if requests := s.requests(id); len(requests) >= n && !requests[n-1].ended.IsZero() {
@@ -368,7 +368,7 @@ func (s *stage) awaitDone(t *testing.T, id string, n int, status string) {
 
 // aStatusThatWasNeverSentIsOwedAgain: reserved waits behind a request, is
 // superseded there by waiting_password and returns.
-func (s *stage) aStatusThatWasNeverSentIsOwedAgain(t *testing.T) {
+func (s *recording) aStatusThatWasNeverSentIsOwedAgain(t *testing.T) {
 	t.Helper()
 	const id = "unsent"
 	slowly := reply{delay: 2 * time.Second}
@@ -389,7 +389,7 @@ func (s *stage) aStatusThatWasNeverSentIsOwedAgain(t *testing.T) {
 	require.Equal(t, []string{"waiting_funds", "waiting_password", "reserved", "done"}, statusesOf(s.requests(id)))
 }
 
-func (s *stage) theLastPollIsInFlight(t *testing.T) {
+func (s *recording) theLastPollIsInFlight(t *testing.T) {
 	t.Helper()
 	const id = "last"
 	waiting := reply{status: "waiting"}
@@ -403,7 +403,7 @@ func (s *stage) theLastPollIsInFlight(t *testing.T) {
 }
 
 // aMissingEndpoint holds back one callback each of three operations.
-func (s *stage) aMissingEndpoint(t *testing.T) {
+func (s *recording) aMissingEndpoint(t *testing.T) {
 	t.Helper()
 	temporal := s.temporalClient(t)
 	// What the endpoint's absence finds open: the receiver has refused nothing yet.
@@ -428,7 +428,7 @@ func (s *stage) aMissingEndpoint(t *testing.T) {
 		if n := events(t, temporal, key); n >= 60 {
 			t.Errorf("%s has %d events", id, n)
 		}
-		state := awaits(t, s.Client, key, func(operation.State) bool { return true })
+		state := awaitState(t, s.Client, key, func(operation.State) bool { return true })
 		require.NotEqual(t, operation.Closed, state.Phase, "%+v", state)
 		require.Empty(t, s.requests(id))
 	}
@@ -451,7 +451,7 @@ func events(t *testing.T, c client.Client, key operation.Key) int64 {
 }
 
 // aRefusedQuestion: the core answers about one transfer of eleven with 403.
-func (s *stage) aRefusedQuestion(t *testing.T) {
+func (s *recording) aRefusedQuestion(t *testing.T) {
 	t.Helper()
 	s.open(t, "REFUSED", "refused", steady(reply{httpStatus: http.StatusForbidden}), steady(reply{}))
 	s.awaitQuestion(t, "refused", 1, true)
@@ -469,7 +469,7 @@ func (s *stage) aRefusedQuestion(t *testing.T) {
 	}
 }
 
-func (s *stage) theSameStart(t *testing.T) {
+func (s *recording) theSameStart(t *testing.T) {
 	t.Helper()
 	changes := map[string]func(line string) string{
 		"DISABLED": func(line string) string { return "enabled: false, " + line },
@@ -498,7 +498,7 @@ func (s *stage) theSameStart(t *testing.T) {
 	}
 }
 
-func (s *stage) readThroughItsEnd(t *testing.T) {
+func (s *recording) readThroughItsEnd(t *testing.T) {
 	t.Helper()
 	var readers sync.WaitGroup
 	for i := range 12 {
@@ -525,7 +525,7 @@ func (s *stage) readThroughItsEnd(t *testing.T) {
 }
 
 // theListIsNewestFirst among closed, open and redelivered operations.
-func (s *stage) theListIsNewestFirst(t *testing.T) {
+func (s *recording) theListIsNewestFirst(t *testing.T) {
 	t.Helper()
 	var ids []string
 	var redelivered operation.Key
@@ -587,7 +587,7 @@ func startsOf(listed []operation.Summary) string {
 
 // aPushBeforeTheRepoll asks a core that is known to be slow: a question inside a
 // workflow task would keep the push away.
-func (s *stage) aPushBeforeTheRepoll(t *testing.T) {
+func (s *recording) aPushBeforeTheRepoll(t *testing.T) {
 	t.Helper()
 	const id = "repolled"
 	slowly := 1500 * time.Millisecond
@@ -607,12 +607,12 @@ func (s *stage) aPushBeforeTheRepoll(t *testing.T) {
 	require.Equal(t, []string{"done", "failed"}, statusesOf(s.requests(id)))
 }
 
-// TestAWorkerKilledInMidWatchAsksNoMoreThanItMay holds that a kill adds at most
+// TestAWorkerKilledDuringAWatchAddsAtMostOnePoll holds that a kill adds at most
 // the one question that was in flight.
-func TestAWorkerKilledInMidWatchAsksNoMoreThanItMay(t *testing.T) {
+func TestAWorkerKilledDuringAWatchAddsAtMostOnePoll(t *testing.T) {
 	t.Parallel()
 	const maxPolls, id = 8, "killed"
-	s := newQuietStage(t, map[string]string{"CAPPED": pushed(", max_polls: 8", "interval: 50ms, attempts: 2")})
+	s := newIdleRecording(t, map[string]string{"CAPPED": pushed(", max_polls: 8", "interval: 50ms, attempts: 2")})
 	_, api := s.api(t, "127.0.0.1:0", "-worker=false")
 	first := s.worker(t)
 	s.put(id, steady(reply{status: "processing", delay: 200 * time.Millisecond}), steady(reply{}))
@@ -620,7 +620,7 @@ func TestAWorkerKilledInMidWatchAsksNoMoreThanItMay(t *testing.T) {
 	s.awaitQuestion(t, id, 6, false)
 	require.NoError(t, first.Kill())
 	s.worker(t)
-	state := closed(t, api, key)
+	state := awaitClosed(t, api, key)
 	time.Sleep(quiet)
 	asked := len(s.questions(id))
 	require.LessOrEqual(t, asked, maxPolls+1)

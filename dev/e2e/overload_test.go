@@ -18,8 +18,8 @@ import (
 	"ringback/internal/operation"
 )
 
-// atOnce bounds the starts of a configuration.
-func (w *world) atOnce(t *testing.T, starts int) {
+// runAtOnce bounds the starts of a configuration.
+func (w *environment) limitStarts(t *testing.T, starts int) {
 	t.Helper()
 	text, err := os.ReadFile(w.config)
 	require.NoError(t, err)
@@ -29,7 +29,7 @@ func (w *world) atOnce(t *testing.T, starts int) {
 }
 
 // pause stops the server's process, and lets it go on.
-func (e *engine) pause(t *testing.T) (goOn func()) {
+func (e *temporalServer) pause(t *testing.T) (goOn func()) {
 	t.Helper()
 	require.NoError(t, e.process.Signal(syscall.SIGSTOP))
 	return sync.OnceFunc(func() { require.NoError(t, e.process.Signal(syscall.SIGCONT)) })
@@ -37,12 +37,12 @@ func (e *engine) pause(t *testing.T) (goOn func()) {
 
 // While the engine stands still, starts fill what room there is for them and the
 // others are told to come back; what was accepted, before and then, is rung.
-func TestStartsAreShedBeforeTheEngineDrownsAndWhatIsAcceptedCompletes(t *testing.T) {
-	w := newWorld(t, startEngine(t), quick)
-	w.atOnce(t, 4)
+func TestStartsAreRefusedUnderOverloadAndAcceptedOnesComplete(t *testing.T) {
+	w := newEnvironment(t, startServer(t), quick)
+	w.limitStarts(t, 4)
 	api := w.run(t)
 	w.core.SetStatus("known", "done")
-	closed(t, api.Client, start(t, api.Client, entry("known")))
+	awaitClosed(t, api.Client, start(t, api.Client, entry("known")))
 
 	goOn := w.temporal.pause(t)
 	defer goOn()
@@ -79,16 +79,16 @@ func TestStartsAreShedBeforeTheEngineDrownsAndWhatIsAcceptedCompletes(t *testing
 	for i := range many {
 		request := entry(fmt.Sprintf("flood-%d", i))
 		start(t, api.Client, request)
-		require.Equal(t, operation.OutcomeAcknowledged, closed(t, api.Client, request.Key()).Outcome)
-		require.Len(t, rung(t, w.standard, request.OperationID, 1), 1, "once")
+		require.Equal(t, operation.OutcomeAcknowledged, awaitClosed(t, api.Client, request.Key()).Outcome)
+		require.Len(t, awaitCallbacks(t, w.standard, request.OperationID, 1), 1, "once")
 	}
 }
 
 // What is said to open operations is heard while starts hold all the room there
 // is for them.
-func TestChangesAndReadsAreAdmittedBesideAFloodOfStarts(t *testing.T) {
-	w := newWorld(t, startEngine(t), quick)
-	w.atOnce(t, 1)
+func TestChangesAndReadsAreServedDuringAFloodOfStarts(t *testing.T) {
+	w := newEnvironment(t, startServer(t), quick)
+	w.limitStarts(t, 1)
 	api := w.run(t)
 	w.core.SetStatus("open", "reserved")
 	open := start(t, api.Client, entry("open"))
@@ -115,5 +115,5 @@ func TestChangesAndReadsAreAdmittedBesideAFloodOfStarts(t *testing.T) {
 		require.NoError(t, api.Push(t.Context(), open, "reserved"))
 	}
 	require.NoError(t, api.Withdraw(t.Context(), open))
-	require.Equal(t, operation.OutcomeWithdrawn, closed(t, api.Client, open).Outcome)
+	require.Equal(t, operation.OutcomeWithdrawn, awaitClosed(t, api.Client, open).Outcome)
 }

@@ -28,7 +28,7 @@ func TestTheIntervalIsKeptOnAnUnmodifiedServer(t *testing.T) {
 		10 * time.Millisecond: 8, 50 * time.Millisecond: 8, 200 * time.Millisecond: 8,
 		time.Second: 6, 1500 * time.Millisecond: 6, 6 * time.Second: 2,
 	}
-	engine := sharedEngine(t)
+	temporalServer := sharedServer(t)
 	hooks := receiver(t, "standard")
 	var endpoints []string
 	for h, k := range intervals {
@@ -36,7 +36,7 @@ func TestTheIntervalIsKeptOnAnUnmodifiedServer(t *testing.T) {
 			"H%d: {dialect: standard, source: wallet, url: %q, poll: {interval: 1s, lifetime: 1m}, delivery: {interval: %s, attempts: %d}}",
 			h.Milliseconds(), hooks.URL()+"/hooks", h, k))
 	}
-	w := newWorld(t, engine, quick, endpoints...)
+	w := newEnvironment(t, temporalServer, quick, endpoints...)
 	api := w.run(t).Client
 	t.Run("h", func(t *testing.T) {
 		for h, k := range intervals {
@@ -53,15 +53,15 @@ func TestTheIntervalIsKeptOnAnUnmodifiedServer(t *testing.T) {
 }
 
 // measure rings k times and returns the median of what the gaps exceed h by.
-func measure(t *testing.T, w *world, hooks *simulator.Receiver, api *apiclient.Client, h time.Duration, k, round int) time.Duration {
+func measure(t *testing.T, w *environment, hooks *simulator.Receiver, api *apiclient.Client, h time.Duration, k, round int) time.Duration {
 	t.Helper()
 	id := fmt.Sprintf("%d-%d", h.Milliseconds(), round)
 	w.core.SetStatus(id, "done")
 	replies := slices.Repeat([]simulator.Reply{failing(http.StatusServiceUnavailable)}, k-1)
 	hooks.Script(id, append(replies, simulator.Acknowledge)...)
 	key := start(t, api, operation.StartRequest{Endpoint: fmt.Sprintf("H%d", h.Milliseconds()), OperationID: id})
-	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, key).Outcome)
-	lawful(t, hooks, id, k, h)
+	require.Equal(t, operation.OutcomeAcknowledged, awaitClosed(t, api, key).Outcome)
+	requireInterval(t, hooks, id, k, h)
 	var late []time.Duration
 	for _, got := range hooks.Received(id)[1:] {
 		late = append(late, got.Gap-h)
@@ -73,7 +73,7 @@ func measure(t *testing.T, w *world, hooks *simulator.Receiver, api *apiclient.C
 
 func TestAnOperationIsStartedOnce(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, sharedEngine(t), quick)
+	w := newEnvironment(t, sharedServer(t), quick)
 	api := w.run(t).Client
 
 	w.core.SetStatus("601", "done")
@@ -99,7 +99,7 @@ func TestAnOperationIsStartedOnce(t *testing.T) {
 	require.EqualValues(t, 16, created.Load()+again.Load()+unserved.Load())
 	require.True(t, created.Load() == 1 || unserved.Load() > 0)
 	start(t, api, entry("601"))
-	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, entry("601").Key()).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, awaitClosed(t, api, entry("601").Key()).Outcome)
 
 	_, first, err := api.Start(t.Context(), entry("601"))
 	require.NoError(t, err)
@@ -113,14 +113,14 @@ func TestAnOperationIsStartedOnce(t *testing.T) {
 
 func TestTheListFindsWhatFailed(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, sharedEngine(t), quick)
+	w := newEnvironment(t, sharedServer(t), quick)
 	api := w.run(t).Client
 	for _, id := range []string{"701", "702"} {
 		w.core.SetStatus(id, "done")
 	}
 	w.standard.Script("702", failing(http.StatusServiceUnavailable))
 	for _, id := range []string{"701", "702"} {
-		closed(t, api, start(t, api, entry(id)))
+		awaitClosed(t, api, start(t, api, entry(id)))
 	}
 	require.Eventually(t, func() bool {
 		page, err := api.List(t.Context(), url.Values{"endpoint": {ledger}, "outcome": {string(operation.OutcomeExhausted)}})
@@ -129,9 +129,9 @@ func TestTheListFindsWhatFailed(t *testing.T) {
 	}, patience, 100*time.Millisecond)
 }
 
-func TestDetailsShowNothingOfThePayerOrTheCard(t *testing.T) {
+func TestDetailsShowNeitherPayerNorCard(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, sharedEngine(t), quick)
+	w := newEnvironment(t, sharedServer(t), quick)
 	api := w.run(t).Client
 	w.wsgate.Script("A2C-1", simulator.Statuses(2)...)
 	w.core.SetStatus("801", "done")
@@ -144,6 +144,6 @@ func TestDetailsShowNothingOfThePayerOrTheCard(t *testing.T) {
 		for _, secret := range []string{"411111", "123456", "Name Surname", "LT0000", "EVP000", "9876"} {
 			require.NotContains(t, shown, secret)
 		}
-		closed(t, api, key)
+		awaitClosed(t, api, key)
 	}
 }

@@ -19,11 +19,11 @@ import (
 	"ringback/internal/service"
 )
 
-const callsAtOnce = 20
+const concurrentCalls = 20
 
-func TestOneOfTwentyWhoRedeliverAnOperationAtOnceBeginsARun(t *testing.T) {
+func TestTwentyRedeliveriesAtOnceStartOneRun(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, sharedEngine(t), quick)
+	w := newEnvironment(t, sharedServer(t), quick)
 	api := w.run(t).Client
 	for round, request := range []operation.RedeliveryRequest{
 		{Force: true}, {Force: true}, {Force: true}, {Force: true, Repoll: true}, {Force: true, Repoll: true},
@@ -31,11 +31,11 @@ func TestOneOfTwentyWhoRedeliverAnOperationAtOnceBeginsARun(t *testing.T) {
 		id := fmt.Sprintf("4%02d", round)
 		w.core.SetStatus(id, "done")
 		key := start(t, api, entry(id))
-		require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, key).Outcome)
+		require.Equal(t, operation.OutcomeAcknowledged, awaitClosed(t, api, key).Outcome)
 
 		var begun, refused, unserved atomic.Int32
 		var calls sync.WaitGroup
-		for range callsAtOnce {
+		for range concurrentCalls {
 			calls.Go(func() {
 				_, err := direct(api).Redeliver(t.Context(), key, request)
 				switch {
@@ -53,8 +53,8 @@ func TestOneOfTwentyWhoRedeliverAnOperationAtOnceBeginsARun(t *testing.T) {
 		}
 		calls.Wait()
 		require.LessOrEqual(t, begun.Load(), int32(1), "round %d", round)
-		require.EqualValues(t, callsAtOnce, begun.Load()+refused.Load()+unserved.Load())
-		state := closed(t, api, key)
+		require.EqualValues(t, concurrentCalls, begun.Load()+refused.Load()+unserved.Load())
+		state := awaitClosed(t, api, key)
 		require.LessOrEqual(t, len(w.standard.Received(id)), 2)
 		if unserved.Load() == 0 {
 			require.EqualValues(t, 1, begun.Load(), "round %d", round)
@@ -66,7 +66,7 @@ func TestOneOfTwentyWhoRedeliverAnOperationAtOnceBeginsARun(t *testing.T) {
 
 // lateStarts is a client whose starts wait until all that are expected have
 // come; then the first is made, and the others once the run that it began has
-// closed.
+// awaitClosed.
 type lateStarts struct {
 	client.Client
 	expected int32
@@ -96,13 +96,13 @@ func (l *lateStarts) ExecuteWorkflow(ctx context.Context, o client.StartWorkflow
 	return run, err
 }
 
-func TestWhoRedeliversARunThatWasRedeliveredSinceBeginsNone(t *testing.T) {
+func TestARunThatWasRedeliveredMeanwhileIsNotRedeliveredAgain(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, sharedEngine(t), quick)
+	w := newEnvironment(t, sharedServer(t), quick)
 	api := w.run(t).Client
 	w.core.SetStatus("450", "done")
 	key := start(t, api, entry("450"))
-	first := closed(t, api, key)
+	first := awaitClosed(t, api, key)
 
 	c, err := config.Load(w.config)
 	require.NoError(t, err)
@@ -110,12 +110,12 @@ func TestWhoRedeliversARunThatWasRedeliveredSinceBeginsNone(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(temporal.Close)
 	service := &service.Desk{
-		Client:    &lateStarts{Client: temporal, expected: callsAtOnce, all: make(chan struct{}), over: make(chan struct{})},
+		Client:    &lateStarts{Client: temporal, expected: concurrentCalls, all: make(chan struct{}), over: make(chan struct{})},
 		Namespace: w.temporal.namespace, Converter: converter.GetDefaultDataConverter(), Endpoint: c.Endpoint,
 	}
 	var done, skipped atomic.Int32
 	var calls sync.WaitGroup
-	for i := range callsAtOnce {
+	for i := range concurrentCalls {
 		calls.Go(func() {
 			redeliver := func() (operation.Redelivered, error) {
 				return service.RedeliverRun(t.Context(), operation.RunRef{Key: key, RunID: first.RunID},
@@ -138,6 +138,6 @@ func TestWhoRedeliversARunThatWasRedeliveredSinceBeginsNone(t *testing.T) {
 	}
 	calls.Wait()
 	require.EqualValues(t, 1, done.Load())
-	require.EqualValues(t, callsAtOnce-1, skipped.Load())
+	require.EqualValues(t, concurrentCalls-1, skipped.Load())
 	require.Len(t, w.standard.Received("450"), 2)
 }
