@@ -26,7 +26,7 @@ import (
 	"ringback/dev/temporalui"
 	"ringback/internal/app"
 	"ringback/internal/config"
-	"ringback/internal/zaplog"
+	"ringback/internal/telemetry"
 	"ringback/workflows"
 )
 
@@ -279,7 +279,7 @@ func (d *dev) serve(ctx context.Context) error {
 		API:        true,
 		Worker:     true,
 		Listen:     d.listen(ctx),
-		Log:        zaplog.NewConsole(d.err, d.level()),
+		Log:        telemetry.NewConsoleLogger(d.err, d.level()),
 		Started: func(address string) {
 			d.say("  Ringback     http://%s, OpenAPI at /openapi.yaml", address)
 			if d.demo {

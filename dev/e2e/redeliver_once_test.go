@@ -100,7 +100,7 @@ func TestWhoRedeliversARunThatWasRedeliveredSinceBeginsNone(t *testing.T) {
 	temporal, err := client.Dial(service.ClientOptions(client.Options{HostPort: w.temporal.addr, Namespace: namespace}))
 	require.NoError(t, err)
 	t.Cleanup(temporal.Close)
-	service := &service.Desk{
+	service := &service.Service{
 		Client:    &lateStarts{Client: temporal, expected: callsAtOnce, all: make(chan struct{}), over: make(chan struct{})},
 		Namespace: namespace, Converter: converter.GetDefaultDataConverter(), Endpoint: c.Endpoint,
 	}

@@ -18,7 +18,7 @@ import (
 	"ringback/dev/proc"
 	"ringback/dev/simulator"
 	"ringback/internal/operation"
-	"ringback/internal/zaplog"
+	"ringback/internal/telemetry"
 )
 
 // installation is Ringback as it is installed: the programs api and worker, on
@@ -121,7 +121,7 @@ func (i *installation) liveThrough(t *testing.T) {
 // older version meets one of a newer.
 func (i *installation) breakATask(t *testing.T) {
 	t.Helper()
-	c, err := client.Dial(client.Options{HostPort: i.temporal.addr, Namespace: namespace, Logger: zaplog.Temporal(zap.NewNop())})
+	c, err := client.Dial(client.Options{HostPort: i.temporal.addr, Namespace: namespace, Logger: telemetry.TemporalLogger(zap.NewNop())})
 	require.NoError(t, err)
 	defer c.Close()
 	_, err = c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: "unknown", TaskQueue: "ringback"}, "Unknown")

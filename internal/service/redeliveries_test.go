@@ -39,7 +39,9 @@ func TestABulkRedeliveryIsAskedInVisibilitysWords(t *testing.T) {
 func TestAFilterIsHeldToTheConfigurationAndToTheMoment(t *testing.T) {
 	t.Parallel()
 	now := operation.At(time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC))
-	admit := func(r operation.RedeliveriesRequest) (operation.Filter, error) { return desk().admitFilter(r, now) }
+	admit := func(r operation.RedeliveriesRequest) (operation.Filter, error) {
+		return newService().admitFilter(r, now)
+	}
 	for name, until := range map[string]operation.Time{"no end": {}, "an end to come": now.Add(time.Hour)} {
 		f, err := admit(operation.RedeliveriesRequest{Filter: operation.Filter{Endpoint: "SHOP", Until: until}})
 		require.NoError(t, err, name)
