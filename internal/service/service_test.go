@@ -361,11 +361,11 @@ func TestNoChangeTakesACardNumber(t *testing.T) {
 			return err
 		}},
 		"a bulk redelivery's reason": {"reason", func(ctx context.Context, d *Desk) error {
-			_, err := d.DryRun(ctx, operation.RedeliveriesRequest{Reason: cardNumber})
+			_, err := d.DryRun(ctx, operation.BulkRedeliveryRequest{Reason: cardNumber})
 			return err
 		}},
 		"a bulk redelivery's status": {"filter.status", func(ctx context.Context, d *Desk) error {
-			_, err := d.DryRun(ctx, operation.RedeliveriesRequest{Filter: operation.Filter{Status: cardNumber}})
+			_, err := d.DryRun(ctx, operation.BulkRedeliveryRequest{Filter: operation.Filter{Status: cardNumber}})
 			return err
 		}},
 	} {
