@@ -284,7 +284,7 @@ func TestWatchTakesUpWhereTheRecordSays(t *testing.T) {
 		begun := time.Now()
 		time.Sleep(12 * time.Second)
 		details := operation.WatchRecord{
-			Polls: 2, AskedAt: operation.At(begun.Add(10 * time.Second)), AnsweredAt: operation.At(begun.Add(10 * time.Second)),
+			Polls: 2, PollBegunAt: operation.At(begun.Add(10 * time.Second)), PollEndedAt: operation.At(begun.Add(10 * time.Second)),
 			Last: &operation.Observation{Status: "new"},
 		}
 		in.Record = operation.WatchRecord{Polls: 1}
@@ -304,7 +304,7 @@ func TestWatchGoesOnAfterAPollInsideTheWorkflowTask(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, b *bench) {
 		in := watching(schedule(time.Hour, seconds(3, 3)...))
-		in.Record = operation.WatchRecord{Polls: 1, AskedAt: in.AcceptedAt, AnsweredAt: in.AcceptedAt}
+		in.Record = operation.WatchRecord{Polls: 1, PollBegunAt: in.AcceptedAt, PollEndedAt: in.AcceptedAt}
 		begun := time.Now()
 		result := b.onServer(t, in, 0)
 		require.Equal(t, seconds(3, 6), b.core.polls(begun))
@@ -458,7 +458,7 @@ func TestWatchAsksAgainWhatWasLostWithItsWorker(t *testing.T) {
 		in := watching(interval(time.Hour, 5*time.Second))
 		in.Policy.MaxPolls = 2
 		begun := time.Now()
-		lost := operation.WatchRecord{Polls: 2, AskedAt: operation.At(begun), Last: &operation.Observation{Status: "new"}}
+		lost := operation.WatchRecord{Polls: 2, PollBegunAt: operation.At(begun), Last: &operation.Observation{Status: "new"}}
 		b.core.answer = after(1)
 		result, err := b.watch(in, run{details: lost, attempt: 2})
 		require.NoError(t, err)
@@ -574,7 +574,7 @@ func TestAWatchThatIsAboutToAskIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, b *bench) {
 		in := watching(interval(time.Hour, 9*time.Second))
-		in.Record = operation.WatchRecord{Polls: 1, PollNow: true, AskedAt: in.AcceptedAt, AnsweredAt: in.AcceptedAt}
+		in.Record = operation.WatchRecord{Polls: 1, PollNow: true, PollBegunAt: in.AcceptedAt, PollEndedAt: in.AcceptedAt}
 		begun := time.Now()
 		for after, left := range map[time.Duration]bool{900 * time.Millisecond: true, 2 * time.Second: false} {
 			time.AfterFunc(after, func() {

@@ -49,11 +49,11 @@ func (r *run) attemptInTask(c operation.Callback, record *operation.DeliveryReco
 	switch {
 	case err != nil:
 		// It may have been sent: it counts.
-		record.Append(begun)
+		record.BeginAttempt(begun)
 		record.Interrupt(policy.Timeout(), operation.ReasonUnseen)
 	case result.HeldBack == "":
-		record.Append(result.Attempt.At)
-		record.Close(result.Attempt, result.Ended, result.Reason, result.NotBefore)
+		record.BeginAttempt(result.Attempt.At)
+		record.EndAttempt(result.Attempt, result.Ended, result.Reason, result.NotBefore)
 	}
 }
 
@@ -87,7 +87,7 @@ func takeDeliver(ctx workflow.Context, t *task, record *operation.DeliveryRecord
 	left := recordIn[operation.DeliveryRecord](err)
 	for _, later := range []*operation.DeliveryRecord{t.pending.Delivery, left} {
 		if later != nil {
-			record.Newer(*later)
+			record.Merge(*later)
 		}
 	}
 	if wasCancelled(err) {

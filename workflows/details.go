@@ -19,8 +19,8 @@ func (r *run) showDetails() {
 	}
 	if again := r.in.Redelivery; again != nil {
 		d.EarlierRunID, d.By, d.Reason = again.Previous.State.RunID, again.By, again.Reason
-		if again.RedeliveriesID != "" {
-			d.RedeliveriesWorkflow = RedeliveriesWorkflowID(again.RedeliveriesID)
+		if again.BulkRedeliveryID != "" {
+			d.BulkRedeliveryWorkflow = BulkRedeliveryWorkflowID(again.BulkRedeliveryID)
 		}
 	}
 	workflow.SetCurrentDetails(r.ctx, d.Markdown())

@@ -17,8 +17,8 @@ const (
 	PriorityDelivery = 1
 	// PriorityWatch is that of a watch, and of workflow tasks.
 	PriorityWatch = 3
-	// PriorityRedeliveries is that of a bulk redelivery, and of all that it begins.
-	PriorityRedeliveries = 5
+	// PriorityBulkRedelivery is that of a bulk redelivery, and of all that it begins.
+	PriorityBulkRedelivery = 5
 )
 
 // localOptions are for one poll or attempt inside a workflow task. It bounds

@@ -105,8 +105,8 @@ func (r *run) unacknowledged(missed activities.Unacknowledged) {
 	if !pending || missed.CallbackID != record.Delivery.CallbackID || record.Made > 0 {
 		return
 	}
-	record.Append(missed.Attempt.At)
-	record.Close(missed.Attempt, "", "", operation.Time{})
+	record.BeginAttempt(missed.Attempt.At)
+	record.EndAttempt(missed.Attempt, "", "", operation.Time{})
 	r.ledger.TakeDelivery(record)
 	r.showPhase()
 }

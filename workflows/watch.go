@@ -42,13 +42,13 @@ func (r *run) pollInTask(ctx workflow.Context) bool {
 	switch {
 	case err != nil:
 		workflow.GetLogger(ctx).Warn("the answer to a poll inside a workflow task was lost", "error", err)
-		record.Ask(begun)
+		record.BeginPoll(begun)
 		record.Interrupt()
 	case result.HeldBack != "":
 		return false
 	default:
-		record.Ask(result.BegunAt)
-		record.Answer(result.BegunAt, result.EndedAt, result.Observation, !result.Free)
+		record.BeginPoll(result.BegunAt)
+		record.EndPoll(result.BegunAt, result.EndedAt, result.Observation, !result.Free)
 		record.NotBefore = result.NotBefore
 	}
 	r.ledger.TakeWatch(record)
@@ -88,7 +88,7 @@ func (r *run) untilOutdated(ctx workflow.Context, t *task, given operation.Watch
 	}
 	for {
 		r.await(ctx, func() bool { return outdated() || r.pollNow })
-		unless := activities.InterruptInput{UnlessAboutToAsk: given.PollNow || given.Again, Polls: given.Polls}
+		unless := activities.InterruptInput{UnlessAboutToAsk: given.PollNow || given.Repeat, Polls: given.Polls}
 		if outdated() || t.stopUnless(ctx, unless) {
 			return
 		}

@@ -105,32 +105,32 @@ func (c *Client) Count(ctx context.Context, query url.Values) (count operation.O
 }
 
 // DryRun asks what a bulk redelivery would be about.
-func (c *Client) DryRun(ctx context.Context, r operation.RedeliveriesRequest) (found operation.DryRun, err error) {
+func (c *Client) DryRun(ctx context.Context, r operation.BulkRedeliveryRequest) (found operation.DryRun, err error) {
 	r.DryRun = true
 	_, err = c.Call(ctx, http.MethodPost, "/v1/redeliveries", r, &found)
 	return found, err
 }
 
 // RedeliverMany begins a bulk redelivery.
-func (c *Client) RedeliverMany(ctx context.Context, r operation.RedeliveriesRequest) (begun operation.Redeliveries, err error) {
+func (c *Client) RedeliverMany(ctx context.Context, r operation.BulkRedeliveryRequest) (begun operation.BulkRedelivery, err error) {
 	_, err = c.Call(ctx, http.MethodPost, "/v1/redeliveries", r, &begun)
 	return begun, err
 }
 
 // Redeliveries reads a bulk redelivery.
-func (c *Client) Redeliveries(ctx context.Context, id string) (found operation.Redeliveries, err error) {
+func (c *Client) Redeliveries(ctx context.Context, id string) (found operation.BulkRedelivery, err error) {
 	_, err = c.Call(ctx, http.MethodGet, "/v1/redeliveries/"+id, nil, &found)
 	return found, err
 }
 
 // RecentRedeliveries lists the latest bulk redeliveries.
-func (c *Client) RecentRedeliveries(ctx context.Context) (page operation.RedeliveriesPage, err error) {
+func (c *Client) RecentRedeliveries(ctx context.Context) (page operation.BulkRedeliveryPage, err error) {
 	_, err = c.Call(ctx, http.MethodGet, "/v1/redeliveries", nil, &page)
 	return page, err
 }
 
 // TellRedeliveries stops or resumes a bulk redelivery; what is "stop" or "resume".
-func (c *Client) TellRedeliveries(ctx context.Context, id, what string) (found operation.Redeliveries, err error) {
+func (c *Client) TellRedeliveries(ctx context.Context, id, what string) (found operation.BulkRedelivery, err error) {
 	_, err = c.Call(ctx, http.MethodPost, "/v1/redeliveries/"+id+"/"+what, nil, &found)
 	return found, err
 }

@@ -179,7 +179,7 @@ func (d *dev) startTemporal(ctx context.Context) error {
 		o.Keywords = []string{
 			workflows.AttributeEndpoint.GetName(), workflows.AttributeOutcome.GetName(),
 			workflows.AttributeStatus.GetName(), workflows.AttributePhase.GetName(),
-			workflows.AttributeRedeliveries.GetName(),
+			workflows.AttributeBulkRedelivery.GetName(),
 		}
 		o.Integers = []string{workflows.AttributeUndelivered.GetName()}
 	}

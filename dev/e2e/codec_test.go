@@ -185,13 +185,13 @@ func (w *world) liveThrough(t *testing.T) {
 	_, err = api.Redeliver(t.Context(), exhausted, operation.RedeliveryRequest{Reason: saidReason})
 	require.NoError(t, err)
 	require.Equal(t, operation.OutcomeExhausted, closed(t, api, exhausted).Outcome)
-	many, err := api.RedeliverMany(t.Context(), operation.RedeliveriesRequest{
+	many, err := api.RedeliverMany(t.Context(), operation.BulkRedeliveryRequest{
 		Filter: operation.Filter{Endpoint: shop, Outcome: operation.OutcomeExhausted}, Reason: saidReason,
 	})
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
 		seen, err := api.Redeliveries(t.Context(), many.ID)
-		return err == nil && seen.Phase == operation.RedeliveriesDone
+		return err == nil && seen.Phase == operation.BulkRedeliveryDone
 	}, patience, 100*time.Millisecond, "its memo and what its activity recorded are read")
 	require.Eventually(t, func() bool {
 		listed, err := api.RecentRedeliveries(t.Context())

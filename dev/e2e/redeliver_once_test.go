@@ -109,7 +109,7 @@ func TestWhoRedeliversARunThatWasRedeliveredSinceBeginsNone(t *testing.T) {
 	for i := range callsAtOnce {
 		calls.Go(func() {
 			redelivered, err := service.RedeliverRun(t.Context(), operation.RunRef{Key: key, RunID: first.RunID},
-				operation.RedeliveryRequest{Force: true, RedeliveriesID: fmt.Sprintf("rd_%d", i)})
+				operation.RedeliveryRequest{Force: true, BulkRedeliveryID: fmt.Sprintf("rd_%d", i)})
 			switch {
 			case err != nil:
 				t.Error(err)

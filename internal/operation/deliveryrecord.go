@@ -47,7 +47,7 @@ func (r *DeliveryRecord) Last() *Attempt {
 }
 
 // Append begins an attempt.
-func (r *DeliveryRecord) Append(at Time) {
+func (r *DeliveryRecord) BeginAttempt(at Time) {
 	r.Delivery.Attempts = KeepNewest(append(slices.Clone(r.Delivery.Attempts), Attempt{Number: r.NextNumber(), At: at}))
 	r.Made++
 	r.EndedAt, r.Delivery.NextAttemptAt = Time{}, nil
@@ -56,7 +56,7 @@ func (r *DeliveryRecord) Append(at Time) {
 // Close gives the latest attempt its verdict. ended is DeliveryGone where the
 // delivery is over without an acknowledgement, and reason then says why; notBefore
 // is until when the receiver asked to be left alone, where that is honoured.
-func (r *DeliveryRecord) Close(a Attempt, ended DeliveryOutcome, reason string, notBefore Time) {
+func (r *DeliveryRecord) EndAttempt(a Attempt, ended DeliveryOutcome, reason string, notBefore Time) {
 	*r.Last() = a
 	r.NotBefore = notBefore
 	switch {
@@ -140,7 +140,7 @@ func (r *DeliveryRecord) Brief() DeliveryRecord {
 }
 
 // Newer takes over a later record of the same delivery, which may be a brief one.
-func (r *DeliveryRecord) Newer(later DeliveryRecord) {
+func (r *DeliveryRecord) Merge(later DeliveryRecord) {
 	if later.Delivery.CallbackID != r.Delivery.CallbackID || later.Made < r.Made {
 		return
 	}

@@ -220,7 +220,7 @@ func (l *Ledger) isKnownAnswer(o Observation) bool {
 }
 
 func (l *Ledger) rings(status string) bool {
-	return l.terms.Rules.Ring(status) && (len(l.terms.Wanted) == 0 || slices.Contains(l.terms.Wanted, status))
+	return l.terms.Rules.Delivers(status) && (len(l.terms.Wanted) == 0 || slices.Contains(l.terms.Wanted, status))
 }
 
 // delivered reports whether the client has status, or is about to: it was
@@ -340,7 +340,7 @@ func (l *Ledger) EndWatch(reason string, now Time) {
 	if l.watch.Last != nil {
 		answer = *l.watch.Last
 	}
-	if !l.terms.Rules.RingsUnanswered || l.told(answer.Status) {
+	if !l.terms.Rules.DeliversUnanswered || l.told(answer.Status) {
 		return
 	}
 	l.owe(Callback{Reason: reason, Observation: answer})

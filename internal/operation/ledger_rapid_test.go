@@ -160,7 +160,7 @@ func (m *model) settle(t *rapid.T) {
 	outcome := rapid.SampledFrom(outcomes).Draw(t, "outcome")
 	record, delivering := m.ledger.Delivering()
 	require.True(t, delivering)
-	record.Append(m.now)
+	record.BeginAttempt(m.now)
 	record.Delivery.Outcome = outcome
 	m.ledger.TakeDelivery(record)
 	m.attempts[m.inHand.ID]++

@@ -14,13 +14,13 @@ import (
 // The rules of the two systems, as their sources publish them.
 var (
 	ukrcardRules = operation.Rules{
-		Final: []string{"1", "2", "revoked"}, Rings: []string{"1", "2"},
+		Final: []string{"1", "2", "revoked"}, Delivered: []string{"1", "2"},
 		Revocable: []string{"0", "5"}, Revoked: "revoked",
-		RingsUnanswered: true, NoAnswer: map[string]string{"respStatus": "504"},
+		DeliversUnanswered: true, NoAnswer: map[string]string{"respStatus": "504"},
 	}
 	payseraRules = operation.Rules{
 		Final:     []string{"done", "rejected", "revoked", "failed"},
-		Rings:     []string{"waiting_funds", "waiting_registration", "waiting_password", "reserved", "done", "rejected", "revoked", "failed"},
+		Delivered: []string{"waiting_funds", "waiting_registration", "waiting_password", "reserved", "done", "rejected", "revoked", "failed"},
 		Revocable: []string{"new", "waiting", "waiting_*", "reserved"}, Revoked: "revoked",
 	}
 )
@@ -155,7 +155,7 @@ func begins(status string) step {
 func settles(outcome operation.DeliveryOutcome) step {
 	return func(r *run) {
 		record, _ := r.ledger.Delivering()
-		record.Append(r.now)
+		record.BeginAttempt(r.now)
 		record.Delivery.Outcome = outcome
 		r.ledger.TakeDelivery(record)
 	}
@@ -655,9 +655,9 @@ func TestAnAnswerThatIsDroppedAsStaleCostsNoPollAndIsAskedAgain(t *testing.T) {
 	r := play(paysera(), []step{sees("new")})
 	watch := r.ledger.Watch()
 	begun := r.now
-	watch.Ask(begun)
+	watch.BeginPoll(begun)
 	r.ledger.Push("reserved", begun.Add(time.Second))
-	watch.Answer(begun, begun.Add(2*time.Second), &operation.Observation{Status: "waiting_funds", BegunAt: begun, ObservedAt: begun.Add(2 * time.Second)}, true)
+	watch.EndPoll(begun, begun.Add(2*time.Second), &operation.Observation{Status: "waiting_funds", BegunAt: begun, ObservedAt: begun.Add(2 * time.Second)}, true)
 	require.Equal(t, operation.ReasonPollsUsedUp, watch.End(policy, begun))
 	require.Equal(t, operation.ObservedStale, r.ledger.TakeWatch(watch))
 	watch = r.ledger.Watch()

@@ -14,17 +14,17 @@ type WatchRecord struct {
 	// Uncounted are those of them that use up none of max_polls: refused (401 and
 	// 403), lost with their worker, or answered with what was outdated.
 	Uncounted int `json:"uncounted,omitempty"`
-	// AskedAt is when the latest question began. AnsweredAt is when it ended, zero
+	// PollBegunAt is when the latest question began. PollEndedAt is when it ended, zero
 	// while it is on its way.
-	AskedAt    Time `json:"asked_at,omitzero"`
-	AnsweredAt Time `json:"answered_at,omitzero"`
+	PollBegunAt Time `json:"asked_at,omitzero"`
+	PollEndedAt Time `json:"answered_at,omitzero"`
 	// Last is the last status recorded, by a poll or a push, or the last answer
 	// without one.
 	Last *Observation `json:"last,omitempty"`
 	// Again says that the latest answer was lost or dropped: the question is asked
 	// again, also past max_polls and the lifetime. PollNow says that one was asked
 	// for now, within both.
-	Again   bool `json:"again,omitempty"`
+	Repeat  bool `json:"again,omitempty"`
 	PollNow bool `json:"poll_now,omitempty"`
 	// NotBefore holds the next question back (429 with Retry-After, a breaker).
 	NotBefore  Time `json:"not_before,omitzero"`
@@ -35,18 +35,18 @@ type WatchRecord struct {
 }
 
 // Ask begins a question.
-func (r *WatchRecord) Ask(at Time) {
+func (r *WatchRecord) BeginPoll(at Time) {
 	r.Polls++
-	r.AskedAt, r.AnsweredAt, r.NotBefore, r.NextPollAt = at, Time{}, Time{}, Time{}
-	r.Again, r.PollNow = false, false
+	r.PollBegunAt, r.PollEndedAt, r.NotBefore, r.NextPollAt = at, Time{}, Time{}, Time{}
+	r.Repeat, r.PollNow = false, false
 }
 
 // Answer ends the question on its way, which took from begun to ended. counted is
 // false where it uses up none of max_polls; o is nil where nothing was said about
 // the operation. An answer is newer than what was recorded before it was asked
 // for, whatever the clocks say.
-func (r *WatchRecord) Answer(begun, ended Time, o *Observation, counted bool) {
-	r.AskedAt, r.AnsweredAt = begun, ended
+func (r *WatchRecord) EndPoll(begun, ended Time, o *Observation, counted bool) {
+	r.PollBegunAt, r.PollEndedAt = begun, ended
 	if !counted {
 		r.Uncounted++
 	}
@@ -60,15 +60,15 @@ func (r *WatchRecord) Answer(begun, ended Time, o *Observation, counted bool) {
 // again, so that a lost worker costs one question and no answer.
 func (r *WatchRecord) Interrupt() {
 	if r.onItsWay() {
-		r.AnsweredAt = r.AskedAt
+		r.PollEndedAt = r.PollBegunAt
 		r.drop()
 	}
 }
 
 // drop lets the latest question be asked again at no cost.
-func (r *WatchRecord) drop() { r.Uncounted, r.Again = r.Uncounted+1, true }
+func (r *WatchRecord) drop() { r.Uncounted, r.Repeat = r.Uncounted+1, true }
 
-func (r *WatchRecord) onItsWay() bool { return !r.AskedAt.IsZero() && r.AnsweredAt.IsZero() }
+func (r *WatchRecord) onItsWay() bool { return !r.PollBegunAt.IsZero() && r.PollEndedAt.IsZero() }
 
 // Counted are the questions that use up max_polls.
 func (r *WatchRecord) Counted() int { return r.Polls - r.Uncounted }
@@ -77,11 +77,11 @@ func (r *WatchRecord) Counted() int { return r.Polls - r.Uncounted }
 // empty. The last question is asked at the end of the lifetime.
 func (r *WatchRecord) End(p PollPolicy, acceptedAt Time) string {
 	switch {
-	case r.Again:
+	case r.Repeat:
 		return ""
 	case p.UsedUp(r.Counted()):
 		return ReasonPollsUsedUp
-	case !r.AskedAt.Before(acceptedAt.Add(p.Lifetime())):
+	case !r.PollBegunAt.Before(acceptedAt.Add(p.Lifetime())):
 		return ReasonLifetimeOver
 	}
 	return ""
@@ -92,19 +92,19 @@ func (r *WatchRecord) End(p PollPolicy, acceptedAt Time) string {
 func (r *WatchRecord) Due(p PollPolicy, acceptedAt Time) Time {
 	due, deadline := acceptedAt.Add(p.InitialDelay()), acceptedAt.Add(p.Lifetime())
 	switch {
-	case r.Again, r.PollNow:
-		due = r.AskedAt.Add(MinPollGap)
-	case !r.AskedAt.IsZero():
+	case r.Repeat, r.PollNow:
+		due = r.PollBegunAt.Add(MinPollGap)
+	case !r.PollBegunAt.IsZero():
 		gap := p.Gap(r.Counted())
-		due = r.AskedAt.Add(gap)
-		if r.AnsweredAt.After(due) {
-			due = r.AnsweredAt.Add(gap)
+		due = r.PollBegunAt.Add(gap)
+		if r.PollEndedAt.After(due) {
+			due = r.PollEndedAt.Add(gap)
 		}
 	}
 	if r.NotBefore.After(due) {
 		due = r.NotBefore
 	}
-	if due.After(deadline) && !r.Again {
+	if due.After(deadline) && !r.Repeat {
 		due = deadline
 	}
 	return due
@@ -113,11 +113,11 @@ func (r *WatchRecord) Due(p PollPolicy, acceptedAt Time) Time {
 // CatchUp moves the record to now where it says that the latest question is yet
 // to come: the clock was set back since, and the next would be late by that much.
 func (r *WatchRecord) CatchUp(now Time) {
-	ahead := r.AskedAt.Sub(now.Time)
-	if r.AskedAt.IsZero() || ahead <= 0 {
+	ahead := r.PollBegunAt.Sub(now.Time)
+	if r.PollBegunAt.IsZero() || ahead <= 0 {
 		return
 	}
-	r.AskedAt, r.AnsweredAt = r.AskedAt.Add(-ahead), r.AnsweredAt.Add(-ahead)
+	r.PollBegunAt, r.PollEndedAt = r.PollBegunAt.Add(-ahead), r.PollEndedAt.Add(-ahead)
 	if !r.NotBefore.IsZero() {
 		r.NotBefore = r.NotBefore.Add(-ahead)
 	}

@@ -112,7 +112,7 @@ func describeQueue(ctx context.Context, c client.Client, namespace string, of en
 func readBacklog(tasks, acts queueStats) Backlog {
 	var b Backlog
 	for priority, stats := range waiting(tasks) {
-		if priority != workflows.PriorityRedeliveries {
+		if priority != workflows.PriorityBulkRedelivery {
 			b.WorkflowTasks = max(b.WorkflowTasks, age(stats))
 		}
 	}

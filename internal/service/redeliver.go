@@ -29,7 +29,7 @@ func (s *Service) Redeliver(ctx context.Context, key operation.Key, r operation.
 	if err != nil {
 		return operation.State{}, err
 	}
-	if n := latest.note; n != nil && n.RedeliveriesID == "" && time.Since(latest.startedAt).Abs() < sameRedelivery {
+	if n := latest.note; n != nil && n.BulkRedeliveryID == "" && time.Since(latest.startedAt).Abs() < sameRedelivery {
 		return operation.State{}, notRedeliverable("The operation %s was redelivered a moment ago; see how that went first.", key.WorkflowID())
 	}
 	return s.redeliverLatest(ctx, latest, r)
@@ -114,9 +114,9 @@ func (s *Service) redeliver(ctx context.Context, latest run, e operation.Record,
 	}
 	input.Redelivery = &workflows.Redelivery{
 		Previous: e, Repoll: r.Repoll, Force: r.Force, Watch: r.Repoll || resumes(e.State.Outcome), Reason: r.Reason,
-		By: r.By, RedeliveriesID: r.RedeliveriesID,
+		By: r.By, BulkRedeliveryID: r.BulkRedeliveryID,
 	}
-	note := operation.RedeliveryNote{By: r.By, Reason: r.Reason, RedeliveriesID: r.RedeliveriesID, PreviousRunID: latest.id}
+	note := operation.RedeliveryNote{By: r.By, Reason: r.Reason, BulkRedeliveryID: r.BulkRedeliveryID, PreviousRunID: latest.id}
 	claim := rand.Text()
 	options := s.redeliveryOptions(input, latest, note)
 	options.Memo[memoClaim] = claim
@@ -155,11 +155,11 @@ func (s *Service) redeliveryOptions(in workflows.Input, latest run, note operati
 	if in.Start.Callback.URL != latest.start.Callback.URL {
 		options.Memo[memoURL] = in.Start.Callback.URL
 	}
-	if note.RedeliveriesID != "" {
+	if note.BulkRedeliveryID != "" {
 		// Behind live traffic: last in the task queue.
-		options.Priority = temporal.Priority{PriorityKey: workflows.PriorityRedeliveries}
+		options.Priority = temporal.Priority{PriorityKey: workflows.PriorityBulkRedelivery}
 		options.TypedSearchAttributes = temporal.NewSearchAttributes(
-			workflows.AttributeEndpoint.ValueSet(in.Start.Endpoint), workflows.AttributeRedeliveries.ValueSet(note.RedeliveriesID))
+			workflows.AttributeEndpoint.ValueSet(in.Start.Endpoint), workflows.AttributeBulkRedelivery.ValueSet(note.BulkRedeliveryID))
 	}
 	return options
 }

@@ -34,44 +34,44 @@ const (
 
 // StartRedeliveries begins a bulk redelivery. What it will find is bounded by
 // the moment that it was asked for, so that it never finds what it ended itself.
-func (s *Service) StartRedeliveries(ctx context.Context, r operation.RedeliveriesRequest) (operation.Redeliveries, error) {
+func (s *Service) StartRedeliveries(ctx context.Context, r operation.BulkRedeliveryRequest) (operation.BulkRedelivery, error) {
 	now := operation.At(time.Now())
 	filter, err := s.admitFilter(r, now)
 	if err != nil {
-		return operation.Redeliveries{}, err
+		return operation.BulkRedelivery{}, err
 	}
 	matched, err := s.countRuns(ctx, filterQuery(filter, r.Force))
 	if err != nil {
-		return operation.Redeliveries{}, err
+		return operation.BulkRedelivery{}, err
 	}
-	begun := operation.Redeliveries{
-		ID: "rd_" + strings.ToLower(rand.Text()), Phase: operation.RedeliveriesRunning, Filter: filter,
+	begun := operation.BulkRedelivery{
+		ID: "rd_" + strings.ToLower(rand.Text()), Phase: operation.BulkRedeliveryRunning, Filter: filter,
 		RatePerSecond: r.RatePerSecond, Force: r.Force, By: r.By, Reason: r.Reason, Matched: matched, StartedAt: now,
 	}
-	run, err := s.Client.ExecuteWorkflow(ctx, redeliveriesOptions(begun), workflows.RedeliveriesType, workflows.RedeliveriesInput{
-		Redeliveries: begun, PageSize: redeliveriesPage, Pages: redeliveriesPages,
+	run, err := s.Client.ExecuteWorkflow(ctx, redeliveriesOptions(begun), workflows.BulkRedeliveryType, workflows.BulkRedeliveryInput{
+		Job: begun, PageSize: redeliveriesPage, Pages: redeliveriesPages,
 	})
 	if err != nil {
-		return operation.Redeliveries{}, redeliveriesError("starting", begun.ID, err)
+		return operation.BulkRedelivery{}, redeliveriesError("starting", begun.ID, err)
 	}
 	begun.RunID, begun.UIURL = run.GetRunID(), s.uiURL(run.GetID(), run.GetRunID())
 	return begun, nil
 }
 
-func redeliveriesOptions(r operation.Redeliveries) client.StartWorkflowOptions {
+func redeliveriesOptions(r operation.BulkRedelivery) client.StartWorkflowOptions {
 	return client.StartWorkflowOptions{
-		ID:                       workflows.RedeliveriesWorkflowID(r.ID),
+		ID:                       workflows.BulkRedeliveryWorkflowID(r.ID),
 		TaskQueue:                workflows.TaskQueue,
 		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
-		Memo:                     map[string]any{workflows.MemoRedeliveries: r},
-		Priority:                 temporal.Priority{PriorityKey: workflows.PriorityRedeliveries},
+		Memo:                     map[string]any{workflows.MemoBulkRedelivery: r},
+		Priority:                 temporal.Priority{PriorityKey: workflows.PriorityBulkRedelivery},
 		StaticSummary:            fmt.Sprintf("%d by %s: %s", r.Matched, r.By, r.Reason),
 	}
 }
 
 // DryRun counts what a bulk redelivery would look at, and shows the first of it.
-func (s *Service) DryRun(ctx context.Context, r operation.RedeliveriesRequest) (operation.DryRun, error) {
+func (s *Service) DryRun(ctx context.Context, r operation.BulkRedeliveryRequest) (operation.DryRun, error) {
 	filter, err := s.admitFilter(r, operation.At(time.Now()))
 	if err != nil {
 		return operation.DryRun{}, err
@@ -89,7 +89,7 @@ func (s *Service) DryRun(ctx context.Context, r operation.RedeliveriesRequest) (
 }
 
 // admitFilter checks what only the configuration knows, and ends the period now.
-func (s *Service) admitFilter(r operation.RedeliveriesRequest, now operation.Time) (operation.Filter, error) {
+func (s *Service) admitFilter(r operation.BulkRedeliveryRequest, now operation.Time) (operation.Filter, error) {
 	if err := checkReason(r.Reason); err != nil {
 		return r.Filter, err
 	}
@@ -115,31 +115,31 @@ func (s *Service) admitFilter(r operation.RedeliveriesRequest, now operation.Tim
 
 // RedeliveriesState is how far a bulk redelivery has come: without a worker,
 // from its memo and from what its activity recorded.
-func (s *Service) RedeliveriesState(ctx context.Context, id string) (operation.Redeliveries, error) {
-	response, err := s.describeLatest(ctx, workflows.RedeliveriesWorkflowID(id))
+func (s *Service) RedeliveriesState(ctx context.Context, id string) (operation.BulkRedelivery, error) {
+	response, err := s.describeLatest(ctx, workflows.BulkRedeliveryWorkflowID(id))
 	if err != nil {
-		return operation.Redeliveries{}, redeliveriesError("reading", id, err)
+		return operation.BulkRedelivery{}, redeliveriesError("reading", id, err)
 	}
 	found, err := s.redeliveries(response.GetWorkflowExecutionInfo())
 	if err != nil {
-		return operation.Redeliveries{}, redeliveriesError("decoding the memo of", id, err)
+		return operation.BulkRedelivery{}, redeliveriesError("decoding the memo of", id, err)
 	}
 	return found, s.addPending(&found, response.GetPendingActivities())
 }
 
 // redeliveries is what a run's memo says.
-func (s *Service) redeliveries(info *workflowpb.WorkflowExecutionInfo) (operation.Redeliveries, error) {
-	var found operation.Redeliveries
-	var memo workflows.RedeliveriesMemo
+func (s *Service) redeliveries(info *workflowpb.WorkflowExecutionInfo) (operation.BulkRedelivery, error) {
+	var found operation.BulkRedelivery
+	var memo workflows.BulkRedeliveryMemo
 	fields := info.GetMemo().GetFields()
-	if err := s.fromMemo(fields, workflows.MemoRedeliveries, &found); err != nil {
+	if err := s.fromMemo(fields, workflows.MemoBulkRedelivery, &found); err != nil {
 		return found, err
 	}
 	if err := s.fromMemo(fields, workflows.MemoProgress, &memo); err != nil {
 		return found, err
 	}
 	if memo.Phase != "" {
-		found.Phase, found.RedeliveriesProgress = memo.Phase, memo.RedeliveriesProgress
+		found.Phase, found.BulkRedeliveryProgress = memo.Phase, memo.BulkRedeliveryProgress
 	}
 	found.RunID = info.GetExecution().GetRunId()
 	found.UIURL = s.uiURL(info.GetExecution().GetWorkflowId(), found.RunID)
@@ -147,7 +147,7 @@ func (s *Service) redeliveries(info *workflowpb.WorkflowExecutionInfo) (operatio
 		ended := operation.At(info.GetCloseTime().AsTime())
 		found.EndedAt = &ended
 		if info.GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED {
-			found.Phase = operation.RedeliveriesEnded
+			found.Phase = operation.BulkRedeliveryEnded
 		}
 	}
 	return found, nil
@@ -162,31 +162,31 @@ func (s *Service) fromMemo(fields map[string]*commonpb.Payload, name string, int
 }
 
 // addPending shows what the page in hand has come to.
-func (s *Service) addPending(r *operation.Redeliveries, pending []*workflowpb.PendingActivityInfo) error {
+func (s *Service) addPending(r *operation.BulkRedelivery, pending []*workflowpb.PendingActivityInfo) error {
 	for _, p := range pending {
 		if p.GetActivityType().GetName() != workflows.ActivityRedeliverPage || len(p.GetHeartbeatDetails().GetPayloads()) == 0 {
 			continue
 		}
-		var place operation.RedeliveriesPlace
+		var place operation.BulkRedeliveryPosition
 		if err := s.Converter.FromPayloads(p.GetHeartbeatDetails(), &place); err != nil {
 			return redeliveriesError("decoding the progress of", r.ID, err)
 		}
-		r.RedeliveriesProgress = place.Progress
+		r.BulkRedeliveryProgress = place.Progress
 	}
 	return nil
 }
 
 // RecentRedeliveries are the latest bulk redeliveries, newest first, as
 // visibility knows them.
-func (s *Service) RecentRedeliveries(ctx context.Context) ([]operation.Redeliveries, error) {
+func (s *Service) RecentRedeliveries(ctx context.Context) ([]operation.BulkRedelivery, error) {
 	response, err := s.Client.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
 		Namespace: s.Namespace, PageSize: recentRedeliveries,
-		Query: fmt.Sprintf("WorkflowType = '%s' AND ExecutionStatus != 'ContinuedAsNew'", workflows.RedeliveriesType),
+		Query: fmt.Sprintf("WorkflowType = '%s' AND ExecutionStatus != 'ContinuedAsNew'", workflows.BulkRedeliveryType),
 	})
 	if err != nil {
 		return nil, redeliveriesError("listing", "", err)
 	}
-	recent := make([]operation.Redeliveries, 0, len(response.GetExecutions()))
+	recent := make([]operation.BulkRedelivery, 0, len(response.GetExecutions()))
 	for _, execution := range response.GetExecutions() {
 		found, err := s.redeliveries(execution)
 		if err != nil {
@@ -198,24 +198,24 @@ func (s *Service) RecentRedeliveries(ctx context.Context) ([]operation.Redeliver
 }
 
 // StopRedeliveries makes a bulk redelivery begin no further operation.
-func (s *Service) StopRedeliveries(ctx context.Context, id string) (operation.Redeliveries, error) {
+func (s *Service) StopRedeliveries(ctx context.Context, id string) (operation.BulkRedelivery, error) {
 	return s.tellRedeliveries(ctx, id, workflows.UpdateStop, workflows.SignalStop)
 }
 
 // ResumeRedeliveries makes a stopped bulk redelivery go on.
-func (s *Service) ResumeRedeliveries(ctx context.Context, id string) (operation.Redeliveries, error) {
+func (s *Service) ResumeRedeliveries(ctx context.Context, id string) (operation.BulkRedelivery, error) {
 	return s.tellRedeliveries(ctx, id, workflows.UpdateResume, workflows.SignalResume)
 }
 
-func (s *Service) tellRedeliveries(ctx context.Context, id, what, signal string) (operation.Redeliveries, error) {
-	workflowID := workflows.RedeliveriesWorkflowID(id)
-	var phase operation.RedeliveriesPhase
+func (s *Service) tellRedeliveries(ctx context.Context, id, what, signal string) (operation.BulkRedelivery, error) {
+	workflowID := workflows.BulkRedeliveryWorkflowID(id)
+	var phase operation.BulkRedeliveryPhase
 	told := s.update(ctx, newUpdate(workflowID, what), &phase)
 	if errors.Is(told, errUnheard) || takesNoUpdates(told) {
 		told = s.Client.SignalWorkflow(ctx, workflowID, "", signal, nil)
 	}
 	if told != nil && !runEnded(told) {
-		return operation.Redeliveries{}, redeliveriesError("telling "+what+" to", id, told)
+		return operation.BulkRedelivery{}, redeliveriesError("telling "+what+" to", id, told)
 	}
 	found, err := s.RedeliveriesState(ctx, id)
 	if err != nil {
@@ -225,7 +225,7 @@ func (s *Service) tellRedeliveries(ctx context.Context, id, what, signal string)
 		return found, operation.Refuse(operation.ProblemClosed, "The bulk redelivery %s has ended; start another.", id)
 	}
 	if told != nil {
-		return operation.Redeliveries{}, redeliveriesError("telling "+what+" to", id, serviceerror.NewUnavailable("it went on in a new run"))
+		return operation.BulkRedelivery{}, redeliveriesError("telling "+what+" to", id, serviceerror.NewUnavailable("it went on in a new run"))
 	}
 	if phase != "" {
 		found.Phase = phase
@@ -314,7 +314,7 @@ func (s *Service) RedeliverRun(ctx context.Context, ref operation.RunRef, r oper
 
 // overtaken is the verdict on a run that is not its operation's latest.
 func overtaken(latest run, ref operation.RunRef, r operation.RedeliveryRequest) operation.Redelivered {
-	if n := latest.note; n != nil && n.RedeliveriesID == r.RedeliveriesID && n.PreviousRunID == ref.RunID {
+	if n := latest.note; n != nil && n.BulkRedeliveryID == r.BulkRedeliveryID && n.PreviousRunID == ref.RunID {
 		return operation.Redelivered{Verdict: operation.RedeliveryDone}
 	}
 	return operation.Redelivered{Verdict: operation.RedeliverySkipped, Detail: "It has a newer run."}

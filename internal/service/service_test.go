@@ -21,7 +21,7 @@ import (
 
 var key = operation.Key{Endpoint: "SHOP", OperationID: "17"}
 
-// newService knows two endpoints: SHOP, whose operations bring their own URL, and
+// desk knows two endpoints: SHOP, whose operations bring their own URL, and
 // BANK, which has one, takes two methods and lets identifiers be screened.
 func newService() *Service {
 	endpoints := map[string]operation.Endpoint{
@@ -361,17 +361,17 @@ func TestNoChangeTakesACardNumber(t *testing.T) {
 			return err
 		}},
 		"a bulk redelivery's reason": {"reason", func(ctx context.Context, s *Service) error {
-			_, err := s.DryRun(ctx, operation.RedeliveriesRequest{Reason: cardNumber})
+			_, err := s.DryRun(ctx, operation.BulkRedeliveryRequest{Reason: cardNumber})
 			return err
 		}},
 		"a bulk redelivery's status": {"filter.status", func(ctx context.Context, s *Service) error {
-			_, err := s.DryRun(ctx, operation.RedeliveriesRequest{Filter: operation.Filter{Status: cardNumber}})
+			_, err := s.DryRun(ctx, operation.BulkRedeliveryRequest{Filter: operation.Filter{Status: cardNumber}})
 			return err
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			// The service has no client: a call that is not refused panics.
+			// The desk has no client: what gets past the screen panics.
 			var refused *operation.Error
 			require.ErrorAs(t, tc.do(t.Context(), newService()), &refused)
 			require.Equal(t, operation.ProblemInvalid, refused.Problem)
