@@ -187,7 +187,7 @@ func (p *program) newWorker() error {
 	p.operations = telemetry.NewOperations(p.metrics, p.endpointKnown)
 	worker.SetStickyWorkflowCacheSize(cachedRuns)
 	acts := p.activities()
-	tuner, err := newSlots(acts.Room)
+	tuner, err := newSlots(acts.AwaitRecordQueue)
 	if err != nil {
 		return fmt.Errorf("sizing the worker: %w", err)
 	}
@@ -230,7 +230,7 @@ func (p *program) activities() *activities.Activities {
 		Pending:     p.pending,
 		Signal:      p.client.SignalWorkflow,
 		MatchedRuns: desk.MatchedRuns, RedeliverRun: desk.RedeliverRun,
-		Report: p.report, FailingAfter: p.registry.failingAfter,
+		ReportHealth: p.report, FailingAfter: p.registry.failingAfter,
 		Metrics: activities.NewMetrics(p.metrics),
 		Log:     p.Log,
 	}
