@@ -186,7 +186,7 @@ func (p *program) newWorker() error {
 	p.operations = telemetry.NewOperations(p.metrics, p.endpointKnown)
 	worker.SetStickyWorkflowCacheSize(cachedRuns)
 	acts := p.activities()
-	tuner, err := newSlots(acts.Room)
+	tuner, err := newSlots(acts.AwaitRecordQueue)
 	if err != nil {
 		return fmt.Errorf("sizing the worker: %w", err)
 	}
@@ -229,7 +229,7 @@ func (p *program) activities() *activities.Activities {
 		Pending:     p.pending,
 		Signal:      p.client.SignalWorkflow,
 		MatchedRuns: operations.MatchedRuns, RedeliverRun: operations.RedeliverRun,
-		Report: p.report, FailingAfter: p.registry.failingAfter,
+		ReportHealth: p.report, FailingAfter: p.registry.failingAfter,
 		Metrics: activities.NewMetrics(p.metrics),
 		Log:     p.Log,
 	}

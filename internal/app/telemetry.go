@@ -93,7 +93,7 @@ func (p *program) openMetrics() error {
 // observed is a with its bulkheads and breakers shown, and how late it is.
 func (p *program) observed(a *activities.Activities) *activities.Activities {
 	p.givingWay(a)
-	p.metrics.MustRegister(activities.Isolation(a))
+	p.metrics.MustRegister(activities.IsolationMetrics(a))
 	p.acts = a.Metrics
 	return a
 }
@@ -108,7 +108,7 @@ func (p *program) expect() {
 		return
 	}
 	p.operations.Expect(endpoints)
-	p.acts.Expect(endpoints, p.registry.sourceNames())
+	p.acts.InitLabels(endpoints, p.registry.sourceNames())
 }
 
 // endpointKnown says whether an endpoint's name may be a label.
