@@ -19,7 +19,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"golang.org/x/term"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/dev/demo"
 	"ringback/dev/story"
 	"ringback/dev/temporalserver"
@@ -314,7 +314,7 @@ func (d *dev) level() zapcore.Level {
 func (d *dev) tell(ctx context.Context, base string) {
 	d.say("\nFive payment operations, as the HTTP API tells them:\n")
 	told, err := story.Tell(ctx, story.Options{
-		API: &apiclient.Client{Base: base}, World: d.world, Out: d.out, Colour: onTerminal(d.out),
+		API: &apiclient.Client{MaxAttempts: 1, Base: base}, World: d.world, Out: d.out, Colour: onTerminal(d.out),
 	})
 	switch {
 	case ctx.Err() != nil:

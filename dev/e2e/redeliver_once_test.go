@@ -12,7 +12,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/internal/config"
 	"ringback/internal/operation"
 	"ringback/internal/service"
