@@ -36,7 +36,7 @@ func inAnyOrder(t *rapid.T) {
 // model is what an onlooker writes down: no rules of ringing, only the order
 // of things.
 type model struct {
-	op   *operation.Lifecycle
+	op       *operation.Lifecycle
 	rules    operation.Rules
 	statuses []string
 	now      operation.Time

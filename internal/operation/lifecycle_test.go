@@ -70,8 +70,8 @@ func after(steps ...step) func(*operation.LifecycleOptions) {
 
 // run is a op under test, with a clock that goes on by a second per step.
 type run struct {
-	op *operation.Lifecycle
-	now    operation.Time
+	op  *operation.Lifecycle
+	now operation.Time
 	// begun is when the poll in flight began.
 	begun    operation.Time
 	rung     []string
