@@ -217,14 +217,14 @@ func TestWatchDoesNotCountPollsThatRefusedOurCredentials(t *testing.T) {
 		result := b.onServer(t, watching(schedule(time.Hour, seconds(1)...)), 0)
 		require.Equal(t, seconds(0, 15, 45, 105, 106), b.core.polls(begun))
 		require.Equal(t, 5, result.Record.Polls, "all that were asked")
-		require.Equal(t, 2, result.Record.Counted(), "those that use up max_polls")
+		require.Equal(t, 2, result.Record.CountedPolls(), "those that use up max_polls")
 		require.Equal(t, "done", result.Record.Last.Status)
 	})
 	inVirtualTime(t, func(t *testing.T, b *bench) {
 		b.core.answer = failing(&source.Error{Kind: source.Unauthorized})
 		result := b.onServer(t, watching(interval(time.Minute, time.Second)), 0)
 		require.Equal(t, operation.ReasonLifetimeOver, result.End, "the lifetime ends it all the same")
-		require.Zero(t, result.Record.Counted())
+		require.Zero(t, result.Record.CountedPolls())
 	})
 }
 
@@ -464,7 +464,7 @@ func TestWatchAsksAgainWhatWasLostWithItsWorker(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, seconds(1), b.core.polls(begun), "a second after it, although both polls are used up")
 		require.Equal(t, 3, result.Record.Polls, "what the core was asked")
-		require.Equal(t, 2, result.Record.Counted())
+		require.Equal(t, 2, result.Record.CountedPolls())
 		require.Equal(t, "done", result.Record.Last.Status)
 	})
 }
