@@ -331,7 +331,7 @@ func TestWhatAnOperatorDoesToABulkRedelivery(t *testing.T) {
 	keys := failsMany(t, w, api, many)
 	begun, err := api.StartBulkRedelivery(t.Context(), operation.BulkRedeliveryRequest{Filter: operation.Filter{Endpoint: ledger}, RatePerSecond: 2})
 	require.NoError(t, err)
-	id := workflows.RedeliveriesWorkflowID(begun.ID)
+	id := workflows.BulkRedeliveryWorkflowID(begun.ID)
 	run := &commonpb.WorkflowExecution{WorkflowId: id}
 	rests := func(t *testing.T) {
 		t.Helper()

@@ -5,8 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -137,8 +135,8 @@ func (s *Service) checkPushed(key operation.Key, status string) error {
 	if err := s.screen(key); err != nil {
 		return err
 	}
-	if operation.LooksLikeCardNumber(status) {
-		return operation.Invalid(operation.FieldError{Field: "status", Detail: "looks like a card number; Ringback takes none"})
+	if err := operation.Validate(operation.StatusRule.Check(status)); err != nil {
+		return err
 	}
 	rules := []operation.FieldRule{{Field: "known_status", Allowed: s.Vocabulary}}
 	if endpoint, ok := s.Endpoint(key.Endpoint); ok {
@@ -186,11 +184,7 @@ func wentOn(doing string, key operation.Key, err error) error {
 
 // Revoke records that the operation itself was revoked and returns its state.
 func (s *Service) Revoke(ctx context.Context, key operation.Key, r operation.Revocation) (operation.State, error) {
-	if !slices.Contains(operation.Initiators, r.InitiatedBy) {
-		return operation.State{}, operation.Invalid(operation.FieldError{
-			Field: "initiated_by", Detail: "is not one of " + strings.Join(operation.Initiators, ", ")})
-	}
-	if err := errors.Join(s.screen(key), checkReason(r.Reason)); err != nil {
+	if err := errors.Join(s.screen(key), operation.Validate(operation.InitiatorRule.Check(r.InitiatedBy), operation.ReasonRule.Check(r.Reason))); err != nil {
 		return operation.State{}, err
 	}
 	var state operation.State
@@ -320,17 +314,4 @@ func (s *Service) withdrawnBefore(ctx context.Context, latest run) (operation.St
 	}
 	return operation.State{}, operation.Refuse(operation.ProblemClosed,
 		"The operation %s is closed with outcome %s; there is nothing to withdraw.", latest.key.WorkflowID(), state.Outcome)
-}
-
-// reasonMax bounds a reason, in bytes.
-const reasonMax = 256
-
-func checkReason(reason string) error {
-	if len(reason) > reasonMax {
-		return operation.Invalid(operation.FieldError{Field: "reason", Detail: fmt.Sprintf("is longer than %d bytes", reasonMax)})
-	}
-	if operation.LooksLikeCardNumber(reason) {
-		return operation.Invalid(operation.FieldError{Field: "reason", Detail: "looks like it holds a card number; Ringback takes none"})
-	}
-	return nil
 }

@@ -19,7 +19,7 @@ import (
 // acknowledgement: the same callback id and body, attempt numbers go on
 // (promise 10).
 func (s *Service) Redeliver(ctx context.Context, key operation.Key, r operation.RedeliveryRequest) (operation.State, error) {
-	if err := checkReason(r.Reason); err != nil {
+	if err := operation.Validate(operation.ReasonRule.Check(r.Reason)); err != nil {
 		return operation.State{}, err
 	}
 	if operation.LooksLikeCardNumber(r.Callback.URL) {

@@ -90,13 +90,7 @@ func (s *Service) DryRun(ctx context.Context, r operation.BulkRedeliveryRequest)
 
 // admitFilter checks what only the configuration knows, and ends the period now.
 func (s *Service) admitFilter(r operation.BulkRedeliveryRequest, now operation.Time) (operation.Filter, error) {
-	if err := checkReason(r.Reason); err != nil {
-		return r.Filter, err
-	}
-	var faults []operation.FieldError
-	if operation.LooksLikeCardNumber(r.Filter.Status) {
-		faults = append(faults, operation.FieldError{Field: "filter.status", Detail: "looks like a card number; Ringback takes none"})
-	}
+	faults := operation.Faults(operation.ReasonRule.Check(r.Reason), operation.StatusRule.As("filter.status").Check(r.Filter.Status))
 	if _, ok := s.Endpoint(r.Filter.Endpoint); !ok && r.Filter.Endpoint != "" {
 		faults = append(faults, operation.FieldError{Field: "filter.endpoint",
 			Detail: "is not registered; registered are " + strings.Join(s.EndpointNames(), ", ")})

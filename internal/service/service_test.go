@@ -90,7 +90,7 @@ func TestAStartIsRefusedByItsFields(t *testing.T) {
 		"no URL where each operation brings one":           {transfer(func(r *operation.StartRequest) { r.Callback.URL = "" }), []string{"callback.url"}},
 		"a URL where the endpoint has one":                 {payment(func(r *operation.StartRequest) { r.Callback.URL = "https://x.example" }), []string{"callback.url"}},
 		"a URL that may not be rung":                       {transfer(func(r *operation.StartRequest) { r.Callback.URL = "https://private.example" }), []string{"callback.url"}},
-		"a URL that is too long":                           {transfer(func(r *operation.StartRequest) { r.Callback.URL = "https://x.example/" + strings.Repeat("x", maxURL) }), []string{"callback.url"}},
+		"a URL that is too long":                           {transfer(func(r *operation.StartRequest) { r.Callback.URL = "https://x.example/" + strings.Repeat("x", 2048) }), []string{"callback.url"}},
 		"a card number as an identifier that is screened":  {payment(func(r *operation.StartRequest) { r.OperationID = cardNumber }), []string{"operation_id"}},
 		"a card number as an order id":                     {payment(func(r *operation.StartRequest) { r.Reference.OrderID = cardNumber }), []string{"reference.order_id"}},
 		"an identifier that looks like one where it may":   {transfer(func(r *operation.StartRequest) { r.OperationID = cardNumber }), nil},

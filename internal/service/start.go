@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -97,7 +96,7 @@ func (s *Service) startedDespite(ctx context.Context, r operation.StartRequest, 
 	if endpoint, ok := s.Endpoint(r.Endpoint); ok {
 		screened = endpoint
 	}
-	if !endpointName.MatchString(r.Endpoint) || r.OperationID == "" || len(r.OperationID) > maxOperationID ||
+	if operation.EndpointRule.Check(r.Endpoint) != nil || r.OperationID == "" || len(r.OperationID) > maxOperationID ||
 		len(checkCardNumbers(screened, r)) > 0 {
 		return operation.State{}, refusal
 	}
@@ -125,14 +124,11 @@ func normalise(r *operation.StartRequest) {
 	r.Callback.Statuses = slices.Compact(r.Callback.Statuses)
 }
 
-var endpointName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,50}$`)
-
 // admit checks a request against its endpoint. Bad input is a
 // operation.ProblemInvalid that names every field at fault.
 func (s *Service) admit(ctx context.Context, r operation.StartRequest) (operation.Endpoint, error) {
-	if !endpointName.MatchString(r.Endpoint) {
-		return operation.Endpoint{}, operation.Invalid(operation.FieldError{
-			Field: "endpoint", Detail: "is not 1 to 50 characters of A-Z a-z 0-9 _ -"})
+	if err := operation.Validate(operation.EndpointRule.Check(r.Endpoint)); err != nil {
+		return operation.Endpoint{}, err
 	}
 	endpoint, ok := s.Endpoint(r.Endpoint)
 	if !ok {
@@ -214,17 +210,15 @@ func (s *Service) checkTarget(ctx context.Context, e operation.Endpoint, t opera
 		return []operation.FieldError{{Field: "callback.url", Detail: "is refused: the endpoint has a URL of its own"}}
 	case t.URL == "":
 		return nil
-	case len(t.URL) > maxURL:
-		return []operation.FieldError{{Field: "callback.url", Detail: fmt.Sprintf("is longer than %d characters", maxURL)}}
+	}
+	if faults := operation.Faults(operation.URLRule.As("callback.url").Check(t.URL)); len(faults) > 0 {
+		return faults
 	}
 	if err := s.CheckURL(ctx, t.URL); err != nil {
 		return []operation.FieldError{{Field: "callback.url", Detail: err.Error()}}
 	}
 	return nil
 }
-
-// maxURL bounds a callback's address; servers and proxies accept as much.
-const maxURL = 2048
 
 // screen refuses an operation id that looks like a card number before it gets
 // anywhere, a log included.
