@@ -268,11 +268,11 @@ func TestABulkRedeliverySaysInTheUIWhoWhatAndWhy(t *testing.T) {
 			require.NoError(t, value.Get(&said))
 		}, 90*time.Second)
 	})
-	require.Equal(t, "**running** · 11 of 30 runs looked at · asked for by `ops` at 2026-11-21T09:00:00.000Z: `receiver ¦ repaired`\n\n"+
+	require.Equal(t, "**running** · 11 of 30 runs processed · asked for by `ops` at 2026-11-21T09:00:00.000Z: `receiver ¦ repaired`\n\n"+
 		"| done | failed | skipped |\n|--:|--:|--:|\n| 10 | 1 | 0 |\n\n"+
 		"At most 10 a second, acknowledged ones as well, where the endpoint is `SHOP`, it closed before 2026-11-21T09:00:00.000Z.\n"+
 		"\nThe latest that failed:\n\n| operation | why |\n|---|---|\n| `SHOP/order 1` | `no 'endpoint'` |\n"+
-		"\nSignal `stop` to begin no further operation, `resume` to go on. What was begun goes on by itself.\n", said.GetCurrentDetails())
+		"\nSignal `stop` to redeliver no further operation, `resume` to continue. Redeliveries that were started continue.\n", said.GetCurrentDetails())
 }
 
 func TestABulkRedeliveryThatAnOperatorCancelsEnds(t *testing.T) {
