@@ -65,6 +65,8 @@ type request struct {
 	acknowledged bool
 	// lost says that the worker died, which the server notices later.
 	lost bool
+	// inTask says that it was made inside a workflow task.
+	inTask bool
 }
 
 func (r request) status() string { return r.callback.Observation.Status }

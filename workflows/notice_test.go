@@ -29,28 +29,23 @@ func TestANoticeIsGivenOfEachDeliveryThatEndedUnacknowledged(t *testing.T) {
 		notices []string
 	}{
 		{row: row{name: "acknowledged: none", in: paysera(heard), core: says("done"), ends: operation.OutcomeAcknowledged}},
-		{row: row{name: "exhausted", in: paysera(heard, k(2)), core: says("done"), receiver: []reply{fails}, ends: operation.OutcomeExhausted},
+		{row: row{name: "exhausted", in: paysera(heard, k(2)), core: says("done"), receiver: []receiverReply{fails}, ends: operation.OutcomeExhausted},
 			notices: []string{"delivery.exhausted done HTTP 500"}},
-		{row: row{name: "gone", in: paysera(heard), core: says("done"), receiver: []reply{gone}, ends: operation.OutcomeGone},
+		{row: row{name: "gone", in: paysera(heard), core: says("done"), receiver: []receiverReply{gone}, ends: operation.OutcomeGone},
 			notices: []string{"delivery.gone done HTTP 410"}},
 		{row: row{name: "exhausted about an intermediate status, while the watch goes on", in: paysera(heard, k(2)),
-			core: says("reserved", "reserved", "done"), receiver: []reply{fails, fails, ack}, ends: operation.OutcomeAcknowledged},
+			core: says("reserved", "reserved", "done"), receiver: []receiverReply{fails, fails, ack}, ends: operation.OutcomeAcknowledged},
 			notices: []string{"delivery.exhausted reserved HTTP 500"}},
-		{row: row{name: "withdrawn: none", in: paysera(heard), core: says("done"), receiver: []reply{fails},
-			events: []event{at(90*time.Second, withdraws)}, ends: operation.OutcomeWithdrawn}},
-		{row: row{name: "nobody hears: none", in: paysera(k(2)), core: says("done"), receiver: []reply{fails}, ends: operation.OutcomeExhausted}},
+		{row: row{name: "withdrawn: none", in: paysera(heard), core: says("done"), receiver: []receiverReply{fails},
+			acts: []act{{after: 90 * time.Second, kind: withdraw, bySignal: true}}, ends: operation.OutcomeWithdrawn}},
+		{row: row{name: "nobody hears: none", in: paysera(k(2)), core: says("done"), receiver: []receiverReply{fails}, ends: operation.OutcomeExhausted}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(tt.in.Policy)
-			w.core, w.receiver = tt.core, tt.receiver
-			for _, e := range tt.events {
-				w.later(e.after, func() { e.do(w) })
-			}
-			ending, _ := w.run(t, tt.in)
+			m, ending := tt.run(t)
 			require.Equal(t, tt.ends, ending.State.Outcome)
 			var notices []string
-			for _, in := range w.notices {
+			for _, in := range m.notices {
 				require.Equal(t, recipient, in.Recipient)
 				d := in.Notice.Data
 				require.Equal(t, tt.in.Start.Endpoint+"/"+tt.in.Start.OperationID, d.Endpoint+"/"+d.OperationID)

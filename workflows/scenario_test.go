@@ -24,10 +24,14 @@ type scenario struct {
 	notInTask bool
 	// elsewhere runs activities in another process than workflow tasks.
 	elsewhere bool
+	// unreadable fails the interruption of activities.
+	unreadable bool
 	// historyLimit is the length of a history at which the server suggests that the
 	// run continue as new; 0: never.
 	historyLimit int
 	late         lateness
+	// prepare adds to the test environment before the run begins.
+	prepare func(*simulator)
 }
 
 // latency is the most that the simulated server and workers add to what they pass on.
@@ -52,14 +56,23 @@ type coreAnswer struct {
 	// fails brings no status; refused is a failure that costs no poll (401); lost is
 	// an answer during which the worker dies.
 	fails, refused, lost bool
+	// ahead is how far the clock of the worker that polls is ahead of the server's.
+	ahead time.Duration
+	// with happens in the same workflow task as the end of the poll.
+	with *act
 }
 
 // receiverReply is the receiver's answer to one request.
 type receiverReply struct {
 	status int
 	takes  time.Duration
-	// heldBack puts the attempt off once; lost ends the worker during it.
-	heldBack, lost bool
+	// heldBack puts the attempt off once; lost ends the worker during it, in the last
+	// run of the activity that the server allows where lastRun is set.
+	heldBack, lost, lastRun bool
+	// egress is an address that the egress guard refuses.
+	egress bool
+	// with happens in the same workflow task as the end of the attempt.
+	with *act
 	// missing is for how long the configuration lacks the endpoint before it.
 	missing time.Duration
 }
@@ -73,15 +86,19 @@ const (
 	withdraw actKind = "withdraw"
 )
 
-// act is what a caller does, times times, gap apart.
+// act is what a caller does, times times (0: once), gap apart.
 type act struct {
 	after, gap time.Duration
 	times      int
 	kind       actKind
 	// status of a push, initiator of a revocation.
 	status string
+	// reason of a revocation.
+	reason string
 	// bySignal takes the Signal (or the cancellation) instead of the Update.
 	bySignal bool
+	// arg, if set, is sent instead of what the other fields say.
+	arg any
 }
 
 // lateness is what lies between a decision and its effect.
