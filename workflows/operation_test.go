@@ -281,7 +281,7 @@ func TestPromise2Watch(t *testing.T) {
 			acts: []act{{after: time.Minute, kind: push, status: "done", bySignal: true}},
 			ends: operation.OutcomeAcknowledged, attempts: []attempt{{"done", 1, true}}, deliveries: []delivery{{"done", acknowledged, ""}},
 			polls: 1, took: time.Minute},
-		{name: "an intermediate status that the core pushes rings, and the watch goes on from it", in: paysera(), core: says("processing", "done"),
+		{name: "an intermediate status that the core pushes is delivered, and the watch goes on from it", in: paysera(), core: says("processing", "done"),
 			acts: []act{{after: time.Minute, kind: push, status: "reserved", bySignal: true}},
 			ends: operation.OutcomeAcknowledged, attempts: []attempt{{"reserved", 1, true}, {"done", 1, true}},
 			deliveries: []delivery{{"reserved", acknowledged, ""}, {"done", acknowledged, ""}}, polls: 2, took: 10 * time.Minute},
@@ -315,11 +315,11 @@ func TestPromise2Watch(t *testing.T) {
 		{name: "an empty push during the last poll is no further one", in: ukrcard(maxPolls(1)),
 			core: []coreAnswer{{status: "0", takes: 300 * time.Millisecond}}, acts: []act{{after: time.Millisecond, kind: pollNow, bySignal: true}},
 			ends: operation.OutcomeAcknowledged, attempts: []attempt{{"0", 1, true}}, deliveries: []delivery{{"0", acknowledged, pollsUsedUp}}, polls: 1},
-		{name: "a watch that ends while its record is read is gathered", in: paysera(), core: says("processing", "done"),
+		{name: "a watch that ends while its record is read is recorded", in: paysera(), core: says("processing", "done"),
 			late: lateness{reading: 2 * time.Second}, acts: []act{{after: 599 * time.Second, kind: push, status: "reserved", bySignal: true}},
 			ends: operation.OutcomeAcknowledged, attempts: []attempt{{"reserved", 1, true}, {"done", 1, true}}, deliveries: []delivery{{"reserved", acknowledged, ""}, {"done", acknowledged, ""}},
 			polls: 2, took: 601 * time.Second},
-		{name: "what began when there was nothing else to tell tells all of an operation, and what begins later does not", in: paysera(),
+		{name: "a record is partial once the run knows more than it shows", in: paysera(),
 			core: says("waiting_funds", "reserved", "done"), receiver: []receiverReply{fails, ack, fails, ack}, ends: operation.OutcomeAcknowledged,
 			attempts:   append(times(2, "waiting_funds", 1, true), append(times(2, "reserved", 1, true), attempt{"done", 1, true})...),
 			deliveries: []delivery{{"waiting_funds", acknowledged, ""}, {"reserved", acknowledged, ""}, {"done", acknowledged, ""}}, polls: 3,
@@ -335,7 +335,7 @@ func TestPromise2Watch(t *testing.T) {
 			core: []coreAnswer{{status: "processing"}, {status: "processing", with: &act{kind: push, status: "done", bySignal: true}}},
 			ends: operation.OutcomeAcknowledged, attempts: []attempt{{"done", 1, true}}, deliveries: []delivery{{"done", acknowledged, ""}},
 			polls: 2, took: time.Minute},
-		{name: "a final status pushed while the last answer rings takes its place", in: ukrcard(maxPolls(1)), core: says("0"),
+		{name: "a final status pushed while the last answer is delivered takes its place", in: ukrcard(maxPolls(1)), core: says("0"),
 			receiver: []receiverReply{fails, fails, ack}, acts: []act{{after: 4 * time.Second, kind: push, status: "2", bySignal: true}},
 			ends: operation.OutcomeAcknowledged, attempts: []attempt{{"0", 1, false}, {"0", 2, false}, {"2", 1, true}},
 			deliveries: []delivery{{"0", superseded, pollsUsedUp}, {"2", acknowledged, ""}}, polls: 1, took: 4 * time.Second},
@@ -348,30 +348,30 @@ func TestPromise2Watch(t *testing.T) {
 	}
 }
 
-func TestPromise3And4WhatRingsInWhichOrder(t *testing.T) {
+func TestPromise3And4WhatIsDeliveredInWhichOrder(t *testing.T) {
 	t.Parallel()
 	payseraLife := append(says("waiting_funds", "waiting_funds", "reserved"), says("processing", "done")...)
 	for _, tt := range []row{
-		{name: "Ukrcard rings once, when it is final", in: ukrcard(), core: says("0", "5", "2"),
+		{name: "Ukrcard gets one callback, when it is final", in: ukrcard(), core: says("0", "5", "2"),
 			ends: operation.OutcomeAcknowledged, attempts: []attempt{{"2", 1, true}}, deliveries: []delivery{{"2", acknowledged, ""}}, polls: 3},
-		{name: "Ukrcard rings without orderStatus if there never was one", in: ukrcard(), core: says(""),
+		{name: "Ukrcard gets a callback without orderStatus if there never was one", in: ukrcard(), core: says(""),
 			ends: operation.OutcomeAcknowledged, attempts: []attempt{{"", 1, true}}, deliveries: []delivery{{"", acknowledged, pollsUsedUp}}, polls: 4,
 			then: func(t *testing.T, m *simulator, _ operation.Record) {
 				require.Equal(t, map[string]string{"status": ""}, m.trace.requests[0].callback.Observation.Raw, "the last answer, not a made-up one")
 			}},
-		{name: "Ukrcard rings with respStatus 504 if no poll was answered", in: ukrcard(), core: []coreAnswer{unavailable},
+		{name: "Ukrcard gets a callback with respStatus 504 if no poll was answered", in: ukrcard(), core: []coreAnswer{unavailable},
 			ends: operation.OutcomeAcknowledged, attempts: []attempt{{"", 1, true}}, deliveries: []delivery{{"", acknowledged, pollsUsedUp}}, polls: 4,
 			then: func(t *testing.T, m *simulator, _ operation.Record) {
 				require.Equal(t, map[string]string{"respStatus": "504"}, m.trace.requests[0].callback.Observation.Raw)
 			}},
-		{name: "Paysera rings for each change to a callback status", in: paysera(), core: payseraLife,
+		{name: "Paysera gets a callback for each change to a callback status", in: paysera(), core: payseraLife,
 			ends:       operation.OutcomeAcknowledged,
 			attempts:   []attempt{{"waiting_funds", 1, true}, {"reserved", 1, true}, {"done", 1, true}},
 			deliveries: []delivery{{"waiting_funds", acknowledged, ""}, {"reserved", acknowledged, ""}, {"done", acknowledged, ""}}, polls: 5, took: 40 * time.Minute},
-		{name: "Paysera does not ring for what the client knows", in: paysera(knows("waiting_funds")), core: payseraLife,
+		{name: "Paysera gets no callback for what the client knows", in: paysera(knows("waiting_funds")), core: payseraLife,
 			ends: operation.OutcomeAcknowledged, attempts: []attempt{{"reserved", 1, true}, {"done", 1, true}},
 			deliveries: []delivery{{"reserved", acknowledged, ""}, {"done", acknowledged, ""}}, polls: 5},
-		{name: "Paysera rings only for the operation's statuses", in: paysera(wants("done")), core: payseraLife,
+		{name: "Paysera gets callbacks only for the operation's statuses", in: paysera(wants("done")), core: payseraLife,
 			ends: operation.OutcomeAcknowledged, attempts: []attempt{{"done", 1, true}}, deliveries: []delivery{{"done", acknowledged, ""}}, polls: 5},
 		{name: "a final status that is not among them ends the operation silently", in: paysera(wants("done")), core: says("rejected"),
 			ends: operation.OutcomeAcknowledged, polls: 1},
@@ -394,7 +394,7 @@ func TestPromise3And4WhatRingsInWhichOrder(t *testing.T) {
 			then: func(t *testing.T, _ *simulator, e operation.Record) {
 				require.Len(t, e.State.Deliveries[0].Attempts, 1)
 			}},
-		{name: "the attempt in flight ends before the newer status rings", in: paysera(), core: says("waiting_funds"),
+		{name: "the attempt in flight ends before the newer status is delivered", in: paysera(), core: says("waiting_funds"),
 			receiver: []receiverReply{fails, {status: 500, takes: 8 * time.Second}, ack}, acts: []act{{after: 62 * time.Second, kind: push, status: "done", bySignal: true}},
 			ends:       operation.OutcomeAcknowledged,
 			attempts:   []attempt{{"waiting_funds", 1, false}, {"waiting_funds", 2, false}, {"done", 1, true}},
@@ -429,7 +429,7 @@ func TestPromise3And4WhatRingsInWhichOrder(t *testing.T) {
 			ends:       operation.OutcomeAcknowledged,
 			attempts:   append(times(12, "waiting_funds", 1, false), attempt{"done", 1, true}),
 			deliveries: []delivery{{"waiting_funds", exhausted, ""}, {"done", acknowledged, ""}}, polls: 2, took: 11 * time.Minute},
-		{name: "a status that rang already does not ring again", in: paysera(), core: says("waiting_funds", "reserved", "waiting_funds", "done"),
+		{name: "a status that was delivered already is not delivered again", in: paysera(), core: says("waiting_funds", "reserved", "waiting_funds", "done"),
 			ends:       operation.OutcomeAcknowledged,
 			attempts:   []attempt{{"waiting_funds", 1, true}, {"reserved", 1, true}, {"done", 1, true}},
 			deliveries: []delivery{{"waiting_funds", acknowledged, ""}, {"reserved", acknowledged, ""}, {"done", acknowledged, ""}}, polls: 4},
@@ -447,7 +447,7 @@ func TestPromise3And4WhatRingsInWhichOrder(t *testing.T) {
 	}
 }
 
-func TestPromise5HAndKAreLaw(t *testing.T) {
+func TestPromise5HAndK(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []row{
 		{name: "the first attempt is made in the workflow task, the others h after one another", in: ukrcard(), core: says("2"),
@@ -526,7 +526,7 @@ func TestPromise6GoneAndRefused(t *testing.T) {
 func TestPromise7Revocation(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []row{
-		{name: "by Update ends the watch and rings", in: paysera(), core: says("waiting_funds"), acts: []act{{after: time.Minute, kind: revoke, status: "core"}},
+		{name: "by Update ends the watch and is delivered", in: paysera(), core: says("waiting_funds"), acts: []act{{after: time.Minute, kind: revoke, status: "core"}},
 			ends: operation.OutcomeAcknowledged, attempts: []attempt{{"waiting_funds", 1, true}, {"revoked", 1, true}},
 			deliveries: []delivery{{"waiting_funds", acknowledged, ""}, {"revoked", acknowledged, ""}}, polls: 1, took: time.Minute},
 		{name: "by Signal does the same", in: paysera(), core: says("waiting_funds"), acts: []act{{after: time.Minute, kind: revoke, status: "user", bySignal: true}},
@@ -535,14 +535,14 @@ func TestPromise7Revocation(t *testing.T) {
 		{name: "before the first poll is allowed", in: paysera(initialDelay(time.Hour)), core: says("done"), acts: []act{{after: time.Minute, kind: revoke, status: "core"}},
 			ends: operation.OutcomeAcknowledged, attempts: []attempt{{"revoked", 1, true}}, deliveries: []delivery{{"revoked", acknowledged, ""}},
 			took: time.Minute},
-		{name: "by the client rings nobody", in: paysera(), core: says("waiting"), acts: []act{{after: time.Minute, kind: revoke, status: "client"}},
+		{name: "by the client is not delivered", in: paysera(), core: says("waiting"), acts: []act{{after: time.Minute, kind: revoke, status: "client"}},
 			ends: operation.OutcomeRevoked, polls: 1, took: time.Minute,
 			then: func(t *testing.T, _ *simulator, e operation.Record) {
 				require.Equal(t, "client", e.State.Revocation.InitiatedBy)
 				require.Equal(t, "revoked", e.State.Status.Value)
 				require.True(t, e.State.Status.Final)
 			}},
-		{name: "of a Ukrcard operation rings nobody: the dialect has no word for it", in: ukrcard(), core: says("0"),
+		{name: "of a Ukrcard operation is not delivered: the dialect has no word for it", in: ukrcard(), core: says("0"),
 			acts: []act{{after: time.Second, kind: revoke, status: "core"}}, ends: operation.OutcomeRevoked, polls: 1, took: time.Second},
 		{name: "is refused where the status does not allow it", in: paysera(lifetime(time.Hour)), core: says("processing"),
 			acts: []act{{after: time.Minute, kind: revoke, status: "core"}}, ends: operation.OutcomeExpired, polls: 7,
@@ -622,7 +622,7 @@ func TestPromise8Withdrawal(t *testing.T) {
 		{name: "together with the acknowledgement in the workflow task comes too late", in: ukrcard(), core: says("2"),
 			receiver: []receiverReply{{status: 200, with: &act{kind: withdraw, bySignal: true}}},
 			ends:     operation.OutcomeAcknowledged, attempts: times(1, "2", 1, true), deliveries: []delivery{{"2", acknowledged, ""}}, polls: 1},
-		{name: "rings nothing any more, whatever is pushed while an attempt is in flight", in: paysera(), core: says("waiting_funds"),
+		{name: "delivers nothing any more, whatever is pushed while an attempt is in flight", in: paysera(), core: says("waiting_funds"),
 			receiver: []receiverReply{fails, {status: 500, takes: 9 * time.Second}, ack},
 			acts:     []act{{after: 62 * time.Second, kind: withdraw, bySignal: true}, {after: 63 * time.Second, kind: push, status: "done", bySignal: true}, {after: 64 * time.Second, kind: revoke, status: "core"}},
 			ends:     operation.OutcomeWithdrawn, attempts: times(2, "waiting_funds", 1, false),
@@ -646,7 +646,7 @@ func TestPromise8Withdrawal(t *testing.T) {
 func TestPromise9Exhausted(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []row{
-		{name: "on the last callback owed fails the run with the state in its details", in: ukrcard(k(3)), core: says("0", "2"), receiver: []receiverReply{fails},
+		{name: "on the last callback due fails the run with the state in its details", in: ukrcard(k(3)), core: says("0", "2"), receiver: []receiverReply{fails},
 			ends: operation.OutcomeExhausted, attempts: times(3, "2", 1, false), deliveries: []delivery{{"2", exhausted, ""}}, polls: 2,
 			then: func(t *testing.T, m *simulator, e operation.Record) {
 				require.Equal(t, "2", e.Callbacks[0].Observation.Status)
@@ -662,7 +662,7 @@ func TestPromise9Exhausted(t *testing.T) {
 		{name: "on an intermediate status does not stop the watch", in: paysera(k(2)), core: says("waiting_funds", "done"), receiver: []receiverReply{fails, fails, ack},
 			ends: operation.OutcomeAcknowledged, attempts: append(times(2, "waiting_funds", 1, false), attempt{"done", 1, true}),
 			deliveries: []delivery{{"waiting_funds", exhausted, ""}, {"done", acknowledged, ""}}, polls: 2},
-		{name: "on an intermediate status fails the run if nothing is owed after it", in: paysera(k(2), lifetime(time.Hour)),
+		{name: "on an intermediate status fails the run if nothing is due after it", in: paysera(k(2), lifetime(time.Hour)),
 			core: says("waiting_funds"), receiver: []receiverReply{fails},
 			ends: operation.OutcomeExhausted, attempts: times(2, "waiting_funds", 1, false),
 			deliveries: []delivery{{"waiting_funds", exhausted, ""}}, polls: 7},
@@ -696,40 +696,40 @@ func TestPromise10Redelivery(t *testing.T) {
 	t.Parallel()
 	failed := before(t, paysera(k(2)), says("done"), fails)
 	expired := before(t, paysera(lifetime(time.Hour)), says("processing"))
-	rang := before(t, paysera(lifetime(time.Hour)), says("waiting_funds"), ack)
+	acknowledgedBefore := before(t, paysera(lifetime(time.Hour)), says("waiting_funds"), ack)
 	unanswered := before(t, ukrcard(k(2)), says("5"), fails)
 	for _, tt := range []row{
-		{name: "rings the same callback, and its attempt numbers go on", earlier: failed, in: redelivers(paysera(k(2)), workflows.Redelivery{}),
+		{name: "delivers the same callback, and its attempt numbers go on", earlier: failed, in: redelivers(paysera(k(2)), workflows.Redelivery{}),
 			core: says("rejected"), receiver: []receiverReply{fails, ack},
 			ends: operation.OutcomeAcknowledged, attempts: times(2, "done", 3, true), deliveries: []delivery{{"done", acknowledged, ""}},
 			then: func(t *testing.T, m *simulator, e operation.Record) {
 				require.Equal(t, failed.ending.Callbacks[0], m.trace.requests[0].callback, "the same body")
 				require.Len(t, e.State.Deliveries[0].Attempts, 4)
-				require.Empty(t, m.trace.questions, "nobody was asked")
+				require.Empty(t, m.trace.polls, "nobody was asked")
 			}},
 		{name: "has k attempts of its own", earlier: failed, in: redelivers(paysera(k(2)), workflows.Redelivery{}), receiver: []receiverReply{fails},
 			ends: operation.OutcomeExhausted, attempts: times(2, "done", 3, false), deliveries: []delivery{{"done", exhausted, ""}}},
-		{name: "with repoll and the same status rings the same callback",
+		{name: "with repoll and the same status delivers the same callback",
 			earlier: failed, in: redelivers(paysera(k(2)), workflows.Redelivery{Repoll: true, Watch: true}),
 			core: says("done"), ends: operation.OutcomeAcknowledged, attempts: times(1, "done", 3, true),
 			deliveries: []delivery{{"done", acknowledged, ""}}, polls: 1,
 			then: func(t *testing.T, m *simulator, _ operation.Record) {
 				require.Equal(t, failed.ending.Callbacks[0], m.trace.requests[0].callback, "the same body")
 			}},
-		{name: "with repoll and another status rings that one",
+		{name: "with repoll and another status delivers that one",
 			earlier: failed, in: redelivers(paysera(k(2)), workflows.Redelivery{Repoll: true, Watch: true}),
 			core: says("rejected"), ends: operation.OutcomeAcknowledged, attempts: times(1, "rejected", 1, true),
 			deliveries: []delivery{{"done", exhausted, ""}, {"rejected", acknowledged, ""}}, polls: 1},
-		{name: "with repoll and another status rings that one also where the worker's clock was set back since",
+		{name: "with repoll and another status delivers that one also where the worker's clock was set back since",
 			earlier: failed, in: redelivers(paysera(k(2)), workflows.Redelivery{Repoll: true, Watch: true}),
 			core: []coreAnswer{{status: "rejected", ahead: -60 * 24 * time.Hour}},
 			ends: operation.OutcomeAcknowledged, attempts: times(1, "rejected", 1, true),
 			deliveries: []delivery{{"done", exhausted, ""}, {"rejected", acknowledged, ""}}, polls: 1},
-		{name: "with repoll and a core that does not answer rings the same callback",
+		{name: "with repoll and a core that does not answer delivers the same callback",
 			earlier: failed, in: redelivers(paysera(k(2)), workflows.Redelivery{Repoll: true, Watch: true}),
 			core: []coreAnswer{unavailable}, ends: operation.OutcomeAcknowledged, attempts: times(1, "done", 3, true),
 			deliveries: []delivery{{"done", acknowledged, ""}}, polls: 1},
-		{name: "with repoll and a core that is slow asks it before it rings",
+		{name: "with repoll and a core that is slow asks it before it delivers",
 			earlier: failed, in: redelivers(paysera(k(2)), workflows.Redelivery{Repoll: true, Watch: true}),
 			notInTask: true,
 			core:      says("rejected"), ends: operation.OutcomeAcknowledged, attempts: times(1, "rejected", 1, true),
@@ -741,17 +741,17 @@ func TestPromise10Redelivery(t *testing.T) {
 		{name: "of an expired operation may expire again",
 			earlier: expired, in: redelivers(paysera(lifetime(time.Hour)), workflows.Redelivery{Watch: true}),
 			core: says("processing"), ends: operation.OutcomeExpired, polls: 7, took: time.Hour},
-		{name: "with repoll of what was acknowledged rings it no second time",
-			earlier: rang, in: redelivers(paysera(lifetime(time.Hour)), workflows.Redelivery{Repoll: true, Watch: true}),
+		{name: "with repoll of what was acknowledged delivers it no second time",
+			earlier: acknowledgedBefore, in: redelivers(paysera(lifetime(time.Hour)), workflows.Redelivery{Repoll: true, Watch: true}),
 			core: says("waiting_funds", "waiting_funds", "reserved"), ends: operation.OutcomeAcknowledged,
 			attempts: []attempt{{"reserved", 1, true}}, deliveries: []delivery{{"waiting_funds", acknowledged, ""}, {"reserved", acknowledged, ""}}, polls: 7},
-		{name: "by force rings also what was acknowledged",
-			earlier: rang, in: redelivers(paysera(), workflows.Redelivery{Force: true}),
+		{name: "by force delivers also what was acknowledged",
+			earlier: acknowledgedBefore, in: redelivers(paysera(), workflows.Redelivery{Force: true}),
 			ends: operation.OutcomeAcknowledged, attempts: times(1, "waiting_funds", 2, true), deliveries: []delivery{{"waiting_funds", acknowledged, ""}}},
-		{name: "of used-up polls rings the same callback with the same reason",
+		{name: "of used-up polls delivers the same callback with the same reason",
 			earlier: unanswered, in: redelivers(ukrcard(k(2)), workflows.Redelivery{}),
 			ends: operation.OutcomeAcknowledged, attempts: times(1, "5", 3, true), deliveries: []delivery{{"5", acknowledged, pollsUsedUp}}},
-		{name: "of used-up polls with repoll rings the final status instead",
+		{name: "of used-up polls with repoll delivers the final status instead",
 			earlier: unanswered, in: redelivers(ukrcard(k(2)), workflows.Redelivery{Repoll: true, Watch: true}),
 			core: says("2"), ends: operation.OutcomeAcknowledged, attempts: times(1, "2", 1, true),
 			deliveries: []delivery{{"5", exhausted, pollsUsedUp}, {"2", acknowledged, ""}}, polls: 1},

@@ -36,7 +36,7 @@ type scenario struct {
 
 // latency is the most that the simulated server and workers add to what they pass on.
 func (s scenario) latency() time.Duration {
-	return s.late.ends + s.late.told + s.late.reading
+	return s.late.ends + s.late.arrives + s.late.reading
 }
 
 // longestMissing is the longest that the endpoint is missing, until that is noticed.
@@ -49,7 +49,7 @@ func (s scenario) longestMissing() (longest time.Duration) {
 	return longest
 }
 
-// coreAnswer is the core's answer to one question.
+// coreAnswer is the core's answer to one poll.
 type coreAnswer struct {
 	status string
 	takes  time.Duration
@@ -106,9 +106,9 @@ type lateness struct {
 	// notice is how long an activity that could not be interrupted runs on before it
 	// knows that it was cancelled: until its next heartbeat.
 	notice time.Duration
-	// ends is how long the end of an activity takes to reach the server, told how
+	// ends is how long the end of an activity takes to reach the server, arrives how
 	// long it then takes to reach the workflow.
-	ends, told time.Duration
+	ends, arrives time.Duration
 	// reading is how long reading the record of a pending activity takes.
 	reading time.Duration
 }
@@ -142,7 +142,7 @@ func (s *scenario) anyWorld(t *rapid.T) {
 	s.late = lateness{
 		notice:  anyDuration(t, "notice", 0, 0, 3000, 9900),
 		ends:    anyDuration(t, "ends", 0, 0, 20, 300, 2000),
-		told:    anyDuration(t, "told", 0, 0, 20, 300),
+		arrives: anyDuration(t, "arrives", 0, 0, 20, 300),
 		reading: anyDuration(t, "reading", 0, 0, 20, 300),
 	}
 }

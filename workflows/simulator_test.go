@@ -37,7 +37,7 @@ type simulator struct {
 	env    *testsuite.TestWorkflowEnvironment
 	cancel workflow.CancelFunc
 	scenario
-	outside
+	continued
 
 	// tasks counts workflow tasks, history the events of the run. locals are the
 	// local activities in flight.
@@ -68,8 +68,8 @@ type simulator struct {
 	begun   map[string]bool
 }
 
-// outside is what lasts from one run to the run that continues it.
-type outside struct {
+// continued is what lasts from one run to the run that continues it.
+type continued struct {
 	trace *trace
 	// performed counts, for each act, how often it was.
 	performed []int
@@ -79,23 +79,23 @@ type outside struct {
 	missing  map[int]operation.Time
 }
 
-func (o outside) clone() outside {
+func (o continued) clone() continued {
 	trace := *o.trace
-	trace.questions, trace.requests = slices.Clone(trace.questions), slices.Clone(trace.requests)
+	trace.polls, trace.requests = slices.Clone(trace.polls), slices.Clone(trace.requests)
 	trace.acts = slices.Clone(trace.acts)
-	return outside{&trace, slices.Clone(o.performed), maps.Clone(o.heldBack), maps.Clone(o.missing)}
+	return continued{&trace, slices.Clone(o.performed), maps.Clone(o.heldBack), maps.Clone(o.missing)}
 }
 
 // refusal is a workflow task that the server refuses, because it closes the run
 // and an event arrived meanwhile: what it decided is forgotten, what its local
 // activities did is done.
 type refusal struct {
-	number    int
-	began     time.Time
-	took      time.Duration
-	questions []question
-	requests  []request
-	once      map[string]any
+	number   int
+	began    time.Time
+	took     time.Duration
+	polls    []poll
+	requests []request
+	once     map[string]any
 }
 
 // simulate runs an operation, or the redelivery of an earlier run of it, to its end.
@@ -118,7 +118,7 @@ func simulateInput(t require.TestingT, s scenario, in workflows.Input, earlier *
 		again.Previous = earlier.ending
 		in.Redelivery = &again
 	}
-	o := outside{
+	o := continued{
 		performed: make([]int, len(s.acts)), heldBack: map[int]bool{}, missing: map[int]operation.Time{},
 		trace: &trace{
 			key: in.Start.Key(), policy: in.Policy, rules: in.Rules, known: in.Start.KnownStatus, wanted: in.Wanted, started: start,
@@ -128,7 +128,7 @@ func simulateInput(t require.TestingT, s scenario, in workflows.Input, earlier *
 	}
 	for at := start.Time; ; {
 		m := simulateRun(t, s, o, at, in)
-		o, at = m.outside, m.env.Now()
+		o, at = m.continued, m.env.Now()
 		o.trace.histories = append(o.trace.histories, m.history)
 		next := m.next(t)
 		if next == nil {
@@ -144,11 +144,11 @@ const refusedAtMost = 40
 
 // simulateRun simulates one run, again for each workflow task that the server
 // refuses.
-func simulateRun(t require.TestingT, s scenario, o outside, at time.Time, in workflows.Input) *simulator {
+func simulateRun(t require.TestingT, s scenario, o continued, at time.Time, in workflows.Input) *simulator {
 	var refused []refusal
 	for {
 		m := &simulator{
-			scenario: s, outside: o.clone(), refused: slices.Clone(refused),
+			scenario: s, continued: o.clone(), refused: slices.Clone(refused),
 			once: map[string]any{}, used: map[string]bool{}, running: map[string]*pending{}, begun: map[string]bool{},
 		}
 		m.open(at, in)
@@ -230,7 +230,7 @@ func (m *simulator) nextTask(ctx workflow.Context) {
 		if r.number != m.tasks {
 			continue
 		}
-		m.trace.questions = append(m.trace.questions, r.questions...)
+		m.trace.polls = append(m.trace.polls, r.polls...)
 		m.trace.requests = append(m.trace.requests, r.requests...)
 		//workflowcheck:ignore a copy has no order
 		maps.Copy(m.once, r.once)
@@ -447,9 +447,9 @@ func (m *simulator) pollInTask(ctx workflow.Context) activities.PollResult {
 	if a := m.nextAnswer(); m.notInTask || a.takes > longestInTask || a.lost {
 		return activities.PollResult{HeldBack: "recent answers were slow"}
 	}
-	at := len(m.trace.questions)
-	result := m.ask(ctx)
-	m.task.questions = append(m.task.questions, m.trace.questions[at])
+	at := len(m.trace.polls)
+	result := m.poll(ctx)
+	m.task.polls = append(m.task.polls, m.trace.polls[at])
 	return result
 }
 
@@ -483,7 +483,7 @@ func (m *simulator) execute(ctx workflow.Context, do func(workflow.Context) (any
 // nextAnswer is the core's. Workers do not die for ever: not with the last answer,
 // which repeats.
 func (m *simulator) nextAnswer() coreAnswer {
-	n := len(m.trace.questions)
+	n := len(m.trace.polls)
 	a := turn(m.answers, n)
 	a.lost = a.lost && n < len(m.answers)-1
 	return a
@@ -517,18 +517,18 @@ func (m *simulator) isMissing(ctx workflow.Context) bool {
 	return now(ctx).Before(m.missing[n])
 }
 
-// ask is one question to the core; nothing cuts it off.
-func (m *simulator) ask(ctx workflow.Context) activities.PollResult {
-	a, n := m.nextAnswer(), len(m.trace.questions)
+// poll is one poll of the core; nothing cuts it off.
+func (m *simulator) poll(ctx workflow.Context) activities.PollResult {
+	a, n := m.nextAnswer(), len(m.trace.polls)
 	answered := !a.fails && !a.lost
 	result := activities.PollResult{BegunAt: now(ctx), Free: a.refused}
-	m.trace.questions = append(m.trace.questions, question{
+	m.trace.polls = append(m.trace.polls, poll{
 		begun: result.BegunAt, ended: result.BegunAt.Add(a.takes), answered: answered, status: a.status, free: a.refused, lost: a.lost,
 	})
 	m.pass(ctx, a.takes)
 	m.performWith(ctx, a.with)
 	result.EndedAt = now(ctx)
-	m.trace.questions[n].ended = result.EndedAt
+	m.trace.polls[n].ended = result.EndedAt
 	if !answered {
 		result.Error = "503"
 		return result
@@ -596,7 +596,7 @@ func (m *simulator) ExecuteActivity(ctx workflow.Context, name string, args ...a
 		if m.running[name] == a {
 			delete(m.running, name)
 		}
-		m.pass(ctx, m.late.told)
+		m.pass(ctx, m.late.arrives)
 		m.arrive(ctx, true)
 		delete(m.begun, name)
 		return result, err
@@ -790,7 +790,7 @@ func (a *pending) watch(ctx workflow.Context, in activities.WatchInput) (any, er
 		}
 		lost := a.nextAnswer().lost
 		at.BeginPoll(now(ctx))
-		answer := a.ask(ctx)
+		answer := a.poll(ctx)
 		if lost {
 			if err := a.die(ctx, activities.WatchHeartbeatTimeout, 0, at); err != nil {
 				return nil, err
