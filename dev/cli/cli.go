@@ -19,14 +19,14 @@ import (
 	"go.uber.org/zap/zapcore"
 	"golang.org/x/term"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/dev/demo"
 	"ringback/dev/story"
 	"ringback/dev/temporalserver"
 	"ringback/dev/temporalui"
 	"ringback/internal/app"
 	"ringback/internal/config"
-	"ringback/internal/zaplog"
+	"ringback/internal/telemetry"
 	"ringback/workflows"
 )
 
@@ -274,7 +274,7 @@ func (d *dev) serve(ctx context.Context) error {
 		API:        true,
 		Worker:     true,
 		Listen:     d.listen(ctx),
-		Log:        zaplog.NewConsole(d.err, d.level()),
+		Log:        telemetry.NewConsoleLogger(d.err, d.level()),
 		Started: func(address string) {
 			d.say("  Ringback     http://%s, OpenAPI at /openapi.yaml", address)
 			if d.demo {
@@ -309,7 +309,7 @@ func (d *dev) level() zapcore.Level {
 func (d *dev) tell(ctx context.Context, base string) {
 	d.say("\nFive payment operations, as the HTTP API tells them:\n")
 	told, err := story.Tell(ctx, story.Options{
-		API: &apiclient.Client{Base: base}, World: d.world, Out: d.out, Colour: onTerminal(d.out),
+		API: &apiclient.Client{MaxAttempts: 1, Base: base}, World: d.world, Out: d.out, Colour: onTerminal(d.out),
 	})
 	switch {
 	case ctx.Err() != nil:

@@ -11,7 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/dev/simulator"
 	"ringback/internal/operation"
 )
@@ -207,7 +207,7 @@ func startsUntilRefused(t *testing.T, w *environment, api *apiclient.Client, sto
 			for n := range 10_000 {
 				id := fmt.Sprintf("5%d%04d", caller, n)
 				w.core.SetStatus(id, "done")
-				_, created, err := api.Start(t.Context(), entry(id))
+				_, created, err := direct(api).Start(t.Context(), entry(id))
 				if err != nil {
 					return
 				}

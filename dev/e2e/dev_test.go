@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/dev/proc"
 	"ringback/internal/operation"
 )
@@ -24,7 +24,7 @@ func runStory(t *testing.T, data string) (*proc.Process, *apiclient.Client) {
 	base := awaitOutput(t, process, `Ringback +(http://\S+),`)
 	awaitOutput(t, process, `(?s)story .*redeliver +curl`)
 	require.Contains(t, process.Output(), told)
-	return process, &apiclient.Client{Base: base}
+	return process, &apiclient.Client{MaxAttempts: 1, Base: base}
 }
 
 func TestDevPlaysItsStoryAndKeepsItOverAKill(t *testing.T) {
@@ -66,7 +66,7 @@ func tryCurls(t *testing.T, api *apiclient.Client) {
 func TestDevServesAGivenConfigurationAlone(t *testing.T) {
 	w := newEnvironment(t, nil, quick)
 	process := dev(t, "-demo=false", "-config", w.config, "-api-addr", "127.0.0.1:0", "-ui-addr", "127.0.0.1:0", "-temporal-addr", "127.0.0.1:0")
-	api := &apiclient.Client{Base: awaitOutput(t, process, `Ringback +(http://\S+),`)}
+	api := &apiclient.Client{MaxAttempts: 1, Base: awaitOutput(t, process, `Ringback +(http://\S+),`)}
 	w.core.SetStatus("901", "done")
 	require.Equal(t, operation.OutcomeAcknowledged, awaitClosed(t, api, start(t, api, entry("901"))).Outcome)
 	require.NotContains(t, process.Output(), "simulated")

@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/dev/simulator"
 	"ringback/internal/operation"
 )
@@ -166,7 +166,7 @@ func endings(w *environment) map[string]ending {
 			act: func(t *testing.T, _ *environment, api *apiclient.Client, key operation.Key) {
 				t.Helper()
 				awaitState(t, api, key, func(s operation.State) bool { return s.Polls > 0 })
-				require.NoError(t, api.Withdraw(t.Context(), key))
+				withdraw(t, api, key)
 			},
 			outcome: operation.OutcomeWithdrawn, status: "0",
 		},

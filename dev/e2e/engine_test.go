@@ -15,7 +15,7 @@ import (
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/sdk/client"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/dev/simulator"
 	"ringback/internal/operation"
 	"ringback/workflows"
@@ -228,7 +228,7 @@ func TestMessagesBeforeTheFirstPollAreHandledFirst(t *testing.T) {
 	require.NoError(t, api.Push(t.Context(), pushed, "reserved"))
 	c := w.temporalClient(t)
 	require.NoError(t, c.SignalWorkflow(t.Context(), "EVERY/146", "", "revoke", operation.Revocation{InitiatedBy: "user"}))
-	require.NoError(t, api.Withdraw(t.Context(), withdrawn))
+	withdraw(t, api, withdrawn)
 	for _, id := range []string{"145", "146", "147"} {
 		w.core.SetStatus(id, "done")
 	}
@@ -341,7 +341,7 @@ func TestALongWaitFreesItsSlotAndShowsIntervalAndAttempts(t *testing.T) {
 	require.Equal(t, serverInterval, policy.GetInitialInterval().AsDuration())
 	require.InDelta(t, 1, policy.GetBackoffCoefficient(), 0)
 	require.EqualValues(t, 4, policy.GetMaximumAttempts())
-	require.NoError(t, api.Withdraw(t.Context(), key))
+	withdraw(t, api, key)
 	require.Equal(t, operation.OutcomeWithdrawn, awaitClosed(t, api, key).Outcome)
 }
 
@@ -351,7 +351,7 @@ func TestAChangeDuringAnAttemptInAWorkflowTaskRepeatsNothing(t *testing.T) {
 	api := w.run(t).Client
 	for id, change := range map[string]func(operation.Key) error{
 		"190": func(key operation.Key) error { return api.Push(t.Context(), key, "done") },
-		"191": func(key operation.Key) error { return api.Withdraw(t.Context(), key) },
+		"191": func(key operation.Key) error { _, err := api.Withdraw(t.Context(), key); return err },
 		"192": func(key operation.Key) error { _, err := api.Revoke(t.Context(), key, "user", ""); return err },
 	} {
 		key := w.startInsideTask(t, api, id, 900*time.Millisecond)
@@ -372,7 +372,7 @@ func TestAWithdrawalWaitsForALongAttemptInAWorkflowTask(t *testing.T) {
 	// A Signal, which follows an Update that no worker took within 3 s, would make
 	// the run forget the attempt.
 	key := w.startInsideTask(t, api, "195", 4500*time.Millisecond)
-	require.NoError(t, api.Withdraw(t.Context(), key))
+	withdraw(t, api, key)
 	require.Equal(t, operation.OutcomeAcknowledged, awaitClosed(t, api, key).Outcome)
 	require.Len(t, w.standard.Received(key.OperationID), 1, "nothing was sent twice")
 }
@@ -388,7 +388,7 @@ func TestAWithdrawalInterruptsNoAttempt(t *testing.T) {
 		w.standard.Script("160", failing(http.StatusServiceUnavailable), simulator.Reply{Delay: slow})
 		key := start(t, api, entry("160"))
 		awaitInFlight(t, w.standard, "160", 2)
-		require.NoError(t, api.Withdraw(t.Context(), key))
+		withdraw(t, api, key)
 		state := awaitClosed(t, api, key)
 		require.Equal(t, operation.OutcomeAcknowledged, state.Outcome)
 		require.Equal(t, "unacknowledged acknowledged", verdicts(state.Deliveries[0]))
@@ -397,7 +397,7 @@ func TestAWithdrawalInterruptsNoAttempt(t *testing.T) {
 		w.standard.Script("161", simulator.Reply{Delay: slow})
 		key := start(t, api, entry("161"))
 		awaitInFlight(t, w.standard, "161", 1)
-		require.NoError(t, api.Withdraw(t.Context(), key))
+		withdraw(t, api, key)
 		require.Equal(t, operation.OutcomeAcknowledged, awaitClosed(t, api, key).Outcome)
 	})
 	t.Run("what waits for its next attempt is rung no more, and its attempts stay on record", func(t *testing.T) {
@@ -407,7 +407,7 @@ func TestAWithdrawalInterruptsNoAttempt(t *testing.T) {
 		require.Eventually(t, func() bool {
 			return pendingDelivery(t, c, key).GetState() == enumspb.PENDING_ACTIVITY_STATE_SCHEDULED
 		}, patience, 20*time.Millisecond)
-		require.NoError(t, api.Withdraw(t.Context(), key))
+		withdraw(t, api, key)
 		state := awaitClosed(t, api, key)
 		require.Equal(t, operation.OutcomeWithdrawn, state.Outcome)
 		require.Equal(t, "unacknowledged", verdicts(state.Deliveries[0]))

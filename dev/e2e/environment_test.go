@@ -22,7 +22,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/dev/cli"
 	"ringback/dev/port"
 	"ringback/dev/postgres"
@@ -31,7 +31,7 @@ import (
 	"ringback/dev/temporalserver"
 	"ringback/internal/app"
 	"ringback/internal/operation"
-	"ringback/internal/zaplog"
+	"ringback/internal/telemetry"
 	"ringback/workflows"
 )
 
@@ -88,7 +88,7 @@ func leftBehind() int {
 const (
 	// patience bounds every wait for something that should happen soon; it is
 	// generous because the machine may be busy.
-	patience = time.Minute
+	patience = 2 * time.Minute
 	// grace is how long a program may take to end after SIGTERM.
 	grace = 30 * time.Second
 )
@@ -269,7 +269,7 @@ type temporalClient struct {
 
 func (w *environment) temporalClient(t *testing.T) temporalClient {
 	t.Helper()
-	c, err := client.Dial(client.Options{HostPort: w.temporal.addr, Namespace: w.temporal.namespace, Logger: zaplog.Temporal(zap.NewNop())})
+	c, err := client.Dial(client.Options{HostPort: w.temporal.addr, Namespace: w.temporal.namespace, Logger: telemetry.TemporalLogger(zap.NewNop())})
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
 	return temporalClient{c, w.temporal.namespace}
@@ -422,6 +422,13 @@ func (w *environment) api(t *testing.T, addr string, arguments ...string) (*proc
 	return process, patientClient(address)
 }
 
+// withdraw withdraws an operation's callback.
+func withdraw(t *testing.T, api *apiclient.Client, key operation.Key) {
+	t.Helper()
+	_, err := api.Withdraw(t.Context(), key)
+	require.NoError(t, err)
+}
+
 // worker runs the program worker and returns when it works.
 func (w *environment) worker(t *testing.T) *proc.Process {
 	t.Helper()
@@ -463,45 +470,19 @@ func tail(text string) string {
 // patientClient repeats a call whose answer is to come back later, as a client
 // should: a busy machine answers so, too.
 func patientClient(address string) *apiclient.Client {
-	return &apiclient.Client{Base: "http://" + address, HTTP: http.Client{Transport: retrying{}}}
+	return &apiclient.Client{Base: "http://" + address, MaxAttempts: 40}
 }
 
 // direct is the same API without repeating.
 func direct(api *apiclient.Client) *apiclient.Client {
-	return &apiclient.Client{Base: api.Base, Key: api.Key}
-}
-
-type retrying struct{}
-
-func (retrying) RoundTrip(request *http.Request) (*http.Response, error) {
-	ctx := request.Context()
-	for until := time.Now().Add(patience); ; {
-		response, err := http.DefaultTransport.RoundTrip(request)
-		if err != nil || !comeBackLater(response.StatusCode) || time.Now().After(until) {
-			return response, err
-		}
-		_ = response.Body.Close()
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(100 * time.Millisecond):
-		}
-		request = request.Clone(ctx)
-		if request.GetBody == nil {
-			continue
-		}
-		if request.Body, err = request.GetBody(); err != nil {
-			return nil, err
-		}
-	}
-}
-
-func comeBackLater(status int) bool {
-	return status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable
+	return &apiclient.Client{Base: api.Base, Key: api.Key, MaxAttempts: 1}
 }
 
 // later says that the answer was to come back later.
-func later(err error) bool { return comeBackLater(apiclient.Status(err)) }
+func later(err error) bool {
+	status := apiclient.Status(err)
+	return status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable
+}
 
 // start starts an operation.
 func start(t *testing.T, api *apiclient.Client, r operation.StartRequest) operation.Key {

@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"maps"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,7 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/internal/operation"
 )
 
@@ -239,7 +238,7 @@ func (h *hostileEnvironment) snapshot(t *testing.T) string {
 // listed are the ids of all operations that there are.
 func (h *hostileEnvironment) listed(t *testing.T) []string {
 	t.Helper()
-	page, err := h.List(t.Context(), url.Values{})
+	page, err := h.List(t.Context(), operation.ListQuery{})
 	require.NoError(t, err)
 	ids := make([]string, 0, len(page.Operations))
 	for _, o := range page.Operations {
@@ -254,7 +253,7 @@ func (h *hostileEnvironment) listed(t *testing.T) []string {
 func (h *hostileEnvironment) requireUnchanged(t *testing.T) {
 	t.Helper()
 	require.Equal(t, []string{h.open.WorkflowID(), h.closed.WorkflowID()}, h.listed(t))
-	many, err := h.RecentRedeliveries(t.Context())
+	many, err := h.BulkRedeliveries(t.Context())
 	require.NoError(t, err)
 	require.Empty(t, many.Redeliveries)
 }

@@ -18,7 +18,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/internal/operation"
 )
 
@@ -314,7 +314,7 @@ func (s *recording) revoke(t *testing.T, key operation.Key) {
 
 func (s *recording) withdraw(t *testing.T, key operation.Key) {
 	t.Helper()
-	require.NoError(t, s.Withdraw(t.Context(), key))
+	withdraw(t, s.Client, key)
 }
 
 func (s *recording) redeliver(t *testing.T, key operation.Key, request operation.RedeliveryRequest) error {

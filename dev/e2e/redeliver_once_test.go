@@ -13,7 +13,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/internal/config"
 	"ringback/internal/operation"
 	"ringback/internal/service"
@@ -109,7 +109,7 @@ func TestARunThatWasRedeliveredMeanwhileIsNotRedeliveredAgain(t *testing.T) {
 	temporal, err := client.Dial(service.ClientOptions(client.Options{HostPort: w.temporal.addr, Namespace: w.temporal.namespace}))
 	require.NoError(t, err)
 	t.Cleanup(temporal.Close)
-	service := &service.Desk{
+	service := &service.Service{
 		Client:    &lateStarts{Client: temporal, expected: concurrentCalls, all: make(chan struct{}), over: make(chan struct{})},
 		Namespace: w.temporal.namespace, Converter: converter.GetDefaultDataConverter(), Endpoint: c.Endpoint,
 	}
@@ -119,7 +119,7 @@ func TestARunThatWasRedeliveredMeanwhileIsNotRedeliveredAgain(t *testing.T) {
 		calls.Go(func() {
 			redeliver := func() (operation.Redelivered, error) {
 				return service.RedeliverRun(t.Context(), operation.RunRef{Key: key, RunID: first.RunID},
-					operation.RedeliveryRequest{Force: true, RedeliveriesID: fmt.Sprintf("rd_%d", i)})
+					operation.RedeliveryRequest{Force: true, BulkRedeliveryID: fmt.Sprintf("rd_%d", i)})
 			}
 			redelivered, err := redeliver()
 			// What waited too long for the first to end is sent again.

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/dev/proc"
 	"ringback/dev/simulator"
 	"ringback/internal/operation"
@@ -105,7 +105,7 @@ func (i *installation) exercise(t *testing.T) {
 	require.NoError(t, err)
 	start(t, api, entry("open"))
 	start(t, api, entry("odd"))
-	require.NoError(t, api.Withdraw(t.Context(), start(t, api, entry("withdrawn"))))
+	withdraw(t, api, start(t, api, entry("withdrawn")))
 	_, err = api.Revoke(t.Context(), start(t, api, entry("revoked")), "client", "")
 	require.NoError(t, err)
 	_, _, err = api.Start(t.Context(), operation.StartRequest{Endpoint: ledger, OperationID: "4111111111111111"})
