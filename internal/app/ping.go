@@ -43,7 +43,7 @@ func (d desk) Ping(ctx context.Context, name string, r operation.PingRequest) (o
 	}
 	ping := receiver.Ping(ctx, endpoint, receiver.Request{
 		Callback: testCallback(name), URL: r.URL,
-		Timeout: min(s.config.Endpoints[name].Delivery.Timeout, pingTimeout),
+		TimeoutMS: min(s.config.Endpoints[name].Delivery.Timeout, pingTimeout).Milliseconds(),
 	})
 	if ping.Connection != nil && ping.Connection.TLSVersion != "" {
 		ping.Connection.ClientCertificate = s.clientCertificate(name)

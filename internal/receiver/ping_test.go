@@ -36,7 +36,7 @@ func pinged(t *testing.T, name, address string, client *http.Client) operation.P
 			ID: "cb_ping_x", Key: operation.Key{Endpoint: "SHOP", OperationID: "ringback-ping-x"},
 			Observation: operation.Observation{ObservedAt: now},
 		},
-		Timeout: 2 * time.Second,
+		TimeoutMS: 2000,
 	})
 }
 

@@ -11,7 +11,7 @@ import (
 )
 
 // These tests hold that a clock that was set back, or a record of one that is
-// ahead, delays nothing by more than what was to be waited (docs/adr/0045).
+// ahead, delays nothing by more than what was to be waited.
 
 // setBack is by how much the clock was.
 const setBack = time.Hour
