@@ -105,7 +105,7 @@ func TestAnAttemptThatWasHeldBackIsNotRemembered(t *testing.T) {
 	require.Equal(t, http.StatusOK, got.Attempt.HTTPStatus)
 }
 
-func TestWhatIsRememberedIsBounded(t *testing.T) {
+func TestRememberedResultsAreBounded(t *testing.T) {
 	t.Parallel()
 	var memo once[AttemptResult]
 	sent := 0

@@ -51,7 +51,7 @@ func value(t *testing.T, lines []operation.HeaderLine, name string) string {
 	return ""
 }
 
-func TestAPingShowsTheExchangeAsItWas(t *testing.T) {
+func TestAPingShowsTheRequestAndTheAnswer(t *testing.T) {
 	t.Parallel()
 	var sent *http.Request
 	var body string
