@@ -13,10 +13,10 @@ import (
 	"ringback/internal/receiver"
 )
 
-// AttemptInput asks for one attempt, and AttemptResult is that attempt, or why none
-// was made.
 type (
-	AttemptInput  = receiver.Request
+	// AttemptInput asks for one attempt.
+	AttemptInput = receiver.Request
+	// AttemptResult is one attempt, or why none was made.
 	AttemptResult = receiver.Result
 )
 

@@ -96,12 +96,12 @@ type delivery struct {
 	signalled chan struct{}
 }
 
-// runsUsedUp ends an activity that the server would not run once more; heldBack says
-// what the next attempt waits for, if anything.
-type runsUsedUp struct{ heldBack string }
+// stillPending ends the activity before the delivery: the workflow goes on with
+// another. heldBack says what the next attempt waits for, if anything.
+type stillPending struct{ heldBack string }
 
 // Error implements error.
-func (runsUsedUp) Error() string { return "the server's count of runs is used up" }
+func (stillPending) Error() string { return "the delivery goes on in another activity" }
 
 func (d *delivery) resume(ctx context.Context) error {
 	if err := resume(ctx, &d.record); err != nil {
@@ -127,7 +127,7 @@ func (d *delivery) next(ctx context.Context) error {
 	}
 	endpoint, missing := d.a.endpointFor(d.in.Callback.Key.Endpoint, d.in.Callback.Dialect, d.in.URL)
 	if missing != "" {
-		return runsUsedUp{missing}
+		return stillPending{missing}
 	}
 	permit, err := d.a.receivers.Acquire(endpoint, d.in.URL, bulkhead.Activity)
 	if err != nil {
@@ -181,7 +181,7 @@ func (d *delivery) giveBack(ctx context.Context, heldBack string) error {
 	// Taken before the record is sent: the wall clock may be set meanwhile.
 	wake := toMonotonic(due)
 	if d.lastRun() {
-		return runsUsedUp{heldBack}
+		return stillPending{heldBack}
 	}
 	return d.recorder.yield(ctx, d.record.Clone(),
 		waitOnServer(d.kind, fmt.Sprintf("%s; next attempt at %s", d.why, due), wake, d.record.Brief()))
@@ -221,7 +221,7 @@ func (d *delivery) begin(ctx context.Context, due time.Time) error {
 	case isStop(err):
 		return err
 	case d.lastRun():
-		return runsUsedUp{}
+		return stillPending{}
 	}
 	// The record goes along, with the verdict on the attempt before it.
 	return d.recorder.yield(ctx, d.record.Clone(), notRecorded(fmt.Sprintf("attempt %d", d.record.NextNumber()), err, d.record.Brief()))
@@ -285,10 +285,10 @@ func (d *delivery) result(heldBack string) (DeliverResult, error) {
 
 // stop ends this run of the activity for err.
 func (d *delivery) stop(ctx context.Context, err error) (DeliverResult, error) {
-	var over runsUsedUp
+	var pending stillPending
 	switch {
-	case errors.As(err, &over):
-		return d.result(over.heldBack)
+	case errors.As(err, &pending):
+		return d.result(pending.heldBack)
 	case errors.Is(err, errUnwanted):
 		return d.result("")
 	case errors.Is(err, errLost):

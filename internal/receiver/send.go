@@ -111,11 +111,13 @@ func (c *call) make(ctx context.Context, e Endpoint, in Request) Result {
 	if c.request, err = newRequest(ctx, e, in); err != nil {
 		return unacknowledged("the callback could not be written: " + err.Error())
 	}
-	if c.response, err = roundTrip(e.Client.Transport, c.request); err != nil {
+	response, err := roundTrip(e.Client.Transport, c.request)
+	if err != nil {
 		return failed(err, "no answer", in.timeout())
 	}
-	defer func() { _ = c.response.Body.Close() }()
-	c.body, err = io.ReadAll(io.LimitReader(c.response.Body, answerCap+1))
+	defer func() { _ = response.Body.Close() }()
+	c.response = response
+	c.body, err = io.ReadAll(io.LimitReader(response.Body, answerCap+1))
 	result := c.judge(e, in.Callback, err != nil)
 	if err != nil && result.Attempt.Verdict != operation.Acknowledged && result.Ended == "" {
 		result.Attempt.Reason = failed(err, "no whole answer", in.timeout()).Attempt.Reason
