@@ -77,7 +77,7 @@ type Activities struct {
 	receivers receiver.Receivers
 	attempts  once[AttemptResult]
 	polls     once[PollResult]
-	sources   sourceLimiters
+	sources   sync.Map // of *sourceLimiter by name
 	health    healthReports
 }
 

@@ -22,7 +22,7 @@ const (
 // notices.
 type healthReports struct {
 	mu     sync.Mutex
-	byName map[string]*healthReport
+	byName map[string]healthReport
 }
 
 // healthReport is one endpoint's. What is and what was reported are kept apart, so
@@ -68,17 +68,14 @@ func (h *healthReports) update(name string, attempt operation.Attempt, failingAf
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.byName == nil {
-		h.byName = map[string]*healthReport{}
+		h.byName = map[string]healthReport{}
 	}
 	one := h.byName[name]
-	if one == nil {
-		one = &healthReport{}
-		h.byName[name] = one
-	}
 	one.count(attempt, failingAfter)
 	well := attempt.Verdict == operation.Acknowledged && time.Since(one.reportedAt) > wellInterval
 	due := !one.reporting && (one.latest.Failing != one.reported || well)
 	one.reporting = one.reporting || due
+	h.byName[name] = one
 	return one.latest, due
 }
 
@@ -101,4 +98,5 @@ func (h *healthReports) done(name string, failing, ok bool) {
 	if ok {
 		one.reported, one.reportedAt = failing, time.Now()
 	}
+	h.byName[name] = one
 }

@@ -35,8 +35,8 @@ func KnowFast(a *Activities, e receiver.Endpoint) {
 func TestASourceRestsAfterItRefusedTwoOperations(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var all sourceLimiters
-		wallet := all.of("wallet")
+		var a Activities
+		wallet := a.sourceLimiter("wallet")
 		refuse := func(operationID string) {
 			release, _, err := wallet.acquire(operationID, bulkhead.Activity)
 			require.NoError(t, err)
@@ -57,7 +57,7 @@ func TestASourceRestsAfterItRefusedTwoOperations(t *testing.T) {
 		require.True(t, allowed("2"))
 		refuse("2")
 		require.False(t, allowed("3"), "the source rests")
-		another, _, err := all.of("another").acquire("3", bulkhead.Activity)
+		another, _, err := a.sourceLimiter("another").acquire("3", bulkhead.Activity)
 		require.NoError(t, err)
 		another(0, errNotMade)
 		time.Sleep(15 * time.Second)

@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.temporal.io/sdk/activity"
@@ -93,8 +94,8 @@ func (a *Activities) InterruptHere(_ context.Context, in InterruptInput) (Interr
 
 // running are the watches and deliveries that run in this process.
 type running struct {
-	mu    sync.Mutex
-	byKey map[runningKey]*recorder
+	byKey sync.Map // of *recorder by runningKey
+	count atomic.Int64
 }
 
 type runningKey struct{ runID, activity string }
@@ -103,37 +104,22 @@ type runningKey struct{ runID, activity string }
 func (r *running) begin(ctx context.Context, rec *recorder) (ended func()) {
 	info := activity.GetInfo(ctx)
 	key := runningKey{info.WorkflowExecution.RunID, info.ActivityType.Name}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.byKey == nil {
-		r.byKey = map[runningKey]*recorder{}
-	}
-	r.byKey[key] = rec
+	r.byKey.Store(key, rec)
+	r.count.Add(1)
 	return func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		if r.byKey[key] == rec {
-			delete(r.byKey, key)
-		}
+		r.byKey.CompareAndDelete(key, rec)
+		r.count.Add(-1)
 	}
 }
 
 func (r *running) interrupt(in InterruptInput) (found Interrupted, ok bool) {
-	r.mu.Lock()
-	rec := r.byKey[runningKey{in.RunID, in.Activity}]
-	r.mu.Unlock()
-	switch {
-	case rec == nil:
+	entry, ok := r.byKey.Load(runningKey{in.RunID, in.Activity})
+	if !ok {
 		return Interrupted{}, false
-	case in.UnlessAboutToAsk && rec.polls.Load() <= int64(in.Polls):
+	}
+	rec := entry.(*recorder)
+	if in.UnlessAboutToAsk && rec.polls.Load() <= int64(in.Polls) {
 		return Interrupted{LeftAlone: true}, true
 	}
 	return Interrupted{Here: true}, rec.stop(errUnwanted)
-}
-
-// count is how many activities run.
-func (r *running) count() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return len(r.byKey)
 }

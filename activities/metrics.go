@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/sony/gobreaker/v2"
 	"go.opentelemetry.io/otel/trace"
 	"go.temporal.io/sdk/activity"
 	"go.uber.org/zap"
@@ -121,39 +120,15 @@ func (i isolation) Collect(to chan<- prometheus.Metric) {
 	for name, state := range i.a.receivers.States() {
 		i.send(to, "endpoint", name, state)
 	}
-	for name, state := range i.a.sources.states() {
-		i.send(to, "source", name, state)
-	}
+	i.a.sources.Range(func(name, limiter any) bool {
+		i.send(to, "source", name.(string), limiter.(*sourceLimiter).state())
+		return true
+	})
 }
 
 func (i isolation) send(to chan<- prometheus.Metric, kind, name string, state receiver.State) {
 	to <- prometheus.MustNewConstMetric(i.limit, prometheus.GaugeValue, float64(state.Limit), kind, name)
-	to <- prometheus.MustNewConstMetric(i.open, prometheus.GaugeValue, openness(state.Breaker), kind, name)
-}
-
-func (l *sourceLimiters) states() map[string]receiver.State {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	states := make(map[string]receiver.State, len(l.byName))
-	for name, source := range l.byName {
-		state := receiver.State{Limit: source.bulkhead.Limit()}
-		if source.refusals.Open() {
-			state.Breaker = gobreaker.StateOpen
-		}
-		states[name] = state
-	}
-	return states
-}
-
-func openness(s gobreaker.State) float64 {
-	switch s {
-	case gobreaker.StateOpen:
-		return 1
-	case gobreaker.StateHalfOpen:
-		return 0.5
-	default:
-		return 0
-	}
+	to <- prometheus.MustNewConstMetric(i.open, prometheus.GaugeValue, state.Open, kind, name)
 }
 
 // traceID is the trace that ctx belongs to, for a log line; nothing if none.

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
 
 	"ringback/internal/bulkhead"
 	"ringback/internal/operation"
+	"ringback/internal/receiver"
 	"ringback/internal/source"
 )
 
@@ -43,7 +43,7 @@ func (a *Activities) Poll(ctx context.Context, in PollInput) (PollResult, error)
 	}
 	// A run polls inside a workflow task once.
 	result, err := a.polls.do(taskKey(ctx, "poll", 1), func() (PollResult, error) {
-		release, _, err := a.sources.of(in.Source).acquire(in.Query.OperationID, bulkhead.WorkflowTaskProbe)
+		release, _, err := a.sourceLimiter(in.Source).acquire(in.Query.OperationID, bulkhead.WorkflowTaskProbe)
 		if err != nil {
 			return PollResult{}, err
 		}
@@ -141,20 +141,15 @@ func (l *sourceLimiter) acquire(operationID string, from bulkhead.From) (release
 	}, 0, nil
 }
 
-// sourceLimiters has one for each source, made at first use.
-type sourceLimiters struct {
-	mu     sync.Mutex
-	byName map[string]*sourceLimiter
+func (l *sourceLimiter) state() receiver.State {
+	state := receiver.State{Limit: l.bulkhead.Limit()}
+	if l.refusals.Open() {
+		state.Open = 1
+	}
+	return state
 }
 
-func (l *sourceLimiters) of(name string) *sourceLimiter {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.byName == nil {
-		l.byName = map[string]*sourceLimiter{}
-	}
-	if l.byName[name] == nil {
-		l.byName[name] = &sourceLimiter{bulkhead: bulkhead.New(0)}
-	}
-	return l.byName[name]
+func (a *Activities) sourceLimiter(name string) *sourceLimiter {
+	limiter, _ := a.sources.LoadOrStore(name, &sourceLimiter{bulkhead: bulkhead.New(0)})
+	return limiter.(*sourceLimiter)
 }

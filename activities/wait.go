@@ -49,7 +49,7 @@ func notRecorded(what string, err error, record any) error {
 
 // crowded reports whether most slots of the worker are taken.
 func (a *Activities) crowded() bool {
-	return a.Slots > 0 && float64(a.running.count()) > crowdedShare*float64(a.Slots)
+	return a.Slots > 0 && float64(a.running.count.Load()) > crowdedShare*float64(a.Slots)
 }
 
 // toMonotonic is due by the monotonic clock, from now on: recorded times are

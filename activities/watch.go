@@ -167,7 +167,7 @@ func (w *watch) poll(ctx context.Context) (changed bool, err error) {
 	if w.givesWay() {
 		return false, nil
 	}
-	release, wait, err := w.a.sources.of(w.in.Source).acquire(w.in.Query.OperationID, bulkhead.Activity)
+	release, wait, err := w.a.sourceLimiter(w.in.Source).acquire(w.in.Query.OperationID, bulkhead.Activity)
 	if err != nil {
 		w.a.Metrics.heldBack.WithLabelValues("source", w.in.Source).Inc()
 		w.hold("poll held back: "+err.Error(), max(wait, heldBackWait))

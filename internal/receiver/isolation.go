@@ -176,9 +176,11 @@ func hostOf(address string) string {
 type State struct {
 	// Limit is how many attempts may be in flight.
 	Limit int
-	// Breaker is the worst of its hosts': open, half-open or closed.
-	Breaker gobreaker.State
+	// Open is the worst of its hosts' breakers: 1 open, 0.5 half-open, 0 closed.
+	Open float64
 }
+
+var openness = map[gobreaker.State]float64{gobreaker.StateOpen: 1, gobreaker.StateHalfOpen: 0.5}
 
 // States are those of the endpoints used so far, by name. After a changed limit
 // the larger one is shown, and the worse breaker.
@@ -190,16 +192,9 @@ func (r *Receivers) States() map[string]State {
 		state := states[k.name]
 		state.Limit = max(state.Limit, endpoint.bulkhead.Limit())
 		for _, h := range endpoint.hosts {
-			state.Breaker = worse(state.Breaker, h.breaker.State())
+			state.Open = max(state.Open, openness[h.breaker.State()])
 		}
 		states[k.name] = state
 	}
 	return states
-}
-
-func worse(a, b gobreaker.State) gobreaker.State {
-	if a == gobreaker.StateOpen || b == gobreaker.StateClosed {
-		return a
-	}
-	return b
 }
