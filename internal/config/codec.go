@@ -11,23 +11,23 @@ import (
 // Codec is how what is kept in Temporal is sealed there.
 type Codec struct {
 	// Keys open what they sealed; the first one seals. None: nothing is sealed.
-	Keys   []CodecKey  `yaml:"keys" json:"keys"`
-	Server CodecServer `yaml:"server" json:"server"`
+	Keys   []CodecKey  `yaml:"keys,omitempty"`
+	Server CodecServer `yaml:"server,omitzero"`
 }
 
 // CodecKey is one key of the codec.
 type CodecKey struct {
 	// ID names the key in what it sealed: never give it to another key.
-	ID string `yaml:"id" json:"id"`
+	ID string `yaml:"id,omitzero"`
 	// Key is the base64 of 32 random bytes.
-	Key Secret `yaml:"key" json:"key"`
+	Key Secret `yaml:"key,omitzero"`
 }
 
 // CodecServer is the API's part that opens payloads for the Temporal UI and CLI.
 type CodecServer struct {
 	// Origins are the Temporal UIs whose pages may ask, such as
 	// https://temporal.example; the CLI needs none.
-	Origins []string `yaml:"origins" json:"origins"`
+	Origins []string `yaml:"origins,omitempty"`
 }
 
 const (

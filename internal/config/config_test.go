@@ -420,7 +420,7 @@ func TestTheExampleInDeployNamesEveryKey(t *testing.T) {
 		config.ClientTLS{}, config.ServerTLS{}, config.Telemetry{}, config.Traces{}, config.Notices{}, config.Codec{}, config.CodecKey{}, config.CodecServer{},
 	} {
 		for i := range reflect.TypeOf(structure).NumField() {
-			key := reflect.TypeOf(structure).Field(i).Tag.Get("yaml")
+			key, _, _ := strings.Cut(reflect.TypeOf(structure).Field(i).Tag.Get("yaml"), ",")
 			if key != "" && key != "-" {
 				require.Containsf(t, string(content), key+":", "of %T", structure)
 			}
@@ -501,16 +501,16 @@ func TestAnEndpointMayHearNotices(t *testing.T) {
 
 func TestWhoCannotHearNoticesIsRefused(t *testing.T) {
 	t.Parallel()
-	const nothingPolled = "f:9:3: endpoints.OPS.poll.lifetime: is missing: allowed is a Go duration such as 500ms, 3s or 10m\n" +
+	const nothingPolled = "f:9:3: endpoints.OPS.poll.lifetime: is missing: allowed is a duration such as 500ms, 3s or 10m\n" +
 		"f:9:3: endpoints.OPS.poll.schedule: is missing: allowed is a list of gaps such as [5s, 10s, 15s], or interval instead\n"
 	const whole = opsURL + `, source: wallet, poll: {interval: 1m, lifetime: 1h}`
 	for name, tt := range map[string]struct{ notices, ops, want string }{
 		"an endpoint that is not there": {"{endpoint: NOBODY}", whole,
 			`f:2:21: notices.endpoint: "NOBODY" is not known: allowed are LEDGER, OPS, SHOP`},
 		"another dialect": {"{endpoint: SHOP}", whole,
-			`f:2:21: notices.endpoint: "SHOP" can't hear notices: allowed is an endpoint of the dialect standard with a url`},
+			`f:2:21: notices.endpoint: "SHOP" can't receive notices: allowed is an endpoint of the dialect standard with a url`},
 		"nobody, after so many attempts": {"{failing_after: 5}", whole,
-			`f:2:1: notices.endpoint: is missing: allowed is the endpoint that hears notices`},
+			`f:2:1: notices.endpoint: is missing: allowed is the endpoint that receives notices`},
 		"one that is failing before it is rung": {"{endpoint: OPS, failing_after: 0}", whole,
 			`f:2:41: notices.failing_after: 0 is below 1: allowed are 1 to 1000`},
 		"another endpoint without a source": {"{endpoint: LEDGER}", opsURL,

@@ -158,6 +158,8 @@ func (g *Guard) judge(target netip.AddrPort) error {
 	return nil
 }
 
+const plainHTTP = "plain http is spoken only to addresses that egress.allow covers"
+
 // judgePlain is the verdict on an address that plain http will be spoken to.
 func (g *Guard) judgePlain(target netip.AddrPort) error {
 	addr := plainAddr(target)
@@ -167,7 +169,7 @@ func (g *Guard) judgePlain(target netip.AddrPort) error {
 	if g.allowed(addr) {
 		return nil
 	}
-	return &RefusedError{Address: addr.String(), Reason: "plain http is spoken only to addresses that egress.allow covers"}
+	return &RefusedError{Address: addr.String(), Reason: plainHTTP}
 }
 
 // judgeTiers refuses what a network in egress.allow does not open by covering
@@ -216,6 +218,39 @@ func (g *Guard) CheckURL(ctx context.Context, raw string) error {
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
+	defer cancel()
+	addrs, err := g.resolver.LookupNetIP(ctx, "ip", u.Hostname())
+	if err != nil {
+		return nil
+	}
+	return g.judgeAny(u, addrs)
+}
+
+// CheckLiteral is CheckURL for a configuration, which must not be valid or
+// invalid by what the DNS says at the moment: it resolves no name but localhost,
+// and refuses one only for plain http while nothing is allowed.
+func (g *Guard) CheckLiteral(raw string) error {
+	u, err := parseTarget(raw)
+	if err != nil {
+		return err
+	}
+	host := u.Hostname()
+	if host == "localhost" {
+		host = "127.0.0.1"
+	}
+	addr, err := netip.ParseAddr(host)
+	switch {
+	case err == nil:
+		return g.judgeAny(u, []netip.Addr{addr})
+	case u.Scheme == "http" && len(g.allow) == 0:
+		return &RefusedError{Address: host, Reason: plainHTTP}
+	}
+	return nil
+}
+
+// judgeAny is nil if one of the addresses of u's host may be called.
+func (g *Guard) judgeAny(u *url.URL, addrs []netip.Addr) (refused error) {
 	judge, port := g.judge, uint16(httpsPort)
 	if u.Scheme == "http" {
 		judge, port = g.judgePlain, 80
@@ -223,10 +258,12 @@ func (g *Guard) CheckURL(ctx context.Context, raw string) error {
 	if given, err := strconv.ParseUint(u.Port(), 10, 16); err == nil {
 		port = uint16(given)
 	}
-	if addr, err := netip.ParseAddr(u.Hostname()); err == nil {
-		return judge(netip.AddrPortFrom(addr, port))
+	for _, addr := range addrs {
+		if refused = judge(netip.AddrPortFrom(addr, port)); refused == nil {
+			return nil
+		}
 	}
-	return g.checkName(ctx, u.Hostname(), port, judge)
+	return refused
 }
 
 // CheckForm says what is wrong with a URL whatever its host resolves to, nil if
@@ -278,20 +315,4 @@ func checkPort(port string) error {
 		return errors.New("has a port outside 1 to 65535")
 	}
 	return nil
-}
-
-func (g *Guard) checkName(ctx context.Context, name string, port uint16, judge judgement) error {
-	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
-	defer cancel()
-	addrs, err := g.resolver.LookupNetIP(ctx, "ip", name)
-	if err != nil || len(addrs) == 0 {
-		return nil
-	}
-	var refused error
-	for _, addr := range addrs {
-		if refused = judge(netip.AddrPortFrom(addr, port)); refused == nil {
-			return nil
-		}
-	}
-	return refused
 }

@@ -84,12 +84,11 @@ func payseraRules(finalStatuses []string) operation.Rules {
 	}
 }
 
-func checkPaysera(c Config) error {
-	var macErr error
-	if (c.MACID == "") != (c.MACKey == "") {
-		macErr = errors.New("mac.id and mac.key go together: set both, or neither where a client certificate is used")
+func checkPaysera(c Config) []SettingError {
+	if (c.MACID == "") == (c.MACKey == "") {
+		return nil
 	}
-	return errors.Join(checkBases(c.Bases), macErr)
+	return []SettingError{{"mac.id", "goes together with mac.key: set both, or neither where a client certificate is used"}}
 }
 
 // paysera is Paysera's Transfers API

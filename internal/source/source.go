@@ -56,9 +56,16 @@ type Kind struct {
 	// Rules are the meaning of statuses, with the final set replaced where
 	// the configuration names one.
 	Rules func(finalStatuses []string) operation.Rules
-	// Check says what a configuration of this kind lacks.
-	Check func(Config) error
+	// Check says what is wrong with the settings of a source of this kind.
+	Check func(Config) []SettingError
 	Open  func(Config) Source
+}
+
+// SettingError is what is wrong with one setting of a source. It never repeats
+// the value, which may be a secret.
+type SettingError struct {
+	// Setting is its key in the configuration, such as "mac.id".
+	Setting, Detail string
 }
 
 // ErrorKind is why a poll brought no observation.
