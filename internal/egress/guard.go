@@ -61,9 +61,7 @@ type Guard struct {
 	public   *ssrf.Guardian
 	resolver *net.Resolver
 	// proxy is the host:port of the CONNECT proxy; empty: none.
-	proxy string
-	// worked is shared by the clients of the guard.
-	worked        *worked
+	proxy         string
 	connectionAge time.Duration
 }
 
@@ -73,7 +71,6 @@ func New(allow []netip.Prefix) *Guard {
 	g := &Guard{
 		public:        ssrf.New(ssrf.WithAnyPort()),
 		resolver:      net.DefaultResolver,
-		worked:        &worked{},
 		connectionAge: maxConnectionAge,
 	}
 	for _, prefix := range allow {
@@ -94,52 +91,36 @@ func unmapped(p netip.Prefix) netip.Prefix {
 // Client is an HTTP client whose every connection is judged. It never follows
 // a redirect, heeds no proxy variable, sends no Accept-Encoding and keeps
 // connections for a minute; of several addresses of a name the next is tried
-// after 250 ms, beginning with the one that worked last. Plain http goes only to
-// addresses that are allowed by name. timeout bounds a whole exchange, its body included; 0 leaves that to
-// the request's context. A refusal is found by [IsRefused].
+// after 250 ms. Plain http goes only to addresses that are allowed by name.
+// timeout bounds a request with its whole answer; 0 leaves that to the request's
+// context. A refusal is found by [IsRefused].
 func (g *Guard) Client(tlsConfig *tls.Config, timeout time.Duration) *http.Client {
 	return &http.Client{
-		Transport: &transport{
-			plain:  g.transport(tlsConfig, g.dialBy(g.judgePlain, connectDirectly)),
-			secure: g.transport(tlsConfig, g.dialBy(g.judge, g.connect)),
-		},
+		Transport: &transport{maxAge: g.connectionAge, build: func() transports {
+			return transports{
+				http:  g.transport(tlsConfig, g.judgePlain, connectDirectly),
+				https: g.transport(tlsConfig, g.judge, g.connect),
+			}
+		}},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Timeout:       timeout,
 	}
 }
 
-func (g *Guard) transport(tlsConfig *tls.Config, dial dial) *renewed {
-	return &renewed{maxAge: g.connectionAge, build: func() *http.Transport {
-		return &http.Transport{
-			DialContext:            dial,
-			TLSClientConfig:        tlsConfig.Clone(),
-			TLSHandshakeTimeout:    dialTimeout,
-			ForceAttemptHTTP2:      true,
-			HTTP2:                  &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second},
-			DisableCompression:     true,
-			MaxIdleConnsPerHost:    idleConnsPerHost,
-			IdleConnTimeout:        maxConnectionAge,
-			MaxResponseHeaderBytes: maxResponseHeaderBytes,
-		}
-	}}
-}
-
-// transport has one transport a scheme, since a dialler does not know whether
-// TLS will follow.
-type transport struct{ plain, secure *renewed }
-
-// RoundTrip sends r by its scheme's transport.
-func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.URL.Scheme == "https" {
-		return t.secure.RoundTrip(r)
+func (g *Guard) transport(tlsConfig *tls.Config, judge judgement, connect connect) *http.Transport {
+	return &http.Transport{
+		DialContext: func(ctx context.Context, _, address string) (net.Conn, error) {
+			return g.dial(ctx, address, judge, connect)
+		},
+		TLSClientConfig:        tlsConfig.Clone(),
+		TLSHandshakeTimeout:    dialTimeout,
+		ForceAttemptHTTP2:      true,
+		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second},
+		DisableCompression:     true,
+		MaxIdleConnsPerHost:    idleConnsPerHost,
+		IdleConnTimeout:        maxConnectionAge,
+		MaxResponseHeaderBytes: maxResponseHeaderBytes,
 	}
-	return t.plain.RoundTrip(r)
-}
-
-// CloseIdleConnections serves [http.Client.CloseIdleConnections].
-func (t *transport) CloseIdleConnections() {
-	t.plain.CloseIdleConnections()
-	t.secure.CloseIdleConnections()
 }
 
 // judge is the verdict on an address that TLS will be spoken to.

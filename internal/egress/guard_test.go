@@ -244,9 +244,9 @@ func TestClientIgnoresProxyVariables(t *testing.T) {
 	t.Setenv("HTTP_PROXY", proxy.URL)
 	t.Setenv("HTTPS_PROXY", proxy.URL)
 	client := New([]netip.Prefix{loopback}).Client(nil, 10*time.Second)
-	both := client.Transport.(*transport)
-	require.Nil(t, both.plain.transport().Proxy)
-	require.Nil(t, both.secure.transport().Proxy)
+	both := client.Transport.(*transport).current()
+	require.Nil(t, both.http.Proxy)
+	require.Nil(t, both.https.Proxy)
 
 	_, err := client.Get("http://8.8.8.8/")
 	require.True(t, IsRefused(err), "%v", err)

@@ -9,7 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"net/url"
+	"strings"
 	"time"
 )
 
@@ -27,9 +27,8 @@ func (g *Guard) Through(proxy string) (*Guard, error) {
 	if proxy == "" {
 		return g, nil
 	}
-	u, err := url.Parse(proxy)
-	if err != nil || u.Scheme != "http" || u.Hostname() == "" || u.Port() == "" || isDisguised(u.Hostname()) || checkPort(u.Port()) != nil ||
-		u.User != nil || (u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.Fragment != "" {
+	u, err := parseTarget(proxy)
+	if err != nil || u.Scheme != "http" || u.Port() == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
 		return nil, errors.New("is not a proxy's URL: allowed is one such as http://10.0.0.5:3128, without credentials and path")
 	}
 	if addr, err := netip.ParseAddr(u.Hostname()); err == nil && g.isShut(addr) {
@@ -68,7 +67,7 @@ func (g *Guard) connect(ctx context.Context, target netip.AddrPort) (net.Conn, e
 // tunnel has the proxy connect to target. None of its errors is a refusal: a
 // proxy that fails or says no may be mended.
 func (g *Guard) tunnel(ctx context.Context, target netip.AddrPort) (net.Conn, error) {
-	conn, err := g.reach(ctx, g.proxy, g.judgeProxy, connectDirectly)
+	conn, err := g.dial(ctx, g.proxy, g.judgeProxy, connectDirectly)
 	if err != nil {
 		return nil, fmt.Errorf("dialling the egress proxy: %w", err)
 	}
