@@ -158,5 +158,5 @@ func isAccepted(err error) bool {
 		return true
 	}
 	var failure *Error
-	return errors.As(err, &failure) && failure.inOwnWords && (failure.Kind == NotFound || failure.Kind == Malformed)
+	return errors.As(err, &failure) && failure.fromCore && (failure.Kind == NotFound || failure.Kind == Malformed)
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"ringback/internal/operation"
@@ -68,12 +69,48 @@ type SettingError struct {
 	Setting, Detail string
 }
 
+// Kinds are the sorts of core, each added by its own file.
+var Kinds []Kind
+
+// KindByName is the kind of that name.
+func KindByName(name string) (Kind, bool) {
+	at := slices.IndexFunc(Kinds, func(k Kind) bool { return k.Name == name })
+	if at < 0 {
+		return Kind{}, false
+	}
+	return Kinds[at], true
+}
+
+// KindNames are the kinds' names, for messages that say what is allowed.
+func KindNames() []string {
+	names := make([]string, 0, len(Kinds))
+	for _, kind := range Kinds {
+		names = append(names, kind.Name)
+	}
+	return names
+}
+
+// statusRevoked is what Ringback records when it is told of a revocation; it
+// ends the watch whatever the core's own final statuses are.
+const statusRevoked = "revoked"
+
+// finalStatuses are those configured, or else the kind's own; and "revoked".
+func finalStatuses(configured []string, own ...string) []string {
+	if len(configured) > 0 {
+		own = configured
+	}
+	if slices.Contains(own, statusRevoked) {
+		return slices.Clone(own)
+	}
+	return append(slices.Clone(own), statusRevoked)
+}
+
 // ErrorKind is why a poll brought no observation.
 type ErrorKind string
 
 // The kinds of errors.
 const (
-	// Unauthorized: 401 or 403, in the core's own words or of every base URL;
+	// Unauthorized: 401 or 403, of the core itself or of every base URL;
 	// costs no poll (promise 2), see [Refusals].
 	Unauthorized ErrorKind = "unauthorized"
 	// Throttled: 429; RetryAfter may say when to come back.
@@ -82,7 +119,7 @@ const (
 	Unavailable ErrorKind = "unavailable"
 	// NotFound: the core knows no such operation (yet).
 	NotFound ErrorKind = "not_found"
-	// Malformed: an answer that can't be read, or a question that can't be built.
+	// Malformed: an answer that can't be read, or a request that can't be built.
 	Malformed ErrorKind = "malformed"
 )
 
@@ -95,8 +132,8 @@ type Error struct {
 	// Detail says what was tried, on which base URL; it holds no secret.
 	Detail string
 	Err    error
-	// inOwnWords: the core itself said so, not something in front of it.
-	inOwnWords bool
+	// fromCore: the core itself answered so, not something in front of it.
+	fromCore bool
 }
 
 // Error is what was tried and what came back.

@@ -9,7 +9,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 	_ "time/tzdata" // Europe/Kyiv must be known on a machine without zone files.
 
@@ -70,14 +69,11 @@ var ukrcardFields = []operation.FieldRule{
 // ukrcardRules: the callback service stops at orderStatus 1 or 2, and rings
 // also when the polls are used up. Its callback has no word for a revocation,
 // so that rings nobody.
-func ukrcardRules(finalStatuses []string) operation.Rules {
-	final := finalStatuses
-	if len(final) == 0 {
-		final = []string{"1", "2"}
-	}
+func ukrcardRules(final []string) operation.Rules {
+	final = finalStatuses(final, "1", "2")
 	rings := slices.DeleteFunc(slices.Clone(final), func(s string) bool { return s == statusRevoked })
 	return operation.Rules{
-		Final:           finalAnd(final),
+		Final:           final,
 		Rings:           rings,
 		Revocable:       []string{"0", "5"},
 		Revoked:         statusRevoked,
@@ -110,51 +106,37 @@ type ukrcard struct{ *core }
 
 func openUkrcard(c Config) Source {
 	if c.RegisteredAtZone == nil {
-		c.RegisteredAtZone = kyiv()
+		// The documents name no zone. This can't fail: time/tzdata is built in.
+		c.RegisteredAtZone, _ = time.LoadLocation("Europe/Kyiv")
 	}
 	return &ukrcard{newCore(c, isUkrcards)}
 }
-
-// kyiv is the zone of RegDate unless the configuration says otherwise: the
-// documents name none.
-var kyiv = sync.OnceValue(func() *time.Location {
-	zone, err := time.LoadLocation("Europe/Kyiv")
-	if err != nil {
-		panic("the zone database that is built in lacks Europe/Kyiv: " + err.Error())
-	}
-	return zone
-})
 
 // regDateLayout is RegDate's, "yyyy-MM-dd HH:mm:ss".
 const regDateLayout = "2006-01-02 15:04:05"
 
 // Poll asks /Confirm.
 func (u *ukrcard) Poll(ctx context.Context, q operation.Query) (operation.Observation, error) {
-	begun := now()
-	var codes ukrcardCodes
-	err := u.ask(ctx, u.confirm("Confirm", q), func(got answer) (err error) {
-		codes, err = decodeUkrcard(got.body, q.OperationID)
-		return err
+	startedAt := now()
+	codes, err := request(ctx, u.core, u.confirm("Confirm", q), func(got answer) (ukrcardCodes, error) {
+		return decodeUkrcard(got.body, q.OperationID)
 	})
 	if err != nil {
 		return operation.Observation{}, err
 	}
-	return observation(begun, codes.status(), codes.raw()), nil
+	return operation.Observation{Status: codes.status(), Raw: codes.raw(), BegunAt: startedAt, ObservedAt: now()}, nil
 }
 
 // Details asks /ConfirmExt. Nothing about the card, payer or payee is kept.
 func (u *ukrcard) Details(ctx context.Context, q operation.Query) (map[string]any, error) {
-	var picked map[string]any
-	err := u.ask(ctx, u.confirm("ConfirmExt", q), func(got answer) (err error) {
-		picked, err = decodeUkrcardDetails(got.body, q.OperationID)
-		return err
+	return request(ctx, u.core, u.confirm("ConfirmExt", q), func(got answer) (map[string]any, error) {
+		return decodeUkrcardDetails(got.body, q.OperationID)
 	})
-	return picked, err
 }
 
 // confirm builds the request. The headers' names go out as the document spells
 // them, which http.Header.Set would not do.
-func (u *ukrcard) confirm(method string, q operation.Query) request {
+func (u *ukrcard) confirm(method string, q operation.Query) build {
 	return func(ctx context.Context, base Base) (*http.Request, error) {
 		if q.Reference.RegisteredAt == nil {
 			return nil, errors.New("reference.registered_at is missing, which /" + method + " needs as RegDate")
@@ -186,8 +168,8 @@ func (u *ukrcard) confirm(method string, q operation.Query) request {
 // isUkrcards reports whether an answer is an object with a respStatus, which all
 // of wsGate's answers have.
 func isUkrcards(got answer) bool {
-	said, _ := object(got.body)
-	return said["respstatus"] != nil
+	fields, _ := object(got.body)
+	return fields["respstatus"] != nil
 }
 
 // ukrcardCodes are the only values of an answer that are kept.
