@@ -66,7 +66,7 @@ func (v *validator) codecKey(path string, key CodecKey, before []CodecKey) {
 		v.fault(path+".key", "is not the base64 of %d bytes: allowed is what openssl rand -base64 %d writes", codecKeyBytes, codecKeyBytes)
 	}
 	if slices.ContainsFunc(before, func(k CodecKey) bool { return k.Key.Reveal() == key.Key.Reveal() }) {
-		v.fault(path+".key", "is another one's, too: allowed is each key once")
+		v.fault(path+".key", "is that of another id, too: allowed is each key once")
 	}
 }
 

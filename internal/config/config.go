@@ -27,14 +27,14 @@ type Config struct {
 	Telemetry Telemetry           `yaml:"telemetry,omitzero"`
 	Notices   Notices             `yaml:"notices,omitzero"`
 	Codec     Codec               `yaml:"codec,omitzero"`
-	// Hash tells two configurations apart, their secrets and certificates
-	// included, and not where their files lie (promise 14): 12 hexadecimal digits.
+	// Hash is 12 hexadecimal digits that differ between configurations, with their
+	// secrets and certificates, wherever their files are (promise 14).
 	Hash string `yaml:"-"`
 	// Warnings are what should be seen to, each with its file and line.
 	Warnings []string `yaml:"-"`
 }
 
-// API is how the HTTP API listens and whom it lets in.
+// API is how the HTTP API listens, and who may use it.
 type API struct {
 	// Listen is host:port; 127.0.0.1:8080 unless set. Without Keys it is loopback.
 	Listen    string    `yaml:"listen,omitzero"`
@@ -92,12 +92,12 @@ type Traces struct {
 	Ratio float64 `yaml:"ratio"`
 }
 
-// Notices say who hears of deliveries that nobody acknowledged, and of endpoints
-// that went bad or recovered.
+// Notices are callbacks about deliveries without an acknowledgement, and about
+// endpoints that are failing or have recovered.
 type Notices struct {
 	// Endpoint is one of Config.Endpoints, of the dialect standard and with a URL
-	// of its own; empty: nobody hears. It may be without source and poll: then it
-	// takes no operations. Nobody hears of the deliveries to it.
+	// of its own; empty: no notices are sent. Without source and poll it takes no
+	// operations. Deliveries to it cause no notices.
 	Endpoint string `yaml:"endpoint,omitzero"`
 	// FailingAfter is after how many unacknowledged attempts in a row, in one
 	// worker, an endpoint is failing; 20 unless set.
@@ -127,8 +127,8 @@ type Source struct {
 	ExtSystemID string    `yaml:"ext_system_id,omitzero"`
 	Login       string    `yaml:"login,omitzero"`
 	Password    Secret    `yaml:"password,omitzero"`
-	// ClientDN replaces the common name of the client certificate that a base URL
-	// is asked with; empty: that name.
+	// ClientDN replaces the common name of a base URL's client certificate; empty:
+	// that name.
 	ClientDN string `yaml:"client_dn,omitzero"`
 	// RegisteredAtZone is the zone that RegDate is written in; the kind's own unless set.
 	RegisteredAtZone Zone `yaml:"registered_at_zone,omitzero"`
@@ -136,7 +136,7 @@ type Source struct {
 	FinalStatuses []string  `yaml:"final_statuses,omitempty"`
 	MAC           MAC       `yaml:"mac,omitzero"`
 	TLS           ClientTLS `yaml:"tls,omitzero"`
-	// Timeout bounds one question; 10 s unless set, at most MaxTimeout.
+	// Timeout bounds one poll; 10 s unless set, at most MaxTimeout.
 	Timeout time.Duration `yaml:"timeout,omitzero"`
 }
 
@@ -185,14 +185,15 @@ type Endpoint struct {
 	// Dialect is a name of dialect.Names, Source one of Config.Sources.
 	Dialect string `yaml:"dialect,omitzero"`
 	Source  string `yaml:"source,omitzero"`
-	// URL is where callbacks go; empty where each operation brings its own.
+	// URL is where callbacks are sent; empty where each operation has its own.
 	URL string `yaml:"url,omitzero"`
 	// CallbackURL is PerOperation, or empty.
 	CallbackURL string `yaml:"callback_url,omitzero"`
 	// Methods are the allowed values of a start's method: all of the source
 	// kind's unless set.
 	Methods []string `yaml:"methods,omitempty"`
-	// Statuses are the only ones that ring; empty: all that the source's rules name.
+	// Statuses are the only ones that are delivered; empty: all that the source's
+	// rules name.
 	Statuses []string `yaml:"statuses,omitempty"`
 	// Enabled is true unless set; false refuses starts.
 	Enabled bool `yaml:"enabled"`
@@ -210,8 +211,7 @@ type Endpoint struct {
 	// Headers are sent with each attempt. Those that carry a credential are
 	// references in the file; all are kept as secrets.
 	Headers map[string]Header `yaml:"headers,omitempty"`
-	// Traceparent tells the receiver by a header which trace an attempt
-	// belongs to, where traces are on.
+	// Traceparent sends an attempt's trace in a header, where traces are on.
 	Traceparent bool `yaml:"traceparent"`
 	// MaxConcurrent is the most attempts under way at once from one worker;
 	// 0: the worker's own share.
@@ -225,7 +225,7 @@ type Header struct {
 	literal bool
 }
 
-// PerOperation is the value of callback_url that asks each start for a URL.
+// PerOperation is the value of callback_url that lets each start bring its URL.
 const PerOperation = "per_operation"
 
 func (e *Endpoint) defaults() {
@@ -235,7 +235,7 @@ func (e *Endpoint) defaults() {
 	e.Delivery.Timeout = 10 * time.Second
 }
 
-// Poll is when the source is asked (promise 2); exactly one of Schedule and
+// Poll is when the source is polled (promise 2); exactly one of Schedule and
 // Interval is set. All durations are whole milliseconds of at most MaxSpan, the
 // gaps of Schedule together.
 type Poll struct {
@@ -284,7 +284,7 @@ func (s Signing) Reveal() []string {
 	return values
 }
 
-// Auth is what the Authorization header of an attempt says: at most one of both.
+// Auth is the Authorization header of an attempt: at most one of both.
 type Auth struct {
 	Bearer Secret `yaml:"bearer,omitzero"`
 	Basic  *Basic `yaml:"basic,omitzero"`
@@ -324,7 +324,7 @@ func (z Zone) MarshalText() ([]byte, error) {
 	return []byte(z.Location.String()), nil
 }
 
-// ClientTLS is how we show ourselves to a server and which servers we trust.
+// ClientTLS is our certificate for a server, and which servers we trust.
 // Cert and Key, or CA, or all of them are set; or nothing is.
 type ClientTLS struct {
 	// Cert and Key are PEM files of our client certificate.
@@ -400,8 +400,8 @@ func Parse(name string, data []byte) (*Config, error) {
 	return c, nil
 }
 
-// Endpoint is what a start needs to know about the endpoint of that name, free
-// of secrets; false if there is none.
+// Endpoint is the endpoint of that name as a start needs it, without secrets;
+// false if there is none.
 func (c *Config) Endpoint(name string) (operation.Endpoint, bool) {
 	e, ok := c.Endpoints[name]
 	if !ok {
@@ -423,12 +423,12 @@ func (c *Config) Endpoint(name string) (operation.Endpoint, bool) {
 		Rules:             rules,
 		Policy:            e.policy(),
 		ScreenIdentifiers: e.CardNumberScreen,
-		Notices:           c.Hearing(name),
+		Notices:           c.NoticeRecipient(name),
 	}, true
 }
 
-// Hearing is who hears notices about the endpoint of that name, or nil.
-func (c *Config) Hearing(about string) *operation.Recipient {
+// NoticeRecipient is where notices about the endpoint of that name go, or nil.
+func (c *Config) NoticeRecipient(about string) *operation.Recipient {
 	name := c.Notices.Endpoint
 	if name == "" || name == about {
 		return nil
@@ -436,8 +436,8 @@ func (c *Config) Hearing(about string) *operation.Recipient {
 	return &operation.Recipient{Endpoint: name, Policy: c.Endpoints[name].policy().Delivery}
 }
 
-// rules are the source's, and ring a revocation wherever the dialect has a word
-// for it (promise 7).
+// rules are the source's, and deliver a revocation wherever the dialect has a
+// status for it (promise 7).
 func (e Endpoint) rules(r operation.Rules) operation.Rules {
 	d, ok := dialect.ByName(e.Dialect)
 	if ok && d.Knows(r.Revoked) && !r.Ring(r.Revoked) {

@@ -47,9 +47,8 @@ func withoutQuery(raw string) string {
 	return u.String() + "?" + redacted
 }
 
-// FileWarnings are what should be seen to about the configuration file itself,
-// whose content Load warns of: it names every receiver, and who changes it
-// decides where callbacks go.
+// FileWarnings are about the file's own permissions: whoever can change it
+// decides where callbacks go. Load warns of its content.
 func FileWarnings(path string) []string {
 	info, err := os.Stat(path)
 	if err != nil || !info.Mode().IsRegular() || info.Mode().Perm()&0o006 == 0 {

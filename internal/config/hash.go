@@ -11,8 +11,8 @@ import (
 	"github.com/goccy/go-yaml"
 )
 
-// hashRounds makes guessing a weak password from the hash, which anybody who
-// reads /readyz or the metrics sees, cost about 20 ms a guess.
+// hashRounds makes guessing a weak password from the hash, which /readyz and the
+// metrics show, cost about 20 ms a guess.
 const hashRounds = 100_000
 
 // hashOf is the first 12 hexadecimal digits of the SHA-256 over c as YAML, in

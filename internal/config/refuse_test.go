@@ -172,7 +172,7 @@ f:30:22: endpoints.SHOP.poll.initial_delay: 21m0s is above 20m0s: allowed are 0s
 	{"an unknown dialect", "dialect:", "    dialect: soap", `
 f:22:14: endpoints.SHOP.dialect: "soap" is not known: allowed are paysera, standard, ukrcard`},
 	{"a core's dialect on another core's source", "dialect:", "    dialect: paysera", `
-f:22:14: endpoints.SHOP.dialect: "paysera" is that core's own language and "gate" is a ukrcard source: allowed are ukrcard and dialects of no core`},
+f:22:14: endpoints.SHOP.dialect: "paysera" is that core's own language and "gate" is a ukrcard source: allowed are ukrcard and standard`},
 	{"an unknown source", "source: gate", "    source: gates", `
 f:23:13: endpoints.SHOP.source: "gates" is not known: allowed are gate, wallet`},
 	{"an unknown kind", "kind: ukrcard", "    kind: swift", `
@@ -184,7 +184,7 @@ f:25:24: endpoints.SHOP.methods[1]: "refund" is not known: allowed are payment, 
 	{"a method that is there twice", "methods:", "    methods: [payment, payment]", `
 f:25:24: endpoints.SHOP.methods[1]: "payment" is there twice: allowed is each value once`},
 	{"methods where the source has none", "source: gate", "    source: wallet", `
-f:22:14: endpoints.SHOP.dialect: "ukrcard" is that core's own language and "wallet" is a paysera source: allowed are paysera and dialects of no core
+f:22:14: endpoints.SHOP.dialect: "ukrcard" is that core's own language and "wallet" is a paysera source: allowed are paysera and standard
 f:25:5: endpoints.SHOP.methods: a paysera source knows no methods: allowed is to leave this out
 f:26:16: endpoints.SHOP.statuses[0]: "2" is not known: allowed are new, registered, waiting, waiting_funds, waiting_registration, waiting_password, reserved, frozen, processing, done, rejected, revoked, failed`},
 	{"an unknown status", "statuses:", "    statuses: [2, done]", `

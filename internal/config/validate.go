@@ -194,7 +194,7 @@ func (v *validator) endpoint(path string, e *Endpoint) {
 	}
 }
 
-// receivesOnlyNotices reports whether an endpoint takes no operations.
+// receivesOnlyNotices reports whether an endpoint takes notices and no operations.
 func (v *validator) receivesOnlyNotices(path string, e *Endpoint) bool {
 	return e.Name == v.config.Notices.Endpoint && !slices.ContainsFunc([]string{".source", ".poll", ".methods", ".statuses"},
 		func(key string) bool { return v.present(path + key) })
@@ -208,7 +208,7 @@ func (v *validator) watched(path string, e *Endpoint) {
 		return
 	}
 	if _, ofCore := source.KindByName(e.Dialect); ofCore && e.Dialect != kind.Name {
-		v.fault(path+".dialect", "%s is that core's own language and %s is a %s source: allowed are %s and dialects of no core",
+		v.fault(path+".dialect", "%s is that core's own language and %s is a %s source: allowed are %s and standard",
 			quote(e.Dialect), quote(e.Source), kind.Name, kind.Name)
 	}
 	if len(kind.Methods) == 0 && len(e.Methods) > 0 {

@@ -22,21 +22,21 @@ const (
 // connect makes a connection to one address.
 type connect func(ctx context.Context, target netip.AddrPort) (net.Conn, error)
 
-// judgement is a verdict on an address; its error is a *RefusedError, but for
-// that on the proxy's address.
-type judgement func(netip.AddrPort) error
+// addressCheck says whether an address may be connected to. Its error is a
+// *RefusedError, except for the proxy's address.
+type addressCheck func(netip.AddrPort) error
 
 func connectDirectly(ctx context.Context, target netip.AddrPort) (net.Conn, error) {
 	var dialer net.Dialer
 	return dialer.DialContext(ctx, "tcp", target.String())
 }
 
-// dial connects to one of the addresses of host:port that judge lets through.
+// dial connects to one of the addresses of host:port that check lets through.
 // Its error is a refusal only if every address was refused.
 //
-// net.Dialer could ask judge before each connection, but a first address that
-// does not answer takes it up to half of the time there is.
-func (g *Guard) dial(ctx context.Context, address string, judge judgement, connect connect) (net.Conn, error) {
+// net.Dialer could call check before each connection, but gives a first address
+// that does not answer up to half of the time.
+func (g *Guard) dial(ctx context.Context, address string, check addressCheck, connect connect) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	host, port, err := net.SplitHostPort(address)
@@ -55,7 +55,7 @@ func (g *Guard) dial(ctx context.Context, address string, judge judgement, conne
 	refused := errors.New("the name has no address")
 	for _, addr := range addrs {
 		target := netip.AddrPortFrom(addr.Unmap(), uint16(number))
-		if err := judge(target); err != nil {
+		if err := check(target); err != nil {
 			refused = err
 			continue
 		}

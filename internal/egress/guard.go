@@ -1,7 +1,7 @@
 // Package egress keeps Ringback's outgoing requests from reaching what they
 // must not: only public unicast addresses may be dialled, and those that the
 // configuration allows; link-local and metadata addresses only where it names
-// them one by one. An address is judged after its name was resolved and right
+// them one by one. An address is checked after its name was resolved and right
 // before the connection is made, so that a name cannot change in between.
 package egress
 
@@ -54,7 +54,7 @@ func IsRefused(err error) bool {
 	return errors.As(err, &refused)
 }
 
-// Guard judges addresses. It is safe for concurrent use; the zero Guard is not
+// Guard checks addresses. It is safe for concurrent use; the zero Guard is not
 // usable, see [New].
 type Guard struct {
 	allow    []netip.Prefix
@@ -88,7 +88,7 @@ func unmapped(p netip.Prefix) netip.Prefix {
 	return p
 }
 
-// Client is an HTTP client whose every connection is judged. It never follows
+// Client is an HTTP client whose every connection is checked. It never follows
 // a redirect, heeds no proxy variable, sends no Accept-Encoding and keeps
 // connections for a minute; of several addresses of a name the next is tried
 // after 250 ms. Plain http goes only to addresses that are allowed by name.
@@ -98,8 +98,8 @@ func (g *Guard) Client(tlsConfig *tls.Config, timeout time.Duration) *http.Clien
 	return &http.Client{
 		Transport: &transport{maxAge: g.connectionAge, build: func() transports {
 			return transports{
-				http:  g.transport(tlsConfig, g.judgePlain, connectDirectly),
-				https: g.transport(tlsConfig, g.judge, g.connect),
+				http:  g.transport(tlsConfig, g.checkPlain, connectDirectly),
+				https: g.transport(tlsConfig, g.checkTLS, g.connect),
 			}
 		}},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -107,10 +107,10 @@ func (g *Guard) Client(tlsConfig *tls.Config, timeout time.Duration) *http.Clien
 	}
 }
 
-func (g *Guard) transport(tlsConfig *tls.Config, judge judgement, connect connect) *http.Transport {
+func (g *Guard) transport(tlsConfig *tls.Config, check addressCheck, connect connect) *http.Transport {
 	return &http.Transport{
 		DialContext: func(ctx context.Context, _, address string) (net.Conn, error) {
-			return g.dial(ctx, address, judge, connect)
+			return g.dial(ctx, address, check, connect)
 		},
 		TLSClientConfig:        tlsConfig.Clone(),
 		TLSHandshakeTimeout:    dialTimeout,
@@ -123,10 +123,10 @@ func (g *Guard) transport(tlsConfig *tls.Config, judge judgement, connect connec
 	}
 }
 
-// judge is the verdict on an address that TLS will be spoken to.
-func (g *Guard) judge(target netip.AddrPort) error {
+// checkTLS checks an address that will be called by TLS.
+func (g *Guard) checkTLS(target netip.AddrPort) error {
 	addr := plainAddr(target)
-	switch refused := g.judgeTiers(addr); {
+	switch refused := g.checkForbidden(addr); {
 	case refused != nil:
 		return refused
 	case g.allowed(addr):
@@ -141,10 +141,10 @@ func (g *Guard) judge(target netip.AddrPort) error {
 
 const plainHTTP = "plain http is spoken only to addresses that egress.allow covers"
 
-// judgePlain is the verdict on an address that plain http will be spoken to.
-func (g *Guard) judgePlain(target netip.AddrPort) error {
+// checkPlain checks an address that will be called by plain http.
+func (g *Guard) checkPlain(target netip.AddrPort) error {
 	addr := plainAddr(target)
-	if refused := g.judgeTiers(addr); refused != nil {
+	if refused := g.checkForbidden(addr); refused != nil {
 		return refused
 	}
 	if g.allowed(addr) {
@@ -153,9 +153,9 @@ func (g *Guard) judgePlain(target netip.AddrPort) error {
 	return &RefusedError{Address: addr.String(), Reason: plainHTTP}
 }
 
-// judgeTiers refuses what a network in egress.allow does not open by covering
+// checkForbidden refuses what a network in egress.allow does not open by covering
 // it: a forbidden address, and one that leads to an address that is refused.
-func (g *Guard) judgeTiers(addr netip.Addr) error {
+func (g *Guard) checkForbidden(addr netip.Addr) error {
 	if g.named(addr) {
 		return nil
 	}
@@ -192,7 +192,7 @@ func (g *Guard) named(addr netip.Addr) bool {
 // userinfo and fragment, and its address must be let through. A name is
 // resolved for at most half a second and passes if any of its addresses does,
 // as it does when it is dialled: the others never are. One that cannot be
-// resolved now passes too, since every address is judged again when it is
+// resolved now passes too, since every address is checked again when it is
 // dialled. The error repeats nothing of raw but its host.
 func (g *Guard) CheckURL(ctx context.Context, raw string) error {
 	u, err := parseTarget(raw)
@@ -205,7 +205,7 @@ func (g *Guard) CheckURL(ctx context.Context, raw string) error {
 	if err != nil {
 		return nil
 	}
-	return g.judgeAny(u, addrs)
+	return g.checkAny(u, addrs)
 }
 
 // CheckLiteral is CheckURL for a configuration, which must not be valid or
@@ -223,24 +223,24 @@ func (g *Guard) CheckLiteral(raw string) error {
 	addr, err := netip.ParseAddr(host)
 	switch {
 	case err == nil:
-		return g.judgeAny(u, []netip.Addr{addr})
+		return g.checkAny(u, []netip.Addr{addr})
 	case u.Scheme == "http" && len(g.allow) == 0:
 		return &RefusedError{Address: host, Reason: plainHTTP}
 	}
 	return nil
 }
 
-// judgeAny is nil if one of the addresses of u's host may be called.
-func (g *Guard) judgeAny(u *url.URL, addrs []netip.Addr) (refused error) {
-	judge, port := g.judge, uint16(httpsPort)
+// checkAny is nil if one of the addresses of u's host may be called.
+func (g *Guard) checkAny(u *url.URL, addrs []netip.Addr) (refused error) {
+	check, port := g.checkTLS, uint16(httpsPort)
 	if u.Scheme == "http" {
-		judge, port = g.judgePlain, 80
+		check, port = g.checkPlain, 80
 	}
 	if given, err := strconv.ParseUint(u.Port(), 10, 16); err == nil {
 		port = uint16(given)
 	}
 	for _, addr := range addrs {
-		if refused = judge(netip.AddrPortFrom(addr, port)); refused == nil {
+		if refused = check(netip.AddrPortFrom(addr, port)); refused == nil {
 			return nil
 		}
 	}

@@ -114,7 +114,7 @@ func TestCheckURLJudgesNames(t *testing.T) {
 		{name: "one public address of two is enough, as it is in dialling", url: "https://shop.test/", addrs: []string{"10.0.0.1", "8.8.8.8"}},
 		{name: "plain http by name is refused", url: "http://shop.test/", addrs: []string{"8.8.8.8"}, refused: true},
 		{name: "plain http by name passes where its address is allowed", url: "http://shop.test/", addrs: []string{"127.0.0.1"}, allow: []netip.Prefix{loopback}},
-		{name: "a name that does not resolve passes: it is judged when dialled", url: "https://nowhere.test/"},
+		{name: "a name that does not resolve passes: it is checked when dialled", url: "https://nowhere.test/"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -8,7 +8,7 @@ import (
 
 // maxConnectionAge is how long a kept connection may be used from its dial on,
 // and how long it is kept unused: a receiver that moved is found within it, and
-// the judgement of an address holds no longer.
+// the addressCheck of an address holds no longer.
 const maxConnectionAge = time.Minute
 
 // transports are one for each scheme, since a dialler does not know whether TLS

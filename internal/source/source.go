@@ -12,7 +12,7 @@ import (
 	"ringback/internal/operation"
 )
 
-// Source asks one configured core. It is safe for concurrent use.
+// Source polls one configured core. It is safe for concurrent use.
 type Source interface {
 	// Poll asks for the operation's status. An answer without a status
 	// (Ukrcard: respStatus other than 200) is an observation, not an error.
@@ -90,8 +90,8 @@ func KindNames() []string {
 	return names
 }
 
-// statusRevoked is what Ringback records when it is told of a revocation; it
-// ends the watch whatever the core's own final statuses are.
+// statusRevoked is what Ringback records for a revocation; it ends the watch
+// whatever the core's own final statuses are.
 const statusRevoked = "revoked"
 
 // finalStatuses are those configured, or else the kind's own; and "revoked".
