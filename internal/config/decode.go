@@ -29,9 +29,10 @@ type decoder struct {
 	file string
 	// positions are those of all values in the file, by path.
 	positions map[string]position
-	anchors   map[string]ast.Node
-	faults    []*Fault
-	warnings  []string
+	// anchors are those read so far: an alias comes after its anchor.
+	anchors  map[string]ast.Node
+	faults   []*Fault
+	warnings []string
 	// secrets are the secrets and the contents of files, by path, for the hash.
 	secrets map[string]string
 }
@@ -48,7 +49,6 @@ func (d *decoder) decode(data []byte, c *Config) (ok bool) {
 	if root == nil {
 		return false
 	}
-	ast.Walk(anchorVisitor(d.anchors), root)
 	d.value(root, reflect.ValueOf(c).Elem(), "", positionOf(root))
 	return true
 }
@@ -79,16 +79,6 @@ func (d *decoder) parse(data []byte) (root ast.Node) {
 		return file.Docs[0].Body
 	}
 	return nil
-}
-
-type anchorVisitor map[string]ast.Node
-
-// Visit keeps the value of every anchor by its name.
-func (v anchorVisitor) Visit(n ast.Node) ast.Visitor {
-	if anchor, ok := n.(*ast.AnchorNode); ok && anchor.Name != nil {
-		v[anchor.Name.GetToken().Value] = anchor.Value
-	}
-	return v
 }
 
 // value decodes n into target. keyAt is the position of its key, kept for
@@ -132,6 +122,7 @@ func (d *decoder) resolve(n ast.Node, path string) ast.Node {
 	for range 8 {
 		switch node := n.(type) {
 		case *ast.AnchorNode:
+			d.anchors[node.Name.GetToken().Value] = node.Value
 			n = node.Value
 		case *ast.AliasNode:
 			name := node.Value.GetToken().Value

@@ -12,7 +12,6 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -234,13 +233,10 @@ func isRedirect(httpStatus int) bool { return httpStatus >= 300 && httpStatus <=
 
 // notJSON says what an answer is that is not JSON; empty if it is.
 func (a answer) notJSON() string {
-	encoding := strings.ToLower(a.header.Get("Content-Encoding"))
 	body := bytes.TrimSpace(a.body)
-	switch {
-	case slices.Contains(encodings, encoding):
-		return "compressed (Content-Encoding: " + encoding + "), and identity was asked for"
+	switch encoding := strings.ToLower(a.header.Get("Content-Encoding")); {
 	case encoding != "" && encoding != "identity":
-		return "encoded in a way that was not asked for"
+		return "compressed (Content-Encoding), and identity was asked for"
 	case a.truncated:
 		return fmt.Sprintf("longer than %d bytes", maxAnswer)
 	case len(body) == 0:
@@ -254,9 +250,6 @@ func (a answer) notJSON() string {
 	}
 	return ""
 }
-
-// encodings are those that an error names: any other name is the sender's own text.
-var encodings = []string{"gzip", "x-gzip", "deflate", "br", "zstd", "compress"}
 
 // unreadable is the kind of error of an answer whose body can't be read.
 func unreadable(httpStatus int) ErrorKind {
