@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,8 +26,6 @@ const (
 	// maxScheduleGaps bounds a poll schedule: it travels in the input of every workflow.
 	maxScheduleGaps = 1000
 )
-
-var names = regexp.MustCompile(`^[A-Za-z0-9_-]{1,50}$`)
 
 // validator checks what the decoder read, completes it, and adds to the
 // decoder's faults.
@@ -309,8 +306,8 @@ func (v *validator) auth(path string, a Auth) {
 
 // name is the name of an endpoint, a source or a key.
 func (v *validator) name(path, name string) {
-	if !names.MatchString(name) {
-		v.fault(path, "%s is not a name: allowed are 1 to 50 letters, digits, _ and -", quote(name))
+	if rule := operation.EndpointRule; rule.Check(name) != nil {
+		v.fault(path, "%s is not a name: allowed are 1 to %d %s", quote(name), rule.MaxLength, rule.Alphabet)
 	}
 }
 

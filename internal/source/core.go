@@ -11,21 +11,18 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
-	"regexp"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
 
+	"ringback/internal/httpanswer"
 	"ringback/internal/operation"
 )
 
 const (
 	// maxAnswer is how much of an answer is read; a longer one is not read at all.
 	maxAnswer = 64 << 10
-	// maxRetryAfter bounds what a core can make us wait.
-	maxRetryAfter = 24 * time.Hour
-	userAgent     = "Ringback"
+	userAgent = "Ringback"
 )
 
 func now() operation.Time { return operation.At(time.Now()) }
@@ -202,11 +199,8 @@ func withoutURL(err error) string {
 	if errors.As(err, &wrapped) {
 		err = wrapped.Err
 	}
-	return quoted.ReplaceAllString(err.Error(), "…")
+	return httpanswer.WithoutQuotes(err)
 }
-
-// quoted is how net/http's errors repeat what a core sent.
-var quoted = regexp.MustCompile(`"(\\.|[^"\\])*"`)
 
 // refusal is what is wrong with an answer whatever it says of the operation.
 func (c *core) refusal(got answer) *Error {
@@ -219,7 +213,7 @@ func (c *core) refusal(got answer) *Error {
 		return fail(Unauthorized, "our credentials are refused")
 	case got.httpStatus == http.StatusTooManyRequests:
 		throttled := fail(Throttled, "too many requests")
-		throttled.RetryAfter = retryAfter(got.header.Get("Retry-After"), time.Now())
+		throttled.RetryAfter = httpanswer.RetryAfter(got.header, time.Now())
 		return throttled
 	case isRedirect(got.httpStatus):
 		return fail(Malformed, "a redirect is not followed")
@@ -265,15 +259,4 @@ func unreadable(httpStatus int) ErrorKind {
 func (c *core) failure(kind ErrorKind, httpStatus int, err error, format string, args ...any) *Error {
 	detail := operation.MaskCardNumbers(strings.ToValidUTF8(fmt.Sprintf(format, args...), "\uFFFD"))
 	return &Error{Kind: kind, Source: c.Name, HTTPStatus: httpStatus, Detail: detail, Err: err}
-}
-
-// retryAfter reads a Retry-After of seconds or of a date; 0 if it says nothing.
-func retryAfter(value string, now time.Time) time.Duration {
-	if seconds, err := strconv.ParseUint(value, 10, 32); err == nil {
-		return min(time.Duration(seconds)*time.Second, maxRetryAfter)
-	}
-	if at, err := http.ParseTime(value); err == nil {
-		return min(max(at.Sub(now), 0), maxRetryAfter)
-	}
-	return 0
 }

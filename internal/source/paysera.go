@@ -69,12 +69,12 @@ var payseraFields = []operation.FieldRule{
 	},
 }
 
-// payseraRules: every status of the callbacks page rings, the four final ones
+// payseraRules: every status of the callbacks page is delivered, the four final ones
 // end the watch, and the lifecycle guide says which may be revoked.
 func payseraRules(final []string) operation.Rules {
 	return operation.Rules{
 		Final:     finalStatuses(final, payseraFinal...),
-		Rings:     slices.Clone(payseraCallbacks),
+		Delivered: slices.Clone(payseraCallbacks),
 		Revocable: []string{"new", "waiting", "waiting_*", "reserved"},
 		Revoked:   statusRevoked,
 	}

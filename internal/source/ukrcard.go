@@ -66,19 +66,18 @@ var ukrcardFields = []operation.FieldRule{
 	},
 }
 
-// ukrcardRules: the callback service stops at orderStatus 1 or 2, and rings
-// also when the polls are used up. Its callback has no word for a revocation,
-// so that rings nobody.
+// ukrcardRules: the callback service stops at orderStatus 1 or 2, and calls back
+// also when the polls are used up. Its callback has no status for a revocation,
+// so that is not delivered.
 func ukrcardRules(final []string) operation.Rules {
 	final = finalStatuses(final, "1", "2")
-	rings := slices.DeleteFunc(slices.Clone(final), func(s string) bool { return s == statusRevoked })
 	return operation.Rules{
-		Final:           final,
-		Rings:           rings,
-		Revocable:       []string{"0", "5"},
-		Revoked:         statusRevoked,
-		RingsUnanswered: true,
-		NoAnswer:        map[string]string{"respStatus": "504"},
+		Final:              final,
+		Delivered:          slices.DeleteFunc(slices.Clone(final), func(s string) bool { return s == statusRevoked }),
+		Revocable:          []string{"0", "5"},
+		Revoked:            statusRevoked,
+		DeliversUnanswered: true,
+		NoAnswer:           map[string]string{"respStatus": "504"},
 	}
 }
 
