@@ -252,6 +252,28 @@ f:12:17: sources.gate.base_urls[0]: egress to 127.0.0.1 is refused: plain http i
 	{"an egress rule that names an address", "allow:", "  allow: [127.0.0.0/8, 10.0.0.1/8]", `
 f:8:24: egress.allow[1]: "10.0.0.1/8" is not a network in CIDR notation such as 10.0.0.0/8, with no bit set behind the prefix`},
 
+	{"an egress proxy without a URL", "egress:", "egress:\n  proxy: \"\"", `
+f:8:10: egress.proxy: is empty: allowed is the URL of a proxy such as http://10.0.0.5:3128`},
+	{"an egress proxy with a password", "egress:", "egress:\n  proxy: http://bob:hunter22@10.0.0.5:3128", `
+f:8:10: egress.proxy: is not a proxy's URL: allowed is one such as http://10.0.0.5:3128, without credentials and path`},
+	{"an egress proxy of another scheme", "egress:", "egress:\n  proxy: socks5://10.0.0.5:3128", `
+f:8:10: egress.proxy: is not a proxy's URL: allowed is one such as http://10.0.0.5:3128, without credentials and path`},
+	{"an egress proxy without a port", "egress:", "egress:\n  proxy: http://10.0.0.5", `
+f:8:10: egress.proxy: is not a proxy's URL: allowed is one such as http://10.0.0.5:3128, without credentials and path`},
+	{"an egress proxy at the metadata address", "egress:", "egress:\n  proxy: http://169.254.169.254:80", `
+f:8:10: egress.proxy: the egress proxy has a link-local or metadata address, which opens only where egress.allow names it alone`},
+	{"an address in decimal", "url: https", "    url: https://2130706433/in", `
+f:24:10: endpoints.SHOP.url: has an IP address for a host that is not written in its plain form, such as 192.0.2.1: allowed are public addresses by https, and those that egress.allow covers`},
+	{"an address in hexadecimal", "url: https", "    url: https://0x7f.0.0.1/in", `
+f:24:10: endpoints.SHOP.url: has an IP address for a host that is not written in its plain form, such as 192.0.2.1: allowed are public addresses by https, and those that egress.allow covers`},
+	{"the metadata address", "url: https", "    url: https://169.254.169.254/in", `
+f:24:10: endpoints.SHOP.url: egress to 169.254.169.254 is refused: it is a link-local or metadata address, which opens only where egress.allow names it alone: allowed are public addresses by https, and those that egress.allow covers`},
+	{"the metadata address, mapped", "url: https", "    url: https://[::ffff:a9fe:a9fe]/in", `
+f:24:10: endpoints.SHOP.url: egress to 169.254.169.254 is refused: it is a link-local or metadata address, which opens only where egress.allow names it alone: allowed are public addresses by https, and those that egress.allow covers`},
+	{"a port of a system service", "url: https", "    url: https://8.8.8.8:25/in", `
+f:24:10: endpoints.SHOP.url: egress to 8.8.8.8 is refused: its port is below 1024 and not 443, and egress.allow does not cover the address: allowed are public addresses by https, and those that egress.allow covers`},
+	{"a port that is none", "url: https", "    url: https://shop.example:0/in", `
+f:24:10: endpoints.SHOP.url: has a port outside 1 to 65535: allowed are public addresses by https, and those that egress.allow covers`},
 	{"a digest that is too short", "sha256:", "      sha256: 2c26b4", `
 f:5:15: api.keys[0].sha256: what stands here is not a SHA-256 in 64 hexadecimal digits`},
 	{"a digest that is not hexadecimal", "sha256:", "      sha256: " + strings.Repeat("g", 64), `
@@ -428,7 +450,7 @@ func TestAListThatIsTooLongIsRefused(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Setenv("FUZZ_SECRET", "do-not-show-me")
 	f.Add(base)
-	f.Add(designExample)
+	f.Add(example)
 	f.Add(everyKey)
 	f.Add("a: [http://h:1]")
 	f.Add("a: {b: [http://h:1]}")

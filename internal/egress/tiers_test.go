@@ -220,15 +220,18 @@ func TestClientJudgesEveryAddressOfANameAndEachTimeAnew(t *testing.T) {
 func TestClientFollowsNoRedirectToAForbiddenAddress(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{301, 302, 303, 307, 308} {
+		var requests atomic.Int32
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			requests.Add(1)
 			w.Header().Set("Location", "http://169.254.169.254/latest/meta-data/")
 			w.WriteHeader(status)
 		}))
 		t.Cleanup(server.Close)
-		response, err := New([]netip.Prefix{loopback}).Client(nil, 5*time.Second).Get(server.URL)
+		response, err := New([]netip.Prefix{loopback}).Client(nil, 5*time.Second).Post(server.URL, "text/plain", strings.NewReader("once"))
 		require.NoError(t, err)
 		require.NoError(t, response.Body.Close())
 		require.Equal(t, status, response.StatusCode)
+		require.EqualValues(t, 1, requests.Load())
 	}
 }
 
