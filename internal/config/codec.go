@@ -58,7 +58,7 @@ func (v *validator) codecKey(path string, key CodecKey, before []CodecKey) {
 	if slices.ContainsFunc(before, func(k CodecKey) bool { return k.ID == key.ID }) {
 		v.fault(path+".id", "%s is there twice: allowed is each id once", quote(key.ID))
 	}
-	if !key.Key.IsSet() {
+	if key.Key.IsZero() {
 		v.missing(path+".key", "a reference, ${env:NAME} or ${file:PATH}")
 		return
 	}

@@ -299,7 +299,7 @@ type Basic struct {
 // Apply sets the Authorization header of h, if there is anything to set.
 func (a Auth) Apply(h http.Header) {
 	switch {
-	case a.Bearer.IsSet():
+	case !a.Bearer.IsZero():
 		h.Set("Authorization", "Bearer "+a.Bearer.Reveal())
 	case a.Basic != nil:
 		r := http.Request{Header: h}

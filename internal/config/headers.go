@@ -43,7 +43,7 @@ func (v *validator) headers(path string, e *Endpoint) {
 			v.fault(at, "is there twice: the names of headers know no upper and lower case")
 		case header.literal && credentials.MatchString(name):
 			v.fault(at, "a literal stands where a secret belongs: allowed is a reference, ${env:NAME} or ${file:PATH}")
-		case header.IsSet() && !headerValues.MatchString(header.Reveal()) || header.literal && !header.IsSet():
+		case !header.IsZero() && !headerValues.MatchString(header.Reveal()) || header.literal && header.IsZero():
 			v.fault(at, "can't be sent: allowed is printable ASCII")
 		}
 		seen[canonical] = true

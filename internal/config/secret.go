@@ -32,8 +32,8 @@ func (s Secret) Reveal() string {
 	return *s.value
 }
 
-// IsSet reports whether there is a value.
-func (s Secret) IsSet() bool { return s.value != nil }
+// IsZero reports whether there is no value; the YAML encoder leaves it out then.
+func (s Secret) IsZero() bool { return s.value == nil }
 
 // String is "[redacted]".
 func (s Secret) String() string { return redacted }

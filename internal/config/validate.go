@@ -299,7 +299,7 @@ func (v *validator) auth(path string, a Auth) {
 	if a.Basic.Username == "" || strings.Contains(a.Basic.Username, ":") {
 		v.fault(path+".basic.username", "is missing or holds a colon: allowed is a name without one")
 	}
-	if !a.Basic.Password.IsSet() {
+	if a.Basic.Password.IsZero() {
 		v.missing(path+".basic.password", referenceWords)
 	}
 }
