@@ -169,7 +169,8 @@ func TestEveryKeyOfTheConfigurationIsDocumented(t *testing.T) {
 func keysOf(section reflect.Type) []string {
 	var keys []string
 	for i := range section.NumField() {
-		key, of := section.Field(i).Tag.Get("yaml"), section.Field(i).Type
+		key, _, _ := strings.Cut(section.Field(i).Tag.Get("yaml"), ",")
+		of := section.Field(i).Type
 		if key == "" || key == "-" {
 			continue
 		}

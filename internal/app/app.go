@@ -237,7 +237,7 @@ func (p *program) activities() *activities.Activities {
 
 // report tells who hears notices how an endpoint is.
 func (p *program) report(ctx context.Context, endpoint string, h operation.Health) error {
-	hearing := p.registry.config().Hearing(endpoint)
+	hearing := p.registry.config().NoticeRecipient(endpoint)
 	if hearing == nil {
 		return nil
 	}

@@ -164,7 +164,7 @@ func (r *registry) start(name string) (operation.Endpoint, bool) { return r.conf
 // failing; 0 where nobody hears of it.
 func (r *registry) failingAfter(endpoint string) int {
 	c := r.config()
-	if c.Hearing(endpoint) == nil {
+	if c.NoticeRecipient(endpoint) == nil {
 		return 0
 	}
 	return c.Notices.FailingAfter

@@ -69,7 +69,7 @@ func (e *Error) Error() string {
 // Codec seals payloads with the first of its keys, and opens what any of them
 // sealed. Without keys it seals nothing. It is a converter.PayloadCodec, safe for
 // concurrent use; its zero value has no keys.
-type Codec struct{ ring atomic.Pointer[[]Key] }
+type Codec struct{ current atomic.Pointer[[]Key] }
 
 var _ converter.PayloadCodec = (*Codec)(nil)
 
@@ -81,7 +81,7 @@ func (c *Codec) Use(keys []Key) error {
 		}
 	}
 	kept := slices.Clone(keys)
-	c.ring.Store(&kept)
+	c.current.Store(&kept)
 	return nil
 }
 
@@ -89,8 +89,8 @@ func (c *Codec) Use(keys []Key) error {
 func (c *Codec) On() bool { return len(c.keys()) > 0 }
 
 func (c *Codec) keys() []Key {
-	if ring := c.ring.Load(); ring != nil {
-		return *ring
+	if keys := c.current.Load(); keys != nil {
+		return *keys
 	}
 	return nil
 }

@@ -93,7 +93,7 @@ func (d inActivity) waiting(open func() error) error {
 	}
 	info := activity.GetInfo(d.ctx)
 	activity.GetLogger(d.ctx).Error("a task can't be read; it waits for its key and goes to another worker", "error", err)
-	// By then the server has given the task away: it heard no heartbeat.
+	// By then the server has given the task away: it got no heartbeat.
 	lost := time.After(info.HeartbeatTimeout + givenAway)
 	for errors.As(err, &sealed) {
 		select {

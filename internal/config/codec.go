@@ -11,23 +11,23 @@ import (
 // Codec is how what is kept in Temporal is sealed there.
 type Codec struct {
 	// Keys open what they sealed; the first one seals. None: nothing is sealed.
-	Keys   []CodecKey  `yaml:"keys" json:"keys"`
-	Server CodecServer `yaml:"server" json:"server"`
+	Keys   []CodecKey  `yaml:"keys,omitempty"`
+	Server CodecServer `yaml:"server,omitzero"`
 }
 
 // CodecKey is one key of the codec.
 type CodecKey struct {
 	// ID names the key in what it sealed: never give it to another key.
-	ID string `yaml:"id" json:"id"`
+	ID string `yaml:"id,omitzero"`
 	// Key is the base64 of 32 random bytes.
-	Key Secret `yaml:"key" json:"key"`
+	Key Secret `yaml:"key,omitzero"`
 }
 
 // CodecServer is the API's part that opens payloads for the Temporal UI and CLI.
 type CodecServer struct {
 	// Origins are the Temporal UIs whose pages may ask, such as
 	// https://temporal.example; the CLI needs none.
-	Origins []string `yaml:"origins" json:"origins"`
+	Origins []string `yaml:"origins,omitempty"`
 }
 
 const (
@@ -58,7 +58,7 @@ func (v *validator) codecKey(path string, key CodecKey, before []CodecKey) {
 	if slices.ContainsFunc(before, func(k CodecKey) bool { return k.ID == key.ID }) {
 		v.fault(path+".id", "%s is there twice: allowed is each id once", quote(key.ID))
 	}
-	if !key.Key.IsSet() {
+	if key.Key.IsZero() {
 		v.missing(path+".key", "a reference, ${env:NAME} or ${file:PATH}")
 		return
 	}
@@ -66,7 +66,7 @@ func (v *validator) codecKey(path string, key CodecKey, before []CodecKey) {
 		v.fault(path+".key", "is not the base64 of %d bytes: allowed is what openssl rand -base64 %d writes", codecKeyBytes, codecKeyBytes)
 	}
 	if slices.ContainsFunc(before, func(k CodecKey) bool { return k.Key.Reveal() == key.Key.Reveal() }) {
-		v.fault(path+".key", "is another one's, too: allowed is each key once")
+		v.fault(path+".key", "is that of another id, too: allowed is each key once")
 	}
 }
 

@@ -36,7 +36,7 @@ func TestTheCodecsKeys(t *testing.T) {
 		{"one id for two keys", `{keys: [{id: a, key: "${env:NEW}"}, {id: a, key: "${env:OLD}"}]}`,
 			`f:1:49: codec.keys[1].id: "a" is there twice: allowed is each id once`},
 		{"one key under two ids", `{keys: [{id: a, key: "${env:NEW}"}, {id: b, key: "${env:AGAIN}"}]}`,
-			"f:1:57: codec.keys[1].key: is another one's, too: allowed is each key once"},
+			"f:1:57: codec.keys[1].key: is that of another id, too: allowed is each key once"},
 		{"any origin", `{server: {origins: ["*"]}}`, `f:1:28: codec.server.origins[0]: "*" is not an origin: allowed is one such as https://temporal.example, without a path`},
 		{"an origin with a path", `{server: {origins: ["https://temporal.example/ui"]}}`,
 			`f:1:28: codec.server.origins[0]: "https://temporal.example/ui" is not an origin: allowed is one such as https://temporal.example, without a path`},

@@ -3,12 +3,10 @@ package config
 import (
 	"cmp"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -21,43 +19,43 @@ import (
 // Config is a valid configuration, defaults filled in and secrets resolved.
 // It is read-only and safe for concurrent use.
 type Config struct {
-	API    API    `yaml:"api" json:"api"`
-	Egress Egress `yaml:"egress" json:"egress"`
+	API    API    `yaml:"api,omitzero"`
+	Egress Egress `yaml:"egress,omitzero"`
 	// Sources and Endpoints are by name.
-	Sources   map[string]Source   `yaml:"sources" json:"sources"`
-	Endpoints map[string]Endpoint `yaml:"endpoints" json:"endpoints"`
-	Telemetry Telemetry           `yaml:"telemetry" json:"telemetry"`
-	Notices   Notices             `yaml:"notices" json:"notices"`
-	Codec     Codec               `yaml:"codec" json:"codec"`
-	// Hash tells two configurations apart, their secrets and certificates
-	// included, and not where their files lie (promise 14): 12 hexadecimal digits.
-	Hash string `yaml:"-" json:"-"`
+	Sources   map[string]Source   `yaml:"sources,omitempty"`
+	Endpoints map[string]Endpoint `yaml:"endpoints,omitempty"`
+	Telemetry Telemetry           `yaml:"telemetry,omitzero"`
+	Notices   Notices             `yaml:"notices,omitzero"`
+	Codec     Codec               `yaml:"codec,omitzero"`
+	// Hash is 12 hexadecimal digits that differ between configurations, with their
+	// secrets and certificates, wherever their files are (promise 14).
+	Hash string `yaml:"-"`
 	// Warnings are what should be seen to, each with its file and line.
-	Warnings []string `yaml:"-" json:"-"`
+	Warnings []string `yaml:"-"`
 }
 
-// API is how the HTTP API listens and whom it lets in.
+// API is how the HTTP API listens, and who may use it.
 type API struct {
 	// Listen is host:port; 127.0.0.1:8080 unless set. Without Keys it is loopback.
-	Listen    string    `yaml:"listen" json:"listen"`
-	Keys      []Key     `yaml:"keys" json:"keys"`
-	RateLimit RateLimit `yaml:"rate_limit" json:"rate_limit"`
+	Listen    string    `yaml:"listen,omitzero"`
+	Keys      []Key     `yaml:"keys,omitempty"`
+	RateLimit RateLimit `yaml:"rate_limit,omitzero"`
 	// MaxStarts is how many starts and redeliveries of this program may be in
 	// Temporal at once; 0: as its latency allows.
-	MaxStarts int        `yaml:"max_starts" json:"max_starts"`
-	TLS       *ServerTLS `yaml:"tls" json:"tls"`
+	MaxStarts int        `yaml:"max_starts,omitzero"`
+	TLS       *ServerTLS `yaml:"tls,omitzero"`
 }
 
 // Key is one bearer key of the API.
 type Key struct {
 	// Name is whose key it is; two keys may share it while one replaces the other.
-	Name string `yaml:"name" json:"name"`
+	Name string `yaml:"name,omitzero"`
 	// SHA256 is that of the key; the key itself is in no file of ours.
-	SHA256 Digest `yaml:"sha256" json:"sha256"`
+	SHA256 Digest `yaml:"sha256,omitzero"`
 	// Scopes are of Scopes.
-	Scopes []string `yaml:"scopes" json:"scopes"`
+	Scopes []string `yaml:"scopes,omitempty"`
 	// Endpoints are the only ones that the key may touch; empty: all.
-	Endpoints []string `yaml:"endpoints" json:"endpoints"`
+	Endpoints []string `yaml:"endpoints,omitempty"`
 }
 
 // Scopes are what a key may be allowed to do (README, "The API").
@@ -66,13 +64,13 @@ var Scopes = []string{"start", "read", "revoke", "redeliver", "force", "admin"}
 // RateLimit bounds the calls of one key; without keys, of all callers together.
 type RateLimit struct {
 	// PerSecond is the steady rate of reads; 200 unless set.
-	PerSecond float64 `yaml:"per_second" json:"per_second"`
+	PerSecond float64 `yaml:"per_second"`
 	// Burst is how many reads may come at once; 400 unless set.
-	Burst int `yaml:"burst" json:"burst"`
+	Burst int `yaml:"burst,omitzero"`
 	// ChangesPerSecond is that of everything but reads; 2000 unless set.
-	ChangesPerSecond float64 `yaml:"changes_per_second" json:"changes_per_second"`
+	ChangesPerSecond float64 `yaml:"changes_per_second"`
 	// ChangesBurst is how many changes may come at once; 4000 unless set.
-	ChangesBurst int `yaml:"changes_burst" json:"changes_burst"`
+	ChangesBurst int `yaml:"changes_burst,omitzero"`
 }
 
 // Telemetry is how a program shows what it does.
@@ -80,40 +78,40 @@ type Telemetry struct {
 	// Listen is host:port where a program without the API serves /metrics,
 	// /healthz and /readyz; 127.0.0.1:9464 unless set. Without API.Keys it is
 	// loopback; with them /metrics asks for a key with the scope read.
-	Listen string `yaml:"listen" json:"listen"`
-	Traces Traces `yaml:"traces" json:"traces"`
+	Listen string `yaml:"listen,omitzero"`
+	Traces Traces `yaml:"traces,omitzero"`
 }
 
 // Traces say where spans go.
 type Traces struct {
 	// Endpoint is the base URL of an OTLP/HTTP receiver. Empty: that of the
 	// standard's variables OTEL_EXPORTER_OTLP_…, or traces are off.
-	Endpoint string `yaml:"endpoint" json:"endpoint"`
+	Endpoint string `yaml:"endpoint,omitzero"`
 	// Ratio is the share of traces recorded where the caller has not decided;
 	// 1 unless set.
-	Ratio float64 `yaml:"ratio" json:"ratio"`
+	Ratio float64 `yaml:"ratio"`
 }
 
-// Notices say who hears of deliveries that nobody acknowledged, and of endpoints
-// that went bad or recovered.
+// Notices are callbacks about deliveries without an acknowledgement, and about
+// endpoints that are failing or have recovered.
 type Notices struct {
 	// Endpoint is one of Config.Endpoints, of the dialect standard and with a URL
-	// of its own; empty: nobody hears. It may be without source and poll: then it
-	// takes no operations. Nobody hears of the deliveries to it.
-	Endpoint string `yaml:"endpoint" json:"endpoint"`
+	// of its own; empty: no notices are sent. Without source and poll it takes no
+	// operations. Deliveries to it cause no notices.
+	Endpoint string `yaml:"endpoint,omitzero"`
 	// FailingAfter is after how many unacknowledged attempts in a row, in one
 	// worker, an endpoint is failing; 20 unless set.
-	FailingAfter int `yaml:"failing_after" json:"failing_after"`
+	FailingAfter int `yaml:"failing_after,omitzero"`
 }
 
 // Egress is what may be called beyond public addresses.
 type Egress struct {
 	// Allow are networks; a link-local or metadata address opens only where it
 	// is named alone, as 169.254.169.254/32.
-	Allow []netip.Prefix `yaml:"allow" json:"allow"`
+	Allow []netip.Prefix `yaml:"allow,omitempty"`
 	// Proxy is the URL of a CONNECT proxy, such as http://10.0.0.5:3128, through
 	// which addresses that Allow does not cover are called; empty: none.
-	Proxy string `yaml:"proxy" json:"proxy"`
+	Proxy string `yaml:"proxy,omitzero"`
 }
 
 // Guard is the guard of all outgoing requests; its error is about Proxy.
@@ -121,32 +119,32 @@ func (e Egress) Guard() (*egress.Guard, error) { return egress.New(e.Allow).Thro
 
 // Source is one configured core.
 type Source struct {
-	Name string `yaml:"-" json:"-"`
+	Name string `yaml:"-"`
 	// Kind is a name of source.KindNames.
-	Kind string `yaml:"kind" json:"kind"`
+	Kind string `yaml:"kind,omitzero"`
 	// BaseURLs are tried in turn until one answers.
-	BaseURLs    []BaseURL `yaml:"base_urls" json:"base_urls"`
-	ExtSystemID string    `yaml:"ext_system_id" json:"ext_system_id"`
-	Login       string    `yaml:"login" json:"login"`
-	Password    Secret    `yaml:"password" json:"password"`
-	// ClientDN replaces the common name of the client certificate that a base URL
-	// is asked with; empty: that name.
-	ClientDN string `yaml:"client_dn" json:"client_dn"`
+	BaseURLs    []BaseURL `yaml:"base_urls,omitempty"`
+	ExtSystemID string    `yaml:"ext_system_id,omitzero"`
+	Login       string    `yaml:"login,omitzero"`
+	Password    Secret    `yaml:"password,omitzero"`
+	// ClientDN replaces the common name of a base URL's client certificate; empty:
+	// that name.
+	ClientDN string `yaml:"client_dn,omitzero"`
 	// RegisteredAtZone is the zone that RegDate is written in; the kind's own unless set.
-	RegisteredAtZone Zone `yaml:"registered_at_zone" json:"registered_at_zone"`
+	RegisteredAtZone Zone `yaml:"registered_at_zone,omitzero"`
 	// FinalStatuses replace the kind's own set of final statuses.
-	FinalStatuses []string  `yaml:"final_statuses" json:"final_statuses"`
-	MAC           MAC       `yaml:"mac" json:"mac"`
-	TLS           ClientTLS `yaml:"tls" json:"tls"`
-	// Timeout bounds one question; 10 s unless set, at most MaxTimeout.
-	Timeout time.Duration `yaml:"timeout" json:"timeout"`
+	FinalStatuses []string  `yaml:"final_statuses,omitempty"`
+	MAC           MAC       `yaml:"mac,omitzero"`
+	TLS           ClientTLS `yaml:"tls,omitzero"`
+	// Timeout bounds one poll; 10 s unless set, at most MaxTimeout.
+	Timeout time.Duration `yaml:"timeout,omitzero"`
 }
 
 // BaseURL is one way to a core. In the file it is a URL, or url and tls.
 type BaseURL struct {
-	URL string `yaml:"url" json:"url"`
+	URL string `yaml:"url,omitzero"`
 	// TLS replaces the source's TLS as a whole for this URL, if anything of it is set.
-	TLS ClientTLS `yaml:"tls" json:"tls"`
+	TLS ClientTLS `yaml:"tls,omitzero"`
 }
 
 // MaxTimeout is the longest that one request may take: the watch and an
@@ -177,47 +175,47 @@ func (s Source) Open(client func(tlsConfig *tls.Config, timeout time.Duration) *
 
 // MAC is Paysera's MAC authentication.
 type MAC struct {
-	ID  string `yaml:"id" json:"id"`
-	Key Secret `yaml:"key" json:"key"`
+	ID  string `yaml:"id,omitzero"`
+	Key Secret `yaml:"key,omitzero"`
 }
 
 // Endpoint is one registered receiver.
 type Endpoint struct {
-	Name string `yaml:"-" json:"-"`
+	Name string `yaml:"-"`
 	// Dialect is a name of dialect.Names, Source one of Config.Sources.
-	Dialect string `yaml:"dialect" json:"dialect"`
-	Source  string `yaml:"source" json:"source"`
-	// URL is where callbacks go; empty where each operation brings its own.
-	URL string `yaml:"url" json:"url"`
+	Dialect string `yaml:"dialect,omitzero"`
+	Source  string `yaml:"source,omitzero"`
+	// URL is where callbacks are sent; empty where each operation has its own.
+	URL string `yaml:"url,omitzero"`
 	// CallbackURL is PerOperation, or empty.
-	CallbackURL string `yaml:"callback_url" json:"callback_url"`
+	CallbackURL string `yaml:"callback_url,omitzero"`
 	// Methods are the allowed values of a start's method: all of the source
 	// kind's unless set.
-	Methods []string `yaml:"methods" json:"methods"`
-	// Statuses are the only ones that ring; empty: all that the source's rules name.
-	Statuses []string `yaml:"statuses" json:"statuses"`
+	Methods []string `yaml:"methods,omitempty"`
+	// Statuses are the only ones that are delivered; empty: all that the source's
+	// rules name.
+	Statuses []string `yaml:"statuses,omitempty"`
 	// Enabled is true unless set; false refuses starts.
-	Enabled bool `yaml:"enabled" json:"enabled"`
+	Enabled bool `yaml:"enabled"`
 	// Supersede is operation.SupersedeLatest unless set.
-	Supersede string   `yaml:"supersede" json:"supersede"`
-	Poll      Poll     `yaml:"poll" json:"poll"`
-	Delivery  Delivery `yaml:"delivery" json:"delivery"`
-	Signing   Signing  `yaml:"signing" json:"signing"`
+	Supersede string   `yaml:"supersede,omitzero"`
+	Poll      Poll     `yaml:"poll,omitzero"`
+	Delivery  Delivery `yaml:"delivery,omitzero"`
+	Signing   Signing  `yaml:"signing,omitzero"`
 	// HonorRetryAfter lets a receiver's Retry-After lengthen the interval (promise 5).
-	HonorRetryAfter bool `yaml:"honor_retry_after" json:"honor_retry_after"`
+	HonorRetryAfter bool `yaml:"honor_retry_after"`
 	// CardNumberScreen refuses identifiers that look like a card number; true unless set.
-	CardNumberScreen bool      `yaml:"card_number_screen" json:"card_number_screen"`
-	TLS              ClientTLS `yaml:"tls" json:"tls"`
-	Auth             Auth      `yaml:"auth" json:"auth"`
+	CardNumberScreen bool      `yaml:"card_number_screen"`
+	TLS              ClientTLS `yaml:"tls,omitzero"`
+	Auth             Auth      `yaml:"auth,omitzero"`
 	// Headers are sent with each attempt. Those that carry a credential are
 	// references in the file; all are kept as secrets.
-	Headers map[string]Header `yaml:"headers" json:"headers"`
-	// Traceparent tells the receiver by a header which trace an attempt
-	// belongs to, where traces are on.
-	Traceparent bool `yaml:"traceparent" json:"traceparent"`
+	Headers map[string]Header `yaml:"headers,omitempty"`
+	// Traceparent sends an attempt's trace in a header, where traces are on.
+	Traceparent bool `yaml:"traceparent"`
 	// MaxConcurrent is the most attempts under way at once from one worker;
 	// 0: the worker's own share.
-	MaxConcurrent int `yaml:"max_concurrent" json:"max_concurrent"`
+	MaxConcurrent int `yaml:"max_concurrent,omitzero"`
 }
 
 // Header is the value of a header that an endpoint's attempts carry.
@@ -227,7 +225,7 @@ type Header struct {
 	literal bool
 }
 
-// PerOperation is the value of callback_url that asks each start for a URL.
+// PerOperation is the value of callback_url that lets each start bring its URL.
 const PerOperation = "per_operation"
 
 func (e *Endpoint) defaults() {
@@ -237,26 +235,26 @@ func (e *Endpoint) defaults() {
 	e.Delivery.Timeout = 10 * time.Second
 }
 
-// Poll is when the source is asked (promise 2); exactly one of Schedule and
+// Poll is when the source is polled (promise 2); exactly one of Schedule and
 // Interval is set. All durations are whole milliseconds of at most MaxSpan, the
 // gaps of Schedule together.
 type Poll struct {
-	Schedule     []time.Duration `yaml:"schedule" json:"schedule"`
-	Interval     time.Duration   `yaml:"interval" json:"interval"`
-	MaxPolls     int             `yaml:"max_polls" json:"max_polls"`
-	Lifetime     time.Duration   `yaml:"lifetime" json:"lifetime"`
-	InitialDelay time.Duration   `yaml:"initial_delay" json:"initial_delay"`
+	Schedule     []time.Duration `yaml:"schedule,omitempty"`
+	Interval     time.Duration   `yaml:"interval,omitzero"`
+	MaxPolls     int             `yaml:"max_polls,omitzero"`
+	Lifetime     time.Duration   `yaml:"lifetime,omitzero"`
+	InitialDelay time.Duration   `yaml:"initial_delay,omitzero"`
 }
 
 // Delivery is h and k (promise 5).
 type Delivery struct {
 	// Interval is h, in whole milliseconds. Attempts times Interval and Timeout
 	// are at most MaxSpan.
-	Interval time.Duration `yaml:"interval" json:"interval"`
+	Interval time.Duration `yaml:"interval,omitzero"`
 	// Attempts is k, 1 to MaxAttempts.
-	Attempts int `yaml:"attempts" json:"attempts"`
+	Attempts int `yaml:"attempts,omitzero"`
 	// Timeout bounds one attempt; 10 s unless set, at most MaxTimeout.
-	Timeout time.Duration `yaml:"timeout" json:"timeout"`
+	Timeout time.Duration `yaml:"timeout,omitzero"`
 }
 
 // MaxStarts is the most starts of a program that may be in Temporal at once.
@@ -274,7 +272,7 @@ const MaxSpan = 10 * 365 * 24 * time.Hour
 // Signing is how callbacks are signed (Standard Webhooks).
 type Signing struct {
 	// Secrets sign each callback, all of them: two while one replaces the other.
-	Secrets []Secret `yaml:"secrets" json:"secrets"`
+	Secrets []Secret `yaml:"secrets,omitempty"`
 }
 
 // Reveal is the secrets' values, in their order.
@@ -286,22 +284,22 @@ func (s Signing) Reveal() []string {
 	return values
 }
 
-// Auth is what the Authorization header of an attempt says: at most one of both.
+// Auth is the Authorization header of an attempt: at most one of both.
 type Auth struct {
-	Bearer Secret `yaml:"bearer" json:"bearer"`
-	Basic  *Basic `yaml:"basic" json:"basic"`
+	Bearer Secret `yaml:"bearer,omitzero"`
+	Basic  *Basic `yaml:"basic,omitzero"`
 }
 
 // Basic is HTTP basic authentication.
 type Basic struct {
-	Username string `yaml:"username" json:"username"`
-	Password Secret `yaml:"password" json:"password"`
+	Username string `yaml:"username,omitzero"`
+	Password Secret `yaml:"password,omitzero"`
 }
 
 // Apply sets the Authorization header of h, if there is anything to set.
 func (a Auth) Apply(h http.Header) {
 	switch {
-	case a.Bearer.IsSet():
+	case !a.Bearer.IsZero():
 		h.Set("Authorization", "Bearer "+a.Bearer.Reveal())
 	case a.Basic != nil:
 		r := http.Request{Header: h}
@@ -326,14 +324,14 @@ func (z Zone) MarshalText() ([]byte, error) {
 	return []byte(z.Location.String()), nil
 }
 
-// ClientTLS is how we show ourselves to a server and which servers we trust.
+// ClientTLS is our certificate for a server, and which servers we trust.
 // Cert and Key, or CA, or all of them are set; or nothing is.
 type ClientTLS struct {
 	// Cert and Key are PEM files of our client certificate.
-	Cert string `yaml:"cert" json:"-"`
-	Key  string `yaml:"key" json:"-"`
+	Cert string `yaml:"cert,omitzero"`
+	Key  string `yaml:"key,omitzero"`
 	// CA is a PEM file with the authorities trusted instead of the system's.
-	CA string `yaml:"ca" json:"-"`
+	CA string `yaml:"ca,omitzero"`
 
 	config     *tls.Config
 	commonName string
@@ -346,10 +344,10 @@ func (t ClientTLS) Config() *tls.Config { return t.config.Clone() }
 
 // ServerTLS is the API's own certificate.
 type ServerTLS struct {
-	Cert string `yaml:"cert" json:"-"`
-	Key  string `yaml:"key" json:"-"`
+	Cert string `yaml:"cert,omitzero"`
+	Key  string `yaml:"key,omitzero"`
 	// ClientCA is a PEM file: clients must show a certificate of one of its authorities.
-	ClientCA string `yaml:"client_ca" json:"-"`
+	ClientCA string `yaml:"client_ca,omitzero"`
 
 	config *tls.Config
 }
@@ -372,7 +370,7 @@ func Load(path string) (*Config, error) {
 	if info.Size() > maxFileBytes {
 		return nil, fmt.Errorf("read configuration: %s is larger than %d bytes", path, maxFileBytes)
 	}
-	data, err := os.ReadFile(filepath.Clean(path))
+	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)
 	}
@@ -382,34 +380,28 @@ func Load(path string) (*Config, error) {
 // Parse reads data as if it was the file called name, which errors show and
 // which relative paths in it are relative to.
 func Parse(name string, data []byte) (*Config, error) {
-	return parse(name, data, os.LookupEnv)
-}
-
-func parse(name string, data []byte, lookup func(string) (string, bool)) (*Config, error) {
-	d := newDecoder(name, lookup)
+	d := newDecoder(name)
 	c := &Config{API: API{
 		Listen:    "127.0.0.1:8080",
 		RateLimit: RateLimit{PerSecond: 200, Burst: 400, ChangesPerSecond: 2000, ChangesBurst: 4000},
 	}, Telemetry: Telemetry{Listen: "127.0.0.1:9464", Traces: Traces{Ratio: 1}}, Notices: Notices{FailingAfter: 20}}
-	d.document(data, c)
-	if d.unreadable {
-		return nil, join(d.faults)
+	if d.decode(data, c) {
+		v := &validator{decoder: d, config: c}
+		v.validate()
 	}
-	v := &validator{decoder: d, config: c}
-	v.validate()
 	if err := join(d.faults); err != nil {
 		return nil, err
 	}
-	hash, err := hashOf(c, d.sealed)
+	hash, err := hashOf(c, d.secrets)
 	if err != nil {
-		return nil, errors.Join(errors.New("hash the configuration"), err)
+		return nil, err
 	}
 	c.Hash, c.Warnings = hash, d.warnings
 	return c, nil
 }
 
-// Endpoint is what a start needs to know about the endpoint of that name, free
-// of secrets; false if there is none.
+// Endpoint is the endpoint of that name as a start needs it, without secrets;
+// false if there is none.
 func (c *Config) Endpoint(name string) (operation.Endpoint, bool) {
 	e, ok := c.Endpoints[name]
 	if !ok {
@@ -431,12 +423,12 @@ func (c *Config) Endpoint(name string) (operation.Endpoint, bool) {
 		Rules:             rules,
 		Policy:            e.policy(),
 		ScreenIdentifiers: e.CardNumberScreen,
-		Notices:           c.Hearing(name),
+		Notices:           c.NoticeRecipient(name),
 	}, true
 }
 
-// Hearing is who hears notices about the endpoint of that name, or nil.
-func (c *Config) Hearing(about string) *operation.Recipient {
+// NoticeRecipient is where notices about the endpoint of that name go, or nil.
+func (c *Config) NoticeRecipient(about string) *operation.Recipient {
 	name := c.Notices.Endpoint
 	if name == "" || name == about {
 		return nil
@@ -444,8 +436,8 @@ func (c *Config) Hearing(about string) *operation.Recipient {
 	return &operation.Recipient{Endpoint: name, Policy: c.Endpoints[name].policy().Delivery}
 }
 
-// rules are the source's, and ring a revocation wherever the dialect has a word
-// for it (promise 7).
+// rules are the source's, and deliver a revocation wherever the dialect has a
+// status for it (promise 7).
 func (e Endpoint) rules(r operation.Rules) operation.Rules {
 	d, ok := dialect.ByName(e.Dialect)
 	if ok && d.Knows(r.Revoked) && !r.Delivers(r.Revoked) {

@@ -30,9 +30,8 @@ import (
 
 const signingSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
-// designExample is the example of design.md section 4, with a digest and file
-// names in place of its dots.
-const designExample = `
+// example is a whole file of the usual kind.
+const example = `
 api:      {listen: 127.0.0.1:8080, keys: [{name: core, sha256: 2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae, scopes: [start, read, revoke, redeliver]}]}
 egress:   {allow: [127.0.0.0/8]}              # beyond public addresses
 sources:
@@ -84,9 +83,13 @@ func certificate(tb testing.TB, name string, until time.Time) (certPEM, keyPEM [
 
 func setenv(t *testing.T) {
 	t.Helper()
-	t.Setenv("WSGATE_PASSWORD", "hunter22")
-	t.Setenv("SHOP_SECRET", signingSecret)
-	t.Setenv("EMPTY", "")
+	for name, value := range map[string]string{
+		"EMPTY": "", "WSGATE_PASSWORD": "hunter22", "RECEIVER_TOKEN": "hunter22",
+		"PAYSERA_MAC_KEY": "IrdTc8uQodU7PRpLzzLTW6wqZAO6tAMU", "CODEC_KEY": codecKey(1),
+		"SHOP_SECRET": signingSecret, "SHOP_SIGNING_SECRET": signingSecret, "LEDGER_SIGNING_SECRET": signingSecret,
+	} {
+		t.Setenv(name, value)
+	}
 }
 
 func load(t *testing.T, dir, content string) (*config.Config, error) {
@@ -95,9 +98,9 @@ func load(t *testing.T, dir, content string) (*config.Config, error) {
 	return config.Load(filepath.Join(dir, "ringback.yml"))
 }
 
-func TestTheDesignsExampleIsRead(t *testing.T) {
+func TestAFileIsRead(t *testing.T) {
 	setenv(t)
-	c, err := load(t, folder(t), designExample)
+	c, err := load(t, folder(t), example)
 	require.NoError(t, err)
 
 	require.Equal(t, "127.0.0.1:8080", c.API.Listen)
@@ -124,7 +127,7 @@ func TestTheDesignsExampleIsRead(t *testing.T) {
 
 func TestAnEndpointAsAStartSeesIt(t *testing.T) {
 	setenv(t)
-	c, err := load(t, folder(t), designExample)
+	c, err := load(t, folder(t), example)
 	require.NoError(t, err)
 
 	gold, ok := c.Endpoint("ECOM_GOLD_BANK")
@@ -167,7 +170,7 @@ api:
   rate_limit: {per_second: 0.5, burst: 7, changes_per_second: 0.25, changes_burst: 3}
   max_starts: 12
   tls: {cert: client.pem, key: client.key, client_ca: client.pem}
-egress: {allow: [10.0.0.0/8, "fd00::/8"]}
+egress: {allow: [10.0.0.0/8, "fd00::/8"], proxy: "http://proxy.example:3128"}
 codec: {keys: [{id: a, key: "${file:codec}"}], server: {origins: [https://temporal.example]}}
 sources:
   s:
@@ -273,7 +276,7 @@ func TestEachBaseURLHasItsOwnTLSOrTheSources(t *testing.T) {
 	}
 }
 
-func TestEveryKeyArrives(t *testing.T) {
+func TestEveryKeyIsRead(t *testing.T) {
 	setenv(t)
 	c, err := load(t, folder(t), everyKey)
 	require.NoError(t, err)
@@ -286,6 +289,7 @@ func TestEveryKeyArrives(t *testing.T) {
 	s := c.Sources["s"]
 	require.Equal(t, "0042", s.ExtSystemID, "the digits as they are written")
 	require.Equal(t, "OTHERBANK", s.ClientDN)
+	require.Equal(t, "http://proxy.example:3128", c.Egress.Proxy)
 	require.Equal(t, "Europe/Vilnius", s.Open(noClient).RegisteredAtZone.String())
 	require.Equal(t, []string{"1", "2", "6"}, s.FinalStatuses)
 	require.Equal(t, 2*time.Minute, s.Timeout)
@@ -323,7 +327,7 @@ func TestEveryKeyArrives(t *testing.T) {
 
 func TestAnEndpointWithoutMethodsAllowsAllOfItsSource(t *testing.T) {
 	setenv(t)
-	c, err := load(t, folder(t), strings.Replace(designExample, "methods: [payment, p2p_transfer, p2p_a2c, p2p_c2a],", "", 1))
+	c, err := load(t, folder(t), strings.Replace(example, "methods: [payment, p2p_transfer, p2p_a2c, p2p_c2a],", "", 1))
 	require.NoError(t, err)
 	e, _ := c.Endpoint("ECOM_GOLD_BANK")
 	require.Equal(t, []string{"payment", "p2p_transfer", "p2p_a2c", "p2p_c2a"}, e.Methods)
@@ -337,19 +341,19 @@ func TestTheHashTellsConfigurationsApart(t *testing.T) {
 		require.NoError(t, err)
 		return c.Hash
 	}
-	first := hash(designExample)
-	require.Equal(t, first, hash("# a comment\n"+designExample), "not by its comments")
-	require.Equal(t, first, hash(strings.Replace(designExample, "3000ms", "3s", 1)), "not by its spelling")
-	require.NotEqual(t, first, hash(strings.Replace(designExample, "attempts: 10", "attempts: 11", 1)))
+	first := hash(example)
+	require.Equal(t, first, hash("# a comment\n"+example), "not by its comments")
+	require.Equal(t, first, hash(strings.Replace(example, "3000ms", "3s", 1)), "not by its spelling")
+	require.NotEqual(t, first, hash(strings.Replace(example, "attempts: 10", "attempts: 11", 1)))
 
 	t.Setenv("WSGATE_PASSWORD", "hunter23")
-	second := hash(designExample)
+	second := hash(example)
 	require.NotEqual(t, first, second, "by a secret")
 
 	cert, key := certificate(t, "GOLDENBANK", time.Now().Add(time.Hour))
 	write(t, dir, "client.pem", cert, 0o644)
 	write(t, dir, "client.key", key, 0o600)
-	third := hash(designExample)
+	third := hash(example)
 	require.NotEqual(t, second, third, "by a certificate")
 
 	other := t.TempDir()
@@ -358,7 +362,7 @@ func TestTheHashTellsConfigurationsApart(t *testing.T) {
 		require.NoError(t, err)
 		write(t, other, name, content, 0o600)
 	}
-	moved, err := load(t, other, designExample)
+	moved, err := load(t, other, example)
 	require.NoError(t, err)
 	require.Equal(t, third, moved.Hash, "not by where its files lie")
 }
@@ -370,7 +374,7 @@ func TestWarnings(t *testing.T) {
 	write(t, dir, "client.pem", cert, 0o644)
 	write(t, dir, "client.key", key, 0o644)
 	write(t, dir, "mac", []byte("secret"), 0o604)
-	c, err := load(t, dir, designExample)
+	c, err := load(t, dir, example)
 	require.NoError(t, err)
 	require.Len(t, c.Warnings, 3)
 	all := strings.ReplaceAll(strings.Join(c.Warnings, "\n"), dir, "DIR")
@@ -392,11 +396,7 @@ func TestAFileThatCannotBeReadIsAnError(t *testing.T) {
 
 // TestTheExampleInDeployIsRead holds that what everybody copies is valid.
 func TestTheExampleInDeployIsRead(t *testing.T) {
-	t.Setenv("WSGATE_PASSWORD", "hunter22")
-	t.Setenv("PAYSERA_MAC_KEY", "IrdTc8uQodU7PRpLzzLTW6wqZAO6tAMU")
-	t.Setenv("CODEC_KEY", codecKey(1))
-	t.Setenv("SHOP_SIGNING_SECRET", signingSecret)
-	t.Setenv("LEDGER_SIGNING_SECRET", signingSecret)
+	setenv(t)
 	c, err := config.Load(filepath.Join("..", "..", "deploy", "ringback.example.yml"))
 	require.NoError(t, err)
 	require.Len(t, c.Sources, 2)
@@ -420,7 +420,7 @@ func TestTheExampleInDeployNamesEveryKey(t *testing.T) {
 		config.ClientTLS{}, config.ServerTLS{}, config.Telemetry{}, config.Traces{}, config.Notices{}, config.Codec{}, config.CodecKey{}, config.CodecServer{},
 	} {
 		for i := range reflect.TypeOf(structure).NumField() {
-			key := reflect.TypeOf(structure).Field(i).Tag.Get("yaml")
+			key, _, _ := strings.Cut(reflect.TypeOf(structure).Field(i).Tag.Get("yaml"), ",")
 			if key != "" && key != "-" {
 				require.Containsf(t, string(content), key+":", "of %T", structure)
 			}
@@ -431,12 +431,7 @@ func TestTheExampleInDeployNamesEveryKey(t *testing.T) {
 // TestTheExamplesCommentsAreKeysToo holds that a line taken out of its comment
 // is understood: the only faults left are the files that it names.
 func TestTheExamplesCommentsAreKeysToo(t *testing.T) {
-	t.Setenv("WSGATE_PASSWORD", "hunter22")
-	t.Setenv("PAYSERA_MAC_KEY", "IrdTc8uQodU7PRpLzzLTW6wqZAO6tAMU")
-	t.Setenv("CODEC_KEY", codecKey(1))
-	t.Setenv("SHOP_SIGNING_SECRET", signingSecret)
-	t.Setenv("LEDGER_SIGNING_SECRET", signingSecret)
-	t.Setenv("RECEIVER_TOKEN", "hunter22")
+	setenv(t)
 	content, err := os.ReadFile(filepath.Join("..", "..", "deploy", "ringback.example.yml"))
 	require.NoError(t, err)
 	_, err = config.Parse("f", commented.ReplaceAll(content, []byte("$1$2")))
@@ -446,7 +441,7 @@ func TestTheExamplesCommentsAreKeysToo(t *testing.T) {
 	}
 }
 
-func TestARevocationRingsWhereTheDialectHasAWordForIt(t *testing.T) {
+func TestARevocationIsDeliveredWhereTheDialectHasAStatusForIt(t *testing.T) {
 	setenv(t)
 	c, err := config.Parse("c.yml", []byte(`
 egress: {allow: [127.0.0.0/8]}
@@ -463,8 +458,8 @@ endpoints:
 	require.True(t, standard.Rules.Delivers("revoked"))
 }
 
-// hears is a file in which OPS hears notices, with what else is said of it.
-func hears(notices, ops string) string {
+// withNotices is a file with these notices and this endpoint OPS.
+func withNotices(notices, ops string) string {
 	return `
 notices: ` + notices + `
 egress: {allow: [127.0.0.0/8]}
@@ -479,9 +474,9 @@ endpoints:
 
 const opsURL = `dialect: standard, url: "http://127.0.0.1:9104/ops"`
 
-func TestAnEndpointMayHearNotices(t *testing.T) {
+func TestNoticesGoToTheEndpointThatTheFileNames(t *testing.T) {
 	t.Parallel()
-	c, err := config.Parse("f", []byte(hears("{endpoint: OPS}", opsURL)))
+	c, err := config.Parse("f", []byte(withNotices("{endpoint: OPS}", opsURL)))
 	require.NoError(t, err)
 	require.Equal(t, 20, c.Notices.FailingAfter, "the default")
 	shop, _ := c.Endpoint("SHOP")
@@ -492,26 +487,26 @@ func TestAnEndpointMayHearNotices(t *testing.T) {
 	require.Nil(t, ops.Notices, "a notice causes no notice")
 	require.True(t, ops.Disabled, "without a source it takes no operations")
 
-	c, err = config.Parse("f", []byte(hears("{endpoint: LEDGER, failing_after: 3}", opsURL+`, source: wallet, poll: {interval: 1m, lifetime: 1h}`)))
+	c, err = config.Parse("f", []byte(withNotices("{endpoint: LEDGER, failing_after: 3}", opsURL+`, source: wallet, poll: {interval: 1m, lifetime: 1h}`)))
 	require.NoError(t, err)
 	ledger, _ := c.Endpoint("LEDGER")
 	require.False(t, ledger.Disabled, "with a source it takes operations as well")
 	require.Equal(t, 3, c.Notices.FailingAfter)
 }
 
-func TestWhoCannotHearNoticesIsRefused(t *testing.T) {
+func TestAnEndpointThatCannotReceiveNoticesIsRefused(t *testing.T) {
 	t.Parallel()
-	const nothingPolled = "f:9:3: endpoints.OPS.poll.lifetime: is missing: allowed is a Go duration such as 500ms, 3s or 10m\n" +
+	const nothingPolled = "f:9:3: endpoints.OPS.poll.lifetime: is missing: allowed is a duration such as 500ms, 3s or 10m\n" +
 		"f:9:3: endpoints.OPS.poll.schedule: is missing: allowed is a list of gaps such as [5s, 10s, 15s], or interval instead\n"
 	const whole = opsURL + `, source: wallet, poll: {interval: 1m, lifetime: 1h}`
 	for name, tt := range map[string]struct{ notices, ops, want string }{
 		"an endpoint that is not there": {"{endpoint: NOBODY}", whole,
 			`f:2:21: notices.endpoint: "NOBODY" is not known: allowed are LEDGER, OPS, SHOP`},
 		"another dialect": {"{endpoint: SHOP}", whole,
-			`f:2:21: notices.endpoint: "SHOP" can't hear notices: allowed is an endpoint of the dialect standard with a url`},
-		"nobody, after so many attempts": {"{failing_after: 5}", whole,
-			`f:2:1: notices.endpoint: is missing: allowed is the endpoint that hears notices`},
-		"one that is failing before it is rung": {"{endpoint: OPS, failing_after: 0}", whole,
+			`f:2:21: notices.endpoint: "SHOP" can't receive notices: allowed is an endpoint of the dialect standard with a url`},
+		"no endpoint": {"{failing_after: 5}", whole,
+			`f:2:1: notices.endpoint: is missing: allowed is the endpoint that receives notices`},
+		"one that is failing before the first attempt": {"{endpoint: OPS, failing_after: 0}", whole,
 			`f:2:41: notices.failing_after: 0 is below 1: allowed are 1 to 1000`},
 		"another endpoint without a source": {"{endpoint: LEDGER}", opsURL,
 			nothingPolled + "f:9:3: endpoints.OPS.source: is missing: allowed is wallet"},
@@ -520,7 +515,7 @@ func TestWhoCannotHearNoticesIsRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := config.Parse("f", []byte(hears(tt.notices, tt.ops)))
+			_, err := config.Parse("f", []byte(withNotices(tt.notices, tt.ops)))
 			require.EqualError(t, err, tt.want)
 		})
 	}

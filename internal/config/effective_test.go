@@ -21,7 +21,7 @@ func TestTheEffectiveConfigurationShowsDefaultsAndNoSecret(t *testing.T) {
 	for _, secret := range []string{"hunter22", signingSecret, "IrdTc8uQodU7PRpLzzLTW6wqZAO6tAMU", codecKey(1)} {
 		require.NotContains(t, text, secret)
 	}
-	for _, said := range []string{"enabled: false", "enabled: true", "timeout: 10s", "ratio: ", "sha256: ", "Europe/Vilnius", "fd00::/8", "changes_burst: 3"} {
+	for _, said := range []string{"enabled: false", "enabled: true", "timeout: 10s", "ratio: ", "sha256: ", "Europe/Vilnius", "fd00::/8", "changes_burst: 3", `password: "[redacted]"`, `bearer: "[redacted]"`, `X-Api-Key: "[redacted]"`} {
 		require.Contains(t, text, said)
 	}
 	require.NotContains(t, text, "null", "what is not set is left out")

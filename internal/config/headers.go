@@ -13,10 +13,9 @@ var (
 	headerValues = regexp.MustCompile(`^[ -~]+$`)
 	// credentials are parts of the names of headers whose value is a secret.
 	credentials = regexp.MustCompile(`(?i)auth|cookie|key|token|secret|password|credential|signature`)
-	// ours are the headers that HTTP, the dialect, the signature or the trace
-	// decides: a second one would contradict it, and some servers believe the
-	// first and others the last.
-	ours = []string{
+	// reserved are the headers that HTTP, the dialect, the signature or the trace
+	// sets: of two, some servers read the first and others the last.
+	reserved = []string{
 		"Accept", "Accept-Encoding", "Connection", "Content-Encoding", "Content-Length", "Content-Type", "Expect",
 		"Host", "Keep-Alive", "Te", "Traceparent", "Tracestate", "Trailer", "Transfer-Encoding", "Upgrade", "User-Agent",
 	}
@@ -34,7 +33,7 @@ func (v *validator) headers(path string, e *Endpoint) {
 		switch {
 		case !headerNames.MatchString(name):
 			v.fault(at, "is not the name of a header: allowed are letters, digits and -")
-		case slices.Contains(ours, canonical) || strings.HasPrefix(canonical, "Webhook-") || strings.HasPrefix(canonical, "Proxy-"):
+		case slices.Contains(reserved, canonical) || strings.HasPrefix(canonical, "Webhook-") || strings.HasPrefix(canonical, "Proxy-"):
 			v.fault(at, "is set by Ringback itself: allowed are headers of your own")
 		case slices.Contains(repeating, canonical):
 			v.fault(at, "lets one attempt be sent twice: allowed is webhook-id, which Ringback sends, as the key against duplicates")
@@ -44,7 +43,7 @@ func (v *validator) headers(path string, e *Endpoint) {
 			v.fault(at, "is there twice: the names of headers know no upper and lower case")
 		case header.literal && credentials.MatchString(name):
 			v.fault(at, "a literal stands where a secret belongs: allowed is a reference, ${env:NAME} or ${file:PATH}")
-		case header.IsSet() && !headerValues.MatchString(header.Reveal()) || header.literal && !header.IsSet():
+		case !header.IsZero() && !headerValues.MatchString(header.Reveal()) || header.literal && header.IsZero():
 			v.fault(at, "can't be sent: allowed is printable ASCII")
 		}
 		seen[canonical] = true

@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"io"
-	"log/slog"
 )
 
 // redacted is all that is ever shown of a secret.
@@ -33,26 +32,14 @@ func (s Secret) Reveal() string {
 	return *s.value
 }
 
-// IsSet reports whether there is a value.
-func (s Secret) IsSet() bool { return s.value != nil }
+// IsZero reports whether there is no value; the YAML encoder leaves it out then.
+func (s Secret) IsZero() bool { return s.value == nil }
 
 // String is "[redacted]".
 func (s Secret) String() string { return redacted }
 
-// GoString is "[redacted]".
-func (s Secret) GoString() string { return redacted }
-
 // Format writes "[redacted]" for every verb.
 func (s Secret) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, redacted) }
 
-// MarshalText is "[redacted]".
+// MarshalText is "[redacted]", for JSON, YAML and logs.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
-
-// MarshalJSON is "[redacted]" as a JSON string.
-func (s Secret) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
-
-// MarshalYAML is "[redacted]".
-func (s Secret) MarshalYAML() (any, error) { return redacted, nil }
-
-// LogValue is "[redacted]".
-func (s Secret) LogValue() slog.Value { return slog.StringValue(redacted) }

@@ -77,11 +77,11 @@ func (v *validator) authorities(path, file string) *x509.CertPool {
 
 // pem reads a file and makes its content part of the configuration's hash.
 func (v *validator) pem(path, file string, private bool) ([]byte, bool) {
-	content, err := v.readFile(file, path, private)
+	content, err := v.readFile(path, file, private)
 	if err != nil {
 		v.fault(path, "%w", err)
 		return nil, false
 	}
-	v.sealed[path] = string(content)
+	v.secrets[path] = string(content)
 	return content, true
 }

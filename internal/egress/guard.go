@@ -1,7 +1,7 @@
 // Package egress keeps Ringback's outgoing requests from reaching what they
 // must not: only public unicast addresses may be dialled, and those that the
 // configuration allows; link-local and metadata addresses only where it names
-// them one by one. An address is judged after its name was resolved and right
+// them one by one. An address is checked after its name was resolved and right
 // before the connection is made, so that a name cannot change in between.
 package egress
 
@@ -54,16 +54,14 @@ func IsRefused(err error) bool {
 	return errors.As(err, &refused)
 }
 
-// Guard judges addresses. It is safe for concurrent use; the zero Guard is not
+// Guard checks addresses. It is safe for concurrent use; the zero Guard is not
 // usable, see [New].
 type Guard struct {
 	allow    []netip.Prefix
 	public   *ssrf.Guardian
 	resolver *net.Resolver
 	// proxy is the host:port of the CONNECT proxy; empty: none.
-	proxy string
-	// worked is shared by the clients of the guard.
-	worked        *worked
+	proxy         string
 	connectionAge time.Duration
 }
 
@@ -73,7 +71,6 @@ func New(allow []netip.Prefix) *Guard {
 	g := &Guard{
 		public:        ssrf.New(ssrf.WithAnyPort()),
 		resolver:      net.DefaultResolver,
-		worked:        &worked{},
 		connectionAge: maxConnectionAge,
 	}
 	for _, prefix := range allow {
@@ -91,61 +88,45 @@ func unmapped(p netip.Prefix) netip.Prefix {
 	return p
 }
 
-// Client is an HTTP client whose every connection is judged. It never follows
+// Client is an HTTP client whose every connection is checked. It never follows
 // a redirect, heeds no proxy variable, sends no Accept-Encoding and keeps
 // connections for a minute; of several addresses of a name the next is tried
-// after 250 ms, beginning with the one that worked last. Plain http goes only to
-// addresses that are allowed by name. timeout bounds a whole exchange, its body included; 0 leaves that to
-// the request's context. A refusal is found by [IsRefused].
+// after 250 ms. Plain http goes only to addresses that are allowed by name.
+// timeout bounds a request with its whole answer; 0 leaves that to the request's
+// context. A refusal is found by [IsRefused].
 func (g *Guard) Client(tlsConfig *tls.Config, timeout time.Duration) *http.Client {
 	return &http.Client{
-		Transport: &transport{
-			plain:  g.transport(tlsConfig, g.dialBy(g.judgePlain, connectDirectly)),
-			secure: g.transport(tlsConfig, g.dialBy(g.judge, g.connect)),
-		},
+		Transport: &transport{maxAge: g.connectionAge, build: func() transports {
+			return transports{
+				http:  g.transport(tlsConfig, g.checkPlain, connectDirectly),
+				https: g.transport(tlsConfig, g.checkTLS, g.connect),
+			}
+		}},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Timeout:       timeout,
 	}
 }
 
-func (g *Guard) transport(tlsConfig *tls.Config, dial dial) *renewed {
-	return &renewed{maxAge: g.connectionAge, build: func() *http.Transport {
-		return &http.Transport{
-			DialContext:            dial,
-			TLSClientConfig:        tlsConfig.Clone(),
-			TLSHandshakeTimeout:    dialTimeout,
-			ForceAttemptHTTP2:      true,
-			HTTP2:                  &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second},
-			DisableCompression:     true,
-			MaxIdleConnsPerHost:    idleConnsPerHost,
-			IdleConnTimeout:        maxConnectionAge,
-			MaxResponseHeaderBytes: maxResponseHeaderBytes,
-		}
-	}}
-}
-
-// transport has one transport a scheme, since a dialler does not know whether
-// TLS will follow.
-type transport struct{ plain, secure *renewed }
-
-// RoundTrip sends r by its scheme's transport.
-func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.URL.Scheme == "https" {
-		return t.secure.RoundTrip(r)
+func (g *Guard) transport(tlsConfig *tls.Config, check addressCheck, connect connect) *http.Transport {
+	return &http.Transport{
+		DialContext: func(ctx context.Context, _, address string) (net.Conn, error) {
+			return g.dial(ctx, address, check, connect)
+		},
+		TLSClientConfig:        tlsConfig.Clone(),
+		TLSHandshakeTimeout:    dialTimeout,
+		ForceAttemptHTTP2:      true,
+		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second},
+		DisableCompression:     true,
+		MaxIdleConnsPerHost:    idleConnsPerHost,
+		IdleConnTimeout:        maxConnectionAge,
+		MaxResponseHeaderBytes: maxResponseHeaderBytes,
 	}
-	return t.plain.RoundTrip(r)
 }
 
-// CloseIdleConnections serves [http.Client.CloseIdleConnections].
-func (t *transport) CloseIdleConnections() {
-	t.plain.CloseIdleConnections()
-	t.secure.CloseIdleConnections()
-}
-
-// judge is the verdict on an address that TLS will be spoken to.
-func (g *Guard) judge(target netip.AddrPort) error {
+// checkTLS checks an address that will be called by TLS.
+func (g *Guard) checkTLS(target netip.AddrPort) error {
 	addr := plainAddr(target)
-	switch refused := g.judgeTiers(addr); {
+	switch refused := g.checkForbidden(addr); {
 	case refused != nil:
 		return refused
 	case g.allowed(addr):
@@ -158,21 +139,23 @@ func (g *Guard) judge(target netip.AddrPort) error {
 	return nil
 }
 
-// judgePlain is the verdict on an address that plain http will be spoken to.
-func (g *Guard) judgePlain(target netip.AddrPort) error {
+const plainHTTP = "plain http is spoken only to addresses that egress.allow covers"
+
+// checkPlain checks an address that will be called by plain http.
+func (g *Guard) checkPlain(target netip.AddrPort) error {
 	addr := plainAddr(target)
-	if refused := g.judgeTiers(addr); refused != nil {
+	if refused := g.checkForbidden(addr); refused != nil {
 		return refused
 	}
 	if g.allowed(addr) {
 		return nil
 	}
-	return &RefusedError{Address: addr.String(), Reason: "plain http is spoken only to addresses that egress.allow covers"}
+	return &RefusedError{Address: addr.String(), Reason: plainHTTP}
 }
 
-// judgeTiers refuses what a network in egress.allow does not open by covering
+// checkForbidden refuses what a network in egress.allow does not open by covering
 // it: a forbidden address, and one that leads to an address that is refused.
-func (g *Guard) judgeTiers(addr netip.Addr) error {
+func (g *Guard) checkForbidden(addr netip.Addr) error {
 	if g.named(addr) {
 		return nil
 	}
@@ -209,24 +192,59 @@ func (g *Guard) named(addr netip.Addr) bool {
 // userinfo and fragment, and its address must be let through. A name is
 // resolved for at most half a second and passes if any of its addresses does,
 // as it does when it is dialled: the others never are. One that cannot be
-// resolved now passes too, since every address is judged again when it is
+// resolved now passes too, since every address is checked again when it is
 // dialled. The error repeats nothing of raw but its host.
 func (g *Guard) CheckURL(ctx context.Context, raw string) error {
 	u, err := parseTarget(raw)
 	if err != nil {
 		return err
 	}
-	judge, port := g.judge, uint16(httpsPort)
+	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
+	defer cancel()
+	addrs, err := g.resolver.LookupNetIP(ctx, "ip", u.Hostname())
+	if err != nil {
+		return nil
+	}
+	return g.checkAny(u, addrs)
+}
+
+// CheckLiteral is CheckURL for a configuration, which must not be valid or
+// invalid by what the DNS says at the moment: it resolves no name but localhost,
+// and refuses one only for plain http while nothing is allowed.
+func (g *Guard) CheckLiteral(raw string) error {
+	u, err := parseTarget(raw)
+	if err != nil {
+		return err
+	}
+	host := u.Hostname()
+	if host == "localhost" {
+		host = "127.0.0.1"
+	}
+	addr, err := netip.ParseAddr(host)
+	switch {
+	case err == nil:
+		return g.checkAny(u, []netip.Addr{addr})
+	case u.Scheme == "http" && len(g.allow) == 0:
+		return &RefusedError{Address: host, Reason: plainHTTP}
+	}
+	return nil
+}
+
+// checkAny is nil if one of the addresses of u's host may be called.
+func (g *Guard) checkAny(u *url.URL, addrs []netip.Addr) (refused error) {
+	check, port := g.checkTLS, uint16(httpsPort)
 	if u.Scheme == "http" {
-		judge, port = g.judgePlain, 80
+		check, port = g.checkPlain, 80
 	}
 	if given, err := strconv.ParseUint(u.Port(), 10, 16); err == nil {
 		port = uint16(given)
 	}
-	if addr, err := netip.ParseAddr(u.Hostname()); err == nil {
-		return judge(netip.AddrPortFrom(addr, port))
+	for _, addr := range addrs {
+		if refused = check(netip.AddrPortFrom(addr, port)); refused == nil {
+			return nil
+		}
 	}
-	return g.checkName(ctx, u.Hostname(), port, judge)
+	return refused
 }
 
 // CheckForm says what is wrong with a URL whatever its host resolves to, nil if
@@ -278,20 +296,4 @@ func checkPort(port string) error {
 		return errors.New("has a port outside 1 to 65535")
 	}
 	return nil
-}
-
-func (g *Guard) checkName(ctx context.Context, name string, port uint16, judge judgement) error {
-	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
-	defer cancel()
-	addrs, err := g.resolver.LookupNetIP(ctx, "ip", name)
-	if err != nil || len(addrs) == 0 {
-		return nil
-	}
-	var refused error
-	for _, addr := range addrs {
-		if refused = judge(netip.AddrPortFrom(addr, port)); refused == nil {
-			return nil
-		}
-	}
-	return refused
 }

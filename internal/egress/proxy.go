@@ -9,7 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"net/url"
+	"strings"
 	"time"
 )
 
@@ -18,7 +18,7 @@ const maxProxyAnswer = 16 << 10
 
 // Through is a guard that calls the addresses which egress.allow does not cover
 // through an HTTP proxy's CONNECT, so that receivers see one address of ours;
-// an empty URL is none. Names are resolved and their addresses judged here, and
+// an empty URL is none. Names are resolved and their addresses checked here, and
 // the proxy is asked for the address, so that it cannot resolve a name to
 // another. Naming the proxy allows that address for this alone: it does not
 // become one that callbacks may be sent to. The error says what is wrong with
@@ -27,12 +27,11 @@ func (g *Guard) Through(proxy string) (*Guard, error) {
 	if proxy == "" {
 		return g, nil
 	}
-	u, err := url.Parse(proxy)
-	if err != nil || u.Scheme != "http" || u.Hostname() == "" || u.Port() == "" || isDisguised(u.Hostname()) || checkPort(u.Port()) != nil ||
-		u.User != nil || (u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.Fragment != "" {
+	u, err := parseTarget(proxy)
+	if err != nil || u.Scheme != "http" || u.Port() == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
 		return nil, errors.New("is not a proxy's URL: allowed is one such as http://10.0.0.5:3128, without credentials and path")
 	}
-	if addr, err := netip.ParseAddr(u.Hostname()); err == nil && g.isShut(addr) {
+	if addr, err := netip.ParseAddr(u.Hostname()); err == nil && g.isClosed(addr) {
 		return nil, errProxyForbidden
 	}
 	proxied := *g
@@ -42,15 +41,15 @@ func (g *Guard) Through(proxy string) (*Guard, error) {
 
 var errProxyForbidden = errors.New("the egress proxy has a link-local or metadata address, which opens only where egress.allow names it alone")
 
-func (g *Guard) isShut(addr netip.Addr) bool {
+func (g *Guard) isClosed(addr netip.Addr) bool {
 	addr = addr.Unmap().WithZone("")
 	return isForbidden(addr) && !g.named(addr)
 }
 
-// judgeProxy is the verdict on an address of the proxy. It is no refusal of what
-// is to be called.
-func (g *Guard) judgeProxy(target netip.AddrPort) error {
-	if g.isShut(target.Addr()) {
+// checkProxy checks an address of the proxy. Its error does not end a delivery:
+// it is no refusal of what is to be called.
+func (g *Guard) checkProxy(target netip.AddrPort) error {
+	if g.isClosed(target.Addr()) {
 		return errProxyForbidden
 	}
 	return nil
@@ -68,7 +67,7 @@ func (g *Guard) connect(ctx context.Context, target netip.AddrPort) (net.Conn, e
 // tunnel has the proxy connect to target. None of its errors is a refusal: a
 // proxy that fails or says no may be mended.
 func (g *Guard) tunnel(ctx context.Context, target netip.AddrPort) (net.Conn, error) {
-	conn, err := g.reach(ctx, g.proxy, g.judgeProxy, connectDirectly)
+	conn, err := g.dial(ctx, g.proxy, g.checkProxy, connectDirectly)
 	if err != nil {
 		return nil, fmt.Errorf("dialling the egress proxy: %w", err)
 	}

@@ -124,7 +124,7 @@ func TestAnIPAddressIsWrittenInItsPlainForm(t *testing.T) {
 			require.ErrorContains(t, g.CheckURL(t.Context(), "https://"+host+"/"), "not written in its plain form")
 			require.ErrorContains(t, CheckForm("http://"+host+":8080/"), "not written in its plain form")
 			_, err := New(nil).Client(nil, 5*time.Second).Get("https://" + host + ":1/")
-			require.Error(t, err, "and where one is dialled all the same, its address is judged")
+			require.Error(t, err, "and where one is dialled all the same, its address is checked")
 		})
 	}
 	for _, host := range []string{"shop.test", "1.shop.test", "0x7f.test", "7up", "8.8.8.8", "x0"} {
@@ -220,22 +220,25 @@ func TestClientJudgesEveryAddressOfANameAndEachTimeAnew(t *testing.T) {
 func TestClientFollowsNoRedirectToAForbiddenAddress(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{301, 302, 303, 307, 308} {
+		var requests atomic.Int32
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			requests.Add(1)
 			w.Header().Set("Location", "http://169.254.169.254/latest/meta-data/")
 			w.WriteHeader(status)
 		}))
 		t.Cleanup(server.Close)
-		response, err := New([]netip.Prefix{loopback}).Client(nil, 5*time.Second).Get(server.URL)
+		response, err := New([]netip.Prefix{loopback}).Client(nil, 5*time.Second).Post(server.URL, "text/plain", strings.NewReader("once"))
 		require.NoError(t, err)
 		require.NoError(t, response.Body.Close())
 		require.Equal(t, status, response.StatusCode)
+		require.EqualValues(t, 1, requests.Load())
 	}
 }
 
-// FuzzJudge: whatever the address, nothing but its own prefix opens a forbidden
+// FuzzCheckAddress: whatever the address, nothing but its own prefix opens a forbidden
 // one or what leads to it, and nothing that is refused is let through when it is
 // written otherwise.
-func FuzzJudge(f *testing.F) {
+func FuzzCheckAddress(f *testing.F) {
 	for _, seed := range []string{"8.8.8.8", "169.254.169.254", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::", "fe80::1", "64:ff9b:1:a9fe:a9:fe00::", "2001:0:a9fe:a9fe::", "::1"} {
 		f.Add(netip.MustParseAddr(seed).AsSlice(), uint16(443))
 	}
@@ -248,17 +251,17 @@ func FuzzJudge(f *testing.F) {
 		target := netip.AddrPortFrom(addr, port)
 		plain := addr.Unmap()
 		if isForbidden(plain) || slicesContainForbidden(embedded(plain)) {
-			require.True(t, IsRefused(open.judge(target)))
-			require.True(t, IsRefused(open.judgePlain(target)))
+			require.True(t, IsRefused(open.checkTLS(target)))
+			require.True(t, IsRefused(open.checkPlain(target)))
 		}
-		require.True(t, IsRefused(shut.judgePlain(target)), "plain http is for allowed addresses alone")
-		if open.judge(target) != nil {
-			require.Error(t, shut.judge(target), "what allowing everything does not open, nothing opens")
+		require.True(t, IsRefused(shut.checkPlain(target)), "plain http is for allowed addresses alone")
+		if open.checkTLS(target) != nil {
+			require.Error(t, shut.checkTLS(target), "what allowing everything does not open, nothing opens")
 		}
 		mapped := netip.AddrPortFrom(netip.AddrFrom16(addr.As16()), port)
-		require.Equal(t, shut.judge(target) == nil, shut.judge(mapped) == nil)
-		require.Equal(t, open.judge(target) == nil, open.judge(mapped) == nil)
-		if shut.judge(target) == nil {
+		require.Equal(t, shut.checkTLS(target) == nil, shut.checkTLS(mapped) == nil)
+		require.Equal(t, open.checkTLS(target) == nil, open.checkTLS(mapped) == nil)
+		if shut.checkTLS(target) == nil {
 			require.True(t, plain.IsGlobalUnicast() && !plain.IsPrivate())
 			require.True(t, port == 443 || port >= 1024)
 		}

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -28,12 +27,12 @@ const (
 
 func now() operation.Time { return operation.At(time.Now()) }
 
-// core is a configured core over HTTP: its base URLs, of which the one that
-// answered last is asked first.
+// core is a configured core over HTTP. The base URL that answered last is called
+// first.
 type core struct {
 	Config
-	// isOwn reports whether an answer is in the core's own words: what stands in
-	// front of a core (load balancer, proxy, maintenance page) answers otherwise.
+	// isOwn reports whether the core itself wrote an answer, rather than what
+	// stands in front of it (load balancer, proxy, maintenance page).
 	isOwn func(answer) bool
 	// lastGood is the index of the base URL that answered last.
 	lastGood atomic.Int32
@@ -56,102 +55,116 @@ type answer struct {
 	truncated bool
 }
 
-// request builds the request to one base URL, each time with a nonce of its own.
-type request func(ctx context.Context, base Base) (*http.Request, error)
+// build makes the request to one base URL, each time with a nonce of its own.
+type build func(ctx context.Context, base Base) (*http.Request, error)
 
-// read takes what it needs out of an answer; its error holds nothing of the body.
-type read func(got answer) error
-
-// ask sends build's request to the base URLs in turn, until one answers so that
-// take can read it or says something in the core's own words that is final
-// ([Error.ends]): a page, a redirect or a refusal of something in front of the
-// core is no reason not to ask by another way. Where the context has a deadline,
-// each base URL gets an equal share of what is left of it, so that a silent one
-// cannot use up the time of the others.
-func (c *core) ask(ctx context.Context, build request, take read) error {
-	first := int(c.lastGood.Load())
+// request sends the request that build makes to the base URLs in turn, and
+// returns what read takes out of the first answer that it can read. The errors
+// of read hold nothing of the body. It stops at an error that is final
+// ([Error.isFinal]): a page, a redirect or a refusal of something in front of
+// the core is none. Where the context has a deadline, each base URL gets an equal
+// share of the time left, so that a silent one doesn't use up that of the others.
+func request[T any](ctx context.Context, c *core, build build, read func(answer) (T, error)) (T, error) {
 	var failed []*Error
+	first := int(c.lastGood.Load())
 	for i := range c.Bases {
 		at := (first + i) % len(c.Bases)
-		failure := c.askOne(ctx, at, len(c.Bases)-i, build, take)
-		if failure == nil || failure.inOwnWords && failure.ends() {
+		result, failure := requestOne(ctx, c, at, len(c.Bases)-i, build, read)
+		if failure == nil || failure.fromCore && failure.isFinal() {
 			c.lastGood.Store(int32(at))
 		}
 		if failure == nil {
-			return nil
+			return result, nil
 		}
 		failed = append(failed, failure)
-		if failure.ends() || ctx.Err() != nil {
+		if failure.isFinal() || ctx.Err() != nil {
 			break
 		}
 	}
-	return allFailed(c.Name, failed)
+	var none T
+	return none, allFailed(c.Name, failed)
 }
 
-// ends reports whether the other base URLs are not asked after e: they would
-// say the same. That is what the core said in its own words, unless it failed
-// (5xx); a 429 that says when to come back, be it from the core or a proxy; and a question that
-// could not be built.
-func (e *Error) ends() bool {
-	return e.Kind != Unavailable && (e.inOwnWords || e.RetryAfter > 0 || e.HTTPStatus == 0)
+// isFinal reports whether the other base URLs would give the same error: one of
+// the core itself, unless it failed (5xx); a 429 with a Retry-After, of the core
+// or a proxy; and a request that could not be built.
+func (e *Error) isFinal() bool {
+	return e.Kind != Unavailable && (e.fromCore || e.RetryAfter > 0 || e.HTTPStatus == 0)
 }
 
-// allFailed is the last failure, told with those before it. A 401 or 403 that is
-// not in the core's own words counts only where every base URL answered so:
-// beside any other failure it is that of a front.
+// allFailed is the last failure, with the details of those before it. A 401 or
+// 403 that is not of the core itself counts only where every base URL answered so.
 func allFailed(name string, failed []*Error) error {
 	if len(failed) == 0 {
-		return &Error{Kind: Unavailable, Source: name, Detail: "it has no base URL to ask"}
+		return &Error{Kind: Unavailable, Source: name, Detail: "it has no base URL"}
 	}
 	last := *failed[len(failed)-1]
-	for _, f := range failed {
-		if f.Kind != Unauthorized || f.inOwnWords {
-			last = *f
-		}
-	}
 	details := make([]string, 0, len(failed))
 	for _, f := range failed {
 		details = append(details, f.Detail)
+		if f.Kind != Unauthorized || f.fromCore {
+			last = *f
+		}
 	}
 	last.Detail = strings.Join(details, "; then ")
 	return &last
 }
 
-func (c *core) askOne(ctx context.Context, at, shares int, build request, take read) *Error {
+func requestOne[T any](ctx context.Context, c *core, at, shares int, build build, read func(answer) (T, error)) (result T, failure *Error) {
 	ctx, cancel := shareOf(ctx, shares)
 	defer cancel()
-	got, failure, broke := c.put(ctx, at, build)
-	if broke {
-		// The other kept ones are perhaps broken, too: the next one is new.
+	got, failure, broken := c.send(ctx, at, build)
+	if broken {
+		// Other kept connections may be broken, too: the next one is new.
 		c.Bases[at].Client.CloseIdleConnections()
-		got, failure, _ = c.put(ctx, at, build)
+		got, failure, _ = c.send(ctx, at, build)
 	}
 	if failure != nil {
-		return failure
+		return result, failure
 	}
-	return c.judge(got, take)
+	if failure = c.refusal(got); failure == nil {
+		var err error
+		if result, err = read(got); err == nil {
+			return result, nil
+		}
+		failure = c.failure(unreadable(got.httpStatus), got.httpStatus, err, "%s: HTTP %d: %v", got.tried, got.httpStatus, err)
+	}
+	failure.fromCore = got.notJSON() == "" && !isRedirect(got.httpStatus) && c.isOwn(got)
+	return result, failure
 }
 
-// put puts one question to a base URL. It reports as broken a kept connection
-// that failed before anything was answered: a question does no harm when it is
-// put again, newly signed.
-func (c *core) put(ctx context.Context, at int, build request) (got answer, failure *Error, broke bool) {
-	base := c.Bases[at]
-	r, err := build(ctx, base)
+// send sends one request to a base URL. broken says that a kept connection
+// failed before any answer: a poll does no harm when it is sent again, newly signed.
+func (c *core) send(ctx context.Context, at int, build build) (got answer, failure *Error, broken bool) {
+	var kept, answered atomic.Bool
+	r, err := build(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn:              func(info httptrace.GotConnInfo) { kept.Store(info.Reused) },
+		GotFirstResponseByte: func() { answered.Store(true) },
+	}), c.Bases[at])
 	if err != nil {
-		return answer{}, c.failure(Malformed, 0, err, "cannot be asked: %v", err), false
+		return answer{}, c.failure(Malformed, 0, err, "the request can't be built: %v", err), false
 	}
 	r.Header["User-Agent"] = []string{userAgent}
 	r.Header["Accept-Encoding"] = []string{"identity"}
 	if r.Method == http.MethodGet && c.speaksHTTP1[at].Load() {
 		r.Body = unrepeatable{}
 	}
-	got, proto, broke, err := exchange(base.Client, r)
+	tried := r.Method + " " + r.URL.Redacted()
+	response, err := c.Bases[at].Client.Do(r)
 	if err != nil {
-		return answer{}, c.failure(Unavailable, 0, err, "%s: %v", got.tried, withoutURL(err)), broke
+		broken = kept.Load() && !answered.Load() && !isTimeout(err) && ctx.Err() == nil
+		return answer{}, c.failure(Unavailable, 0, err, "%s: %s", tried, withoutURL(err)), broken
 	}
-	c.speaksHTTP1[at].Store(proto == 1)
-	return got, nil, false
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
+	if err != nil {
+		return answer{}, c.failure(Unavailable, 0, err, "%s: reading the answer: %s", tried, withoutURL(err)), false
+	}
+	c.speaksHTTP1[at].Store(response.ProtoMajor == 1)
+	return answer{
+		tried: tried, httpStatus: response.StatusCode, header: response.Header,
+		body: bytes.TrimPrefix(body, []byte("\uFEFF")), truncated: len(body) > maxAnswer,
+	}, nil, false
 }
 
 // unrepeatable is an empty body that keeps net/http from repeating a GET by
@@ -165,11 +178,6 @@ func (unrepeatable) Read([]byte) (int, error) { return 0, io.EOF }
 // Close implements [io.Closer].
 func (unrepeatable) Close() error { return nil }
 
-// refuses reports whether the core refuses our credentials.
-func refuses(httpStatus int) bool {
-	return httpStatus == http.StatusUnauthorized || httpStatus == http.StatusForbidden
-}
-
 // shareOf bounds ctx to an equal share of the time that is left of it.
 func shareOf(ctx context.Context, shares int) (context.Context, context.CancelFunc) {
 	deadline, ok := ctx.Deadline()
@@ -177,30 +185,6 @@ func shareOf(ctx context.Context, shares int) (context.Context, context.CancelFu
 		return context.WithCancel(ctx)
 	}
 	return context.WithTimeout(ctx, time.Until(deadline)/time.Duration(shares))
-}
-
-// exchange sends r; proto is the answer's major version of HTTP.
-func exchange(client *http.Client, r *http.Request) (got answer, proto int, broke bool, err error) {
-	got = answer{tried: r.Method + " " + r.URL.Redacted()}
-	var kept, answered atomic.Bool
-	ctx := httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
-		GotConn:              func(info httptrace.GotConnInfo) { kept.Store(info.Reused) },
-		GotFirstResponseByte: func() { answered.Store(true) },
-	})
-	response, err := client.Do(r.WithContext(ctx))
-	if err != nil {
-		return got, 0, kept.Load() && !answered.Load() && !isTimeout(err) && ctx.Err() == nil, err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
-	if err != nil {
-		return got, 0, false, fmt.Errorf("reading the answer: %w", err)
-	}
-	got.httpStatus = response.StatusCode
-	got.header = response.Header
-	got.body = bytes.TrimPrefix(body, []byte("\uFEFF"))
-	got.truncated = len(body) > maxAnswer
-	return got, response.ProtoMajor, false, nil
 }
 
 func isTimeout(err error) bool {
@@ -218,54 +202,35 @@ func withoutURL(err error) string {
 	return httpanswer.WithoutQuotes(err)
 }
 
-// judge lets the HTTP status decide where it says that the core did not deal
-// with the question; else the body does.
-func (c *core) judge(got answer, take read) *Error {
-	failure := c.judgeStatus(got)
-	if failure == nil {
-		failure = c.judgeBody(got, take)
+// refusal is what is wrong with an answer whatever it says of the operation.
+func (c *core) refusal(got answer) *Error {
+	fail := func(kind ErrorKind, what string) *Error {
+		return c.failure(kind, got.httpStatus, nil, "%s: HTTP %d: %s", got.tried, got.httpStatus, what)
 	}
-	if failure != nil {
-		failure.inOwnWords = got.what() == "" && c.isOwn(got) && !isRedirect(got.httpStatus)
-	}
-	return failure
-}
-
-func (c *core) judgeStatus(got answer) *Error {
+	what := got.notJSON()
 	switch {
-	case refuses(got.httpStatus):
-		return c.failure(Unauthorized, got.httpStatus, nil, "%s: HTTP %d: our credentials are refused", got.tried, got.httpStatus)
+	case got.httpStatus == http.StatusUnauthorized || got.httpStatus == http.StatusForbidden:
+		return fail(Unauthorized, "our credentials are refused")
 	case got.httpStatus == http.StatusTooManyRequests:
-		throttled := c.failure(Throttled, got.httpStatus, nil, "%s: HTTP 429", got.tried)
+		throttled := fail(Throttled, "too many requests")
 		throttled.RetryAfter = httpanswer.RetryAfter(got.header, time.Now())
 		return throttled
 	case isRedirect(got.httpStatus):
-		return c.failure(Malformed, got.httpStatus, nil, "%s: HTTP %d: a redirect is not followed", got.tried, got.httpStatus)
+		return fail(Malformed, "a redirect is not followed")
+	case what != "":
+		return fail(unreadable(got.httpStatus), "the answer is "+what)
 	}
 	return nil
 }
 
 func isRedirect(httpStatus int) bool { return httpStatus >= 300 && httpStatus <= 399 }
 
-func (c *core) judgeBody(got answer, take read) *Error {
-	if what := got.what(); what != "" {
-		return c.failure(unreadable(got.httpStatus), got.httpStatus, nil, "%s: HTTP %d: the answer is %s", got.tried, got.httpStatus, what)
-	}
-	if err := take(got); err != nil {
-		return c.failure(unreadable(got.httpStatus), got.httpStatus, err, "%s: HTTP %d: %v", got.tried, got.httpStatus, err)
-	}
-	return nil
-}
-
-// what says what an answer is that cannot be JSON; empty if it can.
-func (a answer) what() string {
-	encoding := strings.ToLower(a.header.Get("Content-Encoding"))
+// notJSON says what an answer is that is not JSON; empty if it is.
+func (a answer) notJSON() string {
 	body := bytes.TrimSpace(a.body)
-	switch {
-	case slices.Contains(encodings, encoding):
-		return "compressed (Content-Encoding: " + encoding + "), and identity was asked for"
+	switch encoding := strings.ToLower(a.header.Get("Content-Encoding")); {
 	case encoding != "" && encoding != "identity":
-		return "encoded in a way that was not asked for"
+		return "compressed (Content-Encoding), and identity was asked for"
 	case a.truncated:
 		return fmt.Sprintf("longer than %d bytes", maxAnswer)
 	case len(body) == 0:
@@ -280,10 +245,7 @@ func (a answer) what() string {
 	return ""
 }
 
-// encodings are those that an error names: any other name is the sender's own text.
-var encodings = []string{"gzip", "x-gzip", "deflate", "br", "zstd", "compress"}
-
-// unreadable is the kind of an answer whose body says nothing to us.
+// unreadable is the kind of error of an answer whose body can't be read.
 func unreadable(httpStatus int) ErrorKind {
 	switch {
 	case httpStatus == http.StatusNotFound:

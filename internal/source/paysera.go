@@ -69,27 +69,22 @@ var payseraFields = []operation.FieldRule{
 	},
 }
 
-// payseraRules: every status of the callbacks page rings, the four final ones
+// payseraRules: every status of the callbacks page is delivered, the four final ones
 // end the watch, and the lifecycle guide says which may be revoked.
-func payseraRules(finalStatuses []string) operation.Rules {
-	final := finalStatuses
-	if len(final) == 0 {
-		final = payseraFinal
-	}
+func payseraRules(final []string) operation.Rules {
 	return operation.Rules{
-		Final:     finalAnd(final),
+		Final:     finalStatuses(final, payseraFinal...),
 		Delivered: slices.Clone(payseraCallbacks),
 		Revocable: []string{"new", "waiting", "waiting_*", "reserved"},
 		Revoked:   statusRevoked,
 	}
 }
 
-func checkPaysera(c Config) error {
-	var macErr error
-	if (c.MACID == "") != (c.MACKey == "") {
-		macErr = errors.New("mac.id and mac.key go together: set both, or neither where a client certificate is used")
+func checkPaysera(c Config) []SettingError {
+	if (c.MACID == "") == (c.MACKey == "") {
+		return nil
 	}
-	return errors.Join(checkBases(c.Bases), macErr)
+	return []SettingError{{"mac.id", "goes together with mac.key: set both, or neither where a client certificate is used"}}
 }
 
 // paysera is Paysera's Transfers API
@@ -105,29 +100,24 @@ func openPaysera(c Config) Source {
 
 // Poll asks for the transfer and keeps its status and its failure's code.
 func (p *paysera) Poll(ctx context.Context, q operation.Query) (operation.Observation, error) {
-	begun := now()
-	var transfer payseraTransfer
-	err := p.ask(ctx, p.get(q), func(got answer) (err error) {
-		transfer, err = decodePaysera(got, q.OperationID)
-		return err
+	startedAt := now()
+	transfer, err := request(ctx, p.core, p.get(q), func(got answer) (payseraTransfer, error) {
+		return decodePaysera(got, q.OperationID)
 	})
 	if err != nil {
 		return operation.Observation{}, err
 	}
-	return observation(begun, transfer.status(), transfer.raw()), nil
+	return operation.Observation{Status: transfer.status(), Raw: transfer.raw(), BegunAt: startedAt, ObservedAt: now()}, nil
 }
 
 // Details asks for the transfer and keeps what names nobody and unlocks nothing.
 func (p *paysera) Details(ctx context.Context, q operation.Query) (map[string]any, error) {
-	var picked map[string]any
-	err := p.ask(ctx, p.get(q), func(got answer) (err error) {
-		picked, err = decodePayseraDetails(got, q.OperationID)
-		return err
+	return request(ctx, p.core, p.get(q), func(got answer) (map[string]any, error) {
+		return decodePayseraDetails(got, q.OperationID)
 	})
-	return picked, err
 }
 
-func (p *paysera) get(q operation.Query) request {
+func (p *paysera) get(q operation.Query) build {
 	return func(ctx context.Context, base Base) (*http.Request, error) {
 		target := strings.TrimSuffix(base.URL, "/") + "/transfer/rest/v1/transfers/" + url.PathEscape(q.OperationID)
 		r, err := http.NewRequestWithContext(ctx, http.MethodGet, target, http.NoBody)
@@ -145,9 +135,9 @@ func (p *paysera) get(q operation.Query) request {
 // isPayseras reports whether an answer is a transfer or an error as the API's
 // reference shows them: {id, status, …}, {error, …}.
 func isPayseras(got answer) bool {
-	said, _ := object(got.body)
-	var word string
-	return said["id"] != nil && said["status"] != nil || json.Unmarshal(said["error"], &word) == nil && word != ""
+	fields, _ := object(got.body)
+	var code string
+	return fields["id"] != nil && fields["status"] != nil || json.Unmarshal(fields["error"], &code) == nil && code != ""
 }
 
 // payseraTransfer are the only values of an answer that a poll keeps.
@@ -180,7 +170,7 @@ func decodePaysera(got answer, id string) (payseraTransfer, error) {
 	var transfer payseraTransfer
 	switch {
 	case got.httpStatus < 200 || got.httpStatus > 299:
-		return transfer, errors.New("the core does not tell the transfer")
+		return transfer, errors.New("the answer is not a transfer")
 	case json.Unmarshal(got.body, &transfer) != nil:
 		return payseraTransfer{}, errors.New("the answer is not a transfer in JSON")
 	case operation.Contradicts(got.body, strings.EqualFold, "id", "status", "failure_status"):

@@ -7,12 +7,12 @@ import (
 )
 
 const (
-	// refusedRest is how long an operation rests whose question was refused, and a
-	// source whose breaker is open.
+	// refusedRest is how long an operation is not polled after a refusal, and a
+	// source while its breaker is open.
 	refusedRest = 15 * time.Second
-	// maxRefusedRest bounds the rest of one operation, which doubles with each refusal.
+	// maxRefusedRest bounds that of one operation, which doubles with each refusal.
 	maxRefusedRest = 4 * time.Minute
-	// probeTimeLeft is how soon the others ask again while a probe is under way.
+	// probeTimeLeft is how soon others call Allow again while a probe is under way.
 	probeTimeLeft = time.Second
 	// maxRefused is how many refused operations are remembered.
 	maxRefused = 1024
@@ -20,29 +20,27 @@ const (
 
 // Refusals is the breaker of one source against refused credentials (401, 403).
 //
-// A refusal is evidence about its operation first: that one rests alone, 15 s,
-// then twice as long each time, up to 4 minutes. It becomes evidence about the
-// source when two different operations were refused and none accepted between
-// them: then the breaker opens, and lets one question through every 15 s until
-// one is accepted. Operations refused while others were accepted are no evidence
-// when they are refused again, so two of them cannot open it time after time.
+// A refused operation rests alone: 15 s, then twice as long each time, up to
+// 4 minutes. When two different operations were refused and none was accepted
+// between them, the breaker opens, and lets one poll through every 15 s until one
+// is accepted. An operation refused before, while others were accepted, does not
+// count again, so two of them cannot open it time after time.
 //
-// The probe is a question of an operation that was not refused. Only where none
-// of those asked for another 15 s may a refused one be the probe: perhaps there
-// is no other, and the breaker would never close.
+// The probe is a poll of an operation that was not refused. A refused one may be
+// the probe if no other wants to be for another 15 s: there may be no other.
 //
 // The zero Refusals is closed and ready. It is safe for concurrent use and
-// remembers at most 1,024 operations, forgetting those first that may ask soonest.
+// remembers at most 1,024 operations, and forgets first those that rest shortest.
 type Refusals struct {
 	mu sync.Mutex
 	// refused are the operations not accepted since they were refused.
 	refused map[string]refusedOperation
-	// witnesses counts the operations refused for the first time since one was
+	// newlyRefused counts the operations refused for the first time since one was
 	// accepted: from two on, the breaker is open.
-	witnesses int
-	// probeAt is when the open breaker lets a question through.
+	newlyRefused int
+	// probeAt is when the open breaker lets a poll through.
 	probeAt time.Time
-	// probe is the operation whose question was let through, empty if none is under way.
+	// probe is the operation whose poll was let through, empty if none is under way.
 	probe string
 }
 
@@ -51,8 +49,8 @@ type refusedOperation struct {
 	rest  time.Duration
 }
 
-// Allow reports whether operation may be asked about now; if not, when to ask
-// Allow again. Every question that is allowed must be made: it may be the probe.
+// Allow reports whether operation may be polled now; if not, when to call Allow
+// again. Every poll that is allowed must be made: it may be the probe.
 func (r *Refusals) Allow(operation string, now time.Time) (wait time.Duration, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -82,17 +80,17 @@ func (r *Refusals) untilProbed(wait time.Duration) time.Duration {
 	return min(wait, probeTimeLeft)
 }
 
-// Open reports whether the breaker holds back all questions but its probes.
+// Open reports whether the breaker holds back all polls but its probes.
 func (r *Refusals) Open() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.open()
 }
 
-func (r *Refusals) open() bool { return r.witnesses >= 2 }
+func (r *Refusals) open() bool { return r.newlyRefused >= 2 }
 
-// Answered takes in what Poll or Details returned for operation. Only an answer
-// in the core's own words counts as accepted; no answer says nothing.
+// Answered records what Poll or Details returned for operation. Only an answer of
+// the core itself counts as accepted; no answer counts as neither.
 func (r *Refusals) Answered(operation string, err error, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -105,7 +103,7 @@ func (r *Refusals) Answered(operation string, err error, now time.Time) {
 		r.refuse(operation, now)
 	case isAccepted(err):
 		delete(r.refused, operation)
-		r.witnesses, r.probe = 0, ""
+		r.newlyRefused, r.probe = 0, ""
 	case probed:
 		r.probeAt = now
 	}
@@ -115,10 +113,10 @@ func (r *Refusals) refuse(operation string, now time.Time) {
 	own, known := r.refused[operation]
 	if !known {
 		r.makeRoom()
-		r.witnesses++
+		r.newlyRefused++
 	}
 	own.rest = max(own.rest, refusedRest)
-	// What the source is to blame for does not lengthen the operation's own rest.
+	// Refusals of the whole source do not lengthen the rest of one operation.
 	if known && !r.open() {
 		own.rest = min(2*own.rest, maxRefusedRest)
 	}
@@ -151,12 +149,12 @@ func isRefused(err error) bool {
 	return errors.As(err, &failure) && failure.Kind == Unauthorized
 }
 
-// isAccepted reports whether the core dealt with the question: it took the
-// credentials, whatever it said of the operation.
+// isAccepted reports whether the core took the credentials, whatever it answered
+// about the operation.
 func isAccepted(err error) bool {
 	if err == nil {
 		return true
 	}
 	var failure *Error
-	return errors.As(err, &failure) && failure.inOwnWords && (failure.Kind == NotFound || failure.Kind == Malformed)
+	return errors.As(err, &failure) && failure.fromCore && (failure.Kind == NotFound || failure.Kind == Malformed)
 }

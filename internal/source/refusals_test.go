@@ -15,7 +15,7 @@ import (
 var (
 	errRefused  = &Error{Kind: Unauthorized}
 	errSilent   = &Error{Kind: Unavailable}
-	errUnknown  = &Error{Kind: NotFound, inOwnWords: true}
+	errUnknown  = &Error{Kind: NotFound, fromCore: true}
 	errPage     = &Error{Kind: NotFound}
 	refusalsDay = time.Date(2026, 11, 21, 7, 30, 0, 0, time.UTC)
 )
@@ -49,7 +49,7 @@ func TestTwoRefusedOperationsOpenTheBreakerUnlessOneIsAcceptedBetween(t *testing
 		opens   bool
 	}{
 		{"another was accepted", nil, false},
-		{"the core did not know another, in its own words", errUnknown, false},
+		{"the core itself did not know another", errUnknown, false},
 		{"another had no answer", errSilent, true},
 		{"another had a page for an answer", errPage, true},
 		{"another question was given up", errors.New("cancelled"), true},
@@ -160,9 +160,9 @@ type refusalsModel struct {
 	probed time.Time
 }
 
-// witnesses are the operations refused since the last accepted answer that were
+// newlyRefused are the operations refused since the last accepted answer that were
 // not waiting to be accepted by then.
-func (m *refusalsModel) witnesses() int {
+func (m *refusalsModel) newlyRefused() int {
 	lastAccepted := -1
 	for i, a := range m.answers {
 		if isAccepted(a.err) {
@@ -213,7 +213,7 @@ func TestRefusalsHoldWhatTheyPromiseWhateverHappens(t *testing.T) {
 				if slices.Contains(underWay, operation) {
 					return // One question of an operation is under way at most.
 				}
-				open := m.witnesses() >= 2
+				open := m.newlyRefused() >= 2
 				refusedAt, refused := m.lastRefusal(operation)
 				wait, ok := r.Allow(operation, now)
 				if ok != (wait == 0) || wait > maxRefusedRest {

@@ -6,12 +6,13 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"ringback/internal/operation"
 )
 
-// Source asks one configured core. It is safe for concurrent use.
+// Source polls one configured core. It is safe for concurrent use.
 type Source interface {
 	// Poll asks for the operation's status. An answer without a status
 	// (Ukrcard: respStatus other than 200) is an observation, not an error.
@@ -56,9 +57,52 @@ type Kind struct {
 	// Rules are the meaning of statuses, with the final set replaced where
 	// the configuration names one.
 	Rules func(finalStatuses []string) operation.Rules
-	// Check says what a configuration of this kind lacks.
-	Check func(Config) error
+	// Check says what is wrong with the settings of a source of this kind.
+	Check func(Config) []SettingError
 	Open  func(Config) Source
+}
+
+// SettingError is what is wrong with one setting of a source. It never repeats
+// the value, which may be a secret.
+type SettingError struct {
+	// Setting is its key in the configuration, such as "mac.id".
+	Setting, Detail string
+}
+
+// Kinds are the sorts of core, each added by its own file.
+var Kinds []Kind
+
+// KindByName is the kind of that name.
+func KindByName(name string) (Kind, bool) {
+	at := slices.IndexFunc(Kinds, func(k Kind) bool { return k.Name == name })
+	if at < 0 {
+		return Kind{}, false
+	}
+	return Kinds[at], true
+}
+
+// KindNames are the kinds' names, for messages that say what is allowed.
+func KindNames() []string {
+	names := make([]string, 0, len(Kinds))
+	for _, kind := range Kinds {
+		names = append(names, kind.Name)
+	}
+	return names
+}
+
+// statusRevoked is what Ringback records for a revocation; it ends the watch
+// whatever the core's own final statuses are.
+const statusRevoked = "revoked"
+
+// finalStatuses are those configured, or else the kind's own; and "revoked".
+func finalStatuses(configured []string, own ...string) []string {
+	if len(configured) > 0 {
+		own = configured
+	}
+	if slices.Contains(own, statusRevoked) {
+		return slices.Clone(own)
+	}
+	return append(slices.Clone(own), statusRevoked)
 }
 
 // ErrorKind is why a poll brought no observation.
@@ -66,7 +110,7 @@ type ErrorKind string
 
 // The kinds of errors.
 const (
-	// Unauthorized: 401 or 403, in the core's own words or of every base URL;
+	// Unauthorized: 401 or 403, of the core itself or of every base URL;
 	// costs no poll (promise 2), see [Refusals].
 	Unauthorized ErrorKind = "unauthorized"
 	// Throttled: 429; RetryAfter may say when to come back.
@@ -75,7 +119,7 @@ const (
 	Unavailable ErrorKind = "unavailable"
 	// NotFound: the core knows no such operation (yet).
 	NotFound ErrorKind = "not_found"
-	// Malformed: an answer that can't be read, or a question that can't be built.
+	// Malformed: an answer that can't be read, or a request that can't be built.
 	Malformed ErrorKind = "malformed"
 )
 
@@ -88,8 +132,8 @@ type Error struct {
 	// Detail says what was tried, on which base URL; it holds no secret.
 	Detail string
 	Err    error
-	// inOwnWords: the core itself said so, not something in front of it.
-	inOwnWords bool
+	// fromCore: the core itself answered so, not something in front of it.
+	fromCore bool
 }
 
 // Error is what was tried and what came back.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -220,8 +221,8 @@ func TestEveryKindComesBackToTheFirstBaseURLWhenTheSecondFails(t *testing.T) {
 	}
 }
 
-// inOwnWords is an answer that only the core of a kind gives, of no operation.
-var inOwnWords = map[string]string{"ukrcard": `{"respStatus":"not a number"}`, "paysera": `{"error":"some_error"}`}
+// ofCoreItself is an answer that only the core of a kind gives, about no operation.
+var ofCoreItself = map[string]string{"ukrcard": `{"respStatus":"not a number"}`, "paysera": `{"error":"some_error"}`}
 
 func TestOnlyTheCoresOwnWordsEndTheRoundOfBaseURLs(t *testing.T) {
 	t.Parallel()
@@ -243,7 +244,7 @@ func TestOnlyTheCoresOwnWordsEndTheRoundOfBaseURLs(t *testing.T) {
 		{name: "200 with a list", status: 200, body: `[]`},
 		{name: "204", status: 204},
 		{name: "302 with a page", status: 302, body: page, header: map[string]string{"Location": "https://login.example/"}},
-		{name: "302 in the core's own words", status: 302, body: own, header: map[string]string{"Location": "https://login.example/"}},
+		{name: "302 of the core itself", status: 302, body: own, header: map[string]string{"Location": "https://login.example/"}},
 		{name: "400 with a page", status: 400, body: page},
 		{name: "401 with a page", status: 401, body: page},
 		{name: "401 with nothing", status: 401},
@@ -253,13 +254,13 @@ func TestOnlyTheCoresOwnWordsEndTheRoundOfBaseURLs(t *testing.T) {
 		{name: "404 with nothing", status: 404},
 		{name: "429 with a page", status: 429, body: page},
 		{name: "502 with a page", status: 502, body: page},
-		{name: "500 in the core's own words", status: 500, body: own},
+		{name: "500 of the core itself", status: 500, body: own},
 		{name: "200 compressed", status: 200, body: own, header: map[string]string{"Content-Encoding": "gzip"}},
-		{name: "401 in the core's own words", status: 401, body: own, ends: source.Unauthorized, says: "our credentials are refused"},
-		{name: "403 in the core's own words", status: 403, body: own, ends: source.Unauthorized, says: "our credentials are refused"},
-		{name: "404 in the core's own words", status: 404, body: own, ends: source.NotFound},
-		{name: "400 in the core's own words", status: 400, body: own, ends: source.Malformed},
-		{name: "429 in the core's own words", status: 429, body: own, ends: source.Throttled},
+		{name: "401 of the core itself", status: 401, body: own, ends: source.Unauthorized, says: "our credentials are refused"},
+		{name: "403 of the core itself", status: 403, body: own, ends: source.Unauthorized, says: "our credentials are refused"},
+		{name: "404 of the core itself", status: 404, body: own, ends: source.NotFound},
+		{name: "400 of the core itself", status: 400, body: own, ends: source.Malformed},
+		{name: "429 of the core itself", status: 429, body: own, ends: source.Throttled},
 		{name: "429 with a page that says when to come back", status: 429, body: page, header: retryAfter, ends: source.Throttled},
 	} {
 		for _, kind := range source.Kinds {
@@ -267,7 +268,7 @@ func TestOnlyTheCoresOwnWordsEndTheRoundOfBaseURLs(t *testing.T) {
 				t.Parallel()
 				body := tt.body
 				if body == own {
-					body = inOwnWords[kind.Name]
+					body = ofCoreItself[kind.Name]
 				}
 				first := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 					for name, value := range tt.header {
@@ -350,9 +351,9 @@ func TestEveryKindSaysWhatCameInPlaceOfJSON(t *testing.T) {
 		{"words", "", "SECRET", "HTTP 200: the answer is not JSON"},
 		{"half an object", "", `{"SECRET":`, "HTTP 200: the answer is not JSON"},
 		{"two objects", "", `{}{}`, "HTTP 200: the answer is not JSON"},
-		{"what says that it is compressed", "br", "SECRET", "HTTP 200: the answer is compressed (Content-Encoding: br), and identity was asked for"},
+		{"what says that it is compressed", "br", "SECRET", "HTTP 200: the answer is compressed (Content-Encoding), and identity was asked for"},
 		{"what is compressed without saying it", "", "\x1f\x8bSECRET", "HTTP 200: the answer is compressed, and identity was asked for"},
-		{"an encoding of a stranger's own", "SECRET", "{}", "HTTP 200: the answer is encoded in a way that was not asked for"},
+		{"an encoding of a stranger's own", "SECRET", "{}", "HTTP 200: the answer is compressed (Content-Encoding), and identity was asked for"},
 	} {
 		for _, kind := range source.Kinds {
 			t.Run(kind.Name+": "+tt.name, func(t *testing.T) {
@@ -467,4 +468,27 @@ func load(t testing.TB, kind string) []row {
 		require.Len(t, wants, 1, "%s: %s says one thing that must become of it", kind, r.Name)
 	}
 	return all
+}
+
+// counter counts the requests that a handler got.
+type counter struct{ atomic.Int32 }
+
+func (c *counter) count(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c.Add(1)
+		next.ServeHTTP(w, r)
+	})
+}
+
+// toggle answers 502 while it is true.
+type toggle struct{ atomic.Bool }
+
+func (d *toggle) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if d.Load() {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }

@@ -6,11 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 	_ "time/tzdata" // Europe/Kyiv must be known on a machine without zone files.
 
@@ -68,18 +66,14 @@ var ukrcardFields = []operation.FieldRule{
 	},
 }
 
-// ukrcardRules: the callback service stops at orderStatus 1 or 2, and rings
-// also when the polls are used up. Its callback has no word for a revocation,
-// so that rings nobody.
-func ukrcardRules(finalStatuses []string) operation.Rules {
-	final := finalStatuses
-	if len(final) == 0 {
-		final = []string{"1", "2"}
-	}
-	rings := slices.DeleteFunc(slices.Clone(final), func(s string) bool { return s == statusRevoked })
+// ukrcardRules: the callback service stops at orderStatus 1 or 2, and calls back
+// also when the polls are used up. Its callback has no status for a revocation,
+// so that is not delivered.
+func ukrcardRules(final []string) operation.Rules {
+	final = finalStatuses(final, "1", "2")
 	return operation.Rules{
-		Final:              finalAnd(final),
-		Delivered:          rings,
+		Final:              final,
+		Delivered:          slices.DeleteFunc(slices.Clone(final), func(s string) bool { return s == statusRevoked }),
 		Revocable:          []string{"0", "5"},
 		Revoked:            statusRevoked,
 		DeliversUnanswered: true,
@@ -87,29 +81,22 @@ func ukrcardRules(finalStatuses []string) operation.Rules {
 	}
 }
 
-func checkUkrcard(c Config) error {
-	var dns []error
+func checkUkrcard(c Config) (wrong []SettingError) {
+	check := func(setting, value string, shortest, longest int, header string) {
+		switch {
+		case len(value) < shortest || len(value) > longest:
+			wrong = append(wrong, SettingError{setting, fmt.Sprintf("must hold %d to %d characters (Ukrcard /Confirm, header %s)", shortest, longest, header)})
+		case value != "" && !printable.MatchString(value):
+			wrong = append(wrong, SettingError{setting, fmt.Sprintf("must be %s (it is sent as header %s)", printableWords, header)})
+		}
+	}
+	check("ext_system_id", c.ExtSystemID, 1, 50, "ExtSystemid")
+	check("login", c.Login, 1, 30, "login")
+	check("password", c.Password, 5, 30, "password")
 	for _, base := range c.Bases {
-		dns = append(dns, checkSetting("client_dn", base.ClientDN, 0, 500, "x-uws-clientdn"))
+		check("client_dn", base.ClientDN, 0, 500, "x-uws-clientdn")
 	}
-	return errors.Join(
-		checkBases(c.Bases),
-		checkSetting("ext_system_id", c.ExtSystemID, 1, 50, "ExtSystemid"),
-		checkSetting("login", c.Login, 1, 30, "login"),
-		checkSetting("password", c.Password, 5, 30, "password"),
-		errors.Join(dns...),
-	)
-}
-
-// checkSetting never repeats the value: it may be a secret.
-func checkSetting(name, value string, shortest, longest int, header string) error {
-	switch {
-	case len(value) < shortest || len(value) > longest:
-		return fmt.Errorf("%s must hold %d to %d characters (Ukrcard /Confirm, header %s)", name, shortest, longest, header)
-	case value != "" && !printable.MatchString(value):
-		return fmt.Errorf("%s must be %s (it is sent as header %s)", name, printableWords, header)
-	}
-	return nil
+	return wrong
 }
 
 // ukrcard is Ukrcard's wsGate: /Confirm and /ConfirmExt (ukrcard-en.apidog.io
@@ -118,51 +105,37 @@ type ukrcard struct{ *core }
 
 func openUkrcard(c Config) Source {
 	if c.RegisteredAtZone == nil {
-		c.RegisteredAtZone = kyiv()
+		// The documents name no zone. This can't fail: time/tzdata is built in.
+		c.RegisteredAtZone, _ = time.LoadLocation("Europe/Kyiv")
 	}
 	return &ukrcard{newCore(c, isUkrcards)}
 }
-
-// kyiv is the zone of RegDate unless the configuration says otherwise: the
-// documents name none.
-var kyiv = sync.OnceValue(func() *time.Location {
-	zone, err := time.LoadLocation("Europe/Kyiv")
-	if err != nil {
-		panic("the zone database that is built in lacks Europe/Kyiv: " + err.Error())
-	}
-	return zone
-})
 
 // regDateLayout is RegDate's, "yyyy-MM-dd HH:mm:ss".
 const regDateLayout = "2006-01-02 15:04:05"
 
 // Poll asks /Confirm.
 func (u *ukrcard) Poll(ctx context.Context, q operation.Query) (operation.Observation, error) {
-	begun := now()
-	var codes ukrcardCodes
-	err := u.ask(ctx, u.confirm("Confirm", q), func(got answer) (err error) {
-		codes, err = decodeUkrcard(got.body, q.OperationID)
-		return err
+	startedAt := now()
+	codes, err := request(ctx, u.core, u.confirm("Confirm", q), func(got answer) (ukrcardCodes, error) {
+		return decodeUkrcard(got.body, q.OperationID)
 	})
 	if err != nil {
 		return operation.Observation{}, err
 	}
-	return observation(begun, codes.status(), codes.raw()), nil
+	return operation.Observation{Status: codes.status(), Raw: codes.raw(), BegunAt: startedAt, ObservedAt: now()}, nil
 }
 
 // Details asks /ConfirmExt. Nothing about the card, payer or payee is kept.
 func (u *ukrcard) Details(ctx context.Context, q operation.Query) (map[string]any, error) {
-	var picked map[string]any
-	err := u.ask(ctx, u.confirm("ConfirmExt", q), func(got answer) (err error) {
-		picked, err = decodeUkrcardDetails(got.body, q.OperationID)
-		return err
+	return request(ctx, u.core, u.confirm("ConfirmExt", q), func(got answer) (map[string]any, error) {
+		return decodeUkrcardDetails(got.body, q.OperationID)
 	})
-	return picked, err
 }
 
 // confirm builds the request. The headers' names go out as the document spells
 // them, which http.Header.Set would not do.
-func (u *ukrcard) confirm(method string, q operation.Query) request {
+func (u *ukrcard) confirm(method string, q operation.Query) build {
 	return func(ctx context.Context, base Base) (*http.Request, error) {
 		if q.Reference.RegisteredAt == nil {
 			return nil, errors.New("reference.registered_at is missing, which /" + method + " needs as RegDate")
@@ -194,8 +167,8 @@ func (u *ukrcard) confirm(method string, q operation.Query) request {
 // isUkrcards reports whether an answer is an object with a respStatus, which all
 // of wsGate's answers have.
 func isUkrcards(got answer) bool {
-	said, _ := object(got.body)
-	return said["respstatus"] != nil
+	fields, _ := object(got.body)
+	return fields["respstatus"] != nil
 }
 
 // ukrcardCodes are the only values of an answer that are kept.
@@ -265,20 +238,4 @@ func decodeUkrcardDetails(body []byte, orderNumber string) (map[string]any, erro
 	answered, _ := object(body)
 	return details(answered, "respStatus", "orderStatus", "orderNumber", "orderId",
 		"actionCode", "actionCodeDescription", "amount", "currency", "date"), nil
-}
-
-// checkBases wants at least one absolute http or https URL without userinfo,
-// query and fragment.
-func checkBases(bases []Base) error {
-	if len(bases) == 0 {
-		return errors.New("base_urls must hold at least one URL")
-	}
-	for i, base := range bases {
-		u, err := url.Parse(base.URL)
-		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" ||
-			u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-			return fmt.Errorf("base_urls[%d] must be an http or https URL with a host and without user name, query and fragment", i)
-		}
-	}
-	return nil
 }

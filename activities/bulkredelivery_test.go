@@ -21,34 +21,36 @@ import (
 	"ringback/internal/operation"
 )
 
-// books are what a desk knows: which runs a filter matched, and which of them
-// were taken up. Like a desk's, its redelivery may be repeated.
-type books struct {
+// fakeRuns are the runs that a filter matched. As on a server, a redelivery that is
+// repeated changes nothing.
+type fakeRuns struct {
 	runs []operation.RunRef
 	// verdicts of runs that are not redelivered, by run id.
 	verdicts map[string]operation.RedeliveryVerdict
-	// before is called before each redelivery, numbered from 1: an error is the
-	// desk's, a panic a crash before it; after a crash after it.
+	// before is called before each redelivery, numbered from 1, and fails it with an
+	// error; after is called after it. A panic is a crash of the worker.
 	before func(n int) error
 	after  func(n int)
 
-	mu    sync.Mutex
-	asked int
-	rung  map[string]int
-	times []time.Time
+	mu          sync.Mutex
+	calls       int
+	redelivered map[string]int
+	times       []time.Time
 }
 
-func newBooks(n int) *books {
-	b := &books{verdicts: map[string]operation.RedeliveryVerdict{}, rung: map[string]int{}}
+// withRuns lets the filter match n runs.
+func (b *fixture) withRuns(n int) *fakeRuns {
+	f := &fakeRuns{verdicts: map[string]operation.RedeliveryVerdict{}, redelivered: map[string]int{}}
 	for i := range n {
-		b.runs = append(b.runs, operation.RunRef{
+		f.runs = append(f.runs, operation.RunRef{
 			Key: operation.Key{Endpoint: shop, OperationID: strconv.Itoa(i)}, RunID: "run-" + strconv.Itoa(i),
 		})
 	}
-	return b
+	b.Activities.MatchedRuns, b.Activities.RedeliverRun = f.MatchedRuns, f.RedeliverRun
+	return f
 }
 
-func (b *books) MatchedRuns(_ context.Context, _ operation.Filter, _ bool, token string, size int) (operation.RunPage, error) {
+func (b *fakeRuns) MatchedRuns(_ context.Context, _ operation.Filter, _ bool, token string, size int) (operation.RunPage, error) {
 	from, _ := strconv.Atoi(token)
 	to := min(from+size, len(b.runs))
 	page := operation.RunPage{Runs: b.runs[from:to]}
@@ -58,10 +60,10 @@ func (b *books) MatchedRuns(_ context.Context, _ operation.Filter, _ bool, token
 	return page, nil
 }
 
-func (b *books) RedeliverRun(_ context.Context, ref operation.RunRef, r operation.RedeliveryRequest) (operation.Redelivered, error) {
+func (b *fakeRuns) RedeliverRun(_ context.Context, ref operation.RunRef, r operation.RedeliveryRequest) (operation.Redelivered, error) {
 	b.mu.Lock()
-	b.asked++
-	n := b.asked
+	b.calls++
+	n := b.calls
 	b.mu.Unlock()
 	if b.before != nil {
 		if err := b.before(n); err != nil {
@@ -75,14 +77,14 @@ func (b *books) RedeliverRun(_ context.Context, ref operation.RunRef, r operatio
 	return operation.Redelivered{Verdict: verdict, Detail: "because"}, nil
 }
 
-func (b *books) take(ref operation.RunRef, r operation.RedeliveryRequest) operation.RedeliveryVerdict {
+func (b *fakeRuns) take(ref operation.RunRef, r operation.RedeliveryRequest) operation.RedeliveryVerdict {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if verdict, ok := b.verdicts[ref.RunID]; ok {
 		return verdict
 	}
-	if b.rung[ref.RunID] == 0 {
-		b.rung[ref.RunID]++
+	if b.redelivered[ref.RunID] == 0 {
+		b.redelivered[ref.RunID]++
 		b.times = append(b.times, time.Now())
 	}
 	if r.BulkRedeliveryID != "rd_1" || r.By != "ops" || r.Reason != "repaired" {
@@ -91,20 +93,15 @@ func (b *books) take(ref operation.RunRef, r operation.RedeliveryRequest) operat
 	return operation.RedeliveryDone
 }
 
-// sinces are when operations were begun.
-func (b *books) sinces(begun time.Time) []time.Duration {
+// since are the times of the redeliveries, counted from begun.
+func (b *fakeRuns) since(begun time.Time) []time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var sinces []time.Duration
+	var all []time.Duration
 	for _, at := range b.times {
-		sinces = append(sinces, at.Sub(begun))
+		all = append(all, at.Sub(begun))
 	}
-	return sinces
-}
-
-// opens lets the bench's activities use the books.
-func (b *bench) opens(books *books) {
-	b.Activities.MatchedRuns, b.Activities.RedeliverRun = books.MatchedRuns, books.RedeliverRun
+	return all
 }
 
 func page(rate float64, size int) activities.RedeliverPageInput {
@@ -113,7 +110,7 @@ func page(rate float64, size int) activities.RedeliverPageInput {
 	}
 }
 
-func (b *bench) redeliver(in activities.RedeliverPageInput, r run) (operation.BulkRedeliveryPosition, error) {
+func (b *fixture) redeliver(in activities.RedeliverPageInput, r run) (operation.BulkRedeliveryPosition, error) {
 	var place operation.BulkRedeliveryPosition
 	err := b.execute(b.RedeliverPage, in, r, &place)
 	return place, err
@@ -121,13 +118,12 @@ func (b *bench) redeliver(in activities.RedeliverPageInput, r run) (operation.Bu
 
 func TestAPageIsRedeliveredInOrderAtItsRate(t *testing.T) {
 	t.Parallel()
-	inVirtualTime(t, func(t *testing.T, b *bench) {
-		books := newBooks(5)
-		b.opens(books)
+	inVirtualTime(t, func(t *testing.T, b *fixture) {
+		runs := b.withRuns(5)
 		begun := time.Now()
 		place, err := b.redeliver(page(2, 3), run{})
 		require.NoError(t, err)
-		require.Equal(t, seconds(0.5, 1, 1.5), books.sinces(begun), "the first one waits as well")
+		require.Equal(t, seconds(0.5, 1, 1.5), runs.since(begun), "the first one waits as well")
 		require.Equal(t, operation.BulkRedeliveryPosition{PageToken: "3", Progress: operation.BulkRedeliveryProgress{Done: 3}}, place)
 
 		in := page(2, 3)
@@ -138,110 +134,93 @@ func TestAPageIsRedeliveredInOrderAtItsRate(t *testing.T) {
 	})
 }
 
-func TestWhatRingsNobodyTakesNoTurn(t *testing.T) {
+func TestSkippedAndFailedOperationsUseUpNoneOfTheRate(t *testing.T) {
 	t.Parallel()
-	inVirtualTime(t, func(t *testing.T, b *bench) {
-		books := newBooks(4)
-		books.verdicts = map[string]operation.RedeliveryVerdict{"run-1": operation.RedeliverySkipped, "run-2": operation.RedeliveryFailed}
-		b.opens(books)
+	inVirtualTime(t, func(t *testing.T, b *fixture) {
+		runs := b.withRuns(4)
+		runs.verdicts = map[string]operation.RedeliveryVerdict{"run-1": operation.RedeliverySkipped, "run-2": operation.RedeliveryFailed}
 		begun := time.Now()
 		place, err := b.redeliver(page(0.5, 10), run{})
 		require.NoError(t, err)
-		require.Equal(t, seconds(2, 4), books.sinces(begun))
+		require.Equal(t, seconds(2, 4), runs.since(begun))
 		require.Equal(t, operation.BulkRedeliveryProgress{Done: 2, Skipped: 1, Failed: 1, Failures: []operation.Failure{
-			{Key: books.runs[2].Key, Detail: "because"},
+			{Key: runs.runs[2].Key, Detail: "because"},
 		}}, place.Progress)
 	})
 }
 
 func TestTheLatestFailuresAreKept(t *testing.T) {
 	t.Parallel()
-	inVirtualTime(t, func(t *testing.T, b *bench) {
-		books := newBooks(operation.MaxFailures + 5)
-		for _, r := range books.runs {
-			books.verdicts[r.RunID] = operation.RedeliveryFailed
+	inVirtualTime(t, func(t *testing.T, b *fixture) {
+		runs := b.withRuns(operation.MaxFailures + 5)
+		for _, r := range runs.runs {
+			runs.verdicts[r.RunID] = operation.RedeliveryFailed
 		}
-		b.opens(books)
 		place, err := b.redeliver(page(100, 100), run{})
 		require.NoError(t, err)
 		require.Equal(t, operation.MaxFailures+5, place.Progress.Failed)
 		require.Len(t, place.Progress.Failures, operation.MaxFailures)
-		require.Equal(t, books.runs[5].Key, place.Progress.Failures[0].Key)
+		require.Equal(t, runs.runs[5].Key, place.Progress.Failures[0].Key)
 	})
 }
 
-func TestAPageGoesOnWhereItsRecordSaysWithoutABurst(t *testing.T) {
+func TestAPageResumesFromItsRecordWithoutABurst(t *testing.T) {
 	t.Parallel()
-	inVirtualTime(t, func(t *testing.T, b *bench) {
-		books := newBooks(4)
-		b.opens(books)
+	inVirtualTime(t, func(t *testing.T, b *fixture) {
+		runs := b.withRuns(4)
 		begun := time.Now()
 		place, err := b.redeliver(page(1, 10), run{details: operation.BulkRedeliveryPosition{
 			After: "run-1", Progress: operation.BulkRedeliveryProgress{Done: 1, Skipped: 1},
 		}})
 		require.NoError(t, err)
-		require.Equal(t, seconds(1, 2), books.sinces(begun))
+		require.Equal(t, seconds(1, 2), runs.since(begun))
 		require.Equal(t, operation.BulkRedeliveryProgress{Done: 3, Skipped: 1}, place.Progress)
 	})
 }
 
-func TestAPageThatIsUnwantedSaysHowFarItCame(t *testing.T) {
+func TestAPageThatIsCancelledReturnsItsPlace(t *testing.T) {
 	t.Parallel()
-	inVirtualTime(t, func(t *testing.T, b *bench) {
-		books := newBooks(10)
-		b.opens(books)
-		b.server.answer = func(n int) error {
-			if n > 3 {
-				return temporal.NewCanceledError()
-			}
-			return nil
-		}
+	inVirtualTime(t, func(t *testing.T, b *fixture) {
+		runs := b.withRuns(10)
+		b.server.answer = afterHeartbeats(3, temporal.NewCanceledError())
 		place, err := b.redeliver(page(1, 10), run{})
 		require.NoError(t, err)
 		require.False(t, place.Over)
-		require.Equal(t, len(books.rung), place.Progress.Done)
+		require.Equal(t, len(runs.redelivered), place.Progress.Done)
 		require.Equal(t, "run-"+strconv.Itoa(place.Progress.Done-1), place.After)
 		require.Less(t, place.Progress.Done, 10)
 	})
 }
 
-func TestAPageThatTheServerGaveUpBeginsNothingMore(t *testing.T) {
+func TestAPageThatTheServerGaveUpRedeliversNothingMore(t *testing.T) {
 	t.Parallel()
-	inVirtualTime(t, func(t *testing.T, b *bench) {
-		books := newBooks(10)
-		b.opens(books)
-		b.server.answer = func(n int) error {
-			if n == 1 {
-				return nil
-			}
-			return serviceerror.NewNotFound("no such activity")
-		}
+	inVirtualTime(t, func(t *testing.T, b *fixture) {
+		runs := b.withRuns(10)
+		b.server.answer = afterHeartbeats(1, serviceerror.NewNotFound("no such activity"))
 		_, err := b.redeliver(page(2, 10), run{})
 		require.ErrorIs(t, err, activity.ErrResultPending)
-		require.LessOrEqual(t, len(books.rung), 2)
+		require.LessOrEqual(t, len(runs.redelivered), 2)
 	})
 }
 
-func TestNothingIsBegunUnlessTheServerHeardOfThePage(t *testing.T) {
+func TestNoOperationIsRedeliveredUnlessThePageIsRecorded(t *testing.T) {
 	t.Parallel()
-	inVirtualTime(t, func(t *testing.T, b *bench) {
-		books := newBooks(10)
-		b.opens(books)
+	inVirtualTime(t, func(t *testing.T, b *fixture) {
+		runs := b.withRuns(10)
 		b.server.answer = func(int) error { return errors.New("unreachable") }
 		_, err := b.redeliver(page(1, 10), run{})
-		handsBack(t, err, activities.TypeHeldBack, 1500*time.Millisecond)
-		require.Empty(t, books.rung)
+		requireYielded(t, err, activities.TypeHeldBack, 1500*time.Millisecond)
+		require.Empty(t, runs.redelivered)
 	})
 }
 
-func TestWhatPassesIsTriedAgainAndThenLeftToTheServer(t *testing.T) {
+func TestARedeliveryThatFailsIsRetriedAndThenLeftToALaterRun(t *testing.T) {
 	t.Parallel()
-	inVirtualTime(t, func(t *testing.T, b *bench) {
-		books := newBooks(2)
-		b.opens(books)
-		books.before = func(n int) error {
+	inVirtualTime(t, func(t *testing.T, b *fixture) {
+		runs := b.withRuns(2)
+		runs.before = func(n int) error {
 			if n == 2 || n == 3 {
-				return errors.New("Temporal is away")
+				return errors.New("Temporal is unavailable")
 			}
 			return nil
 		}
@@ -249,49 +228,42 @@ func TestWhatPassesIsTriedAgainAndThenLeftToTheServer(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 2, place.Progress.Done, "it passed")
 
-		books = newBooks(2)
-		b.opens(books)
-		books.before = func(n int) error {
-			if n > 1 {
-				return errors.New("Temporal is away")
-			}
-			return nil
-		}
+		runs = b.withRuns(2)
+		runs.before = afterHeartbeats(1, errors.New("Temporal is unavailable"))
 		_, err = b.redeliver(page(1, 10), run{})
-		handsBack(t, err, activities.TypeHeldBack, 1500*time.Millisecond)
+		requireYielded(t, err, activities.TypeHeldBack, 1500*time.Millisecond)
 		require.Equal(t, "run-0", recorded[operation.BulkRedeliveryPosition](t, b.server).After, "with its record kept")
 	})
 }
 
-func TestAPageInAWorkerThatStopsGivesItsWaitBackWithTheRecordKept(t *testing.T) {
+func TestAPageIsRecordedWhenItsWorkerStops(t *testing.T) {
 	t.Parallel()
-	inVirtualTime(t, func(t *testing.T, b *bench) {
-		books := newBooks(10)
-		b.opens(books)
+	inVirtualTime(t, func(t *testing.T, b *fixture) {
+		b.withRuns(10)
 		stop := make(chan struct{})
 		go func() {
 			time.Sleep(2500 * time.Millisecond)
 			close(stop)
 		}()
 		_, err := b.redeliver(page(1, 10), run{stop: stop})
-		handsBack(t, err, activities.TypeWaiting, 1500*time.Millisecond)
+		requireYielded(t, err, activities.TypeWaiting, 1500*time.Millisecond)
 		require.Equal(t, "run-1", recorded[operation.BulkRedeliveryPosition](t, b.server).After)
 	})
 }
 
 func TestAPageRefusesARecordThatItCannotRead(t *testing.T) {
 	t.Parallel()
-	inVirtualTime(t, func(t *testing.T, b *bench) {
-		b.opens(newBooks(1))
+	inVirtualTime(t, func(t *testing.T, b *fixture) {
+		b.withRuns(1)
 		_, err := b.redeliver(page(1, 10), run{details: "nonsense"})
 		require.Equal(t, activities.TypeBadInput, failure(t, err).Type())
 	})
 }
 
-// TestEachRunIsTakenUpOnceWhateverCrashesWhen kills the worker before and after
+// TestEachRunIsRedeliveredOnceWhateverCrashes kills the worker before and after
 // redeliveries, and lets the server lose records: what is repeated changes
-// neither who is rung nor, in the end, the counts.
-func TestEachRunIsTakenUpOnceWhateverCrashesWhen(t *testing.T) {
+// neither who is redelivered nor, in the end, the counts.
+func TestEachRunIsRedeliveredOnceWhateverCrashes(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		n := rapid.IntRange(0, 12).Draw(rt, "runs")
@@ -300,18 +272,18 @@ func TestEachRunIsTakenUpOnceWhateverCrashesWhen(t *testing.T) {
 		crashesAfter := rapid.SliceOfN(rapid.IntRange(1, 20), 0, 4).Draw(rt, "crashes after")
 		lost := rapid.IntRange(0, 3).Draw(rt, "records lost at a crash")
 		synctest.Test(t, func(t *testing.T) {
-			b, books := newBench(), newBooks(n)
-			b.opens(books)
-			books.before = func(at int) error { crashAt(crashes, at); return nil }
-			books.after = func(at int) { crashAt(crashesAfter, at) }
+			b := newFixture()
+			runs := b.withRuns(n)
+			runs.before = func(at int) error { crashAt(crashes, at); return nil }
+			runs.after = func(at int) { crashAt(crashesAfter, at) }
 			place := workOff(t, b, size, lost)
 			require.Equal(t, n, place.Progress.Done)
-			require.Len(t, books.rung, n)
-			for _, times := range books.rung {
+			require.Len(t, runs.redelivered, n)
+			for _, times := range runs.redelivered {
 				require.Equal(t, 1, times)
 			}
-			for i, at := range books.times[min(1, len(books.times)):] {
-				require.GreaterOrEqual(t, at.Sub(books.times[i]), 100*time.Millisecond, "no burst")
+			for i, at := range runs.times[min(1, len(runs.times)):] {
+				require.GreaterOrEqual(t, at.Sub(runs.times[i]), 100*time.Millisecond, "no burst")
 			}
 		})
 	})
@@ -327,7 +299,7 @@ func crashAt(crashes []int, n int) {
 
 // workOff is what a server does: it repeats a page whose worker died, from the
 // record that it has.
-func workOff(t *testing.T, b *bench, size, lost int) operation.BulkRedeliveryPosition {
+func workOff(t *testing.T, b *fixture, size, lost int) operation.BulkRedeliveryPosition {
 	t.Helper()
 	in := page(10, size)
 	for !in.Position.Over {

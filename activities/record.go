@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,8 +14,8 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// Why a running activity is to stop waiting. A question or an attempt in flight is
-// never cut off by any of them.
+// Why a running activity stops waiting. None of them cuts off a poll or an attempt
+// in flight.
 var (
 	// errUnwanted: the workflow interrupted or cancelled the activity.
 	errUnwanted = errors.New("no longer wanted")
@@ -22,8 +23,8 @@ var (
 	errInterrupted = errors.New("paused or reset by an operator")
 	// errStopping: the worker is stopping.
 	errStopping = errors.New("the worker is stopping")
-	// errLost: the server no longer counts on this run of the activity, and
-	// wants no answer.
+	// errLost: the server gave up this run of the activity, and takes no result
+	// of it.
 	errLost = errors.New("the server gave the activity up")
 )
 
@@ -37,40 +38,52 @@ type recorder struct {
 	// queue is where the worker's records wait for the server.
 	queue *semaphore.Weighted
 
-	// turn is held while a heartbeat is on its way, and to change what follows it.
-	turn    chan struct{}
+	// sending is held while a heartbeat is on its way, and to change what follows
+	// it. It is a channel, since synctest's clock stands still for a mutex.
+	sending chan struct{}
 	details any
-	// sentAt is when the server was last told something, and took how long that
-	// lasted, in the queue included.
+	// sentAt is when the latest heartbeat reached the server, and took how long it
+	// was under way, the queue included.
 	sentAt time.Time
 	took   time.Duration
 
-	// polls are the questions that a watch has asked, this one's included.
+	// polls are those that a watch has made, the one in flight included.
 	polls atomic.Int64
 
 	// mu is held while the activity gives its slot back. stopped is closed, and cause
-	// set, once the activity is to stop; left says that it has given its slot back, so
-	// that it can't be told any more.
+	// set, once the activity is to stop; yielded says that it has given its slot back,
+	// so that it can't be stopped any more.
 	mu      sync.Mutex
 	stopped chan struct{}
 	cause   error
-	left    bool
+	yielded bool
 }
 
 func (a *Activities) newRecorder(ctx context.Context) *recorder {
 	return &recorder{
 		heartbeat: a.Heartbeat, yieldTask: a.Yield, token: activity.GetInfo(ctx).TaskToken, queue: a.recordQueue(),
-		turn: make(chan struct{}, 1), stopped: make(chan struct{}),
+		sending: make(chan struct{}, 1), stopped: make(chan struct{}),
 	}
 }
 
-func (r *recorder) takeTurn() (release func()) {
-	r.turn <- struct{}{}
-	return func() { <-r.turn }
+// resume reads the record that an earlier run of the activity left, if any.
+func resume(ctx context.Context, record any) error {
+	if !activity.HasHeartbeatDetails(ctx) {
+		return nil
+	}
+	if err := activity.GetHeartbeatDetails(ctx, record); err != nil {
+		return badInput(fmt.Errorf("reading the record of an earlier run: %w", err))
+	}
+	return nil
+}
+
+func (r *recorder) lock() (unlock func()) {
+	r.sending <- struct{}{}
+	return func() { <-r.sending }
 }
 
 // recordsAtOnce is how many records of one worker are on their way at a time.
-// After a crash thousands of deliveries are taken up in the same moment: what the
+// After a crash thousands of deliveries are resumed in the same moment: what the
 // server can't take within recordWithin would be given up, and sent again.
 const recordsAtOnce = 32
 
@@ -79,8 +92,8 @@ func (a *Activities) recordQueue() *semaphore.Weighted {
 	return a.queue
 }
 
-// AwaitRecordQueue waits until all records have gone out that wait now: a worker has no use
-// for more work before.
+// AwaitRecordQueue waits until the records that wait now have been sent. A worker
+// should take no activity before: it could not record anything.
 func (a *Activities) AwaitRecordQueue(ctx context.Context) error {
 	queue := a.recordQueue()
 	if err := queue.Acquire(ctx, 1); err != nil {
@@ -94,11 +107,11 @@ func (a *Activities) AwaitRecordQueue(ctx context.Context) error {
 // the server may have started the activity elsewhere.
 const recordWithin = 4 * time.Second
 
-// record keeps details on the server. Where it returns an error, such as why
-// the activity is to stop, the record stands as it did: the server keeps what
-// it is told also with an answer that says stop, so it is told what was before.
+// record writes details to the server. Where it returns an error, such as why the
+// activity is to stop, the record stays as it was: the server keeps the details of
+// a heartbeat that it answers with a stop, too, so the ones before are sent again.
 func (r *recorder) record(ctx context.Context, details any) error {
-	defer r.takeTurn()()
+	defer r.lock()()
 	if cause := r.stopCause(); cause != nil {
 		return cause
 	}
@@ -112,11 +125,11 @@ func (r *recorder) record(ctx context.Context, details any) error {
 	return err
 }
 
-// yield gives the slot back with a last record. What it returns is for the
-// activity to return: where the call was lost, the cause, and the record before
-// stands.
+// yield gives the slot back with a last record. The activity returns what it
+// returns: cause where the server did not take the call, which leaves the record
+// as it was.
 func (r *recorder) yield(ctx context.Context, details any, cause error) error {
-	defer r.takeTurn()()
+	defer r.lock()()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.cause != nil {
@@ -128,7 +141,7 @@ func (r *recorder) yield(ctx context.Context, details any, cause error) error {
 	if stop := stopCauseOf(err); stop != nil {
 		return stop
 	}
-	r.left = true
+	r.yielded = true
 	if err == nil {
 		return activity.ErrResultPending
 	}
@@ -137,19 +150,18 @@ func (r *recorder) yield(ctx context.Context, details any, cause error) error {
 
 // lastTook is how long the latest record took to reach the server.
 func (r *recorder) lastTook() time.Duration {
-	defer r.takeTurn()()
+	defer r.lock()()
 	return r.took
 }
 
-// note changes what the next heartbeat records, without one.
+// note sets what the next heartbeat records, without sending one.
 func (r *recorder) note(details any) {
-	defer r.takeTurn()()
+	defer r.lock()()
 	r.details = details
 }
 
-// send makes a heartbeat, also after one that was answered with stop: an attempt
-// in flight is let finish, and a server that hears nothing would give it up
-// meanwhile.
+// send sends a heartbeat, also after one that was answered with a stop: an attempt
+// in flight may finish, and the server would time it out meanwhile.
 func (r *recorder) send(ctx context.Context) error {
 	begun := time.Now()
 	defer func() { r.took = time.Since(begun) }()
@@ -171,19 +183,19 @@ func (r *recorder) send(ctx context.Context) error {
 	return cause
 }
 
-// stop makes the activity end after what it has in flight, and reports whether it
-// will. The first cause counts.
+// stop ends the activity after what it has in flight, and reports whether that is
+// for its workflow. The first cause counts.
 func (r *recorder) stop(cause error) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.cause == nil && !r.left {
+	if r.cause == nil && !r.yielded {
 		r.cause = cause
 		close(r.stopped)
 	}
 	return errors.Is(r.cause, errUnwanted)
 }
 
-// stopCause is why the activity is to stop by its workflow or the server, or nil.
+// stopCause is why the workflow or the server stops the activity, or nil.
 func (r *recorder) stopCause() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -208,9 +220,8 @@ func isStop(err error) bool {
 	return errors.Is(err, errUnwanted) || errors.Is(err, errInterrupted) || errors.Is(err, errLost)
 }
 
-// keepAlive repeats the latest record where the server heard nothing for gap,
-// until the returned func is called, and sooner after a heartbeat that failed in
-// passing.
+// keepAlive repeats the latest record where none was sent for gap, and sooner
+// after a heartbeat that failed, until the returned func is called.
 func (r *recorder) keepAlive(ctx context.Context, gap time.Duration) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
@@ -223,16 +234,16 @@ func (r *recorder) keepAlive(ctx context.Context, gap time.Duration) (stop func(
 				return
 			case <-next.C:
 			}
-			next.Reset(r.repeatAfter(ctx, gap))
+			next.Reset(r.repeatIfDue(ctx, gap))
 		}
 	})
 	return func() { cancel(); running.Wait() }
 }
 
-// repeatAfter repeats the latest record if the server heard nothing for gap, and
-// returns when to look again.
-func (r *recorder) repeatAfter(ctx context.Context, gap time.Duration) time.Duration {
-	defer r.takeTurn()()
+// repeatIfDue repeats the latest record if none was sent for gap, and returns when
+// that is due next.
+func (r *recorder) repeatIfDue(ctx context.Context, gap time.Duration) time.Duration {
+	defer r.lock()()
 	if rest := gap - time.Since(r.sentAt); rest > 0 {
 		return rest
 	}
@@ -242,22 +253,18 @@ func (r *recorder) repeatAfter(ctx context.Context, gap time.Duration) time.Dura
 	return gap
 }
 
-// retryHeartbeat is when a heartbeat that failed is made again.
+// retryHeartbeat is how soon a heartbeat that failed is sent again.
 const retryHeartbeat = 2 * time.Second
 
-// repeat keeps the latest note on the server, if it can.
+// repeat sends the latest record once more; one that fails is lost.
 func (r *recorder) repeat(ctx context.Context) {
-	defer r.takeTurn()()
+	defer r.lock()()
 	_ = r.send(ctx)
 }
 
 // sleepUntil waits in the worker, or returns why the activity is to stop.
 func (r *recorder) sleepUntil(ctx context.Context, due time.Time) error {
-	rest := time.Until(due)
-	if rest <= 0 {
-		return r.mustStop(ctx)
-	}
-	timer := time.NewTimer(rest)
+	timer := time.NewTimer(time.Until(due))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -281,26 +288,4 @@ func (r *recorder) mustStop(ctx context.Context) error {
 	default:
 		return nil
 	}
-}
-
-const (
-	// waitsInWorker is the longest wait that a running activity sits out; a
-	// longer one gives the slot back (design section 3, Waits).
-	waitsInWorker = 5 * time.Second
-	// wakesEarly is how much before its time the server is asked to wake an
-	// activity, which then waits out the rest: the server is late, never early.
-	wakesEarly = 500 * time.Millisecond
-)
-
-// waitOnServer is the error with which an activity gives its slot back until due.
-// details are its record, which reaches the workflow where that cancels the
-// activity at the same moment; they must be small (4 KB).
-func waitOnServer(kind, message string, due time.Time, details ...any) error {
-	// The zero time is as long ago as a duration can say: nothing is taken off it.
-	delay := max(time.Until(due), wakesEarly+time.Millisecond) - wakesEarly
-	return temporal.NewApplicationErrorWithOptions(message, kind, temporal.ApplicationErrorOptions{
-		NextRetryDelay: delay,
-		Category:       temporal.ApplicationErrorCategoryBenign,
-		Details:        details,
-	})
 }

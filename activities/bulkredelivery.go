@@ -12,7 +12,7 @@ import (
 	"ringback/internal/operation"
 )
 
-// RedeliverPageInput asks to redeliver one page of what a bulk redelivery
+// RedeliverPageInput asks to redeliver one page of the runs that a bulk redelivery
 // matched.
 type RedeliverPageInput struct {
 	Job operation.BulkRedelivery `json:"redeliveries"`
@@ -24,40 +24,37 @@ type RedeliverPageInput struct {
 const (
 	// RedeliverHeartbeatTimeout is how long after a worker's death its page is
 	// taken over. The redelivery of one operation takes less, and none is begun
-	// unless the server has just heard of the page: so two workers are never at
-	// the same operation (docs/adr/0026).
+	// unless the page has just been recorded: so two workers never redeliver the
+	// same operation.
 	RedeliverHeartbeatTimeout  = 15 * time.Second
 	redeliverHeartbeatInterval = 2 * time.Second
-	// recordsWithin is how long before an operation the server has been told
-	// how far the page is, at most.
-	recordsWithin = 500 * time.Millisecond
-	// redeliverTries is how often one operation is tried on the spot, before the
-	// server is asked to wake the activity later.
+	// recordMaxAge is how old the page's record on the server may be when an
+	// operation is begun.
+	recordMaxAge = 500 * time.Millisecond
+	// redeliverTries is how often one operation is tried before the activity leaves
+	// it to a later run.
 	redeliverTries = 3
 )
 
-// RedeliverPage redelivers the operations of one page, one after another, at
-// most so many in a second. It records how far it has come, and may be repeated
-// from there: what was redelivered since is found done. The first operation of
-// each run waits as well, so that a worker's death makes no burst. Where the
-// workflow cancels it, it returns the place that it has come to.
+// RedeliverPage redelivers the operations of one page one after another, at most
+// RatePerSecond. It records its place, and may be repeated from there: what was
+// redelivered since is found done. The first operation of each run waits as well,
+// so that a worker's death makes no burst. Where the workflow cancels it, it returns
+// its place.
 func (a *Activities) RedeliverPage(ctx context.Context, in RedeliverPageInput) (operation.BulkRedeliveryPosition, error) {
 	p := &redeliveryPage{a: a, in: in, at: in.Position, recorder: a.newRecorder(ctx), begun: time.Now()}
-	if activity.HasHeartbeatDetails(ctx) {
-		if err := activity.GetHeartbeatDetails(ctx, &p.at); err != nil {
-			return in.Position, badInput(fmt.Errorf("reading the page's own record: %w", err))
-		}
+	if err := resume(ctx, &p.at); err != nil {
+		return in.Position, err
 	}
 	p.recorder.note(p.at)
-	stop := p.recorder.keepAlive(ctx, redeliverHeartbeatInterval)
-	defer stop()
+	defer p.recorder.keepAlive(ctx, redeliverHeartbeatInterval)()
 	page, err := a.MatchedRuns(ctx, in.Job.Filter, in.Job.Force, p.at.PageToken, in.PageSize)
 	if err != nil {
 		return in.Position, err
 	}
-	for _, run := range p.left(page.Runs) {
+	for _, run := range p.remaining(page.Runs) {
 		if err := p.next(ctx, run); err != nil {
-			return p.leave(ctx, err)
+			return p.stop(ctx, err)
 		}
 	}
 	return operation.BulkRedeliveryPosition{
@@ -72,13 +69,13 @@ type redeliveryPage struct {
 	recorder *recorder
 	// begun is when the latest operation was begun, or the page.
 	begun time.Time
-	// heard is when the server was last told how far the page is.
-	heard time.Time
+	// recordedAt is when the page was last recorded.
+	recordedAt time.Time
 }
 
-// left are the runs after the last that was dealt with. Where that one is no
-// longer listed, all are looked at again, which changes nothing but the counts.
-func (p *redeliveryPage) left(runs []operation.RunRef) []operation.RunRef {
+// remaining are the runs after the last one that was redelivered. Where that one is
+// no longer listed, all are tried again, which changes nothing but the counts.
+func (p *redeliveryPage) remaining(runs []operation.RunRef) []operation.RunRef {
 	at := slices.IndexFunc(runs, func(r operation.RunRef) bool { return r.RunID == p.at.After })
 	return runs[at+1:]
 }
@@ -101,7 +98,7 @@ func (p *redeliveryPage) next(ctx context.Context, run operation.RunRef) error {
 		return err
 	}
 	if redelivered.Verdict == operation.RedeliveryDone {
-		// What rings nobody takes no one's turn.
+		// What was not redelivered uses up none of the rate.
 		p.begun = begun
 	}
 	p.at.After = run.RunID
@@ -111,7 +108,7 @@ func (p *redeliveryPage) next(ctx context.Context, run operation.RunRef) error {
 	return nil
 }
 
-// giveWay waits while callbacks are late, or other work that goes first.
+// giveWay waits while callbacks, or other work that goes first, are late.
 func (p *redeliveryPage) giveWay(ctx context.Context) error {
 	for p.a.RedeliveryGivesWay != nil && p.a.RedeliveryGivesWay() {
 		if err := p.recorder.sleepUntil(ctx, time.Now().Add(time.Second)); err != nil {
@@ -121,21 +118,20 @@ func (p *redeliveryPage) giveWay(ctx context.Context) error {
 	return nil
 }
 
-// record tells the server how far the page is, unless it has just been told.
+// record records the page's place on the server, unless it was just recorded.
 func (p *redeliveryPage) record(ctx context.Context) error {
 	now := time.Now()
-	if now.Sub(p.heard) < recordsWithin {
+	if now.Sub(p.recordedAt) < recordMaxAge {
 		return nil
 	}
 	if err := p.recorder.record(ctx, p.at); err != nil {
 		return err
 	}
-	p.heard = now
+	p.recordedAt = now
 	return nil
 }
 
-// redeliver tries one operation a few times; what does not pass is left to a
-// later run.
+// redeliver tries one operation a few times.
 func (p *redeliveryPage) redeliver(ctx context.Context, run operation.RunRef) (operation.Redelivered, error) {
 	r := p.in.Job
 	request := operation.RedeliveryRequest{Force: r.Force, Reason: r.Reason, By: r.By, BulkRedeliveryID: r.ID}
@@ -153,17 +149,17 @@ func (p *redeliveryPage) redeliver(ctx context.Context, run operation.RunRef) (o
 	}
 }
 
-// leave ends the page early: with its place where the workflow wants it no
-// longer, else with an error after which the server goes on with it.
-func (p *redeliveryPage) leave(ctx context.Context, err error) (operation.BulkRedeliveryPosition, error) {
+// stop ends this run of the activity for err: with the page's place where the
+// workflow cancelled it, else with an error after which the server retries it.
+func (p *redeliveryPage) stop(ctx context.Context, err error) (operation.BulkRedeliveryPosition, error) {
 	switch {
 	case errors.Is(err, errUnwanted):
 		return p.at, nil
 	case errors.Is(err, errLost):
 		return p.at, activity.ErrResultPending
 	}
-	// A record that fails in passing leaves the one before it, from which the
-	// same is done.
+	// Where this fails, the next run begins at the record before, and finds the rest
+	// done.
 	p.recorder.repeat(context.WithoutCancel(ctx))
 	kind := TypeHeldBack
 	if errors.Is(err, errStopping) || errors.Is(err, errInterrupted) {

@@ -168,7 +168,7 @@ func TestARequestThatWasWrittenIsNeverSentTwice(t *testing.T) {
 	}
 }
 
-func TestAServerThatOnlyHangsUpIsCalledOnceForEachAttempt(t *testing.T) {
+func TestAServerThatOnlyClosesConnectionsIsCalledOnceForEachAttempt(t *testing.T) {
 	t.Parallel()
 	var connections atomic.Int32
 	e := guarded(t, serveConns(t, func(net.Conn) { connections.Add(1) }))
@@ -179,7 +179,7 @@ func TestAServerThatOnlyHangsUpIsCalledOnceForEachAttempt(t *testing.T) {
 	}
 }
 
-func TestAFreshConnectionIsSoughtWithinTheTimeoutAlone(t *testing.T) {
+func TestAFreshConnectionIsOpenedWithinTheTimeout(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	s.answer = status(http.StatusOK)
@@ -235,7 +235,7 @@ func serveHTTP2(conn io.ReadWriter, seen *atomic.Int32, second func(stream uint3
 	}
 }
 
-func TestOverHTTP2TooOnlyWhatReachedNobodyIsSentAgain(t *testing.T) {
+func TestARequestOverHTTP2IsSentAgainOnlyAfterGoAway(t *testing.T) {
 	t.Parallel()
 	reset := func(code byte) func(uint32) []byte {
 		return func(stream uint32) []byte { return frame(frameReset, 0, stream, 0, 0, 0, code) }

@@ -2,6 +2,7 @@ package receiver
 
 import (
 	"errors"
+	"maps"
 	"net/url"
 	"strings"
 	"sync"
@@ -21,8 +22,8 @@ const (
 	// hostShare is which part of an endpoint's bulkhead one host may take where
 	// the URLs come with the operations: 1/hostShare.
 	hostShare = 4
-	// hostsKept is how many hosts of one endpoint are known at a time; those with
-	// attempts in flight are always among them.
+	// hostsKept is how many hosts of one endpoint are known at a time, beside
+	// those with attempts in flight.
 	hostsKept = 1024
 )
 
@@ -33,8 +34,8 @@ var ErrBreakerOpen = errors.New("the breaker is open")
 var (
 	// errInVain counts against a breaker: a slot was held and no answer came.
 	errInVain = errors.New("no answer")
-	// errNotMade marks an attempt that was not made after all: it says nothing of
-	// the receiver.
+	// errNotMade marks an attempt that was not made after all: it says nothing
+	// about the receiver.
 	errNotMade = errors.New("not made")
 )
 
@@ -47,7 +48,7 @@ type Receivers struct {
 }
 
 // key has the limit and whether the URL is fixed, so that a configuration that
-// changes either holds at once.
+// changes either takes effect at once.
 type key struct {
 	name  string
 	limit int
@@ -60,66 +61,49 @@ type isolated struct {
 	// hostLimit is how many attempts one host may have in flight.
 	hostLimit int
 	hosts     map[string]*host
-	// uses counts, for which host was used longest ago.
-	uses uint64
 }
 
 type host struct {
 	bulkhead *bulkhead.Bulkhead
 	breaker  *gobreaker.TwoStepCircuitBreaker[any]
-	inFlight int
-	lastUse  uint64
 }
 
 // Permit lets one attempt be made. It is given back once, by Release or Cancel.
 type Permit struct {
-	receivers *Receivers
-	host      *host
-	slot      *bulkhead.Slot
-	settle    func(error)
+	slot   *bulkhead.Slot
+	settle func(error)
 }
 
 // Acquire lets one attempt be made at e, for an operation that brought url or
-// none; or the error says in words why it is held back: [ErrBreakerOpen] or one
-// of package bulkhead's.
-func (r *Receivers) Acquire(e Endpoint, url string) (*Permit, error) {
-	return r.acquire(e, url, (*bulkhead.Bulkhead).Acquire)
-}
-
-// AcquireLocal is [Receivers.Acquire] for an attempt inside a workflow task:
-// only where this host answered fast lately, and only up to a small share.
-func (r *Receivers) AcquireLocal(e Endpoint, url string) (*Permit, error) {
-	return r.acquire(e, url, (*bulkhead.Bulkhead).AcquireLocal)
-}
-
-func (r *Receivers) acquire(e Endpoint, url string, take func(*bulkhead.Bulkhead) (*bulkhead.Slot, error)) (*Permit, error) {
-	h := r.enter(e, url)
-	slot, err := take(h.bulkhead)
+// none; or the error says why it is held back: [ErrBreakerOpen] or one of package
+// bulkhead's. From inside a workflow task only hosts that answered fast lately
+// may be called.
+func (r *Receivers) Acquire(e Endpoint, url string, from bulkhead.From) (*Permit, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	h := r.endpoint(e).host(hostOf(e.address(url)))
+	slot, err := h.bulkhead.Acquire(from)
 	if err != nil {
-		r.leave(h)
 		return nil, err
 	}
 	settle, err := h.breaker.Allow()
 	if err != nil {
 		slot.Cancel()
-		r.leave(h)
 		return nil, ErrBreakerOpen
 	}
-	return &Permit{receivers: r, host: h, slot: slot, settle: settle}, nil
+	return &Permit{slot, settle}, nil
 }
 
 // Release ends an attempt that was made.
 func (p *Permit) Release(r Result) {
 	p.slot.Release(r.Took)
 	p.settle(inVain(r))
-	p.receivers.leave(p.host)
 }
 
 // Cancel gives the permit back where no attempt was made.
 func (p *Permit) Cancel() {
 	p.slot.Cancel()
 	p.settle(errNotMade)
-	p.receivers.leave(p.host)
 }
 
 // inVain counts what held a slot and brought nothing. A connection refused at
@@ -129,21 +113,6 @@ func inVain(r Result) error {
 		return errInVain
 	}
 	return nil
-}
-
-// enter finds the host and keeps it from being forgotten until leave.
-func (r *Receivers) enter(e Endpoint, url string) *host {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	h := r.endpoint(e).host(hostOf(e.address(url)))
-	h.inFlight++
-	return h
-}
-
-func (r *Receivers) leave(h *host) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	h.inFlight--
 }
 
 func (r *Receivers) endpoint(e Endpoint) *isolated {
@@ -163,30 +132,18 @@ func (r *Receivers) endpoint(e Endpoint) *isolated {
 	return made
 }
 
-// host is the one of that name; to make room for a new one, the one that was
-// used longest ago is forgotten: the payment cores choose them.
+// host finds or makes the host of that name. The payment cores choose the hosts:
+// where there are too many, those without an attempt in flight are forgotten.
 func (i *isolated) host(name string) *host {
-	i.uses++
-	h := i.hosts[name]
-	if h == nil {
-		if len(i.hosts) >= hostsKept {
-			i.forget()
-		}
-		h = &host{bulkhead: i.bulkhead.Part(i.hostLimit), breaker: newBreaker(name)}
-		i.hosts[name] = h
+	if found := i.hosts[name]; found != nil {
+		return found
 	}
-	h.lastUse = i.uses
-	return h
-}
-
-func (i *isolated) forget() {
-	oldest := ""
-	for name, h := range i.hosts {
-		if h.inFlight == 0 && (oldest == "" || h.lastUse < i.hosts[oldest].lastUse) {
-			oldest = name
-		}
+	if len(i.hosts) >= hostsKept {
+		maps.DeleteFunc(i.hosts, func(_ string, h *host) bool { return h.bulkhead.Idle() })
 	}
-	delete(i.hosts, oldest)
+	made := &host{bulkhead: i.bulkhead.Part(i.hostLimit), breaker: newBreaker(name)}
+	i.hosts[name] = made
+	return made
 }
 
 func newBreaker(name string) *gobreaker.TwoStepCircuitBreaker[any] {
@@ -198,7 +155,7 @@ func newBreaker(name string) *gobreaker.TwoStepCircuitBreaker[any] {
 }
 
 // hostOf is the host and port of an address as they are dialled, so that one
-// host has one name; what is no URL has a name of its own, "-".
+// host has one name. Whatever is no URL shares the name "-".
 func hostOf(address string) string {
 	u, err := url.Parse(address)
 	if err != nil || u.Hostname() == "" {
@@ -215,13 +172,15 @@ func hostOf(address string) string {
 	return strings.TrimSuffix(strings.ToLower(u.Hostname()), ".") + ":" + port
 }
 
-// State is how an endpoint stands.
+// State is an endpoint's isolation as it stands.
 type State struct {
 	// Limit is how many attempts may be in flight.
 	Limit int
-	// Breaker is the worst of its hosts': open, half-open or closed.
-	Breaker gobreaker.State
+	// Open is the worst of its hosts' breakers: 1 open, 0.5 half-open, 0 closed.
+	Open float64
 }
+
+var openness = map[gobreaker.State]float64{gobreaker.StateOpen: 1, gobreaker.StateHalfOpen: 0.5}
 
 // States are those of the endpoints used so far, by name. After a changed limit
 // the larger one is shown, and the worse breaker.
@@ -233,16 +192,9 @@ func (r *Receivers) States() map[string]State {
 		state := states[k.name]
 		state.Limit = max(state.Limit, endpoint.bulkhead.Limit())
 		for _, h := range endpoint.hosts {
-			state.Breaker = worse(state.Breaker, h.breaker.State())
+			state.Open = max(state.Open, openness[h.breaker.State()])
 		}
 		states[k.name] = state
 	}
 	return states
-}
-
-func worse(a, b gobreaker.State) gobreaker.State {
-	if a == gobreaker.StateOpen || b == gobreaker.StateClosed {
-		return a
-	}
-	return b
 }

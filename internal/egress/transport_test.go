@@ -86,7 +86,7 @@ func TestAKeptConnectionIsUsedUntilItsAge(t *testing.T) {
 	}
 }
 
-func TestAnExchangeUnderWayOutlivesTheAgeOfItsConnection(t *testing.T) {
+func TestARequestUnderWayOutlivesTheAgeOfItsConnection(t *testing.T) {
 	t.Parallel()
 	for _, protocol := range []string{"HTTP/1.1", "HTTP/2.0"} {
 		t.Run(protocol, func(t *testing.T) {

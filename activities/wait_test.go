@@ -11,7 +11,7 @@ import (
 )
 
 // These tests hold that a clock that was set back, or a record of one that is
-// ahead, delays nothing by more than what was to be waited (docs/adr/0045).
+// ahead, delays nothing by more than what was to be waited.
 
 // setBack is by how much the clock was.
 const setBack = time.Hour
@@ -25,12 +25,12 @@ func TestDeliverCountsHFromNowWhereItsClockWasSetBack(t *testing.T) {
 	}{
 		"since the last attempt": {
 			func(in activities.DeliverInput) operation.DeliveryRecord {
-				return attempted(in, 1, time.Now().Add(setBack))
+				return withAttempts(in, 1, time.Now().Add(setBack))
 			}, h,
 		},
 		"since a Retry-After of five minutes": {
 			func(in activities.DeliverInput) operation.DeliveryRecord {
-				p := attempted(in, 1, time.Now().Add(setBack))
+				p := withAttempts(in, 1, time.Now().Add(setBack))
 				p.NotBefore = operation.At(time.Now().Add(setBack + 5*time.Minute))
 				return p
 			}, 5 * time.Minute,
@@ -44,30 +44,27 @@ func TestDeliverCountsHFromNowWhereItsClockWasSetBack(t *testing.T) {
 		},
 		"not at all: an attempt that was interrupted is taken to last for its time-out": {
 			func(in activities.DeliverInput) operation.DeliveryRecord {
-				return onItsWay(in, 1, time.Now())
+				return withAttemptInFlight(in, 1, time.Now())
 			}, 10*time.Second + h,
 		},
 		"not at all: another worker's clock is a little ahead": {
 			func(in activities.DeliverInput) operation.DeliveryRecord {
-				return attempted(in, 1, time.Now().Add(100*time.Millisecond))
+				return withAttempts(in, 1, time.Now().Add(100*time.Millisecond))
 			}, h + 100*time.Millisecond,
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			inVirtualTime(t, func(t *testing.T, b *bench) {
-				in, begun := ringing(h, 2), time.Now()
-				made := tt.record(in).Made
-				b.ring(t, in, run{details: tt.record(in)}, made+1)
-				require.Equal(t, tt.waits, b.receiver.begun[0].Sub(begun))
-			})
+		subtest(t, name, func(t *testing.T, b *fixture) {
+			in, begun := deliverInput(h, 2), time.Now()
+			made := tt.record(in).Made
+			b.deliverUntil(t, in, run{details: tt.record(in)}, made+1)
+			require.Equal(t, tt.waits, b.receiver.begun[0].Sub(begun))
 		})
 	}
 }
 
-// ring runs a delivery as the server does, until its attempt number n (of this
+// deliverUntil runs a delivery as the server does, until its attempt number n (of this
 // delivery) was made.
-func (b *bench) ring(t *testing.T, in activities.DeliverInput, r run, n int) {
+func (b *fixture) deliverUntil(t *testing.T, in activities.DeliverInput, r run, n int) {
 	t.Helper()
 	before := b.receiver.requests()
 	for b.receiver.requests() == before {
@@ -101,25 +98,22 @@ func TestWatchCountsItsGapFromNowWhereItsClockWasSetBack(t *testing.T) {
 			return operation.WatchRecord{NotBefore: operation.At(time.Now().Add(setBack))}
 		}, 0},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			inVirtualTime(t, func(t *testing.T, b *bench) {
-				in := watching(interval(2*time.Hour, time.Minute))
-				in.Record = tt.record()
-				begun := time.Now()
-				b.core.answer = after(1)
-				b.onServer(t, in, 0)
-				require.Equal(t, []time.Duration{tt.waits}, b.core.polls(begun))
-			})
+		subtest(t, name, func(t *testing.T, b *fixture) {
+			in := watchInput(interval(2*time.Hour, time.Minute))
+			in.Record = tt.record()
+			begun := time.Now()
+			b.core.answer = after(1)
+			b.watchToTheEnd(t, in, 0)
+			require.Equal(t, []time.Duration{tt.waits}, b.core.polls(begun))
 		})
 	}
 }
 
 func TestWatchDatesNoAnswerBeforeTheOneThatItFollows(t *testing.T) {
 	t.Parallel()
-	inVirtualTime(t, func(t *testing.T, b *bench) {
+	inVirtualTime(t, func(t *testing.T, b *fixture) {
 		ahead := operation.At(time.Now().Add(setBack))
-		in := watching(interval(2*time.Hour, time.Second))
+		in := watchInput(interval(2*time.Hour, time.Second))
 		in.Record.Last = &operation.Observation{Status: "new", BegunAt: ahead, ObservedAt: ahead}
 		b.core.answer = after(1)
 		result, err := b.watch(in, run{})

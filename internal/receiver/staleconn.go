@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// writing is what is known of how far a request was written.
+// writing is what is known about how far a request was written.
 type writing struct {
 	mu sync.Mutex
 	// conn is the connection that the request was given, kept from another.
@@ -31,7 +31,7 @@ func (w *writing) trace() *httptrace.ClientTrace {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.conn, w.reused, w.begun = info.Conn, info.Reused, false
-			if info.Reused && !isHTTP2(info.Conn) && wasEnded(info.Conn) {
+			if info.Reused && !isHTTP2(info.Conn) && isStale(info.Conn) {
 				// net/http has not noticed yet, and would write to it.
 				_ = info.Conn.Close()
 			}
@@ -63,10 +63,10 @@ func isHTTP2(conn net.Conn) bool {
 	return ok && secure.ConnectionState().NegotiatedProtocol == "h2"
 }
 
-// wasEnded reports whether the other end of an idle connection closed it or said
-// anything, which only the end of a TLS connection is a reason for. It looks at
+// isStale reports whether the other end of an idle connection closed it or sent
+// anything, for which the end of a TLS connection is the only reason. It peeks at
 // what has arrived and takes nothing of it.
-func wasEnded(conn net.Conn) bool {
+func isStale(conn net.Conn) bool {
 	if secure, ok := conn.(*tls.Conn); ok {
 		conn = secure.NetConn()
 	}
@@ -78,15 +78,15 @@ func wasEnded(conn net.Conn) bool {
 	if err != nil {
 		return false
 	}
-	ended := false
+	stale := false
 	// Not raw.Read, which waits for net/http's own reader.
-	err = raw.Control(func(fd uintptr) { ended = hasArrived(fd) })
-	return err == nil && ended
+	err = raw.Control(func(fd uintptr) { stale = hasArrived(fd) })
+	return err == nil && stale
 }
 
-// goAway is how net/http says that an HTTP/2 server closed the connection and
-// did not process this stream (RFC 9113, 6.8). The error has no type; should its
-// text change, such an attempt counts.
+// goAway is the text of net/http's error where an HTTP/2 server closed the
+// connection and did not process this stream (RFC 9113, 6.8). The error has no
+// type; should its text change, such an attempt counts.
 const goAway = "http2: Transport received Server's graceful shutdown GOAWAY"
 
 func isGoAway(err error) bool { return strings.Contains(err.Error(), goAway) }

@@ -1,0 +1,93 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+const (
+	// maxFileBytes bounds the configuration file and every file that it names.
+	maxFileBytes = 1 << 20
+
+	referenceWords = "a reference, ${env:NAME} or ${file:PATH}"
+	literalFault   = "a literal stands where a secret belongs: allowed is " + referenceWords
+)
+
+var references = regexp.MustCompile(`\$\{([^}]*)(\}?)`)
+
+// secret expands the references in text. A text without one is refused. Nothing
+// of text or of what it stands for is ever shown.
+func (d *decoder) secret(path, text string) Secret {
+	if !strings.Contains(text, "${") {
+		d.fault(path, literalFault)
+	}
+	expanded := references.ReplaceAllStringFunc(text, func(reference string) string {
+		value, err := d.referenced(path, reference)
+		if err != nil {
+			d.fault(path, "%w", err)
+		}
+		return value
+	})
+	d.secrets[path] = expanded
+	return NewSecret(expanded)
+}
+
+// header reads the value of a header. Whether it may be a literal depends on the
+// header's name and is checked later.
+func (d *decoder) header(path, text string) Header {
+	if strings.Contains(text, "${") {
+		return Header{Secret: d.secret(path, text)}
+	}
+	d.secrets[path] = text
+	return Header{Secret: NewSecret(text), literal: true}
+}
+
+// referenced is the value of an environment variable or a file.
+func (d *decoder) referenced(path, reference string) (string, error) {
+	inner, closed := strings.CutSuffix(strings.TrimPrefix(reference, "${"), "}")
+	scheme, name, _ := strings.Cut(inner, ":")
+	switch {
+	case closed && scheme == "env" && plainKey.MatchString(name):
+		if value := os.Getenv(name); value != "" {
+			return value, nil
+		}
+		return "", fmt.Errorf("the environment variable %s is not set, or is empty", name)
+	case closed && scheme == "file" && name != "":
+		content, err := d.readFile(path, name, true)
+		if err != nil {
+			return "", err
+		}
+		if value := strings.TrimRight(string(content), "\r\n"); value != "" {
+			return value, nil
+		}
+		return "", fmt.Errorf("the file %s is empty", quote(name))
+	}
+	return "", errors.New("this reference can't be read: allowed are ${env:NAME} and ${file:PATH}")
+}
+
+// readFile reads a file that the value at path names, relative to the
+// configuration's folder. A private one should not be readable by everybody.
+func (d *decoder) readFile(path, name string, private bool) ([]byte, error) {
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(filepath.Dir(d.file), name)
+	}
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, fmt.Errorf("can't read the file: %w", err)
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxFileBytes {
+		return nil, fmt.Errorf("%s is not a regular file of at most %d bytes", quote(name), maxFileBytes)
+	}
+	if private && info.Mode().Perm()&0o004 != 0 {
+		d.warn(path, "every user of this machine can read %s (mode %04o): 0600 would do", name, info.Mode().Perm())
+	}
+	content, err := os.ReadFile(name)
+	if err != nil {
+		return nil, fmt.Errorf("can't read the file: %w", err)
+	}
+	return content, nil
+}
