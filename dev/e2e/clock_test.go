@@ -129,8 +129,8 @@ func TestSettingTheClockDelaysNothing(t *testing.T) {
 
 	key := func(endpoint, id string) operation.Key { return operation.Key{Endpoint: endpoint, OperationID: id} }
 	watching := []operation.Key{key("SHORT", "1201"), key("LONG", "1202"), key("SHORT", "1203"), key("LONG", "1204")}
-	ringing := []operation.Key{key("SHORT", "1205"), key("LONG", "1206")}
-	for _, k := range append(watching, ringing...) {
+	delivering := []operation.Key{key("SHORT", "1205"), key("LONG", "1206")}
+	for _, k := range append(watching, delivering...) {
 		request := w.transfer(k.OperationID)
 		request.Endpoint = k.Endpoint
 		w.core.SetStatus(k.OperationID, "waiting_funds")
@@ -139,11 +139,11 @@ func TestSettingTheClockDelaysNothing(t *testing.T) {
 	for _, k := range watching {
 		awaitCallbacks(t, w.paysera, k.OperationID, 1)
 	}
-	for _, k := range ringing {
+	for _, k := range delivering {
 		w.paysera.Script(k.OperationID, failing(http.StatusServiceUnavailable))
 		w.core.SetStatus(k.OperationID, "done")
 	}
-	for _, k := range ringing {
+	for _, k := range delivering {
 		awaitCallbacksAbout(t, w.paysera, k.OperationID, "done", 2)
 	}
 
@@ -154,7 +154,7 @@ func TestSettingTheClockDelaysNothing(t *testing.T) {
 		w.core.SetStatus(k.OperationID, "done")
 	}
 	for i, h := range []time.Duration{shortH, longH} {
-		id := ringing[i].OperationID
+		id := delivering[i].OperationID
 		made := len(awaitCallbacksAbout(t, w.paysera, id, "done", 1))
 		awaitCallbacksAbout(t, w.paysera, id, "done", made+2)
 		require.Less(t, time.Since(set), 3*longH+2*late, "the leap is not waited for")
@@ -175,13 +175,13 @@ func TestSettingTheClockDelaysNothing(t *testing.T) {
 	// second short, by which the server wakes the worker early. No other is.
 	clock.set(t, 0)
 	for i, h := range []time.Duration{shortH, longH} {
-		id := ringing[i].OperationID
+		id := delivering[i].OperationID
 		made := len(awaitCallbacksAbout(t, w.paysera, id, "done", 1))
 		got := awaitCallbacksAbout(t, w.paysera, id, "done", made+2)
 		require.GreaterOrEqual(t, got[made].Gap, h-500*time.Millisecond)
 		require.GreaterOrEqual(t, got[made+1].Gap, h)
 		w.paysera.Script(id, simulator.Acknowledge)
-		state := awaitClosed(t, api, ringing[i])
+		state := awaitClosed(t, api, delivering[i])
 		require.Equal(t, operation.OutcomeAcknowledged, state.Outcome)
 		for _, attempt := range state.Deliveries[len(state.Deliveries)-1].Attempts {
 			require.Less(t, attempt.TookMS, int64(2000), "an attempt took as long as it took: %+v", attempt)

@@ -133,7 +133,7 @@ func TestATemporalServerKilledAndStartedAgainOnItsFilesLosesNothing(t *testing.T
 	require.Len(t, w.paysera.Received("302"), 1)
 }
 
-// refusesToStart: Temporal is away, so a start is told to come back.
+// refusesToStart requires that a start is refused with 503 while Temporal is away.
 func refusesToStart(t *testing.T, api *apiclient.Client) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -159,7 +159,7 @@ func TestTheTopologyOfProductionOnPostgreSQL(t *testing.T) {
 		t.Run(id, func(t *testing.T) { e.check(t, w, api) })
 	}
 
-	t.Run("the engine is killed and started again on its database", func(t *testing.T) {
+	t.Run("the Temporal server is killed and started again on its database", func(t *testing.T) {
 		w.core.SetStatus("401", "waiting_funds")
 		key := start(t, api, w.transfer("401"))
 		awaitCallbacks(t, w.paysera, "401", 1)

@@ -23,8 +23,8 @@ type ending struct {
 	// status is the last one; deliveries are "status: outcome: verdicts".
 	status     string
 	deliveries []string
-	// rings are the statuses that the receiver got, one a request.
-	rings []string
+	// received are the statuses that the receiver got, one a request.
+	received []string
 }
 
 func failing(status int) simulator.Reply { return simulator.Reply{HTTPStatus: status} }
@@ -43,19 +43,19 @@ func endings(w *environment) map[string]ending {
 				w.ukrcard.Script(id, failing(http.StatusInternalServerError), unacknowledging(), simulator.Acknowledge)
 			},
 			outcome: operation.OutcomeAcknowledged, status: "2",
-			deliveries: []string{"2: acknowledged: " + nack + " " + nack + " " + ack}, rings: []string{"2", "2", "2"},
+			deliveries: []string{"2: acknowledged: " + nack + " " + nack + " " + ack}, received: []string{"2", "2", "2"},
 		},
 		"a payment that is held is delivered with 1 at the first poll": {
 			start:   order("PAY-1", "payment"),
 			prepare: func(w *environment, id string) { w.wsgate.Script(id, simulator.Statuses(1)...) },
 			outcome: operation.OutcomeAcknowledged, status: "1",
-			deliveries: []string{"1: acknowledged: " + ack}, rings: []string{"1"},
+			deliveries: []string{"1: acknowledged: " + ack}, received: []string{"1"},
 		},
 		"a payment that stays registered is delivered with 0 when the polls are used up": {
 			start:   order("PAY-2", "payment"),
 			prepare: func(w *environment, id string) { w.wsgate.Script(id, simulator.Statuses(0)...) },
 			outcome: operation.OutcomeAcknowledged, status: "0",
-			deliveries: []string{"0: acknowledged: " + ack}, rings: []string{"0"},
+			deliveries: []string{"0: acknowledged: " + ack}, received: []string{"0"},
 		},
 		"a payment that wsGate knows nothing of is delivered without an orderStatus": {
 			start: order("PAY-3", "payment"),
@@ -63,7 +63,7 @@ func endings(w *environment) map[string]ending {
 				w.wsgate.Script(id, simulator.WSGateAnswer{RespStatus: http.StatusServiceUnavailable})
 			},
 			outcome:    operation.OutcomeAcknowledged,
-			deliveries: []string{": acknowledged: " + ack}, rings: []string{""},
+			deliveries: []string{": acknowledged: " + ack}, received: []string{""},
 		},
 		"a wsGate that errs, throttles and drops costs polls, not the operation": {
 			start: order("PAY-4", "payment"),
@@ -72,7 +72,7 @@ func endings(w *environment) map[string]ending {
 					simulator.WSGateAnswer{Body: "<html>"}, simulator.WSGateAnswer{OrderStatus: 2})
 			},
 			outcome: operation.OutcomeAcknowledged, status: "2",
-			deliveries: []string{"2: acknowledged: " + ack}, rings: []string{"2"},
+			deliveries: []string{"2: acknowledged: " + ack}, received: []string{"2"},
 		},
 		"a receiver that drops the connection is tried again": {
 			start: order("A2C-2", "p2p_a2c"),
@@ -81,7 +81,7 @@ func endings(w *environment) map[string]ending {
 				w.ukrcard.Script(id, simulator.Reply{Drop: true}, simulator.Acknowledge)
 			},
 			outcome: operation.OutcomeAcknowledged, status: "2",
-			deliveries: []string{"2: acknowledged: " + nack + " " + ack}, rings: []string{"2", "2"},
+			deliveries: []string{"2: acknowledged: " + nack + " " + ack}, received: []string{"2", "2"},
 		},
 		"a receiver that is gone ends the delivery": {
 			start: order("A2C-3", "p2p_a2c"),
@@ -90,7 +90,7 @@ func endings(w *environment) map[string]ending {
 				w.ukrcard.Script(id, failing(http.StatusGone))
 			},
 			outcome: operation.OutcomeGone, status: "2",
-			deliveries: []string{"2: gone: " + nack}, rings: []string{"2"},
+			deliveries: []string{"2: gone: " + nack}, received: []string{"2"},
 		},
 		"a redirect is not followed and is no acknowledgement": {
 			start: w.transfer("101"),
@@ -99,7 +99,7 @@ func endings(w *environment) map[string]ending {
 				w.paysera.Script(id, simulator.Reply{HTTPStatus: http.StatusFound, Header: map[string]string{"Location": w.standard.URL()}}, simulator.Acknowledge)
 			},
 			outcome: operation.OutcomeAcknowledged, status: "done",
-			deliveries: []string{"done: acknowledged: " + nack + " " + ack}, rings: []string{"done", "done"},
+			deliveries: []string{"done: acknowledged: " + nack + " " + ack}, received: []string{"done", "done"},
 		},
 		"a transfer delivers each status on its way": {
 			start:   w.transfer("102"),
@@ -113,7 +113,7 @@ func endings(w *environment) map[string]ending {
 			},
 			outcome: operation.OutcomeAcknowledged, status: "done",
 			deliveries: []string{"waiting_funds: acknowledged: " + ack, "reserved: acknowledged: " + ack, "done: acknowledged: " + ack},
-			rings:      []string{"waiting_funds", "reserved", "done"},
+			received:   []string{"waiting_funds", "reserved", "done"},
 		},
 		"a transfer delivers the statuses that its client chose": {
 			start: w.transfer("103", "done", "failed"),
@@ -121,7 +121,7 @@ func endings(w *environment) map[string]ending {
 				w.core.Script(id, simulator.TransferStep{Status: "waiting_funds"}, simulator.TransferStep{Status: "done"})
 			},
 			outcome: operation.OutcomeAcknowledged, status: "done",
-			deliveries: []string{"done: acknowledged: " + ack}, rings: []string{"done"},
+			deliveries: []string{"done: acknowledged: " + ack}, received: []string{"done"},
 		},
 		"a transfer that its user revoked is delivered with revoked": {
 			start:   w.transfer("104"),
@@ -134,7 +134,7 @@ func endings(w *environment) map[string]ending {
 			},
 			outcome: operation.OutcomeAcknowledged, status: "revoked",
 			deliveries: []string{"waiting_funds: acknowledged: " + ack, "revoked: acknowledged: " + ack},
-			rings:      []string{"waiting_funds", "revoked"},
+			received:   []string{"waiting_funds", "revoked"},
 		},
 		"a transfer that its client revoked delivers nothing": {
 			start:   w.transfer("105", "done", "revoked"),
@@ -156,7 +156,7 @@ func endings(w *environment) map[string]ending {
 			},
 			outcome: operation.OutcomeAcknowledged, status: "revoked",
 			deliveries: []string{"waiting_funds: acknowledged: " + ack, "revoked: acknowledged: " + ack},
-			rings:      []string{"waiting_funds", "revoked"},
+			received:   []string{"waiting_funds", "revoked"},
 		},
 		"a withdrawal ends an operation without a callback": {
 			start: order("A2C-4", "p2p_c2a"),
@@ -178,7 +178,7 @@ func endings(w *environment) map[string]ending {
 				require.NoError(t, api.Push(t.Context(), key, "done"))
 			},
 			outcome: operation.OutcomeAcknowledged, status: "done",
-			deliveries: []string{"done: acknowledged: " + ack}, rings: []string{"done"},
+			deliveries: []string{"done: acknowledged: " + ack}, received: []string{"done"},
 		},
 		"a delivery without an acknowledgement is exhausted after k attempts, and redelivered as the same callback": {
 			start: entry("108"),
@@ -200,7 +200,7 @@ func endings(w *environment) map[string]ending {
 			},
 			outcome: operation.OutcomeAcknowledged, status: "done",
 			deliveries: []string{"done: acknowledged: " + nack + " " + nack + " " + nack + " " + nack + " " + ack},
-			rings:      []string{"done", "done", "done", "done", "done"},
+			received:   []string{"done", "done", "done", "done", "done"},
 		},
 	}
 }
@@ -246,11 +246,11 @@ func (e ending) check(t *testing.T, w *environment, api *apiclient.Client) {
 func (e ending) requireCallbacks(t *testing.T, w *environment, key operation.Key, state operation.State) {
 	t.Helper()
 	receiver := map[string]*simulator.Receiver{gold: w.ukrcard, shop: w.paysera, ledger: w.standard}[key.Endpoint]
-	var rings []string
+	var received []string
 	bodies := map[string]string{}
 	ids := map[string]bool{}
 	for _, got := range receiver.Received(key.OperationID) {
-		rings = append(rings, got.Status)
+		received = append(received, got.Status)
 		require.False(t, got.Overlaps, "two attempts at a time")
 		if got.Attempt > 1 {
 			require.Equal(t, bodies[got.CallbackID], string(got.Body))
@@ -263,7 +263,7 @@ func (e ending) requireCallbacks(t *testing.T, w *environment, key operation.Key
 		ids[got.CallbackID] = true
 		require.NotEmpty(t, got.Header.Get("webhook-timestamp"))
 	}
-	require.Equal(t, e.rings, rings)
+	require.Equal(t, e.received, received)
 	for _, d := range state.Deliveries {
 		require.True(t, ids[d.CallbackID], "the receiver got %s", d.CallbackID)
 	}

@@ -134,7 +134,7 @@ func TestASlowReceiverDoesNotDelayARevocation(t *testing.T) {
 	w.core.SetStatus("121", "waiting_funds")
 	key := start(t, api, entry("121"))
 	awaitInFlight(t, w.standard, "121", 1)
-	require.NotNil(t, pendingDelivery(t, w.temporalClient(t), key), "rung by an activity, not in a workflow task")
+	require.NotNil(t, pendingDelivery(t, w.temporalClient(t), key), "delivered by an activity, not in a workflow task")
 	state, err := api.Revoke(t.Context(), key, "user", "")
 	require.NoError(t, err)
 	require.True(t, w.standard.Received("121")[0].EndedAt.IsZero(), "the answer does not wait for the receiver")
@@ -215,8 +215,8 @@ func TestAStateIsReadWhileNoWorkerRuns(t *testing.T) {
 	require.Equal(t, operation.Watching, state.Phase)
 }
 
-// A run's first workflow task may wait for a worker, or be lost with one: what was
-// said to the run meanwhile is older than what its first poll sees.
+// A run's first workflow task may wait for a worker, or be lost with one: a message
+// that reached the run meanwhile is older than its first poll.
 func TestMessagesBeforeTheFirstPollAreHandledFirst(t *testing.T) {
 	t.Parallel()
 	w := newEnvironment(t, sharedServer(t), quick)
@@ -242,8 +242,8 @@ func TestMessagesBeforeTheFirstPollAreHandledFirst(t *testing.T) {
 	require.Empty(t, w.core.Questions("147"), "nobody wants to know")
 }
 
-// What no worker took as an Update is said by Signal. An Update after it may come
-// to the run in the same workflow task, in which the SDK lets Updates go first.
+// A change that no worker took as an Update is sent as a Signal. A later Update may
+// reach the run in the same workflow task, in which the SDK handles Updates first.
 func TestASignalIsHandledBeforeALaterUpdate(t *testing.T) {
 	t.Parallel()
 	push := func(ctx context.Context, api *apiclient.Client, key operation.Key) error {
@@ -274,7 +274,7 @@ func TestASignalIsHandledBeforeALaterUpdate(t *testing.T) {
 			awaitState(t, api, key, func(s operation.State) bool { return s.Polls > 0 })
 			stop(t, first)
 
-			// The API says it so after 3 s; its Update is gone where the server restarts then.
+			// The API sends a Signal after 3 s; its Update is lost if the server restarts then.
 			require.NoError(t, w.temporalClient(t).SignalWorkflow(t.Context(), key.WorkflowID(), "", workflows.SignalStatus, workflows.Push{Status: tt.signalled}))
 			said := make(chan error, 1)
 			go func() { said <- tt.say(t.Context(), api, key) }()
@@ -400,7 +400,7 @@ func TestAWithdrawalInterruptsNoAttempt(t *testing.T) {
 		withdraw(t, api, key)
 		require.Equal(t, operation.OutcomeAcknowledged, awaitClosed(t, api, key).Outcome)
 	})
-	t.Run("what waits for its next attempt is rung no more, and its attempts stay on record", func(t *testing.T) {
+	t.Run("a delivery that waits for its next attempt ends, and its attempts stay on record", func(t *testing.T) {
 		w.standard.Script("162", failing(http.StatusServiceUnavailable))
 		key := start(t, api, entry("162"))
 		c := w.temporalClient(t)

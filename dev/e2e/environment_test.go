@@ -296,7 +296,7 @@ func (e *temporalServer) kill(t *testing.T) {
 	require.NoError(t, e.process.Kill())
 }
 
-// heldAddress is one at which nobody but who is told it listens.
+// heldAddress is a free address that no other program gets while the test runs.
 func heldAddress(t *testing.T) string {
 	t.Helper()
 	held, err := port.HoldAny(t.Context())
@@ -478,7 +478,7 @@ func direct(api *apiclient.Client) *apiclient.Client {
 	return &apiclient.Client{Base: api.Base, Key: api.Key, MaxAttempts: 1}
 }
 
-// later says that the answer was to come back later.
+// later reports whether the API answered that the call is to be repeated later.
 func later(err error) bool {
 	status := apiclient.Status(err)
 	return status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable
@@ -492,7 +492,7 @@ func start(t *testing.T, api *apiclient.Client, r operation.StartRequest) operat
 	return r.Key()
 }
 
-// awaitState reads an operation until done says so.
+// awaitState reads an operation until done returns true.
 func awaitState(t *testing.T, api *apiclient.Client, key operation.Key, done func(operation.State) bool) operation.State {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -533,7 +533,7 @@ func verdicts(d operation.Delivery) string {
 	return strings.Join(words, " ")
 }
 
-// requireNumbered says that the attempts are numbered from first without a gap.
+// requireNumbered requires that the attempts are numbered from first without a gap.
 func requireNumbered(t *testing.T, attempts []operation.Attempt, first int) {
 	t.Helper()
 	for i, a := range attempts {

@@ -32,7 +32,7 @@ func newFakeServers(t *testing.T) *fakeServers {
 	t.Helper()
 	o := &fakeServers{scripts: map[string][]answer{}, statuses: map[string]string{}, asked: map[string]int{}, rung: map[string][]string{}}
 	mux := http.NewServeMux()
-	mux.HandleFunc("/ring", o.ring)
+	mux.HandleFunc("/ring", o.receive)
 	mux.HandleFunc("/Confirm", func(w http.ResponseWriter, r *http.Request) {
 		o.ask(w, r, r.Header.Get("orderNumber"), `{"orderNumber":%q,"respStatus":200,"orderStatus":%s}`, "2")
 	})
@@ -57,7 +57,7 @@ func (o *fakeServers) script(whom, id string, answers ...answer) {
 	o.scripts[whom+id] = answers
 }
 
-// status sets what the core says where no script does.
+// status sets what the core answers where there is no script.
 func (o *fakeServers) status(id, status string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -95,7 +95,7 @@ var (
 	statusRung = regexp.MustCompile(`"(?:orderStatus":|status":")(\w+)|[&?]?status=([^&]*)`)
 )
 
-func (o *fakeServers) ring(w http.ResponseWriter, r *http.Request) {
+func (o *fakeServers) receive(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	id, status := first(idRung, body), first(statusRung, body)
 	o.mu.Lock()
@@ -156,7 +156,7 @@ func respondRaw(text string) answer {
 	}
 }
 
-// respondEndlessly writes a chunk again and again until nobody listens.
+// respondEndlessly writes a chunk again and again until the connection is closed.
 func respondEndlessly(chunk string, header ...string) answer {
 	return func(w http.ResponseWriter, r *http.Request, id string) {
 		respond(http.StatusOK, "", header...)(w, r, id)

@@ -96,7 +96,7 @@ func (h *hostileEnvironment) callbackAnswers() []hostile {
 }
 
 // sourceAnswers are what cores answer to a first poll. Each costs that poll and
-// no more: nothing is rung for it, and the second tells the status.
+// no more: nothing is delivered for it, and the second poll finds the status.
 func (h *hostileEnvironment) sourceAnswers() []hostile {
 	ukrcard := h.answered(gold, toCore, "wsGate: ", []badAnswer{
 		{"nothing", "", respond(200, "")},

@@ -65,7 +65,7 @@ func (h *hostileEnvironment) send(t *testing.T, c call) string {
 	require.NoError(t, err)
 	defer conn.Close()
 	require.NoError(t, conn.SetDeadline(time.Now().Add(patience)))
-	// A server that has heard enough answers before the end, and closes.
+	// A server that has read enough answers before the end, and closes.
 	_, _ = io.WriteString(conn, c.text())
 	// A read ends with its client: only what is no whole request is broken off.
 	if half, ok := conn.(*net.TCPConn); ok && c.raw != "" {
@@ -222,8 +222,8 @@ func (h *hostileEnvironment) starts() []hostile {
 		{input: "an order id where there is none", body: `{"endpoint":"LEDGER","operation_id":"1","reference":{"order_id":"1"}}`, want: "422 invalid: reference.order_id"},
 		{input: "an unknown status", body: `{"endpoint":"LEDGER","operation_id":"1","known_status":"paid"}`, want: "422 invalid: known_status"},
 		{input: "a card number as status", body: `{"endpoint":"LEDGER","operation_id":"1","known_status":"` + card + `"}`, want: "422 invalid: known_status"},
-		{input: "an unknown status to ring for", body: `{"endpoint":"LEDGER","operation_id":"1","callback":{"statuses":["paid"]}}`, want: "422 invalid: callback.statuses"},
-		{input: "a card number to ring for", body: `{"endpoint":"LEDGER","operation_id":"1","callback":{"statuses":["` + card + `"]}}`, want: "422 invalid: callback.statuses"},
+		{input: "an unknown status to deliver", body: `{"endpoint":"LEDGER","operation_id":"1","callback":{"statuses":["paid"]}}`, want: "422 invalid: callback.statuses"},
+		{input: "a card number to deliver", body: `{"endpoint":"LEDGER","operation_id":"1","callback":{"statuses":["` + card + `"]}}`, want: "422 invalid: callback.statuses"},
 		{input: "a URL for an endpoint that has one", body: `{"endpoint":"LEDGER","operation_id":"1","callback":{"url":"http://127.0.0.1/"}}`, want: "422 invalid: callback.url"},
 		{input: "no URL where each operation has one", body: `{"endpoint":"WALLET_SHOP","operation_id":"1"}`, want: "422 invalid: callback.url"},
 		{input: "an open operation with other content", body: `{"endpoint":"IDLE","operation_id":"open","known_status":"reserved"}`, want: "409 conflict"},

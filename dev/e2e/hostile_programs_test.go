@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// requireRan runs one of Ringback's programs to its end and says how it ended: its exit
+// runProgram runs one of Ringback's programs to its end and says how it ended: its exit
 // code and what it said.
 func (h *hostileEnvironment) runProgram(t *testing.T, name string, environment []string, arguments ...string) string {
 	t.Helper()

@@ -165,7 +165,7 @@ const (
 	keyStart  = "key-that-may-start"
 )
 
-// hostileEnvironment is a Ringback whose outside is under the test's control, with two
+// hostileEnvironment is a Ringback whose cores and receivers are under the test's control, with two
 // bystanders: an operation that is open and one that has ended.
 type hostileEnvironment struct {
 	environment
@@ -232,7 +232,7 @@ func (h *hostileEnvironment) snapshot(t *testing.T) string {
 	}
 	text, err := json.MarshalIndent(states, "", " ")
 	require.NoError(t, err)
-	return fmt.Sprintf("%d requests outside\n%s", h.fakeServers.requests(), text)
+	return fmt.Sprintf("%d requests to cores and receivers\n%s", h.fakeServers.requests(), text)
 }
 
 // listed are the ids of all operations that there are.
@@ -267,7 +267,7 @@ func (h *hostileEnvironment) requireOpenOnesComplete(t *testing.T) {
 }
 
 // completes tells the status that an open operation waits for, and holds that
-// it is rung once and acknowledged.
+// it is delivered once and acknowledged.
 func (h *hostileEnvironment) completes(t *testing.T, key operation.Key) {
 	t.Helper()
 	require.NoError(t, h.Push(t.Context(), key, "done"))

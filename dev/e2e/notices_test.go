@@ -95,7 +95,7 @@ func TestAFailedNoticeCausesNoOtherNotice(t *testing.T) {
 	state := awaitClosed(t, api, start(t, api, entry("311")))
 	id := workflows.NoticeID(state.Deliveries[0].CallbackID, state.RunID)
 	require.Eventually(t, func() bool { return executionOf(t, c, id) == enumspb.WORKFLOW_EXECUTION_STATUS_FAILED }, patience, 20*time.Millisecond)
-	require.Len(t, operators.Received(""), 5, "k of the endpoint that hears")
+	require.Len(t, operators.Received(""), 5, "k of the notices' endpoint")
 	_, err := c.DescribeWorkflowExecution(t.Context(), workflows.OutageID("OPERATORS"), "")
 	require.Error(t, err, "it may fail as long as it likes")
 	_, err = c.DescribeWorkflowExecution(t.Context(), workflows.OutageID(ledger), "")

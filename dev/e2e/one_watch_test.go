@@ -321,7 +321,7 @@ func (s *recording) repoll(t *testing.T, key operation.Key) {
 	require.Eventually(t, func() bool { return s.redeliver(t, key, request) == nil }, patience, 200*time.Millisecond)
 }
 
-// attemptsGoOn says that the callback's attempts are numbered from 1 to n.
+// attemptsGoOn requires that the callback's attempts are numbered from 1 to n.
 func attemptsGoOn(t *testing.T, state operation.State, callbackID string, n int) {
 	t.Helper()
 	var found []operation.Attempt

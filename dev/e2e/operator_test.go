@@ -209,7 +209,7 @@ func TestOperatorActionsOnARun(t *testing.T) {
 			requireNumbered(t, state.Deliveries[len(state.Deliveries)-1].Attempts, 1)
 			require.Len(t, w.standard.Received("183"), 3)
 		})
-		t.Run("a workflow reset of a failed run rings again under the same callback id, and the UI says why", func(t *testing.T) {
+		t.Run("a workflow reset of a failed run delivers again under the same callback id, and the UI shows why", func(t *testing.T) {
 			t.Parallel()
 			w.core.SetStatus("184", "done")
 			w.standard.Script("184", failing(http.StatusGone), simulator.Acknowledge)

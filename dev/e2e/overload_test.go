@@ -35,8 +35,8 @@ func (e *temporalServer) pause(t *testing.T) (goOn func()) {
 	return sync.OnceFunc(func() { require.NoError(t, e.process.Signal(syscall.SIGCONT)) })
 }
 
-// While the engine stands still, starts fill what room there is for them and the
-// others are told to come back; what was accepted, before and then, is rung.
+// While the Temporal server stands still, starts take the room that there is and the
+// others are refused with 503. What was accepted is delivered.
 func TestStartsAreRefusedUnderOverloadAndAcceptedOnesComplete(t *testing.T) {
 	w := newEnvironment(t, startServer(t), quick)
 	w.limitStarts(t, 4)
@@ -84,8 +84,8 @@ func TestStartsAreRefusedUnderOverloadAndAcceptedOnesComplete(t *testing.T) {
 	}
 }
 
-// What is said to open operations is heard while starts hold all the room there
-// is for them.
+// Changes of open operations are served while starts take all the room there is for
+// starts.
 func TestChangesAndReadsAreServedDuringAFloodOfStarts(t *testing.T) {
 	w := newEnvironment(t, startServer(t), quick)
 	w.limitStarts(t, 1)

@@ -51,7 +51,7 @@ func TestTheIntervalIsKeptOnAnUnmodifiedServer(t *testing.T) {
 	})
 }
 
-// measure rings k times and returns the median of what the gaps exceed h by.
+// measure delivers k times and returns the median of what the gaps exceed h by.
 func measure(t *testing.T, w *environment, hooks *simulator.Receiver, api *apiclient.Client, h time.Duration, k, round int) time.Duration {
 	t.Helper()
 	id := fmt.Sprintf("%d-%d", h.Milliseconds(), round)

@@ -86,7 +86,7 @@ func awaitCount(t *testing.T, api *apiclient.Client, query operation.ListQuery, 
 	}
 }
 
-// comesTo reads a bulk redelivery until done says so.
+// awaitRedelivery reads a bulk redelivery until done returns true.
 func awaitRedelivery(t *testing.T, api *apiclient.Client, id string, done func(operation.BulkRedelivery) bool) operation.BulkRedelivery {
 	t.Helper()
 	var found operation.BulkRedelivery
@@ -193,7 +193,7 @@ func TestABulkRedeliveryThatIsStoppedAndKilledDeliversEachOnce(t *testing.T) {
 		require.NoError(t, err)
 		require.Empty(t, page.Operations, "the runs that failed are not the latest")
 	})
-	t.Run("the same once more rings nobody", func(t *testing.T) {
+	t.Run("the same once more delivers nothing", func(t *testing.T) {
 		again, err := api.StartBulkRedelivery(t.Context(), operation.BulkRedeliveryRequest{Filter: filter, RatePerSecond: 100})
 		require.NoError(t, err)
 		again = awaitRedelivery(t, api, again.ID, isDone)
@@ -205,7 +205,7 @@ func TestABulkRedeliveryThatIsStoppedAndKilledDeliversEachOnce(t *testing.T) {
 			return len(recent.Redeliveries) == 2 && recent.Redeliveries[0].ID == again.ID && isDone(recent.Redeliveries[0])
 		}, patience, 100*time.Millisecond)
 	})
-	t.Run("force rings what was acknowledged, and needs its scope", func(t *testing.T) {
+	t.Run("force delivers what was acknowledged, and needs its scope", func(t *testing.T) {
 		forced := operation.BulkRedeliveryRequest{
 			Filter: operation.Filter{Endpoint: ledger, Outcome: operation.OutcomeAcknowledged}, Force: true, RatePerSecond: 100, Reason: "the client lost a day",
 		}

@@ -109,8 +109,8 @@ func TestAnEndpointMissingFromTheFileCostsNoAttempt(t *testing.T) {
 	requireNumbered(t, state.Deliveries[0].Attempts, 1)
 }
 
-// TestAnEndpointThatChangesWhereItsURLComesFrom holds that an operation is rung
-// where its start said: at the endpoint's own URL, or at the one that it brought.
+// TestAnEndpointThatChangesWhereItsURLComesFrom requires that callbacks go
+// where the start said: at the endpoint's own URL, or at the one that it brought.
 func TestAnEndpointThatChangesWhereItsURLComesFrom(t *testing.T) {
 	t.Parallel()
 	w := newEnvironment(t, sharedServer(t), policies{

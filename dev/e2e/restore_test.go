@@ -19,7 +19,7 @@ import (
 	"ringback/internal/operation"
 )
 
-// These tests hold docs/backups-and-time.md: what rings again where yesterday's
+// These tests hold docs/backups-and-time.md: what is delivered again where yesterday's
 // database is restored, by its own commands.
 
 // backupScenario is an installation before and after its backup. Each operation is named
@@ -56,7 +56,7 @@ func newBackupScenario(t *testing.T, e *temporalServer) *backupScenario {
 	return n
 }
 
-// serve starts the API without a worker: nothing rings, and everything is told.
+// serve starts the API without a worker: nothing is delivered, and everything can be read.
 func (n *backupScenario) serve(t *testing.T) {
 	t.Helper()
 	n.program, n.api = n.environment.api(t, "127.0.0.1:0", "-worker=false")
@@ -128,7 +128,7 @@ func (n *backupScenario) afterBackup(t *testing.T) {
 	n.requireLogged(t, n.program.Output()[before:])
 }
 
-// requireLogged holds that the log since the backup says what must be said again.
+// requireLogged requires that the log since the backup names what must be repeated.
 func (n *backupScenario) requireLogged(t *testing.T, text string) {
 	t.Helper()
 	log := filepath.Join(t.TempDir(), "ringback.log")
@@ -140,8 +140,8 @@ func (n *backupScenario) requireLogged(t *testing.T, text string) {
 	require.NotContains(t, output, `"`+finished+`"`)
 }
 
-// afterRestore is what happens once the backup is restored. First somebody says again
-// what must not ring: nothing does as long as there is no worker.
+// afterRestore is what happens once the backup is restored. First a withdrawal is
+// repeated: nothing is delivered as long as there is no worker.
 func (n *backupScenario) afterRestore(t *testing.T) {
 	t.Helper()
 	n.serve(t)
@@ -166,7 +166,7 @@ func (n *backupScenario) afterRestore(t *testing.T) {
 		require.Equal(t, string(got[0].Body), string(again.Body))
 	}
 
-	// What was being watched is asked for again, and what it says rings again. It
+	// What was being watched is asked for again, and its status is delivered again. It
 	// is observed anew, so that only its date differs.
 	state = awaitClosed(t, api, nightlyKey(goesOn))
 	require.Equal(t, operation.OutcomeAcknowledged, state.Outcome)
@@ -193,10 +193,10 @@ func (n *backupScenario) afterRestore(t *testing.T) {
 	require.Equal(t, got[0].CallbackID, got[quickAttempts+1].CallbackID)
 
 	n.requireForgotten(t)
-	require.Len(t, n.standard.Received(finished), 1, "what was over at the backup rings no more")
+	require.Len(t, n.standard.Received(finished), 1, "what was over at the backup is delivered no more")
 }
 
-// requireForgotten is about what was said after the backup: it must be said again.
+// requireForgotten is about the calls after the backup: they must be repeated.
 func (n *backupScenario) requireForgotten(t *testing.T) {
 	t.Helper()
 	api := n.api
@@ -208,7 +208,7 @@ func (n *backupScenario) requireForgotten(t *testing.T) {
 	require.Equal(t, got[0].CallbackID, got[1].CallbackID, "the same callback to its receiver")
 
 	require.Equal(t, operation.OutcomeWithdrawn, awaitClosed(t, api, nightlyKey(withdrawn)).Outcome)
-	require.Len(t, n.paysera.Received(withdrawn), 1, "what was withdrawn before a worker ran does not ring")
+	require.Len(t, n.paysera.Received(withdrawn), 1, "what was withdrawn before a worker ran is not delivered")
 
 	state := awaitClosed(t, api, nightlyKey(revokedLater))
 	require.Nil(t, state.Revocation, "a revocation after the backup is forgotten")

@@ -42,7 +42,7 @@ func TestAfterTheRetentionAnOperationIsForgotten(t *testing.T) {
 	again := start(t, api, entry("1101"))
 	require.Equal(t, operation.OutcomeAcknowledged, awaitClosed(t, api, again).Outcome)
 	got := w.standard.Received("1101")
-	require.Len(t, got, 2, "a start of what is forgotten is a new operation, which rings")
+	require.Len(t, got, 2, "a start of what is forgotten is a new operation, which is delivered")
 	require.Equal(t, got[0].CallbackID, got[1].CallbackID, "and by its id the receiver knows the callback")
 
 	state, err := api.State(t.Context(), open)

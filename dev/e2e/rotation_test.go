@@ -52,7 +52,7 @@ func newStrictServers(t *testing.T, own tls.Certificate) *strictServers {
 	s := &strictServers{seen: map[string]int{}, requests: map[string]int{}, acknowledged: map[string]int{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/Confirm", s.confirm)
-	mux.HandleFunc("/ring", s.ring)
+	mux.HandleFunc("/ring", s.receive)
 	server := httptest.NewUnstartedServer(mux)
 	server.TLS = &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
 		s.mu.Lock()
@@ -80,9 +80,9 @@ func (s *strictServers) confirm(w http.ResponseWriter, r *http.Request) {
 	_, _ = fmt.Fprintf(w, `{"orderNumber":%q,"respStatus":200,"orderStatus":2}`, r.Header.Get("orderNumber"))
 }
 
-// ring refuses what is not signed with its secret, and lets every fifth callback
+// receive refuses what is not signed with its secret, and lets every fifth callback
 // come twice, so that deliveries are open over the changes.
-func (s *strictServers) ring(w http.ResponseWriter, r *http.Request) {
+func (s *strictServers) receive(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	id := r.Header.Get("Webhook-Id")
 	s.mu.Lock()
@@ -105,7 +105,7 @@ func presented(r *http.Request) string {
 	return r.URL.Path + " " + r.TLS.PeerCertificates[0].SerialNumber.String()
 }
 
-// signedWith says whether one of the signatures is the secret's.
+// signedWith reports whether one of the signatures is the secret's.
 func signedWith(secret string, header http.Header, body []byte) bool {
 	at, err := strconv.ParseInt(header.Get("Webhook-Timestamp"), 10, 64)
 	if err != nil {
@@ -283,8 +283,8 @@ func (r *rotating) load(t *testing.T) (stop func() []operation.Key) {
 	}
 }
 
-// accept starts an operation as a core does: one that is told to come back, as a
-// crowded machine may have it, sends the same again.
+// accept starts an operation as a core does: after a 503, as a crowded machine may
+// cause it, it sends the same again.
 func accept(ctx context.Context, client *apiclient.Client, request operation.StartRequest) error {
 	for {
 		_, _, err := client.Start(ctx, request)
@@ -308,7 +308,7 @@ func TestAllSecretsAreReplacedUnderLoad(t *testing.T) {
 
 	for _, step := range []struct {
 		does string
-		// file is changed before the reload, outside and callers after it.
+		// file is changed before the reload, the fake servers and callers after it.
 		file, then func()
 	}{
 		{"an API key: the new one beside the old one, then the callers have it", func() { r.keys = apiKey(apiKeyOld) + ", " + apiKey(apiKeyNew) },
@@ -350,7 +350,7 @@ func TestAllSecretsAreReplacedUnderLoad(t *testing.T) {
 // time, as a crowded machine may have it: the next one is made all the same.
 const reasonInterrupted = "the worker ended while the attempt was on its way"
 
-// requireNothingLost holds that every operation was rung, once unless the receiver asked
+// requireNothingLost holds that every operation was delivered, once unless the receiver asked
 // for another attempt, and that no attempt failed for a reason of a rotation's.
 func (r *rotating) requireNothingLost(t *testing.T, accepted []operation.Key) {
 	t.Helper()

@@ -21,7 +21,7 @@ import (
 )
 
 // traced starts one operation at an endpoint that asked for its traces and
-// returns what it was told, when the operation has ended: the first attempt is
+// returns what its receiver got, when the operation has ended: the first attempt is
 // made in a workflow task, the second by an activity.
 func traced(t *testing.T, w *environment, id string, change func(*app.Options)) []simulator.Received {
 	t.Helper()

@@ -173,7 +173,7 @@ func asNext(events []*historypb.HistoryEvent) bool {
 	})
 }
 
-// requireRan says by which builds and as which version an operation ran.
+// requireRan requires by which builds and as which version an operation ran.
 func requireRan(t *testing.T, c temporalClient, key operation.Key, next bool, builds ...string) {
 	t.Helper()
 	events := history(t, c, key)
@@ -181,7 +181,7 @@ func requireRan(t *testing.T, c temporalClient, key operation.Key, next bool, bu
 	require.Equal(t, next, asNext(events), key.OperationID)
 }
 
-// requireDelivered says that an operation was acknowledged, by the one request that was.
+// requireDelivered requires that an operation was acknowledged, by the one request that was.
 func requireDelivered(t *testing.T, api *apiclient.Client, r *simulator.Receiver, key operation.Key) operation.State {
 	t.Helper()
 	state := awaitClosed(t, api, key)
@@ -331,7 +331,7 @@ func TestPinnedOperationsEndOnTheBuildThatBeganThem(t *testing.T) {
 	watched := w.startMany(t, first.api, "RETRIED", "processing", 7101, 5)
 	seldom := w.startMany(t, first.api, "SELDOM", "processing", 7201, 3)
 	books.Default(failing(http.StatusServiceUnavailable))
-	rings := append(w.startMany(t, first.api, "RETRIED", "done", 7301, 5), w.startMany(t, first.api, "SELDOM", "done", 7401, 3)...)
+	delivering := append(w.startMany(t, first.api, "RETRIED", "done", 7301, 5), w.startMany(t, first.api, "SELDOM", "done", 7401, 3)...)
 	left := w.startMany(t, first.api, "SELDOM", "processing", 7501, 1)[0]
 	begun := w.traffic(t, 100_001, first.api)
 
@@ -357,11 +357,11 @@ func TestPinnedOperationsEndOnTheBuildThatBeganThem(t *testing.T) {
 	// The worker before goes on with what it began.
 	w.setStatuses("done", watched, seldom)
 	books.Default(simulator.Acknowledge)
-	for _, key := range slices.Concat(watched, seldom, rings) {
+	for _, key := range slices.Concat(watched, seldom, delivering) {
 		requireDelivered(t, second.api, books, key)
 		requireRan(t, c, key, false, "1")
 	}
-	for _, key := range rings {
+	for _, key := range delivering {
 		requireInterval(t, books, key.OperationID, 200, 2*time.Second)
 	}
 	require.Eventually(t, func() bool { return running(t, c, "1") == 1 }, patience, 100*time.Millisecond, "all but the one that is left")
@@ -405,9 +405,9 @@ func TestLongOperationsGoOnWithTheCurrentBuild(t *testing.T) {
 	month := w.startMany(t, first.api, "MONTH", "processing", 8101, 3)
 	monthly := w.startMany(t, first.api, "MONTHLY", "processing", 8201, 3)
 	books.Default(failing(http.StatusServiceUnavailable))
-	rings := append(w.startMany(t, first.api, "MONTH", "done", 8301, 3), w.startMany(t, first.api, "MONTHLY", "done", 8401, 3)...)
+	delivering := append(w.startMany(t, first.api, "MONTH", "done", 8301, 3), w.startMany(t, first.api, "MONTHLY", "done", 8401, 3)...)
 	leftWatching := w.startMany(t, first.api, "SELDOM", "processing", 8501, 1)[0]
-	leftRinging := w.startMany(t, first.api, "SELDOM", "done", 8502, 1)[0]
+	leftDelivering := w.startMany(t, first.api, "SELDOM", "done", 8502, 1)[0]
 	leftRevoked := w.startMany(t, first.api, "SELDOM", "waiting", 8503, 1)[0]
 	leftWithdrawn := w.startMany(t, first.api, "SELDOM", "waiting", 8504, 1)[0]
 	bulk, err := first.api.StartBulkRedelivery(t.Context(), operation.BulkRedeliveryRequest{Filter: operation.Filter{Endpoint: ledger}, RatePerSecond: 1, Reason: "receiver repaired"})
@@ -422,12 +422,12 @@ func TestLongOperationsGoOnWithTheCurrentBuild(t *testing.T) {
 	require.Less(t, awaitRedelivery(t, second.api, bulk.ID, func(operation.BulkRedelivery) bool { return true }).Done, many, "it is open across the upgrade")
 
 	w.setStatuses("done", month, monthly)
-	unmoved := len(books.Received(leftRinging.OperationID))
+	unmoved := len(books.Received(leftDelivering.OperationID))
 	w.setStatuses("done", []operation.Key{leftWatching})
 	time.Sleep(12 * time.Second)
 	require.Empty(t, books.Received(leftWatching.OperationID), "nobody polls for the build that is gone")
-	require.Len(t, books.Received(leftRinging.OperationID), unmoved, "nobody rings for it")
-	for _, key := range []operation.Key{leftWatching, leftRinging} {
+	require.Len(t, books.Received(leftDelivering.OperationID), unmoved, "nothing is delivered for it")
+	for _, key := range []operation.Key{leftWatching, leftDelivering} {
 		state, err := second.api.State(t.Context(), key)
 		require.NoError(t, err, "its state is readable")
 		require.NotEqual(t, operation.Closed, state.Phase)
@@ -440,11 +440,11 @@ func TestLongOperationsGoOnWithTheCurrentBuild(t *testing.T) {
 	require.Greater(t, left.Callbacks, time.Second, "what is left waits")
 	require.Less(t, second.backlogAge(t), left.Callbacks, "and holds back nothing else")
 	books.Default(simulator.Acknowledge)
-	for _, key := range slices.Concat(month, monthly, rings) {
+	for _, key := range slices.Concat(month, monthly, delivering) {
 		requireDelivered(t, second.api, books, key)
 		requireRan(t, c, key, false, "1", "2")
 	}
-	for _, key := range []operation.Key{leftWatching, leftRinging} {
+	for _, key := range []operation.Key{leftWatching, leftDelivering} {
 		move(t, c, key, &client.AutoUpgradeVersioningOverride{})
 		requireDelivered(t, second.api, books, key)
 		requireRan(t, c, key, false, "1", "2")
@@ -488,7 +488,7 @@ func TestProgramsThatAreNotVersionedAreUpgradedOneAfterAnother(t *testing.T) {
 			first := w.build(t, asItIs, "")
 			watched := slices.Concat(w.startMany(t, first.api, "RETRIED", "processing", 9101, 3), w.startMany(t, first.api, "MONTHLY", "processing", 9201, 3))
 			books.Default(failing(http.StatusServiceUnavailable))
-			rings := slices.Concat(w.startMany(t, first.api, "RETRIED", "done", 9301, 3), w.startMany(t, first.api, "SELDOM", "done", 9401, 3))
+			delivering := slices.Concat(w.startMany(t, first.api, "RETRIED", "done", 9301, 3), w.startMany(t, first.api, "SELDOM", "done", 9401, 3))
 			begun := w.traffic(t, 300_001, first.api)
 
 			second := w.build(t, careful, id)
@@ -501,7 +501,7 @@ func TestProgramsThatAreNotVersionedAreUpgradedOneAfterAnother(t *testing.T) {
 			begun.through(second.api)
 			books.Default(simulator.Acknowledge)
 			w.setStatuses("done", watched)
-			for _, key := range slices.Concat(watched, rings) {
+			for _, key := range slices.Concat(watched, delivering) {
 				requireDelivered(t, second.api, books, key)
 				events := history(t, c, key)
 				require.False(t, asNext(events), "%s began before", key.OperationID)
