@@ -100,7 +100,7 @@ func (r *run) registerHandlers() error {
 	return errors.Join(
 		workflow.SetUpdateHandlerWithOptions(r.ctx, UpdateRevoke, r.revokeUpdate, workflow.UpdateHandlerOptions{
 			Validator: func(revocation operation.Revocation) error {
-				if err := screen("reason", revocation.Reason, reasonMax); err != nil {
+				if err := operation.Validate(operation.ReasonRule.Check(revocation.Reason)); err != nil {
 					return err
 				}
 				return r.ledger.CheckRevocation(revocation)
@@ -108,7 +108,7 @@ func (r *run) registerHandlers() error {
 			Description: "Record that the operation itself was revoked.",
 		}),
 		workflow.SetUpdateHandlerWithOptions(r.ctx, UpdateStatus, r.pushUpdate, workflow.UpdateHandlerOptions{
-			Validator:   func(p Push) error { return screenStatus(p.Status) },
+			Validator:   validatePush,
 			Description: "Take a status that the core says by itself; without one, poll now.",
 		}),
 		workflow.SetUpdateHandlerWithOptions(r.ctx, UpdateWithdraw, r.withdrawUpdate, workflow.UpdateHandlerOptions{

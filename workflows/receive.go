@@ -32,7 +32,7 @@ func (r *run) drainSignals() {
 	log := workflow.GetLogger(r.ctx)
 	var push Push
 	for r.signals.pushes.ReceiveAsync(&push) {
-		if err := screenStatus(push.Status); err != nil {
+		if err := validatePush(push); err != nil {
 			log.Warn("a status by Signal was not taken", "error", err)
 		} else {
 			r.push(push)
@@ -41,7 +41,7 @@ func (r *run) drainSignals() {
 	}
 	var revocation operation.Revocation
 	for r.signals.revocations.ReceiveAsync(&revocation) {
-		if _, err := r.revoke(screened(revocation)); err != nil {
+		if _, err := r.revoke(withSoundReason(revocation)); err != nil {
 			log.Warn("a revocation by Signal was not allowed", "error", err)
 		}
 		revocation = operation.Revocation{}

@@ -16,9 +16,9 @@ import (
 // card is a test number of Visa's.
 const card = "4111111111111111"
 
-// What the Temporal UI and CLI send past the API is held to the same bounds: no
-// card number gets into a state, a search attribute or the details.
-func TestWhatASignalOrAnUpdateBringsIsScreened(t *testing.T) {
+// No card number gets into a state, a search attribute or the details by way of
+// the Temporal UI and CLI.
+func TestSignalsAndUpdatesAreValidatedAsTheAPIDoes(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 300)
 	for _, tt := range []struct {
@@ -28,15 +28,16 @@ func TestWhatASignalOrAnUpdateBringsIsScreened(t *testing.T) {
 		refused string
 		revoked bool
 	}{
-		{name: "an Update with a card number for a status is rejected", update: workflows.UpdateStatus, arg: workflows.Push{Status: card}, refused: "status looks like it holds a card number"},
-		{name: "an Update with a status of a page is rejected", update: workflows.UpdateStatus, arg: workflows.Push{Status: long}, refused: "status is longer than 64 bytes"},
-		{name: "an Update with a card number in a revocation's reason is rejected", update: workflows.UpdateRevoke, arg: operation.Revocation{InitiatedBy: "core", Reason: "card " + card}, refused: "reason looks like it holds a card number"},
+		{name: "an Update with a card number for a status is rejected", update: workflows.UpdateStatus, arg: workflows.Push{Status: card}, refused: "status: looks like it holds a card number"},
+		{name: "an Update with a status of 300 characters is rejected", update: workflows.UpdateStatus, arg: workflows.Push{Status: long}, refused: "status: is longer than 64 characters"},
+		{name: "an Update with a card number in a revocation's reason is rejected", update: workflows.UpdateRevoke, arg: operation.Revocation{InitiatedBy: "core", Reason: "card " + card}, refused: "reason: looks like it holds a card number"},
 		{name: "an Update with a card number for who revoked is rejected", update: workflows.UpdateRevoke, arg: operation.Revocation{InitiatedBy: card}, refused: "initiated_by: is not one of"},
+		{name: "an Update with a reason of 256 Cyrillic letters is taken", update: workflows.UpdateRevoke, arg: operation.Revocation{InitiatedBy: "core", Reason: strings.Repeat("і", 256)}, refused: "it was accepted", revoked: true},
 		{name: "a Signal with a card number for a status is not taken", signal: workflows.SignalStatus, arg: workflows.Push{Status: card}},
-		{name: "a Signal with a status of a page is not taken", signal: workflows.SignalStatus, arg: workflows.Push{Status: long}},
+		{name: "a Signal with a status of 300 characters is not taken", signal: workflows.SignalStatus, arg: workflows.Push{Status: long}},
 		{name: "a revocation by Signal counts without its card number", signal: workflows.SignalRevoke, arg: operation.Revocation{InitiatedBy: "core", Reason: "card " + card}, revoked: true},
-		{name: "a revocation by Signal counts without a reason of a page", signal: workflows.SignalRevoke, arg: operation.Revocation{InitiatedBy: "core", Reason: long}, revoked: true},
-		{name: "a revocation by Signal counts for nothing with a card number for who revoked", signal: workflows.SignalRevoke, arg: operation.Revocation{InitiatedBy: card}},
+		{name: "a revocation by Signal counts without a reason of 300 characters", signal: workflows.SignalRevoke, arg: operation.Revocation{InitiatedBy: "core", Reason: long}, revoked: true},
+		{name: "a revocation by Signal with a card number for who revoked is not taken", signal: workflows.SignalRevoke, arg: operation.Revocation{InitiatedBy: card}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
