@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"ringback/internal/operation"
+	"ringback/internal/overload"
 )
 
 // redeliveriesBody is operation.BulkRedeliveryRequest as it is read.
@@ -49,7 +50,7 @@ func (s *Server) redeliverMany(ctx context.Context, x *exchange) (answer, error)
 	}
 	if request.DryRun {
 		var found operation.DryRun
-		err := s.admitted(ctx, WorkSearch, func() (err error) {
+		err := s.admitted(ctx, overload.Search, func() (err error) {
 			found, err = s.options.Operations.DryRun(ctx, request)
 			return err
 		})

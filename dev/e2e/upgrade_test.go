@@ -437,8 +437,8 @@ func TestWhatLastsLongGoesOnWithTheCurrentBuildAndWhatIsLeftIsMoved(t *testing.T
 	require.NoError(t, second.api.Withdraw(t.Context(), leftWithdrawn), "that is kept for it")
 	left, err := service.SeeBacklog(t.Context(), c, namespace)
 	require.NoError(t, err)
-	require.Greater(t, left.Deliveries, time.Second, "what is left waits")
-	require.Less(t, second.backlogAge(t), left.Deliveries, "and holds back nothing else")
+	require.Greater(t, left.Callbacks, time.Second, "what is left waits")
+	require.Less(t, second.backlogAge(t), left.Callbacks, "and holds back nothing else")
 	books.Default(simulator.Acknowledge)
 	for _, key := range slices.Concat(month, monthly, rings) {
 		arrived(t, second.api, books, key)

@@ -86,7 +86,7 @@ type program struct {
 	cardNumbers cardNumbers
 	operations  *telemetry.Operations
 	acts        *activities.Metrics
-	admission   *overload.Control
+	overload    *overload.Limiter
 	// workers serve the common task queue and, each process its own, that on which
 	// it is told to interrupt what it runs; the first workersStarted have started.
 	workers        []worker.Worker

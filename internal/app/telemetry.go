@@ -138,7 +138,7 @@ func (p *program) apiServer() *rest.Server {
 	return rest.New(rest.Options{
 		Operations: apiService{p.newService(), &p.registry, p.absent},
 		Keys:       p.registry.keys, ReadLimit: p.registry.readLimit, ChangeLimit: p.registry.changeLimit, ConfigHash: p.registry.hash,
-		Ready: p.ready, Log: p.Log, Admit: p.admit,
+		Ready: p.ready, Log: p.Log, Acquire: p.overload.Acquire,
 		Metrics: p.metricsHandler(),
 		Codec:   converter.NewPayloadCodecHTTPHandler(&p.registry.codec), CodecOrigins: p.codecOrigins,
 		Middleware: telemetry.NewRequests(p.metrics, p.traces).Middleware,

@@ -148,11 +148,13 @@ func (s *Service) Withdraw(ctx context.Context, key operation.Key) (operation.St
 	}
 	const doing = "withdrawing"
 	var state operation.State
+	canceled := false
 	err := s.change(ctx, newUpdate(key.WorkflowID(), workflows.UpdateWithdraw), &state, func() error {
+		canceled = true
 		return s.Client.CancelWorkflow(ctx, key.WorkflowID(), "")
 	})
 	switch {
-	case err == nil && state.RunID == "": // a cancellation has no result
+	case err == nil && canceled: // which has no result
 		return s.State(ctx, key)
 	case err == nil:
 		return s.linked(state), nil

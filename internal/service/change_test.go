@@ -38,7 +38,7 @@ func (r *deafRun) UpdateWorkflow(ctx context.Context, o client.UpdateWorkflowOpt
 	r.sent = append(r.sent, o.UpdateID)
 	if len(r.sent) == 1 {
 		if r.countsAhead > 0 {
-			time.Sleep(updateDeadline - r.countsAhead)
+			time.Sleep(updateTimeout - r.countsAhead)
 		} else {
 			<-ctx.Done()
 		}
@@ -80,7 +80,7 @@ func TestAPushIsTakenWhereTheRunHeardItLateAndClosedByIt(t *testing.T) {
 				s, begun := newService(), time.Now()
 				s.Client = run
 				require.NoError(t, s.Push(t.Context(), key, "done"))
-				require.Equal(t, updateDeadline-run.countsAhead, time.Since(begun))
+				require.Equal(t, updateTimeout-run.countsAhead, time.Since(begun))
 				require.Len(t, run.sent, 2)
 				require.NotEmpty(t, run.sent[0])
 				require.Equal(t, run.sent[0], run.sent[1], "it is the same Update")
@@ -256,7 +256,7 @@ func TestAChangeFollowsAnOperationIntoItsNewRun(t *testing.T) {
 		continued = enumspb.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW
 		closed    = enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED
 	)
-	left := temporal.NewApplicationError("Workflow Update failed because the Workflow completed before the Update completed.", typeUpdateLeft)
+	left := temporal.NewApplicationError("Workflow Update failed because the Workflow completed before the Update completed.", typeUpdateUnanswered)
 	for name, tc := range map[string]struct {
 		ended, endedWaiting error
 		describedAs         []enumspb.WorkflowExecutionStatus

@@ -48,7 +48,7 @@ func (l *ledgerOfRuns) begin(o client.StartWorkflowOptions, status enumspb.Workf
 // ExecuteWorkflow does as the server does: a start that it knows again by its
 // request id is answered with the run that it began.
 func (l *ledgerOfRuns) ExecuteWorkflow(ctx context.Context, o client.StartWorkflowOptions, _ any, args ...any) (client.WorkflowRun, error) {
-	id, _ := requestID(ctx)
+	id, _ := ctx.Value(requestIDKey{}).(string)
 	switch latest := l.latest(); {
 	case id != "" && latest.requestID == id:
 	case isOpen(latest.status):
@@ -122,7 +122,7 @@ func TestOneOfThoseWhoRedeliverARunAtOnceBeginsAnother(t *testing.T) {
 		requireProblem(t, operation.ProblemNotRedeliverable, err)
 		require.Len(t, engine.runs, 2, "who comes a moment later asks for the same")
 
-		time.Sleep(sameRedelivery)
+		time.Sleep(redeliveryPause)
 		again, err := s.Redeliver(t.Context(), key, byForce)
 		require.NoError(t, err)
 		require.Equal(t, "run-2", again.RunID)
@@ -150,12 +150,12 @@ func TestARedeliverysURLStaysForLaterOnes(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, other, engine.latest().input.Start.Callback.URL)
 
-		time.Sleep(sameRedelivery)
+		time.Sleep(redeliveryPause)
 		_, err = s.Redeliver(t.Context(), key, byForce)
 		require.NoError(t, err)
 		require.Equal(t, other, engine.latest().input.Start.Callback.URL)
 
-		time.Sleep(sameRedelivery)
+		time.Sleep(redeliveryPause)
 		_, err = s.Redeliver(t.Context(), key, byForce)
 		require.NoError(t, err)
 		require.Equal(t, other, engine.latest().input.Start.Callback.URL, "and for the one after")

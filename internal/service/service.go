@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"go.temporal.io/api/serviceerror"
@@ -44,11 +45,10 @@ type Service struct {
 	CardNumberRefused func(endpoint string)
 	// UIURL is the base address of the Temporal UI; empty: no links.
 	UIURL string
-	// Versioned says that the workers are builds of a worker deployment.
-	Versioned bool
-	// Eager, if set, reports whether the first workflow task of a run may go to
-	// this process without asking the server which build is to have it.
-	Eager func() bool
+	// Build is that of this program; zero: it is not versioned.
+	Build Build
+
+	routing atomic.Pointer[Routing]
 }
 
 // queryTimeout bounds a Query for what Describe does not know.

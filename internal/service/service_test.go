@@ -102,7 +102,7 @@ func TestAStartIsRefusedByItsFields(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := newService().admit(t.Context(), tc.request)
+			_, err := newService().validate(t.Context(), tc.request)
 			if tc.fields == nil {
 				require.NoError(t, err)
 				return
@@ -123,13 +123,13 @@ func TestWhatIsRefusedForACardNumberIsToldOnceForEachStart(t *testing.T) {
 	t.Parallel()
 	s := newService()
 	var told []string
-	s.CardNumber = func(endpoint string) { told = append(told, endpoint) }
+	s.CardNumberRefused = func(endpoint string) { told = append(told, endpoint) }
 	for _, request := range []operation.StartRequest{
 		payment(func(r *operation.StartRequest) { r.OperationID, r.Reference.OrderID = cardNumber, cardNumber }),
 		payment(func(*operation.StartRequest) {}),
 		transfer(func(r *operation.StartRequest) { r.Callback.URL = "https://x.example/" + cardNumber }),
 	} {
-		_, _ = s.admit(t.Context(), request)
+		_, _ = s.validate(t.Context(), request)
 	}
 	require.Equal(t, []string{"BANK", "SHOP"}, told)
 }
@@ -140,9 +140,9 @@ func TestTheSameContentIsTheSameHoweverItIsWritten(t *testing.T) {
 	other := transfer(func(r *operation.StartRequest) { r.Callback.Statuses = []string{"new", "done"} })
 	normalise(&one)
 	normalise(&other)
-	require.Equal(t, canonical(one), canonical(other))
+	require.True(t, sameContent(one, other))
 	other.KnownStatus = "new"
-	require.NotEqual(t, canonical(one), canonical(other))
+	require.False(t, sameContent(one, other))
 }
 
 func TestWhatMayBeRedelivered(t *testing.T) {
@@ -243,7 +243,7 @@ func TestWhatRanOutOfTimeIsKnownWhoeverCounted(t *testing.T) {
 	}{
 		"the server said so first":              {going, going, late, true},
 		"so did the SDK of an Update":           {going, going, client.NewWorkflowUpdateServiceTimeoutOrCanceledError(late), true},
-		"a time-out inside an error for a user": {going, going, engineError("listing", key, late), true},
+		"a time-out inside an error for a user": {going, going, engineError("listing operations", late, nil), true},
 		"its own time was over first":           {going, ended, serviceerror.NewCanceled("no"), true},
 		"the caller's was over: no":             {ended, ended, late, false},
 		"another error: no":                     {going, going, serviceerror.NewUnavailable("no"), false},
@@ -251,7 +251,7 @@ func TestWhatRanOutOfTimeIsKnownWhoeverCounted(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			require.Equal(t, tc.want, ranOut(tc.ctx, tc.bounded, tc.err))
+			require.Equal(t, tc.want, timedOut(tc.ctx, tc.bounded, tc.err))
 		})
 	}
 }
@@ -271,7 +271,7 @@ func TestAnEnginesErrorSaysWhatToDo(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			err := engineError("reading", key, tc.err)
+			err := operationError("reading", key, tc.err)
 			var refused *operation.Error
 			if tc.problem == "" {
 				require.NotErrorAs(t, err, &refused)
@@ -281,7 +281,7 @@ func TestAnEnginesErrorSaysWhatToDo(t *testing.T) {
 			require.ErrorAs(t, err, &refused)
 			require.Equal(t, tc.problem, refused.Problem)
 			require.Equal(t, tc.problem == operation.ProblemUnavailable, refused.RetryAfter > 0)
-			require.Equal(t, outOfTime(tc.err), errors.Is(err, context.DeadlineExceeded), "a time-out is the standard library's")
+			require.Equal(t, isTimeout(tc.err), errors.Is(err, context.DeadlineExceeded), "a time-out is the standard library's")
 			require.Equal(t, tc.problem == operation.ProblemUnavailable, errors.Is(err, tc.err), "its cause is kept for the log")
 		})
 	}
@@ -308,7 +308,7 @@ func TestEachCloseEventCarriesItsEnding(t *testing.T) {
 	}}))
 }
 
-func TestWhatPendingActivitiesRecorded(t *testing.T) {
+func TestTheRecordsOfPendingActivitiesAreDecoded(t *testing.T) {
 	t.Parallel()
 	c := converter.GetDefaultDataConverter()
 	details := func(v any) *commonpb.Payloads {
@@ -320,19 +320,20 @@ func TestWhatPendingActivitiesRecorded(t *testing.T) {
 	delivering := &workflowpb.PendingActivityInfo{ActivityType: &commonpb.ActivityType{Name: "Deliver"}, HeartbeatDetails: details(operation.DeliveryRecord{Made: 2})}
 	silent := &workflowpb.PendingActivityInfo{ActivityType: &commonpb.ActivityType{Name: "Deliver"}}
 
-	progress, err := PendingRecords(c, []*workflowpb.PendingActivityInfo{watching, delivering})
+	s := &Service{Converter: c}
+	progress, err := s.pendingRecords([]*workflowpb.PendingActivityInfo{watching, delivering})
 	require.NoError(t, err)
 	require.Equal(t, 3, progress.Watch.Polls)
 	require.Equal(t, 2, progress.Delivery.Made)
 	require.True(t, progress.Complete())
 
-	progress, err = PendingRecords(c, []*workflowpb.PendingActivityInfo{watching, silent})
+	progress, err = s.pendingRecords([]*workflowpb.PendingActivityInfo{watching, silent})
 	require.NoError(t, err)
-	require.False(t, progress.Complete(), "an effort that recorded nothing yet has to be asked for")
+	require.False(t, progress.Complete(), "the run has to be queried for an activity that recorded nothing yet")
 
 	watching.HeartbeatDetails = details("nonsense")
-	_, err = PendingRecords(c, []*workflowpb.PendingActivityInfo{watching})
-	require.ErrorContains(t, err, "the record of the watch")
+	_, err = s.pendingRecords([]*workflowpb.PendingActivityInfo{watching})
+	require.ErrorContains(t, err, "the record of Watch")
 }
 
 func TestNoChangeTakesACardNumber(t *testing.T) {

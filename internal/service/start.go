@@ -46,7 +46,7 @@ func (s *Service) startOptions(in workflows.Input) client.StartWorkflowOptions {
 	options := client.StartWorkflowOptions{
 		ID:                                       r.Key().WorkflowID(),
 		TaskQueue:                                workflows.TaskQueue,
-		EnableEagerStart:                         s.Eager == nil || s.Eager(),
+		EnableEagerStart:                         s.eager(),
 		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
@@ -55,7 +55,7 @@ func (s *Service) startOptions(in workflows.Input) client.StartWorkflowOptions {
 		TypedSearchAttributes:                    temporal.NewSearchAttributes(workflows.AttributeEndpoint.ValueSet(r.Endpoint)),
 		StaticSummary:                            strings.TrimSpace(r.Endpoint + " " + r.OperationID + " " + r.Method),
 	}
-	if s.Versioned && !in.Pinned() {
+	if s.Build.Versioned() && !in.Pinned() {
 		options.VersioningOverride = &client.AutoUpgradeVersioningOverride{}
 	}
 	return options
