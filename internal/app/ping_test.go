@@ -26,7 +26,7 @@ endpoints:
   SHOP: {dialect: paysera, source: wallet, callback_url: per_operation, poll: {interval: 1m, lifetime: 1h}, delivery: {interval: 1s, attempts: 3}}
   BURST: {dialect: paysera, source: wallet, url: %q, poll: {interval: 1m, lifetime: 1h}, delivery: {interval: 1s, attempts: 3}}
 `, receiver+"/hooks", receiver+"/hooks"))
-	return apiService{registry: &p.registry}
+	return apiService{config: &p.config}
 }
 
 func TestAPingIsMadeAsAnAttemptIs(t *testing.T) {

@@ -48,9 +48,9 @@ func NewOperations(r prometheus.Registerer, known func(endpoint string) bool) *O
 	return o
 }
 
-// Expect begins at zero what may be counted of these endpoints: Prometheus sees
+// InitLabels begins at zero what may be counted of these endpoints: Prometheus sees
 // no increase in what appears with its first count.
-func (o *Operations) Expect(endpoints []string) {
+func (o *Operations) InitLabels(endpoints []string) {
 	for _, endpoint := range endpoints {
 		o.acknowledged.WithLabelValues(endpoint)
 		for _, outcome := range operation.Outcomes {

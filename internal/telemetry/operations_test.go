@@ -162,7 +162,7 @@ func TestWhatIsConfiguredIsCountedFromZero(t *testing.T) {
 	t.Parallel()
 	r := prometheus.NewPedanticRegistry()
 	o := telemetry.NewOperations(r, func(string) bool { return true })
-	o.Expect([]string{"LEDGER", "SHOP"})
+	o.InitLabels([]string{"LEDGER", "SHOP"})
 	for name, series := range map[string]int{
 		"ringback_operations_total": 12, "ringback_redeliveries_total": 12, "ringback_acknowledged_after_seconds": 2,
 	} {
