@@ -67,7 +67,7 @@ type process struct {
 	client   client.Client
 	service  *service.Service
 	// workers serve the common task queue, and the one of this process alone on which
-	// it is told to interrupt what it runs; the first workersStarted have started.
+	// other workers ask it to interrupt an activity; the first workersStarted have started.
 	workers        []worker.Worker
 	workersStarted int
 	outcomes       *telemetry.Operations

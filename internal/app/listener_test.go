@@ -149,7 +149,7 @@ func behindTLS(t *testing.T, servers, clients authority) *process {
 	return p
 }
 
-func TestTheListenerWantsACertificateAndAKey(t *testing.T) {
+func TestTheListenerRequiresACertificateAndAKey(t *testing.T) {
 	t.Parallel()
 	servers, clients, foreign := newAuthority(t, "servers"), newAuthority(t, "clients"), newAuthority(t, "foreign")
 	p := behindTLS(t, servers, clients)

@@ -202,7 +202,7 @@ func newUpdate(workflowID, name string, arguments ...any) update {
 var errNotTaken = errors.New("no worker took the Update in time")
 
 // change sends an Update, or does fallback where no worker takes it in time or the
-// run takes no Updates: a Signal or a cancellation, which waits for nobody. Where
+// run takes no Updates: a Signal or a cancellation, which needs no worker. Where
 // the run has closed by then, it may have taken the Update after all: sent again,
 // that has its result.
 func (s *Service) change(ctx context.Context, u update, result any, fallback func() error) error {

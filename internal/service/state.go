@@ -146,7 +146,7 @@ func (s *Service) openState(ctx context.Context, r run) operation.State {
 	return state
 }
 
-// linked is a state that a run told, with the link that no run knows.
+// linked is a state from a run, with the link that no run knows.
 func (s *Service) linked(state operation.State) operation.State {
 	state.UIURL = s.uiURL(state.WorkflowID(), state.RunID)
 	return state

@@ -49,8 +49,8 @@ func (r Routing) SendsAllTo(b Build) bool { return r.Current == b && !r.Ramping 
 type TaskQueue struct {
 	Routing Routing
 	// Backlog is how long the oldest tasks wait for a worker. Bulk redeliveries,
-	// which may wait, are left out. Zero where no worker takes tasks: that is not
-	// too much to do, but nobody to do it.
+	// which may wait, are left out. Zero where no worker takes tasks: then the
+	// workers are missing, not overloaded.
 	Backlog overload.Backlog
 }
 

@@ -38,7 +38,7 @@ func TestTheBacklogIsReadByTheKindOfTask(t *testing.T) {
 		want        overload.Backlog
 	}{
 		"nothing waits": {none, none, overload.Backlog{}},
-		"deliveries and watches are told apart by their priority": {
+		"deliveries and watches are distinguished by their priority": {
 			none, queue(busy, map[int32]*taskqueuepb.TaskQueueStats{1: stats(1, 2*time.Second, 1), 3: stats(8, 9*time.Second, 4)}),
 			overload.Backlog{Callbacks: 2 * time.Second, Polls: 9 * time.Second}},
 		"workflow tasks of operations wait, those of bulk redeliveries may": {
@@ -48,7 +48,7 @@ func TestTheBacklogIsReadByTheKindOfTask(t *testing.T) {
 			none, queue(busy, map[int32]*taskqueuepb.TaskQueueStats{5: stats(8, 9*time.Second, 4)}), overload.Backlog{}},
 		"an age without a task is none": {
 			none, queue(busy, map[int32]*taskqueuepb.TaskQueueStats{1: stats(0, 2*time.Second, 1)}), overload.Backlog{}},
-		"a server without priorities tells of the least urgent": {
+		"without priorities all is of the least urgent kind": {
 			queue(busy, nil), queue(stats(8, 7*time.Second, 4), nil), overload.Backlog{Callbacks: 9 * time.Second, Polls: 7 * time.Second}},
 		"without a worker nothing is too much to do": {
 			queue(stats(9, time.Hour, 0), nil), queue(stats(9, time.Hour, 0), map[int32]*taskqueuepb.TaskQueueStats{1: stats(9, time.Hour, 0)}), overload.Backlog{}},
