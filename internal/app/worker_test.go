@@ -9,11 +9,11 @@ import (
 	"go.temporal.io/sdk/worker"
 )
 
-func TestActivitySlotsAreThereWhereThereIsRoomForRecords(t *testing.T) {
+func TestAnActivitySlotWaitsForRoomInTheQueueOfRecords(t *testing.T) {
 	t.Parallel()
-	full := errors.New("the line is full")
+	full := errors.New("the queue is full")
 	var room error
-	s, err := newSlots(func(context.Context) error { return room })
+	s, err := newTuner(func(context.Context) error { return room })
 	require.NoError(t, err)
 	require.Equal(t, activitySlots, s.GetActivityTaskSlotSupplier().MaxSlots())
 

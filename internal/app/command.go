@@ -15,17 +15,17 @@ import (
 	"ringback/internal/telemetry"
 )
 
-// Program is one of the two long-running mains.
-type Program struct {
+// Command is the command line of one of the two long-running programs.
+type Command struct {
 	Name, Summary string
 	API           bool
 }
 
 // Main parses arguments, runs until SIGINT or SIGTERM and returns the exit code:
 // 0 stopped cleanly, 1 failed, 2 wrong usage.
-func (p Program) Main(arguments []string, stderr io.Writer) int {
-	options := Options{API: p.API, Worker: true}
-	flags := p.flags(&options, stderr)
+func (c Command) Main(arguments []string, stderr io.Writer) int {
+	options := Options{API: c.API, Worker: true}
+	flags := c.flags(&options, stderr)
 	if err := flags.Parse(arguments); err != nil {
 		if err == flag.ErrHelp { //nolint:errorlint // documented as returned bare
 			return 0
@@ -33,22 +33,22 @@ func (p Program) Main(arguments []string, stderr io.Writer) int {
 		return 2
 	}
 	if options.ConfigPath == "" {
-		_, _ = fmt.Fprintf(stderr, "%s: -config is required; see %s -help\n", p.Name, p.Name)
+		_, _ = fmt.Fprintf(stderr, "%s: -config is required; see %s -help\n", c.Name, c.Name)
 		return 2
 	}
-	if err := p.run(options); err != nil {
-		_, _ = fmt.Fprintf(stderr, "%s: %v\n", p.Name, err)
+	if err := c.run(options); err != nil {
+		_, _ = fmt.Fprintf(stderr, "%s: %v\n", c.Name, err)
 		return 1
 	}
 	return 0
 }
 
-func (p Program) flags(o *Options, output io.Writer) *flag.FlagSet {
-	flags := flag.NewFlagSet(p.Name, flag.ContinueOnError)
+func (c Command) flags(o *Options, output io.Writer) *flag.FlagSet {
+	flags := flag.NewFlagSet(c.Name, flag.ContinueOnError)
 	flags.SetOutput(output)
 	flags.StringVar(&o.ConfigPath, "config", "", "the YAML configuration `file`; read again at SIGHUP")
-	if p.API {
-		flags.BoolVar(&o.Worker, "worker", true, "host a worker in this process as well, which lets starts ring at once")
+	if c.API {
+		flags.BoolVar(&o.Worker, "worker", true, "host a worker in this process as well, so that callbacks of starts are sent at once")
 		flags.StringVar(&o.Listen, "listen", "", "`address` of the API, instead of the configuration's api.listen")
 		flags.StringVar(&o.UIURL, "ui-url", "", "base `URL` of the Temporal UI, for links in answers")
 	} else {
@@ -66,13 +66,13 @@ Example:
   TEMPORAL_ADDRESS=127.0.0.1:7233 %s -config ringback.yml
 
 Flags:
-`, p.Name, p.Summary, p.Name)
+`, c.Name, c.Summary, c.Name)
 		flags.PrintDefaults()
 	}
 	return flags
 }
 
-func (p Program) run(o Options) error {
+func (c Command) run(o Options) error {
 	var err error
 	o.Temporal, err = envconfig.LoadDefaultClientOptions()
 	if err != nil {

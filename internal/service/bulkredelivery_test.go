@@ -12,7 +12,7 @@ import (
 	"ringback/internal/operation"
 )
 
-func TestABulkRedeliveryIsAskedInVisibilitysWords(t *testing.T) {
+func TestABulkRedeliveryIsAQueryToVisibility(t *testing.T) {
 	t.Parallel()
 	since := operation.At(time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC))
 	for name, tc := range map[string]struct {
@@ -31,23 +31,23 @@ func TestABulkRedeliveryIsAskedInVisibilitysWords(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			require.Equal(t, tc.want, filterQuery(tc.filter, tc.force))
+			require.Equal(t, tc.want, bulkQuery(tc.filter, tc.force))
 		})
 	}
 }
 
-func TestAFilterIsHeldToTheConfigurationAndToTheMoment(t *testing.T) {
+func TestAFilterIsValidatedAndEndsNow(t *testing.T) {
 	t.Parallel()
 	now := operation.At(time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC))
-	admit := func(r operation.BulkRedeliveryRequest) (operation.Filter, error) {
-		return newService().admitFilter(r, now)
+	validate := func(r operation.BulkRedeliveryRequest) (operation.Filter, error) {
+		return newService().validateFilter(r, now)
 	}
 	for name, until := range map[string]operation.Time{"no end": {}, "an end to come": now.Add(time.Hour)} {
-		f, err := admit(operation.BulkRedeliveryRequest{Filter: operation.Filter{Endpoint: "SHOP", Until: until}})
+		f, err := validate(operation.BulkRedeliveryRequest{Filter: operation.Filter{Endpoint: "SHOP", Until: until}})
 		require.NoError(t, err, name)
-		require.Equal(t, now, f.Until, "%s becomes now, so that nothing feeds itself", name)
+		require.Equal(t, now, f.Until, "%s becomes now, so that it never finds the runs that it begins", name)
 	}
-	f, err := admit(operation.BulkRedeliveryRequest{Filter: operation.Filter{Until: now.Add(-time.Hour)}})
+	f, err := validate(operation.BulkRedeliveryRequest{Filter: operation.Filter{Until: now.Add(-time.Hour)}})
 	require.NoError(t, err)
 	require.Equal(t, now.Add(-time.Hour), f.Until, "an end in the past stays")
 	for field, r := range map[string]operation.BulkRedeliveryRequest{
@@ -56,7 +56,7 @@ func TestAFilterIsHeldToTheConfigurationAndToTheMoment(t *testing.T) {
 		"filter.status":   {Filter: operation.Filter{Status: "4111111111111111"}},
 		"reason":          {Filter: operation.Filter{Endpoint: "SHOP"}, Reason: "card 4111111111111111"},
 	} {
-		_, err := admit(r)
+		_, err := validate(r)
 		var refused *operation.Error
 		require.ErrorAs(t, err, &refused, field)
 		require.Equal(t, operation.ProblemInvalid, refused.Problem)
@@ -64,7 +64,7 @@ func TestAFilterIsHeldToTheConfigurationAndToTheMoment(t *testing.T) {
 	}
 }
 
-func TestARunIsTakenUpOnceByOneBulkRedelivery(t *testing.T) {
+func TestARunWithANewerRunIsDoneOrSkipped(t *testing.T) {
 	t.Parallel()
 	ref := operation.RunRef{Key: key, RunID: "first"}
 	asks := operation.RedeliveryRequest{BulkRedeliveryID: "rd_mine"}
@@ -73,29 +73,29 @@ func TestARunIsTakenUpOnceByOneBulkRedelivery(t *testing.T) {
 		want operation.RedeliveryVerdict
 	}{
 		"the newer run is its own: the work is done":         {&operation.RedeliveryNote{BulkRedeliveryID: "rd_mine", PreviousRunID: "first"}, operation.RedeliveryDone},
-		"its own, which took up another run":                 {&operation.RedeliveryNote{BulkRedeliveryID: "rd_mine", PreviousRunID: "second"}, operation.RedeliverySkipped},
+		"its own, which followed another run":                {&operation.RedeliveryNote{BulkRedeliveryID: "rd_mine", PreviousRunID: "second"}, operation.RedeliverySkipped},
 		"another bulk redelivery's":                          {&operation.RedeliveryNote{BulkRedeliveryID: "rd_yours", PreviousRunID: "first"}, operation.RedeliverySkipped},
 		"a redelivery of that one alone":                     {&operation.RedeliveryNote{By: "ops", PreviousRunID: "first"}, operation.RedeliverySkipped},
 		"an operator's reset, which is no redelivery at all": {nil, operation.RedeliverySkipped},
 	} {
-		require.Equal(t, tc.want, overtaken(run{key: key, id: "newer", note: tc.note}, ref, asks).Verdict, name)
+		require.Equal(t, tc.want, followed(run{key: key, id: "newer", redelivery: tc.note}, ref, asks).Verdict, name)
 	}
 }
 
-func TestWhatPassesIsNoVerdict(t *testing.T) {
+func TestAnErrorThatMayPassIsNoVerdict(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		err  error
 		want operation.RedeliveryVerdict
 	}{
-		"none: done":                        {nil, operation.RedeliveryDone},
-		"open, or acknowledged: skipped":    {notRedeliverable("no"), operation.RedeliverySkipped},
-		"gone with the retention: skipped":  {notFoundError(key), operation.RedeliverySkipped},
-		"a URL that is refused now: failed": {operation.Invalid(operation.FieldError{Field: "callback.url", Detail: "no"}), operation.RedeliveryFailed},
-		"terminated and untold: failed":     {&operation.Error{Problem: operation.ProblemUnavailable, Err: errUntold}, operation.RedeliveryFailed},
-		"a server that is away: to repeat":  {engineError("reading", key, serviceerror.NewUnavailable("no")), ""},
-		"out of time: to repeat":            {context.DeadlineExceeded, ""},
-		"what nobody thought of: to repeat": {errors.New("surprise"), ""},
+		"none: done":                               {nil, operation.RedeliveryDone},
+		"open, or acknowledged: skipped":           {notRedeliverable("no"), operation.RedeliverySkipped},
+		"gone with the retention: skipped":         {notFoundError(key), operation.RedeliverySkipped},
+		"a URL that is refused now: failed":        {operation.Invalid(operation.FieldError{Field: "callback.url", Detail: "no"}), operation.RedeliveryFailed},
+		"terminated, its progress unknown: failed": {&operation.Error{Problem: operation.ProblemUnavailable, Err: errProgressUnknown}, operation.RedeliveryFailed},
+		"a server that is away: to repeat":         {operationError("reading", key, serviceerror.NewUnavailable("no")), ""},
+		"out of time: to repeat":                   {context.DeadlineExceeded, ""},
+		"any other error: to repeat":               {errors.New("surprise"), ""},
 	} {
 		got, err := verdict(tc.err)
 		require.Equal(t, tc.want, got.Verdict, name)

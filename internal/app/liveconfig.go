@@ -22,19 +22,19 @@ import (
 	"ringback/internal/telemetry"
 )
 
-// registry is the configuration in force, made ready for use. A reload replaces
-// it whole, so that no request sees half of it.
-type registry struct {
-	current atomic.Pointer[settings]
-	pings   pings
-	// traces are put around what is called; nil: off.
+// liveConfig is the configuration in force. A reload replaces it whole, so that no
+// request sees half of it.
+type liveConfig struct {
+	current atomic.Pointer[snapshot]
+	pings   pingLimits
+	// traces are put around calls to sources and endpoints; nil: off.
 	traces *telemetry.Traces
 	// codec seals what goes to Temporal, with the keys of the latest load.
 	codec codec.Codec
 }
 
-// settings are one configuration: endpoints and sources with their clients.
-type settings struct {
+// snapshot is one configuration: endpoints and sources with their HTTP clients.
+type snapshot struct {
 	config    *config.Config
 	traces    *telemetry.Traces
 	guard     *egress.Guard
@@ -46,12 +46,12 @@ type settings struct {
 	tls *tls.Config
 }
 
-func newSettings(c *config.Config, traces *telemetry.Traces) (*settings, error) {
+func newSnapshot(c *config.Config, traces *telemetry.Traces) (*snapshot, error) {
 	guard, err := c.Egress.Guard()
 	if err != nil {
 		return nil, fmt.Errorf("egress.proxy: %w", err)
 	}
-	s := &settings{
+	s := &snapshot{
 		config: c, traces: traces, guard: guard, keys: apiKeys(c.API.Keys),
 		endpoints: map[string]receiver.Endpoint{}, sources: map[string]activities.Source{},
 	}
@@ -78,7 +78,7 @@ func newSettings(c *config.Config, traces *telemetry.Traces) (*settings, error) 
 	return s, nil
 }
 
-func (s *settings) endpoint(e config.Endpoint) (receiver.Endpoint, error) {
+func (s *snapshot) endpoint(e config.Endpoint) (receiver.Endpoint, error) {
 	written, ok := dialect.ByName(e.Dialect)
 	if !ok {
 		return receiver.Endpoint{}, fmt.Errorf("there is no dialect %q", e.Dialect)
@@ -99,6 +99,88 @@ func (s *settings) endpoint(e config.Endpoint) (receiver.Endpoint, error) {
 	return endpoint, err
 }
 
+// use puts c, which was read from path, in force.
+func (l *liveConfig) use(path string, c *config.Config) error {
+	s, err := newSnapshot(c, l.traces)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if err := l.codec.Use(codecKeys(c.Codec.Keys)); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	l.current.Store(s)
+	return nil
+}
+
+func (l *liveConfig) file() *config.Config { return l.current.Load().config }
+
+func (l *liveConfig) hash() string { return l.file().Hash }
+
+func (l *liveConfig) keys() []rest.Key { return l.current.Load().keys }
+
+func (l *liveConfig) readLimit() rest.Limit {
+	limit := l.file().API.RateLimit
+	return rest.Limit{PerSecond: limit.PerSecond, Burst: limit.Burst}
+}
+
+func (l *liveConfig) changeLimit() rest.Limit {
+	limit := l.file().API.RateLimit
+	return rest.Limit{PerSecond: limit.ChangesPerSecond, Burst: limit.ChangesBurst}
+}
+
+func (l *liveConfig) endpoint(name string) (receiver.Endpoint, bool) {
+	e, ok := l.current.Load().endpoints[name]
+	return e, ok
+}
+
+func (l *liveConfig) source(name string) (activities.Source, bool) {
+	s, ok := l.current.Load().sources[name]
+	return s, ok
+}
+
+func (l *liveConfig) operationEndpoint(name string) (operation.Endpoint, bool) {
+	return l.file().Endpoint(name)
+}
+
+// failingAfter is after how many unacknowledged attempts in a row an endpoint is
+// failing; 0 where there is no recipient of notices about it.
+func (l *liveConfig) failingAfter(endpoint string) int {
+	c := l.file()
+	if c.NoticeRecipient(endpoint) == nil {
+		return 0
+	}
+	return c.Notices.FailingAfter
+}
+
+func (l *liveConfig) hasEndpoint(name string) bool {
+	_, ok := l.endpoint(name)
+	return ok
+}
+
+func (l *liveConfig) endpointNames() []string {
+	return slices.Sorted(maps.Keys(l.current.Load().endpoints))
+}
+
+func (l *liveConfig) sourceNames() []string {
+	return slices.Sorted(maps.Keys(l.current.Load().sources))
+}
+
+func (l *liveConfig) checkURL(ctx context.Context, address string) error {
+	return l.current.Load().guard.CheckURL(ctx, address)
+}
+
+// longestAttempt is the longest that an attempt or a poll may take.
+func (l *liveConfig) longestAttempt() time.Duration {
+	longest := time.Second
+	for _, e := range l.file().Endpoints {
+		longest = max(longest, e.Delivery.Timeout)
+	}
+	for _, s := range l.file().Sources {
+		longest = max(longest, s.Timeout)
+	}
+	return longest
+}
+
 func apiKeys(keys []config.Key) []rest.Key {
 	made := make([]rest.Key, 0, len(keys))
 	for _, k := range keys {
@@ -111,91 +193,10 @@ func apiKeys(keys []config.Key) []rest.Key {
 	return made
 }
 
-// use puts c, which was read from path, in force.
-func (r *registry) use(path string, c *config.Config) error {
-	s, err := newSettings(c, r.traces)
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	if err := r.codec.Use(codecKeys(c.Codec.Keys)); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	r.current.Store(s)
-	return nil
-}
-
 func codecKeys(keys []config.CodecKey) []codec.Key {
 	made := make([]codec.Key, len(keys))
 	for i, k := range keys {
 		made[i] = codec.Key{ID: k.ID, Secret: k.Bytes()}
 	}
 	return made
-}
-
-func (r *registry) config() *config.Config { return r.current.Load().config }
-
-func (r *registry) hash() string { return r.config().Hash }
-
-func (r *registry) keys() []rest.Key { return r.current.Load().keys }
-
-func (r *registry) readLimit() rest.Limit {
-	limit := r.config().API.RateLimit
-	return rest.Limit{PerSecond: limit.PerSecond, Burst: limit.Burst}
-}
-
-func (r *registry) changeLimit() rest.Limit {
-	limit := r.config().API.RateLimit
-	return rest.Limit{PerSecond: limit.ChangesPerSecond, Burst: limit.ChangesBurst}
-}
-
-func (r *registry) endpoint(name string) (receiver.Endpoint, bool) {
-	e, ok := r.current.Load().endpoints[name]
-	return e, ok
-}
-
-func (r *registry) source(name string) (activities.Source, bool) {
-	s, ok := r.current.Load().sources[name]
-	return s, ok
-}
-
-func (r *registry) start(name string) (operation.Endpoint, bool) { return r.config().Endpoint(name) }
-
-// failingAfter is after how many unacknowledged attempts in a row an endpoint is
-// failing; 0 where nobody hears of it.
-func (r *registry) failingAfter(endpoint string) int {
-	c := r.config()
-	if c.NoticeRecipient(endpoint) == nil {
-		return 0
-	}
-	return c.Notices.FailingAfter
-}
-
-func (r *registry) endpointNames() []string {
-	names := make([]string, 0, len(r.current.Load().endpoints))
-	for name := range r.current.Load().endpoints {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
-}
-
-func (r *registry) sourceNames() []string {
-	return slices.Sorted(maps.Keys(r.current.Load().sources))
-}
-
-func (r *registry) checkURL(ctx context.Context, address string) error {
-	return r.current.Load().guard.CheckURL(ctx, address)
-}
-
-// longestAttempt is the longest that an attempt or poll may take: what a stop
-// waits for.
-func (r *registry) longestAttempt() time.Duration {
-	longest := time.Second
-	for _, e := range r.config().Endpoints {
-		longest = max(longest, e.Delivery.Timeout)
-	}
-	for _, s := range r.config().Sources {
-		longest = max(longest, s.Timeout)
-	}
-	return longest
 }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bufio"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -16,6 +17,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -84,7 +86,7 @@ func (a authority) pair(t *testing.T, name string) tls.Certificate {
 }
 
 // put writes a certificate and its key beside the configuration.
-func (p *program) put(t *testing.T, name string, certificate, key []byte) {
+func (p *process) put(t *testing.T, name string, certificate, key []byte) {
 	t.Helper()
 	dir := filepath.Dir(p.ConfigPath)
 	write(t, filepath.Join(dir, name+".pem"), string(certificate))
@@ -98,15 +100,14 @@ func keys(scopes string) string {
 }
 
 // open serves p's API on a port of its own.
-func (p *program) open(t *testing.T) (address string) {
+func (p *process) open(t *testing.T) (address string) {
 	t.Helper()
 	var err error
-	p.listener, err = net.Listen("tcp", "127.0.0.1:0")
+	p.listener.Listener, err = net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	p.rest = p.probesServer()
-	server := p.rest.HTTPServer()
+	server := p.newProbes().HTTPServer()
 	served := make(chan error, 1)
-	go func() { served <- p.serveOn(server) }()
+	go func() { served <- p.serveOn(server, maxConnections) }()
 	t.Cleanup(func() {
 		require.NoError(t, server.Close())
 		require.ErrorIs(t, <-served, http.ErrServerClosed)
@@ -114,16 +115,17 @@ func (p *program) open(t *testing.T) (address string) {
 	return p.listener.Addr().String()
 }
 
-// knock asks for the metrics on a new connection; it says who answered.
-func knock(address string, trusted *x509.CertPool, shows ...tls.Certificate) (status int, server string, err error) {
+// request asks for the metrics on a new connection; server is the name in the
+// certificate of the one that answered.
+func request(address string, trusted *x509.CertPool, shows ...tls.Certificate) (status int, server string, err error) {
 	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, ForceAttemptHTTP2: true,
 		TLSClientConfig: &tls.Config{RootCAs: trusted, MinVersion: tls.VersionTLS12, Certificates: shows}}}
-	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "https://"+address+"/metrics", nil)
+	r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "https://"+address+"/metrics", nil)
 	if err != nil {
 		return 0, "", err
 	}
-	request.Header.Set("Authorization", "Bearer "+apiKey)
-	answer, err := client.Do(request)
+	r.Header.Set("Authorization", "Bearer "+apiKey)
+	answer, err := client.Do(r)
 	if err != nil {
 		return 0, "", err
 	}
@@ -133,7 +135,7 @@ func knock(address string, trusted *x509.CertPool, shows ...tls.Certificate) (st
 }
 
 // behindTLS is a program whose listener asks for client certificates.
-func behindTLS(t *testing.T, servers, clients authority) *program {
+func behindTLS(t *testing.T, servers, clients authority) *process {
 	t.Helper()
 	p, _ := loaded(t, openConfig)
 	p.put(t, "api", nil, nil)
@@ -141,24 +143,24 @@ func behindTLS(t *testing.T, servers, clients authority) *program {
 	p.put(t, "api", certificate, key)
 	write(t, filepath.Join(filepath.Dir(p.ConfigPath), "clients.pem"), string(clients.pem()))
 	write(t, p.ConfigPath, openConfig+"api: {"+keys("read")+", tls: {cert: api.pem, key: api.key, client_ca: clients.pem}}\n")
-	p.door.encrypted = true // as if it had been so from the start
+	p.listener.encrypted = true // as if it had been so from the start
 	_, err := p.load()
 	require.NoError(t, err)
 	return p
 }
 
-func TestTheListenerWantsACertificateAndAKey(t *testing.T) {
+func TestTheListenerRequiresACertificateAndAKey(t *testing.T) {
 	t.Parallel()
 	servers, clients, foreign := newAuthority(t, "servers"), newAuthority(t, "clients"), newAuthority(t, "foreign")
 	p := behindTLS(t, servers, clients)
 	address := p.open(t)
 
-	status, _, err := knock(address, servers.pool(), clients.pair(t, "core"))
+	status, _, err := request(address, servers.pool(), clients.pair(t, "core"))
 	require.NoError(t, err)
 	require.Equal(t, http.StatusOK, status)
-	_, _, err = knock(address, servers.pool())
+	_, _, err = request(address, servers.pool())
 	require.Error(t, err, "no certificate: an alert says so, unless the connection is gone before it is read")
-	_, _, err = knock(address, servers.pool(), foreign.pair(t, "core"))
+	_, _, err = request(address, servers.pool(), foreign.pair(t, "core"))
 	require.Error(t, err, "a certificate of others")
 
 	_, err = tls.Dial("tcp", address, &tls.Config{RootCAs: servers.pool(), MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10,
@@ -186,7 +188,7 @@ func TestCertificatesOfTheListenerAreRotatedUnderLoad(t *testing.T) {
 	for range 4 {
 		callers.Go(func() {
 			for ctx.Err() == nil {
-				status, _, err := knock(address, servers.pool(), oldCore)
+				status, _, err := request(address, servers.pool(), oldCore)
 				if err == nil && status != http.StatusOK {
 					err = fmt.Errorf("HTTP %d", status)
 				}
@@ -211,23 +213,23 @@ func TestCertificatesOfTheListenerAreRotatedUnderLoad(t *testing.T) {
 	if err := failed.Load(); err != nil {
 		require.NoError(t, *err)
 	}
-	_, name, err := knock(address, servers.pool(), newCore)
+	_, name, err := request(address, servers.pool(), newCore)
 	require.NoError(t, err, "the new authority's certificate is taken while the old one's is")
 	require.Equal(t, "server-4", name)
 
 	write(t, filepath.Join(filepath.Dir(p.ConfigPath), "clients.pem"), string(newer.pem()))
 	p.reload()
-	_, _, err = knock(address, servers.pool(), oldCore)
+	_, _, err = request(address, servers.pool(), oldCore)
 	require.Error(t, err, "and the old one's no more")
-	_, _, err = knock(address, servers.pool(), newCore)
+	_, _, err = request(address, servers.pool(), newCore)
 	require.NoError(t, err)
 }
 
-func TestAReloadThatDoesNotFitTheDoorIsRefused(t *testing.T) {
+func TestAReloadThatDoesNotFitTheListenerIsRefused(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		before, flag, after string
-		says                string
+		fault               string
 	}{
 		"the last key is taken away while a flag listens on every address": {
 			openConfig + "api: {" + keys("read") + "}\n", "0.0.0.0:8080", openConfig, "without api.keys everybody is let in"},
@@ -248,23 +250,24 @@ func TestAReloadThatDoesNotFitTheDoorIsRefused(t *testing.T) {
 			p.put(t, "api", certificate, key)
 			p.API, p.Listen = true, tc.flag
 			write(t, p.ConfigPath, tc.before)
-			p.door = door{address: "127.0.0.1:1", encrypted: strings.Contains(tc.before, "tls:")} // opened with what is now read
+			p.listener = listener{address: "127.0.0.1:1", encrypted: strings.Contains(tc.before, "tls:")} // as if opened with tc.before
 			_, err := p.load()
 			require.NoError(t, err)
-			require.NoError(t, p.decideDoor())
-			before := p.registry.hash()
+			p.listener, err = p.chooseListener()
+			require.NoError(t, err)
+			before := p.config.hash()
 
 			write(t, p.ConfigPath, tc.after)
 			p.reload()
 			refusals := logs.FilterLevelExact(zapcore.ErrorLevel).All()
-			if tc.says == "" {
+			if tc.fault == "" {
 				require.Empty(t, refusals)
-				require.NotEqual(t, before, p.registry.hash())
+				require.NotEqual(t, before, p.config.hash())
 				return
 			}
 			require.Len(t, refusals, 1)
-			require.Contains(t, refusals[0].ContextMap()["error"], tc.says)
-			require.Equal(t, before, p.registry.hash())
+			require.Contains(t, refusals[0].ContextMap()["error"], tc.fault)
+			require.Equal(t, before, p.config.hash())
 		})
 	}
 }
@@ -296,24 +299,70 @@ endpoints:
 		certificate, key := clients.issue(t, name)
 		p.put(t, "client", certificate, key)
 		p.reload()
-		ping, err := apiService{registry: &p.registry}.Ping(t.Context(), "LEDGER", operation.PingRequest{})
+		ping, err := apiService{config: &p.config}.Ping(t.Context(), "LEDGER", operation.PingRequest{})
 		require.NoError(t, err)
 		require.Equal(t, operation.Acknowledged, ping.Verdict, ping.Reason)
 		require.Equal(t, "/hooks "+name, <-seen)
 		require.Equal(t, "CN="+name, ping.Connection.ClientCertificate)
 
-		source, ok := p.registry.source("wallet")
+		source, ok := p.config.source("wallet")
 		require.True(t, ok)
 		_, _ = source.Details(t.Context(), operation.Query{OperationID: "1"}) // the answer is nonsense, and not the point
 		require.Regexp(t, "^/core.* "+name+"$", <-seen)
 	}
 
-	before := p.registry.hash()
+	before := p.config.hash()
 	p.put(t, "client", []byte("-----BEGIN nonsense"), nil)
 	p.reload()
-	require.Equal(t, before, p.registry.hash(), "half a rotation is refused, and the old certificate stays in force")
-	ping, err := apiService{registry: &p.registry}.Ping(t.Context(), "LEDGER", operation.PingRequest{})
+	require.Equal(t, before, p.config.hash(), "half a rotation is refused, and the old certificate stays in force")
+	ping, err := apiService{config: &p.config}.Ping(t.Context(), "LEDGER", operation.PingRequest{})
 	require.NoError(t, err)
 	require.Equal(t, operation.Acknowledged, ping.Verdict, ping.Reason)
 	require.Equal(t, "/hooks third", <-seen)
+}
+
+// TestConnectionsBeyondTheLimitWait holds that a place is freed as a connection
+// closes, that a full server can be closed, and that a request which is refused
+// unread still gets its answer.
+func TestConnectionsBeyondTheLimitWait(t *testing.T) {
+	t.Parallel()
+	p, _ := loaded(t, openConfig)
+	var err error
+	p.listener.Listener, err = net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusRequestEntityTooLarge)
+	})}
+	served := make(chan error, 1)
+	go func() { served <- p.serveOn(server, 1) }()
+	dial := func() net.Conn {
+		conn, err := net.Dial("tcp", p.listener.Addr().String())
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = conn.Close() })
+		_, err = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n\r\n"+strings.Repeat("x", 5000))
+		require.NoError(t, err)
+		return conn
+	}
+	answered := func(conn net.Conn, within time.Duration) error {
+		require.NoError(t, conn.SetReadDeadline(time.Now().Add(within)))
+		answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			return err
+		}
+		require.Equal(t, http.StatusRequestEntityTooLarge, answer.StatusCode)
+		return answer.Body.Close()
+	}
+	idle, err := net.Dial("tcp", p.listener.Addr().String())
+	require.NoError(t, err)
+	waiting := dial()
+	require.ErrorIs(t, answered(waiting, 50*time.Millisecond), os.ErrDeadlineExceeded, "there is room for one")
+	require.NoError(t, idle.Close())
+	require.NoError(t, answered(waiting, 10*time.Second))
+	require.NoError(t, answered(dial(), 10*time.Second))
+
+	full, err := net.Dial("tcp", p.listener.Addr().String())
+	require.NoError(t, err)
+	defer full.Close()
+	require.NoError(t, server.Close())
+	require.ErrorIs(t, <-served, http.ErrServerClosed)
 }
