@@ -127,7 +127,7 @@ func TestABarIsDrawnOnATerminalAlone(t *testing.T) {
 	t.Parallel()
 	looks := []operation.Redeliveries{bulk(operation.RedeliveriesRunning, 0, 0, 0), bulk(operation.RedeliveriesRunning, 2, 0, 0), bulk(operation.RedeliveriesDone, 3, 1, 0)}
 	args := []string{"redeliveries", "follow", bulkID, "--every", "10ms"}
-	got := place{screen: screen{width: 100, height: 40}}.at(t, &fake{many: looks}).run(context.Background(), args...)
+	got := place{terminal: true}.at(t, &fake{many: looks}).run(context.Background(), args...)
 	require.Equal(t, exitPartly, got.code, got.err)
 	require.Contains(t, got.err, "(2/4)")
 	require.NotContains(t, got.out, "done 2", "the bar tells it")
@@ -135,7 +135,7 @@ func TestABarIsDrawnOnATerminalAlone(t *testing.T) {
 
 	nothing := bulk(operation.RedeliveriesDone, 0, 0, 0)
 	nothing.Matched = 0
-	got = place{screen: screen{width: 100, height: 40}}.at(t, &fake{many: []operation.Redeliveries{nothing}}).run(context.Background(), args...)
+	got = place{terminal: true}.at(t, &fake{many: []operation.Redeliveries{nothing}}).run(context.Background(), args...)
 	require.Equal(t, exitOK, got.code, got.err)
 
 	got = place{}.at(t, &fake{many: looks}).run(context.Background(), args...)

@@ -99,7 +99,7 @@ func (f *fake) List(_ context.Context, q operation.ListQuery) (operation.Page, e
 // asked is a query's outcome as the API's parameter says it.
 func asked(q operation.ListQuery) operation.Outcome {
 	if q.Undelivered {
-		return undelivered
+		return "undelivered"
 	}
 	return q.Outcome
 }
@@ -198,18 +198,18 @@ func bare(env map[string]string, args ...string) outcome {
 type place struct {
 	env map[string]string
 	in  string
-	// screen is the terminal that both writers write to, if it is one.
-	screen screen
+	// terminal says that both writers write to a terminal.
+	terminal bool
 	// browsed, if set, takes the pages that were shown.
 	browsed *[]string
 }
 
 func (p place) run(ctx context.Context, args ...string) outcome {
 	var out, errs bytes.Buffer
-	code := run(ctx, args, surroundings{
+	code := run(ctx, args, environment{
 		getenv: func(name string) string { return p.env[name] },
 		in:     strings.NewReader(p.in), out: &out, err: &errs,
-		screen: func(io.Writer) screen { return p.screen },
+		isTerminal: func(io.Writer) bool { return p.terminal },
 		browse: func(_ context.Context, address string) error {
 			*p.browsed = append(*p.browsed, address)
 			return nil
@@ -341,7 +341,7 @@ func TestAListShowsWhatMatchesNewestFirst(t *testing.T) {
 			{Operations: []operation.Summary{summary("1", 1, operation.OutcomeExhausted)}},
 		},
 		operation.OutcomeGone: {{Operations: []operation.Summary{summary("4", 4, operation.OutcomeGone)}}},
-		undelivered:           {{Operations: []operation.Summary{summary("5", 5, operation.OutcomeExhausted), summary("4", 4, operation.OutcomeAcknowledged)}}},
+		"undelivered":         {{Operations: []operation.Summary{summary("5", 5, operation.OutcomeExhausted), summary("4", 4, operation.OutcomeAcknowledged)}}},
 	}
 	since, until := at(0), at(59)
 	for name, c := range map[string]struct {
@@ -390,7 +390,7 @@ func TestACountSumsWhatWasAskedForOneByOne(t *testing.T) {
 		operation.OutcomeExhausted: {Count: 6, Exact: true, Groups: []operation.CountGroup{
 			{Endpoint: "SHOP", Count: 4}, {Endpoint: "LEDGER", Count: 2}}},
 		operation.OutcomeGone: {Count: 3, Exact: true, Groups: []operation.CountGroup{{Endpoint: "LEDGER", Count: 3}}},
-		undelivered: {Count: 7, Exact: true, Groups: []operation.CountGroup{
+		"undelivered": {Count: 7, Exact: true, Groups: []operation.CountGroup{
 			{Outcome: operation.OutcomeExhausted, Count: 6}, {Count: 1}}},
 	}
 	for name, c := range map[string]struct {
@@ -438,7 +438,7 @@ func TestTimesAreGivenOrAgo(t *testing.T) {
 		"99999999999d":              "",
 		"2026-11-20":                "",
 	} {
-		got, err := when(text, now)
+		got, err := parseTime("since", text, now)
 		if expected == "" {
 			require.Error(t, err, text)
 			continue
@@ -482,7 +482,9 @@ func TestExitCodesTellWhatCame(t *testing.T) {
 		"neither operation nor filter":    {nil, []string{"redeliver", "--reason", "r"}, 2, "name an operation"},
 		"a dry run of everything":         {nil, []string{"redeliver", "--dry-run"}, 2, "name an operation"},
 		"many polled again":               {nil, []string{"redeliver", "--endpoint", "SHOP", "--repoll"}, 2, "--repoll goes with one operation"},
-		"a rate that the API refuses":     {nil, []string{"redeliver", "--endpoint", "SHOP", "--rate", "0"}, 1, "rate_per_second: is not above 0"},
+		"a rate of nothing":               {nil, []string{"redeliver", "--endpoint", "SHOP", "--rate", "0"}, 2, "--rate 0 is not above 0"},
+		"a rate that the API refuses":     {nil, []string{"redeliver", "--endpoint", "SHOP", "--rate", "1000"}, 1, "rate_per_second: is not above 0"},
+		"a bound of another time":         {nil, []string{"list", "--time", "noon"}, 2, "--time"},
 		"a redelivery's id that is none":  {nil, []string{"redeliveries", "follow", "12"}, 1, "id: is not the id"},
 		"watched too often":               {nil, []string{"watch", "SHOP", "1", "--every", "1ms"}, 2, "--every"},
 		"watched for less than no time":   {nil, []string{"watch", "SHOP", "1", "--for", "-1s"}, 2, "--for"},
@@ -500,8 +502,8 @@ func TestExitCodesTellWhatCame(t *testing.T) {
 		"an empty status":                 {nil, []string{"push", "SHOP", "1", "--status", ""}, 2, "--status is empty"},
 		"an address that is none":         {nil, []string{"state", "SHOP", "1", "--api", "localhost:8080"}, 2, "--api"},
 		"an address with a password":      {nil, []string{"state", "SHOP", "1", "--api", "http://a:b@localhost:8080"}, 2, "--api"},
-		"nobody at the address":           {nil, []string{"state", "SHOP", "1", "--api", "http://127.0.0.1:1"}, 5, "no answer from the API at http://127.0.0.1:1: "},
-		"no time for an answer":           {nil, []string{"state", "SHOP", "1", "--timeout", "1ns"}, 5, "no answer"},
+		"nobody at the address":           {nil, []string{"state", "SHOP", "1", "--api", "http://127.0.0.1:1"}, 5, "no response from the API at http://127.0.0.1:1: "},
+		"no time for an answer":           {nil, []string{"state", "SHOP", "1", "--timeout", "1ns"}, 5, "no response"},
 		"a key file that is missing":      {nil, []string{"state", "SHOP", "1", "--key-file", "testdata/none"}, 2, "--key-file"},
 		"a configuration that is missing": {nil, []string{"state", "SHOP", "1", "--config", "testdata/none"}, 2, "--config"},
 		"an authority that is none":       {nil, []string{"state", "SHOP", "1", "--ca", "main.go"}, 2, "--ca"},
@@ -524,26 +526,27 @@ func TestAnswersThatAreNotRingbacksAreNotTakenForIts(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		handler http.HandlerFunc
+		code    int
 		says    string
 	}{
 		"a proxy's page": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/html")
 			w.WriteHeader(http.StatusBadGateway)
 			_, _ = io.WriteString(w, "<h1>Bad gateway</h1>")
-		}, "HTTP 502: The answer is not Ringback's"},
+		}, exitUnavailable, "HTTP 502: The response is not Ringback's"},
 		"a redirect": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "http://127.0.0.1:1/elsewhere", http.StatusTemporaryRedirect)
-		}, "HTTP 307: The answer is not Ringback's"},
+		}, exitFailed, "HTTP 307: The response is not Ringback's"},
 		"a page that is fine": {func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, "<h1>It works</h1>")
-		}, "can't be read"},
+		}, exitFailed, "can't be read"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := httptest.NewServer(c.handler)
 			defer server.Close()
 			got := bare(nil, "state", "SHOP", "1", "--api", server.URL)
-			require.Equal(t, exitFailed, got.code)
+			require.Equal(t, c.code, got.code)
 			require.Contains(t, got.err, c.says)
 		})
 	}
@@ -629,7 +632,7 @@ func TestTheAddressComesFromTheFirstThatSaysIt(t *testing.T) {
 
 func TestTheConfigFlagIsAcceptedWithOneDashAsByTheOtherPrograms(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, []string{"state", "--config", "f", "--config=g", "--", "-config"}, asOtherPrograms([]string{"state", "-config", "f", "-config=g", "--", "-config"}))
+	require.Equal(t, []string{"state", "--config", "f", "--config=g", "--", "-config"}, withTwoDashes([]string{"state", "-config", "f", "-config=g", "--", "-config"}))
 }
 
 func TestAKeyOverAnUnencryptedNetworkIsWarnedOf(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -65,7 +64,7 @@ Exits with 0 if the callback is valid, with 1 if it is not.`,
 	flags.StringArrayVarP(&v.headerLines, "header", "H", nil, "a received header, `\"NAME: VALUE\"`; may be repeated")
 	flags.StringVar(&v.bodyFile, "body", "-", "read the received body from this `FILE`; -: the standard input")
 	flags.DurationVar(&v.tolerance, "tolerance", 5*time.Minute, "how far webhook-timestamp may be from now (`TIME`); 0: any time")
-	cmd.RunE = t.begin(func(_ *cobra.Command, _ []string) error {
+	cmd.RunE = t.run(func(_ *cobra.Command, _ []string) error {
 		if v.tolerance < 0 {
 			return usage("--tolerance %s is negative", v.tolerance)
 		}
@@ -87,23 +86,13 @@ Exits with 0 if the callback is valid, with 1 if it is not.`,
 }
 
 func (t *tool) secrets(file string) ([]string, error) {
-	if file == "" {
-		secrets := strings.Fields(t.getenv(secretVariable))
-		if len(secrets) == 0 {
-			return nil, usage("no signing secret: set %s, or name a file with --secret-file", secretVariable)
-		}
-		return secrets, nil
+	if file != "" {
+		text, err := t.readSecret("--secret-file", file)
+		return strings.Fields(text), err
 	}
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return nil, usage("reading --secret-file: %w", err)
-	}
-	if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 {
-		t.note("warning: others may read %s (%s)", file, info.Mode().Perm())
-	}
-	secrets := strings.Fields(string(data))
+	secrets := strings.Fields(t.getenv(secretVariable))
 	if len(secrets) == 0 {
-		return nil, usage("--secret-file %s is empty", file)
+		return nil, usage("no signing secret: set %s, or name a file with --secret-file", secretVariable)
 	}
 	return secrets, nil
 }
@@ -366,36 +355,22 @@ func almost(keys []receivedKey, headers http.Header, body []byte) string {
 
 func (t *tool) showChecks(all []check) error {
 	last := all[len(all)-1]
-	if err := t.writeChecks(all, last.OK); err != nil {
-		return err
-	}
-	if !last.OK {
-		return end(exitFailed, "not valid: %s: %s", last.Check, printable(last.Detail))
-	}
-	return nil
-}
-
-func (t *tool) writeChecks(all []check, valid bool) error {
-	if t.output == outputJSON {
-		data, err := json.Marshal(map[string]any{"valid": valid, "checks": all})
-		if err != nil {
-			return fmt.Errorf("writing the checks: %w", err)
+	err := t.show(map[string]any{"valid": last.OK, "checks": all}, func(w io.Writer) {
+		var table rows
+		for _, c := range all {
+			result := "ok"
+			if !c.OK {
+				result = "failed"
+			}
+			table.add(c.Check, result, c.Detail)
 		}
-		return t.showJSON(reply{body: data})
-	}
-	var b bytes.Buffer
-	table := newTable(&b)
-	for _, c := range all {
-		result := "ok"
-		if !c.OK {
-			result = "failed"
+		table.write(w)
+		if last.OK {
+			_, _ = fmt.Fprint(w, "\nThe callback is valid.\n")
 		}
-		table.row(c.Check, result, c.Detail)
+	})
+	if err == nil && !last.OK {
+		return exit(exitFailed, "not valid: %s: %s", last.Check, printable(last.Detail))
 	}
-	table.flush()
-	if valid {
-		b.WriteString("\nThe callback is valid.\n")
-	}
-	_, err := t.out.Write(b.Bytes())
 	return err
 }

@@ -65,21 +65,13 @@ func TestAWatchInJsonIsTheApisOwnALineForEachChange(t *testing.T) {
 
 func TestAWatchOnATerminalIsDrawnAgainWithEachChange(t *testing.T) {
 	t.Parallel()
-	p := place{screen: screen{width: 60, height: 12}}.at(t, &fake{states: story(operation.OutcomeAcknowledged)})
+	p := place{terminal: true}.at(t, &fake{states: story(operation.OutcomeAcknowledged)})
 	got := p.run(context.Background(), "watch", "SHOP/1", "--every", "10ms")
 	require.Equal(t, exitOK, got.code, got.err)
-	frames := strings.Split(got.out, "\x1b[J")
+	frames := strings.Split(got.out, clearTerminal)
 	require.Len(t, frames, 6, "five changes")
-	require.Equal(t, 5, strings.Count(got.out, "\x1b["+"J"))
-	for i, frame := range frames {
-		lines := strings.Split(frame, "\n")
-		for _, line := range lines {
-			require.LessOrEqual(t, len([]rune(line)), 60, "a line that wraps could not be drawn over")
-		}
-		require.LessOrEqual(t, len(lines), 12)
-		if i > 0 && i < 5 {
-			require.Contains(t, frame, "Ctrl-C ends it")
-		}
+	for _, frame := range frames[1:5] {
+		require.Contains(t, frame, "Ctrl-C ends it")
 	}
 	require.Contains(t, frames[5], "Outcome    acknowledged")
 	require.NotContains(t, frames[5], "Ctrl-C")
