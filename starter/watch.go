@@ -86,6 +86,9 @@ The exit code tells the outcome: 0 acknowledged, 10 exhausted, 11 gone,
 			if err != nil {
 				return false, err
 			}
+			if last != nil && now.RunID == last.RunID && now.Polls < last.Polls {
+				return false, nil // the polls of a watch that just ended are not recorded yet
+			}
 			if last == nil || !reflect.DeepEqual(*last, now) {
 				err = t.showChange(last, now)
 			}
