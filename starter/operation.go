@@ -245,7 +245,7 @@ wanted is withdrawn instead.`,
 		return t.showState(state, "Revoked.")
 	})
 	cmd.Flags().StringVar(&initiatedBy, "initiated-by", "", "`WHO` revoked it: client, user or core; a client's own revocation is not delivered")
-	cmd.Flags().StringVar(&reason, "reason", "", "why, for people, at most 256 characters (`TEXT`)")
+	cmd.Flags().StringVar(&reason, "reason", "", fmt.Sprintf("why, for people, at most %d characters (`TEXT`)", client.MaxReason))
 	completeWith(cmd, "initiated-by", client.Initiators...)
 	if err := cmd.MarkFlagRequired("initiated-by"); err != nil {
 		panic(err) // the flag is defined above
@@ -331,8 +331,8 @@ func describeRevocation(r client.Revocation) string {
 // describeRedelivery says who began this run, and why.
 func describeRedelivery(n client.RedeliveryNote) string {
 	text := withReason("by "+orNone(n.By), n.Reason) + ", of run " + n.PreviousRunID
-	if n.RedeliveriesID != "" {
-		text += ", as part of " + n.RedeliveriesID
+	if n.BulkRedeliveryID != "" {
+		text += ", as part of " + n.BulkRedeliveryID
 	}
 	return text
 }

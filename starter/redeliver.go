@@ -80,7 +80,7 @@ func (f *redeliverFlags) add(cmd *cobra.Command) {
 	flags.BoolVar(&f.one.Repoll, "repoll", false, "one: poll the source again first")
 	flags.StringVar(&f.one.Callback.URL, "callback-url", "", "one: call back this `URL` instead, where it is per operation")
 	flags.BoolVar(&f.one.Force, "force", false, "deliver again also what was acknowledged; needs the scope force")
-	flags.StringVar(&f.one.Reason, "reason", "", "why, for people, at most 256 characters (`TEXT`)")
+	flags.StringVar(&f.one.Reason, "reason", "", fmt.Sprintf("why, for people, at most %d characters (`TEXT`)", client.MaxReason))
 	flags.StringVar(&f.bulk.Filter.Endpoint, "endpoint", "", "many: of this `ENDPOINT`")
 	flags.StringVar(&f.bulk.Filter.Status, "status", "", "many: whose last status is this `STATUS`")
 	flags.StringVar(&f.outcome, "outcome", "", "many: that ended with this `OUTCOME`; else exhausted, gone, expired and terminated ones")

@@ -19,8 +19,8 @@ func bulk(phase client.BulkRedeliveryPhase, done, failed, skipped int) client.Bu
 	r := client.BulkRedelivery{
 		ID: bulkID, Phase: phase, Filter: client.Filter{Endpoint: "SHOP", Outcome: client.OutcomeExhausted, Since: at(0), Until: at(59)},
 		RatePerSecond: 20, By: "anna", Reason: "receiver repaired", Matched: 4,
-		RedeliveriesProgress: operation.RedeliveriesProgress{Done: done, Failed: failed, Skipped: skipped},
-		StartedAt:            at(1), RunID: "run", UIURL: "http://127.0.0.1:8233/r",
+		BulkRedeliveryProgress: operation.BulkRedeliveryProgress{Done: done, Failed: failed, Skipped: skipped},
+		StartedAt:              at(1), RunID: "run", UIURL: "http://127.0.0.1:8233/r",
 	}
 	if phase == client.BulkRedeliveryDone {
 		r.EndedAt = pointer(at(9))
@@ -112,8 +112,13 @@ func TestAnInterruptLeavesABulkRedeliveryRunning(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	time.AfterFunc(100*time.Millisecond, cancel)
 	f := &fake{many: []client.BulkRedelivery{bulk(client.BulkRedeliveryRunning, 1, 0, 0)}}
+	go func() {
+		for len(f.calls()) < 4 { // it was started and is being followed
+			time.Sleep(time.Millisecond)
+		}
+		cancel()
+	}()
 	got := place{}.at(t, f).run(ctx, "redeliver", "--endpoint", "SHOP", "--every", "10ms")
 	require.Equal(t, exitInterrupted, got.code)
 	require.Contains(t, got.err, "goes on without this command")

@@ -264,7 +264,7 @@ func delivering() client.State {
 			},
 		},
 		Revocation: &client.Revocation{InitiatedBy: "user", Reason: "ordered twice", At: at(19)},
-		Redelivery: &client.RedeliveryNote{By: "anna", Reason: "receiver repaired", PreviousRunID: "0193f1d1", RedeliveriesID: bulkID},
+		Redelivery: &client.RedeliveryNote{By: "anna", Reason: "receiver repaired", PreviousRunID: "0193f1d1", BulkRedeliveryID: bulkID},
 		RunID:      "0193f1d2", UIURL: "http://127.0.0.1:8233/x",
 	}
 }

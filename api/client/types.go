@@ -61,17 +61,17 @@ type (
 	// RedeliveryNote says who redelivered an operation, and why.
 	RedeliveryNote = operation.RedeliveryNote
 	// BulkRedeliveryRequest is which operations to redeliver, and how fast.
-	BulkRedeliveryRequest = operation.RedeliveriesRequest
+	BulkRedeliveryRequest = operation.BulkRedeliveryRequest
 	// Filter says which operations a bulk redelivery is about.
 	Filter = operation.Filter
 	// DryRun is what a bulk redelivery would redeliver.
 	DryRun = operation.DryRun
 	// BulkRedelivery is the redelivery of many operations.
-	BulkRedelivery = operation.Redeliveries
+	BulkRedelivery = operation.BulkRedelivery
 	// BulkRedeliveryPhase is where it stands.
-	BulkRedeliveryPhase = operation.RedeliveriesPhase
+	BulkRedeliveryPhase = operation.BulkRedeliveryPhase
 	// BulkRedeliveries are the latest ones, newest first.
-	BulkRedeliveries = operation.RedeliveriesPage
+	BulkRedeliveries = operation.BulkRedeliveryPage
 
 	// Ping is a test callback and what came of it.
 	Ping = operation.Ping
@@ -97,6 +97,8 @@ var (
 	Redeliverable = operation.Redeliverable
 	// Initiators are who may have revoked an operation.
 	Initiators = operation.Initiators
+	// MaxReason bounds a reason, in characters.
+	MaxReason = operation.ReasonRule.MaxLength
 )
 
 // How a count may be grouped.
@@ -144,10 +146,10 @@ const (
 
 // The phases of a bulk redelivery.
 const (
-	BulkRedeliveryRunning = operation.RedeliveriesRunning
-	BulkRedeliveryStopped = operation.RedeliveriesStopped
-	BulkRedeliveryDone    = operation.RedeliveriesDone
-	BulkRedeliveryEnded   = operation.RedeliveriesEnded
+	BulkRedeliveryRunning = operation.BulkRedeliveryRunning
+	BulkRedeliveryStopped = operation.BulkRedeliveryStopped
+	BulkRedeliveryDone    = operation.BulkRedeliveryDone
+	BulkRedeliveryEnded   = operation.BulkRedeliveryEnded
 )
 
 // The kinds of problems that a caller can act on.

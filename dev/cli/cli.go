@@ -26,7 +26,7 @@ import (
 	"ringback/dev/temporalui"
 	"ringback/internal/app"
 	"ringback/internal/config"
-	"ringback/internal/zaplog"
+	"ringback/internal/telemetry"
 	"ringback/workflows"
 )
 
@@ -176,12 +176,7 @@ func (d *dev) print(format string, args ...any) { _, _ = fmt.Fprintf(d.out, form
 func (d *dev) startTemporal(ctx context.Context) error {
 	o := temporalserver.Options{Addr: d.address(ctx, "temporal-addr", d.temporalAddr), DataDir: d.data, Retention: d.retention}
 	if !d.temporalOnly {
-		o.Keywords = []string{
-			workflows.AttributeEndpoint.GetName(), workflows.AttributeOutcome.GetName(),
-			workflows.AttributeStatus.GetName(), workflows.AttributePhase.GetName(),
-			workflows.AttributeRedeliveries.GetName(),
-		}
-		o.Integers = []string{workflows.AttributeUndelivered.GetName()}
+		o.Attributes = workflows.Attributes
 	}
 	where := "SQLite in memory"
 	if d.data != "" {
@@ -278,7 +273,7 @@ func (d *dev) serve(ctx context.Context) error {
 		API:        true,
 		Worker:     true,
 		Listen:     d.listen(ctx),
-		Log:        zaplog.NewConsole(d.err, d.level()),
+		Log:        telemetry.NewConsoleLogger(d.err, d.level()),
 		Started: func(address string) {
 			d.print("  Ringback     http://%s, OpenAPI at /openapi.yaml", address)
 			if d.demo {

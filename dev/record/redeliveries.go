@@ -85,7 +85,7 @@ func (s *stage) performBulk(ctx context.Context, story bulkStory, firstID int) (
 			return nil, err
 		}
 	}
-	id := workflows.RedeliveriesWorkflowID(begun.ID)
+	id := workflows.BulkRedeliveryWorkflowID(begun.ID)
 	runID, err := s.awaitEnd(ctx, id)
 	if err != nil {
 		return nil, err
@@ -128,8 +128,8 @@ func (s *stage) awaitCount(ctx context.Context, since operation.Time, n int) err
 
 // begin begins a bulk redelivery: through the API, or where the story's pages
 // are smaller than the API's as the API would.
-func (s *stage) begin(ctx context.Context, story bulkStory, since operation.Time) (operation.Redeliveries, string, error) {
-	request := operation.RedeliveriesRequest{
+func (s *stage) begin(ctx context.Context, story bulkStory, since operation.Time) (operation.BulkRedelivery, string, error) {
+	request := operation.BulkRedeliveryRequest{
 		Filter: operation.Filter{Endpoint: "WALLET", Outcome: operation.OutcomeExhausted, Since: since}, RatePerSecond: story.rate, Reason: "for the record",
 	}
 	if story.pageSize == 0 {
@@ -137,14 +137,14 @@ func (s *stage) begin(ctx context.Context, story bulkStory, since operation.Time
 		return begun, begun.RunID, err
 	}
 	request.Filter.Until = operation.At(time.Now())
-	begun := operation.Redeliveries{
-		ID: "rd_" + story.name, Phase: operation.RedeliveriesRunning, Filter: request.Filter, RatePerSecond: story.rate,
+	begun := operation.BulkRedelivery{
+		ID: "rd_" + story.name, Phase: operation.BulkRedeliveryRunning, Filter: request.Filter, RatePerSecond: story.rate,
 		By: recorder, Reason: request.Reason, Matched: story.operations, StartedAt: request.Filter.Until,
 	}
 	run, err := s.temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
-		ID: workflows.RedeliveriesWorkflowID(begun.ID), TaskQueue: workflows.TaskQueue,
-		Memo: map[string]any{workflows.MemoRedeliveries: begun},
-	}, workflows.RedeliveriesType, workflows.RedeliveriesInput{Redeliveries: begun, PageSize: story.pageSize, Pages: story.pages})
+		ID: workflows.BulkRedeliveryWorkflowID(begun.ID), TaskQueue: workflows.TaskQueue,
+		Memo: map[string]any{workflows.MemoBulkRedelivery: begun},
+	}, workflows.BulkRedeliveryType, workflows.BulkRedeliveryInput{Job: begun, PageSize: story.pageSize, Pages: story.pages})
 	if err != nil {
 		return begun, "", err
 	}
@@ -205,7 +205,7 @@ func resumed(ctx context.Context, s *stage, id string) error {
 
 func signalled(name string) bulkSaying {
 	return func(ctx context.Context, s *stage, id string) error {
-		return s.temporal.SignalWorkflow(ctx, workflows.RedeliveriesWorkflowID(id), "", name, nil)
+		return s.temporal.SignalWorkflow(ctx, workflows.BulkRedeliveryWorkflowID(id), "", name, nil)
 	}
 }
 
@@ -213,5 +213,5 @@ func signalled(name string) bulkSaying {
 func pause(context.Context, *stage, string) error { time.Sleep(3 * time.Second); return nil }
 
 func cancelled(ctx context.Context, s *stage, id string) error {
-	return s.temporal.CancelWorkflow(ctx, workflows.RedeliveriesWorkflowID(id), "")
+	return s.temporal.CancelWorkflow(ctx, workflows.BulkRedeliveryWorkflowID(id), "")
 }
