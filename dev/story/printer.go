@@ -14,33 +14,31 @@ import (
 type colour string
 
 const (
-	plain  colour = ""
-	good   colour = "\x1b[32m"
-	bad    colour = "\x1b[31m"
-	uneasy colour = "\x1b[33m"
-	faint  colour = "\x1b[2m"
-	reset         = "\x1b[0m"
+	plain   colour = ""
+	good    colour = "\x1b[32m"
+	bad     colour = "\x1b[31m"
+	warning colour = "\x1b[33m"
+	faint   colour = "\x1b[2m"
+	reset          = "\x1b[0m"
 )
 
 const (
-	// hold is how long a line waits for those that happened before it: a
-	// running activity tells the server what it did at its next heartbeat, and
-	// the API knows it from there.
-	hold = 4500 * time.Millisecond
-	// prompt is the beginning of the story, of which everything is told at once.
-	prompt = 1500 * time.Millisecond
+	// delay is how long a line waits for earlier ones: the API shows what a running
+	// activity did only after the activity's next heartbeat.
+	delay = 4500 * time.Millisecond
+	// undelayed is the beginning of the story, which is printed at once.
+	undelayed = 1500 * time.Millisecond
 )
 
-// page writes the story's lines in the order in which things happened, and
-// remembers what it has told, so that each thing is told once however often it
-// is seen.
-type page struct {
-	out    io.Writer
-	colour bool
-	began  time.Time
+// printer prints the story's lines in the order in which things happened, and
+// each once, however often a state shows it.
+type printer struct {
+	out     io.Writer
+	colour  bool
+	started time.Time
 
 	mu      sync.Mutex
-	told    map[string]bool
+	seen    map[string]bool
 	waiting []line
 }
 
@@ -52,16 +50,15 @@ type line struct {
 	colour     colour
 }
 
-func newPage(out io.Writer, colour bool) *page {
-	return &page{out: out, colour: colour, began: time.Now(), told: map[string]bool{}}
+func newPrinter(out io.Writer, colour bool) *printer {
+	return &printer{out: out, colour: colour, started: time.Now(), seen: map[string]bool{}}
 }
 
-// turn writes what is due until the func that it returns is called, which
-// writes the rest.
-func (p *page) turn() (finish func()) {
+// start prints what is due until stop is called, which prints the rest.
+func (p *printer) start() (stop func()) {
 	done := make(chan struct{})
-	var turning sync.WaitGroup
-	turning.Go(func() {
+	var printing sync.WaitGroup
+	printing.Go(func() {
 		ticker := time.NewTicker(50 * time.Millisecond)
 		defer ticker.Stop()
 		for {
@@ -75,12 +72,12 @@ func (p *page) turn() (finish func()) {
 	})
 	return func() {
 		close(done)
-		turning.Wait()
-		p.flush(time.Now().Add(hold))
+		printing.Wait()
+		p.flush(time.Now().Add(delay))
 	}
 }
 
-func (p *page) flush(now time.Time) {
+func (p *printer) flush(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	slices.SortStableFunc(p.waiting, func(a, b line) int { return a.at.Compare(b.at) })
@@ -90,19 +87,19 @@ func (p *page) flush(now time.Time) {
 	}
 }
 
-func (p *page) due(l line, now time.Time) bool {
-	return now.Sub(l.at) >= hold || l.at.Sub(p.began) < prompt
+func (p *printer) due(l line, now time.Time) bool {
+	return now.Sub(l.at) >= delay || l.at.Sub(p.started) < undelayed
 }
 
-// now takes down one thing that happens to an operation now.
-func (p *page) now(key operation.Key, what, text string, c colour) {
+// now adds one thing that happens to an operation now.
+func (p *printer) now(key operation.Key, what, text string, c colour) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.waiting = append(p.waiting, line{time.Now(), key, what, text, c})
 }
 
-func (p *page) write(l line) {
-	passed := max(l.at.Sub(p.began), 0)
+func (p *printer) write(l line) {
+	passed := max(l.at.Sub(p.started), 0)
 	minutes := passed.Truncate(time.Minute)
 	clock := fmt.Sprintf("%02d:%04.1f", int(minutes.Minutes()), (passed - minutes).Seconds())
 	// The longest name of the demo is ECOM_GOLD_BANK/A2C-1001.
@@ -113,8 +110,8 @@ func (p *page) write(l line) {
 	_, _ = fmt.Fprintf(p.out, "%s  %s\n", clock, body)
 }
 
-// show takes down what is new in a state.
-func (p *page) show(s operation.State) {
+// show adds what is new in a state.
+func (p *printer) show(s operation.State) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.showStatus(s)
@@ -127,7 +124,7 @@ func (p *page) show(s operation.State) {
 	}
 }
 
-func (p *page) showStatus(s operation.State) {
+func (p *printer) showStatus(s operation.State) {
 	if s.Status == nil {
 		return
 	}
@@ -142,12 +139,12 @@ func (p *page) showStatus(s operation.State) {
 	if s.Revocation != nil {
 		what = "final"
 	}
-	// The run of a redelivery shows the status again: the same one is not news.
+	// The run of a redelivery shows the same status again.
 	p.once(s.WorkflowID()+"status"+text+s.Status.ObservedAt.String(), line{s.Status.ObservedAt.Time, s.Key, what, text, plain})
 }
 
-// showDelivery returns when the last thing of the delivery happened.
-func (p *page) showDelivery(s operation.State, d operation.Delivery) (last time.Time) {
+// showDelivery returns when the latest attempt of the delivery ended.
+func (p *printer) showDelivery(s operation.State, d operation.Delivery) (last time.Time) {
 	about := "about status " + d.Status
 	if d.Status == "" {
 		about = "without a status"
@@ -166,22 +163,22 @@ func (p *page) showDelivery(s operation.State, d operation.Delivery) (last time.
 		last = a.End().Time
 		text, c := fmt.Sprintf("%s in %d ms", a.Verdict, a.TookMS), good
 		if a.Verdict == operation.Unacknowledged {
-			text, c = fmt.Sprintf("%s: %s", a.Verdict, a.Reason), uneasy
+			text, c = fmt.Sprintf("%s: %s", a.Verdict, a.Reason), warning
 		}
 		p.once(fmt.Sprint(d.CallbackID, a.Number), line{last, s.Key, fmt.Sprintf("attempt %d", a.Number), text, c})
 	}
 	if d.Outcome == operation.DeliverySuperseded {
-		p.once(d.CallbackID+"superseded", line{time.Now(), s.Key, "callback", about + " is superseded", uneasy})
+		p.once(d.CallbackID+"superseded", line{time.Now(), s.Key, "callback", about + " is superseded", warning})
 	}
 	return last
 }
 
-// once takes down a line that was not there before.
-func (p *page) once(id string, l line) {
-	if p.told[id] {
+// once adds a line whose id was not added before.
+func (p *printer) once(id string, l line) {
+	if p.seen[id] {
 		return
 	}
-	p.told[id] = true
+	p.seen[id] = true
 	p.waiting = append(p.waiting, l)
 }
 
