@@ -1,8 +1,8 @@
 // Package actors is everything around Ringback in a campaign: the cores that it
 // polls, the receivers of its callbacks, and the payment cores that call its API,
-// here called starters. Each runs as a process of its own. It follows the plan,
-// which it makes from the same options, and the clock, so that it can be killed
-// and started again at any time, and writes what it saw to its journal.
+// here called starters. Each follows the plan, which it makes from the same options,
+// and the clock, and writes what it saw to its journal. Cores and receivers can be
+// killed and started again at any time.
 package actors
 
 import (

@@ -112,7 +112,7 @@ func TestReceiversAnswerByThePlan(t *testing.T) {
 	o, p, stop := receivers(t)
 	var want []outcome
 	for _, tt := range []struct {
-		is      func(plan.Operation, plan.Endpoint) bool
+		is         func(plan.Operation, plan.Endpoint) bool
 		misbehaves outcome
 	}{
 		{behaves(plan.Acknowledges, false), outcome{200, true, true}},

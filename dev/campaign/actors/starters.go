@@ -19,24 +19,13 @@ import (
 // Starters are the payment cores as callers of Ringback's API: they start, push,
 // revoke and withdraw by the plan, and repeat each call at the other API until it
 // is answered. They return nil once every call of the plan is answered, and an
-// error if ctx ends before. After a restart they skip the calls that their journal
-// shows as answered.
+// error if ctx ends before.
 func Starters(ctx context.Context, o Options) error {
 	return run(ctx, o, 0, func(ctx context.Context, a *actor) error {
 		if len(o.APIs) == 0 {
 			return errors.New("run the starters: no API is given")
 		}
-		before, err := journal.ReadFile(o.Journal)
-		if err != nil {
-			return err
-		}
-		s := newStarters(a)
-		for _, e := range before {
-			if e.Call != nil && e.Call.Settled() {
-				s.settled[call{e.Call.Key, e.Call.Kind, e.Call.Number}] = e.Call.HTTPStatus
-			}
-		}
-		return s.run(ctx)
+		return newStarters(a).run(ctx)
 	})
 }
 
@@ -66,8 +55,6 @@ const callTimeout = 10 * time.Second
 type starters struct {
 	*actor
 	clients []*apiclient.Client
-	// settled are the HTTP statuses of calls that were answered before a restart.
-	settled map[call]int
 }
 
 // call identifies one call of the plan.
@@ -78,7 +65,7 @@ type call struct {
 }
 
 func newStarters(a *actor) *starters {
-	s := &starters{actor: a, settled: map[call]int{}}
+	s := &starters{actor: a}
 	for _, api := range a.APIs {
 		s.clients = append(s.clients, &apiclient.Client{Base: api.URL, Key: Key, HTTP: http.Client{
 			Timeout:   callTimeout,
@@ -230,9 +217,6 @@ const (
 // until it is settled, and returns its HTTP status: 0 if ctx ended before or the
 // call became obsolete.
 func (s *starters) call(ctx context.Context, first int, c call, status string, obsolete func() bool, do func(context.Context, *apiclient.Client) (int, error)) int {
-	if before, settled := s.settled[c]; settled {
-		return before
-	}
 	wait := shortestWait
 	for try := 0; ctx.Err() == nil && (obsolete == nil || !obsolete()); try++ {
 		api := (first + try) % len(s.clients)

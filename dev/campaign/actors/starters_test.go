@@ -204,15 +204,6 @@ func TestStartersRepeatCallsAtTheOtherAPIUntilTheyAreAnswered(t *testing.T) {
 	}
 }
 
-func TestStartersSkipCallsThatTheirJournalShowsAsAnswered(t *testing.T) {
-	t.Parallel()
-	a := newAPI(t, 0)
-	o, p := starters(t, a)
-	require.NoError(t, actors.Starters(t.Context(), o))
-	require.NoError(t, actors.Starters(t.Context(), o))
-	require.Equal(t, planned(p), settled(t, o), "no call is made twice")
-}
-
 func TestPushesAreMadeInOrderWhenTheyAreDue(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, 0)

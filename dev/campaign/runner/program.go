@@ -45,8 +45,6 @@ type program struct {
 	ready string
 	// retryStart is set where a missing dependency ends the program at its start.
 	retryStart bool
-	// ends is set where the program ends by itself once its work is done.
-	ends bool
 	// log is the path of a file that gets its output.
 	log string
 	// ended is called when it ends unexpectedly.
@@ -113,7 +111,7 @@ func (p *program) watch(process *proc.Process) {
 	p.mu.Lock()
 	unexpected := p.expected && p.process == process
 	p.mu.Unlock()
-	if unexpected && !(p.ends && process.Err() == nil) {
+	if unexpected {
 		p.ended(p, fmt.Errorf("%s ended by itself: %w; its log is %s and ends with:\n%s", p.name, cmp.Or(process.Err(), errExited), filepath.Base(p.log), tail(process.Output())))
 	}
 }
@@ -150,20 +148,6 @@ func (p *program) stop() error {
 }
 
 func (p *program) signal(signal syscall.Signal) error { return p.process.Signal(signal) }
-
-// awaitEnd waits for a program that ends by itself.
-func (p *program) awaitEnd(ctx context.Context) error {
-	process := p.release()
-	select {
-	case <-process.Done():
-	case <-ctx.Done():
-		return fmt.Errorf("wait for %s to end: %w", p.name, context.Cause(ctx))
-	}
-	if err := process.Err(); err != nil {
-		return fmt.Errorf("%s ended with %w:\n%s", p.name, err, tail(process.Output()))
-	}
-	return nil
-}
 
 func tail(text string) string {
 	const kept = 3000

@@ -32,7 +32,6 @@ const (
 	temporalRole  = "temporal"
 	coresRole     = "cores"
 	receiversRole = "receivers"
-	startersRole  = "starters"
 )
 
 // temporalSetup are the options of the Temporal server's process.
@@ -71,9 +70,6 @@ func serveRole(ctx context.Context, role string, options []byte, ready func(), s
 		return actors.Cores(ctx, o, ready)
 	case receiversRole:
 		return actors.Receivers(ctx, o, ready)
-	case startersRole:
-		ready()
-		return actors.Starters(ctx, o)
 	}
 	return fmt.Errorf("unknown role")
 }

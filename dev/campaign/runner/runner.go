@@ -1,7 +1,7 @@
 // Package runner plays a campaign: it starts PostgreSQL, a Temporal server, two of
-// each of Ringback's programs, the cores, receivers and callers, each in a process
-// of its own, with network links between them that can be broken. It injects the
-// plan's faults and finally reads every operation's state from the API.
+// each of Ringback's programs, the cores and the receivers, each in a process of its
+// own, with network links between them that can be broken. It makes the planned calls of
+// the API, injects the plan's faults and finally reads every operation's state.
 package runner
 
 import (
@@ -55,6 +55,10 @@ type runner struct {
 	cores     []string
 	receivers string
 	began     time.Time
+	// startersEnded is closed once every planned call is answered; stopStarters ends
+	// the calls before.
+	startersEnded chan struct{}
+	stopStarters  context.CancelFunc
 	// cleanups run at the end, the last one first.
 	cleanups []func() error
 	// fail ends the campaign early.
@@ -125,7 +129,7 @@ func (r *runner) play(ctx context.Context) error {
 func (r *runner) statesDuringStarts(ctx context.Context) error {
 	repeating, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
-	go func() { ended <- actors.RepeatStarts(repeating, r.actorOptions(), r.journal) }()
+	go func() { ended <- actors.RepeatStarts(repeating, r.actorOptions("starters"), r.journal) }()
 	err := r.readStates(ctx)
 	stop()
 	return errors.Join(err, <-ended)
@@ -133,9 +137,12 @@ func (r *runner) statesDuringStarts(ctx context.Context) error {
 
 // awaitStarters waits until every planned call of the API is answered.
 func (r *runner) awaitStarters(ctx context.Context) error {
-	ctx, cancel := context.WithDeadline(ctx, r.began.Add(r.plan.Length+patience))
-	defer cancel()
-	return r.targets[startersRole].(*program).awaitEnd(ctx)
+	select {
+	case <-r.startersEnded:
+		return context.Cause(ctx)
+	case <-time.After(time.Until(r.began.Add(r.plan.Length + patience))):
+		return fmt.Errorf("some planned calls of the API got no answer for %s", patience)
+	}
 }
 
 func (r *runner) makeDirectories(context.Context) (err error) {
@@ -274,29 +281,38 @@ func (r *runner) startRingback(ctx context.Context) error {
 	return nil
 }
 
-// startActors starts cores, receivers and starters, and the plan's clock.
+// startActors starts the plan's clock, cores and receivers, and the planned calls of
+// the API, which this process makes.
 func (r *runner) startActors(ctx context.Context) error {
 	r.began = time.Now().Add(leadTime)
-	for _, role := range []struct {
-		name   string
-		listen []string
-	}{{coresRole, r.cores}, {receiversRole, []string{r.receivers}}, {startersRole, nil}} {
-		o := r.actorOptions()
-		o.Journal, o.Listen = filepath.Join(r.Dir, role.name+journal.Extension), role.listen
-		command, err := roleCommand(role.name, o)
+	for name, listen := range map[string][]string{coresRole: r.cores, receiversRole: {r.receivers}} {
+		o := r.actorOptions(name)
+		o.Listen = listen
+		command, err := roleCommand(name, o)
 		if err != nil {
 			return err
 		}
-		if err := r.run(ctx, &program{name: role.name, command: command, ready: ready, ends: role.name == startersRole}); err != nil {
+		if err := r.run(ctx, &program{name: name, command: command, ready: ready}); err != nil {
 			return err
 		}
 	}
+	r.startersEnded = make(chan struct{})
+	ctx, r.stopStarters = context.WithCancel(ctx)
+	go func() {
+		defer close(r.startersEnded)
+		if err := actors.Starters(ctx, r.actorOptions("starters")); err != nil {
+			r.fail(err)
+		}
+	}()
 	return nil
 }
 
-// actorOptions are the options that all actors share.
-func (r *runner) actorOptions() actors.Options {
-	return actors.Options{Plan: r.Plan, Began: r.began, URLs: r.urls, APIs: r.apis}
+// actorOptions are the options of an actor, but for its addresses.
+func (r *runner) actorOptions(name string) actors.Options {
+	return actors.Options{
+		Plan: r.Plan, Began: r.began, URLs: r.urls, APIs: r.apis,
+		Journal: filepath.Join(r.Dir, name+journal.Extension),
+	}
 }
 
 // link adds a pipe to upstream to the named link and returns its own address.
@@ -361,9 +377,12 @@ func (r *runner) api(n int) *apiclient.Client {
 // close ends everything, callers before the programs that they call. If ctx has
 // ended, it kills them.
 func (r *runner) close(ctx context.Context) error {
+	if r.stopStarters != nil {
+		r.stopStarters()
+		<-r.startersEnded
+	}
 	var errs []error
-	order := append([]string{startersRole}, ringbackPrograms()...)
-	for _, name := range append(order, receiversRole, coresRole, temporalRole, postgresName) {
+	for _, name := range append(ringbackPrograms(), receiversRole, coresRole, temporalRole, postgresName) {
 		t, started := r.targets[name]
 		switch {
 		case !started:
