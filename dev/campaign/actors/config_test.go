@@ -54,29 +54,3 @@ func TestConfigHasThePlansEndpointsAndSources(t *testing.T) {
 	require.Len(t, c.Sources, len(plan.Sources))
 	require.Empty(t, c.Warnings)
 }
-
-func TestEndpointsHaveShortAndLongIntervalsAndBothWaysToSupersede(t *testing.T) {
-	t.Parallel()
-	var belowASecond, byServer, every, latest, standard int
-	for _, e := range plan.Endpoints {
-		d := e.Policy.Delivery
-		require.True(t, d.Attempts >= 4 && d.Attempts <= 8, e.Name)
-		switch {
-		case d.IntervalMS < 1000:
-			belowASecond++
-		case d.IntervalMS > 5000:
-			byServer++
-		}
-		if e.Policy.Supersede == "every" {
-			every++
-		} else {
-			latest++
-		}
-		if e.Dialect == "standard" && e.Signed {
-			standard++
-		}
-	}
-	for _, n := range []int{belowASecond, byServer, every, latest, standard} {
-		require.Positive(t, n)
-	}
-}

@@ -122,13 +122,6 @@ func TestReadReturnsTheLatestEntryOfAPollOrRequest(t *testing.T) {
 	require.Equal(t, []journal.Entry{request("1", true), poll("1", true), request("2", false), call("1")}, read)
 }
 
-func TestAMissingJournalIsEmpty(t *testing.T) {
-	t.Parallel()
-	read, err := journal.ReadFile(filepath.Join(t.TempDir(), "a.jsonl"))
-	require.NoError(t, err)
-	require.Empty(t, read)
-}
-
 func TestWriteIsSafeForConcurrentUse(t *testing.T) {
 	t.Parallel()
 	const writers, each = 8, 50
@@ -149,17 +142,4 @@ func TestWriteIsSafeForConcurrentUse(t *testing.T) {
 	read, err := journal.ReadFile(path)
 	require.NoError(t, err)
 	require.Len(t, read, writers*each)
-}
-
-func TestOpenRequiresTheExtension(t *testing.T) {
-	t.Parallel()
-	_, err := journal.Open(filepath.Join(t.TempDir(), "a.log"))
-	require.ErrorContains(t, err, "does not end in .jsonl")
-}
-
-func TestACallIsSettledByAFinalAnswer(t *testing.T) {
-	t.Parallel()
-	for status, settled := range map[int]bool{0: false, 200: true, 201: true, 404: true, 409: true, 422: true, 429: false, 500: false, 502: false, 503: false} {
-		require.Equal(t, settled, journal.Call{HTTPStatus: status}.Settled(), status)
-	}
 }

@@ -106,22 +106,6 @@ func TestFaultsDoNotOverlap(t *testing.T) {
 	}
 }
 
-func TestDurationsOfTheFaultsOfFiveMinutes(t *testing.T) {
-	t.Parallel()
-	for _, f := range plan.Make(plan.Options{Seed: 1, Length: 5 * time.Minute}).Faults {
-		switch f.Kind {
-		case plan.Freeze:
-			require.Equal(t, 20*time.Second, f.Last)
-		case plan.DatabaseRefuses:
-			require.Equal(t, time.Minute, f.Last)
-		case plan.CoreDown:
-			require.GreaterOrEqual(t, f.Last, 30*time.Second)
-		case plan.Kill, plan.Terminate, plan.Latency, plan.Reset, plan.Blackhole, plan.SlowClose, plan.SkewedClock, plan.SlotsFull:
-			require.Less(t, f.Last, 10*time.Second)
-		}
-	}
-}
-
 // kindOf describes a kind of receiver.
 func kindOf(r plan.Receiver) string {
 	return fmt.Sprint(r.Behaviour, ", always: ", r.First == plan.Always, ", slow: ", r.Delay > 0)
@@ -148,17 +132,6 @@ func TestEnoughOperationsHaveEveryHistoryAndKindOfReceiver(t *testing.T) {
 		for _, s := range everyReceiver {
 			require.True(t, kinds[s], "%s of seed %d", s, seed)
 		}
-	}
-}
-
-func TestEveryEndpointHasOperations(t *testing.T) {
-	t.Parallel()
-	found := map[string]bool{}
-	for _, o := range many(1) {
-		found[o.Endpoint] = true
-	}
-	for _, e := range plan.Endpoints {
-		require.True(t, found[e.Name], e.Name)
 	}
 }
 
@@ -221,17 +194,6 @@ func TestStepsAndPushesAreOrderedByTime(t *testing.T) {
 		require.True(t, slices.IsSortedFunc(o.Steps, func(a, b plan.Step) int { return int(a.After - b.After) }), "%+v", o)
 		require.True(t, slices.IsSortedFunc(o.Pushes, func(a, b plan.Push) int { return int(a.After - b.After) }), "%+v", o)
 		require.Positive(t, o.Starts)
-	}
-}
-
-func TestEveryOperationEnds(t *testing.T) {
-	t.Parallel()
-	for _, o := range many(3) {
-		e, _ := plan.EndpointByName(o.Endpoint)
-		p := e.Policy.Poll
-		expires := p.LifetimeMS <= time.Minute.Milliseconds() || p.MaxPolls > 0 && p.MaxPolls <= 10
-		final := rules(t, o).IsFinal(o.Steps[len(o.Steps)-1].Status)
-		require.True(t, final || o.Revocation != nil || o.Withdrawal != nil || expires, "%+v", o)
 	}
 }
 
@@ -305,29 +267,6 @@ func TestEndpointsHaveTheirSourcesAndPages(t *testing.T) {
 		require.Equal(t, e.SourceKind, plan.Sources[at].Kind)
 		for _, o := range many(6) {
 			require.False(t, o.Endpoint == e.Name && plan.Sources[at].BehindGateway != (o.Page != ""), "%+v", o)
-		}
-	}
-}
-
-func TestPushesRequestPolls(t *testing.T) {
-	t.Parallel()
-	for _, o := range many(7) {
-		empty := 0
-		for _, p := range o.Pushes {
-			if p.Status == "" {
-				empty++
-			}
-		}
-		switch o.History {
-		case "polled on request in a burst":
-			require.True(t, empty >= 2 && empty <= 5, "%+v", o)
-			require.Less(t, o.Pushes[empty-1].After-o.Pushes[0].After, time.Second)
-		case "polled on request all the time":
-			require.GreaterOrEqual(t, empty, 7)
-		case "polled on request with few polls", "polled on request until polls are used up":
-			e, _ := plan.EndpointByName(o.Endpoint)
-			require.Less(t, e.Policy.Poll.MaxPolls, 11)
-			require.Positive(t, empty)
 		}
 	}
 }

@@ -110,42 +110,6 @@ func TestABlackholeAnswersNothingUntilItIsRepaired(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestResetClosesSomeConnectionsAndNotOthers(t *testing.T) {
-	t.Parallel()
-	l := echo(t)
-	require.NoError(t, l.impair(plan.Reset))
-	var closed, open int
-	for range 60 {
-		if _, err := l.dial(t).roundTrip(soon); err != nil {
-			require.NotErrorIs(t, err, os.ErrDeadlineExceeded)
-			closed++
-			continue
-		}
-		open++
-	}
-	require.Positive(t, closed)
-	require.Positive(t, open)
-	require.NoError(t, l.repair(plan.Reset))
-	for range 20 {
-		_, err := l.dial(t).roundTrip(soon)
-		require.NoError(t, err)
-	}
-}
-
-func TestSlowCloseDelaysTheEndOfAConnection(t *testing.T) {
-	t.Parallel()
-	l := echo(t)
-	require.NoError(t, l.impair(plan.SlowClose))
-	conn := l.dial(t)
-	_, err := conn.roundTrip(soon)
-	require.NoError(t, err)
-	require.NoError(t, conn.Conn.(*net.TCPConn).CloseWrite())
-	began := time.Now()
-	_, err = conn.read.ReadByte()
-	require.ErrorIs(t, err, io.EOF)
-	require.Greater(t, time.Since(began), time.Second)
-}
-
 func TestARefusingLinkClosesConnectionsAndAcceptsNone(t *testing.T) {
 	t.Parallel()
 	l := echo(t)
@@ -160,9 +124,4 @@ func TestARefusingLinkClosesConnectionsAndAcceptsNone(t *testing.T) {
 	require.NoError(t, l.open())
 	_, err = l.dial(t).roundTrip(soon)
 	require.NoError(t, err)
-}
-
-func TestALinkRejectsFaultsOfPrograms(t *testing.T) {
-	t.Parallel()
-	require.ErrorContains(t, echo(t).impair(plan.Kill), `the link a>b`)
 }

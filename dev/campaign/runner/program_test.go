@@ -4,7 +4,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
@@ -76,19 +75,4 @@ func TestStopFailsWhereTheProgramEndsWithAnError(t *testing.T) {
 	err := p.stop()
 	require.ErrorContains(t, err, "exit status 4")
 	require.ErrorContains(t, err, "leaking")
-}
-
-func TestAFrozenProgramHandlesSIGTERMOnceItContinues(t *testing.T) {
-	t.Parallel()
-	p, _ := shell(t, untilSIGTERM)
-	require.NoError(t, p.start(t.Context()))
-	require.NoError(t, p.signal(syscall.SIGSTOP))
-	require.NoError(t, p.process.Signal(syscall.SIGTERM))
-	select {
-	case <-p.process.Done():
-		require.Fail(t, "it ended while it was frozen")
-	case <-time.After(200 * time.Millisecond):
-	}
-	require.NoError(t, p.signal(syscall.SIGCONT))
-	require.NoError(t, p.stop())
 }
