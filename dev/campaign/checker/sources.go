@@ -8,8 +8,8 @@ import (
 // rules are what a source's statuses mean, from docs/state-machine.md.
 type rules struct {
 	final, delivered, revocable []string
-	// deliversUnanswered: used-up polls and a lifetime that is over are delivered as well.
-	deliversUnanswered bool
+	// deliversTimeouts says that the end of a watch without a final status is delivered.
+	deliversTimeouts bool
 }
 
 const revoked = "revoked"
@@ -17,7 +17,7 @@ const revoked = "revoked"
 var rulesOf = map[string]rules{
 	"ukrcard": {
 		final: []string{"1", "2", revoked}, delivered: []string{"1", "2"},
-		revocable: []string{"0", "5"}, deliversUnanswered: true,
+		revocable: []string{"0", "5"}, deliversTimeouts: true,
 	},
 	"paysera": {
 		final: []string{"done", "rejected", revoked, "failed"},
@@ -29,8 +29,8 @@ var rulesOf = map[string]rules{
 	},
 }
 
-// rulesFor are the rules of an endpoint: a revocation is delivered where the dialect has a word
-// for it, which Ukrcard's has not.
+// rulesFor are the rules of an endpoint. Every dialect but Ukrcard's delivers a
+// revocation.
 func rulesFor(dialect, source string) rules {
 	r := rulesOf[source]
 	if dialect != "ukrcard" && !slices.Contains(r.delivered, revoked) {
@@ -46,7 +46,8 @@ func (r rules) isRevocable(status string) bool {
 		strings.HasPrefix(status, "waiting_") && slices.Contains(r.revocable, "waiting")
 }
 
-// owes reports whether status owes a callback to a client who wants those.
-func (r rules) owes(status string, wanted []string) bool {
+// isDelivered reports whether a status has a callback for a client who wants these
+// statuses, or all if there are none.
+func (r rules) isDelivered(status string, wanted []string) bool {
 	return slices.Contains(r.delivered, status) && (len(wanted) == 0 || slices.Contains(wanted, status))
 }

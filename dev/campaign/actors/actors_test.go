@@ -21,20 +21,19 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// campaign is a small one, of which every test looks for the operations that it
-// needs.
+// campaign has the options and plan of a small campaign.
 func campaign(t *testing.T) (actors.Options, plan.Plan) {
 	t.Helper()
 	o := actors.Options{
 		Plan: plan.Options{Seed: 1, Operations: 400, Length: time.Minute},
-		// Everything that a core will ever say, it says by now.
+		// Every step of the plan is over.
 		Began:   time.Now().Add(-time.Hour),
-		Journal: filepath.Join(t.TempDir(), "role.jsonl"),
+		Journal: filepath.Join(t.TempDir(), "actor.jsonl"),
 	}
 	return o, plan.Make(o.Plan)
 }
 
-// operation is the first one that is so.
+// operationWhere is the first operation that satisfies is.
 func operationWhere(t *testing.T, p plan.Plan, is func(plan.Operation, plan.Endpoint) bool) plan.Operation {
 	t.Helper()
 	for _, o := range p.Operations {
@@ -48,7 +47,7 @@ func operationWhere(t *testing.T, p plan.Plan, is func(plan.Operation, plan.Endp
 	return plan.Operation{}
 }
 
-// address is one that nobody listens at yet.
+// address is a free loopback address.
 func address(t *testing.T) string {
 	t.Helper()
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -57,12 +56,12 @@ func address(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// role runs play until the test ends, or the returned function is called.
-func role(t *testing.T, o actors.Options, play func(context.Context, actors.Options, func()) error) (stop func()) {
+// start runs an actor until the test ends, or the returned function is called.
+func start(t *testing.T, o actors.Options, actor func(context.Context, actors.Options, func()) error) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	ready, ended := make(chan struct{}), make(chan error, 1)
-	go func() { ended <- play(ctx, o, func() { close(ready) }) }()
+	go func() { ended <- actor(ctx, o, func() { close(ready) }) }()
 	select {
 	case <-ready:
 	case err := <-ended:
@@ -89,8 +88,8 @@ func read(t *testing.T, o actors.Options) []journal.Entry {
 	return entries
 }
 
-// do makes a connection for each request, follows no redirect, and returns what
-// came whole.
+// do sends one request on a connection of its own and returns its complete answer. It
+// follows no redirect.
 func do(t *testing.T, method, url string, header http.Header, body string) (status int, answer string, err error) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))

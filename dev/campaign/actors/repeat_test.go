@@ -13,15 +13,14 @@ import (
 	"ringback/dev/campaign/journal"
 )
 
-// again says starts again until the returned function is called, which waits for
-// its end.
-func again(t *testing.T, o actors.Options) (enough func()) {
+// repeatStarts repeats starts until the returned function is called.
+func repeatStarts(t *testing.T, o actors.Options) (stop func()) {
 	t.Helper()
 	written, err := journal.Open(o.Journal)
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- actors.Again(ctx, o, written) }()
+	go func() { ended <- actors.RepeatStarts(ctx, o, written) }()
 	return func() {
 		cancel()
 		require.NoError(t, <-ended)
@@ -29,39 +28,39 @@ func again(t *testing.T, o actors.Options) (enough func()) {
 	}
 }
 
-func TestStartsThatAreSaidAgainAreThoseOfThePlan(t *testing.T) {
+func TestRepeatedStartsAreThoseOfThePlan(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, 0)
 	o, p := starters(t, a)
 	require.NoError(t, actors.Starters(t.Context(), o))
-	said := len(read(t, o))
-	enough := again(t, o)
-	require.Eventually(t, func() bool { return len(read(t, o)) >= said+4 }, 30*time.Second, 20*time.Millisecond)
-	enough()
+	before := len(read(t, o))
+	stop := repeatStarts(t, o)
+	require.Eventually(t, func() bool { return len(read(t, o)) >= before+4 }, 30*time.Second, 20*time.Millisecond)
+	stop()
 	require.Len(t, a.started, len(p.Operations), "none is new")
-	for i, e := range read(t, o)[said:] {
+	for i, e := range read(t, o)[before:] {
 		operation := p.Operations[i]
 		require.Equal(t, operation.Key(), e.Call.Key)
-		require.Equal(t, journal.Start, e.Call.What)
+		require.Equal(t, journal.Start, e.Call.Kind)
 		require.Equal(t, operation.Starts, e.Call.Number)
 		require.Equal(t, http.StatusOK, e.Call.HTTPStatus, "%s: the same content", e.Call.Error)
 	}
 }
 
-func TestAStartThatIsSaidAgainIsNotCutOffInTheEnd(t *testing.T) {
+func TestARepeatedStartIsNotCancelledAtTheEnd(t *testing.T) {
 	t.Parallel()
-	asked, answer := make(chan struct{}), make(chan struct{})
+	called, answer := make(chan struct{}), make(chan struct{})
 	slow := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-		close(asked)
+		close(called)
 		<-answer
 	}))
 	t.Cleanup(slow.Close)
 	o, _ := starters(t)
 	o.APIs = []actors.API{{Name: "api-0", URL: slow.URL}}
-	enough := again(t, o)
-	<-asked
+	stop := repeatStarts(t, o)
+	<-called
 	time.AfterFunc(300*time.Millisecond, func() { close(answer) })
-	enough()
+	stop()
 	entries := read(t, o)
 	require.Len(t, entries, 1)
 	require.Equal(t, http.StatusOK, entries[0].Call.HTTPStatus)

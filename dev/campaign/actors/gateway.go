@@ -2,12 +2,7 @@ package actors
 
 import (
 	"cmp"
-	"context"
-	"errors"
-	"fmt"
 	"io"
-	"log"
-	"net"
 	"net/http"
 	"time"
 
@@ -15,34 +10,16 @@ import (
 	"ringback/dev/campaign/plan"
 )
 
-// startFront starts what answers each question about a fronted operation with that
-// operation's page, at the paths of both cores.
-func (c *cores) startFront() (stop func() error, err error) {
-	listener, err := new(net.ListenConfig).Listen(c.ctx, "tcp", c.Listen[2])
-	if err != nil {
-		return nil, fmt.Errorf("start the cores' front: %w", err)
-	}
+// gateway answers each poll of an operation with that operation's page, at the
+// paths of both cores.
+func (c *cores) gateway() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /transfer/rest/v1/transfers/{id}", c.answerPage)
 	mux.HandleFunc("POST /Confirm", c.answerPage)
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0)}
-	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(listener) }()
-	return func() error {
-		grace, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), closing)
-		defer cancel()
-		err := server.Shutdown(grace)
-		if errors.Is(err, context.DeadlineExceeded) {
-			err = server.Close()
-		}
-		if served := <-ended; !errors.Is(served, http.ErrServerClosed) {
-			err = errors.Join(err, served)
-		}
-		return err
-	}, nil
+	return mux
 }
 
-// page is what a front writes.
+// page is what a gateway answers.
 type page struct {
 	httpStatus int
 	html       bool
@@ -59,14 +36,14 @@ var pages = map[plan.Page]page{
 func (c *cores) answerPage(w http.ResponseWriter, r *http.Request) {
 	id := cmp.Or(r.PathValue("id"), r.Header.Get("orderNumber"))
 	operation := c.operations[id]
-	question := c.question(operation.Endpoint, id, time.Now())
-	question.Page, question.Ended = string(operation.Page), question.Began
+	poll := c.newPoll(operation.Endpoint, id, time.Now())
+	poll.Page, poll.Ended = string(operation.Page), poll.Began
 	answer, known := pages[operation.Page]
 	if !known {
-		question.Refused = "there is no front for such an operation"
+		poll.Refused = "this operation has no gateway"
 		answer.httpStatus = http.StatusBadGateway
 	}
-	c.write(journal.Entry{Poll: &question})
+	c.write(journal.Entry{Poll: &poll})
 	if answer.httpStatus == http.StatusFound {
 		w.Header().Set("Location", "/maintenance")
 	}
