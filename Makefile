@@ -1,20 +1,14 @@
-# Needs Go, make and git. `make test` uses a C compiler for the race detector,
-# PostgreSQL's programs (initdb, postgres, createdb, dropdb, pg_dump, pg_restore)
-# for the tests on it, Prometheus' promtool and prometheus for those of the alerts,
-# and chromium for those of the Temporal UI. It says so where it has to leave them
-# out; CI has them all.
+# `make test` needs Go and git. `make test-race` needs a C compiler, and
+# `make test-long` the programs of LONG_NEEDS.
 
-TOOLS    := bin/tools
-FUZZTIME ?= 20s
-RACE     := $(if $(shell command -v $$(go env CC) 2>/dev/null),-race)
-missing  = $(strip $(foreach program,$(1),$(if $(shell command -v $(program) 2>/dev/null),,$(program))))
-NO_PG    := $(if $(call missing,initdb postgres createdb dropdb pg_dump pg_restore),PostgreSQL)
-NO_PROM  := $(if $(call missing,promtool prometheus),Promtool)
-NO_UI    := $(if $(call missing,chromium),Browser)
-SKIP     := $(if $(NO_PG)$(NO_PROM)$(NO_UI),-skip '$(subst $() ,|,$(strip $(NO_PG) $(NO_PROM) $(NO_UI)))')
+TOOLS      := bin/tools
+FUZZTIME   ?= 20s
+LONG_NEEDS := initdb postgres createdb dropdb pg_dump pg_restore promtool prometheus chromium
+# The packages of dev/ that a race may be in and that no Temporal server is linked into.
+RACE_DEV   := ./demo ./percentile ./port ./proc ./process ./simulator
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-short hostile campaign campaign-short overload chaos bench bench-quick bench-check fuzz lint lint-go lint-workflows lint-vulnerabilities lint-modules build release tools clean
+.PHONY: help run test test-race test-long hostile campaign campaign-short overload chaos bench bench-quick bench-check fuzz lint lint-go lint-workflows lint-vulnerabilities lint-modules build release tools clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,17 +17,19 @@ run: ## the whole of Ringback on this machine: Temporal, its UI, both cores, rec
 	@echo "Building Ringback with a Temporal server inside; the first build takes a few minutes."
 	@go build -C dev -o ../bin/dev . && exec bin/dev $(ARGS)
 
-test: ## every test of both modules, with the race detector, and a short campaign
-	@$(if $(RACE),,echo "There is no C compiler: the tests run without the race detector.")
-	@$(if $(NO_PG),echo "PostgreSQL's programs are not all on PATH: the tests on PostgreSQL are left out.")
-	@$(if $(NO_UI),echo "There is no chromium on PATH: the tests of the Temporal UI in a browser are left out.")
-	@$(if $(NO_PROM),echo "Promtool and prometheus are not both on PATH: the tests of the alerts by them are left out.")
-	go test $(RACE) -timeout 20m ./...
-	go -C dev test $(RACE) $(SKIP) -timeout 40m ./...
-	$(if $(NO_PG),,@$(MAKE) --no-print-directory campaign-short)
-
-test-short: ## the root module's tests without the race detector
+test: ## every unit, contract and workflow test and the quick e2e tests: minutes
 	go test -timeout 10m ./...
+	go -C dev test -short -skip 'PostgreSQL|Promtool|Browser' -timeout 15m ./...
+
+test-race: ## the root module and the small packages of dev/ with the race detector
+	go test -race -timeout 20m ./...
+	go -C dev test -race -timeout 10m $(RACE_DEV)
+
+test-long: ## every test of dev/, PostgreSQL, browser and Prometheus included, and a short campaign
+	@for program in $(LONG_NEEDS); do \
+	  command -v $$program >/dev/null || { echo "make test-long needs $$program on PATH"; exit 1; }; done
+	go -C dev test -timeout 40m ./...
+	@$(MAKE) --no-print-directory campaign-short
 
 hostile: ## several hundred bad inputs on every surface, on a real server, and what came back
 	@mkdir -p bin && rm -f bin/hostile.txt
@@ -61,7 +57,7 @@ bench-quick: ## the same, shorter: under three minutes once it is built
 bench-check: ## bench-quick that fails and names each missed target
 	go -C dev run ./bench -quick -check
 
-fuzz: ## every fuzz target for FUZZTIME (20s)
+fuzz: ## every fuzz target of the root module for FUZZTIME (20s)
 	FUZZTIME=$(FUZZTIME) scripts/fuzz
 
 lint: lint-go lint-workflows lint-vulnerabilities lint-modules ## style, import rules, workflow determinism, known vulnerabilities, modules

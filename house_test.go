@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -103,16 +104,50 @@ func TestEveryPackageHasItsImportRule(t *testing.T) {
 
 func TestNothingCommittedNamesAMachineOrARegistry(t *testing.T) {
 	t.Parallel()
-	// Put together here, so that this file doesn't name them either.
-	forbidden := []string{"/wo" + "rk/", "/ro" + "ot/", "/fa" + "rm/", "proxy.go" + "lang.org", "registry.npm" + "js.org", "deb.deb" + "ian.org", ".libr" + "ary/"}
+	// [/] stands for a slash, so that no pattern matches itself.
+	forbidden := regexp.MustCompile(`[/](work|root|farm)[/]|proxy[.]golang|registry[.]npmjs|deb[.]debian|[.]library[/]`)
 	for _, name := range command(t, "git", "ls-files") {
 		content, err := os.ReadFile(name)
 		if os.IsNotExist(err) {
 			continue // deleted, not yet committed
 		}
 		require.NoError(t, err)
-		for _, word := range forbidden {
-			require.NotContainsf(t, string(content), word, "%s", name)
+		require.Emptyf(t, forbidden.FindString(string(content)), "%s", name)
+	}
+}
+
+// target are the commands of a target of the Makefile.
+func target(t *testing.T, name string) string {
+	t.Helper()
+	content, err := os.ReadFile("Makefile")
+	require.NoError(t, err)
+	found := regexp.MustCompile(`(?m)^` + name + `:.*\n((?:\t.*\n)+)`).FindStringSubmatch(string(content))
+	require.NotNil(t, found, name)
+	return found[1]
+}
+
+// CI runs make test, which has every test of the root module, and make test-long,
+// which has every test of dev/: whatever the first leaves out, the second does not.
+func TestEveryTestRunsInCI(t *testing.T) {
+	t.Parallel()
+	require.Contains(t, target(t, "test"), "\tgo test -timeout 10m ./...\n")
+	require.Contains(t, target(t, "test-long"), "\tgo -C dev test -timeout 40m ./...\n")
+	ci, err := os.ReadFile(".ci/run")
+	require.NoError(t, err)
+	require.Contains(t, string(ci), "for step in test lint test-race test-long ")
+	modules := command(t, "git", "ls-files", "*go.mod")
+	require.ElementsMatch(t, []string{"go.mod", "dev/go.mod", "tools/go.mod"}, modules, "the tests of each module run somewhere")
+}
+
+func TestNoTestSkipsItself(t *testing.T) {
+	t.Parallel()
+	skips := regexp.MustCompile(`\b(t|b|f|rt)\.Skip(f|Now)?\(`)
+	for _, name := range command(t, "git", "ls-files", "*_test.go") {
+		content, err := os.ReadFile(name)
+		if os.IsNotExist(err) {
+			continue // deleted, not yet committed
 		}
+		require.NoError(t, err)
+		require.NotRegexpf(t, skips, string(content), "%s", name)
 	}
 }

@@ -90,7 +90,7 @@ var (
 
 func TestEveryMetricAndLabelThatTheRulesAndTheDashboardNameIsShown(t *testing.T) {
 	i := install(t)
-	i.liveThrough(t)
+	i.exercise(t)
 	var shown map[string]map[string]map[string]bool
 	// A worker polls, and a metric is shown with the first of what it counts.
 	require.Eventually(t, func() bool {
@@ -109,7 +109,7 @@ func TestEveryMetricAndLabelThatTheRulesAndTheDashboardNameIsShown(t *testing.T)
 	}
 	documented(t, shown)
 	for where, expression := range expressions(t) {
-		t.Run(where, func(t *testing.T) { holds(t, shown, expression) })
+		t.Run(where, func(t *testing.T) { requireShown(t, shown, expression) })
 	}
 }
 
@@ -126,9 +126,9 @@ func documented(t *testing.T, shown map[string]map[string]map[string]bool) {
 	}
 }
 
-// holds checks that each metric of an expression is shown, with its labels and
+// requireShown checks that each metric of an expression is shown, with its labels and
 // their values.
-func holds(t *testing.T, shown map[string]map[string]map[string]bool, expression string) {
+func requireShown(t *testing.T, shown map[string]map[string]map[string]bool, expression string) {
 	t.Helper()
 	labels := slices.Clone(ofScrapes)
 	for _, found := range selector.FindAllStringSubmatch(expression, -1) {
@@ -195,7 +195,7 @@ func TestEveryAlertHasItsChapterInTheRunbook(t *testing.T) {
 	}
 }
 
-func TestPromtoolTakesTheRulesAndSeesEachFire(t *testing.T) {
+func TestPromtoolAcceptsTheRulesAndEachAlertFires(t *testing.T) {
 	t.Parallel()
 	for _, arguments := range [][]string{
 		{"check", "rules", "alerts.yml"},
@@ -267,14 +267,14 @@ func asDashboard(expression string) string {
 	return strings.NewReplacer("$__rate_interval", "1m", "$endpoint", ".*").Replace(expression)
 }
 
-func TestPromtoolsPrometheusEvaluatesEveryRuleAndFillsEveryPanelOnARealRun(t *testing.T) {
+func TestPromtoolsPrometheusEvaluatesEveryRuleAndFillsEveryPanel(t *testing.T) {
 	i := install(t)
 	address := i.prometheus(t)
 	require.Eventually(t, func() bool {
 		var found struct{ Result []any }
 		return ask(t, address+"/api/v1/query?query="+url.QueryEscape("count(up == 1) == 2"), &found) && len(found.Result) == 1
 	}, patience, 200*time.Millisecond, "both programs are scraped")
-	i.liveThrough(t)
+	i.exercise(t)
 
 	var evaluated struct {
 		Groups []struct {

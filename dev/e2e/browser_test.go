@@ -28,11 +28,11 @@ import (
 // pictures writes the pictures of docs/images (CONTRIBUTING.md).
 var pictures = flag.String("pictures", "", "the `folder` to write the browser's pictures of the Temporal UI to")
 
-// TestBrowserShowsWhatAnOperatorLooksFor opens the Temporal UI with Chromium and
+// TestBrowserShowsOperationsToOperators opens the Temporal UI with Chromium and
 // reads there what docs/operations.md says is to be read.
-func TestBrowserShowsWhatAnOperatorLooksFor(t *testing.T) {
+func TestBrowserShowsOperationsToOperators(t *testing.T) {
 	shops := receiver(t, "standard")
-	w := newWorld(t, startEngine(t), policies{
+	w := newEnvironment(t, startServer(t), policies{
 		poll: "{interval: 10m, lifetime: 720h}",
 		// So long that no second attempt falls due while the pages are looked at.
 		delivery: "{interval: 1h, attempts: 10, timeout: 5s}",
@@ -48,9 +48,9 @@ func TestBrowserShowsWhatAnOperatorLooksFor(t *testing.T) {
 	delivered := start(t, api, operation.StartRequest{Endpoint: "SHOP", OperationID: "2041"})
 	failed := start(t, api, operation.StartRequest{Endpoint: "SHOP", OperationID: "2042"})
 	stubborn := start(t, api, operation.StartRequest{Endpoint: "STUBBORN", OperationID: "2044"})
-	closed(t, api, delivered)
-	closed(t, api, failed)
-	closed(t, api, stubborn)
+	awaitClosed(t, api, delivered)
+	awaitClosed(t, api, failed)
+	awaitClosed(t, api, stubborn)
 	delivering := start(t, api, entry("2043"))
 	awaitBackoff(t, w.temporalClient(t), delivering)
 
@@ -90,13 +90,13 @@ type browser struct {
 }
 
 // browse starts the UI, and a browser without a window.
-func (w *world) browse(t *testing.T, api *apiclient.Client) *browser {
+func (w *environment) browse(t *testing.T, api *apiclient.Client) *browser {
 	t.Helper()
 	return w.browseAt(t, api, temporalui.Options{Addr: "127.0.0.1:0", FrontendAddr: w.temporal.addr, Namespace: w.temporal.namespace})
 }
 
 // browseAt is browse with a UI of those options.
-func (w *world) browseAt(t *testing.T, api *apiclient.Client, o temporalui.Options) *browser {
+func (w *environment) browseAt(t *testing.T, api *apiclient.Client, o temporalui.Options) *browser {
 	t.Helper()
 	ui := startUI(t, o)
 	program, err := exec.LookPath("chromium")
@@ -121,7 +121,7 @@ func startUI(t *testing.T, o temporalui.Options) (url string) {
 	process, err := proc.Start(command)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = process.Stop(syscall.SIGKILL, grace) })
-	return says(t, process, `Temporal UI +(\S+)`)
+	return awaitOutput(t, process, `Temporal UI +(\S+)`)
 }
 
 // serveUI shows the UI until this process is killed.

@@ -49,7 +49,7 @@ func TestChaos(t *testing.T) {
 		endpoints[chaosEndpoint(i)] = fmt.Sprintf("poll: {interval: 1s, lifetime: 25s, max_polls: %d}, delivery: {interval: 300ms, attempts: %d, timeout: %s}",
 			chaosMaxPolls, chaosK, chaosTimeout)
 	}
-	s := newStage(t, endpoints)
+	s := newRecording(t, endpoints)
 	for n := range *chaosSeeds {
 		seed := *chaosSeed + uint64(n)
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) { s.chaos(t, seed) })
@@ -58,7 +58,7 @@ func TestChaos(t *testing.T) {
 
 func chaosEndpoint(i int) string { return fmt.Sprintf("GOOD%d", (i%chaosReceivers+1)*10) }
 
-func (s *stage) chaos(t *testing.T, seed uint64) {
+func (s *recording) chaos(t *testing.T, seed uint64) {
 	t.Helper()
 	begun := time.Now()
 	actors := make([]*actor, *chaosOperations)
@@ -87,7 +87,7 @@ func (s *stage) chaos(t *testing.T, seed uint64) {
 			broken[f.promise]++
 		}
 		if first {
-			t.Errorf("seed %d: %s", seed, story.tell(faults))
+			t.Errorf("seed %d: %s", seed, story.describe(faults))
 		}
 	}
 	t.Logf("seed %d: %d operations, %d acts, %d calls at core and receiver, %s", seed, started, acts, calls, time.Since(begun).Round(time.Second))
@@ -132,7 +132,7 @@ func (a act) accepted() bool {
 type actor struct {
 	// started says that the operation was accepted.
 	started   bool
-	stage     *stage
+	recording *recording
 	request   operation.StartRequest
 	startsAt  time.Duration
 	acts      []act
@@ -151,13 +151,13 @@ var (
 )
 
 // newActor plans operation i of a seed.
-func newActor(s *stage, seed uint64, i int) *actor {
+func newActor(s *recording, seed uint64, i int) *actor {
 	random := rand.New(rand.NewPCG(seed, uint64(i)))
 	a := &actor{
-		stage:    s,
-		request:  operation.StartRequest{Endpoint: chaosEndpoint(i), OperationID: fmt.Sprintf("s%d-%d", seed, i)},
-		startsAt: chance(random, chaosBegin),
-		closings: map[string]operation.State{},
+		recording: s,
+		request:   operation.StartRequest{Endpoint: chaosEndpoint(i), OperationID: fmt.Sprintf("s%d-%d", seed, i)},
+		startsAt:  chance(random, chaosBegin),
+		closings:  map[string]operation.State{},
 	}
 	for range chaosActs {
 		a.acts = append(a.acts, plannedAct(random))
@@ -274,7 +274,7 @@ func (a *actor) live(ctx context.Context) {
 // there already.
 func (a *actor) start(ctx context.Context) bool {
 	for until, first := time.Now().Add(patience), true; ; first = false {
-		_, created, err := a.stage.Start(ctx, a.request)
+		_, created, err := a.recording.Start(ctx, a.request)
 		switch {
 		case err == nil && (created || !first):
 			return true
@@ -290,19 +290,13 @@ func (a *actor) start(ctx context.Context) bool {
 	}
 }
 
-// later says that the answer is to come back later.
-func later(err error) bool {
-	status := apiclient.Status(err)
-	return status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable
-}
-
 func (a *actor) fault(promise, form string, args ...any) {
 	a.faulty = append(a.faulty, fault{promise, fmt.Sprintf(form, args...)})
 }
 
 func (a *actor) make(ctx context.Context, planned *act) {
 	key := a.request.Key()
-	api := a.stage.Client
+	api := direct(a.recording.Client)
 	// The last look at a run that a redelivery may follow.
 	if planned.what == actRedeliver {
 		a.look(ctx)
@@ -341,7 +335,7 @@ func (a *actor) make(ctx context.Context, planned *act) {
 
 // look reads the state and keeps what a closed run says.
 func (a *actor) look(ctx context.Context) {
-	state, err := a.stage.State(ctx, a.request.Key())
+	state, err := a.recording.State(ctx, a.request.Key())
 	if err != nil {
 		if !later(err) {
 			a.fault("a call is answered as it should be", "get: %v", err)
@@ -391,7 +385,7 @@ type story struct {
 
 func (a *actor) end(ctx context.Context) story {
 	a.look(ctx)
-	s := story{actor: a, questions: a.stage.questions(a.request.OperationID), requests: a.stage.requests(a.request.OperationID)}
+	s := story{actor: a, questions: a.recording.questions(a.request.OperationID), requests: a.recording.requests(a.request.OperationID)}
 	if len(a.states) > 0 {
 		s.state = a.states[len(a.states)-1]
 	}
@@ -662,8 +656,8 @@ func (s story) checkFinal() {
 
 func clock(at time.Time) string { return at.Format("05.000") }
 
-// tell is the story in the order of time.
-func (s story) tell(faults []fault) string {
+// describe is the story in the order of time.
+func (s story) describe(faults []fault) string {
 	type line struct {
 		at   time.Time
 		text string

@@ -18,17 +18,17 @@ import (
 	"ringback/internal/operation"
 )
 
-// hand is a worker whose wall clock a test sets. The worker is the real program,
+// workerClock is a worker whose wall clock a test sets. The worker is the real program,
 // built with one change: the package in which all waiting is done reads a clock
 // that is off by what a file says. Its monotonic clock and its timers go on, as
 // those of a process do when somebody sets the machine's clock.
-type hand struct{ file string }
+type workerClock struct{ file string }
 
 // asClock names the file in the worker's environment.
 const asClock = "RINGBACK_E2E_CLOCK"
 
 // set sets the clock by this much from the true time, and waits until it is.
-func (h hand) set(t *testing.T, off time.Duration) {
+func (h workerClock) set(t *testing.T, off time.Duration) {
 	t.Helper()
 	next := h.file + ".next"
 	require.NoError(t, os.WriteFile(next, strconv.AppendInt(nil, int64(off/time.Second), 10), 0o600))
@@ -102,12 +102,12 @@ func buildLeaping(t *testing.T) (path string) {
 }
 
 // leapingWorker runs that program.
-func (w *world) leapingWorker(t *testing.T) hand {
+func (w *environment) leapingWorker(t *testing.T) workerClock {
 	t.Helper()
-	h := hand{filepath.Join(t.TempDir(), "clock")}
+	h := workerClock{filepath.Join(t.TempDir(), "clock")}
 	path := buildLeaping(t)
 	h.set(t, 0)
-	says(t, w.launchFrom(t, path, []string{asClock + "=" + h.file}), `"msg":"running"`)
+	awaitOutput(t, w.launchFrom(t, path, []string{asClock + "=" + h.file}), `"msg":"running"`)
 	return h
 }
 
@@ -118,33 +118,33 @@ const (
 	late = 5 * time.Second
 )
 
-// TestAClockThatIsSetDelaysNothingByItsLeap sets a worker's clock back by an hour
+// TestSettingTheClockDelaysNothing sets a worker's clock back by an hour
 // and forward again, with operations open that wait in every way there is.
-func TestAClockThatIsSetDelaysNothingByItsLeap(t *testing.T) {
+func TestSettingTheClockDelaysNothing(t *testing.T) {
 	endpoint := "%s: {dialect: paysera, source: wallet, callback_url: per_operation, poll: {interval: %s, lifetime: 1h}, delivery: {interval: %s, attempts: 50, timeout: 1s}}"
-	w := newWorld(t, sharedEngine(t), quick,
+	w := newEnvironment(t, sharedServer(t), quick,
 		fmt.Sprintf(endpoint, "SHORT", "2s", shortH), fmt.Sprintf(endpoint, "LONG", "11s", longH))
 	_, api := w.api(t, "127.0.0.1:0", "-worker=false")
 	clock := w.leapingWorker(t)
 
 	key := func(endpoint, id string) operation.Key { return operation.Key{Endpoint: endpoint, OperationID: id} }
 	watching := []operation.Key{key("SHORT", "1201"), key("LONG", "1202"), key("SHORT", "1203"), key("LONG", "1204")}
-	ringing := []operation.Key{key("SHORT", "1205"), key("LONG", "1206")}
-	for _, k := range append(watching, ringing...) {
+	delivering := []operation.Key{key("SHORT", "1205"), key("LONG", "1206")}
+	for _, k := range append(watching, delivering...) {
 		request := w.transfer(k.OperationID)
 		request.Endpoint = k.Endpoint
 		w.core.SetStatus(k.OperationID, "waiting_funds")
 		start(t, api, request)
 	}
 	for _, k := range watching {
-		rung(t, w.paysera, k.OperationID, 1)
+		awaitCallbacks(t, w.paysera, k.OperationID, 1)
 	}
-	for _, k := range ringing {
+	for _, k := range delivering {
 		w.paysera.Script(k.OperationID, failing(http.StatusServiceUnavailable))
 		w.core.SetStatus(k.OperationID, "done")
 	}
-	for _, k := range ringing {
-		rungAbout(t, w.paysera, k.OperationID, "done", 2)
+	for _, k := range delivering {
+		awaitCallbacksAbout(t, w.paysera, k.OperationID, "done", 2)
 	}
 
 	// Back by an hour. Both deliveries go on, and both watches see the change.
@@ -154,14 +154,14 @@ func TestAClockThatIsSetDelaysNothingByItsLeap(t *testing.T) {
 		w.core.SetStatus(k.OperationID, "done")
 	}
 	for i, h := range []time.Duration{shortH, longH} {
-		id := ringing[i].OperationID
-		made := len(rungAbout(t, w.paysera, id, "done", 1))
-		rungAbout(t, w.paysera, id, "done", made+2)
+		id := delivering[i].OperationID
+		made := len(awaitCallbacksAbout(t, w.paysera, id, "done", 1))
+		awaitCallbacksAbout(t, w.paysera, id, "done", made+2)
 		require.Less(t, time.Since(set), 3*longH+2*late, "the leap is not waited for")
-		kept(t, w.paysera, id, h)
+		requireGaps(t, w.paysera, id, h)
 	}
 	for _, k := range watching[:2] {
-		state := closed(t, api, k)
+		state := awaitClosed(t, api, k)
 		require.Equal(t, operation.OutcomeAcknowledged, state.Outcome)
 		require.Less(t, time.Since(set), 3*longH+3*late)
 	}
@@ -169,30 +169,30 @@ func TestAClockThatIsSetDelaysNothingByItsLeap(t *testing.T) {
 	// What the core pushes is newer than every poll, although it was dated by the
 	// server's clock, which is an hour ahead of the worker's.
 	require.NoError(t, api.Push(t.Context(), watching[2], "done"))
-	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, watching[2]).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, awaitClosed(t, api, watching[2]).Outcome)
 
 	// Forward again: the wait on the server that it happens in is at most half a
 	// second short, by which the server wakes the worker early. No other is.
 	clock.set(t, 0)
 	for i, h := range []time.Duration{shortH, longH} {
-		id := ringing[i].OperationID
-		made := len(rungAbout(t, w.paysera, id, "done", 1))
-		got := rungAbout(t, w.paysera, id, "done", made+2)
+		id := delivering[i].OperationID
+		made := len(awaitCallbacksAbout(t, w.paysera, id, "done", 1))
+		got := awaitCallbacksAbout(t, w.paysera, id, "done", made+2)
 		require.GreaterOrEqual(t, got[made].Gap, h-500*time.Millisecond)
 		require.GreaterOrEqual(t, got[made+1].Gap, h)
 		w.paysera.Script(id, simulator.Acknowledge)
-		state := closed(t, api, ringing[i])
+		state := awaitClosed(t, api, delivering[i])
 		require.Equal(t, operation.OutcomeAcknowledged, state.Outcome)
 		for _, attempt := range state.Deliveries[len(state.Deliveries)-1].Attempts {
 			require.Less(t, attempt.TookMS, int64(2000), "an attempt took as long as it took: %+v", attempt)
 		}
 	}
 	require.NoError(t, api.Push(t.Context(), watching[3], "done"))
-	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, watching[3]).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, awaitClosed(t, api, watching[3]).Outcome)
 }
 
-// rungAbout waits until a receiver has answered n callbacks about one status.
-func rungAbout(t *testing.T, r *simulator.Receiver, id, status string, n int) []simulator.Received {
+// awaitCallbacksAbout waits until a receiver has answered n callbacks about one status.
+func awaitCallbacksAbout(t *testing.T, r *simulator.Receiver, id, status string, n int) []simulator.Received {
 	t.Helper()
 	var found []simulator.Received
 	require.Eventually(t, func() bool {
@@ -207,9 +207,9 @@ func rungAbout(t *testing.T, r *simulator.Receiver, id, status string, n int) []
 	return found
 }
 
-// kept checks h between the attempts of the callback that came last, and that no
+// requireGaps checks h between the attempts of the callback that came last, and that no
 // two were further apart than two of them.
-func kept(t *testing.T, r *simulator.Receiver, id string, h time.Duration) {
+func requireGaps(t *testing.T, r *simulator.Receiver, id string, h time.Duration) {
 	t.Helper()
 	for _, got := range r.Received(id) {
 		if got.Attempt == 1 {
@@ -224,7 +224,7 @@ func kept(t *testing.T, r *simulator.Receiver, id string, h time.Duration) {
 // on which the clock is set: what wsGate is asked, whatever the offset that the
 // core wrote.
 func TestRegDateIsTheOrdersOverDaylightSaving(t *testing.T) {
-	w := newWorld(t, sharedEngine(t), quick)
+	w := newEnvironment(t, sharedServer(t), quick)
 	api := w.run(t).Client
 	for i, tt := range []struct{ name, registered, again, regDate string }{
 		{"the last second of winter time", "2026-03-29T02:59:59+02:00", "2026-03-29T00:59:59Z", "2026-03-29 02:59:59"},
@@ -244,7 +244,7 @@ func TestRegDateIsTheOrdersOverDaylightSaving(t *testing.T) {
 			status, err := api.Call(t.Context(), http.MethodPost, "/v1/operations", body(tt.registered), nil)
 			require.NoError(t, err)
 			require.Equal(t, http.StatusCreated, status)
-			closed(t, api, operation.Key{Endpoint: gold, OperationID: id})
+			awaitClosed(t, api, operation.Key{Endpoint: gold, OperationID: id})
 			require.Equal(t, tt.regDate, w.wsgate.Questions(id)[0].Header.Get("RegDate"))
 
 			status, err = api.Call(t.Context(), http.MethodPost, "/v1/operations", body(tt.again), nil)

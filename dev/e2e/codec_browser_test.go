@@ -18,10 +18,10 @@ import (
 
 const codecReaderKey = "a-key-of-those-who-may-read"
 
-// TestBrowserShowsWhatIsSealedToWhoMayReadIt opens the same pages of the
+// TestBrowserShowsEncryptedPayloadsToReaders opens the same pages of the
 // Temporal UI before and after the browser is signed in at the codec server.
-func TestBrowserShowsWhatIsSealedToWhoMayReadIt(t *testing.T) {
-	w := codecWorld(t, startEngine(t))
+func TestBrowserShowsEncryptedPayloadsToReaders(t *testing.T) {
+	w := newCodecEnvironment(t, startServer(t))
 	uiAddr := heldAddress(t)
 	w.useCodec(t, strings.TrimSuffix(onlyA, "}")+fmt.Sprintf(", server: {origins: [%q]}}", "http://"+uiAddr))
 	w.useKey(t, "[start, read, revoke, admin]")
@@ -29,10 +29,10 @@ func TestBrowserShowsWhatIsSealedToWhoMayReadIt(t *testing.T) {
 	api := &apiclient.Client{MaxAttempts: 1, Base: r.Base, Key: codecReaderKey}
 	w.core.SetStatus("2131", "new")
 	key := start(t, api, entry("2131"))
-	awaits(t, api, key, func(s operation.State) bool { return s.Status != nil })
-	_, err := api.Revoke(t.Context(), key, "user", saidReason)
+	awaitState(t, api, key, func(s operation.State) bool { return s.Status != nil })
+	_, err := api.Revoke(t.Context(), key, "user", revocationReason)
 	require.NoError(t, err)
-	closed(t, api, key)
+	awaitClosed(t, api, key)
 
 	b := w.browseAt(t, api, temporalui.Options{Addr: uiAddr, FrontendAddr: w.temporal.addr, Namespace: w.temporal.namespace, CodecEndpoint: r.Base + "/codec"})
 	b.shows("sealed", 1500, 1000, b.page(key, "history"), "LEDGER/2131", "Workflow Execution Started", "Codec Server could not connect")
@@ -40,11 +40,11 @@ func TestBrowserShowsWhatIsSealedToWhoMayReadIt(t *testing.T) {
 	b.do(chromedp.Navigate(strings.Replace(r.Base, "http://", "http://ops:"+codecReaderKey+"@", 1) + "/codec"))
 	require.Contains(t, b.evaluate(allText), "Signed in")
 	b.shows("opened", 1500, 1000, b.page(key, "history"), "LEDGER/2131", "Workflow Execution Started", `"operation_id": "2131"`, `"outcome": "acknowledged"`, `deliver status "revoked"`)
-	b.shows("opened-details", 1500, 1000, b.page(key, "user-metadata"), "LEDGER 2131", "status revoked (final)", saidReason)
+	b.shows("opened-details", 1500, 1000, b.page(key, "user-metadata"), "LEDGER 2131", "status revoked (final)", revocationReason)
 }
 
 // useKey lets nobody in without codecReaderKey.
-func (w *world) useKey(t *testing.T, scopes string) {
+func (w *environment) useKey(t *testing.T, scopes string) {
 	t.Helper()
 	text, err := os.ReadFile(w.config)
 	require.NoError(t, err)
@@ -57,12 +57,12 @@ func (w *world) useKey(t *testing.T, scopes string) {
 // TestDevPointsItsUIToTheCodecServer holds that -config FILE with a key is all
 // that it takes.
 func TestDevPointsItsUIToTheCodecServer(t *testing.T) {
-	w := codecWorld(t, nil)
+	w := newCodecEnvironment(t, nil)
 	w.useCodec(t, onlyA)
 	addr := heldAddress(t)
 	process := dev(t, "-config", w.config, "-temporal-addr", "127.0.0.1:0", "-ui-addr", "127.0.0.1:0", "-api-addr", addr)
-	ui := says(t, process, `Temporal UI +(\S+)`)
-	says(t, process, `(Serving) `)
+	ui := awaitOutput(t, process, `Temporal UI +(\S+)`)
+	awaitOutput(t, process, `(Serving) `)
 	var settings struct {
 		Codec struct {
 			Endpoint           string

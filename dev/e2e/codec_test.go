@@ -40,7 +40,7 @@ const (
 )
 
 // useCodec sets the configuration's line about the codec.
-func (w *world) useCodec(t *testing.T, line string) {
+func (w *environment) useCodec(t *testing.T, line string) {
 	t.Helper()
 	text, err := os.ReadFile(w.config)
 	require.NoError(t, err)
@@ -48,7 +48,7 @@ func (w *world) useCodec(t *testing.T, line string) {
 }
 
 // reloadCodec does so in a program that runs, and returns when it has read it.
-func (w *world) reloadCodec(t *testing.T, process *proc.Process, api *apiclient.Client, line string) {
+func (w *environment) reloadCodec(t *testing.T, process *proc.Process, api *apiclient.Client, line string) {
 	t.Helper()
 	hash := configHash(t, api)
 	w.rewrite(t, process, func(text string) string { return withCodec(text, line) })
@@ -66,34 +66,34 @@ func withCodec(text, line string) string {
 	return line + "\n" + text
 }
 
-func codecWorld(t *testing.T, e *engine) *world {
+func newCodecEnvironment(t *testing.T, e *temporalServer) *environment {
 	t.Helper()
-	return newWorld(t, e, quick)
+	return newEnvironment(t, e, quick)
 }
 
 // What must not be kept where it can be read.
 const (
-	urlToken     = "marked-url-token-5b1f"
-	urlPassword  = "marked-url-password-77c2"
-	saidReason   = "marked-reason-91d0"
-	answeredBody = "marked-answer-3e8a"
-	pan          = "4111111111111111"
+	urlToken         = "marked-url-token-5b1f"
+	urlPassword      = "marked-url-password-77c2"
+	revocationReason = "marked-reason-91d0"
+	answeredBody     = "marked-answer-3e8a"
+	pan              = "4111111111111111"
 )
 
 // neverKept are not kept at all, whether sealed or not.
 var neverKept = []string{wsgatePassword, macKey, signingSecret, urlPassword, pan}
 
 // sealedOnly are kept, and sealed where there are keys.
-var sealedOnly = []string{urlToken, saidReason}
+var sealedOnly = []string{urlToken, revocationReason}
 
 // inClear are what can't be sealed: ids, types, names and search attributes
 // (docs/operations.md). They hold nothing secret.
 var inClear = []string{"LEDGER/2101", "WALLET_SHOP/2102", "Operation", "Deliver", "RingbackEndpoint", "exhausted"}
 
-// TestNothingThatIsKeptInTheEngineCanBeRead looks for what is marked in all that
+// TestStoredPayloadsAreEncrypted looks for what is marked in all that
 // the engine has written, every file and every row. Without keys the same search
 // finds it: the search is one that can find.
-func TestNothingThatIsKeptInTheEngineCanBeRead(t *testing.T) {
+func TestStoredPayloadsAreEncrypted(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		codec string
@@ -104,51 +104,51 @@ func TestNothingThatIsKeptInTheEngineCanBeRead(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			e := startEngine(t, "-data", dir)
-			w := codecWorld(t, e)
+			e := startServer(t, "-data", dir)
+			w := newCodecEnvironment(t, e)
 			w.useCodec(t, tc.codec)
-			w.liveThrough(t)
+			w.exercise(t)
 			require.NoError(t, e.process.Stop(syscall.SIGTERM, grace))
 			kept := append(files(t, dir), rows(t, dir)...)
-			lookFor(t, kept, tc.found)
+			requireStored(t, kept, tc.found)
 		})
 	}
 }
 
-// TestNothingThatIsKeptInPostgreSQLCanBeRead looks into the files of a cluster.
-func TestNothingThatIsKeptInPostgreSQLCanBeRead(t *testing.T) {
+// TestStoredPayloadsAreEncryptedOnPostgreSQL looks into the files of a cluster.
+func TestStoredPayloadsAreEncryptedOnPostgreSQL(t *testing.T) {
 	dir, err := os.MkdirTemp("", "ringback-e2e") //nolint:usetesting // the user postgres may not enter t.TempDir
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	cluster, err := postgres.Start(t.Context(), postgres.Options{Dir: dir})
 	require.NoError(t, err)
-	e := startEngine(t, "-postgres", cluster.URL("temporal"))
-	w := codecWorld(t, e)
+	e := startServer(t, "-postgres", cluster.URL("temporal"))
+	w := newCodecEnvironment(t, e)
 	w.useCodec(t, onlyA)
-	w.liveThrough(t)
+	w.exercise(t)
 	require.NoError(t, e.process.Stop(syscall.SIGTERM, grace))
 	require.NoError(t, cluster.Stop())
-	lookFor(t, files(t, dir), false)
+	requireStored(t, files(t, dir), false)
 }
 
-func lookFor(t *testing.T, kept [][]byte, found bool) {
+func requireStored(t *testing.T, kept [][]byte, found bool) {
 	t.Helper()
 	for _, word := range inClear {
-		require.Truef(t, keptIn(kept, word), "%q is in clear", word)
+		require.Truef(t, isStoredIn(kept, word), "%q is in clear", word)
 	}
 	for _, word := range sealedOnly {
-		require.Equalf(t, found, keptIn(kept, word), "%q", word)
+		require.Equalf(t, found, isStoredIn(kept, word), "%q", word)
 	}
 	for _, word := range append([]string{answeredBody}, neverKept...) {
 		if word == answeredBody && found {
 			continue // masked or not, it may stand in an attempt's reason
 		}
-		require.Falsef(t, keptIn(kept, word), "%q", word)
+		require.Falsef(t, isStoredIn(kept, word), "%q", word)
 	}
 }
 
-// liveThrough has operations end in every way that keeps texts.
-func (w *world) liveThrough(t *testing.T) {
+// exercise has operations end in every way that keeps texts.
+func (w *environment) exercise(t *testing.T) {
 	t.Helper()
 	r := w.run(t)
 	api := r.Client
@@ -174,18 +174,18 @@ func (w *world) liveThrough(t *testing.T) {
 	tokened.Callback.URL += "?token=" + urlToken
 	byURL := start(t, api, tokened)
 	revoked, open := start(t, api, entry("2103")), start(t, api, entry("2104"))
-	require.Equal(t, operation.OutcomeExhausted, closed(t, api, exhausted).Outcome)
-	require.Equal(t, operation.OutcomeExhausted, closed(t, api, byURL).Outcome)
-	_, err := api.Revoke(t.Context(), revoked, "user", saidReason)
+	require.Equal(t, operation.OutcomeExhausted, awaitClosed(t, api, exhausted).Outcome)
+	require.Equal(t, operation.OutcomeExhausted, awaitClosed(t, api, byURL).Outcome)
+	_, err := api.Revoke(t.Context(), revoked, "user", revocationReason)
 	require.NoError(t, err)
-	require.Equal(t, saidReason, closed(t, api, revoked).Revocation.Reason, "whoever has the key reads it")
-	awaits(t, api, open, func(s operation.State) bool { return s.Status != nil })
+	require.Equal(t, revocationReason, awaitClosed(t, api, revoked).Revocation.Reason, "whoever has the key reads it")
+	awaitState(t, api, open, func(s operation.State) bool { return s.Status != nil })
 
-	_, err = api.Redeliver(t.Context(), exhausted, operation.RedeliveryRequest{Reason: saidReason})
+	_, err = api.Redeliver(t.Context(), exhausted, operation.RedeliveryRequest{Reason: revocationReason})
 	require.NoError(t, err)
-	require.Equal(t, operation.OutcomeExhausted, closed(t, api, exhausted).Outcome)
+	require.Equal(t, operation.OutcomeExhausted, awaitClosed(t, api, exhausted).Outcome)
 	many, err := api.StartBulkRedelivery(t.Context(), operation.BulkRedeliveryRequest{
-		Filter: operation.Filter{Endpoint: shop, Outcome: operation.OutcomeExhausted}, Reason: saidReason,
+		Filter: operation.Filter{Endpoint: shop, Outcome: operation.OutcomeExhausted}, Reason: revocationReason,
 	})
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
@@ -194,7 +194,7 @@ func (w *world) liveThrough(t *testing.T) {
 	}, patience, 100*time.Millisecond, "its memo and what its activity recorded are read")
 	require.Eventually(t, func() bool {
 		listed, err := api.BulkRedeliveries(t.Context())
-		return err == nil && len(listed.Redeliveries) == 1 && listed.Redeliveries[0].Reason == saidReason
+		return err == nil && len(listed.Redeliveries) == 1 && listed.Redeliveries[0].Reason == revocationReason
 	}, patience, 100*time.Millisecond, "visibility follows a moment behind")
 	r.stop(t)
 }
@@ -271,9 +271,9 @@ func values(t *testing.T, db *sql.DB, query string) [][]byte {
 	return all
 }
 
-// keptIn says whether word is in one of the texts, as it is or within something
+// isStoredIn says whether word is in one of the texts, as it is or within something
 // that was written in base64, wherever in it the word begins.
-func keptIn(kept [][]byte, word string) bool {
+func isStoredIn(kept [][]byte, word string) bool {
 	forms := [][]byte{[]byte(word)}
 	for _, encoding := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding} {
 		for shift := range 3 {
@@ -293,18 +293,18 @@ func keptIn(kept [][]byte, word string) bool {
 	return false
 }
 
-func TestTheSearchFindsWhatIsWrittenInBase64(t *testing.T) {
+func TestTheSearchFindsTextInBase64(t *testing.T) {
 	t.Parallel()
 	for _, around := range []string{"", "x", "xy"} {
 		text := base64.StdEncoding.EncodeToString([]byte(around + "{" + urlToken + "}"))
-		require.True(t, keptIn([][]byte{[]byte(text)}, urlToken), around)
+		require.True(t, isStoredIn([][]byte{[]byte(text)}, urlToken), around)
 	}
-	require.False(t, keptIn([][]byte{[]byte("something else")}, urlToken))
+	require.False(t, isStoredIn([][]byte{[]byte("something else")}, urlToken))
 }
 
-// TestWithoutTheKeyARunWaits holds that a program whose keys are not the run's
+// TestARunWaitsForItsMissingCodecKey holds that a program whose keys are not the run's
 // fails its workflow task, says which key it lacks, and loses nothing.
-func TestWithoutTheKeyARunWaits(t *testing.T) {
+func TestARunWaitsForItsMissingCodecKey(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct{ without, says string }{
 		"with another key":             {onlyB, `opening a payload sealed with the key \"a\": codec.keys holds only b`},
@@ -312,12 +312,12 @@ func TestWithoutTheKeyARunWaits(t *testing.T) {
 		"with another key of its name": {strings.Replace(onlyA, "CODEC_A", "CODEC_B", 1), `opening a payload sealed with the key \"a\": codec.keys holds another key of that name, or the payload was changed`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := codecWorld(t, sharedEngine(t))
+			w := newCodecEnvironment(t, sharedServer(t))
 			w.useCodec(t, onlyA)
 			w.core.SetStatus("2111", "new")
 			process, api := w.api(t, "127.0.0.1:0")
 			key := start(t, api, entry("2111"))
-			awaits(t, api, key, func(s operation.State) bool { return s.Status != nil })
+			awaitState(t, api, key, func(s operation.State) bool { return s.Status != nil })
 			require.NoError(t, process.Stop(syscall.SIGTERM, grace))
 
 			w.useCodec(t, tc.without)
@@ -336,7 +336,7 @@ func TestWithoutTheKeyARunWaits(t *testing.T) {
 			found, err := c.DescribeWorkflowExecution(t.Context(), key.WorkflowID(), "")
 			require.NoError(t, err)
 			require.Equal(t, enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, found.GetWorkflowExecutionInfo().GetStatus(), "and the run waits")
-			_, err = api.State(t.Context(), key)
+			_, err = direct(api).State(t.Context(), key)
 			require.Equal(t, http.StatusServiceUnavailable, apiclient.Status(err), "what can't be read is not made up: %v", err)
 			require.ErrorContains(t, err, `sealed with the key "a"`)
 
@@ -352,22 +352,22 @@ func TestWithoutTheKeyARunWaits(t *testing.T) {
 	}
 }
 
-// TestKeysAreReplacedWithoutARestart holds that after a reload new runs are
+// TestCodecKeysAreReplacedWithoutARestart holds that after a reload new runs are
 // sealed with the new key, and those of before go on.
-func TestKeysAreReplacedWithoutARestart(t *testing.T) {
+func TestCodecKeysAreReplacedWithoutARestart(t *testing.T) {
 	t.Parallel()
-	w := codecWorld(t, sharedEngine(t))
+	w := newCodecEnvironment(t, sharedServer(t))
 	w.useCodec(t, onlyA)
 	w.core.SetStatus("2121", "new")
 	process, api := w.api(t, "127.0.0.1:0")
 	before := start(t, api, entry("2121"))
-	awaits(t, api, before, func(s operation.State) bool { return s.Status != nil })
+	awaitState(t, api, before, func(s operation.State) bool { return s.Status != nil })
 	w.reloadCodec(t, process, api, bThenA)
 	after := start(t, api, entry("2122"))
 	w.core.SetStatus("2121", "done")
 	w.core.SetStatus("2122", "done")
 	for key, id := range map[operation.Key]string{before: "a", after: "b"} {
-		require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, key).Outcome)
+		require.Equal(t, operation.OutcomeAcknowledged, awaitClosed(t, api, key).Outcome)
 		input := history(t, w.temporalClient(t), key)[0].GetWorkflowExecutionStartedEventAttributes().GetInput().GetPayloads()[0]
 		require.Equal(t, "binary/encrypted", string(input.GetMetadata()["encoding"]))
 		require.Equal(t, id, string(input.GetMetadata()["encryption-key-id"]))

@@ -29,9 +29,9 @@ const (
 	patientAttempts = 4
 )
 
-func TestAWorkerKilledInMidAttemptLosesAndExceedsNothing(t *testing.T) {
+func TestAWorkerKilledDuringAnAttemptLosesAndExceedsNothing(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, sharedEngine(t), patient)
+	w := newEnvironment(t, sharedServer(t), patient)
 	_, api := w.api(t, "127.0.0.1:0", "-worker=false")
 	first := w.worker(t)
 
@@ -49,39 +49,42 @@ func TestAWorkerKilledInMidAttemptLosesAndExceedsNothing(t *testing.T) {
 	exhausting := start(t, api, order("A2C-2", "p2p_a2c"))
 	inTask := start(t, api, entry("201"))
 	watching := start(t, api, w.transfer("202"))
-	rung(t, w.paysera, "202", 1)
-	underWay(t, w.ukrcard, "A2C-1", 2)
-	underWay(t, w.ukrcard, "A2C-2", 2)
-	underWay(t, w.standard, "201", 1)
+	// Once it is recorded it is not sent again, however soon the worker dies.
+	awaitState(t, api, watching, func(s operation.State) bool {
+		return len(s.Deliveries) > 0 && s.Deliveries[0].Outcome == operation.DeliveryAcknowledged
+	})
+	awaitInFlight(t, w.ukrcard, "A2C-1", 2)
+	awaitInFlight(t, w.ukrcard, "A2C-2", 2)
+	awaitInFlight(t, w.standard, "201", 1)
 	require.NoError(t, first.Kill())
 
 	w.core.SetStatus("202", "done")
 	w.worker(t)
 
-	state := closed(t, api, delivering)
+	state := awaitClosed(t, api, delivering)
 	require.Equal(t, operation.OutcomeAcknowledged, state.Outcome)
 	d := state.Deliveries[0]
 	require.Equal(t, "unacknowledged unacknowledged unacknowledged acknowledged", verdicts(d))
 	require.Contains(t, d.Attempts[1].Reason, "worker", "what nobody saw the end of says so")
-	numbered(t, d.Attempts, 1)
-	lawful(t, w.ukrcard, "A2C-1", patientAttempts, patientInterval)
+	requireNumbered(t, d.Attempts, 1)
+	requireInterval(t, w.ukrcard, "A2C-1", patientAttempts, patientInterval)
 
-	state = closed(t, api, exhausting)
+	state = awaitClosed(t, api, exhausting)
 	require.Equal(t, operation.OutcomeExhausted, state.Outcome)
 	require.Len(t, state.Deliveries[0].Attempts, patientAttempts)
-	lawful(t, w.ukrcard, "A2C-2", patientAttempts, patientInterval)
+	requireInterval(t, w.ukrcard, "A2C-2", patientAttempts, patientInterval)
 
 	// The one exception of promise 5: a lost workflow task repeats its attempt.
-	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, inTask).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, awaitClosed(t, api, inTask).Outcome)
 	require.LessOrEqual(t, len(w.standard.Received("201")), 2)
 
-	state = closed(t, api, watching)
+	state = awaitClosed(t, api, watching)
 	require.Equal(t, operation.OutcomeAcknowledged, state.Outcome)
 	require.Len(t, w.paysera.Received("202"), 2, "waiting_funds, then done")
 }
 
-// lawful checks h and k where the receiver sees them.
-func lawful(t *testing.T, r *simulator.Receiver, id string, k int, h time.Duration) {
+// requireInterval checks h and k where the receiver sees them.
+func requireInterval(t *testing.T, r *simulator.Receiver, id string, k int, h time.Duration) {
 	t.Helper()
 	received := r.Received(id)
 	require.LessOrEqual(t, len(received), k, "at most k requests")
@@ -94,8 +97,8 @@ func lawful(t *testing.T, r *simulator.Receiver, id string, k int, h time.Durati
 }
 
 func TestATemporalServerKilledAndStartedAgainOnItsFilesLosesNothing(t *testing.T) {
-	engine := startEngine(t, "-data", t.TempDir())
-	w := newWorld(t, engine, policies{
+	temporalServer := startServer(t, "-data", t.TempDir())
+	w := newEnvironment(t, temporalServer, policies{
 		poll:     "{interval: 500ms, lifetime: 2m}",
 		delivery: "{interval: 500ms, attempts: 30, timeout: 5s}",
 	})
@@ -107,35 +110,35 @@ func TestATemporalServerKilledAndStartedAgainOnItsFilesLosesNothing(t *testing.T
 	delivering := start(t, api, order("A2C-1", "p2p_a2c"))
 	watching := start(t, api, w.transfer("301"))
 	ended := start(t, api, w.transfer("302"))
-	rung(t, w.ukrcard, "A2C-1", 2)
-	rung(t, w.paysera, "301", 1)
-	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, ended).Outcome)
+	awaitCallbacks(t, w.ukrcard, "A2C-1", 2)
+	awaitCallbacks(t, w.paysera, "301", 1)
+	require.Equal(t, operation.OutcomeAcknowledged, awaitClosed(t, api, ended).Outcome)
 
-	engine.kill(t)
+	temporalServer.kill(t)
 	refusesToStart(t, api)
-	status, err := api.Call(t.Context(), http.MethodGet, "/readyz", nil, nil)
+	status, err := direct(api).Call(t.Context(), http.MethodGet, "/readyz", nil, nil)
 	require.Error(t, err)
 	require.Equal(t, http.StatusServiceUnavailable, status)
 	w.core.SetStatus("301", "done")
 	w.ukrcard.Script("A2C-1", failing(http.StatusInternalServerError), simulator.Acknowledge)
-	engine.start(t)
+	temporalServer.start(t)
 
-	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, delivering).Outcome)
-	lawful(t, w.ukrcard, "A2C-1", 30, 500*time.Millisecond)
-	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, watching).Outcome)
-	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, ended).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, awaitClosed(t, api, delivering).Outcome)
+	requireInterval(t, w.ukrcard, "A2C-1", 30, 500*time.Millisecond)
+	require.Equal(t, operation.OutcomeAcknowledged, awaitClosed(t, api, watching).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, awaitClosed(t, api, ended).Outcome)
 	_, created, err := api.Start(t.Context(), w.transfer("302"))
 	require.NoError(t, err)
 	require.False(t, created, "what was started before the crash is known after it")
 	require.Len(t, w.paysera.Received("302"), 1)
 }
 
-// refusesToStart: Temporal is away, so a start is told to come back.
+// refusesToStart requires that a start is refused with 503 while Temporal is away.
 func refusesToStart(t *testing.T, api *apiclient.Client) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	_, _, err := api.Start(ctx, entry("303"))
+	_, _, err := direct(api).Start(ctx, entry("303"))
 	problem := &apiclient.Problem{}
 	require.ErrorAs(t, err, &problem)
 	require.Equal(t, http.StatusServiceUnavailable, problem.Status)
@@ -143,39 +146,39 @@ func refusesToStart(t *testing.T, api *apiclient.Client) {
 }
 
 func TestTheTopologyOfProductionOnPostgreSQL(t *testing.T) {
-	w := newWorld(t, startEngine(t, "-postgres", startPostgres(t)), quick)
+	w := newEnvironment(t, startServer(t, "-postgres", startPostgres(t)), quick)
 	_, api := w.api(t, "127.0.0.1:0", "-worker=false")
 	w.worker(t)
 	w.worker(t)
 	for id, e := range map[string]ending{
-		"ukrcard":  endings(w)["an account-to-card transfer that goes 0, 0, 2 is rung until applicationStatus is 200"],
-		"paysera":  endings(w)["a transfer rings for each status on its way"],
-		"revoked":  endings(w)["a transfer that its user revoked rings with revoked"],
+		"ukrcard":  endings(w)["an account-to-card transfer that goes 0, 0, 2 is delivered until applicationStatus is 200"],
+		"paysera":  endings(w)["a transfer delivers each status on its way"],
+		"revoked":  endings(w)["a transfer that its user revoked is delivered with revoked"],
 		"standard": endings(w)["a delivery without an acknowledgement is exhausted after k attempts, and redelivered as the same callback"],
 	} {
-		t.Run(id, func(t *testing.T) { e.holds(t, w, api) })
+		t.Run(id, func(t *testing.T) { e.check(t, w, api) })
 	}
 
-	t.Run("the engine is killed and started again on its database", func(t *testing.T) {
+	t.Run("the Temporal server is killed and started again on its database", func(t *testing.T) {
 		w.core.SetStatus("401", "waiting_funds")
 		key := start(t, api, w.transfer("401"))
-		rung(t, w.paysera, "401", 1)
+		awaitCallbacks(t, w.paysera, "401", 1)
 		w.temporal.kill(t)
 		w.core.SetStatus("401", "done")
 		w.temporal.start(t)
-		require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, key).Outcome)
+		require.Equal(t, operation.OutcomeAcknowledged, awaitClosed(t, api, key).Outcome)
 		require.Len(t, w.paysera.Received("401"), 2)
 	})
 }
 
 func TestSIGTERMDrainsWithoutCuttingOffOrLosingAnything(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, sharedEngine(t), patient)
+	w := newEnvironment(t, sharedServer(t), patient)
 	process, api := w.api(t, "127.0.0.1:0")
 	w.wsgate.Script("A2C-1", simulator.Statuses(2)...)
 	w.ukrcard.Script("A2C-1", failing(http.StatusInternalServerError), simulator.Reply{Delay: slow})
 	inFlight := start(t, api, order("A2C-1", "p2p_a2c"))
-	underWay(t, w.ukrcard, "A2C-1", 2)
+	awaitInFlight(t, w.ukrcard, "A2C-1", 2)
 
 	accepted := startsUntilRefused(t, w, api, func() {
 		require.NoError(t, process.Stop(syscall.SIGTERM, grace))
@@ -184,17 +187,17 @@ func TestSIGTERMDrainsWithoutCuttingOffOrLosingAnything(t *testing.T) {
 	require.NotEmpty(t, accepted)
 
 	_, api = w.api(t, "127.0.0.1:0")
-	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, inFlight).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, awaitClosed(t, api, inFlight).Outcome)
 	require.Len(t, w.ukrcard.Received("A2C-1"), 2, "the attempt in flight was finished, and recorded")
 	for _, key := range accepted {
-		require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, key).Outcome)
+		require.Equal(t, operation.OutcomeAcknowledged, awaitClosed(t, api, key).Outcome)
 		require.Len(t, w.standard.Received(key.OperationID), 1)
 	}
 }
 
 // startsUntilRefused starts operations from several callers while stop stops
 // the program, and returns those that were answered with 201.
-func startsUntilRefused(t *testing.T, w *world, api *apiclient.Client, stop func()) []operation.Key {
+func startsUntilRefused(t *testing.T, w *environment, api *apiclient.Client, stop func()) []operation.Key {
 	t.Helper()
 	var mu sync.Mutex
 	var accepted []operation.Key
@@ -204,7 +207,7 @@ func startsUntilRefused(t *testing.T, w *world, api *apiclient.Client, stop func
 			for n := range 10_000 {
 				id := fmt.Sprintf("5%d%04d", caller, n)
 				w.core.SetStatus(id, "done")
-				_, created, err := api.Start(t.Context(), entry(id))
+				_, created, err := direct(api).Start(t.Context(), entry(id))
 				if err != nil {
 					return
 				}

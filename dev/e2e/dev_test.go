@@ -16,65 +16,65 @@ import (
 
 const told = "The story is told: each operation ended as it should."
 
-// devOn runs the program dev on free ports and that data directory until its
+// runStory runs the program dev on free ports and that data directory until its
 // story is told.
-func devOn(t *testing.T, data string) (*proc.Process, *apiclient.Client) {
+func runStory(t *testing.T, data string) (*proc.Process, *apiclient.Client) {
 	t.Helper()
 	process := dev(t, "-data", data, "-api-addr", "127.0.0.1:0", "-ui-addr", "127.0.0.1:0", "-temporal-addr", "127.0.0.1:0")
-	base := says(t, process, `Ringback +(http://\S+),`)
-	says(t, process, `(?s)story .*redeliver +curl`)
+	base := awaitOutput(t, process, `Ringback +(http://\S+),`)
+	awaitOutput(t, process, `(?s)story .*redeliver +curl`)
 	require.Contains(t, process.Output(), told)
 	return process, &apiclient.Client{MaxAttempts: 1, Base: base}
 }
 
-func TestDevTellsItsStoryAndKeepsItOverAKill(t *testing.T) {
+func TestDevPlaysItsStoryAndKeepsItOverAKill(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
-	process, api := devOn(t, data)
+	process, api := runStory(t, data)
 	redelivered := operation.Key{Endpoint: "LEDGER", OperationID: "1005"}
 	before, err := api.State(t.Context(), redelivered)
 	require.NoError(t, err)
 	require.NoError(t, process.Kill())
 
-	process, api = devOn(t, data)
+	process, api = runStory(t, data)
 	after, err := api.State(t.Context(), redelivered)
 	require.NoError(t, err)
 	before.UIURL, after.UIURL = "", ""
 	require.Equal(t, before, after)
 	require.Contains(t, process.Output(), "A2C-2001", "the second story has operations of its own")
-	triesItsCurls(t, api)
+	tryCurls(t, api)
 
 	require.NoError(t, process.Stop(syscall.SIGINT, grace))
 	require.NoError(t, process.Err(), "exit status 0")
 	require.True(t, strings.HasSuffix(process.Output(), "Stopped.\n"), process.Output())
 }
 
-// triesItsCurls does what the four lines say that one can try.
-func triesItsCurls(t *testing.T, api *apiclient.Client) {
+// tryCurls does what the four lines say that one can try.
+func tryCurls(t *testing.T, api *apiclient.Client) {
 	t.Helper()
 	fresh := operation.StartRequest{Endpoint: "WALLET_SHOP", OperationID: "2007", Callback: operation.Target{URL: "http://127.0.0.1:9102/transfers"}}
 	key := start(t, api, fresh)
 	_, err := api.Revoke(t.Context(), key, "user", "")
 	require.NoError(t, err)
-	closed(t, api, key)
+	awaitClosed(t, api, key)
 	left := operation.Key{Endpoint: "LEDGER", OperationID: "2006"}
-	require.Equal(t, operation.OutcomeExhausted, closed(t, api, left).Outcome)
+	require.Equal(t, operation.OutcomeExhausted, awaitClosed(t, api, left).Outcome)
 	_, err = api.Redeliver(t.Context(), left, operation.RedeliveryRequest{Reason: "the receiver is back"})
 	require.NoError(t, err)
-	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, left).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, awaitClosed(t, api, left).Outcome)
 }
 
 func TestDevServesAGivenConfigurationAlone(t *testing.T) {
-	w := newWorld(t, nil, quick)
+	w := newEnvironment(t, nil, quick)
 	process := dev(t, "-demo=false", "-config", w.config, "-api-addr", "127.0.0.1:0", "-ui-addr", "127.0.0.1:0", "-temporal-addr", "127.0.0.1:0")
-	api := &apiclient.Client{MaxAttempts: 1, Base: says(t, process, `Ringback +(http://\S+),`)}
+	api := &apiclient.Client{MaxAttempts: 1, Base: awaitOutput(t, process, `Ringback +(http://\S+),`)}
 	w.core.SetStatus("901", "done")
-	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, start(t, api, entry("901"))).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, awaitClosed(t, api, start(t, api, entry("901"))).Outcome)
 	require.NotContains(t, process.Output(), "simulated")
 	require.NoError(t, process.Stop(syscall.SIGTERM, grace))
 	require.NoError(t, process.Err())
 }
 
-func TestDevSaysWhatIsWrongWithItsFlags(t *testing.T) {
+func TestDevExplainsWrongFlags(t *testing.T) {
 	for name, tt := range map[string]struct {
 		arguments []string
 		says      string

@@ -44,93 +44,93 @@ const (
 
 // callbackAnswers are what receivers answer to a first attempt. Each costs that
 // attempt and no more: the second is acknowledged.
-func (h *hostileWorld) callbackAnswers() []hostile {
+func (h *hostileEnvironment) callbackAnswers() []hostile {
 	rows := h.answered(gold, toReceiver, "receiver: ", []badAnswer{
-		{"nothing", "not a JSON object", saying(200, "")},
-		{"HTML", "not a JSON object", saying(200, html, "Content-Type", "text/html")},
-		{"half a JSON", "not a JSON object", saying(200, `{"orderNumber":"{id}","applicationSta`)},
-		{"two objects", "not a JSON object", saying(200, `{"orderNumber":"{id}","applicationStatus":200}{}`)},
-		{"a list", "not a JSON object", saying(200, `[{"orderNumber":"{id}","applicationStatus":200}]`)},
-		{"null", "not a JSON object", saying(200, `null`)},
-		{"a number", "not a JSON object", saying(200, `200`)},
-		{"100,000 brackets", "longer than is read", saying(200, strings.Repeat("[", deep))},
-		{"invalid UTF-8", "not a JSON object", saying(200, "\xff\xfe{}")},
-		{"another order's number", "orderNumber is not this operation's", saying(200, `{"orderNumber":"OTHER","applicationStatus":200}`)},
-		{"no order number", "orderNumber is not this operation's", saying(200, `{"applicationStatus":200}`)},
-		{"an order number of null", "orderNumber is not this operation's", saying(200, `{"orderNumber":null,"applicationStatus":200}`)},
-		{"an order number in a list", "orderNumber is not this operation's", saying(200, `{"orderNumber":["{id}"],"applicationStatus":200}`)},
-		{"no applicationStatus", "no applicationStatus", saying(200, `{"orderNumber":"{id}"}`)},
-		{"an applicationStatus of true", "applicationStatus", saying(200, `{"orderNumber":"{id}","applicationStatus":true}`)},
-		{"an applicationStatus of 500", "applicationStatus is 500", saying(200, `{"orderNumber":"{id}","applicationStatus":500}`)},
-		{"an applicationStatus of 200.5", "applicationStatus is not 200", saying(200, `{"orderNumber":"{id}","applicationStatus":200.5}`)},
-		{"an applicationStatus of 2000 digits", "applicationStatus is not 200", saying(200, `{"orderNumber":"{id}","applicationStatus":`+strings.Repeat("2", 2000)+`}`)},
-		{"a card number as applicationStatus", "applicationStatus is not 200", saying(200, `{"orderNumber":"{id}","applicationStatus":"`+card+`"}`)},
-		{"a redirect to the cloud's metadata", "a redirect is not followed", saying(302, "", "Location", "http://169.254.169.254/")},
-		{"a redirect that keeps the method", "a redirect is not followed", saying(308, "", "Location", h.outside.url+"/ring")},
-		{"a redirect to nowhere", "a redirect is not followed", saying(301, "")},
-		{"HTTP 500 in HTML", "not a JSON object", saying(500, html)},
-		{"HTTP 999", "not a JSON object", saying(999, "")},
-		{"a body of 10 MB", "longer than is read", saying(200, strings.Repeat(" ", 10<<20))},
-		{"a body without end", "longer than is read", endlessly(strings.Repeat("x", 4096))},
-		{"a gzip bomb", "longer than is read", saying(200, gzipBomb(), "Content-Encoding", "gzip")},
-		{"a body that does not come", "within 1000 ms", silently(`{"orderNumber":`)},
+		{"nothing", "not a JSON object", respond(200, "")},
+		{"HTML", "not a JSON object", respond(200, html, "Content-Type", "text/html")},
+		{"half a JSON", "not a JSON object", respond(200, `{"orderNumber":"{id}","applicationSta`)},
+		{"two objects", "not a JSON object", respond(200, `{"orderNumber":"{id}","applicationStatus":200}{}`)},
+		{"a list", "not a JSON object", respond(200, `[{"orderNumber":"{id}","applicationStatus":200}]`)},
+		{"null", "not a JSON object", respond(200, `null`)},
+		{"a number", "not a JSON object", respond(200, `200`)},
+		{"100,000 brackets", "longer than is read", respond(200, strings.Repeat("[", deep))},
+		{"invalid UTF-8", "not a JSON object", respond(200, "\xff\xfe{}")},
+		{"another order's number", "orderNumber is not this operation's", respond(200, `{"orderNumber":"OTHER","applicationStatus":200}`)},
+		{"no order number", "orderNumber is not this operation's", respond(200, `{"applicationStatus":200}`)},
+		{"an order number of null", "orderNumber is not this operation's", respond(200, `{"orderNumber":null,"applicationStatus":200}`)},
+		{"an order number in a list", "orderNumber is not this operation's", respond(200, `{"orderNumber":["{id}"],"applicationStatus":200}`)},
+		{"no applicationStatus", "no applicationStatus", respond(200, `{"orderNumber":"{id}"}`)},
+		{"an applicationStatus of true", "applicationStatus", respond(200, `{"orderNumber":"{id}","applicationStatus":true}`)},
+		{"an applicationStatus of 500", "applicationStatus is 500", respond(200, `{"orderNumber":"{id}","applicationStatus":500}`)},
+		{"an applicationStatus of 200.5", "applicationStatus is not 200", respond(200, `{"orderNumber":"{id}","applicationStatus":200.5}`)},
+		{"an applicationStatus of 2000 digits", "applicationStatus is not 200", respond(200, `{"orderNumber":"{id}","applicationStatus":`+strings.Repeat("2", 2000)+`}`)},
+		{"a card number as applicationStatus", "applicationStatus is not 200", respond(200, `{"orderNumber":"{id}","applicationStatus":"`+card+`"}`)},
+		{"a redirect to the cloud's metadata", "a redirect is not followed", respond(302, "", "Location", "http://169.254.169.254/")},
+		{"a redirect that keeps the method", "a redirect is not followed", respond(308, "", "Location", h.fakeServers.url+"/ring")},
+		{"a redirect to nowhere", "a redirect is not followed", respond(301, "")},
+		{"HTTP 500 in HTML", "not a JSON object", respond(500, html)},
+		{"HTTP 999", "not a JSON object", respond(999, "")},
+		{"a body of 10 MB", "longer than is read", respond(200, strings.Repeat(" ", 10<<20))},
+		{"a body without end", "longer than is read", respondEndlessly(strings.Repeat("x", 4096))},
+		{"a gzip bomb", "longer than is read", respond(200, gzipBomb(), "Content-Encoding", "gzip")},
+		{"a body that does not come", "within 1000 ms", respondPartly(`{"orderNumber":`)},
 		{"no answer", "within 1000 ms", func(_ http.ResponseWriter, r *http.Request, _ string) { <-r.Context().Done() }},
-		{"a connection closed", "unacknowledged", onTheWire("")},
-		{"no HTTP", "unacknowledged", onTheWire("SSH-2.0-OpenSSH_9.6\r\n")},
-		{"a status line of a megabyte", "unacknowledged", onTheWire("HTTP/1.1 200 " + strings.Repeat("O", 1<<20) + "\r\n\r\n")},
-		{"headers of 20 MB", "unacknowledged", onTheWire(plain200 + strings.Repeat("X-Filler: "+strings.Repeat("x", 1000)+"\r\n", 20_000) + "\r\n")},
-		{"a body shorter than its length", "unacknowledged", onTheWire(plain200 + "Content-Length: 1000\r\n\r\n{\"orderNumber\":\"{id}\",\"applicationStatus\":200}")},
-		{"a chunk whose length is none", "unacknowledged", onTheWire(plain200 + "Transfer-Encoding: chunked\r\n\r\nzz\r\n{}")},
-		{"a length below 0", "unacknowledged", onTheWire(plain200 + "Content-Length: -1\r\n\r\n{}")},
-		{"a thousand 100 Continue", "unacknowledged", onTheWire(strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 1000))},
-		{"a switch of protocols", "unacknowledged", onTheWire("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n")},
+		{"a connection closed", "unacknowledged", respondRaw("")},
+		{"no HTTP", "unacknowledged", respondRaw("SSH-2.0-OpenSSH_9.6\r\n")},
+		{"a status line of a megabyte", "unacknowledged", respondRaw("HTTP/1.1 200 " + strings.Repeat("O", 1<<20) + "\r\n\r\n")},
+		{"headers of 20 MB", "unacknowledged", respondRaw(plain200 + strings.Repeat("X-Filler: "+strings.Repeat("x", 1000)+"\r\n", 20_000) + "\r\n")},
+		{"a body shorter than its length", "unacknowledged", respondRaw(plain200 + "Content-Length: 1000\r\n\r\n{\"orderNumber\":\"{id}\",\"applicationStatus\":200}")},
+		{"a chunk whose length is none", "unacknowledged", respondRaw(plain200 + "Transfer-Encoding: chunked\r\n\r\nzz\r\n{}")},
+		{"a length below 0", "unacknowledged", respondRaw(plain200 + "Content-Length: -1\r\n\r\n{}")},
+		{"a thousand 100 Continue", "unacknowledged", respondRaw(strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 1000))},
+		{"a switch of protocols", "unacknowledged", respondRaw("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n")},
 	})
 	return append(rows, h.answered(ledger, toReceiver, "receiver of any 2xx: ", []badAnswer{
-		{"HTTP 100, then nothing", "unacknowledged", onTheWire("HTTP/1.1 100 Continue\r\n\r\n")},
-		{"HTTP 304", "a redirect is not followed", saying(304, "")},
-		{"HTTP 401", "HTTP 401 is not 2xx", saying(401, "", "WWW-Authenticate", "Basic")},
-		{"HTTP 429 for a thousand years", "HTTP 429 is not 2xx", saying(429, "", "Retry-After", "31536000000")},
-		{"HTTP 503 until a date that is none", "HTTP 503 is not 2xx", saying(503, "", "Retry-After", "Smarch 13")},
-		{"a card number in a status line", "HTTP 500 is not 2xx", onTheWire("HTTP/1.1 500 " + card + "\r\n\r\n")},
+		{"HTTP 100, then nothing", "unacknowledged", respondRaw("HTTP/1.1 100 Continue\r\n\r\n")},
+		{"HTTP 304", "a redirect is not followed", respond(304, "")},
+		{"HTTP 401", "HTTP 401 is not 2xx", respond(401, "", "WWW-Authenticate", "Basic")},
+		{"HTTP 429 for a thousand years", "HTTP 429 is not 2xx", respond(429, "", "Retry-After", "31536000000")},
+		{"HTTP 503 until a date that is none", "HTTP 503 is not 2xx", respond(503, "", "Retry-After", "Smarch 13")},
+		{"a card number in a status line", "HTTP 500 is not 2xx", respondRaw("HTTP/1.1 500 " + card + "\r\n\r\n")},
 	})...)
 }
 
 // sourceAnswers are what cores answer to a first poll. Each costs that poll and
-// no more: nothing is rung for it, and the second tells the status.
-func (h *hostileWorld) sourceAnswers() []hostile {
+// no more: nothing is delivered for it, and the second poll finds the status.
+func (h *hostileEnvironment) sourceAnswers() []hostile {
 	ukrcard := h.answered(gold, toCore, "wsGate: ", []badAnswer{
-		{"nothing", "", saying(200, "")},
-		{"HTML", "", saying(200, html)},
-		{"half a JSON", "", saying(200, `{"orderNumber":"{id}","respSta`)},
-		{"a list", "", saying(200, `[]`)},
-		{"100,000 brackets", "", saying(200, strings.Repeat(`{"a":`, deep))},
-		{"another order's number", "", saying(200, `{"orderNumber":"OTHER","respStatus":200,"orderStatus":2}`)},
-		{"no respStatus", "", saying(200, `{"orderNumber":"{id}","orderStatus":2}`)},
-		{"an orderStatus of two digits", "", saying(200, `{"orderNumber":"{id}","respStatus":200,"orderStatus":22}`)},
-		{"an orderStatus below 0", "", saying(200, `{"orderNumber":"{id}","respStatus":200,"orderStatus":-1}`)},
-		{"an orderStatus in an object", "", saying(200, `{"orderNumber":"{id}","respStatus":200,"orderStatus":{"is":2}}`)},
-		{"a card number as order id", "", saying(200, `{"orderNumber":"{id}","respStatus":200,"orderStatus":2,"orderId":"4111 1111 1111 1111"}`)},
-		{"a redirect", "", saying(302, "", "Location", "http://169.254.169.254/")},
-		{"HTTP 500 in HTML", "", saying(500, html)},
-		{"a body of 10 MB", "", saying(200, strings.Repeat(" ", 10<<20))},
-		{"a body without end", "", endlessly(strings.Repeat(" ", 4096))},
-		{"a gzip bomb", "", saying(200, gzipBomb(), "Content-Encoding", "gzip")},
-		{"a body that does not come", "", silently(`{"orderNumber":`)},
-		{"a connection closed", "", onTheWire("")},
-		{"no HTTP", "", onTheWire("SSH-2.0-OpenSSH_9.6\r\n")},
+		{"nothing", "", respond(200, "")},
+		{"HTML", "", respond(200, html)},
+		{"half a JSON", "", respond(200, `{"orderNumber":"{id}","respSta`)},
+		{"a list", "", respond(200, `[]`)},
+		{"100,000 brackets", "", respond(200, strings.Repeat(`{"a":`, deep))},
+		{"another order's number", "", respond(200, `{"orderNumber":"OTHER","respStatus":200,"orderStatus":2}`)},
+		{"no respStatus", "", respond(200, `{"orderNumber":"{id}","orderStatus":2}`)},
+		{"an orderStatus of two digits", "", respond(200, `{"orderNumber":"{id}","respStatus":200,"orderStatus":22}`)},
+		{"an orderStatus below 0", "", respond(200, `{"orderNumber":"{id}","respStatus":200,"orderStatus":-1}`)},
+		{"an orderStatus in an object", "", respond(200, `{"orderNumber":"{id}","respStatus":200,"orderStatus":{"is":2}}`)},
+		{"a card number as order id", "", respond(200, `{"orderNumber":"{id}","respStatus":200,"orderStatus":2,"orderId":"4111 1111 1111 1111"}`)},
+		{"a redirect", "", respond(302, "", "Location", "http://169.254.169.254/")},
+		{"HTTP 500 in HTML", "", respond(500, html)},
+		{"a body of 10 MB", "", respond(200, strings.Repeat(" ", 10<<20))},
+		{"a body without end", "", respondEndlessly(strings.Repeat(" ", 4096))},
+		{"a gzip bomb", "", respond(200, gzipBomb(), "Content-Encoding", "gzip")},
+		{"a body that does not come", "", respondPartly(`{"orderNumber":`)},
+		{"a connection closed", "", respondRaw("")},
+		{"no HTTP", "", respondRaw("SSH-2.0-OpenSSH_9.6\r\n")},
 	})
 	paysera := h.answered(ledger, toCore, "Paysera: ", []badAnswer{
-		{"another transfer's id", "", saying(200, `{"id":"OTHER","status":"done"}`)},
-		{"no id", "", saying(200, `{"status":"done"}`)},
-		{"no status", "", saying(200, `{"id":"{id}"}`)},
-		{"a status of markup", "", saying(200, `{"id":"{id}","status":"<script>"}`)},
-		{"a status of 65 letters", "", saying(200, `{"id":"{id}","status":"`+strings.Repeat("s", 65)+`"}`)},
-		{"a number as status", "", saying(200, `{"id":"{id}","status":1}`)},
-		{"invalid UTF-8", "", saying(200, "{\"id\":\"{id}\",\"status\":\"do\xffne\"}")},
-		{"HTTP 404", "", saying(404, html)},
-		{"HTTP 204", "", saying(204, "")},
-		{"headers of 20 MB", "", onTheWire(plain200 + strings.Repeat("X-Filler: "+strings.Repeat("x", 1000)+"\r\n", 20_000) + "\r\n")},
-		{"a body shorter than its length", "", onTheWire(plain200 + "Content-Length: 1000\r\n\r\n{\"id\":\"{id}\",\"status\":\"done\"}")},
+		{"another transfer's id", "", respond(200, `{"id":"OTHER","status":"done"}`)},
+		{"no id", "", respond(200, `{"status":"done"}`)},
+		{"no status", "", respond(200, `{"id":"{id}"}`)},
+		{"a status of markup", "", respond(200, `{"id":"{id}","status":"<script>"}`)},
+		{"a status of 65 letters", "", respond(200, `{"id":"{id}","status":"`+strings.Repeat("s", 65)+`"}`)},
+		{"a number as status", "", respond(200, `{"id":"{id}","status":1}`)},
+		{"invalid UTF-8", "", respond(200, "{\"id\":\"{id}\",\"status\":\"do\xffne\"}")},
+		{"HTTP 404", "", respond(404, html)},
+		{"HTTP 204", "", respond(204, "")},
+		{"headers of 20 MB", "", respondRaw(plain200 + strings.Repeat("X-Filler: "+strings.Repeat("x", 1000)+"\r\n", 20_000) + "\r\n")},
+		{"a body shorter than its length", "", respondRaw(plain200 + "Content-Length: 1000\r\n\r\n{\"id\":\"{id}\",\"status\":\"done\"}")},
 	})
 	rows := append(ukrcard, paysera...)
 	for i := range rows {
@@ -147,7 +147,7 @@ const acknowledgedOnce = "acknowledged"
 
 // answered are operations of an endpoint whose first attempt or poll is answered
 // so.
-func (h *hostileWorld) answered(endpoint, whom, prefix string, answers []badAnswer) []hostile {
+func (h *hostileEnvironment) answered(endpoint, whom, prefix string, answers []badAnswer) []hostile {
 	rows := make([]hostile, len(answers))
 	for i, a := range answers {
 		rows[i] = hostile{input: prefix + a.input, want: a.want, try: func(t *testing.T) string {
@@ -157,14 +157,14 @@ func (h *hostileWorld) answered(endpoint, whom, prefix string, answers []badAnsw
 			if endpoint == gold {
 				request = order(id, "payment")
 			}
-			h.outside.script(whom, id, a.answer)
+			h.fakeServers.script(whom, id, a.answer)
 			key := start(t, h.Client, request)
-			state := closed(t, h.Client, key)
+			state := awaitClosed(t, h.Client, key)
 			require.Equal(t, operation.OutcomeAcknowledged, state.Outcome, "nothing is lost")
 			require.Len(t, state.Deliveries, 1)
 			require.NotContains(t, fmt.Sprint(state), card)
 			attempts := state.Deliveries[0].Attempts
-			require.Len(t, h.outside.rungWith(id), len(attempts), "each attempt is one request")
+			require.Len(t, h.fakeServers.receivedStatuses(id), len(attempts), "each attempt is one request")
 			if whom == toCore {
 				require.Len(t, attempts, 1)
 				return fmt.Sprintf("%d polls; %s", state.Polls, attempts[0].Verdict)
@@ -177,8 +177,8 @@ func (h *hostileWorld) answered(endpoint, whom, prefix string, answers []badAnsw
 	return rows
 }
 
-// said is something that the Temporal UI or CLI sends to an open operation.
-type said struct {
+// message is something that the Temporal UI or CLI sends to an open operation.
+type message struct {
 	input, want string
 	send        func(t *testing.T, c client.Client, id string) error
 }
@@ -190,7 +190,7 @@ func garbage(encoding, data string) converter.RawValue {
 
 // signals are Signals, Updates and Queries that no program of ours sends. The
 // operation stays as it is, and still ends as it should.
-func (h *hostileWorld) signals() []hostile {
+func (h *hostileEnvironment) signals() []hostile {
 	signal := func(name string, argument any) func(*testing.T, client.Client, string) error {
 		return func(t *testing.T, c client.Client, id string) error {
 			t.Helper()
@@ -220,7 +220,7 @@ func (h *hostileWorld) signals() []hostile {
 		return operation.Revocation{InitiatedBy: who, Reason: reason}
 	}
 	status := func(value any) map[string]any { return map[string]any{"status": value} }
-	sent := []said{
+	sent := []message{
 		{"Signal of an unknown name", "ignored", signal("pay", "now")},
 		{"Signal without a name", "SignalName", signal("", nil)},
 		{"Signal revoke: nothing", "ignored", signal("revoke", nil)},
@@ -264,22 +264,22 @@ func (h *hostileWorld) signals() []hostile {
 	for i, s := range sent {
 		rows[i] = hostile{input: s.input, want: s.want, try: func(t *testing.T) string {
 			t.Helper()
-			return h.said(t, fmt.Sprintf("S-%d", i), s)
+			return h.message(t, fmt.Sprintf("S-%d", i), s)
 		}}
 	}
 	return rows
 }
 
-// said sends it to an operation of its own that is open, holds that this stays
+// message sends it to an operation of its own that is open, holds that this stays
 // as it was, and that it then still ends as it should.
-func (h *hostileWorld) said(t *testing.T, id string, s said) string {
+func (h *hostileEnvironment) message(t *testing.T, id string, s message) string {
 	t.Helper()
-	h.outside.status(id, "waiting")
+	h.fakeServers.status(id, "waiting")
 	if strings.Contains(s.input, "can't be revoked") {
-		h.outside.status(id, "processing")
+		h.fakeServers.status(id, "processing")
 	}
 	key := start(t, h.Client, operation.StartRequest{Endpoint: idle, OperationID: id})
-	before := awaits(t, h.Client, key, watchedOn)
+	before := awaitState(t, h.Client, key, watchedOn)
 	got := "ignored"
 	if err := s.send(t, h.temporalClient(t), key.WorkflowID()); err != nil {
 		got = "refused: " + err.Error()

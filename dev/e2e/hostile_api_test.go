@@ -30,7 +30,7 @@ type call struct {
 }
 
 // rows are the calls as rows of the table.
-func (h *hostileWorld) rows(calls []call) []hostile {
+func (h *hostileEnvironment) rows(calls []call) []hostile {
 	rows := make([]hostile, len(calls))
 	for i, c := range calls {
 		rows[i] = hostile{input: c.input, want: c.want, exactly: true, try: func(t *testing.T) string {
@@ -59,13 +59,13 @@ func (c call) text() string {
 }
 
 // send writes a call and says what was answered: "422 invalid: callback.url".
-func (h *hostileWorld) send(t *testing.T, c call) string {
+func (h *hostileEnvironment) send(t *testing.T, c call) string {
 	t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(h.Base, "http://"))
 	require.NoError(t, err)
 	defer conn.Close()
 	require.NoError(t, conn.SetDeadline(time.Now().Add(patience)))
-	// A server that has heard enough answers before the end, and closes.
+	// A server that has read enough answers before the end, and closes.
 	_, _ = io.WriteString(conn, c.text())
 	// A read ends with its client: only what is no whole request is broken off.
 	if half, ok := conn.(*net.TCPConn); ok && c.raw != "" {
@@ -110,7 +110,7 @@ func inShort(t *testing.T, response *http.Response, body []byte) string {
 }
 
 // bodies are requests whose body is not what the call takes.
-func (h *hostileWorld) bodies() []hostile {
+func (h *hostileEnvironment) bodies() []hostile {
 	const start = `{"endpoint":"LEDGER","operation_id":"1"`
 	as := func(contentType string) []string {
 		return []string{"Authorization: Bearer " + keyAll, "Content-Type: " + contentType}
@@ -173,7 +173,7 @@ func manyFields(n int) string {
 }
 
 // starts are sound JSON that no operation may be started from.
-func (h *hostileWorld) starts() []hostile {
+func (h *hostileEnvironment) starts() []hostile {
 	ledger := func(id string) string { return fmt.Sprintf(`{"endpoint":"LEDGER","operation_id":%q}`, id) }
 	at := func(endpoint string) string { return fmt.Sprintf(`{"endpoint":%q,"operation_id":"1"}`, endpoint) }
 	gold := func(was, is string) string {
@@ -222,8 +222,8 @@ func (h *hostileWorld) starts() []hostile {
 		{input: "an order id where there is none", body: `{"endpoint":"LEDGER","operation_id":"1","reference":{"order_id":"1"}}`, want: "422 invalid: reference.order_id"},
 		{input: "an unknown status", body: `{"endpoint":"LEDGER","operation_id":"1","known_status":"paid"}`, want: "422 invalid: known_status"},
 		{input: "a card number as status", body: `{"endpoint":"LEDGER","operation_id":"1","known_status":"` + card + `"}`, want: "422 invalid: known_status"},
-		{input: "an unknown status to ring for", body: `{"endpoint":"LEDGER","operation_id":"1","callback":{"statuses":["paid"]}}`, want: "422 invalid: callback.statuses"},
-		{input: "a card number to ring for", body: `{"endpoint":"LEDGER","operation_id":"1","callback":{"statuses":["` + card + `"]}}`, want: "422 invalid: callback.statuses"},
+		{input: "an unknown status to deliver", body: `{"endpoint":"LEDGER","operation_id":"1","callback":{"statuses":["paid"]}}`, want: "422 invalid: callback.statuses"},
+		{input: "a card number to deliver", body: `{"endpoint":"LEDGER","operation_id":"1","callback":{"statuses":["` + card + `"]}}`, want: "422 invalid: callback.statuses"},
 		{input: "a URL for an endpoint that has one", body: `{"endpoint":"LEDGER","operation_id":"1","callback":{"url":"http://127.0.0.1/"}}`, want: "422 invalid: callback.url"},
 		{input: "no URL where each operation has one", body: `{"endpoint":"WALLET_SHOP","operation_id":"1"}`, want: "422 invalid: callback.url"},
 		{input: "an open operation with other content", body: `{"endpoint":"IDLE","operation_id":"open","known_status":"reserved"}`, want: "409 conflict"},
@@ -276,7 +276,7 @@ var foreign = []struct{ called, text string }{
 }
 
 // paths are paths, methods and queries that lead nowhere.
-func (h *hostileWorld) paths() []hostile {
+func (h *hostileEnvironment) paths() []hostile {
 	const operation, list = "/v1/operations/LEDGER/closed", "/v1/operations?"
 	get := func(input, path, want string) call {
 		return call{input: input, method: http.MethodGet, path: path, want: want}
@@ -336,7 +336,7 @@ func (h *hostileWorld) paths() []hostile {
 }
 
 // keys are calls with no key, a wrong one, or one that may not do that.
-func (h *hostileWorld) keys() []hostile {
+func (h *hostileEnvironment) keys() []hostile {
 	const start, operation = `{"endpoint":"LEDGER","operation_id":"1"}`, "/v1/operations/LEDGER/closed"
 	by := func(lines ...string) []string { return append(lines, "Content-Type: application/json") }
 	bearer := func(key string) []string { return by("Authorization: Bearer " + key) }
@@ -381,7 +381,7 @@ func (h *hostileWorld) keys() []hostile {
 }
 
 // changes are calls that an operation as it stands does not allow.
-func (h *hostileWorld) changes() []hostile {
+func (h *hostileEnvironment) changes() []hostile {
 	const open, ended, nobody, many = "/v1/operations/IDLE/open", "/v1/operations/LEDGER/closed", "/v1/operations/LEDGER/nobody", "/v1/redeliveries"
 	calls := []call{
 		{input: "push: unknown operation", path: nobody + "/status", body: `{"status":"done"}`, want: "404 not-found"},
@@ -441,7 +441,7 @@ func (h *hostileWorld) changes() []hostile {
 }
 
 // connections are requests that are hardly HTTP.
-func (h *hostileWorld) connections() []hostile {
+func (h *hostileEnvironment) connections() []hostile {
 	const authorization = "Authorization: Bearer " + keyAll + "\r\nContent-Type: application/json\r\nConnection: close\r\n"
 	const start = `{"endpoint":"LEDGER","operation_id":"1"}`
 	post := func(lines, body string) string {

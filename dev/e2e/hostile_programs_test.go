@@ -14,9 +14,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// ran runs one of Ringback's programs to its end and says how it ended: its exit
+// runProgram runs one of Ringback's programs to its end and says how it ended: its exit
 // code and what it said.
-func (h *hostileWorld) ran(t *testing.T, name string, environment []string, arguments ...string) string {
+func (h *hostileEnvironment) runProgram(t *testing.T, name string, environment []string, arguments ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -34,7 +34,7 @@ func (h *hostileWorld) ran(t *testing.T, name string, environment []string, argu
 }
 
 // commands are misuses of starter.
-func (h *hostileWorld) commands() []hostile {
+func (h *hostileEnvironment) commands() []hostile {
 	type misuse struct {
 		input, want string
 		arguments   []string
@@ -82,7 +82,7 @@ func (h *hostileWorld) commands() []hostile {
 	rows := make([]hostile, 0, len(misuses))
 	for _, m := range misuses {
 		rows = append(rows, hostile{input: m.input, want: m.want, try: func(t *testing.T) string {
-			got := h.ran(t, "starter", append([]string{"RINGBACK_API=" + h.Base, "RINGBACK_API_KEY=" + keyAll}, m.environment...), m.arguments...)
+			got := h.runProgram(t, "starter", append([]string{"RINGBACK_API=" + h.Base, "RINGBACK_API_KEY=" + keyAll}, m.environment...), m.arguments...)
 			require.NotContains(t, got, "two keys", "no key is shown")
 			require.NotContains(t, got, signingSecret, "no secret is shown")
 			require.NotContains(t, got, "\x1b[2J", "no terminal is cleared")
@@ -90,33 +90,33 @@ func (h *hostileWorld) commands() []hostile {
 		}})
 	}
 	rows = append(rows, hostile{input: "nobody at the address", want: "exit 5: starter: no answer from the API", try: func(t *testing.T) string {
-		return h.ran(t, "starter", []string{"RINGBACK_API=http://" + unused(t)}, "state", ledger, "closed")
+		return h.runProgram(t, "starter", []string{"RINGBACK_API=http://" + unused(t)}, "state", ledger, "closed")
 	}})
 	return append(rows, h.falseAPIs()...)
 }
 
 // falseAPIs are answers to starter that are not Ringback's.
-func (h *hostileWorld) falseAPIs() []hostile {
+func (h *hostileEnvironment) falseAPIs() []hostile {
 	var rows []hostile
 	for _, answer := range []struct {
 		input, want string
 		answer      answer
 	}{
-		{"an API that answers in HTML", "exit 1: starter: the API's answer can't be read", saying(200, "<html>hello</html>", "Content-Type", "text/html")},
-		{"an API that answers with nothing", "exit 1: starter: the API's answer can't be read", saying(200, "")},
-		{"an API that answers a list", "exit 1: starter: the API's answer can't be read", saying(200, "[]")},
-		{"an API that answers half a JSON", "exit 1: starter: the API's answer can't be read", saying(200, `{"endpoint":"LED`)},
-		{"an API that redirects", "exit 1: starter: HTTP 302: The answer is not Ringback's", saying(302, "", "Location", "http://169.254.169.254/")},
-		{"an API that fails in HTML", "exit 1: starter: HTTP 500: The answer is not Ringback's", saying(500, "<h1>500</h1>", "Content-Type", "text/html")},
-		{"an API whose problem clears the screen", "exit 1: starter: HTTP 422", saying(422, `{"type":"/problems/invalid","detail":"\u001b[2J"}`, "Content-Type", "application/problem+json")},
-		{"an API that closes the connection", "exit 5: starter: no answer", onTheWire("")},
-		{"an API that speaks no HTTP", "exit 5: starter: no answer", onTheWire("SSH-2.0-OpenSSH_9.6\r\n")},
-		{"an API that never ends its answer", "exit 5: starter: no answer", silently(`{"endpoint":`)},
+		{"an API that answers in HTML", "exit 1: starter: the API's answer can't be read", respond(200, "<html>hello</html>", "Content-Type", "text/html")},
+		{"an API that answers with nothing", "exit 1: starter: the API's answer can't be read", respond(200, "")},
+		{"an API that answers a list", "exit 1: starter: the API's answer can't be read", respond(200, "[]")},
+		{"an API that answers half a JSON", "exit 1: starter: the API's answer can't be read", respond(200, `{"endpoint":"LED`)},
+		{"an API that redirects", "exit 1: starter: HTTP 302: The answer is not Ringback's", respond(302, "", "Location", "http://169.254.169.254/")},
+		{"an API that fails in HTML", "exit 1: starter: HTTP 500: The answer is not Ringback's", respond(500, "<h1>500</h1>", "Content-Type", "text/html")},
+		{"an API whose problem clears the screen", "exit 1: starter: HTTP 422", respond(422, `{"type":"/problems/invalid","detail":"\u001b[2J"}`, "Content-Type", "application/problem+json")},
+		{"an API that closes the connection", "exit 5: starter: no answer", respondRaw("")},
+		{"an API that speaks no HTTP", "exit 5: starter: no answer", respondRaw("SSH-2.0-OpenSSH_9.6\r\n")},
+		{"an API that never ends its answer", "exit 5: starter: no answer", respondPartly(`{"endpoint":`)},
 	} {
 		rows = append(rows, hostile{input: answer.input, want: answer.want, try: func(t *testing.T) string {
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { answer.answer(w, r, "") }))
 			defer server.Close()
-			got := h.ran(t, "starter", []string{"RINGBACK_API=" + server.URL, "RINGBACK_API_KEY=" + keyAll}, "state", ledger, "closed", "--timeout", "2s")
+			got := h.runProgram(t, "starter", []string{"RINGBACK_API=" + server.URL, "RINGBACK_API_KEY=" + keyAll}, "state", ledger, "closed", "--timeout", "2s")
 			require.NotContains(t, got, "\x1b[2J", "no terminal is cleared")
 			require.NotContains(t, got, keyAll)
 			return strings.ReplaceAll(got, server.URL, "ADDRESS")
@@ -137,7 +137,7 @@ endpoints:
 `
 
 // configurations are files with which no program may start.
-func (h *hostileWorld) configurations() []hostile {
+func (h *hostileEnvironment) configurations() []hostile {
 	const password, url, delivery = `"${env:E2E_WSGATE_PASSWORD}"`, `url: "https://shop.example/in"`, "{interval: 3s, attempts: 10}"
 	bomb := "a: &a [x, x, x, x, x, x, x, x, x]\n"
 	for c := 'b'; c <= 'i'; c++ {
@@ -207,10 +207,10 @@ func (h *hostileWorld) configurations() []hostile {
 		}})
 	}
 	return append(rows,
-		hostile{input: "no file", want: "exit 2: api: -config is required", try: func(t *testing.T) string { return h.ran(t, "api", nil) }},
-		hostile{input: "a file that is not there", want: "exit 1: worker: ", try: func(t *testing.T) string { return h.ran(t, "worker", nil, "-config", "none.yml") }},
-		hostile{input: "a folder", want: "exit 1: api: ", try: func(t *testing.T) string { return h.ran(t, "api", nil, "-config", ".") }},
-		hostile{input: "an unknown flag", want: "exit 2: flag provided but not defined: -password", try: func(t *testing.T) string { return h.ran(t, "worker", nil, "-password", "x") }},
+		hostile{input: "no file", want: "exit 2: api: -config is required", try: func(t *testing.T) string { return h.runProgram(t, "api", nil) }},
+		hostile{input: "a file that is not there", want: "exit 1: worker: ", try: func(t *testing.T) string { return h.runProgram(t, "worker", nil, "-config", "none.yml") }},
+		hostile{input: "a folder", want: "exit 1: api: ", try: func(t *testing.T) string { return h.runProgram(t, "api", nil, "-config", ".") }},
+		hostile{input: "an unknown flag", want: "exit 2: flag provided but not defined: -password", try: func(t *testing.T) string { return h.runProgram(t, "worker", nil, "-password", "x") }},
 		hostile{input: "100 MB of spaces", want: "exit 1: api: ", try: func(t *testing.T) string {
 			return h.configured(t, "api", strings.Repeat(" ", 100<<20))
 		}},
@@ -218,11 +218,11 @@ func (h *hostileWorld) configurations() []hostile {
 }
 
 // configured runs a program with a file that it must refuse.
-func (h *hostileWorld) configured(t *testing.T, name, text string) string {
+func (h *hostileEnvironment) configured(t *testing.T, name, text string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "ringback.yml")
 	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
-	got := h.ran(t, name, nil, "-config", file)
+	got := h.runProgram(t, name, nil, "-config", file)
 	require.True(t, strings.HasPrefix(got, "exit 1: "), "%s", got)
 	require.NotContains(t, got, "hunter22", "no secret is shown")
 	require.NotContains(t, got, signingSecret, "no secret is shown")

@@ -66,7 +66,7 @@ func shortened(text string) string {
 // Ringback has, and holds that each is answered as its row says, and that
 // nothing was started, sent or lost by it. make hostile shows its table.
 func TestHostile(t *testing.T) {
-	h := newHostileWorld(t)
+	h := newHostileEnvironment(t)
 	all := &tried{rows: map[int][]string{}}
 	at := 0
 	for _, surface := range []struct {
@@ -101,15 +101,15 @@ func TestHostile(t *testing.T) {
 			}
 		})
 		if !surface.parallel {
-			h.onlyTheBystanders(t)
+			h.requireUnchanged(t)
 		}
 	}
-	h.bystandersComplete(t)
+	h.requireOpenOnesComplete(t)
 	all.show(t)
 }
 
 // hold puts one row in, and tells what came back.
-func (h *hostileWorld) hold(t *testing.T, row hostile, parallel bool, tell func(got string)) {
+func (h *hostileEnvironment) hold(t *testing.T, row hostile, parallel bool, tell func(got string)) {
 	t.Helper()
 	before := ""
 	if !parallel {
@@ -149,7 +149,7 @@ func (all *tried) show(t *testing.T) {
 	}
 }
 
-// The endpoints of the hostile world beside gold, shop and ledger.
+// The endpoints of the hostile environment beside gold, shop and ledger.
 const (
 	// idle polls once an hour: what is open there stays as it is.
 	idle = "IDLE"
@@ -165,33 +165,33 @@ const (
 	keyStart  = "key-that-may-start"
 )
 
-// hostileWorld is a Ringback whose outside is under the test's control, with two
+// hostileEnvironment is a Ringback whose cores and receivers are under the test's control, with two
 // bystanders: an operation that is open and one that has ended.
-type hostileWorld struct {
-	world
+type hostileEnvironment struct {
+	environment
 	*ringback
-	outside      *outside
+	fakeServers  *fakeServers
 	open, closed operation.Key
 }
 
-func newHostileWorld(t *testing.T) *hostileWorld {
+func newHostileEnvironment(t *testing.T) *hostileEnvironment {
 	t.Helper()
-	h := &hostileWorld{outside: newOutside(t)}
-	h.temporal = startEngine(t)
+	h := &hostileEnvironment{fakeServers: newFakeServers(t)}
+	h.temporal = startServer(t)
 	h.writeHostileConfig(t)
 	h.ringback = h.run(t)
 	h.Key = keyAll
 
-	h.outside.status("open", "processing")
+	h.fakeServers.status("open", "processing")
 	h.open = start(t, h.Client, operation.StartRequest{Endpoint: idle, OperationID: "open"})
 	h.closed = start(t, h.Client, entry("closed"))
-	awaits(t, h.Client, h.open, watchedOn)
-	require.Equal(t, operation.OutcomeAcknowledged, closed(t, h.Client, h.closed).Outcome)
+	awaitState(t, h.Client, h.open, watchedOn)
+	require.Equal(t, operation.OutcomeAcknowledged, awaitClosed(t, h.Client, h.closed).Outcome)
 	require.Eventually(t, func() bool { return len(h.listed(t)) == 2 }, patience, 20*time.Millisecond)
 	return h
 }
 
-func (h *hostileWorld) writeHostileConfig(t *testing.T) {
+func (h *hostileEnvironment) writeHostileConfig(t *testing.T) {
 	t.Helper()
 	digest := func(key string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(key))) }
 	const quickly = "poll: {interval: 100ms, lifetime: 1m}, delivery: {interval: 50ms, attempts: 3, timeout: 1s}"
@@ -215,14 +215,14 @@ endpoints:
   LEDGER: {dialect: standard, source: wallet, url: "%[5]s/ring", %[6]s}
   IDLE: {dialect: standard, source: wallet, url: "%[5]s/ring", poll: {interval: 1h, lifetime: 2h}, delivery: {interval: 50ms, attempts: 3, timeout: 1s}}
   OFF: {dialect: standard, source: wallet, url: "%[5]s/ring", enabled: false, %[6]s}
-`, digest(keyAll), digest(keyReader), digest(keyBound), digest(keyStart), h.outside.url, quickly)
+`, digest(keyAll), digest(keyReader), digest(keyBound), digest(keyStart), h.fakeServers.url, quickly)
 	h.config = filepath.Join(t.TempDir(), "ringback.yml")
 	require.NoError(t, os.WriteFile(h.config, []byte(text), 0o600))
 }
 
 // snapshot is what no refused input may change: what the cores were asked, what
 // the receivers got, and how the two bystanders stand.
-func (h *hostileWorld) snapshot(t *testing.T) string {
+func (h *hostileEnvironment) snapshot(t *testing.T) string {
 	t.Helper()
 	var states []operation.State
 	for _, key := range []operation.Key{h.open, h.closed} {
@@ -232,11 +232,11 @@ func (h *hostileWorld) snapshot(t *testing.T) string {
 	}
 	text, err := json.MarshalIndent(states, "", " ")
 	require.NoError(t, err)
-	return fmt.Sprintf("%d requests outside\n%s", h.outside.requests(), text)
+	return fmt.Sprintf("%d requests to cores and receivers\n%s", h.fakeServers.requests(), text)
 }
 
 // listed are the ids of all operations that there are.
-func (h *hostileWorld) listed(t *testing.T) []string {
+func (h *hostileEnvironment) listed(t *testing.T) []string {
 	t.Helper()
 	page, err := h.List(t.Context(), operation.ListQuery{})
 	require.NoError(t, err)
@@ -248,9 +248,9 @@ func (h *hostileWorld) listed(t *testing.T) []string {
 	return ids
 }
 
-// onlyTheBystanders holds that no workflow was started: of an operation, nor of
+// requireUnchanged holds that no workflow was started: of an operation, nor of
 // a bulk redelivery.
-func (h *hostileWorld) onlyTheBystanders(t *testing.T) {
+func (h *hostileEnvironment) requireUnchanged(t *testing.T) {
 	t.Helper()
 	require.Equal(t, []string{h.open.WorkflowID(), h.closed.WorkflowID()}, h.listed(t))
 	many, err := h.BulkRedeliveries(t.Context())
@@ -258,20 +258,20 @@ func (h *hostileWorld) onlyTheBystanders(t *testing.T) {
 	require.Empty(t, many.Redeliveries)
 }
 
-// bystandersComplete holds that nothing was lost: the operation that was open
+// requireOpenOnesComplete holds that nothing was lost: the operation that was open
 // all the while still ends as it should.
-func (h *hostileWorld) bystandersComplete(t *testing.T) {
+func (h *hostileEnvironment) requireOpenOnesComplete(t *testing.T) {
 	t.Helper()
 	h.completes(t, h.open)
-	require.Equal(t, []string{"done"}, h.outside.rungWith("closed"))
+	require.Equal(t, []string{"done"}, h.fakeServers.receivedStatuses("closed"))
 }
 
 // completes tells the status that an open operation waits for, and holds that
-// it is rung once and acknowledged.
-func (h *hostileWorld) completes(t *testing.T, key operation.Key) {
+// it is delivered once and acknowledged.
+func (h *hostileEnvironment) completes(t *testing.T, key operation.Key) {
 	t.Helper()
 	require.NoError(t, h.Push(t.Context(), key, "done"))
-	state := awaits(t, h.Client, key, apiclient.Closed)
+	state := awaitState(t, h.Client, key, apiclient.Closed)
 	require.Equal(t, operation.OutcomeAcknowledged, state.Outcome)
-	require.Equal(t, []string{"done"}, h.outside.rungWith(key.OperationID))
+	require.Equal(t, []string{"done"}, h.fakeServers.receivedStatuses(key.OperationID))
 }

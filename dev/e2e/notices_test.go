@@ -19,15 +19,15 @@ import (
 	"ringback/workflows"
 )
 
-// TestOperatorsHearWhatNobodyAcknowledged: each notice reaches its endpoint,
+// TestNoticesReachTheOperatorsEndpoint: each notice reaches its endpoint,
 // signed, once, and survives a receiver that fails at first.
-func TestOperatorsHearWhatNobodyAcknowledged(t *testing.T) {
+func TestNoticesReachTheOperatorsEndpoint(t *testing.T) {
 	t.Parallel()
 	operators, shop := receiver(t, "standard"), receiver(t, "standard")
-	w := newWorld(t, sharedEngine(t), quick,
+	w := newEnvironment(t, sharedServer(t), quick,
 		fmt.Sprintf(`SHOP: {dialect: standard, source: wallet, url: %q, poll: {interval: 100ms, lifetime: 1m}, delivery: {interval: 50ms, attempts: 4}}`, shop.URL()),
 		fmt.Sprintf(`OPERATORS: {dialect: standard, url: %q, delivery: {interval: 50ms, attempts: 5}, signing: {secrets: ["${env:E2E_SIGNING_SECRET}"]}}`, operators.URL()))
-	w.adds(t, "notices: {endpoint: OPERATORS, failing_after: 6}")
+	w.appendConfig(t, "notices: {endpoint: OPERATORS, failing_after: 6}")
 	api := w.run(t).Client
 	c := w.temporalClient(t)
 	unavailable := failing(http.StatusServiceUnavailable)
@@ -35,9 +35,9 @@ func TestOperatorsHearWhatNobodyAcknowledged(t *testing.T) {
 	w.core.SetStatus("301", "done")
 	shop.Script("301", unavailable)
 	operators.Script("301", unavailable, unavailable, simulator.Acknowledge)
-	state := closed(t, api, start(t, api, operation.StartRequest{Endpoint: "SHOP", OperationID: "301"}))
+	state := awaitClosed(t, api, start(t, api, operation.StartRequest{Endpoint: "SHOP", OperationID: "301"}))
 	require.Equal(t, operation.OutcomeExhausted, state.Outcome)
-	exhausted := rung(t, operators, "301", 3)
+	exhausted := awaitCallbacks(t, operators, "301", 3)
 	for _, got := range exhausted {
 		require.Equal(t, exhausted[0].CallbackID, got.CallbackID, "one notice has one id")
 		require.Equal(t, exhausted[0].Body, got.Body)
@@ -51,20 +51,20 @@ func TestOperatorsHearWhatNobodyAcknowledged(t *testing.T) {
 
 	w.core.SetStatus("302", "done")
 	shop.Script("302", failing(http.StatusGone))
-	closed(t, api, start(t, api, operation.StartRequest{Endpoint: "SHOP", OperationID: "302"}))
-	got := rung(t, operators, "302", 1)[0]
+	awaitClosed(t, api, start(t, api, operation.StartRequest{Endpoint: "SHOP", OperationID: "302"}))
+	got := awaitCallbacks(t, operators, "302", 1)[0]
 	verified(t, got)
 	require.Equal(t, operation.NoticeGone, notice(t, got).Type)
 
 	// Five attempts in a row were not acknowledged: one more makes it failing.
 	w.core.SetStatus("303", "done")
 	shop.Script("303", unavailable)
-	closed(t, api, start(t, api, operation.StartRequest{Endpoint: "SHOP", OperationID: "303"}))
-	failingNotice := rung(t, operators, "", 6)
+	awaitClosed(t, api, start(t, api, operation.StartRequest{Endpoint: "SHOP", OperationID: "303"}))
+	failingNotice := awaitCallbacks(t, operators, "", 6)
 	open := executionOf(t, c, workflows.OutageID("SHOP"))
 	require.Equal(t, enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, open, "an outage is open as long as it lasts")
 	w.core.SetStatus("304", "done")
-	closed(t, api, start(t, api, operation.StartRequest{Endpoint: "SHOP", OperationID: "304"}))
+	awaitClosed(t, api, start(t, api, operation.StartRequest{Endpoint: "SHOP", OperationID: "304"}))
 	require.Eventually(t, func() bool {
 		return executionOf(t, c, workflows.OutageID("SHOP")) == enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED
 	}, patience, 20*time.Millisecond)
@@ -80,30 +80,30 @@ func TestOperatorsHearWhatNobodyAcknowledged(t *testing.T) {
 	require.NotEmpty(t, failingNotice)
 }
 
-// TestANoticeThatNobodyHearsCausesNoOther: it fails where operators see it.
-func TestANoticeThatNobodyHearsCausesNoOther(t *testing.T) {
+// TestAFailedNoticeCausesNoOtherNotice: it fails where operators see it.
+func TestAFailedNoticeCausesNoOtherNotice(t *testing.T) {
 	t.Parallel()
 	operators := receiver(t, "standard")
 	operators.Default(failing(http.StatusServiceUnavailable))
-	w := newWorld(t, sharedEngine(t), quick,
+	w := newEnvironment(t, sharedServer(t), quick,
 		fmt.Sprintf(`OPERATORS: {dialect: standard, url: %q, delivery: {interval: 50ms, attempts: 5}}`, operators.URL()))
-	w.adds(t, "notices: {endpoint: OPERATORS, failing_after: 3}")
+	w.appendConfig(t, "notices: {endpoint: OPERATORS, failing_after: 3}")
 	api := w.run(t).Client
 	c := w.temporalClient(t)
 	w.core.SetStatus("311", "done")
 	w.standard.Script("311", failing(http.StatusGone))
-	state := closed(t, api, start(t, api, entry("311")))
+	state := awaitClosed(t, api, start(t, api, entry("311")))
 	id := workflows.NoticeID(state.Deliveries[0].CallbackID, state.RunID)
 	require.Eventually(t, func() bool { return executionOf(t, c, id) == enumspb.WORKFLOW_EXECUTION_STATUS_FAILED }, patience, 20*time.Millisecond)
-	require.Len(t, operators.Received(""), 5, "k of the endpoint that hears")
+	require.Len(t, operators.Received(""), 5, "k of the notices' endpoint")
 	_, err := c.DescribeWorkflowExecution(t.Context(), workflows.OutageID("OPERATORS"), "")
 	require.Error(t, err, "it may fail as long as it likes")
 	_, err = c.DescribeWorkflowExecution(t.Context(), workflows.OutageID(ledger), "")
 	require.Error(t, err, "one attempt is no outage")
 }
 
-// adds appends a line to the configuration.
-func (w *world) adds(t *testing.T, line string) {
+// appendConfig appends a line to the configuration.
+func (w *environment) appendConfig(t *testing.T, line string) {
 	t.Helper()
 	text, err := os.ReadFile(w.config)
 	require.NoError(t, err)

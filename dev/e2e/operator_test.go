@@ -23,12 +23,12 @@ import (
 	"ringback/internal/operation"
 )
 
-// TestWhatAnOperatorDoesToADelivery tries what the Temporal UI and CLI offer for
+// TestOperatorActionsOnADelivery tries what the Temporal UI and CLI offer for
 // a delivery that waits (docs/operations.md): h and k hold, or are what the
 // operator edited them to.
-func TestWhatAnOperatorDoesToADelivery(t *testing.T) {
+func TestOperatorActionsOnADelivery(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, sharedEngine(t), waitsOnServer)
+	w := newEnvironment(t, sharedServer(t), waitsOnServer)
 	api := w.run(t).Client
 	c := w.temporalClient(t)
 	cases := map[string]struct {
@@ -52,10 +52,10 @@ func TestWhatAnOperatorDoesToADelivery(t *testing.T) {
 				key := start(t, api, entry(tc.id))
 				awaitBackoff(t, c, key)
 				tc.act(t, c, key)
-				state := closed(t, api, key)
+				state := awaitClosed(t, api, key)
 				require.Equal(t, operation.OutcomeExhausted, state.Outcome)
 				require.Len(t, state.Deliveries[0].Attempts, tc.attempts)
-				numbered(t, state.Deliveries[0].Attempts, 1)
+				requireNumbered(t, state.Deliveries[0].Attempts, 1)
 				received := w.standard.Received(tc.id)
 				require.Len(t, received, tc.attempts)
 				require.GreaterOrEqual(t, received[1].Gap, tc.gap)
@@ -141,11 +141,11 @@ func reset(t *testing.T, c temporalClient, key operation.Key) {
 	require.NoError(t, err)
 }
 
-func TestWhatAnOperatorDoesToARun(t *testing.T) {
+func TestOperatorActionsOnARun(t *testing.T) {
 	t.Parallel()
 	core := "{dialect: standard, source: wallet, poll: {interval: 15s, lifetime: 1h}, delivery: {interval: 6s, attempts: 4}, "
 	books := receiver(t, "standard")
-	w := newWorld(t, sharedEngine(t), waitsOnServer, "SELDOM: "+core+fmt.Sprintf("url: %q}", books.URL()+"/hooks"))
+	w := newEnvironment(t, sharedServer(t), waitsOnServer, "SELDOM: "+core+fmt.Sprintf("url: %q}", books.URL()+"/hooks"))
 	api := w.run(t).Client
 	c := w.temporalClient(t)
 
@@ -157,15 +157,15 @@ func TestWhatAnOperatorDoesToARun(t *testing.T) {
 			key := start(t, api, entry("180"))
 			awaitBackoff(t, c, key)
 			require.NoError(t, c.CancelWorkflow(t.Context(), key.WorkflowID(), ""))
-			require.Equal(t, operation.OutcomeWithdrawn, closed(t, api, key).Outcome)
+			require.Equal(t, operation.OutcomeWithdrawn, awaitClosed(t, api, key).Outcome)
 		})
 		t.Run("the Signal revoke is a revocation", func(t *testing.T) {
 			t.Parallel()
 			w.core.SetStatus("181", "waiting_funds")
 			key := start(t, api, entry("181"))
-			rung(t, w.standard, "181", 1)
+			awaitCallbacks(t, w.standard, "181", 1)
 			require.NoError(t, c.SignalWorkflow(t.Context(), key.WorkflowID(), "", "revoke", operation.Revocation{InitiatedBy: "core"}))
-			state := closed(t, api, key)
+			state := awaitClosed(t, api, key)
 			require.Equal(t, "revoked", state.Status.Value)
 			require.Equal(t, operation.OutcomeAcknowledged, state.Outcome)
 			require.Equal(t, "revoked", w.standard.Received("181")[1].Status)
@@ -176,19 +176,19 @@ func TestWhatAnOperatorDoesToARun(t *testing.T) {
 			unavailable := failing(http.StatusServiceUnavailable)
 			w.standard.Script("182", unavailable, unavailable, simulator.Acknowledge)
 			key := start(t, api, entry("182"))
-			rung(t, w.standard, "182", 2)
+			awaitCallbacks(t, w.standard, "182", 2)
 			awaitBackoff(t, c, key)
 			require.NoError(t, c.TerminateWorkflow(t.Context(), key.WorkflowID(), "", "by an operator"))
-			state := awaits(t, api, key, apiclient.Closed)
+			state := awaitState(t, api, key, apiclient.Closed)
 			require.Equal(t, operation.OutcomeTerminated, state.Outcome)
 			require.Len(t, state.Deliveries[0].Attempts, 2, "also those that only the activity knew of")
 			_, err := api.Redeliver(t.Context(), key, operation.RedeliveryRequest{Reason: "terminated by mistake"})
 			require.NoError(t, err)
-			state = awaits(t, api, key, func(s operation.State) bool { return s.Outcome == operation.OutcomeAcknowledged })
+			state = awaitState(t, api, key, func(s operation.State) bool { return s.Outcome == operation.OutcomeAcknowledged })
 			received := w.standard.Received("182")
 			require.Len(t, received, 3)
 			require.Equal(t, received[0].CallbackID, received[2].CallbackID)
-			numbered(t, state.Deliveries[len(state.Deliveries)-1].Attempts, 1)
+			requireNumbered(t, state.Deliveries[len(state.Deliveries)-1].Attempts, 1)
 			require.Len(t, state.Deliveries[len(state.Deliveries)-1].Attempts, 3)
 		})
 		t.Run("a run that is terminated during an attempt counts it, and a redelivery goes on from there", func(t *testing.T) {
@@ -197,31 +197,31 @@ func TestWhatAnOperatorDoesToARun(t *testing.T) {
 			w.standard.Script("183", failing(http.StatusServiceUnavailable),
 				simulator.Reply{HTTPStatus: http.StatusServiceUnavailable, Delay: 3 * time.Second}, simulator.Acknowledge)
 			key := start(t, api, entry("183"))
-			underWay(t, w.standard, "183", 2)
+			awaitInFlight(t, w.standard, "183", 2)
 			require.NoError(t, c.TerminateWorkflow(t.Context(), key.WorkflowID(), "", "by an operator"))
-			state := awaits(t, api, key, apiclient.Closed)
+			state := awaitState(t, api, key, apiclient.Closed)
 			require.Equal(t, "unacknowledged unacknowledged", verdicts(state.Deliveries[0]))
 			require.Contains(t, state.Deliveries[0].Attempts[1].Reason, "terminated while the attempt was on its way")
-			rung(t, w.standard, "183", 2)
+			awaitCallbacks(t, w.standard, "183", 2)
 			_, err := api.Redeliver(t.Context(), key, operation.RedeliveryRequest{})
 			require.NoError(t, err)
-			state = awaits(t, api, key, func(s operation.State) bool { return s.Outcome == operation.OutcomeAcknowledged })
-			numbered(t, state.Deliveries[len(state.Deliveries)-1].Attempts, 1)
+			state = awaitState(t, api, key, func(s operation.State) bool { return s.Outcome == operation.OutcomeAcknowledged })
+			requireNumbered(t, state.Deliveries[len(state.Deliveries)-1].Attempts, 1)
 			require.Len(t, w.standard.Received("183"), 3)
 		})
-		t.Run("a workflow reset of a failed run rings again under the same callback id, and the UI says why", func(t *testing.T) {
+		t.Run("a workflow reset of a failed run delivers again under the same callback id, and the UI shows why", func(t *testing.T) {
 			t.Parallel()
 			w.core.SetStatus("184", "done")
 			w.standard.Script("184", failing(http.StatusGone), simulator.Acknowledge)
 			key := start(t, api, entry("184"))
-			state := closed(t, api, key)
+			state := awaitClosed(t, api, key)
 			require.Equal(t, operation.OutcomeGone, state.Outcome)
 			_, err := c.ResetWorkflowExecution(t.Context(), &workflowservice.ResetWorkflowExecutionRequest{
 				Namespace: c.namespace, WorkflowExecution: &commonpb.WorkflowExecution{WorkflowId: key.WorkflowID(), RunId: state.RunID},
 				Reason: "by an operator", RequestId: "184", WorkflowTaskFinishEventId: 4,
 			})
 			require.NoError(t, err)
-			again := awaits(t, api, key, func(s operation.State) bool { return s.Outcome == operation.OutcomeAcknowledged })
+			again := awaitState(t, api, key, func(s operation.State) bool { return s.Outcome == operation.OutcomeAcknowledged })
 			received := w.standard.Received("184")
 			require.Len(t, received, 2)
 			require.Equal(t, received[0].CallbackID, received[1].CallbackID, "by which the receiver knows it")
@@ -232,9 +232,9 @@ func TestWhatAnOperatorDoesToARun(t *testing.T) {
 			t.Parallel()
 			w.core.SetStatus("185", "processing")
 			key := start(t, api, entry("185"))
-			awaits(t, api, key, func(s operation.State) bool { return s.Polls > 0 })
+			awaitState(t, api, key, func(s operation.State) bool { return s.Polls > 0 })
 			require.NoError(t, c.SignalWorkflow(t.Context(), key.WorkflowID(), "", "status", map[string]string{"status": "done"}))
-			require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, key).Outcome)
+			require.Equal(t, operation.OutcomeAcknowledged, awaitClosed(t, api, key).Outcome)
 			require.Equal(t, "done", w.standard.Received("185")[0].Status)
 		})
 		t.Run("a watch that is paused polls no more; unpaused, it goes on", func(t *testing.T) {
@@ -254,14 +254,14 @@ func TestWhatAnOperatorDoesToARun(t *testing.T) {
 				Namespace: c.namespace, Execution: execution(key), Identity: "operator", Activity: &workflowservice.UnpauseActivityRequest_Type{Type: "Watch"},
 			})
 			require.NoError(t, err)
-			require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, key).Outcome)
+			require.Equal(t, operation.OutcomeAcknowledged, awaitClosed(t, api, key).Outcome)
 			require.Len(t, books.Received("186"), 1)
 		})
 		t.Run("a deleted operation is forgotten, and begins anew", func(t *testing.T) {
 			t.Parallel()
 			w.core.SetStatus("187", "done")
 			key := start(t, api, entry("187"))
-			closed(t, api, key)
+			awaitClosed(t, api, key)
 			_, err := c.WorkflowService().DeleteWorkflowExecution(t.Context(), &workflowservice.DeleteWorkflowExecutionRequest{
 				Namespace: c.namespace, WorkflowExecution: execution(key),
 			})
@@ -271,7 +271,7 @@ func TestWhatAnOperatorDoesToARun(t *testing.T) {
 				return err != nil && strings.Contains(err.Error(), "404")
 			}, patience, 50*time.Millisecond)
 			start(t, api, entry("187"))
-			closed(t, api, key)
+			awaitClosed(t, api, key)
 			received := w.standard.Received("187")
 			require.Len(t, received, 2)
 			require.Equal(t, received[0].CallbackID, received[1].CallbackID)

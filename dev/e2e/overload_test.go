@@ -18,8 +18,8 @@ import (
 	"ringback/internal/operation"
 )
 
-// atOnce bounds the starts of a configuration.
-func (w *world) atOnce(t *testing.T, starts int) {
+// runAtOnce bounds the starts of a configuration.
+func (w *environment) limitStarts(t *testing.T, starts int) {
 	t.Helper()
 	text, err := os.ReadFile(w.config)
 	require.NoError(t, err)
@@ -29,20 +29,20 @@ func (w *world) atOnce(t *testing.T, starts int) {
 }
 
 // pause stops the server's process, and lets it go on.
-func (e *engine) pause(t *testing.T) (goOn func()) {
+func (e *temporalServer) pause(t *testing.T) (goOn func()) {
 	t.Helper()
 	require.NoError(t, e.process.Signal(syscall.SIGSTOP))
 	return sync.OnceFunc(func() { require.NoError(t, e.process.Signal(syscall.SIGCONT)) })
 }
 
-// While the engine stands still, starts fill what room there is for them and the
-// others are told to come back; what was accepted, before and then, is rung.
-func TestStartsAreShedBeforeTheEngineDrownsAndWhatIsAcceptedCompletes(t *testing.T) {
-	w := newWorld(t, startEngine(t), quick)
-	w.atOnce(t, 4)
+// While the Temporal server stands still, starts take the room that there is and the
+// others are refused with 503. What was accepted is delivered.
+func TestStartsAreRefusedUnderOverloadAndAcceptedOnesComplete(t *testing.T) {
+	w := newEnvironment(t, startServer(t), quick)
+	w.limitStarts(t, 4)
 	api := w.run(t)
 	w.core.SetStatus("known", "done")
-	closed(t, api.Client, start(t, api.Client, entry("known")))
+	awaitClosed(t, api.Client, start(t, api.Client, entry("known")))
 
 	goOn := w.temporal.pause(t)
 	defer goOn()
@@ -52,7 +52,7 @@ func TestStartsAreShedBeforeTheEngineDrownsAndWhatIsAcceptedCompletes(t *testing
 	for i := range many {
 		id := fmt.Sprintf("flood-%d", i)
 		w.core.SetStatus(id, "done")
-		starters.Go(func() { _, _, outcomes[i] = api.Start(t.Context(), entry(id)) })
+		starters.Go(func() { _, _, outcomes[i] = direct(api.Client).Start(t.Context(), entry(id)) })
 	}
 	time.Sleep(5 * time.Second) // longer than a start waits for its turn
 	goOn()
@@ -78,33 +78,17 @@ func TestStartsAreShedBeforeTheEngineDrownsAndWhatIsAcceptedCompletes(t *testing
 	require.GreaterOrEqual(t, shed, many-8, "there was room for four, and for none that waited")
 	for i := range many {
 		request := entry(fmt.Sprintf("flood-%d", i))
-		_ = patiently(t, api.Client, request)
-		require.Equal(t, operation.OutcomeAcknowledged, closed(t, api.Client, request.Key()).Outcome)
-		require.Len(t, rung(t, w.standard, request.OperationID, 1), 1, "once")
+		start(t, api.Client, request)
+		require.Equal(t, operation.OutcomeAcknowledged, awaitClosed(t, api.Client, request.Key()).Outcome)
+		require.Len(t, awaitCallbacks(t, w.standard, request.OperationID, 1), 1, "once")
 	}
 }
 
-// patiently starts an operation as a client does that obeys Retry-After.
-func patiently(t *testing.T, api *apiclient.Client, r operation.StartRequest) operation.State {
-	t.Helper()
-	for begun := time.Now(); ; {
-		state, _, err := api.Start(t.Context(), r)
-		refused, ok := errors.AsType[*apiclient.Problem](err)
-		if !ok || refused.Status != http.StatusServiceUnavailable || time.Since(begun) > patience {
-			require.NoError(t, err)
-			return state
-		}
-		seconds, err := strconv.Atoi(refused.RetryAfter)
-		require.NoError(t, err)
-		time.Sleep(time.Duration(seconds) * time.Second)
-	}
-}
-
-// What is said to open operations is heard while starts hold all the room there
-// is for them.
-func TestChangesAndReadsAreAdmittedBesideAFloodOfStarts(t *testing.T) {
-	w := newWorld(t, startEngine(t), quick)
-	w.atOnce(t, 1)
+// Changes of open operations are served while starts take all the room there is for
+// starts.
+func TestChangesAndReadsAreServedDuringAFloodOfStarts(t *testing.T) {
+	w := newEnvironment(t, startServer(t), quick)
+	w.limitStarts(t, 1)
 	api := w.run(t)
 	w.core.SetStatus("open", "reserved")
 	open := start(t, api.Client, entry("open"))
@@ -118,7 +102,7 @@ func TestChangesAndReadsAreAdmittedBesideAFloodOfStarts(t *testing.T) {
 				case <-stop:
 					return
 				default:
-					_, _, _ = api.Start(t.Context(), entry(fmt.Sprintf("flood-%d-%d", i, n)))
+					_, _, _ = direct(api.Client).Start(t.Context(), entry(fmt.Sprintf("flood-%d-%d", i, n)))
 				}
 			}
 		})
@@ -131,5 +115,5 @@ func TestChangesAndReadsAreAdmittedBesideAFloodOfStarts(t *testing.T) {
 		require.NoError(t, api.Push(t.Context(), open, "reserved"))
 	}
 	withdraw(t, api.Client, open)
-	require.Equal(t, operation.OutcomeWithdrawn, closed(t, api.Client, open).Outcome)
+	require.Equal(t, operation.OutcomeWithdrawn, awaitClosed(t, api.Client, open).Outcome)
 }

@@ -26,8 +26,8 @@ const (
 	bossKey = "a-key-of-their-boss"
 )
 
-// withKeys gives the configuration the keys of the tests.
-func (w *world) withKeys(t *testing.T) {
+// addKeys gives the configuration the keys of the tests.
+func (w *environment) addKeys(t *testing.T) {
 	t.Helper()
 	text, err := os.ReadFile(w.config)
 	require.NoError(t, err)
@@ -47,9 +47,9 @@ func undelivered(endpoint string) operation.ListQuery {
 	return operation.ListQuery{Endpoint: endpoint, Undelivered: true, ByClose: true}
 }
 
-// failsMany starts n entries whose receiver never acknowledges, and returns
+// exhaustMany starts n entries whose receiver never acknowledges, and returns
 // when visibility knows that they are exhausted.
-func failsMany(t *testing.T, w *world, api *apiclient.Client, n int) []operation.Key {
+func exhaustMany(t *testing.T, w *environment, api *apiclient.Client, n int) []operation.Key {
 	t.Helper()
 	w.standard.Default(failing(http.StatusServiceUnavailable))
 	var keys []operation.Key
@@ -59,15 +59,15 @@ func failsMany(t *testing.T, w *world, api *apiclient.Client, n int) []operation
 		keys = append(keys, start(t, api, entry(id)))
 	}
 	for _, key := range keys {
-		require.Equal(t, operation.OutcomeExhausted, closed(t, api, key).Outcome)
+		require.Equal(t, operation.OutcomeExhausted, awaitClosed(t, api, key).Outcome)
 	}
-	counts(t, api, undelivered(ledger), n)
+	awaitCount(t, api, undelivered(ledger), n)
 	w.standard.Default(simulator.Acknowledge)
 	return keys
 }
 
 // counts waits until visibility, which follows a moment behind, counts so many.
-func counts(t *testing.T, api *apiclient.Client, query operation.ListQuery, n int) {
+func awaitCount(t *testing.T, api *apiclient.Client, query operation.ListQuery, n int) {
 	t.Helper()
 	var count operation.OperationsCount
 	for until := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
@@ -86,8 +86,8 @@ func counts(t *testing.T, api *apiclient.Client, query operation.ListQuery, n in
 	}
 }
 
-// comesTo reads a bulk redelivery until done says so.
-func comesTo(t *testing.T, api *apiclient.Client, id string, done func(operation.BulkRedelivery) bool) operation.BulkRedelivery {
+// awaitRedelivery reads a bulk redelivery until done returns true.
+func awaitRedelivery(t *testing.T, api *apiclient.Client, id string, done func(operation.BulkRedelivery) bool) operation.BulkRedelivery {
 	t.Helper()
 	var found operation.BulkRedelivery
 	require.Eventually(t, func() bool {
@@ -121,18 +121,18 @@ func acknowledgedOf(r *simulator.Receiver, keys []operation.Key) int {
 	return n
 }
 
-func TestManyAreRedeliveredOnceEachThoughStoppedAndKilled(t *testing.T) {
+func TestABulkRedeliveryThatIsStoppedAndKilledDeliversEachOnce(t *testing.T) {
 	t.Parallel()
 	const many = 30
-	w := newWorld(t, sharedEngine(t), quick)
-	w.withKeys(t)
+	w := newEnvironment(t, sharedServer(t), quick)
+	w.addKeys(t)
 	_, api := w.api(t, "127.0.0.1:0", "-worker=false")
 	api.Key = opsKey
 	worker := w.worker(t)
 
 	arrived := start(t, api, func() operation.StartRequest { w.core.SetStatus("900", "done"); return entry("900") }())
-	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, arrived).Outcome)
-	keys := failsMany(t, w, api, many)
+	require.Equal(t, operation.OutcomeAcknowledged, awaitClosed(t, api, arrived).Outcome)
+	keys := exhaustMany(t, w, api, many)
 	filter := operation.Filter{Endpoint: ledger}
 
 	found, err := api.DryRun(t.Context(), operation.BulkRedeliveryRequest{Filter: filter})
@@ -148,7 +148,7 @@ func TestManyAreRedeliveredOnceEachThoughStoppedAndKilled(t *testing.T) {
 	require.Equal(t, "ops", begun.By)
 
 	// Stopped, nothing more is begun.
-	comesTo(t, api, begun.ID, func(r operation.BulkRedelivery) bool { return r.Done >= 3 })
+	awaitRedelivery(t, api, begun.ID, func(r operation.BulkRedelivery) bool { return r.Done >= 3 })
 	told, err := api.StopBulkRedelivery(t.Context(), begun.ID)
 	require.NoError(t, err)
 	require.Equal(t, operation.BulkRedeliveryStopped, told.Phase)
@@ -157,7 +157,7 @@ func TestManyAreRedeliveredOnceEachThoughStoppedAndKilled(t *testing.T) {
 	require.Less(t, stopped, many)
 	time.Sleep(time.Second)
 	require.Equal(t, stopped, acknowledgedOf(w.standard, keys))
-	require.Equal(t, stopped, comesTo(t, api, begun.ID, func(operation.BulkRedelivery) bool { return true }).Done, "as its memo says")
+	require.Equal(t, stopped, awaitRedelivery(t, api, begun.ID, func(operation.BulkRedelivery) bool { return true }).Done, "as its memo says")
 
 	// Resumed, and its worker killed between two operations.
 	_, err = api.ResumeBulkRedelivery(t.Context(), begun.ID)
@@ -165,18 +165,18 @@ func TestManyAreRedeliveredOnceEachThoughStoppedAndKilled(t *testing.T) {
 	require.Eventually(t, func() bool { return acknowledgedOf(w.standard, keys) >= stopped+5 }, patience, time.Millisecond)
 	time.Sleep(100 * time.Millisecond)
 	require.NoError(t, worker.Kill())
-	alone := comesTo(t, api, begun.ID, func(operation.BulkRedelivery) bool { return true })
+	alone := awaitRedelivery(t, api, begun.ID, func(operation.BulkRedelivery) bool { return true })
 	require.GreaterOrEqual(t, alone.Done, stopped, "progress is told without a worker")
 	w.worker(t)
 
-	done := comesTo(t, api, begun.ID, isDone)
+	done := awaitRedelivery(t, api, begun.ID, isDone)
 	require.Equal(t, operation.BulkRedeliveryProgress{Done: many}, done.BulkRedeliveryProgress)
 	require.NotNil(t, done.EndedAt)
 	for _, key := range keys {
-		state := closed(t, api, key)
+		state := awaitClosed(t, api, key)
 		require.Equal(t, operation.OutcomeAcknowledged, state.Outcome)
-		require.Equal(t, 1, acknowledged(w.standard, key.OperationID), "%s is rung once by all of it", key.OperationID)
-		numbered(t, state.Deliveries[0].Attempts, 1)
+		require.Equal(t, 1, acknowledged(w.standard, key.OperationID), "%s is delivered once by all of it", key.OperationID)
+		requireNumbered(t, state.Deliveries[0].Attempts, 1)
 		require.Len(t, state.Deliveries[0].Attempts, quickAttempts+1)
 		require.NotNil(t, state.Redelivery)
 		require.Equal(t, begun.ID, state.Redelivery.BulkRedeliveryID, "each is linked to it")
@@ -188,15 +188,15 @@ func TestManyAreRedeliveredOnceEachThoughStoppedAndKilled(t *testing.T) {
 	require.Equal(t, http.StatusConflict, apiclient.Status(err), "it has ended")
 
 	t.Run("what never arrived is nothing now", func(t *testing.T) {
-		counts(t, api, undelivered(ledger), 0)
+		awaitCount(t, api, undelivered(ledger), 0)
 		page, err := api.List(t.Context(), undelivered(ledger))
 		require.NoError(t, err)
 		require.Empty(t, page.Operations, "the runs that failed are not the latest")
 	})
-	t.Run("the same once more rings nobody", func(t *testing.T) {
+	t.Run("the same once more delivers nothing", func(t *testing.T) {
 		again, err := api.StartBulkRedelivery(t.Context(), operation.BulkRedeliveryRequest{Filter: filter, RatePerSecond: 100})
 		require.NoError(t, err)
-		again = comesTo(t, api, again.ID, isDone)
+		again = awaitRedelivery(t, api, again.ID, isDone)
 		require.Equal(t, operation.BulkRedeliveryProgress{Skipped: many}, again.BulkRedeliveryProgress)
 		require.Equal(t, many, acknowledgedOf(w.standard, keys))
 		require.Eventually(t, func() bool {
@@ -205,71 +205,71 @@ func TestManyAreRedeliveredOnceEachThoughStoppedAndKilled(t *testing.T) {
 			return len(recent.Redeliveries) == 2 && recent.Redeliveries[0].ID == again.ID && isDone(recent.Redeliveries[0])
 		}, patience, 100*time.Millisecond)
 	})
-	t.Run("force rings what was acknowledged, and needs its scope", func(t *testing.T) {
+	t.Run("force delivers what was acknowledged, and needs its scope", func(t *testing.T) {
 		forced := operation.BulkRedeliveryRequest{
 			Filter: operation.Filter{Endpoint: ledger, Outcome: operation.OutcomeAcknowledged}, Force: true, RatePerSecond: 100, Reason: "the client lost a day",
 		}
 		_, err := api.StartBulkRedelivery(t.Context(), forced)
 		require.Equal(t, http.StatusForbidden, apiclient.Status(err))
 		boss := &apiclient.Client{MaxAttempts: 1, Base: api.Base, Key: bossKey}
-		counts(t, api, operation.ListQuery{Endpoint: ledger, Outcome: operation.OutcomeAcknowledged}, many+1)
+		awaitCount(t, api, operation.ListQuery{Endpoint: ledger, Outcome: operation.OutcomeAcknowledged}, many+1)
 		begun, err := boss.StartBulkRedelivery(t.Context(), forced)
 		require.NoError(t, err)
-		require.Equal(t, operation.BulkRedeliveryProgress{Done: many + 1}, comesTo(t, boss, begun.ID, isDone).BulkRedeliveryProgress)
+		require.Equal(t, operation.BulkRedeliveryProgress{Done: many + 1}, awaitRedelivery(t, boss, begun.ID, isDone).BulkRedeliveryProgress)
 		for _, key := range append(keys, arrived) {
-			require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, key).Outcome)
+			require.Equal(t, operation.OutcomeAcknowledged, awaitClosed(t, api, key).Outcome)
 			require.Equal(t, 2, acknowledged(w.standard, key.OperationID))
 		}
 	})
 }
 
-// TestWhatNeverArrivedIsAnsweredAndRedeliveredOnPostgreSQL: the same questions
+// TestUndeliveredOperationsAreListedAndRedeliveredOnPostgreSQL: the same questions
 // in visibility's language of the other store, ids included that would break
 // out of a string.
-func TestWhatNeverArrivedIsAnsweredAndRedeliveredOnPostgreSQL(t *testing.T) {
-	neverArrived(t, startEngine(t, "-postgres", startPostgres(t)))
+func TestUndeliveredOperationsAreListedAndRedeliveredOnPostgreSQL(t *testing.T) {
+	checkUndelivered(t, startServer(t, "-postgres", startPostgres(t)))
 }
 
-func TestWhatNeverArrivedIsAnsweredAndRedelivered(t *testing.T) {
+func TestUndeliveredOperationsAreListedAndRedelivered(t *testing.T) {
 	t.Parallel()
-	neverArrived(t, sharedEngine(t))
+	checkUndelivered(t, sharedServer(t))
 }
 
-func neverArrived(t *testing.T, e *engine) {
+func checkUndelivered(t *testing.T, e *temporalServer) {
 	t.Helper()
-	w := newWorld(t, e, policies{poll: "{schedule: [50ms], lifetime: 1m}", delivery: "{interval: 20ms, attempts: 2, timeout: 5s}"},
+	w := newEnvironment(t, e, policies{poll: "{schedule: [50ms], lifetime: 1m}", delivery: "{interval: 20ms, attempts: 2, timeout: 5s}"},
 		fmt.Sprintf(`BRIEF: {dialect: standard, source: wallet, url: %q, poll: {interval: 100ms, lifetime: 300ms}, delivery: {interval: 20ms, attempts: 2}}`, "http://127.0.0.1:1/hooks"))
 	api := w.run(t).Client
 
 	// Exhausted, with ids that would end a string; gone; expired; terminated;
 	// superseded unacknowledged, though acknowledged in the end; and one that
-	// arrived.
+	// requireDelivered.
 	odd := []string{`it's 5`, `back\slash`, `both\' OR 1=1`, `'ends'`, "%", "a/b"}
 	w.ukrcard.Default(failing(http.StatusServiceUnavailable))
 	for _, id := range odd {
 		w.wsgate.Script(id, simulator.Statuses(2)...)
-		require.Equal(t, operation.OutcomeExhausted, closed(t, api, start(t, api, order(id, "p2p_a2c"))).Outcome)
+		require.Equal(t, operation.OutcomeExhausted, awaitClosed(t, api, start(t, api, order(id, "p2p_a2c"))).Outcome)
 	}
 	w.core.SetStatus("1", "done")
 	w.standard.Script("1", failing(http.StatusGone))
-	require.Equal(t, operation.OutcomeGone, closed(t, api, start(t, api, entry("1"))).Outcome)
+	require.Equal(t, operation.OutcomeGone, awaitClosed(t, api, start(t, api, entry("1"))).Outcome)
 	w.core.SetStatus("2", "processing")
-	require.Equal(t, operation.OutcomeExpired, closed(t, api, start(t, api, operation.StartRequest{Endpoint: "BRIEF", OperationID: "2"})).Outcome)
+	require.Equal(t, operation.OutcomeExpired, awaitClosed(t, api, start(t, api, operation.StartRequest{Endpoint: "BRIEF", OperationID: "2"})).Outcome)
 	w.core.SetStatus("3", "processing")
 	stopped := start(t, api, entry("3"))
-	awaits(t, api, stopped, func(s operation.State) bool { return s.Polls > 0 })
+	awaitState(t, api, stopped, func(s operation.State) bool { return s.Polls > 0 })
 	require.NoError(t, w.temporalClient(t).TerminateWorkflow(t.Context(), stopped.WorkflowID(), "", "by the test"))
 	w.core.SetStatus("4", "waiting_funds")
 	w.paysera.Script("4", failing(http.StatusServiceUnavailable), failing(http.StatusServiceUnavailable), simulator.Acknowledge)
 	superseded := start(t, api, w.transfer("4"))
-	rung(t, w.paysera, "4", 2)
+	awaitCallbacks(t, w.paysera, "4", 2)
 	w.core.SetStatus("4", "done")
-	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, superseded).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, awaitClosed(t, api, superseded).Outcome)
 	w.core.SetStatus("5", "done")
-	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, start(t, api, entry("5"))).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, awaitClosed(t, api, start(t, api, entry("5"))).Outcome)
 
 	all := operation.ListQuery{Undelivered: true, ByClose: true, Since: operation.At(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))}
-	counts(t, api, all, len(odd)+4)
+	awaitCount(t, api, all, len(odd)+4)
 	grouped := operation.CountQuery{ListQuery: operation.ListQuery{Undelivered: true}, GroupBy: operation.GroupByEndpoint}
 	count, err := api.Count(t.Context(), grouped)
 	require.NoError(t, err)
@@ -290,12 +290,12 @@ func neverArrived(t *testing.T, e *engine) {
 		Filter: operation.Filter{Endpoint: gold, Outcome: operation.OutcomeExhausted, Status: "2"}, RatePerSecond: 100,
 	})
 	require.NoError(t, err)
-	require.Equal(t, operation.BulkRedeliveryProgress{Done: len(odd)}, comesTo(t, api, begun.ID, isDone).BulkRedeliveryProgress)
+	require.Equal(t, operation.BulkRedeliveryProgress{Done: len(odd)}, awaitRedelivery(t, api, begun.ID, isDone).BulkRedeliveryProgress)
 	for _, id := range odd {
-		require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, order(id, "").Key()).Outcome)
+		require.Equal(t, operation.OutcomeAcknowledged, awaitClosed(t, api, order(id, "").Key()).Outcome)
 		require.Equal(t, 1, acknowledged(w.ukrcard, id), id)
 	}
-	counts(t, api, all, 4)
+	awaitCount(t, api, all, 4)
 	page, err := api.List(t.Context(), operation.ListQuery{Outcome: operation.OutcomeExhausted})
 	require.NoError(t, err)
 	require.Empty(t, page.Operations)
@@ -306,16 +306,16 @@ func neverArrived(t *testing.T, e *engine) {
 	w.standard.Script("1", simulator.Acknowledge)
 	begun, err = api.StartBulkRedelivery(t.Context(), operation.BulkRedeliveryRequest{Filter: operation.Filter{Since: operation.At(time.Unix(0, 0))}, RatePerSecond: 100})
 	require.NoError(t, err)
-	done := comesTo(t, api, begun.ID, isDone)
+	done := awaitRedelivery(t, api, begun.ID, isDone)
 	require.Equal(t, operation.BulkRedeliveryProgress{Done: 3, Skipped: len(odd)}, done.BulkRedeliveryProgress)
 	for _, id := range []string{"1", "3"} {
-		require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, entry(id).Key()).Outcome)
+		require.Equal(t, operation.OutcomeAcknowledged, awaitClosed(t, api, entry(id).Key()).Outcome)
 	}
 
 	// Who redelivered one alone, and why, is told as well.
 	_, err = api.Redeliver(t.Context(), entry("1").Key(), operation.RedeliveryRequest{Force: true, Reason: "the client asked"})
 	require.NoError(t, err)
-	note := closed(t, api, entry("1").Key()).Redelivery
+	note := awaitClosed(t, api, entry("1").Key()).Redelivery
 	require.NotNil(t, note)
 	require.Equal(t, "the client asked", note.Reason)
 	require.NotEmpty(t, note.By)
@@ -323,15 +323,15 @@ func neverArrived(t *testing.T, e *engine) {
 	require.Empty(t, note.BulkRedeliveryID, "it is a part of none")
 }
 
-// TestWhatAnOperatorDoesToABulkRedelivery tries what the Temporal UI and CLI
+// TestOperatorActionsOnABulkRedelivery tries what the Temporal UI and CLI
 // offer (docs/operations.md).
-func TestWhatAnOperatorDoesToABulkRedelivery(t *testing.T) {
+func TestOperatorActionsOnABulkRedelivery(t *testing.T) {
 	t.Parallel()
 	const many = 20
-	w := newWorld(t, sharedEngine(t), quick)
+	w := newEnvironment(t, sharedServer(t), quick)
 	api := w.run(t).Client
 	c := w.temporalClient(t)
-	keys := failsMany(t, w, api, many)
+	keys := exhaustMany(t, w, api, many)
 	begun, err := api.StartBulkRedelivery(t.Context(), operation.BulkRedeliveryRequest{Filter: operation.Filter{Endpoint: ledger}, RatePerSecond: 2})
 	require.NoError(t, err)
 	id := workflows.BulkRedeliveryWorkflowID(begun.ID)
@@ -368,23 +368,23 @@ func TestWhatAnOperatorDoesToABulkRedelivery(t *testing.T) {
 	t.Run("it is signalled to stop and to resume", func(t *testing.T) {
 		require.NoError(t, c.SignalWorkflow(t.Context(), id, "", workflows.SignalStop, nil))
 		rests(t)
-		require.Equal(t, operation.BulkRedeliveryStopped, comesTo(t, api, begun.ID, func(operation.BulkRedelivery) bool { return true }).Phase)
+		require.Equal(t, operation.BulkRedeliveryStopped, awaitRedelivery(t, api, begun.ID, func(operation.BulkRedelivery) bool { return true }).Phase)
 		require.NoError(t, c.SignalWorkflow(t.Context(), id, "", workflows.SignalResume, nil))
 		goesOn(t)
 	})
 	t.Run("it is terminated, and another goes on", func(t *testing.T) {
 		require.NoError(t, c.TerminateWorkflow(t.Context(), id, "", "by the test"))
-		require.Equal(t, operation.BulkRedeliveryEnded, comesTo(t, api, begun.ID, func(r operation.BulkRedelivery) bool { return r.EndedAt != nil }).Phase)
+		require.Equal(t, operation.BulkRedeliveryEnded, awaitRedelivery(t, api, begun.ID, func(r operation.BulkRedelivery) bool { return r.EndedAt != nil }).Phase)
 		_, err := api.ResumeBulkRedelivery(t.Context(), begun.ID)
 		require.Equal(t, http.StatusConflict, apiclient.Status(err))
 		rests(t)
 		another, err := api.StartBulkRedelivery(t.Context(), operation.BulkRedeliveryRequest{Filter: operation.Filter{Endpoint: ledger}, RatePerSecond: 100})
 		require.NoError(t, err)
-		done := comesTo(t, api, another.ID, isDone)
+		done := awaitRedelivery(t, api, another.ID, isDone)
 		require.Equal(t, many, done.Done+done.Skipped)
 		require.Positive(t, done.Skipped)
 		for _, key := range keys {
-			require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, key).Outcome)
+			require.Equal(t, operation.OutcomeAcknowledged, awaitClosed(t, api, key).Outcome)
 			require.Equal(t, 1, acknowledged(w.standard, key.OperationID))
 		}
 		require.Eventually(t, func() bool {

@@ -31,10 +31,10 @@ import (
 	"ringback/internal/operation"
 )
 
-// strict is the core and the receiver of one endpoint. Both ask for a client
+// strictServers is the core and the receiver of one endpoint. Both ask for a client
 // certificate and take those of the authorities that they know at the moment;
 // the receiver takes the signatures of the one secret that it knows.
-type strict struct {
+type strictServers struct {
 	url string
 
 	mu      sync.Mutex
@@ -47,12 +47,12 @@ type strict struct {
 	refused                []string
 }
 
-func newStrict(t *testing.T, own tls.Certificate) *strict {
+func newStrictServers(t *testing.T, own tls.Certificate) *strictServers {
 	t.Helper()
-	s := &strict{seen: map[string]int{}, requests: map[string]int{}, acknowledged: map[string]int{}}
+	s := &strictServers{seen: map[string]int{}, requests: map[string]int{}, acknowledged: map[string]int{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/Confirm", s.confirm)
-	mux.HandleFunc("/ring", s.ring)
+	mux.HandleFunc("/ring", s.receive)
 	server := httptest.NewUnstartedServer(mux)
 	server.TLS = &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
 		s.mu.Lock()
@@ -69,20 +69,20 @@ func newStrict(t *testing.T, own tls.Certificate) *strict {
 }
 
 // know changes what the other side takes.
-func (s *strict) know(change func(*strict)) {
+func (s *strictServers) know(change func(*strictServers)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	change(s)
 }
 
-func (s *strict) confirm(w http.ResponseWriter, r *http.Request) {
-	s.know(func(s *strict) { s.seen[presented(r)]++ })
+func (s *strictServers) confirm(w http.ResponseWriter, r *http.Request) {
+	s.know(func(s *strictServers) { s.seen[presented(r)]++ })
 	_, _ = fmt.Fprintf(w, `{"orderNumber":%q,"respStatus":200,"orderStatus":2}`, r.Header.Get("orderNumber"))
 }
 
-// ring refuses what is not signed with its secret, and lets every fifth callback
+// receive refuses what is not signed with its secret, and lets every fifth callback
 // come twice, so that deliveries are open over the changes.
-func (s *strict) ring(w http.ResponseWriter, r *http.Request) {
+func (s *strictServers) receive(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	id := r.Header.Get("Webhook-Id")
 	s.mu.Lock()
@@ -105,7 +105,7 @@ func presented(r *http.Request) string {
 	return r.URL.Path + " " + r.TLS.PeerCertificates[0].SerialNumber.String()
 }
 
-// signedWith says whether one of the signatures is the secret's.
+// signedWith reports whether one of the signatures is the secret's.
 func signedWith(secret string, header http.Header, body []byte) bool {
 	at, err := strconv.ParseInt(header.Get("Webhook-Timestamp"), 10, 64)
 	if err != nil {
@@ -121,8 +121,8 @@ func signedWith(secret string, header http.Header, body []byte) bool {
 
 // rotating is an installation in which everything that is secret is replaced.
 type rotating struct {
-	*world
-	outside     *strict
+	*environment
+	fakeServers *strictServers
 	dir         string
 	old, new    authority
 	api, worker *proc.Process
@@ -150,7 +150,7 @@ func newRotating(t *testing.T) *rotating {
 	t.Helper()
 	dir, ours, theirs := t.TempDir(), t.TempDir(), t.TempDir()
 	r := &rotating{
-		world: &world{temporal: sharedEngine(t), config: filepath.Join(dir, "ringback.yml")}, dir: dir,
+		environment: &environment{temporal: sharedServer(t), config: filepath.Join(dir, "ringback.yml")}, dir: dir,
 		old: newAuthority(t, ours), new: newAuthority(t, theirs), key: apiKeyOld,
 		keys: apiKey(apiKeyOld), secrets: "${file:secret-old}", codec: codecOf("a"),
 	}
@@ -161,8 +161,8 @@ func newRotating(t *testing.T) *rotating {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(content+"\n"), 0o600))
 	}
 	receivers := newAuthority(t, dir)
-	r.outside = newStrict(t, receivers.issue(t, dir, "outside"))
-	r.outside.know(func(s *strict) { s.clients, s.secret = r.old.pool, secretOld })
+	r.fakeServers = newStrictServers(t, receivers.issue(t, dir, "outside"))
+	r.fakeServers.know(func(s *strictServers) { s.clients, s.secret = r.old.pool, secretOld })
 	for _, name := range []string{"api", "core", "receiver"} {
 		r.old.issue(t, dir, name)
 	}
@@ -204,7 +204,7 @@ endpoints:
     {dialect: standard, source: gate, url: "%s/ring", poll: {schedule: [100ms], lifetime: 10m},
      delivery: {interval: 700ms, attempts: 5, timeout: 5s}, signing: {secrets: [%s]},
      tls: {cert: receiver.crt, key: receiver.key, ca: ca.crt}}
-`, r.keys, r.codec, r.outside.url, r.outside.url, strings.Join(secrets, ", ")), 0o600))
+`, r.keys, r.codec, r.fakeServers.url, r.fakeServers.url, strings.Join(secrets, ", ")), 0o600))
 }
 
 // serve starts both programs on the file.
@@ -212,8 +212,8 @@ func (r *rotating) serve(t *testing.T) {
 	t.Helper()
 	r.write(t)
 	r.api = r.launch(t, "api", "-listen", "127.0.0.1:0")
-	r.base = "https://" + says(t, r.api, `"api":"([^"]+)"`)
-	r.worker = r.world.worker(t)
+	r.base = "https://" + awaitOutput(t, r.api, `"api":"([^"]+)"`)
+	r.worker = r.environment.worker(t)
 }
 
 // reload has first api and then worker read the file, as the runbook does.
@@ -283,8 +283,8 @@ func (r *rotating) load(t *testing.T) (stop func() []operation.Key) {
 	}
 }
 
-// accept starts an operation as a core does: one that is told to come back, as a
-// crowded machine may have it, sends the same again.
+// accept starts an operation as a core does: after a 503, as a crowded machine may
+// cause it, it sends the same again.
 func accept(ctx context.Context, client *apiclient.Client, request operation.StartRequest) error {
 	for {
 		_, _, err := client.Start(ctx, request)
@@ -295,10 +295,10 @@ func accept(ctx context.Context, client *apiclient.Client, request operation.Sta
 	}
 }
 
-// TestEverythingSecretIsReplacedUnderLoad follows the table of "Rotating keys,
+// TestAllSecretsAreReplacedUnderLoad follows the table of "Rotating keys,
 // secrets and certificates" (docs/operations.md) step by step while operations
 // are started and deliveries are open.
-func TestEverythingSecretIsReplacedUnderLoad(t *testing.T) {
+func TestAllSecretsAreReplacedUnderLoad(t *testing.T) {
 	r := newRotating(t)
 	r.serve(t)
 	stop := r.load(t)
@@ -308,23 +308,25 @@ func TestEverythingSecretIsReplacedUnderLoad(t *testing.T) {
 
 	for _, step := range []struct {
 		does string
-		// file is changed before the reload, outside and callers after it.
+		// file is changed before the reload, the fake servers and callers after it.
 		file, then func()
 	}{
 		{"an API key: the new one beside the old one, then the callers have it", func() { r.keys = apiKey(apiKeyOld) + ", " + apiKey(apiKeyNew) },
 			func() { r.mu.Lock(); r.key = apiKeyNew; r.mu.Unlock() }},
 		{"an API key: the new one alone", func() { r.keys = apiKey(apiKeyNew) }, nil},
 		{"a signing secret: the new one before the old one, then the receiver has it", func() { r.secrets = "${file:secret-new} ${file:secret-old}" },
-			func() { r.outside.know(func(s *strict) { s.secret = signingSecret }) }},
+			func() { r.fakeServers.know(func(s *strictServers) { s.secret = signingSecret }) }},
 		{"a signing secret: the new one alone", func() { r.secrets = "${file:secret-new}" }, nil},
 		{"from whsec_ to whsk_: the private key beside the secret, then the receiver has the public one", func() { r.secrets = "${file:secret-new} ${file:secret-ed25519}" },
-			func() { r.outside.know(func(s *strict) { s.secret = secretEd25519 }) }},
+			func() { r.fakeServers.know(func(s *strictServers) { s.secret = secretEd25519 }) }},
 		{"from whsec_ to whsk_: the private key alone", func() { r.secrets = "${file:secret-ed25519}" },
-			func() { r.outside.know(func(s *strict) { s.clients = both }) }},
+			func() { r.fakeServers.know(func(s *strictServers) { s.clients = both }) }},
 		{"client certificates of the source and the endpoint, trusted by the other side before", func() {
 			r.new.issue(t, r.dir, "core")
 			r.new.issue(t, r.dir, "receiver")
-		}, func() { r.outside.know(func(s *strict) { s.clients = r.new.pool; s.seen = map[string]int{} }) }},
+		}, func() {
+			r.fakeServers.know(func(s *strictServers) { s.clients = r.new.pool; s.seen = map[string]int{} })
+		}},
 		{"the API's certificate", func() { r.new.issue(t, r.dir, "api") }, nil},
 		{"a codec key: the new one behind the old one", func() { r.codec = codecOf("a", "b") }, nil},
 		{"a codec key: the new one first", func() { r.codec = codecOf("b", "a") }, nil},
@@ -340,23 +342,23 @@ func TestEverythingSecretIsReplacedUnderLoad(t *testing.T) {
 		time.Sleep(300 * time.Millisecond)
 	}
 	accepted := stop()
-	r.lostNothing(t, accepted)
-	r.isReplaced(t, accepted)
+	r.requireNothingLost(t, accepted)
+	r.requireReplaced(t, accepted)
 }
 
 // reasonInterrupted is why an attempt failed that its worker could not record in
 // time, as a crowded machine may have it: the next one is made all the same.
 const reasonInterrupted = "the worker ended while the attempt was on its way"
 
-// lostNothing holds that every operation was rung, once unless the receiver asked
+// requireNothingLost holds that every operation was delivered, once unless the receiver asked
 // for another attempt, and that no attempt failed for a reason of a rotation's.
-func (r *rotating) lostNothing(t *testing.T, accepted []operation.Key) {
+func (r *rotating) requireNothingLost(t *testing.T, accepted []operation.Key) {
 	t.Helper()
 	require.GreaterOrEqual(t, len(accepted), 2*callers)
 	client := r.caller(t)
 	repeated, unseen := 0, map[string]bool{}
 	for _, key := range accepted {
-		state := closed(t, client, key)
+		state := awaitClosed(t, client, key)
 		require.Equal(t, operation.OutcomeAcknowledged, state.Outcome, key.OperationID)
 		attempts := state.Deliveries[0].Attempts
 		for _, attempt := range attempts[:len(attempts)-1] {
@@ -370,7 +372,7 @@ func (r *rotating) lostNothing(t *testing.T, accepted []operation.Key) {
 	}
 	t.Logf("%d operations, %d attempts beyond the first, %d whose end nobody saw", len(accepted), repeated, len(unseen))
 	require.Positive(t, repeated, "deliveries were open over the changes")
-	r.outside.know(func(s *strict) {
+	r.fakeServers.know(func(s *strictServers) {
 		require.Empty(t, s.refused, "no attempt with a secret that the receiver does not know")
 		require.Len(t, s.acknowledged, len(accepted))
 		for id, times := range s.acknowledged {
@@ -379,10 +381,10 @@ func (r *rotating) lostNothing(t *testing.T, accepted []operation.Key) {
 	})
 }
 
-// isReplaced holds that the new ones are in use, and the old ones no longer.
-func (r *rotating) isReplaced(t *testing.T, accepted []operation.Key) {
+// requireReplaced holds that the new ones are in use, and the old ones no longer.
+func (r *rotating) requireReplaced(t *testing.T, accepted []operation.Key) {
 	t.Helper()
-	r.outside.know(func(s *strict) {
+	r.fakeServers.know(func(s *strictServers) {
 		serials := map[string]bool{}
 		for seen := range s.seen {
 			serials[seen] = true

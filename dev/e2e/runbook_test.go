@@ -77,8 +77,8 @@ var chapters = map[string]chapter{
 func TestEveryCommandOfTheRunbookDoesWhatItSays(t *testing.T) {
 	expects, commands := runbook(t)
 	i := install(t)
-	i.liveThrough(t)
-	i.leaveToRedeliver(t)
+	i.exercise(t)
+	i.prepareRedeliveries(t)
 	i.reload(t)
 	i.shell(t, "", chapter{}, "bin/starter ready --api http://"+i.workerAddress) // as docker-compose.yml asks worker
 	for name, blocks := range commands {
@@ -96,25 +96,25 @@ func TestEveryCommandOfTheRunbookDoesWhatItSays(t *testing.T) {
 		})
 	}
 	require.Len(t, commands, len(chapters), "each chapter has commands")
-	got := rung(t, i.standard, "8", quickAttempts+1)
+	got := awaitCallbacks(t, i.standard, "8", quickAttempts+1)
 	require.Len(t, got, quickAttempts+1, "what the runbook redelivered arrived once")
-	require.Equal(t, operation.OutcomeAcknowledged, closed(t, i.Client, operation.Key{Endpoint: "SHORT", OperationID: "expires"}).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, awaitClosed(t, i.Client, operation.Key{Endpoint: "SHORT", OperationID: "expires"}).Outcome)
 }
 
 // waiting says that something waits for a configuration that has its endpoint.
 var waiting = regexp.MustCompile(`ringback_missing_configuration_total\{kind="endpoint"\} [1-9]`)
 
-// leaveToRedeliver lets one operation exhaust and another expire, and then
+// prepareRedeliveries lets one operation exhaust and another expire, and then
 // repairs both the receiver and the core.
-func (i *installation) leaveToRedeliver(t *testing.T) {
+func (i *installation) prepareRedeliveries(t *testing.T) {
 	t.Helper()
 	i.core.SetStatus("8", "done")
 	i.standard.Script("8", failing(http.StatusServiceUnavailable))
-	require.Equal(t, operation.OutcomeExhausted, closed(t, i.Client, start(t, i.Client, entry("8"))).Outcome)
+	require.Equal(t, operation.OutcomeExhausted, awaitClosed(t, i.Client, start(t, i.Client, entry("8"))).Outcome)
 	i.standard.Script("8", simulator.Acknowledge)
 	i.core.SetStatus("expires", "reserved")
 	short := start(t, i.Client, operation.StartRequest{Endpoint: "SHORT", OperationID: "expires", KnownStatus: "reserved"})
-	require.Equal(t, operation.OutcomeExpired, closed(t, i.Client, short).Outcome)
+	require.Equal(t, operation.OutcomeExpired, awaitClosed(t, i.Client, short).Outcome)
 	i.core.SetStatus("expires", "done")
 	require.Eventually(t, func() bool {
 		return waiting.MatchString(scrape(t, i.workerAddress))
@@ -125,7 +125,7 @@ func (i *installation) leaveToRedeliver(t *testing.T) {
 func (i *installation) reload(t *testing.T) {
 	t.Helper()
 	i.shell(t, "", chapter{}, `kill -HUP "$WORKER_PID"`)
-	says(t, i.worker, "the configuration is reloaded")
+	awaitOutput(t, i.worker, "the configuration is reloaded")
 }
 
 // shell runs commands as an engineer types them, on this installation.

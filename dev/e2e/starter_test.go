@@ -34,12 +34,12 @@ var example = regexp.MustCompile("(?s)```sh\n(.*?)```\n```\n(.*?)```\n")
 // its top to its end, as a person would, on a real server.
 func TestEveryCommandInTheDocumentOnStarterAnswersAsShown(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, startEngine(t), policies{
+	w := newEnvironment(t, startServer(t), policies{
 		poll:     "{schedule: [2s, 2s], lifetime: 1m}",
 		delivery: "{interval: 500ms, attempts: 3, timeout: 5s}",
 	})
 	_, api := w.api(t, "127.0.0.1:0", "-ui-url", "http://127.0.0.1:8233")
-	w.beforeTheDocument(t, api)
+	w.prepareDocument(t, api)
 	shell := newShell(t, w, api)
 	document, err := os.ReadFile(starterDocument)
 	require.NoError(t, err)
@@ -76,26 +76,26 @@ func settled(commands string) time.Duration {
 	return 0
 }
 
-// beforeTheDocument begins what the document is about.
-func (w *world) beforeTheDocument(t *testing.T, api *apiclient.Client) {
+// prepareDocument begins what the document is about.
+func (w *environment) prepareDocument(t *testing.T, api *apiclient.Client) {
 	t.Helper()
 	w.wsgate.Script("ORDER-1", simulator.Statuses(0, 0, 2)...)
 	w.ukrcard.Script("ORDER-1", failing(http.StatusInternalServerError), unacknowledging(), simulator.Acknowledge)
 	for _, id := range []string{"1002", "1003", "1004"} {
 		w.core.SetStatus(id, "done")
 		w.standard.Script(id, failing(http.StatusServiceUnavailable))
-		require.Equal(t, operation.OutcomeExhausted, closed(t, api, start(t, api, entry(id))).Outcome)
+		require.Equal(t, operation.OutcomeExhausted, awaitClosed(t, api, start(t, api, entry(id))).Outcome)
 	}
 	for _, id := range []string{"1005", "1006"} {
 		w.core.SetStatus(id, "reserved")
 		known := entry(id)
 		known.KnownStatus = "reserved"
-		awaits(t, api, start(t, api, known), func(s operation.State) bool { return s.Status != nil })
+		awaitState(t, api, start(t, api, known), func(s operation.State) bool { return s.Status != nil })
 	}
 }
 
 // before does what happens between the document's commands.
-func (w *world) before(t *testing.T, s *shell, commands string) {
+func (w *environment) before(t *testing.T, s *shell, commands string) {
 	t.Helper()
 	switch {
 	case strings.HasPrefix(commands, "starter redeliver LEDGER 1002"):
@@ -120,12 +120,12 @@ type shell struct {
 	dir, path string
 	env       []string
 	// ports are written as the document has them.
-	ports *strings.Replacer
-	back  *strings.Replacer
-	said  string
+	ports  *strings.Replacer
+	back   *strings.Replacer
+	output string
 }
 
-func newShell(t *testing.T, w *world, api *apiclient.Client) *shell {
+func newShell(t *testing.T, w *environment, api *apiclient.Client) *shell {
 	t.Helper()
 	var pairs, back []string
 	for shown, address := range map[string]string{
@@ -156,7 +156,7 @@ func (s *shell) run(t *testing.T, commands string) string {
 	command.Dir, command.Env = s.dir, s.env
 	out, err := command.CombinedOutput()
 	require.NoError(t, err, "%s\n%s", commands, out)
-	s.said += string(out)
+	s.output += string(out)
 	return s.ports.Replace(string(out))
 }
 
@@ -165,7 +165,7 @@ var pingedID = regexp.MustCompile(`Test callback ringback-ping-(\S+) to LEDGER`)
 // pinged is the last ping's id.
 func (s *shell) pinged(t *testing.T) string {
 	t.Helper()
-	found := pingedID.FindStringSubmatch(s.said)
+	found := pingedID.FindStringSubmatch(s.output)
 	require.NotNil(t, found)
 	return found[1]
 }

@@ -22,19 +22,19 @@ import (
 // installation is Ringback as it is installed: the programs api and worker, on
 // files that differ, as after a reload that reached one of them alone.
 type installation struct {
-	*world
+	*environment
 	*apiclient.Client
 	api, worker *proc.Process
 	// apiAddress and workerAddress are where their metrics are.
 	apiAddress, workerAddress string
 }
 
-// install starts it. Beside the three endpoints of every world there is one
+// install starts it. Beside the three endpoints of every environment there is one
 // whose core refuses us, one that worker's file does not know, one that takes
 // one attempt at a time, and one whose lifetime is soon over.
 func install(t *testing.T) *installation {
 	t.Helper()
-	w := newWorld(t, sharedEngine(t), quick)
+	w := newEnvironment(t, sharedServer(t), quick)
 	const rest = ", poll: {interval: 100ms, lifetime: 1m}, delivery: {interval: 50ms, attempts: 4, timeout: 5s}}"
 	hooks := w.standard.URL() + "/hooks"
 	known := []string{
@@ -53,13 +53,13 @@ func install(t *testing.T) *installation {
 	worker := w.worker(t)
 	w.config = apis
 	return &installation{
-		world: w, Client: calls, api: api, worker: worker, apiAddress: strings.TrimPrefix(calls.Base, "http://"),
-		workerAddress: says(t, worker, `"telemetry":"([^"]+)"`),
+		environment: w, Client: calls, api: api, worker: worker, apiAddress: strings.TrimPrefix(calls.Base, "http://"),
+		workerAddress: awaitOutput(t, worker, `"telemetry":"([^"]+)"`),
 	}
 }
 
 // addSource adds the core that refuses us.
-func (w *world) addSource(t *testing.T) {
+func (w *environment) addSource(t *testing.T) {
 	t.Helper()
 	content, err := os.ReadFile(w.config)
 	require.NoError(t, err)
@@ -68,10 +68,10 @@ func (w *world) addSource(t *testing.T) {
 	require.NoError(t, os.WriteFile(w.config, []byte(text), 0o600))
 }
 
-// liveThrough lets happen what the metrics tell of: operations of every
+// exercise lets happen what the metrics tell of: operations of every
 // outcome that a worker sees, cores and receivers that fail in every way, and
 // starts that are refused.
-func (i *installation) liveThrough(t *testing.T) {
+func (i *installation) exercise(t *testing.T) {
 	t.Helper()
 	api := i.Client
 	at := func(endpoint, id string) operation.StartRequest {
@@ -95,10 +95,10 @@ func (i *installation) liveThrough(t *testing.T) {
 	start(t, api, at("LOCKED", "7"))
 	start(t, api, at("ELSEWHERE", "6"))
 	start(t, api, at("NARROW", "slow1"))
-	underWay(t, i.standard, "slow1", 1)
+	awaitInFlight(t, i.standard, "slow1", 1)
 	start(t, api, at("NARROW", "slow2"))
 	for _, id := range []string{"1", "2", "3", "4"} {
-		closed(t, api, start(t, api, entry(id)))
+		awaitClosed(t, api, start(t, api, entry(id)))
 	}
 	i.standard.Script("3", simulator.Acknowledge)
 	_, err := api.Redeliver(t.Context(), entry("3").Key(), operation.RedeliveryRequest{Reason: "repaired"})
@@ -112,12 +112,12 @@ func (i *installation) liveThrough(t *testing.T) {
 	require.Equal(t, http.StatusUnprocessableEntity, apiclient.Status(err))
 	_, err = api.State(t.Context(), entry("nobody").Key())
 	require.Equal(t, http.StatusNotFound, apiclient.Status(err))
-	i.breakATask(t)
+	i.failWorkflowTask(t)
 }
 
-// breakATask starts a workflow that no worker of ours knows, as a worker of an
+// failWorkflowTask starts a workflow that no worker of ours knows, as a worker of an
 // older version meets one of a newer.
-func (i *installation) breakATask(t *testing.T) {
+func (i *installation) failWorkflowTask(t *testing.T) {
 	t.Helper()
 	c := i.temporalClient(t)
 	_, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: "unknown", TaskQueue: "ringback"}, "Unknown")

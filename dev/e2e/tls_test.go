@@ -25,7 +25,7 @@ import (
 
 func TestWSGateIsAskedWithTheClientCertificateThatTheFileNames(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, sharedEngine(t), quick)
+	w := newEnvironment(t, sharedServer(t), quick)
 	dir := t.TempDir()
 	ca := newAuthority(t, dir)
 	server := ca.issue(t, dir, "wsgate")
@@ -45,14 +45,14 @@ func TestWSGateIsAskedWithTheClientCertificateThatTheFileNames(t *testing.T) {
 	wsgate.Script("A2C-9", simulator.Statuses(2)...)
 	r := order("A2C-9", "p2p_a2c")
 	r.Endpoint = "MTLS"
-	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, start(t, api, r)).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, awaitClosed(t, api, start(t, api, r)).Outcome)
 	asked := wsgate.Questions("A2C-9")
 	require.Empty(t, asked[0].Refused)
 	require.Equal(t, "GOLDENBANK", asked[0].Header.Get("x-uws-clientdn"), "the certificate's CN")
 }
 
 // add adds a source and an endpoint to the configuration, before it is served.
-func (w *world) add(t *testing.T, source, endpoint string) {
+func (w *environment) add(t *testing.T, source, endpoint string) {
 	t.Helper()
 	text, err := os.ReadFile(w.config)
 	require.NoError(t, err)

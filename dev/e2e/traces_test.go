@@ -21,25 +21,25 @@ import (
 )
 
 // traced starts one operation at an endpoint that asked for its traces and
-// returns what it was told, when the operation has ended: the first attempt is
+// returns what its receiver got, when the operation has ended: the first attempt is
 // made in a workflow task, the second by an activity.
-func traced(t *testing.T, w *world, id string, change func(*app.Options)) []simulator.Received {
+func traced(t *testing.T, w *environment, id string, change func(*app.Options)) []simulator.Received {
 	t.Helper()
 	w.core.SetStatus("before"+id, "done")
 	w.core.SetStatus(id, "done")
 	w.standard.Script(id, failing(http.StatusServiceUnavailable), simulator.Acknowledge)
 	r := w.run(t, change)
-	closed(t, r.Client, start(t, r.Client, operation.StartRequest{Endpoint: "TRACED", OperationID: "before" + id}))
+	awaitClosed(t, r.Client, start(t, r.Client, operation.StartRequest{Endpoint: "TRACED", OperationID: "before" + id}))
 	key := start(t, r.Client, operation.StartRequest{Endpoint: "TRACED", OperationID: id})
-	require.Equal(t, operation.OutcomeAcknowledged, closed(t, r.Client, key).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, awaitClosed(t, r.Client, key).Outcome)
 	r.stop(t)
-	return rung(t, w.standard, id, 2)
+	return awaitCallbacks(t, w.standard, id, 2)
 }
 
-// tracingWorld has an endpoint that asked for its traces.
-func tracingWorld(t *testing.T) *world {
+// newTracingEnvironment has an endpoint that asked for its traces.
+func newTracingEnvironment(t *testing.T) *environment {
 	t.Helper()
-	w := newWorld(t, sharedEngine(t), quick)
+	w := newEnvironment(t, sharedServer(t), quick)
 	w.writeConfig(t, quick, []string{fmt.Sprintf(
 		"TRACED: {dialect: standard, source: wallet, url: %q, poll: {interval: 1s, lifetime: 1m}, delivery: {interval: 50ms, attempts: 3}, traceparent: true}",
 		w.standard.URL()+"/hooks")})
@@ -48,7 +48,7 @@ func tracingWorld(t *testing.T) *world {
 
 func TestOneTraceLeadsFromTheStartToTheReceiver(t *testing.T) {
 	t.Parallel()
-	w := tracingWorld(t)
+	w := newTracingEnvironment(t)
 	spans := tracetest.NewSpanRecorder()
 	core, logs := observer.New(zapcore.InfoLevel)
 	got := traced(t, w, "901", func(o *app.Options) { o.Spans, o.Log = spans, zap.New(core) })
@@ -100,7 +100,7 @@ func latest(spans []trace.ReadOnlySpan) (of api.TraceID, named map[string][]trac
 // would stay for as long as the namespace keeps it, and not at the receiver.
 func TestTracesThatAreOffAreInNoHistoryAndAtNoReceiver(t *testing.T) {
 	t.Parallel()
-	w := tracingWorld(t)
+	w := newTracingEnvironment(t)
 	for _, request := range traced(t, w, "902", func(*app.Options) {}) {
 		require.Empty(t, request.Header.Get("traceparent"))
 	}
@@ -110,7 +110,7 @@ func TestTracesThatAreOffAreInNoHistoryAndAtNoReceiver(t *testing.T) {
 }
 
 // headers are the names of all headers in a run's history.
-func headers(t *testing.T, w *world, workflowID string) string {
+func headers(t *testing.T, w *environment, workflowID string) string {
 	t.Helper()
 	c := w.temporalClient(t)
 	var found []string

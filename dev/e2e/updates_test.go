@@ -14,7 +14,7 @@ import (
 const updatesARun = 2000
 
 func TestAnOperationIsPushedAndRevokedBeyondTheUpdatesOfOneRun(t *testing.T) {
-	w := newWorld(t, sharedEngine(t), quick,
+	w := newEnvironment(t, sharedServer(t), quick,
 		`SLOW: {dialect: standard, source: wallet, url: "http://127.0.0.1:9/", poll: {interval: 1h, lifetime: 24h}, delivery: {interval: 1h, attempts: 1}}`)
 	api := w.run(t).Client
 	w.core.SetStatus("460", "new")
@@ -38,5 +38,5 @@ func TestAnOperationIsPushedAndRevokedBeyondTheUpdatesOfOneRun(t *testing.T) {
 	state, err := api.Revoke(t.Context(), key, operation.InitiatedByClient, "beyond the limit")
 	require.NoError(t, err)
 	require.NotNil(t, state.Revocation)
-	require.Equal(t, operation.OutcomeRevoked, closed(t, api, key).Outcome)
+	require.Equal(t, operation.OutcomeRevoked, awaitClosed(t, api, key).Outcome)
 }

@@ -53,7 +53,7 @@ type build struct {
 	api                   *apiclient.Client
 }
 
-func (w *world) build(t *testing.T, code, id string) *build {
+func (w *environment) build(t *testing.T, code, id string) *build {
 	t.Helper()
 	dir := programsOf(t, code)
 	var environment []string
@@ -63,8 +63,8 @@ func (w *world) build(t *testing.T, code, id string) *build {
 	b := &build{id: id}
 	b.workerOne = w.launchFrom(t, filepath.Join(dir, "worker"), environment)
 	b.apiProgram = w.launchFrom(t, filepath.Join(dir, "api"), environment, "-listen", "127.0.0.1:0")
-	says(t, b.workerOne, `"msg":"running"`)
-	b.api = &apiclient.Client{MaxAttempts: 1, Base: "http://" + says(t, b.apiProgram, `"api":"([^"]+)"`)}
+	awaitOutput(t, b.workerOne, `"msg":"running"`)
+	b.api = &apiclient.Client{MaxAttempts: 1, Base: "http://" + awaitOutput(t, b.apiProgram, `"api":"([^"]+)"`)}
 	return b
 }
 
@@ -73,7 +73,7 @@ var backlogOfCallbacks = regexp.MustCompile(`(?m)^ringback_backlog_age_seconds{w
 // backlogAge is for how long callbacks wait on the server, as its worker sees it.
 func (b *build) backlogAge(t *testing.T) time.Duration {
 	t.Helper()
-	shown := backlogOfCallbacks.FindStringSubmatch(scrape(t, says(t, b.workerOne, `"telemetry":"([^"]+)"`)))
+	shown := backlogOfCallbacks.FindStringSubmatch(scrape(t, awaitOutput(t, b.workerOne, `"telemetry":"([^"]+)"`)))
 	require.NotNil(t, shown)
 	age, err := time.ParseDuration(shown[1] + "s")
 	require.NoError(t, err)
@@ -173,29 +173,29 @@ func asNext(events []*historypb.HistoryEvent) bool {
 	})
 }
 
-// ran says by which builds and as which version an operation ran.
-func ran(t *testing.T, c temporalClient, key operation.Key, next bool, builds ...string) {
+// requireRan requires by which builds and as which version an operation ran.
+func requireRan(t *testing.T, c temporalClient, key operation.Key, next bool, builds ...string) {
 	t.Helper()
 	events := history(t, c, key)
 	require.Equal(t, builds, buildsOf(events), key.OperationID)
 	require.Equal(t, next, asNext(events), key.OperationID)
 }
 
-// arrived says that an operation was acknowledged, by the one request that was.
-func arrived(t *testing.T, api *apiclient.Client, r *simulator.Receiver, key operation.Key) operation.State {
+// requireDelivered requires that an operation was acknowledged, by the one request that was.
+func requireDelivered(t *testing.T, api *apiclient.Client, r *simulator.Receiver, key operation.Key) operation.State {
 	t.Helper()
-	state := closed(t, api, key)
+	state := awaitClosed(t, api, key)
 	require.Equal(t, operation.OutcomeAcknowledged, state.Outcome, key.OperationID)
 	require.Len(t, state.Deliveries, 1)
 	attempts := state.Deliveries[0].Attempts // the latest of them, where they are many
-	numbered(t, attempts, attempts[0].Number)
+	requireNumbered(t, attempts, attempts[0].Number)
 	require.Len(t, r.Received(key.OperationID), attempts[len(attempts)-1].Number, "each attempt of %s is one request", key.OperationID)
 	require.Equal(t, 1, acknowledged(r, key.OperationID), "%s is acknowledged once", key.OperationID)
 	return state
 }
 
-// begins starts operations of an endpoint with those ids, whose core says status.
-func (w *world) begins(t *testing.T, api *apiclient.Client, endpoint, status string, first, n int) []operation.Key {
+// startMany starts operations of an endpoint with those ids, whose core says status.
+func (w *environment) startMany(t *testing.T, api *apiclient.Client, endpoint, status string, first, n int) []operation.Key {
 	t.Helper()
 	var keys []operation.Key
 	for i := range n {
@@ -204,7 +204,7 @@ func (w *world) begins(t *testing.T, api *apiclient.Client, endpoint, status str
 		keys = append(keys, start(t, api, operation.StartRequest{Endpoint: endpoint, OperationID: id}))
 	}
 	for _, key := range keys {
-		awaits(t, api, key, func(s operation.State) bool { return s.Polls > 0 })
+		awaitState(t, api, key, func(s operation.State) bool { return s.Polls > 0 })
 	}
 	return keys
 }
@@ -222,14 +222,14 @@ type traffic struct {
 
 const trafficPause = 40 * time.Millisecond
 
-func (w *world) traffic(t *testing.T, first int, apis ...*apiclient.Client) *traffic {
+func (w *environment) traffic(t *testing.T, first int, apis ...*apiclient.Client) *traffic {
 	t.Helper()
 	f := &traffic{apis: apis, ending: make(chan struct{}), ended: make(chan error, 1)}
 	go func() { f.ended <- f.flow(t.Context(), w, first) }()
 	return f
 }
 
-func (f *traffic) flow(ctx context.Context, w *world, first int) error {
+func (f *traffic) flow(ctx context.Context, w *environment, first int) error {
 	for id := first; ; id++ {
 		select {
 		case <-f.ending:
@@ -290,15 +290,15 @@ func (f *traffic) end(t *testing.T) []operation.Key {
 	return f.accepted
 }
 
-// upgradeWorld has endpoints whose operations are pinned (RETRIED, SELDOM), and
+// newUpgradeEnvironment has endpoints whose operations are pinned (RETRIED, SELDOM), and
 // some that last for a month (MONTH, MONTHLY). SELDOM and MONTHLY wait on the server.
-func upgradeWorld(t *testing.T) (*world, *simulator.Receiver) {
+func newUpgradeEnvironment(t *testing.T) (*environment, *simulator.Receiver) {
 	t.Helper()
 	books := receiver(t, "standard")
 	endpoint := func(name, poll, delivery string) string {
 		return fmt.Sprintf("%s: {dialect: standard, source: wallet, url: %q, poll: %s, delivery: %s}", name, books.URL()+"/hooks", poll, delivery)
 	}
-	return newWorld(t, sharedEngine(t), quick,
+	return newEnvironment(t, sharedServer(t), quick,
 		endpoint("RETRIED", "{interval: 500ms, lifetime: 1h}", "{interval: 2s, attempts: 200}"),
 		endpoint("SELDOM", "{interval: 11s, lifetime: 1h}", "{interval: 6s, attempts: 20}"),
 		endpoint("MONTH", "{interval: 500ms, lifetime: 720h}", "{interval: 2s, attempts: 200}"),
@@ -315,68 +315,68 @@ func running(t *testing.T, c temporalClient, id string) int64 {
 	return response.GetCount()
 }
 
-func (w *world) allSay(status string, keys ...[]operation.Key) {
+func (w *environment) setStatuses(status string, keys ...[]operation.Key) {
 	for _, key := range slices.Concat(keys...) {
 		w.core.SetStatus(key.OperationID, status)
 	}
 }
 
 func TestPinnedOperationsEndOnTheBuildThatBeganThem(t *testing.T) {
-	w, books := upgradeWorld(t)
+	w, books := newUpgradeEnvironment(t)
 	c := w.temporalClient(t)
 	first := w.build(t, asItIs, "1")
 	makeCurrent(t, c, "1")
-	says(t, first.apiProgram, "this build is current")
+	awaitOutput(t, first.apiProgram, "this build is current")
 
-	watched := w.begins(t, first.api, "RETRIED", "processing", 7101, 5)
-	seldom := w.begins(t, first.api, "SELDOM", "processing", 7201, 3)
+	watched := w.startMany(t, first.api, "RETRIED", "processing", 7101, 5)
+	seldom := w.startMany(t, first.api, "SELDOM", "processing", 7201, 3)
 	books.Default(failing(http.StatusServiceUnavailable))
-	rings := append(w.begins(t, first.api, "RETRIED", "done", 7301, 5), w.begins(t, first.api, "SELDOM", "done", 7401, 3)...)
-	left := w.begins(t, first.api, "SELDOM", "processing", 7501, 1)[0]
+	delivering := append(w.startMany(t, first.api, "RETRIED", "done", 7301, 5), w.startMany(t, first.api, "SELDOM", "done", 7401, 3)...)
+	left := w.startMany(t, first.api, "SELDOM", "processing", 7501, 1)[0]
 	begun := w.traffic(t, 100_001, first.api)
 
 	// Its API takes starts as well, and yet all of them begin on the build before.
 	second := w.build(t, careless, "2")
 	begun.through(first.api, second.api)
-	key := w.begins(t, second.api, ledger, "done", 7601, 1)[0]
-	arrived(t, second.api, w.standard, key)
-	ran(t, c, key, false, "1")
+	key := w.startMany(t, second.api, ledger, "done", 7601, 1)[0]
+	requireDelivered(t, second.api, w.standard, key)
+	requireRan(t, c, key, false, "1")
 
 	makeCurrent(t, c, "2")
-	says(t, second.apiProgram, "this build is current")
-	says(t, first.apiProgram, "another build is current")
+	awaitOutput(t, second.apiProgram, "this build is current")
+	awaitOutput(t, first.apiProgram, "another build is current")
 	for i, api := range []*apiclient.Client{first.api, second.api} {
-		key := w.begins(t, api, ledger, "done", 7701+i, 1)[0]
-		arrived(t, second.api, w.standard, key)
-		ran(t, c, key, true, "2")
+		key := w.startMany(t, api, ledger, "done", 7701+i, 1)[0]
+		requireDelivered(t, second.api, w.standard, key)
+		requireRan(t, c, key, true, "2")
 	}
 	stop(t, first.apiProgram)
 	begun.through(second.api)
 	upgraded := begun.soFar()
 
 	// The worker before goes on with what it began.
-	w.allSay("done", watched, seldom)
+	w.setStatuses("done", watched, seldom)
 	books.Default(simulator.Acknowledge)
-	for _, key := range slices.Concat(watched, seldom, rings) {
-		arrived(t, second.api, books, key)
-		ran(t, c, key, false, "1")
+	for _, key := range slices.Concat(watched, seldom, delivering) {
+		requireDelivered(t, second.api, books, key)
+		requireRan(t, c, key, false, "1")
 	}
-	for _, key := range rings {
-		lawful(t, books, key.OperationID, 200, 2*time.Second)
+	for _, key := range delivering {
+		requireInterval(t, books, key.OperationID, 200, 2*time.Second)
 	}
 	require.Eventually(t, func() bool { return running(t, c, "1") == 1 }, patience, 100*time.Millisecond, "all but the one that is left")
 	accepted := begun.end(t)
 	require.Greater(t, len(accepted), upgraded)
 	for i, key := range accepted {
-		arrived(t, second.api, w.standard, key)
+		requireDelivered(t, second.api, w.standard, key)
 		if i >= upgraded {
-			ran(t, c, key, true, "2")
+			requireRan(t, c, key, true, "2")
 		}
 	}
 
 	t.Run("moved to a build that can't read it, a run loses nothing, and goes on with one that can", func(t *testing.T) {
 		stop(t, first.workerOne)
-		w.allSay("done", []operation.Key{left})
+		w.setStatuses("done", []operation.Key{left})
 		move(t, c, left, pinnedTo("2"))
 		require.Eventually(t, func() bool {
 			return slices.ContainsFunc(history(t, c, left), func(e *historypb.HistoryEvent) bool {
@@ -386,48 +386,48 @@ func TestPinnedOperationsEndOnTheBuildThatBeganThem(t *testing.T) {
 		require.Empty(t, books.Received(left.OperationID))
 		again := w.build(t, asItIs, "1")
 		move(t, c, left, pinnedTo("1"))
-		arrived(t, second.api, books, left)
-		ran(t, c, left, false, "1")
+		requireDelivered(t, second.api, books, left)
+		requireRan(t, c, left, false, "1")
 		again.stop(t)
 	})
 	second.stop(t)
 }
 
-func TestWhatLastsLongGoesOnWithTheCurrentBuildAndWhatIsLeftIsMoved(t *testing.T) {
+func TestLongOperationsGoOnWithTheCurrentBuild(t *testing.T) {
 	const many = 20
-	w, books := upgradeWorld(t)
+	w, books := newUpgradeEnvironment(t)
 	c := w.temporalClient(t)
 	first := w.build(t, asItIs, "1")
 	makeCurrent(t, c, "1")
-	says(t, first.apiProgram, "this build is current")
+	awaitOutput(t, first.apiProgram, "this build is current")
 
-	failed := failsMany(t, w, first.api, many)
-	month := w.begins(t, first.api, "MONTH", "processing", 8101, 3)
-	monthly := w.begins(t, first.api, "MONTHLY", "processing", 8201, 3)
+	failed := exhaustMany(t, w, first.api, many)
+	month := w.startMany(t, first.api, "MONTH", "processing", 8101, 3)
+	monthly := w.startMany(t, first.api, "MONTHLY", "processing", 8201, 3)
 	books.Default(failing(http.StatusServiceUnavailable))
-	rings := append(w.begins(t, first.api, "MONTH", "done", 8301, 3), w.begins(t, first.api, "MONTHLY", "done", 8401, 3)...)
-	leftWatching := w.begins(t, first.api, "SELDOM", "processing", 8501, 1)[0]
-	leftRinging := w.begins(t, first.api, "SELDOM", "done", 8502, 1)[0]
-	leftRevoked := w.begins(t, first.api, "SELDOM", "waiting", 8503, 1)[0]
-	leftWithdrawn := w.begins(t, first.api, "SELDOM", "waiting", 8504, 1)[0]
+	delivering := append(w.startMany(t, first.api, "MONTH", "done", 8301, 3), w.startMany(t, first.api, "MONTHLY", "done", 8401, 3)...)
+	leftWatching := w.startMany(t, first.api, "SELDOM", "processing", 8501, 1)[0]
+	leftDelivering := w.startMany(t, first.api, "SELDOM", "done", 8502, 1)[0]
+	leftRevoked := w.startMany(t, first.api, "SELDOM", "waiting", 8503, 1)[0]
+	leftWithdrawn := w.startMany(t, first.api, "SELDOM", "waiting", 8504, 1)[0]
 	bulk, err := first.api.StartBulkRedelivery(t.Context(), operation.BulkRedeliveryRequest{Filter: operation.Filter{Endpoint: ledger}, RatePerSecond: 1, Reason: "receiver repaired"})
 	require.NoError(t, err)
-	comesTo(t, first.api, bulk.ID, func(r operation.BulkRedelivery) bool { return r.Done > 0 })
+	awaitRedelivery(t, first.api, bulk.ID, func(r operation.BulkRedelivery) bool { return r.Done > 0 })
 
 	second := w.build(t, careful, "2")
 	makeCurrent(t, c, "2")
-	says(t, second.apiProgram, "this build is current")
+	awaitOutput(t, second.apiProgram, "this build is current")
 	begun := w.traffic(t, 200_001, second.api)
 	first.stop(t)
-	require.Less(t, comesTo(t, second.api, bulk.ID, func(operation.BulkRedelivery) bool { return true }).Done, many, "it is open across the upgrade")
+	require.Less(t, awaitRedelivery(t, second.api, bulk.ID, func(operation.BulkRedelivery) bool { return true }).Done, many, "it is open across the upgrade")
 
-	w.allSay("done", month, monthly)
-	unmoved := len(books.Received(leftRinging.OperationID))
-	w.allSay("done", []operation.Key{leftWatching})
+	w.setStatuses("done", month, monthly)
+	unmoved := len(books.Received(leftDelivering.OperationID))
+	w.setStatuses("done", []operation.Key{leftWatching})
 	time.Sleep(12 * time.Second)
 	require.Empty(t, books.Received(leftWatching.OperationID), "nobody polls for the build that is gone")
-	require.Len(t, books.Received(leftRinging.OperationID), unmoved, "nobody rings for it")
-	for _, key := range []operation.Key{leftWatching, leftRinging} {
+	require.Len(t, books.Received(leftDelivering.OperationID), unmoved, "nothing is delivered for it")
+	for _, key := range []operation.Key{leftWatching, leftDelivering} {
 		state, err := second.api.State(t.Context(), key)
 		require.NoError(t, err, "its state is readable")
 		require.NotEqual(t, operation.Closed, state.Phase)
@@ -440,15 +440,15 @@ func TestWhatLastsLongGoesOnWithTheCurrentBuildAndWhatIsLeftIsMoved(t *testing.T
 	require.Greater(t, left.Backlog.Callbacks, time.Second, "what is left waits")
 	require.Less(t, second.backlogAge(t), left.Backlog.Callbacks, "and holds back nothing else")
 	books.Default(simulator.Acknowledge)
-	for _, key := range slices.Concat(month, monthly, rings) {
-		arrived(t, second.api, books, key)
-		ran(t, c, key, false, "1", "2")
+	for _, key := range slices.Concat(month, monthly, delivering) {
+		requireDelivered(t, second.api, books, key)
+		requireRan(t, c, key, false, "1", "2")
 	}
-	for _, key := range []operation.Key{leftWatching, leftRinging} {
+	for _, key := range []operation.Key{leftWatching, leftDelivering} {
 		move(t, c, key, &client.AutoUpgradeVersioningOverride{})
-		arrived(t, second.api, books, key)
-		ran(t, c, key, false, "1", "2")
-		lawful(t, books, key.OperationID, 20, 6*time.Second)
+		requireDelivered(t, second.api, books, key)
+		requireRan(t, c, key, false, "1", "2")
+		requireInterval(t, books, key.OperationID, 20, 6*time.Second)
 	}
 	for key, outcome := range map[operation.Key]operation.Outcome{leftRevoked: operation.OutcomeRevoked, leftWithdrawn: operation.OutcomeWithdrawn} {
 		move(t, c, key, &client.AutoUpgradeVersioningOverride{})
@@ -456,22 +456,22 @@ func TestWhatLastsLongGoesOnWithTheCurrentBuildAndWhatIsLeftIsMoved(t *testing.T
 			_, err := second.api.Revoke(t.Context(), key, "client", "")
 			require.NoError(t, err, "sent again, it is heard")
 		}
-		require.Equal(t, outcome, closed(t, second.api, key).Outcome)
+		require.Equal(t, outcome, awaitClosed(t, second.api, key).Outcome)
 		require.Empty(t, books.Received(key.OperationID))
 	}
 
 	// A bulk redelivery gives way to callbacks that are late, as they may be on a
 	// slow machine under this traffic.
 	accepted := begun.end(t)
-	done := comesTo(t, second.api, bulk.ID, isDone)
+	done := awaitRedelivery(t, second.api, bulk.ID, isDone)
 	require.Equal(t, operation.BulkRedeliveryProgress{Done: many}, done.BulkRedeliveryProgress)
 	for _, key := range failed {
-		closed(t, second.api, key)
+		awaitClosed(t, second.api, key)
 		require.Equal(t, 1, acknowledged(w.standard, key.OperationID), "%s is redelivered once", key.OperationID)
 	}
 	for _, key := range accepted {
-		arrived(t, second.api, w.standard, key)
-		ran(t, c, key, true, "2")
+		requireDelivered(t, second.api, w.standard, key)
+		requireRan(t, c, key, true, "2")
 	}
 	require.Eventually(t, func() bool { return running(t, c, "1") == 0 }, patience, 100*time.Millisecond)
 	second.stop(t)
@@ -483,35 +483,35 @@ func TestProgramsThatAreNotVersionedAreUpgradedOneAfterAnother(t *testing.T) {
 		"to the first build that is":                "1",
 	} {
 		t.Run(name, func(t *testing.T) {
-			w, books := upgradeWorld(t)
+			w, books := newUpgradeEnvironment(t)
 			c := w.temporalClient(t)
 			first := w.build(t, asItIs, "")
-			watched := slices.Concat(w.begins(t, first.api, "RETRIED", "processing", 9101, 3), w.begins(t, first.api, "MONTHLY", "processing", 9201, 3))
+			watched := slices.Concat(w.startMany(t, first.api, "RETRIED", "processing", 9101, 3), w.startMany(t, first.api, "MONTHLY", "processing", 9201, 3))
 			books.Default(failing(http.StatusServiceUnavailable))
-			rings := slices.Concat(w.begins(t, first.api, "RETRIED", "done", 9301, 3), w.begins(t, first.api, "SELDOM", "done", 9401, 3))
+			delivering := slices.Concat(w.startMany(t, first.api, "RETRIED", "done", 9301, 3), w.startMany(t, first.api, "SELDOM", "done", 9401, 3))
 			begun := w.traffic(t, 300_001, first.api)
 
 			second := w.build(t, careful, id)
 			if id != "" {
 				makeCurrent(t, c, id)
-				says(t, second.apiProgram, "this build is current")
+				awaitOutput(t, second.apiProgram, "this build is current")
 			}
 			begun.through(first.api, second.api)
 			first.stop(t)
 			begun.through(second.api)
 			books.Default(simulator.Acknowledge)
-			w.allSay("done", watched)
-			for _, key := range slices.Concat(watched, rings) {
-				arrived(t, second.api, books, key)
+			w.setStatuses("done", watched)
+			for _, key := range slices.Concat(watched, delivering) {
+				requireDelivered(t, second.api, books, key)
 				events := history(t, c, key)
 				require.False(t, asNext(events), "%s began before", key.OperationID)
 				require.Equal(t, id, buildsOf(events)[len(buildsOf(events))-1], key.OperationID)
 			}
 			for _, key := range begun.end(t) {
-				arrived(t, second.api, w.standard, key)
+				requireDelivered(t, second.api, w.standard, key)
 			}
-			last := w.begins(t, second.api, ledger, "done", 9501, 1)[0]
-			arrived(t, second.api, w.standard, last)
+			last := w.startMany(t, second.api, ledger, "done", 9501, 1)[0]
+			requireDelivered(t, second.api, w.standard, last)
 			require.True(t, asNext(history(t, c, last)))
 			second.stop(t)
 		})

@@ -40,13 +40,13 @@ func TestSavedViewsFindTheRightRunsAndNoOthers(t *testing.T) {
 	endpoint := func(name, poll, delivery string) string {
 		return fmt.Sprintf(`%s: {dialect: standard, source: wallet, url: %q, poll: %s, delivery: %s}`, name, books.URL(), poll, delivery)
 	}
-	w := newWorld(t, sharedEngine(t), quick,
+	w := newEnvironment(t, sharedServer(t), quick,
 		endpoint("QUICK", "{interval: 100ms, lifetime: 720h}", "{interval: 20ms, attempts: 3}"),
 		endpoint("OTHER", "{interval: 100ms, lifetime: 720h}", "{interval: 20ms, attempts: 3}"),
 		endpoint("SLOW", "{interval: 10m, lifetime: 720h}", "{interval: 30m, attempts: 3}"),
 		endpoint("BRIEF", "{interval: 100ms, lifetime: 300ms}", "{interval: 20ms, attempts: 3}"),
 		fmt.Sprintf(`OPERATORS: {dialect: standard, url: %q, delivery: {interval: 20ms, attempts: 2}}`, operators.URL()))
-	w.adds(t, "notices: {endpoint: OPERATORS, failing_after: 3}")
+	w.appendConfig(t, "notices: {endpoint: OPERATORS, failing_after: 3}")
 	api := w.run(t).Client
 	c := w.temporalClient(t)
 	operators.Script("gone", failing(http.StatusServiceUnavailable))
@@ -59,17 +59,17 @@ func TestSavedViewsFindTheRightRunsAndNoOthers(t *testing.T) {
 		return start(t, api, operation.StartRequest{Endpoint: name, OperationID: id})
 	}
 
-	closed(t, api, begin("QUICK", "old-failed", "done", unavailable))
+	awaitClosed(t, api, begin("QUICK", "old-failed", "done", unavailable))
 	old := begin("SLOW", "old-watching", "processing")
 	awaitPending(t, c, old, "Watch")
 	time.Sleep(50 * time.Millisecond)
 	cut := operation.At(time.Now())
 	time.Sleep(50 * time.Millisecond)
 
-	closed(t, api, begin("QUICK", "q1", "done"))
-	closed(t, api, begin("QUICK", "failed", "done", unavailable))
-	closed(t, api, begin("BRIEF", "expired", "processing"))
-	gone := closed(t, api, begin("OTHER", "gone", "done", failing(http.StatusGone)))
+	awaitClosed(t, api, begin("QUICK", "q1", "done"))
+	awaitClosed(t, api, begin("QUICK", "failed", "done", unavailable))
+	awaitClosed(t, api, begin("BRIEF", "expired", "processing"))
+	gone := awaitClosed(t, api, begin("OTHER", "gone", "done", failing(http.StatusGone)))
 	require.Equal(t, operation.OutcomeGone, gone.Outcome)
 	begin("SLOW", "watching", "processing")
 	awaitPending(t, c, begin("SLOW", "delivering", "done", unavailable), "Deliver")
@@ -79,11 +79,11 @@ func TestSavedViewsFindTheRightRunsAndNoOthers(t *testing.T) {
 	superseded := begin("SLOW", "superseded", "reserved", unavailable, simulator.Acknowledge)
 	awaitPending(t, c, superseded, "Deliver")
 	require.NoError(t, api.Push(t.Context(), superseded, "done"))
-	closed(t, api, superseded)
+	awaitClosed(t, api, superseded)
 	withdrawn := begin("SLOW", "withdrawn", "done", unavailable)
 	awaitPending(t, c, withdrawn, "Deliver")
 	withdraw(t, api, withdrawn)
-	closed(t, api, withdrawn)
+	awaitClosed(t, api, withdrawn)
 	terminated := begin("SLOW", "terminated", "processing")
 	require.NoError(t, c.TerminateWorkflow(t.Context(), terminated.WorkflowID(), "", "by an operator"))
 
@@ -112,7 +112,7 @@ func TestSavedViewsFindTheRightRunsAndNoOthers(t *testing.T) {
 		query = regexp.MustCompile(`\d{4}-\d\d-\d\dT[\d:]+Z`).ReplaceAllString(query, cut.String())
 		want := slices.Sorted(slices.Values(finds[name]))
 		var found []string
-		for until := time.Now().Add(10 * time.Second); time.Now().Before(until); time.Sleep(50 * time.Millisecond) {
+		for until := time.Now().Add(patience); time.Now().Before(until); time.Sleep(50 * time.Millisecond) {
 			if found = idsOf(t, c, query); slices.Equal(want, found) {
 				break
 			}

@@ -86,17 +86,9 @@ func TestAKilledServerStartsAgainOnItsFiles(t *testing.T) {
 
 func TestADataDirectoryOpensTunedAndUntuned(t *testing.T) {
 	t.Parallel()
-	for name, tt := range map[string]struct {
-		made, opened temporalserver.Options
-		files        []string
-	}{
-		"one that a stock server made keeps its one file, tuned": {
-			made: temporalserver.Options{Stock: true}, files: []string{"temporal.db"}},
-		"a tuned one keeps its two files on a stock server": {
-			opened: temporalserver.Options{Stock: true}, files: []string{"temporal.db", "visibility.db"}},
-		"a tuned one without its tunings but the files": {
-			opened: temporalserver.Options{Without: []temporalserver.Tuning{temporalserver.KeptStatements, temporalserver.FewIndexes}},
-			files:  []string{"temporal.db", "visibility.db"}},
+	for name, tt := range map[string]struct{ made, opened temporalserver.Options }{
+		"made by a stock server and opened tuned": {made: temporalserver.Options{Stock: true}},
+		"made tuned and opened by a stock server": {opened: temporalserver.Options{Stock: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -111,12 +103,6 @@ func TestADataDirectoryOpensTunedAndUntuned(t *testing.T) {
 			runsWorkflow(t, second.FrontendAddr(), "two")
 			lists(t, second.FrontendAddr(), `ExecutionStatus = "Completed"`, "two", "one")
 			require.NoError(t, second.Stop())
-			files, err := filepath.Glob(filepath.Join(dir, "*.db"))
-			require.NoError(t, err)
-			for i := range files {
-				files[i] = filepath.Base(files[i])
-			}
-			require.Equal(t, tt.files, files)
 		})
 	}
 }
@@ -309,7 +295,7 @@ func lists(t *testing.T, addr, query string, want ...string) {
 		}
 		return slices.Equal(want, got)
 	}
-	for deadline := time.Now().Add(30 * time.Second); !ok() && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(time.Minute); !ok() && time.Now().Before(deadline); {
 		time.Sleep(20 * time.Millisecond)
 	}
 	require.Equal(t, want, got, query)

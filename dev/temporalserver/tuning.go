@@ -17,30 +17,16 @@ const (
 	// indexes of visibility that Ringback, its operators and the UI search by.
 	// Without an index a search is slower, not wrong.
 	FewIndexes Tuning = "few-indexes"
-	// OwnFile keeps visibility in a SQLite file of its own, so that it does
-	// not wait for the history's writer.
-	OwnFile Tuning = "own-file"
-	// KeptStatements prepares each SQL statement once for a connection: on
-	// SQLite by a driver around the server's, on PostgreSQL by the server's own
-	// pgx plugin.
+	// KeptStatements prepares each SQL statement once for a connection, on PostgreSQL
+	// by the server's own pgx plugin.
 	KeptStatements Tuning = "kept-statements"
 )
 
 // Tunings are all of them.
-func Tunings() []Tuning {
-	return []Tuning{FewIndexes, OwnFile, KeptStatements}
-}
+func Tunings() []Tuning { return []Tuning{FewIndexes, KeptStatements} }
 
-// On reports whether the tuning is one for SQLite, or for PostgreSQL.
-func (t Tuning) On(postgres bool) bool {
-	switch t {
-	case FewIndexes, OwnFile:
-		return !postgres
-	case KeptStatements:
-		return true
-	}
-	return false
-}
+// On reports whether the tuning is one for PostgreSQL, or for SQLite.
+func (t Tuning) On(postgres bool) bool { return postgres == (t == KeptStatements) }
 
 func (o Options) tuned(t Tuning) bool { return !o.Stock && !slices.Contains(o.Without, t) }
 

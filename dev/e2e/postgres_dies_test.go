@@ -24,7 +24,7 @@ func TestAPostgreSQLThatDiesLosesNothing(t *testing.T) {
 	cluster, err := postgres.Start(t.Context(), postgres.Options{Dir: dir})
 	require.NoError(t, err)
 	closeAtEnd(t, cluster.Stop)
-	w := newWorld(t, startEngine(t, "-postgres", cluster.URL("temporal")), policies{
+	w := newEnvironment(t, startServer(t, "-postgres", cluster.URL("temporal")), policies{
 		poll:     "{interval: 500ms, lifetime: 5m}",
 		delivery: "{interval: 6s, attempts: 30, timeout: 5s}",
 	})
@@ -35,13 +35,13 @@ func TestAPostgreSQLThatDiesLosesNothing(t *testing.T) {
 	w.core.SetStatus("1303", "done")
 	w.standard.Script("1302", failing(http.StatusServiceUnavailable))
 	watching, delivering := start(t, api, w.transfer("1301")), start(t, api, entry("1302"))
-	rung(t, w.paysera, "1301", 1)
-	rung(t, w.standard, "1302", 2)
+	awaitCallbacks(t, w.paysera, "1301", 1)
+	awaitCallbacks(t, w.standard, "1302", 2)
 
 	require.NoError(t, cluster.Kill())
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	_, _, err = api.Start(ctx, entry("1303"))
+	_, _, err = direct(api).Start(ctx, entry("1303"))
 	problem := &apiclient.Problem{}
 	require.ErrorAs(t, err, &problem)
 	require.Equal(t, http.StatusServiceUnavailable, problem.Status)
@@ -54,14 +54,14 @@ func TestAPostgreSQLThatDiesLosesNothing(t *testing.T) {
 	w.standard.Script("1302", failing(http.StatusServiceUnavailable), simulator.Acknowledge)
 	require.NoError(t, cluster.Restart(t.Context()))
 
-	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, watching).Outcome)
-	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, delivering).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, awaitClosed(t, api, watching).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, awaitClosed(t, api, delivering).Outcome)
 	require.Len(t, w.paysera.Received("1301"), 2)
 	require.Eventually(t, func() bool {
 		_, _, err := api.Start(t.Context(), entry("1303"))
 		return err == nil
 	}, patience, apiclient.AwaitInterval)
-	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, entry("1303").Key()).Outcome)
+	require.Equal(t, operation.OutcomeAcknowledged, awaitClosed(t, api, entry("1303").Key()).Outcome)
 	require.Len(t, w.standard.Received("1303"), 1)
 }
 

@@ -15,9 +15,9 @@ import (
 // answer is one answer of a core or of a receiver about an operation.
 type answer func(w http.ResponseWriter, r *http.Request, id string)
 
-// outside is both cores and every receiver, as bad as a test wants them. What
+// fakeServers are both cores and every receiver, as bad as a test wants them. What
 // has no script is well-behaved: a final status, an acknowledgement.
-type outside struct {
+type fakeServers struct {
 	url string
 
 	mu       sync.Mutex
@@ -28,11 +28,11 @@ type outside struct {
 	all      int
 }
 
-func newOutside(t *testing.T) *outside {
+func newFakeServers(t *testing.T) *fakeServers {
 	t.Helper()
-	o := &outside{scripts: map[string][]answer{}, statuses: map[string]string{}, asked: map[string]int{}, rung: map[string][]string{}}
+	o := &fakeServers{scripts: map[string][]answer{}, statuses: map[string]string{}, asked: map[string]int{}, rung: map[string][]string{}}
 	mux := http.NewServeMux()
-	mux.HandleFunc("/ring", o.ring)
+	mux.HandleFunc("/ring", o.receive)
 	mux.HandleFunc("/Confirm", func(w http.ResponseWriter, r *http.Request) {
 		o.ask(w, r, r.Header.Get("orderNumber"), `{"orderNumber":%q,"respStatus":200,"orderStatus":%s}`, "2")
 	})
@@ -51,21 +51,21 @@ const (
 )
 
 // script sets the first answers to an operation's polls or callbacks.
-func (o *outside) script(whom, id string, answers ...answer) {
+func (o *fakeServers) script(whom, id string, answers ...answer) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.scripts[whom+id] = answers
 }
 
-// status sets what the core says where no script does.
-func (o *outside) status(id, status string) {
+// status sets what the core answers where there is no script.
+func (o *fakeServers) status(id, status string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.statuses[id] = status
 }
 
 // next takes the next scripted answer; nil: there is none.
-func (o *outside) next(whom, id string) answer {
+func (o *fakeServers) next(whom, id string) answer {
 	script := o.scripts[whom+id]
 	if len(script) == 0 {
 		return nil
@@ -74,7 +74,7 @@ func (o *outside) next(whom, id string) answer {
 	return script[0]
 }
 
-func (o *outside) ask(w http.ResponseWriter, r *http.Request, id, form, final string) {
+func (o *fakeServers) ask(w http.ResponseWriter, r *http.Request, id, form, final string) {
 	o.mu.Lock()
 	o.all++
 	o.asked[id]++
@@ -95,7 +95,7 @@ var (
 	statusRung = regexp.MustCompile(`"(?:orderStatus":|status":")(\w+)|[&?]?status=([^&]*)`)
 )
 
-func (o *outside) ring(w http.ResponseWriter, r *http.Request) {
+func (o *fakeServers) receive(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	id, status := first(idRung, body), first(statusRung, body)
 	o.mu.Lock()
@@ -119,22 +119,22 @@ func first(pattern *regexp.Regexp, text []byte) string {
 	return string(match[1]) + string(match[2])
 }
 
-// rungWith are the statuses that were rung about an operation, one a request.
-func (o *outside) rungWith(id string) []string {
+// receivedStatuses are the statuses that the receiver got about an operation, one a request.
+func (o *fakeServers) receivedStatuses(id string) []string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return append([]string(nil), o.rung[id]...)
 }
 
-func (o *outside) requests() int {
+func (o *fakeServers) requests() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.all
 }
 
-// saying answers with a body, where {id} stands for the operation's id; header
+// respond answers with a body, where {id} stands for the operation's id; header
 // are pairs.
-func saying(status int, body string, header ...string) answer {
+func respond(status int, body string, header ...string) answer {
 	return func(w http.ResponseWriter, r *http.Request, id string) {
 		for i := 0; i < len(header); i += 2 {
 			w.Header().Set(header[i], header[i+1])
@@ -144,8 +144,8 @@ func saying(status int, body string, header ...string) answer {
 	}
 }
 
-// onTheWire answers with these bytes and closes the connection.
-func onTheWire(text string) answer {
+// respondRaw answers with these bytes and closes the connection.
+func respondRaw(text string) answer {
 	return func(w http.ResponseWriter, r *http.Request, id string) {
 		conn, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
@@ -156,10 +156,10 @@ func onTheWire(text string) answer {
 	}
 }
 
-// endlessly writes a chunk again and again until nobody listens.
-func endlessly(chunk string, header ...string) answer {
+// respondEndlessly writes a chunk again and again until the connection is closed.
+func respondEndlessly(chunk string, header ...string) answer {
 	return func(w http.ResponseWriter, r *http.Request, id string) {
-		saying(http.StatusOK, "", header...)(w, r, id)
+		respond(http.StatusOK, "", header...)(w, r, id)
 		for r.Context().Err() == nil {
 			if _, err := io.WriteString(w, chunk); err != nil {
 				return
@@ -168,8 +168,8 @@ func endlessly(chunk string, header ...string) answer {
 	}
 }
 
-// silently begins an answer and never ends it.
-func silently(beginning string) answer {
+// respondPartly begins an answer and never ends it.
+func respondPartly(beginning string) answer {
 	return func(w http.ResponseWriter, r *http.Request, id string) {
 		_, _ = io.WriteString(w, beginning)
 		_ = http.NewResponseController(w).Flush()

@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -81,7 +80,7 @@ type recordedCall struct {
 // inFlight says that the call was not over when the other began. A caller that
 // left may begin the next call before its server notices.
 func (c recordedCall) inFlight(when time.Time) bool {
-	const noticed = 100 * time.Millisecond
+	const noticed = 2 * time.Second
 	if c.abandoned {
 		return c.ended.Sub(when) > noticed
 	}
@@ -228,10 +227,10 @@ func (r *recorder) answer(w http.ResponseWriter, request *http.Request, c *recor
 	}
 }
 
-// stage is Ringback between a recorder's core and receiver. Each endpoint has a
+// recording is Ringback between a recorder's core and receiver. Each endpoint has a
 // source of its own, so that no test's core rests another's.
-type stage struct {
-	world
+type recording struct {
+	environment
 	*ringback
 	*recorder
 
@@ -239,26 +238,26 @@ type stage struct {
 	endpoints map[string]string
 }
 
-// newStage runs Ringback in this process; endpoints are their names and what
+// newRecording runs Ringback in this process; endpoints are their names and what
 // their configuration holds beside dialect, source and url.
-func newStage(t *testing.T, endpoints map[string]string) *stage {
+func newRecording(t *testing.T, endpoints map[string]string) *recording {
 	t.Helper()
-	s := newQuietStage(t, endpoints)
+	s := newIdleRecording(t, endpoints)
 	s.ringback = s.run(t)
 	return s
 }
 
-// newQuietStage is a stage on which Ringback does not run yet.
-func newQuietStage(t *testing.T, endpoints map[string]string) *stage {
+// newIdleRecording is a stage on which Ringback does not run yet.
+func newIdleRecording(t *testing.T, endpoints map[string]string) *recording {
 	t.Helper()
-	s := &stage{recorder: newRecorder(t), endpoints: endpoints}
-	s.temporal = sharedEngine(t)
+	s := &recording{recorder: newRecorder(t), endpoints: endpoints}
+	s.temporal = sharedServer(t)
 	s.config = filepath.Join(t.TempDir(), "ringback.yml")
 	s.write(t)
 	return s
 }
 
-func (s *stage) write(t *testing.T) {
+func (s *recording) write(t *testing.T) {
 	t.Helper()
 	var sources, endpoints strings.Builder
 	for name, policy := range s.endpoints {
@@ -275,7 +274,7 @@ egress: {allow: [127.0.0.0/8]}
 }
 
 // reconfigure changes the endpoints and returns when this process has them.
-func (s *stage) reconfigure(t *testing.T, change func(endpoints map[string]string)) {
+func (s *recording) reconfigure(t *testing.T, change func(endpoints map[string]string)) {
 	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -286,77 +285,47 @@ func (s *stage) reconfigure(t *testing.T, change func(endpoints map[string]strin
 	require.Eventually(t, func() bool { return configHash(t, s.Client) != before }, patience, 10*time.Millisecond)
 }
 
-// open starts a new operation whose calls are answered so.
-func (s *stage) open(t *testing.T, endpoint, id string, core, receiver answers) operation.Key {
+// open starts an operation whose calls are answered so.
+func (s *recording) open(t *testing.T, endpoint, id string, core, receiver answers) operation.Key {
 	t.Helper()
 	s.put(id, core, receiver)
-	created, err := s.startAgain(t, operation.StartRequest{Endpoint: endpoint, OperationID: id})
-	require.NoError(t, err)
-	require.True(t, created)
-	return operation.Key{Endpoint: endpoint, OperationID: id}
-}
-
-// startAgain starts what may be there already.
-func (s *stage) startAgain(t *testing.T, request operation.StartRequest) (created bool, err error) {
-	t.Helper()
-	err = untilServed(t, func(ctx context.Context) error {
-		_, created, err = s.Start(ctx, request)
-		return err
-	})
-	return created, err
+	return start(t, s.Client, operation.StartRequest{Endpoint: endpoint, OperationID: id})
 }
 
 // push pushes a status, or an empty one; the operation may have closed.
-func (s *stage) push(t *testing.T, key operation.Key, status string) {
+func (s *recording) push(t *testing.T, key operation.Key, status string) {
 	t.Helper()
-	err := untilServed(t, func(ctx context.Context) error { return s.Push(ctx, key, status) })
-	if apiclient.Status(err) == http.StatusConflict {
-		return
+	if err := s.Push(t.Context(), key, status); apiclient.Status(err) != http.StatusConflict {
+		require.NoError(t, err)
 	}
-	require.NoError(t, err)
 }
 
 // mustPush is push to an operation that is open.
-func (s *stage) mustPush(t *testing.T, key operation.Key, status string) {
+func (s *recording) mustPush(t *testing.T, key operation.Key, status string) {
 	t.Helper()
-	require.NoError(t, untilServed(t, func(ctx context.Context) error { return s.Push(ctx, key, status) }))
+	require.NoError(t, s.Push(t.Context(), key, status))
 }
 
-func (s *stage) revoke(t *testing.T, key operation.Key) {
+func (s *recording) revoke(t *testing.T, key operation.Key) {
 	t.Helper()
-	require.NoError(t, untilServed(t, func(ctx context.Context) error {
-		_, err := s.Revoke(ctx, key, "user", "")
-		return err
-	}))
+	_, err := s.Revoke(t.Context(), key, "user", "")
+	require.NoError(t, err)
 }
 
-func (s *stage) withdraw(t *testing.T, key operation.Key) {
+func (s *recording) withdraw(t *testing.T, key operation.Key) {
 	t.Helper()
-	require.NoError(t, untilServed(t, func(ctx context.Context) error { _, err := s.Withdraw(ctx, key); return err }))
+	withdraw(t, s.Client, key)
 }
 
-func (s *stage) redeliver(t *testing.T, key operation.Key, request operation.RedeliveryRequest) error {
+func (s *recording) redeliver(t *testing.T, key operation.Key, request operation.RedeliveryRequest) error {
 	t.Helper()
-	return untilServed(t, func(ctx context.Context) error {
-		_, err := s.Redeliver(ctx, key, request)
-		return err
-	})
-}
-
-// untilServed repeats a call as long as its answer is to come back later.
-func untilServed(t *testing.T, call func(context.Context) error) error {
-	t.Helper()
-	for until := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
-		err := call(t.Context())
-		if !later(err) || time.Now().After(until) {
-			return err
-		}
-	}
+	_, err := s.Redeliver(t.Context(), key, request)
+	return err
 }
 
 // close waits until an operation has ended. It looks seldom, since each look at
 // many operations costs them time.
-func (s *stage) close(t *testing.T, key operation.Key) (state operation.State) {
+func (s *recording) close(t *testing.T, key operation.Key) (state operation.State) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		var err error
@@ -368,7 +337,7 @@ func (s *stage) close(t *testing.T, key operation.Key) (state operation.State) {
 
 // awaitRequest waits until request number n, counted from 1, has come; answered:
 // until it is over as well.
-func (s *stage) awaitRequest(t *testing.T, id string, n int, answered bool) {
+func (s *recording) awaitRequest(t *testing.T, id string, n int, answered bool) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		requests := s.requests(id)
@@ -377,7 +346,7 @@ func (s *stage) awaitRequest(t *testing.T, id string, n int, answered bool) {
 }
 
 // awaitQuestion is awaitRequest for questions.
-func (s *stage) awaitQuestion(t *testing.T, id string, n int, answered bool) {
+func (s *recording) awaitQuestion(t *testing.T, id string, n int, answered bool) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		questions := s.questions(id)
@@ -385,21 +354,21 @@ func (s *stage) awaitQuestion(t *testing.T, id string, n int, answered bool) {
 	}, patience, 2*time.Millisecond, "question %d about %s", n, id)
 }
 
-// together runs rows at the same time, however many -parallel allows: they
+// runTogether runs rows at the same time, however many -parallel allows: they
 // wait more than they work.
-func together(t *testing.T, rows map[string]func(t *testing.T)) {
+func runTogether(t *testing.T, rows map[string]func(t *testing.T)) {
 	t.Helper()
-	atOnce(t, len(rows), rows)
+	runAtOnce(t, len(rows), rows)
 }
 
-// few runs rows at the same time, but no more than two processors bear.
-func few(t *testing.T, rows map[string]func(t *testing.T)) {
+// runFew runs rows at the same time, but no more than two processors bear.
+func runFew(t *testing.T, rows map[string]func(t *testing.T)) {
 	t.Helper()
 	const most = 5
-	atOnce(t, most, rows)
+	runAtOnce(t, most, rows)
 }
 
-func atOnce(t *testing.T, most int, rows map[string]func(t *testing.T)) {
+func runAtOnce(t *testing.T, most int, rows map[string]func(t *testing.T)) {
 	t.Helper()
 	var running sync.WaitGroup
 	slots := make(chan struct{}, most)

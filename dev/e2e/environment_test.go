@@ -59,7 +59,11 @@ func TestMain(m *testing.M) {
 		_ = os.Setenv(name, value)
 	}
 	// The tests wait much longer than they compute.
-	_ = flag.Set("test.parallel", "6")
+	_ = flag.Set("test.parallel", "4")
+	flag.Parse()
+	if testing.Short() {
+		skipLong()
+	}
 	code := m.Run()
 	stopShared()
 	_ = os.RemoveAll(built.dir)
@@ -84,15 +88,15 @@ func leftBehind() int {
 const (
 	// patience bounds every wait for something that should happen soon; it is
 	// generous because the machine may be busy.
-	patience = time.Minute
+	patience = 2 * time.Minute
 	// grace is how long a program may take to end after SIGTERM.
 	grace = 30 * time.Second
 )
 
-// world is one test's engine, cores and receivers. Ringback itself runs beside
+// environment is one test's Temporal server, cores and receivers. Ringback itself runs beside
 // it, in this process or as processes of its own.
-type world struct {
-	temporal *engine
+type environment struct {
+	temporal *temporalServer
 	wsgate   *simulator.WSGate
 	core     *simulator.PayseraCore
 	// ukrcard, paysera and standard are the receivers of those dialects.
@@ -114,7 +118,7 @@ const (
 	ledger = "LEDGER"
 )
 
-// policies are how the three endpoints are watched and rung; YAML.
+// policies are how the three endpoints are watched and delivered to; YAML.
 type policies struct{ poll, delivery string }
 
 const (
@@ -127,11 +131,11 @@ var quick = policies{
 	delivery: "{interval: 50ms, attempts: 4, timeout: 5s}",
 }
 
-// newWorld starts the simulators and writes the configuration; the engine is
-// given, already running. more is added to the configuration's endpoints.
-func newWorld(t *testing.T, e *engine, p policies, more ...string) *world {
+// newEnvironment starts the simulators and writes the configuration; the
+// server is given, already running. more is added to the configuration's endpoints.
+func newEnvironment(t *testing.T, e *temporalServer, p policies, more ...string) *environment {
 	t.Helper()
-	w := &world{temporal: e}
+	w := &environment{temporal: e}
 	var err error
 	w.wsgate, err = simulator.StartWSGate("127.0.0.1:0", simulator.WSGateOptions{ExtSystemID: gold, Login: "gold", Password: wsgatePassword})
 	require.NoError(t, err)
@@ -157,7 +161,7 @@ func closeAtEnd(t *testing.T, closer func() error) {
 	t.Cleanup(func() { require.NoError(t, closer()) })
 }
 
-func (w *world) writeConfig(t *testing.T, p policies, more []string) {
+func (w *environment) writeConfig(t *testing.T, p policies, more []string) {
 	t.Helper()
 	text := fmt.Sprintf(`
 api: {listen: 127.0.0.1:0}
@@ -184,8 +188,8 @@ func order(id, method string) operation.StartRequest {
 	return operation.StartRequest{Endpoint: gold, OperationID: id, Method: method, Reference: operation.Reference{RegisteredAt: &registered}}
 }
 
-// transfer starts a Paysera transfer, whose callbacks go to this world.
-func (w *world) transfer(id string, statuses ...string) operation.StartRequest {
+// transfer starts a Paysera transfer, whose callbacks go to the receiver of this environment.
+func (w *environment) transfer(id string, statuses ...string) operation.StartRequest {
 	return operation.StartRequest{Endpoint: shop, OperationID: id, Callback: operation.Target{URL: w.paysera.URL() + "/transfers", Statuses: statuses}}
 }
 
@@ -194,8 +198,8 @@ func entry(id string) operation.StartRequest {
 	return operation.StartRequest{Endpoint: ledger, OperationID: id}
 }
 
-// engine is a Temporal server as a process of its own.
-type engine struct {
+// temporalServer is a Temporal server as a process of its own.
+type temporalServer struct {
 	// addr stays the same over restarts.
 	addr, namespace string
 	state           []string
@@ -217,8 +221,8 @@ const sharedNamespaces = 64
 
 func sharedNamespace(n int) string { return fmt.Sprintf("test-%d", n) }
 
-// sharedEngine is a namespace of its own on the shared server.
-func sharedEngine(t *testing.T) *engine {
+// sharedServer is a namespace of its own on the shared server.
+func sharedServer(t *testing.T) *temporalServer {
 	t.Helper()
 	shared.once.Do(func() {
 		command := exec.Command(os.Args[0])
@@ -233,7 +237,7 @@ func sharedEngine(t *testing.T) *engine {
 	require.NoError(t, shared.err)
 	n := int(shared.taken.Add(1))
 	require.LessOrEqual(t, n, sharedNamespaces, "raise sharedNamespaces")
-	return &engine{addr: shared.addr, namespace: sharedNamespace(n), process: shared.process}
+	return &temporalServer{addr: shared.addr, namespace: sharedNamespace(n), process: shared.process}
 }
 
 func stopShared() {
@@ -263,7 +267,7 @@ type temporalClient struct {
 	namespace string
 }
 
-func (w *world) temporalClient(t *testing.T) temporalClient {
+func (w *environment) temporalClient(t *testing.T) temporalClient {
 	t.Helper()
 	c, err := client.Dial(client.Options{HostPort: w.temporal.addr, Namespace: w.temporal.namespace, Logger: telemetry.TemporalLogger(zap.NewNop())})
 	require.NoError(t, err)
@@ -271,28 +275,28 @@ func (w *world) temporalClient(t *testing.T) temporalClient {
 	return temporalClient{c, w.temporal.namespace}
 }
 
-// startEngine runs a Temporal server that keeps its state as the flags say.
-func startEngine(t *testing.T, state ...string) *engine {
+// startServer runs a Temporal server that keeps its state as the flags say.
+func startServer(t *testing.T, state ...string) *temporalServer {
 	t.Helper()
-	e := &engine{addr: heldAddress(t), namespace: client.DefaultNamespace, state: state}
+	e := &temporalServer{addr: heldAddress(t), namespace: client.DefaultNamespace, state: state}
 	e.start(t)
 	t.Cleanup(func() { _ = e.process.Stop(syscall.SIGKILL, grace) })
 	return e
 }
 
-func (e *engine) start(t *testing.T) {
+func (e *temporalServer) start(t *testing.T) {
 	t.Helper()
 	e.process = dev(t, append([]string{"-temporal-only", "-temporal-addr", e.addr}, e.state...)...)
-	says(t, e.process, `Temporal +(\S+), namespace`)
+	awaitOutput(t, e.process, `Temporal +(\S+), namespace`)
 }
 
 // kill ends the server as a crash would.
-func (e *engine) kill(t *testing.T) {
+func (e *temporalServer) kill(t *testing.T) {
 	t.Helper()
 	require.NoError(t, e.process.Kill())
 }
 
-// heldAddress is one at which nobody but who is told it listens.
+// heldAddress is a free address that no other program gets while the test runs.
 func heldAddress(t *testing.T) string {
 	t.Helper()
 	held, err := port.HoldAny(t.Context())
@@ -312,7 +316,7 @@ func dev(t *testing.T, arguments ...string) *proc.Process {
 	return process
 }
 
-func says(t *testing.T, p *proc.Process, pattern string) string {
+func awaitOutput(t *testing.T, p *proc.Process, pattern string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -343,7 +347,7 @@ type ringback struct {
 }
 
 // run runs Ringback in this process, API and worker, until the test ends.
-func (w *world) run(t *testing.T, change ...func(*app.Options)) *ringback {
+func (w *environment) run(t *testing.T, change ...func(*app.Options)) *ringback {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &ringback{cancel: cancel, ended: make(chan error, 1)}
@@ -363,7 +367,7 @@ func (w *world) run(t *testing.T, change ...func(*app.Options)) *ringback {
 	t.Cleanup(func() { r.stop(t) })
 	select {
 	case address := <-started:
-		r.Client = &apiclient.Client{MaxAttempts: 1, Base: "http://" + address}
+		r.Client = patientClient(address)
 	case err := <-r.ended:
 		r.ended <- err
 		require.NoError(t, err, "Ringback ended before it had started")
@@ -382,9 +386,6 @@ func (r *ringback) stop(t *testing.T) {
 			require.NoError(t, err)
 		case <-time.After(patience):
 			require.Fail(t, "Ringback did not stop")
-		}
-		if r.Client != nil {
-			r.HTTP.CloseIdleConnections()
 		}
 	})
 }
@@ -414,11 +415,11 @@ func program(t *testing.T, name string) string {
 }
 
 // api runs the program api on addr and returns when it serves.
-func (w *world) api(t *testing.T, addr string, arguments ...string) (*proc.Process, *apiclient.Client) {
+func (w *environment) api(t *testing.T, addr string, arguments ...string) (*proc.Process, *apiclient.Client) {
 	t.Helper()
 	process := w.launch(t, "api", append([]string{"-listen", addr}, arguments...)...)
-	address := says(t, process, `"api":"([^"]+)"`)
-	return process, &apiclient.Client{MaxAttempts: 1, Base: "http://" + address}
+	address := awaitOutput(t, process, `"api":"([^"]+)"`)
+	return process, patientClient(address)
 }
 
 // withdraw withdraws an operation's callback.
@@ -429,20 +430,20 @@ func withdraw(t *testing.T, api *apiclient.Client, key operation.Key) {
 }
 
 // worker runs the program worker and returns when it works.
-func (w *world) worker(t *testing.T) *proc.Process {
+func (w *environment) worker(t *testing.T) *proc.Process {
 	t.Helper()
 	process := w.launch(t, "worker")
-	says(t, process, `"msg":"running"`)
+	awaitOutput(t, process, `"msg":"running"`)
 	return process
 }
 
-func (w *world) launch(t *testing.T, name string, arguments ...string) *proc.Process {
+func (w *environment) launch(t *testing.T, name string, arguments ...string) *proc.Process {
 	t.Helper()
 	return w.launchFrom(t, program(t, name), nil, arguments...)
 }
 
 // launchFrom runs the program at path with that in its environment as well.
-func (w *world) launchFrom(t *testing.T, path string, environment []string, arguments ...string) *proc.Process {
+func (w *environment) launchFrom(t *testing.T, path string, environment []string, arguments ...string) *proc.Process {
 	t.Helper()
 	command := exec.Command(path, append([]string{"-config", w.config}, arguments...)...)
 	command.Env = append(os.Environ(), "TEMPORAL_ADDRESS="+w.temporal.addr, "TEMPORAL_NAMESPACE="+w.temporal.namespace)
@@ -466,17 +467,33 @@ func tail(text string) string {
 	return text
 }
 
-// start starts an operation that must be new.
+// patientClient repeats a call whose answer is to come back later, as a client
+// should: a busy machine answers so, too.
+func patientClient(address string) *apiclient.Client {
+	return &apiclient.Client{Base: "http://" + address, MaxAttempts: 40}
+}
+
+// direct is the same API without repeating.
+func direct(api *apiclient.Client) *apiclient.Client {
+	return &apiclient.Client{Base: api.Base, Key: api.Key, MaxAttempts: 1}
+}
+
+// later reports whether the API answered that the call is to be repeated later.
+func later(err error) bool {
+	status := apiclient.Status(err)
+	return status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable
+}
+
+// start starts an operation.
 func start(t *testing.T, api *apiclient.Client, r operation.StartRequest) operation.Key {
 	t.Helper()
-	_, created, err := api.Start(t.Context(), r)
+	_, _, err := api.Start(t.Context(), r)
 	require.NoError(t, err)
-	require.True(t, created, "%s is new: 201", r.Key().WorkflowID())
 	return r.Key()
 }
 
-// awaits reads an operation until done says so.
-func awaits(t *testing.T, api *apiclient.Client, key operation.Key, done func(operation.State) bool) operation.State {
+// awaitState reads an operation until done returns true.
+func awaitState(t *testing.T, api *apiclient.Client, key operation.Key, done func(operation.State) bool) operation.State {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -485,14 +502,14 @@ func awaits(t *testing.T, api *apiclient.Client, key operation.Key, done func(op
 	return state
 }
 
-// closed reads an operation until it has ended.
-func closed(t *testing.T, api *apiclient.Client, key operation.Key) operation.State {
+// awaitClosed reads an operation until it has ended.
+func awaitClosed(t *testing.T, api *apiclient.Client, key operation.Key) operation.State {
 	t.Helper()
-	return awaits(t, api, key, apiclient.Closed)
+	return awaitState(t, api, key, apiclient.Closed)
 }
 
-// rung waits until a receiver has answered n callbacks about an operation.
-func rung(t *testing.T, r *simulator.Receiver, id string, n int) []simulator.Received {
+// awaitCallbacks waits until a receiver has answered n callbacks about an operation.
+func awaitCallbacks(t *testing.T, r *simulator.Receiver, id string, n int) []simulator.Received {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -501,8 +518,8 @@ func rung(t *testing.T, r *simulator.Receiver, id string, n int) []simulator.Rec
 	return got
 }
 
-// underWay waits until a receiver holds request number n about an operation.
-func underWay(t *testing.T, r *simulator.Receiver, id string, n int) {
+// awaitInFlight waits until a receiver holds request number n about an operation.
+func awaitInFlight(t *testing.T, r *simulator.Receiver, id string, n int) {
 	t.Helper()
 	require.Eventually(t, func() bool { return len(r.Received(id)) >= n }, patience, 5*time.Millisecond)
 }
@@ -516,8 +533,8 @@ func verdicts(d operation.Delivery) string {
 	return strings.Join(words, " ")
 }
 
-// numbered says that the attempts are numbered from first without a gap.
-func numbered(t *testing.T, attempts []operation.Attempt, first int) {
+// requireNumbered requires that the attempts are numbered from first without a gap.
+func requireNumbered(t *testing.T, attempts []operation.Attempt, first int) {
 	t.Helper()
 	for i, a := range attempts {
 		require.Equal(t, first+i, a.Number)
