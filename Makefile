@@ -36,25 +36,25 @@ hostile: ## several hundred bad inputs on every surface, on a real server, and w
 	@go -C dev test -count=1 -run '^TestHostile$$' ./e2e -args -hostile-table=$(abspath bin/hostile.txt); code=$$?; \
 	  if [ -f bin/hostile.txt ]; then cat bin/hostile.txt; fi; exit $$code
 
-campaign: ## nothing is lost: 5,000 operations in 5 minutes of faults of every kind, on PostgreSQL; ARGS='-seed 7' for another
+campaign: ## fault campaign on PostgreSQL: 5,000 operations in 5 minutes of faults of every kind; ARGS='-seed 7' for another
 	@go build -C dev -o ../bin/campaign ./campaign && exec bin/campaign $(ARGS)
 
-campaign-short: ## the same, shorter: 400 operations in 2 minutes, as many as two processors bear with what they push and poll
+campaign-short: ## the same with 400 operations in 2 minutes, as many as two processors can do
 	@go build -C dev -o ../bin/campaign ./campaign && exec bin/campaign -n 400 -minutes 2 $(ARGS)
 
-overload: ## three times what this machine can do, on PostgreSQL: what is shed, late, lost and recovered
-	@go build -C dev -o ../bin/campaign ./campaign && exec bin/campaign -scenario overload $(ARGS)
+overload: ## three times the capacity of this machine, on PostgreSQL: what is shed, late and recovered
+	go -C dev run ./bench -database postgres -only overload -check
 
 chaos: ## 200 operations and 20 random calls of the API for each, against bad receivers and cores: 10 seeds, a quarter of an hour
 	go -C dev test -count=1 -timeout 40m -run '^TestChaos$$' ./e2e -args -chaos-operations=200 -chaos-seeds=10 $(ARGS)
 
-bench: ## speed, isolation and scale beside the engine's floor and a plain sample (an hour)
-	go -C dev run ./bench -json ../docs/bench.json -svg ../docs/images/bench.svg -into ../README.md
+bench: ## speed, isolation and scale beside an empty workflow and a plain sample (an hour), as a Markdown table
+	go -C dev run ./bench -json ../docs/bench.json
 
 bench-quick: ## the same, shorter: under three minutes once it is built
 	go -C dev run ./bench -quick
 
-bench-check: ## bench-quick held against its targets: fails and names each one missed
+bench-check: ## bench-quick that fails and names each missed target
 	go -C dev run ./bench -quick -check
 
 fuzz: ## every fuzz target of the root module for FUZZTIME (20s)

@@ -20,7 +20,7 @@ func TestOutgoingConnectionsAreMadeByTheEgressGuardAlone(t *testing.T) {
 		"internal/egress/guard.go": "the guard",
 		"internal/egress/dial.go":  "the guard",
 		"api/client/tls.go":        "the client calls the API that its user names",
-		"starter/address.go":       "the command line calls the API that its user names",
+		"starter/connect.go":       "the command line calls the API that its user names",
 	}
 	found := map[string]bool{}
 	require.NoError(t, filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {

@@ -1,5 +1,5 @@
 // The program api serves Ringback's HTTP API, and hosts a worker unless told
-// otherwise: an operation that starts where a worker runs rings in milliseconds.
+// otherwise: an operation that starts where a worker runs is delivered in milliseconds.
 package main
 
 import (
@@ -9,6 +9,6 @@ import (
 )
 
 func main() {
-	program := app.Program{Name: "api", Summary: "Ringback's HTTP API, with a worker in the same process.", API: true}
-	os.Exit(program.Main(os.Args[1:], os.Stderr))
+	command := app.Command{Name: "api", Summary: "Ringback's HTTP API, with a worker in the same process.", API: true}
+	os.Exit(command.Main(os.Args[1:], os.Stderr))
 }

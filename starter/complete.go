@@ -3,20 +3,16 @@ package main
 import (
 	"context"
 	"maps"
-	"net/http"
-	"net/url"
-	"os"
 	"slices"
 	"time"
 
-	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
 
-	"ringback/internal/operation"
+	"ringback/api/client"
 )
 
-// completionTime bounds what a person waits for after the tab key.
-const completionTime = 2 * time.Second
+// completionTimeout bounds how long a person waits after the tab key.
+const completionTimeout = 2 * time.Second
 
 // completeOperation completes an endpoint's name, then the id of one of its
 // recent operations.
@@ -25,7 +21,7 @@ func (t *tool) completeOperation(cmd *cobra.Command, args []string, toComplete s
 	case 0:
 		return t.completeEndpoint(cmd, args, toComplete)
 	case 1:
-		return t.recent(cmd.Context(), url.Values{"endpoint": {args[0]}}, func(s operation.Summary) string { return s.OperationID }),
+		return t.recent(cmd.Context(), client.ListQuery{Endpoint: args[0]}, func(s client.Summary) string { return s.OperationID }),
 			cobra.ShellCompDirectiveNoFileComp
 	}
 	return nil, cobra.ShellCompDirectiveNoFileComp
@@ -38,9 +34,10 @@ func (t *tool) completeEndpoint(cmd *cobra.Command, args []string, _ string) ([]
 	case len(args) > 0:
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	case t.config != "":
-		return endpointsIn(t.config), cobra.ShellCompDirectiveNoFileComp
+		parts, _ := readParts(t.config) // completion shows no errors
+		return slices.Sorted(maps.Keys(parts.Endpoints)), cobra.ShellCompDirectiveNoFileComp
 	}
-	names := t.recent(cmd.Context(), url.Values{}, func(s operation.Summary) string { return s.Endpoint })
+	names := t.recent(cmd.Context(), client.ListQuery{}, func(s client.Summary) string { return s.Endpoint })
 	slices.Sort(names)
 	return slices.Compact(names), cobra.ShellCompDirectiveNoFileComp
 }
@@ -52,18 +49,16 @@ func (t *tool) completeEndpointFlag(cmd *cobra.Command) {
 	})
 }
 
-// recent are words of the newest operations, in their order. Completion never
-// says what went wrong: it would land in the command line.
-func (t *tool) recent(ctx context.Context, filter url.Values, word func(operation.Summary) string) []cobra.Completion {
-	ctx, cancel := context.WithTimeout(ctx, completionTime)
-	defer cancel()
-	c, err := t.client()
+// recent are words of the newest operations, in their order. Completion shows no
+// errors: they would land in the command line.
+func (t *tool) recent(ctx context.Context, query client.ListQuery, word func(client.Summary) string) []cobra.Completion {
+	t.timeout = completionTimeout
+	api, err := t.connect()
 	if err != nil {
 		return nil
 	}
-	var page operation.Page
-	r, err := c.call(ctx, http.MethodGet, "/v1/operations?"+filter.Encode(), nil)
-	if err != nil || r.into(&page) != nil {
+	page, err := api.List(ctx, query)
+	if err != nil {
 		return nil
 	}
 	words := make([]cobra.Completion, 0, len(page.Operations))
@@ -73,19 +68,16 @@ func (t *tool) recent(ctx context.Context, filter url.Values, word func(operatio
 	return words
 }
 
-// endpointsIn are the names in a configuration file, as far as it can be read.
-func endpointsIn(path string) []cobra.Completion {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil
+// completeBulkRedelivery completes the id of a recent bulk redelivery.
+func (t *tool) completeBulkRedelivery(cmd *cobra.Command, args []string, _ string) (ids []cobra.Completion, _ cobra.ShellCompDirective) {
+	t.timeout = completionTimeout
+	if api, err := t.connect(); err == nil && len(args) == 0 {
+		page, _ := api.BulkRedeliveries(cmd.Context())
+		for _, r := range page.Redeliveries {
+			ids = append(ids, cobra.CompletionWithDesc(r.ID, string(r.Phase)+" "+describeFilter(r.Filter)))
+		}
 	}
-	var file struct {
-		Endpoints map[string]any `yaml:"endpoints"`
-	}
-	if yaml.Unmarshal(data, &file) != nil {
-		return nil
-	}
-	return slices.Sorted(maps.Keys(file.Endpoints))
+	return ids, cobra.ShellCompDirectiveNoFileComp
 }
 
 func completeWith(cmd *cobra.Command, flag string, values ...string) {
@@ -94,6 +86,6 @@ func completeWith(cmd *cobra.Command, flag string, values ...string) {
 
 func register(cmd *cobra.Command, flag string, complete cobra.CompletionFunc) {
 	if err := cmd.RegisterFlagCompletionFunc(flag, complete); err != nil {
-		panic(err) // a flag that does not exist: every run would show it
+		panic(err) // no such flag: every run would fail
 	}
 }

@@ -10,25 +10,25 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/require"
 
-	"ringback/internal/operation"
+	"ringback/api/client"
 )
 
-func TestShellsGetAScript(t *testing.T) {
+func TestCompletionScriptsAreWrittenForEveryShell(t *testing.T) {
 	t.Parallel()
 	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
 		require.Contains(t, bare(nil, "completion", shell).out, "starter", shell)
 	}
 }
 
-func TestWhatIsKnownIsCompleted(t *testing.T) {
+func TestCompletionOffersKnownNames(t *testing.T) {
 	t.Parallel()
 	config := filepath.Join(t.TempDir(), "ringback.yml")
 	require.NoError(t, os.WriteFile(config, []byte("endpoints: {SHOP: {url: '${env:NOT_SET}'}, BANK: {}}\n"), 0o600))
 	f := &fake{
-		pages: map[operation.Outcome][]operation.Page{operation.OutcomeNone: {{Operations: []operation.Summary{
-			summary("9", 9, operation.OutcomeGone), {Key: operation.Key{Endpoint: "LEDGER", OperationID: "1"}}, summary("8", 8, operation.OutcomeGone),
+		pages: map[client.Outcome][]client.Page{client.OutcomeNone: {{Operations: []client.Summary{
+			summary("9", 9, client.OutcomeGone), {Key: client.Key{Endpoint: "LEDGER", OperationID: "1"}}, summary("8", 8, client.OutcomeGone),
 		}}}},
-		many: []operation.BulkRedelivery{bulk(operation.BulkRedeliveryRunning, 0, 0, 0)},
+		many: []client.BulkRedelivery{bulk(client.BulkRedeliveryRunning, 0, 0, 0)},
 	}
 	p := place{}.at(t, f)
 	for name, tt := range map[string]struct {
@@ -57,7 +57,7 @@ func TestWhatIsKnownIsCompleted(t *testing.T) {
 	}
 }
 
-func TestACompletionThatFailsSaysNothing(t *testing.T) {
+func TestCompletionIsSilentWhenTheAPIFails(t *testing.T) {
 	t.Parallel()
 	p := place{}.at(t, &fake{err: errors.New("boom")})
 	for _, args := range [][]string{{"state", ""}, {"state", "SHOP", ""}, {"redeliveries", "stop", ""}, {"ping", "--config", "testdata/none", ""}} {

@@ -1,10 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/goccy/go-yaml"
@@ -16,13 +16,13 @@ import (
 func (t *tool) configuration() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config",
-		Short: "Check a configuration file, or print what it comes to",
-		Long: `Check a configuration file before a program reads it, or print what it comes to
-with all defaults. Neither command calls the API, and neither shows a secret.`,
+		Short: "Check a configuration file, or print it with all its defaults",
+		Long: `Check a configuration file before a program reads it, or print it with all its
+defaults. Neither command calls the API, and neither shows a secret.`,
 		Example: `  starter config check ringback.yml
   starter config print ringback.yml`,
 		Args: cobra.NoArgs,
-		RunE: t.begin(func(cmd *cobra.Command, _ []string) error { return cmd.Help() }),
+		RunE: t.run(func(cmd *cobra.Command, _ []string) error { return cmd.Help() }),
 	}
 	cmd.AddCommand(t.configCheck(), t.configPrint())
 	return cmd
@@ -45,7 +45,7 @@ Exits with 0 if the file is good, with 1 if it is not.`,
 		Args: cobra.MaximumNArgs(1),
 	}
 	cmd.Flags().BoolVar(&strict, "strict", false, "fail on warnings, too")
-	cmd.RunE = t.begin(func(_ *cobra.Command, args []string) error {
+	cmd.RunE = t.run(func(_ *cobra.Command, args []string) error {
 		path, err := t.configFile(args)
 		if err != nil {
 			return err
@@ -56,9 +56,9 @@ Exits with 0 if the file is good, with 1 if it is not.`,
 		}
 		switch {
 		case !checked.Valid:
-			return end(exitFailed, "%s is refused", path)
+			return exit(exitFailed, "%s is refused", path)
 		case strict && len(checked.Warnings) > 0:
-			return end(exitFailed, "%s is good, but for its warnings (--strict)", path)
+			return exit(exitFailed, "%s is good, but for its warnings (--strict)", path)
 		}
 		return nil
 	})
@@ -68,14 +68,14 @@ Exits with 0 if the file is good, with 1 if it is not.`,
 func (t *tool) configPrint() *cobra.Command {
 	return &cobra.Command{
 		Use:   "print [FILE]",
-		Short: "Print the configuration that a file comes to",
-		Long: `Print the configuration that a file, or that of --config, comes to: with all
-defaults, without what is not set, and with each secret and each URL's query as
-[redacted]. A file that "config check" refuses is refused.`,
+		Short: "Print a configuration with all its defaults",
+		Long: `Print the configuration of a file, or of that of --config, with all its defaults,
+without what is not set, and with each secret and each URL's query as [redacted].
+A file that "config check" refuses is refused.`,
 		Example: `  starter config print ringback.yml
   starter config print --config ringback.yml -o json`,
 		Args: cobra.MaximumNArgs(1),
-		RunE: t.begin(func(_ *cobra.Command, args []string) error {
+		RunE: t.run(func(_ *cobra.Command, args []string) error {
 			path, err := t.configFile(args)
 			if err != nil {
 				return err
@@ -113,18 +113,14 @@ func (t *tool) showConfig(c *config.Config) error {
 	if err != nil {
 		return err
 	}
-	if t.output == outputJSON {
-		data, err := yaml.YAMLToJSON(content)
-		if err != nil {
-			return fmt.Errorf("writing the configuration as JSON: %w", err)
-		}
-		return t.showJSON(reply{body: data})
+	data, err := yaml.YAMLToJSON(content)
+	if err != nil {
+		return fmt.Errorf("writing the configuration as JSON: %w", err)
 	}
-	_, err = t.out.Write(content)
-	return err
+	return t.show(json.RawMessage(data), func(w io.Writer) { _, _ = w.Write(content) })
 }
 
-// checkedConfig is what a check found.
+// checkedConfig is the result of a check.
 type checkedConfig struct {
 	File  string `json:"file"`
 	Valid bool   `json:"valid"`
@@ -142,7 +138,8 @@ type configFault struct {
 	Path   string `json:"path,omitempty"`
 	Detail string `json:"detail"`
 
-	whole string
+	// text is the whole fault in one line.
+	text string
 }
 
 func checkConfig(path string) checkedConfig {
@@ -158,7 +155,7 @@ func checkConfig(path string) checkedConfig {
 	return checked
 }
 
-// faultsIn takes apart what config.Load joined.
+// faultsIn are the single faults of an error of config.Load.
 func faultsIn(err error) []configFault {
 	var joined interface{ Unwrap() []error }
 	if errors.As(err, &joined) {
@@ -172,28 +169,20 @@ func faultsIn(err error) []configFault {
 	if errors.As(err, &fault) {
 		return []configFault{{fault.Line, fault.Column, fault.Path, fault.Detail, fault.Error()}}
 	}
-	return []configFault{{Detail: err.Error(), whole: err.Error()}}
+	return []configFault{{Detail: err.Error(), text: err.Error()}}
 }
 
 func (t *tool) showChecked(c checkedConfig) error {
-	if t.output == outputJSON {
-		data, err := json.Marshal(c)
-		if err != nil {
-			return fmt.Errorf("writing what was found: %w", err)
+	return t.show(c, func(w io.Writer) {
+		for _, fault := range c.Faults {
+			_, _ = fmt.Fprintln(w, printable(fault.text))
 		}
-		return t.showJSON(reply{body: data})
-	}
-	var b bytes.Buffer
-	for _, fault := range c.Faults {
-		fmt.Fprintln(&b, printable(fault.whole))
-	}
-	for _, warning := range c.Warnings {
-		fmt.Fprintln(&b, "warning: "+printable(warning))
-	}
-	if c.Valid {
-		fmt.Fprintf(&b, "%s is good: %d sources, %d endpoints, %d API keys; its hash is %s\n",
-			printable(c.File), c.sources, c.endpoints, c.keys, c.Hash)
-	}
-	_, err := t.out.Write(b.Bytes())
-	return err
+		for _, warning := range c.Warnings {
+			_, _ = fmt.Fprintln(w, "warning: "+printable(warning))
+		}
+		if c.Valid {
+			_, _ = fmt.Fprintf(w, "%s is good: %d sources, %d endpoints, %d API keys; its hash is %s\n",
+				printable(c.File), c.sources, c.endpoints, c.keys, c.Hash)
+		}
+	})
 }

@@ -33,7 +33,7 @@ func configured(t *testing.T, files map[string]string) string {
 	return dir
 }
 
-func TestConfigCheckSaysWhatIsWrongAndWhere(t *testing.T) {
+func TestConfigCheckNamesEachFaultAndItsLine(t *testing.T) {
 	t.Parallel()
 	const secret = "of-the-receiver"
 	signed := aConfig[:len(aConfig)-2] + `, auth: {bearer: "${file:token}"}}` + "\n"
@@ -116,7 +116,7 @@ func TestConfigPrintShowsTheEffectiveConfigurationWithoutSecrets(t *testing.T) {
 	}
 }
 
-func TestAClientCertificateIsShownWhereTheAPIWantsOne(t *testing.T) {
+func TestAClientCertificateIsSentIfTheAPIAsksForOne(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewUnstartedServer(rest.New(rest.Options{Operations: &fake{state: watching()}}))
 	// The test server's certificate is its own authority and good for clients, too.

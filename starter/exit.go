@@ -1,17 +1,18 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"strings"
 
 	"github.com/spf13/cobra"
 
-	"ringback/internal/operation"
+	"ringback/api/client"
 )
 
-// Exit codes, as exitCodes documents them.
+// The exit codes; exitCodes says what they mean.
 const (
 	exitOK             = 0
 	exitFailed         = 1
@@ -26,25 +27,22 @@ const (
 	exitInterrupted    = 130
 )
 
-// exitOutcome are watch's exit codes: how the operation ended.
-var exitOutcome = map[operation.Outcome]int{
-	operation.OutcomeAcknowledged: exitOK,
-	operation.OutcomeExhausted:    10,
-	operation.OutcomeGone:         11,
-	operation.OutcomeRevoked:      12,
-	operation.OutcomeWithdrawn:    13,
-	operation.OutcomeExpired:      14,
-	operation.OutcomeTerminated:   15,
+// exitOutcome is watch's exit code by the operation's outcome.
+var exitOutcome = map[client.Outcome]int{
+	client.OutcomeAcknowledged: exitOK,
+	client.OutcomeExhausted:    10,
+	client.OutcomeGone:         11,
+	client.OutcomeRevoked:      12,
+	client.OutcomeWithdrawn:    13,
+	client.OutcomeExpired:      14,
+	client.OutcomeTerminated:   15,
 }
 
-// exitCode is one line of the table of exit codes.
-type exitCode struct {
+// exitCodes are all exit codes, as the help topic and docs/starter.md list them.
+var exitCodes = []struct {
 	code    int
 	meaning string
-}
-
-// exitCodes are all that starter exits with.
-var exitCodes = []exitCode{
+}{
 	{exitOK, "done; watch: acknowledged; ping: acknowledged; verify: valid; config check: good"},
 	{exitFailed, "refused or failed; verify: not valid; config: the file is refused"},
 	{exitUsage, "the command line is wrong"},
@@ -55,64 +53,57 @@ var exitCodes = []exitCode{
 	{exitPartly, "redeliver: some operations could not be redelivered"},
 	{exitCutShort, "redeliver: stopped, or ended by an operator, before its end"},
 	{exitGoesOn, "watch and follow: --for is over, what was followed goes on"},
-	{exitOutcome[operation.OutcomeExhausted], "watch: exhausted"},
-	{exitOutcome[operation.OutcomeGone], "watch: gone"},
-	{exitOutcome[operation.OutcomeRevoked], "watch: revoked"},
-	{exitOutcome[operation.OutcomeWithdrawn], "watch: withdrawn"},
-	{exitOutcome[operation.OutcomeExpired], "watch: expired"},
-	{exitOutcome[operation.OutcomeTerminated], "watch: terminated"},
+	{exitOutcome[client.OutcomeExhausted], "watch: exhausted"},
+	{exitOutcome[client.OutcomeGone], "watch: gone"},
+	{exitOutcome[client.OutcomeRevoked], "watch: revoked"},
+	{exitOutcome[client.OutcomeWithdrawn], "watch: withdrawn"},
+	{exitOutcome[client.OutcomeExpired], "watch: expired"},
+	{exitOutcome[client.OutcomeTerminated], "watch: terminated"},
 	{exitInterrupted, "interrupted (Ctrl-C, SIGTERM); what was followed goes on"},
 }
 
 // exitCodeHelp is the help topic "exit-codes": a command that can't be run.
 func exitCodeHelp() *cobra.Command {
+	text := strings.Builder{}
+	text.WriteString("Exit codes:\n")
+	for _, c := range exitCodes {
+		fmt.Fprintf(&text, "  %3d  %s\n", c.code, c.meaning)
+	}
 	return &cobra.Command{
 		Use:   "exit-codes",
 		Short: "What the exit codes mean",
-		Long:  "Exit codes:\n" + exitCodeTable(),
+		Long:  text.String(),
 	}
 }
 
-func exitCodeTable() string {
-	var b bytes.Buffer
-	for _, c := range exitCodes {
-		fmt.Fprintf(&b, "  %3d  %s\n", c.code, c.meaning)
-	}
-	return b.String()
+// exitError ends the program with an exit code of its own.
+type exitError struct {
+	code    int
+	message string
 }
 
-// endError is an end that has an exit code of its own and is no failure of the
-// tool's.
-type endError struct {
-	code int
-	says string
-}
+func (e *exitError) Error() string { return e.message }
 
-func (e *endError) Error() string { return e.says }
-
-func end(code int, format string, args ...any) error {
-	return &endError{code, fmt.Sprintf(format, args...)}
+func exit(code int, format string, args ...any) error {
+	return &exitError{code, fmt.Sprintf(format, args...)}
 }
 
 func (t *tool) exitCode(ctx context.Context, err error) int {
-	var ended *endError
-	if errors.As(err, &ended) {
-		return ended.code
+	if exit, ok := errors.AsType[*exitError](err); ok {
+		return exit.code
 	}
-	var wrong usageError
-	if !t.begun || errors.As(err, &wrong) {
+	if _, wrong := errors.AsType[usageError](err); wrong || !t.parsed {
 		return exitUsage
 	}
-	if ctx.Err() != nil {
+	problem, _ := errors.AsType[*client.Problem](err)
+	switch {
+	case ctx.Err() != nil:
 		return exitInterrupted
-	}
-	var refused *apiError
-	if errors.As(err, &refused) {
-		return refused.exitCode()
-	}
-	var unreachable *unreachableError
-	var unready *unreadyError
-	if errors.As(err, &unreachable) || errors.As(err, &unready) {
+	case problem != nil && problem.Kind() == client.ProblemNotFound:
+		return exitNotFound
+	case client.Status(err) == http.StatusConflict:
+		return exitConflict
+	case client.IsTemporary(err):
 		return exitUnavailable
 	}
 	return exitFailed

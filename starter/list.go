@@ -3,8 +3,8 @@ package main
 import (
 	"cmp"
 	"context"
-	"net/http"
-	"net/url"
+	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,14 +12,17 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"ringback/internal/operation"
+	"ringback/api/client"
 )
 
-// listing is what the list command was asked for.
+// listing is the list command's flags.
 type listing struct {
-	endpoint, outcome, since, until, time, countBy string
-	failed, undelivered, count                     bool
-	limit                                          int
+	query                      client.CountQuery
+	outcome                    string
+	period                     period
+	time                       string
+	failed, undelivered, count bool
+	limit                      int
 }
 
 func (t *tool) list() *cobra.Command {
@@ -42,122 +45,159 @@ acknowledged ones with an older callback that was superseded unacknowledged.
 		Args: cobra.NoArgs,
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&l.endpoint, "endpoint", "", "only of this `ENDPOINT`")
+	flags.StringVar(&l.query.Endpoint, "endpoint", "", "only of this `ENDPOINT`")
 	flags.StringVar(&l.outcome, "outcome", "", "only those that ended with this `OUTCOME`")
 	flags.BoolVar(&l.failed, "failed", false, "only those whose last callback was not acknowledged")
 	flags.BoolVar(&l.undelivered, "undelivered", false, "only what never arrived")
-	flags.StringVar(&l.since, "since", "", "only those started at or after this `TIME`: RFC 3339, or ago such as 24h or 7d")
-	flags.StringVar(&l.until, "until", "", "only those started before this `TIME`, written likewise")
-	flags.StringVar(&l.time, "time", "", "`WHICH` time --since and --until bound: started (as without it) or closed")
+	flags.StringVar(&l.period.since, "since", "", "only those started at or after this `TIME`: RFC 3339, or ago such as 24h or 7d")
+	flags.StringVar(&l.period.until, "until", "", "only those started before this `TIME`, written likewise")
+	flags.StringVar(&l.time, "time", "started", "`WHICH` time --since and --until bound: started or closed")
 	flags.IntVar(&l.limit, "limit", 100, "at most this `NUMBER`; 0: all")
 	flags.BoolVar(&l.count, "count", false, "count instead")
-	flags.StringVar(&l.countBy, "count-by", "", "count each `GROUP` by itself: endpoint or outcome")
+	flags.StringVar(&l.query.GroupBy, "count-by", "", "count each `GROUP` by itself: endpoint or outcome")
 	cmd.MarkFlagsMutuallyExclusive("failed", "outcome", "undelivered")
 	cmd.MarkFlagsMutuallyExclusive("limit", "count")
 	cmd.MarkFlagsMutuallyExclusive("limit", "count-by")
-	completeWith(cmd, "outcome", outcomeNames(operation.Outcomes)...)
+	completeWith(cmd, "outcome", names(client.Outcomes)...)
 	completeWith(cmd, "time", "started", "closed")
-	completeWith(cmd, "count-by", operation.GroupByEndpoint, operation.GroupByOutcome)
+	completeWith(cmd, "count-by", client.GroupByEndpoint, client.GroupByOutcome)
 	t.completeEndpointFlag(cmd)
-	cmd.RunE = t.begin(func(cmd *cobra.Command, _ []string) error {
-		c, err := t.client()
-		if err != nil {
+	cmd.RunE = t.withAPI(func(ctx context.Context, api *client.Client, _ []string) error {
+		if err := l.check(); err != nil {
 			return err
 		}
-		if l.count || l.countBy != "" {
-			count, err := l.counted(cmd.Context(), c)
-			if err != nil {
-				return err
-			}
-			return t.showCount(count, l.countBy)
+		if l.count || l.query.GroupBy != "" {
+			return t.countOperations(ctx, api, l)
 		}
-		page, more, err := l.fetch(cmd.Context(), c)
-		if err != nil {
-			return err
-		}
-		return t.showPage(page, more)
+		return t.listOperations(ctx, api, l)
 	})
 	return cmd
 }
 
-func outcomeNames(outcomes []operation.Outcome) []string {
-	names := make([]string, 0, len(outcomes))
+func names(outcomes []client.Outcome) []string {
+	all := make([]string, 0, len(outcomes))
 	for _, o := range outcomes {
-		names = append(names, string(o))
+		all = append(all, string(o))
 	}
-	return names
+	return all
 }
 
-// fetch is the list, and whether more would match.
-func (l listing) fetch(ctx context.Context, c *client) (operation.Page, bool, error) {
-	filter, err := l.filter(time.Now())
-	if err != nil {
-		return operation.Page{}, false, err
+// check completes the query from the flags.
+func (l *listing) check() (err error) {
+	switch {
+	case l.limit < 0:
+		return usage("--limit %d is negative", l.limit)
+	case l.time != "started" && l.time != "closed":
+		return usage("--time %q is neither started nor closed", l.time)
 	}
-	page, more := operation.Page{Operations: []operation.Summary{}}, false
-	for _, outcome := range l.outcomes() {
-		found, left, err := l.pages(ctx, c, filter, outcome)
+	l.query.ByClose = l.time == "closed"
+	l.query.Since, l.query.Until, err = l.period.parse(time.Now())
+	return err
+}
+
+// queries are what to ask the API for, one after the other: it filters by one
+// outcome at a time.
+func (l *listing) queries() []client.CountQuery {
+	query := l.query
+	query.Undelivered = l.undelivered
+	query.Outcome = client.Outcome(l.outcome)
+	if !l.failed {
+		return []client.CountQuery{query}
+	}
+	exhausted, gone := query, query
+	exhausted.Outcome, gone.Outcome = client.OutcomeExhausted, client.OutcomeGone
+	return []client.CountQuery{exhausted, gone}
+}
+
+func (t *tool) listOperations(ctx context.Context, api *client.Client, l listing) error {
+	found, more := client.Page{Operations: []client.Summary{}}, false
+	for _, query := range l.queries() {
+		operations, left, err := l.pages(ctx, api, query.ListQuery)
 		if err != nil {
-			return operation.Page{}, false, err
+			return err
 		}
-		page.Operations = append(page.Operations, found...)
+		found.Operations = append(found.Operations, operations...)
 		more = more || left
 	}
-	slices.SortStableFunc(page.Operations, func(a, b operation.Summary) int { return b.StartedAt.Compare(a.StartedAt.Time) })
-	if l.full(page.Operations) {
-		more = more || len(page.Operations) > l.limit
-		page.Operations = page.Operations[:l.limit]
+	slices.SortStableFunc(found.Operations, func(a, b client.Summary) int { return b.StartedAt.Compare(a.StartedAt.Time) })
+	if l.isFull(found.Operations) {
+		more = more || len(found.Operations) > l.limit
+		found.Operations = found.Operations[:l.limit]
 	}
-	return page, more, nil
-}
-
-// undelivered is the API's word for what never arrived.
-const undelivered operation.Outcome = "undelivered"
-
-// outcomes are those to ask for, one by one; the empty one asks for all.
-func (l listing) outcomes() []operation.Outcome {
-	switch {
-	case l.failed:
-		return []operation.Outcome{operation.OutcomeExhausted, operation.OutcomeGone}
-	case l.undelivered:
-		return []operation.Outcome{undelivered}
+	if more {
+		t.note("more operations match; raise --limit, or narrow --since and --until")
 	}
-	return []operation.Outcome{operation.Outcome(l.outcome)}
-}
-
-// counted is the count, summed over the outcomes that are asked for one by one.
-func (l listing) counted(ctx context.Context, c *client) (operation.OperationsCount, error) {
-	filter, err := l.filter(time.Now())
-	if err != nil {
-		return operation.OperationsCount{}, err
-	}
-	if l.countBy != "" {
-		filter.Set("group_by", l.countBy)
-	}
-	sum := operation.OperationsCount{Exact: true}
-	for _, outcome := range l.outcomes() {
-		if outcome != operation.OutcomeNone {
-			filter.Set("outcome", string(outcome))
+	return t.show(found, func(w io.Writer) {
+		if len(found.Operations) == 0 {
+			_, _ = fmt.Fprintln(w, "No operation matches.")
+			return
 		}
-		var count operation.OperationsCount
-		r, err := c.call(ctx, http.MethodGet, "/v1/operations/count?"+filter.Encode(), nil)
+		writeSummaries(w, found.Operations)
+	})
+}
+
+func (l *listing) isFull(found []client.Summary) bool { return l.limit > 0 && len(found) >= l.limit }
+
+// pages reads page after page until there are enough; left says that there are
+// more pages.
+func (l *listing) pages(ctx context.Context, api *client.Client, query client.ListQuery) (found []client.Summary, left bool, err error) {
+	for {
+		page, err := api.List(ctx, query)
 		if err != nil {
-			return operation.OperationsCount{}, err
+			return nil, false, err
 		}
-		if err := r.into(&count); err != nil {
-			return operation.OperationsCount{}, err
+		found = append(found, page.Operations...)
+		if page.NextPageToken == "" || l.isFull(found) {
+			return found, page.NextPageToken != "", nil
+		}
+		query.PageToken = page.NextPageToken
+	}
+}
+
+func writeSummaries(w io.Writer, all []client.Summary) {
+	table := rows{{"STARTED", "CLOSED", "OPERATION", "STATUS", "PHASE", "OUTCOME"}}
+	for _, s := range all {
+		closed := none
+		if s.ClosedAt != nil {
+			closed = s.ClosedAt.String()
+		}
+		table.add(s.StartedAt.String(), closed, s.WorkflowID(), orNone(s.Status), string(s.Phase), orNone(string(s.Outcome)))
+	}
+	table.write(w)
+}
+
+func (t *tool) countOperations(ctx context.Context, api *client.Client, l listing) error {
+	sum := client.Count{Exact: true}
+	for _, query := range l.queries() {
+		count, err := api.Count(ctx, query)
+		if err != nil {
+			return err
 		}
 		sum.Count += count.Count
 		sum.Exact = sum.Exact && count.Exact
 		sum.Groups = addGroups(sum.Groups, count.Groups)
 	}
-	return sum, nil
+	if !sum.Exact {
+		t.note("more than 10,000 match: runs were counted, and a redelivered operation has several")
+	}
+	return t.show(sum, func(w io.Writer) {
+		if l.query.GroupBy == "" {
+			_, _ = fmt.Fprintln(w, sum.Count)
+			return
+		}
+		table := rows{{"COUNT", strings.ToUpper(l.query.GroupBy)}}
+		for _, g := range sum.Groups {
+			table.add(fmt.Sprint(g.Count), cmp.Or(g.Endpoint, string(g.Outcome), "(open)"))
+		}
+		table.add(fmt.Sprint(sum.Count), "(all)")
+		table.write(w)
+	})
 }
 
 // addGroups adds more to all, largest first.
-func addGroups(all, more []operation.CountGroup) []operation.CountGroup {
+func addGroups(all, more []client.CountGroup) []client.CountGroup {
 	for _, g := range more {
-		i := slices.IndexFunc(all, func(known operation.CountGroup) bool {
+		i := slices.IndexFunc(all, func(known client.CountGroup) bool {
 			return known.Endpoint == g.Endpoint && known.Outcome == g.Outcome
 		})
 		if i < 0 {
@@ -166,89 +206,44 @@ func addGroups(all, more []operation.CountGroup) []operation.CountGroup {
 		}
 		all[i].Count += g.Count
 	}
-	slices.SortStableFunc(all, func(a, b operation.CountGroup) int { return cmp.Compare(b.Count, a.Count) })
+	slices.SortStableFunc(all, func(a, b client.CountGroup) int { return cmp.Compare(b.Count, a.Count) })
 	return all
 }
 
-func (l listing) full(found []operation.Summary) bool { return l.limit > 0 && len(found) >= l.limit }
+// period is the flags --since and --until.
+type period struct{ since, until string }
 
-// pages reads page after page until there are enough.
-func (l listing) pages(ctx context.Context, c *client, filter url.Values, outcome operation.Outcome) (found []operation.Summary, left bool, err error) {
-	filter.Del("page_token")
-	if outcome != operation.OutcomeNone {
-		filter.Set("outcome", string(outcome))
+func (p period) parse(now time.Time) (since, until client.Time, err error) {
+	if since, err = parseTime("since", p.since, now); err != nil {
+		return since, until, err
 	}
-	for {
-		var page operation.Page
-		r, err := c.call(ctx, http.MethodGet, "/v1/operations?"+filter.Encode(), nil)
-		if err != nil {
-			return nil, false, err
-		}
-		if err := r.into(&page); err != nil {
-			return nil, false, err
-		}
-		found = append(found, page.Operations...)
-		if page.NextPageToken == "" || l.full(found) {
-			return found, page.NextPageToken != "", nil
-		}
-		filter.Set("page_token", page.NextPageToken)
-	}
+	until, err = parseTime("until", p.until, now)
+	return since, until, err
 }
 
-func (l listing) filter(now time.Time) (url.Values, error) {
-	values := url.Values{}
-	if l.endpoint != "" {
-		values.Set("endpoint", l.endpoint)
-	}
-	if l.limit < 0 {
-		return nil, usage("--limit %d is negative", l.limit)
-	}
-	if l.time != "" {
-		values.Set("time", l.time)
-	}
-	for _, flag := range []struct{ name, text string }{{"since", l.since}, {"until", l.until}} {
-		at, err := bound(flag.name, flag.text, now)
-		if err != nil {
-			return nil, err
-		}
-		if !at.IsZero() {
-			values.Set(flag.name, at.String())
-		}
-	}
-	return values, nil
-}
-
-// bound is the time that a flag says; the zero time where it is not given.
-func bound(flag, text string, now time.Time) (operation.Time, error) {
+// parseTime is an RFC 3339 time, or one that long before now; the zero time
+// where the flag is not given.
+func parseTime(flag, text string, now time.Time) (at client.Time, err error) {
 	if text == "" {
-		return operation.Time{}, nil
+		return at, nil
 	}
-	at, err := when(text, now)
-	if err != nil {
+	if ago, err := parseAgo(text); err == nil && ago >= 0 {
+		return client.At(now.Add(-ago)), nil
+	}
+	if at.UnmarshalText([]byte(text)) != nil {
 		return at, usage("--%s %q is neither an RFC 3339 time nor a time ago such as 90m, 24h or 7d", flag, text)
 	}
 	return at, nil
 }
 
-// when is an RFC 3339 time, or one that long before now.
-func when(text string, now time.Time) (operation.Time, error) {
-	if ago, err := timeAgo(text); err == nil && ago >= 0 {
-		return operation.At(now.Add(-ago)), nil
-	}
-	var at operation.Time
-	err := at.UnmarshalText([]byte(text))
-	return at, err
-}
-
-// timeAgo is a Go duration, or a number of days.
-func timeAgo(text string) (time.Duration, error) {
+// parseAgo is a Go duration, or a number of days up to 100 years.
+func parseAgo(text string) (time.Duration, error) {
 	days, isDays := strings.CutSuffix(text, "d")
 	if !isDays {
 		return time.ParseDuration(text)
 	}
-	const most = 100 * 365
 	n, err := strconv.Atoi(days)
-	if err != nil || n > most {
+	if err != nil || n > 100*365 {
 		return 0, strconv.ErrRange
 	}
 	return time.Duration(n) * 24 * time.Hour, nil

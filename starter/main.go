@@ -14,8 +14,8 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], surroundings{
-		getenv: os.Getenv, in: os.Stdin, out: os.Stdout, err: os.Stderr, screen: screenOf, browse: browse,
+	code := run(ctx, os.Args[1:], environment{
+		getenv: os.Getenv, in: os.Stdin, out: os.Stdout, err: os.Stderr, isTerminal: isTerminal, browse: browse,
 	})
 	stop()
 	os.Exit(code)

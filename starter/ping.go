@@ -1,19 +1,18 @@
 package main
 
 import (
-	"bytes"
+	"context"
 	"fmt"
-	"net/http"
-	"net/url"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"ringback/internal/operation"
+	"ringback/api/client"
 )
 
 func (t *tool) ping() *cobra.Command {
-	var body operation.PingRequest
+	var target string
 	cmd := &cobra.Command{
 		Use:   "ping ENDPOINT",
 		Short: "Send a test callback to an endpoint and show the exchange",
@@ -31,66 +30,44 @@ Exits with 6 where the receiver did not acknowledge. Needs the scope admin.`,
   starter ping WALLET_SHOP --url https://shop.example/callbacks -o json`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: t.completeEndpoint,
+		RunE: t.withAPI(func(ctx context.Context, api *client.Client, args []string) error {
+			ping, err := api.Ping(ctx, args[0], target)
+			if err != nil {
+				return err
+			}
+			if err := t.show(ping, func(w io.Writer) { writePing(w, ping) }); err != nil {
+				return err
+			}
+			if ping.Verdict != client.Acknowledged {
+				return exit(exitUnacknowledged, "%s did not acknowledge: %s", printable(ping.Endpoint), printable(ping.Reason))
+			}
+			return nil
+		}),
 	}
-	cmd.Flags().StringVar(&body.URL, "url", "", "the `URL` to ring, for an endpoint whose URL comes with each operation")
-	cmd.RunE = t.begin(func(cmd *cobra.Command, args []string) error {
-		c, err := t.client()
-		if err != nil {
-			return err
-		}
-		r, err := c.call(cmd.Context(), http.MethodPost, "/v1/endpoints/"+url.PathEscape(args[0])+"/ping", body)
-		if err != nil {
-			return err
-		}
-		return t.showPing(r)
-	})
+	cmd.Flags().StringVar(&target, "url", "", "the `URL` to call, for an endpoint whose URL comes with each operation")
 	return cmd
 }
 
-func (t *tool) showPing(r reply) error {
-	var p operation.Ping
-	if err := r.into(&p); err != nil {
-		return err
-	}
-	if err := t.showExchange(r, p); err != nil {
-		return err
-	}
-	if p.Verdict != operation.Acknowledged {
-		return end(exitUnacknowledged, "%s did not acknowledge: %s", printable(p.Endpoint), printable(p.Reason))
-	}
-	return nil
-}
-
-func (t *tool) showExchange(r reply, p operation.Ping) error {
-	if t.output == outputJSON {
-		return t.showJSON(r)
-	}
-	var b bytes.Buffer
+func writePing(w io.Writer, p client.Ping) {
 	signed := "not signed"
 	if p.Signed {
 		signed = "signed"
 	}
-	fmt.Fprintf(&b, "Test callback %s to %s, dialect %s, %s\n", printable(p.OperationID), printable(p.Endpoint), printable(p.Dialect), signed)
-	writeConnection(&b, p.Connection)
-	b.WriteByte('\n')
-	writeMessage(&b, "> ", p.Request.Line, p.Request.Headers, p.Request.Body)
+	_, _ = fmt.Fprintf(w, "Test callback %s to %s, dialect %s, %s\n", printable(p.OperationID), printable(p.Endpoint), printable(p.Dialect), signed)
+	writeConnection(w, p.Connection)
+	_, _ = fmt.Fprintln(w)
+	writeMessage(w, "> ", p.Request.Line, p.Request.Headers, p.Request.Body)
 	if p.Answer != nil {
-		b.WriteByte('\n')
-		writeMessage(&b, "< ", p.Answer.Line, p.Answer.Headers, p.Answer.Body)
+		_, _ = fmt.Fprintln(w)
+		writeMessage(w, "< ", p.Answer.Line, p.Answer.Headers, p.Answer.Body)
 		if p.Answer.Truncated {
-			b.WriteString("< (there is more)\n")
+			_, _ = fmt.Fprintln(w, "< (there is more)")
 		}
 	}
-	fmt.Fprintf(&b, "\n%s in %d ms", p.Verdict, p.TookMS)
-	if p.Reason != "" {
-		fmt.Fprintf(&b, ": %s", printable(p.Reason))
-	}
-	b.WriteByte('\n')
-	_, err := t.out.Write(b.Bytes())
-	return err
+	_, _ = fmt.Fprintf(w, "\n%s\n", printable(withReason(fmt.Sprintf("%s in %d ms", p.Verdict, p.TookMS), p.Reason)))
 }
 
-func writeConnection(b *bytes.Buffer, c *operation.Connection) {
+func writeConnection(w io.Writer, c *client.PingConnection) {
 	if c == nil {
 		return
 	}
@@ -104,17 +81,17 @@ func writeConnection(b *bytes.Buffer, c *operation.Connection) {
 	if c.ClientCertificate != "" {
 		text += ", ours " + c.ClientCertificate
 	}
-	fmt.Fprintln(b, printable(text))
+	_, _ = fmt.Fprintln(w, printable(text))
 }
 
-// writeMessage writes a request or an answer as curl -v does.
-func writeMessage(b *bytes.Buffer, prefix, line string, headers []operation.HeaderLine, body string) {
-	fmt.Fprintln(b, prefix+printable(line))
+// writeMessage writes a request or a response as curl -v does.
+func writeMessage(w io.Writer, prefix, line string, headers []client.HeaderLine, body string) {
+	_, _ = fmt.Fprintln(w, prefix+printable(line))
 	for _, h := range headers {
-		fmt.Fprintln(b, prefix+printable(h.Name+": "+h.Value))
+		_, _ = fmt.Fprintln(w, prefix+printable(h.Name+": "+h.Value))
 	}
-	fmt.Fprintln(b, strings.TrimSpace(prefix))
+	_, _ = fmt.Fprintln(w, strings.TrimSpace(prefix))
 	for text := range strings.Lines(body) {
-		fmt.Fprintln(b, prefix+printable(strings.TrimRight(text, "\r\n")))
+		_, _ = fmt.Fprintln(w, prefix+printable(strings.TrimRight(text, "\r\n")))
 	}
 }

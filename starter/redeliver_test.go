@@ -9,19 +9,20 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"ringback/api/client"
 	"ringback/internal/operation"
 )
 
 const bulkID = "rd_mfrggzdfmztwq2lknnwg23tpob"
 
-func bulk(phase operation.BulkRedeliveryPhase, done, failed, skipped int) operation.BulkRedelivery {
-	r := operation.BulkRedelivery{
-		ID: bulkID, Phase: phase, Filter: operation.Filter{Endpoint: "SHOP", Outcome: operation.OutcomeExhausted, Since: at(0), Until: at(59)},
+func bulk(phase client.BulkRedeliveryPhase, done, failed, skipped int) client.BulkRedelivery {
+	r := client.BulkRedelivery{
+		ID: bulkID, Phase: phase, Filter: client.Filter{Endpoint: "SHOP", Outcome: client.OutcomeExhausted, Since: at(0), Until: at(59)},
 		RatePerSecond: 20, By: "anna", Reason: "receiver repaired", Matched: 4,
 		BulkRedeliveryProgress: operation.BulkRedeliveryProgress{Done: done, Failed: failed, Skipped: skipped},
 		StartedAt:              at(1), RunID: "run", UIURL: "http://127.0.0.1:8233/r",
 	}
-	if phase == operation.BulkRedeliveryDone {
+	if phase == client.BulkRedeliveryDone {
 		r.EndedAt = pointer(at(9))
 	}
 	if failed > 0 {
@@ -30,52 +31,52 @@ func bulk(phase operation.BulkRedeliveryPhase, done, failed, skipped int) operat
 	return r
 }
 
-func TestManyAreRedeliveredByFilterAndFollowed(t *testing.T) {
+func TestABulkRedeliveryIsStartedByFilterAndFollowed(t *testing.T) {
 	t.Parallel()
-	running := operation.BulkRedeliveryRunning
+	running := client.BulkRedeliveryRunning
 	since, until := at(0), at(59)
-	plain := operation.BulkRedeliveryRequest{
-		Filter:        operation.Filter{Endpoint: "SHOP", Status: "2", Outcome: operation.OutcomeExhausted, Since: since, Until: until},
+	plain := client.BulkRedeliveryRequest{
+		Filter:        client.Filter{Endpoint: "SHOP", Status: "2", Outcome: client.OutcomeExhausted, Since: since, Until: until},
 		RatePerSecond: 20, Force: true, Reason: "receiver repaired", By: nobody,
 	}
 	flags := []string{
 		"redeliver", "--endpoint", "SHOP", "--status", "2", "--outcome", "exhausted", "--since", since.String(), "--until", until.String(),
 		"--rate", "20", "--force", "--reason", "receiver repaired",
 	}
-	sample := operation.DryRun{Filter: plain.Filter, Matched: 2000, Sample: []operation.Summary{summary("5", 5, operation.OutcomeExhausted)}}
+	sample := client.DryRun{Filter: plain.Filter, Matched: 2000, Sample: []client.Summary{summary("5", 5, client.OutcomeExhausted)}}
 	for name, tt := range map[string]struct {
 		fake  *fake
 		args  []string
-		asked operation.BulkRedeliveryRequest
+		asked client.BulkRedeliveryRequest
 		code  int
 		says  string
 	}{
 		"redeliver-many": {
-			&fake{many: []operation.BulkRedelivery{bulk(running, 0, 0, 0), bulk(running, 0, 0, 0), bulk(running, 1, 0, 0), bulk(running, 1, 0, 0), bulk(operation.BulkRedeliveryDone, 3, 0, 1)}},
+			&fake{many: []client.BulkRedelivery{bulk(running, 0, 0, 0), bulk(running, 0, 0, 0), bulk(running, 1, 0, 0), bulk(running, 1, 0, 0), bulk(client.BulkRedeliveryDone, 3, 0, 1)}},
 			[]string{"--every", "10ms"}, plain, exitOK, "",
 		},
 		"redeliver-many-failed": {
-			&fake{many: []operation.BulkRedelivery{bulk(running, 0, 0, 0), bulk(operation.BulkRedeliveryDone, 3, 1, 0)}},
+			&fake{many: []client.BulkRedelivery{bulk(running, 0, 0, 0), bulk(client.BulkRedeliveryDone, 3, 1, 0)}},
 			nil, plain, exitPartly, "1 of 4 could not be redelivered",
 		},
 		"redeliver-many-stopped": {
-			&fake{many: []operation.BulkRedelivery{bulk(running, 0, 0, 0), bulk(operation.BulkRedeliveryStopped, 2, 0, 0)}},
+			&fake{many: []client.BulkRedelivery{bulk(running, 0, 0, 0), bulk(client.BulkRedeliveryStopped, 2, 0, 0)}},
 			nil, plain, exitCutShort, "stopped at 2 of 4; resume it with: starter redeliveries resume " + bulkID,
 		},
 		"redeliver-many-ended": {
-			&fake{many: []operation.BulkRedelivery{bulk(running, 0, 0, 0), bulk(operation.BulkRedeliveryEnded, 2, 0, 0)}},
+			&fake{many: []client.BulkRedelivery{bulk(running, 0, 0, 0), bulk(client.BulkRedeliveryEnded, 2, 0, 0)}},
 			nil, plain, exitCutShort, "ended by an operator at 2 of 4",
 		},
 		"redeliver-many-json": {
-			&fake{many: []operation.BulkRedelivery{bulk(running, 0, 0, 0), bulk(running, 0, 0, 0), bulk(operation.BulkRedeliveryDone, 4, 0, 0)}},
+			&fake{many: []client.BulkRedelivery{bulk(running, 0, 0, 0), bulk(running, 0, 0, 0), bulk(client.BulkRedeliveryDone, 4, 0, 0)}},
 			[]string{"--every", "10ms", "-o", "json"}, plain, exitOK, "",
 		},
 		"redeliver-many-detached": {
-			&fake{many: []operation.BulkRedelivery{bulk(running, 0, 0, 0)}},
+			&fake{many: []client.BulkRedelivery{bulk(running, 0, 0, 0)}},
 			[]string{"--detach"}, plain, exitOK, "stop    starter redeliveries stop " + bulkID,
 		},
 		"redeliver-many-left": {
-			&fake{many: []operation.BulkRedelivery{bulk(running, 0, 0, 0)}},
+			&fake{many: []client.BulkRedelivery{bulk(running, 0, 0, 0)}},
 			[]string{"--every", "10ms", "--for", "50ms"}, plain, exitGoesOn, "follow  starter redeliveries follow " + bulkID,
 		},
 		"redeliver-dry-run":      {&fake{dryRun: sample}, []string{"--dry-run"}, dry(plain), exitOK, ""},
@@ -86,56 +87,61 @@ func TestManyAreRedeliveredByFilterAndFollowed(t *testing.T) {
 			got := place{}.at(t, tt.fake).run(context.Background(), append(flags, tt.args...)...)
 			require.Equal(t, tt.code, got.code, got.err)
 			require.Contains(t, got.err, tt.says)
-			require.Equal(t, tt.asked, tt.fake.questions()[0])
+			require.Equal(t, tt.asked, tt.fake.calls()[0])
 			golden(t, name, got.out)
 		})
 	}
 }
 
-func dry(r operation.BulkRedeliveryRequest) operation.BulkRedeliveryRequest {
+func dry(r client.BulkRedeliveryRequest) client.BulkRedeliveryRequest {
 	r.DryRun = true
 	return r
 }
 
-func TestARateThatIsNotGivenIsTheApis(t *testing.T) {
+func TestABulkRedeliveryHasTheDefaultRate(t *testing.T) {
 	t.Parallel()
-	f := &fake{many: []operation.BulkRedelivery{bulk(operation.BulkRedeliveryDone, 4, 0, 0)}}
+	f := &fake{many: []client.BulkRedelivery{bulk(client.BulkRedeliveryDone, 4, 0, 0)}}
 	got := place{}.at(t, f).run(context.Background(), "redeliver", "--endpoint", "SHOP")
 	require.Equal(t, exitOK, got.code, got.err)
-	require.Equal(t, operation.BulkRedeliveryRequest{
-		Filter: operation.Filter{Endpoint: "SHOP"}, RatePerSecond: operation.DefaultRatePerSecond, By: nobody,
-	}, f.questions()[0])
+	require.Equal(t, client.BulkRedeliveryRequest{
+		Filter: client.Filter{Endpoint: "SHOP"}, RatePerSecond: client.DefaultRatePerSecond, By: nobody,
+	}, f.calls()[0])
 }
 
-func TestAnInterruptLeavesABulkRedeliveryRunningAndSaysHowToGoOn(t *testing.T) {
+func TestAnInterruptLeavesABulkRedeliveryRunning(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	time.AfterFunc(100*time.Millisecond, cancel)
-	f := &fake{many: []operation.BulkRedelivery{bulk(operation.BulkRedeliveryRunning, 1, 0, 0)}}
+	f := &fake{many: []client.BulkRedelivery{bulk(client.BulkRedeliveryRunning, 1, 0, 0)}}
+	go func() {
+		for len(f.calls()) < 4 { // it was started and is being followed
+			time.Sleep(time.Millisecond)
+		}
+		cancel()
+	}()
 	got := place{}.at(t, f).run(ctx, "redeliver", "--endpoint", "SHOP", "--every", "10ms")
 	require.Equal(t, exitInterrupted, got.code)
 	require.Contains(t, got.err, "goes on without this command")
 	require.Contains(t, got.err, "starter redeliveries stop "+bulkID)
 	require.Contains(t, got.err, "starter: interrupted\n")
-	for _, asked := range f.questions()[1:] {
-		require.Equal(t, "see "+bulkID, asked, "nothing but looking on was asked")
+	for _, asked := range f.calls()[1:] {
+		require.Equal(t, "see "+bulkID, asked, "it was only read")
 	}
 }
 
-func TestABarIsDrawnOnATerminalAlone(t *testing.T) {
+func TestAProgressBarIsDrawnOnlyOnATerminal(t *testing.T) {
 	t.Parallel()
-	looks := []operation.BulkRedelivery{bulk(operation.BulkRedeliveryRunning, 0, 0, 0), bulk(operation.BulkRedeliveryRunning, 2, 0, 0), bulk(operation.BulkRedeliveryDone, 3, 1, 0)}
+	looks := []client.BulkRedelivery{bulk(client.BulkRedeliveryRunning, 0, 0, 0), bulk(client.BulkRedeliveryRunning, 2, 0, 0), bulk(client.BulkRedeliveryDone, 3, 1, 0)}
 	args := []string{"redeliveries", "follow", bulkID, "--every", "10ms"}
-	got := place{screen: screen{width: 100, height: 40}}.at(t, &fake{many: looks}).run(context.Background(), args...)
+	got := place{terminal: true}.at(t, &fake{many: looks}).run(context.Background(), args...)
 	require.Equal(t, exitPartly, got.code, got.err)
 	require.Contains(t, got.err, "(2/4)")
-	require.NotContains(t, got.out, "done 2", "the bar tells it")
-	require.Contains(t, got.out, "Done        3\n", "what came of it is the output")
+	require.NotContains(t, got.out, "done 2", "the bar shows it")
+	require.Contains(t, got.out, "Done        3\n", "the result is the output")
 
-	nothing := bulk(operation.BulkRedeliveryDone, 0, 0, 0)
+	nothing := bulk(client.BulkRedeliveryDone, 0, 0, 0)
 	nothing.Matched = 0
-	got = place{screen: screen{width: 100, height: 40}}.at(t, &fake{many: []operation.BulkRedelivery{nothing}}).run(context.Background(), args...)
+	got = place{terminal: true}.at(t, &fake{many: []client.BulkRedelivery{nothing}}).run(context.Background(), args...)
 	require.Equal(t, exitOK, got.code, got.err)
 
 	got = place{}.at(t, &fake{many: looks}).run(context.Background(), args...)
@@ -143,7 +149,7 @@ func TestABarIsDrawnOnATerminalAlone(t *testing.T) {
 	require.Contains(t, got.out, "2 of 4  done 2, failed 0, skipped 0\n")
 }
 
-func TestBulkRedeliveriesAreListedSeenStoppedAndResumed(t *testing.T) {
+func TestBulkRedeliveriesAreListedShownStoppedAndResumed(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		args  []string
@@ -157,10 +163,10 @@ func TestBulkRedeliveriesAreListedSeenStoppedAndResumed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := &fake{many: []operation.BulkRedelivery{bulk(operation.BulkRedeliveryRunning, 2, 1, 0)}}
+			f := &fake{many: []client.BulkRedelivery{bulk(client.BulkRedeliveryRunning, 2, 1, 0)}}
 			got := place{}.at(t, f).run(context.Background(), append([]string{"redeliveries"}, tt.args...)...)
 			require.Equal(t, exitOK, got.code, got.err)
-			require.Equal(t, tt.asked, f.questions())
+			require.Equal(t, tt.asked, f.calls())
 			golden(t, name, got.out)
 		})
 	}
@@ -168,14 +174,14 @@ func TestBulkRedeliveriesAreListedSeenStoppedAndResumed(t *testing.T) {
 	require.Equal(t, "No bulk redelivery.\n", got.out)
 }
 
-func TestFollowingInJsonEndsWithTheEnd(t *testing.T) {
+func TestFollowInJSONWritesTheFinalState(t *testing.T) {
 	t.Parallel()
-	f := &fake{many: []operation.BulkRedelivery{bulk(operation.BulkRedeliveryRunning, 4, 0, 0), bulk(operation.BulkRedeliveryDone, 4, 0, 0)}}
+	f := &fake{many: []client.BulkRedelivery{bulk(client.BulkRedeliveryRunning, 4, 0, 0), bulk(client.BulkRedeliveryDone, 4, 0, 0)}}
 	got := place{}.at(t, f).run(context.Background(), "redeliveries", "follow", bulkID, "--every", "10ms", "-o", "json")
 	require.Equal(t, exitOK, got.code, got.err)
 	lines := strings.Split(strings.TrimSpace(got.out), "\n")
 	require.Len(t, lines, 2)
-	var last operation.BulkRedelivery
+	var last client.BulkRedelivery
 	require.NoError(t, json.Unmarshal([]byte(lines[1]), &last))
-	require.Equal(t, operation.BulkRedeliveryDone, last.Phase)
+	require.Equal(t, client.BulkRedeliveryDone, last.Phase)
 }

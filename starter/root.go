@@ -10,10 +10,12 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"ringback/api/client"
 )
 
-const rootHelp = `starter speaks to Ringback's HTTP API: it starts, shows, lists, revokes,
-withdraws and redelivers operations, and tries out endpoints.
+const rootHelp = `starter calls Ringback's HTTP API: it starts, shows, lists, revokes, withdraws
+and redelivers operations, and tries out endpoints.
 
 An operation is named by its endpoint and its id, as two arguments
 (ECOM_GOLD_BANK ORDER-1) or as the one that the Temporal UI shows
@@ -27,41 +29,50 @@ With -o json every command writes the API's own JSON: one indented document, or
 where it follows something (watch, redeliver, redeliveries follow), one document
 a line for each change. "starter help exit-codes" lists the exit codes.`
 
-// surroundings are what a run takes from its process.
-type surroundings struct {
+// environment is what a run takes from its process.
+type environment struct {
 	getenv   func(string) string
 	in       io.Reader
 	out, err io.Writer
-	// screen is the terminal that a writer writes to, if it does.
-	screen func(io.Writer) screen
-	// browse shows a page to the person at this terminal.
+	// isTerminal reports whether a writer writes to a terminal.
+	isTerminal func(io.Writer) bool
+	// browse opens a page in the user's browser.
 	browse func(ctx context.Context, address string) error
 }
 
-// run is the program: it returns its exit code.
-func run(ctx context.Context, args []string, s surroundings) int {
-	t := &tool{surroundings: s}
+// run is the program; it returns the exit code.
+func run(ctx context.Context, args []string, env environment) int {
+	t := &tool{environment: env}
 	root := t.root() //nolint:contextcheck // cobra hands each command its context
-	root.SetArgs(asOtherPrograms(args))
+	root.SetArgs(withTwoDashes(args))
 	command, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitOK
 	}
 	code := t.exitCode(ctx, err)
-	if code == exitInterrupted {
-		err = errInterrupted
-	}
-	_, _ = fmt.Fprintf(s.err, "starter: %s\n", err)
+	t.note("%s", message(code, err))
 	if code == exitUsage {
-		_, _ = fmt.Fprintf(s.err, "%q shows how to use it.\n", command.CommandPath()+" --help")
+		_, _ = fmt.Fprintf(env.err, "%q shows how to use it.\n", command.CommandPath()+" --help")
 	}
 	return code
 }
 
-var errInterrupted = errors.New("interrupted")
+// message is what a person is told of an error.
+func message(code int, err error) string {
+	if code == exitInterrupted {
+		return "interrupted"
+	}
+	if _, none := errors.AsType[*client.NoResponseError](err); none {
+		return fmt.Sprintf("%s (--api, --config or %s say where it is)", err, apiVariable)
+	}
+	if _, refused := errors.AsType[*client.Problem](err); refused {
+		return printable(err.Error())
+	}
+	return err.Error()
+}
 
-// asOtherPrograms accepts -config too, as api and worker are called.
-func asOtherPrograms(args []string) []string {
+// withTwoDashes accepts -config too, as api and worker are called.
+func withTwoDashes(args []string) []string {
 	args = append([]string{}, args...) // not nil, which cobra takes for os.Args
 	for i, arg := range args {
 		if arg == "--" {
@@ -74,19 +85,14 @@ func asOtherPrograms(args []string) []string {
 	return args
 }
 
-// tool is one invocation's settings and its client.
+// tool is one run of the program: its environment and its global flags.
 type tool struct {
-	surroundings
-	api, config, keyFile, caFile string
-	// certFile and certKeyFile are what the API is shown, if it asks.
-	certFile, certKeyFile string
-	output                string
-	timeout               time.Duration
-	// begun says that the command line was understood: what fails later is no
-	// matter of usage.
-	begun bool
-	// canvas is what is being drawn on a terminal, if anything is.
-	canvas *canvas
+	environment
+	api, config, keyFile, output string
+	tls                          client.TLSFiles
+	timeout                      time.Duration
+	// parsed says that the command line is valid: a later error is no usage error.
+	parsed bool
 }
 
 const (
@@ -107,7 +113,7 @@ func (t *tool) root() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
-		RunE:          t.begin(func(cmd *cobra.Command, _ []string) error { return cmd.Help() }),
+		RunE:          t.run(func(cmd *cobra.Command, _ []string) error { return cmd.Help() }),
 	}
 	root.SetOut(t.out)
 	root.SetErr(t.err)
@@ -115,40 +121,40 @@ func (t *tool) root() *cobra.Command {
 	flags.StringVar(&t.api, "api", "", "the API's `URL` (default "+defaultAPI+"; environment "+apiVariable+")")
 	flags.StringVar(&t.config, "config", "", "take the API's address from this configuration `FILE`")
 	flags.StringVar(&t.keyFile, "key-file", "", "read the API key from this `FILE` (else from the environment: "+keyVariable+")")
-	flags.StringVar(&t.caFile, "ca", "", "trust the certificate authorities in this PEM `FILE`, and no others (environment "+caVariable+")")
-	flags.StringVar(&t.certFile, "cert", "", "show the API the client certificate in this PEM `FILE` (environment "+certVariable+")")
-	flags.StringVar(&t.certKeyFile, "cert-key", "", "that certificate's key, in this PEM `FILE` (environment "+certKeyVariable+"; default: in the same file)")
+	flags.StringVar(&t.tls.CA, "ca", "", "trust the certificate authorities in this PEM `FILE`, and no others (environment "+caVariable+")")
+	flags.StringVar(&t.tls.Cert, "cert", "", "show the API the client certificate in this PEM `FILE` (environment "+certVariable+")")
+	flags.StringVar(&t.tls.Key, "cert-key", "", "that certificate's key, in this PEM `FILE` (environment "+certKeyVariable+"; default: in the same file)")
 	flags.StringVarP(&t.output, "output", "o", outputTable, "`FORMAT` of the output: table, or json for scripts")
-	flags.DurationVar(&t.timeout, "timeout", 30*time.Second, "give up after this `TIME`; where something is followed, each of its calls")
+	flags.DurationVar(&t.timeout, "timeout", 30*time.Second, "give up a call to the API after this `TIME`")
 	completeWith(root, "output", outputTable, outputJSON)
 	root.AddCommand(t.start(), t.state(), t.attempts(), t.watch(), t.open(), t.list(), t.details(), t.push(), t.revoke(),
-		t.withdraw(), t.redeliver(), t.redeliveries(), t.ping(), t.verify(), t.ready(), t.configuration(), exitCodeHelp())
+		t.withdraw(), t.redeliver(), t.bulkRedeliveries(), t.ping(), t.verify(), t.ready(), t.configuration(), exitCodeHelp())
 	return root
 }
 
-// begin marks the end of reading the command line, and bounds what follows.
-func (t *tool) begin(do func(cmd *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
-	return t.beginUnbounded(func(cmd *cobra.Command, args []string) error {
-		ctx, cancel := context.WithTimeout(cmd.Context(), t.timeout)
-		defer cancel()
-		cmd.SetContext(ctx)
-		return do(cmd, args)
-	})
-}
-
-// beginUnbounded is begin for what may take any time: each of its calls is
-// bounded by itself.
-func (t *tool) beginUnbounded(do func(cmd *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
+// run marks the end of reading the command line, then runs the command.
+func (t *tool) run(command func(cmd *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		if t.output != outputTable && t.output != outputJSON {
 			return fmt.Errorf("--output %q is neither table nor json", t.output)
 		}
-		t.begun = true
-		return do(cmd, args)
+		t.parsed = true
+		return command(cmd, args)
 	}
 }
 
-// usageError is a command line that proved wrong after it was read.
+// withAPI is run for a command that calls the API.
+func (t *tool) withAPI(command func(ctx context.Context, api *client.Client, args []string) error) func(*cobra.Command, []string) error {
+	return t.run(func(cmd *cobra.Command, args []string) error {
+		api, err := t.connect()
+		if err != nil {
+			return err
+		}
+		return command(cmd.Context(), api, args)
+	})
+}
+
+// usageError is a command line that proved wrong after it was parsed.
 type usageError struct{ error }
 
 func usage(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }

@@ -24,6 +24,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"ringback/api/client"
 	"ringback/api/rest"
 	"ringback/internal/operation"
 )
@@ -32,45 +33,45 @@ var update = flag.Bool("update", false, "write the golden files instead of compa
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// fake is an Operations that keeps what it was asked; the API in front of it
-// is the real one.
+// fake is an Operations that records its calls; the API in front of it is the
+// real one.
 type fake struct {
-	mu      sync.Mutex
-	asked   []any
-	created bool
-	state   operation.State
-	// states are what one look after the other finds; the last one stays. A nil
-	// one is a moment without Temporal.
-	states  []*operation.State
-	pages   map[operation.Outcome][]operation.Page
-	counts  map[operation.Outcome]operation.OperationsCount
+	mu       sync.Mutex
+	recorded []any
+	created  bool
+	state    client.State
+	// states are what one read after the other returns; the last one stays. A nil
+	// one is an unavailable Temporal.
+	states  []*client.State
+	pages   map[client.Outcome][]client.Page
+	counts  map[client.Outcome]client.Count
 	details map[string]any
-	ping    operation.Ping
-	dryRun  operation.DryRun
-	// many are what one look after the other at a bulk redelivery finds.
-	many []operation.BulkRedelivery
+	ping    client.Ping
+	dryRun  client.DryRun
+	// many are what one read after the other of a bulk redelivery returns.
+	many []client.BulkRedelivery
 	err  error
 }
 
-func (f *fake) ask(what ...any) error {
+func (f *fake) record(what ...any) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.asked = append(f.asked, what...)
+	f.recorded = append(f.recorded, what...)
 	return f.err
 }
 
-// questions are what was asked so far; a handler may still be at work.
-func (f *fake) questions() []any {
+// calls are those recorded so far; a handler may still be running.
+func (f *fake) calls() []any {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return slices.Clone(f.asked)
+	return slices.Clone(f.recorded)
 }
 
-func (f *fake) Start(_ context.Context, r operation.StartRequest) (operation.State, bool, error) {
-	return f.state, f.created, f.ask(r)
+func (f *fake) Start(_ context.Context, r client.StartRequest) (client.State, bool, error) {
+	return f.state, f.created, f.record(r)
 }
-func (f *fake) State(_ context.Context, k operation.Key) (operation.State, error) {
-	err := f.ask(k)
+func (f *fake) State(_ context.Context, k client.Key) (client.State, error) {
+	err := f.record(k)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.states) == 0 {
@@ -79,103 +80,103 @@ func (f *fake) State(_ context.Context, k operation.Key) (operation.State, error
 	state := f.states[0]
 	f.states = f.states[min(1, len(f.states)-1):]
 	if state == nil {
-		return operation.State{}, &operation.Error{Problem: operation.ProblemUnavailable, Detail: "Temporal does not answer.", RetryAfter: time.Millisecond}
+		return client.State{}, &operation.Error{Problem: client.ProblemUnavailable, Detail: "Temporal does not answer.", RetryAfter: time.Millisecond}
 	}
 	return *state, err
 }
 
-func (f *fake) List(_ context.Context, q operation.ListQuery) (operation.Page, error) {
-	if err := f.ask(q); err != nil {
-		return operation.Page{}, err
+func (f *fake) List(_ context.Context, q client.ListQuery) (client.Page, error) {
+	if err := f.record(q); err != nil {
+		return client.Page{}, err
 	}
 	pages := f.pages[asked(q)]
 	at := len(q.PageToken) // the fake's token is one x for each page before
 	if at >= len(pages) {
-		return operation.Page{}, nil
+		return client.Page{}, nil
 	}
 	return pages[at], nil
 }
 
 // asked is a query's outcome as the API's parameter says it.
-func asked(q operation.ListQuery) operation.Outcome {
+func asked(q client.ListQuery) client.Outcome {
 	if q.Undelivered {
-		return undelivered
+		return "undelivered"
 	}
 	return q.Outcome
 }
 
-func (f *fake) Count(_ context.Context, q operation.CountQuery) (operation.OperationsCount, error) {
-	return f.counts[asked(q.ListQuery)], f.ask(q)
+func (f *fake) Count(_ context.Context, q client.CountQuery) (client.Count, error) {
+	return f.counts[asked(q.ListQuery)], f.record(q)
 }
 
-func (f *fake) Ping(_ context.Context, endpoint string, r operation.PingRequest) (operation.Ping, error) {
-	return f.ping, f.ask(endpoint, r)
+func (f *fake) Ping(_ context.Context, endpoint string, r operation.PingRequest) (client.Ping, error) {
+	return f.ping, f.record(endpoint, r)
 }
 
-func (f *fake) StartRedeliveries(_ context.Context, r operation.BulkRedeliveryRequest) (operation.BulkRedelivery, error) {
+func (f *fake) StartRedeliveries(_ context.Context, r client.BulkRedeliveryRequest) (client.BulkRedelivery, error) {
 	return f.bulk(r)
 }
 
-func (f *fake) DryRun(_ context.Context, r operation.BulkRedeliveryRequest) (operation.DryRun, error) {
-	return f.dryRun, f.ask(r)
+func (f *fake) DryRun(_ context.Context, r client.BulkRedeliveryRequest) (client.DryRun, error) {
+	return f.dryRun, f.record(r)
 }
 
-func (f *fake) RedeliveriesState(_ context.Context, id string) (operation.BulkRedelivery, error) {
+func (f *fake) RedeliveriesState(_ context.Context, id string) (client.BulkRedelivery, error) {
 	return f.bulk("see " + id)
 }
 
-func (f *fake) RecentRedeliveries(context.Context) ([]operation.BulkRedelivery, error) {
-	return f.many, f.ask("recent")
+func (f *fake) RecentRedeliveries(context.Context) ([]client.BulkRedelivery, error) {
+	return f.many, f.record("recent")
 }
 
-func (f *fake) StopRedeliveries(_ context.Context, id string) (operation.BulkRedelivery, error) {
+func (f *fake) StopRedeliveries(_ context.Context, id string) (client.BulkRedelivery, error) {
 	return f.bulk("stop " + id)
 }
 
-func (f *fake) ResumeRedeliveries(_ context.Context, id string) (operation.BulkRedelivery, error) {
+func (f *fake) ResumeRedeliveries(_ context.Context, id string) (client.BulkRedelivery, error) {
 	return f.bulk("resume " + id)
 }
 
-// bulk is the next look at a bulk redelivery; the last one stays.
-func (f *fake) bulk(what any) (operation.BulkRedelivery, error) {
-	err := f.ask(what)
+// bulk is the next state of a bulk redelivery; the last one stays.
+func (f *fake) bulk(what any) (client.BulkRedelivery, error) {
+	err := f.record(what)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.many) == 0 {
-		return operation.BulkRedelivery{}, err
+		return client.BulkRedelivery{}, err
 	}
 	now := f.many[0]
 	f.many = f.many[min(1, len(f.many)-1):]
 	return now, err
 }
 
-func (f *fake) Details(_ context.Context, k operation.Key) (map[string]any, error) {
-	return f.details, f.ask(k)
+func (f *fake) Details(_ context.Context, k client.Key) (map[string]any, error) {
+	return f.details, f.record(k)
 }
 
-func (f *fake) Push(_ context.Context, k operation.Key, status string) error {
-	return f.ask(k, status)
+func (f *fake) Push(_ context.Context, k client.Key, status string) error {
+	return f.record(k, status)
 }
 
-func (f *fake) Revoke(_ context.Context, k operation.Key, r operation.Revocation) (operation.State, error) {
-	return f.state, f.ask(k, r)
+func (f *fake) Revoke(_ context.Context, k client.Key, r client.Revocation) (client.State, error) {
+	return f.state, f.record(k, r)
 }
 
-func (f *fake) Withdraw(_ context.Context, k operation.Key) (operation.State, error) {
-	return f.state, f.ask(k)
+func (f *fake) Withdraw(_ context.Context, k client.Key) (client.State, error) {
+	return f.state, f.record(k)
 }
 
-func (f *fake) Redeliver(_ context.Context, k operation.Key, r operation.RedeliveryRequest) (operation.State, error) {
-	return f.state, f.ask(k, r)
+func (f *fake) Redeliver(_ context.Context, k client.Key, r client.RedeliveryRequest) (client.State, error) {
+	return f.state, f.record(k, r)
 }
 
 const (
 	secret = "a-key-of-the-tests"
-	// nobody is who asks where no keys are configured.
+	// nobody is the caller where no keys are configured.
 	nobody = "(no keys configured)"
 )
 
-// outcome is what a run left behind.
+// outcome is the result of a run.
 type outcome struct {
 	code     int
 	out, err string
@@ -194,22 +195,22 @@ func bare(env map[string]string, args ...string) outcome {
 	return place{env: env}.run(context.Background(), args...)
 }
 
-// place is where a run takes place.
+// place is the environment of a run.
 type place struct {
 	env map[string]string
 	in  string
-	// screen is the terminal that both writers write to, if it is one.
-	screen screen
-	// browsed, if set, takes the pages that were shown.
+	// terminal says that both writers write to a terminal.
+	terminal bool
+	// browsed, if set, records the pages that were opened.
 	browsed *[]string
 }
 
 func (p place) run(ctx context.Context, args ...string) outcome {
 	var out, errs bytes.Buffer
-	code := run(ctx, args, surroundings{
+	code := run(ctx, args, environment{
 		getenv: func(name string) string { return p.env[name] },
 		in:     strings.NewReader(p.in), out: &out, err: &errs,
-		screen: func(io.Writer) screen { return p.screen },
+		isTerminal: func(io.Writer) bool { return p.terminal },
 		browse: func(_ context.Context, address string) error {
 			*p.browsed = append(*p.browsed, address)
 			return nil
@@ -239,42 +240,42 @@ func golden(t *testing.T, name, got string) {
 	require.Equal(t, string(expected), got)
 }
 
-var shop = operation.Key{Endpoint: "SHOP", OperationID: "a/b#c%"}
+var shop = client.Key{Endpoint: "SHOP", OperationID: "a/b#c%"}
 
-func at(second int) operation.Time {
-	return operation.At(time.Date(2026, 11, 21, 7, 30, second, 41e6, time.UTC))
+func at(second int) client.Time {
+	return client.At(time.Date(2026, 11, 21, 7, 30, second, 41e6, time.UTC))
 }
 
 func pointer[T any](v T) *T { return &v }
 
-func delivering() operation.State {
-	return operation.State{
-		Key: shop, Phase: operation.Delivering, Polls: 3, NextPollAt: pointer(at(50)),
-		Status: &operation.Status{Value: "2", Final: true, Raw: map[string]string{"respStatus": "200", "orderStatus": "2"}, ObservedAt: at(15)},
-		Deliveries: []operation.Delivery{
-			{CallbackID: "cb_one", Status: "1", Outcome: operation.DeliverySuperseded},
+func delivering() client.State {
+	return client.State{
+		Key: shop, Phase: client.PhaseDelivering, Polls: 3, NextPollAt: pointer(at(50)),
+		Status: &client.OperationStatus{Value: "2", Final: true, Raw: map[string]string{"respStatus": "200", "orderStatus": "2"}, ObservedAt: at(15)},
+		Deliveries: []client.Delivery{
+			{CallbackID: "cb_one", Status: "1", Outcome: client.DeliverySuperseded},
 			{
-				CallbackID: "cb_two", Status: "2", Outcome: operation.DeliveryPending, NextAttemptAt: pointer(at(21)),
-				Attempts: []operation.Attempt{
-					{Number: 1, At: at(15), TookMS: 12, HTTPStatus: 500, Verdict: operation.Unacknowledged, Reason: "the body is not JSON"},
-					{Number: 2, At: at(18), TookMS: 10000, Verdict: operation.Unacknowledged, Reason: "\x1b[31mno answer\nwithin 10 s"},
+				CallbackID: "cb_two", Status: "2", Outcome: client.DeliveryPending, NextAttemptAt: pointer(at(21)),
+				Attempts: []client.Attempt{
+					{Number: 1, At: at(15), TookMS: 12, HTTPStatus: 500, Verdict: client.Unacknowledged, Reason: "the body is not JSON"},
+					{Number: 2, At: at(18), TookMS: 10000, Verdict: client.Unacknowledged, Reason: "\x1b[31mno answer\nwithin 10 s"},
 					{Number: 3, At: at(21)},
 				},
 			},
 		},
-		Revocation: &operation.Revocation{InitiatedBy: "user", Reason: "ordered twice", At: at(19)},
-		Redelivery: &operation.RedeliveryNote{By: "anna", Reason: "receiver repaired", PreviousRunID: "0193f1d1", BulkRedeliveryID: bulkID},
+		Revocation: &client.Revocation{InitiatedBy: "user", Reason: "ordered twice", At: at(19)},
+		Redelivery: &client.RedeliveryNote{By: "anna", Reason: "receiver repaired", PreviousRunID: "0193f1d1", BulkRedeliveryID: bulkID},
 		RunID:      "0193f1d2", UIURL: "http://127.0.0.1:8233/x",
 	}
 }
 
-func watching() operation.State {
-	return operation.State{Key: shop, Phase: operation.Watching, RunID: "0193f1d2"}
+func watching() client.State {
+	return client.State{Key: shop, Phase: client.PhaseWatching, RunID: "0193f1d2"}
 }
 
-func TestEachCommandAsksTheApiForWhatItSaysAndShowsTheAnswer(t *testing.T) {
+func TestEachCommandCallsTheAPIAndShowsTheResponse(t *testing.T) {
 	t.Parallel()
-	closed := operation.State{Key: shop, Phase: operation.Closed, Outcome: operation.OutcomeWithdrawn, Polls: 1, RunID: "0193f1d2"}
+	closed := client.State{Key: shop, Phase: client.PhaseClosed, Outcome: client.OutcomeWithdrawn, Polls: 1, RunID: "0193f1d2"}
 	for name, c := range map[string]struct {
 		args  []string
 		fake  *fake
@@ -283,15 +284,15 @@ func TestEachCommandAsksTheApiForWhatItSaysAndShowsTheAnswer(t *testing.T) {
 		"start": {
 			[]string{"start", "SHOP", "a/b#c%", "--method", "p2p_a2c", "--registered-at", "2026-11-21T09:30:15.041+02:00", "--order-id", "o", "--known-status", "0", "--callback-url", "https://shop.example/", "--status", "1,2", "--status", "3"},
 			&fake{created: true, state: watching()},
-			[]any{operation.StartRequest{
+			[]any{client.StartRequest{
 				Endpoint: "SHOP", OperationID: "a/b#c%", Method: "p2p_a2c", KnownStatus: "0",
-				Reference: operation.Reference{RegisteredAt: pointer(at(15)), OrderID: "o"},
-				Callback:  operation.Target{URL: "https://shop.example/", Statuses: []string{"1", "2", "3"}},
+				Reference: client.Reference{RegisteredAt: pointer(at(15)), OrderID: "o"},
+				Callback:  client.CallbackTarget{URL: "https://shop.example/", Statuses: []string{"1", "2", "3"}},
 			}},
 		},
 		"start-again": {
 			[]string{"start", "SHOP", "a/b#c%"}, &fake{state: delivering()},
-			[]any{operation.StartRequest{Endpoint: "SHOP", OperationID: "a/b#c%"}},
+			[]any{client.StartRequest{Endpoint: "SHOP", OperationID: "a/b#c%"}},
 		},
 		"attempts":            {[]string{"attempts", "SHOP", "a/b#c%"}, &fake{state: delivering()}, []any{shop}},
 		"attempts-none":       {[]string{"attempts", "SHOP", "a/b#c%"}, &fake{state: watching()}, []any{shop}},
@@ -305,43 +306,43 @@ func TestEachCommandAsksTheApiForWhatItSaysAndShowsTheAnswer(t *testing.T) {
 		"push":                {[]string{"push", "SHOP", "a/b#c%", "--status", "reserved"}, &fake{}, []any{shop, "reserved"}},
 		"push-poll-now":       {[]string{"push", "SHOP", "a/b#c%"}, &fake{}, []any{shop, ""}},
 		"push-json":           {[]string{"push", "SHOP", "a/b#c%", "--output=json"}, &fake{}, []any{shop, ""}},
-		"revoke":              {[]string{"revoke", "SHOP", "a/b#c%", "--initiated-by", "user", "--reason", "ordered twice"}, &fake{state: delivering()}, []any{shop, operation.Revocation{InitiatedBy: "user", Reason: "ordered twice"}}},
+		"revoke":              {[]string{"revoke", "SHOP", "a/b#c%", "--initiated-by", "user", "--reason", "ordered twice"}, &fake{state: delivering()}, []any{shop, client.Revocation{InitiatedBy: "user", Reason: "ordered twice"}}},
 		"withdraw":            {[]string{"withdraw", "SHOP", "a/b#c%"}, &fake{state: closed}, []any{shop}},
-		"redeliver":           {[]string{"redeliver", "SHOP", "a/b#c%"}, &fake{state: delivering()}, []any{shop, operation.RedeliveryRequest{By: nobody}}},
-		"redeliver-elsewhere": {[]string{"redeliver", "SHOP", "a/b#c%", "--repoll", "--force", "--reason", "r", "--callback-url", "https://b.example/"}, &fake{state: watching()}, []any{shop, operation.RedeliveryRequest{Repoll: true, Force: true, Reason: "r", Callback: operation.Target{URL: "https://b.example/"}, By: nobody}}},
+		"redeliver":           {[]string{"redeliver", "SHOP", "a/b#c%"}, &fake{state: delivering()}, []any{shop, client.RedeliveryRequest{By: nobody}}},
+		"redeliver-elsewhere": {[]string{"redeliver", "SHOP", "a/b#c%", "--repoll", "--force", "--reason", "r", "--callback-url", "https://b.example/"}, &fake{state: watching()}, []any{shop, client.RedeliveryRequest{Repoll: true, Force: true, Reason: "r", Callback: client.CallbackTarget{URL: "https://b.example/"}, By: nobody}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			got := starter(t, rest.Options{Operations: c.fake}, c.args...)
 			require.Equal(t, exitOK, got.code, got.err)
 			require.Empty(t, got.err)
-			require.Equal(t, c.asked, c.fake.questions())
+			require.Equal(t, c.asked, c.fake.calls())
 			golden(t, name, got.out)
 		})
 	}
 }
 
-func summary(id string, second int, o operation.Outcome) operation.Summary {
-	return operation.Summary{
-		Key: operation.Key{Endpoint: "SHOP", OperationID: id}, Status: "2", Phase: operation.Closed, Outcome: o,
+func summary(id string, second int, o client.Outcome) client.Summary {
+	return client.Summary{
+		Key: client.Key{Endpoint: "SHOP", OperationID: id}, Status: "2", Phase: client.PhaseClosed, Outcome: o,
 		StartedAt: at(second), ClosedAt: pointer(at(second + 1)), RunID: "run",
 	}
 }
 
-func TestAListShowsWhatMatchesNewestFirst(t *testing.T) {
+func TestListShowsMatchesNewestFirst(t *testing.T) {
 	t.Parallel()
-	pages := map[operation.Outcome][]operation.Page{
-		operation.OutcomeNone: {
-			{Operations: []operation.Summary{{Key: shop, Phase: operation.Watching, StartedAt: at(9)}, summary("8", 8, operation.OutcomeAcknowledged)}, NextPageToken: "x"},
-			{Operations: []operation.Summary{summary("7", 7, operation.OutcomeGone)}, NextPageToken: "xx"},
-			{Operations: []operation.Summary{summary("6", 6, operation.OutcomeExpired)}},
+	pages := map[client.Outcome][]client.Page{
+		client.OutcomeNone: {
+			{Operations: []client.Summary{{Key: shop, Phase: client.PhaseWatching, StartedAt: at(9)}, summary("8", 8, client.OutcomeAcknowledged)}, NextPageToken: "x"},
+			{Operations: []client.Summary{summary("7", 7, client.OutcomeGone)}, NextPageToken: "xx"},
+			{Operations: []client.Summary{summary("6", 6, client.OutcomeExpired)}},
 		},
-		operation.OutcomeExhausted: {
-			{Operations: []operation.Summary{summary("5", 5, operation.OutcomeExhausted)}, NextPageToken: "x"},
-			{Operations: []operation.Summary{summary("1", 1, operation.OutcomeExhausted)}},
+		client.OutcomeExhausted: {
+			{Operations: []client.Summary{summary("5", 5, client.OutcomeExhausted)}, NextPageToken: "x"},
+			{Operations: []client.Summary{summary("1", 1, client.OutcomeExhausted)}},
 		},
-		operation.OutcomeGone: {{Operations: []operation.Summary{summary("4", 4, operation.OutcomeGone)}}},
-		undelivered:           {{Operations: []operation.Summary{summary("5", 5, operation.OutcomeExhausted), summary("4", 4, operation.OutcomeAcknowledged)}}},
+		client.OutcomeGone: {{Operations: []client.Summary{summary("4", 4, client.OutcomeGone)}}},
+		"undelivered":      {{Operations: []client.Summary{summary("5", 5, client.OutcomeExhausted), summary("4", 4, client.OutcomeAcknowledged)}}},
 	}
 	since, until := at(0), at(59)
 	for name, c := range map[string]struct {
@@ -349,82 +350,82 @@ func TestAListShowsWhatMatchesNewestFirst(t *testing.T) {
 		asked []any
 		more  bool
 	}{
-		"list-all":               {[]string{"list", "--limit", "0"}, []any{operation.ListQuery{}, operation.ListQuery{PageToken: "x"}, operation.ListQuery{PageToken: "xx"}}, false},
-		"list-cut":               {[]string{"list", "--limit", "3"}, []any{operation.ListQuery{}, operation.ListQuery{PageToken: "x"}}, true},
-		"list-cut-within-a-page": {[]string{"list", "--limit", "1"}, []any{operation.ListQuery{}}, true},
+		"list-all":               {[]string{"list", "--limit", "0"}, []any{client.ListQuery{}, client.ListQuery{PageToken: "x"}, client.ListQuery{PageToken: "xx"}}, false},
+		"list-cut":               {[]string{"list", "--limit", "3"}, []any{client.ListQuery{}, client.ListQuery{PageToken: "x"}}, true},
+		"list-cut-within-a-page": {[]string{"list", "--limit", "1"}, []any{client.ListQuery{}}, true},
 		"list-failed": {
 			[]string{"list", "--failed", "--endpoint", "SHOP", "--since", since.String(), "--until", until.String()},
 			[]any{
-				operation.ListQuery{Endpoint: "SHOP", Outcome: operation.OutcomeExhausted, Since: since, Until: until},
-				operation.ListQuery{Endpoint: "SHOP", Outcome: operation.OutcomeExhausted, Since: since, Until: until, PageToken: "x"},
-				operation.ListQuery{Endpoint: "SHOP", Outcome: operation.OutcomeGone, Since: since, Until: until},
+				client.ListQuery{Endpoint: "SHOP", Outcome: client.OutcomeExhausted, Since: since, Until: until},
+				client.ListQuery{Endpoint: "SHOP", Outcome: client.OutcomeExhausted, Since: since, Until: until, PageToken: "x"},
+				client.ListQuery{Endpoint: "SHOP", Outcome: client.OutcomeGone, Since: since, Until: until},
 			}, false,
 		},
 		"list-failed-json": {
 			[]string{"list", "--failed", "-o", "json"},
-			[]any{operation.ListQuery{Outcome: operation.OutcomeExhausted}, operation.ListQuery{Outcome: operation.OutcomeExhausted, PageToken: "x"}, operation.ListQuery{Outcome: operation.OutcomeGone}}, false,
+			[]any{client.ListQuery{Outcome: client.OutcomeExhausted}, client.ListQuery{Outcome: client.OutcomeExhausted, PageToken: "x"}, client.ListQuery{Outcome: client.OutcomeGone}}, false,
 		},
 		"list-undelivered": {
 			[]string{"list", "--undelivered", "--time", "closed"},
-			[]any{operation.ListQuery{Undelivered: true, ByClose: true}}, false,
+			[]any{client.ListQuery{Undelivered: true, ByClose: true}}, false,
 		},
-		"list-none":      {[]string{"list", "--outcome", "revoked"}, []any{operation.ListQuery{Outcome: operation.OutcomeRevoked}}, false},
-		"list-none-json": {[]string{"list", "--outcome", "revoked", "-o", "json"}, []any{operation.ListQuery{Outcome: operation.OutcomeRevoked}}, false},
+		"list-none":      {[]string{"list", "--outcome", "revoked"}, []any{client.ListQuery{Outcome: client.OutcomeRevoked}}, false},
+		"list-none-json": {[]string{"list", "--outcome", "revoked", "-o", "json"}, []any{client.ListQuery{Outcome: client.OutcomeRevoked}}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := &fake{pages: pages}
 			got := starter(t, rest.Options{Operations: f}, c.args...)
 			require.Equal(t, exitOK, got.code, got.err)
-			require.Equal(t, c.asked, f.questions())
+			require.Equal(t, c.asked, f.calls())
 			require.Equal(t, c.more, strings.Contains(got.err, "more operations match"))
 			golden(t, name, got.out)
 		})
 	}
 }
 
-func TestACountSumsWhatWasAskedForOneByOne(t *testing.T) {
+func TestCountSumsOverSeveralQueries(t *testing.T) {
 	t.Parallel()
-	counts := map[operation.Outcome]operation.OperationsCount{
-		operation.OutcomeNone: {Count: 120331},
-		operation.OutcomeExhausted: {Count: 6, Exact: true, Groups: []operation.CountGroup{
+	counts := map[client.Outcome]client.Count{
+		client.OutcomeNone: {Count: 120331},
+		client.OutcomeExhausted: {Count: 6, Exact: true, Groups: []client.CountGroup{
 			{Endpoint: "SHOP", Count: 4}, {Endpoint: "LEDGER", Count: 2}}},
-		operation.OutcomeGone: {Count: 3, Exact: true, Groups: []operation.CountGroup{{Endpoint: "LEDGER", Count: 3}}},
-		undelivered: {Count: 7, Exact: true, Groups: []operation.CountGroup{
-			{Outcome: operation.OutcomeExhausted, Count: 6}, {Count: 1}}},
+		client.OutcomeGone: {Count: 3, Exact: true, Groups: []client.CountGroup{{Endpoint: "LEDGER", Count: 3}}},
+		"undelivered": {Count: 7, Exact: true, Groups: []client.CountGroup{
+			{Outcome: client.OutcomeExhausted, Count: 6}, {Count: 1}}},
 	}
 	for name, c := range map[string]struct {
 		args  []string
 		asked []any
 		notes bool
 	}{
-		"count":                 {[]string{"--count"}, []any{operation.CountQuery{}}, true},
-		"count-failed-by":       {[]string{"--failed", "--count-by", "endpoint"}, countOf("endpoint", operation.OutcomeExhausted, operation.OutcomeGone), false},
-		"count-failed-by-json":  {[]string{"--failed", "--count-by", "endpoint", "-o", "json"}, countOf("endpoint", operation.OutcomeExhausted, operation.OutcomeGone), false},
-		"count-undelivered-by":  {[]string{"--undelivered", "--count-by", "outcome"}, []any{operation.CountQuery{ListQuery: operation.ListQuery{Undelivered: true}, GroupBy: "outcome"}}, false},
-		"count-of-one-endpoint": {[]string{"--count", "--endpoint", "SHOP", "--outcome", "gone"}, []any{operation.CountQuery{ListQuery: operation.ListQuery{Endpoint: "SHOP", Outcome: operation.OutcomeGone}}}, false},
+		"count":                 {[]string{"--count"}, []any{client.CountQuery{}}, true},
+		"count-failed-by":       {[]string{"--failed", "--count-by", "endpoint"}, countOf("endpoint", client.OutcomeExhausted, client.OutcomeGone), false},
+		"count-failed-by-json":  {[]string{"--failed", "--count-by", "endpoint", "-o", "json"}, countOf("endpoint", client.OutcomeExhausted, client.OutcomeGone), false},
+		"count-undelivered-by":  {[]string{"--undelivered", "--count-by", "outcome"}, []any{client.CountQuery{ListQuery: client.ListQuery{Undelivered: true}, GroupBy: "outcome"}}, false},
+		"count-of-one-endpoint": {[]string{"--count", "--endpoint", "SHOP", "--outcome", "gone"}, []any{client.CountQuery{ListQuery: client.ListQuery{Endpoint: "SHOP", Outcome: client.OutcomeGone}}}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := &fake{counts: counts}
 			got := starter(t, rest.Options{Operations: f}, append([]string{"list"}, c.args...)...)
 			require.Equal(t, exitOK, got.code, got.err)
-			require.Equal(t, c.asked, f.questions())
+			require.Equal(t, c.asked, f.calls())
 			require.Equal(t, c.notes, strings.Contains(got.err, "runs were counted"))
 			golden(t, name, got.out)
 		})
 	}
 }
 
-func countOf(by string, outcomes ...operation.Outcome) []any {
+func countOf(by string, outcomes ...client.Outcome) []any {
 	var all []any
 	for _, o := range outcomes {
-		all = append(all, operation.CountQuery{ListQuery: operation.ListQuery{Outcome: o}, GroupBy: by})
+		all = append(all, client.CountQuery{ListQuery: client.ListQuery{Outcome: o}, GroupBy: by})
 	}
 	return all
 }
 
-func TestTimesAreGivenOrAgo(t *testing.T) {
+func TestTimesAreAbsoluteOrAgo(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 	for text, expected := range map[string]string{
@@ -438,7 +439,7 @@ func TestTimesAreGivenOrAgo(t *testing.T) {
 		"99999999999d":              "",
 		"2026-11-20":                "",
 	} {
-		got, err := when(text, now)
+		got, err := parseTime("since", text, now)
 		if expected == "" {
 			require.Error(t, err, text)
 			continue
@@ -448,9 +449,9 @@ func TestTimesAreGivenOrAgo(t *testing.T) {
 	}
 }
 
-func TestExitCodesTellWhatCame(t *testing.T) {
+func TestEachErrorHasItsExitCode(t *testing.T) {
 	t.Parallel()
-	refuse := func(p operation.Problem) error { return operation.Refuse(p, "Because.") }
+	refuse := func(p client.ProblemKind) error { return operation.Refuse(p, "Because.") }
 	for name, c := range map[string]struct {
 		err  error
 		args []string
@@ -460,14 +461,14 @@ func TestExitCodesTellWhatCame(t *testing.T) {
 		"all is well":                     {nil, []string{"state", "SHOP", "1"}, 0, ""},
 		"help is no failure":              {nil, []string{"state", "--help"}, 0, ""},
 		"no command shows the help":       {nil, nil, 0, ""},
-		"a field at fault":                {operation.Invalid(operation.FieldError{Field: "method", Detail: "is required"}), []string{"start", "SHOP", "1"}, 1, "HTTP 422 invalid: The request is not valid; nothing was changed. method: is required."},
+		"a field at fault":                {operation.Invalid(client.FieldError{Field: "method", Detail: "is required"}), []string{"start", "SHOP", "1"}, 1, "HTTP 422 invalid: The request is not valid; nothing was changed. method: is required."},
 		"ringback's own fault":            {errors.New("boom"), []string{"state", "SHOP", "1"}, 1, "HTTP 500 internal"},
-		"no such operation":               {refuse(operation.ProblemNotFound), []string{"state", "SHOP", "1"}, 3, "HTTP 404 not-found: Because."},
-		"other content":                   {refuse(operation.ProblemConflict), []string{"start", "SHOP", "1"}, 4, "HTTP 409 conflict"},
-		"closed":                          {refuse(operation.ProblemClosed), []string{"push", "SHOP", "1"}, 4, "HTTP 409 closed"},
-		"not revocable":                   {refuse(operation.ProblemNotRevocable), []string{"revoke", "SHOP", "1", "--initiated-by", "core"}, 4, "HTTP 409 not-revocable"},
-		"not redeliverable":               {refuse(operation.ProblemNotRedeliverable), []string{"redeliver", "SHOP", "1"}, 4, "HTTP 409 not-redeliverable"},
-		"unavailable":                     {refuse(operation.ProblemUnavailable), []string{"withdraw", "SHOP", "1"}, 5, "HTTP 503 unavailable: Because. Try again in 5 s. (request "},
+		"no such operation":               {refuse(client.ProblemNotFound), []string{"state", "SHOP", "1"}, 3, "HTTP 404 not-found: Because."},
+		"other content":                   {refuse(client.ProblemConflict), []string{"start", "SHOP", "1"}, 4, "HTTP 409 conflict"},
+		"closed":                          {refuse(client.ProblemClosed), []string{"push", "SHOP", "1"}, 4, "HTTP 409 closed"},
+		"not revocable":                   {refuse(client.ProblemNotRevocable), []string{"revoke", "SHOP", "1", "--initiated-by", "core"}, 4, "HTTP 409 not-revocable"},
+		"not redeliverable":               {refuse(client.ProblemNotRedeliverable), []string{"redeliver", "SHOP", "1"}, 4, "HTTP 409 not-redeliverable"},
+		"unavailable":                     {refuse(client.ProblemUnavailable), []string{"withdraw", "SHOP", "1"}, 5, "HTTP 503 unavailable: Because. Try again in 5 s. (request "},
 		"an id that the API refuses":      {nil, []string{"state", "SH OP", "1"}, 1, "endpoint: is not a name"},
 		"no operation":                    {nil, []string{"state"}, 2, "ENDPOINT OPERATION_ID"},
 		"an operation without an id":      {nil, []string{"state", "SHOP"}, 2, "ENDPOINT OPERATION_ID"},
@@ -482,7 +483,9 @@ func TestExitCodesTellWhatCame(t *testing.T) {
 		"neither operation nor filter":    {nil, []string{"redeliver", "--reason", "r"}, 2, "name an operation"},
 		"a dry run of everything":         {nil, []string{"redeliver", "--dry-run"}, 2, "name an operation"},
 		"many polled again":               {nil, []string{"redeliver", "--endpoint", "SHOP", "--repoll"}, 2, "--repoll goes with one operation"},
-		"a rate that the API refuses":     {nil, []string{"redeliver", "--endpoint", "SHOP", "--rate", "0"}, 1, "rate_per_second: is not above 0"},
+		"a rate of nothing":               {nil, []string{"redeliver", "--endpoint", "SHOP", "--rate", "0"}, 2, "--rate 0 is not above 0"},
+		"a rate that the API refuses":     {nil, []string{"redeliver", "--endpoint", "SHOP", "--rate", "1000"}, 1, "rate_per_second: is not above 0"},
+		"a bound of another time":         {nil, []string{"list", "--time", "noon"}, 2, "--time"},
 		"a redelivery's id that is none":  {nil, []string{"redeliveries", "follow", "12"}, 1, "id: is not the id"},
 		"watched too often":               {nil, []string{"watch", "SHOP", "1", "--every", "1ms"}, 2, "--every"},
 		"watched for less than no time":   {nil, []string{"watch", "SHOP", "1", "--for", "-1s"}, 2, "--for"},
@@ -500,8 +503,8 @@ func TestExitCodesTellWhatCame(t *testing.T) {
 		"an empty status":                 {nil, []string{"push", "SHOP", "1", "--status", ""}, 2, "--status is empty"},
 		"an address that is none":         {nil, []string{"state", "SHOP", "1", "--api", "localhost:8080"}, 2, "--api"},
 		"an address with a password":      {nil, []string{"state", "SHOP", "1", "--api", "http://a:b@localhost:8080"}, 2, "--api"},
-		"nobody at the address":           {nil, []string{"state", "SHOP", "1", "--api", "http://127.0.0.1:1"}, 5, "no answer from the API at http://127.0.0.1:1: "},
-		"no time for an answer":           {nil, []string{"state", "SHOP", "1", "--timeout", "1ns"}, 5, "no answer"},
+		"nobody at the address":           {nil, []string{"state", "SHOP", "1", "--api", "http://127.0.0.1:1"}, 5, "no response from the API at http://127.0.0.1:1: "},
+		"no time for an answer":           {nil, []string{"state", "SHOP", "1", "--timeout", "1ns"}, 5, "no response"},
 		"a key file that is missing":      {nil, []string{"state", "SHOP", "1", "--key-file", "testdata/none"}, 2, "--key-file"},
 		"a configuration that is missing": {nil, []string{"state", "SHOP", "1", "--config", "testdata/none"}, 2, "--config"},
 		"an authority that is none":       {nil, []string{"state", "SHOP", "1", "--ca", "main.go"}, 2, "--ca"},
@@ -520,30 +523,31 @@ func TestExitCodesTellWhatCame(t *testing.T) {
 	}
 }
 
-func TestAnswersThatAreNotRingbacksAreNotTakenForIts(t *testing.T) {
+func TestResponsesOfOtherServersAreErrors(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		handler http.HandlerFunc
+		code    int
 		says    string
 	}{
 		"a proxy's page": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/html")
 			w.WriteHeader(http.StatusBadGateway)
 			_, _ = io.WriteString(w, "<h1>Bad gateway</h1>")
-		}, "HTTP 502: The answer is not Ringback's"},
+		}, exitUnavailable, "HTTP 502: The response is not Ringback's"},
 		"a redirect": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "http://127.0.0.1:1/elsewhere", http.StatusTemporaryRedirect)
-		}, "HTTP 307: The answer is not Ringback's"},
+		}, exitFailed, "HTTP 307: The response is not Ringback's"},
 		"a page that is fine": {func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, "<h1>It works</h1>")
-		}, "can't be read"},
+		}, exitFailed, "can't be read"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := httptest.NewServer(c.handler)
 			defer server.Close()
 			got := bare(nil, "state", "SHOP", "1", "--api", server.URL)
-			require.Equal(t, exitFailed, got.code)
+			require.Equal(t, c.code, got.code)
 			require.Contains(t, got.err, c.says)
 		})
 	}
@@ -591,7 +595,7 @@ func TestTheKeyIsSentAndNeverShown(t *testing.T) {
 	require.Contains(t, refused.err, "HTTP 403 forbidden: The key engineer lacks the scope start")
 }
 
-func TestTheAddressComesFromTheFirstThatSaysIt(t *testing.T) {
+func TestTheAddressComesFromFlagThenFileThenEnvironment(t *testing.T) {
 	t.Parallel()
 	write := func(name, content string) string {
 		file := filepath.Join(t.TempDir(), name)
@@ -627,18 +631,18 @@ func TestTheAddressComesFromTheFirstThatSaysIt(t *testing.T) {
 	}
 }
 
-func TestTheConfigFlagIsAcceptedWithOneDashAsByTheOtherPrograms(t *testing.T) {
+func TestTheConfigFlagIsAcceptedWithOneDash(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, []string{"state", "--config", "f", "--config=g", "--", "-config"}, asOtherPrograms([]string{"state", "-config", "f", "-config=g", "--", "-config"}))
+	require.Equal(t, []string{"state", "--config", "f", "--config=g", "--", "-config"}, withTwoDashes([]string{"state", "-config", "f", "-config=g", "--", "-config"}))
 }
 
-func TestAKeyOverAnUnencryptedNetworkIsWarnedOf(t *testing.T) {
+func TestAWarningIsGivenForAKeyOverUnencryptedHTTP(t *testing.T) {
 	t.Parallel()
 	got := bare(map[string]string{keyVariable: secret}, "state", "SHOP", "1", "--api", "http://192.0.2.1:1", "--timeout", "1ns")
 	require.Contains(t, got.err, "travels to 192.0.2.1:1 unencrypted")
 }
 
-func TestAPrivateAuthorityIsTrustedWhenItIsNamed(t *testing.T) {
+func TestAPrivateAuthorityIsTrustedIfNamed(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewTLSServer(rest.New(rest.Options{Operations: &fake{state: watching()}}))
 	defer server.Close()
@@ -649,21 +653,21 @@ func TestAPrivateAuthorityIsTrustedWhenItIsNamed(t *testing.T) {
 	require.Equal(t, exitUnavailable, bare(nil, "state", "SHOP", "1", "--api", server.URL).code)
 }
 
-func TestReadySaysWhetherAndWhyNot(t *testing.T) {
+func TestReadyShowsWhyTheAPIIsNotReady(t *testing.T) {
 	t.Parallel()
 	hash := func() string { return "2f1c6bd0a7e4" }
 	got := starter(t, rest.Options{Operations: &fake{}, ConfigHash: hash}, "ready")
 	require.Equal(t, exitOK, got.code, got.err)
 	golden(t, "ready", got.out)
 	got = starter(t, rest.Options{Operations: &fake{}, ConfigHash: hash, Ready: func(context.Context) error {
-		return operation.Refuse(operation.ProblemUnavailable, "Temporal does not answer.")
+		return operation.Refuse(client.ProblemUnavailable, "Temporal does not answer.")
 	}}, "ready")
 	require.Equal(t, exitUnavailable, got.code)
 	require.Contains(t, got.err, "is not ready")
 	golden(t, "ready-not", got.out)
 }
 
-func TestEveryCommandIsDocumentedWithAnExampleThatItAccepts(t *testing.T) {
+func TestEveryCommandHasHelpAndExamplesThatWork(t *testing.T) {
 	t.Parallel()
 	root := (&tool{}).root()
 	for _, cmd := range everyCommand(root) {
@@ -695,13 +699,13 @@ func TestEveryCommandIsDocumentedWithAnExampleThatItAccepts(t *testing.T) {
 // anything is an API that every call succeeds with.
 func anything() *fake {
 	return &fake{
-		state: closedAs(operation.OutcomeAcknowledged), ping: operation.Ping{Verdict: operation.Acknowledged},
-		many: []operation.BulkRedelivery{{ID: bulkID, Phase: operation.BulkRedeliveryDone}},
+		state: closedAs(client.OutcomeAcknowledged), ping: client.Ping{Verdict: client.Acknowledged},
+		many: []client.BulkRedelivery{{ID: bulkID, Phase: client.BulkRedeliveryDone}},
 	}
 }
 
-func closedAs(o operation.Outcome) operation.State {
-	return operation.State{Key: shop, Phase: operation.Closed, Outcome: o, RunID: "0193f1d2", UIURL: "http://127.0.0.1:8233/x"}
+func closedAs(o client.Outcome) client.State {
+	return client.State{Key: shop, Phase: client.PhaseClosed, Outcome: o, RunID: "0193f1d2", UIURL: "http://127.0.0.1:8233/x"}
 }
 
 // everyCommand is root and all below it, but for what cobra brings.
@@ -745,7 +749,7 @@ func withoutAddress(args []string) []string {
 	return args
 }
 
-func TestHelpIsAsExpected(t *testing.T) {
+func TestHelpTexts(t *testing.T) {
 	t.Parallel()
 	golden(t, "help", bare(nil, "--help").out)
 	for _, name := range []string{"list", "watch", "redeliver", "ping", "verify", "redeliveries"} {
@@ -755,12 +759,12 @@ func TestHelpIsAsExpected(t *testing.T) {
 	golden(t, "help-exit-codes", bare(nil, "help", "exit-codes").out)
 }
 
-func TestJsonOutputIsTheApisOwn(t *testing.T) {
+func TestJSONOutputIsTheAPIsOwn(t *testing.T) {
 	t.Parallel()
 	got := starter(t, rest.Options{Operations: &fake{state: delivering()}}, "state", "SHOP", "1", "-o", "json")
-	var s operation.State
+	var s client.State
 	require.NoError(t, json.Unmarshal([]byte(got.out), &s))
 	expected := delivering()
-	expected.Deliveries[0].Attempts = []operation.Attempt{}
+	expected.Deliveries[0].Attempts = []client.Attempt{}
 	require.Equal(t, expected, s)
 }

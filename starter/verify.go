@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -22,8 +21,8 @@ import (
 // secretVariable holds the signing secrets where no file is named.
 const secretVariable = "RINGBACK_SIGNING_SECRET"
 
-// verification is a callback as it was received, and what it is held against.
-type verification struct {
+// verifyFlags are the verify command's flags.
+type verifyFlags struct {
 	secretFile, headersFile, bodyFile string
 	headerLines                       []string
 	tolerance                         time.Duration
@@ -38,7 +37,7 @@ func noSecretArgs(_ *cobra.Command, args []string) error {
 }
 
 func (t *tool) verify() *cobra.Command {
-	var v verification
+	var v verifyFlags
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Check the signature of a received callback",
@@ -65,7 +64,7 @@ Exits with 0 if the callback is valid, with 1 if it is not.`,
 	flags.StringArrayVarP(&v.headerLines, "header", "H", nil, "a received header, `\"NAME: VALUE\"`; may be repeated")
 	flags.StringVar(&v.bodyFile, "body", "-", "read the received body from this `FILE`; -: the standard input")
 	flags.DurationVar(&v.tolerance, "tolerance", 5*time.Minute, "how far webhook-timestamp may be from now (`TIME`); 0: any time")
-	cmd.RunE = t.begin(func(_ *cobra.Command, _ []string) error {
+	cmd.RunE = t.run(func(_ *cobra.Command, _ []string) error {
 		if v.tolerance < 0 {
 			return usage("--tolerance %s is negative", v.tolerance)
 		}
@@ -87,28 +86,18 @@ Exits with 0 if the callback is valid, with 1 if it is not.`,
 }
 
 func (t *tool) secrets(file string) ([]string, error) {
-	if file == "" {
-		secrets := strings.Fields(t.getenv(secretVariable))
-		if len(secrets) == 0 {
-			return nil, usage("no signing secret: set %s, or name a file with --secret-file", secretVariable)
-		}
-		return secrets, nil
+	if file != "" {
+		text, err := t.readSecret("--secret-file", file)
+		return strings.Fields(text), err
 	}
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return nil, usage("reading --secret-file: %w", err)
-	}
-	if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 {
-		t.note("warning: others may read %s (%s)", file, info.Mode().Perm())
-	}
-	secrets := strings.Fields(string(data))
+	secrets := strings.Fields(t.getenv(secretVariable))
 	if len(secrets) == 0 {
-		return nil, usage("--secret-file %s is empty", file)
+		return nil, usage("no signing secret: set %s, or name a file with --secret-file", secretVariable)
 	}
 	return secrets, nil
 }
 
-func (v verification) headers() (http.Header, error) {
+func (v verifyFlags) headers() (http.Header, error) {
 	headers := http.Header{}
 	for _, line := range v.headerLines {
 		if !addHeader(headers, line) {
@@ -126,7 +115,7 @@ func (v verification) headers() (http.Header, error) {
 		return nil, usage("reading --headers: %w", err)
 	}
 	for line := range strings.Lines(string(data)) {
-		addHeader(headers, line) // a request line is none, and no harm
+		addHeader(headers, line) // other lines, such as the request line, are skipped
 	}
 	return headers, nil
 }
@@ -136,7 +125,7 @@ func addHeader(h http.Header, line string) bool {
 	if !ok {
 		return false
 	}
-	// As curl -v and "starter ping" show what was sent.
+	// "curl -v" and "starter ping" put > before a line that was sent.
 	h.Add(strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(name), ">")), strings.TrimSpace(value))
 	return true
 }
@@ -165,46 +154,44 @@ type check struct {
 
 // checkCallback checks a received callback up to the first check that fails.
 func checkCallback(secrets []string, headers http.Header, body []byte, tolerance time.Duration, now time.Time) []check {
-	keys, checked := checkSecrets(secrets)
-	all := []check{checked}
-	if checked.OK {
-		all = append(all, checkHeaders(headers))
-	}
-	if all[len(all)-1].OK {
-		all = append(all, checkTimestamp(headers.Get(standardwebhooks.HeaderWebhookTimestamp), tolerance, now))
-	}
-	if all[len(all)-1].OK {
-		all = append(all, checkSignature(keys, headers, body))
+	keys, first := checkSecrets(secrets)
+	all := []check{first}
+	for _, next := range []func() check{
+		func() check { return checkHeaders(headers) },
+		func() check {
+			return checkTimestamp(headers.Get(standardwebhooks.HeaderWebhookTimestamp), tolerance, now)
+		},
+		func() check { return checkSignature(keys, headers, body) },
+	} {
+		if all[len(all)-1].OK {
+			all = append(all, next())
+		}
 	}
 	return all
 }
 
-// The form of a secret and of a public key (Standard Webhooks).
+// The forms of secrets and keys, and how signatures begin (Standard Webhooks).
 const (
-	secretPrefix     = "whsec_"
-	shortestSecret   = 24
-	longestSecret    = 64
-	publicKeyPrefix  = "whpk_"
-	privateKeyPrefix = "whsk_"
-	// versionSymmetric and versionAsymmetric begin a signature of their kind.
+	secretPrefix      = "whsec_"
+	publicKeyPrefix   = "whpk_"
+	privateKeyPrefix  = "whsk_"
 	versionSymmetric  = "v1,"
 	versionAsymmetric = "v1a,"
 )
 
-// receivedKey verifies what was received with one secret or public key.
-type receivedKey struct {
+// verificationKey is one secret or public key that a receiver holds.
+type verificationKey struct {
 	// version begins the signatures that it can verify.
-	version string
-	// what it is, in words.
-	what     string
+	version  string
+	noun     string
 	verifies func(headers http.Header, body []byte) bool
 }
 
 // checkSecrets never repeats a secret.
-func checkSecrets(secrets []string) ([]receivedKey, check) {
-	var keys []receivedKey
+func checkSecrets(secrets []string) ([]verificationKey, check) {
+	var keys []verificationKey
 	for i, secret := range secrets {
-		key, err := newReceivedKey(secret)
+		key, err := parseKey(secret)
 		if err != nil {
 			return nil, check{"secret", false, fmt.Sprintf("secret %d of %d %s", i+1, len(secrets), err)}
 		}
@@ -213,61 +200,43 @@ func checkSecrets(secrets []string) ([]receivedKey, check) {
 	return keys, check{"secret", true, fmt.Sprintf("%d given", len(keys))}
 }
 
-func newReceivedKey(secret string) (receivedKey, error) {
-	switch {
-	case strings.HasPrefix(secret, publicKeyPrefix):
-		return publicKey(strings.TrimPrefix(secret, publicKeyPrefix))
-	case strings.HasPrefix(secret, privateKeyPrefix):
-		return receivedKey{}, errors.New("is the sender's private key, which a receiver must not have: ask for the public one, " + publicKeyPrefix + "...")
-	}
-	return symmetricKey(secret)
-}
-
-func symmetricKey(secret string) (receivedKey, error) {
-	encoded, found := strings.CutPrefix(secret, secretPrefix)
-	if !found {
-		return receivedKey{}, errors.New("does not begin with " + secretPrefix + " or " + publicKeyPrefix)
-	}
+func parseKey(secret string) (verificationKey, error) {
+	prefix, encoded, _ := strings.Cut(secret, "_")
+	prefix += "_"
 	key, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil {
-		return receivedKey{}, errors.New("is not base64 after " + secretPrefix)
-	}
-	if len(key) < shortestSecret || len(key) > longestSecret {
-		return receivedKey{}, fmt.Errorf("holds %d bytes; %d to %d are allowed", len(key), shortestSecret, longestSecret)
+	switch {
+	case prefix == privateKeyPrefix:
+		return verificationKey{}, errors.New("is the sender's private key, which a receiver must not have: ask for the public one, " + publicKeyPrefix + "...")
+	case prefix != secretPrefix && prefix != publicKeyPrefix:
+		return verificationKey{}, errors.New("does not begin with " + secretPrefix + " or " + publicKeyPrefix)
+	case err != nil:
+		return verificationKey{}, errors.New("is not base64 after " + prefix)
+	case prefix == publicKeyPrefix && len(key) != ed25519.PublicKeySize:
+		return verificationKey{}, fmt.Errorf("holds %d bytes; a public key has %d", len(key), ed25519.PublicKeySize)
+	case prefix == publicKeyPrefix:
+		return verificationKey{versionAsymmetric, "public key", func(headers http.Header, body []byte) bool {
+			return isSignedBy(key, headers, body)
+		}}, nil
+	case len(key) < 24 || len(key) > 64:
+		return verificationKey{}, fmt.Errorf("holds %d bytes; 24 to 64 are allowed", len(key))
 	}
 	webhook, err := standardwebhooks.NewWebhookRaw(key)
 	if err != nil {
-		return receivedKey{}, errors.New("can't be used")
+		return verificationKey{}, errors.New("can't be used")
 	}
-	return receivedKey{versionSymmetric, "secret", func(headers http.Header, body []byte) bool {
+	return verificationKey{versionSymmetric, "secret", func(headers http.Header, body []byte) bool {
 		return webhook.VerifyIgnoringTimestamp(body, headers) == nil
 	}}, nil
 }
 
-// publicKey verifies v1a, which the standard's library can't.
-func publicKey(encoded string) (receivedKey, error) {
-	key, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil {
-		return receivedKey{}, errors.New("is not base64 after " + publicKeyPrefix)
-	}
-	if len(key) != ed25519.PublicKeySize {
-		return receivedKey{}, fmt.Errorf("holds %d bytes; a public key has %d", len(key), ed25519.PublicKeySize)
-	}
-	return receivedKey{versionAsymmetric, "public key", func(headers http.Header, body []byte) bool {
-		return signedAsymmetrically(key, headers, body)
-	}}, nil
-}
-
-func signedAsymmetrically(key ed25519.PublicKey, headers http.Header, body []byte) bool {
+// isSignedBy verifies v1a, which the standard's library does not.
+func isSignedBy(key ed25519.PublicKey, headers http.Header, body []byte) bool {
 	text := append([]byte(headers.Get(standardwebhooks.HeaderWebhookID)+"."+headers.Get(standardwebhooks.HeaderWebhookTimestamp)+"."), body...)
-	for _, one := range strings.Fields(headers.Get(standardwebhooks.HeaderWebhookSignature)) {
+	return slices.ContainsFunc(strings.Fields(headers.Get(standardwebhooks.HeaderWebhookSignature)), func(one string) bool {
 		encoded, found := strings.CutPrefix(one, versionAsymmetric)
 		signature, err := base64.StdEncoding.DecodeString(encoded)
-		if found && err == nil && ed25519.Verify(key, text, signature) {
-			return true
-		}
-	}
-	return false
+		return found && err == nil && ed25519.Verify(key, text, signature)
+	})
 }
 
 func checkHeaders(headers http.Header) check {
@@ -305,60 +274,52 @@ func checkTimestamp(text string, tolerance time.Duration, now time.Time) check {
 	return check{"timestamp", true, detail}
 }
 
-func checkSignature(keys []receivedKey, headers http.Header, body []byte) check {
+func checkSignature(keys []verificationKey, headers http.Header, body []byte) check {
 	signatures := strings.Fields(headers.Get(standardwebhooks.HeaderWebhookSignature))
-	if i := signedBy(keys, headers, body); i > 0 {
-		return check{"signature", true, fmt.Sprintf("made with %s %d of %d over %d bytes", keys[i-1].what, i, len(keys), len(body))}
+	verifies := func(body []byte) int {
+		return slices.IndexFunc(keys, func(k verificationKey) bool { return k.verifies(headers, body) })
 	}
-	detail := fmt.Sprintf("none of %d is made with the %s over this id, timestamp and body of %d bytes", len(signatures), keys[0].what, len(body))
-	switch versions := unverifiable(keys, signatures); {
+	if i := verifies(body); i >= 0 {
+		return check{"signature", true, fmt.Sprintf("made with %s %d of %d over %d bytes", keys[i].noun, i+1, len(keys), len(body))}
+	}
+	detail := fmt.Sprintf("none of %d is made with the %s over this id, timestamp and body of %d bytes", len(signatures), keys[0].noun, len(body))
+	switch versions := missingVersions(keys, signatures); {
 	case len(versions) > 0:
 		detail = "webhook-signature holds no signature of version " + strings.Join(versions, " or ") + ", the only one that the keys given can verify"
 	case len(body) == 0:
 		detail += "; was there really none?"
 	default:
-		detail += almost(keys, headers, body)
+		detail += likelyChange(body, verifies)
 	}
 	return check{"signature", false, detail}
 }
 
-// unverifiable are the versions that keys verify, where no signature is of one.
-func unverifiable(keys []receivedKey, signatures []string) []string {
+// missingVersions are the versions that keys can verify, if no signature has one.
+func missingVersions(keys []verificationKey, signatures []string) []string {
 	var versions []string
 	for _, key := range keys {
 		if slices.ContainsFunc(signatures, func(s string) bool { return strings.HasPrefix(s, key.version) }) {
 			return nil
 		}
-		if version := strings.TrimSuffix(key.version, ","); !slices.Contains(versions, version) {
-			versions = append(versions, version)
-		}
+		versions = append(versions, strings.TrimSuffix(key.version, ","))
 	}
-	return versions
+	return slices.Compact(slices.Sorted(slices.Values(versions)))
 }
 
-// signedBy is which key signed, counted from 1; 0: none.
-func signedBy(keys []receivedKey, headers http.Header, body []byte) int {
-	for i, key := range keys {
-		if key.verifies(headers, body) {
-			return i + 1
-		}
-	}
-	return 0
-}
-
-// almost says what an editor or a log may have changed of the body.
-func almost(keys []receivedKey, headers http.Header, body []byte) string {
+// likelyChange says which change that editors and logs make to a body would
+// explain why it does not verify.
+func likelyChange(body []byte, verifies func(body []byte) int) string {
 	trimmed := bytes.TrimRight(body, "\r\n")
 	for _, guess := range []struct {
 		body []byte
-		says string
+		text string
 	}{
 		{trimmed, "without the line break at its end"},
 		{append(bytes.Clone(trimmed), '\n'), "with a line break at its end"},
 		{bytes.ReplaceAll(body, []byte("\r\n"), []byte("\n")), "with line breaks of LF instead of CRLF"},
 	} {
-		if signedBy(keys, headers, guess.body) > 0 {
-			return "; it is valid " + guess.says + ": give the exact bytes"
+		if verifies(guess.body) >= 0 {
+			return "; it is valid " + guess.text + ": give the exact bytes"
 		}
 	}
 	return ""
@@ -366,36 +327,22 @@ func almost(keys []receivedKey, headers http.Header, body []byte) string {
 
 func (t *tool) showChecks(all []check) error {
 	last := all[len(all)-1]
-	if err := t.writeChecks(all, last.OK); err != nil {
-		return err
-	}
-	if !last.OK {
-		return end(exitFailed, "not valid: %s: %s", last.Check, printable(last.Detail))
-	}
-	return nil
-}
-
-func (t *tool) writeChecks(all []check, valid bool) error {
-	if t.output == outputJSON {
-		data, err := json.Marshal(map[string]any{"valid": valid, "checks": all})
-		if err != nil {
-			return fmt.Errorf("writing the checks: %w", err)
+	err := t.show(map[string]any{"valid": last.OK, "checks": all}, func(w io.Writer) {
+		var table rows
+		for _, c := range all {
+			result := "ok"
+			if !c.OK {
+				result = "failed"
+			}
+			table.add(c.Check, result, c.Detail)
 		}
-		return t.showJSON(reply{body: data})
-	}
-	var b bytes.Buffer
-	table := newTable(&b)
-	for _, c := range all {
-		result := "ok"
-		if !c.OK {
-			result = "failed"
+		table.write(w)
+		if last.OK {
+			_, _ = fmt.Fprint(w, "\nThe callback is valid.\n")
 		}
-		table.row(c.Check, result, c.Detail)
+	})
+	if err == nil && !last.OK {
+		return exit(exitFailed, "not valid: %s: %s", last.Check, printable(last.Detail))
 	}
-	table.flush()
-	if valid {
-		b.WriteString("\nThe callback is valid.\n")
-	}
-	_, err := t.out.Write(b.Bytes())
 	return err
 }

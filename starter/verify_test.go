@@ -48,7 +48,7 @@ func received(t *testing.T) map[string]string {
 	return files
 }
 
-func TestVerifySaysWhichCheckFails(t *testing.T) {
+func TestVerifyNamesTheCheckThatFails(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	seconds := func(ago time.Duration) string { return strconv.FormatInt(now.Add(-ago).Unix(), 10) }
@@ -139,7 +139,7 @@ func TestVerifySaysWhichCheckFails(t *testing.T) {
 	}
 }
 
-func TestVerifyReadsTheHeadersOfALogAndAFileOfSecrets(t *testing.T) {
+func TestVerifyReadsHeadersOfALogAndSecretsOfAFile(t *testing.T) {
 	t.Parallel()
 	files := received(t)
 	got := bare(nil, "verify", "--secret-file", files["secret.txt"], "--headers", files["headers.txt"], "--body", files["body.json"])
@@ -158,7 +158,7 @@ func TestVerifyReadsTheHeadersOfALogAndAFileOfSecrets(t *testing.T) {
 	require.Contains(t, got.err, "headers: webhook-id is there twice")
 }
 
-func TestVerifySaysWhatItWasNotGiven(t *testing.T) {
+func TestVerifyNamesMissingInput(t *testing.T) {
 	t.Parallel()
 	p := place{env: map[string]string{secretVariable: signingSecret}}
 	for says, args := range map[string][]string{

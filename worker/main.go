@@ -1,4 +1,4 @@
-// The program worker watches operations and rings endpoints. It adds capacity
+// The program worker watches operations and delivers callbacks. It adds capacity
 // to the workers that api hosts, and needs no API.
 package main
 
@@ -9,6 +9,6 @@ import (
 )
 
 func main() {
-	program := app.Program{Name: "worker", Summary: "watches operations and rings endpoints; it adds capacity."}
-	os.Exit(program.Main(os.Args[1:], os.Stderr))
+	command := app.Command{Name: "worker", Summary: "watches operations and delivers callbacks; it adds capacity."}
+	os.Exit(command.Main(os.Args[1:], os.Stderr))
 }

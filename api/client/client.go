@@ -24,9 +24,9 @@ type Client struct {
 	// HTTP makes the requests. The zero value will do; see [TLSFiles] for a
 	// private authority or a client certificate. Redirects are never followed.
 	HTTP http.Client
-	// MaxAttempts is how often a call is made that the API answers with 503 or
-	// 429, or not at all; 0: until its context ends. Between two attempts it
-	// waits as Retry-After says. Only idempotent calls are repeated: not Redeliver,
+	// MaxAttempts is how often a call is made that fails for a moment, see
+	// [IsTemporary]; 0: until its context ends. Between two attempts it waits as
+	// Retry-After says. Only idempotent calls are repeated: not Redeliver,
 	// StartBulkRedelivery and Ping.
 	MaxAttempts int
 }
@@ -144,6 +144,27 @@ func (c *Client) Ping(ctx context.Context, endpoint, target string) (result Ping
 	return result, err
 }
 
+// Readiness is whether the API can do its work.
+type Readiness struct {
+	// Status is "ready", "draining" or "unavailable".
+	Status string `json:"status"`
+	// Detail says why it is not ready.
+	Detail     string `json:"detail,omitempty"`
+	ConfigHash string `json:"config_hash,omitempty"`
+}
+
+// Ready reports whether the API can do its work now. It is not repeated.
+func (c *Client) Ready(ctx context.Context) (ready Readiness, err error) {
+	r, err := c.send(ctx, http.MethodGet, "/readyz", nil)
+	if err != nil {
+		return ready, err
+	}
+	if r.header.Get("Content-Type") != "application/json" {
+		return ready, ReadProblem(r.status, r.header, r.body)
+	}
+	return ready, decode(r.body, &ready)
+}
+
 // Path is the path of an operation.
 func Path(key Key) string {
 	return "/v1/operations/" + url.PathEscape(key.Endpoint) + "/" + url.PathEscape(key.OperationID)
@@ -186,7 +207,7 @@ func (c *Client) Await(ctx context.Context, key Key, done func(State) bool) (Sta
 		switch {
 		case err == nil && done(state):
 			return state, nil
-		case err != nil && !isTemporary(err):
+		case err != nil && !IsTemporary(err):
 			return state, err
 		}
 		if ctxErr := sleep(ctx, AwaitInterval); ctxErr != nil {
@@ -204,7 +225,7 @@ func Closed(s State) bool { return s.Phase == PhaseClosed }
 func (c *Client) repeat(ctx context.Context, method, path string, body, answer any) (status int, err error) {
 	for attempt := 1; ; attempt++ {
 		status, err = c.Call(ctx, method, path, body, answer)
-		if err == nil || !isTemporary(err) || attempt == c.MaxAttempts {
+		if err == nil || !IsTemporary(err) || attempt == c.MaxAttempts {
 			return status, err
 		}
 		pause := RetryAfter(err)
@@ -233,33 +254,52 @@ const maxResponse = 16 << 20
 // JSON of a 2xx response into answer; both may be nil. Any other response is a
 // [*Problem], none a [*NoResponseError].
 func (c *Client) Call(ctx context.Context, method, path string, body, answer any) (status int, err error) {
-	request, err := c.request(ctx, method, path, body)
-	if err != nil {
+	r, err := c.send(ctx, method, path, body)
+	switch {
+	case err != nil:
 		return 0, err
+	case r.status/100 != 2:
+		return r.status, ReadProblem(r.status, r.header, r.body)
+	case answer == nil:
+		return r.status, nil
 	}
-	noRedirects := c.HTTP
-	noRedirects.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	response, err := noRedirects.Do(request)
-	if err != nil {
-		return 0, &NoResponseError{Base: c.Base, Err: err}
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(response.Body, maxResponse))
-	if err != nil {
-		return response.StatusCode, &NoResponseError{Base: c.Base, Err: err}
-	}
-	if response.StatusCode/100 != 2 {
-		return response.StatusCode, ReadProblem(response, text)
-	}
-	if answer == nil {
-		return response.StatusCode, nil
-	}
+	return r.status, decode(r.body, answer)
+}
+
+func decode(text []byte, answer any) error {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.UseNumber()
 	if err := decoder.Decode(answer); err != nil {
-		return response.StatusCode, fmt.Errorf("reading the response to %s %s: %w", method, path, err)
+		return fmt.Errorf("the API's response can't be read: %w", err)
 	}
-	return response.StatusCode, nil
+	return nil
+}
+
+// response is a response that was read whole.
+type response struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// send makes one request.
+func (c *Client) send(ctx context.Context, method, path string, body any) (response, error) {
+	request, err := c.request(ctx, method, path, body)
+	if err != nil {
+		return response{}, err
+	}
+	noRedirects := c.HTTP
+	noRedirects.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	r, err := noRedirects.Do(request)
+	if err != nil {
+		return response{}, &NoResponseError{Base: c.Base, Err: err}
+	}
+	defer r.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(r.Body, maxResponse))
+	if err != nil {
+		return response{}, &NoResponseError{Base: c.Base, Err: err}
+	}
+	return response{r.StatusCode, r.Header, text}, nil
 }
 
 func (c *Client) request(ctx context.Context, method, path string, body any) (*http.Request, error) {

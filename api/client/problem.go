@@ -55,14 +55,14 @@ func (p *Problem) Error() string {
 
 // ReadProblem reads a response that is not 2xx, with its body. One that is not
 // problem+json has its status alone, and no Type.
-func ReadProblem(response *http.Response, body []byte) *Problem {
+func ReadProblem(status int, header http.Header, body []byte) *Problem {
 	p := &Problem{}
-	isProblem := strings.HasPrefix(response.Header.Get("Content-Type"), "application/problem+json")
+	isProblem := strings.HasPrefix(header.Get("Content-Type"), "application/problem+json")
 	if !isProblem || json.Unmarshal(body, p) != nil {
-		p = &Problem{Title: response.Status, Detail: "The response is not Ringback's; is the address right?"}
+		p = &Problem{Title: http.StatusText(status), Detail: "The response is not Ringback's; is the address right?"}
 	}
-	p.Status = response.StatusCode
-	p.RetryAfter, p.RequestID = response.Header.Get("Retry-After"), response.Header.Get("X-Request-Id")
+	p.Status = status
+	p.RetryAfter, p.RequestID = header.Get("Retry-After"), header.Get("X-Request-Id")
 	return p
 }
 
@@ -106,11 +106,16 @@ func RetryAfter(err error) time.Duration {
 	return defaultPause
 }
 
-// isTemporary reports whether the same call may succeed later.
-func isTemporary(err error) bool {
+// IsTemporary reports whether the same call may succeed later: the API does not
+// respond, is overloaded or unavailable (503), limits the key (429), or a proxy
+// before it does not reach it (502, 504).
+func IsTemporary(err error) bool {
 	if _, none := errors.AsType[*NoResponseError](err); none {
 		return true
 	}
-	status := Status(err)
-	return status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable
+	switch Status(err) {
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	}
+	return false
 }

@@ -75,6 +75,8 @@ type (
 
 	// Ping is a test callback and what came of it.
 	Ping = operation.Ping
+	// PingConnection is how the receiver was reached.
+	PingConnection = operation.Connection
 	// HeaderLine is one header of its request or response.
 	HeaderLine = operation.HeaderLine
 
@@ -83,6 +85,30 @@ type (
 
 // At is t as the API writes it.
 func At(t time.Time) Time { return operation.At(t) }
+
+// ParseKey reads "ENDPOINT/OPERATION_ID", as [Key.WorkflowID] writes it.
+func ParseKey(text string) (Key, bool) { return operation.ParseWorkflowID(text) }
+
+// What the API accepts, in the order of its documents.
+var (
+	// Outcomes are all outcomes of a closed operation.
+	Outcomes = operation.Outcomes
+	// Redeliverable are those that may be redelivered without force.
+	Redeliverable = operation.Redeliverable
+	// Initiators are who may have revoked an operation.
+	Initiators = operation.Initiators
+	// MaxReason bounds a reason, in characters.
+	MaxReason = operation.ReasonRule.MaxLength
+)
+
+// How a count may be grouped.
+const (
+	GroupByEndpoint = operation.GroupByEndpoint
+	GroupByOutcome  = operation.GroupByOutcome
+)
+
+// DefaultRatePerSecond is a bulk redelivery's where none is given.
+const DefaultRatePerSecond = operation.DefaultRatePerSecond
 
 // The phases of an operation.
 const (

@@ -14,22 +14,22 @@ import (
 	"go.temporal.io/sdk/workflow"
 )
 
-// temporalSetup is where a role finds its server.
-type temporalSetup struct {
+// roleSetup are the settings of a role that uses the Temporal server.
+type roleSetup struct {
 	Temporal string `json:"temporal"`
-	// World is the base URL of the cores and receivers.
-	World string `json:"world,omitempty"`
-	// Config is Ringback's configuration file.
+	// Simulator is the base URL of the simulated cores and receivers.
+	Simulator string `json:"simulator,omitempty"`
+	// Config is the path of Ringback's configuration.
 	Config string `json:"config,omitempty"`
 }
 
 const floorQueue = "floor"
 
-// floor is the engine's floor: empty workflows, started eagerly. It also asks
-// the engine what Ringback's answers are compared with.
+// floor is the least that Temporal can be asked for: empty workflows, started eagerly.
+// It also makes the calls that Ringback's are compared with.
 type floor struct{ client client.Client }
 
-// empty is the least that an engine can be asked for.
+// empty does nothing.
 func empty(workflow.Context) error { return nil }
 
 // task ends at its first signal: one workflow task from signal to end.
@@ -39,7 +39,7 @@ func task(ctx workflow.Context) error {
 }
 
 func openFloor(_ context.Context, settings json.RawMessage) (handler, any, error) {
-	var s temporalSetup
+	var s roleSetup
 	if err := json.Unmarshal(settings, &s); err != nil {
 		return nil, nil, err
 	}
@@ -51,44 +51,44 @@ func openFloor(_ context.Context, settings json.RawMessage) (handler, any, error
 	w.RegisterWorkflowWithOptions(empty, workflow.RegisterOptions{Name: "Empty"})
 	w.RegisterWorkflowWithOptions(task, workflow.RegisterOptions{Name: "Task"})
 	f := &floor{client: c}
-	return func(ctx context.Context, o order) (any, error) {
-		switch o.Do {
+	return func(ctx context.Context, r request) (any, error) {
+		switch r.Do {
 		case "start":
-			return o.Load.run(ctx, f.start("Empty")), nil
+			return r.Load.run(ctx, f.start("Empty")), nil
 		case "complete":
-			return o.Load.run(ctx, f.complete), nil
+			return r.Load.run(ctx, f.complete), nil
 		case "wait":
-			return o.Load.run(ctx, f.start("Task")), nil
+			return r.Load.run(ctx, f.start("Task")), nil
 		case "signal":
-			return o.Load.run(ctx, f.signal), nil
+			return r.Load.run(ctx, f.signal), nil
 		case "describe":
-			return o.Load.run(ctx, f.describe), nil
+			return r.Load.run(ctx, f.describe), nil
 		case "history":
-			return f.history(ctx, o.Prefix)
+			return f.history(ctx, r.Prefix)
 		case stopping:
 			w.Stop()
 			c.Close()
 			return nil, nil
 		}
-		return nil, fmt.Errorf("the floor knows no order %q", o.Do)
+		return nil, unknownRequest(r)
 	}, nil, w.Start()
 }
 
-// uncompressed is how Ringback talks to Temporal, and so its floor.
+// uncompressed is how Ringback connects to Temporal.
 func uncompressed() client.ConnectionOptions {
 	return client.ConnectionOptions{GrpcCompression: &client.GrpcCompressionNone{}}
 }
 
 func dial(address string, connection client.ConnectionOptions) (client.Client, error) {
-	c, err := client.Dial(client.Options{HostPort: address, Logger: quiet(), ConnectionOptions: connection})
+	c, err := client.Dial(client.Options{HostPort: address, Logger: noLog(), ConnectionOptions: connection})
 	if err != nil {
 		return nil, fmt.Errorf("dial Temporal at %s: %w", address, err)
 	}
 	return c, nil
 }
 
-// quiet drops what the SDK logs: it logs nothing on the paths measured.
-func quiet() log.Logger {
+// noLog drops what the SDK logs.
+func noLog() log.Logger {
 	return log.NewStructuredLogger(slog.New(slog.NewTextHandler(io.Discard, nil)))
 }
 
@@ -124,17 +124,17 @@ func (f *floor) describe(ctx context.Context, endpoint, id string) error {
 	return err
 }
 
-// recorded is what a run's history came to.
-type recorded struct {
+// historySize is that of a run.
+type historySize struct {
 	Events int64 `json:"events"`
 	Bytes  int64 `json:"bytes"`
 }
 
-func (f *floor) history(ctx context.Context, workflowID string) (recorded, error) {
+func (f *floor) history(ctx context.Context, workflowID string) (historySize, error) {
 	answer, err := f.client.DescribeWorkflowExecution(ctx, workflowID, "")
 	if err != nil {
-		return recorded{}, err
+		return historySize{}, err
 	}
 	info := answer.GetWorkflowExecutionInfo()
-	return recorded{Events: info.GetHistoryLength(), Bytes: info.GetHistorySizeBytes()}, nil
+	return historySize{Events: info.GetHistoryLength(), Bytes: info.GetHistorySizeBytes()}, nil
 }

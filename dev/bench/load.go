@@ -8,19 +8,18 @@ import (
 	"time"
 )
 
-// load is what is to be started or asked: Count ids that begin with Prefix,
-// either by Starters in a closed loop or PerSecond of them a second.
+// load is Count calls, for ids that begin with Prefix: by Callers in a closed loop, or
+// PerSecond of them a second.
 type load struct {
 	Prefix    string  `json:"prefix"`
 	Count     int     `json:"count"`
-	Starters  int     `json:"starters,omitempty"`
+	Callers   int     `json:"callers,omitempty"`
 	PerSecond float64 `json:"per_second,omitempty"`
-	// Endpoint is where they go.
-	Endpoint string `json:"endpoint,omitempty"`
+	Endpoint  string  `json:"endpoint,omitempty"`
 }
 
-// burst and steady are the two loads that the table speaks of.
-func burst(prefix string, count int) load { return load{Prefix: prefix, Count: count, Starters: 64} }
+// burst and steady are the two kinds of load.
+func burst(prefix string, count int) load { return load{Prefix: prefix, Count: count, Callers: 64} }
 
 func steady(prefix string, perSecond float64, d time.Duration) load {
 	return load{Prefix: prefix, Count: int(perSecond * d.Seconds()), PerSecond: perSecond}
@@ -31,21 +30,21 @@ func (l load) to(endpoint string) load {
 	return l
 }
 
-// loaded says how it went: when each call began, in Unix nanoseconds, and how
-// long it took; 0 where it failed.
-type loaded struct {
+// result is when each call of a load began, in Unix nanoseconds, and how long it took:
+// 0 if it failed. Sample is one of the errors.
+type result struct {
 	Began  []int64         `json:"began"`
 	Took   []time.Duration `json:"took"`
 	Failed int             `json:"failed"`
 	Sample string          `json:"sample,omitempty"`
 }
 
-// maxInFlight bounds an open loop's calls that wait for an answer.
+// maxInFlight bounds the concurrent calls of an open loop.
 const maxInFlight = 8192
 
 // run makes call for each id and waits for all of them.
-func (l load) run(ctx context.Context, call func(ctx context.Context, endpoint, id string) error) loaded {
-	out := loaded{Began: make([]int64, l.Count), Took: make([]time.Duration, l.Count)}
+func (l load) run(ctx context.Context, call func(ctx context.Context, endpoint, id string) error) result {
+	out := result{Began: make([]int64, l.Count), Took: make([]time.Duration, l.Count)}
 	var failed atomic.Int64
 	var sample atomic.Value
 	one := func(i int) {
@@ -68,13 +67,13 @@ func (l load) run(ctx context.Context, call func(ctx context.Context, endpoint, 
 	return out
 }
 
-// id is short enough for every core: 32 characters.
+// id has at most 32 characters, as every core requires.
 func (l load) id(i int) string { return fmt.Sprintf("%s-%d", l.Prefix, i) }
 
 func (l load) closedLoop(ctx context.Context, one func(int)) {
 	var next atomic.Int64
 	var all sync.WaitGroup
-	for range l.Starters {
+	for range l.Callers {
 		all.Go(func() {
 			for i := int(next.Add(1)) - 1; i < l.Count && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
 				one(i)

@@ -6,14 +6,11 @@ import (
 	"fmt"
 	"sync"
 	"time"
-
-	"ringback/dev/percentile"
 )
 
-// gaps measure the wait between the end of the first attempt and the beginning
-// of the second against h, under a load of 50/s. Every round is started before
-// the first is gathered: the longest h would be waited for in each.
-func (b *bench) gaps(ctx context.Context, s *stage) error {
+// gaps measures from the end of the first attempt to the beginning of the second, under
+// a load of 50/s. All rounds are started first, so that the longest h is waited for once.
+func (b *bench) gaps(ctx context.Context, s *testbed) error {
 	rounds := make([][]load, b.extent.Rounds)
 	for i := range rounds {
 		var err error
@@ -31,13 +28,12 @@ func (b *bench) gaps(ctx context.Context, s *stage) error {
 	return nil
 }
 
-// gapsRate is how many operations a second fail their first attempt at each h;
-// the others of the 50 are acknowledged.
+// gapsRate is how many operations a second fail their first attempt, for each h.
 const gapsRate = 2.0
 
 // startGaps starts operations whose first attempt fails, some for each h, and
 // others that are acknowledged.
-func (b *bench) startGaps(ctx context.Context, s *stage) ([]load, error) {
+func (b *bench) startGaps(ctx context.Context, s *testbed) ([]load, error) {
 	var all sync.WaitGroup
 	loads, errs := make([]load, len(b.extent.Gaps)+1), make([]error, len(b.extent.Gaps)+1)
 	for i := range loads {
@@ -47,8 +43,8 @@ func (b *bench) startGaps(ctx context.Context, s *stage) ([]load, error) {
 		}
 		loads[i] = steady(s.prefix(1), rate, b.extent.GapsFor).to(endpoint)
 		all.Go(func() {
-			var out loaded
-			out, errs[i] = b.call(ctx, s, "starts", loads[i], s.api.start)
+			var out result
+			out, errs[i] = b.call(ctx, s, "starts", loads[i], s.start)
 			loads[i].Count -= out.Failed
 		})
 	}
@@ -56,8 +52,8 @@ func (b *bench) startGaps(ctx context.Context, s *stage) ([]load, error) {
 	return loads, errors.Join(errs...)
 }
 
-func (b *bench) gap(ctx context.Context, s *stage, h time.Duration, l load) error {
-	seconds := func(got map[string][]arrival) (over []time.Duration) {
+func (b *bench) gap(ctx context.Context, s *testbed, h time.Duration, l load) error {
+	gapsBeyond := func(got map[string][]arrival) (over []time.Duration) {
 		for _, a := range got {
 			if len(a) > 1 && a[0].Answered > 0 {
 				over = append(over, time.Duration(a[1].Came-a[0].Answered)-h)
@@ -71,11 +67,11 @@ func (b *bench) gap(ctx context.Context, s *stage, h time.Duration, l load) erro
 		if err != nil {
 			return err
 		}
-		if over = seconds(got); time.Now().After(deadline) && len(over) < l.Count {
-			return fmt.Errorf("at h = %v, only %d of %d operations were rung a second time", h, len(over), l.Count)
+		if over = gapsBeyond(got); time.Now().After(deadline) && len(over) < l.Count {
+			return fmt.Errorf("at h = %v, only %d of %d operations got a second attempt", h, len(over), l.Count)
 		}
 	}
-	b.table.add(s.database, fmt.Sprintf("gap beyond h = %v, p99", h), "ms", ms(percentile.Of(over, 0.99)), atMost(ms(gapMargin)), "")
-	b.table.add(s.database, fmt.Sprintf("gap beyond h = %v, shortest", h), "ms", ms(percentile.Of(over, 0)), atLeast(-1), "clocks are read on both sides of a socket")
+	b.table.add(s.database, fmt.Sprintf("gap beyond h = %v, p99", h), "ms", ms(percentile(over, 0.99)), atMost(ms(gapMargin)), "")
+	b.table.add(s.database, fmt.Sprintf("gap beyond h = %v, shortest", h), "ms", ms(percentile(over, 0)), atLeast(-1), "clocks are read on both sides of a socket")
 	return nil
 }

@@ -6,12 +6,10 @@ import (
 	"fmt"
 	"sync"
 	"time"
-
-	"ringback/dev/percentile"
 )
 
-// isolation measures a healthy endpoint alone and beside two bad ones.
-func (b *bench) isolation(ctx context.Context, s *stage) error {
+// isolation measures a healthy endpoint alone and beside a failing and a slow one.
+func (b *bench) isolation(ctx context.Context, s *testbed) error {
 	for range b.extent.Rounds {
 		alone, _, err := b.healthy(ctx, s, nil)
 		if err != nil {
@@ -19,7 +17,7 @@ func (b *bench) isolation(ctx context.Context, s *stage) error {
 		}
 		b.table.add(s.database, "healthy endpoint alone at 50/s, p99", "ms", ms(alone), nil, "")
 		for _, d := range b.extent.Isolation {
-			b.say("%s: isolation beside %v", s.database, d)
+			b.log("%s: isolation beside %v", s.database, d)
 			p99, worst, err := b.healthy(ctx, s, &d)
 			if err != nil {
 				return err
@@ -32,33 +30,31 @@ func (b *bench) isolation(ctx context.Context, s *stage) error {
 	return nil
 }
 
-// healthy is how late the healthy endpoint's callbacks are, at p99 and at worst,
-// beside d, or alone where it is nil.
-func (b *bench) healthy(ctx context.Context, s *stage, d *disturbance) (p99, worst time.Duration, err error) {
+// healthy is the latency of the healthy endpoint's callbacks beside d, or alone if d is
+// nil.
+func (b *bench) healthy(ctx context.Context, s *testbed, d *disturbance) (p99, worst time.Duration, err error) {
 	var others sync.WaitGroup
 	var failed [2]error
 	disturb := func(i int, l load, endpoint string) {
-		// What it comes to is not measured; that it does not fail is.
-		others.Go(func() { _, failed[i] = b.call(ctx, s, "starts at "+endpoint, l.to(endpoint), s.api.start) })
+		others.Go(func() { _, failed[i] = b.call(ctx, s, "starts at "+endpoint, l.to(endpoint), s.start) })
 	}
 	l := steady(s.prefix(1), steadyRate, b.extent.Steady)
 	if d != nil {
-		// The others begin first, so that they are under way.
+		// The others begin first.
 		longer := b.extent.Steady + d.Slow/2
 		disturb(0, steady(s.prefix(1), d.Each, longer), endpointFailing)
 		disturb(1, steady(s.prefix(1), d.Each, longer), endpointSlow(d.Slow))
 		time.Sleep(d.Slow / 2)
 	}
-	out, got, err := b.ring(ctx, s, "ringback", l)
+	out, got, err := b.deliver(ctx, s, "ringback", l)
 	others.Wait()
 	if err = errors.Join(err, failed[0], failed[1]); err != nil {
 		return 0, 0, err
 	}
 	if d != nil {
-		// What still goes to the bad endpoints is no part of the next measure.
-		b.say("%s: letting the other two end", s.database)
+		b.log("%s: waiting for the other two to end", s.database)
 		time.Sleep(failingFor + d.Slow)
 	}
 	all := latencies(l, out, got)
-	return percentile.Of(all, 0.99), percentile.Of(all, 1), nil
+	return percentile(all, 0.99), percentile(all, 1), nil
 }

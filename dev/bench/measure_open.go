@@ -4,13 +4,10 @@ import (
 	"context"
 	"fmt"
 	"time"
-
-	"ringback/dev/percentile"
-	"ringback/dev/process"
 )
 
-// open opens operations in a Ringback of their own, which atRest looks at later.
-func (b *bench) open(ctx context.Context, s *stage) (err error) {
+// open opens operations in a new Ringback process; openIdle measures them later.
+func (b *bench) open(ctx context.Context, s *testbed) (err error) {
 	if b.extent.Open == 0 {
 		return nil
 	}
@@ -20,35 +17,35 @@ func (b *bench) open(ctx context.Context, s *stage) (err error) {
 	if err := s.openRingback(ctx); err != nil {
 		return err
 	}
-	if err := s.rest(ctx, s.ringback); err != nil {
+	if err := s.awaitIdle(ctx, s.ringback); err != nil {
 		return err
 	}
-	if s.none, err = b.idle(ctx, s); err != nil {
+	if s.beforeOpen, err = b.idle(ctx, s); err != nil {
 		return err
 	}
 	for opened := 0; opened < b.extent.Open; {
 		l := burst(s.prefix(0), min(openedAtOnce, b.extent.Open-opened)).to(endpointOpen)
-		if _, err := b.call(ctx, s, "starts", l, s.api.start); err != nil {
+		if _, err := b.call(ctx, s, "starts", l, s.start); err != nil {
 			return err
 		}
 		opened += l.Count
-		b.say("%s: %d of %d operations are open", s.database, opened, b.extent.Open)
+		b.log("%s: %d of %d operations are open", s.database, opened, b.extent.Open)
 	}
 	return nil
 }
 
-// openedAtOnce is how many operations are opened between two lines of progress.
+// openedAtOnce is how many operations are opened between two log lines.
 const openedAtOnce = 5000
 
-// atRest measures what open operations cost of which no poll is due.
-func (b *bench) atRest(ctx context.Context, s *stage) error {
+// openIdle measures what open operations cost while no poll is due.
+func (b *bench) openIdle(ctx context.Context, s *testbed) error {
 	if b.extent.Open == 0 {
 		return nil
 	}
-	if err := s.rest(ctx, s.ringback); err != nil {
+	if err := s.awaitIdle(ctx, s.ringback); err != nil {
 		return err
 	}
-	none := s.none
+	none := s.beforeOpen
 	after, err := b.idle(ctx, s)
 	if err != nil {
 		return err
@@ -62,8 +59,8 @@ func (b *bench) atRest(ctx context.Context, s *stage) error {
 	t.add(d, "CPU per idle minute, "+open, "ms", ms(after.cpu), nil, "")
 	idle, memory := atMost(0.1), atMost(8)
 	if b.extent.Open < cachedRuns*10 {
-		// Too few: the difference in CPU is less than the server's own
-		// housekeeping, and almost all are in the worker's cache, which is bounded.
+		// Too few: the server's housekeeping takes more CPU time, and the worker caches
+		// almost all of them.
 		idle, memory = nil, nil
 	}
 	t.add(d, "CPU per idle minute of one open operation", "ms", ms(after.cpu-none.cpu)/n, idle, "no poll is due in it; one costs about 2 ms")
@@ -79,28 +76,28 @@ type idleness struct {
 	memory   int64
 }
 
-// idle leaves everything alone for a while, then starts a few.
-func (b *bench) idle(ctx context.Context, s *stage) (idleness, error) {
-	before, err := s.used(s.ringback)
+// idle measures an idle time, and then some starts.
+func (b *bench) idle(ctx context.Context, s *testbed) (idleness, error) {
+	before, err := s.usedCPU(s.ringback)
 	if err != nil {
 		return idleness{}, err
 	}
 	time.Sleep(b.extent.Idle)
-	after, err := s.used(s.ringback)
+	after, err := s.usedCPU(s.ringback)
 	if err != nil {
 		return idleness{}, err
 	}
-	if err := s.ringback.ask(ctx, order{Do: collecting}, nil); err != nil {
+	if err := s.ringback.ask(ctx, request{Do: collecting}, nil); err != nil {
 		return idleness{}, err
 	}
-	memory, err := process.MemoryOf(s.ringback.pid())
+	memory, _, err := memoryOf(s.ringback.pid())
 	if err != nil {
 		return idleness{}, err
 	}
 	l := steady(s.prefix(0), steadyRate, b.extent.Steady).to(endpointOpen)
-	out, err := b.call(ctx, s, "starts", l, s.api.start)
+	out, err := b.call(ctx, s, "starts", l, s.start)
 	return idleness{
-		p99: percentile.Of(out.Took, 0.99), memory: memory.Resident,
+		p99: percentile(out.Took, 0.99), memory: memory,
 		cpu: time.Duration(float64(after-before) * float64(time.Minute) / float64(b.extent.Idle)),
 	}, err
 }

@@ -6,9 +6,8 @@ import (
 	"time"
 )
 
-// polls measure what one further poll costs Ringback, at gaps that the server
-// waits and every second, and plain.
-func (b *bench) polls(ctx context.Context, s *stage) error {
+// polls measures the CPU time of one further poll, of Ringback and plain.
+func (b *bench) polls(ctx context.Context, s *testbed) error {
 	for range b.extent.Rounds {
 		plain, err := b.furtherPoll(ctx, s, polling{"plain", s.plain, "ok", time.Second, 40})
 		if err != nil {
@@ -32,7 +31,7 @@ func (b *bench) polls(ctx context.Context, s *stage) error {
 	return nil
 }
 
-// polling is a crowd of operations whose status does not change.
+// polling is a number of operations whose status does not change.
 type polling struct {
 	name       string
 	subject    *role
@@ -41,10 +40,9 @@ type polling struct {
 	operations int
 }
 
-// furtherPoll is what one poll of a crowd costs that is already being watched,
-// less what the processes cost at rest.
-func (b *bench) furtherPoll(ctx context.Context, s *stage, p polling) (float64, error) {
-	resting, err := b.resting(ctx, s, p)
+// furtherPoll is the CPU time of one poll, without that of the idle processes.
+func (b *bench) furtherPoll(ctx context.Context, s *testbed, p polling) (float64, error) {
+	idle, err := b.idleCPU(ctx, s, p)
 	if err != nil {
 		return 0, err
 	}
@@ -52,12 +50,12 @@ func (b *bench) furtherPoll(ctx context.Context, s *stage, p polling) (float64, 
 	if p.name == "plain" {
 		_, err = b.ask(ctx, s, p.subject, "start", l)
 	} else {
-		_, err = b.call(ctx, s, "starts", l, s.api.start)
+		_, err = b.call(ctx, s, "starts", l, s.start)
 	}
 	if err != nil {
 		return 0, err
 	}
-	// They were started over one gap, so that from now on the polls due are even.
+	// They were started evenly over one gap, and so are their polls.
 	if err := b.awaitPolls(ctx, l, l.Count); err != nil {
 		return 0, err
 	}
@@ -65,7 +63,7 @@ func (b *bench) furtherPoll(ctx context.Context, s *stage, p polling) (float64, 
 	if err != nil {
 		return 0, err
 	}
-	used, err := s.cost(p.subject, func() error { time.Sleep(b.extent.PollsFor); return nil })
+	used, err := s.cpuFor(p.subject, func() error { time.Sleep(b.extent.PollsFor); return nil })
 	if err != nil {
 		return 0, err
 	}
@@ -73,38 +71,38 @@ func (b *bench) furtherPoll(ctx context.Context, s *stage, p polling) (float64, 
 	if err != nil {
 		return 0, err
 	}
-	if err := b.world.ask(ctx, order{Do: "finish", Prefix: l.Prefix + "-"}, nil); err != nil {
+	if err := b.simulator.ask(ctx, request{Do: "finish", Prefix: l.Prefix + "-"}, nil); err != nil {
 		return 0, err
 	}
 	// Each ends with its next poll.
 	time.Sleep(min(p.gap, b.extent.PollsFor))
-	return ms(used-resting) / float64(after-before), err
+	return ms(used-idle) / float64(after-before), err
 }
 
-// resting is what a subject and the server cost in PollsFor with nothing to do.
-func (b *bench) resting(ctx context.Context, s *stage, p polling) (time.Duration, error) {
-	if cost, known := s.resting[p.name]; known {
+// idleCPU is the CPU time of a subject and the server in PollsFor with nothing to do.
+func (b *bench) idleCPU(ctx context.Context, s *testbed, p polling) (time.Duration, error) {
+	if cost, known := s.idleCPU[p.name]; known {
 		return cost, nil
 	}
-	if err := s.rest(ctx, p.subject); err != nil {
+	if err := s.awaitIdle(ctx, p.subject); err != nil {
 		return 0, err
 	}
-	cost, err := s.cost(p.subject, func() error { time.Sleep(b.extent.PollsFor); return nil })
-	s.resting[p.name] = cost
+	cost, err := s.cpuFor(p.subject, func() error { time.Sleep(b.extent.PollsFor); return nil })
+	s.idleCPU[p.name] = cost
 	return cost, err
 }
 
 func (b *bench) polled(ctx context.Context, l load) (n int, err error) {
-	err = b.world.ask(ctx, order{Do: "polled", Prefix: l.Prefix + "-"}, &n)
+	err = b.simulator.ask(ctx, request{Do: "count polls", Prefix: l.Prefix + "-"}, &n)
 	return n, err
 }
 
-// awaitPolls waits until a crowd was asked about n times.
+// awaitPolls waits until the core has got n polls of the load.
 func (b *bench) awaitPolls(ctx context.Context, l load, n int) error {
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		if made, err := b.polled(ctx, l); err != nil || made >= n {
 			return err
 		}
 	}
-	return fmt.Errorf("%d operations were not asked about %d times within a minute", l.Count, n)
+	return fmt.Errorf("%d operations did not get %d polls within a minute", l.Count, n)
 }

@@ -7,41 +7,41 @@ import (
 	"sync"
 	"time"
 
-	"ringback/dev/percentile"
+	"ringback/internal/operation"
 )
 
-// reads measure how long a state takes beside 50 starts a second.
-func (b *bench) reads(ctx context.Context, s *stage) error {
+// reads measures how long reading a state takes beside 50 starts a second.
+func (b *bench) reads(ctx context.Context, s *testbed) error {
 	for range b.extent.Rounds {
 		closed := steady(s.prefix(1), steadyRate, b.extent.ReadsFor).to(endpointOK)
-		if _, _, err := b.ring(ctx, s, "ringback", closed); err != nil {
+		if _, _, err := b.deliver(ctx, s, "ringback", closed); err != nil {
 			return err
 		}
 		running := steady(s.prefix(0), steadyRate, b.extent.ReadsFor).to(endpointOpen)
-		if _, err := b.call(ctx, s, "starts", running, s.api.start); err != nil {
+		if _, err := b.call(ctx, s, "starts", running, s.start); err != nil {
 			return err
 		}
 		p99 := map[string]time.Duration{}
 		for _, m := range []struct {
-			name  string
-			of    load
-			asked func(load) (loaded, error)
+			name string
+			of   load
+			read func(load) (result, error)
 		}{
-			{"Describe", closed, func(l load) (loaded, error) { return b.ask(ctx, s, s.floor, "describe", l) }},
-			{"closed", closed, func(l load) (loaded, error) { return b.call(ctx, s, "reads", l, s.api.state) }},
-			{"running", running, func(l load) (loaded, error) { return b.call(ctx, s, "reads", l, s.api.state) }},
+			{"Describe", closed, func(l load) (result, error) { return b.ask(ctx, s, s.floor, "describe", l) }},
+			{"closed", closed, func(l load) (result, error) { return b.call(ctx, s, "reads", l, s.readState) }},
+			{"running", running, func(l load) (result, error) { return b.call(ctx, s, "reads", l, s.readState) }},
 		} {
-			b.say("%s: reads, %s", s.database, m.name)
-			took, err := b.beside(ctx, s, m.of, m.asked)
+			b.log("%s: reads, %s", s.database, m.name)
+			took, err := b.beside(ctx, s, m.of, m.read)
 			if err != nil {
 				return err
 			}
-			p99[m.name] = percentile.Of(took, 0.99)
+			p99[m.name] = percentile(took, 0.99)
+			measure := "GET of a " + m.name + " state"
 			if m.name == "Describe" {
-				b.table.add(s.database, "Describe at 200/s beside 50 starts/s, p99", "ms", ms(p99[m.name]), nil, "")
-				continue
+				measure = m.name
 			}
-			b.table.add(s.database, "GET of a "+m.name+" state at 200/s beside 50 starts/s, p99", "ms", ms(p99[m.name]), nil, "")
+			b.table.add(s.database, measure+" at 200/s beside 50 starts/s, p99", "ms", ms(p99[m.name]), nil, "")
 		}
 		b.table.add(s.database, "GET of a closed state, p99 / Describe", "", float64(p99["closed"])/float64(p99["Describe"]), atMost(2), "")
 		b.table.add(s.database, "GET of a running state, p99 / Describe", "", float64(p99["running"])/float64(p99["Describe"]), nil, "")
@@ -49,32 +49,32 @@ func (b *bench) reads(ctx context.Context, s *stage) error {
 	return nil
 }
 
-// beside asks about the operations of a load, readRate a second, while as many
-// are started as the steady load has.
-func (b *bench) beside(ctx context.Context, s *stage, of load, ask func(load) (loaded, error)) ([]time.Duration, error) {
+// beside reads the operations of a load, readRate a second, beside a steady load of
+// starts.
+func (b *bench) beside(ctx context.Context, s *testbed, of load, read func(load) (result, error)) ([]time.Duration, error) {
 	var started error
 	var all sync.WaitGroup
 	all.Go(func() {
 		l := steady(s.prefix(1), steadyRate, b.extent.ReadsFor/2).to(endpointOK)
-		_, _, started = b.ring(ctx, s, "ringback", l)
+		_, _, started = b.deliver(ctx, s, "ringback", l)
 	})
 	of.PerSecond, of.Count = readRate, min(of.Count, int(readRate*b.extent.ReadsFor.Seconds()/2))
-	out, err := ask(of)
+	out, err := read(of)
 	all.Wait()
 	return out.Took, errors.Join(err, started)
 }
 
-// revocations measure how long one takes while a receiver takes ten seconds.
-func (b *bench) revocations(ctx context.Context, s *stage) error {
+// revocations measures how long a revocation takes while a receiver takes ten seconds.
+func (b *bench) revocations(ctx context.Context, s *testbed) error {
 	for range b.extent.Rounds {
 		var took []time.Duration
 		for range 3 {
 			id := s.prefix(0)
-			address := s.worldURL + "/callback/" + endpointPath(revocationSlow) + "/" + id
-			if err := s.api.startAt(ctx, endpointRevocable, id, address); err != nil {
+			address := s.simulatorURL + "/callback/" + endpointPath(revocationSlow) + "/" + id
+			if err := s.startWith(ctx, operation.StartRequest{Endpoint: endpointRevocable, OperationID: id, Callback: operation.Target{URL: address}}); err != nil {
 				return err
 			}
-			if err := b.awaitRinging(ctx, id); err != nil {
+			if err := b.awaitArrival(ctx, id); err != nil {
 				return err
 			}
 			one, err := b.revoked(ctx, s, id)
@@ -83,31 +83,30 @@ func (b *bench) revocations(ctx context.Context, s *stage) error {
 			}
 			took = append(took, one)
 		}
-		b.table.add(s.database, "revocation while a receiver takes 10 s, the latest answer", "ms", ms(percentile.Of(took, 1)), atMost(1000), "")
+		b.table.add(s.database, "revocation while a receiver takes 10 s, the latest answer", "ms", ms(percentile(took, 1)), atMost(1000), "")
 	}
 	return nil
 }
 
-// revoked is how long it took until the revocation was accepted, as a core
-// calls that tries again when it is told to.
-func (b *bench) revoked(ctx context.Context, s *stage, id string) (time.Duration, error) {
+// revoked is how long it takes until the revocation is accepted, repeated if needed.
+func (b *bench) revoked(ctx context.Context, s *testbed, id string) (time.Duration, error) {
 	for begun := time.Now(); ; {
-		err := s.api.revoke(ctx, endpointRevocable, id)
+		_, err := s.api.Revoke(ctx, operation.Key{Endpoint: endpointRevocable, OperationID: id}, "core", "")
 		if took := time.Since(begun); err == nil || took > time.Minute {
 			return took, err
 		}
 	}
 }
 
-func (b *bench) awaitRinging(ctx context.Context, id string) error {
+func (b *bench) awaitArrival(ctx context.Context, id string) error {
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		var n int
-		if err := b.world.ask(ctx, order{Do: "arrived", Prefix: id}, &n); err != nil {
+		if err := b.simulator.ask(ctx, request{Do: "count arrivals", Prefix: id}, &n); err != nil {
 			return err
 		}
 		if n > 0 {
 			return nil
 		}
 	}
-	return fmt.Errorf("the operation %s was not rung within 30 s", id)
+	return fmt.Errorf("the operation %s got no callback within 30 s", id)
 }

@@ -3,22 +3,20 @@ package main
 import (
 	"context"
 	"time"
-
-	"ringback/dev/percentile"
 )
 
-// steady measures the time from a start to its callback.
-func (b *bench) steady(ctx context.Context, s *stage) error {
+// steady measures from a start to its callback.
+func (b *bench) steady(ctx context.Context, s *testbed) error {
 	for range b.extent.Rounds {
 		p50, p99 := map[string]time.Duration{}, map[string]time.Duration{}
 		for _, subject := range []string{"plain", "ringback"} {
 			l := steady(s.prefix(1), steadyRate, b.extent.Steady)
-			out, got, err := b.ring(ctx, s, subject, l)
+			out, got, err := b.deliver(ctx, s, subject, l)
 			if err != nil {
 				return err
 			}
 			all := latencies(l, out, got)
-			p50[subject], p99[subject] = percentile.Of(all, 0.5), percentile.Of(all, 0.99)
+			p50[subject], p99[subject] = percentile(all, 0.5), percentile(all, 0.99)
 			b.table.add(s.database, "start to callback at 50/s, p50, "+subject, "ms", ms(p50[subject]), nil, "")
 			b.table.add(s.database, "start to callback at 50/s, p99, "+subject, "ms", ms(p99[subject]), nil, "")
 		}
@@ -29,12 +27,12 @@ func (b *bench) steady(ctx context.Context, s *stage) error {
 	return nil
 }
 
-// pushes measure the time from a core's push to the callback, against a tenth
-// of plain's p99 and one workflow task.
-func (b *bench) pushes(ctx context.Context, s *stage) error {
+// pushes measures from a push to its callback, and compares it with a tenth of plain's
+// p99 and one workflow task.
+func (b *bench) pushes(ctx context.Context, s *testbed) error {
 	for range b.extent.Rounds {
 		l := steady(s.prefix(0), steadyRate, b.extent.Steady/2).to(endpointOpen)
-		if _, err := b.call(ctx, s, "starts", l, s.api.start); err != nil {
+		if _, err := b.call(ctx, s, "starts", l, s.start); err != nil {
 			return err
 		}
 		tasks := l
@@ -46,7 +44,7 @@ func (b *bench) pushes(ctx context.Context, s *stage) error {
 		if err != nil {
 			return err
 		}
-		out, err := b.call(ctx, s, "pushes", l, s.api.push)
+		out, err := b.call(ctx, s, "pushes", l, s.push)
 		if err != nil {
 			return err
 		}
@@ -55,7 +53,7 @@ func (b *bench) pushes(ctx context.Context, s *stage) error {
 		if err != nil {
 			return err
 		}
-		push, one := percentile.Of(latencies(l, out, got), 0.99), percentile.Of(task.Took, 0.99)
+		push, one := percentile(latencies(l, out, got), 0.99), percentile(task.Took, 0.99)
 		allowed := b.value(s, "start to callback at 50/s, p99, plain")/10 + ms(one)
 		b.table.add(s.database, "push to callback, p99", "ms", ms(push), nil, "")
 		b.table.add(s.database, "a signal's workflow task, p99", "ms", ms(one), nil, "an empty workflow that ends at a signal: from the call to its end")

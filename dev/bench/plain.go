@@ -17,17 +17,17 @@ import (
 
 const plainQueue = "plain"
 
-// plain is the same job as a good sample would write it: a regular activity
-// that polls by its retry policy, then a regular activity that delivers by
-// its own, behind a normal start.
+// plain is the same job as a good sample would write it: a regular activity that polls
+// by its retry policy, and one that delivers by its own.
 type plain struct {
 	client client.Client
 	http   *http.Client
-	world  string
+	// simulator is the base URL of the core and the receivers.
+	simulator string
 }
 
 func openPlain(_ context.Context, settings json.RawMessage) (handler, any, error) {
-	var s temporalSetup
+	var s roleSetup
 	if err := json.Unmarshal(settings, &s); err != nil {
 		return nil, nil, err
 	}
@@ -35,21 +35,21 @@ func openPlain(_ context.Context, settings json.RawMessage) (handler, any, error
 	if err != nil {
 		return nil, nil, err
 	}
-	p := &plain{client: c, world: s.World, http: keepAlive()}
+	p := &plain{client: c, simulator: s.Simulator, http: keepAlive()}
 	w := worker.New(c, plainQueue, worker.Options{})
 	w.RegisterWorkflowWithOptions(p.operation, workflow.RegisterOptions{Name: "Plain"})
 	w.RegisterActivity(p.Poll)
 	w.RegisterActivity(p.Deliver)
-	return func(ctx context.Context, o order) (any, error) {
-		switch o.Do {
+	return func(ctx context.Context, r request) (any, error) {
+		switch r.Do {
 		case "start":
-			return o.Load.run(ctx, p.start), nil
+			return r.Load.run(ctx, p.start), nil
 		case stopping:
 			w.Stop()
 			c.Close()
 			return nil, nil
 		}
-		return nil, fmt.Errorf("plain knows no order %q", o.Do)
+		return nil, unknownRequest(r)
 	}, nil, w.Start()
 }
 
@@ -60,7 +60,6 @@ func keepAlive() *http.Client {
 	return &http.Client{Transport: t, Timeout: 30 * time.Second}
 }
 
-// plainInput is what the sample is started with.
 type plainInput struct {
 	ID string `json:"id"`
 	// How is the receiver's path.
@@ -89,10 +88,10 @@ func (p *plain) operation(ctx workflow.Context, in plainInput) error {
 	return workflow.ExecuteActivity(delivering, p.Deliver, in, status).Get(ctx, nil)
 }
 
-// Poll asks the core once; a status that is not final is a benign failure, so
-// that the retry policy asks again.
+// Poll polls once. A status that is not final is a benign failure, so that the retry
+// policy polls again.
 func (p *plain) Poll(ctx context.Context, in plainInput) (int, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, p.world+"/Confirm", http.NoBody)
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, p.simulator+"/Confirm", http.NoBody)
 	if err != nil {
 		return 0, err
 	}
@@ -116,7 +115,7 @@ func (p *plain) Deliver(ctx context.Context, in plainInput, status int) error {
 	if err != nil {
 		return err
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, p.world+"/callback/"+in.How, bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, p.simulator+"/callback/"+in.How, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
@@ -139,7 +138,7 @@ func (p *plain) do(r *http.Request, into any) error {
 		return err
 	}
 	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(io.LimitReader(response.Body, bodyCap))
+	body, err := io.ReadAll(io.LimitReader(response.Body, bodyLimit))
 	if err != nil {
 		return err
 	}

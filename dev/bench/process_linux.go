@@ -13,9 +13,9 @@ import (
 // clockTick is the unit of the times in /proc/PID/stat.
 const clockTick = 10 * time.Millisecond
 
-// cpuOf is what the processes have used of user and system time, to 10 ms. The
-// children of each, and those that have ended, are in it if family says so.
-func cpuOf(pids []int, family bool) (time.Duration, error) {
+// cpuOf is the user and system time of these processes, to 10 ms, with that of their
+// children, ended ones included, if withChildren is set.
+func cpuOf(pids []int, withChildren bool) (time.Duration, error) {
 	var sum time.Duration
 	for _, pid := range pids {
 		s, err := readStat(pid)
@@ -23,11 +23,11 @@ func cpuOf(pids []int, family bool) (time.Duration, error) {
 			return 0, err
 		}
 		sum += s.used
-		if family {
-			sum += s.ended
+		if withChildren {
+			sum += s.children
 		}
 	}
-	if !family {
+	if !withChildren {
 		return sum, nil
 	}
 	entries, err := os.ReadDir("/proc")
@@ -41,7 +41,7 @@ func cpuOf(pids []int, family bool) (time.Duration, error) {
 		}
 		s, err := readStat(pid)
 		if err != nil {
-			continue // it has ended since, and is in its parent's then
+			continue // it has ended, and its parent's time includes it
 		}
 		for _, parent := range pids {
 			if s.parent == parent {
@@ -52,13 +52,14 @@ func cpuOf(pids []int, family bool) (time.Duration, error) {
 	return sum, nil
 }
 
+// stat has the CPU time of a process, and of its ended children.
 type stat struct {
-	parent      int
-	used, ended time.Duration
+	parent         int
+	used, children time.Duration
 }
 
-// readStat reads proc(5)'s stat: after the name come the state, the parent and,
-// as fields 14 to 17, the times.
+// readStat reads proc(5)'s stat: after the name come the state, the parent and, as
+// fields 14 to 17, the times.
 func readStat(pid int) (stat, error) {
 	line, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
@@ -74,18 +75,34 @@ func readStat(pid int) (stat, error) {
 		return n
 	}
 	return stat{
-		parent: number(1),
-		used:   time.Duration(number(11)+number(12)) * clockTick,
-		ended:  time.Duration(number(13)+number(14)) * clockTick,
+		parent:   number(1),
+		used:     time.Duration(number(11)+number(12)) * clockTick,
+		children: time.Duration(number(13)+number(14)) * clockTick,
 	}, nil
 }
 
-// dieWithParent lets the kernel end the child when the bench dies, however.
+// memoryOf is how many bytes of memory a process holds now, and at most so far.
+func memoryOf(pid int) (resident, peak int64, err error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, 0, fmt.Errorf("read the memory of process %d: %w", pid, err)
+	}
+	for field, bytes := range map[string]*int64{"VmRSS": &resident, "VmHWM": &peak} {
+		_, value, _ := strings.Cut(string(status), "\n"+field+":")
+		if _, err := fmt.Sscanf(value, "%d kB", bytes); err != nil {
+			return 0, 0, fmt.Errorf("read %s of process %d: %w", field, pid, err)
+		}
+		*bytes <<= 10
+	}
+	return resident, peak, nil
+}
+
+// dieWithParent lets the kernel kill the child when the bench dies.
 func dieWithParent(c *exec.Cmd) {
 	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }
 
-// processor is the machine's, as it calls itself.
+// processor is the CPU's model name.
 func processor() string {
 	info, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {

@@ -1,27 +1,18 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"image/color"
 	"io"
-	"math"
 	"os"
 	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
-
-	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/plotter"
-	"gonum.org/v1/plot/vg"
 )
 
-// report is a run with what it was made on.
+// report is a run with its machine and versions.
 type report struct {
 	At       time.Time         `json:"at"`
 	Took     string            `json:"took"`
@@ -38,7 +29,7 @@ func newReport(at time.Time) *report {
 	}
 }
 
-// versions are those of Go and of what the figures depend on most.
+// versions are those of Go and of the modules that the figures depend on most.
 func versions() map[string]string {
 	v := map[string]string{"go": runtime.Version()}
 	info, ok := debug.ReadBuildInfo()
@@ -58,36 +49,34 @@ func versions() map[string]string {
 	return v
 }
 
-func (r *report) versions() string {
+// writeMarkdown writes every row as a Markdown table.
+func (r *report) writeMarkdown(w io.Writer) error {
 	var names []string
 	for name, version := range r.Versions {
 		names = append(names, name+" "+version)
 	}
 	slices.Sort(names)
-	return strings.Join(names, ", ")
-}
-
-func (r *report) text(w io.Writer) error {
-	if _, err := fmt.Fprintf(w, "\n%s, %s, took %s\n", r.Machine, r.At.Format(time.RFC3339), r.Took); err != nil {
-		return err
-	}
-	if _, err := fmt.Fprintln(w, r.versions()); err != nil {
-		return err
-	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(t, "\ndatabase\tmeasure\tmin\tmedian\tmax\tunit\ttarget\t") // a tabwriter fails at Flush
+	var b strings.Builder
+	fmt.Fprintf(&b, "\n%s; %s; took %s; %s.\n\n", r.Machine, r.At.Format("2006-01-02 15:04 MST"), r.Took, strings.Join(names, ", "))
+	b.WriteString("| database | measure | min | median | max | target | |\n|---|---|---|---|---|---|---|\n")
 	for _, row := range r.Rows {
-		verdict := ""
+		measure, verdict := row.Measure, ""
+		if row.Unit != "" {
+			measure += ", " + row.Unit
+		}
 		if row.Target != nil {
-			verdict = "missed"
+			verdict = "**missed**"
 			if row.met() {
-				verdict = "ok"
+				verdict = "reached"
 			}
 		}
-		_, _ = fmt.Fprintf(t, "%s\t%s\t%.4g\t%.4g\t%.4g\t%s\t%v\t%s\n", row.Database, row.Measure,
-			slices.Min(row.Values), row.median(), slices.Max(row.Values), row.Unit, row.Target, verdict)
+		fmt.Fprintf(&b, "| %s | %s | %.4g | %.4g | %.4g | %v | %s |\n", row.Database, measure,
+			slices.Min(row.Values), row.median(), slices.Max(row.Values), row.Target, verdict)
 	}
-	return t.Flush()
+	if _, err := io.WriteString(w, b.String()); err != nil {
+		return fmt.Errorf("print the table: %w", err)
+	}
+	return nil
 }
 
 func (r *report) writeJSON(path string) error {
@@ -99,75 +88,4 @@ func (r *report) writeJSON(path string) error {
 		return fmt.Errorf("write the run as JSON: %w", err)
 	}
 	return nil
-}
-
-// writeSVG draws, for each figure with an upper bound, how much of it is used:
-// a bar that ends before 1 is a target reached.
-func (r *report) writeSVG(path string) error {
-	drawn, err := r.svg()
-	if err == nil {
-		err = os.WriteFile(path, drawn, 0o644) //nolint:gosec // for everybody to see
-	}
-	if err != nil {
-		return fmt.Errorf("draw %s: %w", path, err)
-	}
-	return nil
-}
-
-func (r *report) svg() ([]byte, error) {
-	labels, used := r.used()
-	if len(used) == 0 {
-		return nil, errors.New("no figure of this run has a target")
-	}
-	bars, err := plotter.NewBarChart(used, vg.Points(9))
-	if err != nil {
-		return nil, err
-	}
-	bars.Horizontal = true
-	bars.Color = color.RGBA{R: 0x2f, G: 0x6f, B: 0x9f, A: 0xff}
-	bars.LineStyle.Width = 0
-	limit, err := plotter.NewLine(plotter.XYs{{X: 1, Y: -0.5}, {X: 1, Y: float64(len(used)) - 0.5}})
-	if err != nil {
-		return nil, err
-	}
-	limit.Color = color.RGBA{R: 0xb0, A: 0xff}
-	// The letters of all monospaced fonts are as wide as each other: the labels
-	// keep their place where this one is missing.
-	plot.DefaultFont.Variant = "Mono"
-	p := plot.New()
-	p.Title.Text = "How much of each target is used (less is better, 1 is the target)"
-	p.X.Min, p.X.Max = 0, 2
-	p.Add(plotter.NewGrid(), bars, limit)
-	p.NominalY(labels...)
-	drawing, err := p.WriterTo(36*vg.Centimeter, vg.Length(len(used))*vg.Points(14)+vg.Points(70), "svg")
-	if err != nil {
-		return nil, err
-	}
-	var drawn bytes.Buffer
-	if _, err := drawing.WriteTo(&drawn); err != nil {
-		return nil, err
-	}
-	return bytes.ReplaceAll(drawn.Bytes(), []byte("font-family:Liberation Mono"), []byte("font-family:Liberation Mono,monospace")), nil
-}
-
-// used is how much of each target is used, the last row first; 2 is the most that
-// is drawn.
-func (r *report) used() (labels []string, used plotter.Values) {
-	for _, row := range slices.Backward(r.Rows) {
-		if row.Target == nil || row.Target.AtMost == nil && *row.Target.AtLeast <= 0 || row.Target.AtMost != nil && *row.Target.AtMost == 0 {
-			continue
-		}
-		share := row.median()
-		if row.Target.AtMost != nil {
-			share /= *row.Target.AtMost
-		} else {
-			share = *row.Target.AtLeast / share
-		}
-		if math.IsNaN(share) || math.IsInf(share, 0) {
-			continue
-		}
-		labels = append(labels, row.Database+": "+row.Measure)
-		used = append(used, min(max(share, 0), 2))
-	}
-	return labels, used
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"os"
 
@@ -27,10 +26,9 @@ import (
 	"ringback/workflows"
 )
 
-// openRingback runs the program api with its worker, as it is sold; its value
-// is the API's address.
+// openRingback runs the program api with its worker, and returns the API's base URL.
 func openRingback(ctx context.Context, settings json.RawMessage) (handler, any, error) {
-	var s temporalSetup
+	var s roleSetup
 	if err := json.Unmarshal(settings, &s); err != nil {
 		return nil, nil, err
 	}
@@ -47,24 +45,24 @@ func openRingback(ctx context.Context, settings json.RawMessage) (handler, any, 
 		cancel()
 		return nil, nil, err
 	case address := <-started:
-		return func(_ context.Context, o order) (any, error) {
-			if o.Do == stopping {
+		return func(_ context.Context, r request) (any, error) {
+			if r.Do == stopping {
 				cancel()
 				return nil, <-ended
 			}
-			return nil, fmt.Errorf("ringback knows no order %q", o.Do)
+			return nil, unknownRequest(r)
 		}, "http://" + address, nil
 	}
 }
 
-// openDesk is Ringback without its HTTP API: the same workflow, activities and
-// start, called in this process.
-func openDesk(_ context.Context, settings json.RawMessage) (handler, any, error) {
-	var s temporalSetup
+// openService is Ringback without its HTTP API: workflow, activities and starts in one
+// process.
+func openService(_ context.Context, settings json.RawMessage) (handler, any, error) {
+	var s roleSetup
 	if err := json.Unmarshal(settings, &s); err != nil {
 		return nil, nil, err
 	}
-	c, err := config.Load(s.Config) //nolint:contextcheck // reading a file asks nobody
+	c, err := config.Load(s.Config) //nolint:contextcheck // it reads a file
 	if err != nil {
 		return nil, nil, err
 	}
@@ -75,21 +73,21 @@ func openDesk(_ context.Context, settings json.RawMessage) (handler, any, error)
 		return nil, nil, err
 	}
 	guard := egress.New(c.Egress.Allow)
-	acts, err := deskActivities(c, guard, temporal)
+	acts, err := serviceActivities(c, guard, temporal)
 	if err != nil {
 		return nil, nil, err
 	}
 	w := worker.New(temporal, workflows.TaskQueue, worker.Options{})
 	workflows.Register(w, acts)
-	operations := &service.Service{
+	starter := &service.Service{
 		Client: temporal, Namespace: client.DefaultNamespace, Converter: converter.GetDefaultDataConverter(),
 		Endpoint: c.Endpoint, EndpointNames: func() []string { return nil }, CheckURL: guard.CheckURL,
 	}
-	return func(ctx context.Context, o order) (any, error) {
-		switch o.Do {
+	return func(ctx context.Context, r request) (any, error) {
+		switch r.Do {
 		case "start":
-			return o.Load.run(ctx, func(ctx context.Context, endpoint, id string) error {
-				_, _, err := operations.Start(ctx, startRequest(endpoint, id))
+			return r.Load.run(ctx, func(ctx context.Context, endpoint, id string) error {
+				_, _, err := starter.Start(ctx, startRequest(endpoint, id))
 				return err
 			}), nil
 		case stopping:
@@ -97,12 +95,12 @@ func openDesk(_ context.Context, settings json.RawMessage) (handler, any, error)
 			temporal.Close()
 			return nil, nil
 		}
-		return nil, fmt.Errorf("the desk knows no order %q", o.Do)
+		return nil, unknownRequest(r)
 	}, nil, w.Start()
 }
 
-// deskActivities are the activities as internal/app makes them.
-func deskActivities(c *config.Config, guard *egress.Guard, temporal client.Client) (*activities.Activities, error) {
+// serviceActivities makes the activities as internal/app does.
+func serviceActivities(c *config.Config, guard *egress.Guard, temporal client.Client) (*activities.Activities, error) {
 	endpoints, sources := map[string]receiver.Endpoint{}, map[string]activities.Source{}
 	for name, e := range c.Endpoints {
 		d, _ := dialect.ByName(e.Dialect) // the configuration is valid
@@ -121,7 +119,7 @@ func deskActivities(c *config.Config, guard *egress.Guard, temporal client.Clien
 			Failures: temporalsdk.GetDefaultFailureConverter(),
 		}).RetryLater,
 		Pending: func(context.Context, activities.InterruptInput) (*activities.PendingActivity, error) {
-			return nil, nil // only what interrupts an activity asks
+			return nil, nil // used only when an activity is interrupted
 		},
 		Metrics: activities.NewMetrics(prometheus.NewRegistry()), Log: zap.NewNop(),
 	}, nil

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"crypto/rand"
 	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,7 +10,7 @@ import (
 )
 
 const (
-	// secretVariable holds the cores' secret for the roles.
+	// secretVariable is the environment variable of the cores' secret.
 	secretVariable = "RINGBACK_BENCH_SECRET" //nolint:gosec // a variable's name
 	secretValue    = "not-a-secret-1"
 )
@@ -20,58 +18,56 @@ const (
 // The endpoints of the bench's configuration.
 const (
 	endpointOK = "OK"
-	// endpointOpen asks so rarely that its operations stay open.
+	// endpointOpen polls so rarely that its operations stay open.
 	endpointOpen    = "OPEN"
 	endpointFailing = "FAILING"
-	// endpointRevocable is Paysera's: it rings for a status that may be revoked.
+	// endpointRevocable is Paysera's, with a callback about a revocable status.
 	endpointRevocable = "REVOCABLE"
-	// endpointSchedule asks at gaps that Ringback leaves to the server, as
-	// almost all of Ukrcard's are; endpointSecond every second.
+	// endpointSchedule polls at gaps that the server waits for, as most of Ukrcard's
+	// are, endpointSecond every second.
 	endpointSchedule = "SCHEDULE"
 	endpointSecond   = "SECOND"
+	// endpointDue fails every dueGap, for longer than an overload.
+	endpointDue = "DUE"
 )
 
-// scheduleGap is one that the server waits.
+// scheduleGap is one that the server waits for.
 const scheduleGap = 11 * time.Second
+
+const (
+	dueGap      = 2 * time.Second
+	dueAttempts = 40
+)
 
 func endpointGap(h time.Duration) string { return fmt.Sprintf("GAP%d", h.Milliseconds()) }
 
 func endpointSlow(d time.Duration) string { return fmt.Sprintf("SLOW%d", d.Milliseconds()) }
 
-// endpointAttempts rings at the n-th attempt.
+// endpointAttempts acknowledges the n-th attempt.
 func endpointAttempts(n int) string { return fmt.Sprintf("ATTEMPTS%d", n) }
 
-// apiKey is the bearer key of one run.
-type apiKey struct{ secret, sha256 string }
-
-func newKey() apiKey {
-	k := apiKey{secret: rand.Text()}
-	sum := sha256.Sum256([]byte(k.secret))
-	k.sha256 = hex.EncodeToString(sum[:])
-	return k
-}
-
-// writeConfig writes Ringback's configuration for these addresses: as in
-// production but for the loopback addresses, with authentication on.
-func writeConfig(dir, world string, key apiKey, gaps []time.Duration) (string, error) {
+// writeConfig writes Ringback's configuration, with authentication, and returns its
+// path.
+func writeConfig(dir, simulator, key string, gaps []time.Duration) (string, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, `api:
   listen: 127.0.0.1:0
-  keys: [{name: bench, sha256: %s, scopes: [start, read, revoke]}]
+  keys: [{name: bench, sha256: %x, scopes: [start, read, revoke]}]
   rate_limit: {per_second: 2000, burst: 2000}
 egress: {allow: [127.0.0.0/8]}
 sources:
   wsgate: {kind: ukrcard, base_urls: [%[2]q], ext_system_id: BENCH, login: bench, password: "${env:%[3]s}", client_dn: BENCH}
   wallet: {kind: paysera, base_urls: [%[2]q], mac: {id: bench, key: "${env:%[3]s}"}}
 endpoints:
-`, key.sha256, world, secretVariable)
+`, sha256.Sum256([]byte(key)), simulator, secretVariable)
 	const quickly = "{schedule: [500ms, 1s, 5s], lifetime: 20m}"
 	ukrcard := func(name, how, poll, delivery string) {
-		fmt.Fprintf(&b, "  %s: {dialect: ukrcard, source: wsgate, url: %q, poll: %s, delivery: %s}\n", name, world+"/callback/"+how, poll, delivery)
+		fmt.Fprintf(&b, "  %s: {dialect: ukrcard, source: wsgate, url: %q, poll: %s, delivery: %s}\n", name, simulator+"/callback/"+how, poll, delivery)
 	}
 	ukrcard(endpointOK, "ok", quickly, "{interval: 3s, attempts: 10, timeout: 10s}")
 	ukrcard(endpointOpen, "ok", "{schedule: [12h, 12h, 24h], max_polls: 100, lifetime: 720h}", "{interval: 3s, attempts: 10, timeout: 10s}")
 	ukrcard(endpointFailing, "fail", quickly, fmt.Sprintf("{interval: %s, attempts: %d, timeout: 10s}", failingGap, failingAttempts))
+	ukrcard(endpointDue, "fail", quickly, fmt.Sprintf("{interval: %s, attempts: %d, timeout: 10s}", dueGap, dueAttempts))
 	ukrcard(endpointSchedule, "ok", fmt.Sprintf("{interval: %s, lifetime: 20m}", scheduleGap), "{interval: 3s, attempts: 10, timeout: 10s}")
 	ukrcard(endpointSecond, "ok", "{interval: 1s, lifetime: 20m}", "{interval: 3s, attempts: 10, timeout: 10s}")
 	for _, d := range []time.Duration{slow, slower} {

@@ -10,67 +10,64 @@ import (
 	"os"
 	"os/exec"
 	"runtime/debug"
-	"runtime/pprof"
 	"strings"
 	"sync"
 	"time"
 )
 
-// roleVariable makes this binary one of the measured processes, or the outside
-// world, instead of the bench.
+// roleVariable makes this binary one of the measured processes or the simulator.
 const roleVariable = "RINGBACK_BENCH_ROLE"
 
-// The orders that every role knows.
+// The requests that every role answers.
 const (
 	setup    = "setup"
 	stopping = "stop"
-	// profiling writes a CPU profile to Path until the next one.
-	profiling = "profile"
-	// collecting gives back the memory that nothing refers to.
+	// collecting runs a garbage collection and returns memory to the system.
 	collecting = "collect"
 )
 
-// order is what the bench asks a role for; answer is the reply: one JSON
-// object a line each, over the role's standard input and output.
-type order struct {
+// request and response are JSON objects, one a line, on a role's standard input and
+// output.
+type request struct {
 	Do    string          `json:"do"`
 	Setup json.RawMessage `json:"setup,omitempty"`
 	Load  *load           `json:"load,omitempty"`
-	// Prefix is that of the ids asked about.
+	// Prefix selects operation ids.
 	Prefix string `json:"prefix,omitempty"`
-	Path   string `json:"path,omitempty"`
 }
 
-type answer struct {
+type response struct {
 	Error string          `json:"error,omitempty"`
 	Value json.RawMessage `json:"value,omitempty"`
 }
 
-// handler answers a role's orders.
-type handler func(ctx context.Context, o order) (any, error)
+// handler answers a role's requests.
+type handler func(ctx context.Context, r request) (any, error)
 
-// opener makes a role from its settings; its value is the answer to them.
+// opener starts a role with its settings; its value is the response.
 type opener func(ctx context.Context, settings json.RawMessage) (handler, any, error)
 
-// role is a child process that does what it is asked.
+func unknownRequest(r request) error { return fmt.Errorf("unknown request %q", r.Do) }
+
+// role is a child process that answers requests.
 type role struct {
 	name    string
 	command *exec.Cmd
 	stdin   io.WriteCloser
 	lines   *bufio.Reader
-	said    *tail
+	stderr  *tail
 	mu      sync.Mutex
 }
 
-// startRole re-executes this binary and hands it its settings.
+// startRole runs this binary again in a role with these settings.
 func startRole(ctx context.Context, name string, settings, reply any) (*role, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find this program's file: %w", err)
 	}
-	r := &role{name: name, command: exec.Command(self), said: &tail{}} //nolint:gosec,noctx // itself; stop ends it in order
+	r := &role{name: name, command: exec.Command(self), stderr: &tail{}} //nolint:gosec,noctx // itself; stop ends it
 	r.command.Env = append(os.Environ(), roleVariable+"="+name, secretVariable+"="+secretValue)
-	r.command.Stderr = r.said
+	r.command.Stderr = r.stderr
 	dieWithParent(r.command)
 	if r.stdin, err = r.command.StdinPipe(); err != nil {
 		return nil, fmt.Errorf("start the process %q: %w", name, err)
@@ -85,7 +82,7 @@ func startRole(ctx context.Context, name string, settings, reply any) (*role, er
 	}
 	written, err := json.Marshal(settings)
 	if err == nil {
-		err = r.ask(ctx, order{Do: setup, Setup: written}, reply)
+		err = r.ask(ctx, request{Do: setup, Setup: written}, reply)
 	}
 	if err != nil {
 		return nil, errors.Join(err, r.stop())
@@ -93,59 +90,53 @@ func startRole(ctx context.Context, name string, settings, reply any) (*role, er
 	return r, nil
 }
 
-// ask sends one order and waits for its answer, decoded into reply if not nil.
-// A role that was given up on is of no further use.
-func (r *role) ask(ctx context.Context, o order, reply any) error {
+// ask sends one request and decodes the response into reply, if that is not nil. After
+// an error the role is of no further use.
+func (r *role) ask(ctx context.Context, q request, reply any) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	line, err := json.Marshal(o)
+	line, err := json.Marshal(q)
 	if err != nil {
-		return fmt.Errorf("write an order: %w", err)
+		return fmt.Errorf("write a request: %w", err)
 	}
 	if _, err := r.stdin.Write(append(line, '\n')); err != nil {
-		return fmt.Errorf("ask %q to %s: %w; it said: %s", r.name, o.Do, err, r.said)
+		return fmt.Errorf("ask %q to %s: %w; its output: %s", r.name, q.Do, err, r.stderr)
 	}
-	type read struct {
-		line []byte
-		err  error
-	}
-	got := make(chan read, 1)
+	got := make(chan error, 1)
 	go func() {
-		line, err := r.lines.ReadBytes('\n')
-		got <- read{line, err}
+		var err error
+		line, err = r.lines.ReadBytes('\n')
+		got <- err
 	}()
 	select {
 	case <-ctx.Done():
-		return fmt.Errorf("wait for %q to %s: %w", r.name, o.Do, ctx.Err())
-	case g := <-got:
-		if g.err != nil {
-			return fmt.Errorf("wait for %q to %s: %w; it said: %s", r.name, o.Do, g.err, r.said)
+		return fmt.Errorf("wait for %q to %s: %w", r.name, q.Do, ctx.Err())
+	case err := <-got:
+		if err != nil {
+			return fmt.Errorf("wait for %q to %s: %w; its output: %s", r.name, q.Do, err, r.stderr)
 		}
-		return decodeAnswer(r.name, o.Do, g.line, reply)
 	}
-}
-
-func decodeAnswer(name, did string, line []byte, reply any) error {
-	var a answer
+	var a response
 	if err := json.Unmarshal(line, &a); err != nil {
-		return fmt.Errorf("read the answer of %q to %s: %w", name, did, err)
+		return fmt.Errorf("read the response of %q to %s: %w", r.name, q.Do, err)
 	}
 	if a.Error != "" {
-		return fmt.Errorf("%q could not %s: %s", name, did, a.Error)
+		return fmt.Errorf("%q could not %s: %s", r.name, q.Do, a.Error)
 	}
 	if reply == nil {
 		return nil
 	}
 	if err := json.Unmarshal(a.Value, reply); err != nil {
-		return fmt.Errorf("read the answer of %q to %s: %w", name, did, err)
+		return fmt.Errorf("read the response of %q to %s: %w", r.name, q.Do, err)
 	}
 	return nil
 }
 
 func (r *role) pid() int { return r.command.Process.Pid }
 
-// stop ends the process: by the end of its input, and by its id where it does
-// not end then.
+const stopTimeout = time.Minute
+
+// stop closes the process's input, and kills it if it does not end then.
 func (r *role) stop() error {
 	_ = r.stdin.Close()
 	done := make(chan error, 1)
@@ -153,15 +144,13 @@ func (r *role) stop() error {
 	select {
 	case err := <-done:
 		return err
-	case <-time.After(stopGrace):
+	case <-time.After(stopTimeout):
 		_ = r.command.Process.Kill()
-		return fmt.Errorf("%q did not end within %v and was killed: %w", r.name, stopGrace, <-done)
+		return fmt.Errorf("%q did not end within %v and was killed: %w", r.name, stopTimeout, <-done)
 	}
 }
 
-const stopGrace = time.Minute
-
-// tail keeps the end of what a process wrote.
+// tail keeps the end of a process's output.
 type tail struct {
 	mu   sync.Mutex
 	kept []byte
@@ -184,78 +173,51 @@ func (t *tail) String() string {
 	return strings.TrimSpace(string(t.kept))
 }
 
-// serveRole is the other side: it answers orders until its input ends, then
-// stops.
+// serveRole answers requests until its input ends, and returns the exit status.
 func serveRole(open opener) int {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	lines := bufio.NewScanner(os.Stdin)
 	lines.Buffer(nil, 16<<20)
 	out := json.NewEncoder(os.Stdout)
-	profiles := &profiler{}
 	var handle handler
 	for lines.Scan() {
-		value, err := func() (any, error) {
-			var o order
-			if err := json.Unmarshal(lines.Bytes(), &o); err != nil {
+		value, err := func() (value any, err error) {
+			var r request
+			if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
 				return nil, err
 			}
 			switch {
-			case o.Do == profiling:
-				return nil, profiles.to(o.Path)
-			case o.Do == collecting:
+			case r.Do == collecting:
 				debug.FreeOSMemory()
-				return nil, nil
 			case handle != nil:
-				return handle(ctx, o)
+				return handle(ctx, r)
+			default:
+				handle, value, err = open(ctx, r.Setup)
 			}
-			h, value, err := open(ctx, o.Setup)
-			handle = h
 			return value, err
 		}()
-		if err := out.Encode(written(value, err)); err != nil {
+		if err := out.Encode(newResponse(value, err)); err != nil {
 			return 1
 		}
 	}
-	if err := profiles.to(""); err != nil || handle == nil {
+	if handle == nil {
 		return 1
 	}
-	if _, err := handle(ctx, order{Do: stopping}); err != nil {
+	if _, err := handle(ctx, request{Do: stopping}); err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return 0
 }
 
-func written(value any, err error) answer {
+func newResponse(value any, err error) response {
 	if err != nil {
-		return answer{Error: err.Error(), Value: json.RawMessage("null")}
+		return response{Error: err.Error(), Value: json.RawMessage("null")}
 	}
 	encoded, err := json.Marshal(value)
 	if err != nil {
-		return answer{Error: err.Error(), Value: json.RawMessage("null")}
+		return response{Error: err.Error(), Value: json.RawMessage("null")}
 	}
-	return answer{Value: encoded}
-}
-
-// profiler writes one CPU profile at a time.
-type profiler struct{ file *os.File }
-
-func (p *profiler) to(path string) error {
-	if p.file != nil {
-		pprof.StopCPUProfile()
-		if err := p.file.Close(); err != nil {
-			return err
-		}
-		p.file = nil
-	}
-	if path == "" {
-		return nil
-	}
-	f, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	p.file = f
-	return pprof.StartCPUProfile(f)
+	return response{Value: encoded}
 }

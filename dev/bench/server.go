@@ -3,26 +3,25 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 
 	"ringback/dev/temporalserver"
 )
 
-// serverSetup says how the Temporal server's process keeps its state.
+// serverSetup are the Temporal server's settings: its directory or PostgreSQL's URL.
 type serverSetup struct {
-	Dir      string                  `json:"dir,omitempty"`
-	Postgres string                  `json:"postgres,omitempty"`
-	Stock    bool                    `json:"stock,omitempty"`
-	Without  []temporalserver.Tuning `json:"without,omitempty"`
+	Dir      string `json:"dir,omitempty"`
+	Postgres string `json:"postgres,omitempty"`
+	// Stock leaves out every tuning.
+	Stock bool `json:"stock,omitempty"`
 }
 
-// openServer starts a Temporal server in this process; its value is the address.
+// openServer starts a Temporal server and returns its address.
 func openServer(ctx context.Context, setup json.RawMessage) (handler, any, error) {
 	var s serverSetup
 	if err := json.Unmarshal(setup, &s); err != nil {
 		return nil, nil, err
 	}
-	o := temporalserver.Options{DataDir: s.Dir, Stock: s.Stock, Without: s.Without}
+	o := temporalserver.Options{DataDir: s.Dir, Stock: s.Stock}
 	if s.Postgres != "" {
 		p, err := temporalserver.ParsePostgres(s.Postgres)
 		if err != nil {
@@ -34,10 +33,10 @@ func openServer(ctx context.Context, setup json.RawMessage) (handler, any, error
 	if err != nil {
 		return nil, nil, err
 	}
-	return func(_ context.Context, o order) (any, error) {
-		if o.Do == stopping {
+	return func(_ context.Context, r request) (any, error) {
+		if r.Do == stopping {
 			return nil, server.Stop()
 		}
-		return nil, fmt.Errorf("the server knows no order %q", o.Do)
+		return nil, unknownRequest(r)
 	}, server.FrontendAddr(), nil
 }

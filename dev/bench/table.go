@@ -13,9 +13,9 @@ type row struct {
 	Measure  string    `json:"measure"`
 	Unit     string    `json:"unit"`
 	Values   []float64 `json:"values"`
-	// Target is held against the median; nil where the row only explains others.
+	// Target is for the median; nil if there is none.
 	Target *target `json:"target,omitempty"`
-	// Note says what the measure is made of.
+	// Note explains the measure.
 	Note string `json:"note,omitempty"`
 }
 
@@ -39,7 +39,7 @@ func (t *target) String() string {
 	return fmt.Sprintf("<= %.4g", *t.AtMost)
 }
 
-// met reports whether v is within; a value that is none is not.
+// met reports whether v reaches the target. NaN does not.
 func (t *target) met(v float64) bool {
 	switch {
 	case t == nil:

@@ -40,7 +40,7 @@ type flags struct {
 	temporalOnly bool
 	postgres     string
 	retention    time.Duration
-	// given are the flags that were set.
+	// given are the names of the flags that were set.
 	given map[string]bool
 }
 
@@ -143,8 +143,8 @@ type dev struct {
 	temporal *temporalserver.Server
 	ui       *temporalui.UI
 	world    *demo.World
-	// undo ends what was started, the last first.
-	undo []func()
+	// stop ends what was started; it runs from the last to the first.
+	stop []func()
 }
 
 func (d *dev) run(ctx context.Context) error {
@@ -166,12 +166,12 @@ func (d *dev) run(ctx context.Context) error {
 }
 
 func (d *dev) close() {
-	for i := range d.undo {
-		d.undo[len(d.undo)-1-i]()
+	for i := range d.stop {
+		d.stop[len(d.stop)-1-i]()
 	}
 }
 
-func (d *dev) say(format string, args ...any) { _, _ = fmt.Fprintf(d.out, format+"\n", args...) }
+func (d *dev) print(format string, args ...any) { _, _ = fmt.Fprintf(d.out, format+"\n", args...) }
 
 func (d *dev) startTemporal(ctx context.Context) error {
 	o := temporalserver.Options{Addr: d.address(ctx, "temporal-addr", d.temporalAddr), DataDir: d.data, Retention: d.retention}
@@ -189,19 +189,19 @@ func (d *dev) startTemporal(ctx context.Context) error {
 		}
 		o.Postgres, where = &p, "PostgreSQL at "+p.Addr
 	}
-	d.say("Starting a Temporal server on %s ...", where)
+	d.print("Starting a Temporal server on %s ...", where)
 	server, err := temporalserver.Start(ctx, o)
 	if err != nil {
 		return err
 	}
 	d.temporal = server
-	d.undo = append(d.undo, func() { _ = server.Stop() })
-	d.say("  Temporal     %s, namespace %s", server.FrontendAddr(), server.Namespace())
+	d.stop = append(d.stop, func() { _ = server.Stop() })
+	d.print("  Temporal     %s, namespace %s", server.FrontendAddr(), server.Namespace())
 	return nil
 }
 
 func (d *dev) startUI(ctx context.Context) error {
-	codec, err := d.codec() //nolint:contextcheck // reading the configuration asks nobody
+	codec, err := d.codec() //nolint:contextcheck // the configuration is read from files
 	if err != nil {
 		return err
 	}
@@ -213,13 +213,13 @@ func (d *dev) startUI(ctx context.Context) error {
 		return err
 	}
 	d.ui = ui
-	d.undo = append(d.undo, ui.Stop)
-	d.say("  Temporal UI  %s", ui.URL())
+	d.stop = append(d.stop, ui.Stop)
+	d.print("  Temporal UI  %s", ui.URL())
 	return nil
 }
 
-// codec is where the UI has opened what is sealed: the API's codec server, where
-// the configuration has keys.
+// codec is the URL of the API's codec server, with which the UI decrypts payloads;
+// empty where the configuration has no codec keys.
 func (d *dev) codec() (string, error) {
 	if d.demo {
 		return "", nil
@@ -238,8 +238,7 @@ func (d *dev) codec() (string, error) {
 	return scheme + "://" + address + "/codec", nil
 }
 
-// startWorld starts the simulators and makes their configuration the one that
-// is served.
+// startWorld starts the simulators, and has their configuration served.
 func (d *dev) startWorld() error {
 	if !d.demo {
 		return nil
@@ -249,22 +248,22 @@ func (d *dev) startWorld() error {
 		return err
 	}
 	d.world = world
-	d.undo = append(d.undo, func() { _ = world.Close() })
+	d.stop = append(d.stop, func() { _ = world.Close() })
 	dir, err := os.MkdirTemp("", "ringback-demo")
 	if err != nil {
 		return fmt.Errorf("make a directory for the demo's configuration: %w", err)
 	}
-	d.undo = append(d.undo, func() { _ = os.RemoveAll(dir) })
+	d.stop = append(d.stop, func() { _ = os.RemoveAll(dir) })
 	d.config, err = world.WriteConfig(dir)
-	d.say("  simulated    wsGate %s, Paysera %s, receivers %s %s %s", world.WSGate.URL(), world.PayseraCore.URL(),
+	d.print("  simulated    wsGate %s, Paysera %s, receivers %s %s %s", world.WSGate.URL(), world.PayseraCore.URL(),
 		world.UkrcardReceiver.URL(), world.PayseraReceiver.URL(), world.StandardReceiver.URL())
 	return err
 }
 
-// serve runs Ringback until ctx ends. The story is told beside it, and must
-// have ended before what it talks to is closed.
+// serve runs Ringback until ctx ends, and the story at the same time, which must
+// end before the servers that it uses are closed.
 func (d *dev) serve(ctx context.Context) error {
-	var telling sync.WaitGroup
+	var running sync.WaitGroup
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	err := app.Run(ctx, app.Options{
@@ -276,21 +275,21 @@ func (d *dev) serve(ctx context.Context) error {
 		Listen:     d.listen(ctx),
 		Log:        telemetry.NewConsoleLogger(d.err, d.level()),
 		Started: func(address string) {
-			d.say("  Ringback     http://%s, OpenAPI at /openapi.yaml", address)
+			d.print("  Ringback     http://%s, OpenAPI at /openapi.yaml", address)
 			if d.demo {
-				telling.Go(func() { d.tell(ctx, "http://"+address) })
+				running.Go(func() { d.runStory(ctx, "http://"+address) })
 				return
 			}
-			d.say("Serving %s until Ctrl-C.", d.config)
+			d.print("Serving %s until Ctrl-C.", d.config)
 		},
 	})
 	cancel()
-	telling.Wait()
-	d.say("Stopped.")
+	running.Wait()
+	d.print("Stopped.")
 	return err
 }
 
-// listen is empty where the configuration's own api.listen holds.
+// listen is the API's address; empty: that of the configuration's api.listen.
 func (d *dev) listen(ctx context.Context) string {
 	if !d.demo && !d.given["api-addr"] {
 		return ""
@@ -298,7 +297,7 @@ func (d *dev) listen(ctx context.Context) string {
 	return d.address(ctx, "api-addr", d.apiAddr)
 }
 
-// level keeps the demo's screen for the story.
+// level keeps log lines out of the story.
 func (d *dev) level() zapcore.Level {
 	if d.demo {
 		return zapcore.ErrorLevel
@@ -306,29 +305,29 @@ func (d *dev) level() zapcore.Level {
 	return zapcore.InfoLevel
 }
 
-func (d *dev) tell(ctx context.Context, base string) {
-	d.say("\nFive payment operations, as the HTTP API tells them:\n")
-	told, err := story.Tell(ctx, story.Options{
+func (d *dev) runStory(ctx context.Context, base string) {
+	d.print("\nFive payment operations, as the HTTP API tells them:\n")
+	result, err := story.Run(ctx, story.Options{
 		API: &apiclient.Client{MaxAttempts: 1, Base: base}, World: d.world, Out: d.out, Colour: onTerminal(d.out),
 	})
 	switch {
 	case ctx.Err() != nil:
 		return
 	case err != nil:
-		d.say("\nThe story ended otherwise than it should: %v", err)
+		d.print("\nThe story ended otherwise than it should: %v", err)
 	default:
-		d.say("\nThe story is told: each operation ended as it should.")
+		d.print("\nThe story is told: each operation ended as it should.")
 	}
-	d.say("\nEverything stays up until Ctrl-C. To see:\n")
-	d.say("  all runs      %s/namespaces/%s/workflows", d.ui.URL(), d.temporal.Namespace())
-	d.say("  a failed one  %s", told.Failed)
-	d.say("\nTo try:\n\n%s", curls(base, d.world.PayseraReceiver.URL(), told))
+	d.print("\nEverything stays up until Ctrl-C. To see:\n")
+	d.print("  all runs      %s/namespaces/%s/workflows", d.ui.URL(), d.temporal.Namespace())
+	d.print("  a failed one  %s", result.FailedURL)
+	d.print("\nTo try:\n\n%s", curls(base, d.world.PayseraReceiver.URL(), result))
 }
 
 // curls are four calls that work as they stand, in their order.
-func curls(base, receiver string, told story.Told) string {
-	fresh, exhausted := base+apiclient.Path(told.Fresh), base+apiclient.Path(told.Exhausted)
-	body := fmt.Sprintf(`{"endpoint":%q,"operation_id":%q,"callback":{"url":%q}}`, told.Fresh.Endpoint, told.Fresh.OperationID, receiver+"/transfers")
+func curls(base, receiver string, result story.Result) string {
+	fresh, exhausted := base+apiclient.Path(result.NotStarted), base+apiclient.Path(result.Exhausted)
+	body := fmt.Sprintf(`{"endpoint":%q,"operation_id":%q,"callback":{"url":%q}}`, result.NotStarted.Endpoint, result.NotStarted.OperationID, receiver+"/transfers")
 	return fmt.Sprintf(`  start      curl -s %s/v1/operations --json '%s'
   state      curl -s %s
   revoke     curl -s %s/revocation --json '{"initiated_by":"user"}'
@@ -336,7 +335,7 @@ func curls(base, receiver string, told story.Told) string {
 `, base, body, fresh, fresh, exhausted)
 }
 
-// address is addr, or where nobody asked for it and it is taken, a free port.
+// address is addr; a default one that is taken gives way to a free port.
 func (d *dev) address(ctx context.Context, name, addr string) string {
 	if d.given[name] {
 		return addr

@@ -1,5 +1,5 @@
-// Package demo is the small world that Ringback is shown in: both cores and
-// their receivers simulated, and a configuration that names them.
+// Package demo simulates both cores and their receivers, with a configuration of
+// Ringback that names them.
 package demo
 
 import (
@@ -27,8 +27,8 @@ const (
 //go:embed demo.yml
 var configuration string
 
-// The simulators' addresses, where nobody else has them: fixed, so that what
-// is kept in a data directory still finds its receivers after a restart.
+// The simulators' preferred addresses are fixed, so that operations kept in a data
+// directory still find their receivers after a restart.
 const (
 	wsgateAddr           = "127.0.0.1:9001"
 	payseraAddr          = "127.0.0.1:9002"
@@ -49,9 +49,9 @@ type World struct {
 	closers []func() error
 }
 
-// Start starts every simulator, with secrets made for this run. An order that
-// nobody scripted goes 0, 0, 2, a transfer waits for funds: so a caller's own
-// operations have something to watch.
+// Start starts every simulator, with new secrets. An order without a script goes
+// 0, 0, 2, a transfer without one waits for funds, so that operations that a user
+// starts have a status.
 func Start() (*World, error) {
 	w := &World{secrets: map[string]string{
 		"RINGBACK_DEMO_WSGATE_PASSWORD": rand.Text(),
@@ -65,7 +65,7 @@ func Start() (*World, error) {
 }
 
 func (w *World) start() (err error) {
-	w.WSGate, err = opened(w, wsgateAddr, func(addr string) (*simulator.WSGate, error) {
+	w.WSGate, err = listen(w, wsgateAddr, func(addr string) (*simulator.WSGate, error) {
 		return simulator.StartWSGate(addr, simulator.WSGateOptions{
 			ExtSystemID: UkrcardEndpoint, Login: "gold", Password: w.secrets["RINGBACK_DEMO_WSGATE_PASSWORD"], ClientDN: "GOLDENBANK",
 			Default: simulator.Statuses(0, 0, 2),
@@ -74,7 +74,7 @@ func (w *World) start() (err error) {
 	if err != nil {
 		return err
 	}
-	w.PayseraCore, err = opened(w, payseraAddr, func(addr string) (*simulator.PayseraCore, error) {
+	w.PayseraCore, err = listen(w, payseraAddr, func(addr string) (*simulator.PayseraCore, error) {
 		return simulator.StartPayseraCore(addr, simulator.PayseraOptions{
 			MACID: "demo", MACKey: w.secrets["RINGBACK_DEMO_MAC_KEY"], Default: simulator.Steps("waiting_funds"),
 		})
@@ -90,7 +90,7 @@ func (w *World) start() (err error) {
 		{&w.PayseraReceiver, payseraReceiverAddr, "paysera"},
 		{&w.StandardReceiver, standardReceiverAddr, "standard"},
 	} {
-		*r.to, err = opened(w, r.addr, func(addr string) (*simulator.Receiver, error) {
+		*r.to, err = listen(w, r.addr, func(addr string) (*simulator.Receiver, error) {
 			return simulator.StartReceiver(addr, r.dialect)
 		})
 		if err != nil {
@@ -100,8 +100,8 @@ func (w *World) start() (err error) {
 	return nil
 }
 
-// opened starts a simulator on addr, or on a free port where addr is taken.
-func opened[S interface{ Close() error }](w *World, addr string, start func(addr string) (S, error)) (S, error) {
+// listen starts a simulator on addr, or on a free port where addr is taken.
+func listen[S interface{ Close() error }](w *World, addr string, start func(addr string) (S, error)) (S, error) {
 	s, err := start(addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		host, _, _ := net.SplitHostPort(addr)

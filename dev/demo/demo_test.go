@@ -24,7 +24,7 @@ func TestTheDemosConfigurationIsValid(t *testing.T) {
 	}
 }
 
-func TestTwoWorldsLiveSideBySide(t *testing.T) {
+func TestTwoWorldsRunAtTheSameTimeOnDifferentPorts(t *testing.T) {
 	first, err := demo.Start()
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, first.Close()) })

@@ -87,7 +87,7 @@ func inShort(t *testing.T, response *http.Response, body []byte) string {
 	if response.Header.Get("Content-Type") != "application/problem+json" {
 		return fmt.Sprintf("%d %s", response.StatusCode, http.StatusText(response.StatusCode))
 	}
-	problem := apiclient.ReadProblem(response, body)
+	problem := apiclient.ReadProblem(response.StatusCode, response.Header, body)
 	require.Equal(t, response.StatusCode, problem.Status)
 	require.NotEmpty(t, problem.Title)
 	require.NotEmpty(t, problem.Detail)

@@ -435,10 +435,10 @@ func TestLongOperationsGoOnWithTheCurrentBuild(t *testing.T) {
 	_, err = second.api.Revoke(t.Context(), leftRevoked, "client", "")
 	require.Equal(t, http.StatusServiceUnavailable, apiclient.Status(err), "nobody can say whether it may be revoked")
 	withdraw(t, second.api, leftWithdrawn)
-	left, err := service.SeeBacklog(t.Context(), c, c.namespace)
+	left, err := (&service.Service{Client: c, Namespace: c.namespace}).ReadTaskQueue(t.Context())
 	require.NoError(t, err)
-	require.Greater(t, left.Callbacks, time.Second, "what is left waits")
-	require.Less(t, second.backlogAge(t), left.Callbacks, "and holds back nothing else")
+	require.Greater(t, left.Backlog.Callbacks, time.Second, "what is left waits")
+	require.Less(t, second.backlogAge(t), left.Backlog.Callbacks, "and holds back nothing else")
 	books.Default(simulator.Acknowledge)
 	for _, key := range slices.Concat(month, monthly, delivering) {
 		requireDelivered(t, second.api, books, key)

@@ -12,16 +12,16 @@ import (
 	"ringback/internal/operation"
 )
 
-// recorder stands in a history for whoever did something: a process id and a
-// host name otherwise.
+// recorder replaces process ids and host names in a history.
 const recorder = "recorder"
 
-// history is an operation's run's, as the replayer reads it, without this machine in it.
-func (s *stage) history(ctx context.Context, key operation.Key, runID string) ([]byte, error) {
+// history is that of an operation's run, as the replayer reads it.
+func (s *recording) history(ctx context.Context, key operation.Key, runID string) ([]byte, error) {
 	return s.runHistory(ctx, key.WorkflowID(), runID)
 }
 
-func (s *stage) runHistory(ctx context.Context, workflowID, runID string) ([]byte, error) {
+// runHistory is that of any run, without the names of this machine.
+func (s *recording) runHistory(ctx context.Context, workflowID, runID string) ([]byte, error) {
 	events := s.temporal.GetWorkflowHistory(ctx, workflowID, runID, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	history := &historypb.History{}
 	for events.HasNext() {
@@ -36,8 +36,8 @@ func (s *stage) runHistory(ctx context.Context, workflowID, runID string) ([]byt
 	return append(text, '\n'), err
 }
 
-// scrub takes out what names this machine: identities, the queue of a worker's
-// own, and the paths in stack traces.
+// scrub removes this machine's names: identities, a worker's own queue, and the paths
+// in stack traces.
 func scrub(m protoreflect.Message) {
 	if queue, ok := m.Interface().(*taskqueuepb.TaskQueue); ok && queue.GetKind() == enumspb.TASK_QUEUE_KIND_STICKY {
 		queue.Name = recorder

@@ -1,9 +1,9 @@
-// The program record writes the history of one operation of every ending, of
-// notices and of bulk redeliveries, into workflows/testdata/histories, recorded on a real Temporal server. Tests replay
-// each of them with the workflow code of the day.
+// The program record writes histories into workflows/testdata/histories: of operations
+// with every ending, of notices and of bulk redeliveries, recorded on a real Temporal
+// server. Tests replay them with the current workflow code.
 //
-//	go -C dev run ./record       records what has no file yet
-//	go -C dev run ./record -all  records everything anew (before the first release only)
+//	go -C dev run ./record       records those that have no file yet
+//	go -C dev run ./record -all  records all again (before the first release only)
 package main
 
 import (
@@ -25,8 +25,8 @@ import (
 )
 
 func main() {
-	folder := flag.String("folder", "../workflows/testdata/histories", "where the histories are kept")
-	all := flag.Bool("all", false, "record also what has a file")
+	folder := flag.String("folder", "../workflows/testdata/histories", "`directory` of the histories")
+	all := flag.Bool("all", false, "record also those that have a file")
 	flag.Parse()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
@@ -37,7 +37,7 @@ func main() {
 }
 
 func record(ctx context.Context, folder string, all bool) error {
-	s, err := newStage(ctx)
+	s, err := newRecording(ctx)
 	if err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func record(ctx context.Context, folder string, all bool) error {
 	if err := os.MkdirAll(folder, 0o750); err != nil {
 		return err
 	}
-	if err := s.acquaint(ctx); err != nil {
+	if err := s.warmUp(ctx); err != nil {
 		return err
 	}
 	for i, story := range stories {
@@ -68,14 +68,14 @@ func record(ctx context.Context, folder string, all bool) error {
 	return s.recordBulks(ctx, filepath.Join(folder, "redeliveries"), all)
 }
 
-// stage is a whole Ringback with its simulators.
-type stage struct {
+// recording has Ringback and its simulators in this process.
+type recording struct {
 	temporal client.Client
 	api      apiclient.Client
 	wsgate   *simulator.WSGate
 	core     *simulator.PayseraCore
 	receiver map[string]*simulator.Receiver
-	undo     []func()
+	cleanups []func()
 }
 
 const configuration = `
@@ -103,61 +103,61 @@ endpoints:
     {dialect: paysera, source: wallet, url: %[4]q, poll: {interval: 1m, lifetime: 720h}, delivery: {interval: 6s, attempts: 3, timeout: 5s}}
 `
 
-const password = "a-password-of-the-stage"
+const password = "not-a-secret"
 
-func newStage(ctx context.Context) (*stage, error) {
-	s := &stage{receiver: map[string]*simulator.Receiver{}}
-	if err := s.build(ctx); err != nil {
+func newRecording(ctx context.Context) (*recording, error) {
+	s := &recording{receiver: map[string]*simulator.Receiver{}}
+	if err := s.open(ctx); err != nil {
 		s.close()
 		return nil, err
 	}
 	return s, nil
 }
 
-func (s *stage) build(ctx context.Context) error {
+func (s *recording) open(ctx context.Context) error {
 	server, err := temporalserver.Start(ctx, temporalserver.Options{Attributes: workflows.Attributes})
 	if err != nil {
 		return err
 	}
-	s.undo = append(s.undo, func() { _ = server.Stop() })
-	if err := s.simulate(); err != nil { //nolint:contextcheck // simulators live until they are closed
+	s.cleanups = append(s.cleanups, func() { _ = server.Stop() })
+	if err := s.startSimulators(); err != nil { //nolint:contextcheck // simulators live until they are closed
 		return err
 	}
-	return s.start(ctx, server.FrontendAddr())
+	return s.startRingback(ctx, server.FrontendAddr())
 }
 
-// simulate starts both cores and a receiver of each dialect.
-func (s *stage) simulate() (err error) {
+// startSimulators starts both cores and a receiver of each dialect.
+func (s *recording) startSimulators() (err error) {
 	s.wsgate, err = simulator.StartWSGate("127.0.0.1:0", simulator.WSGateOptions{
 		Login: "gold", Password: password, ExtSystemID: "CARD", ClientDN: "GOLD",
 	})
 	if err != nil {
 		return err
 	}
-	s.undo = append(s.undo, func() { _ = s.wsgate.Close() })
+	s.cleanups = append(s.cleanups, func() { _ = s.wsgate.Close() })
 	s.core, err = simulator.StartPayseraCore("127.0.0.1:0", simulator.PayseraOptions{MACID: "record", MACKey: password})
 	if err != nil {
 		return err
 	}
-	s.undo = append(s.undo, func() { _ = s.core.Close() })
+	s.cleanups = append(s.cleanups, func() { _ = s.core.Close() })
 	for _, dialect := range []string{"ukrcard", "paysera", "standard"} {
 		receiver, err := simulator.StartReceiver("127.0.0.1:0", dialect)
 		if err != nil {
 			return err
 		}
 		s.receiver[dialect] = receiver
-		s.undo = append(s.undo, func() { _ = receiver.Close() })
+		s.cleanups = append(s.cleanups, func() { _ = receiver.Close() })
 	}
 	return nil
 }
 
-// start runs the API and a worker in this process.
-func (s *stage) start(ctx context.Context, temporal string) error {
+// startRingback runs the API and a worker in this process.
+func (s *recording) startRingback(ctx context.Context, temporal string) error {
 	folder, err := os.MkdirTemp("", "ringback-record-")
 	if err != nil {
 		return err
 	}
-	s.undo = append(s.undo, func() { _ = os.RemoveAll(folder) })
+	s.cleanups = append(s.cleanups, func() { _ = os.RemoveAll(folder) })
 	path := filepath.Join(folder, "ringback.yml")
 	text := fmt.Sprintf(configuration, s.wsgate.URL(), s.core.URL(), s.receiver["ukrcard"].URL(), s.receiver["paysera"].URL(), s.receiver["standard"].URL())
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -170,7 +170,7 @@ func (s *stage) start(ctx context.Context, temporal string) error {
 	if s.temporal, err = client.DialContext(ctx, options); err != nil {
 		return err
 	}
-	s.undo = append(s.undo, s.temporal.Close)
+	s.cleanups = append(s.cleanups, s.temporal.Close)
 	started, ended := make(chan string, 1), make(chan error, 1)
 	running, stop := context.WithCancel(ctx)
 	go func() {
@@ -179,7 +179,7 @@ func (s *stage) start(ctx context.Context, temporal string) error {
 			Log: zap.NewNop(), Started: func(address string) { started <- address },
 		})
 	}()
-	s.undo = append(s.undo, func() {
+	s.cleanups = append(s.cleanups, func() {
 		stop()
 		if err := <-ended; err != nil {
 			fmt.Fprintln(os.Stderr, "record: stopping Ringback:", err)
@@ -195,8 +195,8 @@ func (s *stage) start(ctx context.Context, temporal string) error {
 	}
 }
 
-func (s *stage) close() {
-	for i := len(s.undo) - 1; i >= 0; i-- {
-		s.undo[i]()
+func (s *recording) close() {
+	for i := len(s.cleanups) - 1; i >= 0; i-- {
+		s.cleanups[i]()
 	}
 }

@@ -11,8 +11,8 @@ import (
 )
 
 // recordNotices records a notice about a delivery and an outage, from failing to
-// recovered, where they have no file yet, or all.
-func (s *stage) recordNotices(ctx context.Context, folder string, all bool) error {
+// recovered, if they have no file yet or all is set.
+func (s *recording) recordNotices(ctx context.Context, folder string, all bool) error {
 	if err := os.MkdirAll(folder, 0o750); err != nil {
 		return err
 	}
@@ -43,7 +43,7 @@ func exists(path string) bool {
 }
 
 // recordRun waits until a workflow has ended and records its last run.
-func (s *stage) recordRun(ctx context.Context, path, id string) error {
+func (s *recording) recordRun(ctx context.Context, path, id string) error {
 	runID, err := s.awaitEnd(ctx, id)
 	if err != nil {
 		return fmt.Errorf("waiting for the end of %s: %w", id, err)

@@ -16,17 +16,16 @@ import (
 	"ringback/workflows"
 )
 
-// bulkStory is one bulk redelivery: of how many operations, and what is done to
-// it on its way.
+// bulkStory is one bulk redelivery, and what is done while it runs.
 type bulkStory struct {
 	name       string
 	operations int
 	rate       float64
-	// pageSize and pages, where set, are smaller than the API's.
+	// pageSize and pages are smaller than the API's if they are set.
 	pageSize, pages int
-	tell            func(context.Context, *stage, string) error
+	actions         bulkAction
 	ends            enumspb.WorkflowExecutionStatus
-	// first says that the first of several runs is recorded, not the last.
+	// first records the first of several runs, not the last one.
 	first bool
 }
 
@@ -36,14 +35,14 @@ var bulkStories = []bulkStory{
 	{name: "several-pages", operations: 5, rate: 100, pageSize: 2, pages: 100},
 	{name: "continues-as-new", operations: 5, rate: 100, pageSize: 1, pages: 2, first: true, ends: enumspb.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW},
 	{name: "continued-as-new", operations: 5, rate: 100, pageSize: 1, pages: 2},
-	{name: "stopped-and-resumed", operations: 4, rate: 2, tell: inTurn(hasDone(1), stopped, pause, resumed)},
+	{name: "stopped-and-resumed", operations: 4, rate: 2, actions: bulkInTurn(hasDone(1), stopped, pause, resumed)},
 	{name: "stopped-and-resumed-by-signal", operations: 4, rate: 2,
-		tell: inTurn(hasDone(1), signalled(workflows.SignalStop), pause, signalled(workflows.SignalResume))},
-	{name: "cancelled", operations: 4, rate: 2, tell: inTurn(hasDone(1), cancelled), ends: enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED},
+		actions: bulkInTurn(hasDone(1), signalled(workflows.SignalStop), pause, signalled(workflows.SignalResume))},
+	{name: "cancelled", operations: 4, rate: 2, actions: bulkInTurn(hasDone(1), cancelled), ends: enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED},
 }
 
-// recordBulks records what has no file yet, or all.
-func (s *stage) recordBulks(ctx context.Context, folder string, all bool) error {
+// recordBulks records those that have no file yet, or all.
+func (s *recording) recordBulks(ctx context.Context, folder string, all bool) error {
 	if err := os.MkdirAll(folder, 0o750); err != nil {
 		return err
 	}
@@ -66,7 +65,7 @@ func (s *stage) recordBulks(ctx context.Context, folder string, all bool) error 
 
 // performBulk fails the story's operations, redelivers them, and returns the
 // history of the bulk redelivery.
-func (s *stage) performBulk(ctx context.Context, story bulkStory, firstID int) ([]byte, error) {
+func (s *recording) performBulk(ctx context.Context, story bulkStory, firstID int) ([]byte, error) {
 	since := operation.At(time.Now())
 	for i := range story.operations {
 		if err := s.exhaust(ctx, fmt.Sprint(firstID+i)); err != nil {
@@ -80,8 +79,8 @@ func (s *stage) performBulk(ctx context.Context, story bulkStory, firstID int) (
 	if err != nil {
 		return nil, err
 	}
-	if story.tell != nil {
-		if err := story.tell(ctx, s, begun.ID); err != nil {
+	if story.actions != nil {
+		if err := story.actions(ctx, s, begun.ID); err != nil {
 			return nil, err
 		}
 	}
@@ -104,8 +103,8 @@ func (s *stage) performBulk(ctx context.Context, story bulkStory, firstID int) (
 	return s.runHistory(ctx, id, runID)
 }
 
-// exhaust makes an operation whose next delivery, and no earlier, is acknowledged.
-func (s *stage) exhaust(ctx context.Context, id string) error {
+// exhaust makes an exhausted operation whose redelivery is acknowledged.
+func (s *recording) exhaust(ctx context.Context, id string) error {
 	key := operation.Key{Endpoint: "WALLET", OperationID: id}
 	s.script(story{endpoint: key.Endpoint, statuses: []string{"done"}, replies: []simulator.Reply{fails, fails, fails, fails, ack}}, id)
 	if _, _, err := s.api.Start(ctx, operation.StartRequest{Endpoint: key.Endpoint, OperationID: id}); err != nil {
@@ -115,20 +114,20 @@ func (s *stage) exhaust(ctx context.Context, id string) error {
 	return err
 }
 
-func (s *stage) awaitCount(ctx context.Context, since operation.Time, n int) error {
+func (s *recording) awaitCount(ctx context.Context, since operation.Time, n int) error {
 	query := operation.CountQuery{ListQuery: operation.ListQuery{Undelivered: true, ByClose: true, Since: since}}
 	for {
 		count, err := s.api.Count(ctx, query)
 		if err != nil || count.Count == n {
 			return err
 		}
-		time.Sleep(settles)
+		time.Sleep(settleTime)
 	}
 }
 
-// begin begins a bulk redelivery: through the API, or where the story's pages
-// are smaller than the API's as the API would.
-func (s *stage) begin(ctx context.Context, story bulkStory, since operation.Time) (operation.BulkRedelivery, string, error) {
+// begin begins a bulk redelivery through the API, or like the API if its pages are
+// smaller.
+func (s *recording) begin(ctx context.Context, story bulkStory, since operation.Time) (operation.BulkRedelivery, string, error) {
 	request := operation.BulkRedeliveryRequest{
 		Filter: operation.Filter{Endpoint: "WALLET", Outcome: operation.OutcomeExhausted, Since: since}, RatePerSecond: story.rate, Reason: "for the record",
 	}
@@ -152,7 +151,7 @@ func (s *stage) begin(ctx context.Context, story bulkStory, since operation.Time
 }
 
 // awaitEnd waits for the last run and returns its id.
-func (s *stage) awaitEnd(ctx context.Context, id string) (string, error) {
+func (s *recording) awaitEnd(ctx context.Context, id string) (string, error) {
 	for {
 		description, err := s.temporal.DescribeWorkflowExecution(ctx, id, "")
 		if err != nil {
@@ -161,19 +160,19 @@ func (s *stage) awaitEnd(ctx context.Context, id string) (string, error) {
 		info := description.GetWorkflowExecutionInfo()
 		switch info.GetStatus() {
 		case enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, enumspb.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW:
-			time.Sleep(settles)
+			time.Sleep(settleTime)
 		default:
 			return info.GetExecution().GetRunId(), nil
 		}
 	}
 }
 
-type bulkSaying = func(context.Context, *stage, string) error
+type bulkAction = func(context.Context, *recording, string) error
 
-func inTurn(sayings ...bulkSaying) bulkSaying {
-	return func(ctx context.Context, s *stage, id string) error {
-		for _, say := range sayings {
-			if err := say(ctx, s, id); err != nil {
+func bulkInTurn(actions ...bulkAction) bulkAction {
+	return func(ctx context.Context, s *recording, id string) error {
+		for _, do := range actions {
+			if err := do(ctx, s, id); err != nil {
 				return err
 			}
 		}
@@ -181,37 +180,37 @@ func inTurn(sayings ...bulkSaying) bulkSaying {
 	}
 }
 
-func hasDone(n int) bulkSaying {
-	return func(ctx context.Context, s *stage, id string) error {
+func hasDone(n int) bulkAction {
+	return func(ctx context.Context, s *recording, id string) error {
 		for {
 			found, err := s.api.BulkRedelivery(ctx, id)
 			if err != nil || found.Done >= n {
 				return err
 			}
-			time.Sleep(settles)
+			time.Sleep(settleTime)
 		}
 	}
 }
 
-func stopped(ctx context.Context, s *stage, id string) error {
+func stopped(ctx context.Context, s *recording, id string) error {
 	_, err := s.api.StopBulkRedelivery(ctx, id)
 	return err
 }
 
-func resumed(ctx context.Context, s *stage, id string) error {
+func resumed(ctx context.Context, s *recording, id string) error {
 	_, err := s.api.ResumeBulkRedelivery(ctx, id)
 	return err
 }
 
-func signalled(name string) bulkSaying {
-	return func(ctx context.Context, s *stage, id string) error {
+func signalled(name string) bulkAction {
+	return func(ctx context.Context, s *recording, id string) error {
 		return s.temporal.SignalWorkflow(ctx, workflows.BulkRedeliveryWorkflowID(id), "", name, nil)
 	}
 }
 
-// pause leaves time for the page to end.
-func pause(context.Context, *stage, string) error { time.Sleep(3 * time.Second); return nil }
+// pause is long enough for a page to end.
+func pause(context.Context, *recording, string) error { time.Sleep(3 * time.Second); return nil }
 
-func cancelled(ctx context.Context, s *stage, id string) error {
+func cancelled(ctx context.Context, s *recording, id string) error {
 	return s.temporal.CancelWorkflow(ctx, workflows.BulkRedeliveryWorkflowID(id), "")
 }

@@ -13,15 +13,15 @@ import (
 	"ringback/workflows"
 )
 
-// story is one operation: what its core and its receiver answer, what is said
-// to it while it is open, and how it ends.
+// story is one operation: the answers of its core and receiver, what is done while it
+// is open, and how it ends.
 type story struct {
 	name, endpoint string
 	statuses       []string
 	replies        []simulator.Reply
-	// unanswered drops every question to the core.
+	// unanswered drops every poll.
 	unanswered bool
-	tell       func(context.Context, *stage, operation.Key) error
+	actions    action
 	ends       operation.Outcome
 }
 
@@ -30,8 +30,7 @@ var (
 	fails = simulator.Reply{HTTPStatus: http.StatusInternalServerError}
 )
 
-// stories are one of every ending, and of every way there that makes the
-// workflow's commands differ.
+// stories have every ending and every sequence of workflow commands.
 var stories = []story{
 	{name: "acknowledged", endpoint: "CARD", statuses: []string{"2"}, ends: operation.OutcomeAcknowledged},
 	{name: "acknowledged-after-failures", endpoint: "CARD", statuses: []string{"0", "0", "2"},
@@ -45,40 +44,39 @@ var stories = []story{
 	{name: "gone", endpoint: "CARD", statuses: []string{"2"}, replies: []simulator.Reply{fails, {HTTPStatus: http.StatusGone}}, ends: operation.OutcomeGone},
 	{name: "statuses-rung-in-turn", endpoint: "WALLET", statuses: []string{"waiting_funds", "reserved", "processing", "done"}, ends: operation.OutcomeAcknowledged},
 	{name: "superseded", endpoint: "WALLET_SLOW", statuses: []string{"waiting_funds"}, replies: []simulator.Reply{fails, ack},
-		tell: says(rung(1), pushed("done")), ends: operation.OutcomeAcknowledged},
+		actions: inTurn(attempted(1), pushed("done")), ends: operation.OutcomeAcknowledged},
 	{name: "superseded-in-flight", endpoint: "WALLET", statuses: []string{"waiting_funds"},
 		replies: []simulator.Reply{fails, {HTTPStatus: http.StatusInternalServerError, Delay: 500 * time.Millisecond}, ack},
-		tell:    says(rung(2), pushed("done")), ends: operation.OutcomeAcknowledged},
+		actions: inTurn(attempted(2), pushed("done")), ends: operation.OutcomeAcknowledged},
 	{name: "queued", endpoint: "WALLET_EVERY", statuses: []string{"waiting_funds", "done"}, replies: []simulator.Reply{fails, fails, fails, ack},
 		ends: operation.OutcomeAcknowledged},
 	{name: "expired", endpoint: "WALLET_BRIEF", statuses: []string{"processing"}, ends: operation.OutcomeExpired},
-	{name: "revoked-and-rung", endpoint: "WALLET", statuses: []string{"waiting_funds"}, tell: says(rung(1), revoked("core")),
+	{name: "revoked-and-rung", endpoint: "WALLET", statuses: []string{"waiting_funds"}, actions: inTurn(attempted(1), revoked("core")),
 		ends: operation.OutcomeAcknowledged},
-	{name: "revoked-by-the-client", endpoint: "WALLET", statuses: []string{"waiting"}, tell: says(polled, revoked("client")), ends: operation.OutcomeRevoked},
+	{name: "revoked-by-the-client", endpoint: "WALLET", statuses: []string{"waiting"}, actions: inTurn(polled, revoked("client")), ends: operation.OutcomeRevoked},
 	{name: "revoked-while-delivering", endpoint: "WALLET_SLOW", statuses: []string{"waiting_funds"}, replies: []simulator.Reply{fails, ack},
-		tell: says(rung(1), revoked("user")), ends: operation.OutcomeAcknowledged},
-	{name: "revoked-by-signal", endpoint: "WALLET", statuses: []string{"waiting_funds"}, tell: says(rung(1), bySignal(workflows.SignalRevoke, operation.Revocation{InitiatedBy: "core"})), ends: operation.OutcomeAcknowledged},
-	{name: "withdrawn", endpoint: "WALLET_SLOW", statuses: []string{"processing"}, tell: says(polled, withdrawn), ends: operation.OutcomeWithdrawn},
+		actions: inTurn(attempted(1), revoked("user")), ends: operation.OutcomeAcknowledged},
+	{name: "revoked-by-signal", endpoint: "WALLET", statuses: []string{"waiting_funds"}, actions: inTurn(attempted(1), bySignal(workflows.SignalRevoke, operation.Revocation{InitiatedBy: "core"})), ends: operation.OutcomeAcknowledged},
+	{name: "withdrawn", endpoint: "WALLET_SLOW", statuses: []string{"processing"}, actions: inTurn(polled, withdrawn), ends: operation.OutcomeWithdrawn},
 	{name: "withdrawn-while-delivering", endpoint: "CARD_SLOW", statuses: []string{"2"}, replies: []simulator.Reply{fails},
-		tell: says(rung(1), withdrawn), ends: operation.OutcomeWithdrawn},
+		actions: inTurn(attempted(1), withdrawn), ends: operation.OutcomeWithdrawn},
 	{name: "withdrawn-and-acknowledged", endpoint: "CARD", statuses: []string{"2"},
-		replies: []simulator.Reply{fails, {Delay: 500 * time.Millisecond}}, tell: says(rung(2), withdrawn), ends: operation.OutcomeAcknowledged},
-	{name: "pushed", endpoint: "WALLET_SLOW", statuses: []string{"processing"}, tell: says(polled, pushed("reserved"), rung(1), pushed("done")),
+		replies: []simulator.Reply{fails, {Delay: 500 * time.Millisecond}}, actions: inTurn(attempted(2), withdrawn), ends: operation.OutcomeAcknowledged},
+	{name: "pushed", endpoint: "WALLET_SLOW", statuses: []string{"processing"}, actions: inTurn(polled, pushed("reserved"), attempted(1), pushed("done")),
 		ends: operation.OutcomeAcknowledged},
-	{name: "pushed-to-poll-now", endpoint: "WALLET_SLOW", statuses: []string{"processing", "done"}, tell: says(polled, pushed("")),
+	{name: "pushed-to-poll-now", endpoint: "WALLET_SLOW", statuses: []string{"processing", "done"}, actions: inTurn(polled, pushed("")),
 		ends: operation.OutcomeAcknowledged},
 	{name: "redelivered", endpoint: "CARD", statuses: []string{"2"}, replies: []simulator.Reply{fails, fails, fails, fails, fails, ack},
-		tell: says(closed, redelivered(operation.RedeliveryRequest{})), ends: operation.OutcomeAcknowledged},
+		actions: inTurn(closed, redelivered(operation.RedeliveryRequest{})), ends: operation.OutcomeAcknowledged},
 	{name: "redelivered-with-repoll", endpoint: "WALLET_BRIEF", statuses: []string{"processing", "processing", "processing", "processing", "processing", "done"},
-		tell: says(closed, redelivered(operation.RedeliveryRequest{Repoll: true})), ends: operation.OutcomeAcknowledged},
+		actions: inTurn(closed, redelivered(operation.RedeliveryRequest{Repoll: true})), ends: operation.OutcomeAcknowledged},
 	{name: "first-attempt-failed-in-an-activity", endpoint: "WALLET_SLOW", statuses: []string{"processing"}, replies: []simulator.Reply{fails, ack},
-		tell: says(polled, pushed("done")), ends: operation.OutcomeAcknowledged},
+		actions: inTurn(polled, pushed("done")), ends: operation.OutcomeAcknowledged},
 	{name: "exhausted-on-the-way", endpoint: "WALLET_EVERY", statuses: []string{"waiting_funds", "done"},
 		replies: []simulator.Reply{fails, fails, fails, fails, ack}, ends: operation.OutcomeAcknowledged},
-	// The Signal and the Update wait for the workflow task that the first attempt
-	// keeps busy.
+	// Signal and Update wait for the workflow task with the first attempt.
 	{name: "pushed-by-signal-before-an-update", endpoint: "WALLET", statuses: []string{"waiting_funds"}, replies: []simulator.Reply{{Delay: 500 * time.Millisecond}, ack},
-		tell: says(rung(1), bySignal(workflows.SignalStatus, workflows.Push{Status: "reserved"}), pushed("done")), ends: operation.OutcomeAcknowledged},
+		actions: inTurn(attempted(1), bySignal(workflows.SignalStatus, workflows.Push{Status: "reserved"}), pushed("done")), ends: operation.OutcomeAcknowledged},
 }
 
 func (s story) dialect() string {
@@ -97,16 +95,16 @@ func (s story) start(key operation.Key) operation.StartRequest {
 	return r
 }
 
-// acquaint lets every endpoint be known to answer fast, so that no story depends
-// on the one before it.
-func (s *stage) acquaint(ctx context.Context) error {
+// warmUp makes one fast delivery at every endpoint, so that the stories do not depend
+// on their order.
+func (s *recording) warmUp(ctx context.Context) error {
 	known := map[string]bool{}
 	for i, story := range stories {
 		if known[story.endpoint] {
 			continue
 		}
 		known[story.endpoint] = true
-		story.replies, story.tell, story.unanswered, story.statuses = nil, nil, false, []string{"done"}
+		story.replies, story.actions, story.unanswered, story.statuses = nil, nil, false, []string{"done"}
 		if story.dialect() == "ukrcard" {
 			story.statuses = []string{"2"}
 		}
@@ -118,15 +116,15 @@ func (s *stage) acquaint(ctx context.Context) error {
 	return nil
 }
 
-// perform plays the story and returns the history of its last run.
-func (s *stage) perform(ctx context.Context, story story, id string) ([]byte, error) {
+// perform performs the story and returns the history of its last run.
+func (s *recording) perform(ctx context.Context, story story, id string) ([]byte, error) {
 	key := operation.Key{Endpoint: story.endpoint, OperationID: id}
 	s.script(story, id)
 	if _, _, err := s.api.Start(ctx, story.start(key)); err != nil {
 		return nil, err
 	}
-	if story.tell != nil {
-		if err := story.tell(ctx, s, key); err != nil {
+	if story.actions != nil {
+		if err := story.actions(ctx, s, key); err != nil {
 			return nil, err
 		}
 	}
@@ -140,7 +138,7 @@ func (s *stage) perform(ctx context.Context, story story, id string) ([]byte, er
 	return s.history(ctx, key, state.RunID)
 }
 
-func (s *stage) script(story story, id string) {
+func (s *recording) script(story story, id string) {
 	if len(story.replies) > 0 {
 		s.receiver[story.dialect()].Script(id, story.replies...)
 	}
@@ -158,13 +156,12 @@ func (s *stage) script(story story, id string) {
 	s.wsgate.Script(id, answers...)
 }
 
-type saying func(context.Context, *stage, operation.Key) error
+type action func(context.Context, *recording, operation.Key) error
 
-// says says one thing after another.
-func says(sayings ...saying) saying {
-	return func(ctx context.Context, s *stage, key operation.Key) error {
-		for _, say := range sayings {
-			if err := say(ctx, s, key); err != nil {
+func inTurn(actions ...action) action {
+	return func(ctx context.Context, s *recording, key operation.Key) error {
+		for _, do := range actions {
+			if err := do(ctx, s, key); err != nil {
 				return err
 			}
 		}
@@ -172,13 +169,13 @@ func says(sayings ...saying) saying {
 	}
 }
 
-// settles is how long a run is given to go to sleep after what was seen of it.
-const settles = 100 * time.Millisecond
+// settleTime is left to a run to complete its workflow task.
+const settleTime = 100 * time.Millisecond
 
-// rung waits until n attempts have arrived.
-func rung(n int) saying {
-	return func(ctx context.Context, s *stage, key operation.Key) error {
-		defer time.Sleep(settles)
+// attempted waits until n attempts have arrived.
+func attempted(n int) action {
+	return func(ctx context.Context, s *recording, key operation.Key) error {
+		defer time.Sleep(settleTime)
 		for ctx.Err() == nil {
 			for _, receiver := range s.receiver {
 				if len(receiver.Received(key.OperationID)) >= n {
@@ -191,45 +188,45 @@ func rung(n int) saying {
 	}
 }
 
-// polled waits until the core was asked.
-func polled(ctx context.Context, s *stage, key operation.Key) error {
+// polled waits for the first poll.
+func polled(ctx context.Context, s *recording, key operation.Key) error {
 	for ctx.Err() == nil && len(s.core.Questions(key.OperationID)) == 0 {
 		time.Sleep(5 * time.Millisecond)
 	}
-	time.Sleep(settles)
+	time.Sleep(settleTime)
 	return ctx.Err()
 }
 
-func closed(ctx context.Context, s *stage, key operation.Key) error {
+func closed(ctx context.Context, s *recording, key operation.Key) error {
 	_, err := s.api.Await(ctx, key, apiclient.Closed)
 	return err
 }
 
-func pushed(status string) saying {
-	return func(ctx context.Context, s *stage, key operation.Key) error { return s.api.Push(ctx, key, status) }
+func pushed(status string) action {
+	return func(ctx context.Context, s *recording, key operation.Key) error { return s.api.Push(ctx, key, status) }
 }
 
-// bySignal says something as the UI and the CLI would.
-func bySignal(signal string, what any) saying {
-	return func(ctx context.Context, s *stage, key operation.Key) error {
-		return s.temporal.SignalWorkflow(ctx, key.WorkflowID(), "", signal, what)
+// bySignal sends a Signal, as the UI and the CLI do.
+func bySignal(signal string, input any) action {
+	return func(ctx context.Context, s *recording, key operation.Key) error {
+		return s.temporal.SignalWorkflow(ctx, key.WorkflowID(), "", signal, input)
 	}
 }
 
-func revoked(by string) saying {
-	return func(ctx context.Context, s *stage, key operation.Key) error {
+func revoked(by string) action {
+	return func(ctx context.Context, s *recording, key operation.Key) error {
 		_, err := s.api.Revoke(ctx, key, by, "")
 		return err
 	}
 }
 
-func withdrawn(ctx context.Context, s *stage, key operation.Key) error {
+func withdrawn(ctx context.Context, s *recording, key operation.Key) error {
 	_, err := s.api.Withdraw(ctx, key)
 	return err
 }
 
-func redelivered(r operation.RedeliveryRequest) saying {
-	return func(ctx context.Context, s *stage, key operation.Key) error {
+func redelivered(r operation.RedeliveryRequest) action {
+	return func(ctx context.Context, s *recording, key operation.Key) error {
 		_, err := s.api.Redeliver(ctx, key, r)
 		return err
 	}

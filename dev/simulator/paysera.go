@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// PayseraOptions are what a client of the Transfers API is registered with.
+// PayseraOptions is how a client of the Transfers API is registered.
 type PayseraOptions struct {
 	MACID, MACKey string
 	// StringIDs answers ids as JSON strings, as the basics page shows them;
@@ -25,9 +25,9 @@ type PayseraOptions struct {
 	// Default is the script of transfers that have none of their own; empty:
 	// such a transfer is not found.
 	Default []TransferStep
-	// Answer, where set, is asked for every answer to a GET instead of a script, and
-	// told of requests that are refused, for which it has no say; nothing is
-	// remembered then but nonces. known is false for a transfer that there is not.
+	// Answer, if set, replaces the scripts of GET, and nothing but nonces is
+	// recorded. It is called for refused requests, too, and its result is not used
+	// then. known is false for a transfer that does not exist.
 	Answer func(id string, q Question) (step TransferStep, known bool)
 }
 
@@ -86,8 +86,8 @@ func StartPayseraCore(addr string, o PayseraOptions) (*PayseraCore, error) {
 		questions: map[string][]Question{},
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /transfer/rest/v1/transfers/{id}", c.admitted(c.get))
-	mux.HandleFunc("DELETE /transfer/rest/v1/transfers/{id}", c.admitted(c.revoke))
+	mux.HandleFunc("GET /transfer/rest/v1/transfers/{id}", c.authenticated(c.get))
+	mux.HandleFunc("DELETE /transfer/rest/v1/transfers/{id}", c.authenticated(c.revoke))
 	s, err := serve(addr, mux, nil)
 	if err != nil {
 		return nil, err
@@ -99,7 +99,7 @@ func StartPayseraCore(addr string, o PayseraOptions) (*PayseraCore, error) {
 // URL is the base URL.
 func (c *PayseraCore) URL() string { return c.server.url }
 
-// Close ends it, also what it is delaying.
+// Close stops it and ends answers that are being delayed.
 func (c *PayseraCore) Close() error { return c.server.close() }
 
 // Script sets the answers about a transfer, from now on, one GET each; the
@@ -130,8 +130,8 @@ func (c *PayseraCore) put(id string, t *transfer) {
 	c.transfers[id] = t
 }
 
-// admitted lets in what carries a MAC that is right.
-func (c *PayseraCore) admitted(next http.HandlerFunc) http.HandlerFunc {
+// authenticated refuses requests without a valid MAC.
+func (c *PayseraCore) authenticated(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		refusal := c.refuse(r)
 		q := question(r, refusal)
@@ -152,7 +152,7 @@ func (c *PayseraCore) admitted(next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// question is the request as it is remembered, its credentials taken out.
+// question is the request as it is recorded, without its credentials.
 func question(r *http.Request, refusal string) Question {
 	header := r.Header.Clone()
 	header.Del("Authorization")
@@ -258,7 +258,7 @@ func (t *transfer) body(id any, step TransferStep) map[string]any {
 		"created_at": t.created.Unix(),
 		"amount":     map[string]string{"amount": "12.50", "currency": "EUR"},
 		"cancelable": cancelable(step.Status),
-		// What a client may see and Ringback must never keep.
+		// A client may see these, but Ringback must never keep them.
 		"beneficiary": map[string]any{"type": "bank", "name": "Name Surname", "bank_account": map[string]string{"iban": "LT000000000000000000"}},
 		"payer":       map[string]string{"account_number": "EVP0000000000000"},
 		"password":    map[string]string{"status": "pending", "value": "9876"},
@@ -284,7 +284,7 @@ func payseraError(w http.ResponseWriter, status int, code, description string) {
 	reply(w, status, body)
 }
 
-// macTolerance is how far a request's clock may be off.
+// macTolerance bounds how far ts may be from now.
 const macTolerance = 5 * time.Minute
 
 var (
@@ -292,8 +292,8 @@ var (
 	macNonce = regexp.MustCompile(`^[\x20-\x21\x23-\x5B\x5D-\x7E]+$`)
 )
 
-// refuse is what is wrong with the request's MAC; empty: nothing. A nonce is
-// good for one request.
+// refuse says what is wrong with the request's MAC; empty: nothing. A nonce is
+// valid once.
 func (c *PayseraCore) refuse(r *http.Request) string {
 	credentials, ok := strings.CutPrefix(r.Header.Get("Authorization"), "MAC ")
 	if !ok {

@@ -27,12 +27,12 @@ type Reply struct {
 	Drop  bool
 }
 
-// Acknowledge is what a receiver answers where no script says otherwise.
+// Acknowledge is the reply without a script.
 var Acknowledge = Reply{HTTPStatus: http.StatusOK}
 
 // Received is one callback as a receiver saw it.
 type Received struct {
-	// At is when the request was there, EndedAt when its answer was written.
+	// At is when the request had arrived, EndedAt when its answer was written.
 	At, EndedAt time.Time
 	Path        string
 	Header      http.Header
@@ -58,9 +58,7 @@ type Receiver struct {
 	server  *server
 
 	mu       sync.Mutex
-	scripts  map[string][]Reply
-	fallback []Reply
-	turns    map[string]int
+	scripts  scripts[Reply]
 	received []*Received
 	changed  chan struct{}
 }
@@ -69,12 +67,11 @@ type Receiver struct {
 // is "ukrcard", "paysera" or "standard".
 func StartReceiver(addr, dialect string) (*Receiver, error) {
 	if !slices.Contains([]string{"ukrcard", "paysera", "standard"}, dialect) {
-		return nil, fmt.Errorf("start a receiver: no dialect %q", dialect)
+		return nil, fmt.Errorf("starting a receiver: no dialect %q", dialect)
 	}
 	r := &Receiver{
 		dialect: dialect,
-		scripts: map[string][]Reply{},
-		turns:   map[string]int{},
+		scripts: newScripts[Reply](nil),
 		changed: make(chan struct{}),
 	}
 	s, err := serve(addr, http.HandlerFunc(r.take), nil)
@@ -88,7 +85,7 @@ func StartReceiver(addr, dialect string) (*Receiver, error) {
 // URL is the base URL; any path under it takes callbacks.
 func (r *Receiver) URL() string { return r.server.url }
 
-// Close ends it, also what it is delaying.
+// Close stops it and ends answers that are being delayed.
 func (r *Receiver) Close() error { return r.server.close() }
 
 // Script sets the replies to an operation's callbacks, from now on, one
@@ -96,8 +93,7 @@ func (r *Receiver) Close() error { return r.server.close() }
 func (r *Receiver) Script(operation string, replies ...Reply) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.scripts[operation] = replies
-	r.turns[operation] = 0
+	r.scripts.set(operation, replies)
 }
 
 // Default sets the replies to operations without a script; each operation
@@ -105,7 +101,7 @@ func (r *Receiver) Script(operation string, replies ...Reply) {
 func (r *Receiver) Default(replies ...Reply) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.fallback = replies
+	r.scripts.fallback = replies
 }
 
 // Received are the callbacks about an operation so far, oldest first; all of
@@ -137,7 +133,7 @@ func (r *Receiver) Await(ctx context.Context, operation string, n int) ([]Receiv
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return found, fmt.Errorf("wait for %d callbacks about %q, %d came: %w", n, operation, len(answered), ctx.Err())
+			return found, fmt.Errorf("waiting for %d callbacks about %q, %d came: %w", n, operation, len(answered), ctx.Err())
 		}
 	}
 }
@@ -150,8 +146,8 @@ func (r *Receiver) take(w http.ResponseWriter, request *http.Request) {
 	}
 	got := r.record(at, request, body)
 	reply := got.Answered
-	// The answer's end is taken before its last byte leaves: the sender can
-	// only see it later, so no gap is measured longer than it is.
+	// EndedAt is set before the answer's last byte is sent, so that no gap is
+	// measured longer than it is.
 	defer r.end(got)
 	if !hold(request, reply.Delay) || reply.Drop {
 		r.end(got)
@@ -182,11 +178,11 @@ func (r *Receiver) acknowledgement(operation string) string {
 	return string(text)
 }
 
-// record remembers the request and chooses its reply.
+// record keeps the request and chooses its reply.
 func (r *Receiver) record(at time.Time, request *http.Request, body []byte) *Received {
 	got := &Received{
 		At: at, Path: request.URL.Path, Header: request.Header.Clone(), Body: body,
-		CallbackID: request.Header.Get("webhook-id"), Attempt: 1,
+		CallbackID: request.Header.Get("webhook-id"), Attempt: 1, Answered: Acknowledge,
 	}
 	got.Operation, got.Status = r.read(body)
 
@@ -205,24 +201,12 @@ func (r *Receiver) record(at time.Time, request *http.Request, body []byte) *Rec
 	if got.Overlaps {
 		got.Gap = 0
 	}
-	got.Answered = r.reply(got.Operation)
+	if reply, found := r.scripts.next(got.Operation); found {
+		got.Answered = reply
+	}
 	r.received = append(r.received, got)
-	r.tell()
+	r.notify()
 	return got
-}
-
-// reply is the operation's next one. The caller holds the lock.
-func (r *Receiver) reply(operation string) Reply {
-	script, scripted := r.scripts[operation]
-	if !scripted {
-		script = r.fallback
-	}
-	reply, ok := turn(script, r.turns[operation])
-	r.turns[operation]++
-	if !ok {
-		return Acknowledge
-	}
-	return reply
 }
 
 func (r *Receiver) end(got *Received) {
@@ -230,12 +214,12 @@ func (r *Receiver) end(got *Received) {
 	defer r.mu.Unlock()
 	if got.EndedAt.IsZero() {
 		got.EndedAt = time.Now()
-		r.tell()
+		r.notify()
 	}
 }
 
-// tell wakes who awaits. The caller holds the lock.
-func (r *Receiver) tell() {
+// notify wakes up Await. The caller holds the lock.
+func (r *Receiver) notify() {
 	close(r.changed)
 	r.changed = make(chan struct{})
 }

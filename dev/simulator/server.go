@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// server is one simulator's listener and what it has in hand.
+// server is one simulator's listener and its open requests.
 type server struct {
 	http *http.Server
 	url  string
@@ -24,7 +24,7 @@ type server struct {
 func serve(addr string, handler http.Handler, tlsConfig *tls.Config) (*server, error) {
 	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("start a simulator: %w", err)
+		return nil, fmt.Errorf("starting a simulator: %w", err)
 	}
 	s := &server{
 		url:  "http://" + l.Addr().String(),
@@ -35,7 +35,7 @@ func serve(addr string, handler http.Handler, tlsConfig *tls.Config) (*server, e
 		s.url = "https://" + l.Addr().String()
 		l = tls.NewListener(l, tlsConfig)
 	}
-	// Close must also end the answers that are being delayed.
+	// close also ends answers that are being delayed.
 	base, cancel := context.WithCancel(context.Background())
 	s.http.BaseContext = func(net.Listener) context.Context { return base }
 	s.http.RegisterOnShutdown(cancel)
@@ -47,7 +47,7 @@ func serve(addr string, handler http.Handler, tlsConfig *tls.Config) (*server, e
 	return s, nil
 }
 
-// close refuses new requests, ends those in hand and waits for both.
+// close refuses new requests, ends the open ones and waits for them.
 func (s *server) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
@@ -59,7 +59,7 @@ func (s *server) close() error {
 	return err
 }
 
-// hold waits for delay and reports whether the caller is still there.
+// hold waits for delay and reports whether the client is still connected.
 func hold(r *http.Request, delay time.Duration) bool {
 	if delay <= 0 {
 		return r.Context().Err() == nil
@@ -81,14 +81,4 @@ func drop(w http.ResponseWriter) {
 		panic(http.ErrAbortHandler)
 	}
 	_ = conn.Close()
-}
-
-// turn is the step of a script for request number n, counted from 0: the last
-// step repeats.
-func turn[T any](script []T, n int) (T, bool) {
-	if len(script) == 0 {
-		var none T
-		return none, false
-	}
-	return script[min(n, len(script)-1)], true
 }

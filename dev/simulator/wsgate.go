@@ -10,9 +10,9 @@ import (
 	"unicode/utf8"
 )
 
-// WSGateOptions are what a client of wsGate is registered with.
+// WSGateOptions is how a client of wsGate is registered.
 type WSGateOptions struct {
-	// ExtSystemID, Login and Password are the only ones that are let in.
+	// ExtSystemID, Login and Password are the only ones accepted.
 	ExtSystemID, Login, Password string
 	// ClientDN is what x-uws-clientdn must say; with TLS it must be the common
 	// name of the client's certificate as well. Empty: not checked.
@@ -22,9 +22,9 @@ type WSGateOptions struct {
 	// Default is the script of orders that have none of their own; empty: such
 	// an order is unknown, respStatus 404.
 	Default []WSGateAnswer
-	// Answer, where set, is asked for every answer instead of a script, and told of
-	// requests that are refused, for which it has no say; nothing is remembered
-	// then. known is false for an order that there is not.
+	// Answer, if set, replaces the scripts, and nothing is recorded. It is called
+	// for refused requests, too, and its result is not used then. known is false
+	// for an order that does not exist.
 	Answer func(order string, q Question) (answer WSGateAnswer, known bool)
 }
 
@@ -54,14 +54,14 @@ func Statuses(orderStatus ...int) []WSGateAnswer {
 	return script
 }
 
-// Question is one request that a core was asked.
+// Question is one request to a core.
 type Question struct {
 	At time.Time
 	// Path is /Confirm or /ConfirmExt, or the path of a transfer.
 	Path string
-	// Refused says why the request was not let in; empty: it was.
+	// Refused says why the request was refused; empty: it was not.
 	Refused string
-	// Header is the request's, the password taken out.
+	// Header is the request's, without the password.
 	Header http.Header
 }
 
@@ -72,8 +72,7 @@ type WSGate struct {
 	server  *server
 
 	mu        sync.Mutex
-	scripts   map[string][]WSGateAnswer
-	turns     map[string]int
+	scripts   scripts[WSGateAnswer]
 	questions map[string][]Question
 }
 
@@ -81,8 +80,7 @@ type WSGate struct {
 func StartWSGate(addr string, o WSGateOptions) (*WSGate, error) {
 	g := &WSGate{
 		options:   o,
-		scripts:   map[string][]WSGateAnswer{},
-		turns:     map[string]int{},
+		scripts:   newScripts(o.Default),
 		questions: map[string][]Question{},
 	}
 	mux := http.NewServeMux()
@@ -99,7 +97,7 @@ func StartWSGate(addr string, o WSGateOptions) (*WSGate, error) {
 // URL is the base URL.
 func (g *WSGate) URL() string { return g.server.url }
 
-// Close ends it, also what it is delaying.
+// Close stops it and ends answers that are being delayed.
 func (g *WSGate) Close() error { return g.server.close() }
 
 // Script sets the answers of an order, from now on, one /Confirm each; the
@@ -107,8 +105,7 @@ func (g *WSGate) Close() error { return g.server.close() }
 func (g *WSGate) Script(orderNumber string, answers ...WSGateAnswer) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.scripts[orderNumber] = answers
-	g.turns[orderNumber] = 0
+	g.scripts.set(orderNumber, answers)
 }
 
 // Questions are the requests about an order so far, oldest first.
@@ -132,8 +129,8 @@ func (g *WSGate) confirm(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// next remembers the question and takes the order's next answer; /ConfirmExt
-// and a request that was refused take none away.
+// next records the question and takes the order's next answer; /ConfirmExt and a
+// refused request take none.
 func (g *WSGate) next(order string, r *http.Request, refusal string) (WSGateAnswer, bool) {
 	header := r.Header.Clone()
 	header.Del("password")
@@ -144,22 +141,17 @@ func (g *WSGate) next(order string, r *http.Request, refusal string) (WSGateAnsw
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.questions[order] = append(g.questions[order], q)
-	script, scripted := g.scripts[order]
-	if !scripted {
-		script = g.options.Default
-	}
-	if refusal != "" {
+	switch {
+	case refusal != "":
 		return WSGateAnswer{}, false
+	case r.URL.Path == "/Confirm":
+		return g.scripts.next(order)
 	}
-	answer, known := turn(script, g.turns[order])
-	if r.URL.Path == "/Confirm" {
-		g.turns[order]++
-	}
-	return answer, known
+	return g.scripts.current(order)
 }
 
-// refuse is what is wrong with a request by the document, and the HTTP status
-// that it is answered with; empty: nothing.
+// refuse says what is wrong with a request by the document, and with which HTTP
+// status it is answered; empty: nothing.
 func (g *WSGate) refuse(r *http.Request) (int, string) {
 	for _, p := range wsgateParameters {
 		if fault := p.fault(r.Header.Get(p.name)); fault != "" {
@@ -186,8 +178,8 @@ type parameter struct {
 	only              string
 }
 
-// wsgateParameters is that table, but for x-uws-clientdn, which can only be
-// asked for where a certificate is.
+// wsgateParameters is that table. x-uws-clientdn may be empty, since it is only
+// required beside a certificate.
 var wsgateParameters = []parameter{
 	{name: "ExtSystemid", shortest: 1, longest: 50},
 	{name: "login", shortest: 1, longest: 30},
@@ -248,7 +240,7 @@ func (a WSGateAnswer) fields(order string, extended bool) map[string]any {
 	fields["orderStatus"] = a.OrderStatus
 	fields["actionCode"] = 0
 	if extended {
-		// What a client may see and Ringback must never keep.
+		// A client may see these, but Ringback must never keep them.
 		fields["amount"] = 150000
 		fields["currency"] = "980"
 		fields["cardAuthInfo"] = map[string]any{"maskedPan": "411111**1111", "expiration": "203012", "approvalCode": "123456"}

@@ -1,17 +1,16 @@
-// Package story tells what Ringback does, by doing it: five operations of both
-// systems, started, watched, rung, revoked and redelivered through the HTTP API
-// alone, one line for each thing that happens.
+// Package story shows what Ringback does: it runs five operations of both systems
+// through the HTTP API, and prints one line for each thing that happens.
 package story
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strconv"
-	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	apiclient "ringback/api/client"
 	"ringback/dev/demo"
@@ -19,208 +18,205 @@ import (
 	"ringback/internal/operation"
 )
 
-// Options are what a story needs.
+// Options are what a story uses.
 type Options struct {
 	API   *apiclient.Client
 	World *demo.World
 	Out   io.Writer
-	// Colour writes for a terminal.
+	// Colour uses a terminal's colours.
 	Colour bool
 }
 
-// Told is what a story leaves behind, to try the API on.
-type Told struct {
-	// Fresh is a transfer that nobody has started yet.
-	Fresh operation.Key
+// Result names operations that the user can try the API on after the story.
+type Result struct {
+	// NotStarted is a transfer that was not started.
+	NotStarted operation.Key
 	// Exhausted was never acknowledged; its receiver would acknowledge now.
 	Exhausted operation.Key
-	// Failed is where the UI shows a failed run.
-	Failed string
+	// FailedURL is the page of a failed run in the UI.
+	FailedURL string
 }
 
-// Tell starts the operations, prints until each has ended, and checks that
-// each ended as it should: any other ending is an error.
-func Tell(ctx context.Context, o Options) (Told, error) {
+// Run runs the scenes at the same time, and prints what happens. It fails if an
+// operation ends otherwise than it should.
+func Run(ctx context.Context, o Options) (Result, error) {
 	series, err := freeSeries(ctx, o.API)
 	if err != nil {
-		return Told{}, err
+		return Result{}, err
 	}
-	t := &teller{Options: o, series: series, page: newPage(o.Out, o.Colour)}
-	told := Told{Fresh: t.transfer(7), Exhausted: t.ledger(6)}
-	finish := t.page.turn()
-	defer finish()
-	errs := make([]error, len(scenes))
-	var all sync.WaitGroup
-	for i, scene := range scenes {
-		all.Go(func() {
-			if errs[i] = scene(t, ctx, &told); errs[i] != nil {
-				errs[i] = fmt.Errorf("scene %d: %w", i+1, errs[i])
+	s := &story{Options: o, series: series, printer: newPrinter(o.Out, o.Colour)}
+	s.result = Result{NotStarted: s.transfer(7), Exhausted: s.ledger(6)}
+	stop := s.printer.start()
+	defer stop()
+	var scenes errgroup.Group
+	for i, scene := range []func(context.Context) error{s.paidOut, s.statusUnknown, s.funded, s.revoked, s.redelivered, s.leftExhausted} {
+		scenes.Go(func() error {
+			if err := scene(ctx); err != nil {
+				return fmt.Errorf("scene %d: %w", i+1, err)
 			}
+			return nil
 		})
 	}
-	all.Wait()
-	return told, errors.Join(errs...)
+	err = scenes.Wait()
+	return s.result, err
 }
 
-// teller tells one story.
-type teller struct {
+type story struct {
 	Options
-	series int
-	page   *page
+	// series keeps the operation ids of this story apart from those of others.
+	series  int
+	printer *printer
+	result  Result
 }
 
-// freeSeries is the first number whose operations nobody has started: a data
-// directory remembers the stories of before.
+// freeSeries is the first number whose operations were not started yet: a data
+// directory keeps those of earlier stories.
 func freeSeries(ctx context.Context, api *apiclient.Client) (int, error) {
 	for series := 1; ; series++ {
-		_, err := api.State(ctx, (&teller{series: series}).order("A2C", 1))
+		_, err := api.State(ctx, (&story{series: series}).order("A2C", 1))
 		switch {
 		case apiclient.Status(err) == http.StatusNotFound:
 			return series, nil
 		case err != nil:
-			return 0, fmt.Errorf("look for operations that are not started yet: %w", err)
+			return 0, fmt.Errorf("looking for operations that are not started yet: %w", err)
 		}
 	}
 }
 
-func (t *teller) number(n int) string { return strconv.Itoa(t.series*1000 + n) }
+func (s *story) number(n int) string { return strconv.Itoa(s.series*1000 + n) }
 
-func (t *teller) order(prefix string, n int) operation.Key {
-	return operation.Key{Endpoint: demo.UkrcardEndpoint, OperationID: prefix + "-" + t.number(n)}
+func (s *story) order(prefix string, n int) operation.Key {
+	return operation.Key{Endpoint: demo.UkrcardEndpoint, OperationID: prefix + "-" + s.number(n)}
 }
 
-func (t *teller) transfer(n int) operation.Key {
-	return operation.Key{Endpoint: demo.PayseraEndpoint, OperationID: t.number(n)}
+func (s *story) transfer(n int) operation.Key {
+	return operation.Key{Endpoint: demo.PayseraEndpoint, OperationID: s.number(n)}
 }
 
-func (t *teller) ledger(n int) operation.Key {
-	return operation.Key{Endpoint: demo.StandardEndpoint, OperationID: t.number(n)}
-}
-
-var scenes = []func(t *teller, ctx context.Context, told *Told) error{
-	(*teller).paidOut, (*teller).neverAnswered, (*teller).funded, (*teller).revoked, (*teller).redelivered, (*teller).leftExhausted,
+func (s *story) ledger(n int) operation.Key {
+	return operation.Key{Endpoint: demo.StandardEndpoint, OperationID: s.number(n)}
 }
 
 // paidOut: the status goes 0, 0, 2; the receiver answers HTTP 500, then 200
 // with applicationStatus 500, then it acknowledges.
-func (t *teller) paidOut(ctx context.Context, _ *Told) error {
-	key := t.order("A2C", 1)
-	t.World.WSGate.Script(key.OperationID, simulator.Statuses(0, 0, 2)...)
-	t.World.UkrcardReceiver.Script(key.OperationID,
+func (s *story) paidOut(ctx context.Context) error {
+	key := s.order("A2C", 1)
+	s.World.WSGate.Script(key.OperationID, simulator.Statuses(0, 0, 2)...)
+	s.World.UkrcardReceiver.Script(key.OperationID,
 		simulator.Reply{HTTPStatus: http.StatusInternalServerError},
 		simulator.Reply{Body: `{"orderNumber":"{operation}","applicationStatus":500}`},
 		simulator.Acknowledge)
-	if err := t.start(ctx, order(key, "p2p_a2c")); err != nil {
+	if err := s.start(ctx, order(key, "p2p_a2c")); err != nil {
 		return err
 	}
-	return t.until(ctx, key, operation.OutcomeAcknowledged)
+	return s.until(ctx, key, operation.OutcomeAcknowledged)
 }
 
-// neverAnswered: wsGate never knows the status, so the polls are used up and
-// the callback goes out without an orderStatus.
-func (t *teller) neverAnswered(ctx context.Context, _ *Told) error {
-	key := t.order("PAY", 2)
-	t.World.WSGate.Script(key.OperationID, simulator.WSGateAnswer{RespStatus: http.StatusServiceUnavailable})
-	if err := t.start(ctx, order(key, "payment")); err != nil {
+// statusUnknown: wsGate never knows the status, so the polls are used up and the
+// callback goes out without an orderStatus.
+func (s *story) statusUnknown(ctx context.Context) error {
+	key := s.order("PAY", 2)
+	s.World.WSGate.Script(key.OperationID, simulator.WSGateAnswer{RespStatus: http.StatusServiceUnavailable})
+	if err := s.start(ctx, order(key, "payment")); err != nil {
 		return err
 	}
-	return t.until(ctx, key, operation.OutcomeAcknowledged)
+	return s.until(ctx, key, operation.OutcomeAcknowledged)
 }
 
-// funded: each new status of a transfer rings.
-func (t *teller) funded(ctx context.Context, _ *Told) error {
-	key := t.transfer(3)
-	t.World.PayseraCore.Schedule(key.OperationID,
+// funded: each new status of a transfer is delivered.
+func (s *story) funded(ctx context.Context) error {
+	key := s.transfer(3)
+	s.World.PayseraCore.Schedule(key.OperationID,
 		simulator.TransferStep{Status: "waiting_funds", For: 5 * time.Second},
 		simulator.TransferStep{Status: "reserved", For: 4 * time.Second},
 		simulator.TransferStep{Status: "done"})
-	if err := t.start(ctx, t.shop(key)); err != nil {
+	if err := s.start(ctx, s.shop(key)); err != nil {
 		return err
 	}
-	return t.until(ctx, key, operation.OutcomeAcknowledged)
+	return s.until(ctx, key, operation.OutcomeAcknowledged)
 }
 
 // revoked: the payer takes a transfer back while it waits for funds, and the
 // core says so.
-func (t *teller) revoked(ctx context.Context, _ *Told) error {
-	key := t.transfer(4)
-	t.World.PayseraCore.SetStatus(key.OperationID, "waiting_funds")
-	if err := t.start(ctx, t.shop(key)); err != nil {
+func (s *story) revoked(ctx context.Context) error {
+	key := s.transfer(4)
+	s.World.PayseraCore.SetStatus(key.OperationID, "waiting_funds")
+	if err := s.start(ctx, s.shop(key)); err != nil {
 		return err
 	}
-	rung := func(s operation.State) bool {
-		return len(s.Deliveries) > 0 && s.Deliveries[0].Outcome == operation.DeliveryAcknowledged
+	delivered := func(state operation.State) bool {
+		return len(state.Deliveries) > 0 && state.Deliveries[0].Outcome == operation.DeliveryAcknowledged
 	}
-	if _, err := t.watch(ctx, key, rung); err != nil {
+	if _, err := s.watch(ctx, key, delivered); err != nil {
 		return err
 	}
 	if err := wait(ctx, 2500*time.Millisecond); err != nil {
 		return err
 	}
-	t.World.PayseraCore.SetStatus(key.OperationID, "revoked")
-	t.page.now(key, "revocation", "POST …/revocation, initiated by the user", plain)
-	if _, err := t.API.Revoke(ctx, key, "user", "the payer took it back"); err != nil {
-		return fmt.Errorf("revoke %s: %w", key.WorkflowID(), err)
+	s.World.PayseraCore.SetStatus(key.OperationID, "revoked")
+	s.printer.now(key, "revocation", "POST …/revocation, initiated by the user", plain)
+	if _, err := s.API.Revoke(ctx, key, "user", "the payer took it back"); err != nil {
+		return fmt.Errorf("revoking %s: %w", key.WorkflowID(), err)
 	}
-	return t.until(ctx, key, operation.OutcomeAcknowledged)
+	return s.until(ctx, key, operation.OutcomeAcknowledged)
 }
 
 // redelivered: the receiver acknowledges nothing until the delivery is
 // exhausted; an engineer redelivers, and it gets the same callback.
-func (t *teller) redelivered(ctx context.Context, told *Told) error {
-	key := t.ledger(5)
-	t.World.PayseraCore.SetStatus(key.OperationID, "done")
-	t.World.StandardReceiver.Script(key.OperationID, simulator.Reply{HTTPStatus: http.StatusServiceUnavailable})
-	if err := t.start(ctx, operation.StartRequest{Endpoint: key.Endpoint, OperationID: key.OperationID}); err != nil {
+func (s *story) redelivered(ctx context.Context) error {
+	key := s.ledger(5)
+	s.World.PayseraCore.SetStatus(key.OperationID, "done")
+	s.World.StandardReceiver.Script(key.OperationID, simulator.Reply{HTTPStatus: http.StatusServiceUnavailable})
+	if err := s.start(ctx, operation.StartRequest{Endpoint: key.Endpoint, OperationID: key.OperationID}); err != nil {
 		return err
 	}
-	exhausted, err := t.watch(ctx, key, apiclient.Closed)
+	exhausted, err := s.watch(ctx, key, apiclient.Closed)
 	if err != nil {
 		return err
 	}
 	if err := ended(exhausted, operation.OutcomeExhausted); err != nil {
 		return err
 	}
-	told.Failed = exhausted.UIURL
+	s.result.FailedURL = exhausted.UIURL
 	if err := wait(ctx, 2*time.Second); err != nil {
 		return err
 	}
-	t.World.StandardReceiver.Script(key.OperationID, simulator.Acknowledge)
-	t.page.now(key, "redelivery", "POST …/redelivery: the receiver is back", plain)
-	if _, err := t.API.Redeliver(ctx, key, operation.RedeliveryRequest{Reason: "the receiver is back"}); err != nil {
-		return fmt.Errorf("redeliver %s: %w", key.WorkflowID(), err)
+	s.World.StandardReceiver.Script(key.OperationID, simulator.Acknowledge)
+	s.printer.now(key, "redelivery", "POST …/redelivery: the receiver is back", plain)
+	if _, err := s.API.Redeliver(ctx, key, operation.RedeliveryRequest{Reason: "the receiver is back"}); err != nil {
+		return fmt.Errorf("redelivering %s: %w", key.WorkflowID(), err)
 	}
-	if err := t.until(ctx, key, operation.OutcomeAcknowledged); err != nil {
+	if err := s.until(ctx, key, operation.OutcomeAcknowledged); err != nil {
 		return err
 	}
-	return t.sameCallback(key)
+	return s.sameCallback(key)
 }
 
-// sameCallback asks the receiver: what it got after the redelivery is what it
-// got before.
-func (t *teller) sameCallback(key operation.Key) error {
-	received := t.World.StandardReceiver.Received(key.OperationID)
+// sameCallback checks that the receiver got the same callback after the
+// redelivery as before.
+func (s *story) sameCallback(key operation.Key) error {
+	received := s.World.StandardReceiver.Received(key.OperationID)
 	first, last := received[0].CallbackID, received[len(received)-1].CallbackID
 	if first != last {
-		return fmt.Errorf("the redelivery of %s rang as %s, not as %s", key.WorkflowID(), last, first)
+		return fmt.Errorf("the redelivery of %s has the callback id %s, not %s", key.WorkflowID(), last, first)
 	}
-	t.page.now(key, "receiver", fmt.Sprintf("got %d requests, each with webhook-id %s", len(received), first), good)
+	s.printer.now(key, "receiver", fmt.Sprintf("got %d requests, each with webhook-id %s", len(received), first), good)
 	return nil
 }
 
-// leftExhausted leaves a failed operation behind, without a line of its own.
-func (t *teller) leftExhausted(ctx context.Context, told *Told) error {
-	key := told.Exhausted
-	t.World.PayseraCore.SetStatus(key.OperationID, "done")
-	t.World.StandardReceiver.Script(key.OperationID, simulator.Reply{HTTPStatus: http.StatusServiceUnavailable})
-	if _, _, err := t.API.Start(ctx, operation.StartRequest{Endpoint: key.Endpoint, OperationID: key.OperationID}); err != nil {
-		return fmt.Errorf("start %s: %w", key.WorkflowID(), err)
+// leftExhausted leaves a failed operation behind for the user, and prints nothing.
+func (s *story) leftExhausted(ctx context.Context) error {
+	key := s.result.Exhausted
+	s.World.PayseraCore.SetStatus(key.OperationID, "done")
+	s.World.StandardReceiver.Script(key.OperationID, simulator.Reply{HTTPStatus: http.StatusServiceUnavailable})
+	if _, _, err := s.API.Start(ctx, operation.StartRequest{Endpoint: key.Endpoint, OperationID: key.OperationID}); err != nil {
+		return fmt.Errorf("starting %s: %w", key.WorkflowID(), err)
 	}
-	state, err := t.API.Await(ctx, key, apiclient.Closed)
+	state, err := s.API.Await(ctx, key, apiclient.Closed)
 	if err != nil {
 		return err
 	}
-	t.World.StandardReceiver.Script(key.OperationID, simulator.Acknowledge)
+	s.World.StandardReceiver.Script(key.OperationID, simulator.Acknowledge)
 	return ended(state, operation.OutcomeExhausted)
 }
 
@@ -232,28 +228,28 @@ func order(key operation.Key, method string) operation.StartRequest {
 	}
 }
 
-func (t *teller) shop(key operation.Key) operation.StartRequest {
+func (s *story) shop(key operation.Key) operation.StartRequest {
 	return operation.StartRequest{
 		Endpoint: key.Endpoint, OperationID: key.OperationID,
-		Callback: operation.Target{URL: t.World.PayseraReceiver.URL() + "/transfers"},
+		Callback: operation.Target{URL: s.World.PayseraReceiver.URL() + "/transfers"},
 	}
 }
 
-func (t *teller) start(ctx context.Context, r operation.StartRequest) error {
-	if _, _, err := t.API.Start(ctx, r); err != nil {
-		return fmt.Errorf("start %s: %w", r.Key().WorkflowID(), err)
+func (s *story) start(ctx context.Context, r operation.StartRequest) error {
+	if _, _, err := s.API.Start(ctx, r); err != nil {
+		return fmt.Errorf("starting %s: %w", r.Key().WorkflowID(), err)
 	}
 	what := "POST /v1/operations"
 	if r.Method != "" {
 		what += ", method " + r.Method
 	}
-	t.page.now(r.Key(), "started", what, plain)
+	s.printer.now(r.Key(), "started", what, plain)
 	return nil
 }
 
 // until prints what happens until the operation has ended, with that outcome.
-func (t *teller) until(ctx context.Context, key operation.Key, want operation.Outcome) error {
-	state, err := t.watch(ctx, key, apiclient.Closed)
+func (s *story) until(ctx context.Context, key operation.Key, want operation.Outcome) error {
+	state, err := s.watch(ctx, key, apiclient.Closed)
 	if err != nil {
 		return err
 	}
@@ -267,11 +263,11 @@ func ended(state operation.State, want operation.Outcome) error {
 	return nil
 }
 
-// watch prints what is new in each state until done says so.
-func (t *teller) watch(ctx context.Context, key operation.Key, done func(operation.State) bool) (operation.State, error) {
-	return t.API.Await(ctx, key, func(s operation.State) bool {
-		t.page.show(s)
-		return done(s)
+// watch prints what is new in each state until done reports true.
+func (s *story) watch(ctx context.Context, key operation.Key, done func(operation.State) bool) (operation.State, error) {
+	return s.API.Await(ctx, key, func(state operation.State) bool {
+		s.printer.show(state)
+		return done(state)
 	})
 }
 

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"ringback/internal/config"
+	"ringback/internal/service"
 )
 
 const openConfig = `
@@ -33,17 +34,18 @@ func write(t *testing.T, path, text string) {
 }
 
 // loaded is a program with that configuration in force, and what it logs.
-func loaded(t *testing.T, text string) (*program, *observer.ObservedLogs) {
+func loaded(t *testing.T, text string) (*process, *observer.ObservedLogs) {
 	t.Helper()
 	core, logs := observer.New(zapcore.InfoLevel)
-	p := &program{Options: Options{ConfigPath: filepath.Join(t.TempDir(), "ringback.yml"), Log: zap.New(core)}}
-	p.metrics = prometheus.NewRegistry()
-	p.cardNumbers = newCardNumbers(p.metrics)
+	p := &process{Options: Options{ConfigPath: filepath.Join(t.TempDir(), "ringback.yml"), Log: zap.New(core)}}
+	p.registry, p.service = prometheus.NewRegistry(), &service.Service{}
+	require.NoError(t, p.openMetrics())
 	write(t, p.ConfigPath, text)
 	c, err := config.Load(p.ConfigPath)
 	require.NoError(t, err)
-	require.NoError(t, p.registry.use(p.ConfigPath, c))
-	require.NoError(t, p.decideDoor())
+	require.NoError(t, p.config.use(p.ConfigPath, c))
+	p.listener, err = p.chooseListener()
+	require.NoError(t, err)
 	return p, logs
 }
 
@@ -67,14 +69,13 @@ func TestWithoutKeysTheAPIListensOnLoopbackAlone(t *testing.T) {
 			p, _ := loaded(t, tc.config)
 			for _, api := range []bool{true, false} {
 				p.API, p.Listen, p.TelemetryListen = api, tc.address, tc.address
-				require.Equal(t, tc.allowed, p.decideDoor() == nil, "the API and the metrics alike")
+				_, err := p.chooseListener()
+				if tc.allowed {
+					require.NoError(t, err)
+				} else {
+					require.ErrorContains(t, err, tc.address)
+				}
 			}
-			err := p.decideDoor()
-			if tc.allowed {
-				require.NoError(t, err)
-				return
-			}
-			require.ErrorContains(t, err, tc.address)
 		})
 	}
 }
@@ -82,11 +83,11 @@ func TestWithoutKeysTheAPIListensOnLoopbackAlone(t *testing.T) {
 func TestABadFileLeavesTheOldConfigurationInForce(t *testing.T) {
 	t.Parallel()
 	p, logs := loaded(t, openConfig)
-	before := p.registry.hash()
+	before := p.config.hash()
 	write(t, p.ConfigPath, openConfig+"nonsense: true\n")
 	p.reload()
-	require.Equal(t, before, p.registry.hash())
-	_, known := p.registry.endpoint("LEDGER")
+	require.Equal(t, before, p.config.hash())
+	_, known := p.config.endpoint("LEDGER")
 	require.True(t, known)
 	refusal := logs.FilterLevelExact(zapcore.ErrorLevel).All()
 	require.Len(t, refusal, 1)
@@ -96,31 +97,31 @@ func TestABadFileLeavesTheOldConfigurationInForce(t *testing.T) {
 func TestAReloadPutsTheNewConfigurationInForceWhole(t *testing.T) {
 	t.Parallel()
 	p, _ := loaded(t, openConfig)
-	before := p.registry.hash()
+	before := p.config.hash()
 	write(t, p.ConfigPath, keyedConfig)
 	p.reload()
-	require.NotEqual(t, before, p.registry.hash())
-	require.Len(t, p.registry.keys(), 1)
+	require.NotEqual(t, before, p.config.hash())
+	require.Len(t, p.config.keys(), 1)
 }
 
-func TestAProgramSaysHowItIsUsed(t *testing.T) {
+func TestACommandReportsItsUsage(t *testing.T) {
 	t.Parallel()
-	api := Program{Name: "api", Summary: "serves.", API: true}
+	api := Command{Name: "api", Summary: "serves.", API: true}
 	for name, tc := range map[string]struct {
 		arguments []string
 		code      int
-		says      string
+		output    string
 	}{
-		"help shows an example":                           {[]string{"-help"}, 0, "Example:"},
-		"without a configuration it says what is missing": {nil, 2, "-config is required"},
-		"an unknown flag is a usage error":                {[]string{"-nonsense"}, 2, "nonsense"},
-		"a file that is not there is named":               {[]string{"-config", "/nonexistent/ringback.yml"}, 1, "/nonexistent/ringback.yml"},
+		"help shows an example":                    {[]string{"-help"}, 0, "Example:"},
+		"a missing configuration is a usage error": {nil, 2, "-config is required"},
+		"an unknown flag is a usage error":         {[]string{"-nonsense"}, 2, "nonsense"},
+		"a file that is not there is named":        {[]string{"-config", "/nonexistent/ringback.yml"}, 1, "/nonexistent/ringback.yml"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var said bytes.Buffer
-			require.Equal(t, tc.code, api.Main(tc.arguments, &said))
-			require.Contains(t, said.String(), tc.says)
+			var out bytes.Buffer
+			require.Equal(t, tc.code, api.Main(tc.arguments, &out))
+			require.Contains(t, out.String(), tc.output)
 		})
 	}
 }

@@ -11,7 +11,7 @@ import (
 func TestAProgramIsABuildByBothVariablesOrNeither(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
-		deployment, build, says string
+		deployment, build, fault string
 	}{
 		"neither: it is not versioned": {"", "", ""},
 		"both":                         {"ringback", "1.4.0", ""},
@@ -28,8 +28,8 @@ func TestAProgramIsABuildByBothVariablesOrNeither(t *testing.T) {
 			build, err := buildFrom(func(variable string) string {
 				return map[string]string{"TEMPORAL_DEPLOYMENT_NAME": tc.deployment, "TEMPORAL_WORKER_BUILD_ID": tc.build}[variable]
 			})
-			if tc.says != "" {
-				require.ErrorContains(t, err, tc.says)
+			if tc.fault != "" {
+				require.ErrorContains(t, err, tc.fault)
 				return
 			}
 			require.NoError(t, err)
@@ -39,39 +39,4 @@ func TestAProgramIsABuildByBothVariablesOrNeither(t *testing.T) {
 			require.Equal(t, tc.build, options.Version.BuildID)
 		})
 	}
-}
-
-func TestRunsBeginHereOnlyWhereTheServerWouldSendThem(t *testing.T) {
-	t.Parallel()
-	build := service.Build{Deployment: "ringback", ID: "1"}
-	p := &program{}
-	require.True(t, p.beginsHere(), "a program that is not versioned asks nobody")
-	require.True(t, p.current())
-	p.Build = build
-	require.False(t, p.beginsHere(), "nothing is known yet")
-	require.False(t, p.current())
-	p.routing.Store(&service.Routing{Current: build})
-	require.True(t, p.beginsHere())
-	require.True(t, p.current())
-	p.routing.Store(&service.Routing{Current: build, Ramping: true})
-	require.False(t, p.beginsHere(), "the server decides")
-	require.True(t, p.current())
-	p.routing.Store(&service.Routing{Current: service.Build{Deployment: "ringback", ID: "2"}})
-	require.False(t, p.beginsHere())
-	require.False(t, p.current())
-}
-
-func TestTheBacklogsOfTheCurrentBuildAndOfThisOneCount(t *testing.T) {
-	t.Parallel()
-	first, second := service.Build{Deployment: "ringback", ID: "1"}, service.Build{Deployment: "ringback", ID: "2"}
-	p := &program{}
-	require.Empty(t, p.backlogCounts(), "of programs that are not versioned all counts")
-	p.Build = first
-	require.Empty(t, p.backlogCounts(), "nothing is known yet")
-	p.routing.Store(&service.Routing{})
-	require.Empty(t, p.backlogCounts(), "no build is current: what has none waits for whoever asks")
-	p.routing.Store(&service.Routing{Current: first})
-	require.Equal(t, []service.Build{first}, p.backlogCounts())
-	p.routing.Store(&service.Routing{Current: second})
-	require.Equal(t, []service.Build{second, first}, p.backlogCounts())
 }

@@ -1,28 +1,57 @@
 package app
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"context"
+	"math"
+	"time"
 
-// configCollector shows the hash of the configuration in force, so that two
-// programs on different files are seen (promise 14).
-type configCollector struct {
-	registry *registry
-	info     *prometheus.Desc
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"go.uber.org/zap"
+
+	"ringback/internal/config"
+	"ringback/internal/telemetry"
+)
+
+// metrics are those that the program itself sets.
+type metrics struct {
+	configInfo         *prometheus.GaugeVec
+	cardNumberRefusals *prometheus.CounterVec
+	openOperations     prometheus.Gauge
 }
 
-func newConfigCollector(r *registry) configCollector {
-	return configCollector{registry: r, info: prometheus.NewDesc("ringback_config_info",
-		"1, labelled with the hash of the configuration in force.", []string{"hash"}, nil)}
+// openMetrics registers what is shown whatever the program hosts, and the metrics of
+// the Temporal SDK.
+func (p *process) openMetrics() (err error) {
+	p.metrics = metrics{
+		configInfo: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "ringback_config_info", Help: "1, labelled with the hash of the configuration in force.",
+		}, []string{"hash"}),
+		cardNumberRefusals: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "ringback_card_number_refusals_total",
+			Help: "Starts refused since they hold what looks like a card number, by endpoint.",
+		}, []string{"endpoint"}),
+		openOperations: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "ringback_open_operations", Help: "Operations that have not ended, in the whole namespace; NaN while it is not known.",
+		}),
+	}
+	p.metrics.openOperations.Set(math.NaN())
+	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		p.metrics.configInfo, p.metrics.cardNumberRefusals,
+		newFlag("ringback_temporal_reachable", "1 while Temporal takes this program's calls.",
+			func() bool { return p.checkReachable() == nil }),
+		newFlag("ringback_build_current", "1 while new operations may begin in this program: its build is the current one, or it is not versioned.",
+			p.buildCurrent))
+	if p.API {
+		p.registry.MustRegister(p.metrics.openOperations)
+	}
+	if p.Temporal.MetricsHandler == nil {
+		p.Temporal.MetricsHandler, err = telemetry.SDKMetrics(p.registry)
+	}
+	return err
 }
 
-// Describe sends the metric's description.
-func (c configCollector) Describe(to chan<- *prometheus.Desc) { to <- c.info }
-
-// Collect sends the metric as it stands.
-func (c configCollector) Collect(to chan<- prometheus.Metric) {
-	to <- prometheus.MustNewConstMetric(c.info, prometheus.GaugeValue, 1, c.registry.hash())
-}
-
-// newFlag is a gauge that is 1 while isSet says so, and 0 else.
+// newFlag is a gauge that is 1 while isSet, else 0.
 func newFlag(name, help string, isSet func() bool) prometheus.GaugeFunc {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 {
 		if isSet() {
@@ -30,4 +59,53 @@ func newFlag(name, help string, isSet func() bool) prometheus.GaugeFunc {
 		}
 		return 0
 	})
+}
+
+// showConfig shows the configuration in force in the metrics and logs its warnings.
+// Programs on different files have different hashes (promise 14), and the counts of
+// what is configured begin at zero.
+func (p *process) showConfig(c *config.Config) {
+	for _, warning := range c.Warnings {
+		p.Log.Warn(warning)
+	}
+	p.metrics.configInfo.Reset()
+	p.metrics.configInfo.WithLabelValues(c.Hash).Set(1)
+	endpoints := p.config.endpointNames()
+	for _, endpoint := range endpoints {
+		p.metrics.cardNumberRefusals.WithLabelValues(endpoint)
+	}
+	if len(p.workers) > 0 {
+		p.outcomes.InitLabels(endpoints)
+		p.activities.Metrics.InitLabels(endpoints, p.config.sourceNames())
+	}
+}
+
+// flushTimeout bounds the sending of the last spans at a stop.
+const flushTimeout = 5 * time.Second
+
+// openTraces starts sending spans where the file or the environment says to.
+func (p *process) openTraces(c *config.Config) error {
+	name := "ringback-worker"
+	if p.API {
+		name = "ringback-api"
+	}
+	traces, err := telemetry.OpenTraces(context.Background(), telemetry.TracesOptions{
+		Service: name, Endpoint: c.Telemetry.Traces.Endpoint, Ratio: c.Telemetry.Traces.Ratio, Processor: p.Spans,
+		OnError: func(err error) { p.Log.Warn("spans could not be sent; nothing else is affected", zap.Error(err)) },
+	})
+	if err != nil {
+		return err
+	}
+	p.traces, p.config.traces = traces, traces
+	interceptors, err := traces.Interceptors()
+	p.Temporal.Interceptors = append(p.Temporal.Interceptors[:len(p.Temporal.Interceptors):len(p.Temporal.Interceptors)], interceptors...)
+	return err
+}
+
+func (p *process) closeTraces() {
+	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
+	defer cancel()
+	if err := p.traces.Close(ctx); err != nil {
+		p.Log.Warn("the last spans could not be sent", zap.Error(err))
+	}
 }

@@ -15,30 +15,30 @@ import (
 )
 
 const (
-	// pingTimeout bounds a ping whose endpoint would wait longer: somebody
+	// pingTimeout bounds a ping where the endpoint's own time-out is longer: a person
 	// waits for it.
 	pingTimeout = 20 * time.Second
-	// pingEvery and pingBurst bound the pings of one endpoint.
-	pingEvery = 2 * time.Second
-	pingBurst = 5
+	// pingInterval and pingBurst bound the pings of one endpoint.
+	pingInterval = 2 * time.Second
+	pingBurst    = 5
 	// pingIDLength keeps a ping's operation id within Ukrcard's 32 characters.
 	pingIDLength = 10
 )
 
-// Ping sends a test callback to a registered endpoint, also to one that is
-// switched off: through its guard, dialect, signer and client certificate, as
-// an attempt is made, and beside its bulkhead and breaker. Nothing is kept.
+// Ping sends a test callback to a registered endpoint, also to a disabled one: as an
+// attempt is sent, with its guard, dialect, signer and client certificate, but past
+// its bulkhead and breaker. Nothing is stored.
 func (s apiService) Ping(ctx context.Context, name string, r operation.PingRequest) (operation.Ping, error) {
-	current := s.registry.current.Load()
+	current := s.config.current.Load()
 	endpoint, ok := current.endpoints[name]
 	if !ok {
 		return operation.Ping{}, operation.Invalid(operation.FieldError{
-			Field: "endpoint", Detail: "is not registered; registered are " + strings.Join(s.registry.endpointNames(), ", ")})
+			Field: "endpoint", Detail: "is not registered; registered are " + strings.Join(s.config.endpointNames(), ", ")})
 	}
-	if err := s.registry.checkPing(ctx, endpoint, r); err != nil {
+	if err := s.config.checkPing(ctx, endpoint, r); err != nil {
 		return operation.Ping{}, err
 	}
-	if err := s.registry.pings.take(name); err != nil {
+	if err := s.config.pings.take(name); err != nil {
 		return operation.Ping{}, err
 	}
 	ping := receiver.Ping(ctx, endpoint, receiver.Request{
@@ -51,7 +51,7 @@ func (s apiService) Ping(ctx context.Context, name string, r operation.PingReque
 	return ping, nil
 }
 
-func (r *registry) checkPing(ctx context.Context, e receiver.Endpoint, request operation.PingRequest) error {
+func (l *liveConfig) checkPing(ctx context.Context, e receiver.Endpoint, request operation.PingRequest) error {
 	fault := ""
 	switch {
 	case e.URL != "" && request.URL != "":
@@ -61,7 +61,7 @@ func (r *registry) checkPing(ctx context.Context, e receiver.Endpoint, request o
 	case operation.LooksLikeCardNumber(request.URL):
 		fault = "looks like a card number, and Ringback takes none"
 	case request.URL != "":
-		if err := r.checkURL(ctx, request.URL); err != nil {
+		if err := l.checkURL(ctx, request.URL); err != nil {
 			fault = err.Error()
 		}
 	}
@@ -82,8 +82,9 @@ func testCallback(endpoint string) operation.Callback {
 	}
 }
 
-// clientCertificate is the subject of what the endpoint's client shows.
-func (s *settings) clientCertificate(endpoint string) string {
+// clientCertificate is the subject of the certificate that the endpoint's client
+// presents.
+func (s *snapshot) clientCertificate(endpoint string) string {
 	c := s.config.Endpoints[endpoint].TLS.Config()
 	if c == nil || len(c.Certificates) == 0 || c.Certificates[0].Leaf == nil {
 		return ""
@@ -91,23 +92,13 @@ func (s *settings) clientCertificate(endpoint string) string {
 	return c.Certificates[0].Leaf.Subject.String()
 }
 
-// pings bounds the test callbacks of each endpoint: a key of the API is no
-// reason to hammer a receiver.
-type pings struct {
-	mu     sync.Mutex
-	byName map[string]*rate.Limiter
-}
+// pingLimits bound the test callbacks of each endpoint: no key of the API may flood a
+// receiver.
+type pingLimits struct{ byEndpoint sync.Map }
 
-func (p *pings) take(name string) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.byName == nil {
-		p.byName = map[string]*rate.Limiter{}
-	}
-	if p.byName[name] == nil {
-		p.byName[name] = rate.NewLimiter(rate.Every(pingEvery), pingBurst)
-	}
-	booked := p.byName[name].Reserve()
+func (p *pingLimits) take(endpoint string) error {
+	limiter, _ := p.byEndpoint.LoadOrStore(endpoint, rate.NewLimiter(rate.Every(pingInterval), pingBurst))
+	booked := limiter.(*rate.Limiter).Reserve()
 	wait := booked.Delay()
 	if wait == 0 {
 		return nil

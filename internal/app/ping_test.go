@@ -26,10 +26,10 @@ endpoints:
   SHOP: {dialect: paysera, source: wallet, callback_url: per_operation, poll: {interval: 1m, lifetime: 1h}, delivery: {interval: 1s, attempts: 3}}
   BURST: {dialect: paysera, source: wallet, url: %q, poll: {interval: 1m, lifetime: 1h}, delivery: {interval: 1s, attempts: 3}}
 `, receiver+"/hooks", receiver+"/hooks"))
-	return apiService{registry: &p.registry}
+	return apiService{config: &p.config}
 }
 
-func TestAPingIsMadeAsAnAttemptIs(t *testing.T) {
+func TestAPingIsSentLikeAnAttempt(t *testing.T) {
 	secret := "whsec_" + base64.StdEncoding.EncodeToString([]byte("0123456789abcdef01234567"))
 	t.Setenv("PING_SECRET", secret)
 	t.Setenv("PING_BEARER", "the-token")
@@ -57,7 +57,7 @@ func TestAPingIsMadeAsAnAttemptIs(t *testing.T) {
 	require.Contains(t, got.Request.Body, "transfer_id=ringback-ping-")
 }
 
-func TestAPingIsRefusedThatCanNotBeMade(t *testing.T) {
+func TestAPingThatCanNotBeSentIsRefused(t *testing.T) {
 	t.Setenv("PING_SECRET", "whsec_"+base64.StdEncoding.EncodeToString(make([]byte, 32)))
 	t.Setenv("PING_BEARER", "the-token")
 	d := pingService(t, "http://127.0.0.1:1")

@@ -16,126 +16,42 @@ import (
 	"ringback/workflows"
 )
 
-// Push takes a status that the core says by itself; empty means poll now.
+const (
+	// updateTimeout is how long an Update may wait for a worker: longer than an
+	// attempt inside a workflow task usually takes.
+	updateTimeout = 3 * time.Second
+	// updateTimeoutInTask is after how long an Update is given up although a worker
+	// runs a workflow task of the run: an attempt in it takes its time-out at most,
+	// and a call of the API ends within 15 s.
+	updateTimeoutInTask = 8 * time.Second
+	// retryWait is between two tries of what usually succeeds a moment later.
+	retryWait = 50 * time.Millisecond
+)
+
+// Push takes a status that the core reports by itself; empty means poll now.
 func (s *Service) Push(ctx context.Context, key operation.Key, status string) error {
 	if err := s.checkPushed(key, status); err != nil {
 		return err
 	}
+	const doing = "pushing a status to"
 	push := workflows.Push{Status: status}
-	u := newUpdate(key.WorkflowID(), workflows.UpdateStatus, push)
-	err := s.update(ctx, u, nil)
-	if errors.Is(err, errUnheard) || takesNoUpdates(err) {
-		err = s.signalPush(ctx, u, push)
-	}
-	return s.changeError(ctx, "pushing a status to", key, err)
-}
-
-// signalPush says by Signal what no worker took as an Update. Where the run is
-// closed, it may have heard the Update after it was given up, and closed by it.
-func (s *Service) signalPush(ctx context.Context, given update, push workflows.Push) error {
-	err := s.Client.SignalWorkflow(ctx, given.workflowID, "", workflows.SignalStatus, push)
-	if isNotFound(err) {
-		return s.update(ctx, given, nil)
-	}
-	return err
-}
-
-// errUnheard says that no worker took an Update in time.
-var errUnheard = errors.New("no worker took the Update in time")
-
-// update is one Update. It has the same id however often it is sent: the server
-// takes it once, and tells its answer also when the run has closed by it.
-type update struct {
-	workflowID, name, id string
-	arguments            []any
-}
-
-func newUpdate(workflowID, name string, arguments ...any) update {
-	return update{workflowID: workflowID, name: name, id: rand.Text(), arguments: arguments}
-}
-
-// update sends an Update and waits for its answer. It is preferred to a Signal,
-// which may make a run forget the attempt that is in flight in its workflow
-// task; but it needs a worker, so it is given up as unheard after updateDeadline,
-// or, where a worker is at the run's workflow task, after updateAtWork.
-// Where the operation went on in another run meanwhile, it is sent to that one.
-func (s *Service) update(ctx context.Context, u update, answer any) error {
-	for begun := time.Now(); ; {
-		err := s.updateWithin(ctx, u, answer)
-		switch elapsed := time.Since(begun); {
-		case errors.Is(err, errUnheard) && elapsed <= updateAtWork && s.atWork(ctx, u.workflowID):
-		case runEnded(err) && elapsed <= updateDeadline && s.goesOn(ctx, u.workflowID):
-			time.Sleep(updateAgain)
-		default:
+	err := s.change(ctx, newUpdate(key.WorkflowID(), workflows.UpdateStatus, push), nil, func() error {
+		return s.Client.SignalWorkflow(ctx, key.WorkflowID(), "", workflows.SignalStatus, push)
+	})
+	if runEnded(err) {
+		if _, err := s.closedState(ctx, doing, key, err); err != nil {
 			return err
 		}
+		return closedError(key)
 	}
-}
-
-// atWork reports whether a worker is at a workflow task of the run: it takes an
-// Update up as soon as that has ended.
-func (s *Service) atWork(ctx context.Context, workflowID string) bool {
-	response, err := s.Client.DescribeWorkflowExecution(ctx, workflowID, "")
-	return err == nil && response.GetPendingWorkflowTask().GetState() == enumspb.PENDING_WORKFLOW_TASK_STATE_STARTED
-}
-
-// goesOn reports whether the latest run is open, or was followed since.
-func (s *Service) goesOn(ctx context.Context, workflowID string) bool {
-	response, err := s.Client.DescribeWorkflowExecution(ctx, workflowID, "")
-	status := response.GetWorkflowExecutionInfo().GetStatus()
-	return err == nil && (isOpen(status) || status == enumspb.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW)
-}
-
-// runEnded reports whether err says that the run closed before it took an
-// Update, or before it answered one that it had taken.
-func runEnded(err error) bool {
-	var failure *temporal.ApplicationError
-	return isNotFound(err) || errors.As(err, &failure) && failure.Type() == typeUpdateLeft
-}
-
-// typeUpdateLeft is the server's type of the failure of an Update that its run
-// took and did not answer (service/history/workflow/update).
-const typeUpdateLeft = "AcceptedUpdateCompletedWorkflow"
-
-// takesNoUpdates reports whether err says that the run takes no Update any more,
-// but Signals: it had as many as the server allows one run
-// (history.maxTotalUpdates, 2,000), or an operator paused it.
-func takesNoUpdates(err error) bool {
-	_, ok := errors.AsType[*serviceerror.FailedPrecondition](err)
-	return ok
-}
-
-func (s *Service) updateWithin(ctx context.Context, u update, answer any) error {
-	bounded, cancel := context.WithTimeout(ctx, updateDeadline)
-	defer cancel()
-	err := s.updateOnce(bounded, u, answer)
-	// The workflow task that took it failed, and everything of it is forgotten.
-	for notReady := new(serviceerror.WorkflowNotReady); errors.As(err, &notReady) && bounded.Err() == nil; {
-		time.Sleep(updateAgain)
-		err = s.updateOnce(bounded, u, answer)
-	}
-	if ranOut(ctx, bounded, err) {
-		return fmt.Errorf("%w: %w", errUnheard, err)
-	}
-	return err
-}
-
-func (s *Service) updateOnce(ctx context.Context, u update, answer any) error {
-	handle, err := s.Client.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
-		WorkflowID: u.workflowID, UpdateName: u.name, UpdateID: u.id, Args: u.arguments,
-		WaitForStage: client.WorkflowUpdateStageCompleted,
-	})
 	if err != nil {
-		return err
+		return operationError(doing, key, err)
 	}
-	return handle.Get(ctx, answer)
+	return nil
 }
 
 func (s *Service) checkPushed(key operation.Key, status string) error {
-	if err := s.screen(key); err != nil {
-		return err
-	}
-	if err := operation.Validate(operation.StatusRule.Check(status)); err != nil {
+	if err := errors.Join(s.refuseCardNumber(key), operation.Validate(operation.StatusRule.Check(status))); err != nil {
 		return err
 	}
 	rules := []operation.FieldRule{{Field: "known_status", Allowed: s.Vocabulary}}
@@ -146,172 +62,231 @@ func (s *Service) checkPushed(key operation.Key, status string) error {
 		if rule.Field != "known_status" {
 			continue
 		}
-		rule.Field = "status"
-		if fault := rule.Check(status); fault != nil {
-			return operation.Invalid(*fault)
+		if err := operation.Validate(rule.As("status").Check(status)); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// changeError tells an operation that is closed from one that is not there, and
-// from one that went on in another run.
-func (s *Service) changeError(ctx context.Context, doing string, key operation.Key, err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case !runEnded(err):
-		return engineError(doing, key, err)
-	}
-	latest, unread := s.describe(ctx, key)
-	if unread != nil {
-		return unread
-	}
-	if latest.open() {
-		return wentOn(doing, key, err)
-	}
-	return operation.Refuse(operation.ProblemClosed, "The operation %s is closed.", key.WorkflowID())
-}
-
-// wentOn says that an operation changed its run too often to be told something.
-func wentOn(doing string, key operation.Key, err error) error {
-	return &operation.Error{
-		Problem: operation.ProblemUnavailable, RetryAfter: unavailableRetry,
-		Detail: fmt.Sprintf("The operation %s went on in a new run meanwhile; try again.", key.WorkflowID()),
-		Err:    fmt.Errorf("%s %s: %w", doing, key.WorkflowID(), err),
-	}
-}
-
 // Revoke records that the operation itself was revoked and returns its state.
 func (s *Service) Revoke(ctx context.Context, key operation.Key, r operation.Revocation) (operation.State, error) {
-	if err := errors.Join(s.screen(key), operation.Validate(operation.InitiatorRule.Check(r.InitiatedBy), operation.ReasonRule.Check(r.Reason))); err != nil {
+	if err := errors.Join(s.refuseCardNumber(key), operation.Validate(operation.InitiatorRule.Check(r.InitiatedBy), operation.ReasonRule.Check(r.Reason))); err != nil {
 		return operation.State{}, err
 	}
+	const doing = "revoking"
 	var state operation.State
 	err := s.update(ctx, newUpdate(key.WorkflowID(), workflows.UpdateRevoke, r), &state)
+	if takesNoUpdates(err) {
+		state, err = s.signalRevocation(ctx, key, r)
+	}
 	var refused *temporal.ApplicationError
 	switch {
 	case err == nil:
-		state.UIURL = s.uiURL(key.WorkflowID(), state.RunID)
-		return state, nil
-	case takesNoUpdates(err):
-		return s.signalRevocation(ctx, key, r)
-	case errors.As(err, &refused) && !runEnded(err):
+		return s.linked(state), nil
+	case runEnded(err):
+		state, err = s.closedState(ctx, doing, key, err)
+		if err == nil && !s.revoked(state) {
+			return operation.State{}, closedError(key)
+		}
+		return state, err
+	case errors.As(err, &refused):
 		return operation.State{}, operation.Refuse(operation.ProblemNotRevocable, "%s", refused.Message())
 	}
-	return s.revokedBefore(ctx, key, s.changeError(ctx, "revoking", key, err))
+	return operation.State{}, operationError(doing, key, err)
 }
 
-// signalRevocation revokes by Signal. A Signal has no answer: whether the run
-// took it is read from its state, which a Query sees as of after the Signal.
+// signalRevocation revokes by Signal. A Signal has no result: whether the run took
+// it is read from its state, which a Query sees as of after the Signal.
 func (s *Service) signalRevocation(ctx context.Context, key operation.Key, r operation.Revocation) (operation.State, error) {
 	if err := s.Client.SignalWorkflow(ctx, key.WorkflowID(), "", workflows.SignalRevoke, r); err != nil {
-		return s.revokedBefore(ctx, key, s.changeError(ctx, "revoking", key, err))
+		return operation.State{}, err
 	}
-	bounded, cancel := context.WithTimeout(ctx, updateDeadline)
+	var state operation.State
+	bounded, cancel := context.WithTimeout(ctx, updateTimeout)
 	defer cancel()
-	state, err := s.stateAfterSignal(bounded, key)
+	for {
+		err := s.query(bounded, run{key: key}, workflows.QueryState, &state)
+		if err == nil {
+			break
+		}
+		if bounded.Err() != nil {
+			return state, fmt.Errorf("%w: %w", errNotTaken, err)
+		}
+		time.Sleep(retryWait)
+	}
 	switch {
-	case err != nil:
-		return operation.State{}, engineError("revoking", key, fmt.Errorf("%w: %w", errUnheard, err))
-	case state.Revocation != nil, s.sawRevoked(state):
-		state.UIURL = s.uiURL(key.WorkflowID(), state.RunID)
+	case s.revoked(state):
 		return state, nil
 	case state.Phase == operation.Closed:
-		return operation.State{}, operation.Refuse(operation.ProblemClosed, "The operation %s is closed.", key.WorkflowID())
+		return state, closedError(key)
+	case s.paused(ctx, key):
+		return state, unavailable(nil, "The operation %s is paused by an operator, and takes a revocation once it is resumed; try again then.", key.WorkflowID())
 	}
-	return operation.State{}, operation.Refuse(operation.ProblemNotRevocable,
+	return state, operation.Refuse(operation.ProblemNotRevocable,
 		"The last known status of the operation %s does not allow a revocation.", key.WorkflowID())
 }
 
-// stateAfterSignal asks the latest run until a worker answers or ctx ends. The
-// server lets a Query wait for the workflow task that a Signal caused, but not
-// while the run is paused.
-func (s *Service) stateAfterSignal(ctx context.Context, key operation.Key) (operation.State, error) {
-	var state operation.State
-	value, err := s.Client.QueryWorkflow(ctx, key.WorkflowID(), "", workflows.QueryState)
-	for err != nil && ctx.Err() == nil {
-		time.Sleep(updateAgain)
-		value, err = s.Client.QueryWorkflow(ctx, key.WorkflowID(), "", workflows.QueryState)
-	}
-	if err == nil {
-		err = value.Get(&state)
-	}
-	if err == nil && state.Revocation == nil && s.paused(ctx, key.WorkflowID()) {
-		err = errPaused
-	}
-	return state, err
-}
-
-// errPaused says that a run hears nothing until an operator resumes it.
-var errPaused = errors.New("the run is paused")
-
-func (s *Service) paused(ctx context.Context, workflowID string) bool {
-	response, err := s.Client.DescribeWorkflowExecution(ctx, workflowID, "")
-	return err != nil || response.GetWorkflowExecutionInfo().GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_PAUSED
-}
-
-// revokedBefore lets a revocation that closed the operation be repeated: twice
-// is once.
-func (s *Service) revokedBefore(ctx context.Context, key operation.Key, err error) (operation.State, error) {
-	var refused *operation.Error
-	if !errors.As(err, &refused) || refused.Problem != operation.ProblemClosed {
-		return operation.State{}, err
-	}
-	state, readErr := s.State(ctx, key)
-	if readErr == nil && (state.Revocation != nil || s.sawRevoked(state)) {
-		return state, nil
-	}
-	return operation.State{}, err
-}
-
-// sawRevoked reports whether the source itself had said what the caller says.
-func (s *Service) sawRevoked(state operation.State) bool {
+// revoked reports whether a revocation has been recorded, or the source itself
+// reported the operation as revoked. Twice is once.
+func (s *Service) revoked(state operation.State) bool {
 	endpoint, ok := s.Endpoint(state.Endpoint)
-	return ok && state.Status != nil && state.Status.Value == endpoint.Rules.Revoked
+	return state.Revocation != nil || ok && state.Status != nil && state.Status.Value == endpoint.Rules.Revoked
+}
+
+// paused reports whether an operator has paused the run, or nothing is known of it.
+func (s *Service) paused(ctx context.Context, key operation.Key) bool {
+	response, err := s.Client.DescribeWorkflowExecution(ctx, key.WorkflowID(), "")
+	return err != nil || response.GetWorkflowExecutionInfo().GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_PAUSED
 }
 
 // Withdraw asks to end the operation without a callback; an attempt in flight
 // is never cut off, and if it is acknowledged, that is the outcome.
 func (s *Service) Withdraw(ctx context.Context, key operation.Key) (operation.State, error) {
-	var state operation.State
-	if err := s.screen(key); err != nil {
+	if err := s.refuseCardNumber(key); err != nil {
 		return operation.State{}, err
 	}
-	err := s.update(ctx, newUpdate(key.WorkflowID(), workflows.UpdateWithdraw), &state)
+	const doing = "withdrawing"
+	var state operation.State
+	canceled := false
+	err := s.change(ctx, newUpdate(key.WorkflowID(), workflows.UpdateWithdraw), &state, func() error {
+		canceled = true
+		return s.Client.CancelWorkflow(ctx, key.WorkflowID(), "")
+	})
 	switch {
+	case err == nil && canceled: // which has no result
+		return s.State(ctx, key)
 	case err == nil:
-		state.UIURL = s.uiURL(key.WorkflowID(), state.RunID)
-		return state, nil
-	case errors.Is(err, errUnheard) || takesNoUpdates(err):
-		err = s.Client.CancelWorkflow(ctx, key.WorkflowID(), "")
+		return s.linked(state), nil
+	case !runEnded(err):
+		return operation.State{}, operationError(doing, key, err)
 	}
-	return s.withdrawing(ctx, key, err)
+	state, err = s.closedState(ctx, doing, key, err)
+	if err == nil && state.Outcome != operation.OutcomeWithdrawn {
+		return operation.State{}, operation.Refuse(operation.ProblemClosed,
+			"The operation %s is closed with outcome %s; there is nothing to withdraw.", key.WorkflowID(), state.Outcome)
+	}
+	return state, err
 }
 
-// withdrawing is the state after a cancellation, or of an operation that was
-// closed before.
-func (s *Service) withdrawing(ctx context.Context, key operation.Key, err error) (operation.State, error) {
-	if err != nil && !runEnded(err) {
-		return operation.State{}, engineError("withdrawing", key, err)
-	}
-	latest, unread := s.describe(ctx, key)
+// closedState is the state of an operation whose run ended before a change reached
+// it; unavailable where the operation went on in another run.
+func (s *Service) closedState(ctx context.Context, doing string, key operation.Key, ended error) (operation.State, error) {
+	latest, err := s.describe(ctx, key)
 	switch {
-	case unread != nil:
-		return operation.State{}, unread
-	case latest.open() && err != nil:
-		return operation.State{}, wentOn("withdrawing", key, err)
+	case err != nil:
+		return operation.State{}, err
 	case latest.open():
-		return s.openState(ctx, latest), nil
+		return operation.State{}, unavailable(fmt.Errorf("%s %s: %w", doing, key.WorkflowID(), ended),
+			"The operation %s went on in a new run meanwhile; try again.", key.WorkflowID())
 	}
-	return s.withdrawnBefore(ctx, latest)
+	return s.stateOf(ctx, latest)
 }
 
-func (s *Service) withdrawnBefore(ctx context.Context, latest run) (operation.State, error) {
-	state, err := s.stateOf(ctx, latest)
-	if err != nil || state.Outcome == operation.OutcomeWithdrawn {
-		return state, err
+func closedError(key operation.Key) error {
+	return operation.Refuse(operation.ProblemClosed, "The operation %s is closed.", key.WorkflowID())
+}
+
+// update is one Update. It has the same id however often it is sent: the server
+// takes it once, and repeats its result also when the run has closed by it.
+type update struct {
+	workflowID, name, id string
+	arguments            []any
+}
+
+func newUpdate(workflowID, name string, arguments ...any) update {
+	return update{workflowID: workflowID, name: name, id: rand.Text(), arguments: arguments}
+}
+
+// errNotTaken says that no worker took an Update in time.
+var errNotTaken = errors.New("no worker took the Update in time")
+
+// change sends an Update, or does fallback where no worker takes it in time or the
+// run takes no Updates: a Signal or a cancellation, which needs no worker. Where
+// the run has closed by then, it may have taken the Update after all: sent again,
+// that has its result.
+func (s *Service) change(ctx context.Context, u update, result any, fallback func() error) error {
+	err := s.update(ctx, u, result)
+	if !errors.Is(err, errNotTaken) && !takesNoUpdates(err) {
+		return err
 	}
-	return operation.State{}, operation.Refuse(operation.ProblemClosed,
-		"The operation %s is closed with outcome %s; there is nothing to withdraw.", latest.key.WorkflowID(), state.Outcome)
+	if err = fallback(); isNotFound(err) {
+		return s.update(ctx, u, result)
+	}
+	return err
+}
+
+// update sends an Update and waits for its result. It is preferred to a Signal,
+// which may make a run forget the attempt that is in flight in its workflow task;
+// but it needs a worker, so that it is given up after a while. Where the operation
+// went on in another run meanwhile, it is sent to that one.
+func (s *Service) update(ctx context.Context, u update, result any) error {
+	for begun := time.Now(); ; {
+		err := s.tryUpdate(ctx, u, result)
+		notTaken := errors.Is(err, errNotTaken)
+		if !notTaken && !runEnded(err) {
+			return err
+		}
+		latest, describeErr := s.Client.DescribeWorkflowExecution(ctx, u.workflowID, "")
+		elapsed := time.Since(begun)
+		switch {
+		case describeErr != nil:
+			return err
+		case notTaken && (elapsed > updateTimeoutInTask ||
+			latest.GetPendingWorkflowTask().GetState() != enumspb.PENDING_WORKFLOW_TASK_STATE_STARTED):
+			return err
+		case !notTaken && (elapsed > updateTimeout || !goesOn(latest.GetWorkflowExecutionInfo().GetStatus())):
+			return err
+		case !notTaken:
+			time.Sleep(retryWait)
+		}
+	}
+}
+
+// goesOn reports whether the latest run is open, or was followed since.
+func goesOn(s enumspb.WorkflowExecutionStatus) bool {
+	return isOpen(s) || s == enumspb.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW
+}
+
+func (s *Service) tryUpdate(ctx context.Context, u update, result any) error {
+	bounded, cancel := context.WithTimeout(ctx, updateTimeout)
+	defer cancel()
+	for {
+		handle, err := s.Client.UpdateWorkflow(bounded, client.UpdateWorkflowOptions{
+			WorkflowID: u.workflowID, UpdateName: u.name, UpdateID: u.id, Args: u.arguments,
+			WaitForStage: client.WorkflowUpdateStageCompleted,
+		})
+		if err == nil {
+			err = handle.Get(bounded, result)
+		}
+		// The workflow task that took the Update failed, and all of it is forgotten.
+		_, forgotten := errors.AsType[*serviceerror.WorkflowNotReady](err)
+		switch {
+		case forgotten && bounded.Err() == nil:
+			time.Sleep(retryWait)
+		case timedOut(ctx, bounded, err):
+			return fmt.Errorf("%w: %w", errNotTaken, err)
+		default:
+			return err
+		}
+	}
+}
+
+// runEnded reports whether err says that the run closed before it took an Update, or
+// before it answered one that it had taken.
+func runEnded(err error) bool {
+	failure, ok := errors.AsType[*temporal.ApplicationError](err)
+	return isNotFound(err) || ok && failure.Type() == typeUpdateUnanswered
+}
+
+// typeUpdateUnanswered is the server's type of the failure of an Update that its run
+// took and did not answer (service/history/workflow/update).
+const typeUpdateUnanswered = "AcceptedUpdateCompletedWorkflow"
+
+// takesNoUpdates reports whether err says that the run takes Signals but no Update
+// any more: it had as many as the server allows one run (history.maxTotalUpdates,
+// 2,000), or an operator paused it.
+func takesNoUpdates(err error) bool {
+	_, ok := errors.AsType[*serviceerror.FailedPrecondition](err)
+	return ok
 }

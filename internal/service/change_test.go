@@ -20,42 +20,42 @@ import (
 	"ringback/workflows"
 )
 
-// deafRun is a run that hears the first Update only after it was given up, and
+// slowRun is a run that takes the first Update only after it was given up, and
 // closes by it.
-type deafRun struct {
+type slowRun struct {
 	client.Client
 	// atWork says that a worker is at its workflow task meanwhile.
 	atWork bool
 	// countsAhead is by how much the server's time-out comes before its caller's.
 	countsAhead time.Duration
-	heard       string
+	takenID     string
 	sent        []string
 }
 
 var errClosed = serviceerror.NewNotFound("workflow execution already completed")
 
-func (r *deafRun) UpdateWorkflow(ctx context.Context, o client.UpdateWorkflowOptions) (client.WorkflowUpdateHandle, error) {
+func (r *slowRun) UpdateWorkflow(ctx context.Context, o client.UpdateWorkflowOptions) (client.WorkflowUpdateHandle, error) {
 	r.sent = append(r.sent, o.UpdateID)
 	if len(r.sent) == 1 {
 		if r.countsAhead > 0 {
-			time.Sleep(updateDeadline - r.countsAhead)
+			time.Sleep(updateTimeout - r.countsAhead)
 		} else {
 			<-ctx.Done()
 		}
-		r.heard = o.UpdateID
+		r.takenID = o.UpdateID
 		return nil, client.NewWorkflowUpdateServiceTimeoutOrCanceledError(serviceerror.NewDeadlineExceeded("context deadline exceeded"))
 	}
-	if o.UpdateID != r.heard {
+	if o.UpdateID != r.takenID {
 		return nil, errClosed
 	}
 	return takenUpdate{}, nil
 }
 
-func (r *deafRun) SignalWorkflow(context.Context, string, string, string, any) error {
+func (r *slowRun) SignalWorkflow(context.Context, string, string, string, any) error {
 	return errClosed
 }
 
-func (r *deafRun) DescribeWorkflowExecution(context.Context, string, string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
+func (r *slowRun) DescribeWorkflowExecution(context.Context, string, string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
 	response := &workflowservice.DescribeWorkflowExecutionResponse{}
 	if r.atWork {
 		response.PendingWorkflowTask = &workflowpb.PendingWorkflowTaskInfo{State: enumspb.PENDING_WORKFLOW_TASK_STATE_STARTED}
@@ -67,9 +67,9 @@ type takenUpdate struct{ client.WorkflowUpdateHandle }
 
 func (takenUpdate) Get(context.Context, any) error { return nil }
 
-func TestAPushIsTakenWhereTheRunHeardItLateAndClosedByIt(t *testing.T) {
+func TestAPushSucceedsWhereTheRunTookItLateAndClosed(t *testing.T) {
 	t.Parallel()
-	for name, run := range map[string]*deafRun{
+	for name, run := range map[string]*slowRun{
 		"while a worker was at its workflow task":   {atWork: true},
 		"when its worker came back":                 {},
 		"where the server was the first to give up": {countsAhead: time.Millisecond},
@@ -80,7 +80,7 @@ func TestAPushIsTakenWhereTheRunHeardItLateAndClosedByIt(t *testing.T) {
 				s, begun := newService(), time.Now()
 				s.Client = run
 				require.NoError(t, s.Push(t.Context(), key, "done"))
-				require.Equal(t, updateDeadline-run.countsAhead, time.Since(begun))
+				require.Equal(t, updateTimeout-run.countsAhead, time.Since(begun))
 				require.Len(t, run.sent, 2)
 				require.NotEmpty(t, run.sent[0])
 				require.Equal(t, run.sent[0], run.sent[1], "it is the same Update")
@@ -95,36 +95,36 @@ func TestUpdatesHaveIDsOfTheirOwn(t *testing.T) {
 	require.NotEqual(t, one.id, another.id)
 }
 
-// sparingRun is an open run that takes no Updates any more, but Signals and a
+// runWithoutUpdates is an open run that takes no Updates any more, but Signals and a
 // cancellation.
-type sparingRun struct {
+type runWithoutUpdates struct {
 	client.Client
 	status enumspb.WorkflowExecutionStatus
 	// state answers a Query; nil: no worker does.
 	state   *operation.State
-	told    []string
+	sent    []string
 	queries int
 }
 
-func (r *sparingRun) UpdateWorkflow(context.Context, client.UpdateWorkflowOptions) (client.WorkflowUpdateHandle, error) {
+func (r *runWithoutUpdates) UpdateWorkflow(context.Context, client.UpdateWorkflowOptions) (client.WorkflowUpdateHandle, error) {
 	return nil, serviceerror.NewFailedPrecondition("The limit on the total number of distinct updates in this workflow has been reached (2000).")
 }
 
-func (r *sparingRun) SignalWorkflow(_ context.Context, _, _, name string, _ any) error {
-	r.told = append(r.told, name)
+func (r *runWithoutUpdates) SignalWorkflow(_ context.Context, _, _, name string, _ any) error {
+	r.sent = append(r.sent, name)
 	return nil
 }
 
-func (r *sparingRun) CancelWorkflow(context.Context, string, string) error {
-	r.told = append(r.told, "cancel")
+func (r *runWithoutUpdates) CancelWorkflow(context.Context, string, string) error {
+	r.sent = append(r.sent, "cancel")
 	return nil
 }
 
-func (r *sparingRun) DescribeWorkflowExecution(context.Context, string, string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
+func (r *runWithoutUpdates) DescribeWorkflowExecution(context.Context, string, string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
 	return &workflowservice.DescribeWorkflowExecutionResponse{WorkflowExecutionInfo: &workflowpb.WorkflowExecutionInfo{Status: r.status}}, nil
 }
 
-func (r *sparingRun) QueryWorkflow(context.Context, string, string, string, ...any) (converter.EncodedValue, error) {
+func (r *runWithoutUpdates) QueryWorkflow(context.Context, string, string, string, ...any) (converter.EncodedValue, error) {
 	if r.queries++; r.state == nil || r.queries == 1 {
 		return nil, serviceerror.NewUnavailable("buffered query cleared, please retry")
 	}
@@ -132,7 +132,7 @@ func (r *sparingRun) QueryWorkflow(context.Context, string, string, string, ...a
 	return client.NewValue(payloads), err
 }
 
-func TestARunThatTakesNoMoreUpdatesIsToldByOtherMeans(t *testing.T) {
+func TestARunThatTakesNoUpdatesGetsSignals(t *testing.T) {
 	t.Parallel()
 	open := enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING
 	revoke := func(ctx context.Context, s *Service) error {
@@ -141,47 +141,47 @@ func TestARunThatTakesNoMoreUpdatesIsToldByOtherMeans(t *testing.T) {
 	}
 	watching := &operation.State{Key: key, Phase: operation.Watching, Status: &operation.Status{Value: "done"}}
 	for name, tc := range map[string]struct {
-		run     *sparingRun
+		run     *runWithoutUpdates
 		do      func(ctx context.Context, s *Service) error
-		told    string
+		sent    string
 		problem operation.Problem
 	}{
 		"a push is a Signal": {
-			run: &sparingRun{status: open}, told: workflows.SignalStatus,
+			run: &runWithoutUpdates{status: open}, sent: workflows.SignalStatus,
 			do: func(ctx context.Context, s *Service) error { return s.Push(ctx, key, "done") },
 		},
 		"a withdrawal is a cancellation": {
-			run: &sparingRun{status: open}, told: "cancel",
+			run: &runWithoutUpdates{status: open}, sent: "cancel",
 			do: func(ctx context.Context, s *Service) error { _, err := s.Withdraw(ctx, key); return err },
 		},
 		"a bulk redelivery is stopped by a Signal": {
-			run: &sparingRun{status: open}, told: workflows.SignalStop,
+			run: &runWithoutUpdates{status: open}, sent: workflows.SignalStop,
 			do: func(ctx context.Context, s *Service) error { _, err := s.StopRedeliveries(ctx, "rd_1"); return err },
 		},
-		"a revocation is a Signal, and its state tells that it was taken": {
-			run: &sparingRun{status: open, state: &operation.State{Key: key, Revocation: &operation.Revocation{InitiatedBy: "core"}}},
-			do:  revoke, told: workflows.SignalRevoke,
+		"a revocation is a Signal, and its state shows that it was taken": {
+			run: &runWithoutUpdates{status: open, state: &operation.State{Key: key, Revocation: &operation.Revocation{InitiatedBy: "core"}}},
+			do:  revoke, sent: workflows.SignalRevoke,
 		},
-		"its state tells that it was not allowed": {
-			run: &sparingRun{status: open, state: watching}, do: revoke, told: workflows.SignalRevoke, problem: operation.ProblemNotRevocable,
+		"its state shows that it was not allowed": {
+			run: &runWithoutUpdates{status: open, state: watching}, do: revoke, sent: workflows.SignalRevoke, problem: operation.ProblemNotRevocable,
 		},
-		"its state tells that it came too late": {
-			run: &sparingRun{status: open, state: &operation.State{Key: key, Phase: operation.Closed}},
-			do:  revoke, told: workflows.SignalRevoke, problem: operation.ProblemClosed,
+		"its state shows that it came too late": {
+			run: &runWithoutUpdates{status: open, state: &operation.State{Key: key, Phase: operation.Closed}},
+			do:  revoke, sent: workflows.SignalRevoke, problem: operation.ProblemClosed,
 		},
 		"whether it was taken is not known without a worker": {
-			run: &sparingRun{status: open}, do: revoke, told: workflows.SignalRevoke, problem: operation.ProblemUnavailable,
+			run: &runWithoutUpdates{status: open}, do: revoke, sent: workflows.SignalRevoke, problem: operation.ProblemUnavailable,
 		},
 		"nor while an operator has paused the run": {
-			run: &sparingRun{status: enumspb.WORKFLOW_EXECUTION_STATUS_PAUSED, state: watching},
-			do:  revoke, told: workflows.SignalRevoke, problem: operation.ProblemUnavailable,
+			run: &runWithoutUpdates{status: enumspb.WORKFLOW_EXECUTION_STATUS_PAUSED, state: watching},
+			do:  revoke, sent: workflows.SignalRevoke, problem: operation.ProblemUnavailable,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				err := tc.do(t.Context(), serviceOn(tc.run))
-				require.Equal(t, []string{tc.told}, tc.run.told)
+				require.Equal(t, []string{tc.sent}, tc.run.sent)
 				if tc.problem == "" {
 					require.NoError(t, err)
 					return
@@ -192,9 +192,9 @@ func TestARunThatTakesNoMoreUpdatesIsToldByOtherMeans(t *testing.T) {
 	}
 }
 
-// leavingRun ends while an Update is on its way to it, and is followed by a run
+// endingRun ends while an Update is on its way to it, and is followed by a run
 // that takes it, unless it was the last.
-type leavingRun struct {
+type endingRun struct {
 	client.Client
 	// ended is how the Update learns that, sent or while it waits for its answer.
 	ended, endedWaiting error
@@ -204,15 +204,15 @@ type leavingRun struct {
 	sent        []string
 }
 
-func (r *leavingRun) UpdateWorkflow(_ context.Context, o client.UpdateWorkflowOptions) (client.WorkflowUpdateHandle, error) {
+func (r *endingRun) UpdateWorkflow(_ context.Context, o client.UpdateWorkflowOptions) (client.WorkflowUpdateHandle, error) {
 	r.sent = append(r.sent, o.UpdateID)
 	if len(r.sent) > 1 && isOpen(r.describedAs[len(r.describedAs)-1]) {
 		return takenUpdate{}, nil
 	}
-	return leftUpdate{err: r.endedWaiting}, r.ended
+	return unansweredUpdate{err: r.endedWaiting}, r.ended
 }
 
-func (r *leavingRun) DescribeWorkflowExecution(context.Context, string, string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
+func (r *endingRun) DescribeWorkflowExecution(context.Context, string, string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
 	status := r.describedAs[0]
 	if len(r.describedAs) > 1 {
 		r.describedAs = r.describedAs[1:]
@@ -220,16 +220,16 @@ func (r *leavingRun) DescribeWorkflowExecution(context.Context, string, string) 
 	return &workflowservice.DescribeWorkflowExecutionResponse{WorkflowExecutionInfo: &workflowpb.WorkflowExecutionInfo{Status: status}}, nil
 }
 
-func (r *leavingRun) GetWorkflowHistory(context.Context, string, string, bool, enumspb.HistoryEventFilterType) client.HistoryEventIterator {
+func (r *endingRun) GetWorkflowHistory(context.Context, string, string, bool, enumspb.HistoryEventFilterType) client.HistoryEventIterator {
 	return completedHistory{}
 }
 
-type leftUpdate struct {
+type unansweredUpdate struct {
 	client.WorkflowUpdateHandle
 	err error
 }
 
-func (u leftUpdate) Get(context.Context, any) error { return u.err }
+func (u unansweredUpdate) Get(context.Context, any) error { return u.err }
 
 // completedHistory is that of a run that was acknowledged.
 type completedHistory struct {
@@ -256,7 +256,7 @@ func TestAChangeFollowsAnOperationIntoItsNewRun(t *testing.T) {
 		continued = enumspb.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW
 		closed    = enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED
 	)
-	left := temporal.NewApplicationError("Workflow Update failed because the Workflow completed before the Update completed.", typeUpdateLeft)
+	left := temporal.NewApplicationError("Workflow Update failed because the Workflow completed before the Update completed.", typeUpdateUnanswered)
 	for name, tc := range map[string]struct {
 		ended, endedWaiting error
 		describedAs         []enumspb.WorkflowExecutionStatus
@@ -281,7 +281,7 @@ func TestAChangeFollowsAnOperationIntoItsNewRun(t *testing.T) {
 			t.Run(what+": "+name, func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
-					run := &leavingRun{ended: tc.ended, endedWaiting: tc.endedWaiting, describedAs: tc.describedAs}
+					run := &endingRun{ended: tc.ended, endedWaiting: tc.endedWaiting, describedAs: tc.describedAs}
 					err := do(t.Context(), serviceOn(run))
 					require.Len(t, run.sent, tc.sent)
 					require.Equal(t, run.sent[0], run.sent[len(run.sent)-1], "it is the same Update")
@@ -296,7 +296,7 @@ func TestAChangeFollowsAnOperationIntoItsNewRun(t *testing.T) {
 	}
 }
 
-func TestAPushIsHeldToTheWordsOfACore(t *testing.T) {
+func TestAPushedStatusMustBeInTheVocabulary(t *testing.T) {
 	t.Parallel()
 	removed := operation.Key{Endpoint: "GONE", OperationID: "17"}
 	for name, tc := range map[string]struct {
@@ -304,19 +304,19 @@ func TestAPushIsHeldToTheWordsOfACore(t *testing.T) {
 		status string
 		taken  bool
 	}{
-		"a word of the endpoint's core": {key, "done", true},
-		"another":                       {key, "old", false},
-		"a word of a core, for an endpoint that was removed":    {removed, "reserved", true},
-		"another, for an endpoint that was removed":             {removed, "old", false},
-		"a poll is asked for, for an endpoint that was removed": {removed, "", true},
+		"a status of the endpoint's core":                      {key, "done", true},
+		"another status":                                       {key, "old", false},
+		"a status of a core, for an endpoint that was removed": {removed, "reserved", true},
+		"another status, for an endpoint that was removed":     {removed, "old", false},
+		"poll now, for an endpoint that was removed":           {removed, "", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			run := &sparingRun{}
+			run := &runWithoutUpdates{}
 			s := serviceOn(run)
 			s.Vocabulary = []string{"new", "reserved", "done"}
 			err := s.Push(t.Context(), tc.key, tc.status)
-			require.Equal(t, tc.taken, len(run.told) == 1)
+			require.Equal(t, tc.taken, len(run.sent) == 1)
 			if tc.taken {
 				require.NoError(t, err)
 				return

@@ -16,14 +16,14 @@ import (
 	"ringback/internal/operation"
 )
 
-// visible is a Temporal client whose visibility answers every query with the
+// visibility is a Temporal client whose visibility answers every query with the
 // same runs, and which knows nothing else.
-type visible struct {
+type visibility struct {
 	client.Client
 	runs []*workflowpb.WorkflowExecutionInfo
 }
 
-func (v visible) ListWorkflow(context.Context, *workflowservice.ListWorkflowExecutionsRequest) (*workflowservice.ListWorkflowExecutionsResponse, error) {
+func (v visibility) ListWorkflow(context.Context, *workflowservice.ListWorkflowExecutionsRequest) (*workflowservice.ListWorkflowExecutionsResponse, error) {
 	return &workflowservice.ListWorkflowExecutionsResponse{Executions: v.runs}, nil
 }
 
@@ -37,14 +37,14 @@ func TestAnOperationWithTwoRunsInOnePageIsListedOnce(t *testing.T) {
 		}
 	}
 	s := newService()
-	s.Client = visible{runs: []*workflowpb.WorkflowExecutionInfo{closed("second", 20), closed("first", 10)}}
+	s.Client = visibility{runs: []*workflowpb.WorkflowExecutionInfo{closed("second", 20), closed("first", 10)}}
 	page, err := s.List(t.Context(), operation.ListQuery{})
 	require.NoError(t, err)
 	require.Len(t, page.Operations, 1)
 	require.Equal(t, "second", page.Operations[0].RunID)
 }
 
-func TestAListShowsThePhaseOfEach(t *testing.T) {
+func TestAListShowsThePhaseOfEachOperation(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		status enumspb.WorkflowExecutionStatus
@@ -67,7 +67,7 @@ func TestAListShowsThePhaseOfEach(t *testing.T) {
 				execution.SearchAttributes = &commonpb.SearchAttributes{IndexedFields: memoOf(t, map[string]any{"RingbackPhase": tc.written}).GetFields()}
 			}
 			s := newService()
-			s.Client = visible{runs: []*workflowpb.WorkflowExecutionInfo{execution}}
+			s.Client = visibility{runs: []*workflowpb.WorkflowExecutionInfo{execution}}
 			page, err := s.List(t.Context(), operation.ListQuery{})
 			require.NoError(t, err)
 			require.Len(t, page.Operations, 1)

@@ -6,42 +6,41 @@ import (
 
 	enumspb "go.temporal.io/api/enums/v1"
 	workflowpb "go.temporal.io/api/workflow/v1"
-	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/converter"
 
 	"ringback/activities"
 	"ringback/internal/operation"
 	"ringback/workflows"
 )
 
-// PendingRecords decodes what pending activities recorded in their heartbeat
-// details. One that recorded nothing yet is only told of.
-func PendingRecords(c converter.DataConverter, pending []*workflowpb.PendingActivityInfo) (operation.Pending, error) {
+// pendingRecords decodes what pending activities recorded in their heartbeat
+// details.
+func (s *Service) pendingRecords(pending []*workflowpb.PendingActivityInfo) (operation.Pending, error) {
 	var records operation.Pending
 	for _, p := range pending {
-		if len(p.GetHeartbeatDetails().GetPayloads()) == 0 {
+		var record any
+		switch name := p.GetActivityType().GetName(); {
+		case len(p.GetHeartbeatDetails().GetPayloads()) == 0:
 			records.Unrecorded = true
 			continue
-		}
-		switch p.GetActivityType().GetName() {
-		case workflows.ActivityWatch:
+		case name == workflows.ActivityWatch:
 			records.Watch = new(operation.WatchRecord)
-			if err := c.FromPayloads(p.GetHeartbeatDetails(), records.Watch); err != nil {
-				return records, fmt.Errorf("the record of the watch: %w", err)
-			}
-		case workflows.ActivityDeliver:
+			record = records.Watch
+		case name == workflows.ActivityDeliver:
 			records.Delivery = new(operation.DeliveryRecord)
-			if err := c.FromPayloads(p.GetHeartbeatDetails(), records.Delivery); err != nil {
-				return records, fmt.Errorf("the record of the delivery: %w", err)
-			}
+			record = records.Delivery
+		default:
+			continue
+		}
+		if err := s.Converter.FromPayloads(p.GetHeartbeatDetails(), record); err != nil {
+			return records, fmt.Errorf("the record of %s: %w", p.GetActivityType().GetName(), err)
 		}
 	}
 	return records, nil
 }
 
-// DescribePending finds a pending activity of a run; nil: it has ended.
-func DescribePending(ctx context.Context, c client.Client, dc converter.DataConverter, in activities.InterruptInput) (*activities.PendingActivity, error) {
-	response, err := c.DescribeWorkflowExecution(ctx, in.WorkflowID, in.RunID)
+// PendingActivity finds a pending activity of a run; nil: it has ended.
+func (s *Service) PendingActivity(ctx context.Context, in activities.InterruptInput) (*activities.PendingActivity, error) {
+	response, err := s.Client.DescribeWorkflowExecution(ctx, in.WorkflowID, in.RunID)
 	if err != nil {
 		return nil, fmt.Errorf("describing the run %s of %s: %w", in.RunID, in.WorkflowID, err)
 	}
@@ -49,7 +48,7 @@ func DescribePending(ctx context.Context, c client.Client, dc converter.DataConv
 		if p.GetActivityType().GetName() != in.Activity {
 			continue
 		}
-		records, err := PendingRecords(dc, []*workflowpb.PendingActivityInfo{p})
+		records, err := s.pendingRecords([]*workflowpb.PendingActivityInfo{p})
 		found := &activities.PendingActivity{
 			Pending: records, Worker: p.GetLastWorkerIdentity(),
 			Running: p.GetState() == enumspb.PENDING_ACTIVITY_STATE_STARTED || p.GetState() == enumspb.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED,

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -29,20 +30,20 @@ func (s *Service) Redeliver(ctx context.Context, key operation.Key, r operation.
 	if err != nil {
 		return operation.State{}, err
 	}
-	if n := latest.note; n != nil && n.BulkRedeliveryID == "" && time.Since(latest.startedAt).Abs() < sameRedelivery {
+	if by := latest.redelivery; by != nil && by.BulkRedeliveryID == "" && time.Since(latest.startedAt).Abs() < redeliveryPause {
 		return operation.State{}, notRedeliverable("The operation %s was redelivered a moment ago; see how that went first.", key.WorkflowID())
 	}
 	return s.redeliverLatest(ctx, latest, r)
 }
 
-// sameRedelivery is for how long after an operation was redelivered alone
-// another call is taken for the same one, made twice: the first run may be over
-// within milliseconds.
-const sameRedelivery = time.Second
+// redeliveryPause is for how long after an operation was redelivered alone another
+// call is taken for the same one, made twice: the first run may be over within
+// milliseconds.
+const redeliveryPause = time.Second
 
 func (s *Service) redeliverLatest(ctx context.Context, latest run, r operation.RedeliveryRequest) (operation.State, error) {
 	key := latest.key
-	latest, _, err := s.settled(ctx, latest)
+	latest, _, err := s.settle(ctx, latest)
 	if err != nil {
 		return operation.State{}, err
 	}
@@ -63,44 +64,41 @@ func notRedeliverable(format string, args ...any) error {
 	return operation.Refuse(operation.ProblemNotRedeliverable, format, args...)
 }
 
-// redeliverable holds the rule of promise 10 against how the latest run ended.
+// redeliverable is nil where promise 10 allows a redelivery after the latest run
+// ended so.
 func redeliverable(key operation.Key, e operation.Record, r operation.RedeliveryRequest) error {
 	id := key.WorkflowID()
 	switch outcome := e.State.Outcome; {
-	case resumes(outcome):
+	case resumesWatch(outcome), outcome == operation.OutcomeExhausted, outcome == operation.OutcomeGone:
 		return nil
-	case outcome == operation.OutcomeExhausted, outcome == operation.OutcomeGone:
-		return nil
-	case r.Force && ringsStill(e):
+	case r.Force && lastCallbackCounts(e):
 		return nil
 	case r.Repoll && (e.State.Status == nil || !e.State.Status.Final):
 		return nil
 	case outcome == operation.OutcomeAcknowledged:
-		return notRedeliverable("The operation %s was acknowledged; to ring it again use force, which needs its own scope.", id)
+		return notRedeliverable("The operation %s was acknowledged; to deliver it again use force, which needs its own scope.", id)
 	default:
 		return notRedeliverable("The operation %s ended as %s and owes no callback.", id, outcome)
 	}
 }
 
-// ringsStill reports whether the last callback owed is about where the operation
-// ended: nothing older than a final status rings after it.
-func ringsStill(e operation.Record) bool {
+// lastCallbackCounts reports whether the last callback owed is about the status at
+// which the operation ended: nothing older is delivered after a final status.
+func lastCallbackCounts(e operation.Record) bool {
 	final := e.State.Status != nil && e.State.Status.Final
 	last := len(e.Callbacks) - 1
 	return last >= 0 && (e.Callbacks[last].Final || !final)
 }
 
-// resumes reports whether a redelivery goes on with the watch: nothing final
-// was seen when the run ended.
-func resumes(o operation.Outcome) bool {
+// resumesWatch reports whether a redelivery goes on with the watch: no final status
+// was recorded when the run ended.
+func resumesWatch(o operation.Outcome) bool {
 	return o == operation.OutcomeExpired || o == operation.OutcomeTerminated
 }
 
 func (s *Service) redeliver(ctx context.Context, latest run, e operation.Record, r operation.RedeliveryRequest) (operation.State, error) {
-	start := latest.inForce()
-	if r.Callback.URL != "" {
-		start.Callback.URL = r.Callback.URL
-	}
+	start := latest.start
+	start.Callback.URL = cmp.Or(r.Callback.URL, latest.url, start.Callback.URL)
 	endpoint, ok := s.Endpoint(latest.key.Endpoint)
 	if !ok {
 		return operation.State{}, notRedeliverable("The endpoint %s is not registered any more; register it, then redeliver.", latest.key.Endpoint)
@@ -113,8 +111,8 @@ func (s *Service) redeliver(ctx context.Context, latest run, e operation.Record,
 		input.Dialect = e.Callbacks[last].Dialect
 	}
 	input.Redelivery = &workflows.Redelivery{
-		Previous: e, Repoll: r.Repoll, Force: r.Force, Watch: r.Repoll || resumes(e.State.Outcome), Reason: r.Reason,
-		By: r.By, BulkRedeliveryID: r.BulkRedeliveryID,
+		Previous: e, Repoll: r.Repoll, Force: r.Force, Watch: r.Repoll || resumesWatch(e.State.Outcome),
+		Reason: r.Reason, By: r.By, BulkRedeliveryID: r.BulkRedeliveryID,
 	}
 	note := operation.RedeliveryNote{By: r.By, Reason: r.Reason, BulkRedeliveryID: r.BulkRedeliveryID, PreviousRunID: latest.id}
 	claim := rand.Text()
@@ -124,14 +122,14 @@ func (s *Service) redeliver(ctx context.Context, latest run, e operation.Record,
 	var started *serviceerror.WorkflowExecutionAlreadyStarted
 	switch {
 	case errors.As(err, &started):
-		return operation.State{}, redeliveredAlready(latest.key)
+		return operation.State{}, alreadyRedelivered(latest.key)
 	case err != nil:
-		return operation.State{}, engineError("redelivering", latest.key, err)
+		return operation.State{}, operationError("redelivering", latest.key, err)
 	}
 	if err := s.checkClaim(ctx, latest.key, run.GetRunID(), claim); err != nil {
 		return operation.State{}, err
 	}
-	state := s.accepted(latest.start, run.GetRunID())
+	state := s.firstState(latest.start, run.GetRunID())
 	state.Redelivery = &note
 	return state, nil
 }
@@ -145,8 +143,8 @@ const (
 )
 
 // redeliveryOptions start the run that follows latest. It is never started
-// eagerly: the server answers a start that it knows again with the first
-// workflow task, which two workers would then run.
+// eagerly: the server answers a repeated request id with the first workflow task,
+// which two workers would then run.
 func (s *Service) redeliveryOptions(in workflows.Input, latest run, note operation.RedeliveryNote) client.StartWorkflowOptions {
 	options := s.startOptions(in)
 	options.EnableEagerStart = false
@@ -156,7 +154,6 @@ func (s *Service) redeliveryOptions(in workflows.Input, latest run, note operati
 		options.Memo[memoURL] = in.Start.Callback.URL
 	}
 	if note.BulkRedeliveryID != "" {
-		// Behind live traffic: last in the task queue.
 		options.Priority = temporal.Priority{PriorityKey: workflows.PriorityBulkRedelivery}
 		options.TypedSearchAttributes = temporal.NewSearchAttributes(
 			workflows.AttributeEndpoint.ValueSet(in.Start.Endpoint), workflows.AttributeBulkRedelivery.ValueSet(note.BulkRedeliveryID))
@@ -164,24 +161,24 @@ func (s *Service) redeliveryOptions(in workflows.Input, latest run, note operati
 	return options
 }
 
-// checkClaim refuses who did not begin the run: of those who redeliver one run
-// at once, all are answered with the run that the first of them began.
+// checkClaim refuses callers that did not begin the run: of those that redeliver
+// one run at once, the server answers all with the run that the first began.
 func (s *Service) checkClaim(ctx context.Context, key operation.Key, runID, claim string) error {
 	response, err := s.Client.DescribeWorkflowExecution(ctx, key.WorkflowID(), runID)
 	if err != nil {
-		return engineError("redelivering", key, err)
+		return operationError("redelivering", key, err)
 	}
 	var claimed string
 	if err := s.fromMemo(response.GetWorkflowExecutionInfo().GetMemo().GetFields(), memoClaim, &claimed); err != nil {
-		return engineError("decoding the memo of", key, err)
+		return operationError("decoding the memo of", key, err)
 	}
 	if claimed != claim {
-		return redeliveredAlready(key)
+		return alreadyRedelivered(key)
 	}
 	return nil
 }
 
-func redeliveredAlready(key operation.Key) error {
+func alreadyRedelivered(key operation.Key) error {
 	return notRedeliverable("The operation %s is being redelivered already.", key.WorkflowID())
 }
 

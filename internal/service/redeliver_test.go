@@ -22,15 +22,15 @@ import (
 	"ringback/workflows"
 )
 
-// ledgerOfRuns is a Temporal server that knows the runs of one operation. Each
+// runsServer is a Temporal server that knows the runs of one operation. Each
 // but the latest is closed, acknowledged.
-type ledgerOfRuns struct {
+type runsServer struct {
 	client.Client
 	t    *testing.T
-	runs []begunRun
+	runs []serverRun
 }
 
-type begunRun struct {
+type serverRun struct {
 	id, requestID string
 	status        enumspb.WorkflowExecutionStatus
 	at            time.Time
@@ -38,17 +38,17 @@ type begunRun struct {
 	input         workflows.Input
 }
 
-func (l *ledgerOfRuns) latest() *begunRun { return &l.runs[len(l.runs)-1] }
+func (l *runsServer) latest() *serverRun { return &l.runs[len(l.runs)-1] }
 
-func (l *ledgerOfRuns) begin(o client.StartWorkflowOptions, status enumspb.WorkflowExecutionStatus, requestID string, in workflows.Input) {
+func (l *runsServer) begin(o client.StartWorkflowOptions, status enumspb.WorkflowExecutionStatus, requestID string, in workflows.Input) {
 	id := fmt.Sprintf("run-%d", len(l.runs))
-	l.runs = append(l.runs, begunRun{id: id, requestID: requestID, status: status, at: time.Now(), options: o, input: in})
+	l.runs = append(l.runs, serverRun{id: id, requestID: requestID, status: status, at: time.Now(), options: o, input: in})
 }
 
 // ExecuteWorkflow does as the server does: a start that it knows again by its
 // request id is answered with the run that it began.
-func (l *ledgerOfRuns) ExecuteWorkflow(ctx context.Context, o client.StartWorkflowOptions, _ any, args ...any) (client.WorkflowRun, error) {
-	id, _ := requestID(ctx)
+func (l *runsServer) ExecuteWorkflow(ctx context.Context, o client.StartWorkflowOptions, _ any, args ...any) (client.WorkflowRun, error) {
+	id, _ := ctx.Value(requestIDKey{}).(string)
 	switch latest := l.latest(); {
 	case id != "" && latest.requestID == id:
 	case isOpen(latest.status):
@@ -59,7 +59,7 @@ func (l *ledgerOfRuns) ExecuteWorkflow(ctx context.Context, o client.StartWorkfl
 	return startedRun{id: l.latest().id}, nil
 }
 
-func (l *ledgerOfRuns) DescribeWorkflowExecution(_ context.Context, _, runID string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
+func (l *runsServer) DescribeWorkflowExecution(_ context.Context, _, runID string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
 	for _, r := range l.runs {
 		if r.id == runID || runID == "" && r.id == l.latest().id {
 			return &workflowservice.DescribeWorkflowExecutionResponse{WorkflowExecutionInfo: &workflowpb.WorkflowExecutionInfo{
@@ -71,13 +71,13 @@ func (l *ledgerOfRuns) DescribeWorkflowExecution(_ context.Context, _, runID str
 	return nil, serviceerror.NewNotFound("no")
 }
 
-func (l *ledgerOfRuns) GetWorkflowHistory(context.Context, string, string, bool, enumspb.HistoryEventFilterType) client.HistoryEventIterator {
+func (l *runsServer) GetWorkflowHistory(context.Context, string, string, bool, enumspb.HistoryEventFilterType) client.HistoryEventIterator {
 	return completedHistory{owes: true}
 }
 
 // QueryWorkflow closes the run that it answers for: its state is that of a
 // closed one already.
-func (l *ledgerOfRuns) QueryWorkflow(context.Context, string, string, string, ...any) (converter.EncodedValue, error) {
+func (l *runsServer) QueryWorkflow(context.Context, string, string, string, ...any) (converter.EncodedValue, error) {
 	payloads, err := converter.GetDefaultDataConverter().ToPayloads(operation.State{Key: key, Phase: operation.Closed})
 	l.latest().status = enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED
 	return client.NewValue(payloads), err
@@ -93,16 +93,16 @@ func (r startedRun) GetRunID() string { return r.id }
 var byForce = operation.RedeliveryRequest{Force: true}
 
 // acknowledgedOnce is an operation whose first run was acknowledged.
-func acknowledgedOnce(t *testing.T) *ledgerOfRuns {
+func acknowledgedOnce(t *testing.T) *runsServer {
 	t.Helper()
-	l := &ledgerOfRuns{t: t}
+	l := &runsServer{t: t}
 	start := transfer(func(*operation.StartRequest) {})
 	l.begin(client.StartWorkflowOptions{Memo: map[string]any{workflows.MemoStart: start}},
 		enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, "a start's own", workflows.Input{Start: start})
 	return l
 }
 
-func TestOneOfThoseWhoRedeliverARunAtOnceBeginsAnother(t *testing.T) {
+func TestOneOfSeveralRedeliveriesAtOnceBeginsARun(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		engine := acknowledgedOnce(t)
@@ -122,14 +122,14 @@ func TestOneOfThoseWhoRedeliverARunAtOnceBeginsAnother(t *testing.T) {
 		requireProblem(t, operation.ProblemNotRedeliverable, err)
 		require.Len(t, engine.runs, 2, "who comes a moment later asks for the same")
 
-		time.Sleep(sameRedelivery)
+		time.Sleep(redeliveryPause)
 		again, err := s.Redeliver(t.Context(), key, byForce)
 		require.NoError(t, err)
 		require.Equal(t, "run-2", again.RunID)
 	})
 }
 
-func TestARunThatIsShownAsClosedIsRedeliveredOnceItIs(t *testing.T) {
+func TestARedeliveryWaitsForARunThatIsAboutToClose(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		engine := acknowledgedOnce(t)
@@ -140,7 +140,7 @@ func TestARunThatIsShownAsClosedIsRedeliveredOnceItIs(t *testing.T) {
 	})
 }
 
-func TestARedeliverysURLStaysForLaterOnes(t *testing.T) {
+func TestTheURLOfARedeliveryStaysForLaterOnes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		engine := acknowledgedOnce(t)
@@ -150,12 +150,12 @@ func TestARedeliverysURLStaysForLaterOnes(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, other, engine.latest().input.Start.Callback.URL)
 
-		time.Sleep(sameRedelivery)
+		time.Sleep(redeliveryPause)
 		_, err = s.Redeliver(t.Context(), key, byForce)
 		require.NoError(t, err)
 		require.Equal(t, other, engine.latest().input.Start.Callback.URL)
 
-		time.Sleep(sameRedelivery)
+		time.Sleep(redeliveryPause)
 		_, err = s.Redeliver(t.Context(), key, byForce)
 		require.NoError(t, err)
 		require.Equal(t, other, engine.latest().input.Start.Callback.URL, "and for the one after")

@@ -9,8 +9,8 @@ import (
 	"google.golang.org/grpc"
 )
 
-// ClientOptions adds to the options of a Service's client what the Service needs and
-// the SDK has no option for: starts that the server knows again by their id.
+// ClientOptions adds to the options of a Service's client what the SDK has no
+// option for: the request id of a start.
 func ClientOptions(o client.Options) client.Options {
 	o.ConnectionOptions.DialOptions = append(slices.Clone(o.ConnectionOptions.DialOptions), grpc.WithChainUnaryInterceptor(setRequestID))
 	return o
@@ -18,21 +18,15 @@ func ClientOptions(o client.Options) client.Options {
 
 type requestIDKey struct{}
 
-// withRequestID is a context in which a start has that request id: the server
-// begins no second run for one that the latest run was begun by, and answers
-// with that run instead.
+// withRequestID is a context in which a start has that request id: where the latest
+// run was begun by the same, the server begins no other and answers with that run.
 func withRequestID(ctx context.Context, id string) context.Context {
 	return context.WithValue(ctx, requestIDKey{}, id)
 }
 
-func requestID(ctx context.Context) (id string, ok bool) {
-	id, ok = ctx.Value(requestIDKey{}).(string)
-	return id, ok
-}
-
 func setRequestID(ctx context.Context, method string, request, reply any, c *grpc.ClientConn, invoke grpc.UnaryInvoker, options ...grpc.CallOption) error {
-	start, starts := request.(*workflowservice.StartWorkflowExecutionRequest)
-	if id, ok := requestID(ctx); ok && starts {
+	id, ok := ctx.Value(requestIDKey{}).(string)
+	if start, starts := request.(*workflowservice.StartWorkflowExecutionRequest); ok && starts {
 		start.RequestId = id
 	}
 	return invoke(ctx, method, request, reply, c, options...)

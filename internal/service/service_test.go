@@ -21,8 +21,8 @@ import (
 
 var key = operation.Key{Endpoint: "SHOP", OperationID: "17"}
 
-// desk knows two endpoints: SHOP, whose operations bring their own URL, and
-// BANK, which has one, takes two methods and lets identifiers be screened.
+// newService is a service that knows two endpoints: SHOP, whose operations bring their own URL, and
+// BANK, which has one, takes one method and checks identifiers for card numbers.
 func newService() *Service {
 	endpoints := map[string]operation.Endpoint{
 		"SHOP": {Name: "SHOP", PerOperationURL: true, Fields: []operation.FieldRule{
@@ -67,40 +67,42 @@ func payment(change func(*operation.StartRequest)) operation.StartRequest {
 
 const cardNumber = "4111111111111111"
 
-func TestAStartIsRefusedByItsFields(t *testing.T) {
+func TestAStartIsValidatedFieldByField(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		request operation.StartRequest
-		// fields are those at fault, in order; none: it is admitted.
+		// fields are those at fault, in order; none: it is valid.
 		fields []string
 	}{
-		"a transfer with its own URL is admitted":          {transfer(func(*operation.StartRequest) {}), nil},
-		"a payment of an allowed method is admitted":       {payment(func(*operation.StartRequest) {}), nil},
-		"an endpoint outside its alphabet":                 {transfer(func(r *operation.StartRequest) { r.Endpoint = "SH/OP" }), []string{"endpoint"}},
-		"an endpoint that is not registered":               {transfer(func(r *operation.StartRequest) { r.Endpoint = "SHAP" }), []string{"endpoint"}},
-		"an endpoint that is disabled":                     {transfer(func(r *operation.StartRequest) { r.Endpoint = "OFF" }), []string{"endpoint"}},
-		"no operation id":                                  {transfer(func(r *operation.StartRequest) { r.OperationID = "" }), []string{"operation_id"}},
-		"an operation id that is too long":                 {transfer(func(r *operation.StartRequest) { r.OperationID = strings.Repeat("x", 33) }), []string{"operation_id"}},
-		"a method where the documents have none":           {transfer(func(r *operation.StartRequest) { r.Method = "payment" }), []string{"method"}},
-		"a method outside the documents is one fault":      {payment(func(r *operation.StartRequest) { r.Method = "gift" }), []string{"method"}},
-		"a method that the endpoint does not take":         {payment(func(r *operation.StartRequest) { r.Method = "p2p_a2c" }), []string{"method"}},
-		"no registration time":                             {payment(func(r *operation.StartRequest) { r.Reference.RegisteredAt = nil }), []string{"reference.registered_at"}},
-		"a known status outside the vocabulary":            {transfer(func(r *operation.StartRequest) { r.KnownStatus = "old" }), []string{"known_status"}},
-		"a filter with a status outside the vocabulary":    {transfer(func(r *operation.StartRequest) { r.Callback.Statuses = []string{"done", "old"} }), []string{"callback.statuses"}},
-		"no URL where each operation brings one":           {transfer(func(r *operation.StartRequest) { r.Callback.URL = "" }), []string{"callback.url"}},
-		"a URL where the endpoint has one":                 {payment(func(r *operation.StartRequest) { r.Callback.URL = "https://x.example" }), []string{"callback.url"}},
-		"a URL that may not be rung":                       {transfer(func(r *operation.StartRequest) { r.Callback.URL = "https://private.example" }), []string{"callback.url"}},
-		"a URL that is too long":                           {transfer(func(r *operation.StartRequest) { r.Callback.URL = "https://x.example/" + strings.Repeat("x", 2048) }), []string{"callback.url"}},
-		"a card number as an identifier that is screened":  {payment(func(r *operation.StartRequest) { r.OperationID = cardNumber }), []string{"operation_id"}},
+		"a transfer with its own URL is valid":          {transfer(func(*operation.StartRequest) {}), nil},
+		"a payment of an allowed method is valid":       {payment(func(*operation.StartRequest) {}), nil},
+		"an endpoint outside its alphabet":              {transfer(func(r *operation.StartRequest) { r.Endpoint = "SH/OP" }), []string{"endpoint"}},
+		"an endpoint that is not registered":            {transfer(func(r *operation.StartRequest) { r.Endpoint = "SHAP" }), []string{"endpoint"}},
+		"an endpoint that is disabled":                  {transfer(func(r *operation.StartRequest) { r.Endpoint = "OFF" }), []string{"endpoint"}},
+		"no operation id":                               {transfer(func(r *operation.StartRequest) { r.OperationID = "" }), []string{"operation_id"}},
+		"an operation id that is too long":              {transfer(func(r *operation.StartRequest) { r.OperationID = strings.Repeat("x", 33) }), []string{"operation_id"}},
+		"a method where the documents have none":        {transfer(func(r *operation.StartRequest) { r.Method = "payment" }), []string{"method"}},
+		"a method outside the documents is one fault":   {payment(func(r *operation.StartRequest) { r.Method = "gift" }), []string{"method"}},
+		"a method that the endpoint does not take":      {payment(func(r *operation.StartRequest) { r.Method = "p2p_a2c" }), []string{"method"}},
+		"no registration time":                          {payment(func(r *operation.StartRequest) { r.Reference.RegisteredAt = nil }), []string{"reference.registered_at"}},
+		"a known status outside the vocabulary":         {transfer(func(r *operation.StartRequest) { r.KnownStatus = "old" }), []string{"known_status"}},
+		"a filter with a status outside the vocabulary": {transfer(func(r *operation.StartRequest) { r.Callback.Statuses = []string{"done", "old"} }), []string{"callback.statuses"}},
+		"no URL where each operation brings one":        {transfer(func(r *operation.StartRequest) { r.Callback.URL = "" }), []string{"callback.url"}},
+		"a URL where the endpoint has one":              {payment(func(r *operation.StartRequest) { r.Callback.URL = "https://x.example" }), []string{"callback.url"}},
+		"a URL to which nothing may be sent":            {transfer(func(r *operation.StartRequest) { r.Callback.URL = "https://private.example" }), []string{"callback.url"}},
+		"a URL that is too long": {transfer(func(r *operation.StartRequest) {
+			r.Callback.URL = "https://x.example/" + strings.Repeat("x", operation.URLRule.MaxLength)
+		}), []string{"callback.url"}},
+		"a card number as an identifier":                   {payment(func(r *operation.StartRequest) { r.OperationID = cardNumber }), []string{"operation_id"}},
 		"a card number as an order id":                     {payment(func(r *operation.StartRequest) { r.Reference.OrderID = cardNumber }), []string{"reference.order_id"}},
 		"an identifier that looks like one where it may":   {transfer(func(r *operation.StartRequest) { r.OperationID = cardNumber }), nil},
 		"a card number in a URL, whatever the switch says": {transfer(func(r *operation.StartRequest) { r.Callback.URL = "https://x.example/" + cardNumber }), []string{"callback.url"}},
-		"all faults are told at once": {transfer(func(r *operation.StartRequest) { r.KnownStatus, r.Callback.URL = "old", "" }),
+		"all faults are reported at once": {transfer(func(r *operation.StartRequest) { r.KnownStatus, r.Callback.URL = "old", "" }),
 			[]string{"known_status", "callback.url"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := newService().admit(t.Context(), tc.request)
+			_, err := newService().validate(t.Context(), tc.request)
 			if tc.fields == nil {
 				require.NoError(t, err)
 				return
@@ -117,33 +119,33 @@ func TestAStartIsRefusedByItsFields(t *testing.T) {
 	}
 }
 
-func TestWhatIsRefusedForACardNumberIsToldOnceForEachStart(t *testing.T) {
+func TestEachStartRefusedForACardNumberIsCountedOnce(t *testing.T) {
 	t.Parallel()
 	s := newService()
-	var told []string
-	s.CardNumber = func(endpoint string) { told = append(told, endpoint) }
+	var refused []string
+	s.CardNumberRefused = func(endpoint string) { refused = append(refused, endpoint) }
 	for _, request := range []operation.StartRequest{
 		payment(func(r *operation.StartRequest) { r.OperationID, r.Reference.OrderID = cardNumber, cardNumber }),
 		payment(func(*operation.StartRequest) {}),
 		transfer(func(r *operation.StartRequest) { r.Callback.URL = "https://x.example/" + cardNumber }),
 	} {
-		_, _ = s.admit(t.Context(), request)
+		_, _ = s.validate(t.Context(), request)
 	}
-	require.Equal(t, []string{"BANK", "SHOP"}, told)
+	require.Equal(t, []string{"BANK", "SHOP"}, refused)
 }
 
-func TestTheSameContentIsTheSameHoweverItIsWritten(t *testing.T) {
+func TestEqualRequestsAreTheSameContentInAnyOrder(t *testing.T) {
 	t.Parallel()
 	one := transfer(func(r *operation.StartRequest) { r.Callback.Statuses = []string{"done", "new", "done"} })
 	other := transfer(func(r *operation.StartRequest) { r.Callback.Statuses = []string{"new", "done"} })
 	normalise(&one)
 	normalise(&other)
-	require.Equal(t, canonical(one), canonical(other))
+	require.True(t, sameContent(one, other))
 	other.KnownStatus = "new"
-	require.NotEqual(t, canonical(one), canonical(other))
+	require.False(t, sameContent(one, other))
 }
 
-func TestWhatMayBeRedelivered(t *testing.T) {
+func TestARedeliveryIsAllowedByHowTheLatestRunEnded(t *testing.T) {
 	t.Parallel()
 	plain, repoll, force := operation.RedeliveryRequest{}, operation.RedeliveryRequest{Repoll: true}, operation.RedeliveryRequest{Force: true}
 	for name, tc := range map[string]struct {
@@ -159,12 +161,12 @@ func TestWhatMayBeRedelivered(t *testing.T) {
 		"terminated":                            {operation.OutcomeTerminated, false, true, plain, true},
 		"acknowledged is not":                   {operation.OutcomeAcknowledged, true, true, plain, false},
 		"acknowledged, by force":                {operation.OutcomeAcknowledged, true, true, force, true},
-		"acknowledged while not final, by repoll": {operation.OutcomeAcknowledged, false, true, repoll, true},
-		"acknowledged and final is not by repoll": {operation.OutcomeAcknowledged, true, true, repoll, false},
-		"withdrawn is not":                        {operation.OutcomeWithdrawn, true, true, plain, false},
-		"withdrawn, by force":                     {operation.OutcomeWithdrawn, true, true, force, true},
-		"revoked with nothing owed is not":        {operation.OutcomeRevoked, true, false, plain, false},
-		"force rings nothing where none was owed": {operation.OutcomeRevoked, true, false, force, false},
+		"acknowledged while not final, by repoll":       {operation.OutcomeAcknowledged, false, true, repoll, true},
+		"acknowledged and final is not by repoll":       {operation.OutcomeAcknowledged, true, true, repoll, false},
+		"withdrawn is not":                              {operation.OutcomeWithdrawn, true, true, plain, false},
+		"withdrawn, by force":                           {operation.OutcomeWithdrawn, true, true, force, true},
+		"revoked with nothing owed is not":              {operation.OutcomeRevoked, true, false, plain, false},
+		"force delivers nothing where nothing was owed": {operation.OutcomeRevoked, true, false, force, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -184,7 +186,7 @@ func TestWhatMayBeRedelivered(t *testing.T) {
 	}
 }
 
-func TestForceRingsNothingOlderThanAFinalStatus(t *testing.T) {
+func TestForceDeliversNothingOlderThanAFinalStatus(t *testing.T) {
 	t.Parallel()
 	ending := operation.Record{
 		State:     operation.State{Outcome: operation.OutcomeAcknowledged, Status: &operation.Status{Value: "revoked", Final: true}},
@@ -193,14 +195,14 @@ func TestForceRingsNothingOlderThanAFinalStatus(t *testing.T) {
 	require.Error(t, redeliverable(key, ending, operation.RedeliveryRequest{Force: true}))
 }
 
-func TestAFailedRunIsFollowedOnlyWhileItIsTheLatest(t *testing.T) {
+func TestAFailedRunIsRedeliveredOnlyWhileItIsTheLatest(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY, reusePolicy(enumspb.WORKFLOW_EXECUTION_STATUS_FAILED))
 	require.Equal(t, enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY, reusePolicy(enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED))
 	require.Equal(t, enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE, reusePolicy(enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED))
 }
 
-func TestAListIsAskedInVisibilitysWords(t *testing.T) {
+func TestAListIsAQueryToVisibility(t *testing.T) {
 	t.Parallel()
 	since := operation.At(time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC))
 	for name, tc := range map[string]struct {
@@ -228,7 +230,7 @@ func TestAListIsAskedInVisibilitysWords(t *testing.T) {
 	}
 }
 
-func TestWhatRanOutOfTimeIsKnownWhoeverCounted(t *testing.T) {
+func TestATimeoutIsRecognisedWhereverItIsReported(t *testing.T) {
 	t.Parallel()
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -241,7 +243,7 @@ func TestWhatRanOutOfTimeIsKnownWhoeverCounted(t *testing.T) {
 	}{
 		"the server said so first":              {going, going, late, true},
 		"so did the SDK of an Update":           {going, going, client.NewWorkflowUpdateServiceTimeoutOrCanceledError(late), true},
-		"a time-out inside an error for a user": {going, going, engineError("listing", key, late), true},
+		"a time-out inside an error for a user": {going, going, engineError("listing operations", late, nil), true},
 		"its own time was over first":           {going, ended, serviceerror.NewCanceled("no"), true},
 		"the caller's was over: no":             {ended, ended, late, false},
 		"another error: no":                     {going, going, serviceerror.NewUnavailable("no"), false},
@@ -249,27 +251,27 @@ func TestWhatRanOutOfTimeIsKnownWhoeverCounted(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			require.Equal(t, tc.want, ranOut(tc.ctx, tc.bounded, tc.err))
+			require.Equal(t, tc.want, timedOut(tc.ctx, tc.bounded, tc.err))
 		})
 	}
 }
 
-func TestAnEnginesErrorSaysWhatToDo(t *testing.T) {
+func TestAnErrorOfTemporalBecomesAProblem(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		err     error
 		problem operation.Problem
 	}{
-		"an unknown run is not found":             {serviceerror.NewNotFound("no"), operation.ProblemNotFound},
-		"a server that is away is unavailable":    {serviceerror.NewUnavailable("no"), operation.ProblemUnavailable},
-		"a server that is too busy, too":          {serviceerror.NewResourceExhausted(enumspb.RESOURCE_EXHAUSTED_CAUSE_RPS_LIMIT, "no"), operation.ProblemUnavailable},
-		"a server that is too slow, too":          {context.DeadlineExceeded, operation.ProblemUnavailable},
-		"one that says so itself, too":            {serviceerror.NewDeadlineExceeded("no"), operation.ProblemUnavailable},
-		"a wrong question is our own fault: none": {serviceerror.NewInvalidArgument("no"), ""},
+		"an unknown run is not found":                  {serviceerror.NewNotFound("no"), operation.ProblemNotFound},
+		"a server that is away is unavailable":         {serviceerror.NewUnavailable("no"), operation.ProblemUnavailable},
+		"a server that is too busy, too":               {serviceerror.NewResourceExhausted(enumspb.RESOURCE_EXHAUSTED_CAUSE_RPS_LIMIT, "no"), operation.ProblemUnavailable},
+		"a server that is too slow, too":               {context.DeadlineExceeded, operation.ProblemUnavailable},
+		"one that reports it itself, too":              {serviceerror.NewDeadlineExceeded("no"), operation.ProblemUnavailable},
+		"a wrong request is our own fault: no problem": {serviceerror.NewInvalidArgument("no"), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			err := engineError("reading", key, tc.err)
+			err := operationError("reading", key, tc.err)
 			var refused *operation.Error
 			if tc.problem == "" {
 				require.NotErrorAs(t, err, &refused)
@@ -279,7 +281,7 @@ func TestAnEnginesErrorSaysWhatToDo(t *testing.T) {
 			require.ErrorAs(t, err, &refused)
 			require.Equal(t, tc.problem, refused.Problem)
 			require.Equal(t, tc.problem == operation.ProblemUnavailable, refused.RetryAfter > 0)
-			require.Equal(t, outOfTime(tc.err), errors.Is(err, context.DeadlineExceeded), "a time-out is the standard library's")
+			require.Equal(t, isTimeout(tc.err), errors.Is(err, context.DeadlineExceeded), "a time-out is the standard library's")
 			require.Equal(t, tc.problem == operation.ProblemUnavailable, errors.Is(err, tc.err), "its cause is kept for the log")
 		})
 	}
@@ -306,7 +308,7 @@ func TestEachCloseEventCarriesItsEnding(t *testing.T) {
 	}}))
 }
 
-func TestWhatPendingActivitiesRecorded(t *testing.T) {
+func TestTheRecordsOfPendingActivitiesAreDecoded(t *testing.T) {
 	t.Parallel()
 	c := converter.GetDefaultDataConverter()
 	details := func(v any) *commonpb.Payloads {
@@ -318,22 +320,23 @@ func TestWhatPendingActivitiesRecorded(t *testing.T) {
 	delivering := &workflowpb.PendingActivityInfo{ActivityType: &commonpb.ActivityType{Name: "Deliver"}, HeartbeatDetails: details(operation.DeliveryRecord{Made: 2})}
 	silent := &workflowpb.PendingActivityInfo{ActivityType: &commonpb.ActivityType{Name: "Deliver"}}
 
-	progress, err := PendingRecords(c, []*workflowpb.PendingActivityInfo{watching, delivering})
+	s := &Service{Converter: c}
+	progress, err := s.pendingRecords([]*workflowpb.PendingActivityInfo{watching, delivering})
 	require.NoError(t, err)
 	require.Equal(t, 3, progress.Watch.Polls)
 	require.Equal(t, 2, progress.Delivery.Made)
 	require.True(t, progress.Complete())
 
-	progress, err = PendingRecords(c, []*workflowpb.PendingActivityInfo{watching, silent})
+	progress, err = s.pendingRecords([]*workflowpb.PendingActivityInfo{watching, silent})
 	require.NoError(t, err)
-	require.False(t, progress.Complete(), "an effort that recorded nothing yet has to be asked for")
+	require.False(t, progress.Complete(), "the run has to be queried for an activity that recorded nothing yet")
 
 	watching.HeartbeatDetails = details("nonsense")
-	_, err = PendingRecords(c, []*workflowpb.PendingActivityInfo{watching})
-	require.ErrorContains(t, err, "the record of the watch")
+	_, err = s.pendingRecords([]*workflowpb.PendingActivityInfo{watching})
+	require.ErrorContains(t, err, "the record of Watch")
 }
 
-func TestNoChangeTakesACardNumber(t *testing.T) {
+func TestNoChangeAcceptsACardNumber(t *testing.T) {
 	t.Parallel()
 	odd := operation.Key{Endpoint: "GONE", OperationID: "17"}
 	asID := operation.Key{Endpoint: "BANK", OperationID: cardNumber}
@@ -371,7 +374,7 @@ func TestNoChangeTakesACardNumber(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			// The desk has no client: what gets past the screen panics.
+			// The service has no client: a call that is not refused panics.
 			var refused *operation.Error
 			require.ErrorAs(t, tc.do(t.Context(), newService()), &refused)
 			require.Equal(t, operation.ProblemInvalid, refused.Problem)

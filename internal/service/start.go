@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -21,7 +22,7 @@ import (
 // start is eager: a worker in this process runs the first workflow task at once.
 func (s *Service) Start(ctx context.Context, r operation.StartRequest) (operation.State, bool, error) {
 	normalise(&r)
-	endpoint, err := s.admit(ctx, r)
+	endpoint, err := s.validate(ctx, r)
 	if err != nil {
 		state, err := s.startedDespite(ctx, r, err)
 		return state, false, err
@@ -31,12 +32,13 @@ func (s *Service) Start(ctx context.Context, r operation.StartRequest) (operatio
 	var started *serviceerror.WorkflowExecutionAlreadyStarted
 	switch {
 	case errors.As(err, &started):
-		state, err := s.startedBefore(ctx, r)
+		state, err := s.startedBefore(ctx, r, operation.Refuse(operation.ProblemConflict,
+			"The operation %s was started before with other content; read it, or use another operation_id.", r.Key().WorkflowID()))
 		return state, false, err
 	case err != nil:
-		return operation.State{}, false, engineError("starting", r.Key(), err)
+		return operation.State{}, false, operationError("starting", r.Key(), err)
 	}
-	return s.accepted(r, run.GetRunID()), true, nil
+	return s.firstState(r, run.GetRunID()), true, nil
 }
 
 func (s *Service) startOptions(in workflows.Input) client.StartWorkflowOptions {
@@ -44,7 +46,7 @@ func (s *Service) startOptions(in workflows.Input) client.StartWorkflowOptions {
 	options := client.StartWorkflowOptions{
 		ID:                                       r.Key().WorkflowID(),
 		TaskQueue:                                workflows.TaskQueue,
-		EnableEagerStart:                         s.Eager == nil || s.Eager(),
+		EnableEagerStart:                         s.eager(),
 		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
@@ -53,7 +55,7 @@ func (s *Service) startOptions(in workflows.Input) client.StartWorkflowOptions {
 		TypedSearchAttributes:                    temporal.NewSearchAttributes(workflows.AttributeEndpoint.ValueSet(r.Endpoint)),
 		StaticSummary:                            strings.TrimSpace(r.Endpoint + " " + r.OperationID + " " + r.Method),
 	}
-	if s.Versioned && !in.Pinned() {
+	if s.Build.Versioned() && !in.Pinned() {
 		options.VersioningOverride = &client.AutoUpgradeVersioningOverride{}
 	}
 	return options
@@ -67,56 +69,45 @@ func (s *Service) input(e operation.Endpoint, r operation.StartRequest) workflow
 	return workflows.Input{Start: r, Source: e.Source, Dialect: e.Dialect, Rules: e.Rules, Policy: e.Policy, Wanted: wanted, Notices: e.Notices}
 }
 
-// accepted is the state of an operation that was just accepted: nothing is read
+// firstState is the state of an operation that was just accepted; nothing is read
 // for it.
-func (s *Service) accepted(r operation.StartRequest, runID string) operation.State {
+func (s *Service) firstState(r operation.StartRequest, runID string) operation.State {
 	return operation.State{
 		Key: r.Key(), Phase: operation.Watching, Deliveries: []operation.Delivery{},
 		RunID: runID, UIURL: s.uiURL(r.Key().WorkflowID(), runID),
 	}
 }
 
-func (s *Service) startedBefore(ctx context.Context, r operation.StartRequest) (operation.State, error) {
+// startedBefore is the state of an operation that was started with the same
+// content; otherContent is the error where it was started with other content.
+func (s *Service) startedBefore(ctx context.Context, r operation.StartRequest, otherContent error) (operation.State, error) {
 	latest, err := s.describe(ctx, r.Key())
 	if err != nil {
 		return operation.State{}, err
 	}
-	if canonical(latest.start) != canonical(r) {
-		return operation.State{}, operation.Refuse(operation.ProblemConflict,
-			"The operation %s was started before with other content; read it, or use another operation_id.", r.Key().WorkflowID())
+	if !sameContent(latest.start, r) {
+		return operation.State{}, otherContent
 	}
 	return s.stateOf(ctx, latest)
 }
 
-// startedDespite is the state of an operation that was started with the same
-// content before its endpoint was disabled, removed or changed; else refusal,
-// also where the operation was started with other content.
+// startedDespite is startedBefore for a request that is refused now: its endpoint
+// may have been disabled, removed or changed since the start.
 func (s *Service) startedDespite(ctx context.Context, r operation.StartRequest, refusal error) (operation.State, error) {
-	screened := operation.Endpoint{ScreenIdentifiers: true}
-	if endpoint, ok := s.Endpoint(r.Endpoint); ok {
-		screened = endpoint
+	endpoint, ok := s.Endpoint(r.Endpoint)
+	if !ok {
+		endpoint.ScreenIdentifiers = true
 	}
-	if operation.EndpointRule.Check(r.Endpoint) != nil || r.OperationID == "" || len(r.OperationID) > maxOperationID ||
-		len(checkCardNumbers(screened, r)) > 0 {
+	if len(r.Key().Check()) > 0 || len(checkCardNumbers(endpoint, r)) > 0 {
 		return operation.State{}, refusal
 	}
-	latest, err := s.describe(ctx, r.Key())
-	var unread *operation.Error
-	switch {
-	case errors.As(err, &unread) && unread.Problem == operation.ProblemUnavailable:
-		return operation.State{}, err
-	case err != nil:
-		// There is none, or the server takes no such id.
-		return operation.State{}, refusal
-	case canonical(latest.start) != canonical(r):
-		return operation.State{}, refusal
+	state, err := s.startedBefore(ctx, r, refusal)
+	failed, ok := errors.AsType[*operation.Error](err)
+	if err == nil || ok && failed.Problem == operation.ProblemUnavailable {
+		return state, err
 	}
-	return s.stateOf(ctx, latest)
+	return operation.State{}, refusal
 }
-
-// maxOperationID bounds the ids that are looked up, in bytes: with an endpoint's
-// name before it, the server takes no longer workflow id (limit.maxIDLength).
-const maxOperationID = 900
 
 // normalise writes a request as it is compared with another.
 func normalise(r *operation.StartRequest) {
@@ -124,35 +115,41 @@ func normalise(r *operation.StartRequest) {
 	r.Callback.Statuses = slices.Compact(r.Callback.Statuses)
 }
 
-// admit checks a request against its endpoint. Bad input is a
-// operation.ProblemInvalid that names every field at fault.
-func (s *Service) admit(ctx context.Context, r operation.StartRequest) (operation.Endpoint, error) {
+// sameContent compares normalised requests as they are written: a list that is
+// empty and one that is left out are the same.
+func sameContent(a, b operation.StartRequest) bool {
+	one, errOne := json.Marshal(a)
+	other, errOther := json.Marshal(b)
+	return errOne == nil && errOther == nil && string(one) == string(other)
+}
+
+// validate checks a request against its endpoint. The error names every field at
+// fault.
+func (s *Service) validate(ctx context.Context, r operation.StartRequest) (operation.Endpoint, error) {
 	if err := operation.Validate(operation.EndpointRule.Check(r.Endpoint)); err != nil {
 		return operation.Endpoint{}, err
 	}
 	endpoint, ok := s.Endpoint(r.Endpoint)
-	if !ok {
-		return operation.Endpoint{}, operation.Invalid(operation.FieldError{
-			Field: "endpoint", Detail: "is not registered; registered are " + strings.Join(s.EndpointNames(), ", ")})
-	}
-	if endpoint.Disabled {
-		return operation.Endpoint{}, operation.Invalid(operation.FieldError{
+	switch {
+	case !ok:
+		return endpoint, operation.Invalid(s.notRegistered("endpoint"))
+	case endpoint.Disabled:
+		return endpoint, operation.Invalid(operation.FieldError{
 			Field: "endpoint", Detail: "is disabled in the configuration; its open operations go on"})
 	}
-	faults := checkFields(endpoint, r)
-	if !slices.ContainsFunc(faults, func(f operation.FieldError) bool { return f.Field == "method" }) {
-		faults = append(faults, checkMethod(endpoint, r.Method)...)
-	}
-	faults = append(faults, s.checkTarget(ctx, endpoint, r.Callback)...)
 	cardNumbers := checkCardNumbers(endpoint, r)
-	if len(cardNumbers) > 0 && s.CardNumber != nil {
-		s.CardNumber(r.Endpoint)
+	if len(cardNumbers) > 0 && s.CardNumberRefused != nil {
+		s.CardNumberRefused(r.Endpoint)
 	}
-	faults = append(faults, cardNumbers...)
+	faults := slices.Concat(checkFields(endpoint, r), s.checkTarget(ctx, endpoint, r.Callback), cardNumbers)
 	if len(faults) > 0 {
-		return operation.Endpoint{}, operation.Invalid(faults...)
+		return endpoint, operation.Invalid(faults...)
 	}
 	return endpoint, nil
+}
+
+func (s *Service) notRegistered(field string) operation.FieldError {
+	return operation.FieldError{Field: field, Detail: "is not registered; registered are " + strings.Join(s.EndpointNames(), ", ")}
 }
 
 func checkFields(e operation.Endpoint, r operation.StartRequest) []operation.FieldError {
@@ -162,10 +159,13 @@ func checkFields(e operation.Endpoint, r operation.StartRequest) []operation.Fie
 	var faults []operation.FieldError
 	for _, rule := range e.Fields {
 		for _, value := range fieldValues(r, rule.Field) {
-			if fault := rule.Check(value); fault != nil {
-				faults = append(faults, *fault)
-			}
+			faults = append(faults, operation.Faults(rule.Check(value))...)
 		}
+	}
+	ofMethod := func(f operation.FieldError) bool { return f.Field == "method" }
+	if len(e.Methods) > 0 && !slices.ContainsFunc(faults, ofMethod) && r.Method != "" && !slices.Contains(e.Methods, r.Method) {
+		faults = append(faults, operation.FieldError{Field: "method",
+			Detail: fmt.Sprintf("is not one of the endpoint's: %s", strings.Join(e.Methods, ", "))})
 	}
 	return faults
 }
@@ -193,36 +193,30 @@ func fieldValues(r operation.StartRequest, field string) []string {
 	return nil
 }
 
-func checkMethod(e operation.Endpoint, method string) []operation.FieldError {
-	if method == "" || slices.Contains(e.Methods, method) || len(e.Methods) == 0 {
-		return nil
-	}
-	return []operation.FieldError{{Field: "method",
-		Detail: fmt.Sprintf("is not one of the endpoint's: %s", strings.Join(e.Methods, ", "))}}
-}
-
-// checkTarget wants callback.url where the endpoint has none, and only there.
+// checkTarget requires callback.url where the endpoint has none, and refuses it
+// elsewhere.
 func (s *Service) checkTarget(ctx context.Context, e operation.Endpoint, t operation.Target) []operation.FieldError {
+	rule := operation.URLRule.As("callback.url")
 	switch {
 	case e.PerOperationURL && t.URL == "":
-		return []operation.FieldError{{Field: "callback.url", Detail: "is required: the endpoint's URL is per operation"}}
+		return []operation.FieldError{{Field: rule.Field, Detail: "is required: the endpoint's URL is per operation"}}
 	case !e.PerOperationURL && t.URL != "":
-		return []operation.FieldError{{Field: "callback.url", Detail: "is refused: the endpoint has a URL of its own"}}
+		return []operation.FieldError{{Field: rule.Field, Detail: "is refused: the endpoint has a URL of its own"}}
 	case t.URL == "":
 		return nil
 	}
-	if faults := operation.Faults(operation.URLRule.As("callback.url").Check(t.URL)); len(faults) > 0 {
+	if faults := operation.Faults(rule.Check(t.URL)); len(faults) > 0 {
 		return faults
 	}
 	if err := s.CheckURL(ctx, t.URL); err != nil {
-		return []operation.FieldError{{Field: "callback.url", Detail: err.Error()}}
+		return []operation.FieldError{{Field: rule.Field, Detail: err.Error()}}
 	}
 	return nil
 }
 
-// screen refuses an operation id that looks like a card number before it gets
-// anywhere, a log included.
-func (s *Service) screen(key operation.Key) error {
+// refuseCardNumber refuses an operation id that looks like a card number before
+// the id gets anywhere, a log included.
+func (s *Service) refuseCardNumber(key operation.Key) error {
 	endpoint, ok := s.Endpoint(key.Endpoint)
 	if ok && !endpoint.ScreenIdentifiers || !operation.LooksLikeCardNumber(key.OperationID) {
 		return nil
@@ -233,28 +227,22 @@ func (s *Service) screen(key operation.Key) error {
 const cardNumberDetail = "looks like a card number (brand prefix, length and Luhn check); Ringback takes none. " +
 	"If it is an identifier, set card_number_screen: false at the endpoint"
 
-// checkCardNumbers refuses what looks like a card number in any string. An
-// endpoint may let its identifiers through: an order number can look like one.
+// checkCardNumbers finds what looks like a card number in any string. An endpoint
+// may let its identifiers through: an order number can look like one.
 func checkCardNumbers(e operation.Endpoint, r operation.StartRequest) []operation.FieldError {
-	fields := []struct {
-		name, value string
-		identifier  bool
-	}{
-		{"operation_id", r.OperationID, true},
-		{"reference.order_id", r.Reference.OrderID, true},
-		{"method", r.Method, false},
-		{"known_status", r.KnownStatus, false},
-		{"callback.url", r.Callback.URL, false},
-		{"callback.statuses", strings.Join(r.Callback.Statuses, " "), false},
-	}
 	var faults []operation.FieldError
-	for _, f := range fields {
-		if f.identifier && !e.ScreenIdentifiers {
-			continue
-		}
-		if operation.LooksLikeCardNumber(f.value) {
-			faults = append(faults, operation.FieldError{Field: f.name, Detail: cardNumberDetail})
+	check := func(field, value string) {
+		if operation.LooksLikeCardNumber(value) {
+			faults = append(faults, operation.FieldError{Field: field, Detail: cardNumberDetail})
 		}
 	}
+	if e.ScreenIdentifiers {
+		check("operation_id", r.OperationID)
+		check("reference.order_id", r.Reference.OrderID)
+	}
+	check("method", r.Method)
+	check("known_status", r.KnownStatus)
+	check("callback.url", r.Callback.URL)
+	check("callback.statuses", strings.Join(r.Callback.Statuses, " "))
 	return faults
 }

@@ -17,17 +17,17 @@ import (
 	"ringback/workflows"
 )
 
-// described is a Temporal client that knows one operation, open, by the memo of
+// oneOperation is a Temporal client that knows one operation, open, by the memo of
 // its run; the zero value knows none.
-type described struct {
+type oneOperation struct {
 	client.Client
 	memo  *commonpb.Memo
 	err   error
-	asked int
+	reads int
 }
 
-func (s *described) DescribeWorkflowExecution(context.Context, string, string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
-	s.asked++
+func (s *oneOperation) DescribeWorkflowExecution(context.Context, string, string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
+	s.reads++
 	if s.err != nil {
 		return nil, s.err
 	}
@@ -39,7 +39,7 @@ func (s *described) DescribeWorkflowExecution(context.Context, string, string) (
 	}}, nil
 }
 
-func (s *described) QueryWorkflow(context.Context, string, string, string, ...any) (converter.EncodedValue, error) {
+func (s *oneOperation) QueryWorkflow(context.Context, string, string, string, ...any) (converter.EncodedValue, error) {
 	return nil, serviceerror.NewUnavailable("no worker")
 }
 
@@ -55,7 +55,7 @@ func memoOf(t *testing.T, fields map[string]any) *commonpb.Memo {
 	return memo
 }
 
-func TestAnOperationIsAnsweredAlsoOnceItsEndpointTakesNoMore(t *testing.T) {
+func TestARepeatedStartIsAnsweredAlsoOnceItsEndpointIsGone(t *testing.T) {
 	t.Parallel()
 	of := func(endpoint string, change func(*operation.StartRequest)) operation.StartRequest {
 		return transfer(func(r *operation.StartRequest) { r.Endpoint = endpoint; change(r) })
@@ -65,7 +65,7 @@ func TestAnOperationIsAnsweredAlsoOnceItsEndpointTakesNoMore(t *testing.T) {
 		before, again operation.StartRequest
 		// problem is that of the answer; empty: the state of the operation.
 		problem operation.Problem
-		// unread says that Temporal is not asked.
+		// unread says that Temporal is not called.
 		unread bool
 	}{
 		"its endpoint was disabled":            {before: of("OFF", same), again: of("OFF", same)},
@@ -81,14 +81,14 @@ func TestAnOperationIsAnsweredAlsoOnceItsEndpointTakesNoMore(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			engine := &described{}
+			engine := &oneOperation{}
 			if tc.before.Endpoint != "" {
 				normalise(&tc.before)
 				engine.memo = memoOf(t, map[string]any{workflows.MemoStart: tc.before})
 			}
 			state, created, err := serviceOn(engine).Start(t.Context(), tc.again)
 			require.False(t, created)
-			require.Equal(t, tc.unread, engine.asked == 0)
+			require.Equal(t, tc.unread, engine.reads == 0)
 			if tc.problem != "" {
 				requireProblem(t, tc.problem, err)
 				return
@@ -100,9 +100,9 @@ func TestAnOperationIsAnsweredAlsoOnceItsEndpointTakesNoMore(t *testing.T) {
 	}
 }
 
-func TestAStartIsNotRefusedWhileNobodyKnowsWhetherItWasAccepted(t *testing.T) {
+func TestAStartIsUnavailableWhileItsOperationCanNotBeLookedUp(t *testing.T) {
 	t.Parallel()
-	engine := &described{err: serviceerror.NewUnavailable("no")}
+	engine := &oneOperation{err: serviceerror.NewUnavailable("no")}
 	_, _, err := serviceOn(engine).Start(t.Context(), transfer(func(r *operation.StartRequest) { r.Endpoint = "OFF" }))
 	requireProblem(t, operation.ProblemUnavailable, err)
 }

@@ -17,7 +17,7 @@ import (
 // one that took a day. 60 is that of the alerts (deploy/prometheus).
 var acknowledgedBuckets = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600, 21600, 86400}
 
-// Operations counts how operations end. It looks on from outside the workflow:
+// Operations counts how operations end. It is an interceptor around the workflow:
 // workflow code and its histories know nothing of it.
 type Operations struct {
 	interceptor.WorkerInterceptorBase
@@ -48,9 +48,9 @@ func NewOperations(r prometheus.Registerer, known func(endpoint string) bool) *O
 	return o
 }
 
-// Expect begins at zero what may be counted of these endpoints: Prometheus sees
+// InitLabels begins at zero what may be counted of these endpoints: Prometheus sees
 // no increase in what appears with its first count.
-func (o *Operations) Expect(endpoints []string) {
+func (o *Operations) InitLabels(endpoints []string) {
 	for _, endpoint := range endpoints {
 		o.acknowledged.WithLabelValues(endpoint)
 		for _, outcome := range operation.Outcomes {
@@ -62,25 +62,24 @@ func (o *Operations) Expect(endpoints []string) {
 	}
 }
 
-// InterceptWorkflow looks on at one run.
+// InterceptWorkflow implements [interceptor.WorkerInterceptor].
 func (o *Operations) InterceptWorkflow(_ workflow.Context, next interceptor.WorkflowInboundInterceptor) interceptor.WorkflowInboundInterceptor {
-	return &onlooker{WorkflowInboundInterceptorBase: interceptor.WorkflowInboundInterceptorBase{Next: next}, operations: o}
+	return &endCounter{WorkflowInboundInterceptorBase: interceptor.WorkflowInboundInterceptorBase{Next: next}, operations: o}
 }
 
-type onlooker struct {
+type endCounter struct {
 	interceptor.WorkflowInboundInterceptorBase
 	operations *Operations
 }
 
-// ExecuteWorkflow counts the run's end where it is decided, and not again where
-// the history is replayed.
-func (l *onlooker) ExecuteWorkflow(ctx workflow.Context, in *interceptor.ExecuteWorkflowInput) (any, error) {
-	result, err := l.Next.ExecuteWorkflow(ctx, in)
+// ExecuteWorkflow counts the end of a run, except in a replay of its history.
+func (c *endCounter) ExecuteWorkflow(ctx workflow.Context, in *interceptor.ExecuteWorkflowInput) (any, error) {
+	result, err := c.Next.ExecuteWorkflow(ctx, in)
 	if workflow.IsReplaying(ctx) || workflow.GetInfo(ctx).WorkflowType.Name != workflows.OperationType || len(in.Args) == 0 {
 		return result, err
 	}
 	if input, ok := in.Args[0].(workflows.Input); ok {
-		l.operations.count(input, result, err)
+		c.operations.count(input, result, err)
 	}
 	return result, err
 }

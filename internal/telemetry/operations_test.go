@@ -40,7 +40,7 @@ func ended(outcome operation.Outcome) operation.Record {
 	}}
 }
 
-// run lets a worker with our interceptor run a workflow that ends so.
+// run runs a workflow with that ending on a worker with the interceptor.
 func run(t *testing.T, o *telemetry.Operations, in workflows.Input, ending operation.Record, fail func(operation.Record) error) {
 	t.Helper()
 	env := (&testsuite.WorkflowTestSuite{}).NewTestWorkflowEnvironment()
@@ -106,13 +106,12 @@ func TestOperationsAreCountedByEndpointAndOutcome(t *testing.T) {
 	}
 }
 
-// Endings without a final status, such as used-up polls, have no such time.
 func TestOnlyAFinalStatusHasATimeToItsAcknowledgement(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*operation.State){
 		"nothing was observed":                     func(s *operation.State) { s.Status = nil },
 		"the last status is not final":             func(s *operation.State) { s.Status.Final = false },
-		"the final status did not ring":            func(s *operation.State) { s.Deliveries[0].Status = "reserved" },
+		"the final status was not delivered":       func(s *operation.State) { s.Deliveries[0].Status = "reserved" },
 		"its delivery was superseded by another's": func(s *operation.State) { s.Deliveries[0].Outcome = operation.DeliverySuperseded },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -127,7 +126,7 @@ func TestOnlyAFinalStatusHasATimeToItsAcknowledgement(t *testing.T) {
 	}
 }
 
-func TestOperationsOfAnyNumberAddNoSeries(t *testing.T) {
+func TestEndpointsThatAreNotConfiguredAddNoSeries(t *testing.T) {
 	t.Parallel()
 	r := prometheus.NewPedanticRegistry()
 	o := telemetry.NewOperations(r, func(name string) bool { return name == "SHOP" })
@@ -158,11 +157,11 @@ func TestAReplayCountsNothing(t *testing.T) {
 	require.Empty(t, gathered(t, r, "ringback_operations_total"))
 }
 
-func TestWhatIsConfiguredIsCountedFromZero(t *testing.T) {
+func TestCountsOfConfiguredEndpointsBeginAtZero(t *testing.T) {
 	t.Parallel()
 	r := prometheus.NewPedanticRegistry()
 	o := telemetry.NewOperations(r, func(string) bool { return true })
-	o.Expect([]string{"LEDGER", "SHOP"})
+	o.InitLabels([]string{"LEDGER", "SHOP"})
 	for name, series := range map[string]int{
 		"ringback_operations_total": 12, "ringback_redeliveries_total": 12, "ringback_acknowledged_after_seconds": 2,
 	} {

@@ -14,7 +14,7 @@ import (
 // Requests counts and traces the API's requests by their route.
 type Requests struct {
 	traces *Traces
-	seen   *prometheus.CounterVec
+	total  *prometheus.CounterVec
 	took   *prometheus.HistogramVec
 }
 
@@ -22,7 +22,7 @@ type Requests struct {
 func NewRequests(r prometheus.Registerer, traces *Traces) *Requests {
 	q := &Requests{
 		traces: traces,
-		seen: prometheus.NewCounterVec(prometheus.CounterOpts{
+		total: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ringback_api_requests_total", Help: "Requests to the API, by method, route and HTTP status.",
 		}, []string{"method", "route", "code"}),
 		took: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -30,12 +30,11 @@ func NewRequests(r prometheus.Registerer, traces *Traces) *Requests {
 			Buckets: []float64{.0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}, []string{"method", "route"}),
 	}
-	r.MustRegister(q.seen, q.took)
+	r.MustRegister(q.total, q.took)
 	return q
 }
 
-// Middleware sees each call of the API; probes and the like are not counted,
-// nor is what has no route.
+// Middleware counts and traces the calls under /v1/.
 func (q *Requests) Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		route, err := mux.CurrentRoute(r).GetPathTemplate()
@@ -46,25 +45,25 @@ func (q *Requests) Middleware(next http.Handler) http.Handler {
 		begun := time.Now()
 		r, span := q.traces.request(r, route)
 		defer span.End()
-		answer := &answer{ResponseWriter: w, code: http.StatusOK}
-		next.ServeHTTP(answer, r)
-		span.SetAttributes(attribute.Int("http.response.status_code", answer.code))
-		q.seen.WithLabelValues(r.Method, route, strconv.Itoa(answer.code)).Inc()
+		status := &statusRecorder{ResponseWriter: w, code: http.StatusOK}
+		next.ServeHTTP(status, r)
+		span.SetAttributes(attribute.Int("http.response.status_code", status.code))
+		q.total.WithLabelValues(r.Method, route, strconv.Itoa(status.code)).Inc()
 		q.took.WithLabelValues(r.Method, route).Observe(time.Since(begun).Seconds())
 	})
 }
 
-// answer remembers the status that was answered.
-type answer struct {
+// statusRecorder keeps the status of a response.
+type statusRecorder struct {
 	http.ResponseWriter
 	code int
 }
 
-// WriteHeader answers with code.
-func (a *answer) WriteHeader(code int) {
-	a.code = code
-	a.ResponseWriter.WriteHeader(code)
+// WriteHeader implements [http.ResponseWriter].
+func (s *statusRecorder) WriteHeader(code int) {
+	s.code = code
+	s.ResponseWriter.WriteHeader(code)
 }
 
 // Unwrap serves [http.ResponseController].
-func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+func (s *statusRecorder) Unwrap() http.ResponseWriter { return s.ResponseWriter }

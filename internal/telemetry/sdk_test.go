@@ -43,7 +43,7 @@ func label(m *dto.Metric, name string) string {
 	return ""
 }
 
-func TestTheSDKsMetricsHavePrometheusNamesAndKinds(t *testing.T) {
+func TestMetricsOfTheSDKHavePrometheusNamesAndKinds(t *testing.T) {
 	t.Parallel()
 	handler, r := sdkMetrics(t)
 	tagged := handler.WithTags(map[string]string{"worker_type": "WorkflowWorker"})

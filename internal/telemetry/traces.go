@@ -29,8 +29,8 @@ type TracesOptions struct {
 	// Ratio is the share of traces that are recorded where the caller has not
 	// decided, 0 to 1. OTEL_TRACES_SAMPLER says otherwise, if it is set.
 	Ratio float64
-	// OnError, if set, hears of spans that could not be sent, in the whole
-	// process: OpenTelemetry has one place for it.
+	// OnError, if set, is called where spans could not be sent, in the whole process:
+	// OpenTelemetry has one such handler.
 	OnError func(error)
 	// Processor replaces the exporter, in tests.
 	Processor trace.SpanProcessor
@@ -48,7 +48,7 @@ type Traces struct {
 func OpenTraces(ctx context.Context, o TracesOptions) (*Traces, error) {
 	processor := o.Processor
 	if processor == nil {
-		if !wanted(o.Endpoint) {
+		if !enabled(o.Endpoint) {
 			return nil, nil //nolint:nilnil // nil is a Traces that is off
 		}
 		var options []otlptracehttp.Option
@@ -65,19 +65,19 @@ func OpenTraces(ctx context.Context, o TracesOptions) (*Traces, error) {
 		processor = trace.NewBatchSpanProcessor(exporter)
 	}
 	provider := trace.NewTracerProvider(append(sampler(o.Ratio),
-		trace.WithSpanProcessor(processor), trace.WithResource(about(o.Service)))...)
+		trace.WithSpanProcessor(processor), trace.WithResource(newResource(o.Service)))...)
 	return &Traces{provider: provider, tracer: provider.Tracer("ringback")}, nil
 }
 
-// wanted follows the standard's variables where the configuration is silent.
-func wanted(endpoint string) bool {
+// enabled follows OpenTelemetry's variables where the configuration has no endpoint.
+func enabled(endpoint string) bool {
 	if os.Getenv("OTEL_SDK_DISABLED") == "true" || os.Getenv("OTEL_TRACES_EXPORTER") == "none" {
 		return false
 	}
 	return endpoint != "" || os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") != "" || os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != ""
 }
 
-// sampler leaves the decision to whoever called, and to OTEL_TRACES_SAMPLER.
+// sampler leaves the decision to the caller's trace, and to OTEL_TRACES_SAMPLER.
 func sampler(ratio float64) []trace.TracerProviderOption {
 	if os.Getenv("OTEL_TRACES_SAMPLER") != "" {
 		return nil
@@ -85,8 +85,8 @@ func sampler(ratio float64) []trace.TracerProviderOption {
 	return []trace.TracerProviderOption{trace.WithSampler(trace.ParentBased(trace.TraceIDRatioBased(ratio)))}
 }
 
-// about names the program and not the machine or the process's arguments.
-func about(service string) *resource.Resource {
+// newResource names the program, and neither the machine nor the arguments.
+func newResource(service string) *resource.Resource {
 	if os.Getenv("OTEL_SERVICE_NAME") != "" {
 		return resource.Environment()
 	}
@@ -133,23 +133,23 @@ func (t *Traces) request(r *http.Request, route string) (*http.Request, api.Span
 	return r.WithContext(ctx), span
 }
 
-// Client is c with a span around each request that belongs to a trace, named
-// after what it is for. With tell, the request says which span it is by its
-// header traceparent. Addresses and bodies are kept out of spans.
-func (t *Traces) Client(c *http.Client, name string, tell bool) *http.Client {
+// Client is c with a span of that name around each request that belongs to a trace.
+// With propagate, the request has the header traceparent. Addresses and bodies are
+// kept out of spans.
+func (t *Traces) Client(c *http.Client, name string, propagate bool) *http.Client {
 	if t == nil {
 		return c
 	}
 	traced := *c
-	traced.Transport = &transport{RoundTripper: c.Transport, traces: t, name: name, tell: tell}
+	traced.Transport = &transport{RoundTripper: c.Transport, traces: t, name: name, propagate: propagate}
 	return &traced
 }
 
 type transport struct {
 	http.RoundTripper
-	traces *Traces
-	name   string
-	tell   bool
+	traces    *Traces
+	name      string
+	propagate bool
 }
 
 // RoundTrip sends r in a span of its own.
@@ -161,7 +161,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		api.WithAttributes(attribute.String("http.request.method", r.Method)))
 	defer span.End()
 	r = r.Clone(ctx)
-	if t.tell {
+	if t.propagate {
 		t.traces.w3c.Inject(ctx, propagation.HeaderCarrier(r.Header))
 	}
 	response, err := t.RoundTripper.RoundTrip(r)

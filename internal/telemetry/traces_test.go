@@ -26,22 +26,22 @@ func traces(t *testing.T, ratio float64) (*telemetry.Traces, *tracetest.SpanReco
 	return opened, recorder
 }
 
-// served is a request to the API whose handler calls a receiver, and what the
-// receiver was told about the trace.
-func served(t *testing.T, opened *telemetry.Traces, tell bool, parent string) (toldParent string) {
+// served makes a request to the API whose handler calls a receiver, and returns the
+// header traceparent that the receiver got.
+func served(t *testing.T, opened *telemetry.Traces, propagate bool, parent string) (traceparent string) {
 	t.Helper()
 	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		toldParent = r.Header.Get("traceparent")
+		traceparent = r.Header.Get("traceparent")
 	}))
 	defer receiver.Close()
-	calls := opened.Client(receiver.Client(), "attempt", tell)
+	calls := opened.Client(receiver.Client(), "attempt", propagate)
 	defer calls.CloseIdleConnections()
 	called := errors.New("the handler was not called")
 	router := mux.NewRouter()
 	router.Use(telemetry.NewRequests(prometheus.NewRegistry(), opened).Middleware)
 	router.HandleFunc("/v1/operations/{id}", func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusCreated)
-		called = ring(r.Context(), calls, receiver.URL+"/secret?key=1")
+		called = send(r.Context(), calls, receiver.URL+"/secret?key=1")
 	})
 	request := httptest.NewRequest(http.MethodPost, "/v1/operations/4711", nil)
 	if parent != "" {
@@ -49,10 +49,10 @@ func served(t *testing.T, opened *telemetry.Traces, tell bool, parent string) (t
 	}
 	router.ServeHTTP(httptest.NewRecorder(), request)
 	require.NoError(t, called)
-	return toldParent
+	return traceparent
 }
 
-func ring(ctx context.Context, calls *http.Client, address string) error {
+func send(ctx context.Context, calls *http.Client, address string) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address, nil)
 	if err != nil {
 		return err
@@ -65,37 +65,37 @@ func ring(ctx context.Context, calls *http.Client, address string) error {
 }
 
 const (
-	caller        = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-	callerUnkept  = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
-	callersTrace  = "0af7651916cd43dd8448eb211c80319c"
-	nobodysParent = ""
+	caller       = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	callerUnkept = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
+	callersTrace = "0af7651916cd43dd8448eb211c80319c"
+	noParent     = ""
 )
 
-func TestARequestsTraceReachesTheReceiverWhereItIsToBeTold(t *testing.T) {
+func TestATraceReachesTheReceiverWhereItsEndpointAsksForIt(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
-		parent string
-		ratio  float64
-		tell   bool
+		parent    string
+		ratio     float64
+		propagate bool
 		// spans are how many are recorded.
 		spans int
 	}{
-		"a trace of ours is told":                             {nobodysParent, 1, true, 2},
-		"the caller's trace goes on":                          {caller, 1, true, 2},
-		"the caller's trace goes on whatever our share":       {caller, 0, true, 2},
-		"a trace that the caller does not record is not":      {callerUnkept, 1, true, 0},
-		"a share of none records none":                        {nobodysParent, 0, true, 0},
-		"a receiver that did not ask for it is told of none":  {caller, 1, false, 2},
-		"without a caller it is not told of a trace of ours,": {nobodysParent, 1, false, 2},
+		"a trace begun here is sent on":                                    {noParent, 1, true, 2},
+		"the caller's trace goes on":                                       {caller, 1, true, 2},
+		"the caller's trace goes on whatever our share":                    {caller, 0, true, 2},
+		"a trace that the caller does not record is not":                   {callerUnkept, 1, true, 0},
+		"a share of none records none":                                     {noParent, 0, true, 0},
+		"a receiver that did not ask gets no header":                       {caller, 1, false, 2},
+		"a receiver that did not ask gets no header of a trace begun here": {noParent, 1, false, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			opened, recorder := traces(t, tc.ratio)
-			told := served(t, opened, tc.tell, tc.parent)
+			traceparent := served(t, opened, tc.propagate, tc.parent)
 			require.Len(t, recorder.Ended(), tc.spans)
-			require.Equal(t, tc.tell, told != "")
-			if tc.parent != "" && tc.tell {
-				require.Contains(t, told, callersTrace)
+			require.Equal(t, tc.propagate, traceparent != "")
+			if tc.parent != "" && tc.propagate {
+				require.Contains(t, traceparent, callersTrace)
 			}
 			if tc.spans == 0 {
 				return
@@ -105,16 +105,16 @@ func TestARequestsTraceReachesTheReceiverWhereItIsToBeTold(t *testing.T) {
 			require.Equal(t, api.SpanKindClient, attempt.SpanKind())
 			require.Equal(t, "POST /v1/operations/{id}", request.Name(), "an id is in no span's name")
 			require.Equal(t, request.SpanContext().SpanID(), attempt.Parent().SpanID())
-			if tc.tell {
-				require.Contains(t, told, attempt.SpanContext().SpanID().String())
+			if tc.propagate {
+				require.Contains(t, traceparent, attempt.SpanContext().SpanID().String())
 			}
-			silent(t, recorder.Ended())
+			requireNoSecrets(t, recorder.Ended())
 		})
 	}
 }
 
-// silent holds that no address and no id of a request is in a span.
-func silent(t *testing.T, spans []trace.ReadOnlySpan) {
+// requireNoSecrets holds that no address and no id of a request is in a span.
+func requireNoSecrets(t *testing.T, spans []trace.ReadOnlySpan) {
 	t.Helper()
 	for _, span := range spans {
 		for _, attribute := range span.Attributes() {
@@ -140,23 +140,23 @@ func TestTracesThatAreOffChangeNothing(t *testing.T) {
 	require.NoError(t, opened.Close(t.Context()))
 }
 
-func TestSpansThatAReceiverRefusesAreToldAndHoldUpNothing(t *testing.T) {
+func TestSpansThatTheCollectorRefusesAreReportedAndDelayNothing(t *testing.T) {
 	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "not these", http.StatusBadRequest)
 	}))
 	defer receiver.Close()
-	told := make(chan error, 8)
+	failures := make(chan error, 8)
 	opened, err := telemetry.OpenTraces(t.Context(), telemetry.TracesOptions{
-		Service: "ringback-api", Ratio: 1, Endpoint: receiver.URL, OnError: func(err error) { told <- err },
+		Service: "ringback-api", Ratio: 1, Endpoint: receiver.URL, OnError: func(err error) { failures <- err },
 	})
 	require.NoError(t, err)
-	require.NotEmpty(t, served(t, opened, true, nobodysParent))
+	require.NotEmpty(t, served(t, opened, true, noParent))
 	require.NoError(t, opened.Close(t.Context()))
-	require.ErrorContains(t, <-told, "400")
+	require.ErrorContains(t, <-failures, "400")
 }
 
-// TestSpansGoWhereTheConfigurationOrTheEnvironmentSays sends them for real.
-func TestSpansGoWhereTheConfigurationOrTheEnvironmentSays(t *testing.T) {
+// TestSpansAreSentToTheConfiguredCollector sends them for real.
+func TestSpansAreSentToTheConfiguredCollector(t *testing.T) {
 	for name, tc := range map[string]struct {
 		configured, disabled bool
 		sent                 bool
@@ -166,8 +166,8 @@ func TestSpansGoWhereTheConfigurationOrTheEnvironmentSays(t *testing.T) {
 		"to none where the environment switches all of it": {configured: true, disabled: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			asked := make(chan string, 8)
-			receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { asked <- r.URL.Path }))
+			paths := make(chan string, 8)
+			receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { paths <- r.URL.Path }))
 			defer receiver.Close()
 			options := telemetry.TracesOptions{Service: "ringback-api", Ratio: 1}
 			if tc.configured {
@@ -180,13 +180,13 @@ func TestSpansGoWhereTheConfigurationOrTheEnvironmentSays(t *testing.T) {
 			}
 			opened, err := telemetry.OpenTraces(t.Context(), options)
 			require.NoError(t, err)
-			served(t, opened, true, nobodysParent)
+			served(t, opened, true, noParent)
 			require.NoError(t, opened.Close(t.Context()))
 			if !tc.sent {
-				require.Empty(t, asked)
+				require.Empty(t, paths)
 				return
 			}
-			require.Equal(t, "/v1/traces", <-asked)
+			require.Equal(t, "/v1/traces", <-paths)
 			receiver.CloseClientConnections()
 		})
 	}

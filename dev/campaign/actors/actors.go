@@ -1,49 +1,145 @@
-// Package actors is the world around Ringback in a campaign: the cores that it
-// asks, the receivers that it sends callbacks to and the payment cores' own calls of its API.
-// Each is a role for a process of its own. It lives by the plan, which it makes
-// for itself, and by the clock, so that it may be killed and started again at any
-// moment; what it saw is in its journal.
+// Package actors is everything around Ringback in a campaign: the cores that it
+// polls, the receivers of its callbacks, and the payment cores that call its API,
+// here called starters. Each follows the plan, which it makes from the same options,
+// and the clock, and writes what it saw to its journal. Cores and receivers can be
+// killed and started again at any time.
 package actors
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"sync"
 	"time"
 
+	"ringback/dev/campaign/journal"
 	"ringback/dev/campaign/plan"
 )
 
-// Options are what a role is told: as JSON, so that they can be handed to a
-// process. Each role takes what concerns it.
+// Options are an actor's, passed to its process as JSON.
 type Options struct {
 	Plan plan.Options `json:"plan"`
-	// Began is the campaign's beginning, which all times of the plan count from.
+	// Began is when the campaign began: the plan's times count from it.
 	Began time.Time `json:"began"`
-	// Journal is the file that this role appends to, and no other; a role that is
-	// started again is given the same one.
+	// Journal is this actor's own file, the same one after a restart.
 	Journal string `json:"journal"`
-	// Listen is where this role listens, host:port: Cores at three addresses,
-	// wsGate's, Paysera's and their fronts', Receivers at one. Starters listen nowhere.
+	// Listen are the addresses to listen on, host:port: three for Cores (wsGate,
+	// Paysera, the gateway), one for Receivers, none for Starters.
 	Listen []string `json:"listen,omitempty"`
-	// World is how Ringback reaches the cores and the receivers: through links.
-	World World `json:"world,omitzero"`
-	// APIs are how Starters reach Ringback.
+	// URLs are those that Ringback uses.
+	URLs URLs `json:"urls,omitzero"`
+	// APIs are those that Starters call.
 	APIs []API `json:"apis,omitempty"`
 }
 
-// World are the base URLs that Ringback is given.
-type World struct {
-	// WSGate and Paysera are the cores' base URLs, which are tried in turn.
-	WSGate  []string `json:"wsgate"`
-	Paysera []string `json:"paysera"`
-	// Front is the first base URL of sources that are fronted.
-	Front string `json:"front"`
-	// Receivers is the one of all receivers.
+// URLs are the base URLs of cores and receivers, through the links. Gateway is the
+// first base URL of sources behind a gateway.
+type URLs struct {
+	WSGate    string `json:"wsgate"`
+	Paysera   string `json:"paysera"`
+	Gateway   string `json:"gateway"`
 	Receivers string `json:"receivers"`
 }
 
-// API is one of Ringback's.
+// API is one of Ringback's APIs: a program's name such as "api-0", and its base URL.
 type API struct {
-	// Name is the program's, such as "api-0".
 	Name string `json:"name"`
-	// URL is its base URL.
-	URL string `json:"url"`
+	URL  string `json:"url"`
+}
+
+// actor is what all actors have.
+type actor struct {
+	Options
+	plan       plan.Plan
+	operations map[string]plan.Operation
+	journal    *journal.Writer
+	// fail ends the actor: it must not go on without its journal.
+	fail context.CancelCauseFunc
+}
+
+// run runs an actor that listens on so many addresses, until ctx ends, do returns,
+// or its journal can't be written.
+func run(ctx context.Context, o Options, addresses int, do func(context.Context, *actor) error) error {
+	if len(o.Listen) != addresses {
+		return fmt.Errorf("run an actor: it needs %d addresses to listen on and has %d", addresses, len(o.Listen))
+	}
+	written, err := journal.Open(o.Journal)
+	if err != nil {
+		return err
+	}
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	a := &actor{Options: o, plan: plan.Make(o.Plan), journal: written}
+	a.operations = a.plan.ByID()
+	var once sync.Once
+	var failure error
+	a.fail = func(err error) {
+		once.Do(func() { failure = err })
+		fail(err)
+	}
+	err = do(ctx, a)
+	once.Do(func() {}) // a later failure must not write to failure
+	return errors.Join(err, failure, written.Close())
+}
+
+func (a *actor) write(e journal.Entry) {
+	if err := a.journal.Write(e); err != nil {
+		a.fail(err)
+	}
+}
+
+// sinceBegin is the time since the campaign began.
+func (a *actor) sinceBegin() time.Duration { return time.Since(a.Began) }
+
+// wait waits for a time after the campaign's beginning; false if ctx ended before.
+func (a *actor) wait(ctx context.Context, sinceBegin time.Duration) bool {
+	return sleep(ctx, sinceBegin-a.sinceBegin())
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// shutdownTimeout is how long a server's open requests may take at the end.
+const shutdownTimeout = 2 * time.Second
+
+// serve serves HTTP on addr until stop is called. The end of ctx ends the requests'
+// contexts.
+func serve(ctx context.Context, addr string, handler http.Handler) (stop func() error, err error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", addr, err)
+	}
+	server := &http.Server{
+		Handler: handler, ReadHeaderTimeout: 10 * time.Second, ErrorLog: log.New(io.Discard, "", 0),
+		BaseContext: func(net.Listener) context.Context { return ctx },
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(listener) }()
+	return func() error {
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+		defer cancel()
+		err := server.Shutdown(grace)
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = server.Close()
+		}
+		if served := <-ended; !errors.Is(served, http.ErrServerClosed) {
+			err = errors.Join(err, served)
+		}
+		return err
+	}, nil
 }

@@ -11,30 +11,29 @@ import (
 	"ringback/internal/operation"
 )
 
-// Key is the bearer key that Config lets in, with every scope that a campaign needs.
+// Key is the API key in Config, with every scope that a campaign needs.
 const Key = "not-a-secret-of-a-campaign"
 
-// What both sides of a campaign know; nothing of it is a secret of anyone's.
+// Credentials of a campaign; none of them is a real secret.
 const (
-	extSystemID = "TORTURE"
+	extSystemID = "CAMPAIGN"
 	login       = "campaign"
-	clientDN    = "TORTURE"
+	clientDN    = "CAMPAIGN"
 	macID       = "campaign"
 	password    = "not-a-secret-1"
 	macKey      = "not-a-secret-2"
 
-	passwordVariable = "RINGBACK_TORTURE_PASSWORD"
-	macKeyVariable   = "RINGBACK_TORTURE_MAC_KEY"
-	signingVariable  = "RINGBACK_TORTURE_SIGNING"
+	passwordVariable = "RINGBACK_CAMPAIGN_PASSWORD"
+	macKeyVariable   = "RINGBACK_CAMPAIGN_MAC_KEY"
+	signingVariable  = "RINGBACK_CAMPAIGN_SIGNING"
 )
 
 // signingKey signs the callbacks of endpoints that are Signed.
 var signingKey = []byte("not-a-secret-of-a-campaign-3")
 
-// Config is the configuration of every program of Ringback in a campaign. Where
-// they listen is told to each by its flags -listen and -telemetry-listen. Its
-// secrets are in the environment: see Environment.
-func Config(w World) string {
+// Config is the configuration of all of Ringback's programs in a campaign. Their
+// addresses are set by flags, its secrets by Environment.
+func Config(urls URLs) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `api:
   listen: 127.0.0.1:0
@@ -45,35 +44,35 @@ egress: {allow: [127.0.0.0/8]}
 sources:
 `, sha256.Sum256([]byte(Key)))
 	for _, s := range plan.Sources {
-		fmt.Fprintf(&b, "  %s: {kind: %s, base_urls: [%s], %s, timeout: %s}\n", s.Name, s.Kind, quoted(w.core(s)), credentials[s.Kind], pollTimeout)
+		fmt.Fprintf(&b, "  %s: {kind: %s, base_urls: [%s], %s, timeout: %s}\n", s.Name, s.Kind, urls.baseURLs(s), credentials[s.Kind], pollTimeout)
 	}
 	b.WriteString("endpoints:\n")
 	for _, e := range plan.Endpoints {
 		fmt.Fprintf(&b, "  %s: {dialect: %s, source: %s, %s, poll: {%s}, delivery: {%s}, supersede: %s%s}\n",
-			e.Name, e.Dialect, e.SourceName(), target(e, w), poll(e.Policy.Poll), delivery(e.Policy.Delivery), e.Policy.Supersede, signing(e))
+			e.Name, e.Dialect, e.SourceName(), target(e, urls), poll(e.Policy.Poll), delivery(e.Policy.Delivery), e.Policy.Supersede, signing(e))
 	}
 	return b.String()
 }
 
-// credentials are what each kind of core lets Ringback in by.
+// credentials are Ringback's at each kind of core, as YAML.
 var credentials = map[string]string{
 	"ukrcard": fmt.Sprintf(`ext_system_id: %s, login: %s, client_dn: %s, password: "${env:%s}"`, extSystemID, login, clientDN, passwordVariable),
 	"paysera": fmt.Sprintf(`mac: {id: %s, key: "${env:%s}"}`, macID, macKeyVariable),
 }
 
-// core are the base URLs of a source.
-func (w World) core(s plan.Source) []string {
-	urls := w.WSGate
+// baseURLs are those of a source, as members of a YAML list.
+func (u URLs) baseURLs(s plan.Source) string {
+	urls := fmt.Sprintf("%q", u.WSGate)
 	if s.Kind == "paysera" {
-		urls = w.Paysera
+		urls = fmt.Sprintf("%q", u.Paysera)
 	}
-	if s.Fronted {
-		return append([]string{w.Front}, urls...)
+	if s.BehindGateway {
+		return fmt.Sprintf("%q, ", u.Gateway) + urls
 	}
 	return urls
 }
 
-// pollTimeout bounds one question to a core.
+// pollTimeout bounds one poll.
 const pollTimeout = 4 * time.Second
 
 // Environment are the variables, NAME=value, that Config refers to.
@@ -85,24 +84,17 @@ func Environment() []string {
 	}
 }
 
-// quoted are the URLs as members of a YAML list.
-func quoted(urls []string) string {
-	var all []string
-	for _, u := range urls {
-		all = append(all, fmt.Sprintf("%q", u))
-	}
-	return strings.Join(all, ", ")
-}
-
-func target(e plan.Endpoint, w World) string {
+func target(e plan.Endpoint, urls URLs) string {
 	if e.PerOperationURL {
 		return "callback_url: per_operation"
 	}
-	return fmt.Sprintf("url: %q", address(e, w))
+	return fmt.Sprintf("url: %q", callbackURL(e, urls))
 }
 
-// address is where the callbacks of an endpoint go.
-func address(e plan.Endpoint, w World) string { return w.Receivers + "/" + e.Dialect + "/" + e.Name }
+// callbackURL is where the callbacks of an endpoint go.
+func callbackURL(e plan.Endpoint, urls URLs) string {
+	return urls.Receivers + "/" + e.Dialect + "/" + e.Name
+}
 
 func poll(p operation.PollPolicy) string {
 	text := fmt.Sprintf("lifetime: %dms", p.LifetimeMS)

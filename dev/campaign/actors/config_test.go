@@ -11,10 +11,8 @@ import (
 	"ringback/internal/config"
 )
 
-var world = actors.World{
-	WSGate:    []string{"http://127.0.0.1:7001", "http://127.0.0.1:7003"},
-	Paysera:   []string{"http://127.0.0.1:7002"},
-	Front:     "http://127.0.0.1:7005",
+var urls = actors.URLs{
+	WSGate: "http://127.0.0.1:7001", Paysera: "http://127.0.0.1:7002", Gateway: "http://127.0.0.1:7005",
 	Receivers: "http://127.0.0.1:7004",
 }
 
@@ -24,12 +22,12 @@ func load(t *testing.T) *config.Config {
 		name, value, _ := strings.Cut(variable, "=")
 		t.Setenv(name, value)
 	}
-	c, err := config.Parse("ringback.yml", []byte(actors.Config(world)))
+	c, err := config.Parse("ringback.yml", []byte(actors.Config(urls)))
 	require.NoError(t, err)
 	return c
 }
 
-func TestTheConfigurationHasThePlansEndpoints(t *testing.T) {
+func TestConfigHasThePlansEndpointsAndSources(t *testing.T) {
 	c := load(t)
 	require.Len(t, c.Endpoints, len(plan.Endpoints))
 	for _, e := range plan.Endpoints {
@@ -45,40 +43,14 @@ func TestTheConfigurationHasThePlansEndpoints(t *testing.T) {
 			require.Equal(t, "http://127.0.0.1:7004/"+e.Dialect+"/"+e.Name, c.Endpoints[e.Name].URL)
 		}
 	}
-	for name, urls := range map[string][]string{
-		"ukrcard": world.WSGate, "paysera": world.Paysera, "paysera-fronted": append([]string{world.Front}, world.Paysera...),
+	for name, want := range map[string][]string{
+		"ukrcard": {urls.WSGate}, "paysera": {urls.Paysera}, "paysera-gateway": {urls.Gateway, urls.Paysera},
 	} {
 		for i, base := range c.Sources[name].BaseURLs {
-			require.Equal(t, urls[i], base.URL)
+			require.Equal(t, want[i], base.URL)
 		}
-		require.Len(t, c.Sources[name].BaseURLs, len(urls))
+		require.Len(t, c.Sources[name].BaseURLs, len(want))
 	}
 	require.Len(t, c.Sources, len(plan.Sources))
 	require.Empty(t, c.Warnings)
-}
-
-func TestTheConfigurationsPoliciesAreWhatACampaignNeeds(t *testing.T) {
-	t.Parallel()
-	var belowASecond, byServer, every, latest, standard int
-	for _, e := range plan.Endpoints {
-		d := e.Policy.Delivery
-		require.True(t, d.Attempts >= 4 && d.Attempts <= 8, e.Name)
-		switch {
-		case d.IntervalMS < 1000:
-			belowASecond++
-		case d.IntervalMS > 5000:
-			byServer++
-		}
-		if e.Policy.Supersede == "every" {
-			every++
-		} else {
-			latest++
-		}
-		if e.Dialect == "standard" && e.Signed {
-			standard++
-		}
-	}
-	for _, n := range []int{belowASecond, byServer, every, latest, standard} {
-		require.Positive(t, n)
-	}
 }

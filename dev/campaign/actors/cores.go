@@ -14,15 +14,14 @@ import (
 	"ringback/internal/operation"
 )
 
-// Cores are both cores: wsGate at the first address of o.Listen, Paysera's
-// Transfers API at the second, and at the third what stands in front of both for
-// sources that are fronted. They answer by the plan's steps and the clock, and are
-// as strict about what they are asked as the documents are. ready is called once
-// they listen; they end with ctx, which is no error.
+// Cores runs both cores and the gateway before them, at the addresses of o.Listen.
+// They answer by the plan's steps and the clock, and check requests as strictly as
+// their documents do. ready is called once they listen. The end of ctx ends them
+// and is no error.
 func Cores(ctx context.Context, o Options, ready func()) error {
-	return play(ctx, o, 3, func(ctx context.Context, r *role) error {
-		c := &cores{role: r, ctx: ctx, run: time.Now().UnixNano()}
-		stop, err := c.start() //nolint:contextcheck // they end by stop
+	return run(ctx, o, 3, func(ctx context.Context, a *actor) error {
+		c := &cores{actor: a, ctx: ctx, process: time.Now().UnixNano()}
+		stop, err := c.start() //nolint:contextcheck // stop ends them
 		if err != nil {
 			return err
 		}
@@ -32,14 +31,13 @@ func Cores(ctx context.Context, o Options, ready func()) error {
 	})
 }
 
-// cores answer questions by the plan.
 type cores struct {
-	*role
-	// ctx ends the answers that take their time.
+	*actor
+	// ctx ends delayed answers.
 	ctx context.Context //nolint:containedctx // the simulators' callbacks get none
-	// run tells the questions of this process from those of the ones before it.
-	run       int64
-	questions atomic.Int64
+	// process tells the polls of this process from those before a restart.
+	process int64
+	polls   atomic.Int64
 }
 
 func (c *cores) start() (stop func() error, err error) {
@@ -53,14 +51,14 @@ func (c *cores) start() (stop func() error, err error) {
 	if err != nil {
 		return nil, errors.Join(err, wsgate.Close())
 	}
-	front, err := c.startFront()
+	stopGateway, err := serve(c.ctx, c.Listen[2], c.gateway())
 	if err != nil {
 		return nil, errors.Join(err, wsgate.Close(), paysera.Close())
 	}
-	return func() error { return errors.Join(front(), wsgate.Close(), paysera.Close()) }, nil
+	return func() error { return errors.Join(stopGateway(), wsgate.Close(), paysera.Close()) }, nil
 }
 
-// confirm answers an order's question. The plan has digits for Ukrcard.
+// confirm answers a poll of Ukrcard's, whose statuses are numbers.
 func (c *cores) confirm(order string, q simulator.Question) (simulator.WSGateAnswer, bool) {
 	step, known := c.answer(order, q)
 	if step.Forbidden {
@@ -78,11 +76,11 @@ func (c *cores) transfer(id string, q simulator.Question) (simulator.TransferSte
 	return simulator.TransferStep{Status: step.Status}, known
 }
 
-// answer is what held at the core when the operation's question came, after the
-// time that the core takes. It is in the journal before it is sent.
+// answer is the step that held when the poll came, returned after the operation's
+// latency. It is in the journal before it is sent.
 func (c *cores) answer(id string, q simulator.Question) (step plan.Step, known bool) {
 	operation, known := c.operations[id]
-	poll := c.question(operation.Endpoint, id, q.At)
+	poll := c.newPoll(operation.Endpoint, id, q.At)
 	poll.Refused = q.Refused
 	switch {
 	case poll.Refused == simulator.NonceUsed:
@@ -104,10 +102,10 @@ func (c *cores) answer(id string, q simulator.Question) (step plan.Step, known b
 	return step, known
 }
 
-func (c *cores) question(endpoint, id string, at time.Time) journal.Poll {
+func (c *cores) newPoll(endpoint, id string, at time.Time) journal.Poll {
 	return journal.Poll{
 		Span: journal.Span{Began: at},
 		Key:  operation.Key{Endpoint: endpoint, OperationID: id},
-		Name: strconv.FormatInt(c.run, 10) + "-" + strconv.FormatInt(c.questions.Add(1), 10),
+		Name: strconv.FormatInt(c.process, 10) + "-" + strconv.FormatInt(c.polls.Add(1), 10),
 	}
 }

@@ -21,18 +21,18 @@ import (
 	"ringback/internal/source"
 )
 
-// cores are both, and Ringback's own adapters to them.
+// cores runs the cores, with Ringback's own sources for them.
 func cores(t *testing.T) (actors.Options, plan.Plan, map[string]source.Source, func()) {
 	t.Helper()
 	o, p := campaign(t)
 	o.Listen = []string{address(t), address(t), address(t)}
-	stop := role(t, o, actors.Cores)
+	stop := start(t, o, actors.Cores)
 	for _, variable := range actors.Environment() {
 		name, value, _ := strings.Cut(variable, "=")
 		t.Setenv(name, value)
 	}
-	c, err := config.Parse("ringback.yml", []byte(actors.Config(actors.World{
-		WSGate: []string{"http://" + o.Listen[0]}, Paysera: []string{"http://" + o.Listen[1]}, Front: "http://" + o.Listen[2], Receivers: world.Receivers,
+	c, err := config.Parse("ringback.yml", []byte(actors.Config(actors.URLs{
+		WSGate: "http://" + o.Listen[0], Paysera: "http://" + o.Listen[1], Gateway: "http://" + o.Listen[2], Receivers: urls.Receivers,
 	})))
 	require.NoError(t, err)
 	sources := map[string]source.Source{}
@@ -50,7 +50,7 @@ func query(o plan.Operation) operation.Query {
 	return operation.Query{OperationID: o.ID, Method: o.Method, Reference: operation.Reference{RegisteredAt: &registered}}
 }
 
-func TestCoresSayWhatThePlanHasAndWhatTheySaid(t *testing.T) {
+func TestCoresAnswerByThePlanAndRecordTheirPolls(t *testing.T) {
 	o, p, sources, stop := cores(t)
 	var want []journal.Poll
 	for _, kind := range []string{"ukrcard", "paysera"} {
@@ -72,12 +72,12 @@ func TestCoresSayWhatThePlanHasAndWhatTheySaid(t *testing.T) {
 	}
 }
 
-func TestCoresJournalWhatTheyRefuse(t *testing.T) {
+func TestCoresRecordRefusedPolls(t *testing.T) {
 	o, p, sources, stop := cores(t)
 	known := operationWhere(t, p, func(_ plan.Operation, e plan.Endpoint) bool { return e.SourceKind == "ukrcard" })
-	_, err := sources["paysera"].Poll(t.Context(), query(plan.Operation{ID: "nobodys"}))
+	_, err := sources["paysera"].Poll(t.Context(), query(plan.Operation{ID: "unknown"}))
 	require.Error(t, err)
-	_, err = sources["ukrcard"].Poll(t.Context(), query(plan.Operation{ID: "nobodys"}))
+	_, err = sources["ukrcard"].Poll(t.Context(), query(plan.Operation{ID: "unknown"}))
 	require.NoError(t, err, "wsGate answers with respStatus 404")
 	status, _, err := do(t, http.MethodPost, "http://"+o.Listen[0]+"/Confirm", http.Header{"Ordernumber": {known.ID}}, "")
 	require.NoError(t, err)
@@ -95,7 +95,7 @@ func TestCoresJournalWhatTheyRefuse(t *testing.T) {
 	require.Equal(t, known.Key(), entries[2].Poll.Key)
 }
 
-func TestAQuestionThatComesTwiceIsToldApart(t *testing.T) {
+func TestAPollThatIsRepeatedWithItsNonceIsRecordedAsRepeated(t *testing.T) {
 	o, p, _, stop := cores(t)
 	asked := operationWhere(t, p, func(_ plan.Operation, e plan.Endpoint) bool { return e.SourceKind == "paysera" })
 	url := "http://" + o.Listen[1] + "/transfer/rest/v1/transfers/" + asked.ID
@@ -117,7 +117,7 @@ func TestAQuestionThatComesTwiceIsToldApart(t *testing.T) {
 	require.Empty(t, entries[1].Poll.Status)
 }
 
-func TestACoreTakesItsTimeAndForbids(t *testing.T) {
+func TestCoresDelayAndForbidByThePlan(t *testing.T) {
 	o, p, sources, stop := cores(t)
 	slow := operationWhere(t, p, func(o plan.Operation, _ plan.Endpoint) bool { return o.History == "polled on request all the time" })
 	_, err := sources["paysera"].Poll(t.Context(), query(slow))
@@ -127,13 +127,13 @@ func TestACoreTakesItsTimeAndForbids(t *testing.T) {
 	require.Error(t, err)
 	stop()
 	entries := read(t, o)
-	require.Len(t, entries, 2, "a question is told of once")
+	require.Len(t, entries, 2, "Read returns a poll once")
 	require.GreaterOrEqual(t, entries[0].Poll.Ended.Sub(entries[0].Poll.Began), slow.Latency)
 	require.True(t, entries[1].Poll.Forbidden)
 	require.Empty(t, entries[1].Poll.Status)
 }
 
-func TestAFrontAnswersWithItsPage(t *testing.T) {
+func TestAGatewayAnswersWithTheOperationsPage(t *testing.T) {
 	o, p, _, stop := cores(t)
 	seen := map[plan.Page]bool{}
 	for _, asked := range p.Operations {
@@ -156,18 +156,18 @@ func TestAFrontAnswersWithItsPage(t *testing.T) {
 	}
 }
 
-func TestARoleWithoutItsAddressesIsRefused(t *testing.T) {
+func TestAnActorWithoutItsAddressesFails(t *testing.T) {
 	t.Parallel()
 	o, _ := campaign(t)
 	require.ErrorContains(t, actors.Cores(t.Context(), o, nil), "needs 3 addresses")
 	require.ErrorContains(t, actors.Receivers(t.Context(), o, nil), "needs 1 addresses")
-	require.ErrorContains(t, actors.Starters(t.Context(), o), "know no API")
+	require.ErrorContains(t, actors.Starters(t.Context(), o), "no API is given")
 }
 
-func TestARoleEndsWithoutItsJournal(t *testing.T) {
+func TestAnActorFailsWithoutItsJournal(t *testing.T) {
 	t.Parallel()
 	o, _ := campaign(t)
 	o.Listen = []string{address(t), address(t), address(t)}
-	o.Journal += ".jsonl/role.jsonl"
+	o.Journal += ".jsonl/actor.jsonl"
 	require.ErrorContains(t, actors.Cores(context.Background(), o, nil), "open a journal")
 }

@@ -19,11 +19,11 @@ import (
 	"ringback/dev/campaign/plan"
 )
 
-// message is what a callback says. How it is written is checked here a second
-// time, by the documents and not by the code under test.
+// message is a callback's content. Its format is checked by the documents, not by
+// the code under test.
 type message struct{ operation, status string }
 
-func read(e plan.Endpoint, contentType string, body []byte) (message, error) {
+func readMessage(e plan.Endpoint, contentType string, body []byte) (message, error) {
 	readers := map[string]struct {
 		contentType string
 		read        func(plan.Endpoint, []byte) (message, error)
@@ -48,7 +48,7 @@ func readUkrcard(_ plan.Endpoint, body []byte) (message, error) {
 		OrderStatus *int   `json:"orderStatus"`
 		OrderID     string `json:"orderId"`
 	}
-	if err := strictly(body, &m); err != nil {
+	if err := decodeStrictly(body, &m); err != nil {
 		return message{}, err
 	}
 	got := message{operation: m.OrderNumber}
@@ -82,7 +82,7 @@ func readPaysera(_ plan.Endpoint, body []byte) (message, error) {
 	return got, nil
 }
 
-// readStandard reads Ringback's own body (README, dialects).
+// readStandard reads Ringback's own dialect (README, dialects).
 func readStandard(e plan.Endpoint, body []byte) (message, error) {
 	var m struct {
 		Type      string    `json:"type"`
@@ -95,7 +95,7 @@ func readStandard(e plan.Endpoint, body []byte) (message, error) {
 			ObservedAt  time.Time `json:"observed_at"`
 		} `json:"data"`
 	}
-	if err := strictly(body, &m); err != nil {
+	if err := decodeStrictly(body, &m); err != nil {
 		return message{}, err
 	}
 	got, kind := message{operation: m.Data.OperationID}, "operation.unknown"
@@ -114,20 +114,20 @@ func readStandard(e plan.Endpoint, body []byte) (message, error) {
 	return got, nil
 }
 
-// strictly reads one JSON object of known members.
-func strictly(body []byte, into any) error {
+// decodeStrictly reads one JSON object without unknown members.
+func decodeStrictly(body []byte, into any) error {
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(into); err != nil {
-		return fmt.Errorf("its body is not what its dialect writes: %w", err)
+		return fmt.Errorf("its body does not follow its dialect: %w", err)
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("something follows its body")
+		return errors.New("its body has trailing data")
 	}
 	return nil
 }
 
-// checkHeaders checks what Standard Webhooks asks of every request.
+// checkHeaders checks what Standard Webhooks requires of every request.
 func checkHeaders(e plan.Endpoint, header http.Header, body []byte) error {
 	id := header.Get("webhook-id")
 	sent, err := sentAt(header)
@@ -141,7 +141,7 @@ func checkHeaders(e plan.Endpoint, header http.Header, body []byte) error {
 	case e.Signed && !hmac.Equal([]byte(header.Get("webhook-signature")), []byte(signature(header, body))):
 		return errors.New("its signature is wrong")
 	case !e.Signed && header.Get("webhook-signature") != "":
-		return errors.New("it is signed, with no secret to sign it with")
+		return errors.New("it is signed, although its endpoint has no secret")
 	}
 	return nil
 }

@@ -21,29 +21,29 @@ import (
 	"ringback/internal/operation"
 )
 
-// receivers are all of them.
+// receivers runs the receivers.
 func receivers(t *testing.T) (actors.Options, plan.Plan, func()) {
 	t.Helper()
 	o, p := campaign(t)
 	o.Listen = []string{address(t)}
-	return o, p, role(t, o, actors.Receivers)
+	return o, p, start(t, o, actors.Receivers)
 }
 
-func manner(m plan.Manner, always bool) func(plan.Operation, plan.Endpoint) bool {
+func behaves(b plan.Behaviour, always bool) func(plan.Operation, plan.Endpoint) bool {
 	return func(o plan.Operation, _ plan.Endpoint) bool {
-		return o.Receiver.Manner == m && (o.Receiver.First == plan.Always) == always && o.Receiver.Delay == 0
+		return o.Receiver.Behaviour == b && (o.Receiver.First == plan.Always) == always && o.Receiver.Delay == 0
 	}
 }
 
-// sent is a request as Ringback writes it.
-type sent struct {
+// callback is a request as Ringback sends it.
+type callback struct {
 	path   string
 	header http.Header
 	body   string
 }
 
-// written is the callback about status, by Ringback's own dialect.
-func written(t *testing.T, o plan.Operation, status string) sent {
+// newCallback is the callback about status, by Ringback's own dialect.
+func newCallback(t *testing.T, o plan.Operation, status string) callback {
 	t.Helper()
 	e, ok := plan.EndpointByName(o.Endpoint)
 	require.True(t, ok)
@@ -54,7 +54,7 @@ func written(t *testing.T, o plan.Operation, status string) sent {
 		ID: operation.CallbackID(o.Key(), status), Key: o.Key(), Observation: operation.Observation{Status: status, BegunAt: now, ObservedAt: now},
 	})
 	require.NoError(t, err)
-	s := sent{path: "/" + e.Dialect + "/" + e.Name, body: string(message.Body)}
+	s := callback{path: "/" + e.Dialect + "/" + e.Name, body: string(message.Body)}
 	if e.PerOperationURL {
 		s.path += "/" + o.ID
 	}
@@ -68,14 +68,14 @@ func written(t *testing.T, o plan.Operation, status string) sent {
 	return s
 }
 
-func signature(s sent, key string) string {
+func signature(s callback, key string) string {
 	h := hmac.New(sha256.New, []byte(key))
 	_, _ = h.Write([]byte(s.header.Get("webhook-id") + "." + s.header.Get("webhook-timestamp") + "." + s.body))
 	return "v1," + base64.StdEncoding.EncodeToString(h.Sum(nil))
 }
 
-// send sends it and returns the HTTP status; 0 where no answer came.
-func send(t *testing.T, o actors.Options, s sent) (int, string) {
+// send sends it and returns the HTTP status, 0 if no answer came.
+func send(t *testing.T, o actors.Options, s callback) (int, string) {
 	t.Helper()
 	status, body, err := do(t, http.MethodPost, "http://"+o.Listen[0]+s.path, s.header, s.body)
 	if err != nil {
@@ -93,16 +93,16 @@ func requests(t *testing.T, o actors.Options) []journal.Request {
 	return found
 }
 
-// outcome is what a request came to.
+// outcome is that of a request.
 type outcome struct {
-	HTTPStatus     int
-	Took, Answered bool
+	HTTPStatus         int
+	Accepted, Answered bool
 }
 
 func outcomes(found []journal.Request) []outcome {
 	var all []outcome
 	for _, r := range found {
-		all = append(all, outcome{r.HTTPStatus, r.Took, r.Answered})
+		all = append(all, outcome{r.HTTPStatus, r.Accepted, r.Answered})
 	}
 	return all
 }
@@ -112,24 +112,24 @@ func TestReceiversAnswerByThePlan(t *testing.T) {
 	o, p, stop := receivers(t)
 	var want []outcome
 	for _, tt := range []struct {
-		is      func(plan.Operation, plan.Endpoint) bool
-		treated outcome
+		is         func(plan.Operation, plan.Endpoint) bool
+		misbehaves outcome
 	}{
-		{manner(plan.Acknowledges, false), outcome{200, true, true}},
-		{manner(plan.Fails, false), outcome{503, false, true}},
-		{manner(plan.Fails, true), outcome{503, false, true}},
-		{manner(plan.HangsUp, false), outcome{0, false, false}},
-		{manner(plan.DropsAnswer, false), outcome{0, true, false}},
-		{manner(plan.Gone, true), outcome{410, false, true}},
-		{manner(plan.Skewed, true), outcome{200, true, true}},
+		{behaves(plan.Acknowledges, false), outcome{200, true, true}},
+		{behaves(plan.Fails, false), outcome{503, false, true}},
+		{behaves(plan.Fails, true), outcome{503, false, true}},
+		{behaves(plan.HangsUp, false), outcome{0, false, false}},
+		{behaves(plan.DropsAnswer, false), outcome{0, true, false}},
+		{behaves(plan.Gone, true), outcome{410, false, true}},
+		{behaves(plan.Skewed, true), outcome{200, true, true}},
 	} {
 		target := operationWhere(t, p, tt.is)
 		for n := 1; n <= 4; n++ {
 			expected := outcome{200, true, true}
 			if n <= target.Receiver.First {
-				expected = tt.treated
+				expected = tt.misbehaves
 			}
-			status, _ := send(t, o, written(t, target, final(target)))
+			status, _ := send(t, o, newCallback(t, target, final(target)))
 			require.Equal(t, expected.HTTPStatus, status, "request %d of %+v", n, target)
 			want = append(want, expected)
 		}
@@ -140,14 +140,14 @@ func TestReceiversAnswerByThePlan(t *testing.T) {
 
 func final(o plan.Operation) string { return o.Steps[len(o.Steps)-1].Status }
 
-func TestEveryDialectIsReadAndAcknowledgedAsItsDocumentsSay(t *testing.T) {
+func TestReceiversReadAndAcknowledgeEveryDialect(t *testing.T) {
 	t.Parallel()
 	o, p, stop := receivers(t)
 	for _, name := range []string{"ukrcard", "paysera", "standard"} {
 		target := operationWhere(t, p, func(o plan.Operation, e plan.Endpoint) bool {
-			return e.Dialect == name && o.Receiver.Manner == plan.Acknowledges && o.Receiver.Delay == 0
+			return e.Dialect == name && o.Receiver.Behaviour == plan.Acknowledges && o.Receiver.Delay == 0
 		})
-		s := written(t, target, final(target))
+		s := newCallback(t, target, final(target))
 		status, body := send(t, o, s)
 		d, _ := dialect.ByName(name)
 		judged := d.Judge(operation.Callback{Key: target.Key()}, dialect.Answer{HTTPStatus: status, Body: []byte(body)})
@@ -165,35 +165,35 @@ func TestEveryDialectIsReadAndAcknowledgedAsItsDocumentsSay(t *testing.T) {
 	}
 }
 
-func TestReceiversRefuseWhatIsNotAsPromised(t *testing.T) {
+func TestReceiversRefuseMalformedCallbacks(t *testing.T) {
 	t.Parallel()
 	o, p, stop := receivers(t)
-	of := func(name string) sent {
+	of := func(name string) callback {
 		target := operationWhere(t, p, func(o plan.Operation, e plan.Endpoint) bool {
-			return e.Dialect == name && o.Receiver.Manner == plan.Acknowledges && o.Receiver.Delay == 0
+			return e.Dialect == name && o.Receiver.Behaviour == plan.Acknowledges && o.Receiver.Delay == 0
 		})
-		return written(t, target, final(target))
+		return newCallback(t, target, final(target))
 	}
 	rows := []struct {
 		name, dialect string
-		spoil         func(*sent)
+		spoil         func(*callback)
 		want          string
 	}{
-		{"a signature by another key", "standard", func(s *sent) { s.header.Set("webhook-signature", signature(*s, "another")) }, "its signature is wrong"},
-		{"no signature", "standard", func(s *sent) { s.header.Del("webhook-signature") }, "its signature is wrong"},
-		{"a signature where there is no secret", "paysera", func(s *sent) { s.header.Set("webhook-signature", signature(*s, "x")) }, "it is signed"},
-		{"no id", "paysera", func(s *sent) { s.header.Del("webhook-id") }, "its webhook-id is"},
-		{"a time long ago", "paysera", func(s *sent) { s.header.Set("webhook-timestamp", "1596014146") }, "off"},
-		{"no time", "ukrcard", func(s *sent) { s.header.Del("webhook-timestamp") }, "its webhook-timestamp is"},
-		{"another content type", "ukrcard", func(s *sent) { s.header.Set("Content-Type", "text/plain") }, "its content type is"},
-		{"a member too many", "ukrcard", func(s *sent) { s.body = strings.Replace(s.body, "{", `{"pan":1,`, 1) }, "not what its dialect writes"},
-		{"a status without respStatus 200", "ukrcard", func(s *sent) { s.body = strings.Replace(s.body, "200", "504", 1) }, "for no other"},
-		{"a parameter too many", "paysera", func(s *sent) { s.body += "&pan=1" }, "its parameters are not"},
-		{"a date that is none", "paysera", func(s *sent) { s.body += "x" }, "a date that is not"},
-		{"nobody's operation", "paysera", func(s *sent) { s.body = strings.Replace(s.body, "transfer_id=", "transfer_id=x", 1) }, "there is no operation"},
-		{"another operation's URL", "paysera", func(s *sent) { s.path += "x" }, "was delivered at the URL of"},
-		{"another endpoint", "paysera", func(s *sent) { s.path = "/paysera/SILVER/x" }, "there is no such endpoint"},
-		{"another type than its status", "standard", func(s *sent) { s.body = strings.Replace(s.body, "operation.", "operation.x", 1) }, "its type is"},
+		{"a signature by another key", "standard", func(s *callback) { s.header.Set("webhook-signature", signature(*s, "another")) }, "its signature is wrong"},
+		{"no signature", "standard", func(s *callback) { s.header.Del("webhook-signature") }, "its signature is wrong"},
+		{"a signature where there is no secret", "paysera", func(s *callback) { s.header.Set("webhook-signature", signature(*s, "x")) }, "it is signed"},
+		{"no id", "paysera", func(s *callback) { s.header.Del("webhook-id") }, "its webhook-id is"},
+		{"a time long ago", "paysera", func(s *callback) { s.header.Set("webhook-timestamp", "1596014146") }, "off"},
+		{"no time", "ukrcard", func(s *callback) { s.header.Del("webhook-timestamp") }, "its webhook-timestamp is"},
+		{"another content type", "ukrcard", func(s *callback) { s.header.Set("Content-Type", "text/plain") }, "its content type is"},
+		{"a member too many", "ukrcard", func(s *callback) { s.body = strings.Replace(s.body, "{", `{"pan":1,`, 1) }, "does not follow its dialect"},
+		{"a status without respStatus 200", "ukrcard", func(s *callback) { s.body = strings.Replace(s.body, "200", "504", 1) }, "for no other"},
+		{"a parameter too many", "paysera", func(s *callback) { s.body += "&pan=1" }, "its parameters are not"},
+		{"a date that is none", "paysera", func(s *callback) { s.body += "x" }, "a date that is not"},
+		{"an unknown operation", "paysera", func(s *callback) { s.body = strings.Replace(s.body, "transfer_id=", "transfer_id=x", 1) }, "there is no operation"},
+		{"another operation's URL", "paysera", func(s *callback) { s.path += "x" }, "was delivered at the URL of"},
+		{"another endpoint", "paysera", func(s *callback) { s.path = "/paysera/SILVER/x" }, "there is no such endpoint"},
+		{"another type than its status", "standard", func(s *callback) { s.body = strings.Replace(s.body, "operation.", "operation.x", 1) }, "its type is"},
 	}
 	for _, row := range rows {
 		s := of(row.dialect)
@@ -206,15 +206,15 @@ func TestReceiversRefuseWhatIsNotAsPromised(t *testing.T) {
 	require.Len(t, found, len(rows))
 	for i, row := range rows {
 		require.Contains(t, found[i].Refused, row.want, row.name)
-		require.False(t, found[i].Took)
+		require.False(t, found[i].Accepted)
 	}
 }
 
-func TestWhatIsTakenIsInTheJournalBeforeItIsAcknowledged(t *testing.T) {
+func TestARequestIsRecordedBeforeItIsAnswered(t *testing.T) {
 	t.Parallel()
 	o, p, stop := receivers(t)
-	target := operationWhere(t, p, manner(plan.Acknowledges, false))
-	send(t, o, written(t, target, final(target)))
+	target := operationWhere(t, p, behaves(plan.Acknowledges, false))
+	send(t, o, newCallback(t, target, final(target)))
 	stop()
 	text, err := os.ReadFile(o.Journal)
 	require.NoError(t, err)
@@ -227,19 +227,19 @@ func TestWhatIsTakenIsInTheJournalBeforeItIsAcknowledged(t *testing.T) {
 	require.Equal(t, []outcome{{}, {200, true, false}, {200, true, true}}, lines)
 }
 
-func TestReceiversKnowAfterARestartWhatTheyHadAnswered(t *testing.T) {
+func TestReceiversCountRequestsAcrossARestart(t *testing.T) {
 	t.Parallel()
 	o, p, stop := receivers(t)
 	target := operationWhere(t, p, func(o plan.Operation, _ plan.Endpoint) bool {
-		return o.Receiver.Manner == plan.Fails && o.Receiver.First == 2
+		return o.Receiver.Behaviour == plan.Fails && o.Receiver.First == 2
 	})
-	s := written(t, target, final(target))
+	s := newCallback(t, target, final(target))
 	var statuses []int
 	for range 3 {
 		status, _ := send(t, o, s)
 		statuses = append(statuses, status)
 		stop()
-		stop = role(t, o, actors.Receivers)
+		stop = start(t, o, actors.Receivers)
 	}
 	stop()
 	require.Equal(t, []int{503, 503, 200}, statuses)
@@ -248,29 +248,29 @@ func TestReceiversKnowAfterARestartWhatTheyHadAnswered(t *testing.T) {
 	require.Equal(t, 3, found[2].Number)
 }
 
-func TestASkewedReceiverRefusesWhileItsClockIsOff(t *testing.T) {
+func TestASkewedReceiverRefusesRequestsDuringTheFault(t *testing.T) {
 	t.Parallel()
 	o, p, _ := receivers(t)
-	skewed := written(t, operationWhere(t, p, manner(plan.Skewed, true)), "2")
-	well := operationWhere(t, p, manner(plan.Acknowledges, false))
+	skewed := newCallback(t, operationWhere(t, p, behaves(plan.Skewed, true)), "2")
+	healthy := operationWhere(t, p, behaves(plan.Acknowledges, false))
 	status, _ := send(t, o, skewed)
 	require.Equal(t, http.StatusOK, status)
 	require.NoError(t, actors.SetFault(t.Context(), o.Listen[0], plan.SkewedClock, true))
 	status, _ = send(t, o, skewed)
 	require.Equal(t, http.StatusBadRequest, status)
-	status, _ = send(t, o, written(t, well, final(well)))
-	require.Equal(t, http.StatusOK, status, "whoever does not look at the time")
+	status, _ = send(t, o, newCallback(t, healthy, final(healthy)))
+	require.Equal(t, http.StatusOK, status, "other receivers ignore the time")
 	require.NoError(t, actors.SetFault(t.Context(), o.Listen[0], plan.SkewedClock, false))
 	status, _ = send(t, o, skewed)
 	require.Equal(t, http.StatusOK, status)
-	require.Error(t, actors.SetFault(t.Context(), o.Listen[0], plan.Kill, true), "not the receivers' own")
+	require.Error(t, actors.SetFault(t.Context(), o.Listen[0], plan.Kill, true), "not a fault of receivers")
 }
 
-func TestReceiversHoldTheirAnswersWhileSlotsAreToBeFull(t *testing.T) {
+func TestReceiversHoldTheirAnswersDuringSlotsFull(t *testing.T) {
 	t.Parallel()
 	o, p, stop := receivers(t)
-	target := operationWhere(t, p, manner(plan.Acknowledges, false))
-	s := written(t, target, final(target))
+	target := operationWhere(t, p, behaves(plan.Acknowledges, false))
+	s := newCallback(t, target, final(target))
 	require.NoError(t, actors.SetFault(t.Context(), o.Listen[0], plan.SlotsFull, true))
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+o.Listen[0]+s.path, strings.NewReader(s.body))
 	require.NoError(t, err)
@@ -285,7 +285,7 @@ func TestReceiversHoldTheirAnswersWhileSlotsAreToBeFull(t *testing.T) {
 		_ = response.Body.Close()
 		held <- response.StatusCode
 	}()
-	require.Eventually(t, func() bool { return len(read(t, o)) == 1 }, 5*time.Second, 5*time.Millisecond, "it is in the journal before it is answered")
+	require.Eventually(t, func() bool { return len(read(t, o)) == 1 }, 5*time.Second, 5*time.Millisecond, "it is recorded before it is answered")
 	select {
 	case <-held:
 		t.Fatal("the answer was not held")
@@ -298,13 +298,13 @@ func TestReceiversHoldTheirAnswersWhileSlotsAreToBeFull(t *testing.T) {
 	require.Equal(t, []outcome{{200, true, true}}, outcomes(requests(t, o)))
 }
 
-func TestWhoeverGivesUpWaitingWasNotTaken(t *testing.T) {
+func TestARequestWhoseCallerHangsUpIsNotAccepted(t *testing.T) {
 	t.Parallel()
 	o, p, stop := receivers(t)
 	target := operationWhere(t, p, func(o plan.Operation, _ plan.Endpoint) bool {
-		return o.Receiver.Manner == plan.Acknowledges && o.Receiver.Delay > 500*time.Millisecond
+		return o.Receiver.Behaviour == plan.Acknowledges && o.Receiver.Delay > 500*time.Millisecond
 	})
-	s := written(t, target, final(target))
+	s := newCallback(t, target, final(target))
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+o.Listen[0]+s.path, strings.NewReader(s.body))
 	require.NoError(t, err)
 	request.Header = s.header

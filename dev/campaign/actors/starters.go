@@ -17,113 +17,111 @@ import (
 )
 
 // Starters are the payment cores as callers of Ringback's API: they start, push,
-// revoke and withdraw by the plan, and try again at the other API until they are
-// answered. They return nil once everything in the plan is said and answered, or
-// an error where ctx ends before. Started again, they go on where their journal
-// ends.
+// revoke and withdraw by the plan, and repeat each call at the other API until it
+// is answered. They return nil once every call of the plan is answered, and an
+// error if ctx ends before.
 func Starters(ctx context.Context, o Options) error {
-	return play(ctx, o, 0, func(ctx context.Context, r *role) error {
+	return run(ctx, o, 0, func(ctx context.Context, a *actor) error {
 		if len(o.APIs) == 0 {
-			return errors.New("play the starters: they know no API")
+			return errors.New("run the starters: no API is given")
 		}
-		before, err := journal.ReadFile(o.Journal)
-		if err != nil {
-			return err
-		}
-		s := newStarters(r)
-		for _, e := range before {
-			if e.Call != nil && e.Call.Settled() {
-				s.settled[callOf(*e.Call)] = e.Call.HTTPStatus
-			}
-		}
-		return s.run(ctx)
+		return newStarters(a).run(ctx)
 	})
 }
 
-// callPatience is how long a core waits for one answer.
-const callPatience = 10 * time.Second
+// repeatPause is between two repeated starts.
+const repeatPause = 250 * time.Millisecond
 
-func client(api API) *apiclient.Client {
-	return &apiclient.Client{MaxAttempts: 1, Base: api.URL, Key: Key, HTTP: http.Client{
-		Timeout:   callPatience,
-		Transport: &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute},
-	}}
+// RepeatStarts makes the plan's starts once more, one after another, until ctx ends
+// and the call in flight is over. Each is answered with its operation, open or
+// closed, and how long that takes shows how slow Temporal is. It fails if the
+// journal can't be written.
+func RepeatStarts(ctx context.Context, o Options, written *journal.Writer) error {
+	calling, fail := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer fail(nil)
+	s := newStarters(&actor{Options: o, plan: plan.Make(o.Plan), journal: written, fail: fail})
+	defer s.closeConnections()
+	over := func() bool { return ctx.Err() != nil }
+	for n := 0; sleep(ctx, repeatPause) && calling.Err() == nil; n++ {
+		operation := s.plan.Operations[n%len(s.plan.Operations)]
+		s.startOnce(calling, n, operation, operation.Starts+n/len(s.plan.Operations), over)
+	}
+	return context.Cause(calling)
 }
+
+// callTimeout is how long a core waits for one answer.
+const callTimeout = 10 * time.Second
 
 type starters struct {
-	*role
+	*actor
 	clients []*apiclient.Client
-	// settled are the calls that were answered before these starters began, with
-	// their HTTP statuses.
-	settled map[call]int
 }
 
-// call names one call of the plan.
+// call identifies one call of the plan.
 type call struct {
 	operation.Key
-	what   string
+	kind   string
 	number int
 }
 
-func callOf(c journal.Call) call { return call{Key: c.Key, what: c.What, number: c.Number} }
-
-func newStarters(r *role) *starters {
-	s := &starters{role: r, settled: map[call]int{}}
-	for _, api := range r.APIs {
-		s.clients = append(s.clients, client(api))
+func newStarters(a *actor) *starters {
+	s := &starters{actor: a}
+	for _, api := range a.APIs {
+		s.clients = append(s.clients, &apiclient.Client{MaxAttempts: 1, Base: api.URL, Key: Key, HTTP: http.Client{
+			Timeout:   callTimeout,
+			Transport: &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute},
+		}})
 	}
 	return s
 }
 
 func (s *starters) run(ctx context.Context) error {
-	defer s.hangUp()
-	var living sync.WaitGroup
+	defer s.closeConnections()
+	var running sync.WaitGroup
 	for i, operation := range s.plan.Operations {
 		if !s.wait(ctx, operation.StartAt) {
 			break
 		}
-		living.Go(func() { s.live(ctx, i, operation) })
+		running.Go(func() { s.callsOf(ctx, i, operation) })
 	}
-	living.Wait()
+	running.Wait()
 	if ctx.Err() != nil {
-		return fmt.Errorf("say everything that is planned: %w", context.Cause(ctx))
+		return fmt.Errorf("make every planned call: %w", context.Cause(ctx))
 	}
 	return nil
 }
 
-func (s *starters) hangUp() {
+func (s *starters) closeConnections() {
 	for _, c := range s.clients {
 		c.HTTP.CloseIdleConnections()
 	}
 }
 
-// live says everything that the plan has about one operation; i spreads the
-// calls over the APIs.
-func (s *starters) live(ctx context.Context, i int, o plan.Operation) {
+// callsOf makes all planned calls about one operation; i spreads them over the APIs.
+func (s *starters) callsOf(ctx context.Context, i int, o plan.Operation) {
 	if !s.start(ctx, i, o) {
 		return
 	}
-	var saying sync.WaitGroup
-	defer saying.Wait()
+	var calls sync.WaitGroup
+	defer calls.Wait()
 	if o.Clashes {
-		saying.Go(func() { s.clash(ctx, i, o) })
+		calls.Go(func() { s.clash(ctx, i, o) })
 	}
-	saying.Go(func() { s.push(ctx, i, o) })
+	calls.Go(func() { s.push(ctx, i, o) })
 	if o.Revocation != nil {
-		saying.Go(func() { s.revoke(ctx, i, o) })
+		calls.Go(func() { s.revoke(ctx, i, o) })
 	}
 	if o.Withdrawal != nil {
-		saying.Go(func() { s.withdraw(ctx, i, o) })
+		calls.Go(func() { s.withdraw(ctx, i, o) })
 	}
 }
 
-// start starts the operation, as often at once as the core is impatient, and
-// reports whether it was accepted.
+// start makes the operation's starts at once and reports whether one was accepted.
 func (s *starters) start(ctx context.Context, i int, o plan.Operation) bool {
 	statuses := make([]int, o.Starts)
 	var starting sync.WaitGroup
 	for n := range o.Starts {
-		starting.Go(func() { statuses[n] = s.sayStart(ctx, i+n, o, n, nil) })
+		starting.Go(func() { statuses[n] = s.startOnce(ctx, i+n, o, n, nil) })
 	}
 	starting.Wait()
 	for _, status := range statuses {
@@ -134,9 +132,9 @@ func (s *starters) start(ctx context.Context, i int, o plan.Operation) bool {
 	return false
 }
 
-// sayStart says the start number n.
-func (s *starters) sayStart(ctx context.Context, first int, o plan.Operation, n int, stale func() bool) (status int) {
-	return s.say(ctx, first, call{o.Key(), journal.Start, n}, "", stale, func(ctx context.Context, c *apiclient.Client) (int, error) {
+// startOnce makes the start with the given number.
+func (s *starters) startOnce(ctx context.Context, first int, o plan.Operation, number int, obsolete func() bool) (status int) {
+	return s.call(ctx, first, call{o.Key(), journal.Start, number}, "", obsolete, func(ctx context.Context, c *apiclient.Client) (int, error) {
 		return c.Call(ctx, http.MethodPost, "/v1/operations", s.request(o), nil)
 	})
 }
@@ -153,13 +151,12 @@ func (s *starters) request(o plan.Operation) operation.StartRequest {
 		request.Reference.RegisteredAt = &registered
 	}
 	if endpoint.PerOperationURL {
-		request.Callback.URL = address(endpoint, s.World) + "/" + o.ID
+		request.Callback.URL = callbackURL(endpoint, s.URLs) + "/" + o.ID
 	}
 	return request
 }
 
-// clash starts the operation with another method, or another status that the
-// client knows.
+// clash starts the operation with another method or known status.
 func (s *starters) clash(ctx context.Context, i int, o plan.Operation) {
 	other := s.request(o)
 	switch other.Method {
@@ -170,23 +167,22 @@ func (s *starters) clash(ctx context.Context, i int, o plan.Operation) {
 	default:
 		other.Method = "payment"
 	}
-	s.say(ctx, i, call{o.Key(), journal.Clash, 0}, "", nil, func(ctx context.Context, c *apiclient.Client) (int, error) {
+	s.call(ctx, i, call{o.Key(), journal.Clash, 0}, "", nil, func(ctx context.Context, c *apiclient.Client) (int, error) {
 		return c.Call(ctx, http.MethodPost, "/v1/operations", other, nil)
 	})
 }
 
-// push tells what the core has to tell by itself, one after the other. A status is
-// not told any more once the next push is due: a core tells what holds. A request to
-// poll is never given up.
+// push makes the pushes one after another. A status is obsolete once the next push
+// is due; a request to poll never is.
 func (s *starters) push(ctx context.Context, i int, o plan.Operation) {
 	for n, p := range o.Pushes {
 		if !s.wait(ctx, o.StartAt+p.After) {
 			return
 		}
-		stale := func() bool {
-			return p.Status != "" && n+1 < len(o.Pushes) && s.since() >= o.StartAt+o.Pushes[n+1].After
+		obsolete := func() bool {
+			return p.Status != "" && n+1 < len(o.Pushes) && s.sinceBegin() >= o.StartAt+o.Pushes[n+1].After
 		}
-		s.say(ctx, i, call{o.Key(), journal.Push, n}, p.Status, stale, func(ctx context.Context, c *apiclient.Client) (int, error) {
+		s.call(ctx, i, call{o.Key(), journal.Push, n}, p.Status, obsolete, func(ctx context.Context, c *apiclient.Client) (int, error) {
 			return c.Call(ctx, http.MethodPost, apiclient.Path(o.Key())+"/status", map[string]string{"status": p.Status}, nil)
 		})
 	}
@@ -196,9 +192,9 @@ func (s *starters) revoke(ctx context.Context, i int, o plan.Operation) {
 	if !s.wait(ctx, o.StartAt+o.Revocation.After) {
 		return
 	}
-	s.say(ctx, i, call{o.Key(), journal.Revoke, 0}, "", nil, func(ctx context.Context, c *apiclient.Client) (int, error) {
-		said := map[string]string{"initiated_by": o.Revocation.InitiatedBy, "reason": "planned"}
-		return c.Call(ctx, http.MethodPost, apiclient.Path(o.Key())+"/revocation", said, nil)
+	s.call(ctx, i, call{o.Key(), journal.Revoke, 0}, "", nil, func(ctx context.Context, c *apiclient.Client) (int, error) {
+		body := map[string]string{"initiated_by": o.Revocation.InitiatedBy, "reason": "planned"}
+		return c.Call(ctx, http.MethodPost, apiclient.Path(o.Key())+"/revocation", body, nil)
 	})
 }
 
@@ -206,39 +202,36 @@ func (s *starters) withdraw(ctx context.Context, i int, o plan.Operation) {
 	if !s.wait(ctx, o.StartAt+*o.Withdrawal) {
 		return
 	}
-	s.say(ctx, i, call{o.Key(), journal.Withdraw, 0}, "", nil, func(ctx context.Context, c *apiclient.Client) (int, error) {
+	s.call(ctx, i, call{o.Key(), journal.Withdraw, 0}, "", nil, func(ctx context.Context, c *apiclient.Client) (int, error) {
 		return c.Call(ctx, http.MethodDelete, apiclient.Path(o.Key()), nil, nil)
 	})
 }
 
-// The waits between two tries of one call, where the answer names none.
+// The waits between two tries of one call without Retry-After.
 const (
 	shortestWait = 100 * time.Millisecond
 	longestWait  = 2 * time.Second
 )
 
-// say makes one call, from the API number first on at one after the other, until
-// it is settled, and returns its HTTP status; 0 where it was given up: ctx ended,
-// or there is no use in it any more.
-func (s *starters) say(ctx context.Context, first int, what call, status string, stale func() bool, do func(context.Context, *apiclient.Client) (int, error)) int {
-	if before, settled := s.settled[what]; settled {
-		return before
-	}
+// call makes one call, beginning at the API with the given number and going round,
+// until it is settled, and returns its HTTP status: 0 if ctx ended before or the
+// call became obsolete.
+func (s *starters) call(ctx context.Context, first int, c call, status string, obsolete func() bool, do func(context.Context, *apiclient.Client) (int, error)) int {
 	wait := shortestWait
-	for try := 0; ctx.Err() == nil && (stale == nil || !stale()); try++ {
+	for try := 0; ctx.Err() == nil && (obsolete == nil || !obsolete()); try++ {
 		api := (first + try) % len(s.clients)
-		said := journal.Call{
-			Span: journal.Span{Began: time.Now()}, Key: what.Key,
-			What: what.what, Number: what.number, Status: status, API: s.APIs[api].Name,
+		made := journal.Call{
+			Span: journal.Span{Began: time.Now()}, Key: c.Key,
+			Kind: c.kind, Number: c.number, Status: status, API: s.APIs[api].Name,
 		}
 		code, err := do(ctx, s.clients[api])
-		said.Ended = time.Now()
-		answered(&said, code, err)
-		s.write(journal.Entry{Call: &said})
-		if said.Settled() {
-			return said.HTTPStatus
+		made.Ended = time.Now()
+		setAnswer(&made, code, err)
+		s.write(journal.Entry{Call: &made})
+		if made.Settled() {
+			return made.HTTPStatus
 		}
-		if !sleep(ctx, later(said.RetryAfter, wait)) {
+		if !sleep(ctx, retryWait(made.RetryAfter, wait)) {
 			return 0
 		}
 		wait = min(2*wait, longestWait)
@@ -246,8 +239,8 @@ func (s *starters) say(ctx context.Context, first int, what call, status string,
 	return 0
 }
 
-// answered adds what came of a call. What did not come whole is no answer.
-func answered(c *journal.Call, code int, err error) {
+// setAnswer sets a call's answer. One that did not come whole is none.
+func setAnswer(c *journal.Call, code int, err error) {
 	if err == nil {
 		c.HTTPStatus = code
 		return
@@ -261,11 +254,11 @@ func answered(c *journal.Call, code int, err error) {
 	}
 }
 
-// later is the longer wait of the two, within what a core has patience for.
-func later(retryAfter string, wait time.Duration) time.Duration {
+// retryWait is the longer of Retry-After and wait, at most callTimeout.
+func retryWait(retryAfter string, wait time.Duration) time.Duration {
 	seconds, err := strconv.Atoi(retryAfter)
 	if err != nil {
 		return wait
 	}
-	return min(max(time.Duration(seconds)*time.Second, wait), callPatience)
+	return min(max(time.Duration(seconds)*time.Second, wait), callTimeout)
 }

@@ -17,11 +17,11 @@ import (
 	"ringback/internal/operation"
 )
 
-// api is an API that answers starts by promise 1, after it refused each call with
-// 503 or hung up for some times, and remembers what it answered.
+// api answers starts by promise 1, after it has refused each call with 503 or hung up
+// several times, and keeps the requests that it answered.
 type api struct {
 	*httptest.Server
-	// fails is how often each call is refused or hung up on, by turns.
+	// fails is how often each call is refused or hung up on, in turns.
 	fails int
 
 	mu      sync.Mutex
@@ -41,36 +41,36 @@ func newAPI(t *testing.T, fails int) *api {
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	var said json.RawMessage
-	_ = json.NewDecoder(r.Body).Decode(&said)
+	var body json.RawMessage
+	_ = json.NewDecoder(r.Body).Decode(&body)
 	name := r.Method + " " + r.URL.EscapedPath()
 	if r.Header.Get("Authorization") != "Bearer "+actors.Key {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}
-	switch try := a.tries[name+string(said)]; {
+	switch try := a.tries[name+string(body)]; {
 	case try < a.fails && try%2 == 0:
-		a.tries[name+string(said)]++
+		a.tries[name+string(body)]++
 		w.Header().Set("Retry-After", "0")
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
 	case try < a.fails:
-		a.tries[name+string(said)]++
+		a.tries[name+string(body)]++
 		panic(http.ErrAbortHandler)
 	}
-	a.bodies[name] = append(a.bodies[name], string(said))
+	a.bodies[name] = append(a.bodies[name], string(body))
 	w.Header().Set("Content-Type", "application/json")
 	if r.Method == http.MethodPost && r.URL.Path == "/v1/operations" {
-		w.WriteHeader(a.start(said))
+		w.WriteHeader(a.start(body))
 		_, _ = w.Write([]byte("{}"))
 		return
 	}
 	_, _ = w.Write([]byte("{}"))
 }
 
-func (a *api) start(said json.RawMessage) int {
+func (a *api) start(body json.RawMessage) int {
 	var request operation.StartRequest
-	_ = json.Unmarshal(said, &request)
+	_ = json.Unmarshal(body, &request)
 	before, known := a.started[request.Key()]
 	switch {
 	case !known:
@@ -88,32 +88,32 @@ func equal(a, b operation.StartRequest) bool {
 	return string(one) == string(other)
 }
 
-// starters have everything to say at once.
+// starters have a plan whose calls are all due at once.
 func starters(t *testing.T, apis ...*api) (actors.Options, plan.Plan) {
 	t.Helper()
 	o, _ := campaign(t)
 	o.Plan.Operations = plan.Enough
-	o.World = world
+	o.URLs = urls
 	for i, a := range apis {
 		o.APIs = append(o.APIs, actors.API{Name: []string{"api-0", "api-1"}[i], URL: a.URL})
 	}
 	return o, plan.Make(o.Plan)
 }
 
-// settled are the calls that were answered for good, how often each.
+// settled counts the settled calls.
 func settled(t *testing.T, o actors.Options) map[string]int {
 	t.Helper()
 	found := map[string]int{}
 	for _, e := range read(t, o) {
 		if e.Call.Settled() {
-			found[e.Call.What+" "+e.Call.OperationID]++
+			found[e.Call.Kind+" "+e.Call.OperationID]++
 		}
 	}
 	return found
 }
 
-// planned are the calls that the plan has, where everything is due at once: of
-// several pushes only the last one is, and each request to poll.
+// planned counts the plan's calls if all are due at once: of several pushes only the
+// last one and the requests to poll are made.
 func planned(p plan.Plan) map[string]int {
 	calls := map[string]int{}
 	for _, o := range p.Operations {
@@ -136,7 +136,7 @@ func planned(p plan.Plan) map[string]int {
 	return calls
 }
 
-func TestStartersSayWhatIsPlannedAndNothingElse(t *testing.T) {
+func TestStartersMakeThePlannedCalls(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, 0)
 	o, p := starters(t, a)
@@ -149,10 +149,10 @@ func TestStartersSayWhatIsPlannedAndNothingElse(t *testing.T) {
 		require.Equal(t, "api-0", c.API)
 		require.False(t, c.Ended.Before(c.Began))
 		switch {
-		case c.What == journal.Clash:
+		case c.Kind == journal.Clash:
 			require.Equal(t, http.StatusConflict, c.HTTPStatus)
 			require.NotEmpty(t, c.Error)
-		case c.What == journal.Start && c.HTTPStatus == http.StatusCreated:
+		case c.Kind == journal.Start && c.HTTPStatus == http.StatusCreated:
 			created[c.OperationID]++
 		default:
 			require.Equal(t, http.StatusOK, c.HTTPStatus)
@@ -165,14 +165,14 @@ func TestStartersSayWhatIsPlannedAndNothingElse(t *testing.T) {
 	for _, op := range p.Operations {
 		e, _ := plan.EndpointByName(op.Endpoint)
 		r := a.started[op.Key()]
-		require.Equal(t, e.PerOperationURL, r.Callback.URL == world.Receivers+"/"+e.Dialect+"/"+e.Name+"/"+op.ID)
+		require.Equal(t, e.PerOperationURL, r.Callback.URL == urls.Receivers+"/"+e.Dialect+"/"+e.Name+"/"+op.ID)
 		require.Equal(t, e.SourceKind == "ukrcard", r.Reference.RegisteredAt != nil)
 		require.Equal(t, op.KnownStatus, r.KnownStatus)
 		require.Equal(t, op.Method, r.Method)
 	}
 }
 
-func TestStartersTryAgainAtTheOtherAPIUntilTheyAreAnswered(t *testing.T) {
+func TestStartersRepeatCallsAtTheOtherAPIUntilTheyAreAnswered(t *testing.T) {
 	t.Parallel()
 	one, other := newAPI(t, 2), newAPI(t, 2)
 	o, p := starters(t, one, other)
@@ -186,7 +186,7 @@ func TestStartersTryAgainAtTheOtherAPIUntilTheyAreAnswered(t *testing.T) {
 			continue
 		}
 		require.NotEmpty(t, c.Error)
-		name := c.What + " " + c.OperationID
+		name := c.Kind + " " + c.OperationID
 		apis[name] = append(apis[name], c.API)
 		switch c.HTTPStatus {
 		case http.StatusServiceUnavailable:
@@ -204,16 +204,7 @@ func TestStartersTryAgainAtTheOtherAPIUntilTheyAreAnswered(t *testing.T) {
 	}
 }
 
-func TestStartersGoOnWhereTheirJournalEnds(t *testing.T) {
-	t.Parallel()
-	a := newAPI(t, 0)
-	o, p := starters(t, a)
-	require.NoError(t, actors.Starters(t.Context(), o))
-	require.NoError(t, actors.Starters(t.Context(), o))
-	require.Equal(t, planned(p), settled(t, o), "nothing is said twice")
-}
-
-func TestPushesAreToldInTheirOrderWhenTheyAreDue(t *testing.T) {
+func TestPushesAreMadeInOrderWhenTheyAreDue(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, 0)
 	o, p := starters(t, a)
@@ -223,33 +214,33 @@ func TestPushesAreToldInTheirOrderWhenTheyAreDue(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- actors.Starters(ctx, o) }()
-	var said []journal.Call
+	var made []journal.Call
 	require.Eventually(t, func() bool {
-		said = nil
+		made = nil
 		for _, e := range read(t, o) {
-			if e.Call.What == journal.Push && e.Call.OperationID == pushed.ID {
-				said = append(said, *e.Call)
+			if e.Call.Kind == journal.Push && e.Call.OperationID == pushed.ID {
+				made = append(made, *e.Call)
 			}
 		}
-		return len(said) == len(pushed.Pushes)
+		return len(made) == len(pushed.Pushes)
 	}, 30*time.Second, 20*time.Millisecond)
 	cancel()
 	require.ErrorIs(t, <-ended, context.Canceled, "others are not due yet")
-	for i, c := range said {
+	for i, c := range made {
 		require.Equal(t, i, c.Number)
 		require.Equal(t, pushed.Pushes[i].Status, c.Status)
 		require.False(t, c.Began.Before(o.Began.Add(pushed.StartAt+pushed.Pushes[i].After)))
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	var told []string
+	var want []string
 	for _, p := range pushed.Pushes {
-		told = append(told, `{"status":"`+p.Status+`"}`)
+		want = append(want, `{"status":"`+p.Status+`"}`)
 	}
-	require.Equal(t, told, a.bodies["POST /v1/operations/TILL/"+pushed.ID+"/status"])
+	require.Equal(t, want, a.bodies["POST /v1/operations/TILL/"+pushed.ID+"/status"])
 }
 
-func TestAnOperationThatWasNotAcceptedIsNotSpokenOf(t *testing.T) {
+func TestNoCallsFollowAStartThatWasNotAccepted(t *testing.T) {
 	t.Parallel()
 	refusing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnprocessableEntity) }))
 	t.Cleanup(refusing.Close)

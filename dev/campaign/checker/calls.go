@@ -7,17 +7,8 @@ import (
 	"time"
 
 	"ringback/dev/campaign/journal"
+	"ringback/internal/operation"
 )
-
-// answers are what the API may answer for good to each call. Beside them, 429
-// and 503 with Retry-After mean: not now, the same again later.
-var answers = map[string][]int{
-	journal.Start:    {http.StatusCreated, http.StatusOK},
-	journal.Push:     {http.StatusAccepted, http.StatusConflict},
-	journal.Revoke:   {http.StatusOK, http.StatusConflict},
-	journal.Withdraw: {http.StatusOK, http.StatusConflict},
-	journal.Clash:    {http.StatusConflict},
-}
 
 const (
 	problemClosed       = "closed"
@@ -27,25 +18,24 @@ const (
 	problemOverloaded   = "overloaded"
 )
 
-var problems = map[string][]string{
-	journal.Push:     {problemClosed},
-	journal.Revoke:   {problemClosed, problemNotRevocable},
-	journal.Withdraw: {problemClosed},
-	journal.Clash:    {problemConflict},
+// answers are the API's possible final answers to each kind of call, and the problems
+// of a 409. Besides, 429 and 503 with Retry-After ask the caller to come back.
+var answers = map[string]struct {
+	statuses []int
+	problems []string
+}{
+	journal.Start:    {[]int{http.StatusCreated, http.StatusOK}, nil},
+	journal.Push:     {[]int{http.StatusAccepted, http.StatusConflict}, []string{problemClosed}},
+	journal.Revoke:   {[]int{http.StatusOK, http.StatusConflict}, []string{problemClosed, problemNotRevocable}},
+	journal.Withdraw: {[]int{http.StatusOK, http.StatusConflict}, []string{problemClosed}},
+	journal.Clash:    {[]int{http.StatusConflict}, []string{problemConflict}},
 }
 
-func (c *check) checkCalls(o *evidence) {
-	c.checkStarts(o)
-	for _, call := range o.calls {
-		c.checkAnswer(o, call)
-	}
-}
-
-// checkStarts holds promise 1: one 201, then 200s.
+// checkStarts checks promise 1: one start is answered with 201, the others with 200.
 func (c *check) checkStarts(o *evidence) {
-	var created, again, doubtful, called int
+	var created, known, unsettled, called int
 	for _, call := range o.calls {
-		if call.What != journal.Start {
+		if call.Kind != journal.Start {
 			continue
 		}
 		called++
@@ -53,116 +43,115 @@ func (c *check) checkStarts(o *evidence) {
 		case http.StatusCreated:
 			created++
 		case http.StatusOK:
-			again++
+			known++
 		default:
-			doubtful++
+			unsettled++
 		}
 	}
 	switch {
 	case called == 0:
 		c.unexplained(o, 0, "no core started it, although it was planned")
-	case created+again == 0:
-		c.unexplained(o, 1, "no API accepted it, however often it was asked (%d times)", called)
+	case created+known == 0:
+		c.unexplained(o, 1, "no API accepted it in %d starts", called)
 	case created > 1:
-		c.unexplained(o, 1, "it was answered with 201 %d times", created)
-	case created == 0 && doubtful == 0:
-		c.unexplained(o, 1, "it was answered with 200, and nobody was answered with 201 or got no answer")
+		c.unexplained(o, 1, "%d starts were answered with 201", created)
+	case created == 0 && unsettled == 0:
+		c.unexplained(o, 1, "every start was answered with 200, and none with 201")
 	}
 }
 
-// notSent is how net/http says that a connection which it had kept was closed
-// before it could ask anything.
+// notSent is net/http's error if a kept connection was closed before it was used.
 const notSent = "server closed idle connection"
 
-// patience is how long a core waits for an answer, and an API for the engine.
-const patience = 10 * time.Second
+// callTimeout is how long a caller waits for an answer, and an API for Temporal.
+const callTimeout = 10 * time.Second
 
-func (c *check) checkAnswer(o *evidence, call journal.Call) {
-	switch call.HTTPStatus {
-	case 0:
-		if strings.Contains(call.Error, notSent) {
-			return
-		}
-		f := c.explain(unanswered, span{call.Began, latest(call.Began, call.Ended)}, call.API)
-		if f == nil && call.Ended.Sub(call.Began) >= patience {
-			f = c.explain(awaited, span{call.Began, call.Ended}, "")
-		}
-		c.excuse(o, f, unanswered, 0, "%s at %s got no answer: %s", call.What, call.API, call.Error)
-	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
-		c.verdict.Deferred++
-		if call.RetryAfter == "" {
-			c.unexplained(o, 0, "%s was answered with %d without Retry-After", call.What, call.HTTPStatus)
-		}
-	default:
-		if !slices.Contains(answers[call.What], call.HTTPStatus) {
-			c.unexplained(o, 0, "%s was answered with %d %s", call.What, call.HTTPStatus, call.Problem)
-			return
-		}
-		if call.HTTPStatus == http.StatusConflict {
-			c.checkConflict(o, call)
+// checkAnswers checks that each call got an answer that the API documents.
+func (c *check) checkAnswers(o *evidence) {
+	for _, call := range o.calls {
+		switch call.HTTPStatus {
+		case 0:
+			c.checkUnanswered(o, call)
+		case http.StatusServiceUnavailable, http.StatusTooManyRequests:
+			c.verdict.Deferred++
+			if call.RetryAfter == "" {
+				c.unexplained(o, 0, "a %s was answered with %d without Retry-After", call.Kind, call.HTTPStatus)
+			}
+		default:
+			c.checkAnswer(o, call)
 		}
 	}
 }
 
-func (c *check) checkConflict(o *evidence, call journal.Call) {
-	if !slices.Contains(problems[call.What], call.Problem) {
-		c.unexplained(o, 0, "%s was refused as %q", call.What, call.Problem)
+func (c *check) checkUnanswered(o *evidence, call journal.Call) {
+	if strings.Contains(call.Error, notSent) {
 		return
 	}
+	f := c.explain(unanswered, span{call.Began, latest(call.Began, call.Ended)}, call.API)
+	if f == nil && call.Ended.Sub(call.Began) >= callTimeout {
+		f = c.explain(timedOut, span{call.Began, call.Ended}, "")
+	}
+	c.unlessExplained(o, f, unanswered, 0, "a %s at %s got no answer: %s", call.Kind, call.API, call.Error)
 }
 
-// checkClosedCalls holds that what was refused as closed was sent no more.
-func (c *check) checkClosedCalls(o *evidence) {
+func (c *check) checkAnswer(o *evidence, call journal.Call) {
+	expected := answers[call.Kind]
+	switch {
+	case !slices.Contains(expected.statuses, call.HTTPStatus):
+		c.unexplained(o, 0, "a %s was answered with %d %s", call.Kind, call.HTTPStatus, call.Problem)
+	case call.HTTPStatus == http.StatusConflict && !slices.Contains(expected.problems, call.Problem):
+		c.unexplained(o, 0, "a %s was refused with the problem %q", call.Kind, call.Problem)
+	}
+}
+
+// checkNothingSentAfterClosed checks that no callback follows the answer that the
+// operation is closed.
+func (c *check) checkNothingSentAfterClosed(o *evidence) {
 	for _, call := range o.calls {
 		if call.HTTPStatus != http.StatusConflict || call.Problem != problemClosed {
 			continue
 		}
 		for _, r := range o.requests {
 			if r.Began.After(call.Ended) && r.excused == nil {
-				c.unexplained(o, 0, "%s was refused as closed at %s, and %q was sent after that, at %s",
-					call.What, clock(call.Ended), r.Status, clock(r.Began))
+				c.unexplained(o, 0, "a %s was refused as closed at %s, and %q was sent after that, at %s",
+					call.Kind, timeOfDay(call.Ended), r.Status, timeOfDay(r.Began))
 				return
 			}
 		}
 	}
 }
 
-// checkRequests holds that what the cores and receivers were sent was written as
-// their documents say.
-func (c *check) checkRequests(o *evidence) {
+// checkFormats checks that polls and callbacks follow their documents.
+func (c *check) checkFormats(o *evidence) {
 	for _, p := range slices.Concat(o.polls, o.pages) {
 		if p.Refused != "" {
-			c.unexplained(o, 2, "a poll was not as the core's documents have it: %s", p.Refused)
+			c.unexplained(o, 2, "a poll does not follow the core's documents: %s", p.Refused)
 		}
 	}
 	for _, r := range o.requests {
 		if r.Refused != "" {
-			c.unexplained(o, 6, "a callback was not as its dialect's documents have it: %s", r.Refused)
+			c.unexplained(o, 6, "a callback does not follow its dialect's documents: %s", r.Refused)
 		}
 	}
 }
 
-// checkEnded holds that what was accepted is known and closed.
-func (c *check) checkEnded(o *evidence) bool {
+// checkClosed checks promise 1: an accepted operation is known and closed in the end.
+func (c *check) checkClosed(o *evidence) bool {
 	_, accepted := o.accepted()
 	switch {
 	case o.read == nil:
-		c.unexplained(o, 0, "nobody read its state in the end")
-		return false
+		c.unexplained(o, 0, "its state was not read in the end")
 	case o.read.HTTPStatus == http.StatusNotFound && !accepted:
-		return false
 	case o.read.HTTPStatus == http.StatusNotFound:
-		c.lost(o, 1, "it was accepted, and the API knows nothing of it")
-		return false
+		c.lost(o, 1, "it was accepted, and the API does not know it")
 	case o.read.HTTPStatus != http.StatusOK:
 		c.unexplained(o, 0, "its state can't be read: HTTP %d", o.read.HTTPStatus)
-		return false
 	case o.state().Key != o.key:
 		c.unexplained(o, 1, "its state is that of %s", o.state().WorkflowID())
-		return false
-	case o.state().Phase != "closed":
+	case o.state().Phase != operation.Closed:
 		c.lost(o, 1, "it has not ended: %s", o.state().Phase)
-		return false
+	default:
+		return true
 	}
-	return true
+	return false
 }

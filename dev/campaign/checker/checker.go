@@ -1,3 +1,10 @@
+// Package checker compares what was seen outside Ringback in a campaign with what
+// Ringback promises (docs/promises.md). It reads only the plan and the journals.
+//
+// A breach of a promise is a finding, unless a fault explains it. What explains
+// what, for how long and why, is one table: explanations. Nothing explains what is
+// lost. The rules of the cores and dialects are repeated here from their documents,
+// and not taken from the code under test.
 package checker
 
 import (
@@ -13,94 +20,40 @@ import (
 	"ringback/internal/operation"
 )
 
-// Check holds what the journals say against what was planned and promised.
+// Check compares the journals with the plan and the promises.
 func Check(p plan.Plan, entries []journal.Entry) Verdict {
 	c := &check{plan: p, operations: map[operation.Key]*evidence{}, verdict: Verdict{Options: p.Options}}
 	c.gather(entries)
 	c.checkFaults()
 	for _, key := range slices.SortedFunc(maps.Keys(c.operations), byWorkflowID) {
-		c.one(c.operations[key])
+		c.checkOperation(c.operations[key])
 	}
-	slices.SortStableFunc(c.verdict.Cries, func(a, b Cry) int { return cmp.Compare(b.weight(), a.weight()) })
+	slices.SortStableFunc(c.verdict.Findings, func(a, b Finding) int { return cmp.Compare(b.weight(), a.weight()) })
 	c.summarise()
 	return c.verdict
 }
 
 func byWorkflowID(a, b operation.Key) int { return cmp.Compare(a.WorkflowID(), b.WorkflowID()) }
 
-// check is one verdict in the making.
+// check is a check in progress.
 type check struct {
 	plan       plan.Plan
 	operations map[operation.Key]*evidence
 	faults     []*fault
 	verdict    Verdict
-	// overdue are how late things were that no fault touched.
-	overdue []time.Duration
-}
-
-// operation is all that the outside saw of one.
-type evidence struct {
-	plan.Operation
-	key      operation.Key
-	planned  bool
-	endpoint plan.Endpoint
-	rules    rules
-
-	calls []journal.Call
-	// polls are the questions to the core, pages those that a front answered
-	// instead of it.
-	polls, pages []journal.Poll
-	requests     []*request
-	read         *journal.State
-
-	deliveries []*delivery
-}
-
-// request is one to a receiver, and the recorded attempt that it is.
-type request struct {
-	journal.Request
-	attempt *attempt
-	// excused is the fault for which it is in no record, or came late to it.
-	excused *fault
-}
-
-// end is when its answer was written, or when it began where nobody saw that.
-func (r *request) end() time.Time { return latest(r.Began, r.Ended) }
-
-// attempt is one that the API's state shows, and the request that it made.
-type attempt struct {
-	operation.Attempt
-	request *request
-}
-
-func (a *attempt) began() time.Time { return a.At.Time }
-
-func (a *attempt) end() time.Time { return a.End().Time }
-
-func (a *attempt) span() span { return span{a.began(), a.end()} }
-
-// interrupted says that nobody saw its end: it is taken to have lasted for its
-// time-out (docs/adr/0011).
-func (a *attempt) interrupted(timeout time.Duration) bool {
-	return a.HTTPStatus == 0 && a.Verdict == operation.Unacknowledged && a.TookMS == timeout.Milliseconds()
-}
-
-// delivery is one that the API's state shows.
-type delivery struct {
-	operation.Delivery
-	attempts []*attempt
-	requests []*request
+	// lateness has one value for each thing that was due while no fault lasted.
+	lateness []time.Duration
 }
 
 func (c *check) gather(entries []journal.Entry) {
 	for _, planned := range c.plan.Operations {
-		o := c.at(operation.Key{Endpoint: planned.Endpoint, OperationID: planned.ID})
+		o := c.at(planned.Key())
 		o.Operation, o.planned = planned, true
 	}
 	for _, e := range entries {
-		c.sort(e)
+		c.add(e)
 	}
-	c.gatherShedding()
+	c.addLoadFaults()
 	slices.SortFunc(c.faults, func(a, b *fault) int { return a.Began.Compare(b.Began) })
 	for _, o := range c.operations {
 		slices.SortFunc(o.calls, func(a, b journal.Call) int { return a.Began.Compare(b.Began) })
@@ -120,17 +73,16 @@ func (c *check) at(key operation.Key) *evidence {
 	return o
 }
 
-func (c *check) sort(e journal.Entry) {
+func (c *check) add(e journal.Entry) {
 	switch {
 	case e.Call != nil:
 		o := c.at(e.Call.Key)
 		o.calls = append(o.calls, *e.Call)
+	case e.Poll != nil && e.Poll.Page != "":
+		o := c.at(e.Poll.Key)
+		o.pages = append(o.pages, *e.Poll)
 	case e.Poll != nil:
 		o := c.at(e.Poll.Key)
-		if e.Poll.Page != "" {
-			o.pages = append(o.pages, *e.Poll)
-			return
-		}
 		o.polls = append(o.polls, *e.Poll)
 	case e.Request != nil:
 		o := c.at(e.Request.Key)
@@ -144,60 +96,41 @@ func (c *check) sort(e journal.Entry) {
 	}
 }
 
-// one checks one operation, each promise on its own.
-func (c *check) one(o *evidence) {
+// checkOperation checks each promise for one operation.
+func (c *check) checkOperation(o *evidence) {
 	if !o.planned {
-		c.unexplained(o, 1, "nobody planned this operation")
+		c.unexplained(o, 1, "the operation is not in the plan")
 		return
 	}
-	c.checkCalls(o)
-	c.checkRequests(o)
-	if !c.checkEnded(o) {
+	c.checkStarts(o)
+	c.checkAnswers(o)
+	c.checkFormats(o)
+	if !c.checkClosed(o) {
 		return
 	}
-	c.match(o)
-	c.checkClosedCalls(o)
-	c.checkRecords(o)
-	c.checkIdentity(o)
-	c.checkQuestions(o)
-	c.checkOwed(o)
-	c.checkOwedAgain(o)
-	c.checkSaid(o)
-	c.checkSuperseded(o)
-	c.checkGaps(o)
-	c.checkPunctual(o)
-	c.checkOrder(o)
-	c.checkDuplicates(o)
-	c.checkOutcome(o)
-	c.checkRevoked(o)
-	c.checkWithdrawn(o)
+	c.matchRequests(o)
+	for _, rule := range []func(*evidence){
+		c.checkNothingSentAfterClosed, c.checkDeliveries, c.checkCallbackIDs, c.checkPolls,
+		c.checkStatusesAreDelivered, c.checkReturnedStatusesAreDelivered, c.checkDeliveredStatuses, c.checkSuperseded,
+		c.checkIntervals, c.checkTiming, c.checkOrder, c.checkDuplicates,
+		c.checkOutcome, c.checkRevocation, c.checkWithdrawal,
+	} {
+		rule(o)
+	}
 }
 
-func (o *evidence) timeout() time.Duration { return o.endpoint.Policy.Delivery.Timeout() }
-
-func (o *evidence) state() operation.State { return o.read.State }
-
-// lost is for what was promised and did not happen; nothing explains it.
+// lost records something that was promised and did not happen. Nothing explains it.
 func (c *check) lost(o *evidence, promise int, format string, args ...any) {
-	c.cry(o, true, promise, format, args...)
+	c.find(o, true, promise, format, args...)
 }
 
+// unexplained records something that must not happen, and that no fault explains.
 func (c *check) unexplained(o *evidence, promise int, format string, args ...any) {
-	c.cry(o, false, promise, format, args...)
+	c.find(o, false, promise, format, args...)
 }
 
-// particulars are the verbs of a format.
-var particulars = regexp.MustCompile(`%[a-z]`)
-
-func (c *check) cry(o *evidence, lost bool, promise int, format string, args ...any) {
-	c.verdict.Cries = append(c.verdict.Cries, Cry{
-		Lost: lost, Promise: promise, Key: o.key, What: fmt.Sprintf(format, args...),
-		Rule: particulars.ReplaceAllString(format, "…"), Timeline: c.timeline(o),
-	})
-}
-
-// excuse counts what a fault explains; without one it cries.
-func (c *check) excuse(o *evidence, f *fault, of anomaly, promise int, format string, args ...any) {
+// unlessExplained counts an anomaly that f explains, and records a finding if f is nil.
+func (c *check) unlessExplained(o *evidence, f *fault, of anomaly, promise int, format string, args ...any) {
 	if f == nil {
 		c.unexplained(o, promise, format, args...)
 		return
@@ -205,28 +138,17 @@ func (c *check) excuse(o *evidence, f *fault, of anomaly, promise int, format st
 	f.explained[of]++
 }
 
-// accepted is the span in which the operation was accepted; false if no start
-// was answered with yes.
-func (o *evidence) accepted() (span, bool) {
-	var s span
-	for _, call := range o.calls {
-		if call.What != journal.Start {
-			continue
-		}
-		switch {
-		case call.HTTPStatus == 201:
-			return span{call.Began, call.Ended}, true
-		case s.from.IsZero():
-			s.from = call.Began
-		}
-		if call.HTTPStatus == 200 && s.to.IsZero() {
-			s.to = call.Ended
-		}
-	}
-	return s, !s.to.IsZero()
+// verbs are those of a format.
+var verbs = regexp.MustCompile(`%[a-z]`)
+
+func (c *check) find(o *evidence, lost bool, promise int, format string, args ...any) {
+	c.verdict.Findings = append(c.verdict.Findings, Finding{
+		Lost: lost, Promise: promise, Key: o.key, Text: fmt.Sprintf(format, args...),
+		Rule: verbs.ReplaceAllString(format, "…"), Timeline: c.timeline(o),
+	})
 }
 
-// checkFaults holds that what was planned to break did break.
+// checkFaults checks that each kind of planned fault was injected.
 func (c *check) checkFaults() {
 	injected := map[plan.FaultKind]bool{}
 	for _, f := range c.faults {
@@ -235,8 +157,8 @@ func (c *check) checkFaults() {
 	for _, planned := range c.plan.Faults {
 		if !injected[planned.Kind] {
 			injected[planned.Kind] = true
-			c.verdict.Cries = append(c.verdict.Cries, Cry{
-				What: fmt.Sprintf("the fault %q was planned and never injected", planned.Kind), Rule: "a fault was planned and never injected",
+			c.verdict.Findings = append(c.verdict.Findings, Finding{
+				Text: fmt.Sprintf("the fault %q was planned and not injected", planned.Kind), Rule: "a fault was planned and not injected",
 			})
 		}
 	}

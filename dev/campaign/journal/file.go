@@ -21,24 +21,24 @@ type Writer struct {
 	file *os.File
 }
 
-// Open opens the journal at path, which ends in Extension, to go on behind what
-// it holds. A last line that was torn is cut off: whoever wrote it died over it.
+// Open opens the journal at path, which ends in Extension, for appending. It removes
+// an incomplete last line, left by a process that died while writing it.
 func Open(path string) (*Writer, error) {
 	if filepath.Ext(path) != Extension {
-		return nil, fmt.Errorf("open the journal %s: its name does not end in %s", path, Extension)
+		return nil, fmt.Errorf("open the journal %s: the name does not end in %s", path, Extension)
 	}
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open a journal: %w", err)
 	}
-	if err := cutTornLine(file); err != nil {
-		return nil, errors.Join(fmt.Errorf("cut the torn line off the journal %s: %w", path, err), file.Close())
+	if err := removeIncompleteLine(file); err != nil {
+		return nil, errors.Join(fmt.Errorf("remove the incomplete line of the journal %s: %w", path, err), file.Close())
 	}
 	return &Writer{file: file}, nil
 }
 
-// cutTornLine leaves file behind its last whole line.
-func cutTornLine(file *os.File) error {
+// removeIncompleteLine leaves the file's offset after its last complete line.
+func removeIncompleteLine(file *os.File) error {
 	held, err := io.ReadAll(file)
 	if err != nil {
 		return err
@@ -51,8 +51,8 @@ func cutTornLine(file *os.File) error {
 	return err
 }
 
-// Write appends one entry as one line. It survives this process as soon as Write
-// returns, though not the machine.
+// Write appends one entry as one line, which survives a crash of this process but
+// not of the machine.
 func (w *Writer) Write(e Entry) error {
 	line, err := json.Marshal(e)
 	if err != nil {
@@ -66,12 +66,12 @@ func (w *Writer) Write(e Entry) error {
 	return nil
 }
 
-// Close ends writing.
+// Close closes the file.
 func (w *Writer) Close() error { return w.file.Close() }
 
-// Read reads every journal in dir, in the order of their names and lines. A last
-// line that was torn is left out. Of the entries about one question to a core or
-// one request to a receiver there is one left, the latest, in the first one's place.
+// Read reads every journal in dir, in the order of their names and lines. It skips
+// an incomplete last line. Of the entries about one poll or request it returns the
+// latest, at the place of the first.
 func Read(dir string) ([]Entry, error) {
 	names, err := filepath.Glob(filepath.Join(dir, "*"+Extension))
 	if err != nil {
@@ -89,7 +89,7 @@ func Read(dir string) ([]Entry, error) {
 	return entries, nil
 }
 
-// ReadFile reads one journal as Read does. One that is not there is empty.
+// ReadFile reads one journal as Read does. A missing one is empty.
 func ReadFile(path string) ([]Entry, error) {
 	held, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -107,7 +107,7 @@ func ReadFile(path string) ([]Entry, error) {
 		if err := json.Unmarshal(line, &e); err != nil {
 			return nil, fmt.Errorf("read line %d of the journal %s: %w", number, path, err)
 		}
-		name, named := e.request()
+		name, named := e.name()
 		if at, again := requests[name]; named && again {
 			entries[at] = e
 			continue

@@ -17,15 +17,15 @@ import (
 func key(id string) operation.Key { return operation.Key{Endpoint: "GOLD", OperationID: id} }
 
 func call(id string) journal.Entry {
-	return journal.Entry{Call: &journal.Call{Key: key(id), What: journal.Start, HTTPStatus: 201}}
+	return journal.Entry{Call: &journal.Call{Key: key(id), Kind: journal.Start, HTTPStatus: 201}}
 }
 
-func request(request string, took bool) journal.Entry {
-	return journal.Entry{Request: &journal.Request{Key: key("1"), Name: request, Took: took}}
+func request(name string, accepted bool) journal.Entry {
+	return journal.Entry{Request: &journal.Request{Key: key("1"), Name: name, Accepted: accepted}}
 }
 
-func question(request string, forbidden bool) journal.Entry {
-	return journal.Entry{Poll: &journal.Poll{Key: key("1"), Name: request, Forbidden: forbidden}}
+func poll(name string, forbidden bool) journal.Entry {
+	return journal.Entry{Poll: &journal.Poll{Key: key("1"), Name: name, Forbidden: forbidden}}
 }
 
 func open(t *testing.T, path string) *journal.Writer {
@@ -44,7 +44,7 @@ func write(t *testing.T, path string, entries ...journal.Entry) {
 	require.NoError(t, w.Close())
 }
 
-func TestWhatIsWrittenIsRead(t *testing.T) {
+func TestReadReturnsWrittenEntries(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	began := time.Date(2026, 11, 21, 12, 0, 0, 123_456_789, time.UTC)
@@ -61,7 +61,7 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 	require.Equal(t, entries, read)
 }
 
-func TestEveryJournalIsReadInTheOrderOfNamesAndLines(t *testing.T) {
+func TestReadOrdersEntriesByFileNameAndLine(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "b.jsonl"), call("3"))
@@ -72,30 +72,30 @@ func TestEveryJournalIsReadInTheOrderOfNamesAndLines(t *testing.T) {
 	require.Equal(t, []journal.Entry{call("1"), call("2"), call("3")}, read)
 }
 
-func TestATornLastLineIsLeftOut(t *testing.T) {
+func TestAnIncompleteLastLineIsSkippedAndThenRemoved(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "a.jsonl")
-	write(t, path, call("1"), call("2, whose line is longer than the one that is written over it"))
+	write(t, path, call("1"), call("2, on a longer line than the next one"))
 	whole, err := os.ReadFile(path)
 	require.NoError(t, err)
-	for _, torn := range []int{1, 10} {
-		require.NoError(t, os.WriteFile(path, whole[:len(whole)-torn], 0o600))
+	for _, missing := range []int{1, 10} {
+		require.NoError(t, os.WriteFile(path, whole[:len(whole)-missing], 0o600))
 		read, err := journal.Read(dir)
 		require.NoError(t, err)
-		require.Equal(t, []journal.Entry{call("1")}, read, "%d bytes are missing", torn)
+		require.Equal(t, []journal.Entry{call("1")}, read, "%d bytes are missing", missing)
 	}
 
 	write(t, path, call("3"))
 	read, err := journal.Read(dir)
 	require.NoError(t, err)
-	require.Equal(t, []journal.Entry{call("1"), call("3")}, read, "what is written next has a line of its own")
+	require.Equal(t, []journal.Entry{call("1"), call("3")}, read, "the next entry has a line of its own")
 	whole, err = os.ReadFile(path)
 	require.NoError(t, err)
-	require.Equal(t, byte('\n'), whole[len(whole)-1], "nothing is left of the torn one")
+	require.Equal(t, byte('\n'), whole[len(whole)-1], "nothing is left of the incomplete line")
 }
 
-func TestALineThatIsTornInTheMiddleIsAnError(t *testing.T) {
+func TestAnIncompleteLineBeforeOthersIsAnError(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "a.jsonl")
 	require.NoError(t, os.WriteFile(path, []byte("{\"call\":{\n{}\n"), 0o600))
@@ -103,7 +103,7 @@ func TestALineThatIsTornInTheMiddleIsAnError(t *testing.T) {
 	require.ErrorContains(t, err, "line 1")
 }
 
-func TestAJournalGoesOnAfterARestart(t *testing.T) {
+func TestOpenAppendsToAnExistingJournal(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "a.jsonl")
 	write(t, path, call("1"))
@@ -113,23 +113,16 @@ func TestAJournalGoesOnAfterARestart(t *testing.T) {
 	require.Equal(t, []journal.Entry{call("1"), call("2")}, read)
 }
 
-func TestOfARequestTheLatestEntryIsLeft(t *testing.T) {
+func TestReadReturnsTheLatestEntryOfAPollOrRequest(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "a.jsonl")
-	write(t, path, request("1", false), question("1", false), request("2", false), call("1"), request("1", true), question("1", true))
+	write(t, path, request("1", false), poll("1", false), request("2", false), call("1"), request("1", true), poll("1", true))
 	read, err := journal.ReadFile(path)
 	require.NoError(t, err)
-	require.Equal(t, []journal.Entry{request("1", true), question("1", true), request("2", false), call("1")}, read)
+	require.Equal(t, []journal.Entry{request("1", true), poll("1", true), request("2", false), call("1")}, read)
 }
 
-func TestAJournalThatIsNotThereIsEmpty(t *testing.T) {
-	t.Parallel()
-	read, err := journal.ReadFile(filepath.Join(t.TempDir(), "a.jsonl"))
-	require.NoError(t, err)
-	require.Empty(t, read)
-}
-
-func TestManyMayWriteAtOnce(t *testing.T) {
+func TestWriteIsSafeForConcurrentUse(t *testing.T) {
 	t.Parallel()
 	const writers, each = 8, 50
 	path := filepath.Join(t.TempDir(), "a.jsonl")
@@ -149,17 +142,4 @@ func TestManyMayWriteAtOnce(t *testing.T) {
 	read, err := journal.ReadFile(path)
 	require.NoError(t, err)
 	require.Len(t, read, writers*each)
-}
-
-func TestAJournalNeedsItsName(t *testing.T) {
-	t.Parallel()
-	_, err := journal.Open(filepath.Join(t.TempDir(), "a.log"))
-	require.ErrorContains(t, err, "does not end in .jsonl")
-}
-
-func TestACallThatIsAnsweredForGoodIsSettled(t *testing.T) {
-	t.Parallel()
-	for status, settled := range map[int]bool{0: false, 200: true, 201: true, 404: true, 409: true, 422: true, 429: false, 500: false, 502: false, 503: false} {
-		require.Equal(t, settled, journal.Call{HTTPStatus: status}.Settled(), status)
-	}
 }

@@ -6,25 +6,25 @@ import (
 	"time"
 )
 
-// Programs are the processes of a campaign that a fault can be done to.
+// Programs are the processes that faults can be injected on.
 var Programs = []string{"worker-0", "worker-1", "api-0", "api-1", "temporal", "postgres", "cores", "receivers"}
 
-// Links are the connections between them that a fault can be done to.
+// Links are the connections that faults can be injected on.
 var Links = []string{
 	"api-0>temporal", "api-1>temporal", "worker-0>temporal", "worker-1>temporal", "temporal>postgres",
 	"ringback>cores", "ringback>receivers", "starters>api-0", "starters>api-1",
 }
 
-// breakage is a kind of fault: what it can be done to, and how long it lasts, a
-// share of the campaign within bounds.
-type breakage struct {
+// faultType is a kind of fault with its possible targets. It lasts for the campaign's
+// length divided by share, within bounds.
+type faultType struct {
 	kind        FaultKind
 	on          []string
 	share       int
 	least, most time.Duration
 }
 
-var breakages = []breakage{
+var faultTypes = []faultType{
 	{Kill, Programs, 40, time.Second, 3 * time.Second},
 	{Terminate, Programs, 40, time.Second, 3 * time.Second},
 	{Freeze, []string{"worker-0", "worker-1", "api-0", "api-1", "temporal", "cores", "receivers"}, 10, 3 * time.Second, 20 * time.Second},
@@ -34,15 +34,15 @@ var breakages = []breakage{
 	{SlowClose, Links, 30, 2 * time.Second, 5 * time.Second},
 	{CoreDown, []string{"cores"}, 10, 3 * time.Second, 2 * time.Minute},
 	{SkewedClock, []string{"receivers"}, 15, 3 * time.Second, 8 * time.Second},
-	// Longer than an attempt may take.
+	// Longer than an attempt's time-out.
 	{SlotsFull, []string{"receivers"}, 15, timeout + time.Second, 8 * time.Second},
 	{DatabaseRefuses, []string{"postgres"}, 10, 3 * time.Second, time.Minute},
 }
 
-// longCampaign is one that has the time for a database that is away for a minute.
+// longCampaign is long enough for the database to be away for a minute.
 const longCampaign = 5 * time.Minute
 
-func (b breakage) last(length time.Duration) time.Duration {
+func (b faultType) last(length time.Duration) time.Duration {
 	share := length / time.Duration(b.share)
 	if b.kind == DatabaseRefuses && length >= longCampaign {
 		share = b.most
@@ -50,23 +50,22 @@ func (b breakage) last(length time.Duration) time.Duration {
 	return min(max(share, b.least), b.most).Round(time.Millisecond)
 }
 
-// The time without a fault between two, in which what the last one did is seen
-// to mend.
+// The time between two faults, in which Ringback recovers from the first.
 const (
 	shortestPause = 2 * time.Second
 	longestPause  = 6 * time.Second
 )
 
-// faults are one of each kind at first, then the others on all that they can be
-// done to, in an order of chance, again and again while there is time.
+// faults are one of each kind first, then every kind on each of its other targets,
+// in random order, repeated while there is time.
 func faults(r *rand.Rand, length time.Duration) []Fault {
-	first, others := drawn(r, length)
+	first, others := shuffled(r, length)
 	rest := pause(first, length)
 	var planned []Fault
 	at := rest
 	for next := append(first, others...); ; next = next[1:] {
 		if len(next) == 0 {
-			first, others = drawn(r, length)
+			first, others = shuffled(r, length)
 			next = append(first, others...)
 		}
 		f := next[0]
@@ -79,9 +78,9 @@ func faults(r *rand.Rand, length time.Duration) []Fault {
 	}
 }
 
-// drawn are all faults that there can be, one of each kind and then the others.
-func drawn(r *rand.Rand, length time.Duration) (first, others []Fault) {
-	for _, b := range breakages {
+// shuffled are all possible faults: one of each kind, and the others.
+func shuffled(r *rand.Rand, length time.Duration) (first, others []Fault) {
+	for _, b := range faultTypes {
 		on := slices.Clone(b.on)
 		r.Shuffle(len(on), func(i, j int) { on[i], on[j] = on[j], on[i] })
 		for i, name := range on {
@@ -99,7 +98,7 @@ func drawn(r *rand.Rand, length time.Duration) (first, others []Fault) {
 	return first, others
 }
 
-// pause lets the first faults fit into length, where they can.
+// pause is short enough for the first faults to fit into length, if possible.
 func pause(first []Fault, length time.Duration) time.Duration {
 	left := length
 	for _, f := range first {

@@ -11,85 +11,78 @@ const (
 	paysera = "paysera"
 )
 
-// vocabulary is what the statuses of one core mean, written here a second time
-// from its documents.
+// vocabulary is a core's statuses, from its documents.
 type vocabulary struct {
-	// first is before anything happened, silent what may follow and no callback is about.
-	// A revocation is allowed at first, and refused at silent.
-	first, silent string
-	// telling are in their order; callbacks are about them, and a revocation is allowed at them.
-	telling []string
-	final   []string
+	// initial comes first, silent may follow; neither has a callback. A revocation is
+	// allowed at initial and refused at silent.
+	initial, silent string
+	// intermediate statuses have callbacks, in this order; a revocation is allowed.
+	intermediate []string
+	final        []string
 }
 
 var vocabularies = map[string]vocabulary{
 	// Only 1 and 2 have callbacks (doc-1275862).
-	ukrcard: {first: "0", silent: "5", final: []string{"1", "2"}},
+	ukrcard: {initial: "0", silent: "5", final: []string{"1", "2"}},
 	paysera: {
-		first: "new", silent: "processing",
-		telling: []string{"waiting_registration", "waiting_funds", "reserved"},
-		final:   []string{"done", "done", "done", "done", "rejected", "failed", "revoked"},
+		initial: "new", silent: "processing",
+		intermediate: []string{"waiting_registration", "waiting_funds", "reserved"},
+		final:        []string{"done", "done", "done", "done", "rejected", "failed", "revoked"},
 	},
 }
 
-// history is a way that operations go.
+// history is how an operation develops.
 type history struct {
 	name   string
 	weight int
-	// sources are the kinds of source that it can be lived at, at the one
-	// endpoint that it needs, if any.
-	sources []string
-	at      string
-	script  func(*rand.Rand, vocabulary, *Operation)
+	// sources are the kinds of source that it is for; endpoint is the one dedicated
+	// to it, if any.
+	sources  []string
+	endpoint string
+	script   func(*rand.Rand, vocabulary, *Operation)
 }
 
-func (h history) often() int { return h.weight }
+func (h history) frequency() int { return h.weight }
 
-// choosy is a history that needs an endpoint of its own: its receivers are healthy.
-func (h history) choosy() bool { return h.at != "" }
+func (h history) dedicated() bool { return h.endpoint != "" }
 
 var (
 	both = []string{ukrcard, paysera}
-	// tells are the cores with statuses that have callbacks and are not final.
-	tells = []string{paysera}
+	// withIntermediate are the cores with callbacks about statuses that are not final.
+	withIntermediate = []string{paysera}
 )
-
-// ownEndpoints are those that a history needs for itself.
-var ownEndpoints = []string{
-	"TILL", "LAPSING", "FLEETING", "BELL", "RATION", "KIOSK", "LASTPOLL", "FLICKER", "GUARDED", "FACADE", "LOBBY",
-}
 
 var histories = []history{
 	{name: "final at once", weight: 22, sources: both, script: finalAtOnce},
 	{name: "long polls", weight: 12, sources: both, script: longPolls},
-	{name: "intermediate statuses", weight: 16, sources: tells, script: intermediate},
-	{name: "statuses not wanted", weight: 4, sources: tells, script: notWanted},
-	{name: "status known", weight: 4, sources: tells, script: known},
-	{name: "pushed changes", weight: 8, at: "TILL", script: pushedChanges},
+	{name: "intermediate statuses", weight: 16, sources: withIntermediate, script: intermediate},
+	{name: "statuses not wanted", weight: 4, sources: withIntermediate, script: notWanted},
+	{name: "status known", weight: 4, sources: withIntermediate, script: known},
+	{name: "pushed changes", weight: 8, endpoint: "TILL", script: pushedChanges},
 	{name: "pushes without a change", weight: 4, sources: both, script: pushedAgain},
 	{name: "revoked", weight: 6, sources: both, script: revoked},
 	{name: "revoked about when it is final", weight: 2, sources: both, script: revokedLate},
-	{name: "revoked when it may not be", weight: 2, sources: tells, script: revokedInVain},
+	{name: "revoked when it may not be", weight: 2, sources: withIntermediate, script: revokedInVain},
 	{name: "withdrawn while watched", weight: 4, sources: both, script: withdrawnWatched},
 	{name: "withdrawn while it is delivered", weight: 4, sources: both, script: withdrawnDelivering},
 	{name: "started repeatedly", weight: 6, sources: both, script: startedRepeatedly},
 	{name: "started with other content", weight: 2, sources: both, script: clashing},
-	{name: "polls used up", weight: 2, at: "LAPSING", script: neverFinal},
-	{name: "expired", weight: 2, at: "FLEETING", script: neverFinal},
-	{name: "polled on request in a burst", weight: 4, at: "BELL", script: burst},
-	{name: "polled on request all the time", weight: 4, at: "BELL", script: stream},
-	{name: "pushed while the final status is delivered", weight: 4, at: "BELL", script: pushedLate},
-	{name: "polled on request with few polls", weight: 4, at: "RATION", script: rationed},
-	{name: "polled on request until polls are used up", weight: 3, at: "KIOSK", script: rationed},
-	{name: "pushed during the last poll", weight: 3, at: "LASTPOLL", script: pushedDuringLastPoll},
-	{name: "flapping", weight: 4, at: "FLICKER", script: flapping},
-	{name: "forbidden", weight: 1, at: "GUARDED", script: forbidden},
-	{name: "beside a forbidden one", weight: 8, at: "GUARDED", script: longPolls},
-	{name: "behind a front, paysera", weight: 2, at: "FACADE", script: fronted},
-	{name: "behind a front, ukrcard", weight: 2, at: "LOBBY", script: fronted},
+	{name: "polls used up", weight: 2, endpoint: "LAPSING", script: neverFinal},
+	{name: "expired", weight: 2, endpoint: "FLEETING", script: neverFinal},
+	{name: "polled on request in a burst", weight: 4, endpoint: "BELL", script: burst},
+	{name: "polled on request all the time", weight: 4, endpoint: "BELL", script: stream},
+	{name: "pushed while the final status is delivered", weight: 4, endpoint: "BELL", script: pushedLate},
+	{name: "polled on request with few polls", weight: 4, endpoint: "RATION", script: limitedPolls},
+	{name: "polled on request until polls are used up", weight: 3, endpoint: "KIOSK", script: limitedPolls},
+	{name: "pushed during the last poll", weight: 3, endpoint: "LASTPOLL", script: pushedDuringLastPoll},
+	{name: "flapping", weight: 4, endpoint: "FLICKER", script: flapping},
+	{name: "forbidden", weight: 1, endpoint: "GUARDED", script: forbidden},
+	{name: "beside a forbidden one", weight: 8, endpoint: "GUARDED", script: longPolls},
+	{name: "behind a gateway, paysera", weight: 2, endpoint: "FACADE", script: behindGateway},
+	{name: "behind a gateway, ukrcard", weight: 2, endpoint: "LOBBY", script: behindGateway},
 }
 
-// Histories are the ways that operations go, which Operation.History names.
+// Histories are the values of Operation.History.
 var Histories = func() []string {
 	var names []string
 	for _, h := range histories {
@@ -98,28 +91,30 @@ var Histories = func() []string {
 	return names
 }()
 
-// endpoint is one that this can be lived at: most unhealthy receivers have
-// endpoints of their own, and some share one with healthy ones.
-func (h history) endpoint(r *rand.Rand, answering receiver) Endpoint {
-	if h.choosy() {
-		found, _ := EndpointByName(h.at)
+// endpointFor picks an endpoint. Most unhealthy receivers have endpoints of their own,
+// and some share one with healthy ones.
+func (h history) endpointFor(r *rand.Rand, receiving receiver) Endpoint {
+	if h.dedicated() {
+		found, _ := EndpointByName(h.endpoint)
 		return found
 	}
-	sort := Mixed
+	kind := Mixed
 	if r.IntN(4) > 0 {
-		sort = Troubled
-		if answering.name == healthy.name {
-			sort = Healthy
+		kind = Unhealthy
+		if receiving.name == healthy.name {
+			kind = Healthy
 		}
 	}
-	kind := one(r, h.sources...)
+	source := one(r, h.sources...)
 	return one(r, slices.DeleteFunc(slices.Clone(Endpoints), func(e Endpoint) bool {
-		return e.Receivers != sort || e.SourceKind != kind || owned(e)
+		return e.Receivers != kind || e.SourceKind != source || isDedicated(e)
 	})...)
 }
 
-// owned is an endpoint that only the histories that need it are lived at.
-func owned(e Endpoint) bool { return slices.Contains(ownEndpoints, e.Name) }
+// isDedicated reports whether only certain histories use the endpoint.
+func isDedicated(e Endpoint) bool {
+	return slices.ContainsFunc(histories, func(h history) bool { return h.endpoint == e.Name })
+}
 
 func finalAtOnce(r *rand.Rand, v vocabulary, o *Operation) {
 	o.Steps = []Step{{Status: one(r, v.final...)}}
@@ -127,25 +122,24 @@ func finalAtOnce(r *rand.Rand, v vocabulary, o *Operation) {
 
 func longPolls(r *rand.Rand, v vocabulary, o *Operation) {
 	o.Steps = []Step{
-		{Status: v.first},
+		{Status: v.initial},
 		{After: between(r, 3*time.Second, 6*time.Second), Status: v.silent},
 		{After: between(r, 9*time.Second, 25*time.Second), Status: one(r, v.final...)},
 	}
 }
 
-// intermediate goes so quickly at times that a status overtakes the callback
-// about the one before.
+// intermediate statuses sometimes change before the callback about one is sent.
 func intermediate(r *rand.Rand, v vocabulary, o *Operation) {
-	o.Steps = telling(r, v)
+	o.Steps = intermediateSteps(r, v)
 	after := o.Steps[len(o.Steps)-1].After + between(r, 400*time.Millisecond, 4*time.Second)
 	o.Steps = append(o.Steps, Step{After: after, Status: one(r, v.final...)})
 }
 
-// telling goes through some of the statuses that have callbacks and are not final.
-func telling(r *rand.Rand, v vocabulary) []Step {
+// intermediateSteps goes through some of the intermediate statuses.
+func intermediateSteps(r *rand.Rand, v vocabulary) []Step {
 	var steps []Step
 	after := time.Duration(0)
-	for _, status := range v.telling[r.IntN(len(v.telling)-1):] {
+	for _, status := range v.intermediate[r.IntN(len(v.intermediate)-1):] {
 		steps = append(steps, Step{After: after, Status: status})
 		after += between(r, 400*time.Millisecond, 4*time.Second)
 	}
@@ -161,18 +155,18 @@ func known(r *rand.Rand, v vocabulary, o *Operation) {
 	intermediate(r, v, o)
 	o.KnownStatus = o.Steps[0].Status
 	if r.IntN(4) == 0 {
-		// The client has the final one: nothing is owed.
+		// The client knows the final status: there is no callback.
 		o.Steps = o.Steps[len(o.Steps)-1:]
 		o.Steps[0].After = 0
 		o.KnownStatus = o.Steps[0].Status
 	}
 }
 
-// pushedChanges are told by the core long before they would be asked for.
+// pushedChanges are pushed long before the next poll.
 func pushedChanges(r *rand.Rand, v vocabulary, o *Operation) {
 	o.Steps = []Step{
-		{Status: v.telling[1]},
-		{After: between(r, 2*time.Second, 4*time.Second), Status: v.telling[2]},
+		{Status: v.intermediate[1]},
+		{After: between(r, 2*time.Second, 4*time.Second), Status: v.intermediate[2]},
 		{After: between(r, 6*time.Second, 9*time.Second), Status: one(r, v.final...)},
 	}
 	for _, step := range o.Steps[1:] {
@@ -180,31 +174,31 @@ func pushedChanges(r *rand.Rand, v vocabulary, o *Operation) {
 	}
 }
 
-// pushedAgain tells what is known, asks to poll, and tells the final status when
-// it is likely to be known as well.
+// pushedAgain pushes a known status, requests a poll, and pushes the final status when
+// it is probably known, too.
 func pushedAgain(r *rand.Rand, v vocabulary, o *Operation) {
 	final := Step{After: between(r, 6*time.Second, 9*time.Second), Status: one(r, v.final...)}
-	o.Steps = []Step{{Status: v.first}, final}
+	o.Steps = []Step{{Status: v.initial}, final}
 	o.Pushes = []Push{
-		{After: between(r, 2*time.Second, 3*time.Second), Status: v.first},
+		{After: between(r, 2*time.Second, 3*time.Second), Status: v.initial},
 		{After: between(r, 4*time.Second, 5*time.Second)},
 		{After: final.After + between(r, time.Second, 4*time.Second), Status: final.Status},
 	}
 }
 
-// revoked stays revocable for good, so that nothing can come before it.
+// revoked operations stay revocable until their revocation.
 func revoked(r *rand.Rand, v vocabulary, o *Operation) {
-	o.Steps = []Step{{Status: v.first}}
-	if len(v.telling) > 0 && r.IntN(2) == 0 {
-		o.Steps = telling(r, v)
+	o.Steps = []Step{{Status: v.initial}}
+	if len(v.intermediate) > 0 && r.IntN(2) == 0 {
+		o.Steps = intermediateSteps(r, v)
 	}
 	o.Revocation = &Revocation{After: between(r, time.Second, 7*time.Second), InitiatedBy: one(r, "client", "user", "core")}
 }
 
-// revokedLate may be first or not: the API's answer decides which is final.
+// revokedLate races with the final status: the API's answer says which was first.
 func revokedLate(r *rand.Rand, v vocabulary, o *Operation) {
 	final := between(r, 2*time.Second, 5*time.Second)
-	o.Steps = []Step{{Status: v.first}, {After: final, Status: v.final[0]}}
+	o.Steps = []Step{{Status: v.initial}, {After: final, Status: v.final[0]}}
 	o.Revocation = &Revocation{After: final + between(r, -500*time.Millisecond, 1500*time.Millisecond), InitiatedBy: one(r, "user", "core")}
 }
 
@@ -219,7 +213,7 @@ func withdrawnWatched(r *rand.Rand, v vocabulary, o *Operation) {
 	o.Withdrawal = &at
 }
 
-// withdrawnDelivering comes too late for a receiver that is well.
+// withdrawnDelivering comes too late for a healthy receiver.
 func withdrawnDelivering(r *rand.Rand, v vocabulary, o *Operation) {
 	finalAtOnce(r, v, o)
 	at := between(r, time.Second, 4*time.Second)
@@ -240,11 +234,11 @@ func clashing(r *rand.Rand, v vocabulary, o *Operation) {
 }
 
 func neverFinal(_ *rand.Rand, v vocabulary, o *Operation) {
-	o.Steps = []Step{{Status: v.first}}
+	o.Steps = []Step{{Status: v.initial}}
 }
 
-// burst asks for a poll two to five times within a second, before the status
-// becomes final or while it does.
+// burst requests two to five polls within a second, around when the status becomes
+// final.
 func burst(r *rand.Rand, v vocabulary, o *Operation) {
 	final := turnsFinal(r, v, o)
 	if r.IntN(3) == 0 {
@@ -257,15 +251,15 @@ func burst(r *rand.Rand, v vocabulary, o *Operation) {
 	}
 }
 
-// stream asks for a poll every 0.3 seconds, at a core that takes longer to answer.
+// stream requests a poll every 0.3 seconds, at a core that answers more slowly.
 func stream(r *rand.Rand, v vocabulary, o *Operation) {
 	final := turnsFinal(r, v, o)
 	o.Latency = between(r, 700*time.Millisecond, 1200*time.Millisecond)
 	o.Pushes = pollRequests(final-between(r, time.Second, 3*time.Second), final+between(r, time.Second, 4*time.Second))
 }
 
-// pushedLate asks for polls and then tells older statuses while the final one,
-// which was polled meanwhile, is likely to be on its way to a slow receiver.
+// pushedLate requests polls and then pushes older statuses while the final one is
+// probably being delivered to a slow receiver.
 func pushedLate(r *rand.Rand, v vocabulary, o *Operation) {
 	final := turnsFinal(r, v, o)
 	o.Pushes = pollRequests(final-between(r, 500*time.Millisecond, 2*time.Second), final-100*time.Millisecond)
@@ -276,33 +270,33 @@ func pushedLate(r *rand.Rand, v vocabulary, o *Operation) {
 	}
 }
 
-// rationed asks for more polls than there may be; the status may become final
-// before or after the last one.
-func rationed(r *rand.Rand, v vocabulary, o *Operation) {
+// limitedPolls requests more polls than max_polls; the status becomes final before or
+// after the last one.
+func limitedPolls(r *rand.Rand, v vocabulary, o *Operation) {
 	turnsFinal(r, v, o)
 	o.Latency = upTo(r, 600*time.Millisecond)
 	first := between(r, 500*time.Millisecond, 2*time.Second)
 	o.Pushes = pollRequests(first, first+between(r, 2*time.Second, 6*time.Second))
 }
 
-// pushedDuringLastPoll becomes final right before the last poll, and tells what is
-// known already while that one is being answered.
+// pushedDuringLastPoll becomes final right before the last poll, and pushes a known
+// status while the core answers it.
 func pushedDuringLastPoll(r *rand.Rand, v vocabulary, o *Operation) {
 	const gap = time.Second
 	o.Latency = gap
 	last := (lastPolls - 1) * (o.Latency + gap)
-	o.Steps = []Step{{Status: v.telling[1]}, {After: last - 600*time.Millisecond, Status: one(r, v.final...)}}
+	o.Steps = []Step{{Status: v.intermediate[1]}, {After: last - 600*time.Millisecond, Status: one(r, v.final...)}}
 	for after := last; after <= last+o.Latency; after += between(r, 150*time.Millisecond, 400*time.Millisecond) {
-		o.Pushes = append(o.Pushes, Push{After: after, Status: v.telling[1]})
+		o.Pushes = append(o.Pushes, Push{After: after, Status: v.intermediate[1]})
 	}
 }
 
-// flapping goes to and fro between two statuses, at a receiver that fails at
-// first, so that some are superseded and come back. Some cores tell it themselves.
+// flapping alternates between two statuses, at a receiver that fails at first, so that
+// superseded statuses come back. Some cores push the changes.
 func flapping(r *rand.Rand, v vocabulary, o *Operation) {
 	after := time.Duration(0)
 	for i := range 4 {
-		o.Steps = append(o.Steps, Step{After: after, Status: v.telling[1+i%2]})
+		o.Steps = append(o.Steps, Step{After: after, Status: v.intermediate[1+i%2]})
 		after += between(r, 2*time.Second, 7*time.Second)
 	}
 	o.Steps = append(o.Steps, Step{After: after, Status: one(r, v.final...)})
@@ -314,11 +308,11 @@ func flapping(r *rand.Rand, v vocabulary, o *Operation) {
 	}
 }
 
-// forbidden is an operation that its core refuses to tell of, for some seconds or
-// until the core, which tells it then, or its client ends it.
+// forbidden operations have polls answered with 403, for some seconds or until a
+// push, a revocation or a withdrawal ends them.
 func forbidden(r *rand.Rand, v vocabulary, o *Operation) {
 	over := between(r, 8*time.Second, 12*time.Second)
-	o.Steps = []Step{{Status: v.first, Forbidden: true}, {After: over, Status: one(r, v.final...)}}
+	o.Steps = []Step{{Status: v.initial, Forbidden: true}, {After: over, Status: one(r, v.final...)}}
 	switch r.IntN(4) {
 	case 0:
 		o.Steps[1].Forbidden = true
@@ -332,16 +326,16 @@ func forbidden(r *rand.Rand, v vocabulary, o *Operation) {
 	}
 }
 
-// fronted goes its way behind a front that answers with a page of its own.
-func fronted(r *rand.Rand, v vocabulary, o *Operation) {
+// behindGateway has a gateway that answers first, with a page.
+func behindGateway(r *rand.Rand, v vocabulary, o *Operation) {
 	turnsFinal(r, v, o)
 	o.Page = one(r, Pages...)
 }
 
-// turnsFinal is first and, from the returned moment on, final.
+// turnsFinal goes from the initial to a final status at the returned time.
 func turnsFinal(r *rand.Rand, v vocabulary, o *Operation) time.Duration {
 	final := between(r, 3*time.Second, 7*time.Second)
-	o.Steps = []Step{{Status: v.first}, {After: final, Status: one(r, v.final...)}}
+	o.Steps = []Step{{Status: v.initial}, {After: final, Status: one(r, v.final...)}}
 	return final
 }
 

@@ -11,27 +11,27 @@ import (
 	"ringback/internal/operation"
 )
 
-// The streams that a seed is drawn from: more operations change no fault.
+// The streams of random numbers: more operations do not change the faults.
 const (
-	ofOperations = 1
-	ofFaults     = 2
+	operationsStream = 1
+	faultsStream     = 2
 )
 
-// Make makes the plan that follows from o, always the same one. A Length of 90 s
-// or more has every kind of fault, and Operations of Enough or more have every
-// history and every sort of receiver.
+// Make makes the plan of these options, always the same one. A Length of 90 s or more
+// has every kind of fault; Operations of Enough or more have every history and every
+// kind of receiver.
 func Make(o Options) Plan {
 	made := Plan{
 		Options:    o,
-		Operations: operations(rand.New(rand.NewPCG(o.Seed, ofOperations)), o), //nolint:gosec // a seed is what is wanted
+		Operations: operations(rand.New(rand.NewPCG(o.Seed, operationsStream)), o), //nolint:gosec // a seed is what is wanted
 	}
 	if !o.Calm {
-		made.Faults = faults(rand.New(rand.NewPCG(o.Seed, ofFaults)), o.Length) //nolint:gosec // a seed is what is wanted
+		made.Faults = faults(rand.New(rand.NewPCG(o.Seed, faultsStream)), o.Length) //nolint:gosec // a seed is what is wanted
 	}
 	return made
 }
 
-// Enough operations are those that leave nothing out.
+// Enough operations have every history and every kind of receiver.
 var Enough = len(histories) + len(receivers)
 
 // ByID are the operations by their ids.
@@ -48,15 +48,15 @@ func (o Operation) Key() operation.Key {
 	return operation.Key{Endpoint: o.Endpoint, OperationID: o.ID}
 }
 
-// Step is what holds at the core so long after the campaign's beginning.
-func (o Operation) Step(since time.Duration) Step {
-	held := o.Steps[0]
+// Step is the one that holds at a time since the campaign's beginning.
+func (o Operation) Step(sinceBegin time.Duration) Step {
+	current := o.Steps[0]
 	for _, step := range o.Steps {
-		if step.After <= since-o.StartAt {
-			held = step
+		if step.After <= sinceBegin-o.StartAt {
+			current = step
 		}
 	}
-	return held
+	return current
 }
 
 func operations(r *rand.Rand, o Options) []Operation {
@@ -70,8 +70,8 @@ func operations(r *rand.Rand, o Options) []Operation {
 	return all
 }
 
-// forbidApart is how long after one operation that is forbidden the next one starts:
-// two at a time are evidence about their source.
+// forbidApart is the time between the starts of two forbidden operations: if two are
+// forbidden at a time, Ringback rests the whole source.
 const forbidApart = 20 * time.Second
 
 func forbidOneAtATime(all []Operation) {
@@ -89,34 +89,34 @@ func forbidOneAtATime(all []Operation) {
 	}
 }
 
-// operation is number i. The first ones go through every history, the next ones
-// through every sort of receiver, so that none is left to chance.
+// operationOf makes operation number i. The first ones go through every history, the
+// next ones through every kind of receiver.
 func operationOf(r *rand.Rand, i int) Operation {
-	lived, answering := pick(r, histories, history.often), pick(r, receivers, receiver.often)
+	h, receiving := pick(r, histories, history.frequency), pick(r, receivers, receiver.frequency)
 	switch {
 	case i < len(histories):
-		lived = histories[i]
+		h = histories[i]
 	case i < Enough:
-		lived = pick(r, slices.DeleteFunc(slices.Clone(histories), history.choosy), history.often)
-		answering = receivers[i-len(histories)]
+		h = pick(r, slices.DeleteFunc(slices.Clone(histories), history.dedicated), history.frequency)
+		receiving = receivers[i-len(histories)]
 	}
-	endpoint := lived.endpoint(r, answering)
-	if lived.choosy() {
-		answering = ownReceivers[endpoint.Receivers]
+	endpoint := h.endpointFor(r, receiving)
+	if h.dedicated() {
+		receiving = dedicatedReceivers[endpoint.Receivers]
 	}
 	operation := Operation{
-		Endpoint: endpoint.Name, ID: id(r, endpoint.SourceKind, i), History: lived.name, Starts: 1,
-		Receiver: answering.make(r),
+		Endpoint: endpoint.Name, ID: id(r, endpoint.SourceKind, i), History: h.name, Starts: 1,
+		Receiver: receiving.make(r),
 	}
 	if endpoint.SourceKind == ukrcard {
 		operation.Method = one(r, "payment", "p2p_transfer", "p2p_a2c", "p2p_c2a")
 	}
-	lived.script(r, vocabularies[endpoint.SourceKind], &operation)
+	h.script(r, vocabularies[endpoint.SourceKind], &operation)
 	return operation
 }
 
-// id is one that no other operation has: some of digits alone, which Paysera
-// answers as a number, and some of Ukrcard's with what a path must escape.
+// id is unique. Some have digits alone, which Paysera answers as a number; some of
+// Ukrcard's have characters that a path must escape.
 func id(r *rand.Rand, sourceKind string, i int) string {
 	switch {
 	case r.IntN(3) > 0:
@@ -127,7 +127,7 @@ func id(r *rand.Rand, sourceKind string, i int) string {
 	return strconv.Itoa(700_000_000 + i)
 }
 
-// pick draws one of them, the more often the more it weighs.
+// pick picks one at random, by weight.
 func pick[T any](r *rand.Rand, from []T, weight func(T) int) T {
 	total := 0
 	for _, t := range from {
@@ -139,12 +139,12 @@ func pick[T any](r *rand.Rand, from []T, weight func(T) int) T {
 			return t
 		}
 	}
-	panic("the weights add up to less than themselves")
+	panic("the weights don't add up")
 }
 
 func one[T any](r *rand.Rand, of ...T) T { return of[r.IntN(len(of))] }
 
-// upTo is a whole millisecond below most.
+// upTo is a random time in whole milliseconds below most.
 func upTo(r *rand.Rand, most time.Duration) time.Duration {
 	return time.Duration(r.Int64N(max(most.Milliseconds(), 1))) * time.Millisecond
 }

@@ -1,51 +1,45 @@
-// Package plan says what happens in a campaign: which operations there are,
-// what their cores will say about them, how their receivers will answer, and
-// which faults are injected when. A plan follows from its options alone, so
-// each process of a campaign makes it for itself, also after a restart.
+// Package plan says what happens in a campaign: its operations, their statuses at
+// the core, how their receivers answer, and the faults. A plan depends on its
+// options alone, so that each process of a campaign can make it again.
 //
-// Payments go their way by the clock, whether or not Ringback was told of them:
-// every time of an operation is counted from the campaign's beginning plus its
-// StartAt, not from when its start was accepted. A start that comes late, since
-// no API answered, finds a payment that has moved on. So a plan says what a core
-// would answer at each moment, and not what Ringback must have asked: what must
-// be delivered follows from the polls and pushes of the journal.
+// Payments change by the clock, whether or not Ringback knows of them: an operation's
+// times count from the campaign's beginning plus its StartAt, not from when its start
+// was accepted. What must be delivered therefore depends on the recorded polls and
+// pushes, not on the plan.
 package plan
 
 import "time"
 
-// Options are what a plan follows from.
+// Options determine a plan.
 type Options struct {
-	// Seed chooses everything that is left to chance.
+	// Seed is that of the random numbers.
 	Seed uint64
 	// Operations is how many are started over Length.
 	Operations int
-	// Length is how long operations are started and faults injected. What is
-	// open then is left to end.
+	// Length is how long operations are started and faults injected. Operations that
+	// are open then may still end.
 	Length time.Duration
-	// Calm leaves the faults out.
+	// Calm means no faults.
 	Calm bool `json:",omitempty"`
 }
 
-// Plan is a whole campaign. Its times are counted from the campaign's beginning.
+// Plan is a whole campaign. Its times count from the campaign's beginning.
 type Plan struct {
 	Options
-	// Operations are in the order of their starts. No two share an ID, also not
-	// of different endpoints.
+	// Operations are ordered by StartAt. Their IDs are unique, also across endpoints.
 	Operations []Operation
-	// Faults are in the order of their beginnings. None begins while another is
-	// meant to last, though what was broken may still be mending then.
+	// Faults are ordered by their beginnings. None is to begin while another lasts,
+	// although a program may still be starting again then.
 	Faults []Fault
 }
 
-// Operation is one payment operation, as its core and its client live it. Its
-// times are counted from StartAt, by the clock of the campaign.
+// Operation is one payment operation. Its times count from StartAt.
 type Operation struct {
 	// Endpoint is a name of Endpoints.
 	Endpoint, ID string
-	// History is which of Histories it lives.
+	// History is one of Histories.
 	History string
-	// StartAt is when the core starts it in Ringback, Starts how often an
-	// impatient one says so at once (1: once).
+	// StartAt is when the core starts it in Ringback, Starts how many times at once.
 	StartAt time.Duration
 	Starts  int
 	// Method is Ukrcard's.
@@ -53,46 +47,43 @@ type Operation struct {
 	// KnownStatus and Wanted are known_status and callback.statuses of the start.
 	KnownStatus string
 	Wanted      []string
-	// Steps are what the core answers to polls, the last one for good. They go
-	// by the clock: how often it is asked changes nothing.
+	// Steps are its statuses at the core; the last one stays.
 	Steps []Step
-	// Latency is how long the core takes to answer a question. It answers what held
-	// when the question came.
+	// Latency is how long the core takes to answer a poll. It answers with the status
+	// that held when the poll came.
 	Latency time.Duration
-	// Page is what the front at the first of two base URLs answers instead of the
-	// core; empty: the operation's source has no front.
+	// Page is what the gateway at the first of two base URLs answers; empty: the
+	// source has no gateway.
 	Page Page
-	// Pushes are what the core tells by itself, in their order: one is made once
-	// the one before is answered; a status is given up once the next one is due.
+	// Pushes are made in order, each once the one before is answered. A status is
+	// skipped once the next push is due.
 	Pushes []Push
-	// Clashes says that the core, once the start was accepted, starts the same
-	// operation with other content, which is to be refused.
+	// Clashes means that the core also starts the accepted operation with other
+	// content, which must be refused.
 	Clashes bool
-	// Revocation and Withdrawal are calls that the core makes; nil: none.
+	// Revocation and Withdrawal are calls of the core; nil: none.
 	Revocation *Revocation
 	Withdrawal *time.Duration
 	Receiver   Receiver
 }
 
-// Push is what a core tells by itself: a status, or with an empty one that it is
-// time to poll.
+// Push is a status, or with an empty one a request to poll.
 type Push struct {
 	After  time.Duration
 	Status string
 }
 
-// Step is a status that holds from a moment on.
+// Step is a status that holds from After on.
 type Step struct {
 	After time.Duration
 	// Status is in the source's vocabulary: Ukrcard's orderStatus as a decimal,
 	// Paysera's status.
 	Status string
-	// Forbidden says that the core answers with 403 instead.
+	// Forbidden means that the core answers with 403 instead.
 	Forbidden bool
 }
 
-// Page is an answer of something in front of a core, such as a proxy, which is
-// none of the core's own.
+// Page is an answer of a gateway in front of a core, which is not the core's own.
 type Page string
 
 // The pages.
@@ -115,50 +106,48 @@ type Revocation struct {
 
 // Receiver is how an operation's callbacks are answered.
 type Receiver struct {
-	Manner Manner
-	// First is how many requests about one callback are treated so, before
-	// the others are acknowledged; Always makes it all of them.
+	Behaviour Behaviour
+	// First is how many requests about one callback get this behaviour before the
+	// others are acknowledged, or Always.
 	First int
 	// Delay is before each answer.
 	Delay time.Duration
 }
 
-// Always is a Receiver.First that no request gets past.
+// Always is a Receiver.First that no request exceeds.
 const Always = 1 << 20
 
-// Manner is what a receiver does to a request.
-type Manner string
+// Behaviour is how a receiver answers a request.
+type Behaviour string
 
-// The manners.
+// The behaviours.
 const (
-	Acknowledges Manner = "acknowledges"
+	Acknowledges Behaviour = "acknowledges"
 	// Fails answers 503.
-	Fails Manner = "fails"
-	// HangsUp closes the connection in the middle of the answer, and has not
-	// taken the callback.
-	HangsUp Manner = "hangs up"
+	Fails Behaviour = "fails"
+	// HangsUp closes the connection in the middle of the answer and does not accept
+	// the callback.
+	HangsUp Behaviour = "hangs up"
 	// Gone answers 410.
-	Gone Manner = "gone"
-	// DropsAnswer takes the callback and closes the connection before its
-	// acknowledgement: what follows is a duplicate that it explains itself.
-	DropsAnswer Manner = "drops its answer"
-	// Skewed refuses what its clock, which is ten minutes off while the fault
-	// SkewedClock lasts, calls too old.
-	Skewed Manner = "skewed"
+	Gone Behaviour = "gone"
+	// DropsAnswer accepts the callback and closes the connection before answering, so
+	// that a duplicate follows.
+	DropsAnswer Behaviour = "drops its answer"
+	// Skewed refuses requests that are too old by its clock, which is ten minutes fast
+	// during the fault SkewedClock.
+	Skewed Behaviour = "skewed"
 )
 
-// Fault is something that is broken for a while.
+// Fault is one fault to inject.
 type Fault struct {
 	Kind FaultKind
-	// On is what it is done to: a program such as "worker-1", "api-0",
-	// "temporal", "postgres", "cores", "receivers", or a link between two such
-	// as "worker-1>temporal".
+	// On is one of Programs, or a link between two such as "worker-1>temporal".
 	On   string
 	At   time.Duration
 	Last time.Duration
 }
 
-// FaultKind is what is done.
+// FaultKind is a kind of fault.
 type FaultKind string
 
 // The kinds of fault.
@@ -168,17 +157,17 @@ const (
 	Terminate FaultKind = "SIGTERM"
 	// Freeze is SIGSTOP, and SIGCONT after Last.
 	Freeze FaultKind = "SIGSTOP"
-	// The network's, on links.
+	// On links.
 	Latency   FaultKind = "latency"
 	Reset     FaultKind = "resets"
 	Blackhole FaultKind = "blackhole"
 	SlowClose FaultKind = "slow close"
 	// CoreDown is a core that refuses connections.
 	CoreDown FaultKind = "core down"
-	// SkewedClock puts the receivers' clock ten minutes off.
+	// SkewedClock sets the receivers' clock ten minutes fast.
 	SkewedClock FaultKind = "skewed clock"
-	// SlotsFull fills the workers' slots: receivers hold every answer.
+	// SlotsFull occupies the workers' slots: receivers hold every answer.
 	SlotsFull FaultKind = "slots full"
-	// DatabaseRefuses is a database that takes no connection and has lost those it had.
+	// DatabaseRefuses closes the database's connections and refuses new ones.
 	DatabaseRefuses FaultKind = "database refuses"
 )

@@ -13,10 +13,10 @@ import (
 	"ringback/internal/source"
 )
 
-// seeds are enough for what is left to chance to show.
+// seeds are how many plans the tests of chance look at.
 const seeds = 40
 
-// manyOperations hold everything several times.
+// manyOperations have every history several times.
 const manyOperations = 1500
 
 func TestTheSameSeedMakesTheSamePlan(t *testing.T) {
@@ -30,14 +30,14 @@ func TestTheSameSeedMakesTheSamePlan(t *testing.T) {
 	require.NotEqual(t, plan.Make(o).Faults, plan.Make(other).Faults)
 }
 
-func TestMoreOperationsChangeNoFault(t *testing.T) {
+func TestMoreOperationsDoNotChangeTheFaults(t *testing.T) {
 	t.Parallel()
 	few := plan.Make(plan.Options{Seed: 7, Operations: 10, Length: 2 * time.Minute})
 	many := plan.Make(plan.Options{Seed: 7, Operations: 1000, Length: 2 * time.Minute})
 	require.Equal(t, few.Faults, many.Faults)
 }
 
-func TestACalmCampaignHasTheSameOperationsAndNoFault(t *testing.T) {
+func TestACalmPlanHasTheSameOperationsAndNoFaults(t *testing.T) {
 	t.Parallel()
 	o := plan.Options{Seed: 7, Operations: 200, Length: 2 * time.Minute}
 	calm := o
@@ -51,7 +51,7 @@ var everyKind = []plan.FaultKind{
 	plan.CoreDown, plan.SkewedClock, plan.SlotsFull, plan.DatabaseRefuses,
 }
 
-func TestEveryKindOfFaultIsInACampaignOf90SecondsAndMore(t *testing.T) {
+func TestACampaignOf90SecondsHasEveryKindOfFault(t *testing.T) {
 	t.Parallel()
 	for _, length := range []time.Duration{90 * time.Second, 2 * time.Minute, 5 * time.Minute, 15 * time.Minute} {
 		for seed := range uint64(seeds) {
@@ -66,7 +66,7 @@ func TestEveryKindOfFaultIsInACampaignOf90SecondsAndMore(t *testing.T) {
 	}
 }
 
-func TestALongCampaignBreaksEverythingInEveryWay(t *testing.T) {
+func TestALongCampaignHasEveryFaultOnEveryTarget(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(seeds) {
 		found := map[string]bool{}
@@ -86,79 +86,52 @@ func TestALongCampaignBreaksEverythingInEveryWay(t *testing.T) {
 	}
 }
 
-// seenToMend is how long there is at least between two faults.
-const seenToMend = 1500 * time.Millisecond
+// leastPause is the shortest time between two faults.
+const leastPause = 1500 * time.Millisecond
 
-func TestFaultsComeOneAfterTheOtherWithinTheCampaign(t *testing.T) {
+func TestFaultsDoNotOverlap(t *testing.T) {
 	t.Parallel()
 	for _, length := range []time.Duration{0, 10 * time.Second, 90 * time.Second, 5 * time.Minute} {
 		for seed := range uint64(seeds) {
 			faults := plan.Make(plan.Options{Seed: seed, Length: length}).Faults
-			whole := time.Duration(0)
+			end := time.Duration(0)
 			for _, f := range faults {
-				require.GreaterOrEqual(t, f.At, whole+seenToMend, "%+v", f)
+				require.GreaterOrEqual(t, f.At, end+leastPause, "%+v", f)
 				require.Positive(t, f.Last)
 				require.True(t, slices.Contains(plan.Programs, f.On) || slices.Contains(plan.Links, f.On), "%+v", f)
-				whole = f.At + f.Last
+				end = f.At + f.Last
 			}
-			require.LessOrEqual(t, whole, length)
+			require.LessOrEqual(t, end, length)
 		}
 	}
 }
 
-func TestTheFaultsOfFiveMinutesLastAsLongAsTheyAreMeantTo(t *testing.T) {
-	t.Parallel()
-	for _, f := range plan.Make(plan.Options{Seed: 1, Length: 5 * time.Minute}).Faults {
-		switch f.Kind {
-		case plan.Freeze:
-			require.Equal(t, 20*time.Second, f.Last)
-		case plan.DatabaseRefuses:
-			require.Equal(t, time.Minute, f.Last)
-		case plan.CoreDown:
-			require.GreaterOrEqual(t, f.Last, 30*time.Second)
-		case plan.Kill, plan.Terminate, plan.Latency, plan.Reset, plan.Blackhole, plan.SlowClose, plan.SkewedClock, plan.SlotsFull:
-			require.Less(t, f.Last, 10*time.Second)
-		}
-	}
+// kindOf describes a kind of receiver.
+func kindOf(r plan.Receiver) string {
+	return fmt.Sprint(r.Behaviour, ", always: ", r.First == plan.Always, ", slow: ", r.Delay > 0)
 }
 
-// sort names the sort of receiver as the plan's table does.
-func sort(r plan.Receiver) string {
-	return fmt.Sprint(r.Manner, ", always: ", r.First == plan.Always, ", slow: ", r.Delay > 0)
-}
-
-var everySort = []string{
+var everyReceiver = []string{
 	"acknowledges, always: false, slow: false", "acknowledges, always: false, slow: true",
 	"fails, always: false, slow: false", "fails, always: true, slow: false",
 	"hangs up, always: false, slow: false", "hangs up, always: true, slow: false",
 	"drops its answer, always: false, slow: false", "skewed, always: true, slow: false", "gone, always: true, slow: false",
 }
 
-func TestEnoughOperationsLeaveNothingOut(t *testing.T) {
+func TestEnoughOperationsHaveEveryHistoryAndKindOfReceiver(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(seeds) {
-		histories, sorts := map[string]bool{}, map[string]bool{}
+		histories, kinds := map[string]bool{}, map[string]bool{}
 		for _, o := range plan.Make(plan.Options{Seed: seed, Operations: plan.Enough, Length: time.Minute}).Operations {
 			histories[o.History] = true
-			sorts[sort(o.Receiver)] = true
+			kinds[kindOf(o.Receiver)] = true
 		}
 		for _, h := range plan.Histories {
 			require.True(t, histories[h], "%s of seed %d", h, seed)
 		}
-		for _, s := range everySort {
-			require.True(t, sorts[s], "%s of seed %d", s, seed)
+		for _, s := range everyReceiver {
+			require.True(t, kinds[s], "%s of seed %d", s, seed)
 		}
-	}
-}
-
-func TestEveryEndpointHasOperations(t *testing.T) {
-	t.Parallel()
-	found := map[string]bool{}
-	for _, o := range many(1) {
-		found[o.Endpoint] = true
-	}
-	for _, e := range plan.Endpoints {
-		require.True(t, found[e.Name], e.Name)
 	}
 }
 
@@ -166,7 +139,7 @@ func many(seed uint64) []plan.Operation {
 	return plan.Make(plan.Options{Seed: seed, Operations: manyOperations, Length: 2 * time.Minute}).Operations
 }
 
-// rules are Ringback's own for the operation.
+// rules are Ringback's for the operation's source.
 func rules(t *testing.T, o plan.Operation) operation.Rules {
 	t.Helper()
 	e, ok := plan.EndpointByName(o.Endpoint)
@@ -176,12 +149,12 @@ func rules(t *testing.T, o plan.Operation) operation.Rules {
 	return kind.Rules(nil)
 }
 
-func TestOperationsKeepToTheDocuments(t *testing.T) {
+func TestOperationsFollowTheDocuments(t *testing.T) {
 	t.Parallel()
 	ids := map[string]bool{}
 	last := time.Duration(0)
 	for _, o := range many(1) {
-		require.False(t, ids[o.ID], "%s is there twice", o.ID)
+		require.False(t, ids[o.ID], "%s exists twice", o.ID)
 		ids[o.ID] = true
 		require.GreaterOrEqual(t, o.StartAt, last)
 		last = o.StartAt
@@ -206,14 +179,14 @@ func TestOperationsKeepToTheDocuments(t *testing.T) {
 	require.Less(t, last, 2*time.Minute)
 }
 
-// values are what the operation's start says.
+// values are the fields of the operation's start.
 func values(o plan.Operation) map[string][]string {
 	return map[string][]string{
 		"operation_id": {o.ID}, "method": {o.Method}, "known_status": {o.KnownStatus}, "callback.statuses": o.Wanted,
 	}
 }
 
-func TestStepsAndPushesAreInTheOrderOfTime(t *testing.T) {
+func TestStepsAndPushesAreOrderedByTime(t *testing.T) {
 	t.Parallel()
 	for _, o := range many(2) {
 		require.NotEmpty(t, o.Steps)
@@ -224,18 +197,7 @@ func TestStepsAndPushesAreInTheOrderOfTime(t *testing.T) {
 	}
 }
 
-func TestEveryOperationHasAnEnd(t *testing.T) {
-	t.Parallel()
-	for _, o := range many(3) {
-		e, _ := plan.EndpointByName(o.Endpoint)
-		p := e.Policy.Poll
-		lapses := p.LifetimeMS <= time.Minute.Milliseconds() || p.MaxPolls > 0 && p.MaxPolls <= 10
-		final := rules(t, o).IsFinal(o.Steps[len(o.Steps)-1].Status)
-		require.True(t, final || o.Revocation != nil || o.Withdrawal != nil || lapses, "%+v", o)
-	}
-}
-
-func TestWhatIsRevokedOrWithdrawnCanBeDecided(t *testing.T) {
+func TestRevocationsAndWithdrawalsHaveOnePossibleOutcome(t *testing.T) {
 	t.Parallel()
 	seen := map[string]int{}
 	for _, o := range many(4) {
@@ -261,25 +223,25 @@ func TestWhatIsRevokedOrWithdrawnCanBeDecided(t *testing.T) {
 	require.Len(t, seen, 3)
 }
 
-func TestReceiversAreWhereTheyBelong(t *testing.T) {
+func TestEndpointsHaveTheirKindOfReceivers(t *testing.T) {
 	t.Parallel()
 	shared := map[string]map[bool]bool{}
 	for _, o := range many(5) {
 		e, _ := plan.EndpointByName(o.Endpoint)
-		well := o.Receiver.Manner == plan.Acknowledges && o.Receiver.Delay == 0
+		healthy := o.Receiver.Behaviour == plan.Acknowledges && o.Receiver.Delay == 0
 		switch e.Receivers {
 		case plan.Healthy:
-			require.True(t, well, "%+v", o)
-		case plan.Troubled, plan.Slow, plan.Failing:
-			require.False(t, well, "%+v", o)
+			require.True(t, healthy, "%+v", o)
+		case plan.Unhealthy, plan.Slow, plan.Failing:
+			require.False(t, healthy, "%+v", o)
 		case plan.Mixed:
 			if shared[e.Name] == nil {
 				shared[e.Name] = map[bool]bool{}
 			}
-			shared[e.Name][well] = true
+			shared[e.Name][healthy] = true
 		}
 		require.Less(t, o.Receiver.Delay, e.Policy.Delivery.Timeout())
-		require.True(t, o.Receiver.First == plan.Always || o.Receiver.First < e.Policy.Delivery.Attempts, "who fails at first acknowledges in the end: %+v", o)
+		require.True(t, o.Receiver.First == plan.Always || o.Receiver.First < e.Policy.Delivery.Attempts, "a receiver that fails at first acknowledges before k: %+v", o)
 	}
 	require.NotEmpty(t, shared)
 	for name, both := range shared {
@@ -287,52 +249,29 @@ func TestReceiversAreWhereTheyBelong(t *testing.T) {
 	}
 }
 
-func TestACoreSaysWhatHolds(t *testing.T) {
+func TestStepIsTheOneThatHolds(t *testing.T) {
 	t.Parallel()
 	o := plan.Operation{StartAt: 10 * time.Second, Steps: []plan.Step{{Status: "0"}, {After: 2 * time.Second, Status: "5"}, {After: 4 * time.Second, Status: "2"}}}
-	for since, want := range map[time.Duration]string{
+	for sinceBegin, want := range map[time.Duration]string{
 		0: "0", 11 * time.Second: "0", 12*time.Second - 1: "0", 12 * time.Second: "5", 14 * time.Second: "2", time.Hour: "2",
 	} {
-		require.Equal(t, want, o.Step(since).Status, since)
+		require.Equal(t, want, o.Step(sinceBegin).Status, sinceBegin)
 	}
 }
 
-func TestTheSourcesAreThere(t *testing.T) {
+func TestEndpointsHaveTheirSourcesAndPages(t *testing.T) {
 	t.Parallel()
 	for _, e := range plan.Endpoints {
 		at := slices.IndexFunc(plan.Sources, func(s plan.Source) bool { return s.Name == e.SourceName() })
 		require.GreaterOrEqual(t, at, 0, e.Name)
 		require.Equal(t, e.SourceKind, plan.Sources[at].Kind)
 		for _, o := range many(6) {
-			require.False(t, o.Endpoint == e.Name && plan.Sources[at].Fronted != (o.Page != ""), "%+v", o)
+			require.False(t, o.Endpoint == e.Name && plan.Sources[at].BehindGateway != (o.Page != ""), "%+v", o)
 		}
 	}
 }
 
-func TestCoresAskForPolls(t *testing.T) {
-	t.Parallel()
-	for _, o := range many(7) {
-		empty := 0
-		for _, p := range o.Pushes {
-			if p.Status == "" {
-				empty++
-			}
-		}
-		switch o.History {
-		case "polled on request in a burst":
-			require.True(t, empty >= 2 && empty <= 5, "%+v", o)
-			require.Less(t, o.Pushes[empty-1].After-o.Pushes[0].After, time.Second)
-		case "polled on request all the time":
-			require.GreaterOrEqual(t, empty, 7)
-		case "polled on request with few polls", "polled on request until polls are used up":
-			e, _ := plan.EndpointByName(o.Endpoint)
-			require.Less(t, e.Policy.Poll.MaxPolls, 11)
-			require.Positive(t, empty)
-		}
-	}
-}
-
-func TestAForbiddenOperationHasHealthyOnesAtItsSource(t *testing.T) {
+func TestForbiddenOperationsAreRareAtTheirSource(t *testing.T) {
 	t.Parallel()
 	found := map[bool]int{}
 	last := -time.Hour
@@ -344,7 +283,7 @@ func TestAForbiddenOperationHasHealthyOnesAtItsSource(t *testing.T) {
 		}
 		found[o.Steps[0].Forbidden]++
 		if o.Steps[0].Forbidden {
-			require.GreaterOrEqual(t, o.StartAt, last+15*time.Second, "two at a time are evidence about their source")
+			require.GreaterOrEqual(t, o.StartAt, last+15*time.Second, "two at a time would rest the source")
 			last = o.StartAt
 		}
 	}

@@ -5,22 +5,21 @@ import (
 	"time"
 )
 
-// receiver is a sort of receiver.
 type receiver struct {
 	name   string
 	weight int
 	make   func(*rand.Rand) Receiver
 }
 
-func (r receiver) often() int { return r.weight }
+func (r receiver) frequency() int { return r.weight }
 
-var healthy = receiver{"acknowledges", 58, func(*rand.Rand) Receiver { return Receiver{Manner: Acknowledges} }}
+var healthy = receiver{"acknowledges", 58, func(*rand.Rand) Receiver { return Receiver{Behaviour: Acknowledges} }}
 
-// ownReceivers are those of endpoints that a history needs for itself.
-var ownReceivers = map[Receivers]receiver{
+// dedicatedReceivers are those of endpoints that are dedicated to a history.
+var dedicatedReceivers = map[ReceiverKind]receiver{
 	Healthy: healthy,
-	Slow: {"takes its time", 0, func(r *rand.Rand) Receiver {
-		return Receiver{Manner: Acknowledges, Delay: between(r, 300*time.Millisecond, 600*time.Millisecond)}
+	Slow: {"is slow", 0, func(r *rand.Rand) Receiver {
+		return Receiver{Behaviour: Acknowledges, Delay: between(r, 300*time.Millisecond, 600*time.Millisecond)}
 	}},
 	Failing: {"fails at first", 0, atFirst(Fails)},
 }
@@ -28,7 +27,7 @@ var ownReceivers = map[Receivers]receiver{
 var receivers = []receiver{
 	healthy,
 	{"is slow", 8, func(r *rand.Rand) Receiver {
-		return Receiver{Manner: Acknowledges, Delay: between(r, 300*time.Millisecond, longestDelay)}
+		return Receiver{Behaviour: Acknowledges, Delay: between(r, 300*time.Millisecond, longestDelay)}
 	}},
 	{"fails at first", 10, atFirst(Fails)},
 	{"fails always", 6, always(Fails)},
@@ -39,16 +38,16 @@ var receivers = []receiver{
 	{"is gone", 2, always(Gone)},
 }
 
-// longestDelay leaves an attempt the time for a network that is slow as well.
+// longestDelay leaves time for a slow network within an attempt's time-out.
 const longestDelay = 3 * time.Second
 
-// fewest is the least k of Endpoints: who fails at first acknowledges in the end.
-const fewest = 4
+// smallestK is that of Endpoints: a receiver that fails at first acknowledges before.
+const smallestK = 4
 
-func atFirst(m Manner) func(*rand.Rand) Receiver {
-	return func(r *rand.Rand) Receiver { return Receiver{Manner: m, First: 1 + r.IntN(fewest-1)} }
+func atFirst(b Behaviour) func(*rand.Rand) Receiver {
+	return func(r *rand.Rand) Receiver { return Receiver{Behaviour: b, First: 1 + r.IntN(smallestK-1)} }
 }
 
-func always(m Manner) func(*rand.Rand) Receiver {
-	return func(*rand.Rand) Receiver { return Receiver{Manner: m, First: Always} }
+func always(b Behaviour) func(*rand.Rand) Receiver {
+	return func(*rand.Rand) Receiver { return Receiver{Behaviour: b, First: Always} }
 }

@@ -12,118 +12,112 @@ import (
 	"ringback/dev/campaign/plan"
 )
 
-// breaking is how a fault is begun and ended. mend returns when what was broken
-// is whole again.
-type breaking struct {
-	on          string
-	begin, mend func(ctx context.Context) error
+// injection is how a fault is begun and ended. end returns when everything works
+// again.
+type injection struct {
+	on         string
+	begin, end func(ctx context.Context) error
 }
 
-// breaking is how f is done here.
-func (s *Stage) breaking(f plan.Fault) (breaking, error) {
+func (r *runner) injection(f plan.Fault) (injection, error) {
 	switch f.Kind {
 	case plan.Latency, plan.Reset, plan.Blackhole, plan.SlowClose:
-		return s.poisoning(f.On, f.Kind)
+		return r.breakLink(f.On, f.Kind)
 	case plan.CoreDown:
-		return s.cutting(toCores)
+		return r.refuseConnections(toCores)
 	case plan.DatabaseRefuses:
-		return s.cutting(toDatabase)
+		return r.refuseConnections(toDatabase)
 	case plan.SkewedClock, plan.SlotsFull:
-		return s.telling(f.Kind), nil
+		return r.receiverFault(f.Kind), nil
 	case plan.Kill, plan.Terminate, plan.Freeze:
-		return s.hurting(f.On, f.Kind)
+		return r.signalProgram(f.On, f.Kind)
 	}
-	return breaking{}, fmt.Errorf("no fault is called %q", f.Kind)
+	return injection{}, fmt.Errorf("unknown fault %q", f.Kind)
 }
 
-func (s *Stage) poisoning(name string, kind plan.FaultKind) (breaking, error) {
-	l, ok := s.links[name]
+func (r *runner) breakLink(name string, kind plan.FaultKind) (injection, error) {
+	l, ok := r.links[name]
 	if !ok {
-		return breaking{}, fmt.Errorf("no link is called %q", name)
+		return injection{}, fmt.Errorf("unknown link %q", name)
 	}
-	return breaking{
+	return injection{
 		on:    name,
-		begin: func(context.Context) error { return l.poison(kind) },
-		mend:  func(context.Context) error { return l.heal(kind) },
+		begin: func(context.Context) error { return l.impair(kind) },
+		end:   func(context.Context) error { return l.repair(kind) },
 	}, nil
 }
 
-func (s *Stage) cutting(name string) (breaking, error) {
-	l, ok := s.links[name]
+func (r *runner) refuseConnections(name string) (injection, error) {
+	l, ok := r.links[name]
 	if !ok {
-		return breaking{}, fmt.Errorf("no link is called %q", name)
+		return injection{}, fmt.Errorf("unknown link %q", name)
 	}
-	return breaking{
+	return injection{
 		on:    name,
 		begin: func(context.Context) error { l.refuse(); return nil },
-		mend:  func(context.Context) error { return l.open() },
+		end:   func(context.Context) error { return l.open() },
 	}, nil
 }
 
-func (s *Stage) telling(kind plan.FaultKind) breaking {
+func (r *runner) receiverFault(kind plan.FaultKind) injection {
 	set := func(on bool) func(context.Context) error {
-		return func(ctx context.Context) error { return actors.SetFault(ctx, s.receivers, kind, on) }
+		return func(ctx context.Context) error { return actors.SetFault(ctx, r.receivers, kind, on) }
 	}
-	return breaking{on: receiversRole, begin: set(true), mend: set(false)}
+	return injection{on: receiversRole, begin: set(true), end: set(false)}
 }
 
-func (s *Stage) hurting(name string, kind plan.FaultKind) (breaking, error) {
-	what, ok := s.subjects[name]
+func (r *runner) signalProgram(name string, kind plan.FaultKind) (injection, error) {
+	t, ok := r.targets[name]
 	if !ok {
-		return breaking{}, fmt.Errorf("no program is called %q", name)
+		return injection{}, fmt.Errorf("unknown program %q", name)
 	}
-	b := breaking{on: name, mend: what.start}
+	i := injection{on: name, end: t.start}
 	switch kind {
 	case plan.Kill:
-		b.begin = func(context.Context) error { return what.kill() }
+		i.begin = func(context.Context) error { return t.kill() }
 	case plan.Terminate:
-		b.begin = func(context.Context) error { return what.stop() }
+		i.begin = func(context.Context) error { return t.stop() }
 	default:
-		b.begin = func(context.Context) error { return what.signal(syscall.SIGSTOP) }
-		b.mend = func(context.Context) error { return what.signal(syscall.SIGCONT) }
+		i.begin = func(context.Context) error { return t.signal(syscall.SIGSTOP) }
+		i.end = func(context.Context) error { return t.signal(syscall.SIGCONT) }
 	}
-	return b, nil
+	return i, nil
 }
 
-// inject does one fault and writes down when it really was.
-func (s *Stage) inject(ctx context.Context, f plan.Fault) error {
-	b, err := s.breaking(f)
+// inject injects one fault and records when it really began and ended.
+func (r *runner) inject(ctx context.Context, f plan.Fault) error {
+	i, err := r.injection(f)
 	if err != nil {
 		return fmt.Errorf("inject %s on %s: %w", f.Kind, f.On, err)
 	}
-	s.busy[b.on].Lock()
-	defer s.busy[b.on].Unlock()
-	s.Say("%s: %s, for %s", f.On, f.Kind, f.Last)
+	r.locks[i.on].Lock()
+	defer r.locks[i.on].Unlock()
+	r.Log("%s: %s, for %s", f.On, f.Kind, f.Last)
 	done := journal.Fault{Kind: string(f.Kind), On: f.On, Span: journal.Span{Began: time.Now()}}
-	if err := b.begin(ctx); err != nil {
+	if err := i.begin(ctx); err != nil {
 		return fmt.Errorf("inject %s on %s: %w", f.Kind, f.On, err)
 	}
-	if err := until(ctx, done.Began.Add(f.Last)); err != nil {
+	if err := sleepUntil(ctx, done.Began.Add(f.Last)); err != nil {
 		return err
 	}
-	if err := b.mend(ctx); err != nil {
+	if err := i.end(ctx); err != nil {
 		return fmt.Errorf("end %s on %s: %w", f.Kind, f.On, err)
 	}
 	done.Ended = time.Now()
-	return s.journal.Write(journal.Entry{Fault: &done})
+	return r.journal.Write(journal.Entry{Fault: &done})
 }
 
-// Faults injects the plan's faults, each at its time, and returns when what was
-// broken is whole.
-func (s *Stage) Faults(ctx context.Context) error {
-	for _, f := range s.plan.Faults {
-		if _, err := s.breaking(f); err != nil {
-			return fmt.Errorf("the plan's fault %s on %s: %w", f.Kind, f.On, err)
-		}
-	}
+// injectFaults injects each of the plan's faults at its time, and returns when all
+// are over.
+func (r *runner) injectFaults(ctx context.Context) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	var all sync.WaitGroup
-	for _, f := range s.plan.Faults {
+	for _, f := range r.plan.Faults {
 		all.Go(func() {
-			err := until(ctx, s.began.Add(f.At))
+			err := sleepUntil(ctx, r.began.Add(f.At))
 			if err == nil {
-				err = s.inject(ctx, f)
+				err = r.inject(ctx, f)
 			}
 			if err != nil {
 				fail(err)
@@ -131,14 +125,13 @@ func (s *Stage) Faults(ctx context.Context) error {
 		})
 	}
 	all.Wait()
-	s.reviving.Wait()
+	r.restarting.Wait()
 	return context.Cause(ctx)
 }
 
-// until waits for a moment.
-func until(ctx context.Context, moment time.Time) error {
+func sleepUntil(ctx context.Context, t time.Time) error {
 	select {
-	case <-time.After(time.Until(moment)):
+	case <-time.After(time.Until(t)):
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)

@@ -14,33 +14,31 @@ import (
 	"ringback/dev/campaign/plan"
 )
 
-// link is what lies between two programs: who dials one of its pipes reaches the
-// other. Its methods must not be called at once.
+// link is the network between two programs. Its methods are not safe for
+// concurrent use.
 type link struct {
 	name  string
 	pipes []*pipe
 }
 
-// open lets connections through.
+// open accepts connections.
 func (l *link) open() error { return l.each((*pipe).open) }
 
-// refuse cuts every connection and lets no one in.
+// refuse closes every connection and accepts no new one.
 func (l *link) refuse() {
 	for _, p := range l.pipes {
 		p.proxy.Stop()
 	}
 }
 
-// poison lets a fault of the network begin, for the connections that there are
-// and for new ones.
-func (l *link) poison(kind plan.FaultKind) error {
-	return l.each(func(p *pipe) error { return p.poison(kind) })
+// impair begins a fault for open and new connections.
+func (l *link) impair(kind plan.FaultKind) error {
+	return l.each(func(p *pipe) error { return p.impair(kind) })
 }
 
-// heal ends the fault. What was reset, swallowed or kept from closing leaves
-// connections that are not what they seem, so that all of them are cut; those
-// that were only slow live on.
-func (l *link) heal(kind plan.FaultKind) error {
+// repair ends the fault. It closes every connection, since some are half dead
+// then, except after latency.
+func (l *link) repair(kind plan.FaultKind) error {
 	if kind != plan.Latency {
 		l.refuse()
 		return l.open()
@@ -64,13 +62,12 @@ type pipe struct {
 	proxy            *toxiproxy.Proxy
 }
 
-// newHub is what toxiproxy's proxies belong to. It serves nothing, says nothing
-// and measures nothing.
+// newHub is what toxiproxy's proxies belong to; it serves nothing.
 func newHub() *toxiproxy.ApiServer {
 	return toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
 }
 
-// open makes a new proxy, for one that was poisoned never is quite itself again.
+// open makes a new proxy: one that had toxics does not recover fully.
 func (p *pipe) open() error {
 	p.proxy = toxiproxy.NewProxy(p.hub, p.upstream, p.listen, p.upstream)
 	if err := p.proxy.Start(); err != nil {
@@ -79,31 +76,31 @@ func (p *pipe) open() error {
 	return nil
 }
 
-// toxic is one of toxiproxy's, as it names them.
+// toxic is one of toxiproxy's, as its API names them.
 type toxic struct {
 	Type   string `json:"type"`
 	Stream string `json:"stream"`
-	// Toxicity is the part of the connections that it befalls.
+	// Toxicity is the share of connections that it affects, from 0 to 1.
 	Toxicity   float32          `json:"toxicity"`
 	Attributes map[string]int64 `json:"attributes"`
 }
 
-// toxics are what a fault of the network does to each direction of a link.
+// toxics are added to each direction of a link. Times are in milliseconds.
 var toxics = map[plan.FaultKind]toxic{
 	plan.Latency: {Type: "latency", Toxicity: 1, Attributes: map[string]int64{"latency": 150, "jitter": 100}},
-	// Half of the connections are reset at the first byte: some questions arrive
-	// and their answers don't, and some of what is tried again succeeds.
+	// Half of the connections are reset at the first byte: some requests arrive
+	// whose answers do not, and some retries succeed.
 	plan.Reset:     {Type: "reset_peer", Toxicity: 0.5, Attributes: map[string]int64{"timeout": 0}},
 	plan.Blackhole: {Type: "timeout", Toxicity: 1, Attributes: map[string]int64{"timeout": 0}},
 	plan.SlowClose: {Type: "slow_close", Toxicity: 1, Attributes: map[string]int64{"delay": 2000}},
 }
 
-func (p *pipe) poison(kind plan.FaultKind) error {
+func (p *pipe) impair(kind plan.FaultKind) error {
 	t, ok := toxics[kind]
 	if !ok {
-		return fmt.Errorf("it has no fault called %q", kind)
+		return fmt.Errorf("no link has the fault %q", kind)
 	}
-	return bounded("add "+t.Type, func() error {
+	return withTimeout("add "+t.Type, func() error {
 		for _, t.Stream = range []string{"upstream", "downstream"} {
 			written, err := json.Marshal(t)
 			if err != nil {
@@ -118,19 +115,19 @@ func (p *pipe) poison(kind plan.FaultKind) error {
 }
 
 func (p *pipe) clear() error {
-	return bounded("remove every toxic", func() error {
+	return withTimeout("remove every toxic", func() error {
 		p.proxy.Toxics.ResetToxics(context.Background())
 		return nil
 	})
 }
 
-// toxicPatience bounds what toxiproxy does at once, unless a peer that takes
-// nothing keeps it waiting for good.
-const toxicPatience = 20 * time.Second
+// toxicTimeout bounds a call of toxiproxy, which waits forever for a peer that
+// reads nothing.
+const toxicTimeout = 20 * time.Second
 
 var errHangs = errors.New("toxiproxy hangs")
 
-func bounded(what string, do func() error) error {
+func withTimeout(what string, do func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- do() }()
 	select {
@@ -139,7 +136,7 @@ func bounded(what string, do func() error) error {
 			return fmt.Errorf("%s: %w", what, err)
 		}
 		return nil
-	case <-time.After(toxicPatience):
+	case <-time.After(toxicTimeout):
 		return fmt.Errorf("%s: %w", what, errHangs)
 	}
 }

@@ -19,11 +19,11 @@ import (
 )
 
 const (
-	// roleVariable makes this binary one of the stage's processes, which reads
-	// what it is told from setupVariable as JSON.
-	roleVariable  = "RINGBACK_TORTURE_ROLE"
-	setupVariable = "RINGBACK_TORTURE_SETUP"
-	// ready is what each role says when it is.
+	// roleVariable makes this binary one of the campaign's processes, which reads
+	// its options as JSON from optionsVariable.
+	roleVariable    = "RINGBACK_CAMPAIGN_ROLE"
+	optionsVariable = "RINGBACK_CAMPAIGN_OPTIONS"
+	// ready is the line that a role prints once it is ready.
 	ready = "this role is ready"
 )
 
@@ -32,57 +32,53 @@ const (
 	temporalRole  = "temporal"
 	coresRole     = "cores"
 	receiversRole = "receivers"
-	startersRole  = "starters"
 )
 
-// temporalSetup is what the Temporal server is told.
+// temporalSetup are the options of the Temporal server's process.
 type temporalSetup struct {
 	Addr string `json:"addr"`
-	// Postgres is the database's address as a URL.
+	// Postgres is the database's URL.
 	Postgres string `json:"postgres"`
 }
 
-// InRole says whether this process is to be one of a stage's processes: then
-// ServeRole is all that it does.
+// InRole reports whether this process was started for a role: then ServeRole is
+// all that it does.
 func InRole() bool { return os.Getenv(roleVariable) != "" }
 
-// ServeRole is this process's part until SIGTERM; it returns its exit status.
+// ServeRole plays this process's role until SIGTERM; it returns the exit status.
 func ServeRole(stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	role, setup := os.Getenv(roleVariable), []byte(os.Getenv(setupVariable))
-	if err := serveRole(ctx, role, setup, func() { _, _ = fmt.Fprintln(stdout, ready) }, stderr); err != nil {
+	role, options := os.Getenv(roleVariable), []byte(os.Getenv(optionsVariable))
+	if err := serveRole(ctx, role, options, func() { _, _ = fmt.Fprintln(stdout, ready) }, stderr); err != nil {
 		_, _ = fmt.Fprintf(stderr, "%s: %v\n", role, err)
 		return 1
 	}
 	return 0
 }
 
-func serveRole(ctx context.Context, role string, setup []byte, ready func(), stderr io.Writer) error {
+func serveRole(ctx context.Context, role string, options []byte, ready func(), stderr io.Writer) error {
 	if role == temporalRole {
-		return serveTemporal(ctx, setup, ready, stderr)
+		return serveTemporal(ctx, options, ready, stderr)
 	}
 	var o actors.Options
-	if err := json.Unmarshal(setup, &o); err != nil {
-		return fmt.Errorf("read what it is told: %w", err)
+	if err := json.Unmarshal(options, &o); err != nil {
+		return fmt.Errorf("read the role's options: %w", err)
 	}
 	switch role {
 	case coresRole:
 		return actors.Cores(ctx, o, ready)
 	case receiversRole:
 		return actors.Receivers(ctx, o, ready)
-	case startersRole:
-		ready()
-		return actors.Starters(ctx, o)
 	}
-	return fmt.Errorf("no role has this name")
+	return fmt.Errorf("unknown role")
 }
 
-// serveTemporal is the stock server, for Ringback needs no other.
-func serveTemporal(ctx context.Context, setup []byte, ready func(), stderr io.Writer) error {
+// serveTemporal runs a server without any tuning: Ringback needs none.
+func serveTemporal(ctx context.Context, options []byte, ready func(), stderr io.Writer) error {
 	var s temporalSetup
-	if err := json.Unmarshal(setup, &s); err != nil {
-		return fmt.Errorf("read what it is told: %w", err)
+	if err := json.Unmarshal(options, &s); err != nil {
+		return fmt.Errorf("read the role's options: %w", err)
 	}
 	p, err := temporalserver.ParsePostgres(s.Postgres)
 	if err != nil {
@@ -99,19 +95,19 @@ func serveTemporal(ctx context.Context, setup []byte, ready func(), stderr io.Wr
 	return server.Stop()
 }
 
-// asRole is how a role is run.
-func asRole(role string, setup any) (func() *exec.Cmd, error) {
+// roleCommand returns how a role's process is started.
+func roleCommand(role string, options any) (func() *exec.Cmd, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find this program's file: %w", err)
 	}
-	written, err := json.Marshal(setup)
+	written, err := json.Marshal(options)
 	if err != nil {
-		return nil, fmt.Errorf("write what %s is told: %w", role, err)
+		return nil, fmt.Errorf("write the options of %s: %w", role, err)
 	}
 	return func() *exec.Cmd {
-		command := exec.Command(self) //nolint:noctx // the stage ends it in order
-		command.Env = append(os.Environ(), roleVariable+"="+role, setupVariable+"="+string(written))
+		command := exec.Command(self) //nolint:noctx // close ends it
+		command.Env = append(os.Environ(), roleVariable+"="+role, optionsVariable+"="+string(written))
 		return command
 	}, nil
 }
@@ -120,9 +116,9 @@ func asRole(role string, setup any) (func() *exec.Cmd, error) {
 func build(ctx context.Context, dir string) error {
 	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "ringback").Output()
 	if err != nil {
-		return fmt.Errorf("find Ringback's module; run this from the folder dev, as go -C dev run does: %w", err)
+		return fmt.Errorf("find Ringback's module; run this in the folder dev, as go -C dev run does: %w", err)
 	}
-	//nolint:gosec // a directory of the stage's own, and no shell
+	//nolint:gosec // a directory that the runner made, and no shell
 	command := exec.CommandContext(ctx, "go", "build", "-o", dir+string(filepath.Separator), "./api", "./worker")
 	command.Dir = filepath.Clean(string(root[:len(root)-1]))
 	if out, err := command.CombinedOutput(); err != nil {

@@ -1,8 +1,7 @@
-// Package runner is where a campaign is played: PostgreSQL, a Temporal server on
-// it, two of each of Ringback's programs, the world around them, each a process of
-// its own, and links between them that can be made bad. It injects the plan's
-// faults, and in the end reads what the API says of every operation. What it did
-// and read is in its journal, beside those of the world.
+// Package runner plays a campaign: it starts PostgreSQL, a Temporal server, two of
+// each of Ringback's programs, the cores and the receivers, each in a process of its
+// own, with network links between them that can be broken. It makes the planned calls of
+// the API, injects the plan's faults and finally reads every operation's state.
 package runner
 
 import (
@@ -29,58 +28,56 @@ import (
 // Options say what is played and where.
 type Options struct {
 	Plan plan.Options
-	// Dir is an existing directory. It gets the journals, the programs' logs and
-	// the configuration.
+	// Dir is an existing directory for the journals, the programs' logs and the
+	// configuration.
 	Dir string
-	// Between, if set, puts something that is to be found out between Ringback and
-	// the receivers at the given address: it returns its own address, and how it
-	// is ended.
-	Between func(ctx context.Context, receivers string) (address string, end func() error, err error)
-	// Say is told what happens; a line each, without its end.
-	Say func(format string, a ...any)
+	// Log writes one line of progress.
+	Log func(format string, a ...any)
 }
 
-// Stage is the whole of a campaign's processes and links.
-type Stage struct {
+// runner holds all processes and links of a campaign.
+type runner struct {
 	Options
 	plan    plan.Plan
 	journal *journal.Writer
-	// scratch is the directory of the database and of the programs' files.
+	// scratch is the directory of the database and of the built programs.
 	scratch string
 	hub     *toxiproxy.ApiServer
 
 	links map[string]*link
-	// direct links are none: who dials one reaches the other without it.
-	direct bool
-	// subjects are what has been started.
-	subjects map[string]subject
-	// busy keeps faults of the same thing apart.
-	busy map[string]*sync.Mutex
-
+	// targets are the started programs, by name.
+	targets map[string]target
+	// locks allow one fault at a time for each program and link.
+	locks map[string]*sync.Mutex
 	apis  []actors.API
-	world actors.World
-	// cores and receivers are the addresses of the world's roles, past all links.
+	urls  actors.URLs
+	// cores and receivers are the addresses that these processes listen on.
 	cores     []string
 	receivers string
 	began     time.Time
-	// ends are what is left to do at the end, the last first.
-	ends []func() error
-
-	// fail ends the campaign before its time.
+	// startersEnded is closed once every planned call is answered; stopStarters ends
+	// the calls before.
+	startersEnded chan struct{}
+	stopStarters  context.CancelFunc
+	// cleanups run at the end, the last one first.
+	cleanups []func() error
+	// fail ends the campaign early.
 	fail context.CancelCauseFunc
-	// reviving are the programs that are being started again because they died.
-	reviving sync.WaitGroup
+	// restarting are programs that ended unexpectedly and are being started again.
+	restarting sync.WaitGroup
 }
 
 const (
 	postgresName = "postgres"
-	// copies is how many of each of Ringback's programs there are.
+	// copies is how many processes run each of Ringback's programs.
 	copies = 2
-	// prelude is from the beginning's being said to the beginning.
-	prelude = 2 * time.Second
+	// leadTime is left to the processes to start before the plan's clock begins.
+	leadTime = 2 * time.Second
+	// settling is left at the end for anything that arrives late.
+	settling = 3 * time.Second
 )
 
-// The links, but for those that have one for each copy of a program.
+// The links. Those to Temporal and to an API exist once for each program.
 const (
 	toDatabase  = "temporal>postgres"
 	toCores     = "ringback>cores"
@@ -88,318 +85,318 @@ const (
 )
 
 func toTemporal(program string) string { return program + ">temporal" }
+func toAPI(program string) string      { return "starters>" + program }
 
-func toAPI(program string) string { return "starters>" + program }
-
-// Open starts everything that Ringback consists of and needs, and opens every
-// link. Close ends it, also where Open failed. The context that it returns ends
-// with ctx, and as soon as the campaign fails.
-func Open(ctx context.Context, o Options) (*Stage, context.Context, error) {
-	s, ctx := newStage(ctx, o)
-	s.plan = plan.Make(o.Plan)
-	if err := s.openEngine(ctx); err != nil {
-		return s, ctx, err
-	}
-	if err := s.openWorld(ctx); err != nil {
-		return s, ctx, err
-	}
-	return s, ctx, s.openRingback(ctx, ringback{
-		programs: ringbackPrograms(), config: actors.Config(s.world), environment: actors.Environment(),
-	})
-}
-
-func newStage(ctx context.Context, o Options) (*Stage, context.Context) {
+// Play plays a campaign until its last operation has ended, and leaves the
+// journals in the directory. It fails if a program ends by itself or does not
+// stop when told to.
+func Play(ctx context.Context, o Options) (err error) {
 	ctx, fail := context.WithCancelCause(ctx)
-	return &Stage{
-		Options: o, hub: newHub(), fail: fail,
-		links: map[string]*link{}, subjects: map[string]subject{}, busy: map[string]*sync.Mutex{},
-	}, ctx
-}
-
-// makeRoom opens the journal and makes a directory, which is gone in the end.
-func (s *Stage) makeRoom() (err error) {
-	if s.journal, err = journal.Open(filepath.Join(s.Dir, "stage"+journal.Extension)); err != nil {
+	r := &runner{
+		Options: o, plan: plan.Make(o.Plan), hub: newHub(), fail: fail,
+		links: map[string]*link{}, targets: map[string]target{}, locks: map[string]*sync.Mutex{},
+	}
+	defer func() { err = errors.Join(err, r.close(ctx)) }()
+	if err := r.play(ctx); err != nil {
+		fail(err)
 		return err
 	}
-	s.ends = append(s.ends, s.journal.Close)
-	// The user postgres may not enter what is another's.
-	if s.scratch, err = os.MkdirTemp("", "ringback-campaign"); err != nil {
+	return nil
+}
+
+func (r *runner) play(ctx context.Context) error {
+	for _, step := range []func(context.Context) error{r.makeDirectories, r.startServers, r.chooseAddresses, r.startRingback, r.startActors} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	r.Log("%d operations and %d faults in %s, seed %d", len(r.plan.Operations), len(r.plan.Faults), r.plan.Length, r.plan.Seed)
+	if err := r.injectFaults(ctx); err != nil {
+		return err
+	}
+	if err := r.awaitStarters(ctx); err != nil {
+		return err
+	}
+	r.Log("all planned calls are answered and all faults over: waiting for open operations")
+	if err := r.statesDuringStarts(ctx); err != nil {
+		return err
+	}
+	return sleepUntil(ctx, time.Now().Add(settling))
+}
+
+// statesDuringStarts reads the states while known starts are repeated: how long
+// those take tells the checker whether Temporal is slow.
+func (r *runner) statesDuringStarts(ctx context.Context) error {
+	repeating, stop := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- actors.RepeatStarts(repeating, r.actorOptions("starters"), r.journal) }()
+	err := r.readStates(ctx)
+	stop()
+	return errors.Join(err, <-ended)
+}
+
+// awaitStarters waits until every planned call of the API is answered.
+func (r *runner) awaitStarters(ctx context.Context) error {
+	select {
+	case <-r.startersEnded:
+		return context.Cause(ctx)
+	case <-time.After(time.Until(r.began.Add(r.plan.Length + patience))):
+		return fmt.Errorf("some planned calls of the API got no answer for %s", patience)
+	}
+}
+
+func (r *runner) makeDirectories(context.Context) (err error) {
+	if r.journal, err = journal.Open(filepath.Join(r.Dir, "runner"+journal.Extension)); err != nil {
+		return err
+	}
+	r.cleanups = append(r.cleanups, r.journal.Close)
+	if r.scratch, err = os.MkdirTemp("", "ringback-campaign"); err != nil {
 		return fmt.Errorf("make a directory for the database: %w", err)
 	}
-	s.ends = append(s.ends, func() error { return os.RemoveAll(s.scratch) })
-	if err := os.Chmod(s.scratch, 0o755); err != nil { //nolint:gosec // the database's own directory is closed to others
+	r.cleanups = append(r.cleanups, func() error { return os.RemoveAll(r.scratch) })
+	// PostgreSQL may run as another user.
+	if err := os.Chmod(r.scratch, 0o755); err != nil { //nolint:gosec // the database's own directory is closed to others
 		return fmt.Errorf("open the database's directory: %w", err)
 	}
 	return nil
 }
 
-// address is one at which nobody listens, kept for who is told it while that one
-// is away, until the end.
-func (s *Stage) address(ctx context.Context) (string, error) {
+// address reserves a loopback address until the end, also while its program is down.
+func (r *runner) address(ctx context.Context) (string, error) {
 	held, err := port.HoldAny(ctx)
 	if err != nil {
-		return "", fmt.Errorf("find an address for the stage: %w", err)
+		return "", fmt.Errorf("reserve a loopback address: %w", err)
 	}
-	s.ends = append(s.ends, func() error { return port.Release(held) })
+	r.cleanups = append(r.cleanups, func() error { return port.Release(held) })
 	return held.String(), nil
 }
 
-// openEngine builds Ringback's programs, and starts PostgreSQL and the Temporal
+// startServers builds Ringback's programs, and starts PostgreSQL and the Temporal
 // server on it.
-func (s *Stage) openEngine(ctx context.Context) error {
-	if err := s.makeRoom(); err != nil {
+func (r *runner) startServers(ctx context.Context) error {
+	r.Log("building Ringback's programs")
+	if err := build(ctx, r.scratch); err != nil {
 		return err
 	}
-	s.Say("building Ringback's programs")
-	if err := build(ctx, s.scratch); err != nil {
-		return err
-	}
-	s.Say("starting PostgreSQL, and a Temporal server on it")
-	addr, err := s.address(ctx)
+	r.Log("starting PostgreSQL and a Temporal server")
+	addr, err := r.address(ctx)
 	if err != nil {
 		return err
 	}
-	dir := filepath.Join(s.scratch, "postgres")
+	dir := filepath.Join(r.scratch, "postgres")
 	if err := os.Mkdir(dir, 0o755); err != nil { //nolint:gosec // as above
 		return fmt.Errorf("make the database's directory: %w", err)
 	}
-	cluster, err := postgres.Start(ctx, postgres.Options{Dir: dir, Addr: addr, Settings: map[string]string{
-		// What is written outlives the process, not the machine, which nobody kills:
-		// a disk that others keep busy would only slow down what is measured.
-		"fsync": "off",
-	}})
+	// Written data survives a killed process without fsync; only a machine's crash
+	// would need it, and the disk may be shared.
+	cluster, err := postgres.Start(ctx, postgres.Options{Dir: dir, Addr: addr, Settings: map[string]string{"fsync": "off"}})
 	if err != nil {
 		return err
 	}
-	s.add(postgresName, database{cluster})
-	through, err := s.link(ctx, toDatabase, addr)
+	r.add(postgresName, database{cluster})
+	linked, err := r.link(ctx, toDatabase, addr)
 	if err != nil {
 		return err
 	}
-	if addr, err = s.address(ctx); err != nil {
+	if addr, err = r.address(ctx); err != nil {
 		return err
 	}
-	run, err := asRole(temporalRole, temporalSetup{Addr: addr, Postgres: strings.Replace(cluster.URL("temporal"), cluster.Addr(), through, 1)})
+	command, err := roleCommand(temporalRole, temporalSetup{Addr: addr, Postgres: strings.Replace(cluster.URL("temporal"), cluster.Addr(), linked, 1)})
 	if err != nil {
 		return err
 	}
 	for _, name := range ringbackPrograms() {
-		if _, err := s.link(ctx, toTemporal(name), addr); err != nil {
+		if _, err := r.link(ctx, toTemporal(name), addr); err != nil {
 			return err
 		}
 	}
-	return s.run(ctx, &program{name: temporalRole, command: run, ready: ready, stubborn: true})
+	return r.run(ctx, &program{name: temporalRole, command: command, ready: ready, retryStart: true})
 }
 
-// openWorld finds the addresses of the world, which is started at the beginning.
-func (s *Stage) openWorld(ctx context.Context) error {
-	var at [4]string
-	for i := range at {
-		var err error
-		if at[i], err = s.address(ctx); err != nil {
-			return err
-		}
-	}
-	s.cores, s.receivers = at[:3], at[3]
-	behind := s.receivers
-	if s.Between != nil {
-		between, end, err := s.Between(ctx, behind)
+// chooseAddresses reserves the actors' addresses and opens the links to them.
+func (r *runner) chooseAddresses(ctx context.Context) error {
+	links := []string{toCores, toCores, toCores, toReceivers}
+	urls := make([]string, len(links))
+	for i, name := range links {
+		addr, err := r.address(ctx)
 		if err != nil {
 			return err
 		}
-		s.ends = append(s.ends, end)
-		behind = between
+		linked, err := r.link(ctx, name, addr)
+		if err != nil {
+			return err
+		}
+		urls[i] = "http://" + linked
+		if name == toCores {
+			r.cores = append(r.cores, addr)
+		} else {
+			r.receivers = addr
+		}
 	}
-	wsgate, err := s.link(ctx, toCores, at[0])
-	if err != nil {
-		return err
-	}
-	wallet, err := s.link(ctx, toCores, at[1])
-	if err != nil {
-		return err
-	}
-	front, err := s.link(ctx, toCores, at[2])
-	if err != nil {
-		return err
-	}
-	receivers, err := s.link(ctx, toReceivers, behind)
-	if err != nil {
-		return err
-	}
-	s.world = actors.World{
-		WSGate: []string{"http://" + wsgate}, Paysera: []string{"http://" + wallet}, Front: "http://" + front,
-		Receivers: "http://" + receivers,
-	}
+	r.urls = actors.URLs{WSGate: urls[0], Paysera: urls[1], Gateway: urls[2], Receivers: urls[3]}
 	return nil
 }
 
 func ringbackPrograms() []string {
 	var names []string
-	for _, sort := range []string{"api", "worker"} {
+	for _, kind := range []string{"api", "worker"} {
 		for n := range copies {
-			names = append(names, fmt.Sprintf("%s-%d", sort, n))
+			names = append(names, fmt.Sprintf("%s-%d", kind, n))
 		}
 	}
 	return names
 }
 
-// ringback says which of Ringback's programs run, and how.
-type ringback struct {
-	programs []string
-	// direct leaves out the links, where they would have a share in what is measured.
-	direct bool
-	// config is the text of their configuration, environment what it refers to.
-	config      string
-	environment []string
-	// apiFlags are given to each api.
-	apiFlags []string
-}
-
-// openRingback starts Ringback's programs.
-func (s *Stage) openRingback(ctx context.Context, r ringback) error {
-	s.Say("starting %s", strings.Join(r.programs, ", "))
-	config := filepath.Join(s.Dir, "ringback.yml")
-	if err := os.WriteFile(config, []byte(r.config), 0o600); err != nil {
+func (r *runner) startRingback(ctx context.Context) error {
+	r.Log("starting %s", strings.Join(ringbackPrograms(), ", "))
+	config := filepath.Join(r.Dir, "ringback.yml")
+	if err := os.WriteFile(config, []byte(actors.Config(r.urls)), 0o600); err != nil {
 		return fmt.Errorf("write the configuration: %w", err)
 	}
-	for _, name := range r.programs {
-		addr, err := s.address(ctx)
+	for _, name := range ringbackPrograms() {
+		addr, err := r.address(ctx)
 		if err != nil {
 			return err
 		}
 		kind, _, _ := strings.Cut(name, "-")
 		arguments := []string{"-config", config, "-telemetry-listen", addr}
 		if kind == "api" {
-			arguments = append([]string{"-config", config, "-listen", addr}, r.apiFlags...)
-			through, err := s.link(ctx, toAPI(name), addr)
+			arguments = []string{"-config", config, "-listen", addr}
+			linked, err := r.link(ctx, toAPI(name), addr)
 			if err != nil {
 				return err
 			}
-			s.apis = append(s.apis, actors.API{Name: name, URL: "http://" + through})
+			r.apis = append(r.apis, actors.API{Name: name, URL: "http://" + linked})
 		}
-		engine := s.links[toTemporal(name)].pipes[0].listen
-		run := func() *exec.Cmd {
-			command := exec.Command(filepath.Join(s.scratch, kind), arguments...) //nolint:gosec,noctx // just built; the stage ends it in order
-			command.Env = append(append(os.Environ(), r.environment...), "TEMPORAL_ADDRESS="+engine, "TEMPORAL_NAMESPACE=default")
+		temporal := r.links[toTemporal(name)].pipes[0].listen
+		command := func() *exec.Cmd {
+			command := exec.Command(filepath.Join(r.scratch, kind), arguments...) //nolint:gosec,noctx // just built; close ends it
+			command.Env = append(append(os.Environ(), actors.Environment()...), "TEMPORAL_ADDRESS="+temporal, "TEMPORAL_NAMESPACE=default")
 			return command
 		}
-		if err := s.run(ctx, &program{name: name, command: run, ready: `"msg":"running"`}); err != nil {
+		if err := r.run(ctx, &program{name: name, command: command, ready: `"msg":"running"`}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// Begin starts the world, and with it the plan's clock.
-func (s *Stage) Begin(ctx context.Context) error {
-	s.began = time.Now().Add(prelude)
-	for _, role := range []struct {
-		name   string
-		listen []string
-	}{{coresRole, s.cores}, {receiversRole, []string{s.receivers}}, {startersRole, nil}} {
-		told := s.outside()
-		told.Journal, told.Listen = filepath.Join(s.Dir, role.name+journal.Extension), role.listen
-		run, err := asRole(role.name, told)
+// startActors starts the plan's clock, cores and receivers, and the planned calls of
+// the API, which this process makes.
+func (r *runner) startActors(ctx context.Context) error {
+	r.began = time.Now().Add(leadTime)
+	for name, listen := range map[string][]string{coresRole: r.cores, receiversRole: {r.receivers}} {
+		o := r.actorOptions(name)
+		o.Listen = listen
+		command, err := roleCommand(name, o)
 		if err != nil {
 			return err
 		}
-		if err := s.run(ctx, &program{name: role.name, command: run, ready: ready, finite: role.name == startersRole}); err != nil {
+		if err := r.run(ctx, &program{name: name, command: command, ready: ready}); err != nil {
 			return err
 		}
 	}
+	r.startersEnded = make(chan struct{})
+	ctx, r.stopStarters = context.WithCancel(ctx)
+	go func() {
+		defer close(r.startersEnded)
+		if err := actors.Starters(ctx, r.actorOptions("starters")); err != nil {
+			r.fail(err)
+		}
+	}()
 	return nil
 }
 
-// outside is what every role of the world is told.
-func (s *Stage) outside() actors.Options {
-	return actors.Options{Plan: s.Plan, Began: s.began, World: s.world, APIs: s.apis}
+// actorOptions are the options of an actor, but for its addresses.
+func (r *runner) actorOptions(name string) actors.Options {
+	return actors.Options{
+		Plan: r.Plan, Began: r.began, URLs: r.urls, APIs: r.apis,
+		Journal: filepath.Join(r.Dir, name+journal.Extension),
+	}
 }
 
-// link opens a link's pipe to upstream and returns where it listens.
-func (s *Stage) link(ctx context.Context, name, upstream string) (string, error) {
-	p := &pipe{listen: upstream, upstream: upstream, hub: s.hub}
-	if !s.direct {
-		var err error
-		if p.listen, err = s.address(ctx); err != nil {
-			return "", err
-		}
-		if err := p.open(); err != nil {
-			return "", fmt.Errorf("the link %s: %w", name, err)
-		}
+// link adds a pipe to upstream to the named link and returns its own address.
+func (r *runner) link(ctx context.Context, name, upstream string) (string, error) {
+	listen, err := r.address(ctx)
+	if err != nil {
+		return "", err
 	}
-	l, ok := s.links[name]
-	if !ok {
-		l = &link{name: name}
-		s.links[name], s.busy[name] = l, &sync.Mutex{}
+	p := &pipe{listen: listen, upstream: upstream, hub: r.hub}
+	if err := p.open(); err != nil {
+		return "", fmt.Errorf("the link %s: %w", name, err)
 	}
-	l.pipes = append(l.pipes, p)
-	return p.listen, nil
+	if r.links[name] == nil {
+		r.links[name], r.locks[name] = &link{name: name}, &sync.Mutex{}
+	}
+	r.links[name].pipes = append(r.links[name].pipes, p)
+	return listen, nil
 }
 
 // run starts a program for the first time.
-func (s *Stage) run(ctx context.Context, p *program) error {
-	p.log = filepath.Join(s.Dir, p.name+".log")
-	p.died = s.died
-	s.add(p.name, p)
+func (r *runner) run(ctx context.Context, p *program) error {
+	p.log = filepath.Join(r.Dir, p.name+".log")
+	p.ended = r.ended
+	r.add(p.name, p)
 	return p.start(ctx)
 }
 
-func (s *Stage) add(name string, what subject) {
-	s.subjects[name], s.busy[name] = what, &sync.Mutex{}
+func (r *runner) add(name string, t target) {
+	r.targets[name], r.locks[name] = t, &sync.Mutex{}
 }
 
-// died is what happens when a program ends although nobody ended it. A Temporal
-// server is started again, as whatever keeps one running would, and that it died
-// is a fault of the campaign; of everything else it is a failure.
-func (s *Stage) died(p *program, err error) {
+// ended handles a program that ended unexpectedly. A Temporal server is started
+// again, as a service manager would do, and recorded as a fault. Any other program
+// fails the campaign.
+func (r *runner) ended(p *program, err error) {
 	if p.name != temporalRole {
-		s.fail(err)
+		r.fail(err)
 		return
 	}
-	s.reviving.Go(func() {
+	r.restarting.Go(func() {
 		fault := journal.Fault{Kind: string(plan.Kill), On: p.name, Span: journal.Span{Began: time.Now()}}
-		s.busy[p.name].Lock()
-		defer s.busy[p.name].Unlock()
-		s.Say("%v; it is started again", err)
+		r.locks[p.name].Lock()
+		defer r.locks[p.name].Unlock()
+		r.Log("%v; starting it again", err)
 		if err := p.start(context.Background()); err != nil {
-			s.fail(err)
+			r.fail(err)
 			return
 		}
 		fault.Ended = time.Now()
-		if err := s.journal.Write(journal.Entry{Fault: &fault}); err != nil {
-			s.fail(err)
+		if err := r.journal.Write(journal.Entry{Fault: &fault}); err != nil {
+			r.fail(err)
 		}
 	})
 }
 
-// api calls one of the APIs past its link.
-func (s *Stage) api(n int) *apiclient.Client {
-	pipe := s.links[toAPI(s.apis[n%len(s.apis)].Name)].pipes[0]
+// api is a client of one of the APIs, without a link in between.
+func (r *runner) api(n int) *apiclient.Client {
+	pipe := r.links[toAPI(r.apis[n%len(r.apis)].Name)].pipes[0]
 	return &apiclient.Client{MaxAttempts: 1, Base: "http://" + pipe.upstream, Key: actors.Key}
 }
 
-// Close ends everything: in order, with those that call before those that are
-// called, unless ctx has ended.
-func (s *Stage) Close(ctx context.Context) error {
+// close ends everything, callers before the programs that they call. If ctx has
+// ended, it kills them.
+func (r *runner) close(ctx context.Context) error {
+	if r.stopStarters != nil {
+		r.stopStarters()
+		<-r.startersEnded
+	}
 	var errs []error
-	order := append([]string{startersRole}, ringbackPrograms()...)
-	for _, name := range append(order, receiversRole, coresRole, temporalRole, postgresName) {
-		what, started := s.subjects[name]
+	for _, name := range append(ringbackPrograms(), receiversRole, coresRole, temporalRole, postgresName) {
+		t, started := r.targets[name]
 		switch {
 		case !started:
 		case ctx.Err() != nil:
-			errs = append(errs, what.kill())
+			errs = append(errs, t.kill())
 		default:
-			errs = append(errs, what.stop())
+			errs = append(errs, t.stop())
 		}
 	}
-	for _, l := range s.links {
-		if !s.direct {
-			l.refuse()
-		}
+	for _, l := range r.links {
+		l.refuse()
 	}
-	for i := len(s.ends) - 1; i >= 0; i-- {
-		errs = append(errs, s.ends[i]())
+	for i := len(r.cleanups) - 1; i >= 0; i-- {
+		errs = append(errs, r.cleanups[i]())
 	}
 	return errors.Join(errs...)
 }

@@ -2,7 +2,6 @@ package runner
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"sync"
 	"time"
@@ -13,59 +12,60 @@ import (
 )
 
 const (
-	// patience is how long operations may stay open after the last call and the
-	// last fault: longer than a delivery's every attempt with every gap.
+	// patience is how long operations may stay open after the last call and fault:
+	// longer than every attempt of a delivery with every interval.
 	patience = 4 * time.Minute
-	// readers is how many states are read at once, glance how long after a look at
-	// all that were open comes the next.
-	readers = 8
-	glance  = time.Second
+	// readers is how many states are read at once, readInterval how long open
+	// operations are left alone between two reads.
+	readers      = 8
+	readInterval = time.Second
+	readTimeout  = 30 * time.Second
 )
 
-// States waits until every operation of the plan is closed, for as long as is
-// due, and writes down what the API says of each.
-func (s *Stage) States(ctx context.Context) error {
-	open := make([]operation.Key, len(s.plan.Operations))
-	for i, o := range s.plan.Operations {
-		open[i] = operation.Key{Endpoint: o.Endpoint, OperationID: o.ID}
+// readStates waits until every operation of the plan is closed, for at most
+// patience, and writes each one's state to the journal.
+func (r *runner) readStates(ctx context.Context) error {
+	open := make([]operation.Key, len(r.plan.Operations))
+	for i, o := range r.plan.Operations {
+		open[i] = o.Key()
 	}
 	deadline := time.Now().Add(patience)
-	for looks := 0; ; looks++ {
+	for reads := 0; ; reads++ {
 		last := time.Now().After(deadline)
 		var err error
-		if open, err = s.look(ctx, open, last); err != nil || len(open) == 0 {
+		if open, err = r.readClosed(ctx, open, last); err != nil || len(open) == 0 {
 			return err
 		}
-		if looks%10 == 0 {
-			s.Say("%d operations are still open", len(open))
+		if reads%10 == 0 {
+			r.Log("%d operations are still open", len(open))
 		}
-		if err := until(ctx, time.Now().Add(glance)); err != nil {
+		if err := sleepUntil(ctx, time.Now().Add(readInterval)); err != nil {
 			return err
 		}
 	}
 }
 
-// look reads every operation once, writes down those that are over, or all of
-// them where it is the last look, and returns the others.
-func (s *Stage) look(ctx context.Context, keys []operation.Key, last bool) (open []operation.Key, err error) {
+// readClosed reads each operation once, writes the closed ones to the journal, or
+// all of them at the last read, and returns the others.
+func (r *runner) readClosed(ctx context.Context, keys []operation.Key, last bool) (open []operation.Key, err error) {
 	var mu sync.Mutex
 	var reading sync.WaitGroup
 	next := make(chan operation.Key)
 	for n := range readers {
-		api := s.api(n)
+		api := r.api(n)
 		reading.Go(func() {
 			for key := range next {
-				state, readErr := read(ctx, api, key)
-				over := last || state.HTTPStatus == http.StatusNotFound || state.HTTPStatus == http.StatusOK && apiclient.Closed(state.State)
-				if over {
-					readErr = s.journal.Write(journal.Entry{State: &state})
+				state := readState(ctx, api, key)
+				closed := state.HTTPStatus == http.StatusNotFound || state.HTTPStatus == http.StatusOK && apiclient.Closed(state.State)
+				var writeErr error
+				if closed || last {
+					writeErr = r.journal.Write(journal.Entry{State: &state})
 				}
 				mu.Lock()
-				switch {
-				case !over:
+				if writeErr != nil {
+					err = writeErr
+				} else if !closed && !last {
 					open = append(open, key)
-				case readErr != nil:
-					err = readErr
 				}
 				mu.Unlock()
 			}
@@ -79,13 +79,14 @@ func (s *Stage) look(ctx context.Context, keys []operation.Key, last bool) (open
 	return open, err
 }
 
-// read asks for one state. An error is told by its HTTP status; 0: no answer came.
-func read(ctx context.Context, api *apiclient.Client, key operation.Key) (journal.State, error) {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+// readState reads one state. A failure is recorded by its HTTP status, 0 if no
+// answer came.
+func readState(ctx context.Context, api *apiclient.Client, key operation.Key) journal.State {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	state, err := api.State(ctx, key)
 	if err != nil {
-		return journal.State{Key: key, HTTPStatus: apiclient.Status(err)}, fmt.Errorf("read %s: %w", key.WorkflowID(), err)
+		return journal.State{Key: key, HTTPStatus: apiclient.Status(err)}
 	}
-	return journal.State{Key: key, HTTPStatus: http.StatusOK, State: state}, nil
+	return journal.State{Key: key, HTTPStatus: http.StatusOK, State: state}
 }

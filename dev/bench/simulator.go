@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// simulator is both cores and all receivers in one process, which is not measured. It
+// is fast and checks nothing.
+//
+// An operation's id says when its core calls it final: "f3..." at the third poll,
+// "f0..." never. A callback's path says how it is answered.
+type simulator struct {
+	mu       sync.Mutex
+	polls    map[string]int
+	arrivals map[string][]arrival
+	// finished are prefixes of ids that the core calls final from now on.
+	finished []string
+}
+
+// arrival is one attempt at a receiver. Its times are Unix nanoseconds.
+type arrival struct {
+	Came     int64 `json:"came"`
+	Answered int64 `json:"answered"`
+}
+
+const bodyLimit = 64 << 10
+
+// openSimulator listens on a free loopback port and returns its base URL.
+func openSimulator(_ context.Context, _ json.RawMessage) (handler, any, error) {
+	s := &simulator{}
+	s.reset()
+	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // opened once, on loopback
+	if err != nil {
+		return nil, nil, err
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/Confirm", s.confirm)
+	mux.HandleFunc("GET /transfer/rest/v1/transfers/{id}", s.transfer)
+	mux.HandleFunc("/callback/{how}", s.receive)
+	mux.HandleFunc("/callback/{how}/{id}", s.receive)
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = server.Serve(listener) }()
+	return func(_ context.Context, r request) (any, error) {
+		switch r.Do {
+		case "arrivals":
+			return s.arrivalsOf(r.Prefix), nil
+		case "count arrivals":
+			return len(s.arrivalsOf(r.Prefix)), nil
+		case "count polls":
+			return s.countPolls(r.Prefix), nil
+		case "finish":
+			s.finish(r.Prefix)
+			return nil, nil
+		case "reset":
+			s.reset()
+			return nil, nil
+		case stopping:
+			return nil, server.Close()
+		}
+		return nil, unknownRequest(r)
+	}, "http://" + listener.Addr().String(), nil
+}
+
+func (s *simulator) reset() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.polls, s.arrivals = map[string]int{}, map[string][]arrival{}
+}
+
+func (s *simulator) finish(prefix string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.finished = append(s.finished, prefix)
+}
+
+func (s *simulator) arrivalsOf(prefix string) map[string][]arrival {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found := map[string][]arrival{}
+	for id, a := range s.arrivals {
+		if strings.HasPrefix(id, prefix) {
+			found[id] = slices.Clone(a)
+		}
+	}
+	return found
+}
+
+func (s *simulator) countPolls(prefix string) (sum int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, n := range s.polls {
+		if strings.HasPrefix(id, prefix) {
+			sum += n
+		}
+	}
+	return sum
+}
+
+// poll counts a poll of id and reports whether its status is final.
+func (s *simulator) poll(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.polls[id]++
+	if slices.ContainsFunc(s.finished, func(prefix string) bool { return strings.HasPrefix(id, prefix) }) {
+		return true
+	}
+	at, err := strconv.Atoi(strings.TrimLeft(id[:strings.IndexFunc(id+"-", notDigit)], "f"))
+	return err == nil && at > 0 && s.polls[id] >= at
+}
+
+func notDigit(r rune) bool { return r != 'f' && (r < '0' || r > '9') }
+
+// confirm is wsGate's /Confirm, whose parameters are headers in any case.
+func (s *simulator) confirm(w http.ResponseWriter, r *http.Request) {
+	id := r.Header.Get("ordernumber")
+	status := 0
+	if s.poll(id) {
+		status = 2
+	}
+	reply(w, fmt.Sprintf(`{"respStatus":200,"orderStatus":%d,"orderNumber":%q}`, status, id))
+}
+
+// transfer is Paysera's: reserved, which has a callback and is revocable.
+func (s *simulator) transfer(w http.ResponseWriter, r *http.Request) {
+	reply(w, fmt.Sprintf(`{"id":%q,"status":"reserved"}`, r.PathValue("id")))
+}
+
+// receive answers as its path says: ok, fail, slow<ms>, or first<n> to fail the first
+// n attempts of an operation.
+func (s *simulator) receive(w http.ResponseWriter, r *http.Request) {
+	came := time.Now()
+	body, err := io.ReadAll(io.LimitReader(r.Body, bodyLimit))
+	if err != nil {
+		return
+	}
+	id := r.PathValue("id")
+	if id == "" {
+		id = orderNumber(body)
+	}
+	number := s.record(id, came)
+	how := r.PathValue("how")
+	if ms, slow := strings.CutPrefix(how, "slow"); slow {
+		wait, _ := strconv.Atoi(ms) // the bench's own paths
+		time.Sleep(time.Duration(wait) * time.Millisecond)
+	}
+	failing := -1
+	if n, ok := strings.CutPrefix(how, "first"); ok {
+		failing, _ = strconv.Atoi(n)
+	}
+	if how == "fail" || number <= failing {
+		w.WriteHeader(http.StatusInternalServerError)
+	} else {
+		reply(w, fmt.Sprintf(`{"orderNumber":%q,"applicationStatus":200}`, id))
+	}
+	s.recordAnswer(id, number)
+}
+
+func orderNumber(body []byte) string {
+	var callback struct {
+		OrderNumber string `json:"orderNumber"`
+	}
+	if json.Unmarshal(body, &callback) != nil {
+		return ""
+	}
+	return callback.OrderNumber
+}
+
+func (s *simulator) record(id string, came time.Time) (number int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.arrivals[id] = append(s.arrivals[id], arrival{Came: came.UnixNano()})
+	return len(s.arrivals[id])
+}
+
+func (s *simulator) recordAnswer(id string, number int) {
+	now := time.Now().UnixNano()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if a := s.arrivals[id]; number <= len(a) {
+		a[number-1].Answered = now
+	}
+}
+
+func reply(w http.ResponseWriter, body string) {
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = io.WriteString(w, body) //nolint:gosec // a caller that hangs up misses the answer
+}

@@ -1,0 +1,107 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"slices"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.temporal.io/sdk/converter"
+
+	"ringback/api/rest"
+	"ringback/internal/operation"
+	"ringback/internal/service"
+	"ringback/internal/source"
+	"ringback/internal/telemetry"
+)
+
+// newAPI is the API, with the probes, the metrics and the codec beside it.
+func (p *process) newAPI() *rest.Server {
+	return rest.New(rest.Options{
+		Operations:   apiService{p.service, &p.config, p.checkReachable},
+		Keys:         p.config.keys,
+		ReadLimit:    p.config.readLimit,
+		ChangeLimit:  p.config.changeLimit,
+		Acquire:      p.overload.Acquire,
+		ConfigHash:   p.config.hash,
+		Ready:        p.ready,
+		Metrics:      promhttp.HandlerFor(p.registry, promhttp.HandlerOpts{}),
+		Codec:        converter.NewPayloadCodecHTTPHandler(&p.config.codec),
+		CodecOrigins: p.codecOrigins,
+		Middleware:   telemetry.NewRequests(p.registry, p.traces).Middleware,
+		Log:          p.Log,
+	})
+}
+
+// newProbes is what a program without an API serves: probes and metrics.
+func (p *process) newProbes() *rest.Server {
+	return rest.NewProbes(rest.Options{
+		Keys: p.config.keys, ConfigHash: p.config.hash, Ready: p.ready, Log: p.Log,
+		Metrics: promhttp.HandlerFor(p.registry, promhttp.HandlerOpts{}),
+	})
+}
+
+// codecOrigins are the configured ones and that of the UI that links lead to.
+func (p *process) codecOrigins() []string {
+	origins := p.config.file().Codec.Server.Origins
+	ui, err := url.Parse(p.UIURL)
+	if err != nil || ui.Host == "" {
+		return origins
+	}
+	return append(slices.Clone(origins), ui.Scheme+"://"+ui.Host)
+}
+
+// apiService adds to the service what needs the sources, the endpoints and the
+// health of Temporal.
+type apiService struct {
+	*service.Service
+	config *liveConfig
+	// checkReachable is an error while Temporal is away.
+	checkReachable func() error
+}
+
+// Start refuses at once while Temporal is away.
+func (s apiService) Start(ctx context.Context, r operation.StartRequest) (operation.State, bool, error) {
+	if err := s.checkReachable(); err != nil {
+		return operation.State{}, false, err
+	}
+	return s.Service.Start(ctx, r)
+}
+
+// Details asks the operation's source for its extended answer, now. Nothing of
+// it is stored.
+func (s apiService) Details(ctx context.Context, key operation.Key) (map[string]any, error) {
+	start, err := s.Started(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	endpoint, ok := s.config.operationEndpoint(key.Endpoint)
+	if !ok {
+		return nil, operation.Refuse(operation.ProblemNotFound, "The endpoint %s is not registered any more.", key.Endpoint)
+	}
+	src, ok := s.config.source(endpoint.Source)
+	if !ok {
+		return nil, operation.Refuse(operation.ProblemNotFound, "The source %s is not registered any more.", endpoint.Source)
+	}
+	details, err := src.Details(ctx, operation.Query{
+		OperationID: start.OperationID, Method: start.Method, Reference: start.Reference,
+	})
+	if err != nil {
+		return nil, sourceError(endpoint.Source, err)
+	}
+	return details, nil
+}
+
+func sourceError(name string, err error) error {
+	failure, ok := errors.AsType[*source.Error](err)
+	if ok && failure.Kind == source.NotFound {
+		return operation.Refuse(operation.ProblemNotFound, "The source %s knows no such operation.", name)
+	}
+	refused := operation.Refuse(operation.ProblemUnavailable, "The source %s did not answer as documented; try again later.", name)
+	refused.Err = err
+	if ok {
+		refused.RetryAfter = failure.RetryAfter
+	}
+	return refused
+}

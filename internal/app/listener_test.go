@@ -1,0 +1,368 @@
+package app
+
+import (
+	"bufio"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap/zapcore"
+
+	"ringback/internal/operation"
+)
+
+// authority makes certificates.
+type authority struct {
+	certificate *x509.Certificate
+	key         *ecdsa.PrivateKey
+}
+
+func newAuthority(t *testing.T, name string) authority {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	require.NoError(t, err)
+	certificate, err := x509.ParseCertificate(der)
+	require.NoError(t, err)
+	return authority{certificate, key}
+}
+
+func (a authority) pem() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.certificate.Raw})
+}
+
+func (a authority) pool() *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(a.certificate)
+	return pool
+}
+
+// issue is a certificate for name and this machine, and its key, as PEM.
+func (a authority) issue(t *testing.T, name string) (certificate, key []byte) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}, a.certificate, private.Public(), a.key)
+	require.NoError(t, err)
+	encoded, err := x509.MarshalPKCS8PrivateKey(private)
+	require.NoError(t, err)
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encoded})
+}
+
+func (a authority) pair(t *testing.T, name string) tls.Certificate {
+	t.Helper()
+	pair, err := tls.X509KeyPair(a.issue(t, name))
+	require.NoError(t, err)
+	return pair
+}
+
+// put writes a certificate and its key beside the configuration.
+func (p *process) put(t *testing.T, name string, certificate, key []byte) {
+	t.Helper()
+	dir := filepath.Dir(p.ConfigPath)
+	write(t, filepath.Join(dir, name+".pem"), string(certificate))
+	write(t, filepath.Join(dir, name+".key"), string(key))
+}
+
+const apiKey = "a-key-of-the-tests"
+
+func keys(scopes string) string {
+	return fmt.Sprintf("keys: [{name: ops, sha256: %x, scopes: [%s]}]", sha256.Sum256([]byte(apiKey)), scopes)
+}
+
+// open serves p's API on a port of its own.
+func (p *process) open(t *testing.T) (address string) {
+	t.Helper()
+	var err error
+	p.listener.Listener, err = net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	server := p.newProbes().HTTPServer()
+	served := make(chan error, 1)
+	go func() { served <- p.serveOn(server, maxConnections) }()
+	t.Cleanup(func() {
+		require.NoError(t, server.Close())
+		require.ErrorIs(t, <-served, http.ErrServerClosed)
+	})
+	return p.listener.Addr().String()
+}
+
+// request asks for the metrics on a new connection; server is the name in the
+// certificate of the one that answered.
+func request(address string, trusted *x509.CertPool, shows ...tls.Certificate) (status int, server string, err error) {
+	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, ForceAttemptHTTP2: true,
+		TLSClientConfig: &tls.Config{RootCAs: trusted, MinVersion: tls.VersionTLS12, Certificates: shows}}}
+	r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "https://"+address+"/metrics", nil)
+	if err != nil {
+		return 0, "", err
+	}
+	r.Header.Set("Authorization", "Bearer "+apiKey)
+	answer, err := client.Do(r)
+	if err != nil {
+		return 0, "", err
+	}
+	defer answer.Body.Close()
+	_, err = io.Copy(io.Discard, answer.Body)
+	return answer.StatusCode, answer.TLS.PeerCertificates[0].Subject.CommonName, err
+}
+
+// behindTLS is a program whose listener asks for client certificates.
+func behindTLS(t *testing.T, servers, clients authority) *process {
+	t.Helper()
+	p, _ := loaded(t, openConfig)
+	p.put(t, "api", nil, nil)
+	certificate, key := servers.issue(t, "first")
+	p.put(t, "api", certificate, key)
+	write(t, filepath.Join(filepath.Dir(p.ConfigPath), "clients.pem"), string(clients.pem()))
+	write(t, p.ConfigPath, openConfig+"api: {"+keys("read")+", tls: {cert: api.pem, key: api.key, client_ca: clients.pem}}\n")
+	p.listener.encrypted = true // as if it had been so from the start
+	_, err := p.load()
+	require.NoError(t, err)
+	return p
+}
+
+func TestTheListenerRequiresACertificateAndAKey(t *testing.T) {
+	t.Parallel()
+	servers, clients, foreign := newAuthority(t, "servers"), newAuthority(t, "clients"), newAuthority(t, "foreign")
+	p := behindTLS(t, servers, clients)
+	address := p.open(t)
+
+	status, _, err := request(address, servers.pool(), clients.pair(t, "core"))
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, status)
+	_, _, err = request(address, servers.pool())
+	require.Error(t, err, "no certificate: an alert says so, unless the connection is gone before it is read")
+	_, _, err = request(address, servers.pool(), foreign.pair(t, "core"))
+	require.Error(t, err, "a certificate of others")
+
+	_, err = tls.Dial("tcp", address, &tls.Config{RootCAs: servers.pool(), MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10,
+		Certificates: []tls.Certificate{clients.pair(t, "core")}})
+	require.ErrorContains(t, err, "protocol version")
+	plain, err := http.Get("http://" + address + "/metrics")
+	require.NoError(t, err)
+	require.NoError(t, plain.Body.Close())
+	require.Equal(t, http.StatusBadRequest, plain.StatusCode, "plain http is not spoken")
+}
+
+// TestCertificatesOfTheListenerAreRotatedUnderLoad holds that no caller notices
+// but by the certificate.
+func TestCertificatesOfTheListenerAreRotatedUnderLoad(t *testing.T) {
+	t.Parallel()
+	servers, older, newer := newAuthority(t, "servers"), newAuthority(t, "older"), newAuthority(t, "newer")
+	p := behindTLS(t, servers, older)
+	address := p.open(t)
+	oldCore, newCore := older.pair(t, "core"), newer.pair(t, "core")
+
+	var failed atomic.Pointer[error]
+	var answered atomic.Int64
+	ctx, cancel := context.WithCancel(t.Context())
+	var callers sync.WaitGroup
+	for range 4 {
+		callers.Go(func() {
+			for ctx.Err() == nil {
+				status, _, err := request(address, servers.pool(), oldCore)
+				if err == nil && status != http.StatusOK {
+					err = fmt.Errorf("HTTP %d", status)
+				}
+				if err != nil {
+					failed.Store(&err)
+					return
+				}
+				answered.Add(1)
+			}
+		})
+	}
+	write(t, filepath.Join(filepath.Dir(p.ConfigPath), "clients.pem"), string(older.pem())+string(newer.pem()))
+	for i := range 5 {
+		certificate, key := servers.issue(t, fmt.Sprintf("server-%d", i))
+		p.put(t, "api", certificate, key)
+		seen := answered.Load()
+		p.reload()
+		require.Eventually(t, func() bool { return failed.Load() != nil || answered.Load() > seen+4 }, 20*time.Second, time.Millisecond)
+	}
+	cancel()
+	callers.Wait()
+	if err := failed.Load(); err != nil {
+		require.NoError(t, *err)
+	}
+	_, name, err := request(address, servers.pool(), newCore)
+	require.NoError(t, err, "the new authority's certificate is taken while the old one's is")
+	require.Equal(t, "server-4", name)
+
+	write(t, filepath.Join(filepath.Dir(p.ConfigPath), "clients.pem"), string(newer.pem()))
+	p.reload()
+	_, _, err = request(address, servers.pool(), oldCore)
+	require.Error(t, err, "and the old one's no more")
+	_, _, err = request(address, servers.pool(), newCore)
+	require.NoError(t, err)
+}
+
+func TestAReloadThatDoesNotFitTheListenerIsRefused(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		before, flag, after string
+		fault               string
+	}{
+		"the last key is taken away while a flag listens on every address": {
+			openConfig + "api: {" + keys("read") + "}\n", "0.0.0.0:8080", openConfig, "without api.keys everybody is let in"},
+		"the last key and the address together": {
+			openConfig + "api: {" + keys("read") + ", listen: 0.0.0.0:8080}\n", "", openConfig, "without api.keys everybody is let in"},
+		"TLS is switched on":   {openConfig, "", openConfig + "api: {tls: {cert: api.pem, key: api.key}}\n", "api.tls can't be switched on or off"},
+		"TLS is switched off":  {openConfig + "api: {tls: {cert: api.pem, key: api.key}}\n", "", openConfig, "api.tls can't be switched on or off"},
+		"the address is moved": {openConfig, "", openConfig + "api: {listen: 127.0.0.1:8081}\n", "the API listens on 127.0.0.1:8080 and can't be moved to 127.0.0.1:8081"},
+		"the last key of a loopback address is taken away, which is allowed": {
+			openConfig + "api: {" + keys("read") + "}\n", "", openConfig, ""},
+		"the address is moved beneath a flag, which is none of its business": {
+			openConfig, "127.0.0.1:7070", openConfig + "api: {listen: 127.0.0.1:8081}\n", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p, logs := loaded(t, openConfig)
+			certificate, key := newAuthority(t, "servers").issue(t, "api")
+			p.put(t, "api", certificate, key)
+			p.API, p.Listen = true, tc.flag
+			write(t, p.ConfigPath, tc.before)
+			p.listener = listener{address: "127.0.0.1:1", encrypted: strings.Contains(tc.before, "tls:")} // as if opened with tc.before
+			_, err := p.load()
+			require.NoError(t, err)
+			p.listener, err = p.chooseListener()
+			require.NoError(t, err)
+			before := p.config.hash()
+
+			write(t, p.ConfigPath, tc.after)
+			p.reload()
+			refusals := logs.FilterLevelExact(zapcore.ErrorLevel).All()
+			if tc.fault == "" {
+				require.Empty(t, refusals)
+				require.NotEqual(t, before, p.config.hash())
+				return
+			}
+			require.Len(t, refusals, 1)
+			require.Contains(t, refusals[0].ContextMap()["error"], tc.fault)
+			require.Equal(t, before, p.config.hash())
+		})
+	}
+}
+
+// TestAClientCertificateIsRotatedByAReload holds it for a receiver and a core
+// that let nobody in without one: each reload shows the file's certificate.
+func TestAClientCertificateIsRotatedByAReload(t *testing.T) {
+	t.Parallel()
+	servers, clients := newAuthority(t, "servers"), newAuthority(t, "clients")
+	seen := make(chan string, 100)
+	receiver := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		seen <- r.URL.Path + " " + r.TLS.PeerCertificates[0].Subject.CommonName
+	}))
+	receiver.TLS = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{servers.pair(t, "receiver")},
+		ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: clients.pool()}
+	receiver.StartTLS()
+	defer receiver.Close()
+
+	p, _ := loaded(t, openConfig)
+	write(t, filepath.Join(filepath.Dir(p.ConfigPath), "ca.pem"), string(servers.pem()))
+	write(t, p.ConfigPath, fmt.Sprintf(`
+egress: {allow: [127.0.0.0/8]}
+sources:
+  wallet: {kind: paysera, base_urls: [%q], tls: {cert: client.pem, key: client.key, ca: ca.pem}}
+endpoints:
+  LEDGER: {dialect: standard, source: wallet, url: %q, poll: {interval: 1m, lifetime: 1h}, delivery: {interval: 1s, attempts: 3}, tls: {cert: client.pem, key: client.key, ca: ca.pem}}
+`, receiver.URL+"/core", receiver.URL+"/hooks"))
+	for _, name := range []string{"first", "second", "third"} {
+		certificate, key := clients.issue(t, name)
+		p.put(t, "client", certificate, key)
+		p.reload()
+		ping, err := apiService{config: &p.config}.Ping(t.Context(), "LEDGER", operation.PingRequest{})
+		require.NoError(t, err)
+		require.Equal(t, operation.Acknowledged, ping.Verdict, ping.Reason)
+		require.Equal(t, "/hooks "+name, <-seen)
+		require.Equal(t, "CN="+name, ping.Connection.ClientCertificate)
+
+		source, ok := p.config.source("wallet")
+		require.True(t, ok)
+		_, _ = source.Details(t.Context(), operation.Query{OperationID: "1"}) // the answer is nonsense, and not the point
+		require.Regexp(t, "^/core.* "+name+"$", <-seen)
+	}
+
+	before := p.config.hash()
+	p.put(t, "client", []byte("-----BEGIN nonsense"), nil)
+	p.reload()
+	require.Equal(t, before, p.config.hash(), "half a rotation is refused, and the old certificate stays in force")
+	ping, err := apiService{config: &p.config}.Ping(t.Context(), "LEDGER", operation.PingRequest{})
+	require.NoError(t, err)
+	require.Equal(t, operation.Acknowledged, ping.Verdict, ping.Reason)
+	require.Equal(t, "/hooks third", <-seen)
+}
+
+// TestConnectionsBeyondTheLimitWait holds that a place is freed as a connection
+// closes, that a full server can be closed, and that a request which is refused
+// unread still gets its answer.
+func TestConnectionsBeyondTheLimitWait(t *testing.T) {
+	t.Parallel()
+	p, _ := loaded(t, openConfig)
+	var err error
+	p.listener.Listener, err = net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusRequestEntityTooLarge)
+	})}
+	served := make(chan error, 1)
+	go func() { served <- p.serveOn(server, 1) }()
+	dial := func() net.Conn {
+		conn, err := net.Dial("tcp", p.listener.Addr().String())
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = conn.Close() })
+		_, err = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n\r\n"+strings.Repeat("x", 5000))
+		require.NoError(t, err)
+		return conn
+	}
+	answered := func(conn net.Conn, within time.Duration) error {
+		require.NoError(t, conn.SetReadDeadline(time.Now().Add(within)))
+		answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			return err
+		}
+		require.Equal(t, http.StatusRequestEntityTooLarge, answer.StatusCode)
+		return answer.Body.Close()
+	}
+	idle, err := net.Dial("tcp", p.listener.Addr().String())
+	require.NoError(t, err)
+	waiting := dial()
+	require.ErrorIs(t, answered(waiting, 50*time.Millisecond), os.ErrDeadlineExceeded, "there is room for one")
+	require.NoError(t, idle.Close())
+	require.NoError(t, answered(waiting, 10*time.Second))
+	require.NoError(t, answered(dial(), 10*time.Second))
+
+	full, err := net.Dial("tcp", p.listener.Addr().String())
+	require.NoError(t, err)
+	defer full.Close()
+	require.NoError(t, server.Close())
+	require.ErrorIs(t, <-served, http.ErrServerClosed)
+}

@@ -1,0 +1,202 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"ringback/activities"
+	"ringback/api/rest"
+	"ringback/internal/codec"
+	"ringback/internal/config"
+	"ringback/internal/dialect"
+	"ringback/internal/egress"
+	"ringback/internal/operation"
+	"ringback/internal/receiver"
+	"ringback/internal/source"
+	"ringback/internal/telemetry"
+)
+
+// liveConfig is the configuration in force. A reload replaces it whole, so that no
+// request sees half of it.
+type liveConfig struct {
+	current atomic.Pointer[snapshot]
+	pings   pingLimits
+	// traces are put around calls to sources and endpoints; nil: off.
+	traces *telemetry.Traces
+	// codec seals what goes to Temporal, with the keys of the latest load.
+	codec codec.Codec
+}
+
+// snapshot is one configuration: endpoints and sources with their HTTP clients.
+type snapshot struct {
+	config    *config.Config
+	traces    *telemetry.Traces
+	guard     *egress.Guard
+	endpoints map[string]receiver.Endpoint
+	sources   map[string]activities.Source
+	keys      []rest.Key
+	// tls is that of the listener, nil without api.tls. One for each
+	// configuration, so that no session outlives the certificates that began it.
+	tls *tls.Config
+}
+
+func newSnapshot(c *config.Config, traces *telemetry.Traces) (*snapshot, error) {
+	guard, err := c.Egress.Guard()
+	if err != nil {
+		return nil, fmt.Errorf("egress.proxy: %w", err)
+	}
+	s := &snapshot{
+		config: c, traces: traces, guard: guard, keys: apiKeys(c.API.Keys),
+		endpoints: map[string]receiver.Endpoint{}, sources: map[string]activities.Source{},
+	}
+	if s.tls = c.API.TLS.Config(); s.tls != nil {
+		s.tls.NextProtos = []string{"h2", "http/1.1"}
+	}
+	for name, e := range c.Endpoints {
+		endpoint, err := s.endpoint(e)
+		if err != nil {
+			return nil, fmt.Errorf("endpoint %s: %w", name, err)
+		}
+		s.endpoints[name] = endpoint
+	}
+	for name, src := range c.Sources {
+		kind, ok := source.KindByName(src.Kind)
+		if !ok {
+			return nil, fmt.Errorf("source %s: there is no kind %q", name, src.Kind)
+		}
+		opened := kind.Open(src.Open(func(tlsConfig *tls.Config, timeout time.Duration) *http.Client {
+			return traces.Client(s.guard.Client(tlsConfig, timeout), "poll", false)
+		}))
+		s.sources[name] = activities.Source{Source: opened, Vocabulary: kind.Vocabulary}
+	}
+	return s, nil
+}
+
+func (s *snapshot) endpoint(e config.Endpoint) (receiver.Endpoint, error) {
+	written, ok := dialect.ByName(e.Dialect)
+	if !ok {
+		return receiver.Endpoint{}, fmt.Errorf("there is no dialect %q", e.Dialect)
+	}
+	endpoint := receiver.Endpoint{
+		Name: e.Name, Dialect: written, URL: e.URL, Header: http.Header{},
+		Client: s.traces.Client(s.guard.Client(e.TLS.Config(), 0), "attempt", e.Traceparent), HonorRetryAfter: e.HonorRetryAfter, MaxConcurrent: e.MaxConcurrent,
+	}
+	for name, value := range e.Headers {
+		endpoint.Header.Set(name, value.Reveal())
+	}
+	e.Auth.Apply(endpoint.Header)
+	if len(e.Signing.Secrets) == 0 {
+		return endpoint, nil
+	}
+	signer, err := dialect.NewSigner(e.Signing.Reveal())
+	endpoint.Signer = signer
+	return endpoint, err
+}
+
+// use puts c, which was read from path, in force.
+func (l *liveConfig) use(path string, c *config.Config) error {
+	s, err := newSnapshot(c, l.traces)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if err := l.codec.Use(codecKeys(c.Codec.Keys)); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	l.current.Store(s)
+	return nil
+}
+
+func (l *liveConfig) file() *config.Config { return l.current.Load().config }
+
+func (l *liveConfig) hash() string { return l.file().Hash }
+
+func (l *liveConfig) keys() []rest.Key { return l.current.Load().keys }
+
+func (l *liveConfig) readLimit() rest.Limit {
+	limit := l.file().API.RateLimit
+	return rest.Limit{PerSecond: limit.PerSecond, Burst: limit.Burst}
+}
+
+func (l *liveConfig) changeLimit() rest.Limit {
+	limit := l.file().API.RateLimit
+	return rest.Limit{PerSecond: limit.ChangesPerSecond, Burst: limit.ChangesBurst}
+}
+
+func (l *liveConfig) endpoint(name string) (receiver.Endpoint, bool) {
+	e, ok := l.current.Load().endpoints[name]
+	return e, ok
+}
+
+func (l *liveConfig) source(name string) (activities.Source, bool) {
+	s, ok := l.current.Load().sources[name]
+	return s, ok
+}
+
+func (l *liveConfig) operationEndpoint(name string) (operation.Endpoint, bool) {
+	return l.file().Endpoint(name)
+}
+
+// failingAfter is after how many unacknowledged attempts in a row an endpoint is
+// failing; 0 where there is no recipient of notices about it.
+func (l *liveConfig) failingAfter(endpoint string) int {
+	c := l.file()
+	if c.NoticeRecipient(endpoint) == nil {
+		return 0
+	}
+	return c.Notices.FailingAfter
+}
+
+func (l *liveConfig) hasEndpoint(name string) bool {
+	_, ok := l.endpoint(name)
+	return ok
+}
+
+func (l *liveConfig) endpointNames() []string {
+	return slices.Sorted(maps.Keys(l.current.Load().endpoints))
+}
+
+func (l *liveConfig) sourceNames() []string {
+	return slices.Sorted(maps.Keys(l.current.Load().sources))
+}
+
+func (l *liveConfig) checkURL(ctx context.Context, address string) error {
+	return l.current.Load().guard.CheckURL(ctx, address)
+}
+
+// longestAttempt is the longest that an attempt or a poll may take.
+func (l *liveConfig) longestAttempt() time.Duration {
+	longest := time.Second
+	for _, e := range l.file().Endpoints {
+		longest = max(longest, e.Delivery.Timeout)
+	}
+	for _, s := range l.file().Sources {
+		longest = max(longest, s.Timeout)
+	}
+	return longest
+}
+
+func apiKeys(keys []config.Key) []rest.Key {
+	made := make([]rest.Key, 0, len(keys))
+	for _, k := range keys {
+		key := rest.Key{Name: k.Name, SHA256: k.SHA256, Endpoints: k.Endpoints}
+		for _, scope := range k.Scopes {
+			key.Scopes = append(key.Scopes, rest.Scope(scope))
+		}
+		made = append(made, key)
+	}
+	return made
+}
+
+func codecKeys(keys []config.CodecKey) []codec.Key {
+	made := make([]codec.Key, len(keys))
+	for i, k := range keys {
+		made[i] = codec.Key{ID: k.ID, Secret: k.Bytes()}
+	}
+	return made
+}

@@ -1,0 +1,51 @@
+package app
+
+import (
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"go.uber.org/zap"
+
+	"ringback/internal/config"
+)
+
+// reloadOnHangup reads the configuration again at each SIGHUP.
+func (p *process) reloadOnHangup() (stop func()) {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range hangups {
+			p.reload()
+		}
+	}()
+	return func() { signal.Stop(hangups); close(hangups); <-done }
+}
+
+// reload puts the file as it is now in force. One that is bad, or that does not fit
+// the open listener, is refused, and the old configuration stays.
+func (p *process) reload() {
+	before := p.config.hash()
+	c, err := p.load()
+	if err != nil {
+		p.Log.Error("the configuration is refused; the one before stays in force",
+			zap.String("config_hash", before), zap.Error(err))
+		return
+	}
+	p.showConfig(c)
+	p.Log.Info("the configuration is reloaded", zap.String("before", before), zap.String("config_hash", c.Hash))
+}
+
+func (p *process) load() (*config.Config, error) {
+	c, err := config.Load(p.ConfigPath)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.listener.check(c); err != nil {
+		return nil, fmt.Errorf("%s: %w", p.ConfigPath, err)
+	}
+	return c, p.config.use(p.ConfigPath, c)
+}

@@ -1,0 +1,182 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+	"time"
+
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.uber.org/zap"
+
+	"ringback/internal/operation"
+	"ringback/internal/service"
+	"ringback/workflows"
+)
+
+const (
+	// retentionWanted is the namespace's retention that promise 1 is made for.
+	retentionWanted = 30 * 24 * time.Hour
+	// connectRetry is how often Temporal is tried again while it is away, and
+	// connectTimeout bounds one try.
+	connectRetry   = time.Second
+	connectTimeout = 5 * time.Second
+	// checkInterval is how often Temporal's health, its routing of builds and the
+	// backlog are read; checkTimeout bounds each call.
+	checkInterval = time.Second
+	checkTimeout  = 2 * time.Second
+	// countInterval is how often open operations are counted: it costs the server a
+	// query.
+	countInterval = 20 * time.Second
+)
+
+// connect waits for Temporal, prepares its namespace and starts the workers.
+func (p *process) connect(ctx context.Context) error {
+	for {
+		err := p.tryConnect(ctx)
+		if err == nil {
+			p.connected.Store(true)
+			return nil
+		}
+		p.Log.Warn("Temporal is not ready yet; trying again", zap.String("address", p.Temporal.HostPort),
+			zap.Duration("in", connectRetry), zap.Error(err))
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(connectRetry):
+		}
+	}
+}
+
+func (p *process) tryConnect(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	retention, err := p.service.PrepareNamespace(ctx)
+	if err != nil {
+		return err
+	}
+	if retention < retentionWanted {
+		p.Log.Warn("the namespace's retention is below 30 days: later, a start is no longer known as a duplicate and nothing can be redelivered",
+			zap.String("namespace", p.Temporal.Namespace), zap.Duration("retention", retention))
+	}
+	p.readTaskQueue(ctx)
+	for ; p.workersStarted < len(p.workers); p.workersStarted++ {
+		if err := p.workers[p.workersStarted].Start(); err != nil {
+			return fmt.Errorf("starting the worker on the task queue %s: %w", workflows.TaskQueue, err)
+		}
+	}
+	return nil
+}
+
+// followTemporal keeps what is known of the server up to date until ctx ends.
+func (p *process) followTemporal(ctx context.Context) {
+	var following sync.WaitGroup
+	following.Go(func() { repeat(ctx, checkInterval, p.checkHealth) })
+	following.Go(func() { repeat(ctx, checkInterval, p.readTaskQueue) })
+	if p.API {
+		following.Go(func() { repeat(ctx, countInterval, p.countOpen) })
+	}
+	following.Wait()
+}
+
+func repeat(ctx context.Context, interval time.Duration, do func(context.Context)) {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		do(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+func (p *process) checkHealth(ctx context.Context) {
+	var refused *serviceerror.Unavailable
+	p.away.Store(errors.As(p.askHealth(ctx), &refused))
+}
+
+func (p *process) askHealth(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	_, err := p.client.CheckHealth(ctx, &client.CheckHealthRequest{})
+	return err
+}
+
+// readTaskQueue reads the routing and the backlog. While the server does not
+// answer, the routing that it reported last holds.
+func (p *process) readTaskQueue(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	before, known := p.service.Routing()
+	queue, err := p.service.ReadTaskQueue(ctx)
+	if err != nil {
+		p.Log.Debug("the backlog is not known", zap.Error(err))
+		return
+	}
+	p.overload.ObserveBacklog(queue.Backlog)
+	if p.Build.Versioned() && (!known || before != queue.Routing) {
+		p.logRouting(queue.Routing)
+	}
+}
+
+func (p *process) logRouting(r service.Routing) {
+	fields := []zap.Field{zap.Stringer("build", p.Build), zap.Stringer("current", r.Current), zap.Bool("ramping", r.Ramping)}
+	switch {
+	case r.SendsAllTo(p.Build):
+		p.Log.Info("this build is current: new operations begin in it", fields...)
+	case r.Current.Versioned():
+		p.Log.Info("another build is current, or has a share: the server decides where operations begin", fields...)
+	default:
+		p.Log.Warn("no build is current: operations begin in programs that are not versioned, or wait until `temporal worker deployment set-current-version` names a build", fields...)
+	}
+}
+
+// buildCurrent reports whether new operations may begin in this process at all, all
+// of them or a share.
+func (p *process) buildCurrent() bool {
+	routing, known := p.service.Routing()
+	return !p.Build.Versioned() || known && routing.Current == p.Build
+}
+
+func (p *process) countOpen(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	open, err := p.service.CountOpen(ctx)
+	if err != nil {
+		p.metrics.openOperations.Set(math.NaN())
+		return
+	}
+	p.metrics.openOperations.Set(float64(open))
+}
+
+// checkReachable is an error while Temporal is known to refuse connections: a start
+// would find out only by its time-out. A server that is merely slow is not away.
+func (p *process) checkReachable() error {
+	if !p.connected.Load() || p.away.Load() {
+		return errAway()
+	}
+	return nil
+}
+
+// ready asks Temporal.
+func (p *process) ready(ctx context.Context) error {
+	if !p.connected.Load() {
+		return errAway()
+	}
+	if err := p.askHealth(ctx); err != nil {
+		return fmt.Errorf("%w (%s: %w)", errAway(), p.Temporal.HostPort, err)
+	}
+	return nil
+}
+
+func errAway() error {
+	return &operation.Error{
+		Problem: operation.ProblemUnavailable, RetryAfter: connectRetry,
+		Detail: "Temporal does not answer; try again.",
+	}
+}

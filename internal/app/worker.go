@@ -1,0 +1,124 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/interceptor"
+	"go.temporal.io/sdk/worker"
+
+	"ringback/activities"
+	"ringback/internal/operation"
+	"ringback/internal/overload"
+	"ringback/internal/telemetry"
+	"ringback/workflows"
+)
+
+const (
+	// cachedRuns bounds the runs that a worker keeps in memory between two of
+	// their workflow tasks, about 70 KiB each: an open operation has hours between
+	// them, and is read again from its history of a dozen events (docs/adr/0020).
+	cachedRuns = 2000
+	// activitySlots bounds the polls and deliveries that wait in one worker.
+	activitySlots = 10_000
+	// minPollers is more than the partitions of a task queue on the server (4 unless
+	// configured otherwise): what waits in one that no poller asks stays there for up
+	// to a minute, the time of one long poll, once it has waited for 5 s (docs/adr/0046).
+	minPollers = 8
+	// maxPollers bounds how much a worker takes up at once.
+	maxPollers = 16
+)
+
+func (p *process) newWorkers() error {
+	p.activities = p.newActivities()
+	p.outcomes = telemetry.NewOperations(p.registry, p.config.hasEndpoint)
+	p.registry.MustRegister(activities.IsolationMetrics(p.activities))
+	tuner, err := newTuner(p.activities.AwaitRecordQueue)
+	if err != nil {
+		return fmt.Errorf("sizing the worker: %w", err)
+	}
+	pollers := worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{
+		InitialNumberOfPollers: minPollers, MinimumNumberOfPollers: minPollers, MaximumNumberOfPollers: maxPollers,
+	})
+	worker.SetStickyWorkflowCacheSize(cachedRuns)
+	common := worker.New(p.client, workflows.TaskQueue, worker.Options{
+		Tuner:                      tuner,
+		ActivityTaskPollerBehavior: pollers,
+		WorkflowTaskPollerBehavior: pollers,
+		WorkerStopTimeout:          p.config.longestAttempt() + drainMargin,
+		Interceptors:               []interceptor.WorkerInterceptor{p.outcomes},
+		DeploymentOptions:          deploymentOptions(p.Build),
+	})
+	workflows.Register(common, p.activities)
+	own := worker.New(p.client, workflows.InterruptQueue(p.Temporal.Identity), worker.Options{
+		DisableWorkflowWorker:      true,
+		ActivityTaskPollerBehavior: worker.NewPollerBehaviorSimpleMaximum(worker.PollerBehaviorSimpleMaximumOptions{MaximumNumberOfPollers: 1}),
+	})
+	own.RegisterActivity(p.activities.InterruptHere)
+	p.workers = []worker.Worker{common, own}
+	return nil
+}
+
+func (p *process) newActivities() *activities.Activities {
+	return &activities.Activities{
+		Endpoint:           p.config.endpoint,
+		Source:             p.config.source,
+		Heartbeat:          p.client.RecordActivityHeartbeat,
+		Signal:             p.client.SignalWorkflow,
+		Yield:              p.service.RetryLater,
+		Pending:            p.service.PendingActivity,
+		MatchedRuns:        p.service.MatchedRuns,
+		RedeliverRun:       p.service.RedeliverRun,
+		ReportHealth:       p.reportHealth,
+		FailingAfter:       p.config.failingAfter,
+		AttemptBegan:       func(late time.Duration) { p.overload.ObserveDelay(overload.Callback, late) },
+		PollBegan:          func(late time.Duration) { p.overload.ObserveDelay(overload.Poll, late) },
+		PollGivesWay:       func() bool { return !p.overload.Allow(overload.Poll) },
+		RedeliveryGivesWay: func() bool { return !p.overload.Allow(overload.Redelivery) },
+		Identity:           p.Temporal.Identity,
+		Slots:              activitySlots,
+		Metrics:            activities.NewMetrics(p.registry),
+		Log:                p.Log,
+	}
+}
+
+// reportHealth notifies the recipient of notices about an endpoint, if there is one.
+func (p *process) reportHealth(ctx context.Context, endpoint string, h operation.Health) error {
+	recipient := p.config.file().NoticeRecipient(endpoint)
+	if recipient == nil {
+		return nil
+	}
+	return p.service.ReportHealth(ctx, *recipient, endpoint, h)
+}
+
+// tuner hands out an activity slot only while there is room in the queue of records.
+// An activity that can't be recorded would only send heartbeats; left on the server it
+// costs nothing, and another worker may take it (docs/adr/0046).
+type tuner struct {
+	worker.WorkerTuner
+	awaitRoom func(context.Context) error
+}
+
+func newTuner(awaitRoom func(context.Context) error) (tuner, error) {
+	fixed, err := worker.NewFixedSizeTuner(worker.FixedSizeTunerOptions{NumActivitySlots: activitySlots})
+	return tuner{fixed, awaitRoom}, err
+}
+
+// GetActivityTaskSlotSupplier implements [worker.WorkerTuner].
+func (t tuner) GetActivityTaskSlotSupplier() worker.SlotSupplier {
+	return activitySlotSupplier{t.WorkerTuner.GetActivityTaskSlotSupplier(), t.awaitRoom}
+}
+
+type activitySlotSupplier struct {
+	worker.SlotSupplier
+	awaitRoom func(context.Context) error
+}
+
+// ReserveSlot implements [worker.SlotSupplier].
+func (s activitySlotSupplier) ReserveSlot(ctx context.Context, info worker.SlotReservationInfo) (*worker.SlotPermit, error) {
+	if err := s.awaitRoom(ctx); err != nil {
+		return nil, err
+	}
+	return s.SlotSupplier.ReserveSlot(ctx, info)
+}

@@ -1,0 +1,286 @@
+package service
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+
+	"ringback/internal/operation"
+	"ringback/workflows"
+)
+
+const (
+	// bulkPageSize is how many runs one activity of a bulk redelivery works off: at
+	// ten a second, ten seconds' work.
+	bulkPageSize = 100
+	// bulkPages is how many pages one run of a bulk redelivery works off before it
+	// continues as new: some 2,000 events.
+	bulkPages = 200
+	// recentBulk is how many bulk redeliveries a list shows.
+	recentBulk = 100
+)
+
+// StartRedeliveries begins a bulk redelivery of what has closed by now: it never
+// finds the runs that it begins itself.
+func (s *Service) StartRedeliveries(ctx context.Context, r operation.BulkRedeliveryRequest) (operation.BulkRedelivery, error) {
+	now := operation.At(time.Now())
+	filter, err := s.validateFilter(r, now)
+	if err != nil {
+		return operation.BulkRedelivery{}, err
+	}
+	matched, err := s.countRuns(ctx, bulkQuery(filter, r.Force))
+	if err != nil {
+		return operation.BulkRedelivery{}, err
+	}
+	begun := operation.BulkRedelivery{
+		ID: "rd_" + strings.ToLower(rand.Text()), Phase: operation.BulkRedeliveryRunning, Filter: filter,
+		RatePerSecond: r.RatePerSecond, Force: r.Force, By: r.By, Reason: r.Reason, Matched: matched, StartedAt: now,
+	}
+	run, err := s.Client.ExecuteWorkflow(ctx, bulkOptions(begun), workflows.BulkRedeliveryType, workflows.BulkRedeliveryInput{
+		Job: begun, PageSize: bulkPageSize, Pages: bulkPages,
+	})
+	if err != nil {
+		return operation.BulkRedelivery{}, bulkError("starting", begun.ID, err)
+	}
+	begun.RunID, begun.UIURL = run.GetRunID(), s.uiURL(run.GetID(), run.GetRunID())
+	return begun, nil
+}
+
+func bulkOptions(r operation.BulkRedelivery) client.StartWorkflowOptions {
+	return client.StartWorkflowOptions{
+		ID:                       workflows.BulkRedeliveryWorkflowID(r.ID),
+		TaskQueue:                workflows.TaskQueue,
+		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
+		Memo:                     map[string]any{workflows.MemoBulkRedelivery: r},
+		Priority:                 temporal.Priority{PriorityKey: workflows.PriorityBulkRedelivery},
+		StaticSummary:            fmt.Sprintf("%d by %s: %s", r.Matched, r.By, r.Reason),
+	}
+}
+
+// DryRun counts the runs that a bulk redelivery would work off, and shows the first.
+func (s *Service) DryRun(ctx context.Context, r operation.BulkRedeliveryRequest) (operation.DryRun, error) {
+	filter, err := s.validateFilter(r, operation.At(time.Now()))
+	if err != nil {
+		return operation.DryRun{}, err
+	}
+	found := operation.DryRun{Filter: filter, Sample: []operation.Summary{}}
+	query := bulkQuery(filter, r.Force)
+	if found.Matched, err = s.countRuns(ctx, query); err != nil {
+		return operation.DryRun{}, err
+	}
+	err = s.eachLatest(ctx, query, func(one operation.Summary) bool {
+		found.Sample = append(found.Sample, one)
+		return len(found.Sample) < operation.MaxSample
+	})
+	return found, err
+}
+
+// validateFilter checks what only the configuration knows, and ends the period now.
+func (s *Service) validateFilter(r operation.BulkRedeliveryRequest, now operation.Time) (operation.Filter, error) {
+	faults := operation.Faults(operation.ReasonRule.Check(r.Reason), operation.StatusRule.As("filter.status").Check(r.Filter.Status))
+	if _, ok := s.Endpoint(r.Filter.Endpoint); !ok && r.Filter.Endpoint != "" {
+		faults = append(faults, s.notRegistered("filter.endpoint"))
+	}
+	if !r.Filter.Since.Before(now) {
+		faults = append(faults, operation.FieldError{Field: "filter.since", Detail: "is in the future; nothing has closed since then"})
+	}
+	if len(faults) > 0 {
+		return r.Filter, operation.Invalid(faults...)
+	}
+	if r.Filter.Until.IsZero() || now.Before(r.Filter.Until) {
+		r.Filter.Until = now
+	}
+	return r.Filter, nil
+}
+
+// RedeliveriesState is how far a bulk redelivery has come: without a worker,
+// from its memo and from what its activity recorded.
+func (s *Service) RedeliveriesState(ctx context.Context, id string) (operation.BulkRedelivery, error) {
+	response, err := s.describeLatest(ctx, workflows.BulkRedeliveryWorkflowID(id))
+	if err != nil {
+		return operation.BulkRedelivery{}, bulkError("reading", id, err)
+	}
+	info := response.GetWorkflowExecutionInfo()
+	found, err := s.bulkRedelivery(info)
+	for _, p := range response.GetPendingActivities() {
+		if p.GetActivityType().GetName() != workflows.ActivityRedeliverPage || len(p.GetHeartbeatDetails().GetPayloads()) == 0 {
+			continue
+		}
+		var position operation.BulkRedeliveryPosition
+		err = errors.Join(err, s.Converter.FromPayloads(p.GetHeartbeatDetails(), &position))
+		found.BulkRedeliveryProgress = position.Progress
+	}
+	if err != nil {
+		return operation.BulkRedelivery{}, bulkError("decoding the progress of", id, err)
+	}
+	return found, nil
+}
+
+// bulkRedelivery is what a run's memo says.
+func (s *Service) bulkRedelivery(info *workflowpb.WorkflowExecutionInfo) (operation.BulkRedelivery, error) {
+	var found operation.BulkRedelivery
+	var memo workflows.BulkRedeliveryMemo
+	fields := info.GetMemo().GetFields()
+	err := errors.Join(s.fromMemo(fields, workflows.MemoBulkRedelivery, &found), s.fromMemo(fields, workflows.MemoProgress, &memo))
+	if err != nil {
+		return found, err
+	}
+	if memo.Phase != "" {
+		found.Phase, found.BulkRedeliveryProgress = memo.Phase, memo.BulkRedeliveryProgress
+	}
+	found.RunID = info.GetExecution().GetRunId()
+	found.UIURL = s.uiURL(info.GetExecution().GetWorkflowId(), found.RunID)
+	if !isOpen(info.GetStatus()) {
+		ended := operation.At(info.GetCloseTime().AsTime())
+		found.EndedAt = &ended
+		if info.GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED {
+			found.Phase = operation.BulkRedeliveryEnded
+		}
+	}
+	return found, nil
+}
+
+// RecentRedeliveries are the latest bulk redeliveries, newest first, as
+// visibility knows them.
+func (s *Service) RecentRedeliveries(ctx context.Context) ([]operation.BulkRedelivery, error) {
+	runs, _, err := s.listRuns(ctx, fmt.Sprintf("WorkflowType = '%s' AND ExecutionStatus != 'ContinuedAsNew'", workflows.BulkRedeliveryType), recentBulk, nil)
+	if err != nil {
+		return nil, engineError("listing bulk redeliveries", err, nil)
+	}
+	recent := make([]operation.BulkRedelivery, 0, len(runs))
+	for _, run := range runs {
+		found, err := s.bulkRedelivery(run)
+		if err != nil {
+			return nil, engineError("decoding the memo of "+run.GetExecution().GetWorkflowId(), err, nil)
+		}
+		recent = append(recent, found)
+	}
+	return recent, nil
+}
+
+// StopRedeliveries makes a bulk redelivery begin no further operation.
+func (s *Service) StopRedeliveries(ctx context.Context, id string) (operation.BulkRedelivery, error) {
+	return s.changeBulk(ctx, "stopping", id, workflows.UpdateStop, workflows.SignalStop)
+}
+
+// ResumeRedeliveries makes a stopped bulk redelivery go on.
+func (s *Service) ResumeRedeliveries(ctx context.Context, id string) (operation.BulkRedelivery, error) {
+	return s.changeBulk(ctx, "resuming", id, workflows.UpdateResume, workflows.SignalResume)
+}
+
+func (s *Service) changeBulk(ctx context.Context, doing, id, update, signal string) (operation.BulkRedelivery, error) {
+	workflowID := workflows.BulkRedeliveryWorkflowID(id)
+	var phase operation.BulkRedeliveryPhase
+	changeErr := s.change(ctx, newUpdate(workflowID, update), &phase, func() error {
+		return s.Client.SignalWorkflow(ctx, workflowID, "", signal, nil)
+	})
+	if changeErr != nil && !runEnded(changeErr) {
+		return operation.BulkRedelivery{}, bulkError(doing, id, changeErr)
+	}
+	found, err := s.RedeliveriesState(ctx, id)
+	switch {
+	case err != nil:
+		return found, err
+	case found.EndedAt != nil:
+		return found, operation.Refuse(operation.ProblemClosed, "The bulk redelivery %s has ended; start another.", id)
+	case changeErr != nil:
+		return found, unavailable(changeErr, "The bulk redelivery %s went on in a new run meanwhile; try again.", id)
+	}
+	found.Phase = cmp.Or(phase, found.Phase)
+	return found, nil
+}
+
+// bulkError is engineError for what was tried on one bulk redelivery.
+func bulkError(doing, id string, err error) error {
+	return engineError(doing+" the bulk redelivery "+id, err, operation.Refuse(operation.ProblemNotFound,
+		"There is no bulk redelivery %s, or its namespace's retention has ended.", id))
+}
+
+// MatchedRuns is one page of the runs that a bulk redelivery is about.
+func (s *Service) MatchedRuns(ctx context.Context, f operation.Filter, force bool, pageToken string, pageSize int) (operation.RunPage, error) {
+	token, err := base64.RawURLEncoding.DecodeString(pageToken)
+	if err != nil {
+		return operation.RunPage{}, fmt.Errorf("decoding the page token %q: %w", pageToken, err)
+	}
+	runs, next, err := s.listRuns(ctx, bulkQuery(f, force), pageSize, token)
+	if err != nil {
+		return operation.RunPage{}, fmt.Errorf("listing the runs of a bulk redelivery: %w", err)
+	}
+	page := operation.RunPage{NextPageToken: base64.RawURLEncoding.EncodeToString(next)}
+	for _, run := range runs {
+		if key, ok := operation.ParseWorkflowID(run.GetExecution().GetWorkflowId()); ok {
+			page.Runs = append(page.Runs, operation.RunRef{Key: key, RunID: run.GetExecution().GetRunId()})
+		}
+	}
+	return page, nil
+}
+
+// redeliverTimeout bounds the redelivery of one operation by a bulk redelivery: to
+// less than the heartbeat timeout of the activity around it, so that two workers
+// never do it at once (docs/adr/0026).
+const redeliverTimeout = 8 * time.Second
+
+// RedeliverRun redelivers the operation of a run as a part of a bulk redelivery, as
+// long as that run is its latest. It may be repeated: a run is redelivered once.
+// After an error it is to be repeated.
+func (s *Service) RedeliverRun(ctx context.Context, ref operation.RunRef, r operation.RedeliveryRequest) (operation.Redelivered, error) {
+	ctx, cancel := context.WithTimeout(ctx, redeliverTimeout)
+	defer cancel()
+	if _, ok := s.Endpoint(ref.Endpoint); !ok {
+		return failed("The endpoint %s is not registered any more; register it, then redeliver.", ref.Endpoint), nil
+	}
+	latest, err := s.describe(ctx, ref.Key)
+	if err != nil {
+		return verdict(err)
+	}
+	if latest.id != ref.RunID {
+		return followed(latest, ref, r), nil
+	}
+	_, err = s.redeliverLatest(ctx, latest, r)
+	if refused, ok := errors.AsType[*operation.Error](err); ok && refused.Problem == operation.ProblemNotRedeliverable {
+		// It may have been redelivered since, also by this bulk redelivery.
+		if latest, err := s.describe(ctx, ref.Key); err == nil && latest.id != ref.RunID {
+			return followed(latest, ref, r), nil
+		}
+	}
+	return verdict(err)
+}
+
+// followed is the verdict on a run that is not its operation's latest.
+func followed(latest run, ref operation.RunRef, r operation.RedeliveryRequest) operation.Redelivered {
+	if by := latest.redelivery; by != nil && by.BulkRedeliveryID == r.BulkRedeliveryID && by.PreviousRunID == ref.RunID {
+		return operation.Redelivered{Verdict: operation.RedeliveryDone}
+	}
+	return operation.Redelivered{Verdict: operation.RedeliverySkipped, Detail: "It has a newer run."}
+}
+
+func failed(format string, args ...any) operation.Redelivered {
+	return operation.Redelivered{Verdict: operation.RedeliveryFailed, Detail: fmt.Sprintf(format, args...)}
+}
+
+// verdict is that on one operation after err; an error that may pass is returned.
+func verdict(err error) (operation.Redelivered, error) {
+	var refused *operation.Error
+	switch {
+	case err == nil:
+		return operation.Redelivered{Verdict: operation.RedeliveryDone}, nil
+	case errors.Is(err, errProgressUnknown):
+		return failed("It was terminated, and no worker answered how far it had come; redeliver it alone."), nil
+	case !errors.As(err, &refused), refused.Problem == operation.ProblemUnavailable:
+		return operation.Redelivered{}, err
+	case refused.Problem == operation.ProblemNotRedeliverable, refused.Problem == operation.ProblemNotFound:
+		return operation.Redelivered{Verdict: operation.RedeliverySkipped, Detail: refused.Detail}, nil
+	}
+	return failed("%s", refused), nil
+}

@@ -1,0 +1,104 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/serviceerror"
+
+	"ringback/internal/operation"
+)
+
+func TestABulkRedeliveryIsAQueryToVisibility(t *testing.T) {
+	t.Parallel()
+	since := operation.At(time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC))
+	for name, tc := range map[string]struct {
+		filter operation.Filter
+		force  bool
+		want   string
+	}{
+		"without an outcome, all that may be redelivered": {operation.Filter{Endpoint: "SHOP"}, false,
+			"WorkflowType = 'Operation' AND ExecutionStatus != 'ContinuedAsNew' AND RingbackEndpoint = 'SHOP' AND (RingbackOutcome = 'exhausted' OR RingbackOutcome = 'gone' OR RingbackOutcome = 'expired' OR ExecutionStatus = 'Terminated')"},
+		"with force, the acknowledged ones as well": {operation.Filter{Endpoint: "SHOP"}, true,
+			"WorkflowType = 'Operation' AND ExecutionStatus != 'ContinuedAsNew' AND RingbackEndpoint = 'SHOP' AND ((ExecutionStatus = 'Completed' AND RingbackOutcome IS NULL) OR RingbackOutcome = 'exhausted' OR RingbackOutcome = 'gone' OR RingbackOutcome = 'expired' OR ExecutionStatus = 'Terminated')"},
+		"with a status, those of which it is kept, also with force": {operation.Filter{Status: "do'ne"}, true,
+			`WorkflowType = 'Operation' AND ExecutionStatus != 'ContinuedAsNew' AND (RingbackOutcome = 'exhausted' OR RingbackOutcome = 'gone' OR RingbackOutcome = 'expired') AND RingbackStatus = 'do\'ne'`},
+		"the period is when the run closed": {operation.Filter{Outcome: operation.OutcomeGone, Since: since, Until: since.Add(time.Hour)}, false,
+			"WorkflowType = 'Operation' AND ExecutionStatus != 'ContinuedAsNew' AND (RingbackOutcome = 'gone') AND CloseTime >= '2026-11-20T00:00:00.000Z' AND CloseTime < '2026-11-20T01:00:00.000Z'"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			require.Equal(t, tc.want, bulkQuery(tc.filter, tc.force))
+		})
+	}
+}
+
+func TestAFilterIsValidatedAndEndsNow(t *testing.T) {
+	t.Parallel()
+	now := operation.At(time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC))
+	validate := func(r operation.BulkRedeliveryRequest) (operation.Filter, error) {
+		return newService().validateFilter(r, now)
+	}
+	for name, until := range map[string]operation.Time{"no end": {}, "an end to come": now.Add(time.Hour)} {
+		f, err := validate(operation.BulkRedeliveryRequest{Filter: operation.Filter{Endpoint: "SHOP", Until: until}})
+		require.NoError(t, err, name)
+		require.Equal(t, now, f.Until, "%s becomes now, so that it never finds the runs that it begins", name)
+	}
+	f, err := validate(operation.BulkRedeliveryRequest{Filter: operation.Filter{Until: now.Add(-time.Hour)}})
+	require.NoError(t, err)
+	require.Equal(t, now.Add(-time.Hour), f.Until, "an end in the past stays")
+	for field, r := range map[string]operation.BulkRedeliveryRequest{
+		"filter.endpoint": {Filter: operation.Filter{Endpoint: "NOBODY"}},
+		"filter.since":    {Filter: operation.Filter{Since: now}},
+		"filter.status":   {Filter: operation.Filter{Status: "4111111111111111"}},
+		"reason":          {Filter: operation.Filter{Endpoint: "SHOP"}, Reason: "card 4111111111111111"},
+	} {
+		_, err := validate(r)
+		var refused *operation.Error
+		require.ErrorAs(t, err, &refused, field)
+		require.Equal(t, operation.ProblemInvalid, refused.Problem)
+		require.Equal(t, field, refused.Fields[0].Field)
+	}
+}
+
+func TestARunWithANewerRunIsDoneOrSkipped(t *testing.T) {
+	t.Parallel()
+	ref := operation.RunRef{Key: key, RunID: "first"}
+	asks := operation.RedeliveryRequest{BulkRedeliveryID: "rd_mine"}
+	for name, tc := range map[string]struct {
+		note *operation.RedeliveryNote
+		want operation.RedeliveryVerdict
+	}{
+		"the newer run is its own: the work is done":         {&operation.RedeliveryNote{BulkRedeliveryID: "rd_mine", PreviousRunID: "first"}, operation.RedeliveryDone},
+		"its own, which followed another run":                {&operation.RedeliveryNote{BulkRedeliveryID: "rd_mine", PreviousRunID: "second"}, operation.RedeliverySkipped},
+		"another bulk redelivery's":                          {&operation.RedeliveryNote{BulkRedeliveryID: "rd_yours", PreviousRunID: "first"}, operation.RedeliverySkipped},
+		"a redelivery of that one alone":                     {&operation.RedeliveryNote{By: "ops", PreviousRunID: "first"}, operation.RedeliverySkipped},
+		"an operator's reset, which is no redelivery at all": {nil, operation.RedeliverySkipped},
+	} {
+		require.Equal(t, tc.want, followed(run{key: key, id: "newer", redelivery: tc.note}, ref, asks).Verdict, name)
+	}
+}
+
+func TestAnErrorThatMayPassIsNoVerdict(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		err  error
+		want operation.RedeliveryVerdict
+	}{
+		"none: done":                               {nil, operation.RedeliveryDone},
+		"open, or acknowledged: skipped":           {notRedeliverable("no"), operation.RedeliverySkipped},
+		"gone with the retention: skipped":         {notFoundError(key), operation.RedeliverySkipped},
+		"a URL that is refused now: failed":        {operation.Invalid(operation.FieldError{Field: "callback.url", Detail: "no"}), operation.RedeliveryFailed},
+		"terminated, its progress unknown: failed": {&operation.Error{Problem: operation.ProblemUnavailable, Err: errProgressUnknown}, operation.RedeliveryFailed},
+		"a server that is away: to repeat":         {operationError("reading", key, serviceerror.NewUnavailable("no")), ""},
+		"out of time: to repeat":                   {context.DeadlineExceeded, ""},
+		"any other error: to repeat":               {errors.New("surprise"), ""},
+	} {
+		got, err := verdict(tc.err)
+		require.Equal(t, tc.want, got.Verdict, name)
+		require.Equal(t, tc.want == "", err != nil, name)
+	}
+}

@@ -1,0 +1,235 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+
+	"ringback/api/client"
+)
+
+// bulkRedeliveries are the commands about bulk redeliveries that were begun.
+func (t *tool) bulkRedeliveries() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "redeliveries",
+		Short: "List, see, follow, stop and resume bulk redeliveries",
+		Long: `List the recent bulk redeliveries, newest first; see, follow, stop or resume one.
+"starter redeliver" with a filter begins one.`,
+		Example: `  starter redeliveries
+  starter redeliveries follow rd_mfrggzdfmztwq2lknnwg23tpob`,
+		Args: cobra.NoArgs,
+		RunE: t.withAPI(func(ctx context.Context, api *client.Client, _ []string) error {
+			page, err := api.BulkRedeliveries(ctx)
+			if err != nil {
+				return err
+			}
+			return t.show(page, func(w io.Writer) { writeBulkRedeliveries(w, page) })
+		}),
+	}
+	cmd.AddCommand(
+		t.bulkCommand("show", "See how far a bulk redelivery has come", "See how far a bulk redelivery has come, and what could not be redelivered.",
+			(*client.Client).BulkRedelivery),
+		t.bulkCommand("stop", "Stop a bulk redelivery", "Stop a bulk redelivery: no further operation is begun; those that were go on by themselves.",
+			(*client.Client).StopBulkRedelivery),
+		t.bulkCommand("resume", "Resume a bulk redelivery that was stopped", "Resume a bulk redelivery that was stopped: it goes on where it stopped.",
+			(*client.Client).ResumeBulkRedelivery),
+		t.followCommand())
+	return cmd
+}
+
+// bulkCommand is a command that makes one call about a bulk redelivery.
+func (t *tool) bulkCommand(name, short, long string, call func(api *client.Client, ctx context.Context, id string) (client.BulkRedelivery, error)) *cobra.Command {
+	return &cobra.Command{
+		Use: name + " ID", Short: short, Long: long,
+		Example:           "  starter redeliveries " + name + " rd_mfrggzdfmztwq2lknnwg23tpob",
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: t.completeBulkRedelivery,
+		RunE: t.withAPI(func(ctx context.Context, api *client.Client, args []string) error {
+			found, err := call(api, ctx, args[0])
+			if err != nil {
+				return err
+			}
+			return t.showBulkRedelivery(found)
+		}),
+	}
+}
+
+func (t *tool) followCommand() *cobra.Command {
+	var f following
+	cmd := &cobra.Command{
+		Use:   "follow ID",
+		Short: "Follow a bulk redelivery until it ends or is stopped",
+		Long: `Follow a bulk redelivery until it ends or is stopped. Ctrl-C leaves it running.
+Exits with 7 where some could not be redelivered, with 8 if it was stopped.`,
+		Example:           "  starter redeliveries follow rd_mfrggzdfmztwq2lknnwg23tpob",
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: t.completeBulkRedelivery,
+		RunE: t.withAPI(func(ctx context.Context, api *client.Client, args []string) error {
+			if err := f.check(); err != nil {
+				return err
+			}
+			return t.followBulkRedelivery(ctx, api, args[0], f)
+		}),
+	}
+	f.flags(cmd)
+	return cmd
+}
+
+// followBulkRedelivery shows the progress of a bulk redelivery until it ends.
+func (t *tool) followBulkRedelivery(ctx context.Context, api *client.Client, id string, f following) error {
+	p := progress{tool: t}
+	err := t.follow(ctx, f, func(ctx context.Context) (bool, error) {
+		now, err := api.BulkRedelivery(ctx, id)
+		if err != nil {
+			return false, err
+		}
+		err = p.show(now)
+		return now.Phase != client.BulkRedeliveryRunning || err != nil, err
+	})
+	if p.bar != nil {
+		_ = p.bar.Clear()
+	}
+	if err != nil {
+		if p.last.ID != "" {
+			t.noteHowToContinue(id)
+		}
+		return err
+	}
+	if t.output == outputTable {
+		if err := t.showBulkRedelivery(p.last); err != nil {
+			return err
+		}
+	}
+	return bulkExit(p.last)
+}
+
+func (t *tool) noteHowToContinue(id string) {
+	t.note("the bulk redelivery %s goes on without this command\n"+
+		"  follow  starter redeliveries follow %[1]s\n"+
+		"  stop    starter redeliveries stop %[1]s", printable(id))
+}
+
+// bulkExit is nil where every operation was redelivered or skipped.
+func bulkExit(r client.BulkRedelivery) error {
+	switch {
+	case r.Phase == client.BulkRedeliveryStopped:
+		return exit(exitCutShort, "%s is stopped at %s; resume it with: starter redeliveries resume %s", r.ID, processed(r), r.ID)
+	case r.Phase == client.BulkRedeliveryEnded:
+		return exit(exitCutShort, "%s was ended by an operator at %s", r.ID, processed(r))
+	case r.Failed > 0:
+		return exit(exitPartly, "%d of %d could not be redelivered", r.Failed, r.Matched)
+	}
+	return nil
+}
+
+func processed(r client.BulkRedelivery) string {
+	return fmt.Sprintf("%d of %d", r.Done+r.Failed+r.Skipped, r.Matched)
+}
+
+// progress shows how far a bulk redelivery has come: a bar on a terminal, else a
+// line for each change.
+type progress struct {
+	*tool
+	bar  *progressbar.ProgressBar
+	last client.BulkRedelivery
+}
+
+func (p *progress) show(now client.BulkRedelivery) (err error) {
+	first := p.last.ID == ""
+	changed := first || p.last.Done != now.Done || p.last.Failed != now.Failed || p.last.Skipped != now.Skipped
+	p.last = now
+	switch {
+	case p.output == outputJSON:
+		if changed || now.Phase != client.BulkRedeliveryRunning {
+			return p.writeJSON(now, "")
+		}
+	case p.isTerminal(p.err):
+		return p.draw(now)
+	case first:
+		_, err = fmt.Fprintf(p.out, "%s: %d matched, at most %g a second\n", printable(now.ID), now.Matched, now.RatePerSecond)
+	case changed:
+		_, err = fmt.Fprintf(p.out, "%s  done %d, failed %d, skipped %d\n", processed(now), now.Done, now.Failed, now.Skipped)
+	}
+	return err
+}
+
+func (p *progress) draw(now client.BulkRedelivery) error {
+	if now.Matched == 0 {
+		return nil // a bar needs a length
+	}
+	if p.bar == nil {
+		p.bar = progressbar.NewOptions(now.Matched, progressbar.OptionSetWriter(p.err), progressbar.OptionShowCount(),
+			progressbar.OptionSetWidth(30), progressbar.OptionSetPredictTime(true), progressbar.OptionClearOnFinish(),
+			progressbar.OptionSetRenderBlankState(true))
+	}
+	p.bar.Describe(fmt.Sprintf("failed %d, skipped %d", now.Failed, now.Skipped))
+	return p.bar.Set(min(now.Done+now.Failed+now.Skipped, now.Matched))
+}
+
+func (t *tool) showBulkRedelivery(r client.BulkRedelivery) error {
+	return t.show(r, func(w io.Writer) {
+		table := rows{
+			{"Redelivery", r.ID},
+			{"Phase", string(r.Phase)},
+			{"Filter", describeFilter(r.Filter)},
+			{"Matched", fmt.Sprint(r.Matched)},
+			{"Done", fmt.Sprint(r.Done)},
+			{"Failed", fmt.Sprint(r.Failed)},
+			{"Skipped", fmt.Sprint(r.Skipped)},
+			{"Rate", fmt.Sprintf("%g a second", r.RatePerSecond)},
+			{"By", withReason(orNone(r.By), r.Reason)},
+			{"Started", r.StartedAt.String()},
+		}
+		if r.EndedAt != nil {
+			table.add("Ended", r.EndedAt.String())
+		}
+		table.add("UI", orNone(r.UIURL))
+		table.write(w)
+		if len(r.Failures) == 0 {
+			return
+		}
+		_, _ = fmt.Fprintf(w, "\nThe latest %d that could not be redelivered:\n", len(r.Failures))
+		var failures rows
+		for _, f := range r.Failures {
+			failures.add("  "+f.WorkflowID(), f.Detail)
+		}
+		failures.write(w)
+	})
+}
+
+func writeBulkRedeliveries(w io.Writer, page client.BulkRedeliveries) {
+	if len(page.Redeliveries) == 0 {
+		_, _ = fmt.Fprintln(w, "No bulk redelivery.")
+		return
+	}
+	table := rows{{"STARTED", "REDELIVERY", "PHASE", "MATCHED", "DONE", "FAILED", "SKIPPED", "BY", "FILTER"}}
+	for _, r := range page.Redeliveries {
+		table.add(r.StartedAt.String(), r.ID, string(r.Phase), fmt.Sprint(r.Matched), fmt.Sprint(r.Done),
+			fmt.Sprint(r.Failed), fmt.Sprint(r.Skipped), orNone(r.By), describeFilter(r.Filter))
+	}
+	table.write(w)
+}
+
+// describeFilter is a bulk redelivery's filter in one line.
+func describeFilter(f client.Filter) string {
+	var parts []string
+	add := func(name, value string) {
+		if value != "" {
+			parts = append(parts, name+" "+value)
+		}
+	}
+	add("endpoint", f.Endpoint)
+	add("status", f.Status)
+	add("outcome", string(f.Outcome))
+	if !f.Since.IsZero() {
+		add("since", f.Since.String())
+	}
+	if !f.Until.IsZero() {
+		add("until", f.Until.String())
+	}
+	return orNone(strings.Join(parts, ", "))
+}
