@@ -93,7 +93,7 @@ var inClear = []string{"LEDGER/2101", "WALLET_SHOP/2102", "Operation", "Deliver"
 // TestStoredPayloadsAreEncrypted looks for what is marked in all that
 // the engine has written, every file and every row. Without keys the same search
 // finds it: the search is one that can find.
-func TestStoredPayloadsAreEncrypted(t *testing.T) {
+func TestStoredPayloadsAreEncrypted(t *testing.T) { //nolint:tparallel // its subtests share one environment, or the machine
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		codec string
@@ -304,7 +304,7 @@ func TestTheSearchFindsTextInBase64(t *testing.T) {
 
 // TestARunWaitsForItsMissingCodecKey holds that a program whose keys are not the run's
 // fails its workflow task, says which key it lacks, and loses nothing.
-func TestARunWaitsForItsMissingCodecKey(t *testing.T) {
+func TestARunWaitsForItsMissingCodecKey(t *testing.T) { //nolint:tparallel // its subtests share one environment, or the machine
 	t.Parallel()
 	for name, tc := range map[string]struct{ without, says string }{
 		"with another key":             {onlyB, `opening a payload sealed with the key \"a\": codec.keys holds only b`},

@@ -205,7 +205,7 @@ func endings(w *environment) map[string]ending {
 	}
 }
 
-func TestEveryOperationEndsAsItShould(t *testing.T) {
+func TestEveryOperationEndsAsItShould(t *testing.T) { //nolint:tparallel // its subtests share one environment, or the machine
 	t.Parallel()
 	w := newEnvironment(t, sharedServer(t), quick)
 	api := w.run(t).Client

@@ -244,7 +244,7 @@ func TestMessagesBeforeTheFirstPollAreHandledFirst(t *testing.T) {
 
 // A change that no worker took as an Update is sent as a Signal. A later Update may
 // reach the run in the same workflow task, in which the SDK handles Updates first.
-func TestASignalIsHandledBeforeALaterUpdate(t *testing.T) {
+func TestASignalIsHandledBeforeALaterUpdate(t *testing.T) { //nolint:tparallel // its subtests share one environment, or the machine
 	t.Parallel()
 	push := func(ctx context.Context, api *apiclient.Client, key operation.Key) error {
 		return api.Push(ctx, key, "done")
@@ -377,7 +377,7 @@ func TestAWithdrawalWaitsForALongAttemptInAWorkflowTask(t *testing.T) {
 	require.Len(t, w.standard.Received(key.OperationID), 1, "nothing was sent twice")
 }
 
-func TestAWithdrawalInterruptsNoAttempt(t *testing.T) {
+func TestAWithdrawalInterruptsNoAttempt(t *testing.T) { //nolint:tparallel // its subtests share one environment, or the machine
 	t.Parallel()
 	w := newEnvironment(t, sharedServer(t), waitsOnServer)
 	api := w.run(t).Client

@@ -26,7 +26,7 @@ import (
 // TestOperatorActionsOnADelivery tries what the Temporal UI and CLI offer for
 // a delivery that waits (docs/operations.md): h and k hold, or are what the
 // operator edited them to.
-func TestOperatorActionsOnADelivery(t *testing.T) {
+func TestOperatorActionsOnADelivery(t *testing.T) { //nolint:tparallel // its subtests share one environment, or the machine
 	t.Parallel()
 	w := newEnvironment(t, sharedServer(t), waitsOnServer)
 	api := w.run(t).Client
@@ -141,7 +141,7 @@ func reset(t *testing.T, c temporalClient, key operation.Key) {
 	require.NoError(t, err)
 }
 
-func TestOperatorActionsOnARun(t *testing.T) {
+func TestOperatorActionsOnARun(t *testing.T) { //nolint:tparallel // its subtests share one environment, or the machine
 	t.Parallel()
 	core := "{dialect: standard, source: wallet, poll: {interval: 15s, lifetime: 1h}, delivery: {interval: 6s, attempts: 4}, "
 	books := receiver(t, "standard")

@@ -121,7 +121,7 @@ func acknowledgedOf(r *simulator.Receiver, keys []operation.Key) int {
 	return n
 }
 
-func TestABulkRedeliveryThatIsStoppedAndKilledDeliversEachOnce(t *testing.T) {
+func TestABulkRedeliveryThatIsStoppedAndKilledDeliversEachOnce(t *testing.T) { //nolint:tparallel // its subtests share one environment, or the machine
 	t.Parallel()
 	const many = 30
 	w := newEnvironment(t, sharedServer(t), quick)
@@ -325,7 +325,7 @@ func checkUndelivered(t *testing.T, e *temporalServer) {
 
 // TestOperatorActionsOnABulkRedelivery tries what the Temporal UI and CLI
 // offer (docs/operations.md).
-func TestOperatorActionsOnABulkRedelivery(t *testing.T) {
+func TestOperatorActionsOnABulkRedelivery(t *testing.T) { //nolint:tparallel // its subtests share one environment, or the machine
 	t.Parallel()
 	const many = 20
 	w := newEnvironment(t, sharedServer(t), quick)
