@@ -52,10 +52,10 @@ type Activities struct {
 	// redelivers one operation of it; it may be repeated.
 	MatchedRuns  func(ctx context.Context, f operation.Filter, force bool, pageToken string, pageSize int) (operation.RunPage, error)
 	RedeliverRun func(ctx context.Context, run operation.RunRef, r operation.RedeliveryRequest) (operation.Redelivered, error)
-	// Report tells those who hear notices that an endpoint is failing or well;
+	// ReportHealth tells those who hear notices that an endpoint is failing or well;
 	// FailingAfter is after how many unacknowledged attempts in a row it is
-	// failing, 0 where nobody hears. Report may be nil.
-	Report       func(ctx context.Context, endpoint string, h operation.Health) error
+	// failing, 0 where nobody hears. ReportHealth may be nil.
+	ReportHealth func(ctx context.Context, endpoint string, h operation.Health) error
 	FailingAfter func(endpoint string) int
 	// AttemptBegan and PollBegan are told how late an attempt of a delivery, or a
 	// poll of a watch, began after it was due. They may be nil.

@@ -713,14 +713,14 @@ func TestRoomIsThereWhenTheRecordsInLineHaveGoneOut(t *testing.T) {
 		const deliveries, takes = 100, time.Second // three of them at 32 at once, and four more
 		b.server.takes = takes
 		begun := time.Now()
-		require.NoError(t, b.Room(t.Context()))
+		require.NoError(t, b.AwaitRecordQueue(t.Context()))
 		require.Zero(t, time.Since(begun), "an idle worker has room")
 		var all sync.WaitGroup
 		for range deliveries {
 			all.Go(func() { _, _ = b.deliver(ringing(time.Minute, 1), run{}) })
 		}
 		synctest.Wait()
-		require.NoError(t, b.Room(t.Context()))
+		require.NoError(t, b.AwaitRecordQueue(t.Context()))
 		require.Equal(t, 3*takes, time.Since(begun))
 		all.Wait()
 	})
@@ -737,7 +737,7 @@ func TestRoomIsNotWaitedForByAWorkerThatStops(t *testing.T) {
 		synctest.Wait()
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Millisecond, cancel)
-		require.ErrorIs(t, b.Room(ctx), context.Canceled)
+		require.ErrorIs(t, b.AwaitRecordQueue(ctx), context.Canceled)
 		all.Wait()
 	})
 }

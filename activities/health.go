@@ -38,7 +38,7 @@ type health struct {
 // judged takes an attempt into account and says so where the endpoint went bad
 // or recovered. Nothing waits for it.
 func (a *Activities) judged(ctx context.Context, endpoint string, attempt operation.Attempt) {
-	if a.Report == nil {
+	if a.ReportHealth == nil {
 		return
 	}
 	report, due := a.healths.take(endpoint, attempt, a.FailingAfter(endpoint))
@@ -48,7 +48,7 @@ func (a *Activities) judged(ctx context.Context, endpoint string, attempt operat
 	go func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reportTimeout)
 		defer cancel()
-		err := a.Report(ctx, endpoint, report)
+		err := a.ReportHealth(ctx, endpoint, report)
 		a.healths.said(endpoint, report.Failing, err == nil)
 		if err != nil {
 			a.Log.Warn("the health of an endpoint could not be told", zap.String("endpoint", endpoint),

@@ -35,7 +35,7 @@ func TestAWorkerSaysWhenAnEndpointWentBadOrRecovered(t *testing.T) {
 			inVirtualTime(t, func(t *testing.T, b *bench) {
 				var said []string
 				b.FailingAfter = func(string) int { return tt.heard }
-				b.Report = func(_ context.Context, endpoint string, h operation.Health) error {
+				b.ReportHealth = func(_ context.Context, endpoint string, h operation.Health) error {
 					require.Equal(t, shop, endpoint)
 					if h.Failing {
 						said = append(said, fmt.Sprintf("failing after %d: %s", h.Attempts, h.Reason))
@@ -64,7 +64,7 @@ func TestAnEndpointThatStaysWellIsSaidToBeFromTimeToTime(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T, b *bench) {
 		said := 0
 		b.FailingAfter = func(string) int { return 20 }
-		b.Report = func(_ context.Context, _ string, h operation.Health) error {
+		b.ReportHealth = func(_ context.Context, _ string, h operation.Health) error {
 			require.False(t, h.Failing)
 			said++
 			return nil

@@ -151,9 +151,9 @@ func TestABulkRedeliveryWaitsWhileOtherWorkGoesFirst(t *testing.T) {
 		redeliveries := newBooks(2)
 		b.MatchedRuns, b.RedeliverRun = redeliveries.MatchedRuns, redeliveries.RedeliverRun
 		begun := time.Now()
-		var place operation.RedeliveriesPlace
+		var place operation.BulkRedeliveryPosition
 		err := b.execute(b.RedeliverPage, activities.RedeliverPageInput{
-			Redeliveries: operation.Redeliveries{ID: "rd_1", By: "ops", Reason: "repaired", RatePerSecond: 1}, PageSize: 10,
+			Job: operation.BulkRedelivery{ID: "rd_1", By: "ops", Reason: "repaired", RatePerSecond: 1}, PageSize: 10,
 		}, run{}, &place)
 		require.NoError(t, err)
 		require.Len(t, redeliveries.times, 2)

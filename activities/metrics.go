@@ -62,9 +62,9 @@ var pollResults = []string{
 	string(source.NotFound), string(source.Malformed),
 }
 
-// Expect begins at zero what may be counted of these endpoints and sources:
+// InitLabels begins at zero what may be counted of these endpoints and sources:
 // Prometheus sees no increase in what appears with its first count.
-func (m *Metrics) Expect(endpoints, sources []string) {
+func (m *Metrics) InitLabels(endpoints, sources []string) {
 	for _, endpoint := range endpoints {
 		m.attempts.WithLabelValues(endpoint, string(operation.Acknowledged))
 		m.attempts.WithLabelValues(endpoint, string(operation.Unacknowledged))
@@ -97,8 +97,8 @@ func (m *Metrics) underWay(kind, name string) (over func()) {
 	return gauge.Dec
 }
 
-// Isolation shows the bulkheads and breakers of a, those that were used yet.
-func Isolation(a *Activities) prometheus.Collector {
+// IsolationMetrics shows the bulkheads and breakers of a, those that were used yet.
+func IsolationMetrics(a *Activities) prometheus.Collector {
 	return isolation{
 		a: a,
 		limit: prometheus.NewDesc("ringback_concurrency_limit",

@@ -90,7 +90,7 @@ func TestMetricsCountByConfiguredNamesAndClosedListsOnly(t *testing.T) {
 func TestWhatIsConfiguredIsCountedFromZero(t *testing.T) {
 	t.Parallel()
 	b := newBench()
-	b.Metrics.Expect([]string{"LEDGER", shop}, []string{"wallet"})
+	b.Metrics.InitLabels([]string{"LEDGER", shop}, []string{"wallet"})
 	shown, err := b.metrics.Gather()
 	require.NoError(t, err)
 	series := map[string]int{}

@@ -79,9 +79,9 @@ func (a *Activities) recordQueue() *semaphore.Weighted {
 	return a.queue
 }
 
-// Room waits until all records have gone out that wait now: a worker has no use
+// AwaitRecordQueue waits until all records have gone out that wait now: a worker has no use
 // for more work before.
-func (a *Activities) Room(ctx context.Context) error {
+func (a *Activities) AwaitRecordQueue(ctx context.Context) error {
 	queue := a.recordQueue()
 	if err := queue.Acquire(ctx, 1); err != nil {
 		return err

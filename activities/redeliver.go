@@ -15,10 +15,10 @@ import (
 // RedeliverPageInput asks to redeliver one page of what a bulk redelivery
 // matched.
 type RedeliverPageInput struct {
-	Redeliveries operation.Redeliveries `json:"redeliveries"`
-	// Place is where to begin.
-	Place    operation.RedeliveriesPlace `json:"place"`
-	PageSize int                         `json:"page_size"`
+	Job operation.BulkRedelivery `json:"redeliveries"`
+	// Position is where to begin.
+	Position operation.BulkRedeliveryPosition `json:"place"`
+	PageSize int                              `json:"page_size"`
 }
 
 const (
@@ -41,26 +41,26 @@ const (
 // from there: what was redelivered since is found done. The first operation of
 // each run waits as well, so that a worker's death makes no burst. Where the
 // workflow cancels it, it returns the place that it has come to.
-func (a *Activities) RedeliverPage(ctx context.Context, in RedeliverPageInput) (operation.RedeliveriesPlace, error) {
-	p := &redeliveryPage{a: a, in: in, at: in.Place, recorder: a.newRecorder(ctx), begun: time.Now()}
+func (a *Activities) RedeliverPage(ctx context.Context, in RedeliverPageInput) (operation.BulkRedeliveryPosition, error) {
+	p := &redeliveryPage{a: a, in: in, at: in.Position, recorder: a.newRecorder(ctx), begun: time.Now()}
 	if activity.HasHeartbeatDetails(ctx) {
 		if err := activity.GetHeartbeatDetails(ctx, &p.at); err != nil {
-			return in.Place, badInput(fmt.Errorf("reading the page's own record: %w", err))
+			return in.Position, badInput(fmt.Errorf("reading the page's own record: %w", err))
 		}
 	}
 	p.recorder.note(p.at)
 	stop := p.recorder.keepAlive(ctx, redeliverHeartbeatInterval)
 	defer stop()
-	page, err := a.MatchedRuns(ctx, in.Redeliveries.Filter, in.Redeliveries.Force, p.at.PageToken, in.PageSize)
+	page, err := a.MatchedRuns(ctx, in.Job.Filter, in.Job.Force, p.at.PageToken, in.PageSize)
 	if err != nil {
-		return in.Place, err
+		return in.Position, err
 	}
 	for _, run := range p.left(page.Runs) {
 		if err := p.next(ctx, run); err != nil {
 			return p.leave(ctx, err)
 		}
 	}
-	return operation.RedeliveriesPlace{
+	return operation.BulkRedeliveryPosition{
 		PageToken: page.NextPageToken, Progress: p.at.Progress, Over: page.NextPageToken == "",
 	}, nil
 }
@@ -68,7 +68,7 @@ func (a *Activities) RedeliverPage(ctx context.Context, in RedeliverPageInput) (
 type redeliveryPage struct {
 	a        *Activities
 	in       RedeliverPageInput
-	at       operation.RedeliveriesPlace
+	at       operation.BulkRedeliveryPosition
 	recorder *recorder
 	// begun is when the latest operation was begun, or the page.
 	begun time.Time
@@ -85,7 +85,7 @@ func (p *redeliveryPage) left(runs []operation.RunRef) []operation.RunRef {
 
 // next waits for the next operation's turn and redelivers it.
 func (p *redeliveryPage) next(ctx context.Context, run operation.RunRef) error {
-	gap := time.Duration(float64(time.Second) / p.in.Redeliveries.RatePerSecond)
+	gap := time.Duration(float64(time.Second) / p.in.Job.RatePerSecond)
 	if err := p.recorder.sleepUntil(ctx, p.begun.Add(gap)); err != nil {
 		return err
 	}
@@ -137,8 +137,8 @@ func (p *redeliveryPage) record(ctx context.Context) error {
 // redeliver tries one operation a few times; what does not pass is left to a
 // later run.
 func (p *redeliveryPage) redeliver(ctx context.Context, run operation.RunRef) (operation.Redelivered, error) {
-	r := p.in.Redeliveries
-	request := operation.RedeliveryRequest{Force: r.Force, Reason: r.Reason, By: r.By, RedeliveriesID: r.ID}
+	r := p.in.Job
+	request := operation.RedeliveryRequest{Force: r.Force, Reason: r.Reason, By: r.By, BulkRedeliveryID: r.ID}
 	for try := 1; ; try++ {
 		redelivered, err := p.a.RedeliverRun(context.WithoutCancel(ctx), run, request)
 		if err == nil || try == redeliverTries {
@@ -155,7 +155,7 @@ func (p *redeliveryPage) redeliver(ctx context.Context, run operation.RunRef) (o
 
 // leave ends the page early: with its place where the workflow wants it no
 // longer, else with an error after which the server goes on with it.
-func (p *redeliveryPage) leave(ctx context.Context, err error) (operation.RedeliveriesPlace, error) {
+func (p *redeliveryPage) leave(ctx context.Context, err error) (operation.BulkRedeliveryPosition, error) {
 	switch {
 	case errors.Is(err, errUnwanted):
 		return p.at, nil

@@ -85,7 +85,7 @@ func (b *books) take(ref operation.RunRef, r operation.RedeliveryRequest) operat
 		b.rung[ref.RunID]++
 		b.times = append(b.times, time.Now())
 	}
-	if r.RedeliveriesID != "rd_1" || r.By != "ops" || r.Reason != "repaired" {
+	if r.BulkRedeliveryID != "rd_1" || r.By != "ops" || r.Reason != "repaired" {
 		return operation.RedeliveryFailed
 	}
 	return operation.RedeliveryDone
@@ -109,12 +109,12 @@ func (b *bench) opens(books *books) {
 
 func page(rate float64, size int) activities.RedeliverPageInput {
 	return activities.RedeliverPageInput{
-		Redeliveries: operation.Redeliveries{ID: "rd_1", RatePerSecond: rate, By: "ops", Reason: "repaired"}, PageSize: size,
+		Job: operation.BulkRedelivery{ID: "rd_1", RatePerSecond: rate, By: "ops", Reason: "repaired"}, PageSize: size,
 	}
 }
 
-func (b *bench) redeliver(in activities.RedeliverPageInput, r run) (operation.RedeliveriesPlace, error) {
-	var place operation.RedeliveriesPlace
+func (b *bench) redeliver(in activities.RedeliverPageInput, r run) (operation.BulkRedeliveryPosition, error) {
+	var place operation.BulkRedeliveryPosition
 	err := b.execute(b.RedeliverPage, in, r, &place)
 	return place, err
 }
@@ -128,13 +128,13 @@ func TestAPageIsRedeliveredInOrderAtItsRate(t *testing.T) {
 		place, err := b.redeliver(page(2, 3), run{})
 		require.NoError(t, err)
 		require.Equal(t, seconds(0.5, 1, 1.5), books.sinces(begun), "the first one waits as well")
-		require.Equal(t, operation.RedeliveriesPlace{PageToken: "3", Progress: operation.RedeliveriesProgress{Done: 3}}, place)
+		require.Equal(t, operation.BulkRedeliveryPosition{PageToken: "3", Progress: operation.BulkRedeliveryProgress{Done: 3}}, place)
 
 		in := page(2, 3)
-		in.Place = place
+		in.Position = place
 		place, err = b.redeliver(in, run{})
 		require.NoError(t, err)
-		require.Equal(t, operation.RedeliveriesPlace{Over: true, Progress: operation.RedeliveriesProgress{Done: 5}}, place)
+		require.Equal(t, operation.BulkRedeliveryPosition{Over: true, Progress: operation.BulkRedeliveryProgress{Done: 5}}, place)
 	})
 }
 
@@ -148,7 +148,7 @@ func TestWhatRingsNobodyTakesNoTurn(t *testing.T) {
 		place, err := b.redeliver(page(0.5, 10), run{})
 		require.NoError(t, err)
 		require.Equal(t, seconds(2, 4), books.sinces(begun))
-		require.Equal(t, operation.RedeliveriesProgress{Done: 2, Skipped: 1, Failed: 1, Failures: []operation.Failure{
+		require.Equal(t, operation.BulkRedeliveryProgress{Done: 2, Skipped: 1, Failed: 1, Failures: []operation.Failure{
 			{Key: books.runs[2].Key, Detail: "because"},
 		}}, place.Progress)
 	})
@@ -176,12 +176,12 @@ func TestAPageGoesOnWhereItsRecordSaysWithoutABurst(t *testing.T) {
 		books := newBooks(4)
 		b.opens(books)
 		begun := time.Now()
-		place, err := b.redeliver(page(1, 10), run{details: operation.RedeliveriesPlace{
-			After: "run-1", Progress: operation.RedeliveriesProgress{Done: 1, Skipped: 1},
+		place, err := b.redeliver(page(1, 10), run{details: operation.BulkRedeliveryPosition{
+			After: "run-1", Progress: operation.BulkRedeliveryProgress{Done: 1, Skipped: 1},
 		}})
 		require.NoError(t, err)
 		require.Equal(t, seconds(1, 2), books.sinces(begun))
-		require.Equal(t, operation.RedeliveriesProgress{Done: 3, Skipped: 1}, place.Progress)
+		require.Equal(t, operation.BulkRedeliveryProgress{Done: 3, Skipped: 1}, place.Progress)
 	})
 }
 
@@ -259,7 +259,7 @@ func TestWhatPassesIsTriedAgainAndThenLeftToTheServer(t *testing.T) {
 		}
 		_, err = b.redeliver(page(1, 10), run{})
 		handsBack(t, err, activities.TypeHeldBack, 1500*time.Millisecond)
-		require.Equal(t, "run-0", recorded[operation.RedeliveriesPlace](t, b.server).After, "with its record kept")
+		require.Equal(t, "run-0", recorded[operation.BulkRedeliveryPosition](t, b.server).After, "with its record kept")
 	})
 }
 
@@ -275,7 +275,7 @@ func TestAPageInAWorkerThatStopsGivesItsWaitBackWithTheRecordKept(t *testing.T) 
 		}()
 		_, err := b.redeliver(page(1, 10), run{stop: stop})
 		handsBack(t, err, activities.TypeWaiting, 1500*time.Millisecond)
-		require.Equal(t, "run-1", recorded[operation.RedeliveriesPlace](t, b.server).After)
+		require.Equal(t, "run-1", recorded[operation.BulkRedeliveryPosition](t, b.server).After)
 	})
 }
 
@@ -327,26 +327,26 @@ func crashAt(crashes []int, n int) {
 
 // workOff is what a server does: it repeats a page whose worker died, from the
 // record that it has.
-func workOff(t *testing.T, b *bench, size, lost int) operation.RedeliveriesPlace {
+func workOff(t *testing.T, b *bench, size, lost int) operation.BulkRedeliveryPosition {
 	t.Helper()
 	in := page(10, size)
-	for !in.Place.Over {
+	for !in.Position.Over {
 		b.server.kept = nil
 		var r run
 		for {
 			place, err := b.redeliver(in, r)
 			if err == nil {
-				in.Place = place
+				in.Position = place
 				break
 			}
 			require.ErrorContains(t, err, "a crash")
 			r.details = nil
 			if kept := b.server.kept; len(kept) > lost {
-				var place operation.RedeliveriesPlace
+				var place operation.BulkRedeliveryPosition
 				require.NoError(t, json.Unmarshal(kept[len(kept)-1-lost], &place))
 				r.details = place
 			}
 		}
 	}
-	return in.Place
+	return in.Position
 }

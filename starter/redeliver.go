@@ -131,7 +131,7 @@ func (t *tool) redeliverOne(cmd *cobra.Command, c *client, key operation.Key, r 
 	return t.showState(answer, "Redelivery begun.")
 }
 
-// redeliveriesBody is operation.RedeliveriesRequest as it is written: a rate
+// redeliveriesBody is operation.BulkRedeliveryRequest as it is written: a rate
 // that was not given is left to the API.
 type redeliveriesBody struct {
 	Filter        operation.Filter `json:"filter"`
@@ -180,7 +180,7 @@ func (t *tool) redeliverMany(cmd *cobra.Command, r redelivering) error {
 	case r.many.detach:
 		return t.showBegun(answer)
 	}
-	var begun operation.Redeliveries
+	var begun operation.BulkRedelivery
 	if err := answer.into(&begun); err != nil {
 		return err
 	}

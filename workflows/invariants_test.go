@@ -123,7 +123,7 @@ func (t *trace) life() []request {
 
 // delivered reports whether status owes the client a callback.
 func (t *trace) delivered(status string) bool {
-	return t.rules.Ring(status) && (len(t.wanted) == 0 || slices.Contains(t.wanted, status))
+	return t.rules.Delivers(status) && (len(t.wanted) == 0 || slices.Contains(t.wanted, status))
 }
 
 // overtaken reports whether a push or a revocation may have been recorded after
@@ -415,7 +415,7 @@ func (t *trace) returns(status string) []operation.Time {
 
 // unanswered is 1 where the end of the watch may owe again what was exhausted.
 func (t *trace) unanswered() int {
-	if t.rules.RingsUnanswered && t.earlier != nil {
+	if t.rules.DeliversUnanswered && t.earlier != nil {
 		return 1
 	}
 	return 0

@@ -67,15 +67,15 @@ var (
 	// run, and only where it is not 0: also of one whose last callback was
 	// acknowledged.
 	AttributeUndelivered = temporal.NewSearchAttributeKeyInt64("RingbackUndelivered")
-	// AttributeRedeliveries is the id of the bulk redelivery that began the run.
+	// AttributeBulkRedelivery is the id of the bulk redelivery that began the run.
 	// It is set at start, and of no other run.
-	AttributeRedeliveries = temporal.NewSearchAttributeKeyKeyword("RingbackRedeliveries")
+	AttributeBulkRedelivery = temporal.NewSearchAttributeKeyKeyword("RingbackRedeliveries")
 )
 
 // Attributes are all of them.
 var Attributes = []temporal.SearchAttributeKey{
 	AttributeEndpoint, AttributeOutcome, AttributeStatus, AttributePhase, AttributeUndelivered,
-	AttributeRedeliveries,
+	AttributeBulkRedelivery,
 }
 
 // The error types with which a run fails: the outcome of its last callback owed.
@@ -121,10 +121,10 @@ type Redelivery struct {
 	// is not final.
 	Watch  bool   `json:"watch,omitempty"`
 	Reason string `json:"reason,omitempty"`
-	// By is who asked for it, RedeliveriesID the bulk redelivery that it is a
+	// By is who asked for it, BulkRedeliveryID the bulk redelivery that it is a
 	// part of; else empty.
-	By             string `json:"by,omitempty"`
-	RedeliveriesID string `json:"redeliveries_id,omitempty"`
+	By               string `json:"by,omitempty"`
+	BulkRedeliveryID string `json:"redeliveries_id,omitempty"`
 }
 
 // Push is what a core says by itself: a status, or "poll now" if it is empty.

@@ -20,7 +20,7 @@ const PinnedAtMost = 24 * time.Hour
 // bounds goes on with the current build.
 func Register(r worker.Registry, a *activities.Activities) {
 	r.RegisterWorkflowWithOptions(Operation, workflow.RegisterOptions{Name: OperationType, VersioningBehavior: workflow.VersioningBehaviorPinned})
-	r.RegisterWorkflowWithOptions(Redeliveries, upgraded(RedeliveriesType))
+	r.RegisterWorkflowWithOptions(BulkRedelivery, upgraded(BulkRedeliveryType))
 	r.RegisterWorkflowWithOptions(Notice, upgraded(NoticeType))
 	r.RegisterWorkflowWithOptions(Outage, upgraded(OutageType))
 	r.RegisterActivity(a)

@@ -62,9 +62,9 @@ func TestEveryWorkflowSaysOnWhichBuildItGoesOn(t *testing.T) {
 	r := &registry{behaviors: map[string]workflow.VersioningBehavior{}}
 	workflows.Register(r, nil)
 	require.Equal(t, map[string]workflow.VersioningBehavior{
-		workflows.OperationType:    workflow.VersioningBehaviorPinned,
-		workflows.RedeliveriesType: workflow.VersioningBehaviorAutoUpgrade,
-		workflows.NoticeType:       workflow.VersioningBehaviorAutoUpgrade,
-		workflows.OutageType:       workflow.VersioningBehaviorAutoUpgrade,
+		workflows.OperationType:      workflow.VersioningBehaviorPinned,
+		workflows.BulkRedeliveryType: workflow.VersioningBehaviorAutoUpgrade,
+		workflows.NoticeType:         workflow.VersioningBehaviorAutoUpgrade,
+		workflows.OutageType:         workflow.VersioningBehaviorAutoUpgrade,
 	}, r.behaviors)
 }

@@ -708,7 +708,7 @@ func (a *pending) watch(ctx workflow.Context, in activities.WatchInput) (any, er
 			return nil, err
 		}
 		lost := a.nextAnswer().lost
-		at.Ask(now(ctx))
+		at.BeginPoll(now(ctx))
 		answer := a.ask(ctx)
 		if lost {
 			if err := a.die(ctx, activities.WatchHeartbeatTimeout, 0, at); err != nil {
@@ -717,7 +717,7 @@ func (a *pending) watch(ctx workflow.Context, in activities.WatchInput) (any, er
 			at.Interrupt()
 			continue
 		}
-		at.Answer(answer.BegunAt, answer.EndedAt, answer.Observation, !answer.Free)
+		at.EndPoll(answer.BegunAt, answer.EndedAt, answer.Observation, !answer.Free)
 		if o := answer.Observation; o != nil && o.Status != "" && o.Status != in.Known {
 			return activities.WatchResult{Record: at}, nil
 		}
@@ -765,14 +765,14 @@ func (a *pending) nextAttempt(ctx workflow.Context, in activities.DeliverInput, 
 		return "the receiver is busy", a.waitOnServer(ctx, heldBackWait, in.Policy.Attempts)
 	}
 	lost := a.nextReply().lost
-	at.Append(now(ctx))
+	at.BeginAttempt(now(ctx))
 	r := a.send(ctx, in.Callback, at.Last().Number)
 	if lost {
 		err := a.die(ctx, activities.DeliverHeartbeatTimeout, in.Policy.Attempts, *at)
 		at.Interrupt(in.Policy.Timeout(), "lost")
 		return "", err
 	}
-	at.Close(r.Attempt, r.Ended, r.Reason, operation.Time{})
+	at.EndAttempt(r.Attempt, r.Ended, r.Reason, operation.Time{})
 	if at.Pending() && at.Made == 1 && in.Policy.Attempts > 1 {
 		workflow.Go(ctx, func(ctx workflow.Context) {
 			a.arrive(ctx, true)

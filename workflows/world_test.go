@@ -388,9 +388,9 @@ func (w *world) watch(ctx workflow.Context, in activities.WatchInput) (any, erro
 		if stop, err := w.wait(ctx, wait, at.NextPollAt.Sub(now(ctx).Time)); stop {
 			return activities.WatchResult{Record: at}, err
 		}
-		at.Ask(now(ctx))
+		at.BeginPoll(now(ctx))
 		p := w.poll(ctx)
-		at.Answer(p.BegunAt, p.EndedAt, p.Observation, !p.Free)
+		at.EndPoll(p.BegunAt, p.EndedAt, p.Observation, !p.Free)
 		if o := p.Observation; o != nil && o.Status != "" && o.Status != in.Known {
 			return activities.WatchResult{Record: at}, nil
 		}
@@ -463,13 +463,13 @@ func (w *world) deliver(ctx workflow.Context, in activities.DeliverInput) (any, 
 		case w.nextReply().missing:
 			return activities.DeliverResult{Record: at, HeldBack: "the endpoint is missing"}, nil
 		}
-		at.Append(now(ctx))
+		at.BeginAttempt(now(ctx))
 		lost := w.nextReply().lost
 		r := w.attempt(ctx, in.Callback, at.Last().Number, at.Made, false)
 		if lost {
 			return nil, lostWith(at)
 		}
-		at.Close(r.Attempt, r.Ended, r.Reason, operation.Time{})
+		at.EndAttempt(r.Attempt, r.Ended, r.Reason, operation.Time{})
 		if at.Pending() && at.Made == 1 && in.Policy.Attempts > 1 {
 			w.signal(in.Signal, activities.Unacknowledged{CallbackID: in.Callback.ID, Attempt: r.Attempt})
 		}

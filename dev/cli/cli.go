@@ -19,14 +19,14 @@ import (
 	"go.uber.org/zap/zapcore"
 	"golang.org/x/term"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/dev/demo"
 	"ringback/dev/story"
 	"ringback/dev/temporalserver"
 	"ringback/dev/temporalui"
 	"ringback/internal/app"
 	"ringback/internal/config"
-	"ringback/internal/zaplog"
+	"ringback/internal/telemetry"
 	"ringback/workflows"
 )
 
@@ -179,7 +179,7 @@ func (d *dev) startTemporal(ctx context.Context) error {
 		o.Keywords = []string{
 			workflows.AttributeEndpoint.GetName(), workflows.AttributeOutcome.GetName(),
 			workflows.AttributeStatus.GetName(), workflows.AttributePhase.GetName(),
-			workflows.AttributeRedeliveries.GetName(),
+			workflows.AttributeBulkRedelivery.GetName(),
 		}
 		o.Integers = []string{workflows.AttributeUndelivered.GetName()}
 	}
@@ -279,7 +279,7 @@ func (d *dev) serve(ctx context.Context) error {
 		API:        true,
 		Worker:     true,
 		Listen:     d.listen(ctx),
-		Log:        zaplog.NewConsole(d.err, d.level()),
+		Log:        telemetry.NewConsoleLogger(d.err, d.level()),
 		Started: func(address string) {
 			d.say("  Ringback     http://%s, OpenAPI at /openapi.yaml", address)
 			if d.demo {
@@ -314,7 +314,7 @@ func (d *dev) level() zapcore.Level {
 func (d *dev) tell(ctx context.Context, base string) {
 	d.say("\nFive payment operations, as the HTTP API tells them:\n")
 	told, err := story.Tell(ctx, story.Options{
-		API: &apiclient.Client{Base: base}, World: d.world, Out: d.out, Colour: onTerminal(d.out),
+		API: &apiclient.Client{MaxAttempts: 1, Base: base}, World: d.world, Out: d.out, Colour: onTerminal(d.out),
 	})
 	switch {
 	case ctx.Err() != nil:

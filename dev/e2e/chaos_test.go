@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/internal/operation"
 )
 
@@ -316,7 +316,7 @@ func (a *actor) make(ctx context.Context, planned *act) {
 	case actRevoke:
 		_, err = api.Revoke(ctx, key, planned.status, "")
 	case actWithdraw:
-		err = api.Withdraw(ctx, key)
+		_, err = api.Withdraw(ctx, key)
 	case actStart:
 		var created bool
 		if _, created, err = api.Start(ctx, a.request); created {

@@ -11,7 +11,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/dev/temporalui"
 	"ringback/internal/operation"
 )
@@ -26,7 +26,7 @@ func TestBrowserShowsWhatIsSealedToWhoMayReadIt(t *testing.T) {
 	w.useCodec(t, strings.TrimSuffix(onlyA, "}")+fmt.Sprintf(", server: {origins: [%q]}}", "http://"+uiAddr))
 	w.useKey(t, "[start, read, revoke, admin]")
 	r := w.run(t)
-	api := &apiclient.Client{Base: r.Base, Key: codecReaderKey}
+	api := &apiclient.Client{MaxAttempts: 1, Base: r.Base, Key: codecReaderKey}
 	w.core.SetStatus("2131", "new")
 	key := start(t, api, entry("2131"))
 	awaits(t, api, key, func(s operation.State) bool { return s.Status != nil })
@@ -69,7 +69,7 @@ func TestDevPointsItsUIToTheCodecServer(t *testing.T) {
 			IncludeCredentials bool
 		}
 	}
-	_, err := (&apiclient.Client{Base: ui}).Call(t.Context(), http.MethodGet, "/api/v1/settings", nil, &settings)
+	_, err := (&apiclient.Client{MaxAttempts: 1, Base: ui}).Call(t.Context(), http.MethodGet, "/api/v1/settings", nil, &settings)
 	require.NoError(t, err)
 	require.Equal(t, "http://"+addr+"/codec", settings.Codec.Endpoint)
 	require.True(t, settings.Codec.IncludeCredentials)

@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/dev/postgres"
 	"ringback/dev/proc"
 	"ringback/dev/simulator"
@@ -185,16 +185,16 @@ func (w *world) liveThrough(t *testing.T) {
 	_, err = api.Redeliver(t.Context(), exhausted, operation.RedeliveryRequest{Reason: saidReason})
 	require.NoError(t, err)
 	require.Equal(t, operation.OutcomeExhausted, closed(t, api, exhausted).Outcome)
-	many, err := api.RedeliverMany(t.Context(), operation.RedeliveriesRequest{
+	many, err := api.StartBulkRedelivery(t.Context(), operation.BulkRedeliveryRequest{
 		Filter: operation.Filter{Endpoint: shop, Outcome: operation.OutcomeExhausted}, Reason: saidReason,
 	})
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
-		seen, err := api.Redeliveries(t.Context(), many.ID)
-		return err == nil && seen.Phase == operation.RedeliveriesDone
+		seen, err := api.BulkRedelivery(t.Context(), many.ID)
+		return err == nil && seen.Phase == operation.BulkRedeliveryDone
 	}, patience, 100*time.Millisecond, "its memo and what its activity recorded are read")
 	require.Eventually(t, func() bool {
-		listed, err := api.RecentRedeliveries(t.Context())
+		listed, err := api.BulkRedeliveries(t.Context())
 		return err == nil && len(listed.Redeliveries) == 1 && listed.Redeliveries[0].Reason == saidReason
 	}, patience, 100*time.Millisecond, "visibility follows a moment behind")
 	r.stop(t)

@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/dev/simulator"
 	"ringback/internal/operation"
 )
@@ -158,7 +158,7 @@ func endings(w *world) map[string]ending {
 			},
 			act: func(t *testing.T, _ *world, api *apiclient.Client, key operation.Key) {
 				t.Helper()
-				require.NoError(t, api.Withdraw(t.Context(), key))
+				withdraw(t, api, key)
 			},
 			outcome: operation.OutcomeWithdrawn, status: "0",
 		},

@@ -14,7 +14,7 @@ import (
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/sdk/client"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/dev/simulator"
 	"ringback/internal/operation"
 	"ringback/workflows"
@@ -205,7 +205,7 @@ func TestWhatIsSaidBeforeTheFirstPollIsHeardFirst(t *testing.T) {
 	require.NoError(t, api.Push(t.Context(), pushed, "reserved"))
 	c := w.temporalClient(t)
 	require.NoError(t, c.SignalWorkflow(t.Context(), "EVERY/146", "", "revoke", operation.Revocation{InitiatedBy: "user"}))
-	require.NoError(t, api.Withdraw(t.Context(), withdrawn))
+	withdraw(t, api, withdrawn)
 	for _, id := range []string{"145", "146", "147"} {
 		w.core.SetStatus(id, "done")
 	}
@@ -316,7 +316,7 @@ func TestALongWaitGivesItsSlotBackAndShowsHAndK(t *testing.T) {
 	require.Equal(t, serverInterval, policy.GetInitialInterval().AsDuration())
 	require.InDelta(t, 1, policy.GetBackoffCoefficient(), 0)
 	require.EqualValues(t, 4, policy.GetMaximumAttempts())
-	require.NoError(t, api.Withdraw(t.Context(), key))
+	withdraw(t, api, key)
 	require.Equal(t, operation.OutcomeWithdrawn, closed(t, api, key).Outcome)
 }
 
@@ -326,7 +326,7 @@ func TestWhatIsSaidDuringAnAttemptInAWorkflowTaskRepeatsNothing(t *testing.T) {
 	api := w.run(t).Client
 	for name, say := range map[string]func(operation.Key) error{
 		"190": func(key operation.Key) error { return api.Push(t.Context(), key, "done") },
-		"191": func(key operation.Key) error { return api.Withdraw(t.Context(), key) },
+		"191": func(key operation.Key) error { _, err := api.Withdraw(t.Context(), key); return err },
 		"192": func(key operation.Key) error { _, err := api.Revoke(t.Context(), key, "user", ""); return err },
 	} {
 		w.core.SetStatus("warm"+name, "done")
@@ -360,7 +360,7 @@ func TestWhatIsSaidDuringALongAttemptInAWorkflowTaskWaitsForIt(t *testing.T) {
 	key := start(t, api, entry("195"))
 	underWay(t, w.standard, "195", 1)
 	require.Nil(t, pendingDelivery(t, w.temporalClient(t), key), "the attempt is made inside the workflow task")
-	require.NoError(t, api.Withdraw(t.Context(), key))
+	withdraw(t, api, key)
 	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, key).Outcome)
 	require.Len(t, w.standard.Received("195"), 1, "nothing was sent twice")
 }
@@ -376,7 +376,7 @@ func TestAWithdrawalCutsNothingOff(t *testing.T) {
 		w.standard.Script("160", failing(http.StatusServiceUnavailable), simulator.Reply{Delay: slow})
 		key := start(t, api, entry("160"))
 		underWay(t, w.standard, "160", 2)
-		require.NoError(t, api.Withdraw(t.Context(), key))
+		withdraw(t, api, key)
 		state := closed(t, api, key)
 		require.Equal(t, operation.OutcomeAcknowledged, state.Outcome)
 		require.Equal(t, "unacknowledged acknowledged", verdicts(state.Deliveries[0]))
@@ -385,7 +385,7 @@ func TestAWithdrawalCutsNothingOff(t *testing.T) {
 		w.standard.Script("161", simulator.Reply{Delay: slow})
 		key := start(t, api, entry("161"))
 		underWay(t, w.standard, "161", 1)
-		require.NoError(t, api.Withdraw(t.Context(), key))
+		withdraw(t, api, key)
 		require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, key).Outcome)
 	})
 	t.Run("what waits for its next attempt is rung no more, and its attempts stay on record", func(t *testing.T) {
@@ -395,7 +395,7 @@ func TestAWithdrawalCutsNothingOff(t *testing.T) {
 		require.Eventually(t, func() bool {
 			return pendingDelivery(t, c, key).GetState() == enumspb.PENDING_ACTIVITY_STATE_SCHEDULED
 		}, patience, 20*time.Millisecond)
-		require.NoError(t, api.Withdraw(t.Context(), key))
+		withdraw(t, api, key)
 		state := closed(t, api, key)
 		require.Equal(t, operation.OutcomeWithdrawn, state.Outcome)
 		require.Equal(t, "unacknowledged", verdicts(state.Deliveries[0]))

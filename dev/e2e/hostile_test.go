@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"maps"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,7 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/internal/operation"
 )
 
@@ -241,7 +240,7 @@ func (h *hostileWorld) snapshot(t *testing.T) string {
 // listed are the ids of all operations that there are.
 func (h *hostileWorld) listed(t *testing.T) []string {
 	t.Helper()
-	page, err := h.List(t.Context(), url.Values{})
+	page, err := h.List(t.Context(), operation.ListQuery{})
 	require.NoError(t, err)
 	ids := make([]string, 0, len(page.Operations))
 	for _, o := range page.Operations {
@@ -256,7 +255,7 @@ func (h *hostileWorld) listed(t *testing.T) []string {
 func (h *hostileWorld) onlyTheBystanders(t *testing.T) {
 	t.Helper()
 	require.Equal(t, []string{h.open.WorkflowID(), h.closed.WorkflowID()}, h.listed(t))
-	many, err := h.RecentRedeliveries(t.Context())
+	many, err := h.BulkRedeliveries(t.Context())
 	require.NoError(t, err)
 	require.Empty(t, many.Redeliveries)
 }

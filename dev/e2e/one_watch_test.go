@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"fmt"
 	"net/http"
-	"net/url"
 	"sort"
 	"strings"
 	"sync"
@@ -14,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/internal/operation"
 )
 
@@ -587,7 +586,7 @@ func (s *stage) theListIsNewestFirst(t *testing.T) {
 	s.close(t, redelivered)
 	var listed []operation.Summary
 	require.Eventually(t, func() bool {
-		page, err := s.List(t.Context(), url.Values{"endpoint": {"LISTED"}})
+		page, err := s.List(t.Context(), operation.ListQuery{Endpoint: "LISTED"})
 		listed = page.Operations
 		open := 0
 		for _, o := range listed {

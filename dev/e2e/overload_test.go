@@ -14,7 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/internal/operation"
 )
 
@@ -132,6 +132,6 @@ func TestChangesAndReadsAreAdmittedBesideAFloodOfStarts(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, api.Push(t.Context(), open, "reserved"))
 	}
-	require.NoError(t, api.Withdraw(t.Context(), open))
+	withdraw(t, api.Client, open)
 	require.Equal(t, operation.OutcomeWithdrawn, closed(t, api.Client, open).Outcome)
 }

@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -12,7 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/dev/simulator"
 	"ringback/internal/operation"
 )
@@ -120,7 +119,7 @@ func TestTheListFindsWhatFailed(t *testing.T) {
 		closed(t, api, start(t, api, entry(id)))
 	}
 	require.Eventually(t, func() bool {
-		page, err := api.List(t.Context(), url.Values{"endpoint": {ledger}, "outcome": {string(operation.OutcomeExhausted)}})
+		page, err := api.List(t.Context(), operation.ListQuery{Endpoint: ledger, Outcome: operation.OutcomeExhausted})
 		require.NoError(t, err)
 		return len(page.Operations) == 1 && page.Operations[0].OperationID == "702" && page.Operations[0].Outcome == operation.OutcomeExhausted
 	}, patience, 100*time.Millisecond)

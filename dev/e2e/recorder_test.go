@@ -19,7 +19,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/internal/operation"
 )
 
@@ -332,7 +332,7 @@ func (s *stage) revoke(t *testing.T, key operation.Key) {
 
 func (s *stage) withdraw(t *testing.T, key operation.Key) {
 	t.Helper()
-	require.NoError(t, untilServed(t, func(ctx context.Context) error { return s.Withdraw(ctx, key) }))
+	require.NoError(t, untilServed(t, func(ctx context.Context) error { _, err := s.Withdraw(ctx, key); return err }))
 }
 
 func (s *stage) redeliver(t *testing.T, key operation.Key, request operation.RedeliveryRequest) error {

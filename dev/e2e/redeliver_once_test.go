@@ -12,7 +12,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/internal/config"
 	"ringback/internal/operation"
 	"ringback/internal/service"
@@ -100,7 +100,7 @@ func TestWhoRedeliversARunThatWasRedeliveredSinceBeginsNone(t *testing.T) {
 	temporal, err := client.Dial(service.ClientOptions(client.Options{HostPort: w.temporal.addr, Namespace: namespace}))
 	require.NoError(t, err)
 	t.Cleanup(temporal.Close)
-	service := &service.Desk{
+	service := &service.Service{
 		Client:    &lateStarts{Client: temporal, expected: callsAtOnce, all: make(chan struct{}), over: make(chan struct{})},
 		Namespace: namespace, Converter: converter.GetDefaultDataConverter(), Endpoint: c.Endpoint,
 	}
@@ -109,7 +109,7 @@ func TestWhoRedeliversARunThatWasRedeliveredSinceBeginsNone(t *testing.T) {
 	for i := range callsAtOnce {
 		calls.Go(func() {
 			redelivered, err := service.RedeliverRun(t.Context(), operation.RunRef{Key: key, RunID: first.RunID},
-				operation.RedeliveryRequest{Force: true, RedeliveriesID: fmt.Sprintf("rd_%d", i)})
+				operation.RedeliveryRequest{Force: true, BulkRedeliveryID: fmt.Sprintf("rd_%d", i)})
 			switch {
 			case err != nil:
 				t.Error(err)

@@ -25,7 +25,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/dev/proc"
 	"ringback/internal/dialect"
 	"ringback/internal/operation"
@@ -237,7 +237,7 @@ func (r *rotating) caller(t *testing.T) *apiclient.Client {
 	t.Cleanup(transport.CloseIdleConnections)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return &apiclient.Client{Base: r.base, Key: r.key, HTTP: http.Client{Transport: transport}}
+	return &apiclient.Client{MaxAttempts: 1, Base: r.base, Key: r.key, HTTP: http.Client{Transport: transport}}
 }
 
 // Each of so many callers starts an operation and pauses: some 40 a second where

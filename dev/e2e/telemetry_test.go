@@ -14,11 +14,11 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.uber.org/zap"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/dev/proc"
 	"ringback/dev/simulator"
 	"ringback/internal/operation"
-	"ringback/internal/zaplog"
+	"ringback/internal/telemetry"
 )
 
 // installation is Ringback as it is installed: the programs api and worker, on
@@ -107,7 +107,7 @@ func (i *installation) liveThrough(t *testing.T) {
 	require.NoError(t, err)
 	start(t, api, entry("open"))
 	start(t, api, entry("odd"))
-	require.NoError(t, api.Withdraw(t.Context(), start(t, api, entry("withdrawn"))))
+	withdraw(t, api, start(t, api, entry("withdrawn")))
 	_, err = api.Revoke(t.Context(), start(t, api, entry("revoked")), "client", "")
 	require.NoError(t, err)
 	_, _, err = api.Start(t.Context(), operation.StartRequest{Endpoint: ledger, OperationID: "4111111111111111"})
@@ -121,7 +121,7 @@ func (i *installation) liveThrough(t *testing.T) {
 // older version meets one of a newer.
 func (i *installation) breakATask(t *testing.T) {
 	t.Helper()
-	c, err := client.Dial(client.Options{HostPort: i.temporal.addr, Namespace: namespace, Logger: zaplog.Temporal(zap.NewNop())})
+	c, err := client.Dial(client.Options{HostPort: i.temporal.addr, Namespace: namespace, Logger: telemetry.TemporalLogger(zap.NewNop())})
 	require.NoError(t, err)
 	defer c.Close()
 	_, err = c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: "unknown", TaskQueue: "ringback"}, "Unknown")

@@ -19,7 +19,7 @@ import (
 	"ringback/dev/simulator"
 	"ringback/internal/app"
 	"ringback/internal/operation"
-	"ringback/internal/zaplog"
+	"ringback/internal/telemetry"
 )
 
 // traced starts one operation at an endpoint that asked for its traces and
@@ -114,7 +114,7 @@ func TestTracesThatAreOffAreInNoHistoryAndAtNoReceiver(t *testing.T) {
 // headers are the names of all headers in a run's history.
 func headers(t *testing.T, w *world, workflowID string) string {
 	t.Helper()
-	c, err := client.Dial(client.Options{HostPort: w.temporal.addr, Namespace: namespace, Logger: zaplog.Temporal(zap.NewNop())})
+	c, err := client.Dial(client.Options{HostPort: w.temporal.addr, Namespace: namespace, Logger: telemetry.TemporalLogger(zap.NewNop())})
 	require.NoError(t, err)
 	defer c.Close()
 	var found []string

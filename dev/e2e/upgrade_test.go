@@ -24,7 +24,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/dev/proc"
 	"ringback/dev/simulator"
 	"ringback/internal/operation"
@@ -64,7 +64,7 @@ func (w *world) build(t *testing.T, code, id string) *build {
 	b.workerOne = w.launchFrom(t, filepath.Join(dir, "worker"), environment)
 	b.apiProgram = w.launchFrom(t, filepath.Join(dir, "api"), environment, "-listen", "127.0.0.1:0")
 	says(t, b.workerOne, `"msg":"running"`)
-	b.api = &apiclient.Client{Base: "http://" + says(t, b.apiProgram, `"api":"([^"]+)"`)}
+	b.api = &apiclient.Client{MaxAttempts: 1, Base: "http://" + says(t, b.apiProgram, `"api":"([^"]+)"`)}
 	return b
 }
 
@@ -410,16 +410,16 @@ func TestWhatLastsLongGoesOnWithTheCurrentBuildAndWhatIsLeftIsMoved(t *testing.T
 	leftRinging := w.begins(t, first.api, "SELDOM", "done", 8502, 1)[0]
 	leftRevoked := w.begins(t, first.api, "SELDOM", "waiting", 8503, 1)[0]
 	leftWithdrawn := w.begins(t, first.api, "SELDOM", "waiting", 8504, 1)[0]
-	bulk, err := first.api.RedeliverMany(t.Context(), operation.RedeliveriesRequest{Filter: operation.Filter{Endpoint: ledger}, RatePerSecond: 1, Reason: "receiver repaired"})
+	bulk, err := first.api.StartBulkRedelivery(t.Context(), operation.BulkRedeliveryRequest{Filter: operation.Filter{Endpoint: ledger}, RatePerSecond: 1, Reason: "receiver repaired"})
 	require.NoError(t, err)
-	comesTo(t, first.api, bulk.ID, func(r operation.Redeliveries) bool { return r.Done > 0 })
+	comesTo(t, first.api, bulk.ID, func(r operation.BulkRedelivery) bool { return r.Done > 0 })
 
 	second := w.build(t, careful, "2")
 	makeCurrent(t, c, "2")
 	says(t, second.apiProgram, "this build is current")
 	begun := w.traffic(t, 200_001, second.api)
 	first.stop(t)
-	require.Less(t, comesTo(t, second.api, bulk.ID, func(operation.Redeliveries) bool { return true }).Done, many, "it is open across the upgrade")
+	require.Less(t, comesTo(t, second.api, bulk.ID, func(operation.BulkRedelivery) bool { return true }).Done, many, "it is open across the upgrade")
 
 	w.allSay("done", month, monthly)
 	unmoved := len(books.Received(leftRinging.OperationID))
@@ -434,7 +434,7 @@ func TestWhatLastsLongGoesOnWithTheCurrentBuildAndWhatIsLeftIsMoved(t *testing.T
 	}
 	_, err = second.api.Revoke(t.Context(), leftRevoked, "client", "")
 	require.Equal(t, http.StatusServiceUnavailable, apiclient.Status(err), "nobody can say whether it may be revoked")
-	require.NoError(t, second.api.Withdraw(t.Context(), leftWithdrawn), "that is kept for it")
+	withdraw(t, second.api, leftWithdrawn)
 	left, err := service.SeeBacklog(t.Context(), c, namespace)
 	require.NoError(t, err)
 	require.Greater(t, left.Callbacks, time.Second, "what is left waits")
@@ -464,7 +464,7 @@ func TestWhatLastsLongGoesOnWithTheCurrentBuildAndWhatIsLeftIsMoved(t *testing.T
 	// slow machine under this traffic.
 	accepted := begun.end(t)
 	done := comesTo(t, second.api, bulk.ID, isDone)
-	require.Equal(t, operation.RedeliveriesProgress{Done: many}, done.RedeliveriesProgress)
+	require.Equal(t, operation.BulkRedeliveryProgress{Done: many}, done.BulkRedeliveryProgress)
 	for _, key := range failed {
 		closed(t, second.api, key)
 		require.Equal(t, 1, acknowledged(w.standard, key.OperationID), "%s is redelivered once", key.OperationID)

@@ -83,7 +83,7 @@ func TestSavedViewsFindTheRightRunsAndNoOthers(t *testing.T) {
 	closed(t, api, superseded)
 	withdrawn := begin("SLOW", "withdrawn", "done", unavailable)
 	awaitPending(t, c, withdrawn, "Deliver")
-	require.NoError(t, api.Withdraw(t.Context(), withdrawn))
+	withdraw(t, api, withdrawn)
 	closed(t, api, withdrawn)
 	terminated := begin("SLOW", "terminated", "processing")
 	require.NoError(t, c.TerminateWorkflow(t.Context(), terminated.WorkflowID(), "", "by an operator"))

@@ -18,7 +18,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/dev/cli"
 	"ringback/dev/port"
 	"ringback/dev/postgres"
@@ -274,7 +274,7 @@ func (w *world) run(t *testing.T, change ...func(*app.Options)) *ringback {
 	t.Cleanup(func() { r.stop(t) })
 	select {
 	case address := <-started:
-		r.Client = &apiclient.Client{Base: "http://" + address}
+		r.Client = &apiclient.Client{MaxAttempts: 1, Base: "http://" + address}
 	case err := <-r.ended:
 		r.ended <- err
 		require.NoError(t, err, "Ringback ended before it had started")
@@ -329,7 +329,14 @@ func (w *world) api(t *testing.T, addr string, arguments ...string) (*proc.Proce
 	t.Helper()
 	process := w.launch(t, "api", append([]string{"-listen", addr}, arguments...)...)
 	address := says(t, process, `"api":"([^"]+)"`)
-	return process, &apiclient.Client{Base: "http://" + address}
+	return process, &apiclient.Client{MaxAttempts: 1, Base: "http://" + address}
+}
+
+// withdraw withdraws an operation's callback.
+func withdraw(t *testing.T, api *apiclient.Client, key operation.Key) {
+	t.Helper()
+	_, err := api.Withdraw(t.Context(), key)
+	require.NoError(t, err)
 }
 
 // worker runs the program worker and returns when it works.

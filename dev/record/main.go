@@ -17,7 +17,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.uber.org/zap"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/dev/simulator"
 	"ringback/dev/temporalserver"
 	"ringback/internal/app"
@@ -119,7 +119,7 @@ func (s *stage) build(ctx context.Context) error {
 		Keywords: []string{
 			workflows.AttributeEndpoint.GetName(), workflows.AttributeOutcome.GetName(),
 			workflows.AttributeStatus.GetName(), workflows.AttributePhase.GetName(),
-			workflows.AttributeRedeliveries.GetName(),
+			workflows.AttributeBulkRedelivery.GetName(),
 		},
 		Integers: []string{workflows.AttributeUndelivered.GetName()},
 	})

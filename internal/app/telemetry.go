@@ -93,7 +93,7 @@ func (p *program) openMetrics() error {
 // observed is a with its bulkheads and breakers shown, and how late it is.
 func (p *program) observed(a *activities.Activities) *activities.Activities {
 	p.givingWay(a)
-	p.metrics.MustRegister(activities.Isolation(a))
+	p.metrics.MustRegister(activities.IsolationMetrics(a))
 	p.acts = a.Metrics
 	return a
 }
@@ -108,7 +108,7 @@ func (p *program) expect() {
 		return
 	}
 	p.operations.Expect(endpoints)
-	p.acts.Expect(endpoints, p.registry.sourceNames())
+	p.acts.InitLabels(endpoints, p.registry.sourceNames())
 }
 
 // endpointKnown says whether an endpoint's name may be a label.
@@ -136,7 +136,7 @@ func (c cardNumbers) refused(endpoint string) { c.total.WithLabelValues(endpoint
 func (p *program) apiServer() *rest.Server {
 	p.metrics.MustRegister(newOpenCollector(p.countOpen))
 	return rest.New(rest.Options{
-		Operations: desk{p.newDesk(), &p.registry, p.absent},
+		Operations: apiService{p.newService(), &p.registry, p.absent},
 		Keys:       p.registry.keys, ReadLimit: p.registry.readLimit, ChangeLimit: p.registry.changeLimit, ConfigHash: p.registry.hash,
 		Ready: p.ready, Log: p.Log, Acquire: p.overload.Acquire,
 		Metrics: p.metricsHandler(),

@@ -37,14 +37,14 @@ type Rules struct {
 	// Final statuses end the watch.
 	Final []string `json:"final"`
 	// Rings are the statuses that owe the client a callback.
-	Rings []string `json:"rings"`
+	Delivered []string `json:"rings"`
 	// Revocable statuses allow a revocation; so does none known yet (promise 7).
 	Revocable []string `json:"revocable"`
 	// Revoked is the status that a revocation records: "revoked".
 	Revoked string `json:"revoked"`
-	// RingsUnanswered owes a callback also when the polls are used up or the
+	// DeliversUnanswered owes a callback also when the polls are used up or the
 	// lifetime is over, with the last answer read (Ukrcard's seed document).
-	RingsUnanswered bool `json:"rings_unanswered,omitempty"`
+	DeliversUnanswered bool `json:"rings_unanswered,omitempty"`
 	// NoAnswer are the raw codes of that callback when no answer was read at
 	// all (Ukrcard: respStatus 504).
 	NoAnswer map[string]string `json:"no_answer,omitempty"`
@@ -60,7 +60,7 @@ func (r Rules) IsRevocable(status string) bool {
 }
 
 // Ring reports whether status owes the client a callback.
-func (r Rules) Ring(status string) bool { return matches(r.Rings, status) }
+func (r Rules) Delivers(status string) bool { return matches(r.Delivered, status) }
 
 func matches(set []string, status string) bool {
 	if status == "" {

@@ -36,7 +36,7 @@ func TestRulesSayWhatAStatusMeans(t *testing.T) {
 	t.Parallel()
 	rules := operation.Rules{
 		Final:     []string{"done", "revoked"},
-		Rings:     []string{"waiting_funds", "done"},
+		Delivered: []string{"waiting_funds", "done"},
 		Revocable: []string{"new", "waiting", "waiting_*"},
 	}
 	for _, tt := range []struct {
@@ -58,7 +58,7 @@ func TestRulesSayWhatAStatusMeans(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			require.Equal(t, tt.final, rules.IsFinal(tt.status), "final")
-			require.Equal(t, tt.rings, rules.Ring(tt.status), "rings")
+			require.Equal(t, tt.rings, rules.Delivers(tt.status), "rings")
 			require.Equal(t, tt.revocable, rules.IsRevocable(tt.status), "revocable")
 		})
 	}
@@ -66,9 +66,9 @@ func TestRulesSayWhatAStatusMeans(t *testing.T) {
 
 func TestAnAsteriskAloneMatchesEveryStatusButNone(t *testing.T) {
 	t.Parallel()
-	rules := operation.Rules{Rings: []string{"*"}}
-	require.True(t, rules.Ring("anything"))
-	require.False(t, rules.Ring(""))
-	require.False(t, operation.Rules{Rings: []string{""}}.Ring("anything"))
-	require.False(t, operation.Rules{}.Ring("anything"))
+	rules := operation.Rules{Delivered: []string{"*"}}
+	require.True(t, rules.Delivers("anything"))
+	require.False(t, rules.Delivers(""))
+	require.False(t, operation.Rules{Delivered: []string{""}}.Delivers("anything"))
+	require.False(t, operation.Rules{}.Delivers("anything"))
 }

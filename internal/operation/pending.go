@@ -55,7 +55,7 @@ func (s *State) showDelivery(r DeliveryRecord) bool {
 		}
 		if shown.Outcome == DeliveryPending {
 			known := DeliveryRecord{Delivery: *shown}
-			known.Newer(r)
+			known.Merge(r)
 			*shown = known.Delivery
 		}
 		return shown.Outcome == DeliveryPending

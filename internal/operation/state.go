@@ -148,8 +148,8 @@ type RedeliveryRequest struct {
 	Reason string `json:"reason,omitempty"`
 	// Callback.URL replaces a per-operation URL.
 	Callback Target `json:"callback,omitzero"`
-	// By is the name of the key that asks, RedeliveriesID the bulk redelivery
+	// By is the name of the key that asks, BulkRedeliveryID the bulk redelivery
 	// that it is a part of; else empty.
-	By             string `json:"-"`
-	RedeliveriesID string `json:"-"`
+	By               string `json:"-"`
+	BulkRedeliveryID string `json:"-"`
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"ringback/internal/egress"
+	"ringback/internal/httpanswer"
 	"ringback/internal/operation"
 )
 
@@ -49,12 +50,8 @@ func inWords(err error) string {
 	if code := streamError.FindStringSubmatch(err.Error()); code != nil {
 		return "the server ended the HTTP/2 stream with " + code[1]
 	}
-	return quoted.ReplaceAllString(err.Error(), "…")
+	return httpanswer.WithoutQuotes(err)
 }
-
-// quoted is how net/http's errors repeat what a receiver sent: it may hold
-// anything, also a redirect's secrets.
-var quoted = regexp.MustCompile(`"(\\.|[^"\\])*"`)
 
 // streamError is how net/http tells of an HTTP/2 stream that was reset, with the
 // code's name (RFC 9113, 7).

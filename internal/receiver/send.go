@@ -7,11 +7,11 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptrace"
-	"strconv"
 	"strings"
 	"time"
 
 	"ringback/internal/dialect"
+	"ringback/internal/httpanswer"
 	"ringback/internal/operation"
 )
 
@@ -117,24 +117,10 @@ func judge(e Endpoint, c operation.Callback, response *http.Response, body []byt
 		result.Ended, result.Reason = operation.DeliveryGone, judgement.Reason
 	}
 	if e.HonorRetryAfter {
-		result.NotBefore = retryAfter(response.Header, time.Now())
+		now := time.Now()
+		if wait := httpanswer.RetryAfter(response.Header, now); wait > 0 {
+			result.NotBefore = operation.At(now.Add(wait))
+		}
 	}
 	return result
-}
-
-// retryAfterCap bounds how long a receiver may put the next attempt off.
-const retryAfterCap = 24 * time.Hour
-
-func retryAfter(h http.Header, now time.Time) operation.Time {
-	value := h.Get("Retry-After")
-	var wait time.Duration
-	if seconds, err := strconv.Atoi(value); err == nil {
-		wait = time.Duration(min(max(seconds, 0), int(retryAfterCap/time.Second))) * time.Second
-	} else if at, err := http.ParseTime(value); err == nil {
-		wait = min(at.Sub(now), retryAfterCap)
-	}
-	if wait <= 0 {
-		return operation.Time{}
-	}
-	return operation.At(now.Add(wait))
 }

@@ -98,7 +98,7 @@ func describeQueue(ctx context.Context, c client.Client, namespace string, of en
 func readBacklog(tasks, acts queueStats) overload.Backlog {
 	var b overload.Backlog
 	for priority, stats := range waiting(tasks) {
-		if priority != workflows.PriorityRedeliveries {
+		if priority != workflows.PriorityBulkRedelivery {
 			b.Callbacks = max(b.Callbacks, age(stats))
 		}
 	}

@@ -11,22 +11,19 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
 
+	"ringback/internal/httpanswer"
 	"ringback/internal/operation"
 )
 
 const (
 	// maxAnswer is how much of an answer is read; a longer one is not read at all.
 	maxAnswer = 64 << 10
-	// maxRetryAfter bounds what a core can make us wait.
-	maxRetryAfter = 24 * time.Hour
-	userAgent     = "Ringback"
+	userAgent = "Ringback"
 )
 
 func now() operation.Time { return operation.At(time.Now()) }
@@ -218,11 +215,8 @@ func withoutURL(err error) string {
 	if errors.As(err, &wrapped) {
 		err = wrapped.Err
 	}
-	return quoted.ReplaceAllString(err.Error(), "…")
+	return httpanswer.WithoutQuotes(err)
 }
-
-// quoted is how net/http's errors repeat what a core sent.
-var quoted = regexp.MustCompile(`"(\\.|[^"\\])*"`)
 
 // judge lets the HTTP status decide where it says that the core did not deal
 // with the question; else the body does.
@@ -243,7 +237,7 @@ func (c *core) judgeStatus(got answer) *Error {
 		return c.failure(Unauthorized, got.httpStatus, nil, "%s: HTTP %d: our credentials are refused", got.tried, got.httpStatus)
 	case got.httpStatus == http.StatusTooManyRequests:
 		throttled := c.failure(Throttled, got.httpStatus, nil, "%s: HTTP 429", got.tried)
-		throttled.RetryAfter = retryAfter(got.header.Get("Retry-After"), time.Now())
+		throttled.RetryAfter = httpanswer.RetryAfter(got.header, time.Now())
 		return throttled
 	case isRedirect(got.httpStatus):
 		return c.failure(Malformed, got.httpStatus, nil, "%s: HTTP %d: a redirect is not followed", got.tried, got.httpStatus)
@@ -303,15 +297,4 @@ func unreadable(httpStatus int) ErrorKind {
 func (c *core) failure(kind ErrorKind, httpStatus int, err error, format string, args ...any) *Error {
 	detail := operation.MaskCardNumbers(strings.ToValidUTF8(fmt.Sprintf(format, args...), "\uFFFD"))
 	return &Error{Kind: kind, Source: c.Name, HTTPStatus: httpStatus, Detail: detail, Err: err}
-}
-
-// retryAfter reads a Retry-After of seconds or of a date; 0 if it says nothing.
-func retryAfter(value string, now time.Time) time.Duration {
-	if seconds, err := strconv.ParseUint(value, 10, 32); err == nil {
-		return min(time.Duration(seconds)*time.Second, maxRetryAfter)
-	}
-	if at, err := http.ParseTime(value); err == nil {
-		return min(max(at.Sub(now), 0), maxRetryAfter)
-	}
-	return 0
 }

@@ -53,27 +53,6 @@ func TestNoNonceComesTwice(t *testing.T) {
 	}
 }
 
-func TestRetryAfterIsReadAsSecondsOrAsADate(t *testing.T) {
-	t.Parallel()
-	now := time.Date(2026, 11, 21, 7, 30, 0, 0, time.UTC)
-	for value, want := range map[string]time.Duration{
-		"":                              0,
-		"0":                             0,
-		"30":                            30 * time.Second,
-		"-1":                            0,
-		"1.5":                           0,
-		"soon":                          0,
-		"999999":                        24 * time.Hour,
-		"4294967295":                    24 * time.Hour,
-		"99999999999999999999":          0,
-		"Sat, 21 Nov 2026 07:31:00 GMT": time.Minute,
-		"Sat, 21 Nov 2026 07:29:00 GMT": 0,
-		"Mon, 21 Nov 2056 07:29:00 GMT": 24 * time.Hour,
-	} {
-		require.Equal(t, want, retryAfter(value, now), value)
-	}
-}
-
 // Every decoder must take whatever a core can answer, and keep nothing that
 // could not stand in a callback.
 

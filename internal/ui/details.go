@@ -42,10 +42,10 @@ type Details struct {
 	Namespace    string
 	EarlierRunID string
 	// By is who asked for the redelivery, Reason why, in their words;
-	// RedeliveriesWorkflow is the workflow id of the bulk redelivery that it is a
+	// BulkRedeliveryWorkflow is the workflow id of the bulk redelivery that it is a
 	// part of, or empty.
-	By, Reason           string
-	RedeliveriesWorkflow string
+	By, Reason             string
+	BulkRedeliveryWorkflow string
 	// ResetFrom is the run that somebody reset to begin this one, or empty.
 	ResetFrom string
 }
@@ -137,10 +137,10 @@ func askedBy(who string) string {
 
 // bulk links the bulk redelivery that the run is a part of.
 func (d Details) bulk() string {
-	if d.RedeliveriesWorkflow == "" {
+	if d.BulkRedeliveryWorkflow == "" {
 		return ""
 	}
-	return fmt.Sprintf(", as a part of [many](%s)", d.workflow(d.RedeliveriesWorkflow))
+	return fmt.Sprintf(", as a part of [many](%s)", d.workflow(d.BulkRedeliveryWorkflow))
 }
 
 func (d Details) link(runID string) string {

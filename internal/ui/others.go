@@ -17,7 +17,7 @@ func Outage(endpoint string, h operation.Health) string {
 }
 
 // BulkRedelivery is a bulk redelivery in Markdown.
-func BulkRedelivery(r operation.Redeliveries) string {
+func BulkRedelivery(r operation.BulkRedelivery) string {
 	var text markdown
 	text.put("**%s** · %d of %d runs looked at · asked for by %s at %s%s\n\n",
 		r.Phase, r.Looked(), r.Matched, code(r.By), r.StartedAt, because(r.Reason))

@@ -11,9 +11,9 @@ import (
 	"ringback/internal/operation"
 )
 
-// TestTheLedgerHoldsItsPromisesInAnyOrder feeds a ledger facts in any order and
+// TestALifecycleHoldsItsPromisesInAnyOrder feeds a op facts in any order and
 // holds what it does against a model that knows much less.
-func TestTheLedgerHoldsItsPromisesInAnyOrder(t *testing.T) {
+func TestALifecycleHoldsItsPromisesInAnyOrder(t *testing.T) {
 	t.Parallel()
 	// rapid makes 100 runs; three times as many find more.
 	for range 3 {
@@ -36,7 +36,7 @@ func inAnyOrder(t *rapid.T) {
 // model is what an onlooker writes down: no rules of ringing, only the order
 // of things.
 type model struct {
-	ledger   *operation.Ledger
+	op       *operation.Lifecycle
 	rules    operation.Rules
 	statuses []string
 	now      operation.Time
@@ -69,7 +69,7 @@ type settlement struct {
 }
 
 func newModel(t *rapid.T) *model {
-	o := operation.Opening{Key: key, Rules: payseraRules}
+	o := operation.LifecycleOptions{Key: key, Rules: payseraRules}
 	statuses := []string{"waiting_password", "waiting_funds", "reserved", "processing", "done", "rejected", "revoked", ""}
 	if rapid.IntRange(0, 3).Draw(t, "ukrcard") == 0 {
 		o.Rules, statuses = ukrcardRules, []string{"0", "1", "2", "3", "5", ""}
@@ -78,10 +78,10 @@ func newModel(t *rapid.T) *model {
 	o.Supersede = rapid.SampledFrom([]string{operation.SupersedeLatest, operation.SupersedeEvery}).Draw(t, "supersede")
 	o.KnownStatus = rapid.SampledFrom([]string{"", "", statuses[0]}).Draw(t, "known")
 	if rapid.IntRange(0, 3).Draw(t, "filtered") == 0 {
-		o.Wanted = slices.Clone(statuses[:3])
+		o.Statuses = slices.Clone(statuses[:3])
 	}
 	return &model{
-		ledger: operation.OpenLedger(o), rules: o.Rules, statuses: statuses, has: map[string]bool{}, bodies: map[string]operation.Observation{}, attempts: map[string]int{},
+		op: operation.NewLifecycle(o), rules: o.Rules, statuses: statuses, has: map[string]bool{}, bodies: map[string]operation.Observation{}, attempts: map[string]int{},
 		now: operation.At(time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC)),
 	}
 }
@@ -104,7 +104,7 @@ func (m *model) see(t *rapid.T) {
 		status = m.statuses[0]
 	}
 	begun := m.now.Add(-rapid.SampledFrom([]time.Duration{0, 0, 0, 1500 * time.Millisecond, time.Minute}).Draw(t, "asked ago"))
-	recorded := m.ledger.Observe(operation.Observation{Status: status, BegunAt: begun, ObservedAt: m.now})
+	recorded := m.op.Observe(operation.Observation{Status: status, BegunAt: begun, ObservedAt: m.now})
 	if recorded == operation.ObservedStale {
 		require.True(t, begun.Before(m.observed), "dropped although nothing newer was recorded")
 		require.False(t, m.rules.IsFinal(status), "a final status was dropped for its age")
@@ -121,22 +121,22 @@ func (m *model) see(t *rapid.T) {
 	if m.rules.IsFinal(status) {
 		m.final = status
 	}
-	require.Equal(t, m.final != "", m.ledger.State().Status != nil && m.ledger.State().Status.Final)
+	require.Equal(t, m.final != "", m.op.State().Status != nil && m.op.State().Status.Final)
 }
 
 func (m *model) begin(t *rapid.T) {
 	m.tick()
-	if m.inHand != nil || !m.ledger.Owes() {
+	if m.inHand != nil || !m.op.HasPending() {
 		return
 	}
-	c, record := m.ledger.Begin()
+	c, record := m.op.StartDelivery()
 	require.False(t, m.has[c.ID], "the client has the callback about %q", c.Observation.Status)
 	if body, owedBefore := m.bodies[c.ID]; owedBefore {
 		require.Equal(t, body, c.Observation, "one id, two bodies")
 	}
 	require.Len(t, record.Delivery.Attempts, m.attempts[c.ID], "attempt numbers don't go on")
 	require.False(t, m.withdrawn, "%q is delivered after the withdrawal", c.Observation.Status)
-	require.False(t, m.ledger.Unwanted(), "%q is unwanted before it begins", c.Observation.Status)
+	require.False(t, m.op.ShouldStopDelivery(), "%q is unwanted before it begins", c.Observation.Status)
 	m.bodies[c.ID], m.has[c.ID], m.inHand = c.Observation, true, &c
 }
 
@@ -154,15 +154,15 @@ func (m *model) settle(t *rapid.T) {
 		return
 	}
 	outcomes := []operation.DeliveryOutcome{operation.DeliveryAcknowledged, operation.DeliveryExhausted, operation.DeliveryGone}
-	if m.ledger.Unwanted() {
+	if m.op.ShouldStopDelivery() {
 		outcomes = append(outcomes, operation.DeliverySuperseded)
 	}
 	outcome := rapid.SampledFrom(outcomes).Draw(t, "outcome")
-	record, delivering := m.ledger.Delivering()
+	record, delivering := m.op.CurrentDelivery()
 	require.True(t, delivering)
-	record.Append(m.now)
+	record.BeginAttempt(m.now)
 	record.Delivery.Outcome = outcome
-	m.ledger.TakeDelivery(record)
+	m.op.RecordDelivery(record)
 	m.attempts[m.inHand.ID]++
 	m.has[m.inHand.ID] = outcome == operation.DeliveryAcknowledged
 	m.settled = slices.DeleteFunc(m.settled, func(s settlement) bool { return s.id == m.inHand.ID })
@@ -178,10 +178,10 @@ func (m *model) settle(t *rapid.T) {
 func (m *model) revoke(t *rapid.T) {
 	m.tick()
 	by := rapid.SampledFrom(operation.Initiators).Draw(t, "by")
-	before := m.ledger.State()
-	err := m.ledger.Revoke(operation.Revocation{InitiatedBy: by, At: m.now})
+	before := m.op.State()
+	err := m.op.Revoke(operation.Revocation{InitiatedBy: by, At: m.now})
 	if err == nil && m.final == m.rules.Revoked {
-		require.Equal(t, before, m.ledger.State(), "what was revoked already was revoked again")
+		require.Equal(t, before, m.op.State(), "what was revoked already was revoked again")
 		return
 	}
 	if err == nil && before.Revocation == nil {
@@ -190,27 +190,27 @@ func (m *model) revoke(t *rapid.T) {
 		m.final, m.known, m.observed = m.rules.Revoked, m.rules.Revoked, m.now
 	}
 	if err != nil {
-		require.Equal(t, before, m.ledger.State(), "a refused revocation changed something")
+		require.Equal(t, before, m.op.State(), "a refused revocation changed something")
 	}
 }
 
 func (m *model) withdraw(*rapid.T) {
 	m.tick()
-	left := m.ledger.Watching() || !m.ledger.Over() && !(m.inHand != nil && m.ledger.Unwanted() && m.final != "" && len(m.queued()) == 0)
-	silent := m.ledger.Over() && m.final == "" && len(m.settled) == 0
-	if !m.withdrawn && !m.ledger.Withdrawn() && (left || silent) {
+	left := m.op.Watching() || !m.op.Closed() && !(m.inHand != nil && m.op.ShouldStopDelivery() && m.final != "" && len(m.queued()) == 0)
+	silent := m.op.Closed() && m.final == "" && len(m.settled) == 0
+	if !m.withdrawn && !m.op.Withdrawn() && (left || silent) {
 		m.withdrawn = true
 		if m.inHand != nil {
 			m.atWithdrawal = m.inHand.ID
 		}
 	}
-	m.ledger.Withdraw()
+	m.op.Withdraw()
 }
 
 // queued are the pending deliveries that have not begun.
 func (m *model) queued() []operation.Delivery {
 	var queued []operation.Delivery
-	for _, d := range m.ledger.State().Deliveries {
+	for _, d := range m.op.State().Deliveries {
 		if d.Outcome == operation.DeliveryPending && (m.inHand == nil || d.CallbackID != m.inHand.ID) {
 			queued = append(queued, d)
 		}
@@ -220,13 +220,13 @@ func (m *model) queued() []operation.Delivery {
 
 func (m *model) endWatch(t *rapid.T) {
 	m.tick()
-	m.ledger.EndWatch(rapid.SampledFrom([]string{operation.ReasonPollsUsedUp, operation.ReasonLifetimeOver}).Draw(t, "reason"), m.now)
-	require.False(t, m.ledger.Watching())
+	m.op.EndWatch(rapid.SampledFrom([]string{operation.ReasonPollsUsedUp, operation.ReasonLifetimeOver}).Draw(t, "reason"), m.now)
+	require.False(t, m.op.Watching())
 }
 
 // check is true at any time.
 func (m *model) check(t *rapid.T) {
-	s := m.ledger.State()
+	s := m.op.State()
 	ids := map[string]bool{}
 	for _, d := range s.Deliveries {
 		require.False(t, ids[d.CallbackID], "two deliveries of one callback: %v", s.Deliveries)
@@ -237,7 +237,7 @@ func (m *model) check(t *rapid.T) {
 		require.True(t, s.Status.Final)
 	}
 	if m.inHand != nil && (m.withdrawn || s.Revocation != nil && !m.inHand.Final) {
-		require.True(t, m.ledger.Unwanted(), "a delivery goes on that is not wanted")
+		require.True(t, m.op.ShouldStopDelivery(), "a delivery goes on that is not wanted")
 	}
 	if s.Phase == operation.Closed {
 		require.Equal(t, m.outcome(), s.Outcome)
@@ -247,7 +247,7 @@ func (m *model) check(t *rapid.T) {
 // outcome is promise 12, told once more. What was owed again and then dropped has
 // not ended as it did before.
 func (m *model) outcome() operation.Outcome {
-	for _, d := range m.ledger.State().Deliveries {
+	for _, d := range m.op.State().Deliveries {
 		if d.Outcome == operation.DeliverySuperseded {
 			m.settled = slices.DeleteFunc(m.settled, func(s settlement) bool { return s.id == d.CallbackID })
 		}
@@ -274,7 +274,7 @@ func (m *model) finish(t *rapid.T) {
 		m.begin(t)
 		m.settle(t)
 	}
-	require.True(t, m.ledger.Over(), "nothing is pending, and it is not over: %+v", m.ledger.State())
-	require.NotEmpty(t, m.ledger.State().Outcome)
+	require.True(t, m.op.Closed(), "nothing is pending, and it is not over: %+v", m.op.State())
+	require.NotEmpty(t, m.op.State().Outcome)
 	m.check(t)
 }

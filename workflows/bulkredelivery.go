@@ -13,17 +13,17 @@ import (
 	"ringback/internal/ui"
 )
 
-// Redeliveries is a bulk redelivery: it works off, page by page, the runs that
+// BulkRedelivery is a bulk redelivery: it works off, page by page, the runs that
 // its filter matched when it was asked for, and redelivers the operation of
 // each. How is up to its activity; what it adds is that nothing is forgotten,
 // that it can be stopped, and that its history stays short however many there
 // are. Its result is how it went.
-func Redeliveries(ctx workflow.Context, in RedeliveriesInput) (operation.RedeliveriesProgress, error) {
-	if in.PageSize < 1 || in.Pages < 1 || in.Redeliveries.RatePerSecond <= 0 {
-		return in.Place.Progress, temporal.NewNonRetryableApplicationError(
+func BulkRedelivery(ctx workflow.Context, in BulkRedeliveryInput) (operation.BulkRedeliveryProgress, error) {
+	if in.PageSize < 1 || in.Pages < 1 || in.Job.RatePerSecond <= 0 {
+		return in.Position.Progress, temporal.NewNonRetryableApplicationError(
 			"page_size, pages and rate_per_second are not above 0; begin a bulk redelivery by the API", activities.TypeBadInput, nil)
 	}
-	b := &bulk{in: in, ctx: ctx, place: in.Place, stopped: in.Stopped}
+	b := &bulk{in: in, ctx: ctx, place: in.Position, stopped: in.Stopped}
 	b.kept = b.memo()
 	if err := b.answer(); err != nil {
 		return b.place.Progress, fmt.Errorf("setting the bulk redelivery's handlers: %w", err)
@@ -49,42 +49,42 @@ func Redeliveries(ctx workflow.Context, in RedeliveriesInput) (operation.Redeliv
 
 // bulk is one run's moving parts.
 type bulk struct {
-	in      RedeliveriesInput
+	in      BulkRedeliveryInput
 	ctx     workflow.Context
-	place   operation.RedeliveriesPlace
+	place   operation.BulkRedeliveryPosition
 	stopped bool
 	// leave cancels the page in hand, if there is one.
 	leave workflow.CancelFunc
 	// ended says that the run is about to close.
-	ended operation.RedeliveriesPhase
+	ended operation.BulkRedeliveryPhase
 	// kept is what the memo says; a run that continues another keeps its memo.
-	kept RedeliveriesMemo
+	kept BulkRedeliveryMemo
 }
 
-func (b *bulk) memo() RedeliveriesMemo {
-	return RedeliveriesMemo{Phase: b.phase(), RedeliveriesProgress: b.place.Progress}
+func (b *bulk) memo() BulkRedeliveryMemo {
+	return BulkRedeliveryMemo{Phase: b.phase(), BulkRedeliveryProgress: b.place.Progress}
 }
 
-func (b *bulk) phase() operation.RedeliveriesPhase {
+func (b *bulk) phase() operation.BulkRedeliveryPhase {
 	switch {
 	case b.ended != "":
 		return b.ended
 	case b.stopped:
-		return operation.RedeliveriesStopped
+		return operation.BulkRedeliveryStopped
 	}
-	return operation.RedeliveriesRunning
+	return operation.BulkRedeliveryRunning
 }
 
 // answer sets the handlers of Updates and the Query.
 func (b *bulk) answer() error {
 	return errors.Join(
-		workflow.SetUpdateHandlerWithOptions(b.ctx, UpdateStop, func(workflow.Context) (operation.RedeliveriesPhase, error) {
+		workflow.SetUpdateHandlerWithOptions(b.ctx, UpdateStop, func(workflow.Context) (operation.BulkRedeliveryPhase, error) {
 			return b.tell(true), nil
 		}, workflow.UpdateHandlerOptions{Description: "Begin no further operation."}),
-		workflow.SetUpdateHandlerWithOptions(b.ctx, UpdateResume, func(workflow.Context) (operation.RedeliveriesPhase, error) {
+		workflow.SetUpdateHandlerWithOptions(b.ctx, UpdateResume, func(workflow.Context) (operation.BulkRedeliveryPhase, error) {
 			return b.tell(false), nil
 		}, workflow.UpdateHandlerOptions{Description: "Go on where it stopped."}),
-		workflow.SetQueryHandlerWithOptions(b.ctx, QueryProgress, func() (operation.RedeliveriesProgress, error) {
+		workflow.SetQueryHandlerWithOptions(b.ctx, QueryProgress, func() (operation.BulkRedeliveryProgress, error) {
 			return b.place.Progress, nil
 		}, workflow.QueryHandlerOptions{Description: "What was counted up to the end of the latest page."}),
 	)
@@ -107,7 +107,7 @@ func (b *bulk) listenFor(signal string, stopped bool) {
 }
 
 // tell stops or resumes; twice is once.
-func (b *bulk) tell(stopped bool) operation.RedeliveriesPhase {
+func (b *bulk) tell(stopped bool) operation.BulkRedeliveryPhase {
 	if b.stopped != stopped {
 		b.stopped = stopped
 		b.show()
@@ -124,9 +124,9 @@ func (b *bulk) page() error {
 	defer cancel()
 	b.leave = cancel
 	defer func() { b.leave = nil }()
-	var place operation.RedeliveriesPlace
+	var place operation.BulkRedeliveryPosition
 	err := workflow.ExecuteActivity(ctx, acts.RedeliverPage, activities.RedeliverPageInput{
-		Redeliveries: b.in.Redeliveries, Place: b.place, PageSize: b.in.PageSize,
+		Job: b.in.Job, Position: b.place, PageSize: b.in.PageSize,
 	}).Get(ctx, &place)
 	if err == nil {
 		b.place = place
@@ -145,25 +145,25 @@ func (b *bulk) page() error {
 // options are an activity's for one page. It is repeated until it succeeds: it
 // fails with what passes only.
 func (b *bulk) options() workflow.ActivityOptions {
-	atMost := time.Duration(float64(b.in.PageSize) / b.in.Redeliveries.RatePerSecond * float64(time.Second))
+	atMost := time.Duration(float64(b.in.PageSize) / b.in.Job.RatePerSecond * float64(time.Second))
 	return workflow.ActivityOptions{
 		StartToCloseTimeout: atMost + time.Hour,
 		HeartbeatTimeout:    activities.RedeliverHeartbeatTimeout,
 		WaitForCancellation: true,
 		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute},
-		Priority:            temporal.Priority{PriorityKey: PriorityRedeliveries},
-		Summary:             fmt.Sprintf("after %d of %d", b.place.Progress.Looked(), b.in.Redeliveries.Matched),
+		Priority:            temporal.Priority{PriorityKey: PriorityBulkRedelivery},
+		Summary:             fmt.Sprintf("after %d of %d", b.place.Progress.Looked(), b.in.Job.Matched),
 	}
 }
 
 // continueAsNew goes on in a new run, with a short history.
-func (b *bulk) continueAsNew() (operation.RedeliveriesProgress, error) {
+func (b *bulk) continueAsNew() (operation.BulkRedeliveryProgress, error) {
 	if err := b.finishHandlers(); err != nil {
 		return b.end(err)
 	}
 	next := b.in
-	next.Place, next.Stopped = b.place, b.stopped
-	return b.place.Progress, workflow.NewContinueAsNewError(b.ctx, Redeliveries, next)
+	next.Position, next.Stopped = b.place, b.stopped
+	return b.place.Progress, workflow.NewContinueAsNewError(b.ctx, BulkRedelivery, next)
 }
 
 func (b *bulk) finishHandlers() error {
@@ -171,10 +171,10 @@ func (b *bulk) finishHandlers() error {
 }
 
 // end closes the bulk redelivery, showing for good how it went.
-func (b *bulk) end(err error) (operation.RedeliveriesProgress, error) {
-	b.ended = operation.RedeliveriesDone
+func (b *bulk) end(err error) (operation.BulkRedeliveryProgress, error) {
+	b.ended = operation.BulkRedeliveryDone
 	if err != nil {
-		b.ended = operation.RedeliveriesEnded
+		b.ended = operation.BulkRedeliveryEnded
 	}
 	b.show()
 	return b.place.Progress, err
@@ -183,8 +183,8 @@ func (b *bulk) end(err error) (operation.RedeliveriesProgress, error) {
 // show keeps the progress where it is read without a worker, and gives the UI
 // what is known.
 func (b *bulk) show() {
-	r, memo := b.in.Redeliveries, b.memo()
-	r.Phase, r.RedeliveriesProgress = memo.Phase, memo.RedeliveriesProgress
+	r, memo := b.in.Job, b.memo()
+	r.Phase, r.BulkRedeliveryProgress = memo.Phase, memo.BulkRedeliveryProgress
 	workflow.SetCurrentDetails(b.ctx, ui.BulkRedelivery(r))
 	if memo.same(b.kept) {
 		return

@@ -14,64 +14,64 @@ import (
 // The rules of the two systems, as their sources publish them.
 var (
 	ukrcardRules = operation.Rules{
-		Final: []string{"1", "2", "revoked"}, Rings: []string{"1", "2"},
+		Final: []string{"1", "2", "revoked"}, Delivered: []string{"1", "2"},
 		Revocable: []string{"0", "5"}, Revoked: "revoked",
-		RingsUnanswered: true, NoAnswer: map[string]string{"respStatus": "504"},
+		DeliversUnanswered: true, NoAnswer: map[string]string{"respStatus": "504"},
 	}
 	payseraRules = operation.Rules{
 		Final:     []string{"done", "rejected", "revoked", "failed"},
-		Rings:     []string{"waiting_funds", "waiting_registration", "waiting_password", "reserved", "done", "rejected", "revoked", "failed"},
+		Delivered: []string{"waiting_funds", "waiting_registration", "waiting_password", "reserved", "done", "rejected", "revoked", "failed"},
 		Revocable: []string{"new", "waiting", "waiting_*", "reserved"}, Revoked: "revoked",
 	}
 )
 
 var key = operation.Key{Endpoint: "SHOP", OperationID: "1"}
 
-// ukrcard and paysera open a ledger, changed by what a row needs.
-func ukrcard(change ...func(*operation.Opening)) operation.Opening {
+// ukrcard and paysera open a op, changed by what a row needs.
+func ukrcard(change ...func(*operation.LifecycleOptions)) operation.LifecycleOptions {
 	return opening(ukrcardRules, change)
 }
 
-func paysera(change ...func(*operation.Opening)) operation.Opening {
+func paysera(change ...func(*operation.LifecycleOptions)) operation.LifecycleOptions {
 	return opening(payseraRules, change)
 }
 
-func opening(rules operation.Rules, change []func(*operation.Opening)) operation.Opening {
-	o := operation.Opening{Key: key, Rules: rules, Supersede: operation.SupersedeLatest}
+func opening(rules operation.Rules, change []func(*operation.LifecycleOptions)) operation.LifecycleOptions {
+	o := operation.LifecycleOptions{Key: key, Rules: rules, Supersede: operation.SupersedeLatest}
 	for _, c := range change {
 		c(&o)
 	}
 	return o
 }
 
-func every(o *operation.Opening) { o.Supersede = operation.SupersedeEvery }
+func every(o *operation.LifecycleOptions) { o.Supersede = operation.SupersedeEvery }
 
-func knows(status string) func(*operation.Opening) {
-	return func(o *operation.Opening) { o.KnownStatus = status }
+func knows(status string) func(*operation.LifecycleOptions) {
+	return func(o *operation.LifecycleOptions) { o.KnownStatus = status }
 }
 
-func wants(statuses ...string) func(*operation.Opening) {
-	return func(o *operation.Opening) { o.Wanted = statuses }
+func wants(statuses ...string) func(*operation.LifecycleOptions) {
+	return func(o *operation.LifecycleOptions) { o.Statuses = statuses }
 }
 
-func repoll(o *operation.Opening) { o.Repoll = true }
-func force(o *operation.Opening)  { o.Force = true }
+func repoll(o *operation.LifecycleOptions) { o.Repoll = true }
+func force(o *operation.LifecycleOptions)  { o.Force = true }
 
 // after makes it a redelivery of what a first run came to.
-func after(steps ...step) func(*operation.Opening) {
-	return func(o *operation.Opening) {
+func after(steps ...step) func(*operation.LifecycleOptions) {
+	return func(o *operation.LifecycleOptions) {
 		first := *o
 		first.Repoll, first.Force = false, false
 		r := play(first, steps)
-		record := r.ledger.Record()
+		record := r.op.Record()
 		o.Previous = &record
 	}
 }
 
-// run is a ledger under test, with a clock that goes on by a second per step.
+// run is a op under test, with a clock that goes on by a second per step.
 type run struct {
-	ledger *operation.Ledger
-	now    operation.Time
+	op  *operation.Lifecycle
+	now operation.Time
 	// begun is when the poll in flight began.
 	begun    operation.Time
 	rung     []string
@@ -81,8 +81,8 @@ type run struct {
 
 type step func(*run)
 
-func play(o operation.Opening, steps []step) *run {
-	r := &run{ledger: operation.OpenLedger(o), now: operation.At(time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC))}
+func play(o operation.LifecycleOptions, steps []step) *run {
+	r := &run{op: operation.NewLifecycle(o), now: operation.At(time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC))}
 	if o.Previous != nil {
 		r.now = r.now.Add(time.Hour)
 	}
@@ -107,13 +107,13 @@ func (r *run) expect(what string, want, got any) {
 func sees(status string) step { return recorded("", status) }
 
 // recorded is sees, where it matters what became of the observation.
-func recorded(as operation.Observed, status string) step {
+func recorded(as operation.ObservationResult, status string) step {
 	return func(r *run) {
 		begun := r.now
 		if !r.begun.IsZero() {
 			begun = r.begun
 		}
-		got := r.ledger.Observe(operation.Observation{Status: status, Raw: raw(status), BegunAt: begun, ObservedAt: r.now})
+		got := r.op.Observe(operation.Observation{Status: status, Raw: raw(status), BegunAt: begun, ObservedAt: r.now})
 		r.begun = operation.Time{}
 		if as != "" {
 			r.expect("what became of "+status, as, got)
@@ -137,11 +137,11 @@ func asks(r *run) { r.begun = r.now }
 // begins takes the next callback owed: about that status, "-" for none.
 func begins(status string) step {
 	return func(r *run) {
-		if _, delivering := r.ledger.Delivering(); delivering || !r.ledger.Owes() {
+		if _, delivering := r.op.CurrentDelivery(); delivering || !r.op.HasPending() {
 			r.expect("the callback owed", status, "-")
 			return
 		}
-		c, record := r.ledger.Begin()
+		c, record := r.op.StartDelivery()
 		r.expect("the callback owed", status, c.Observation.Status)
 		if c.ID != operation.CallbackID(key, c.Observation.Status) {
 			r.fault = "the callback's id is not that of its status"
@@ -154,10 +154,10 @@ func begins(status string) step {
 // settles ends the delivery in hand with one more attempt made.
 func settles(outcome operation.DeliveryOutcome) step {
 	return func(r *run) {
-		record, _ := r.ledger.Delivering()
-		record.Append(r.now)
+		record, _ := r.op.CurrentDelivery()
+		record.BeginAttempt(r.now)
 		record.Delivery.Outcome = outcome
-		r.ledger.TakeDelivery(record)
+		r.op.RecordDelivery(record)
 	}
 }
 
@@ -169,12 +169,12 @@ var (
 )
 
 func unwanted(want bool) step {
-	return func(r *run) { r.expect("that the delivery in hand is unwanted", want, r.ledger.Unwanted()) }
+	return func(r *run) { r.expect("that the delivery in hand is unwanted", want, r.op.ShouldStopDelivery()) }
 }
 
 func revokes(by string) step {
 	return func(r *run) {
-		if err := r.ledger.Revoke(operation.Revocation{InitiatedBy: by, At: r.now}); err != nil {
+		if err := r.op.Revoke(operation.Revocation{InitiatedBy: by, At: r.now}); err != nil {
 			r.fault = err.Error()
 		}
 	}
@@ -183,31 +183,31 @@ func revokes(by string) step {
 // refusesRevocation wants a refusal that says so.
 func refusesRevocation(saying string) step {
 	return func(r *run) {
-		before := r.ledger.State()
-		err := r.ledger.Revoke(operation.Revocation{InitiatedBy: "core", At: r.now})
+		before := r.op.State()
+		err := r.op.Revoke(operation.Revocation{InitiatedBy: "core", At: r.now})
 		if err == nil || !strings.Contains(err.Error(), saying) {
 			r.fault = fmt.Sprintf("the refusal is %v, not one that says %q", err, saying)
 		}
-		r.expect("the state's revocation", before.Revocation, r.ledger.State().Revocation)
+		r.expect("the state's revocation", before.Revocation, r.op.State().Revocation)
 	}
 }
 
-func withdraws(r *run) { r.ledger.Withdraw() }
+func withdraws(r *run) { r.op.Withdraw() }
 
-func pollsUsedUp(r *run)  { r.ledger.EndWatch(operation.ReasonPollsUsedUp, r.now) }
-func lifetimeOver(r *run) { r.ledger.EndWatch(operation.ReasonLifetimeOver, r.now) }
+func pollsUsedUp(r *run)  { r.op.EndWatch(operation.ReasonPollsUsedUp, r.now) }
+func lifetimeOver(r *run) { r.op.EndWatch(operation.ReasonLifetimeOver, r.now) }
 
 // redelivers is a redelivery's; it only delivers, so its watch is over.
-func redelivers(r *run) { r.ledger.Redeliver(); r.ledger.StopWatch() }
+func redelivers(r *run) { r.op.Redeliver(); r.op.StopWatch() }
 
 func watching(want bool) step {
-	return func(r *run) { r.expect("that the watch goes on", want, r.ledger.Watching()) }
+	return func(r *run) { r.expect("that the watch goes on", want, r.op.Watching()) }
 }
 
-// row is one sentence about the ledger and the steps that show it.
+// row is one sentence about the op and the steps that show it.
 type row struct {
 	name  string
-	from  operation.Opening
+	from  operation.LifecycleOptions
 	steps []step
 	// ends is the outcome; empty: the operation goes on.
 	ends operation.Outcome
@@ -223,9 +223,9 @@ func (tt row) test(t *testing.T) {
 		t.Parallel()
 		r := play(tt.from, tt.steps)
 		require.Empty(t, r.fault)
-		state := r.ledger.State()
+		state := r.op.State()
 		require.Equal(t, tt.ends, state.Outcome, "outcome")
-		require.Equal(t, tt.ends != "", r.ledger.Over(), "over")
+		require.Equal(t, tt.ends != "", r.op.Closed(), "over")
 		require.Equal(t, tt.ends != "", state.Phase == operation.Closed, "phase %s", state.Phase)
 		require.Equal(t, tt.shows, deliveries(state), "deliveries")
 		require.Equal(t, tt.status, shown(state), "status")
@@ -314,8 +314,8 @@ func TestPromise3WhatRings(t *testing.T) {
 func TestPromise3UnansweredIsRungWith504AndNoOrderStatus(t *testing.T) {
 	t.Parallel()
 	r := play(ukrcard(), []step{pollsUsedUp})
-	require.True(t, r.ledger.Owes())
-	c, _ := r.ledger.Begin()
+	require.True(t, r.op.HasPending())
+	c, _ := r.op.StartDelivery()
 	require.Equal(t, operation.ReasonPollsUsedUp, c.Reason)
 	require.Equal(t, operation.Observation{
 		Raw: map[string]string{"respStatus": "504"}, BegunAt: r.now, ObservedAt: r.now,
@@ -325,8 +325,8 @@ func TestPromise3UnansweredIsRungWith504AndNoOrderStatus(t *testing.T) {
 func TestPromise3TheLastAnswerIsNeverMixedWithAnother(t *testing.T) {
 	t.Parallel()
 	r := play(ukrcard(), []step{sees("5"), sees(""), pollsUsedUp})
-	require.True(t, r.ledger.Owes())
-	c, _ := r.ledger.Begin()
+	require.True(t, r.op.HasPending())
+	c, _ := r.op.StartDelivery()
 	require.Empty(t, c.Observation.Status)
 	require.Equal(t, raw(""), c.Observation.Raw)
 }
@@ -538,7 +538,7 @@ func TestPromise10RedeliveryRemembers(t *testing.T) {
 			operation.OutcomeAcknowledged, []string{"done acknowledged"}, "done!"},
 		{"a newer status before it begins supersedes it without losing its attempts", paysera(
 			after(sees("waiting_funds"), begins("waiting_funds"), exhausted, lifetimeOver)),
-			[]step{func(r *run) { r.ledger.Redeliver() }, sees("done"), begins("done"), acknowledged},
+			[]step{func(r *run) { r.op.Redeliver() }, sees("done"), begins("done"), acknowledged},
 			operation.OutcomeAcknowledged, []string{"waiting_funds superseded", "done acknowledged"}, "done!"},
 		{"statuses that rang in the run before do not ring again", paysera(
 			after(sees("waiting_funds"), begins("waiting_funds"), acknowledged, sees("reserved"), begins("reserved"), exhausted, lifetimeOver)),
@@ -558,7 +558,7 @@ func TestPromise10RedeliveryRemembers(t *testing.T) {
 			[]string{"0 exhausted polls_used_up", "5 exhausted polls_used_up"}, "5"},
 		{"a run that was terminated while it rang rings the same callback", paysera(
 			after(sees("waiting_funds"), begins("waiting_funds"), acknowledged, sees("done"), begins("done"))),
-			[]step{func(r *run) { r.ledger.Redeliver() }, begins("done"), acknowledged},
+			[]step{func(r *run) { r.op.Redeliver() }, begins("done"), acknowledged},
 			operation.OutcomeAcknowledged, []string{"waiting_funds acknowledged", "done acknowledged"}, "done!"},
 	} {
 		tt.test(t)
@@ -571,19 +571,19 @@ func TestPromise10UsedUpPollsOweAgainWhatTheClientDoesNotHave(t *testing.T) {
 	second := ukrcard(first, after(sees("5"), pollsUsedUp, begins("5"), exhausted))
 	r := play(second, []step{sees("0"), pollsUsedUp, begins("0"), acknowledged})
 	require.Empty(t, r.fault)
-	require.Equal(t, []string{"5 exhausted polls_used_up", "0 acknowledged polls_used_up"}, deliveries(r.ledger.State()))
-	require.Len(t, r.ledger.State().Deliveries[1].Attempts, 2, "the numbers go on")
+	require.Equal(t, []string{"5 exhausted polls_used_up", "0 acknowledged polls_used_up"}, deliveries(r.op.State()))
+	require.Len(t, r.op.State().Deliveries[1].Attempts, 2, "the numbers go on")
 }
 
 func TestPromise4WhatTheClientDoesNotHaveIsOwed(t *testing.T) {
 	t.Parallel()
 	failed := after(sees("failed"), begins("failed"), exhausted)
-	then := func(o *operation.Opening) {
+	then := func(o *operation.LifecycleOptions) {
 		failed(o)
 		first := *o
 		first.Repoll = true
 		r := play(first, []step{sees("done"), redelivers, begins("done"), acknowledged})
-		record := r.ledger.Record()
+		record := r.op.Record()
 		o.Previous = &record
 	}
 	for _, tt := range []row{
@@ -616,12 +616,12 @@ func TestPromise4WhatTheClientDoesNotHaveIsOwed(t *testing.T) {
 
 // answeredBeforeTermination makes it a redelivery of a run whose state is known
 // from the record of its watch alone.
-func answeredBeforeTermination(o *operation.Opening) {
+func answeredBeforeTermination(o *operation.LifecycleOptions) {
 	o.Previous = &operation.Record{State: operation.State{Status: &operation.Status{Value: "done"}}}
 }
 
 // redeliversAndWatches redelivers in a run that watches on.
-func redeliversAndWatches(r *run) { r.ledger.Redeliver() }
+func redeliversAndWatches(r *run) { r.op.Redeliver() }
 
 func attemptsBefore(want int) step {
 	return func(r *run) { r.expect("the number of attempts made before", want, r.attempts) }
@@ -633,7 +633,7 @@ func TestPromise4AFinalAnswerIsNeverDroppedForItsAge(t *testing.T) {
 		return func(r *run) {
 			begun := r.begun
 			r.begun = operation.Time{}
-			r.ledger.Push(status, r.now)
+			r.op.Push(status, r.now)
 			r.begun = begun
 		}
 	}
@@ -653,14 +653,14 @@ func TestAnAnswerThatIsDroppedAsStaleCostsNoPollAndIsAskedAgain(t *testing.T) {
 	t.Parallel()
 	policy := operation.PollPolicy{IntervalMS: 1000, MaxPolls: 1, LifetimeMS: 60_000}
 	r := play(paysera(), []step{sees("new")})
-	watch := r.ledger.Watch()
+	watch := r.op.Watch()
 	begun := r.now
-	watch.Ask(begun)
-	r.ledger.Push("reserved", begun.Add(time.Second))
-	watch.Answer(begun, begun.Add(2*time.Second), &operation.Observation{Status: "waiting_funds", BegunAt: begun, ObservedAt: begun.Add(2 * time.Second)}, true)
+	watch.BeginPoll(begun)
+	r.op.Push("reserved", begun.Add(time.Second))
+	watch.EndPoll(begun, begun.Add(2*time.Second), &operation.Observation{Status: "waiting_funds", BegunAt: begun, ObservedAt: begun.Add(2 * time.Second)}, true)
 	require.Equal(t, operation.ReasonPollsUsedUp, watch.End(policy, begun))
-	require.Equal(t, operation.ObservedStale, r.ledger.TakeWatch(watch))
-	watch = r.ledger.Watch()
+	require.Equal(t, operation.ObservedStale, r.op.RecordWatch(watch))
+	watch = r.op.Watch()
 	require.Equal(t, 1, watch.Polls)
 	require.Empty(t, watch.End(policy, begun), "it is asked again")
 	require.Equal(t, begun.Add(time.Second), watch.Due(policy, begun))

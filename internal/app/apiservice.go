@@ -9,35 +9,35 @@ import (
 	"ringback/internal/source"
 )
 
-// desk adds to the operations on Temporal what this program knows: whether
+// apiService adds to the operations on Temporal what this program knows: whether
 // Temporal is there, and the sources.
-type desk struct {
-	*service.Desk
+type apiService struct {
+	*service.Service
 	registry *registry
 	// absent says that Temporal is away, or nil.
 	absent func() error
 }
 
 // Start refuses at once while Temporal is away.
-func (d desk) Start(ctx context.Context, r operation.StartRequest) (operation.State, bool, error) {
-	if err := d.absent(); err != nil {
+func (s apiService) Start(ctx context.Context, r operation.StartRequest) (operation.State, bool, error) {
+	if err := s.absent(); err != nil {
 		return operation.State{}, false, err
 	}
-	return d.Desk.Start(ctx, r)
+	return s.Service.Start(ctx, r)
 }
 
 // Details asks the operation's source for its extended answer, now. Nothing of
 // it is stored.
-func (d desk) Details(ctx context.Context, key operation.Key) (map[string]any, error) {
-	start, err := d.Started(ctx, key)
+func (s apiService) Details(ctx context.Context, key operation.Key) (map[string]any, error) {
+	start, err := s.Started(ctx, key)
 	if err != nil {
 		return nil, err
 	}
-	endpoint, ok := d.registry.start(key.Endpoint)
+	endpoint, ok := s.registry.start(key.Endpoint)
 	if !ok {
 		return nil, operation.Refuse(operation.ProblemNotFound, "The endpoint %s is not registered any more.", key.Endpoint)
 	}
-	src, ok := d.registry.source(endpoint.Source)
+	src, ok := s.registry.source(endpoint.Source)
 	if !ok {
 		return nil, operation.Refuse(operation.ProblemNotFound, "The source %s is not registered any more.", endpoint.Source)
 	}

@@ -38,8 +38,8 @@ const (
 	DefaultRatePerSecond = 10
 )
 
-// RedeliveriesRequest is the body of POST /v1/redeliveries.
-type RedeliveriesRequest struct {
+// BulkRedeliveryRequest is the body of POST /v1/redeliveries.
+type BulkRedeliveryRequest struct {
 	Filter Filter `json:"filter,omitzero"`
 	// DryRun counts and shows a sample, and starts nothing.
 	DryRun bool `json:"dry_run,omitempty"`
@@ -53,40 +53,40 @@ type RedeliveriesRequest struct {
 	By string `json:"-"`
 }
 
-// RedeliveriesPhase is where a bulk redelivery stands.
-type RedeliveriesPhase string
+// BulkRedeliveryPhase is where a bulk redelivery stands.
+type BulkRedeliveryPhase string
 
 // The phases of a bulk redelivery.
 const (
-	RedeliveriesRunning RedeliveriesPhase = "running"
-	RedeliveriesStopped RedeliveriesPhase = "stopped"
-	RedeliveriesDone    RedeliveriesPhase = "done"
-	// RedeliveriesEnded: an operator cancelled or terminated its run.
-	RedeliveriesEnded RedeliveriesPhase = "ended"
+	BulkRedeliveryRunning BulkRedeliveryPhase = "running"
+	BulkRedeliveryStopped BulkRedeliveryPhase = "stopped"
+	BulkRedeliveryDone    BulkRedeliveryPhase = "done"
+	// BulkRedeliveryEnded: an operator cancelled or terminated its run.
+	BulkRedeliveryEnded BulkRedeliveryPhase = "ended"
 )
 
-// Redeliveries is a bulk redelivery as the API shows it.
-type Redeliveries struct {
-	ID            string            `json:"id"`
-	Phase         RedeliveriesPhase `json:"phase"`
-	Filter        Filter            `json:"filter"`
-	RatePerSecond float64           `json:"rate_per_second"`
-	Force         bool              `json:"force,omitempty"`
+// BulkRedelivery is a bulk redelivery as the API shows it.
+type BulkRedelivery struct {
+	ID            string              `json:"id"`
+	Phase         BulkRedeliveryPhase `json:"phase"`
+	Filter        Filter              `json:"filter"`
+	RatePerSecond float64             `json:"rate_per_second"`
+	Force         bool                `json:"force,omitempty"`
 	// By is who asked for it, and Reason why.
 	By     string `json:"by"`
 	Reason string `json:"reason,omitempty"`
 	// Matched counts the runs that the filter matched when it began. Each of
 	// them is done, failed or skipped in the end.
 	Matched int `json:"matched"`
-	RedeliveriesProgress
+	BulkRedeliveryProgress
 	StartedAt Time   `json:"started_at"`
 	EndedAt   *Time  `json:"ended_at,omitempty"`
 	RunID     string `json:"run_id"`
 	UIURL     string `json:"ui_url"`
 }
 
-// RedeliveriesProgress is how far a bulk redelivery has come.
-type RedeliveriesProgress struct {
+// BulkRedeliveryProgress is how far a bulk redelivery has come.
+type BulkRedeliveryProgress struct {
 	// Done counts the operations that were given a new run.
 	Done int `json:"done"`
 	// Failed counts those that could not be; Failures are the latest of them.
@@ -99,7 +99,7 @@ type RedeliveriesProgress struct {
 }
 
 // Looked is how many of the matched runs were looked at.
-func (p RedeliveriesProgress) Looked() int { return p.Done + p.Failed + p.Skipped }
+func (p BulkRedeliveryProgress) Looked() int { return p.Done + p.Failed + p.Skipped }
 
 // Failure is an operation that could not be redelivered, and why.
 type Failure struct {
@@ -122,9 +122,9 @@ type DryRun struct {
 // MaxSample is how many operations a dry run shows.
 const MaxSample = 20
 
-// RedeliveriesPage is the most recent bulk redeliveries, newest first.
-type RedeliveriesPage struct {
-	Redeliveries []Redeliveries `json:"redeliveries"`
+// BulkRedeliveryPage is the most recent bulk redeliveries, newest first.
+type BulkRedeliveryPage struct {
+	Redeliveries []BulkRedelivery `json:"redeliveries"`
 }
 
 // RedeliveryNote says who began a run again, when it was a redelivery.
@@ -132,8 +132,8 @@ type RedeliveryNote struct {
 	// By is the name of the key, Reason what was given with it.
 	By     string `json:"by"`
 	Reason string `json:"reason,omitempty"`
-	// RedeliveriesID is the bulk redelivery that it was a part of; else empty.
-	RedeliveriesID string `json:"redeliveries_id,omitempty"`
+	// BulkRedeliveryID is the bulk redelivery that it was a part of; else empty.
+	BulkRedeliveryID string `json:"redeliveries_id,omitempty"`
 	// PreviousRunID is the run that it took up.
 	PreviousRunID string `json:"previous_run_id"`
 }
@@ -167,20 +167,20 @@ type CountGroup struct {
 	Count    int     `json:"count"`
 }
 
-// RedeliveriesPlace is a place in the list of what a bulk redelivery matched,
+// BulkRedeliveryPosition is a place in the list of what a bulk redelivery matched,
 // and what was counted up to it.
-type RedeliveriesPlace struct {
+type BulkRedeliveryPosition struct {
 	// PageToken is the token of the page in hand; empty: the first.
 	PageToken string `json:"page_token,omitempty"`
 	// After is the last run of that page that was dealt with; empty: none.
-	After    string               `json:"after,omitempty"`
-	Progress RedeliveriesProgress `json:"progress"`
+	After    string                 `json:"after,omitempty"`
+	Progress BulkRedeliveryProgress `json:"progress"`
 	// Over says that no page is left.
 	Over bool `json:"over,omitempty"`
 }
 
 // Add counts what became of one operation.
-func (p *RedeliveriesProgress) Add(k Key, r Redelivered) {
+func (p *BulkRedeliveryProgress) Add(k Key, r Redelivered) {
 	switch r.Verdict {
 	case RedeliveryDone:
 		p.Done++

@@ -47,13 +47,13 @@ type happening struct {
 	at   int
 }
 
-func (p *pages) redeliver(_ context.Context, in activities.RedeliverPageInput) (operation.RedeliveriesPlace, error) {
+func (p *pages) redeliver(_ context.Context, in activities.RedeliverPageInput) (operation.BulkRedeliveryPosition, error) {
 	p.calls++
 	p.inRun++
 	h := p.at[p.calls]
-	from, _ := strconv.Atoi(in.Place.PageToken)
+	from, _ := strconv.Atoi(in.Position.PageToken)
 	to := min(from+in.PageSize, p.matched)
-	place := in.Place
+	place := in.Position
 	after := from - 1
 	if place.After != "" {
 		after, _ = strconv.Atoi(place.After)
@@ -64,10 +64,10 @@ func (p *pages) redeliver(_ context.Context, in activities.RedeliverPageInput) (
 		}
 		p.take(i, &place)
 	}
-	return operation.RedeliveriesPlace{PageToken: strconv.Itoa(to), Progress: place.Progress, Over: to == p.matched}, nil
+	return operation.BulkRedeliveryPosition{PageToken: strconv.Itoa(to), Progress: place.Progress, Over: to == p.matched}, nil
 }
 
-func (p *pages) take(i int, place *operation.RedeliveriesPlace) {
+func (p *pages) take(i int, place *operation.BulkRedeliveryPosition) {
 	// As the desk does: a run that was taken up is found done, and not rung.
 	if p.rung[i] == 0 {
 		p.rung[i]++
@@ -76,9 +76,9 @@ func (p *pages) take(i int, place *operation.RedeliveriesPlace) {
 	place.Progress.Done++
 }
 
-func (p *pages) leave(place operation.RedeliveriesPlace, h happening) (operation.RedeliveriesPlace, error) {
+func (p *pages) leave(place operation.BulkRedeliveryPosition, h happening) (operation.BulkRedeliveryPosition, error) {
 	if h.crash {
-		return operation.RedeliveriesPlace{}, errors.New("the worker died")
+		return operation.BulkRedeliveryPosition{}, errors.New("the worker died")
 	}
 	p.env.SignalWorkflow(workflows.SignalStop, nil)
 	return place, nil
@@ -86,28 +86,28 @@ func (p *pages) leave(place operation.RedeliveriesPlace, h happening) (operation
 
 // run plays one run of the workflow, and returns the input that it continues
 // as new with; nil where it has ended.
-func (p *pages) run(t require.TestingT, in workflows.RedeliveriesInput, prepare func(*testsuite.TestWorkflowEnvironment)) (*workflows.RedeliveriesInput, operation.RedeliveriesProgress) {
+func (p *pages) run(t require.TestingT, in workflows.BulkRedeliveryInput, prepare func(*testsuite.TestWorkflowEnvironment)) (*workflows.BulkRedeliveryInput, operation.BulkRedeliveryProgress) {
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(silent{})
 	env := suite.NewTestWorkflowEnvironment()
 	p.env, p.inRun = env, 0
-	env.RegisterWorkflowWithOptions(workflows.Redeliveries, workflow.RegisterOptions{Name: workflows.RedeliveriesType})
+	env.RegisterWorkflowWithOptions(workflows.BulkRedelivery, workflow.RegisterOptions{Name: workflows.BulkRedeliveryType})
 	var acts *activities.Activities
 	env.RegisterActivity(acts)
 	env.OnActivity(acts.RedeliverPage, mock.Anything, mock.Anything).Return(p.redeliver).After(p.took)
-	env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: workflows.RedeliveriesWorkflowID(in.Redeliveries.ID), TaskQueue: workflows.TaskQueue})
+	env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: workflows.BulkRedeliveryWorkflowID(in.Job.ID), TaskQueue: workflows.TaskQueue})
 	if prepare != nil {
 		prepare(env)
 	}
-	env.ExecuteWorkflow(workflows.RedeliveriesType, in)
+	env.ExecuteWorkflow(workflows.BulkRedeliveryType, in)
 	require.True(t, env.IsWorkflowCompleted())
 	var again *workflow.ContinueAsNewError
 	if errors.As(env.GetWorkflowError(), &again) {
-		next := new(workflows.RedeliveriesInput)
+		next := new(workflows.BulkRedeliveryInput)
 		require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(again.Input, next))
-		return next, next.Place.Progress
+		return next, next.Position.Progress
 	}
-	var progress operation.RedeliveriesProgress
+	var progress operation.BulkRedeliveryProgress
 	if err := env.GetWorkflowError(); err != nil {
 		require.True(t, temporal.IsCanceledError(err), "%v", err)
 		return nil, progress
@@ -120,9 +120,9 @@ func newPages(matched int) *pages {
 	return &pages{matched: matched, rung: map[int]int{}, at: map[int]happening{}}
 }
 
-func many(matched, pageSize, pages int) workflows.RedeliveriesInput {
-	return workflows.RedeliveriesInput{
-		Redeliveries: operation.Redeliveries{
+func many(matched, pageSize, pages int) workflows.BulkRedeliveryInput {
+	return workflows.BulkRedeliveryInput{
+		Job: operation.BulkRedelivery{
 			ID: "rd_1", Filter: operation.Filter{Endpoint: "SHOP"}, RatePerSecond: 10, By: "ops", Reason: "repaired", Matched: matched,
 		},
 		PageSize: pageSize, Pages: pages,
@@ -134,7 +134,7 @@ func TestABulkRedeliveryWorksOffEveryPageAndCounts(t *testing.T) {
 	p := newPages(25)
 	next, progress := p.run(t, many(25, 10, 100), nil)
 	require.Nil(t, next)
-	require.Equal(t, operation.RedeliveriesProgress{Done: 25}, progress)
+	require.Equal(t, operation.BulkRedeliveryProgress{Done: 25}, progress)
 	require.Len(t, p.rung, 25)
 	require.Equal(t, 3, p.calls)
 }
@@ -152,7 +152,7 @@ func TestABulkRedeliveryContinuesAsNewAndKeepsItsCounts(t *testing.T) {
 	p, runs := newPages(1000), 0
 	in := many(1000, 10, 7)
 	for next := &in; next != nil; runs++ {
-		var progress operation.RedeliveriesProgress
+		var progress operation.BulkRedeliveryProgress
 		before := p.calls
 		next, progress = p.run(t, *next, nil)
 		require.LessOrEqual(t, p.calls-before, 7, "one run works off so many pages at most: its history is bounded")
@@ -165,7 +165,7 @@ func TestABulkRedeliveryContinuesAsNewAndKeepsItsCounts(t *testing.T) {
 func TestABulkRedeliveryIsStoppedAndResumed(t *testing.T) {
 	t.Parallel()
 	type told struct {
-		phase operation.RedeliveriesPhase
+		phase operation.BulkRedeliveryPhase
 		err   error
 	}
 	for name, say := range map[string]func(env *testsuite.TestWorkflowEnvironment, name string, heard *[]told){
@@ -173,12 +173,12 @@ func TestABulkRedeliveryIsStoppedAndResumed(t *testing.T) {
 			env.UpdateWorkflow(name, fmt.Sprint(name, len(*heard)), &testsuite.TestUpdateCallback{
 				OnAccept: func() {}, OnReject: func(err error) { *heard = append(*heard, told{err: err}) },
 				OnComplete: func(result any, err error) {
-					*heard = append(*heard, told{result.(operation.RedeliveriesPhase), err})
+					*heard = append(*heard, told{result.(operation.BulkRedeliveryPhase), err})
 				},
 			})
 		},
 		"by Signal": func(env *testsuite.TestWorkflowEnvironment, name string, heard *[]told) {
-			phase := map[string]operation.RedeliveriesPhase{workflows.SignalStop: operation.RedeliveriesStopped, workflows.SignalResume: operation.RedeliveriesRunning}
+			phase := map[string]operation.BulkRedeliveryPhase{workflows.SignalStop: operation.BulkRedeliveryStopped, workflows.SignalResume: operation.BulkRedeliveryRunning}
 			*heard = append(*heard, told{phase: phase[name]})
 			env.SignalWorkflow(name, nil)
 		},
@@ -198,7 +198,7 @@ func TestABulkRedeliveryIsStoppedAndResumed(t *testing.T) {
 					say(env, workflows.UpdateResume, &heard)
 				}, time.Hour)
 			})
-			require.Equal(t, []told{{phase: operation.RedeliveriesStopped}, {phase: operation.RedeliveriesStopped}, {phase: operation.RedeliveriesRunning}}, heard, "twice is once")
+			require.Equal(t, []told{{phase: operation.BulkRedeliveryStopped}, {phase: operation.BulkRedeliveryStopped}, {phase: operation.BulkRedeliveryRunning}}, heard, "twice is once")
 			require.Equal(t, 50, progress.Done)
 			require.Less(t, whileStopped, 5)
 			require.Equal(t, 6, p.calls, "it went on where it stopped")
@@ -213,39 +213,39 @@ func TestABulkRedeliveryShowsItsProgressToAQueryAndInItsMemo(t *testing.T) {
 	t.Parallel()
 	p := newPages(30)
 	p.took = time.Minute
-	var kept []workflows.RedeliveriesMemo
+	var kept []workflows.BulkRedeliveryMemo
 	p.run(t, many(30, 10, 100), func(env *testsuite.TestWorkflowEnvironment) {
 		env.OnUpsertMemo(mock.Anything).Return(nil).Run(func(arguments mock.Arguments) {
 			memo := arguments.Get(0).(map[string]any)
-			kept = append(kept, memo[workflows.MemoProgress].(workflows.RedeliveriesMemo))
+			kept = append(kept, memo[workflows.MemoProgress].(workflows.BulkRedeliveryMemo))
 		})
 		env.RegisterDelayedCallback(func() {
 			value, err := env.QueryWorkflow(workflows.QueryProgress)
 			require.NoError(t, err)
-			var progress operation.RedeliveriesProgress
+			var progress operation.BulkRedeliveryProgress
 			require.NoError(t, value.Get(&progress))
 			require.Equal(t, 20, progress.Done)
 		}, 150*time.Second)
 	})
-	said := func(phase operation.RedeliveriesPhase, done int) workflows.RedeliveriesMemo {
-		return workflows.RedeliveriesMemo{Phase: phase, RedeliveriesProgress: operation.RedeliveriesProgress{Done: done}}
+	said := func(phase operation.BulkRedeliveryPhase, done int) workflows.BulkRedeliveryMemo {
+		return workflows.BulkRedeliveryMemo{Phase: phase, BulkRedeliveryProgress: operation.BulkRedeliveryProgress{Done: done}}
 	}
-	require.Equal(t, []workflows.RedeliveriesMemo{
-		said(operation.RedeliveriesRunning, 10), said(operation.RedeliveriesRunning, 20), said(operation.RedeliveriesDone, 30),
+	require.Equal(t, []workflows.BulkRedeliveryMemo{
+		said(operation.BulkRedeliveryRunning, 10), said(operation.BulkRedeliveryRunning, 20), said(operation.BulkRedeliveryDone, 30),
 	}, kept, "once a page, since each is a record in history and in visibility")
 }
 
 func TestABulkRedeliveryThatCouldNeverEndIsRefused(t *testing.T) {
 	t.Parallel()
 	unpaced := many(1, 1, 1)
-	unpaced.Redeliveries.RatePerSecond = 0
-	for name, in := range map[string]workflows.RedeliveriesInput{
+	unpaced.Job.RatePerSecond = 0
+	for name, in := range map[string]workflows.BulkRedeliveryInput{
 		"pages of nothing": many(1, 0, 1), "runs of no page": many(1, 1, 0), "no rate": unpaced,
 	} {
 		var suite testsuite.WorkflowTestSuite
 		suite.SetLogger(silent{})
 		env := suite.NewTestWorkflowEnvironment()
-		env.ExecuteWorkflow(workflows.Redeliveries, in)
+		env.ExecuteWorkflow(workflows.BulkRedelivery, in)
 		var refused *temporal.ApplicationError
 		require.ErrorAs(t, env.GetWorkflowError(), &refused, name)
 		require.Equal(t, activities.TypeBadInput, refused.Type())
@@ -257,9 +257,9 @@ func TestABulkRedeliverySaysInTheUIWhoWhatAndWhy(t *testing.T) {
 	p := newPages(30)
 	p.took = time.Minute
 	in := many(30, 10, 100)
-	in.Redeliveries.Force, in.Redeliveries.Reason = true, "receiver | repaired"
-	in.Redeliveries.StartedAt, in.Redeliveries.Filter.Until = accepted, accepted
-	in.Place.Progress = operation.RedeliveriesProgress{Failed: 1, Failures: []operation.Failure{{Key: operation.Key{Endpoint: "SHOP", OperationID: "order 1"}, Detail: "no `endpoint`"}}}
+	in.Job.Force, in.Job.Reason = true, "receiver | repaired"
+	in.Job.StartedAt, in.Job.Filter.Until = accepted, accepted
+	in.Position.Progress = operation.BulkRedeliveryProgress{Failed: 1, Failures: []operation.Failure{{Key: operation.Key{Endpoint: "SHOP", OperationID: "order 1"}, Detail: "no `endpoint`"}}}
 	var said sdkpb.WorkflowMetadata
 	p.run(t, in, func(env *testsuite.TestWorkflowEnvironment) {
 		env.RegisterDelayedCallback(func() {
@@ -301,7 +301,7 @@ func TestEveryRunIsRungOnceHoweverABulkRedeliveryIsDisturbed(t *testing.T) {
 			}
 		}
 		in := many(p.matched, rapid.IntRange(1, 7).Draw(t, "page size"), rapid.IntRange(1, 4).Draw(t, "pages in a run"))
-		var progress operation.RedeliveriesProgress
+		var progress operation.BulkRedeliveryProgress
 		for next := &in; next != nil; {
 			next, progress = p.run(t, *next, resumesEachHour)
 		}

@@ -28,25 +28,25 @@ func TestEveryRecordedBulkRedeliveryReplays(t *testing.T) {
 	for name, history := range all {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			require.NoError(t, replayBulk(workflows.Redeliveries, history))
+			require.NoError(t, replayBulk(workflows.BulkRedelivery, history))
 		})
 	}
 }
 
 func replayBulk(code any, history *historypb.History) error {
 	replayer := worker.NewWorkflowReplayer()
-	replayer.RegisterWorkflowWithOptions(code, workflow.RegisterOptions{Name: workflows.RedeliveriesType})
+	replayer.RegisterWorkflowWithOptions(code, workflow.RegisterOptions{Name: workflows.BulkRedeliveryType})
 	return replayer.ReplayWorkflowHistory(silent{}, history)
 }
 
 // TestAChangedBulkRedeliveryDoesNotReplay shows that the replays can fail.
 func TestAChangedBulkRedeliveryDoesNotReplay(t *testing.T) {
 	t.Parallel()
-	changed := func(ctx workflow.Context, in workflows.RedeliveriesInput) (operation.RedeliveriesProgress, error) {
+	changed := func(ctx workflow.Context, in workflows.BulkRedeliveryInput) (operation.BulkRedeliveryProgress, error) {
 		if err := workflow.Sleep(ctx, 1); err != nil {
-			return operation.RedeliveriesProgress{}, err
+			return operation.BulkRedeliveryProgress{}, err
 		}
-		return workflows.Redeliveries(ctx, in)
+		return workflows.BulkRedelivery(ctx, in)
 	}
 	require.Error(t, replayBulk(changed, recordedIn(t, bulkHistories)["done"]))
 }
