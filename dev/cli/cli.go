@@ -176,12 +176,7 @@ func (d *dev) say(format string, args ...any) { _, _ = fmt.Fprintf(d.out, format
 func (d *dev) startTemporal(ctx context.Context) error {
 	o := temporalserver.Options{Addr: d.address(ctx, "temporal-addr", d.temporalAddr), DataDir: d.data, Retention: d.retention}
 	if !d.temporalOnly {
-		o.Keywords = []string{
-			workflows.AttributeEndpoint.GetName(), workflows.AttributeOutcome.GetName(),
-			workflows.AttributeStatus.GetName(), workflows.AttributePhase.GetName(),
-			workflows.AttributeBulkRedelivery.GetName(),
-		}
-		o.Integers = []string{workflows.AttributeUndelivered.GetName()}
+		o.Attributes = workflows.Attributes
 	}
 	where := "SQLite in memory"
 	if d.data != "" {

@@ -34,7 +34,7 @@ func TestBrowserShowsWhatIsSealedToWhoMayReadIt(t *testing.T) {
 	require.NoError(t, err)
 	closed(t, api, key)
 
-	b := w.browseAt(t, api, temporalui.Options{Addr: uiAddr, FrontendAddr: w.temporal.addr, Namespace: namespace, CodecEndpoint: r.Base + "/codec"})
+	b := w.browseAt(t, api, temporalui.Options{Addr: uiAddr, FrontendAddr: w.temporal.addr, Namespace: w.temporal.namespace, CodecEndpoint: r.Base + "/codec"})
 	b.shows("sealed", 1500, 1000, b.page(key, "history"), "LEDGER/2131", "Workflow Execution Started", "Codec Server could not connect")
 	require.NotContains(t, b.evaluate(allText), "operation_id")
 	b.do(chromedp.Navigate(strings.Replace(r.Base, "http://", "http://ops:"+codecReaderKey+"@", 1) + "/codec"))

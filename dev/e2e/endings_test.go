@@ -198,8 +198,8 @@ func endings(w *world) map[string]ending {
 }
 
 func TestEveryOperationEndsAsItShould(t *testing.T) {
-	leavesNothing(t)
-	w := newWorld(t, startEngine(t), quick)
+	t.Parallel()
+	w := newWorld(t, sharedEngine(t), quick)
 	api := w.run(t).Client
 	t.Run("endings", func(t *testing.T) {
 		for name, e := range endings(w) {

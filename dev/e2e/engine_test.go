@@ -23,15 +23,6 @@ import (
 // These tests look at the engine beside the API: each holds one bullet of the
 // engine rule (docs/adr), and fails without it.
 
-// temporalClient is what an operator's tools use.
-func (w *world) temporalClient(t *testing.T) client.Client {
-	t.Helper()
-	c, err := client.Dial(client.Options{HostPort: w.temporal.addr, Namespace: namespace})
-	require.NoError(t, err)
-	t.Cleanup(c.Close)
-	return c
-}
-
 func history(t *testing.T, c client.Client, key operation.Key) []*historypb.HistoryEvent {
 	t.Helper()
 	var events []*historypb.HistoryEvent
@@ -67,8 +58,8 @@ func pendingDelivery(t *testing.T, c client.Client, key operation.Key) *workflow
 }
 
 func TestTheHappyPathIsOneEagerWorkflowTaskWithoutAnActivity(t *testing.T) {
-	leavesNothing(t)
-	w := newWorld(t, startEngine(t), quick)
+	t.Parallel()
+	w := newWorld(t, sharedEngine(t), quick)
 	api := w.run(t).Client
 	w.core.SetStatus("100", "done")
 	closed(t, api, start(t, api, entry("100")))
@@ -86,8 +77,8 @@ func TestTheHappyPathIsOneEagerWorkflowTaskWithoutAnActivity(t *testing.T) {
 }
 
 func TestTheHistoryDoesNotGrowWithAttempts(t *testing.T) {
-	leavesNothing(t)
-	w := newWorld(t, startEngine(t), quick,
+	t.Parallel()
+	w := newWorld(t, sharedEngine(t), quick,
 		`TWICE: {dialect: standard, source: wallet, url: "http://127.0.0.1:1/hooks", poll: {interval: 1s, lifetime: 1m}, delivery: {interval: 20ms, attempts: 2}}`,
 		`OFTEN: {dialect: standard, source: wallet, url: "http://127.0.0.1:1/hooks", poll: {interval: 1s, lifetime: 1m}, delivery: {interval: 20ms, attempts: 40}}`)
 	api := w.run(t).Client
@@ -103,8 +94,8 @@ func TestTheHistoryDoesNotGrowWithAttempts(t *testing.T) {
 }
 
 func TestAReceiverThatAnswersSlowlyHoldsUpNobodyElsesAnswer(t *testing.T) {
-	leavesNothing(t)
-	w := newWorld(t, startEngine(t), patient)
+	t.Parallel()
+	w := newWorld(t, sharedEngine(t), patient)
 	api := w.run(t).Client
 	w.standard.Default(simulator.Reply{Delay: slow})
 	w.core.SetStatus("120", "done")
@@ -129,8 +120,8 @@ func TestAReceiverThatAnswersSlowlyHoldsUpNobodyElsesAnswer(t *testing.T) {
 }
 
 func TestAStartThatItsClientGivesUpRingsAllTheSame(t *testing.T) {
-	leavesNothing(t)
-	w := newWorld(t, startEngine(t), quick)
+	t.Parallel()
+	w := newWorld(t, sharedEngine(t), quick)
 	api := w.run(t).Client
 	given := 0
 	for n := range 30 {
@@ -162,7 +153,8 @@ var waitsOnServer = policies{
 const serverInterval = 6 * time.Second
 
 func TestAStateIsReadWhileNoWorkerRuns(t *testing.T) {
-	w := newWorld(t, startEngine(t), waitsOnServer)
+	t.Parallel()
+	w := newWorld(t, sharedEngine(t), waitsOnServer)
 	_, api := w.api(t, "127.0.0.1:0", "-worker=false")
 	worker := w.worker(t)
 	for _, id := range []string{"140", "141", "142"} {
@@ -196,7 +188,8 @@ func TestAStateIsReadWhileNoWorkerRuns(t *testing.T) {
 // A run's first workflow task may wait for a worker, or be lost with one: what was
 // said to the run meanwhile is older than what its first poll sees.
 func TestWhatIsSaidBeforeTheFirstPollIsHeardFirst(t *testing.T) {
-	w := newWorld(t, startEngine(t), quick)
+	t.Parallel()
+	w := newWorld(t, sharedEngine(t), quick)
 	w.ringsEvery(t, "{interval: 100ms, lifetime: 1m}")
 	_, api := w.api(t, "127.0.0.1:0", "-worker=false")
 	pushed := start(t, api, operation.StartRequest{Endpoint: "EVERY", OperationID: "145"})
@@ -222,6 +215,7 @@ func TestWhatIsSaidBeforeTheFirstPollIsHeardFirst(t *testing.T) {
 // What no worker took as an Update is said by Signal. An Update after it may come
 // to the run in the same workflow task, in which the SDK lets Updates go first.
 func TestWhatIsSaidBySignalIsHeardBeforeALaterUpdate(t *testing.T) {
+	t.Parallel()
 	push := func(ctx context.Context, api *apiclient.Client, key operation.Key) error {
 		return api.Push(ctx, key, "done")
 	}
@@ -240,7 +234,7 @@ func TestWhatIsSaidBySignalIsHeardBeforeALaterUpdate(t *testing.T) {
 		"a revocation that is refused for it": {"done", revoke, string(operation.ProblemNotRevocable), []string{"done"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, startEngine(t), quick)
+			w := newWorld(t, sharedEngine(t), quick)
 			w.ringsEvery(t, "{interval: 1h, lifetime: 2h}")
 			_, api := w.api(t, "127.0.0.1:0", "-worker=false")
 			first := w.worker(t)
@@ -271,7 +265,8 @@ func TestWhatIsSaidBySignalIsHeardBeforeALaterUpdate(t *testing.T) {
 }
 
 func TestAnUpdateThatIsSentAgainIsAnsweredAlsoAfterTheRunClosedByIt(t *testing.T) {
-	w := newWorld(t, startEngine(t), quick)
+	t.Parallel()
+	w := newWorld(t, sharedEngine(t), quick)
 	api, c := w.run(t).Client, w.temporalClient(t)
 	w.core.SetStatus("151", "processing")
 	key := start(t, api, entry("151"))
@@ -302,8 +297,8 @@ func statuses(received []simulator.Received) (all []string) {
 }
 
 func TestALongWaitGivesItsSlotBackAndShowsHAndK(t *testing.T) {
-	leavesNothing(t)
-	w := newWorld(t, startEngine(t), waitsOnServer)
+	t.Parallel()
+	w := newWorld(t, sharedEngine(t), waitsOnServer)
 	api := w.run(t).Client
 	w.core.SetStatus("150", "done")
 	w.standard.Script("150", failing(http.StatusServiceUnavailable))
@@ -321,8 +316,8 @@ func TestALongWaitGivesItsSlotBackAndShowsHAndK(t *testing.T) {
 }
 
 func TestWhatIsSaidDuringAnAttemptInAWorkflowTaskRepeatsNothing(t *testing.T) {
-	leavesNothing(t)
-	w := newWorld(t, startEngine(t), patient)
+	t.Parallel()
+	w := newWorld(t, sharedEngine(t), patient)
 	api := w.run(t).Client
 	for name, say := range map[string]func(operation.Key) error{
 		"190": func(key operation.Key) error { return api.Push(t.Context(), key, "done") },
@@ -347,8 +342,8 @@ func TestWhatIsSaidDuringAnAttemptInAWorkflowTaskRepeatsNothing(t *testing.T) {
 }
 
 func TestWhatIsSaidDuringALongAttemptInAWorkflowTaskWaitsForIt(t *testing.T) {
-	leavesNothing(t)
-	w := newWorld(t, startEngine(t), patient)
+	t.Parallel()
+	w := newWorld(t, sharedEngine(t), patient)
 	api := w.run(t).Client
 	for _, id := range []string{"warm", "195"} {
 		w.core.SetStatus(id, "done")
@@ -366,8 +361,8 @@ func TestWhatIsSaidDuringALongAttemptInAWorkflowTaskWaitsForIt(t *testing.T) {
 }
 
 func TestAWithdrawalCutsNothingOff(t *testing.T) {
-	leavesNothing(t)
-	w := newWorld(t, startEngine(t), waitsOnServer)
+	t.Parallel()
+	w := newWorld(t, sharedEngine(t), waitsOnServer)
 	api := w.run(t).Client
 	for _, id := range []string{"160", "161", "162"} {
 		w.core.SetStatus(id, "done")

@@ -37,7 +37,7 @@ func pushed(poll, delivery string) string {
 // has at most one question and one request in flight, that both are counted in
 // one record, and that nothing is decided on an older one.
 func TestOneWatchOneDeliveryOneRecord(t *testing.T) {
-	leavesNothing(t)
+	t.Parallel()
 	s := newStage(t, map[string]string{
 		"TWICE":     pushed("", "interval: 30s, attempts: 2"),
 		"OVERTAKEN": pushed("", "interval: 30s, attempts: 2"),
@@ -645,6 +645,7 @@ func (s *stage) aPushBeforeTheRepoll(t *testing.T) {
 // TestAWorkerKilledInMidWatchAsksNoMoreThanItMay holds that a kill adds at most
 // the one question that was in flight.
 func TestAWorkerKilledInMidWatchAsksNoMoreThanItMay(t *testing.T) {
+	t.Parallel()
 	const maxPolls, id = 8, "killed"
 	s := newQuietStage(t, map[string]string{"CAPPED": pushed(", max_polls: 8", "interval: 50ms, attempts: 2")})
 	_, api := s.api(t, "127.0.0.1:0", "-worker=false")

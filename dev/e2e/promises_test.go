@@ -23,12 +23,11 @@ const tolerance = 50 * time.Millisecond
 // it. No attempt may ever come early; late is judged by the median, and
 // measured once more before it counts, since others use this machine too.
 func TestTheIntervalIsKeptOnAnUnmodifiedServer(t *testing.T) {
-	leavesNothing(t)
 	intervals := map[time.Duration]int{
 		10 * time.Millisecond: 8, 50 * time.Millisecond: 8, 200 * time.Millisecond: 8,
 		time.Second: 6, 1500 * time.Millisecond: 6, 6 * time.Second: 2,
 	}
-	engine := startEngine(t)
+	engine := sharedEngine(t)
 	hooks := receiver(t, "standard")
 	var endpoints []string
 	for h, k := range intervals {
@@ -72,8 +71,8 @@ func measure(t *testing.T, w *world, hooks *simulator.Receiver, api *apiclient.C
 }
 
 func TestAnOperationIsStartedOnce(t *testing.T) {
-	leavesNothing(t)
-	w := newWorld(t, startEngine(t), quick)
+	t.Parallel()
+	w := newWorld(t, sharedEngine(t), quick)
 	api := w.run(t).Client
 
 	w.core.SetStatus("601", "done")
@@ -108,8 +107,8 @@ func TestAnOperationIsStartedOnce(t *testing.T) {
 }
 
 func TestTheListFindsWhatFailed(t *testing.T) {
-	leavesNothing(t)
-	w := newWorld(t, startEngine(t), quick)
+	t.Parallel()
+	w := newWorld(t, sharedEngine(t), quick)
 	api := w.run(t).Client
 	for _, id := range []string{"701", "702"} {
 		w.core.SetStatus(id, "done")
@@ -126,8 +125,8 @@ func TestTheListFindsWhatFailed(t *testing.T) {
 }
 
 func TestDetailsShowNothingOfThePayerOrTheCard(t *testing.T) {
-	leavesNothing(t)
-	w := newWorld(t, startEngine(t), quick)
+	t.Parallel()
+	w := newWorld(t, sharedEngine(t), quick)
 	api := w.run(t).Client
 	w.wsgate.Script("A2C-1", simulator.Statuses(2)...)
 	w.core.SetStatus("801", "done")

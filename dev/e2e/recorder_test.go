@@ -252,7 +252,7 @@ func newStage(t *testing.T, endpoints map[string]string) *stage {
 func newQuietStage(t *testing.T, endpoints map[string]string) *stage {
 	t.Helper()
 	s := &stage{recorder: newRecorder(t), endpoints: endpoints}
-	s.temporal = startEngine(t)
+	s.temporal = sharedEngine(t)
 	s.config = filepath.Join(t.TempDir(), "ringback.yml")
 	s.write(t)
 	return s

@@ -122,8 +122,9 @@ func acknowledgedOf(r *simulator.Receiver, keys []operation.Key) int {
 }
 
 func TestManyAreRedeliveredOnceEachThoughStoppedAndKilled(t *testing.T) {
+	t.Parallel()
 	const many = 30
-	w := newWorld(t, startEngine(t), quick)
+	w := newWorld(t, sharedEngine(t), quick)
 	w.withKeys(t)
 	_, api := w.api(t, "127.0.0.1:0", "-worker=false")
 	api.Key = opsKey
@@ -229,11 +230,13 @@ func TestWhatNeverArrivedIsAnsweredAndRedeliveredOnPostgreSQL(t *testing.T) {
 	neverArrived(t, startEngine(t, "-postgres", startPostgres(t)))
 }
 
-func TestWhatNeverArrivedIsAnsweredAndRedelivered(t *testing.T) { neverArrived(t, startEngine(t)) }
+func TestWhatNeverArrivedIsAnsweredAndRedelivered(t *testing.T) {
+	t.Parallel()
+	neverArrived(t, sharedEngine(t))
+}
 
 func neverArrived(t *testing.T, e *engine) {
 	t.Helper()
-	leavesNothing(t)
 	w := newWorld(t, e, policies{poll: "{schedule: [50ms], lifetime: 1m}", delivery: "{interval: 20ms, attempts: 2, timeout: 5s}"},
 		fmt.Sprintf(`BRIEF: {dialect: standard, source: wallet, url: %q, poll: {interval: 100ms, lifetime: 300ms}, delivery: {interval: 20ms, attempts: 2}}`, "http://127.0.0.1:1/hooks"))
 	api := w.run(t).Client
@@ -323,15 +326,15 @@ func neverArrived(t *testing.T, e *engine) {
 // TestWhatAnOperatorDoesToABulkRedelivery tries what the Temporal UI and CLI
 // offer (docs/operations.md).
 func TestWhatAnOperatorDoesToABulkRedelivery(t *testing.T) {
-	leavesNothing(t)
+	t.Parallel()
 	const many = 20
-	w := newWorld(t, startEngine(t), quick)
+	w := newWorld(t, sharedEngine(t), quick)
 	api := w.run(t).Client
 	c := w.temporalClient(t)
 	keys := failsMany(t, w, api, many)
 	begun, err := api.StartBulkRedelivery(t.Context(), operation.BulkRedeliveryRequest{Filter: operation.Filter{Endpoint: ledger}, RatePerSecond: 2})
 	require.NoError(t, err)
-	id := workflows.RedeliveriesWorkflowID(begun.ID)
+	id := workflows.BulkRedeliveryWorkflowID(begun.ID)
 	run := &commonpb.WorkflowExecution{WorkflowId: id}
 	rests := func(t *testing.T) {
 		t.Helper()
@@ -350,13 +353,13 @@ func TestWhatAnOperatorDoesToABulkRedelivery(t *testing.T) {
 	t.Run("its activity is paused and unpaused", func(t *testing.T) {
 		goesOn(t)
 		_, err := c.WorkflowService().PauseActivity(t.Context(), &workflowservice.PauseActivityRequest{
-			Namespace: namespace, Execution: run, Identity: "operator",
+			Namespace: c.namespace, Execution: run, Identity: "operator",
 			Activity: &workflowservice.PauseActivityRequest_Type{Type: workflows.ActivityRedeliverPage},
 		})
 		require.NoError(t, err)
 		rests(t)
 		_, err = c.WorkflowService().UnpauseActivity(t.Context(), &workflowservice.UnpauseActivityRequest{
-			Namespace: namespace, Execution: run, Identity: "operator",
+			Namespace: c.namespace, Execution: run, Identity: "operator",
 			Activity: &workflowservice.UnpauseActivityRequest_Type{Type: workflows.ActivityRedeliverPage},
 		})
 		require.NoError(t, err)
@@ -386,7 +389,7 @@ func TestWhatAnOperatorDoesToABulkRedelivery(t *testing.T) {
 		}
 		require.Eventually(t, func() bool {
 			found, err := c.CountWorkflow(t.Context(), &workflowservice.CountWorkflowExecutionsRequest{
-				Namespace: namespace, Query: fmt.Sprintf("RingbackRedeliveries = '%s' AND ExecutionStatus = 'Completed'", another.ID),
+				Namespace: c.namespace, Query: fmt.Sprintf("RingbackRedeliveries = '%s' AND ExecutionStatus = 'Completed'", another.ID),
 			})
 			require.NoError(t, err)
 			return int(found.GetCount()) == done.Done

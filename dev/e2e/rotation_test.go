@@ -148,10 +148,9 @@ func apiKey(key string) string {
 
 func newRotating(t *testing.T) *rotating {
 	t.Helper()
-	t.Setenv("E2E_WSGATE_PASSWORD", wsgatePassword)
 	dir, ours, theirs := t.TempDir(), t.TempDir(), t.TempDir()
 	r := &rotating{
-		world: &world{temporal: startEngine(t), config: filepath.Join(dir, "ringback.yml")}, dir: dir,
+		world: &world{temporal: sharedEngine(t), config: filepath.Join(dir, "ringback.yml")}, dir: dir,
 		old: newAuthority(t, ours), new: newAuthority(t, theirs), key: apiKeyOld,
 		keys: apiKey(apiKeyOld), secrets: "${file:secret-old}", codec: codecOf("a"),
 	}
