@@ -14,7 +14,7 @@ import (
 
 // log is a logger with what is known of the request: who, from where, what, on
 // which operation, and the result. A failure is logged here with its cause.
-func (s *Server) log(r *request, err error) *zap.Logger {
+func (s *Server) log(ctx context.Context, r *request, err error) *zap.Logger {
 	result := "ok"
 	var refused *operation.Error
 	if err != nil {
@@ -22,12 +22,12 @@ func (s *Server) log(r *request, err error) *zap.Logger {
 		result = string(refused.Problem)
 	}
 	log := s.options.Log.With(
-		zap.String("request_id", requestIDOf(r.Context())),
+		zap.String("request_id", requestIDOf(ctx)),
 		zap.String("who", r.caller.Name),
 		zap.String("from", remoteAddress(r.Request)),
 		certificate(r.Request),
 		zap.String("action", r.action),
-		traceID(r.Context()),
+		traceID(ctx),
 		zap.String("result", result),
 	).With(r.subject(err)...).With(r.fields...)
 	if refused != nil {

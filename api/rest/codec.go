@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"context"
 	"net/http"
 	"slices"
 
@@ -31,17 +32,17 @@ func (s *Server) codec(action string) http.Handler {
 			err = s.authorizeCodec(r)
 		}
 		if err != nil {
-			s.refuseCodec(w, r, err)
+			s.refuseCodec(hr.Context(), w, r, err)
 			return
 		}
-		s.log(r, nil).Info("audit")
+		s.log(hr.Context(), r, nil).Info("audit")
 		r.Body = http.MaxBytesReader(w, r.Body, MaxCodecBody)
 		s.options.Codec.ServeHTTP(w, r.Request)
 	})
 }
 
-func (s *Server) refuseCodec(w http.ResponseWriter, r *request, err error) {
-	s.log(r, err).Info("refused", zap.Int("http_status", writeProblem(w, r.Request, refusal(err))))
+func (s *Server) refuseCodec(ctx context.Context, w http.ResponseWriter, r *request, err error) {
+	s.log(ctx, r, err).Info("refused", zap.Int("http_status", writeProblem(w, r.Request, refusal(err))))
 }
 
 // checkCodecOrigin lets a page of one of the origins that may read the response,
@@ -92,9 +93,9 @@ func (s *Server) codecSignIn(w http.ResponseWriter, hr *http.Request) {
 		if refusal(err).Problem == ProblemUnauthenticated {
 			w.Header().Set("WWW-Authenticate", `Basic realm="Ringback codec: an API key as the password", charset="UTF-8"`)
 		}
-		s.refuseCodec(w, r, err)
+		s.refuseCodec(hr.Context(), w, r, err)
 		return
 	}
-	s.log(r, nil).Info("audit")
+	s.log(hr.Context(), r, nil).Info("audit")
 	write(w, "text/plain; charset=utf-8", http.StatusOK, []byte("Signed in: this browser's Temporal UI may show what is sealed, until the browser is closed.\n"))
 }

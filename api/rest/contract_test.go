@@ -210,7 +210,7 @@ func TestTheDocumentHasTheLimitsOfTheRules(t *testing.T) {
 		}
 	}
 	require.ElementsMatch(t, operation.Initiators, within("RevocationRequest", "initiated_by").Enum)
-	require.EqualValues(t, operation.MaxRatePerSecond, *within("RedeliveriesRequest", "rate_per_second").Max)
+	require.InDelta(t, operation.MaxRatePerSecond, *within("RedeliveriesRequest", "rate_per_second").Max, 0)
 }
 
 // TestEveryExampleIsWhatTheCodeReadsAndWrites holds the document's examples

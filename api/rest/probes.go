@@ -49,7 +49,7 @@ func (s *Server) probeRoutes(r *mux.Router) {
 func (s *Server) metrics(w http.ResponseWriter, hr *http.Request) {
 	r := &request{Request: hr, header: w.Header(), action: "metrics"}
 	if err := s.authorizeAll(r, ScopeRead); err != nil {
-		s.finish(w, r, 0, nil, err)
+		s.finish(hr.Context(), w, r, 0, nil, err)
 		return
 	}
 	s.options.Metrics.ServeHTTP(w, hr)

@@ -81,8 +81,8 @@ type response struct {
 func (s *Server) handle(action string, scope Scope, validate func(*request) (call, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
 		r := &request{Request: hr, header: w.Header(), action: action}
-		status, body, err := s.serve(r, scope, validate)
-		s.finish(w, r, status, body, err)
+		status, body, err := s.serve(hr.Context(), r, scope, validate)
+		s.finish(hr.Context(), w, r, status, body, err)
 	})
 }
 
@@ -91,14 +91,14 @@ func (s *Server) handle(action string, scope Scope, validate func(*request) (cal
 //
 // A call takes the turn of its kind of work once the request was read, so that a
 // slow client holds none.
-func (s *Server) serve(r *request, scope Scope, validate func(*request) (call, error)) (status int, body []byte, err error) {
+func (s *Server) serve(ctx context.Context, r *request, scope Scope, validate func(*request) (call, error)) (status int, body []byte, err error) {
 	if err := s.authorize(r, scope); err != nil {
 		return 0, nil, err
 	}
 	if err := s.allow(r); err != nil {
 		return 0, nil, err
 	}
-	release, err := s.acquire(r.Context(), overload.Request)
+	release, err := s.acquire(ctx, overload.Request)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -107,7 +107,7 @@ func (s *Server) serve(r *request, scope Scope, validate func(*request) (call, e
 	if err != nil {
 		return 0, nil, err
 	}
-	result, err := s.run(r, c)
+	result, err := s.run(ctx, r, c)
 	if err != nil || result.body == nil {
 		return result.status, nil, err
 	}
@@ -117,8 +117,8 @@ func (s *Server) serve(r *request, scope Scope, validate func(*request) (call, e
 
 // run makes the call once it is its turn. A read ends with its client; a change,
 // once begun, goes on without it.
-func (s *Server) run(r *request, c call) (result response, err error) {
-	ctx, timeout := r.Context(), s.options.Timeout
+func (s *Server) run(ctx context.Context, r *request, c call) (result response, err error) {
+	timeout := s.options.Timeout
 	if !r.isRead() {
 		ctx, timeout = context.WithoutCancel(ctx), s.options.StartTimeout
 	}
@@ -140,8 +140,8 @@ func (s *Server) run(r *request, c call) (result response, err error) {
 
 // finish writes the response and the log: a line for each change, whatever its
 // result, and for each read that was refused to its key.
-func (s *Server) finish(w http.ResponseWriter, r *request, status int, body []byte, err error) {
-	log := s.log(r, err)
+func (s *Server) finish(ctx context.Context, w http.ResponseWriter, r *request, status int, body []byte, err error) {
+	log := s.log(ctx, r, err)
 	if err != nil {
 		status = writeProblem(w, r.Request, refusal(err))
 	} else {
