@@ -112,22 +112,23 @@ func (d *decoder) fault(path, detail string) {
 var timeType = reflect.TypeFor[operation.Time]()
 
 func (d *decoder) value(path string, raw json.RawMessage, into reflect.Value) {
-	if bytes.Equal(raw, []byte("null")) {
-		d.fault(path, "is null; leave it out instead")
-		return
-	}
 	switch {
+	case bytes.Equal(raw, []byte("null")):
+		d.fault(path, "is null; leave it out instead")
 	case into.Kind() == reflect.Pointer:
 		into.Set(reflect.New(into.Type().Elem()))
 		d.value(path, raw, into.Elem())
 	case into.Type() == timeType:
-		d.scalar(path, raw, into, "an RFC 3339 time in a string, such as \"2026-11-21T09:30:00+02:00\"")
+		d.scalar(path, raw, into, `an RFC 3339 time in a string, such as "2026-11-21T09:30:00+02:00"`)
 	case into.Kind() == reflect.Struct:
 		d.object(path, raw, into)
 	case into.Kind() == reflect.Slice:
 		d.list(path, raw, into)
 	case into.Kind() == reflect.String:
-		d.text(path, raw, into)
+		d.scalar(path, raw, into, "a string")
+		if fault := operation.CheckText(into.String()); fault != "" {
+			d.fault(path, fault)
+		}
 	case into.Kind() == reflect.Float64:
 		d.scalar(path, raw, into, "a number")
 	default:
@@ -135,24 +136,10 @@ func (d *decoder) value(path string, raw json.RawMessage, into reflect.Value) {
 	}
 }
 
-// scalar reads a time, a number or a boolean.
 func (d *decoder) scalar(path string, raw json.RawMessage, into reflect.Value, expected string) {
 	if err := json.Unmarshal(raw, into.Addr().Interface()); err != nil {
 		d.fault(path, "is not "+expected)
 	}
-}
-
-func (d *decoder) text(path string, raw json.RawMessage, into reflect.Value) {
-	var text string
-	if err := json.Unmarshal(raw, &text); err != nil {
-		d.fault(path, "is not a string")
-		return
-	}
-	if fault := operation.CheckText(text); fault != "" {
-		d.fault(path, fault)
-		return
-	}
-	into.SetString(text)
 }
 
 func (d *decoder) list(path string, raw json.RawMessage, into reflect.Value) {
@@ -175,7 +162,7 @@ func (d *decoder) object(path string, raw json.RawMessage, into reflect.Value) {
 		return
 	}
 	seen := map[string]bool{}
-	for name, member := range members(raw) {
+	for name, member := range operation.Members(raw) {
 		memberPath := join(path, name)
 		field, known := fieldNamed(into, name)
 		switch {
@@ -187,27 +174,6 @@ func (d *decoder) object(path string, raw json.RawMessage, into reflect.Value) {
 			d.value(memberPath, member, field)
 		}
 		seen[name] = true
-	}
-}
-
-// members are the members of a sound JSON object, in order.
-func members(raw json.RawMessage) func(yield func(string, json.RawMessage) bool) {
-	return func(yield func(string, json.RawMessage) bool) {
-		tokens := json.NewDecoder(bytes.NewReader(raw))
-		_, _ = tokens.Token() // the opening brace
-		for tokens.More() {
-			name, err := tokens.Token()
-			if err != nil {
-				return
-			}
-			var member json.RawMessage
-			if err := tokens.Decode(&member); err != nil {
-				return
-			}
-			if !yield(name.(string), member) {
-				return
-			}
-		}
 	}
 }
 
