@@ -9,11 +9,11 @@ import (
 
 // attemptInTask makes a delivery's first attempt inside the workflow task, at most
 // one in each. Where a watch is pending it makes none: an Update that ends the watch
-// would wait for the attempt.
+// would wait for the attempt. The run before may have been told to stop the delivery.
 func (r *run) attemptInTask(c operation.Callback, record *operation.DeliveryRecord) {
 	task := workflow.GetInfo(r.ctx).GetCurrentHistoryLength()
 	watchPending := r.watchTask != 0 && r.watchTask != task
-	if record.Made > 0 || r.attemptTask == task || watchPending {
+	if record.Made > 0 || r.attemptTask == task || watchPending || r.op.ShouldStopDelivery() {
 		return
 	}
 	r.attemptTask = task

@@ -25,15 +25,15 @@ func inAnyOrder(t *rapid.T) {
 	m := newModel(t)
 	// What goes on is likelier than what ends, so that runs get somewhere.
 	t.Repeat(map[string]func(*rapid.T){
-		"see": m.see, "see more": m.see, "see even more": m.see,
-		"begin": m.begin, "begin or settle": m.ring, "settle": m.settle,
+		"see": m.observe, "see more": m.observe, "see even more": m.observe,
+		"start": m.start, "start or settle": m.startOrSettle, "settle": m.settle,
 		"revoke": m.rarely(m.revoke), "withdraw": m.rarely(m.withdraw), "endWatch": m.rarely(m.endWatch),
 		"": m.check,
 	})
 	m.finish(t)
 }
 
-// model is what an onlooker writes down: no rules of ringing, only the order
+// model records what an observer sees: no rules of delivery, only the order
 // of things.
 type model struct {
 	op       *operation.Lifecycle
@@ -47,8 +47,8 @@ type model struct {
 	bodies map[string]operation.Observation
 	// attempts are those made for each callback.
 	attempts map[string]int
-	// inHand is the callback being delivered.
-	inHand *operation.Callback
+	// inProgress is the callback being delivered.
+	inProgress *operation.Callback
 	// settled are the outcomes of deliveries that were not superseded.
 	settled []settlement
 	// final is the first final status, by whatever way.
@@ -96,14 +96,14 @@ func (m *model) rarely(action func(*rapid.T)) func(*rapid.T) {
 
 func (m *model) tick() { m.now = m.now.Add(time.Second) }
 
-// see brings a poll's answer or a push; some answers were asked for long ago.
-func (m *model) see(t *rapid.T) {
+// observe brings a poll's answer or a push; some polls began long ago.
+func (m *model) observe(t *rapid.T) {
 	m.tick()
 	status := rapid.SampledFrom(m.statuses).Draw(t, "status")
 	if m.rules.IsFinal(status) && rapid.IntRange(0, 3).Draw(t, "final yet") > 0 {
 		status = m.statuses[0]
 	}
-	begun := m.now.Add(-rapid.SampledFrom([]time.Duration{0, 0, 0, 1500 * time.Millisecond, time.Minute}).Draw(t, "asked ago"))
+	begun := m.now.Add(-rapid.SampledFrom([]time.Duration{0, 0, 0, 1500 * time.Millisecond, time.Minute}).Draw(t, "began ago"))
 	recorded := m.op.Observe(operation.Observation{Status: status, BegunAt: begun, ObservedAt: m.now})
 	if recorded == operation.ObservedStale {
 		require.True(t, begun.Before(m.observed), "dropped although nothing newer was recorded")
@@ -124,33 +124,33 @@ func (m *model) see(t *rapid.T) {
 	require.Equal(t, m.final != "", m.op.State().Status != nil && m.op.State().Status.Final)
 }
 
-func (m *model) begin(t *rapid.T) {
+func (m *model) start(t *rapid.T) {
 	m.tick()
-	if m.inHand != nil || !m.op.HasPending() {
+	if m.inProgress != nil || !m.op.HasPending() {
 		return
 	}
 	c, record := m.op.StartDelivery()
 	require.False(t, m.has[c.ID], "the client has the callback about %q", c.Observation.Status)
-	if body, owedBefore := m.bodies[c.ID]; owedBefore {
+	if body, dueBefore := m.bodies[c.ID]; dueBefore {
 		require.Equal(t, body, c.Observation, "one id, two bodies")
 	}
 	require.Len(t, record.Delivery.Attempts, m.attempts[c.ID], "attempt numbers don't go on")
 	require.False(t, m.withdrawn, "%q is delivered after the withdrawal", c.Observation.Status)
 	require.False(t, m.op.ShouldStopDelivery(), "%q is unwanted before it begins", c.Observation.Status)
-	m.bodies[c.ID], m.has[c.ID], m.inHand = c.Observation, true, &c
+	m.bodies[c.ID], m.has[c.ID], m.inProgress = c.Observation, true, &c
 }
 
-func (m *model) ring(t *rapid.T) {
-	if m.inHand != nil {
+func (m *model) startOrSettle(t *rapid.T) {
+	if m.inProgress != nil {
 		m.settle(t)
 		return
 	}
-	m.begin(t)
+	m.start(t)
 }
 
 func (m *model) settle(t *rapid.T) {
 	m.tick()
-	if m.inHand == nil {
+	if m.inProgress == nil {
 		return
 	}
 	outcomes := []operation.DeliveryOutcome{operation.DeliveryAcknowledged, operation.DeliveryExhausted, operation.DeliveryGone}
@@ -163,16 +163,16 @@ func (m *model) settle(t *rapid.T) {
 	record.BeginAttempt(m.now)
 	record.Delivery.Outcome = outcome
 	m.op.RecordDelivery(record)
-	m.attempts[m.inHand.ID]++
-	m.has[m.inHand.ID] = outcome == operation.DeliveryAcknowledged
-	m.settled = slices.DeleteFunc(m.settled, func(s settlement) bool { return s.id == m.inHand.ID })
+	m.attempts[m.inProgress.ID]++
+	m.has[m.inProgress.ID] = outcome == operation.DeliveryAcknowledged
+	m.settled = slices.DeleteFunc(m.settled, func(s settlement) bool { return s.id == m.inProgress.ID })
 	if outcome != operation.DeliverySuperseded {
-		m.settled = append(m.settled, settlement{m.inHand.ID, outcome})
+		m.settled = append(m.settled, settlement{m.inProgress.ID, outcome})
 	}
-	if outcome == operation.DeliveryAcknowledged && m.inHand.ID == m.atWithdrawal {
+	if outcome == operation.DeliveryAcknowledged && m.inProgress.ID == m.atWithdrawal {
 		m.saved = true
 	}
-	m.inHand = nil
+	m.inProgress = nil
 }
 
 func (m *model) revoke(t *rapid.T) {
@@ -196,12 +196,12 @@ func (m *model) revoke(t *rapid.T) {
 
 func (m *model) withdraw(*rapid.T) {
 	m.tick()
-	left := m.op.Watching() || !m.op.Closed() && !(m.inHand != nil && m.op.ShouldStopDelivery() && m.final != "" && len(m.queued()) == 0)
+	left := m.op.Watching() || !m.op.Closed() && !(m.inProgress != nil && m.op.ShouldStopDelivery() && m.final != "" && len(m.queued()) == 0)
 	silent := m.op.Closed() && m.final == "" && len(m.settled) == 0
 	if !m.withdrawn && !m.op.Withdrawn() && (left || silent) {
 		m.withdrawn = true
-		if m.inHand != nil {
-			m.atWithdrawal = m.inHand.ID
+		if m.inProgress != nil {
+			m.atWithdrawal = m.inProgress.ID
 		}
 	}
 	m.op.Withdraw()
@@ -211,7 +211,7 @@ func (m *model) withdraw(*rapid.T) {
 func (m *model) queued() []operation.Delivery {
 	var queued []operation.Delivery
 	for _, d := range m.op.State().Deliveries {
-		if d.Outcome == operation.DeliveryPending && (m.inHand == nil || d.CallbackID != m.inHand.ID) {
+		if d.Outcome == operation.DeliveryPending && (m.inProgress == nil || d.CallbackID != m.inProgress.ID) {
 			queued = append(queued, d)
 		}
 	}
@@ -236,7 +236,7 @@ func (m *model) check(t *rapid.T) {
 		require.Equal(t, m.final, s.Status.Value, "a final status changed")
 		require.True(t, s.Status.Final)
 	}
-	if m.inHand != nil && (m.withdrawn || s.Revocation != nil && !m.inHand.Final) {
+	if m.inProgress != nil && (m.withdrawn || s.Revocation != nil && !m.inProgress.Final) {
 		require.True(t, m.op.ShouldStopDelivery(), "a delivery goes on that is not wanted")
 	}
 	if s.Phase == operation.Closed {
@@ -244,7 +244,7 @@ func (m *model) check(t *rapid.T) {
 	}
 }
 
-// outcome is promise 12, told once more. What was owed again and then dropped has
+// outcome is promise 12, written a second time. What was due again and then dropped has
 // not ended as it did before.
 func (m *model) outcome() operation.Outcome {
 	for _, d := range m.op.State().Deliveries {
@@ -271,7 +271,7 @@ func (m *model) outcome() operation.Outcome {
 func (m *model) finish(t *rapid.T) {
 	m.endWatch(t)
 	for range 2*len(m.statuses) + 2 {
-		m.begin(t)
+		m.start(t)
 		m.settle(t)
 	}
 	require.True(t, m.op.Closed(), "nothing is pending, and it is not over: %+v", m.op.State())

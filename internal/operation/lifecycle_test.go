@@ -74,7 +74,6 @@ type run struct {
 	now operation.Time
 	// begun is when the poll in flight began.
 	begun    operation.Time
-	rung     []string
 	attempts int
 	fault    string
 }
@@ -103,11 +102,11 @@ func (r *run) expect(what string, want, got any) {
 	}
 }
 
-// sees records the answer to a poll that began just now.
-func sees(status string) step { return recorded("", status) }
+// observes records the answer to a poll that began just now.
+func observes(status string) step { return observesAs("", status) }
 
-// recorded is sees, where it matters what became of the observation.
-func recorded(as operation.ObservationResult, status string) step {
+// observesAs is observes, where the result of the observation matters.
+func observesAs(as operation.ObservationResult, status string) step {
 	return func(r *run) {
 		begun := r.now
 		if !r.begun.IsZero() {
@@ -116,7 +115,7 @@ func recorded(as operation.ObservationResult, status string) step {
 		got := r.op.Observe(operation.Observation{Status: status, Raw: raw(status), BegunAt: begun, ObservedAt: r.now})
 		r.begun = operation.Time{}
 		if as != "" {
-			r.expect("what became of "+status, as, got)
+			r.expect("the result of "+status, as, got)
 		}
 	}
 }
@@ -128,25 +127,21 @@ func raw(status string) map[string]string {
 	return map[string]string{"orderStatus": status}
 }
 
-// pushed records what the core said by itself.
-func pushed(status string) step { return sees(status) }
+// polls begins a poll whose answer is the next observation.
+func polls(r *run) { r.begun = r.now }
 
-// asks begins a poll whose answer is the next sees.
-func asks(r *run) { r.begun = r.now }
-
-// begins takes the next callback owed: about that status, "-" for none.
-func begins(status string) step {
+// starts takes the next callback to deliver: about that status, "-" for none.
+func starts(status string) step {
 	return func(r *run) {
 		if _, delivering := r.op.CurrentDelivery(); delivering || !r.op.HasPending() {
-			r.expect("the callback owed", status, "-")
+			r.expect("the callback due", status, "-")
 			return
 		}
 		c, record := r.op.StartDelivery()
-		r.expect("the callback owed", status, c.Observation.Status)
+		r.expect("the callback due", status, c.Observation.Status)
 		if c.ID != operation.CallbackID(key, c.Observation.Status) {
 			r.fault = "the callback's id is not that of its status"
 		}
-		r.rung = append(r.rung, c.Observation.Status)
 		r.attempts = len(record.Delivery.Attempts)
 	}
 }
@@ -165,11 +160,11 @@ var (
 	acknowledged step = settles(operation.DeliveryAcknowledged)
 	exhausted    step = settles(operation.DeliveryExhausted)
 	gone         step = settles(operation.DeliveryGone)
-	givenUp      step = settles(operation.DeliverySuperseded)
+	stopped      step = settles(operation.DeliverySuperseded)
 )
 
-func unwanted(want bool) step {
-	return func(r *run) { r.expect("that the delivery in hand is unwanted", want, r.op.ShouldStopDelivery()) }
+func shouldStop(want bool) step {
+	return func(r *run) { r.expect("that the delivery in progress should stop", want, r.op.ShouldStopDelivery()) }
 }
 
 func revokes(by string) step {
@@ -250,68 +245,68 @@ func shown(s operation.State) string {
 	return s.Status.Value
 }
 
-func TestPromise3WhatRings(t *testing.T) {
+func TestPromise3WhatIsDelivered(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []row{
-		{"Ukrcard rings for orderStatus 2 and for nothing before it", ukrcard(),
-			[]step{sees("0"), begins("-"), sees("0"), begins("-"), sees("2"), watching(false), begins("2"), acknowledged},
+		{"Ukrcard gets a callback for orderStatus 2 and for nothing before it", ukrcard(),
+			[]step{observes("0"), starts("-"), observes("0"), starts("-"), observes("2"), watching(false), starts("2"), acknowledged},
 			operation.OutcomeAcknowledged, []string{"2 acknowledged"}, "2!"},
-		{"Ukrcard rings for orderStatus 1", ukrcard(), []step{sees("1"), begins("1"), acknowledged},
+		{"Ukrcard gets a callback for orderStatus 1", ukrcard(), []step{observes("1"), starts("1"), acknowledged},
 			operation.OutcomeAcknowledged, []string{"1 acknowledged"}, "1!"},
-		{"Ukrcard rings with the last answer when the polls are used up", ukrcard(),
-			[]step{sees("0"), sees("5"), pollsUsedUp, begins("5"), acknowledged},
+		{"Ukrcard gets a callback with the last answer when the polls are used up", ukrcard(),
+			[]step{observes("0"), observes("5"), pollsUsedUp, starts("5"), acknowledged},
 			operation.OutcomeAcknowledged, []string{"5 acknowledged polls_used_up"}, "5"},
-		{"Ukrcard rings with the last answer when the lifetime is over", ukrcard(),
-			[]step{sees("0"), lifetimeOver, begins("0"), acknowledged},
+		{"Ukrcard gets a callback with the last answer when the lifetime is over", ukrcard(),
+			[]step{observes("0"), lifetimeOver, starts("0"), acknowledged},
 			operation.OutcomeAcknowledged, []string{"0 acknowledged lifetime_over"}, "0"},
-		{"Ukrcard rings without orderStatus when the last answer had none", ukrcard(),
-			[]step{sees("0"), sees(""), pollsUsedUp, begins(""), acknowledged},
+		{"Ukrcard gets a callback without orderStatus when the last answer had none", ukrcard(),
+			[]step{observes("0"), observes(""), pollsUsedUp, starts(""), acknowledged},
 			operation.OutcomeAcknowledged, []string{"acknowledged polls_used_up"}, ""},
-		{"Ukrcard rings when the polls are used up also for a status that the client knew", ukrcard(knows("0")),
-			[]step{sees("0"), pollsUsedUp, begins("0"), acknowledged},
+		{"Ukrcard gets a callback when the polls are used up also for a status that the client knew", ukrcard(knows("0")),
+			[]step{observes("0"), pollsUsedUp, starts("0"), acknowledged},
 			operation.OutcomeAcknowledged, []string{"0 acknowledged polls_used_up"}, "0"},
-		{"Ukrcard does not ring twice when both ends of the watch are said", ukrcard(),
-			[]step{sees("0"), pollsUsedUp, lifetimeOver, begins("0"), acknowledged, begins("-")},
+		{"Ukrcard gets no callback twice when the watch ends twice", ukrcard(),
+			[]step{observes("0"), pollsUsedUp, lifetimeOver, starts("0"), acknowledged, starts("-")},
 			operation.OutcomeAcknowledged, []string{"0 acknowledged polls_used_up"}, "0"},
-		{"the end of the watch rings nothing after a final status", ukrcard(),
-			[]step{sees("2"), pollsUsedUp, begins("2"), acknowledged, begins("-")},
+		{"the end of the watch delivers nothing after a final status", ukrcard(),
+			[]step{observes("2"), pollsUsedUp, starts("2"), acknowledged, starts("-")},
 			operation.OutcomeAcknowledged, []string{"2 acknowledged"}, "2!"},
 		{"a final status pushed after the polls were used up takes the place of what is failing", ukrcard(),
-			[]step{sees("0"), pollsUsedUp, begins("0"), unwanted(false), pushed("2"), unwanted(true), givenUp, begins("2"), acknowledged},
+			[]step{observes("0"), pollsUsedUp, starts("0"), shouldStop(false), observes("2"), shouldStop(true), stopped, starts("2"), acknowledged},
 			operation.OutcomeAcknowledged, []string{"0 superseded polls_used_up", "2 acknowledged"}, "2!"},
-		{"Paysera rings for each change, the first observation included", paysera(),
-			[]step{sees("waiting_funds"), begins("waiting_funds"), acknowledged, sees("reserved"), begins("reserved"), acknowledged,
-				watching(true), sees("done"), begins("done"), acknowledged},
+		{"Paysera gets a callback for each change, the first observation included", paysera(),
+			[]step{observes("waiting_funds"), starts("waiting_funds"), acknowledged, observes("reserved"), starts("reserved"), acknowledged,
+				watching(true), observes("done"), starts("done"), acknowledged},
 			operation.OutcomeAcknowledged, []string{"waiting_funds acknowledged", "reserved acknowledged", "done acknowledged"}, "done!"},
-		{"a status that the client knows already does not ring", paysera(knows("waiting_funds")),
-			[]step{sees("waiting_funds"), begins("-"), sees("done"), begins("done"), acknowledged},
+		{"a status that the client knows already is not delivered", paysera(knows("waiting_funds")),
+			[]step{observes("waiting_funds"), starts("-"), observes("done"), starts("done"), acknowledged},
 			operation.OutcomeAcknowledged, []string{"done acknowledged"}, "done!"},
 		{"a final status that the client knows already ends the operation as acknowledged", paysera(knows("done")),
-			[]step{sees("done"), begins("-")}, operation.OutcomeAcknowledged, nil, "done!"},
-		{"a status outside of the eight does not ring", paysera(),
-			[]step{sees("processing"), begins("-"), sees("frozen"), begins("-"), watching(true)},
+			[]step{observes("done"), starts("-")}, operation.OutcomeAcknowledged, nil, "done!"},
+		{"a status outside of the eight is not delivered", paysera(),
+			[]step{observes("processing"), starts("-"), observes("frozen"), starts("-"), watching(true)},
 			"", nil, "frozen"},
-		{"only the operation's own statuses ring", paysera(wants("done")),
-			[]step{sees("waiting_funds"), begins("-"), sees("reserved"), begins("-"), sees("done"), begins("done"), acknowledged},
+		{"only the operation's own statuses are delivered", paysera(wants("done")),
+			[]step{observes("waiting_funds"), starts("-"), observes("reserved"), starts("-"), observes("done"), starts("done"), acknowledged},
 			operation.OutcomeAcknowledged, []string{"done acknowledged"}, "done!"},
-		{"a final status outside of the operation's statuses ends it without ringing", paysera(wants("done")),
-			[]step{sees("rejected"), begins("-")}, operation.OutcomeAcknowledged, nil, "rejected!"},
-		{"Paysera expires silently", paysera(), []step{sees("processing"), lifetimeOver, begins("-")},
+		{"a final status outside of the operation's statuses ends it without a callback", paysera(wants("done")),
+			[]step{observes("rejected"), starts("-")}, operation.OutcomeAcknowledged, nil, "rejected!"},
+		{"Paysera expires silently", paysera(), []step{observes("processing"), lifetimeOver, starts("-")},
 			operation.OutcomeExpired, nil, "processing"},
-		{"Paysera expires silently although it was never answered", paysera(), []step{lifetimeOver, begins("-")},
+		{"Paysera expires silently although it was never answered", paysera(), []step{lifetimeOver, starts("-")},
 			operation.OutcomeExpired, nil, ""},
-		{"the outcome of an expired operation that rang is that of the last callback owed", paysera(),
-			[]step{sees("waiting_funds"), begins("waiting_funds"), acknowledged, lifetimeOver},
+		{"the outcome of an expired operation that was delivered is that of the last callback due", paysera(),
+			[]step{observes("waiting_funds"), starts("waiting_funds"), acknowledged, lifetimeOver},
 			operation.OutcomeAcknowledged, []string{"waiting_funds acknowledged"}, "waiting_funds"},
 		{"the lifetime ends the watch, and a pending delivery finishes first", paysera(),
-			[]step{sees("waiting_funds"), begins("waiting_funds"), lifetimeOver, watching(false), unwanted(false)},
+			[]step{observes("waiting_funds"), starts("waiting_funds"), lifetimeOver, watching(false), shouldStop(false)},
 			"", []string{"waiting_funds pending"}, "waiting_funds"},
 	} {
 		tt.test(t)
 	}
 }
 
-func TestPromise3UnansweredIsRungWith504AndNoOrderStatus(t *testing.T) {
+func TestPromise3NoAnswerIsDeliveredAs504WithoutOrderStatus(t *testing.T) {
 	t.Parallel()
 	r := play(ukrcard(), []step{pollsUsedUp})
 	require.True(t, r.op.HasPending())
@@ -324,7 +319,7 @@ func TestPromise3UnansweredIsRungWith504AndNoOrderStatus(t *testing.T) {
 
 func TestPromise3TheLastAnswerIsNeverMixedWithAnother(t *testing.T) {
 	t.Parallel()
-	r := play(ukrcard(), []step{sees("5"), sees(""), pollsUsedUp})
+	r := play(ukrcard(), []step{observes("5"), observes(""), pollsUsedUp})
 	require.True(t, r.op.HasPending())
 	c, _ := r.op.StartDelivery()
 	require.Empty(t, c.Observation.Status)
@@ -335,62 +330,62 @@ func TestPromise4Order(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []row{
 		{"while a callback is being delivered no other begins", paysera(every),
-			[]step{sees("waiting_funds"), begins("waiting_funds"), sees("reserved"), begins("-"), acknowledged, begins("reserved")},
+			[]step{observes("waiting_funds"), starts("waiting_funds"), observes("reserved"), starts("-"), acknowledged, starts("reserved")},
 			"", []string{"waiting_funds acknowledged", "reserved pending"}, "reserved"},
 		{"while an older callback is failing the watch goes on", paysera(),
-			[]step{sees("waiting_funds"), begins("waiting_funds"), watching(true), unwanted(false)},
+			[]step{observes("waiting_funds"), starts("waiting_funds"), watching(true), shouldStop(false)},
 			"", []string{"waiting_funds pending"}, "waiting_funds"},
-		{"a newer status that rings supersedes the one in hand", paysera(),
-			[]step{sees("waiting_funds"), begins("waiting_funds"), sees("reserved"), unwanted(true), begins("-"), givenUp, begins("reserved")},
+		{"a newer status that is delivered supersedes the one in hand", paysera(),
+			[]step{observes("waiting_funds"), starts("waiting_funds"), observes("reserved"), shouldStop(true), starts("-"), stopped, starts("reserved")},
 			"", []string{"waiting_funds superseded", "reserved pending"}, "reserved"},
 		{"an attempt in flight that is acknowledged is not superseded", paysera(),
-			[]step{sees("waiting_funds"), begins("waiting_funds"), sees("reserved"), unwanted(true), acknowledged, begins("reserved")},
+			[]step{observes("waiting_funds"), starts("waiting_funds"), observes("reserved"), shouldStop(true), acknowledged, starts("reserved")},
 			"", []string{"waiting_funds acknowledged", "reserved pending"}, "reserved"},
-		{"of the statuses seen during one attempt only the latest rings", paysera(),
-			[]step{sees("waiting_registration"), begins("waiting_registration"), sees("waiting_funds"), sees("reserved"), acknowledged, begins("reserved"), acknowledged},
+		{"of the statuses seen during one attempt only the latest is delivered", paysera(),
+			[]step{observes("waiting_registration"), starts("waiting_registration"), observes("waiting_funds"), observes("reserved"), acknowledged, starts("reserved"), acknowledged},
 			"", []string{"waiting_registration acknowledged", "waiting_funds superseded", "reserved acknowledged"}, "reserved"},
 		{"the delivery in hand is the one that settles, whatever was dropped meanwhile", paysera(),
-			[]step{sees("waiting_registration"), begins("waiting_registration"), sees("waiting_funds"), sees("reserved"), sees("done"), exhausted, begins("done"), exhausted},
+			[]step{observes("waiting_registration"), starts("waiting_registration"), observes("waiting_funds"), observes("reserved"), observes("done"), exhausted, starts("done"), exhausted},
 			operation.OutcomeExhausted,
 			[]string{"waiting_registration exhausted", "waiting_funds superseded", "reserved superseded", "done exhausted"}, "done!"},
-		{"a newer status that does not ring supersedes nothing", paysera(),
-			[]step{sees("waiting_funds"), begins("waiting_funds"), sees("processing"), unwanted(false), acknowledged},
+		{"a newer status that is not delivered supersedes nothing", paysera(),
+			[]step{observes("waiting_funds"), starts("waiting_funds"), observes("processing"), shouldStop(false), acknowledged},
 			"", []string{"waiting_funds acknowledged"}, "processing"},
-		{"a status that rang already supersedes nothing", paysera(),
-			[]step{sees("waiting_funds"), begins("waiting_funds"), acknowledged, sees("reserved"), begins("reserved"),
-				recorded(operation.ObservedRepeat, "waiting_funds"), unwanted(false)},
+		{"a status that was delivered already supersedes nothing", paysera(),
+			[]step{observes("waiting_funds"), starts("waiting_funds"), acknowledged, observes("reserved"), starts("reserved"),
+				observesAs(operation.ObservedRepeat, "waiting_funds"), shouldStop(false)},
 			"", []string{"waiting_funds acknowledged", "reserved pending"}, "waiting_funds"},
 		{"with every, a newer status queues behind the one in hand", paysera(every),
-			[]step{sees("waiting_funds"), begins("waiting_funds"), sees("reserved"), sees("done"), unwanted(false), acknowledged,
-				begins("reserved"), unwanted(false), acknowledged, begins("done"), acknowledged},
+			[]step{observes("waiting_funds"), starts("waiting_funds"), observes("reserved"), observes("done"), shouldStop(false), acknowledged,
+				starts("reserved"), shouldStop(false), acknowledged, starts("done"), acknowledged},
 			operation.OutcomeAcknowledged, []string{"waiting_funds acknowledged", "reserved acknowledged", "done acknowledged"}, "done!"},
 		{"with every, exhaustion releases the next", paysera(every),
-			[]step{sees("waiting_funds"), begins("waiting_funds"), sees("done"), exhausted, begins("done"), acknowledged},
+			[]step{observes("waiting_funds"), starts("waiting_funds"), observes("done"), exhausted, starts("done"), acknowledged},
 			operation.OutcomeAcknowledged, []string{"waiting_funds exhausted", "done acknowledged"}, "done!"},
 		{"with every, a receiver that is gone releases the next", paysera(every),
-			[]step{sees("waiting_funds"), begins("waiting_funds"), sees("done"), gone, begins("done"), acknowledged},
+			[]step{observes("waiting_funds"), starts("waiting_funds"), observes("done"), gone, starts("done"), acknowledged},
 			operation.OutcomeAcknowledged, []string{"waiting_funds gone", "done acknowledged"}, "done!"},
 		{"a final callback in hand is never superseded", paysera(),
-			[]step{sees("done"), begins("done"), recorded(operation.ObservedContradiction, "rejected"), unwanted(false), acknowledged, begins("-")},
+			[]step{observes("done"), starts("done"), observesAs(operation.ObservedContradiction, "rejected"), shouldStop(false), acknowledged, starts("-")},
 			operation.OutcomeAcknowledged, []string{"done acknowledged"}, "done!"},
 		{"an answer to a poll begun before the last observation is dropped", paysera(),
-			[]step{asks, func(r *run) { begun := r.begun; r.begun = operation.Time{}; pushed("reserved")(r); r.begun = begun },
-				recorded(operation.ObservedStale, "waiting_funds"), begins("reserved"), acknowledged, begins("-")},
+			[]step{polls, func(r *run) { begun := r.begun; r.begun = operation.Time{}; observes("reserved")(r); r.begun = begun },
+				observesAs(operation.ObservedStale, "waiting_funds"), starts("reserved"), acknowledged, starts("-")},
 			"", []string{"reserved acknowledged"}, "reserved"},
-		{"a status that rang already is recorded and not rung again", paysera(),
-			[]step{sees("waiting_funds"), begins("waiting_funds"), acknowledged, sees("processing"),
-				recorded(operation.ObservedRepeat, "waiting_funds"), begins("-")},
+		{"a status that was delivered already is recorded and not delivered again", paysera(),
+			[]step{observes("waiting_funds"), starts("waiting_funds"), acknowledged, observes("processing"),
+				observesAs(operation.ObservedRepeat, "waiting_funds"), starts("-")},
 			"", []string{"waiting_funds acknowledged"}, "waiting_funds"},
 		{"the same status again is no change", paysera(),
-			[]step{recorded(operation.ObservedChange, "waiting_funds"), recorded(operation.ObservedSame, "waiting_funds"),
-				begins("waiting_funds"), acknowledged, begins("-")},
+			[]step{observesAs(operation.ObservedChange, "waiting_funds"), observesAs(operation.ObservedSame, "waiting_funds"),
+				starts("waiting_funds"), acknowledged, starts("-")},
 			"", []string{"waiting_funds acknowledged"}, "waiting_funds"},
 		{"an answer without a status between is no change either", ukrcard(),
-			[]step{recorded(operation.ObservedChange, "5"), recorded(operation.ObservedSame, ""), recorded(operation.ObservedSame, "5")},
+			[]step{observesAs(operation.ObservedChange, "5"), observesAs(operation.ObservedSame, ""), observesAs(operation.ObservedSame, "5")},
 			"", nil, "5"},
 		{"the first final status stands, and what contradicts it is recorded as such", paysera(),
-			[]step{sees("rejected"), recorded(operation.ObservedContradiction, "done"), recorded(operation.ObservedContradiction, "waiting_funds"),
-				recorded(operation.ObservedSame, "rejected"), begins("rejected"), acknowledged},
+			[]step{observes("rejected"), observesAs(operation.ObservedContradiction, "done"), observesAs(operation.ObservedContradiction, "waiting_funds"),
+				observesAs(operation.ObservedSame, "rejected"), starts("rejected"), acknowledged},
 			operation.OutcomeAcknowledged, []string{"rejected acknowledged"}, "rejected!"},
 	} {
 		tt.test(t)
@@ -400,52 +395,52 @@ func TestPromise4Order(t *testing.T) {
 func TestPromise7Revocation(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []row{
-		{"is allowed while no status is known, and rings", paysera(),
-			[]step{revokes("core"), watching(false), begins("revoked"), acknowledged},
+		{"is allowed while no status is known, and is delivered", paysera(),
+			[]step{revokes("core"), watching(false), starts("revoked"), acknowledged},
 			operation.OutcomeAcknowledged, []string{"revoked acknowledged"}, "revoked!"},
 		{"is allowed while the status is revocable", paysera(),
-			[]step{sees("waiting"), revokes("user"), begins("revoked"), acknowledged},
+			[]step{observes("waiting"), revokes("user"), starts("revoked"), acknowledged},
 			operation.OutcomeAcknowledged, []string{"revoked acknowledged"}, "revoked!"},
 		{"is refused while the status is not revocable", paysera(),
-			[]step{sees("processing"), refusesRevocation(`"processing", which can't be revoked`), watching(true)},
+			[]step{observes("processing"), refusesRevocation(`"processing", which can't be revoked`), watching(true)},
 			"", nil, "processing"},
 		{"is refused after a final status", paysera(),
-			[]step{sees("done"), refusesRevocation(`final with status "done"`), begins("done")},
+			[]step{observes("done"), refusesRevocation(`final with status "done"`), starts("done")},
 			"", []string{"done pending"}, "done!"},
 		{"is refused after a withdrawal", paysera(),
-			[]step{sees("waiting_funds"), begins("waiting_funds"), withdraws, refusesRevocation("was withdrawn")},
+			[]step{observes("waiting_funds"), starts("waiting_funds"), withdraws, refusesRevocation("was withdrawn")},
 			"", []string{"waiting_funds pending"}, "waiting_funds"},
 		{"goes by the last known status although the last answer had none", ukrcard(),
-			[]step{sees("3"), sees(""), refusesRevocation("can't be revoked")}, "", nil, ""},
+			[]step{observes("3"), observes(""), refusesRevocation("can't be revoked")}, "", nil, ""},
 		{"twice is once", paysera(),
-			[]step{revokes("core"), revokes("client"), begins("revoked"), acknowledged, begins("-")},
+			[]step{revokes("core"), revokes("client"), starts("revoked"), acknowledged, starts("-")},
 			operation.OutcomeAcknowledged, []string{"revoked acknowledged"}, "revoked!"},
-		{"by the client rings nobody", paysera(), []step{sees("waiting_funds"), begins("waiting_funds"), acknowledged,
-			sees("processing"), sees("reserved"), revokes("client")},
+		{"by the client is not delivered", paysera(), []step{observes("waiting_funds"), starts("waiting_funds"), acknowledged,
+			observes("processing"), observes("reserved"), revokes("client")},
 			operation.OutcomeAcknowledged, []string{"waiting_funds acknowledged", "reserved superseded revoked"}, "revoked!"},
-		{"by the client is the outcome where nothing was owed", paysera(), []step{sees("waiting"), revokes("client"), begins("-")},
+		{"by the client is the outcome where nothing was due", paysera(), []step{observes("waiting"), revokes("client"), starts("-")},
 			operation.OutcomeRevoked, nil, "revoked!"},
-		{"rings nobody where the dialect has no such callback", ukrcard(), []step{sees("0"), revokes("core"), begins("-")},
+		{"is not delivered where the dialect has no such callback", ukrcard(), []step{observes("0"), revokes("core"), starts("-")},
 			operation.OutcomeRevoked, nil, "revoked!"},
-		{"rings nobody where the operation's statuses leave it out", paysera(wants("done")),
-			[]step{sees("waiting_funds"), revokes("core"), begins("-")}, operation.OutcomeRevoked, nil, "revoked!"},
+		{"is not delivered where the operation's statuses leave it out", paysera(wants("done")),
+			[]step{observes("waiting_funds"), revokes("core"), starts("-")}, operation.OutcomeRevoked, nil, "revoked!"},
 		{"supersedes what is being delivered", paysera(),
-			[]step{sees("waiting_funds"), begins("waiting_funds"), revokes("core"), unwanted(true), givenUp, begins("revoked"), acknowledged},
+			[]step{observes("waiting_funds"), starts("waiting_funds"), revokes("core"), shouldStop(true), stopped, starts("revoked"), acknowledged},
 			operation.OutcomeAcknowledged, []string{"waiting_funds superseded revoked", "revoked acknowledged"}, "revoked!"},
 		{"supersedes what is queued, also with every", paysera(every),
-			[]step{sees("waiting_registration"), begins("waiting_registration"), sees("waiting_funds"), revokes("core"), unwanted(true), givenUp, begins("revoked"), acknowledged},
+			[]step{observes("waiting_registration"), starts("waiting_registration"), observes("waiting_funds"), revokes("core"), shouldStop(true), stopped, starts("revoked"), acknowledged},
 			operation.OutcomeAcknowledged, []string{"waiting_registration superseded revoked", "waiting_funds superseded revoked", "revoked acknowledged"}, "revoked!"},
 		{"by the client leaves an attempt in flight its acknowledgement", paysera(),
-			[]step{sees("waiting_funds"), begins("waiting_funds"), revokes("client"), unwanted(true), acknowledged, begins("-")},
+			[]step{observes("waiting_funds"), starts("waiting_funds"), revokes("client"), shouldStop(true), acknowledged, starts("-")},
 			operation.OutcomeAcknowledged, []string{"waiting_funds acknowledged"}, "revoked!"},
 		{"is the first final status: what the core says later contradicts it", paysera(),
-			[]step{sees("reserved"), begins("reserved"), acknowledged, revokes("core"), recorded(operation.ObservedContradiction, "done"),
-				begins("revoked"), acknowledged},
+			[]step{observes("reserved"), starts("reserved"), acknowledged, revokes("core"), observesAs(operation.ObservedContradiction, "done"),
+				starts("revoked"), acknowledged},
 			operation.OutcomeAcknowledged, []string{"reserved acknowledged", "revoked acknowledged"}, "revoked!"},
-		{"seen by a poll rings like any final status", paysera(), []step{sees("revoked"), begins("revoked"), acknowledged},
+		{"seen by a poll is delivered like any final status", paysera(), []step{observes("revoked"), starts("revoked"), acknowledged},
 			operation.OutcomeAcknowledged, []string{"revoked acknowledged"}, "revoked!"},
 		{"of an operation whose polls are used up takes the place of what is failing", ukrcard(),
-			[]step{sees("0"), pollsUsedUp, begins("0"), revokes("core"), unwanted(true), givenUp},
+			[]step{observes("0"), pollsUsedUp, starts("0"), revokes("core"), shouldStop(true), stopped},
 			operation.OutcomeRevoked, []string{"0 superseded revoked"}, "revoked!"},
 	} {
 		tt.test(t)
@@ -455,33 +450,33 @@ func TestPromise7Revocation(t *testing.T) {
 func TestPromise8Withdrawal(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []row{
-		{"ends an operation that is being watched", ukrcard(), []step{sees("0"), withdraws, watching(false), begins("-")},
+		{"ends an operation that is being watched", ukrcard(), []step{observes("0"), withdraws, watching(false), starts("-")},
 			operation.OutcomeWithdrawn, nil, "0"},
 		{"ends an operation of which nothing is known", ukrcard(), []step{withdraws}, operation.OutcomeWithdrawn, nil, ""},
 		{"ends a delivery that is waiting to be retried", ukrcard(),
-			[]step{sees("2"), begins("2"), withdraws, unwanted(true), givenUp},
+			[]step{observes("2"), starts("2"), withdraws, shouldStop(true), stopped},
 			operation.OutcomeWithdrawn, []string{"2 superseded withdrawn"}, "2!"},
-		{"ends a delivery that has not begun", ukrcard(), []step{sees("2"), withdraws, begins("-")},
+		{"ends a delivery that has not begun", ukrcard(), []step{observes("2"), withdraws, starts("-")},
 			operation.OutcomeWithdrawn, []string{"2 superseded withdrawn"}, "2!"},
 		{"leaves an attempt in flight its acknowledgement", ukrcard(),
-			[]step{sees("2"), begins("2"), withdraws, acknowledged}, operation.OutcomeAcknowledged, []string{"2 acknowledged"}, "2!"},
+			[]step{observes("2"), starts("2"), withdraws, acknowledged}, operation.OutcomeAcknowledged, []string{"2 acknowledged"}, "2!"},
 		{"leaves an attempt in flight its acknowledgement, also about an intermediate status", paysera(),
-			[]step{sees("waiting_funds"), begins("waiting_funds"), withdraws, acknowledged, begins("-")},
+			[]step{observes("waiting_funds"), starts("waiting_funds"), withdraws, acknowledged, starts("-")},
 			operation.OutcomeAcknowledged, []string{"waiting_funds acknowledged"}, "waiting_funds"},
 		{"is the outcome although the attempt in flight was the last of k", ukrcard(),
-			[]step{sees("2"), begins("2"), withdraws, exhausted}, operation.OutcomeWithdrawn, []string{"2 exhausted"}, "2!"},
+			[]step{observes("2"), starts("2"), withdraws, exhausted}, operation.OutcomeWithdrawn, []string{"2 exhausted"}, "2!"},
 		{"is the outcome although earlier callbacks were acknowledged", paysera(),
-			[]step{sees("waiting_funds"), begins("waiting_funds"), acknowledged, withdraws},
+			[]step{observes("waiting_funds"), starts("waiting_funds"), acknowledged, withdraws},
 			operation.OutcomeWithdrawn, []string{"waiting_funds acknowledged"}, "waiting_funds"},
-		{"rings nothing any more, whatever is observed while an attempt is in flight", paysera(),
-			[]step{sees("waiting_funds"), begins("waiting_funds"), withdraws, sees("done"), begins("-"), givenUp, begins("-")},
+		{"delivers nothing any more, whatever is observed while an attempt is in flight", paysera(),
+			[]step{observes("waiting_funds"), starts("waiting_funds"), withdraws, observes("done"), starts("-"), stopped, starts("-")},
 			operation.OutcomeWithdrawn, []string{"waiting_funds superseded withdrawn"}, "done!"},
-		{"rings nothing when the watch ends after it", ukrcard(),
-			[]step{sees("0"), withdraws, pollsUsedUp, begins("-")}, operation.OutcomeWithdrawn, nil, "0"},
+		{"delivers nothing when the watch ends after it", ukrcard(),
+			[]step{observes("0"), withdraws, pollsUsedUp, starts("-")}, operation.OutcomeWithdrawn, nil, "0"},
 		{"drops what is queued", paysera(every),
-			[]step{sees("waiting_registration"), begins("waiting_registration"), sees("reserved"), withdraws, givenUp, begins("-")},
+			[]step{observes("waiting_registration"), starts("waiting_registration"), observes("reserved"), withdraws, stopped, starts("-")},
 			operation.OutcomeWithdrawn, []string{"waiting_registration superseded withdrawn", "reserved superseded withdrawn"}, "reserved"},
-		{"twice is once", ukrcard(), []step{sees("2"), begins("2"), withdraws, withdraws, acknowledged},
+		{"twice is once", ukrcard(), []step{observes("2"), starts("2"), withdraws, withdraws, acknowledged},
 			operation.OutcomeAcknowledged, []string{"2 acknowledged"}, "2!"},
 	} {
 		tt.test(t)
@@ -491,22 +486,22 @@ func TestPromise8Withdrawal(t *testing.T) {
 func TestPromise9Exhausted(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []row{
-		{"on the last callback owed is the outcome", ukrcard(), []step{sees("2"), begins("2"), exhausted},
+		{"on the last callback due is the outcome", ukrcard(), []step{observes("2"), starts("2"), exhausted},
 			operation.OutcomeExhausted, []string{"2 exhausted"}, "2!"},
 		{"on an intermediate status does not stop the watch", paysera(),
-			[]step{sees("waiting_funds"), begins("waiting_funds"), exhausted, watching(true)},
+			[]step{observes("waiting_funds"), starts("waiting_funds"), exhausted, watching(true)},
 			"", []string{"waiting_funds exhausted"}, "waiting_funds"},
 		{"on an intermediate status is made up for by a later acknowledgement", paysera(),
-			[]step{sees("waiting_funds"), begins("waiting_funds"), exhausted, sees("done"), begins("done"), acknowledged},
+			[]step{observes("waiting_funds"), starts("waiting_funds"), exhausted, observes("done"), starts("done"), acknowledged},
 			operation.OutcomeAcknowledged, []string{"waiting_funds exhausted", "done acknowledged"}, "done!"},
-		{"on the last callback owed is the outcome although earlier ones were acknowledged", paysera(),
-			[]step{sees("waiting_funds"), begins("waiting_funds"), acknowledged, sees("done"), begins("done"), exhausted},
+		{"on the last callback due is the outcome although earlier ones were acknowledged", paysera(),
+			[]step{observes("waiting_funds"), starts("waiting_funds"), acknowledged, observes("done"), starts("done"), exhausted},
 			operation.OutcomeExhausted, []string{"waiting_funds acknowledged", "done exhausted"}, "done!"},
-		{"on an intermediate status is the outcome where nothing was owed after it", paysera(),
-			[]step{sees("waiting_funds"), begins("waiting_funds"), exhausted, lifetimeOver},
+		{"on an intermediate status is the outcome where nothing was due after it", paysera(),
+			[]step{observes("waiting_funds"), starts("waiting_funds"), exhausted, lifetimeOver},
 			operation.OutcomeExhausted, []string{"waiting_funds exhausted"}, "waiting_funds"},
-		{"a receiver that is gone on the last callback owed is the outcome", ukrcard(),
-			[]step{sees("2"), begins("2"), gone}, operation.OutcomeGone, []string{"2 gone"}, "2!"},
+		{"a receiver that is gone on the last callback due is the outcome", ukrcard(),
+			[]step{observes("2"), starts("2"), gone}, operation.OutcomeGone, []string{"2 gone"}, "2!"},
 	} {
 		tt.test(t)
 	}
@@ -514,100 +509,100 @@ func TestPromise9Exhausted(t *testing.T) {
 
 func TestPromise10RedeliveryRemembers(t *testing.T) {
 	t.Parallel()
-	failed := after(sees("done"), begins("done"), exhausted)
-	afterUnanswered := after(sees("0"), pollsUsedUp, begins("0"), exhausted)
+	failed := after(observes("done"), starts("done"), exhausted)
+	afterUnanswered := after(observes("0"), pollsUsedUp, starts("0"), exhausted)
 	for _, tt := range []row{
-		{"the same callback rings again and shows as one delivery whose attempt numbers go on", paysera(failed),
-			[]step{redelivers, watching(false), begins("done"), attemptsBefore(1), acknowledged},
+		{"the same callback is delivered again and shows as one delivery whose attempt numbers go on", paysera(failed),
+			[]step{redelivers, watching(false), starts("done"), attemptsBefore(1), acknowledged},
 			operation.OutcomeAcknowledged, []string{"done acknowledged"}, "done!"},
 		{"before it begins it shows as one pending delivery", paysera(failed), []step{redelivers},
 			"", []string{"done pending"}, "done!"},
 		{"a failure of the redelivery is the outcome again", paysera(failed),
-			[]step{redelivers, begins("done"), exhausted}, operation.OutcomeExhausted, []string{"done exhausted"}, "done!"},
-		{"with repoll and the same status the same callback rings again", paysera(failed, repoll),
-			[]step{sees("done"), redelivers, begins("done"), attemptsBefore(1), acknowledged},
+			[]step{redelivers, starts("done"), exhausted}, operation.OutcomeExhausted, []string{"done exhausted"}, "done!"},
+		{"with repoll and the same status the same callback is delivered again", paysera(failed, repoll),
+			[]step{observes("done"), redelivers, starts("done"), attemptsBefore(1), acknowledged},
 			operation.OutcomeAcknowledged, []string{"done acknowledged"}, "done!"},
-		{"with repoll and another status that one rings instead", paysera(failed, repoll),
-			[]step{sees("rejected"), redelivers, begins("rejected"), attemptsBefore(0), acknowledged, begins("-")},
+		{"with repoll and another status that one is delivered instead", paysera(failed, repoll),
+			[]step{observes("rejected"), redelivers, starts("rejected"), attemptsBefore(0), acknowledged, starts("-")},
 			operation.OutcomeAcknowledged, []string{"done exhausted", "rejected acknowledged"}, "rejected!"},
-		{"with repoll and no answer the same callback rings again, and its status is final again", paysera(failed, repoll),
-			[]step{redelivers, begins("done"), acknowledged},
+		{"with repoll and no answer the same callback is delivered again, and its status is final again", paysera(failed, repoll),
+			[]step{redelivers, starts("done"), acknowledged},
 			operation.OutcomeAcknowledged, []string{"done acknowledged"}, "done!"},
 		{"with repoll and an answer without a status the final one stands", paysera(failed, repoll),
-			[]step{sees(""), watching(false), redelivers, begins("done"), acknowledged},
+			[]step{observes(""), watching(false), redelivers, starts("done"), acknowledged},
 			operation.OutcomeAcknowledged, []string{"done acknowledged"}, "done!"},
 		{"a newer status before it begins supersedes it without losing its attempts", paysera(
-			after(sees("waiting_funds"), begins("waiting_funds"), exhausted, lifetimeOver)),
-			[]step{func(r *run) { r.op.Redeliver() }, sees("done"), begins("done"), acknowledged},
+			after(observes("waiting_funds"), starts("waiting_funds"), exhausted, lifetimeOver)),
+			[]step{func(r *run) { r.op.Redeliver() }, observes("done"), starts("done"), acknowledged},
 			operation.OutcomeAcknowledged, []string{"waiting_funds superseded", "done acknowledged"}, "done!"},
-		{"statuses that rang in the run before do not ring again", paysera(
-			after(sees("waiting_funds"), begins("waiting_funds"), acknowledged, sees("reserved"), begins("reserved"), exhausted, lifetimeOver)),
-			[]step{recorded(operation.ObservedRepeat, "waiting_funds"), begins("-")},
+		{"statuses that were delivered in the run before are not delivered again", paysera(
+			after(observes("waiting_funds"), starts("waiting_funds"), acknowledged, observes("reserved"), starts("reserved"), exhausted, lifetimeOver)),
+			[]step{observesAs(operation.ObservedRepeat, "waiting_funds"), starts("-")},
 			"", []string{"waiting_funds acknowledged", "reserved exhausted"}, "waiting_funds"},
-		{"the known status is remembered too", paysera(knows("waiting_funds"), after(sees("processing"), lifetimeOver)),
-			[]step{recorded(operation.ObservedRepeat, "waiting_funds"), begins("-")}, "", nil, "waiting_funds"},
-		{"what was acknowledged is not delivered again", paysera(after(sees("waiting_funds"), begins("waiting_funds"), acknowledged, lifetimeOver)), []step{redelivers, begins("-")},
+		{"the known status is remembered too", paysera(knows("waiting_funds"), after(observes("processing"), lifetimeOver)),
+			[]step{observesAs(operation.ObservedRepeat, "waiting_funds"), starts("-")}, "", nil, "waiting_funds"},
+		{"what was acknowledged is not delivered again", paysera(after(observes("waiting_funds"), starts("waiting_funds"), acknowledged, lifetimeOver)), []step{redelivers, starts("-")},
 			operation.OutcomeAcknowledged, []string{"waiting_funds acknowledged"}, "waiting_funds"},
-		{"what was acknowledged is delivered again by force", paysera(after(sees("done"), begins("done"), acknowledged), force),
-			[]step{redelivers, begins("done"), attemptsBefore(1), exhausted}, operation.OutcomeExhausted, []string{"done exhausted"}, "done!"},
+		{"what was acknowledged is delivered again by force", paysera(after(observes("done"), starts("done"), acknowledged), force),
+			[]step{redelivers, starts("done"), attemptsBefore(1), exhausted}, operation.OutcomeExhausted, []string{"done exhausted"}, "done!"},
 		{"a callback about used-up polls keeps its reason", ukrcard(afterUnanswered),
-			[]step{redelivers, begins("0"), acknowledged}, operation.OutcomeAcknowledged, []string{"0 acknowledged polls_used_up"}, "0"},
-		{"used-up polls with a status that they rang with before ring no second callback", ukrcard(
-			after(sees("0"), pollsUsedUp, begins("0"), exhausted)),
-			[]step{sees("5"), pollsUsedUp, begins("5"), exhausted}, operation.OutcomeExhausted,
+			[]step{redelivers, starts("0"), acknowledged}, operation.OutcomeAcknowledged, []string{"0 acknowledged polls_used_up"}, "0"},
+		{"used-up polls with a status that was delivered before cause no second callback", ukrcard(
+			after(observes("0"), pollsUsedUp, starts("0"), exhausted)),
+			[]step{observes("5"), pollsUsedUp, starts("5"), exhausted}, operation.OutcomeExhausted,
 			[]string{"0 exhausted polls_used_up", "5 exhausted polls_used_up"}, "5"},
-		{"a run that was terminated while it rang rings the same callback", paysera(
-			after(sees("waiting_funds"), begins("waiting_funds"), acknowledged, sees("done"), begins("done"))),
-			[]step{func(r *run) { r.op.Redeliver() }, begins("done"), acknowledged},
+		{"a run that was terminated while it delivered delivers the same callback", paysera(
+			after(observes("waiting_funds"), starts("waiting_funds"), acknowledged, observes("done"), starts("done"))),
+			[]step{func(r *run) { r.op.Redeliver() }, starts("done"), acknowledged},
 			operation.OutcomeAcknowledged, []string{"waiting_funds acknowledged", "done acknowledged"}, "done!"},
 	} {
 		tt.test(t)
 	}
 }
 
-func TestPromise10UsedUpPollsOweAgainWhatTheClientDoesNotHave(t *testing.T) {
+func TestPromise10UsedUpPollsDeliverAgainWhatTheClientDoesNotHave(t *testing.T) {
 	t.Parallel()
-	first := after(sees("0"), pollsUsedUp, begins("0"), exhausted)
-	second := ukrcard(first, after(sees("5"), pollsUsedUp, begins("5"), exhausted))
-	r := play(second, []step{sees("0"), pollsUsedUp, begins("0"), acknowledged})
+	first := after(observes("0"), pollsUsedUp, starts("0"), exhausted)
+	second := ukrcard(first, after(observes("5"), pollsUsedUp, starts("5"), exhausted))
+	r := play(second, []step{observes("0"), pollsUsedUp, starts("0"), acknowledged})
 	require.Empty(t, r.fault)
 	require.Equal(t, []string{"5 exhausted polls_used_up", "0 acknowledged polls_used_up"}, deliveries(r.op.State()))
 	require.Len(t, r.op.State().Deliveries[1].Attempts, 2, "the numbers go on")
 }
 
-func TestPromise4WhatTheClientDoesNotHaveIsOwed(t *testing.T) {
+func TestPromise4WhatTheClientDoesNotHaveIsDelivered(t *testing.T) {
 	t.Parallel()
-	failed := after(sees("failed"), begins("failed"), exhausted)
+	failed := after(observes("failed"), starts("failed"), exhausted)
 	then := func(o *operation.LifecycleOptions) {
 		failed(o)
 		first := *o
 		first.Repoll = true
-		r := play(first, []step{sees("done"), redelivers, begins("done"), acknowledged})
+		r := play(first, []step{observes("done"), redelivers, starts("done"), acknowledged})
 		record := r.op.Record()
 		o.Previous = &record
 	}
 	for _, tt := range []row{
-		{"a final status that was exhausted is owed again where a repoll finds it after another", paysera(then, repoll),
-			[]step{sees("failed"), redelivers, begins("failed"), attemptsBefore(1), acknowledged, begins("-")},
+		{"a final status that was exhausted is due again where a repoll finds it after another", paysera(then, repoll),
+			[]step{observes("failed"), redelivers, starts("failed"), attemptsBefore(1), acknowledged, starts("-")},
 			operation.OutcomeAcknowledged, []string{"done acknowledged", "failed acknowledged"}, "failed!"},
-		{"a status that was superseded before a request was sent and returns is owed again", paysera(),
-			[]step{sees("waiting_funds"), sees("reserved"), sees("waiting_funds"), begins("waiting_funds"), acknowledged},
+		{"a status that was superseded before a request was sent and returns is due again", paysera(),
+			[]step{observes("waiting_funds"), observes("reserved"), observes("waiting_funds"), starts("waiting_funds"), acknowledged},
 			"", []string{"reserved superseded", "waiting_funds acknowledged"}, "waiting_funds"},
-		{"a status that was superseded unacknowledged and returns is owed again, and its numbers go on", paysera(),
-			[]step{sees("waiting_funds"), begins("waiting_funds"), sees("reserved"), givenUp, begins("reserved"), sees("waiting_funds"),
-				unwanted(true), givenUp, begins("waiting_funds"), attemptsBefore(1), acknowledged},
+		{"a status that was superseded unacknowledged and returns is due again, and its numbers go on", paysera(),
+			[]step{observes("waiting_funds"), starts("waiting_funds"), observes("reserved"), stopped, starts("reserved"), observes("waiting_funds"),
+				shouldStop(true), stopped, starts("waiting_funds"), attemptsBefore(1), acknowledged},
 			"", []string{"reserved superseded", "waiting_funds acknowledged"}, "waiting_funds"},
 		{"a status that returns while its unwanted attempt is in flight is wanted again", paysera(),
-			[]step{sees("waiting_funds"), begins("waiting_funds"), sees("reserved"), unwanted(true), sees("waiting_funds"), unwanted(false), acknowledged, begins("-")},
+			[]step{observes("waiting_funds"), starts("waiting_funds"), observes("reserved"), shouldStop(true), observes("waiting_funds"), shouldStop(false), acknowledged, starts("-")},
 			"", []string{"reserved superseded", "waiting_funds acknowledged"}, "waiting_funds"},
-		{"a status that was exhausted on the way and returns is owed again", paysera(),
-			[]step{sees("waiting_funds"), begins("waiting_funds"), exhausted, sees("processing"), sees("waiting_funds"), begins("waiting_funds"), acknowledged},
+		{"a status that was exhausted on the way and returns is due again", paysera(),
+			[]step{observes("waiting_funds"), starts("waiting_funds"), exhausted, observes("processing"), observes("waiting_funds"), starts("waiting_funds"), acknowledged},
 			"", []string{"waiting_funds acknowledged"}, "waiting_funds"},
-		{"a status that was answered after a withdrawal is owed where a repoll finds it again", paysera(after(withdraws, sees("reserved")), repoll),
-			[]step{sees("reserved"), redeliversAndWatches, begins("reserved"), acknowledged, sees("reserved"), begins("-")},
+		{"a status that was answered after a withdrawal is due where a repoll finds it again", paysera(after(withdraws, observes("reserved")), repoll),
+			[]step{observes("reserved"), redeliversAndWatches, starts("reserved"), acknowledged, observes("reserved"), starts("-")},
 			"", []string{"reserved acknowledged"}, "reserved"},
-		{"a final status that a terminated run had not recorded as final is owed", paysera(answeredBeforeTermination),
-			[]step{redeliversAndWatches, begins("done"), acknowledged},
+		{"a final status that a terminated run had not recorded as final is due", paysera(answeredBeforeTermination),
+			[]step{redeliversAndWatches, starts("done"), acknowledged},
 			operation.OutcomeAcknowledged, []string{"done acknowledged"}, "done!"},
 	} {
 		tt.test(t)
@@ -629,7 +624,7 @@ func attemptsBefore(want int) step {
 
 func TestPromise4AFinalAnswerIsNeverDroppedForItsAge(t *testing.T) {
 	t.Parallel()
-	asked := func(status string) step {
+	pushes := func(status string) step {
 		return func(r *run) {
 			begun := r.begun
 			r.begun = operation.Time{}
@@ -639,10 +634,10 @@ func TestPromise4AFinalAnswerIsNeverDroppedForItsAge(t *testing.T) {
 	}
 	for _, tt := range []row{
 		{"although another status was pushed while the poll was on its way", paysera(),
-			[]step{sees("new"), asks, asked("reserved"), sees("done"), begins("done"), acknowledged},
+			[]step{observes("new"), polls, pushes("reserved"), observes("done"), starts("done"), acknowledged},
 			operation.OutcomeAcknowledged, []string{"reserved superseded", "done acknowledged"}, "done!"},
 		{"and a push of what is known makes no answer stale", paysera(),
-			[]step{sees("new"), asks, asked("new"), recorded(operation.ObservedChange, "reserved"), begins("reserved")},
+			[]step{observes("new"), polls, pushes("new"), observesAs(operation.ObservedChange, "reserved"), starts("reserved")},
 			"", []string{"reserved pending"}, "reserved"},
 	} {
 		tt.test(t)
@@ -652,7 +647,7 @@ func TestPromise4AFinalAnswerIsNeverDroppedForItsAge(t *testing.T) {
 func TestAnAnswerThatIsDroppedAsStaleCostsNoPollAndIsAskedAgain(t *testing.T) {
 	t.Parallel()
 	policy := operation.PollPolicy{IntervalMS: 1000, MaxPolls: 1, LifetimeMS: 60_000}
-	r := play(paysera(), []step{sees("new")})
+	r := play(paysera(), []step{observes("new")})
 	watch := r.op.Watch()
 	begun := r.now
 	watch.BeginPoll(begun)
@@ -670,26 +665,26 @@ func TestPromise12Precedence(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []row{
 		{"acknowledged before a withdrawal that came after it", ukrcard(),
-			[]step{sees("2"), begins("2"), acknowledged, withdraws}, operation.OutcomeAcknowledged, []string{"2 acknowledged"}, "2!"},
+			[]step{observes("2"), starts("2"), acknowledged, withdraws}, operation.OutcomeAcknowledged, []string{"2 acknowledged"}, "2!"},
 		{"acknowledged before a withdrawal, also after used-up polls", ukrcard(),
-			[]step{sees("0"), pollsUsedUp, begins("0"), acknowledged, withdraws},
+			[]step{observes("0"), pollsUsedUp, starts("0"), acknowledged, withdraws},
 			operation.OutcomeAcknowledged, []string{"0 acknowledged polls_used_up"}, "0"},
 		{"a withdrawal that came after the end changes nothing", ukrcard(),
-			[]step{sees("2"), begins("2"), exhausted, withdraws}, operation.OutcomeExhausted, []string{"2 exhausted"}, "2!"},
+			[]step{observes("2"), starts("2"), exhausted, withdraws}, operation.OutcomeExhausted, []string{"2 exhausted"}, "2!"},
 		{"acknowledged before a revocation", paysera(),
-			[]step{sees("waiting_funds"), begins("waiting_funds"), revokes("client"), acknowledged},
+			[]step{observes("waiting_funds"), starts("waiting_funds"), revokes("client"), acknowledged},
 			operation.OutcomeAcknowledged, []string{"waiting_funds acknowledged"}, "revoked!"},
-		{"a revocation before a withdrawal that finds no ringing to stop", paysera(),
-			[]step{sees("waiting_funds"), begins("waiting_funds"), revokes("client"), withdraws, givenUp},
+		{"a revocation before a withdrawal that finds no delivery to stop", paysera(),
+			[]step{observes("waiting_funds"), starts("waiting_funds"), revokes("client"), withdraws, stopped},
 			operation.OutcomeRevoked, []string{"waiting_funds superseded revoked"}, "revoked!"},
-		{"a withdrawal may stop the ringing of a final status", paysera(),
-			[]step{sees("done"), begins("done"), withdraws, givenUp},
+		{"a withdrawal may stop the delivery of a final status", paysera(),
+			[]step{observes("done"), starts("done"), withdraws, stopped},
 			operation.OutcomeWithdrawn, []string{"done superseded withdrawn"}, "done!"},
-		{"a withdrawal may stop the ringing of a revocation", paysera(),
+		{"a withdrawal may stop the delivery of a revocation", paysera(),
 			[]step{revokes("core"), withdraws}, operation.OutcomeWithdrawn, []string{"revoked superseded withdrawn"}, "revoked!"},
-		{"withdrawn before expired", paysera(), []step{sees("processing"), lifetimeOver, withdraws},
+		{"withdrawn before expired", paysera(), []step{observes("processing"), lifetimeOver, withdraws},
 			operation.OutcomeWithdrawn, nil, "processing"},
-		{"a final status before expired", paysera(), []step{sees("processing"), lifetimeOver, pushed("done"), begins("done"), acknowledged},
+		{"a final status before expired", paysera(), []step{observes("processing"), lifetimeOver, observes("done"), starts("done"), acknowledged},
 			operation.OutcomeAcknowledged, []string{"done acknowledged"}, "done!"},
 	} {
 		tt.test(t)
