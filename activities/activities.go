@@ -1,9 +1,10 @@
-// Package activities asks sources and rings endpoints: one poll, one attempt,
-// and the two long-running efforts made of them, the watch and the delivery.
+// Package activities polls sources and sends callbacks to receivers: one poll, one
+// attempt, and the two long-running efforts made of them, the watch and the
+// delivery.
 //
 // Poll and Attempt run as local activities inside a workflow task; Watch and
 // Deliver are regular ones, and wait in the worker where the wait is short, on
-// the server where it is long (docs/adr/0002).
+// the server where it is long.
 package activities
 
 import (
@@ -20,7 +21,7 @@ import (
 	"ringback/internal/source"
 )
 
-// Source is a configured core as the worker knows it.
+// Source is a configured core.
 type Source struct {
 	source.Source
 	// Vocabulary are the kind's documented statuses; others are counted.
@@ -41,31 +42,31 @@ type Activities struct {
 	// again, and records details in the same write.
 	Yield func(ctx context.Context, taskToken []byte, cause error, details any) error
 	// Identity is the worker's on the server, and names the task queue on which
-	// this process alone is told to interrupt what it runs.
+	// this process alone takes InterruptHere.
 	Identity string
 	// Pending describes a pending activity of a run; nil: it has ended.
 	Pending func(ctx context.Context, in InterruptInput) (*PendingActivity, error)
-	// Signal is client.Client's SignalWorkflow. It may be nil: then runs know of
+	// Signal is client.Client's SignalWorkflow. It may be nil: then runs learn about
 	// unacknowledged attempts only when a delivery ends.
 	Signal func(ctx context.Context, workflowID, runID, signal string, arg any) error
-	// MatchedRuns lists a page of what a bulk redelivery is about, RedeliverRun
-	// redelivers one operation of it; it may be repeated.
+	// MatchedRuns lists a page of the runs that a bulk redelivery is about, and
+	// RedeliverRun redelivers one of them; it may be repeated.
 	MatchedRuns  func(ctx context.Context, f operation.Filter, force bool, pageToken string, pageSize int) (operation.RunPage, error)
 	RedeliverRun func(ctx context.Context, run operation.RunRef, r operation.RedeliveryRequest) (operation.Redelivered, error)
-	// ReportHealth tells those who hear notices that an endpoint is failing or well;
-	// FailingAfter is after how many unacknowledged attempts in a row it is
-	// failing, 0 where nobody hears. ReportHealth may be nil.
+	// ReportHealth reports for notices that an endpoint is failing or well;
+	// FailingAfter is after how many unacknowledged attempts in a row it is failing,
+	// 0 where nobody is notified. ReportHealth may be nil.
 	ReportHealth func(ctx context.Context, endpoint string, h operation.Health) error
 	FailingAfter func(endpoint string) int
-	// AttemptBegan and PollBegan are told how late an attempt of a delivery, or a
-	// poll of a watch, began after it was due. They may be nil.
+	// AttemptBegan and PollBegan get how late an attempt of a delivery, or a poll of
+	// a watch, began after it was due. They may be nil.
 	AttemptBegan, PollBegan func(late time.Duration)
 	// PollGivesWay says whether a poll, RedeliveryGivesWay whether the next
 	// operation of a bulk redelivery, is to give way to callbacks that are late.
 	// They may be nil: then nothing does.
 	PollGivesWay, RedeliveryGivesWay func() bool
 	// Slots is how many activities the worker runs at once; 0: not known. Where
-	// most of them are taken, watches leave theirs sooner.
+	// most of them are taken, watches give theirs back sooner.
 	Slots   int
 	Metrics *Metrics
 	Log     *zap.Logger
@@ -74,10 +75,10 @@ type Activities struct {
 	queueOnce sync.Once
 	queue     *semaphore.Weighted
 	receivers receiver.Receivers
-	attempts  receiver.Once[receiver.Result]
-	polls     receiver.Once[PollResult]
-	sources   sourceLimiters
-	healths   healths
+	attempts  once[AttemptResult]
+	polls     once[PollResult]
+	sources   sync.Map // of *sourceLimiter by name
+	health    healthReports
 }
 
 // The closed list of error types that an activity of Ringback fails with.
@@ -91,7 +92,7 @@ const (
 	// TypeNotRecorded: the server did not keep the record of an attempt, so
 	// the attempt was not made.
 	TypeNotRecorded = "NotRecorded"
-	// TypeBadInput: the activity's input can't be worked on, ever.
+	// TypeBadInput: the activity's input or record can never be read.
 	TypeBadInput = "BadInput"
 )
 

@@ -4,45 +4,21 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"time"
 
 	"go.temporal.io/sdk/activity"
 	"go.uber.org/zap"
 
+	"ringback/internal/bulkhead"
 	"ringback/internal/dialect"
-	"ringback/internal/operation"
 	"ringback/internal/receiver"
 )
 
-// AttemptInput asks for one attempt.
-type AttemptInput struct {
-	Callback operation.Callback `json:"callback"`
-	// URL is the one that the operation's start brought; empty: the endpoint's.
-	URL       string `json:"url,omitempty"`
-	TimeoutMS int64  `json:"timeout_ms"`
-	// Number is the attempt's, counted from 1 over the callback's life.
-	Number int `json:"number"`
-}
-
-func (in AttemptInput) request() receiver.Request {
-	return receiver.Request{
-		Callback: in.Callback, URL: in.URL, Number: in.Number,
-		Timeout: time.Duration(in.TimeoutMS) * time.Millisecond,
-	}
-}
-
-// AttemptResult is one attempt, or why none was made.
-type AttemptResult struct {
-	// HeldBack says that no attempt was made, and why.
-	HeldBack string            `json:"held_back,omitempty"`
-	Attempt  operation.Attempt `json:"attempt,omitzero"`
-	// Ended is operation.DeliveryGone where the delivery is over without an
-	// acknowledgement; Reason says why.
-	Ended  operation.DeliveryOutcome `json:"ended,omitempty"`
-	Reason string                    `json:"reason,omitempty"`
-	// NotBefore is the receiver's Retry-After, where it is honoured.
-	NotBefore operation.Time `json:"not_before,omitzero"`
-}
+type (
+	// AttemptInput asks for one attempt.
+	AttemptInput = receiver.Request
+	// AttemptResult is one attempt, or why none was made.
+	AttemptResult = receiver.Result
+)
 
 // Attempt makes one attempt inside a workflow task, if the receiver answered
 // fast lately. It never fails: what went wrong is in the result. Losing the
@@ -53,22 +29,21 @@ func (a *Activities) Attempt(ctx context.Context, in AttemptInput) (AttemptResul
 	if missing != "" {
 		return AttemptResult{HeldBack: missing}, nil
 	}
-	r, err := a.attempts.Do(taskKey(ctx, in.Callback.ID, in.Number), func() (receiver.Result, error) {
-		permit, err := a.receivers.AcquireLocal(endpoint, in.URL)
+	result, err := a.attempts.do(taskKey(ctx, in.Callback.ID, in.Number), func() (AttemptResult, error) {
+		permit, err := a.receivers.Acquire(endpoint, in.URL, bulkhead.WorkflowTask)
 		if err != nil {
-			return receiver.Result{}, err
+			return AttemptResult{}, err
 		}
 		return a.send(context.WithoutCancel(ctx), endpoint, in, permit), nil
 	})
 	if err != nil {
-		return AttemptResult{HeldBack: err.Error()}, nil //nolint:nilerr // what was held back is in the result
+		return AttemptResult{HeldBack: err.Error()}, nil //nolint:nilerr // why it was held back is in the result
 	}
-	return AttemptResult{Attempt: r.Attempt, Ended: r.Ended, Reason: r.Reason, NotBefore: r.NotBefore}, nil
+	return result, nil
 }
 
-// taskKey is that of a call made inside a workflow task, for as long as this worker
-// remembers it: the server refuses a task that closes the run while a Signal comes
-// in, and hands it out again. If another worker takes it, the call is repeated.
+// taskKey identifies a call made inside a workflow task, also where the server
+// hands that task out again.
 func taskKey(ctx context.Context, what string, number int) string {
 	if !activity.IsActivity(ctx) {
 		return rand.Text()
@@ -76,12 +51,13 @@ func taskKey(ctx context.Context, what string, number int) string {
 	return fmt.Sprintf("%s/%s/%d", activity.GetInfo(ctx).WorkflowExecution.RunID, what, number)
 }
 
-// endpointFor is the endpoint of an operation that was started with this dialect
-// and brought this URL, each empty if it did not; or why its deliveries wait: what they need is not in this program's file.
-func (a *Activities) endpointFor(name, startedWith, url string) (e receiver.Endpoint, missing string) {
+// endpointFor looks an endpoint up for an operation that was started with this
+// dialect and brought this URL, each empty where there is none. missing says what
+// its deliveries wait for: the configuration file of this program lacks it.
+func (a *Activities) endpointFor(name, dialectName, url string) (e receiver.Endpoint, missing string) {
 	e, ok := a.Endpoint(name)
-	if written, known := dialect.ByName(startedWith); known {
-		e.Dialect = written
+	if d, known := dialect.ByName(dialectName); known {
+		e.Dialect = d
 	}
 	switch {
 	case !ok:
@@ -98,13 +74,13 @@ func (a *Activities) endpointFor(name, startedWith, url string) (e receiver.Endp
 }
 
 // send makes one attempt, counts and logs it, and gives the permit back.
-func (a *Activities) send(ctx context.Context, e receiver.Endpoint, in AttemptInput, permit *receiver.Permit) receiver.Result {
-	defer a.Metrics.underWay("endpoint", e.Name)()
-	result := receiver.Send(ctx, e, in.request())
+func (a *Activities) send(ctx context.Context, e receiver.Endpoint, in AttemptInput, permit *receiver.Permit) AttemptResult {
+	defer a.Metrics.inFlightUntilDone("endpoint", e.Name)()
+	result := receiver.Send(ctx, e, in)
 	permit.Release(result)
 	attempt := result.Attempt
-	a.Metrics.attempted(e.Name, in, attempt)
-	a.judged(ctx, e.Name, attempt)
+	a.Metrics.countAttempt(e.Name, in, attempt)
+	a.updateHealth(ctx, e.Name, attempt)
 	a.Log.Info("attempt",
 		zap.String("endpoint", e.Name), zap.String("operation_id", in.Callback.Key.OperationID),
 		zap.String("callback_id", in.Callback.ID), zap.String("status", in.Callback.Observation.Status),

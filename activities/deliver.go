@@ -10,6 +10,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.uber.org/zap"
 
+	"ringback/internal/bulkhead"
 	"ringback/internal/operation"
 	"ringback/internal/receiver"
 )
@@ -20,14 +21,14 @@ type DeliverInput struct {
 	// URL is the one that the operation's start brought; empty: the endpoint's.
 	URL    string                   `json:"url,omitempty"`
 	Policy operation.DeliveryPolicy `json:"policy"`
-	// Record is how far the delivery came before.
+	// Record is that of the delivery's earlier activities.
 	Record operation.DeliveryRecord `json:"record"`
-	// Signal is how the run is told that the first attempt of all was not
-	// acknowledged, with an Unacknowledged; empty: it is not told.
+	// Signal is the signal, with an Unacknowledged, by which the run learns that the
+	// first attempt of all was not acknowledged; empty: none is sent.
 	Signal string `json:"signal,omitempty"`
 }
 
-// Unacknowledged is the first attempt of a delivery, as its run is told of it.
+// Unacknowledged is the first attempt of a delivery, as its run is signalled.
 type Unacknowledged struct {
 	CallbackID string            `json:"callback_id"`
 	Attempt    operation.Attempt `json:"attempt"`
@@ -38,8 +39,8 @@ type Unacknowledged struct {
 // then goes on with another activity.
 type DeliverResult struct {
 	Record operation.DeliveryRecord `json:"record"`
-	// HeldBack says what the next attempt waits for, which only AwaitEndpoint can
-	// wait for without an end; else empty.
+	// HeldBack says what the next attempt waits for where only AwaitEndpoint can wait
+	// that long; else empty.
 	HeldBack string `json:"held_back,omitempty"`
 }
 
@@ -50,13 +51,13 @@ const (
 	deliverHeartbeatInterval = 3 * time.Second
 	// recordsEarly is how much before its time an attempt is recorded, so that
 	// recording it does not lengthen h; where the record before it took longer,
-	// twice as long as that, and earliestRecord at most.
+	// twice as long as that, and maxRecordEarly at most.
 	recordsEarly   = 25 * time.Millisecond
-	earliestRecord = 200 * time.Millisecond
+	maxRecordEarly = 200 * time.Millisecond
 	// longestHold is the longest that an attempt is held back at a time.
 	longestHold = 8 * heldBackWait
-	// reasonInterrupted is the reason of an attempt whose end nobody saw.
-	reasonInterrupted = "the worker ended while the attempt was on its way"
+	// reasonWorkerLost is the reason of an attempt whose end nobody saw.
+	reasonWorkerLost = "the worker ended while the attempt was on its way"
 )
 
 // Deliver makes attempts until one is acknowledged, the receiver is gone, or k
@@ -67,13 +68,13 @@ const (
 func (a *Activities) Deliver(ctx context.Context, in DeliverInput) (DeliverResult, error) {
 	d := &delivery{a: a, in: in, record: in.Record, lateness: newLateness(ctx), info: activity.GetInfo(ctx), recorder: a.newRecorder(ctx)}
 	if err := d.resume(ctx); err != nil {
-		return DeliverResult{}, badInput(err)
+		return DeliverResult{}, err
 	}
 	defer a.running.begin(ctx, d.recorder)()
 	defer d.recorder.keepAlive(ctx, deliverHeartbeatInterval)()
 	for d.record.Exhaust(d.k); d.record.Pending(); d.record.Exhaust(d.k) {
 		if err := d.next(ctx); err != nil {
-			return d.leave(ctx, err)
+			return d.stop(ctx, err)
 		}
 	}
 	d.record.Delivery.NextAttemptAt = nil
@@ -91,28 +92,26 @@ type delivery struct {
 	k        int
 	// why and kind are what the next wait is for, as operators read it.
 	why, kind string
-	// told is closed when the run was told of the first attempt; nil: it was not.
-	told chan struct{}
+	// signalled is closed when the signal about the first attempt was sent; nil: none.
+	signalled chan struct{}
 }
 
-// usedUp ends a run of the activity whose waits the server would count no longer;
-// heldBack says what the next attempt waits for, if anything.
-type usedUp struct{ heldBack string }
+// stillPending ends the activity before the delivery: the workflow goes on with
+// another. heldBack says what the next attempt waits for, if anything.
+type stillPending struct{ heldBack string }
 
 // Error implements error.
-func (usedUp) Error() string { return "the server's count of runs is used up" }
+func (stillPending) Error() string { return "the delivery goes on in another activity" }
 
 func (d *delivery) resume(ctx context.Context) error {
-	if activity.HasHeartbeatDetails(ctx) {
-		if err := activity.GetHeartbeatDetails(ctx, &d.record); err != nil {
-			return fmt.Errorf("reading the delivery's own record: %w", err)
-		}
+	if err := resume(ctx, &d.record); err != nil {
+		return err
 	}
 	d.h, d.k = d.in.Policy.Interval(), d.in.Policy.Attempts
 	if p := d.info.RetryPolicy; p != nil && p.InitialInterval > 0 && p.MaximumAttempts > 0 {
 		d.h, d.k = p.InitialInterval, int(p.MaximumAttempts)
 	}
-	d.record.Interrupt(d.in.Policy.Timeout(), reasonInterrupted)
+	d.record.Interrupt(d.in.Policy.Timeout(), reasonWorkerLost)
 	d.explain()
 	d.recorder.note(d.record.Clone())
 	return nil
@@ -122,21 +121,21 @@ func (d *delivery) resume(ctx context.Context) error {
 func (d *delivery) next(ctx context.Context) error {
 	d.catchUp()
 	due := toMonotonic(d.record.Due(d.h))
-	early := min(max(recordsEarly, 2*d.recorder.lastTook()), earliestRecord, d.h/2)
+	early := min(max(recordsEarly, 2*d.recorder.lastTook()), maxRecordEarly, d.h/2)
 	if err := d.wait(ctx, due.Add(-early)); err != nil {
 		return err
 	}
 	endpoint, missing := d.a.endpointFor(d.in.Callback.Key.Endpoint, d.in.Callback.Dialect, d.in.URL)
 	if missing != "" {
-		return usedUp{missing}
+		return stillPending{missing}
 	}
-	permit, err := d.a.receivers.Acquire(endpoint, d.in.URL)
+	permit, err := d.a.receivers.Acquire(endpoint, d.in.URL, bulkhead.Activity)
 	if err != nil {
 		d.a.Metrics.heldBack.WithLabelValues("endpoint", endpoint.Name).Inc()
 		return d.hold(ctx, "attempt held back: "+err.Error())
 	}
 	before := d.record.Clone()
-	if err := d.append(ctx, due); err != nil {
+	if err := d.begin(ctx, due); err != nil {
 		permit.Cancel()
 		return err
 	}
@@ -152,7 +151,8 @@ func (d *delivery) next(ctx context.Context) error {
 	return nil
 }
 
-// catchUp counts h from now where the record's times lie further ahead than any can.
+// catchUp counts h from now where the record's times lie further ahead than they
+// can unless the clock was set back.
 func (d *delivery) catchUp() {
 	now := operation.At(time.Now())
 	if d.record.Made == 0 {
@@ -170,32 +170,32 @@ func (d *delivery) wait(ctx context.Context, until time.Time) error {
 	return d.giveBack(ctx, "")
 }
 
-// giveBack leaves the slot until the next attempt is due. The server counts
-// runs against k; where it would count no further, the workflow goes on.
+// giveBack gives the slot back until the next attempt is due. The server limits
+// the runs of the activity to k; after the last, the workflow starts another.
 func (d *delivery) giveBack(ctx context.Context, heldBack string) error {
 	due := d.record.Due(d.h)
 	if due.IsZero() {
 		due = operation.At(time.Now())
 	}
 	d.record.Delivery.NextAttemptAt = &due
-	// The wall clock may be set while the record is on its way.
+	// Taken before the record is sent: the wall clock may be set meanwhile.
 	wake := toMonotonic(due)
 	if d.lastRun() {
-		return usedUp{heldBack}
+		return stillPending{heldBack}
 	}
 	return d.recorder.yield(ctx, d.record.Clone(),
 		waitOnServer(d.kind, fmt.Sprintf("%s; next attempt at %s", d.why, due), wake, d.record.Brief()))
 }
 
-// lastRun reports whether the server would count no further run: what it then keeps
-// of one that fails is its error alone, which is too small for the record.
+// lastRun reports whether the server would not run the activity once more. Of a last
+// run that fails it keeps the error alone, which is too small for the record.
 func (d *delivery) lastRun() bool {
 	p := d.info.RetryPolicy
 	return p != nil && p.MaximumAttempts > 0 && d.info.Attempt >= p.MaximumAttempts
 }
 
-// hold puts an attempt off without counting it, the longer the more often it was,
-// so that a crowd that waits for one receiver costs less and less.
+// hold puts an attempt off without counting it, for longer each time, so that many
+// deliveries that wait for one receiver cost little.
 func (d *delivery) hold(ctx context.Context, why string) error {
 	times := max(int(d.info.Attempt)-d.record.Made, 1)
 	d.why, d.kind = why, TypeHeldBack
@@ -203,8 +203,8 @@ func (d *delivery) hold(ctx context.Context, why string) error {
 	return d.giveBack(ctx, why)
 }
 
-// append records the attempt on the server before it is sent.
-func (d *delivery) append(ctx context.Context, due time.Time) error {
+// begin records the attempt on the server before it is sent.
+func (d *delivery) begin(ctx context.Context, due time.Time) error {
 	at := time.Now()
 	if due.After(at) {
 		at = due
@@ -221,17 +221,13 @@ func (d *delivery) append(ctx context.Context, due time.Time) error {
 	case isStop(err):
 		return err
 	case d.lastRun():
-		return usedUp{}
+		return stillPending{}
 	}
-	// What is known goes along: the verdict on the attempt before it, too.
-	return d.recorder.yield(ctx, d.record.Clone(), temporal.NewApplicationErrorWithOptions(
-		fmt.Sprintf("attempt %d could not be recorded and was not made: %v", d.record.NextNumber(), err),
-		TypeNotRecorded, temporal.ApplicationErrorOptions{
-			NextRetryDelay: heldBackWait, Cause: err, Details: []any{d.record.Brief()},
-		}))
+	// The record goes along, with the verdict on the attempt before it.
+	return d.recorder.yield(ctx, d.record.Clone(), notRecorded(fmt.Sprintf("attempt %d", d.record.NextNumber()), err, d.record.Brief()))
 }
 
-// attempt waits out what is left of h and makes the recorded attempt.
+// attempt waits for the rest of h and makes the recorded attempt.
 func (d *delivery) attempt(ctx context.Context, endpoint receiver.Endpoint, due time.Time, permit *receiver.Permit) {
 	time.Sleep(time.Until(due))
 	result := d.a.send(context.WithoutCancel(ctx), endpoint, AttemptInput{
@@ -244,27 +240,27 @@ func (d *delivery) attempt(ctx context.Context, endpoint receiver.Endpoint, due 
 	}
 	d.explain()
 	d.recorder.note(d.record.Clone())
-	d.tell(ctx)
+	d.signal(ctx)
 }
 
-// tell signals the workflow after the first failed attempt, so that it can set the
-// search attribute that operators list by: nothing is lost with it.
-func (d *delivery) tell(ctx context.Context) {
+// signal signals the workflow after the first failed attempt, so that it can set the
+// RingbackPhase search attribute. A signal that is lost costs nothing else.
+func (d *delivery) signal(ctx context.Context) {
 	if d.in.Signal == "" || d.a.Signal == nil || d.record.Made != 1 || d.k == 1 || !d.record.Pending() {
 		return
 	}
 	run, what := d.info.WorkflowExecution, Unacknowledged{d.in.Callback.ID, *d.record.Last()}
-	d.told = make(chan struct{})
+	d.signalled = make(chan struct{})
 	go func() {
-		defer close(d.told)
+		defer close(d.signalled)
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordWithin)
 		defer cancel()
 		if err := d.a.Signal(ctx, run.ID, run.RunID, d.in.Signal, what); err != nil {
-			d.a.Log.Warn("a run was not told that its first attempt was not acknowledged", zap.String("workflow_id", run.ID), zap.Error(err))
+			d.a.Log.Warn("the signal that a first attempt was not acknowledged could not be sent", zap.String("workflow_id", run.ID), zap.Error(err))
 		}
 	}()
 	select {
-	case <-d.told:
+	case <-d.signalled:
 	// Waiting longer than this for the server could lengthen h.
 	case <-time.After(max(d.h/2, recordsEarly)):
 	}
@@ -281,24 +277,25 @@ func (d *delivery) explain() {
 // workflow task which makes an attempt and closes the run would have the server
 // refuse the task, and the attempt be made again.
 func (d *delivery) result(heldBack string) (DeliverResult, error) {
-	if d.told != nil {
-		<-d.told
+	if d.signalled != nil {
+		<-d.signalled
 	}
 	return DeliverResult{Record: d.record, HeldBack: heldBack}, nil
 }
 
-func (d *delivery) leave(ctx context.Context, err error) (DeliverResult, error) {
-	var over usedUp
+// stop ends this run of the activity for err.
+func (d *delivery) stop(ctx context.Context, err error) (DeliverResult, error) {
+	var pending stillPending
 	switch {
-	case errors.As(err, &over):
-		return d.result(over.heldBack)
+	case errors.As(err, &pending):
+		return d.result(pending.heldBack)
 	case errors.Is(err, errUnwanted):
 		return d.result("")
 	case errors.Is(err, errLost):
 		return DeliverResult{}, activity.ErrResultPending
 	case errors.Is(err, errStopping):
 		ctx = context.WithoutCancel(ctx)
-		return d.leave(ctx, d.giveBack(ctx, ""))
+		return d.stop(ctx, d.giveBack(ctx, ""))
 	case errors.Is(err, errInterrupted) && d.lastRun():
 		return d.result("")
 	case errors.Is(err, errInterrupted):
@@ -317,14 +314,14 @@ type AwaitEndpointInput struct {
 }
 
 // AwaitEndpoint returns once the endpoint is in this worker's configuration and
-// may be called. Until then it fails, and its retry policy says when it looks
-// again: however long that takes, it adds nothing to the run's history.
+// may be called. Until then it fails and is retried, which adds nothing to the run's
+// history however long it takes.
 func (a *Activities) AwaitEndpoint(_ context.Context, in AwaitEndpointInput) error {
 	endpoint, missing := a.endpointFor(in.Endpoint, "", in.URL)
 	if missing != "" {
 		return stillHeldBack(missing)
 	}
-	permit, err := a.receivers.Acquire(endpoint, in.URL)
+	permit, err := a.receivers.Acquire(endpoint, in.URL, bulkhead.Activity)
 	if err != nil {
 		return stillHeldBack(err.Error())
 	}

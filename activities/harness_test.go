@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -28,7 +27,6 @@ import (
 
 	"ringback/activities"
 	"ringback/internal/dialect"
-	"ringback/internal/egress"
 	"ringback/internal/operation"
 	endpoints "ringback/internal/receiver"
 )
@@ -37,9 +35,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const shop = "WALLET_SHOP"
 
-// bench is one worker's activities with all that surrounds them at hand: the
+// fixture is one worker's activities with all that surrounds them at hand: the
 // configuration, a receiver, a core, and the server that keeps their records.
-type bench struct {
+type fixture struct {
 	*activities.Activities
 	metrics  *prometheus.Registry
 	endpoint endpoints.Endpoint
@@ -51,9 +49,9 @@ type bench struct {
 	missing bool
 }
 
-func newBench() *bench {
+func newFixture() *fixture {
 	j := &journal{}
-	b := &bench{
+	b := &fixture{
 		metrics:  prometheus.NewRegistry(),
 		journal:  j,
 		receiver: &receiver{journal: j},
@@ -80,26 +78,23 @@ func newBench() *bench {
 	return b
 }
 
-// overHTTP lets the bench's receiver listen on a loopback address, behind the
-// egress guard.
-func (b *bench) overHTTP(t *testing.T) *httptest.Server {
-	t.Helper()
-	listening := httptest.NewServer(b.receiver)
-	t.Cleanup(listening.Close)
-	b.endpoint.URL = listening.URL + "/callback"
-	b.endpoint.Client = egress.New([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}).Client(nil, 0)
-	t.Cleanup(b.endpoint.Client.CloseIdleConnections)
-	return listening
-}
-
 // inVirtualTime runs a test whose waits take no time and last exactly as long
 // as they are meant to.
-func inVirtualTime(t *testing.T, test func(t *testing.T, b *bench)) {
+func inVirtualTime(t *testing.T, test func(t *testing.T, b *fixture)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench()
+		b := newFixture()
 		defer b.receiver.running.Wait()
 		test(t, b)
+	})
+}
+
+// subtest runs a subtest in virtual time.
+func subtest(t *testing.T, name string, test func(t *testing.T, b *fixture)) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) {
+		t.Parallel()
+		inVirtualTime(t, test)
 	})
 }
 
@@ -113,20 +108,20 @@ type run struct {
 	ctx     context.Context
 }
 
-func (b *bench) deliver(in activities.DeliverInput, r run) (activities.DeliverResult, error) {
+func (b *fixture) deliver(in activities.DeliverInput, r run) (activities.DeliverResult, error) {
 	var result activities.DeliverResult
 	err := b.execute(b.Deliver, in, r, &result)
 	return result, err
 }
 
-func (b *bench) watch(in activities.WatchInput, r run) (activities.WatchResult, error) {
+func (b *fixture) watch(in activities.WatchInput, r run) (activities.WatchResult, error) {
 	var result activities.WatchResult
 	err := b.execute(b.Watch, in, r, &result)
 	return result, err
 }
 
 // interrupt is what the workflow does before it cancels an activity.
-func (b *bench) interrupt(t *testing.T, activity string) {
+func (b *fixture) interrupt(t *testing.T, activity string) {
 	t.Helper()
 	found, err := b.Interrupt(context.Background(), activities.InterruptInput{RunID: testRun, Activity: activity})
 	assert.True(t, err == nil && found.Here)
@@ -135,7 +130,7 @@ func (b *bench) interrupt(t *testing.T, activity string) {
 // testRun is the run that the test environment's activities are of.
 const testRun = "default-test-run-id"
 
-func (b *bench) execute(what, in any, r run, result any) error {
+func (b *fixture) execute(what, in any, r run, result any) error {
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	env := suite.NewTestActivityEnvironment()
@@ -212,12 +207,12 @@ func (j *journal) all() []string {
 }
 
 // server keeps what activities record, as Temporal does: also what comes with
-// an answer that says cancelled, paused or reset.
+// an answer of cancelled, paused or reset.
 type server struct {
 	journal *journal
-	// answer is what the nth beat (counted from 1) is answered; nil: kept.
+	// answer answers the nth heartbeat (counted from 1); nil: without an error.
 	answer func(n int) error
-	// takes is how long a beat takes.
+	// takes is how long a heartbeat takes.
 	takes time.Duration
 
 	mu   sync.Mutex
@@ -258,7 +253,7 @@ func (s *server) heartbeat(ctx context.Context, _ []byte, details ...any) error 
 }
 
 // yield keeps the record and the cause of an activity that gave its slot back.
-// It is no beat, and no answer to it says paused or cancelled.
+// It is no heartbeat, and is never answered with paused or cancelled.
 func (s *server) yield(_ context.Context, _ []byte, cause error, details any) error {
 	raw, err := json.Marshal(details)
 	if err != nil {
@@ -275,7 +270,7 @@ func (s *server) yield(_ context.Context, _ []byte, cause error, details any) er
 	return nil
 }
 
-// yielded is with what the latest activity gave its slot back; it is told once.
+// yielded returns once the cause with which the latest activity gave its slot back.
 func (s *server) yielded() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -307,7 +302,7 @@ func recorded[T any](t *testing.T, s *server) T {
 	return latest
 }
 
-func (s *server) beats() int {
+func (s *server) heartbeats() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.n
@@ -437,9 +432,9 @@ func failure(t *testing.T, err error) *temporal.ApplicationError {
 	return failed
 }
 
-// handsBack checks that the activity gave its slot back, for reason kind, to be
+// requireYielded checks that the activity gave its slot back, for reason kind, to be
 // woken by the server after delay.
-func handsBack(t *testing.T, err error, kind string, delay time.Duration) {
+func requireYielded(t *testing.T, err error, kind string, delay time.Duration) {
 	t.Helper()
 	failed := failure(t, err)
 	require.Equal(t, kind, failed.Type(), failed.Message())
@@ -448,10 +443,20 @@ func handsBack(t *testing.T, err error, kind string, delay time.Duration) {
 	require.Equal(t, temporal.ApplicationErrorCategoryBenign, failed.Category())
 }
 
-// afterBeats answers what comes after the first n heartbeats with err.
-func afterBeats(n int, err error) func(int) error {
-	return func(beat int) error {
-		if beat > n {
+// afterHeartbeats answers what comes after the first n heartbeats with err.
+func afterHeartbeats(n int, err error) func(int) error {
+	return func(nth int) error {
+		if nth > n {
+			return err
+		}
+		return nil
+	}
+}
+
+// atHeartbeat answers the nth heartbeat with err.
+func atHeartbeat(n int, err error) func(int) error {
+	return func(nth int) error {
+		if nth == n {
 			return err
 		}
 		return nil

@@ -13,35 +13,36 @@ import (
 const (
 	// reportTimeout bounds one report of an endpoint's health.
 	reportTimeout = 10 * time.Second
-	// stillWell is how often an endpoint that acknowledges is said to be well:
-	// whoever said that it is failing may be gone since.
-	stillWell = 5 * time.Minute
+	// wellInterval is how often an endpoint that acknowledges is reported as well:
+	// the worker that reported it as failing may be gone.
+	wellInterval = 5 * time.Minute
 )
 
-// healths is what this worker knows of how its endpoints are.
-type healths struct {
+// healthReports is what this worker knows about the health of its endpoints, for
+// notices.
+type healthReports struct {
 	mu     sync.Mutex
-	byName map[string]*health
+	byName map[string]healthReport
 }
 
-// health is one endpoint's. What it is and what was said of it are kept apart,
-// so that a report that the server did not take is made again.
-type health struct {
+// healthReport is one endpoint's. What is and what was reported are kept apart, so
+// that a report that the server did not take is made again.
+type healthReport struct {
 	latest operation.Health
-	// said is what the server knows from us, and since when; saying that a
-	// report is on its way.
-	said   bool
-	saidAt time.Time
-	saying bool
+	// reported is whether it was reported as failing, and reportedAt when; reporting
+	// says that a report is under way.
+	reported   bool
+	reportedAt time.Time
+	reporting  bool
 }
 
-// judged takes an attempt into account and says so where the endpoint went bad
-// or recovered. Nothing waits for it.
-func (a *Activities) judged(ctx context.Context, endpoint string, attempt operation.Attempt) {
+// updateHealth counts an attempt, and reports where the endpoint began to fail or
+// recovered. Nothing waits for the report.
+func (a *Activities) updateHealth(ctx context.Context, endpoint string, attempt operation.Attempt) {
 	if a.ReportHealth == nil {
 		return
 	}
-	report, due := a.healths.take(endpoint, attempt, a.FailingAfter(endpoint))
+	report, due := a.health.update(endpoint, attempt, a.FailingAfter(endpoint))
 	if !due {
 		return
 	}
@@ -49,39 +50,36 @@ func (a *Activities) judged(ctx context.Context, endpoint string, attempt operat
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reportTimeout)
 		defer cancel()
 		err := a.ReportHealth(ctx, endpoint, report)
-		a.healths.said(endpoint, report.Failing, err == nil)
+		a.health.done(endpoint, report.Failing, err == nil)
 		if err != nil {
-			a.Log.Warn("the health of an endpoint could not be told", zap.String("endpoint", endpoint),
+			a.Log.Warn("the health of an endpoint could not be reported", zap.String("endpoint", endpoint),
 				zap.Bool("failing", report.Failing), zap.Error(err))
 		}
 	}()
 }
 
-// take counts an attempt; failingAfter attempts in a row that were not
-// acknowledged make an endpoint failing, one that was makes it well. 0: nobody
-// hears of it.
-func (h *healths) take(name string, attempt operation.Attempt, failingAfter int) (operation.Health, bool) {
+// update counts an attempt and reports whether its endpoint's health is to be
+// reported. failingAfter attempts in a row that were not acknowledged make an
+// endpoint failing, one that was makes it well; 0: nobody wants reports.
+func (h *healthReports) update(name string, attempt operation.Attempt, failingAfter int) (operation.Health, bool) {
 	if failingAfter == 0 {
 		return operation.Health{}, false
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.byName == nil {
-		h.byName = map[string]*health{}
+		h.byName = map[string]healthReport{}
 	}
 	one := h.byName[name]
-	if one == nil {
-		one = &health{}
-		h.byName[name] = one
-	}
 	one.count(attempt, failingAfter)
-	well := !one.latest.Failing && attempt.Verdict == operation.Acknowledged && time.Since(one.saidAt) > stillWell
-	due := !one.saying && (one.latest.Failing != one.said || well)
-	one.saying = one.saying || due
+	well := attempt.Verdict == operation.Acknowledged && time.Since(one.reportedAt) > wellInterval
+	due := !one.reporting && (one.latest.Failing != one.reported || well)
+	one.reporting = one.reporting || due
+	h.byName[name] = one
 	return one.latest, due
 }
 
-func (h *health) count(attempt operation.Attempt, failingAfter int) {
+func (h *healthReport) count(attempt operation.Attempt, failingAfter int) {
 	if attempt.Verdict == operation.Acknowledged {
 		h.latest = operation.Health{At: attempt.End()}
 		return
@@ -91,12 +89,14 @@ func (h *health) count(attempt operation.Attempt, failingAfter int) {
 	h.latest.Failing = h.latest.Attempts >= failingAfter
 }
 
-func (h *healths) said(name string, failing, heard bool) {
+// done ends a report, which the server took if ok.
+func (h *healthReports) done(name string, failing, ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	one := h.byName[name]
-	one.saying = false
-	if heard {
-		one.said, one.saidAt = failing, time.Now()
+	one.reporting = false
+	if ok {
+		one.reported, one.reportedAt = failing, time.Now()
 	}
+	h.byName[name] = one
 }

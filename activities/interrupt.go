@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.temporal.io/sdk/activity"
@@ -10,36 +11,36 @@ import (
 	"ringback/internal/operation"
 )
 
-// InterruptInput names the pending activity of a run that is to end after what it
-// has in flight. A run has at most one of each type.
+// InterruptInput names the pending activity of a run that is to end after the poll
+// or attempt in flight. A run has at most one of each type.
 type InterruptInput struct {
 	WorkflowID string `json:"workflow_id"`
 	RunID      string `json:"run_id"`
 	// Activity is its type, Watch or Deliver.
 	Activity string `json:"activity"`
 	// UnlessAboutToAsk leaves a watch alone that began in order to poll now, and has
-	// asked nothing since; Polls are the questions before that.
+	// not polled since; Polls are those made before it.
 	UnlessAboutToAsk bool `json:"unless_about_to_ask,omitempty"`
 	Polls            int  `json:"polls,omitempty"`
 }
 
-// Interrupted is where the activity was found. All zero: nowhere, it has ended.
+// Interrupted is where the activity was found. The zero value: it has ended.
 type Interrupted struct {
-	// LeftAlone says that it is a watch about to ask.
+	// LeftAlone says that it is a watch about to poll.
 	LeftAlone bool `json:"left_alone,omitempty"`
-	// Here says that it runs in this process and was told.
+	// Here says that it runs in this process and is ending.
 	Here bool `json:"here,omitempty"`
 	// Worker is the identity of another process in which it runs.
 	Worker string `json:"worker,omitempty"`
-	// Pending is what it recorded last, where it is not here: if it waits on the
-	// server, a cancellation drops that.
+	// Pending is its latest record, where it is not here: if it waits on the server,
+	// its cancellation drops that.
 	Pending operation.Pending `json:"pending,omitzero"`
 }
 
 // PendingActivity is a pending activity as the server describes it.
 type PendingActivity struct {
 	operation.Pending
-	// Running says that a worker is at it, and Worker which.
+	// Running says that a worker runs it, and Worker which.
 	Running bool
 	Worker  string
 	// Due is when the server wakes it; zero: as soon as a worker takes it.
@@ -47,20 +48,21 @@ type PendingActivity struct {
 }
 
 const (
-	// settledBefore is how long before its time an activity that waits on the
-	// server is taken to stay there until its cancellation has reached the server:
-	// else it could make an attempt that nobody reads of.
+	// settledBefore is how long an activity that waits on the server must have left
+	// to wait for its cancellation to come first: else it could make an attempt that
+	// no record shows.
 	settledBefore = 200 * time.Millisecond
-	// interruptWithin is how long an activity is looked for that is just beginning.
-	interruptWithin = 2 * time.Second
-	interruptAgain  = 20 * time.Millisecond
+	// interruptWithin is how long Interrupt looks for an activity that is just
+	// beginning, and interruptInterval how often.
+	interruptWithin   = 2 * time.Second
+	interruptInterval = 20 * time.Millisecond
 )
 
-// Interrupt tells the activity to end if it runs in this process, or finds out
-// where it is. It is a local activity, made before the activity is cancelled: a
-// cancellation alone reaches a running one with its next heartbeat.
+// Interrupt ends the activity if it runs in this process, or finds out where it is.
+// It is a local activity, run before the activity is cancelled: a cancellation alone
+// reaches a running one with its next heartbeat.
 func (a *Activities) Interrupt(ctx context.Context, in InterruptInput) (Interrupted, error) {
-	for begun := time.Now(); ; time.Sleep(interruptAgain) {
+	for begun := time.Now(); ; time.Sleep(interruptInterval) {
 		if found, ok := a.running.interrupt(in); ok {
 			return found, nil
 		}
@@ -79,10 +81,10 @@ func (a *Activities) Interrupt(ctx context.Context, in InterruptInput) (Interrup
 	}
 }
 
-// InterruptHere tells the activity to end in the process whose own task queue this
-// is on. One that is not there has ended meanwhile.
+// InterruptHere ends the activity in the process whose own task queue this is on. One
+// that is not there has ended meanwhile.
 func (a *Activities) InterruptHere(_ context.Context, in InterruptInput) (Interrupted, error) {
-	for begun := time.Now(); time.Since(begun) < interruptWithin; time.Sleep(interruptAgain) {
+	for begun := time.Now(); time.Since(begun) < interruptWithin; time.Sleep(interruptInterval) {
 		if found, ok := a.running.interrupt(in); ok {
 			return found, nil
 		}
@@ -92,47 +94,32 @@ func (a *Activities) InterruptHere(_ context.Context, in InterruptInput) (Interr
 
 // running are the watches and deliveries that run in this process.
 type running struct {
-	mu    sync.Mutex
-	byKey map[runningKey]*recorder
+	byKey sync.Map // of *recorder by runningKey
+	count atomic.Int64
 }
 
 type runningKey struct{ runID, activity string }
 
-// begin makes an activity one that can be interrupted, until ended is called.
+// begin lets an activity be interrupted until ended is called.
 func (r *running) begin(ctx context.Context, rec *recorder) (ended func()) {
 	info := activity.GetInfo(ctx)
 	key := runningKey{info.WorkflowExecution.RunID, info.ActivityType.Name}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.byKey == nil {
-		r.byKey = map[runningKey]*recorder{}
-	}
-	r.byKey[key] = rec
+	r.byKey.Store(key, rec)
+	r.count.Add(1)
 	return func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		if r.byKey[key] == rec {
-			delete(r.byKey, key)
-		}
+		r.byKey.CompareAndDelete(key, rec)
+		r.count.Add(-1)
 	}
 }
 
 func (r *running) interrupt(in InterruptInput) (found Interrupted, ok bool) {
-	r.mu.Lock()
-	rec := r.byKey[runningKey{in.RunID, in.Activity}]
-	r.mu.Unlock()
-	switch {
-	case rec == nil:
+	entry, ok := r.byKey.Load(runningKey{in.RunID, in.Activity})
+	if !ok {
 		return Interrupted{}, false
-	case in.UnlessAboutToAsk && rec.polls.Load() <= int64(in.Polls):
+	}
+	rec := entry.(*recorder)
+	if in.UnlessAboutToAsk && rec.polls.Load() <= int64(in.Polls) {
 		return Interrupted{LeftAlone: true}, true
 	}
 	return Interrupted{Here: true}, rec.stop(errUnwanted)
-}
-
-// count is how many activities run.
-func (r *running) count() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return len(r.byKey)
 }

@@ -8,16 +8,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ringback/activities"
-	"ringback/internal/operation"
 )
 
-// lateness keeps how late attempts and polls were said to begin.
+// lateness keeps the reported lateness of attempts and polls.
 type lateness struct {
 	mu              sync.Mutex
 	attempts, polls []time.Duration
 }
 
-func (l *lateness) of(b *bench) *lateness {
+func (l *lateness) of(b *fixture) *lateness {
 	note := func(into *[]time.Duration) func(time.Duration) {
 		return func(late time.Duration) {
 			l.mu.Lock()
@@ -29,62 +28,46 @@ func (l *lateness) of(b *bench) *lateness {
 	return l
 }
 
-// givesWay makes the first n polls give way.
-func givesWay(b *bench, n int) {
+// pollsGiveWay makes the first n polls give way.
+func pollsGiveWay(b *fixture, n int) {
 	b.PollGivesWay = func() bool {
 		n--
 		return n >= 0
 	}
 }
 
-func TestAttemptsTellHowLateTheyBegin(t *testing.T) {
+func TestTheLatenessOfAttemptsIsReported(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		attempt int32
-		// ended is how long ago the attempt before ended; h is a minute.
+		// ended is how long ago the attempt before ended, 0: there is none; h is a
+		// minute.
 		ended time.Duration
 		want  []time.Duration
 	}{
-		"one that was woken in time":                                    {2, time.Minute, []time.Duration{0}},
-		"one that was woken early":                                      {2, time.Minute - 400*time.Millisecond, []time.Duration{0}},
-		"one that was woken late":                                       {2, time.Minute + 7*time.Second, []time.Duration{7 * time.Second}},
-		"one that takes up what was due before it was scheduled is not": {1, time.Hour, []time.Duration{0}},
+		"the first attempt of the first run":                        {1, 0, []time.Duration{0}},
+		"the first attempt of a later run":                          {2, 0, []time.Duration{0}},
+		"one that was woken in time":                                {2, time.Minute, []time.Duration{0}},
+		"one that was woken early":                                  {2, time.Minute - 400*time.Millisecond, []time.Duration{0}},
+		"one that was woken late":                                   {2, time.Minute + 7*time.Second, []time.Duration{7 * time.Second}},
+		"one that was due before its activity was scheduled is not": {1, time.Hour, []time.Duration{0}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			inVirtualTime(t, func(t *testing.T, b *bench) {
-				late := (&lateness{}).of(b)
-				in := ringing(time.Minute, 2)
-				in.Record = attempted(in, 1, time.Now().Add(-tt.ended))
-				_, err := b.deliver(in, run{attempt: tt.attempt})
-				require.NoError(t, err)
-				require.Equal(t, tt.want, late.attempts)
-			})
+		subtest(t, name, func(t *testing.T, b *fixture) {
+			late := (&lateness{}).of(b)
+			in := deliverInput(time.Minute, 2)
+			if tt.ended > 0 {
+				in.Record = withAttempts(in, 1, time.Now().Add(-tt.ended))
+			} else {
+				in.Policy.Attempts = 1
+			}
+			_, err := b.deliver(in, run{attempt: tt.attempt})
+			require.NoError(t, err)
+			require.Equal(t, tt.want, late.attempts)
 		})
 	}
 }
 
-func TestTheFirstAttemptIsLateSinceItWasScheduled(t *testing.T) {
-	t.Parallel()
-	inVirtualTime(t, func(t *testing.T, b *bench) {
-		late := (&lateness{}).of(b)
-		_, err := b.deliver(ringing(10*time.Millisecond, 3), run{})
-		require.NoError(t, err)
-		require.Equal(t, []time.Duration{0, 0, 0}, late.attempts)
-	})
-}
-
-func TestAFirstAttemptThatALaterRunMakesIsLateSinceItWasScheduled(t *testing.T) {
-	t.Parallel()
-	inVirtualTime(t, func(t *testing.T, b *bench) {
-		late := (&lateness{}).of(b)
-		_, err := b.deliver(ringing(10*time.Millisecond, 1), run{attempt: 2})
-		require.NoError(t, err)
-		require.Equal(t, []time.Duration{0}, late.attempts)
-	})
-}
-
-func TestPollsGiveWayForAWhileAndAreMadeAllTheSame(t *testing.T) {
+func TestPollsGiveWayAtMostThreeTimes(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		gives    int
@@ -97,22 +80,19 @@ func TestPollsGiveWayForAWhileAndAreMadeAllTheSame(t *testing.T) {
 		"no more often than three times":        {100, time.Hour, seconds(6, 17), seconds(6, 6)},
 		"the last, at the deadline, gives none": {100, 3 * time.Second, seconds(3), seconds(3)},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			inVirtualTime(t, func(t *testing.T, b *bench) {
-				late := (&lateness{}).of(b)
-				givesWay(b, tt.gives)
-				begun := time.Now()
-				result := b.onServer(t, watching(schedule(tt.lifetime, 5*time.Second)), 0)
-				require.Equal(t, tt.polls, b.core.polls(begun))
-				require.Equal(t, len(tt.polls), result.Record.Polls, "what gives way costs no poll")
-				require.Equal(t, tt.late, late.polls)
-			})
+		subtest(t, name, func(t *testing.T, b *fixture) {
+			late := (&lateness{}).of(b)
+			pollsGiveWay(b, tt.gives)
+			begun := time.Now()
+			result := b.watchToTheEnd(t, watchInput(schedule(tt.lifetime, 5*time.Second)), 0)
+			require.Equal(t, tt.polls, b.core.polls(begun))
+			require.Equal(t, len(tt.polls), result.Record.Polls, "what gives way costs no poll")
+			require.Equal(t, tt.late, late.polls)
 		})
 	}
 }
 
-func TestAWatchLeavesItsSlotWhereMostAreTaken(t *testing.T) {
+func TestAWatchGivesItsSlotBackSoonerWhereMostAreTaken(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		slots int
@@ -124,40 +104,33 @@ func TestAWatchLeavesItsSlotWhereMostAreTaken(t *testing.T) {
 		"not where it has one of the last":        {1, 5 * time.Second, true},
 		"but what the server can't keep, it does": {1, 900 * time.Millisecond, false},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			inVirtualTime(t, func(t *testing.T, b *bench) {
-				b.Slots = tt.slots
-				b.core.answer = after(2)
-				_, err := b.watch(watching(schedule(time.Hour, tt.gap)), run{})
-				if tt.left {
-					handsBack(t, err, activities.TypeWaiting, tt.gap-500*time.Millisecond)
-					return
-				}
-				require.NoError(t, err)
-			})
+		subtest(t, name, func(t *testing.T, b *fixture) {
+			b.Slots = tt.slots
+			b.core.answer = after(2)
+			_, err := b.watch(watchInput(schedule(time.Hour, tt.gap)), run{})
+			if tt.left {
+				requireYielded(t, err, activities.TypeWaiting, tt.gap-500*time.Millisecond)
+				return
+			}
+			require.NoError(t, err)
 		})
 	}
 }
 
 func TestABulkRedeliveryWaitsWhileOtherWorkGoesFirst(t *testing.T) {
 	t.Parallel()
-	inVirtualTime(t, func(t *testing.T, b *bench) {
+	inVirtualTime(t, func(t *testing.T, b *fixture) {
 		busy := 5
 		b.RedeliveryGivesWay = func() bool {
 			busy--
 			return busy >= 0
 		}
-		redeliveries := newBooks(2)
-		b.MatchedRuns, b.RedeliverRun = redeliveries.MatchedRuns, redeliveries.RedeliverRun
+		runs := b.withRuns(2)
 		begun := time.Now()
-		var place operation.BulkRedeliveryPosition
-		err := b.execute(b.RedeliverPage, activities.RedeliverPageInput{
-			Job: operation.BulkRedelivery{ID: "rd_1", By: "ops", Reason: "repaired", RatePerSecond: 1}, PageSize: 10,
-		}, run{}, &place)
+		_, err := b.redeliver(page(1, 10), run{})
 		require.NoError(t, err)
-		require.Len(t, redeliveries.times, 2)
-		require.Equal(t, 6*time.Second, redeliveries.times[0].Sub(begun))
-		require.Equal(t, 7*time.Second, redeliveries.times[1].Sub(begun))
+		require.Len(t, runs.times, 2)
+		require.Equal(t, 6*time.Second, runs.times[0].Sub(begun))
+		require.Equal(t, 7*time.Second, runs.times[1].Sub(begun))
 	})
 }

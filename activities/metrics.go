@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/sony/gobreaker/v2"
 	"go.opentelemetry.io/otel/trace"
 	"go.temporal.io/sdk/activity"
 	"go.uber.org/zap"
@@ -14,9 +13,9 @@ import (
 	"ringback/internal/source"
 )
 
-// Metrics counts what the activities did. Labels are closed lists and names of
-// configured sources and endpoints, so their number is bounded: what has no
-// configuration is counted without its name, which the log tells.
+// Metrics counts polls and attempts. Labels are closed lists and names of configured
+// sources and endpoints, so their number is bounded: one that is not configured is
+// counted without its name, which is in the log.
 type Metrics struct {
 	polls         *prometheus.CounterVec
 	attempts      *prometheus.CounterVec
@@ -27,8 +26,8 @@ type Metrics struct {
 	missing       *prometheus.CounterVec
 }
 
-// firstBuckets are in seconds: from a local attempt to one that waited for its
-// turn behind an older callback.
+// firstBuckets are in seconds: from an attempt inside a workflow task to one that
+// waited for an older callback's delivery.
 var firstBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}
 
 // NewMetrics registers the activities' metrics.
@@ -45,11 +44,11 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		unknownStatus: counter("unknown_statuses_total", "Statuses outside the documented vocabulary, by source.", "source"),
 		missing:       counter("missing_configuration_total", "Polls and attempts that wait because their source or endpoint is not in this program's configuration.", "kind"),
 		first: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "ringback_first_attempt_after_seconds", Help: "From the answer that said a new status to the first attempt about it.",
+			Name: "ringback_first_attempt_after_seconds", Help: "From the answer with a new status to the first attempt about it.",
 			Buckets: firstBuckets,
 		}, []string{"endpoint"}),
 		inFlight: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "ringback_in_flight", Help: "Attempts and polls on their way, by the endpoint or source.",
+			Name: "ringback_in_flight", Help: "Attempts and polls in flight, by the endpoint or source.",
 		}, []string{"kind", "name"}),
 	}
 	r.MustRegister(m.first, m.inFlight)
@@ -62,8 +61,8 @@ var pollResults = []string{
 	string(source.NotFound), string(source.Malformed),
 }
 
-// InitLabels begins at zero what may be counted of these endpoints and sources:
-// Prometheus sees no increase in what appears with its first count.
+// InitLabels shows the counters of these endpoints and sources as zero: Prometheus
+// sees no increase in a counter that appears with its first count.
 func (m *Metrics) InitLabels(endpoints, sources []string) {
 	for _, endpoint := range endpoints {
 		m.attempts.WithLabelValues(endpoint, string(operation.Acknowledged))
@@ -81,28 +80,27 @@ func (m *Metrics) InitLabels(endpoints, sources []string) {
 	m.missing.WithLabelValues("source")
 }
 
-// attempted counts one attempt.
-func (m *Metrics) attempted(endpoint string, in AttemptInput, made operation.Attempt) {
+// countAttempt counts one attempt.
+func (m *Metrics) countAttempt(endpoint string, in AttemptInput, made operation.Attempt) {
 	m.attempts.WithLabelValues(endpoint, string(made.Verdict)).Inc()
 	if in.Number == 1 && in.Callback.Reason == "" && !in.Callback.Observation.ObservedAt.IsZero() {
 		m.first.WithLabelValues(endpoint).Observe(max(made.At.Sub(in.Callback.Observation.ObservedAt.Time).Seconds(), 0))
 	}
 }
 
-// underWay counts one attempt or poll as on its way until the returned func is
-// called.
-func (m *Metrics) underWay(kind, name string) (over func()) {
+// inFlightUntilDone counts one attempt or poll as in flight until done is called.
+func (m *Metrics) inFlightUntilDone(kind, name string) (done func()) {
 	gauge := m.inFlight.WithLabelValues(kind, name)
 	gauge.Inc()
 	return gauge.Dec
 }
 
-// IsolationMetrics shows the bulkheads and breakers of a, those that were used yet.
+// IsolationMetrics shows those bulkheads and breakers of a that were used.
 func IsolationMetrics(a *Activities) prometheus.Collector {
 	return isolation{
 		a: a,
 		limit: prometheus.NewDesc("ringback_concurrency_limit",
-			"How many attempts or polls may be on their way at once, by the endpoint or source.", []string{"kind", "name"}, nil),
+			"How many attempts or polls may be in flight at once, by the endpoint or source.", []string{"kind", "name"}, nil),
 		open: prometheus.NewDesc("ringback_breaker_open",
 			"1 while the breaker of an endpoint or source holds everything back, 0.5 while it lets one try.", []string{"kind", "name"}, nil),
 	}
@@ -122,38 +120,15 @@ func (i isolation) Collect(to chan<- prometheus.Metric) {
 	for name, state := range i.a.receivers.States() {
 		i.send(to, "endpoint", name, state)
 	}
-	for name, state := range i.a.sources.states() {
-		i.send(to, "source", name, state)
-	}
+	i.a.sources.Range(func(name, limiter any) bool {
+		i.send(to, "source", name.(string), limiter.(*sourceLimiter).state())
+		return true
+	})
 }
 
 func (i isolation) send(to chan<- prometheus.Metric, kind, name string, state receiver.State) {
 	to <- prometheus.MustNewConstMetric(i.limit, prometheus.GaugeValue, float64(state.Limit), kind, name)
-	to <- prometheus.MustNewConstMetric(i.open, prometheus.GaugeValue, openness(state.Breaker), kind, name)
-}
-
-func (l *sourceLimiters) states() map[string]receiver.State {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	states := make(map[string]receiver.State, len(l.byName))
-	for name, source := range l.byName {
-		states[name] = receiver.State{Limit: source.bulkhead.Limit()}
-		if source.refusals.Open() {
-			states[name] = receiver.State{Limit: source.bulkhead.Limit(), Breaker: gobreaker.StateOpen}
-		}
-	}
-	return states
-}
-
-func openness(s gobreaker.State) float64 {
-	switch s {
-	case gobreaker.StateOpen:
-		return 1
-	case gobreaker.StateHalfOpen:
-		return 0.5
-	default:
-		return 0
-	}
+	to <- prometheus.MustNewConstMetric(i.open, prometheus.GaugeValue, state.Open, kind, name)
 }
 
 // traceID is the trace that ctx belongs to, for a log line; nothing if none.

@@ -14,8 +14,8 @@ import (
 	"ringback/internal/source"
 )
 
-// counted is what the metrics say, by name and labels.
-func counted(t *testing.T, b *bench) map[string]float64 {
+// counted are the counters above zero, by name and labels.
+func counted(t *testing.T, b *fixture) map[string]float64 {
 	t.Helper()
 	families, err := b.metrics.Gather()
 	require.NoError(t, err)
@@ -38,9 +38,9 @@ func counted(t *testing.T, b *bench) map[string]float64 {
 // status and an error's text are no labels.
 func TestMetricsCountByConfiguredNamesAndClosedListsOnly(t *testing.T) {
 	t.Parallel()
-	inVirtualTime(t, func(t *testing.T, b *bench) {
+	inVirtualTime(t, func(t *testing.T, b *fixture) {
 		b.receiver.answer = statuses(500, 200)
-		_, err := b.deliver(ringing(time.Second, 3), run{})
+		_, err := b.deliver(deliverInput(time.Second, 3), run{})
 		require.NoError(t, err)
 		b.receiver.running.Wait()
 
@@ -49,9 +49,9 @@ func TestMetricsCountByConfiguredNamesAndClosedListsOnly(t *testing.T) {
 			case 1:
 				return operation.Observation{Status: "done"}, nil
 			case 2:
-				return operation.Observation{Status: "never heard of 1"}, nil
+				return operation.Observation{Status: "unknown 1"}, nil
 			case 3:
-				return operation.Observation{Status: "never heard of 2"}, nil
+				return operation.Observation{Status: "unknown 2"}, nil
 			case 4:
 				return operation.Observation{}, nil
 			case 5:
@@ -63,12 +63,12 @@ func TestMetricsCountByConfiguredNamesAndClosedListsOnly(t *testing.T) {
 			_, err := b.Poll(t.Context(), activities.PollInput{Source: "wallet"})
 			require.NoError(t, err)
 		}
-		watch := watching(interval(time.Second, time.Second))
+		watch := watchInput(interval(time.Second, time.Second))
 		watch.Record.Polls = 1
 		_, err = b.watch(watch, run{})
 		require.NoError(t, err)
 		b.missing = true
-		_, err = b.deliver(ringing(time.Second, 3), run{})
+		_, err = b.deliver(deliverInput(time.Second, 3), run{})
 		require.NoError(t, err)
 		_, err = b.Poll(t.Context(), activities.PollInput{Source: "wallet"})
 		require.NoError(t, err)
@@ -87,9 +87,9 @@ func TestMetricsCountByConfiguredNamesAndClosedListsOnly(t *testing.T) {
 	})
 }
 
-func TestWhatIsConfiguredIsCountedFromZero(t *testing.T) {
+func TestCountersOfConfiguredNamesBeginAtZero(t *testing.T) {
 	t.Parallel()
-	b := newBench()
+	b := newFixture()
 	b.Metrics.InitLabels([]string{"LEDGER", shop}, []string{"wallet"})
 	shown, err := b.metrics.Gather()
 	require.NoError(t, err)

@@ -10,6 +10,7 @@ import (
 
 	"ringback/internal/bulkhead"
 	"ringback/internal/operation"
+	"ringback/internal/receiver"
 	"ringback/internal/source"
 )
 
@@ -29,27 +30,27 @@ type PollResult struct {
 	Error       string                 `json:"error,omitempty"`
 	BegunAt     operation.Time         `json:"begun_at"`
 	EndedAt     operation.Time         `json:"ended_at"`
-	// NotBefore is when the core asked to be asked again.
+	// NotBefore is the core's Retry-After.
 	NotBefore operation.Time `json:"not_before,omitzero"`
 }
 
-// Poll asks a source once, inside a workflow task. It never fails: what went
+// Poll polls a source once, inside a workflow task. It never fails: what went
 // wrong is in the result. A source that was slow lately is left to Watch.
 func (a *Activities) Poll(ctx context.Context, in PollInput) (PollResult, error) {
 	src, ok := a.Source(in.Source)
 	if !ok {
 		return a.sourceMissing(in.Source), nil
 	}
-	// A run asks inside a workflow task once.
-	result, err := a.polls.Do(taskKey(ctx, "poll", 1), func() (PollResult, error) {
-		permit, _, err := a.sources.of(in.Source).acquire(in.Query.OperationID, (*bulkhead.Bulkhead).AcquireFirst)
+	// A run polls inside a workflow task once.
+	result, err := a.polls.do(taskKey(ctx, "poll", 1), func() (PollResult, error) {
+		release, _, err := a.sourceLimiter(in.Source).acquire(in.Query.OperationID, bulkhead.WorkflowTaskProbe)
 		if err != nil {
 			return PollResult{}, err
 		}
-		return a.ask(context.WithoutCancel(ctx), src, in, permit), nil
+		return a.poll(context.WithoutCancel(ctx), src, in, release), nil
 	})
 	if err != nil {
-		return PollResult{HeldBack: err.Error()}, nil //nolint:nilerr // what was held back is in the result
+		return PollResult{HeldBack: err.Error()}, nil //nolint:nilerr // why it was held back is in the result
 	}
 	return result, nil
 }
@@ -60,14 +61,15 @@ func (a *Activities) sourceMissing(name string) PollResult {
 	return PollResult{HeldBack: "the source " + name + " is not in this worker's configuration"}
 }
 
-func (a *Activities) ask(ctx context.Context, src Source, in PollInput, permit *pollPermit) PollResult {
-	defer a.Metrics.underWay("source", in.Source)()
+// poll polls src once, counts it, and releases what was acquired for it.
+func (a *Activities) poll(ctx context.Context, src Source, in PollInput, release releasePoll) PollResult {
+	defer a.Metrics.inFlightUntilDone("source", in.Source)()
 	begun := time.Now()
 	observation, err := src.Poll(ctx, in.Query)
 	ended := time.Now()
 	// By the clock as it is at the end, also where it was set meanwhile.
 	result := PollResult{BegunAt: operation.At(ended.Add(-ended.Sub(begun))), EndedAt: operation.At(ended)}
-	permit.release(ended.Sub(begun), err)
+	release(ended.Sub(begun), err)
 	if err != nil {
 		a.pollFailed(in, err, &result)
 		return result
@@ -97,4 +99,57 @@ func (a *Activities) pollFailed(in PollInput, err error, result *PollResult) {
 		a.Log.Error("a core refuses our credentials; the operation rests, and the source where others are refused, too",
 			zap.String("source", in.Source), zap.String("operation_id", in.Query.OperationID), zap.Error(err))
 	}
+}
+
+var (
+	// errRefused: the core refused our credentials for this operation, or for others.
+	errRefused = errors.New("the core refused our credentials lately")
+	// errNotMade: the poll or attempt was not made after all, which says nothing
+	// about the other side.
+	errNotMade = errors.New("not made")
+)
+
+// sourceLimiter isolates one source from the others: what may be in flight there,
+// and a breaker against refused credentials.
+type sourceLimiter struct {
+	bulkhead *bulkhead.Bulkhead
+	refusals source.Refusals
+}
+
+// releasePoll ends a poll that took that long and ended with err: errNotMade where
+// it was not made. It is called once.
+type releasePoll func(took time.Duration, err error)
+
+// acquire lets one poll of an operation be made, or says why it is held back and,
+// where that is known, for how long.
+func (l *sourceLimiter) acquire(operationID string, from bulkhead.From) (release releasePoll, wait time.Duration, err error) {
+	slot, err := l.bulkhead.Acquire(from)
+	if err != nil {
+		return nil, 0, err
+	}
+	if wait, ok := l.refusals.Allow(operationID, time.Now()); !ok {
+		slot.Cancel()
+		return nil, wait, errRefused
+	}
+	return func(took time.Duration, err error) {
+		if errors.Is(err, errNotMade) {
+			slot.Cancel()
+		} else {
+			slot.Release(took)
+		}
+		l.refusals.Answered(operationID, err, time.Now())
+	}, 0, nil
+}
+
+func (l *sourceLimiter) state() receiver.State {
+	state := receiver.State{Limit: l.bulkhead.Limit()}
+	if l.refusals.Open() {
+		state.Open = 1
+	}
+	return state
+}
+
+func (a *Activities) sourceLimiter(name string) *sourceLimiter {
+	limiter, _ := a.sources.LoadOrStore(name, &sourceLimiter{bulkhead: bulkhead.New(0)})
+	return limiter.(*sourceLimiter)
 }

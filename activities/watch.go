@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/activity"
-	"go.temporal.io/sdk/temporal"
 
 	"ringback/internal/bulkhead"
 	"ringback/internal/operation"
@@ -23,7 +22,7 @@ type WatchInput struct {
 	AcceptedAt operation.Time `json:"accepted_at"`
 	// Known is the status from which a change is awaited.
 	Known string `json:"known,omitempty"`
-	// Record is how far the run's earlier watches came.
+	// Record is that of the run's earlier watches.
 	Record operation.WatchRecord `json:"record"`
 }
 
@@ -40,27 +39,27 @@ const (
 	// taken over.
 	WatchHeartbeatTimeout  = 20 * time.Second
 	watchHeartbeatInterval = 10 * time.Second
-	// watchWaits is the longest wait for a poll that is sat out in the worker: it
-	// costs a heartbeat at most, and one on the server two writes.
-	watchWaits = watchHeartbeatInterval
+	// watchWaitsInWorker is the longest wait for a poll that is sat out in the
+	// worker: it costs one heartbeat at most, and one on the server two writes.
+	watchWaitsInWorker = watchHeartbeatInterval
 	// heldBackWait is how long a poll or attempt that was held back waits.
 	heldBackWait = 2 * time.Second
 	// missingWait is how long a poll waits for a configuration that names its source.
 	missingWait = 15 * time.Second
-	// yieldsAtMost is how often a poll yields to callbacks that are late; then it
+	// maxYields is how often a poll gives way to callbacks that are late; then it
 	// is made, whatever is late.
-	yieldsAtMost = 3
+	maxYields = 3
 )
 
 // Watch polls a source at the policy's gaps until the status is another than
-// in.Known, the polls are used up or the lifetime is over (promise 2). Each
-// question is recorded on the server before it is asked: a crash costs one, which
-// is asked again. The last poll is clipped to the lifetime; the one due when the
-// worker was away is made late rather than not at all.
+// in.Known, the polls are used up or the lifetime is over (promise 2). Each poll is
+// recorded on the server before it is made: a crash costs one, which is repeated.
+// The last poll is clipped to the lifetime; the one due when the worker was away is
+// made late rather than not at all.
 func (a *Activities) Watch(ctx context.Context, in WatchInput) (WatchResult, error) {
 	w := &watch{a: a, in: in, record: in.Record, recorder: a.newRecorder(ctx), lateness: newLateness(ctx)}
 	if err := w.resume(ctx); err != nil {
-		return WatchResult{}, badInput(err)
+		return WatchResult{}, err
 	}
 	defer a.running.begin(ctx, w.recorder)()
 	defer w.recorder.keepAlive(ctx, watchHeartbeatInterval)()
@@ -75,7 +74,7 @@ func (a *Activities) Watch(ctx context.Context, in WatchInput) (WatchResult, err
 		}
 		switch {
 		case err != nil:
-			return w.interrupted(ctx, err)
+			return w.stop(ctx, err)
 		case changed:
 			return WatchResult{Record: w.record}, nil
 		}
@@ -88,21 +87,18 @@ type watch struct {
 	record   operation.WatchRecord
 	recorder *recorder
 	lateness lateness
-	// why is what the next wait is for, as operators read it.
-	why string
-	// kind is the error type with which the next long wait is left.
-	kind string
-	// due is when the next poll was due before it yielded, and yields how often it
+	// why is what the next wait is for, as operators read it, and kind the error
+	// type with which a long one is left.
+	why, kind string
+	// due is when the next poll was due before it gave way, and yields how often it
 	// did.
 	due    operation.Time
 	yields int
 }
 
 func (w *watch) resume(ctx context.Context) error {
-	if activity.HasHeartbeatDetails(ctx) {
-		if err := activity.GetHeartbeatDetails(ctx, &w.record); err != nil {
-			return fmt.Errorf("reading the watch's own record: %w", err)
-		}
+	if err := resume(ctx, &w.record); err != nil {
+		return err
 	}
 	w.why, w.kind = "no poll made yet", TypeWaiting
 	w.record.Interrupt()
@@ -127,7 +123,7 @@ func (w *watch) deadline() operation.Time { return w.in.AcceptedAt.Add(w.in.Poli
 // the error that lets the server wake the activity. Where slots are scarce, only
 // what is below the server's resolution is sat out.
 func (w *watch) wait(ctx context.Context) error {
-	due, short := w.record.NextPollAt.Time, watchWaits
+	due, short := w.record.NextPollAt.Time, watchWaitsInWorker
 	if w.a.crowded() {
 		short = time.Second
 	}
@@ -142,7 +138,8 @@ func (w *watch) giveBack(ctx context.Context) error {
 		fmt.Sprintf("%s; next poll at %s", w.why, w.record.NextPollAt), w.record.NextPollAt.Time, w.record))
 }
 
-func (w *watch) interrupted(ctx context.Context, err error) (WatchResult, error) {
+// stop ends this run of the activity for err.
+func (w *watch) stop(ctx context.Context, err error) (WatchResult, error) {
 	switch {
 	case errors.Is(err, errUnwanted):
 		return WatchResult{Record: w.record}, nil
@@ -150,7 +147,7 @@ func (w *watch) interrupted(ctx context.Context, err error) (WatchResult, error)
 		return WatchResult{}, activity.ErrResultPending
 	case errors.Is(err, errStopping):
 		ctx = context.WithoutCancel(ctx)
-		return w.interrupted(ctx, w.giveBack(ctx))
+		return w.stop(ctx, w.giveBack(ctx))
 	case errors.Is(err, errInterrupted):
 		wake := toMonotonic(w.record.NextPollAt)
 		w.recorder.repeat(ctx)
@@ -159,36 +156,37 @@ func (w *watch) interrupted(ctx context.Context, err error) (WatchResult, error)
 	return WatchResult{}, err
 }
 
-// poll asks once and reports whether the status changed.
+// poll polls once, unless the poll is held back, and reports whether the status
+// changed.
 func (w *watch) poll(ctx context.Context) (changed bool, err error) {
 	src, ok := w.a.Source(w.in.Source)
 	if !ok {
 		w.hold(w.a.sourceMissing(w.in.Source).HeldBack, missingWait)
 		return false, nil
 	}
-	if w.yieldsToCallbacks() {
+	if w.givesWay() {
 		return false, nil
 	}
-	permit, wait, err := w.a.sources.of(w.in.Source).acquire(w.in.Query.OperationID, (*bulkhead.Bulkhead).Acquire)
+	release, wait, err := w.a.sourceLimiter(w.in.Source).acquire(w.in.Query.OperationID, bulkhead.Activity)
 	if err != nil {
 		w.a.Metrics.heldBack.WithLabelValues("source", w.in.Source).Inc()
 		w.hold("poll held back: "+err.Error(), max(wait, heldBackWait))
 		return false, nil //nolint:nilerr // it is made later
 	}
 	due := w.record.NextPollAt
-	if err := w.ask(ctx); err != nil {
-		permit.cancel()
+	if err := w.begin(ctx); err != nil {
+		release(0, errNotMade)
 		return false, err
 	}
-	w.begins(due)
-	answer := w.a.ask(context.WithoutCancel(ctx), src, PollInput{Source: w.in.Source, Query: w.in.Query}, permit)
-	w.take(answer)
-	o := answer.Observation
+	w.reportLateness(due)
+	result := w.a.poll(context.WithoutCancel(ctx), src, PollInput{Source: w.in.Source, Query: w.in.Query}, release)
+	w.end(result)
+	o := result.Observation
 	return o != nil && o.Status != "" && o.Status != w.in.Known, nil
 }
 
-// ask records on the server that the question is asked.
-func (w *watch) ask(ctx context.Context) error {
+// begin records the poll on the server before it is made.
+func (w *watch) begin(ctx context.Context) error {
 	before := w.record
 	w.record.BeginPoll(operation.At(time.Now()))
 	w.recorder.polls.Store(int64(w.record.Polls))
@@ -202,28 +200,26 @@ func (w *watch) ask(ctx context.Context) error {
 	if isStop(err) {
 		return err
 	}
-	return w.recorder.yield(ctx, w.record, temporal.NewApplicationErrorWithOptions(
-		fmt.Sprintf("poll %d could not be recorded and was not made: %v", w.record.Polls+1, err),
-		TypeNotRecorded, temporal.ApplicationErrorOptions{NextRetryDelay: heldBackWait, Cause: err, Details: []any{w.record}}))
+	return w.recorder.yield(ctx, w.record, notRecorded(fmt.Sprintf("poll %d", w.record.Polls+1), err, w.record))
 }
 
-// yieldsToCallbacks puts a poll off while callbacks are late, for a few times. The
-// last one, at the deadline, is made all the same.
-func (w *watch) yieldsToCallbacks() bool {
+// givesWay puts a poll off while callbacks are late, for a few times. The last one,
+// at the deadline, is made all the same.
+func (w *watch) givesWay() bool {
 	past := !time.Now().Before(w.deadline().Time)
-	if past || w.yields == yieldsAtMost || w.a.PollGivesWay == nil || !w.a.PollGivesWay() {
+	if past || w.yields == maxYields || w.a.PollGivesWay == nil || !w.a.PollGivesWay() {
 		return false
 	}
 	if w.yields == 0 {
 		w.due = w.record.NextPollAt
 	}
 	w.yields++
-	w.hold("the poll yields to callbacks that are late", heldBackWait)
+	w.hold("the poll gives way to callbacks that are late", heldBackWait)
 	return true
 }
 
-// begins reports how late the poll is that begins now.
-func (w *watch) begins(due operation.Time) {
+// reportLateness reports how late the poll is that begins now.
+func (w *watch) reportLateness(due operation.Time) {
 	if w.yields > 0 {
 		due = w.due
 	}
@@ -244,8 +240,8 @@ func (w *watch) hold(why string, wait time.Duration) {
 	w.schedule()
 }
 
-// take keeps one poll's answer.
-func (w *watch) take(p PollResult) {
+// end records a poll's answer.
+func (w *watch) end(p PollResult) {
 	w.kind = TypeWaiting
 	w.record.EndPoll(p.BegunAt, p.EndedAt, p.Observation, !p.Free)
 	w.record.NotBefore = p.NotBefore

@@ -17,8 +17,8 @@ import (
 	"ringback/internal/source"
 )
 
-// watching is a watch of an operation accepted now, whose status is "new".
-func watching(policy operation.PollPolicy) activities.WatchInput {
+// watchInput is a watch of an operation accepted now, whose status is "new".
+func watchInput(policy operation.PollPolicy) activities.WatchInput {
 	return activities.WatchInput{
 		Key: operation.Key{Endpoint: shop, OperationID: "42"}, Source: "wallet",
 		Query: operation.Query{OperationID: "42"}, Policy: policy, AcceptedAt: operation.At(time.Now()), Known: "new",
@@ -37,9 +37,9 @@ func interval(lifetime, gap time.Duration) operation.PollPolicy {
 	return operation.PollPolicy{LifetimeMS: lifetime.Milliseconds(), IntervalMS: gap.Milliseconds()}
 }
 
-// onServer runs a watch as the server does: it wakes it again when it asked to
+// watchToTheEnd runs a watch as the server does: it wakes it again when it asked to
 // be, lateness after that, with what it recorded last.
-func (b *bench) onServer(t *testing.T, in activities.WatchInput, lateness time.Duration) activities.WatchResult {
+func (b *fixture) watchToTheEnd(t *testing.T, in activities.WatchInput, lateness time.Duration) activities.WatchResult {
 	t.Helper()
 	r := run{}
 	for {
@@ -116,30 +116,27 @@ func TestWatchPolls(t *testing.T) {
 			seconds(0, 5, 10), operation.ReasonPollsUsedUp},
 		{"exactly, the server being late by less than it is woken early", schedule(time.Hour, seconds(30, 30)...), nil, 400 * time.Millisecond,
 			seconds(0, 30, 60), operation.ReasonPollsUsedUp},
-		{"late rather than not at all, the worker having been away", interval(60*time.Second, 50*time.Second), nil, 3 * time.Hour,
+		{"late rather than not at all where the worker was gone", interval(60*time.Second, 50*time.Second), nil, 3 * time.Hour,
 			seconds(0, 3*3600+49.5), operation.ReasonLifetimeOver},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			inVirtualTime(t, func(t *testing.T, b *bench) {
-				b.core.answer = tt.answer
-				begun := time.Now()
-				result := b.onServer(t, watching(tt.policy), tt.lateness)
-				require.Equal(t, tt.polls, b.core.polls(begun))
-				require.Equal(t, tt.end, result.End)
-				require.Equal(t, len(tt.polls), result.Record.Polls)
-			})
+		subtest(t, tt.name, func(t *testing.T, b *fixture) {
+			b.core.answer = tt.answer
+			begun := time.Now()
+			result := b.watchToTheEnd(t, watchInput(tt.policy), tt.lateness)
+			require.Equal(t, tt.polls, b.core.polls(begun))
+			require.Equal(t, tt.end, result.End)
+			require.Equal(t, len(tt.polls), result.Record.Polls)
 		})
 	}
 }
 
 func TestWatchReturnsTheStatusThatChanged(t *testing.T) {
 	t.Parallel()
-	inVirtualTime(t, func(t *testing.T, b *bench) {
+	inVirtualTime(t, func(t *testing.T, b *fixture) {
 		b.core.answer = after(2)
 		begun := operation.At(time.Now())
-		result := b.onServer(t, watching(schedule(time.Hour, seconds(1)...)), 0)
+		result := b.watchToTheEnd(t, watchInput(schedule(time.Hour, seconds(1)...)), 0)
 		require.Equal(t, &operation.Observation{
 			Status: "done", Raw: map[string]string{"status": "done"}, BegunAt: begun.Add(time.Second), ObservedAt: begun.Add(time.Second),
 		}, result.Record.Last)
@@ -149,11 +146,11 @@ func TestWatchReturnsTheStatusThatChanged(t *testing.T) {
 
 func TestWatchTakesAnAnswerWithoutAStatusForNoChange(t *testing.T) {
 	t.Parallel()
-	inVirtualTime(t, func(t *testing.T, b *bench) {
+	inVirtualTime(t, func(t *testing.T, b *fixture) {
 		b.core.answer = func(context.Context, int) (operation.Observation, error) {
 			return operation.Observation{Raw: map[string]string{"respStatus": "404"}}, nil
 		}
-		result := b.onServer(t, watching(schedule(time.Hour, seconds(1)...)), 0)
+		result := b.watchToTheEnd(t, watchInput(schedule(time.Hour, seconds(1)...)), 0)
 		require.Equal(t, operation.ReasonPollsUsedUp, result.End)
 		require.Equal(t, map[string]string{"respStatus": "404"}, result.Record.Last.Raw, "the last answer read")
 	})
@@ -161,7 +158,7 @@ func TestWatchTakesAnAnswerWithoutAStatusForNoChange(t *testing.T) {
 
 func TestWatchCountsErrorsAsPollsAndKeepsTheLastAnswerRead(t *testing.T) {
 	t.Parallel()
-	inVirtualTime(t, func(t *testing.T, b *bench) {
+	inVirtualTime(t, func(t *testing.T, b *fixture) {
 		b.core.answer = func(_ context.Context, n int) (operation.Observation, error) {
 			switch n {
 			case 1:
@@ -173,7 +170,7 @@ func TestWatchCountsErrorsAsPollsAndKeepsTheLastAnswerRead(t *testing.T) {
 			}
 			return operation.Observation{}, &source.Error{Kind: source.Malformed, Source: "wallet", Detail: "GET x: nonsense"}
 		}
-		result := b.onServer(t, watching(schedule(time.Hour, seconds(1, 1, 1)...)), 0)
+		result := b.watchToTheEnd(t, watchInput(schedule(time.Hour, seconds(1, 1, 1)...)), 0)
 		require.Equal(t, operation.ReasonPollsUsedUp, result.End)
 		require.Equal(t, 4, result.Record.Polls)
 		require.Equal(t, "new", result.Record.Last.Status)
@@ -181,9 +178,9 @@ func TestWatchCountsErrorsAsPollsAndKeepsTheLastAnswerRead(t *testing.T) {
 	})
 }
 
-func TestWatchAsksAThrottlingCoreWhenItSaid(t *testing.T) {
+func TestWatchHonoursACoresRetryAfter(t *testing.T) {
 	t.Parallel()
-	inVirtualTime(t, func(t *testing.T, b *bench) {
+	inVirtualTime(t, func(t *testing.T, b *fixture) {
 		b.core.answer = func(_ context.Context, n int) (operation.Observation, error) {
 			if n == 1 {
 				return operation.Observation{}, &source.Error{Kind: source.Throttled, RetryAfter: 4 * time.Second}
@@ -191,14 +188,14 @@ func TestWatchAsksAThrottlingCoreWhenItSaid(t *testing.T) {
 			return operation.Observation{Status: "new"}, nil
 		}
 		begun := time.Now()
-		result := b.onServer(t, watching(schedule(time.Hour, seconds(1, 1)...)), 0)
+		result := b.watchToTheEnd(t, watchInput(schedule(time.Hour, seconds(1, 1)...)), 0)
 		require.Equal(t, seconds(0, 4, 5), b.core.polls(begun))
 		require.Equal(t, 3, result.Record.Polls, "a poll that was answered 429 is one")
 	})
-	inVirtualTime(t, func(t *testing.T, b *bench) {
+	inVirtualTime(t, func(t *testing.T, b *fixture) {
 		b.core.answer = failing(&source.Error{Kind: source.Throttled, RetryAfter: time.Hour})
 		begun := time.Now()
-		result := b.onServer(t, watching(interval(20*time.Second, 5*time.Second)), 0)
+		result := b.watchToTheEnd(t, watchInput(interval(20*time.Second, 5*time.Second)), 0)
 		require.Equal(t, seconds(0, 20), b.core.polls(begun), "never past the lifetime")
 		require.Equal(t, operation.ReasonLifetimeOver, result.End)
 	})
@@ -206,7 +203,7 @@ func TestWatchAsksAThrottlingCoreWhenItSaid(t *testing.T) {
 
 func TestWatchDoesNotCountPollsThatRefusedOurCredentials(t *testing.T) {
 	t.Parallel()
-	inVirtualTime(t, func(t *testing.T, b *bench) {
+	inVirtualTime(t, func(t *testing.T, b *fixture) {
 		b.core.answer = func(_ context.Context, n int) (operation.Observation, error) {
 			if n <= 3 {
 				return operation.Observation{}, &source.Error{Kind: source.Unauthorized, Source: "wallet", Detail: "HTTP 401"}
@@ -214,23 +211,23 @@ func TestWatchDoesNotCountPollsThatRefusedOurCredentials(t *testing.T) {
 			return after(5)(t.Context(), n)
 		}
 		begun := time.Now()
-		result := b.onServer(t, watching(schedule(time.Hour, seconds(1)...)), 0)
+		result := b.watchToTheEnd(t, watchInput(schedule(time.Hour, seconds(1)...)), 0)
 		require.Equal(t, seconds(0, 15, 45, 105, 106), b.core.polls(begun))
 		require.Equal(t, 5, result.Record.Polls, "all that were asked")
-		require.Equal(t, 2, result.Record.Counted(), "those that use up max_polls")
+		require.Equal(t, 2, result.Record.CountedPolls(), "those that use up max_polls")
 		require.Equal(t, "done", result.Record.Last.Status)
 	})
-	inVirtualTime(t, func(t *testing.T, b *bench) {
+	inVirtualTime(t, func(t *testing.T, b *fixture) {
 		b.core.answer = failing(&source.Error{Kind: source.Unauthorized})
-		result := b.onServer(t, watching(interval(time.Minute, time.Second)), 0)
+		result := b.watchToTheEnd(t, watchInput(interval(time.Minute, time.Second)), 0)
 		require.Equal(t, operation.ReasonLifetimeOver, result.End, "the lifetime ends it all the same")
-		require.Zero(t, result.Record.Counted())
+		require.Zero(t, result.Record.CountedPolls())
 	})
 }
 
-func TestWatchLeavesASourceAloneThatRefusedTwoOperations(t *testing.T) {
+func TestWatchWaitsForASourceThatRefusedTwoOperations(t *testing.T) {
 	t.Parallel()
-	inVirtualTime(t, func(t *testing.T, b *bench) {
+	inVirtualTime(t, func(t *testing.T, b *fixture) {
 		b.core.answer = func(_ context.Context, n int) (operation.Observation, error) {
 			if n <= 2 {
 				return operation.Observation{}, &source.Error{Kind: source.Unauthorized}
@@ -246,7 +243,7 @@ func TestWatchLeavesASourceAloneThatRefusedTwoOperations(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "the core refused our credentials lately", held.HeldBack)
 		begun := time.Now()
-		result := b.onServer(t, watching(interval(time.Hour, time.Second)), 0)
+		result := b.watchToTheEnd(t, watchInput(interval(time.Hour, time.Second)), 0)
 		require.Equal(t, seconds(0, 0, 15), b.core.polls(begun), "held back until the source had rested")
 		require.Equal(t, 1, result.Record.Polls, "what was held back is not a poll")
 	})
@@ -254,11 +251,11 @@ func TestWatchLeavesASourceAloneThatRefusedTwoOperations(t *testing.T) {
 
 func TestWatchWaitsForASourceThatIsNotConfigured(t *testing.T) {
 	t.Parallel()
-	inVirtualTime(t, func(t *testing.T, b *bench) {
+	inVirtualTime(t, func(t *testing.T, b *fixture) {
 		b.missing = true
-		in := watching(interval(time.Hour, time.Second))
+		in := watchInput(interval(time.Hour, time.Second))
 		_, err := b.watch(in, run{})
-		handsBack(t, err, activities.TypeHeldBack, 15*time.Second-500*time.Millisecond)
+		requireYielded(t, err, activities.TypeHeldBack, 15*time.Second-500*time.Millisecond)
 		require.Contains(t, failure(t, err).Message(), "the source wallet is not in this worker's configuration; next poll at ")
 		require.Zero(t, recorded[operation.WatchRecord](t, b.server).Polls)
 		b.missing = false
@@ -268,19 +265,19 @@ func TestWatchWaitsForASourceThatIsNotConfigured(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 1, result.Record.Polls)
 	})
-	inVirtualTime(t, func(t *testing.T, b *bench) {
+	inVirtualTime(t, func(t *testing.T, b *fixture) {
 		b.missing = true
-		result := b.onServer(t, watching(interval(20*time.Second, time.Second)), 0)
+		result := b.watchToTheEnd(t, watchInput(interval(20*time.Second, time.Second)), 0)
 		require.Equal(t, operation.ReasonLifetimeOver, result.End)
 		require.Nil(t, result.Record.Last)
 		require.Empty(t, b.core.polls(time.Now()))
 	})
 }
 
-func TestWatchTakesUpWhereTheRecordSays(t *testing.T) {
+func TestWatchResumesFromItsRecord(t *testing.T) {
 	t.Parallel()
-	inVirtualTime(t, func(t *testing.T, b *bench) {
-		in := watching(schedule(time.Hour, seconds(10, 20, 30)...))
+	inVirtualTime(t, func(t *testing.T, b *fixture) {
+		in := watchInput(schedule(time.Hour, seconds(10, 20, 30)...))
 		begun := time.Now()
 		time.Sleep(12 * time.Second)
 		details := operation.WatchRecord{
@@ -289,77 +286,68 @@ func TestWatchTakesUpWhereTheRecordSays(t *testing.T) {
 		}
 		in.Record = operation.WatchRecord{Polls: 1}
 		_, err := b.watch(in, run{details: details})
-		handsBack(t, err, activities.TypeWaiting, 18*time.Second-500*time.Millisecond)
+		requireYielded(t, err, activities.TypeWaiting, 18*time.Second-500*time.Millisecond)
 		require.Empty(t, b.core.polls(begun))
 		require.Equal(t, 2, recorded[operation.WatchRecord](t, b.server).Polls)
 		time.Sleep(17500 * time.Millisecond)
 		_, err = b.watch(in, run{details: recorded[operation.WatchRecord](t, b.server)})
 		require.Equal(t, seconds(30), b.core.polls(begun))
-		handsBack(t, err, activities.TypeWaiting, 30*time.Second-500*time.Millisecond)
+		requireYielded(t, err, activities.TypeWaiting, 30*time.Second-500*time.Millisecond)
 		require.Equal(t, `poll 3: status "new" is not another yet; next poll at 2000-01-01T00:01:00.000Z`, failure(t, err).Message())
 	})
 }
 
 func TestWatchGoesOnAfterAPollInsideTheWorkflowTask(t *testing.T) {
 	t.Parallel()
-	inVirtualTime(t, func(t *testing.T, b *bench) {
-		in := watching(schedule(time.Hour, seconds(3, 3)...))
+	inVirtualTime(t, func(t *testing.T, b *fixture) {
+		in := watchInput(schedule(time.Hour, seconds(3, 3)...))
 		in.Record = operation.WatchRecord{Polls: 1, PollBegunAt: in.AcceptedAt, PollEndedAt: in.AcceptedAt}
 		begun := time.Now()
-		result := b.onServer(t, in, 0)
+		result := b.watchToTheEnd(t, in, 0)
 		require.Equal(t, seconds(3, 6), b.core.polls(begun))
 		require.Equal(t, 3, result.Record.Polls)
 	})
 }
 
-func TestWatchThatIsUnwanted(t *testing.T) {
+func TestWatchThatIsCancelled(t *testing.T) {
 	t.Parallel()
-	t.Run("asks nothing more once the server says so", func(t *testing.T) {
-		t.Parallel()
-		inVirtualTime(t, func(t *testing.T, b *bench) {
-			b.server.answer = afterBeats(1, temporal.NewCanceledError())
-			begun := time.Now()
-			result, err := b.watch(watching(interval(time.Hour, 9*time.Second)), run{})
-			require.NoError(t, err)
-			require.Equal(t, 1, result.Record.Polls)
-			require.Empty(t, result.End)
-			require.Equal(t, seconds(0), b.core.polls(begun))
-			require.Equal(t, 9*time.Second, time.Since(begun))
-		})
+	subtest(t, "makes no other poll after the heartbeat that says so", func(t *testing.T, b *fixture) {
+		b.server.answer = afterHeartbeats(1, temporal.NewCanceledError())
+		begun := time.Now()
+		result, err := b.watch(watchInput(interval(time.Hour, 9*time.Second)), run{})
+		require.NoError(t, err)
+		require.Equal(t, 1, result.Record.Polls)
+		require.Empty(t, result.End)
+		require.Equal(t, seconds(0), b.core.polls(begun))
+		require.Equal(t, 9*time.Second, time.Since(begun))
 	})
-	t.Run("ends at once where it waits in the process that interrupts it", func(t *testing.T) {
-		t.Parallel()
-		inVirtualTime(t, func(t *testing.T, b *bench) {
-			begun := time.Now()
-			time.AfterFunc(12*time.Second, func() { b.interrupt(t, "Watch") })
-			result, err := b.watch(watching(interval(time.Hour, 9*time.Second)), run{})
-			require.NoError(t, err)
-			require.Equal(t, 2, result.Record.Polls)
-			require.Equal(t, 12*time.Second, time.Since(begun))
-		})
+	subtest(t, "ends at once where it waits in the process that interrupts it", func(t *testing.T, b *fixture) {
+		begun := time.Now()
+		time.AfterFunc(12*time.Second, func() { b.interrupt(t, "Watch") })
+		result, err := b.watch(watchInput(interval(time.Hour, 9*time.Second)), run{})
+		require.NoError(t, err)
+		require.Equal(t, 2, result.Record.Polls)
+		require.Equal(t, 12*time.Second, time.Since(begun))
 	})
-	t.Run("lets a poll in flight finish", func(t *testing.T) {
-		t.Parallel()
-		inVirtualTime(t, func(t *testing.T, b *bench) {
-			b.server.answer = afterBeats(1, temporal.NewCanceledError())
-			b.core.answer = func(ctx context.Context, _ int) (operation.Observation, error) {
-				time.Sleep(32 * time.Second)
-				return operation.Observation{Status: "done"}, ctx.Err()
-			}
-			result, err := b.watch(watching(interval(time.Hour, 5*time.Second)), run{})
-			require.NoError(t, err)
-			require.Equal(t, "done", result.Record.Last.Status)
-			require.Equal(t, 4, b.server.beats(), "and is not taken for dead meanwhile")
-		})
+	subtest(t, "lets a poll in flight finish", func(t *testing.T, b *fixture) {
+		b.server.answer = afterHeartbeats(1, temporal.NewCanceledError())
+		b.core.answer = func(ctx context.Context, _ int) (operation.Observation, error) {
+			time.Sleep(32 * time.Second)
+			return operation.Observation{Status: "done"}, ctx.Err()
+		}
+		result, err := b.watch(watchInput(interval(time.Hour, 5*time.Second)), run{})
+		require.NoError(t, err)
+		require.Equal(t, "done", result.Record.Last.Status)
+		require.Equal(t, 4, b.server.heartbeats(), "and is not taken for dead meanwhile")
 	})
 }
 
 func TestWatchThatIsPausedGivesItsSlotBackWithItsRecord(t *testing.T) {
 	t.Parallel()
-	inVirtualTime(t, func(t *testing.T, b *bench) {
-		b.server.answer = afterBeats(2, activity.ErrActivityPaused)
-		_, err := b.watch(watching(interval(time.Hour, 9*time.Second)), run{})
-		handsBack(t, err, activities.TypeWaiting, time.Millisecond)
+	inVirtualTime(t, func(t *testing.T, b *fixture) {
+		b.server.answer = afterHeartbeats(2, activity.ErrActivityPaused)
+		_, err := b.watch(watchInput(interval(time.Hour, 9*time.Second)), run{})
+		requireYielded(t, err, activities.TypeWaiting, time.Millisecond)
 		require.Contains(t, failure(t, err).Message(), "paused or reset by an operator")
 		require.Equal(t, 2, recorded[operation.WatchRecord](t, b.server).Polls)
 	})
@@ -367,13 +355,13 @@ func TestWatchThatIsPausedGivesItsSlotBackWithItsRecord(t *testing.T) {
 
 func TestWatchThatIsPausedDuringAPollKeepsIt(t *testing.T) {
 	t.Parallel()
-	inVirtualTime(t, func(t *testing.T, b *bench) {
-		b.server.answer = afterBeats(1, activity.ErrActivityPaused)
+	inVirtualTime(t, func(t *testing.T, b *fixture) {
+		b.server.answer = afterHeartbeats(1, activity.ErrActivityPaused)
 		b.core.answer = func(context.Context, int) (operation.Observation, error) {
 			time.Sleep(15 * time.Second)
 			return operation.Observation{Status: "new"}, nil
 		}
-		_, err := b.watch(watching(interval(time.Hour, 20*time.Second)), run{})
+		_, err := b.watch(watchInput(interval(time.Hour, 20*time.Second)), run{})
 		require.Equal(t, activities.TypeWaiting, failure(t, err).Type())
 		require.Equal(t, 1, recorded[operation.WatchRecord](t, b.server).Polls)
 	})
@@ -381,35 +369,35 @@ func TestWatchThatIsPausedDuringAPollKeepsIt(t *testing.T) {
 
 func TestWatchDoesNotCutOffAPollWhenItsWorkerStops(t *testing.T) {
 	t.Parallel()
-	inVirtualTime(t, func(t *testing.T, b *bench) {
+	inVirtualTime(t, func(t *testing.T, b *fixture) {
 		ctx, cancel := context.WithCancel(context.Background())
 		b.core.answer = func(ctx context.Context, _ int) (operation.Observation, error) {
 			cancel()
 			time.Sleep(time.Second)
 			return operation.Observation{Status: "done"}, ctx.Err()
 		}
-		result, err := b.watch(watching(interval(time.Hour, time.Second)), run{ctx: ctx})
+		result, err := b.watch(watchInput(interval(time.Hour, time.Second)), run{ctx: ctx})
 		require.NoError(t, err)
 		require.Equal(t, "done", result.Record.Last.Status)
 	})
 }
 
-func TestWatchThatTheServerGaveUpSaysNoMore(t *testing.T) {
+func TestWatchReturnsNoResultWhereTheServerGaveItUp(t *testing.T) {
 	t.Parallel()
-	inVirtualTime(t, func(t *testing.T, b *bench) {
+	inVirtualTime(t, func(t *testing.T, b *fixture) {
 		b.server.refuses = serviceerror.NewNotFound("no such activity")
-		_, err := b.watch(watching(interval(time.Hour, time.Minute)), run{})
+		_, err := b.watch(watchInput(interval(time.Hour, time.Minute)), run{})
 		require.ErrorIs(t, err, activity.ErrResultPending)
-		require.Equal(t, 1, b.server.beats(), "the poll that it recorded before")
+		require.Equal(t, 1, b.server.heartbeats(), "the poll that it recorded before")
 	})
 }
 
-func TestWatchComesBackInTimeAlthoughTheServerDidNotTakeItsRecord(t *testing.T) {
+func TestWatchIsRetriedInTimeWhereItsLastRecordFailed(t *testing.T) {
 	t.Parallel()
-	inVirtualTime(t, func(t *testing.T, b *bench) {
+	inVirtualTime(t, func(t *testing.T, b *fixture) {
 		b.server.refuses = serviceerror.NewUnavailable("no server")
-		_, err := b.watch(watching(interval(time.Hour, time.Minute)), run{})
-		handsBack(t, err, activities.TypeWaiting, time.Minute-500*time.Millisecond)
+		_, err := b.watch(watchInput(interval(time.Hour, time.Minute)), run{})
+		requireYielded(t, err, activities.TypeWaiting, time.Minute-500*time.Millisecond)
 	})
 }
 
@@ -422,40 +410,37 @@ func TestWatchInAWorkerThatStopsGivesItsWaitBackWithTheRecordKept(t *testing.T) 
 		{"by its stop channel", func(r *run, _ func()) { close(r.stop) }},
 		{"by its context", func(_ *run, cancel func()) { cancel() }},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			inVirtualTime(t, func(t *testing.T, b *bench) {
-				ctx, cancel := context.WithCancel(context.Background())
-				defer cancel()
-				r := run{stop: make(chan struct{}), ctx: ctx}
-				time.AfterFunc(time.Second, func() { tt.stop(&r, cancel) })
-				_, err := b.watch(watching(interval(time.Hour, 5*time.Second)), r)
-				handsBack(t, err, activities.TypeWaiting, 3500*time.Millisecond)
-				kept := recorded[operation.WatchRecord](t, b.server)
-				require.Equal(t, 1, kept.Polls)
-				require.Equal(t, "new", kept.Last.Status)
-			})
+		subtest(t, tt.name, func(t *testing.T, b *fixture) {
+			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
+			r := run{stop: make(chan struct{}), ctx: ctx}
+			time.AfterFunc(time.Second, func() { tt.stop(&r, cancel) })
+			_, err := b.watch(watchInput(interval(time.Hour, 5*time.Second)), r)
+			requireYielded(t, err, activities.TypeWaiting, 3500*time.Millisecond)
+			kept := recorded[operation.WatchRecord](t, b.server)
+			require.Equal(t, 1, kept.Polls)
+			require.Equal(t, "new", kept.Last.Status)
 		})
 	}
 }
 
-func TestWatchRecordsWhatItLearnt(t *testing.T) {
+func TestWatchRecordsEachPollOnce(t *testing.T) {
 	t.Parallel()
-	inVirtualTime(t, func(t *testing.T, b *bench) {
+	inVirtualTime(t, func(t *testing.T, b *fixture) {
 		stop := make(chan struct{})
 		time.AfterFunc(10500*time.Millisecond, func() { close(stop) })
-		_, err := b.watch(watching(interval(time.Hour, 4900*time.Millisecond)), run{stop: stop})
+		_, err := b.watch(watchInput(interval(time.Hour, 4900*time.Millisecond)), run{stop: stop})
 		require.Equal(t, activities.TypeWaiting, failure(t, err).Type())
-		require.Equal(t, 3, b.server.beats(), "one for each poll, before it is made")
+		require.Equal(t, 3, b.server.heartbeats(), "one for each poll, before it is made")
 		require.Equal(t, 3, recorded[operation.WatchRecord](t, b.server).Polls, "it leaves with a record of its own")
 	})
 }
 
 // A worker that dies with a question on its way costs that question, and no answer.
-func TestWatchAsksAgainWhatWasLostWithItsWorker(t *testing.T) {
+func TestWatchRepeatsAPollThatWasLostWithItsWorker(t *testing.T) {
 	t.Parallel()
-	inVirtualTime(t, func(t *testing.T, b *bench) {
-		in := watching(interval(time.Hour, 5*time.Second))
+	inVirtualTime(t, func(t *testing.T, b *fixture) {
+		in := watchInput(interval(time.Hour, 5*time.Second))
 		in.Policy.MaxPolls = 2
 		begun := time.Now()
 		lost := operation.WatchRecord{Polls: 2, PollBegunAt: operation.At(begun), Last: &operation.Observation{Status: "new"}}
@@ -464,116 +449,42 @@ func TestWatchAsksAgainWhatWasLostWithItsWorker(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, seconds(1), b.core.polls(begun), "a second after it, although both polls are used up")
 		require.Equal(t, 3, result.Record.Polls, "what the core was asked")
-		require.Equal(t, 2, result.Record.Counted())
+		require.Equal(t, 2, result.Record.CountedPolls())
 		require.Equal(t, "done", result.Record.Last.Status)
 	})
 }
 
-func TestWatchPollsNowWhereThatWasAskedFor(t *testing.T) {
+func TestWatchPollsNowAtMostOnceASecond(t *testing.T) {
 	t.Parallel()
-	inVirtualTime(t, func(t *testing.T, b *bench) {
-		in := watching(interval(time.Hour, time.Minute))
+	inVirtualTime(t, func(t *testing.T, b *fixture) {
+		in := watchInput(interval(time.Hour, time.Minute))
 		in.Policy.InitialDelayMS = 20_000
 		in.Record.PollNow = true
 		begun := time.Now()
 		_, err := b.watch(in, run{})
-		handsBack(t, err, activities.TypeWaiting, time.Minute-500*time.Millisecond)
+		requireYielded(t, err, activities.TypeWaiting, time.Minute-500*time.Millisecond)
 		require.Equal(t, seconds(0), b.core.polls(begun))
 		in.Record = recorded[operation.WatchRecord](t, b.server)
 		in.Record.PollNow = true
 		_, err = b.watch(in, run{})
-		handsBack(t, err, activities.TypeWaiting, time.Minute-500*time.Millisecond)
+		requireYielded(t, err, activities.TypeWaiting, time.Minute-500*time.Millisecond)
 		require.Equal(t, seconds(0, 1), b.core.polls(begun), "at most once a second")
 	})
 }
 
 func TestWatchRefusesARecordThatItCannotRead(t *testing.T) {
 	t.Parallel()
-	inVirtualTime(t, func(t *testing.T, b *bench) {
-		_, err := b.watch(watching(interval(time.Hour, time.Second)), run{details: "not a record"})
+	inVirtualTime(t, func(t *testing.T, b *fixture) {
+		_, err := b.watch(watchInput(interval(time.Hour, time.Second)), run{details: "not a record"})
 		require.Equal(t, activities.TypeBadInput, failure(t, err).Type())
 		require.True(t, failure(t, err).NonRetryable())
 	})
 }
 
-func TestPollTellsOneAnswer(t *testing.T) {
+func TestAWatchThatIsAboutToPollIsNotInterrupted(t *testing.T) {
 	t.Parallel()
-	inVirtualTime(t, func(t *testing.T, b *bench) {
-		ctx, cancel := context.WithCancel(t.Context())
-		b.core.answer = func(ctx context.Context, _ int) (operation.Observation, error) {
-			cancel()
-			time.Sleep(200 * time.Millisecond)
-			return operation.Observation{Status: "done"}, ctx.Err()
-		}
-		begun := operation.At(time.Now())
-		result, err := b.Poll(ctx, activities.PollInput{Source: "wallet"})
-		require.NoError(t, err)
-		require.Equal(t, activities.PollResult{
-			BegunAt: begun, EndedAt: begun.Add(200 * time.Millisecond),
-			Observation: &operation.Observation{Status: "done", BegunAt: begun, ObservedAt: begun.Add(200 * time.Millisecond)},
-		}, result, "its context does not cut it off")
-	})
-}
-
-func TestPollIsLeftToWatch(t *testing.T) {
-	t.Parallel()
-	t.Run("where the source was slow lately", func(t *testing.T) {
-		t.Parallel()
-		inVirtualTime(t, func(t *testing.T, b *bench) {
-			b.core.answer = func(context.Context, int) (operation.Observation, error) {
-				time.Sleep(1500 * time.Millisecond)
-				return operation.Observation{Status: "new"}, nil
-			}
-			first, err := b.Poll(t.Context(), activities.PollInput{Source: "wallet"})
-			require.NoError(t, err)
-			require.Empty(t, first.HeldBack)
-			second, err := b.Poll(t.Context(), activities.PollInput{Source: "wallet"})
-			require.NoError(t, err)
-			require.Equal(t, activities.PollResult{HeldBack: "recent answers were slow"}, second)
-		})
-	})
-	t.Run("where the configuration has no such source", func(t *testing.T) {
-		t.Parallel()
-		b := newBench()
-		result, err := b.Poll(t.Context(), activities.PollInput{Source: "other"})
-		require.NoError(t, err)
-		require.Equal(t, activities.PollResult{HeldBack: "the source other is not in this worker's configuration"}, result)
-	})
-}
-
-func TestPollTellsWhyItBroughtNothing(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		name      string
-		err       *source.Error
-		free      bool
-		notBefore time.Duration
-	}{
-		{"a core that is down costs a poll", &source.Error{Kind: source.Unavailable, Source: "wallet", Detail: "down"}, false, 0},
-		{"one that throttles says when to come back", &source.Error{Kind: source.Throttled, Source: "wallet", RetryAfter: time.Minute}, false, time.Minute},
-		{"one that refuses our credentials costs none", &source.Error{Kind: source.Unauthorized, Source: "wallet"}, true, 0},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			inVirtualTime(t, func(t *testing.T, b *bench) {
-				b.core.answer = failing(tt.err)
-				now := operation.At(time.Now())
-				want := activities.PollResult{Free: tt.free, Error: tt.err.Error(), BegunAt: now, EndedAt: now}
-				if tt.notBefore > 0 {
-					want.NotBefore = now.Add(tt.notBefore)
-				}
-				result, err := b.Poll(t.Context(), activities.PollInput{Source: "wallet"})
-				require.NoError(t, err)
-				require.Equal(t, want, result)
-			})
-		})
-	}
-}
-
-func TestAWatchThatIsAboutToAskIsLeftAlone(t *testing.T) {
-	t.Parallel()
-	inVirtualTime(t, func(t *testing.T, b *bench) {
-		in := watching(interval(time.Hour, 9*time.Second))
+	inVirtualTime(t, func(t *testing.T, b *fixture) {
+		in := watchInput(interval(time.Hour, 9*time.Second))
 		in.Record = operation.WatchRecord{Polls: 1, PollNow: true, PollBegunAt: in.AcceptedAt, PollEndedAt: in.AcceptedAt}
 		begun := time.Now()
 		for after, left := range map[time.Duration]bool{900 * time.Millisecond: true, 2 * time.Second: false} {

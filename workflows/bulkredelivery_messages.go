@@ -6,16 +6,16 @@ import "ringback/internal/operation"
 const (
 	// BulkRedeliveryType is the workflow type of a bulk redelivery.
 	BulkRedeliveryType = "Redeliveries"
-	// UpdateStop and UpdateResume answer with a operation.BulkRedeliveryPhase;
-	// the Signals of the same names do the same for the UI and the CLI.
+	// UpdateStop and UpdateResume return an operation.BulkRedeliveryPhase. The Signals of
+	// the same names do the same, for the UI and the CLI.
 	UpdateStop   = "stop"
 	UpdateResume = "resume"
 	SignalStop   = "stop"
 	SignalResume = "resume"
-	// QueryProgress answers with a operation.BulkRedeliveryProgress.
+	// QueryProgress returns an operation.BulkRedeliveryProgress.
 	QueryProgress = "progress"
 	// ActivityRedeliverPage is the type of the activity that redelivers one
-	// page; its heartbeat details are a operation.BulkRedeliveryPosition.
+	// page; its heartbeat details are an operation.BulkRedeliveryPosition.
 	ActivityRedeliverPage = "RedeliverPage"
 	// MemoBulkRedelivery holds a bulk redelivery's operation.BulkRedelivery as it
 	// began, MemoProgress a BulkRedeliveryMemo as of the latest page.
@@ -26,34 +26,34 @@ const (
 	MemoRedelivery = "redelivery"
 )
 
-// redeliveriesPrefix makes the workflow id of a bulk redelivery one that no
-// operation has: an endpoint's name holds no colon.
-const redeliveriesPrefix = "redeliveries:"
+// bulkRedeliveryPrefix begins the workflow id of a bulk redelivery, and of no operation:
+// an endpoint's name holds no colon.
+const bulkRedeliveryPrefix = "redeliveries:"
 
 // BulkRedeliveryWorkflowID is the workflow id of the bulk redelivery with that id.
-func BulkRedeliveryWorkflowID(id string) string { return redeliveriesPrefix + id }
+func BulkRedeliveryWorkflowID(id string) string { return bulkRedeliveryPrefix + id }
 
 // BulkRedeliveryInput starts a bulk redelivery, and continues it as new.
 type BulkRedeliveryInput struct {
 	Job operation.BulkRedelivery `json:"redeliveries"`
-	// Position is where it has come to.
+	// Position is how far it came.
 	Position operation.BulkRedeliveryPosition `json:"place"`
 	// Stopped says that it was stopped when it continued as new.
 	Stopped bool `json:"stopped,omitempty"`
-	// PageSize is how many runs one activity looks at, Pages how many pages
-	// one run of the workflow works off before it continues as new.
+	// PageSize is how many runs one activity processes, Pages how many pages one run of
+	// the workflow does before it continues as new.
 	PageSize int `json:"page_size"`
 	Pages    int `json:"pages"`
 }
 
-// BulkRedeliveryMemo is what a bulk redelivery shows without a worker.
+// BulkRedeliveryMemo is a bulk redelivery's progress, read without a worker.
 type BulkRedeliveryMemo struct {
 	Phase operation.BulkRedeliveryPhase `json:"phase"`
 	operation.BulkRedeliveryProgress
 }
 
-// same reports whether the memo need not be written again. What failed last
-// changes with the count of what failed only.
+// same reports whether the memo need not be written again. Failures changes only
+// together with Failed.
 func (m BulkRedeliveryMemo) same(n BulkRedeliveryMemo) bool {
 	return m.Phase == n.Phase && m.Done == n.Done && m.Failed == n.Failed && m.Skipped == n.Skipped
 }

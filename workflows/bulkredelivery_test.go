@@ -24,10 +24,10 @@ import (
 )
 
 // pages stand for the activity of a bulk redelivery, and for visibility: so
-// many runs matched, each of them is to be rung once.
+// many runs matched, each of them is to be redelivered once.
 type pages struct {
-	matched int
-	rung    map[int]int
+	matched     int
+	redelivered map[int]int
 	// calls counts the activities, inRun those of the run of the workflow in hand.
 	calls, inRun int
 	// at is what happens in the nth activity (counted from 1).
@@ -41,8 +41,8 @@ type pages struct {
 type happening struct {
 	// crash loses the activity after so many operations, with its record.
 	crash bool
-	// stop is said to the run within the activity, which then ends early; at is
-	// after how many operations.
+	// stop stops the run during the activity, which then ends early, after so many
+	// operations.
 	stop bool
 	at   int
 }
@@ -68,9 +68,9 @@ func (p *pages) redeliver(_ context.Context, in activities.RedeliverPageInput) (
 }
 
 func (p *pages) take(i int, place *operation.BulkRedeliveryPosition) {
-	// As the desk does: a run that was taken up is found done, and not rung.
-	if p.rung[i] == 0 {
-		p.rung[i]++
+	// A run that was redelivered already is counted as done.
+	if p.redelivered[i] == 0 {
+		p.redelivered[i]++
 	}
 	place.After = strconv.Itoa(i)
 	place.Progress.Done++
@@ -117,7 +117,7 @@ func (p *pages) run(t require.TestingT, in workflows.BulkRedeliveryInput, prepar
 }
 
 func newPages(matched int) *pages {
-	return &pages{matched: matched, rung: map[int]int{}, at: map[int]happening{}}
+	return &pages{matched: matched, redelivered: map[int]int{}, at: map[int]happening{}}
 }
 
 func many(matched, pageSize, pages int) workflows.BulkRedeliveryInput {
@@ -135,7 +135,7 @@ func TestABulkRedeliveryWorksOffEveryPageAndCounts(t *testing.T) {
 	next, progress := p.run(t, many(25, 10, 100), nil)
 	require.Nil(t, next)
 	require.Equal(t, operation.BulkRedeliveryProgress{Done: 25}, progress)
-	require.Len(t, p.rung, 25)
+	require.Len(t, p.redelivered, 25)
 	require.Equal(t, 3, p.calls)
 }
 
@@ -156,30 +156,30 @@ func TestABulkRedeliveryContinuesAsNewAndKeepsItsCounts(t *testing.T) {
 		before := p.calls
 		next, progress = p.run(t, *next, nil)
 		require.LessOrEqual(t, p.calls-before, 7, "one run works off so many pages at most: its history is bounded")
-		require.Equal(t, len(p.rung), progress.Done)
+		require.Equal(t, len(p.redelivered), progress.Done)
 	}
 	require.Equal(t, 15, runs)
-	require.Len(t, p.rung, 1000)
+	require.Len(t, p.redelivered, 1000)
 }
 
 func TestABulkRedeliveryIsStoppedAndResumed(t *testing.T) {
 	t.Parallel()
-	type told struct {
+	type reply struct {
 		phase operation.BulkRedeliveryPhase
 		err   error
 	}
-	for name, say := range map[string]func(env *testsuite.TestWorkflowEnvironment, name string, heard *[]told){
-		"by Update": func(env *testsuite.TestWorkflowEnvironment, name string, heard *[]told) {
-			env.UpdateWorkflow(name, fmt.Sprint(name, len(*heard)), &testsuite.TestUpdateCallback{
-				OnAccept: func() {}, OnReject: func(err error) { *heard = append(*heard, told{err: err}) },
+	for name, send := range map[string]func(env *testsuite.TestWorkflowEnvironment, name string, results *[]reply){
+		"by Update": func(env *testsuite.TestWorkflowEnvironment, name string, results *[]reply) {
+			env.UpdateWorkflow(name, fmt.Sprint(name, len(*results)), &testsuite.TestUpdateCallback{
+				OnAccept: func() {}, OnReject: func(err error) { *results = append(*results, reply{err: err}) },
 				OnComplete: func(result any, err error) {
-					*heard = append(*heard, told{result.(operation.BulkRedeliveryPhase), err})
+					*results = append(*results, reply{result.(operation.BulkRedeliveryPhase), err})
 				},
 			})
 		},
-		"by Signal": func(env *testsuite.TestWorkflowEnvironment, name string, heard *[]told) {
+		"by Signal": func(env *testsuite.TestWorkflowEnvironment, name string, results *[]reply) {
 			phase := map[string]operation.BulkRedeliveryPhase{workflows.SignalStop: operation.BulkRedeliveryStopped, workflows.SignalResume: operation.BulkRedeliveryRunning}
-			*heard = append(*heard, told{phase: phase[name]})
+			*results = append(*results, reply{phase: phase[name]})
 			env.SignalWorkflow(name, nil)
 		},
 	} {
@@ -187,23 +187,23 @@ func TestABulkRedeliveryIsStoppedAndResumed(t *testing.T) {
 			t.Parallel()
 			p := newPages(50)
 			p.took = time.Minute
-			var heard []told
+			var results []reply
 			whileStopped := 0
 			_, progress := p.run(t, many(50, 10, 100), func(env *testsuite.TestWorkflowEnvironment) {
-				env.RegisterDelayedCallback(func() { say(env, workflows.UpdateStop, &heard) }, 90*time.Second)
-				env.RegisterDelayedCallback(func() { say(env, workflows.UpdateStop, &heard) }, 100*time.Second)
+				env.RegisterDelayedCallback(func() { send(env, workflows.UpdateStop, &results) }, 90*time.Second)
+				env.RegisterDelayedCallback(func() { send(env, workflows.UpdateStop, &results) }, 100*time.Second)
 				env.RegisterDelayedCallback(func() { whileStopped = p.calls }, 5*time.Minute)
 				env.RegisterDelayedCallback(func() {
 					require.Equal(t, whileStopped, p.calls, "nothing is begun while it is stopped")
-					say(env, workflows.UpdateResume, &heard)
+					send(env, workflows.UpdateResume, &results)
 				}, time.Hour)
 			})
-			require.Equal(t, []told{{phase: operation.BulkRedeliveryStopped}, {phase: operation.BulkRedeliveryStopped}, {phase: operation.BulkRedeliveryRunning}}, heard, "twice is once")
+			require.Equal(t, []reply{{phase: operation.BulkRedeliveryStopped}, {phase: operation.BulkRedeliveryStopped}, {phase: operation.BulkRedeliveryRunning}}, results, "twice is once")
 			require.Equal(t, 50, progress.Done)
 			require.Less(t, whileStopped, 5)
 			require.Equal(t, 6, p.calls, "it went on where it stopped")
 			for i := range 50 {
-				require.Equal(t, 1, p.rung[i])
+				require.Equal(t, 1, p.redelivered[i])
 			}
 		})
 	}
@@ -227,11 +227,11 @@ func TestABulkRedeliveryShowsItsProgressToAQueryAndInItsMemo(t *testing.T) {
 			require.Equal(t, 20, progress.Done)
 		}, 150*time.Second)
 	})
-	said := func(phase operation.BulkRedeliveryPhase, done int) workflows.BulkRedeliveryMemo {
+	memo := func(phase operation.BulkRedeliveryPhase, done int) workflows.BulkRedeliveryMemo {
 		return workflows.BulkRedeliveryMemo{Phase: phase, BulkRedeliveryProgress: operation.BulkRedeliveryProgress{Done: done}}
 	}
 	require.Equal(t, []workflows.BulkRedeliveryMemo{
-		said(operation.BulkRedeliveryRunning, 10), said(operation.BulkRedeliveryRunning, 20), said(operation.BulkRedeliveryDone, 30),
+		memo(operation.BulkRedeliveryRunning, 10), memo(operation.BulkRedeliveryRunning, 20), memo(operation.BulkRedeliveryDone, 30),
 	}, kept, "once a page, since each is a record in history and in visibility")
 }
 
@@ -252,7 +252,7 @@ func TestABulkRedeliveryThatCouldNeverEndIsRefused(t *testing.T) {
 	}
 }
 
-func TestABulkRedeliverySaysInTheUIWhoWhatAndWhy(t *testing.T) {
+func TestABulkRedeliveryShowsItsProgressInTheUI(t *testing.T) {
 	t.Parallel()
 	p := newPages(30)
 	p.took = time.Minute
@@ -260,19 +260,19 @@ func TestABulkRedeliverySaysInTheUIWhoWhatAndWhy(t *testing.T) {
 	in.Job.Force, in.Job.Reason = true, "receiver | repaired"
 	in.Job.StartedAt, in.Job.Filter.Until = accepted, accepted
 	in.Position.Progress = operation.BulkRedeliveryProgress{Failed: 1, Failures: []operation.Failure{{Key: operation.Key{Endpoint: "SHOP", OperationID: "order 1"}, Detail: "no `endpoint`"}}}
-	var said sdkpb.WorkflowMetadata
+	var metadata sdkpb.WorkflowMetadata
 	p.run(t, in, func(env *testsuite.TestWorkflowEnvironment) {
 		env.RegisterDelayedCallback(func() {
 			value, err := env.QueryWorkflow("__temporal_workflow_metadata")
 			require.NoError(t, err)
-			require.NoError(t, value.Get(&said))
+			require.NoError(t, value.Get(&metadata))
 		}, 90*time.Second)
 	})
-	require.Equal(t, "**running** · 11 of 30 runs looked at · asked for by `ops` at 2026-11-21T09:00:00.000Z: `receiver ¦ repaired`\n\n"+
+	require.Equal(t, "**running** · 11 of 30 runs processed · asked for by `ops` at 2026-11-21T09:00:00.000Z: `receiver ¦ repaired`\n\n"+
 		"| done | failed | skipped |\n|--:|--:|--:|\n| 10 | 1 | 0 |\n\n"+
 		"At most 10 a second, acknowledged ones as well, where the endpoint is `SHOP`, it closed before 2026-11-21T09:00:00.000Z.\n"+
 		"\nThe latest that failed:\n\n| operation | why |\n|---|---|\n| `SHOP/order 1` | `no 'endpoint'` |\n"+
-		"\nSignal `stop` to begin no further operation, `resume` to go on. What was begun goes on by itself.\n", said.GetCurrentDetails())
+		"\nSignal `stop` to redeliver no further operation, `resume` to continue. Redeliveries that were started continue.\n", metadata.GetCurrentDetails())
 }
 
 func TestABulkRedeliveryThatAnOperatorCancelsEnds(t *testing.T) {
@@ -285,10 +285,10 @@ func TestABulkRedeliveryThatAnOperatorCancelsEnds(t *testing.T) {
 	require.Less(t, p.calls, 5)
 }
 
-// TestEveryRunIsRungOnceHoweverABulkRedeliveryIsDisturbed holds the workflow to
-// a tiny model: so many runs, each rung once, all counted, whatever the pages'
+// TestEachRunIsRedeliveredOnceHoweverABulkRedeliveryIsInterrupted holds the workflow to
+// a tiny model: so many runs, each redelivered once, all counted, whatever the pages'
 // size, however often a page is lost or the whole is stopped and resumed.
-func TestEveryRunIsRungOnceHoweverABulkRedeliveryIsDisturbed(t *testing.T) {
+func TestEachRunIsRedeliveredOnceHoweverABulkRedeliveryIsInterrupted(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		p := newPages(rapid.IntRange(0, 40).Draw(t, "matched"))
@@ -306,7 +306,7 @@ func TestEveryRunIsRungOnceHoweverABulkRedeliveryIsDisturbed(t *testing.T) {
 			next, progress = p.run(t, *next, resumesEachHour)
 		}
 		require.Equal(t, p.matched, progress.Done)
-		require.Len(t, p.rung, p.matched)
+		require.Len(t, p.redelivered, p.matched)
 	})
 }
 

@@ -6,12 +6,12 @@ import (
 	"ringback/internal/ui"
 )
 
-// showDetails gives the UI what the run knows. It is no command and no history:
-// a worker answers with it when the UI asks.
+// showDetails sets what the Temporal UI shows of the run. It costs no event: a worker
+// returns it when the UI queries the run.
 func (r *run) showDetails() {
 	info := workflow.GetInfo(r.ctx)
 	d := ui.Details{
-		State: r.ledger.State(), Policy: r.in.Policy, Source: r.in.Source,
+		State: r.op.State(), Policy: r.in.Policy, Source: r.in.Source,
 		AcceptedAt: r.in.AcceptedAt, Namespace: info.Namespace,
 	}
 	if from := info.OriginalRunID; from != "" && from != info.WorkflowExecution.RunID {

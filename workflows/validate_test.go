@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.temporal.io/sdk/testsuite"
 
 	"ringback/internal/operation"
 	"ringback/workflows"
@@ -41,23 +40,15 @@ func TestSignalsAndUpdatesAreValidatedAsTheAPIDoes(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			in := paysera(k(3))
-			w := newWorld(in.Policy)
-			w.core, w.receiver = says("reserved", "reserved", "done"), []reply{ack}
-			rejected := ""
-			w.later(time.Minute, func() {
-				if tt.signal != "" {
-					w.env.SignalWorkflow(tt.signal, tt.arg)
-					return
-				}
-				w.env.UpdateWorkflow(tt.update, "u", &testsuite.TestUpdateCallback{
-					OnAccept: func() { rejected = "it was accepted" }, OnReject: func(err error) { rejected = err.Error() }, OnComplete: func(any, error) {},
-				}, tt.arg)
-			})
+			sent := act{after: time.Minute, kind: push, arg: tt.arg, bySignal: tt.signal != ""}
+			if tt.update+tt.signal == workflows.UpdateRevoke {
+				sent.kind = revoke
+			}
 			var details string
-			w.later(2*time.Minute, func() { details = currentDetails(t, w) })
-			ending, err := w.run(t, in)
-			require.NoError(t, err)
+			m, ending := row{in: paysera(k(3)), core: says("reserved", "reserved", "done"), receiver: []receiverReply{ack}, acts: []act{sent}}.run(t, func(m *simulator) {
+				m.env.RegisterDelayedCallback(func() { details = currentDetails(t, m) }, 2*time.Minute)
+			})
+			rejected := strings.Join(m.refusals, " ")
 			require.Contains(t, rejected, tt.refused)
 			if tt.refused != "" {
 				require.NotContains(t, rejected, card)
@@ -67,7 +58,7 @@ func TestSignalsAndUpdatesAreValidatedAsTheAPIDoes(t *testing.T) {
 				require.Equal(t, "done", ending.State.Status.Value)
 				require.NotEmpty(t, details)
 			}
-			for _, kept := range []string{fmt.Sprintf("%+v %+v", ending, ending.State.Revocation), details, currentDetails(t, w)} {
+			for _, kept := range []string{fmt.Sprintf("%+v %+v", ending, ending.State.Revocation), details, currentDetails(t, m)} {
 				require.False(t, operation.LooksLikeCardNumber(kept), kept)
 				require.NotContains(t, kept, long)
 			}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
 	"time"
@@ -11,7 +10,7 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/dev/simulator"
 	"ringback/internal/operation"
 	"ringback/workflows"
@@ -37,7 +36,7 @@ var bulkStories = []bulkStory{
 	{name: "several-pages", operations: 5, rate: 100, pageSize: 2, pages: 100},
 	{name: "continues-as-new", operations: 5, rate: 100, pageSize: 1, pages: 2, first: true, ends: enumspb.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW},
 	{name: "continued-as-new", operations: 5, rate: 100, pageSize: 1, pages: 2},
-	{name: "stopped-and-resumed", operations: 4, rate: 2, tell: inTurn(hasDone(1), toldAPI("stop"), pause, toldAPI("resume"))},
+	{name: "stopped-and-resumed", operations: 4, rate: 2, tell: inTurn(hasDone(1), stopped, pause, resumed)},
 	{name: "stopped-and-resumed-by-signal", operations: 4, rate: 2,
 		tell: inTurn(hasDone(1), signalled(workflows.SignalStop), pause, signalled(workflows.SignalResume))},
 	{name: "cancelled", operations: 4, rate: 2, tell: inTurn(hasDone(1), cancelled), ends: enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED},
@@ -117,7 +116,7 @@ func (s *stage) exhaust(ctx context.Context, id string) error {
 }
 
 func (s *stage) awaitCount(ctx context.Context, since operation.Time, n int) error {
-	query := url.Values{"outcome": {"undelivered"}, "time": {"closed"}, "since": {since.String()}}
+	query := operation.CountQuery{ListQuery: operation.ListQuery{Undelivered: true, ByClose: true, Since: since}}
 	for {
 		count, err := s.api.Count(ctx, query)
 		if err != nil || count.Count == n {
@@ -134,7 +133,7 @@ func (s *stage) begin(ctx context.Context, story bulkStory, since operation.Time
 		Filter: operation.Filter{Endpoint: "WALLET", Outcome: operation.OutcomeExhausted, Since: since}, RatePerSecond: story.rate, Reason: "for the record",
 	}
 	if story.pageSize == 0 {
-		begun, err := s.api.RedeliverMany(ctx, request)
+		begun, err := s.api.StartBulkRedelivery(ctx, request)
 		return begun, begun.RunID, err
 	}
 	request.Filter.Until = operation.At(time.Now())
@@ -185,7 +184,7 @@ func inTurn(sayings ...bulkSaying) bulkSaying {
 func hasDone(n int) bulkSaying {
 	return func(ctx context.Context, s *stage, id string) error {
 		for {
-			found, err := s.api.Redeliveries(ctx, id)
+			found, err := s.api.BulkRedelivery(ctx, id)
 			if err != nil || found.Done >= n {
 				return err
 			}
@@ -194,11 +193,14 @@ func hasDone(n int) bulkSaying {
 	}
 }
 
-func toldAPI(what string) bulkSaying {
-	return func(ctx context.Context, s *stage, id string) error {
-		_, err := s.api.TellRedeliveries(ctx, id, what)
-		return err
-	}
+func stopped(ctx context.Context, s *stage, id string) error {
+	_, err := s.api.StopBulkRedelivery(ctx, id)
+	return err
+}
+
+func resumed(ctx context.Context, s *stage, id string) error {
+	_, err := s.api.ResumeBulkRedelivery(ctx, id)
+	return err
 }
 
 func signalled(name string) bulkSaying {

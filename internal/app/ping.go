@@ -43,7 +43,7 @@ func (s apiService) Ping(ctx context.Context, name string, r operation.PingReque
 	}
 	ping := receiver.Ping(ctx, endpoint, receiver.Request{
 		Callback: testCallback(name), URL: r.URL,
-		Timeout: min(current.config.Endpoints[name].Delivery.Timeout, pingTimeout),
+		TimeoutMS: min(current.config.Endpoints[name].Delivery.Timeout, pingTimeout).Milliseconds(),
 	})
 	if ping.Connection != nil && ping.Connection.TLSVersion != "" {
 		ping.Connection.ClientCertificate = current.clientCertificate(name)

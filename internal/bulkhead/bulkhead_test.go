@@ -12,42 +12,53 @@ import (
 	"ringback/internal/bulkhead"
 )
 
-func acquired(t *testing.T, acquire func() (*bulkhead.Slot, error)) *bulkhead.Slot {
+func acquired(t *testing.T, b *bulkhead.Bulkhead, from bulkhead.From) *bulkhead.Slot {
 	t.Helper()
-	slot, err := acquire()
+	slot, err := b.Acquire(from)
 	require.NoError(t, err)
 	return slot
 }
 
-func heldBack(t *testing.T, want error, acquire func() (*bulkhead.Slot, error)) {
+func heldBack(t *testing.T, b *bulkhead.Bulkhead, from bulkhead.From, want error) {
 	t.Helper()
-	_, err := acquire()
+	_, err := b.Acquire(from)
 	require.ErrorIs(t, err, want)
 }
 
-func TestABulkheadHoldsBackWhatItHasNoSlotFor(t *testing.T) {
-	t.Parallel()
-	b := bulkhead.New(2)
-	first := acquired(t, b.Acquire)
-	second := acquired(t, b.Acquire)
-	heldBack(t, bulkhead.ErrFull, b.Acquire)
-	first.Release(0)
-	second.Cancel()
-	acquired(t, b.Acquire).Cancel()
-	acquired(t, b.Acquire)
-	acquired(t, b.Acquire)
-	heldBack(t, bulkhead.ErrFull, b.Acquire)
+// answering is a bulkhead whose target answered so fast.
+func answering(t *testing.T, b *bulkhead.Bulkhead, recent ...time.Duration) *bulkhead.Bulkhead {
+	t.Helper()
+	for _, took := range recent {
+		acquired(t, b, bulkhead.Activity).Release(took)
+	}
+	return b
 }
 
-func TestABulkheadWithoutALimitHasTheDefaultOne(t *testing.T) {
+func TestACallWithoutAFreeSlotIsHeldBack(t *testing.T) {
+	t.Parallel()
+	b := bulkhead.New(2)
+	require.True(t, b.Idle())
+	first := acquired(t, b, bulkhead.Activity)
+	second := acquired(t, b, bulkhead.Activity)
+	heldBack(t, b, bulkhead.Activity, bulkhead.ErrFull)
+	first.Release(0)
+	require.False(t, b.Idle())
+	second.Cancel()
+	require.True(t, b.Idle())
+	acquired(t, b, bulkhead.Activity)
+	acquired(t, b, bulkhead.Activity)
+	heldBack(t, b, bulkhead.Activity, bulkhead.ErrFull)
+}
+
+func TestABulkheadWithoutALimitHasTheDefaultLimit(t *testing.T) {
 	t.Parallel()
 	for _, limit := range []int{0, -1} {
 		b := bulkhead.New(limit)
 		require.Equal(t, bulkhead.DefaultLimit, b.Limit())
 		for range bulkhead.DefaultLimit {
-			acquired(t, b.Acquire)
+			acquired(t, b, bulkhead.Activity)
 		}
-		heldBack(t, bulkhead.ErrFull, b.Acquire)
+		heldBack(t, b, bulkhead.Activity, bulkhead.ErrFull)
 	}
 }
 
@@ -66,47 +77,42 @@ func TestACallInsideAWorkflowTaskIsMade(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			b := bulkhead.New(8)
-			for _, took := range tt.recent {
-				acquired(t, b.Acquire).Release(took)
-			}
-			_, err := b.AcquireLocal()
+			_, err := answering(t, bulkhead.New(8), tt.recent...).Acquire(bulkhead.WorkflowTask)
 			require.ErrorIs(t, err, tt.held)
 		})
 	}
 }
 
-func TestACallThatWasNotMadeSaysNothingOfItsTarget(t *testing.T) {
+func TestACallThatWasNotMadeSaysNothingAboutItsTarget(t *testing.T) {
 	t.Parallel()
 	b := bulkhead.New(8)
-	acquired(t, b.Acquire).Cancel()
-	heldBack(t, bulkhead.ErrUnknown, b.AcquireLocal)
+	acquired(t, b, bulkhead.Activity).Cancel()
+	heldBack(t, b, bulkhead.WorkflowTask, bulkhead.ErrUnknown)
 }
 
-func TestACallInFlightForLongIsKnownToBeSlow(t *testing.T) {
+func TestATargetIsSlowAsSoonAsACallInFlightIs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := bulkhead.New(8)
-		acquired(t, b.Acquire).Release(time.Millisecond)
-		slot := acquired(t, b.Acquire)
+		b := answering(t, bulkhead.New(8), time.Millisecond)
+		slot := acquired(t, b, bulkhead.Activity)
 		time.Sleep(bulkhead.FastWithin + time.Millisecond)
 		synctest.Wait()
-		heldBack(t, bulkhead.ErrSlow, b.AcquireLocal)
+		heldBack(t, b, bulkhead.WorkflowTask, bulkhead.ErrSlow)
 		slot.Cancel()
 	})
 }
 
-func TestTheShareOfWorkflowTasksIsGivenBack(t *testing.T) {
+func TestAnUnknownTargetIsProbedByOneCallAtATime(t *testing.T) {
 	t.Parallel()
 	b := bulkhead.New(2)
-	probe := acquired(t, b.AcquireFirst)
-	heldBack(t, bulkhead.ErrFindingOut, b.AcquireFirst)
-	other := acquired(t, b.Acquire)
-	heldBack(t, bulkhead.ErrFull, b.Acquire)
+	probe := acquired(t, b, bulkhead.WorkflowTaskProbe)
+	heldBack(t, b, bulkhead.WorkflowTaskProbe, bulkhead.ErrProbing)
+	other := acquired(t, b, bulkhead.Activity)
+	heldBack(t, b, bulkhead.Activity, bulkhead.ErrFull)
 	probe.Release(time.Millisecond)
 	for range 3 {
-		slot := acquired(t, b.AcquireLocal)
-		heldBack(t, bulkhead.ErrFull, b.AcquireLocal)
+		slot := acquired(t, b, bulkhead.WorkflowTaskProbe)
+		heldBack(t, b, bulkhead.WorkflowTask, bulkhead.ErrFull)
 		slot.Release(time.Millisecond)
 	}
 	other.Release(time.Millisecond)
@@ -114,64 +120,57 @@ func TestTheShareOfWorkflowTasksIsGivenBack(t *testing.T) {
 
 func TestTheShareOfWorkflowTasksIsSmallerThanTheLimit(t *testing.T) {
 	t.Parallel()
-	b := bulkhead.New(100)
-	b.Remember(time.Millisecond)
+	b := answering(t, bulkhead.New(100), time.Millisecond)
 	for range 32 {
-		acquired(t, b.AcquireLocal)
+		acquired(t, b, bulkhead.WorkflowTask)
 	}
-	heldBack(t, bulkhead.ErrLocalFull, b.AcquireLocal)
-	acquired(t, b.Acquire)
+	heldBack(t, b, bulkhead.WorkflowTask, bulkhead.ErrLocalFull)
+	acquired(t, b, bulkhead.Activity)
 }
 
 func TestAPartLeavesRoomForTheOthers(t *testing.T) {
 	t.Parallel()
 	whole := bulkhead.New(4)
 	silent, other := whole.Part(2), whole.Part(3)
-	first := acquired(t, silent.Acquire)
-	acquired(t, silent.Acquire)
-	heldBack(t, bulkhead.ErrPartFull, silent.Acquire)
-	acquired(t, other.Acquire)
-	last := acquired(t, other.Acquire)
-	heldBack(t, bulkhead.ErrFull, other.Acquire)
+	first := acquired(t, silent, bulkhead.Activity)
+	acquired(t, silent, bulkhead.Activity)
+	heldBack(t, silent, bulkhead.Activity, bulkhead.ErrPartFull)
+	acquired(t, other, bulkhead.Activity)
+	last := acquired(t, other, bulkhead.Activity)
+	heldBack(t, other, bulkhead.Activity, bulkhead.ErrFull)
 	first.Release(time.Minute)
-	heldBack(t, bulkhead.ErrUnknown, other.AcquireLocal)
+	heldBack(t, other, bulkhead.WorkflowTask, bulkhead.ErrUnknown)
 	last.Release(time.Millisecond)
-	acquired(t, other.AcquireLocal).Cancel()
-	heldBack(t, bulkhead.ErrSlow, silent.AcquireLocal)
-	acquired(t, other.AcquireLocal)
-	acquired(t, silent.Acquire)
-	heldBack(t, bulkhead.ErrFull, whole.Acquire)
+	acquired(t, other, bulkhead.WorkflowTask).Cancel()
+	heldBack(t, silent, bulkhead.WorkflowTask, bulkhead.ErrSlow)
+	acquired(t, other, bulkhead.WorkflowTask)
+	acquired(t, silent, bulkhead.Activity)
+	heldBack(t, whole, bulkhead.Activity, bulkhead.ErrFull)
 }
 
 func TestPartsShareTheShareOfWorkflowTasks(t *testing.T) {
 	t.Parallel()
 	whole := bulkhead.New(100)
-	a, b := whole.Part(50), whole.Part(50)
-	a.Remember(0)
-	b.Remember(0)
+	a, b := answering(t, whole.Part(50), 0), answering(t, whole.Part(50), 0)
 	for range 16 {
-		acquired(t, a.AcquireLocal)
-		acquired(t, b.AcquireLocal)
+		acquired(t, a, bulkhead.WorkflowTask)
+		acquired(t, b, bulkhead.WorkflowTask)
 	}
-	heldBack(t, bulkhead.ErrLocalFull, a.AcquireLocal)
-	acquired(t, a.Acquire)
+	heldBack(t, a, bulkhead.WorkflowTask, bulkhead.ErrLocalFull)
+	acquired(t, a, bulkhead.Activity)
 }
 
-func TestBulkheadsUnderConcurrentUseKeepTheirLimit(t *testing.T) {
+func TestTheLimitHoldsUnderConcurrentUse(t *testing.T) {
 	t.Parallel()
 	const limit = 3
-	b := bulkhead.New(limit)
-	b.Remember(0)
+	b := answering(t, bulkhead.New(limit), 0)
 	var inside, passed atomic.Int32
 	var users sync.WaitGroup
 	for user := range 16 {
-		acquire := b.Acquire
-		if user%2 == 0 {
-			acquire = b.AcquireLocal
-		}
+		from := []bulkhead.From{bulkhead.WorkflowTask, bulkhead.Activity}[user%2]
 		users.Go(func() {
 			for range 200 {
-				slot, err := acquire()
+				slot, err := b.Acquire(from)
 				if err != nil {
 					continue
 				}
@@ -186,7 +185,5 @@ func TestBulkheadsUnderConcurrentUseKeepTheirLimit(t *testing.T) {
 	}
 	users.Wait()
 	require.Positive(t, passed.Load())
-	for range limit {
-		acquired(t, b.Acquire)
-	}
+	require.True(t, b.Idle())
 }

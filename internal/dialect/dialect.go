@@ -1,5 +1,5 @@
-// Package dialect holds how a callback is written and how an answer is judged.
-// A new dialect is one file that adds itself to [All], and its testdata.
+// Package dialect writes callbacks and judges the answers to them. A new dialect is
+// one file that adds itself to [All], and its testdata.
 package dialect
 
 import (
@@ -16,7 +16,7 @@ type Dialect interface {
 	// the observation's time are used. It claims nothing that a receiver could
 	// take for money moved.
 	Ping(operation.Callback) (Message, error)
-	// Knows reports whether the dialect has a word for a status.
+	// Knows reports whether the dialect can write a status.
 	Knows(status string) bool
 	// Judge is the verdict on an answer to that callback. It never panics,
 	// whatever the body holds.
@@ -31,20 +31,20 @@ type Message struct {
 	Body   []byte
 }
 
-// Answer is what came back, read to a cap.
+// Answer is a receiver's answer, read to a cap.
 type Answer struct {
 	HTTPStatus int
 	Body       []byte
 	// Truncated says that the body was longer than the cap.
 	Truncated bool
-	// ContentEncoding is the answer's header; none was asked for.
+	// ContentEncoding is the answer's header; the request asks for none.
 	ContentEncoding string
 }
 
 // Judgement is a verdict with its reason. Gone (HTTP 410) ends the delivery.
 type Judgement struct {
 	Verdict operation.Verdict
-	// Reason says in a few words why it is not acknowledged; empty if it is.
+	// Reason says in a few words why it is unacknowledged; empty where acknowledged.
 	Reason string
 	Gone   bool
 }

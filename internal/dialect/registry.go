@@ -20,7 +20,7 @@ func ByName(name string) (Dialect, bool) {
 	return nil, false
 }
 
-// Names are the dialects' names, for messages that say what is allowed.
+// Names are the dialects' names.
 func Names() []string {
 	names := make([]string, 0, len(All))
 	for _, d := range All {
@@ -29,9 +29,9 @@ func Names() []string {
 	return names
 }
 
-// judgeByStatus is what every dialect says of a status alone: 410 ends the
+// judgeByStatus is the verdict of every dialect on these statuses: 410 ends the
 // delivery and a redirect is never an acknowledgement. decided is false where
-// the dialect's own rule has the word.
+// the dialect's own rule decides.
 func judgeByStatus(a Answer) (j Judgement, decided bool) {
 	switch {
 	case a.HTTPStatus == http.StatusGone:
@@ -42,7 +42,7 @@ func judgeByStatus(a Answer) (j Judgement, decided bool) {
 	return Judgement{}, false
 }
 
-// judgeSuccess is the rule of the dialects that take any 2xx.
+// judgeSuccess is the rule of the dialects that acknowledge by any 2xx.
 func judgeSuccess(a Answer) Judgement {
 	if j, decided := judgeByStatus(a); decided {
 		return j

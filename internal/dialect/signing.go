@@ -28,9 +28,8 @@ const (
 )
 
 // Signer signs callbacks by Standard Webhooks: v1 with each symmetric secret and
-// v1a with each private key, all of them in one header, so that a receiver may
-// change over from one to the next. It is safe for concurrent use; a nil Signer
-// signs nothing.
+// v1a with each private key, all of them in one header, so that keys can be
+// rotated. It is safe for concurrent use; a nil Signer signs nothing.
 type Signer struct{ keys []signingKey }
 
 // signingKey makes one signature, its version included.
@@ -103,18 +102,14 @@ func privateKey(encoded string) (ed25519.PrivateKey, error) {
 // asymmetric signs as v1a, which the standard's library can't.
 func asymmetric(key ed25519.PrivateKey) signingKey {
 	return func(id string, at time.Time, body []byte) (string, error) {
-		signature := ed25519.Sign(key, signedText(id, strconv.FormatInt(at.Unix(), 10), body))
+		signed := append([]byte(id+"."+strconv.FormatInt(at.Unix(), 10)+"."), body...)
+		signature := ed25519.Sign(key, signed)
 		return asymmetricVersion + base64.StdEncoding.EncodeToString(signature), nil
 	}
 }
 
-// signedText is what a signature is over, in either version.
-func signedText(id, timestamp string, body []byte) []byte {
-	return append([]byte(id+"."+timestamp+"."), body...)
-}
-
-// PublicKey is what the receiver is given, "whpk_" + base64, of a private key
-// "whsk_…"; an error for anything else, which does not hold it.
+// PublicKey is the receiver's half of a private key "whsk_…": "whpk_" + base64. Its
+// errors hold nothing of the secret.
 func PublicKey(secret string) (string, error) {
 	encoded, found := strings.CutPrefix(secret, privateKeyPrefix)
 	if !found {
@@ -135,23 +130,19 @@ func (s *Signer) Headers(id string, at time.Time, body []byte) http.Header {
 	headers := http.Header{}
 	headers.Set(standardwebhooks.HeaderWebhookID, id)
 	headers.Set(standardwebhooks.HeaderWebhookTimestamp, strconv.FormatInt(at.Unix(), 10))
-	if signatures := s.sign(id, at, body); len(signatures) > 0 {
-		headers.Set(standardwebhooks.HeaderWebhookSignature, strings.Join(signatures, " "))
-	}
-	return headers
-}
-
-func (s *Signer) sign(id string, at time.Time, body []byte) []string {
 	if s == nil {
-		return nil
+		return headers
 	}
 	var signatures []string
 	for _, key := range s.keys {
-		// Neither can fail over any bytes. Should the library ever say
-		// otherwise, a receiver refuses what is not signed.
+		// Signing cannot fail over any bytes. Should the library ever fail, the
+		// receiver refuses the request as unsigned.
 		if signature, err := key(id, at, body); err == nil {
 			signatures = append(signatures, signature)
 		}
 	}
-	return signatures
+	if len(signatures) > 0 {
+		headers.Set(standardwebhooks.HeaderWebhookSignature, strings.Join(signatures, " "))
+	}
+	return headers
 }

@@ -74,7 +74,7 @@ func TestASignerSignsTheAsymmetricExample(t *testing.T) {
 }
 
 // A receiver may change over from secrets to keys as from one secret to the next.
-func TestBothKindsOfSignatureStandInOneHeader(t *testing.T) {
+func TestBothKindsOfSignatureAreInOneHeader(t *testing.T) {
 	t.Parallel()
 	secret := secretOf("n", 32)
 	signer, err := dialect.NewSigner([]string{examplePrivateKey, secret})

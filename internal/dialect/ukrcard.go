@@ -1,6 +1,7 @@
 package dialect
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -22,8 +23,8 @@ type ukrcardBody struct {
 	OrderID     string      `json:"orderId,omitempty"`
 }
 
-// The document's words for numbers: N3 and N1, here without leading zeros as
-// JSON wants them.
+// The document's formats for numbers: N3 and N1, here without leading zeros as
+// JSON demands.
 var (
 	ukrcardN3 = regexp.MustCompile(`^(0|[1-9][0-9]{0,2})$`)
 	ukrcardN1 = regexp.MustCompile(`^[0-9]$`)
@@ -40,20 +41,20 @@ const (
 func (ukrcard) Name() string { return "ukrcard" }
 
 // Write builds orderNumber, respStatus, orderStatus if respStatus is 200, and
-// orderId if it is known: from the raw codes of the one answer observed, and
-// for a pushed status, which has none, as if it had been answered with 200.
+// orderId if it is known: from the raw codes of the one answer observed. A pushed
+// status, which has none, is written as if the answer had been 200.
 // A status that is not Ukrcard's, such as "revoked", is an error.
 func (ukrcard) Write(c operation.Callback) (Message, error) {
 	body := ukrcardBody{
 		OrderNumber: c.Key.OperationID,
 		RespStatus:  json.Number(ukrcardRespStatus(c.Observation)),
-		OrderID:     firstSet(c.Observation.Raw["orderId"], c.Reference.OrderID),
+		OrderID:     cmp.Or(c.Observation.Raw["orderId"], c.Reference.OrderID),
 	}
 	if !ukrcardN3.MatchString(body.RespStatus.String()) {
 		return Message{}, fmt.Errorf("writing a ukrcard callback: respStatus %q is not a number of up to 3 digits", body.RespStatus)
 	}
 	if body.RespStatus == ukrcardSuccess {
-		body.OrderStatus = json.Number(firstSet(c.Observation.Raw["orderStatus"], c.Observation.Status))
+		body.OrderStatus = json.Number(cmp.Or(c.Observation.Raw["orderStatus"], c.Observation.Status))
 	}
 	if body.OrderStatus != "" && !ukrcardN1.MatchString(body.OrderStatus.String()) {
 		return Message{}, fmt.Errorf("writing a ukrcard callback: orderStatus %q is not one digit", body.OrderStatus)
@@ -63,9 +64,9 @@ func (ukrcard) Write(c operation.Callback) (Message, error) {
 
 func ukrcardRespStatus(o operation.Observation) string {
 	if o.Status != "" {
-		return firstSet(o.Raw["respStatus"], ukrcardSuccess)
+		return cmp.Or(o.Raw["respStatus"], ukrcardSuccess)
 	}
-	return firstSet(o.Raw["respStatus"], ukrcardNoAnswer)
+	return cmp.Or(o.Raw["respStatus"], ukrcardNoAnswer)
 }
 
 // Ping is the callback about an order of which nothing was read: respStatus
@@ -80,7 +81,7 @@ func (ukrcard) Knows(status string) bool { return ukrcardN1.MatchString(status) 
 // Judge lets the body decide, whatever the HTTP status but 3xx and 410: JSON
 // whose applicationStatus is 200 and whose orderNumber is ours. Each may be a
 // string or a number, written as N3 and as ours is: 200.0 and 2e2 are not 200.
-// Names are matched exactly, and what is said twice differently is not said.
+// Names are matched exactly, and duplicate members with different values are refused.
 func (ukrcard) Judge(c operation.Callback, a Answer) Judgement {
 	if j, decided := judgeByStatus(a); decided {
 		return j
@@ -91,12 +92,12 @@ func (ukrcard) Judge(c operation.Callback, a Answer) Judgement {
 	a.Body = withoutBOM(a.Body)
 	var answer map[string]json.RawMessage
 	if err := json.Unmarshal(a.Body, &answer); err != nil || answer == nil {
-		return unacknowledged("HTTP %d: the answer is %snot a JSON object", a.HTTPStatus, whatCame(a))
+		return unacknowledged("HTTP %d: the answer is %snot a JSON object", a.HTTPStatus, describeBody(a))
 	}
 	if operation.Contradicts(a.Body, sameName, "applicationStatus", "orderNumber") {
 		return unacknowledged("HTTP %d: the answer gives applicationStatus or orderNumber twice, with different values", a.HTTPStatus)
 	}
-	// No value of the answer is repeated but a short number: it may hold anything.
+	// The reason repeats no value of the answer but a short number: it may hold anything.
 	switch status := scalar(answer["applicationStatus"]); {
 	case status == "":
 		return unacknowledged("HTTP %d: the answer is JSON with no applicationStatus", a.HTTPStatus)

@@ -5,8 +5,8 @@ package operation
 // Zero fields filter nothing.
 type Filter struct {
 	Endpoint string `json:"endpoint,omitempty"`
-	// Status is the last status recorded. It is kept for exhausted, gone and
-	// expired runs only.
+	// Status is the last status recorded, which only exhausted, gone and expired runs
+	// have.
 	Status string `json:"status,omitempty"`
 	// Outcome is one of Redeliverable, or with force OutcomeAcknowledged;
 	// empty: all of them.
@@ -16,10 +16,10 @@ type Filter struct {
 	Until Time `json:"until,omitzero"`
 }
 
-// Redeliverable are the outcomes that a redelivery takes up without force.
+// Redeliverable are the outcomes that may be redelivered without force.
 var Redeliverable = []Outcome{OutcomeExhausted, OutcomeGone, OutcomeExpired, OutcomeTerminated}
 
-// Outcomes are those that the filter lets through.
+// Outcomes are those that the filter matches.
 func (f Filter) Outcomes(force bool) []Outcome {
 	switch {
 	case f.Outcome != OutcomeNone:
@@ -43,17 +43,17 @@ type BulkRedeliveryRequest struct {
 	Filter Filter `json:"filter,omitzero"`
 	// DryRun counts and shows a sample, and starts nothing.
 	DryRun bool `json:"dry_run,omitempty"`
-	// RatePerSecond is the most operations to begin in a second; 0 is
+	// RatePerSecond is the most operations to redeliver in a second; 0 is
 	// DefaultRatePerSecond.
 	RatePerSecond float64 `json:"rate_per_second,omitempty"`
-	// Force rings also what was acknowledged.
+	// Force delivers also what was acknowledged.
 	Force  bool   `json:"force,omitempty"`
 	Reason string `json:"reason,omitempty"`
-	// By is the name of the key that asks.
+	// By is the name of the caller's API key.
 	By string `json:"-"`
 }
 
-// BulkRedeliveryPhase is where a bulk redelivery stands.
+// BulkRedeliveryPhase is what a bulk redelivery is doing.
 type BulkRedeliveryPhase string
 
 // The phases of a bulk redelivery.
@@ -87,19 +87,18 @@ type BulkRedelivery struct {
 
 // BulkRedeliveryProgress is how far a bulk redelivery has come.
 type BulkRedeliveryProgress struct {
-	// Done counts the operations that were given a new run.
+	// Done counts the operations that got a new run.
 	Done int `json:"done"`
-	// Failed counts those that could not be; Failures are the latest of them.
+	// Failed counts those that could not be redelivered; Failures are the latest of them.
 	Failed int `json:"failed"`
-	// Skipped counts what needs no new run, or may have none: the operation has
-	// a newer run, which is open, acknowledged or matched by itself, or it owes
-	// no callback.
+	// Skipped counts those that need no new run, or may have none: there is a newer run
+	// that is open, acknowledged or matched by itself, or there is no callback.
 	Skipped  int       `json:"skipped"`
 	Failures []Failure `json:"failures,omitempty"`
 }
 
-// Looked is how many of the matched runs were looked at.
-func (p BulkRedeliveryProgress) Looked() int { return p.Done + p.Failed + p.Skipped }
+// Processed is how many of the matched runs were processed.
+func (p BulkRedeliveryProgress) Processed() int { return p.Done + p.Failed + p.Skipped }
 
 // Failure is an operation that could not be redelivered, and why.
 type Failure struct {
@@ -110,7 +109,7 @@ type Failure struct {
 // MaxFailures is how many failures a bulk redelivery shows: the latest.
 const MaxFailures = 20
 
-// DryRun is what a bulk redelivery would be about.
+// DryRun is what a bulk redelivery would match.
 type DryRun struct {
 	Filter Filter `json:"filter"`
 	// Matched counts the runs that the filter matches now.
@@ -127,18 +126,18 @@ type BulkRedeliveryPage struct {
 	Redeliveries []BulkRedelivery `json:"redeliveries"`
 }
 
-// RedeliveryNote says who began a run again, when it was a redelivery.
+// RedeliveryNote says who redelivered an operation, and why.
 type RedeliveryNote struct {
-	// By is the name of the key, Reason what was given with it.
+	// By is the name of the API key.
 	By     string `json:"by"`
 	Reason string `json:"reason,omitempty"`
 	// BulkRedeliveryID is the bulk redelivery that it was a part of; else empty.
 	BulkRedeliveryID string `json:"redeliveries_id,omitempty"`
-	// PreviousRunID is the run that it took up.
+	// PreviousRunID is the run that was redelivered.
 	PreviousRunID string `json:"previous_run_id"`
 }
 
-// CountQuery filters GET /v1/operations/count, and says by what to group.
+// CountQuery filters and groups GET /v1/operations/count.
 type CountQuery struct {
 	ListQuery
 	// GroupBy is GroupByEndpoint, GroupByOutcome or empty.
@@ -151,35 +150,34 @@ const (
 	GroupByOutcome  = "outcome"
 )
 
-// OperationsCount answers GET /v1/operations/count.
+// OperationsCount is the response of GET /v1/operations/count.
 type OperationsCount struct {
 	Count int `json:"count"`
-	// Exact says that each operation was counted once, by its latest run;
-	// otherwise runs were counted, which may be more.
+	// Exact says that operations were counted; otherwise runs were, which may be more.
 	Exact  bool         `json:"exact"`
 	Groups []CountGroup `json:"groups,omitempty"`
 }
 
-// CountGroup is a part of a count: of one endpoint or of one outcome.
+// CountGroup is the count of one endpoint or of one outcome.
 type CountGroup struct {
 	Endpoint string  `json:"endpoint,omitempty"`
 	Outcome  Outcome `json:"outcome,omitzero"`
 	Count    int     `json:"count"`
 }
 
-// BulkRedeliveryPosition is a place in the list of what a bulk redelivery matched,
-// and what was counted up to it.
+// BulkRedeliveryPosition is how far a bulk redelivery came in the list of the runs that
+// it matched, and what was counted up to there.
 type BulkRedeliveryPosition struct {
-	// PageToken is the token of the page in hand; empty: the first.
+	// PageToken is the token of the current page; empty: the first.
 	PageToken string `json:"page_token,omitempty"`
-	// After is the last run of that page that was dealt with; empty: none.
+	// After is the last run of that page that was processed; empty: none.
 	After    string                 `json:"after,omitempty"`
 	Progress BulkRedeliveryProgress `json:"progress"`
 	// Over says that no page is left.
 	Over bool `json:"over,omitempty"`
 }
 
-// Add counts what became of one operation.
+// Add counts the result of one operation.
 func (p *BulkRedeliveryProgress) Add(k Key, r Redelivered) {
 	switch r.Verdict {
 	case RedeliveryDone:
@@ -193,7 +191,7 @@ func (p *BulkRedeliveryProgress) Add(k Key, r Redelivered) {
 	}
 }
 
-// RedeliveryVerdict is what became of one operation of a bulk redelivery.
+// RedeliveryVerdict is the result of one operation of a bulk redelivery.
 type RedeliveryVerdict string
 
 // The verdicts.

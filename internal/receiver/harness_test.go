@@ -99,7 +99,7 @@ func request(timeout time.Duration) receiver.Request {
 				Raw: map[string]string{"respStatus": "200", "orderStatus": "1"},
 			},
 		},
-		Timeout: timeout, Number: 7,
+		TimeoutMS: timeout.Milliseconds(), Number: 7,
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"ringback/internal/bulkhead"
 	"ringback/internal/dialect"
 	"ringback/internal/operation"
 	"ringback/internal/receiver"
@@ -123,7 +124,7 @@ func TestEveryDialectJudgesWhatAHostileReceiverAnswers(t *testing.T) {
 				if tt.ukrcard == never {
 					timeout = hostileTimeout
 				}
-				permit, err := receivers.Acquire(e, "")
+				permit, err := receivers.Acquire(e, "", bulkhead.Activity)
 				require.NoError(t, err)
 				got := send(t, e, request(timeout))
 				permit.Release(got)
@@ -139,7 +140,7 @@ func TestEveryDialectJudgesWhatAHostileReceiverAnswers(t *testing.T) {
 				require.NotContains(t, got.Attempt.Reason, cardNumber)
 				require.Contains(t, <-asked, "Accept-Encoding: identity\r\n", "compression is not asked for")
 
-				permit, err = receivers.Acquire(e, "")
+				permit, err = receivers.Acquire(e, "", bulkhead.Activity)
 				require.NoError(t, err, "%s: the only slot is free again", d.Name())
 				permit.Cancel()
 				e.URL, _ = answeredBy(t, ok(good))

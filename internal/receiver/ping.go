@@ -31,20 +31,18 @@ const (
 
 // Ping makes one test attempt, by the code that makes every attempt: the same
 // request but for the message, the same client and the same judgement. in's
-// callback is the test callback: its id, its key and a time of observation. It
-// shows the whole exchange, secrets masked, and neither counts nor logs it.
+// callback is the test callback: its id, its key and a time of observation. The
+// result shows the request and the answer with secrets masked; nothing is counted
+// or logged.
 func Ping(ctx context.Context, e Endpoint, in Request) operation.Ping {
-	seen := &witness{next: e.Client.Transport}
-	watched := *e.Client
-	watched.Transport = seen
-	e.Client, e.Dialect = &watched, pinging{e.Dialect}
-	in.Number = 1
-	attempt := Send(ctx, e, in).Attempt
-	ping := seen.shown(newMask(e.Header, seen.request))
+	e.Dialect, in.Number = pinging{e.Dialect}, 1
+	var w wire
+	result, made := send(httptrace.WithClientTrace(ctx, w.trace()), e, in)
+	ping := w.show(made, newMask(e.Header, made.request))
 	ping.Endpoint, ping.OperationID, ping.CallbackID = e.Name, in.Callback.Key.OperationID, in.Callback.ID
 	ping.Dialect, ping.Signed = e.Dialect.Name(), e.Signer != nil
-	ping.At, ping.TookMS = attempt.At, attempt.TookMS
-	ping.Verdict, ping.Reason = attempt.Verdict, attempt.Reason
+	ping.At, ping.TookMS = result.Attempt.At, result.Attempt.TookMS
+	ping.Verdict, ping.Reason = result.Attempt.Verdict, result.Attempt.Reason
 	return ping
 }
 
@@ -54,51 +52,15 @@ type pinging struct{ dialect.Dialect }
 // Write is the dialect's Ping.
 func (p pinging) Write(c operation.Callback) (dialect.Message, error) { return p.Ping(c) }
 
-// witness is a transport that remembers the one exchange that it made.
-type witness struct {
-	next http.RoundTripper
-
-	mu sync.Mutex
-	// request is as it was handed over, sent what was written of its header.
-	request *http.Request
-	body    []byte
-	sent    []operation.HeaderLine
-	remote  string
-	tls     *tls.ConnectionState
-	answer  *http.Response
-	read    *firstBytes
+// wire is what net/http reports about one request, also where no answer comes.
+type wire struct {
+	mu     sync.Mutex
+	sent   []operation.HeaderLine
+	remote string
+	tls    *tls.ConnectionState
 }
 
-// RoundTrip makes the exchange and remembers it.
-func (w *witness) RoundTrip(r *http.Request) (*http.Response, error) {
-	body, err := io.ReadAll(r.Body)
-	_ = r.Body.Close()
-	if err != nil {
-		return nil, err
-	}
-	w.begin(r, body)
-	traced := r.WithContext(httptrace.WithClientTrace(r.Context(), w.trace()))
-	traced.Body = io.NopCloser(bytes.NewReader(body))
-	response, err := w.next.RoundTrip(traced)
-	if err != nil {
-		return nil, err
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.read = &firstBytes{ReadCloser: response.Body, most: pingBodyCap}
-	response.Body = w.read
-	w.answer, w.tls = response, response.TLS
-	return response, nil
-}
-
-func (w *witness) begin(r *http.Request, body []byte) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.request, w.body = r, body
-}
-
-// trace notes what is written, also where no answer comes.
-func (w *witness) trace() *httptrace.ClientTrace {
+func (w *wire) trace() *httptrace.ClientTrace {
 	return &httptrace.ClientTrace{
 		GotConn: func(info httptrace.GotConnInfo) {
 			w.mu.Lock()
@@ -121,69 +83,59 @@ func (w *witness) trace() *httptrace.ClientTrace {
 	}
 }
 
-// firstBytes keeps the beginning of what is read through it.
-type firstBytes struct {
-	io.ReadCloser
-	most int
-	kept []byte
-	more bool
-}
-
-// Read reads on, and keeps the beginning.
-func (f *firstBytes) Read(p []byte) (int, error) {
-	n, err := f.ReadCloser.Read(p)
-	room := min(n, f.most-len(f.kept))
-	f.kept = append(f.kept, p[:room]...)
-	f.more = f.more || room < n
-	return n, err
-}
-
-// shown is what the witness saw, masked.
-func (w *witness) shown(m mask) operation.Ping {
+// show is what was sent and received, masked.
+func (w *wire) show(c call, m mask) operation.Ping {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.request == nil { // nothing could be written
+	if c.request == nil {
 		return operation.Ping{Request: operation.SentRequest{Headers: []operation.HeaderLine{}}}
 	}
 	ping := operation.Ping{Request: operation.SentRequest{
-		Line: w.requestLine(), Headers: m.headers(w.headers()), Body: m.text(w.body),
+		Line: c.requestLine(), Headers: m.headers(w.headers(c.request)), Body: m.text(c.sentBody()),
 	}}
 	if w.remote != "" {
-		ping.Connection = w.connection()
+		ping.Connection = w.connection(c.response)
 	}
-	if w.answer != nil {
+	if c.response != nil {
 		ping.Answer = &operation.ReceivedAnswer{
-			Line: m.text([]byte(w.answer.Proto + " " + w.answer.Status)), HTTPStatus: w.answer.StatusCode,
-			Headers: m.received(w.answer.Header), Body: m.text(w.read.kept), Truncated: w.read.more,
+			Line: m.text([]byte(c.response.Proto + " " + c.response.Status)), HTTPStatus: c.response.StatusCode,
+			Headers: m.received(c.response.Header), Body: m.text(c.body[:min(len(c.body), pingBodyCap)]),
+			Truncated: len(c.body) > pingBodyCap,
 		}
 	}
 	return ping
 }
 
-func (w *witness) requestLine() string {
-	proto := w.request.Proto
-	if w.answer != nil {
-		proto = w.answer.Proto
+func (c call) sentBody() []byte {
+	body, _ := c.request.GetBody() // from memory: neither can fail
+	sent, _ := io.ReadAll(body)
+	return sent
+}
+
+func (c call) requestLine() string {
+	proto := c.request.Proto
+	if c.response != nil {
+		proto = c.response.Proto
 	}
-	target := w.request.URL.EscapedPath()
+	target := c.request.URL.EscapedPath()
 	if target == "" {
 		target = "/"
 	}
-	if query := w.request.URL.Query(); len(query) > 0 {
+	if query := c.request.URL.Query(); len(query) > 0 {
 		for name := range query {
 			query.Set(name, redacted)
 		}
 		target += "?" + strings.ReplaceAll(query.Encode(), url.QueryEscape(redacted), redacted)
 	}
-	return w.request.Method + " " + target + " " + proto
+	return c.request.Method + " " + target + " " + proto
 }
 
 // headers are those written, or where nothing was, those that were to be.
-func (w *witness) headers() []operation.HeaderLine {
+func (w *wire) headers(r *http.Request) []operation.HeaderLine {
 	if len(w.sent) > 0 {
 		return w.sent
 	}
-	return append([]operation.HeaderLine{{Name: "Host", Value: w.request.URL.Host}}, lines(w.request.Header)...)
+	return append([]operation.HeaderLine{{Name: "Host", Value: r.URL.Host}}, lines(r.Header)...)
 }
 
 func lines(h http.Header) []operation.HeaderLine {
@@ -196,20 +148,23 @@ func lines(h http.Header) []operation.HeaderLine {
 	return all
 }
 
-func (w *witness) connection() *operation.Connection {
-	c := &operation.Connection{RemoteAddress: w.remote}
-	if w.tls == nil {
+func (w *wire) connection(answer *http.Response) *operation.Connection {
+	c, state := &operation.Connection{RemoteAddress: w.remote}, w.tls
+	if answer != nil && answer.TLS != nil {
+		state = answer.TLS
+	}
+	if state == nil {
 		return c
 	}
-	c.TLSVersion = tls.VersionName(w.tls.Version)
-	if len(w.tls.PeerCertificates) > 0 {
-		c.ServerCertificate = w.tls.PeerCertificates[0].Subject.String()
+	c.TLSVersion = tls.VersionName(state.Version)
+	if len(state.PeerCertificates) > 0 {
+		c.ServerCertificate = state.PeerCertificates[0].Subject.String()
 	}
 	return c
 }
 
-// mask hides an endpoint's secrets wherever they come up: a receiver may send
-// back what it was sent.
+// mask hides an endpoint's secrets wherever they stand: a receiver may send back
+// what it was sent.
 type mask struct {
 	secretHeaders http.Header
 	values        *strings.Replacer
@@ -243,10 +198,10 @@ func newMask(header http.Header, r *http.Request) mask {
 	return mask{header, strings.NewReplacer(pairs...)}
 }
 
-// signingSecret is how Standard Webhooks writes one, and a private key.
+// signingSecret matches a secret or a private key as Standard Webhooks writes it.
 var signingSecret = regexp.MustCompile(`whs(ec|k)_[A-Za-z0-9+/=]{8,}`)
 
-// text is sound text without secrets and card numbers.
+// text is valid UTF-8 without secrets and card numbers.
 func (m mask) text(text []byte) string {
 	masked := signingSecret.ReplaceAllString(m.values.Replace(string(bytes.ToValidUTF8(text, []byte("\uFFFD")))), redacted)
 	return operation.MaskCardNumbers(masked)

@@ -36,7 +36,7 @@ func pinged(t *testing.T, name, address string, client *http.Client) operation.P
 			ID: "cb_ping_x", Key: operation.Key{Endpoint: "SHOP", OperationID: "ringback-ping-x"},
 			Observation: operation.Observation{ObservedAt: now},
 		},
-		Timeout: 2 * time.Second,
+		TimeoutMS: 2000,
 	})
 }
 
@@ -51,7 +51,7 @@ func value(t *testing.T, lines []operation.HeaderLine, name string) string {
 	return ""
 }
 
-func TestAPingShowsTheExchangeAsItWas(t *testing.T) {
+func TestAPingShowsTheRequestAndTheAnswer(t *testing.T) {
 	t.Parallel()
 	var sent *http.Request
 	var body string

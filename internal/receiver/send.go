@@ -1,3 +1,6 @@
+// Package receiver sends callbacks to registered receivers: one request, the
+// verdict on its answer, and the isolation of one receiver from the others. It
+// knows no Temporal and keeps no record.
 package receiver
 
 import (
@@ -11,18 +14,77 @@ import (
 	"time"
 
 	"ringback/internal/dialect"
-	"ringback/internal/httpanswer"
 	"ringback/internal/operation"
 )
 
 // answerCap is how much of an answer's body is read: acknowledgements are short.
 const answerCap = 64 << 10
 
+// Endpoint is a registered receiver as the worker knows it, secrets included.
+// It is looked up by name at each attempt (promise 14).
+type Endpoint struct {
+	Name    string
+	Dialect dialect.Dialect
+	// URL is empty where each operation brings its own.
+	URL    string
+	Client *http.Client
+	// Signer may be nil: then no signature is sent.
+	Signer *dialect.Signer
+	// Header is sent with each attempt: authorization and configured headers.
+	Header http.Header
+	// HonorRetryAfter lets the receiver lengthen h (promise 5's one exception).
+	HonorRetryAfter bool
+	// MaxConcurrent bounds the attempts in flight in this worker; 0: the default.
+	MaxConcurrent int
+}
+
+// address is where the requests of an operation that brought url go.
+func (e Endpoint) address(url string) string {
+	if url != "" {
+		return url
+	}
+	return e.URL
+}
+
+// Request asks for one attempt.
+type Request struct {
+	Callback operation.Callback `json:"callback"`
+	// URL is the one that the operation's start brought; empty: the endpoint's.
+	URL string `json:"url,omitempty"`
+	// TimeoutMS bounds the whole call, the answer's body included.
+	TimeoutMS int64 `json:"timeout_ms"`
+	// Number is the attempt's, counted from 1 over the callback's life.
+	Number int `json:"number"`
+}
+
+func (r Request) timeout() time.Duration { return time.Duration(r.TimeoutMS) * time.Millisecond }
+
+// Result is one attempt, or why none was made.
+type Result struct {
+	// HeldBack says that no attempt was made, and why.
+	HeldBack string            `json:"held_back,omitempty"`
+	Attempt  operation.Attempt `json:"attempt,omitzero"`
+	// Ended is operation.DeliveryGone where the delivery is over without an
+	// acknowledgement; Reason says why.
+	Ended  operation.DeliveryOutcome `json:"ended,omitempty"`
+	Reason string                    `json:"reason,omitempty"`
+	// NotBefore is the receiver's Retry-After, where it is honoured.
+	NotBefore operation.Time `json:"not_before,omitzero"`
+	// Took is how long the attempt took, by the monotonic clock.
+	Took time.Duration `json:"-"`
+}
+
 // Send makes one attempt and judges it. It never fails: what went wrong is in
 // the result. Nothing but the request's timeout and ctx cuts it off.
 func Send(ctx context.Context, e Endpoint, in Request) Result {
+	result, _ := send(ctx, e, in)
+	return result
+}
+
+func send(ctx context.Context, e Endpoint, in Request) (Result, call) {
+	var c call
 	started := time.Now()
-	result := call(ctx, e, in)
+	result := c.make(ctx, e, in)
 	ended := time.Now()
 	result.Took = ended.Sub(started)
 	// h counts from the end, so the times are those of the clock as it is then,
@@ -30,25 +92,35 @@ func Send(ctx context.Context, e Endpoint, in Request) Result {
 	result.Attempt.Number, result.Attempt.At = in.Number, operation.At(ended.Add(-result.Took))
 	result.Attempt = result.Attempt.EndedBy(ended)
 	result.Attempt.Reason = tidy(result.Attempt.Reason)
-	return result
+	return result, c
 }
 
-func call(ctx context.Context, e Endpoint, in Request) Result {
-	ctx, cancel := context.WithTimeout(ctx, in.Timeout)
+// call is what an attempt sent and received.
+type call struct {
+	// request is nil where none could be written, response where none came.
+	request  *http.Request
+	response *http.Response
+	// body is the answer's, to the cap and one byte more.
+	body []byte
+}
+
+func (c *call) make(ctx context.Context, e Endpoint, in Request) Result {
+	ctx, cancel := context.WithTimeout(ctx, in.timeout())
 	defer cancel()
-	request, err := newRequest(ctx, e, in)
-	if err != nil {
-		return unanswered("the callback could not be written: " + err.Error())
+	var err error
+	if c.request, err = newRequest(ctx, e, in); err != nil {
+		return unacknowledged("the callback could not be written: " + err.Error())
 	}
-	response, err := exchange(e.Client.Transport, request)
+	response, err := roundTrip(e.Client.Transport, c.request)
 	if err != nil {
-		return failed(err, "no answer", in.Timeout)
+		return failed(err, "no answer", in.timeout())
 	}
 	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(io.LimitReader(response.Body, answerCap+1))
-	result := judge(e, in.Callback, response, body, err != nil)
+	c.response = response
+	c.body, err = io.ReadAll(io.LimitReader(response.Body, answerCap+1))
+	result := c.judge(e, in.Callback, err != nil)
 	if err != nil && result.Attempt.Verdict != operation.Acknowledged && result.Ended == "" {
-		result.Attempt.Reason = failed(err, "no whole answer", in.Timeout).Attempt.Reason
+		result.Attempt.Reason = failed(err, "no whole answer", in.timeout()).Attempt.Reason
 	}
 	return result
 }
@@ -73,7 +145,7 @@ func newRequest(ctx context.Context, e Endpoint, in Request) (*http.Request, err
 	}
 	request.Header.Set("Content-Type", message.ContentType)
 	request.Header.Set("User-Agent", "Ringback")
-	// Answers are judged as they come: nothing here unpacks them.
+	// Answers are judged as they are received: nothing here decompresses them.
 	request.Header.Set("Accept-Encoding", "identity")
 	if message.Accept != "" {
 		request.Header.Set("Accept", message.Accept)
@@ -81,16 +153,16 @@ func newRequest(ctx context.Context, e Endpoint, in Request) (*http.Request, err
 	return request, nil
 }
 
-// exchange sends request once. A kept connection that its other end closed
+// roundTrip sends request once. A kept connection that its other end closed
 // before anything was written reached nobody, so the same attempt goes over the
 // next connection. Each such round uses up a kept connection, and a fresh one
 // that fails is not followed by another. The transport alone follows no redirect.
-func exchange(transport http.RoundTripper, request *http.Request) (*http.Response, error) {
+func roundTrip(transport http.RoundTripper, request *http.Request) (*http.Response, error) {
 	for {
 		w := &writing{}
 		try := request.WithContext(httptrace.WithClientTrace(request.Context(), w.trace()))
 		try.Body, _ = request.GetBody() // from memory: can't fail
-		// With it, net/http would repeat on its own what may have been received:
+		// With it, net/http would repeat by itself what may have been received:
 		// after a reset where an Idempotency-Key is among the headers, and over
 		// HTTP/2 after a stream error (net/http, Request.isReplayable and
 		// http2shouldRetryRequest).
@@ -100,27 +172,4 @@ func exchange(transport http.RoundTripper, request *http.Request) (*http.Respons
 			return response, err
 		}
 	}
-}
-
-// judge leaves the verdict to the dialect, also where the body broke off: to a
-// dialect that asks for a 2xx alone, the status has said everything.
-func judge(e Endpoint, c operation.Callback, response *http.Response, body []byte, broken bool) Result {
-	judgement := e.Dialect.Judge(c, dialect.Answer{
-		HTTPStatus: response.StatusCode, Body: body[:min(len(body), answerCap)],
-		Truncated:       broken || len(body) > answerCap,
-		ContentEncoding: strings.Join(response.Header.Values("Content-Encoding"), ","),
-	})
-	result := Result{Attempt: operation.Attempt{
-		HTTPStatus: response.StatusCode, Verdict: judgement.Verdict, Reason: judgement.Reason,
-	}}
-	if judgement.Gone {
-		result.Ended, result.Reason = operation.DeliveryGone, judgement.Reason
-	}
-	if e.HonorRetryAfter {
-		now := time.Now()
-		if wait := httpanswer.RetryAfter(response.Header, now); wait > 0 {
-			result.NotBefore = operation.At(now.Add(wait))
-		}
-	}
-	return result
 }

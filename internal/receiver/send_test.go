@@ -44,7 +44,7 @@ func TestAttemptWritesWhatItsDialectAndEndpointSay(t *testing.T) {
 	require.Equal(t, http.Header{"Authorization": {"Bearer token"}, "Content-Type": {"text/plain"}}, s.endpoint.Header)
 }
 
-func TestAttemptRingsTheOperationsOwnURLOrTheEndpoints(t *testing.T) {
+func TestAttemptGoesToTheOperationsURLOrTheEndpoints(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	s.answer = status(204)

@@ -1,0 +1,169 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+
+	"ringback/internal/operation"
+)
+
+// RedeliverPageInput asks to redeliver one page of the runs that a bulk redelivery
+// matched.
+type RedeliverPageInput struct {
+	Job operation.BulkRedelivery `json:"redeliveries"`
+	// Position is where to begin.
+	Position operation.BulkRedeliveryPosition `json:"place"`
+	PageSize int                              `json:"page_size"`
+}
+
+const (
+	// RedeliverHeartbeatTimeout is how long after a worker's death its page is
+	// taken over. The redelivery of one operation takes less, and none is begun
+	// unless the page has just been recorded: so two workers never redeliver the
+	// same operation.
+	RedeliverHeartbeatTimeout  = 15 * time.Second
+	redeliverHeartbeatInterval = 2 * time.Second
+	// recordMaxAge is how old the page's record on the server may be when an
+	// operation is begun.
+	recordMaxAge = 500 * time.Millisecond
+	// redeliverTries is how often one operation is tried before the activity leaves
+	// it to a later run.
+	redeliverTries = 3
+)
+
+// RedeliverPage redelivers the operations of one page one after another, at most
+// RatePerSecond. It records its place, and may be repeated from there: what was
+// redelivered since is found done. The first operation of each run waits as well,
+// so that a worker's death makes no burst. Where the workflow cancels it, it returns
+// its place.
+func (a *Activities) RedeliverPage(ctx context.Context, in RedeliverPageInput) (operation.BulkRedeliveryPosition, error) {
+	p := &redeliveryPage{a: a, in: in, at: in.Position, recorder: a.newRecorder(ctx), begun: time.Now()}
+	if err := resume(ctx, &p.at); err != nil {
+		return in.Position, err
+	}
+	p.recorder.note(p.at)
+	defer p.recorder.keepAlive(ctx, redeliverHeartbeatInterval)()
+	page, err := a.MatchedRuns(ctx, in.Job.Filter, in.Job.Force, p.at.PageToken, in.PageSize)
+	if err != nil {
+		return in.Position, err
+	}
+	for _, run := range p.remaining(page.Runs) {
+		if err := p.next(ctx, run); err != nil {
+			return p.stop(ctx, err)
+		}
+	}
+	return operation.BulkRedeliveryPosition{
+		PageToken: page.NextPageToken, Progress: p.at.Progress, Over: page.NextPageToken == "",
+	}, nil
+}
+
+type redeliveryPage struct {
+	a        *Activities
+	in       RedeliverPageInput
+	at       operation.BulkRedeliveryPosition
+	recorder *recorder
+	// begun is when the latest operation was begun, or the page.
+	begun time.Time
+	// recordedAt is when the page was last recorded.
+	recordedAt time.Time
+}
+
+// remaining are the runs after the last one that was redelivered. Where that one is
+// no longer listed, all are tried again, which changes nothing but the counts.
+func (p *redeliveryPage) remaining(runs []operation.RunRef) []operation.RunRef {
+	at := slices.IndexFunc(runs, func(r operation.RunRef) bool { return r.RunID == p.at.After })
+	return runs[at+1:]
+}
+
+// next waits for the next operation's turn and redelivers it.
+func (p *redeliveryPage) next(ctx context.Context, run operation.RunRef) error {
+	gap := time.Duration(float64(time.Second) / p.in.Job.RatePerSecond)
+	if err := p.recorder.sleepUntil(ctx, p.begun.Add(gap)); err != nil {
+		return err
+	}
+	if err := p.giveWay(ctx); err != nil {
+		return err
+	}
+	if err := p.record(ctx); err != nil {
+		return err
+	}
+	begun := time.Now()
+	redelivered, err := p.redeliver(ctx, run)
+	if err != nil {
+		return err
+	}
+	if redelivered.Verdict == operation.RedeliveryDone {
+		// What was not redelivered uses up none of the rate.
+		p.begun = begun
+	}
+	p.at.After = run.RunID
+	p.at.Progress.Add(run.Key, redelivered)
+	p.at.Progress.Failures = slices.Clone(p.at.Progress.Failures)
+	p.recorder.note(p.at)
+	return nil
+}
+
+// giveWay waits while callbacks, or other work that goes first, are late.
+func (p *redeliveryPage) giveWay(ctx context.Context) error {
+	for p.a.RedeliveryGivesWay != nil && p.a.RedeliveryGivesWay() {
+		if err := p.recorder.sleepUntil(ctx, time.Now().Add(time.Second)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// record records the page's place on the server, unless it was just recorded.
+func (p *redeliveryPage) record(ctx context.Context) error {
+	now := time.Now()
+	if now.Sub(p.recordedAt) < recordMaxAge {
+		return nil
+	}
+	if err := p.recorder.record(ctx, p.at); err != nil {
+		return err
+	}
+	p.recordedAt = now
+	return nil
+}
+
+// redeliver tries one operation a few times.
+func (p *redeliveryPage) redeliver(ctx context.Context, run operation.RunRef) (operation.Redelivered, error) {
+	r := p.in.Job
+	request := operation.RedeliveryRequest{Force: r.Force, Reason: r.Reason, By: r.By, BulkRedeliveryID: r.ID}
+	for try := 1; ; try++ {
+		redelivered, err := p.a.RedeliverRun(context.WithoutCancel(ctx), run, request)
+		if err == nil || try == redeliverTries {
+			return redelivered, err
+		}
+		if err := p.recorder.sleepUntil(ctx, time.Now().Add(time.Second<<try)); err != nil {
+			return operation.Redelivered{}, err
+		}
+		if err := p.record(ctx); err != nil {
+			return operation.Redelivered{}, err
+		}
+	}
+}
+
+// stop ends this run of the activity for err: with the page's place where the
+// workflow cancelled it, else with an error after which the server retries it.
+func (p *redeliveryPage) stop(ctx context.Context, err error) (operation.BulkRedeliveryPosition, error) {
+	switch {
+	case errors.Is(err, errUnwanted):
+		return p.at, nil
+	case errors.Is(err, errLost):
+		return p.at, activity.ErrResultPending
+	}
+	// Where this fails, the next run begins at the record before, and finds the rest
+	// done.
+	p.recorder.repeat(context.WithoutCancel(ctx))
+	kind := TypeHeldBack
+	if errors.Is(err, errStopping) || errors.Is(err, errInterrupted) {
+		kind = TypeWaiting
+	}
+	return p.at, waitOnServer(kind, fmt.Sprintf("after %d operations: %v", p.at.Progress.Done, err), time.Now().Add(heldBackWait))
+}

@@ -1,0 +1,200 @@
+package receiver
+
+import (
+	"errors"
+	"maps"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+
+	"ringback/internal/bulkhead"
+)
+
+const (
+	// breakerTrips is how many attempts in a row that waited in vain open a
+	// host's breaker: more than one delivery alone usually makes.
+	breakerTrips = 32
+	// breakerOpens is how long it stays open before one attempt tries again.
+	breakerOpens = 5 * time.Second
+	// hostShare is which part of an endpoint's bulkhead one host may take where
+	// the URLs come with the operations: 1/hostShare.
+	hostShare = 4
+	// hostsKept is how many hosts of one endpoint are known at a time, beside
+	// those with attempts in flight.
+	hostsKept = 1024
+)
+
+// ErrBreakerOpen holds an attempt back: the last ones waited for this host in
+// vain.
+var ErrBreakerOpen = errors.New("the breaker is open")
+
+var (
+	// errInVain counts against a breaker: a slot was held and no answer came.
+	errInVain = errors.New("no answer")
+	// errNotMade marks an attempt that was not made after all: it says nothing
+	// about the receiver.
+	errNotMade = errors.New("not made")
+)
+
+// Receivers isolates receivers from one another: by endpoint, and within one
+// whose URLs come with the operations by host. The zero value is ready for use,
+// also concurrently.
+type Receivers struct {
+	mu    sync.Mutex
+	byKey map[key]*isolated
+}
+
+// key has the limit and whether the URL is fixed, so that a configuration that
+// changes either takes effect at once.
+type key struct {
+	name  string
+	limit int
+	fixed bool
+}
+
+// isolated is one endpoint.
+type isolated struct {
+	bulkhead *bulkhead.Bulkhead
+	// hostLimit is how many attempts one host may have in flight.
+	hostLimit int
+	hosts     map[string]*host
+}
+
+type host struct {
+	bulkhead *bulkhead.Bulkhead
+	breaker  *gobreaker.TwoStepCircuitBreaker[any]
+}
+
+// Permit lets one attempt be made. It is given back once, by Release or Cancel.
+type Permit struct {
+	slot   *bulkhead.Slot
+	settle func(error)
+}
+
+// Acquire lets one attempt be made at e, for an operation that brought url or
+// none; or the error says why it is held back: [ErrBreakerOpen] or one of package
+// bulkhead's. From inside a workflow task only hosts that answered fast lately
+// may be called.
+func (r *Receivers) Acquire(e Endpoint, url string, from bulkhead.From) (*Permit, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	h := r.endpoint(e).host(hostOf(e.address(url)))
+	slot, err := h.bulkhead.Acquire(from)
+	if err != nil {
+		return nil, err
+	}
+	settle, err := h.breaker.Allow()
+	if err != nil {
+		slot.Cancel()
+		return nil, ErrBreakerOpen
+	}
+	return &Permit{slot, settle}, nil
+}
+
+// Release ends an attempt that was made.
+func (p *Permit) Release(r Result) {
+	p.slot.Release(r.Took)
+	p.settle(inVain(r))
+}
+
+// Cancel gives the permit back where no attempt was made.
+func (p *Permit) Cancel() {
+	p.slot.Cancel()
+	p.settle(errNotMade)
+}
+
+// inVain counts what held a slot and brought nothing. A connection refused at
+// once costs nobody anything, and h is kept there.
+func inVain(r Result) error {
+	if r.Attempt.HTTPStatus == 0 && r.Ended == "" && r.Took > bulkhead.FastWithin {
+		return errInVain
+	}
+	return nil
+}
+
+func (r *Receivers) endpoint(e Endpoint) *isolated {
+	k := key{e.Name, e.MaxConcurrent, e.URL != ""}
+	if found := r.byKey[k]; found != nil {
+		return found
+	}
+	whole := bulkhead.New(e.MaxConcurrent)
+	made := &isolated{bulkhead: whole, hostLimit: whole.Limit(), hosts: map[string]*host{}}
+	if !k.fixed {
+		made.hostLimit = max(whole.Limit()/hostShare, 1)
+	}
+	if r.byKey == nil {
+		r.byKey = map[key]*isolated{}
+	}
+	r.byKey[k] = made
+	return made
+}
+
+// host finds or makes the host of that name. The payment cores choose the hosts:
+// where there are too many, those without an attempt in flight are forgotten.
+func (i *isolated) host(name string) *host {
+	if found := i.hosts[name]; found != nil {
+		return found
+	}
+	if len(i.hosts) >= hostsKept {
+		maps.DeleteFunc(i.hosts, func(_ string, h *host) bool { return h.bulkhead.Idle() })
+	}
+	made := &host{bulkhead: i.bulkhead.Part(i.hostLimit), breaker: newBreaker(name)}
+	i.hosts[name] = made
+	return made
+}
+
+func newBreaker(name string) *gobreaker.TwoStepCircuitBreaker[any] {
+	return gobreaker.NewTwoStepCircuitBreaker[any](gobreaker.Settings{
+		Name: name, Timeout: breakerOpens,
+		ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= breakerTrips },
+		IsExcluded:  func(err error) bool { return errors.Is(err, errNotMade) },
+	})
+}
+
+// hostOf is the host and port of an address as they are dialled, so that one
+// host has one name. Whatever is no URL shares the name "-".
+func hostOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.Hostname() == "" {
+		return "-"
+	}
+	port := u.Port()
+	switch {
+	case port != "":
+	case u.Scheme == "http":
+		port = "80"
+	default:
+		port = "443"
+	}
+	return strings.TrimSuffix(strings.ToLower(u.Hostname()), ".") + ":" + port
+}
+
+// State is an endpoint's isolation as it stands.
+type State struct {
+	// Limit is how many attempts may be in flight.
+	Limit int
+	// Open is the worst of its hosts' breakers: 1 open, 0.5 half-open, 0 closed.
+	Open float64
+}
+
+var openness = map[gobreaker.State]float64{gobreaker.StateOpen: 1, gobreaker.StateHalfOpen: 0.5}
+
+// States are those of the endpoints used so far, by name. After a changed limit
+// the larger one is shown, and the worse breaker.
+func (r *Receivers) States() map[string]State {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	states := make(map[string]State, len(r.byKey))
+	for k, endpoint := range r.byKey {
+		state := states[k.name]
+		state.Limit = max(state.Limit, endpoint.bulkhead.Limit())
+		for _, h := range endpoint.hosts {
+			state.Open = max(state.Open, openness[h.breaker.State()])
+		}
+		states[k.name] = state
+	}
+	return states
+}
