@@ -138,20 +138,10 @@ func TestEveryPromiseNamesTestsThatAreThere(t *testing.T) {
 	}
 }
 
-// configurationChapter is the README's chapter on the YAML file.
-func configurationChapter(t *testing.T) string {
-	t.Helper()
-	content, err := os.ReadFile("README.md")
-	require.NoError(t, err)
-	_, chapter, found := strings.Cut(string(content), "\n## Configuration\n")
-	require.True(t, found)
-	chapter, _, found = strings.Cut(chapter, "\n## ")
-	require.True(t, found)
-	return chapter
-}
-
 func TestTheConfigurationInTheREADMEIsGood(t *testing.T) {
-	block := yamlBlock.FindStringSubmatch(configurationChapter(t))
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	block := yamlBlock.FindStringSubmatch(string(readme))
 	require.NotNil(t, block)
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "mac.key"), []byte("of no use\n"), 0o600))
@@ -162,9 +152,11 @@ func TestTheConfigurationInTheREADMEIsGood(t *testing.T) {
 	require.Empty(t, c.Warnings)
 }
 
-func TestTheREADMENamesEveryKeyOfTheConfiguration(t *testing.T) {
+func TestEveryKeyOfTheConfigurationIsDocumented(t *testing.T) {
 	t.Parallel()
-	named := strings.Join(firstCells.FindAllString(configurationChapter(t), -1), "")
+	document, err := os.ReadFile("docs/configuration.md")
+	require.NoError(t, err)
+	named := strings.Join(firstCells.FindAllString(string(document), -1), "")
 	var c config.Config
 	for _, section := range []any{c.API, c.Egress, c.Telemetry, config.Source{}, config.Endpoint{}} {
 		for _, key := range keysOf(reflect.TypeOf(section)) {

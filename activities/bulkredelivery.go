@@ -15,10 +15,10 @@ import (
 // RedeliverPageInput asks to redeliver one page of the runs that a bulk redelivery
 // matched.
 type RedeliverPageInput struct {
-	Redeliveries operation.Redeliveries `json:"redeliveries"`
-	// Place is where to begin.
-	Place    operation.RedeliveriesPlace `json:"place"`
-	PageSize int                         `json:"page_size"`
+	Job operation.BulkRedelivery `json:"redeliveries"`
+	// Position is where to begin.
+	Position operation.BulkRedeliveryPosition `json:"place"`
+	PageSize int                              `json:"page_size"`
 }
 
 const (
@@ -38,23 +38,23 @@ const (
 // redelivered since is found done. The first operation of each run waits as well,
 // so that a worker's death makes no burst. Where the workflow cancels it, it returns
 // its place.
-func (a *Activities) RedeliverPage(ctx context.Context, in RedeliverPageInput) (operation.RedeliveriesPlace, error) {
-	p := &redeliveryPage{a: a, in: in, at: in.Place, recorder: a.newRecorder(ctx), begun: time.Now()}
+func (a *Activities) RedeliverPage(ctx context.Context, in RedeliverPageInput) (operation.BulkRedeliveryPosition, error) {
+	p := &redeliveryPage{a: a, in: in, at: in.Position, recorder: a.newRecorder(ctx), begun: time.Now()}
 	if err := resume(ctx, &p.at); err != nil {
-		return in.Place, err
+		return in.Position, err
 	}
 	p.recorder.note(p.at)
 	defer p.recorder.keepAlive(ctx, redeliverHeartbeatInterval)()
-	page, err := a.MatchedRuns(ctx, in.Redeliveries.Filter, in.Redeliveries.Force, p.at.PageToken, in.PageSize)
+	page, err := a.MatchedRuns(ctx, in.Job.Filter, in.Job.Force, p.at.PageToken, in.PageSize)
 	if err != nil {
-		return in.Place, err
+		return in.Position, err
 	}
 	for _, run := range p.remaining(page.Runs) {
 		if err := p.next(ctx, run); err != nil {
 			return p.stop(ctx, err)
 		}
 	}
-	return operation.RedeliveriesPlace{
+	return operation.BulkRedeliveryPosition{
 		PageToken: page.NextPageToken, Progress: p.at.Progress, Over: page.NextPageToken == "",
 	}, nil
 }
@@ -62,7 +62,7 @@ func (a *Activities) RedeliverPage(ctx context.Context, in RedeliverPageInput) (
 type redeliveryPage struct {
 	a        *Activities
 	in       RedeliverPageInput
-	at       operation.RedeliveriesPlace
+	at       operation.BulkRedeliveryPosition
 	recorder *recorder
 	// begun is when the latest operation was begun, or the page.
 	begun time.Time
@@ -79,7 +79,7 @@ func (p *redeliveryPage) remaining(runs []operation.RunRef) []operation.RunRef {
 
 // next waits for the next operation's turn and redelivers it.
 func (p *redeliveryPage) next(ctx context.Context, run operation.RunRef) error {
-	gap := time.Duration(float64(time.Second) / p.in.Redeliveries.RatePerSecond)
+	gap := time.Duration(float64(time.Second) / p.in.Job.RatePerSecond)
 	if err := p.recorder.sleepUntil(ctx, p.begun.Add(gap)); err != nil {
 		return err
 	}
@@ -90,9 +90,9 @@ func (p *redeliveryPage) next(ctx context.Context, run operation.RunRef) error {
 		return err
 	}
 	begun := time.Now()
-	r := p.in.Redeliveries
+	r := p.in.Job
 	redelivered, err := p.a.RedeliverRun(context.WithoutCancel(ctx), run,
-		operation.RedeliveryRequest{Force: r.Force, Reason: r.Reason, By: r.By, RedeliveriesID: r.ID})
+		operation.RedeliveryRequest{Force: r.Force, Reason: r.Reason, By: r.By, BulkRedeliveryID: r.ID})
 	if err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func (p *redeliveryPage) record(ctx context.Context) error {
 
 // stop ends this run of the activity for err: with the page's place where the
 // workflow cancelled it, else with an error after which the server retries it.
-func (p *redeliveryPage) stop(ctx context.Context, err error) (operation.RedeliveriesPlace, error) {
+func (p *redeliveryPage) stop(ctx context.Context, err error) (operation.BulkRedeliveryPosition, error) {
 	switch {
 	case errors.Is(err, errUnwanted):
 		return p.at, nil

@@ -87,7 +87,7 @@ func (b *fakeRuns) take(ref operation.RunRef, r operation.RedeliveryRequest) ope
 		b.redelivered[ref.RunID]++
 		b.times = append(b.times, time.Now())
 	}
-	if r.RedeliveriesID != "rd_1" || r.By != "ops" || r.Reason != "repaired" {
+	if r.BulkRedeliveryID != "rd_1" || r.By != "ops" || r.Reason != "repaired" {
 		return operation.RedeliveryFailed
 	}
 	return operation.RedeliveryDone
@@ -106,12 +106,12 @@ func (b *fakeRuns) since(begun time.Time) []time.Duration {
 
 func page(rate float64, size int) activities.RedeliverPageInput {
 	return activities.RedeliverPageInput{
-		Redeliveries: operation.Redeliveries{ID: "rd_1", RatePerSecond: rate, By: "ops", Reason: "repaired"}, PageSize: size,
+		Job: operation.BulkRedelivery{ID: "rd_1", RatePerSecond: rate, By: "ops", Reason: "repaired"}, PageSize: size,
 	}
 }
 
-func (b *fixture) redeliver(in activities.RedeliverPageInput, r run) (operation.RedeliveriesPlace, error) {
-	var place operation.RedeliveriesPlace
+func (b *fixture) redeliver(in activities.RedeliverPageInput, r run) (operation.BulkRedeliveryPosition, error) {
+	var place operation.BulkRedeliveryPosition
 	err := b.execute(b.RedeliverPage, in, r, &place)
 	return place, err
 }
@@ -124,13 +124,13 @@ func TestAPageIsRedeliveredInOrderAtItsRate(t *testing.T) {
 		place, err := b.redeliver(page(2, 3), run{})
 		require.NoError(t, err)
 		require.Equal(t, seconds(0.5, 1, 1.5), runs.since(begun), "the first one waits as well")
-		require.Equal(t, operation.RedeliveriesPlace{PageToken: "3", Progress: operation.RedeliveriesProgress{Done: 3}}, place)
+		require.Equal(t, operation.BulkRedeliveryPosition{PageToken: "3", Progress: operation.BulkRedeliveryProgress{Done: 3}}, place)
 
 		in := page(2, 3)
-		in.Place = place
+		in.Position = place
 		place, err = b.redeliver(in, run{})
 		require.NoError(t, err)
-		require.Equal(t, operation.RedeliveriesPlace{Over: true, Progress: operation.RedeliveriesProgress{Done: 5}}, place)
+		require.Equal(t, operation.BulkRedeliveryPosition{Over: true, Progress: operation.BulkRedeliveryProgress{Done: 5}}, place)
 	})
 }
 
@@ -143,7 +143,7 @@ func TestSkippedAndFailedOperationsUseUpNoneOfTheRate(t *testing.T) {
 		place, err := b.redeliver(page(0.5, 10), run{})
 		require.NoError(t, err)
 		require.Equal(t, seconds(2, 4), runs.since(begun))
-		require.Equal(t, operation.RedeliveriesProgress{Done: 2, Skipped: 1, Failed: 1, Failures: []operation.Failure{
+		require.Equal(t, operation.BulkRedeliveryProgress{Done: 2, Skipped: 1, Failed: 1, Failures: []operation.Failure{
 			{Key: runs.runs[2].Key, Detail: "because"},
 		}}, place.Progress)
 	})
@@ -169,12 +169,12 @@ func TestAPageResumesFromItsRecordWithoutABurst(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T, b *fixture) {
 		runs := b.withRuns(4)
 		begun := time.Now()
-		place, err := b.redeliver(page(1, 10), run{details: operation.RedeliveriesPlace{
-			After: "run-1", Progress: operation.RedeliveriesProgress{Done: 1, Skipped: 1},
+		place, err := b.redeliver(page(1, 10), run{details: operation.BulkRedeliveryPosition{
+			After: "run-1", Progress: operation.BulkRedeliveryProgress{Done: 1, Skipped: 1},
 		}})
 		require.NoError(t, err)
 		require.Equal(t, seconds(1, 2), runs.since(begun))
-		require.Equal(t, operation.RedeliveriesProgress{Done: 3, Skipped: 1}, place.Progress)
+		require.Equal(t, operation.BulkRedeliveryProgress{Done: 3, Skipped: 1}, place.Progress)
 	})
 }
 
@@ -226,7 +226,7 @@ func TestARedeliveryThatFailsIsLeftToALaterRun(t *testing.T) {
 		}
 		_, err := b.redeliver(page(1, 10), run{})
 		requireYielded(t, err, activities.TypeHeldBack, 1500*time.Millisecond)
-		kept := recorded[operation.RedeliveriesPlace](t, b.server)
+		kept := recorded[operation.BulkRedeliveryPosition](t, b.server)
 		require.Equal(t, "run-0", kept.After)
 		place, err := b.redeliver(page(1, 10), run{details: kept, attempt: 2})
 		require.NoError(t, err)
@@ -245,7 +245,7 @@ func TestAPageIsRecordedWhenItsWorkerStops(t *testing.T) {
 		}()
 		_, err := b.redeliver(page(1, 10), run{stop: stop})
 		requireYielded(t, err, activities.TypeWaiting, 1500*time.Millisecond)
-		require.Equal(t, "run-1", recorded[operation.RedeliveriesPlace](t, b.server).After)
+		require.Equal(t, "run-1", recorded[operation.BulkRedeliveryPosition](t, b.server).After)
 	})
 }
 
@@ -297,26 +297,26 @@ func crashAt(crashes []int, n int) {
 
 // workOff is what a server does: it repeats a page whose worker died, from the
 // record that it has.
-func workOff(t *testing.T, b *fixture, size, lost int) operation.RedeliveriesPlace {
+func workOff(t *testing.T, b *fixture, size, lost int) operation.BulkRedeliveryPosition {
 	t.Helper()
 	in := page(10, size)
-	for !in.Place.Over {
+	for !in.Position.Over {
 		b.server.kept = nil
 		var r run
 		for {
 			place, err := b.redeliver(in, r)
 			if err == nil {
-				in.Place = place
+				in.Position = place
 				break
 			}
 			require.ErrorContains(t, err, "a crash")
 			r.details = nil
 			if kept := b.server.kept; len(kept) > lost {
-				var place operation.RedeliveriesPlace
+				var place operation.BulkRedeliveryPosition
 				require.NoError(t, json.Unmarshal(kept[len(kept)-1-lost], &place))
 				r.details = place
 			}
 		}
 	}
-	return in.Place
+	return in.Position
 }

@@ -210,7 +210,7 @@ func (d *delivery) begin(ctx context.Context, due time.Time) error {
 		at = due
 	}
 	before := d.record.Clone()
-	d.record.Append(operation.At(at))
+	d.record.BeginAttempt(operation.At(at))
 	ctx = context.WithoutCancel(ctx)
 	err := d.recorder.record(ctx, d.record.Clone())
 	if err == nil {
@@ -233,7 +233,7 @@ func (d *delivery) attempt(ctx context.Context, endpoint receiver.Endpoint, due 
 	result := d.a.send(context.WithoutCancel(ctx), endpoint, AttemptInput{
 		Callback: d.in.Callback, URL: d.in.URL, TimeoutMS: d.in.Policy.TimeoutMS, Number: d.record.Last().Number,
 	}, permit)
-	d.record.Close(result.Attempt, result.Ended, result.Reason, result.NotBefore)
+	d.record.EndAttempt(result.Attempt, result.Ended, result.Reason, result.NotBefore)
 	if d.record.Pending() {
 		next := d.record.Due(d.h)
 		d.record.Delivery.NextAttemptAt = &next

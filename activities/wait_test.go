@@ -88,11 +88,11 @@ func TestWatchCountsItsGapFromNowWhereItsClockWasSetBack(t *testing.T) {
 	}{
 		"since the latest poll": {func() operation.WatchRecord {
 			ahead := operation.At(time.Now().Add(setBack))
-			return operation.WatchRecord{Polls: 1, AskedAt: ahead, AnsweredAt: ahead}
+			return operation.WatchRecord{Polls: 1, PollBegunAt: ahead, PollEndedAt: ahead}
 		}, time.Minute},
 		"since the core asked to be left alone for five minutes": {func() operation.WatchRecord {
 			ahead := operation.At(time.Now().Add(setBack))
-			return operation.WatchRecord{Polls: 1, AskedAt: ahead, AnsweredAt: ahead, NotBefore: ahead.Add(5 * time.Minute)}
+			return operation.WatchRecord{Polls: 1, PollBegunAt: ahead, PollEndedAt: ahead, NotBefore: ahead.Add(5 * time.Minute)}
 		}, 5 * time.Minute},
 		"since a first poll was held back": {func() operation.WatchRecord {
 			return operation.WatchRecord{NotBefore: operation.At(time.Now().Add(setBack))}

@@ -104,7 +104,7 @@ func (w *watch) resume(ctx context.Context) error {
 	w.record.Interrupt()
 	w.recorder.polls.Store(int64(w.record.Polls))
 	now := operation.At(time.Now())
-	if w.record.AskedAt.IsZero() {
+	if w.record.PollBegunAt.IsZero() {
 		w.record.NotBefore = clampFuture(w.record.NotBefore, now)
 	}
 	w.record.CatchUp(now)
@@ -188,7 +188,7 @@ func (w *watch) poll(ctx context.Context) (changed bool, err error) {
 // begin records the poll on the server before it is made.
 func (w *watch) begin(ctx context.Context) error {
 	before := w.record
-	w.record.Ask(operation.At(time.Now()))
+	w.record.BeginPoll(operation.At(time.Now()))
 	w.recorder.polls.Store(int64(w.record.Polls))
 	ctx = context.WithoutCancel(ctx)
 	err := w.recorder.record(ctx, w.record)
@@ -235,7 +235,7 @@ func (w *watch) hold(why string, wait time.Duration) {
 	w.why, w.kind = why, TypeHeldBack
 	w.record.NotBefore = now.Add(wait)
 	if !now.Before(w.deadline()) {
-		w.record.AskedAt, w.record.AnsweredAt, w.record.Again = now, now, false
+		w.record.PollBegunAt, w.record.PollEndedAt, w.record.Repeat = now, now, false
 	}
 	w.schedule()
 }
@@ -243,7 +243,7 @@ func (w *watch) hold(why string, wait time.Duration) {
 // end records a poll's answer.
 func (w *watch) end(p PollResult) {
 	w.kind = TypeWaiting
-	w.record.Answer(p.BegunAt, p.EndedAt, p.Observation, !p.Free)
+	w.record.EndPoll(p.BegunAt, p.EndedAt, p.Observation, !p.Free)
 	w.record.NotBefore = p.NotBefore
 	w.why = fmt.Sprintf("poll %d: %s", w.record.Polls, p.Error)
 	if p.Observation != nil {

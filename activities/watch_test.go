@@ -214,14 +214,14 @@ func TestWatchDoesNotCountPollsThatRefusedOurCredentials(t *testing.T) {
 		result := b.watchToTheEnd(t, watchInput(schedule(time.Hour, seconds(1)...)), 0)
 		require.Equal(t, seconds(0, 15, 45, 105, 106), b.core.polls(begun))
 		require.Equal(t, 5, result.Record.Polls, "all that were asked")
-		require.Equal(t, 2, result.Record.Counted(), "those that use up max_polls")
+		require.Equal(t, 2, result.Record.CountedPolls(), "those that use up max_polls")
 		require.Equal(t, "done", result.Record.Last.Status)
 	})
 	inVirtualTime(t, func(t *testing.T, b *fixture) {
 		b.core.answer = failing(&source.Error{Kind: source.Unauthorized})
 		result := b.watchToTheEnd(t, watchInput(interval(time.Minute, time.Second)), 0)
 		require.Equal(t, operation.ReasonLifetimeOver, result.End, "the lifetime ends it all the same")
-		require.Zero(t, result.Record.Counted())
+		require.Zero(t, result.Record.CountedPolls())
 	})
 }
 
@@ -281,7 +281,7 @@ func TestWatchResumesFromItsRecord(t *testing.T) {
 		begun := time.Now()
 		time.Sleep(12 * time.Second)
 		details := operation.WatchRecord{
-			Polls: 2, AskedAt: operation.At(begun.Add(10 * time.Second)), AnsweredAt: operation.At(begun.Add(10 * time.Second)),
+			Polls: 2, PollBegunAt: operation.At(begun.Add(10 * time.Second)), PollEndedAt: operation.At(begun.Add(10 * time.Second)),
 			Last: &operation.Observation{Status: "new"},
 		}
 		in.Record = operation.WatchRecord{Polls: 1}
@@ -301,7 +301,7 @@ func TestWatchGoesOnAfterAPollInsideTheWorkflowTask(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, b *fixture) {
 		in := watchInput(schedule(time.Hour, seconds(3, 3)...))
-		in.Record = operation.WatchRecord{Polls: 1, AskedAt: in.AcceptedAt, AnsweredAt: in.AcceptedAt}
+		in.Record = operation.WatchRecord{Polls: 1, PollBegunAt: in.AcceptedAt, PollEndedAt: in.AcceptedAt}
 		begun := time.Now()
 		result := b.watchToTheEnd(t, in, 0)
 		require.Equal(t, seconds(3, 6), b.core.polls(begun))
@@ -443,13 +443,13 @@ func TestWatchRepeatsAPollThatWasLostWithItsWorker(t *testing.T) {
 		in := watchInput(interval(time.Hour, 5*time.Second))
 		in.Policy.MaxPolls = 2
 		begun := time.Now()
-		lost := operation.WatchRecord{Polls: 2, AskedAt: operation.At(begun), Last: &operation.Observation{Status: "new"}}
+		lost := operation.WatchRecord{Polls: 2, PollBegunAt: operation.At(begun), Last: &operation.Observation{Status: "new"}}
 		b.core.answer = after(1)
 		result, err := b.watch(in, run{details: lost, attempt: 2})
 		require.NoError(t, err)
 		require.Equal(t, seconds(1), b.core.polls(begun), "a second after it, although both polls are used up")
 		require.Equal(t, 3, result.Record.Polls, "what the core was asked")
-		require.Equal(t, 2, result.Record.Counted())
+		require.Equal(t, 2, result.Record.CountedPolls())
 		require.Equal(t, "done", result.Record.Last.Status)
 	})
 }
@@ -485,7 +485,7 @@ func TestAWatchThatIsAboutToPollIsNotInterrupted(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, b *fixture) {
 		in := watchInput(interval(time.Hour, 9*time.Second))
-		in.Record = operation.WatchRecord{Polls: 1, PollNow: true, AskedAt: in.AcceptedAt, AnsweredAt: in.AcceptedAt}
+		in.Record = operation.WatchRecord{Polls: 1, PollNow: true, PollBegunAt: in.AcceptedAt, PollEndedAt: in.AcceptedAt}
 		begun := time.Now()
 		for after, left := range map[time.Duration]bool{900 * time.Millisecond: true, 2 * time.Second: false} {
 			time.AfterFunc(after, func() {

@@ -39,6 +39,6 @@ if exists; then
   exit 0
 fi
 again make
-# The server hears of it by a cache that it refreshes every few seconds.
+# The server takes it up with its cache, which it refreshes every few seconds.
 again exists
 echo "namespace: $NAMESPACE made, retention $retention"

@@ -51,7 +51,7 @@ wanted is withdrawn instead.`,
 		ValidArgsFunction: t.completeOperation,
 	}
 	cmd.Flags().StringVar(&body.InitiatedBy, "initiated-by", "", "`WHO` revoked it: client, user or core; a client's own revocation rings nobody")
-	cmd.Flags().StringVar(&body.Reason, "reason", "", "why, for people, at most 256 characters (`TEXT`)")
+	cmd.Flags().StringVar(&body.Reason, "reason", "", fmt.Sprintf("why, for people, at most %d characters (`TEXT`)", operation.ReasonRule.MaxLength))
 	completeWith(cmd, "initiated-by", operation.Initiators...)
 	if err := cmd.MarkFlagRequired("initiated-by"); err != nil {
 		panic(err) // a flag that does not exist: every run would show it

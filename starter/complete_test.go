@@ -28,7 +28,7 @@ func TestWhatIsKnownIsCompleted(t *testing.T) {
 		pages: map[operation.Outcome][]operation.Page{operation.OutcomeNone: {{Operations: []operation.Summary{
 			summary("9", 9, operation.OutcomeGone), {Key: operation.Key{Endpoint: "LEDGER", OperationID: "1"}}, summary("8", 8, operation.OutcomeGone),
 		}}}},
-		many: []operation.Redeliveries{bulk(operation.RedeliveriesRunning, 0, 0, 0)},
+		many: []operation.BulkRedelivery{bulk(operation.BulkRedeliveryRunning, 0, 0, 0)},
 	}
 	p := place{}.at(t, f)
 	for name, tt := range map[string]struct {

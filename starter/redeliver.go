@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"time"
@@ -81,7 +82,7 @@ func (r *redelivering) flags(cmd *cobra.Command) {
 	flags.BoolVar(&r.one.Repoll, "repoll", false, "one: ask the source again first")
 	flags.StringVar(&r.callbackURL, "callback-url", "", "one: ring this `URL` instead, where it is per operation")
 	flags.BoolVar(&r.one.Force, "force", false, "ring also what was acknowledged; needs the scope force")
-	flags.StringVar(&r.one.Reason, "reason", "", "why, for people, at most 256 characters (`TEXT`)")
+	flags.StringVar(&r.one.Reason, "reason", "", fmt.Sprintf("why, for people, at most %d characters (`TEXT`)", operation.ReasonRule.MaxLength))
 	flags.StringVar(&r.many.endpoint, "endpoint", "", "many: of this `ENDPOINT`")
 	flags.StringVar(&r.many.status, "status", "", "many: whose last status is this `STATUS`")
 	flags.StringVar(&r.many.outcome, "outcome", "", "many: that ended with this `OUTCOME`; else exhausted, gone, expired and terminated ones")
@@ -130,7 +131,7 @@ func (t *tool) redeliverOne(cmd *cobra.Command, c *client, key operation.Key, r 
 	return t.showState(answer, "Redelivery begun.")
 }
 
-// redeliveriesBody is operation.RedeliveriesRequest as it is written: a rate
+// redeliveriesBody is operation.BulkRedeliveryRequest as it is written: a rate
 // that was not given is left to the API.
 type redeliveriesBody struct {
 	Filter        operation.Filter `json:"filter"`
@@ -179,7 +180,7 @@ func (t *tool) redeliverMany(cmd *cobra.Command, r redelivering) error {
 	case r.many.detach:
 		return t.showBegun(answer)
 	}
-	var begun operation.Redeliveries
+	var begun operation.BulkRedelivery
 	if err := answer.into(&begun); err != nil {
 		return err
 	}

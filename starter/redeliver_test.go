@@ -14,14 +14,14 @@ import (
 
 const bulkID = "rd_mfrggzdfmztwq2lknnwg23tpob"
 
-func bulk(phase operation.RedeliveriesPhase, done, failed, skipped int) operation.Redeliveries {
-	r := operation.Redeliveries{
+func bulk(phase operation.BulkRedeliveryPhase, done, failed, skipped int) operation.BulkRedelivery {
+	r := operation.BulkRedelivery{
 		ID: bulkID, Phase: phase, Filter: operation.Filter{Endpoint: "SHOP", Outcome: operation.OutcomeExhausted, Since: at(0), Until: at(59)},
 		RatePerSecond: 20, By: "anna", Reason: "receiver repaired", Matched: 4,
-		RedeliveriesProgress: operation.RedeliveriesProgress{Done: done, Failed: failed, Skipped: skipped},
-		StartedAt:            at(1), RunID: "run", UIURL: "http://127.0.0.1:8233/r",
+		BulkRedeliveryProgress: operation.BulkRedeliveryProgress{Done: done, Failed: failed, Skipped: skipped},
+		StartedAt:              at(1), RunID: "run", UIURL: "http://127.0.0.1:8233/r",
 	}
-	if phase == operation.RedeliveriesDone {
+	if phase == operation.BulkRedeliveryDone {
 		r.EndedAt = pointer(at(9))
 	}
 	if failed > 0 {
@@ -32,9 +32,9 @@ func bulk(phase operation.RedeliveriesPhase, done, failed, skipped int) operatio
 
 func TestManyAreRedeliveredByFilterAndFollowed(t *testing.T) {
 	t.Parallel()
-	running := operation.RedeliveriesRunning
+	running := operation.BulkRedeliveryRunning
 	since, until := at(0), at(59)
-	plain := operation.RedeliveriesRequest{
+	plain := operation.BulkRedeliveryRequest{
 		Filter:        operation.Filter{Endpoint: "SHOP", Status: "2", Outcome: operation.OutcomeExhausted, Since: since, Until: until},
 		RatePerSecond: 20, Force: true, Reason: "receiver repaired", By: nobody,
 	}
@@ -46,36 +46,36 @@ func TestManyAreRedeliveredByFilterAndFollowed(t *testing.T) {
 	for name, tt := range map[string]struct {
 		fake  *fake
 		args  []string
-		asked operation.RedeliveriesRequest
+		asked operation.BulkRedeliveryRequest
 		code  int
 		says  string
 	}{
 		"redeliver-many": {
-			&fake{many: []operation.Redeliveries{bulk(running, 0, 0, 0), bulk(running, 0, 0, 0), bulk(running, 1, 0, 0), bulk(running, 1, 0, 0), bulk(operation.RedeliveriesDone, 3, 0, 1)}},
+			&fake{many: []operation.BulkRedelivery{bulk(running, 0, 0, 0), bulk(running, 0, 0, 0), bulk(running, 1, 0, 0), bulk(running, 1, 0, 0), bulk(operation.BulkRedeliveryDone, 3, 0, 1)}},
 			[]string{"--every", "10ms"}, plain, exitOK, "",
 		},
 		"redeliver-many-failed": {
-			&fake{many: []operation.Redeliveries{bulk(running, 0, 0, 0), bulk(operation.RedeliveriesDone, 3, 1, 0)}},
+			&fake{many: []operation.BulkRedelivery{bulk(running, 0, 0, 0), bulk(operation.BulkRedeliveryDone, 3, 1, 0)}},
 			nil, plain, exitPartly, "1 of 4 could not be redelivered",
 		},
 		"redeliver-many-stopped": {
-			&fake{many: []operation.Redeliveries{bulk(running, 0, 0, 0), bulk(operation.RedeliveriesStopped, 2, 0, 0)}},
+			&fake{many: []operation.BulkRedelivery{bulk(running, 0, 0, 0), bulk(operation.BulkRedeliveryStopped, 2, 0, 0)}},
 			nil, plain, exitCutShort, "stopped at 2 of 4; resume it with: starter redeliveries resume " + bulkID,
 		},
 		"redeliver-many-ended": {
-			&fake{many: []operation.Redeliveries{bulk(running, 0, 0, 0), bulk(operation.RedeliveriesEnded, 2, 0, 0)}},
+			&fake{many: []operation.BulkRedelivery{bulk(running, 0, 0, 0), bulk(operation.BulkRedeliveryEnded, 2, 0, 0)}},
 			nil, plain, exitCutShort, "ended by an operator at 2 of 4",
 		},
 		"redeliver-many-json": {
-			&fake{many: []operation.Redeliveries{bulk(running, 0, 0, 0), bulk(running, 0, 0, 0), bulk(operation.RedeliveriesDone, 4, 0, 0)}},
+			&fake{many: []operation.BulkRedelivery{bulk(running, 0, 0, 0), bulk(running, 0, 0, 0), bulk(operation.BulkRedeliveryDone, 4, 0, 0)}},
 			[]string{"--every", "10ms", "-o", "json"}, plain, exitOK, "",
 		},
 		"redeliver-many-detached": {
-			&fake{many: []operation.Redeliveries{bulk(running, 0, 0, 0)}},
+			&fake{many: []operation.BulkRedelivery{bulk(running, 0, 0, 0)}},
 			[]string{"--detach"}, plain, exitOK, "stop    starter redeliveries stop " + bulkID,
 		},
 		"redeliver-many-left": {
-			&fake{many: []operation.Redeliveries{bulk(running, 0, 0, 0)}},
+			&fake{many: []operation.BulkRedelivery{bulk(running, 0, 0, 0)}},
 			[]string{"--every", "10ms", "--for", "50ms"}, plain, exitGoesOn, "follow  starter redeliveries follow " + bulkID,
 		},
 		"redeliver-dry-run":      {&fake{dryRun: sample}, []string{"--dry-run"}, dry(plain), exitOK, ""},
@@ -92,17 +92,17 @@ func TestManyAreRedeliveredByFilterAndFollowed(t *testing.T) {
 	}
 }
 
-func dry(r operation.RedeliveriesRequest) operation.RedeliveriesRequest {
+func dry(r operation.BulkRedeliveryRequest) operation.BulkRedeliveryRequest {
 	r.DryRun = true
 	return r
 }
 
 func TestARateThatIsNotGivenIsTheApis(t *testing.T) {
 	t.Parallel()
-	f := &fake{many: []operation.Redeliveries{bulk(operation.RedeliveriesDone, 4, 0, 0)}}
+	f := &fake{many: []operation.BulkRedelivery{bulk(operation.BulkRedeliveryDone, 4, 0, 0)}}
 	got := place{}.at(t, f).run(context.Background(), "redeliver", "--endpoint", "SHOP")
 	require.Equal(t, exitOK, got.code, got.err)
-	require.Equal(t, operation.RedeliveriesRequest{
+	require.Equal(t, operation.BulkRedeliveryRequest{
 		Filter: operation.Filter{Endpoint: "SHOP"}, RatePerSecond: operation.DefaultRatePerSecond, By: nobody,
 	}, f.questions()[0])
 }
@@ -112,7 +112,7 @@ func TestAnInterruptLeavesABulkRedeliveryRunningAndSaysHowToGoOn(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	time.AfterFunc(100*time.Millisecond, cancel)
-	f := &fake{many: []operation.Redeliveries{bulk(operation.RedeliveriesRunning, 1, 0, 0)}}
+	f := &fake{many: []operation.BulkRedelivery{bulk(operation.BulkRedeliveryRunning, 1, 0, 0)}}
 	got := place{}.at(t, f).run(ctx, "redeliver", "--endpoint", "SHOP", "--every", "10ms")
 	require.Equal(t, exitInterrupted, got.code)
 	require.Contains(t, got.err, "goes on without this command")
@@ -125,7 +125,7 @@ func TestAnInterruptLeavesABulkRedeliveryRunningAndSaysHowToGoOn(t *testing.T) {
 
 func TestABarIsDrawnOnATerminalAlone(t *testing.T) {
 	t.Parallel()
-	looks := []operation.Redeliveries{bulk(operation.RedeliveriesRunning, 0, 0, 0), bulk(operation.RedeliveriesRunning, 2, 0, 0), bulk(operation.RedeliveriesDone, 3, 1, 0)}
+	looks := []operation.BulkRedelivery{bulk(operation.BulkRedeliveryRunning, 0, 0, 0), bulk(operation.BulkRedeliveryRunning, 2, 0, 0), bulk(operation.BulkRedeliveryDone, 3, 1, 0)}
 	args := []string{"redeliveries", "follow", bulkID, "--every", "10ms"}
 	got := place{screen: screen{width: 100, height: 40}}.at(t, &fake{many: looks}).run(context.Background(), args...)
 	require.Equal(t, exitPartly, got.code, got.err)
@@ -133,9 +133,9 @@ func TestABarIsDrawnOnATerminalAlone(t *testing.T) {
 	require.NotContains(t, got.out, "done 2", "the bar tells it")
 	require.Contains(t, got.out, "Done        3\n", "what came of it is the output")
 
-	nothing := bulk(operation.RedeliveriesDone, 0, 0, 0)
+	nothing := bulk(operation.BulkRedeliveryDone, 0, 0, 0)
 	nothing.Matched = 0
-	got = place{screen: screen{width: 100, height: 40}}.at(t, &fake{many: []operation.Redeliveries{nothing}}).run(context.Background(), args...)
+	got = place{screen: screen{width: 100, height: 40}}.at(t, &fake{many: []operation.BulkRedelivery{nothing}}).run(context.Background(), args...)
 	require.Equal(t, exitOK, got.code, got.err)
 
 	got = place{}.at(t, &fake{many: looks}).run(context.Background(), args...)
@@ -157,7 +157,7 @@ func TestBulkRedeliveriesAreListedSeenStoppedAndResumed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := &fake{many: []operation.Redeliveries{bulk(operation.RedeliveriesRunning, 2, 1, 0)}}
+			f := &fake{many: []operation.BulkRedelivery{bulk(operation.BulkRedeliveryRunning, 2, 1, 0)}}
 			got := place{}.at(t, f).run(context.Background(), append([]string{"redeliveries"}, tt.args...)...)
 			require.Equal(t, exitOK, got.code, got.err)
 			require.Equal(t, tt.asked, f.questions())
@@ -170,12 +170,12 @@ func TestBulkRedeliveriesAreListedSeenStoppedAndResumed(t *testing.T) {
 
 func TestFollowingInJsonEndsWithTheEnd(t *testing.T) {
 	t.Parallel()
-	f := &fake{many: []operation.Redeliveries{bulk(operation.RedeliveriesRunning, 4, 0, 0), bulk(operation.RedeliveriesDone, 4, 0, 0)}}
+	f := &fake{many: []operation.BulkRedelivery{bulk(operation.BulkRedeliveryRunning, 4, 0, 0), bulk(operation.BulkRedeliveryDone, 4, 0, 0)}}
 	got := place{}.at(t, f).run(context.Background(), "redeliveries", "follow", bulkID, "--every", "10ms", "-o", "json")
 	require.Equal(t, exitOK, got.code, got.err)
 	lines := strings.Split(strings.TrimSpace(got.out), "\n")
 	require.Len(t, lines, 2)
-	var last operation.Redeliveries
+	var last operation.BulkRedelivery
 	require.NoError(t, json.Unmarshal([]byte(lines[1]), &last))
-	require.Equal(t, operation.RedeliveriesDone, last.Phase)
+	require.Equal(t, operation.BulkRedeliveryDone, last.Phase)
 }

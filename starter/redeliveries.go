@@ -105,7 +105,7 @@ func (t *tool) once(ctx context.Context, c *client, method, path string, in any)
 // followRedeliveries shows the progress of a bulk redelivery until it ends.
 func (t *tool) followRedeliveries(ctx context.Context, c *client, id string, f following) error {
 	p := t.progress()
-	var last operation.Redeliveries
+	var last operation.BulkRedelivery
 	err := t.follow(ctx, f, func(ctx context.Context) (bool, error) {
 		r, err := c.call(ctx, http.MethodGet, redeliveriesPath(id), nil)
 		if err != nil {
@@ -114,7 +114,7 @@ func (t *tool) followRedeliveries(ctx context.Context, c *client, id string, f f
 		if err := r.into(&last); err != nil {
 			return true, err
 		}
-		return last.Phase != operation.RedeliveriesRunning, p.see(r, last)
+		return last.Phase != operation.BulkRedeliveryRunning, p.see(r, last)
 	})
 	p.close()
 	if err != nil && last.ID != "" {
@@ -138,11 +138,11 @@ func (t *tool) sayHowToGoOn(id string) {
 		"  stop    starter redeliveries stop %[1]s", printable(id))
 }
 
-func redeliveriesEnd(r operation.Redeliveries) error {
+func redeliveriesEnd(r operation.BulkRedelivery) error {
 	switch {
-	case r.Phase == operation.RedeliveriesStopped:
+	case r.Phase == operation.BulkRedeliveryStopped:
 		return end(exitCutShort, "%s is stopped at %s; resume it with: starter redeliveries resume %s", r.ID, counted(r), r.ID)
-	case r.Phase == operation.RedeliveriesEnded:
+	case r.Phase == operation.BulkRedeliveryEnded:
 		return end(exitCutShort, "%s was ended by an operator at %s", r.ID, counted(r))
 	case r.Failed > 0:
 		return end(exitPartly, "%d of %d could not be redelivered", r.Failed, r.Matched)
@@ -150,7 +150,7 @@ func redeliveriesEnd(r operation.Redeliveries) error {
 	return nil
 }
 
-func counted(r operation.Redeliveries) string {
+func counted(r operation.BulkRedelivery) string {
 	return fmt.Sprintf("%d of %d", r.Done+r.Failed+r.Skipped, r.Matched)
 }
 
@@ -159,18 +159,18 @@ func counted(r operation.Redeliveries) string {
 type progress struct {
 	t    *tool
 	bar  *progressbar.ProgressBar
-	last operation.RedeliveriesProgress
+	last operation.BulkRedeliveryProgress
 	seen bool
 }
 
 func (t *tool) progress() *progress { return &progress{t: t} }
 
-func (p *progress) see(r reply, now operation.Redeliveries) error {
+func (p *progress) see(r reply, now operation.BulkRedelivery) error {
 	changed := !p.seen || p.last.Done != now.Done || p.last.Failed != now.Failed || p.last.Skipped != now.Skipped
 	first := !p.seen
-	p.last, p.seen = now.RedeliveriesProgress, true
+	p.last, p.seen = now.BulkRedeliveryProgress, true
 	switch screen := p.t.screen(p.t.err); {
-	case p.t.output == outputJSON && (changed || now.Phase != operation.RedeliveriesRunning):
+	case p.t.output == outputJSON && (changed || now.Phase != operation.BulkRedeliveryRunning):
 		return p.t.showLine(r)
 	case p.t.output == outputJSON:
 		return nil
@@ -186,7 +186,7 @@ func (p *progress) see(r reply, now operation.Redeliveries) error {
 	return nil
 }
 
-func (p *progress) draw(now operation.Redeliveries) error {
+func (p *progress) draw(now operation.BulkRedelivery) error {
 	if now.Matched == 0 {
 		return nil // there is no bar of nothing
 	}
@@ -200,7 +200,7 @@ func (p *progress) draw(now operation.Redeliveries) error {
 }
 
 // beside is what stands beside the bar.
-func beside(r operation.Redeliveries) string {
+func beside(r operation.BulkRedelivery) string {
 	return fmt.Sprintf("failed %d, skipped %d", r.Failed, r.Skipped)
 }
 
@@ -212,7 +212,7 @@ func (p *progress) close() {
 }
 
 func (t *tool) showBegun(r reply) error {
-	var begun operation.Redeliveries
+	var begun operation.BulkRedelivery
 	if err := r.into(&begun); err != nil {
 		return err
 	}
@@ -227,14 +227,14 @@ func (t *tool) showRedeliveries(r reply) error {
 	if t.output == outputJSON {
 		return t.showJSON(r)
 	}
-	var found operation.Redeliveries
+	var found operation.BulkRedelivery
 	if err := r.into(&found); err != nil {
 		return err
 	}
 	return t.writeRedeliveries(found)
 }
 
-func (t *tool) writeRedeliveries(r operation.Redeliveries) error {
+func (t *tool) writeRedeliveries(r operation.BulkRedelivery) error {
 	var b bytes.Buffer
 	table := newTable(&b)
 	table.row("Redelivery", r.ID)
@@ -261,7 +261,7 @@ func (t *tool) writeRedeliveries(r operation.Redeliveries) error {
 	return err
 }
 
-func writeFailures(b *bytes.Buffer, r operation.Redeliveries) {
+func writeFailures(b *bytes.Buffer, r operation.BulkRedelivery) {
 	if len(r.Failures) == 0 {
 		return
 	}
@@ -315,7 +315,7 @@ func (t *tool) showRedeliveriesPage(r reply) error {
 	if t.output == outputJSON {
 		return t.showJSON(r)
 	}
-	var page operation.RedeliveriesPage
+	var page operation.BulkRedeliveryPage
 	if err := r.into(&page); err != nil {
 		return err
 	}
@@ -346,7 +346,7 @@ func (t *tool) completeRedeliveries(cmd *cobra.Command, args []string, _ string)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	var page operation.RedeliveriesPage
+	var page operation.BulkRedeliveryPage
 	r, err := c.call(ctx, http.MethodGet, "/v1/redeliveries", nil)
 	if err != nil || r.into(&page) != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp

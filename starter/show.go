@@ -95,8 +95,8 @@ func redelivery(n operation.RedeliveryNote) string {
 		text += ": " + n.Reason
 	}
 	text += ", of run " + n.PreviousRunID
-	if n.RedeliveriesID != "" {
-		text += ", as part of " + n.RedeliveriesID
+	if n.BulkRedeliveryID != "" {
+		text += ", as part of " + n.BulkRedeliveryID
 	}
 	return text
 }

@@ -48,7 +48,7 @@ type fake struct {
 	ping    operation.Ping
 	dryRun  operation.DryRun
 	// many are what one look after the other at a bulk redelivery finds.
-	many []operation.Redeliveries
+	many []operation.BulkRedelivery
 	err  error
 }
 
@@ -112,37 +112,37 @@ func (f *fake) Ping(_ context.Context, endpoint string, r operation.PingRequest)
 	return f.ping, f.ask(endpoint, r)
 }
 
-func (f *fake) StartRedeliveries(_ context.Context, r operation.RedeliveriesRequest) (operation.Redeliveries, error) {
+func (f *fake) StartRedeliveries(_ context.Context, r operation.BulkRedeliveryRequest) (operation.BulkRedelivery, error) {
 	return f.bulk(r)
 }
 
-func (f *fake) DryRun(_ context.Context, r operation.RedeliveriesRequest) (operation.DryRun, error) {
+func (f *fake) DryRun(_ context.Context, r operation.BulkRedeliveryRequest) (operation.DryRun, error) {
 	return f.dryRun, f.ask(r)
 }
 
-func (f *fake) RedeliveriesState(_ context.Context, id string) (operation.Redeliveries, error) {
+func (f *fake) RedeliveriesState(_ context.Context, id string) (operation.BulkRedelivery, error) {
 	return f.bulk("see " + id)
 }
 
-func (f *fake) RecentRedeliveries(context.Context) ([]operation.Redeliveries, error) {
+func (f *fake) RecentRedeliveries(context.Context) ([]operation.BulkRedelivery, error) {
 	return f.many, f.ask("recent")
 }
 
-func (f *fake) StopRedeliveries(_ context.Context, id string) (operation.Redeliveries, error) {
+func (f *fake) StopRedeliveries(_ context.Context, id string) (operation.BulkRedelivery, error) {
 	return f.bulk("stop " + id)
 }
 
-func (f *fake) ResumeRedeliveries(_ context.Context, id string) (operation.Redeliveries, error) {
+func (f *fake) ResumeRedeliveries(_ context.Context, id string) (operation.BulkRedelivery, error) {
 	return f.bulk("resume " + id)
 }
 
 // bulk is the next look at a bulk redelivery; the last one stays.
-func (f *fake) bulk(what any) (operation.Redeliveries, error) {
+func (f *fake) bulk(what any) (operation.BulkRedelivery, error) {
 	err := f.ask(what)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.many) == 0 {
-		return operation.Redeliveries{}, err
+		return operation.BulkRedelivery{}, err
 	}
 	now := f.many[0]
 	f.many = f.many[min(1, len(f.many)-1):]
@@ -263,7 +263,7 @@ func delivering() operation.State {
 			},
 		},
 		Revocation: &operation.Revocation{InitiatedBy: "user", Reason: "ordered twice", At: at(19)},
-		Redelivery: &operation.RedeliveryNote{By: "anna", Reason: "receiver repaired", PreviousRunID: "0193f1d1", RedeliveriesID: bulkID},
+		Redelivery: &operation.RedeliveryNote{By: "anna", Reason: "receiver repaired", PreviousRunID: "0193f1d1", BulkRedeliveryID: bulkID},
 		RunID:      "0193f1d2", UIURL: "http://127.0.0.1:8233/x",
 	}
 }
@@ -696,7 +696,7 @@ func TestEveryCommandIsDocumentedWithAnExampleThatItAccepts(t *testing.T) {
 func anything() *fake {
 	return &fake{
 		state: closedAs(operation.OutcomeAcknowledged), ping: operation.Ping{Verdict: operation.Acknowledged},
-		many: []operation.Redeliveries{{ID: bulkID, Phase: operation.RedeliveriesDone}},
+		many: []operation.BulkRedelivery{{ID: bulkID, Phase: operation.BulkRedeliveryDone}},
 	}
 }
 

@@ -6,12 +6,12 @@ import (
 	"ringback/internal/ui"
 )
 
-// showDetails gives the UI what the run knows. It is no command and no history:
-// a worker answers with it when the UI asks.
+// showDetails sets what the Temporal UI shows of the run. It costs no event: a worker
+// returns it when the UI queries the run.
 func (r *run) showDetails() {
 	info := workflow.GetInfo(r.ctx)
 	d := ui.Details{
-		State: r.ledger.State(), Policy: r.in.Policy, Source: r.in.Source,
+		State: r.op.State(), Policy: r.in.Policy, Source: r.in.Source,
 		AcceptedAt: r.in.AcceptedAt, Namespace: info.Namespace,
 	}
 	if from := info.OriginalRunID; from != "" && from != info.WorkflowExecution.RunID {
@@ -19,8 +19,8 @@ func (r *run) showDetails() {
 	}
 	if again := r.in.Redelivery; again != nil {
 		d.EarlierRunID, d.By, d.Reason = again.Previous.State.RunID, again.By, again.Reason
-		if again.RedeliveriesID != "" {
-			d.RedeliveriesWorkflow = RedeliveriesWorkflowID(again.RedeliveriesID)
+		if again.BulkRedeliveryID != "" {
+			d.BulkRedeliveryWorkflow = BulkRedeliveryWorkflowID(again.BulkRedeliveryID)
 		}
 	}
 	workflow.SetCurrentDetails(r.ctx, d.Markdown())

@@ -10,25 +10,22 @@ import (
 
 func TestARunShowsItsDetails(t *testing.T) {
 	t.Parallel()
-	in := paysera(k(3))
-	w := newWorld(in.Policy)
-	w.core, w.receiver = says("reserved", "reserved", "done"), []reply{ack, fails}
 	var open string
-	w.later(time.Minute, func() { open = currentDetails(t, w) })
-	_, err := w.run(t, in)
-	require.Error(t, err)
+	m, _ := row{in: paysera(k(3)), core: says("reserved", "reserved", "done"), receiver: []receiverReply{ack, fails}}.run(t, func(m *simulator) {
+		m.env.RegisterDelayedCallback(func() { open = currentDetails(t, m) }, time.Minute)
+	})
 	require.Contains(t, open, "**watching** · status `reserved`")
 	require.Contains(t, open, "| 1\u00A0 | 2026-11-21 09:00:00.000\u00A0 | 200\u00A0 | acknowledged\u00A0 |")
-	closed := currentDetails(t, w)
+	closed := currentDetails(t, m)
 	require.Contains(t, closed, "**exhausted** · status `done` (final)")
 	require.Contains(t, closed, "| 3\u00A0 | 09:22:00.000\u00A0 | 500\u00A0 | unacknowledged\u00A0 | `HTTP 500` |")
 	require.Contains(t, closed, "starter redeliver SHOP 1 --reason")
 }
 
 // currentDetails are what the UI would show now.
-func currentDetails(t *testing.T, w *world) string {
+func currentDetails(t *testing.T, m *simulator) string {
 	t.Helper()
-	value, err := w.env.QueryWorkflow("__temporal_workflow_metadata")
+	value, err := m.env.QueryWorkflow("__temporal_workflow_metadata")
 	require.NoError(t, err)
 	var metadata sdkpb.WorkflowMetadata
 	require.NoError(t, value.Get(&metadata))

@@ -10,22 +10,22 @@ import (
 	"ringback/internal/operation"
 )
 
-// finish ends the run so that operators see it at a glance: acknowledged,
+// finish ends the run so that operators see the outcome at a glance: acknowledged,
 // revoked and expired complete it, exhausted and gone fail it (promise 9), a
-// withdrawal cancels it. In each case the record rides on the close event. A run
-// that is not over is continued by another.
+// withdrawal cancels it. The close event carries the record in each case. An operation
+// that goes on is continued by another run.
 func (r *run) finish() (operation.Record, error) {
 	record := r.record()
-	if !r.ledger.Over() {
+	if !r.op.Closed() {
 		return record, r.continueAsNew(record)
 	}
-	r.tagOutcome(record.State)
+	r.showOutcome(record.State)
 	r.showDetails()
 	switch record.State.Outcome {
 	case operation.OutcomeExhausted:
-		return record, unacknowledged(TypeExhausted, record)
+		return record, notAcknowledged(TypeExhausted, record)
 	case operation.OutcomeGone:
-		return record, unacknowledged(TypeGone, record)
+		return record, notAcknowledged(TypeGone, record)
 	case operation.OutcomeWithdrawn:
 		return record, temporal.NewCanceledError(record)
 	default:
@@ -33,8 +33,8 @@ func (r *run) finish() (operation.Record, error) {
 	}
 }
 
-// continueAsNew goes on in a run with a short history, from the record. Its memo
-// and search attributes stay.
+// continueAsNew continues the operation in a new run with a short history, from the
+// record. Memo and search attributes stay.
 func (r *run) continueAsNew(record operation.Record) error {
 	next := r.in
 	next.Carried, next.Phase = &record, r.phase
@@ -49,9 +49,9 @@ func (r *run) continueAsNew(record operation.Record) error {
 	return workflow.NewContinueAsNewError(r.ctx, Operation, next)
 }
 
-// tagOutcome writes what operators find a closed run by. The happy path, where
-// everything was acknowledged, writes nothing.
-func (r *run) tagOutcome(s operation.State) {
+// showOutcome sets the search attributes of a closed run. Where every callback was
+// acknowledged at the first attempt it sets none.
+func (r *run) showOutcome(s operation.State) {
 	var updates []temporal.SearchAttributeUpdate
 	if s.Outcome != operation.OutcomeAcknowledged {
 		status := ""
@@ -66,33 +66,51 @@ func (r *run) tagOutcome(s operation.State) {
 	if r.phase != "" {
 		updates = append(updates, AttributePhase.ValueUnset())
 	}
-	r.tag(updates...)
+	r.setAttributes(updates...)
 }
 
-func (r *run) tag(updates ...temporal.SearchAttributeUpdate) {
+// showPhase sets AttributePhase where it changed, so that operators find the runs that
+// are being retried.
+func (r *run) showPhase() {
+	phase := r.phase
+	record, delivering := r.op.CurrentDelivery()
+	switch {
+	case delivering && record.Made > 0:
+		phase = operation.Delivering
+	case phase == operation.Delivering && !r.op.HasPending():
+		phase = operation.Watching
+	}
+	if phase == r.phase || r.op.Closed() {
+		return
+	}
+	r.phase = phase
+	r.setAttributes(AttributePhase.ValueSet(string(phase)))
+}
+
+func (r *run) setAttributes(updates ...temporal.SearchAttributeUpdate) {
 	if len(updates) == 0 {
 		return
 	}
 	if err := workflow.UpsertTypedSearchAttributes(r.ctx, updates...); err != nil {
-		workflow.GetLogger(r.ctx).Warn("the search attributes of the run stay as they were", "error", err)
+		workflow.GetLogger(r.ctx).Warn("setting search attributes failed", "error", err)
 	}
 }
 
-func unacknowledged(kind string, record operation.Record) error {
-	last := lastOwed(record.State.Deliveries)
-	made, reason := 0, ""
+func notAcknowledged(kind string, record operation.Record) error {
+	last := failedDelivery(record.State.Deliveries)
+	number, reason := 0, ""
 	if n := len(last.Attempts); n > 0 {
-		made, reason = last.Attempts[n-1].Number, "; the last: "+last.Attempts[n-1].Reason
+		number, reason = last.Attempts[n-1].Number, "; the last: "+last.Attempts[n-1].Reason
 	}
 	return temporal.NewNonRetryableApplicationError(
 		fmt.Sprintf("callback %s about status %q is %s after %d attempts%s",
-			last.CallbackID, last.Status, last.Outcome, made, reason),
+			last.CallbackID, last.Status, last.Outcome, number, reason),
 		kind, nil, record)
 }
 
-// lastOwed is the delivery that a failed run failed by: the last that was not
+// failedDelivery is the delivery that a failed run failed with: the last that was not
 // superseded.
-func lastOwed(deliveries []operation.Delivery) operation.Delivery {
+func failedDelivery(deliveries []operation.Delivery) operation.Delivery {
 	for _, d := range slices.Backward(deliveries) {
 		if d.Outcome != operation.DeliverySuperseded {
 			return d

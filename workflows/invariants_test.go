@@ -21,11 +21,11 @@ type trace struct {
 	known  string
 	wanted []string
 
-	started   operation.Time
-	questions []question
-	requests  []request
-	acts      []taken
-	ending    operation.Record
+	started  operation.Time
+	polls    []poll
+	requests []request
+	acts     []taken
+	ending   operation.Record
 	// histories are the lengths of the runs that continued each other; twice are the
 	// activities that were begun while one of the same type was pending.
 	histories []int
@@ -46,8 +46,8 @@ type trace struct {
 	repoll, forced bool
 }
 
-// question is one poll as the core saw it.
-type question struct {
+// poll is one poll as the core saw it.
+type poll struct {
 	begun, ended operation.Time
 	// answered says that there was an answer; its status may be empty.
 	answered bool
@@ -65,6 +65,8 @@ type request struct {
 	acknowledged bool
 	// lost says that the worker died, which the server notices later.
 	lost bool
+	// inTask says that it was made inside a workflow task.
+	inTask bool
 }
 
 func (r request) status() string { return r.callback.Observation.Status }
@@ -86,7 +88,7 @@ type statement struct {
 // statements are in the order in which they ended.
 func (t *trace) statements() []statement {
 	var all []statement
-	for _, q := range t.questions {
+	for _, q := range t.polls {
 		if q.answered {
 			all = append(all, statement{q.begun, q.ended, q.status})
 		}
@@ -123,22 +125,22 @@ func (t *trace) life() []request {
 
 // delivered reports whether status owes the client a callback.
 func (t *trace) delivered(status string) bool {
-	return t.rules.Ring(status) && (len(t.wanted) == 0 || slices.Contains(t.wanted, status))
+	return t.rules.Delivers(status) && (len(t.wanted) == 0 || slices.Contains(t.wanted, status))
 }
 
 // overtaken reports whether a push or a revocation may have been recorded after
-// the question began and before its answer was.
-func (t *trace) overtaken(q question) bool {
+// the poll began and before its answer was.
+func (t *trace) overtaken(q poll) bool {
 	return slices.ContainsFunc(t.acts, func(a taken) bool {
 		return (a.kind == push || a.kind == revoke) && !a.at.Before(q.begun) && !a.at.After(q.ended.Add(t.latency))
 	})
 }
 
-// counted is how many questions used up max_polls beyond doubt: an answer that was
+// counted is how many polls used up max_polls beyond doubt: an answer that was
 // overtaken uses up none.
 func (t *trace) counted() int {
 	count := 0
-	for _, q := range t.questions {
+	for _, q := range t.polls {
 		if !q.free && !q.lost && !(q.answered && t.overtaken(q)) {
 			count++
 		}
@@ -170,12 +172,12 @@ type invariant struct {
 
 var invariants = []invariant{
 	{"at most one Watch and one Deliver are pending", oneActivityOfEachType},
-	{"at most one question to the core is in flight", oneQuestionInFlight},
+	{"at most one poll to the core is in flight", onePollInFlight},
 	{"at most one request to the receiver is in flight", oneRequestInFlight},
-	{"the state counts the questions that the core was asked", pollsAreCounted},
-	{"max_polls bounds the questions", maxPollsBoundsQuestions},
-	{"questions come at most once a second, or at the policy's gap", questionsAreSpaced},
-	{"no question begins after a final answer", finalAnswerIsTheLast},
+	{"the state counts the polls that the core was asked", pollsAreCounted},
+	{"max_polls bounds the polls", maxPollsBoundsPolls},
+	{"polls come at most once a second, or at the policy's gap", pollsAreSpaced},
+	{"no poll begins after a final answer", finalAnswerIsTheLast},
 	{"a final answer is recorded", finalAnswerIsRecorded},
 	{"a final answer is delivered at once", finalAnswerIsDeliveredAtOnce},
 	{"nothing begins after the end is decided", endingEnds},
@@ -185,16 +187,16 @@ var invariants = []invariant{
 	{"callbacks do not overtake each other", order},
 	{"a delivery has at most k attempts", atMostK},
 	{"h passes between the attempts of a delivery", hIsKept},
-	{"what the client does not have is owed", owed},
-	{"a status that returns and was not acknowledged is owed again", owedAgain},
+	{"what the client does not have is due", lastStatusIsSent},
+	{"a status that returns and was not acknowledged is due again", lastStatusIsSentAgain},
 	{"the state shows the attempts that the receiver saw", stateShowsAttempts},
 	{"the outcome is what the receiver and the core saw", outcomeAgrees},
 }
 
-func oneQuestionInFlight(t *trace) string {
-	for i := 1; i < len(t.questions); i++ {
-		if before, q := t.questions[i-1], t.questions[i]; q.begun.Before(before.ended) {
-			return fmt.Sprintf("question %d begins before question %d ends", i+1, i)
+func onePollInFlight(t *trace) string {
+	for i := 1; i < len(t.polls); i++ {
+		if before, q := t.polls[i-1], t.polls[i]; q.begun.Before(before.ended) {
+			return fmt.Sprintf("poll %d begins before poll %d ends", i+1, i)
 		}
 	}
 	return ""
@@ -217,42 +219,42 @@ func oneActivityOfEachType(t *trace) string {
 }
 
 func pollsAreCounted(t *trace) string {
-	if polls := t.ending.State.Polls; polls != len(t.questions) {
-		return fmt.Sprintf("the core was asked %d times, the state says %d", len(t.questions), polls)
+	if polls := t.ending.State.Polls; polls != len(t.polls) {
+		return fmt.Sprintf("the core was asked %d times, the state says %d", len(t.polls), polls)
 	}
 	return ""
 }
 
-func maxPollsBoundsQuestions(t *trace) string {
+func maxPollsBoundsPolls(t *trace) string {
 	limit := t.policy.Poll.Limit()
 	if counted := t.counted(); limit > 0 && counted > limit {
-		return fmt.Sprintf("%d questions, max_polls is %d", counted, limit)
+		return fmt.Sprintf("%d polls, max_polls is %d", counted, limit)
 	}
 	return ""
 }
 
-// questionsAreSpaced lets the last question come sooner: it is clipped to the
+// pollsAreSpaced lets the last poll come sooner: it is clipped to the
 // lifetime. An answer that was overtaken is asked for again, within this limit.
-func questionsAreSpaced(t *trace) string {
+func pollsAreSpaced(t *trace) string {
 	deadline := t.started.Add(t.policy.Poll.Lifetime())
-	for i := 1; i < len(t.questions); i++ {
+	for i := 1; i < len(t.polls); i++ {
 		least := min(time.Second, t.policy.Poll.Gap(i))
-		gap := t.questions[i].begun.Sub(t.questions[i-1].begun.Time)
-		if gap < least && t.questions[i].begun.Before(deadline) {
-			return fmt.Sprintf("question %d begins %s after question %d, not %s", i+1, gap, i, least)
+		gap := t.polls[i].begun.Sub(t.polls[i-1].begun.Time)
+		if gap < least && t.polls[i].begun.Before(deadline) {
+			return fmt.Sprintf("poll %d begins %s after poll %d, not %s", i+1, gap, i, least)
 		}
 	}
 	return ""
 }
 
 func finalAnswerIsTheLast(t *trace) string {
-	for i, q := range t.questions {
+	for i, q := range t.polls {
 		if !q.answered || !t.rules.IsFinal(q.status) || t.overtaken(q) {
 			continue
 		}
-		for _, later := range t.questions[i+1:] {
+		for _, later := range t.polls[i+1:] {
 			if later.begun.After(q.ended) {
-				return fmt.Sprintf("the answer to question %d was %q, and another question begins at %s", i+1, q.status, t.since(later.begun))
+				return fmt.Sprintf("the answer to poll %d was %q, and another poll begins at %s", i+1, q.status, t.since(later.begun))
 			}
 		}
 	}
@@ -260,10 +262,10 @@ func finalAnswerIsTheLast(t *trace) string {
 }
 
 func finalAnswerIsRecorded(t *trace) string {
-	if len(t.questions) == 0 {
+	if len(t.polls) == 0 {
 		return ""
 	}
-	last := t.questions[len(t.questions)-1]
+	last := t.polls[len(t.polls)-1]
 	if at, ok := t.withdrawn(); ok && !at.After(last.ended.Add(t.latency)) {
 		return ""
 	}
@@ -279,7 +281,7 @@ func finalAnswerIsRecorded(t *trace) string {
 const promptly = 3 * time.Second
 
 func finalAnswerIsDeliveredAtOnce(t *trace) string {
-	for i, q := range t.questions {
+	for i, q := range t.polls {
 		if !q.answered || !t.rules.IsFinal(q.status) {
 			continue
 		}
@@ -289,7 +291,7 @@ func finalAnswerIsDeliveredAtOnce(t *trace) string {
 			return ""
 		}
 		if limit := promptly + 2*t.latency + t.missing; len(t.requests) == 0 || t.requests[0].begun.After(q.ended.Add(limit)) {
-			return fmt.Sprintf("the answer to question %d was %q, and no request begins within %s", i+1, q.status, limit)
+			return fmt.Sprintf("the answer to poll %d was %q, and no request begins within %s", i+1, q.status, limit)
 		}
 		return ""
 	}
@@ -304,9 +306,9 @@ func endingEnds(t *trace) string {
 		return a.kind == withdraw || a.kind == revoke || a.kind == push && t.rules.IsFinal(a.status)
 	})
 	if limit := decided.Add(endingDecided + t.latency); ok {
-		for i, q := range t.questions {
+		for i, q := range t.polls {
 			if q.begun.After(limit) {
-				return fmt.Sprintf("question %d begins after the end was decided at %s", i+1, t.since(decided))
+				return fmt.Sprintf("poll %d begins after the end was decided at %s", i+1, t.since(decided))
 			}
 		}
 	}
@@ -372,7 +374,7 @@ func numbersGoOn(t *trace) string {
 }
 
 // order lets an older callback follow a newer one where the core said its status
-// again: it is owed again. A final one is never too old, and nothing but itself
+// again: it is due again. A final one is never too old, and nothing but itself
 // follows it.
 func order(t *trace) string {
 	statements := t.statements()
@@ -415,7 +417,7 @@ func (t *trace) returns(status string) []operation.Time {
 
 // unanswered is 1 where the end of the watch may owe again what was exhausted.
 func (t *trace) unanswered() int {
-	if t.rules.RingsUnanswered && t.earlier != nil {
+	if t.rules.DeliversUnanswered && t.earlier != nil {
 		return 1
 	}
 	return 0
@@ -450,10 +452,10 @@ func hIsKept(t *trace) string {
 	return ""
 }
 
-// owed and owedAgain look at the last status that the core said, where the order
+// lastStatusIsSent and lastStatusIsSentAgain look at the last status that the core said, where the order
 // of what it said is beyond doubt: the client has it, or was sent it since it was
-// said. owedAgain is for one that had been said before another.
-func owed(t *trace) string {
+// said. lastStatusIsSentAgain is for one that had been said before another.
+func lastStatusIsSent(t *trace) string {
 	status, since := t.unsent()
 	if status == "" || t.earlier != nil || len(t.returns(status)) > 0 {
 		return ""
@@ -461,7 +463,7 @@ func owed(t *trace) string {
 	return fmt.Sprintf("the core said %q at %s and the client was not sent it, outcome %q", status, since, t.ending.State.Outcome)
 }
 
-func owedAgain(t *trace) string {
+func lastStatusIsSentAgain(t *trace) string {
 	status, since := t.unsent()
 	if status == "" || t.earlier == nil && len(t.returns(status)) == 0 {
 		return ""
@@ -473,13 +475,13 @@ func owedAgain(t *trace) string {
 // unsent is the last status said, and when, if the client should have been sent
 // it and was not; else empty.
 func (t *trace) unsent() (string, time.Duration) {
-	said := t.inOrder()
-	if len(said) == 0 {
+	statements := t.inOrder()
+	if len(statements) == 0 {
 		return "", 0
 	}
-	since := len(said) - 1
-	status := said[since].status
-	for since > 0 && said[since-1].status == status {
+	since := len(statements) - 1
+	status := statements[since].status
+	for since > 0 && statements[since-1].status == status {
 		since--
 	}
 	r := t.ending.State.Revocation
@@ -495,26 +497,26 @@ func (t *trace) unsent() (string, time.Duration) {
 			settled = settled.Add(activities.DeliverHeartbeatTimeout + 2*t.latency)
 		}
 		same := since == 0 && t.earlier != nil // as the run before knew it: it did not return
-		return r.status() == status && (same || !settled.Before(said[since].begun))
+		return r.status() == status && (same || !settled.Before(statements[since].begun))
 	}
 	if slices.ContainsFunc(t.life(), has) || slices.ContainsFunc(t.requests, wasSent) {
 		return "", 0
 	}
-	return status, t.since(said[since].ended)
+	return status, t.since(statements[since].ended)
 }
 
 // inOrder are the statements with a status, up to the first final one: what
 // contradicts it is counted, not delivered. It is empty where their order is in
 // doubt, or nobody wants to know.
 func (t *trace) inOrder() []statement {
-	if _, ok := t.withdrawn(); ok || slices.ContainsFunc(t.questions, t.overtaken) || oneQuestionInFlight(t) != "" {
+	if _, ok := t.withdrawn(); ok || slices.ContainsFunc(t.polls, t.overtaken) || onePollInFlight(t) != "" {
 		return nil
 	}
-	said := slices.DeleteFunc(t.statements(), func(s statement) bool { return s.status == "" })
-	if at := slices.IndexFunc(said, func(s statement) bool { return t.rules.IsFinal(s.status) }); at >= 0 {
-		said = said[:at+1]
+	statements := slices.DeleteFunc(t.statements(), func(s statement) bool { return s.status == "" })
+	if at := slices.IndexFunc(statements, func(s statement) bool { return t.rules.IsFinal(s.status) }); at >= 0 {
+		statements = statements[:at+1]
 	}
-	return said
+	return statements
 }
 
 func stateShowsAttempts(t *trace) string {
@@ -542,7 +544,7 @@ func stateShowsAttempts(t *trace) string {
 	return ""
 }
 
-// outcomeAgrees is the precedence of outcomes as far as it is seen from outside.
+// outcomeAgrees is the precedence of outcomes as far as it is seen from continued.
 func outcomeAgrees(t *trace) string {
 	s := t.ending.State
 	final := s.Status != nil && s.Status.Final
@@ -581,12 +583,12 @@ func (t *trace) String() string {
 		text string
 	}
 	var lines []line
-	for i, q := range t.questions {
+	for i, q := range t.polls {
 		answer := fmt.Sprintf("%q", q.status)
 		if !q.answered {
 			answer = "no answer"
 		}
-		lines = append(lines, line{q.begun, fmt.Sprintf("question %d, until %s: %s", i+1, t.since(q.ended), answer)})
+		lines = append(lines, line{q.begun, fmt.Sprintf("poll %d, until %s: %s", i+1, t.since(q.ended), answer)})
 	}
 	for i, r := range t.requests {
 		lines = append(lines, line{r.begun, fmt.Sprintf("request %d, until %s: attempt %d about %q, acknowledged %t", i+1, t.since(r.ended), r.number, r.status(), r.acknowledged)})

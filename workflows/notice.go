@@ -12,39 +12,39 @@ import (
 	"ringback/internal/ui"
 )
 
-// Names of the workflows that give notices, and of what is said to them.
+// Names of the workflows that deliver notices, and of their Signal.
 const (
 	// NoticeType is the workflow type of one notice about one delivery.
 	NoticeType = "Notice"
-	// OutageType is the workflow type of one spell in which an endpoint
-	// acknowledges nothing: open ones are the endpoints that are failing now.
+	// OutageType is the workflow type of one outage of an endpoint. The open ones are the
+	// endpoints that are failing now.
 	OutageType = "Outage"
-	// SignalHealth takes a operation.Health, said by workers.
+	// SignalHealth takes an operation.Health from a worker.
 	SignalHealth = "health"
-	// noticePrefix and outagePrefix begin workflow ids that no operation can
-	// have: an endpoint's name holds no colon.
+	// noticePrefix and outagePrefix begin workflow ids that no operation has: an
+	// endpoint's name holds no colon.
 	noticePrefix = "notice:"
 	outagePrefix = "outage:"
 )
 
-// OutageID is the id of the workflow of an endpoint's outages: one at a time,
-// however many workers say so.
+// OutageID is the workflow id of an endpoint's outage: one at a time, however many
+// workers report it.
 func OutageID(endpoint string) string { return outagePrefix + endpoint }
 
-// NoticeID is the id of the workflow of the notice about a callback's delivery
-// by one run of its operation.
+// NoticeID is the workflow id of the notice about a callback's delivery by one run of
+// its operation.
 func NoticeID(callbackID, runID string) string { return noticePrefix + callbackID + ":" + runID }
 
 // NoticeInput starts a Notice, and continues it as new.
 type NoticeInput struct {
 	Recipient operation.Recipient `json:"recipient"`
 	Notice    operation.Notice    `json:"notice"`
-	// Record is how far its delivery came in the run before; nil: it begins.
+	// Record is how far its delivery came in the run before; nil: it was not started.
 	Record *operation.DeliveryRecord `json:"record,omitempty"`
 }
 
-// Notice delivers one notice, with the h and k of the endpoint that receives it. It
-// fails where that did not acknowledge it; nothing but the UI tells of that.
+// Notice delivers one notice, with the recipient's h and k. It fails where that was not
+// acknowledged; only the Temporal UI shows that.
 func Notice(ctx workflow.Context, in NoticeInput) (operation.Delivery, error) {
 	record := deliverNotice(ctx, in)
 	switch {
@@ -57,8 +57,8 @@ func Notice(ctx workflow.Context, in NoticeInput) (operation.Delivery, error) {
 	return record.Delivery, notDelivered(in.Recipient, in.Notice, record.Delivery)
 }
 
-// deliverNotice delivers a notice until it is settled, or the run is to continue
-// as new.
+// deliverNotice delivers a notice until it has an outcome, or the run is to continue as
+// new.
 func deliverNotice(ctx workflow.Context, in NoticeInput) operation.DeliveryRecord {
 	c := in.Notice.Callback(in.Recipient.Endpoint)
 	record := newNoticeRecord(c)
@@ -70,7 +70,7 @@ func deliverNotice(ctx workflow.Context, in NoticeInput) operation.DeliveryRecor
 	})
 }
 
-// newNoticeRecord is of the delivery of a notice that no attempt was made of.
+// newNoticeRecord is the record of a notice's delivery before its first attempt.
 func newNoticeRecord(c operation.Callback) operation.DeliveryRecord {
 	return operation.DeliveryRecord{Delivery: operation.Delivery{
 		CallbackID: c.ID, Status: c.Observation.Status, Outcome: operation.DeliveryPending, Attempts: []operation.Attempt{},
@@ -81,20 +81,20 @@ func newNoticeRecord(c operation.Callback) operation.DeliveryRecord {
 type OutageInput struct {
 	Recipient operation.Recipient `json:"recipient"`
 	Endpoint  string              `json:"endpoint"`
-	// Failing says that the latest notice, about Report, told that the endpoint is
-	// failing; Record is how far its delivery came, nil: it is settled.
+	// Failing says what the latest notice, about Report, was: failing or recovered.
+	// Record is how far its delivery came; nil: it has an outcome.
 	Failing bool                      `json:"failing,omitempty"`
 	Report  operation.Health          `json:"report,omitzero"`
 	Record  *operation.DeliveryRecord `json:"record,omitempty"`
-	// Next is a report that came meanwhile, or nil.
+	// Next is a later report, or nil.
 	Next *operation.Health `json:"next,omitempty"`
-	// Undelivered is why the latest notice that was not acknowledged was not.
+	// Undelivered is the error of the latest notice that was not acknowledged.
 	Undelivered string `json:"undelivered,omitempty"`
 }
 
-// Outage tells that an endpoint is failing and, when it acknowledged again, that
-// it recovered, in this order. Workers report both by SignalHealth, any number of
-// times; each is told once.
+// Outage delivers a notice that an endpoint is failing and, once it acknowledged again,
+// one that it recovered. Workers report both by SignalHealth, any number of times; the
+// recipient gets one notice for each change.
 func Outage(ctx workflow.Context, in OutageInput) error {
 	reports := workflow.GetSignalChannel(ctx, SignalHealth)
 	for {
@@ -117,7 +117,7 @@ func Outage(ctx workflow.Context, in OutageInput) error {
 	}
 }
 
-// begin takes a report, and begins a notice where that has changed.
+// begin starts a notice where the report is a change.
 func (in *OutageInput) begin(report operation.Health) {
 	if report.Failing == in.Failing {
 		return
@@ -128,8 +128,8 @@ func (in *OutageInput) begin(report operation.Health) {
 	in.Record = &record
 }
 
-// deliver delivers the notice in hand until it is settled, or the run is to
-// continue as new: then its record says how far it came.
+// deliver delivers the current notice until it has an outcome, or the run is to
+// continue as new: then Record says how far it came.
 func (in *OutageInput) deliver(ctx workflow.Context) {
 	workflow.SetCurrentDetails(ctx, ui.Outage(in.Endpoint, in.Report))
 	notice := in.Report.Notice(in.Endpoint)
@@ -151,7 +151,7 @@ func (in *OutageInput) result() error {
 	return temporal.NewNonRetryableApplicationError(in.Undelivered, TypeExhausted, nil)
 }
 
-// newest is the latest report, waited for unless there is one already.
+// newest is the latest report. It waits for one unless there is one already.
 func newest(ctx workflow.Context, reports workflow.ReceiveChannel, already *operation.Health) operation.Health {
 	if later := unreadReport(reports); later != nil {
 		return *later
@@ -167,7 +167,7 @@ func newest(ctx workflow.Context, reports workflow.ReceiveChannel, already *oper
 	return report
 }
 
-// unreadReport is the latest report that waits, or nil.
+// unreadReport is the latest buffered report, or nil.
 func unreadReport(reports workflow.ReceiveChannel) *operation.Health {
 	var latest *operation.Health
 	for report := new(operation.Health); reports.ReceiveAsync(report); report = new(operation.Health) {
@@ -187,14 +187,14 @@ func notDelivered(to operation.Recipient, n operation.Notice, d operation.Delive
 		fmt.Sprintf("the notice %s about %s at %s is %s", n.Type, n.Data.Endpoint, to.Endpoint, d.Outcome), kind, nil, d)
 }
 
-// noticeTypes are the endings of a delivery that notices are given of.
+// noticeTypes are the outcomes of a delivery that notices are about.
 var noticeTypes = map[operation.DeliveryOutcome]string{
 	operation.DeliveryExhausted: operation.NoticeExhausted,
 	operation.DeliveryGone:      operation.NoticeGone,
 }
 
-// giveNotice begins a run of its own for the notice of a delivery that ended
-// unacknowledged: it outlives this one.
+// giveNotice starts a Notice workflow about a delivery that was not acknowledged. It
+// outlives this run.
 func (r *run) giveNotice(d operation.Delivery) {
 	kind, due := noticeTypes[d.Outcome]
 	if !due || r.in.Notices == nil {
@@ -212,7 +212,7 @@ func (r *run) giveNotice(d operation.Delivery) {
 		WorkflowTaskTimeout:   WorkflowTaskTimeout,
 		ParentClosePolicy:     enumspb.PARENT_CLOSE_POLICY_ABANDON,
 		TypedSearchAttributes: temporal.NewSearchAttributes(AttributeEndpoint.ValueSet(r.in.Start.Endpoint)),
-		StaticSummary:         fmt.Sprintf("%s %s %s, told to %s", kind, r.in.Start.Endpoint, r.in.Start.OperationID, r.in.Notices.Endpoint),
+		StaticSummary:         fmt.Sprintf("%s %s %s, to %s", kind, r.in.Start.Endpoint, r.in.Start.OperationID, r.in.Notices.Endpoint),
 	})
 	child := workflow.ExecuteChildWorkflow(ctx, Notice, NoticeInput{Recipient: *r.in.Notices, Notice: n})
 	r.notices = append(r.notices, child.GetChildWorkflowExecution())

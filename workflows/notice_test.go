@@ -2,7 +2,6 @@ package workflows_test
 
 import (
 	"context"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -10,7 +9,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
-	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
 	"ringback/activities"
@@ -20,37 +18,32 @@ import (
 
 var recipient = operation.Recipient{Endpoint: "OPS", Policy: operation.DeliveryPolicy{IntervalMS: 1000, Attempts: 3, TimeoutMS: 1000}}
 
-func heard(in *workflows.Input) { in.Notices = &recipient }
+func withNotices(in *workflows.Input) { in.Notices = &recipient }
 
-func TestANoticeIsGivenOfEachDeliveryThatEndedUnacknowledged(t *testing.T) {
+func TestANoticeIsSentForEachDeliveryThatEndsUnacknowledged(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		row
 		notices []string
 	}{
-		{row: row{name: "acknowledged: none", in: paysera(heard), core: says("done"), ends: operation.OutcomeAcknowledged}},
-		{row: row{name: "exhausted", in: paysera(heard, k(2)), core: says("done"), receiver: []reply{fails}, ends: operation.OutcomeExhausted},
+		{row: row{name: "acknowledged: none", in: paysera(withNotices), core: says("done"), ends: operation.OutcomeAcknowledged}},
+		{row: row{name: "exhausted", in: paysera(withNotices, k(2)), core: says("done"), receiver: []receiverReply{fails}, ends: operation.OutcomeExhausted},
 			notices: []string{"delivery.exhausted done HTTP 500"}},
-		{row: row{name: "gone", in: paysera(heard), core: says("done"), receiver: []reply{gone}, ends: operation.OutcomeGone},
+		{row: row{name: "gone", in: paysera(withNotices), core: says("done"), receiver: []receiverReply{gone}, ends: operation.OutcomeGone},
 			notices: []string{"delivery.gone done HTTP 410"}},
-		{row: row{name: "exhausted about an intermediate status, while the watch goes on", in: paysera(heard, k(2)),
-			core: says("reserved", "reserved", "done"), receiver: []reply{fails, fails, ack}, ends: operation.OutcomeAcknowledged},
+		{row: row{name: "exhausted about an intermediate status, while the watch goes on", in: paysera(withNotices, k(2)),
+			core: says("reserved", "reserved", "done"), receiver: []receiverReply{fails, fails, ack}, ends: operation.OutcomeAcknowledged},
 			notices: []string{"delivery.exhausted reserved HTTP 500"}},
-		{row: row{name: "withdrawn: none", in: paysera(heard), core: says("done"), receiver: []reply{fails},
-			events: []event{at(90*time.Second, withdraws)}, ends: operation.OutcomeWithdrawn}},
-		{row: row{name: "nobody hears: none", in: paysera(k(2)), core: says("done"), receiver: []reply{fails}, ends: operation.OutcomeExhausted}},
+		{row: row{name: "withdrawn: none", in: paysera(withNotices), core: says("done"), receiver: []receiverReply{fails},
+			acts: []act{{after: 90 * time.Second, kind: withdraw, bySignal: true}}, ends: operation.OutcomeWithdrawn}},
+		{row: row{name: "no recipient: none", in: paysera(k(2)), core: says("done"), receiver: []receiverReply{fails}, ends: operation.OutcomeExhausted}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(tt.in.Policy)
-			w.core, w.receiver = tt.core, tt.receiver
-			for _, e := range tt.events {
-				w.later(e.after, func() { e.do(w) })
-			}
-			ending, _ := w.run(t, tt.in)
+			m, ending := tt.run(t)
 			require.Equal(t, tt.ends, ending.State.Outcome)
 			var notices []string
-			for _, in := range w.notices {
+			for _, in := range m.notices {
 				require.Equal(t, recipient, in.Recipient)
 				d := in.Notice.Data
 				require.Equal(t, tt.in.Start.Endpoint+"/"+tt.in.Start.OperationID, d.Endpoint+"/"+d.OperationID)
@@ -101,11 +94,11 @@ func TestANoticeIsDeliveredLikeACallback(t *testing.T) {
 	require.Equal(t, "OPS", c.Key.Endpoint)
 	require.Equal(t, exhaustedNotice(), *c.Notice)
 	require.Regexp(t, "^nt_[a-z2-7]{26}$", c.ID)
-	require.Equal(t, recipient.Policy, (*delivered)[0].Policy, "h and k of the endpoint that hears")
+	require.Equal(t, recipient.Policy, (*delivered)[0].Policy, "the recipient's h and k")
 	require.Empty(t, (*delivered)[0].Signal)
 }
 
-func TestANoticeThatNobodyAcknowledgedFails(t *testing.T) {
+func TestANoticeThatIsNotAcknowledgedFails(t *testing.T) {
 	t.Parallel()
 	env, _ := noticing(operation.DeliveryExhausted)
 	env.ExecuteWorkflow(workflows.NoticeType, workflows.NoticeInput{Recipient: recipient, Notice: exhaustedNotice()})
@@ -115,25 +108,25 @@ func TestANoticeThatNobodyAcknowledgedFails(t *testing.T) {
 	require.Contains(t, failure.Error(), "the notice delivery.exhausted about SHOP at OPS is exhausted")
 }
 
-func TestAnOutageIsToldOnceAndInOrder(t *testing.T) {
+func TestAnOutageIsReportedOnceAndInOrder(t *testing.T) {
 	t.Parallel()
-	type says struct {
+	type report struct {
 		after   time.Duration
 		failing bool
 	}
 	for name, tt := range map[string]struct {
-		said     []says
+		reports  []report
 		outcomes []operation.DeliveryOutcome
-		told     []string
+		notices  []string
 		fails    bool
 	}{
-		"failing, then recovered": {[]says{{0, true}, {time.Hour, false}}, nil, []string{"endpoint.failing", "endpoint.recovered"}, false},
-		"three workers say the same": {[]says{{0, true}, {time.Second, true}, {time.Minute, true}, {time.Hour, false}}, nil,
+		"failing, then recovered": {[]report{{0, true}, {time.Hour, false}}, nil, []string{"endpoint.failing", "endpoint.recovered"}, false},
+		"three workers report the same": {[]report{{0, true}, {time.Second, true}, {time.Minute, true}, {time.Hour, false}}, nil,
 			[]string{"endpoint.failing", "endpoint.recovered"}, false},
-		"failing again before it is over": {[]says{{0, true}, {time.Hour, false}, {time.Hour, true}, {2 * time.Hour, false}}, nil,
+		"failing again before it is over": {[]report{{0, true}, {time.Hour, false}, {time.Hour, true}, {2 * time.Hour, false}}, nil,
 			[]string{"endpoint.failing", "endpoint.recovered", "endpoint.failing", "endpoint.recovered"}, false},
-		"recovered before anybody was told": {[]says{{0, true}, {0, false}}, nil, nil, false},
-		"nobody acknowledged that it is failing": {[]says{{0, true}, {time.Hour, false}},
+		"recovered before a notice was delivered": {[]report{{0, true}, {0, false}}, nil, nil, false},
+		"the notice that it is failing is not acknowledged": {[]report{{0, true}, {time.Hour, false}},
 			[]operation.DeliveryOutcome{operation.DeliveryExhausted, operation.DeliveryAcknowledged}, []string{"endpoint.failing", "endpoint.recovered"}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -143,7 +136,7 @@ func TestAnOutageIsToldOnceAndInOrder(t *testing.T) {
 				outcomes = []operation.DeliveryOutcome{operation.DeliveryAcknowledged}
 			}
 			env, delivered := noticing(outcomes...)
-			for _, s := range tt.said {
+			for _, s := range tt.reports {
 				env.RegisterDelayedCallback(func() {
 					env.SignalWorkflow(workflows.SignalHealth, operation.Health{Failing: s.failing, At: accepted, Attempts: 20, Reason: "HTTP 503"})
 				}, s.after)
@@ -151,30 +144,12 @@ func TestAnOutageIsToldOnceAndInOrder(t *testing.T) {
 			env.ExecuteWorkflow(workflows.OutageType, workflows.OutageInput{Recipient: recipient, Endpoint: "SHOP"})
 			require.True(t, env.IsWorkflowCompleted())
 			require.Equal(t, tt.fails, env.GetWorkflowError() != nil)
-			var told []string
+			var notices []string
 			for _, in := range *delivered {
 				require.Equal(t, "SHOP", in.Callback.Notice.Data.Endpoint)
-				told = append(told, in.Callback.Notice.Type)
+				notices = append(notices, in.Callback.Notice.Type)
 			}
-			require.Equal(t, tt.told, told)
-		})
-	}
-}
-
-func TestEveryRecordedNoticeReplays(t *testing.T) {
-	t.Parallel()
-	all := recordedIn(t, filepath.Join(histories, "notices"))
-	require.Len(t, all, 2)
-	for name, history := range all {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			replayer := worker.NewWorkflowReplayer()
-			replayer.RegisterWorkflowWithOptions(workflows.Notice, workflow.RegisterOptions{Name: workflows.NoticeType})
-			replayer.RegisterWorkflowWithOptions(workflows.Outage, workflow.RegisterOptions{Name: workflows.OutageType})
-			require.NoError(t, replayer.ReplayWorkflowHistory(silent{}, history))
-			for _, event := range history.GetEvents() {
-				require.NotContains(t, event.String(), "@", "no machine is named")
-			}
+			require.Equal(t, tt.notices, notices)
 		})
 	}
 }

@@ -1,158 +1,100 @@
 package workflows
 
 import (
-	"errors"
 	"fmt"
+	"time"
 
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"ringback/activities"
 	"ringback/internal/operation"
 )
 
-// acts names the activities for the SDK; it is never called.
-var acts *activities.Activities
-
-// Operation is the life of one payment operation: it polls the status until it is
-// final, and meanwhile delivers a callback for each status that is owed. The
-// operation.Record that it hands on rides on its result, failure or cancellation.
+// Operation is the life of one payment operation: it polls the source until the
+// status is final, and delivers a callback about each status that the client is to
+// get. Its result, failure or cancellation carries the operation.Record.
 func Operation(ctx workflow.Context, in Input) (operation.Record, error) {
 	r, err := newRun(ctx, in)
 	if err != nil {
 		return operation.Record{}, err
 	}
-	r.receiveSignals()
-	workflow.Go(r.ctx, r.watch)
-	for r.nextOwed() {
+	workflow.Go(r.ctx, r.receiveSignals)
+	workflow.Go(r.ctx, r.pollUntilFinal)
+	for r.awaitCallback() {
 		r.deliverNext()
 	}
 	return r.finish()
 }
 
-// run is one run of an operation. What it knows is in the ledger; the rest says
-// what is pending.
-type run struct {
-	in Input
-	// ctx is disconnected from the run's cancellation, which is a withdrawal:
-	// nothing that is on its way is cut off. root is not.
-	ctx, root workflow.Context
-	ledger    *operation.Ledger
-	signals   signals
-
-	// pollNow says that a poll was asked for. statusPushed says that the watch waits for a change from a status
-	// that is outdated.
-	pollNow      bool
-	statusPushed bool
-	// watchBegan is the workflow task, by its history length, in which the pending
-	// watch began; 0: none is pending. watchOver says that there will be none.
-	watchBegan int
-	watchOver  bool
-	// attempted is the workflow task of the latest attempt made inside one.
-	attempted int
-	// phase is the phase that operators find the run by, as it was written last.
-	phase operation.Phase
-	// notices are the runs of the notices that were given; each is ready once its
-	// run began.
-	notices []workflow.Future
+// pollUntilFinal runs one Watch activity after another: each polls until the status
+// changes. The polls used up or the lifetime over end the watch, too.
+func (r *run) pollUntilFinal(ctx workflow.Context) {
+	defer func() { r.watchOver = true }()
+	if !r.pollFirst(ctx) {
+		return
+	}
+	for r.op.Watching() && !r.continuesAsNew() {
+		r.watch(ctx, r.in.Policy.Poll, r.in.AcceptedAt, r.awaitOutdated)
+	}
 }
 
-// signals are the Signals that a run takes.
-type signals struct {
-	pushes, revocations, unacknowledged workflow.ReceiveChannel
+// watch runs one Watch activity until it ends, or await returns. The activity counts
+// its polls and keeps the gaps; its retry policy shows them.
+func (r *run) watch(ctx workflow.Context, policy operation.PollPolicy, acceptedAt operation.Time, await func(workflow.Context, *task, operation.WatchRecord)) {
+	in := r.watchInput(ctx, policy, acceptedAt)
+	gap := max(r.in.Policy.Poll.Gap(1), time.Millisecond)
+	t := start(ctx, ActivityWatch, in, workflow.ActivityOptions{
+		StartToCloseTimeout: r.in.Policy.Poll.Lifetime() + time.Hour,
+		HeartbeatTimeout:    activities.WatchHeartbeatTimeout,
+		WaitForCancellation: true,
+		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: gap, BackoffCoefficient: 1, MaximumInterval: gap},
+		Priority:            temporal.Priority{PriorityKey: PriorityWatch, FairnessKey: in.Key.Endpoint},
+		Summary:             "watch " + in.Key.OperationID + " at " + in.Source,
+	})
+	await(ctx, t, in.Record)
+	t.stop(ctx)
+	r.recordWatch(ctx, t, in.Record)
 }
 
-// newRun registers the run's handlers before anything can fail.
-func newRun(root workflow.Context, in Input) (*run, error) {
-	ctx, _ := workflow.NewDisconnectedContext(root)
-	r := &run{
-		in: in, ctx: ctx, root: root, ledger: operation.OpenLedger(opening(in)), phase: in.Phase,
-		signals: signals{
-			pushes:         workflow.GetSignalChannel(ctx, SignalStatus),
-			revocations:    workflow.GetSignalChannel(ctx, SignalRevoke),
-			unacknowledged: workflow.GetSignalChannel(ctx, SignalUnacknowledged),
-		},
+// deliverNext delivers the next callback until it is acknowledged or k attempts were
+// made: the first attempt inside this workflow task where that is allowed, the others
+// by a Deliver activity. A newer status, a revocation or a withdrawal ends it early.
+func (r *run) deliverNext() {
+	callback, record := r.op.StartDelivery()
+	r.attemptInTask(callback, &record)
+	record.Exhaust(r.in.Policy.Delivery.Attempts)
+	r.recordDelivery(record)
+	if record.Pending() {
+		record = deliver(r.ctx, activities.DeliverInput{
+			Callback: callback, URL: r.in.Start.Callback.URL, Policy: r.in.Policy.Delivery, Record: record, Signal: SignalUnacknowledged,
+		}, func() bool { return r.op.ShouldStopDelivery() || r.continuesAsNew() })
+		r.supersede(&record)
+		r.recordDelivery(record)
 	}
-	if in.AcceptedAt.IsZero() {
-		r.in.AcceptedAt = operation.At(workflow.GetInfo(ctx).WorkflowStartTime)
-	}
-	if again := in.Redelivery; again != nil && !again.Repoll && in.Carried == nil {
-		r.redeliver()
-	}
-	if err := r.registerHandlers(); err != nil {
-		return nil, fmt.Errorf("setting the run's handlers: %w", err)
-	}
-	return r, nil
+	r.giveNotice(record.Delivery)
 }
 
-func opening(in Input) operation.Opening {
-	opening := operation.Opening{
-		Key: in.Start.Key(), Reference: in.Start.Reference, Dialect: in.Dialect, Rules: in.Rules, Wanted: in.Wanted,
-		Supersede: in.Policy.Supersede, KnownStatus: in.Start.KnownStatus, Carried: in.Carried,
-	}
-	if again := in.Redelivery; again != nil {
-		opening.Previous, opening.Repoll, opening.Force = &again.Previous, again.Repoll, again.Force
-	}
-	return opening
-}
-
-// registerHandlers sets the handlers of Updates and Queries.
-func (r *run) registerHandlers() error {
-	return errors.Join(
-		workflow.SetUpdateHandlerWithOptions(r.ctx, UpdateRevoke, r.revokeUpdate, workflow.UpdateHandlerOptions{
-			Validator: func(revocation operation.Revocation) error {
-				if err := screen("reason", revocation.Reason, reasonMax); err != nil {
-					return err
-				}
-				return r.ledger.CheckRevocation(revocation)
-			},
-			Description: "Record that the operation itself was revoked.",
-		}),
-		workflow.SetUpdateHandlerWithOptions(r.ctx, UpdateStatus, r.pushUpdate, workflow.UpdateHandlerOptions{
-			Validator:   func(p Push) error { return screenStatus(p.Status) },
-			Description: "Take a status that the core says by itself; without one, poll now.",
-		}),
-		workflow.SetUpdateHandlerWithOptions(r.ctx, UpdateWithdraw, r.withdrawUpdate, workflow.UpdateHandlerOptions{
-			Description: "End the operation without a callback.",
-		}),
-		workflow.SetQueryHandler(r.ctx, QueryState, func() (operation.State, error) { return r.record().State, nil }),
-		workflow.SetQueryHandler(r.ctx, QueryRecord, func() (operation.Record, error) { return r.record(), nil }),
-	)
-}
-
-// nextOwed waits until a callback is owed. It is false once nothing is pending any
-// more and nothing is left to do, or the rest is left to a run that continues it.
-func (r *run) nextOwed() bool {
-	owes := func() bool { return r.ledger.Owes() && !r.leaving() }
-	r.await(r.ctx, func() bool { return !r.unread() && (owes() || r.idle() && (r.ledger.Over() || r.leaving())) })
-	return owes()
-}
-
-// leaving reports whether the run is to end early and continue as new, since its
-// history has grown or holds most of the Updates that the server allows.
-func (r *run) leaving() bool { return workflow.GetInfo(r.ctx).GetContinueAsNewSuggested() }
-
-// idle reports whether nothing is pending: what is would be lost with the run, or
-// would reach the workflow task that closes it and have the server refuse that.
-func (r *run) idle() bool {
-	for _, began := range r.notices {
-		if !began.IsReady() {
-			return false
+// deliver runs a Deliver activity, whose retry policy is h and k (see the package
+// comment), until the delivery has an outcome or stop is true. Another activity
+// follows where the server's retries are used up before k attempts were made.
+func deliver(ctx workflow.Context, in activities.DeliverInput, stop func() bool) operation.DeliveryRecord {
+	h, k := max(in.Policy.Interval(), time.Millisecond), in.Policy.Attempts
+	for in.Record.Pending() && !stop() {
+		t := start(ctx, ActivityDeliver, in, workflow.ActivityOptions{
+			StartToCloseTimeout: time.Duration(k)*(h+in.Policy.Timeout()) + time.Hour,
+			HeartbeatTimeout:    activities.DeliverHeartbeatTimeout,
+			WaitForCancellation: true,
+			RetryPolicy:         &temporal.RetryPolicy{InitialInterval: h, BackoffCoefficient: 1, MaximumInterval: h, MaximumAttempts: int32(k)},
+			Priority:            temporal.Priority{PriorityKey: PriorityDelivery, FairnessKey: in.Callback.Key.Endpoint},
+			Summary:             fmt.Sprintf("deliver status %q", in.Callback.Observation.Status),
+		})
+		awaitEither(ctx, t.ready, stop)
+		t.stop(ctx)
+		heldBack := mergeDelivery(ctx, t, &in.Record)
+		if heldBack != "" && in.Record.Pending() {
+			awaitEndpoint(ctx, activities.AwaitEndpointInput{Endpoint: in.Callback.Key.Endpoint, URL: in.URL}, stop)
 		}
 	}
-	return r.watchOver && workflow.AllHandlersFinished(r.ctx)
+	return in.Record
 }
-
-// await waits for a condition on the coroutine of ctx.
-func (r *run) await(ctx workflow.Context, condition func() bool) {
-	r.showDetails()
-	await(ctx, condition)
-}
-
-// record is what the run would hand on now.
-func (r *run) record() operation.Record {
-	record := r.ledger.Record()
-	record.State.RunID = workflow.GetInfo(r.ctx).WorkflowExecution.RunID
-	return record
-}
-
-func (r *run) now() operation.Time { return operation.At(workflow.Now(r.ctx)) }

@@ -18,7 +18,7 @@ import (
 var only = flag.String("invariant", "", "check only invariants whose name contains this")
 
 // TestARunHoldsItsInvariantsWhateverHappens lets anything happen to a run and
-// its redeliveries and holds what was seen from outside against the invariants.
+// its redeliveries and holds what was seen from continued against the invariants.
 func TestARunHoldsItsInvariantsWhateverHappens(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -77,12 +77,21 @@ func TestRunsHoldTheirInvariants(t *testing.T) {
 			replies: []receiverReply{{status: 200}},
 			acts:    []act{{after: 2500 * time.Millisecond, times: 1, kind: push, status: "processing"}},
 		}},
-		{name: "the question of a redelivery is refused", scenario: scenario{
+		{name: "the poll of a redelivery is refused", scenario: scenario{
 			answers: []coreAnswer{{status: "done"}}, replies: []receiverReply{{status: 500}}, notInTask: true,
 		}, redeliveries: []coreAnswer{{fails: true, refused: true}}},
-		{name: "the question of a redelivery is not answered", scenario: scenario{
+		{name: "the poll of a redelivery is not answered", scenario: scenario{
 			kind: "ukrcard", answers: []coreAnswer{{status: "1"}}, replies: []receiverReply{{status: 500}}, notInTask: true,
 		}, redeliveries: []coreAnswer{{fails: true}}},
+		{name: "a withdrawal while the run waits to continue as new stops the delivery in the next run", scenario: scenario{
+			answers: []coreAnswer{{fails: true, lost: true}, {fails: true}}, historyLimit: 12,
+			replies: []receiverReply{{status: 500, heldBack: true}, {status: 200}},
+			acts: []act{
+				{after: 26 * time.Millisecond, kind: push, status: "done", bySignal: true},
+				{after: 999 * time.Millisecond, times: 8, kind: push, status: "reserved"},
+				{after: time.Second, kind: withdraw, bySignal: true},
+			},
+		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -133,7 +142,7 @@ func TestALongLifeIsContinuedAsNew(t *testing.T) {
 				},
 			}
 			seen := simulate(t, s, nil, false, false)
-			require.Equal(t, len(seen.questions), seen.ending.State.Polls)
+			require.Equal(t, len(seen.polls), seen.ending.State.Polls)
 			sum := 0
 			for _, n := range seen.histories {
 				require.Less(t, n, 5000)

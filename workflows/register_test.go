@@ -31,7 +31,7 @@ func TestOnlyWhatIsOverWithinADayIsPinned(t *testing.T) {
 	}{
 		"a payment of twenty minutes":                     {ukrcard, nil, true},
 		"a transfer of thirty days":                       {month, nil, false},
-		"its redelivery, which only rings":                {month, &workflows.Redelivery{}, true},
+		"its redelivery, which only delivers":             {month, &workflows.Redelivery{}, true},
 		"its redelivery, which watches again":             {month, &workflows.Redelivery{Watch: true}, false},
 		"one that begins late":                            {changed(func(p *operation.Policy) { p.Poll.InitialDelayMS = (24 * time.Hour).Milliseconds() }), nil, false},
 		"one whose attempts may take days":                {changed(func(p *operation.Policy) { p.Delivery.IntervalMS, p.Delivery.Attempts = 3_600_000, 30 }), nil, false},
@@ -62,9 +62,9 @@ func TestEveryWorkflowSaysOnWhichBuildItGoesOn(t *testing.T) {
 	r := &registry{behaviors: map[string]workflow.VersioningBehavior{}}
 	workflows.Register(r, nil)
 	require.Equal(t, map[string]workflow.VersioningBehavior{
-		workflows.OperationType:    workflow.VersioningBehaviorPinned,
-		workflows.RedeliveriesType: workflow.VersioningBehaviorAutoUpgrade,
-		workflows.NoticeType:       workflow.VersioningBehaviorAutoUpgrade,
-		workflows.OutageType:       workflow.VersioningBehaviorAutoUpgrade,
+		workflows.OperationType:      workflow.VersioningBehaviorPinned,
+		workflows.BulkRedeliveryType: workflow.VersioningBehaviorAutoUpgrade,
+		workflows.NoticeType:         workflow.VersioningBehaviorAutoUpgrade,
+		workflows.OutageType:         workflow.VersioningBehaviorAutoUpgrade,
 	}, r.behaviors)
 }

@@ -21,14 +21,16 @@ import (
 // histories are recorded on a real server (go -C dev run ./record).
 const histories = "testdata/histories"
 
-func recorded(t *testing.T) map[string]*historypb.History {
-	t.Helper()
-	return recordedIn(t, histories)
-}
+// The folders of histories, by workflow.
+const (
+	ofOperations       = ""
+	ofBulkRedeliveries = "redeliveries"
+	ofNotices          = "notices"
+)
 
-func recordedIn(t *testing.T, folder string) map[string]*historypb.History {
+func recorded(t *testing.T, folder string) map[string]*historypb.History {
 	t.Helper()
-	paths, err := filepath.Glob(filepath.Join(folder, "*.json"))
+	paths, err := filepath.Glob(filepath.Join(histories, folder, "*.json"))
 	require.NoError(t, err)
 	require.NotEmpty(t, paths, "no history was recorded")
 	all := map[string]*historypb.History{}
@@ -50,34 +52,54 @@ func recordedAt(t *testing.T, path string) *historypb.History {
 
 func TestEveryRecordedHistoryReplays(t *testing.T) {
 	t.Parallel()
-	for name, history := range recorded(t) {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			replayer := worker.NewWorkflowReplayer()
-			replayer.RegisterWorkflowWithOptions(workflows.Operation, workflow.RegisterOptions{Name: workflows.OperationType})
-			require.NoError(t, replayer.ReplayWorkflowHistory(silent{}, history))
-		})
+	for _, folder := range []string{ofOperations, ofBulkRedeliveries, ofNotices} {
+		for name, history := range recorded(t, folder) {
+			t.Run(filepath.Join(folder, name), func(t *testing.T) {
+				t.Parallel()
+				require.NoError(t, replay(history, workflows.Operation, workflows.BulkRedelivery))
+				for _, event := range history.Events {
+					require.NotContains(t, event.String(), "@", "%s names a machine", event.EventType)
+					require.NotContains(t, event.String(), "stack_trace", event.EventType)
+				}
+			})
+		}
 	}
+}
+
+func replay(history *historypb.History, operations, bulkRedeliveries any) error {
+	replayer := worker.NewWorkflowReplayer()
+	for name, code := range map[string]any{
+		workflows.OperationType: operations, workflows.BulkRedeliveryType: bulkRedeliveries,
+		workflows.NoticeType: workflows.Notice, workflows.OutageType: workflows.Outage,
+	} {
+		replayer.RegisterWorkflowWithOptions(code, workflow.RegisterOptions{Name: name})
+	}
+	return replayer.ReplayWorkflowHistory(silent{}, history)
 }
 
 // TestAChangedWorkflowDoesNotReplay shows that the replays can fail.
 func TestAChangedWorkflowDoesNotReplay(t *testing.T) {
 	t.Parallel()
-	changed := func(ctx workflow.Context, in workflows.Input) (operation.Record, error) {
+	operations := func(ctx workflow.Context, in workflows.Input) (operation.Record, error) {
 		if err := workflow.Sleep(ctx, 1); err != nil {
 			return operation.Record{}, err
 		}
 		return workflows.Operation(ctx, in)
 	}
-	replayer := worker.NewWorkflowReplayer()
-	replayer.RegisterWorkflowWithOptions(changed, workflow.RegisterOptions{Name: workflows.OperationType})
-	require.Error(t, replayer.ReplayWorkflowHistory(silent{}, recorded(t)["acknowledged"]))
+	bulkRedeliveries := func(ctx workflow.Context, in workflows.BulkRedeliveryInput) (operation.BulkRedeliveryProgress, error) {
+		if err := workflow.Sleep(ctx, 1); err != nil {
+			return operation.BulkRedeliveryProgress{}, err
+		}
+		return workflows.BulkRedelivery(ctx, in)
+	}
+	require.Error(t, replay(recorded(t, ofOperations)["acknowledged"], operations, workflows.BulkRedelivery))
+	require.Error(t, replay(recorded(t, ofBulkRedeliveries)["done"], workflows.Operation, bulkRedeliveries))
 }
 
 func TestEveryEndingIsRecorded(t *testing.T) {
 	t.Parallel()
 	endings := map[operation.Outcome]bool{}
-	for name, history := range recorded(t) {
+	for name, history := range recorded(t, ofOperations) {
 		ending := closed(t, name, history.Events[len(history.Events)-1])
 		require.Equal(t, operation.Closed, ending.State.Phase, name)
 		endings[ending.State.Outcome] = true
@@ -117,7 +139,7 @@ func closed(t *testing.T, name string, event *historypb.HistoryEvent) (ending op
 // TestAHistoryIsAsLongForManyAsForFew: what is repeated costs no event.
 func TestAHistoryIsAsLongForManyAsForFew(t *testing.T) {
 	t.Parallel()
-	all := recorded(t)
+	all := recorded(t, ofOperations)
 	for _, tt := range []struct {
 		name, few, many string
 		count           func(operation.State) int
@@ -142,7 +164,7 @@ func TestAHistoryIsAsLongForManyAsForFew(t *testing.T) {
 func TestTheHappyPathIsOneWorkflowTask(t *testing.T) {
 	t.Parallel()
 	var types []string
-	for _, event := range recorded(t)["acknowledged"].GetEvents() {
+	for _, event := range recorded(t, ofOperations)["acknowledged"].GetEvents() {
 		types = append(types, event.EventType.String())
 	}
 	require.Equal(t, []string{
@@ -151,13 +173,15 @@ func TestTheHappyPathIsOneWorkflowTask(t *testing.T) {
 	}, types)
 }
 
-func TestAHistoryNamesNoMachine(t *testing.T) {
+func TestEveryWayOfABulkRedeliveryIsRecorded(t *testing.T) {
 	t.Parallel()
-	for name, history := range recorded(t) {
-		for _, event := range history.Events {
-			text := event.String()
-			require.NotContains(t, text, "@", "%s: %s", name, event.EventType)
-			require.NotContains(t, text, "stack_trace", "%s: %s", name, event.EventType)
-		}
+	all := recorded(t, ofBulkRedeliveries)
+	for _, way := range []string{
+		"done", "nothing-matched", "several-pages", "continues-as-new", "continued-as-new",
+		"stopped-and-resumed", "stopped-and-resumed-by-signal", "cancelled",
+	} {
+		require.Contains(t, all, way)
 	}
+	require.Len(t, all["several-pages"].GetEvents(), len(all["done"].GetEvents())+2*7, "a page costs seven events: five operations in pages of two are three pages")
+	require.Len(t, recorded(t, ofNotices), 2)
 }

@@ -24,15 +24,19 @@ type scenario struct {
 	notInTask bool
 	// elsewhere runs activities in another process than workflow tasks.
 	elsewhere bool
+	// unreadable fails the interruption of activities.
+	unreadable bool
 	// historyLimit is the length of a history at which the server suggests that the
 	// run continue as new; 0: never.
 	historyLimit int
 	late         lateness
+	// prepare adds to the test environment before the run begins.
+	prepare func(*simulator)
 }
 
 // latency is the most that the simulated server and workers add to what they pass on.
 func (s scenario) latency() time.Duration {
-	return s.late.ends + s.late.told + s.late.reading
+	return s.late.ends + s.late.arrives + s.late.reading
 }
 
 // longestMissing is the longest that the endpoint is missing, until that is noticed.
@@ -45,21 +49,30 @@ func (s scenario) longestMissing() (longest time.Duration) {
 	return longest
 }
 
-// coreAnswer is the core's answer to one question.
+// coreAnswer is the core's answer to one poll.
 type coreAnswer struct {
 	status string
 	takes  time.Duration
 	// fails brings no status; refused is a failure that costs no poll (401); lost is
 	// an answer during which the worker dies.
 	fails, refused, lost bool
+	// ahead is how far the clock of the worker that polls is ahead of the server's.
+	ahead time.Duration
+	// with happens in the same workflow task as the end of the poll.
+	with *act
 }
 
 // receiverReply is the receiver's answer to one request.
 type receiverReply struct {
 	status int
 	takes  time.Duration
-	// heldBack puts the attempt off once; lost ends the worker during it.
-	heldBack, lost bool
+	// heldBack puts the attempt off once; lost ends the worker during it, in the last
+	// run of the activity that the server allows where lastRun is set.
+	heldBack, lost, lastRun bool
+	// egress is an address that the egress guard refuses.
+	egress bool
+	// with happens in the same workflow task as the end of the attempt.
+	with *act
 	// missing is for how long the configuration lacks the endpoint before it.
 	missing time.Duration
 }
@@ -73,15 +86,19 @@ const (
 	withdraw actKind = "withdraw"
 )
 
-// act is what a caller does, times times, gap apart.
+// act is what a caller does, times times (0: once), gap apart.
 type act struct {
 	after, gap time.Duration
 	times      int
 	kind       actKind
 	// status of a push, initiator of a revocation.
 	status string
+	// reason of a revocation.
+	reason string
 	// bySignal takes the Signal (or the cancellation) instead of the Update.
 	bySignal bool
+	// arg, if set, is sent instead of what the other fields say.
+	arg any
 }
 
 // lateness is what lies between a decision and its effect.
@@ -89,9 +106,9 @@ type lateness struct {
 	// notice is how long an activity that could not be interrupted runs on before it
 	// knows that it was cancelled: until its next heartbeat.
 	notice time.Duration
-	// ends is how long the end of an activity takes to reach the server, told how
+	// ends is how long the end of an activity takes to reach the server, arrives how
 	// long it then takes to reach the workflow.
-	ends, told time.Duration
+	ends, arrives time.Duration
 	// reading is how long reading the record of a pending activity takes.
 	reading time.Duration
 }
@@ -125,7 +142,7 @@ func (s *scenario) anyWorld(t *rapid.T) {
 	s.late = lateness{
 		notice:  anyDuration(t, "notice", 0, 0, 3000, 9900),
 		ends:    anyDuration(t, "ends", 0, 0, 20, 300, 2000),
-		told:    anyDuration(t, "told", 0, 0, 20, 300),
+		arrives: anyDuration(t, "arrives", 0, 0, 20, 300),
 		reading: anyDuration(t, "reading", 0, 0, 20, 300),
 	}
 }

@@ -5,13 +5,17 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
+	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
 	failurepb "go.temporal.io/api/failure/v1"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/interceptor"
+	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/worker"
@@ -33,7 +37,7 @@ type simulator struct {
 	env    *testsuite.TestWorkflowEnvironment
 	cancel workflow.CancelFunc
 	scenario
-	outside
+	continued
 
 	// tasks counts workflow tasks, history the events of the run. locals are the
 	// local activities in flight.
@@ -50,13 +54,22 @@ type simulator struct {
 	// once remembers results of local activities, as a worker does.
 	once map[string]any
 	used map[string]bool
+	// activities are the types of the regular activities started, watches and deliveries
+	// the inputs of two of them, attributes the search attributes as they were written,
+	// notices the inputs of the notices started, refusals why Updates were refused.
+	activities []string
+	watches    []activities.WatchInput
+	deliveries []activities.DeliverInput
+	attributes []string
+	notices    []workflows.NoticeInput
+	refusals   []string
 	// running are the activities that the server counts on, by their type.
 	running map[string]*pending
 	begun   map[string]bool
 }
 
-// outside is what lasts from one run to the run that continues it.
-type outside struct {
+// continued is what lasts from one run to the run that continues it.
+type continued struct {
 	trace *trace
 	// performed counts, for each act, how often it was.
 	performed []int
@@ -66,50 +79,60 @@ type outside struct {
 	missing  map[int]operation.Time
 }
 
-func (o outside) clone() outside {
+func (o continued) clone() continued {
 	trace := *o.trace
-	trace.questions, trace.requests = slices.Clone(trace.questions), slices.Clone(trace.requests)
+	trace.polls, trace.requests = slices.Clone(trace.polls), slices.Clone(trace.requests)
 	trace.acts = slices.Clone(trace.acts)
-	return outside{&trace, slices.Clone(o.performed), maps.Clone(o.heldBack), maps.Clone(o.missing)}
+	return continued{&trace, slices.Clone(o.performed), maps.Clone(o.heldBack), maps.Clone(o.missing)}
 }
 
 // refusal is a workflow task that the server refuses, because it closes the run
 // and an event arrived meanwhile: what it decided is forgotten, what its local
 // activities did is done.
 type refusal struct {
-	number    int
-	began     time.Time
-	took      time.Duration
-	questions []question
-	requests  []request
-	once      map[string]any
+	number   int
+	began    time.Time
+	took     time.Duration
+	polls    []poll
+	requests []request
+	once     map[string]any
 }
 
 // simulate runs an operation, or the redelivery of an earlier run of it, to its end.
 func simulate(t require.TestingT, s scenario, earlier *trace, repoll, forced bool) *trace {
 	in := s.input()
+	if earlier != nil {
+		in.Redelivery = &workflows.Redelivery{
+			Repoll: repoll, Force: forced, Watch: repoll || earlier.ending.State.Outcome == operation.OutcomeExpired,
+		}
+	}
+	return simulateInput(t, s, in, earlier).trace
+}
+
+// simulateInput runs an operation with this input to its end, and returns its last run.
+func simulateInput(t require.TestingT, s scenario, in workflows.Input, earlier *trace) *simulator {
 	start := operation.At(time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC))
 	if earlier != nil {
 		start = operation.At(start.AddDate(0, len(earlier.runs()), 0))
-		in.Redelivery = &workflows.Redelivery{
-			Previous: earlier.ending, Repoll: repoll, Force: forced,
-			Watch: repoll || earlier.ending.State.Outcome == operation.OutcomeExpired,
-		}
+		again := *in.Redelivery
+		again.Previous = earlier.ending
+		in.Redelivery = &again
 	}
-	o := outside{
+	o := continued{
 		performed: make([]int, len(s.acts)), heldBack: map[int]bool{}, missing: map[int]operation.Time{},
 		trace: &trace{
-			key: in.Start.Key(), policy: s.policy, rules: in.Rules, known: s.known, wanted: s.wanted, started: start,
-			latency: s.latency(), missing: s.longestMissing(), earlier: earlier, repoll: repoll, forced: forced,
+			key: in.Start.Key(), policy: in.Policy, rules: in.Rules, known: in.Start.KnownStatus, wanted: in.Wanted, started: start,
+			latency: s.latency(), missing: s.longestMissing(), earlier: earlier,
+			repoll: earlier != nil && in.Redelivery.Repoll, forced: earlier != nil && in.Redelivery.Force,
 		},
 	}
 	for at := start.Time; ; {
 		m := simulateRun(t, s, o, at, in)
-		o, at = m.outside, m.env.Now()
+		o, at = m.continued, m.env.Now()
 		o.trace.histories = append(o.trace.histories, m.history)
 		next := m.next(t)
 		if next == nil {
-			return o.trace
+			return m
 		}
 		in = *next
 		require.Less(t, len(o.trace.histories), 2000, "the run is continued without an end\n%s", o.trace)
@@ -121,11 +144,11 @@ const refusedAtMost = 40
 
 // simulateRun simulates one run, again for each workflow task that the server
 // refuses.
-func simulateRun(t require.TestingT, s scenario, o outside, at time.Time, in workflows.Input) *simulator {
+func simulateRun(t require.TestingT, s scenario, o continued, at time.Time, in workflows.Input) *simulator {
 	var refused []refusal
 	for {
 		m := &simulator{
-			scenario: s, outside: o.clone(), refused: slices.Clone(refused),
+			scenario: s, continued: o.clone(), refused: slices.Clone(refused),
 			once: map[string]any{}, used: map[string]bool{}, running: map[string]*pending{}, begun: map[string]bool{},
 		}
 		m.open(at, in)
@@ -163,6 +186,11 @@ func (m *simulator) open(start time.Time, in workflows.Input) {
 	m.env.SetStartTime(start)
 	m.env.SetTestTimeout(time.Minute)
 	m.env.SetStartWorkflowOptions(startOptions(in))
+	m.env.RegisterWorkflowWithOptions(workflows.Notice, workflow.RegisterOptions{Name: workflows.NoticeType})
+	m.env.OnWorkflow(workflows.NoticeType, mock.Anything, mock.Anything).Return(operation.Delivery{}, nil).Maybe()
+	if m.prepare != nil {
+		m.prepare(m)
+	}
 }
 
 // next reads how the run ended: its record, or the input of the run that continues it.
@@ -202,7 +230,7 @@ func (m *simulator) nextTask(ctx workflow.Context) {
 		if r.number != m.tasks {
 			continue
 		}
-		m.trace.questions = append(m.trace.questions, r.questions...)
+		m.trace.polls = append(m.trace.polls, r.polls...)
 		m.trace.requests = append(m.trace.requests, r.requests...)
 		//workflowcheck:ignore a copy has no order
 		maps.Copy(m.once, r.once)
@@ -244,10 +272,10 @@ func (m *simulator) arrive(ctx workflow.Context, event bool) {
 // act performs what a caller does, as often as that is left to do.
 func (m *simulator) act(ctx workflow.Context, i int) {
 	a := m.acts[i]
-	for m.performed[i] < a.times {
+	for m.performed[i] < max(a.times, 1) {
 		at := m.trace.started.Add(a.after + time.Duration(m.performed[i])*a.gap)
 		m.pass(ctx, at.Sub(workflow.Now(ctx)))
-		m.arrive(ctx, a.asSignal())
+		m.arrive(ctx, a.bySignal)
 		m.performed[i]++
 		if m.perform(ctx, a) {
 			m.trace.acts = append(m.trace.acts, taken{a.kind, a.status, now(ctx)})
@@ -255,34 +283,38 @@ func (m *simulator) act(ctx workflow.Context, i int) {
 	}
 }
 
-// asSignal reports whether the act is a Signal or a cancellation.
-func (a act) asSignal() bool { return a.bySignal && a.kind != revoke }
-
 // perform reports whether the act was accepted.
 func (m *simulator) perform(ctx workflow.Context, a act) bool {
 	in := &interceptor.UpdateInput{Name: workflows.UpdateStatus, Args: []any{workflows.Push{Status: a.status}}}
 	switch a.kind {
 	case revoke:
-		in = &interceptor.UpdateInput{Name: workflows.UpdateRevoke, Args: []any{operation.Revocation{InitiatedBy: a.status}}}
+		in = &interceptor.UpdateInput{Name: workflows.UpdateRevoke, Args: []any{operation.Revocation{InitiatedBy: a.status, Reason: a.reason}}}
 	case withdraw:
 		in = &interceptor.UpdateInput{Name: workflows.UpdateWithdraw}
 	case push, pollNow:
 	}
+	if a.arg != nil {
+		in.Args = []any{a.arg}
+	}
 	switch {
-	case a.asSignal() && a.kind == withdraw:
+	case a.bySignal && a.kind == withdraw:
 		m.history++
 		m.cancel()
 		return true
-	case a.asSignal():
+	case a.bySignal:
+		allowed := a.arg == nil && m.WorkflowInboundInterceptorBase.Next.ValidateUpdate(ctx, in) == nil
 		m.signal(ctx, in.Name, in.Args[0])
-		return true
+		return allowed
 	}
 	m.history += 2
 	inbound := m.WorkflowInboundInterceptorBase.Next
-	if inbound.ValidateUpdate(ctx, in) != nil {
-		return false
+	err := inbound.ValidateUpdate(ctx, in)
+	if err == nil {
+		_, err = inbound.ExecuteUpdate(ctx, in)
 	}
-	_, err := inbound.ExecuteUpdate(ctx, in)
+	if err != nil {
+		m.refusals = append(m.refusals, err.Error())
+	}
 	return err == nil
 }
 
@@ -294,7 +326,10 @@ func (m *simulator) signal(ctx workflow.Context, name string, arg any) {
 	}
 }
 
-func (m *simulator) InterceptWorkflow(_ workflow.Context, next interceptor.WorkflowInboundInterceptor) interceptor.WorkflowInboundInterceptor {
+func (m *simulator) InterceptWorkflow(ctx workflow.Context, next interceptor.WorkflowInboundInterceptor) interceptor.WorkflowInboundInterceptor {
+	if workflow.GetInfo(ctx).WorkflowType.Name != workflows.OperationType {
+		return next
+	}
 	m.WorkflowInboundInterceptorBase.Next = next
 	return m
 }
@@ -316,9 +351,25 @@ func (m *simulator) ExecuteWorkflow(ctx workflow.Context, in *interceptor.Execut
 	return m.WorkflowInboundInterceptorBase.Next.ExecuteWorkflow(ctx, in)
 }
 
-// UpsertTypedSearchAttributes is not what this is about.
-func (m *simulator) UpsertTypedSearchAttributes(workflow.Context, ...temporal.SearchAttributeUpdate) error {
+// ExecuteChildWorkflow starts a notice, which the test environment ends at once.
+func (m *simulator) ExecuteChildWorkflow(ctx workflow.Context, name string, args ...any) workflow.ChildWorkflowFuture {
+	m.notices = append(m.notices, args[0].(workflows.NoticeInput))
+	return m.WorkflowOutboundInterceptorBase.Next.ExecuteChildWorkflow(ctx, name, args...)
+}
+
+// UpsertTypedSearchAttributes keeps what operators find the run by.
+func (m *simulator) UpsertTypedSearchAttributes(_ workflow.Context, updates ...temporal.SearchAttributeUpdate) error {
 	m.history++
+	var words []string
+	//workflowcheck:ignore sorted below
+	for key, value := range temporal.NewSearchAttributes(updates...).GetUntypedValues() {
+		words = append(words, fmt.Sprintf("%s=%v", strings.TrimPrefix(key.GetName(), "Ringback"), value))
+	}
+	if len(words) == 0 {
+		words = append(words, "unset")
+	}
+	slices.Sort(words)
+	m.attributes = append(m.attributes, strings.Join(words, " "))
 	return nil
 }
 
@@ -367,6 +418,9 @@ func (m *simulator) ExecuteLocalActivity(ctx workflow.Context, name string, args
 			key := fmt.Sprintf("%s/%d", in.Callback.ID, in.Number)
 			return m.remember(key, func() any { return m.attemptInTask(ctx, in) }), nil
 		case activities.InterruptInput:
+			if m.unreadable {
+				return nil, temporal.NewApplicationError("the server does not answer", "Unavailable")
+			}
 			return m.interrupt(ctx, in), nil
 		default:
 			return nil, fmt.Errorf("there is no local activity %s", name)
@@ -393,9 +447,9 @@ func (m *simulator) pollInTask(ctx workflow.Context) activities.PollResult {
 	if a := m.nextAnswer(); m.notInTask || a.takes > longestInTask || a.lost {
 		return activities.PollResult{HeldBack: "recent answers were slow"}
 	}
-	at := len(m.trace.questions)
-	result := m.ask(ctx)
-	m.task.questions = append(m.task.questions, m.trace.questions[at])
+	at := len(m.trace.polls)
+	result := m.poll(ctx)
+	m.task.polls = append(m.task.polls, m.trace.polls[at])
 	return result
 }
 
@@ -405,6 +459,7 @@ func (m *simulator) attemptInTask(ctx workflow.Context, in activities.AttemptInp
 	}
 	at := len(m.trace.requests)
 	result := m.send(ctx, in.Callback, in.Number)
+	m.trace.requests[at].inTask = true
 	m.task.requests = append(m.task.requests, m.trace.requests[at])
 	return result
 }
@@ -428,13 +483,19 @@ func (m *simulator) execute(ctx workflow.Context, do func(workflow.Context) (any
 // nextAnswer is the core's. Workers do not die for ever: not with the last answer,
 // which repeats.
 func (m *simulator) nextAnswer() coreAnswer {
-	n := len(m.trace.questions)
+	n := len(m.trace.polls)
 	a := turn(m.answers, n)
 	a.lost = a.lost && n < len(m.answers)-1
 	return a
 }
 
-func (m *simulator) nextReply() receiverReply { return turn(m.replies, len(m.trace.requests)) }
+// nextReply is the receiver's. Without any it acknowledges.
+func (m *simulator) nextReply() receiverReply {
+	if len(m.replies) == 0 {
+		return ack
+	}
+	return turn(m.replies, len(m.trace.requests))
+}
 
 // holdsBack puts the next attempt off, once.
 func (m *simulator) holdsBack() bool {
@@ -456,25 +517,33 @@ func (m *simulator) isMissing(ctx workflow.Context) bool {
 	return now(ctx).Before(m.missing[n])
 }
 
-// ask is one question to the core; nothing cuts it off.
-func (m *simulator) ask(ctx workflow.Context) activities.PollResult {
-	a, n := m.nextAnswer(), len(m.trace.questions)
+// poll is one poll of the core; nothing cuts it off.
+func (m *simulator) poll(ctx workflow.Context) activities.PollResult {
+	a, n := m.nextAnswer(), len(m.trace.polls)
 	answered := !a.fails && !a.lost
 	result := activities.PollResult{BegunAt: now(ctx), Free: a.refused}
-	m.trace.questions = append(m.trace.questions, question{
+	m.trace.polls = append(m.trace.polls, poll{
 		begun: result.BegunAt, ended: result.BegunAt.Add(a.takes), answered: answered, status: a.status, free: a.refused, lost: a.lost,
 	})
 	m.pass(ctx, a.takes)
+	m.performWith(ctx, a.with)
 	result.EndedAt = now(ctx)
-	m.trace.questions[n].ended = result.EndedAt
+	m.trace.polls[n].ended = result.EndedAt
 	if !answered {
 		result.Error = "503"
 		return result
 	}
 	result.Observation = &operation.Observation{
-		Status: a.status, Raw: map[string]string{"status": a.status}, BegunAt: result.BegunAt, ObservedAt: result.EndedAt,
+		Status: a.status, Raw: map[string]string{"status": a.status}, BegunAt: result.BegunAt.Add(a.ahead), ObservedAt: result.EndedAt.Add(a.ahead),
 	}
 	return result
+}
+
+// performWith performs an act in the workflow task at hand.
+func (m *simulator) performWith(ctx workflow.Context, a *act) {
+	if a != nil && m.perform(ctx, *a) {
+		m.trace.acts = append(m.trace.acts, taken{a.kind, a.status, now(ctx)})
+	}
 }
 
 // send is one request to the receiver; nothing cuts it off.
@@ -482,17 +551,22 @@ func (m *simulator) send(ctx workflow.Context, c operation.Callback, number int)
 	r, n, begun := m.nextReply(), len(m.trace.requests), now(ctx)
 	m.trace.requests = append(m.trace.requests, request{begun: begun, ended: begun.Add(r.takes), callback: c, number: number, lost: r.lost})
 	m.pass(ctx, r.takes)
+	m.performWith(ctx, r.with)
 	seen := &m.trace.requests[n]
 	seen.ended, seen.acknowledged = now(ctx), r.status == 200
 	result := activities.AttemptResult{Attempt: operation.Attempt{
 		Number: number, At: begun, HTTPStatus: r.status, Verdict: operation.Unacknowledged,
 	}.EndedBy(workflow.Now(ctx))}
-	switch r.status {
-	case 200:
+	switch {
+	case r.status == 200:
 		result.Attempt.Verdict = operation.Acknowledged
-	case 410:
+		return result
+	case r.egress:
+		result.Ended, result.Reason = operation.DeliveryGone, operation.ReasonEgress
+	case r.status == 410:
 		result.Ended, result.Reason = operation.DeliveryGone, "410 Gone"
 	}
+	result.Attempt.Reason = fmt.Sprintf("HTTP %d", r.status)
 	return result
 }
 
@@ -500,6 +574,13 @@ func (m *simulator) send(ctx workflow.Context, c operation.Callback, number int)
 func (m *simulator) ExecuteActivity(ctx workflow.Context, name string, args ...any) workflow.Future {
 	if m.begun[name] && name != "InterruptHere" {
 		m.trace.twice = append(m.trace.twice, name)
+	}
+	m.activities = append(m.activities, name)
+	switch in := args[0].(type) {
+	case activities.WatchInput:
+		m.watches = append(m.watches, in)
+	case activities.DeliverInput:
+		m.deliveries = append(m.deliveries, in)
 	}
 	a := &pending{simulator: m, name: name, runs: 1}
 	m.begun[name], m.running[name] = true, a
@@ -515,7 +596,7 @@ func (m *simulator) ExecuteActivity(ctx workflow.Context, name string, args ...a
 		if m.running[name] == a {
 			delete(m.running, name)
 		}
-		m.pass(ctx, m.late.told)
+		m.pass(ctx, m.late.arrives)
 		m.arrive(ctx, true)
 		delete(m.begun, name)
 		return result, err
@@ -708,8 +789,8 @@ func (a *pending) watch(ctx workflow.Context, in activities.WatchInput) (any, er
 			return nil, err
 		}
 		lost := a.nextAnswer().lost
-		at.Ask(now(ctx))
-		answer := a.ask(ctx)
+		at.BeginPoll(now(ctx))
+		answer := a.poll(ctx)
 		if lost {
 			if err := a.die(ctx, activities.WatchHeartbeatTimeout, 0, at); err != nil {
 				return nil, err
@@ -717,7 +798,7 @@ func (a *pending) watch(ctx workflow.Context, in activities.WatchInput) (any, er
 			at.Interrupt()
 			continue
 		}
-		at.Answer(answer.BegunAt, answer.EndedAt, answer.Observation, !answer.Free)
+		at.EndPoll(answer.BegunAt, answer.EndedAt, answer.Observation, !answer.Free)
 		if o := answer.Observation; o != nil && o.Status != "" && o.Status != in.Known {
 			return activities.WatchResult{Record: at}, nil
 		}
@@ -764,15 +845,18 @@ func (a *pending) nextAttempt(ctx workflow.Context, in activities.DeliverInput, 
 		at.NotBefore = now(ctx).Add(heldBackWait)
 		return "the receiver is busy", a.waitOnServer(ctx, heldBackWait, in.Policy.Attempts)
 	}
-	lost := a.nextReply().lost
-	at.Append(now(ctx))
+	reply := a.nextReply()
+	at.BeginAttempt(now(ctx))
 	r := a.send(ctx, in.Callback, at.Last().Number)
-	if lost {
+	if reply.lost {
+		if reply.lastRun {
+			a.runs = in.Policy.Attempts
+		}
 		err := a.die(ctx, activities.DeliverHeartbeatTimeout, in.Policy.Attempts, *at)
 		at.Interrupt(in.Policy.Timeout(), "lost")
 		return "", err
 	}
-	at.Close(r.Attempt, r.Ended, r.Reason, operation.Time{})
+	at.EndAttempt(r.Attempt, r.Ended, r.Reason, operation.Time{})
 	if at.Pending() && at.Made == 1 && in.Policy.Attempts > 1 {
 		workflow.Go(ctx, func(ctx workflow.Context) {
 			a.arrive(ctx, true)
@@ -818,4 +902,61 @@ func (a *pending) interrupt(in activities.InterruptInput) activities.Interrupted
 	}
 	a.interrupted = true
 	return activities.Interrupted{Here: true}
+}
+
+// silent is a logger for runs that are made by the hundred.
+type silent struct{}
+
+var accepted = operation.At(time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC))
+
+func (silent) Debug(string, ...any) {}
+func (silent) Info(string, ...any)  {}
+func (silent) Warn(string, ...any)  {}
+func (silent) Error(string, ...any) {}
+
+var _ log.Logger = silent{}
+
+func now(ctx workflow.Context) operation.Time { return operation.At(workflow.Now(ctx)) }
+
+// turn is the script's turn n; the last one repeats.
+func turn[T any](script []T, n int) (t T) {
+	if len(script) == 0 {
+		return t
+	}
+	return script[min(n, len(script)-1)]
+}
+
+// waitsInWorker is as the activities have it: a longer wait is the server's,
+// which ends it by itself when it is cancelled.
+const waitsInWorker = 5 * time.Second
+
+// cancelledOnServer is how a delivery ends that was cancelled: if it waited on
+// the server for long, as cancelled; if its last error came after the request,
+// as failed because of it. Which one does not depend on anything that matters.
+func cancelledOnServer(in activities.DeliverInput, at operation.DeliveryRecord) error {
+	if in.Policy.Attempts%2 == 0 {
+		return temporal.NewCanceledError()
+	}
+	return activityFailure(enumspb.RETRY_STATE_CANCEL_REQUESTED, &failurepb.Failure{
+		Message: "waiting", FailureInfo: &failurepb.Failure_ApplicationFailureInfo{
+			ApplicationFailureInfo: &failurepb.ApplicationFailureInfo{Type: activities.TypeWaiting, Details: payloads(at.Brief())},
+		},
+	})
+}
+
+func payloads(v any) *commonpb.Payloads {
+	p, err := converter.GetDefaultDataConverter().ToPayloads(v)
+	if err != nil {
+		panic(err)
+	}
+	return p
+}
+
+func activityFailure(state enumspb.RetryState, cause *failurepb.Failure) error {
+	return temporal.GetDefaultFailureConverter().FailureToError(&failurepb.Failure{
+		Message: "activity error", Cause: cause,
+		FailureInfo: &failurepb.Failure_ActivityFailureInfo{ActivityFailureInfo: &failurepb.ActivityFailureInfo{
+			ActivityType: &commonpb.ActivityType{Name: workflows.ActivityDeliver}, RetryState: state,
+		}},
+	})
 }

@@ -12,36 +12,36 @@ import (
 	"ringback/internal/operation"
 )
 
-// lostActivityWait is how long a run waits after an activity that failed and left
-// no record before it begins another.
+// lostActivityWait is how long a run waits before it starts another activity, after
+// one that failed and left no record.
 const lostActivityWait = 10 * time.Second
 
-// task is a Watch or a Deliver activity that has begun.
+// task is a Watch or a Deliver activity that was started.
 type task struct {
 	name   string
 	future workflow.Future
 	cancel workflow.CancelFunc
-	// pending is what it had recorded when it was stopped and was in no process that
-	// could be told: the server drops that with an activity that waits there.
+	// pending is its record when it was stopped while it waited on the server, which
+	// drops the record with the activity.
 	pending operation.Pending
 }
 
-func begin(ctx workflow.Context, options workflow.ActivityOptions, name string, input any) *task {
+func start(ctx workflow.Context, name string, input any, options workflow.ActivityOptions) *task {
 	ctx, cancel := workflow.WithCancel(workflow.WithActivityOptions(ctx, options))
 	return &task{name: name, cancel: cancel, future: workflow.ExecuteActivity(ctx, name, input)}
 }
 
 func (t *task) ready() bool { return t.future.IsReady() }
 
-// stop ends the activity after the question or the attempt that it has in flight,
-// and returns when it has ended. A cancellation alone would reach one that waits in
-// a worker with its next heartbeat, so it is interrupted in its process first.
+// stop ends the activity after the poll or the attempt that it has in flight, and
+// returns when it has ended. A cancellation alone would reach an activity that waits
+// in a worker with its next heartbeat, so that worker interrupts it first.
 func (t *task) stop(ctx workflow.Context) {
 	t.stopUnless(ctx, activities.InterruptInput{})
 }
 
-// stopUnless is stop, but a watch that is about to ask may be left alone as in says.
-// It reports whether the activity has ended.
+// stopUnless is stop, except that a watch that is about to poll is left alone where in
+// asks for that. It reports whether the activity has ended.
 func (t *task) stopUnless(ctx workflow.Context, in activities.InterruptInput) bool {
 	if t.ready() {
 		return true
@@ -53,10 +53,10 @@ func (t *task) stopUnless(ctx workflow.Context, in activities.InterruptInput) bo
 	if err := workflow.ExecuteLocalActivity(local, acts.Interrupt, in).Get(local, &found); err != nil {
 		workflow.GetLogger(ctx).Warn("an activity could not be interrupted; its cancellation reaches it later", "error", err)
 	}
-	there := found.Worker != "" && !t.ready()
-	if there && in.UnlessAboutToAsk {
-		found.LeftAlone = !t.interruptThere(ctx, found.Worker, in)
-		there = false
+	elsewhere := found.Worker != "" && !t.ready()
+	if elsewhere && in.UnlessAboutToAsk {
+		found.LeftAlone = !t.interruptIn(ctx, found.Worker, in)
+		elsewhere = false
 	}
 	if found.LeftAlone {
 		return t.ready()
@@ -65,16 +65,16 @@ func (t *task) stopUnless(ctx workflow.Context, in activities.InterruptInput) bo
 	if !t.ready() {
 		t.cancel()
 	}
-	if there {
-		t.interruptThere(ctx, found.Worker, in)
+	if elsewhere {
+		t.interruptIn(ctx, found.Worker, in)
 	}
 	await(ctx, t.ready)
 	return true
 }
 
-// interruptThere tells the activity to end in another process, and reports whether
-// it will. One that can't be told has died, or learns of its cancellation later.
-func (t *task) interruptThere(ctx workflow.Context, worker string, in activities.InterruptInput) bool {
+// interruptIn interrupts the activity in another worker's process, and reports whether
+// it did. A worker that is not reached has died, or learns of the cancellation later.
+func (t *task) interruptIn(ctx workflow.Context, worker string, in activities.InterruptInput) bool {
 	var found activities.Interrupted
 	ctx = workflow.WithActivityOptions(ctx, interruptElsewhere(worker))
 	if err := workflow.ExecuteActivity(ctx, acts.InterruptHere, in).Get(ctx, &found); err != nil {
@@ -83,23 +83,36 @@ func (t *task) interruptThere(ctx workflow.Context, worker string, in activities
 	return found.Here
 }
 
-// recordIn is the record that came with an activity's error: in the error's
-// details, or in the heartbeat details of a time-out; nil: none did.
-func recordIn[T any](err error) *T {
-	var record T
-	var timeout *temporal.TimeoutError
-	if errors.As(err, &timeout) && timeout.HasLastHeartbeatDetails() && timeout.LastHeartbeatDetails(&record) == nil {
-		return &record
+// mergeRecorded merges into an activity's record what it recorded later: in pending,
+// and in the error that it ended with. It reports whether the error had a record.
+func mergeRecorded[R any, P interface {
+	*R
+	Merge(R)
+}](record P, pending *R, err error) (inError bool) {
+	if pending != nil {
+		record.Merge(*pending)
 	}
-	var failure *temporal.ApplicationError
-	if errors.As(err, &failure) && failure.HasDetails() && failure.Details(&record) == nil {
-		return &record
+	var recorded R
+	inError = recordIn(err, &recorded)
+	if inError {
+		record.Merge(recorded)
 	}
-	return nil
+	return inError
 }
 
-// wasCancelled reports whether the activity ended because the workflow asked
-// for it: while it waited on the server, or with an attempt that failed then.
+// recordIn reads the record that came with an activity's error: in the error's
+// details, or in the heartbeat details of a timeout.
+func recordIn(err error, record any) bool {
+	var timeout *temporal.TimeoutError
+	if errors.As(err, &timeout) && timeout.HasLastHeartbeatDetails() && timeout.LastHeartbeatDetails(record) == nil {
+		return true
+	}
+	var failure *temporal.ApplicationError
+	return errors.As(err, &failure) && failure.HasDetails() && failure.Details(record) == nil
+}
+
+// wasCancelled reports whether the activity ended because the workflow cancelled it:
+// while it waited on the server, or after an attempt that failed then.
 func wasCancelled(err error) bool {
 	var failure *temporal.ActivityError
 	return temporal.IsCanceledError(err) ||

@@ -4,31 +4,16 @@ import (
 	"context"
 	"errors"
 	"net/http"
-)
 
-// Work is what a call asks of Ringback, as far as admission tells calls apart.
-type Work string
-
-// The kinds of work.
-const (
-	// WorkStart begins an operation, or the redelivery of one or many.
-	WorkStart Work = "start"
-	// WorkSearch lists or counts.
-	WorkSearch Work = "search"
-	// WorkChange is every other change: pushes, revocations, withdrawals.
-	WorkChange Work = "change"
-	// WorkRead is every other read.
-	WorkRead Work = "read"
-	// WorkRequest is any call under /v1, whatever it asks for, beside its own kind.
-	WorkRequest Work = "request"
+	"ringback/internal/overload"
 )
 
 // errUnfinished is how a call ended that panicked.
 var errUnfinished = errors.New("the call did not end")
 
 // admitted makes a call once it is let in.
-func (s *Server) admitted(ctx context.Context, w Work, do func() error) error {
-	leave, err := s.options.Admit(ctx, w)
+func (s *Server) admitted(ctx context.Context, w overload.Work, do func() error) error {
+	leave, err := s.options.Acquire(ctx, w)
 	if err != nil {
 		return err
 	}
@@ -39,7 +24,7 @@ func (s *Server) admitted(ctx context.Context, w Work, do func() error) error {
 }
 
 // admit is do, which is not made before it is let in.
-func (s *Server) admit(w Work, do call) call {
+func (s *Server) admit(w overload.Work, do call) call {
 	return func(ctx context.Context, x *exchange) (a answer, err error) {
 		err = s.admitted(ctx, w, func() error {
 			a, err = do(ctx, x)
@@ -56,7 +41,7 @@ func (s *Server) begun(ctx context.Context, do func() error) error {
 		return err
 	}
 	defer s.starts.leave()
-	return s.admitted(ctx, WorkStart, do)
+	return s.admitted(ctx, overload.Start, do)
 }
 
 // read serves a call that changes nothing: it ends with its client, and is
@@ -65,17 +50,17 @@ func (s *Server) read(action string, do call) http.Handler { return s.readAs(act
 
 // readAs serves such a call to keys of another scope.
 func (s *Server) readAs(action string, scope Scope, do call) http.Handler {
-	return s.reading(action, scope, s.admit(WorkRead, do))
+	return s.reading(action, scope, s.admit(overload.Read, do))
 }
 
 // search serves one that asks visibility.
 func (s *Server) search(action string, scope Scope, do call) http.Handler {
-	return s.reading(action, scope, s.admit(WorkSearch, do))
+	return s.reading(action, scope, s.admit(overload.Search, do))
 }
 
 // change serves a call that changes something that is there.
 func (s *Server) change(action string, scope Scope, do call) http.Handler {
-	return s.changing(action, scope, s.admit(WorkChange, do))
+	return s.changing(action, scope, s.admit(overload.Change, do))
 }
 
 // begin serves one that begins work: it enters by begun.

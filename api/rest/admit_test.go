@@ -11,18 +11,19 @@ import (
 
 	"ringback/api/rest"
 	"ringback/internal/operation"
+	"ringback/internal/overload"
 )
 
 // doorman lets in all work but some, and keeps what entered and how it left.
 type doorman struct {
-	refuses map[rest.Work]bool
+	refuses map[overload.Work]bool
 
 	mu      sync.Mutex
-	entered []rest.Work
+	entered []overload.Work
 	left    []error
 }
 
-func (d *doorman) admit(_ context.Context, w rest.Work) (func(error), error) {
+func (d *doorman) acquire(_ context.Context, w overload.Work) (func(error), error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.refuses[w] {
@@ -46,24 +47,24 @@ func answering() *fake {
 // calls is one of each call and what it asks of Ringback.
 var calls = map[string]struct {
 	exchange
-	work rest.Work
+	work overload.Work
 }{
-	"a start":                    {exchange{method: "POST", path: "/v1/operations", body: aStart}, rest.WorkStart},
-	"a redelivery":               {exchange{method: "POST", path: operationPath + "/redelivery"}, rest.WorkStart},
-	"a bulk redelivery":          {exchange{method: "POST", path: "/v1/redeliveries", body: `{"filter":{"endpoint":"SHOP"}}`}, rest.WorkStart},
-	"a dry run":                  {exchange{method: "POST", path: "/v1/redeliveries", body: `{"filter":{"endpoint":"SHOP"},"dry_run":true}`}, rest.WorkSearch},
-	"a list":                     {exchange{method: "GET", path: "/v1/operations"}, rest.WorkSearch},
-	"a count":                    {exchange{method: "GET", path: "/v1/operations/count"}, rest.WorkSearch},
-	"a list of redeliveries":     {exchange{method: "GET", path: "/v1/redeliveries"}, rest.WorkSearch},
-	"a push":                     {exchange{method: "POST", path: operationPath + "/status"}, rest.WorkChange},
-	"a revocation":               {exchange{method: "POST", path: operationPath + "/revocation", body: `{"initiated_by":"user"}`}, rest.WorkChange},
-	"a withdrawal":               {exchange{method: "DELETE", path: operationPath}, rest.WorkChange},
-	"a bulk redelivery's stop":   {exchange{method: "POST", path: "/v1/redeliveries/" + manyID + "/stop"}, rest.WorkChange},
-	"a bulk redelivery's resume": {exchange{method: "POST", path: "/v1/redeliveries/" + manyID + "/resume"}, rest.WorkChange},
-	"a ping":                     {exchange{method: "POST", path: "/v1/endpoints/SHOP/ping"}, rest.WorkChange},
-	"a state":                    {exchange{method: "GET", path: operationPath}, rest.WorkRead},
-	"details":                    {exchange{method: "GET", path: operationPath + "/details"}, rest.WorkRead},
-	"a bulk redelivery's state":  {exchange{method: "GET", path: "/v1/redeliveries/" + manyID}, rest.WorkRead},
+	"a start":                    {exchange{method: "POST", path: "/v1/operations", body: aStart}, overload.Start},
+	"a redelivery":               {exchange{method: "POST", path: operationPath + "/redelivery"}, overload.Start},
+	"a bulk redelivery":          {exchange{method: "POST", path: "/v1/redeliveries", body: `{"filter":{"endpoint":"SHOP"}}`}, overload.Start},
+	"a dry run":                  {exchange{method: "POST", path: "/v1/redeliveries", body: `{"filter":{"endpoint":"SHOP"},"dry_run":true}`}, overload.Search},
+	"a list":                     {exchange{method: "GET", path: "/v1/operations"}, overload.Search},
+	"a count":                    {exchange{method: "GET", path: "/v1/operations/count"}, overload.Search},
+	"a list of redeliveries":     {exchange{method: "GET", path: "/v1/redeliveries"}, overload.Search},
+	"a push":                     {exchange{method: "POST", path: operationPath + "/status"}, overload.Change},
+	"a revocation":               {exchange{method: "POST", path: operationPath + "/revocation", body: `{"initiated_by":"user"}`}, overload.Change},
+	"a withdrawal":               {exchange{method: "DELETE", path: operationPath}, overload.Change},
+	"a bulk redelivery's stop":   {exchange{method: "POST", path: "/v1/redeliveries/" + manyID + "/stop"}, overload.Change},
+	"a bulk redelivery's resume": {exchange{method: "POST", path: "/v1/redeliveries/" + manyID + "/resume"}, overload.Change},
+	"a ping":                     {exchange{method: "POST", path: "/v1/endpoints/SHOP/ping"}, overload.Change},
+	"a state":                    {exchange{method: "GET", path: operationPath}, overload.Read},
+	"details":                    {exchange{method: "GET", path: operationPath + "/details"}, overload.Read},
+	"a bulk redelivery's state":  {exchange{method: "GET", path: "/v1/redeliveries/" + manyID}, overload.Read},
 }
 
 func TestEachCallIsLetInAsWhatItAsksFor(t *testing.T) {
@@ -72,9 +73,9 @@ func TestEachCallIsLetInAsWhatItAsksFor(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f, d := answering(), &doorman{}
-			answer, body := c.do(t, rest.New(rest.Options{Operations: f, Admit: d.admit}))
+			answer, body := c.do(t, rest.New(rest.Options{Operations: f, Acquire: d.acquire}))
 			require.Less(t, answer.StatusCode, 300, body)
-			require.Equal(t, []rest.Work{rest.WorkRequest, c.work}, d.entered)
+			require.Equal(t, []overload.Work{overload.Request, c.work}, d.entered)
 			require.Equal(t, []error{nil, nil}, d.left)
 		})
 	}
@@ -83,11 +84,11 @@ func TestEachCallIsLetInAsWhatItAsksFor(t *testing.T) {
 func TestACallThatIsNotLetInDoesNothingAndHearsWhenToComeBack(t *testing.T) {
 	t.Parallel()
 	for name, c := range calls {
-		for _, work := range []rest.Work{rest.WorkRequest, c.work} {
+		for _, work := range []overload.Work{overload.Request, c.work} {
 			t.Run(name+", refused as "+string(work), func(t *testing.T) {
 				t.Parallel()
-				f, d := &fake{}, &doorman{refuses: map[rest.Work]bool{work: true}}
-				answer, body := c.do(t, rest.New(rest.Options{Operations: f, Admit: d.admit}))
+				f, d := &fake{}, &doorman{refuses: map[overload.Work]bool{work: true}}
+				answer, body := c.do(t, rest.New(rest.Options{Operations: f, Acquire: d.acquire}))
 				require.Equal(t, http.StatusServiceUnavailable, answer.StatusCode)
 				require.Equal(t, "2", answer.Header.Get("Retry-After"), "in whole seconds, rounded up")
 				require.Contains(t, body, `"/problems/overloaded"`)
@@ -100,11 +101,11 @@ func TestACallThatIsNotLetInDoesNothingAndHearsWhenToComeBack(t *testing.T) {
 
 func TestChangesAreMadeWhileStartsAreShed(t *testing.T) {
 	t.Parallel()
-	d := &doorman{refuses: map[rest.Work]bool{rest.WorkStart: true, rest.WorkSearch: true}}
-	server := rest.New(rest.Options{Operations: answering(), Admit: d.admit})
+	d := &doorman{refuses: map[overload.Work]bool{overload.Start: true, overload.Search: true}}
+	server := rest.New(rest.Options{Operations: answering(), Acquire: d.acquire})
 	for name, c := range calls {
 		answer, _ := c.do(t, server)
-		shed := c.work == rest.WorkStart || c.work == rest.WorkSearch
+		shed := c.work == overload.Start || c.work == overload.Search
 		require.Equal(t, shed, answer.StatusCode == http.StatusServiceUnavailable, name)
 	}
 }
@@ -114,12 +115,12 @@ func TestACallLeavesWithHowItEnded(t *testing.T) {
 	start := calls["a start"]
 	d := &doorman{}
 	failure := operation.Refuse(operation.ProblemConflict, "Other content.")
-	_, _ = start.do(t, rest.New(rest.Options{Operations: &fake{err: failure}, Admit: d.admit}))
+	_, _ = start.do(t, rest.New(rest.Options{Operations: &fake{err: failure}, Acquire: d.acquire}))
 	require.Equal(t, []error{failure, failure}, d.left)
 
 	d = &doorman{}
 	panics := &fake{hook: func(context.Context) { panic("in the middle") }}
-	answer, _ := start.do(t, rest.New(rest.Options{Operations: panics, Admit: d.admit}))
+	answer, _ := start.do(t, rest.New(rest.Options{Operations: panics, Acquire: d.acquire}))
 	require.Equal(t, http.StatusInternalServerError, answer.StatusCode)
 	require.Len(t, d.left, 2, "who panics leaves too")
 	require.Error(t, d.left[0])
@@ -129,15 +130,15 @@ func TestWhatIsNoStartTakesNoTurn(t *testing.T) {
 	t.Parallel()
 	d := &doorman{}
 	bad := exchange{method: "POST", path: "/v1/operations", body: `{"endpoint":"SHOP"}`}
-	answer, _ := bad.do(t, rest.New(rest.Options{Operations: &fake{}, Admit: d.admit}))
+	answer, _ := bad.do(t, rest.New(rest.Options{Operations: &fake{}, Acquire: d.acquire}))
 	require.Equal(t, http.StatusUnprocessableEntity, answer.StatusCode)
-	require.Equal(t, []rest.Work{rest.WorkRequest}, d.entered)
+	require.Equal(t, []overload.Work{overload.Request}, d.entered)
 }
 
 func TestProbesAreAnsweredWhateverIsShed(t *testing.T) {
 	t.Parallel()
-	d := &doorman{refuses: map[rest.Work]bool{rest.WorkRequest: true}}
-	server := rest.New(rest.Options{Operations: &fake{}, Admit: d.admit})
+	d := &doorman{refuses: map[overload.Work]bool{overload.Request: true}}
+	server := rest.New(rest.Options{Operations: &fake{}, Acquire: d.acquire})
 	for _, path := range []string{"/healthz", "/readyz"} {
 		answer, _ := exchange{method: "GET", path: path}.do(t, server)
 		require.Equal(t, http.StatusOK, answer.StatusCode, path)

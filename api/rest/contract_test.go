@@ -171,8 +171,8 @@ var shapes = map[string]reflect.Type{
 	"State":            reflect.TypeFor[operation.State](),
 	"Page":             reflect.TypeFor[operation.Page](),
 	"OperationsCount":  reflect.TypeFor[operation.OperationsCount](),
-	"Redeliveries":     reflect.TypeFor[operation.Redeliveries](),
-	"RedeliveriesPage": reflect.TypeFor[operation.RedeliveriesPage](),
+	"Redeliveries":     reflect.TypeFor[operation.BulkRedelivery](),
+	"RedeliveriesPage": reflect.TypeFor[operation.BulkRedeliveryPage](),
 	"DryRun":           reflect.TypeFor[operation.DryRun](),
 }
 

@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap"
 
 	"ringback/internal/operation"
+	"ringback/internal/overload"
 )
 
 // exchange is one request under /v1 on its way through the API.
@@ -112,7 +113,7 @@ func (s *Server) serve(ctx context.Context, x *exchange, scope Scope, do call) (
 	if err = x.caller.require(scope, x.header); err != nil {
 		return 0, nil, err
 	}
-	a, err := s.admit(WorkRequest, do)(ctx, x)
+	a, err := s.admit(overload.Request, do)(ctx, x)
 	if err != nil || a.body == nil {
 		return a.status, nil, err
 	}

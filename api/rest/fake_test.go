@@ -16,7 +16,7 @@ type fake struct {
 	state   operation.State
 	page    operation.Page
 	count   operation.OperationsCount
-	many    operation.Redeliveries
+	many    operation.BulkRedelivery
 	dryRun  operation.DryRun
 	details map[string]any
 	ping    operation.Ping
@@ -83,26 +83,26 @@ func (f *fake) Count(ctx context.Context, q operation.CountQuery) (operation.Ope
 	return f.count, f.ask(ctx, q)
 }
 
-func (f *fake) StartRedeliveries(ctx context.Context, r operation.RedeliveriesRequest) (operation.Redeliveries, error) {
+func (f *fake) StartRedeliveries(ctx context.Context, r operation.BulkRedeliveryRequest) (operation.BulkRedelivery, error) {
 	return f.many, f.ask(ctx, r)
 }
 
-func (f *fake) DryRun(ctx context.Context, r operation.RedeliveriesRequest) (operation.DryRun, error) {
+func (f *fake) DryRun(ctx context.Context, r operation.BulkRedeliveryRequest) (operation.DryRun, error) {
 	return f.dryRun, f.ask(ctx, r)
 }
 
-func (f *fake) RedeliveriesState(ctx context.Context, id string) (operation.Redeliveries, error) {
+func (f *fake) RedeliveriesState(ctx context.Context, id string) (operation.BulkRedelivery, error) {
 	return f.many, f.ask(ctx, id)
 }
 
-func (f *fake) RecentRedeliveries(ctx context.Context) ([]operation.Redeliveries, error) {
-	return []operation.Redeliveries{f.many}, f.ask(ctx)
+func (f *fake) RecentRedeliveries(ctx context.Context) ([]operation.BulkRedelivery, error) {
+	return []operation.BulkRedelivery{f.many}, f.ask(ctx)
 }
 
-func (f *fake) StopRedeliveries(ctx context.Context, id string) (operation.Redeliveries, error) {
+func (f *fake) StopRedeliveries(ctx context.Context, id string) (operation.BulkRedelivery, error) {
 	return f.many, f.ask(ctx, "stop", id)
 }
 
-func (f *fake) ResumeRedeliveries(ctx context.Context, id string) (operation.Redeliveries, error) {
+func (f *fake) ResumeRedeliveries(ctx context.Context, id string) (operation.BulkRedelivery, error) {
 	return f.many, f.ask(ctx, "resume", id)
 }

@@ -41,15 +41,15 @@ type Operations interface {
 // Redeliveries are the bulk redeliveries.
 type Redeliveries interface {
 	// StartRedeliveries begins a bulk redelivery.
-	StartRedeliveries(ctx context.Context, r operation.RedeliveriesRequest) (operation.Redeliveries, error)
+	StartRedeliveries(ctx context.Context, r operation.BulkRedeliveryRequest) (operation.BulkRedelivery, error)
 	// DryRun says what a bulk redelivery would be about.
-	DryRun(ctx context.Context, r operation.RedeliveriesRequest) (operation.DryRun, error)
+	DryRun(ctx context.Context, r operation.BulkRedeliveryRequest) (operation.DryRun, error)
 	// RedeliveriesState is how far a bulk redelivery has come.
-	RedeliveriesState(ctx context.Context, id string) (operation.Redeliveries, error)
+	RedeliveriesState(ctx context.Context, id string) (operation.BulkRedelivery, error)
 	// RecentRedeliveries are the latest ones, newest first.
-	RecentRedeliveries(ctx context.Context) ([]operation.Redeliveries, error)
+	RecentRedeliveries(ctx context.Context) ([]operation.BulkRedelivery, error)
 	// StopRedeliveries makes it begin no further operation.
-	StopRedeliveries(ctx context.Context, id string) (operation.Redeliveries, error)
+	StopRedeliveries(ctx context.Context, id string) (operation.BulkRedelivery, error)
 	// ResumeRedeliveries makes a stopped one go on.
-	ResumeRedeliveries(ctx context.Context, id string) (operation.Redeliveries, error)
+	ResumeRedeliveries(ctx context.Context, id string) (operation.BulkRedelivery, error)
 }

@@ -11,9 +11,10 @@ import (
 	"go.uber.org/zap"
 
 	"ringback/internal/operation"
+	"ringback/internal/overload"
 )
 
-// redeliveriesBody is operation.RedeliveriesRequest as it is read.
+// redeliveriesBody is operation.BulkRedeliveryRequest as it is read.
 type redeliveriesBody struct {
 	Filter struct {
 		Endpoint string         `json:"endpoint"`
@@ -28,8 +29,8 @@ type redeliveriesBody struct {
 	Reason        string   `json:"reason"`
 }
 
-func (b redeliveriesBody) request(by string) operation.RedeliveriesRequest {
-	r := operation.RedeliveriesRequest{
+func (b redeliveriesBody) request(by string) operation.BulkRedeliveryRequest {
+	r := operation.BulkRedeliveryRequest{
 		Filter: operation.Filter{
 			Endpoint: b.Filter.Endpoint, Status: b.Filter.Status, Outcome: operation.Outcome(b.Filter.Outcome),
 			Since: b.Filter.Since, Until: b.Filter.Until,
@@ -49,7 +50,7 @@ func (s *Server) redeliverMany(ctx context.Context, x *exchange) (answer, error)
 	}
 	if request.DryRun {
 		var found operation.DryRun
-		err := s.admitted(ctx, WorkSearch, func() (err error) {
+		err := s.admitted(ctx, overload.Search, func() (err error) {
 			found, err = s.options.Operations.DryRun(ctx, request)
 			return err
 		})
@@ -58,7 +59,7 @@ func (s *Server) redeliverMany(ctx context.Context, x *exchange) (answer, error)
 		}
 		return answer{http.StatusOK, found}, err
 	}
-	var begun operation.Redeliveries
+	var begun operation.BulkRedelivery
 	err = s.begun(ctx, func() (err error) {
 		begun, err = s.options.Operations.StartRedeliveries(ctx, request)
 		return err
@@ -75,18 +76,18 @@ func (s *Server) redeliverMany(ctx context.Context, x *exchange) (answer, error)
 
 // redeliveriesRequest reads a bulk redelivery, and whether the caller's key may
 // ask for it.
-func (x *exchange) redeliveriesRequest() (operation.RedeliveriesRequest, error) {
+func (x *exchange) redeliveriesRequest() (operation.BulkRedeliveryRequest, error) {
 	var body redeliveriesBody
 	if err := x.noQuery(); err != nil {
-		return operation.RedeliveriesRequest{}, err
+		return operation.BulkRedeliveryRequest{}, err
 	}
 	if err := x.decode(&body, false); err != nil {
-		return operation.RedeliveriesRequest{}, err
+		return operation.BulkRedeliveryRequest{}, err
 	}
 	request := body.request(x.caller.Name)
 	x.asked.Endpoint = request.Filter.Endpoint
 	if faults := append(checkRedeliveries(request), x.checkBound("filter.endpoint", request.Filter.Endpoint)...); len(faults) > 0 {
-		return operation.RedeliveriesRequest{}, operation.Invalid(faults...)
+		return operation.BulkRedeliveryRequest{}, operation.Invalid(faults...)
 	}
 	return request, x.mayRedeliver(request.Filter.Endpoint, request.Force)
 }
@@ -101,7 +102,7 @@ func (x *exchange) mayRedeliver(endpoint string, force bool) error {
 	return x.caller.requireEndpoint(endpoint)
 }
 
-func checkRedeliveries(r operation.RedeliveriesRequest) []operation.FieldError {
+func checkRedeliveries(r operation.BulkRedeliveryRequest) []operation.FieldError {
 	faults := checkFilter(r.Filter, r.Force)
 	if r.RatePerSecond <= 0 || r.RatePerSecond > operation.MaxRatePerSecond {
 		faults = append(faults, operation.FieldError{Field: "rate_per_second",
@@ -159,7 +160,7 @@ func (s *Server) listRedeliveries(ctx context.Context, x *exchange) (answer, err
 		return answer{}, err
 	}
 	recent, err := s.options.Operations.RecentRedeliveries(ctx)
-	page := operation.RedeliveriesPage{Redeliveries: []operation.Redeliveries{}}
+	page := operation.BulkRedeliveryPage{Redeliveries: []operation.BulkRedelivery{}}
 	for _, r := range recent {
 		if x.caller.requireEndpoint(r.Filter.Endpoint) == nil {
 			page.Redeliveries = append(page.Redeliveries, r)
@@ -184,7 +185,7 @@ func (s *Server) resumeRedeliveries(ctx context.Context, x *exchange) (answer, e
 // tellRedeliveries tells a bulk redelivery something. To let one go on that rings
 // what was acknowledged takes the scope that beginning it took.
 func (s *Server) tellRedeliveries(ctx context.Context, x *exchange,
-	tell func(ctx context.Context, id string) (operation.Redeliveries, error), goesOn bool,
+	tell func(ctx context.Context, id string) (operation.BulkRedelivery, error), goesOn bool,
 ) (answer, error) {
 	found, err := s.redeliveries(ctx, x)
 	if err == nil {
@@ -201,22 +202,22 @@ var redeliveriesID = regexp.MustCompile(`^rd_[a-z2-7]{26}$`)
 
 // redeliveries reads the one that the path names, for a key that is for its
 // endpoint.
-func (s *Server) redeliveries(ctx context.Context, x *exchange) (operation.Redeliveries, error) {
+func (s *Server) redeliveries(ctx context.Context, x *exchange) (operation.BulkRedelivery, error) {
 	if err := x.noQuery(); err != nil {
-		return operation.Redeliveries{}, err
+		return operation.BulkRedelivery{}, err
 	}
 	if err := x.noBody(); err != nil {
-		return operation.Redeliveries{}, err
+		return operation.BulkRedelivery{}, err
 	}
 	id := mux.Vars(x.Request)["id"]
 	if !redeliveriesID.MatchString(id) {
-		return operation.Redeliveries{}, operation.Invalid(operation.FieldError{
+		return operation.BulkRedelivery{}, operation.Invalid(operation.FieldError{
 			Field: "id", Detail: "is not the id of a bulk redelivery: rd_ and 26 letters and digits"})
 	}
 	x.about = append(x.about, zap.String("redeliveries_id", id))
 	found, err := s.options.Operations.RedeliveriesState(ctx, id)
 	if err != nil {
-		return operation.Redeliveries{}, err
+		return operation.BulkRedelivery{}, err
 	}
 	return found, x.caller.requireEndpoint(found.Filter.Endpoint)
 }

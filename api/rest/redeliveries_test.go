@@ -16,11 +16,11 @@ import (
 
 const manyID = "rd_mfrggzdfmztwq2lknnwg23tpob"
 
-func someRedeliveries() operation.Redeliveries {
-	return operation.Redeliveries{
-		ID: manyID, Phase: operation.RedeliveriesRunning, Filter: operation.Filter{Endpoint: "SHOP", Since: noon},
+func someRedeliveries() operation.BulkRedelivery {
+	return operation.BulkRedelivery{
+		ID: manyID, Phase: operation.BulkRedeliveryRunning, Filter: operation.Filter{Endpoint: "SHOP", Since: noon},
 		RatePerSecond: 10, By: "ops", Reason: "repaired", Matched: 30, StartedAt: noon, RunID: "run",
-		RedeliveriesProgress: operation.RedeliveriesProgress{Done: 3, Failed: 1, Failures: []operation.Failure{{Key: shop, Detail: "d"}}},
+		BulkRedeliveryProgress: operation.BulkRedeliveryProgress{Done: 3, Failed: 1, Failures: []operation.Failure{{Key: shop, Detail: "d"}}},
 	}
 }
 
@@ -40,19 +40,19 @@ func TestEachCallAboutManyAsksOperationsForWhatItSays(t *testing.T) {
 	}{
 		"a bulk redelivery is taken at the default rate and located": {
 			exchange: many(`{"filter":{"endpoint":"SHOP"}}`), status: 202,
-			asked:  []any{operation.RedeliveriesRequest{Filter: operation.Filter{Endpoint: "SHOP"}, RatePerSecond: 10, By: nobody}},
+			asked:  []any{operation.BulkRedeliveryRequest{Filter: operation.Filter{Endpoint: "SHOP"}, RatePerSecond: 10, By: nobody}},
 			answer: `"done":3`, where: "/v1/redeliveries/" + manyID,
 		},
 		"a bulk redelivery may say all there is to say": {
 			exchange: many(`{"filter":{"endpoint":"SHOP","status":"done","outcome":"gone","since":"2026-11-21T12:00:00Z","until":"2026-11-21T12:00:01Z"},"rate_per_second":0.5,"force":true,"reason":"r"}`), status: 202,
-			asked: []any{operation.RedeliveriesRequest{
+			asked: []any{operation.BulkRedeliveryRequest{
 				Filter:        operation.Filter{Endpoint: "SHOP", Status: "done", Outcome: operation.OutcomeGone, Since: noon, Until: noon.Add(1e9)},
 				RatePerSecond: 0.5, Force: true, Reason: "r", By: nobody,
 			}}, where: "/v1/redeliveries/" + manyID,
 		},
 		"a dry run counts, shows a list and locates nothing": {
 			exchange: many(`{"filter":{"outcome":"acknowledged"},"force":true,"dry_run":true}`), status: 200,
-			asked:  []any{operation.RedeliveriesRequest{Filter: operation.Filter{Outcome: operation.OutcomeAcknowledged}, Force: true, DryRun: true, RatePerSecond: 10, By: nobody}},
+			asked:  []any{operation.BulkRedeliveryRequest{Filter: operation.Filter{Outcome: operation.OutcomeAcknowledged}, Force: true, DryRun: true, RatePerSecond: 10, By: nobody}},
 			answer: `"matched":30,"sample":[]`,
 		},
 		"one is asked by its id": {
@@ -140,7 +140,7 @@ func TestAKeyRedeliversManyOnlyWhereItMay(t *testing.T) {
 	for name, c := range map[string]struct {
 		key rest.Key
 		exchange
-		many   operation.Redeliveries
+		many   operation.BulkRedelivery
 		status int
 		says   string
 	}{

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"ringback/internal/operation"
+	"ringback/internal/overload"
 )
 
 // Times that hold where Options says nothing else.
@@ -46,7 +47,7 @@ type Options struct {
 	CodecOrigins func() []string
 	// Admit lets a call in, or refuses it: it may wait a little. Who was let in
 	// calls leave once, with the error that the call ended with. Nil: all are.
-	Admit func(ctx context.Context, w Work) (leave func(error), err error)
+	Acquire func(ctx context.Context, w overload.Work) (leave func(error), err error)
 	// Middleware, if set, is around every route's handler.
 	Middleware func(http.Handler) http.Handler
 	// ConfigHash is the hash of the configuration in force, shown by /readyz.
@@ -96,8 +97,8 @@ func withDefaults(o Options) Options {
 	if o.ConfigHash == nil {
 		o.ConfigHash = func() string { return "" }
 	}
-	if o.Admit == nil {
-		o.Admit = func(context.Context, Work) (func(error), error) { return func(error) {}, nil }
+	if o.Acquire == nil {
+		o.Acquire = func(context.Context, overload.Work) (func(error), error) { return func(error) {}, nil }
 	}
 	if o.Log == nil {
 		o.Log = zap.NewNop()

@@ -23,7 +23,7 @@ import (
 	"ringback/internal/receiver"
 	"ringback/internal/service"
 	"ringback/internal/source"
-	"ringback/internal/zaplog"
+	"ringback/internal/telemetry"
 	"ringback/workflows"
 )
 
@@ -39,7 +39,7 @@ func openRingback(ctx context.Context, settings json.RawMessage) (handler, any, 
 	go func() {
 		ended <- app.Run(ctx, app.Options{
 			ConfigPath: s.Config, Temporal: client.Options{HostPort: s.Temporal}, API: true, Worker: true, Listen: "127.0.0.1:0",
-			Log: zaplog.New(os.Stderr, zapcore.InfoLevel), Started: func(address string) { started <- address },
+			Log: telemetry.NewLogger(os.Stderr, zapcore.InfoLevel), Started: func(address string) { started <- address },
 		})
 	}()
 	select {
@@ -69,7 +69,7 @@ func openDesk(_ context.Context, settings json.RawMessage) (handler, any, error)
 		return nil, nil, err
 	}
 	temporal, err := client.Dial(client.Options{
-		HostPort: s.Temporal, Logger: zaplog.Temporal(zap.NewNop()), ConnectionOptions: uncompressed(),
+		HostPort: s.Temporal, Logger: telemetry.TemporalLogger(zap.NewNop()), ConnectionOptions: uncompressed(),
 	})
 	if err != nil {
 		return nil, nil, err
@@ -81,7 +81,7 @@ func openDesk(_ context.Context, settings json.RawMessage) (handler, any, error)
 	}
 	w := worker.New(temporal, workflows.TaskQueue, worker.Options{})
 	workflows.Register(w, acts)
-	desk := &service.Desk{
+	operations := &service.Service{
 		Client: temporal, Namespace: client.DefaultNamespace, Converter: converter.GetDefaultDataConverter(),
 		Endpoint: c.Endpoint, EndpointNames: func() []string { return nil }, CheckURL: guard.CheckURL,
 	}
@@ -89,7 +89,7 @@ func openDesk(_ context.Context, settings json.RawMessage) (handler, any, error)
 		switch o.Do {
 		case "start":
 			return o.Load.run(ctx, func(ctx context.Context, endpoint, id string) error {
-				_, _, err := desk.Start(ctx, startRequest(endpoint, id))
+				_, _, err := operations.Start(ctx, startRequest(endpoint, id))
 				return err
 			}), nil
 		case stopping:
@@ -116,10 +116,10 @@ func deskActivities(c *config.Config, guard *egress.Guard, temporal client.Clien
 		Endpoint:  func(name string) (receiver.Endpoint, bool) { e, ok := endpoints[name]; return e, ok },
 		Source:    func(name string) (activities.Source, bool) { s, ok := sources[name]; return s, ok },
 		Heartbeat: temporal.RecordActivityHeartbeat,
-		Yield: service.Yielder{
+		Yield: (&service.Service{
 			Client: temporal, Namespace: client.DefaultNamespace, Converter: converter.GetDefaultDataConverter(),
 			Failures: temporalsdk.GetDefaultFailureConverter(),
-		}.Yield,
+		}).RetryLater,
 		Pending: func(context.Context, activities.InterruptInput) (*activities.PendingActivity, error) {
 			return nil, nil // only what interrupts an activity asks
 		},

@@ -19,14 +19,14 @@ import (
 	"go.uber.org/zap/zapcore"
 	"golang.org/x/term"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/dev/demo"
 	"ringback/dev/story"
 	"ringback/dev/temporalserver"
 	"ringback/dev/temporalui"
 	"ringback/internal/app"
 	"ringback/internal/config"
-	"ringback/internal/zaplog"
+	"ringback/internal/telemetry"
 	"ringback/workflows"
 )
 
@@ -176,12 +176,7 @@ func (d *dev) say(format string, args ...any) { _, _ = fmt.Fprintf(d.out, format
 func (d *dev) startTemporal(ctx context.Context) error {
 	o := temporalserver.Options{Addr: d.address(ctx, "temporal-addr", d.temporalAddr), DataDir: d.data, Retention: d.retention}
 	if !d.temporalOnly {
-		o.Keywords = []string{
-			workflows.AttributeEndpoint.GetName(), workflows.AttributeOutcome.GetName(),
-			workflows.AttributeStatus.GetName(), workflows.AttributePhase.GetName(),
-			workflows.AttributeRedeliveries.GetName(),
-		}
-		o.Integers = []string{workflows.AttributeUndelivered.GetName()}
+		o.Attributes = workflows.Attributes
 	}
 	where := "SQLite in memory"
 	if d.data != "" {
@@ -279,7 +274,7 @@ func (d *dev) serve(ctx context.Context) error {
 		API:        true,
 		Worker:     true,
 		Listen:     d.listen(ctx),
-		Log:        zaplog.NewConsole(d.err, d.level()),
+		Log:        telemetry.NewConsoleLogger(d.err, d.level()),
 		Started: func(address string) {
 			d.say("  Ringback     http://%s, OpenAPI at /openapi.yaml", address)
 			if d.demo {
@@ -314,7 +309,7 @@ func (d *dev) level() zapcore.Level {
 func (d *dev) tell(ctx context.Context, base string) {
 	d.say("\nFive payment operations, as the HTTP API tells them:\n")
 	told, err := story.Tell(ctx, story.Options{
-		API: &apiclient.Client{Base: base}, World: d.world, Out: d.out, Colour: onTerminal(d.out),
+		API: &apiclient.Client{MaxAttempts: 1, Base: base}, World: d.world, Out: d.out, Colour: onTerminal(d.out),
 	})
 	switch {
 	case ctx.Err() != nil:

@@ -89,7 +89,6 @@ var (
 )
 
 func TestEveryMetricAndLabelThatTheRulesAndTheDashboardNameIsShown(t *testing.T) {
-	leavesNothing(t)
 	i := install(t)
 	i.liveThrough(t)
 	var shown map[string]map[string]map[string]bool
@@ -112,7 +111,6 @@ func TestEveryMetricAndLabelThatTheRulesAndTheDashboardNameIsShown(t *testing.T)
 	for where, expression := range expressions(t) {
 		t.Run(where, func(t *testing.T) { holds(t, shown, expression) })
 	}
-	http.DefaultClient.CloseIdleConnections()
 }
 
 // documented checks that the page on operations names each metric of ours.
@@ -270,7 +268,6 @@ func asDashboard(expression string) string {
 }
 
 func TestPromtoolsPrometheusEvaluatesEveryRuleAndFillsEveryPanelOnARealRun(t *testing.T) {
-	leavesNothing(t)
 	i := install(t)
 	address := i.prometheus(t)
 	require.Eventually(t, func() bool {
@@ -312,5 +309,4 @@ func TestPromtoolsPrometheusEvaluatesEveryRuleAndFillsEveryPanelOnARealRun(t *te
 			return ask(t, address+"/api/v1/query?query="+url.QueryEscape(`ALERTS{alertname="`+firing+`", alertstate="firing"}`), &found) && len(found.Result) > 0
 		}, patience, 200*time.Millisecond, "%s fires on the real run", firing)
 	}
-	http.DefaultClient.CloseIdleConnections()
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/dev/proc"
 	"ringback/dev/simulator"
 	"ringback/dev/temporalui"
@@ -92,7 +92,7 @@ type browser struct {
 // browse starts the UI, and a browser without a window.
 func (w *world) browse(t *testing.T, api *apiclient.Client) *browser {
 	t.Helper()
-	return w.browseAt(t, api, temporalui.Options{Addr: "127.0.0.1:0", FrontendAddr: w.temporal.addr, Namespace: namespace})
+	return w.browseAt(t, api, temporalui.Options{Addr: "127.0.0.1:0", FrontendAddr: w.temporal.addr, Namespace: w.temporal.namespace})
 }
 
 // browseAt is browse with a UI of those options.
@@ -110,10 +110,8 @@ func (w *world) browseAt(t *testing.T, api *apiclient.Client, o temporalui.Optio
 	return &browser{t, ctx, api, ui}
 }
 
-// asUI makes this binary a Temporal UI with the options that it holds. The UI
-// never closes its connection to Temporal, so that it has a process of its own.
-const asUI = "RINGBACK_E2E_AS_UI"
-
+// startUI starts a Temporal UI as a process of its own: it never closes its
+// connection to Temporal.
 func startUI(t *testing.T, o temporalui.Options) (url string) {
 	t.Helper()
 	options, err := json.Marshal(o)

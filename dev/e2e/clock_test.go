@@ -122,7 +122,7 @@ const (
 // and forward again, with operations open that wait in every way there is.
 func TestAClockThatIsSetDelaysNothingByItsLeap(t *testing.T) {
 	endpoint := "%s: {dialect: paysera, source: wallet, callback_url: per_operation, poll: {interval: %s, lifetime: 1h}, delivery: {interval: %s, attempts: 50, timeout: 1s}}"
-	w := newWorld(t, startEngine(t), quick,
+	w := newWorld(t, sharedEngine(t), quick,
 		fmt.Sprintf(endpoint, "SHORT", "2s", shortH), fmt.Sprintf(endpoint, "LONG", "11s", longH))
 	_, api := w.api(t, "127.0.0.1:0", "-worker=false")
 	clock := w.leapingWorker(t)
@@ -224,8 +224,7 @@ func kept(t *testing.T, r *simulator.Receiver, id string, h time.Duration) {
 // on which the clock is set: what wsGate is asked, whatever the offset that the
 // core wrote.
 func TestRegDateIsTheOrdersOverDaylightSaving(t *testing.T) {
-	leavesNothing(t)
-	w := newWorld(t, startEngine(t), quick)
+	w := newWorld(t, sharedEngine(t), quick)
 	api := w.run(t).Client
 	for i, tt := range []struct{ name, registered, again, regDate string }{
 		{"the last second of winter time", "2026-03-29T02:59:59+02:00", "2026-03-29T00:59:59Z", "2026-03-29 02:59:59"},

@@ -11,7 +11,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/dev/temporalui"
 	"ringback/internal/operation"
 )
@@ -26,7 +26,7 @@ func TestBrowserShowsWhatIsSealedToWhoMayReadIt(t *testing.T) {
 	w.useCodec(t, strings.TrimSuffix(onlyA, "}")+fmt.Sprintf(", server: {origins: [%q]}}", "http://"+uiAddr))
 	w.useKey(t, "[start, read, revoke, admin]")
 	r := w.run(t)
-	api := &apiclient.Client{Base: r.Base, Key: codecReaderKey}
+	api := &apiclient.Client{MaxAttempts: 1, Base: r.Base, Key: codecReaderKey}
 	w.core.SetStatus("2131", "new")
 	key := start(t, api, entry("2131"))
 	awaits(t, api, key, func(s operation.State) bool { return s.Status != nil })
@@ -34,7 +34,7 @@ func TestBrowserShowsWhatIsSealedToWhoMayReadIt(t *testing.T) {
 	require.NoError(t, err)
 	closed(t, api, key)
 
-	b := w.browseAt(t, api, temporalui.Options{Addr: uiAddr, FrontendAddr: w.temporal.addr, Namespace: namespace, CodecEndpoint: r.Base + "/codec"})
+	b := w.browseAt(t, api, temporalui.Options{Addr: uiAddr, FrontendAddr: w.temporal.addr, Namespace: w.temporal.namespace, CodecEndpoint: r.Base + "/codec"})
 	b.shows("sealed", 1500, 1000, b.page(key, "history"), "LEDGER/2131", "Workflow Execution Started", "Codec Server could not connect")
 	require.NotContains(t, b.evaluate(allText), "operation_id")
 	b.do(chromedp.Navigate(strings.Replace(r.Base, "http://", "http://ops:"+codecReaderKey+"@", 1) + "/codec"))
@@ -69,7 +69,7 @@ func TestDevPointsItsUIToTheCodecServer(t *testing.T) {
 			IncludeCredentials bool
 		}
 	}
-	_, err := (&apiclient.Client{Base: ui}).Call(t.Context(), http.MethodGet, "/api/v1/settings", nil, &settings)
+	_, err := (&apiclient.Client{MaxAttempts: 1, Base: ui}).Call(t.Context(), http.MethodGet, "/api/v1/settings", nil, &settings)
 	require.NoError(t, err)
 	require.Equal(t, "http://"+addr+"/codec", settings.Codec.Endpoint)
 	require.True(t, settings.Codec.IncludeCredentials)

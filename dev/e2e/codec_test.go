@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/dev/postgres"
 	"ringback/dev/proc"
 	"ringback/dev/simulator"
@@ -68,8 +68,6 @@ func withCodec(text, line string) string {
 
 func codecWorld(t *testing.T, e *engine) *world {
 	t.Helper()
-	t.Setenv("E2E_CODEC_A", codecKeyA)
-	t.Setenv("E2E_CODEC_B", codecKeyB)
 	return newWorld(t, e, quick)
 }
 
@@ -96,6 +94,7 @@ var inClear = []string{"LEDGER/2101", "WALLET_SHOP/2102", "Operation", "Deliver"
 // the engine has written, every file and every row. Without keys the same search
 // finds it: the search is one that can find.
 func TestNothingThatIsKeptInTheEngineCanBeRead(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct {
 		codec string
 		found bool
@@ -185,16 +184,16 @@ func (w *world) liveThrough(t *testing.T) {
 	_, err = api.Redeliver(t.Context(), exhausted, operation.RedeliveryRequest{Reason: saidReason})
 	require.NoError(t, err)
 	require.Equal(t, operation.OutcomeExhausted, closed(t, api, exhausted).Outcome)
-	many, err := api.RedeliverMany(t.Context(), operation.RedeliveriesRequest{
+	many, err := api.StartBulkRedelivery(t.Context(), operation.BulkRedeliveryRequest{
 		Filter: operation.Filter{Endpoint: shop, Outcome: operation.OutcomeExhausted}, Reason: saidReason,
 	})
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
-		seen, err := api.Redeliveries(t.Context(), many.ID)
-		return err == nil && seen.Phase == operation.RedeliveriesDone
+		seen, err := api.BulkRedelivery(t.Context(), many.ID)
+		return err == nil && seen.Phase == operation.BulkRedeliveryDone
 	}, patience, 100*time.Millisecond, "its memo and what its activity recorded are read")
 	require.Eventually(t, func() bool {
-		listed, err := api.RecentRedeliveries(t.Context())
+		listed, err := api.BulkRedeliveries(t.Context())
 		return err == nil && len(listed.Redeliveries) == 1 && listed.Redeliveries[0].Reason == saidReason
 	}, patience, 100*time.Millisecond, "visibility follows a moment behind")
 	r.stop(t)
@@ -306,13 +305,14 @@ func TestTheSearchFindsWhatIsWrittenInBase64(t *testing.T) {
 // TestWithoutTheKeyARunWaits holds that a program whose keys are not the run's
 // fails its workflow task, says which key it lacks, and loses nothing.
 func TestWithoutTheKeyARunWaits(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct{ without, says string }{
 		"with another key":             {onlyB, `opening a payload sealed with the key \"a\": codec.keys holds only b`},
 		"without any":                  {noKeys, `opening a payload sealed with the key \"a\": codec.keys holds no key`},
 		"with another key of its name": {strings.Replace(onlyA, "CODEC_A", "CODEC_B", 1), `opening a payload sealed with the key \"a\": codec.keys holds another key of that name, or the payload was changed`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := codecWorld(t, startEngine(t))
+			w := codecWorld(t, sharedEngine(t))
 			w.useCodec(t, onlyA)
 			w.core.SetStatus("2111", "new")
 			process, api := w.api(t, "127.0.0.1:0")
@@ -355,7 +355,8 @@ func TestWithoutTheKeyARunWaits(t *testing.T) {
 // TestKeysAreReplacedWithoutARestart holds that after a reload new runs are
 // sealed with the new key, and those of before go on.
 func TestKeysAreReplacedWithoutARestart(t *testing.T) {
-	w := codecWorld(t, startEngine(t))
+	t.Parallel()
+	w := codecWorld(t, sharedEngine(t))
 	w.useCodec(t, onlyA)
 	w.core.SetStatus("2121", "new")
 	process, api := w.api(t, "127.0.0.1:0")

@@ -11,7 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/dev/simulator"
 	"ringback/internal/operation"
 )
@@ -30,7 +30,8 @@ const (
 )
 
 func TestAWorkerKilledInMidAttemptLosesAndExceedsNothing(t *testing.T) {
-	w := newWorld(t, startEngine(t), patient)
+	t.Parallel()
+	w := newWorld(t, sharedEngine(t), patient)
 	_, api := w.api(t, "127.0.0.1:0", "-worker=false")
 	first := w.worker(t)
 
@@ -93,7 +94,6 @@ func lawful(t *testing.T, r *simulator.Receiver, id string, k int, h time.Durati
 }
 
 func TestATemporalServerKilledAndStartedAgainOnItsFilesLosesNothing(t *testing.T) {
-	leavesNothing(t)
 	engine := startEngine(t, "-data", t.TempDir())
 	w := newWorld(t, engine, policies{
 		poll:     "{interval: 500ms, lifetime: 2m}",
@@ -169,7 +169,8 @@ func TestTheTopologyOfProductionOnPostgreSQL(t *testing.T) {
 }
 
 func TestSIGTERMDrainsWithoutCuttingOffOrLosingAnything(t *testing.T) {
-	w := newWorld(t, startEngine(t), patient)
+	t.Parallel()
+	w := newWorld(t, sharedEngine(t), patient)
 	process, api := w.api(t, "127.0.0.1:0")
 	w.wsgate.Script("A2C-1", simulator.Statuses(2)...)
 	w.ukrcard.Script("A2C-1", failing(http.StatusInternalServerError), simulator.Reply{Delay: slow})

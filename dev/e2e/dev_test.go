@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/dev/proc"
 	"ringback/internal/operation"
 )
@@ -24,7 +24,7 @@ func devOn(t *testing.T, data string) (*proc.Process, *apiclient.Client) {
 	base := says(t, process, `Ringback +(http://\S+),`)
 	says(t, process, `(?s)story .*redeliver +curl`)
 	require.Contains(t, process.Output(), told)
-	return process, &apiclient.Client{Base: base}
+	return process, &apiclient.Client{MaxAttempts: 1, Base: base}
 }
 
 func TestDevTellsItsStoryAndKeepsItOverAKill(t *testing.T) {
@@ -66,7 +66,7 @@ func triesItsCurls(t *testing.T, api *apiclient.Client) {
 func TestDevServesAGivenConfigurationAlone(t *testing.T) {
 	w := newWorld(t, nil, quick)
 	process := dev(t, "-demo=false", "-config", w.config, "-api-addr", "127.0.0.1:0", "-ui-addr", "127.0.0.1:0", "-temporal-addr", "127.0.0.1:0")
-	api := &apiclient.Client{Base: says(t, process, `Ringback +(http://\S+),`)}
+	api := &apiclient.Client{MaxAttempts: 1, Base: says(t, process, `Ringback +(http://\S+),`)}
 	w.core.SetStatus("901", "done")
 	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, start(t, api, entry("901"))).Outcome)
 	require.NotContains(t, process.Output(), "simulated")

@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/dev/postgres"
 	"ringback/dev/simulator"
 	"ringback/internal/operation"
@@ -60,7 +60,7 @@ func TestAPostgreSQLThatDiesLosesNothing(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_, _, err := api.Start(t.Context(), entry("1303"))
 		return err == nil
-	}, patience, apiclient.AwaitGap)
+	}, patience, apiclient.AwaitInterval)
 	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, entry("1303").Key()).Outcome)
 	require.Len(t, w.standard.Received("1303"), 1)
 }

@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/dev/simulator"
 	"ringback/internal/operation"
 )
@@ -158,7 +158,7 @@ func endings(w *world) map[string]ending {
 			},
 			act: func(t *testing.T, _ *world, api *apiclient.Client, key operation.Key) {
 				t.Helper()
-				require.NoError(t, api.Withdraw(t.Context(), key))
+				withdraw(t, api, key)
 			},
 			outcome: operation.OutcomeWithdrawn, status: "0",
 		},
@@ -198,8 +198,8 @@ func endings(w *world) map[string]ending {
 }
 
 func TestEveryOperationEndsAsItShould(t *testing.T) {
-	leavesNothing(t)
-	w := newWorld(t, startEngine(t), quick)
+	t.Parallel()
+	w := newWorld(t, sharedEngine(t), quick)
 	api := w.run(t).Client
 	t.Run("endings", func(t *testing.T) {
 		for name, e := range endings(w) {

@@ -14,7 +14,7 @@ import (
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/sdk/client"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/dev/simulator"
 	"ringback/internal/operation"
 	"ringback/workflows"
@@ -22,15 +22,6 @@ import (
 
 // These tests look at the engine beside the API: each holds one bullet of the
 // engine rule (docs/adr), and fails without it.
-
-// temporalClient is what an operator's tools use.
-func (w *world) temporalClient(t *testing.T) client.Client {
-	t.Helper()
-	c, err := client.Dial(client.Options{HostPort: w.temporal.addr, Namespace: namespace})
-	require.NoError(t, err)
-	t.Cleanup(c.Close)
-	return c
-}
 
 func history(t *testing.T, c client.Client, key operation.Key) []*historypb.HistoryEvent {
 	t.Helper()
@@ -67,8 +58,8 @@ func pendingDelivery(t *testing.T, c client.Client, key operation.Key) *workflow
 }
 
 func TestTheHappyPathIsOneEagerWorkflowTaskWithoutAnActivity(t *testing.T) {
-	leavesNothing(t)
-	w := newWorld(t, startEngine(t), quick)
+	t.Parallel()
+	w := newWorld(t, sharedEngine(t), quick)
 	api := w.run(t).Client
 	w.core.SetStatus("100", "done")
 	closed(t, api, start(t, api, entry("100")))
@@ -86,8 +77,8 @@ func TestTheHappyPathIsOneEagerWorkflowTaskWithoutAnActivity(t *testing.T) {
 }
 
 func TestTheHistoryDoesNotGrowWithAttempts(t *testing.T) {
-	leavesNothing(t)
-	w := newWorld(t, startEngine(t), quick,
+	t.Parallel()
+	w := newWorld(t, sharedEngine(t), quick,
 		`TWICE: {dialect: standard, source: wallet, url: "http://127.0.0.1:1/hooks", poll: {interval: 1s, lifetime: 1m}, delivery: {interval: 20ms, attempts: 2}}`,
 		`OFTEN: {dialect: standard, source: wallet, url: "http://127.0.0.1:1/hooks", poll: {interval: 1s, lifetime: 1m}, delivery: {interval: 20ms, attempts: 40}}`)
 	api := w.run(t).Client
@@ -103,8 +94,8 @@ func TestTheHistoryDoesNotGrowWithAttempts(t *testing.T) {
 }
 
 func TestAReceiverThatAnswersSlowlyHoldsUpNobodyElsesAnswer(t *testing.T) {
-	leavesNothing(t)
-	w := newWorld(t, startEngine(t), patient)
+	t.Parallel()
+	w := newWorld(t, sharedEngine(t), patient)
 	api := w.run(t).Client
 	w.standard.Default(simulator.Reply{Delay: slow})
 	w.core.SetStatus("120", "done")
@@ -129,8 +120,8 @@ func TestAReceiverThatAnswersSlowlyHoldsUpNobodyElsesAnswer(t *testing.T) {
 }
 
 func TestAStartThatItsClientGivesUpRingsAllTheSame(t *testing.T) {
-	leavesNothing(t)
-	w := newWorld(t, startEngine(t), quick)
+	t.Parallel()
+	w := newWorld(t, sharedEngine(t), quick)
 	api := w.run(t).Client
 	given := 0
 	for n := range 30 {
@@ -162,7 +153,8 @@ var waitsOnServer = policies{
 const serverInterval = 6 * time.Second
 
 func TestAStateIsReadWhileNoWorkerRuns(t *testing.T) {
-	w := newWorld(t, startEngine(t), waitsOnServer)
+	t.Parallel()
+	w := newWorld(t, sharedEngine(t), waitsOnServer)
 	_, api := w.api(t, "127.0.0.1:0", "-worker=false")
 	worker := w.worker(t)
 	for _, id := range []string{"140", "141", "142"} {
@@ -196,7 +188,8 @@ func TestAStateIsReadWhileNoWorkerRuns(t *testing.T) {
 // A run's first workflow task may wait for a worker, or be lost with one: what was
 // said to the run meanwhile is older than what its first poll sees.
 func TestWhatIsSaidBeforeTheFirstPollIsHeardFirst(t *testing.T) {
-	w := newWorld(t, startEngine(t), quick)
+	t.Parallel()
+	w := newWorld(t, sharedEngine(t), quick)
 	w.ringsEvery(t, "{interval: 100ms, lifetime: 1m}")
 	_, api := w.api(t, "127.0.0.1:0", "-worker=false")
 	pushed := start(t, api, operation.StartRequest{Endpoint: "EVERY", OperationID: "145"})
@@ -205,7 +198,7 @@ func TestWhatIsSaidBeforeTheFirstPollIsHeardFirst(t *testing.T) {
 	require.NoError(t, api.Push(t.Context(), pushed, "reserved"))
 	c := w.temporalClient(t)
 	require.NoError(t, c.SignalWorkflow(t.Context(), "EVERY/146", "", "revoke", operation.Revocation{InitiatedBy: "user"}))
-	require.NoError(t, api.Withdraw(t.Context(), withdrawn))
+	withdraw(t, api, withdrawn)
 	for _, id := range []string{"145", "146", "147"} {
 		w.core.SetStatus(id, "done")
 	}
@@ -222,6 +215,7 @@ func TestWhatIsSaidBeforeTheFirstPollIsHeardFirst(t *testing.T) {
 // What no worker took as an Update is said by Signal. An Update after it may come
 // to the run in the same workflow task, in which the SDK lets Updates go first.
 func TestWhatIsSaidBySignalIsHeardBeforeALaterUpdate(t *testing.T) {
+	t.Parallel()
 	push := func(ctx context.Context, api *apiclient.Client, key operation.Key) error {
 		return api.Push(ctx, key, "done")
 	}
@@ -240,7 +234,7 @@ func TestWhatIsSaidBySignalIsHeardBeforeALaterUpdate(t *testing.T) {
 		"a revocation that is refused for it": {"done", revoke, string(operation.ProblemNotRevocable), []string{"done"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, startEngine(t), quick)
+			w := newWorld(t, sharedEngine(t), quick)
 			w.ringsEvery(t, "{interval: 1h, lifetime: 2h}")
 			_, api := w.api(t, "127.0.0.1:0", "-worker=false")
 			first := w.worker(t)
@@ -271,7 +265,8 @@ func TestWhatIsSaidBySignalIsHeardBeforeALaterUpdate(t *testing.T) {
 }
 
 func TestAnUpdateThatIsSentAgainIsAnsweredAlsoAfterTheRunClosedByIt(t *testing.T) {
-	w := newWorld(t, startEngine(t), quick)
+	t.Parallel()
+	w := newWorld(t, sharedEngine(t), quick)
 	api, c := w.run(t).Client, w.temporalClient(t)
 	w.core.SetStatus("151", "processing")
 	key := start(t, api, entry("151"))
@@ -302,8 +297,8 @@ func statuses(received []simulator.Received) (all []string) {
 }
 
 func TestALongWaitGivesItsSlotBackAndShowsHAndK(t *testing.T) {
-	leavesNothing(t)
-	w := newWorld(t, startEngine(t), waitsOnServer)
+	t.Parallel()
+	w := newWorld(t, sharedEngine(t), waitsOnServer)
 	api := w.run(t).Client
 	w.core.SetStatus("150", "done")
 	w.standard.Script("150", failing(http.StatusServiceUnavailable))
@@ -316,17 +311,17 @@ func TestALongWaitGivesItsSlotBackAndShowsHAndK(t *testing.T) {
 	require.Equal(t, serverInterval, policy.GetInitialInterval().AsDuration())
 	require.InDelta(t, 1, policy.GetBackoffCoefficient(), 0)
 	require.EqualValues(t, 4, policy.GetMaximumAttempts())
-	require.NoError(t, api.Withdraw(t.Context(), key))
+	withdraw(t, api, key)
 	require.Equal(t, operation.OutcomeWithdrawn, closed(t, api, key).Outcome)
 }
 
 func TestWhatIsSaidDuringAnAttemptInAWorkflowTaskRepeatsNothing(t *testing.T) {
-	leavesNothing(t)
-	w := newWorld(t, startEngine(t), patient)
+	t.Parallel()
+	w := newWorld(t, sharedEngine(t), patient)
 	api := w.run(t).Client
 	for name, say := range map[string]func(operation.Key) error{
 		"190": func(key operation.Key) error { return api.Push(t.Context(), key, "done") },
-		"191": func(key operation.Key) error { return api.Withdraw(t.Context(), key) },
+		"191": func(key operation.Key) error { _, err := api.Withdraw(t.Context(), key); return err },
 		"192": func(key operation.Key) error { _, err := api.Revoke(t.Context(), key, "user", ""); return err },
 	} {
 		w.core.SetStatus("warm"+name, "done")
@@ -347,8 +342,8 @@ func TestWhatIsSaidDuringAnAttemptInAWorkflowTaskRepeatsNothing(t *testing.T) {
 }
 
 func TestWhatIsSaidDuringALongAttemptInAWorkflowTaskWaitsForIt(t *testing.T) {
-	leavesNothing(t)
-	w := newWorld(t, startEngine(t), patient)
+	t.Parallel()
+	w := newWorld(t, sharedEngine(t), patient)
 	api := w.run(t).Client
 	for _, id := range []string{"warm", "195"} {
 		w.core.SetStatus(id, "done")
@@ -360,14 +355,14 @@ func TestWhatIsSaidDuringALongAttemptInAWorkflowTaskWaitsForIt(t *testing.T) {
 	key := start(t, api, entry("195"))
 	underWay(t, w.standard, "195", 1)
 	require.Nil(t, pendingDelivery(t, w.temporalClient(t), key), "the attempt is made inside the workflow task")
-	require.NoError(t, api.Withdraw(t.Context(), key))
+	withdraw(t, api, key)
 	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, key).Outcome)
 	require.Len(t, w.standard.Received("195"), 1, "nothing was sent twice")
 }
 
 func TestAWithdrawalCutsNothingOff(t *testing.T) {
-	leavesNothing(t)
-	w := newWorld(t, startEngine(t), waitsOnServer)
+	t.Parallel()
+	w := newWorld(t, sharedEngine(t), waitsOnServer)
 	api := w.run(t).Client
 	for _, id := range []string{"160", "161", "162"} {
 		w.core.SetStatus(id, "done")
@@ -376,7 +371,7 @@ func TestAWithdrawalCutsNothingOff(t *testing.T) {
 		w.standard.Script("160", failing(http.StatusServiceUnavailable), simulator.Reply{Delay: slow})
 		key := start(t, api, entry("160"))
 		underWay(t, w.standard, "160", 2)
-		require.NoError(t, api.Withdraw(t.Context(), key))
+		withdraw(t, api, key)
 		state := closed(t, api, key)
 		require.Equal(t, operation.OutcomeAcknowledged, state.Outcome)
 		require.Equal(t, "unacknowledged acknowledged", verdicts(state.Deliveries[0]))
@@ -385,7 +380,7 @@ func TestAWithdrawalCutsNothingOff(t *testing.T) {
 		w.standard.Script("161", simulator.Reply{Delay: slow})
 		key := start(t, api, entry("161"))
 		underWay(t, w.standard, "161", 1)
-		require.NoError(t, api.Withdraw(t.Context(), key))
+		withdraw(t, api, key)
 		require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, key).Outcome)
 	})
 	t.Run("what waits for its next attempt is rung no more, and its attempts stay on record", func(t *testing.T) {
@@ -395,7 +390,7 @@ func TestAWithdrawalCutsNothingOff(t *testing.T) {
 		require.Eventually(t, func() bool {
 			return pendingDelivery(t, c, key).GetState() == enumspb.PENDING_ACTIVITY_STATE_SCHEDULED
 		}, patience, 20*time.Millisecond)
-		require.NoError(t, api.Withdraw(t.Context(), key))
+		withdraw(t, api, key)
 		state := closed(t, api, key)
 		require.Equal(t, operation.OutcomeWithdrawn, state.Outcome)
 		require.Equal(t, "unacknowledged", verdicts(state.Deliveries[0]))

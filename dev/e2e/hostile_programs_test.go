@@ -21,7 +21,7 @@ func (h *hostileWorld) ran(t *testing.T, name string, environment []string, argu
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	command := exec.CommandContext(ctx, program(t, name), arguments...)
-	command.Env = append(append(os.Environ(), "TEMPORAL_ADDRESS="+h.temporal.addr, "TEMPORAL_NAMESPACE="+namespace), environment...)
+	command.Env = append(append(os.Environ(), "TEMPORAL_ADDRESS="+h.temporal.addr, "TEMPORAL_NAMESPACE="+h.temporal.namespace), environment...)
 	command.Dir = t.TempDir()
 	out, err := command.CombinedOutput()
 	require.NoError(t, ctx.Err(), "%s does not end", name)

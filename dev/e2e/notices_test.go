@@ -22,9 +22,9 @@ import (
 // TestOperatorsHearWhatNobodyAcknowledged: each notice reaches its endpoint,
 // signed, once, and survives a receiver that fails at first.
 func TestOperatorsHearWhatNobodyAcknowledged(t *testing.T) {
-	leavesNothing(t)
+	t.Parallel()
 	operators, shop := receiver(t, "standard"), receiver(t, "standard")
-	w := newWorld(t, startEngine(t), quick,
+	w := newWorld(t, sharedEngine(t), quick,
 		fmt.Sprintf(`SHOP: {dialect: standard, source: wallet, url: %q, poll: {interval: 100ms, lifetime: 1m}, delivery: {interval: 50ms, attempts: 4}}`, shop.URL()),
 		fmt.Sprintf(`OPERATORS: {dialect: standard, url: %q, delivery: {interval: 50ms, attempts: 5}, signing: {secrets: ["${env:E2E_SIGNING_SECRET}"]}}`, operators.URL()))
 	w.adds(t, "notices: {endpoint: OPERATORS, failing_after: 6}")
@@ -82,10 +82,10 @@ func TestOperatorsHearWhatNobodyAcknowledged(t *testing.T) {
 
 // TestANoticeThatNobodyHearsCausesNoOther: it fails where operators see it.
 func TestANoticeThatNobodyHearsCausesNoOther(t *testing.T) {
-	leavesNothing(t)
+	t.Parallel()
 	operators := receiver(t, "standard")
 	operators.Default(failing(http.StatusServiceUnavailable))
-	w := newWorld(t, startEngine(t), quick,
+	w := newWorld(t, sharedEngine(t), quick,
 		fmt.Sprintf(`OPERATORS: {dialect: standard, url: %q, delivery: {interval: 50ms, attempts: 5}}`, operators.URL()))
 	w.adds(t, "notices: {endpoint: OPERATORS, failing_after: 3}")
 	api := w.run(t).Client

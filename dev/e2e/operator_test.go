@@ -15,11 +15,10 @@ import (
 	sdkpb "go.temporal.io/api/sdk/v1"
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
-	"go.temporal.io/sdk/client"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/dev/simulator"
 	"ringback/internal/operation"
 )
@@ -28,13 +27,13 @@ import (
 // a delivery that waits (docs/operations.md): h and k hold, or are what the
 // operator edited them to.
 func TestWhatAnOperatorDoesToADelivery(t *testing.T) {
-	leavesNothing(t)
-	w := newWorld(t, startEngine(t), waitsOnServer)
+	t.Parallel()
+	w := newWorld(t, sharedEngine(t), waitsOnServer)
 	api := w.run(t).Client
 	c := w.temporalClient(t)
 	cases := map[string]struct {
 		id       string
-		act      func(*testing.T, client.Client, operation.Key)
+		act      func(*testing.T, temporalClient, operation.Key)
 		attempts int
 		// gap is the least from the first attempt to the second, h from then on.
 		gap, h time.Duration
@@ -69,13 +68,13 @@ func TestWhatAnOperatorDoesToADelivery(t *testing.T) {
 	})
 }
 
-func awaitBackoff(t *testing.T, c client.Client, key operation.Key) {
+func awaitBackoff(t *testing.T, c temporalClient, key operation.Key) {
 	t.Helper()
 	awaitPending(t, c, key, "Deliver")
 }
 
 // awaitPending waits until an activity waits on the server.
-func awaitPending(t *testing.T, c client.Client, key operation.Key, kind string) {
+func awaitPending(t *testing.T, c temporalClient, key operation.Key, kind string) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		description, err := c.DescribeWorkflowExecution(t.Context(), key.WorkflowID(), "")
@@ -89,42 +88,42 @@ func execution(key operation.Key) *commonpb.WorkflowExecution {
 	return &commonpb.WorkflowExecution{WorkflowId: key.WorkflowID()}
 }
 
-func pauseDelivery(t *testing.T, c client.Client, key operation.Key) {
+func pauseDelivery(t *testing.T, c temporalClient, key operation.Key) {
 	t.Helper()
 	_, err := c.WorkflowService().PauseActivity(t.Context(), &workflowservice.PauseActivityRequest{
-		Namespace: namespace, Execution: execution(key), Identity: "operator",
+		Namespace: c.namespace, Execution: execution(key), Identity: "operator",
 		Activity: &workflowservice.PauseActivityRequest_Type{Type: "Deliver"},
 	})
 	require.NoError(t, err)
 }
 
-func pauseFor(d time.Duration) func(*testing.T, client.Client, operation.Key) {
-	return func(t *testing.T, c client.Client, key operation.Key) {
+func pauseFor(d time.Duration) func(*testing.T, temporalClient, operation.Key) {
+	return func(t *testing.T, c temporalClient, key operation.Key) {
 		t.Helper()
 		pauseDelivery(t, c, key)
 		time.Sleep(d)
 		_, err := c.WorkflowService().UnpauseActivity(t.Context(), &workflowservice.UnpauseActivityRequest{
-			Namespace: namespace, Execution: execution(key), Identity: "operator",
+			Namespace: c.namespace, Execution: execution(key), Identity: "operator",
 			Activity: &workflowservice.UnpauseActivityRequest_Type{Type: "Deliver"},
 		})
 		require.NoError(t, err)
 	}
 }
 
-func editInterval(h time.Duration) func(*testing.T, client.Client, operation.Key) {
+func editInterval(h time.Duration) func(*testing.T, temporalClient, operation.Key) {
 	return edit(&commonpb.RetryPolicy{InitialInterval: durationpb.New(h), MaximumInterval: durationpb.New(h)},
 		"retry_policy.initial_interval", "retry_policy.maximum_interval")
 }
 
-func editAttempts(k int32) func(*testing.T, client.Client, operation.Key) {
+func editAttempts(k int32) func(*testing.T, temporalClient, operation.Key) {
 	return edit(&commonpb.RetryPolicy{MaximumAttempts: k}, "retry_policy.maximum_attempts")
 }
 
-func edit(policy *commonpb.RetryPolicy, paths ...string) func(*testing.T, client.Client, operation.Key) {
-	return func(t *testing.T, c client.Client, key operation.Key) {
+func edit(policy *commonpb.RetryPolicy, paths ...string) func(*testing.T, temporalClient, operation.Key) {
+	return func(t *testing.T, c temporalClient, key operation.Key) {
 		t.Helper()
 		_, err := c.WorkflowService().UpdateActivityOptions(t.Context(), &workflowservice.UpdateActivityOptionsRequest{
-			Namespace: namespace, Execution: execution(key), Identity: "operator",
+			Namespace: c.namespace, Execution: execution(key), Identity: "operator",
 			Activity:        &workflowservice.UpdateActivityOptionsRequest_Type{Type: "Deliver"},
 			ActivityOptions: &activitypb.ActivityOptions{RetryPolicy: policy},
 			UpdateMask:      &fieldmaskpb.FieldMask{Paths: paths},
@@ -133,20 +132,20 @@ func edit(policy *commonpb.RetryPolicy, paths ...string) func(*testing.T, client
 	}
 }
 
-func reset(t *testing.T, c client.Client, key operation.Key) {
+func reset(t *testing.T, c temporalClient, key operation.Key) {
 	t.Helper()
 	_, err := c.WorkflowService().ResetActivity(t.Context(), &workflowservice.ResetActivityRequest{
-		Namespace: namespace, Execution: execution(key), Identity: "operator",
+		Namespace: c.namespace, Execution: execution(key), Identity: "operator",
 		Activity: &workflowservice.ResetActivityRequest_Type{Type: "Deliver"},
 	})
 	require.NoError(t, err)
 }
 
 func TestWhatAnOperatorDoesToARun(t *testing.T) {
-	leavesNothing(t)
+	t.Parallel()
 	core := "{dialect: standard, source: wallet, poll: {interval: 15s, lifetime: 1h}, delivery: {interval: 6s, attempts: 4}, "
 	books := receiver(t, "standard")
-	w := newWorld(t, startEngine(t), waitsOnServer, "SELDOM: "+core+fmt.Sprintf("url: %q}", books.URL()+"/hooks"))
+	w := newWorld(t, sharedEngine(t), waitsOnServer, "SELDOM: "+core+fmt.Sprintf("url: %q}", books.URL()+"/hooks"))
 	api := w.run(t).Client
 	c := w.temporalClient(t)
 
@@ -218,7 +217,7 @@ func TestWhatAnOperatorDoesToARun(t *testing.T) {
 			state := closed(t, api, key)
 			require.Equal(t, operation.OutcomeGone, state.Outcome)
 			_, err := c.ResetWorkflowExecution(t.Context(), &workflowservice.ResetWorkflowExecutionRequest{
-				Namespace: namespace, WorkflowExecution: &commonpb.WorkflowExecution{WorkflowId: key.WorkflowID(), RunId: state.RunID},
+				Namespace: c.namespace, WorkflowExecution: &commonpb.WorkflowExecution{WorkflowId: key.WorkflowID(), RunId: state.RunID},
 				Reason: "by an operator", RequestId: "184", WorkflowTaskFinishEventId: 4,
 			})
 			require.NoError(t, err)
@@ -244,7 +243,7 @@ func TestWhatAnOperatorDoesToARun(t *testing.T) {
 			key := start(t, api, operation.StartRequest{Endpoint: "SELDOM", OperationID: "186"})
 			awaitPending(t, c, key, "Watch")
 			_, err := c.WorkflowService().PauseActivity(t.Context(), &workflowservice.PauseActivityRequest{
-				Namespace: namespace, Execution: execution(key), Identity: "operator", Activity: &workflowservice.PauseActivityRequest_Type{Type: "Watch"},
+				Namespace: c.namespace, Execution: execution(key), Identity: "operator", Activity: &workflowservice.PauseActivityRequest_Type{Type: "Watch"},
 			})
 			require.NoError(t, err)
 			w.core.SetStatus("186", "done")
@@ -252,7 +251,7 @@ func TestWhatAnOperatorDoesToARun(t *testing.T) {
 			require.Len(t, w.core.Questions("186"), 1)
 			require.Empty(t, books.Received("186"))
 			_, err = c.WorkflowService().UnpauseActivity(t.Context(), &workflowservice.UnpauseActivityRequest{
-				Namespace: namespace, Execution: execution(key), Identity: "operator", Activity: &workflowservice.UnpauseActivityRequest_Type{Type: "Watch"},
+				Namespace: c.namespace, Execution: execution(key), Identity: "operator", Activity: &workflowservice.UnpauseActivityRequest_Type{Type: "Watch"},
 			})
 			require.NoError(t, err)
 			require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, key).Outcome)
@@ -264,7 +263,7 @@ func TestWhatAnOperatorDoesToARun(t *testing.T) {
 			key := start(t, api, entry("187"))
 			closed(t, api, key)
 			_, err := c.WorkflowService().DeleteWorkflowExecution(t.Context(), &workflowservice.DeleteWorkflowExecutionRequest{
-				Namespace: namespace, WorkflowExecution: execution(key),
+				Namespace: c.namespace, WorkflowExecution: execution(key),
 			})
 			require.NoError(t, err)
 			require.Eventually(t, func() bool {
@@ -281,7 +280,7 @@ func TestWhatAnOperatorDoesToARun(t *testing.T) {
 }
 
 // details are what the Temporal UI shows as a run's current details.
-func details(t *testing.T, c client.Client, key operation.Key) string {
+func details(t *testing.T, c temporalClient, key operation.Key) string {
 	t.Helper()
 	value, err := c.QueryWorkflow(t.Context(), key.WorkflowID(), "", "__temporal_workflow_metadata")
 	require.NoError(t, err)

@@ -14,7 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/internal/operation"
 )
 
@@ -38,7 +38,6 @@ func (e *engine) pause(t *testing.T) (goOn func()) {
 // While the engine stands still, starts fill what room there is for them and the
 // others are told to come back; what was accepted, before and then, is rung.
 func TestStartsAreShedBeforeTheEngineDrownsAndWhatIsAcceptedCompletes(t *testing.T) {
-	leavesNothing(t)
 	w := newWorld(t, startEngine(t), quick)
 	w.atOnce(t, 4)
 	api := w.run(t)
@@ -104,7 +103,6 @@ func patiently(t *testing.T, api *apiclient.Client, r operation.StartRequest) op
 // What is said to open operations is heard while starts hold all the room there
 // is for them.
 func TestChangesAndReadsAreAdmittedBesideAFloodOfStarts(t *testing.T) {
-	leavesNothing(t)
 	w := newWorld(t, startEngine(t), quick)
 	w.atOnce(t, 1)
 	api := w.run(t)
@@ -132,6 +130,6 @@ func TestChangesAndReadsAreAdmittedBesideAFloodOfStarts(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, api.Push(t.Context(), open, "reserved"))
 	}
-	require.NoError(t, api.Withdraw(t.Context(), open))
+	withdraw(t, api.Client, open)
 	require.Equal(t, operation.OutcomeWithdrawn, closed(t, api.Client, open).Outcome)
 }

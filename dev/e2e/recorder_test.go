@@ -19,7 +19,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/internal/operation"
 )
 
@@ -252,7 +252,7 @@ func newStage(t *testing.T, endpoints map[string]string) *stage {
 func newQuietStage(t *testing.T, endpoints map[string]string) *stage {
 	t.Helper()
 	s := &stage{recorder: newRecorder(t), endpoints: endpoints}
-	s.temporal = startEngine(t)
+	s.temporal = sharedEngine(t)
 	s.config = filepath.Join(t.TempDir(), "ringback.yml")
 	s.write(t)
 	return s
@@ -332,7 +332,7 @@ func (s *stage) revoke(t *testing.T, key operation.Key) {
 
 func (s *stage) withdraw(t *testing.T, key operation.Key) {
 	t.Helper()
-	require.NoError(t, untilServed(t, func(ctx context.Context) error { return s.Withdraw(ctx, key) }))
+	require.NoError(t, untilServed(t, func(ctx context.Context) error { _, err := s.Withdraw(ctx, key); return err }))
 }
 
 func (s *stage) redeliver(t *testing.T, key operation.Key, request operation.RedeliveryRequest) error {

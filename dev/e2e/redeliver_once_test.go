@@ -12,7 +12,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/internal/config"
 	"ringback/internal/operation"
 	"ringback/internal/service"
@@ -21,8 +21,8 @@ import (
 const callsAtOnce = 20
 
 func TestOneOfTwentyWhoRedeliverAnOperationAtOnceBeginsARun(t *testing.T) {
-	leavesNothing(t)
-	w := newWorld(t, startEngine(t), quick)
+	t.Parallel()
+	w := newWorld(t, sharedEngine(t), quick)
 	api := w.run(t).Client
 	for round, request := range []operation.RedeliveryRequest{
 		{Force: true}, {Force: true}, {Force: true}, {Force: true, Repoll: true}, {Force: true, Repoll: true},
@@ -88,8 +88,8 @@ func (l *lateStarts) ExecuteWorkflow(ctx context.Context, o client.StartWorkflow
 }
 
 func TestWhoRedeliversARunThatWasRedeliveredSinceBeginsNone(t *testing.T) {
-	leavesNothing(t)
-	w := newWorld(t, startEngine(t), quick)
+	t.Parallel()
+	w := newWorld(t, sharedEngine(t), quick)
 	api := w.run(t).Client
 	w.core.SetStatus("450", "done")
 	key := start(t, api, entry("450"))
@@ -97,19 +97,19 @@ func TestWhoRedeliversARunThatWasRedeliveredSinceBeginsNone(t *testing.T) {
 
 	c, err := config.Load(w.config)
 	require.NoError(t, err)
-	temporal, err := client.Dial(service.ClientOptions(client.Options{HostPort: w.temporal.addr, Namespace: namespace}))
+	temporal, err := client.Dial(service.ClientOptions(client.Options{HostPort: w.temporal.addr, Namespace: w.temporal.namespace}))
 	require.NoError(t, err)
 	t.Cleanup(temporal.Close)
-	service := &service.Desk{
+	service := &service.Service{
 		Client:    &lateStarts{Client: temporal, expected: callsAtOnce, all: make(chan struct{}), over: make(chan struct{})},
-		Namespace: namespace, Converter: converter.GetDefaultDataConverter(), Endpoint: c.Endpoint,
+		Namespace: w.temporal.namespace, Converter: converter.GetDefaultDataConverter(), Endpoint: c.Endpoint,
 	}
 	var done, skipped atomic.Int32
 	var calls sync.WaitGroup
 	for i := range callsAtOnce {
 		calls.Go(func() {
 			redelivered, err := service.RedeliverRun(t.Context(), operation.RunRef{Key: key, RunID: first.RunID},
-				operation.RedeliveryRequest{Force: true, RedeliveriesID: fmt.Sprintf("rd_%d", i)})
+				operation.RedeliveryRequest{Force: true, BulkRedeliveryID: fmt.Sprintf("rd_%d", i)})
 			switch {
 			case err != nil:
 				t.Error(err)

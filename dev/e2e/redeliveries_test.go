@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
-	"net/url"
 	"os"
 	"strings"
 	"testing"
@@ -15,7 +14,7 @@ import (
 	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/api/workflowservice/v1"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/dev/simulator"
 	"ringback/internal/operation"
 	"ringback/workflows"
@@ -44,8 +43,8 @@ func (w *world) withKeys(t *testing.T) {
 }
 
 // undelivered asks for what never arrived at an endpoint.
-func undelivered(endpoint string) url.Values {
-	return url.Values{"outcome": {"undelivered"}, "time": {"closed"}, "endpoint": {endpoint}}
+func undelivered(endpoint string) operation.ListQuery {
+	return operation.ListQuery{Endpoint: endpoint, Undelivered: true, ByClose: true}
 }
 
 // failsMany starts n entries whose receiver never acknowledges, and returns
@@ -68,12 +67,12 @@ func failsMany(t *testing.T, w *world, api *apiclient.Client, n int) []operation
 }
 
 // counts waits until visibility, which follows a moment behind, counts so many.
-func counts(t *testing.T, api *apiclient.Client, query url.Values, n int) {
+func counts(t *testing.T, api *apiclient.Client, query operation.ListQuery, n int) {
 	t.Helper()
 	var count operation.OperationsCount
 	for until := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
 		var err error
-		count, err = api.Count(t.Context(), query)
+		count, err = api.Count(t.Context(), operation.CountQuery{ListQuery: query})
 		require.NoError(t, err)
 		require.True(t, count.Exact)
 		if count.Count == n {
@@ -88,19 +87,19 @@ func counts(t *testing.T, api *apiclient.Client, query url.Values, n int) {
 }
 
 // comesTo reads a bulk redelivery until done says so.
-func comesTo(t *testing.T, api *apiclient.Client, id string, done func(operation.Redeliveries) bool) operation.Redeliveries {
+func comesTo(t *testing.T, api *apiclient.Client, id string, done func(operation.BulkRedelivery) bool) operation.BulkRedelivery {
 	t.Helper()
-	var found operation.Redeliveries
+	var found operation.BulkRedelivery
 	require.Eventually(t, func() bool {
 		var err error
-		found, err = api.Redeliveries(t.Context(), id)
+		found, err = api.BulkRedelivery(t.Context(), id)
 		require.NoError(t, err)
 		return done(found)
 	}, patience, 50*time.Millisecond)
 	return found
 }
 
-func isDone(r operation.Redeliveries) bool { return r.Phase == operation.RedeliveriesDone }
+func isDone(r operation.BulkRedelivery) bool { return r.Phase == operation.BulkRedeliveryDone }
 
 // acknowledged counts the callbacks about an operation that were.
 func acknowledged(r *simulator.Receiver, id string) int {
@@ -123,8 +122,9 @@ func acknowledgedOf(r *simulator.Receiver, keys []operation.Key) int {
 }
 
 func TestManyAreRedeliveredOnceEachThoughStoppedAndKilled(t *testing.T) {
+	t.Parallel()
 	const many = 30
-	w := newWorld(t, startEngine(t), quick)
+	w := newWorld(t, sharedEngine(t), quick)
 	w.withKeys(t)
 	_, api := w.api(t, "127.0.0.1:0", "-worker=false")
 	api.Key = opsKey
@@ -135,42 +135,42 @@ func TestManyAreRedeliveredOnceEachThoughStoppedAndKilled(t *testing.T) {
 	keys := failsMany(t, w, api, many)
 	filter := operation.Filter{Endpoint: ledger}
 
-	found, err := api.DryRun(t.Context(), operation.RedeliveriesRequest{Filter: filter})
+	found, err := api.DryRun(t.Context(), operation.BulkRedeliveryRequest{Filter: filter})
 	require.NoError(t, err)
 	require.Equal(t, many, found.Matched)
 	require.Len(t, found.Sample, operation.MaxSample)
 	require.Equal(t, operation.OutcomeExhausted, found.Sample[0].Outcome)
 	require.Zero(t, acknowledgedOf(w.standard, keys), "a dry run starts nothing")
 
-	begun, err := api.RedeliverMany(t.Context(), operation.RedeliveriesRequest{Filter: filter, RatePerSecond: 3, Reason: "receiver repaired"})
+	begun, err := api.StartBulkRedelivery(t.Context(), operation.BulkRedeliveryRequest{Filter: filter, RatePerSecond: 3, Reason: "receiver repaired"})
 	require.NoError(t, err)
 	require.Equal(t, many, begun.Matched)
 	require.Equal(t, "ops", begun.By)
 
 	// Stopped, nothing more is begun.
-	comesTo(t, api, begun.ID, func(r operation.Redeliveries) bool { return r.Done >= 3 })
-	told, err := api.TellRedeliveries(t.Context(), begun.ID, "stop")
+	comesTo(t, api, begun.ID, func(r operation.BulkRedelivery) bool { return r.Done >= 3 })
+	told, err := api.StopBulkRedelivery(t.Context(), begun.ID)
 	require.NoError(t, err)
-	require.Equal(t, operation.RedeliveriesStopped, told.Phase)
+	require.Equal(t, operation.BulkRedeliveryStopped, told.Phase)
 	time.Sleep(2 * time.Second)
 	stopped := acknowledgedOf(w.standard, keys)
 	require.Less(t, stopped, many)
 	time.Sleep(time.Second)
 	require.Equal(t, stopped, acknowledgedOf(w.standard, keys))
-	require.Equal(t, stopped, comesTo(t, api, begun.ID, func(operation.Redeliveries) bool { return true }).Done, "as its memo says")
+	require.Equal(t, stopped, comesTo(t, api, begun.ID, func(operation.BulkRedelivery) bool { return true }).Done, "as its memo says")
 
 	// Resumed, and its worker killed between two operations.
-	_, err = api.TellRedeliveries(t.Context(), begun.ID, "resume")
+	_, err = api.ResumeBulkRedelivery(t.Context(), begun.ID)
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { return acknowledgedOf(w.standard, keys) >= stopped+5 }, patience, time.Millisecond)
 	time.Sleep(100 * time.Millisecond)
 	require.NoError(t, worker.Kill())
-	alone := comesTo(t, api, begun.ID, func(operation.Redeliveries) bool { return true })
+	alone := comesTo(t, api, begun.ID, func(operation.BulkRedelivery) bool { return true })
 	require.GreaterOrEqual(t, alone.Done, stopped, "progress is told without a worker")
 	w.worker(t)
 
 	done := comesTo(t, api, begun.ID, isDone)
-	require.Equal(t, operation.RedeliveriesProgress{Done: many}, done.RedeliveriesProgress)
+	require.Equal(t, operation.BulkRedeliveryProgress{Done: many}, done.BulkRedeliveryProgress)
 	require.NotNil(t, done.EndedAt)
 	for _, key := range keys {
 		state := closed(t, api, key)
@@ -179,12 +179,12 @@ func TestManyAreRedeliveredOnceEachThoughStoppedAndKilled(t *testing.T) {
 		numbered(t, state.Deliveries[0].Attempts, 1)
 		require.Len(t, state.Deliveries[0].Attempts, quickAttempts+1)
 		require.NotNil(t, state.Redelivery)
-		require.Equal(t, begun.ID, state.Redelivery.RedeliveriesID, "each is linked to it")
+		require.Equal(t, begun.ID, state.Redelivery.BulkRedeliveryID, "each is linked to it")
 		require.Equal(t, "ops", state.Redelivery.By)
 		require.Equal(t, "receiver repaired", state.Redelivery.Reason)
 	}
 	require.Len(t, w.standard.Received("900"), 1, "what had arrived is left alone")
-	_, err = api.TellRedeliveries(t.Context(), begun.ID, "stop")
+	_, err = api.StopBulkRedelivery(t.Context(), begun.ID)
 	require.Equal(t, http.StatusConflict, apiclient.Status(err), "it has ended")
 
 	t.Run("what never arrived is nothing now", func(t *testing.T) {
@@ -194,28 +194,28 @@ func TestManyAreRedeliveredOnceEachThoughStoppedAndKilled(t *testing.T) {
 		require.Empty(t, page.Operations, "the runs that failed are not the latest")
 	})
 	t.Run("the same once more rings nobody", func(t *testing.T) {
-		again, err := api.RedeliverMany(t.Context(), operation.RedeliveriesRequest{Filter: filter, RatePerSecond: 100})
+		again, err := api.StartBulkRedelivery(t.Context(), operation.BulkRedeliveryRequest{Filter: filter, RatePerSecond: 100})
 		require.NoError(t, err)
 		again = comesTo(t, api, again.ID, isDone)
-		require.Equal(t, operation.RedeliveriesProgress{Skipped: many}, again.RedeliveriesProgress)
+		require.Equal(t, operation.BulkRedeliveryProgress{Skipped: many}, again.BulkRedeliveryProgress)
 		require.Equal(t, many, acknowledgedOf(w.standard, keys))
 		require.Eventually(t, func() bool {
-			recent, err := api.RecentRedeliveries(t.Context())
+			recent, err := api.BulkRedeliveries(t.Context())
 			require.NoError(t, err)
 			return len(recent.Redeliveries) == 2 && recent.Redeliveries[0].ID == again.ID && isDone(recent.Redeliveries[0])
 		}, patience, 100*time.Millisecond)
 	})
 	t.Run("force rings what was acknowledged, and needs its scope", func(t *testing.T) {
-		forced := operation.RedeliveriesRequest{
+		forced := operation.BulkRedeliveryRequest{
 			Filter: operation.Filter{Endpoint: ledger, Outcome: operation.OutcomeAcknowledged}, Force: true, RatePerSecond: 100, Reason: "the client lost a day",
 		}
-		_, err := api.RedeliverMany(t.Context(), forced)
+		_, err := api.StartBulkRedelivery(t.Context(), forced)
 		require.Equal(t, http.StatusForbidden, apiclient.Status(err))
-		boss := &apiclient.Client{Base: api.Base, Key: bossKey}
-		counts(t, api, url.Values{"outcome": {"acknowledged"}, "endpoint": {ledger}}, many+1)
-		begun, err := boss.RedeliverMany(t.Context(), forced)
+		boss := &apiclient.Client{MaxAttempts: 1, Base: api.Base, Key: bossKey}
+		counts(t, api, operation.ListQuery{Endpoint: ledger, Outcome: operation.OutcomeAcknowledged}, many+1)
+		begun, err := boss.StartBulkRedelivery(t.Context(), forced)
 		require.NoError(t, err)
-		require.Equal(t, operation.RedeliveriesProgress{Done: many + 1}, comesTo(t, boss, begun.ID, isDone).RedeliveriesProgress)
+		require.Equal(t, operation.BulkRedeliveryProgress{Done: many + 1}, comesTo(t, boss, begun.ID, isDone).BulkRedeliveryProgress)
 		for _, key := range append(keys, arrived) {
 			require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, key).Outcome)
 			require.Equal(t, 2, acknowledged(w.standard, key.OperationID))
@@ -230,11 +230,13 @@ func TestWhatNeverArrivedIsAnsweredAndRedeliveredOnPostgreSQL(t *testing.T) {
 	neverArrived(t, startEngine(t, "-postgres", startPostgres(t)))
 }
 
-func TestWhatNeverArrivedIsAnsweredAndRedelivered(t *testing.T) { neverArrived(t, startEngine(t)) }
+func TestWhatNeverArrivedIsAnsweredAndRedelivered(t *testing.T) {
+	t.Parallel()
+	neverArrived(t, sharedEngine(t))
+}
 
 func neverArrived(t *testing.T, e *engine) {
 	t.Helper()
-	leavesNothing(t)
 	w := newWorld(t, e, policies{poll: "{schedule: [50ms], lifetime: 1m}", delivery: "{interval: 20ms, attempts: 2, timeout: 5s}"},
 		fmt.Sprintf(`BRIEF: {dialect: standard, source: wallet, url: %q, poll: {interval: 100ms, lifetime: 300ms}, delivery: {interval: 20ms, attempts: 2}}`, "http://127.0.0.1:1/hooks"))
 	api := w.run(t).Client
@@ -266,15 +268,15 @@ func neverArrived(t *testing.T, e *engine) {
 	w.core.SetStatus("5", "done")
 	require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, start(t, api, entry("5"))).Outcome)
 
-	all := url.Values{"outcome": {"undelivered"}, "time": {"closed"}, "since": {"2026-01-01T00:00:00Z"}}
+	all := operation.ListQuery{Undelivered: true, ByClose: true, Since: operation.At(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))}
 	counts(t, api, all, len(odd)+4)
-	grouped := url.Values{"outcome": {"undelivered"}, "group_by": {"endpoint"}}
+	grouped := operation.CountQuery{ListQuery: operation.ListQuery{Undelivered: true}, GroupBy: operation.GroupByEndpoint}
 	count, err := api.Count(t.Context(), grouped)
 	require.NoError(t, err)
 	require.Equal(t, []operation.CountGroup{
 		{Endpoint: gold, Count: len(odd)}, {Endpoint: ledger, Count: 2}, {Endpoint: "BRIEF", Count: 1}, {Endpoint: shop, Count: 1},
 	}, count.Groups)
-	grouped.Set("group_by", "outcome")
+	grouped.GroupBy = operation.GroupByOutcome
 	count, err = api.Count(t.Context(), grouped)
 	require.NoError(t, err)
 	require.Equal(t, []operation.CountGroup{
@@ -284,17 +286,17 @@ func neverArrived(t *testing.T, e *engine) {
 
 	// The odd ones are redelivered, acknowledged, and no longer listed.
 	w.ukrcard.Default(simulator.Acknowledge)
-	begun, err := api.RedeliverMany(t.Context(), operation.RedeliveriesRequest{
+	begun, err := api.StartBulkRedelivery(t.Context(), operation.BulkRedeliveryRequest{
 		Filter: operation.Filter{Endpoint: gold, Outcome: operation.OutcomeExhausted, Status: "2"}, RatePerSecond: 100,
 	})
 	require.NoError(t, err)
-	require.Equal(t, operation.RedeliveriesProgress{Done: len(odd)}, comesTo(t, api, begun.ID, isDone).RedeliveriesProgress)
+	require.Equal(t, operation.BulkRedeliveryProgress{Done: len(odd)}, comesTo(t, api, begun.ID, isDone).BulkRedeliveryProgress)
 	for _, id := range odd {
 		require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, order(id, "").Key()).Outcome)
 		require.Equal(t, 1, acknowledged(w.ukrcard, id), id)
 	}
 	counts(t, api, all, 4)
-	page, err := api.List(t.Context(), url.Values{"outcome": {"exhausted"}})
+	page, err := api.List(t.Context(), operation.ListQuery{Outcome: operation.OutcomeExhausted})
 	require.NoError(t, err)
 	require.Empty(t, page.Operations)
 
@@ -302,10 +304,10 @@ func neverArrived(t *testing.T, e *engine) {
 	w.core.SetStatus("2", "done")
 	w.core.SetStatus("3", "done")
 	w.standard.Script("1", simulator.Acknowledge)
-	begun, err = api.RedeliverMany(t.Context(), operation.RedeliveriesRequest{Filter: operation.Filter{Since: operation.At(time.Unix(0, 0))}, RatePerSecond: 100})
+	begun, err = api.StartBulkRedelivery(t.Context(), operation.BulkRedeliveryRequest{Filter: operation.Filter{Since: operation.At(time.Unix(0, 0))}, RatePerSecond: 100})
 	require.NoError(t, err)
 	done := comesTo(t, api, begun.ID, isDone)
-	require.Equal(t, operation.RedeliveriesProgress{Done: 3, Skipped: len(odd)}, done.RedeliveriesProgress)
+	require.Equal(t, operation.BulkRedeliveryProgress{Done: 3, Skipped: len(odd)}, done.BulkRedeliveryProgress)
 	for _, id := range []string{"1", "3"} {
 		require.Equal(t, operation.OutcomeAcknowledged, closed(t, api, entry(id).Key()).Outcome)
 	}
@@ -318,21 +320,21 @@ func neverArrived(t *testing.T, e *engine) {
 	require.Equal(t, "the client asked", note.Reason)
 	require.NotEmpty(t, note.By)
 	require.NotEmpty(t, note.PreviousRunID)
-	require.Empty(t, note.RedeliveriesID, "it is a part of none")
+	require.Empty(t, note.BulkRedeliveryID, "it is a part of none")
 }
 
 // TestWhatAnOperatorDoesToABulkRedelivery tries what the Temporal UI and CLI
 // offer (docs/operations.md).
 func TestWhatAnOperatorDoesToABulkRedelivery(t *testing.T) {
-	leavesNothing(t)
+	t.Parallel()
 	const many = 20
-	w := newWorld(t, startEngine(t), quick)
+	w := newWorld(t, sharedEngine(t), quick)
 	api := w.run(t).Client
 	c := w.temporalClient(t)
 	keys := failsMany(t, w, api, many)
-	begun, err := api.RedeliverMany(t.Context(), operation.RedeliveriesRequest{Filter: operation.Filter{Endpoint: ledger}, RatePerSecond: 2})
+	begun, err := api.StartBulkRedelivery(t.Context(), operation.BulkRedeliveryRequest{Filter: operation.Filter{Endpoint: ledger}, RatePerSecond: 2})
 	require.NoError(t, err)
-	id := workflows.RedeliveriesWorkflowID(begun.ID)
+	id := workflows.BulkRedeliveryWorkflowID(begun.ID)
 	run := &commonpb.WorkflowExecution{WorkflowId: id}
 	rests := func(t *testing.T) {
 		t.Helper()
@@ -351,13 +353,13 @@ func TestWhatAnOperatorDoesToABulkRedelivery(t *testing.T) {
 	t.Run("its activity is paused and unpaused", func(t *testing.T) {
 		goesOn(t)
 		_, err := c.WorkflowService().PauseActivity(t.Context(), &workflowservice.PauseActivityRequest{
-			Namespace: namespace, Execution: run, Identity: "operator",
+			Namespace: c.namespace, Execution: run, Identity: "operator",
 			Activity: &workflowservice.PauseActivityRequest_Type{Type: workflows.ActivityRedeliverPage},
 		})
 		require.NoError(t, err)
 		rests(t)
 		_, err = c.WorkflowService().UnpauseActivity(t.Context(), &workflowservice.UnpauseActivityRequest{
-			Namespace: namespace, Execution: run, Identity: "operator",
+			Namespace: c.namespace, Execution: run, Identity: "operator",
 			Activity: &workflowservice.UnpauseActivityRequest_Type{Type: workflows.ActivityRedeliverPage},
 		})
 		require.NoError(t, err)
@@ -366,17 +368,17 @@ func TestWhatAnOperatorDoesToABulkRedelivery(t *testing.T) {
 	t.Run("it is signalled to stop and to resume", func(t *testing.T) {
 		require.NoError(t, c.SignalWorkflow(t.Context(), id, "", workflows.SignalStop, nil))
 		rests(t)
-		require.Equal(t, operation.RedeliveriesStopped, comesTo(t, api, begun.ID, func(operation.Redeliveries) bool { return true }).Phase)
+		require.Equal(t, operation.BulkRedeliveryStopped, comesTo(t, api, begun.ID, func(operation.BulkRedelivery) bool { return true }).Phase)
 		require.NoError(t, c.SignalWorkflow(t.Context(), id, "", workflows.SignalResume, nil))
 		goesOn(t)
 	})
 	t.Run("it is terminated, and another goes on", func(t *testing.T) {
 		require.NoError(t, c.TerminateWorkflow(t.Context(), id, "", "by the test"))
-		require.Equal(t, operation.RedeliveriesEnded, comesTo(t, api, begun.ID, func(r operation.Redeliveries) bool { return r.EndedAt != nil }).Phase)
-		_, err := api.TellRedeliveries(t.Context(), begun.ID, "resume")
+		require.Equal(t, operation.BulkRedeliveryEnded, comesTo(t, api, begun.ID, func(r operation.BulkRedelivery) bool { return r.EndedAt != nil }).Phase)
+		_, err := api.ResumeBulkRedelivery(t.Context(), begun.ID)
 		require.Equal(t, http.StatusConflict, apiclient.Status(err))
 		rests(t)
-		another, err := api.RedeliverMany(t.Context(), operation.RedeliveriesRequest{Filter: operation.Filter{Endpoint: ledger}, RatePerSecond: 100})
+		another, err := api.StartBulkRedelivery(t.Context(), operation.BulkRedeliveryRequest{Filter: operation.Filter{Endpoint: ledger}, RatePerSecond: 100})
 		require.NoError(t, err)
 		done := comesTo(t, api, another.ID, isDone)
 		require.Equal(t, many, done.Done+done.Skipped)
@@ -387,7 +389,7 @@ func TestWhatAnOperatorDoesToABulkRedelivery(t *testing.T) {
 		}
 		require.Eventually(t, func() bool {
 			found, err := c.CountWorkflow(t.Context(), &workflowservice.CountWorkflowExecutionsRequest{
-				Namespace: namespace, Query: fmt.Sprintf("RingbackRedeliveries = '%s' AND ExecutionStatus = 'Completed'", another.ID),
+				Namespace: c.namespace, Query: fmt.Sprintf("RingbackRedeliveries = '%s' AND ExecutionStatus = 'Completed'", another.ID),
 			})
 			require.NoError(t, err)
 			return int(found.GetCount()) == done.Done

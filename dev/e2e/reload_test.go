@@ -11,7 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/dev/proc"
 	"ringback/dev/simulator"
 	"ringback/internal/operation"
@@ -39,7 +39,8 @@ func (w *world) rewrite(t *testing.T, process *proc.Process, change func(string)
 }
 
 func TestAReloadReachesOpenOperationsButNotTheirPolicies(t *testing.T) {
-	w := newWorld(t, startEngine(t), policies{
+	t.Parallel()
+	w := newWorld(t, sharedEngine(t), policies{
 		poll:     "{interval: 100ms, lifetime: 1m}",
 		delivery: "{interval: 1s, attempts: 10, timeout: 5s}",
 	})
@@ -66,7 +67,8 @@ func TestAReloadReachesOpenOperationsButNotTheirPolicies(t *testing.T) {
 }
 
 func TestABadFileIsRefusedAndTheOldOneStays(t *testing.T) {
-	w := newWorld(t, startEngine(t), quick)
+	t.Parallel()
+	w := newWorld(t, sharedEngine(t), quick)
 	process, api := w.api(t, "127.0.0.1:0")
 	before := configHash(t, api)
 	w.rewrite(t, process, func(text string) string { return strings.ReplaceAll(text, "attempts: 4", "attempts: 0") })
@@ -77,7 +79,8 @@ func TestABadFileIsRefusedAndTheOldOneStays(t *testing.T) {
 }
 
 func TestAnEndpointMissingFromTheFileCostsNoAttempt(t *testing.T) {
-	w := newWorld(t, startEngine(t), policies{
+	t.Parallel()
+	w := newWorld(t, sharedEngine(t), policies{
 		poll:     "{interval: 100ms, lifetime: 1m}",
 		delivery: "{interval: 500ms, attempts: 4, timeout: 5s}",
 	})
@@ -111,7 +114,8 @@ func TestAnEndpointMissingFromTheFileCostsNoAttempt(t *testing.T) {
 // TestAnEndpointThatChangesWhereItsURLComesFrom holds that an operation is rung
 // where its start said: at the endpoint's own URL, or at the one that it brought.
 func TestAnEndpointThatChangesWhereItsURLComesFrom(t *testing.T) {
-	w := newWorld(t, startEngine(t), policies{
+	t.Parallel()
+	w := newWorld(t, sharedEngine(t), policies{
 		poll:     "{interval: 100ms, lifetime: 1m}",
 		delivery: "{interval: 1s, attempts: 10, timeout: 5s}",
 	})
@@ -147,8 +151,8 @@ func TestAnEndpointThatChangesWhereItsURLComesFrom(t *testing.T) {
 }
 
 func TestNoSecretIsInAHistory(t *testing.T) {
-	leavesNothing(t)
-	w := newWorld(t, startEngine(t), quick)
+	t.Parallel()
+	w := newWorld(t, sharedEngine(t), quick)
 	api := w.run(t).Client
 	w.wsgate.Script("A2C-9", simulator.Statuses(0, 2)...)
 	w.ukrcard.Script("A2C-9", failing(http.StatusInternalServerError), simulator.Acknowledge)

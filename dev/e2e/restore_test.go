@@ -13,7 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/dev/proc"
 	"ringback/dev/simulator"
 	"ringback/internal/operation"
@@ -114,7 +114,7 @@ func (n *night) day(t *testing.T) {
 	_, err := api.Redeliver(t.Context(), entry(redelivered).Key(), operation.RedeliveryRequest{Reason: "the receiver is back"})
 	require.NoError(t, err)
 	start(t, api, entry(startedLater))
-	require.NoError(t, api.Withdraw(t.Context(), nightKey(withdrawn)))
+	withdraw(t, api, nightKey(withdrawn))
 	_, err = api.Revoke(t.Context(), nightKey(revokedLater), "user", "")
 	require.NoError(t, err)
 	n.core.SetStatus(revokedLater, "revoked")
@@ -150,7 +150,7 @@ func (n *night) morning(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, operation.Watching, state.Phase, "a withdrawal after the backup is forgotten")
 	n.core.SetStatus(withdrawn, "done")
-	require.NoError(t, api.Withdraw(t.Context(), nightKey(withdrawn)))
+	withdraw(t, api, nightKey(withdrawn))
 	n.work(t)
 
 	// What was being delivered goes on where the backup was: the same attempt,

@@ -7,13 +7,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/internal/operation"
 )
 
 // TestAfterTheRetentionAnOperationIsForgotten holds what bounds promises 1 and
 // 10: a namespace whose retention is seconds.
 func TestAfterTheRetentionAnOperationIsForgotten(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, startEngine(t, "-retention", "5s"), quick)
 	process, api := w.api(t, "127.0.0.1:0")
 	require.Equal(t, "the namespace's retention is below 30 days", says(t, process, "the namespace's retention is below 30 days"))
@@ -54,6 +55,7 @@ func TestAfterTheRetentionAnOperationIsForgotten(t *testing.T) {
 // TestARetentionThatIsLongEnoughIsNotWarnedOf is the other half of what programs
 // say at their start.
 func TestARetentionThatIsLongEnoughIsNotWarnedOf(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, startEngine(t), quick)
 	process, _ := w.api(t, "127.0.0.1:0")
 	require.NotContains(t, process.Output(), "retention")

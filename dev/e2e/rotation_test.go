@@ -25,7 +25,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/dev/proc"
 	"ringback/internal/dialect"
 	"ringback/internal/operation"
@@ -148,10 +148,9 @@ func apiKey(key string) string {
 
 func newRotating(t *testing.T) *rotating {
 	t.Helper()
-	t.Setenv("E2E_WSGATE_PASSWORD", wsgatePassword)
 	dir, ours, theirs := t.TempDir(), t.TempDir(), t.TempDir()
 	r := &rotating{
-		world: &world{temporal: startEngine(t), config: filepath.Join(dir, "ringback.yml")}, dir: dir,
+		world: &world{temporal: sharedEngine(t), config: filepath.Join(dir, "ringback.yml")}, dir: dir,
 		old: newAuthority(t, ours), new: newAuthority(t, theirs), key: apiKeyOld,
 		keys: apiKey(apiKeyOld), secrets: "${file:secret-old}", codec: codecOf("a"),
 	}
@@ -237,7 +236,7 @@ func (r *rotating) caller(t *testing.T) *apiclient.Client {
 	t.Cleanup(transport.CloseIdleConnections)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return &apiclient.Client{Base: r.base, Key: r.key, HTTP: http.Client{Transport: transport}}
+	return &apiclient.Client{MaxAttempts: 1, Base: r.base, Key: r.key, HTTP: http.Client{Transport: transport}}
 }
 
 // Each of so many callers starts an operation and pauses: some 40 a second where

@@ -18,7 +18,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/dev/simulator"
 	"ringback/internal/operation"
 )
@@ -33,6 +33,7 @@ var example = regexp.MustCompile("(?s)```sh\n(.*?)```\n```\n(.*?)```\n")
 // TestEveryCommandInTheDocumentOnStarterAnswersAsShown runs the document from
 // its top to its end, as a person would, on a real server.
 func TestEveryCommandInTheDocumentOnStarterAnswersAsShown(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, startEngine(t), policies{
 		poll:     "{schedule: [2s, 2s], lifetime: 1m}",
 		delivery: "{interval: 500ms, attempts: 3, timeout: 5s}",

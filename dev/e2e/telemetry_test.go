@@ -12,13 +12,11 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
-	"go.uber.org/zap"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/dev/proc"
 	"ringback/dev/simulator"
 	"ringback/internal/operation"
-	"ringback/internal/zaplog"
 )
 
 // installation is Ringback as it is installed: the programs api and worker, on
@@ -36,7 +34,7 @@ type installation struct {
 // one attempt at a time, and one whose lifetime is soon over.
 func install(t *testing.T) *installation {
 	t.Helper()
-	w := newWorld(t, startEngine(t), quick)
+	w := newWorld(t, sharedEngine(t), quick)
 	const rest = ", poll: {interval: 100ms, lifetime: 1m}, delivery: {interval: 50ms, attempts: 4, timeout: 5s}}"
 	hooks := w.standard.URL() + "/hooks"
 	known := []string{
@@ -107,7 +105,7 @@ func (i *installation) liveThrough(t *testing.T) {
 	require.NoError(t, err)
 	start(t, api, entry("open"))
 	start(t, api, entry("odd"))
-	require.NoError(t, api.Withdraw(t.Context(), start(t, api, entry("withdrawn"))))
+	withdraw(t, api, start(t, api, entry("withdrawn")))
 	_, err = api.Revoke(t.Context(), start(t, api, entry("revoked")), "client", "")
 	require.NoError(t, err)
 	_, _, err = api.Start(t.Context(), operation.StartRequest{Endpoint: ledger, OperationID: "4111111111111111"})
@@ -121,10 +119,8 @@ func (i *installation) liveThrough(t *testing.T) {
 // older version meets one of a newer.
 func (i *installation) breakATask(t *testing.T) {
 	t.Helper()
-	c, err := client.Dial(client.Options{HostPort: i.temporal.addr, Namespace: namespace, Logger: zaplog.Temporal(zap.NewNop())})
-	require.NoError(t, err)
-	defer c.Close()
-	_, err = c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: "unknown", TaskQueue: "ringback"}, "Unknown")
+	c := i.temporalClient(t)
+	_, err := c.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: "unknown", TaskQueue: "ringback"}, "Unknown")
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
 		return strings.Contains(scrape(t, i.workerAddress), "temporal_workflow_task_execution_failed_total{")

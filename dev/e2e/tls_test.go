@@ -24,8 +24,8 @@ import (
 )
 
 func TestWSGateIsAskedWithTheClientCertificateThatTheFileNames(t *testing.T) {
-	leavesNothing(t)
-	w := newWorld(t, startEngine(t), quick)
+	t.Parallel()
+	w := newWorld(t, sharedEngine(t), quick)
 	dir := t.TempDir()
 	ca := newAuthority(t, dir)
 	server := ca.issue(t, dir, "wsgate")

@@ -11,7 +11,6 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	api "go.opentelemetry.io/otel/trace"
 	enumspb "go.temporal.io/api/enums/v1"
-	"go.temporal.io/sdk/client"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
@@ -19,7 +18,6 @@ import (
 	"ringback/dev/simulator"
 	"ringback/internal/app"
 	"ringback/internal/operation"
-	"ringback/internal/zaplog"
 )
 
 // traced starts one operation at an endpoint that asked for its traces and
@@ -41,7 +39,7 @@ func traced(t *testing.T, w *world, id string, change func(*app.Options)) []simu
 // tracingWorld has an endpoint that asked for its traces.
 func tracingWorld(t *testing.T) *world {
 	t.Helper()
-	w := newWorld(t, startEngine(t), quick)
+	w := newWorld(t, sharedEngine(t), quick)
 	w.writeConfig(t, quick, []string{fmt.Sprintf(
 		"TRACED: {dialect: standard, source: wallet, url: %q, poll: {interval: 1s, lifetime: 1m}, delivery: {interval: 50ms, attempts: 3}, traceparent: true}",
 		w.standard.URL()+"/hooks")})
@@ -49,7 +47,7 @@ func tracingWorld(t *testing.T) *world {
 }
 
 func TestOneTraceLeadsFromTheStartToTheReceiver(t *testing.T) {
-	leavesNothing(t)
+	t.Parallel()
 	w := tracingWorld(t)
 	spans := tracetest.NewSpanRecorder()
 	core, logs := observer.New(zapcore.InfoLevel)
@@ -101,7 +99,7 @@ func latest(spans []trace.ReadOnlySpan) (of api.TraceID, named map[string][]trac
 // Without traces nothing of them is anywhere: not in the history, where it
 // would stay for as long as the namespace keeps it, and not at the receiver.
 func TestTracesThatAreOffAreInNoHistoryAndAtNoReceiver(t *testing.T) {
-	leavesNothing(t)
+	t.Parallel()
 	w := tracingWorld(t)
 	for _, request := range traced(t, w, "902", func(*app.Options) {}) {
 		require.Empty(t, request.Header.Get("traceparent"))
@@ -114,9 +112,7 @@ func TestTracesThatAreOffAreInNoHistoryAndAtNoReceiver(t *testing.T) {
 // headers are the names of all headers in a run's history.
 func headers(t *testing.T, w *world, workflowID string) string {
 	t.Helper()
-	c, err := client.Dial(client.Options{HostPort: w.temporal.addr, Namespace: namespace, Logger: zaplog.Temporal(zap.NewNop())})
-	require.NoError(t, err)
-	defer c.Close()
+	c := w.temporalClient(t)
 	var found []string
 	events := c.GetWorkflowHistory(t.Context(), workflowID, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	for events.HasNext() {

@@ -14,8 +14,7 @@ import (
 const updatesARun = 2000
 
 func TestAnOperationIsPushedAndRevokedBeyondTheUpdatesOfOneRun(t *testing.T) {
-	leavesNothing(t)
-	w := newWorld(t, startEngine(t), quick,
+	w := newWorld(t, sharedEngine(t), quick,
 		`SLOW: {dialect: standard, source: wallet, url: "http://127.0.0.1:9/", poll: {interval: 1h, lifetime: 24h}, delivery: {interval: 1h, attempts: 1}}`)
 	api := w.run(t).Client
 	w.core.SetStatus("460", "new")

@@ -24,7 +24,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/dev/proc"
 	"ringback/dev/simulator"
 	"ringback/internal/operation"
@@ -64,7 +64,7 @@ func (w *world) build(t *testing.T, code, id string) *build {
 	b.workerOne = w.launchFrom(t, filepath.Join(dir, "worker"), environment)
 	b.apiProgram = w.launchFrom(t, filepath.Join(dir, "api"), environment, "-listen", "127.0.0.1:0")
 	says(t, b.workerOne, `"msg":"running"`)
-	b.api = &apiclient.Client{Base: "http://" + says(t, b.apiProgram, `"api":"([^"]+)"`)}
+	b.api = &apiclient.Client{MaxAttempts: 1, Base: "http://" + says(t, b.apiProgram, `"api":"([^"]+)"`)}
 	return b
 }
 
@@ -132,7 +132,7 @@ func absolute(t *testing.T, path string) string {
 
 // makeCurrent does what temporal worker deployment set-current-version does, as
 // soon as the server has seen the build's workers.
-func makeCurrent(t *testing.T, c client.Client, id string) {
+func makeCurrent(t *testing.T, c temporalClient, id string) {
 	t.Helper()
 	handle := c.WorkerDeploymentClient().GetHandle(deployment)
 	require.Eventually(t, func() bool {
@@ -142,7 +142,7 @@ func makeCurrent(t *testing.T, c client.Client, id string) {
 }
 
 // move does what temporal workflow update-options does.
-func move(t *testing.T, c client.Client, key operation.Key, to client.VersioningOverride) {
+func move(t *testing.T, c temporalClient, key operation.Key, to client.VersioningOverride) {
 	t.Helper()
 	_, err := c.UpdateWorkflowExecutionOptions(t.Context(), client.UpdateWorkflowExecutionOptionsRequest{
 		WorkflowId: key.WorkflowID(), WorkflowExecutionOptionsChanges: client.WorkflowExecutionOptionsChanges{
@@ -174,7 +174,7 @@ func asNext(events []*historypb.HistoryEvent) bool {
 }
 
 // ran says by which builds and as which version an operation ran.
-func ran(t *testing.T, c client.Client, key operation.Key, next bool, builds ...string) {
+func ran(t *testing.T, c temporalClient, key operation.Key, next bool, builds ...string) {
 	t.Helper()
 	events := history(t, c, key)
 	require.Equal(t, builds, buildsOf(events), key.OperationID)
@@ -298,7 +298,7 @@ func upgradeWorld(t *testing.T) (*world, *simulator.Receiver) {
 	endpoint := func(name, poll, delivery string) string {
 		return fmt.Sprintf("%s: {dialect: standard, source: wallet, url: %q, poll: %s, delivery: %s}", name, books.URL()+"/hooks", poll, delivery)
 	}
-	return newWorld(t, startEngine(t), quick,
+	return newWorld(t, sharedEngine(t), quick,
 		endpoint("RETRIED", "{interval: 500ms, lifetime: 1h}", "{interval: 2s, attempts: 200}"),
 		endpoint("SELDOM", "{interval: 11s, lifetime: 1h}", "{interval: 6s, attempts: 20}"),
 		endpoint("MONTH", "{interval: 500ms, lifetime: 720h}", "{interval: 2s, attempts: 200}"),
@@ -306,10 +306,10 @@ func upgradeWorld(t *testing.T) (*world, *simulator.Receiver) {
 }
 
 // running counts the operations that are open on a build, as the runbook does.
-func running(t *testing.T, c client.Client, id string) int64 {
+func running(t *testing.T, c temporalClient, id string) int64 {
 	t.Helper()
 	response, err := c.CountWorkflow(t.Context(), &workflowservice.CountWorkflowExecutionsRequest{
-		Namespace: namespace, Query: fmt.Sprintf("TemporalWorkerDeploymentVersion=%q AND ExecutionStatus='Running'", deployment+":"+id),
+		Namespace: c.namespace, Query: fmt.Sprintf("TemporalWorkerDeploymentVersion=%q AND ExecutionStatus='Running'", deployment+":"+id),
 	})
 	require.NoError(t, err)
 	return response.GetCount()
@@ -410,16 +410,16 @@ func TestWhatLastsLongGoesOnWithTheCurrentBuildAndWhatIsLeftIsMoved(t *testing.T
 	leftRinging := w.begins(t, first.api, "SELDOM", "done", 8502, 1)[0]
 	leftRevoked := w.begins(t, first.api, "SELDOM", "waiting", 8503, 1)[0]
 	leftWithdrawn := w.begins(t, first.api, "SELDOM", "waiting", 8504, 1)[0]
-	bulk, err := first.api.RedeliverMany(t.Context(), operation.RedeliveriesRequest{Filter: operation.Filter{Endpoint: ledger}, RatePerSecond: 1, Reason: "receiver repaired"})
+	bulk, err := first.api.StartBulkRedelivery(t.Context(), operation.BulkRedeliveryRequest{Filter: operation.Filter{Endpoint: ledger}, RatePerSecond: 1, Reason: "receiver repaired"})
 	require.NoError(t, err)
-	comesTo(t, first.api, bulk.ID, func(r operation.Redeliveries) bool { return r.Done > 0 })
+	comesTo(t, first.api, bulk.ID, func(r operation.BulkRedelivery) bool { return r.Done > 0 })
 
 	second := w.build(t, careful, "2")
 	makeCurrent(t, c, "2")
 	says(t, second.apiProgram, "this build is current")
 	begun := w.traffic(t, 200_001, second.api)
 	first.stop(t)
-	require.Less(t, comesTo(t, second.api, bulk.ID, func(operation.Redeliveries) bool { return true }).Done, many, "it is open across the upgrade")
+	require.Less(t, comesTo(t, second.api, bulk.ID, func(operation.BulkRedelivery) bool { return true }).Done, many, "it is open across the upgrade")
 
 	w.allSay("done", month, monthly)
 	unmoved := len(books.Received(leftRinging.OperationID))
@@ -434,11 +434,11 @@ func TestWhatLastsLongGoesOnWithTheCurrentBuildAndWhatIsLeftIsMoved(t *testing.T
 	}
 	_, err = second.api.Revoke(t.Context(), leftRevoked, "client", "")
 	require.Equal(t, http.StatusServiceUnavailable, apiclient.Status(err), "nobody can say whether it may be revoked")
-	require.NoError(t, second.api.Withdraw(t.Context(), leftWithdrawn), "that is kept for it")
-	left, err := service.SeeBacklog(t.Context(), c, namespace)
+	withdraw(t, second.api, leftWithdrawn)
+	left, err := service.SeeBacklog(t.Context(), c, c.namespace)
 	require.NoError(t, err)
-	require.Greater(t, left.Deliveries, time.Second, "what is left waits")
-	require.Less(t, second.backlogAge(t), left.Deliveries, "and holds back nothing else")
+	require.Greater(t, left.Callbacks, time.Second, "what is left waits")
+	require.Less(t, second.backlogAge(t), left.Callbacks, "and holds back nothing else")
 	books.Default(simulator.Acknowledge)
 	for _, key := range slices.Concat(month, monthly, rings) {
 		arrived(t, second.api, books, key)
@@ -464,7 +464,7 @@ func TestWhatLastsLongGoesOnWithTheCurrentBuildAndWhatIsLeftIsMoved(t *testing.T
 	// slow machine under this traffic.
 	accepted := begun.end(t)
 	done := comesTo(t, second.api, bulk.ID, isDone)
-	require.Equal(t, operation.RedeliveriesProgress{Done: many}, done.RedeliveriesProgress)
+	require.Equal(t, operation.BulkRedeliveryProgress{Done: many}, done.BulkRedeliveryProgress)
 	for _, key := range failed {
 		closed(t, second.api, key)
 		require.Equal(t, 1, acknowledged(w.standard, key.OperationID), "%s is redelivered once", key.OperationID)

@@ -12,7 +12,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/api/workflowservice/v1"
-	"go.temporal.io/sdk/client"
 
 	"ringback/dev/simulator"
 	"ringback/internal/operation"
@@ -36,12 +35,12 @@ func savedViews(t *testing.T) map[string]string {
 // TestSavedViewsFindTheRightRunsAndNoOthers runs every query of the document on
 // a real server. A time in it stands for the moment after "old".
 func TestSavedViewsFindTheRightRunsAndNoOthers(t *testing.T) {
-	leavesNothing(t)
+	t.Parallel()
 	books, operators := receiver(t, "standard"), receiver(t, "standard")
 	endpoint := func(name, poll, delivery string) string {
 		return fmt.Sprintf(`%s: {dialect: standard, source: wallet, url: %q, poll: %s, delivery: %s}`, name, books.URL(), poll, delivery)
 	}
-	w := newWorld(t, startEngine(t), quick,
+	w := newWorld(t, sharedEngine(t), quick,
 		endpoint("QUICK", "{interval: 100ms, lifetime: 720h}", "{interval: 20ms, attempts: 3}"),
 		endpoint("OTHER", "{interval: 100ms, lifetime: 720h}", "{interval: 20ms, attempts: 3}"),
 		endpoint("SLOW", "{interval: 10m, lifetime: 720h}", "{interval: 30m, attempts: 3}"),
@@ -83,7 +82,7 @@ func TestSavedViewsFindTheRightRunsAndNoOthers(t *testing.T) {
 	closed(t, api, superseded)
 	withdrawn := begin("SLOW", "withdrawn", "done", unavailable)
 	awaitPending(t, c, withdrawn, "Deliver")
-	require.NoError(t, api.Withdraw(t.Context(), withdrawn))
+	withdraw(t, api, withdrawn)
 	closed(t, api, withdrawn)
 	terminated := begin("SLOW", "terminated", "processing")
 	require.NoError(t, c.TerminateWorkflow(t.Context(), terminated.WorkflowID(), "", "by an operator"))
@@ -123,9 +122,9 @@ func TestSavedViewsFindTheRightRunsAndNoOthers(t *testing.T) {
 }
 
 // idsOf are the workflow ids that a query of visibility finds, sorted.
-func idsOf(t *testing.T, c client.Client, query string) []string {
+func idsOf(t *testing.T, c temporalClient, query string) []string {
 	t.Helper()
-	response, err := c.ListWorkflow(t.Context(), &workflowservice.ListWorkflowExecutionsRequest{Namespace: namespace, Query: query})
+	response, err := c.ListWorkflow(t.Context(), &workflowservice.ListWorkflowExecutionsRequest{Namespace: c.namespace, Query: query})
 	require.NoError(t, err, query)
 	var ids []string
 	for _, execution := range response.GetExecutions() {

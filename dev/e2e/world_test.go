@@ -2,12 +2,15 @@ package e2e_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -15,35 +18,67 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
 	"go.uber.org/goleak"
+	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/dev/cli"
 	"ringback/dev/port"
 	"ringback/dev/postgres"
 	"ringback/dev/proc"
 	"ringback/dev/simulator"
+	"ringback/dev/temporalserver"
 	"ringback/internal/app"
 	"ringback/internal/operation"
+	"ringback/internal/telemetry"
+	"ringback/workflows"
 )
 
-// asDev makes this test binary the program dev instead of a test, so that the
-// server is linked once, and a test can kill what it runs.
-const asDev = "RINGBACK_E2E_AS_DEV"
+// The variables that make this test binary another program instead of a test. The
+// Temporal server is linked once so, and a test can kill what it runs.
+const (
+	asDev    = "RINGBACK_E2E_AS_DEV"
+	asServer = "RINGBACK_E2E_AS_SERVER"
+	asUI     = "RINGBACK_E2E_AS_UI"
+)
 
 func TestMain(m *testing.M) {
-	if os.Getenv(asDev) != "" {
+	switch {
+	case os.Getenv(asDev) != "":
 		os.Exit(cli.Main(os.Args[1:], os.Stdout, os.Stderr))
+	case os.Getenv(asServer) != "":
+		os.Exit(serveTemporal())
+	case os.Getenv(asUI) != "":
+		os.Exit(serveUI(os.Getenv(asUI)))
 	}
-	if options := os.Getenv(asUI); options != "" {
-		os.Exit(serveUI(options))
+	for name, value := range map[string]string{
+		"E2E_WSGATE_PASSWORD": wsgatePassword, "E2E_MAC_KEY": macKey, "E2E_SIGNING_SECRET": signingSecret,
+		"E2E_CODEC_A": codecKeyA, "E2E_CODEC_B": codecKeyB,
+	} {
+		_ = os.Setenv(name, value)
 	}
+	// The tests wait much longer than they compute.
+	_ = flag.Set("test.parallel", "6")
 	code := m.Run()
-	if built.dir != "" {
-		_ = os.RemoveAll(built.dir)
+	stopShared()
+	_ = os.RemoveAll(built.dir)
+	if code == 0 {
+		code = leftBehind()
 	}
 	os.Exit(code)
+}
+
+// leftBehind is 1 if a goroutine of a test still runs after all tests.
+func leftBehind() int {
+	http.DefaultClient.CloseIdleConnections()
+	// net/http holds a connection for half a second after it has refused a body.
+	lingering := goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait")
+	if err := goleak.Find(lingering); err != nil {
+		fmt.Fprintln(os.Stderr, "a test left something running:", err)
+		return 1
+	}
+	return 0
 }
 
 const (
@@ -52,8 +87,6 @@ const (
 	patience = time.Minute
 	// grace is how long a program may take to end after SIGTERM.
 	grace = 30 * time.Second
-
-	namespace = "default"
 )
 
 // world is one test's engine, cores and receivers. Ringback itself runs beside
@@ -126,9 +159,6 @@ func closeAtEnd(t *testing.T, closer func() error) {
 
 func (w *world) writeConfig(t *testing.T, p policies, more []string) {
 	t.Helper()
-	t.Setenv("E2E_WSGATE_PASSWORD", wsgatePassword)
-	t.Setenv("E2E_MAC_KEY", macKey)
-	t.Setenv("E2E_SIGNING_SECRET", signingSecret)
 	text := fmt.Sprintf(`
 api: {listen: 127.0.0.1:0}
 telemetry: {listen: 127.0.0.1:0}
@@ -167,15 +197,84 @@ func entry(id string) operation.StartRequest {
 // engine is a Temporal server as a process of its own.
 type engine struct {
 	// addr stays the same over restarts.
-	addr    string
-	state   []string
+	addr, namespace string
+	state           []string
+	process         *proc.Process
+}
+
+// shared is the Temporal server that tests share which do not restart or
+// reconfigure theirs. Each test has a namespace of its own on it.
+var shared struct {
+	once    sync.Once
 	process *proc.Process
+	addr    string
+	err     error
+	taken   atomic.Int32
+}
+
+// sharedNamespaces is how many tests can take a namespace.
+const sharedNamespaces = 64
+
+func sharedNamespace(n int) string { return fmt.Sprintf("test-%d", n) }
+
+// sharedEngine is a namespace of its own on the shared server.
+func sharedEngine(t *testing.T) *engine {
+	t.Helper()
+	shared.once.Do(func() {
+		command := exec.Command(os.Args[0])
+		command.Env = append(os.Environ(), asServer+"=1")
+		if shared.process, shared.err = proc.Start(command); shared.err != nil {
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		shared.addr, shared.err = shared.process.Await(ctx, `Temporal at (\S+)`)
+	})
+	require.NoError(t, shared.err)
+	n := int(shared.taken.Add(1))
+	require.LessOrEqual(t, n, sharedNamespaces, "raise sharedNamespaces")
+	return &engine{addr: shared.addr, namespace: sharedNamespace(n), process: shared.process}
+}
+
+func stopShared() {
+	if shared.process != nil {
+		_ = shared.process.Stop(syscall.SIGKILL, grace)
+	}
+}
+
+// serveTemporal is the shared server, until it is killed.
+func serveTemporal() int {
+	options := temporalserver.Options{Attributes: workflows.Attributes}
+	for n := range sharedNamespaces {
+		options.Namespaces = append(options.Namespaces, sharedNamespace(n+1))
+	}
+	server, err := temporalserver.Start(context.Background(), options)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	fmt.Println("Temporal at", server.FrontendAddr())
+	select {}
+}
+
+// temporalClient is what an operator's tools use; raw requests name its namespace.
+type temporalClient struct {
+	client.Client
+	namespace string
+}
+
+func (w *world) temporalClient(t *testing.T) temporalClient {
+	t.Helper()
+	c, err := client.Dial(client.Options{HostPort: w.temporal.addr, Namespace: w.temporal.namespace, Logger: telemetry.TemporalLogger(zap.NewNop())})
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	return temporalClient{c, w.temporal.namespace}
 }
 
 // startEngine runs a Temporal server that keeps its state as the flags say.
 func startEngine(t *testing.T, state ...string) *engine {
 	t.Helper()
-	e := &engine{addr: heldAddress(t), state: state}
+	e := &engine{addr: heldAddress(t), namespace: client.DefaultNamespace, state: state}
 	e.start(t)
 	t.Cleanup(func() { _ = e.process.Stop(syscall.SIGKILL, grace) })
 	return e
@@ -243,16 +342,6 @@ type ringback struct {
 	once   sync.Once
 }
 
-// leavesNothing checks, after everything else that the test clears up, that no
-// goroutine is left of what it started. It must be called first.
-func leavesNothing(t *testing.T) {
-	t.Helper()
-	before := goleak.IgnoreCurrent()
-	// net/http holds a connection for half a second after it has refused a body.
-	lingering := goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait")
-	t.Cleanup(func() { goleak.VerifyNone(t, before, lingering) })
-}
-
 // run runs Ringback in this process, API and worker, until the test ends.
 func (w *world) run(t *testing.T, change ...func(*app.Options)) *ringback {
 	t.Helper()
@@ -261,7 +350,7 @@ func (w *world) run(t *testing.T, change ...func(*app.Options)) *ringback {
 	started := make(chan string, 1)
 	options := app.Options{
 		ConfigPath: w.config,
-		Temporal:   client.Options{HostPort: w.temporal.addr, Namespace: namespace},
+		Temporal:   client.Options{HostPort: w.temporal.addr, Namespace: w.temporal.namespace},
 		API:        true,
 		Worker:     true,
 		Log:        zaptest.NewLogger(t, zaptest.Level(zapcore.WarnLevel)),
@@ -274,7 +363,7 @@ func (w *world) run(t *testing.T, change ...func(*app.Options)) *ringback {
 	t.Cleanup(func() { r.stop(t) })
 	select {
 	case address := <-started:
-		r.Client = &apiclient.Client{Base: "http://" + address}
+		r.Client = &apiclient.Client{MaxAttempts: 1, Base: "http://" + address}
 	case err := <-r.ended:
 		r.ended <- err
 		require.NoError(t, err, "Ringback ended before it had started")
@@ -329,7 +418,14 @@ func (w *world) api(t *testing.T, addr string, arguments ...string) (*proc.Proce
 	t.Helper()
 	process := w.launch(t, "api", append([]string{"-listen", addr}, arguments...)...)
 	address := says(t, process, `"api":"([^"]+)"`)
-	return process, &apiclient.Client{Base: "http://" + address}
+	return process, &apiclient.Client{MaxAttempts: 1, Base: "http://" + address}
+}
+
+// withdraw withdraws an operation's callback.
+func withdraw(t *testing.T, api *apiclient.Client, key operation.Key) {
+	t.Helper()
+	_, err := api.Withdraw(t.Context(), key)
+	require.NoError(t, err)
 }
 
 // worker runs the program worker and returns when it works.
@@ -349,7 +445,7 @@ func (w *world) launch(t *testing.T, name string, arguments ...string) *proc.Pro
 func (w *world) launchFrom(t *testing.T, path string, environment []string, arguments ...string) *proc.Process {
 	t.Helper()
 	command := exec.Command(path, append([]string{"-config", w.config}, arguments...)...)
-	command.Env = append(os.Environ(), "TEMPORAL_ADDRESS="+w.temporal.addr, "TEMPORAL_NAMESPACE="+namespace)
+	command.Env = append(os.Environ(), "TEMPORAL_ADDRESS="+w.temporal.addr, "TEMPORAL_NAMESPACE="+w.temporal.namespace)
 	command.Env = append(command.Env, environment...)
 	process, err := proc.Start(command)
 	require.NoError(t, err)

@@ -17,7 +17,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.uber.org/zap"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/dev/simulator"
 	"ringback/dev/temporalserver"
 	"ringback/internal/app"
@@ -115,14 +115,7 @@ func newStage(ctx context.Context) (*stage, error) {
 }
 
 func (s *stage) build(ctx context.Context) error {
-	server, err := temporalserver.Start(ctx, temporalserver.Options{
-		Keywords: []string{
-			workflows.AttributeEndpoint.GetName(), workflows.AttributeOutcome.GetName(),
-			workflows.AttributeStatus.GetName(), workflows.AttributePhase.GetName(),
-			workflows.AttributeRedeliveries.GetName(),
-		},
-		Integers: []string{workflows.AttributeUndelivered.GetName()},
-	})
+	server, err := temporalserver.Start(ctx, temporalserver.Options{Attributes: workflows.Attributes})
 	if err != nil {
 		return err
 	}

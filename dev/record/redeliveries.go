@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
 	"time"
@@ -11,7 +10,7 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/dev/simulator"
 	"ringback/internal/operation"
 	"ringback/workflows"
@@ -37,7 +36,7 @@ var bulkStories = []bulkStory{
 	{name: "several-pages", operations: 5, rate: 100, pageSize: 2, pages: 100},
 	{name: "continues-as-new", operations: 5, rate: 100, pageSize: 1, pages: 2, first: true, ends: enumspb.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW},
 	{name: "continued-as-new", operations: 5, rate: 100, pageSize: 1, pages: 2},
-	{name: "stopped-and-resumed", operations: 4, rate: 2, tell: inTurn(hasDone(1), toldAPI("stop"), pause, toldAPI("resume"))},
+	{name: "stopped-and-resumed", operations: 4, rate: 2, tell: inTurn(hasDone(1), stopped, pause, resumed)},
 	{name: "stopped-and-resumed-by-signal", operations: 4, rate: 2,
 		tell: inTurn(hasDone(1), signalled(workflows.SignalStop), pause, signalled(workflows.SignalResume))},
 	{name: "cancelled", operations: 4, rate: 2, tell: inTurn(hasDone(1), cancelled), ends: enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED},
@@ -86,7 +85,7 @@ func (s *stage) performBulk(ctx context.Context, story bulkStory, firstID int) (
 			return nil, err
 		}
 	}
-	id := workflows.RedeliveriesWorkflowID(begun.ID)
+	id := workflows.BulkRedeliveryWorkflowID(begun.ID)
 	runID, err := s.awaitEnd(ctx, id)
 	if err != nil {
 		return nil, err
@@ -117,7 +116,7 @@ func (s *stage) exhaust(ctx context.Context, id string) error {
 }
 
 func (s *stage) awaitCount(ctx context.Context, since operation.Time, n int) error {
-	query := url.Values{"outcome": {"undelivered"}, "time": {"closed"}, "since": {since.String()}}
+	query := operation.CountQuery{ListQuery: operation.ListQuery{Undelivered: true, ByClose: true, Since: since}}
 	for {
 		count, err := s.api.Count(ctx, query)
 		if err != nil || count.Count == n {
@@ -129,23 +128,23 @@ func (s *stage) awaitCount(ctx context.Context, since operation.Time, n int) err
 
 // begin begins a bulk redelivery: through the API, or where the story's pages
 // are smaller than the API's as the API would.
-func (s *stage) begin(ctx context.Context, story bulkStory, since operation.Time) (operation.Redeliveries, string, error) {
-	request := operation.RedeliveriesRequest{
+func (s *stage) begin(ctx context.Context, story bulkStory, since operation.Time) (operation.BulkRedelivery, string, error) {
+	request := operation.BulkRedeliveryRequest{
 		Filter: operation.Filter{Endpoint: "WALLET", Outcome: operation.OutcomeExhausted, Since: since}, RatePerSecond: story.rate, Reason: "for the record",
 	}
 	if story.pageSize == 0 {
-		begun, err := s.api.RedeliverMany(ctx, request)
+		begun, err := s.api.StartBulkRedelivery(ctx, request)
 		return begun, begun.RunID, err
 	}
 	request.Filter.Until = operation.At(time.Now())
-	begun := operation.Redeliveries{
-		ID: "rd_" + story.name, Phase: operation.RedeliveriesRunning, Filter: request.Filter, RatePerSecond: story.rate,
+	begun := operation.BulkRedelivery{
+		ID: "rd_" + story.name, Phase: operation.BulkRedeliveryRunning, Filter: request.Filter, RatePerSecond: story.rate,
 		By: recorder, Reason: request.Reason, Matched: story.operations, StartedAt: request.Filter.Until,
 	}
 	run, err := s.temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
-		ID: workflows.RedeliveriesWorkflowID(begun.ID), TaskQueue: workflows.TaskQueue,
-		Memo: map[string]any{workflows.MemoRedeliveries: begun},
-	}, workflows.RedeliveriesType, workflows.RedeliveriesInput{Redeliveries: begun, PageSize: story.pageSize, Pages: story.pages})
+		ID: workflows.BulkRedeliveryWorkflowID(begun.ID), TaskQueue: workflows.TaskQueue,
+		Memo: map[string]any{workflows.MemoBulkRedelivery: begun},
+	}, workflows.BulkRedeliveryType, workflows.BulkRedeliveryInput{Job: begun, PageSize: story.pageSize, Pages: story.pages})
 	if err != nil {
 		return begun, "", err
 	}
@@ -185,7 +184,7 @@ func inTurn(sayings ...bulkSaying) bulkSaying {
 func hasDone(n int) bulkSaying {
 	return func(ctx context.Context, s *stage, id string) error {
 		for {
-			found, err := s.api.Redeliveries(ctx, id)
+			found, err := s.api.BulkRedelivery(ctx, id)
 			if err != nil || found.Done >= n {
 				return err
 			}
@@ -194,16 +193,19 @@ func hasDone(n int) bulkSaying {
 	}
 }
 
-func toldAPI(what string) bulkSaying {
-	return func(ctx context.Context, s *stage, id string) error {
-		_, err := s.api.TellRedeliveries(ctx, id, what)
-		return err
-	}
+func stopped(ctx context.Context, s *stage, id string) error {
+	_, err := s.api.StopBulkRedelivery(ctx, id)
+	return err
+}
+
+func resumed(ctx context.Context, s *stage, id string) error {
+	_, err := s.api.ResumeBulkRedelivery(ctx, id)
+	return err
 }
 
 func signalled(name string) bulkSaying {
 	return func(ctx context.Context, s *stage, id string) error {
-		return s.temporal.SignalWorkflow(ctx, workflows.RedeliveriesWorkflowID(id), "", name, nil)
+		return s.temporal.SignalWorkflow(ctx, workflows.BulkRedeliveryWorkflowID(id), "", name, nil)
 	}
 }
 
@@ -211,5 +213,5 @@ func signalled(name string) bulkSaying {
 func pause(context.Context, *stage, string) error { time.Sleep(3 * time.Second); return nil }
 
 func cancelled(ctx context.Context, s *stage, id string) error {
-	return s.temporal.CancelWorkflow(ctx, workflows.RedeliveriesWorkflowID(id), "")
+	return s.temporal.CancelWorkflow(ctx, workflows.BulkRedeliveryWorkflowID(id), "")
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/dev/simulator"
 	"ringback/internal/operation"
 	"ringback/workflows"
@@ -224,7 +224,8 @@ func revoked(by string) saying {
 }
 
 func withdrawn(ctx context.Context, s *stage, key operation.Key) error {
-	return s.api.Withdraw(ctx, key)
+	_, err := s.api.Withdraw(ctx, key)
+	return err
 }
 
 func redelivered(r operation.RedeliveryRequest) saying {

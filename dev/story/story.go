@@ -13,7 +13,7 @@ import (
 	"sync"
 	"time"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/dev/demo"
 	"ringback/dev/simulator"
 	"ringback/internal/operation"

@@ -12,6 +12,7 @@ import (
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	sdklog "go.temporal.io/sdk/log"
+	sdktemporal "go.temporal.io/sdk/temporal"
 	"go.temporal.io/server/common/authorization"
 	"go.temporal.io/server/common/cluster"
 	"go.temporal.io/server/common/config"
@@ -47,14 +48,13 @@ type Options struct {
 	DataDir string
 	// Postgres keeps the state in PostgreSQL instead; DataDir must be empty.
 	Postgres *Postgres
-	// Namespace is created if it is missing; empty: DefaultNamespace.
-	Namespace string
+	// Namespaces are created where they are missing; none: DefaultNamespace.
+	Namespaces []string
 	// Retention of a namespace that is created; 0: DefaultRetention.
 	Retention time.Duration
-	// Keywords and Integers are custom search attributes of a namespace that is
-	// created, known from the server's first second: one that is added to a
-	// running server is known only after a while.
-	Keywords, Integers []string
+	// Attributes are the custom search attributes of a namespace that is created.
+	// A running server takes seconds to know one that is added to it.
+	Attributes []sdktemporal.SearchAttributeKey
 	// Stock runs the server as it is sold: none of the Tunings. A data directory
 	// that exists keeps the files and indexes that it has.
 	Stock bool
@@ -108,7 +108,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 // FrontendAddr is the host:port that clients dial.
 func (s *Server) FrontendAddr() string { return s.addr }
 
-// Namespace is the namespace that Start made sure of.
+// Namespace is the first of the namespaces that Start made sure of.
 func (s *Server) Namespace() string { return s.namespace }
 
 // Stop ends every service in order and lets go of the data directory. What the
@@ -125,8 +125,8 @@ func (o Options) complete() (Options, error) {
 	if o.Addr == "" {
 		o.Addr = net.JoinHostPort(loopback, "0")
 	}
-	if o.Namespace == "" {
-		o.Namespace = DefaultNamespace
+	if len(o.Namespaces) == 0 {
+		o.Namespaces = []string{DefaultNamespace}
 	}
 	if o.Retention == 0 {
 		o.Retention = DefaultRetention
@@ -201,8 +201,8 @@ func launch(ctx context.Context, o Options, p ports, s stores, logger log.Logger
 	if err := server.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("start the Temporal server on %s: %w", s.where, err), server.Stop())
 	}
-	running := &Server{server: server, addr: p.dial(p.frontend), namespace: o.Namespace, release: s.release}
-	if err := running.awaitReady(ctx, o); err != nil {
+	running := &Server{server: server, addr: p.dial(p.frontend), namespace: o.Namespaces[0], release: s.release}
+	if err := running.awaitReady(ctx); err != nil {
 		return nil, errors.Join(err, server.Stop())
 	}
 	return running, nil
@@ -210,9 +210,9 @@ func launch(ctx context.Context, o Options, p ports, s stores, logger log.Logger
 
 // awaitReady asks for a workflow that does not exist until the answer is that
 // it does not exist: then frontend, history and the database all serve.
-func (s *Server) awaitReady(ctx context.Context, o Options) error {
+func (s *Server) awaitReady(ctx context.Context) error {
 	c, err := client.NewLazyClient(client.Options{
-		HostPort: s.addr, Namespace: o.Namespace, Logger: sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler)),
+		HostPort: s.addr, Namespace: s.namespace, Logger: sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler)),
 	})
 	if err != nil {
 		return fmt.Errorf("dial the Temporal server on %s: %w", s.addr, err)

@@ -157,7 +157,7 @@ func TestATunedServerAnswersEveryList(t *testing.T) {
 
 func TestTheNamespaceKeepsClosedRunsForThirtyDays(t *testing.T) {
 	t.Parallel()
-	server := start(t, temporalserver.Options{Namespace: "payments"})
+	server := start(t, temporalserver.Options{Namespaces: []string{"payments"}})
 	c := dial(t, server.FrontendAddr(), "payments")
 	answer, err := c.WorkflowService().DescribeNamespace(t.Context(), &workflowservice.DescribeNamespaceRequest{Namespace: "payments"})
 	require.NoError(t, err)
@@ -166,7 +166,9 @@ func TestTheNamespaceKeepsClosedRunsForThirtyDays(t *testing.T) {
 
 func TestTheNamespaceKnowsItsAttributesFromTheStart(t *testing.T) {
 	t.Parallel()
-	server := start(t, temporalserver.Options{Keywords: []string{"Endpoint", "Outcome"}, Integers: []string{"Undelivered"}})
+	server := start(t, temporalserver.Options{Attributes: []temporal.SearchAttributeKey{
+		temporal.NewSearchAttributeKeyKeyword("Endpoint"), temporal.NewSearchAttributeKeyKeyword("Outcome"), temporal.NewSearchAttributeKeyInt64("Undelivered"),
+	}})
 	c := dial(t, server.FrontendAddr(), temporalserver.DefaultNamespace)
 	count, err := c.CountWorkflow(t.Context(), &workflowservice.CountWorkflowExecutionsRequest{
 		Namespace: temporalserver.DefaultNamespace, Query: "Endpoint = 'a' AND Outcome = 'b' AND Undelivered > 0",

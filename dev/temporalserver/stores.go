@@ -25,13 +25,13 @@ const (
 	visibilityStore = "visibility"
 )
 
-// openStores brings the schema up to date and makes sure of the namespace.
+// openStores brings the schema up to date and makes sure of the namespaces.
 func openStores(ctx context.Context, o Options, logger log.Logger) (stores, error) {
 	s, err := chooseStores(ctx, o, logger)
 	if err != nil {
 		return stores{}, err
 	}
-	if err := ensureNamespace(s, o); err != nil {
+	if err := ensureNamespaces(s, o); err != nil {
 		_ = s.release()
 		return stores{}, err
 	}
@@ -67,25 +67,24 @@ func newStores(where string, shards int32, history, visibility *config.SQL) stor
 	}
 }
 
-// ensureNamespace writes the namespace's row before the server starts, so that
-// the server knows it from its first second. It lives in the SQLite schema's
-// package but goes through the configured plugin, whichever that is. A
+// ensureNamespaces writes the namespaces' rows before the server starts, so that
+// the server knows them from its first second. CreateNamespaces lives in the SQLite
+// schema's package but goes through the configured plugin, whichever that is. A
 // namespace that exists stays as it is.
-func ensureNamespace(s stores, o Options) error {
+func ensureNamespaces(s stores, o Options) error {
 	attributes := map[string]enumspb.IndexedValueType{}
-	for _, keyword := range o.Keywords {
-		attributes[keyword] = enumspb.INDEXED_VALUE_TYPE_KEYWORD
+	for _, key := range o.Attributes {
+		attributes[key.GetName()] = key.GetValueType()
 	}
-	for _, integer := range o.Integers {
-		attributes[integer] = enumspb.INDEXED_VALUE_TYPE_INT
-	}
-	namespace, err := sqlite.NewNamespaceConfig(clusterName, o.Namespace, false, attributes)
-	if err != nil {
-		return fmt.Errorf("describe namespace %q: %w", o.Namespace, err)
-	}
-	namespace.Detail.Config.Retention = durationpb.New(o.Retention)
-	if err := sqlite.CreateNamespaces(s.persistence.DataStores[historyStore].SQL, namespace); err != nil {
-		return fmt.Errorf("create namespace %q on %s: %w", o.Namespace, s.where, err)
+	for _, name := range o.Namespaces {
+		namespace, err := sqlite.NewNamespaceConfig(clusterName, name, false, attributes)
+		if err != nil {
+			return fmt.Errorf("describe namespace %q: %w", name, err)
+		}
+		namespace.Detail.Config.Retention = durationpb.New(o.Retention)
+		if err := sqlite.CreateNamespaces(s.persistence.DataStores[historyStore].SQL, namespace); err != nil {
+			return fmt.Errorf("create namespace %q on %s: %w", name, s.where, err)
+		}
 	}
 	return nil
 }

@@ -9,7 +9,6 @@ import (
 	"go.uber.org/zap"
 
 	"ringback/activities"
-	"ringback/api/rest"
 	"ringback/internal/overload"
 	"ringback/internal/service"
 )
@@ -45,27 +44,17 @@ func pollers() worker.PollerBehavior {
 
 // openAdmission makes what says who goes first.
 func (p *program) openAdmission() {
-	p.admission = overload.New(p.metrics, func() int { return p.registry.config().API.MaxStarts })
-}
-
-// admit lets a call of the API in.
-func (p *program) admit(ctx context.Context, w rest.Work) (leave func(error), err error) {
-	return p.admission.Enter(ctx, works[w])
-}
-
-var works = map[rest.Work]overload.Work{
-	rest.WorkStart: overload.Start, rest.WorkSearch: overload.Search, rest.WorkChange: overload.Change,
-	rest.WorkRead: overload.Read, rest.WorkRequest: overload.Request,
+	p.overload = overload.New(p.metrics, func() int { return p.registry.config().API.MaxStarts })
 }
 
 // givingWay lets the worker tell how late it is, and its polls and bulk
 // redeliveries give way.
 func (p *program) givingWay(a *activities.Activities) {
 	a.Slots = activitySlots
-	a.AttemptBegan = func(late time.Duration) { p.admission.Began(overload.Callback, late) }
-	a.PollBegan = func(late time.Duration) { p.admission.Began(overload.Poll, late) }
-	a.PollGivesWay = func() bool { return p.admission.GivesWay(overload.Poll) }
-	a.RedeliveryGivesWay = func() bool { return p.admission.GivesWay(overload.Redelivery) }
+	a.AttemptBegan = func(late time.Duration) { p.overload.ObserveDelay(overload.Callback, late) }
+	a.PollBegan = func(late time.Duration) { p.overload.ObserveDelay(overload.Poll, late) }
+	a.PollGivesWay = func() bool { return !p.overload.Allow(overload.Poll) }
+	a.RedeliveryGivesWay = func() bool { return !p.overload.Allow(overload.Redelivery) }
 }
 
 // followBacklog looks at how much waits on the server until ctx ends.
@@ -95,5 +84,5 @@ func (p *program) seeBacklog(ctx context.Context) {
 		p.Log.Debug("how much waits on the server is not known", zap.Error(err))
 		return
 	}
-	p.admission.Saw(overload.Backlog{Callbacks: max(seen.WorkflowTasks, seen.Deliveries), Polls: seen.Watches})
+	p.overload.ObserveBacklog(seen)
 }

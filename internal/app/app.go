@@ -30,7 +30,6 @@ import (
 	"ringback/internal/overload"
 	"ringback/internal/service"
 	"ringback/internal/telemetry"
-	"ringback/internal/zaplog"
 	"ringback/workflows"
 )
 
@@ -87,7 +86,7 @@ type program struct {
 	cardNumbers cardNumbers
 	operations  *telemetry.Operations
 	acts        *activities.Metrics
-	admission   *overload.Control
+	overload    *overload.Limiter
 	// workers serve the common task queue and, each process its own, that on which
 	// it is told to interrupt what it runs; the first workersStarted have started.
 	workers        []worker.Worker
@@ -153,7 +152,7 @@ func (p *program) prepare() error {
 	for _, warning := range c.Warnings {
 		p.Log.Warn(warning)
 	}
-	p.Temporal.Logger = zaplog.Temporal(p.Log)
+	p.Temporal.Logger = telemetry.TemporalLogger(p.Log)
 	if p.Temporal.Namespace == "" {
 		p.Temporal.Namespace = client.DefaultNamespace
 	}
@@ -220,16 +219,16 @@ func identity() string {
 }
 
 func (p *program) activities() *activities.Activities {
-	desk := p.newDesk()
+	operations := p.newService()
 	return &activities.Activities{
 		Endpoint:    p.registry.endpoint,
 		Source:      p.registry.source,
 		Heartbeat:   p.client.RecordActivityHeartbeat,
-		Yield:       p.yielder().Yield,
+		Yield:       operations.RetryLater,
 		Identity:    p.Temporal.Identity,
 		Pending:     p.pending,
 		Signal:      p.client.SignalWorkflow,
-		MatchedRuns: desk.MatchedRuns, RedeliverRun: desk.RedeliverRun,
+		MatchedRuns: operations.MatchedRuns, RedeliverRun: operations.RedeliverRun,
 		ReportHealth: p.report, FailingAfter: p.registry.failingAfter,
 		Metrics: activities.NewMetrics(p.metrics),
 		Log:     p.Log,
@@ -243,13 +242,6 @@ func (p *program) report(ctx context.Context, endpoint string, h operation.Healt
 		return nil
 	}
 	return service.ReportHealth(ctx, p.client, *hearing, endpoint, h)
-}
-
-func (p *program) yielder() service.Yielder {
-	return service.Yielder{
-		Client: p.client, Namespace: p.Temporal.Namespace, Identity: p.Temporal.Identity,
-		Converter: p.Temporal.DataConverter, Failures: p.Temporal.FailureConverter,
-	}
 }
 
 func (p *program) pending(ctx context.Context, in activities.InterruptInput) (*activities.PendingActivity, error) {
@@ -279,9 +271,10 @@ func (p *program) serve(cancel context.CancelCauseFunc) (stop func(), err error)
 	return func() { _ = server.Close() }, nil
 }
 
-func (p *program) newDesk() *service.Desk {
-	return &service.Desk{
-		Client: p.client, Namespace: p.Temporal.Namespace, Converter: readable{p.Temporal.DataConverter},
+func (p *program) newService() *service.Service {
+	return &service.Service{
+		Client: p.client, Namespace: p.Temporal.Namespace, Identity: p.Temporal.Identity,
+		Converter: readable{p.Temporal.DataConverter}, Failures: p.Temporal.FailureConverter,
 		Endpoint: p.registry.start, EndpointNames: p.registry.endpointNames, CheckURL: p.registry.checkURL,
 		Vocabulary: vocabulary(),
 		UIURL:      p.UIURL, CardNumber: p.cardNumbers.refused,

@@ -28,25 +28,25 @@ const (
 // Ping sends a test callback to a registered endpoint, also to one that is
 // switched off: through its guard, dialect, signer and client certificate, as
 // an attempt is made, and beside its bulkhead and breaker. Nothing is kept.
-func (d desk) Ping(ctx context.Context, name string, r operation.PingRequest) (operation.Ping, error) {
-	s := d.registry.current.Load()
-	endpoint, ok := s.endpoints[name]
+func (s apiService) Ping(ctx context.Context, name string, r operation.PingRequest) (operation.Ping, error) {
+	current := s.registry.current.Load()
+	endpoint, ok := current.endpoints[name]
 	if !ok {
 		return operation.Ping{}, operation.Invalid(operation.FieldError{
-			Field: "endpoint", Detail: "is not registered; registered are " + strings.Join(d.registry.endpointNames(), ", ")})
+			Field: "endpoint", Detail: "is not registered; registered are " + strings.Join(s.registry.endpointNames(), ", ")})
 	}
-	if err := d.registry.checkPing(ctx, endpoint, r); err != nil {
+	if err := s.registry.checkPing(ctx, endpoint, r); err != nil {
 		return operation.Ping{}, err
 	}
-	if err := d.registry.pings.take(name); err != nil {
+	if err := s.registry.pings.take(name); err != nil {
 		return operation.Ping{}, err
 	}
 	ping := receiver.Ping(ctx, endpoint, receiver.Request{
 		Callback: testCallback(name), URL: r.URL,
-		TimeoutMS: min(s.config.Endpoints[name].Delivery.Timeout, pingTimeout).Milliseconds(),
+		TimeoutMS: min(current.config.Endpoints[name].Delivery.Timeout, pingTimeout).Milliseconds(),
 	})
 	if ping.Connection != nil && ping.Connection.TLSVersion != "" {
-		ping.Connection.ClientCertificate = s.clientCertificate(name)
+		ping.Connection.ClientCertificate = current.clientCertificate(name)
 	}
 	return ping, nil
 }

@@ -15,7 +15,7 @@ import (
 	"ringback/internal/operation"
 )
 
-func pingDesk(t *testing.T, receiver string) desk {
+func pingService(t *testing.T, receiver string) apiService {
 	t.Helper()
 	p, _ := loaded(t, fmt.Sprintf(`
 egress: {allow: [127.0.0.0/8]}
@@ -26,7 +26,7 @@ endpoints:
   SHOP: {dialect: paysera, source: wallet, callback_url: per_operation, poll: {interval: 1m, lifetime: 1h}, delivery: {interval: 1s, attempts: 3}}
   BURST: {dialect: paysera, source: wallet, url: %q, poll: {interval: 1m, lifetime: 1h}, delivery: {interval: 1s, attempts: 3}}
 `, receiver+"/hooks", receiver+"/hooks"))
-	return desk{registry: &p.registry}
+	return apiService{registry: &p.registry}
 }
 
 func TestAPingIsMadeAsAnAttemptIs(t *testing.T) {
@@ -42,7 +42,7 @@ func TestAPingIsMadeAsAnAttemptIs(t *testing.T) {
 		}
 	}))
 	defer receiver.Close()
-	d := pingDesk(t, receiver.URL)
+	d := pingService(t, receiver.URL)
 
 	got, err := d.Ping(t.Context(), "LEDGER", operation.PingRequest{})
 	require.NoError(t, err)
@@ -60,7 +60,7 @@ func TestAPingIsMadeAsAnAttemptIs(t *testing.T) {
 func TestAPingIsRefusedThatCanNotBeMade(t *testing.T) {
 	t.Setenv("PING_SECRET", "whsec_"+base64.StdEncoding.EncodeToString(make([]byte, 32)))
 	t.Setenv("PING_BEARER", "the-token")
-	d := pingDesk(t, "http://127.0.0.1:1")
+	d := pingService(t, "http://127.0.0.1:1")
 	for name, tt := range map[string]struct {
 		endpoint, url, field, says string
 	}{

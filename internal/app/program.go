@@ -12,7 +12,7 @@ import (
 	"go.temporal.io/sdk/contrib/envconfig"
 	"go.uber.org/zap/zapcore"
 
-	"ringback/internal/zaplog"
+	"ringback/internal/telemetry"
 )
 
 // Program is one of the two long-running mains.
@@ -81,7 +81,7 @@ func (p Program) run(o Options) error {
 	if o.Build, err = buildFrom(os.Getenv); err != nil {
 		return err
 	}
-	o.Log = zaplog.New(os.Stderr, zapcore.InfoLevel)
+	o.Log = telemetry.NewLogger(os.Stderr, zapcore.InfoLevel)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	return Run(ctx, o)

@@ -64,7 +64,7 @@ endpoints:
   LEDGER: {dialect: standard, source: wallet, url: %q, poll: {interval: 1m, lifetime: 1h}, delivery: {interval: 1s, attempts: 3}, signing: {secrets: [%s]}, auth: %s, headers: {X-Shop: "7", X-Api-Key: "k=${file:token}"}}
 `, receiver.URL+"/hooks", step.secrets, step.auth))
 		p.reload()
-		ping, err := desk{registry: &p.registry}.Ping(t.Context(), "LEDGER", operation.PingRequest{})
+		ping, err := apiService{registry: &p.registry}.Ping(t.Context(), "LEDGER", operation.PingRequest{})
 		require.NoError(t, err)
 		require.Equal(t, operation.Acknowledged, ping.Verdict, ping.Reason)
 		got := <-seen

@@ -136,9 +136,9 @@ func (c cardNumbers) refused(endpoint string) { c.total.WithLabelValues(endpoint
 func (p *program) apiServer() *rest.Server {
 	p.metrics.MustRegister(newOpenCollector(p.countOpen))
 	return rest.New(rest.Options{
-		Operations: desk{p.newDesk(), &p.registry, p.absent},
+		Operations: apiService{p.newService(), &p.registry, p.absent},
 		Keys:       p.registry.keys, ReadLimit: p.registry.readLimit, ChangeLimit: p.registry.changeLimit, ConfigHash: p.registry.hash,
-		Ready: p.ready, Log: p.Log, Admit: p.admit,
+		Ready: p.ready, Log: p.Log, Acquire: p.overload.Acquire,
 		Metrics: p.metricsHandler(),
 		Codec:   converter.NewPayloadCodecHTTPHandler(&p.registry.codec), CodecOrigins: p.codecOrigins,
 		Middleware: telemetry.NewRequests(p.metrics, p.traces).Middleware,

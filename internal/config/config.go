@@ -448,8 +448,8 @@ func (c *Config) Hearing(about string) *operation.Recipient {
 // for it (promise 7).
 func (e Endpoint) rules(r operation.Rules) operation.Rules {
 	d, ok := dialect.ByName(e.Dialect)
-	if ok && d.Knows(r.Revoked) && !r.Ring(r.Revoked) {
-		r.Rings = append(slices.Clone(r.Rings), r.Revoked)
+	if ok && d.Knows(r.Revoked) && !r.Delivers(r.Revoked) {
+		r.Delivered = append(slices.Clone(r.Delivered), r.Revoked)
 	}
 	return r
 }

@@ -130,7 +130,7 @@ func TestAnEndpointAsAStartSeesIt(t *testing.T) {
 	gold, ok := c.Endpoint("ECOM_GOLD_BANK")
 	require.True(t, ok)
 	require.NotEmpty(t, gold.Fields)
-	require.True(t, gold.Rules.RingsUnanswered, "the kind's rules")
+	require.True(t, gold.Rules.DeliversUnanswered, "the kind's rules")
 	gold.Fields, gold.Rules = nil, operation.Rules{}
 	want := operation.Endpoint{
 		Name: "ECOM_GOLD_BANK", Dialect: "ukrcard", Source: "wsgate", SourceKind: "ukrcard",
@@ -458,9 +458,9 @@ endpoints:
 `))
 	require.NoError(t, err)
 	own, _ := c.Endpoint("OWN")
-	require.False(t, own.Rules.Ring("revoked"), "Ukrcard's document has no such orderStatus")
+	require.False(t, own.Rules.Delivers("revoked"), "Ukrcard's document has no such orderStatus")
 	standard, _ := c.Endpoint("STANDARD")
-	require.True(t, standard.Rules.Ring("revoked"))
+	require.True(t, standard.Rules.Delivers("revoked"))
 }
 
 // hears is a file in which OPS hears notices, with what else is said of it.

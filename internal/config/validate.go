@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,10 +26,6 @@ const minPollInterval = 100 * time.Millisecond
 // maxListLength bounds lists such as a poll schedule: it travels in the input
 // of every workflow.
 const maxListLength = 1000
-
-var names = regexp.MustCompile(`^[A-Za-z0-9_-]{1,50}$`)
-
-const namesInWords = "1 to 50 letters, digits, _ and -"
 
 // validator checks what the decoder read, completes it, and adds to the
 // decoder's faults.
@@ -402,8 +397,8 @@ func (v *validator) auth(path string, a Auth) {
 
 // name is the name of an endpoint, a source or a key.
 func (v *validator) name(path, name string) {
-	if !names.MatchString(name) {
-		v.fault(path, "%s is not a name: allowed are %s", quote(name), namesInWords)
+	if rule := operation.EndpointRule; rule.Check(name) != nil {
+		v.fault(path, "%s is not a name: allowed are 1 to %d %s", quote(name), rule.MaxLength, rule.Alphabet)
 	}
 }
 

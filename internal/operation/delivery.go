@@ -17,18 +17,18 @@ type Callback struct {
 	Final       bool        `json:"final"`
 	Reason      string      `json:"reason,omitempty"`
 	Observation Observation `json:"observation"`
-	// Dialect is that of the endpoint when the operation was started, which its
-	// callbacks keep; empty: the endpoint's as it is now.
+	// Dialect is the endpoint's when the operation was started; empty: the one that
+	// it has now.
 	Dialect string `json:"dialect,omitempty"`
-	// Notice is set where the callback is one to those who run Ringback.
+	// Notice is set where the callback is a notice to the operators of Ringback.
 	Notice *Notice `json:"notice,omitempty"`
 }
 
-// Reasons that a delivery carries.
+// The reasons of deliveries and their callbacks.
 const (
-	// ReasonPollsUsedUp: rung without a ringing status, all polls were made.
+	// ReasonPollsUsedUp: delivered without a final status after the last poll.
 	ReasonPollsUsedUp = "polls_used_up"
-	// ReasonLifetimeOver: rung without a ringing status, the lifetime ended.
+	// ReasonLifetimeOver: delivered without a final status after the lifetime.
 	ReasonLifetimeOver = "lifetime_over"
 	// ReasonEgress: the egress guard refused the address.
 	ReasonEgress = "egress"
@@ -38,19 +38,18 @@ const (
 	ReasonRevoked = "revoked"
 )
 
-// CallbackID is the id of the callback about status of the operation key. There is
-// one callback for each status (promise 4), so the id needs no memory: a status
-// that returns and a redelivery find the same one. It holds no "." (Standard
-// Webhooks).
+// CallbackID is the id of the callback about a status of an operation. It is derived,
+// so that a status that returns and a redelivery have the same one. It holds no "."
+// (Standard Webhooks).
 func CallbackID(key Key, status string) string {
 	sum := sha256.Sum256([]byte(key.WorkflowID() + "\x00" + status))
 	return "cb_" + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:])[:26])
 }
 
-// Verdict is the judgement on one attempt, by its dialect's rule.
+// Verdict says whether one attempt was acknowledged, by its dialect's rule.
 type Verdict string
 
-// The verdicts. An attempt that is on its way has none.
+// The verdicts. An attempt in flight has none.
 const (
 	Acknowledged   Verdict = "acknowledged"
 	Unacknowledged Verdict = "unacknowledged"
@@ -66,21 +65,21 @@ type Attempt struct {
 	// HTTPStatus is 0 where no answer came.
 	HTTPStatus int     `json:"http_status"`
 	Verdict    Verdict `json:"verdict"`
-	// Reason says in words why the attempt was not acknowledged.
+	// Reason is why the attempt was not acknowledged, in words.
 	Reason string `json:"reason,omitempty"`
 }
 
 // End is when the attempt ended.
 func (a Attempt) End() Time { return a.At.Add(time.Duration(a.TookMS) * time.Millisecond) }
 
-// EndedBy completes an attempt that ended at end.
+// EndedBy is the attempt with the time that it took until end.
 func (a Attempt) EndedBy(end time.Time) Attempt {
 	took := end.Sub(a.At.Time)
 	a.TookMS = int64((took + time.Millisecond - 1) / time.Millisecond)
 	return a
 }
 
-// DeliveryOutcome is how a delivery stands or ended.
+// DeliveryOutcome is the state of a delivery.
 type DeliveryOutcome string
 
 // The outcomes of a delivery.
@@ -92,22 +91,22 @@ const (
 	DeliveryGone         DeliveryOutcome = "gone"
 )
 
-// Delivery is the whole effort to get one callback acknowledged.
+// Delivery is the attempts to get one callback acknowledged.
 type Delivery struct {
 	CallbackID string          `json:"callback_id"`
 	Status     string          `json:"status"`
 	Reason     string          `json:"reason,omitempty"`
 	Outcome    DeliveryOutcome `json:"outcome"`
-	// Attempts are the recorded ones, oldest first; of more than AttemptsKept the newest.
+	// Attempts are the newest AttemptsKept, oldest first.
 	Attempts      []Attempt `json:"attempts"`
 	NextAttemptAt *Time     `json:"next_attempt_at,omitempty"`
 }
 
-// AttemptsKept is how many attempts of a delivery are kept: enough to see what
-// happened, few enough that a run's size does not grow with k.
+// AttemptsKept is how many attempts of a delivery are kept, so that a run's size does
+// not grow with k.
 const AttemptsKept = 50
 
-// KeepNewest cuts attempts to the newest AttemptsKept.
+// KeepNewest drops all but the newest AttemptsKept.
 func KeepNewest(attempts []Attempt) []Attempt {
 	if len(attempts) > AttemptsKept {
 		return attempts[len(attempts)-AttemptsKept:]

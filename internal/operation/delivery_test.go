@@ -11,7 +11,7 @@ import (
 
 func TestACallbacksIDNeverChanges(t *testing.T) {
 	t.Parallel()
-	// Receivers hold these ids against duplicates: a change here rings them twice.
+	// Receivers hold these ids against duplicates: a change here delivers them twice.
 	for _, tt := range []struct {
 		key    operation.Key
 		status string

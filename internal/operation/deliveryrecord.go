@@ -5,22 +5,22 @@ import (
 	"time"
 )
 
-// ReasonUnseen is the reason of an attempt that was recorded and whose end nobody saw.
+// ReasonUnseen is the reason of an attempt that was recorded and whose result was lost.
 const ReasonUnseen = "the end of the attempt was not seen"
 
-// DeliveryRecord is how far the delivery of one callback has come. Each attempt is
-// appended before it is sent and closed by its verdict; k is counted here.
+// DeliveryRecord counts the attempts of one delivery against k. Each attempt is
+// recorded before it is sent, and completed with its verdict.
 type DeliveryRecord struct {
 	Delivery Delivery `json:"delivery"`
-	// Made counts the attempts of this delivery, against k.
+	// Made counts the attempts of this delivery; a redelivery begins at 0.
 	Made int `json:"made"`
 	// NotBefore holds the next attempt back (Retry-After, where it is honoured).
 	NotBefore Time `json:"not_before,omitzero"`
-	// EndedAt is when the last attempt ended, where its own times are of a clock
-	// that was ahead of the one that counts h now.
+	// EndedAt is when the last attempt ended, set where the attempt's own times are
+	// in the future of the clock that h is counted by now.
 	EndedAt Time `json:"ended_at,omitzero"`
-	// Status and Polls are the operation's when the delivery began, for those
-	// who read the operation's state from this record alone.
+	// Status and Polls are the operation's when the delivery began: the API may read
+	// the operation's state from this record alone.
 	Status *Status `json:"status,omitempty"`
 	Polls  int     `json:"polls,omitempty"`
 	// Partial is as in WatchRecord.
@@ -46,17 +46,17 @@ func (r *DeliveryRecord) Last() *Attempt {
 	return nil
 }
 
-// Append begins an attempt.
-func (r *DeliveryRecord) Append(at Time) {
+// BeginAttempt records that an attempt begins.
+func (r *DeliveryRecord) BeginAttempt(at Time) {
 	r.Delivery.Attempts = KeepNewest(append(slices.Clone(r.Delivery.Attempts), Attempt{Number: r.NextNumber(), At: at}))
 	r.Made++
 	r.EndedAt, r.Delivery.NextAttemptAt = Time{}, nil
 }
 
-// Close gives the latest attempt its verdict. ended is DeliveryGone where the
-// delivery is over without an acknowledgement, and reason then says why; notBefore
-// is until when the receiver asked to be left alone, where that is honoured.
-func (r *DeliveryRecord) Close(a Attempt, ended DeliveryOutcome, reason string, notBefore Time) {
+// EndAttempt completes the latest attempt. ended is DeliveryGone where the delivery
+// is over without an acknowledgement, for that reason; notBefore is the receiver's
+// Retry-After, where that is honoured.
+func (r *DeliveryRecord) EndAttempt(a Attempt, ended DeliveryOutcome, reason string, notBefore Time) {
 	*r.Last() = a
 	r.NotBefore = notBefore
 	switch {
@@ -67,16 +67,15 @@ func (r *DeliveryRecord) Close(a Attempt, ended DeliveryOutcome, reason string, 
 	}
 }
 
-// Interrupt closes an attempt whose end nobody saw. It may have been on its way
-// for as long as its timeout: so that two never overlap, it is taken to have ended
-// then.
+// Interrupt completes an attempt whose result was lost. It counts as having lasted
+// for its timeout, so that two attempts never overlap.
 func (r *DeliveryRecord) Interrupt(timeout time.Duration, reason string) {
 	if last := r.Last(); last != nil && last.Verdict == "" {
 		last.Verdict, last.Reason, last.TookMS = Unacknowledged, reason, timeout.Milliseconds()
 	}
 }
 
-// Exhaust ends a delivery that has used up its k attempts.
+// Exhaust ends a pending delivery that has made k attempts.
 func (r *DeliveryRecord) Exhaust(k int) {
 	if r.Pending() && r.Made >= k {
 		r.Delivery.Outcome = DeliveryExhausted
@@ -94,7 +93,7 @@ func (r *DeliveryRecord) ended() Time {
 	return r.Last().End()
 }
 
-// Due is when the next attempt is: h after the end of the last; zero: at once.
+// Due is when the next attempt is due: h after the end of the last; zero: at once.
 func (r *DeliveryRecord) Due(h time.Duration) Time {
 	due := r.NotBefore
 	if ended := r.ended(); !ended.IsZero() && ended.Add(h).After(due) {
@@ -103,10 +102,10 @@ func (r *DeliveryRecord) Due(h time.Duration) Time {
 	return due
 }
 
-// CatchUp counts h from now where the record says that the last attempt ended
-// later than any can have, latest: the clock was set back since, and the next
-// attempt would be late by that much. One that was interrupted is taken to end its
-// time-out after it began, which may lie ahead.
+// CatchUp counts h from now where the last attempt ended after latest, the latest
+// time that is possible: the clock was set back since, and the next attempt would be
+// late by as much. An interrupted attempt ends its timeout after it began, which may
+// lie in the future.
 func (r *DeliveryRecord) CatchUp(now, latest Time) {
 	ended := r.ended()
 	if !ended.After(latest) {
@@ -125,11 +124,11 @@ func (r *DeliveryRecord) Clone() DeliveryRecord {
 	return cloned
 }
 
-// newestInBrief is how many attempts Brief keeps: what one run of an activity can
-// add while its workflow cancels it, and little enough for an error's details.
+// newestInBrief is how many attempts Brief keeps: as many as one run of an activity
+// can add while its workflow cancels it, and few enough for an error's details.
 const newestInBrief = 3
 
-// Brief is the record with its newest attempts alone.
+// Brief is the record with its newest attempts only.
 func (r *DeliveryRecord) Brief() DeliveryRecord {
 	brief := r.Clone()
 	brief.Status = nil
@@ -139,8 +138,8 @@ func (r *DeliveryRecord) Brief() DeliveryRecord {
 	return brief
 }
 
-// Newer takes over a later record of the same delivery, which may be a brief one.
-func (r *DeliveryRecord) Newer(later DeliveryRecord) {
+// Merge takes over a later record of the same delivery, which may be a brief one.
+func (r *DeliveryRecord) Merge(later DeliveryRecord) {
 	if later.Delivery.CallbackID != r.Delivery.CallbackID || later.Made < r.Made {
 		return
 	}

@@ -24,10 +24,10 @@ const (
 	ProblemNotRevocable Problem = "not-revocable"
 	// ProblemNotRedeliverable: the operation may not be redelivered so.
 	ProblemNotRedeliverable Problem = "not-redeliverable"
-	// ProblemUnavailable: Temporal, or a core that was asked, does not answer.
+	// ProblemUnavailable: Temporal, or a core, does not answer.
 	ProblemUnavailable Problem = "unavailable"
-	// ProblemOverloaded: there is more to do than can be done, and this was not
-	// begun.
+	// ProblemOverloaded: the request was refused for lack of capacity, and nothing
+	// was changed.
 	ProblemOverloaded Problem = "overloaded"
 )
 
@@ -38,14 +38,14 @@ type FieldError struct {
 	Detail string `json:"detail"`
 }
 
-// Error is an error for the caller: one clear sentence and what to do.
+// Error is an error to show to the caller of the API.
 type Error struct {
 	Problem Problem
 	Detail  string
 	Fields  []FieldError
-	// RetryAfter is when to come back, for ProblemUnavailable and ProblemOverloaded.
+	// RetryAfter is when to retry, for ProblemUnavailable and ProblemOverloaded.
 	RetryAfter time.Duration
-	// Err is the cause, for logs only.
+	// Err is the cause. It is logged, and not shown to the caller.
 	Err error
 }
 

@@ -6,17 +6,16 @@ import (
 	"slices"
 )
 
-// Contradicts reports whether a JSON object names one of its members twice with
-// different values, as {"status": 200, "status": 500} does: parsers disagree
-// which of them counts, so that neither does. same says whether a name of the
-// object is one of those asked about; other members, and those within members,
-// are not looked at. It is false where body is no JSON object.
+// Contradicts reports whether a JSON object has one of the members twice with
+// different values, as {"status": 200, "status": 500} has: parsers disagree on which
+// of them counts. same compares names; nested objects are not checked. It is false
+// where body is no JSON object.
 func Contradicts(body []byte, same func(name, member string) bool, members ...string) bool {
 	tokens := json.NewDecoder(bytes.NewReader(body))
 	if opening, err := tokens.Token(); err != nil || opening != json.Delim('{') {
 		return false
 	}
-	said := map[string][]byte{}
+	seen := map[string][]byte{}
 	for tokens.More() {
 		token, err := tokens.Token()
 		name, isName := token.(string)
@@ -28,10 +27,10 @@ func Contradicts(body []byte, same func(name, member string) bool, members ...st
 		if at < 0 {
 			continue
 		}
-		if before, twice := said[members[at]]; twice && !bytes.Equal(before, value) {
+		if before, twice := seen[members[at]]; twice && !bytes.Equal(before, value) {
 			return true
 		}
-		said[members[at]] = value
+		seen[members[at]] = value
 	}
 	return false
 }

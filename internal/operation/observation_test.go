@@ -36,17 +36,17 @@ func TestRulesSayWhatAStatusMeans(t *testing.T) {
 	t.Parallel()
 	rules := operation.Rules{
 		Final:     []string{"done", "revoked"},
-		Rings:     []string{"waiting_funds", "done"},
+		Delivered: []string{"waiting_funds", "done"},
 		Revocable: []string{"new", "waiting", "waiting_*"},
 	}
 	for _, tt := range []struct {
-		name, status            string
-		final, rings, revocable bool
+		name, status               string
+		final, delivers, revocable bool
 	}{
 		{"one that is in two sets", "done", true, true, false},
-		{"one that is final and rings nobody", "revoked", true, false, false},
+		{"one that is final and is not delivered", "revoked", true, false, false},
 		{"one that matches by its beginning", "waiting_password", false, false, true},
-		{"one that rings and matches by its beginning", "waiting_funds", false, true, true},
+		{"one that is delivered and matches by its beginning", "waiting_funds", false, true, true},
 		{"the beginning itself, without what follows", "waiting_", false, false, true},
 		{"one that is named whole", "waiting", false, false, true},
 		{"one that only begins like a whole name", "newer", false, false, false},
@@ -58,7 +58,7 @@ func TestRulesSayWhatAStatusMeans(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			require.Equal(t, tt.final, rules.IsFinal(tt.status), "final")
-			require.Equal(t, tt.rings, rules.Ring(tt.status), "rings")
+			require.Equal(t, tt.delivers, rules.Delivers(tt.status), "delivers")
 			require.Equal(t, tt.revocable, rules.IsRevocable(tt.status), "revocable")
 		})
 	}
@@ -66,9 +66,9 @@ func TestRulesSayWhatAStatusMeans(t *testing.T) {
 
 func TestAnAsteriskAloneMatchesEveryStatusButNone(t *testing.T) {
 	t.Parallel()
-	rules := operation.Rules{Rings: []string{"*"}}
-	require.True(t, rules.Ring("anything"))
-	require.False(t, rules.Ring(""))
-	require.False(t, operation.Rules{Rings: []string{""}}.Ring("anything"))
-	require.False(t, operation.Rules{}.Ring("anything"))
+	rules := operation.Rules{Delivered: []string{"*"}}
+	require.True(t, rules.Delivers("anything"))
+	require.False(t, rules.Delivers(""))
+	require.False(t, operation.Rules{Delivered: []string{""}}.Delivers("anything"))
+	require.False(t, operation.Rules{}.Delivers("anything"))
 }

@@ -2,7 +2,7 @@ package operation
 
 import "strings"
 
-// Key names one operation: promise 1, Identity.
+// Key identifies one operation (promise 1).
 type Key struct {
 	Endpoint    string `json:"endpoint"`
 	OperationID string `json:"operation_id"`
@@ -26,8 +26,8 @@ type Reference struct {
 	OrderID string `json:"order_id,omitempty"`
 }
 
-// Target is Paysera's own "callback" object in a start request: where to ring
-// and for which statuses.
+// Target is Paysera's own "callback" object in a start request: where to deliver, and
+// which statuses.
 type Target struct {
 	URL      string   `json:"url,omitempty"`
 	Statuses []string `json:"statuses,omitempty"`
@@ -39,7 +39,7 @@ type StartRequest struct {
 	OperationID string    `json:"operation_id"`
 	Method      string    `json:"method,omitempty"`
 	Reference   Reference `json:"reference,omitzero"`
-	// KnownStatus is the status that the client already has: it does not ring.
+	// KnownStatus is one that the client has already: it is not delivered.
 	KnownStatus string `json:"known_status,omitempty"`
 	Callback    Target `json:"callback,omitzero"`
 }
@@ -47,35 +47,35 @@ type StartRequest struct {
 // Key is the operation that the request is about.
 func (r StartRequest) Key() Key { return Key{Endpoint: r.Endpoint, OperationID: r.OperationID} }
 
-// Endpoint is what a start needs to know about a registered receiver: its
-// policies, which travel in the workflow's input (promise 14). It holds no
-// secret.
+// Endpoint is a configured receiver as a start needs it, without secrets. Its rules
+// and policies go into the workflow's input (promise 14).
 type Endpoint struct {
 	Name string
-	// Disabled refuses starts; open operations go on.
+	// Disabled refuses new operations; open ones go on.
 	Disabled bool
 	// Dialect and Source are names: of a dialect, and of a configured source.
 	Dialect string
 	Source  string
 	// SourceKind is the source's kind ("ukrcard", "paysera").
 	SourceKind string
-	// PerOperationURL asks each start for callback.url; otherwise it is refused.
+	// PerOperationURL requires callback.url in each start; otherwise it is refused.
 	PerOperationURL bool
 	// Methods are the allowed values of method; empty: method is refused.
 	Methods []string
-	// Statuses filters which statuses ring, unless the start says its own; empty: all.
+	// Statuses limits which statuses are delivered, unless the start has its own; empty:
+	// all.
 	Statuses []string
-	// Fields are the limits of the source's and dialect's documents.
+	// Fields are the limits in the source's and the dialect's documents.
 	Fields []FieldRule
 	Rules  Rules
 	Policy Policy
-	// Notices is who hears of deliveries that nobody acknowledged, or nil.
+	// Notices receives the notices about this endpoint; nil: nobody does.
 	Notices *Recipient
 	// ScreenIdentifiers refuses identifiers that look like a card number (promise 13).
 	ScreenIdentifiers bool
 }
 
-// Query is one question to a source: about which operation.
+// Query names the operation that a source is polled about.
 type Query struct {
 	OperationID string    `json:"operation_id"`
 	Method      string    `json:"method,omitempty"`

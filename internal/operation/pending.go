@@ -1,14 +1,14 @@
 package operation
 
-// Pending is what the pending activities of a run recorded last.
+// Pending is what a run's pending activities recorded last, in their heartbeats.
 type Pending struct {
 	Watch    *WatchRecord    `json:"watch,omitempty"`
 	Delivery *DeliveryRecord `json:"delivery,omitempty"`
-	// Unrecorded says that an activity is pending which recorded nothing yet.
+	// Unrecorded says that a pending activity recorded nothing yet.
 	Unrecorded bool `json:"unrecorded,omitempty"`
 }
 
-// Complete reports whether the records alone tell the operation's state.
+// Complete reports whether the records alone are the operation's state.
 func (p Pending) Complete() bool {
 	switch {
 	case p.Unrecorded, p.Watch == nil && p.Delivery == nil:
@@ -19,8 +19,8 @@ func (p Pending) Complete() bool {
 	return true
 }
 
-// Apply shows the records in the state of an open run, told that nothing newer is
-// known. What has closed is not opened again: the state may be a moment younger.
+// Apply adds the records to the state of an open run. A closed state stays as it is:
+// it may be newer than the records.
 func (p Pending) Apply(s *State) {
 	if s.Phase == Closed {
 		return
@@ -45,8 +45,8 @@ func (p Pending) Apply(s *State) {
 	}
 }
 
-// showDelivery shows a record of a delivery, unless the state says that it ended,
-// and reports whether it goes on.
+// showDelivery adds the record of a delivery, unless it has ended in the state, and
+// reports whether it is pending.
 func (s *State) showDelivery(r DeliveryRecord) bool {
 	for i := range s.Deliveries {
 		shown := &s.Deliveries[i]
@@ -55,7 +55,7 @@ func (s *State) showDelivery(r DeliveryRecord) bool {
 		}
 		if shown.Outcome == DeliveryPending {
 			known := DeliveryRecord{Delivery: *shown}
-			known.Newer(r)
+			known.Merge(r)
 			*shown = known.Delivery
 		}
 		return shown.Outcome == DeliveryPending

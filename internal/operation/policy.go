@@ -2,13 +2,13 @@ package operation
 
 import "time"
 
-// Policy is how an endpoint is watched and rung. Durations are integer
-// milliseconds, as everywhere in Ringback's JSON.
+// Policy is how an operation is polled and its callbacks are delivered. Durations are
+// integer milliseconds, as everywhere in Ringback's JSON.
 type Policy struct {
 	Poll     PollPolicy     `json:"poll"`
 	Delivery DeliveryPolicy `json:"delivery"`
-	// Supersede says what a newer status does to an older callback that is
-	// still failing: SupersedeLatest or SupersedeEvery.
+	// Supersede says what a newer status does to an older callback that is still
+	// pending: SupersedeLatest or SupersedeEvery.
 	Supersede string `json:"supersede"`
 }
 
@@ -20,8 +20,8 @@ const (
 	SupersedeEvery = "every"
 )
 
-// PollPolicy is when the source is asked (promise 2). The first poll is made
-// at once, or after InitialDelayMS.
+// PollPolicy is when the source is polled (promise 2). The first poll is made at once,
+// or after InitialDelayMS.
 type PollPolicy struct {
 	// ScheduleMS are the gaps between the beginnings of polls; the last gap
 	// repeats if MaxPolls allows more polls. Empty: IntervalMS is every gap.
@@ -45,8 +45,7 @@ func (p PollPolicy) Limit() int {
 // UsedUp reports whether no poll is left after that many.
 func (p PollPolicy) UsedUp(polls int) bool { return p.Limit() > 0 && polls >= p.Limit() }
 
-// Gap is the time from the beginning of poll number polls (counted from 1) to
-// the next one's.
+// Gap is the time from the beginning of the last of so many polls to the next one's.
 func (p PollPolicy) Gap(polls int) time.Duration {
 	if len(p.ScheduleMS) == 0 {
 		return time.Duration(p.IntervalMS) * time.Millisecond
@@ -55,7 +54,7 @@ func (p PollPolicy) Gap(polls int) time.Duration {
 	return time.Duration(p.ScheduleMS[i]) * time.Millisecond
 }
 
-// Lifetime is how long after its acceptance an operation is watched.
+// Lifetime is how long an operation is watched after its acceptance.
 func (p PollPolicy) Lifetime() time.Duration { return time.Duration(p.LifetimeMS) * time.Millisecond }
 
 // InitialDelay is the wait before the first poll.

@@ -1,6 +1,6 @@
 package operation
 
-// Phase is where an operation's run stands.
+// Phase is what an operation's run is doing.
 type Phase string
 
 // The phases.
@@ -10,8 +10,8 @@ const (
 	Closed     Phase = "closed"
 )
 
-// Outcome is how a closed operation ended: that of the last callback owed, or
-// where none was owed how the watch ended. The empty one is JSON null.
+// Outcome is how a closed operation ended: how the last callback's delivery did, or,
+// where there was none, how the watch did. The empty one is JSON null.
 type Outcome string
 
 // The outcomes.
@@ -59,12 +59,11 @@ type Revocation struct {
 // Initiators are the values of Revocation.InitiatedBy.
 var Initiators = []string{InitiatedByClient, "user", "core"}
 
-// InitiatedByClient marks a revocation that the client made itself: it rings
-// nobody (Paysera: callbacks are for events not initiated by the client).
+// InitiatedByClient marks a revocation that the client made itself: it is not delivered
+// (Paysera: callbacks are for events not initiated by the client).
 const InitiatedByClient = "client"
 
-// State is an operation as GET /v1/operations/{endpoint}/{operation_id} shows
-// it (design section 4), and the result of its workflow.
+// State is an operation as GET /v1/operations/{endpoint}/{operation_id} shows it.
 type State struct {
 	Key
 	Phase   Phase   `json:"phase"`
@@ -76,19 +75,18 @@ type State struct {
 	Deliveries []Delivery  `json:"deliveries"`
 	Revocation *Revocation `json:"revocation,omitempty"`
 	// Repeated counts observations of a status that the client has already,
-	// Contradicted those that spoke against the final one (promise 4). Neither is
-	// delivered.
+	// Contradicted those of another status than the final one (promise 4). Neither
+	// are delivered.
 	Repeated     int    `json:"repeated,omitempty"`
 	Contradicted int    `json:"contradicted,omitempty"`
 	RunID        string `json:"run_id"`
 	UIURL        string `json:"ui_url"`
-	// Redelivery says who began this run, where it is a redelivery.
+	// Redelivery is set where this run is a redelivery.
 	Redelivery *RedeliveryNote `json:"redelivery,omitempty"`
 }
 
-// Undelivered counts the callbacks that nobody acknowledged and that no client
-// waved off: exhausted, gone, or superseded while the client had not got them.
-// What a withdrawal ended is not counted.
+// Undelivered counts the callbacks that were never acknowledged: exhausted, gone, or
+// superseded, except by a withdrawal.
 func (s State) Undelivered() int {
 	count := 0
 	for _, d := range s.Deliveries {
@@ -105,10 +103,10 @@ func (s State) Undelivered() int {
 	return count
 }
 
-// Summary is an operation in a list: what visibility knows (design section 4).
+// Summary is an operation in a list, as far as Temporal's visibility knows it.
 type Summary struct {
 	Key
-	// Status is the last status as far as visibility keeps it; else empty.
+	// Status is the last status, where visibility has it; else empty.
 	Status    string  `json:"status,omitempty"`
 	Phase     Phase   `json:"phase"`
 	Outcome   Outcome `json:"outcome"`
@@ -122,11 +120,11 @@ type Summary struct {
 type ListQuery struct {
 	Endpoint string
 	Outcome  Outcome
-	// Undelivered asks for what never arrived, instead of one outcome:
-	// exhausted, gone, expired, terminated, and acknowledged ones with an older
-	// callback that was superseded unacknowledged.
+	// Undelivered selects, instead of one outcome, operations with a callback that was
+	// never acknowledged: exhausted, gone, expired, terminated, and acknowledged ones
+	// with an older callback that was superseded.
 	Undelivered bool
-	// ByClose makes Since and Until bound when the run closed, not when it started.
+	// ByClose applies Since and Until to when the run closed, not to when it started.
 	ByClose   bool
 	Since     Time
 	Until     Time
@@ -141,15 +139,15 @@ type Page struct {
 
 // RedeliveryRequest is the body of POST …/redelivery (promise 10).
 type RedeliveryRequest struct {
-	// Repoll asks the source again first; another status is a new callback.
+	// Repoll polls the source first; another status is a new callback.
 	Repoll bool `json:"repoll,omitempty"`
-	// Force rings also what was acknowledged.
+	// Force delivers also what was acknowledged.
 	Force  bool   `json:"force,omitempty"`
 	Reason string `json:"reason,omitempty"`
 	// Callback.URL replaces a per-operation URL.
 	Callback Target `json:"callback,omitzero"`
-	// By is the name of the key that asks, RedeliveriesID the bulk redelivery
-	// that it is a part of; else empty.
-	By             string `json:"-"`
-	RedeliveriesID string `json:"-"`
+	// By is the name of the caller's API key, BulkRedeliveryID the bulk redelivery that
+	// the request is a part of, or empty.
+	By               string `json:"-"`
+	BulkRedeliveryID string `json:"-"`
 }

@@ -8,8 +8,7 @@ import (
 // timeLayout is RFC 3339 in UTC with exactly three digits of a second.
 const timeLayout = "2006-01-02T15:04:05.000Z07:00"
 
-// Time is an instant in UTC, kept to the millisecond: the precision that the
-// API shows and that h is promised in.
+// Time is an instant in UTC with the precision of the API and of h: a millisecond.
 type Time struct{ time.Time }
 
 // At is t in UTC, cut to the millisecond.
@@ -33,8 +32,8 @@ func (t Time) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 // MarshalJSON writes t as a JSON string of RFC 3339 with milliseconds.
 func (t Time) MarshalJSON() ([]byte, error) { return []byte(`"` + t.String() + `"`), nil }
 
-// UnmarshalText reads any RFC 3339 time and cuts it to the millisecond. One whose
-// year in UTC has not four digits is none: it could be written, and not read again.
+// UnmarshalText reads any RFC 3339 time and cuts it to the millisecond. It refuses one
+// whose year in UTC has not four digits: it could be written, and not read again.
 func (t *Time) UnmarshalText(text []byte) error {
 	parsed, err := time.Parse(time.RFC3339, string(text))
 	if err != nil || parsed.UTC().Year() < 0 || parsed.UTC().Year() > 9999 {

@@ -31,26 +31,26 @@ func TestWhenAWatchAsksNext(t *testing.T) {
 		{"the first after the initial delay", delayed, operation.WatchRecord{}, 3, ""},
 		{"the first at once, if that was asked for", delayed, operation.WatchRecord{PollNow: true}, 0, ""},
 		{"the second by the schedule's first gap", schedule,
-			operation.WatchRecord{Polls: 1, AskedAt: after1s(1), AnsweredAt: after1s(2)}, 6, ""},
+			operation.WatchRecord{Polls: 1, PollBegunAt: after1s(1), PollEndedAt: after1s(2)}, 6, ""},
 		{"a gap that was outlasted counts from the answer", schedule,
-			operation.WatchRecord{Polls: 1, AskedAt: after1s(1), AnsweredAt: after1s(7)}, 12, ""},
+			operation.WatchRecord{Polls: 1, PollBegunAt: after1s(1), PollEndedAt: after1s(7)}, 12, ""},
 		{"one that was asked for now, a second after the latest", schedule,
-			operation.WatchRecord{Polls: 1, AskedAt: after1s(1), AnsweredAt: after1s(1.2), PollNow: true}, 2, ""},
+			operation.WatchRecord{Polls: 1, PollBegunAt: after1s(1), PollEndedAt: after1s(1.2), PollNow: true}, 2, ""},
 		{"never before the core wants it", schedule,
-			operation.WatchRecord{Polls: 1, AskedAt: after1s(1), AnsweredAt: after1s(2), NotBefore: after1s(20), PollNow: true}, 20, ""},
+			operation.WatchRecord{Polls: 1, PollBegunAt: after1s(1), PollEndedAt: after1s(2), NotBefore: after1s(20), PollNow: true}, 20, ""},
 		{"the last at the end of the lifetime", delayed,
-			operation.WatchRecord{Polls: 1, AskedAt: after1s(3), AnsweredAt: after1s(3)}, 12, ""},
-		{"none after that", delayed, operation.WatchRecord{Polls: 2, AskedAt: after1s(12), AnsweredAt: after1s(12)}, 12, operation.ReasonLifetimeOver},
+			operation.WatchRecord{Polls: 1, PollBegunAt: after1s(3), PollEndedAt: after1s(3)}, 12, ""},
+		{"none after that", delayed, operation.WatchRecord{Polls: 2, PollBegunAt: after1s(12), PollEndedAt: after1s(12)}, 12, operation.ReasonLifetimeOver},
 		{"none after the schedule", schedule,
-			operation.WatchRecord{Polls: 3, AskedAt: after1s(16), AnsweredAt: after1s(16)}, 26, operation.ReasonPollsUsedUp},
+			operation.WatchRecord{Polls: 3, PollBegunAt: after1s(16), PollEndedAt: after1s(16)}, 26, operation.ReasonPollsUsedUp},
 		{"none after the schedule, also if one was asked for", schedule,
-			operation.WatchRecord{Polls: 3, AskedAt: after1s(16), AnsweredAt: after1s(16), PollNow: true}, 17, operation.ReasonPollsUsedUp},
+			operation.WatchRecord{Polls: 3, PollBegunAt: after1s(16), PollEndedAt: after1s(16), PollNow: true}, 17, operation.ReasonPollsUsedUp},
 		{"one more for one that was lost", schedule,
-			operation.WatchRecord{Polls: 3, Uncounted: 1, Again: true, AskedAt: after1s(16), AnsweredAt: after1s(16)}, 17, ""},
+			operation.WatchRecord{Polls: 3, Uncounted: 1, Repeat: true, PollBegunAt: after1s(16), PollEndedAt: after1s(16)}, 17, ""},
 		{"one more also after the lifetime", delayed,
-			operation.WatchRecord{Polls: 2, Uncounted: 1, Again: true, AskedAt: after1s(12), AnsweredAt: after1s(12)}, 13, ""},
+			operation.WatchRecord{Polls: 2, Uncounted: 1, Repeat: true, PollBegunAt: after1s(12), PollEndedAt: after1s(12)}, 13, ""},
 		{"a refused one uses up none of the schedule", schedule,
-			operation.WatchRecord{Polls: 2, Uncounted: 1, AskedAt: after1s(1), AnsweredAt: after1s(1)}, 6, ""},
+			operation.WatchRecord{Polls: 2, Uncounted: 1, PollBegunAt: after1s(1), PollEndedAt: after1s(1)}, 6, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -79,7 +79,7 @@ func TestAWatchNeverAsksMoreThanItMay(t *testing.T) {
 				now = due
 			}
 			record.PollNow = rapid.Bool().Draw(t, "poll now")
-			record.Ask(now)
+			record.BeginPoll(now)
 			asked++
 			begun := now
 			now = now.Add(time.Duration(rapid.IntRange(0, 3000).Draw(t, "takes")) * time.Millisecond)
@@ -93,10 +93,10 @@ func TestAWatchNeverAsksMoreThanItMay(t *testing.T) {
 				record.Interrupt()
 				excused++
 			case 1:
-				record.Answer(begun, now, nil, false)
+				record.EndPoll(begun, now, nil, false)
 				excused++
 			default:
-				record.Answer(begun, now, &operation.Observation{Status: "new", BegunAt: begun, ObservedAt: now}, true)
+				record.EndPoll(begun, now, &operation.Observation{Status: "new", BegunAt: begun, ObservedAt: now}, true)
 			}
 		}
 		require.Equal(t, asked, record.Polls, "the record counts what was asked")

@@ -2,17 +2,16 @@ package overload
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// metrics are those of one Control. Their labels are closed lists.
+// metrics are those of one Limiter. Their labels are closed lists.
 type metrics struct {
 	shed *prometheus.CounterVec
 	late *prometheus.HistogramVec
 }
 
-// lateBuckets are in seconds: 1 and 5 are those from which callbacks and polls
-// are late.
+// lateBuckets are in seconds: callbacks are late from 1, polls from 5 on.
 var lateBuckets = []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}
 
-func newMetrics(r prometheus.Registerer, c *Control) *metrics {
+func newMetrics(r prometheus.Registerer, l *Limiter) *metrics {
 	m := &metrics{
 		shed: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ringback_shed_total",
@@ -33,51 +32,22 @@ func newMetrics(r prometheus.Registerer, c *Control) *metrics {
 	}
 	m.late.WithLabelValues(string(Callback))
 	m.late.WithLabelValues(string(Poll))
-	r.MustRegister(m.shed, m.late, newShown(c))
+	r.MustRegister(m.shed, m.late)
+
+	gauge := func(name, help string, work Work, value func() float64) {
+		o := prometheus.GaugeOpts{Name: name, Help: help}
+		if work != "" {
+			o.ConstLabels = prometheus.Labels{"work": string(work)}
+		}
+		r.MustRegister(prometheus.NewGaugeFunc(o, value))
+	}
+	const share, age = "How much of starts and polls goes on, 1 for all: less while callbacks are late.", "How long the oldest task on the server waits for a worker."
+	gauge("ringback_admitted_share", share, Start, func() float64 { return l.pressure.shares().starts })
+	gauge("ringback_admitted_share", share, Poll, func() float64 { return l.pressure.shares().polls })
+	gauge("ringback_starts_limit", "How many starts may run at once.", "", func() float64 { return float64(l.starts.state().limit) })
+	gauge("ringback_starts_in_engine", "How many starts run.", "", func() float64 { return float64(l.starts.state().running) })
+	gauge("ringback_starts_waiting", "How many starts wait for their turn.", "", func() float64 { return float64(l.starts.state().waiting) })
+	gauge("ringback_backlog_age_seconds", age, Callback, func() float64 { return l.pressure.currentBacklog().Callbacks.Seconds() })
+	gauge("ringback_backlog_age_seconds", age, Poll, func() float64 { return l.pressure.currentBacklog().Polls.Seconds() })
 	return m
-}
-
-// shown shows how a Control stands when it is asked.
-type shown struct {
-	c                                     *Control
-	share, limit, inEngine, wait, backlog *prometheus.Desc
-}
-
-func newShown(c *Control) shown {
-	desc := func(name, help string, labels ...string) *prometheus.Desc {
-		return prometheus.NewDesc(name, help, labels, nil)
-	}
-	return shown{
-		c:        c,
-		share:    desc("ringback_admitted_share", "How much of starts and polls is let in, 1 for all: less while callbacks are late.", "work"),
-		limit:    desc("ringback_starts_limit", "How many starts may be in the engine at once."),
-		inEngine: desc("ringback_starts_in_engine", "How many are."),
-		wait:     desc("ringback_starts_waiting", "How many starts wait for their turn."),
-		backlog:  desc("ringback_backlog_age_seconds", "How long what waits longest on the server waits for a worker.", "work"),
-	}
-}
-
-// Describe sends the metrics' descriptions.
-func (s shown) Describe(to chan<- *prometheus.Desc) {
-	to <- s.share
-	to <- s.limit
-	to <- s.inEngine
-	to <- s.wait
-	to <- s.backlog
-}
-
-// Collect sends the metrics as they stand.
-func (s shown) Collect(to chan<- prometheus.Metric) {
-	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
-		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
-	}
-	shares, starts := s.c.pressure.shares(), s.c.starts.standing()
-	backlog := s.c.pressure.seen()
-	gauge(s.share, shares.starts, string(Start))
-	gauge(s.share, shares.polls, string(Poll))
-	gauge(s.limit, float64(starts.room))
-	gauge(s.inEngine, float64(starts.inside))
-	gauge(s.wait, float64(starts.waiting))
-	gauge(s.backlog, backlog.Callbacks.Seconds(), string(Callback))
-	gauge(s.backlog, backlog.Polls.Seconds(), string(Poll))
 }

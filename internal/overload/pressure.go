@@ -6,135 +6,126 @@ import (
 )
 
 const (
-	// tick is how often the pressure changes.
-	tick = 250 * time.Millisecond
-	// looksBack is over how many ticks lateness is judged.
-	looksBack = 8
-	// callbackLate and pollLate are from when on one is late.
+	// tick is how often the pressure changes, recentTicks over how many of them
+	// lateness is judged: 2 s.
+	tick        = 250 * time.Millisecond
+	recentTicks = 8
+	// A callback or a poll is late from this delay on.
 	callbackLate = time.Second
 	pollLate     = 5 * time.Second
-	// fewestLate is how many must be late to say anything: one may be for many
-	// reasons; and lateShare is which part of all of them.
-	fewestLate = 10
-	lateShare  = 0.2
-	// backlogHolds is how long what was seen of the server's backlog holds.
+	// At least minLate, and a fifth of all, must be late: one may be for many reasons.
+	minLate   = 10
+	lateShare = 0.2
+	// backlogHolds is for how long an observed backlog is taken to last.
 	backlogHolds = 3 * time.Second
-	// rises and falls are by how much the pressure changes in a tick: it narrows
-	// starts down to one at a time within 2.5 s, and everything is let in again
-	// 10 s after the highest of it.
-	rises = 0.1
-	falls = 0.05
-	// highest is where polls give way as well as starts.
-	highest = 2
-	// fewest is the share of polls and the like that is let in whatever is late:
-	// if something is late that no one can help, work goes on. One start at a time
-	// is let in, too.
-	fewest = 0.1
+	// In a tick the pressure rises or falls by so much: starts are down to one at a
+	// time within 2.5 s, and all is as before 10 s after the highest pressure.
+	rise        = 0.1
+	fall        = 0.05
+	maxPressure = 2
+	// minShare of the polls goes on whatever is late, as does one start at a time:
+	// the cause of the delay may be one that putting them off does not remove.
+	minShare = 0.1
 )
 
-// pressure rises while callbacks or polls are late and falls while they are not.
-// From 0 to 1 it narrows the door for starts, from 1 to 2 it puts polls off. Late polls raise it to 1
-// at most. It is brought up to date when somebody asks.
+// pressure rises while callbacks or polls are late, and falls while they are not.
+// From 0 to 1 it lowers the limit of starts, from 1 to 2 the share of polls. Late
+// polls raise it to 1 at most. It is brought up to date when it is read.
 type pressure struct {
 	mu    sync.Mutex
 	level float64
-	// at is the beginning of the tick at hand, recent[0] what began in it.
-	at      time.Time
-	recent  [looksBack]tally
-	backlog Backlog
-	// sawAt is when backlog was seen.
-	sawAt time.Time
+	// at is the beginning of the current tick, recent[0] what was observed in it.
+	at         time.Time
+	recent     [recentTicks]delays
+	backlog    Backlog
+	observedAt time.Time
 }
 
-// tally counts what began, and what of it was late.
-type tally struct{ callbacks, lateCallbacks, polls, latePolls int }
+// delays counts what began in a tick.
+type delays struct{ callbacks, polls count }
 
-// shares are how much of starts and polls is let in, from 1 for all to 0.
+type count struct{ all, late int }
+
+func (c *count) add(all, late int) { c.all, c.late = c.all+all, c.late+late }
+
+func (c count) mostlyLate() bool {
+	return c.late >= minLate && float64(c.late) >= lateShare*float64(c.all)
+}
+
+// shares are how much of starts and polls goes on, from 1 for all to 0.
 type shares struct{ starts, polls float64 }
 
 func (p *pressure) shares() shares {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.advance(time.Now())
-	return shares{
-		starts: max(1-p.level, 0),
-		polls:  min(2-p.level, 1),
-	}
+	return shares{starts: max(1-p.level, 0), polls: min(2-p.level, 1)}
 }
 
-func (p *pressure) began(w Work, late time.Duration) {
+func (p *pressure) observeDelay(w Work, delay time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.advance(time.Now())
-	now := &p.recent[0]
+	counted, limit := &p.recent[0].callbacks, callbackLate
 	if w == Poll {
-		now.polls++
-		if late > pollLate {
-			now.latePolls++
-		}
-		return
+		counted, limit = &p.recent[0].polls, pollLate
 	}
-	now.callbacks++
-	if late > callbackLate {
-		now.lateCallbacks++
+	late := 0
+	if delay > limit {
+		late = 1
 	}
+	counted.add(1, late)
 }
 
-func (p *pressure) saw(b Backlog) {
+func (p *pressure) observeBacklog(b Backlog) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
 	p.advance(now)
-	p.backlog, p.sawAt = b, now
+	p.backlog, p.observedAt = b, now
 }
 
-// advance lets the ticks pass that are over, as many of them as can matter.
+// advance ends the ticks that are over, as many of them as can matter.
 func (p *pressure) advance(now time.Time) {
-	const all = int(highest/falls) + looksBack
-	if now.Sub(p.at) > time.Duration(all)*tick {
-		p.at = now.Add(-time.Duration(all) * tick)
+	const most = (maxPressure/fall + recentTicks) * tick
+	if now.Sub(p.at) > most {
+		p.at = now.Add(-most)
 	}
 	for ; now.Sub(p.at) >= tick; p.at = p.at.Add(tick) {
-		p.pass()
+		p.endTick()
 	}
 }
 
-// pass ends the tick at hand.
-func (p *pressure) pass() {
-	held := p.at.Sub(p.sawAt) < backlogHolds
-	sum := p.sum()
+func (p *pressure) endTick() {
+	var sum delays
+	for _, d := range p.recent {
+		sum.callbacks.add(d.callbacks.all, d.callbacks.late)
+		sum.polls.add(d.polls.all, d.polls.late)
+	}
+	backlog := p.backlogAt(p.at)
 	switch {
-	case mostlyLate(sum.lateCallbacks, sum.callbacks) || held && p.backlog.Callbacks > callbackLate:
-		p.level = min(p.level+rises, highest)
-	case p.level <= 1 && (mostlyLate(sum.latePolls, sum.polls) || held && p.backlog.Polls > pollLate):
-		p.level = min(p.level+rises, 1)
+	case sum.callbacks.mostlyLate() || backlog.Callbacks > callbackLate:
+		p.level = min(p.level+rise, maxPressure)
+	case p.level <= 1 && (sum.polls.mostlyLate() || backlog.Polls > pollLate):
+		p.level = min(p.level+rise, 1)
 	default:
-		p.level = max(p.level-falls, 0)
+		p.level = max(p.level-fall, 0)
 	}
 	copy(p.recent[1:], p.recent[:])
-	p.recent[0] = tally{}
+	p.recent[0] = delays{}
 }
 
-func (p *pressure) sum() (sum tally) {
-	for _, t := range p.recent {
-		sum.callbacks += t.callbacks
-		sum.lateCallbacks += t.lateCallbacks
-		sum.polls += t.polls
-		sum.latePolls += t.latePolls
-	}
-	return sum
-}
-
-func mostlyLate(late, all int) bool {
-	return late >= fewestLate && float64(late) >= lateShare*float64(all)
-}
-
-// seen is the server's backlog, as far as it holds.
-func (p *pressure) seen() Backlog {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if time.Since(p.sawAt) >= backlogHolds {
+// backlogAt is the backlog as last observed, or none if that was too long ago.
+func (p *pressure) backlogAt(t time.Time) Backlog {
+	if t.Sub(p.observedAt) >= backlogHolds {
 		return Backlog{}
 	}
 	return p.backlog
+}
+
+// currentBacklog is backlogAt now.
+func (p *pressure) currentBacklog() Backlog {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.backlogAt(time.Now())
 }

@@ -11,73 +11,59 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 
+	"ringback/internal/overload"
 	"ringback/workflows"
 )
 
-// Backlog is how long the task queue's oldest tasks wait on the server for a
-// worker, 0 where none does. Bulk redeliveries, which may wait, are left out.
-type Backlog struct {
-	// WorkflowTasks, Deliveries and Watches are the three kinds of task.
-	WorkflowTasks, Deliveries, Watches time.Duration
-}
-
-// SeeBacklog asks the server how much waits. Where no worker takes tasks off the
+// SeeBacklog asks the server how long the task queue's oldest tasks wait for a
+// worker. Bulk redeliveries, which may wait, are left out. Where no worker takes tasks off the
 // queue, nothing is said to wait: that is not too much to do, but nobody to do it.
 //
 // Where builds are named, what waits for others is left out: a run that was left
 // to a build whose workers are gone waits for as long as it is left there, and is
 // no reason to hold back what others do.
-func SeeBacklog(ctx context.Context, c client.Client, namespace string, builds ...Build) (Backlog, error) {
+func SeeBacklog(ctx context.Context, c client.Client, namespace string, builds ...Build) (overload.Backlog, error) {
 	all, err := wholeBacklog(ctx, c, namespace)
-	if err != nil || all == (Backlog{}) || len(builds) == 0 {
+	if err != nil || all == (overload.Backlog{}) || len(builds) == 0 {
 		return all, err
 	}
-	var seen Backlog
+	var seen overload.Backlog
 	for _, build := range builds {
 		of, err := backlogOfBuild(ctx, c, namespace, build)
 		if err != nil {
 			// A server that is too busy to say what waits for whom has enough to do.
 			return all, nil //nolint:nilerr // the whole is known
 		}
-		seen = seen.or(of)
+		seen.Callbacks, seen.Polls = max(seen.Callbacks, of.Callbacks), max(seen.Polls, of.Polls)
 	}
 	return seen, nil
 }
 
-// or is the one or the other backlog, whichever waits longer.
-func (b Backlog) or(other Backlog) Backlog {
-	return Backlog{
-		WorkflowTasks: max(b.WorkflowTasks, other.WorkflowTasks),
-		Deliveries:    max(b.Deliveries, other.Deliveries),
-		Watches:       max(b.Watches, other.Watches),
-	}
-}
-
 // wholeBacklog is that of all builds together.
-func wholeBacklog(ctx context.Context, c client.Client, namespace string) (Backlog, error) {
+func wholeBacklog(ctx context.Context, c client.Client, namespace string) (overload.Backlog, error) {
 	tasks, err := describeQueue(ctx, c, namespace, enumspb.TASK_QUEUE_TYPE_WORKFLOW)
 	if err != nil {
-		return Backlog{}, err
+		return overload.Backlog{}, err
 	}
 	acts, err := describeQueue(ctx, c, namespace, enumspb.TASK_QUEUE_TYPE_ACTIVITY)
 	if err != nil {
-		return Backlog{}, err
+		return overload.Backlog{}, err
 	}
 	return readBacklog(tasks, acts), nil
 }
 
 // backlogOfBuild asks about one build, for which the server asks a workflow of
 // its own. A build that it has not heard of yet has no backlog.
-func backlogOfBuild(ctx context.Context, c client.Client, namespace string, b Build) (Backlog, error) {
+func backlogOfBuild(ctx context.Context, c client.Client, namespace string, b Build) (overload.Backlog, error) {
 	response, err := c.WorkflowService().DescribeWorkerDeploymentVersion(ctx, &workflowservice.DescribeWorkerDeploymentVersionRequest{
 		Namespace: namespace, ReportTaskQueueStats: true,
 		DeploymentVersion: &deploymentpb.WorkerDeploymentVersion{DeploymentName: b.Deployment, BuildId: b.ID},
 	})
 	switch {
 	case isNotFound(err):
-		return Backlog{}, nil
+		return overload.Backlog{}, nil
 	case err != nil:
-		return Backlog{}, fmt.Errorf("asking how much waits for the build %s: %w", b, err)
+		return overload.Backlog{}, fmt.Errorf("asking how much waits for the build %s: %w", b, err)
 	}
 	var tasks, acts queueStats
 	for _, queue := range response.GetVersionTaskQueues() {
@@ -109,19 +95,19 @@ func describeQueue(ctx context.Context, c client.Client, namespace string, of en
 	return response, nil
 }
 
-func readBacklog(tasks, acts queueStats) Backlog {
-	var b Backlog
+func readBacklog(tasks, acts queueStats) overload.Backlog {
+	var b overload.Backlog
 	for priority, stats := range waiting(tasks) {
-		if priority != workflows.PriorityRedeliveries {
-			b.WorkflowTasks = max(b.WorkflowTasks, age(stats))
+		if priority != workflows.PriorityBulkRedelivery {
+			b.Callbacks = max(b.Callbacks, age(stats))
 		}
 	}
 	for priority, stats := range waiting(acts) {
 		switch priority {
 		case workflows.PriorityDelivery:
-			b.Deliveries = max(b.Deliveries, age(stats))
+			b.Callbacks = max(b.Callbacks, age(stats))
 		case workflows.PriorityWatch:
-			b.Watches = max(b.Watches, age(stats))
+			b.Polls = max(b.Polls, age(stats))
 		}
 	}
 	return b

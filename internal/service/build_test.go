@@ -34,18 +34,18 @@ func TestWhatLastsLongIsLetGoOnWithTheCurrentBuild(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := Desk{Versioned: tc.versioned}
-			require.Equal(t, tc.override, d.startOptions(lasting(tc.lifetime)).VersioningOverride)
+			s := Service{Versioned: tc.versioned}
+			require.Equal(t, tc.override, s.startOptions(lasting(tc.lifetime)).VersioningOverride)
 		})
 	}
 }
 
 func TestAStartIsEagerUnlessTheServerMustDecideWhere(t *testing.T) {
 	t.Parallel()
-	require.True(t, (&Desk{}).startOptions(lasting(time.Hour)).EnableEagerStart)
+	require.True(t, (&Service{}).startOptions(lasting(time.Hour)).EnableEagerStart)
 	for _, here := range []bool{true, false} {
-		d := Desk{Eager: func() bool { return here }}
-		require.Equal(t, here, d.startOptions(lasting(time.Hour)).EnableEagerStart)
+		s := Service{Eager: func() bool { return here }}
+		require.Equal(t, here, s.startOptions(lasting(time.Hour)).EnableEagerStart)
 	}
 }
 

@@ -5,8 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -19,25 +17,25 @@ import (
 )
 
 // Push takes a status that the core says by itself; empty means poll now.
-func (d *Desk) Push(ctx context.Context, key operation.Key, status string) error {
-	if err := d.checkPushed(key, status); err != nil {
+func (s *Service) Push(ctx context.Context, key operation.Key, status string) error {
+	if err := s.checkPushed(key, status); err != nil {
 		return err
 	}
 	push := workflows.Push{Status: status}
 	u := newUpdate(key.WorkflowID(), workflows.UpdateStatus, push)
-	err := d.update(ctx, u, nil)
+	err := s.update(ctx, u, nil)
 	if errors.Is(err, errUnheard) || takesNoUpdates(err) {
-		err = d.signalPush(ctx, u, push)
+		err = s.signalPush(ctx, u, push)
 	}
-	return d.changeError(ctx, "pushing a status to", key, err)
+	return s.changeError(ctx, "pushing a status to", key, err)
 }
 
 // signalPush says by Signal what no worker took as an Update. Where the run is
 // closed, it may have heard the Update after it was given up, and closed by it.
-func (d *Desk) signalPush(ctx context.Context, given update, push workflows.Push) error {
-	err := d.Client.SignalWorkflow(ctx, given.workflowID, "", workflows.SignalStatus, push)
+func (s *Service) signalPush(ctx context.Context, given update, push workflows.Push) error {
+	err := s.Client.SignalWorkflow(ctx, given.workflowID, "", workflows.SignalStatus, push)
 	if isNotFound(err) {
-		return d.update(ctx, given, nil)
+		return s.update(ctx, given, nil)
 	}
 	return err
 }
@@ -61,12 +59,12 @@ func newUpdate(workflowID, name string, arguments ...any) update {
 // task; but it needs a worker, so it is given up as unheard after updateDeadline,
 // or, where a worker is at the run's workflow task, after updateAtWork.
 // Where the operation went on in another run meanwhile, it is sent to that one.
-func (d *Desk) update(ctx context.Context, u update, answer any) error {
+func (s *Service) update(ctx context.Context, u update, answer any) error {
 	for begun := time.Now(); ; {
-		err := d.updateWithin(ctx, u, answer)
+		err := s.updateWithin(ctx, u, answer)
 		switch elapsed := time.Since(begun); {
-		case errors.Is(err, errUnheard) && elapsed <= updateAtWork && d.atWork(ctx, u.workflowID):
-		case runEnded(err) && elapsed <= updateDeadline && d.goesOn(ctx, u.workflowID):
+		case errors.Is(err, errUnheard) && elapsed <= updateAtWork && s.atWork(ctx, u.workflowID):
+		case runEnded(err) && elapsed <= updateDeadline && s.goesOn(ctx, u.workflowID):
 			time.Sleep(updateAgain)
 		default:
 			return err
@@ -76,14 +74,14 @@ func (d *Desk) update(ctx context.Context, u update, answer any) error {
 
 // atWork reports whether a worker is at a workflow task of the run: it takes an
 // Update up as soon as that has ended.
-func (d *Desk) atWork(ctx context.Context, workflowID string) bool {
-	response, err := d.Client.DescribeWorkflowExecution(ctx, workflowID, "")
+func (s *Service) atWork(ctx context.Context, workflowID string) bool {
+	response, err := s.Client.DescribeWorkflowExecution(ctx, workflowID, "")
 	return err == nil && response.GetPendingWorkflowTask().GetState() == enumspb.PENDING_WORKFLOW_TASK_STATE_STARTED
 }
 
 // goesOn reports whether the latest run is open, or was followed since.
-func (d *Desk) goesOn(ctx context.Context, workflowID string) bool {
-	response, err := d.Client.DescribeWorkflowExecution(ctx, workflowID, "")
+func (s *Service) goesOn(ctx context.Context, workflowID string) bool {
+	response, err := s.Client.DescribeWorkflowExecution(ctx, workflowID, "")
 	status := response.GetWorkflowExecutionInfo().GetStatus()
 	return err == nil && (isOpen(status) || status == enumspb.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW)
 }
@@ -107,14 +105,14 @@ func takesNoUpdates(err error) bool {
 	return ok
 }
 
-func (d *Desk) updateWithin(ctx context.Context, u update, answer any) error {
+func (s *Service) updateWithin(ctx context.Context, u update, answer any) error {
 	bounded, cancel := context.WithTimeout(ctx, updateDeadline)
 	defer cancel()
-	err := d.updateOnce(bounded, u, answer)
+	err := s.updateOnce(bounded, u, answer)
 	// The workflow task that took it failed, and everything of it is forgotten.
 	for notReady := new(serviceerror.WorkflowNotReady); errors.As(err, &notReady) && bounded.Err() == nil; {
 		time.Sleep(updateAgain)
-		err = d.updateOnce(bounded, u, answer)
+		err = s.updateOnce(bounded, u, answer)
 	}
 	if ranOut(ctx, bounded, err) {
 		return fmt.Errorf("%w: %w", errUnheard, err)
@@ -122,8 +120,8 @@ func (d *Desk) updateWithin(ctx context.Context, u update, answer any) error {
 	return err
 }
 
-func (d *Desk) updateOnce(ctx context.Context, u update, answer any) error {
-	handle, err := d.Client.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
+func (s *Service) updateOnce(ctx context.Context, u update, answer any) error {
+	handle, err := s.Client.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
 		WorkflowID: u.workflowID, UpdateName: u.name, UpdateID: u.id, Args: u.arguments,
 		WaitForStage: client.WorkflowUpdateStageCompleted,
 	})
@@ -133,15 +131,15 @@ func (d *Desk) updateOnce(ctx context.Context, u update, answer any) error {
 	return handle.Get(ctx, answer)
 }
 
-func (d *Desk) checkPushed(key operation.Key, status string) error {
-	if err := d.screen(key); err != nil {
+func (s *Service) checkPushed(key operation.Key, status string) error {
+	if err := s.screen(key); err != nil {
 		return err
 	}
-	if operation.LooksLikeCardNumber(status) {
-		return operation.Invalid(operation.FieldError{Field: "status", Detail: "looks like a card number; Ringback takes none"})
+	if err := operation.Validate(operation.StatusRule.Check(status)); err != nil {
+		return err
 	}
-	rules := []operation.FieldRule{{Field: "known_status", Allowed: d.Vocabulary}}
-	if endpoint, ok := d.Endpoint(key.Endpoint); ok {
+	rules := []operation.FieldRule{{Field: "known_status", Allowed: s.Vocabulary}}
+	if endpoint, ok := s.Endpoint(key.Endpoint); ok {
 		rules = endpoint.Fields
 	}
 	for _, rule := range rules {
@@ -158,14 +156,14 @@ func (d *Desk) checkPushed(key operation.Key, status string) error {
 
 // changeError tells an operation that is closed from one that is not there, and
 // from one that went on in another run.
-func (d *Desk) changeError(ctx context.Context, doing string, key operation.Key, err error) error {
+func (s *Service) changeError(ctx context.Context, doing string, key operation.Key, err error) error {
 	switch {
 	case err == nil:
 		return nil
 	case !runEnded(err):
 		return engineError(doing, key, err)
 	}
-	latest, unread := d.describe(ctx, key)
+	latest, unread := s.describe(ctx, key)
 	if unread != nil {
 		return unread
 	}
@@ -185,43 +183,39 @@ func wentOn(doing string, key operation.Key, err error) error {
 }
 
 // Revoke records that the operation itself was revoked and returns its state.
-func (d *Desk) Revoke(ctx context.Context, key operation.Key, r operation.Revocation) (operation.State, error) {
-	if !slices.Contains(operation.Initiators, r.InitiatedBy) {
-		return operation.State{}, operation.Invalid(operation.FieldError{
-			Field: "initiated_by", Detail: "is not one of " + strings.Join(operation.Initiators, ", ")})
-	}
-	if err := errors.Join(d.screen(key), checkReason(r.Reason)); err != nil {
+func (s *Service) Revoke(ctx context.Context, key operation.Key, r operation.Revocation) (operation.State, error) {
+	if err := errors.Join(s.screen(key), operation.Validate(operation.InitiatorRule.Check(r.InitiatedBy), operation.ReasonRule.Check(r.Reason))); err != nil {
 		return operation.State{}, err
 	}
 	var state operation.State
-	err := d.update(ctx, newUpdate(key.WorkflowID(), workflows.UpdateRevoke, r), &state)
+	err := s.update(ctx, newUpdate(key.WorkflowID(), workflows.UpdateRevoke, r), &state)
 	var refused *temporal.ApplicationError
 	switch {
 	case err == nil:
-		state.UIURL = d.uiURL(key.WorkflowID(), state.RunID)
+		state.UIURL = s.uiURL(key.WorkflowID(), state.RunID)
 		return state, nil
 	case takesNoUpdates(err):
-		return d.signalRevocation(ctx, key, r)
+		return s.signalRevocation(ctx, key, r)
 	case errors.As(err, &refused) && !runEnded(err):
 		return operation.State{}, operation.Refuse(operation.ProblemNotRevocable, "%s", refused.Message())
 	}
-	return d.revokedBefore(ctx, key, d.changeError(ctx, "revoking", key, err))
+	return s.revokedBefore(ctx, key, s.changeError(ctx, "revoking", key, err))
 }
 
 // signalRevocation revokes by Signal. A Signal has no answer: whether the run
 // took it is read from its state, which a Query sees as of after the Signal.
-func (d *Desk) signalRevocation(ctx context.Context, key operation.Key, r operation.Revocation) (operation.State, error) {
-	if err := d.Client.SignalWorkflow(ctx, key.WorkflowID(), "", workflows.SignalRevoke, r); err != nil {
-		return d.revokedBefore(ctx, key, d.changeError(ctx, "revoking", key, err))
+func (s *Service) signalRevocation(ctx context.Context, key operation.Key, r operation.Revocation) (operation.State, error) {
+	if err := s.Client.SignalWorkflow(ctx, key.WorkflowID(), "", workflows.SignalRevoke, r); err != nil {
+		return s.revokedBefore(ctx, key, s.changeError(ctx, "revoking", key, err))
 	}
 	bounded, cancel := context.WithTimeout(ctx, updateDeadline)
 	defer cancel()
-	state, err := d.stateAfterSignal(bounded, key)
+	state, err := s.stateAfterSignal(bounded, key)
 	switch {
 	case err != nil:
 		return operation.State{}, engineError("revoking", key, fmt.Errorf("%w: %w", errUnheard, err))
-	case state.Revocation != nil, d.sawRevoked(state):
-		state.UIURL = d.uiURL(key.WorkflowID(), state.RunID)
+	case state.Revocation != nil, s.sawRevoked(state):
+		state.UIURL = s.uiURL(key.WorkflowID(), state.RunID)
 		return state, nil
 	case state.Phase == operation.Closed:
 		return operation.State{}, operation.Refuse(operation.ProblemClosed, "The operation %s is closed.", key.WorkflowID())
@@ -233,17 +227,17 @@ func (d *Desk) signalRevocation(ctx context.Context, key operation.Key, r operat
 // stateAfterSignal asks the latest run until a worker answers or ctx ends. The
 // server lets a Query wait for the workflow task that a Signal caused, but not
 // while the run is paused.
-func (d *Desk) stateAfterSignal(ctx context.Context, key operation.Key) (operation.State, error) {
+func (s *Service) stateAfterSignal(ctx context.Context, key operation.Key) (operation.State, error) {
 	var state operation.State
-	value, err := d.Client.QueryWorkflow(ctx, key.WorkflowID(), "", workflows.QueryState)
+	value, err := s.Client.QueryWorkflow(ctx, key.WorkflowID(), "", workflows.QueryState)
 	for err != nil && ctx.Err() == nil {
 		time.Sleep(updateAgain)
-		value, err = d.Client.QueryWorkflow(ctx, key.WorkflowID(), "", workflows.QueryState)
+		value, err = s.Client.QueryWorkflow(ctx, key.WorkflowID(), "", workflows.QueryState)
 	}
 	if err == nil {
 		err = value.Get(&state)
 	}
-	if err == nil && state.Revocation == nil && d.paused(ctx, key.WorkflowID()) {
+	if err == nil && state.Revocation == nil && s.paused(ctx, key.WorkflowID()) {
 		err = errPaused
 	}
 	return state, err
@@ -252,85 +246,72 @@ func (d *Desk) stateAfterSignal(ctx context.Context, key operation.Key) (operati
 // errPaused says that a run hears nothing until an operator resumes it.
 var errPaused = errors.New("the run is paused")
 
-func (d *Desk) paused(ctx context.Context, workflowID string) bool {
-	response, err := d.Client.DescribeWorkflowExecution(ctx, workflowID, "")
+func (s *Service) paused(ctx context.Context, workflowID string) bool {
+	response, err := s.Client.DescribeWorkflowExecution(ctx, workflowID, "")
 	return err != nil || response.GetWorkflowExecutionInfo().GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_PAUSED
 }
 
 // revokedBefore lets a revocation that closed the operation be repeated: twice
 // is once.
-func (d *Desk) revokedBefore(ctx context.Context, key operation.Key, err error) (operation.State, error) {
+func (s *Service) revokedBefore(ctx context.Context, key operation.Key, err error) (operation.State, error) {
 	var refused *operation.Error
 	if !errors.As(err, &refused) || refused.Problem != operation.ProblemClosed {
 		return operation.State{}, err
 	}
-	state, readErr := d.State(ctx, key)
-	if readErr == nil && (state.Revocation != nil || d.sawRevoked(state)) {
+	state, readErr := s.State(ctx, key)
+	if readErr == nil && (state.Revocation != nil || s.sawRevoked(state)) {
 		return state, nil
 	}
 	return operation.State{}, err
 }
 
 // sawRevoked reports whether the source itself had said what the caller says.
-func (d *Desk) sawRevoked(s operation.State) bool {
-	endpoint, ok := d.Endpoint(s.Endpoint)
-	return ok && s.Status != nil && s.Status.Value == endpoint.Rules.Revoked
+func (s *Service) sawRevoked(state operation.State) bool {
+	endpoint, ok := s.Endpoint(state.Endpoint)
+	return ok && state.Status != nil && state.Status.Value == endpoint.Rules.Revoked
 }
 
 // Withdraw asks to end the operation without a callback; an attempt in flight
 // is never cut off, and if it is acknowledged, that is the outcome.
-func (d *Desk) Withdraw(ctx context.Context, key operation.Key) (operation.State, error) {
+func (s *Service) Withdraw(ctx context.Context, key operation.Key) (operation.State, error) {
 	var state operation.State
-	if err := d.screen(key); err != nil {
+	if err := s.screen(key); err != nil {
 		return operation.State{}, err
 	}
-	err := d.update(ctx, newUpdate(key.WorkflowID(), workflows.UpdateWithdraw), &state)
+	err := s.update(ctx, newUpdate(key.WorkflowID(), workflows.UpdateWithdraw), &state)
 	switch {
 	case err == nil:
-		state.UIURL = d.uiURL(key.WorkflowID(), state.RunID)
+		state.UIURL = s.uiURL(key.WorkflowID(), state.RunID)
 		return state, nil
 	case errors.Is(err, errUnheard) || takesNoUpdates(err):
-		err = d.Client.CancelWorkflow(ctx, key.WorkflowID(), "")
+		err = s.Client.CancelWorkflow(ctx, key.WorkflowID(), "")
 	}
-	return d.withdrawing(ctx, key, err)
+	return s.withdrawing(ctx, key, err)
 }
 
 // withdrawing is the state after a cancellation, or of an operation that was
 // closed before.
-func (d *Desk) withdrawing(ctx context.Context, key operation.Key, err error) (operation.State, error) {
+func (s *Service) withdrawing(ctx context.Context, key operation.Key, err error) (operation.State, error) {
 	if err != nil && !runEnded(err) {
 		return operation.State{}, engineError("withdrawing", key, err)
 	}
-	latest, unread := d.describe(ctx, key)
+	latest, unread := s.describe(ctx, key)
 	switch {
 	case unread != nil:
 		return operation.State{}, unread
 	case latest.open() && err != nil:
 		return operation.State{}, wentOn("withdrawing", key, err)
 	case latest.open():
-		return d.openState(ctx, latest), nil
+		return s.openState(ctx, latest), nil
 	}
-	return d.withdrawnBefore(ctx, latest)
+	return s.withdrawnBefore(ctx, latest)
 }
 
-func (d *Desk) withdrawnBefore(ctx context.Context, latest run) (operation.State, error) {
-	state, err := d.stateOf(ctx, latest)
+func (s *Service) withdrawnBefore(ctx context.Context, latest run) (operation.State, error) {
+	state, err := s.stateOf(ctx, latest)
 	if err != nil || state.Outcome == operation.OutcomeWithdrawn {
 		return state, err
 	}
 	return operation.State{}, operation.Refuse(operation.ProblemClosed,
 		"The operation %s is closed with outcome %s; there is nothing to withdraw.", latest.key.WorkflowID(), state.Outcome)
-}
-
-// reasonMax bounds a reason, in bytes.
-const reasonMax = 256
-
-func checkReason(reason string) error {
-	if len(reason) > reasonMax {
-		return operation.Invalid(operation.FieldError{Field: "reason", Detail: fmt.Sprintf("is longer than %d bytes", reasonMax)})
-	}
-	if operation.LooksLikeCardNumber(reason) {
-		return operation.Invalid(operation.FieldError{Field: "reason", Detail: "looks like it holds a card number; Ringback takes none"})
-	}
-	return nil
 }

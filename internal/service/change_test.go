@@ -77,9 +77,9 @@ func TestAPushIsTakenWhereTheRunHeardItLateAndClosedByIt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				d, begun := desk(), time.Now()
-				d.Client = run
-				require.NoError(t, d.Push(t.Context(), key, "done"))
+				s, begun := newService(), time.Now()
+				s.Client = run
+				require.NoError(t, s.Push(t.Context(), key, "done"))
 				require.Equal(t, updateDeadline-run.countsAhead, time.Since(begun))
 				require.Len(t, run.sent, 2)
 				require.NotEmpty(t, run.sent[0])
@@ -135,28 +135,28 @@ func (r *sparingRun) QueryWorkflow(context.Context, string, string, string, ...a
 func TestARunThatTakesNoMoreUpdatesIsToldByOtherMeans(t *testing.T) {
 	t.Parallel()
 	open := enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING
-	revoke := func(ctx context.Context, d *Desk) error {
-		_, err := d.Revoke(ctx, key, operation.Revocation{InitiatedBy: "core"})
+	revoke := func(ctx context.Context, s *Service) error {
+		_, err := s.Revoke(ctx, key, operation.Revocation{InitiatedBy: "core"})
 		return err
 	}
 	watching := &operation.State{Key: key, Phase: operation.Watching, Status: &operation.Status{Value: "done"}}
 	for name, tc := range map[string]struct {
 		run     *sparingRun
-		do      func(ctx context.Context, d *Desk) error
+		do      func(ctx context.Context, s *Service) error
 		told    string
 		problem operation.Problem
 	}{
 		"a push is a Signal": {
 			run: &sparingRun{status: open}, told: workflows.SignalStatus,
-			do: func(ctx context.Context, d *Desk) error { return d.Push(ctx, key, "done") },
+			do: func(ctx context.Context, s *Service) error { return s.Push(ctx, key, "done") },
 		},
 		"a withdrawal is a cancellation": {
 			run: &sparingRun{status: open}, told: "cancel",
-			do: func(ctx context.Context, d *Desk) error { _, err := d.Withdraw(ctx, key); return err },
+			do: func(ctx context.Context, s *Service) error { _, err := s.Withdraw(ctx, key); return err },
 		},
 		"a bulk redelivery is stopped by a Signal": {
 			run: &sparingRun{status: open}, told: workflows.SignalStop,
-			do: func(ctx context.Context, d *Desk) error { _, err := d.StopRedeliveries(ctx, "rd_1"); return err },
+			do: func(ctx context.Context, s *Service) error { _, err := s.StopRedeliveries(ctx, "rd_1"); return err },
 		},
 		"a revocation is a Signal, and its state tells that it was taken": {
 			run: &sparingRun{status: open, state: &operation.State{Key: key, Revocation: &operation.Revocation{InitiatedBy: "core"}}},
@@ -180,7 +180,7 @@ func TestARunThatTakesNoMoreUpdatesIsToldByOtherMeans(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				err := tc.do(t.Context(), deskOn(tc.run))
+				err := tc.do(t.Context(), serviceOn(tc.run))
 				require.Equal(t, []string{tc.told}, tc.run.told)
 				if tc.problem == "" {
 					require.NoError(t, err)
@@ -270,19 +270,19 @@ func TestAChangeFollowsAnOperationIntoItsNewRun(t *testing.T) {
 		"the run ended on it, and was the last":               {endedWaiting: left, describedAs: []enumspb.WorkflowExecutionStatus{closed}, sent: 1, problem: operation.ProblemClosed},
 		"the run ended before it came, and was followed late": {ended: errClosed, describedAs: []enumspb.WorkflowExecutionStatus{closed, open}, sent: 1, problem: operation.ProblemUnavailable},
 	} {
-		for what, do := range map[string]func(ctx context.Context, d *Desk) error{
-			"push": func(ctx context.Context, d *Desk) error { return d.Push(ctx, key, "done") },
-			"revocation": func(ctx context.Context, d *Desk) error {
-				_, err := d.Revoke(ctx, key, operation.Revocation{InitiatedBy: "core"})
+		for what, do := range map[string]func(ctx context.Context, s *Service) error{
+			"push": func(ctx context.Context, s *Service) error { return s.Push(ctx, key, "done") },
+			"revocation": func(ctx context.Context, s *Service) error {
+				_, err := s.Revoke(ctx, key, operation.Revocation{InitiatedBy: "core"})
 				return err
 			},
-			"withdrawal": func(ctx context.Context, d *Desk) error { _, err := d.Withdraw(ctx, key); return err },
+			"withdrawal": func(ctx context.Context, s *Service) error { _, err := s.Withdraw(ctx, key); return err },
 		} {
 			t.Run(what+": "+name, func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
 					run := &leavingRun{ended: tc.ended, endedWaiting: tc.endedWaiting, describedAs: tc.describedAs}
-					err := do(t.Context(), deskOn(run))
+					err := do(t.Context(), serviceOn(run))
 					require.Len(t, run.sent, tc.sent)
 					require.Equal(t, run.sent[0], run.sent[len(run.sent)-1], "it is the same Update")
 					if tc.problem == "" {
@@ -313,9 +313,9 @@ func TestAPushIsHeldToTheWordsOfACore(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			run := &sparingRun{}
-			d := deskOn(run)
-			d.Vocabulary = []string{"new", "reserved", "done"}
-			err := d.Push(t.Context(), tc.key, tc.status)
+			s := serviceOn(run)
+			s.Vocabulary = []string{"new", "reserved", "done"}
+			err := s.Push(t.Context(), tc.key, tc.status)
 			require.Equal(t, tc.taken, len(run.told) == 1)
 			if tc.taken {
 				require.NoError(t, err)

@@ -25,30 +25,30 @@ const (
 // keeps every run of a redelivered operation and groups by nothing but the
 // execution status. So up to exactCount runs are looked at one by one; of more,
 // or where that takes too long, the runs are counted.
-func (d *Desk) Count(ctx context.Context, q operation.CountQuery) (operation.OperationsCount, error) {
+func (s *Service) Count(ctx context.Context, q operation.CountQuery) (operation.OperationsCount, error) {
 	query := listQuery(q.ListQuery)
-	runs, err := d.countRuns(ctx, query)
+	runs, err := s.countRuns(ctx, query)
 	if err != nil {
 		return operation.OperationsCount{}, err
 	}
 	if runs <= exactCount {
-		count, err := d.countLatest(ctx, query, q.GroupBy)
+		count, err := s.countLatest(ctx, query, q.GroupBy)
 		if !errors.Is(err, errTooLong) {
 			return count, err
 		}
 	}
-	groups, err := d.countGroups(ctx, q)
+	groups, err := s.countGroups(ctx, q)
 	return operation.OperationsCount{Count: runs, Groups: groups}, err
 }
 
 // errTooLong says that the latest runs were not looked at in time.
 var errTooLong = errors.New("the latest runs were not looked at in time")
 
-func (d *Desk) countLatest(ctx context.Context, query, groupBy string) (operation.OperationsCount, error) {
+func (s *Service) countLatest(ctx context.Context, query, groupBy string) (operation.OperationsCount, error) {
 	bounded, cancel := context.WithTimeout(ctx, exactWithin)
 	defer cancel()
 	count, tally := operation.OperationsCount{Exact: true}, map[operation.CountGroup]int{}
-	err := d.eachLatest(bounded, query, func(s operation.Summary) bool {
+	err := s.eachLatest(bounded, query, func(s operation.Summary) bool {
 		count.Count++
 		if groupBy != "" {
 			tally[group(groupBy, s)]++
@@ -70,10 +70,10 @@ func group(by string, s operation.Summary) operation.CountGroup {
 }
 
 // countGroups counts the runs of each group by itself.
-func (d *Desk) countGroups(ctx context.Context, q operation.CountQuery) ([]operation.CountGroup, error) {
+func (s *Service) countGroups(ctx context.Context, q operation.CountQuery) ([]operation.CountGroup, error) {
 	tally := map[operation.CountGroup]int{}
-	for g, query := range d.groupQueries(q) {
-		count, err := d.countRuns(ctx, query)
+	for g, query := range s.groupQueries(q) {
+		count, err := s.countRuns(ctx, query)
 		if err != nil {
 			return nil, err
 		}
@@ -84,11 +84,11 @@ func (d *Desk) countGroups(ctx context.Context, q operation.CountQuery) ([]opera
 	return largestFirst(tally), nil
 }
 
-func (d *Desk) groupQueries(q operation.CountQuery) map[operation.CountGroup]string {
+func (s *Service) groupQueries(q operation.CountQuery) map[operation.CountGroup]string {
 	queries := map[operation.CountGroup]string{}
 	switch q.GroupBy {
 	case operation.GroupByEndpoint:
-		for _, name := range d.EndpointNames() {
+		for _, name := range s.EndpointNames() {
 			if q.Endpoint == "" || q.Endpoint == name {
 				q := q.ListQuery
 				q.Endpoint = name
@@ -116,8 +116,8 @@ func largestFirst(tally map[operation.CountGroup]int) []operation.CountGroup {
 }
 
 // countRuns counts the runs that a query matches.
-func (d *Desk) countRuns(ctx context.Context, query string) (int, error) {
-	response, err := d.Client.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{Namespace: d.Namespace, Query: query})
+func (s *Service) countRuns(ctx context.Context, query string) (int, error) {
+	response, err := s.Client.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{Namespace: s.Namespace, Query: query})
 	if err != nil {
 		return 0, visibilityError(fmt.Sprintf("counting the runs with %s", query), err)
 	}

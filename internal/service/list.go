@@ -29,12 +29,12 @@ const scanPage = 1000
 // the server orders them: by when that run closed, newest first, where one that
 // is open comes before all that closed, and the latest begun before the others.
 // Visibility follows a moment behind.
-func (d *Desk) List(ctx context.Context, q operation.ListQuery) (operation.Page, error) {
+func (s *Service) List(ctx context.Context, q operation.ListQuery) (operation.Page, error) {
 	token, ok := openPageToken(q.PageToken)
 	if !ok {
 		return operation.Page{}, operation.Invalid(operation.FieldError{Field: "page_token", Detail: "is not a next_page_token of this list"})
 	}
-	operations, next, err := d.latestPage(ctx, listQuery(q), pageSize, token)
+	operations, next, err := s.latestPage(ctx, listQuery(q), pageSize, token)
 	return operation.Page{Operations: operations, NextPageToken: pageToken(next)}, err
 }
 
@@ -63,14 +63,14 @@ func openPageToken(text string) (token []byte, ok bool) {
 
 // eachLatest visits the operations whose latest run a query matches, newest
 // first, until visit returns false.
-func (d *Desk) eachLatest(ctx context.Context, query string, visit func(operation.Summary) bool) error {
+func (s *Service) eachLatest(ctx context.Context, query string, visit func(operation.Summary) bool) error {
 	for token := []byte(nil); ; {
-		page, next, err := d.latestPage(ctx, query, scanPage, token)
+		page, next, err := s.latestPage(ctx, query, scanPage, token)
 		if err != nil {
 			return err
 		}
-		for _, s := range page {
-			if !visit(s) {
+		for _, summary := range page {
+			if !visit(summary) {
 				return nil
 			}
 		}
@@ -82,14 +82,14 @@ func (d *Desk) eachLatest(ctx context.Context, query string, visit func(operatio
 
 // latestPage reads one page of runs, and leaves out those that have been
 // followed by another: their operation is shown by that one, if it matches.
-func (d *Desk) latestPage(ctx context.Context, query string, size int32, token []byte) ([]operation.Summary, []byte, error) {
-	response, err := d.Client.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
-		Namespace: d.Namespace, PageSize: size, NextPageToken: token, Query: query,
+func (s *Service) latestPage(ctx context.Context, query string, size int32, token []byte) ([]operation.Summary, []byte, error) {
+	response, err := s.Client.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
+		Namespace: s.Namespace, PageSize: size, NextPageToken: token, Query: query,
 	})
 	if err != nil {
 		return nil, nil, visibilityError("listing operations", err)
 	}
-	latest, err := d.latestRuns(ctx, response.GetExecutions())
+	latest, err := s.latestRuns(ctx, response.GetExecutions())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -97,7 +97,7 @@ func (d *Desk) latestPage(ctx context.Context, query string, size int32, token [
 	for _, execution := range response.GetExecutions() {
 		newest := latest[execution.GetExecution().GetWorkflowId()]
 		if newest == nil || newest.GetExecution().GetRunId() == execution.GetExecution().GetRunId() {
-			operations = append(operations, d.summary(execution))
+			operations = append(operations, s.summary(execution))
 		}
 	}
 	return operations, response.GetNextPageToken(), nil
@@ -108,7 +108,7 @@ const lookups = 500
 
 // latestRuns finds the latest run of each operation whose run has closed; one
 // that is open is the latest.
-func (d *Desk) latestRuns(ctx context.Context, executions []*workflowpb.WorkflowExecutionInfo) (map[string]*workflowpb.WorkflowExecutionInfo, error) {
+func (s *Service) latestRuns(ctx context.Context, executions []*workflowpb.WorkflowExecutionInfo) (map[string]*workflowpb.WorkflowExecutionInfo, error) {
 	var ids []string
 	for _, e := range executions {
 		if !isOpen(e.GetStatus()) {
@@ -124,22 +124,22 @@ func (d *Desk) latestRuns(ctx context.Context, executions []*workflowpb.Workflow
 			quoted = append(quoted, quote(id))
 		}
 		query := strings.Join(append(baseTerms(""), fmt.Sprintf("WorkflowId IN (%s)", strings.Join(quoted, ", "))), " AND ")
-		if err := d.addLatest(ctx, query, latest); err != nil {
+		if err := s.addLatest(ctx, query, latest); err != nil {
 			return nil, err
 		}
 	}
-	return latest, d.addUnfound(ctx, ids, latest)
+	return latest, s.addUnfound(ctx, ids, latest)
 }
 
 // addUnfound asks for each operation alone that visibility's language can't
 // name: server 1.32.1 doubles a backslash on its way to SQLite and PostgreSQL,
 // and cuts quotes off the ends of a string.
-func (d *Desk) addUnfound(ctx context.Context, ids []string, latest map[string]*workflowpb.WorkflowExecutionInfo) error {
+func (s *Service) addUnfound(ctx context.Context, ids []string, latest map[string]*workflowpb.WorkflowExecutionInfo) error {
 	for _, id := range ids {
 		if latest[id] != nil {
 			continue
 		}
-		response, err := d.Client.DescribeWorkflowExecution(ctx, id, "")
+		response, err := s.Client.DescribeWorkflowExecution(ctx, id, "")
 		if err != nil && !isNotFound(err) {
 			return visibilityError("looking up the latest run of an operation", err)
 		}
@@ -148,10 +148,10 @@ func (d *Desk) addUnfound(ctx context.Context, ids []string, latest map[string]*
 	return nil
 }
 
-func (d *Desk) addLatest(ctx context.Context, query string, latest map[string]*workflowpb.WorkflowExecutionInfo) error {
+func (s *Service) addLatest(ctx context.Context, query string, latest map[string]*workflowpb.WorkflowExecutionInfo) error {
 	for token := []byte(nil); ; {
-		response, err := d.Client.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
-			Namespace: d.Namespace, PageSize: scanPage, NextPageToken: token, Query: query,
+		response, err := s.Client.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
+			Namespace: s.Namespace, PageSize: scanPage, NextPageToken: token, Query: query,
 		})
 		if err != nil {
 			return visibilityError("looking up the latest runs of operations", err)
@@ -242,22 +242,22 @@ func quote(text string) string {
 	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(text) + "'"
 }
 
-func (d *Desk) summary(e *workflowpb.WorkflowExecutionInfo) operation.Summary {
+func (s *Service) summary(e *workflowpb.WorkflowExecutionInfo) operation.Summary {
 	id, runID := e.GetExecution().GetWorkflowId(), e.GetExecution().GetRunId()
 	key, _ := operation.ParseWorkflowID(id)
-	s := operation.Summary{
-		Key: key, Phase: operation.Closed, RunID: runID, UIURL: d.uiURL(id, runID),
+	summary := operation.Summary{
+		Key: key, Phase: operation.Closed, RunID: runID, UIURL: s.uiURL(id, runID),
 		StartedAt: operation.At(e.GetStartTime().AsTime()),
 		Status:    attribute(e, workflows.AttributeStatus.GetName()),
 	}
 	if isOpen(e.GetStatus()) {
-		s.Phase = cmp.Or(operation.Phase(attribute(e, workflows.AttributePhase.GetName())), operation.Watching)
-		return s
+		summary.Phase = cmp.Or(operation.Phase(attribute(e, workflows.AttributePhase.GetName())), operation.Watching)
+		return summary
 	}
 	closed := operation.At(e.GetCloseTime().AsTime())
-	s.ClosedAt = &closed
-	s.Outcome = summaryOutcome(e)
-	return s
+	summary.ClosedAt = &closed
+	summary.Outcome = summaryOutcome(e)
+	return summary
 }
 
 func summaryOutcome(e *workflowpb.WorkflowExecutionInfo) operation.Outcome {

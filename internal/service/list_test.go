@@ -36,9 +36,9 @@ func TestAnOperationWithTwoRunsInOnePageIsListedOnce(t *testing.T) {
 			StartTime: timestamppb.New(time.Unix(second, 0)), CloseTime: timestamppb.New(time.Unix(second+1, 0)),
 		}
 	}
-	d := desk()
-	d.Client = visible{runs: []*workflowpb.WorkflowExecutionInfo{closed("second", 20), closed("first", 10)}}
-	page, err := d.List(t.Context(), operation.ListQuery{})
+	s := newService()
+	s.Client = visible{runs: []*workflowpb.WorkflowExecutionInfo{closed("second", 20), closed("first", 10)}}
+	page, err := s.List(t.Context(), operation.ListQuery{})
 	require.NoError(t, err)
 	require.Len(t, page.Operations, 1)
 	require.Equal(t, "second", page.Operations[0].RunID)
@@ -66,9 +66,9 @@ func TestAListShowsThePhaseOfEach(t *testing.T) {
 			if tc.written != "" {
 				execution.SearchAttributes = &commonpb.SearchAttributes{IndexedFields: memoOf(t, map[string]any{"RingbackPhase": tc.written}).GetFields()}
 			}
-			d := desk()
-			d.Client = visible{runs: []*workflowpb.WorkflowExecutionInfo{execution}}
-			page, err := d.List(t.Context(), operation.ListQuery{})
+			s := newService()
+			s.Client = visible{runs: []*workflowpb.WorkflowExecutionInfo{execution}}
+			page, err := s.List(t.Context(), operation.ListQuery{})
 			require.NoError(t, err)
 			require.Len(t, page.Operations, 1)
 			require.Equal(t, tc.want, page.Operations[0].Phase)

@@ -18,21 +18,21 @@ import (
 // Redeliver starts a new run for an operation that ended without an
 // acknowledgement: the same callback id and body, attempt numbers go on
 // (promise 10).
-func (d *Desk) Redeliver(ctx context.Context, key operation.Key, r operation.RedeliveryRequest) (operation.State, error) {
-	if err := checkReason(r.Reason); err != nil {
+func (s *Service) Redeliver(ctx context.Context, key operation.Key, r operation.RedeliveryRequest) (operation.State, error) {
+	if err := operation.Validate(operation.ReasonRule.Check(r.Reason)); err != nil {
 		return operation.State{}, err
 	}
 	if operation.LooksLikeCardNumber(r.Callback.URL) {
 		return operation.State{}, operation.Invalid(operation.FieldError{Field: "callback.url", Detail: cardNumberDetail})
 	}
-	latest, err := d.describe(ctx, key)
+	latest, err := s.describe(ctx, key)
 	if err != nil {
 		return operation.State{}, err
 	}
-	if n := latest.note; n != nil && n.RedeliveriesID == "" && time.Since(latest.startedAt).Abs() < sameRedelivery {
+	if n := latest.note; n != nil && n.BulkRedeliveryID == "" && time.Since(latest.startedAt).Abs() < sameRedelivery {
 		return operation.State{}, notRedeliverable("The operation %s was redelivered a moment ago; see how that went first.", key.WorkflowID())
 	}
-	return d.redeliverLatest(ctx, latest, r)
+	return s.redeliverLatest(ctx, latest, r)
 }
 
 // sameRedelivery is for how long after an operation was redelivered alone
@@ -40,23 +40,23 @@ func (d *Desk) Redeliver(ctx context.Context, key operation.Key, r operation.Red
 // within milliseconds.
 const sameRedelivery = time.Second
 
-func (d *Desk) redeliverLatest(ctx context.Context, latest run, r operation.RedeliveryRequest) (operation.State, error) {
+func (s *Service) redeliverLatest(ctx context.Context, latest run, r operation.RedeliveryRequest) (operation.State, error) {
 	key := latest.key
-	latest, _, err := d.settled(ctx, latest)
+	latest, _, err := s.settled(ctx, latest)
 	if err != nil {
 		return operation.State{}, err
 	}
 	if latest.open() {
 		return operation.State{}, notRedeliverable("The operation %s is open; its delivery goes on by itself.", key.WorkflowID())
 	}
-	ending, err := d.ending(ctx, latest)
+	ending, err := s.ending(ctx, latest)
 	if err != nil {
 		return operation.State{}, err
 	}
 	if err := redeliverable(key, ending, r); err != nil {
 		return operation.State{}, err
 	}
-	return d.redeliver(ctx, latest, ending, r)
+	return s.redeliver(ctx, latest, ending, r)
 }
 
 func notRedeliverable(format string, args ...any) error {
@@ -96,31 +96,31 @@ func resumes(o operation.Outcome) bool {
 	return o == operation.OutcomeExpired || o == operation.OutcomeTerminated
 }
 
-func (d *Desk) redeliver(ctx context.Context, latest run, e operation.Record, r operation.RedeliveryRequest) (operation.State, error) {
+func (s *Service) redeliver(ctx context.Context, latest run, e operation.Record, r operation.RedeliveryRequest) (operation.State, error) {
 	start := latest.inForce()
 	if r.Callback.URL != "" {
 		start.Callback.URL = r.Callback.URL
 	}
-	endpoint, ok := d.Endpoint(latest.key.Endpoint)
+	endpoint, ok := s.Endpoint(latest.key.Endpoint)
 	if !ok {
 		return operation.State{}, notRedeliverable("The endpoint %s is not registered any more; register it, then redeliver.", latest.key.Endpoint)
 	}
-	if faults := d.checkTarget(ctx, endpoint, start.Callback); len(faults) > 0 {
+	if faults := s.checkTarget(ctx, endpoint, start.Callback); len(faults) > 0 {
 		return operation.State{}, operation.Invalid(faults...)
 	}
-	input := d.input(endpoint, start)
+	input := s.input(endpoint, start)
 	if last := len(e.Callbacks) - 1; last >= 0 {
 		input.Dialect = e.Callbacks[last].Dialect
 	}
 	input.Redelivery = &workflows.Redelivery{
 		Previous: e, Repoll: r.Repoll, Force: r.Force, Watch: r.Repoll || resumes(e.State.Outcome), Reason: r.Reason,
-		By: r.By, RedeliveriesID: r.RedeliveriesID,
+		By: r.By, BulkRedeliveryID: r.BulkRedeliveryID,
 	}
-	note := operation.RedeliveryNote{By: r.By, Reason: r.Reason, RedeliveriesID: r.RedeliveriesID, PreviousRunID: latest.id}
+	note := operation.RedeliveryNote{By: r.By, Reason: r.Reason, BulkRedeliveryID: r.BulkRedeliveryID, PreviousRunID: latest.id}
 	claim := rand.Text()
-	options := d.redeliveryOptions(input, latest, note)
+	options := s.redeliveryOptions(input, latest, note)
 	options.Memo[memoClaim] = claim
-	run, err := d.Client.ExecuteWorkflow(withRequestID(ctx, "redelivery of "+latest.id), options, workflows.OperationType, input)
+	run, err := s.Client.ExecuteWorkflow(withRequestID(ctx, "redelivery of "+latest.id), options, workflows.OperationType, input)
 	var started *serviceerror.WorkflowExecutionAlreadyStarted
 	switch {
 	case errors.As(err, &started):
@@ -128,10 +128,10 @@ func (d *Desk) redeliver(ctx context.Context, latest run, e operation.Record, r 
 	case err != nil:
 		return operation.State{}, engineError("redelivering", latest.key, err)
 	}
-	if err := d.checkClaim(ctx, latest.key, run.GetRunID(), claim); err != nil {
+	if err := s.checkClaim(ctx, latest.key, run.GetRunID(), claim); err != nil {
 		return operation.State{}, err
 	}
-	state := d.accepted(latest.start, run.GetRunID())
+	state := s.accepted(latest.start, run.GetRunID())
 	state.Redelivery = &note
 	return state, nil
 }
@@ -147,32 +147,32 @@ const (
 // redeliveryOptions start the run that follows latest. It is never started
 // eagerly: the server answers a start that it knows again with the first
 // workflow task, which two workers would then run.
-func (d *Desk) redeliveryOptions(in workflows.Input, latest run, note operation.RedeliveryNote) client.StartWorkflowOptions {
-	options := d.startOptions(in)
+func (s *Service) redeliveryOptions(in workflows.Input, latest run, note operation.RedeliveryNote) client.StartWorkflowOptions {
+	options := s.startOptions(in)
 	options.EnableEagerStart = false
 	options.WorkflowIDReusePolicy = reusePolicy(latest.status)
 	options.Memo = map[string]any{workflows.MemoStart: latest.start, workflows.MemoRedelivery: note}
 	if in.Start.Callback.URL != latest.start.Callback.URL {
 		options.Memo[memoURL] = in.Start.Callback.URL
 	}
-	if note.RedeliveriesID != "" {
+	if note.BulkRedeliveryID != "" {
 		// Behind live traffic: last in the task queue.
-		options.Priority = temporal.Priority{PriorityKey: workflows.PriorityRedeliveries}
+		options.Priority = temporal.Priority{PriorityKey: workflows.PriorityBulkRedelivery}
 		options.TypedSearchAttributes = temporal.NewSearchAttributes(
-			workflows.AttributeEndpoint.ValueSet(in.Start.Endpoint), workflows.AttributeRedeliveries.ValueSet(note.RedeliveriesID))
+			workflows.AttributeEndpoint.ValueSet(in.Start.Endpoint), workflows.AttributeBulkRedelivery.ValueSet(note.BulkRedeliveryID))
 	}
 	return options
 }
 
 // checkClaim refuses who did not begin the run: of those who redeliver one run
 // at once, all are answered with the run that the first of them began.
-func (d *Desk) checkClaim(ctx context.Context, key operation.Key, runID, claim string) error {
-	response, err := d.Client.DescribeWorkflowExecution(ctx, key.WorkflowID(), runID)
+func (s *Service) checkClaim(ctx context.Context, key operation.Key, runID, claim string) error {
+	response, err := s.Client.DescribeWorkflowExecution(ctx, key.WorkflowID(), runID)
 	if err != nil {
 		return engineError("redelivering", key, err)
 	}
 	var claimed string
-	if err := d.fromMemo(response.GetWorkflowExecutionInfo().GetMemo().GetFields(), memoClaim, &claimed); err != nil {
+	if err := s.fromMemo(response.GetWorkflowExecutionInfo().GetMemo().GetFields(), memoClaim, &claimed); err != nil {
 		return engineError("decoding the memo of", key, err)
 	}
 	if claimed != claim {

@@ -106,24 +106,24 @@ func TestOneOfThoseWhoRedeliverARunAtOnceBeginsAnother(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		engine := acknowledgedOnce(t)
-		d := deskOn(engine)
-		seen, err := d.describe(t.Context(), key)
+		s := serviceOn(engine)
+		seen, err := s.describe(t.Context(), key)
 		require.NoError(t, err)
 
-		first, err := d.redeliverLatest(t.Context(), seen, byForce)
+		first, err := s.redeliverLatest(t.Context(), seen, byForce)
 		require.NoError(t, err)
 		require.Equal(t, "run-1", first.RunID)
 		require.False(t, engine.latest().options.EnableEagerStart, "two would be given its first workflow task")
-		_, err = d.redeliverLatest(t.Context(), seen, byForce)
+		_, err = s.redeliverLatest(t.Context(), seen, byForce)
 		requireProblem(t, operation.ProblemNotRedeliverable, err)
 		require.Len(t, engine.runs, 2, "although the first had closed when the second came")
 
-		_, err = d.Redeliver(t.Context(), key, byForce)
+		_, err = s.Redeliver(t.Context(), key, byForce)
 		requireProblem(t, operation.ProblemNotRedeliverable, err)
 		require.Len(t, engine.runs, 2, "who comes a moment later asks for the same")
 
 		time.Sleep(sameRedelivery)
-		again, err := d.Redeliver(t.Context(), key, byForce)
+		again, err := s.Redeliver(t.Context(), key, byForce)
 		require.NoError(t, err)
 		require.Equal(t, "run-2", again.RunID)
 	})
@@ -134,7 +134,7 @@ func TestARunThatIsShownAsClosedIsRedeliveredOnceItIs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		engine := acknowledgedOnce(t)
 		engine.latest().status = enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING
-		state, err := deskOn(engine).Redeliver(t.Context(), key, byForce)
+		state, err := serviceOn(engine).Redeliver(t.Context(), key, byForce)
 		require.NoError(t, err)
 		require.Equal(t, "run-1", state.RunID)
 	})
@@ -144,23 +144,23 @@ func TestARedeliverysURLStaysForLaterOnes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		engine := acknowledgedOnce(t)
-		d := deskOn(engine)
+		s := serviceOn(engine)
 		const other = "https://shop.example/other"
-		_, err := d.Redeliver(t.Context(), key, operation.RedeliveryRequest{Force: true, Callback: operation.Target{URL: other}})
+		_, err := s.Redeliver(t.Context(), key, operation.RedeliveryRequest{Force: true, Callback: operation.Target{URL: other}})
 		require.NoError(t, err)
 		require.Equal(t, other, engine.latest().input.Start.Callback.URL)
 
 		time.Sleep(sameRedelivery)
-		_, err = d.Redeliver(t.Context(), key, byForce)
+		_, err = s.Redeliver(t.Context(), key, byForce)
 		require.NoError(t, err)
 		require.Equal(t, other, engine.latest().input.Start.Callback.URL)
 
 		time.Sleep(sameRedelivery)
-		_, err = d.Redeliver(t.Context(), key, byForce)
+		_, err = s.Redeliver(t.Context(), key, byForce)
 		require.NoError(t, err)
 		require.Equal(t, other, engine.latest().input.Start.Callback.URL, "and for the one after")
 
-		start, err := d.Started(t.Context(), key)
+		start, err := s.Started(t.Context(), key)
 		require.NoError(t, err)
 		require.Equal(t, transfer(func(*operation.StartRequest) {}), start, "what it was started with stays, too")
 	})

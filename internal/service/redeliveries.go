@@ -34,54 +34,54 @@ const (
 
 // StartRedeliveries begins a bulk redelivery. What it will find is bounded by
 // the moment that it was asked for, so that it never finds what it ended itself.
-func (d *Desk) StartRedeliveries(ctx context.Context, r operation.RedeliveriesRequest) (operation.Redeliveries, error) {
+func (s *Service) StartRedeliveries(ctx context.Context, r operation.BulkRedeliveryRequest) (operation.BulkRedelivery, error) {
 	now := operation.At(time.Now())
-	filter, err := d.admitFilter(r, now)
+	filter, err := s.admitFilter(r, now)
 	if err != nil {
-		return operation.Redeliveries{}, err
+		return operation.BulkRedelivery{}, err
 	}
-	matched, err := d.countRuns(ctx, filterQuery(filter, r.Force))
+	matched, err := s.countRuns(ctx, filterQuery(filter, r.Force))
 	if err != nil {
-		return operation.Redeliveries{}, err
+		return operation.BulkRedelivery{}, err
 	}
-	begun := operation.Redeliveries{
-		ID: "rd_" + strings.ToLower(rand.Text()), Phase: operation.RedeliveriesRunning, Filter: filter,
+	begun := operation.BulkRedelivery{
+		ID: "rd_" + strings.ToLower(rand.Text()), Phase: operation.BulkRedeliveryRunning, Filter: filter,
 		RatePerSecond: r.RatePerSecond, Force: r.Force, By: r.By, Reason: r.Reason, Matched: matched, StartedAt: now,
 	}
-	run, err := d.Client.ExecuteWorkflow(ctx, redeliveriesOptions(begun), workflows.RedeliveriesType, workflows.RedeliveriesInput{
-		Redeliveries: begun, PageSize: redeliveriesPage, Pages: redeliveriesPages,
+	run, err := s.Client.ExecuteWorkflow(ctx, redeliveriesOptions(begun), workflows.BulkRedeliveryType, workflows.BulkRedeliveryInput{
+		Job: begun, PageSize: redeliveriesPage, Pages: redeliveriesPages,
 	})
 	if err != nil {
-		return operation.Redeliveries{}, redeliveriesError("starting", begun.ID, err)
+		return operation.BulkRedelivery{}, redeliveriesError("starting", begun.ID, err)
 	}
-	begun.RunID, begun.UIURL = run.GetRunID(), d.uiURL(run.GetID(), run.GetRunID())
+	begun.RunID, begun.UIURL = run.GetRunID(), s.uiURL(run.GetID(), run.GetRunID())
 	return begun, nil
 }
 
-func redeliveriesOptions(r operation.Redeliveries) client.StartWorkflowOptions {
+func redeliveriesOptions(r operation.BulkRedelivery) client.StartWorkflowOptions {
 	return client.StartWorkflowOptions{
-		ID:                       workflows.RedeliveriesWorkflowID(r.ID),
+		ID:                       workflows.BulkRedeliveryWorkflowID(r.ID),
 		TaskQueue:                workflows.TaskQueue,
 		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
-		Memo:                     map[string]any{workflows.MemoRedeliveries: r},
-		Priority:                 temporal.Priority{PriorityKey: workflows.PriorityRedeliveries},
+		Memo:                     map[string]any{workflows.MemoBulkRedelivery: r},
+		Priority:                 temporal.Priority{PriorityKey: workflows.PriorityBulkRedelivery},
 		StaticSummary:            fmt.Sprintf("%d by %s: %s", r.Matched, r.By, r.Reason),
 	}
 }
 
 // DryRun counts what a bulk redelivery would look at, and shows the first of it.
-func (d *Desk) DryRun(ctx context.Context, r operation.RedeliveriesRequest) (operation.DryRun, error) {
-	filter, err := d.admitFilter(r, operation.At(time.Now()))
+func (s *Service) DryRun(ctx context.Context, r operation.BulkRedeliveryRequest) (operation.DryRun, error) {
+	filter, err := s.admitFilter(r, operation.At(time.Now()))
 	if err != nil {
 		return operation.DryRun{}, err
 	}
 	found := operation.DryRun{Filter: filter, Sample: []operation.Summary{}}
 	query := filterQuery(filter, r.Force)
-	if found.Matched, err = d.countRuns(ctx, query); err != nil {
+	if found.Matched, err = s.countRuns(ctx, query); err != nil {
 		return operation.DryRun{}, err
 	}
-	err = d.eachLatest(ctx, query, func(s operation.Summary) bool {
+	err = s.eachLatest(ctx, query, func(s operation.Summary) bool {
 		found.Sample = append(found.Sample, s)
 		return len(found.Sample) < operation.MaxSample
 	})
@@ -89,17 +89,11 @@ func (d *Desk) DryRun(ctx context.Context, r operation.RedeliveriesRequest) (ope
 }
 
 // admitFilter checks what only the configuration knows, and ends the period now.
-func (d *Desk) admitFilter(r operation.RedeliveriesRequest, now operation.Time) (operation.Filter, error) {
-	if err := checkReason(r.Reason); err != nil {
-		return r.Filter, err
-	}
-	var faults []operation.FieldError
-	if operation.LooksLikeCardNumber(r.Filter.Status) {
-		faults = append(faults, operation.FieldError{Field: "filter.status", Detail: "looks like a card number; Ringback takes none"})
-	}
-	if _, ok := d.Endpoint(r.Filter.Endpoint); !ok && r.Filter.Endpoint != "" {
+func (s *Service) admitFilter(r operation.BulkRedeliveryRequest, now operation.Time) (operation.Filter, error) {
+	faults := operation.Faults(operation.ReasonRule.Check(r.Reason), operation.StatusRule.As("filter.status").Check(r.Filter.Status))
+	if _, ok := s.Endpoint(r.Filter.Endpoint); !ok && r.Filter.Endpoint != "" {
 		faults = append(faults, operation.FieldError{Field: "filter.endpoint",
-			Detail: "is not registered; registered are " + strings.Join(d.EndpointNames(), ", ")})
+			Detail: "is not registered; registered are " + strings.Join(s.EndpointNames(), ", ")})
 	}
 	if !r.Filter.Since.Before(now) {
 		faults = append(faults, operation.FieldError{Field: "filter.since", Detail: "is in the future; nothing has closed since then"})
@@ -115,80 +109,80 @@ func (d *Desk) admitFilter(r operation.RedeliveriesRequest, now operation.Time) 
 
 // RedeliveriesState is how far a bulk redelivery has come: without a worker,
 // from its memo and from what its activity recorded.
-func (d *Desk) RedeliveriesState(ctx context.Context, id string) (operation.Redeliveries, error) {
-	response, err := d.describeLatest(ctx, workflows.RedeliveriesWorkflowID(id))
+func (s *Service) RedeliveriesState(ctx context.Context, id string) (operation.BulkRedelivery, error) {
+	response, err := s.describeLatest(ctx, workflows.BulkRedeliveryWorkflowID(id))
 	if err != nil {
-		return operation.Redeliveries{}, redeliveriesError("reading", id, err)
+		return operation.BulkRedelivery{}, redeliveriesError("reading", id, err)
 	}
-	found, err := d.redeliveries(response.GetWorkflowExecutionInfo())
+	found, err := s.redeliveries(response.GetWorkflowExecutionInfo())
 	if err != nil {
-		return operation.Redeliveries{}, redeliveriesError("decoding the memo of", id, err)
+		return operation.BulkRedelivery{}, redeliveriesError("decoding the memo of", id, err)
 	}
-	return found, d.addPending(&found, response.GetPendingActivities())
+	return found, s.addPending(&found, response.GetPendingActivities())
 }
 
 // redeliveries is what a run's memo says.
-func (d *Desk) redeliveries(info *workflowpb.WorkflowExecutionInfo) (operation.Redeliveries, error) {
-	var found operation.Redeliveries
-	var memo workflows.RedeliveriesMemo
+func (s *Service) redeliveries(info *workflowpb.WorkflowExecutionInfo) (operation.BulkRedelivery, error) {
+	var found operation.BulkRedelivery
+	var memo workflows.BulkRedeliveryMemo
 	fields := info.GetMemo().GetFields()
-	if err := d.fromMemo(fields, workflows.MemoRedeliveries, &found); err != nil {
+	if err := s.fromMemo(fields, workflows.MemoBulkRedelivery, &found); err != nil {
 		return found, err
 	}
-	if err := d.fromMemo(fields, workflows.MemoProgress, &memo); err != nil {
+	if err := s.fromMemo(fields, workflows.MemoProgress, &memo); err != nil {
 		return found, err
 	}
 	if memo.Phase != "" {
-		found.Phase, found.RedeliveriesProgress = memo.Phase, memo.RedeliveriesProgress
+		found.Phase, found.BulkRedeliveryProgress = memo.Phase, memo.BulkRedeliveryProgress
 	}
 	found.RunID = info.GetExecution().GetRunId()
-	found.UIURL = d.uiURL(info.GetExecution().GetWorkflowId(), found.RunID)
+	found.UIURL = s.uiURL(info.GetExecution().GetWorkflowId(), found.RunID)
 	if !isOpen(info.GetStatus()) {
 		ended := operation.At(info.GetCloseTime().AsTime())
 		found.EndedAt = &ended
 		if info.GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED {
-			found.Phase = operation.RedeliveriesEnded
+			found.Phase = operation.BulkRedeliveryEnded
 		}
 	}
 	return found, nil
 }
 
-func (d *Desk) fromMemo(fields map[string]*commonpb.Payload, name string, into any) error {
+func (s *Service) fromMemo(fields map[string]*commonpb.Payload, name string, into any) error {
 	payload, ok := fields[name]
 	if !ok {
 		return nil
 	}
-	return d.Converter.FromPayload(payload, into)
+	return s.Converter.FromPayload(payload, into)
 }
 
 // addPending shows what the page in hand has come to.
-func (d *Desk) addPending(r *operation.Redeliveries, pending []*workflowpb.PendingActivityInfo) error {
+func (s *Service) addPending(r *operation.BulkRedelivery, pending []*workflowpb.PendingActivityInfo) error {
 	for _, p := range pending {
 		if p.GetActivityType().GetName() != workflows.ActivityRedeliverPage || len(p.GetHeartbeatDetails().GetPayloads()) == 0 {
 			continue
 		}
-		var place operation.RedeliveriesPlace
-		if err := d.Converter.FromPayloads(p.GetHeartbeatDetails(), &place); err != nil {
+		var place operation.BulkRedeliveryPosition
+		if err := s.Converter.FromPayloads(p.GetHeartbeatDetails(), &place); err != nil {
 			return redeliveriesError("decoding the progress of", r.ID, err)
 		}
-		r.RedeliveriesProgress = place.Progress
+		r.BulkRedeliveryProgress = place.Progress
 	}
 	return nil
 }
 
 // RecentRedeliveries are the latest bulk redeliveries, newest first, as
 // visibility knows them.
-func (d *Desk) RecentRedeliveries(ctx context.Context) ([]operation.Redeliveries, error) {
-	response, err := d.Client.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
-		Namespace: d.Namespace, PageSize: recentRedeliveries,
-		Query: fmt.Sprintf("WorkflowType = '%s' AND ExecutionStatus != 'ContinuedAsNew'", workflows.RedeliveriesType),
+func (s *Service) RecentRedeliveries(ctx context.Context) ([]operation.BulkRedelivery, error) {
+	response, err := s.Client.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
+		Namespace: s.Namespace, PageSize: recentRedeliveries,
+		Query: fmt.Sprintf("WorkflowType = '%s' AND ExecutionStatus != 'ContinuedAsNew'", workflows.BulkRedeliveryType),
 	})
 	if err != nil {
 		return nil, redeliveriesError("listing", "", err)
 	}
-	recent := make([]operation.Redeliveries, 0, len(response.GetExecutions()))
+	recent := make([]operation.BulkRedelivery, 0, len(response.GetExecutions()))
 	for _, execution := range response.GetExecutions() {
-		found, err := d.redeliveries(execution)
+		found, err := s.redeliveries(execution)
 		if err != nil {
 			return nil, redeliveriesError("decoding the memo of", execution.GetExecution().GetWorkflowId(), err)
 		}
@@ -198,26 +192,26 @@ func (d *Desk) RecentRedeliveries(ctx context.Context) ([]operation.Redeliveries
 }
 
 // StopRedeliveries makes a bulk redelivery begin no further operation.
-func (d *Desk) StopRedeliveries(ctx context.Context, id string) (operation.Redeliveries, error) {
-	return d.tellRedeliveries(ctx, id, workflows.UpdateStop, workflows.SignalStop)
+func (s *Service) StopRedeliveries(ctx context.Context, id string) (operation.BulkRedelivery, error) {
+	return s.tellRedeliveries(ctx, id, workflows.UpdateStop, workflows.SignalStop)
 }
 
 // ResumeRedeliveries makes a stopped bulk redelivery go on.
-func (d *Desk) ResumeRedeliveries(ctx context.Context, id string) (operation.Redeliveries, error) {
-	return d.tellRedeliveries(ctx, id, workflows.UpdateResume, workflows.SignalResume)
+func (s *Service) ResumeRedeliveries(ctx context.Context, id string) (operation.BulkRedelivery, error) {
+	return s.tellRedeliveries(ctx, id, workflows.UpdateResume, workflows.SignalResume)
 }
 
-func (d *Desk) tellRedeliveries(ctx context.Context, id, what, signal string) (operation.Redeliveries, error) {
-	workflowID := workflows.RedeliveriesWorkflowID(id)
-	var phase operation.RedeliveriesPhase
-	told := d.update(ctx, newUpdate(workflowID, what), &phase)
+func (s *Service) tellRedeliveries(ctx context.Context, id, what, signal string) (operation.BulkRedelivery, error) {
+	workflowID := workflows.BulkRedeliveryWorkflowID(id)
+	var phase operation.BulkRedeliveryPhase
+	told := s.update(ctx, newUpdate(workflowID, what), &phase)
 	if errors.Is(told, errUnheard) || takesNoUpdates(told) {
-		told = d.Client.SignalWorkflow(ctx, workflowID, "", signal, nil)
+		told = s.Client.SignalWorkflow(ctx, workflowID, "", signal, nil)
 	}
 	if told != nil && !runEnded(told) {
-		return operation.Redeliveries{}, redeliveriesError("telling "+what+" to", id, told)
+		return operation.BulkRedelivery{}, redeliveriesError("telling "+what+" to", id, told)
 	}
-	found, err := d.RedeliveriesState(ctx, id)
+	found, err := s.RedeliveriesState(ctx, id)
 	if err != nil {
 		return found, err
 	}
@@ -225,7 +219,7 @@ func (d *Desk) tellRedeliveries(ctx context.Context, id, what, signal string) (o
 		return found, operation.Refuse(operation.ProblemClosed, "The bulk redelivery %s has ended; start another.", id)
 	}
 	if told != nil {
-		return operation.Redeliveries{}, redeliveriesError("telling "+what+" to", id, serviceerror.NewUnavailable("it went on in a new run"))
+		return operation.BulkRedelivery{}, redeliveriesError("telling "+what+" to", id, serviceerror.NewUnavailable("it went on in a new run"))
 	}
 	if phase != "" {
 		found.Phase = phase
@@ -261,13 +255,13 @@ func filterQuery(f operation.Filter, force bool) string {
 }
 
 // MatchedRuns is one page of the runs that a bulk redelivery is about.
-func (d *Desk) MatchedRuns(ctx context.Context, f operation.Filter, force bool, pageToken string, pageSize int) (operation.RunPage, error) {
+func (s *Service) MatchedRuns(ctx context.Context, f operation.Filter, force bool, pageToken string, pageSize int) (operation.RunPage, error) {
 	token, err := base64.RawURLEncoding.DecodeString(pageToken)
 	if err != nil {
 		return operation.RunPage{}, fmt.Errorf("decoding the page token %q: %w", pageToken, err)
 	}
-	response, err := d.Client.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
-		Namespace: d.Namespace, PageSize: int32(pageSize), NextPageToken: token, Query: filterQuery(f, force),
+	response, err := s.Client.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
+		Namespace: s.Namespace, PageSize: int32(pageSize), NextPageToken: token, Query: filterQuery(f, force),
 	})
 	if err != nil {
 		return operation.RunPage{}, fmt.Errorf("listing what a bulk redelivery is about: %w", err)
@@ -289,23 +283,23 @@ const redeliverWithin = 8 * time.Second
 // RedeliverRun redelivers the operation of a run as a part of a bulk
 // redelivery, as long as that run is its latest. It may be repeated: a run is
 // taken up once. Errors are passing ones, after which it is to be repeated.
-func (d *Desk) RedeliverRun(ctx context.Context, ref operation.RunRef, r operation.RedeliveryRequest) (operation.Redelivered, error) {
+func (s *Service) RedeliverRun(ctx context.Context, ref operation.RunRef, r operation.RedeliveryRequest) (operation.Redelivered, error) {
 	ctx, cancel := context.WithTimeout(ctx, redeliverWithin)
 	defer cancel()
-	if _, ok := d.Endpoint(ref.Endpoint); !ok {
+	if _, ok := s.Endpoint(ref.Endpoint); !ok {
 		return failed("The endpoint %s is not registered any more; register it, then redeliver.", ref.Endpoint), nil
 	}
-	latest, err := d.describe(ctx, ref.Key)
+	latest, err := s.describe(ctx, ref.Key)
 	if err != nil {
 		return verdict(err)
 	}
 	if latest.id != ref.RunID {
 		return overtaken(latest, ref, r), nil
 	}
-	_, err = d.redeliverLatest(ctx, latest, r)
+	_, err = s.redeliverLatest(ctx, latest, r)
 	if refused := (*operation.Error)(nil); errors.As(err, &refused) && refused.Problem == operation.ProblemNotRedeliverable {
 		// It may have been taken up since the look, also by this bulk redelivery.
-		if latest, lookErr := d.describe(ctx, ref.Key); lookErr == nil && latest.id != ref.RunID {
+		if latest, lookErr := s.describe(ctx, ref.Key); lookErr == nil && latest.id != ref.RunID {
 			return overtaken(latest, ref, r), nil
 		}
 	}
@@ -314,7 +308,7 @@ func (d *Desk) RedeliverRun(ctx context.Context, ref operation.RunRef, r operati
 
 // overtaken is the verdict on a run that is not its operation's latest.
 func overtaken(latest run, ref operation.RunRef, r operation.RedeliveryRequest) operation.Redelivered {
-	if n := latest.note; n != nil && n.RedeliveriesID == r.RedeliveriesID && n.PreviousRunID == ref.RunID {
+	if n := latest.note; n != nil && n.BulkRedeliveryID == r.BulkRedeliveryID && n.PreviousRunID == ref.RunID {
 		return operation.Redelivered{Verdict: operation.RedeliveryDone}
 	}
 	return operation.Redelivered{Verdict: operation.RedeliverySkipped, Detail: "It has a newer run."}

@@ -39,16 +39,18 @@ func TestABulkRedeliveryIsAskedInVisibilitysWords(t *testing.T) {
 func TestAFilterIsHeldToTheConfigurationAndToTheMoment(t *testing.T) {
 	t.Parallel()
 	now := operation.At(time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC))
-	admit := func(r operation.RedeliveriesRequest) (operation.Filter, error) { return desk().admitFilter(r, now) }
+	admit := func(r operation.BulkRedeliveryRequest) (operation.Filter, error) {
+		return newService().admitFilter(r, now)
+	}
 	for name, until := range map[string]operation.Time{"no end": {}, "an end to come": now.Add(time.Hour)} {
-		f, err := admit(operation.RedeliveriesRequest{Filter: operation.Filter{Endpoint: "SHOP", Until: until}})
+		f, err := admit(operation.BulkRedeliveryRequest{Filter: operation.Filter{Endpoint: "SHOP", Until: until}})
 		require.NoError(t, err, name)
 		require.Equal(t, now, f.Until, "%s becomes now, so that nothing feeds itself", name)
 	}
-	f, err := admit(operation.RedeliveriesRequest{Filter: operation.Filter{Until: now.Add(-time.Hour)}})
+	f, err := admit(operation.BulkRedeliveryRequest{Filter: operation.Filter{Until: now.Add(-time.Hour)}})
 	require.NoError(t, err)
 	require.Equal(t, now.Add(-time.Hour), f.Until, "an end in the past stays")
-	for field, r := range map[string]operation.RedeliveriesRequest{
+	for field, r := range map[string]operation.BulkRedeliveryRequest{
 		"filter.endpoint": {Filter: operation.Filter{Endpoint: "NOBODY"}},
 		"filter.since":    {Filter: operation.Filter{Since: now}},
 		"filter.status":   {Filter: operation.Filter{Status: "4111111111111111"}},
@@ -65,14 +67,14 @@ func TestAFilterIsHeldToTheConfigurationAndToTheMoment(t *testing.T) {
 func TestARunIsTakenUpOnceByOneBulkRedelivery(t *testing.T) {
 	t.Parallel()
 	ref := operation.RunRef{Key: key, RunID: "first"}
-	asks := operation.RedeliveryRequest{RedeliveriesID: "rd_mine"}
+	asks := operation.RedeliveryRequest{BulkRedeliveryID: "rd_mine"}
 	for name, tc := range map[string]struct {
 		note *operation.RedeliveryNote
 		want operation.RedeliveryVerdict
 	}{
-		"the newer run is its own: the work is done":         {&operation.RedeliveryNote{RedeliveriesID: "rd_mine", PreviousRunID: "first"}, operation.RedeliveryDone},
-		"its own, which took up another run":                 {&operation.RedeliveryNote{RedeliveriesID: "rd_mine", PreviousRunID: "second"}, operation.RedeliverySkipped},
-		"another bulk redelivery's":                          {&operation.RedeliveryNote{RedeliveriesID: "rd_yours", PreviousRunID: "first"}, operation.RedeliverySkipped},
+		"the newer run is its own: the work is done":         {&operation.RedeliveryNote{BulkRedeliveryID: "rd_mine", PreviousRunID: "first"}, operation.RedeliveryDone},
+		"its own, which took up another run":                 {&operation.RedeliveryNote{BulkRedeliveryID: "rd_mine", PreviousRunID: "second"}, operation.RedeliverySkipped},
+		"another bulk redelivery's":                          {&operation.RedeliveryNote{BulkRedeliveryID: "rd_yours", PreviousRunID: "first"}, operation.RedeliverySkipped},
 		"a redelivery of that one alone":                     {&operation.RedeliveryNote{By: "ops", PreviousRunID: "first"}, operation.RedeliverySkipped},
 		"an operator's reset, which is no redelivery at all": {nil, operation.RedeliverySkipped},
 	} {

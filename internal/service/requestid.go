@@ -9,7 +9,7 @@ import (
 	"google.golang.org/grpc"
 )
 
-// ClientOptions adds to the options of a Desk's client what the Desk needs and
+// ClientOptions adds to the options of a Service's client what the Service needs and
 // the SDK has no option for: starts that the server knows again by their id.
 func ClientOptions(o client.Options) client.Options {
 	o.ConnectionOptions.DialOptions = append(slices.Clone(o.ConnectionOptions.DialOptions), grpc.WithChainUnaryInterceptor(setRequestID))

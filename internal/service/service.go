@@ -19,15 +19,18 @@ import (
 	"ringback/internal/operation"
 )
 
-// Desk is where operations are handled.
-type Desk struct {
+// Service handles operations in one Temporal namespace.
+type Service struct {
 	// Client is connected to the namespace of the operations, with ClientOptions:
 	// without them several redeliveries at once may each begin a run.
 	Client client.Client
 	// Namespace is the client's.
 	Namespace string
-	// Converter decodes what the client's converter encoded.
+	// Identity is the worker's, as the UI shows it.
+	Identity string
+	// Converter and Failures are the client's.
 	Converter converter.DataConverter
+	Failures  converter.FailureConverter
 	// Endpoint finds an endpoint in the configuration in force.
 	Endpoint func(name string) (operation.Endpoint, bool)
 	// EndpointNames lists them, for errors that say what is allowed.
@@ -128,11 +131,11 @@ func notFoundError(key operation.Key) error {
 }
 
 // uiURL is where an operator sees the run.
-func (d *Desk) uiURL(workflowID, runID string) string {
-	if d.UIURL == "" {
+func (s *Service) uiURL(workflowID, runID string) string {
+	if s.UIURL == "" {
 		return ""
 	}
-	address := strings.TrimSuffix(d.UIURL, "/") + "/namespaces/" + url.PathEscape(d.Namespace) +
+	address := strings.TrimSuffix(s.UIURL, "/") + "/namespaces/" + url.PathEscape(s.Namespace) +
 		"/workflows/" + url.PathEscape(workflowID)
 	if runID != "" {
 		address += "/" + url.PathEscape(runID) + "/history"

@@ -23,7 +23,7 @@ var key = operation.Key{Endpoint: "SHOP", OperationID: "17"}
 
 // desk knows two endpoints: SHOP, whose operations bring their own URL, and
 // BANK, which has one, takes two methods and lets identifiers be screened.
-func desk() *Desk {
+func newService() *Service {
 	endpoints := map[string]operation.Endpoint{
 		"SHOP": {Name: "SHOP", PerOperationURL: true, Fields: []operation.FieldRule{
 			{Field: "operation_id", Required: true, MaxLength: 32, Document: "a document"},
@@ -39,7 +39,7 @@ func desk() *Desk {
 		}},
 		"OFF": {Name: "OFF", Disabled: true},
 	}
-	return &Desk{
+	return &Service{
 		Endpoint:      func(name string) (operation.Endpoint, bool) { e, ok := endpoints[name]; return e, ok },
 		EndpointNames: func() []string { return []string{"BANK", "OFF", "SHOP"} },
 		CheckURL: func(_ context.Context, address string) error {
@@ -90,7 +90,7 @@ func TestAStartIsRefusedByItsFields(t *testing.T) {
 		"no URL where each operation brings one":           {transfer(func(r *operation.StartRequest) { r.Callback.URL = "" }), []string{"callback.url"}},
 		"a URL where the endpoint has one":                 {payment(func(r *operation.StartRequest) { r.Callback.URL = "https://x.example" }), []string{"callback.url"}},
 		"a URL that may not be rung":                       {transfer(func(r *operation.StartRequest) { r.Callback.URL = "https://private.example" }), []string{"callback.url"}},
-		"a URL that is too long":                           {transfer(func(r *operation.StartRequest) { r.Callback.URL = "https://x.example/" + strings.Repeat("x", maxURL) }), []string{"callback.url"}},
+		"a URL that is too long":                           {transfer(func(r *operation.StartRequest) { r.Callback.URL = "https://x.example/" + strings.Repeat("x", 2048) }), []string{"callback.url"}},
 		"a card number as an identifier that is screened":  {payment(func(r *operation.StartRequest) { r.OperationID = cardNumber }), []string{"operation_id"}},
 		"a card number as an order id":                     {payment(func(r *operation.StartRequest) { r.Reference.OrderID = cardNumber }), []string{"reference.order_id"}},
 		"an identifier that looks like one where it may":   {transfer(func(r *operation.StartRequest) { r.OperationID = cardNumber }), nil},
@@ -100,7 +100,7 @@ func TestAStartIsRefusedByItsFields(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := desk().admit(t.Context(), tc.request)
+			_, err := newService().admit(t.Context(), tc.request)
 			if tc.fields == nil {
 				require.NoError(t, err)
 				return
@@ -119,15 +119,15 @@ func TestAStartIsRefusedByItsFields(t *testing.T) {
 
 func TestWhatIsRefusedForACardNumberIsToldOnceForEachStart(t *testing.T) {
 	t.Parallel()
-	d := desk()
+	s := newService()
 	var told []string
-	d.CardNumber = func(endpoint string) { told = append(told, endpoint) }
+	s.CardNumber = func(endpoint string) { told = append(told, endpoint) }
 	for _, request := range []operation.StartRequest{
 		payment(func(r *operation.StartRequest) { r.OperationID, r.Reference.OrderID = cardNumber, cardNumber }),
 		payment(func(*operation.StartRequest) {}),
 		transfer(func(r *operation.StartRequest) { r.Callback.URL = "https://x.example/" + cardNumber }),
 	} {
-		_, _ = d.admit(t.Context(), request)
+		_, _ = s.admit(t.Context(), request)
 	}
 	require.Equal(t, []string{"BANK", "SHOP"}, told)
 }
@@ -287,10 +287,10 @@ func TestAnEnginesErrorSaysWhatToDo(t *testing.T) {
 
 func TestARunIsLinkedInTheUI(t *testing.T) {
 	t.Parallel()
-	d := desk()
-	require.Empty(t, d.uiURL("SHOP/17", "r"), "without a UI there is no link")
-	d.UIURL = "http://127.0.0.1:8233/"
-	require.Equal(t, "http://127.0.0.1:8233/namespaces/default/workflows/SHOP%2F17/r/history", d.uiURL("SHOP/17", "r"))
+	s := newService()
+	require.Empty(t, s.uiURL("SHOP/17", "r"), "without a UI there is no link")
+	s.UIURL = "http://127.0.0.1:8233/"
+	require.Equal(t, "http://127.0.0.1:8233/namespaces/default/workflows/SHOP%2F17/r/history", s.uiURL("SHOP/17", "r"))
 }
 
 func TestEachCloseEventCarriesItsEnding(t *testing.T) {
@@ -339,33 +339,33 @@ func TestNoChangeTakesACardNumber(t *testing.T) {
 	asID := operation.Key{Endpoint: "BANK", OperationID: cardNumber}
 	for name, tc := range map[string]struct {
 		field string
-		do    func(ctx context.Context, d *Desk) error
+		do    func(ctx context.Context, s *Service) error
 	}{
-		"a pushed status, also for an endpoint that is not registered": {"status", func(ctx context.Context, d *Desk) error { return d.Push(ctx, odd, cardNumber) }},
-		"an id that is pushed to":                                      {"operation_id", func(ctx context.Context, d *Desk) error { return d.Push(ctx, asID, "") }},
-		"a revocation's reason": {"reason", func(ctx context.Context, d *Desk) error {
-			_, err := d.Revoke(ctx, key, operation.Revocation{InitiatedBy: "core", Reason: "card " + cardNumber})
+		"a pushed status, also for an endpoint that is not registered": {"status", func(ctx context.Context, s *Service) error { return s.Push(ctx, odd, cardNumber) }},
+		"an id that is pushed to":                                      {"operation_id", func(ctx context.Context, s *Service) error { return s.Push(ctx, asID, "") }},
+		"a revocation's reason": {"reason", func(ctx context.Context, s *Service) error {
+			_, err := s.Revoke(ctx, key, operation.Revocation{InitiatedBy: "core", Reason: "card " + cardNumber})
 			return err
 		}},
-		"an id that is revoked": {"operation_id", func(ctx context.Context, d *Desk) error {
-			_, err := d.Revoke(ctx, asID, operation.Revocation{InitiatedBy: "core"})
+		"an id that is revoked": {"operation_id", func(ctx context.Context, s *Service) error {
+			_, err := s.Revoke(ctx, asID, operation.Revocation{InitiatedBy: "core"})
 			return err
 		}},
-		"an id that is withdrawn": {"operation_id", func(ctx context.Context, d *Desk) error { _, err := d.Withdraw(ctx, asID); return err }},
-		"a redelivery's reason": {"reason", func(ctx context.Context, d *Desk) error {
-			_, err := d.Redeliver(ctx, key, operation.RedeliveryRequest{Reason: cardNumber})
+		"an id that is withdrawn": {"operation_id", func(ctx context.Context, s *Service) error { _, err := s.Withdraw(ctx, asID); return err }},
+		"a redelivery's reason": {"reason", func(ctx context.Context, s *Service) error {
+			_, err := s.Redeliver(ctx, key, operation.RedeliveryRequest{Reason: cardNumber})
 			return err
 		}},
-		"a redelivery's URL": {"callback.url", func(ctx context.Context, d *Desk) error {
-			_, err := d.Redeliver(ctx, key, operation.RedeliveryRequest{Callback: operation.Target{URL: "https://x.example/" + cardNumber}})
+		"a redelivery's URL": {"callback.url", func(ctx context.Context, s *Service) error {
+			_, err := s.Redeliver(ctx, key, operation.RedeliveryRequest{Callback: operation.Target{URL: "https://x.example/" + cardNumber}})
 			return err
 		}},
-		"a bulk redelivery's reason": {"reason", func(ctx context.Context, d *Desk) error {
-			_, err := d.DryRun(ctx, operation.RedeliveriesRequest{Reason: cardNumber})
+		"a bulk redelivery's reason": {"reason", func(ctx context.Context, s *Service) error {
+			_, err := s.DryRun(ctx, operation.BulkRedeliveryRequest{Reason: cardNumber})
 			return err
 		}},
-		"a bulk redelivery's status": {"filter.status", func(ctx context.Context, d *Desk) error {
-			_, err := d.DryRun(ctx, operation.RedeliveriesRequest{Filter: operation.Filter{Status: cardNumber}})
+		"a bulk redelivery's status": {"filter.status", func(ctx context.Context, s *Service) error {
+			_, err := s.DryRun(ctx, operation.BulkRedeliveryRequest{Filter: operation.Filter{Status: cardNumber}})
 			return err
 		}},
 	} {
@@ -373,7 +373,7 @@ func TestNoChangeTakesACardNumber(t *testing.T) {
 			t.Parallel()
 			// The desk has no client: what gets past the screen panics.
 			var refused *operation.Error
-			require.ErrorAs(t, tc.do(t.Context(), desk()), &refused)
+			require.ErrorAs(t, tc.do(t.Context(), newService()), &refused)
 			require.Equal(t, operation.ProblemInvalid, refused.Problem)
 			require.Len(t, refused.Fields, 1)
 			require.Equal(t, tc.field, refused.Fields[0].Field)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -20,32 +19,32 @@ import (
 // Start accepts an operation: true with its first state, or false with the
 // state of the same operation started before, also once it is closed. The
 // start is eager: a worker in this process runs the first workflow task at once.
-func (d *Desk) Start(ctx context.Context, r operation.StartRequest) (operation.State, bool, error) {
+func (s *Service) Start(ctx context.Context, r operation.StartRequest) (operation.State, bool, error) {
 	normalise(&r)
-	endpoint, err := d.admit(ctx, r)
+	endpoint, err := s.admit(ctx, r)
 	if err != nil {
-		state, err := d.startedDespite(ctx, r, err)
+		state, err := s.startedDespite(ctx, r, err)
 		return state, false, err
 	}
-	input := d.input(endpoint, r)
-	run, err := d.Client.ExecuteWorkflow(ctx, d.startOptions(input), workflows.OperationType, input)
+	input := s.input(endpoint, r)
+	run, err := s.Client.ExecuteWorkflow(ctx, s.startOptions(input), workflows.OperationType, input)
 	var started *serviceerror.WorkflowExecutionAlreadyStarted
 	switch {
 	case errors.As(err, &started):
-		state, err := d.startedBefore(ctx, r)
+		state, err := s.startedBefore(ctx, r)
 		return state, false, err
 	case err != nil:
 		return operation.State{}, false, engineError("starting", r.Key(), err)
 	}
-	return d.accepted(r, run.GetRunID()), true, nil
+	return s.accepted(r, run.GetRunID()), true, nil
 }
 
-func (d *Desk) startOptions(in workflows.Input) client.StartWorkflowOptions {
+func (s *Service) startOptions(in workflows.Input) client.StartWorkflowOptions {
 	r := in.Start
 	options := client.StartWorkflowOptions{
 		ID:                                       r.Key().WorkflowID(),
 		TaskQueue:                                workflows.TaskQueue,
-		EnableEagerStart:                         d.Eager == nil || d.Eager(),
+		EnableEagerStart:                         s.Eager == nil || s.Eager(),
 		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
@@ -54,13 +53,13 @@ func (d *Desk) startOptions(in workflows.Input) client.StartWorkflowOptions {
 		TypedSearchAttributes:                    temporal.NewSearchAttributes(workflows.AttributeEndpoint.ValueSet(r.Endpoint)),
 		StaticSummary:                            strings.TrimSpace(r.Endpoint + " " + r.OperationID + " " + r.Method),
 	}
-	if d.Versioned && !in.Pinned() {
+	if s.Versioned && !in.Pinned() {
 		options.VersioningOverride = &client.AutoUpgradeVersioningOverride{}
 	}
 	return options
 }
 
-func (d *Desk) input(e operation.Endpoint, r operation.StartRequest) workflows.Input {
+func (s *Service) input(e operation.Endpoint, r operation.StartRequest) workflows.Input {
 	wanted := r.Callback.Statuses
 	if len(wanted) == 0 {
 		wanted = e.Statuses
@@ -70,15 +69,15 @@ func (d *Desk) input(e operation.Endpoint, r operation.StartRequest) workflows.I
 
 // accepted is the state of an operation that was just accepted: nothing is read
 // for it.
-func (d *Desk) accepted(r operation.StartRequest, runID string) operation.State {
+func (s *Service) accepted(r operation.StartRequest, runID string) operation.State {
 	return operation.State{
 		Key: r.Key(), Phase: operation.Watching, Deliveries: []operation.Delivery{},
-		RunID: runID, UIURL: d.uiURL(r.Key().WorkflowID(), runID),
+		RunID: runID, UIURL: s.uiURL(r.Key().WorkflowID(), runID),
 	}
 }
 
-func (d *Desk) startedBefore(ctx context.Context, r operation.StartRequest) (operation.State, error) {
-	latest, err := d.describe(ctx, r.Key())
+func (s *Service) startedBefore(ctx context.Context, r operation.StartRequest) (operation.State, error) {
+	latest, err := s.describe(ctx, r.Key())
 	if err != nil {
 		return operation.State{}, err
 	}
@@ -86,22 +85,22 @@ func (d *Desk) startedBefore(ctx context.Context, r operation.StartRequest) (ope
 		return operation.State{}, operation.Refuse(operation.ProblemConflict,
 			"The operation %s was started before with other content; read it, or use another operation_id.", r.Key().WorkflowID())
 	}
-	return d.stateOf(ctx, latest)
+	return s.stateOf(ctx, latest)
 }
 
 // startedDespite is the state of an operation that was started with the same
 // content before its endpoint was disabled, removed or changed; else refusal,
 // also where the operation was started with other content.
-func (d *Desk) startedDespite(ctx context.Context, r operation.StartRequest, refusal error) (operation.State, error) {
+func (s *Service) startedDespite(ctx context.Context, r operation.StartRequest, refusal error) (operation.State, error) {
 	screened := operation.Endpoint{ScreenIdentifiers: true}
-	if endpoint, ok := d.Endpoint(r.Endpoint); ok {
+	if endpoint, ok := s.Endpoint(r.Endpoint); ok {
 		screened = endpoint
 	}
-	if !endpointName.MatchString(r.Endpoint) || r.OperationID == "" || len(r.OperationID) > maxOperationID ||
+	if operation.EndpointRule.Check(r.Endpoint) != nil || r.OperationID == "" || len(r.OperationID) > maxOperationID ||
 		len(checkCardNumbers(screened, r)) > 0 {
 		return operation.State{}, refusal
 	}
-	latest, err := d.describe(ctx, r.Key())
+	latest, err := s.describe(ctx, r.Key())
 	var unread *operation.Error
 	switch {
 	case errors.As(err, &unread) && unread.Problem == operation.ProblemUnavailable:
@@ -112,7 +111,7 @@ func (d *Desk) startedDespite(ctx context.Context, r operation.StartRequest, ref
 	case canonical(latest.start) != canonical(r):
 		return operation.State{}, refusal
 	}
-	return d.stateOf(ctx, latest)
+	return s.stateOf(ctx, latest)
 }
 
 // maxOperationID bounds the ids that are looked up, in bytes: with an endpoint's
@@ -125,19 +124,16 @@ func normalise(r *operation.StartRequest) {
 	r.Callback.Statuses = slices.Compact(r.Callback.Statuses)
 }
 
-var endpointName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,50}$`)
-
 // admit checks a request against its endpoint. Bad input is a
 // operation.ProblemInvalid that names every field at fault.
-func (d *Desk) admit(ctx context.Context, r operation.StartRequest) (operation.Endpoint, error) {
-	if !endpointName.MatchString(r.Endpoint) {
-		return operation.Endpoint{}, operation.Invalid(operation.FieldError{
-			Field: "endpoint", Detail: "is not 1 to 50 characters of A-Z a-z 0-9 _ -"})
+func (s *Service) admit(ctx context.Context, r operation.StartRequest) (operation.Endpoint, error) {
+	if err := operation.Validate(operation.EndpointRule.Check(r.Endpoint)); err != nil {
+		return operation.Endpoint{}, err
 	}
-	endpoint, ok := d.Endpoint(r.Endpoint)
+	endpoint, ok := s.Endpoint(r.Endpoint)
 	if !ok {
 		return operation.Endpoint{}, operation.Invalid(operation.FieldError{
-			Field: "endpoint", Detail: "is not registered; registered are " + strings.Join(d.EndpointNames(), ", ")})
+			Field: "endpoint", Detail: "is not registered; registered are " + strings.Join(s.EndpointNames(), ", ")})
 	}
 	if endpoint.Disabled {
 		return operation.Endpoint{}, operation.Invalid(operation.FieldError{
@@ -147,10 +143,10 @@ func (d *Desk) admit(ctx context.Context, r operation.StartRequest) (operation.E
 	if !slices.ContainsFunc(faults, func(f operation.FieldError) bool { return f.Field == "method" }) {
 		faults = append(faults, checkMethod(endpoint, r.Method)...)
 	}
-	faults = append(faults, d.checkTarget(ctx, endpoint, r.Callback)...)
+	faults = append(faults, s.checkTarget(ctx, endpoint, r.Callback)...)
 	cardNumbers := checkCardNumbers(endpoint, r)
-	if len(cardNumbers) > 0 && d.CardNumber != nil {
-		d.CardNumber(r.Endpoint)
+	if len(cardNumbers) > 0 && s.CardNumber != nil {
+		s.CardNumber(r.Endpoint)
 	}
 	faults = append(faults, cardNumbers...)
 	if len(faults) > 0 {
@@ -206,7 +202,7 @@ func checkMethod(e operation.Endpoint, method string) []operation.FieldError {
 }
 
 // checkTarget wants callback.url where the endpoint has none, and only there.
-func (d *Desk) checkTarget(ctx context.Context, e operation.Endpoint, t operation.Target) []operation.FieldError {
+func (s *Service) checkTarget(ctx context.Context, e operation.Endpoint, t operation.Target) []operation.FieldError {
 	switch {
 	case e.PerOperationURL && t.URL == "":
 		return []operation.FieldError{{Field: "callback.url", Detail: "is required: the endpoint's URL is per operation"}}
@@ -214,22 +210,20 @@ func (d *Desk) checkTarget(ctx context.Context, e operation.Endpoint, t operatio
 		return []operation.FieldError{{Field: "callback.url", Detail: "is refused: the endpoint has a URL of its own"}}
 	case t.URL == "":
 		return nil
-	case len(t.URL) > maxURL:
-		return []operation.FieldError{{Field: "callback.url", Detail: fmt.Sprintf("is longer than %d characters", maxURL)}}
 	}
-	if err := d.CheckURL(ctx, t.URL); err != nil {
+	if faults := operation.Faults(operation.URLRule.As("callback.url").Check(t.URL)); len(faults) > 0 {
+		return faults
+	}
+	if err := s.CheckURL(ctx, t.URL); err != nil {
 		return []operation.FieldError{{Field: "callback.url", Detail: err.Error()}}
 	}
 	return nil
 }
 
-// maxURL bounds a callback's address; servers and proxies accept as much.
-const maxURL = 2048
-
 // screen refuses an operation id that looks like a card number before it gets
 // anywhere, a log included.
-func (d *Desk) screen(key operation.Key) error {
-	endpoint, ok := d.Endpoint(key.Endpoint)
+func (s *Service) screen(key operation.Key) error {
+	endpoint, ok := s.Endpoint(key.Endpoint)
 	if ok && !endpoint.ScreenIdentifiers || !operation.LooksLikeCardNumber(key.OperationID) {
 		return nil
 	}

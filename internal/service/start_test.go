@@ -26,20 +26,20 @@ type described struct {
 	asked int
 }
 
-func (d *described) DescribeWorkflowExecution(context.Context, string, string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
-	d.asked++
-	if d.err != nil {
-		return nil, d.err
+func (s *described) DescribeWorkflowExecution(context.Context, string, string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
+	s.asked++
+	if s.err != nil {
+		return nil, s.err
 	}
-	if d.memo == nil {
+	if s.memo == nil {
 		return nil, serviceerror.NewNotFound("no")
 	}
 	return &workflowservice.DescribeWorkflowExecutionResponse{WorkflowExecutionInfo: &workflowpb.WorkflowExecutionInfo{
-		Execution: &commonpb.WorkflowExecution{RunId: "first"}, Status: enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, Memo: d.memo,
+		Execution: &commonpb.WorkflowExecution{RunId: "first"}, Status: enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, Memo: s.memo,
 	}}, nil
 }
 
-func (d *described) QueryWorkflow(context.Context, string, string, string, ...any) (converter.EncodedValue, error) {
+func (s *described) QueryWorkflow(context.Context, string, string, string, ...any) (converter.EncodedValue, error) {
 	return nil, serviceerror.NewUnavailable("no worker")
 }
 
@@ -86,7 +86,7 @@ func TestAnOperationIsAnsweredAlsoOnceItsEndpointTakesNoMore(t *testing.T) {
 				normalise(&tc.before)
 				engine.memo = memoOf(t, map[string]any{workflows.MemoStart: tc.before})
 			}
-			state, created, err := deskOn(engine).Start(t.Context(), tc.again)
+			state, created, err := serviceOn(engine).Start(t.Context(), tc.again)
 			require.False(t, created)
 			require.Equal(t, tc.unread, engine.asked == 0)
 			if tc.problem != "" {
@@ -103,7 +103,7 @@ func TestAnOperationIsAnsweredAlsoOnceItsEndpointTakesNoMore(t *testing.T) {
 func TestAStartIsNotRefusedWhileNobodyKnowsWhetherItWasAccepted(t *testing.T) {
 	t.Parallel()
 	engine := &described{err: serviceerror.NewUnavailable("no")}
-	_, _, err := deskOn(engine).Start(t.Context(), transfer(func(r *operation.StartRequest) { r.Endpoint = "OFF" }))
+	_, _, err := serviceOn(engine).Start(t.Context(), transfer(func(r *operation.StartRequest) { r.Endpoint = "OFF" }))
 	requireProblem(t, operation.ProblemUnavailable, err)
 }
 
@@ -111,11 +111,11 @@ func statuses(wanted ...string) func(*operation.StartRequest) {
 	return func(r *operation.StartRequest) { r.Callback.Statuses = wanted }
 }
 
-// deskOn is a desk on that engine.
-func deskOn(engine client.Client) *Desk {
-	d := desk()
-	d.Client, d.Converter = engine, converter.GetDefaultDataConverter()
-	return d
+// serviceOn is a service on that engine.
+func serviceOn(engine client.Client) *Service {
+	s := newService()
+	s.Client, s.Converter = engine, converter.GetDefaultDataConverter()
+	return s
 }
 
 func requireProblem(t *testing.T, want operation.Problem, err error) {

@@ -52,37 +52,37 @@ func isOpen(s enumspb.WorkflowExecutionStatus) bool {
 // State reads an operation without asking a worker: a closed run's from its
 // close event, an open one's from Describe, and only what Describe lacks by a
 // Query with a short deadline.
-func (d *Desk) State(ctx context.Context, key operation.Key) (operation.State, error) {
-	latest, err := d.describe(ctx, key)
+func (s *Service) State(ctx context.Context, key operation.Key) (operation.State, error) {
+	latest, err := s.describe(ctx, key)
 	if err != nil {
 		return operation.State{}, err
 	}
-	return d.stateOf(ctx, latest)
+	return s.stateOf(ctx, latest)
 }
 
 // Started is the request that an operation was accepted with.
-func (d *Desk) Started(ctx context.Context, key operation.Key) (operation.StartRequest, error) {
-	latest, err := d.describe(ctx, key)
+func (s *Service) Started(ctx context.Context, key operation.Key) (operation.StartRequest, error) {
+	latest, err := s.describe(ctx, key)
 	return latest.start, err
 }
 
-func (d *Desk) describe(ctx context.Context, key operation.Key) (run, error) {
-	if err := d.screen(key); err != nil {
+func (s *Service) describe(ctx context.Context, key operation.Key) (run, error) {
+	if err := s.screen(key); err != nil {
 		return run{}, err
 	}
-	response, err := d.describeLatest(ctx, key.WorkflowID())
+	response, err := s.describeLatest(ctx, key.WorkflowID())
 	if err != nil {
 		return run{}, engineError("reading", key, err)
 	}
 	info := response.GetWorkflowExecutionInfo()
 	latest := run{key: key, id: info.GetExecution().GetRunId(), status: info.GetStatus(), startedAt: info.GetStartTime().AsTime()}
 	memo := info.GetMemo().GetFields()
-	err = errors.Join(d.fromMemo(memo, workflows.MemoStart, &latest.start),
-		d.fromMemo(memo, memoURL, &latest.url), d.fromMemo(memo, workflows.MemoRedelivery, &latest.note))
+	err = errors.Join(s.fromMemo(memo, workflows.MemoStart, &latest.start),
+		s.fromMemo(memo, memoURL, &latest.url), s.fromMemo(memo, workflows.MemoRedelivery, &latest.note))
 	if err != nil {
 		return run{}, engineError("decoding the memo of", key, err)
 	}
-	latest.pending, err = PendingRecords(d.Converter, response.GetPendingActivities())
+	latest.pending, err = PendingRecords(s.Converter, response.GetPendingActivities())
 	if err != nil {
 		return run{}, engineError("decoding the records of", key, err)
 	}
@@ -94,9 +94,9 @@ const describeAgain = 3
 
 // describeLatest describes the latest run. The server finds it first and then
 // reads it, and it may be continued as new in between.
-func (d *Desk) describeLatest(ctx context.Context, workflowID string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
+func (s *Service) describeLatest(ctx context.Context, workflowID string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
 	for range describeAgain {
-		response, err := d.Client.DescribeWorkflowExecution(ctx, workflowID, "")
+		response, err := s.Client.DescribeWorkflowExecution(ctx, workflowID, "")
 		if err != nil || response.GetWorkflowExecutionInfo().GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW {
 			return response, err
 		}
@@ -104,34 +104,34 @@ func (d *Desk) describeLatest(ctx context.Context, workflowID string) (*workflow
 	return nil, serviceerror.NewUnavailable("the run is being continued as new")
 }
 
-func (d *Desk) stateOf(ctx context.Context, r run) (operation.State, error) {
-	state, err := d.untoldState(ctx, r)
+func (s *Service) stateOf(ctx context.Context, r run) (operation.State, error) {
+	state, err := s.untoldState(ctx, r)
 	state.Redelivery = r.note
 	return state, err
 }
 
 // untoldState is the state without who began the run.
-func (d *Desk) untoldState(ctx context.Context, r run) (operation.State, error) {
-	r, state, err := d.settled(ctx, r)
+func (s *Service) untoldState(ctx context.Context, r run) (operation.State, error) {
+	r, state, err := s.settled(ctx, r)
 	if err != nil || r.open() {
 		return state, err
 	}
-	ending, err := d.ending(ctx, r)
+	ending, err := s.ending(ctx, r)
 	if errors.Is(err, errUntold) {
-		return d.terminated(r, d.accepted(r.start, r.id)), nil
+		return s.terminated(r, s.accepted(r.start, r.id)), nil
 	}
 	return ending.State, err
 }
 
 // settled is the run and, where that is open, its state. A run whose state is closed
 // already is about to close: it is waited for, so that what is read is one moment's.
-func (d *Desk) settled(ctx context.Context, r run) (run, operation.State, error) {
+func (s *Service) settled(ctx context.Context, r run) (run, operation.State, error) {
 	if !r.open() {
 		return r, operation.State{}, nil
 	}
-	state := d.openState(ctx, r)
+	state := s.openState(ctx, r)
 	for begun := time.Now(); state.Phase == operation.Closed && time.Since(begun) < stateDeadline; time.Sleep(updateAgain) {
-		now, err := d.describe(ctx, r.key)
+		now, err := s.describe(ctx, r.key)
 		if err != nil || now.id != r.id || !now.open() {
 			return now, state, err
 		}
@@ -142,24 +142,24 @@ func (d *Desk) settled(ctx context.Context, r run) (run, operation.State, error)
 // openState is built from what the pending activities recorded. What they do
 // not tell is asked of the run; where no worker answers in time, what is known
 // must do.
-func (d *Desk) openState(ctx context.Context, r run) operation.State {
-	state := d.accepted(r.start, r.id)
+func (s *Service) openState(ctx context.Context, r run) operation.State {
+	state := s.accepted(r.start, r.id)
 	state.Key = r.key
 	if !r.pending.Complete() {
 		var asked operation.State
-		if err := d.query(ctx, r, workflows.QueryState, &asked); err == nil {
+		if err := s.query(ctx, r, workflows.QueryState, &asked); err == nil {
 			state = asked
-			state.UIURL = d.uiURL(r.key.WorkflowID(), r.id)
+			state.UIURL = s.uiURL(r.key.WorkflowID(), r.id)
 		}
 	}
 	r.pending.Apply(&state)
 	return state
 }
 
-func (d *Desk) query(ctx context.Context, r run, name string, answer any) error {
+func (s *Service) query(ctx context.Context, r run, name string, answer any) error {
 	ctx, cancel := context.WithTimeout(ctx, stateDeadline)
 	defer cancel()
-	value, err := d.Client.QueryWorkflow(ctx, r.key.WorkflowID(), r.id, name)
+	value, err := s.Client.QueryWorkflow(ctx, r.key.WorkflowID(), r.id, name)
 	if err != nil {
 		return err
 	}
@@ -167,25 +167,25 @@ func (d *Desk) query(ctx context.Context, r run, name string, answer any) error 
 }
 
 // ending is how a closed run ended.
-func (d *Desk) ending(ctx context.Context, r run) (operation.Record, error) {
+func (s *Service) ending(ctx context.Context, r run) (operation.Record, error) {
 	var ending operation.Record
-	event, err := d.closeEvent(ctx, r)
+	event, err := s.closeEvent(ctx, r)
 	if err != nil {
 		return ending, err
 	}
 	payloads := endingPayloads(event)
 	if payloads == nil {
-		return d.endedElsewhere(ctx, r)
+		return s.endedElsewhere(ctx, r)
 	}
-	if err := d.Converter.FromPayloads(payloads, &ending); err != nil {
+	if err := s.Converter.FromPayloads(payloads, &ending); err != nil {
 		return ending, engineError("decoding the ending of", r.key, err)
 	}
-	ending.State.RunID, ending.State.UIURL = r.id, d.uiURL(r.key.WorkflowID(), r.id)
+	ending.State.RunID, ending.State.UIURL = r.id, s.uiURL(r.key.WorkflowID(), r.id)
 	return ending, nil
 }
 
-func (d *Desk) closeEvent(ctx context.Context, r run) (*historypb.HistoryEvent, error) {
-	events := d.Client.GetWorkflowHistory(ctx, r.key.WorkflowID(), r.id, false, enumspb.HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT)
+func (s *Service) closeEvent(ctx context.Context, r run) (*historypb.HistoryEvent, error) {
+	events := s.Client.GetWorkflowHistory(ctx, r.key.WorkflowID(), r.id, false, enumspb.HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT)
 	event, err := events.Next()
 	if err != nil {
 		return nil, engineError("reading the close event of", r.key, err)
@@ -212,15 +212,15 @@ var errUntold = errors.New("no worker answered how far the run had come")
 
 // endedElsewhere is the ending of a run that an operator terminated: how far it
 // had come is asked of its history, by a Query.
-func (d *Desk) endedElsewhere(ctx context.Context, r run) (operation.Record, error) {
+func (s *Service) endedElsewhere(ctx context.Context, r run) (operation.Record, error) {
 	var ending operation.Record
-	if err := d.query(ctx, r, workflows.QueryRecord, &ending); err != nil {
+	if err := s.query(ctx, r, workflows.QueryRecord, &ending); err != nil {
 		return ending, &operation.Error{
 			Problem: operation.ProblemUnavailable, RetryAfter: unavailableRetry, Err: errors.Join(errUntold, err),
 			Detail: fmt.Sprintf("The operation %s was terminated, and no worker answered how far it had come; try again.", r.key.WorkflowID()),
 		}
 	}
-	ending.State = d.terminated(r, ending.State)
+	ending.State = s.terminated(r, ending.State)
 	return ending, nil
 }
 
@@ -230,17 +230,17 @@ const reasonTerminated = "the run was terminated while the attempt was on its wa
 
 // terminated completes the state of a run that an operator terminated by what its
 // activities had recorded: the server still describes them.
-func (d *Desk) terminated(r run, s operation.State) operation.State {
-	r.pending.Apply(&s)
-	s.NextPollAt = nil
-	for i := range s.Deliveries {
-		delivery := &s.Deliveries[i]
+func (s *Service) terminated(r run, state operation.State) operation.State {
+	r.pending.Apply(&state)
+	state.NextPollAt = nil
+	for i := range state.Deliveries {
+		delivery := &state.Deliveries[i]
 		delivery.NextAttemptAt = nil
 		if last := len(delivery.Attempts) - 1; last >= 0 && delivery.Attempts[last].Verdict == "" {
 			delivery.Attempts[last].Verdict, delivery.Attempts[last].Reason = operation.Unacknowledged, reasonTerminated
 		}
 	}
-	s.Key, s.Phase, s.Outcome = r.key, operation.Closed, operation.OutcomeTerminated
-	s.RunID, s.UIURL = r.id, d.uiURL(r.key.WorkflowID(), r.id)
-	return s
+	state.Key, state.Phase, state.Outcome = r.key, operation.Closed, operation.OutcomeTerminated
+	state.RunID, state.UIURL = r.id, s.uiURL(r.key.WorkflowID(), r.id)
+	return state
 }

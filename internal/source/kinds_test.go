@@ -49,7 +49,7 @@ func TestTheRulesOfEachKind(t *testing.T) {
 			t.Parallel()
 			rules := tt.kind.Rules(tt.final)
 			require.Equal(t, "revoked", rules.Revoked)
-			require.Equal(t, tt.unanswered, rules.RingsUnanswered)
+			require.Equal(t, tt.unanswered, rules.DeliversUnanswered)
 			require.Equal(t, tt.unanswered, rules.NoAnswer["respStatus"] == "504")
 			var ends, rings, revocable []string
 			statuses := tt.kind.Vocabulary
@@ -60,7 +60,7 @@ func TestTheRulesOfEachKind(t *testing.T) {
 				if rules.IsFinal(status) {
 					ends = append(ends, status)
 				}
-				if rules.Ring(status) {
+				if rules.Delivers(status) {
 					rings = append(rings, status)
 				}
 				if rules.IsRevocable(status) {
@@ -78,13 +78,13 @@ func TestRulesBelongToTheirCaller(t *testing.T) {
 	t.Parallel()
 	for _, kind := range source.Kinds {
 		spoilt := kind.Rules(nil)
-		for _, set := range [][]string{spoilt.Final, spoilt.Rings, spoilt.Revocable} {
+		for _, set := range [][]string{spoilt.Final, spoilt.Delivered, spoilt.Revocable} {
 			for i := range set {
 				set[i] = "spoilt"
 			}
 		}
 		require.NotContains(t, kind.Rules(nil).Final, "spoilt", kind.Name)
-		require.NotContains(t, kind.Rules(nil).Rings, "spoilt", kind.Name)
+		require.NotContains(t, kind.Rules(nil).Delivered, "spoilt", kind.Name)
 		require.NotContains(t, kind.Rules(nil).Revocable, "spoilt", kind.Name)
 		require.NotContains(t, kind.Vocabulary, "spoilt", kind.Name)
 	}

@@ -78,7 +78,7 @@ func payseraRules(finalStatuses []string) operation.Rules {
 	}
 	return operation.Rules{
 		Final:     finalAnd(final),
-		Rings:     slices.Clone(payseraCallbacks),
+		Delivered: slices.Clone(payseraCallbacks),
 		Revocable: []string{"new", "waiting", "waiting_*", "reserved"},
 		Revoked:   statusRevoked,
 	}

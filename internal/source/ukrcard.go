@@ -78,12 +78,12 @@ func ukrcardRules(finalStatuses []string) operation.Rules {
 	}
 	rings := slices.DeleteFunc(slices.Clone(final), func(s string) bool { return s == statusRevoked })
 	return operation.Rules{
-		Final:           finalAnd(final),
-		Rings:           rings,
-		Revocable:       []string{"0", "5"},
-		Revoked:         statusRevoked,
-		RingsUnanswered: true,
-		NoAnswer:        map[string]string{"respStatus": "504"},
+		Final:              finalAnd(final),
+		Delivered:          rings,
+		Revocable:          []string{"0", "5"},
+		Revoked:            statusRevoked,
+		DeliversUnanswered: true,
+		NoAnswer:           map[string]string{"respStatus": "504"},
 	}
 }
 

@@ -20,7 +20,6 @@ import (
 
 	"ringback/internal/operation"
 	"ringback/internal/telemetry"
-	"ringback/internal/zaplog"
 	"ringback/workflows"
 )
 
@@ -155,7 +154,7 @@ func TestAReplayCountsNothing(t *testing.T) {
 	defer func() { require.NoError(t, file.Close()) }()
 	history, err := client.HistoryFromJSON(file, client.HistoryJSONOptions{})
 	require.NoError(t, err)
-	require.NoError(t, replayer.ReplayWorkflowHistory(zaplog.Temporal(zap.NewNop()), history))
+	require.NoError(t, replayer.ReplayWorkflowHistory(telemetry.TemporalLogger(zap.NewNop()), history))
 	require.Empty(t, gathered(t, r, "ringback_operations_total"))
 }
 

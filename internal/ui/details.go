@@ -29,24 +29,23 @@ const (
 	textShown = 200
 )
 
-// Details is what the Temporal UI shows as a run's current details: all that the
-// run knows. What a pending activity knows is in its heartbeat details.
+// Details is what the Temporal UI shows as a run's current details. The UI shows the
+// records of pending activities by itself.
 type Details struct {
 	State  operation.State
 	Policy operation.Policy
 	// Source is the name of the source that is polled.
 	Source string
-	// AcceptedAt is when the run was: its lifetime begins here.
+	// AcceptedAt is when the lifetime began.
 	AcceptedAt operation.Time
 	// Namespace is the run's; EarlierRunID the run that this one redelivers, or empty.
 	Namespace    string
 	EarlierRunID string
-	// By is who asked for the redelivery, Reason why, in their words;
-	// RedeliveriesWorkflow is the workflow id of the bulk redelivery that it is a
-	// part of, or empty.
-	By, Reason           string
-	RedeliveriesWorkflow string
-	// ResetFrom is the run that somebody reset to begin this one, or empty.
+	// By is the API key of the redelivery, Reason its reason; BulkRedeliveryWorkflow is
+	// the workflow id of the bulk redelivery that it is a part of, or empty.
+	By, Reason             string
+	BulkRedeliveryWorkflow string
+	// ResetFrom is the run that this one is a workflow reset of, or empty.
 	ResetFrom string
 }
 
@@ -71,8 +70,8 @@ func (d Details) Markdown() string {
 // markdown is what is written so far.
 type markdown []byte
 
-// put appends what fmt.Sprintf makes of it; workflowcheck knows that one alone
-// to be deterministic.
+// put appends formatted text. Of the fmt functions workflowcheck knows only Sprintf to
+// be deterministic.
 func (m *markdown) put(format string, args ...any) {
 	*m = append(*m, fmt.Sprintf(format, args...)...)
 }
@@ -137,10 +136,10 @@ func askedBy(who string) string {
 
 // bulk links the bulk redelivery that the run is a part of.
 func (d Details) bulk() string {
-	if d.RedeliveriesWorkflow == "" {
+	if d.BulkRedeliveryWorkflow == "" {
 		return ""
 	}
-	return fmt.Sprintf(", as a part of [many](%s)", d.workflow(d.RedeliveriesWorkflow))
+	return fmt.Sprintf(", as a part of [many](%s)", d.workflow(d.BulkRedeliveryWorkflow))
 }
 
 func (d Details) link(runID string) string {
@@ -151,8 +150,8 @@ func (d Details) workflow(id string) string {
 	return "/namespaces/" + url.PathEscape(d.Namespace) + "/workflows/" + url.PathEscape(id)
 }
 
-// effort says what an open run is doing, and where its newest attempts and
-// polls stand meanwhile.
+// effort says what an open run is doing, and where to find its newest polls and
+// attempts.
 func (d Details) effort(b *markdown) {
 	switch d.State.Phase {
 	case operation.Closed:
@@ -210,8 +209,8 @@ func writeDelivery(b *markdown, d operation.Delivery, rows int) {
 	}
 }
 
-// writeAttempt writes one row; the date only where it is another than the row's
-// before. The UI sets no space between columns: a no-break space does.
+// writeAttempt writes one row, with the date where it differs from the previous row's.
+// The UI has no space between columns, so each cell ends with a no-break space.
 func writeAttempt(b *markdown, a operation.Attempt, day *string) {
 	status, reason, at := "none", "", a.At.UTC().Format("15:04:05.000")
 	if a.HTTPStatus != 0 {
@@ -222,7 +221,7 @@ func writeAttempt(b *markdown, a operation.Attempt, day *string) {
 	}
 	verdict := string(a.Verdict)
 	if verdict == "" {
-		verdict = "on its way"
+		verdict = "in flight"
 	}
 	if today := a.At.UTC().Format(time.DateOnly); today != *day {
 		*day, at = today, today+" "+at
@@ -230,7 +229,7 @@ func writeAttempt(b *markdown, a operation.Attempt, day *string) {
 	b.put("| %d\u00A0 | %s\u00A0 | %s\u00A0 | %s\u00A0 | %s |\n", a.Number, at, status, verdict, reason)
 }
 
-// advice is what to type where a callback was not acknowledged.
+// advice is the command that redelivers, where a callback was not acknowledged.
 func (d Details) advice(b *markdown) {
 	if o := d.State.Outcome; o != operation.OutcomeExhausted && o != operation.OutcomeGone && o != operation.OutcomeExpired {
 		return
@@ -239,11 +238,11 @@ func (d Details) advice(b *markdown) {
 	if d.State.Outcome == operation.OutcomeExpired {
 		repoll = " --repoll"
 	}
-	b.put("\nRedeliver when the cause is mended: %s\n",
+	b.put("\nRedeliver once the cause is fixed: %s\n",
 		code(fmt.Sprintf("starter redeliver %s %s%s --reason …", d.State.Endpoint, quoted(d.State.OperationID), repoll)))
 }
 
-// quoted is a shell's word.
+// quoted quotes a word for a shell.
 func quoted(word string) string {
 	if strings.IndexFunc(word, func(r rune) bool {
 		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("-_./:=", r)
@@ -274,9 +273,8 @@ func codes(raw map[string]string) string {
 	return strings.Join(words, " ")
 }
 
-// code is text as a code span, in which Markdown sees nothing: what could end
-// the span or a table's cell, break the line or turn the writing direction is
-// replaced.
+// code is text as a code span. It replaces what could end the span or a table's cell,
+// break the line or turn the writing direction.
 func code(text string) string {
 	var b strings.Builder
 	b.WriteByte('`')
@@ -302,7 +300,7 @@ func harmless(r rune) rune {
 	case r == '|':
 		return '¦'
 	case r == '\\':
-		// Before the end of a cell it would join two.
+		// At the end of a cell it would escape the bar.
 		return '⧵'
 	case unicode.IsControl(r), unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp):
 		return ' '

@@ -66,7 +66,7 @@ func detailed() map[string]ui.Details {
 	})
 	redelivered.EarlierRunID, redelivered.Reason = "01234567-89ab", "receiver `repaired`"
 	bulk := redelivered
-	bulk.By, bulk.RedeliveriesWorkflow = "ops | team", "redeliveries:rd_mfrggzdfmztwq2lknnwg23tpob"
+	bulk.By, bulk.BulkRedeliveryWorkflow = "ops | team", "redeliveries:rd_mfrggzdfmztwq2lknnwg23tpob"
 	reset := redelivered
 	reset.EarlierRunID, reset.ResetFrom = "", "01234567-89ab"
 	scheduled := of(operation.State{Phase: operation.Watching, Status: observed("reserved", false), Polls: 3})

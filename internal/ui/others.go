@@ -7,7 +7,7 @@ import (
 	"ringback/internal/operation"
 )
 
-// Outage is what workers report of an endpoint, in Markdown.
+// Outage is an endpoint's health in Markdown.
 func Outage(endpoint string, h operation.Health) string {
 	if !h.Failing {
 		return fmt.Sprintf("**recovered** · the endpoint %s acknowledged an attempt at %s\n", code(endpoint), h.At)
@@ -17,10 +17,10 @@ func Outage(endpoint string, h operation.Health) string {
 }
 
 // BulkRedelivery is a bulk redelivery in Markdown.
-func BulkRedelivery(r operation.Redeliveries) string {
+func BulkRedelivery(r operation.BulkRedelivery) string {
 	var text markdown
-	text.put("**%s** · %d of %d runs looked at · asked for by %s at %s%s\n\n",
-		r.Phase, r.Looked(), r.Matched, code(r.By), r.StartedAt, because(r.Reason))
+	text.put("**%s** · %d of %d runs processed · asked for by %s at %s%s\n\n",
+		r.Phase, r.Processed(), r.Matched, code(r.By), r.StartedAt, because(r.Reason))
 	text.put("| done | failed | skipped |\n|--:|--:|--:|\n")
 	text.put("| %d | %d | %d |\n\n", r.Done, r.Failed, r.Skipped)
 	text.put("At most %g a second%s, where %s.\n", r.RatePerSecond, forced(r.Force), filterInWords(r.Filter))
@@ -30,7 +30,7 @@ func BulkRedelivery(r operation.Redeliveries) string {
 			text.put("| %s | %s |\n", code(f.WorkflowID()), code(f.Detail))
 		}
 	}
-	text.put("\nSignal `stop` to begin no further operation, `resume` to go on. What was begun goes on by itself.\n")
+	text.put("\nSignal `stop` to redeliver no further operation, `resume` to continue. Redeliveries that were started continue.\n")
 	return text.String()
 }
 

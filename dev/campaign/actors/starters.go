@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/dev/campaign/journal"
 	"ringback/dev/campaign/plan"
 	"ringback/internal/operation"
@@ -44,7 +44,7 @@ func Starters(ctx context.Context, o Options) error {
 const callPatience = 10 * time.Second
 
 func client(api API) *apiclient.Client {
-	return &apiclient.Client{Base: api.URL, Key: Key, HTTP: http.Client{
+	return &apiclient.Client{MaxAttempts: 1, Base: api.URL, Key: Key, HTTP: http.Client{
 		Timeout:   callPatience,
 		Transport: &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute},
 	}}

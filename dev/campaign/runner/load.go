@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/internal/operation"
 )
 

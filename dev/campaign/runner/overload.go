@@ -188,7 +188,8 @@ func (o *overload) flood(ctx context.Context, rate float64) error {
 	withdrawals, reads := &answers{}, &answers{}
 	endWithdrawals := beat(meanwhile, withdrawalRate, func(n int) {
 		if ids := o.ids[withdrawn]; n < len(ids) {
-			withdrawals.note(o.client.Withdraw(ctx, operation.Key{Endpoint: withdrawn, OperationID: ids[n]}))
+			_, err := o.client.Withdraw(ctx, operation.Key{Endpoint: withdrawn, OperationID: ids[n]})
+			withdrawals.note(err)
 		}
 	})
 	endReads := beat(meanwhile, readRate, func(n int) {

@@ -14,8 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ringback/api/rest"
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/internal/config"
 	"ringback/internal/operation"
 )
@@ -47,7 +46,7 @@ func TestWhatIsDueAgainIsLateByWhatItCameAfterItsGap(t *testing.T) {
 
 // problem is an answer of the API that is not 2xx.
 func problem(status int, retryAfter string) error {
-	return &apiclient.Problem{Problem: rest.Problem{Status: status}, RetryAfter: retryAfter}
+	return &apiclient.Problem{Status: status, RetryAfter: retryAfter}
 }
 
 func TestACallIsAcceptedShedOrFailed(t *testing.T) {

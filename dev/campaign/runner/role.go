@@ -15,7 +15,7 @@ import (
 
 	"ringback/dev/campaign/actors"
 	"ringback/dev/temporalserver"
-	"ringback/internal/zaplog"
+	"ringback/internal/telemetry"
 )
 
 const (
@@ -89,7 +89,7 @@ func serveTemporal(ctx context.Context, setup []byte, ready func(), stderr io.Wr
 		return err
 	}
 	server, err := temporalserver.Start(ctx, temporalserver.Options{
-		Addr: s.Addr, Postgres: &p, Stock: true, Log: zaplog.NewConsole(stderr, zapcore.ErrorLevel),
+		Addr: s.Addr, Postgres: &p, Stock: true, Log: telemetry.NewConsoleLogger(stderr, zapcore.ErrorLevel),
 	})
 	if err != nil {
 		return err

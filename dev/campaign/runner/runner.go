@@ -18,7 +18,7 @@ import (
 
 	"github.com/Shopify/toxiproxy/v2"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/dev/campaign/actors"
 	"ringback/dev/campaign/journal"
 	"ringback/dev/campaign/plan"
@@ -375,7 +375,7 @@ func (s *Stage) died(p *program, err error) {
 // api calls one of the APIs past its link.
 func (s *Stage) api(n int) *apiclient.Client {
 	pipe := s.links[toAPI(s.apis[n%len(s.apis)].Name)].pipes[0]
-	return &apiclient.Client{Base: "http://" + pipe.upstream, Key: actors.Key}
+	return &apiclient.Client{MaxAttempts: 1, Base: "http://" + pipe.upstream, Key: actors.Key}
 }
 
 // Close ends everything: in order, with those that call before those that are

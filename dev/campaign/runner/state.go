@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"ringback/dev/apiclient"
+	apiclient "ringback/api/client"
 	"ringback/dev/campaign/journal"
 	"ringback/internal/operation"
 )

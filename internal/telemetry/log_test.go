@@ -1,0 +1,106 @@
+package telemetry_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/log"
+	"go.uber.org/zap"
+
+	"ringback/internal/telemetry"
+)
+
+func lines(t *testing.T, out *bytes.Buffer) []map[string]any {
+	t.Helper()
+	var all []map[string]any
+	decoder := json.NewDecoder(out)
+	for decoder.More() {
+		var line map[string]any
+		require.NoError(t, decoder.Decode(&line))
+		all = append(all, line)
+	}
+	return all
+}
+
+func TestAProgramLogsOneJSONObjectALine(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	logger := telemetry.NewLogger(&out, zap.InfoLevel)
+	logger.Debug("below the level")
+	logger.Named("delivery").Info("attempt", zap.Duration("took", 1500*time.Millisecond), zap.Error(errors.New("no route")))
+
+	all := lines(t, &out)
+	require.Len(t, all, 1)
+	line := all[0]
+	require.Regexp(t, `^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$`, line["time"])
+	require.Regexp(t, `telemetry/log_test\.go:\d+`, line["caller"])
+	delete(line, "time")
+	delete(line, "caller")
+	require.Equal(t, map[string]any{
+		"level": "info", "logger": "delivery", "msg": "attempt", "took": "1.5s", "error": "no route",
+	}, line)
+}
+
+func TestTheConsoleShowsAReadableLine(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	telemetry.NewConsoleLogger(&out, zap.DebugLevel).Debug("attempt", zap.Int("number", 2))
+	require.Regexp(t, `^\S+Z\tDEBUG\ttelemetry/log_test\.go:\d+\tattempt\t\{"number": 2\}\n$`, out.String())
+}
+
+func TestTheSDKLogsThroughZap(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		write func(log.Logger)
+		// want are the level and the fields; nil: nothing is logged.
+		want map[string]any
+	}{
+		"debug is below the level": {func(l log.Logger) { l.Debug("m") }, nil},
+		"info":                     {func(l log.Logger) { l.Info("m", "k", "v") }, map[string]any{"level": "info", "k": "v"}},
+		"warn":                     {func(l log.Logger) { l.Warn("m", "n", 7) }, map[string]any{"level": "warn", "n": 7.0}},
+		"error":                    {func(l log.Logger) { l.Error("m", "Error", errors.New("x")) }, map[string]any{"level": "error", "Error": "x"}},
+		"fields of With are in each line": {func(l log.Logger) { log.With(log.With(l, "a", 1), "b", 2).Info("m", "c", 3) },
+			map[string]any{"level": "info", "a": 1.0, "b": 2.0, "c": 3.0}},
+		"With leaves its logger as it is": {func(l log.Logger) { _ = log.With(l, "a", 1); l.Info("m") }, map[string]any{"level": "info"}},
+		"the SDK's ids have the names of ours": {
+			func(l log.Logger) {
+				l.Info("m", "TraceID", "t", "SpanID", "s", "WorkflowID", "w", "RunID", "r", "Attempt", 1)
+			},
+			map[string]any{"level": "info", "trace_id": "t", "span_id": "s", "workflow_id": "w", "run_id": "r", "Attempt": 1.0}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var out bytes.Buffer
+			tc.write(telemetry.TemporalLogger(telemetry.NewLogger(&out, zap.InfoLevel)))
+			all := lines(t, &out)
+			if tc.want == nil {
+				require.Empty(t, all)
+				return
+			}
+			require.Len(t, all, 1)
+			require.Equal(t, "m", all[0]["msg"])
+			require.Contains(t, all[0]["caller"], "telemetry/log_test.go:", "the line that logged, not the adapter")
+			for _, common := range []string{"msg", "caller", "time"} {
+				delete(all[0], common)
+			}
+			require.Equal(t, tc.want, all[0])
+		})
+	}
+}
+
+// logFromHere is a helper whose caller is the one to be named.
+func logFromHere(l log.Logger) { log.Skip(l, 1).Info("m") }
+
+func TestSkippedCallersAreNotNamed(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	logger := telemetry.TemporalLogger(telemetry.NewLogger(&out, zap.InfoLevel))
+	logFromHere(logger)
+	logFromHere(logger)
+	all := lines(t, &out)
+	require.NotEqual(t, all[0]["caller"], all[1]["caller"], "the two lines that call logFromHere")
+}

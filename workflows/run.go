@@ -1,0 +1,142 @@
+package workflows
+
+import (
+	"errors"
+	"fmt"
+
+	"go.temporal.io/sdk/workflow"
+
+	"ringback/activities"
+	"ringback/internal/operation"
+)
+
+// acts names the activities for the SDK; it is never called.
+var acts *activities.Activities
+
+// run is one run of an operation. What it knows of the operation is in op; the other
+// fields say what is pending.
+type run struct {
+	in Input
+	// ctx is disconnected from root: a cancellation of the run is a withdrawal, and
+	// cancels nothing in flight.
+	ctx, root workflow.Context
+	op        *operation.Lifecycle
+	signals   signals
+
+	// pollNow says that a push requested a poll, statusPushed that a push changed the
+	// status, so that the pending watch awaits a change from an outdated one.
+	pollNow      bool
+	statusPushed bool
+	// watchTask is the workflow task (by its history length) that started the pending
+	// watch; 0: none is pending. watchOver says that no other will be.
+	watchTask int
+	watchOver bool
+	// attemptTask is the workflow task in which the latest attempt inside one was made.
+	attemptTask int
+	// phase is AttributePhase as it was written last.
+	phase operation.Phase
+	// notices are the runs of the notices given; each is ready once its run began.
+	notices []workflow.Future
+}
+
+// newRun registers the run's handlers before anything can fail.
+func newRun(root workflow.Context, in Input) (*run, error) {
+	ctx, _ := workflow.NewDisconnectedContext(root)
+	r := &run{in: in, ctx: ctx, root: root, op: operation.NewLifecycle(lifecycleOptions(in)), signals: newSignals(ctx), phase: in.Phase}
+	if in.AcceptedAt.IsZero() {
+		r.in.AcceptedAt = operation.At(workflow.GetInfo(ctx).WorkflowStartTime)
+	}
+	if again := in.Redelivery; again != nil && !again.Repoll && in.Carried == nil {
+		r.redeliver()
+	}
+	if err := r.registerHandlers(); err != nil {
+		return nil, fmt.Errorf("registering the run's handlers: %w", err)
+	}
+	return r, nil
+}
+
+func lifecycleOptions(in Input) operation.LifecycleOptions {
+	o := operation.LifecycleOptions{
+		Key: in.Start.Key(), Reference: in.Start.Reference, Dialect: in.Dialect, Rules: in.Rules, Statuses: in.Wanted,
+		Supersede: in.Policy.Supersede, KnownStatus: in.Start.KnownStatus, Continued: in.Carried,
+	}
+	if again := in.Redelivery; again != nil {
+		o.Previous, o.Repoll, o.Force = &again.Previous, again.Repoll, again.Force
+	}
+	return o
+}
+
+// registerHandlers sets the handlers of Updates and Queries.
+func (r *run) registerHandlers() error {
+	return errors.Join(
+		workflow.SetUpdateHandlerWithOptions(r.ctx, UpdateRevoke, r.revokeUpdate, workflow.UpdateHandlerOptions{
+			Validator: func(revocation operation.Revocation) error {
+				if err := operation.Validate(operation.ReasonRule.Check(revocation.Reason)); err != nil {
+					return err
+				}
+				return r.op.CheckRevocation(revocation)
+			},
+			Description: "Record that the operation itself was revoked.",
+		}),
+		workflow.SetUpdateHandlerWithOptions(r.ctx, UpdateStatus, r.pushUpdate, workflow.UpdateHandlerOptions{
+			Validator:   validatePush,
+			Description: "Take a status that the core sends by itself; without one, poll now.",
+		}),
+		workflow.SetUpdateHandlerWithOptions(r.ctx, UpdateWithdraw, r.withdrawUpdate, workflow.UpdateHandlerOptions{
+			Description: "End the operation without a callback.",
+		}),
+		workflow.SetQueryHandler(r.ctx, QueryState, func() (operation.State, error) { return r.record().State, nil }),
+		workflow.SetQueryHandler(r.ctx, QueryRecord, func() (operation.Record, error) { return r.record(), nil }),
+	)
+}
+
+// awaitCallback waits for a callback to deliver. It is false once the operation has
+// ended, or is to be continued by another run, and nothing is pending.
+func (r *run) awaitCallback() bool {
+	due := func() bool { return r.op.HasPending() && !r.continuesAsNew() }
+	r.await(r.ctx, func() bool { return !r.unread() && (due() || r.idle() && (r.op.Closed() || r.continuesAsNew())) })
+	return due()
+}
+
+// continuesAsNew reports whether the run is to end early and continue as new: its
+// history has grown, or holds most of the Updates that the server allows.
+func (r *run) continuesAsNew() bool { return workflow.GetInfo(r.ctx).GetContinueAsNewSuggested() }
+
+// idle reports whether nothing is pending. Something pending would be lost with the
+// run, or would arrive in the workflow task that closes it and have the server
+// refuse that task.
+func (r *run) idle() bool {
+	for _, began := range r.notices {
+		if !began.IsReady() {
+			return false
+		}
+	}
+	return r.watchOver && workflow.AllHandlersFinished(r.ctx)
+}
+
+// await waits for a condition on the coroutine of ctx.
+func (r *run) await(ctx workflow.Context, condition func() bool) {
+	r.showDetails()
+	await(ctx, condition)
+}
+
+func awaitEither(ctx workflow.Context, one, other func() bool) {
+	await(ctx, func() bool { return one() || other() })
+}
+
+// await waits for a condition. An operation's run waits on a disconnected context,
+// on which no wait fails.
+func await(ctx workflow.Context, condition func() bool) {
+	if err := workflow.Await(ctx, condition); err != nil {
+		workflow.GetLogger(ctx).Error("waiting on a disconnected context failed", "error", err)
+	}
+}
+
+// record is what the run would hand on now.
+func (r *run) record() operation.Record {
+	record := r.op.Record()
+	record.State.RunID = workflow.GetInfo(r.ctx).WorkflowExecution.RunID
+	return record
+}
+
+func (r *run) now() operation.Time { return operation.At(workflow.Now(r.ctx)) }

@@ -1,0 +1,122 @@
+package workflows
+
+import (
+	"go.temporal.io/sdk/workflow"
+
+	"ringback/activities"
+	"ringback/internal/operation"
+)
+
+// signals are the channels of the Signals that a run takes.
+type signals struct {
+	pushes, revocations, unacknowledged workflow.ReceiveChannel
+}
+
+func newSignals(ctx workflow.Context) signals {
+	return signals{
+		pushes:         workflow.GetSignalChannel(ctx, SignalStatus),
+		revocations:    workflow.GetSignalChannel(ctx, SignalRevoke),
+		unacknowledged: workflow.GetSignalChannel(ctx, SignalUnacknowledged),
+	}
+}
+
+// receiveSignals records Signals and the run's cancellation for as long as the run
+// lasts. It does nothing else: the run's other coroutines wait for the change in op.
+func (r *run) receiveSignals(ctx workflow.Context) {
+	for {
+		r.await(ctx, r.unread)
+		r.drainSignals()
+		r.showDetails()
+	}
+}
+
+// unread reports whether a Signal or a cancellation waits.
+func (r *run) unread() bool {
+	withdrawal := r.root.Err() != nil && !r.op.Withdrawn()
+	return withdrawal || r.signals.pushes.Len()+r.signals.revocations.Len()+r.signals.unacknowledged.Len() > 0
+}
+
+// drainSignals records everything that waits. A Signal can't be refused: one that is
+// not allowed is logged and dropped.
+func (r *run) drainSignals() {
+	log := workflow.GetLogger(r.ctx)
+	var push Push
+	for r.signals.pushes.ReceiveAsync(&push) {
+		if err := validatePush(push); err != nil {
+			log.Warn("a status by Signal was not taken", "error", err)
+		} else {
+			r.push(push)
+		}
+		push = Push{}
+	}
+	var revocation operation.Revocation
+	for r.signals.revocations.ReceiveAsync(&revocation) {
+		if _, err := r.revoke(withSoundReason(revocation)); err != nil {
+			log.Warn("a revocation by Signal was not allowed", "error", err)
+		}
+		revocation = operation.Revocation{}
+	}
+	var first activities.Unacknowledged
+	for r.signals.unacknowledged.ReceiveAsync(&first) {
+		r.recordFirstAttempt(first)
+		first = activities.Unacknowledged{}
+	}
+	if r.root.Err() != nil {
+		r.op.Withdraw()
+	}
+}
+
+func (r *run) push(p Push) {
+	if p.Status == "" {
+		r.pollNow = r.op.Watching()
+		return
+	}
+	switch r.op.Push(p.Status, r.now()) {
+	case operation.ObservedChange, operation.ObservedRepeat:
+		r.statusPushed = true
+	case operation.ObservedSame, operation.ObservedContradiction, operation.ObservedStale:
+	}
+}
+
+func (r *run) revoke(revocation operation.Revocation) (operation.State, error) {
+	revocation.At = r.now()
+	if err := r.op.Revoke(revocation); err != nil {
+		return operation.State{}, err
+	}
+	return r.record().State, nil
+}
+
+// recordFirstAttempt records the first attempt of the delivery in progress, which a
+// Deliver activity made, so that AttributePhase can be set.
+func (r *run) recordFirstAttempt(first activities.Unacknowledged) {
+	record, delivering := r.op.CurrentDelivery()
+	if !delivering || first.CallbackID != record.Delivery.CallbackID || record.Made > 0 {
+		return
+	}
+	record.BeginAttempt(first.Attempt.At)
+	record.EndAttempt(first.Attempt, "", "", operation.Time{})
+	r.recordDelivery(record)
+}
+
+// The SDK runs Update handlers before buffered Signals. Each handler drains the
+// Signals first, to keep the order of arrival.
+
+func (r *run) pushUpdate(_ workflow.Context, p Push) error {
+	r.drainSignals()
+	r.push(p)
+	r.showDetails()
+	return nil
+}
+
+func (r *run) revokeUpdate(_ workflow.Context, revocation operation.Revocation) (operation.State, error) {
+	r.drainSignals()
+	defer r.showDetails()
+	return r.revoke(revocation)
+}
+
+func (r *run) withdrawUpdate(workflow.Context) (operation.State, error) {
+	r.drainSignals()
+	r.op.Withdraw()
+	r.showDetails()
+	return r.record().State, nil
+}
