@@ -64,20 +64,19 @@ func TestTwentyRedeliveriesAtOnceStartOneRun(t *testing.T) {
 	}
 }
 
-// lateStarts is a client whose starts wait until all that are expected have
-// come; then the first is made, and the others once the run that it began has
-// awaitClosed.
+// lateStarts is a client whose starts wait until as many as expected have arrived.
+// Then the first is made, and the others once the run that it started has closed.
 type lateStarts struct {
 	client.Client
 	expected int32
-	come     atomic.Int32
+	arrived  atomic.Int32
 	all      chan struct{}
 	over     chan struct{}
 }
 
 func (l *lateStarts) ExecuteWorkflow(ctx context.Context, o client.StartWorkflowOptions, workflow any, args ...any) (client.WorkflowRun, error) {
 	first := false
-	switch l.come.Add(1) {
+	switch l.arrived.Add(1) {
 	case 1:
 		first = true
 	case l.expected:

@@ -1,5 +1,5 @@
-// Package proc runs a program as a process of its own, reads what it says and
-// ends it by its own id, so that tests can kill what must survive killing.
+// Package proc runs a program as a process of its own, reads its output and ends
+// it by its process id, so that tests can kill what must survive being killed.
 package proc
 
 import (
@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// Process is a running child. Its methods are safe for concurrent use.
+// Process is a running program. Its methods are safe for concurrent use.
 type Process struct {
 	command *exec.Cmd
 	output  *output
@@ -25,15 +25,15 @@ type Process struct {
 }
 
 // Start starts command with its output captured; where command.Stdout is set,
-// that gets both streams as well. On Linux the child is killed when this process
+// that gets both streams as well. On Linux the program is killed when this process
 // dies, however it dies.
 func Start(command *exec.Cmd) (*Process, error) {
 	p := &Process{command: command, output: newOutput(), done: make(chan struct{})}
-	var said io.Writer = p.output
+	var both io.Writer = p.output
 	if command.Stdout != nil {
-		said = io.MultiWriter(p.output, command.Stdout)
+		both = io.MultiWriter(p.output, command.Stdout)
 	}
-	command.Stdout, command.Stderr = said, said
+	command.Stdout, command.Stderr = both, both
 	if command.SysProcAttr == nil {
 		command.SysProcAttr = &syscall.SysProcAttr{}
 	}
@@ -48,13 +48,13 @@ func Start(command *exec.Cmd) (*Process, error) {
 	return p, nil
 }
 
-// PID is the child's process id.
+// PID is the program's process id.
 func (p *Process) PID() int { return p.command.Process.Pid }
 
-// Done is closed when the child has ended.
+// Done is closed when the program has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
-// Err is how the child ended: nil for exit status 0. It waits for the end.
+// Err is how the program ended: nil for exit status 0. It waits for the end.
 func (p *Process) Err() error {
 	<-p.done
 	return p.err
@@ -69,10 +69,10 @@ func (p *Process) ending() error {
 	return errExited
 }
 
-// Output is what the child has written so far, both streams together.
+// Output is what the program has written so far, both streams together.
 func (p *Process) Output() string { return p.output.String() }
 
-// Await waits until the child's output matches pattern and returns the first
+// Await waits until the program's output matches pattern and returns the first
 // group, or the whole match where there is none.
 func (p *Process) Await(ctx context.Context, pattern string) (string, error) {
 	re, err := regexp.Compile(pattern)
@@ -80,7 +80,7 @@ func (p *Process) Await(ctx context.Context, pattern string) (string, error) {
 		return "", err
 	}
 	for {
-		// Taken before the look, so that what is written in between is not missed.
+		// Taken before reading the output, so that nothing written in between is missed.
 		grown := p.output.grown()
 		if match := re.FindStringSubmatch(p.Output()); match != nil {
 			return match[min(1, len(match)-1)], nil
@@ -88,14 +88,14 @@ func (p *Process) Await(ctx context.Context, pattern string) (string, error) {
 		select {
 		case <-grown:
 		case <-p.done:
-			return "", fmt.Errorf("%s ended before it said %q: %w; it said:\n%s", p.command.Path, pattern, p.ending(), p.Output())
+			return "", fmt.Errorf("%s ended before it wrote %q: %w; it wrote:\n%s", p.command.Path, pattern, p.ending(), p.Output())
 		case <-ctx.Done():
-			return "", fmt.Errorf("wait for %s to say %q: %w; it said:\n%s", p.command.Path, pattern, ctx.Err(), p.Output())
+			return "", fmt.Errorf("wait for %s to write %q: %w; it wrote:\n%s", p.command.Path, pattern, ctx.Err(), p.Output())
 		}
 	}
 }
 
-// Kill ends the child as a crash would, with SIGKILL, and waits for its end.
+// Kill ends the program as a crash would, with SIGKILL, and waits for its end.
 func (p *Process) Kill() error {
 	if err := p.Signal(syscall.SIGKILL); err != nil {
 		return err
@@ -104,9 +104,8 @@ func (p *Process) Kill() error {
 	return nil
 }
 
-// Stop asks the child to end with signal and waits; a child that is still
-// there after grace is killed, which is an error. A child that has ended
-// already is none.
+// Stop sends signal and waits for the end. A program that still runs after grace is
+// killed, which is an error. One that has ended already is not an error.
 func (p *Process) Stop(signal syscall.Signal, grace time.Duration) error {
 	if err := p.Signal(signal); err != nil {
 		return err
@@ -119,8 +118,8 @@ func (p *Process) Stop(signal syscall.Signal, grace time.Duration) error {
 	}
 }
 
-// Signal sends a signal and does not wait for what it does. A child that has
-// ended already is no error.
+// Signal sends a signal and does not wait for what it does. A program
+// that has ended already is no error.
 func (p *Process) Signal(signal syscall.Signal) error {
 	err := p.command.Process.Signal(signal)
 	if errors.Is(err, os.ErrProcessDone) {
@@ -132,7 +131,7 @@ func (p *Process) Signal(signal syscall.Signal) error {
 	return nil
 }
 
-// output keeps what was written and tells who waits for more.
+// output keeps what was written and wakes those that wait for more.
 type output struct {
 	mu   sync.Mutex
 	text bytes.Buffer
