@@ -91,6 +91,36 @@ func TestEveryLinkBetweenDocumentsLeadsSomewhere(t *testing.T) {
 	}
 }
 
+// TestTheWayOfAnOperationIsTrue holds that the functions, methods, types and files
+// that docs/design/one-operation.md names exist.
+func TestTheWayOfAnOperationIsTrue(t *testing.T) {
+	t.Parallel()
+	document, err := os.ReadFile("docs/design/one-operation.md")
+	require.NoError(t, err)
+	var source strings.Builder
+	for _, name := range command(t, "git", "ls-files", "workflows/*.go", "activities/*.go", "api/*.go", "internal/*.go") {
+		content, err := os.ReadFile(name)
+		if os.IsNotExist(err) {
+			continue // deleted, not yet committed
+		}
+		require.NoError(t, err)
+		source.Write(content)
+	}
+	for _, code := range regexp.MustCompile("`([^`\\s]+)`").FindAllStringSubmatch(string(document), -1) {
+		name := code[1]
+		of, member, dotted := strings.Cut(name, ".")
+		switch {
+		case strings.HasSuffix(name, ".go"):
+			require.FileExists(t, name)
+		case dotted:
+			declared := regexp.MustCompile(`(?m)^func \(\w+ \*?` + of + `\) ` + member + `\(|^type ` + member + ` |^\t` + member + ` +\S`)
+			require.Regexpf(t, declared, source.String(), "%s is not declared", name)
+		}
+	}
+	steps := regexp.MustCompile(`(?m)^\d+\. `).FindAllString(string(document), -1)
+	require.LessOrEqual(t, len(steps), 40)
+}
+
 // promises are the chapters of docs/promises.md by their number.
 func promises(t *testing.T) map[string]string {
 	t.Helper()

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Nothing calls out but by the egress guard's clients (ADR 0037): what makes a
+// Nothing calls out but by the egress guard's clients (docs/adr/0013): what makes a
 // client, a transport or a connection stands in these files alone.
 func TestOutgoingConnectionsAreMadeByTheEgressGuardAlone(t *testing.T) {
 	t.Parallel()

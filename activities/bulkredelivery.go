@@ -31,9 +31,6 @@ const (
 	// recordMaxAge is how old the page's record on the server may be when an
 	// operation is begun.
 	recordMaxAge = 500 * time.Millisecond
-	// redeliverTries is how often one operation is tried before the activity leaves
-	// it to a later run.
-	redeliverTries = 3
 )
 
 // RedeliverPage redelivers the operations of one page one after another, at most
@@ -93,7 +90,9 @@ func (p *redeliveryPage) next(ctx context.Context, run operation.RunRef) error {
 		return err
 	}
 	begun := time.Now()
-	redelivered, err := p.redeliver(ctx, run)
+	r := p.in.Job
+	redelivered, err := p.a.RedeliverRun(context.WithoutCancel(ctx), run,
+		operation.RedeliveryRequest{Force: r.Force, Reason: r.Reason, By: r.By, BulkRedeliveryID: r.ID})
 	if err != nil {
 		return err
 	}
@@ -129,24 +128,6 @@ func (p *redeliveryPage) record(ctx context.Context) error {
 	}
 	p.recordedAt = now
 	return nil
-}
-
-// redeliver tries one operation a few times.
-func (p *redeliveryPage) redeliver(ctx context.Context, run operation.RunRef) (operation.Redelivered, error) {
-	r := p.in.Job
-	request := operation.RedeliveryRequest{Force: r.Force, Reason: r.Reason, By: r.By, BulkRedeliveryID: r.ID}
-	for try := 1; ; try++ {
-		redelivered, err := p.a.RedeliverRun(context.WithoutCancel(ctx), run, request)
-		if err == nil || try == redeliverTries {
-			return redelivered, err
-		}
-		if err := p.recorder.sleepUntil(ctx, time.Now().Add(time.Second<<try)); err != nil {
-			return operation.Redelivered{}, err
-		}
-		if err := p.record(ctx); err != nil {
-			return operation.Redelivered{}, err
-		}
-	}
 }
 
 // stop ends this run of the activity for err: with the page's place where the

@@ -318,9 +318,11 @@ func TestDeliverDoesNotMakeAnAttemptThatIsNotRecorded(t *testing.T) {
 		require.NoError(t, failed.Details(&left))
 		require.Equal(t, 1, left.Made)
 		require.Equal(t, []operation.Verdict{operation.Unacknowledged}, verdicts(left.Delivery.Attempts))
+		kept := recorded[operation.DeliveryRecord](t, b.server)
+		require.Equal(t, verdicts(left.Delivery.Attempts), verdicts(kept.Delivery.Attempts), "else its time-out would be waited for")
 
 		b.server.answer = nil
-		result, err := b.deliver(in, run{details: recorded[operation.DeliveryRecord](t, b.server), attempt: 2})
+		result, err := b.deliver(in, run{details: kept, attempt: 2})
 		require.NoError(t, err)
 		require.Equal(t, 3, b.receiver.requests(), "what was not recorded costs nothing")
 		require.Equal(t, 3, result.Record.Made)
@@ -358,19 +360,6 @@ func TestDeliverRestoresTheRecordWhereAHeartbeatFailed(t *testing.T) {
 		_, err := b.deliver(deliverInput(time.Second, 3), run{})
 		require.Equal(t, activities.TypeNotRecorded, failure(t, err).Type())
 		require.Zero(t, recorded[operation.DeliveryRecord](t, b.server).Made)
-	})
-}
-
-// Else the next run would take the attempt before it for one whose end was not seen,
-// and wait for its time-out.
-func TestDeliverKeepsTheVerdictBeforeAnAttemptThatCouldNotBeRecorded(t *testing.T) {
-	t.Parallel()
-	inVirtualTime(t, func(t *testing.T, b *fixture) {
-		b.server.answer = afterHeartbeats(1, serviceerror.NewUnavailable("no server"))
-		_, err := b.deliver(deliverInput(time.Second, 3), run{})
-		require.Equal(t, activities.TypeNotRecorded, failure(t, err).Type())
-		kept := recorded[operation.DeliveryRecord](t, b.server)
-		require.Equal(t, []operation.Verdict{operation.Unacknowledged}, verdicts(kept.Delivery.Attempts))
 	})
 }
 

@@ -1,5 +1,6 @@
-// The program api serves Ringback's HTTP API, and hosts a worker unless told
-// otherwise: an operation that starts where a worker runs is delivered in milliseconds.
+// The program api serves Ringback's HTTP API, and runs a worker unless told
+// otherwise: where both are one process, a start is eager and its callback is
+// delivered within milliseconds.
 package main
 
 import (

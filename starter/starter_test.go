@@ -469,7 +469,7 @@ func TestEachErrorHasItsExitCode(t *testing.T) {
 		"not revocable":                   {refuse(client.ProblemNotRevocable), []string{"revoke", "SHOP", "1", "--initiated-by", "core"}, 4, "HTTP 409 not-revocable"},
 		"not redeliverable":               {refuse(client.ProblemNotRedeliverable), []string{"redeliver", "SHOP", "1"}, 4, "HTTP 409 not-redeliverable"},
 		"unavailable":                     {refuse(client.ProblemUnavailable), []string{"withdraw", "SHOP", "1"}, 5, "HTTP 503 unavailable: Because. Try again in 5 s. (request "},
-		"an id that the API refuses":      {nil, []string{"state", "SH OP", "1"}, 1, "endpoint: is not a name"},
+		"an id that the API refuses":      {nil, []string{"state", "SH OP", "1"}, 1, "endpoint: holds a character outside letters, digits, _ and -"},
 		"no operation":                    {nil, []string{"state"}, 2, "ENDPOINT OPERATION_ID"},
 		"an operation without an id":      {nil, []string{"state", "SHOP"}, 2, "ENDPOINT OPERATION_ID"},
 		"an operation with an empty id":   {nil, []string{"state", "SHOP", ""}, 2, "ENDPOINT OPERATION_ID"},

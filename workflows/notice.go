@@ -99,7 +99,7 @@ func Outage(ctx workflow.Context, in OutageInput) error {
 	reports := workflow.GetSignalChannel(ctx, SignalHealth)
 	for {
 		if in.Record == nil {
-			in.begin(newest(ctx, reports, in.Next))
+			in.begin(newest(ctx, in.Next))
 			in.Next = nil
 		}
 		if in.Record != nil {
@@ -109,7 +109,7 @@ func Outage(ctx workflow.Context, in OutageInput) error {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case in.Record != nil || workflow.GetInfo(ctx).GetContinueAsNewSuggested():
-			in.Next = unreadReport(reports)
+			in.Next = unreadReport(ctx)
 			return workflow.NewContinueAsNewError(ctx, Outage, in)
 		case !in.Failing && reports.Len() == 0:
 			return in.result()
@@ -152,27 +152,23 @@ func (in *OutageInput) result() error {
 }
 
 // newest is the latest report. It waits for one unless there is one already.
-func newest(ctx workflow.Context, reports workflow.ReceiveChannel, already *operation.Health) operation.Health {
-	if later := unreadReport(reports); later != nil {
+func newest(ctx workflow.Context, already *operation.Health) operation.Health {
+	if later := unreadReport(ctx); later != nil {
 		return *later
 	}
-	if already != nil {
-		return *already
+	if already == nil {
+		already = new(operation.Health)
+		workflow.GetSignalChannel(ctx, SignalHealth).Receive(ctx, already)
+		if later := unreadReport(ctx); later != nil {
+			return *later
+		}
 	}
-	var report operation.Health
-	reports.Receive(ctx, &report)
-	if later := unreadReport(reports); later != nil {
-		return *later
-	}
-	return report
+	return *already
 }
 
-// unreadReport is the latest buffered report, or nil.
-func unreadReport(reports workflow.ReceiveChannel) *operation.Health {
-	var latest *operation.Health
-	for report := new(operation.Health); reports.ReceiveAsync(report); report = new(operation.Health) {
-		latest = report
-	}
+// unreadReport is the latest report that waits, or nil.
+func unreadReport(ctx workflow.Context) (latest *operation.Health) {
+	drain(ctx, SignalHealth, func(report operation.Health) { latest = &report })
 	return latest
 }
 

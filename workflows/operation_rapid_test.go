@@ -26,7 +26,7 @@ func TestARunHoldsItsInvariantsWhateverHappens(t *testing.T) {
 		seen := simulate(t, s, nil, false, false)
 		holds(t, seen)
 		for range rapid.IntRange(0, 3).Draw(t, "redeliveries") {
-			s.anyWorld(t)
+			s.anyReactions(t)
 			s.acts = nil
 			seen = simulate(t, s, seen, rapid.Bool().Draw(t, "repoll"), rapid.Bool().Draw(t, "force"))
 			holds(t, seen)

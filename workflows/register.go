@@ -10,7 +10,7 @@ import (
 )
 
 // PinnedAtMost is how long a run may last, by its policies, to stay on the build that
-// started it. For so long after an upgrade the previous build is needed (docs/adr/0044).
+// started it. For so long after an upgrade the previous build is needed (docs/adr/0016).
 const PinnedAtMost = 24 * time.Hour
 
 // Register registers all workflows and activities. On a versioned worker an operation

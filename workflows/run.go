@@ -21,7 +21,6 @@ type run struct {
 	// cancels nothing in flight.
 	ctx, root workflow.Context
 	op        *operation.Lifecycle
-	signals   signals
 
 	// pollNow says that a push requested a poll, statusPushed that a push changed the
 	// status, so that the pending watch awaits a change from an outdated one.
@@ -42,7 +41,7 @@ type run struct {
 // newRun registers the run's handlers before anything can fail.
 func newRun(root workflow.Context, in Input) (*run, error) {
 	ctx, _ := workflow.NewDisconnectedContext(root)
-	r := &run{in: in, ctx: ctx, root: root, op: operation.NewLifecycle(lifecycleOptions(in)), signals: newSignals(ctx), phase: in.Phase}
+	r := &run{in: in, ctx: ctx, root: root, op: operation.NewLifecycle(lifecycleOptions(in)), phase: in.Phase}
 	if in.AcceptedAt.IsZero() {
 		r.in.AcceptedAt = operation.At(workflow.GetInfo(ctx).WorkflowStartTime)
 	}

@@ -126,13 +126,13 @@ func anyScenario(t *rapid.T) scenario {
 	if rapid.IntRange(0, 4).Draw(t, "filtered") == 4 {
 		s.wanted = statuses[2:5]
 	}
-	s.anyWorld(t)
+	s.anyReactions(t)
 	s.acts = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) act { return anyAct(t, statuses) }), 0, 5).Draw(t, "acts")
 	return s
 }
 
-// anyWorld draws what is not the operation's own: a redelivery has another.
-func (s *scenario) anyWorld(t *rapid.T) {
+// anyReactions draws how the core, the receiver and the server behave: anew for each redelivery.
+func (s *scenario) anyReactions(t *rapid.T) {
 	statuses := vocabularies[s.kind]
 	s.answers = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) coreAnswer { return anyAnswer(t, statuses) }), 1, 8).Draw(t, "answers")
 	s.replies = rapid.SliceOfN(rapid.Custom(anyReply), 1, 8).Draw(t, "replies")

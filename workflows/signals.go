@@ -7,19 +7,6 @@ import (
 	"ringback/internal/operation"
 )
 
-// signals are the channels of the Signals that a run takes.
-type signals struct {
-	pushes, revocations, unacknowledged workflow.ReceiveChannel
-}
-
-func newSignals(ctx workflow.Context) signals {
-	return signals{
-		pushes:         workflow.GetSignalChannel(ctx, SignalStatus),
-		revocations:    workflow.GetSignalChannel(ctx, SignalRevoke),
-		unacknowledged: workflow.GetSignalChannel(ctx, SignalUnacknowledged),
-	}
-}
-
 // receiveSignals records Signals and the run's cancellation for as long as the run
 // lasts. It does nothing else: the run's other coroutines wait for the change in op.
 func (r *run) receiveSignals(ctx workflow.Context) {
@@ -32,37 +19,38 @@ func (r *run) receiveSignals(ctx workflow.Context) {
 
 // unread reports whether a Signal or a cancellation waits.
 func (r *run) unread() bool {
-	withdrawal := r.root.Err() != nil && !r.op.Withdrawn()
-	return withdrawal || r.signals.pushes.Len()+r.signals.revocations.Len()+r.signals.unacknowledged.Len() > 0
+	waiting := func(name string) bool { return workflow.GetSignalChannel(r.ctx, name).Len() > 0 }
+	return waiting(SignalStatus) || waiting(SignalRevoke) || waiting(SignalUnacknowledged) ||
+		r.root.Err() != nil && !r.op.Withdrawn()
 }
 
 // drainSignals records everything that waits. A Signal can't be refused: one that is
 // not allowed is logged and dropped.
 func (r *run) drainSignals() {
 	log := workflow.GetLogger(r.ctx)
-	var push Push
-	for r.signals.pushes.ReceiveAsync(&push) {
-		if err := validatePush(push); err != nil {
+	drain(r.ctx, SignalStatus, func(p Push) {
+		if err := validatePush(p); err != nil {
 			log.Warn("a status by Signal was not taken", "error", err)
-		} else {
-			r.push(push)
+			return
 		}
-		push = Push{}
-	}
-	var revocation operation.Revocation
-	for r.signals.revocations.ReceiveAsync(&revocation) {
+		r.push(p)
+	})
+	drain(r.ctx, SignalRevoke, func(revocation operation.Revocation) {
 		if _, err := r.revoke(withSoundReason(revocation)); err != nil {
 			log.Warn("a revocation by Signal was not allowed", "error", err)
 		}
-		revocation = operation.Revocation{}
-	}
-	var first activities.Unacknowledged
-	for r.signals.unacknowledged.ReceiveAsync(&first) {
-		r.recordFirstAttempt(first)
-		first = activities.Unacknowledged{}
-	}
+	})
+	drain(r.ctx, SignalUnacknowledged, r.recordFirstAttempt)
 	if r.root.Err() != nil {
 		r.op.Withdraw()
+	}
+}
+
+// drain takes the Signals of that name that wait.
+func drain[T any](ctx workflow.Context, name string, take func(T)) {
+	signals := workflow.GetSignalChannel(ctx, name)
+	for arg := new(T); signals.ReceiveAsync(arg); arg = new(T) {
+		take(*arg)
 	}
 }
 

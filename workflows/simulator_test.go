@@ -182,7 +182,11 @@ func (m *simulator) open(start time.Time, in workflows.Input) {
 	suite.SetLogger(silent{})
 	m.env = suite.NewTestWorkflowEnvironment()
 	m.env.RegisterWorkflowWithOptions(workflows.Operation, workflow.RegisterOptions{Name: workflows.OperationType})
-	m.env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{m}})
+	m.env.SetWorkerOptions(worker.Options{
+		Interceptors: []interceptor.WorkerInterceptor{m},
+		// A slow machine is no deadlock.
+		DeadlockDetectionTimeout: time.Minute,
+	})
 	m.env.SetStartTime(start)
 	m.env.SetTestTimeout(time.Minute)
 	m.env.SetStartWorkflowOptions(startOptions(in))

@@ -31,7 +31,7 @@ func TestSignalsAndUpdatesAreValidatedAsTheAPIDoes(t *testing.T) {
 		{name: "an Update with a status of 300 characters is rejected", update: workflows.UpdateStatus, arg: workflows.Push{Status: long}, refused: "status: is longer than 64 characters"},
 		{name: "an Update with a card number in a revocation's reason is rejected", update: workflows.UpdateRevoke, arg: operation.Revocation{InitiatedBy: "core", Reason: "card " + card}, refused: "reason: looks like it holds a card number"},
 		{name: "an Update with a card number for who revoked is rejected", update: workflows.UpdateRevoke, arg: operation.Revocation{InitiatedBy: card}, refused: "initiated_by: is not one of"},
-		{name: "an Update with a reason of 256 Cyrillic letters is taken", update: workflows.UpdateRevoke, arg: operation.Revocation{InitiatedBy: "core", Reason: strings.Repeat("і", 256)}, refused: "it was accepted", revoked: true},
+		{name: "an Update with a reason of 256 Cyrillic letters is taken", update: workflows.UpdateRevoke, arg: operation.Revocation{InitiatedBy: "core", Reason: strings.Repeat("і", 256)}, revoked: true},
 		{name: "a Signal with a card number for a status is not taken", signal: workflows.SignalStatus, arg: workflows.Push{Status: card}},
 		{name: "a Signal with a status of 300 characters is not taken", signal: workflows.SignalStatus, arg: workflows.Push{Status: long}},
 		{name: "a revocation by Signal counts without its card number", signal: workflows.SignalRevoke, arg: operation.Revocation{InitiatedBy: "core", Reason: "card " + card}, revoked: true},

@@ -20,13 +20,13 @@ const (
 	ScopeStart Scope = "start"
 	// ScopeRead: state, list, details.
 	ScopeRead Scope = "read"
-	// ScopeRevoke: say that an operation was revoked.
+	// ScopeRevoke: record that an operation was revoked.
 	ScopeRevoke Scope = "revoke"
 	// ScopeRedeliver: redeliver what ended unacknowledged.
 	ScopeRedeliver Scope = "redeliver"
 	// ScopeForce: with redeliver, redeliver also what was acknowledged.
 	ScopeForce Scope = "force"
-	// ScopeAdmin: what concerns an endpoint itself: ping it.
+	// ScopeAdmin: ping an endpoint, open what is sealed.
 	ScopeAdmin Scope = "admin"
 )
 
@@ -48,17 +48,34 @@ type Key struct {
 // anybody is the caller where no keys are configured.
 var anybody = Key{Name: "(no keys configured)", Scopes: Scopes}
 
-// authenticate finds the key that the request carries, and says how to
-// authenticate where it finds none. Every key is compared, each in constant
-// time, so that the time taken tells nothing.
-func (s *Server) authenticate(h http.Header, answer http.Header) (Key, error) {
+// authorize finds the key that the request carries, and checks that it has the
+// scope.
+func (s *Server) authorize(r *request, scope Scope) (err error) {
+	if r.caller, err = s.authenticate(r.Header, r.header); err != nil {
+		return err
+	}
+	return r.caller.require(scope, r.header)
+}
+
+// authorizeAll is authorize for what is about all endpoints.
+func (s *Server) authorizeAll(r *request, scope Scope) error {
+	if err := s.authorize(r, scope); err != nil {
+		return err
+	}
+	return r.caller.requireAll()
+}
+
+// authenticate finds the key that a request's header carries; where there is
+// none, the response's says how to authenticate. Every key is compared, each in
+// constant time, so that the time taken tells nothing.
+func (s *Server) authenticate(request, response http.Header) (Key, error) {
 	keys := s.options.Keys()
 	if len(keys) == 0 {
 		return anybody, nil
 	}
-	token, ok := bearer(h)
+	token, ok := bearer(request)
 	if !ok {
-		answer.Set("WWW-Authenticate", `Bearer realm="ringback"`)
+		response.Set("WWW-Authenticate", `Bearer realm="ringback"`)
 		return Key{}, operation.Refuse(ProblemUnauthenticated, "Send an API key as Authorization: Bearer <key>.")
 	}
 	sum := sha256.Sum256([]byte(token))
@@ -69,7 +86,7 @@ func (s *Server) authenticate(h http.Header, answer http.Header) (Key, error) {
 		}
 	}
 	if found < 0 {
-		answer.Set("WWW-Authenticate", `Bearer realm="ringback", error="invalid_token"`)
+		response.Set("WWW-Authenticate", `Bearer realm="ringback", error="invalid_token"`)
 		return Key{}, operation.Refuse(ProblemUnauthenticated, "The API key is not one of those in force.")
 	}
 	return keys[found], nil
@@ -86,11 +103,11 @@ func bearer(h http.Header) (string, bool) {
 }
 
 // require refuses a key without the scope (RFC 6750, section 3.1).
-func (k Key) require(scope Scope, answer http.Header) error {
+func (k Key) require(scope Scope, response http.Header) error {
 	if slices.Contains(k.Scopes, scope) {
 		return nil
 	}
-	answer.Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="ringback", error="insufficient_scope", scope="%s"`, scope))
+	response.Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="ringback", error="insufficient_scope", scope="%s"`, scope))
 	return operation.Refuse(ProblemForbidden, "The key %s lacks the scope %s, which this call needs.", k.Name, scope)
 }
 

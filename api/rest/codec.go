@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"context"
 	"net/http"
 	"slices"
 
@@ -9,74 +10,72 @@ import (
 	"ringback/internal/operation"
 )
 
-// MaxCodecBody is the most bytes that may be asked to be sealed or opened at
-// once: the Temporal UI asks for a page of history.
+// MaxCodecBody is the most bytes of a request to the codec: the Temporal UI sends
+// a page of history.
 const MaxCodecBody = 16 << 20
 
 // codecHeaders are what the Temporal UI and CLI send to a codec server.
 const codecHeaders = "Authorization, Authorization-Extras, Content-Type, X-Namespace"
 
 // codec serves Temporal's codec protocol to the CLI, and to pages of the
-// Temporal UIs that Options.CodecOrigins names. What it opens may be read by who
-// may ask: each call is written to the log.
+// Temporal UIs that Options.CodecOrigins names. Each call is written to the log,
+// since it shows what is sealed.
 func (s *Server) codec(action string) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		x := &exchange{Request: withBasic(r), header: w.Header()}
-		err := s.codecOrigin(x)
+	return http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
+		r := &request{Request: withBasic(hr), header: w.Header(), action: action}
+		err := s.checkCodecOrigin(r)
 		if err == nil && r.Method == http.MethodOptions {
 			w.WriteHeader(http.StatusNoContent)
 			return
 		}
 		if err == nil {
-			err = s.codecCaller(x)
+			err = s.authorizeCodec(r)
 		}
 		if err != nil {
-			s.log(r.Context(), x, action, err).Info("refused", zap.Int("http_status", finish(w, r, 0, nil, err)))
+			s.refuseCodec(hr.Context(), w, r, err)
 			return
 		}
-		s.log(r.Context(), x, action, nil).Info("audit")
+		s.log(hr.Context(), r, nil).Info("audit")
 		r.Body = http.MaxBytesReader(w, r.Body, MaxCodecBody)
-		s.options.Codec.ServeHTTP(w, r)
+		s.options.Codec.ServeHTTP(w, r.Request)
 	})
 }
 
-// codecOrigin lets a page of another origin read the answer, if its origin is
-// one of those that may, and refuses every other page.
-func (s *Server) codecOrigin(x *exchange) error {
-	origin := x.Header.Get("Origin")
+func (s *Server) refuseCodec(ctx context.Context, w http.ResponseWriter, r *request, err error) {
+	s.log(ctx, r, err).Info("refused", zap.Int("http_status", writeProblem(w, r.Request, refusal(err))))
+}
+
+// checkCodecOrigin lets a page of one of the origins that may read the response,
+// and refuses every other page.
+func (s *Server) checkCodecOrigin(r *request) error {
+	origin := r.Header.Get("Origin")
 	if origin == "" {
 		return nil
 	}
-	x.header.Add("Vary", "Origin")
+	r.header.Add("Vary", "Origin")
 	if !slices.Contains(s.options.CodecOrigins(), origin) {
 		return operation.Refuse(ProblemForbidden, "Pages of this origin may not ask; codec.server.origins names those that may.")
 	}
-	x.header.Set("Access-Control-Allow-Origin", origin)
-	x.header.Set("Access-Control-Allow-Credentials", "true")
-	if x.Method == http.MethodOptions {
-		x.header.Set("Access-Control-Allow-Methods", http.MethodPost)
-		x.header.Set("Access-Control-Allow-Headers", codecHeaders)
-		x.header.Set("Access-Control-Max-Age", "600")
+	r.header.Set("Access-Control-Allow-Origin", origin)
+	r.header.Set("Access-Control-Allow-Credentials", "true")
+	if r.Method == http.MethodOptions {
+		r.header.Set("Access-Control-Allow-Methods", http.MethodPost)
+		r.header.Set("Access-Control-Allow-Headers", codecHeaders)
+		r.header.Set("Access-Control-Max-Age", "600")
 	}
 	return nil
 }
 
-func (s *Server) codecCaller(x *exchange) error {
-	var err error
-	if x.caller, err = s.authenticate(x.Header, x.header); err != nil {
+// authorizeCodec counts a use of the codec as a read.
+func (s *Server) authorizeCodec(r *request) error {
+	if err := s.authorizeAll(r, ScopeAdmin); err != nil {
 		return err
 	}
-	if err = x.caller.require(ScopeAdmin, x.header); err != nil {
-		return err
-	}
-	if err = x.caller.requireAll(); err != nil {
-		return err
-	}
-	return s.reads.take(x.caller.Name, s.options.ReadLimit(), readsTooOften)
+	return s.allowRead(r)
 }
 
-// withBasic takes a key that a browser sends as a password: it keeps what was
-// typed at /codec, and adds it to what the Temporal UI's pages ask.
+// withBasic takes a key that a browser sends as a password: the browser keeps what
+// was typed at /codec, and adds it to the requests of the Temporal UI's pages.
 func withBasic(r *http.Request) *http.Request {
 	_, key, ok := r.BasicAuth()
 	if !ok {
@@ -88,15 +87,15 @@ func withBasic(r *http.Request) *http.Request {
 }
 
 // codecSignIn has the browser ask for a key, once for all pages.
-func (s *Server) codecSignIn(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{Request: withBasic(r), header: w.Header()}
-	if err := s.codecCaller(x); err != nil {
+func (s *Server) codecSignIn(w http.ResponseWriter, hr *http.Request) {
+	r := &request{Request: withBasic(hr), header: w.Header(), action: "sign in"}
+	if err := s.authorizeCodec(r); err != nil {
 		if refusal(err).Problem == ProblemUnauthenticated {
 			w.Header().Set("WWW-Authenticate", `Basic realm="Ringback codec: an API key as the password", charset="UTF-8"`)
 		}
-		s.log(r.Context(), x, "sign in", err).Info("refused", zap.Int("http_status", finish(w, r, 0, nil, err)))
+		s.refuseCodec(hr.Context(), w, r, err)
 		return
 	}
-	s.log(r.Context(), x, "sign in", nil).Info("audit")
+	s.log(hr.Context(), r, nil).Info("audit")
 	write(w, "text/plain; charset=utf-8", http.StatusOK, []byte("Signed in: this browser's Temporal UI may show what is sealed, until the browser is closed.\n"))
 }

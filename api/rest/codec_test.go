@@ -35,7 +35,7 @@ func basic(password string) string {
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte("anybody:"+password))
 }
 
-func TestWhoMayOpenWhatIsSealed(t *testing.T) {
+func TestTheCodecIsForAdminKeysAndNamedOrigins(t *testing.T) {
 	t.Parallel()
 	all := rest.Key{Name: "ops", Scopes: rest.Scopes}
 	for _, row := range []struct {
@@ -82,7 +82,7 @@ func TestWhoMayOpenWhatIsSealed(t *testing.T) {
 	}
 }
 
-func TestAPageAsksBeforeItAsks(t *testing.T) {
+func TestACodecPreflightAllowsTheConfiguredOriginsAlone(t *testing.T) {
 	t.Parallel()
 	ask := func(origin string) *httptest.ResponseRecorder {
 		r := httptest.NewRequest(http.MethodOptions, "/codec/decode", nil)
@@ -104,7 +104,7 @@ func TestAPageAsksBeforeItAsks(t *testing.T) {
 	require.Empty(t, mayNot.Header().Get("Access-Control-Allow-Origin"))
 }
 
-func TestABrowserIsAskedForTheKey(t *testing.T) {
+func TestABrowserSignsInToTheCodecWithAKey(t *testing.T) {
 	t.Parallel()
 	server := codecServer(rest.Key{Name: "ops", Scopes: rest.Scopes})
 	get := func(authorization string) *httptest.ResponseRecorder {
@@ -122,7 +122,7 @@ func TestABrowserIsAskedForTheKey(t *testing.T) {
 	require.Equal(t, http.StatusOK, get(basic(secret)).Code)
 }
 
-func TestWhatIsToBeOpenedIsBounded(t *testing.T) {
+func TestACodecRequestIsBounded(t *testing.T) {
 	t.Parallel()
 	r := httptest.NewRequest(http.MethodPost, "/codec/decode", strings.NewReader(strings.Repeat("x", rest.MaxCodecBody+1)))
 	r.Header.Set("Authorization", "Bearer "+secret)

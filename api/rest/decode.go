@@ -6,12 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"mime"
-	"net/http"
-	"net/url"
 	"reflect"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -21,30 +17,33 @@ import (
 // MaxBody is the most bytes that a request's body may have.
 const MaxBody = 64 << 10
 
-// decode reads the request's JSON object into into. An empty body is read as
-// {} where optional says so.
-func (x *exchange) decode(into any, optional bool) error {
-	body, err := x.readBody()
+// decode reads the request's JSON object into into, and refuses a query. An empty
+// body is read as {} where optional says so.
+func (r *request) decode(into any, optional bool) error {
+	if _, err := r.query(); err != nil {
+		return err
+	}
+	body, err := r.readBody()
 	if err != nil {
 		return err
 	}
 	if len(body) == 0 && optional {
 		return nil
 	}
-	if !isJSON(x.Header.Get("Content-Type")) {
+	if !isJSON(r.Header.Get("Content-Type")) {
 		return operation.Refuse(ProblemUnsupportedMediaType, "Send the body with Content-Type: application/json, in UTF-8.")
 	}
 	return Decode(body, into)
 }
 
-func (x *exchange) readBody() ([]byte, error) {
-	body, err := io.ReadAll(io.LimitReader(x.Body, MaxBody+1))
+func (r *request) readBody() ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
 	if err != nil {
 		return nil, &operation.Error{Problem: ProblemMalformed, Detail: "The body ended before its end, or came too slowly.", Err: err}
 	}
 	if len(body) > MaxBody {
 		// The rest is not worth reading: the connection is closed instead.
-		x.header.Set("Connection", "close")
+		r.header.Set("Connection", "close")
 		return nil, operation.Refuse(ProblemTooLarge, "The body is longer than %d bytes.", MaxBody)
 	}
 	return body, nil
@@ -65,8 +64,8 @@ func isJSON(contentType string) bool {
 // faults are reported at once, each with its path. The error is a
 // *operation.Error: malformed if the body is not JSON at all, else invalid.
 func Decode(body []byte, into any) error {
-	if at := invalidUTF8(body); at >= 0 {
-		return operation.Refuse(ProblemMalformed, "The body is not UTF-8 at byte %d.", at+1)
+	if !utf8.Valid(body) {
+		return operation.Refuse(ProblemMalformed, "The body is not UTF-8 at byte %d.", bytes.IndexRune(body, utf8.RuneError)+1)
 	}
 	var whole json.RawMessage
 	if err := json.Unmarshal(body, &whole); err != nil {
@@ -78,19 +77,6 @@ func Decode(body []byte, into any) error {
 		return operation.Invalid(d.faults...)
 	}
 	return nil
-}
-
-func invalidUTF8(body []byte) int {
-	if utf8.Valid(body) {
-		return -1
-	}
-	for at := 0; ; {
-		r, size := utf8.DecodeRune(body[at:])
-		if r == utf8.RuneError && size <= 1 {
-			return at
-		}
-		at += size
-	}
 }
 
 func notJSON(body []byte, err error) error {
@@ -107,7 +93,7 @@ func notJSON(body []byte, err error) error {
 	return operation.Refuse(ProblemMalformed, "The body is not JSON at line %d, column %d: %s.", line, max(column, 1), syntax)
 }
 
-// maxFaults bounds how many faults one answer lists.
+// maxFaults bounds how many faults one response lists.
 const maxFaults = 20
 
 // decoder walks a JSON value and a Go type side by side. Its depth is the
@@ -126,22 +112,23 @@ func (d *decoder) fault(path, detail string) {
 var timeType = reflect.TypeFor[operation.Time]()
 
 func (d *decoder) value(path string, raw json.RawMessage, into reflect.Value) {
-	if bytes.Equal(raw, []byte("null")) {
-		d.fault(path, "is null; leave it out instead")
-		return
-	}
 	switch {
+	case bytes.Equal(raw, []byte("null")):
+		d.fault(path, "is null; leave it out instead")
 	case into.Kind() == reflect.Pointer:
 		into.Set(reflect.New(into.Type().Elem()))
 		d.value(path, raw, into.Elem())
 	case into.Type() == timeType:
-		d.scalar(path, raw, into, "an RFC 3339 time in a string, such as \"2026-11-21T09:30:00+02:00\"")
+		d.scalar(path, raw, into, `an RFC 3339 time in a string, such as "2026-11-21T09:30:00+02:00"`)
 	case into.Kind() == reflect.Struct:
 		d.object(path, raw, into)
 	case into.Kind() == reflect.Slice:
 		d.list(path, raw, into)
 	case into.Kind() == reflect.String:
-		d.text(path, raw, into)
+		d.scalar(path, raw, into, "a string")
+		if fault := operation.CheckText(into.String()); fault != "" {
+			d.fault(path, fault)
+		}
 	case into.Kind() == reflect.Float64:
 		d.scalar(path, raw, into, "a number")
 	default:
@@ -149,24 +136,10 @@ func (d *decoder) value(path string, raw json.RawMessage, into reflect.Value) {
 	}
 }
 
-// scalar reads a time, a number or a boolean.
 func (d *decoder) scalar(path string, raw json.RawMessage, into reflect.Value, expected string) {
 	if err := json.Unmarshal(raw, into.Addr().Interface()); err != nil {
 		d.fault(path, "is not "+expected)
 	}
-}
-
-func (d *decoder) text(path string, raw json.RawMessage, into reflect.Value) {
-	var text string
-	if err := json.Unmarshal(raw, &text); err != nil {
-		d.fault(path, "is not a string")
-		return
-	}
-	if fault := checkText(text); fault != "" {
-		d.fault(path, fault)
-		return
-	}
-	into.SetString(text)
 }
 
 func (d *decoder) list(path string, raw json.RawMessage, into reflect.Value) {
@@ -189,7 +162,7 @@ func (d *decoder) object(path string, raw json.RawMessage, into reflect.Value) {
 		return
 	}
 	seen := map[string]bool{}
-	for name, member := range members(raw) {
+	for name, member := range operation.Members(raw) {
 		memberPath := join(path, name)
 		field, known := fieldNamed(into, name)
 		switch {
@@ -201,27 +174,6 @@ func (d *decoder) object(path string, raw json.RawMessage, into reflect.Value) {
 			d.value(memberPath, member, field)
 		}
 		seen[name] = true
-	}
-}
-
-// members are the members of a sound JSON object, in order.
-func members(raw json.RawMessage) func(yield func(string, json.RawMessage) bool) {
-	return func(yield func(string, json.RawMessage) bool) {
-		tokens := json.NewDecoder(bytes.NewReader(raw))
-		_, _ = tokens.Token() // the opening brace
-		for tokens.More() {
-			name, err := tokens.Token()
-			if err != nil {
-				return
-			}
-			var member json.RawMessage
-			if err := tokens.Decode(&member); err != nil {
-				return
-			}
-			if !yield(name.(string), member) {
-				return
-			}
-		}
 	}
 }
 
@@ -242,7 +194,7 @@ func join(path, name string) string {
 	if cut := []rune(name); len(cut) > most {
 		name = string(cut[:most]) + "…"
 	}
-	if checkText(name) != "" || name == "" {
+	if operation.CheckText(name) != "" || name == "" {
 		name = fmt.Sprintf("%q", name)
 	}
 	if path == "" {
@@ -251,47 +203,13 @@ func join(path, name string) string {
 	return path + "." + name
 }
 
-// noBody refuses a body where none is expected.
-func (x *exchange) noBody() error {
-	if _, err := io.ReadFull(x.Body, make([]byte, 1)); err == nil {
+// noBody refuses a body and a query where none is expected.
+func (r *request) noBody() error {
+	if _, err := r.query(); err != nil {
+		return err
+	}
+	if _, err := io.ReadFull(r.Body, make([]byte, 1)); err == nil {
 		return operation.Invalid(operation.FieldError{Field: "(body)", Detail: "this call takes no body"})
 	}
 	return nil
-}
-
-// noQuery refuses query parameters where none are expected.
-func (x *exchange) noQuery() error {
-	_, err := query(x.Request)
-	return err
-}
-
-// query reads the query's parameters, each at most once, of the allowed names.
-func query(r *http.Request, allowed ...string) (map[string]string, error) {
-	values, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		return nil, operation.Invalid(operation.FieldError{Field: "(query)", Detail: "is not percent-encoded as it should be"})
-	}
-	parameters := map[string]string{}
-	var faults []operation.FieldError
-	for _, name := range slices.Sorted(maps.Keys(values)) {
-		var fault string
-		switch {
-		case !slices.Contains(allowed, name) && len(allowed) == 0:
-			fault = "this call takes no query parameters"
-		case !slices.Contains(allowed, name):
-			fault = "is not a parameter of this call, which takes " + strings.Join(allowed, ", ")
-		case len(values[name]) > 1:
-			fault = "is given twice"
-		default:
-			fault = checkText(values[name][0])
-		}
-		if fault != "" && len(faults) < maxFaults {
-			faults = append(faults, operation.FieldError{Field: join("", name), Detail: fault})
-		}
-		parameters[name] = values[name][0]
-	}
-	if len(faults) > 0 {
-		return nil, operation.Invalid(faults...)
-	}
-	return parameters, nil
 }

@@ -35,8 +35,8 @@ func (f *fake) ask(ctx context.Context, what ...any) error {
 	return f.err
 }
 
-// questions are what was asked so far.
-func (f *fake) questions() []any {
+// received are the arguments of all calls so far.
+func (f *fake) received() []any {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return append([]any(nil), f.asked...)

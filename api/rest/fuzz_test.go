@@ -57,11 +57,11 @@ func FuzzPath(f *testing.F) {
 		answer := httptest.NewRecorder()
 		rest.New(rest.Options{Operations: operations}).ServeHTTP(answer, r)
 		if answer.Code == 422 {
-			require.Empty(t, operations.questions())
+			require.Empty(t, operations.received())
 			return
 		}
 		require.Equal(t, 200, answer.Code)
-		require.Equal(t, []any{operation.Key{Endpoint: "SHOP", OperationID: id}}, operations.questions())
+		require.Equal(t, []any{operation.Key{Endpoint: "SHOP", OperationID: id}}, operations.received())
 	})
 }
 
@@ -115,12 +115,12 @@ func FuzzBody(f *testing.F) {
 		answer := httptest.NewRecorder()
 		rest.New(rest.Options{Operations: operations}).ServeHTTP(answer, r)
 		if answer.Code < 300 {
-			require.NotEmpty(t, operations.questions())
+			require.NotEmpty(t, operations.received())
 			return
 		}
 		require.Contains(t, []int{400, 413, 422}, answer.Code, "%s", answer.Body)
 		isProblem(t, answer.Result(), answer.Body.Bytes())
-		require.Empty(t, operations.questions())
+		require.Empty(t, operations.received())
 	})
 }
 
@@ -143,6 +143,6 @@ func FuzzBearer(f *testing.F) {
 			return
 		}
 		require.Equal(t, 401, answer.Code)
-		require.Empty(t, operations.questions())
+		require.Empty(t, operations.received())
 	})
 }

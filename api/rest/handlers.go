@@ -2,305 +2,222 @@ package rest
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"go.uber.org/zap"
 
 	"ringback/internal/operation"
+	"ringback/internal/overload"
 )
 
-// MaxReason is the most characters of a revocation's or redelivery's reason.
-const MaxReason = 256
-
-// maxPageToken bounds what is handed to the engine as a page's token.
-const maxPageToken = 4096
-
-func (s *Server) start(ctx context.Context, x *exchange) (answer, error) {
-	var request operation.StartRequest
-	if err := x.noQuery(); err != nil {
-		return answer{}, err
+func (s *Server) start(r *request) (call, error) {
+	var body operation.StartRequest
+	if err := r.decode(&body, false); err != nil {
+		return call{}, err
 	}
-	if err := x.decode(&request, false); err != nil {
-		return answer{}, err
-	}
-	if _, err := x.may(request.Key()); err != nil {
-		return answer{}, err
-	}
-	var state operation.State
-	var created bool
-	err := s.begun(ctx, func() (err error) {
-		state, created, err = s.options.Operations.Start(ctx, request)
-		return err
-	})
-	if err != nil {
-		return answer{}, err
-	}
-	status := http.StatusOK
-	if created {
-		status = http.StatusCreated
-		x.header.Set("Location", location(request.Key()))
-	}
-	return answer{status, shown(state)}, nil
-}
-
-func (s *Server) state(ctx context.Context, x *exchange) (answer, error) {
-	key, err := x.plain()
-	if err != nil {
-		return answer{}, err
-	}
-	state, err := s.options.Operations.State(ctx, key)
-	return answer{http.StatusOK, shown(state)}, err
-}
-
-func (s *Server) details(ctx context.Context, x *exchange) (answer, error) {
-	key, err := x.plain()
-	if err != nil {
-		return answer{}, err
-	}
-	details, err := s.options.Operations.Details(ctx, key)
-	if details == nil {
-		details = map[string]any{}
-	}
-	return answer{http.StatusOK, details}, err
-}
-
-func (s *Server) withdraw(ctx context.Context, x *exchange) (answer, error) {
-	key, err := x.plain()
-	if err != nil {
-		return answer{}, err
-	}
-	state, err := s.options.Operations.Withdraw(ctx, key)
-	return answer{http.StatusOK, shown(state)}, err
-}
-
-// pushBody is the body of a push; without a status it means poll now.
-type pushBody struct {
-	Status string `json:"status"`
-}
-
-func (s *Server) push(ctx context.Context, x *exchange) (answer, error) {
-	var body pushBody
-	key, err := x.withBody(&body, true)
-	if err != nil {
-		return answer{}, err
-	}
-	return answer{status: http.StatusAccepted}, s.options.Operations.Push(ctx, key, body.Status)
-}
-
-// revocationBody is operation.Revocation without the time, which is Ringback's.
-type revocationBody struct {
-	InitiatedBy string `json:"initiated_by"`
-	Reason      string `json:"reason"`
-}
-
-func (s *Server) revoke(ctx context.Context, x *exchange) (answer, error) {
-	var body revocationBody
-	key, err := x.withBody(&body, false)
-	if err != nil {
-		return answer{}, err
-	}
-	faults := checkReason(body.Reason)
-	switch {
-	case body.InitiatedBy == "":
-		faults = append(faults, operation.FieldError{Field: "initiated_by", Detail: "is required: " + strings.Join(operation.Initiators, ", ")})
-	case !slices.Contains(operation.Initiators, body.InitiatedBy):
-		faults = append(faults, operation.FieldError{Field: "initiated_by", Detail: "is not one of " + strings.Join(operation.Initiators, ", ")})
-	}
-	if len(faults) > 0 {
-		return answer{}, operation.Invalid(faults...)
-	}
-	state, err := s.options.Operations.Revoke(ctx, key, operation.Revocation{InitiatedBy: body.InitiatedBy, Reason: body.Reason})
-	return answer{http.StatusOK, shown(state)}, err
-}
-
-// redeliveryBody is operation.RedeliveryRequest, whose callback has a URL only.
-type redeliveryBody struct {
-	Repoll   bool   `json:"repoll"`
-	Force    bool   `json:"force"`
-	Reason   string `json:"reason"`
-	Callback struct {
-		URL string `json:"url"`
-	} `json:"callback"`
-}
-
-func (s *Server) redeliver(ctx context.Context, x *exchange) (answer, error) {
-	var body redeliveryBody
-	key, err := x.withBody(&body, true)
-	if err != nil {
-		return answer{}, err
-	}
-	if faults := checkReason(body.Reason); len(faults) > 0 {
-		return answer{}, operation.Invalid(faults...)
-	}
-	if body.Force {
-		if err := x.caller.require(ScopeForce, x.header); err != nil {
-			return answer{}, err
+	return call{overload.Start, func(ctx context.Context) (response, error) {
+		state, created, err := s.options.Operations.Start(ctx, body)
+		if err != nil || !created {
+			return response{http.StatusOK, withLists(state)}, err
 		}
+		r.header.Set("Location", location(body.Key()))
+		return response{http.StatusCreated, withLists(state)}, nil
+	}}, r.checkKey(body.Key())
+}
+
+func (s *Server) state(r *request) (call, error) {
+	key, err := r.operation()
+	return call{overload.Read, func(ctx context.Context) (response, error) {
+		state, err := s.options.Operations.State(ctx, key)
+		return response{http.StatusOK, withLists(state)}, err
+	}}, err
+}
+
+func (s *Server) details(r *request) (call, error) {
+	key, err := r.operation()
+	return call{overload.Read, func(ctx context.Context) (response, error) {
+		details, err := s.options.Operations.Details(ctx, key)
+		if details == nil {
+			details = map[string]any{}
+		}
+		return response{http.StatusOK, details}, err
+	}}, err
+}
+
+func (s *Server) withdraw(r *request) (call, error) {
+	key, err := r.operation()
+	return call{overload.Change, func(ctx context.Context) (response, error) {
+		state, err := s.options.Operations.Withdraw(ctx, key)
+		return response{http.StatusOK, withLists(state)}, err
+	}}, err
+}
+
+// push takes a status of the core; without one it means poll now.
+func (s *Server) push(r *request) (call, error) {
+	var body struct {
+		Status string `json:"status"`
 	}
-	var state operation.State
-	err = s.begun(ctx, func() (err error) {
-		state, err = s.options.Operations.Redeliver(ctx, key, operation.RedeliveryRequest{
+	key, err := r.operationWithBody(&body, true)
+	if err != nil {
+		return call{}, err
+	}
+	return call{overload.Change, func(ctx context.Context) (response, error) {
+		return response{status: http.StatusAccepted}, s.options.Operations.Push(ctx, key, body.Status)
+	}}, operation.Validate(operation.StatusRule.Check(body.Status))
+}
+
+func (s *Server) revoke(r *request) (call, error) {
+	// The time of an operation.Revocation is Ringback's to set.
+	var body struct {
+		InitiatedBy string `json:"initiated_by"`
+		Reason      string `json:"reason"`
+	}
+	key, err := r.operationWithBody(&body, false)
+	if err != nil {
+		return call{}, err
+	}
+	return call{overload.Change, func(ctx context.Context) (response, error) {
+		state, err := s.options.Operations.Revoke(ctx, key, operation.Revocation{InitiatedBy: body.InitiatedBy, Reason: body.Reason})
+		return response{http.StatusOK, withLists(state)}, err
+	}}, operation.Validate(operation.InitiatorRule.Check(body.InitiatedBy), operation.ReasonRule.Check(body.Reason))
+}
+
+func (s *Server) redeliver(r *request) (call, error) {
+	var body struct {
+		Repoll   bool   `json:"repoll"`
+		Force    bool   `json:"force"`
+		Reason   string `json:"reason"`
+		Callback struct {
+			URL string `json:"url"`
+		} `json:"callback"`
+	}
+	key, err := r.operationWithBody(&body, true)
+	if err != nil {
+		return call{}, err
+	}
+	if err := operation.Validate(operation.ReasonRule.Check(body.Reason), operation.URLRule.As("callback.url").Check(body.Callback.URL)); err != nil {
+		return call{}, err
+	}
+	return call{overload.Start, func(ctx context.Context) (response, error) {
+		state, err := s.options.Operations.Redeliver(ctx, key, operation.RedeliveryRequest{
 			Repoll:   body.Repoll,
 			Force:    body.Force,
 			Reason:   body.Reason,
 			Callback: operation.Target{URL: body.Callback.URL},
-			By:       x.caller.Name,
+			By:       r.caller.Name,
 		})
-		return err
-	})
-	if err != nil {
-		return answer{}, err
-	}
-	x.notes = append(x.notes, zap.String("reason", body.Reason), zap.Bool("force", body.Force))
-	x.header.Set("Location", location(key))
-	return answer{http.StatusCreated, shown(state)}, nil
+		if err != nil {
+			return response{}, err
+		}
+		r.fields = append(r.fields, zap.String("reason", body.Reason), zap.Bool("force", body.Force))
+		r.header.Set("Location", location(key))
+		return response{http.StatusCreated, withLists(state)}, nil
+	}}, r.requireForce(body.Force)
 }
 
-func (s *Server) list(ctx context.Context, x *exchange) (answer, error) {
-	parameters, err := query(x.Request, append(slices.Clone(listParameters), "page_token")...)
-	if err != nil {
-		return answer{}, err
-	}
-	q, err := x.listQuery(parameters)
-	if err != nil {
-		return answer{}, err
-	}
-	page, err := s.options.Operations.List(ctx, q)
-	if page.Operations == nil {
-		page.Operations = []operation.Summary{}
-	}
-	return answer{http.StatusOK, page}, err
-}
-
-// listParameters are those of a list and of a count.
-var listParameters = []string{"endpoint", "outcome", "time", "since", "until"}
-
-// listQuery reads them, and whether the caller's key is for what they ask.
-func (x *exchange) listQuery(parameters map[string]string) (operation.ListQuery, error) {
-	q, faults := listQuery(parameters)
-	faults = append(faults, x.checkBound("endpoint", q.Endpoint)...)
-	if len(faults) > 0 {
-		return q, operation.Invalid(faults...)
-	}
-	if q.Endpoint == "" {
-		return q, nil
-	}
-	return q, x.caller.requireEndpoint(q.Endpoint)
-}
-
-// checkBound wants an endpoint to be named by a key that is bound to some.
-func (x *exchange) checkBound(field, endpoint string) []operation.FieldError {
-	if endpoint != "" || len(x.caller.Endpoints) == 0 {
+// requireForce refuses force to a key without its scope.
+func (r *request) requireForce(force bool) error {
+	if !force {
 		return nil
 	}
-	return []operation.FieldError{{Field: field, Detail: "is required with this key, which is for " + strings.Join(x.caller.Endpoints, ", ")}}
+	return r.caller.require(ScopeForce, r.header)
 }
 
-func (s *Server) count(ctx context.Context, x *exchange) (answer, error) {
-	parameters, err := query(x.Request, append(slices.Clone(listParameters), "group_by")...)
-	if err != nil {
-		return answer{}, err
-	}
-	groupBy, given := parameters["group_by"]
-	if given && groupBy != operation.GroupByEndpoint && groupBy != operation.GroupByOutcome {
-		return answer{}, operation.Invalid(operation.FieldError{Field: "group_by", Detail: "is not one of endpoint, outcome"})
-	}
-	q, err := x.listQuery(parameters)
-	if err != nil {
-		return answer{}, err
-	}
-	count, err := s.options.Operations.Count(ctx, operation.CountQuery{ListQuery: q, GroupBy: groupBy})
-	return answer{http.StatusOK, count}, err
+func (s *Server) list(r *request) (call, error) {
+	q, _, err := r.listQuery(pageTokenRule)
+	return call{overload.Search, func(ctx context.Context) (response, error) {
+		page, err := s.options.Operations.List(ctx, q)
+		if page.Operations == nil {
+			page.Operations = []operation.Summary{}
+		}
+		return response{http.StatusOK, page}, err
+	}}, err
 }
 
-// undelivered is the outcome parameter's value for what never arrived.
-const undelivered = "undelivered"
+func (s *Server) count(r *request) (call, error) {
+	q, parameters, err := r.listQuery(groupByRule)
+	return call{overload.Search, func(ctx context.Context) (response, error) {
+		count, err := s.options.Operations.Count(ctx, operation.CountQuery{ListQuery: q, GroupBy: parameters[groupByRule.Field]})
+		return response{http.StatusOK, count}, err
+	}}, err
+}
 
-// The values of the time parameter.
 const (
+	// undelivered is the outcome parameter's value for operations with a callback
+	// that was never acknowledged.
+	undelivered = "undelivered"
+	// The values of the time parameter.
 	byStart = "started"
 	byClose = "closed"
 )
 
-func listQuery(parameters map[string]string) (operation.ListQuery, []operation.FieldError) {
-	q := operation.ListQuery{
-		Endpoint:  parameters["endpoint"],
-		Outcome:   operation.Outcome(parameters["outcome"]),
-		ByClose:   parameters["time"] == byClose,
-		PageToken: parameters["page_token"],
+// The parameters of a list and of a count.
+var (
+	listRules = []operation.FieldRule{
+		operation.EndpointRule,
+		{Field: "outcome", Allowed: append(outcomeNames(), undelivered)},
+		{Field: "time", Allowed: []string{byStart, byClose}},
+		{Field: "since"},
+		{Field: "until"},
 	}
-	if q.Undelivered = q.Outcome == undelivered; q.Undelivered {
-		q.Outcome = operation.OutcomeNone
-	}
-	var faults []operation.FieldError
-	fault := func(field, detail string) {
-		faults = append(faults, operation.FieldError{Field: field, Detail: detail})
-	}
-	if _, given := parameters["endpoint"]; given && !endpointName.MatchString(q.Endpoint) {
-		fault("endpoint", notAName)
-	}
-	if _, given := parameters["outcome"]; given && !q.Undelivered && !slices.Contains(operation.Outcomes, q.Outcome) {
-		fault("outcome", "is not one of "+outcomes()+", "+undelivered)
-	}
-	if value, given := parameters["time"]; given && value != byStart && value != byClose {
-		fault("time", "is not one of "+byStart+", "+byClose)
-	}
-	if len(q.PageToken) > maxPageToken {
-		fault("page_token", "is not one that a list gave")
-	}
-	for field, into := range map[string]*operation.Time{"since": &q.Since, "until": &q.Until} {
-		if text, given := parameters[field]; given && into.UnmarshalText([]byte(text)) != nil {
-			fault(field, "is not an RFC 3339 time such as 2026-11-21T07:30:00Z (a + is written %2B in a query)")
-		}
-	}
-	if len(faults) == 0 && !q.Until.IsZero() && q.Until.Before(q.Since) {
-		fault("until", "is before since")
-	}
-	slices.SortFunc(faults, func(a, b operation.FieldError) int { return strings.Compare(a.Field, b.Field) })
-	return q, faults
-}
+	// pageTokenRule bounds what is handed to Temporal.
+	pageTokenRule = operation.FieldRule{Field: "page_token", MaxLength: 4096}
+	groupByRule   = operation.FieldRule{Field: "group_by", Allowed: []string{operation.GroupByEndpoint, operation.GroupByOutcome}}
+)
 
-func outcomes() string {
-	names := make([]string, 0, len(operation.Outcomes))
+func outcomeNames() []string {
+	var names []string
 	for _, o := range operation.Outcomes {
 		names = append(names, string(o))
 	}
-	return strings.Join(names, ", ")
+	return names
 }
 
-// plain reads a request that is its path alone.
-func (x *exchange) plain() (operation.Key, error) {
-	if err := x.noQuery(); err != nil {
-		return operation.Key{}, err
-	}
-	if err := x.noBody(); err != nil {
-		return operation.Key{}, err
-	}
-	return x.operation()
-}
-
-// withBody reads a request that is its path and a body.
-func (x *exchange) withBody(into any, optional bool) (operation.Key, error) {
-	if err := x.noQuery(); err != nil {
-		return operation.Key{}, err
-	}
-	key, err := x.operation()
+// listQuery reads the parameters of a list or a count and one more, and checks
+// whether the caller's key is for the endpoint.
+func (r *request) listQuery(extra operation.FieldRule) (operation.ListQuery, map[string]string, error) {
+	parameters, err := r.query(append(listRules[:len(listRules):len(listRules)], extra)...)
 	if err != nil {
-		return operation.Key{}, err
+		return operation.ListQuery{}, nil, err
 	}
-	return key, x.decode(into, optional)
+	q := operation.ListQuery{
+		Endpoint:    parameters["endpoint"],
+		Undelivered: parameters["outcome"] == undelivered,
+		ByClose:     parameters["time"] == byClose,
+		PageToken:   parameters["page_token"],
+	}
+	if !q.Undelivered {
+		q.Outcome = operation.Outcome(parameters["outcome"])
+	}
+	faults := operation.Faults(
+		parseTime("since", parameters, &q.Since), parseTime("until", parameters, &q.Until), r.checkBound("endpoint", q.Endpoint))
+	if len(faults) == 0 && !q.Until.IsZero() && q.Until.Before(q.Since) {
+		faults = append(faults, operation.FieldError{Field: "until", Detail: "is before since"})
+	}
+	if len(faults) > 0 {
+		return q, nil, operation.Invalid(faults...)
+	}
+	if q.Endpoint == "" {
+		return q, parameters, nil
+	}
+	return q, parameters, r.caller.requireEndpoint(q.Endpoint)
 }
 
-func checkReason(reason string) []operation.FieldError {
-	if utf8.RuneCountInString(reason) <= MaxReason {
+func parseTime(field string, parameters map[string]string, into *operation.Time) *operation.FieldError {
+	if text := parameters[field]; text != "" && into.UnmarshalText([]byte(text)) != nil {
+		return &operation.FieldError{Field: field, Detail: "is not an RFC 3339 time such as 2026-11-21T07:30:00Z (a + is written %2B in a query)"}
+	}
+	return nil
+}
+
+// checkBound requires an endpoint from a key that is bound to some.
+func (r *request) checkBound(field, endpoint string) *operation.FieldError {
+	if endpoint != "" || len(r.caller.Endpoints) == 0 {
 		return nil
 	}
-	return []operation.FieldError{{Field: "reason", Detail: fmt.Sprintf("is longer than %d characters", MaxReason)}}
+	return &operation.FieldError{Field: field, Detail: "is required with this key, which is for " + strings.Join(r.caller.Endpoints, ", ")}
 }
 
 // location is the operation's own path.
@@ -308,8 +225,8 @@ func location(k operation.Key) string {
 	return "/v1/operations/" + url.PathEscape(k.Endpoint) + "/" + url.PathEscape(k.OperationID)
 }
 
-// shown is state with lists where JSON would say null.
-func shown(state operation.State) operation.State {
+// withLists is state with empty lists where JSON would have null.
+func withLists(state operation.State) operation.State {
 	deliveries := make([]operation.Delivery, 0, len(state.Deliveries))
 	for _, d := range state.Deliveries {
 		if d.Attempts == nil {

@@ -24,23 +24,31 @@ type limiter struct {
 	buckets map[string]*rate.Limiter
 }
 
-// take refuses the call of the key with that name once its limit is used up,
-// and says so.
-func (l *limiter) take(name string, limit Limit, says string) error {
+// allow refuses a call of a key whose limit is used up.
+func (s *Server) allow(r *request) error {
+	if r.isRead() {
+		return s.allowRead(r)
+	}
+	return s.changes.allow(r.caller.Name, s.options.ChangeLimit(),
+		"This key changes more often than it may, and nothing was changed; wait as Retry-After says.")
+}
+
+func (s *Server) allowRead(r *request) error {
+	return s.reads.allow(r.caller.Name, s.options.ReadLimit(),
+		"This key reads more often than it may; wait as Retry-After says. A callback comes sooner than the next read would.")
+}
+
+func (l *limiter) allow(name string, limit Limit, detail string) error {
 	if limit.PerSecond <= 0 {
 		return nil
 	}
-	booked := l.bucket(name, limit).Reserve()
-	wait := booked.Delay()
+	reservation := l.bucket(name, limit).Reserve()
+	wait := reservation.Delay()
 	if wait == 0 {
 		return nil
 	}
-	booked.Cancel()
-	return &operation.Error{
-		Problem:    ProblemTooManyRequests,
-		Detail:     says,
-		RetryAfter: max(wait, time.Second),
-	}
+	reservation.Cancel() // a refused call costs nothing
+	return &operation.Error{Problem: ProblemTooManyRequests, Detail: detail, RetryAfter: max(wait, time.Second)}
 }
 
 func (l *limiter) bucket(name string, limit Limit) *rate.Limiter {

@@ -28,38 +28,31 @@ type health struct {
 	ConfigHash string `json:"config_hash,omitempty"`
 }
 
-// NewProbes serves what a program without an API shows of itself: /healthz,
-// /readyz and /metrics. Where keys are configured, /metrics asks for one with
-// the scope read. Operations and what concerns them are not used.
+// NewProbes serves /healthz, /readyz and /metrics alone, for a program without an
+// API. Of o it uses Keys, Ready, Metrics, ConfigHash and Log.
 func NewProbes(o Options) *Server {
-	s := &Server{options: withDefaults(o)}
+	s := newServer(o)
 	s.router = mux.NewRouter()
-	s.router.NotFoundHandler = http.HandlerFunc(noSuchRoute)
-	s.router.MethodNotAllowedHandler = http.HandlerFunc(s.methodNotAllowed)
-	s.router.HandleFunc("/healthz", healthz).Methods(http.MethodGet, http.MethodHead)
-	s.router.HandleFunc("/readyz", s.readyz).Methods(http.MethodGet, http.MethodHead)
-	s.router.Handle("/metrics", s.keyed("metrics", ScopeRead, s.options.Metrics)).Methods(http.MethodGet)
+	s.probeRoutes(s.router)
 	return s
 }
 
-// keyed serves next to keys with the scope alone that are for all endpoints,
-// since what next shows is of all of them.
-func (s *Server) keyed(action string, scope Scope, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		key, err := s.authenticate(r.Header, w.Header())
-		if err == nil {
-			err = key.require(scope, w.Header())
-		}
-		if err == nil {
-			err = key.requireAll()
-		}
-		if err != nil {
-			x := &exchange{Request: r, header: w.Header(), caller: key}
-			s.log(r.Context(), x, action, err).Info("refused", zap.Int("http_status", finish(w, r, 0, nil, err)))
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
+func (s *Server) probeRoutes(r *mux.Router) {
+	r.NotFoundHandler = http.HandlerFunc(noSuchRoute)
+	r.MethodNotAllowedHandler = http.HandlerFunc(s.methodNotAllowed)
+	r.HandleFunc("/healthz", healthz).Methods(http.MethodGet, http.MethodHead)
+	r.HandleFunc("/readyz", s.readyz).Methods(http.MethodGet, http.MethodHead)
+	r.HandleFunc("/metrics", s.metrics).Methods(http.MethodGet)
+}
+
+// metrics are about all endpoints.
+func (s *Server) metrics(w http.ResponseWriter, hr *http.Request) {
+	r := &request{Request: hr, header: w.Header(), action: "metrics"}
+	if err := s.authorizeAll(r, ScopeRead); err != nil {
+		s.finish(hr.Context(), w, r, 0, nil, err)
+		return
+	}
+	s.options.Metrics.ServeHTTP(w, hr)
 }
 
 func healthz(w http.ResponseWriter, _ *http.Request) {
@@ -69,7 +62,7 @@ func healthz(w http.ResponseWriter, _ *http.Request) {
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	hash := s.options.ConfigHash()
 	w.Header().Set("X-Ringback-Config", hash)
-	if s.starts.isShut() {
+	if s.draining.Load() {
 		w.Header().Set("Retry-After", retryAfter(drainRetryAfter))
 		writeHealth(w, http.StatusServiceUnavailable, health{"draining", "The program is shutting down.", hash})
 		return
@@ -85,13 +78,13 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	writeHealth(w, http.StatusOK, health{"ready", "", hash})
 }
 
-// notReady is what may be said of err to anybody.
+// notReady is the part of err that every caller may see.
 func notReady(err error) string {
 	var refused *operation.Error
 	if errors.As(err, &refused) {
 		return refused.Detail
 	}
-	return "A part that Ringback needs does not answer; its log says which."
+	return "A part that Ringback needs does not respond; its log says which."
 }
 
 func writeHealth(w http.ResponseWriter, status int, h health) {

@@ -13,13 +13,12 @@ import (
 	"time"
 
 	"github.com/gorilla/mux"
-	"go.uber.org/zap"
 
 	"ringback/internal/operation"
 )
 
-// The problems that the API's door adds to those of package callback. They are
-// stable: the last part of problem+json's type.
+// The problems that the API adds to those of package operation. They are stable:
+// the last part of problem+json's type.
 const (
 	// ProblemMalformed: the body is not JSON.
 	ProblemMalformed operation.Problem = "malformed"
@@ -35,7 +34,7 @@ const (
 	ProblemTooLarge operation.Problem = "too-large"
 	// ProblemUnsupportedMediaType: the body is not application/json.
 	ProblemUnsupportedMediaType operation.Problem = "unsupported-media-type"
-	// ProblemTooManyRequests: the key's read limit is used up; see Retry-After.
+	// ProblemTooManyRequests: the key's limit is used up; see Retry-After.
 	ProblemTooManyRequests operation.Problem = "too-many-requests"
 	// ProblemInternal: Ringback's own fault; its log has the cause.
 	ProblemInternal operation.Problem = "internal"
@@ -98,8 +97,8 @@ func refusal(err error) *operation.Error {
 	return &operation.Error{Problem: ProblemInternal, Err: err}
 }
 
-// writeProblem answers with refused; nothing of its cause is shown.
-func writeProblem(w http.ResponseWriter, r *http.Request, refused *operation.Error) {
+// writeProblem writes refused, without its cause, and returns the HTTP status.
+func writeProblem(w http.ResponseWriter, r *http.Request, refused *operation.Error) int {
 	k := kinds[refused.Problem]
 	p := Problem{
 		Type:   "/problems/" + string(refused.Problem),
@@ -119,6 +118,7 @@ func writeProblem(w http.ResponseWriter, r *http.Request, refused *operation.Err
 		panic(err) // strings and integers: can't be
 	}
 	write(w, "application/problem+json", k.status, data)
+	return k.status
 }
 
 // retryAfter is d in whole seconds, rounded up, at least one.
@@ -135,7 +135,7 @@ func encode(body any) ([]byte, error) {
 	encoder := json.NewEncoder(&buffer)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(body); err != nil {
-		return nil, fmt.Errorf("writing an answer as JSON: %w", err)
+		return nil, fmt.Errorf("writing a response as JSON: %w", err)
 	}
 	return buffer.Bytes(), nil
 }
@@ -144,7 +144,7 @@ func write(w http.ResponseWriter, contentType string, status int, data []byte) {
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(data)))
 	w.WriteHeader(status)
-	_, _ = w.Write(data) // a client that has gone hears nothing
+	_, _ = w.Write(data) // the client may have gone
 }
 
 func noSuchRoute(w http.ResponseWriter, r *http.Request) {
@@ -170,16 +170,4 @@ func (s *Server) allowedMethods(r *http.Request) []string {
 		}
 	}
 	return allowed
-}
-
-// logFailure writes what the caller is not shown.
-func logFailure(log *zap.Logger, refused *operation.Error) {
-	switch {
-	case errors.Is(refused.Err, context.Canceled):
-		// The client has gone, which is its own affair.
-	case refused.Problem == ProblemInternal:
-		log.Error("a request failed", zap.Error(refused.Err))
-	case refused.Problem == operation.ProblemUnavailable:
-		log.Warn("a request could not be served now", zap.String("detail", refused.Detail), zap.Error(refused.Err))
-	}
 }

@@ -1,10 +1,11 @@
 package rest_test
 
 import (
+	"bufio"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -23,13 +24,6 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const secret = "a-key-of-the-tests"
-
-func oneKey(k rest.Key) func() []rest.Key {
-	k.SHA256 = sha256.Sum256([]byte(secret))
-	return func() []rest.Key { return []rest.Key{{Name: "another", Scopes: rest.Scopes}, k} }
-}
-
 var noon = operation.At(time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC))
 
 func someState(id string) operation.State {
@@ -46,13 +40,13 @@ func someState(id string) operation.State {
 	}
 }
 
-// exchange is one request and what must come back.
-type exchange struct {
+// httpCall is one request.
+type httpCall struct {
 	method, path, body string
 	header             map[string]string
 }
 
-func (e exchange) do(t *testing.T, h http.Handler) (*http.Response, string) {
+func (e httpCall) do(t *testing.T, h http.Handler) (*http.Response, string) {
 	t.Helper()
 	r := httptest.NewRequest(e.method, e.path, strings.NewReader(e.body))
 	if e.body != "" {
@@ -78,12 +72,12 @@ const operationPath = "/v1/operations/SHOP/1"
 
 var shop = operation.Key{Endpoint: "SHOP", OperationID: "1"}
 
-func TestEachCallAsksOperationsForWhatItsRequestSays(t *testing.T) {
+func TestEachRequestBecomesOneCallOfOperations(t *testing.T) {
 	t.Parallel()
 	registered := operation.At(time.Date(2026, 11, 21, 7, 30, 0, 0, time.UTC))
 	odd := operation.Key{Endpoint: "SHOP", OperationID: "a/b#c%"}
 	for name, c := range map[string]struct {
-		exchange
+		httpCall
 		created bool
 		status  int
 		asked   []any
@@ -91,16 +85,16 @@ func TestEachCallAsksOperationsForWhatItsRequestSays(t *testing.T) {
 		where   string
 	}{
 		"a new start is created and located": {
-			exchange: exchange{method: "POST", path: "/v1/operations", body: `{"endpoint":"SHOP","operation_id":"1"}`},
+			httpCall: httpCall{method: "POST", path: "/v1/operations", body: `{"endpoint":"SHOP","operation_id":"1"}`},
 			created:  true, status: 201, asked: []any{operation.StartRequest{Endpoint: "SHOP", OperationID: "1"}},
 			answer: `"operation_id":"1"`, where: "/v1/operations/SHOP/1",
 		},
 		"the same start again is not created": {
-			exchange: exchange{method: "POST", path: "/v1/operations", body: `{"endpoint":"SHOP","operation_id":"1"}`},
+			httpCall: httpCall{method: "POST", path: "/v1/operations", body: `{"endpoint":"SHOP","operation_id":"1"}`},
 			status:   200, asked: []any{operation.StartRequest{Endpoint: "SHOP", OperationID: "1"}},
 		},
 		"a start may say all there is to say": {
-			exchange: exchange{method: "POST", path: "/v1/operations", body: `{"endpoint":"SHOP","operation_id":"1","method":"p2p_a2c","reference":{"registered_at":"2026-11-21T09:30:00+02:00","order_id":"o"},"known_status":"new","callback":{"url":"https://shop.example/","statuses":["done","failed"]}}`,
+			httpCall: httpCall{method: "POST", path: "/v1/operations", body: `{"endpoint":"SHOP","operation_id":"1","method":"p2p_a2c","reference":{"registered_at":"2026-11-21T09:30:00+02:00","order_id":"o"},"known_status":"new","callback":{"url":"https://shop.example/","statuses":["done","failed"]}}`,
 				header: map[string]string{"Content-Type": "application/json; charset=UTF-8"}},
 			created: true, status: 201, asked: []any{operation.StartRequest{
 				Endpoint: "SHOP", OperationID: "1", Method: "p2p_a2c", KnownStatus: "new",
@@ -109,68 +103,109 @@ func TestEachCallAsksOperationsForWhatItsRequestSays(t *testing.T) {
 			}}, where: "/v1/operations/SHOP/1",
 		},
 		"an odd id is located percent-encoded": {
-			exchange: exchange{method: "POST", path: "/v1/operations", body: `{"endpoint":"SHOP","operation_id":"a/b#c%"}`},
+			httpCall: httpCall{method: "POST", path: "/v1/operations", body: `{"endpoint":"SHOP","operation_id":"a/b#c%"}`},
 			created:  true, status: 201, asked: []any{operation.StartRequest{Endpoint: "SHOP", OperationID: "a/b#c%"}},
 			where: "/v1/operations/SHOP/a%2Fb%23c%25",
 		},
 		"a state is asked by its key": {
-			exchange: exchange{method: "GET", path: operationPath}, status: 200, asked: []any{shop}, answer: `"outcome":null`,
+			httpCall: httpCall{method: "GET", path: operationPath}, status: 200, asked: []any{shop}, answer: `"outcome":null`,
 		},
 		"a delivery without attempts shows a list": {
-			exchange: exchange{method: "GET", path: operationPath}, status: 200, asked: []any{shop}, answer: `"attempts":[]`,
+			httpCall: httpCall{method: "GET", path: operationPath}, status: 200, asked: []any{shop}, answer: `"attempts":[]`,
 		},
 		"an encoded id is decoded once": {
-			exchange: exchange{method: "GET", path: "/v1/operations/SHOP/a%2Fb%23c%25"}, status: 200, asked: []any{odd},
+			httpCall: httpCall{method: "GET", path: "/v1/operations/SHOP/a%2Fb%23c%25"}, status: 200, asked: []any{odd},
 		},
 		"an encoded slash does not end the id": {
-			exchange: exchange{method: "GET", path: "/v1/operations/SHOP/x%2Fstatus"}, status: 200,
+			httpCall: httpCall{method: "GET", path: "/v1/operations/SHOP/x%2Fstatus"}, status: 200,
 			asked: []any{operation.Key{Endpoint: "SHOP", OperationID: "x/status"}},
 		},
 		"a twice-encoded id stays encoded once": {
-			exchange: exchange{method: "GET", path: "/v1/operations/SHOP/a%252Fb"}, status: 200,
+			httpCall: httpCall{method: "GET", path: "/v1/operations/SHOP/a%252Fb"}, status: 200,
 			asked: []any{operation.Key{Endpoint: "SHOP", OperationID: "a%2Fb"}},
 		},
 		"a list filters by everything": {
-			exchange: exchange{method: "GET", path: "/v1/operations?endpoint=SHOP&outcome=exhausted&since=2026-11-21T12:00:00Z&until=2026-11-21T14:00:00%2B02:00&page_token=p"}, status: 200,
+			httpCall: httpCall{method: "GET", path: "/v1/operations?endpoint=SHOP&outcome=exhausted&since=2026-11-21T12:00:00Z&until=2026-11-21T14:00:00%2B02:00&page_token=p"}, status: 200,
 			asked: []any{operation.ListQuery{Endpoint: "SHOP", Outcome: operation.OutcomeExhausted, Since: noon, Until: noon, PageToken: "p"}},
 		},
 		"a list filters by nothing and has no null": {
-			exchange: exchange{method: "GET", path: "/v1/operations"}, status: 200, asked: []any{operation.ListQuery{}}, answer: `{"operations":[]}`,
+			httpCall: httpCall{method: "GET", path: "/v1/operations"}, status: 200, asked: []any{operation.ListQuery{}}, answer: `{"operations":[]}`,
 		},
 		"details are the source's own": {
-			exchange: exchange{method: "GET", path: operationPath + "/details"}, status: 200, asked: []any{shop}, answer: `{"actionCode":"<0>"}`,
+			httpCall: httpCall{method: "GET", path: operationPath + "/details"}, status: 200, asked: []any{shop}, answer: `{"actionCode":"<0>"}`,
 		},
 		"a push hands over a status": {
-			exchange: exchange{method: "POST", path: operationPath + "/status", body: `{"status":"reserved"}`}, status: 202, asked: []any{shop, "reserved"},
+			httpCall: httpCall{method: "POST", path: operationPath + "/status", body: `{"status":"reserved"}`}, status: 202, asked: []any{shop, "reserved"},
 		},
 		"a push without a body means poll now": {
-			exchange: exchange{method: "POST", path: operationPath + "/status"}, status: 202, asked: []any{shop, ""},
+			httpCall: httpCall{method: "POST", path: operationPath + "/status"}, status: 202, asked: []any{shop, ""},
 		},
 		"a push of an empty object means poll now": {
-			exchange: exchange{method: "POST", path: operationPath + "/status", body: "{}"}, status: 202, asked: []any{shop, ""},
+			httpCall: httpCall{method: "POST", path: operationPath + "/status", body: "{}"}, status: 202, asked: []any{shop, ""},
 		},
 		"a revocation says by whom and why": {
-			exchange: exchange{method: "POST", path: operationPath + "/revocation", body: `{"initiated_by":"user","reason":"` + strings.Repeat("і", 256) + `"}`}, status: 200,
+			httpCall: httpCall{method: "POST", path: operationPath + "/revocation", body: `{"initiated_by":"user","reason":"` + strings.Repeat("і", 256) + `"}`}, status: 200,
 			asked: []any{shop, operation.Revocation{InitiatedBy: "user", Reason: strings.Repeat("і", 256)}},
 		},
 		"a withdrawal is a DELETE": {
-			exchange: exchange{method: "DELETE", path: operationPath}, status: 200, asked: []any{shop},
+			httpCall: httpCall{method: "DELETE", path: operationPath}, status: 200, asked: []any{shop},
 		},
 		"a redelivery needs no body": {
-			exchange: exchange{method: "POST", path: operationPath + "/redelivery"}, status: 201,
+			httpCall: httpCall{method: "POST", path: operationPath + "/redelivery"}, status: 201,
 			asked: []any{shop, operation.RedeliveryRequest{By: "(no keys configured)"}}, where: "/v1/operations/SHOP/1",
 		},
 		"a redelivery may say all there is to say": {
-			exchange: exchange{method: "POST", path: operationPath + "/redelivery", body: `{"repoll":true,"force":true,"reason":"r","callback":{"url":"https://b.example/"}}`}, status: 201,
+			httpCall: httpCall{method: "POST", path: operationPath + "/redelivery", body: `{"repoll":true,"force":true,"reason":"r","callback":{"url":"https://b.example/"}}`}, status: 201,
 			asked: []any{shop, operation.RedeliveryRequest{Repoll: true, Force: true, Reason: "r", Callback: operation.Target{URL: "https://b.example/"}, By: "(no keys configured)"}}, where: "/v1/operations/SHOP/1",
+		},
+		"a bulk redelivery is taken at the default rate and located": {
+			httpCall: many(`{"filter":{"endpoint":"SHOP"}}`), status: 202,
+			asked:  []any{operation.BulkRedeliveryRequest{Filter: operation.Filter{Endpoint: "SHOP"}, RatePerSecond: 10, By: "(no keys configured)"}},
+			answer: `"done":3`, where: "/v1/redeliveries/" + manyID,
+		},
+		"a bulk redelivery may say all there is to say": {
+			httpCall: many(`{"filter":{"endpoint":"SHOP","status":"done","outcome":"gone","since":"2026-11-21T12:00:00Z","until":"2026-11-21T12:00:01Z"},"rate_per_second":0.5,"force":true,"reason":"r"}`), status: 202,
+			asked: []any{operation.BulkRedeliveryRequest{
+				Filter:        operation.Filter{Endpoint: "SHOP", Status: "done", Outcome: operation.OutcomeGone, Since: noon, Until: noon.Add(1e9)},
+				RatePerSecond: 0.5, Force: true, Reason: "r", By: "(no keys configured)",
+			}}, where: "/v1/redeliveries/" + manyID,
+		},
+		"a dry run counts, shows a list and locates nothing": {
+			httpCall: many(`{"filter":{"outcome":"acknowledged"},"force":true,"dry_run":true}`), status: 200,
+			asked:  []any{operation.BulkRedeliveryRequest{Filter: operation.Filter{Outcome: operation.OutcomeAcknowledged}, Force: true, DryRun: true, RatePerSecond: 10, By: "(no keys configured)"}},
+			answer: `"matched":30,"sample":[]`,
+		},
+		"one is asked by its id": {
+			httpCall: httpCall{method: "GET", path: "/v1/redeliveries/" + manyID}, status: 200, asked: []any{manyID}, answer: `"phase":"running"`,
+		},
+		"the recent ones are a list": {
+			httpCall: httpCall{method: "GET", path: "/v1/redeliveries"}, status: 200, answer: `{"redeliveries":[{"id":"rd_`,
+		},
+		"one is stopped by its id": {
+			httpCall: httpCall{method: "POST", path: "/v1/redeliveries/" + manyID + "/stop"}, status: 200, asked: []any{manyID, "stop", manyID},
+		},
+		"one is resumed by its id": {
+			httpCall: httpCall{method: "POST", path: "/v1/redeliveries/" + manyID + "/resume"}, status: 200, asked: []any{manyID, "resume", manyID},
+		},
+		"what never arrived is counted by the endpoint and when it closed": {
+			httpCall: httpCall{method: "GET", path: "/v1/operations/count?outcome=undelivered&time=closed&since=2026-11-21T12:00:00Z&group_by=endpoint"}, status: 200,
+			asked:  []any{operation.CountQuery{ListQuery: operation.ListQuery{Undelivered: true, ByClose: true, Since: noon}, GroupBy: operation.GroupByEndpoint}},
+			answer: `{"count":7,"exact":true}`,
+		},
+		"what never arrived is listed by when it started": {
+			httpCall: httpCall{method: "GET", path: "/v1/operations?outcome=undelivered&time=started"}, status: 200,
+			asked: []any{operation.ListQuery{Undelivered: true}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := &fake{created: c.created, state: someState("1"), details: map[string]any{"actionCode": "<0>"}}
+			f := &fake{
+				created: c.created, state: someState("1"), details: map[string]any{"actionCode": "<0>"},
+				many: someRedeliveries(), dryRun: operation.DryRun{Matched: 30}, count: operation.OperationsCount{Count: 7, Exact: true},
+			}
 			answer, body := c.do(t, rest.New(rest.Options{Operations: f}))
 			require.Equal(t, c.status, answer.StatusCode, body)
-			require.Equal(t, c.asked, f.questions())
+			require.Equal(t, c.asked, f.received())
 			require.Contains(t, body, c.answer)
 			require.Equal(t, c.where, answer.Header.Get("Location"))
 		})
@@ -179,17 +214,17 @@ func TestEachCallAsksOperationsForWhatItsRequestSays(t *testing.T) {
 
 func TestBadInputIsRefusedBeforeAnythingHappens(t *testing.T) {
 	t.Parallel()
-	start := func(body string) exchange { return exchange{method: "POST", path: "/v1/operations", body: body} }
-	get := func(path string) exchange { return exchange{method: "GET", path: path} }
+	start := func(body string) httpCall { return httpCall{method: "POST", path: "/v1/operations", body: body} }
+	get := func(path string) httpCall { return httpCall{method: "GET", path: path} }
 	for name, c := range map[string]struct {
-		exchange
+		httpCall
 		status int
 		kind   string
 		// field is the one at fault; says is in its detail, or in the problem's.
 		field, says string
 	}{
 		"an empty body":            {start(" "), 400, "malformed", "", "is empty"},
-		"no body at all":           {exchange{method: "POST", path: "/v1/operations", header: map[string]string{"Content-Type": "application/json"}}, 400, "malformed", "", "is empty"},
+		"no body at all":           {httpCall{method: "POST", path: "/v1/operations", header: map[string]string{"Content-Type": "application/json"}}, 400, "malformed", "", "is empty"},
 		"malformed JSON":           {start("{\n \"endpoint\": \"SHOP\",\n}"), 400, "malformed", "", "line 3, column 1"},
 		"JSON that ends early":     {start(`{"endpoint": "SH`), 400, "malformed", "", "line 1, column 16"},
 		"trailing data":            {start(`{"endpoint":"SHOP","operation_id":"1"} {}`), 400, "malformed", "", "after top-level value"},
@@ -217,56 +252,79 @@ func TestBadInputIsRefusedBeforeAnythingHappens(t *testing.T) {
 		"a time as a number":       {start(`{"endpoint":"SHOP","operation_id":"1","reference":{"registered_at":1795246200}}`), 422, "invalid", "reference.registered_at", "RFC 3339"},
 		"no endpoint":              {start(`{"operation_id":"1"}`), 422, "invalid", "endpoint", "required"},
 		"no operation id":          {start(`{"endpoint":"SHOP"}`), 422, "invalid", "operation_id", "required"},
-		"an endpoint with a slash": {start(`{"endpoint":"SHOP/A","operation_id":"1"}`), 422, "invalid", "endpoint", "1 to 50"},
-		"an endpoint of 51":        {start(`{"endpoint":"` + strings.Repeat("S", 51) + `","operation_id":"1"}`), 422, "invalid", "endpoint", "1 to 50"},
+		"an endpoint with a slash": {start(`{"endpoint":"SHOP/A","operation_id":"1"}`), 422, "invalid", "endpoint", "outside letters"},
+		"an endpoint of 51":        {start(`{"endpoint":"` + strings.Repeat("S", 51) + `","operation_id":"1"}`), 422, "invalid", "endpoint", "longer than 50"},
 		"an id of 256":             {start(`{"endpoint":"SHOP","operation_id":"` + strings.Repeat("1", 256) + `"}`), 422, "invalid", "operation_id", "255"},
 		"an id that paths drop":    {start(`{"endpoint":"SHOP","operation_id":".."}`), 422, "invalid", "operation_id", "paths"},
-		"a query on a start":       {exchange{method: "POST", path: "/v1/operations?dry_run=1", body: `{"endpoint":"SHOP","operation_id":"1"}`}, 422, "invalid", "dry_run", "no query"},
+		"a query on a start":       {httpCall{method: "POST", path: "/v1/operations?dry_run=1", body: `{"endpoint":"SHOP","operation_id":"1"}`}, 422, "invalid", "dry_run", "no query"},
 		"a body of 1 MiB":          {start(`{"endpoint":"` + strings.Repeat("S", 1<<20) + `"}`), 413, "too-large", "", "65536"},
-		"a form":                   {exchange{method: "POST", path: "/v1/operations", body: "endpoint=SHOP", header: map[string]string{"Content-Type": "application/x-www-form-urlencoded"}}, 415, "unsupported-media-type", "", "application/json"},
-		"no content type":          {exchange{method: "POST", path: "/v1/operations", body: "{}", header: map[string]string{"Content-Type": ""}}, 415, "unsupported-media-type", "", "application/json"},
-		"another charset":          {exchange{method: "POST", path: "/v1/operations", body: "{}", header: map[string]string{"Content-Type": "application/json; charset=cp1251"}}, 415, "unsupported-media-type", "", "UTF-8"},
+		"a form":                   {httpCall{method: "POST", path: "/v1/operations", body: "endpoint=SHOP", header: map[string]string{"Content-Type": "application/x-www-form-urlencoded"}}, 415, "unsupported-media-type", "", "application/json"},
+		"no content type":          {httpCall{method: "POST", path: "/v1/operations", body: "{}", header: map[string]string{"Content-Type": ""}}, 415, "unsupported-media-type", "", "application/json"},
+		"another charset":          {httpCall{method: "POST", path: "/v1/operations", body: "{}", header: map[string]string{"Content-Type": "application/json; charset=cp1251"}}, 415, "unsupported-media-type", "", "UTF-8"},
 
 		"a path to nowhere":            {get("/v2/operations"), 404, "no-such-route", "", "%2F"},
 		"a path with a bare slash":     {get("/v1/operations/SHOP/a/b"), 404, "no-such-route", "", "%2F"},
 		"a path without an id":         {get("/v1/operations/SHOP/"), 404, "no-such-route", "", ""},
 		"a path with two slashes":      {get("/v1//operations"), 404, "no-such-route", "", ""},
 		"a path below redeliveries":    {get("/v1/redeliveries/" + manyID + "/pause"), 404, "no-such-route", "", ""},
-		"an endpoint that can't be":    {get("/v1/operations/SH%20OP/1"), 422, "invalid", "endpoint", "1 to 50"},
+		"an endpoint that can't be":    {get("/v1/operations/SH%20OP/1"), 422, "invalid", "endpoint", "outside letters"},
 		"an id that is not UTF-8":      {get("/v1/operations/SHOP/%ff"), 422, "invalid", "operation_id", "UTF-8"},
 		"an id with a control":         {get("/v1/operations/SHOP/a%0Ab"), 422, "invalid", "operation_id", "control"},
 		"an id too long in a path":     {get("/v1/operations/SHOP/" + strings.Repeat("1", 256)), 422, "invalid", "operation_id", "255"},
 		"a query on a state":           {get(operationPath + "?verbose=1"), 422, "invalid", "verbose", "no query"},
-		"a body on a state":            {exchange{method: "GET", path: operationPath, body: "{}"}, 422, "invalid", "(body)", "no body"},
-		"a body on a withdrawal":       {exchange{method: "DELETE", path: operationPath, body: "{}"}, 422, "invalid", "(body)", "no body"},
+		"a body on a state":            {httpCall{method: "GET", path: operationPath, body: "{}"}, 422, "invalid", "(body)", "no body"},
+		"a body on a withdrawal":       {httpCall{method: "DELETE", path: operationPath, body: "{}"}, 422, "invalid", "(body)", "no body"},
 		"an unknown list parameter":    {get("/v1/operations?limit=5"), 422, "invalid", "limit", "page_token"},
 		"a list parameter twice":       {get("/v1/operations?endpoint=A&endpoint=B"), 422, "invalid", "endpoint", "twice"},
-		"an empty list parameter":      {get("/v1/operations?endpoint="), 422, "invalid", "endpoint", "1 to 50"},
+		"an empty list parameter":      {get("/v1/operations?endpoint="), 422, "invalid", "endpoint", "is required"},
 		"an unknown outcome":           {get("/v1/operations?outcome=failed"), 422, "invalid", "outcome", "exhausted"},
 		"a since that is no time":      {get("/v1/operations?since=24h"), 422, "invalid", "since", "RFC 3339"},
 		"a since with a bare plus":     {get("/v1/operations?since=2026-11-21T09:30:00+02:00"), 422, "invalid", "since", "%2B"},
 		"an until before since":        {get("/v1/operations?since=2026-11-21T09:30:00Z&until=2026-11-20T09:30:00Z"), 422, "invalid", "until", "before since"},
 		"a page token of 5,000":        {get("/v1/operations?page_token=" + strings.Repeat("x", 5000)), 422, "invalid", "page_token", ""},
 		"a query that is not one":      {get("/v1/operations?endpoint=%zz"), 422, "invalid", "(query)", "percent"},
-		"a push of a number":           {exchange{method: "POST", path: operationPath + "/status", body: `{"status":2}`}, 422, "invalid", "status", "not a string"},
-		"a revocation by nobody":       {exchange{method: "POST", path: operationPath + "/revocation", body: `{}`}, 422, "invalid", "initiated_by", "required"},
-		"a revocation without a body":  {exchange{method: "POST", path: operationPath + "/revocation"}, 415, "unsupported-media-type", "", ""},
-		"a revocation by a stranger":   {exchange{method: "POST", path: operationPath + "/revocation", body: `{"initiated_by":"bank"}`}, 422, "invalid", "initiated_by", "client, user, core"},
-		"a revocation with a time":     {exchange{method: "POST", path: operationPath + "/revocation", body: `{"initiated_by":"user","at":"2026-11-21T09:30:00Z"}`}, 422, "invalid", "at", "not a field"},
-		"a reason of 257":              {exchange{method: "POST", path: operationPath + "/revocation", body: `{"initiated_by":"user","reason":"` + strings.Repeat("і", 257) + `"}`}, 422, "invalid", "reason", "256"},
-		"a redelivery's reason of 257": {exchange{method: "POST", path: operationPath + "/redelivery", body: `{"reason":"` + strings.Repeat("r", 257) + `"}`}, 422, "invalid", "reason", "256"},
-		"a redelivery with statuses":   {exchange{method: "POST", path: operationPath + "/redelivery", body: `{"callback":{"statuses":["done"]}}`}, 422, "invalid", "callback.statuses", "not a field"},
-		"a redelivery forced by text":  {exchange{method: "POST", path: operationPath + "/redelivery", body: `{"force":"true"}`}, 422, "invalid", "force", "true or false"},
+		"a push of a number":           {httpCall{method: "POST", path: operationPath + "/status", body: `{"status":2}`}, 422, "invalid", "status", "not a string"},
+		"a revocation by nobody":       {httpCall{method: "POST", path: operationPath + "/revocation", body: `{}`}, 422, "invalid", "initiated_by", "required"},
+		"a revocation without a body":  {httpCall{method: "POST", path: operationPath + "/revocation"}, 415, "unsupported-media-type", "", ""},
+		"a revocation by a stranger":   {httpCall{method: "POST", path: operationPath + "/revocation", body: `{"initiated_by":"bank"}`}, 422, "invalid", "initiated_by", "client, user, core"},
+		"a revocation with a time":     {httpCall{method: "POST", path: operationPath + "/revocation", body: `{"initiated_by":"user","at":"2026-11-21T09:30:00Z"}`}, 422, "invalid", "at", "not a field"},
+		"a reason of 257":              {httpCall{method: "POST", path: operationPath + "/revocation", body: `{"initiated_by":"user","reason":"` + strings.Repeat("і", 257) + `"}`}, 422, "invalid", "reason", "256"},
+		"a redelivery's reason of 257": {httpCall{method: "POST", path: operationPath + "/redelivery", body: `{"reason":"` + strings.Repeat("r", 257) + `"}`}, 422, "invalid", "reason", "256"},
+		"a redelivery with statuses":   {httpCall{method: "POST", path: operationPath + "/redelivery", body: `{"callback":{"statuses":["done"]}}`}, 422, "invalid", "callback.statuses", "not a field"},
+		"a pushed status of 65":        {httpCall{method: "POST", path: operationPath + "/status", body: `{"status":"` + strings.Repeat("s", 65) + `"}`}, 422, "invalid", "status", "64"},
+		"a redelivery forced by text":  {httpCall{method: "POST", path: operationPath + "/redelivery", body: `{"force":"true"}`}, 422, "invalid", "force", "true or false"},
+
+		"no bound":                              {many(`{"filter":{}}`), 422, "invalid", "filter", "at least one"},
+		"no filter":                             {many(`{"reason":"all of it"}`), 422, "invalid", "filter", "at least one"},
+		"an endpoint in a filter that can't be": {many(`{"filter":{"endpoint":"SH OP"}}`), 422, "invalid", "filter.endpoint", "outside letters"},
+		"an unknown outcome in a filter":        {many(`{"filter":{"outcome":"failed"}}`), 422, "invalid", "filter.outcome", "exhausted, gone, expired, terminated"},
+		"what was withdrawn":                    {many(`{"filter":{"outcome":"withdrawn"},"force":true}`), 422, "invalid", "filter.outcome", "not one of"},
+		"acknowledged without force":            {many(`{"filter":{"outcome":"acknowledged"}}`), 422, "invalid", "filter.outcome", "force"},
+		"a status of acknowledged":              {many(`{"filter":{"outcome":"acknowledged","status":"done"},"force":true}`), 422, "invalid", "filter.outcome", "not kept"},
+		"a status of 65 bytes":                  {many(`{"filter":{"status":"` + strings.Repeat("s", 65) + `"}}`), 422, "invalid", "filter.status", "64"},
+		"a since in a filter that is no time":   {many(`{"filter":{"since":"24h"}}`), 422, "invalid", "filter.since", "RFC 3339"},
+		"an until at since":                     {many(`{"filter":{"since":"2026-11-21T09:30:00Z","until":"2026-11-21T09:30:00Z"}}`), 422, "invalid", "filter.until", "not after since"},
+		"an operation id, which is for one":     {many(`{"filter":{"operation_id":"1"}}`), 422, "invalid", "filter.operation_id", "not a field"},
+		"a rate of nothing":                     {many(`{"filter":{"endpoint":"SHOP"},"rate_per_second":0}`), 422, "invalid", "rate_per_second", "above 0"},
+		"a rate of 101":                         {many(`{"filter":{"endpoint":"SHOP"},"rate_per_second":101}`), 422, "invalid", "rate_per_second", "at most 100"},
+		"a rate in words":                       {many(`{"filter":{"endpoint":"SHOP"},"rate_per_second":"10"}`), 422, "invalid", "rate_per_second", "a number"},
+		"a bulk redelivery's reason of 257":     {many(`{"filter":{"endpoint":"SHOP"},"reason":"` + strings.Repeat("r", 257) + `"}`), 422, "invalid", "reason", "256"},
+		"a query on a bulk redelivery":          {httpCall{method: "POST", path: "/v1/redeliveries?dry_run=1", body: `{"filter":{"endpoint":"SHOP"}}`}, 422, "invalid", "dry_run", "no query"},
+		"an id that is not one":                 {httpCall{method: "GET", path: "/v1/redeliveries/rd_x"}, 422, "invalid", "id", "rd_"},
+		"a stop with a body":                    {httpCall{method: "POST", path: "/v1/redeliveries/" + manyID + "/stop", body: "{}"}, 422, "invalid", "(body)", "no body"},
+		"a count grouped by what is unknown":    {httpCall{method: "GET", path: "/v1/operations/count?group_by=status"}, 422, "invalid", "group_by", "endpoint, outcome"},
+		"a count with a page":                   {httpCall{method: "GET", path: "/v1/operations/count?page_token=x"}, 422, "invalid", "page_token", "not a parameter"},
+		"a time of something else":              {httpCall{method: "GET", path: "/v1/operations?time=observed"}, 422, "invalid", "time", "started, closed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := &fake{}
-			r := c.exchange
+			r := c.httpCall
 			answer, body := r.do(t, rest.New(rest.Options{Operations: f}))
 			require.Equal(t, c.status, answer.StatusCode, body)
 			p := isProblem(t, answer, []byte(body))
 			require.Equal(t, "/problems/"+c.kind, p.Type)
-			require.Empty(t, f.questions(), "nothing may have been asked of Operations")
+			require.Empty(t, f.received(), "nothing may have been asked of Operations")
 			if c.field == "" {
 				require.Contains(t, p.Detail, c.says)
 				return
@@ -280,7 +338,7 @@ func TestBadInputIsRefusedBeforeAnythingHappens(t *testing.T) {
 
 func TestAllFaultsAreReportedAtOnce(t *testing.T) {
 	t.Parallel()
-	answer, body := exchange{method: "POST", path: "/v1/operations", body: `{"endpoint":5,"reference":{"order_id":true},"zip":1}`}.do(t, rest.New(rest.Options{Operations: &fake{}}))
+	answer, body := httpCall{method: "POST", path: "/v1/operations", body: `{"endpoint":5,"reference":{"order_id":true},"zip":1}`}.do(t, rest.New(rest.Options{Operations: &fake{}}))
 	p := isProblem(t, answer, []byte(body))
 	var fields []string
 	for _, fault := range p.Errors {
@@ -289,7 +347,7 @@ func TestAllFaultsAreReportedAtOnce(t *testing.T) {
 	require.Equal(t, []string{"endpoint", "reference.order_id", "zip"}, fields)
 }
 
-func TestMethodsThatAPathDoesNotTakeAreNamedInAllow(t *testing.T) {
+func TestAWrongMethodIsRefusedWithThoseAllowed(t *testing.T) {
 	t.Parallel()
 	for path, allow := range map[string]string{
 		"/v1/operations":              "GET, POST",
@@ -299,7 +357,7 @@ func TestMethodsThatAPathDoesNotTakeAreNamedInAllow(t *testing.T) {
 	} {
 		t.Run(path, func(t *testing.T) {
 			t.Parallel()
-			answer, body := exchange{method: "PATCH", path: path}.do(t, rest.New(rest.Options{Operations: &fake{}}))
+			answer, body := httpCall{method: "PATCH", path: path}.do(t, rest.New(rest.Options{Operations: &fake{}}))
 			require.Equal(t, 405, answer.StatusCode)
 			require.Equal(t, allow, answer.Header.Get("Allow"))
 			require.Equal(t, "/problems/method-not-allowed", isProblem(t, answer, []byte(body)).Type)
@@ -331,7 +389,7 @@ func TestErrorsOfOperationsBecomeProblems(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := rest.New(rest.Options{Operations: &fake{err: c.err}})
-			for _, e := range []exchange{
+			for _, e := range []httpCall{
 				{method: "POST", path: operationPath + "/redelivery"},
 				{method: "POST", path: operationPath + "/revocation", body: `{"initiated_by":"user"}`},
 			} {
@@ -347,7 +405,7 @@ func TestErrorsOfOperationsBecomeProblems(t *testing.T) {
 	}
 }
 
-func TestAnInternalErrorIsLoggedWithItsCauseUnderTheIdThatIsShown(t *testing.T) {
+func TestAnInternalErrorIsLoggedWithTheRequestID(t *testing.T) {
 	t.Parallel()
 	for name, f := range map[string]*fake{
 		"an error": {err: errors.New("blown fuse")},
@@ -356,7 +414,7 @@ func TestAnInternalErrorIsLoggedWithItsCauseUnderTheIdThatIsShown(t *testing.T) 
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			core, logs := observer.New(zapcore.DebugLevel)
-			answer, body := exchange{method: "DELETE", path: operationPath, header: map[string]string{"X-Request-Id": "my-id.1"}}.
+			answer, body := httpCall{method: "DELETE", path: operationPath, header: map[string]string{"X-Request-Id": "my-id.1"}}.
 				do(t, rest.New(rest.Options{Operations: f, Log: zap.New(core)}))
 			require.Equal(t, 500, answer.StatusCode)
 			require.Equal(t, "my-id.1", answer.Header.Get("X-Request-Id"))
@@ -370,136 +428,17 @@ func TestAnInternalErrorIsLoggedWithItsCauseUnderTheIdThatIsShown(t *testing.T) 
 	}
 }
 
-func TestAnUnsoundRequestIdIsReplaced(t *testing.T) {
+func TestAnUnsoundRequestIDIsReplaced(t *testing.T) {
 	t.Parallel()
 	for _, id := range []string{"", "has space", "<script>", strings.Repeat("x", 65)} {
-		answer, _ := exchange{method: "GET", path: "/healthz", header: map[string]string{"X-Request-Id": id}}.do(t, rest.New(rest.Options{Operations: &fake{}}))
+		answer, _ := httpCall{method: "GET", path: "/healthz", header: map[string]string{"X-Request-Id": id}}.do(t, rest.New(rest.Options{Operations: &fake{}}))
 		require.Regexp(t, `^[A-Z2-7]{26}$`, answer.Header.Get("X-Request-Id"))
 	}
 }
 
-func TestKeysLetInWhomTheySay(t *testing.T) {
+func TestAChangeGoesOnWhenItsClientDisconnects(t *testing.T) {
 	t.Parallel()
-	reader := rest.Key{Name: "reader", Scopes: []rest.Scope{rest.ScopeRead}}
-	bound := rest.Key{Name: "bound", Scopes: rest.Scopes, Endpoints: []string{"SHOP", "KIOSK"}}
-	unforced := rest.Key{Name: "unforced", Scopes: []rest.Scope{rest.ScopeRedeliver}}
-	good := "Bearer " + secret
-	for name, c := range map[string]struct {
-		key       rest.Key
-		header    string
-		exchange  exchange
-		status    int
-		challenge string
-		says      string
-	}{
-		"no key":                         {reader, "", exchange{method: "GET", path: operationPath}, 401, `Bearer realm="ringback"`, "Authorization: Bearer"},
-		"a wrong key":                    {reader, "Bearer nope", exchange{method: "GET", path: operationPath}, 401, `Bearer realm="ringback", error="invalid_token"`, "not one of"},
-		"an empty key":                   {reader, "Bearer ", exchange{method: "GET", path: operationPath}, 401, `Bearer realm="ringback"`, ""},
-		"another scheme":                 {reader, "Basic " + secret, exchange{method: "GET", path: operationPath}, 401, `Bearer realm="ringback"`, ""},
-		"the right key":                  {reader, good, exchange{method: "GET", path: operationPath}, 200, "", ""},
-		"the scheme in lower case":       {reader, "bearer " + secret, exchange{method: "GET", path: operationPath}, 200, "", ""},
-		"a scope that is missing":        {reader, good, exchange{method: "DELETE", path: operationPath}, 403, `Bearer realm="ringback", error="insufficient_scope", scope="start"`, "scope start"},
-		"a wrong key with a bad body":    {reader, "Bearer nope", exchange{method: "POST", path: "/v1/operations", body: "{"}, 401, `Bearer realm="ringback", error="invalid_token"`, ""},
-		"force without its scope":        {unforced, good, exchange{method: "POST", path: operationPath + "/redelivery", body: `{"force":true}`}, 403, `Bearer realm="ringback", error="insufficient_scope", scope="force"`, "scope force"},
-		"redelivery without force":       {unforced, good, exchange{method: "POST", path: operationPath + "/redelivery", body: `{"force":false}`}, 201, "", ""},
-		"its endpoint":                   {bound, good, exchange{method: "GET", path: operationPath}, 200, "", ""},
-		"another's endpoint":             {bound, good, exchange{method: "GET", path: "/v1/operations/BANK/1"}, 403, "", "SHOP, KIOSK"},
-		"another's endpoint, changed":    {bound, good, exchange{method: "POST", path: "/v1/operations/BANK/1/revocation", body: `{"initiated_by":"user"}`}, 403, "", "SHOP, KIOSK"},
-		"another's endpoint, started":    {bound, good, exchange{method: "POST", path: "/v1/operations", body: `{"endpoint":"BANK","operation_id":"1"}`}, 403, "", "SHOP, KIOSK"},
-		"another's endpoint, listed":     {bound, good, exchange{method: "GET", path: "/v1/operations?endpoint=BANK"}, 403, "", "SHOP, KIOSK"},
-		"its endpoint, listed":           {bound, good, exchange{method: "GET", path: "/v1/operations?endpoint=KIOSK"}, 200, "", ""},
-		"every endpoint, listed":         {bound, good, exchange{method: "GET", path: "/v1/operations"}, 422, "", "SHOP, KIOSK"},
-		"health asks for none":           {reader, "", exchange{method: "GET", path: "/healthz"}, 200, "", ""},
-		"readiness asks for none":        {reader, "", exchange{method: "GET", path: "/readyz"}, 200, "", ""},
-		"the document asks for none":     {reader, "", exchange{method: "GET", path: "/openapi.yaml"}, 200, "", ""},
-		"nor does a path to nowhere":     {reader, "", exchange{method: "GET", path: "/nowhere"}, 404, "", ""},
-		"the metrics do":                 {reader, "", exchange{method: "GET", path: "/metrics"}, 401, `Bearer realm="ringback"`, ""},
-		"the metrics, with a key":        {reader, good, exchange{method: "GET", path: "/metrics"}, 404, "", ""},
-		"the metrics name all endpoints": {bound, good, exchange{method: "GET", path: "/metrics"}, 403, "", "about all endpoints"},
-		"another's endpoint, counted":    {bound, good, exchange{method: "GET", path: "/v1/operations/count?endpoint=BANK"}, 403, "", "SHOP, KIOSK"},
-		"every endpoint, counted":        {bound, good, exchange{method: "GET", path: "/v1/operations/count"}, 422, "", "SHOP, KIOSK"},
-		"another's endpoint, pinged":     {bound, good, exchange{method: "POST", path: "/v1/endpoints/BANK/ping"}, 403, "", "SHOP, KIOSK"},
-		"another's endpoint, in detail":  {bound, good, exchange{method: "GET", path: "/v1/operations/BANK/1/details"}, 403, "", "SHOP, KIOSK"},
-		"another's endpoint, pushed":     {bound, good, exchange{method: "POST", path: "/v1/operations/BANK/1/status"}, 403, "", "SHOP, KIOSK"},
-		"another's endpoint, withdrawn":  {bound, good, exchange{method: "DELETE", path: "/v1/operations/BANK/1"}, 403, "", "SHOP, KIOSK"},
-		"another's endpoint, again":      {bound, good, exchange{method: "POST", path: "/v1/operations/BANK/1/redelivery"}, 403, "", "SHOP, KIOSK"},
-		"an endpoint is no prefix":       {bound, good, exchange{method: "GET", path: "/v1/operations/SHO/1"}, 403, "", "SHOP, KIOSK"},
-		"nor is its case forgiven":       {bound, good, exchange{method: "GET", path: "/v1/operations/shop/1"}, 403, "", "SHOP, KIOSK"},
-		"nor is it decoded twice":        {bound, good, exchange{method: "GET", path: "/v1/operations/SHOP%252F..%252FBANK/1"}, 422, "", "endpoint"},
-		"two keys at once are none":      {reader, good + ", Bearer other", exchange{method: "GET", path: operationPath}, 401, `Bearer realm="ringback", error="invalid_token"`, ""},
-		"the key in the query is none":   {reader, "", exchange{method: "GET", path: operationPath + "?access_token=" + secret}, 401, `Bearer realm="ringback"`, ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := &fake{state: someState("1")}
-			c.exchange.header = map[string]string{"Authorization": c.header}
-			answer, body := c.exchange.do(t, rest.New(rest.Options{Operations: f, Keys: oneKey(c.key)}))
-			require.Equal(t, c.status, answer.StatusCode, body)
-			require.Equal(t, c.challenge, answer.Header.Get("WWW-Authenticate"))
-			require.Contains(t, body, c.says)
-			require.NotContains(t, body, secret)
-			if c.status >= 400 {
-				require.Empty(t, f.questions())
-			}
-		})
-	}
-}
-
-func TestTwoKeysOfOneNameBothWorkAndAReloadTakesEffectAtOnce(t *testing.T) {
-	t.Parallel()
-	keys := []rest.Key{
-		{Name: "core", SHA256: sha256.Sum256([]byte("old")), Scopes: rest.Scopes},
-		{Name: "core", SHA256: sha256.Sum256([]byte("new")), Scopes: rest.Scopes},
-	}
-	server := rest.New(rest.Options{Operations: &fake{state: someState("1")}, Keys: func() []rest.Key { return keys }})
-	with := func(key string) int {
-		answer, _ := exchange{method: "GET", path: operationPath, header: map[string]string{"Authorization": "Bearer " + key}}.do(t, server)
-		return answer.StatusCode
-	}
-	require.Equal(t, []int{200, 200}, []int{with("old"), with("new")})
-	keys = keys[1:]
-	require.Equal(t, []int{401, 200}, []int{with("old"), with("new")})
-}
-
-func TestReadsAndChangesAreLimitedForEachKeyByThemselves(t *testing.T) {
-	t.Parallel()
-	keys := []rest.Key{
-		{Name: "a", SHA256: sha256.Sum256([]byte("a")), Scopes: rest.Scopes},
-		{Name: "b", SHA256: sha256.Sum256([]byte("b")), Scopes: rest.Scopes},
-	}
-	limit := rest.Limit{PerSecond: 0.001, Burst: 2}
-	server := rest.New(rest.Options{
-		Operations:  &fake{state: someState("1")},
-		Keys:        func() []rest.Key { return keys },
-		ReadLimit:   func() rest.Limit { return limit },
-		ChangeLimit: func() rest.Limit { return limit },
-	})
-	call := func(method, path, key string) *http.Response {
-		answer, _ := exchange{method: method, path: path, header: map[string]string{"Authorization": "Bearer " + key}}.do(t, server)
-		return answer
-	}
-	require.Equal(t, 200, call("GET", operationPath, "a").StatusCode)
-	require.Equal(t, 200, call("GET", "/v1/operations", "a").StatusCode)
-	refused := call("GET", operationPath, "a")
-	require.Equal(t, 429, refused.StatusCode)
-	require.Equal(t, "1000", refused.Header.Get("Retry-After"))
-	again := call("GET", operationPath+"/details", "a")
-	require.Equal(t, 429, again.StatusCode)
-	require.Equal(t, "1000", again.Header.Get("Retry-After"), "a refused call costs nothing")
-	require.Equal(t, 200, call("DELETE", operationPath, "a").StatusCode, "a change is not a read")
-	require.Equal(t, 202, call("POST", operationPath+"/status", "a").StatusCode)
-	changed := call("POST", operationPath+"/status", "a")
-	require.Equal(t, 429, changed.StatusCode)
-	require.Equal(t, "1000", changed.Header.Get("Retry-After"))
-	require.Equal(t, 200, call("DELETE", operationPath, "b").StatusCode, "another key has a limit of its own")
-	require.Equal(t, 200, call("GET", operationPath, "b").StatusCode, "another key has a limit of its own")
-	limit = rest.Limit{}
-	require.Equal(t, 200, call("GET", operationPath, "a").StatusCode, "a reload that lifts the limit takes effect at once")
-}
-
-func TestAStartGoesOnWhenItsClientHasGone(t *testing.T) {
-	t.Parallel()
-	for name, e := range map[string]exchange{
+	for name, e := range map[string]httpCall{
 		"a start":      {method: "POST", path: "/v1/operations", body: `{"endpoint":"SHOP","operation_id":"1"}`},
 		"a redelivery": {method: "POST", path: operationPath + "/redelivery"},
 		"a withdrawal": {method: "DELETE", path: operationPath},
@@ -517,7 +456,7 @@ func TestAStartGoesOnWhenItsClientHasGone(t *testing.T) {
 			r := httptest.NewRequestWithContext(ctx, e.method, e.path, strings.NewReader(e.body))
 			r.Header.Set("Content-Type", "application/json")
 			rest.New(rest.Options{Operations: f}).ServeHTTP(httptest.NewRecorder(), r)
-			require.Len(t, f.questions()[:1], 1)
+			require.Len(t, f.received()[:1], 1)
 			require.NoError(t, during)
 			require.True(t, bounded, "it has a time of its own")
 		})
@@ -537,7 +476,7 @@ func TestCallsThatTakeTooLongAreUnavailable(t *testing.T) {
 	t.Parallel()
 	f := &fake{hook: func(ctx context.Context) { <-ctx.Done() }, err: context.DeadlineExceeded}
 	server := rest.New(rest.Options{Operations: f, Timeout: time.Millisecond, StartTimeout: time.Millisecond})
-	for _, e := range []exchange{{method: "GET", path: operationPath}, {method: "DELETE", path: operationPath}} {
+	for _, e := range []httpCall{{method: "GET", path: operationPath}, {method: "DELETE", path: operationPath}} {
 		answer, body := e.do(t, server)
 		require.Equal(t, 503, answer.StatusCode)
 		require.Contains(t, body, "is safe")
@@ -556,9 +495,9 @@ func TestADrainRefusesStartsAndWaitsForThoseInFlight(t *testing.T) {
 		}
 	}
 	server := rest.New(rest.Options{Operations: f, ConfigHash: func() string { return "abc" }})
-	start := exchange{method: "POST", path: "/v1/operations", body: `{"endpoint":"SHOP","operation_id":"1"}`}
+	start := httpCall{method: "POST", path: "/v1/operations", body: `{"endpoint":"SHOP","operation_id":"1"}`}
 
-	answer, body := exchange{method: "GET", path: "/readyz"}.do(t, server)
+	answer, body := httpCall{method: "GET", path: "/readyz"}.do(t, server)
 	require.Equal(t, 200, answer.StatusCode)
 	require.JSONEq(t, `{"status":"ready","config_hash":"abc"}`, body)
 	require.Equal(t, "abc", answer.Header.Get("X-Ringback-Config"))
@@ -583,14 +522,14 @@ func TestADrainRefusesStartsAndWaitsForThoseInFlight(t *testing.T) {
 	require.Equal(t, 503, answer.StatusCode)
 	require.Equal(t, "2", answer.Header.Get("Retry-After"))
 	require.Contains(t, body, "shutting down")
-	answer, _ = exchange{method: "POST", path: operationPath + "/redelivery"}.do(t, server)
+	answer, _ = httpCall{method: "POST", path: operationPath + "/redelivery"}.do(t, server)
 	require.Equal(t, 503, answer.StatusCode)
-	answer, body = exchange{method: "GET", path: "/readyz"}.do(t, server)
+	answer, body = httpCall{method: "GET", path: "/readyz"}.do(t, server)
 	require.Equal(t, 503, answer.StatusCode)
 	require.Contains(t, body, `"draining"`)
-	answer, _ = exchange{method: "HEAD", path: "/healthz"}.do(t, server)
+	answer, _ = httpCall{method: "HEAD", path: "/healthz"}.do(t, server)
 	require.Equal(t, 200, answer.StatusCode)
-	answer, _ = exchange{method: "GET", path: operationPath}.do(t, server)
+	answer, _ = httpCall{method: "GET", path: operationPath}.do(t, server)
 	require.Equal(t, 200, answer.StatusCode, "reads are served on")
 
 	close(release)
@@ -598,7 +537,7 @@ func TestADrainRefusesStartsAndWaitsForThoseInFlight(t *testing.T) {
 	require.NoError(t, server.Drain(context.Background()))
 }
 
-func TestReadinessSaysWhatIsMissingButNoMore(t *testing.T) {
+func TestReadinessShowsNoInternalError(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		err  error
@@ -610,7 +549,7 @@ func TestReadinessSaysWhatIsMissingButNoMore(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := rest.New(rest.Options{Operations: &fake{}, Ready: func(context.Context) error { return c.err }})
-			answer, body := exchange{method: "GET", path: "/readyz"}.do(t, server)
+			answer, body := httpCall{method: "GET", path: "/readyz"}.do(t, server)
 			require.Equal(t, 503, answer.StatusCode)
 			require.Contains(t, body, c.says)
 			require.NotContains(t, body, "10.0.0.7")
@@ -625,9 +564,9 @@ func TestMetricsAndTheDocumentAreServed(t *testing.T) {
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
 		_, _ = io.WriteString(w, "ringback_up 1\n")
 	})})
-	_, body := exchange{method: "GET", path: "/metrics"}.do(t, server)
+	_, body := httpCall{method: "GET", path: "/metrics"}.do(t, server)
 	require.Equal(t, "ringback_up 1\n", body)
-	answer, body := exchange{method: "GET", path: "/openapi.yaml"}.do(t, server)
+	answer, body := httpCall{method: "GET", path: "/openapi.yaml"}.do(t, server)
 	require.Equal(t, "application/yaml", answer.Header.Get("Content-Type"))
 	require.True(t, strings.HasPrefix(body, "openapi: 3.0.3"))
 }
@@ -636,57 +575,57 @@ func TestEveryChangeLeavesOneAuditLineWithoutItsBody(t *testing.T) {
 	t.Parallel()
 	const card = "4111111111111111"
 	for name, c := range map[string]struct {
-		exchange exchange
+		httpCall httpCall
 		err      error
 		expected map[string]any
 		absent   string
 	}{
 		"a start": {
-			exchange{method: "POST", path: "/v1/operations", body: `{"endpoint":"SHOP","operation_id":"1","method":"payment"}`}, nil,
+			httpCall{method: "POST", path: "/v1/operations", body: `{"endpoint":"SHOP","operation_id":"1","method":"payment"}`}, nil,
 			map[string]any{"who": "core", "action": "start", "result": "ok", "endpoint": "SHOP", "operation_id": "1", "http_status": int64(201)}, "payment",
 		},
 		"a revocation that is refused": {
-			exchange{method: "POST", path: operationPath + "/revocation", body: `{"initiated_by":"user","reason":"because"}`}, operation.Refuse(operation.ProblemNotRevocable, "no"),
+			httpCall{method: "POST", path: operationPath + "/revocation", body: `{"initiated_by":"user","reason":"because"}`}, operation.Refuse(operation.ProblemNotRevocable, "no"),
 			map[string]any{"who": "core", "action": "revoke", "result": "not-revocable", "endpoint": "SHOP", "operation_id": "1", "http_status": int64(409)}, "because",
 		},
 		"a withdrawal that Temporal does not answer": {
-			exchange{method: "DELETE", path: operationPath}, operation.Refuse(operation.ProblemUnavailable, "no"),
+			httpCall{method: "DELETE", path: operationPath}, operation.Refuse(operation.ProblemUnavailable, "no"),
 			map[string]any{"who": "core", "action": "withdraw", "result": "unavailable", "endpoint": "SHOP", "operation_id": "1", "http_status": int64(503)}, "x-x",
 		},
 		"a card number in a path is not written": {
-			exchange{method: "DELETE", path: "/v1/operations/SHOP/" + card}, operation.Invalid(operation.FieldError{Field: "operation_id", Detail: "looks like a card number"}),
+			httpCall{method: "DELETE", path: "/v1/operations/SHOP/" + card}, operation.Invalid(operation.FieldError{Field: "operation_id", Detail: "looks like a card number"}),
 			map[string]any{"who": "core", "action": "withdraw", "result": "invalid", "endpoint": "SHOP", "http_status": int64(422)}, card,
 		},
 		"a card number in a field's name is not written": {
-			exchange{method: "POST", path: "/v1/operations", body: `{"` + card + `":1}`}, nil,
+			httpCall{method: "POST", path: "/v1/operations", body: `{"` + card + `":1}`}, nil,
 			map[string]any{"who": "core", "action": "start", "result": "invalid", "http_status": int64(422)}, card,
 		},
 		"a card number in place of an endpoint is not written": {
-			exchange{method: "DELETE", path: "/v1/operations/" + card + "/1"}, operation.Refuse(operation.ProblemInvalid, "no"),
+			httpCall{method: "DELETE", path: "/v1/operations/" + card + "/1"}, operation.Refuse(operation.ProblemInvalid, "no"),
 			map[string]any{"who": "core", "action": "withdraw", "result": "invalid", "operation_id": "1", "http_status": int64(422)}, card,
 		},
 		"a line break in an id is not written": {
-			exchange{method: "DELETE", path: "/v1/operations/SHOP/1%0Aforged"}, nil,
+			httpCall{method: "DELETE", path: "/v1/operations/SHOP/1%0Aforged"}, nil,
 			map[string]any{"who": "core", "action": "withdraw", "result": "invalid", "endpoint": "SHOP", "http_status": int64(422)}, "forged",
 		},
 		"what a key may not touch": {
-			exchange{method: "DELETE", path: "/v1/operations/BANK/7"}, nil,
+			httpCall{method: "DELETE", path: "/v1/operations/BANK/7"}, nil,
 			map[string]any{"who": "core", "action": "withdraw", "result": "forbidden", "endpoint": "BANK", "operation_id": "7", "http_status": int64(403)}, "x-x",
 		},
 		"a ping": {
-			exchange{method: "POST", path: "/v1/endpoints/SHOP/ping"}, operation.Refuse(rest.ProblemTooManyRequests, "no"),
+			httpCall{method: "POST", path: "/v1/endpoints/SHOP/ping"}, operation.Refuse(rest.ProblemTooManyRequests, "no"),
 			map[string]any{"who": "core", "action": "ping", "result": "too-many-requests", "endpoint": "SHOP", "http_status": int64(429)}, "x-x",
 		},
 		"many, of another's endpoint": {
-			exchange{method: "POST", path: "/v1/redeliveries", body: `{"filter":{"endpoint":"BANK"}}`}, nil,
+			httpCall{method: "POST", path: "/v1/redeliveries", body: `{"filter":{"endpoint":"BANK"}}`}, nil,
 			map[string]any{"who": "core", "action": "redeliver many", "result": "forbidden", "endpoint": "BANK", "http_status": int64(403)}, "x-x",
 		},
 		"a stop of many that are not there": {
-			exchange{method: "POST", path: "/v1/redeliveries/" + manyID + "/stop"}, operation.Refuse(operation.ProblemNotFound, "no"),
+			httpCall{method: "POST", path: "/v1/redeliveries/" + manyID + "/stop"}, operation.Refuse(operation.ProblemNotFound, "no"),
 			map[string]any{"who": "core", "action": "stop redeliveries", "result": "not-found", "redeliveries_id": manyID, "http_status": int64(404)}, "x-x",
 		},
 		"nobody's push": {
-			exchange{method: "POST", path: operationPath + "/status", header: map[string]string{"Authorization": "Bearer guess"}}, nil,
+			httpCall{method: "POST", path: operationPath + "/status", header: map[string]string{"Authorization": "Bearer guess"}}, nil,
 			map[string]any{"who": "", "action": "push", "result": "unauthenticated", "http_status": int64(401)}, "guess",
 		},
 	} {
@@ -698,10 +637,10 @@ func TestEveryChangeLeavesOneAuditLineWithoutItsBody(t *testing.T) {
 				Keys:       oneKey(rest.Key{Name: "core", Scopes: rest.Scopes, Endpoints: []string{"SHOP", card}}),
 				Log:        zap.New(core),
 			})
-			if c.exchange.header == nil {
-				c.exchange.header = map[string]string{"Authorization": "Bearer " + secret}
+			if c.httpCall.header == nil {
+				c.httpCall.header = map[string]string{"Authorization": "Bearer " + secret}
 			}
-			answer, _ := c.exchange.do(t, server)
+			answer, _ := c.httpCall.do(t, server)
 			lines := logs.FilterMessage("audit").All()
 			require.Len(t, lines, 1)
 			got := lines[0].ContextMap()
@@ -722,12 +661,12 @@ func TestEveryChangeLeavesOneAuditLineWithoutItsBody(t *testing.T) {
 	}
 }
 
-func TestAnIdThatNobodyScreenedIsNotLogged(t *testing.T) {
+func TestAnIDThatMayBeACardNumberIsNotLogged(t *testing.T) {
 	t.Parallel()
 	core, logs := observer.New(zapcore.DebugLevel)
 	server := rest.New(rest.Options{Operations: &fake{}, Log: zap.New(core)})
 	require.NoError(t, server.Drain(context.Background()))
-	exchange{method: "POST", path: "/v1/operations", body: `{"endpoint":"SHOP","operation_id":"4111111111111111"}`}.do(t, server)
+	httpCall{method: "POST", path: "/v1/operations", body: `{"endpoint":"SHOP","operation_id":"4111111111111111"}`}.do(t, server)
 	lines := logs.FilterMessage("audit").All()
 	require.Len(t, lines, 1)
 	require.Equal(t, "unavailable", lines[0].ContextMap()["result"])
@@ -747,11 +686,75 @@ func TestItWorksOverARealConnection(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, answer.Body.Close())
 	require.Equal(t, 200, answer.StatusCode)
-	require.Equal(t, []any{operation.Key{Endpoint: "SHOP", OperationID: "a/b#c%"}}, f.questions())
+	require.Equal(t, []any{operation.Key{Endpoint: "SHOP", OperationID: "a/b#c%"}}, f.received())
 
 	big, err := client.Post(listener.URL+"/v1/operations", "application/json", strings.NewReader(strings.Repeat(" ", 1<<20)))
 	require.NoError(t, err)
 	require.NoError(t, big.Body.Close())
 	require.Equal(t, 413, big.StatusCode)
 	client.CloseIdleConnections()
+}
+
+// served is a server on a connection of its own, its times shortened by hurry
+// so that the test needn't wait for them.
+func served(t *testing.T, o rest.Options, hurry func(*http.Server)) (address string) {
+	t.Helper()
+	server := httptest.NewUnstartedServer(nil)
+	server.Config = rest.New(o).HTTPServer()
+	for _, bound := range []time.Duration{server.Config.ReadHeaderTimeout, server.Config.ReadTimeout, server.Config.WriteTimeout, server.Config.IdleTimeout} {
+		require.Positive(t, bound, "nothing is waited for without an end")
+	}
+	hurry(server.Config)
+	server.Start()
+	t.Cleanup(server.Close)
+	return server.Listener.Addr().String()
+}
+
+// say writes to a new connection and reads the answer's status, 0 if there is none.
+func say(t *testing.T, address string, lines ...string) int {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
+	require.NoError(t, err)
+	defer conn.Close()
+	require.NoError(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
+	for _, line := range lines {
+		if _, err := io.WriteString(conn, line); err != nil {
+			break // hung up on, and its answer may be there
+		}
+	}
+	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		return 0
+	}
+	require.NoError(t, answer.Body.Close())
+	return answer.StatusCode
+}
+
+const post = "POST /v1/operations HTTP/1.1\r\nHost: ringback\r\nContent-Type: application/json\r\n"
+
+func TestASlowClientHoldsNoConnectionAndStartsNothing(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		says   string
+		status int
+	}{
+		"a body that never comes":             {post + "Content-Length: 64\r\n\r\n", 400},
+		"a body that ends half-way":           {post + "Content-Length: 64\r\n\r\n{\"endpoint\":\"SHOP\",", 400},
+		"a chunk that never comes":            {post + "Transfer-Encoding: chunked\r\n\r\n5\r\n{\"end\r\n", 400},
+		"a header that never ends":            {"POST /v1/operations HTTP/1.1\r\nHost: ringback\r\nX-A: ", 0},
+		"a connection on which nothing comes": {"", 0},
+		"headers of more than 32 KiB":         {"GET /healthz HTTP/1.1\r\nHost: ringback\r\nX-A: " + strings.Repeat("a", 40<<10) + "\r\n\r\n", 431},
+		"a body longer than it may be":        {post + "Content-Length: 1000000\r\n\r\n" + strings.Repeat(" ", 100_000), 413},
+		"a body of endless chunks":            {post + "Transfer-Encoding: chunked\r\n\r\n" + strings.Repeat("4000\r\n"+strings.Repeat(" ", 0x4000)+"\r\n", 8), 413},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := &fake{}
+			address := served(t, rest.Options{Operations: f}, func(s *http.Server) {
+				s.ReadTimeout, s.ReadHeaderTimeout = 200*time.Millisecond, 100*time.Millisecond
+			})
+			require.Equal(t, c.status, say(t, address, c.says))
+			require.Empty(t, f.received())
+		})
+	}
 }

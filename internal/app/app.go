@@ -154,7 +154,7 @@ func (p *process) newService() error {
 		o.FailureConverter = codec.NewFailureConverter(&p.config.codec)
 	}
 	if o.ConnectionOptions.GrpcCompression == nil {
-		// It costs more CPU on both sides than it saves on the wire (docs/adr/0020).
+		// It costs more CPU on both sides than it saves on the wire (docs/design/temporal-server.md).
 		o.ConnectionOptions.GrpcCompression = &client.GrpcCompressionNone{}
 	}
 	var err error

@@ -18,13 +18,13 @@ import (
 const (
 	// cachedRuns bounds the runs that a worker keeps in memory between two of
 	// their workflow tasks, about 70 KiB each: an open operation has hours between
-	// them, and is read again from its history of a dozen events (docs/adr/0020).
+	// them, and is read again from its history of a dozen events (docs/design/temporal-server.md).
 	cachedRuns = 2000
 	// activitySlots bounds the polls and deliveries that wait in one worker.
 	activitySlots = 10_000
 	// minPollers is more than the partitions of a task queue on the server (4 unless
 	// configured otherwise): what waits in one that no poller asks stays there for up
-	// to a minute, the time of one long poll, once it has waited for 5 s (docs/adr/0046).
+	// to a minute, the time of one long poll, once it has waited for 5 s (docs/design/temporal-server.md).
 	minPollers = 8
 	// maxPollers bounds how much a worker takes up at once.
 	maxPollers = 16
@@ -94,7 +94,7 @@ func (p *process) reportHealth(ctx context.Context, endpoint string, h operation
 
 // tuner hands out an activity slot only while there is room in the queue of records.
 // An activity that can't be recorded would only send heartbeats; left on the server it
-// costs nothing, and another worker may take it (docs/adr/0046).
+// costs nothing, and another worker may take it (docs/adr/0003).
 type tuner struct {
 	worker.WorkerTuner
 	awaitRoom func(context.Context) error

@@ -1,6 +1,6 @@
 // Package codec seals what Ringback keeps in Temporal: AES-256-GCM between the
 // SDK and the server, so that the server, its database and its backups hold no
-// input, result, detail or failure that could be read (docs/adr/0032).
+// input, result, detail or failure that could be read (docs/adr/0011).
 package codec
 
 import (

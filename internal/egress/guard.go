@@ -60,6 +60,7 @@ type Guard struct {
 	allow    []netip.Prefix
 	public   *ssrf.Guardian
 	resolver *net.Resolver
+	lastUsed *lastUsed
 	// proxy is the host:port of the CONNECT proxy; empty: none.
 	proxy         string
 	connectionAge time.Duration
@@ -71,6 +72,7 @@ func New(allow []netip.Prefix) *Guard {
 	g := &Guard{
 		public:        ssrf.New(ssrf.WithAnyPort()),
 		resolver:      net.DefaultResolver,
+		lastUsed:      &lastUsed{},
 		connectionAge: maxConnectionAge,
 	}
 	for _, prefix := range allow {

@@ -228,7 +228,7 @@ func (s *Service) MatchedRuns(ctx context.Context, f operation.Filter, force boo
 
 // redeliverTimeout bounds the redelivery of one operation by a bulk redelivery: to
 // less than the heartbeat timeout of the activity around it, so that two workers
-// never do it at once (docs/adr/0026).
+// never do it at once (docs/adr/0009).
 const redeliverTimeout = 8 * time.Second
 
 // RedeliverRun redelivers the operation of a run as a part of a bulk redelivery, as

@@ -3,7 +3,7 @@
 // to the callback.
 //
 // Labels are names of the configuration and closed lists; the SDK's are bounded
-// (docs/adr/0029).
+// (docs/design/telemetry.md).
 package telemetry
 
 // Other stands for endpoints that are not configured.

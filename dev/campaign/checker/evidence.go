@@ -48,7 +48,7 @@ func (a *attempt) began() time.Time { return a.At.Time }
 func (a *attempt) end() time.Time   { return a.End().Time }
 
 // interrupted reports whether the attempt is recorded with an unknown end, as having
-// lasted for its time-out (docs/adr/0011).
+// lasted for its time-out (docs/adr/0003).
 func (a *attempt) interrupted(timeout time.Duration) bool {
 	return a.HTTPStatus == 0 && a.Verdict == operation.Unacknowledged && a.TookMS == timeout.Milliseconds()
 }

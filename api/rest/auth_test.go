@@ -1,0 +1,183 @@
+package rest_test
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"ringback/api/rest"
+)
+
+const secret = "a-key-of-the-tests"
+
+func oneKey(k rest.Key) func() []rest.Key {
+	k.SHA256 = sha256.Sum256([]byte(secret))
+	return func() []rest.Key { return []rest.Key{{Name: "another", Scopes: rest.Scopes}, k} }
+}
+
+func TestAKeyAllowsItsScopesAndEndpointsAlone(t *testing.T) {
+	t.Parallel()
+	reader := rest.Key{Name: "reader", Scopes: []rest.Scope{rest.ScopeRead}}
+	bound := rest.Key{Name: "bound", Scopes: rest.Scopes, Endpoints: []string{"SHOP", "KIOSK"}}
+	unforced := rest.Key{Name: "unforced", Scopes: []rest.Scope{rest.ScopeRedeliver}}
+	good := "Bearer " + secret
+	for name, c := range map[string]struct {
+		key       rest.Key
+		header    string
+		httpCall  httpCall
+		status    int
+		challenge string
+		says      string
+	}{
+		"no key":                         {reader, "", httpCall{method: "GET", path: operationPath}, 401, `Bearer realm="ringback"`, "Authorization: Bearer"},
+		"a wrong key":                    {reader, "Bearer nope", httpCall{method: "GET", path: operationPath}, 401, `Bearer realm="ringback", error="invalid_token"`, "not one of"},
+		"an empty key":                   {reader, "Bearer ", httpCall{method: "GET", path: operationPath}, 401, `Bearer realm="ringback"`, ""},
+		"another scheme":                 {reader, "Basic " + secret, httpCall{method: "GET", path: operationPath}, 401, `Bearer realm="ringback"`, ""},
+		"the right key":                  {reader, good, httpCall{method: "GET", path: operationPath}, 200, "", ""},
+		"the scheme in lower case":       {reader, "bearer " + secret, httpCall{method: "GET", path: operationPath}, 200, "", ""},
+		"a scope that is missing":        {reader, good, httpCall{method: "DELETE", path: operationPath}, 403, `Bearer realm="ringback", error="insufficient_scope", scope="start"`, "scope start"},
+		"a wrong key with a bad body":    {reader, "Bearer nope", httpCall{method: "POST", path: "/v1/operations", body: "{"}, 401, `Bearer realm="ringback", error="invalid_token"`, ""},
+		"force without its scope":        {unforced, good, httpCall{method: "POST", path: operationPath + "/redelivery", body: `{"force":true}`}, 403, `Bearer realm="ringback", error="insufficient_scope", scope="force"`, "scope force"},
+		"redelivery without force":       {unforced, good, httpCall{method: "POST", path: operationPath + "/redelivery", body: `{"force":false}`}, 201, "", ""},
+		"its endpoint":                   {bound, good, httpCall{method: "GET", path: operationPath}, 200, "", ""},
+		"another's endpoint":             {bound, good, httpCall{method: "GET", path: "/v1/operations/BANK/1"}, 403, "", "SHOP, KIOSK"},
+		"another's endpoint, changed":    {bound, good, httpCall{method: "POST", path: "/v1/operations/BANK/1/revocation", body: `{"initiated_by":"user"}`}, 403, "", "SHOP, KIOSK"},
+		"another's endpoint, started":    {bound, good, httpCall{method: "POST", path: "/v1/operations", body: `{"endpoint":"BANK","operation_id":"1"}`}, 403, "", "SHOP, KIOSK"},
+		"another's endpoint, listed":     {bound, good, httpCall{method: "GET", path: "/v1/operations?endpoint=BANK"}, 403, "", "SHOP, KIOSK"},
+		"its endpoint, listed":           {bound, good, httpCall{method: "GET", path: "/v1/operations?endpoint=KIOSK"}, 200, "", ""},
+		"every endpoint, listed":         {bound, good, httpCall{method: "GET", path: "/v1/operations"}, 422, "", "SHOP, KIOSK"},
+		"health asks for none":           {reader, "", httpCall{method: "GET", path: "/healthz"}, 200, "", ""},
+		"readiness asks for none":        {reader, "", httpCall{method: "GET", path: "/readyz"}, 200, "", ""},
+		"the document asks for none":     {reader, "", httpCall{method: "GET", path: "/openapi.yaml"}, 200, "", ""},
+		"nor does a path to nowhere":     {reader, "", httpCall{method: "GET", path: "/nowhere"}, 404, "", ""},
+		"the metrics do":                 {reader, "", httpCall{method: "GET", path: "/metrics"}, 401, `Bearer realm="ringback"`, ""},
+		"the metrics, with a key":        {reader, good, httpCall{method: "GET", path: "/metrics"}, 404, "", ""},
+		"the metrics name all endpoints": {bound, good, httpCall{method: "GET", path: "/metrics"}, 403, "", "about all endpoints"},
+		"another's endpoint, counted":    {bound, good, httpCall{method: "GET", path: "/v1/operations/count?endpoint=BANK"}, 403, "", "SHOP, KIOSK"},
+		"every endpoint, counted":        {bound, good, httpCall{method: "GET", path: "/v1/operations/count"}, 422, "", "SHOP, KIOSK"},
+		"another's endpoint, pinged":     {bound, good, httpCall{method: "POST", path: "/v1/endpoints/BANK/ping"}, 403, "", "SHOP, KIOSK"},
+		"another's endpoint, in detail":  {bound, good, httpCall{method: "GET", path: "/v1/operations/BANK/1/details"}, 403, "", "SHOP, KIOSK"},
+		"another's endpoint, pushed":     {bound, good, httpCall{method: "POST", path: "/v1/operations/BANK/1/status"}, 403, "", "SHOP, KIOSK"},
+		"another's endpoint, withdrawn":  {bound, good, httpCall{method: "DELETE", path: "/v1/operations/BANK/1"}, 403, "", "SHOP, KIOSK"},
+		"another's endpoint, again":      {bound, good, httpCall{method: "POST", path: "/v1/operations/BANK/1/redelivery"}, 403, "", "SHOP, KIOSK"},
+		"an endpoint is no prefix":       {bound, good, httpCall{method: "GET", path: "/v1/operations/SHO/1"}, 403, "", "SHOP, KIOSK"},
+		"nor is its case forgiven":       {bound, good, httpCall{method: "GET", path: "/v1/operations/shop/1"}, 403, "", "SHOP, KIOSK"},
+		"nor is it decoded twice":        {bound, good, httpCall{method: "GET", path: "/v1/operations/SHOP%252F..%252FBANK/1"}, 422, "", "endpoint"},
+		"two keys at once are none":      {reader, good + ", Bearer other", httpCall{method: "GET", path: operationPath}, 401, `Bearer realm="ringback", error="invalid_token"`, ""},
+		"the key in the query is none":   {reader, "", httpCall{method: "GET", path: operationPath + "?access_token=" + secret}, 401, `Bearer realm="ringback"`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := &fake{state: someState("1")}
+			c.httpCall.header = map[string]string{"Authorization": c.header}
+			answer, body := c.httpCall.do(t, rest.New(rest.Options{Operations: f, Keys: oneKey(c.key)}))
+			require.Equal(t, c.status, answer.StatusCode, body)
+			require.Equal(t, c.challenge, answer.Header.Get("WWW-Authenticate"))
+			require.Contains(t, body, c.says)
+			require.NotContains(t, body, secret)
+			if c.status >= 400 {
+				require.Empty(t, f.received())
+			}
+		})
+	}
+}
+
+func TestTwoKeysOfOneNameBothWorkAndAReloadTakesEffectAtOnce(t *testing.T) {
+	t.Parallel()
+	keys := []rest.Key{
+		{Name: "core", SHA256: sha256.Sum256([]byte("old")), Scopes: rest.Scopes},
+		{Name: "core", SHA256: sha256.Sum256([]byte("new")), Scopes: rest.Scopes},
+	}
+	server := rest.New(rest.Options{Operations: &fake{state: someState("1")}, Keys: func() []rest.Key { return keys }})
+	with := func(key string) int {
+		answer, _ := httpCall{method: "GET", path: operationPath, header: map[string]string{"Authorization": "Bearer " + key}}.do(t, server)
+		return answer.StatusCode
+	}
+	require.Equal(t, []int{200, 200}, []int{with("old"), with("new")})
+	keys = keys[1:]
+	require.Equal(t, []int{401, 200}, []int{with("old"), with("new")})
+}
+
+func TestReadsAndChangesAreLimitedPerKey(t *testing.T) {
+	t.Parallel()
+	keys := []rest.Key{
+		{Name: "a", SHA256: sha256.Sum256([]byte("a")), Scopes: rest.Scopes},
+		{Name: "b", SHA256: sha256.Sum256([]byte("b")), Scopes: rest.Scopes},
+	}
+	limit := rest.Limit{PerSecond: 0.001, Burst: 2}
+	server := rest.New(rest.Options{
+		Operations:  &fake{state: someState("1")},
+		Keys:        func() []rest.Key { return keys },
+		ReadLimit:   func() rest.Limit { return limit },
+		ChangeLimit: func() rest.Limit { return limit },
+	})
+	call := func(method, path, key string) *http.Response {
+		answer, _ := httpCall{method: method, path: path, header: map[string]string{"Authorization": "Bearer " + key}}.do(t, server)
+		return answer
+	}
+	require.Equal(t, 200, call("GET", operationPath, "a").StatusCode)
+	require.Equal(t, 200, call("GET", "/v1/operations", "a").StatusCode)
+	refused := call("GET", operationPath, "a")
+	require.Equal(t, 429, refused.StatusCode)
+	require.Equal(t, "1000", refused.Header.Get("Retry-After"))
+	again := call("GET", operationPath+"/details", "a")
+	require.Equal(t, 429, again.StatusCode)
+	require.Equal(t, "1000", again.Header.Get("Retry-After"), "a refused call costs nothing")
+	require.Equal(t, 200, call("DELETE", operationPath, "a").StatusCode, "a change is not a read")
+	require.Equal(t, 202, call("POST", operationPath+"/status", "a").StatusCode)
+	changed := call("POST", operationPath+"/status", "a")
+	require.Equal(t, 429, changed.StatusCode)
+	require.Equal(t, "1000", changed.Header.Get("Retry-After"))
+	require.Equal(t, 200, call("DELETE", operationPath, "b").StatusCode, "another key has a limit of its own")
+	require.Equal(t, 200, call("GET", operationPath, "b").StatusCode, "another key has a limit of its own")
+	limit = rest.Limit{}
+	require.Equal(t, 200, call("GET", operationPath, "a").StatusCode, "a reload that lifts the limit takes effect at once")
+}
+
+// A key is found by its hash alone: which key it was almost like plays no part.
+func TestAKeyIsComparedWhole(t *testing.T) {
+	t.Parallel()
+	server := rest.New(rest.Options{Operations: &fake{state: someState("1")}, Keys: func() []rest.Key {
+		return []rest.Key{{Name: "core", SHA256: sha256.Sum256([]byte(secret)), Scopes: rest.Scopes}, {Name: "unset", Scopes: rest.Scopes}}
+	}})
+	digest := fmt.Sprintf("%x", sha256.Sum256([]byte(secret)))
+	for name, key := range map[string]string{
+		"without its last letter": secret[:len(secret)-1], "with one more": secret + "s", "in upper case": strings.ToUpper(secret),
+		"its own digest": digest, "the digest of nothing": fmt.Sprintf("%x", sha256.Sum256(nil)), "zeros": strings.Repeat("0", 64),
+	} {
+		answer, _ := httpCall{method: "GET", path: operationPath, header: map[string]string{"Authorization": "Bearer " + key}}.do(t, server)
+		require.Equal(t, http.StatusUnauthorized, answer.StatusCode, name)
+	}
+}
+
+func TestARefusedReadIsLogged(t *testing.T) {
+	t.Parallel()
+	core, logs := observer.New(zap.InfoLevel)
+	server := rest.New(rest.Options{
+		Operations: &fake{state: someState("1")}, Log: zap.New(core),
+		Keys: oneKey(rest.Key{Name: "core", Scopes: []rest.Scope{rest.ScopeRead}, Endpoints: []string{"SHOP"}}),
+	})
+	for _, c := range []struct{ path, key, action, who, result string }{
+		{operationPath, "guess", "state", "", "unauthenticated"},
+		{"/v1/operations/BANK/1", secret, "state", "core", "forbidden"},
+		{"/v1/redeliveries", secret, "list redeliveries", "core", "forbidden"},
+		{"/metrics", "guess", "metrics", "", "unauthenticated"},
+		{"/metrics", secret, "metrics", "core", "forbidden"},
+	} {
+		httpCall{method: "GET", path: c.path, header: map[string]string{"Authorization": "Bearer " + c.key}}.do(t, server)
+		lines := logs.FilterMessage("refused").TakeAll()
+		require.Len(t, lines, 1, c.path)
+		said := lines[0].ContextMap()
+		require.Equal(t, []any{c.action, c.who, c.result, "192.0.2.1"}, []any{said["action"], said["who"], said["result"], said["from"]})
+		require.NotContains(t, fmt.Sprint(said), c.key)
+		logs.TakeAll()
+	}
+	httpCall{method: "GET", path: operationPath, header: map[string]string{"Authorization": "Bearer " + secret}}.do(t, server)
+	require.Zero(t, logs.Len(), "a read that is served is no line of the log")
+}

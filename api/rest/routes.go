@@ -1,0 +1,158 @@
+package rest
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/gorilla/mux"
+	"go.uber.org/zap"
+
+	"ringback/internal/overload"
+)
+
+// routes is the whole API. Ids arrive percent-encoded and may hold an encoded
+// slash, so the encoded path is matched, and never "cleaned" by a redirect.
+func (s *Server) routes() *mux.Router {
+	r := mux.NewRouter().UseEncodedPath().SkipClean(true)
+	get := func(path string, h http.Handler) { r.Handle(path, h).Methods(http.MethodGet) }
+	post := func(path string, h http.Handler) { r.Handle(path, h).Methods(http.MethodPost) }
+
+	const operation = "/v1/operations/{endpoint}/{operation_id}"
+	post("/v1/operations", s.handle("start", ScopeStart, s.start))
+	get("/v1/operations", s.handle("list", ScopeRead, s.list))
+	get("/v1/operations/count", s.handle("count", ScopeRead, s.count))
+	get(operation, s.handle("state", ScopeRead, s.state))
+	r.Handle(operation, s.handle("withdraw", ScopeStart, s.withdraw)).Methods(http.MethodDelete)
+	get(operation+"/details", s.handle("details", ScopeRead, s.details))
+	post(operation+"/status", s.handle("push", ScopeStart, s.push))
+	post(operation+"/revocation", s.handle("revoke", ScopeRevoke, s.revoke))
+	post(operation+"/redelivery", s.handle("redeliver", ScopeRedeliver, s.redeliver))
+
+	const redeliveries = "/v1/redeliveries"
+	post(redeliveries, s.handle("redeliver many", ScopeRedeliver, s.startBulkRedelivery))
+	get(redeliveries, s.handle("list redeliveries", ScopeRedeliver, s.listBulkRedeliveries))
+	get(redeliveries+"/{id}", s.handle("see redeliveries", ScopeRedeliver, s.bulkRedelivery))
+	post(redeliveries+"/{id}/stop", s.handle("stop redeliveries", ScopeRedeliver, s.stopBulkRedelivery))
+	post(redeliveries+"/{id}/resume", s.handle("resume redeliveries", ScopeRedeliver, s.resumeBulkRedelivery))
+	post("/v1/endpoints/{endpoint}/ping", s.handle("ping", ScopeAdmin, s.ping))
+
+	s.probeRoutes(r)
+	r.HandleFunc("/openapi.yaml", serveOpenAPI).Methods(http.MethodGet, http.MethodHead)
+	r.Handle("/codec/encode", s.codec("encode")).Methods(http.MethodPost, http.MethodOptions)
+	r.Handle("/codec/decode", s.codec("decode")).Methods(http.MethodPost, http.MethodOptions)
+	r.HandleFunc("/codec", s.codecSignIn).Methods(http.MethodGet)
+	if s.options.Middleware != nil {
+		r.Use(s.options.Middleware)
+	}
+	return r
+}
+
+// Routes visits every route with its path template and methods, so that the
+// contract can be checked against the code.
+func (s *Server) Routes(visit func(path string, methods []string) error) error {
+	return s.router.Walk(func(route *mux.Route, _ *mux.Router, _ []*mux.Route) error {
+		path, err := route.GetPathTemplate()
+		if err != nil {
+			return err
+		}
+		methods, err := route.GetMethods()
+		if err != nil {
+			return err
+		}
+		return visit(path, methods)
+	})
+}
+
+// call is a valid request: how it counts as load, and what it does.
+type call struct {
+	work overload.Work
+	do   func(context.Context) (response, error)
+}
+
+// response is what a call returns, apart from problems; a nil body is none.
+type response struct {
+	status int
+	body   any
+}
+
+// handle serves a route of /v1. validate reads the path, query and body, and
+// checks whether the key is for the endpoint that they name.
+func (s *Server) handle(action string, scope Scope, validate func(*request) (call, error)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
+		r := &request{Request: hr, header: w.Header(), action: action}
+		status, body, err := s.serve(hr.Context(), r, scope, validate)
+		s.finish(hr.Context(), w, r, status, body, err)
+	})
+}
+
+// serve is a request's way through the API: who asks, how often and how much at
+// once, is it valid, then one call of Operations.
+//
+// A call takes the turn of its kind of work once the request was read, so that a
+// slow client holds none.
+func (s *Server) serve(ctx context.Context, r *request, scope Scope, validate func(*request) (call, error)) (status int, body []byte, err error) {
+	if err := s.authorize(r, scope); err != nil {
+		return 0, nil, err
+	}
+	if err := s.allow(r); err != nil {
+		return 0, nil, err
+	}
+	release, err := s.acquire(ctx, overload.Request)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer func() { release(err) }()
+	c, err := validate(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	result, err := s.run(ctx, r, c)
+	if err != nil || result.body == nil {
+		return result.status, nil, err
+	}
+	body, err = encode(result.body)
+	return result.status, body, err
+}
+
+// run makes the call once it is its turn. A read ends with its client; a change,
+// once begun, goes on without it.
+func (s *Server) run(ctx context.Context, r *request, c call) (result response, err error) {
+	timeout := s.options.Timeout
+	if !r.isRead() {
+		ctx, timeout = context.WithoutCancel(ctx), s.options.StartTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	release, err := s.acquire(ctx, c.work)
+	if err != nil {
+		return response{}, err
+	}
+	defer func() { release(err) }()
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+			s.options.Log.Error("a call panicked", zap.String("request_id", requestIDOf(ctx)), zap.Any("panic", p), zap.Stack("stack"))
+		}
+	}()
+	return c.do(ctx)
+}
+
+// finish writes the response and the log: a line for each change, whatever its
+// result, and for each read that was refused to its key.
+func (s *Server) finish(ctx context.Context, w http.ResponseWriter, r *request, status int, body []byte, err error) {
+	log := s.log(ctx, r, err)
+	if err != nil {
+		status = writeProblem(w, r.Request, refusal(err))
+	} else {
+		write(w, "application/json", status, body)
+	}
+	switch httpStatus := zap.Int("http_status", status); {
+	case !r.isRead():
+		log.Info("audit", httpStatus)
+	case isForbidden(err):
+		log.Info("refused", httpStatus)
+	default:
+		log.Debug("read", httpStatus)
+	}
+}
