@@ -62,7 +62,7 @@ func openService(_ context.Context, settings json.RawMessage) (handler, any, err
 	if err := json.Unmarshal(settings, &s); err != nil {
 		return nil, nil, err
 	}
-	c, err := config.Load(s.Config) //nolint:contextcheck // it reads a file
+	c, err := config.Load(s.Config)
 	if err != nil {
 		return nil, nil, err
 	}

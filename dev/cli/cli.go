@@ -201,7 +201,7 @@ func (d *dev) startTemporal(ctx context.Context) error {
 }
 
 func (d *dev) startUI(ctx context.Context) error {
-	codec, err := d.codec() //nolint:contextcheck // the configuration is read from files
+	codec, err := d.codec()
 	if err != nil {
 		return err
 	}

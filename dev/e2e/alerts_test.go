@@ -116,7 +116,7 @@ func TestEveryMetricAndLabelThatTheRulesAndTheDashboardNameIsShown(t *testing.T)
 // documented checks that the page on operations names each metric of ours.
 func documented(t *testing.T, shown map[string]map[string]map[string]bool) {
 	t.Helper()
-	content, err := os.ReadFile("../../docs/operations.md")
+	content, err := os.ReadFile("../../docs/operations/telemetry.md")
 	require.NoError(t, err)
 	parts := regexp.MustCompile(`_(bucket|sum|count)$`)
 	for name := range shown {
@@ -182,7 +182,7 @@ func matched(t *testing.T, metric map[string]map[string]bool, name, label, opera
 
 func TestEveryAlertHasItsChapterInTheRunbook(t *testing.T) {
 	t.Parallel()
-	content, err := os.ReadFile("../../docs/operations.md")
+	content, err := os.ReadFile("../../docs/operations/runbook.md")
 	require.NoError(t, err)
 	alerts, err := os.ReadFile(alertsFile)
 	require.NoError(t, err)
@@ -191,7 +191,7 @@ func TestEveryAlertHasItsChapterInTheRunbook(t *testing.T) {
 			continue
 		}
 		require.Contains(t, string(content), "\n### "+r.Alert+"\n")
-		require.Contains(t, string(alerts), "runbook: docs/operations.md#"+strings.ToLower(r.Alert)+"\n")
+		require.Contains(t, string(alerts), "runbook: docs/operations/runbook.md#"+strings.ToLower(r.Alert)+"\n")
 	}
 }
 

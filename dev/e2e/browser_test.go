@@ -29,7 +29,7 @@ import (
 var pictures = flag.String("pictures", "", "the `folder` to write the browser's pictures of the Temporal UI to")
 
 // TestBrowserShowsOperationsToOperators opens the Temporal UI with Chromium and
-// reads there what docs/operations.md says is to be read.
+// reads there what docs/operations/ui.md says is to be read.
 func TestBrowserShowsOperationsToOperators(t *testing.T) {
 	shops := receiver(t, "standard")
 	w := newEnvironment(t, startServer(t), policies{

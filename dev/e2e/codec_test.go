@@ -87,7 +87,7 @@ var neverKept = []string{wsgatePassword, macKey, signingSecret, urlPassword, pan
 var sealedOnly = []string{urlToken, revocationReason}
 
 // inClear are what can't be sealed: ids, types, names and search attributes
-// (docs/operations.md). They hold nothing secret.
+// (docs/operations/running.md). They hold nothing secret.
 var inClear = []string{"LEDGER/2101", "WALLET_SHOP/2102", "Operation", "Deliver", "RingbackEndpoint", "exhausted"}
 
 // TestStoredPayloadsAreEncrypted looks for what is marked in all that

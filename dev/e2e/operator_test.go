@@ -24,7 +24,7 @@ import (
 )
 
 // TestOperatorActionsOnADelivery tries what the Temporal UI and CLI offer for
-// a delivery that waits (docs/operations.md): h and k hold, or are what the
+// a delivery that waits (docs/operations/ui.md): h and k hold, or are what the
 // operator edited them to.
 func TestOperatorActionsOnADelivery(t *testing.T) { //nolint:tparallel // its subtests share one environment, or the machine
 	t.Parallel()

@@ -16,7 +16,7 @@ import (
 )
 
 // TestAPostgreSQLThatDiesLosesNothing kills the database under Temporal. Nobody
-// restarts anything else (docs/operations.md, "When something dies").
+// restarts anything else (docs/operations/running.md, "When something dies").
 func TestAPostgreSQLThatDiesLosesNothing(t *testing.T) {
 	dir, err := os.MkdirTemp("", "ringback-e2e") //nolint:usetesting // the user postgres may not enter t.TempDir
 	require.NoError(t, err)

@@ -324,7 +324,7 @@ func checkUndelivered(t *testing.T, e *temporalServer) {
 }
 
 // TestOperatorActionsOnABulkRedelivery tries what the Temporal UI and CLI
-// offer (docs/operations.md).
+// offer (docs/operations/redelivery.md).
 func TestOperatorActionsOnABulkRedelivery(t *testing.T) { //nolint:tparallel // its subtests share one environment, or the machine
 	t.Parallel()
 	const many = 20

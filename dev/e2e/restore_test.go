@@ -19,7 +19,7 @@ import (
 	"ringback/internal/operation"
 )
 
-// These tests hold docs/backups-and-time.md: what is delivered again where yesterday's
+// These tests hold docs/operations/backups-and-time.md: what is delivered again where yesterday's
 // database is restored, by its own commands.
 
 // backupScenario is an installation before and after its backup. Each operation is named
@@ -231,7 +231,7 @@ func undated(t *testing.T, body []byte) url.Values {
 // backupCommands are the blocks of sh in the document's chapter.
 func backupCommands(t *testing.T, chapter string) string {
 	t.Helper()
-	content, err := os.ReadFile("../../docs/backups-and-time.md")
+	content, err := os.ReadFile("../../docs/operations/backups-and-time.md")
 	require.NoError(t, err)
 	_, text, found := strings.Cut(string(content), "\n### "+chapter+"\n")
 	require.True(t, found, chapter)

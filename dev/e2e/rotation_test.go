@@ -296,7 +296,7 @@ func accept(ctx context.Context, client *apiclient.Client, request operation.Sta
 }
 
 // TestAllSecretsAreReplacedUnderLoad follows the table of "Rotating keys,
-// secrets and certificates" (docs/operations.md) step by step while operations
+// secrets and certificates" (docs/operations/running.md) step by step while operations
 // are started and deliveries are open.
 func TestAllSecretsAreReplacedUnderLoad(t *testing.T) {
 	r := newRotating(t)

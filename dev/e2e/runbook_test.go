@@ -18,11 +18,11 @@ import (
 	"ringback/internal/operation"
 )
 
-// runbook is docs/operations.md's: what its commands expect, and the commands of
+// runbook is docs/operations/runbook.md's: what its commands expect, and the commands of
 // each alert's chapter, in their order.
 func runbook(t *testing.T) (expects string, chapters map[string][]string) {
 	t.Helper()
-	content, err := os.ReadFile("../../docs/operations.md")
+	content, err := os.ReadFile("../../docs/operations/runbook.md")
 	require.NoError(t, err)
 	_, text, found := strings.Cut(string(content), "\n## Runbook\n")
 	require.True(t, found)

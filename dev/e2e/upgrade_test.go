@@ -32,7 +32,7 @@ import (
 )
 
 // These tests upgrade from one build to another whose workflow code commands
-// something else, with operations open across it (docs/operations.md, Upgrade).
+// something else, with operations open across it (docs/operations/upgrade.md).
 
 // deployment is the name that all builds share.
 const deployment = "ringback"

@@ -17,10 +17,10 @@ import (
 	"ringback/internal/operation"
 )
 
-// savedViews are the queries that docs/operations.md offers, by what they find.
+// savedViews are the queries that docs/operations/ui.md offers, by what they find.
 func savedViews(t *testing.T) map[string]string {
 	t.Helper()
-	content, err := os.ReadFile("../../docs/operations.md")
+	content, err := os.ReadFile("../../docs/operations/ui.md")
 	require.NoError(t, err)
 	_, text, found := strings.Cut(string(content), "\n## Queries to save\n")
 	require.True(t, found)

@@ -84,7 +84,7 @@ type process struct {
 // beginning: /readyz says so, and the worker starts as soon as it is there.
 func Run(ctx context.Context, o Options) error {
 	p := &process{Options: o, registry: prometheus.NewRegistry()}
-	if err := p.prepare(); err != nil {
+	if err := p.prepare(ctx); err != nil {
 		return err
 	}
 	defer p.client.Close()
@@ -110,12 +110,12 @@ func Run(ctx context.Context, o Options) error {
 }
 
 // prepare makes all parts; nothing is reached over the network.
-func (p *process) prepare() error {
+func (p *process) prepare(ctx context.Context) error {
 	c, err := config.Load(p.ConfigPath)
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(p.openTraces(c), p.openMetrics()); err != nil {
+	if err := errors.Join(p.openTraces(ctx, c), p.openMetrics()); err != nil {
 		return err
 	}
 	if err := p.config.use(p.ConfigPath, c); err != nil {

@@ -84,12 +84,12 @@ func (p *process) showConfig(c *config.Config) {
 const flushTimeout = 5 * time.Second
 
 // openTraces starts sending spans where the file or the environment says to.
-func (p *process) openTraces(c *config.Config) error {
+func (p *process) openTraces(ctx context.Context, c *config.Config) error {
 	name := "ringback-worker"
 	if p.API {
 		name = "ringback-api"
 	}
-	traces, err := telemetry.OpenTraces(context.Background(), telemetry.TracesOptions{
+	traces, err := telemetry.OpenTraces(ctx, telemetry.TracesOptions{
 		Service: name, Endpoint: c.Telemetry.Traces.Endpoint, Ratio: c.Telemetry.Traces.Ratio, Processor: p.Spans,
 		OnError: func(err error) { p.Log.Warn("spans could not be sent; nothing else is affected", zap.Error(err)) },
 	})
