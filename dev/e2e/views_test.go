@@ -102,7 +102,7 @@ func TestSavedViewsFindTheRightRunsAndNoOthers(t *testing.T) {
 		"open":                      {"SLOW/old-watching", "SLOW/watching", "SLOW/delivering", "SLOW/paused"},
 		"paused by somebody":        {"SLOW/paused"},
 		"all runs of one operation": {"QUICK/q1"},
-		"endpoints that are failing now, where [notices](#notices) are configured": {"outage:QUICK"},
+		"endpoints that are failing now, where notices are configured": {"outage:QUICK"},
 		"notices that nobody acknowledged":                                         {"notice:" + gone.Deliveries[0].CallbackID + ":" + gone.RunID},
 	}
 	views := savedViews(t)
