@@ -113,7 +113,7 @@ func (f *fake) Ping(_ context.Context, endpoint string, r operation.PingRequest)
 	return f.ping, f.record(endpoint, r)
 }
 
-func (f *fake) StartRedeliveries(_ context.Context, r client.BulkRedeliveryRequest) (client.BulkRedelivery, error) {
+func (f *fake) StartBulkRedelivery(_ context.Context, r client.BulkRedeliveryRequest) (client.BulkRedelivery, error) {
 	return f.bulk(r)
 }
 
@@ -121,19 +121,19 @@ func (f *fake) DryRun(_ context.Context, r client.BulkRedeliveryRequest) (client
 	return f.dryRun, f.record(r)
 }
 
-func (f *fake) RedeliveriesState(_ context.Context, id string) (client.BulkRedelivery, error) {
+func (f *fake) BulkRedelivery(_ context.Context, id string) (client.BulkRedelivery, error) {
 	return f.bulk("see " + id)
 }
 
-func (f *fake) RecentRedeliveries(context.Context) ([]client.BulkRedelivery, error) {
+func (f *fake) BulkRedeliveries(context.Context) ([]client.BulkRedelivery, error) {
 	return f.many, f.record("recent")
 }
 
-func (f *fake) StopRedeliveries(_ context.Context, id string) (client.BulkRedelivery, error) {
+func (f *fake) StopBulkRedelivery(_ context.Context, id string) (client.BulkRedelivery, error) {
 	return f.bulk("stop " + id)
 }
 
-func (f *fake) ResumeRedeliveries(_ context.Context, id string) (client.BulkRedelivery, error) {
+func (f *fake) ResumeBulkRedelivery(_ context.Context, id string) (client.BulkRedelivery, error) {
 	return f.bulk("resume " + id)
 }
 

@@ -33,7 +33,7 @@ func (s *Server) startBulkRedelivery(r *request) (call, error) {
 		}}, nil
 	}
 	return call{overload.Start, func(ctx context.Context) (response, error) {
-		started, err := s.options.Operations.StartRedeliveries(ctx, bulk)
+		started, err := s.options.Operations.StartBulkRedelivery(ctx, bulk)
 		if err != nil {
 			return response{}, err
 		}
@@ -105,7 +105,7 @@ func checkFilterOutcome(f operation.Filter, force bool) string {
 func (s *Server) listBulkRedeliveries(r *request) (call, error) {
 	_, err := r.query()
 	return call{overload.Search, func(ctx context.Context) (response, error) {
-		recent, err := s.options.Operations.RecentRedeliveries(ctx)
+		recent, err := s.options.Operations.BulkRedeliveries(ctx)
 		page := operation.BulkRedeliveryPage{Redeliveries: []operation.BulkRedelivery{}}
 		for _, b := range recent {
 			if r.caller.requireEndpoint(b.Filter.Endpoint) == nil {
@@ -130,7 +130,7 @@ func (s *Server) stopBulkRedelivery(r *request) (call, error) {
 		if _, err := s.findBulkRedelivery(ctx, r, id); err != nil {
 			return response{}, err
 		}
-		stopped, err := s.options.Operations.StopRedeliveries(ctx, id)
+		stopped, err := s.options.Operations.StopBulkRedelivery(ctx, id)
 		return response{http.StatusOK, stopped}, err
 	}}, err
 }
@@ -146,7 +146,7 @@ func (s *Server) resumeBulkRedelivery(r *request) (call, error) {
 		if err := r.requireForce(found.Force); err != nil {
 			return response{}, err
 		}
-		resumed, err := s.options.Operations.ResumeRedeliveries(ctx, id)
+		resumed, err := s.options.Operations.ResumeBulkRedelivery(ctx, id)
 		return response{http.StatusOK, resumed}, err
 	}}, err
 }
@@ -169,7 +169,7 @@ func (r *request) bulkRedeliveryID() (string, error) {
 
 // findBulkRedelivery reads one, for a key that is for its endpoint.
 func (s *Server) findBulkRedelivery(ctx context.Context, r *request, id string) (operation.BulkRedelivery, error) {
-	found, err := s.options.Operations.RedeliveriesState(ctx, id)
+	found, err := s.options.Operations.BulkRedelivery(ctx, id)
 	if err != nil {
 		return operation.BulkRedelivery{}, err
 	}

@@ -83,7 +83,7 @@ func (f *fake) Count(ctx context.Context, q operation.CountQuery) (operation.Ope
 	return f.count, f.ask(ctx, q)
 }
 
-func (f *fake) StartRedeliveries(ctx context.Context, r operation.BulkRedeliveryRequest) (operation.BulkRedelivery, error) {
+func (f *fake) StartBulkRedelivery(ctx context.Context, r operation.BulkRedeliveryRequest) (operation.BulkRedelivery, error) {
 	return f.many, f.ask(ctx, r)
 }
 
@@ -91,18 +91,18 @@ func (f *fake) DryRun(ctx context.Context, r operation.BulkRedeliveryRequest) (o
 	return f.dryRun, f.ask(ctx, r)
 }
 
-func (f *fake) RedeliveriesState(ctx context.Context, id string) (operation.BulkRedelivery, error) {
+func (f *fake) BulkRedelivery(ctx context.Context, id string) (operation.BulkRedelivery, error) {
 	return f.many, f.ask(ctx, id)
 }
 
-func (f *fake) RecentRedeliveries(ctx context.Context) ([]operation.BulkRedelivery, error) {
+func (f *fake) BulkRedeliveries(ctx context.Context) ([]operation.BulkRedelivery, error) {
 	return []operation.BulkRedelivery{f.many}, f.ask(ctx)
 }
 
-func (f *fake) StopRedeliveries(ctx context.Context, id string) (operation.BulkRedelivery, error) {
+func (f *fake) StopBulkRedelivery(ctx context.Context, id string) (operation.BulkRedelivery, error) {
 	return f.many, f.ask(ctx, "stop", id)
 }
 
-func (f *fake) ResumeRedeliveries(ctx context.Context, id string) (operation.BulkRedelivery, error) {
+func (f *fake) ResumeBulkRedelivery(ctx context.Context, id string) (operation.BulkRedelivery, error) {
 	return f.many, f.ask(ctx, "resume", id)
 }

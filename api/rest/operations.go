@@ -36,16 +36,16 @@ type Operations interface {
 	// Count counts operations, each by its latest run where they are few enough.
 	Count(ctx context.Context, q operation.CountQuery) (operation.OperationsCount, error)
 
-	// StartRedeliveries starts a bulk redelivery.
-	StartRedeliveries(ctx context.Context, r operation.BulkRedeliveryRequest) (operation.BulkRedelivery, error)
+	// StartBulkRedelivery starts a bulk redelivery.
+	StartBulkRedelivery(ctx context.Context, r operation.BulkRedeliveryRequest) (operation.BulkRedelivery, error)
 	// DryRun counts what a bulk redelivery would redeliver, and shows a sample.
 	DryRun(ctx context.Context, r operation.BulkRedeliveryRequest) (operation.DryRun, error)
-	// RedeliveriesState is the progress of a bulk redelivery.
-	RedeliveriesState(ctx context.Context, id string) (operation.BulkRedelivery, error)
-	// RecentRedeliveries are the latest ones, newest first.
-	RecentRedeliveries(ctx context.Context) ([]operation.BulkRedelivery, error)
-	// StopRedeliveries makes it start no further operation.
-	StopRedeliveries(ctx context.Context, id string) (operation.BulkRedelivery, error)
-	// ResumeRedeliveries makes a stopped one go on.
-	ResumeRedeliveries(ctx context.Context, id string) (operation.BulkRedelivery, error)
+	// BulkRedelivery is the progress of a bulk redelivery.
+	BulkRedelivery(ctx context.Context, id string) (operation.BulkRedelivery, error)
+	// BulkRedeliveries are the latest ones, newest first.
+	BulkRedeliveries(ctx context.Context) ([]operation.BulkRedelivery, error)
+	// StopBulkRedelivery makes it start no further operation.
+	StopBulkRedelivery(ctx context.Context, id string) (operation.BulkRedelivery, error)
+	// ResumeBulkRedelivery makes a stopped one go on.
+	ResumeBulkRedelivery(ctx context.Context, id string) (operation.BulkRedelivery, error)
 }

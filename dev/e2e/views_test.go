@@ -103,7 +103,7 @@ func TestSavedViewsFindTheRightRunsAndNoOthers(t *testing.T) {
 		"paused by somebody":        {"SLOW/paused"},
 		"all runs of one operation": {"QUICK/q1"},
 		"endpoints that are failing now, where notices are configured": {"outage:QUICK"},
-		"notices that nobody acknowledged":                                         {"notice:" + gone.Deliveries[0].CallbackID + ":" + gone.RunID},
+		"notices that nobody acknowledged":                             {"notice:" + gone.Deliveries[0].CallbackID + ":" + gone.RunID},
 	}
 	views := savedViews(t)
 	require.Len(t, views, len(finds))

@@ -30,9 +30,9 @@ const (
 	recentBulk = 100
 )
 
-// StartRedeliveries begins a bulk redelivery of what has closed by now: it never
+// StartBulkRedelivery begins a bulk redelivery of what has closed by now: it never
 // finds the runs that it begins itself.
-func (s *Service) StartRedeliveries(ctx context.Context, r operation.BulkRedeliveryRequest) (operation.BulkRedelivery, error) {
+func (s *Service) StartBulkRedelivery(ctx context.Context, r operation.BulkRedeliveryRequest) (operation.BulkRedelivery, error) {
 	now := operation.At(time.Now())
 	filter, err := s.validateFilter(r, now)
 	if err != nil {
@@ -104,9 +104,9 @@ func (s *Service) validateFilter(r operation.BulkRedeliveryRequest, now operatio
 	return r.Filter, nil
 }
 
-// RedeliveriesState is how far a bulk redelivery has come: without a worker,
+// BulkRedelivery is how far a bulk redelivery has come: without a worker,
 // from its memo and from what its activity recorded.
-func (s *Service) RedeliveriesState(ctx context.Context, id string) (operation.BulkRedelivery, error) {
+func (s *Service) BulkRedelivery(ctx context.Context, id string) (operation.BulkRedelivery, error) {
 	response, err := s.describeLatest(ctx, workflows.BulkRedeliveryWorkflowID(id))
 	if err != nil {
 		return operation.BulkRedelivery{}, bulkError("reading", id, err)
@@ -151,9 +151,9 @@ func (s *Service) bulkRedelivery(info *workflowpb.WorkflowExecutionInfo) (operat
 	return found, nil
 }
 
-// RecentRedeliveries are the latest bulk redeliveries, newest first, as
+// BulkRedeliveries are the latest bulk redeliveries, newest first, as
 // visibility knows them.
-func (s *Service) RecentRedeliveries(ctx context.Context) ([]operation.BulkRedelivery, error) {
+func (s *Service) BulkRedeliveries(ctx context.Context) ([]operation.BulkRedelivery, error) {
 	runs, _, err := s.listRuns(ctx, fmt.Sprintf("WorkflowType = '%s' AND ExecutionStatus != 'ContinuedAsNew'", workflows.BulkRedeliveryType), recentBulk, nil)
 	if err != nil {
 		return nil, engineError("listing bulk redeliveries", err, nil)
@@ -169,13 +169,13 @@ func (s *Service) RecentRedeliveries(ctx context.Context) ([]operation.BulkRedel
 	return recent, nil
 }
 
-// StopRedeliveries makes a bulk redelivery begin no further operation.
-func (s *Service) StopRedeliveries(ctx context.Context, id string) (operation.BulkRedelivery, error) {
+// StopBulkRedelivery makes a bulk redelivery begin no further operation.
+func (s *Service) StopBulkRedelivery(ctx context.Context, id string) (operation.BulkRedelivery, error) {
 	return s.changeBulk(ctx, "stopping", id, workflows.UpdateStop, workflows.SignalStop)
 }
 
-// ResumeRedeliveries makes a stopped bulk redelivery go on.
-func (s *Service) ResumeRedeliveries(ctx context.Context, id string) (operation.BulkRedelivery, error) {
+// ResumeBulkRedelivery makes a stopped bulk redelivery go on.
+func (s *Service) ResumeBulkRedelivery(ctx context.Context, id string) (operation.BulkRedelivery, error) {
 	return s.changeBulk(ctx, "resuming", id, workflows.UpdateResume, workflows.SignalResume)
 }
 
@@ -188,7 +188,7 @@ func (s *Service) changeBulk(ctx context.Context, doing, id, update, signal stri
 	if changeErr != nil && !runEnded(changeErr) {
 		return operation.BulkRedelivery{}, bulkError(doing, id, changeErr)
 	}
-	found, err := s.RedeliveriesState(ctx, id)
+	found, err := s.BulkRedelivery(ctx, id)
 	switch {
 	case err != nil:
 		return found, err

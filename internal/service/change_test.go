@@ -156,7 +156,7 @@ func TestARunThatTakesNoUpdatesGetsSignals(t *testing.T) {
 		},
 		"a bulk redelivery is stopped by a Signal": {
 			run: &runWithoutUpdates{status: open}, sent: workflows.SignalStop,
-			do: func(ctx context.Context, s *Service) error { _, err := s.StopRedeliveries(ctx, "rd_1"); return err },
+			do: func(ctx context.Context, s *Service) error { _, err := s.StopBulkRedelivery(ctx, "rd_1"); return err },
 		},
 		"a revocation is a Signal, and its state shows that it was taken": {
 			run: &runWithoutUpdates{status: open, state: &operation.State{Key: key, Revocation: &operation.Revocation{InitiatedBy: "core"}}},
