@@ -111,9 +111,9 @@ func TestEveryEndingIsRecorded(t *testing.T) {
 		}
 	}
 	for _, way := range []string{
-		"acknowledged-after-failures", "polls-used-up", "polls-unanswered", "revoked-and-rung", "revoked-by-the-client",
+		"acknowledged-after-failures", "polls-used-up", "polls-unanswered", "revoked-and-delivered", "revoked-by-the-client",
 		"revoked-by-signal", "withdrawn-while-delivering", "withdrawn-and-acknowledged", "superseded", "queued", "redelivered",
-		"redelivered-with-repoll", "pushed", "pushed-to-poll-now", "exhausted-through-the-server", "statuses-rung-in-turn",
+		"redelivered-with-repoll", "pushed", "pushed-to-poll-now", "exhausted-through-the-server", "statuses-delivered-in-turn",
 		"first-attempt-failed-in-an-activity", "exhausted-on-the-way", "pushed-by-signal-before-an-update",
 	} {
 		require.FileExists(t, filepath.Join(histories, way+".json"))

@@ -20,19 +20,19 @@ type answer func(w http.ResponseWriter, r *http.Request, id string)
 type fakeServers struct {
 	url string
 
-	mu       sync.Mutex
-	scripts  map[string][]answer
-	statuses map[string]string
-	asked    map[string]int
-	rung     map[string][]string
-	all      int
+	mu               sync.Mutex
+	scripts          map[string][]answer
+	statuses         map[string]string
+	asked            map[string]int
+	statusesReceived map[string][]string
+	all              int
 }
 
 func newFakeServers(t *testing.T) *fakeServers {
 	t.Helper()
-	o := &fakeServers{scripts: map[string][]answer{}, statuses: map[string]string{}, asked: map[string]int{}, rung: map[string][]string{}}
+	o := &fakeServers{scripts: map[string][]answer{}, statuses: map[string]string{}, asked: map[string]int{}, statusesReceived: map[string][]string{}}
 	mux := http.NewServeMux()
-	mux.HandleFunc("/ring", o.receive)
+	mux.HandleFunc("/callbacks", o.receive)
 	mux.HandleFunc("/Confirm", func(w http.ResponseWriter, r *http.Request) {
 		o.ask(w, r, r.Header.Get("orderNumber"), `{"orderNumber":%q,"respStatus":200,"orderStatus":%s}`, "2")
 	})
@@ -100,7 +100,7 @@ func (o *fakeServers) receive(w http.ResponseWriter, r *http.Request) {
 	id, status := first(idRung, body), first(statusRung, body)
 	o.mu.Lock()
 	o.all++
-	o.rung[id] = append(o.rung[id], status)
+	o.statusesReceived[id] = append(o.statusesReceived[id], status)
 	scripted := o.next(toReceiver, id)
 	o.mu.Unlock()
 	if scripted != nil {
@@ -123,7 +123,7 @@ func first(pattern *regexp.Regexp, text []byte) string {
 func (o *fakeServers) receivedStatuses(id string) []string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return append([]string(nil), o.rung[id]...)
+	return append([]string(nil), o.statusesReceived[id]...)
 }
 
 func (o *fakeServers) requests() int {

@@ -66,7 +66,7 @@ func (h *hostileEnvironment) callbackAnswers() []hostile {
 		{"an applicationStatus of 2000 digits", "applicationStatus is not 200", respond(200, `{"orderNumber":"{id}","applicationStatus":`+strings.Repeat("2", 2000)+`}`)},
 		{"a card number as applicationStatus", "applicationStatus is not 200", respond(200, `{"orderNumber":"{id}","applicationStatus":"`+card+`"}`)},
 		{"a redirect to the cloud's metadata", "a redirect is not followed", respond(302, "", "Location", "http://169.254.169.254/")},
-		{"a redirect that keeps the method", "a redirect is not followed", respond(308, "", "Location", h.fakeServers.url+"/ring")},
+		{"a redirect that keeps the method", "a redirect is not followed", respond(308, "", "Location", h.fakeServers.url+"/callbacks")},
 		{"a redirect to nowhere", "a redirect is not followed", respond(301, "")},
 		{"HTTP 500 in HTML", "not a JSON object", respond(500, html)},
 		{"HTTP 999", "not a JSON object", respond(999, "")},

@@ -210,11 +210,11 @@ sources:
   wsgate: {kind: ukrcard, base_urls: [%[5]q], ext_system_id: ECOM_GOLD_BANK, login: gold, timeout: 1s, password: "${env:E2E_WSGATE_PASSWORD}"}
   wallet: {kind: paysera, base_urls: [%[5]q], timeout: 1s}
 endpoints:
-  ECOM_GOLD_BANK: {dialect: ukrcard, source: wsgate, url: "%[5]s/ring", %[6]s}
+  ECOM_GOLD_BANK: {dialect: ukrcard, source: wsgate, url: "%[5]s/callbacks", %[6]s}
   WALLET_SHOP: {dialect: paysera, source: wallet, callback_url: per_operation, %[6]s}
-  LEDGER: {dialect: standard, source: wallet, url: "%[5]s/ring", %[6]s}
-  IDLE: {dialect: standard, source: wallet, url: "%[5]s/ring", poll: {interval: 1h, lifetime: 2h}, delivery: {interval: 50ms, attempts: 3, timeout: 1s}}
-  OFF: {dialect: standard, source: wallet, url: "%[5]s/ring", enabled: false, %[6]s}
+  LEDGER: {dialect: standard, source: wallet, url: "%[5]s/callbacks", %[6]s}
+  IDLE: {dialect: standard, source: wallet, url: "%[5]s/callbacks", poll: {interval: 1h, lifetime: 2h}, delivery: {interval: 50ms, attempts: 3, timeout: 1s}}
+  OFF: {dialect: standard, source: wallet, url: "%[5]s/callbacks", enabled: false, %[6]s}
 `, digest(keyAll), digest(keyReader), digest(keyBound), digest(keyStart), h.fakeServers.url, quickly)
 	h.config = filepath.Join(t.TempDir(), "ringback.yml")
 	require.NoError(t, os.WriteFile(h.config, []byte(text), 0o600))

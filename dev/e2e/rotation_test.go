@@ -52,7 +52,7 @@ func newStrictServers(t *testing.T, own tls.Certificate) *strictServers {
 	s := &strictServers{seen: map[string]int{}, requests: map[string]int{}, acknowledged: map[string]int{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/Confirm", s.confirm)
-	mux.HandleFunc("/ring", s.receive)
+	mux.HandleFunc("/callbacks", s.receive)
 	server := httptest.NewUnstartedServer(mux)
 	server.TLS = &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
 		s.mu.Lock()
@@ -201,7 +201,7 @@ sources:
   gate: {kind: ukrcard, base_urls: [%q], ext_system_id: ECOM_GOLD_BANK, login: gold, password: "${file:password}", tls: {cert: core.crt, key: core.key, ca: ca.crt}}
 endpoints:
   ROTATING:
-    {dialect: standard, source: gate, url: "%s/ring", poll: {schedule: [100ms], lifetime: 10m},
+    {dialect: standard, source: gate, url: "%s/callbacks", poll: {schedule: [100ms], lifetime: 10m},
      delivery: {interval: 700ms, attempts: 5, timeout: 5s}, signing: {secrets: [%s]},
      tls: {cert: receiver.crt, key: receiver.key, ca: ca.crt}}
 `, r.keys, r.codec, r.fakeServers.url, r.fakeServers.url, strings.Join(secrets, ", ")), 0o600))

@@ -454,7 +454,7 @@ func TestLongOperationsGoOnWithTheCurrentBuild(t *testing.T) {
 		move(t, c, key, &client.AutoUpgradeVersioningOverride{})
 		if key == leftRevoked {
 			_, err := second.api.Revoke(t.Context(), key, "client", "")
-			require.NoError(t, err, "sent again, it is heard")
+			require.NoError(t, err, "sent again, it is taken")
 		}
 		require.Equal(t, outcome, awaitClosed(t, second.api, key).Outcome)
 		require.Empty(t, books.Received(key.OperationID))

@@ -22,7 +22,7 @@ func startReceiver(t *testing.T, dialect string) *simulator.Receiver {
 	return r
 }
 
-func ring(t *testing.T, r *simulator.Receiver, id, body string) (*http.Response, string, error) {
+func deliver(t *testing.T, r *simulator.Receiver, id, body string) (*http.Response, string, error) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.URL()+"/callback", strings.NewReader(body))
 	require.NoError(t, err)
@@ -37,7 +37,7 @@ func ring(t *testing.T, r *simulator.Receiver, id, body string) (*http.Response,
 	return response, string(text), nil
 }
 
-// post is ring without a look at the answer, for other goroutines.
+// post is deliver without the answer, for other goroutines.
 func post(ctx context.Context, r *simulator.Receiver, id, body string) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, r.URL(), strings.NewReader(body))
 	if err != nil {
@@ -60,7 +60,7 @@ func TestAReceiverReadsItsDialectAndAcknowledgesInIt(t *testing.T) {
 		t.Run(dialect, func(t *testing.T) {
 			t.Parallel()
 			r := startReceiver(t, dialect)
-			response, answer, err := ring(t, r, "cb_1", tt.body)
+			response, answer, err := deliver(t, r, "cb_1", tt.body)
 			require.NoError(t, err)
 			require.Equal(t, http.StatusOK, response.StatusCode)
 			require.Equal(t, tt.answer, answer)
@@ -83,16 +83,16 @@ func TestAReceiverAnswersItsScriptAndNumbersTheAttempts(t *testing.T) {
 		simulator.Acknowledge,
 	)
 	body := `{"orderNumber":"A2C-1","respStatus":200}`
-	response, _, err := ring(t, r, "cb_1", body)
+	response, _, err := deliver(t, r, "cb_1", body)
 	require.NoError(t, err)
 	require.Equal(t, http.StatusInternalServerError, response.StatusCode)
 	require.Equal(t, "7", response.Header.Get("Retry-After"))
-	_, answer, err := ring(t, r, "cb_1", body)
+	_, answer, err := deliver(t, r, "cb_1", body)
 	require.NoError(t, err)
 	require.JSONEq(t, `{"orderNumber":"A2C-1","applicationStatus":500}`, answer)
-	_, _, err = ring(t, r, "cb_1", body)
+	_, _, err = deliver(t, r, "cb_1", body)
 	require.Error(t, err)
-	_, _, err = ring(t, r, "cb_2", body)
+	_, _, err = deliver(t, r, "cb_2", body)
 	require.NoError(t, err)
 
 	got := r.Received("A2C-1")
@@ -107,10 +107,10 @@ func TestAGapIsFromTheEndOfAnAnswerToTheNextAttempt(t *testing.T) {
 	t.Parallel()
 	r := startReceiver(t, "paysera")
 	r.Default(simulator.Reply{HTTPStatus: http.StatusBadGateway, Delay: 300 * time.Millisecond}, simulator.Acknowledge)
-	_, _, err := ring(t, r, "cb_1", "transfer_id=1")
+	_, _, err := deliver(t, r, "cb_1", "transfer_id=1")
 	require.NoError(t, err)
 	time.Sleep(100 * time.Millisecond)
-	_, _, err = ring(t, r, "cb_1", "transfer_id=1")
+	_, _, err = deliver(t, r, "cb_1", "transfer_id=1")
 	require.NoError(t, err)
 
 	got := r.Received("1")

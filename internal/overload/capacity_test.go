@@ -64,7 +64,7 @@ func (l *load) deliver() {
 func (l *load) watch() {
 	for due := time.Now().Add(pollGap); l.ctx.Err() == nil; {
 		time.Sleep(time.Until(due))
-		for putOff := 0; putOff < 3 && !l.Allow(overload.Poll); putOff++ {
+		for delays := 0; delays < 3 && !l.Allow(overload.Poll); delays++ {
 			time.Sleep(2 * time.Second)
 		}
 		l.call()

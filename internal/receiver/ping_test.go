@@ -123,7 +123,7 @@ func TestAPingThatIsNotAcknowledgedSaysWhy(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/slow":
-			_, _ = io.Copy(io.Discard, r.Body) // so that the server hears of the client's end
+			_, _ = io.Copy(io.Discard, r.Body) // so that the server notices that the client has gone
 			<-r.Context().Done()
 		case "/long":
 			_, _ = io.WriteString(w, strings.Repeat("x", 70<<10))

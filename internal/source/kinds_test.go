@@ -14,34 +14,34 @@ func TestTheRulesOfEachKind(t *testing.T) {
 	t.Parallel()
 	ukrcard, paysera := ukrcardKind(t), payseraKind(t)
 	for _, tt := range []struct {
-		name                   string
-		kind                   source.Kind
-		final                  []string
-		ends, rings, revocable []string
-		unanswered             bool
+		name                       string
+		kind                       source.Kind
+		final                      []string
+		ends, delivered, revocable []string
+		unanswered                 bool
 	}{
 		{
 			name: "Ukrcard stops at 1 and 2", kind: ukrcard,
-			ends: []string{"1", "2", "revoked"}, rings: []string{"1", "2"}, revocable: []string{"0", "5"}, unanswered: true,
+			ends: []string{"1", "2", "revoked"}, delivered: []string{"1", "2"}, revocable: []string{"0", "5"}, unanswered: true,
 		},
 		{
 			name: "Ukrcard with a final set of its own", kind: ukrcard, final: []string{"2", "3", "4", "6"},
-			ends: []string{"2", "3", "4", "6", "revoked"}, rings: []string{"2", "3", "4", "6"}, revocable: []string{"0", "5"}, unanswered: true,
+			ends: []string{"2", "3", "4", "6", "revoked"}, delivered: []string{"2", "3", "4", "6"}, revocable: []string{"0", "5"}, unanswered: true,
 		},
 		{
 			name: "Ukrcard's callback has no word for revoked, even where it is configured", kind: ukrcard, final: []string{"2", "revoked"},
-			ends: []string{"2", "revoked"}, rings: []string{"2"}, revocable: []string{"0", "5"}, unanswered: true,
+			ends: []string{"2", "revoked"}, delivered: []string{"2"}, revocable: []string{"0", "5"}, unanswered: true,
 		},
 		{
 			name: "Paysera", kind: paysera,
 			ends:      []string{"done", "rejected", "revoked", "failed"},
-			rings:     []string{"waiting_funds", "waiting_registration", "waiting_password", "reserved", "rejected", "revoked", "failed", "done"},
+			delivered: []string{"waiting_funds", "waiting_registration", "waiting_password", "reserved", "rejected", "revoked", "failed", "done"},
 			revocable: []string{"new", "waiting", "waiting_funds", "waiting_registration", "waiting_password", "reserved"},
 		},
 		{
 			name: "Paysera with a final set of its own", kind: paysera, final: []string{"done"},
 			ends:      []string{"done", "revoked"},
-			rings:     []string{"waiting_funds", "waiting_registration", "waiting_password", "reserved", "rejected", "revoked", "failed", "done"},
+			delivered: []string{"waiting_funds", "waiting_registration", "waiting_password", "reserved", "rejected", "revoked", "failed", "done"},
 			revocable: []string{"new", "waiting", "waiting_funds", "waiting_registration", "waiting_password", "reserved"},
 		},
 	} {
@@ -51,7 +51,7 @@ func TestTheRulesOfEachKind(t *testing.T) {
 			require.Equal(t, "revoked", rules.Revoked)
 			require.Equal(t, tt.unanswered, rules.DeliversUnanswered)
 			require.Equal(t, tt.unanswered, rules.NoAnswer["respStatus"] == "504")
-			var ends, rings, revocable []string
+			var ends, delivered, revocable []string
 			statuses := tt.kind.Vocabulary
 			if tt.kind.Name == "ukrcard" {
 				statuses = append(append([]string{}, statuses...), "revoked")
@@ -61,14 +61,14 @@ func TestTheRulesOfEachKind(t *testing.T) {
 					ends = append(ends, status)
 				}
 				if rules.Delivers(status) {
-					rings = append(rings, status)
+					delivered = append(delivered, status)
 				}
 				if rules.IsRevocable(status) {
 					revocable = append(revocable, status)
 				}
 			}
 			require.ElementsMatch(t, tt.ends, ends, "final")
-			require.ElementsMatch(t, tt.rings, rings, "rings")
+			require.ElementsMatch(t, tt.delivered, delivered, "delivered")
 			require.ElementsMatch(t, tt.revocable, revocable, "revocable")
 		})
 	}

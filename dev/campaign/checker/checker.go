@@ -23,7 +23,7 @@ import (
 // Check compares the journals with the plan and the promises.
 func Check(p plan.Plan, entries []journal.Entry) Verdict {
 	c := &check{plan: p, operations: map[operation.Key]*evidence{}, verdict: Verdict{Options: p.Options}}
-	c.gather(entries)
+	c.collect(entries)
 	c.checkFaults()
 	for _, key := range slices.SortedFunc(maps.Keys(c.operations), byWorkflowID) {
 		c.checkOperation(c.operations[key])
@@ -45,7 +45,7 @@ type check struct {
 	lateness []time.Duration
 }
 
-func (c *check) gather(entries []journal.Entry) {
+func (c *check) collect(entries []journal.Entry) {
 	for _, planned := range c.plan.Operations {
 		o := c.at(planned.Key())
 		o.Operation, o.planned = planned, true
