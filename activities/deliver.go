@@ -35,8 +35,8 @@ type Unacknowledged struct {
 }
 
 // DeliverResult is how far a delivery came. It is still pending where the workflow
-// interrupted it, and where the server's count of runs is used up: the workflow
-// then goes on with another activity.
+// interrupted it, and where the activity's MaximumAttempts are used up, which are
+// the server's retries and not k: the workflow then starts another activity.
 type DeliverResult struct {
 	Record operation.DeliveryRecord `json:"record"`
 	// HeldBack says what the next attempt waits for where only AwaitEndpoint can wait
@@ -119,7 +119,7 @@ func (d *delivery) resume(ctx context.Context) error {
 
 // next waits until the next attempt is due, records it, and makes it.
 func (d *delivery) next(ctx context.Context) error {
-	d.catchUp()
+	d.adjustToClock()
 	due := toMonotonic(d.record.Due(d.h))
 	early := min(max(recordsEarly, 2*d.recorder.lastTook()), maxRecordEarly, d.h/2)
 	if err := d.wait(ctx, due.Add(-early)); err != nil {
@@ -139,6 +139,8 @@ func (d *delivery) next(ctx context.Context) error {
 		permit.Cancel()
 		return err
 	}
+	// The attempt is recorded and counts: a worker that stops, or a pause, waits until
+	// it was made.
 	if err := d.recorder.sleepUntil(ctx, due); errors.Is(err, errUnwanted) {
 		permit.Cancel()
 		d.record = before
@@ -151,9 +153,9 @@ func (d *delivery) next(ctx context.Context) error {
 	return nil
 }
 
-// catchUp counts h from now where the record's times lie further ahead than they
-// can unless the clock was set back.
-func (d *delivery) catchUp() {
+// adjustToClock counts h from now if the record's times lie so far ahead that the
+// clock must have been set back.
+func (d *delivery) adjustToClock() {
 	now := operation.At(time.Now())
 	if d.record.Made == 0 {
 		d.record.NotBefore = clampFuture(d.record.NotBefore, now)
@@ -170,8 +172,9 @@ func (d *delivery) wait(ctx context.Context, until time.Time) error {
 	return d.giveBack(ctx, "")
 }
 
-// giveBack gives the slot back until the next attempt is due. The server limits
-// the runs of the activity to k; after the last, the workflow starts another.
+// giveBack ends this run of the activity with a retry delay, so that its slot is free
+// until the next attempt is due. The server limits the runs of the activity to k;
+// after the last, the workflow starts another.
 func (d *delivery) giveBack(ctx context.Context, heldBack string) error {
 	due := d.record.Due(d.h)
 	if due.IsZero() {

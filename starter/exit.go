@@ -23,7 +23,7 @@ const (
 	exitUnacknowledged = 6
 	exitPartly         = 7
 	exitCutShort       = 8
-	exitGoesOn         = 9
+	exitStillRunning   = 9
 	exitInterrupted    = 130
 )
 
@@ -52,7 +52,7 @@ var exitCodes = []struct {
 	{exitUnacknowledged, "ping: the receiver did not acknowledge"},
 	{exitPartly, "redeliver: some operations could not be redelivered"},
 	{exitCutShort, "redeliver: stopped, or ended by an operator, before its end"},
-	{exitGoesOn, "watch and follow: --for is over, what was followed goes on"},
+	{exitStillRunning, "watch and follow: --for is over, what was followed goes on"},
 	{exitOutcome[client.OutcomeExhausted], "watch: exhausted"},
 	{exitOutcome[client.OutcomeGone], "watch: gone"},
 	{exitOutcome[client.OutcomeRevoked], "watch: revoked"},

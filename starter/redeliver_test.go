@@ -77,7 +77,7 @@ func TestABulkRedeliveryIsStartedByFilterAndFollowed(t *testing.T) {
 		},
 		"redeliver-many-left": {
 			&fake{many: []client.BulkRedelivery{bulk(running, 0, 0, 0)}},
-			[]string{"--every", "10ms", "--for", "50ms"}, plain, exitGoesOn, "follow  starter redeliveries follow " + bulkID,
+			[]string{"--every", "10ms", "--for", "50ms"}, plain, exitStillRunning, "follow  starter redeliveries follow " + bulkID,
 		},
 		"redeliver-dry-run":      {&fake{dryRun: sample}, []string{"--dry-run"}, dry(plain), exitOK, ""},
 		"redeliver-dry-run-json": {&fake{dryRun: sample}, []string{"--dry-run", "-o", "json"}, dry(plain), exitOK, ""},

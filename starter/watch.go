@@ -57,7 +57,7 @@ func (t *tool) follow(ctx context.Context, f following, poll func(context.Contex
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-giveUp:
-			return exit(exitGoesOn, "given up after %s; what was followed goes on", f.limit)
+			return exit(exitStillRunning, "stopped following after %s; what was followed is still running", f.limit)
 		case <-time.After(wait):
 		}
 	}
@@ -132,7 +132,7 @@ func (t *tool) showChange(last *client.State, now client.State) error {
 		_, _ = io.WriteString(w, clearTerminal)
 		writeState(w, now)
 		if now.Phase != client.PhaseClosed {
-			_, _ = fmt.Fprint(w, "\nFollowing; Ctrl-C ends it and changes nothing.\n")
+			_, _ = fmt.Fprint(w, "\nPress Ctrl-C to stop following; the operation is not affected.\n")
 		}
 	})
 }

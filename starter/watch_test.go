@@ -72,7 +72,7 @@ func TestWatchRedrawsTheStateOnATerminal(t *testing.T) {
 	frames := strings.Split(got.out, clearTerminal)
 	require.Len(t, frames, 6, "five changes")
 	for _, frame := range frames[1:5] {
-		require.Contains(t, frame, "Ctrl-C ends it")
+		require.Contains(t, frame, "Press Ctrl-C to stop following")
 	}
 	require.Contains(t, frames[5], "Outcome    acknowledged")
 	require.NotContains(t, frames[5], "Ctrl-C")
@@ -106,7 +106,7 @@ func TestWatchEndsBeforeTheOperationDoes(t *testing.T) {
 	}{
 		"where no such operation is":          {nil, operation.Refuse(client.ProblemNotFound, "None."), nil, false, exitNotFound, "None."},
 		"where the first look gets no answer": {[]*client.State{nil}, nil, nil, false, exitUnavailable, "Temporal does not answer"},
-		"when its time is over":               {nil, nil, []string{"--for", "50ms"}, false, exitGoesOn, "goes on"},
+		"when its time is over":               {nil, nil, []string{"--for", "50ms"}, false, exitStillRunning, "still running"},
 		"when it is interrupted":              {nil, nil, nil, true, exitInterrupted, "interrupted"},
 	} {
 		t.Run(name, func(t *testing.T) {

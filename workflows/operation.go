@@ -28,7 +28,7 @@ func Operation(ctx workflow.Context, in Input) (operation.Record, error) {
 }
 
 // pollUntilFinal runs one Watch activity after another: each polls until the status
-// changes. The polls used up or the lifetime over end the watch, too.
+// changes. The watch also ends when max_polls is reached or the lifetime has passed.
 func (r *run) pollUntilFinal(ctx workflow.Context) {
 	defer func() { r.watchOver = true }()
 	if !r.pollFirst(ctx) {
@@ -40,7 +40,7 @@ func (r *run) pollUntilFinal(ctx workflow.Context) {
 }
 
 // watch runs one Watch activity until it ends, or await returns. The activity counts
-// its polls and keeps the gaps; its retry policy shows them.
+// and times its polls itself; its retry policy repeats the gap for the Temporal UI.
 func (r *run) watch(ctx workflow.Context, policy operation.PollPolicy, acceptedAt operation.Time, await func(workflow.Context, *task, operation.WatchRecord)) {
 	in := r.watchInput(ctx, policy, acceptedAt)
 	gap := max(r.in.Policy.Poll.Gap(1), time.Millisecond)

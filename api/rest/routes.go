@@ -89,8 +89,8 @@ func (s *Server) handle(action string, scope Scope, validate func(*request) (cal
 // serve is a request's way through the API: who asks, how often and how much at
 // once, is it valid, then one call of Operations.
 //
-// A call takes the turn of its kind of work once the request was read, so that a
-// slow client holds none.
+// The turn of its kind of work is acquired once the body was read, so that a slow
+// client occupies none.
 func (s *Server) serve(ctx context.Context, r *request, scope Scope, validate func(*request) (call, error)) (status int, body []byte, err error) {
 	if err := s.authorize(r, scope); err != nil {
 		return 0, nil, err
@@ -120,7 +120,7 @@ func (s *Server) serve(ctx context.Context, r *request, scope Scope, validate fu
 func (s *Server) run(ctx context.Context, r *request, c call) (result response, err error) {
 	timeout := s.options.Timeout
 	if !r.isRead() {
-		ctx, timeout = context.WithoutCancel(ctx), s.options.StartTimeout
+		ctx, timeout = context.WithoutCancel(ctx), s.options.ChangeTimeout
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()

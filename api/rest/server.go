@@ -20,10 +20,10 @@ import (
 const (
 	// DefaultTimeout bounds one read.
 	DefaultTimeout = 15 * time.Second
-	// DefaultStartTimeout bounds one change once its body is read. A start that is
+	// DefaultChangeTimeout bounds one change once its body is read. A start that is
 	// given up half-way loses its eager workflow task and stalls, so the bound is
 	// generous.
-	DefaultStartTimeout = 10 * time.Second
+	DefaultChangeTimeout = 10 * time.Second
 	// readyTimeout bounds Options.Ready: probes give up after a few seconds.
 	readyTimeout = 3 * time.Second
 	// drainRetryAfter is when a start refused by a draining program may come
@@ -59,8 +59,8 @@ type Options struct {
 	// ReadLimit bounds the reads of each key, ChangeLimit its other calls; zero per
 	// second: no limit.
 	ReadLimit, ChangeLimit func() Limit
-	// Timeout and StartTimeout replace the defaults.
-	Timeout, StartTimeout time.Duration
+	// Timeout and ChangeTimeout replace the defaults.
+	Timeout, ChangeTimeout time.Duration
 }
 
 // Server is the API as an http.Handler.
@@ -84,7 +84,7 @@ func New(o Options) *Server {
 func newServer(o Options) *Server {
 	o.Keys, o.CodecOrigins, o.ConfigHash = orZero(o.Keys), orZero(o.CodecOrigins), orZero(o.ConfigHash)
 	o.ReadLimit, o.ChangeLimit = orZero(o.ReadLimit), orZero(o.ChangeLimit)
-	o.Timeout, o.StartTimeout = cmp.Or(o.Timeout, DefaultTimeout), cmp.Or(o.StartTimeout, DefaultStartTimeout)
+	o.Timeout, o.ChangeTimeout = cmp.Or(o.Timeout, DefaultTimeout), cmp.Or(o.ChangeTimeout, DefaultChangeTimeout)
 	o.Log = cmp.Or(o.Log, zap.NewNop())
 	if o.Ready == nil {
 		o.Ready = func(context.Context) error { return nil }
@@ -126,7 +126,7 @@ func (s *Server) HTTPServer() *http.Server {
 		Handler:           s,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      10*time.Second + s.options.Timeout + s.options.StartTimeout,
+		WriteTimeout:      10*time.Second + s.options.Timeout + s.options.ChangeTimeout,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          zap.NewStdLog(s.options.Log.Named("http")),

@@ -475,7 +475,7 @@ func TestAReadEndsWithItsClient(t *testing.T) {
 func TestCallsThatTakeTooLongAreUnavailable(t *testing.T) {
 	t.Parallel()
 	f := &fake{hook: func(ctx context.Context) { <-ctx.Done() }, err: context.DeadlineExceeded}
-	server := rest.New(rest.Options{Operations: f, Timeout: time.Millisecond, StartTimeout: time.Millisecond})
+	server := rest.New(rest.Options{Operations: f, Timeout: time.Millisecond, ChangeTimeout: time.Millisecond})
 	for _, e := range []httpCall{{method: "GET", path: operationPath}, {method: "DELETE", path: operationPath}} {
 		answer, body := e.do(t, server)
 		require.Equal(t, 503, answer.StatusCode)

@@ -207,7 +207,7 @@ func (p *process) logRunning() {
 // eager tasks a stopping worker would strand, then the worker.
 func (p *process) drain() {
 	p.Log.Info("stopping: attempts in flight finish first")
-	ctx, cancel := context.WithTimeout(context.Background(), rest.DefaultStartTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), rest.DefaultChangeTimeout)
 	defer cancel()
 	if err := p.api.Drain(ctx); err != nil {
 		p.Log.Warn("starts were still in flight at the stop", zap.Error(err))

@@ -1,9 +1,10 @@
 package operation
 
 // Lifecycle is the state machine of one operation: which callbacks are due, in
-// which order, and how the operation ends (promises 3, 4, 7, 8, 9 and 12). It is
-// deterministic and does no I/O: the workflow reports to it what happened, and asks
-// it what to do next.
+// which order, and how the operation ends (promises 3, 4, 7, 8, 9 and 12 of
+// docs/promises.md). It is deterministic and does no I/O. observe.go has what a new
+// status does, deliveries.go the callbacks, ending.go revocation, withdrawal and the
+// outcome.
 type Lifecycle struct {
 	options LifecycleOptions
 
@@ -79,7 +80,7 @@ func NewLifecycle(o LifecycleOptions) *Lifecycle {
 	case o.Previous != nil:
 		l.restore(*o.Previous)
 		l.final = l.final && !(o.Repoll && l.revocation == nil)
-		l.closePending()
+		l.supersedePending()
 	}
 	return l
 }
@@ -106,8 +107,9 @@ func (l *Lifecycle) continueRun(r Record) {
 	l.repeated, l.contradicted = r.State.Repeated, r.State.Contradicted
 }
 
-// closePending ends the deliveries that a terminated run left pending.
-func (l *Lifecycle) closePending() {
+// supersedePending ends the deliveries that the previous run left pending, since it
+// was terminated.
+func (l *Lifecycle) supersedePending() {
 	for i := range l.callbacks {
 		if l.callbacks[i].delivery.Outcome == DeliveryPending {
 			l.callbacks[i].delivery.Outcome = DeliverySuperseded
@@ -171,8 +173,8 @@ func (l *Lifecycle) Record() Record {
 	return r
 }
 
-// partial reports whether a record of a watch or a delivery alone does not tell the
-// operation's state.
+// partial reports whether the state holds more than the record of one activity shows,
+// which covers so many callbacks: a watch none, a delivery one.
 func (l *Lifecycle) partial(callbacks int) bool {
 	return len(l.callbacks) > callbacks || l.revocation != nil || l.repeated > 0
 }

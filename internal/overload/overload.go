@@ -3,8 +3,8 @@
 //
 // Starts run as many at a time as their measured latency allows, fewer while
 // callbacks are late, and wait for a moment in a bounded queue. A share of the
-// polls is put off while callbacks are late and that was not enough. Every kind
-// of call is bounded in number, so that memory is.
+// polls is put off if limiting starts does not help. The number of calls of each
+// kind at once is limited, which bounds memory.
 package overload
 
 import (
@@ -47,7 +47,7 @@ const (
 	reasonLate = "late"
 	// reasonQueue: its turn did not come in time, or too many wait already.
 	reasonQueue = "queue"
-	// reasonBound: as many as may run at once do.
+	// reasonBound: as many calls of the kind run as may at once.
 	reasonBound = "bound"
 )
 
@@ -100,6 +100,9 @@ func New(r prometheus.Registerer, startsAtOnce func() int) *Limiter {
 // Acquire waits until a call of the API may go on, or refuses it with an
 // operation.ProblemOverloaded that says when to come back. The caller calls
 // release once, with the error that the call ended with.
+//
+// Lateness refuses no start by itself: it lowers how many run at once, so that the
+// start's turn does not come in time (reasonQueue).
 func (l *Limiter) Acquire(ctx context.Context, w Work) (release func(error), err error) {
 	if w == Start {
 		release, ok := l.starts.acquire(ctx)
@@ -166,7 +169,7 @@ func (l *Limiter) refusal() error {
 	spread := time.Second + time.Duration((1-l.pressure.shares().starts)*float64(maxRetryAfter-2*time.Second))
 	return &operation.Error{
 		Problem:    operation.ProblemOverloaded,
-		Detail:     "There is more to do than can be done now, and nothing was done about this; wait as Retry-After says, then send the same request again.",
+		Detail:     "Ringback is overloaded and did nothing about this request; wait as Retry-After says, then send the same request again.",
 		RetryAfter: time.Second + rand.N(spread), //nolint:gosec // spreads load
 	}
 }

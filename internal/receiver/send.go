@@ -64,8 +64,8 @@ type Result struct {
 	// HeldBack says that no attempt was made, and why.
 	HeldBack string            `json:"held_back,omitempty"`
 	Attempt  operation.Attempt `json:"attempt,omitzero"`
-	// Ended is operation.DeliveryGone where the delivery is over without an
-	// acknowledgement; Reason says why.
+	// Ended is operation.DeliveryGone if no further attempt may be made, else empty;
+	// Reason says why.
 	Ended  operation.DeliveryOutcome `json:"ended,omitempty"`
 	Reason string                    `json:"reason,omitempty"`
 	// NotBefore is the receiver's Retry-After, where it is honoured.
@@ -153,10 +153,10 @@ func newRequest(ctx context.Context, e Endpoint, in Request) (*http.Request, err
 	return request, nil
 }
 
-// roundTrip sends request once. A kept connection that its other end closed
-// before anything was written reached nobody, so the same attempt goes over the
-// next connection. Each such round uses up a kept connection, and a fresh one
-// that fails is not followed by another. The transport alone follows no redirect.
+// roundTrip sends request once. If a kept connection was closed by its other end
+// before anything was written, the receiver got nothing, and the next connection is
+// used. This ends: each retry uses up a kept connection, and the failure of a new one
+// is returned. The transport alone follows no redirect.
 func roundTrip(transport http.RoundTripper, request *http.Request) (*http.Response, error) {
 	for {
 		w := &writing{}
@@ -168,7 +168,7 @@ func roundTrip(transport http.RoundTripper, request *http.Request) (*http.Respon
 		// http2shouldRetryRequest).
 		try.GetBody = nil
 		response, err := transport.RoundTrip(try)
-		if err == nil || !w.reachedNobody(err) {
+		if err == nil || !w.wroteNothing(err) {
 			return response, err
 		}
 	}

@@ -44,9 +44,9 @@ func (w *writing) trace() *httptrace.ClientTrace {
 	}
 }
 
-// reachedNobody reports whether a request that failed with err was given a kept
+// wroteNothing reports whether a request that failed with err was given a kept
 // connection and none of it can have been received.
-func (w *writing) reachedNobody(err error) bool {
+func (w *writing) wroteNothing(err error) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.reused && (!w.begun || isGoAway(err))
