@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// rules are what a source's statuses mean, from docs/state-machine.md.
+// rules are what a source's statuses mean, from docs/dialects-and-sources.md.
 type rules struct {
 	final, delivered, revocable []string
 	// deliversTimeouts says that the end of a watch without a final status is delivered.
