@@ -27,6 +27,9 @@ const (
 // connect is a client of the API that the flags, the configuration file and the
 // environment name. It repeats nothing: a person sees at once what is wrong.
 func (t *tool) connect() (*client.Client, error) {
+	if t.timeout <= 0 {
+		return nil, usage("--timeout %s is not above 0", t.timeout)
+	}
 	base, err := t.address()
 	if err != nil {
 		return nil, err

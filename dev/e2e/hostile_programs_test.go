@@ -61,7 +61,7 @@ func (h *hostileEnvironment) commands() []hostile {
 		{input: "a folder as key file", arguments: []string{"state", ledger, "closed", "--key-file", "."}, want: "exit 2: starter: reading --key-file"},
 		{input: "a format that nobody knows", arguments: []string{"state", ledger, "closed", "-o", "xml"}, want: "exit 2: starter: --output"},
 		{input: "a time that is none", arguments: []string{"state", ledger, "closed", "--timeout", "soon"}, want: "exit 2: starter: invalid argument"},
-		{input: "no time", arguments: []string{"state", ledger, "closed", "--timeout", "0s"}, want: "exit 5: starter: no answer from the API"},
+		{input: "no time", arguments: []string{"state", ledger, "closed", "--timeout", "0s"}, want: "exit 2: starter: --timeout 0s is not above 0"},
 		{input: "a date that is none", arguments: []string{"start", gold, "1", "--method", "payment", "--registered-at", "today"}, want: "exit 2: starter: --registered-at"},
 		{input: "an unknown method", arguments: []string{"start", gold, "1", "--method", "refund", "--registered-at", at}, want: "exit 1: starter: HTTP 422 invalid"},
 		{input: "start with a private URL", arguments: []string{"start", shop, "1", "--callback-url", "https://10.0.0.1/"}, want: "exit 1: starter: HTTP 422 invalid"},
@@ -89,7 +89,7 @@ func (h *hostileEnvironment) commands() []hostile {
 			return strings.ReplaceAll(got, card, "(the argument)")
 		}})
 	}
-	rows = append(rows, hostile{input: "nobody at the address", want: "exit 5: starter: no answer from the API", try: func(t *testing.T) string {
+	rows = append(rows, hostile{input: "nobody at the address", want: "exit 5: starter: no response from the API", try: func(t *testing.T) string {
 		return h.runProgram(t, "starter", []string{"RINGBACK_API=http://" + unused(t)}, "state", ledger, "closed")
 	}})
 	return append(rows, h.falseAPIs()...)
@@ -102,16 +102,16 @@ func (h *hostileEnvironment) falseAPIs() []hostile {
 		input, want string
 		answer      answer
 	}{
-		{"an API that answers in HTML", "exit 1: starter: the API's answer can't be read", respond(200, "<html>hello</html>", "Content-Type", "text/html")},
-		{"an API that answers with nothing", "exit 1: starter: the API's answer can't be read", respond(200, "")},
-		{"an API that answers a list", "exit 1: starter: the API's answer can't be read", respond(200, "[]")},
-		{"an API that answers half a JSON", "exit 1: starter: the API's answer can't be read", respond(200, `{"endpoint":"LED`)},
-		{"an API that redirects", "exit 1: starter: HTTP 302: The answer is not Ringback's", respond(302, "", "Location", "http://169.254.169.254/")},
-		{"an API that fails in HTML", "exit 1: starter: HTTP 500: The answer is not Ringback's", respond(500, "<h1>500</h1>", "Content-Type", "text/html")},
+		{"an API that answers in HTML", "exit 1: starter: the API's response can't be read", respond(200, "<html>hello</html>", "Content-Type", "text/html")},
+		{"an API that answers with nothing", "exit 1: starter: the API's response can't be read", respond(200, "")},
+		{"an API that answers a list", "exit 1: starter: the API's response can't be read", respond(200, "[]")},
+		{"an API that answers half a JSON", "exit 1: starter: the API's response can't be read", respond(200, `{"endpoint":"LED`)},
+		{"an API that redirects", "exit 1: starter: HTTP 302: The response is not Ringback's", respond(302, "", "Location", "http://169.254.169.254/")},
+		{"an API that fails in HTML", "exit 1: starter: HTTP 500: The response is not Ringback's", respond(500, "<h1>500</h1>", "Content-Type", "text/html")},
 		{"an API whose problem clears the screen", "exit 1: starter: HTTP 422", respond(422, `{"type":"/problems/invalid","detail":"\u001b[2J"}`, "Content-Type", "application/problem+json")},
-		{"an API that closes the connection", "exit 5: starter: no answer", respondRaw("")},
-		{"an API that speaks no HTTP", "exit 5: starter: no answer", respondRaw("SSH-2.0-OpenSSH_9.6\r\n")},
-		{"an API that never ends its answer", "exit 5: starter: no answer", respondPartly(`{"endpoint":`)},
+		{"an API that closes the connection", "exit 5: starter: no response", respondRaw("")},
+		{"an API that speaks no HTTP", "exit 5: starter: no response", respondRaw("SSH-2.0-OpenSSH_9.6\r\n")},
+		{"an API that never ends its answer", "exit 5: starter: no response", respondPartly(`{"endpoint":`)},
 	} {
 		rows = append(rows, hostile{input: answer.input, want: answer.want, try: func(t *testing.T) string {
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { answer.answer(w, r, "") }))

@@ -225,7 +225,7 @@ func TestOperatorActionsOnARun(t *testing.T) { //nolint:tparallel // its subtest
 			received := w.standard.Received("184")
 			require.Len(t, received, 2)
 			require.Equal(t, received[0].CallbackID, received[1].CallbackID, "by which the receiver knows it")
-			require.Contains(t, details(t, c, key), "reset of [another run](/namespaces/default/workflows/LEDGER%2F184/"+state.RunID)
+			require.Contains(t, details(t, c, key), "reset of [another run](/namespaces/"+c.namespace+"/workflows/LEDGER%2F184/"+state.RunID)
 			require.NotEqual(t, state.RunID, again.RunID)
 		})
 		t.Run("the Signal status is an observation", func(t *testing.T) {
