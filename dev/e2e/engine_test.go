@@ -111,15 +111,19 @@ func TestTheHistoryDoesNotGrowWithAttempts(t *testing.T) {
 		`OFTEN: {dialect: standard, source: wallet, url: "http://127.0.0.1:1/hooks", poll: {interval: 1s, lifetime: 1m}, delivery: {interval: 20ms, attempts: 40}}`)
 	api := w.run(t).Client
 	c := w.temporalClient(t)
-	lengths := map[string]int{}
-	for _, endpoint := range []string{"TWICE", "OFTEN"} {
-		w.core.SetStatus("110", "done")
-		key := start(t, api, operation.StartRequest{Endpoint: endpoint, OperationID: "110"})
+	length := func(endpoint, id string) int {
+		w.core.SetStatus(id, "done")
+		key := start(t, api, operation.StartRequest{Endpoint: endpoint, OperationID: id})
 		require.Equal(t, operation.OutcomeExhausted, awaitClosed(t, api, key).Outcome)
-		lengths[endpoint] = len(history(t, c, key))
+		return len(history(t, c, key))
 	}
-	// A slow machine may add a workflow task, 38 more attempts nothing.
-	require.Less(t, lengths["OFTEN"], lengths["TWICE"]+10)
+	twice, often := 0, 1
+	// A slow machine may add a workflow task to one of them.
+	for n := 0; n < 5 && twice != often; n++ {
+		id := fmt.Sprintf("110-%d", n)
+		twice, often = length("TWICE", id), length("OFTEN", id)
+	}
+	require.Equal(t, twice, often)
 }
 
 func TestASlowReceiverDoesNotDelayARevocation(t *testing.T) {
