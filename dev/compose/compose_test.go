@@ -239,8 +239,8 @@ func TestNoPasswordIsWritten(t *testing.T) {
 	}
 }
 
-// TestTheExamplesNameEveryVariable holds that whoever copies the two example
-// files is asked for everything.
+// TestTheExamplesNameEveryVariable holds that the two example
+// files ask for everything.
 func TestTheExamplesNameEveryVariable(t *testing.T) {
 	t.Parallel()
 	compose := read(t, "docker-compose.yml")

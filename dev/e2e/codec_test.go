@@ -178,7 +178,7 @@ func (w *environment) exercise(t *testing.T) {
 	require.Equal(t, operation.OutcomeExhausted, awaitClosed(t, api, byURL).Outcome)
 	_, err := api.Revoke(t.Context(), revoked, "user", revocationReason)
 	require.NoError(t, err)
-	require.Equal(t, revocationReason, awaitClosed(t, api, revoked).Revocation.Reason, "whoever has the key reads it")
+	require.Equal(t, revocationReason, awaitClosed(t, api, revoked).Revocation.Reason, "a program with the key reads it")
 	awaitState(t, api, open, func(s operation.State) bool { return s.Status != nil })
 
 	_, err = api.Redeliver(t.Context(), exhausted, operation.RedeliveryRequest{Reason: revocationReason})

@@ -47,7 +47,7 @@ func withoutQuery(raw string) string {
 	return u.String() + "?" + redacted
 }
 
-// FileWarnings are about the file's own permissions: whoever can change it
+// FileWarnings are about the file's own permissions: anyone who can change it
 // decides where callbacks go. Load warns of its content.
 func FileWarnings(path string) []string {
 	info, err := os.Stat(path)

@@ -7,7 +7,7 @@ import (
 )
 
 // forbidden are the addresses that answer for the machine or the cloud that we
-// run in: link-local ones, and where clouds serve credentials to whoever asks.
+// run in: link-local ones, and where clouds serve credentials to any caller.
 // A network in egress.allow that merely covers one does not open it, only one
 // that names it exactly does (169.254.169.254/32).
 var forbidden = []netip.Prefix{
@@ -38,8 +38,8 @@ var (
 	isatapMiddle = []uint32{0x00005efe, 0x02005efe}         // RFC 5214
 )
 
-// embedded are the IPv4 addresses that an IPv6 address may lead to: whoever
-// gateways it decides by one of these forms. None for any other address.
+// embedded are the IPv4 addresses that an IPv6 address may lead to: a gateway
+// decides by one of these forms. None for any other address.
 func embedded(addr netip.Addr) []netip.Addr {
 	if !addr.Is6() {
 		return nil
