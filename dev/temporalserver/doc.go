@@ -3,6 +3,6 @@
 // PostgreSQL for tests of a production's topology.
 //
 // Every timer behaves as on a server that nobody has tuned, which is what
-// Ringback's promises are kept on. What is tuned otherwise is in [Tunings] and
-// can be left out: see [Options.Stock].
+// Ringback's promises are kept on. What is tuned otherwise is left out by
+// [Options.Stock].
 package temporalserver

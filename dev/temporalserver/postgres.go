@@ -57,7 +57,7 @@ func ParsePostgres(dsn string) (Postgres, error) {
 
 func postgresStores(ctx context.Context, o Options, logger log.Logger) (stores, error) {
 	p, plugin := *o.Postgres, postgresql.PluginName
-	if o.tuned(KeptStatements) {
+	if !o.Stock {
 		plugin = postgresql.PluginNamePGX
 	}
 	history, err := postgresDatabase(ctx, p, plugin, p.Database, postgresHistorySchema, logger)

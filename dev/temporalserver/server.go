@@ -55,11 +55,10 @@ type Options struct {
 	// Attributes are the custom search attributes of a namespace that is created.
 	// A running server takes seconds to know one that is added to it.
 	Attributes []sdktemporal.SearchAttributeKey
-	// Stock runs the server as it is sold: none of the Tunings. A data directory
-	// that exists keeps the files and indexes that it has.
+	// Stock runs the server as it is sold: with all indexes of visibility on SQLite,
+	// and on PostgreSQL without the plugin that keeps prepared statements. A data
+	// directory that exists keeps the indexes that it has.
 	Stock bool
-	// Without leaves single Tunings out, to measure what they are worth.
-	Without []Tuning
 	// Log receives the server's own warnings and errors, of which it has some
 	// also on good days; nil: only why it ended the process, to stderr.
 	Log *zap.Logger

@@ -105,7 +105,7 @@ func (o Options) setUp(ctx context.Context, path string) (err error) {
 			return err
 		}
 	}
-	if o.tuned(FewIndexes) {
+	if !o.Stock {
 		if err := dropIndexes(ctx, tx); err != nil {
 			return err
 		}

@@ -1,34 +1,10 @@
 package temporalserver
 
 import (
-	"slices"
 	"time"
 
 	"go.temporal.io/server/common/dynamicconfig"
 )
-
-// Tuning is one thing in which this server differs from the stock one of the
-// same version. None of them touches a timer, and none trades durability. What
-// each is worth is measured by leaving it out: Options.Without.
-type Tuning string
-
-const (
-	// FewIndexes keeps, in a SQLite file that this server makes, only the
-	// indexes of visibility that Ringback, its operators and the UI search by.
-	// Without an index a search is slower, not wrong.
-	FewIndexes Tuning = "few-indexes"
-	// KeptStatements prepares each SQL statement once for a connection, on PostgreSQL
-	// by the server's own pgx plugin.
-	KeptStatements Tuning = "kept-statements"
-)
-
-// Tunings are all of them.
-func Tunings() []Tuning { return []Tuning{FewIndexes, KeptStatements} }
-
-// On reports whether the tuning is one for PostgreSQL, or for SQLite.
-func (t Tuning) On(postgres bool) bool { return postgres == (t == KeptStatements) }
-
-func (o Options) tuned(t Tuning) bool { return !o.Stock && !slices.Contains(o.Without, t) }
 
 // dynamicConfig is what differs from the stock server's defaults while it runs.
 func (o Options) dynamicConfig() dynamicconfig.Client {
