@@ -20,6 +20,7 @@ var (
 	inlineCode  = regexp.MustCompile("`[^`\n]*`")
 	headings    = regexp.MustCompile(`(?m)^#+ +(.+)$`)
 	linkTargets = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	goFiles     = regexp.MustCompile("`((?:[a-z0-9_]+/)+[a-z0-9_]+\\.go)`")
 	firstCells  = regexp.MustCompile(`(?m)^\|[^|]+\|`)
 	yamlBlock   = regexp.MustCompile("(?s)```yaml\n(.*?)```")
 	// promise is a heading of docs/promises.md; promised is a reference to promises,
@@ -86,6 +87,17 @@ func TestEveryLinkBetweenDocumentsLeadsSomewhere(t *testing.T) {
 			require.NoErrorf(t, err, "%s links to %s", name, link[1])
 			if anchor != "" {
 				require.Containsf(t, anchors(documents[target]), anchor, "%s links to %s", name, link[1])
+			}
+		}
+	}
+}
+
+func TestEveryGoFileThatADocumentNamesExists(t *testing.T) {
+	t.Parallel()
+	for name, document := range documents(t) {
+		for _, file := range goFiles.FindAllStringSubmatch(document, -1) {
+			if !strings.Contains(file[1], "ostriv") { // the example of a new dialect and source
+				require.FileExistsf(t, file[1], "%s names it", name)
 			}
 		}
 	}
