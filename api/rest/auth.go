@@ -126,3 +126,19 @@ func (k Key) requireEndpoint(endpoint string) error {
 	}
 	return operation.Refuse(ProblemForbidden, "The key %s is not for that endpoint, but for %s.", k.Name, strings.Join(k.Endpoints, ", "))
 }
+
+// requireForce refuses force to a key without its scope.
+func (r *request) requireForce(force bool) error {
+	if !force {
+		return nil
+	}
+	return r.caller.require(ScopeForce, r.header)
+}
+
+// requireBound requires an endpoint from a key that is bound to some.
+func (r *request) requireBound(field, endpoint string) *operation.FieldError {
+	if endpoint != "" || len(r.caller.Endpoints) == 0 {
+		return nil
+	}
+	return &operation.FieldError{Field: field, Detail: "is required with this key, which is for " + strings.Join(r.caller.Endpoints, ", ")}
+}

@@ -19,6 +19,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/getkin/kin-openapi/routers/gorillamux"
+	"github.com/gorilla/mux"
 	"github.com/stretchr/testify/require"
 
 	"ringback/api/rest"
@@ -112,7 +113,11 @@ func TestAnExampleThatIsWrongWouldBeSeen(t *testing.T) {
 func TestEveryRouteIsInTheDocumentAndViceVersa(t *testing.T) {
 	t.Parallel()
 	var served, documented []string
-	require.NoError(t, rest.New(rest.Options{Operations: &fake{}}).Routes(func(path string, methods []string) error {
+	require.NoError(t, rest.New(rest.Options{Operations: &fake{}}).Router().Walk(func(route *mux.Route, _ *mux.Router, _ []*mux.Route) error {
+		path, err := route.GetPathTemplate()
+		require.NoError(t, err)
+		methods, err := route.GetMethods()
+		require.NoError(t, err)
 		for _, method := range methods {
 			served = append(served, method+" "+path)
 		}

@@ -14,10 +14,8 @@ type fake struct {
 	asked   []any
 	created bool
 	state   operation.State
-	page    operation.Page
 	count   operation.OperationsCount
 	many    operation.BulkRedelivery
-	dryRun  operation.DryRun
 	details map[string]any
 	ping    operation.Ping
 	err     error
@@ -52,7 +50,7 @@ func (f *fake) State(ctx context.Context, k operation.Key) (operation.State, err
 }
 
 func (f *fake) List(ctx context.Context, q operation.ListQuery) (operation.Page, error) {
-	return f.page, f.ask(ctx, q)
+	return operation.Page{Operations: []operation.Summary{}}, f.ask(ctx, q)
 }
 
 func (f *fake) Details(ctx context.Context, k operation.Key) (map[string]any, error) {
@@ -88,7 +86,7 @@ func (f *fake) StartBulkRedelivery(ctx context.Context, r operation.BulkRedelive
 }
 
 func (f *fake) DryRun(ctx context.Context, r operation.BulkRedeliveryRequest) (operation.DryRun, error) {
-	return f.dryRun, f.ask(ctx, r)
+	return operation.DryRun{Matched: 30, Sample: []operation.Summary{}}, f.ask(ctx, r)
 }
 
 func (f *fake) BulkRedelivery(ctx context.Context, id string) (operation.BulkRedelivery, error) {

@@ -48,22 +48,6 @@ func (s *Server) routes() *mux.Router {
 	return r
 }
 
-// Routes visits every route with its path template and methods, so that the
-// contract can be checked against the code.
-func (s *Server) Routes(visit func(path string, methods []string) error) error {
-	return s.router.Walk(func(route *mux.Route, _ *mux.Router, _ []*mux.Route) error {
-		path, err := route.GetPathTemplate()
-		if err != nil {
-			return err
-		}
-		methods, err := route.GetMethods()
-		if err != nil {
-			return err
-		}
-		return visit(path, methods)
-	})
-}
-
 // call is a valid request: how it counts as load, and what it does.
 type call struct {
 	work overload.Work

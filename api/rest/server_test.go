@@ -201,7 +201,7 @@ func TestEachRequestBecomesOneCallOfOperations(t *testing.T) {
 			t.Parallel()
 			f := &fake{
 				created: c.created, state: someState("1"), details: map[string]any{"actionCode": "<0>"},
-				many: someRedeliveries(), dryRun: operation.DryRun{Matched: 30}, count: operation.OperationsCount{Count: 7, Exact: true},
+				many: someRedeliveries(), count: operation.OperationsCount{Count: 7, Exact: true},
 			}
 			answer, body := c.do(t, rest.New(rest.Options{Operations: f}))
 			require.Equal(t, c.status, answer.StatusCode, body)
