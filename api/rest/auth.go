@@ -45,8 +45,8 @@ type Key struct {
 	Endpoints []string
 }
 
-// anybody is the caller where no keys are configured.
-var anybody = Key{Name: "(no keys configured)", Scopes: Scopes}
+// anyone is the caller where no keys are configured.
+var anyone = Key{Name: "(no keys configured)", Scopes: Scopes}
 
 // authorize finds the key that the request carries, and checks that it has the
 // scope.
@@ -67,11 +67,11 @@ func (s *Server) authorizeAll(r *request, scope Scope) error {
 
 // authenticate finds the key that a request's header carries; where there is
 // none, the response's says how to authenticate. Every key is compared, each in
-// constant time, so that the time taken tells nothing.
+// constant time, so that the time taken reveals nothing.
 func (s *Server) authenticate(request, response http.Header) (Key, error) {
 	keys := s.options.Keys()
 	if len(keys) == 0 {
-		return anybody, nil
+		return anyone, nil
 	}
 	token, ok := bearer(request)
 	if !ok {

@@ -78,7 +78,7 @@ func refusal(err error) *operation.Error {
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return &operation.Error{
 			Problem: operation.ProblemUnavailable,
-			Detail:  "Ringback did not finish in time. What was asked may have happened; sending the same request again is safe.",
+			Detail:  "Ringback did not finish in time. The request may have been carried out; sending the same request again is safe.",
 			Err:     err,
 		}
 	}

@@ -70,8 +70,8 @@ func (s *Server) handle(action string, scope Scope, validate func(*request) (cal
 	})
 }
 
-// serve is a request's way through the API: who asks, how often and how much at
-// once, is it valid, then one call of Operations.
+// serve is a request's way through the API: the key, its rate, the calls at
+// once, the validation, then one call of Operations.
 //
 // The turn of its kind of work is acquired once the body was read, so that a slow
 // client occupies none.

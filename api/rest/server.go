@@ -14,7 +14,7 @@ import (
 	"ringback/internal/overload"
 )
 
-// Times that hold where Options says nothing else.
+// Time-outs; Options may set the first two.
 const (
 	// DefaultTimeout bounds one read.
 	DefaultTimeout = 15 * time.Second

@@ -1,5 +1,5 @@
-// Package overload decides what goes first while more is asked than Temporal can
-// do: callbacks, then polls, then starts (docs/adr/0015).
+// Package overload decides what goes first while there is more to do than Temporal
+// can: callbacks, then polls, then starts (docs/adr/0015).
 //
 // Starts run as many at a time as their measured latency allows, fewer while
 // callbacks are late, and wait for a moment in a bounded queue. A share of the

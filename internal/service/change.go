@@ -206,23 +206,20 @@ func (s *Service) update(ctx context.Context, u update, result any) error {
 		}
 		latest, describeErr := s.Client.DescribeWorkflowExecution(ctx, u.workflowID, "")
 		elapsed := time.Since(begun)
+		status := latest.GetWorkflowExecutionInfo().GetStatus()
+		goesOn := isOpen(status) || status == enumspb.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW
 		switch {
 		case describeErr != nil:
 			return err
 		case notTaken && (elapsed > updateTimeoutInTask ||
 			latest.GetPendingWorkflowTask().GetState() != enumspb.PENDING_WORKFLOW_TASK_STATE_STARTED):
 			return err
-		case !notTaken && (elapsed > updateTimeout || !goesOn(latest.GetWorkflowExecutionInfo().GetStatus())):
+		case !notTaken && (elapsed > updateTimeout || !goesOn):
 			return err
 		case !notTaken:
 			time.Sleep(retryWait)
 		}
 	}
-}
-
-// goesOn reports whether the latest run is open, or was followed since.
-func goesOn(s enumspb.WorkflowExecutionStatus) bool {
-	return isOpen(s) || s == enumspb.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW
 }
 
 func (s *Service) tryUpdate(ctx context.Context, u update, result any) error {

@@ -130,7 +130,7 @@ func (s *Service) redeliver(ctx context.Context, latest run, e operation.Record,
 const memoURL = "callback_url"
 
 // redeliveryOptions start the run that follows latest. It is never started
-// eagerly: the server answers a repeated request id with the first workflow task,
+// eagerly: the server returns the first workflow task to a repeated request id,
 // which two workers would then run.
 func (s *Service) redeliveryOptions(in workflows.Input, latest run, note operation.RedeliveryNote) client.StartWorkflowOptions {
 	options := s.startOptions(in)

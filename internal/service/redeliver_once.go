@@ -13,9 +13,9 @@ import (
 	"ringback/internal/operation"
 )
 
-// Each run is redelivered once, however many calls and bulk redeliveries ask for it
+// Each run is redelivered once, however many calls and bulk redeliveries request it
 // (promise 10). All start the next run with the same request id, so that the server
-// begins one; the claim in its memo tells which call that was. A bulk redelivery that
+// begins one; the claim in its memo identifies the call. A bulk redelivery that
 // repeats a page finds its own runs by followed.
 
 // redeliveryPause is for how long after an operation was redelivered alone another
@@ -27,7 +27,7 @@ const redeliveryPause = time.Second
 const memoClaim = "claim"
 
 // checkClaim refuses callers that did not begin the run: of those that redeliver
-// one run at once, the server answers all with the run that the first began.
+// one run at once, the server returns to all the run that the first began.
 func (s *Service) checkClaim(ctx context.Context, key operation.Key, runID, claim string) error {
 	response, err := s.Client.DescribeWorkflowExecution(ctx, key.WorkflowID(), runID)
 	if err != nil {
@@ -66,7 +66,7 @@ func ClientOptions(o client.Options) client.Options {
 type requestIDKey struct{}
 
 // withRequestID is a context in which a start has that request id: where the latest
-// run was begun by the same, the server begins no other and answers with that run.
+// run was begun by the same, the server begins no other and returns that run.
 func withRequestID(ctx context.Context, id string) context.Context {
 	return context.WithValue(ctx, requestIDKey{}, id)
 }

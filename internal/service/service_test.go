@@ -240,8 +240,8 @@ func TestATimeoutIsRecognisedWhereverItIsReported(t *testing.T) {
 		err          error
 		want         bool
 	}{
-		"the server said so first":              {going, going, late, true},
-		"so did the SDK of an Update":           {going, going, client.NewWorkflowUpdateServiceTimeoutOrCanceledError(late), true},
+		"the server reported it first":          {going, going, late, true},
+		"the SDK reported it for an Update":     {going, going, client.NewWorkflowUpdateServiceTimeoutOrCanceledError(late), true},
 		"a time-out inside an error for a user": {going, going, engineError("listing operations", late, nil), true},
 		"its own time was over first":           {going, ended, serviceerror.NewCanceled("no"), true},
 		"the caller's was over: no":             {ended, ended, late, false},
