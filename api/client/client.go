@@ -58,7 +58,7 @@ func (c *Client) Count(ctx context.Context, q CountQuery) (count Count, err erro
 	return count, err
 }
 
-// Details asks the operation's source for its extended answer. Numbers are kept
+// Details asks the operation's source for its extended result. Numbers are kept
 // as they are written, as [json.Number].
 func (c *Client) Details(ctx context.Context, key Key) (details map[string]any, err error) {
 	_, err = c.repeat(ctx, http.MethodGet, Path(key)+"/details", nil, &details)
@@ -222,9 +222,9 @@ func Closed(s State) bool { return s.Phase == PhaseClosed }
 
 // repeat makes an idempotent call until it succeeds, fails for good, or may be
 // made no more.
-func (c *Client) repeat(ctx context.Context, method, path string, body, answer any) (status int, err error) {
+func (c *Client) repeat(ctx context.Context, method, path string, body, result any) (status int, err error) {
 	for attempt := 1; ; attempt++ {
-		status, err = c.Call(ctx, method, path, body, answer)
+		status, err = c.Call(ctx, method, path, body, result)
 		if err == nil || !IsTemporary(err) || attempt == c.MaxAttempts {
 			return status, err
 		}
@@ -251,25 +251,25 @@ func sleep(ctx context.Context, d time.Duration) error {
 const maxResponse = 16 << 20
 
 // Call makes one request, never repeated, with body as JSON, and reads the
-// JSON of a 2xx response into answer; both may be nil. Any other response is a
+// JSON of a 2xx response into result; both may be nil. Any other response is a
 // [*Problem], none a [*NoResponseError].
-func (c *Client) Call(ctx context.Context, method, path string, body, answer any) (status int, err error) {
+func (c *Client) Call(ctx context.Context, method, path string, body, result any) (status int, err error) {
 	r, err := c.send(ctx, method, path, body)
 	switch {
 	case err != nil:
 		return 0, err
 	case r.status/100 != 2:
 		return r.status, ReadProblem(r.status, r.header, r.body)
-	case answer == nil:
+	case result == nil:
 		return r.status, nil
 	}
-	return r.status, decode(r.body, answer)
+	return r.status, decode(r.body, result)
 }
 
-func decode(text []byte, answer any) error {
+func decode(text []byte, result any) error {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.UseNumber()
-	if err := decoder.Decode(answer); err != nil {
+	if err := decoder.Decode(result); err != nil {
 		return fmt.Errorf("the API's response can't be read: %w", err)
 	}
 	return nil

@@ -101,24 +101,18 @@ var (
 	MaxReason = operation.ReasonRule.MaxLength
 )
 
-// How a count may be grouped.
+// The values of the fields above.
 const (
+	// DefaultRatePerSecond is a bulk redelivery's where none is given.
+	DefaultRatePerSecond = operation.DefaultRatePerSecond
+
 	GroupByEndpoint = operation.GroupByEndpoint
 	GroupByOutcome  = operation.GroupByOutcome
-)
 
-// DefaultRatePerSecond is a bulk redelivery's where none is given.
-const DefaultRatePerSecond = operation.DefaultRatePerSecond
-
-// The phases of an operation.
-const (
 	PhaseWatching   = operation.Watching
 	PhaseDelivering = operation.Delivering
 	PhaseClosed     = operation.Closed
-)
 
-// The outcomes of an operation.
-const (
 	OutcomeNone         = operation.OutcomeNone
 	OutcomeAcknowledged = operation.OutcomeAcknowledged
 	OutcomeExhausted    = operation.OutcomeExhausted
@@ -127,33 +121,21 @@ const (
 	OutcomeWithdrawn    = operation.OutcomeWithdrawn
 	OutcomeExpired      = operation.OutcomeExpired
 	OutcomeTerminated   = operation.OutcomeTerminated
-)
 
-// The outcomes of a delivery.
-const (
 	DeliveryPending      = operation.DeliveryPending
 	DeliveryAcknowledged = operation.DeliveryAcknowledged
 	DeliveryExhausted    = operation.DeliveryExhausted
 	DeliverySuperseded   = operation.DeliverySuperseded
 	DeliveryGone         = operation.DeliveryGone
-)
 
-// The verdicts on an attempt. One that is on its way has none.
-const (
 	Acknowledged   = operation.Acknowledged
 	Unacknowledged = operation.Unacknowledged
-)
 
-// The phases of a bulk redelivery.
-const (
 	BulkRedeliveryRunning = operation.BulkRedeliveryRunning
 	BulkRedeliveryStopped = operation.BulkRedeliveryStopped
 	BulkRedeliveryDone    = operation.BulkRedeliveryDone
 	BulkRedeliveryEnded   = operation.BulkRedeliveryEnded
-)
 
-// The kinds of problems that a caller can act on.
-const (
 	ProblemInvalid          = operation.ProblemInvalid
 	ProblemNotFound         = operation.ProblemNotFound
 	ProblemConflict         = operation.ProblemConflict

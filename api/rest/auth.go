@@ -45,8 +45,8 @@ type Key struct {
 	Endpoints []string
 }
 
-// anybody is the caller where no keys are configured.
-var anybody = Key{Name: "(no keys configured)", Scopes: Scopes}
+// anyone is the caller where no keys are configured.
+var anyone = Key{Name: "(no keys configured)", Scopes: Scopes}
 
 // authorize finds the key that the request carries, and checks that it has the
 // scope.
@@ -67,11 +67,11 @@ func (s *Server) authorizeAll(r *request, scope Scope) error {
 
 // authenticate finds the key that a request's header carries; where there is
 // none, the response's says how to authenticate. Every key is compared, each in
-// constant time, so that the time taken tells nothing.
+// constant time, so that the time taken reveals nothing.
 func (s *Server) authenticate(request, response http.Header) (Key, error) {
 	keys := s.options.Keys()
 	if len(keys) == 0 {
-		return anybody, nil
+		return anyone, nil
 	}
 	token, ok := bearer(request)
 	if !ok {
@@ -125,4 +125,20 @@ func (k Key) requireEndpoint(endpoint string) error {
 		return nil
 	}
 	return operation.Refuse(ProblemForbidden, "The key %s is not for that endpoint, but for %s.", k.Name, strings.Join(k.Endpoints, ", "))
+}
+
+// requireForce refuses force to a key without its scope.
+func (r *request) requireForce(force bool) error {
+	if !force {
+		return nil
+	}
+	return r.caller.require(ScopeForce, r.header)
+}
+
+// requireBound requires an endpoint from a key that is bound to some.
+func (r *request) requireBound(field, endpoint string) *operation.FieldError {
+	if endpoint != "" || len(r.caller.Endpoints) == 0 {
+		return nil
+	}
+	return &operation.FieldError{Field: field, Detail: "is required with this key, which is for " + strings.Join(r.caller.Endpoints, ", ")}
 }

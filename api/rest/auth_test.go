@@ -52,11 +52,11 @@ func TestAKeyAllowsItsScopesAndEndpointsAlone(t *testing.T) {
 		"another's endpoint, listed":     {bound, good, httpCall{method: "GET", path: "/v1/operations?endpoint=BANK"}, 403, "", "SHOP, KIOSK"},
 		"its endpoint, listed":           {bound, good, httpCall{method: "GET", path: "/v1/operations?endpoint=KIOSK"}, 200, "", ""},
 		"every endpoint, listed":         {bound, good, httpCall{method: "GET", path: "/v1/operations"}, 422, "", "SHOP, KIOSK"},
-		"health asks for none":           {reader, "", httpCall{method: "GET", path: "/healthz"}, 200, "", ""},
-		"readiness asks for none":        {reader, "", httpCall{method: "GET", path: "/readyz"}, 200, "", ""},
-		"the document asks for none":     {reader, "", httpCall{method: "GET", path: "/openapi.yaml"}, 200, "", ""},
-		"nor does a path to nowhere":     {reader, "", httpCall{method: "GET", path: "/nowhere"}, 404, "", ""},
-		"the metrics do":                 {reader, "", httpCall{method: "GET", path: "/metrics"}, 401, `Bearer realm="ringback"`, ""},
+		"health needs no key":            {reader, "", httpCall{method: "GET", path: "/healthz"}, 200, "", ""},
+		"readiness needs no key":         {reader, "", httpCall{method: "GET", path: "/readyz"}, 200, "", ""},
+		"the document needs no key":      {reader, "", httpCall{method: "GET", path: "/openapi.yaml"}, 200, "", ""},
+		"an unknown path needs no key":   {reader, "", httpCall{method: "GET", path: "/nowhere"}, 404, "", ""},
+		"the metrics need a key":         {reader, "", httpCall{method: "GET", path: "/metrics"}, 401, `Bearer realm="ringback"`, ""},
 		"the metrics, with a key":        {reader, good, httpCall{method: "GET", path: "/metrics"}, 404, "", ""},
 		"the metrics name all endpoints": {bound, good, httpCall{method: "GET", path: "/metrics"}, 403, "", "about all endpoints"},
 		"another's endpoint, counted":    {bound, good, httpCall{method: "GET", path: "/v1/operations/count?endpoint=BANK"}, 403, "", "SHOP, KIOSK"},
@@ -66,19 +66,19 @@ func TestAKeyAllowsItsScopesAndEndpointsAlone(t *testing.T) {
 		"another's endpoint, pushed":     {bound, good, httpCall{method: "POST", path: "/v1/operations/BANK/1/status"}, 403, "", "SHOP, KIOSK"},
 		"another's endpoint, withdrawn":  {bound, good, httpCall{method: "DELETE", path: "/v1/operations/BANK/1"}, 403, "", "SHOP, KIOSK"},
 		"another's endpoint, again":      {bound, good, httpCall{method: "POST", path: "/v1/operations/BANK/1/redelivery"}, 403, "", "SHOP, KIOSK"},
-		"an endpoint is no prefix":       {bound, good, httpCall{method: "GET", path: "/v1/operations/SHO/1"}, 403, "", "SHOP, KIOSK"},
-		"nor is its case forgiven":       {bound, good, httpCall{method: "GET", path: "/v1/operations/shop/1"}, 403, "", "SHOP, KIOSK"},
-		"nor is it decoded twice":        {bound, good, httpCall{method: "GET", path: "/v1/operations/SHOP%252F..%252FBANK/1"}, 422, "", "endpoint"},
-		"two keys at once are none":      {reader, good + ", Bearer other", httpCall{method: "GET", path: operationPath}, 401, `Bearer realm="ringback", error="invalid_token"`, ""},
-		"the key in the query is none":   {reader, "", httpCall{method: "GET", path: operationPath + "?access_token=" + secret}, 401, `Bearer realm="ringback"`, ""},
+		"a prefix of an endpoint":        {bound, good, httpCall{method: "GET", path: "/v1/operations/SHO/1"}, 403, "", "SHOP, KIOSK"},
+		"an endpoint in another case":    {bound, good, httpCall{method: "GET", path: "/v1/operations/shop/1"}, 403, "", "SHOP, KIOSK"},
+		"an endpoint encoded twice":      {bound, good, httpCall{method: "GET", path: "/v1/operations/SHOP%252F..%252FBANK/1"}, 422, "", "endpoint"},
+		"two keys at once":               {reader, good + ", Bearer other", httpCall{method: "GET", path: operationPath}, 401, `Bearer realm="ringback", error="invalid_token"`, ""},
+		"the key in the query":           {reader, "", httpCall{method: "GET", path: operationPath + "?access_token=" + secret}, 401, `Bearer realm="ringback"`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := &fake{state: someState("1")}
 			c.httpCall.header = map[string]string{"Authorization": c.header}
-			answer, body := c.httpCall.do(t, rest.New(rest.Options{Operations: f, Keys: oneKey(c.key)}))
-			require.Equal(t, c.status, answer.StatusCode, body)
-			require.Equal(t, c.challenge, answer.Header.Get("WWW-Authenticate"))
+			response, body := c.httpCall.do(t, rest.New(rest.Options{Operations: f, Keys: oneKey(c.key)}))
+			require.Equal(t, c.status, response.StatusCode, body)
+			require.Equal(t, c.challenge, response.Header.Get("WWW-Authenticate"))
 			require.Contains(t, body, c.says)
 			require.NotContains(t, body, secret)
 			if c.status >= 400 {
@@ -96,8 +96,8 @@ func TestTwoKeysOfOneNameBothWorkAndAReloadTakesEffectAtOnce(t *testing.T) {
 	}
 	server := rest.New(rest.Options{Operations: &fake{state: someState("1")}, Keys: func() []rest.Key { return keys }})
 	with := func(key string) int {
-		answer, _ := httpCall{method: "GET", path: operationPath, header: map[string]string{"Authorization": "Bearer " + key}}.do(t, server)
-		return answer.StatusCode
+		response, _ := httpCall{method: "GET", path: operationPath, header: map[string]string{"Authorization": "Bearer " + key}}.do(t, server)
+		return response.StatusCode
 	}
 	require.Equal(t, []int{200, 200}, []int{with("old"), with("new")})
 	keys = keys[1:]
@@ -118,8 +118,8 @@ func TestReadsAndChangesAreLimitedPerKey(t *testing.T) {
 		ChangeLimit: func() rest.Limit { return limit },
 	})
 	call := func(method, path, key string) *http.Response {
-		answer, _ := httpCall{method: method, path: path, header: map[string]string{"Authorization": "Bearer " + key}}.do(t, server)
-		return answer
+		response, _ := httpCall{method: method, path: path, header: map[string]string{"Authorization": "Bearer " + key}}.do(t, server)
+		return response
 	}
 	require.Equal(t, 200, call("GET", operationPath, "a").StatusCode)
 	require.Equal(t, 200, call("GET", "/v1/operations", "a").StatusCode)
@@ -151,8 +151,8 @@ func TestAKeyIsComparedWhole(t *testing.T) {
 		"without its last letter": secret[:len(secret)-1], "with one more": secret + "s", "in upper case": strings.ToUpper(secret),
 		"its own digest": digest, "the digest of nothing": fmt.Sprintf("%x", sha256.Sum256(nil)), "zeros": strings.Repeat("0", 64),
 	} {
-		answer, _ := httpCall{method: "GET", path: operationPath, header: map[string]string{"Authorization": "Bearer " + key}}.do(t, server)
-		require.Equal(t, http.StatusUnauthorized, answer.StatusCode, name)
+		response, _ := httpCall{method: "GET", path: operationPath, header: map[string]string{"Authorization": "Bearer " + key}}.do(t, server)
+		require.Equal(t, http.StatusUnauthorized, response.StatusCode, name)
 	}
 }
 
@@ -173,11 +173,11 @@ func TestARefusedReadIsLogged(t *testing.T) {
 		httpCall{method: "GET", path: c.path, header: map[string]string{"Authorization": "Bearer " + c.key}}.do(t, server)
 		lines := logs.FilterMessage("refused").TakeAll()
 		require.Len(t, lines, 1, c.path)
-		said := lines[0].ContextMap()
-		require.Equal(t, []any{c.action, c.who, c.result, "192.0.2.1"}, []any{said["action"], said["who"], said["result"], said["from"]})
-		require.NotContains(t, fmt.Sprint(said), c.key)
+		line := lines[0].ContextMap()
+		require.Equal(t, []any{c.action, c.who, c.result, "192.0.2.1"}, []any{line["action"], line["who"], line["result"], line["from"]})
+		require.NotContains(t, fmt.Sprint(line), c.key)
 		logs.TakeAll()
 	}
 	httpCall{method: "GET", path: operationPath, header: map[string]string{"Authorization": "Bearer " + secret}}.do(t, server)
-	require.Zero(t, logs.Len(), "a read that is served is no line of the log")
+	require.Zero(t, logs.Len(), "a read that succeeds is not logged")
 }

@@ -26,9 +26,6 @@ func (s *Server) startBulkRedelivery(r *request) (call, error) {
 	if bulk.DryRun {
 		return call{overload.Search, func(ctx context.Context) (response, error) {
 			found, err := s.options.Operations.DryRun(ctx, bulk)
-			if found.Sample == nil {
-				found.Sample = []operation.Summary{}
-			}
 			return response{http.StatusOK, found}, err
 		}}, nil
 	}
@@ -49,7 +46,7 @@ func (s *Server) startBulkRedelivery(r *request) (call, error) {
 // such a bulk redelivery.
 func (r *request) checkBulkRedelivery(b operation.BulkRedeliveryRequest) error {
 	faults := append(checkFilter(b.Filter, b.Force), operation.Faults(
-		checkRate(b.RatePerSecond), operation.ReasonRule.Check(b.Reason), r.checkBound("filter.endpoint", b.Filter.Endpoint))...)
+		checkRate(b.RatePerSecond), operation.ReasonRule.Check(b.Reason), r.requireBound("filter.endpoint", b.Filter.Endpoint))...)
 	if len(faults) > 0 {
 		return operation.Invalid(faults...)
 	}

@@ -56,10 +56,10 @@ func TestABulkRedeliveryIsForKeysOfItsEndpointAndScope(t *testing.T) {
 			t.Parallel()
 			f := &fake{many: c.many}
 			c.header = map[string]string{"Authorization": "Bearer " + secret}
-			answer, body := c.do(t, rest.New(rest.Options{Operations: f, Keys: oneKey(c.key)}))
-			require.Equal(t, c.status, answer.StatusCode, body)
+			response, body := c.do(t, rest.New(rest.Options{Operations: f, Keys: oneKey(c.key)}))
+			require.Equal(t, c.status, response.StatusCode, body)
 			require.Contains(t, body, c.says)
-			require.False(t, answer.StatusCode >= 300 && slices.Contains(f.received(), any("resume")), "nothing was resumed")
+			require.False(t, response.StatusCode >= 300 && slices.Contains(f.received(), any("resume")), "nothing was resumed")
 		})
 	}
 }
@@ -76,10 +76,10 @@ func TestTheAuditLineOfABulkRedeliveryHasItsReason(t *testing.T) {
 	e.do(t, server)
 	lines := logs.FilterMessage("audit").All()
 	require.Len(t, lines, 1)
-	said := lines[0].ContextMap()
-	require.Equal(t, "ops", said["who"])
-	require.Equal(t, "redeliver many", said["action"])
-	require.Equal(t, "repaired", said["reason"])
-	require.Equal(t, manyID, said["redeliveries_id"])
-	require.NotContains(t, said, "operation_id")
+	line := lines[0].ContextMap()
+	require.Equal(t, "ops", line["who"])
+	require.Equal(t, "redeliver many", line["action"])
+	require.Equal(t, "repaired", line["reason"])
+	require.Equal(t, manyID, line["redeliveries_id"])
+	require.NotContains(t, line, "operation_id")
 }

@@ -54,7 +54,7 @@ func (s *Server) checkCodecOrigin(r *request) error {
 	}
 	r.header.Add("Vary", "Origin")
 	if !slices.Contains(s.options.CodecOrigins(), origin) {
-		return operation.Refuse(ProblemForbidden, "Pages of this origin may not ask; codec.server.origins names those that may.")
+		return operation.Refuse(ProblemForbidden, "Pages of this origin may not use the codec; codec.server.origins names those that may.")
 	}
 	r.header.Set("Access-Control-Allow-Origin", origin)
 	r.header.Set("Access-Control-Allow-Credentials", "true")
@@ -86,7 +86,7 @@ func withBasic(r *http.Request) *http.Request {
 	return r
 }
 
-// codecSignIn has the browser ask for a key, once for all pages.
+// codecSignIn makes the browser prompt for a key, once for all pages.
 func (s *Server) codecSignIn(w http.ResponseWriter, hr *http.Request) {
 	r := &request{Request: withBasic(hr), header: w.Header(), action: "sign in"}
 	if err := s.authorizeCodec(r); err != nil {

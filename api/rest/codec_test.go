@@ -15,7 +15,7 @@ import (
 
 const temporalUI = "https://temporal.example"
 
-// codecServer answers whatever it is asked with what it was asked.
+// codecServer echoes the path and the body.
 func codecServer(key rest.Key) *rest.Server {
 	return rest.New(rest.Options{
 		Operations: &fake{}, Keys: oneKey(key),
@@ -68,15 +68,15 @@ func TestTheCodecIsForAdminKeysAndNamedOrigins(t *testing.T) {
 				if row.origin != "" {
 					r.Header.Set("Origin", row.origin)
 				}
-				answer := httptest.NewRecorder()
-				codecServer(row.key).ServeHTTP(answer, r)
-				require.Equal(t, row.want, answer.Code, answer.Body)
-				require.Equal(t, row.want == http.StatusOK, answer.Body.String() == path+" payloads")
+				response := httptest.NewRecorder()
+				codecServer(row.key).ServeHTTP(response, r)
+				require.Equal(t, row.want, response.Code, response.Body)
+				require.Equal(t, row.want == http.StatusOK, response.Body.String() == path+" payloads")
 				readable := ""
 				if row.origin == temporalUI {
 					readable = temporalUI
 				}
-				require.Equal(t, readable, answer.Header().Get("Access-Control-Allow-Origin"))
+				require.Equal(t, readable, response.Header().Get("Access-Control-Allow-Origin"))
 			}
 		})
 	}
@@ -84,24 +84,24 @@ func TestTheCodecIsForAdminKeysAndNamedOrigins(t *testing.T) {
 
 func TestACodecPreflightAllowsTheConfiguredOriginsAlone(t *testing.T) {
 	t.Parallel()
-	ask := func(origin string) *httptest.ResponseRecorder {
+	preflight := func(origin string) *httptest.ResponseRecorder {
 		r := httptest.NewRequest(http.MethodOptions, "/codec/decode", nil)
 		r.Header.Set("Origin", origin)
 		r.Header.Set("Access-Control-Request-Method", http.MethodPost)
 		r.Header.Set("Access-Control-Request-Headers", "content-type,x-namespace")
-		answer := httptest.NewRecorder()
-		codecServer(rest.Key{Name: "ops", Scopes: rest.Scopes}).ServeHTTP(answer, r)
-		return answer
+		response := httptest.NewRecorder()
+		codecServer(rest.Key{Name: "ops", Scopes: rest.Scopes}).ServeHTTP(response, r)
+		return response
 	}
-	may := ask(temporalUI)
-	require.Equal(t, http.StatusNoContent, may.Code)
-	require.Equal(t, temporalUI, may.Header().Get("Access-Control-Allow-Origin"))
-	require.Equal(t, "true", may.Header().Get("Access-Control-Allow-Credentials"))
-	require.Contains(t, may.Header().Get("Access-Control-Allow-Headers"), "X-Namespace")
-	require.Equal(t, "Origin", may.Header().Get("Vary"))
-	mayNot := ask("https://evil.example")
-	require.Equal(t, http.StatusForbidden, mayNot.Code)
-	require.Empty(t, mayNot.Header().Get("Access-Control-Allow-Origin"))
+	allowed := preflight(temporalUI)
+	require.Equal(t, http.StatusNoContent, allowed.Code)
+	require.Equal(t, temporalUI, allowed.Header().Get("Access-Control-Allow-Origin"))
+	require.Equal(t, "true", allowed.Header().Get("Access-Control-Allow-Credentials"))
+	require.Contains(t, allowed.Header().Get("Access-Control-Allow-Headers"), "X-Namespace")
+	require.Equal(t, "Origin", allowed.Header().Get("Vary"))
+	refused := preflight("https://evil.example")
+	require.Equal(t, http.StatusForbidden, refused.Code)
+	require.Empty(t, refused.Header().Get("Access-Control-Allow-Origin"))
 }
 
 func TestABrowserSignsInToTheCodecWithAKey(t *testing.T) {
@@ -112,9 +112,9 @@ func TestABrowserSignsInToTheCodecWithAKey(t *testing.T) {
 		if authorization != "" {
 			r.Header.Set("Authorization", authorization)
 		}
-		answer := httptest.NewRecorder()
-		server.ServeHTTP(answer, r)
-		return answer
+		response := httptest.NewRecorder()
+		server.ServeHTTP(response, r)
+		return response
 	}
 	require.Equal(t, http.StatusUnauthorized, get("").Code)
 	require.Contains(t, get("").Header().Get("WWW-Authenticate"), "Basic ")
@@ -126,7 +126,7 @@ func TestACodecRequestIsBounded(t *testing.T) {
 	t.Parallel()
 	r := httptest.NewRequest(http.MethodPost, "/codec/decode", strings.NewReader(strings.Repeat("x", rest.MaxCodecBody+1)))
 	r.Header.Set("Authorization", "Bearer "+secret)
-	answer := httptest.NewRecorder()
-	codecServer(rest.Key{Name: "ops", Scopes: rest.Scopes}).ServeHTTP(answer, r)
-	require.Equal(t, http.StatusBadRequest, answer.Code)
+	response := httptest.NewRecorder()
+	codecServer(rest.Key{Name: "ops", Scopes: rest.Scopes}).ServeHTTP(response, r)
+	require.Equal(t, http.StatusBadRequest, response.Code)
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/getkin/kin-openapi/routers/gorillamux"
+	"github.com/gorilla/mux"
 	"github.com/stretchr/testify/require"
 
 	"ringback/api/rest"
@@ -46,41 +47,41 @@ var contractRouter = sync.OnceValues(func() (routers.Router, error) {
 	return gorillamux.NewRouter(doc)
 })
 
-// holdsContract checks an answer against the document: its status, headers and
-// body. An answer on a path or method that the document does not know has to
+// holdsContract checks an response against the document: its status, headers and
+// body. An response on a path or method that the document does not know has to
 // be a problem.
-func holdsContract(t *testing.T, r *http.Request, answer *http.Response, body []byte) {
+func holdsContract(t *testing.T, r *http.Request, response *http.Response, body []byte) {
 	t.Helper()
 	router, err := contractRouter()
 	require.NoError(t, err)
 	route, parameters, err := router.FindRoute(r)
 	if err != nil {
-		require.GreaterOrEqual(t, answer.StatusCode, 400, "the document knows no %s %s", r.Method, r.URL)
-		isProblem(t, answer, body)
+		require.GreaterOrEqual(t, response.StatusCode, 400, "the document knows no %s %s", r.Method, r.URL)
+		isProblem(t, response, body)
 		return
 	}
 	input := &openapi3filter.ResponseValidationInput{
 		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: r, PathParams: parameters, Route: route},
-		Status:                 answer.StatusCode,
-		Header:                 answer.Header,
+		Status:                 response.StatusCode,
+		Header:                 response.Header,
 		Options:                &openapi3filter.Options{IncludeResponseStatus: true},
 	}
 	input.SetBodyBytes(body)
-	require.NoError(t, openapi3filter.ValidateResponse(context.Background(), input), "%s %s: %d %s", r.Method, r.URL, answer.StatusCode, body)
-	if answer.StatusCode >= 400 && route.Path != "/readyz" {
-		isProblem(t, answer, body)
+	require.NoError(t, openapi3filter.ValidateResponse(context.Background(), input), "%s %s: %d %s", r.Method, r.URL, response.StatusCode, body)
+	if response.StatusCode >= 400 && route.Path != "/readyz" {
+		isProblem(t, response, body)
 	}
 }
 
-func isProblem(t *testing.T, answer *http.Response, body []byte) rest.Problem {
+func isProblem(t *testing.T, response *http.Response, body []byte) rest.Problem {
 	t.Helper()
-	require.Equal(t, "application/problem+json", answer.Header.Get("Content-Type"))
+	require.Equal(t, "application/problem+json", response.Header.Get("Content-Type"))
 	var loose any
 	require.NoError(t, json.Unmarshal(body, &loose))
 	require.NoError(t, document(t).Components.Schemas["Problem"].Value.VisitJSON(loose), "%s", body)
 	var p rest.Problem
 	require.NoError(t, json.Unmarshal(body, &p))
-	require.Equal(t, answer.StatusCode, p.Status)
+	require.Equal(t, response.StatusCode, p.Status)
 	return p
 }
 
@@ -112,7 +113,11 @@ func TestAnExampleThatIsWrongWouldBeSeen(t *testing.T) {
 func TestEveryRouteIsInTheDocumentAndViceVersa(t *testing.T) {
 	t.Parallel()
 	var served, documented []string
-	require.NoError(t, rest.New(rest.Options{Operations: &fake{}}).Routes(func(path string, methods []string) error {
+	require.NoError(t, rest.New(rest.Options{Operations: &fake{}}).Router().Walk(func(route *mux.Route, _ *mux.Router, _ []*mux.Route) error {
+		path, err := route.GetPathTemplate()
+		require.NoError(t, err)
+		methods, err := route.GetMethods()
+		require.NoError(t, err)
 		for _, method := range methods {
 			served = append(served, method+" "+path)
 		}
@@ -141,10 +146,10 @@ func TestEveryCallNeedsTheScopeThatTheDocumentSays(t *testing.T) {
 				}
 				scope, _ := operation.Extensions["x-scope"].(string)
 				require.Contains(t, rest.Scopes, rest.Scope(scope))
-				answer := probe(t, method, path, allScopesBut(rest.Scope(scope)))
-				require.Equal(t, http.StatusForbidden, answer.Code)
-				require.Contains(t, answer.Body.String(), "lacks the scope "+scope)
-				require.Contains(t, answer.Header().Get("WWW-Authenticate"), `scope="`+scope+`"`)
+				response := probe(t, method, path, allScopesBut(rest.Scope(scope)))
+				require.Equal(t, http.StatusForbidden, response.Code)
+				require.Contains(t, response.Body.String(), "lacks the scope "+scope)
+				require.Contains(t, response.Header().Get("WWW-Authenticate"), `scope="`+scope+`"`)
 			})
 		}
 	}
@@ -158,9 +163,9 @@ func probe(t *testing.T, method, path string, scopes []rest.Scope) *httptest.Res
 	r := httptest.NewRequest(method, path, strings.NewReader("{}"))
 	r.Header.Set("Authorization", "Bearer "+secret)
 	r.Header.Set("Content-Type", "application/json")
-	answer := httptest.NewRecorder()
-	server.ServeHTTP(answer, r)
-	return answer
+	response := httptest.NewRecorder()
+	server.ServeHTTP(response, r)
+	return response
 }
 
 func allScopesBut(scope rest.Scope) []rest.Scope {
@@ -234,7 +239,7 @@ func TestEveryExampleIsWhatTheCodeReadsAndWrites(t *testing.T) {
 					seen[schema] = true
 					value := reflect.New(shape)
 					written := mustJSON(t, example.Value.Value)
-					strictly(t, written, value.Interface())
+					decodeStrictly(t, written, value.Interface())
 					require.JSONEq(t, string(written), string(mustJSON(t, value.Interface())), "%s %s %s %s", method, path, status, name)
 				}
 			}
@@ -246,9 +251,9 @@ func TestEveryExampleIsWhatTheCodeReadsAndWrites(t *testing.T) {
 				target := strings.NewReplacer("{endpoint}", "SHOP", "{operation_id}", "1").Replace(path)
 				r := httptest.NewRequest(method, target, bytes.NewReader(mustJSON(t, example.Value.Value)))
 				r.Header.Set("Content-Type", "application/json")
-				answer := httptest.NewRecorder()
-				server.ServeHTTP(answer, r)
-				require.Less(t, answer.Code, 300, "%s %s %s: %s", method, path, name, answer.Body)
+				response := httptest.NewRecorder()
+				server.ServeHTTP(response, r)
+				require.Less(t, response.Code, 300, "%s %s %s: %s", method, path, name, response.Body)
 			}
 		}
 	}
@@ -262,7 +267,7 @@ func mustJSON(t *testing.T, v any) []byte {
 	return data
 }
 
-func strictly(t *testing.T, data []byte, into any) {
+func decodeStrictly(t *testing.T, data []byte, into any) {
 	t.Helper()
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()

@@ -3,5 +3,6 @@
 //
 // It knows the types of package operation and what an API needs of the rest of
 // the program ([Operations]); it knows no Temporal and no configuration file.
-// routes.go shows the way of a request from its route to Operations.
+// routes.go shows the way of a request from its route to Operations: auth.go says who
+// may call, limit.go how often, drain.go and package overload how much at once.
 package rest

@@ -15,7 +15,7 @@ import (
 	"ringback/internal/operation"
 )
 
-// FuzzDecode: whatever the bytes, the answer is a request or a refusal; what
+// FuzzDecode: whatever the bytes, the response is a request or a refusal; what
 // is accepted is read the same again after it was written.
 func FuzzDecode(f *testing.F) {
 	for _, seed := range []string{
@@ -54,18 +54,18 @@ func FuzzPath(f *testing.F) {
 		}
 		operations := &fake{state: someState("1")}
 		r := httptest.NewRequest(http.MethodGet, "/v1/operations/SHOP/"+url.PathEscape(id), nil)
-		answer := httptest.NewRecorder()
-		rest.New(rest.Options{Operations: operations}).ServeHTTP(answer, r)
-		if answer.Code == 422 {
+		response := httptest.NewRecorder()
+		rest.New(rest.Options{Operations: operations}).ServeHTTP(response, r)
+		if response.Code == 422 {
 			require.Empty(t, operations.received())
 			return
 		}
-		require.Equal(t, 200, answer.Code)
+		require.Equal(t, 200, response.Code)
 		require.Equal(t, []any{operation.Key{Endpoint: "SHOP", OperationID: id}}, operations.received())
 	})
 }
 
-// FuzzQuery: whatever the query, the answer is a page or names a parameter.
+// FuzzQuery: whatever the query, the response is a page or names a parameter.
 func FuzzQuery(f *testing.F) {
 	for _, seed := range []string{"", "endpoint=SHOP&outcome=gone", "since=2026-11-21T09:30:00Z", "a=1&a=2", "%zz", ";", "since=%ff"} {
 		f.Add(seed)
@@ -73,13 +73,13 @@ func FuzzQuery(f *testing.F) {
 	f.Fuzz(func(t *testing.T, query string) {
 		r := httptest.NewRequest(http.MethodGet, "/v1/operations", nil)
 		r.URL.RawQuery = query
-		answer := httptest.NewRecorder()
-		rest.New(rest.Options{Operations: &fake{}}).ServeHTTP(answer, r)
-		if answer.Code == 200 {
+		response := httptest.NewRecorder()
+		rest.New(rest.Options{Operations: &fake{}}).ServeHTTP(response, r)
+		if response.Code == 200 {
 			return
 		}
-		require.Equal(t, 422, answer.Code)
-		require.NotEmpty(t, isProblem(t, answer.Result(), answer.Body.Bytes()).Errors)
+		require.Equal(t, 422, response.Code)
+		require.NotEmpty(t, isProblem(t, response.Result(), response.Body.Bytes()).Errors)
 	})
 }
 
@@ -112,14 +112,14 @@ func FuzzBody(f *testing.F) {
 		operations := &fake{state: someState("1")}
 		r := httptest.NewRequest(http.MethodPost, fuzzedCalls[int(call)%len(fuzzedCalls)], bytes.NewReader(body))
 		r.Header.Set("Content-Type", "application/json")
-		answer := httptest.NewRecorder()
-		rest.New(rest.Options{Operations: operations}).ServeHTTP(answer, r)
-		if answer.Code < 300 {
+		response := httptest.NewRecorder()
+		rest.New(rest.Options{Operations: operations}).ServeHTTP(response, r)
+		if response.Code < 300 {
 			require.NotEmpty(t, operations.received())
 			return
 		}
-		require.Contains(t, []int{400, 413, 422}, answer.Code, "%s", answer.Body)
-		isProblem(t, answer.Result(), answer.Body.Bytes())
+		require.Contains(t, []int{400, 413, 422}, response.Code, "%s", response.Body)
+		isProblem(t, response.Result(), response.Body.Bytes())
 		require.Empty(t, operations.received())
 	})
 }
@@ -136,13 +136,13 @@ func FuzzBearer(f *testing.F) {
 		operations := &fake{state: someState("1")}
 		r := httptest.NewRequest(http.MethodGet, "/v1/operations/SHOP/1", nil)
 		r.Header["Authorization"] = []string{header}
-		answer := httptest.NewRecorder()
-		rest.New(rest.Options{Operations: operations, Keys: func() []rest.Key { return keys }}).ServeHTTP(answer, r)
-		if answer.Code == 200 {
+		response := httptest.NewRecorder()
+		rest.New(rest.Options{Operations: operations, Keys: func() []rest.Key { return keys }}).ServeHTTP(response, r)
+		if response.Code == 200 {
 			require.Contains(t, header, key)
 			return
 		}
-		require.Equal(t, 401, answer.Code)
+		require.Equal(t, 401, response.Code)
 		require.Empty(t, operations.received())
 	})
 }

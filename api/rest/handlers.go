@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"go.uber.org/zap"
 
@@ -117,21 +116,10 @@ func (s *Server) redeliver(r *request) (call, error) {
 	}}, r.requireForce(body.Force)
 }
 
-// requireForce refuses force to a key without its scope.
-func (r *request) requireForce(force bool) error {
-	if !force {
-		return nil
-	}
-	return r.caller.require(ScopeForce, r.header)
-}
-
 func (s *Server) list(r *request) (call, error) {
 	q, _, err := r.listQuery(pageTokenRule)
 	return call{overload.Search, func(ctx context.Context) (response, error) {
 		page, err := s.options.Operations.List(ctx, q)
-		if page.Operations == nil {
-			page.Operations = []operation.Summary{}
-		}
 		return response{http.StatusOK, page}, err
 	}}, err
 }
@@ -192,7 +180,7 @@ func (r *request) listQuery(extra operation.FieldRule) (operation.ListQuery, map
 		q.Outcome = operation.Outcome(parameters["outcome"])
 	}
 	faults := operation.Faults(
-		parseTime("since", parameters, &q.Since), parseTime("until", parameters, &q.Until), r.checkBound("endpoint", q.Endpoint))
+		parseTime("since", parameters, &q.Since), parseTime("until", parameters, &q.Until), r.requireBound("endpoint", q.Endpoint))
 	if len(faults) == 0 && !q.Until.IsZero() && q.Until.Before(q.Since) {
 		faults = append(faults, operation.FieldError{Field: "until", Detail: "is before since"})
 	}
@@ -210,14 +198,6 @@ func parseTime(field string, parameters map[string]string, into *operation.Time)
 		return &operation.FieldError{Field: field, Detail: "is not an RFC 3339 time such as 2026-11-21T07:30:00Z (a + is written %2B in a query)"}
 	}
 	return nil
-}
-
-// checkBound requires an endpoint from a key that is bound to some.
-func (r *request) checkBound(field, endpoint string) *operation.FieldError {
-	if endpoint != "" || len(r.caller.Endpoints) == 0 {
-		return nil
-	}
-	return &operation.FieldError{Field: field, Detail: "is required with this key, which is for " + strings.Join(r.caller.Endpoints, ", ")}
 }
 
 // location is the operation's own path.

@@ -40,12 +40,12 @@ func (d *turns) acquire(_ context.Context, w overload.Work) (func(error), error)
 
 const aStart = `{"endpoint":"SHOP","operation_id":"1"}`
 
-// answering is Operations that answers each of the calls.
-func answering() *fake {
+// succeeding is Operations on which each of the calls succeeds.
+func succeeding() *fake {
 	return &fake{created: true, state: someState("1"), many: someRedeliveries(), ping: somePing()}
 }
 
-// calls is one of each call and what it asks of Ringback.
+// calls is one of each call and its kind of work.
 var calls = map[string]struct {
 	httpCall
 	work overload.Work
@@ -73,9 +73,9 @@ func TestEachCallAcquiresItsKindOfWork(t *testing.T) {
 	for name, c := range calls {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f, d := answering(), &turns{}
-			answer, body := c.do(t, rest.New(rest.Options{Operations: f, Acquire: d.acquire}))
-			require.Less(t, answer.StatusCode, 300, body)
+			f, d := succeeding(), &turns{}
+			response, body := c.do(t, rest.New(rest.Options{Operations: f, Acquire: d.acquire}))
+			require.Less(t, response.StatusCode, 300, body)
 			require.Equal(t, []overload.Work{overload.Request, c.work}, d.acquired)
 			require.Equal(t, []error{nil, nil}, d.released)
 		})
@@ -89,12 +89,12 @@ func TestARefusedCallDoesNothingAndSaysWhenToComeBack(t *testing.T) {
 			t.Run(name+", refused as "+string(work), func(t *testing.T) {
 				t.Parallel()
 				f, d := &fake{}, &turns{refuses: map[overload.Work]bool{work: true}}
-				answer, body := c.do(t, rest.New(rest.Options{Operations: f, Acquire: d.acquire}))
-				require.Equal(t, http.StatusServiceUnavailable, answer.StatusCode)
-				require.Equal(t, "2", answer.Header.Get("Retry-After"), "in whole seconds, rounded up")
+				response, body := c.do(t, rest.New(rest.Options{Operations: f, Acquire: d.acquire}))
+				require.Equal(t, http.StatusServiceUnavailable, response.StatusCode)
+				require.Equal(t, "2", response.Header.Get("Retry-After"), "in whole seconds, rounded up")
 				require.Contains(t, body, `"/problems/overloaded"`)
 				require.Empty(t, f.received())
-				require.Len(t, d.released, len(d.acquired), "who was let in has left")
+				require.Len(t, d.released, len(d.acquired), "what was acquired is released")
 			})
 		}
 	}
@@ -103,11 +103,11 @@ func TestARefusedCallDoesNothingAndSaysWhenToComeBack(t *testing.T) {
 func TestChangesGoOnWhileStartsAreRefused(t *testing.T) {
 	t.Parallel()
 	d := &turns{refuses: map[overload.Work]bool{overload.Start: true, overload.Search: true}}
-	server := rest.New(rest.Options{Operations: answering(), Acquire: d.acquire})
+	server := rest.New(rest.Options{Operations: succeeding(), Acquire: d.acquire})
 	for name, c := range calls {
-		answer, _ := c.do(t, server)
+		response, _ := c.do(t, server)
 		shed := c.work == overload.Start || c.work == overload.Search
-		require.Equal(t, shed, answer.StatusCode == http.StatusServiceUnavailable, name)
+		require.Equal(t, shed, response.StatusCode == http.StatusServiceUnavailable, name)
 	}
 }
 
@@ -121,9 +121,9 @@ func TestACallReleasesWithItsError(t *testing.T) {
 
 	d = &turns{}
 	panics := &fake{hook: func(context.Context) { panic("in the middle") }}
-	answer, _ := start.do(t, rest.New(rest.Options{Operations: panics, Acquire: d.acquire}))
-	require.Equal(t, http.StatusInternalServerError, answer.StatusCode)
-	require.Len(t, d.released, 2, "who panics leaves too")
+	response, _ := start.do(t, rest.New(rest.Options{Operations: panics, Acquire: d.acquire}))
+	require.Equal(t, http.StatusInternalServerError, response.StatusCode)
+	require.Len(t, d.released, 2, "also after a panic")
 	require.Error(t, d.released[0])
 }
 
@@ -131,8 +131,8 @@ func TestAnInvalidStartAcquiresNoTurn(t *testing.T) {
 	t.Parallel()
 	d := &turns{}
 	bad := httpCall{method: "POST", path: "/v1/operations", body: `{"endpoint":"SHOP"}`}
-	answer, _ := bad.do(t, rest.New(rest.Options{Operations: &fake{}, Acquire: d.acquire}))
-	require.Equal(t, http.StatusUnprocessableEntity, answer.StatusCode)
+	response, _ := bad.do(t, rest.New(rest.Options{Operations: &fake{}, Acquire: d.acquire}))
+	require.Equal(t, http.StatusUnprocessableEntity, response.StatusCode)
 	require.Equal(t, []overload.Work{overload.Request}, d.acquired)
 }
 
@@ -141,7 +141,7 @@ func TestProbesAreServedUnderOverload(t *testing.T) {
 	d := &turns{refuses: map[overload.Work]bool{overload.Request: true}}
 	server := rest.New(rest.Options{Operations: &fake{}, Acquire: d.acquire})
 	for _, path := range []string{"/healthz", "/readyz"} {
-		answer, _ := httpCall{method: "GET", path: path}.do(t, server)
-		require.Equal(t, http.StatusOK, answer.StatusCode, path)
+		response, _ := httpCall{method: "GET", path: path}.do(t, server)
+		require.Equal(t, http.StatusOK, response.StatusCode, path)
 	}
 }

@@ -24,8 +24,8 @@ func somePing() operation.Ping {
 func TestAPingIsSentAndShown(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
-		body  string
-		asked operation.PingRequest
+		body     string
+		received operation.PingRequest
 	}{
 		"without a body":      {"", operation.PingRequest{}},
 		"with an empty body":  {"{}", operation.PingRequest{}},
@@ -34,10 +34,10 @@ func TestAPingIsSentAndShown(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := &fake{ping: somePing()}
-			answer, body := httpCall{method: http.MethodPost, path: "/v1/endpoints/SHOP/ping", body: tt.body}.
+			response, body := httpCall{method: http.MethodPost, path: "/v1/endpoints/SHOP/ping", body: tt.body}.
 				do(t, rest.New(rest.Options{Operations: f}))
-			require.Equal(t, http.StatusOK, answer.StatusCode, body)
-			require.Equal(t, []any{"SHOP", tt.asked}, f.received())
+			require.Equal(t, http.StatusOK, response.StatusCode, body)
+			require.Equal(t, []any{"SHOP", tt.received}, f.received())
 			var got operation.Ping
 			require.NoError(t, json.Unmarshal([]byte(body), &got))
 			require.Equal(t, somePing(), got)
@@ -64,16 +64,16 @@ func TestABadPingIsRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := &fake{ping: somePing(), err: tt.err}
-			answer, body := httpCall{
+			response, body := httpCall{
 				method: http.MethodPost, path: tt.path, body: tt.body, header: map[string]string{"Authorization": "Bearer " + secret},
 			}.do(t, rest.New(rest.Options{Operations: f, Keys: oneKey(rest.Key{Name: "admin", Scopes: []rest.Scope{rest.ScopeAdmin}, Endpoints: []string{"SHOP"}})}))
-			require.Equal(t, tt.status, answer.StatusCode, body)
+			require.Equal(t, tt.status, response.StatusCode, body)
 			require.Contains(t, body, tt.says)
 			if tt.err == nil {
 				require.Empty(t, f.received())
 				return
 			}
-			require.Equal(t, "2", answer.Header.Get("Retry-After"))
+			require.Equal(t, "2", response.Header.Get("Retry-After"))
 		})
 	}
 }

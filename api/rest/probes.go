@@ -56,7 +56,7 @@ func (s *Server) metrics(w http.ResponseWriter, hr *http.Request) {
 }
 
 func healthz(w http.ResponseWriter, _ *http.Request) {
-	writeHealth(w, http.StatusOK, health{Status: "ok"})
+	writeJSON(w, "application/json", http.StatusOK, health{Status: "ok"})
 }
 
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
@@ -64,7 +64,7 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Ringback-Config", hash)
 	if s.draining.Load() {
 		w.Header().Set("Retry-After", retryAfter(drainRetryAfter))
-		writeHealth(w, http.StatusServiceUnavailable, health{"draining", "The program is shutting down.", hash})
+		writeJSON(w, "application/json", http.StatusServiceUnavailable, health{"draining", "The program is shutting down.", hash})
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
@@ -72,10 +72,10 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	if err := s.options.Ready(ctx); err != nil {
 		s.options.Log.Warn("not ready", zap.String("request_id", requestIDOf(ctx)), zap.Error(err))
 		w.Header().Set("Retry-After", retryAfter(0))
-		writeHealth(w, http.StatusServiceUnavailable, health{"unavailable", notReady(err), hash})
+		writeJSON(w, "application/json", http.StatusServiceUnavailable, health{"unavailable", notReady(err), hash})
 		return
 	}
-	writeHealth(w, http.StatusOK, health{"ready", "", hash})
+	writeJSON(w, "application/json", http.StatusOK, health{"ready", "", hash})
 }
 
 // notReady is the part of err that every caller may see.
@@ -85,12 +85,4 @@ func notReady(err error) string {
 		return refused.Detail
 	}
 	return "A part that Ringback needs does not respond; its log says which."
-}
-
-func writeHealth(w http.ResponseWriter, status int, h health) {
-	data, err := encode(h)
-	if err != nil {
-		panic(err) // three strings: can't be
-	}
-	write(w, "application/json", status, data)
 }

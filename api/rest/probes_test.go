@@ -48,10 +48,10 @@ func TestAProgramWithoutAnAPIShowsItsMetricsToKeysThatMayRead(t *testing.T) {
 			if tc.authorization != "" {
 				request.Header.Set("Authorization", tc.authorization)
 			}
-			answer := httptest.NewRecorder()
-			tc.server.ServeHTTP(answer, request)
-			require.Equal(t, tc.code, answer.Code)
-			require.Equal(t, tc.code == 200 && tc.path == "/metrics", answer.Body.String() == "ringback_config_info 1\n")
+			response := httptest.NewRecorder()
+			tc.server.ServeHTTP(response, request)
+			require.Equal(t, tc.code, response.Code)
+			require.Equal(t, tc.code == 200 && tc.path == "/metrics", response.Body.String() == "ringback_config_info 1\n")
 		})
 	}
 }
@@ -59,9 +59,9 @@ func TestAProgramWithoutAnAPIShowsItsMetricsToKeysThatMayRead(t *testing.T) {
 func TestAProgramWithoutAnAPISaysWhenItIsNotReady(t *testing.T) {
 	t.Parallel()
 	ready := func(s *rest.Server) int {
-		answer := httptest.NewRecorder()
-		s.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/readyz", nil))
-		return answer.Code
+		response := httptest.NewRecorder()
+		s.ServeHTTP(response, httptest.NewRequest(http.MethodGet, "/readyz", nil))
+		return response.Code
 	}
 	away := rest.NewProbes(rest.Options{Ready: func(context.Context) error { return errors.New("away") }})
 	require.Equal(t, http.StatusServiceUnavailable, ready(away))

@@ -17,37 +17,25 @@ import (
 	"ringback/internal/operation"
 )
 
-// The problems that the API adds to those of package operation. They are stable:
-// the last part of problem+json's type.
+// The problems that the API adds to those of package operation; kinds says what each
+// means. They are stable: the last part of problem+json's type.
 const (
-	// ProblemMalformed: the body is not JSON.
-	ProblemMalformed operation.Problem = "malformed"
-	// ProblemUnauthenticated: no API key, or one that is not in force.
-	ProblemUnauthenticated operation.Problem = "unauthenticated"
-	// ProblemForbidden: the key lacks a scope, or is for other endpoints.
-	ProblemForbidden operation.Problem = "forbidden"
-	// ProblemNoSuchRoute: the path is not one of the API's.
-	ProblemNoSuchRoute operation.Problem = "no-such-route"
-	// ProblemMethodNotAllowed: the path is, the method is not; see Allow.
-	ProblemMethodNotAllowed operation.Problem = "method-not-allowed"
-	// ProblemTooLarge: the body is longer than MaxBody.
-	ProblemTooLarge operation.Problem = "too-large"
-	// ProblemUnsupportedMediaType: the body is not application/json.
+	ProblemMalformed            operation.Problem = "malformed"
+	ProblemUnauthenticated      operation.Problem = "unauthenticated"
+	ProblemForbidden            operation.Problem = "forbidden"
+	ProblemNoSuchRoute          operation.Problem = "no-such-route"
+	ProblemMethodNotAllowed     operation.Problem = "method-not-allowed"
+	ProblemTooLarge             operation.Problem = "too-large"
 	ProblemUnsupportedMediaType operation.Problem = "unsupported-media-type"
-	// ProblemTooManyRequests: the key's limit is used up; see Retry-After.
-	ProblemTooManyRequests operation.Problem = "too-many-requests"
-	// ProblemInternal: Ringback's own fault; its log has the cause.
-	ProblemInternal operation.Problem = "internal"
+	ProblemTooManyRequests      operation.Problem = "too-many-requests"
+	ProblemInternal             operation.Problem = "internal"
 )
 
-// kind is how a problem is written.
-type kind struct {
+// kinds is the one table from problems to HTTP.
+var kinds = map[operation.Problem]struct {
 	status int
 	title  string
-}
-
-// kinds is the one table from problems to HTTP.
-var kinds = map[operation.Problem]kind{
+}{
 	operation.ProblemInvalid:          {http.StatusUnprocessableEntity, "The request is not valid"},
 	operation.ProblemNotFound:         {http.StatusNotFound, "No such operation"},
 	operation.ProblemConflict:         {http.StatusConflict, "The operation was started with other content"},
@@ -90,7 +78,7 @@ func refusal(err error) *operation.Error {
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return &operation.Error{
 			Problem: operation.ProblemUnavailable,
-			Detail:  "Ringback did not finish in time. What was asked may have happened; sending the same request again is safe.",
+			Detail:  "Ringback did not finish in time. The request may have been carried out; sending the same request again is safe.",
 			Err:     err,
 		}
 	}
@@ -113,12 +101,17 @@ func writeProblem(w http.ResponseWriter, r *http.Request, refused *operation.Err
 	if k.status == http.StatusServiceUnavailable || k.status == http.StatusTooManyRequests {
 		w.Header().Set("Retry-After", retryAfter(refused.RetryAfter))
 	}
-	data, err := encode(p)
-	if err != nil {
-		panic(err) // strings and integers: can't be
-	}
-	write(w, "application/problem+json", k.status, data)
+	writeJSON(w, "application/problem+json", k.status, p)
 	return k.status
+}
+
+// writeJSON writes a body of strings and integers, which can't fail to be encoded.
+func writeJSON(w http.ResponseWriter, contentType string, status int, body any) {
+	data, err := encode(body)
+	if err != nil {
+		panic(err)
+	}
+	write(w, contentType, status, data)
 }
 
 // retryAfter is d in whole seconds, rounded up, at least one.

@@ -48,22 +48,6 @@ func (s *Server) routes() *mux.Router {
 	return r
 }
 
-// Routes visits every route with its path template and methods, so that the
-// contract can be checked against the code.
-func (s *Server) Routes(visit func(path string, methods []string) error) error {
-	return s.router.Walk(func(route *mux.Route, _ *mux.Router, _ []*mux.Route) error {
-		path, err := route.GetPathTemplate()
-		if err != nil {
-			return err
-		}
-		methods, err := route.GetMethods()
-		if err != nil {
-			return err
-		}
-		return visit(path, methods)
-	})
-}
-
 // call is a valid request: how it counts as load, and what it does.
 type call struct {
 	work overload.Work
@@ -86,8 +70,8 @@ func (s *Server) handle(action string, scope Scope, validate func(*request) (cal
 	})
 }
 
-// serve is a request's way through the API: who asks, how often and how much at
-// once, is it valid, then one call of Operations.
+// serve is a request's way through the API: the key, its rate, the calls at
+// once, the validation, then one call of Operations.
 //
 // The turn of its kind of work is acquired once the body was read, so that a slow
 // client occupies none.

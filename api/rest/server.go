@@ -3,7 +3,6 @@ package rest
 import (
 	"cmp"
 	"context"
-	"math"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -12,11 +11,10 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/semaphore"
 
-	"ringback/internal/operation"
 	"ringback/internal/overload"
 )
 
-// Times that hold where Options says nothing else.
+// Time-outs; Options may set the first two.
 const (
 	// DefaultTimeout bounds one read.
 	DefaultTimeout = 15 * time.Second
@@ -26,9 +24,6 @@ const (
 	DefaultChangeTimeout = 10 * time.Second
 	// readyTimeout bounds Options.Ready: probes give up after a few seconds.
 	readyTimeout = 3 * time.Second
-	// drainRetryAfter is when a start refused by a draining program may come
-	// back: by then a load balancer has seen readyz.
-	drainRetryAfter = 2 * time.Second
 )
 
 // Options are what a Server is made of. Operations is required; the rest may
@@ -131,50 +126,4 @@ func (s *Server) HTTPServer() *http.Server {
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          zap.NewStdLog(s.options.Log.Named("http")),
 	}
-}
-
-const allStarts = math.MaxInt64
-
-// Drain makes /readyz return 503 and refuses new starts and redeliveries with 503
-// and Retry-After, and returns when those in flight have ended, or with ctx's
-// error. Everything else is served on. Draining can't be undone.
-func (s *Server) Drain(ctx context.Context) error {
-	s.draining.Store(true)
-	if err := s.starts.Acquire(ctx, allStarts); err != nil {
-		return err
-	}
-	s.starts.Release(allStarts)
-	return nil
-}
-
-var errDraining = &operation.Error{
-	Problem:    operation.ProblemUnavailable,
-	Detail:     "This program is shutting down and takes no new operations; send the request again.",
-	RetryAfter: drainRetryAfter,
-}
-
-// acquire waits until a call may run, or refuses it. Drain waits for starts.
-func (s *Server) acquire(ctx context.Context, w overload.Work) (release func(error), err error) {
-	if w != overload.Start {
-		return s.options.Acquire(ctx, w)
-	}
-	if !s.starts.TryAcquire(1) {
-		return nil, errDraining
-	}
-	defer func() {
-		if err != nil {
-			s.starts.Release(1)
-		}
-	}()
-	if s.draining.Load() { // read after TryAcquire: Drain may be over
-		return nil, errDraining
-	}
-	releaseStart, err := s.options.Acquire(ctx, w)
-	if err != nil {
-		return nil, err
-	}
-	return func(err error) {
-		releaseStart(err)
-		s.starts.Release(1)
-	}, nil
 }

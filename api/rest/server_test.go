@@ -57,15 +57,15 @@ func (e httpCall) do(t *testing.T, h http.Handler) (*http.Response, string) {
 	}
 	recorder := httptest.NewRecorder()
 	h.ServeHTTP(recorder, r)
-	answer := recorder.Result()
-	body, err := io.ReadAll(answer.Body)
+	response := recorder.Result()
+	body, err := io.ReadAll(response.Body)
 	require.NoError(t, err)
-	require.NoError(t, answer.Body.Close())
+	require.NoError(t, response.Body.Close())
 	if e.method != http.MethodHead {
-		holdsContract(t, r, answer, body)
+		holdsContract(t, r, response, body)
 	}
-	require.NotEmpty(t, answer.Header.Get("X-Request-Id"))
-	return answer, string(body)
+	require.NotEmpty(t, response.Header.Get("X-Request-Id"))
+	return response, string(body)
 }
 
 const operationPath = "/v1/operations/SHOP/1"
@@ -78,25 +78,25 @@ func TestEachRequestBecomesOneCallOfOperations(t *testing.T) {
 	odd := operation.Key{Endpoint: "SHOP", OperationID: "a/b#c%"}
 	for name, c := range map[string]struct {
 		httpCall
-		created bool
-		status  int
-		asked   []any
-		answer  string
-		where   string
+		created  bool
+		status   int
+		received []any
+		response string
+		where    string
 	}{
 		"a new start is created and located": {
 			httpCall: httpCall{method: "POST", path: "/v1/operations", body: `{"endpoint":"SHOP","operation_id":"1"}`},
-			created:  true, status: 201, asked: []any{operation.StartRequest{Endpoint: "SHOP", OperationID: "1"}},
-			answer: `"operation_id":"1"`, where: "/v1/operations/SHOP/1",
+			created:  true, status: 201, received: []any{operation.StartRequest{Endpoint: "SHOP", OperationID: "1"}},
+			response: `"operation_id":"1"`, where: "/v1/operations/SHOP/1",
 		},
 		"the same start again is not created": {
 			httpCall: httpCall{method: "POST", path: "/v1/operations", body: `{"endpoint":"SHOP","operation_id":"1"}`},
-			status:   200, asked: []any{operation.StartRequest{Endpoint: "SHOP", OperationID: "1"}},
+			status:   200, received: []any{operation.StartRequest{Endpoint: "SHOP", OperationID: "1"}},
 		},
 		"a start may say all there is to say": {
 			httpCall: httpCall{method: "POST", path: "/v1/operations", body: `{"endpoint":"SHOP","operation_id":"1","method":"p2p_a2c","reference":{"registered_at":"2026-11-21T09:30:00+02:00","order_id":"o"},"known_status":"new","callback":{"url":"https://shop.example/","statuses":["done","failed"]}}`,
 				header: map[string]string{"Content-Type": "application/json; charset=UTF-8"}},
-			created: true, status: 201, asked: []any{operation.StartRequest{
+			created: true, status: 201, received: []any{operation.StartRequest{
 				Endpoint: "SHOP", OperationID: "1", Method: "p2p_a2c", KnownStatus: "new",
 				Reference: operation.Reference{RegisteredAt: &registered, OrderID: "o"},
 				Callback:  operation.Target{URL: "https://shop.example/", Statuses: []string{"done", "failed"}},
@@ -104,110 +104,110 @@ func TestEachRequestBecomesOneCallOfOperations(t *testing.T) {
 		},
 		"an odd id is located percent-encoded": {
 			httpCall: httpCall{method: "POST", path: "/v1/operations", body: `{"endpoint":"SHOP","operation_id":"a/b#c%"}`},
-			created:  true, status: 201, asked: []any{operation.StartRequest{Endpoint: "SHOP", OperationID: "a/b#c%"}},
+			created:  true, status: 201, received: []any{operation.StartRequest{Endpoint: "SHOP", OperationID: "a/b#c%"}},
 			where: "/v1/operations/SHOP/a%2Fb%23c%25",
 		},
-		"a state is asked by its key": {
-			httpCall: httpCall{method: "GET", path: operationPath}, status: 200, asked: []any{shop}, answer: `"outcome":null`,
+		"a state is read by its key": {
+			httpCall: httpCall{method: "GET", path: operationPath}, status: 200, received: []any{shop}, response: `"outcome":null`,
 		},
 		"a delivery without attempts shows a list": {
-			httpCall: httpCall{method: "GET", path: operationPath}, status: 200, asked: []any{shop}, answer: `"attempts":[]`,
+			httpCall: httpCall{method: "GET", path: operationPath}, status: 200, received: []any{shop}, response: `"attempts":[]`,
 		},
 		"an encoded id is decoded once": {
-			httpCall: httpCall{method: "GET", path: "/v1/operations/SHOP/a%2Fb%23c%25"}, status: 200, asked: []any{odd},
+			httpCall: httpCall{method: "GET", path: "/v1/operations/SHOP/a%2Fb%23c%25"}, status: 200, received: []any{odd},
 		},
 		"an encoded slash does not end the id": {
 			httpCall: httpCall{method: "GET", path: "/v1/operations/SHOP/x%2Fstatus"}, status: 200,
-			asked: []any{operation.Key{Endpoint: "SHOP", OperationID: "x/status"}},
+			received: []any{operation.Key{Endpoint: "SHOP", OperationID: "x/status"}},
 		},
 		"a twice-encoded id stays encoded once": {
 			httpCall: httpCall{method: "GET", path: "/v1/operations/SHOP/a%252Fb"}, status: 200,
-			asked: []any{operation.Key{Endpoint: "SHOP", OperationID: "a%2Fb"}},
+			received: []any{operation.Key{Endpoint: "SHOP", OperationID: "a%2Fb"}},
 		},
 		"a list filters by everything": {
 			httpCall: httpCall{method: "GET", path: "/v1/operations?endpoint=SHOP&outcome=exhausted&since=2026-11-21T12:00:00Z&until=2026-11-21T14:00:00%2B02:00&page_token=p"}, status: 200,
-			asked: []any{operation.ListQuery{Endpoint: "SHOP", Outcome: operation.OutcomeExhausted, Since: noon, Until: noon, PageToken: "p"}},
+			received: []any{operation.ListQuery{Endpoint: "SHOP", Outcome: operation.OutcomeExhausted, Since: noon, Until: noon, PageToken: "p"}},
 		},
 		"a list filters by nothing and has no null": {
-			httpCall: httpCall{method: "GET", path: "/v1/operations"}, status: 200, asked: []any{operation.ListQuery{}}, answer: `{"operations":[]}`,
+			httpCall: httpCall{method: "GET", path: "/v1/operations"}, status: 200, received: []any{operation.ListQuery{}}, response: `{"operations":[]}`,
 		},
 		"details are the source's own": {
-			httpCall: httpCall{method: "GET", path: operationPath + "/details"}, status: 200, asked: []any{shop}, answer: `{"actionCode":"<0>"}`,
+			httpCall: httpCall{method: "GET", path: operationPath + "/details"}, status: 200, received: []any{shop}, response: `{"actionCode":"<0>"}`,
 		},
 		"a push hands over a status": {
-			httpCall: httpCall{method: "POST", path: operationPath + "/status", body: `{"status":"reserved"}`}, status: 202, asked: []any{shop, "reserved"},
+			httpCall: httpCall{method: "POST", path: operationPath + "/status", body: `{"status":"reserved"}`}, status: 202, received: []any{shop, "reserved"},
 		},
 		"a push without a body means poll now": {
-			httpCall: httpCall{method: "POST", path: operationPath + "/status"}, status: 202, asked: []any{shop, ""},
+			httpCall: httpCall{method: "POST", path: operationPath + "/status"}, status: 202, received: []any{shop, ""},
 		},
 		"a push of an empty object means poll now": {
-			httpCall: httpCall{method: "POST", path: operationPath + "/status", body: "{}"}, status: 202, asked: []any{shop, ""},
+			httpCall: httpCall{method: "POST", path: operationPath + "/status", body: "{}"}, status: 202, received: []any{shop, ""},
 		},
 		"a revocation says by whom and why": {
 			httpCall: httpCall{method: "POST", path: operationPath + "/revocation", body: `{"initiated_by":"user","reason":"` + strings.Repeat("і", 256) + `"}`}, status: 200,
-			asked: []any{shop, operation.Revocation{InitiatedBy: "user", Reason: strings.Repeat("і", 256)}},
+			received: []any{shop, operation.Revocation{InitiatedBy: "user", Reason: strings.Repeat("і", 256)}},
 		},
 		"a withdrawal is a DELETE": {
-			httpCall: httpCall{method: "DELETE", path: operationPath}, status: 200, asked: []any{shop},
+			httpCall: httpCall{method: "DELETE", path: operationPath}, status: 200, received: []any{shop},
 		},
 		"a redelivery needs no body": {
 			httpCall: httpCall{method: "POST", path: operationPath + "/redelivery"}, status: 201,
-			asked: []any{shop, operation.RedeliveryRequest{By: "(no keys configured)"}}, where: "/v1/operations/SHOP/1",
+			received: []any{shop, operation.RedeliveryRequest{By: "(no keys configured)"}}, where: "/v1/operations/SHOP/1",
 		},
 		"a redelivery may say all there is to say": {
 			httpCall: httpCall{method: "POST", path: operationPath + "/redelivery", body: `{"repoll":true,"force":true,"reason":"r","callback":{"url":"https://b.example/"}}`}, status: 201,
-			asked: []any{shop, operation.RedeliveryRequest{Repoll: true, Force: true, Reason: "r", Callback: operation.Target{URL: "https://b.example/"}, By: "(no keys configured)"}}, where: "/v1/operations/SHOP/1",
+			received: []any{shop, operation.RedeliveryRequest{Repoll: true, Force: true, Reason: "r", Callback: operation.Target{URL: "https://b.example/"}, By: "(no keys configured)"}}, where: "/v1/operations/SHOP/1",
 		},
 		"a bulk redelivery is taken at the default rate and located": {
 			httpCall: many(`{"filter":{"endpoint":"SHOP"}}`), status: 202,
-			asked:  []any{operation.BulkRedeliveryRequest{Filter: operation.Filter{Endpoint: "SHOP"}, RatePerSecond: 10, By: "(no keys configured)"}},
-			answer: `"done":3`, where: "/v1/redeliveries/" + manyID,
+			received: []any{operation.BulkRedeliveryRequest{Filter: operation.Filter{Endpoint: "SHOP"}, RatePerSecond: 10, By: "(no keys configured)"}},
+			response: `"done":3`, where: "/v1/redeliveries/" + manyID,
 		},
 		"a bulk redelivery may say all there is to say": {
 			httpCall: many(`{"filter":{"endpoint":"SHOP","status":"done","outcome":"gone","since":"2026-11-21T12:00:00Z","until":"2026-11-21T12:00:01Z"},"rate_per_second":0.5,"force":true,"reason":"r"}`), status: 202,
-			asked: []any{operation.BulkRedeliveryRequest{
+			received: []any{operation.BulkRedeliveryRequest{
 				Filter:        operation.Filter{Endpoint: "SHOP", Status: "done", Outcome: operation.OutcomeGone, Since: noon, Until: noon.Add(1e9)},
 				RatePerSecond: 0.5, Force: true, Reason: "r", By: "(no keys configured)",
 			}}, where: "/v1/redeliveries/" + manyID,
 		},
 		"a dry run counts, shows a list and locates nothing": {
 			httpCall: many(`{"filter":{"outcome":"acknowledged"},"force":true,"dry_run":true}`), status: 200,
-			asked:  []any{operation.BulkRedeliveryRequest{Filter: operation.Filter{Outcome: operation.OutcomeAcknowledged}, Force: true, DryRun: true, RatePerSecond: 10, By: "(no keys configured)"}},
-			answer: `"matched":30,"sample":[]`,
+			received: []any{operation.BulkRedeliveryRequest{Filter: operation.Filter{Outcome: operation.OutcomeAcknowledged}, Force: true, DryRun: true, RatePerSecond: 10, By: "(no keys configured)"}},
+			response: `"matched":30,"sample":[]`,
 		},
-		"one is asked by its id": {
-			httpCall: httpCall{method: "GET", path: "/v1/redeliveries/" + manyID}, status: 200, asked: []any{manyID}, answer: `"phase":"running"`,
+		"a bulk redelivery is read by its id": {
+			httpCall: httpCall{method: "GET", path: "/v1/redeliveries/" + manyID}, status: 200, received: []any{manyID}, response: `"phase":"running"`,
 		},
-		"the recent ones are a list": {
-			httpCall: httpCall{method: "GET", path: "/v1/redeliveries"}, status: 200, answer: `{"redeliveries":[{"id":"rd_`,
+		"the recent bulk redeliveries are a list": {
+			httpCall: httpCall{method: "GET", path: "/v1/redeliveries"}, status: 200, response: `{"redeliveries":[{"id":"rd_`,
 		},
-		"one is stopped by its id": {
-			httpCall: httpCall{method: "POST", path: "/v1/redeliveries/" + manyID + "/stop"}, status: 200, asked: []any{manyID, "stop", manyID},
+		"a bulk redelivery is stopped by its id": {
+			httpCall: httpCall{method: "POST", path: "/v1/redeliveries/" + manyID + "/stop"}, status: 200, received: []any{manyID, "stop", manyID},
 		},
-		"one is resumed by its id": {
-			httpCall: httpCall{method: "POST", path: "/v1/redeliveries/" + manyID + "/resume"}, status: 200, asked: []any{manyID, "resume", manyID},
+		"a bulk redelivery is resumed by its id": {
+			httpCall: httpCall{method: "POST", path: "/v1/redeliveries/" + manyID + "/resume"}, status: 200, received: []any{manyID, "resume", manyID},
 		},
 		"what never arrived is counted by the endpoint and when it closed": {
 			httpCall: httpCall{method: "GET", path: "/v1/operations/count?outcome=undelivered&time=closed&since=2026-11-21T12:00:00Z&group_by=endpoint"}, status: 200,
-			asked:  []any{operation.CountQuery{ListQuery: operation.ListQuery{Undelivered: true, ByClose: true, Since: noon}, GroupBy: operation.GroupByEndpoint}},
-			answer: `{"count":7,"exact":true}`,
+			received: []any{operation.CountQuery{ListQuery: operation.ListQuery{Undelivered: true, ByClose: true, Since: noon}, GroupBy: operation.GroupByEndpoint}},
+			response: `{"count":7,"exact":true}`,
 		},
 		"what never arrived is listed by when it started": {
 			httpCall: httpCall{method: "GET", path: "/v1/operations?outcome=undelivered&time=started"}, status: 200,
-			asked: []any{operation.ListQuery{Undelivered: true}},
+			received: []any{operation.ListQuery{Undelivered: true}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := &fake{
 				created: c.created, state: someState("1"), details: map[string]any{"actionCode": "<0>"},
-				many: someRedeliveries(), dryRun: operation.DryRun{Matched: 30}, count: operation.OperationsCount{Count: 7, Exact: true},
+				many: someRedeliveries(), count: operation.OperationsCount{Count: 7, Exact: true},
 			}
-			answer, body := c.do(t, rest.New(rest.Options{Operations: f}))
-			require.Equal(t, c.status, answer.StatusCode, body)
-			require.Equal(t, c.asked, f.received())
-			require.Contains(t, body, c.answer)
-			require.Equal(t, c.where, answer.Header.Get("Location"))
+			response, body := c.do(t, rest.New(rest.Options{Operations: f}))
+			require.Equal(t, c.status, response.StatusCode, body)
+			require.Equal(t, c.received, f.received())
+			require.Contains(t, body, c.response)
+			require.Equal(t, c.where, response.Header.Get("Location"))
 		})
 	}
 }
@@ -262,37 +262,42 @@ func TestBadInputIsRefusedBeforeAnythingHappens(t *testing.T) {
 		"no content type":          {httpCall{method: "POST", path: "/v1/operations", body: "{}", header: map[string]string{"Content-Type": ""}}, 415, "unsupported-media-type", "", "application/json"},
 		"another charset":          {httpCall{method: "POST", path: "/v1/operations", body: "{}", header: map[string]string{"Content-Type": "application/json; charset=cp1251"}}, 415, "unsupported-media-type", "", "UTF-8"},
 
-		"a path to nowhere":            {get("/v2/operations"), 404, "no-such-route", "", "%2F"},
-		"a path with a bare slash":     {get("/v1/operations/SHOP/a/b"), 404, "no-such-route", "", "%2F"},
-		"a path without an id":         {get("/v1/operations/SHOP/"), 404, "no-such-route", "", ""},
-		"a path with two slashes":      {get("/v1//operations"), 404, "no-such-route", "", ""},
-		"a path below redeliveries":    {get("/v1/redeliveries/" + manyID + "/pause"), 404, "no-such-route", "", ""},
-		"an endpoint that can't be":    {get("/v1/operations/SH%20OP/1"), 422, "invalid", "endpoint", "outside letters"},
-		"an id that is not UTF-8":      {get("/v1/operations/SHOP/%ff"), 422, "invalid", "operation_id", "UTF-8"},
-		"an id with a control":         {get("/v1/operations/SHOP/a%0Ab"), 422, "invalid", "operation_id", "control"},
-		"an id too long in a path":     {get("/v1/operations/SHOP/" + strings.Repeat("1", 256)), 422, "invalid", "operation_id", "255"},
-		"a query on a state":           {get(operationPath + "?verbose=1"), 422, "invalid", "verbose", "no query"},
-		"a body on a state":            {httpCall{method: "GET", path: operationPath, body: "{}"}, 422, "invalid", "(body)", "no body"},
-		"a body on a withdrawal":       {httpCall{method: "DELETE", path: operationPath, body: "{}"}, 422, "invalid", "(body)", "no body"},
-		"an unknown list parameter":    {get("/v1/operations?limit=5"), 422, "invalid", "limit", "page_token"},
-		"a list parameter twice":       {get("/v1/operations?endpoint=A&endpoint=B"), 422, "invalid", "endpoint", "twice"},
-		"an empty list parameter":      {get("/v1/operations?endpoint="), 422, "invalid", "endpoint", "is required"},
-		"an unknown outcome":           {get("/v1/operations?outcome=failed"), 422, "invalid", "outcome", "exhausted"},
-		"a since that is no time":      {get("/v1/operations?since=24h"), 422, "invalid", "since", "RFC 3339"},
-		"a since with a bare plus":     {get("/v1/operations?since=2026-11-21T09:30:00+02:00"), 422, "invalid", "since", "%2B"},
-		"an until before since":        {get("/v1/operations?since=2026-11-21T09:30:00Z&until=2026-11-20T09:30:00Z"), 422, "invalid", "until", "before since"},
-		"a page token of 5,000":        {get("/v1/operations?page_token=" + strings.Repeat("x", 5000)), 422, "invalid", "page_token", ""},
-		"a query that is not one":      {get("/v1/operations?endpoint=%zz"), 422, "invalid", "(query)", "percent"},
-		"a push of a number":           {httpCall{method: "POST", path: operationPath + "/status", body: `{"status":2}`}, 422, "invalid", "status", "not a string"},
-		"a revocation by nobody":       {httpCall{method: "POST", path: operationPath + "/revocation", body: `{}`}, 422, "invalid", "initiated_by", "required"},
-		"a revocation without a body":  {httpCall{method: "POST", path: operationPath + "/revocation"}, 415, "unsupported-media-type", "", ""},
-		"a revocation by a stranger":   {httpCall{method: "POST", path: operationPath + "/revocation", body: `{"initiated_by":"bank"}`}, 422, "invalid", "initiated_by", "client, user, core"},
-		"a revocation with a time":     {httpCall{method: "POST", path: operationPath + "/revocation", body: `{"initiated_by":"user","at":"2026-11-21T09:30:00Z"}`}, 422, "invalid", "at", "not a field"},
-		"a reason of 257":              {httpCall{method: "POST", path: operationPath + "/revocation", body: `{"initiated_by":"user","reason":"` + strings.Repeat("і", 257) + `"}`}, 422, "invalid", "reason", "256"},
-		"a redelivery's reason of 257": {httpCall{method: "POST", path: operationPath + "/redelivery", body: `{"reason":"` + strings.Repeat("r", 257) + `"}`}, 422, "invalid", "reason", "256"},
-		"a redelivery with statuses":   {httpCall{method: "POST", path: operationPath + "/redelivery", body: `{"callback":{"statuses":["done"]}}`}, 422, "invalid", "callback.statuses", "not a field"},
-		"a pushed status of 65":        {httpCall{method: "POST", path: operationPath + "/status", body: `{"status":"` + strings.Repeat("s", 65) + `"}`}, 422, "invalid", "status", "64"},
-		"a redelivery forced by text":  {httpCall{method: "POST", path: operationPath + "/redelivery", body: `{"force":"true"}`}, 422, "invalid", "force", "true or false"},
+		"a path to nowhere":                     {get("/v2/operations"), 404, "no-such-route", "", "%2F"},
+		"a path with a bare slash":              {get("/v1/operations/SHOP/a/b"), 404, "no-such-route", "", "%2F"},
+		"a path without an id":                  {get("/v1/operations/SHOP/"), 404, "no-such-route", "", ""},
+		"a path with two slashes":               {get("/v1//operations"), 404, "no-such-route", "", ""},
+		"a path below redeliveries":             {get("/v1/redeliveries/" + manyID + "/pause"), 404, "no-such-route", "", ""},
+		"an endpoint that can't be":             {get("/v1/operations/SH%20OP/1"), 422, "invalid", "endpoint", "outside letters"},
+		"an id that is not UTF-8":               {get("/v1/operations/SHOP/%ff"), 422, "invalid", "operation_id", "UTF-8"},
+		"an id with a control":                  {get("/v1/operations/SHOP/a%0Ab"), 422, "invalid", "operation_id", "control"},
+		"an id too long in a path":              {get("/v1/operations/SHOP/" + strings.Repeat("1", 256)), 422, "invalid", "operation_id", "255"},
+		"a query on a state":                    {get(operationPath + "?verbose=1"), 422, "invalid", "verbose", "no query"},
+		"a body on a state":                     {httpCall{method: "GET", path: operationPath, body: "{}"}, 422, "invalid", "(body)", "no body"},
+		"a body on a withdrawal":                {httpCall{method: "DELETE", path: operationPath, body: "{}"}, 422, "invalid", "(body)", "no body"},
+		"an unknown list parameter":             {get("/v1/operations?limit=5"), 422, "invalid", "limit", "page_token"},
+		"a list parameter twice":                {get("/v1/operations?endpoint=A&endpoint=B"), 422, "invalid", "endpoint", "twice"},
+		"an empty list parameter":               {get("/v1/operations?endpoint="), 422, "invalid", "endpoint", "is required"},
+		"an unknown outcome":                    {get("/v1/operations?outcome=failed"), 422, "invalid", "outcome", "exhausted"},
+		"a since that is no time":               {get("/v1/operations?since=24h"), 422, "invalid", "since", "RFC 3339"},
+		"a since with a bare plus":              {get("/v1/operations?since=2026-11-21T09:30:00+02:00"), 422, "invalid", "since", "%2B"},
+		"an until before since":                 {get("/v1/operations?since=2026-11-21T09:30:00Z&until=2026-11-20T09:30:00Z"), 422, "invalid", "until", "before since"},
+		"a page token of 5,000":                 {get("/v1/operations?page_token=" + strings.Repeat("x", 5000)), 422, "invalid", "page_token", ""},
+		"a query that is not one":               {get("/v1/operations?endpoint=%zz"), 422, "invalid", "(query)", "percent"},
+		"a push of a number":                    {httpCall{method: "POST", path: operationPath + "/status", body: `{"status":2}`}, 422, "invalid", "status", "not a string"},
+		"a revocation without initiator":        {httpCall{method: "POST", path: operationPath + "/revocation", body: `{}`}, 422, "invalid", "initiated_by", "required"},
+		"a revocation without a body":           {httpCall{method: "POST", path: operationPath + "/revocation"}, 415, "unsupported-media-type", "", ""},
+		"a revocation by a stranger":            {httpCall{method: "POST", path: operationPath + "/revocation", body: `{"initiated_by":"bank"}`}, 422, "invalid", "initiated_by", "client, user, core"},
+		"a revocation with a time":              {httpCall{method: "POST", path: operationPath + "/revocation", body: `{"initiated_by":"user","at":"2026-11-21T09:30:00Z"}`}, 422, "invalid", "at", "not a field"},
+		"a reason of 257":                       {httpCall{method: "POST", path: operationPath + "/revocation", body: `{"initiated_by":"user","reason":"` + strings.Repeat("і", 257) + `"}`}, 422, "invalid", "reason", "256"},
+		"a redelivery's reason of 257":          {httpCall{method: "POST", path: operationPath + "/redelivery", body: `{"reason":"` + strings.Repeat("r", 257) + `"}`}, 422, "invalid", "reason", "256"},
+		"a redelivery with statuses":            {httpCall{method: "POST", path: operationPath + "/redelivery", body: `{"callback":{"statuses":["done"]}}`}, 422, "invalid", "callback.statuses", "not a field"},
+		"a pushed status of 65":                 {httpCall{method: "POST", path: operationPath + "/status", body: `{"status":"` + strings.Repeat("s", 65) + `"}`}, 422, "invalid", "status", "64"},
+		"a card number as a pushed status":      {httpCall{method: "POST", path: operationPath + "/status", body: `{"status":"4111111111111111"}`}, 422, "invalid", "status", "card number"},
+		"a card number in a revocation":         {httpCall{method: "POST", path: operationPath + "/revocation", body: `{"initiated_by":"user","reason":"card 4111111111111111"}`}, 422, "invalid", "reason", "card number"},
+		"a card number in a redelivery":         {httpCall{method: "POST", path: operationPath + "/redelivery", body: `{"reason":"4111111111111111"}`}, 422, "invalid", "reason", "card number"},
+		"a card number in a bulk redelivery":    {many(`{"filter":{"endpoint":"SHOP"},"reason":"4111111111111111"}`), 422, "invalid", "reason", "card number"},
+		"a card number as a status in a filter": {many(`{"filter":{"status":"4111111111111111"}}`), 422, "invalid", "filter.status", "card number"},
+		"a redelivery forced by text":           {httpCall{method: "POST", path: operationPath + "/redelivery", body: `{"force":"true"}`}, 422, "invalid", "force", "true or false"},
 
 		"no bound":                              {many(`{"filter":{}}`), 422, "invalid", "filter", "at least one"},
 		"no filter":                             {many(`{"reason":"all of it"}`), 422, "invalid", "filter", "at least one"},
@@ -320,11 +325,11 @@ func TestBadInputIsRefusedBeforeAnythingHappens(t *testing.T) {
 			t.Parallel()
 			f := &fake{}
 			r := c.httpCall
-			answer, body := r.do(t, rest.New(rest.Options{Operations: f}))
-			require.Equal(t, c.status, answer.StatusCode, body)
-			p := isProblem(t, answer, []byte(body))
+			response, body := r.do(t, rest.New(rest.Options{Operations: f}))
+			require.Equal(t, c.status, response.StatusCode, body)
+			p := isProblem(t, response, []byte(body))
 			require.Equal(t, "/problems/"+c.kind, p.Type)
-			require.Empty(t, f.received(), "nothing may have been asked of Operations")
+			require.Empty(t, f.received(), "Operations is not called")
 			if c.field == "" {
 				require.Contains(t, p.Detail, c.says)
 				return
@@ -338,8 +343,8 @@ func TestBadInputIsRefusedBeforeAnythingHappens(t *testing.T) {
 
 func TestAllFaultsAreReportedAtOnce(t *testing.T) {
 	t.Parallel()
-	answer, body := httpCall{method: "POST", path: "/v1/operations", body: `{"endpoint":5,"reference":{"order_id":true},"zip":1}`}.do(t, rest.New(rest.Options{Operations: &fake{}}))
-	p := isProblem(t, answer, []byte(body))
+	response, body := httpCall{method: "POST", path: "/v1/operations", body: `{"endpoint":5,"reference":{"order_id":true},"zip":1}`}.do(t, rest.New(rest.Options{Operations: &fake{}}))
+	p := isProblem(t, response, []byte(body))
 	var fields []string
 	for _, fault := range p.Errors {
 		fields = append(fields, fault.Field)
@@ -357,10 +362,10 @@ func TestAWrongMethodIsRefusedWithThoseAllowed(t *testing.T) {
 	} {
 		t.Run(path, func(t *testing.T) {
 			t.Parallel()
-			answer, body := httpCall{method: "PATCH", path: path}.do(t, rest.New(rest.Options{Operations: &fake{}}))
-			require.Equal(t, 405, answer.StatusCode)
-			require.Equal(t, allow, answer.Header.Get("Allow"))
-			require.Equal(t, "/problems/method-not-allowed", isProblem(t, answer, []byte(body)).Type)
+			response, body := httpCall{method: "PATCH", path: path}.do(t, rest.New(rest.Options{Operations: &fake{}}))
+			require.Equal(t, 405, response.StatusCode)
+			require.Equal(t, allow, response.Header.Get("Allow"))
+			require.Equal(t, "/problems/method-not-allowed", isProblem(t, response, []byte(body)).Type)
 		})
 	}
 }
@@ -393,13 +398,13 @@ func TestErrorsOfOperationsBecomeProblems(t *testing.T) {
 				{method: "POST", path: operationPath + "/redelivery"},
 				{method: "POST", path: operationPath + "/revocation", body: `{"initiated_by":"user"}`},
 			} {
-				answer, body := e.do(t, server)
-				p := isProblem(t, answer, []byte(body))
-				require.Equal(t, c.status, answer.StatusCode)
+				response, body := e.do(t, server)
+				p := isProblem(t, response, []byte(body))
+				require.Equal(t, c.status, response.StatusCode)
 				require.Equal(t, "/problems/"+c.kind, p.Type)
-				require.Equal(t, c.retry, answer.Header.Get("Retry-After"))
+				require.Equal(t, c.retry, response.Header.Get("Retry-After"))
 				require.NotContains(t, body, "secret-cause")
-				require.Empty(t, answer.Header.Get("Location"))
+				require.Empty(t, response.Header.Get("Location"))
 			}
 		})
 	}
@@ -414,10 +419,10 @@ func TestAnInternalErrorIsLoggedWithTheRequestID(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			core, logs := observer.New(zapcore.DebugLevel)
-			answer, body := httpCall{method: "DELETE", path: operationPath, header: map[string]string{"X-Request-Id": "my-id.1"}}.
+			response, body := httpCall{method: "DELETE", path: operationPath, header: map[string]string{"X-Request-Id": "my-id.1"}}.
 				do(t, rest.New(rest.Options{Operations: f, Log: zap.New(core)}))
-			require.Equal(t, 500, answer.StatusCode)
-			require.Equal(t, "my-id.1", answer.Header.Get("X-Request-Id"))
+			require.Equal(t, 500, response.StatusCode)
+			require.Equal(t, "my-id.1", response.Header.Get("X-Request-Id"))
 			require.Contains(t, body, "my-id.1")
 			require.NotContains(t, body, "blown fuse")
 			failed := logs.FilterMessage("a request failed").All()
@@ -431,8 +436,8 @@ func TestAnInternalErrorIsLoggedWithTheRequestID(t *testing.T) {
 func TestAnUnsoundRequestIDIsReplaced(t *testing.T) {
 	t.Parallel()
 	for _, id := range []string{"", "has space", "<script>", strings.Repeat("x", 65)} {
-		answer, _ := httpCall{method: "GET", path: "/healthz", header: map[string]string{"X-Request-Id": id}}.do(t, rest.New(rest.Options{Operations: &fake{}}))
-		require.Regexp(t, `^[A-Z2-7]{26}$`, answer.Header.Get("X-Request-Id"))
+		response, _ := httpCall{method: "GET", path: "/healthz", header: map[string]string{"X-Request-Id": id}}.do(t, rest.New(rest.Options{Operations: &fake{}}))
+		require.Regexp(t, `^[A-Z2-7]{26}$`, response.Header.Get("X-Request-Id"))
 	}
 }
 
@@ -477,8 +482,8 @@ func TestCallsThatTakeTooLongAreUnavailable(t *testing.T) {
 	f := &fake{hook: func(ctx context.Context) { <-ctx.Done() }, err: context.DeadlineExceeded}
 	server := rest.New(rest.Options{Operations: f, Timeout: time.Millisecond, ChangeTimeout: time.Millisecond})
 	for _, e := range []httpCall{{method: "GET", path: operationPath}, {method: "DELETE", path: operationPath}} {
-		answer, body := e.do(t, server)
-		require.Equal(t, 503, answer.StatusCode)
+		response, body := e.do(t, server)
+		require.Equal(t, 503, response.StatusCode)
 		require.Contains(t, body, "is safe")
 	}
 }
@@ -497,10 +502,10 @@ func TestADrainRefusesStartsAndWaitsForThoseInFlight(t *testing.T) {
 	server := rest.New(rest.Options{Operations: f, ConfigHash: func() string { return "abc" }})
 	start := httpCall{method: "POST", path: "/v1/operations", body: `{"endpoint":"SHOP","operation_id":"1"}`}
 
-	answer, body := httpCall{method: "GET", path: "/readyz"}.do(t, server)
-	require.Equal(t, 200, answer.StatusCode)
+	response, body := httpCall{method: "GET", path: "/readyz"}.do(t, server)
+	require.Equal(t, 200, response.StatusCode)
 	require.JSONEq(t, `{"status":"ready","config_hash":"abc"}`, body)
-	require.Equal(t, "abc", answer.Header.Get("X-Ringback-Config"))
+	require.Equal(t, "abc", response.Header.Get("X-Ringback-Config"))
 
 	hold = true
 	inFlight := make(chan int)
@@ -518,19 +523,19 @@ func TestADrainRefusesStartsAndWaitsForThoseInFlight(t *testing.T) {
 	cancel()
 	require.ErrorIs(t, server.Drain(impatient), context.Canceled, "a start is in flight")
 
-	answer, body = start.do(t, server)
-	require.Equal(t, 503, answer.StatusCode)
-	require.Equal(t, "2", answer.Header.Get("Retry-After"))
+	response, body = start.do(t, server)
+	require.Equal(t, 503, response.StatusCode)
+	require.Equal(t, "2", response.Header.Get("Retry-After"))
 	require.Contains(t, body, "shutting down")
-	answer, _ = httpCall{method: "POST", path: operationPath + "/redelivery"}.do(t, server)
-	require.Equal(t, 503, answer.StatusCode)
-	answer, body = httpCall{method: "GET", path: "/readyz"}.do(t, server)
-	require.Equal(t, 503, answer.StatusCode)
+	response, _ = httpCall{method: "POST", path: operationPath + "/redelivery"}.do(t, server)
+	require.Equal(t, 503, response.StatusCode)
+	response, body = httpCall{method: "GET", path: "/readyz"}.do(t, server)
+	require.Equal(t, 503, response.StatusCode)
 	require.Contains(t, body, `"draining"`)
-	answer, _ = httpCall{method: "HEAD", path: "/healthz"}.do(t, server)
-	require.Equal(t, 200, answer.StatusCode)
-	answer, _ = httpCall{method: "GET", path: operationPath}.do(t, server)
-	require.Equal(t, 200, answer.StatusCode, "reads are served on")
+	response, _ = httpCall{method: "HEAD", path: "/healthz"}.do(t, server)
+	require.Equal(t, 200, response.StatusCode)
+	response, _ = httpCall{method: "GET", path: operationPath}.do(t, server)
+	require.Equal(t, 200, response.StatusCode, "reads are served on")
 
 	close(release)
 	require.Equal(t, 201, <-inFlight)
@@ -549,11 +554,11 @@ func TestReadinessShowsNoInternalError(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := rest.New(rest.Options{Operations: &fake{}, Ready: func(context.Context) error { return c.err }})
-			answer, body := httpCall{method: "GET", path: "/readyz"}.do(t, server)
-			require.Equal(t, 503, answer.StatusCode)
+			response, body := httpCall{method: "GET", path: "/readyz"}.do(t, server)
+			require.Equal(t, 503, response.StatusCode)
 			require.Contains(t, body, c.says)
 			require.NotContains(t, body, "10.0.0.7")
-			require.NotEmpty(t, answer.Header.Get("Retry-After"))
+			require.NotEmpty(t, response.Header.Get("Retry-After"))
 		})
 	}
 }
@@ -566,8 +571,8 @@ func TestMetricsAndTheDocumentAreServed(t *testing.T) {
 	})})
 	_, body := httpCall{method: "GET", path: "/metrics"}.do(t, server)
 	require.Equal(t, "ringback_up 1\n", body)
-	answer, body := httpCall{method: "GET", path: "/openapi.yaml"}.do(t, server)
-	require.Equal(t, "application/yaml", answer.Header.Get("Content-Type"))
+	response, body := httpCall{method: "GET", path: "/openapi.yaml"}.do(t, server)
+	require.Equal(t, "application/yaml", response.Header.Get("Content-Type"))
 	require.True(t, strings.HasPrefix(body, "openapi: 3.0.3"))
 }
 
@@ -624,7 +629,7 @@ func TestEveryChangeLeavesOneAuditLineWithoutItsBody(t *testing.T) {
 			httpCall{method: "POST", path: "/v1/redeliveries/" + manyID + "/stop"}, operation.Refuse(operation.ProblemNotFound, "no"),
 			map[string]any{"who": "core", "action": "stop redeliveries", "result": "not-found", "redeliveries_id": manyID, "http_status": int64(404)}, "x-x",
 		},
-		"nobody's push": {
+		"a push with an unknown key": {
 			httpCall{method: "POST", path: operationPath + "/status", header: map[string]string{"Authorization": "Bearer guess"}}, nil,
 			map[string]any{"who": "", "action": "push", "result": "unauthenticated", "http_status": int64(401)}, "guess",
 		},
@@ -640,11 +645,11 @@ func TestEveryChangeLeavesOneAuditLineWithoutItsBody(t *testing.T) {
 			if c.httpCall.header == nil {
 				c.httpCall.header = map[string]string{"Authorization": "Bearer " + secret}
 			}
-			answer, _ := c.httpCall.do(t, server)
+			response, _ := c.httpCall.do(t, server)
 			lines := logs.FilterMessage("audit").All()
 			require.Len(t, lines, 1)
 			got := lines[0].ContextMap()
-			require.Equal(t, answer.Header.Get("X-Request-Id"), got["request_id"])
+			require.Equal(t, response.Header.Get("X-Request-Id"), got["request_id"])
 			require.Equal(t, "192.0.2.1", got["from"])
 			delete(got, "request_id")
 			delete(got, "from")
@@ -682,10 +687,10 @@ func TestItWorksOverARealConnection(t *testing.T) {
 	listener.Start()
 	defer listener.Close()
 	client := listener.Client()
-	answer, err := client.Get(listener.URL + "/v1/operations/SHOP/a%2Fb%23c%25")
+	response, err := client.Get(listener.URL + "/v1/operations/SHOP/a%2Fb%23c%25")
 	require.NoError(t, err)
-	require.NoError(t, answer.Body.Close())
-	require.Equal(t, 200, answer.StatusCode)
+	require.NoError(t, response.Body.Close())
+	require.Equal(t, 200, response.StatusCode)
 	require.Equal(t, []any{operation.Key{Endpoint: "SHOP", OperationID: "a/b#c%"}}, f.received())
 
 	big, err := client.Post(listener.URL+"/v1/operations", "application/json", strings.NewReader(strings.Repeat(" ", 1<<20)))
@@ -710,8 +715,8 @@ func served(t *testing.T, o rest.Options, hurry func(*http.Server)) (address str
 	return server.Listener.Addr().String()
 }
 
-// say writes to a new connection and reads the answer's status, 0 if there is none.
-func say(t *testing.T, address string, lines ...string) int {
+// sendRaw writes to a new connection and reads the response's status, 0 if there is none.
+func sendRaw(t *testing.T, address string, lines ...string) int {
 	t.Helper()
 	conn, err := net.Dial("tcp", address)
 	require.NoError(t, err)
@@ -719,15 +724,15 @@ func say(t *testing.T, address string, lines ...string) int {
 	require.NoError(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
 	for _, line := range lines {
 		if _, err := io.WriteString(conn, line); err != nil {
-			break // hung up on, and its answer may be there
+			break // hung up on, and its response may be there
 		}
 	}
-	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
 		return 0
 	}
-	require.NoError(t, answer.Body.Close())
-	return answer.StatusCode
+	require.NoError(t, response.Body.Close())
+	return response.StatusCode
 }
 
 const post = "POST /v1/operations HTTP/1.1\r\nHost: ringback\r\nContent-Type: application/json\r\n"
@@ -753,7 +758,7 @@ func TestASlowClientHoldsNoConnectionAndStartsNothing(t *testing.T) {
 			address := served(t, rest.Options{Operations: f}, func(s *http.Server) {
 				s.ReadTimeout, s.ReadHeaderTimeout = 200*time.Millisecond, 100*time.Millisecond
 			})
-			require.Equal(t, c.status, say(t, address, c.says))
+			require.Equal(t, c.status, sendRaw(t, address, c.says))
 			require.Empty(t, f.received())
 		})
 	}

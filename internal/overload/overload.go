@@ -1,5 +1,5 @@
-// Package overload decides what goes first while more is asked than Temporal can
-// do: callbacks, then polls, then starts (docs/adr/0015).
+// Package overload decides what goes first while there is more to do than Temporal
+// can: callbacks, then polls, then starts (docs/adr/0015).
 //
 // Starts run as many at a time as their measured latency allows, fewer while
 // callbacks are late, and wait for a moment in a bounded queue. A share of the
@@ -14,8 +14,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/semaphore"
-
-	"ringback/internal/operation"
 )
 
 // Work is a kind of work that competes with others.
@@ -39,16 +37,6 @@ const (
 	Redelivery Work = "redelivery"
 	// Callback is one attempt of a delivery. It is never refused or put off.
 	Callback Work = "callback"
-)
-
-// Why something was refused or put off.
-const (
-	// reasonLate: callbacks are late, or polls.
-	reasonLate = "late"
-	// reasonQueue: its turn did not come in time, or too many wait already.
-	reasonQueue = "queue"
-	// reasonBound: as many calls of the kind run as may at once.
-	reasonBound = "bound"
 )
 
 // bound is how many calls of a kind may run at once, and how long one more waits.
@@ -154,22 +142,3 @@ type Backlog struct {
 
 // ObserveBacklog takes what waits on the server. It holds for three seconds.
 func (l *Limiter) ObserveBacklog(b Backlog) { l.pressure.observeBacklog(b) }
-
-func (l *Limiter) refuse(w Work, reason string) error {
-	l.metrics.shed.WithLabelValues(string(w), reason).Inc()
-	return l.refusal()
-}
-
-// maxRetryAfter is the longest that a caller is asked to wait.
-const maxRetryAfter = 5 * time.Second
-
-// refusal asks to come back after 1 to 5 s: the later the fewer starts run, and
-// at random, so that not all come back at once.
-func (l *Limiter) refusal() error {
-	spread := time.Second + time.Duration((1-l.pressure.shares().starts)*float64(maxRetryAfter-2*time.Second))
-	return &operation.Error{
-		Problem:    operation.ProblemOverloaded,
-		Detail:     "Ringback is overloaded and did nothing about this request; wait as Retry-After says, then send the same request again.",
-		RetryAfter: time.Second + rand.N(spread), //nolint:gosec // spreads load
-	}
-}

@@ -88,7 +88,7 @@ func (s *Service) DryRun(ctx context.Context, r operation.BulkRedeliveryRequest)
 
 // validateFilter checks what only the configuration knows, and ends the period now.
 func (s *Service) validateFilter(r operation.BulkRedeliveryRequest, now operation.Time) (operation.Filter, error) {
-	faults := operation.Faults(operation.ReasonRule.Check(r.Reason), operation.StatusRule.As("filter.status").Check(r.Filter.Status))
+	var faults []operation.FieldError
 	if _, ok := s.Endpoint(r.Filter.Endpoint); !ok && r.Filter.Endpoint != "" {
 		faults = append(faults, s.notRegistered("filter.endpoint"))
 	}
@@ -255,14 +255,6 @@ func (s *Service) RedeliverRun(ctx context.Context, ref operation.RunRef, r oper
 		}
 	}
 	return verdict(err)
-}
-
-// followed is the verdict on a run that is not its operation's latest.
-func followed(latest run, ref operation.RunRef, r operation.RedeliveryRequest) operation.Redelivered {
-	if by := latest.redelivery; by != nil && by.BulkRedeliveryID == r.BulkRedeliveryID && by.PreviousRunID == ref.RunID {
-		return operation.Redelivered{Verdict: operation.RedeliveryDone}
-	}
-	return operation.Redelivered{Verdict: operation.RedeliverySkipped, Detail: "It has a newer run."}
 }
 
 func failed(format string, args ...any) operation.Redelivered {

@@ -50,28 +50,9 @@ func (s *Service) Push(ctx context.Context, key operation.Key, status string) er
 	return nil
 }
 
-func (s *Service) checkPushed(key operation.Key, status string) error {
-	if err := errors.Join(s.refuseCardNumber(key), operation.Validate(operation.StatusRule.Check(status))); err != nil {
-		return err
-	}
-	rules := []operation.FieldRule{{Field: "known_status", Allowed: s.Vocabulary}}
-	if endpoint, ok := s.Endpoint(key.Endpoint); ok {
-		rules = endpoint.Fields
-	}
-	for _, rule := range rules {
-		if rule.Field != "known_status" {
-			continue
-		}
-		if err := operation.Validate(rule.As("status").Check(status)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // Revoke records that the operation itself was revoked and returns its state.
 func (s *Service) Revoke(ctx context.Context, key operation.Key, r operation.Revocation) (operation.State, error) {
-	if err := errors.Join(s.refuseCardNumber(key), operation.Validate(operation.InitiatorRule.Check(r.InitiatedBy), operation.ReasonRule.Check(r.Reason))); err != nil {
+	if err := s.refuseCardNumber(key); err != nil {
 		return operation.State{}, err
 	}
 	const doing = "revoking"
@@ -183,10 +164,6 @@ func (s *Service) closedState(ctx context.Context, doing string, key operation.K
 	return s.stateOf(ctx, latest)
 }
 
-func closedError(key operation.Key) error {
-	return operation.Refuse(operation.ProblemClosed, "The operation %s is closed.", key.WorkflowID())
-}
-
 // update is one Update. It has the same id however often it is sent: the server
 // takes it once, and repeats its result also when the run has closed by it.
 type update struct {
@@ -229,23 +206,20 @@ func (s *Service) update(ctx context.Context, u update, result any) error {
 		}
 		latest, describeErr := s.Client.DescribeWorkflowExecution(ctx, u.workflowID, "")
 		elapsed := time.Since(begun)
+		status := latest.GetWorkflowExecutionInfo().GetStatus()
+		goesOn := isOpen(status) || status == enumspb.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW
 		switch {
 		case describeErr != nil:
 			return err
 		case notTaken && (elapsed > updateTimeoutInTask ||
 			latest.GetPendingWorkflowTask().GetState() != enumspb.PENDING_WORKFLOW_TASK_STATE_STARTED):
 			return err
-		case !notTaken && (elapsed > updateTimeout || !goesOn(latest.GetWorkflowExecutionInfo().GetStatus())):
+		case !notTaken && (elapsed > updateTimeout || !goesOn):
 			return err
 		case !notTaken:
 			time.Sleep(retryWait)
 		}
 	}
-}
-
-// goesOn reports whether the latest run is open, or was followed since.
-func goesOn(s enumspb.WorkflowExecutionStatus) bool {
-	return isOpen(s) || s == enumspb.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW
 }
 
 func (s *Service) tryUpdate(ctx context.Context, u update, result any) error {
@@ -270,23 +244,4 @@ func (s *Service) tryUpdate(ctx context.Context, u update, result any) error {
 			return err
 		}
 	}
-}
-
-// runEnded reports whether err says that the run closed before it took an Update, or
-// before it answered one that it had taken.
-func runEnded(err error) bool {
-	failure, ok := errors.AsType[*temporal.ApplicationError](err)
-	return isNotFound(err) || ok && failure.Type() == typeUpdateUnanswered
-}
-
-// typeUpdateUnanswered is the server's type of the failure of an Update that its run
-// took and did not answer (service/history/workflow/update).
-const typeUpdateUnanswered = "AcceptedUpdateCompletedWorkflow"
-
-// takesNoUpdates reports whether err says that the run takes Signals but no Update
-// any more: it had as many as the server allows one run (history.maxTotalUpdates,
-// 2,000), or an operator paused it.
-func takesNoUpdates(err error) bool {
-	_, ok := errors.AsType[*serviceerror.FailedPrecondition](err)
-	return ok
 }

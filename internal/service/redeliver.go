@@ -7,7 +7,6 @@ import (
 	"errors"
 	"time"
 
-	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
@@ -20,9 +19,6 @@ import (
 // acknowledgement: the same callback id and body, attempt numbers go on
 // (promise 10).
 func (s *Service) Redeliver(ctx context.Context, key operation.Key, r operation.RedeliveryRequest) (operation.State, error) {
-	if err := operation.Validate(operation.ReasonRule.Check(r.Reason)); err != nil {
-		return operation.State{}, err
-	}
 	if operation.LooksLikeCardNumber(r.Callback.URL) {
 		return operation.State{}, operation.Invalid(operation.FieldError{Field: "callback.url", Detail: cardNumberDetail})
 	}
@@ -35,11 +31,6 @@ func (s *Service) Redeliver(ctx context.Context, key operation.Key, r operation.
 	}
 	return s.redeliverLatest(ctx, latest, r)
 }
-
-// redeliveryPause is for how long after an operation was redelivered alone another
-// call is taken for the same one, made twice: the first run may be over within
-// milliseconds.
-const redeliveryPause = time.Second
 
 func (s *Service) redeliverLatest(ctx context.Context, latest run, r operation.RedeliveryRequest) (operation.State, error) {
 	key := latest.key
@@ -134,16 +125,12 @@ func (s *Service) redeliver(ctx context.Context, latest run, e operation.Record,
 	return state, nil
 }
 
-// The memo of a redelivery's run, beside what workflows names.
-const (
-	// memoClaim tells which of several calls began the run.
-	memoClaim = "claim"
-	// memoURL is the URL in force, where a redelivery replaced that of the start.
-	memoURL = "callback_url"
-)
+// memoURL is the memo's field for the URL in force, where a redelivery replaced that of
+// the start.
+const memoURL = "callback_url"
 
 // redeliveryOptions start the run that follows latest. It is never started
-// eagerly: the server answers a repeated request id with the first workflow task,
+// eagerly: the server returns the first workflow task to a repeated request id,
 // which two workers would then run.
 func (s *Service) redeliveryOptions(in workflows.Input, latest run, note operation.RedeliveryNote) client.StartWorkflowOptions {
 	options := s.startOptions(in)
@@ -159,34 +146,4 @@ func (s *Service) redeliveryOptions(in workflows.Input, latest run, note operati
 			workflows.AttributeEndpoint.ValueSet(in.Start.Endpoint), workflows.AttributeBulkRedelivery.ValueSet(note.BulkRedeliveryID))
 	}
 	return options
-}
-
-// checkClaim refuses callers that did not begin the run: of those that redeliver
-// one run at once, the server answers all with the run that the first began.
-func (s *Service) checkClaim(ctx context.Context, key operation.Key, runID, claim string) error {
-	response, err := s.Client.DescribeWorkflowExecution(ctx, key.WorkflowID(), runID)
-	if err != nil {
-		return operationError("redelivering", key, err)
-	}
-	var claimed string
-	if err := s.fromMemo(response.GetWorkflowExecutionInfo().GetMemo().GetFields(), memoClaim, &claimed); err != nil {
-		return operationError("decoding the memo of", key, err)
-	}
-	if claimed != claim {
-		return alreadyRedelivered(key)
-	}
-	return nil
-}
-
-func alreadyRedelivered(key operation.Key) error {
-	return notRedeliverable("The operation %s is being redelivered already.", key.WorkflowID())
-}
-
-// reusePolicy lets a failed run be followed only as long as it is the latest:
-// the server holds to it whatever the request id.
-func reusePolicy(latest enumspb.WorkflowExecutionStatus) enumspb.WorkflowIdReusePolicy {
-	if latest == enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED {
-		return enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
-	}
-	return enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY
 }

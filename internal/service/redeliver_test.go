@@ -120,7 +120,7 @@ func TestOneOfSeveralRedeliveriesAtOnceBeginsARun(t *testing.T) {
 
 		_, err = s.Redeliver(t.Context(), key, byForce)
 		requireProblem(t, operation.ProblemNotRedeliverable, err)
-		require.Len(t, engine.runs, 2, "who comes a moment later asks for the same")
+		require.Len(t, engine.runs, 2, "a call a moment later is taken for the same one")
 
 		time.Sleep(redeliveryPause)
 		again, err := s.Redeliver(t.Context(), key, byForce)

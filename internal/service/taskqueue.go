@@ -54,7 +54,7 @@ type TaskQueue struct {
 	Backlog overload.Backlog
 }
 
-// ReadTaskQueue asks the server. Of a versioned program the backlog is that of the
+// ReadTaskQueue reads it from the server. Of a versioned program the backlog is that of the
 // current build, to which its starts go, and of its own: a run that was left to a
 // build whose workers are gone waits for as long as it is left there.
 func (s *Service) ReadTaskQueue(ctx context.Context) (TaskQueue, error) {
@@ -132,7 +132,7 @@ func (s *Service) describeQueue(ctx context.Context, kind enumspb.TaskQueueType)
 }
 
 // queueStats are a task queue's, of all builds or of one; nil where that one
-// never asked for its tasks.
+// never polled it.
 type queueStats interface {
 	GetStats() *taskqueuepb.TaskQueueStats
 	GetStatsByPriorityKey() map[int32]*taskqueuepb.TaskQueueStats

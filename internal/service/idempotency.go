@@ -1,0 +1,64 @@
+package service
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+
+	"ringback/internal/operation"
+)
+
+// A start is idempotent (promise 1): Temporal starts one workflow for an id, and its
+// memo keeps the request. The same request again is answered with 200 and the state,
+// another one under the same id with 409.
+
+func conflictError(key operation.Key) error {
+	return operation.Refuse(operation.ProblemConflict,
+		"The operation %s was started before with other content; read it, or use another operation_id.", key.WorkflowID())
+}
+
+// startedBefore is the state of an operation that was started with the same
+// content; otherContent is the error where it was started with other content.
+func (s *Service) startedBefore(ctx context.Context, r operation.StartRequest, otherContent error) (operation.State, error) {
+	latest, err := s.describe(ctx, r.Key())
+	if err != nil {
+		return operation.State{}, err
+	}
+	if !sameContent(latest.start, r) {
+		return operation.State{}, otherContent
+	}
+	return s.stateOf(ctx, latest)
+}
+
+// startedDespite is startedBefore for a request that is refused now: its endpoint
+// may have been disabled, removed or changed since the start.
+func (s *Service) startedDespite(ctx context.Context, r operation.StartRequest, refusal error) (operation.State, error) {
+	endpoint, ok := s.Endpoint(r.Endpoint)
+	if !ok {
+		endpoint.ScreenIdentifiers = true
+	}
+	if len(checkCardNumbers(endpoint, r)) > 0 {
+		return operation.State{}, refusal
+	}
+	state, err := s.startedBefore(ctx, r, refusal)
+	failed, ok := errors.AsType[*operation.Error](err)
+	if err == nil || ok && failed.Problem == operation.ProblemUnavailable {
+		return state, err
+	}
+	return operation.State{}, refusal
+}
+
+// normalise sorts what may come in any order.
+func normalise(r *operation.StartRequest) {
+	slices.Sort(r.Callback.Statuses)
+	r.Callback.Statuses = slices.Compact(r.Callback.Statuses)
+}
+
+// sameContent compares normalised requests as they are written: a list that is
+// empty and one that is left out are the same.
+func sameContent(a, b operation.StartRequest) bool {
+	one, errOne := json.Marshal(a)
+	other, errOther := json.Marshal(b)
+	return errOne == nil && errOther == nil && string(one) == string(other)
+}

@@ -1,0 +1,142 @@
+package service
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"ringback/internal/operation"
+)
+
+// validate checks a start against its endpoint in the configuration. The error names
+// every field at fault. What needs no configuration, the API has checked.
+func (s *Service) validate(ctx context.Context, r operation.StartRequest) (operation.Endpoint, error) {
+	endpoint, ok := s.Endpoint(r.Endpoint)
+	switch {
+	case !ok:
+		return endpoint, operation.Invalid(s.notRegistered("endpoint"))
+	case endpoint.Disabled:
+		return endpoint, operation.Invalid(operation.FieldError{
+			Field: "endpoint", Detail: "is disabled in the configuration; its open operations go on"})
+	}
+	cardNumbers := checkCardNumbers(endpoint, r)
+	if len(cardNumbers) > 0 && s.CardNumberRefused != nil {
+		s.CardNumberRefused(r.Endpoint)
+	}
+	faults := slices.Concat(checkFields(endpoint, r), s.checkTarget(ctx, endpoint, r.Callback), cardNumbers)
+	if len(faults) > 0 {
+		return endpoint, operation.Invalid(faults...)
+	}
+	return endpoint, nil
+}
+
+func (s *Service) notRegistered(field string) operation.FieldError {
+	return operation.FieldError{Field: field, Detail: "is not registered; registered are " + strings.Join(s.EndpointNames(), ", ")}
+}
+
+func checkFields(e operation.Endpoint, r operation.StartRequest) []operation.FieldError {
+	var faults []operation.FieldError
+	for _, rule := range e.Fields {
+		for _, value := range fieldValues(r, rule.Field) {
+			fault := rule.Check(value)
+			if fault == nil && rule.Field == "method" {
+				fault = operation.FieldRule{Field: rule.Field, Allowed: e.Methods}.Check(value)
+			}
+			faults = append(faults, operation.Faults(fault)...)
+		}
+	}
+	return faults
+}
+
+// fieldValues are the values of the field that a rule names; one empty value
+// where it is absent.
+func fieldValues(r operation.StartRequest, field string) []string {
+	switch field {
+	case "operation_id":
+		return []string{r.OperationID}
+	case "method":
+		return []string{r.Method}
+	case "reference.order_id":
+		return []string{r.Reference.OrderID}
+	case "reference.registered_at":
+		if r.Reference.RegisteredAt == nil {
+			return []string{""}
+		}
+		return []string{r.Reference.RegisteredAt.String()}
+	case "known_status":
+		return []string{r.KnownStatus}
+	case "callback.statuses":
+		return r.Callback.Statuses
+	}
+	return nil
+}
+
+// checkTarget requires callback.url where the endpoint has none, and refuses it
+// elsewhere.
+func (s *Service) checkTarget(ctx context.Context, e operation.Endpoint, t operation.Target) []operation.FieldError {
+	rule := operation.URLRule.As("callback.url")
+	switch {
+	case e.PerOperationURL && t.URL == "":
+		return []operation.FieldError{{Field: rule.Field, Detail: "is required: the endpoint's URL is per operation"}}
+	case !e.PerOperationURL && t.URL != "":
+		return []operation.FieldError{{Field: rule.Field, Detail: "is refused: the endpoint has a URL of its own"}}
+	case t.URL == "":
+		return nil
+	}
+	if fault := rule.Check(t.URL); fault != nil {
+		return []operation.FieldError{*fault}
+	}
+	if err := s.CheckURL(ctx, t.URL); err != nil {
+		return []operation.FieldError{{Field: rule.Field, Detail: err.Error()}}
+	}
+	return nil
+}
+
+// refuseCardNumber refuses an operation id that looks like a card number before
+// the id gets anywhere, a log included.
+func (s *Service) refuseCardNumber(key operation.Key) error {
+	endpoint, ok := s.Endpoint(key.Endpoint)
+	if ok && !endpoint.ScreenIdentifiers || !operation.LooksLikeCardNumber(key.OperationID) {
+		return nil
+	}
+	return operation.Invalid(operation.FieldError{Field: "operation_id", Detail: cardNumberDetail})
+}
+
+const cardNumberDetail = "looks like a card number (brand prefix, length and Luhn check); Ringback takes none. " +
+	"If it is an identifier, set card_number_screen: false at the endpoint"
+
+// checkCardNumbers finds what looks like a card number in any string. An endpoint
+// may let its identifiers through: an order number can look like one.
+func checkCardNumbers(e operation.Endpoint, r operation.StartRequest) []operation.FieldError {
+	var faults []operation.FieldError
+	check := func(field, value string) {
+		if operation.LooksLikeCardNumber(value) {
+			faults = append(faults, operation.FieldError{Field: field, Detail: cardNumberDetail})
+		}
+	}
+	if e.ScreenIdentifiers {
+		check("operation_id", r.OperationID)
+		check("reference.order_id", r.Reference.OrderID)
+	}
+	check("method", r.Method)
+	check("known_status", r.KnownStatus)
+	check("callback.url", r.Callback.URL)
+	check("callback.statuses", strings.Join(r.Callback.Statuses, " "))
+	return faults
+}
+
+// checkPushed checks a pushed status against the vocabulary of the endpoint's source.
+func (s *Service) checkPushed(key operation.Key, status string) error {
+	if err := s.refuseCardNumber(key); err != nil {
+		return err
+	}
+	rules := []operation.FieldRule{{Field: "known_status", Allowed: s.Vocabulary}}
+	if endpoint, ok := s.Endpoint(key.Endpoint); ok {
+		rules = endpoint.Fields
+	}
+	i := slices.IndexFunc(rules, func(rule operation.FieldRule) bool { return rule.Field == "known_status" })
+	if i < 0 {
+		return nil
+	}
+	return operation.Validate(rules[i].As("status").Check(status))
+}
