@@ -10,6 +10,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/token"
+
 	"ringback/internal/dialect"
 	"ringback/internal/egress"
 	"ringback/internal/operation"
@@ -27,20 +30,20 @@ type Config struct {
 	Telemetry Telemetry           `yaml:"telemetry,omitzero"`
 	Notices   Notices             `yaml:"notices,omitzero"`
 	Codec     Codec               `yaml:"codec,omitzero"`
-	// Hash is 12 hexadecimal digits that differ between configurations, with their
-	// secrets and certificates, wherever their files are (promise 14).
+	// Hash is 12 hexadecimal digits that differ between configurations, their secrets
+	// and the contents of their files (promise 14).
 	Hash string `yaml:"-"`
-	// Warnings are what should be seen to, each with its file and line.
+	// Warnings are about certificates and files, each with file and line.
 	Warnings []string `yaml:"-"`
 }
 
-// API is how the HTTP API listens, and who may use it.
+// API is the HTTP API: where it listens and who may use it.
 type API struct {
 	// Listen is host:port; 127.0.0.1:8080 unless set. Without Keys it is loopback.
 	Listen    string    `yaml:"listen,omitzero"`
 	Keys      []Key     `yaml:"keys,omitempty"`
 	RateLimit RateLimit `yaml:"rate_limit,omitzero"`
-	// MaxStarts is how many starts and redeliveries of this program may be in
+	// MaxStarts bounds the starts and redeliveries of this program that are in
 	// Temporal at once; 0: as its latency allows.
 	MaxStarts int        `yaml:"max_starts,omitzero"`
 	TLS       *ServerTLS `yaml:"tls,omitzero"`
@@ -50,9 +53,8 @@ type API struct {
 type Key struct {
 	// Name is whose key it is; two keys may share it while one replaces the other.
 	Name string `yaml:"name,omitzero"`
-	// SHA256 is that of the key; the key itself is in no file of ours.
-	SHA256 Digest `yaml:"sha256,omitzero"`
-	// Scopes are of Scopes.
+	// SHA256 is the key's digest; the key itself is in no file.
+	SHA256 Digest   `yaml:"sha256,omitzero"`
 	Scopes []string `yaml:"scopes,omitempty"`
 	// Endpoints are the only ones that the key may touch; empty: all.
 	Endpoints []string `yaml:"endpoints,omitempty"`
@@ -82,35 +84,33 @@ type Telemetry struct {
 	Traces Traces `yaml:"traces,omitzero"`
 }
 
-// Traces say where spans go.
+// Traces are sent by OTLP/HTTP.
 type Traces struct {
-	// Endpoint is the base URL of an OTLP/HTTP receiver. Empty: that of the
-	// standard's variables OTEL_EXPORTER_OTLP_…, or traces are off.
+	// Endpoint is the receiver's base URL; empty: that of OTEL_EXPORTER_OTLP_…, or
+	// traces are off.
 	Endpoint string `yaml:"endpoint,omitzero"`
-	// Ratio is the share of traces recorded where the caller has not decided;
-	// 1 unless set.
+	// Ratio is the share recorded where the caller has not decided; 1 unless set.
 	Ratio float64 `yaml:"ratio"`
 }
 
 // Notices are callbacks about deliveries without an acknowledgement, and about
 // endpoints that are failing or have recovered.
 type Notices struct {
-	// Endpoint is one of Config.Endpoints, of the dialect standard and with a URL
-	// of its own; empty: no notices are sent. Without source and poll it takes no
-	// operations. Deliveries to it cause no notices.
+	// Endpoint is a name in Config.Endpoints, of the dialect standard and with a URL;
+	// empty: no notices. Without source and poll it takes no operations.
 	Endpoint string `yaml:"endpoint,omitzero"`
-	// FailingAfter is after how many unacknowledged attempts in a row, in one
-	// worker, an endpoint is failing; 20 unless set.
+	// FailingAfter is the number of unacknowledged attempts in a row, in one worker,
+	// after which an endpoint is failing; 20 unless set.
 	FailingAfter int `yaml:"failing_after,omitzero"`
 }
 
-// Egress is what may be called beyond public addresses.
+// Egress says what may be called beyond public addresses.
 type Egress struct {
-	// Allow are networks; a link-local or metadata address opens only where it
-	// is named alone, as 169.254.169.254/32.
+	// Allow are networks; a link-local or metadata address must be named alone, as
+	// 169.254.169.254/32.
 	Allow []netip.Prefix `yaml:"allow,omitempty"`
-	// Proxy is the URL of a CONNECT proxy, such as http://10.0.0.5:3128, through
-	// which addresses that Allow does not cover are called; empty: none.
+	// Proxy is the URL of a CONNECT proxy for addresses that Allow does not cover;
+	// empty: none.
 	Proxy string `yaml:"proxy,omitzero"`
 }
 
@@ -127,10 +127,9 @@ type Source struct {
 	ExtSystemID string    `yaml:"ext_system_id,omitzero"`
 	Login       string    `yaml:"login,omitzero"`
 	Password    Secret    `yaml:"password,omitzero"`
-	// ClientDN replaces the common name of a base URL's client certificate; empty:
-	// that name.
+	// ClientDN replaces the common name of a base URL's client certificate.
 	ClientDN string `yaml:"client_dn,omitzero"`
-	// RegisteredAtZone is the zone that RegDate is written in; the kind's own unless set.
+	// RegisteredAtZone is the zone of RegDate; the kind's own unless set.
 	RegisteredAtZone Zone `yaml:"registered_at_zone,omitzero"`
 	// FinalStatuses replace the kind's own set of final statuses.
 	FinalStatuses []string  `yaml:"final_statuses,omitempty"`
@@ -147,14 +146,13 @@ type BaseURL struct {
 	TLS ClientTLS `yaml:"tls,omitzero"`
 }
 
-// MaxTimeout is the longest that one request may take: the watch and an
-// operator's withdrawal wait for it.
+// MaxTimeout bounds one request: the watch and an operator's withdrawal wait for it.
 const MaxTimeout = 2 * time.Minute
 
 func (s *Source) defaults() { s.Timeout = 10 * time.Second }
 
-// Open is the configuration of the source's adapter, secrets revealed. client
-// makes a client for each base URL, such as [egress.Guard.Client].
+// Open is the configuration of the source's adapter, with its secrets. client makes
+// the client of each base URL.
 func (s Source) Open(client func(tlsConfig *tls.Config, timeout time.Duration) *http.Client) source.Config {
 	opened := source.Config{
 		Name: s.Name, ExtSystemID: s.ExtSystemID, Login: s.Login, Password: s.Password.Reveal(),
@@ -187,13 +185,11 @@ type Endpoint struct {
 	Source  string `yaml:"source,omitzero"`
 	// URL is where callbacks are sent; empty where each operation has its own.
 	URL string `yaml:"url,omitzero"`
-	// CallbackURL is PerOperation, or empty.
+	// CallbackURL is PerOperation or empty.
 	CallbackURL string `yaml:"callback_url,omitzero"`
-	// Methods are the allowed values of a start's method: all of the source
-	// kind's unless set.
+	// Methods are the allowed methods of a start; all of the source kind's unless set.
 	Methods []string `yaml:"methods,omitempty"`
-	// Statuses are the only ones that are delivered; empty: all that the source's
-	// rules name.
+	// Statuses are the only ones delivered; empty: all that the source's rules name.
 	Statuses []string `yaml:"statuses,omitempty"`
 	// Enabled is true unless set; false refuses starts.
 	Enabled bool `yaml:"enabled"`
@@ -204,12 +200,11 @@ type Endpoint struct {
 	Signing   Signing  `yaml:"signing,omitzero"`
 	// HonorRetryAfter lets a receiver's Retry-After lengthen the interval (promise 5).
 	HonorRetryAfter bool `yaml:"honor_retry_after"`
-	// CardNumberScreen refuses identifiers that look like a card number; true unless set.
+	// CardNumberScreen refuses identifiers like a card number; true unless set.
 	CardNumberScreen bool      `yaml:"card_number_screen"`
 	TLS              ClientTLS `yaml:"tls,omitzero"`
 	Auth             Auth      `yaml:"auth,omitzero"`
-	// Headers are sent with each attempt. Those that carry a credential are
-	// references in the file; all are kept as secrets.
+	// Headers are sent with each attempt.
 	Headers map[string]Header `yaml:"headers,omitempty"`
 	// Traceparent sends an attempt's trace in a header, where traces are on.
 	Traceparent bool `yaml:"traceparent"`
@@ -236,8 +231,7 @@ func (e *Endpoint) defaults() {
 }
 
 // Poll is when the source is polled (promise 2); exactly one of Schedule and
-// Interval is set. All durations are whole milliseconds of at most MaxSpan, the
-// gaps of Schedule together.
+// Interval is set. Durations are whole milliseconds of at most MaxSpan.
 type Poll struct {
 	Schedule     []time.Duration `yaml:"schedule,omitempty"`
 	Interval     time.Duration   `yaml:"interval,omitzero"`
@@ -263,15 +257,13 @@ const MaxStarts = 10_000
 // MaxAttempts is the greatest k.
 const MaxAttempts = 1000
 
-// MaxSpan is the longest that an operation may be watched, that a delivery may
-// last, and that either may wait for what comes next: ten years. What the worker
-// and the server add to it stays far below the 250 years that a timer of the
-// server holds.
+// MaxSpan bounds how long an operation may be watched and a delivery may last: ten
+// years, far below the 250 years of the server's timers.
 const MaxSpan = 10 * 365 * 24 * time.Hour
 
 // Signing is how callbacks are signed (Standard Webhooks).
 type Signing struct {
-	// Secrets sign each callback, all of them: two while one replaces the other.
+	// Secrets all sign each callback: two while one replaces the other.
 	Secrets []Secret `yaml:"secrets,omitempty"`
 }
 
@@ -284,7 +276,7 @@ func (s Signing) Reveal() []string {
 	return values
 }
 
-// Auth is the Authorization header of an attempt: at most one of both.
+// Auth is the Authorization header of an attempt; at most one field is set.
 type Auth struct {
 	Bearer Secret `yaml:"bearer,omitzero"`
 	Basic  *Basic `yaml:"basic,omitzero"`
@@ -324,8 +316,8 @@ func (z Zone) MarshalText() ([]byte, error) {
 	return []byte(z.Location.String()), nil
 }
 
-// ClientTLS is our certificate for a server, and which servers we trust.
-// Cert and Key, or CA, or all of them are set; or nothing is.
+// ClientTLS is our certificate for a server and the authorities that we trust. Cert
+// and Key go together.
 type ClientTLS struct {
 	// Cert and Key are PEM files of our client certificate.
 	Cert string `yaml:"cert,omitzero"`
@@ -377,17 +369,29 @@ func Load(path string) (*Config, error) {
 	return Parse(path, data)
 }
 
-// Parse reads data as if it was the file called name, which errors show and
-// which relative paths in it are relative to.
+// FileWarnings are about the permissions of the file at path: anyone who can change
+// it decides where callbacks go.
+func FileWarnings(path string) []string {
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() || info.Mode().Perm()&0o006 == 0 {
+		return nil
+	}
+	can := "read"
+	if info.Mode().Perm()&0o002 != 0 {
+		can = "change"
+	}
+	return []string{fmt.Sprintf("%s: every user of this machine can %s this file (mode %04o): 0600 would do", path, can, info.Mode().Perm())}
+}
+
+// Parse reads data as the content of the file called name.
 func Parse(name string, data []byte) (*Config, error) {
-	d := newDecoder(name)
+	d := &decoder{file: name, positions: map[string]*token.Position{}, anchors: map[string]ast.Node{}, secrets: map[string]string{}}
 	c := &Config{API: API{
 		Listen:    "127.0.0.1:8080",
 		RateLimit: RateLimit{PerSecond: 200, Burst: 400, ChangesPerSecond: 2000, ChangesBurst: 4000},
 	}, Telemetry: Telemetry{Listen: "127.0.0.1:9464", Traces: Traces{Ratio: 1}}, Notices: Notices{FailingAfter: 20}}
 	if d.decode(data, c) {
-		v := &validator{decoder: d, config: c}
-		v.validate()
+		(&validator{decoder: d, config: c}).validate()
 	}
 	if err := join(d.faults); err != nil {
 		return nil, err
@@ -400,16 +404,15 @@ func Parse(name string, data []byte) (*Config, error) {
 	return c, nil
 }
 
-// Endpoint is the endpoint of that name as a start needs it, without secrets;
-// false if there is none.
+// Endpoint is the endpoint of that name as a start needs it, without secrets.
 func (c *Config) Endpoint(name string) (operation.Endpoint, bool) {
 	e, ok := c.Endpoints[name]
 	if !ok {
 		return operation.Endpoint{}, false
 	}
 	s := c.Sources[e.Source]
-	kind, known := source.KindByName(s.Kind)
 	var rules operation.Rules
+	kind, known := source.KindByName(s.Kind)
 	if known {
 		rules = e.rules(kind.Rules(s.FinalStatuses))
 	}

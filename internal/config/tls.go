@@ -6,8 +6,7 @@ import (
 	"time"
 )
 
-// clientTLS loads what t names; t stays without configuration where it names
-// nothing.
+// clientTLS loads the files that t names.
 func (v *validator) clientTLS(path string, t *ClientTLS) {
 	if !t.isSet() {
 		return
@@ -54,11 +53,11 @@ func (v *validator) keyPair(path, cert, key string) (pair tls.Certificate, leaf 
 	}
 	pair, err := tls.X509KeyPair(certPEM, keyPEM)
 	if err != nil {
-		v.fault(path+".cert", "%w: allowed are a certificate and its key as PEM files", err)
+		v.fault(path+".cert", "%w; allowed: a certificate and its key as PEM files", err)
 		return tls.Certificate{}, nil
 	}
 	if time.Now().After(pair.Leaf.NotAfter) {
-		v.warn(path+".cert", "this certificate has run out on %s", pair.Leaf.NotAfter.UTC().Format(time.RFC3339))
+		v.warn(path+".cert", "this certificate expired on %s", pair.Leaf.NotAfter.UTC().Format(time.RFC3339))
 	}
 	return pair, pair.Leaf
 }
@@ -69,9 +68,7 @@ func (v *validator) authorities(path, file string) *x509.CertPool {
 		return nil
 	}
 	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(content) {
-		v.fault(path, "%s holds no certificate: allowed is a PEM file with one or more", quote(file))
-	}
+	v.require(pool.AppendCertsFromPEM(content), path, "%s contains no certificate; allowed: a PEM file with one or more", quote(file))
 	return pool
 }
 

@@ -14,7 +14,7 @@ const (
 	maxFileBytes = 1 << 20
 
 	referenceWords = "a reference, ${env:NAME} or ${file:PATH}"
-	literalFault   = "a literal stands where a secret belongs: allowed is " + referenceWords
+	literalFault   = "a secret must not be written in this file; allowed: " + referenceWords
 )
 
 var references = regexp.MustCompile(`\$\{([^}]*)(\}?)`)
@@ -66,7 +66,7 @@ func (d *decoder) referenced(path, reference string) (string, error) {
 		}
 		return "", fmt.Errorf("the file %s is empty", quote(name))
 	}
-	return "", errors.New("this reference can't be read: allowed are ${env:NAME} and ${file:PATH}")
+	return "", errors.New("this reference is invalid; allowed: ${env:NAME} or ${file:PATH}")
 }
 
 // readFile reads a file that the value at path names, relative to the
@@ -77,7 +77,7 @@ func (d *decoder) readFile(path, name string, private bool) ([]byte, error) {
 	}
 	info, err := os.Stat(name)
 	if err != nil {
-		return nil, fmt.Errorf("can't read the file: %w", err)
+		return nil, fmt.Errorf("cannot read the file: %w", err)
 	}
 	if !info.Mode().IsRegular() || info.Size() > maxFileBytes {
 		return nil, fmt.Errorf("%s is not a regular file of at most %d bytes", quote(name), maxFileBytes)
@@ -87,7 +87,7 @@ func (d *decoder) readFile(path, name string, private bool) ([]byte, error) {
 	}
 	content, err := os.ReadFile(name)
 	if err != nil {
-		return nil, fmt.Errorf("can't read the file: %w", err)
+		return nil, fmt.Errorf("cannot read the file: %w", err)
 	}
 	return content, nil
 }
