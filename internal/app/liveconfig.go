@@ -100,9 +100,7 @@ func (l *liveConfig) use(path string, c *config.Config) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	if err := l.codec.Use(codecKeys(c.Codec.Keys)); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
+	l.codec.Use(codecKeys(c.Codec.Keys))
 	l.current.Store(s)
 	return nil
 }

@@ -33,9 +33,9 @@ const (
 )
 
 // Bytes is the key itself.
-func (k CodecKey) Bytes() []byte {
+func (k CodecKey) Bytes() [codecKeyBytes]byte {
 	key, _ := base64.StdEncoding.DecodeString(k.Key.Reveal())
-	return key
+	return [codecKeyBytes]byte(key)
 }
 
 func (v *validator) codec(path string, c Codec) {
@@ -53,7 +53,8 @@ func (v *validator) codecKey(path string, key CodecKey, before []CodecKey) {
 	if key.Key.IsZero() {
 		v.missing(path+".key", referenceWords)
 	}
-	v.require(len(key.Bytes()) == codecKeyBytes, path+".key",
+	decoded, err := base64.StdEncoding.DecodeString(key.Key.Reveal())
+	v.require(err == nil && len(decoded) == codecKeyBytes, path+".key",
 		"is not the base64 of %d bytes; allowed: the output of openssl rand -base64 %d", codecKeyBytes, codecKeyBytes)
 	for _, other := range before {
 		v.require(other.ID != key.ID, path+".id", "%s occurs twice", quote(key.ID))
