@@ -160,7 +160,7 @@ func (p *process) newService() error {
 	p.service = &service.Service{
 		Client: p.client, Namespace: o.Namespace, Identity: o.Identity, Converter: o.DataConverter, Failures: o.FailureConverter,
 		Endpoint: func(name string) (operation.Endpoint, bool) { return p.config.file().Endpoint(name) }, EndpointNames: p.config.endpointNames, Vocabulary: vocabulary(),
-		CheckURL:          func(ctx context.Context, url string) error { return p.config.current.Load().guard.CheckURL(ctx, url) },
+		CheckURL:          func(ctx context.Context, url string) error { return p.config.file().Guard.CheckURL(ctx, url) },
 		CardNumberRefused: func(endpoint string) { p.metrics.cardNumberRefusals.WithLabelValues(endpoint).Inc() },
 		UIURL:             p.UIURL, Build: p.Build,
 	}

@@ -14,7 +14,6 @@ import (
 	"ringback/internal/codec"
 	"ringback/internal/config"
 	"ringback/internal/dialect"
-	"ringback/internal/egress"
 	"ringback/internal/receiver"
 	"ringback/internal/source"
 	"ringback/internal/telemetry"
@@ -32,7 +31,6 @@ type liveConfig struct {
 type snapshot struct {
 	config    *config.Config
 	traces    *telemetry.Traces
-	guard     *egress.Guard
 	endpoints map[string]receiver.Endpoint
 	sources   map[string]activities.Source
 	keys      []rest.Key
@@ -42,12 +40,8 @@ type snapshot struct {
 }
 
 func newSnapshot(c *config.Config, traces *telemetry.Traces) (*snapshot, error) {
-	guard, err := c.Egress.Guard()
-	if err != nil {
-		return nil, fmt.Errorf("egress.proxy: %w", err)
-	}
 	s := &snapshot{
-		config: c, traces: traces, guard: guard, keys: apiKeys(c.API.Keys),
+		config: c, traces: traces, keys: apiKeys(c.API.Keys),
 		endpoints: map[string]receiver.Endpoint{}, sources: map[string]activities.Source{},
 	}
 	if s.tls = c.API.TLS.Config(); s.tls != nil {
@@ -61,12 +55,9 @@ func newSnapshot(c *config.Config, traces *telemetry.Traces) (*snapshot, error) 
 		s.endpoints[name] = endpoint
 	}
 	for name, src := range c.Sources {
-		kind, ok := source.KindByName(src.Kind)
-		if !ok {
-			return nil, fmt.Errorf("source %s: there is no kind %q", name, src.Kind)
-		}
+		kind, _ := source.KindByName(src.Kind) // which the configuration checked
 		opened := kind.Open(src.Open(func(tlsConfig *tls.Config, timeout time.Duration) *http.Client {
-			return traces.Client(s.guard.Client(tlsConfig, timeout), "poll", false)
+			return traces.Client(s.config.Guard.Client(tlsConfig, timeout), "poll", false)
 		}))
 		s.sources[name] = activities.Source{Source: opened, Vocabulary: kind.Vocabulary}
 	}
@@ -74,13 +65,10 @@ func newSnapshot(c *config.Config, traces *telemetry.Traces) (*snapshot, error) 
 }
 
 func (s *snapshot) endpoint(e config.Endpoint) (receiver.Endpoint, error) {
-	spoken, ok := dialect.ByName(e.Dialect)
-	if !ok {
-		return receiver.Endpoint{}, fmt.Errorf("there is no dialect %q", e.Dialect)
-	}
+	spoken, _ := dialect.ByName(e.Dialect) // which the configuration checked
 	endpoint := receiver.Endpoint{
 		Name: e.Name, Dialect: spoken, URL: e.URL, Header: http.Header{},
-		Client: s.traces.Client(s.guard.Client(e.TLS.Config(), 0), "attempt", e.Traceparent), HonorRetryAfter: e.HonorRetryAfter, MaxConcurrent: e.MaxConcurrent,
+		Client: s.traces.Client(s.config.Guard.Client(e.TLS.Config(), 0), "attempt", e.Traceparent), HonorRetryAfter: e.HonorRetryAfter, MaxConcurrent: e.MaxConcurrent,
 	}
 	for name, value := range e.Headers {
 		endpoint.Header.Set(name, value.Reveal())

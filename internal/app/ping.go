@@ -58,7 +58,7 @@ func (l *liveConfig) checkPing(ctx context.Context, e receiver.Endpoint, request
 	case operation.LooksLikeCardNumber(request.URL):
 		fault = "looks like a card number, and Ringback takes none"
 	case request.URL != "":
-		if err := l.current.Load().guard.CheckURL(ctx, request.URL); err != nil {
+		if err := l.file().Guard.CheckURL(ctx, request.URL); err != nil {
 			fault = err.Error()
 		}
 	}

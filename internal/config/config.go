@@ -6,12 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
-	"os"
 	"slices"
 	"time"
-
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/token"
 
 	"ringback/internal/dialect"
 	"ringback/internal/egress"
@@ -30,6 +26,8 @@ type Config struct {
 	Telemetry Telemetry           `yaml:"telemetry,omitzero"`
 	Notices   Notices             `yaml:"notices,omitzero"`
 	Codec     Codec               `yaml:"codec,omitzero"`
+	// Guard is that of Egress, for all outgoing requests.
+	Guard *egress.Guard `yaml:"-"`
 	// Hash is 12 hexadecimal digits that differ between configurations, their secrets
 	// and the contents of their files (promise 14).
 	Hash string `yaml:"-"`
@@ -65,21 +63,18 @@ var Scopes = []string{"start", "read", "revoke", "redeliver", "force", "admin"}
 
 // RateLimit bounds the calls of one key; without keys, of all callers together.
 type RateLimit struct {
-	// PerSecond is the steady rate of reads; 200 unless set.
+	// PerSecond and Burst are for reads; 200 and 400 unless set.
 	PerSecond float64 `yaml:"per_second"`
-	// Burst is how many reads may come at once; 400 unless set.
-	Burst int `yaml:"burst,omitzero"`
-	// ChangesPerSecond is that of everything but reads; 2000 unless set.
+	Burst     int     `yaml:"burst,omitzero"`
+	// ChangesPerSecond and ChangesBurst are for all else; 2000 and 4000 unless set.
 	ChangesPerSecond float64 `yaml:"changes_per_second"`
-	// ChangesBurst is how many changes may come at once; 4000 unless set.
-	ChangesBurst int `yaml:"changes_burst,omitzero"`
+	ChangesBurst     int     `yaml:"changes_burst,omitzero"`
 }
 
 // Telemetry is how a program shows what it does.
 type Telemetry struct {
-	// Listen is host:port where a program without the API serves /metrics,
-	// /healthz and /readyz; 127.0.0.1:9464 unless set. Without API.Keys it is
-	// loopback; with them /metrics asks for a key with the scope read.
+	// Listen is host:port where a program without the API serves /metrics, /healthz and
+	// /readyz; 127.0.0.1:9464 unless set. Without API.Keys it is loopback.
 	Listen string `yaml:"listen,omitzero"`
 	Traces Traces `yaml:"traces,omitzero"`
 }
@@ -114,13 +109,9 @@ type Egress struct {
 	Proxy string `yaml:"proxy,omitzero"`
 }
 
-// Guard is the guard of all outgoing requests; its error is about Proxy.
-func (e Egress) Guard() (*egress.Guard, error) { return egress.New(e.Allow).Through(e.Proxy) }
-
 // Source is one configured core.
 type Source struct {
 	Name string `yaml:"-"`
-	// Kind is a name of source.KindNames.
 	Kind string `yaml:"kind,omitzero"`
 	// BaseURLs are tried in turn until one answers.
 	BaseURLs    []BaseURL `yaml:"base_urls,omitempty"`
@@ -130,7 +121,7 @@ type Source struct {
 	// ClientDN replaces the common name of a base URL's client certificate.
 	ClientDN string `yaml:"client_dn,omitzero"`
 	// RegisteredAtZone is the zone of RegDate; the kind's own unless set.
-	RegisteredAtZone Zone `yaml:"registered_at_zone,omitzero"`
+	RegisteredAtZone string `yaml:"registered_at_zone,omitzero"`
 	// FinalStatuses replace the kind's own set of final statuses.
 	FinalStatuses []string  `yaml:"final_statuses,omitempty"`
 	MAC           MAC       `yaml:"mac,omitzero"`
@@ -156,8 +147,10 @@ func (s *Source) defaults() { s.Timeout = 10 * time.Second }
 func (s Source) Open(client func(tlsConfig *tls.Config, timeout time.Duration) *http.Client) source.Config {
 	opened := source.Config{
 		Name: s.Name, ExtSystemID: s.ExtSystemID, Login: s.Login, Password: s.Password.Reveal(),
-		RegisteredAtZone: s.RegisteredAtZone.Location,
-		MACID:            s.MAC.ID, MACKey: s.MAC.Key.Reveal(),
+		MACID: s.MAC.ID, MACKey: s.MAC.Key.Reveal(),
+	}
+	if s.RegisteredAtZone != "" {
+		opened.RegisteredAtZone, _ = time.LoadLocation(s.RegisteredAtZone)
 	}
 	for _, base := range s.BaseURLs {
 		shown := s.TLS
@@ -179,8 +172,7 @@ type MAC struct {
 
 // Endpoint is one registered receiver.
 type Endpoint struct {
-	Name string `yaml:"-"`
-	// Dialect is a name of dialect.Names, Source one of Config.Sources.
+	Name    string `yaml:"-"`
 	Dialect string `yaml:"dialect,omitzero"`
 	Source  string `yaml:"source,omitzero"`
 	// URL is where callbacks are sent; empty where each operation has its own.
@@ -201,11 +193,10 @@ type Endpoint struct {
 	// HonorRetryAfter lets a receiver's Retry-After lengthen the interval (promise 5).
 	HonorRetryAfter bool `yaml:"honor_retry_after"`
 	// CardNumberScreen refuses identifiers like a card number; true unless set.
-	CardNumberScreen bool      `yaml:"card_number_screen"`
-	TLS              ClientTLS `yaml:"tls,omitzero"`
-	Auth             Auth      `yaml:"auth,omitzero"`
-	// Headers are sent with each attempt.
-	Headers map[string]Header `yaml:"headers,omitempty"`
+	CardNumberScreen bool              `yaml:"card_number_screen"`
+	TLS              ClientTLS         `yaml:"tls,omitzero"`
+	Auth             Auth              `yaml:"auth,omitzero"`
+	Headers          map[string]Header `yaml:"headers,omitempty"`
 	// Traceparent sends an attempt's trace in a header, where traces are on.
 	Traceparent bool `yaml:"traceparent"`
 	// MaxConcurrent is the most attempts under way at once from one worker;
@@ -213,11 +204,10 @@ type Endpoint struct {
 	MaxConcurrent int `yaml:"max_concurrent,omitzero"`
 }
 
-// Header is the value of a header that an endpoint's attempts carry.
+// Header is the value of a header of an endpoint's attempts.
 type Header struct {
 	Secret
-	// literal: written in the file itself.
-	literal bool
+	literal bool // not a reference
 }
 
 // PerOperation is the value of callback_url that lets each start bring its URL.
@@ -242,8 +232,7 @@ type Poll struct {
 
 // Delivery is h and k (promise 5).
 type Delivery struct {
-	// Interval is h, in whole milliseconds. Attempts times Interval and Timeout
-	// are at most MaxSpan.
+	// Interval is h, in whole milliseconds. The attempts last at most MaxSpan.
 	Interval time.Duration `yaml:"interval,omitzero"`
 	// Attempts is k, 1 to MaxAttempts.
 	Attempts int `yaml:"attempts,omitzero"`
@@ -251,15 +240,13 @@ type Delivery struct {
 	Timeout time.Duration `yaml:"timeout,omitzero"`
 }
 
-// MaxStarts is the most starts of a program that may be in Temporal at once.
-const MaxStarts = 10_000
-
-// MaxAttempts is the greatest k.
-const MaxAttempts = 1000
-
-// MaxSpan bounds how long an operation may be watched and a delivery may last: ten
-// years, far below the 250 years of the server's timers.
-const MaxSpan = 10 * 365 * 24 * time.Hour
+const (
+	// MaxStarts is the greatest API.MaxStarts, MaxAttempts the greatest k.
+	MaxStarts, MaxAttempts = 10_000, 1000
+	// MaxSpan bounds how long an operation may be watched and a delivery may last: ten
+	// years, far below the 250 years of the server's timers.
+	MaxSpan = 10 * 365 * 24 * time.Hour
+)
 
 // Signing is how callbacks are signed (Standard Webhooks).
 type Signing struct {
@@ -304,105 +291,6 @@ type Digest [32]byte
 
 // MarshalText is the digest in hexadecimal.
 func (d Digest) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "%x", d[:]), nil }
-
-// Zone is a time zone, nil unless set.
-type Zone struct{ *time.Location }
-
-// MarshalText is the zone's name, empty if unset.
-func (z Zone) MarshalText() ([]byte, error) {
-	if z.Location == nil {
-		return nil, nil
-	}
-	return []byte(z.Location.String()), nil
-}
-
-// ClientTLS is our certificate for a server and the authorities that we trust. Cert
-// and Key go together.
-type ClientTLS struct {
-	// Cert and Key are PEM files of our client certificate.
-	Cert string `yaml:"cert,omitzero"`
-	Key  string `yaml:"key,omitzero"`
-	// CA is a PEM file with the authorities trusted instead of the system's.
-	CA string `yaml:"ca,omitzero"`
-
-	config     *tls.Config
-	commonName string
-}
-
-func (t ClientTLS) isSet() bool { return t.Cert != "" || t.Key != "" || t.CA != "" }
-
-// Config is the TLS configuration, nil where nothing is set. It is a copy.
-func (t ClientTLS) Config() *tls.Config { return t.config.Clone() }
-
-// ServerTLS is the API's own certificate.
-type ServerTLS struct {
-	Cert string `yaml:"cert,omitzero"`
-	Key  string `yaml:"key,omitzero"`
-	// ClientCA is a PEM file: clients must show a certificate of one of its authorities.
-	ClientCA string `yaml:"client_ca,omitzero"`
-
-	config *tls.Config
-}
-
-// Config is the TLS configuration of the listener. It is a copy.
-func (t *ServerTLS) Config() *tls.Config {
-	if t == nil {
-		return nil
-	}
-	return t.config.Clone()
-}
-
-// Load reads the file at path. Its error is a joined list of *Fault, one a
-// line, or says that the file can't be read.
-func Load(path string) (*Config, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, fmt.Errorf("read configuration: %w", err)
-	}
-	if info.Size() > maxFileBytes {
-		return nil, fmt.Errorf("read configuration: %s is larger than %d bytes", path, maxFileBytes)
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("read configuration: %w", err)
-	}
-	return Parse(path, data)
-}
-
-// FileWarnings are about the permissions of the file at path: anyone who can change
-// it decides where callbacks go.
-func FileWarnings(path string) []string {
-	info, err := os.Stat(path)
-	if err != nil || !info.Mode().IsRegular() || info.Mode().Perm()&0o006 == 0 {
-		return nil
-	}
-	can := "read"
-	if info.Mode().Perm()&0o002 != 0 {
-		can = "change"
-	}
-	return []string{fmt.Sprintf("%s: every user of this machine can %s this file (mode %04o): 0600 would do", path, can, info.Mode().Perm())}
-}
-
-// Parse reads data as the content of the file called name.
-func Parse(name string, data []byte) (*Config, error) {
-	d := &decoder{file: name, positions: map[string]*token.Position{}, anchors: map[string]ast.Node{}, secrets: map[string]string{}}
-	c := &Config{API: API{
-		Listen:    "127.0.0.1:8080",
-		RateLimit: RateLimit{PerSecond: 200, Burst: 400, ChangesPerSecond: 2000, ChangesBurst: 4000},
-	}, Telemetry: Telemetry{Listen: "127.0.0.1:9464", Traces: Traces{Ratio: 1}}, Notices: Notices{FailingAfter: 20}}
-	if d.decode(data, c) {
-		(&validator{decoder: d, config: c}).validate()
-	}
-	if err := join(d.faults); err != nil {
-		return nil, err
-	}
-	hash, err := hashOf(c, d.secrets)
-	if err != nil {
-		return nil, err
-	}
-	c.Hash, c.Warnings = hash, d.warnings
-	return c, nil
-}
 
 // Endpoint is the endpoint of that name as a start needs it, without secrets.
 func (c *Config) Endpoint(name string) (operation.Endpoint, bool) {

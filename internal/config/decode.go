@@ -225,7 +225,6 @@ var scalarTypes = map[reflect.Type]string{
 	reflect.TypeFor[time.Duration](): durationWords,
 	reflect.TypeFor[bool]():          "true or false",
 	reflect.TypeFor[netip.Prefix]():  "a network in CIDR notation such as 10.0.0.0/8, with no bit set after the prefix",
-	reflect.TypeFor[Zone]():          "an IANA time zone such as Europe/Kyiv",
 	reflect.TypeFor[Digest]():        "a SHA-256 in 64 hexadecimal digits",
 }
 
@@ -265,9 +264,6 @@ func parseScalar(text string, target any) bool {
 	case *netip.Prefix:
 		*into, err = netip.ParsePrefix(text)
 		return err == nil && *into == into.Masked()
-	case *Zone:
-		into.Location, err = time.LoadLocation(text)
-		return err == nil && text != "" && text != "Local" // which depends on the machine
 	case *Digest:
 		octets, err := hex.DecodeString(text)
 		copy(into[:], octets)

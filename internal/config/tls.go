@@ -6,6 +6,42 @@ import (
 	"time"
 )
 
+// ClientTLS is our certificate for a server and the authorities that we trust. Cert
+// and Key go together.
+type ClientTLS struct {
+	// Cert and Key are PEM files of our client certificate.
+	Cert string `yaml:"cert,omitzero"`
+	Key  string `yaml:"key,omitzero"`
+	// CA is a PEM file with the authorities trusted instead of the system's.
+	CA string `yaml:"ca,omitzero"`
+
+	config     *tls.Config
+	commonName string
+}
+
+func (t ClientTLS) isSet() bool { return t.Cert != "" || t.Key != "" || t.CA != "" }
+
+// Config is the TLS configuration, nil where nothing is set. It is a copy.
+func (t ClientTLS) Config() *tls.Config { return t.config.Clone() }
+
+// ServerTLS is the API's own certificate.
+type ServerTLS struct {
+	Cert string `yaml:"cert,omitzero"`
+	Key  string `yaml:"key,omitzero"`
+	// ClientCA is a PEM file: clients must show a certificate of one of its authorities.
+	ClientCA string `yaml:"client_ca,omitzero"`
+
+	config *tls.Config
+}
+
+// Config is the TLS configuration of the listener. It is a copy.
+func (t *ServerTLS) Config() *tls.Config {
+	if t == nil {
+		return nil
+	}
+	return t.config.Clone()
+}
+
 // clientTLS loads the files that t names.
 func (v *validator) clientTLS(path string, t *ClientTLS) {
 	if !t.isSet() {

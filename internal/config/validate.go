@@ -32,7 +32,6 @@ const (
 type validator struct {
 	*decoder
 	config *Config
-	guard  *egress.Guard
 }
 
 func (v *validator) validate() {
@@ -57,9 +56,10 @@ func (v *validator) validate() {
 
 func (v *validator) egress(path string, e Egress) {
 	var err error
-	if v.guard, err = e.Guard(); err != nil {
+	allowed := egress.New(e.Allow)
+	if v.config.Guard, err = allowed.Through(e.Proxy); err != nil {
 		v.fault(path+".proxy", "%w", err)
-		v.guard = egress.New(e.Allow)
+		v.config.Guard = allowed
 	}
 	if e.Proxy == "" && v.present(path+".proxy") {
 		v.missing(path+".proxy", "the URL of a proxy such as http://10.0.0.5:3128")
@@ -162,6 +162,11 @@ func (v *validator) source(path string, s *Source) {
 		v.require(!strings.Contains(s.BaseURLs[i].URL, "?"), at, "has a query; allowed: an http or https URL without one")
 		v.url(at, s.BaseURLs[i].URL)
 	}
+	if v.present(path + ".registered_at_zone") {
+		_, err := time.LoadLocation(s.RegisteredAtZone)
+		v.require(err == nil && s.RegisteredAtZone != "" && s.RegisteredAtZone != "Local", // which depends on the machine
+			path+".registered_at_zone", "%s is not an IANA time zone such as Europe/Kyiv", quote(s.RegisteredAtZone))
+	}
 	v.oneOf(path+".kind", s.Kind, source.KindNames())
 	kind, known := source.KindByName(s.Kind)
 	if !known {
@@ -231,7 +236,7 @@ func (v *validator) target(path string, e *Endpoint) {
 // url checks a URL and, where its host is an address, that address. The URL itself
 // may hold a credential and is not shown.
 func (v *validator) url(path, raw string) {
-	if err := v.guard.CheckLiteral(raw); err != nil {
+	if err := v.config.Guard.CheckLiteral(raw); err != nil {
 		v.fault(path, "%w; allowed: public addresses by https, and addresses that egress.allow covers", err)
 	}
 }
