@@ -241,8 +241,10 @@ type Delivery struct {
 }
 
 const (
-	// MaxStarts is the greatest API.MaxStarts, MaxAttempts the greatest k.
-	MaxStarts, MaxAttempts = 10_000, 1000
+	// MaxStarts is the greatest API.MaxStarts.
+	MaxStarts = 10_000
+	// MaxAttempts is the greatest k.
+	MaxAttempts = 1000
 	// MaxSpan bounds how long an operation may be watched and a delivery may last: ten
 	// years, far below the 250 years of the server's timers.
 	MaxSpan = 10 * 365 * 24 * time.Hour
