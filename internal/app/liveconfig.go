@@ -120,7 +120,7 @@ func (l *liveConfig) source(name string) (activities.Source, bool) {
 }
 
 // failingAfter is the number of unacknowledged attempts in a row after which an endpoint
-// is failing; 0 where nobody is notified of it.
+// is failing; 0 without a recipient of notices.
 func (l *liveConfig) failingAfter(endpoint string) int {
 	c := l.file()
 	if c.NoticeRecipient(endpoint) == nil {

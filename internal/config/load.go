@@ -9,7 +9,7 @@ import (
 )
 
 // Load reads the file at path. Its error is a joined list of *Fault, one a
-// line, or says that the file can't be read.
+// line, or says that the file cannot be read.
 func Load(path string) (*Config, error) {
 	info, err := os.Stat(path)
 	if err != nil {

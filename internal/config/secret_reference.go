@@ -19,8 +19,7 @@ const (
 
 var references = regexp.MustCompile(`\$\{([^}]*)(\}?)`)
 
-// secret expands the references in text. A text without one is refused. Nothing
-// of text or of what it stands for is ever shown.
+// secret expands the references in text, of which nothing is ever shown.
 func (d *decoder) secret(path, text string) Secret {
 	if !strings.Contains(text, "${") {
 		d.fault(path, literalFault)
@@ -36,8 +35,7 @@ func (d *decoder) secret(path, text string) Secret {
 	return NewSecret(expanded)
 }
 
-// header reads the value of a header. Whether it may be a literal depends on the
-// header's name and is checked later.
+// header reads the value of a header, which the validator may refuse as a literal.
 func (d *decoder) header(path, text string) Header {
 	if strings.Contains(text, "${") {
 		return Header{Secret: d.secret(path, text)}
@@ -70,7 +68,7 @@ func (d *decoder) referenced(path, reference string) (string, error) {
 }
 
 // readFile reads a file that the value at path names, relative to the
-// configuration's folder. A private one should not be readable by everybody.
+// configuration's folder. A private one should not be readable by all users.
 func (d *decoder) readFile(path, name string, private bool) ([]byte, error) {
 	if !filepath.IsAbs(name) {
 		name = filepath.Join(filepath.Dir(d.file), name)

@@ -72,7 +72,7 @@ func (v *validator) serverTLS(path string, t *ServerTLS) {
 	}
 }
 
-// keyPair loads a certificate and its key; leaf is nil if it can't.
+// keyPair loads a certificate and its key; leaf is nil on a fault.
 func (v *validator) keyPair(path, cert, key string) (pair tls.Certificate, leaf *x509.Certificate) {
 	if cert == "" {
 		v.missing(path+".cert", "a PEM file with the certificate, beside key")
