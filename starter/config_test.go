@@ -54,8 +54,8 @@ func TestConfigCheckNamesEachFaultAndItsLine(t *testing.T) {
 			"warning: ", "endpoints.LEDGER.auth.bearer: every user of this machine can read", "(mode 0604)"}},
 		"the same, strictly":       {signed, 0o600, 0o604, []string{"--strict"}, exitFailed, []string{"can read"}},
 		"a good file, strictly":    {signed, 0o600, 0o600, []string{"--strict"}, exitOK, []string{"is good"}},
-		"a secret that is missing": {aConfig[:len(aConfig)-2] + `, auth: {bearer: "${file:none}"}}`, 0o600, 0o600, nil, exitFailed, []string{"can't read the file"}},
-		"a literal secret":         {aConfig[:len(aConfig)-2] + `, auth: {bearer: ` + secret + `}}`, 0o600, 0o600, nil, exitFailed, []string{"a literal stands where a secret belongs"}},
+		"a secret that is missing": {aConfig[:len(aConfig)-2] + `, auth: {bearer: "${file:none}"}}`, 0o600, 0o600, nil, exitFailed, []string{"cannot read the file"}},
+		"a literal secret":         {aConfig[:len(aConfig)-2] + `, auth: {bearer: ` + secret + `}}`, 0o600, 0o600, nil, exitFailed, []string{"a secret must not be written in this file"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -16,7 +16,7 @@ import (
 	"ringback/internal/telemetry"
 )
 
-// newAPI is the API, with the probes, the metrics and the codec beside it.
+// newAPI is the API, with probes, metrics and the codec server.
 func (p *process) newAPI() *rest.Server {
 	return rest.New(rest.Options{
 		Operations:   apiService{p.service, &p.config, p.checkReachable},
@@ -34,7 +34,7 @@ func (p *process) newAPI() *rest.Server {
 	})
 }
 
-// newProbes is what a program without an API serves: probes and metrics.
+// newProbes is the server of a program without an API.
 func (p *process) newProbes() *rest.Server {
 	return rest.NewProbes(rest.Options{
 		Keys: p.config.keys, ConfigHash: p.config.hash, Ready: p.ready, Log: p.Log,
@@ -42,7 +42,7 @@ func (p *process) newProbes() *rest.Server {
 	})
 }
 
-// codecOrigins are the configured ones and that of the UI that links lead to.
+// codecOrigins are the configured origins and that of UIURL.
 func (p *process) codecOrigins() []string {
 	origins := p.config.file().Codec.Server.Origins
 	ui, err := url.Parse(p.UIURL)
@@ -52,12 +52,10 @@ func (p *process) codecOrigins() []string {
 	return append(slices.Clone(origins), ui.Scheme+"://"+ui.Host)
 }
 
-// apiService adds to the service what needs the sources, the endpoints and the
-// health of Temporal.
+// apiService adds to the service what needs the configuration and Temporal's health.
 type apiService struct {
 	*service.Service
-	config *liveConfig
-	// checkReachable is an error while Temporal is away.
+	config         *liveConfig
 	checkReachable func() error
 }
 
@@ -69,14 +67,13 @@ func (s apiService) Start(ctx context.Context, r operation.StartRequest) (operat
 	return s.Service.Start(ctx, r)
 }
 
-// Details asks the operation's source for its extended answer, now. Nothing of
-// it is stored.
+// Details reads the operation's details from its source; nothing of them is stored.
 func (s apiService) Details(ctx context.Context, key operation.Key) (map[string]any, error) {
 	start, err := s.Started(ctx, key)
 	if err != nil {
 		return nil, err
 	}
-	endpoint, ok := s.config.operationEndpoint(key.Endpoint)
+	endpoint, ok := s.config.file().Endpoint(key.Endpoint)
 	if !ok {
 		return nil, operation.Refuse(operation.ProblemNotFound, "The endpoint %s is not registered any more.", key.Endpoint)
 	}

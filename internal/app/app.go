@@ -1,5 +1,4 @@
-// Package app wires Ringback's programs: configuration, Temporal, worker and
-// API. It is the one place that knows all parts.
+// Package app wires Ringback's programs: configuration, Temporal, worker and API.
 package app
 
 import (
@@ -22,6 +21,7 @@ import (
 	"ringback/api/rest"
 	"ringback/internal/codec"
 	"ringback/internal/config"
+	"ringback/internal/operation"
 	"ringback/internal/overload"
 	"ringback/internal/service"
 	"ringback/internal/source"
@@ -36,21 +36,17 @@ type Options struct {
 	Temporal client.Options
 	// UIURL is the base address of the Temporal UI, for links; empty: none.
 	UIURL string
-	// Build says which build of a worker deployment this process is; zero: it is
-	// not versioned.
-	Build service.Build
-	// API and Worker say what this process hosts.
+	// Build is this process's build of a worker deployment; zero: not versioned.
+	Build       service.Build
 	API, Worker bool
-	// Listen replaces the configuration's api.listen, if not empty.
-	Listen string
-	// TelemetryListen does so with telemetry.listen, where there is no API.
-	TelemetryListen string
-	// Spans, if set, is handed the spans instead of an exporter.
+	// Listen, if not empty, replaces api.listen of the configuration, and
+	// TelemetryListen replaces telemetry.listen.
+	Listen, TelemetryListen string
+	// Spans, if set, takes the spans instead of an exporter.
 	Spans trace.SpanProcessor
 	Log   *zap.Logger
-	// Started, if set, is called once everything runs, with the address of the
-	// API, or without one with that of the metrics.
-	Started func(apiAddress string)
+	// Started, if set, is called once everything runs, with the listener's address.
+	Started func(address string)
 }
 
 // drainMargin is how much longer than an attempt a stop may take.
@@ -66,22 +62,21 @@ type process struct {
 	overload *overload.Limiter
 	client   client.Client
 	service  *service.Service
-	// workers serve the common task queue, and the one of this process alone on which
-	// other workers ask it to interrupt an activity; the first workersStarted have started.
+	// workers serve the common task queue and this process's own, on which others ask it
+	// to interrupt an activity; the first workersStarted have started.
 	workers        []worker.Worker
 	workersStarted int
 	outcomes       *telemetry.Operations
 	activities     *activities.Activities
 	listener       listener
 	api            *rest.Server
-	// connected: Temporal has been reached, and the workers run. away: it refused its
-	// latest connection.
+	// connected: Temporal was reached and the workers run. away: it refused the latest call.
 	connected, away atomic.Bool
 }
 
-// Run serves until ctx ends, then drains: no new starts, attempts in flight
-// finish, all else is left to other workers. Temporal may be away at the
-// beginning: /readyz says so, and the worker starts as soon as it is there.
+// Run serves until ctx ends, then drains: it takes no new starts and finishes the
+// attempts in flight. If Temporal is away at first, /readyz fails, and the worker starts
+// once it is there.
 func Run(ctx context.Context, o Options) error {
 	p := &process{Options: o, registry: prometheus.NewRegistry()}
 	if err := p.prepare(ctx); err != nil {
@@ -109,7 +104,7 @@ func Run(ctx context.Context, o Options) error {
 	return nil
 }
 
-// prepare makes all parts; nothing is reached over the network.
+// prepare makes all parts, without the network.
 func (p *process) prepare(ctx context.Context) error {
 	c, err := config.Load(p.ConfigPath)
 	if err != nil {
@@ -121,7 +116,7 @@ func (p *process) prepare(ctx context.Context) error {
 	if err := p.config.use(p.ConfigPath, c); err != nil {
 		return err
 	}
-	if p.listener, err = p.chooseListener(); err != nil {
+	if err := p.chooseListener(); err != nil {
 		return err
 	}
 	p.overload = overload.New(p.registry, func() int { return p.config.file().API.MaxStarts })
@@ -164,15 +159,15 @@ func (p *process) newService() error {
 	}
 	p.service = &service.Service{
 		Client: p.client, Namespace: o.Namespace, Identity: o.Identity, Converter: o.DataConverter, Failures: o.FailureConverter,
-		Endpoint: p.config.operationEndpoint, EndpointNames: p.config.endpointNames, CheckURL: p.config.checkURL, Vocabulary: vocabulary(),
+		Endpoint: func(name string) (operation.Endpoint, bool) { return p.config.file().Endpoint(name) }, EndpointNames: p.config.endpointNames, Vocabulary: vocabulary(),
+		CheckURL:          func(ctx context.Context, url string) error { return p.config.file().Guard.CheckURL(ctx, url) },
 		CardNumberRefused: func(endpoint string) { p.metrics.cardNumberRefusals.WithLabelValues(endpoint).Inc() },
 		UIURL:             p.UIURL, Build: p.Build,
 	}
 	return nil
 }
 
-// identity is this process's on the server: no other has it, since it names the
-// task queue of this process alone.
+// identity is unique: it names the task queue of this process.
 func identity() string {
 	host, err := os.Hostname()
 	if err != nil {
@@ -203,8 +198,8 @@ func (p *process) logRunning() {
 	}
 }
 
-// drain stops in the order in which nothing is lost: first no new starts, whose
-// eager tasks a stopping worker would strand, then the worker.
+// drain first refuses new starts, whose eager tasks a stopping worker would strand,
+// and then stops the worker.
 func (p *process) drain() {
 	p.Log.Info("stopping: attempts in flight finish first")
 	ctx, cancel := context.WithTimeout(context.Background(), rest.DefaultChangeTimeout)

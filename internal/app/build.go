@@ -9,14 +9,13 @@ import (
 	"ringback/internal/service"
 )
 
-// The variables that make a program a build of a worker deployment. Temporal's worker
-// controller sets them by these names.
+// The variables that Temporal's worker controller sets for a versioned worker.
 const (
 	deploymentVariable = "TEMPORAL_DEPLOYMENT_NAME"
 	buildVariable      = "TEMPORAL_WORKER_BUILD_ID"
 )
 
-// buildFrom reads both variables. Neither: the program is not versioned.
+// buildFrom reads both variables; neither: the program is not versioned.
 func buildFrom(variable func(string) string) (service.Build, error) {
 	build := service.Build{Deployment: variable(deploymentVariable), ID: variable(buildVariable)}
 	switch {
@@ -26,13 +25,12 @@ func buildFrom(variable func(string) string) (service.Build, error) {
 	case strings.ContainsAny(build.Deployment, ".:"):
 		return service.Build{}, fmt.Errorf("%s=%q: Temporal takes no name with a dot or a colon", deploymentVariable, build.Deployment)
 	case strings.HasPrefix(build.Deployment, "__") || strings.HasPrefix(build.ID, "__"):
-		return service.Build{}, fmt.Errorf("%s=%q and %s=%q: what begins with __ is Temporal's own",
+		return service.Build{}, fmt.Errorf("%s=%q and %s=%q: names that begin with __ are Temporal's own",
 			deploymentVariable, build.Deployment, buildVariable, build.ID)
 	}
 	return build, nil
 }
 
-// deploymentOptions make a worker one of the build's.
 func deploymentOptions(b service.Build) worker.DeploymentOptions {
 	if !b.Versioned() {
 		return worker.DeploymentOptions{}

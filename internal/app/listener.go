@@ -1,13 +1,13 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
-	"net/netip"
 
 	"ringback/internal/config"
 )
@@ -19,64 +19,46 @@ const maxConnections = 10_000
 // stay as they were when it was opened, so that a reload must fit it.
 type listener struct {
 	net.Listener
-	// address is host:port as it was configured, purpose what is served there.
-	address, purpose string
-	// configured is the address in a configuration; nil: a flag replaced it.
-	configured func(*config.Config) string
-	encrypted  bool
+	// address is host:port as it was configured.
+	address   string
+	encrypted bool
 }
 
-// chooseListener is the listener by the configuration in force and the flags, not
-// yet opened.
-func (p *process) chooseListener() (listener, error) {
-	c, replaced := p.config.file(), p.Listen
-	l := listener{purpose: "the API", configured: func(c *config.Config) string { return c.API.Listen }, encrypted: c.API.TLS != nil}
-	if !p.API {
-		l.purpose, l.configured = "telemetry", func(c *config.Config) string { return c.Telemetry.Listen }
-		replaced = p.TelemetryListen
+// listenAddress is the address by c and the flags, which go before it.
+func (p *process) listenAddress(c *config.Config) string {
+	if p.API {
+		return cmp.Or(p.Listen, c.API.Listen)
 	}
-	l.address = l.configured(c)
-	if replaced != "" {
-		l.address, l.configured = replaced, nil
-	}
-	return l, l.check(c)
+	return cmp.Or(p.TelemetryListen, c.Telemetry.Listen)
 }
 
-// check is an error where c does not fit the listener. Without keys every caller is
-// let in: neither a reload that takes the last key away nor a flag may then open the
-// API to the network.
-func (l listener) check(c *config.Config) error {
-	if len(c.API.Keys) == 0 {
-		if err := l.checkLoopback(); err != nil {
-			return err
-		}
+// chooseListener is the listener by the configuration in force, not yet opened.
+func (p *process) chooseListener() error {
+	c := p.config.file()
+	p.listener = listener{address: p.listenAddress(c), encrypted: c.API.TLS != nil}
+	return p.checkListener(c)
+}
+
+// checkListener is an error where c does not fit the listener. A reload that removes
+// the last key must not open the API to the network.
+func (p *process) checkListener(c *config.Config) error {
+	if err := c.API.CheckListen(p.listener.address); err != nil {
+		return fmt.Errorf("listening: %w", err)
 	}
-	if l.encrypted != (c.API.TLS != nil) {
-		return errors.New("api.tls can't be switched on or off while the program runs: start it anew")
+	if p.listener.encrypted != (c.API.TLS != nil) {
+		return errors.New("api.tls cannot be switched on or off while the program runs; restart it")
 	}
-	if l.configured != nil && l.configured(c) != l.address {
-		return fmt.Errorf("%s listens on %s and can't be moved to %s while the program runs: start it anew", l.purpose, l.address, l.configured(c))
+	if address := p.listenAddress(c); address != p.listener.address {
+		return fmt.Errorf("listening on %s cannot move to %s while the program runs; restart it", p.listener.address, address)
 	}
 	return nil
-}
-
-func (l listener) checkLoopback() error {
-	host, _, err := net.SplitHostPort(l.address)
-	if err != nil {
-		return fmt.Errorf("the address %q is not host:port: %w", l.address, err)
-	}
-	ip, err := netip.ParseAddr(host)
-	if host == "localhost" || (err == nil && ip.Unmap().IsLoopback()) {
-		return nil
-	}
-	return fmt.Errorf("can't listen on %s: without api.keys everybody is let in, so allowed is a loopback address such as 127.0.0.1:8080", l.address)
 }
 
 // serve opens the listener and serves on it; a failure cancels the run.
 func (p *process) serve(cancel context.CancelCauseFunc) (stop func(), err error) {
 	p.listener.Listener, err = net.Listen("tcp", p.listener.address) //nolint:noctx // opened once, before anything could cancel it
 	if err != nil {
-		return nil, fmt.Errorf("listening on %s for %s: %w", p.listener.address, p.listener.purpose, err)
+		return nil, fmt.Errorf("listening on %s: %w", p.listener.address, err)
 	}
 	if p.API {
 		p.api = p.newAPI()
@@ -86,14 +68,13 @@ func (p *process) serve(cancel context.CancelCauseFunc) (stop func(), err error)
 	server := p.api.HTTPServer()
 	go func() {
 		if err := p.serveOn(server, maxConnections); !errors.Is(err, http.ErrServerClosed) {
-			cancel(fmt.Errorf("serving %s on %s: %w", p.listener.purpose, p.listener.address, err))
+			cancel(fmt.Errorf("serving on %s: %w", p.listener.address, err))
 		}
 	}()
 	return func() { _ = server.Close() }, nil
 }
 
-// serveOn serves on the listener, with the certificates of the configuration in
-// force at each handshake.
+// serveOn reads the certificates of the configuration in force at each handshake.
 func (p *process) serveOn(server *http.Server, connections int) error {
 	bounded := boundConnections(p.listener.Listener, server, connections)
 	if !p.listener.encrypted {
@@ -106,16 +87,15 @@ func (p *process) serveOn(server *http.Server, connections int) error {
 	return server.ServeTLS(bounded, "", "")
 }
 
-// boundedListener accepts a connection when one of the server's places is free; more
-// connections wait in the kernel.
+// boundedListener accepts a connection when a place is free; others wait in the kernel.
 type boundedListener struct {
 	net.Listener
 	places chan struct{}
 }
 
-// boundConnections frees a place by the server's state of a connection. A wrapped
-// connection, as netutil.LimitListener has it, could not be closed for writing alone:
-// net/http does that after refusing a request that is too long to be read.
+// boundConnections frees a place when the server closes a connection. A wrapped one, as
+// of netutil.LimitListener, could not be closed for writing alone, which net/http does
+// after refusing a request that is too long.
 func boundConnections(l net.Listener, server *http.Server, connections int) net.Listener {
 	bounded := boundedListener{l, make(chan struct{}, connections)}
 	server.ConnState = func(_ net.Conn, state http.ConnState) {

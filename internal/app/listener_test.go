@@ -28,6 +28,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap/zapcore"
 
+	"ringback/internal/config"
 	"ringback/internal/operation"
 )
 
@@ -232,12 +233,12 @@ func TestAReloadThatDoesNotFitTheListenerIsRefused(t *testing.T) {
 		fault               string
 	}{
 		"the last key is taken away while a flag listens on every address": {
-			openConfig + "api: {" + keys("read") + "}\n", "0.0.0.0:8080", openConfig, "without api.keys everybody is let in"},
+			openConfig + "api: {" + keys("read") + "}\n", "0.0.0.0:8080", openConfig, "api.keys is empty"},
 		"the last key and the address together": {
-			openConfig + "api: {" + keys("read") + ", listen: 0.0.0.0:8080}\n", "", openConfig, "without api.keys everybody is let in"},
-		"TLS is switched on":   {openConfig, "", openConfig + "api: {tls: {cert: api.pem, key: api.key}}\n", "api.tls can't be switched on or off"},
-		"TLS is switched off":  {openConfig + "api: {tls: {cert: api.pem, key: api.key}}\n", "", openConfig, "api.tls can't be switched on or off"},
-		"the address is moved": {openConfig, "", openConfig + "api: {listen: 127.0.0.1:8081}\n", "the API listens on 127.0.0.1:8080 and can't be moved to 127.0.0.1:8081"},
+			openConfig + "api: {" + keys("read") + ", listen: 0.0.0.0:8080}\n", "", openConfig, "api.keys is empty"},
+		"TLS is switched on":   {openConfig, "", openConfig + "api: {tls: {cert: api.pem, key: api.key}}\n", "api.tls cannot be switched on or off"},
+		"TLS is switched off":  {openConfig + "api: {tls: {cert: api.pem, key: api.key}}\n", "", openConfig, "api.tls cannot be switched on or off"},
+		"the address is moved": {openConfig, "", openConfig + "api: {listen: 127.0.0.1:8081}\n", "listening on 127.0.0.1:8080 cannot move to 127.0.0.1:8081"},
 		"the last key of a loopback address is taken away, which is allowed": {
 			openConfig + "api: {" + keys("read") + "}\n", "", openConfig, ""},
 		"the address is moved beneath a flag, which is none of its business": {
@@ -250,11 +251,10 @@ func TestAReloadThatDoesNotFitTheListenerIsRefused(t *testing.T) {
 			p.put(t, "api", certificate, key)
 			p.API, p.Listen = true, tc.flag
 			write(t, p.ConfigPath, tc.before)
-			p.listener = listener{address: "127.0.0.1:1", encrypted: strings.Contains(tc.before, "tls:")} // as if opened with tc.before
-			_, err := p.load()
+			c, err := config.Load(p.ConfigPath)
 			require.NoError(t, err)
-			p.listener, err = p.chooseListener()
-			require.NoError(t, err)
+			require.NoError(t, p.config.use(p.ConfigPath, c))
+			require.NoError(t, p.chooseListener())
 			before := p.config.hash()
 
 			write(t, p.ConfigPath, tc.after)

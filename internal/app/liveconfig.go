@@ -1,7 +1,6 @@
 package app
 
 import (
-	"context"
 	"crypto/tls"
 	"fmt"
 	"maps"
@@ -15,44 +14,34 @@ import (
 	"ringback/internal/codec"
 	"ringback/internal/config"
 	"ringback/internal/dialect"
-	"ringback/internal/egress"
-	"ringback/internal/operation"
 	"ringback/internal/receiver"
 	"ringback/internal/source"
 	"ringback/internal/telemetry"
 )
 
-// liveConfig is the configuration in force. A reload replaces it whole, so that no
-// request sees half of it.
+// liveConfig is the configuration in force, which a reload replaces as a whole.
 type liveConfig struct {
 	current atomic.Pointer[snapshot]
 	pings   pingLimits
-	// traces are put around calls to sources and endpoints; nil: off.
-	traces *telemetry.Traces
-	// codec seals what goes to Temporal, with the keys of the latest load.
-	codec codec.Codec
+	traces  *telemetry.Traces
+	codec   codec.Codec
 }
 
 // snapshot is one configuration: endpoints and sources with their HTTP clients.
 type snapshot struct {
 	config    *config.Config
 	traces    *telemetry.Traces
-	guard     *egress.Guard
 	endpoints map[string]receiver.Endpoint
 	sources   map[string]activities.Source
 	keys      []rest.Key
-	// tls is that of the listener, nil without api.tls. One for each
-	// configuration, so that no session outlives the certificates that began it.
+	// tls is that of the listener, nil without api.tls; one for each configuration, so
+	// that no session outlives the certificates that began it.
 	tls *tls.Config
 }
 
 func newSnapshot(c *config.Config, traces *telemetry.Traces) (*snapshot, error) {
-	guard, err := c.Egress.Guard()
-	if err != nil {
-		return nil, fmt.Errorf("egress.proxy: %w", err)
-	}
 	s := &snapshot{
-		config: c, traces: traces, guard: guard, keys: apiKeys(c.API.Keys),
+		config: c, traces: traces, keys: apiKeys(c.API.Keys),
 		endpoints: map[string]receiver.Endpoint{}, sources: map[string]activities.Source{},
 	}
 	if s.tls = c.API.TLS.Config(); s.tls != nil {
@@ -66,12 +55,9 @@ func newSnapshot(c *config.Config, traces *telemetry.Traces) (*snapshot, error) 
 		s.endpoints[name] = endpoint
 	}
 	for name, src := range c.Sources {
-		kind, ok := source.KindByName(src.Kind)
-		if !ok {
-			return nil, fmt.Errorf("source %s: there is no kind %q", name, src.Kind)
-		}
+		kind, _ := source.KindByName(src.Kind) // which the configuration checked
 		opened := kind.Open(src.Open(func(tlsConfig *tls.Config, timeout time.Duration) *http.Client {
-			return traces.Client(s.guard.Client(tlsConfig, timeout), "poll", false)
+			return traces.Client(s.config.Guard.Client(tlsConfig, timeout), "poll", false)
 		}))
 		s.sources[name] = activities.Source{Source: opened, Vocabulary: kind.Vocabulary}
 	}
@@ -79,13 +65,10 @@ func newSnapshot(c *config.Config, traces *telemetry.Traces) (*snapshot, error) 
 }
 
 func (s *snapshot) endpoint(e config.Endpoint) (receiver.Endpoint, error) {
-	written, ok := dialect.ByName(e.Dialect)
-	if !ok {
-		return receiver.Endpoint{}, fmt.Errorf("there is no dialect %q", e.Dialect)
-	}
+	spoken, _ := dialect.ByName(e.Dialect) // which the configuration checked
 	endpoint := receiver.Endpoint{
-		Name: e.Name, Dialect: written, URL: e.URL, Header: http.Header{},
-		Client: s.traces.Client(s.guard.Client(e.TLS.Config(), 0), "attempt", e.Traceparent), HonorRetryAfter: e.HonorRetryAfter, MaxConcurrent: e.MaxConcurrent,
+		Name: e.Name, Dialect: spoken, URL: e.URL, Header: http.Header{},
+		Client: s.traces.Client(s.config.Guard.Client(e.TLS.Config(), 0), "attempt", e.Traceparent), HonorRetryAfter: e.HonorRetryAfter, MaxConcurrent: e.MaxConcurrent,
 	}
 	for name, value := range e.Headers {
 		endpoint.Header.Set(name, value.Reveal())
@@ -99,15 +82,13 @@ func (s *snapshot) endpoint(e config.Endpoint) (receiver.Endpoint, error) {
 	return endpoint, err
 }
 
-// use puts c, which was read from path, in force.
+// use puts c, read from path, in force.
 func (l *liveConfig) use(path string, c *config.Config) error {
 	s, err := newSnapshot(c, l.traces)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	if err := l.codec.Use(codecKeys(c.Codec.Keys)); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
+	l.codec.Use(codecKeys(c.Codec.Keys))
 	l.current.Store(s)
 	return nil
 }
@@ -138,12 +119,8 @@ func (l *liveConfig) source(name string) (activities.Source, bool) {
 	return s, ok
 }
 
-func (l *liveConfig) operationEndpoint(name string) (operation.Endpoint, bool) {
-	return l.file().Endpoint(name)
-}
-
-// failingAfter is after how many unacknowledged attempts in a row an endpoint is
-// failing; 0 where there is no recipient of notices about it.
+// failingAfter is the number of unacknowledged attempts in a row after which an endpoint
+// is failing; 0 without a recipient of notices.
 func (l *liveConfig) failingAfter(endpoint string) int {
 	c := l.file()
 	if c.NoticeRecipient(endpoint) == nil {
@@ -152,24 +129,11 @@ func (l *liveConfig) failingAfter(endpoint string) int {
 	return c.Notices.FailingAfter
 }
 
-func (l *liveConfig) hasEndpoint(name string) bool {
-	_, ok := l.endpoint(name)
-	return ok
-}
-
 func (l *liveConfig) endpointNames() []string {
 	return slices.Sorted(maps.Keys(l.current.Load().endpoints))
 }
 
-func (l *liveConfig) sourceNames() []string {
-	return slices.Sorted(maps.Keys(l.current.Load().sources))
-}
-
-func (l *liveConfig) checkURL(ctx context.Context, address string) error {
-	return l.current.Load().guard.CheckURL(ctx, address)
-}
-
-// longestAttempt is the longest that an attempt or a poll may take.
+// longestAttempt bounds an attempt or a poll.
 func (l *liveConfig) longestAttempt() time.Duration {
 	longest := time.Second
 	for _, e := range l.file().Endpoints {
@@ -182,13 +146,12 @@ func (l *liveConfig) longestAttempt() time.Duration {
 }
 
 func apiKeys(keys []config.Key) []rest.Key {
-	made := make([]rest.Key, 0, len(keys))
-	for _, k := range keys {
-		key := rest.Key{Name: k.Name, SHA256: k.SHA256, Endpoints: k.Endpoints}
+	made := make([]rest.Key, len(keys))
+	for i, k := range keys {
+		made[i] = rest.Key{Name: k.Name, SHA256: k.SHA256, Endpoints: k.Endpoints}
 		for _, scope := range k.Scopes {
-			key.Scopes = append(key.Scopes, rest.Scope(scope))
+			made[i].Scopes = append(made[i].Scopes, rest.Scope(scope))
 		}
-		made = append(made, key)
 	}
 	return made
 }

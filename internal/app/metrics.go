@@ -2,7 +2,9 @@ package app
 
 import (
 	"context"
+	"maps"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -13,15 +15,14 @@ import (
 	"ringback/internal/telemetry"
 )
 
-// metrics are those that the program itself sets.
+// metrics are the program's own.
 type metrics struct {
 	configInfo         *prometheus.GaugeVec
 	cardNumberRefusals *prometheus.CounterVec
 	openOperations     prometheus.Gauge
 }
 
-// openMetrics registers what is shown whatever the program hosts, and the metrics of
-// the Temporal SDK.
+// openMetrics registers the program's own metrics and those of the Temporal SDK.
 func (p *process) openMetrics() (err error) {
 	p.metrics = metrics{
 		configInfo: prometheus.NewGaugeVec(prometheus.GaugeOpts{
@@ -61,9 +62,8 @@ func newFlag(name, help string, isSet func() bool) prometheus.GaugeFunc {
 	})
 }
 
-// showConfig shows the configuration in force in the metrics and logs its warnings.
-// Programs on different files have different hashes (promise 14), and the counts of
-// what is configured begin at zero.
+// showConfig logs the configuration's warnings, shows its hash in the metrics
+// (promise 14), and begins the counts of its endpoints and sources at zero.
 func (p *process) showConfig(c *config.Config) {
 	for _, warning := range c.Warnings {
 		p.Log.Warn(warning)
@@ -76,7 +76,7 @@ func (p *process) showConfig(c *config.Config) {
 	}
 	if len(p.workers) > 0 {
 		p.outcomes.InitLabels(endpoints)
-		p.activities.Metrics.InitLabels(endpoints, p.config.sourceNames())
+		p.activities.Metrics.InitLabels(endpoints, slices.Sorted(maps.Keys(p.config.file().Sources)))
 	}
 }
 

@@ -15,19 +15,16 @@ import (
 )
 
 const (
-	// pingTimeout bounds a ping where the endpoint's own time-out is longer: a person
-	// waits for it.
-	pingTimeout = 20 * time.Second
-	// pingInterval and pingBurst bound the pings of one endpoint.
+	// pingTimeout bounds a ping, since a person waits for it.
+	pingTimeout  = 20 * time.Second
 	pingInterval = 2 * time.Second
 	pingBurst    = 5
 	// pingIDLength keeps a ping's operation id within Ukrcard's 32 characters.
 	pingIDLength = 10
 )
 
-// Ping sends a test callback to a registered endpoint, also to a disabled one: as an
-// attempt is sent, with its guard, dialect, signer and client certificate, but past
-// its bulkhead and breaker. Nothing is stored.
+// Ping sends a test callback to an endpoint, even a disabled one, just as an attempt is
+// sent, but past its bulkhead and breaker. Nothing is stored.
 func (s apiService) Ping(ctx context.Context, name string, r operation.PingRequest) (operation.Ping, error) {
 	current := s.config.current.Load()
 	endpoint, ok := current.endpoints[name]
@@ -61,7 +58,7 @@ func (l *liveConfig) checkPing(ctx context.Context, e receiver.Endpoint, request
 	case operation.LooksLikeCardNumber(request.URL):
 		fault = "looks like a card number, and Ringback takes none"
 	case request.URL != "":
-		if err := l.checkURL(ctx, request.URL); err != nil {
+		if err := l.file().Guard.CheckURL(ctx, request.URL); err != nil {
 			fault = err.Error()
 		}
 	}
@@ -71,7 +68,7 @@ func (l *liveConfig) checkPing(ctx context.Context, e receiver.Endpoint, request
 	return operation.Invalid(operation.FieldError{Field: "url", Detail: fault})
 }
 
-// testCallback is a callback that no operation owes.
+// testCallback belongs to no operation.
 func testCallback(endpoint string) operation.Callback {
 	now := operation.At(time.Now())
 	id := strings.ToLower(rand.Text()[:pingIDLength])
@@ -82,8 +79,7 @@ func testCallback(endpoint string) operation.Callback {
 	}
 }
 
-// clientCertificate is the subject of the certificate that the endpoint's client
-// presents.
+// clientCertificate is the subject of the endpoint's client certificate.
 func (s *snapshot) clientCertificate(endpoint string) string {
 	c := s.config.Endpoints[endpoint].TLS.Config()
 	if c == nil || len(c.Certificates) == 0 || c.Certificates[0].Leaf == nil {
@@ -92,8 +88,7 @@ func (s *snapshot) clientCertificate(endpoint string) string {
 	return c.Certificates[0].Leaf.Subject.String()
 }
 
-// pingLimits bound the test callbacks of each endpoint: no key of the API may flood a
-// receiver.
+// pingLimits bound the pings of each endpoint, to protect receivers.
 type pingLimits struct{ byEndpoint sync.Map }
 
 func (p *pingLimits) take(endpoint string) error {

@@ -25,7 +25,7 @@ func (p *process) reloadOnHangup() (stop func()) {
 	return func() { signal.Stop(hangups); close(hangups); <-done }
 }
 
-// reload puts the file as it is now in force. One that is bad, or that does not fit
+// reload puts the file as it is now in force. A file that is invalid, or does not fit
 // the open listener, is refused, and the old configuration stays.
 func (p *process) reload() {
 	before := p.config.hash()
@@ -44,7 +44,7 @@ func (p *process) load() (*config.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := p.listener.check(c); err != nil {
+	if err := p.checkListener(c); err != nil {
 		return nil, fmt.Errorf("%s: %w", p.ConfigPath, err)
 	}
 	return c, p.config.use(p.ConfigPath, c)

@@ -18,18 +18,14 @@ import (
 )
 
 const (
-	// retentionWanted is the namespace's retention that promise 1 is made for.
+	// retentionWanted is the namespace's retention of promise 1.
 	retentionWanted = 30 * 24 * time.Hour
-	// connectRetry is how often Temporal is tried again while it is away, and
-	// connectTimeout bounds one try.
-	connectRetry   = time.Second
-	connectTimeout = 5 * time.Second
-	// checkInterval is how often Temporal's health, its routing of builds and the
-	// backlog are read; checkTimeout bounds each call.
+	connectRetry    = time.Second
+	connectTimeout  = 5 * time.Second
+	// checkInterval is between two reads of Temporal's health and of the task queue.
 	checkInterval = time.Second
 	checkTimeout  = 2 * time.Second
-	// countInterval is how often open operations are counted: it costs the server a
-	// query.
+	// countInterval is between two counts of open operations, a query of the server.
 	countInterval = 20 * time.Second
 )
 
@@ -71,7 +67,7 @@ func (p *process) tryConnect(ctx context.Context) error {
 	return nil
 }
 
-// followTemporal keeps what is known of the server up to date until ctx ends.
+// followTemporal reads the server's state until ctx ends.
 func (p *process) followTemporal(ctx context.Context) {
 	var following sync.WaitGroup
 	following.Go(func() { repeat(ctx, checkInterval, p.checkHealth) })
@@ -82,11 +78,14 @@ func (p *process) followTemporal(ctx context.Context) {
 	following.Wait()
 }
 
+// repeat calls do, for at most checkTimeout, at each interval until ctx ends.
 func repeat(ctx context.Context, interval time.Duration, do func(context.Context)) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
-		do(ctx)
+		bounded, cancel := context.WithTimeout(ctx, checkTimeout)
+		do(bounded)
+		cancel()
 		select {
 		case <-ctx.Done():
 			return
@@ -96,22 +95,14 @@ func repeat(ctx context.Context, interval time.Duration, do func(context.Context
 }
 
 func (p *process) checkHealth(ctx context.Context) {
-	var refused *serviceerror.Unavailable
-	p.away.Store(errors.As(p.askHealth(ctx), &refused))
-}
-
-func (p *process) askHealth(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
-	defer cancel()
 	_, err := p.client.CheckHealth(ctx, &client.CheckHealthRequest{})
-	return err
+	var refused *serviceerror.Unavailable
+	p.away.Store(errors.As(err, &refused))
 }
 
-// readTaskQueue reads the routing and the backlog. While the server does not
-// answer, the routing that it reported last holds.
+// readTaskQueue reads the routing and the backlog. While the server does not respond,
+// the routing that it reported last holds.
 func (p *process) readTaskQueue(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
-	defer cancel()
 	before, known := p.service.Routing()
 	queue, err := p.service.ReadTaskQueue(ctx)
 	if err != nil {
@@ -136,26 +127,22 @@ func (p *process) logRouting(r service.Routing) {
 	}
 }
 
-// buildCurrent reports whether new operations may begin in this process at all, all
-// of them or a share.
+// buildCurrent reports whether new operations, or a share of them, may begin here.
 func (p *process) buildCurrent() bool {
 	routing, known := p.service.Routing()
 	return !p.Build.Versioned() || known && routing.Current == p.Build
 }
 
 func (p *process) countOpen(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
-	defer cancel()
-	open, err := p.service.CountOpen(ctx)
-	if err != nil {
-		p.metrics.openOperations.Set(math.NaN())
-		return
+	known := math.NaN()
+	if open, err := p.service.CountOpen(ctx); err == nil {
+		known = float64(open)
 	}
-	p.metrics.openOperations.Set(float64(open))
+	p.metrics.openOperations.Set(known)
 }
 
 // checkReachable is an error while Temporal is known to refuse connections: a start
-// would find out only by its time-out. A server that is merely slow is not away.
+// would see that only by its timeout.
 func (p *process) checkReachable() error {
 	if !p.connected.Load() || p.away.Load() {
 		return errAway()
@@ -163,12 +150,14 @@ func (p *process) checkReachable() error {
 	return nil
 }
 
-// ready asks Temporal.
+// ready is nil if Temporal responds now.
 func (p *process) ready(ctx context.Context) error {
 	if !p.connected.Load() {
 		return errAway()
 	}
-	if err := p.askHealth(ctx); err != nil {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	if _, err := p.client.CheckHealth(ctx, &client.CheckHealthRequest{}); err != nil {
 		return fmt.Errorf("%w (%s: %w)", errAway(), p.Temporal.HostPort, err)
 	}
 	return nil

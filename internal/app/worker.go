@@ -16,23 +16,23 @@ import (
 )
 
 const (
-	// cachedRuns bounds the runs that a worker keeps in memory between two of
-	// their workflow tasks, about 70 KiB each: an open operation has hours between
-	// them, and is read again from its history of a dozen events (docs/design/temporal-server.md).
+	// cachedRuns bounds the runs that a worker keeps in memory between workflow tasks,
+	// about 70 KiB each (docs/design/temporal-server.md).
 	cachedRuns = 2000
 	// activitySlots bounds the polls and deliveries that wait in one worker.
 	activitySlots = 10_000
-	// minPollers is more than the partitions of a task queue on the server (4 unless
-	// configured otherwise): what waits in one that no poller asks stays there for up
-	// to a minute, the time of one long poll, once it has waited for 5 s (docs/design/temporal-server.md).
+	// minPollers is above the 4 partitions that a task queue has by default: a task in one
+	// without a poller may wait for a minute, a long poll (docs/design/temporal-server.md).
 	minPollers = 8
-	// maxPollers bounds how much a worker takes up at once.
 	maxPollers = 16
 )
 
 func (p *process) newWorkers() error {
 	p.activities = p.newActivities()
-	p.outcomes = telemetry.NewOperations(p.registry, p.config.hasEndpoint)
+	p.outcomes = telemetry.NewOperations(p.registry, func(name string) bool {
+		_, ok := p.config.endpoint(name)
+		return ok
+	})
 	p.registry.MustRegister(activities.IsolationMetrics(p.activities))
 	tuner, err := newTuner(p.activities.AwaitRecordQueue)
 	if err != nil {
@@ -92,9 +92,8 @@ func (p *process) reportHealth(ctx context.Context, endpoint string, h operation
 	return p.service.ReportHealth(ctx, *recipient, endpoint, h)
 }
 
-// tuner hands out an activity slot only while there is room in the queue of records.
-// An activity that can't be recorded would only send heartbeats; left on the server it
-// costs nothing, and another worker may take it (docs/adr/0003).
+// tuner gives out an activity slot only while the queue of records has room: an activity
+// that cannot be recorded yet is better left to another worker (docs/adr/0003).
 type tuner struct {
 	worker.WorkerTuner
 	awaitRoom func(context.Context) error

@@ -20,13 +20,13 @@ import (
 )
 
 func key(id string, fill byte) codec.Key {
-	return codec.Key{ID: id, Secret: bytes.Repeat([]byte{fill}, codec.KeyBytes)}
+	return codec.Key{ID: id, Secret: [codec.KeyBytes]byte(bytes.Repeat([]byte{fill}, codec.KeyBytes))}
 }
 
 func with(t testing.TB, keys ...codec.Key) *codec.Codec {
 	t.Helper()
 	c := &codec.Codec{}
-	require.NoError(t, c.Use(keys))
+	c.Use(keys)
 	return c
 }
 
@@ -73,17 +73,17 @@ func TestKeysAreReplacedWithoutLosingWhatTheySealed(t *testing.T) {
 	t.Parallel()
 	c := with(t, key("old", 1))
 	before := sealed(t, c, payload("1"))
-	require.NoError(t, c.Use([]codec.Key{key("new", 2), key("old", 1)}))
+	c.Use([]codec.Key{key("new", 2), key("old", 1)})
 	_, err := c.Decode(before)
 	require.NoError(t, err, "an old key still opens")
 	after := sealed(t, c, payload("1"))
 	require.Equal(t, "new", string(after[0].Metadata[codec.MetadataKeyID]), "the first key seals")
-	require.NoError(t, c.Use([]codec.Key{key("new", 2)}))
+	c.Use([]codec.Key{key("new", 2)})
 	_, err = c.Decode(after)
 	require.NoError(t, err)
 	_, err = c.Decode(before)
 	require.EqualError(t, err, `opening a payload sealed with the key "old": codec.keys holds only new`)
-	require.NoError(t, c.Use(nil))
+	c.Use(nil)
 	_, err = c.Decode(after)
 	require.EqualError(t, err, `opening a payload sealed with the key "new": codec.keys holds no key`)
 }
@@ -127,12 +127,6 @@ func TestWhatWasChangedIsNotOpened(t *testing.T) {
 	}
 }
 
-func TestAKeyOfAnotherLengthIsRefused(t *testing.T) {
-	t.Parallel()
-	require.EqualError(t, (&codec.Codec{}).Use([]codec.Key{{ID: "a", Secret: []byte("short")}}),
-		`the codec's key "a" has 5 bytes: it must have 32`)
-}
-
 func TestFailuresAreSealedWhileThereAreKeys(t *testing.T) {
 	t.Parallel()
 	cause := temporal.NewApplicationError("refused "+marked, "Exhausted", marked)
@@ -151,7 +145,7 @@ func TestFailuresAreSealedWhileThereAreKeys(t *testing.T) {
 	require.NoError(t, back.Details(&detail))
 	require.Equal(t, marked, detail)
 
-	require.NoError(t, c.Use(nil))
+	c.Use(nil)
 	require.ErrorAs(t, failures.FailureToError(failure), &back)
 	require.PanicsWithError(t, `opening a payload sealed with the key "a": codec.keys holds no key`, func() { _ = back.Details(&detail) },
 		"nobody goes on as if there were no details")
@@ -164,12 +158,12 @@ func TestAClientsErrorNamesTheKey(t *testing.T) {
 	dc := codec.NewConverter(c)
 	p, err := dc.ToPayload("x")
 	require.NoError(t, err)
-	require.NoError(t, c.Use([]codec.Key{key("a", 2)}))
+	c.Use([]codec.Key{key("a", 2)})
 	var into string
 	err = dc.FromPayload(p, &into)
 	var sealed *codec.Error
 	require.ErrorAs(t, err, &sealed)
-	require.Equal(t, codec.Error{KeyID: "a", Known: true, Keys: []string{"a"}}, *sealed)
+	require.Equal(t, codec.Error{KeyID: "a", Reason: "codec.keys holds another key of that name, or the payload was changed"}, *sealed)
 }
 
 func TestAnActivityWaitsForItsKey(t *testing.T) {
@@ -178,11 +172,11 @@ func TestAnActivityWaitsForItsKey(t *testing.T) {
 	dc := codec.NewConverter(c)
 	p, err := dc.ToPayload("x")
 	require.NoError(t, err)
-	require.NoError(t, c.Use([]codec.Key{key("b", 2)}))
+	c.Use([]codec.Key{key("b", 2)})
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestActivityEnvironment()
 	read := func(ctx context.Context) (string, error) {
-		time.AfterFunc(100*time.Millisecond, func() { _ = c.Use([]codec.Key{key("b", 2), key("a", 1)}) })
+		time.AfterFunc(100*time.Millisecond, func() { c.Use([]codec.Key{key("b", 2), key("a", 1)}) })
 		var into string
 		err := dc.(converter.ContextAware).WithContext(ctx).FromPayload(p, &into)
 		return into, err
@@ -201,7 +195,7 @@ func TestAWorkflowDoesNotGoOnWithoutItsKey(t *testing.T) {
 	dc := codec.NewConverter(c)
 	sealed, err := dc.ToPayloads("x")
 	require.NoError(t, err)
-	require.NoError(t, c.Use([]codec.Key{key("b", 2)}))
+	c.Use([]codec.Key{key("b", 2)})
 	inWorkflow := dc.(converter.ContextAware).WithWorkflowContext(nil)
 	missing := `opening a payload sealed with the key "a": codec.keys holds only b`
 	var into string

@@ -15,11 +15,10 @@ import (
 
 // NewConverter is the SDK's default data converter with c around it.
 //
-// What it can't open for want of a key costs nothing. In a workflow it panics:
-// the workflow task fails and is tried again until the key is there, where an
-// error would have ended the run, or dropped a signal. In an activity it waits for the
-// key until the server takes the task for lost and gives it to another worker:
-// an error would count as one of its runs and forget what it had recorded.
+// A missing key loses nothing. In a workflow it panics, so that the workflow task is
+// tried again until the key is there: an error would end the run or drop a signal. In an
+// activity it waits until the server gives the task to another worker: an error would
+// count as one of its runs and lose what it had recorded.
 func NewConverter(c *Codec) converter.DataConverter {
 	return dataConverter{converter.NewCodecDataConverter(converter.GetDefaultDataConverter(), c)}
 }
@@ -28,12 +27,12 @@ type dataConverter struct{ converter.DataConverter }
 
 var _ converter.ContextAware = dataConverter{}
 
-// WithWorkflowContext is the converter of a workflow's code.
+// WithWorkflowContext implements [converter.ContextAware].
 func (d dataConverter) WithWorkflowContext(workflow.Context) converter.DataConverter {
-	return inWorkflow(d)
+	return inWorkflow{detailsConverter(d)}
 }
 
-// WithContext is the converter of an activity's code, and of a client's.
+// WithContext implements [converter.ContextAware], for activities and clients.
 func (d dataConverter) WithContext(ctx context.Context) converter.DataConverter {
 	if !activity.IsActivity(ctx) {
 		return d
@@ -41,22 +40,24 @@ func (d dataConverter) WithContext(ctx context.Context) converter.DataConverter 
 	return inActivity{d.DataConverter, ctx}
 }
 
-type inWorkflow struct{ converter.DataConverter }
+type inWorkflow struct{ detailsConverter }
 
-// FromPayload panics where it is for want of a key.
+// FromPayload panics if the key is missing.
 func (d inWorkflow) FromPayload(p *commonpb.Payload, into any) error {
-	return orPanic(d.DataConverter.FromPayload(p, into))
+	return panicWithoutKey(d.DataConverter.FromPayload(p, into))
 }
 
-// FromPayloads panics where it is for want of a key.
-func (d inWorkflow) FromPayloads(p *commonpb.Payloads, into ...any) error {
-	return orPanic(d.DataConverter.FromPayloads(p, into...))
+// detailsConverter reads the details of a failure always, and its text, one payload,
+// only if it can.
+type detailsConverter struct{ converter.DataConverter }
+
+// FromPayloads panics if the key is missing.
+func (d detailsConverter) FromPayloads(p *commonpb.Payloads, into ...any) error {
+	return panicWithoutKey(d.DataConverter.FromPayloads(p, into...))
 }
 
-// orPanic leaves other errors to the SDK: a payload that was never ours.
-func orPanic(err error) error {
-	var sealed *Error
-	if errors.As(err, &sealed) {
+func panicWithoutKey(err error) error {
+	if sealed, ok := errors.AsType[*Error](err); ok {
 		panic(sealed)
 	}
 	return err
@@ -67,57 +68,54 @@ type inActivity struct {
 	ctx context.Context
 }
 
-// FromPayload waits where it is for want of a key.
+// FromPayload waits for a missing key.
 func (d inActivity) FromPayload(p *commonpb.Payload, into any) error {
-	return d.waiting(func() error { return d.DataConverter.FromPayload(p, into) })
+	return d.awaitKey(func() error { return d.DataConverter.FromPayload(p, into) })
 }
 
-// FromPayloads waits where it is for want of a key.
+// FromPayloads waits for a missing key.
 func (d inActivity) FromPayloads(p *commonpb.Payloads, into ...any) error {
-	return d.waiting(func() error { return d.DataConverter.FromPayloads(p, into...) })
+	return d.awaitKey(func() error { return d.DataConverter.FromPayloads(p, into...) })
 }
 
 const (
-	// lookForKey is how often a task that can't be read looks for its key.
-	lookForKey = 500 * time.Millisecond
-	// givenAway is how long after its heartbeat time-out a task is surely another
-	// worker's.
-	givenAway = 5 * time.Second
+	keyRetry = 500 * time.Millisecond
+	// rescheduleMargin is added to the heartbeat timeout, after which the server gives
+	// the task to another worker.
+	rescheduleMargin = 5 * time.Second
 )
 
-func (d inActivity) waiting(open func() error) error {
+func (d inActivity) awaitKey(open func() error) error {
 	err := open()
 	var sealed *Error
 	if !errors.As(err, &sealed) {
 		return err
 	}
 	info := activity.GetInfo(d.ctx)
-	activity.GetLogger(d.ctx).Error("a task can't be read; it waits for its key and goes to another worker", "error", err)
-	// By then the server has given the task away: it got no heartbeat.
-	lost := time.After(info.HeartbeatTimeout + givenAway)
+	activity.GetLogger(d.ctx).Error("a task cannot be read; it waits for its key and goes to another worker", "error", err)
+	lost := time.After(info.HeartbeatTimeout + rescheduleMargin)
 	for errors.As(err, &sealed) {
 		select {
 		case <-d.ctx.Done():
 			return err
 		case <-lost:
 			return err
-		case <-time.After(lookForKey):
+		case <-time.After(keyRetry):
 			err = open()
 		}
 	}
 	return err
 }
 
-// failures seals the texts of failures as well, while there are keys.
+// failures seals the texts of failures while there are keys.
 type failures struct {
 	codec         *Codec
 	plain, sealed converter.FailureConverter
 }
 
-// NewFailureConverter is the SDK's default failure converter over NewConverter:
-// while c has keys, messages and stack traces are sealed, too. What a failure's
-// details hold can't be forgotten for want of a key: reading them panics, as
-// NewConverter's do in a workflow.
+// NewFailureConverter is the SDK's default failure converter over NewConverter: while c
+// has keys, messages and stack traces are sealed, too. Reading a failure's details
+// without the key panics, as in a workflow.
 func NewFailureConverter(c *Codec) converter.FailureConverter {
 	details := detailsConverter{NewConverter(c)}
 	return failures{
@@ -127,24 +125,15 @@ func NewFailureConverter(c *Codec) converter.FailureConverter {
 	}
 }
 
-// ErrorToFailure seals the failure's text while there are keys.
+// ErrorToFailure implements [converter.FailureConverter].
 func (f failures) ErrorToFailure(err error) *failurepb.Failure {
-	if f.codec.On() {
+	if len(f.codec.keys()) > 0 {
 		return f.sealed.ErrorToFailure(err)
 	}
 	return f.plain.ErrorToFailure(err)
 }
 
-// FailureToError opens a text that was sealed, if it can.
+// FailureToError opens a sealed text if it can.
 func (f failures) FailureToError(failure *failurepb.Failure) error {
 	return f.plain.FailureToError(failure)
-}
-
-// detailsConverter reads a failure's text, one payload, where it can, and its
-// details always.
-type detailsConverter struct{ converter.DataConverter }
-
-// FromPayloads panics where it is for want of a key.
-func (d detailsConverter) FromPayloads(p *commonpb.Payloads, into ...any) error {
-	return orPanic(d.DataConverter.FromPayloads(p, into...))
 }

@@ -380,7 +380,7 @@ func TestWarnings(t *testing.T) {
 	all := strings.ReplaceAll(strings.Join(c.Warnings, "\n"), dir, "DIR")
 	require.Contains(t, all, "DIR/ringback.yml:6:90: sources.wallet.mac.key: every user of this machine can read DIR/mac (mode 0604): 0600 would do")
 	require.Contains(t, all, "sources.wsgate.tls.key: every user of this machine can read DIR/client.key (mode 0644)")
-	require.Contains(t, all, "sources.wsgate.tls.cert: this certificate has run out on ")
+	require.Contains(t, all, "sources.wsgate.tls.cert: this certificate expired on ")
 }
 
 func TestAFileThatCannotBeReadIsAnError(t *testing.T) {
@@ -437,7 +437,7 @@ func TestTheExamplesCommentsAreKeysToo(t *testing.T) {
 	_, err = config.Parse("f", commented.ReplaceAll(content, []byte("$1$2")))
 	require.Error(t, err)
 	for line := range strings.Lines(err.Error()) {
-		require.Contains(t, line, "can't read the file: ", "a key that is understood")
+		require.Contains(t, line, "cannot read the file: ", "a key that is understood")
 	}
 }
 
@@ -496,20 +496,20 @@ func TestNoticesGoToTheEndpointThatTheFileNames(t *testing.T) {
 
 func TestAnEndpointThatCannotReceiveNoticesIsRefused(t *testing.T) {
 	t.Parallel()
-	const nothingPolled = "f:9:3: endpoints.OPS.poll.lifetime: is missing: allowed is a duration such as 500ms, 3s or 10m\n" +
-		"f:9:3: endpoints.OPS.poll.schedule: is missing: allowed is a list of gaps such as [5s, 10s, 15s], or interval instead\n"
+	const nothingPolled = "f:9:3: endpoints.OPS.poll.lifetime: is missing; allowed: a duration such as 500ms, 3s or 10m\n" +
+		"f:9:3: endpoints.OPS.poll.schedule: is missing; allowed: a list of gaps such as [5s, 10s, 15s], or interval instead\n"
 	const whole = opsURL + `, source: wallet, poll: {interval: 1m, lifetime: 1h}`
 	for name, tt := range map[string]struct{ notices, ops, want string }{
 		"an endpoint that is not there": {"{endpoint: NOBODY}", whole,
-			`f:2:21: notices.endpoint: "NOBODY" is not known: allowed are LEDGER, OPS, SHOP`},
+			`f:2:21: notices.endpoint: "NOBODY" is unknown; allowed: LEDGER, OPS, SHOP`},
 		"another dialect": {"{endpoint: SHOP}", whole,
-			`f:2:21: notices.endpoint: "SHOP" can't receive notices: allowed is an endpoint of the dialect standard with a url`},
+			`f:2:21: notices.endpoint: "SHOP" cannot receive notices; allowed: an endpoint of the dialect standard with a url`},
 		"no endpoint": {"{failing_after: 5}", whole,
-			`f:2:1: notices.endpoint: is missing: allowed is the endpoint that receives notices`},
+			`f:2:1: notices.endpoint: is missing; allowed: the endpoint that receives notices`},
 		"one that is failing before the first attempt": {"{endpoint: OPS, failing_after: 0}", whole,
-			`f:2:41: notices.failing_after: 0 is below 1: allowed are 1 to 1000`},
+			`f:2:41: notices.failing_after: 0 is below 1; allowed: 1 to 1000`},
 		"another endpoint without a source": {"{endpoint: LEDGER}", opsURL,
-			nothingPolled + "f:9:3: endpoints.OPS.source: is missing: allowed is wallet"},
+			nothingPolled + "f:9:3: endpoints.OPS.source: is missing; allowed: wallet"},
 		"half a source": {"{endpoint: OPS}", opsURL + `, source: wallet`,
 			strings.TrimSpace(nothingPolled)},
 	} {

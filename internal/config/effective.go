@@ -4,14 +4,12 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
-	"os"
 
 	"github.com/goccy/go-yaml"
 )
 
-// Effective is c as a YAML file: defaults filled in, what is not set left out,
-// and each secret and the query of each URL, which may be one, as "[redacted]".
-// But for those it is read as c again.
+// Effective is c as a YAML file with defaults filled in. Each secret, and the query
+// of each URL, which may hold one, is "[redacted]"; but for those it reads as c again.
 func (c *Config) Effective() ([]byte, error) {
 	shown := *c
 	if shown.Notices.Endpoint == "" {
@@ -29,7 +27,7 @@ func (c *Config) Effective() ([]byte, error) {
 	return content, nil
 }
 
-// MarshalYAML is the URL alone where there is nothing else.
+// MarshalYAML implements [yaml.InterfaceMarshaler]: the URL alone where TLS is not set.
 func (b BaseURL) MarshalYAML() (any, error) {
 	if !b.TLS.isSet() {
 		return b.URL, nil
@@ -45,18 +43,4 @@ func withoutQuery(raw string) string {
 	}
 	u.RawQuery = ""
 	return u.String() + "?" + redacted
-}
-
-// FileWarnings are about the file's own permissions: anyone who can change it
-// decides where callbacks go. Load warns of its content.
-func FileWarnings(path string) []string {
-	info, err := os.Stat(path)
-	if err != nil || !info.Mode().IsRegular() || info.Mode().Perm()&0o006 == 0 {
-		return nil
-	}
-	can := "read"
-	if info.Mode().Perm()&0o002 != 0 {
-		can = "change"
-	}
-	return []string{fmt.Sprintf("%s: every user of this machine can %s this file (mode %04o): 0600 would do", path, can, info.Mode().Perm())}
 }

@@ -10,29 +10,24 @@ import (
 
 // Fault is one thing wrong in a configuration file.
 type Fault struct {
-	// File is the name that the file was loaded by.
 	File string
 	// Line and Column count from 1.
 	Line, Column int
-	// Path is the value's path, such as "endpoints.SHOP.delivery.attempts";
-	// empty where the document itself can't be read.
+	// Path is the value's path, such as "endpoints.SHOP.delivery.attempts"; empty
+	// where the document itself cannot be read.
 	Path string
 	// Detail says what is wrong and what is allowed. It holds no secret.
 	Detail string
 }
 
-// Error is "file:line:column: path: detail", in one line also where it repeats
-// more than one of the document.
+// Error is one line: "file:line:column: path: detail".
 func (f *Fault) Error() string {
-	position := fmt.Sprintf("%s:%d:%d: ", f.File, f.Line, f.Column)
-	detail := f.Detail
+	text := fmt.Sprintf("%s:%d:%d: ", f.File, f.Line, f.Column)
 	if f.Path != "" {
-		detail = f.Path + ": " + f.Detail
+		text += f.Path + ": "
 	}
-	return position + oneLine.Replace(detail)
+	return text + strings.NewReplacer("\n", " ", "\r", " ").Replace(f.Detail)
 }
-
-var oneLine = strings.NewReplacer("\n", " ", "\r", " ")
 
 // join orders faults as they stand in the file; nil for none.
 func join(faults []*Fault) error {

@@ -32,19 +32,19 @@ func (v *validator) headers(path string, e *Endpoint) {
 		header := e.Headers[name]
 		switch {
 		case !headerNames.MatchString(name):
-			v.fault(at, "is not the name of a header: allowed are letters, digits and -")
+			v.fault(at, "is not a valid header name; allowed: letters, digits and -")
 		case slices.Contains(reserved, canonical) || strings.HasPrefix(canonical, "Webhook-") || strings.HasPrefix(canonical, "Proxy-"):
-			v.fault(at, "is set by Ringback itself: allowed are headers of your own")
+			v.fault(at, "is set by Ringback itself and cannot be replaced")
 		case slices.Contains(repeating, canonical):
-			v.fault(at, "lets one attempt be sent twice: allowed is webhook-id, which Ringback sends, as the key against duplicates")
+			v.fault(at, "would let one attempt be sent twice; use webhook-id, which Ringback sends, against duplicates")
 		case canonical == "Authorization" && (e.Auth.Basic != nil || v.present(strings.TrimSuffix(path, "headers")+"auth.bearer")):
-			v.fault(at, "stands beside auth: allowed is one of them")
+			v.fault(at, "cannot be set together with auth")
 		case seen[canonical]:
-			v.fault(at, "is there twice: the names of headers know no upper and lower case")
+			v.fault(at, "occurs twice: header names ignore case")
 		case header.literal && credentials.MatchString(name):
-			v.fault(at, "a literal stands where a secret belongs: allowed is a reference, ${env:NAME} or ${file:PATH}")
+			v.fault(at, literalFault)
 		case !header.IsZero() && !headerValues.MatchString(header.Reveal()) || header.literal && header.IsZero():
-			v.fault(at, "can't be sent: allowed is printable ASCII")
+			v.fault(at, "cannot be sent; allowed: printable ASCII")
 		}
 		seen[canonical] = true
 	}

@@ -50,147 +50,147 @@ endpoints:
 // `line` replaced by `with`, and the whole error.
 var refused = []struct{ name, line, with, want string }{
 	{"an unknown key at the top", "egress:", "egres:", `
-f:7:1: egres: unknown key: allowed are api, codec, egress, endpoints, notices, sources, telemetry
-f:12:17: sources.gate.base_urls[0]: egress to 127.0.0.1 is refused: plain http is spoken only to addresses that egress.allow covers: allowed are public addresses by https, and those that egress.allow covers`},
+f:7:1: egres: unknown key; allowed: api, codec, egress, endpoints, notices, sources, telemetry
+f:12:17: sources.gate.base_urls[0]: egress to 127.0.0.1 is refused: plain http is spoken only to addresses that egress.allow covers; allowed: public addresses by https, and addresses that egress.allow covers`},
 	{"an unknown key of an endpoint", "url: https", "    urll: https://shop.example/in", `
-f:21:3: endpoints.SHOP.url: is missing: allowed is an http or https URL, or callback_url: per_operation instead
-f:24:5: endpoints.SHOP.urll: unknown key: allowed are auth, callback_url, card_number_screen, delivery, dialect, enabled, headers, honor_retry_after, max_concurrent, methods, poll, signing, source, statuses, supersede, tls, traceparent, url`},
+f:21:3: endpoints.SHOP.url: is missing; allowed: an http or https URL, or callback_url: per_operation instead
+f:24:5: endpoints.SHOP.urll: unknown key; allowed: auth, callback_url, card_number_screen, delivery, dialect, enabled, headers, honor_retry_after, max_concurrent, methods, poll, signing, source, statuses, supersede, tls, traceparent, url`},
 	{"a key that is not known", "egress:", "cipher: {}\negress:", `
-f:7:1: cipher: unknown key: allowed are api, codec, egress, endpoints, notices, sources, telemetry`},
+f:7:1: cipher: unknown key; allowed: api, codec, egress, endpoints, notices, sources, telemetry`},
 	{"a key written twice", "login:", "    login: gold\n    login: silver", `
 f:15:5: mapping key "login" already defined at [14:5]`},
 	{"two documents", "endpoints:", "---\nendpoints:", `
-f:21:1: a second document begins here: allowed is one document`},
+f:21:1: a second document begins here; allowed: one document`},
 	{"no YAML", "attempts:", "      attempts: \"10", `
 f:32:17: could not find end character of double-quoted text`},
 	{"a merge key", "methods:", "    <<: {}\n    methods: [payment]", `
-f:25:5: endpoints.SHOP."<<": allowed as keys are plain names; merge keys (<<) are not: an alias may stand for a whole value`},
+f:25:5: endpoints.SHOP."<<": keys must be plain names; instead of a merge key (<<), an alias may stand for a whole value`},
 	{"an alias without an anchor", "methods:", "    methods: *m", `
-f:25:14: endpoints.SHOP.methods: there is no anchor &m`},
+f:25:14: endpoints.SHOP.methods: there is no anchor &m before this alias`},
 	{"a tag", "login:", "    login: !!str gold", `
 f:14:12: sources.gate.login: YAML tags are not allowed`},
 	{"a list where a mapping belongs", "allow:", "  - 127.0.0.0/8", `
-f:7:1: egress: is not a mapping: allowed are keys with values
-f:12:17: sources.gate.base_urls[0]: egress to 127.0.0.1 is refused: plain http is spoken only to addresses that egress.allow covers: allowed are public addresses by https, and those that egress.allow covers`},
+f:7:1: egress: must be a mapping of keys to values
+f:12:17: sources.gate.base_urls[0]: egress to 127.0.0.1 is refused: plain http is spoken only to addresses that egress.allow covers; allowed: public addresses by https, and addresses that egress.allow covers`},
 	{"a value where a list belongs", "methods:", "    methods: payment", `
-f:25:14: endpoints.SHOP.methods: is not a list: allowed is a list such as [a, b]`},
+f:25:14: endpoints.SHOP.methods: must be a list such as [a, b]`},
 	{"a list where a value belongs", "login:", "    login: [gold]", `
-f:14:5: sources.gate.login: is not a single value: allowed is a text`},
+f:14:5: sources.gate.login: must be a single value; allowed: a string`},
 	{"a mapping where a value belongs", "login:", "    login: {gold: 1}", `
-f:14:5: sources.gate.login: is not a single value: allowed is a text`},
+f:14:5: sources.gate.login: must be a single value; allowed: a string`},
 	{"a key without a value", "dialect:", "    dialect:", `
-f:22:5: endpoints.SHOP.dialect: is empty: allowed is a text`},
+f:22:5: endpoints.SHOP.dialect: must not be empty; allowed: a string`},
 
 	{"a literal password", "password:", "    password: hunter22", `
-f:15:15: sources.gate.password: a literal stands where a secret belongs: allowed is a reference, ${env:NAME} or ${file:PATH}`},
+f:15:15: sources.gate.password: a secret must not be written in this file; allowed: a reference, ${env:NAME} or ${file:PATH}`},
 	{"a literal signing secret", "statuses:", "    signing: {secrets: [whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw]}", `
-f:26:25: endpoints.SHOP.signing.secrets[0]: a literal stands where a secret belongs: allowed is a reference, ${env:NAME} or ${file:PATH}`},
+f:26:25: endpoints.SHOP.signing.secrets[0]: a secret must not be written in this file; allowed: a reference, ${env:NAME} or ${file:PATH}`},
 	{"a literal bearer token", "statuses:", "    auth: {bearer: hunter22}", `
-f:26:20: endpoints.SHOP.auth.bearer: a literal stands where a secret belongs: allowed is a reference, ${env:NAME} or ${file:PATH}`},
+f:26:20: endpoints.SHOP.auth.bearer: a secret must not be written in this file; allowed: a reference, ${env:NAME} or ${file:PATH}`},
 	{"a literal in a header that carries a credential", "statuses:", "    headers: {X-Api-Key: hunter22}", `
-f:26:26: endpoints.SHOP.headers.X-Api-Key: a literal stands where a secret belongs: allowed is a reference, ${env:NAME} or ${file:PATH}`},
+f:26:26: endpoints.SHOP.headers.X-Api-Key: a secret must not be written in this file; allowed: a reference, ${env:NAME} or ${file:PATH}`},
 	{"a variable that is not set", "password:", "    password: ${env:NOT_SET_ANYWHERE}", `
 f:15:15: sources.gate.password: the environment variable NOT_SET_ANYWHERE is not set, or is empty`},
 	{"a variable that is empty", "password:", "    password: ${env:EMPTY}", `
 f:15:15: sources.gate.password: the environment variable EMPTY is not set, or is empty`},
 	{"a variable without a name", "password:", "    password: ${env:}", `
-f:15:15: sources.gate.password: this reference can't be read: allowed are ${env:NAME} and ${file:PATH}`},
+f:15:15: sources.gate.password: this reference is invalid; allowed: ${env:NAME} or ${file:PATH}`},
 	{"a secret file that is not there", "password:", "    password: ${file:none}", `
-f:15:15: sources.gate.password: can't read the file: stat DIR/none: no such file or directory`},
+f:15:15: sources.gate.password: cannot read the file: stat DIR/none: no such file or directory`},
 	{"a secret file that is empty", "password:", "    password: ${file:empty}", `
 f:15:15: sources.gate.password: the file "empty" is empty`},
 	{"a secret file that is a folder", "password:", "    password: ${file:.}", `
 f:15:15: sources.gate.password: "DIR" is not a regular file of at most 1048576 bytes`},
 	{"a secret file without a name", "password:", "    password: ${file:}", `
-f:15:15: sources.gate.password: this reference can't be read: allowed are ${env:NAME} and ${file:PATH}`},
+f:15:15: sources.gate.password: this reference is invalid; allowed: ${env:NAME} or ${file:PATH}`},
 	{"a reference of an unknown sort", "password:", "    password: ${vault:x}", `
-f:15:15: sources.gate.password: this reference can't be read: allowed are ${env:NAME} and ${file:PATH}`},
+f:15:15: sources.gate.password: this reference is invalid; allowed: ${env:NAME} or ${file:PATH}`},
 	{"a reference that does not end", "password:", "    password: ${env:WSGATE_PASSWORD", `
-f:15:15: sources.gate.password: this reference can't be read: allowed are ${env:NAME} and ${file:PATH}`},
+f:15:15: sources.gate.password: this reference is invalid; allowed: ${env:NAME} or ${file:PATH}`},
 	{"a reference where no secret is", "login:", "    login: ${env:WSGATE_PASSWORD}", `
-f:14:12: sources.gate.login: references are expanded in secrets only: allowed is a text`},
+f:14:12: sources.gate.login: references are expanded only in secrets; allowed: a string`},
 
 	{"h of zero", "interval: 3s", "      interval: 0s", `
-f:31:17: endpoints.SHOP.delivery.interval: 0s is below 1ms: allowed are 1ms to 87600h0m0s`},
+f:31:17: endpoints.SHOP.delivery.interval: 0s is below 1ms; allowed: 1ms to 87600h0m0s`},
 	{"h below zero", "interval: 3s", "      interval: -1s", `
-f:31:17: endpoints.SHOP.delivery.interval: -1s is below 1ms: allowed are 1ms to 87600h0m0s`},
+f:31:17: endpoints.SHOP.delivery.interval: -1s is below 1ms; allowed: 1ms to 87600h0m0s`},
 	{"h finer than a millisecond", "interval: 3s", "      interval: 1.5ms", `
-f:31:17: endpoints.SHOP.delivery.interval: 1.5ms is not a whole number of milliseconds: allowed are 1ms to 87600h0m0s`},
+f:31:17: endpoints.SHOP.delivery.interval: 1.5ms is not a whole number of milliseconds; allowed: 1ms to 87600h0m0s`},
 	{"h without a unit", "interval: 3s", "      interval: 3000", `
 f:31:17: endpoints.SHOP.delivery.interval: "3000" is not a duration such as 500ms, 3s or 10m`},
 	{"no h", "interval: 3s", "", `
-f:30:5: endpoints.SHOP.delivery.interval: is missing: allowed is a duration such as 500ms, 3s or 10m`},
+f:30:5: endpoints.SHOP.delivery.interval: is missing; allowed: a duration such as 500ms, 3s or 10m`},
 	{"k of zero", "attempts:", "      attempts: 0", `
-f:32:17: endpoints.SHOP.delivery.attempts: 0 is below 1: allowed are 1 to 1000`},
+f:32:17: endpoints.SHOP.delivery.attempts: 0 is below 1; allowed: 1 to 1000`},
 	{"k above its limit", "attempts:", "      attempts: 1001", `
-f:32:17: endpoints.SHOP.delivery.attempts: 1001 is above 1000: allowed are 1 to 1000`},
+f:32:17: endpoints.SHOP.delivery.attempts: 1001 is above 1000; allowed: 1 to 1000`},
 	{"k that is no whole number", "attempts:", "      attempts: 2.5", `
 f:32:17: endpoints.SHOP.delivery.attempts: "2.5" is not a whole number`},
 	{"no k", "attempts:", "", `
-f:30:5: endpoints.SHOP.delivery.attempts: is missing: allowed is 1 to 1000`},
+f:30:5: endpoints.SHOP.delivery.attempts: is missing; allowed: 1 to 1000`},
 	{"a timeout of zero", "attempts:", "      attempts: 10\n      timeout: 0s", `
-f:33:16: endpoints.SHOP.delivery.timeout: 0s is below 1ms: allowed are 1ms to 2m0s`},
+f:33:16: endpoints.SHOP.delivery.timeout: 0s is below 1ms; allowed: 1ms to 2m0s`},
 	{"a timeout above its limit", "attempts:", "      attempts: 10\n      timeout: 121s", `
-f:33:16: endpoints.SHOP.delivery.timeout: 2m1s is above 2m0s: allowed are 1ms to 2m0s`},
+f:33:16: endpoints.SHOP.delivery.timeout: 2m1s is above 2m0s; allowed: 1ms to 2m0s`},
 	{"a source's timeout above its limit", "ext_system_id:", "    ext_system_id: ECOM\n    timeout: 3m", `
-f:14:14: sources.gate.timeout: 3m0s is above 2m0s: allowed are 1ms to 2m0s`},
+f:14:14: sources.gate.timeout: 3m0s is above 2m0s; allowed: 1ms to 2m0s`},
 
 	{"schedule and interval", "schedule:", "      schedule: [5s]\n      interval: 1s", `
-f:29:17: endpoints.SHOP.poll.interval: stands beside schedule: allowed is one of them`},
+f:29:17: endpoints.SHOP.poll.interval: cannot be set together with schedule`},
 	{"neither schedule nor interval", "schedule:", "", `
-f:27:5: endpoints.SHOP.poll.schedule: is missing: allowed is a list of gaps such as [5s, 10s, 15s], or interval instead`},
+f:27:5: endpoints.SHOP.poll.schedule: is missing; allowed: a list of gaps such as [5s, 10s, 15s], or interval instead`},
 	{"an empty schedule", "schedule:", "      schedule: []", `
-f:28:7: endpoints.SHOP.poll.schedule: is empty: allowed is a list of gaps such as [5s, 10s, 15s], or interval instead`},
+f:28:7: endpoints.SHOP.poll.schedule: must not be empty; allowed: a list of gaps such as [5s, 10s, 15s], or interval instead`},
 	{"a gap of zero", "schedule:", "      schedule: [5s, 0s]", `
-f:28:22: endpoints.SHOP.poll.schedule[1]: 0s is below 1ms: allowed are 1ms to 87600h0m0s`},
+f:28:22: endpoints.SHOP.poll.schedule[1]: 0s is below 1ms; allowed: 1ms to 87600h0m0s`},
 	{"a poll interval that would be a load test", "schedule:", "      interval: 99ms", `
-f:28:17: endpoints.SHOP.poll.interval: 99ms is below 100ms: allowed are 100ms to 87600h0m0s`},
+f:28:17: endpoints.SHOP.poll.interval: 99ms is below 100ms; allowed: 100ms to 87600h0m0s`},
 	{"no lifetime", "lifetime:", "", `
-f:27:5: endpoints.SHOP.poll.lifetime: is missing: allowed is a duration such as 500ms, 3s or 10m`},
+f:27:5: endpoints.SHOP.poll.lifetime: is missing; allowed: a duration such as 500ms, 3s or 10m`},
 	{"a lifetime of zero", "lifetime:", "      lifetime: 0s", `
-f:29:17: endpoints.SHOP.poll.lifetime: 0s is below 1ms: allowed are 1ms to 87600h0m0s`},
+f:29:17: endpoints.SHOP.poll.lifetime: 0s is below 1ms; allowed: 1ms to 87600h0m0s`},
 	{"a lifetime of centuries", "lifetime:", "      lifetime: 2562047h", `
-f:29:17: endpoints.SHOP.poll.lifetime: 2562047h0m0s is above 87600h0m0s: allowed are 1ms to 87600h0m0s`},
+f:29:17: endpoints.SHOP.poll.lifetime: 2562047h0m0s is above 87600h0m0s; allowed: 1ms to 87600h0m0s`},
 	{"a first poll after centuries", "lifetime:", "      lifetime: 2562047h\n      initial_delay: 2562047h", `
-f:29:17: endpoints.SHOP.poll.lifetime: 2562047h0m0s is above 87600h0m0s: allowed are 1ms to 87600h0m0s
-f:30:22: endpoints.SHOP.poll.initial_delay: 2562047h0m0s is above 87600h0m0s: allowed are 0s to 87600h0m0s`},
+f:29:17: endpoints.SHOP.poll.lifetime: 2562047h0m0s is above 87600h0m0s; allowed: 1ms to 87600h0m0s
+f:30:22: endpoints.SHOP.poll.initial_delay: 2562047h0m0s is above 87600h0m0s; allowed: 0s to 87600h0m0s`},
 	{"an interval of polls longer than any lifetime", "schedule:", "      interval: 87601h", `
-f:28:17: endpoints.SHOP.poll.interval: 87601h0m0s is above 87600h0m0s: allowed are 100ms to 87600h0m0s`},
+f:28:17: endpoints.SHOP.poll.interval: 87601h0m0s is above 87600h0m0s; allowed: 100ms to 87600h0m0s`},
 	{"a gap longer than any lifetime", "schedule:", "      schedule: [5s, 87601h]", `
-f:28:22: endpoints.SHOP.poll.schedule[1]: 87601h0m0s is above 87600h0m0s: allowed are 1ms to 87600h0m0s`},
+f:28:22: endpoints.SHOP.poll.schedule[1]: 87601h0m0s is above 87600h0m0s; allowed: 1ms to 87600h0m0s`},
 	{"gaps that are longer together", "schedule:", "      schedule: [5s, 87600h]", `
-f:28:7: endpoints.SHOP.poll.schedule: is longer than 87600h0m0s: allowed are gaps of that together`},
+f:28:7: endpoints.SHOP.poll.schedule: has gaps that add up to more than 87600h0m0s`},
 	{"a delivery that would last for centuries", "interval:", "      interval: 26000h", `
-f:32:17: endpoints.SHOP.delivery.attempts: 10, each with interval and timeout, last longer than 87600h0m0s: allowed are 1 to 3`},
+f:32:17: endpoints.SHOP.delivery.attempts: 10 attempts, each with interval and timeout, last longer than 87600h0m0s; allowed: 1 to 3`},
 	{"an interval longer than any delivery", "interval:", "      interval: 2562047h", `
-f:31:17: endpoints.SHOP.delivery.interval: 2562047h0m0s is above 87600h0m0s: allowed are 1ms to 87600h0m0s`},
+f:31:17: endpoints.SHOP.delivery.interval: 2562047h0m0s is above 87600h0m0s; allowed: 1ms to 87600h0m0s`},
 	{"no poll at all", "lifetime:", "      lifetime: 20m\n      max_polls: 0", `
-f:30:18: endpoints.SHOP.poll.max_polls: 0 is below 1: allowed are 1 to 1000000000`},
+f:30:18: endpoints.SHOP.poll.max_polls: 0 is below 1; allowed: 1 to 1000000000`},
 	{"a first poll after the lifetime", "lifetime:", "      lifetime: 20m\n      initial_delay: 21m", `
-f:30:22: endpoints.SHOP.poll.initial_delay: 21m0s is above 20m0s: allowed are 0s to 20m0s`},
+f:30:22: endpoints.SHOP.poll.initial_delay: 21m0s is above 20m0s; allowed: 0s to 20m0s`},
 
 	{"an unknown dialect", "dialect:", "    dialect: soap", `
-f:22:14: endpoints.SHOP.dialect: "soap" is not known: allowed are paysera, standard, ukrcard`},
+f:22:14: endpoints.SHOP.dialect: "soap" is unknown; allowed: paysera, standard, ukrcard`},
 	{"a core's dialect on another core's source", "dialect:", "    dialect: paysera", `
-f:22:14: endpoints.SHOP.dialect: "paysera" is that core's own language and "gate" is a ukrcard source: allowed are ukrcard and standard`},
+f:22:14: endpoints.SHOP.dialect: "paysera" cannot be used with "gate", a ukrcard source; allowed: ukrcard, standard`},
 	{"an unknown source", "source: gate", "    source: gates", `
-f:23:13: endpoints.SHOP.source: "gates" is not known: allowed are gate, wallet`},
+f:23:13: endpoints.SHOP.source: "gates" is unknown; allowed: gate, wallet`},
 	{"an unknown kind", "kind: ukrcard", "    kind: swift", `
-f:11:11: sources.gate.kind: "swift" is not known: allowed are paysera, ukrcard`},
+f:11:11: sources.gate.kind: "swift" is unknown; allowed: paysera, ukrcard`},
 	{"no kind", "kind: ukrcard", "", `
-f:10:3: sources.gate.kind: is missing: allowed is paysera, ukrcard`},
+f:10:3: sources.gate.kind: is missing; allowed: paysera, ukrcard`},
 	{"an unknown method", "methods:", "    methods: [payment, refund]", `
-f:25:24: endpoints.SHOP.methods[1]: "refund" is not known: allowed are payment, p2p_transfer, p2p_a2c, p2p_c2a`},
+f:25:24: endpoints.SHOP.methods[1]: "refund" is unknown; allowed: payment, p2p_transfer, p2p_a2c, p2p_c2a`},
 	{"a method that is there twice", "methods:", "    methods: [payment, payment]", `
-f:25:24: endpoints.SHOP.methods[1]: "payment" is there twice: allowed is each value once`},
+f:25:24: endpoints.SHOP.methods[1]: "payment" occurs twice`},
 	{"methods where the source has none", "source: gate", "    source: wallet", `
-f:22:14: endpoints.SHOP.dialect: "ukrcard" is that core's own language and "wallet" is a paysera source: allowed are paysera and standard
-f:25:5: endpoints.SHOP.methods: a paysera source knows no methods: allowed is to leave this out
-f:26:16: endpoints.SHOP.statuses[0]: "2" is not known: allowed are new, registered, waiting, waiting_funds, waiting_registration, waiting_password, reserved, frozen, processing, done, rejected, revoked, failed`},
+f:22:14: endpoints.SHOP.dialect: "ukrcard" cannot be used with "wallet", a paysera source; allowed: paysera, standard
+f:25:5: endpoints.SHOP.methods: must be left out: a paysera source has no methods
+f:26:16: endpoints.SHOP.statuses[0]: "2" is unknown; allowed: new, registered, waiting, waiting_funds, waiting_registration, waiting_password, reserved, frozen, processing, done, rejected, revoked, failed`},
 	{"an unknown status", "statuses:", "    statuses: [2, done]", `
-f:26:19: endpoints.SHOP.statuses[1]: "done" is not known: allowed are 0, 1, 2, 3, 4, 5, 6`},
+f:26:19: endpoints.SHOP.statuses[1]: "done" is unknown; allowed: 0, 1, 2, 3, 4, 5, 6`},
 	{"an unknown final status", "ext_system_id:", "    ext_system_id: ECOM\n    final_statuses: [7]", `
-f:14:22: sources.gate.final_statuses[0]: "7" is not known: allowed are 0, 1, 2, 3, 4, 5, 6`},
+f:14:22: sources.gate.final_statuses[0]: "7" is unknown; allowed: 0, 1, 2, 3, 4, 5, 6`},
 	{"an unknown time zone", "ext_system_id:", "    ext_system_id: ECOM\n    registered_at_zone: Europe/Kiew", `
 f:14:25: sources.gate.registered_at_zone: "Europe/Kiew" is not an IANA time zone such as Europe/Kyiv`},
 	{"the machine's own time zone", "ext_system_id:", "    ext_system_id: ECOM\n    registered_at_zone: Local", `
@@ -202,58 +202,58 @@ f:10:3: sources.gate.ext_system_id: must hold 1 to 50 characters (Ukrcard /Confi
 	{"half a MAC", "mac:", "    mac: {id: a}", `
 f:19:15: sources.wallet.mac.id: goes together with mac.key: set both, or neither where a client certificate is used`},
 	{"an endpoint's name outside its alphabet", "  SHOP:", "  SHOP 1:", `
-f:21:3: endpoints."SHOP 1": "SHOP 1" is not a name: allowed are 1 to 50 letters, digits, _ and -`},
+f:21:3: endpoints."SHOP 1": "SHOP 1" is not a valid name; allowed: 1 to 50 letters, digits, _ and -`},
 	{"an endpoint's name over its length", "  SHOP:", "  " + strings.Repeat("S", 51) + ":", `
-f:21:3: endpoints.` + strings.Repeat("S", 51) + `: "` + strings.Repeat("S", 51) + `" is not a name: allowed are 1 to 50 letters, digits, _ and -`},
+f:21:3: endpoints.` + strings.Repeat("S", 51) + `: "` + strings.Repeat("S", 51) + `" is not a valid name; allowed: 1 to 50 letters, digits, _ and -`},
 	{"an unknown way to supersede", "statuses:", "    supersede: none", `
-f:26:16: endpoints.SHOP.supersede: "none" is not known: allowed are latest, every`},
+f:26:16: endpoints.SHOP.supersede: "none" is unknown; allowed: latest, every`},
 	{"no room for an attempt", "statuses:", "    max_concurrent: 0", `
-f:26:21: endpoints.SHOP.max_concurrent: 0 is below 1: allowed are 1 to 1000`},
+f:26:21: endpoints.SHOP.max_concurrent: 0 is below 1; allowed: 1 to 1000`},
 	{"yes for true", "statuses:", "    enabled: yes", `
 f:26:14: endpoints.SHOP.enabled: "yes" is not true or false`},
 
 	{"a URL of another scheme", "url: https", "    url: ftp://shop.example/", `
-f:24:10: endpoints.SHOP.url: is not an absolute http or https URL: allowed are public addresses by https, and those that egress.allow covers`},
+f:24:10: endpoints.SHOP.url: is not an absolute http or https URL; allowed: public addresses by https, and addresses that egress.allow covers`},
 	{"a URL without a host", "url: https", "    url: https:///in", `
-f:24:10: endpoints.SHOP.url: is a URL without a host: allowed are public addresses by https, and those that egress.allow covers`},
+f:24:10: endpoints.SHOP.url: is a URL without a host; allowed: public addresses by https, and addresses that egress.allow covers`},
 	{"a URL with a password", "url: https", "    url: https://shop:hunter22@shop.example/in", `
-f:24:10: endpoints.SHOP.url: holds a user name or password, which a URL must not: allowed are public addresses by https, and those that egress.allow covers`},
+f:24:10: endpoints.SHOP.url: holds a user name or password, which a URL must not; allowed: public addresses by https, and addresses that egress.allow covers`},
 	{"a URL with a fragment", "url: https", "    url: https://shop.example/in#x", `
-f:24:10: endpoints.SHOP.url: holds a fragment (#…), which is never sent: allowed are public addresses by https, and those that egress.allow covers`},
+f:24:10: endpoints.SHOP.url: holds a fragment (#…), which is never sent; allowed: public addresses by https, and addresses that egress.allow covers`},
 	{"a private address that is not allowed", "url: https", "    url: https://10.1.2.3/in", `
-f:24:10: endpoints.SHOP.url: egress to 10.1.2.3 is refused: it is not a public address and egress.allow does not cover it: allowed are public addresses by https, and those that egress.allow covers`},
+f:24:10: endpoints.SHOP.url: egress to 10.1.2.3 is refused: it is not a public address and egress.allow does not cover it; allowed: public addresses by https, and addresses that egress.allow covers`},
 	{"plain http to a public address", "url: https", "    url: http://192.0.2.1/in", `
-f:24:10: endpoints.SHOP.url: egress to 192.0.2.1 is refused: plain http is spoken only to addresses that egress.allow covers: allowed are public addresses by https, and those that egress.allow covers`},
+f:24:10: endpoints.SHOP.url: egress to 192.0.2.1 is refused: plain http is spoken only to addresses that egress.allow covers; allowed: public addresses by https, and addresses that egress.allow covers`},
 	{"plain http while nothing is allowed", "allow:", "  allow: []", `
-f:12:17: sources.gate.base_urls[0]: egress to 127.0.0.1 is refused: plain http is spoken only to addresses that egress.allow covers: allowed are public addresses by https, and those that egress.allow covers`},
+f:12:17: sources.gate.base_urls[0]: egress to 127.0.0.1 is refused: plain http is spoken only to addresses that egress.allow covers; allowed: public addresses by https, and addresses that egress.allow covers`},
 	{"url and callback_url", "methods:", "    callback_url: per_operation", `
-f:24:10: endpoints.SHOP.url: stands beside callback_url: allowed is one of them`},
+f:24:10: endpoints.SHOP.url: cannot be set together with callback_url`},
 	{"another value of callback_url", "url: https", "    callback_url: https://shop.example/in", `
-f:24:19: endpoints.SHOP.callback_url: "https://shop.example/in" is not known: allowed are per_operation`},
+f:24:19: endpoints.SHOP.callback_url: "https://shop.example/in" is unknown; allowed: per_operation`},
 	{"a source's URL with a password", "base_urls: [http:", "    base_urls: [\"https://u:hunter22@gate.example\"]", `
-f:12:17: sources.gate.base_urls[0]: holds a user name or password, which a URL must not: allowed are public addresses by https, and those that egress.allow covers`},
+f:12:17: sources.gate.base_urls[0]: holds a user name or password, which a URL must not; allowed: public addresses by https, and addresses that egress.allow covers`},
 	{"a source's URL with a query", "base_urls: [http:", "    base_urls: [\"https://gate.example?x=1\"]", `
-f:12:17: sources.gate.base_urls[0]: holds a query: allowed is an http or https URL without one`},
+f:12:17: sources.gate.base_urls[0]: has a query; allowed: an http or https URL without one`},
 	{"a base URL's mapping with another key", "base_urls: [http:", "    base_urls: [{url: http://127.0.0.1:9001, ca: client.pem}]", `
-f:12:46: sources.gate.base_urls[0].ca: unknown key: allowed are tls, url`},
+f:12:46: sources.gate.base_urls[0].ca: unknown key; allowed: tls, url`},
 	{"a base URL's mapping without the URL", "base_urls: [http:", "    base_urls: [{tls: {ca: client.pem}}]", `
-f:12:17: sources.gate.base_urls[0]: is not an absolute http or https URL: allowed are public addresses by https, and those that egress.allow covers`},
+f:12:17: sources.gate.base_urls[0]: is not an absolute http or https URL; allowed: public addresses by https, and addresses that egress.allow covers`},
 	{"a base URL that is a list", "base_urls: [http:", "    base_urls: [[http://127.0.0.1:9001]]", `
-f:12:17: sources.gate.base_urls[0]: is not a mapping: allowed are keys with values`},
+f:12:17: sources.gate.base_urls[0]: must be a mapping of keys to values`},
 	{"a base URL that is nothing", "base_urls: [http:", "    base_urls: [~]", `
-f:12:17: sources.gate.base_urls[0]: is empty: allowed is a text`},
+f:12:17: sources.gate.base_urls[0]: must not be empty; allowed: a string`},
 	{"a base URL's certificate without its key", "base_urls: [http:", "    base_urls: [{url: http://127.0.0.1:9001, tls: {cert: client.pem}}]", `
-f:12:46: sources.gate.base_urls[0].tls.key: is missing: allowed is a PEM file with the certificate's key, beside cert`},
+f:12:46: sources.gate.base_urls[0].tls.key: is missing; allowed: a PEM file with the certificate's key, beside cert`},
 	{"a source without a URL", "base_urls: [http:", "", `
-f:10:3: sources.gate.base_urls: is missing: allowed is a list with at least one URL`},
+f:10:3: sources.gate.base_urls: is missing; allowed: a list with at least one URL`},
 	{"an egress rule that is no network", "allow:", "  allow: [127.0.0.1]", `
-f:8:11: egress.allow[0]: "127.0.0.1" is not a network in CIDR notation such as 10.0.0.0/8, with no bit set behind the prefix
-f:12:17: sources.gate.base_urls[0]: egress to 127.0.0.1 is refused: plain http is spoken only to addresses that egress.allow covers: allowed are public addresses by https, and those that egress.allow covers`},
+f:8:11: egress.allow[0]: "127.0.0.1" is not a network in CIDR notation such as 10.0.0.0/8, with no bit set after the prefix
+f:12:17: sources.gate.base_urls[0]: egress to 127.0.0.1 is refused: plain http is spoken only to addresses that egress.allow covers; allowed: public addresses by https, and addresses that egress.allow covers`},
 	{"an egress rule that names an address", "allow:", "  allow: [127.0.0.0/8, 10.0.0.1/8]", `
-f:8:24: egress.allow[1]: "10.0.0.1/8" is not a network in CIDR notation such as 10.0.0.0/8, with no bit set behind the prefix`},
+f:8:24: egress.allow[1]: "10.0.0.1/8" is not a network in CIDR notation such as 10.0.0.0/8, with no bit set after the prefix`},
 
 	{"an egress proxy without a URL", "egress:", "egress:\n  proxy: \"\"", `
-f:8:10: egress.proxy: is empty: allowed is the URL of a proxy such as http://10.0.0.5:3128`},
+f:8:10: egress.proxy: must not be empty; allowed: the URL of a proxy such as http://10.0.0.5:3128`},
 	{"an egress proxy with a password", "egress:", "egress:\n  proxy: http://bob:hunter22@10.0.0.5:3128", `
 f:8:10: egress.proxy: is not a proxy's URL: allowed is one such as http://10.0.0.5:3128, without credentials and path`},
 	{"an egress proxy of another scheme", "egress:", "egress:\n  proxy: socks5://10.0.0.5:3128", `
@@ -263,87 +263,87 @@ f:8:10: egress.proxy: is not a proxy's URL: allowed is one such as http://10.0.0
 	{"an egress proxy at the metadata address", "egress:", "egress:\n  proxy: http://169.254.169.254:80", `
 f:8:10: egress.proxy: the egress proxy has a link-local or metadata address, which opens only where egress.allow names it alone`},
 	{"an address in decimal", "url: https", "    url: https://2130706433/in", `
-f:24:10: endpoints.SHOP.url: has an IP address for a host that is not written in its plain form, such as 192.0.2.1: allowed are public addresses by https, and those that egress.allow covers`},
+f:24:10: endpoints.SHOP.url: has an IP address for a host that is not written in its plain form, such as 192.0.2.1; allowed: public addresses by https, and addresses that egress.allow covers`},
 	{"an address in hexadecimal", "url: https", "    url: https://0x7f.0.0.1/in", `
-f:24:10: endpoints.SHOP.url: has an IP address for a host that is not written in its plain form, such as 192.0.2.1: allowed are public addresses by https, and those that egress.allow covers`},
+f:24:10: endpoints.SHOP.url: has an IP address for a host that is not written in its plain form, such as 192.0.2.1; allowed: public addresses by https, and addresses that egress.allow covers`},
 	{"the metadata address", "url: https", "    url: https://169.254.169.254/in", `
-f:24:10: endpoints.SHOP.url: egress to 169.254.169.254 is refused: it is a link-local or metadata address, which opens only where egress.allow names it alone: allowed are public addresses by https, and those that egress.allow covers`},
+f:24:10: endpoints.SHOP.url: egress to 169.254.169.254 is refused: it is a link-local or metadata address, which opens only where egress.allow names it alone; allowed: public addresses by https, and addresses that egress.allow covers`},
 	{"the metadata address, mapped", "url: https", "    url: https://[::ffff:a9fe:a9fe]/in", `
-f:24:10: endpoints.SHOP.url: egress to 169.254.169.254 is refused: it is a link-local or metadata address, which opens only where egress.allow names it alone: allowed are public addresses by https, and those that egress.allow covers`},
+f:24:10: endpoints.SHOP.url: egress to 169.254.169.254 is refused: it is a link-local or metadata address, which opens only where egress.allow names it alone; allowed: public addresses by https, and addresses that egress.allow covers`},
 	{"a port of a system service", "url: https", "    url: https://8.8.8.8:25/in", `
-f:24:10: endpoints.SHOP.url: egress to 8.8.8.8 is refused: its port is below 1024 and not 443, and egress.allow does not cover the address: allowed are public addresses by https, and those that egress.allow covers`},
+f:24:10: endpoints.SHOP.url: egress to 8.8.8.8 is refused: its port is below 1024 and not 443, and egress.allow does not cover the address; allowed: public addresses by https, and addresses that egress.allow covers`},
 	{"a port that is none", "url: https", "    url: https://shop.example:0/in", `
-f:24:10: endpoints.SHOP.url: has a port outside 1 to 65535: allowed are public addresses by https, and those that egress.allow covers`},
+f:24:10: endpoints.SHOP.url: has a port outside 1 to 65535; allowed: public addresses by https, and addresses that egress.allow covers`},
 	{"a digest that is too short", "sha256:", "      sha256: 2c26b4", `
-f:5:15: api.keys[0].sha256: what stands here is not a SHA-256 in 64 hexadecimal digits`},
+f:5:15: api.keys[0].sha256: this value is not a SHA-256 in 64 hexadecimal digits`},
 	{"a digest that is not hexadecimal", "sha256:", "      sha256: " + strings.Repeat("g", 64), `
-f:5:15: api.keys[0].sha256: what stands here is not a SHA-256 in 64 hexadecimal digits`},
+f:5:15: api.keys[0].sha256: this value is not a SHA-256 in 64 hexadecimal digits`},
 	{"a key where its digest belongs", "sha256:", "      sha256: hunter22", `
-f:5:15: api.keys[0].sha256: what stands here is not a SHA-256 in 64 hexadecimal digits`},
+f:5:15: api.keys[0].sha256: this value is not a SHA-256 in 64 hexadecimal digits`},
 	{"no digest", "sha256:", "", `
-f:4:7: api.keys[0].sha256: is missing: allowed is the key's SHA-256 in 64 hexadecimal digits`},
+f:4:7: api.keys[0].sha256: is missing; allowed: the key's SHA-256 in 64 hexadecimal digits`},
 	{"an unknown scope", "scopes:", "      scopes: [start, root]", `
-f:6:23: api.keys[0].scopes[1]: "root" is not known: allowed are start, read, revoke, redeliver, force, admin`},
+f:6:23: api.keys[0].scopes[1]: "root" is unknown; allowed: start, read, revoke, redeliver, force, admin`},
 	{"no scope", "scopes:", "", `
-f:4:7: api.keys[0].scopes: is missing: allowed is some of start, read, revoke, redeliver, force, admin`},
+f:4:7: api.keys[0].scopes: is missing; allowed: any of start, read, revoke, redeliver, force, admin`},
 	{"a key for an endpoint that is not there", "scopes:", "      scopes: [start]\n      endpoints: [STORE]", `
-f:7:19: api.keys[0].endpoints[0]: "STORE" is not known: allowed are SHOP`},
+f:7:19: api.keys[0].endpoints[0]: "STORE" is unknown; allowed: SHOP`},
 	{"a key without a name", "- name:", "    -", `
-f:5:7: api.keys[0].name: "" is not a name: allowed are 1 to 50 letters, digits, _ and -`},
+f:5:7: api.keys[0].name: "" is not a valid name; allowed: 1 to 50 letters, digits, _ and -`},
 	{"one key for two", "scopes:", "      scopes: [start]\n    - {name: b, sha256: 2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae, scopes: [read]}", `
-f:7:25: api.keys[1].sha256: is that of another key, too: allowed is each key once`},
+f:7:25: api.keys[1].sha256: is the same as that of another key; keys must differ`},
 	{"an address that is none", "listen:", "  listen: 8080", `
-f:2:11: api.listen: "8080" is not an address to listen on: allowed is host:port such as 127.0.0.1:8080`},
+f:2:11: api.listen: "8080" is not an address to listen on; allowed: host:port such as 127.0.0.1:8080`},
 	{"a rate of nothing", "listen:", "  listen: 127.0.0.1:8080\n  rate_limit: {per_second: 0, burst: 0, changes_per_second: NaN, changes_burst: 0}", `
-f:3:28: api.rate_limit.per_second: 0 is below 0.001: allowed are 0.001 to 1e+06
-f:3:38: api.rate_limit.burst: 0 is below 1: allowed are 1 to 1000000
-f:3:61: api.rate_limit.changes_per_second: NaN is below 0.001: allowed are 0.001 to 1e+06
-f:3:81: api.rate_limit.changes_burst: 0 is below 1: allowed are 1 to 1000000`},
+f:3:28: api.rate_limit.per_second: 0 is below 0.001; allowed: 0.001 to 1e+06
+f:3:38: api.rate_limit.burst: 0 is below 1; allowed: 1 to 1000000
+f:3:61: api.rate_limit.changes_per_second: NaN is below 0.001; allowed: 0.001 to 1e+06
+f:3:81: api.rate_limit.changes_burst: 0 is below 1; allowed: 1 to 1000000`},
 	{"starts without end", "listen:", "  listen: 127.0.0.1:8080\n  max_starts: 10001", `
-f:3:15: api.max_starts: 10001 is above 10000: allowed are 0 to 10000`},
+f:3:15: api.max_starts: 10001 is above 10000; allowed: 0 to 10000`},
 	{"an address for telemetry that is none", "egress:", "telemetry: {listen: \"9464\"}\negress:", `
-f:7:21: telemetry.listen: "9464" is not an address to listen on: allowed is host:port such as 127.0.0.1:9464`},
+f:7:21: telemetry.listen: "9464" is not an address to listen on; allowed: host:port such as 127.0.0.1:8080`},
 	{"a receiver of spans that is no URL", "egress:", "telemetry: {traces: {endpoint: \"127.0.0.1:4318\"}}\negress:", `
-f:7:32: telemetry.traces.endpoint: is not a URL: allowed is the base URL of an OTLP/HTTP receiver such as http://127.0.0.1:4318, whose credentials are in OTEL_EXPORTER_OTLP_HEADERS`},
+f:7:32: telemetry.traces.endpoint: is not a URL; allowed: the base URL of an OTLP/HTTP receiver such as http://127.0.0.1:4318 (credentials belong in OTEL_EXPORTER_OTLP_HEADERS)`},
 	{"a receiver of spans with credentials", "egress:", "telemetry: {traces: {endpoint: \"https://a:b@collector.example\"}}\negress:", `
-f:7:32: telemetry.traces.endpoint: holds a user name or password, which a URL must not: allowed is the base URL of an OTLP/HTTP receiver such as http://127.0.0.1:4318, whose credentials are in OTEL_EXPORTER_OTLP_HEADERS`},
+f:7:32: telemetry.traces.endpoint: holds a user name or password, which a URL must not; allowed: the base URL of an OTLP/HTTP receiver such as http://127.0.0.1:4318 (credentials belong in OTEL_EXPORTER_OTLP_HEADERS)`},
 	{"more traces than there are", "egress:", "telemetry: {traces: {ratio: 1.5}}\negress:", `
-f:7:29: telemetry.traces.ratio: 1.5 is above 1: allowed are 0 to 1`},
+f:7:29: telemetry.traces.ratio: 1.5 is above 1; allowed: 0 to 1`},
 	{"a certificate without its key", "listen:", "  listen: 127.0.0.1:8080\n  tls: {cert: client.pem}", `
-f:3:3: api.tls.key: is missing: allowed is a PEM file with the certificate's key, beside cert`},
+f:3:3: api.tls.key: is missing; allowed: a PEM file with the certificate's key, beside cert`},
 	{"a certificate that is not there", "statuses:", "    tls: {cert: none.pem, key: client.key}", `
-f:26:17: endpoints.SHOP.tls.cert: can't read the file: stat DIR/none.pem: no such file or directory`},
+f:26:17: endpoints.SHOP.tls.cert: cannot read the file: stat DIR/none.pem: no such file or directory`},
 	{"a certificate that is none", "statuses:", "    tls: {cert: mac, key: client.key}", `
-f:26:17: endpoints.SHOP.tls.cert: tls: failed to find any PEM data in certificate input: allowed are a certificate and its key as PEM files`},
+f:26:17: endpoints.SHOP.tls.cert: tls: failed to find any PEM data in certificate input; allowed: a certificate and its key as PEM files`},
 	{"authorities that are none", "statuses:", "    tls: {ca: mac}", `
-f:26:15: endpoints.SHOP.tls.ca: "mac" holds no certificate: allowed is a PEM file with one or more`},
+f:26:15: endpoints.SHOP.tls.ca: "mac" contains no certificate; allowed: a PEM file with one or more`},
 	{"bearer and basic", "statuses:", "    auth: {bearer: \"${file:mac}\", basic: {username: u, password: \"${file:mac}\"}}", `
-f:26:35: endpoints.SHOP.auth.basic: stands beside bearer: allowed is one of them`},
+f:26:35: endpoints.SHOP.auth.basic: cannot be set together with bearer`},
 	{"basic without a password", "statuses:", "    auth: {basic: {username: \"u:v\"}}", `
-f:26:12: endpoints.SHOP.auth.basic.password: is missing: allowed is a reference, ${env:NAME} or ${file:PATH}
-f:26:30: endpoints.SHOP.auth.basic.username: is missing or holds a colon: allowed is a name without one`},
+f:26:12: endpoints.SHOP.auth.basic.password: is missing; allowed: a reference, ${env:NAME} or ${file:PATH}
+f:26:30: endpoints.SHOP.auth.basic.username: must be a user name without a colon`},
 	{"a header that is ours", "statuses:", "    headers: {webhook-id: x, content-type: y}", `
-f:26:27: endpoints.SHOP.headers.webhook-id: is set by Ringback itself: allowed are headers of your own
-f:26:44: endpoints.SHOP.headers.content-type: is set by Ringback itself: allowed are headers of your own`},
+f:26:27: endpoints.SHOP.headers.webhook-id: is set by Ringback itself and cannot be replaced
+f:26:44: endpoints.SHOP.headers.content-type: is set by Ringback itself and cannot be replaced`},
 	{"headers that would contradict ours", "statuses:", "    headers: {HOST: a, proxy-Authorization: \"${file:mac}\", Webhook-Signature: \"${file:mac}\", traceparent: a, transfer-encoding: a}", `
-f:26:21: endpoints.SHOP.headers.HOST: is set by Ringback itself: allowed are headers of your own
-f:26:45: endpoints.SHOP.headers.proxy-Authorization: is set by Ringback itself: allowed are headers of your own
-f:26:79: endpoints.SHOP.headers.Webhook-Signature: is set by Ringback itself: allowed are headers of your own
-f:26:107: endpoints.SHOP.headers.traceparent: is set by Ringback itself: allowed are headers of your own
-f:26:129: endpoints.SHOP.headers.transfer-encoding: is set by Ringback itself: allowed are headers of your own`},
+f:26:21: endpoints.SHOP.headers.HOST: is set by Ringback itself and cannot be replaced
+f:26:45: endpoints.SHOP.headers.proxy-Authorization: is set by Ringback itself and cannot be replaced
+f:26:79: endpoints.SHOP.headers.Webhook-Signature: is set by Ringback itself and cannot be replaced
+f:26:107: endpoints.SHOP.headers.traceparent: is set by Ringback itself and cannot be replaced
+f:26:129: endpoints.SHOP.headers.transfer-encoding: is set by Ringback itself and cannot be replaced`},
 	{"headers that let a request be repeated", "statuses:", "    headers: {idempotency-key: \"${file:mac}\", X-Idempotency-Key: \"${file:mac}\"}", `
-f:26:32: endpoints.SHOP.headers.idempotency-key: lets one attempt be sent twice: allowed is webhook-id, which Ringback sends, as the key against duplicates
-f:26:66: endpoints.SHOP.headers.X-Idempotency-Key: lets one attempt be sent twice: allowed is webhook-id, which Ringback sends, as the key against duplicates`},
+f:26:32: endpoints.SHOP.headers.idempotency-key: would let one attempt be sent twice; use webhook-id, which Ringback sends, against duplicates
+f:26:66: endpoints.SHOP.headers.X-Idempotency-Key: would let one attempt be sent twice; use webhook-id, which Ringback sends, against duplicates`},
 	{"a header with a line break", "statuses:", "    headers: {X-A: \"a\\nB: c\"}", `
-f:26:20: endpoints.SHOP.headers.X-A: can't be sent: allowed is printable ASCII`},
+f:26:20: endpoints.SHOP.headers.X-A: cannot be sent; allowed: printable ASCII`},
 	{"a header's name with a space", "statuses:", "    headers: {\"X A\": a}", `
-f:26:22: endpoints.SHOP.headers."X A": is not the name of a header: allowed are letters, digits and -`},
+f:26:22: endpoints.SHOP.headers."X A": is not a valid header name; allowed: letters, digits and -`},
 	{"a header that is there twice", "statuses:", "    headers: {X-A: a, x-a: b}", `
-f:26:28: endpoints.SHOP.headers.x-a: is there twice: the names of headers know no upper and lower case`},
+f:26:28: endpoints.SHOP.headers.x-a: occurs twice: header names ignore case`},
 	{"a header beside auth", "statuses:", "    auth: {bearer: \"${file:mac}\"}\n    headers: {Authorization: \"${file:mac}\"}", `
-f:27:30: endpoints.SHOP.headers.Authorization: stands beside auth: allowed is one of them`},
+f:27:30: endpoints.SHOP.headers.Authorization: cannot be set together with auth`},
 	{"a signing secret that is none", "statuses:", "    signing: {secrets: [\"${file:mac}\"]}", `
-f:26:25: endpoints.SHOP.signing.secrets[0]: does not begin with whsec_ or whsk_: allowed is a reference to whsec_ and the base64 of 24 to 64 bytes, or whsk_ and the base64 of an ed25519 private key`},
+f:26:25: endpoints.SHOP.signing.secrets[0]: does not begin with whsec_ or whsk_; allowed: a reference to whsec_ and the base64 of 24 to 64 bytes, or whsk_ and the base64 of an ed25519 private key`},
 }
 
 func TestWhatAFileIsRefusedFor(t *testing.T) {
@@ -404,8 +404,8 @@ func TestWithoutKeysTheAPIStaysOnLoopback(t *testing.T) {
 				require.NoError(t, ofTelemetry)
 				return
 			}
-			require.EqualError(t, ofTelemetry, `f:1:21: telemetry.listen: "`+row.listen+`" can be reached from outside and api.keys names no key: allowed without keys are loopback addresses such as 127.0.0.1:9464`)
-			require.EqualError(t, err, `f:1:15: api.listen: "`+row.listen+`" can be reached from outside and api.keys names no key: allowed without keys are loopback addresses such as 127.0.0.1:8080`)
+			require.EqualError(t, ofTelemetry, `f:1:21: telemetry.listen: "`+row.listen+`" can be reached from other machines, and api.keys is empty; allowed without keys: a loopback address such as 127.0.0.1:8080`)
+			require.EqualError(t, err, `f:1:15: api.listen: "`+row.listen+`" can be reached from other machines, and api.keys is empty; allowed without keys: a loopback address such as 127.0.0.1:8080`)
 		})
 	}
 }
@@ -414,15 +414,15 @@ func TestOneFileShowsAllItsErrorsInTheirOrder(t *testing.T) {
 	t.Parallel()
 	_, err := config.Parse("f", []byte("endpoints:\n  A: {dialect: x, delivery: {attempts: -1}}\napi: {listen: x}\nzzz: 1\n"))
 	require.Equal(t, []string{
-		`f:2:3: endpoints.A.poll.lifetime: is missing: allowed is a duration such as 500ms, 3s or 10m`,
-		`f:2:3: endpoints.A.poll.schedule: is missing: allowed is a list of gaps such as [5s, 10s, 15s], or interval instead`,
-		`f:2:3: endpoints.A.source: is missing: allowed is none, since none is configured`,
-		`f:2:3: endpoints.A.url: is missing: allowed is an http or https URL, or callback_url: per_operation instead`,
-		`f:2:16: endpoints.A.dialect: "x" is not known: allowed are paysera, standard, ukrcard`,
-		`f:2:19: endpoints.A.delivery.interval: is missing: allowed is a duration such as 500ms, 3s or 10m`,
-		`f:2:40: endpoints.A.delivery.attempts: -1 is below 1: allowed are 1 to 1000`,
-		`f:3:15: api.listen: "x" is not an address to listen on: allowed is host:port such as 127.0.0.1:8080`,
-		`f:4:1: zzz: unknown key: allowed are api, codec, egress, endpoints, notices, sources, telemetry`,
+		`f:2:3: endpoints.A.poll.lifetime: is missing; allowed: a duration such as 500ms, 3s or 10m`,
+		`f:2:3: endpoints.A.poll.schedule: is missing; allowed: a list of gaps such as [5s, 10s, 15s], or interval instead`,
+		`f:2:3: endpoints.A.source: is missing; allowed: none, because none is configured`,
+		`f:2:3: endpoints.A.url: is missing; allowed: an http or https URL, or callback_url: per_operation instead`,
+		`f:2:16: endpoints.A.dialect: "x" is unknown; allowed: paysera, standard, ukrcard`,
+		`f:2:19: endpoints.A.delivery.interval: is missing; allowed: a duration such as 500ms, 3s or 10m`,
+		`f:2:40: endpoints.A.delivery.attempts: -1 is below 1; allowed: 1 to 1000`,
+		`f:3:15: api.listen: "x" is not an address to listen on; allowed: host:port such as 127.0.0.1:8080`,
+		`f:4:1: zzz: unknown key; allowed: api, codec, egress, endpoints, notices, sources, telemetry`,
 	}, strings.Split(err.Error(), "\n"))
 
 	var fault *config.Fault
@@ -434,7 +434,7 @@ func TestAnEmptyFileIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, content := range []string{"", "\n", "# only a comment\n", "---\n"} {
 		_, err := config.Parse("f", []byte(content))
-		require.EqualError(t, err, "f:1:1: the file is empty: allowed are api, codec, egress, endpoints, notices, sources, telemetry", "%q", content)
+		require.EqualError(t, err, "f:1:1: the file is empty; allowed: api, codec, egress, endpoints, notices, sources, telemetry", "%q", content)
 	}
 }
 
@@ -442,7 +442,7 @@ func TestAListThatIsTooLongIsRefused(t *testing.T) {
 	setenv(t)
 	long := strings.Replace(base, "[5s]", "["+strings.Repeat("5s,", 1000)+"5s]", 1)
 	_, err := load(t, folder(t), long)
-	require.ErrorContains(t, err, "endpoints.SHOP.poll.schedule: holds 1001 gaps: allowed are at most 1000")
+	require.ErrorContains(t, err, "endpoints.SHOP.poll.schedule: has 1001 gaps; allowed: at most 1000")
 }
 
 // FuzzParse holds that no document makes Parse panic, hang or show what the

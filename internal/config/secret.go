@@ -11,8 +11,8 @@ const redacted = "[redacted]"
 // Secret is a value that must not be shown: however it is printed, logged or
 // marshalled, it is "[redacted]". The zero Secret is unset.
 type Secret struct {
-	// A pointer, since fmt can't call Format on an unexported field of another
-	// struct and would print what it finds there: so it finds an address.
+	// A pointer: fmt cannot call Format on an unexported field of another struct and
+	// prints what is there, an address.
 	value *string
 }
 

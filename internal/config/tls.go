@@ -6,8 +6,43 @@ import (
 	"time"
 )
 
-// clientTLS loads what t names; t stays without configuration where it names
-// nothing.
+// ClientTLS is our certificate for a server and the authorities that we trust. Cert
+// and Key go together.
+type ClientTLS struct {
+	// Cert and Key are PEM files of our client certificate.
+	Cert string `yaml:"cert,omitzero"`
+	Key  string `yaml:"key,omitzero"`
+	// CA is a PEM file with the authorities trusted instead of the system's.
+	CA string `yaml:"ca,omitzero"`
+
+	config     *tls.Config
+	commonName string
+}
+
+func (t ClientTLS) isSet() bool { return t.Cert != "" || t.Key != "" || t.CA != "" }
+
+// Config is the TLS configuration, nil where nothing is set. It is a copy.
+func (t ClientTLS) Config() *tls.Config { return t.config.Clone() }
+
+// ServerTLS is the API's own certificate.
+type ServerTLS struct {
+	Cert string `yaml:"cert,omitzero"`
+	Key  string `yaml:"key,omitzero"`
+	// ClientCA is a PEM file: clients must show a certificate of one of its authorities.
+	ClientCA string `yaml:"client_ca,omitzero"`
+
+	config *tls.Config
+}
+
+// Config is the TLS configuration of the listener. It is a copy.
+func (t *ServerTLS) Config() *tls.Config {
+	if t == nil {
+		return nil
+	}
+	return t.config.Clone()
+}
+
+// clientTLS loads the files that t names.
 func (v *validator) clientTLS(path string, t *ClientTLS) {
 	if !t.isSet() {
 		return
@@ -37,7 +72,7 @@ func (v *validator) serverTLS(path string, t *ServerTLS) {
 	}
 }
 
-// keyPair loads a certificate and its key; leaf is nil if it can't.
+// keyPair loads a certificate and its key; leaf is nil on a fault.
 func (v *validator) keyPair(path, cert, key string) (pair tls.Certificate, leaf *x509.Certificate) {
 	if cert == "" {
 		v.missing(path+".cert", "a PEM file with the certificate, beside key")
@@ -54,11 +89,11 @@ func (v *validator) keyPair(path, cert, key string) (pair tls.Certificate, leaf 
 	}
 	pair, err := tls.X509KeyPair(certPEM, keyPEM)
 	if err != nil {
-		v.fault(path+".cert", "%w: allowed are a certificate and its key as PEM files", err)
+		v.fault(path+".cert", "%w; allowed: a certificate and its key as PEM files", err)
 		return tls.Certificate{}, nil
 	}
 	if time.Now().After(pair.Leaf.NotAfter) {
-		v.warn(path+".cert", "this certificate has run out on %s", pair.Leaf.NotAfter.UTC().Format(time.RFC3339))
+		v.warn(path+".cert", "this certificate expired on %s", pair.Leaf.NotAfter.UTC().Format(time.RFC3339))
 	}
 	return pair, pair.Leaf
 }
@@ -69,9 +104,7 @@ func (v *validator) authorities(path, file string) *x509.CertPool {
 		return nil
 	}
 	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(content) {
-		v.fault(path, "%s holds no certificate: allowed is a PEM file with one or more", quote(file))
-	}
+	v.require(pool.AppendCertsFromPEM(content), path, "%s contains no certificate; allowed: a PEM file with one or more", quote(file))
 	return pool
 }
 

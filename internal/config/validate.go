@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"crypto/tls"
+	"fmt"
 	"maps"
 	"net"
 	"net/http"
@@ -27,12 +28,10 @@ const (
 	maxScheduleGaps = 1000
 )
 
-// validator checks what the decoder read, completes it, and adds to the
-// decoder's faults.
+// validator checks and completes what the decoder read, and adds to its faults.
 type validator struct {
 	*decoder
 	config *Config
-	guard  *egress.Guard
 }
 
 func (v *validator) validate() {
@@ -57,9 +56,10 @@ func (v *validator) validate() {
 
 func (v *validator) egress(path string, e Egress) {
 	var err error
-	if v.guard, err = e.Guard(); err != nil {
+	allowed := egress.New(e.Allow)
+	if v.config.Guard, err = allowed.Through(e.Proxy); err != nil {
 		v.fault(path+".proxy", "%w", err)
-		v.guard = egress.New(e.Allow)
+		v.config.Guard = allowed
 	}
 	if e.Proxy == "" && v.present(path+".proxy") {
 		v.missing(path+".proxy", "the URL of a proxy such as http://10.0.0.5:3128")
@@ -67,7 +67,7 @@ func (v *validator) egress(path string, e Egress) {
 }
 
 func (v *validator) api(path string, a *API) {
-	v.listen(path+".listen", a.Listen, "127.0.0.1:8080")
+	v.listen(path+".listen", a.Listen)
 	between(v, path+".rate_limit.per_second", a.RateLimit.PerSecond, minRate, maxRate)
 	between(v, path+".rate_limit.burst", a.RateLimit.Burst, 1, maxRate)
 	between(v, path+".rate_limit.changes_per_second", a.RateLimit.ChangesPerSecond, minRate, maxRate)
@@ -82,17 +82,16 @@ func (v *validator) api(path string, a *API) {
 }
 
 func (v *validator) telemetry(path string, t Telemetry) {
-	v.listen(path+".listen", t.Listen, "127.0.0.1:9464")
+	v.listen(path+".listen", t.Listen)
 	between(v, path+".traces.ratio", t.Traces.Ratio, 0, 1)
 	if !v.present(path + ".traces.endpoint") {
 		return
 	}
 	if err := egress.CheckForm(t.Traces.Endpoint); err != nil {
-		v.fault(path+".traces.endpoint", "%w: allowed is the base URL of an OTLP/HTTP receiver such as http://127.0.0.1:4318, whose credentials are in OTEL_EXPORTER_OTLP_HEADERS", err)
+		v.fault(path+".traces.endpoint", "%w; allowed: the base URL of an OTLP/HTTP receiver such as http://127.0.0.1:4318 (credentials belong in OTEL_EXPORTER_OTLP_HEADERS)", err)
 	}
 }
 
-// notices checks who receives them; without an endpoint the rest has no effect.
 func (v *validator) notices(path string, n Notices) {
 	between(v, path+".failing_after", n.FailingAfter, 1, MaxAttempts)
 	if n.Endpoint == "" {
@@ -102,23 +101,31 @@ func (v *validator) notices(path string, n Notices) {
 		return
 	}
 	v.oneOf(path+".endpoint", n.Endpoint, slices.Sorted(maps.Keys(v.config.Endpoints)))
-	if e := v.config.Endpoints[n.Endpoint]; e.Dialect != "standard" || e.URL == "" {
-		v.fault(path+".endpoint", "%s can't receive notices: allowed is an endpoint of the dialect standard with a url", quote(n.Endpoint))
+	e := v.config.Endpoints[n.Endpoint]
+	v.require(e.Dialect == "standard" && e.URL != "", path+".endpoint",
+		"%s cannot receive notices; allowed: an endpoint of the dialect standard with a url", quote(n.Endpoint))
+}
+
+func (v *validator) listen(path, address string) {
+	if err := v.config.API.CheckListen(address); err != nil {
+		v.fault(path, "%w", err)
 	}
 }
 
-// listen checks an address to listen on; without keys it must be loopback.
-func (v *validator) listen(path, address, example string) {
+// CheckListen checks an address to listen on: without keys every caller is let in,
+// so that it must be loopback.
+func (a API) CheckListen(address string) error {
 	host, port, err := net.SplitHostPort(address)
 	if err == nil {
 		_, err = strconv.ParseUint(port, 10, 16)
 	}
 	if err != nil {
-		v.fault(path, "%s is not an address to listen on: allowed is host:port such as %s", quote(address), example)
+		return fmt.Errorf("%s is not an address to listen on; allowed: host:port such as 127.0.0.1:8080", quote(address))
 	}
-	if addr, _ := netip.ParseAddr(host); len(v.config.API.Keys) == 0 && host != "localhost" && !addr.Unmap().IsLoopback() {
-		v.fault(path, "%s can be reached from outside and api.keys names no key: allowed without keys are loopback addresses such as %s", quote(address), example)
+	if ip, _ := netip.ParseAddr(host); len(a.Keys) == 0 && host != "localhost" && !ip.Unmap().IsLoopback() {
+		return fmt.Errorf("%s can be reached from other machines, and api.keys is empty; allowed without keys: a loopback address such as 127.0.0.1:8080", quote(address))
 	}
+	return nil
 }
 
 func (v *validator) key(path string, key Key, before []Key) {
@@ -130,17 +137,13 @@ func (v *validator) key(path string, key Key, before []Key) {
 			owned++
 		}
 	}
-	if owned == 2 {
-		v.fault(path+".name", "%s has a third key: allowed are two of one name, while one replaces the other", quote(key.Name))
-	}
-	switch {
-	case key.SHA256 == Digest{}:
+	v.require(owned != 2, path+".name", "%s has a third key; allowed: two keys of one name, while one replaces the other", quote(key.Name))
+	if key.SHA256 == (Digest{}) {
 		v.missing(path+".sha256", "the key's SHA-256 in 64 hexadecimal digits")
-	case twice:
-		v.fault(path+".sha256", "is that of another key, too: allowed is each key once")
 	}
+	v.require(!twice, path+".sha256", "is the same as that of another key; keys must differ")
 	if len(key.Scopes) == 0 {
-		v.missing(path+".scopes", "some of "+strings.Join(Scopes, ", "))
+		v.missing(path+".scopes", "any of "+strings.Join(Scopes, ", "))
 	}
 	v.subset(path+".scopes", key.Scopes, Scopes)
 	v.subset(path+".endpoints", key.Endpoints, slices.Sorted(maps.Keys(v.config.Endpoints)))
@@ -156,10 +159,13 @@ func (v *validator) source(path string, s *Source) {
 	for i := range s.BaseURLs {
 		at := indexed(path+".base_urls", i)
 		v.clientTLS(at+".tls", &s.BaseURLs[i].TLS)
-		if strings.Contains(s.BaseURLs[i].URL, "?") {
-			v.fault(at, "holds a query: allowed is an http or https URL without one")
-		}
+		v.require(!strings.Contains(s.BaseURLs[i].URL, "?"), at, "has a query; allowed: an http or https URL without one")
 		v.url(at, s.BaseURLs[i].URL)
+	}
+	if v.present(path + ".registered_at_zone") {
+		_, err := time.LoadLocation(s.RegisteredAtZone)
+		v.require(err == nil && s.RegisteredAtZone != "" && s.RegisteredAtZone != "Local", // which depends on the machine
+			path+".registered_at_zone", "%s is not an IANA time zone such as Europe/Kyiv", quote(s.RegisteredAtZone))
 	}
 	v.oneOf(path+".kind", s.Kind, source.KindNames())
 	kind, known := source.KindByName(s.Kind)
@@ -204,13 +210,10 @@ func (v *validator) watched(path string, e *Endpoint) {
 	if !known {
 		return
 	}
-	if _, ofCore := source.KindByName(e.Dialect); ofCore && e.Dialect != kind.Name {
-		v.fault(path+".dialect", "%s is that core's own language and %s is a %s source: allowed are %s and standard",
-			quote(e.Dialect), quote(e.Source), kind.Name, kind.Name)
-	}
-	if len(kind.Methods) == 0 && len(e.Methods) > 0 {
-		v.fault(path+".methods", "a %s source knows no methods: allowed is to leave this out", kind.Name)
-	}
+	_, ofCore := source.KindByName(e.Dialect)
+	v.require(!ofCore || e.Dialect == kind.Name, path+".dialect",
+		"%s cannot be used with %s, a %s source; allowed: %s, standard", quote(e.Dialect), quote(e.Source), kind.Name, kind.Name)
+	v.require(len(kind.Methods) > 0 || len(e.Methods) == 0, path+".methods", "must be left out: a %s source has no methods", kind.Name)
 	v.subset(path+".methods", e.Methods, kind.Methods)
 	v.subset(path+".statuses", e.Statuses, kind.Vocabulary)
 	if len(e.Methods) == 0 {
@@ -221,9 +224,7 @@ func (v *validator) watched(path string, e *Endpoint) {
 func (v *validator) target(path string, e *Endpoint) {
 	if v.present(path + ".callback_url") {
 		v.oneOf(path+".callback_url", e.CallbackURL, []string{PerOperation})
-		if v.present(path + ".url") {
-			v.fault(path+".url", "stands beside callback_url: allowed is one of them")
-		}
+		v.require(!v.present(path+".url"), path+".url", "cannot be set together with callback_url")
 		return
 	}
 	if e.URL == "" {
@@ -232,33 +233,31 @@ func (v *validator) target(path string, e *Endpoint) {
 	v.url(path+".url", e.URL)
 }
 
-// url checks a URL and, where its host is an address, that address. It never
-// shows the URL: it may hold a credential.
+// url checks a URL and, where its host is an address, that address. The URL itself
+// may hold a credential and is not shown.
 func (v *validator) url(path, raw string) {
-	if err := v.guard.CheckLiteral(raw); err != nil {
-		v.fault(path, "%w: allowed are public addresses by https, and those that egress.allow covers", err)
+	if err := v.config.Guard.CheckLiteral(raw); err != nil {
+		v.fault(path, "%w; allowed: public addresses by https, and addresses that egress.allow covers", err)
 	}
 }
 
 func (v *validator) poll(path string, p Poll) {
 	switch interval := v.present(path + ".interval"); {
 	case interval && v.present(path+".schedule"):
-		v.fault(path+".interval", "stands beside schedule: allowed is one of them")
+		v.fault(path+".interval", "cannot be set together with schedule")
 	case interval:
 		v.duration(path+".interval", p.Interval, minPollInterval, MaxSpan)
 	case len(p.Schedule) == 0:
 		v.missing(path+".schedule", "a list of gaps such as [5s, 10s, 15s], or interval instead")
 	}
-	if len(p.Schedule) > maxScheduleGaps {
-		v.fault(path+".schedule", "holds %d gaps: allowed are at most %d", len(p.Schedule), maxScheduleGaps)
-	}
+	v.require(len(p.Schedule) <= maxScheduleGaps, path+".schedule", "has %d gaps; allowed: at most %d", len(p.Schedule), maxScheduleGaps)
 	var total time.Duration
 	for i, gap := range p.Schedule {
 		v.duration(indexed(path+".schedule", i), gap, time.Millisecond, MaxSpan)
 		total = min(total+min(gap, MaxSpan), MaxSpan+1)
 	}
 	if total > MaxSpan && slices.Max(p.Schedule) <= MaxSpan {
-		v.fault(path+".schedule", "is longer than %s: allowed are gaps of that together", MaxSpan)
+		v.fault(path+".schedule", "has gaps that add up to more than %s", MaxSpan)
 	}
 	if v.present(path + ".max_polls") {
 		between(v, path+".max_polls", p.MaxPolls, 1, 1_000_000_000)
@@ -275,15 +274,15 @@ func (v *validator) delivery(path string, d Delivery) {
 	between(v, path+".attempts", d.Attempts, 1, MaxAttempts)
 	v.duration(path+".timeout", d.Timeout, time.Millisecond, MaxTimeout)
 	each := max(min(d.Interval, MaxSpan)+min(d.Timeout, MaxTimeout), time.Millisecond)
-	if most := int(MaxSpan / each); d.Attempts > most && d.Interval <= MaxSpan {
-		v.fault(path+".attempts", "%d, each with interval and timeout, last longer than %s: allowed are 1 to %d", d.Attempts, MaxSpan, most)
-	}
+	most := int(MaxSpan / each)
+	v.require(d.Attempts <= most || d.Interval > MaxSpan, path+".attempts",
+		"%d attempts, each with interval and timeout, last longer than %s; allowed: 1 to %d", d.Attempts, MaxSpan, most)
 }
 
 func (v *validator) signing(path string, s Signing) {
 	for i, secret := range s.Secrets {
 		if _, err := dialect.NewSigner([]string{secret.Reveal()}); err != nil {
-			v.fault(indexed(path, i), "%s: allowed is a reference to whsec_ and the base64 of 24 to 64 bytes, or whsk_ and the base64 of an ed25519 private key",
+			v.fault(indexed(path, i), "%s; allowed: a reference to whsec_ and the base64 of 24 to 64 bytes, or whsk_ and the base64 of an ed25519 private key",
 				strings.TrimPrefix(err.Error(), "signing secret 1 of 1 "))
 		}
 	}
@@ -293,65 +292,48 @@ func (v *validator) auth(path string, a Auth) {
 	if a.Basic == nil {
 		return
 	}
-	if v.present(path + ".bearer") {
-		v.fault(path+".basic", "stands beside bearer: allowed is one of them")
-	}
-	if a.Basic.Username == "" || strings.Contains(a.Basic.Username, ":") {
-		v.fault(path+".basic.username", "is missing or holds a colon: allowed is a name without one")
-	}
+	v.require(!v.present(path+".bearer"), path+".basic", "cannot be set together with bearer")
+	v.require(a.Basic.Username != "" && !strings.Contains(a.Basic.Username, ":"), path+".basic.username", "must be a user name without a colon")
 	if a.Basic.Password.IsZero() {
 		v.missing(path+".basic.password", referenceWords)
 	}
 }
 
-// name is the name of an endpoint, a source or a key.
+// name checks the name of an endpoint, a source or a key.
 func (v *validator) name(path, name string) {
-	if rule := operation.EndpointRule; rule.Check(name) != nil {
-		v.fault(path, "%s is not a name: allowed are 1 to %d %s", quote(name), rule.MaxLength, rule.Alphabet)
-	}
+	rule := operation.EndpointRule
+	v.require(rule.Check(name) == nil, path, "%s is not a valid name; allowed: 1 to %d %s", quote(name), rule.MaxLength, rule.Alphabet)
 }
 
-// duration checks least <= d <= most, and that d is whole milliseconds, as which
-// it travels.
+// duration checks least <= d <= most, and that d is whole milliseconds, the unit in
+// which it is stored.
 func (v *validator) duration(path string, d, least, most time.Duration) {
 	between(v, path, d, least, most)
-	if d%time.Millisecond != 0 {
-		v.fault(path, "%s is not a whole number of milliseconds: allowed are %s to %s", d, least, most)
-	}
+	v.require(d%time.Millisecond == 0, path, "%s is not a whole number of milliseconds; allowed: %s to %s", d, least, most)
 }
 
 func between[T cmp.Ordered](v *validator, path string, value, least, most T) {
-	switch {
-	case !(value >= least): // NaN included
-		v.fault(path, "%v is below %v: allowed are %v to %v", value, least, least, most)
-	case value > most:
-		v.fault(path, "%v is above %v: allowed are %v to %v", value, most, least, most)
-	}
+	v.require(value >= least, path, "%v is below %v; allowed: %v to %v", value, least, least, most) // NaN is below, too
+	v.require(value <= most, path, "%v is above %v; allowed: %v to %v", value, most, least, most)
 }
 
 func (v *validator) oneOf(path, value string, allowed []string) {
-	switch {
-	case value == "":
+	if value == "" {
 		v.missing(path, listed(allowed))
-	case !slices.Contains(allowed, value):
-		v.fault(path, "%s is not known: allowed are %s", quote(value), listed(allowed))
 	}
+	v.require(slices.Contains(allowed, value), path, "%s is unknown; allowed: %s", quote(value), listed(allowed))
 }
 
-// subset checks that every value is one of allowed and that none is there twice.
+// subset checks that every value is one of allowed and occurs once.
 func (v *validator) subset(path string, values, allowed []string) {
 	for i, value := range values {
-		switch {
-		case !slices.Contains(allowed, value):
-			v.fault(indexed(path, i), "%s is not known: allowed are %s", quote(value), listed(allowed))
-		case slices.Index(values, value) < i:
-			v.fault(indexed(path, i), "%s is there twice: allowed is each value once", quote(value))
-		}
+		v.require(slices.Contains(allowed, value), indexed(path, i), "%s is unknown; allowed: %s", quote(value), listed(allowed))
+		v.require(slices.Index(values, value) == i, indexed(path, i), "%s occurs twice", quote(value))
 	}
 }
 
 func listed(values []string) string {
-	return cmp.Or(strings.Join(values, ", "), "none, since none is configured")
+	return cmp.Or(strings.Join(values, ", "), "none, because none is configured")
 }
 
 // required faults a value that the file does not set.
@@ -363,15 +345,16 @@ func (v *validator) required(path, allowed string) {
 
 // missing faults a value that is not set, or is empty.
 func (v *validator) missing(path, allowed string) {
-	what := "missing"
-	if v.present(path) {
-		what = "empty"
+	v.require(!v.present(path), path, "must not be empty; allowed: %s", allowed)
+	v.fault(path, "is missing; allowed: %s", allowed)
+}
+
+// require faults the value at path unless ok holds.
+func (v *validator) require(ok bool, path, format string, args ...any) {
+	if !ok {
+		v.fault(path, format, args...)
 	}
-	v.fault(path, "is %s: allowed is %s", what, allowed)
 }
 
 // present reports whether the file sets the value at path.
-func (v *validator) present(path string) bool {
-	_, ok := v.positions[path]
-	return ok
-}
+func (v *validator) present(path string) bool { return v.positions[path] != nil }

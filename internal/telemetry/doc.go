@@ -1,8 +1,5 @@
-// Package telemetry has a program's log, the metrics of the Temporal SDK, of the API's
-// requests and of how operations end, and traces from a request through the workflow
-// to the callback.
-//
-// Labels are names of the configuration and closed lists; the SDK's are bounded
+// Package telemetry has a program's log, its metrics of requests, operations and the
+// Temporal SDK, and traces from a request through the workflow to the callback
 // (docs/design/telemetry.md).
 package telemetry
 

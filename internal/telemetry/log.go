@@ -12,12 +12,14 @@ import (
 
 // NewLogger writes one JSON object a line to w.
 func NewLogger(w io.Writer, level zapcore.LevelEnabler) *zap.Logger {
-	return newLogger(zapcore.NewJSONEncoder(encoderConfig(zapcore.LowercaseLevelEncoder)), w, level)
+	return newLogger(zapcore.NewJSONEncoder(encoderConfig), w, level)
 }
 
 // NewConsoleLogger writes lines for a person at a terminal to w.
 func NewConsoleLogger(w io.Writer, level zapcore.LevelEnabler) *zap.Logger {
-	return newLogger(zapcore.NewConsoleEncoder(encoderConfig(zapcore.CapitalLevelEncoder)), w, level)
+	console := encoderConfig
+	console.EncodeLevel = zapcore.CapitalLevelEncoder
+	return newLogger(zapcore.NewConsoleEncoder(console), w, level)
 }
 
 func newLogger(encoder zapcore.Encoder, w io.Writer, level zapcore.LevelEnabler) *zap.Logger {
@@ -25,19 +27,15 @@ func newLogger(encoder zapcore.Encoder, w io.Writer, level zapcore.LevelEnabler)
 	return zap.New(core, zap.AddCaller(), zap.AddStacktrace(zap.DPanicLevel))
 }
 
-func encoderConfig(level zapcore.LevelEncoder) zapcore.EncoderConfig {
-	return zapcore.EncoderConfig{
-		TimeKey: "time", LevelKey: "level", NameKey: "logger", CallerKey: "caller",
-		MessageKey: "msg", StacktraceKey: "stack",
-		EncodeLevel: level,
-		// As in the API: RFC 3339 in UTC with milliseconds.
-		EncodeTime: func(t time.Time, enc zapcore.PrimitiveArrayEncoder) {
-			enc.AppendString(t.UTC().Format("2006-01-02T15:04:05.000Z07:00"))
-		},
-		EncodeDuration: zapcore.StringDurationEncoder,
-		EncodeCaller:   zapcore.ShortCallerEncoder,
-		EncodeName:     zapcore.FullNameEncoder,
-	}
+var encoderConfig = zapcore.EncoderConfig{
+	TimeKey: "time", LevelKey: "level", NameKey: "logger", CallerKey: "caller", MessageKey: "msg", StacktraceKey: "stack",
+	EncodeLevel: zapcore.LowercaseLevelEncoder,
+	// As in the API: RFC 3339 in UTC with milliseconds.
+	EncodeTime: func(t time.Time, enc zapcore.PrimitiveArrayEncoder) {
+		enc.AppendString(t.UTC().Format("2006-01-02T15:04:05.000Z07:00"))
+	},
+	EncodeDuration: zapcore.StringDurationEncoder,
+	EncodeCaller:   zapcore.ShortCallerEncoder,
 }
 
 // TemporalLogger is logger as the Temporal SDK takes it, for client.Options.Logger.
@@ -47,35 +45,29 @@ func TemporalLogger(logger *zap.Logger) log.Logger {
 
 type temporalLogger struct{ zap *zap.SugaredLogger }
 
-var (
-	_ log.WithLogger      = temporalLogger{}
-	_ log.WithSkipCallers = temporalLogger{}
-)
-
-// Debug logs msg with keyvals, which are keys and values in turn.
+// Debug implements [log.Logger].
 func (l temporalLogger) Debug(msg string, keyvals ...any) { l.zap.Debugw(msg, ourKeys(keyvals)...) }
 
-// Info logs msg with keyvals, which are keys and values in turn.
+// Info implements [log.Logger].
 func (l temporalLogger) Info(msg string, keyvals ...any) { l.zap.Infow(msg, ourKeys(keyvals)...) }
 
-// Warn logs msg with keyvals, which are keys and values in turn.
+// Warn implements [log.Logger].
 func (l temporalLogger) Warn(msg string, keyvals ...any) { l.zap.Warnw(msg, ourKeys(keyvals)...) }
 
-// Error logs msg with keyvals, which are keys and values in turn.
+// Error implements [log.Logger].
 func (l temporalLogger) Error(msg string, keyvals ...any) { l.zap.Errorw(msg, ourKeys(keyvals)...) }
 
-// With is a logger whose every line carries keyvals.
+// With implements [log.WithLogger].
 func (l temporalLogger) With(keyvals ...any) log.Logger {
 	return temporalLogger{l.zap.With(ourKeys(keyvals)...)}
 }
 
-// WithCallerSkip is a logger that names the caller depth frames further up.
+// WithCallerSkip implements [log.WithSkipCallers].
 func (l temporalLogger) WithCallerSkip(depth int) log.Logger {
 	return temporalLogger{l.zap.WithOptions(zap.AddCallerSkip(depth))}
 }
 
-// sdkKeys are the SDK's keys that Ringback's own lines write differently: one
-// search finds a trace or a run in all lines.
+// sdkKeys are the SDK's keys by Ringback's names, so that one search finds all lines.
 var sdkKeys = map[string]string{
 	"TraceID": "trace_id", "SpanID": "span_id", "WorkflowID": "workflow_id", "RunID": "run_id",
 }

@@ -6,19 +6,16 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.temporal.io/sdk/interceptor"
-	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"ringback/internal/operation"
 	"ringback/workflows"
 )
 
-// acknowledgedBuckets are in seconds: from a callback that arrives at once to
-// one that took a day. 60 is that of the alerts (deploy/prometheus).
+// acknowledgedBuckets are in seconds; the alerts use 60 (deploy/prometheus).
 var acknowledgedBuckets = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600, 21600, 86400}
 
-// Operations counts how operations end. It is an interceptor around the workflow:
-// workflow code and its histories know nothing of it.
+// Operations counts how operations end, as an interceptor around the workflow.
 type Operations struct {
 	interceptor.WorkerInterceptorBase
 	known        func(endpoint string) bool
@@ -27,8 +24,8 @@ type Operations struct {
 	acknowledged *prometheus.HistogramVec
 }
 
-// NewOperations registers the metrics of operations. known says which
-// endpoints are configured; all others are counted as Other.
+// NewOperations registers the metrics of operations. Endpoints that are not known, so
+// not configured, are counted as Other.
 func NewOperations(r prometheus.Registerer, known func(endpoint string) bool) *Operations {
 	o := &Operations{
 		known: known,
@@ -48,8 +45,8 @@ func NewOperations(r prometheus.Registerer, known func(endpoint string) bool) *O
 	return o
 }
 
-// InitLabels begins at zero what may be counted of these endpoints: Prometheus sees
-// no increase in what appears with its first count.
+// InitLabels begins these endpoints' counts at zero: Prometheus sees no increase in a
+// series that begins at one.
 func (o *Operations) InitLabels(endpoints []string) {
 	for _, endpoint := range endpoints {
 		o.acknowledged.WithLabelValues(endpoint)
@@ -86,7 +83,8 @@ func (c *endCounter) ExecuteWorkflow(ctx workflow.Context, in *interceptor.Execu
 
 func (o *Operations) count(in workflows.Input, result any, err error) {
 	ending, ok := endingOf(result, err)
-	if !ok || !slices.Contains(operation.Outcomes, ending.State.Outcome) {
+	outcome := ending.State.Outcome
+	if !ok || !slices.Contains(operation.Outcomes, outcome) {
 		return
 	}
 	endpoint := in.Start.Endpoint
@@ -94,10 +92,10 @@ func (o *Operations) count(in workflows.Input, result any, err error) {
 		endpoint = Other
 	}
 	if in.Redelivery != nil {
-		o.redelivered.WithLabelValues(endpoint, string(ending.State.Outcome)).Inc()
+		o.redelivered.WithLabelValues(endpoint, string(outcome)).Inc()
 		return
 	}
-	o.ended.WithLabelValues(endpoint, string(ending.State.Outcome)).Inc()
+	o.ended.WithLabelValues(endpoint, string(outcome)).Inc()
 	if seconds, ok := acknowledgedAfter(ending.State); ok {
 		o.acknowledged.WithLabelValues(endpoint).Observe(seconds)
 	}
@@ -105,22 +103,18 @@ func (o *Operations) count(in workflows.Input, result any, err error) {
 
 // endingOf is the ending that a run's result, failure or cancellation carries.
 func endingOf(result any, err error) (ending operation.Record, ok bool) {
-	var failure *temporal.ApplicationError
-	var canceled *temporal.CanceledError
-	switch {
-	case err == nil:
+	if err == nil {
 		ending, ok = result.(operation.Record)
 		return ending, ok
-	case errors.As(err, &failure) && failure.HasDetails():
-		return ending, failure.Details(&ending) == nil
-	case errors.As(err, &canceled) && canceled.HasDetails():
-		return ending, canceled.Details(&ending) == nil
 	}
-	return ending, false
+	var withDetails interface {
+		HasDetails() bool
+		Details(into ...any) error
+	}
+	return ending, errors.As(err, &withDetails) && withDetails.HasDetails() && withDetails.Details(&ending) == nil
 }
 
-// acknowledgedAfter is how long the final status waited for its
-// acknowledgement; false where there was no final one, or none acknowledged it.
+// acknowledgedAfter is how long the final status waited for its acknowledgement.
 func acknowledgedAfter(s operation.State) (seconds float64, ok bool) {
 	if s.Outcome != operation.OutcomeAcknowledged || s.Status == nil || !s.Status.Final {
 		return 0, false

@@ -34,7 +34,7 @@ func NewRequests(r prometheus.Registerer, traces *Traces) *Requests {
 	return q
 }
 
-// Middleware counts and traces the calls under /v1/.
+// Middleware counts and traces the requests under /v1/.
 func (q *Requests) Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		route, err := mux.CurrentRoute(r).GetPathTemplate()

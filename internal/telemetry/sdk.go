@@ -12,17 +12,14 @@ import (
 	"go.temporal.io/sdk/contrib/opentelemetry"
 )
 
-// seriesKept bounds the series of one of the SDK's metrics: who may start
-// workflows on the task queue may invent types, which are labels. What is beyond
-// it is counted together, labelled otel_metric_overflow.
-const seriesKept = 500
+// maxSeries bounds the series of one of the SDK's metrics: a caller of Temporal may
+// invent workflow types, which are labels. The rest is labelled otel_metric_overflow.
+const maxSeries = 500
 
-// sdkBuckets are in seconds. A workflow task of the happy path takes
-// milliseconds, a long poll a minute.
+// sdkBuckets are in seconds: a workflow task takes milliseconds, a long poll a minute.
 var sdkBuckets = []float64{.002, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
 
-// SDKMetrics is a handler that shows the Temporal SDK's metrics in r, under
-// their own names: temporal_….
+// SDKMetrics is a handler that shows the Temporal SDK's metrics, temporal_…, in r.
 func SDKMetrics(r prometheus.Registerer) (client.MetricsHandler, error) {
 	exporter, err := otelprometheus.New(otelprometheus.WithRegisterer(r),
 		otelprometheus.WithTranslationStrategy(otlptranslator.UnderscoreEscapingWithSuffixes),
@@ -31,7 +28,7 @@ func SDKMetrics(r prometheus.Registerer) (client.MetricsHandler, error) {
 		return nil, fmt.Errorf("registering the Temporal SDK's metrics: %w", err)
 	}
 	provider := metric.NewMeterProvider(metric.WithReader(exporter),
-		metric.WithResource(resource.Empty()), metric.WithCardinalityLimit(seriesKept),
+		metric.WithResource(resource.Empty()), metric.WithCardinalityLimit(maxSeries),
 		metric.WithView(metric.NewView(metric.Instrument{Kind: metric.InstrumentKindHistogram},
 			metric.Stream{Aggregation: metric.AggregationExplicitBucketHistogram{Boundaries: sdkBuckets}})))
 	return opentelemetry.NewMetricsHandler(opentelemetry.MetricsHandlerOptions{

@@ -21,23 +21,21 @@ import (
 
 // TracesOptions say whether and where traces go.
 type TracesOptions struct {
-	// Service is the program's name, unless OTEL_SERVICE_NAME says another.
+	// Service is the program's name, unless OTEL_SERVICE_NAME is set.
 	Service string
-	// Endpoint is the base URL of an OTLP/HTTP receiver. Empty: the one of
-	// OTEL_EXPORTER_OTLP_TRACES_ENDPOINT or OTEL_EXPORTER_OTLP_ENDPOINT.
+	// Endpoint is the base URL of an OTLP/HTTP receiver; empty: that of the variables
+	// OTEL_EXPORTER_OTLP_….
 	Endpoint string
-	// Ratio is the share of traces that are recorded where the caller has not
-	// decided, 0 to 1. OTEL_TRACES_SAMPLER says otherwise, if it is set.
+	// Ratio is the share of traces, 0 to 1, that are recorded where neither the caller
+	// nor OTEL_TRACES_SAMPLER decides.
 	Ratio float64
-	// OnError, if set, is called where spans could not be sent, in the whole process:
-	// OpenTelemetry has one such handler.
+	// OnError, if set, is called for spans that could not be sent, in the whole process.
 	OnError func(error)
 	// Processor replaces the exporter, in tests.
 	Processor trace.SpanProcessor
 }
 
-// Traces are a program's. Nil: off, which costs nothing and leaves no trace in
-// a history.
+// Traces are a program's; nil: off.
 type Traces struct {
 	provider *trace.TracerProvider
 	tracer   api.Tracer
@@ -64,8 +62,16 @@ func OpenTraces(ctx context.Context, o TracesOptions) (*Traces, error) {
 		}
 		processor = trace.NewBatchSpanProcessor(exporter)
 	}
-	provider := trace.NewTracerProvider(append(sampler(o.Ratio),
-		trace.WithSpanProcessor(processor), trace.WithResource(newResource(o.Service)))...)
+	// The resource names the program, and neither the machine nor the arguments.
+	named, err := resource.New(ctx, resource.WithAttributes(attribute.String("service.name", o.Service)), resource.WithFromEnv())
+	if err != nil {
+		otel.Handle(fmt.Errorf("reading OTEL_RESOURCE_ATTRIBUTES: %w", err))
+	}
+	options := []trace.TracerProviderOption{trace.WithSpanProcessor(processor), trace.WithResource(named)}
+	if os.Getenv("OTEL_TRACES_SAMPLER") == "" {
+		options = append(options, trace.WithSampler(trace.ParentBased(trace.TraceIDRatioBased(o.Ratio))))
+	}
+	provider := trace.NewTracerProvider(options...)
 	return &Traces{provider: provider, tracer: provider.Tracer("ringback")}, nil
 }
 
@@ -77,28 +83,7 @@ func enabled(endpoint string) bool {
 	return endpoint != "" || os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") != "" || os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != ""
 }
 
-// sampler leaves the decision to the caller's trace, and to OTEL_TRACES_SAMPLER.
-func sampler(ratio float64) []trace.TracerProviderOption {
-	if os.Getenv("OTEL_TRACES_SAMPLER") != "" {
-		return nil
-	}
-	return []trace.TracerProviderOption{trace.WithSampler(trace.ParentBased(trace.TraceIDRatioBased(ratio)))}
-}
-
-// newResource names the program, and neither the machine nor the arguments.
-func newResource(service string) *resource.Resource {
-	if os.Getenv("OTEL_SERVICE_NAME") != "" {
-		return resource.Environment()
-	}
-	named := resource.NewSchemaless(attribute.String("service.name", service))
-	merged, err := resource.Merge(resource.Environment(), named)
-	if err != nil {
-		return named
-	}
-	return merged
-}
-
-// Close sends what is left, within ctx.
+// Close sends the last spans.
 func (t *Traces) Close(ctx context.Context) error {
 	if t == nil {
 		return nil
@@ -106,8 +91,8 @@ func (t *Traces) Close(ctx context.Context) error {
 	return t.provider.Shutdown(ctx)
 }
 
-// Interceptors carry a trace from a start through the workflow to its
-// activities, in the history's headers; none while traces are off.
+// Interceptors carry a trace from a start through the workflow to its activities, in
+// the history's headers.
 func (t *Traces) Interceptors() ([]interceptor.ClientInterceptor, error) {
 	if t == nil {
 		return nil, nil
@@ -121,8 +106,7 @@ func (t *Traces) Interceptors() ([]interceptor.ClientInterceptor, error) {
 	return []interceptor.ClientInterceptor{made}, nil
 }
 
-// request begins the span of a request to the API, within the trace that the
-// caller names, if it does.
+// request begins the span of a request to the API, within the caller's trace if any.
 func (t *Traces) request(r *http.Request, route string) (*http.Request, api.Span) {
 	if t == nil {
 		return r, api.SpanFromContext(r.Context())
@@ -133,9 +117,8 @@ func (t *Traces) request(r *http.Request, route string) (*http.Request, api.Span
 	return r.WithContext(ctx), span
 }
 
-// Client is c with a span of that name around each request that belongs to a trace.
-// With propagate, the request has the header traceparent. Addresses and bodies are
-// kept out of spans.
+// Client is c with a span of that name around each request that belongs to a trace,
+// without addresses and bodies. With propagate, requests carry the header traceparent.
 func (t *Traces) Client(c *http.Client, name string, propagate bool) *http.Client {
 	if t == nil {
 		return c
@@ -152,7 +135,7 @@ type transport struct {
 	propagate bool
 }
 
-// RoundTrip sends r in a span of its own.
+// RoundTrip implements [http.RoundTripper].
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !api.SpanContextFromContext(r.Context()).IsValid() {
 		return t.RoundTripper.RoundTrip(r)
@@ -166,7 +149,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	response, err := t.RoundTripper.RoundTrip(r)
 	if err != nil {
-		span.SetStatus(codes.Error, "no answer")
+		span.SetStatus(codes.Error, "no response")
 		return nil, err
 	}
 	span.SetAttributes(attribute.Int("http.response.status_code", response.StatusCode))

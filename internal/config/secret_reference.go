@@ -14,13 +14,12 @@ const (
 	maxFileBytes = 1 << 20
 
 	referenceWords = "a reference, ${env:NAME} or ${file:PATH}"
-	literalFault   = "a literal stands where a secret belongs: allowed is " + referenceWords
+	literalFault   = "a secret must not be written in this file; allowed: " + referenceWords
 )
 
 var references = regexp.MustCompile(`\$\{([^}]*)(\}?)`)
 
-// secret expands the references in text. A text without one is refused. Nothing
-// of text or of what it stands for is ever shown.
+// secret expands the references in text, of which nothing is ever shown.
 func (d *decoder) secret(path, text string) Secret {
 	if !strings.Contains(text, "${") {
 		d.fault(path, literalFault)
@@ -36,8 +35,7 @@ func (d *decoder) secret(path, text string) Secret {
 	return NewSecret(expanded)
 }
 
-// header reads the value of a header. Whether it may be a literal depends on the
-// header's name and is checked later.
+// header reads the value of a header, which the validator may refuse as a literal.
 func (d *decoder) header(path, text string) Header {
 	if strings.Contains(text, "${") {
 		return Header{Secret: d.secret(path, text)}
@@ -66,18 +64,18 @@ func (d *decoder) referenced(path, reference string) (string, error) {
 		}
 		return "", fmt.Errorf("the file %s is empty", quote(name))
 	}
-	return "", errors.New("this reference can't be read: allowed are ${env:NAME} and ${file:PATH}")
+	return "", errors.New("this reference is invalid; allowed: ${env:NAME} or ${file:PATH}")
 }
 
 // readFile reads a file that the value at path names, relative to the
-// configuration's folder. A private one should not be readable by everybody.
+// configuration's folder. A private one should not be readable by all users.
 func (d *decoder) readFile(path, name string, private bool) ([]byte, error) {
 	if !filepath.IsAbs(name) {
 		name = filepath.Join(filepath.Dir(d.file), name)
 	}
 	info, err := os.Stat(name)
 	if err != nil {
-		return nil, fmt.Errorf("can't read the file: %w", err)
+		return nil, fmt.Errorf("cannot read the file: %w", err)
 	}
 	if !info.Mode().IsRegular() || info.Size() > maxFileBytes {
 		return nil, fmt.Errorf("%s is not a regular file of at most %d bytes", quote(name), maxFileBytes)
@@ -87,7 +85,7 @@ func (d *decoder) readFile(path, name string, private bool) ([]byte, error) {
 	}
 	content, err := os.ReadFile(name)
 	if err != nil {
-		return nil, fmt.Errorf("can't read the file: %w", err)
+		return nil, fmt.Errorf("cannot read the file: %w", err)
 	}
 	return content, nil
 }
