@@ -134,7 +134,7 @@ func (p *redeliveryPage) record(ctx context.Context) error {
 // workflow cancelled it, else with an error after which the server retries it.
 func (p *redeliveryPage) stop(ctx context.Context, err error) (operation.BulkRedeliveryPosition, error) {
 	switch {
-	case errors.Is(err, errUnwanted):
+	case errors.Is(err, errEndedByWorkflow):
 		return p.at, nil
 	case errors.Is(err, errLost):
 		return p.at, activity.ErrResultPending
@@ -143,7 +143,7 @@ func (p *redeliveryPage) stop(ctx context.Context, err error) (operation.BulkRed
 	// done.
 	p.recorder.repeat(context.WithoutCancel(ctx))
 	kind := TypeHeldBack
-	if errors.Is(err, errStopping) || errors.Is(err, errInterrupted) {
+	if errors.Is(err, errStopping) || errors.Is(err, errPausedOrReset) {
 		kind = TypeWaiting
 	}
 	return p.at, waitOnServer(kind, fmt.Sprintf("after %d operations: %v", p.at.Progress.Done, err), time.Now().Add(heldBackWait))

@@ -141,7 +141,7 @@ func (d *delivery) next(ctx context.Context) error {
 	}
 	// The attempt is recorded and counts: a worker that stops, or a pause, waits until
 	// it was made.
-	if err := d.recorder.sleepUntil(ctx, due); errors.Is(err, errUnwanted) {
+	if err := d.recorder.sleepUntil(ctx, due); errors.Is(err, errEndedByWorkflow) {
 		permit.Cancel()
 		d.record = before
 		return err
@@ -169,13 +169,13 @@ func (d *delivery) wait(ctx context.Context, until time.Time) error {
 	if time.Until(until) <= waitsInWorker {
 		return d.recorder.sleepUntil(ctx, until)
 	}
-	return d.giveBack(ctx, "")
+	return d.yieldSlot(ctx, "")
 }
 
-// giveBack ends this run of the activity with a retry delay, so that its slot is free
+// yieldSlot ends this run of the activity with a retry delay, so that its slot is free
 // until the next attempt is due. The server limits the runs of the activity to k;
 // after the last, the workflow starts another.
-func (d *delivery) giveBack(ctx context.Context, heldBack string) error {
+func (d *delivery) yieldSlot(ctx context.Context, heldBack string) error {
 	due := d.record.Due(d.h)
 	if due.IsZero() {
 		due = operation.At(time.Now())
@@ -203,7 +203,7 @@ func (d *delivery) hold(ctx context.Context, why string) error {
 	times := max(int(d.info.Attempt)-d.record.Made, 1)
 	d.why, d.kind = why, TypeHeldBack
 	d.record.NotBefore = operation.At(time.Now().Add(min(heldBackWait*time.Duration(times), longestHold)))
-	return d.giveBack(ctx, why)
+	return d.yieldSlot(ctx, why)
 }
 
 // begin records the attempt on the server before it is sent.
@@ -292,16 +292,16 @@ func (d *delivery) stop(ctx context.Context, err error) (DeliverResult, error) {
 	switch {
 	case errors.As(err, &pending):
 		return d.result(pending.heldBack)
-	case errors.Is(err, errUnwanted):
+	case errors.Is(err, errEndedByWorkflow):
 		return d.result("")
 	case errors.Is(err, errLost):
 		return DeliverResult{}, activity.ErrResultPending
 	case errors.Is(err, errStopping):
 		ctx = context.WithoutCancel(ctx)
-		return d.stop(ctx, d.giveBack(ctx, ""))
-	case errors.Is(err, errInterrupted) && d.lastRun():
+		return d.stop(ctx, d.yieldSlot(ctx, ""))
+	case errors.Is(err, errPausedOrReset) && d.lastRun():
 		return d.result("")
-	case errors.Is(err, errInterrupted):
+	case errors.Is(err, errPausedOrReset):
 		wake := toMonotonic(d.record.Due(d.h))
 		d.recorder.repeat(ctx)
 		return DeliverResult{}, waitOnServer(TypeWaiting, d.why+"; "+err.Error(), wake, d.record.Brief())

@@ -18,10 +18,10 @@ type InterruptInput struct {
 	RunID      string `json:"run_id"`
 	// Activity is its type, Watch or Deliver.
 	Activity string `json:"activity"`
-	// UnlessAboutToAsk leaves a watch alone that began in order to poll now, and has
+	// UnlessAboutToPoll leaves a watch alone that began in order to poll now, and has
 	// not polled since; Polls are those made before it.
-	UnlessAboutToAsk bool `json:"unless_about_to_ask,omitempty"`
-	Polls            int  `json:"polls,omitempty"`
+	UnlessAboutToPoll bool `json:"unless_about_to_ask,omitempty"`
+	Polls             int  `json:"polls,omitempty"`
 }
 
 // Interrupted is where the activity was found. The zero value: it has ended.
@@ -73,7 +73,7 @@ func (a *Activities) Interrupt(ctx context.Context, in InterruptInput) (Interrup
 			return Interrupted{}, err
 		case pending.Running && (pending.Worker != a.Identity || late):
 			return Interrupted{Worker: pending.Worker, Pending: pending.Pending}, nil
-		case !pending.Running && in.UnlessAboutToAsk && pending.Watch == nil:
+		case !pending.Running && in.UnlessAboutToPoll && pending.Watch == nil:
 			return Interrupted{LeftAlone: true}, nil
 		case !pending.Running && (time.Until(pending.Due) > settledBefore || late):
 			return Interrupted{Pending: pending.Pending}, nil
@@ -118,8 +118,8 @@ func (r *running) interrupt(in InterruptInput) (found Interrupted, ok bool) {
 		return Interrupted{}, false
 	}
 	rec := entry.(*recorder)
-	if in.UnlessAboutToAsk && rec.polls.Load() <= int64(in.Polls) {
+	if in.UnlessAboutToPoll && rec.polls.Load() <= int64(in.Polls) {
 		return Interrupted{LeftAlone: true}, true
 	}
-	return Interrupted{Here: true}, rec.stop(errUnwanted)
+	return Interrupted{Here: true}, rec.stop(errEndedByWorkflow)
 }

@@ -24,8 +24,8 @@ type PollInput struct {
 type PollResult struct {
 	// HeldBack says that no poll was made, and why.
 	HeldBack string `json:"held_back,omitempty"`
-	// Free polls cost none of max_polls (401 and 403, promise 2).
-	Free        bool                   `json:"free,omitempty"`
+	// Uncounted polls cost none of max_polls (401 and 403, promise 2).
+	Uncounted   bool                   `json:"free,omitempty"`
 	Observation *operation.Observation `json:"observation,omitempty"`
 	Error       string                 `json:"error,omitempty"`
 	BegunAt     operation.Time         `json:"begun_at"`
@@ -95,7 +95,7 @@ func (a *Activities) pollFailed(in PollInput, err error, result *PollResult) {
 	}
 	a.Metrics.polls.WithLabelValues(in.Source, string(kind)).Inc()
 	if kind == source.Unauthorized {
-		result.Free = true
+		result.Uncounted = true
 		a.Log.Error("a core refuses our credentials; the operation rests, and the source where others are refused, too",
 			zap.String("source", in.Source), zap.String("operation_id", in.Query.OperationID), zap.Error(err))
 	}

@@ -130,10 +130,10 @@ func (w *watch) wait(ctx context.Context) error {
 	if time.Until(due) <= short {
 		return w.recorder.sleepUntil(ctx, due)
 	}
-	return w.giveBack(ctx)
+	return w.yieldSlot(ctx)
 }
 
-func (w *watch) giveBack(ctx context.Context) error {
+func (w *watch) yieldSlot(ctx context.Context) error {
 	return w.recorder.yield(ctx, w.record, waitOnServer(w.kind,
 		fmt.Sprintf("%s; next poll at %s", w.why, w.record.NextPollAt), w.record.NextPollAt.Time, w.record))
 }
@@ -141,14 +141,14 @@ func (w *watch) giveBack(ctx context.Context) error {
 // stop ends this run of the activity for err.
 func (w *watch) stop(ctx context.Context, err error) (WatchResult, error) {
 	switch {
-	case errors.Is(err, errUnwanted):
+	case errors.Is(err, errEndedByWorkflow):
 		return WatchResult{Record: w.record}, nil
 	case errors.Is(err, errLost):
 		return WatchResult{}, activity.ErrResultPending
 	case errors.Is(err, errStopping):
 		ctx = context.WithoutCancel(ctx)
-		return w.stop(ctx, w.giveBack(ctx))
-	case errors.Is(err, errInterrupted):
+		return w.stop(ctx, w.yieldSlot(ctx))
+	case errors.Is(err, errPausedOrReset):
 		wake := toMonotonic(w.record.NextPollAt)
 		w.recorder.repeat(ctx)
 		return WatchResult{}, waitOnServer(TypeWaiting, w.why+"; "+err.Error(), wake, w.record)
@@ -243,7 +243,7 @@ func (w *watch) hold(why string, wait time.Duration) {
 // end records a poll's answer.
 func (w *watch) end(p PollResult) {
 	w.kind = TypeWaiting
-	w.record.EndPoll(p.BegunAt, p.EndedAt, p.Observation, !p.Free)
+	w.record.EndPoll(p.BegunAt, p.EndedAt, p.Observation, !p.Uncounted)
 	w.record.NotBefore = p.NotBefore
 	w.why = fmt.Sprintf("poll %d: %s", w.record.Polls, p.Error)
 	if p.Observation != nil {

@@ -12,11 +12,11 @@ import (
 // would wait for the attempt. The run before may have been told to stop the delivery.
 func (r *run) attemptInTask(c operation.Callback, record *operation.DeliveryRecord) {
 	task := workflow.GetInfo(r.ctx).GetCurrentHistoryLength()
-	watchPending := r.watchTask != 0 && r.watchTask != task
-	if record.Made > 0 || r.attemptTask == task || watchPending || r.op.ShouldStopDelivery() {
+	watchPending := r.watchBegunIn != 0 && r.watchBegunIn != task
+	if record.Made > 0 || r.attemptedIn == task || watchPending || r.op.ShouldStopDelivery() {
 		return
 	}
-	r.attemptTask = task
+	r.attemptedIn = task
 	policy, begun := r.in.Policy.Delivery, r.now()
 	ctx := workflow.WithLocalActivityOptions(r.ctx, localOptions(policy.Timeout()))
 	var result activities.AttemptResult
@@ -51,7 +51,7 @@ func (r *run) supersede(record *operation.DeliveryRecord) {
 
 // mergeDelivery takes over how far a Deliver activity came, and returns what its
 // next attempt waits for, if anything.
-func mergeDelivery(ctx workflow.Context, t *task, record *operation.DeliveryRecord) (heldBack string) {
+func mergeDelivery(ctx workflow.Context, t *activityRun, record *operation.DeliveryRecord) (heldBack string) {
 	var result activities.DeliverResult
 	err := t.future.Get(ctx, &result)
 	if err == nil {

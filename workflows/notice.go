@@ -189,9 +189,9 @@ var noticeTypes = map[operation.DeliveryOutcome]string{
 	operation.DeliveryGone:      operation.NoticeGone,
 }
 
-// giveNotice starts a Notice workflow about a delivery that was not acknowledged. It
+// startNotice starts a Notice workflow about a delivery that was not acknowledged. It
 // outlives this run.
-func (r *run) giveNotice(d operation.Delivery) {
+func (r *run) startNotice(d operation.Delivery) {
 	kind, due := noticeTypes[d.Outcome]
 	if !due || r.in.Notices == nil {
 		return

@@ -41,7 +41,7 @@ func (r *run) pollUntilFinal(ctx workflow.Context) {
 
 // watch runs one Watch activity until it ends, or await returns. The activity counts
 // and times its polls itself; its retry policy repeats the gap for the Temporal UI.
-func (r *run) watch(ctx workflow.Context, policy operation.PollPolicy, acceptedAt operation.Time, await func(workflow.Context, *task, operation.WatchRecord)) {
+func (r *run) watch(ctx workflow.Context, policy operation.PollPolicy, acceptedAt operation.Time, await func(workflow.Context, *activityRun, operation.WatchRecord)) {
 	in := r.watchInput(ctx, policy, acceptedAt)
 	gap := max(r.in.Policy.Poll.Gap(1), time.Millisecond)
 	t := start(ctx, ActivityWatch, in, workflow.ActivityOptions{
@@ -72,7 +72,7 @@ func (r *run) deliverNext() {
 		r.supersede(&record)
 		r.recordDelivery(record)
 	}
-	r.giveNotice(record.Delivery)
+	r.startNotice(record.Delivery)
 }
 
 // deliver runs a Deliver activity, whose retry policy is h and k (see the package

@@ -26,12 +26,12 @@ type run struct {
 	// status, so that the pending watch awaits a change from an outdated one.
 	pollNow      bool
 	statusPushed bool
-	// watchTask is the workflow task (by its history length) that started the pending
+	// watchBegunIn is the workflow task (by its history length) that started the pending
 	// watch; 0: none is pending. watchOver says that no other will be.
-	watchTask int
-	watchOver bool
-	// attemptTask is the workflow task in which the latest attempt inside one was made.
-	attemptTask int
+	watchBegunIn int
+	watchOver    bool
+	// attemptedIn is the workflow task in which the latest attempt inside one was made.
+	attemptedIn int
 	// phase is AttributePhase as it was written last.
 	phase operation.Phase
 	// notices are the runs of the notices given; each is ready once its run began.
@@ -57,7 +57,7 @@ func newRun(root workflow.Context, in Input) (*run, error) {
 func lifecycleOptions(in Input) operation.LifecycleOptions {
 	o := operation.LifecycleOptions{
 		Key: in.Start.Key(), Reference: in.Start.Reference, Dialect: in.Dialect, Rules: in.Rules, Statuses: in.Wanted,
-		Supersede: in.Policy.Supersede, KnownStatus: in.Start.KnownStatus, Continued: in.Carried,
+		Supersede: in.Policy.Supersede, KnownStatus: in.Start.KnownStatus, Carried: in.Carried,
 	}
 	if again := in.Redelivery; again != nil {
 		o.Previous, o.Repoll, o.Force = &again.Previous, again.Repoll, again.Force

@@ -36,7 +36,7 @@ func (r *run) drainSignals() {
 		r.push(p)
 	})
 	drain(r.ctx, SignalRevoke, func(revocation operation.Revocation) {
-		if _, err := r.revoke(withSoundReason(revocation)); err != nil {
+		if _, err := r.revoke(withValidReason(revocation)); err != nil {
 			log.Warn("a revocation by Signal was not allowed", "error", err)
 		}
 	})

@@ -10,10 +10,10 @@ func validatePush(p Push) error { return operation.Validate(operation.StatusRule
 // reasonDropped stands for the reason of a revocation by Signal that breaks the rule.
 const reasonDropped = "(the reason given was not kept: too long, or it looks like it holds a card number)"
 
-// withSoundReason is a revocation that came by Signal, its reason replaced if it
+// withValidReason is a revocation that came by Signal, its reason replaced if it
 // breaks the rule: a Signal can't be refused, and the operation was revoked
 // whatever the reason.
-func withSoundReason(r operation.Revocation) operation.Revocation {
+func withValidReason(r operation.Revocation) operation.Revocation {
 	if operation.ReasonRule.Check(r.Reason) != nil {
 		r.Reason = reasonDropped
 	}

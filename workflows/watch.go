@@ -45,7 +45,7 @@ func (r *run) pollInTask(ctx workflow.Context) bool {
 		return false
 	default:
 		record.BeginPoll(result.BegunAt)
-		record.EndPoll(result.BegunAt, result.EndedAt, result.Observation, !result.Free)
+		record.EndPoll(result.BegunAt, result.EndedAt, result.Observation, !result.Uncounted)
 		record.NotBefore = result.NotBefore
 	}
 	r.op.RecordWatch(record)
@@ -61,7 +61,7 @@ func (r *run) watchInput(ctx workflow.Context, policy operation.PollPolicy, acce
 	record := r.op.Watch()
 	record.PollNow = record.PollNow || r.pollNow
 	r.pollNow, r.statusPushed = false, false
-	r.watchTask = workflow.GetInfo(ctx).GetCurrentHistoryLength()
+	r.watchBegunIn = workflow.GetInfo(ctx).GetCurrentHistoryLength()
 	return activities.WatchInput{
 		Key: r.in.Start.Key(), Source: r.in.Source, Query: r.query(), Policy: policy,
 		AcceptedAt: acceptedAt, Known: r.op.LastStatus(), Record: record,
@@ -73,13 +73,13 @@ func (r *run) watchInput(ctx workflow.Context, policy operation.PollPolicy, acce
 // pushes keeps it from polling. It uses no timer: one that fires in the workflow task
 // that closes the run would have the server refuse that task, and the attempt in it
 // be made again.
-func (r *run) awaitOutdated(ctx workflow.Context, t *task, began operation.WatchRecord) {
+func (r *run) awaitOutdated(ctx workflow.Context, t *activityRun, began operation.WatchRecord) {
 	outdated := func() bool {
 		return t.ready() || r.continuesAsNew() || !r.op.Watching() || r.statusPushed
 	}
 	for {
 		r.await(ctx, func() bool { return outdated() || r.pollNow })
-		unless := activities.InterruptInput{UnlessAboutToAsk: began.PollNow || began.Repeat, Polls: began.Polls}
+		unless := activities.InterruptInput{UnlessAboutToPoll: began.PollNow || began.Repeat, Polls: began.Polls}
 		if outdated() || t.stopUnless(ctx, unless) {
 			return
 		}
@@ -88,8 +88,8 @@ func (r *run) awaitOutdated(ctx workflow.Context, t *task, began operation.Watch
 }
 
 // recordWatch takes over how far a Watch activity came since it began.
-func (r *run) recordWatch(ctx workflow.Context, t *task, began operation.WatchRecord) {
-	r.watchTask = 0
+func (r *run) recordWatch(ctx workflow.Context, t *activityRun, began operation.WatchRecord) {
+	r.watchBegunIn = 0
 	var result activities.WatchResult
 	err := t.future.Get(ctx, &result)
 	if err != nil {
@@ -116,7 +116,7 @@ func (r *run) repoll(ctx workflow.Context) bool {
 	if !r.pollInTask(ctx) {
 		polled := r.op.Watch()
 		once := operation.PollPolicy{IntervalMS: operation.MinPollGap.Milliseconds(), MaxPolls: polled.CountedPolls() + 1, LifetimeMS: repollLifetime.Milliseconds()}
-		r.watch(ctx, once, r.now(), func(ctx workflow.Context, t *task, _ operation.WatchRecord) {
+		r.watch(ctx, once, r.now(), func(ctx workflow.Context, t *activityRun, _ operation.WatchRecord) {
 			r.await(ctx, func() bool { return t.ready() || r.continuesAsNew() || !r.op.Watching() })
 		})
 	}

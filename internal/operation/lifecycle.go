@@ -44,8 +44,8 @@ type LifecycleOptions struct {
 	Supersede string
 	// KnownStatus is one that the client has already.
 	KnownStatus string
-	// Continued is the record of the run that this one continues as new, or nil.
-	Continued *Record
+	// Carried is the record of the run that this one continues as new, or nil.
+	Carried *Record
 	// Previous is the record of the closed run that is redelivered, or nil.
 	Previous *Record
 	// Force delivers the previous run's callback also if it was acknowledged.
@@ -74,9 +74,9 @@ type Record struct {
 func NewLifecycle(o LifecycleOptions) *Lifecycle {
 	l := &Lifecycle{options: o}
 	switch {
-	case o.Continued != nil:
-		l.restore(*o.Continued)
-		l.continueRun(*o.Continued)
+	case o.Carried != nil:
+		l.restore(*o.Carried)
+		l.continueRun(*o.Carried)
 	case o.Previous != nil:
 		l.restore(*o.Previous)
 		l.final = l.final && !(o.Repoll && l.revocation == nil)

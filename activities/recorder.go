@@ -17,10 +17,10 @@ import (
 // Why a running activity stops waiting. None of them cuts off a poll or an attempt
 // in flight.
 var (
-	// errUnwanted: the workflow interrupted or cancelled the activity.
-	errUnwanted = errors.New("no longer wanted")
-	// errInterrupted: an operator paused or reset the activity.
-	errInterrupted = errors.New("paused or reset by an operator")
+	// errEndedByWorkflow: the workflow interrupted or cancelled the activity.
+	errEndedByWorkflow = errors.New("no longer wanted")
+	// errPausedOrReset: an operator paused or reset the activity.
+	errPausedOrReset = errors.New("paused or reset by an operator")
 	// errStopping: the worker is stopping.
 	errStopping = errors.New("the worker is stopping")
 	// errLost: the server gave up this run of the activity, and takes no result
@@ -192,7 +192,7 @@ func (r *recorder) stop(cause error) bool {
 		r.cause = cause
 		close(r.stopped)
 	}
-	return errors.Is(r.cause, errUnwanted)
+	return errors.Is(r.cause, errEndedByWorkflow)
 }
 
 // stopCause is why the workflow or the server stops the activity, or nil.
@@ -206,9 +206,9 @@ func stopCauseOf(err error) error {
 	var notFound *serviceerror.NotFound
 	switch {
 	case temporal.IsCanceledError(err):
-		return errUnwanted
+		return errEndedByWorkflow
 	case errors.Is(err, activity.ErrActivityPaused), errors.Is(err, activity.ErrActivityReset):
-		return errInterrupted
+		return errPausedOrReset
 	case errors.As(err, &notFound):
 		return errLost
 	}
@@ -217,7 +217,7 @@ func stopCauseOf(err error) error {
 
 // isStop reports whether err is why the activity is to stop.
 func isStop(err error) bool {
-	return errors.Is(err, errUnwanted) || errors.Is(err, errInterrupted) || errors.Is(err, errLost)
+	return errors.Is(err, errEndedByWorkflow) || errors.Is(err, errPausedOrReset) || errors.Is(err, errLost)
 }
 
 // keepAlive repeats the latest record where none was sent for gap, and sooner

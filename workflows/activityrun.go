@@ -16,8 +16,8 @@ import (
 // one that failed and left no record.
 const lostActivityWait = 10 * time.Second
 
-// task is a Watch or a Deliver activity that was started.
-type task struct {
+// activityRun is a Watch or a Deliver activity that was started.
+type activityRun struct {
 	name   string
 	future workflow.Future
 	cancel workflow.CancelFunc
@@ -26,23 +26,23 @@ type task struct {
 	pending operation.Pending
 }
 
-func start(ctx workflow.Context, name string, input any, options workflow.ActivityOptions) *task {
+func start(ctx workflow.Context, name string, input any, options workflow.ActivityOptions) *activityRun {
 	ctx, cancel := workflow.WithCancel(workflow.WithActivityOptions(ctx, options))
-	return &task{name: name, cancel: cancel, future: workflow.ExecuteActivity(ctx, name, input)}
+	return &activityRun{name: name, cancel: cancel, future: workflow.ExecuteActivity(ctx, name, input)}
 }
 
-func (t *task) ready() bool { return t.future.IsReady() }
+func (t *activityRun) ready() bool { return t.future.IsReady() }
 
 // stop ends the activity after the poll or the attempt that it has in flight, and
 // returns when it has ended. A cancellation alone would reach an activity that waits
 // in a worker with its next heartbeat, so that worker interrupts it first.
-func (t *task) stop(ctx workflow.Context) {
+func (t *activityRun) stop(ctx workflow.Context) {
 	t.stopUnless(ctx, activities.InterruptInput{})
 }
 
 // stopUnless is stop, except that a watch that is about to poll is left alone where in
 // asks for that. It reports whether the activity has ended.
-func (t *task) stopUnless(ctx workflow.Context, in activities.InterruptInput) bool {
+func (t *activityRun) stopUnless(ctx workflow.Context, in activities.InterruptInput) bool {
 	if t.ready() {
 		return true
 	}
@@ -54,7 +54,7 @@ func (t *task) stopUnless(ctx workflow.Context, in activities.InterruptInput) bo
 		workflow.GetLogger(ctx).Warn("an activity could not be interrupted; its cancellation reaches it later", "error", err)
 	}
 	elsewhere := found.Worker != "" && !t.ready()
-	if elsewhere && in.UnlessAboutToAsk {
+	if elsewhere && in.UnlessAboutToPoll {
 		found.LeftAlone = !t.interruptIn(ctx, found.Worker, in)
 		elsewhere = false
 	}
@@ -74,7 +74,7 @@ func (t *task) stopUnless(ctx workflow.Context, in activities.InterruptInput) bo
 
 // interruptIn interrupts the activity in another worker's process, and reports whether
 // it did. A worker that is not reached has died, or learns of the cancellation later.
-func (t *task) interruptIn(ctx workflow.Context, worker string, in activities.InterruptInput) bool {
+func (t *activityRun) interruptIn(ctx workflow.Context, worker string, in activities.InterruptInput) bool {
 	var found activities.Interrupted
 	ctx = workflow.WithActivityOptions(ctx, interruptElsewhere(worker))
 	if err := workflow.ExecuteActivity(ctx, acts.InterruptHere, in).Get(ctx, &found); err != nil {
