@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/activity"
-	"go.temporal.io/sdk/temporal"
 	"go.uber.org/zap"
 
 	"ringback/internal/bulkhead"
@@ -45,17 +44,10 @@ type DeliverResult struct {
 }
 
 const (
-	// DeliverHeartbeatTimeout is how long after a worker's death its
-	// deliveries are taken over.
+	// DeliverHeartbeatTimeout is how long after a worker's death its deliveries are
+	// taken over.
 	DeliverHeartbeatTimeout  = 10 * time.Second
 	deliverHeartbeatInterval = 3 * time.Second
-	// recordsEarly is how much before its time an attempt is recorded, so that
-	// recording it does not lengthen h; where the record before it took longer,
-	// twice as long as that, and maxRecordEarly at most.
-	recordsEarly   = 25 * time.Millisecond
-	maxRecordEarly = 200 * time.Millisecond
-	// longestHold is the longest that an attempt is held back at a time.
-	longestHold = 8 * heldBackWait
 	// reasonWorkerLost is the reason of an attempt whose end nobody saw.
 	reasonWorkerLost = "the worker ended while the attempt was on its way"
 )
@@ -119,10 +111,8 @@ func (d *delivery) resume(ctx context.Context) error {
 
 // next waits until the next attempt is due, records it, and makes it.
 func (d *delivery) next(ctx context.Context) error {
-	d.adjustToClock()
-	due := toMonotonic(d.record.Due(d.h))
-	early := min(max(recordsEarly, 2*d.recorder.lastTook()), maxRecordEarly, d.h/2)
-	if err := d.wait(ctx, due.Add(-early)); err != nil {
+	due, err := d.awaitInterval(ctx)
+	if err != nil {
 		return err
 	}
 	endpoint, missing := d.a.endpointFor(d.in.Callback.Key.Endpoint, d.in.Callback.Dialect, d.in.URL)
@@ -134,42 +124,15 @@ func (d *delivery) next(ctx context.Context) error {
 		d.a.Metrics.heldBack.WithLabelValues("endpoint", endpoint.Name).Inc()
 		return d.hold(ctx, "attempt held back: "+err.Error())
 	}
-	before := d.record.Clone()
-	if err := d.begin(ctx, due); err != nil {
+	if err := d.recordAttempt(ctx, due); err != nil {
 		permit.Cancel()
-		return err
-	}
-	// The attempt is recorded and counts: a worker that stops, or a pause, waits until
-	// it was made.
-	if err := d.recorder.sleepUntil(ctx, due); errors.Is(err, errEndedByWorkflow) {
-		permit.Cancel()
-		d.record = before
 		return err
 	}
 	if d.a.AttemptBegan != nil {
 		d.a.AttemptBegan(d.lateness.of(due))
 	}
-	d.attempt(ctx, endpoint, due, permit)
+	d.attempt(ctx, endpoint, permit)
 	return nil
-}
-
-// adjustToClock counts h from now if the record's times lie so far ahead that the
-// clock must have been set back.
-func (d *delivery) adjustToClock() {
-	now := operation.At(time.Now())
-	if d.record.Made == 0 {
-		d.record.NotBefore = clampFuture(d.record.NotBefore, now)
-		return
-	}
-	d.record.CatchUp(now, now.Add(d.in.Policy.Timeout()+clockSkew))
-}
-
-// wait waits in the worker if that is short, else on the server.
-func (d *delivery) wait(ctx context.Context, until time.Time) error {
-	if time.Until(until) <= waitsInWorker {
-		return d.recorder.sleepUntil(ctx, until)
-	}
-	return d.yieldSlot(ctx, "")
 }
 
 // yieldSlot ends this run of the activity with a retry delay, so that its slot is free
@@ -206,33 +169,8 @@ func (d *delivery) hold(ctx context.Context, why string) error {
 	return d.yieldSlot(ctx, why)
 }
 
-// begin records the attempt on the server before it is sent.
-func (d *delivery) begin(ctx context.Context, due time.Time) error {
-	at := time.Now()
-	if due.After(at) {
-		at = due
-	}
-	before := d.record.Clone()
-	d.record.BeginAttempt(operation.At(at))
-	ctx = context.WithoutCancel(ctx)
-	err := d.recorder.record(ctx, d.record.Clone())
-	if err == nil {
-		return nil
-	}
-	d.record = before
-	switch {
-	case isStop(err):
-		return err
-	case d.lastRun():
-		return stillPending{}
-	}
-	// The record goes along, with the verdict on the attempt before it.
-	return d.recorder.yield(ctx, d.record.Clone(), notRecorded(fmt.Sprintf("attempt %d", d.record.NextNumber()), err, d.record.Brief()))
-}
-
-// attempt waits for the rest of h and makes the recorded attempt.
-func (d *delivery) attempt(ctx context.Context, endpoint receiver.Endpoint, due time.Time, permit *receiver.Permit) {
-	time.Sleep(time.Until(due))
+// attempt makes the recorded attempt.
+func (d *delivery) attempt(ctx context.Context, endpoint receiver.Endpoint, permit *receiver.Permit) {
 	result := d.a.send(context.WithoutCancel(ctx), endpoint, AttemptInput{
 		Callback: d.in.Callback, URL: d.in.URL, TimeoutMS: d.in.Policy.TimeoutMS, Number: d.record.Last().Number,
 	}, permit)
@@ -307,32 +245,4 @@ func (d *delivery) stop(ctx context.Context, err error) (DeliverResult, error) {
 		return DeliverResult{}, waitOnServer(TypeWaiting, d.why+"; "+err.Error(), wake, d.record.Brief())
 	}
 	return DeliverResult{}, err
-}
-
-// AwaitEndpointInput names the endpoint that a delivery waits for.
-type AwaitEndpointInput struct {
-	Endpoint string `json:"endpoint"`
-	// URL is the one that the operation's start brought; empty: the endpoint's.
-	URL string `json:"url,omitempty"`
-}
-
-// AwaitEndpoint returns once the endpoint is in this worker's configuration and
-// may be called. Until then it fails and is retried, which adds nothing to the run's
-// history however long it takes.
-func (a *Activities) AwaitEndpoint(_ context.Context, in AwaitEndpointInput) error {
-	endpoint, missing := a.endpointFor(in.Endpoint, "", in.URL)
-	if missing != "" {
-		return stillHeldBack(missing)
-	}
-	permit, err := a.receivers.Acquire(endpoint, in.URL, bulkhead.Activity)
-	if err != nil {
-		return stillHeldBack(err.Error())
-	}
-	permit.Cancel()
-	return nil
-}
-
-func stillHeldBack(why string) error {
-	return temporal.NewApplicationErrorWithOptions(why, TypeHeldBack,
-		temporal.ApplicationErrorOptions{Category: temporal.ApplicationErrorCategoryBenign})
 }

@@ -1,14 +1,10 @@
 package activities
 
 import (
-	"context"
 	"fmt"
 	"time"
 
-	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
-
-	"ringback/internal/operation"
 )
 
 const (
@@ -21,8 +17,6 @@ const (
 	// crowdedShare is which part of the worker's slots may be taken before watches
 	// give theirs back sooner: deliveries need some.
 	crowdedShare = 0.8
-	// clockSkew is within what the clocks of two workers are taken to agree.
-	clockSkew = time.Second
 )
 
 // waitOnServer is the error with which an activity gives its slot back until due.
@@ -50,49 +44,4 @@ func notRecorded(what string, err error, record any) error {
 // crowded reports whether most slots of the worker are taken.
 func (a *Activities) crowded() bool {
 	return a.Slots > 0 && float64(a.running.count.Load()) > crowdedShare*float64(a.Slots)
-}
-
-// toMonotonic is due by the monotonic clock, from now on: recorded times are
-// wall-clock and may be adjusted during the wait. What is due at
-// once stays the zero time.
-func toMonotonic(due operation.Time) time.Time {
-	if due.IsZero() {
-		return time.Time{}
-	}
-	now := time.Now()
-	return now.Add(due.Sub(now))
-}
-
-// clampFuture is until when the first poll or attempt of all is held back: now,
-// where the record says longer than anything is, since the clock was set back.
-func clampFuture(notBefore, now operation.Time) operation.Time {
-	if notBefore.After(now.Add(longestHold)) {
-		return now
-	}
-	return notBefore
-}
-
-// lateness measures how late the polls and attempts of one run of an activity
-// begin.
-type lateness struct {
-	begun time.Time
-	// queued is how long the activity waited for a worker until this run; later
-	// runs are woken when something is due.
-	queued time.Duration
-	first  bool
-}
-
-func newLateness(ctx context.Context) lateness {
-	info := activity.GetInfo(ctx)
-	return lateness{begun: time.Now(), queued: info.StartedTime.Sub(info.ScheduledTime), first: info.Attempt == 1}
-}
-
-// of is now minus due. For a first run, and for what is due at once, it is capped
-// at the queueing delay, measured by server time.
-func (l lateness) of(due time.Time) time.Duration {
-	late := time.Since(due)
-	if l.first || due.IsZero() {
-		return min(late, l.queued+time.Since(l.begun))
-	}
-	return late
 }

@@ -12,8 +12,8 @@ import (
 	"ringback/internal/operation"
 )
 
-// lostActivityWait is how long a run waits before it starts another activity, after
-// one that failed and left no record.
+// lostActivityWait is how long a run waits before it replaces an activity that failed
+// and left no record.
 const lostActivityWait = 10 * time.Second
 
 // activityRun is a Watch or a Deliver activity that was started.
@@ -36,12 +36,10 @@ func (t *activityRun) ready() bool { return t.future.IsReady() }
 // stop ends the activity after the poll or the attempt that it has in flight, and
 // returns when it has ended. A cancellation alone would reach an activity that waits
 // in a worker with its next heartbeat, so that worker interrupts it first.
-func (t *activityRun) stop(ctx workflow.Context) {
-	t.stopUnless(ctx, activities.InterruptInput{})
-}
+func (t *activityRun) stop(ctx workflow.Context) { t.stopUnless(ctx, activities.InterruptInput{}) }
 
-// stopUnless is stop, except that a watch that is about to poll is left alone where in
-// asks for that. It reports whether the activity has ended.
+// stopUnless is stop, but leaves a watch alone that is about to poll, where in asks for
+// that. It reports whether the activity has ended.
 func (t *activityRun) stopUnless(ctx workflow.Context, in activities.InterruptInput) bool {
 	if t.ready() {
 		return true
@@ -49,7 +47,10 @@ func (t *activityRun) stopUnless(ctx workflow.Context, in activities.InterruptIn
 	execution := workflow.GetInfo(ctx).WorkflowExecution
 	in.WorkflowID, in.RunID, in.Activity = execution.ID, execution.RunID, t.name
 	var found activities.Interrupted
-	local := workflow.WithLocalActivityOptions(ctx, interruptOptions)
+	local := workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
+		ScheduleToCloseTimeout: 10 * time.Second,
+		RetryPolicy:            &temporal.RetryPolicy{InitialInterval: 100 * time.Millisecond, BackoffCoefficient: 2, MaximumAttempts: 5},
+	})
 	if err := workflow.ExecuteLocalActivity(local, acts.Interrupt, in).Get(local, &found); err != nil {
 		workflow.GetLogger(ctx).Warn("an activity could not be interrupted; its cancellation reaches it later", "error", err)
 	}
@@ -72,11 +73,17 @@ func (t *activityRun) stopUnless(ctx workflow.Context, in activities.InterruptIn
 	return true
 }
 
+// InterruptQueue is the task queue that only the worker process with that identity polls.
+func InterruptQueue(identity string) string { return TaskQueue + "@" + identity }
+
 // interruptIn interrupts the activity in another worker's process, and reports whether
 // it did. A worker that is not reached has died, or learns of the cancellation later.
 func (t *activityRun) interruptIn(ctx workflow.Context, worker string, in activities.InterruptInput) bool {
+	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue: InterruptQueue(worker), ScheduleToCloseTimeout: 5 * time.Second,
+		RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1},
+	})
 	var found activities.Interrupted
-	ctx = workflow.WithActivityOptions(ctx, interruptElsewhere(worker))
 	if err := workflow.ExecuteActivity(ctx, acts.InterruptHere, in).Get(ctx, &found); err != nil {
 		workflow.GetLogger(ctx).Warn("an activity could not be interrupted where it runs", "error", err)
 	}
@@ -93,15 +100,13 @@ func mergeRecorded[R any, P interface {
 		record.Merge(*pending)
 	}
 	var recorded R
-	inError = recordIn(err, &recorded)
-	if inError {
+	if inError = recordIn(err, &recorded); inError {
 		record.Merge(recorded)
 	}
 	return inError
 }
 
-// recordIn reads the record that came with an activity's error: in the error's
-// details, or in the heartbeat details of a timeout.
+// recordIn reads the record in an error's details, or in a timeout's heartbeat details.
 func recordIn(err error, record any) bool {
 	var timeout *temporal.TimeoutError
 	if errors.As(err, &timeout) && timeout.HasLastHeartbeatDetails() && timeout.LastHeartbeatDetails(record) == nil {

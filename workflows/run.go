@@ -13,7 +13,7 @@ import (
 // acts names the activities for the SDK; it is never called.
 var acts *activities.Activities
 
-// run is one run of an operation. What it knows of the operation is in op; the other
+// run is one run of an operation. op is what it knows of the operation; the other
 // fields say what is pending.
 type run struct {
 	in Input
@@ -117,10 +117,6 @@ func (r *run) idle() bool {
 func (r *run) await(ctx workflow.Context, condition func() bool) {
 	r.showDetails()
 	await(ctx, condition)
-}
-
-func awaitEither(ctx workflow.Context, one, other func() bool) {
-	await(ctx, func() bool { return one() || other() })
 }
 
 // await waits for a condition. An operation's run waits on a disconnected context,

@@ -1,11 +1,6 @@
 package operation
 
-import (
-	"crypto/sha256"
-	"encoding/base32"
-	"strings"
-	"time"
-)
+import "time"
 
 // Callback is one message about one status of one operation.
 type Callback struct {
@@ -37,14 +32,6 @@ const (
 	// ReasonRevoked: the delivery was ended by a revocation.
 	ReasonRevoked = "revoked"
 )
-
-// CallbackID is the id of the callback about a status of an operation. It is derived,
-// so that a status that returns and a redelivery have the same one. It holds no "."
-// (Standard Webhooks).
-func CallbackID(key Key, status string) string {
-	sum := sha256.Sum256([]byte(key.WorkflowID() + "\x00" + status))
-	return "cb_" + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:])[:26])
-}
 
 // Verdict says whether one attempt was acknowledged, by its dialect's rule.
 type Verdict string

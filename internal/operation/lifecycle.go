@@ -2,9 +2,7 @@ package operation
 
 // Lifecycle is the state machine of one operation: which callbacks are due, in
 // which order, and how the operation ends (promises 3, 4, 7, 8, 9 and 12 of
-// docs/promises.md). It is deterministic and does no I/O. observe.go has what a new
-// status does, deliveries.go the callbacks, ending.go revocation, withdrawal and the
-// outcome.
+// docs/promises.md). It is deterministic and does no I/O.
 type Lifecycle struct {
 	options LifecycleOptions
 
@@ -80,7 +78,7 @@ func NewLifecycle(o LifecycleOptions) *Lifecycle {
 	case o.Previous != nil:
 		l.restore(*o.Previous)
 		l.final = l.final && !(o.Repoll && l.revocation == nil)
-		l.supersedePending()
+		l.supersedeWaiting("") // the previous run was terminated
 	}
 	return l
 }
@@ -105,16 +103,6 @@ func (l *Lifecycle) continueRun(r Record) {
 		l.watch = *r.Watch
 	}
 	l.repeated, l.contradicted = r.State.Repeated, r.State.Contradicted
-}
-
-// supersedePending ends the deliveries that the previous run left pending, since it
-// was terminated.
-func (l *Lifecycle) supersedePending() {
-	for i := range l.callbacks {
-		if l.callbacks[i].delivery.Outcome == DeliveryPending {
-			l.callbacks[i].delivery.Outcome = DeliverySuperseded
-		}
-	}
 }
 
 // Watching reports whether the source is still to be polled.

@@ -1,11 +1,5 @@
 package operation
 
-import (
-	"crypto/sha256"
-	"encoding/base32"
-	"strings"
-)
-
 // The types of a notice.
 const (
 	// NoticeExhausted: k attempts of a delivery were made, none acknowledged.
@@ -45,11 +39,8 @@ type NoticeData struct {
 // Callback is the notice as it is delivered to its recipient. The same notice has the
 // same id.
 func (n Notice) Callback(recipient string) Callback {
-	sum := sha256.Sum256([]byte(strings.Join([]string{
-		n.Type, n.Data.Endpoint, n.Data.OperationID, n.Data.CallbackID, n.Data.RunID, n.Timestamp.String(),
-	}, "\x00")))
 	return Callback{
-		ID:          "nt_" + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:])[:26]),
+		ID:          derivedID("nt_", n.Type, n.Data.Endpoint, n.Data.OperationID, n.Data.CallbackID, n.Data.RunID, n.Timestamp.String()),
 		Key:         Key{Endpoint: recipient, OperationID: n.Data.OperationID},
 		Final:       true,
 		Observation: Observation{Status: n.Type, BegunAt: n.Timestamp, ObservedAt: n.Timestamp},

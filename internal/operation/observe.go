@@ -25,11 +25,8 @@ func (l *Lifecycle) Observe(o Observation) ObservationResult {
 	last := l.watch.Last
 	older := last != nil && o.BegunAt.Before(last.ObservedAt)
 	switch {
-	case l.final && (o.Status == "" || o.Status == l.status):
-		return ObservedSame
 	case l.final:
-		l.contradicted++
-		return ObservedContradiction
+		return l.observeAfterFinal(o.Status)
 	case o.Status == "" || o.Status == l.status:
 		return l.observeSame(o, older)
 	case older && !l.options.Rules.IsFinal(o.Status):
