@@ -15,8 +15,7 @@ type AwaitEndpointInput struct {
 	URL string `json:"url,omitempty"`
 }
 
-// AwaitEndpoint returns once the endpoint is in this worker's configuration and may be
-// called. Until then it fails, and the server retries it.
+// AwaitEndpoint fails, and is retried, until the endpoint is configured and may be called.
 func (a *Activities) AwaitEndpoint(_ context.Context, in AwaitEndpointInput) error {
 	endpoint, missing := a.endpointFor(in.Endpoint, "", in.URL)
 	if missing != "" {

@@ -22,8 +22,7 @@ type DeliverInput struct {
 	Policy operation.DeliveryPolicy `json:"policy"`
 	// Record is that of the delivery's earlier activities.
 	Record operation.DeliveryRecord `json:"record"`
-	// Signal is the signal, with an Unacknowledged, by which the run learns that the
-	// first attempt of all was not acknowledged; empty: none is sent.
+	// Signal, with an Unacknowledged, is sent after a first attempt that failed; empty: none is.
 	Signal string `json:"signal,omitempty"`
 }
 
@@ -33,30 +32,26 @@ type Unacknowledged struct {
 	Attempt    operation.Attempt `json:"attempt"`
 }
 
-// DeliverResult is how far a delivery came. It is still pending where the workflow
-// interrupted it, and where the activity's MaximumAttempts are used up, which are
-// the server's retries and not k: the workflow then starts another activity.
+// DeliverResult is how far a delivery came. It is pending where the workflow
+// interrupted it, or the activity's MaximumAttempts (the server's retries, not k) are
+// used up.
 type DeliverResult struct {
 	Record operation.DeliveryRecord `json:"record"`
-	// HeldBack says what the next attempt waits for where only AwaitEndpoint can wait
-	// that long; else empty.
+	// HeldBack says what only AwaitEndpoint can wait for; else empty.
 	HeldBack string `json:"held_back,omitempty"`
 }
 
 const (
-	// DeliverHeartbeatTimeout is how long after a worker's death its deliveries are
-	// taken over.
+	// DeliverHeartbeatTimeout is how long after a worker's death its deliveries are taken over.
 	DeliverHeartbeatTimeout  = 10 * time.Second
 	deliverHeartbeatInterval = 3 * time.Second
 	// reasonWorkerLost is the reason of an attempt whose end nobody saw.
 	reasonWorkerLost = "the worker ended while the attempt was on its way"
 )
 
-// Deliver makes attempts until one is acknowledged, the receiver is gone, or k
-// are recorded (promise 5). h and k are read from the activity's retry policy
-// as it stands at the beginning of each run, so that an operator may edit them.
-// Each attempt is recorded on the server before it is sent; the record survives
-// a crash, and k is counted there.
+// Deliver makes attempts until one is acknowledged, the receiver is gone, or k are
+// recorded (promise 5). h and k are those of the activity's retry policy, which an
+// operator may edit; k counts the attempts in the record.
 func (a *Activities) Deliver(ctx context.Context, in DeliverInput) (DeliverResult, error) {
 	d := &delivery{a: a, in: in, record: in.Record, lateness: newLateness(ctx), info: activity.GetInfo(ctx), recorder: a.newRecorder(ctx)}
 	if err := d.resume(ctx); err != nil {
@@ -88,8 +83,7 @@ type delivery struct {
 	signalled chan struct{}
 }
 
-// stillPending ends the activity before the delivery: the workflow goes on with
-// another. heldBack says what the next attempt waits for, if anything.
+// stillPending ends the activity before the delivery; heldBack is as in DeliverResult.
 type stillPending struct{ heldBack string }
 
 // Error implements error.
@@ -135,9 +129,8 @@ func (d *delivery) next(ctx context.Context) error {
 	return nil
 }
 
-// yieldSlot ends this run of the activity with a retry delay, so that its slot is free
-// until the next attempt is due. The server limits the runs of the activity to k;
-// after the last, the workflow starts another.
+// yieldSlot ends this run of the activity until the next attempt is due. The server
+// limits the runs to k; after the last, the workflow starts another activity.
 func (d *delivery) yieldSlot(ctx context.Context, heldBack string) error {
 	due := d.record.Due(d.h)
 	if due.IsZero() {
@@ -160,8 +153,7 @@ func (d *delivery) lastRun() bool {
 	return p != nil && p.MaximumAttempts > 0 && d.info.Attempt >= p.MaximumAttempts
 }
 
-// hold puts an attempt off without counting it, for longer each time, so that many
-// deliveries that wait for one receiver cost little.
+// hold puts an attempt off without counting it, for longer each time.
 func (d *delivery) hold(ctx context.Context, why string) error {
 	times := max(int(d.info.Attempt)-d.record.Made, 1)
 	d.why, d.kind = why, TypeHeldBack
@@ -185,7 +177,7 @@ func (d *delivery) attempt(ctx context.Context, endpoint receiver.Endpoint, perm
 }
 
 // signal signals the workflow after the first failed attempt, so that it can set the
-// RingbackPhase search attribute. A signal that is lost costs nothing else.
+// RingbackPhase search attribute.
 func (d *delivery) signal(ctx context.Context) {
 	if d.in.Signal == "" || d.a.Signal == nil || d.record.Made != 1 || d.k == 1 || !d.record.Pending() {
 		return
@@ -214,9 +206,8 @@ func (d *delivery) explain() {
 	}
 }
 
-// result ends the activity. The Signal comes before: a Signal that reaches a
-// workflow task which makes an attempt and closes the run would have the server
-// refuse the task, and the attempt be made again.
+// result ends the activity, after the Signal: one that reaches the workflow task that
+// closes the run would have the server refuse that task, and repeat the attempt in it.
 func (d *delivery) result(heldBack string) (DeliverResult, error) {
 	if d.signalled != nil {
 		<-d.signalled

@@ -8,9 +8,9 @@ import (
 )
 
 const (
-	// recordsEarly is how much before its time an attempt is recorded, so that recording
-	// it does not lengthen h. Where the record before it took longer it is twice as long
-	// as that, maxRecordEarly at most.
+	// recordsEarly is how much before its time an attempt is recorded, so that
+	// recording does not lengthen h; twice as long as the record before took,
+	// maxRecordEarly at most.
 	recordsEarly   = 25 * time.Millisecond
 	maxRecordEarly = 200 * time.Millisecond
 	// longestHold is the longest that an attempt is held back at a time.
@@ -19,9 +19,8 @@ const (
 	clockSkew = time.Second
 )
 
-// awaitInterval waits for h after the end of the attempt before, but for the time that
-// recording the next one takes, and returns when that is due. A short wait is sat out
-// in the worker, a long one on the server.
+// awaitInterval waits for h after the end of the attempt before, less the time to
+// record the next one, and returns when that is due.
 func (d *delivery) awaitInterval(ctx context.Context) (due time.Time, err error) {
 	d.adjustToClock()
 	due = toMonotonic(d.record.Due(d.h))
@@ -33,8 +32,7 @@ func (d *delivery) awaitInterval(ctx context.Context) (due time.Time, err error)
 	return due, d.yieldSlot(ctx, "")
 }
 
-// adjustToClock counts h from now if the record's times lie so far ahead that the
-// clock must have been set back.
+// adjustToClock counts h from now if the clock was set back since the record was made.
 func (d *delivery) adjustToClock() {
 	now := operation.At(time.Now())
 	if d.record.Made == 0 {
@@ -44,8 +42,8 @@ func (d *delivery) adjustToClock() {
 	d.record.CatchUp(now, now.Add(d.in.Policy.Timeout()+clockSkew))
 }
 
-// clampFuture is until when the first poll or attempt of all is held back: now, where
-// the record says longer than anything is, since the clock was set back.
+// clampFuture is until when the first poll or attempt of all is held back: now, if that
+// is so far off that the clock was set back.
 func clampFuture(notBefore, now operation.Time) operation.Time {
 	if notBefore.After(now.Add(longestHold)) {
 		return now
@@ -53,8 +51,8 @@ func clampFuture(notBefore, now operation.Time) operation.Time {
 	return notBefore
 }
 
-// toMonotonic is due by the monotonic clock: recorded times are wall-clock, which may be
-// set during the wait. What is due at once stays the zero time.
+// toMonotonic is due by the monotonic clock: recorded times are wall-clock, which may
+// be set during the wait. The zero time stays.
 func toMonotonic(due operation.Time) time.Time {
 	if due.IsZero() {
 		return time.Time{}

@@ -10,9 +10,8 @@ import (
 )
 
 // recordAttempt records the attempt on the server before it is sent (promise 5), and
-// then waits until it is due. What could not be recorded is not sent. What is recorded
-// counts and is sent, also where the worker stops meanwhile: only the workflow can
-// still prevent it.
+// then waits until it is due. What could not be recorded is not sent; what is recorded
+// is sent, unless the workflow prevents it.
 func (d *delivery) recordAttempt(ctx context.Context, due time.Time) error {
 	begins := time.Now()
 	if due.After(begins) {

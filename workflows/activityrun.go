@@ -12,8 +12,7 @@ import (
 	"ringback/internal/operation"
 )
 
-// lostActivityWait is how long a run waits before it replaces an activity that failed
-// and left no record.
+// lostActivityWait is the wait before an activity that left no record is replaced.
 const lostActivityWait = 10 * time.Second
 
 // activityRun is a Watch or a Deliver activity that was started.
@@ -21,8 +20,7 @@ type activityRun struct {
 	name   string
 	future workflow.Future
 	cancel workflow.CancelFunc
-	// pending is its record when it was stopped while it waited on the server, which
-	// drops the record with the activity.
+	// pending is its record when it was stopped while it waited on the server.
 	pending operation.Pending
 }
 
@@ -33,9 +31,8 @@ func start(ctx workflow.Context, name string, input any, options workflow.Activi
 
 func (t *activityRun) ready() bool { return t.future.IsReady() }
 
-// stop ends the activity after the poll or the attempt that it has in flight, and
-// returns when it has ended. A cancellation alone would reach an activity that waits
-// in a worker with its next heartbeat, so that worker interrupts it first.
+// stop ends the activity after the poll or attempt in flight, and returns when it has
+// ended. A cancellation alone would reach a waiting one only with its next heartbeat.
 func (t *activityRun) stop(ctx workflow.Context) { t.stopUnless(ctx, activities.InterruptInput{}) }
 
 // stopUnless is stop, but leaves a watch alone that is about to poll, where in asks for
@@ -90,8 +87,8 @@ func (t *activityRun) interruptIn(ctx workflow.Context, worker string, in activi
 	return found.Here
 }
 
-// mergeRecorded merges into an activity's record what it recorded later: in pending,
-// and in the error that it ended with. It reports whether the error had a record.
+// mergeRecorded merges into a record what pending and err recorded later, and reports
+// whether err did.
 func mergeRecorded[R any, P interface {
 	*R
 	Merge(R)
@@ -116,8 +113,7 @@ func recordIn(err error, record any) bool {
 	return errors.As(err, &failure) && failure.HasDetails() && failure.Details(record) == nil
 }
 
-// wasCancelled reports whether the activity ended because the workflow cancelled it:
-// while it waited on the server, or after an attempt that failed then.
+// wasCancelled reports whether the activity ended because the workflow cancelled it.
 func wasCancelled(err error) bool {
 	var failure *temporal.ActivityError
 	return temporal.IsCanceledError(err) ||

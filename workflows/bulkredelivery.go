@@ -14,8 +14,8 @@ import (
 )
 
 // BulkRedelivery redelivers the operations whose runs its filter matched when it was
-// started: one activity for each page of them. It can be stopped and resumed, and
-// continues as new, so that its history stays short. Its result is the progress.
+// started: one activity for each page. It can be stopped and resumed, and returns its
+// progress.
 func BulkRedelivery(ctx workflow.Context, in BulkRedeliveryInput) (operation.BulkRedeliveryProgress, error) {
 	if in.PageSize < 1 || in.Pages < 1 || in.Job.RatePerSecond <= 0 {
 		return in.Position.Progress, temporal.NewNonRetryableApplicationError(
@@ -107,8 +107,7 @@ func (b *bulk) setStopped(stopped bool) operation.BulkRedeliveryPhase {
 	return b.phase()
 }
 
-// page redelivers one page, or a part of it where it is stopped meanwhile. Its activity
-// fails with temporary errors only, and is retried until it succeeds.
+// page redelivers one page, or a part of it. Its activity is retried until it succeeds.
 func (b *bulk) page() error {
 	longest := time.Duration(float64(b.in.PageSize) / b.in.Job.RatePerSecond * float64(time.Second))
 	ctx, cancel := workflow.WithCancel(workflow.WithActivityOptions(b.ctx, workflow.ActivityOptions{
@@ -133,8 +132,7 @@ func (b *bulk) page() error {
 	case b.ctx.Err() != nil:
 		return b.ctx.Err()
 	case err != nil && wasCancelled(err):
-		// It waited on the server, which drops its record. The page is repeated; what it
-		// redelivered is recognised.
+		// Its record was dropped, so the page is repeated; what it redelivered is recognised.
 		return nil
 	}
 	return err
@@ -163,8 +161,7 @@ func (b *bulk) memo() BulkRedeliveryMemo {
 	return BulkRedeliveryMemo{Phase: b.phase(), BulkRedeliveryProgress: b.position.Progress}
 }
 
-// show writes the progress to the memo, which is read without a worker, and to the
-// Temporal UI.
+// show writes the progress to the memo and to the Temporal UI.
 func (b *bulk) show() {
 	r, memo := b.in.Job, b.memo()
 	r.Phase, r.BulkRedeliveryProgress = memo.Phase, memo.BulkRedeliveryProgress

@@ -5,27 +5,25 @@ import "ringback/internal/operation"
 // Names of the contract with a bulk redelivery.
 const (
 	BulkRedeliveryType = "Redeliveries"
-	// UpdateStop and UpdateResume return an operation.BulkRedeliveryPhase. The Signals of
-	// the same names do the same, for the UI and the CLI.
+	// UpdateStop and UpdateResume return an operation.BulkRedeliveryPhase; the Signals
+	// are for the UI and the CLI.
 	UpdateStop   = "stop"
 	UpdateResume = "resume"
 	SignalStop   = "stop"
 	SignalResume = "resume"
 	// QueryProgress returns an operation.BulkRedeliveryProgress.
 	QueryProgress = "progress"
-	// ActivityRedeliverPage is the type of the activity that redelivers one page; its
-	// heartbeat details are an operation.BulkRedeliveryPosition.
+	// ActivityRedeliverPage has an operation.BulkRedeliveryPosition as its heartbeat details.
 	ActivityRedeliverPage = "RedeliverPage"
-	// MemoBulkRedelivery holds a bulk redelivery's operation.BulkRedelivery as it
-	// began, MemoProgress a BulkRedeliveryMemo as of the latest page.
+	// MemoBulkRedelivery holds an operation.BulkRedelivery as it began, MemoProgress a
+	// BulkRedeliveryMemo.
 	MemoBulkRedelivery = "redeliveries"
 	MemoProgress       = "progress"
 	// MemoRedelivery holds the operation.RedeliveryNote of a run that is a redelivery.
 	MemoRedelivery = "redelivery"
 )
 
-// BulkRedeliveryWorkflowID is the workflow id of the bulk redelivery with that id, and of
-// no operation: an endpoint's name holds no colon.
+// BulkRedeliveryWorkflowID is that of no operation: an endpoint's name holds no colon.
 func BulkRedeliveryWorkflowID(id string) string { return "redeliveries:" + id }
 
 // BulkRedeliveryInput starts a bulk redelivery, and continues it as new.
@@ -34,8 +32,7 @@ type BulkRedeliveryInput struct {
 	Position operation.BulkRedeliveryPosition `json:"place"`
 	// Stopped says that it was stopped when it continued as new.
 	Stopped bool `json:"stopped,omitempty"`
-	// PageSize is how many runs one activity processes, Pages how many pages one run of
-	// the workflow does before it continues as new.
+	// PageSize is runs per activity, Pages is pages until the workflow continues as new.
 	PageSize int `json:"page_size"`
 	Pages    int `json:"pages"`
 }

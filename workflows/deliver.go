@@ -11,8 +11,7 @@ import (
 )
 
 // deliverNext delivers the next callback until it is acknowledged or k attempts were
-// made: the first inside this workflow task where that is allowed, the others by a
-// Deliver activity. A newer status, a revocation or a withdrawal ends it early.
+// made. A newer status, a revocation or a withdrawal ends it early.
 func (r *run) deliverNext() {
 	callback, record := r.op.StartDelivery()
 	r.attemptInTask(callback, &record)
@@ -31,8 +30,8 @@ func (r *run) deliverNext() {
 }
 
 // attemptInTask makes a delivery's first attempt inside the workflow task, at most one
-// in each. It makes none beside a pending watch: an Update that ends the watch would
-// wait for it.
+// in each, and none beside a pending watch: an Update that ends the watch would wait
+// for it.
 func (r *run) attemptInTask(c operation.Callback, record *operation.DeliveryRecord) {
 	task := workflow.GetInfo(r.ctx).GetCurrentHistoryLength()
 	watchPending := r.watchBegunIn != 0 && r.watchBegunIn != task
@@ -64,8 +63,8 @@ func (r *run) recordDelivery(record operation.DeliveryRecord) {
 	r.showDetails()
 }
 
-// deliver runs a Deliver activity until the delivery has an outcome or stop is true.
-// Another follows where the server's retries are used up before k attempts were made.
+// deliver runs a Deliver activity until the delivery has an outcome or stop is true,
+// and another where the server's retries are used up before k attempts were made.
 func deliver(ctx workflow.Context, in activities.DeliverInput, stop func() bool) operation.DeliveryRecord {
 	for in.Record.Pending() && !stop() {
 		t := startDeliver(ctx, in)
@@ -79,8 +78,8 @@ func deliver(ctx workflow.Context, in activities.DeliverInput, stop func() bool)
 	return in.Record
 }
 
-// mergeDelivery takes over how far a Deliver activity came, and returns what its
-// next attempt waits for, if anything.
+// mergeDelivery takes over how far a Deliver activity came, and returns what holds the
+// next attempt back.
 func mergeDelivery(ctx workflow.Context, t *activityRun, record *operation.DeliveryRecord) (heldBack string) {
 	var result activities.DeliverResult
 	err := t.future.Get(ctx, &result)
@@ -99,8 +98,8 @@ func mergeDelivery(ctx workflow.Context, t *activityRun, record *operation.Deliv
 	return ""
 }
 
-// awaitEndpoint waits until the endpoint is configured and may be called: the activity
-// fails until then. Its retries add nothing to the history, however long that takes.
+// awaitEndpoint waits until the endpoint is configured and may be called. The retries
+// of its activity add nothing to the history.
 func awaitEndpoint(ctx workflow.Context, in activities.AwaitEndpointInput, stop func() bool) {
 	ctx, cancel := workflow.WithCancel(workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		StartToCloseTimeout: 10 * time.Second,

@@ -3,6 +3,7 @@ package workflows
 import (
 	"time"
 
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"ringback/activities"
@@ -22,8 +23,7 @@ type watchRun struct {
 	began operation.WatchRecord
 }
 
-// pollFirst makes the first poll inside the workflow task where that is allowed, or
-// the one poll of a redelivery.
+// pollFirst polls inside the workflow task where that is allowed. A redelivery polls once.
 func (r *run) pollFirst(ctx workflow.Context) {
 	switch {
 	case r.repolling():
@@ -33,8 +33,7 @@ func (r *run) pollFirst(ctx workflow.Context) {
 	}
 }
 
-// pollInTask polls inside the workflow task, and reports whether it did: a source
-// that was slow lately is left to a Watch activity.
+// pollInTask polls inside the workflow task, unless the source was slow lately.
 func (r *run) pollInTask(ctx workflow.Context) bool {
 	record, begun := r.op.Watch(), r.now()
 	local := workflow.WithLocalActivityOptions(ctx, localOptions(pollTimeout))
@@ -56,6 +55,15 @@ func (r *run) pollInTask(ctx workflow.Context) bool {
 	return true
 }
 
+// localOptions are for one poll or attempt inside a workflow task. The SDK must not
+// retry it: a killed worker would forget how often it was made.
+func localOptions(timeout time.Duration) workflow.LocalActivityOptions {
+	return workflow.LocalActivityOptions{
+		ScheduleToCloseTimeout: timeout + time.Minute,
+		RetryPolicy:            &temporal.RetryPolicy{MaximumAttempts: 1},
+	}
+}
+
 func (r *run) query() operation.Query {
 	return operation.Query{OperationID: r.in.Start.OperationID, Method: r.in.Start.Method, Reference: r.in.Start.Reference}
 }
@@ -73,9 +81,8 @@ func (r *run) watchInput(ctx workflow.Context, policy operation.PollPolicy, acce
 }
 
 // awaitOutdated waits until the watch has ended, or is to be stopped. "Poll now" stops
-// it after the poll in flight, unless it is about to poll anyway: so no number of
-// pushes keeps it from polling. It uses no timer, whose event could have the server
-// refuse the workflow task that closes the run.
+// it after the poll in flight, unless it is about to poll anyway. It uses no timer,
+// whose event could have the server refuse the workflow task that closes the run.
 func (r *run) awaitOutdated(ctx workflow.Context, t *watchRun) {
 	outdated := func() bool {
 		return t.ready() || r.continuesAsNew() || !r.op.Watching() || r.statusPushed
@@ -110,12 +117,11 @@ func (r *run) endWatch(ctx workflow.Context, t *watchRun) {
 	}
 }
 
-// repolling reports whether a redelivery has still to make its one poll. The end of
-// that poll's watch is not the end of the operation's.
+// repolling reports whether a redelivery has still to make its one poll.
 func (r *run) repolling() bool { return r.in.Redelivery != nil && r.in.Redelivery.Repoll }
 
-// repoll polls once before the previous run's callback is delivered again. A run that
-// continues as new meanwhile leaves that to the next.
+// repoll polls once before it redelivers. A run that is to continue as new leaves that
+// to the next.
 func (r *run) repoll(ctx workflow.Context) {
 	if !r.pollInTask(ctx) {
 		polled := r.op.Watch()
@@ -129,8 +135,7 @@ func (r *run) repoll(ctx workflow.Context) {
 	}
 }
 
-// redeliver makes the previous run's last callback due, unless the source reported
-// another status.
+// redeliver makes the previous run's last callback due, unless there is another status.
 func (r *run) redeliver() {
 	r.in.Redelivery = new(*r.in.Redelivery)
 	r.in.Redelivery.Repoll = false

@@ -1,7 +1,6 @@
 package operation
 
-// Filter says which operations a bulk redelivery is about, by their latest run. Zero
-// fields filter nothing.
+// Filter says which operations a bulk redelivery is about, by their latest run.
 type Filter struct {
 	Endpoint string `json:"endpoint,omitempty"`
 	// Status is the last one recorded, which only exhausted, gone and expired runs have.
@@ -69,8 +68,7 @@ type BulkRedelivery struct {
 	Force         bool                `json:"force,omitempty"`
 	By            string              `json:"by"`
 	Reason        string              `json:"reason,omitempty"`
-	// Matched counts the runs that the filter matched when it began. Each is done, failed
-	// or skipped in the end.
+	// Matched counts the runs that the filter matched when it began.
 	Matched int `json:"matched"`
 	BulkRedeliveryProgress
 	StartedAt Time   `json:"started_at"`
@@ -85,8 +83,8 @@ type BulkRedeliveryProgress struct {
 	Done int `json:"done"`
 	// Failed counts those that could not be redelivered; Failures are the latest of them.
 	Failed int `json:"failed"`
-	// Skipped counts those that need no new run, or may have none: there is a newer run
-	// that is open, acknowledged or matched by itself, or there is no callback.
+	// Skipped counts those with a newer run that is open, acknowledged or matched by
+	// itself, and those without a callback.
 	Skipped  int       `json:"skipped"`
 	Failures []Failure `json:"failures,omitempty"`
 }
@@ -114,8 +112,7 @@ type Failure struct {
 	Detail string `json:"detail"`
 }
 
-// MaxFailures is how many failures a bulk redelivery shows, MaxSample how many
-// operations a dry run does.
+// The most failures that a bulk redelivery shows, and operations that a dry run does.
 const (
 	MaxFailures = 20
 	MaxSample   = 20
@@ -134,8 +131,7 @@ type BulkRedeliveryPage struct {
 	Redeliveries []BulkRedelivery `json:"redeliveries"`
 }
 
-// BulkRedeliveryPosition is how far a bulk redelivery came in the list of the runs that
-// it matched, and what was counted up to there.
+// BulkRedeliveryPosition is how far a bulk redelivery came in the list of matched runs.
 type BulkRedeliveryPosition struct {
 	// PageToken is the token of the current page; empty: the first.
 	PageToken string `json:"page_token,omitempty"`
@@ -168,8 +164,7 @@ type RunRef struct {
 	RunID string `json:"run_id"`
 }
 
-// RunPage is one page of the runs that a filter matches, newest first. NextPageToken is
-// empty after the last.
+// RunPage is one page of the runs that a filter matches, newest first.
 type RunPage struct {
 	Runs          []RunRef
 	NextPageToken string

@@ -2,9 +2,8 @@ package operation
 
 import "slices"
 
-// enqueue makes a callback due, unless the operation was withdrawn. Under
-// SupersedeLatest the older ones that wait are dropped. A callback that was due before
-// keeps its id, body and attempts.
+// enqueue makes a callback due, unless the operation was withdrawn. One that was due
+// before keeps its id, body and attempts.
 func (l *Lifecycle) enqueue(c Callback) {
 	if l.withdrawal != nil {
 		return
@@ -30,8 +29,7 @@ func (l *Lifecycle) find(callbackID string) int {
 	return slices.IndexFunc(l.callbacks, func(c callbackDelivery) bool { return c.callback.ID == callbackID })
 }
 
-// clientHas reports whether the client has status, or is about to: it knew it from
-// the start, or a callback about it is acknowledged or pending.
+// clientHas reports whether the client has status: known from the start, acknowledged or pending.
 func (l *Lifecycle) clientHas(status string) bool {
 	return status == l.options.KnownStatus || l.hasCallback(status)
 }
@@ -60,8 +58,8 @@ func (l *Lifecycle) waiting() int { return slices.IndexFunc(l.callbacks, l.isWai
 // HasPending reports whether a callback waits or is being delivered.
 func (l *Lifecycle) HasPending() bool { return l.current != nil || l.waiting() >= 0 }
 
-// StartDelivery begins the next pending delivery, or takes up the one that the run
-// before this one was making. There must be one ([Lifecycle.HasPending]).
+// StartDelivery begins the next pending delivery, of which there must be one, or takes
+// up the one that the run before was making.
 func (l *Lifecycle) StartDelivery() (Callback, DeliveryRecord) {
 	if l.current == nil {
 		l.current = &DeliveryRecord{
@@ -79,8 +77,7 @@ func (l *Lifecycle) CurrentDelivery() (DeliveryRecord, bool) {
 	return l.current.Clone(), true
 }
 
-// RecordDelivery takes over the record of the delivery in progress, and ends it
-// where it is no longer pending.
+// RecordDelivery takes over the record of the delivery in progress.
 func (l *Lifecycle) RecordDelivery(r DeliveryRecord) {
 	d := &l.callbacks[l.find(r.Delivery.CallbackID)].delivery
 	*d = r.Delivery

@@ -4,16 +4,14 @@ import "time"
 
 // Callback is one message about one status of one operation.
 type Callback struct {
-	// ID is constant for the callback's whole life, redeliveries included:
-	// the receiver's key against duplicates, sent as webhook-id.
+	// ID is sent as webhook-id, constant for the callback's whole life.
 	ID          string      `json:"id"`
 	Key         Key         `json:"key"`
 	Reference   Reference   `json:"reference,omitzero"`
 	Final       bool        `json:"final"`
 	Reason      string      `json:"reason,omitempty"`
 	Observation Observation `json:"observation"`
-	// Dialect is the endpoint's when the operation was started; empty: the one that
-	// it has now.
+	// Dialect is the endpoint's at the operation's start; empty: the one that it has now.
 	Dialect string `json:"dialect,omitempty"`
 	// Notice is set where the callback is a notice to the operators of Ringback.
 	Notice *Notice `json:"notice,omitempty"`
@@ -89,8 +87,7 @@ type Delivery struct {
 	NextAttemptAt *Time     `json:"next_attempt_at,omitempty"`
 }
 
-// AttemptsKept is how many attempts of a delivery are kept, so that a run's size does
-// not grow with k.
+// AttemptsKept is how many attempts of a delivery are kept, whatever k is.
 const AttemptsKept = 50
 
 // KeepNewest drops all but the newest AttemptsKept.

@@ -8,19 +8,16 @@ import (
 // ReasonUnseen is the reason of an attempt that was recorded and whose result was lost.
 const ReasonUnseen = "the end of the attempt was not seen"
 
-// DeliveryRecord counts the attempts of one delivery against k. Each attempt is
-// recorded before it is sent, and completed with its verdict.
+// DeliveryRecord counts the attempts of one delivery against k.
 type DeliveryRecord struct {
 	Delivery Delivery `json:"delivery"`
 	// Made counts the attempts of this delivery; a redelivery begins at 0.
 	Made int `json:"made"`
 	// NotBefore holds the next attempt back (Retry-After, where it is honoured).
 	NotBefore Time `json:"not_before,omitzero"`
-	// EndedAt is when the last attempt ended, set where the attempt's own times are
-	// in the future of the clock that h is counted by now.
+	// EndedAt is when the last attempt ended, where the clock was set back since.
 	EndedAt Time `json:"ended_at,omitzero"`
-	// Status and Polls are the operation's when the delivery began: the API may read
-	// the operation's state from this record alone.
+	// Status and Polls are the operation's when the delivery began, for the API.
 	Status *Status `json:"status,omitempty"`
 	Polls  int     `json:"polls,omitempty"`
 	// Partial is as in WatchRecord.
@@ -53,9 +50,8 @@ func (r *DeliveryRecord) BeginAttempt(at Time) {
 	r.EndedAt, r.Delivery.NextAttemptAt = Time{}, nil
 }
 
-// EndAttempt completes the latest attempt. ended is DeliveryGone where the delivery
-// is over without an acknowledgement, for that reason; notBefore is the receiver's
-// Retry-After, where that is honoured.
+// EndAttempt completes the latest attempt. ended is DeliveryGone, for that reason,
+// where no other is to follow; notBefore is the receiver's Retry-After.
 func (r *DeliveryRecord) EndAttempt(a Attempt, ended DeliveryOutcome, reason string, notBefore Time) {
 	*r.Last() = a
 	r.NotBefore = notBefore
@@ -67,8 +63,7 @@ func (r *DeliveryRecord) EndAttempt(a Attempt, ended DeliveryOutcome, reason str
 	}
 }
 
-// Interrupt completes an attempt whose result was lost. It counts as having lasted
-// for its timeout, so that two attempts never overlap.
+// Interrupt completes an attempt whose result was lost, as one that lasted for its timeout.
 func (r *DeliveryRecord) Interrupt(timeout time.Duration, reason string) {
 	if last := r.Last(); last != nil && last.Verdict == "" {
 		last.Verdict, last.Reason, last.TookMS = Unacknowledged, reason, timeout.Milliseconds()
@@ -89,8 +84,8 @@ func (r *DeliveryRecord) Clone() DeliveryRecord {
 	return cloned
 }
 
-// newestInBrief is how many attempts Brief keeps: as many as one run of an activity
-// can add while its workflow cancels it, and few enough for an error's details.
+// newestInBrief is how many attempts Brief keeps: what one run of an activity can add
+// while its workflow cancels it, and what an error's details can hold.
 const newestInBrief = 3
 
 // Brief is the record with its newest attempts only.

@@ -17,8 +17,7 @@ type Summary struct {
 type ListQuery struct {
 	Endpoint string
 	Outcome  Outcome
-	// Undelivered selects, instead of one outcome, operations with a callback that was
-	// never acknowledged.
+	// Undelivered selects operations with a callback that was never acknowledged.
 	Undelivered bool
 	// ByClose applies Since and Until to when the run closed, not to when it started.
 	ByClose   bool
@@ -33,8 +32,7 @@ type Page struct {
 	NextPageToken string    `json:"next_page_token,omitempty"`
 }
 
-// CountQuery filters and groups GET /v1/operations/count, by GroupByEndpoint,
-// GroupByOutcome or not at all.
+// CountQuery is GET /v1/operations/count; GroupBy may be empty.
 type CountQuery struct {
 	ListQuery
 	GroupBy string

@@ -2,8 +2,7 @@ package operation
 
 import "slices"
 
-// Outcome is how a closed operation ended: how the last callback's delivery did, or,
-// where there was none, how the watch did. The empty one is JSON null.
+// Outcome is how an operation ended: its last delivery, or, without one, its watch.
 type Outcome string
 
 // The outcomes.
@@ -32,13 +31,15 @@ func (o Outcome) MarshalJSON() ([]byte, error) {
 	return []byte(`"` + string(o) + `"`), nil
 }
 
-// outcome is how the operation ended, by the precedence of promise 12:
-// acknowledged > first final status > withdrawn > expired. A final status without a
-// callback (the client knew it, or did not ask for it) leaves nothing
-// unacknowledged.
+// outcome is by the precedence of promise 12: acknowledged > first final status >
+// withdrawn > expired. A final status without a callback leaves nothing unacknowledged.
 func (l *Lifecycle) outcome() Outcome {
-	if l.withdrawal != nil && !l.withdrawal.TooLate {
-		return l.withdrawnOutcome()
+	if w := l.withdrawal; w != nil && !w.TooLate {
+		// The attempt in flight at the withdrawal may have been acknowledged.
+		if i := l.find(w.CallbackID); i >= 0 && l.callbacks[i].delivery.Outcome == DeliveryAcknowledged {
+			return OutcomeAcknowledged
+		}
+		return OutcomeWithdrawn
 	}
 	if d := l.lastDelivery(); d != nil {
 		return deliveryOutcomes[d.Outcome]
@@ -56,14 +57,6 @@ var deliveryOutcomes = map[DeliveryOutcome]Outcome{
 	DeliveryAcknowledged: OutcomeAcknowledged,
 	DeliveryExhausted:    OutcomeExhausted,
 	DeliveryGone:         OutcomeGone,
-}
-
-// withdrawnOutcome is acknowledged if the attempt in flight at the withdrawal was.
-func (l *Lifecycle) withdrawnOutcome() Outcome {
-	if i := l.find(l.withdrawal.CallbackID); i >= 0 && l.callbacks[i].delivery.Outcome == DeliveryAcknowledged {
-		return OutcomeAcknowledged
-	}
-	return OutcomeWithdrawn
 }
 
 // lastDelivery is the last delivery that was not superseded, or nil.

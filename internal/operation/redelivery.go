@@ -9,8 +9,7 @@ type RedeliveryRequest struct {
 	Reason string `json:"reason,omitempty"`
 	// Callback.URL replaces a per-operation URL.
 	Callback Target `json:"callback,omitzero"`
-	// By is the name of the caller's API key, BulkRedeliveryID the bulk redelivery that
-	// the request is a part of, or empty.
+	// By is the name of the caller's API key; BulkRedeliveryID may be empty.
 	By               string `json:"-"`
 	BulkRedeliveryID string `json:"-"`
 }
@@ -24,10 +23,10 @@ type RedeliveryNote struct {
 	PreviousRunID string `json:"previous_run_id"`
 }
 
-// Redeliver makes the previous run's last callback due again (promise 10), or one
-// about the last status where the client does not have it. It does nothing where a
-// newer one is pending, where a revocation came after it, and, unless forced, where
-// it was acknowledged. A final status is final again: a repoll is over by now.
+// Redeliver makes the previous run's last callback due again (promise 10), or one about
+// the last status where the client does not have it. It does nothing where a newer one
+// is pending, where it was revoked, and, unless forced, where it was acknowledged. A
+// final status is final again.
 func (l *Lifecycle) Redeliver() {
 	l.final = l.final || l.options.Rules.IsFinal(l.status)
 	if l.withdrawal != nil || l.HasPending() {
@@ -49,9 +48,8 @@ func (l *Lifecycle) Redeliver() {
 	again.delivery.Outcome, again.delivery.Reason = DeliveryPending, again.callback.Reason
 }
 
-// lastStatusWasMissed reports whether the last status should have been delivered
-// after all others: it came after a withdrawal, or the run was terminated before it
-// recorded it.
+// lastStatusWasMissed reports whether the last status should have been delivered after
+// all others: it came after a withdrawal, or the run was terminated.
 func (l *Lifecycle) lastStatusWasMissed() bool {
 	last := l.watch.Last
 	if last == nil || last.Status == "" || last.Status != l.status || l.revocation != nil {

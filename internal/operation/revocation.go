@@ -16,12 +16,10 @@ type Revocation struct {
 // Initiators are the values of Revocation.InitiatedBy.
 var Initiators = []string{InitiatedByClient, "user", "core"}
 
-// InitiatedByClient marks a revocation that the client made itself: it is not delivered
-// (Paysera: callbacks are for events not initiated by the client).
+// InitiatedByClient marks a revocation that is not delivered: the client made it.
 const InitiatedByClient = "client"
 
-// CheckRevocation is the reason why the operation can't be revoked now, or nil
-// (promise 7).
+// CheckRevocation is why the operation can't be revoked now, or nil (promise 7).
 func (l *Lifecycle) CheckRevocation(r Revocation) error {
 	id := l.options.Key.WorkflowID()
 	switch {
@@ -39,9 +37,8 @@ func (l *Lifecycle) CheckRevocation(r Revocation) error {
 	return nil
 }
 
-// Revoke records that the operation was revoked in the core. That is its final
-// status, and supersedes what is pending. A second revocation changes nothing, also
-// where a poll was the first to find the operation revoked.
+// Revoke records the final status "revoked", which supersedes what is pending. A second
+// revocation, also one after a poll that found it, changes nothing.
 func (l *Lifecycle) Revoke(r Revocation) error {
 	if err := l.CheckRevocation(r); err != nil || l.revoked() {
 		return err

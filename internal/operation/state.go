@@ -29,9 +29,8 @@ type State struct {
 	NextPollAt *Time       `json:"next_poll_at,omitempty"`
 	Deliveries []Delivery  `json:"deliveries"`
 	Revocation *Revocation `json:"revocation,omitempty"`
-	// Repeated counts observations of a status that the client has already,
-	// Contradicted those of another status than the final one (promise 4). Neither
-	// are delivered.
+	// Repeated counts observations of a status that the client has, Contradicted those
+	// of another than the final one (promise 4). Neither are delivered.
 	Repeated     int    `json:"repeated,omitempty"`
 	Contradicted int    `json:"contradicted,omitempty"`
 	RunID        string `json:"run_id"`
@@ -40,8 +39,7 @@ type State struct {
 	Redelivery *RedeliveryNote `json:"redelivery,omitempty"`
 }
 
-// Undelivered counts the callbacks that were never acknowledged: exhausted, gone, or
-// superseded, except by a withdrawal.
+// Undelivered counts callbacks that were never acknowledged, except those withdrawn.
 func (s State) Undelivered() int {
 	count := 0
 	for _, d := range s.Deliveries {

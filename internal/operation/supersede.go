@@ -19,8 +19,8 @@ func (l *Lifecycle) supersedeWaiting(reason string) {
 }
 
 // ShouldStopDelivery reports whether the delivery in progress is to end after the
-// attempt in flight: withdrawn, revoked, or superseded by a newer status. Only a
-// withdrawal ends that of a final status.
+// attempt in flight: withdrawn, revoked, or superseded. Only a withdrawal ends that of
+// a final status.
 func (l *Lifecycle) ShouldStopDelivery() bool {
 	if l.current == nil {
 		return false
@@ -39,8 +39,7 @@ func (l *Lifecycle) ShouldStopDelivery() bool {
 	})
 }
 
-// Supersede ends a pending delivery. An attempt whose end was not seen is taken to have
-// lasted for its timeout.
+// Supersede ends a pending delivery.
 func (r *DeliveryRecord) Supersede(timeout time.Duration) {
 	r.Interrupt(timeout, ReasonUnseen)
 	r.Delivery.Outcome = DeliverySuperseded
@@ -56,8 +55,7 @@ func (l *Lifecycle) supersedeReason() string {
 	return ""
 }
 
-// observeAfterFinal: no status supersedes the first final one; what contradicts it is
-// counted.
+// observeAfterFinal: the first final status stands; what contradicts it is counted.
 func (l *Lifecycle) observeAfterFinal(status string) ObservationResult {
 	if status == "" || status == l.status {
 		return ObservedSame

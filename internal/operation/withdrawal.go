@@ -8,8 +8,8 @@ type Withdrawal struct {
 	CallbackID string `json:"callback_id,omitempty"`
 }
 
-// Withdraw ends the operation without a callback (promise 8). It changes nothing
-// where the outcome is decided already (promise 12).
+// Withdraw ends the operation without a callback (promise 8), unless its outcome is
+// decided already (promise 12).
 func (l *Lifecycle) Withdraw() {
 	if l.withdrawal != nil {
 		return
