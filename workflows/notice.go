@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"cmp"
 	"fmt"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -118,9 +119,7 @@ func (in *OutageInput) begin(report operation.Health) {
 		return
 	}
 	in.Failing, in.Report = report.Failing, report
-	c := report.Notice(in.Endpoint).Callback(in.Recipient.Endpoint)
-	record := newNoticeRecord(c)
-	in.Record = &record
+	in.Record = new(newNoticeRecord(report.Notice(in.Endpoint).Callback(in.Recipient.Endpoint)))
 }
 
 // deliver delivers the current notice until it has an outcome, or the run is to continue as new.
@@ -147,17 +146,13 @@ func (in *OutageInput) result() error {
 
 // newest is the latest report. It waits for one unless there is one already.
 func newest(ctx workflow.Context, already *operation.Health) operation.Health {
-	if later := unreadReport(ctx); later != nil {
-		return *later
+	latest := cmp.Or(unreadReport(ctx), already)
+	if latest == nil {
+		latest = new(operation.Health)
+		workflow.GetSignalChannel(ctx, SignalHealth).Receive(ctx, latest)
+		latest = cmp.Or(unreadReport(ctx), latest)
 	}
-	if already == nil {
-		already = new(operation.Health)
-		workflow.GetSignalChannel(ctx, SignalHealth).Receive(ctx, already)
-		if later := unreadReport(ctx); later != nil {
-			return *later
-		}
-	}
-	return *already
+	return *latest
 }
 
 // unreadReport is the latest report that waits, or nil.

@@ -1,6 +1,7 @@
 package operation_test
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"testing"
@@ -27,30 +28,28 @@ var (
 
 var key = operation.Key{Endpoint: "SHOP", OperationID: "1"}
 
-// ukrcard and paysera begin an operation, changed by what a row needs.
-func ukrcard(change ...func(*operation.LifecycleOptions)) operation.LifecycleOptions {
-	return opening(ukrcardRules, change)
-}
+// change is what a row needs otherwise.
+type change = func(*operation.LifecycleOptions)
 
-func paysera(change ...func(*operation.LifecycleOptions)) operation.LifecycleOptions {
-	return opening(payseraRules, change)
-}
+var ukrcard, paysera = beginning(ukrcardRules), beginning(payseraRules)
 
-func opening(rules operation.Rules, change []func(*operation.LifecycleOptions)) operation.LifecycleOptions {
-	o := operation.LifecycleOptions{Key: key, Rules: rules, Supersede: operation.SupersedeLatest}
-	for _, c := range change {
-		c(&o)
+func beginning(rules operation.Rules) func(...change) operation.LifecycleOptions {
+	return func(changes ...change) operation.LifecycleOptions {
+		o := operation.LifecycleOptions{Key: key, Rules: rules, Supersede: operation.SupersedeLatest}
+		for _, c := range changes {
+			c(&o)
+		}
+		return o
 	}
-	return o
 }
 
 func every(o *operation.LifecycleOptions) { o.Supersede = operation.SupersedeEvery }
 
-func knows(status string) func(*operation.LifecycleOptions) {
+func knows(status string) change {
 	return func(o *operation.LifecycleOptions) { o.KnownStatus = status }
 }
 
-func wants(statuses ...string) func(*operation.LifecycleOptions) {
+func wants(statuses ...string) change {
 	return func(o *operation.LifecycleOptions) { o.Statuses = statuses }
 }
 
@@ -58,13 +57,11 @@ func repoll(o *operation.LifecycleOptions) { o.Repoll = true }
 func force(o *operation.LifecycleOptions)  { o.Force = true }
 
 // after makes it a redelivery of what a first run came to.
-func after(steps ...step) func(*operation.LifecycleOptions) {
+func after(steps ...step) change {
 	return func(o *operation.LifecycleOptions) {
 		first := *o
 		first.Repoll, first.Force = false, false
-		r := play(first, steps)
-		record := r.op.Record()
-		o.Previous = &record
+		o.Previous = new(play(first, steps).op.Record())
 	}
 }
 
@@ -146,7 +143,6 @@ func starts(status string) step {
 	}
 }
 
-// startsNothing: no delivery can begin now.
 func startsNothing(r *run) {
 	_, delivering := r.op.CurrentDelivery()
 	r.expect("that a callback is due", false, !delivering && r.op.HasPending())
@@ -181,7 +177,6 @@ func revokes(by string) step {
 	}
 }
 
-// refusesRevocation wants a refusal that says so.
 func refusesRevocation(saying string) step {
 	return func(r *run) {
 		before := r.op.State()
@@ -226,13 +221,9 @@ func (tt row) test(t *testing.T) {
 		require.Empty(t, r.fault)
 		state := r.op.State()
 		require.Equal(t, tt.ends, state.Outcome, "outcome")
-		require.Equal(t, tt.ends != "", r.op.Closed(), "over")
-		require.Equal(t, tt.ends != "", state.Phase == operation.Closed, "phase %s", state.Phase)
+		require.Equal(t, tt.ends != "", r.op.Closed() && state.Phase == operation.Closed, "over")
 		require.Equal(t, tt.shows, deliveries(state), "deliveries")
-		var status operation.Status
-		if state.Status != nil {
-			status = *state.Status
-		}
+		status := cmp.Or(state.Status, new(operation.Status))
 		require.Equal(t, tt.status, status.Value, "status")
 		require.Equal(t, tt.final, status.Final, "final")
 	})
@@ -549,7 +540,7 @@ func TestPromise10RedeliveryRemembers(t *testing.T) {
 			operation.OutcomeAcknowledged, []delivery{{"done", isAcknowledged, ""}}, "done", true},
 		{"a newer status before it begins supersedes it without losing its attempts", paysera(
 			after(observes("waiting_funds"), starts("waiting_funds"), exhausted, lifetimeOver)),
-			[]step{func(r *run) { r.op.Redeliver() }, observes("done"), starts("done"), acknowledged},
+			[]step{redeliversAndWatches, observes("done"), starts("done"), acknowledged},
 			operation.OutcomeAcknowledged, []delivery{{"waiting_funds", isSuperseded, ""}, {"done", isAcknowledged, ""}}, "done", true},
 		{"statuses that were delivered in the run before are not delivered again", paysera(
 			after(observes("waiting_funds"), starts("waiting_funds"), acknowledged, observes("reserved"), starts("reserved"), exhausted, lifetimeOver)),
@@ -569,7 +560,7 @@ func TestPromise10RedeliveryRemembers(t *testing.T) {
 			[]delivery{{"0", isExhausted, operation.ReasonPollsUsedUp}, {"5", isExhausted, operation.ReasonPollsUsedUp}}, "5", false},
 		{"a run that was terminated while it delivered delivers the same callback", paysera(
 			after(observes("waiting_funds"), starts("waiting_funds"), acknowledged, observes("done"), starts("done"))),
-			[]step{func(r *run) { r.op.Redeliver() }, starts("done"), acknowledged},
+			[]step{redeliversAndWatches, starts("done"), acknowledged},
 			operation.OutcomeAcknowledged, []delivery{{"waiting_funds", isAcknowledged, ""}, {"done", isAcknowledged, ""}}, "done", true},
 	} {
 		tt.test(t)
@@ -593,9 +584,7 @@ func TestPromise4WhatTheClientDoesNotHaveIsDelivered(t *testing.T) {
 		failed(o)
 		first := *o
 		first.Repoll = true
-		r := play(first, []step{observes("done"), redelivers, starts("done"), acknowledged})
-		record := r.op.Record()
-		o.Previous = &record
+		o.Previous = new(play(first, []step{observes("done"), redelivers, starts("done"), acknowledged}).op.Record())
 	}
 	for _, tt := range []row{
 		{"a final status that was exhausted is due again where a repoll finds it after another", paysera(then, repoll),
@@ -641,12 +630,7 @@ func attemptsBefore(want int) step {
 func TestPromise4AFinalAnswerIsNeverDroppedForItsAge(t *testing.T) {
 	t.Parallel()
 	pushes := func(status string) step {
-		return func(r *run) {
-			begun := r.begun
-			r.begun = operation.Time{}
-			r.op.Push(status, r.now)
-			r.begun = begun
-		}
+		return func(r *run) { r.op.Push(status, r.now) }
 	}
 	for _, tt := range []row{
 		{"although another status was pushed while the poll was on its way", paysera(),
