@@ -20,10 +20,9 @@ type (
 	AttemptResult = receiver.Result
 )
 
-// Attempt makes one attempt inside a workflow task, if the receiver answered
-// fast lately. It never fails: what went wrong is in the result. Losing the
-// workflow task, or the worker that remembers the attempt, may repeat it
-// (promise 5's exception).
+// Attempt makes one attempt inside a workflow task, if the receiver answered fast
+// lately. It never fails. Losing the task, or its worker, may repeat it (promise 5's
+// exception).
 func (a *Activities) Attempt(ctx context.Context, in AttemptInput) (AttemptResult, error) {
 	endpoint, missing := a.endpointFor(in.Callback.Key.Endpoint, in.Callback.Dialect, in.URL)
 	if missing != "" {
@@ -42,8 +41,7 @@ func (a *Activities) Attempt(ctx context.Context, in AttemptInput) (AttemptResul
 	return result, nil
 }
 
-// taskKey identifies a call made inside a workflow task, also where the server
-// hands that task out again.
+// taskKey identifies a call inside a workflow task, also one that is handed out again.
 func taskKey(ctx context.Context, what string, number int) string {
 	if !activity.IsActivity(ctx) {
 		return rand.Text()
@@ -51,9 +49,8 @@ func taskKey(ctx context.Context, what string, number int) string {
 	return fmt.Sprintf("%s/%s/%d", activity.GetInfo(ctx).WorkflowExecution.RunID, what, number)
 }
 
-// endpointFor looks an endpoint up for an operation that was started with this
-// dialect and brought this URL, each empty where there is none. missing says what
-// its deliveries wait for: the configuration file of this program lacks it.
+// endpointFor looks an endpoint up for an operation that was started with this dialect
+// and URL, each may be empty. missing says what this program's configuration lacks.
 func (a *Activities) endpointFor(name, dialectName, url string) (e receiver.Endpoint, missing string) {
 	e, ok := a.Endpoint(name)
 	if d, known := dialect.ByName(dialectName); known {

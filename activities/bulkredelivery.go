@@ -12,8 +12,7 @@ import (
 	"ringback/internal/operation"
 )
 
-// RedeliverPageInput asks to redeliver one page of the runs that a bulk redelivery
-// matched.
+// RedeliverPageInput asks to redeliver one page of the runs that were matched.
 type RedeliverPageInput struct {
 	Job operation.BulkRedelivery `json:"redeliveries"`
 	// Position is where to begin.
@@ -22,22 +21,18 @@ type RedeliverPageInput struct {
 }
 
 const (
-	// RedeliverHeartbeatTimeout is how long after a worker's death its page is
-	// taken over. The redelivery of one operation takes less, and none is begun
-	// unless the page has just been recorded: so two workers never redeliver the
-	// same operation.
+	// RedeliverHeartbeatTimeout is how long after a worker's death its page is taken
+	// over. The redelivery of one operation takes less: so two workers never redeliver
+	// the same one.
 	RedeliverHeartbeatTimeout  = 15 * time.Second
 	redeliverHeartbeatInterval = 2 * time.Second
-	// recordMaxAge is how old the page's record on the server may be when an
-	// operation is begun.
+	// recordMaxAge is how old the page's record may be when an operation is begun.
 	recordMaxAge = 500 * time.Millisecond
 )
 
-// RedeliverPage redelivers the operations of one page one after another, at most
-// RatePerSecond. It records its place, and may be repeated from there: what was
-// redelivered since is found done. The first operation of each run waits as well,
-// so that a worker's death makes no burst. Where the workflow cancels it, it returns
-// its place.
+// RedeliverPage redelivers the operations of one page, at most RatePerSecond. It may be
+// repeated from the place that it recorded. The first operation of each run waits as
+// well, so that a worker's death makes no burst.
 func (a *Activities) RedeliverPage(ctx context.Context, in RedeliverPageInput) (operation.BulkRedeliveryPosition, error) {
 	p := &redeliveryPage{a: a, in: in, at: in.Position, recorder: a.newRecorder(ctx), begun: time.Now()}
 	if err := resume(ctx, &p.at); err != nil {
@@ -70,8 +65,8 @@ type redeliveryPage struct {
 	recordedAt time.Time
 }
 
-// remaining are the runs after the last one that was redelivered. Where that one is
-// no longer listed, all are tried again, which changes nothing but the counts.
+// remaining are the runs after the last one that was redelivered, or all if that is
+// gone: to try one again changes nothing but the counts.
 func (p *redeliveryPage) remaining(runs []operation.RunRef) []operation.RunRef {
 	at := slices.IndexFunc(runs, func(r operation.RunRef) bool { return r.RunID == p.at.After })
 	return runs[at+1:]
@@ -130,20 +125,19 @@ func (p *redeliveryPage) record(ctx context.Context) error {
 	return nil
 }
 
-// stop ends this run of the activity for err: with the page's place where the
-// workflow cancelled it, else with an error after which the server retries it.
+// stop ends this run of the activity: with the page's place where the workflow
+// cancelled it, else with an error after which the server retries it.
 func (p *redeliveryPage) stop(ctx context.Context, err error) (operation.BulkRedeliveryPosition, error) {
 	switch {
-	case errors.Is(err, errUnwanted):
+	case errors.Is(err, errEndedByWorkflow):
 		return p.at, nil
 	case errors.Is(err, errLost):
 		return p.at, activity.ErrResultPending
 	}
-	// Where this fails, the next run begins at the record before, and finds the rest
-	// done.
+	// Where this fails, the next run begins at the record before.
 	p.recorder.repeat(context.WithoutCancel(ctx))
 	kind := TypeHeldBack
-	if errors.Is(err, errStopping) || errors.Is(err, errInterrupted) {
+	if errors.Is(err, errStopping) || errors.Is(err, errPausedOrReset) {
 		kind = TypeWaiting
 	}
 	return p.at, waitOnServer(kind, fmt.Sprintf("after %d operations: %v", p.at.Progress.Done, err), time.Now().Add(heldBackWait))

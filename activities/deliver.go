@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/activity"
-	"go.temporal.io/sdk/temporal"
 	"go.uber.org/zap"
 
 	"ringback/internal/bulkhead"
@@ -23,8 +22,7 @@ type DeliverInput struct {
 	Policy operation.DeliveryPolicy `json:"policy"`
 	// Record is that of the delivery's earlier activities.
 	Record operation.DeliveryRecord `json:"record"`
-	// Signal is the signal, with an Unacknowledged, by which the run learns that the
-	// first attempt of all was not acknowledged; empty: none is sent.
+	// Signal, with an Unacknowledged, is sent after a first attempt that failed; empty: none is.
 	Signal string `json:"signal,omitempty"`
 }
 
@@ -34,37 +32,26 @@ type Unacknowledged struct {
 	Attempt    operation.Attempt `json:"attempt"`
 }
 
-// DeliverResult is how far a delivery came. It is still pending where the workflow
-// interrupted it, and where the activity's MaximumAttempts are used up, which are
-// the server's retries and not k: the workflow then starts another activity.
+// DeliverResult is how far a delivery came. It is pending where the workflow
+// interrupted it, or the activity's MaximumAttempts (the server's retries, not k) are
+// used up.
 type DeliverResult struct {
 	Record operation.DeliveryRecord `json:"record"`
-	// HeldBack says what the next attempt waits for where only AwaitEndpoint can wait
-	// that long; else empty.
+	// HeldBack says what only AwaitEndpoint can wait for; else empty.
 	HeldBack string `json:"held_back,omitempty"`
 }
 
 const (
-	// DeliverHeartbeatTimeout is how long after a worker's death its
-	// deliveries are taken over.
+	// DeliverHeartbeatTimeout is how long after a worker's death its deliveries are taken over.
 	DeliverHeartbeatTimeout  = 10 * time.Second
 	deliverHeartbeatInterval = 3 * time.Second
-	// recordsEarly is how much before its time an attempt is recorded, so that
-	// recording it does not lengthen h; where the record before it took longer,
-	// twice as long as that, and maxRecordEarly at most.
-	recordsEarly   = 25 * time.Millisecond
-	maxRecordEarly = 200 * time.Millisecond
-	// longestHold is the longest that an attempt is held back at a time.
-	longestHold = 8 * heldBackWait
 	// reasonWorkerLost is the reason of an attempt whose end nobody saw.
 	reasonWorkerLost = "the worker ended while the attempt was on its way"
 )
 
-// Deliver makes attempts until one is acknowledged, the receiver is gone, or k
-// are recorded (promise 5). h and k are read from the activity's retry policy
-// as it stands at the beginning of each run, so that an operator may edit them.
-// Each attempt is recorded on the server before it is sent; the record survives
-// a crash, and k is counted there.
+// Deliver makes attempts until one is acknowledged, the receiver is gone, or k are
+// recorded (promise 5). h and k are those of the activity's retry policy, which an
+// operator may edit; k counts the attempts in the record.
 func (a *Activities) Deliver(ctx context.Context, in DeliverInput) (DeliverResult, error) {
 	d := &delivery{a: a, in: in, record: in.Record, lateness: newLateness(ctx), info: activity.GetInfo(ctx), recorder: a.newRecorder(ctx)}
 	if err := d.resume(ctx); err != nil {
@@ -96,8 +83,7 @@ type delivery struct {
 	signalled chan struct{}
 }
 
-// stillPending ends the activity before the delivery: the workflow goes on with
-// another. heldBack says what the next attempt waits for, if anything.
+// stillPending ends the activity before the delivery; heldBack is as in DeliverResult.
 type stillPending struct{ heldBack string }
 
 // Error implements error.
@@ -119,10 +105,8 @@ func (d *delivery) resume(ctx context.Context) error {
 
 // next waits until the next attempt is due, records it, and makes it.
 func (d *delivery) next(ctx context.Context) error {
-	d.adjustToClock()
-	due := toMonotonic(d.record.Due(d.h))
-	early := min(max(recordsEarly, 2*d.recorder.lastTook()), maxRecordEarly, d.h/2)
-	if err := d.wait(ctx, due.Add(-early)); err != nil {
+	due, err := d.awaitInterval(ctx)
+	if err != nil {
 		return err
 	}
 	endpoint, missing := d.a.endpointFor(d.in.Callback.Key.Endpoint, d.in.Callback.Dialect, d.in.URL)
@@ -134,48 +118,20 @@ func (d *delivery) next(ctx context.Context) error {
 		d.a.Metrics.heldBack.WithLabelValues("endpoint", endpoint.Name).Inc()
 		return d.hold(ctx, "attempt held back: "+err.Error())
 	}
-	before := d.record.Clone()
-	if err := d.begin(ctx, due); err != nil {
+	if err := d.recordAttempt(ctx, due); err != nil {
 		permit.Cancel()
-		return err
-	}
-	// The attempt is recorded and counts: a worker that stops, or a pause, waits until
-	// it was made.
-	if err := d.recorder.sleepUntil(ctx, due); errors.Is(err, errUnwanted) {
-		permit.Cancel()
-		d.record = before
 		return err
 	}
 	if d.a.AttemptBegan != nil {
 		d.a.AttemptBegan(d.lateness.of(due))
 	}
-	d.attempt(ctx, endpoint, due, permit)
+	d.attempt(ctx, endpoint, permit)
 	return nil
 }
 
-// adjustToClock counts h from now if the record's times lie so far ahead that the
-// clock must have been set back.
-func (d *delivery) adjustToClock() {
-	now := operation.At(time.Now())
-	if d.record.Made == 0 {
-		d.record.NotBefore = clampFuture(d.record.NotBefore, now)
-		return
-	}
-	d.record.CatchUp(now, now.Add(d.in.Policy.Timeout()+clockSkew))
-}
-
-// wait waits in the worker if that is short, else on the server.
-func (d *delivery) wait(ctx context.Context, until time.Time) error {
-	if time.Until(until) <= waitsInWorker {
-		return d.recorder.sleepUntil(ctx, until)
-	}
-	return d.giveBack(ctx, "")
-}
-
-// giveBack ends this run of the activity with a retry delay, so that its slot is free
-// until the next attempt is due. The server limits the runs of the activity to k;
-// after the last, the workflow starts another.
-func (d *delivery) giveBack(ctx context.Context, heldBack string) error {
+// yieldSlot ends this run of the activity until the next attempt is due. The server
+// limits the runs to k; after the last, the workflow starts another activity.
+func (d *delivery) yieldSlot(ctx context.Context, heldBack string) error {
 	due := d.record.Due(d.h)
 	if due.IsZero() {
 		due = operation.At(time.Now())
@@ -197,42 +153,16 @@ func (d *delivery) lastRun() bool {
 	return p != nil && p.MaximumAttempts > 0 && d.info.Attempt >= p.MaximumAttempts
 }
 
-// hold puts an attempt off without counting it, for longer each time, so that many
-// deliveries that wait for one receiver cost little.
+// hold puts an attempt off without counting it, for longer each time.
 func (d *delivery) hold(ctx context.Context, why string) error {
 	times := max(int(d.info.Attempt)-d.record.Made, 1)
 	d.why, d.kind = why, TypeHeldBack
 	d.record.NotBefore = operation.At(time.Now().Add(min(heldBackWait*time.Duration(times), longestHold)))
-	return d.giveBack(ctx, why)
+	return d.yieldSlot(ctx, why)
 }
 
-// begin records the attempt on the server before it is sent.
-func (d *delivery) begin(ctx context.Context, due time.Time) error {
-	at := time.Now()
-	if due.After(at) {
-		at = due
-	}
-	before := d.record.Clone()
-	d.record.BeginAttempt(operation.At(at))
-	ctx = context.WithoutCancel(ctx)
-	err := d.recorder.record(ctx, d.record.Clone())
-	if err == nil {
-		return nil
-	}
-	d.record = before
-	switch {
-	case isStop(err):
-		return err
-	case d.lastRun():
-		return stillPending{}
-	}
-	// The record goes along, with the verdict on the attempt before it.
-	return d.recorder.yield(ctx, d.record.Clone(), notRecorded(fmt.Sprintf("attempt %d", d.record.NextNumber()), err, d.record.Brief()))
-}
-
-// attempt waits for the rest of h and makes the recorded attempt.
-func (d *delivery) attempt(ctx context.Context, endpoint receiver.Endpoint, due time.Time, permit *receiver.Permit) {
-	time.Sleep(time.Until(due))
+// attempt makes the recorded attempt.
+func (d *delivery) attempt(ctx context.Context, endpoint receiver.Endpoint, permit *receiver.Permit) {
 	result := d.a.send(context.WithoutCancel(ctx), endpoint, AttemptInput{
 		Callback: d.in.Callback, URL: d.in.URL, TimeoutMS: d.in.Policy.TimeoutMS, Number: d.record.Last().Number,
 	}, permit)
@@ -247,7 +177,7 @@ func (d *delivery) attempt(ctx context.Context, endpoint receiver.Endpoint, due 
 }
 
 // signal signals the workflow after the first failed attempt, so that it can set the
-// RingbackPhase search attribute. A signal that is lost costs nothing else.
+// RingbackPhase search attribute.
 func (d *delivery) signal(ctx context.Context) {
 	if d.in.Signal == "" || d.a.Signal == nil || d.record.Made != 1 || d.k == 1 || !d.record.Pending() {
 		return
@@ -276,9 +206,8 @@ func (d *delivery) explain() {
 	}
 }
 
-// result ends the activity. The Signal comes before: a Signal that reaches a
-// workflow task which makes an attempt and closes the run would have the server
-// refuse the task, and the attempt be made again.
+// result ends the activity, after the Signal: one that reaches the workflow task that
+// closes the run would have the server refuse that task, and repeat the attempt in it.
 func (d *delivery) result(heldBack string) (DeliverResult, error) {
 	if d.signalled != nil {
 		<-d.signalled
@@ -292,47 +221,19 @@ func (d *delivery) stop(ctx context.Context, err error) (DeliverResult, error) {
 	switch {
 	case errors.As(err, &pending):
 		return d.result(pending.heldBack)
-	case errors.Is(err, errUnwanted):
+	case errors.Is(err, errEndedByWorkflow):
 		return d.result("")
 	case errors.Is(err, errLost):
 		return DeliverResult{}, activity.ErrResultPending
 	case errors.Is(err, errStopping):
 		ctx = context.WithoutCancel(ctx)
-		return d.stop(ctx, d.giveBack(ctx, ""))
-	case errors.Is(err, errInterrupted) && d.lastRun():
+		return d.stop(ctx, d.yieldSlot(ctx, ""))
+	case errors.Is(err, errPausedOrReset) && d.lastRun():
 		return d.result("")
-	case errors.Is(err, errInterrupted):
+	case errors.Is(err, errPausedOrReset):
 		wake := toMonotonic(d.record.Due(d.h))
 		d.recorder.repeat(ctx)
 		return DeliverResult{}, waitOnServer(TypeWaiting, d.why+"; "+err.Error(), wake, d.record.Brief())
 	}
 	return DeliverResult{}, err
-}
-
-// AwaitEndpointInput names the endpoint that a delivery waits for.
-type AwaitEndpointInput struct {
-	Endpoint string `json:"endpoint"`
-	// URL is the one that the operation's start brought; empty: the endpoint's.
-	URL string `json:"url,omitempty"`
-}
-
-// AwaitEndpoint returns once the endpoint is in this worker's configuration and
-// may be called. Until then it fails and is retried, which adds nothing to the run's
-// history however long it takes.
-func (a *Activities) AwaitEndpoint(_ context.Context, in AwaitEndpointInput) error {
-	endpoint, missing := a.endpointFor(in.Endpoint, "", in.URL)
-	if missing != "" {
-		return stillHeldBack(missing)
-	}
-	permit, err := a.receivers.Acquire(endpoint, in.URL, bulkhead.Activity)
-	if err != nil {
-		return stillHeldBack(err.Error())
-	}
-	permit.Cancel()
-	return nil
-}
-
-func stillHeldBack(why string) error {
-	return temporal.NewApplicationErrorWithOptions(why, TypeHeldBack,
-		temporal.ApplicationErrorOptions{Category: temporal.ApplicationErrorCategoryBenign})
 }

@@ -13,31 +13,27 @@ import (
 const (
 	// reportTimeout bounds one report of an endpoint's health.
 	reportTimeout = 10 * time.Second
-	// wellInterval is how often an endpoint that acknowledges is reported as well:
-	// the worker that reported it as failing may be gone.
+	// wellInterval is how often an endpoint that acknowledges is reported as well: the
+	// worker that reported it as failing may be gone.
 	wellInterval = 5 * time.Minute
 )
 
-// healthReports is what this worker knows about the health of its endpoints, for
-// notices.
+// healthReports is what this worker knows about the health of its endpoints.
 type healthReports struct {
 	mu     sync.Mutex
 	byName map[string]healthReport
 }
 
-// healthReport is one endpoint's. What is and what was reported are kept apart, so
-// that a report that the server did not take is made again.
+// healthReport is one endpoint's: its health, and what of it the server has taken.
 type healthReport struct {
 	latest operation.Health
-	// reported is whether it was reported as failing, and reportedAt when; reporting
-	// says that a report is under way.
+	// reported is whether it was reported as failing, reporting that a report is under way.
 	reported   bool
 	reportedAt time.Time
 	reporting  bool
 }
 
-// updateHealth counts an attempt, and reports where the endpoint began to fail or
-// recovered. Nothing waits for the report.
+// updateHealth counts an attempt, and reports an endpoint that began to fail or recovered.
 func (a *Activities) updateHealth(ctx context.Context, endpoint string, attempt operation.Attempt) {
 	if a.ReportHealth == nil {
 		return
@@ -58,9 +54,7 @@ func (a *Activities) updateHealth(ctx context.Context, endpoint string, attempt 
 	}()
 }
 
-// update counts an attempt and reports whether its endpoint's health is to be
-// reported. failingAfter attempts in a row that were not acknowledged make an
-// endpoint failing, one that was makes it well; 0: nobody wants reports.
+// update counts an attempt and reports whether its endpoint's health is to be reported.
 func (h *healthReports) update(name string, attempt operation.Attempt, failingAfter int) (operation.Health, bool) {
 	if failingAfter == 0 {
 		return operation.Health{}, false
@@ -71,22 +65,17 @@ func (h *healthReports) update(name string, attempt operation.Attempt, failingAf
 		h.byName = map[string]healthReport{}
 	}
 	one := h.byName[name]
-	one.count(attempt, failingAfter)
+	if attempt.Verdict == operation.Acknowledged {
+		one.latest = operation.Health{At: attempt.End()}
+	} else {
+		failed := one.latest.Attempts + 1
+		one.latest = operation.Health{At: attempt.End(), Attempts: failed, Reason: attempt.Reason, Failing: failed >= failingAfter}
+	}
 	well := attempt.Verdict == operation.Acknowledged && time.Since(one.reportedAt) > wellInterval
 	due := !one.reporting && (one.latest.Failing != one.reported || well)
 	one.reporting = one.reporting || due
 	h.byName[name] = one
 	return one.latest, due
-}
-
-func (h *healthReport) count(attempt operation.Attempt, failingAfter int) {
-	if attempt.Verdict == operation.Acknowledged {
-		h.latest = operation.Health{At: attempt.End()}
-		return
-	}
-	h.latest.Attempts++
-	h.latest.At, h.latest.Reason = attempt.End(), attempt.Reason
-	h.latest.Failing = h.latest.Attempts >= failingAfter
 }
 
 // done ends a report, which the server took if ok.

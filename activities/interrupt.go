@@ -11,17 +11,17 @@ import (
 	"ringback/internal/operation"
 )
 
-// InterruptInput names the pending activity of a run that is to end after the poll
-// or attempt in flight. A run has at most one of each type.
+// InterruptInput names the pending activity of a run that is to end after the poll or
+// attempt in flight. A run has at most one of each type.
 type InterruptInput struct {
 	WorkflowID string `json:"workflow_id"`
 	RunID      string `json:"run_id"`
 	// Activity is its type, Watch or Deliver.
 	Activity string `json:"activity"`
-	// UnlessAboutToAsk leaves a watch alone that began in order to poll now, and has
-	// not polled since; Polls are those made before it.
-	UnlessAboutToAsk bool `json:"unless_about_to_ask,omitempty"`
-	Polls            int  `json:"polls,omitempty"`
+	// UnlessAboutToPoll leaves a watch alone that began in order to poll now, and has
+	// made no more than Polls yet.
+	UnlessAboutToPoll bool `json:"unless_about_to_ask,omitempty"`
+	Polls             int  `json:"polls,omitempty"`
 }
 
 // Interrupted is where the activity was found. The zero value: it has ended.
@@ -32,8 +32,7 @@ type Interrupted struct {
 	Here bool `json:"here,omitempty"`
 	// Worker is the identity of another process in which it runs.
 	Worker string `json:"worker,omitempty"`
-	// Pending is its latest record, where it is not here: if it waits on the server,
-	// its cancellation drops that.
+	// Pending is its latest record, where it is not here: a cancellation may drop that.
 	Pending operation.Pending `json:"pending,omitzero"`
 }
 
@@ -48,19 +47,17 @@ type PendingActivity struct {
 }
 
 const (
-	// settledBefore is how long an activity that waits on the server must have left
-	// to wait for its cancellation to come first: else it could make an attempt that
-	// no record shows.
+	// settledBefore is how long an activity must have left to wait on the server for
+	// its cancellation to come first: else it could make an attempt that no record
+	// shows.
 	settledBefore = 200 * time.Millisecond
-	// interruptWithin is how long Interrupt looks for an activity that is just
-	// beginning, and interruptInterval how often.
+	// interruptWithin is how long Interrupt looks for an activity that is just beginning.
 	interruptWithin   = 2 * time.Second
 	interruptInterval = 20 * time.Millisecond
 )
 
-// Interrupt ends the activity if it runs in this process, or finds out where it is.
-// It is a local activity, run before the activity is cancelled: a cancellation alone
-// reaches a running one with its next heartbeat.
+// Interrupt ends the activity if it runs in this process, or finds out where it is. It
+// is a local activity, run before the cancellation.
 func (a *Activities) Interrupt(ctx context.Context, in InterruptInput) (Interrupted, error) {
 	for begun := time.Now(); ; time.Sleep(interruptInterval) {
 		if found, ok := a.running.interrupt(in); ok {
@@ -73,7 +70,7 @@ func (a *Activities) Interrupt(ctx context.Context, in InterruptInput) (Interrup
 			return Interrupted{}, err
 		case pending.Running && (pending.Worker != a.Identity || late):
 			return Interrupted{Worker: pending.Worker, Pending: pending.Pending}, nil
-		case !pending.Running && in.UnlessAboutToAsk && pending.Watch == nil:
+		case !pending.Running && in.UnlessAboutToPoll && pending.Watch == nil:
 			return Interrupted{LeftAlone: true}, nil
 		case !pending.Running && (time.Until(pending.Due) > settledBefore || late):
 			return Interrupted{Pending: pending.Pending}, nil
@@ -81,8 +78,7 @@ func (a *Activities) Interrupt(ctx context.Context, in InterruptInput) (Interrup
 	}
 }
 
-// InterruptHere ends the activity in the process whose own task queue this is on. One
-// that is not there has ended meanwhile.
+// InterruptHere ends the activity in the process whose own task queue this is on.
 func (a *Activities) InterruptHere(_ context.Context, in InterruptInput) (Interrupted, error) {
 	for begun := time.Now(); time.Since(begun) < interruptWithin; time.Sleep(interruptInterval) {
 		if found, ok := a.running.interrupt(in); ok {
@@ -118,8 +114,8 @@ func (r *running) interrupt(in InterruptInput) (found Interrupted, ok bool) {
 		return Interrupted{}, false
 	}
 	rec := entry.(*recorder)
-	if in.UnlessAboutToAsk && rec.polls.Load() <= int64(in.Polls) {
+	if in.UnlessAboutToPoll && rec.polls.Load() <= int64(in.Polls) {
 		return Interrupted{LeftAlone: true}, true
 	}
-	return Interrupted{Here: true}, rec.stop(errUnwanted)
+	return Interrupted{Here: true}, rec.stop(errEndedByWorkflow)
 }

@@ -13,9 +13,8 @@ import (
 	"ringback/internal/source"
 )
 
-// Metrics counts polls and attempts. Labels are closed lists and names of configured
-// sources and endpoints, so their number is bounded: one that is not configured is
-// counted without its name, which is in the log.
+// Metrics counts polls and attempts. Labels are closed lists and configured names, so
+// their number is bounded.
 type Metrics struct {
 	polls         *prometheus.CounterVec
 	attempts      *prometheus.CounterVec
@@ -26,8 +25,7 @@ type Metrics struct {
 	missing       *prometheus.CounterVec
 }
 
-// firstBuckets are in seconds: from an attempt inside a workflow task to one that
-// waited for an older callback's delivery.
+// firstBuckets are in seconds.
 var firstBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}
 
 // NewMetrics registers the activities' metrics.
@@ -61,8 +59,8 @@ var pollResults = []string{
 	string(source.NotFound), string(source.Malformed),
 }
 
-// InitLabels shows the counters of these endpoints and sources as zero: Prometheus
-// sees no increase in a counter that appears with its first count.
+// InitLabels shows counters as zero: Prometheus sees no increase in one that appears
+// with its first count.
 func (m *Metrics) InitLabels(endpoints, sources []string) {
 	for _, endpoint := range endpoints {
 		m.attempts.WithLabelValues(endpoint, string(operation.Acknowledged))
@@ -114,8 +112,7 @@ type isolation struct {
 // Describe sends the metrics' descriptions.
 func (i isolation) Describe(to chan<- *prometheus.Desc) { to <- i.limit; to <- i.open }
 
-// Collect sends the metrics as they stand. Of an endpoint's hosts the worst is
-// shown: their number is not bounded by the configuration.
+// Collect sends the metrics as they stand, of an endpoint's hosts the worst.
 func (i isolation) Collect(to chan<- prometheus.Metric) {
 	for name, state := range i.a.receivers.States() {
 		i.send(to, "endpoint", name, state)

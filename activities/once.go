@@ -2,15 +2,13 @@ package activities
 
 import "sync"
 
-// onceKept is how many results are remembered, and twice that at most: enough to
-// outlast the time that the server takes to hand out again a workflow task whose
-// completion it refused.
+// onceKept results, and twice that at most, outlast the time that the server takes to
+// hand out again a workflow task.
 const onceKept = 10_000
 
-// once remembers the results of calls made inside workflow tasks. The server
-// refuses a task's completion where a Signal came in meanwhile, and hands the task
-// out again: the call must not be made again. The zero value is ready for use,
-// also concurrently.
+// once remembers the results of calls made inside workflow tasks: the server may refuse
+// a task's completion and hand it out again. The zero value is ready for concurrent
+// use.
 type once[T any] struct {
 	mu sync.Mutex
 	// newer becomes older when it is full.
@@ -23,9 +21,8 @@ type remembered[T any] struct {
 	err    error
 }
 
-// do returns call's result. A call with the key of a remembered one gets that
-// one's result, and waits for it where it is still in flight. An error (the call
-// was held back) is not remembered.
+// do returns call's result, or that of a remembered call with the same key, waiting
+// where that is in flight. An error is not remembered.
 func (o *once[T]) do(key string, call func() (T, error)) (T, error) {
 	entry, found := o.enter(key)
 	if found {

@@ -24,8 +24,8 @@ type PollInput struct {
 type PollResult struct {
 	// HeldBack says that no poll was made, and why.
 	HeldBack string `json:"held_back,omitempty"`
-	// Free polls cost none of max_polls (401 and 403, promise 2).
-	Free        bool                   `json:"free,omitempty"`
+	// Uncounted polls cost none of max_polls (401 and 403, promise 2).
+	Uncounted   bool                   `json:"free,omitempty"`
 	Observation *operation.Observation `json:"observation,omitempty"`
 	Error       string                 `json:"error,omitempty"`
 	BegunAt     operation.Time         `json:"begun_at"`
@@ -34,8 +34,7 @@ type PollResult struct {
 	NotBefore operation.Time `json:"not_before,omitzero"`
 }
 
-// Poll polls a source once, inside a workflow task. It never fails: what went
-// wrong is in the result. A source that was slow lately is left to Watch.
+// Poll polls a source once inside a workflow task, unless it was slow lately. It never fails.
 func (a *Activities) Poll(ctx context.Context, in PollInput) (PollResult, error) {
 	src, ok := a.Source(in.Source)
 	if !ok {
@@ -95,7 +94,7 @@ func (a *Activities) pollFailed(in PollInput, err error, result *PollResult) {
 	}
 	a.Metrics.polls.WithLabelValues(in.Source, string(kind)).Inc()
 	if kind == source.Unauthorized {
-		result.Free = true
+		result.Uncounted = true
 		a.Log.Error("a core refuses our credentials; the operation rests, and the source where others are refused, too",
 			zap.String("source", in.Source), zap.String("operation_id", in.Query.OperationID), zap.Error(err))
 	}
@@ -104,24 +103,21 @@ func (a *Activities) pollFailed(in PollInput, err error, result *PollResult) {
 var (
 	// errRefused: the core refused our credentials for this operation, or for others.
 	errRefused = errors.New("the core refused our credentials lately")
-	// errNotMade: the poll or attempt was not made after all, which says nothing
-	// about the other side.
+	// errNotMade: the poll or attempt was not made after all.
 	errNotMade = errors.New("not made")
 )
 
-// sourceLimiter isolates one source from the others: what may be in flight there,
-// and a breaker against refused credentials.
+// sourceLimiter bounds the polls in flight at one source, with a breaker against
+// refused credentials.
 type sourceLimiter struct {
 	bulkhead *bulkhead.Bulkhead
 	refusals source.Refusals
 }
 
-// releasePoll ends a poll that took that long and ended with err: errNotMade where
-// it was not made. It is called once.
+// releasePoll ends a poll that took that long and ended with err. It is called once.
 type releasePoll func(took time.Duration, err error)
 
-// acquire lets one poll of an operation be made, or says why it is held back and,
-// where that is known, for how long.
+// acquire allows one poll of an operation, or says why it is held back and for how long.
 func (l *sourceLimiter) acquire(operationID string, from bulkhead.From) (release releasePoll, wait time.Duration, err error) {
 	slot, err := l.bulkhead.Acquire(from)
 	if err != nil {

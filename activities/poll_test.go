@@ -70,7 +70,7 @@ func TestPollReturnsWhyThereIsNoAnswer(t *testing.T) {
 		subtest(t, tt.name, func(t *testing.T, b *fixture) {
 			b.core.answer = failing(tt.err)
 			now := operation.At(time.Now())
-			want := activities.PollResult{Free: tt.free, Error: tt.err.Error(), BegunAt: now, EndedAt: now}
+			want := activities.PollResult{Uncounted: tt.free, Error: tt.err.Error(), BegunAt: now, EndedAt: now}
 			if tt.notBefore > 0 {
 				want.NotBefore = now.Add(tt.notBefore)
 			}

@@ -29,33 +29,29 @@ type WatchInput struct {
 // WatchResult is why a watch ended.
 type WatchResult struct {
 	Record operation.WatchRecord `json:"record"`
-	// End is empty where the status changed or the watch was interrupted; else
-	// operation.ReasonPollsUsedUp or operation.ReasonLifetimeOver.
+	// End is operation.ReasonPollsUsedUp, operation.ReasonLifetimeOver, or empty where
+	// the watch goes on.
 	End string `json:"end,omitempty"`
 }
 
 const (
-	// WatchHeartbeatTimeout is how long after a worker's death its watches are
-	// taken over.
+	// WatchHeartbeatTimeout is how long after a worker's death its watches are taken over.
 	WatchHeartbeatTimeout  = 20 * time.Second
 	watchHeartbeatInterval = 10 * time.Second
-	// watchWaitsInWorker is the longest wait for a poll that is sat out in the
-	// worker: it costs one heartbeat at most, and one on the server two writes.
+	// watchWaitsInWorker is the longest wait in the worker: it costs one heartbeat, one
+	// on the server two writes.
 	watchWaitsInWorker = watchHeartbeatInterval
 	// heldBackWait is how long a poll or attempt that was held back waits.
 	heldBackWait = 2 * time.Second
 	// missingWait is how long a poll waits for a configuration that names its source.
 	missingWait = 15 * time.Second
-	// maxYields is how often a poll gives way to callbacks that are late; then it
-	// is made, whatever is late.
+	// maxYields is how often a poll gives way to late callbacks.
 	maxYields = 3
 )
 
-// Watch polls a source at the policy's gaps until the status is another than
-// in.Known, the polls are used up or the lifetime is over (promise 2). Each poll is
-// recorded on the server before it is made: a crash costs one, which is repeated.
-// The last poll is clipped to the lifetime; the one due when the worker was away is
-// made late rather than not at all.
+// Watch polls a source at the policy's gaps until the status is another than in.Known,
+// the polls are used up or the lifetime is over (promise 2). Each poll is recorded on
+// the server before it is made.
 func (a *Activities) Watch(ctx context.Context, in WatchInput) (WatchResult, error) {
 	w := &watch{a: a, in: in, record: in.Record, recorder: a.newRecorder(ctx), lateness: newLateness(ctx)}
 	if err := w.resume(ctx); err != nil {
@@ -87,11 +83,9 @@ type watch struct {
 	record   operation.WatchRecord
 	recorder *recorder
 	lateness lateness
-	// why is what the next wait is for, as operators read it, and kind the error
-	// type with which a long one is left.
+	// why and kind are what the next wait is for, and the error type of a long one.
 	why, kind string
-	// due is when the next poll was due before it gave way, and yields how often it
-	// did.
+	// due is when the next poll was due before it gave way yields times.
 	due    operation.Time
 	yields int
 }
@@ -119,9 +113,8 @@ func (w *watch) schedule() {
 
 func (w *watch) deadline() operation.Time { return w.in.AcceptedAt.Add(w.in.Policy.Lifetime()) }
 
-// wait waits for the next poll: in the worker if that is short, else it returns
-// the error that lets the server wake the activity. Where slots are scarce, only
-// what is below the server's resolution is sat out.
+// wait waits for the next poll, in the worker if that is short, else on the server.
+// Where slots are scarce, only what is below the server's resolution is short.
 func (w *watch) wait(ctx context.Context) error {
 	due, short := w.record.NextPollAt.Time, watchWaitsInWorker
 	if w.a.crowded() {
@@ -130,10 +123,10 @@ func (w *watch) wait(ctx context.Context) error {
 	if time.Until(due) <= short {
 		return w.recorder.sleepUntil(ctx, due)
 	}
-	return w.giveBack(ctx)
+	return w.yieldSlot(ctx)
 }
 
-func (w *watch) giveBack(ctx context.Context) error {
+func (w *watch) yieldSlot(ctx context.Context) error {
 	return w.recorder.yield(ctx, w.record, waitOnServer(w.kind,
 		fmt.Sprintf("%s; next poll at %s", w.why, w.record.NextPollAt), w.record.NextPollAt.Time, w.record))
 }
@@ -141,14 +134,14 @@ func (w *watch) giveBack(ctx context.Context) error {
 // stop ends this run of the activity for err.
 func (w *watch) stop(ctx context.Context, err error) (WatchResult, error) {
 	switch {
-	case errors.Is(err, errUnwanted):
+	case errors.Is(err, errEndedByWorkflow):
 		return WatchResult{Record: w.record}, nil
 	case errors.Is(err, errLost):
 		return WatchResult{}, activity.ErrResultPending
 	case errors.Is(err, errStopping):
 		ctx = context.WithoutCancel(ctx)
-		return w.stop(ctx, w.giveBack(ctx))
-	case errors.Is(err, errInterrupted):
+		return w.stop(ctx, w.yieldSlot(ctx))
+	case errors.Is(err, errPausedOrReset):
 		wake := toMonotonic(w.record.NextPollAt)
 		w.recorder.repeat(ctx)
 		return WatchResult{}, waitOnServer(TypeWaiting, w.why+"; "+err.Error(), wake, w.record)
@@ -156,8 +149,7 @@ func (w *watch) stop(ctx context.Context, err error) (WatchResult, error) {
 	return WatchResult{}, err
 }
 
-// poll polls once, unless the poll is held back, and reports whether the status
-// changed.
+// poll polls once, unless that is held back, and reports whether the status changed.
 func (w *watch) poll(ctx context.Context) (changed bool, err error) {
 	src, ok := w.a.Source(w.in.Source)
 	if !ok {
@@ -203,8 +195,7 @@ func (w *watch) begin(ctx context.Context) error {
 	return w.recorder.yield(ctx, w.record, notRecorded(fmt.Sprintf("poll %d", w.record.Polls+1), err, w.record))
 }
 
-// givesWay puts a poll off while callbacks are late, for a few times. The last one,
-// at the deadline, is made all the same.
+// givesWay puts a poll off while callbacks are late, but not the last one.
 func (w *watch) givesWay() bool {
 	past := !time.Now().Before(w.deadline().Time)
 	if past || w.yields == maxYields || w.a.PollGivesWay == nil || !w.a.PollGivesWay() {
@@ -243,7 +234,7 @@ func (w *watch) hold(why string, wait time.Duration) {
 // end records a poll's answer.
 func (w *watch) end(p PollResult) {
 	w.kind = TypeWaiting
-	w.record.EndPoll(p.BegunAt, p.EndedAt, p.Observation, !p.Free)
+	w.record.EndPoll(p.BegunAt, p.EndedAt, p.Observation, !p.Uncounted)
 	w.record.NotBefore = p.NotBefore
 	w.why = fmt.Sprintf("poll %d: %s", w.record.Polls, p.Error)
 	if p.Observation != nil {

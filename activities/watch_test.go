@@ -237,7 +237,7 @@ func TestWatchWaitsForASourceThatRefusedTwoOperations(t *testing.T) {
 		for _, id := range []string{"1", "2"} {
 			refused, err := b.Poll(t.Context(), activities.PollInput{Source: "wallet", Query: operation.Query{OperationID: id}})
 			require.NoError(t, err)
-			require.True(t, refused.Free)
+			require.True(t, refused.Uncounted)
 		}
 		held, err := b.Poll(t.Context(), activities.PollInput{Source: "wallet", Query: operation.Query{OperationID: "3"}})
 		require.NoError(t, err)
@@ -490,7 +490,7 @@ func TestAWatchThatIsAboutToPollIsNotInterrupted(t *testing.T) {
 		for after, left := range map[time.Duration]bool{900 * time.Millisecond: true, 2 * time.Second: false} {
 			time.AfterFunc(after, func() {
 				found, err := b.Interrupt(context.Background(), activities.InterruptInput{
-					RunID: testRun, Activity: "Watch", UnlessAboutToAsk: true, Polls: 1,
+					RunID: testRun, Activity: "Watch", UnlessAboutToPoll: true, Polls: 1,
 				})
 				assert.True(t, err == nil && found == activities.Interrupted{LeftAlone: left, Here: !left}, "%+v: %v", found, err)
 			})

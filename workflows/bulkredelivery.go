@@ -14,8 +14,8 @@ import (
 )
 
 // BulkRedelivery redelivers the operations whose runs its filter matched when it was
-// started: one activity for each page of them. It can be stopped and resumed, and
-// continues as new, so that its history stays short. Its result is the progress.
+// started: one activity for each page. It can be stopped and resumed, and returns its
+// progress.
 func BulkRedelivery(ctx workflow.Context, in BulkRedeliveryInput) (operation.BulkRedeliveryProgress, error) {
 	if in.PageSize < 1 || in.Pages < 1 || in.Job.RatePerSecond <= 0 {
 		return in.Position.Progress, temporal.NewNonRetryableApplicationError(
@@ -60,10 +60,6 @@ type bulk struct {
 	written BulkRedeliveryMemo
 }
 
-func (b *bulk) memo() BulkRedeliveryMemo {
-	return BulkRedeliveryMemo{Phase: b.phase(), BulkRedeliveryProgress: b.position.Progress}
-}
-
 func (b *bulk) phase() operation.BulkRedeliveryPhase {
 	switch {
 	case b.ended != "":
@@ -74,7 +70,6 @@ func (b *bulk) phase() operation.BulkRedeliveryPhase {
 	return operation.BulkRedeliveryRunning
 }
 
-// registerHandlers sets the handlers of Updates and the Query.
 func (b *bulk) registerHandlers() error {
 	return errors.Join(
 		workflow.SetUpdateHandlerWithOptions(b.ctx, UpdateStop, func(workflow.Context) (operation.BulkRedeliveryPhase, error) {
@@ -112,9 +107,17 @@ func (b *bulk) setStopped(stopped bool) operation.BulkRedeliveryPhase {
 	return b.phase()
 }
 
-// page redelivers one page, or a part of it where it is stopped meanwhile.
+// page redelivers one page, or a part of it. Its activity is retried until it succeeds.
 func (b *bulk) page() error {
-	ctx, cancel := workflow.WithCancel(workflow.WithActivityOptions(b.ctx, b.options()))
+	longest := time.Duration(float64(b.in.PageSize) / b.in.Job.RatePerSecond * float64(time.Second))
+	ctx, cancel := workflow.WithCancel(workflow.WithActivityOptions(b.ctx, workflow.ActivityOptions{
+		StartToCloseTimeout: longest + time.Hour,
+		HeartbeatTimeout:    activities.RedeliverHeartbeatTimeout,
+		WaitForCancellation: true,
+		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute},
+		Priority:            temporal.Priority{PriorityKey: PriorityBulkRedelivery},
+		Summary:             fmt.Sprintf("after %d of %d", b.position.Progress.Processed(), b.in.Job.Matched),
+	}))
 	defer cancel()
 	b.cancelPage = cancel
 	defer func() { b.cancelPage = nil }()
@@ -129,28 +132,12 @@ func (b *bulk) page() error {
 	case b.ctx.Err() != nil:
 		return b.ctx.Err()
 	case err != nil && wasCancelled(err):
-		// It waited on the server, which drops its record. The page is repeated; what it
-		// redelivered is recognised.
+		// Its record was dropped, so the page is repeated; what it redelivered is recognised.
 		return nil
 	}
 	return err
 }
 
-// options are for the activity of one page. It fails with temporary errors only, and is
-// retried until it succeeds.
-func (b *bulk) options() workflow.ActivityOptions {
-	atMost := time.Duration(float64(b.in.PageSize) / b.in.Job.RatePerSecond * float64(time.Second))
-	return workflow.ActivityOptions{
-		StartToCloseTimeout: atMost + time.Hour,
-		HeartbeatTimeout:    activities.RedeliverHeartbeatTimeout,
-		WaitForCancellation: true,
-		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute},
-		Priority:            temporal.Priority{PriorityKey: PriorityBulkRedelivery},
-		Summary:             fmt.Sprintf("after %d of %d", b.position.Progress.Processed(), b.in.Job.Matched),
-	}
-}
-
-// continueAsNew continues in a new run with a short history.
 func (b *bulk) continueAsNew() (operation.BulkRedeliveryProgress, error) {
 	if err := workflow.Await(b.ctx, func() bool { return workflow.AllHandlersFinished(b.ctx) }); err != nil {
 		return b.end(err)
@@ -170,13 +157,16 @@ func (b *bulk) end(err error) (operation.BulkRedeliveryProgress, error) {
 	return b.position.Progress, err
 }
 
-// show writes the progress to the memo, which is read without a worker, and to the
-// Temporal UI.
+func (b *bulk) memo() BulkRedeliveryMemo {
+	return BulkRedeliveryMemo{Phase: b.phase(), BulkRedeliveryProgress: b.position.Progress}
+}
+
+// show writes the progress to the memo and to the Temporal UI.
 func (b *bulk) show() {
 	r, memo := b.in.Job, b.memo()
 	r.Phase, r.BulkRedeliveryProgress = memo.Phase, memo.BulkRedeliveryProgress
 	workflow.SetCurrentDetails(b.ctx, ui.BulkRedelivery(r))
-	if memo.same(b.written) {
+	if memo.Phase == b.written.Phase && memo.Processed() == b.written.Processed() {
 		return
 	}
 	if err := workflow.UpsertMemo(b.ctx, map[string]any{MemoProgress: memo}); err != nil {

@@ -4,44 +4,35 @@ import "ringback/internal/operation"
 
 // Names of the contract with a bulk redelivery.
 const (
-	// BulkRedeliveryType is the workflow type of a bulk redelivery.
 	BulkRedeliveryType = "Redeliveries"
-	// UpdateStop and UpdateResume return an operation.BulkRedeliveryPhase. The Signals of
-	// the same names do the same, for the UI and the CLI.
+	// UpdateStop and UpdateResume return an operation.BulkRedeliveryPhase; the Signals
+	// are for the UI and the CLI.
 	UpdateStop   = "stop"
 	UpdateResume = "resume"
 	SignalStop   = "stop"
 	SignalResume = "resume"
 	// QueryProgress returns an operation.BulkRedeliveryProgress.
 	QueryProgress = "progress"
-	// ActivityRedeliverPage is the type of the activity that redelivers one
-	// page; its heartbeat details are an operation.BulkRedeliveryPosition.
+	// ActivityRedeliverPage has an operation.BulkRedeliveryPosition as its heartbeat details.
 	ActivityRedeliverPage = "RedeliverPage"
-	// MemoBulkRedelivery holds a bulk redelivery's operation.BulkRedelivery as it
-	// began, MemoProgress a BulkRedeliveryMemo as of the latest page.
+	// MemoBulkRedelivery holds an operation.BulkRedelivery as it began, MemoProgress a
+	// BulkRedeliveryMemo.
 	MemoBulkRedelivery = "redeliveries"
 	MemoProgress       = "progress"
-	// MemoRedelivery holds the operation.RedeliveryNote of an operation's run
-	// that is a redelivery.
+	// MemoRedelivery holds the operation.RedeliveryNote of a run that is a redelivery.
 	MemoRedelivery = "redelivery"
 )
 
-// bulkRedeliveryPrefix begins the workflow id of a bulk redelivery, and of no operation:
-// an endpoint's name holds no colon.
-const bulkRedeliveryPrefix = "redeliveries:"
-
-// BulkRedeliveryWorkflowID is the workflow id of the bulk redelivery with that id.
-func BulkRedeliveryWorkflowID(id string) string { return bulkRedeliveryPrefix + id }
+// BulkRedeliveryWorkflowID is that of no operation: an endpoint's name holds no colon.
+func BulkRedeliveryWorkflowID(id string) string { return "redeliveries:" + id }
 
 // BulkRedeliveryInput starts a bulk redelivery, and continues it as new.
 type BulkRedeliveryInput struct {
-	Job operation.BulkRedelivery `json:"redeliveries"`
-	// Position is how far it came.
+	Job      operation.BulkRedelivery         `json:"redeliveries"`
 	Position operation.BulkRedeliveryPosition `json:"place"`
 	// Stopped says that it was stopped when it continued as new.
 	Stopped bool `json:"stopped,omitempty"`
-	// PageSize is how many runs one activity processes, Pages how many pages one run of
-	// the workflow does before it continues as new.
+	// PageSize is runs per activity, Pages is pages until the workflow continues as new.
 	PageSize int `json:"page_size"`
 	Pages    int `json:"pages"`
 }
@@ -50,10 +41,4 @@ type BulkRedeliveryInput struct {
 type BulkRedeliveryMemo struct {
 	Phase operation.BulkRedeliveryPhase `json:"phase"`
 	operation.BulkRedeliveryProgress
-}
-
-// same reports whether the memo need not be written again. Failures changes only
-// together with Failed.
-func (m BulkRedeliveryMemo) same(n BulkRedeliveryMemo) bool {
-	return m.Phase == n.Phase && m.Done == n.Done && m.Failed == n.Failed && m.Skipped == n.Skipped
 }

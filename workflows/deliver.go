@@ -1,22 +1,44 @@
 package workflows
 
 import (
+	"time"
+
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"ringback/activities"
 	"ringback/internal/operation"
 )
 
-// attemptInTask makes a delivery's first attempt inside the workflow task, at most
-// one in each. Where a watch is pending it makes none: an Update that ends the watch
-// would wait for the attempt. The run before may have been told to stop the delivery.
+// deliverNext delivers the next callback until it is acknowledged or k attempts were
+// made. A newer status, a revocation or a withdrawal ends it early.
+func (r *run) deliverNext() {
+	callback, record := r.op.StartDelivery()
+	r.attemptInTask(callback, &record)
+	record.Exhaust(r.in.Policy.Delivery.Attempts)
+	r.recordDelivery(record)
+	if record.Pending() {
+		record = deliver(r.ctx, activities.DeliverInput{
+			Callback: callback, URL: r.in.Start.Callback.URL, Policy: r.in.Policy.Delivery, Record: record, Signal: SignalUnacknowledged,
+		}, func() bool { return r.op.ShouldStopDelivery() || r.continuesAsNew() })
+		if record.Pending() && r.op.ShouldStopDelivery() {
+			record.Supersede(r.in.Policy.Delivery.Timeout())
+		}
+		r.recordDelivery(record)
+	}
+	r.startNotice(record.Delivery)
+}
+
+// attemptInTask makes a delivery's first attempt inside the workflow task, at most one
+// in each, and none beside a pending watch: an Update that ends the watch would wait
+// for it.
 func (r *run) attemptInTask(c operation.Callback, record *operation.DeliveryRecord) {
 	task := workflow.GetInfo(r.ctx).GetCurrentHistoryLength()
-	watchPending := r.watchTask != 0 && r.watchTask != task
-	if record.Made > 0 || r.attemptTask == task || watchPending || r.op.ShouldStopDelivery() {
+	watchPending := r.watchBegunIn != 0 && r.watchBegunIn != task
+	if record.Made > 0 || r.attemptedIn == task || watchPending || r.op.ShouldStopDelivery() {
 		return
 	}
-	r.attemptTask = task
+	r.attemptedIn = task
 	policy, begun := r.in.Policy.Delivery, r.now()
 	ctx := workflow.WithLocalActivityOptions(r.ctx, localOptions(policy.Timeout()))
 	var result activities.AttemptResult
@@ -41,17 +63,24 @@ func (r *run) recordDelivery(record operation.DeliveryRecord) {
 	r.showDetails()
 }
 
-// supersede ends a delivery that was stopped, unless only the run ends.
-func (r *run) supersede(record *operation.DeliveryRecord) {
-	if record.Pending() && r.op.ShouldStopDelivery() {
-		record.Interrupt(r.in.Policy.Delivery.Timeout(), operation.ReasonUnseen)
-		record.Delivery.Outcome = operation.DeliverySuperseded
+// deliver runs a Deliver activity until the delivery has an outcome or stop is true,
+// and another where the server's retries are used up before k attempts were made.
+func deliver(ctx workflow.Context, in activities.DeliverInput, stop func() bool) operation.DeliveryRecord {
+	for in.Record.Pending() && !stop() {
+		t := startDeliver(ctx, in)
+		await(ctx, func() bool { return t.ready() || stop() })
+		t.stop(ctx)
+		heldBack := mergeDelivery(ctx, t, &in.Record)
+		if heldBack != "" && in.Record.Pending() {
+			awaitEndpoint(ctx, activities.AwaitEndpointInput{Endpoint: in.Callback.Key.Endpoint, URL: in.URL}, stop)
+		}
 	}
+	return in.Record
 }
 
-// mergeDelivery takes over how far a Deliver activity came, and returns what its
-// next attempt waits for, if anything.
-func mergeDelivery(ctx workflow.Context, t *task, record *operation.DeliveryRecord) (heldBack string) {
+// mergeDelivery takes over how far a Deliver activity came, and returns what holds the
+// next attempt back.
+func mergeDelivery(ctx workflow.Context, t *activityRun, record *operation.DeliveryRecord) (heldBack string) {
 	var result activities.DeliverResult
 	err := t.future.Get(ctx, &result)
 	if err == nil {
@@ -69,13 +98,19 @@ func mergeDelivery(ctx workflow.Context, t *task, record *operation.DeliveryReco
 	return ""
 }
 
-// awaitEndpoint waits until the endpoint is configured and may be called. Its retries
-// add nothing to the history, however long that takes.
+// awaitEndpoint waits until the endpoint is configured and may be called. The retries
+// of its activity add nothing to the history.
 func awaitEndpoint(ctx workflow.Context, in activities.AwaitEndpointInput, stop func() bool) {
-	ctx, cancel := workflow.WithCancel(workflow.WithActivityOptions(ctx, awaitEndpointOptions(in.Endpoint)))
+	ctx, cancel := workflow.WithCancel(workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		StartToCloseTimeout: 10 * time.Second,
+		WaitForCancellation: true,
+		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: 2 * time.Second, BackoffCoefficient: 2, MaximumInterval: 30 * time.Second},
+		Priority:            temporal.Priority{PriorityKey: PriorityDelivery, FairnessKey: in.Endpoint},
+		Summary:             "wait until the endpoint " + in.Endpoint + " can be called",
+	}))
 	defer cancel()
 	available := workflow.ExecuteActivity(ctx, acts.AwaitEndpoint, in)
-	awaitEither(ctx, available.IsReady, stop)
+	await(ctx, func() bool { return available.IsReady() || stop() })
 	cancel()
 	if err := available.Get(ctx, nil); err != nil && !wasCancelled(err) {
 		workflow.GetLogger(ctx).Warn("waiting for an endpoint failed", "error", err)

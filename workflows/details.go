@@ -6,8 +6,7 @@ import (
 	"ringback/internal/ui"
 )
 
-// showDetails sets what the Temporal UI shows of the run. It costs no event: a worker
-// returns it when the UI queries the run.
+// showDetails sets what the Temporal UI shows of the run. It costs no event.
 func (r *run) showDetails() {
 	info := workflow.GetInfo(r.ctx)
 	d := ui.Details{

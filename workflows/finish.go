@@ -2,7 +2,6 @@ package workflows
 
 import (
 	"fmt"
-	"slices"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -10,10 +9,9 @@ import (
 	"ringback/internal/operation"
 )
 
-// finish ends the run so that operators see the outcome at a glance: acknowledged,
-// revoked and expired complete it, exhausted and gone fail it (promise 9), a
-// withdrawal cancels it. The close event carries the record in each case. An operation
-// that goes on is continued by another run.
+// finish ends the run so that operators see the outcome: acknowledged, revoked and
+// expired complete it, exhausted and gone fail it (promise 9), a withdrawal cancels it.
+// Each way carries the record.
 func (r *run) finish() (operation.Record, error) {
 	record := r.record()
 	if !r.op.Closed() {
@@ -33,8 +31,7 @@ func (r *run) finish() (operation.Record, error) {
 	}
 }
 
-// continueAsNew continues the operation in a new run with a short history, from the
-// record. Memo and search attributes stay.
+// continueAsNew continues the operation in a new run, from the record.
 func (r *run) continueAsNew(record operation.Record) error {
 	next := r.in
 	next.Carried, next.Phase = &record, r.phase
@@ -49,8 +46,7 @@ func (r *run) continueAsNew(record operation.Record) error {
 	return workflow.NewContinueAsNewError(r.ctx, Operation, next)
 }
 
-// showOutcome sets the search attributes of a closed run. Where every callback was
-// acknowledged at the first attempt it sets none.
+// showOutcome sets the search attributes of a closed run; none where all went well at once.
 func (r *run) showOutcome(s operation.State) {
 	var updates []temporal.SearchAttributeUpdate
 	if s.Outcome != operation.OutcomeAcknowledged {
@@ -69,8 +65,7 @@ func (r *run) showOutcome(s operation.State) {
 	r.setAttributes(updates...)
 }
 
-// showPhase sets AttributePhase where it changed, so that operators find the runs that
-// are being retried.
+// showPhase sets AttributePhase where it changed.
 func (r *run) showPhase() {
 	phase := r.phase
 	record, delivering := r.op.CurrentDelivery()
@@ -97,7 +92,12 @@ func (r *run) setAttributes(updates ...temporal.SearchAttributeUpdate) {
 }
 
 func notAcknowledged(kind string, record operation.Record) error {
-	last := failedDelivery(record.State.Deliveries)
+	var last operation.Delivery
+	for _, d := range record.State.Deliveries {
+		if d.Outcome != operation.DeliverySuperseded {
+			last = d
+		}
+	}
 	number, reason := 0, ""
 	if n := len(last.Attempts); n > 0 {
 		number, reason = last.Attempts[n-1].Number, "; the last: "+last.Attempts[n-1].Reason
@@ -106,15 +106,4 @@ func notAcknowledged(kind string, record operation.Record) error {
 		fmt.Sprintf("callback %s about status %q is %s after %d attempts%s",
 			last.CallbackID, last.Status, last.Outcome, number, reason),
 		kind, nil, record)
-}
-
-// failedDelivery is the delivery that a failed run failed with: the last that was not
-// superseded.
-func failedDelivery(deliveries []operation.Delivery) operation.Delivery {
-	for _, d := range slices.Backward(deliveries) {
-		if d.Outcome != operation.DeliverySuperseded {
-			return d
-		}
-	}
-	return operation.Delivery{}
 }

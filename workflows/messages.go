@@ -14,56 +14,54 @@ const (
 	OperationType = "Operation"
 	// TaskQueue is where workflows and activities run.
 	TaskQueue = "ringback"
-	// UpdateRevoke takes an operation.Revocation and returns the operation.State, or
-	// why it is not allowed. SignalRevoke is for the UI and the CLI; one that is not
-	// allowed is ignored.
+	// UpdateRevoke takes an operation.Revocation and returns the operation.State.
+	// SignalRevoke is for the UI and the CLI; one that is not allowed is ignored.
 	UpdateRevoke = "revoke"
 	SignalRevoke = "revoke"
-	// SignalUnacknowledged takes an activities.Unacknowledged, from a Deliver activity
-	// whose first attempt was not acknowledged.
+	// SignalUnacknowledged takes an activities.Unacknowledged, from a Deliver activity.
 	SignalUnacknowledged = "unacknowledged"
 	// UpdateStatus and SignalStatus take a Push.
 	UpdateStatus = "status"
 	SignalStatus = "status"
-	// UpdateWithdraw ends the operation without a callback and returns the
-	// operation.State. A cancellation of the run does the same, for the UI and the CLI.
-	//
-	// Prefer Updates: a Signal or a cancellation during an attempt in a workflow task can
-	// make the server refuse that task, so that the attempt is not recorded. An Update
-	// waits for the task.
+	// UpdateWithdraw returns the operation.State. A cancellation of the run does the
+	// same. Prefer Updates: a Signal or a cancellation can make the server refuse a
+	// workflow task, so that the attempt in it is not recorded.
 	UpdateWithdraw = "withdraw"
-	// QueryState returns an operation.State, QueryRecord an operation.Record, which a
-	// redelivery of a terminated run needs.
+	// QueryState returns an operation.State, QueryRecord an operation.Record.
 	QueryState  = "state"
 	QueryRecord = "record"
-	// ActivityWatch and ActivityDeliver are the types of the two long-running
-	// activities. Their heartbeat details are an operation.WatchRecord and an
-	// operation.DeliveryRecord.
+	// ActivityWatch and ActivityDeliver have an operation.WatchRecord and an
+	// operation.DeliveryRecord as their heartbeat details.
 	ActivityWatch   = "Watch"
 	ActivityDeliver = "Deliver"
 	// MemoStart holds the normalised operation.StartRequest.
 	MemoStart = "start"
 )
 
-// WorkflowTaskTimeout is how long a workflow task whose worker died waits for another
-// worker. 2 s is too short: with 512 concurrent starts, one took 2.7 s.
+// WorkflowTaskTimeout bounds a workflow task whose worker died. 2 s is too short: with
+// 512 concurrent starts, one took 2.7 s.
 const WorkflowTaskTimeout = 5 * time.Second
 
-// Search attributes. The endpoint is set at the start, where it costs no event; the
-// others only off the happy path.
+// The order in which a busy server hands tasks out: callbacks before polls.
+const (
+	PriorityDelivery = 1
+	// PriorityWatch is also that of workflow tasks.
+	PriorityWatch = 3
+	// PriorityBulkRedelivery is also that of the runs that a bulk redelivery starts.
+	PriorityBulkRedelivery = 5
+)
+
+// Search attributes. The endpoint is set at the start, the others only off the happy path.
 var (
 	AttributeEndpoint = temporal.NewSearchAttributeKeyKeyword("RingbackEndpoint")
 	AttributeOutcome  = temporal.NewSearchAttributeKeyKeyword("RingbackOutcome")
 	AttributeStatus   = temporal.NewSearchAttributeKeyKeyword("RingbackStatus")
-	// AttributePhase is operation.Delivering from a delivery's first unacknowledged
-	// attempt on, and operation.Watching once such a delivery has ended and the run goes
-	// on. It is unset when the run closes, unless it is terminated.
+	// AttributePhase is operation.Delivering from a first unacknowledged attempt on,
+	// and operation.Watching after that delivery. It is unset when the run closes.
 	AttributePhase = temporal.NewSearchAttributeKeyKeyword("RingbackPhase")
-	// AttributeUndelivered is operation.State.Undelivered, set when a run closes where it
-	// is not 0.
+	// AttributeUndelivered is operation.State.Undelivered of a closed run, where it is not 0.
 	AttributeUndelivered = temporal.NewSearchAttributeKeyInt64("RingbackUndelivered")
-	// AttributeBulkRedelivery is the id of the bulk redelivery that started the run, set at
-	// the start.
+	// AttributeBulkRedelivery is the id of the bulk redelivery that started the run.
 	AttributeBulkRedelivery = temporal.NewSearchAttributeKeyKeyword("RingbackRedeliveries")
 )
 
@@ -79,8 +77,8 @@ const (
 	TypeGone      = "Gone"
 )
 
-// Input starts an operation's workflow. Policies and rules travel here, so that
-// a change of the configuration does not reach runs that are open (promise 14).
+// Input starts an operation's workflow, with the policies and rules that hold for it
+// whatever becomes of the configuration (promise 14).
 type Input struct {
 	Start  operation.StartRequest `json:"start"`
 	Source string                 `json:"source"`
@@ -96,8 +94,7 @@ type Input struct {
 	Redelivery *Redelivery `json:"redelivery,omitempty"`
 	// AcceptedAt is when the lifetime began, where that was before this run did.
 	AcceptedAt operation.Time `json:"accepted_at,omitzero"`
-	// Carried is the record of the run that this one continues as new; Phase is its
-	// AttributePhase.
+	// Carried is the record of the run that this one continues as new, Phase its AttributePhase.
 	Carried *operation.Record `json:"carried,omitempty"`
 	Phase   operation.Phase   `json:"phase,omitempty"`
 }
@@ -110,12 +107,10 @@ type Redelivery struct {
 	Repoll bool `json:"repoll,omitempty"`
 	// Force delivers the previous run's callback also if it was acknowledged.
 	Force bool `json:"force,omitempty"`
-	// Watch continues the watch, with a lifetime of its own, while the status is not
-	// final.
+	// Watch continues the watch, with a lifetime of its own.
 	Watch  bool   `json:"watch,omitempty"`
 	Reason string `json:"reason,omitempty"`
-	// By is the name of the caller's API key, BulkRedeliveryID the bulk redelivery that
-	// this is a part of, or empty.
+	// By is the name of the caller's API key; BulkRedeliveryID may be empty.
 	By               string `json:"by,omitempty"`
 	BulkRedeliveryID string `json:"redeliveries_id,omitempty"`
 }

@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"cmp"
 	"fmt"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -16,8 +17,7 @@ import (
 const (
 	// NoticeType is the workflow type of one notice about one delivery.
 	NoticeType = "Notice"
-	// OutageType is the workflow type of one outage of an endpoint. The open ones are the
-	// endpoints that are failing now.
+	// OutageType is the workflow type of one outage of an endpoint, open while it is failing.
 	OutageType = "Outage"
 	// SignalHealth takes an operation.Health from a worker.
 	SignalHealth = "health"
@@ -27,12 +27,10 @@ const (
 	outagePrefix = "outage:"
 )
 
-// OutageID is the workflow id of an endpoint's outage: one at a time, however many
-// workers report it.
+// OutageID is the workflow id of an endpoint's outage; no operation has a colon there.
 func OutageID(endpoint string) string { return outagePrefix + endpoint }
 
-// NoticeID is the workflow id of the notice about a callback's delivery by one run of
-// its operation.
+// NoticeID is the workflow id of the notice about one run's delivery of a callback.
 func NoticeID(callbackID, runID string) string { return noticePrefix + callbackID + ":" + runID }
 
 // NoticeInput starts a Notice, and continues it as new.
@@ -43,8 +41,8 @@ type NoticeInput struct {
 	Record *operation.DeliveryRecord `json:"record,omitempty"`
 }
 
-// Notice delivers one notice, with the recipient's h and k. It fails where that was not
-// acknowledged; only the Temporal UI shows that.
+// Notice delivers one notice, with the recipient's h and k. It fails where it was not
+// acknowledged.
 func Notice(ctx workflow.Context, in NoticeInput) (operation.Delivery, error) {
 	record := deliverNotice(ctx, in)
 	switch {
@@ -57,8 +55,7 @@ func Notice(ctx workflow.Context, in NoticeInput) (operation.Delivery, error) {
 	return record.Delivery, notDelivered(in.Recipient, in.Notice, record.Delivery)
 }
 
-// deliverNotice delivers a notice until it has an outcome, or the run is to continue as
-// new.
+// deliverNotice delivers a notice until it has an outcome, or the run is to continue as new.
 func deliverNotice(ctx workflow.Context, in NoticeInput) operation.DeliveryRecord {
 	c := in.Notice.Callback(in.Recipient.Endpoint)
 	record := newNoticeRecord(c)
@@ -81,8 +78,8 @@ func newNoticeRecord(c operation.Callback) operation.DeliveryRecord {
 type OutageInput struct {
 	Recipient operation.Recipient `json:"recipient"`
 	Endpoint  string              `json:"endpoint"`
-	// Failing says what the latest notice, about Report, was: failing or recovered.
-	// Record is how far its delivery came; nil: it has an outcome.
+	// Failing says which the latest notice, about Report, was. Record is how far its
+	// delivery came; nil: it has an outcome.
 	Failing bool                      `json:"failing,omitempty"`
 	Report  operation.Health          `json:"report,omitzero"`
 	Record  *operation.DeliveryRecord `json:"record,omitempty"`
@@ -92,9 +89,8 @@ type OutageInput struct {
 	Undelivered string `json:"undelivered,omitempty"`
 }
 
-// Outage delivers a notice that an endpoint is failing and, once it acknowledged again,
-// one that it recovered. Workers report both by SignalHealth, any number of times; the
-// recipient gets one notice for each change.
+// Outage delivers a notice that an endpoint is failing and, later, one that it
+// recovered. Workers report both by SignalHealth, any number of times.
 func Outage(ctx workflow.Context, in OutageInput) error {
 	reports := workflow.GetSignalChannel(ctx, SignalHealth)
 	for {
@@ -123,13 +119,10 @@ func (in *OutageInput) begin(report operation.Health) {
 		return
 	}
 	in.Failing, in.Report = report.Failing, report
-	c := report.Notice(in.Endpoint).Callback(in.Recipient.Endpoint)
-	record := newNoticeRecord(c)
-	in.Record = &record
+	in.Record = new(newNoticeRecord(report.Notice(in.Endpoint).Callback(in.Recipient.Endpoint)))
 }
 
-// deliver delivers the current notice until it has an outcome, or the run is to
-// continue as new: then Record says how far it came.
+// deliver delivers the current notice until it has an outcome, or the run is to continue as new.
 func (in *OutageInput) deliver(ctx workflow.Context) {
 	workflow.SetCurrentDetails(ctx, ui.Outage(in.Endpoint, in.Report))
 	notice := in.Report.Notice(in.Endpoint)
@@ -153,17 +146,13 @@ func (in *OutageInput) result() error {
 
 // newest is the latest report. It waits for one unless there is one already.
 func newest(ctx workflow.Context, already *operation.Health) operation.Health {
-	if later := unreadReport(ctx); later != nil {
-		return *later
+	latest := cmp.Or(unreadReport(ctx), already)
+	if latest == nil {
+		latest = new(operation.Health)
+		workflow.GetSignalChannel(ctx, SignalHealth).Receive(ctx, latest)
+		latest = cmp.Or(unreadReport(ctx), latest)
 	}
-	if already == nil {
-		already = new(operation.Health)
-		workflow.GetSignalChannel(ctx, SignalHealth).Receive(ctx, already)
-		if later := unreadReport(ctx); later != nil {
-			return *later
-		}
-	}
-	return *already
+	return *latest
 }
 
 // unreadReport is the latest report that waits, or nil.
@@ -189,9 +178,8 @@ var noticeTypes = map[operation.DeliveryOutcome]string{
 	operation.DeliveryGone:      operation.NoticeGone,
 }
 
-// giveNotice starts a Notice workflow about a delivery that was not acknowledged. It
-// outlives this run.
-func (r *run) giveNotice(d operation.Delivery) {
+// startNotice starts a Notice, which outlives this run, if the delivery was not acknowledged.
+func (r *run) startNotice(d operation.Delivery) {
 	kind, due := noticeTypes[d.Outcome]
 	if !due || r.in.Notices == nil {
 		return

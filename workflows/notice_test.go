@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
 	"ringback/activities"
@@ -62,6 +63,7 @@ func noticing(outcomes ...operation.DeliveryOutcome) (*testsuite.TestWorkflowEnv
 	suite := &testsuite.WorkflowTestSuite{}
 	suite.SetLogger(silent{})
 	env := suite.NewTestWorkflowEnvironment()
+	env.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: time.Minute}) // a slow machine is no deadlock
 	env.RegisterWorkflowWithOptions(workflows.Notice, workflow.RegisterOptions{Name: workflows.NoticeType})
 	env.RegisterWorkflowWithOptions(workflows.Outage, workflow.RegisterOptions{Name: workflows.OutageType})
 	env.RegisterActivity(&activities.Activities{})

@@ -10,13 +10,12 @@ import (
 )
 
 // PinnedAtMost is how long a run may last, by its policies, to stay on the build that
-// started it. For so long after an upgrade the previous build is needed (docs/adr/0016).
+// started it, which is needed for so long after an upgrade (docs/adr/0016).
 const PinnedAtMost = 24 * time.Hour
 
 // Register registers all workflows and activities. On a versioned worker an operation
-// stays on the build that started it, unless its start overrides that, as it must where
-// Input.Pinned is false. The other workflows may last for ever, and move to the current
-// build.
+// stays on the build that started it, unless its start overrides that (Input.Pinned).
+// The others may last for ever, and move to the current build.
 func Register(r worker.Registry, a *activities.Activities) {
 	r.RegisterWorkflowWithOptions(Operation, workflow.RegisterOptions{Name: OperationType, VersioningBehavior: workflow.VersioningBehaviorPinned})
 	r.RegisterWorkflowWithOptions(BulkRedelivery, autoUpgraded(BulkRedeliveryType))
@@ -29,8 +28,7 @@ func autoUpgraded(name string) workflow.RegisterOptions {
 	return workflow.RegisterOptions{Name: name, VersioningBehavior: workflow.VersioningBehaviorAutoUpgrade}
 }
 
-// Pinned reports whether a run with this input ends within PinnedAtMost: its initial
-// delay, its lifetime, and a delivery with all its attempts.
+// Pinned reports whether a run with this input ends within PinnedAtMost.
 func (in Input) Pinned() bool {
 	poll, delivery := in.Policy.Poll, in.Policy.Delivery
 	longest := time.Duration(delivery.Attempts) * (delivery.Interval() + delivery.Timeout())

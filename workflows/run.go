@@ -13,25 +13,23 @@ import (
 // acts names the activities for the SDK; it is never called.
 var acts *activities.Activities
 
-// run is one run of an operation. What it knows of the operation is in op; the other
-// fields say what is pending.
+// run is one run of an operation: what it knows is in op, what is pending in the other fields.
 type run struct {
 	in Input
-	// ctx is disconnected from root: a cancellation of the run is a withdrawal, and
-	// cancels nothing in flight.
+	// ctx is disconnected from root: a cancellation of the run is a withdrawal.
 	ctx, root workflow.Context
 	op        *operation.Lifecycle
 
-	// pollNow says that a push requested a poll, statusPushed that a push changed the
-	// status, so that the pending watch awaits a change from an outdated one.
+	// pollNow says that a push requested a poll, statusPushed that one changed the
+	// status which the pending watch awaits a change from.
 	pollNow      bool
 	statusPushed bool
-	// watchTask is the workflow task (by its history length) that started the pending
-	// watch; 0: none is pending. watchOver says that no other will be.
-	watchTask int
-	watchOver bool
-	// attemptTask is the workflow task in which the latest attempt inside one was made.
-	attemptTask int
+	// watchBegunIn is the workflow task (by its history length) that started the
+	// pending watch, or 0. watchOver says that no other will be started.
+	watchBegunIn int
+	watchOver    bool
+	// attemptedIn is the workflow task in which the latest attempt inside one was made.
+	attemptedIn int
 	// phase is AttributePhase as it was written last.
 	phase operation.Phase
 	// notices are the runs of the notices given; each is ready once its run began.
@@ -57,7 +55,7 @@ func newRun(root workflow.Context, in Input) (*run, error) {
 func lifecycleOptions(in Input) operation.LifecycleOptions {
 	o := operation.LifecycleOptions{
 		Key: in.Start.Key(), Reference: in.Start.Reference, Dialect: in.Dialect, Rules: in.Rules, Statuses: in.Wanted,
-		Supersede: in.Policy.Supersede, KnownStatus: in.Start.KnownStatus, Continued: in.Carried,
+		Supersede: in.Policy.Supersede, KnownStatus: in.Start.KnownStatus, Carried: in.Carried,
 	}
 	if again := in.Redelivery; again != nil {
 		o.Previous, o.Repoll, o.Force = &again.Previous, again.Repoll, again.Force
@@ -89,21 +87,18 @@ func (r *run) registerHandlers() error {
 	)
 }
 
-// awaitCallback waits for a callback to deliver. It is false once the operation has
-// ended, or is to be continued by another run, and nothing is pending.
+// awaitCallback waits for a callback to deliver. It is false once the run is to end.
 func (r *run) awaitCallback() bool {
 	due := func() bool { return r.op.HasPending() && !r.continuesAsNew() }
 	r.await(r.ctx, func() bool { return !r.unread() && (due() || r.idle() && (r.op.Closed() || r.continuesAsNew())) })
 	return due()
 }
 
-// continuesAsNew reports whether the run is to end early and continue as new: its
-// history has grown, or holds most of the Updates that the server allows.
+// continuesAsNew reports whether the history has grown, or holds most of the Updates allowed.
 func (r *run) continuesAsNew() bool { return workflow.GetInfo(r.ctx).GetContinueAsNewSuggested() }
 
-// idle reports whether nothing is pending. Something pending would be lost with the
-// run, or would arrive in the workflow task that closes it and have the server
-// refuse that task.
+// idle reports whether nothing is pending, which would be lost with the run, or have
+// the server refuse the workflow task that closes it.
 func (r *run) idle() bool {
 	for _, began := range r.notices {
 		if !began.IsReady() {
@@ -119,12 +114,7 @@ func (r *run) await(ctx workflow.Context, condition func() bool) {
 	await(ctx, condition)
 }
 
-func awaitEither(ctx workflow.Context, one, other func() bool) {
-	await(ctx, func() bool { return one() || other() })
-}
-
-// await waits for a condition. An operation's run waits on a disconnected context,
-// on which no wait fails.
+// await waits for a condition. On an operation's disconnected context no wait fails.
 func await(ctx workflow.Context, condition func() bool) {
 	if err := workflow.Await(ctx, condition); err != nil {
 		workflow.GetLogger(ctx).Error("waiting on a disconnected context failed", "error", err)

@@ -7,8 +7,7 @@ import (
 	"ringback/internal/operation"
 )
 
-// receiveSignals records Signals and the run's cancellation for as long as the run
-// lasts. It does nothing else: the run's other coroutines wait for the change in op.
+// receiveSignals records Signals and the run's cancellation for as long as the run lasts.
 func (r *run) receiveSignals(ctx workflow.Context) {
 	for {
 		r.await(ctx, r.unread)
@@ -24,8 +23,7 @@ func (r *run) unread() bool {
 		r.root.Err() != nil && !r.op.Withdrawn()
 }
 
-// drainSignals records everything that waits. A Signal can't be refused: one that is
-// not allowed is logged and dropped.
+// drainSignals records everything that waits. A Signal that is not allowed is logged.
 func (r *run) drainSignals() {
 	log := workflow.GetLogger(r.ctx)
 	drain(r.ctx, SignalStatus, func(p Push) {
@@ -36,7 +34,7 @@ func (r *run) drainSignals() {
 		r.push(p)
 	})
 	drain(r.ctx, SignalRevoke, func(revocation operation.Revocation) {
-		if _, err := r.revoke(withSoundReason(revocation)); err != nil {
+		if _, err := r.revoke(withValidReason(revocation)); err != nil {
 			log.Warn("a revocation by Signal was not allowed", "error", err)
 		}
 	})
@@ -59,11 +57,8 @@ func (r *run) push(p Push) {
 		r.pollNow = r.op.Watching()
 		return
 	}
-	switch r.op.Push(p.Status, r.now()) {
-	case operation.ObservedChange, operation.ObservedRepeat:
-		r.statusPushed = true
-	case operation.ObservedSame, operation.ObservedContradiction, operation.ObservedStale:
-	}
+	result := r.op.Push(p.Status, r.now())
+	r.statusPushed = r.statusPushed || result == operation.ObservedChange || result == operation.ObservedRepeat
 }
 
 func (r *run) revoke(revocation operation.Revocation) (operation.State, error) {
@@ -74,8 +69,7 @@ func (r *run) revoke(revocation operation.Revocation) (operation.State, error) {
 	return r.record().State, nil
 }
 
-// recordFirstAttempt records the first attempt of the delivery in progress, which a
-// Deliver activity made, so that AttributePhase can be set.
+// recordFirstAttempt records the first attempt of a Deliver activity, for AttributePhase.
 func (r *run) recordFirstAttempt(first activities.Unacknowledged) {
 	record, delivering := r.op.CurrentDelivery()
 	if !delivering || first.CallbackID != record.Delivery.CallbackID || record.Made > 0 {
@@ -86,8 +80,8 @@ func (r *run) recordFirstAttempt(first activities.Unacknowledged) {
 	r.recordDelivery(record)
 }
 
-// The SDK runs Update handlers before buffered Signals. Each handler drains the
-// Signals first, to keep the order of arrival.
+// The SDK runs Update handlers before buffered Signals. Each drains the Signals first,
+// to keep the order of arrival.
 
 func (r *run) pushUpdate(_ workflow.Context, p Push) error {
 	r.drainSignals()
@@ -107,4 +101,20 @@ func (r *run) withdrawUpdate(workflow.Context) (operation.State, error) {
 	r.op.Withdraw()
 	r.showDetails()
 	return r.record().State, nil
+}
+
+// The Temporal UI and CLI bypass the API, so the API's rules hold here, too.
+
+func validatePush(p Push) error { return operation.Validate(operation.StatusRule.Check(p.Status)) }
+
+// reasonDropped stands for the reason of a revocation by Signal that breaks the rule.
+const reasonDropped = "(the reason given was not kept: too long, or it looks like it holds a card number)"
+
+// withValidReason replaces a reason that breaks the rule: a Signal can't be refused,
+// and the operation was revoked whatever the reason.
+func withValidReason(r operation.Revocation) operation.Revocation {
+	if operation.ReasonRule.Check(r.Reason) != nil {
+		r.Reason = reasonDropped
+	}
+	return r
 }

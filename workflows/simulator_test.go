@@ -525,7 +525,7 @@ func (m *simulator) isMissing(ctx workflow.Context) bool {
 func (m *simulator) poll(ctx workflow.Context) activities.PollResult {
 	a, n := m.nextAnswer(), len(m.trace.polls)
 	answered := !a.fails && !a.lost
-	result := activities.PollResult{BegunAt: now(ctx), Free: a.refused}
+	result := activities.PollResult{BegunAt: now(ctx), Uncounted: a.refused}
 	m.trace.polls = append(m.trace.polls, poll{
 		begun: result.BegunAt, ended: result.BegunAt.Add(a.takes), answered: answered, status: a.status, free: a.refused, lost: a.lost,
 	})
@@ -630,7 +630,7 @@ func (m *simulator) interrupt(ctx workflow.Context, in activities.InterruptInput
 			return a.interrupt(in)
 		case a.place != onServer && (m.elsewhere || a.place == inDeadWorker || late):
 			return activities.Interrupted{Worker: "another"}
-		case a.place == onServer && in.UnlessAboutToAsk && a.runs == 0:
+		case a.place == onServer && in.UnlessAboutToPoll && a.runs == 0:
 			return activities.Interrupted{LeftAlone: true}
 		case a.place == onServer && (a.wakes.Sub(workflow.Now(ctx)) > settledBefore || late):
 			return activities.Interrupted{Pending: a.recorded()}
@@ -802,7 +802,7 @@ func (a *pending) watch(ctx workflow.Context, in activities.WatchInput) (any, er
 			at.Interrupt()
 			continue
 		}
-		at.EndPoll(answer.BegunAt, answer.EndedAt, answer.Observation, !answer.Free)
+		at.EndPoll(answer.BegunAt, answer.EndedAt, answer.Observation, !answer.Uncounted)
 		if o := answer.Observation; o != nil && o.Status != "" && o.Status != in.Known {
 			return activities.WatchResult{Record: at}, nil
 		}
@@ -901,7 +901,7 @@ func (a *pending) interruptHere(ctx workflow.Context, in activities.InterruptInp
 
 // interrupt tells the activity to end, in its process.
 func (a *pending) interrupt(in activities.InterruptInput) activities.Interrupted {
-	if in.UnlessAboutToAsk && a.watching.Polls <= in.Polls {
+	if in.UnlessAboutToPoll && a.watching.Polls <= in.Polls {
 		return activities.Interrupted{LeftAlone: true}
 	}
 	a.interrupted = true

@@ -3,6 +3,7 @@ package workflows
 import (
 	"time"
 
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"ringback/activities"
@@ -10,27 +11,29 @@ import (
 )
 
 const (
-	// pollTimeout bounds one poll inside a workflow task; the source's own timeout is
-	// shorter.
+	// pollTimeout bounds one poll inside a workflow task; the source's own is shorter.
 	pollTimeout = 2 * time.Minute
 	// repollLifetime is how long a redelivery waits for the answer to its one poll.
 	repollLifetime = time.Minute
 )
 
-// pollFirst makes the first poll inside the workflow task where that is allowed, or
-// the one poll of a redelivery. It is false where the run ends before that was made.
-func (r *run) pollFirst(ctx workflow.Context) bool {
-	if r.repolling() {
-		return r.repoll(ctx)
-	}
-	if r.in.Redelivery == nil && r.in.Carried == nil && r.in.Policy.Poll.InitialDelayMS == 0 && r.op.Watching() {
-		r.pollInTask(ctx)
-	}
-	return true
+// watchRun is a Watch activity that was started, and its record at that time.
+type watchRun struct {
+	*activityRun
+	began operation.WatchRecord
 }
 
-// pollInTask polls inside the workflow task, and reports whether it did: a source
-// that was slow lately is left to a Watch activity.
+// pollFirst polls inside the workflow task where that is allowed. A redelivery polls once.
+func (r *run) pollFirst(ctx workflow.Context) {
+	switch {
+	case r.repolling():
+		r.repoll(ctx)
+	case r.in.Redelivery == nil && r.in.Carried == nil && r.in.Policy.Poll.InitialDelayMS == 0 && r.op.Watching():
+		r.pollInTask(ctx)
+	}
+}
+
+// pollInTask polls inside the workflow task, unless the source was slow lately.
 func (r *run) pollInTask(ctx workflow.Context) bool {
 	record, begun := r.op.Watch(), r.now()
 	local := workflow.WithLocalActivityOptions(ctx, localOptions(pollTimeout))
@@ -45,23 +48,32 @@ func (r *run) pollInTask(ctx workflow.Context) bool {
 		return false
 	default:
 		record.BeginPoll(result.BegunAt)
-		record.EndPoll(result.BegunAt, result.EndedAt, result.Observation, !result.Free)
+		record.EndPoll(result.BegunAt, result.EndedAt, result.Observation, !result.Uncounted)
 		record.NotBefore = result.NotBefore
 	}
 	r.op.RecordWatch(record)
 	return true
 }
 
+// localOptions are for one poll or attempt inside a workflow task. The SDK must not
+// retry it: a killed worker would forget how often it was made.
+func localOptions(timeout time.Duration) workflow.LocalActivityOptions {
+	return workflow.LocalActivityOptions{
+		ScheduleToCloseTimeout: timeout + time.Minute,
+		RetryPolicy:            &temporal.RetryPolicy{MaximumAttempts: 1},
+	}
+}
+
 func (r *run) query() operation.Query {
 	return operation.Query{OperationID: r.in.Start.OperationID, Method: r.in.Start.Method, Reference: r.in.Start.Reference}
 }
 
-// watchInput is the input of the next Watch activity, which starts in this workflow task.
+// watchInput is the input of the Watch activity that starts in this workflow task.
 func (r *run) watchInput(ctx workflow.Context, policy operation.PollPolicy, acceptedAt operation.Time) activities.WatchInput {
 	record := r.op.Watch()
 	record.PollNow = record.PollNow || r.pollNow
 	r.pollNow, r.statusPushed = false, false
-	r.watchTask = workflow.GetInfo(ctx).GetCurrentHistoryLength()
+	r.watchBegunIn = workflow.GetInfo(ctx).GetCurrentHistoryLength()
 	return activities.WatchInput{
 		Key: r.in.Start.Key(), Source: r.in.Source, Query: r.query(), Policy: policy,
 		AcceptedAt: acceptedAt, Known: r.op.LastStatus(), Record: record,
@@ -69,17 +81,15 @@ func (r *run) watchInput(ctx workflow.Context, policy operation.PollPolicy, acce
 }
 
 // awaitOutdated waits until the watch has ended, or is to be stopped. "Poll now" stops
-// it after the poll in flight, unless it is about to poll anyway: so no number of
-// pushes keeps it from polling. It uses no timer: one that fires in the workflow task
-// that closes the run would have the server refuse that task, and the attempt in it
-// be made again.
-func (r *run) awaitOutdated(ctx workflow.Context, t *task, began operation.WatchRecord) {
+// it after the poll in flight, unless it is about to poll anyway. It uses no timer,
+// whose event could have the server refuse the workflow task that closes the run.
+func (r *run) awaitOutdated(ctx workflow.Context, t *watchRun) {
 	outdated := func() bool {
 		return t.ready() || r.continuesAsNew() || !r.op.Watching() || r.statusPushed
 	}
 	for {
 		r.await(ctx, func() bool { return outdated() || r.pollNow })
-		unless := activities.InterruptInput{UnlessAboutToAsk: began.PollNow || began.Repeat, Polls: began.Polls}
+		unless := activities.InterruptInput{UnlessAboutToPoll: t.began.PollNow || t.began.Repeat, Polls: t.began.Polls}
 		if outdated() || t.stopUnless(ctx, unless) {
 			return
 		}
@@ -87,13 +97,14 @@ func (r *run) awaitOutdated(ctx workflow.Context, t *task, began operation.Watch
 	}
 }
 
-// recordWatch takes over how far a Watch activity came since it began.
-func (r *run) recordWatch(ctx workflow.Context, t *task, began operation.WatchRecord) {
-	r.watchTask = 0
+// endWatch stops the Watch activity and records how far it came.
+func (r *run) endWatch(ctx workflow.Context, t *watchRun) {
+	t.stop(ctx)
+	r.watchBegunIn = 0
 	var result activities.WatchResult
 	err := t.future.Get(ctx, &result)
 	if err != nil {
-		result.Record = began
+		result.Record = t.began
 		mergeRecorded(&result.Record, t.pending.Watch, err)
 	}
 	observed := r.op.RecordWatch(result.Record)
@@ -106,29 +117,25 @@ func (r *run) recordWatch(ctx workflow.Context, t *task, began operation.WatchRe
 	}
 }
 
-// repolling reports whether a redelivery has still to make its one poll. The end of
-// that poll's watch is not the end of the operation's.
+// repolling reports whether a redelivery has still to make its one poll.
 func (r *run) repolling() bool { return r.in.Redelivery != nil && r.in.Redelivery.Repoll }
 
-// repoll polls once before the previous run's callback is delivered again. It is
-// false where the run continues as new before that was decided.
-func (r *run) repoll(ctx workflow.Context) bool {
+// repoll polls once before it redelivers. A run that is to continue as new leaves that
+// to the next.
+func (r *run) repoll(ctx workflow.Context) {
 	if !r.pollInTask(ctx) {
 		polled := r.op.Watch()
 		once := operation.PollPolicy{IntervalMS: operation.MinPollGap.Milliseconds(), MaxPolls: polled.CountedPolls() + 1, LifetimeMS: repollLifetime.Milliseconds()}
-		r.watch(ctx, once, r.now(), func(ctx workflow.Context, t *task, _ operation.WatchRecord) {
-			r.await(ctx, func() bool { return t.ready() || r.continuesAsNew() || !r.op.Watching() })
-		})
+		t := r.startWatch(ctx, once, r.now())
+		r.await(ctx, func() bool { return t.ready() || r.continuesAsNew() || !r.op.Watching() })
+		r.endWatch(ctx, t)
 	}
-	if r.continuesAsNew() {
-		return false
+	if !r.continuesAsNew() {
+		r.redeliver()
 	}
-	r.redeliver()
-	return true
 }
 
-// redeliver makes the previous run's last callback due, unless the source reported
-// another status.
+// redeliver makes the previous run's last callback due, unless there is another status.
 func (r *run) redeliver() {
 	r.in.Redelivery = new(*r.in.Redelivery)
 	r.in.Redelivery.Repoll = false

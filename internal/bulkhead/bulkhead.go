@@ -1,6 +1,6 @@
-// Package bulkhead bounds how many calls to one target (an endpoint, one of its
-// hosts, or a source) are in flight in this worker, with a smaller share for calls
-// inside workflow tasks, and remembers how fast the target answered lately.
+// Package bulkhead bounds how many calls to one target are in flight in this worker,
+// with a smaller share for those inside workflow tasks, and remembers how fast the
+// target answered.
 package bulkhead
 
 import (
@@ -11,13 +11,12 @@ import (
 )
 
 const (
-	// FastWithin is the longest recent answer that still lets a target be called
-	// inside a workflow task, where a slow call blocks that run's Updates.
+	// FastWithin is the longest recent answer that allows calls inside a workflow task,
+	// where a slow one blocks that run's Updates.
 	FastWithin = time.Second
 	// DefaultLimit is how many calls may be in flight where no limit is set.
 	DefaultLimit = 256
-	// maxLocal is how many of them may be made inside workflow tasks, of the
-	// worker's 1,000 slots for those.
+	// maxLocal is how many of them may be inside workflow tasks, of the worker's 1,000 slots.
 	maxLocal = 32
 	// recentKept is how many recent answers are looked at.
 	recentKept = 8
@@ -29,11 +28,9 @@ type From int
 const (
 	// Activity is a regular activity: a slow call blocks nothing else.
 	Activity From = iota
-	// WorkflowTask allows a call only where the recent answers came within
-	// [FastWithin], and only up to a small share of the limit.
+	// WorkflowTask allows a call only where recent answers came within [FastWithin].
 	WorkflowTask
-	// WorkflowTaskProbe is WorkflowTask where a target of which nothing is known
-	// may be called as well, once at a time.
+	// WorkflowTaskProbe also allows one call to a target of which nothing is known.
 	WorkflowTaskProbe
 )
 
@@ -61,8 +58,7 @@ type Bulkhead struct {
 	seen   int
 }
 
-// New is a bulkhead for limit calls in flight, [DefaultLimit] if limit is not
-// positive.
+// New is a bulkhead for limit calls in flight, [DefaultLimit] if limit is not positive.
 func New(limit int) *Bulkhead {
 	if limit <= 0 {
 		limit = DefaultLimit
@@ -70,8 +66,7 @@ func New(limit int) *Bulkhead {
 	return &Bulkhead{mu: new(sync.Mutex), limit: limit, localLimit: min(maxLocal, limit)}
 }
 
-// Part is a bulkhead within b for limit calls in flight, which count in b as
-// well. It remembers its own answers alone.
+// Part is a bulkhead within b, whose calls count in b as well.
 func (b *Bulkhead) Part(limit int) *Bulkhead {
 	part := New(limit)
 	part.mu, part.whole = b.mu, b
@@ -106,8 +101,7 @@ func (b *Bulkhead) Acquire(from From) (*Slot, error) {
 	return b.acquire(1, ErrLocalFull)
 }
 
-// acquire takes a slot and so much of the share of workflow tasks; without room
-// for that, the error is localFull.
+// acquire takes a slot and so much of the share of workflow tasks, or fails with localFull.
 func (b *Bulkhead) acquire(local int, localFull error) (*Slot, error) {
 	for one := b; one != nil; one = one.whole {
 		switch {
@@ -140,8 +134,7 @@ func (b *Bulkhead) remember(took time.Duration) {
 	b.seen++
 }
 
-// Slot is the place of one call in flight. It is given back once, by Release or
-// by Cancel.
+// Slot is the place of one call in flight, given back once by Release or Cancel.
 type Slot struct {
 	b     *Bulkhead
 	local int
@@ -154,8 +147,7 @@ func (s *Slot) Release(took time.Duration) {
 	s.b.remember(took)
 }
 
-// Cancel gives the slot back where the call was not made after all, which says
-// nothing about the target.
+// Cancel gives the slot back where the call was not made after all.
 func (s *Slot) Cancel() {
 	s.slow.Stop()
 	s.b.mu.Lock()

@@ -1,15 +1,11 @@
 package operation
 
-// Filter says which operations a bulk redelivery is about: those whose latest
-// run closed within the period, at the endpoint, with the status and outcome.
-// Zero fields filter nothing.
+// Filter says which operations a bulk redelivery is about, by their latest run.
 type Filter struct {
 	Endpoint string `json:"endpoint,omitempty"`
-	// Status is the last status recorded, which only exhausted, gone and expired runs
-	// have.
+	// Status is the last one recorded, which only exhausted, gone and expired runs have.
 	Status string `json:"status,omitempty"`
-	// Outcome is one of Redeliverable, or with force OutcomeAcknowledged;
-	// empty: all of them.
+	// Outcome is one of Redeliverable, or with force OutcomeAcknowledged; empty: all of them.
 	Outcome Outcome `json:"outcome,omitzero"`
 	// Since and Until bound when the run closed: Since <= closed < Until.
 	Since Time `json:"since,omitzero"`
@@ -24,10 +20,10 @@ func (f Filter) Outcomes(force bool) []Outcome {
 	switch {
 	case f.Outcome != OutcomeNone:
 		return []Outcome{f.Outcome}
-	case force && f.Status == "":
-		return append([]Outcome{OutcomeAcknowledged}, Redeliverable...)
 	case f.Status != "":
 		return []Outcome{OutcomeExhausted, OutcomeGone, OutcomeExpired}
+	case force:
+		return append([]Outcome{OutcomeAcknowledged}, Redeliverable...)
 	}
 	return Redeliverable
 }
@@ -43,8 +39,7 @@ type BulkRedeliveryRequest struct {
 	Filter Filter `json:"filter,omitzero"`
 	// DryRun counts and shows a sample, and starts nothing.
 	DryRun bool `json:"dry_run,omitempty"`
-	// RatePerSecond is the most operations to redeliver in a second; 0 is
-	// DefaultRatePerSecond.
+	// RatePerSecond is the most operations to redeliver in a second; 0: DefaultRatePerSecond.
 	RatePerSecond float64 `json:"rate_per_second,omitempty"`
 	// Force delivers also what was acknowledged.
 	Force  bool   `json:"force,omitempty"`
@@ -56,13 +51,12 @@ type BulkRedeliveryRequest struct {
 // BulkRedeliveryPhase is what a bulk redelivery is doing.
 type BulkRedeliveryPhase string
 
-// The phases of a bulk redelivery.
+// The phases. An operator who cancels or terminates the run ends it.
 const (
 	BulkRedeliveryRunning BulkRedeliveryPhase = "running"
 	BulkRedeliveryStopped BulkRedeliveryPhase = "stopped"
 	BulkRedeliveryDone    BulkRedeliveryPhase = "done"
-	// BulkRedeliveryEnded: an operator cancelled or terminated its run.
-	BulkRedeliveryEnded BulkRedeliveryPhase = "ended"
+	BulkRedeliveryEnded   BulkRedeliveryPhase = "ended"
 )
 
 // BulkRedelivery is a bulk redelivery as the API shows it.
@@ -72,11 +66,9 @@ type BulkRedelivery struct {
 	Filter        Filter              `json:"filter"`
 	RatePerSecond float64             `json:"rate_per_second"`
 	Force         bool                `json:"force,omitempty"`
-	// By is who asked for it, and Reason why.
-	By     string `json:"by"`
-	Reason string `json:"reason,omitempty"`
-	// Matched counts the runs that the filter matched when it began. Each of
-	// them is done, failed or skipped in the end.
+	By            string              `json:"by"`
+	Reason        string              `json:"reason,omitempty"`
+	// Matched counts the runs that the filter matched when it began.
 	Matched int `json:"matched"`
 	BulkRedeliveryProgress
 	StartedAt Time   `json:"started_at"`
@@ -91,91 +83,14 @@ type BulkRedeliveryProgress struct {
 	Done int `json:"done"`
 	// Failed counts those that could not be redelivered; Failures are the latest of them.
 	Failed int `json:"failed"`
-	// Skipped counts those that need no new run, or may have none: there is a newer run
-	// that is open, acknowledged or matched by itself, or there is no callback.
+	// Skipped counts those with a newer run that is open, acknowledged or matched by
+	// itself, and those without a callback.
 	Skipped  int       `json:"skipped"`
 	Failures []Failure `json:"failures,omitempty"`
 }
 
 // Processed is how many of the matched runs were processed.
 func (p BulkRedeliveryProgress) Processed() int { return p.Done + p.Failed + p.Skipped }
-
-// Failure is an operation that could not be redelivered, and why.
-type Failure struct {
-	Key
-	Detail string `json:"detail"`
-}
-
-// MaxFailures is how many failures a bulk redelivery shows: the latest.
-const MaxFailures = 20
-
-// DryRun is what a bulk redelivery would match.
-type DryRun struct {
-	Filter Filter `json:"filter"`
-	// Matched counts the runs that the filter matches now.
-	Matched int `json:"matched"`
-	// Sample are up to MaxSample of the operations, newest first.
-	Sample []Summary `json:"sample"`
-}
-
-// MaxSample is how many operations a dry run shows.
-const MaxSample = 20
-
-// BulkRedeliveryPage is the most recent bulk redeliveries, newest first.
-type BulkRedeliveryPage struct {
-	Redeliveries []BulkRedelivery `json:"redeliveries"`
-}
-
-// RedeliveryNote says who redelivered an operation, and why.
-type RedeliveryNote struct {
-	// By is the name of the API key.
-	By     string `json:"by"`
-	Reason string `json:"reason,omitempty"`
-	// BulkRedeliveryID is the bulk redelivery that it was a part of; else empty.
-	BulkRedeliveryID string `json:"redeliveries_id,omitempty"`
-	// PreviousRunID is the run that was redelivered.
-	PreviousRunID string `json:"previous_run_id"`
-}
-
-// CountQuery filters and groups GET /v1/operations/count.
-type CountQuery struct {
-	ListQuery
-	// GroupBy is GroupByEndpoint, GroupByOutcome or empty.
-	GroupBy string
-}
-
-// The values of CountQuery.GroupBy.
-const (
-	GroupByEndpoint = "endpoint"
-	GroupByOutcome  = "outcome"
-)
-
-// OperationsCount is the response of GET /v1/operations/count.
-type OperationsCount struct {
-	Count int `json:"count"`
-	// Exact says that operations were counted; otherwise runs were, which may be more.
-	Exact  bool         `json:"exact"`
-	Groups []CountGroup `json:"groups,omitempty"`
-}
-
-// CountGroup is the count of one endpoint or of one outcome.
-type CountGroup struct {
-	Endpoint string  `json:"endpoint,omitempty"`
-	Outcome  Outcome `json:"outcome,omitzero"`
-	Count    int     `json:"count"`
-}
-
-// BulkRedeliveryPosition is how far a bulk redelivery came in the list of the runs that
-// it matched, and what was counted up to there.
-type BulkRedeliveryPosition struct {
-	// PageToken is the token of the current page; empty: the first.
-	PageToken string `json:"page_token,omitempty"`
-	// After is the last run of that page that was processed; empty: none.
-	After    string                 `json:"after,omitempty"`
-	Progress BulkRedeliveryProgress `json:"progress"`
-	// Over says that no page is left.
-	Over bool `json:"over,omitempty"`
-}
 
 // Add counts the result of one operation.
 func (p *BulkRedeliveryProgress) Add(k Key, r Redelivered) {
@@ -189,6 +104,42 @@ func (p *BulkRedeliveryProgress) Add(k Key, r Redelivered) {
 		p.Failures = append(p.Failures, Failure{Key: k, Detail: r.Detail})
 		p.Failures = p.Failures[max(0, len(p.Failures)-MaxFailures):]
 	}
+}
+
+// Failure is an operation that could not be redelivered, and why.
+type Failure struct {
+	Key
+	Detail string `json:"detail"`
+}
+
+// The most failures that a bulk redelivery shows, and operations that a dry run does.
+const (
+	MaxFailures = 20
+	MaxSample   = 20
+)
+
+// DryRun is what a bulk redelivery would match now.
+type DryRun struct {
+	Filter  Filter `json:"filter"`
+	Matched int    `json:"matched"`
+	// Sample are up to MaxSample of the operations, newest first.
+	Sample []Summary `json:"sample"`
+}
+
+// BulkRedeliveryPage is the most recent bulk redeliveries, newest first.
+type BulkRedeliveryPage struct {
+	Redeliveries []BulkRedelivery `json:"redeliveries"`
+}
+
+// BulkRedeliveryPosition is how far a bulk redelivery came in the list of matched runs.
+type BulkRedeliveryPosition struct {
+	// PageToken is the token of the current page; empty: the first.
+	PageToken string `json:"page_token,omitempty"`
+	// After is the last run of that page that was processed; empty: none.
+	After    string                 `json:"after,omitempty"`
+	Progress BulkRedeliveryProgress `json:"progress"`
+	// Over says that no page is left.
+	Over bool `json:"over,omitempty"`
 }
 
 // RedeliveryVerdict is the result of one operation of a bulk redelivery.
@@ -215,7 +166,6 @@ type RunRef struct {
 
 // RunPage is one page of the runs that a filter matches, newest first.
 type RunPage struct {
-	Runs []RunRef
-	// NextPageToken is empty after the last page.
+	Runs          []RunRef
 	NextPageToken string
 }

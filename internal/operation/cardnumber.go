@@ -19,8 +19,8 @@ var (
 	sixteenUp  = thirteenUp[3:]
 )
 
-// brands are the prefixes that the card schemes publish. They are what keeps
-// an ordinary order number, of which one in ten passes Luhn, out of the net.
+// brands are the prefixes that the card schemes publish. They spare ordinary order
+// numbers, of which one in ten passes Luhn.
 var brands = []brand{
 	{"4", "4", []int{13, 16, 19}},   // Visa
 	{"51", "55", []int{16}},         // Mastercard
@@ -50,15 +50,13 @@ const (
 	maskKeepTail = 4
 )
 
-// LooksLikeCardNumber reports whether s holds a card number: 13 to 19 digits,
-// together or grouped by single spaces or dashes, with a card brand's prefix
-// at a length of that brand, and a right Luhn digit. Digits within a UUID or a
-// digest are none: one UUID in 2,500 would be refused.
+// LooksLikeCardNumber reports whether s holds 13 to 19 digits, together or grouped by
+// single spaces or dashes, with a card brand's prefix and length and a right Luhn
+// digit. Digits within a UUID or a digest don't count: one UUID in 2,500 would be
+// refused.
 func LooksLikeCardNumber(s string) bool { return len(cardNumbers(s)) > 0 }
 
-// MaskCardNumbers replaces the digits of every card number in s by asterisks,
-// but for its first six and last four, so that nothing in the result looks
-// like a card number.
+// MaskCardNumbers replaces all but the first six and last four digits of every card number.
 func MaskCardNumbers(s string) string {
 	// What a mask leaves over can be the beginning of another number.
 	for found := cardNumbers(s); len(found) > 0; found = cardNumbers(s) {
@@ -73,31 +71,35 @@ func MaskCardNumbers(s string) string {
 	return s
 }
 
-// cardNumbers are the card numbers in s, each as the positions of its digits.
+// cardNumbers are the card numbers in s, each as the positions of its digits. One may
+// begin at any group of digits, as in "2026-11-21 4111 1111 1111 1111".
 func cardNumbers(s string) [][]int {
 	var found [][]int
-	for _, groups := range digitGroups(s) {
-		for first := range groups {
-			var positions []int
-			for _, group := range groups[first:] {
-				positions = append(positions, group...)
-				if len(positions) > longestCard {
-					break
-				}
-				if isCardNumber(digitsAt(s, positions)) {
-					found = append(found, slices.Clone(positions))
-				}
+	digit := func(i int) bool { return i >= 0 && i < len(s) && s[i] >= '0' && s[i] <= '9' }
+	for first := range len(s) {
+		if !digit(first) || digit(first-1) {
+			continue
+		}
+		var positions []int
+		for i := first; len(positions) < longestCard && (digit(i) || digit(i-1) && isSeparator(s, i)); i++ {
+			if !digit(i) {
+				continue
+			}
+			positions = append(positions, i)
+			if !digit(i+1) && isCardNumber(digitsAt(s, positions)) {
+				found = append(found, slices.Clone(positions))
 			}
 		}
 	}
 	return outsideOfRandom(s, found)
 }
 
+func isSeparator(s string, i int) bool { return i < len(s) && (s[i] == ' ' || s[i] == '-') }
+
 // random are UUIDs (RFC 9562) and hexadecimal digests of the usual lengths.
 var random = regexp.MustCompile(`(?i)\b(?:[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}|[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64})\b`)
 
-// outsideOfRandom leaves out what lies within a UUID or a digest that has a
-// letter: its digits stand together by chance.
+// outsideOfRandom leaves out what lies within a UUID or a digest that has a letter.
 func outsideOfRandom(s string, found [][]int) [][]int {
 	if len(found) == 0 {
 		return nil
@@ -109,31 +111,6 @@ func outsideOfRandom(s string, found [][]int) [][]int {
 			return within && strings.ContainsAny(s[span[0]:span[1]], "abcdefABCDEF")
 		})
 	})
-}
-
-// digitGroups are the positions of s's digits: in chains of groups that single
-// spaces or dashes join. A number may begin at any group of a chain, as in
-// "2026-11-21 4111 1111 1111 1111".
-func digitGroups(s string) [][][]int {
-	var chains [][][]int
-	lastDigit := -3
-	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
-			continue
-		}
-		joined := i == lastDigit+2 && (s[lastDigit+1] == ' ' || s[lastDigit+1] == '-')
-		switch {
-		case i == lastDigit+1:
-			chain := chains[len(chains)-1]
-			chain[len(chain)-1] = append(chain[len(chain)-1], i)
-		case joined:
-			chains[len(chains)-1] = append(chains[len(chains)-1], []int{i})
-		default:
-			chains = append(chains, [][]int{{i}})
-		}
-		lastDigit = i
-	}
-	return chains
 }
 
 func digitsAt(s string, positions []int) string {

@@ -1,24 +1,17 @@
 package operation
 
-import (
-	"crypto/sha256"
-	"encoding/base32"
-	"strings"
-	"time"
-)
+import "time"
 
 // Callback is one message about one status of one operation.
 type Callback struct {
-	// ID is constant for the callback's whole life, redeliveries included:
-	// the receiver's key against duplicates, sent as webhook-id.
+	// ID is sent as webhook-id, constant for the callback's whole life.
 	ID          string      `json:"id"`
 	Key         Key         `json:"key"`
 	Reference   Reference   `json:"reference,omitzero"`
 	Final       bool        `json:"final"`
 	Reason      string      `json:"reason,omitempty"`
 	Observation Observation `json:"observation"`
-	// Dialect is the endpoint's when the operation was started; empty: the one that
-	// it has now.
+	// Dialect is the endpoint's at the operation's start; empty: the one that it has now.
 	Dialect string `json:"dialect,omitempty"`
 	// Notice is set where the callback is a notice to the operators of Ringback.
 	Notice *Notice `json:"notice,omitempty"`
@@ -37,14 +30,6 @@ const (
 	// ReasonRevoked: the delivery was ended by a revocation.
 	ReasonRevoked = "revoked"
 )
-
-// CallbackID is the id of the callback about a status of an operation. It is derived,
-// so that a status that returns and a redelivery have the same one. It holds no "."
-// (Standard Webhooks).
-func CallbackID(key Key, status string) string {
-	sum := sha256.Sum256([]byte(key.WorkflowID() + "\x00" + status))
-	return "cb_" + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:])[:26])
-}
 
 // Verdict says whether one attempt was acknowledged, by its dialect's rule.
 type Verdict string
@@ -102,8 +87,7 @@ type Delivery struct {
 	NextAttemptAt *Time     `json:"next_attempt_at,omitempty"`
 }
 
-// AttemptsKept is how many attempts of a delivery are kept, so that a run's size does
-// not grow with k.
+// AttemptsKept is how many attempts of a delivery are kept, whatever k is.
 const AttemptsKept = 50
 
 // KeepNewest drops all but the newest AttemptsKept.

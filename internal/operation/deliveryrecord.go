@@ -8,19 +8,16 @@ import (
 // ReasonUnseen is the reason of an attempt that was recorded and whose result was lost.
 const ReasonUnseen = "the end of the attempt was not seen"
 
-// DeliveryRecord counts the attempts of one delivery against k. Each attempt is
-// recorded before it is sent, and completed with its verdict.
+// DeliveryRecord counts the attempts of one delivery against k.
 type DeliveryRecord struct {
 	Delivery Delivery `json:"delivery"`
 	// Made counts the attempts of this delivery; a redelivery begins at 0.
 	Made int `json:"made"`
 	// NotBefore holds the next attempt back (Retry-After, where it is honoured).
 	NotBefore Time `json:"not_before,omitzero"`
-	// EndedAt is when the last attempt ended, set where the attempt's own times are
-	// in the future of the clock that h is counted by now.
+	// EndedAt is when the last attempt ended, where the clock was set back since.
 	EndedAt Time `json:"ended_at,omitzero"`
-	// Status and Polls are the operation's when the delivery began: the API may read
-	// the operation's state from this record alone.
+	// Status and Polls are the operation's when the delivery began, for the API.
 	Status *Status `json:"status,omitempty"`
 	Polls  int     `json:"polls,omitempty"`
 	// Partial is as in WatchRecord.
@@ -53,9 +50,8 @@ func (r *DeliveryRecord) BeginAttempt(at Time) {
 	r.EndedAt, r.Delivery.NextAttemptAt = Time{}, nil
 }
 
-// EndAttempt completes the latest attempt. ended is DeliveryGone where the delivery
-// is over without an acknowledgement, for that reason; notBefore is the receiver's
-// Retry-After, where that is honoured.
+// EndAttempt completes the latest attempt. ended is DeliveryGone, for that reason,
+// where no other is to follow; notBefore is the receiver's Retry-After.
 func (r *DeliveryRecord) EndAttempt(a Attempt, ended DeliveryOutcome, reason string, notBefore Time) {
 	*r.Last() = a
 	r.NotBefore = notBefore
@@ -67,8 +63,7 @@ func (r *DeliveryRecord) EndAttempt(a Attempt, ended DeliveryOutcome, reason str
 	}
 }
 
-// Interrupt completes an attempt whose result was lost. It counts as having lasted
-// for its timeout, so that two attempts never overlap.
+// Interrupt completes an attempt whose result was lost, as one that lasted for its timeout.
 func (r *DeliveryRecord) Interrupt(timeout time.Duration, reason string) {
 	if last := r.Last(); last != nil && last.Verdict == "" {
 		last.Verdict, last.Reason, last.TookMS = Unacknowledged, reason, timeout.Milliseconds()
@@ -82,41 +77,6 @@ func (r *DeliveryRecord) Exhaust(k int) {
 	}
 }
 
-// ended is when the last attempt of this delivery ended; zero before the first.
-func (r *DeliveryRecord) ended() Time {
-	switch {
-	case r.Made == 0 || r.Last() == nil:
-		return Time{}
-	case !r.EndedAt.IsZero():
-		return r.EndedAt
-	}
-	return r.Last().End()
-}
-
-// Due is when the next attempt is due: h after the end of the last; zero: at once.
-func (r *DeliveryRecord) Due(h time.Duration) Time {
-	due := r.NotBefore
-	if ended := r.ended(); !ended.IsZero() && ended.Add(h).After(due) {
-		due = ended.Add(h)
-	}
-	return due
-}
-
-// CatchUp counts h from now where the last attempt ended after latest, the latest
-// time that is possible: the clock was set back since, and the next attempt would be
-// late by as much. An interrupted attempt ends its timeout after it began, which may
-// lie in the future.
-func (r *DeliveryRecord) CatchUp(now, latest Time) {
-	ended := r.ended()
-	if !ended.After(latest) {
-		return
-	}
-	if !r.NotBefore.IsZero() {
-		r.NotBefore = r.NotBefore.Add(now.Sub(ended.Time))
-	}
-	r.EndedAt = now
-}
-
 // Clone shares no memory with the record.
 func (r *DeliveryRecord) Clone() DeliveryRecord {
 	cloned := *r
@@ -124,8 +84,8 @@ func (r *DeliveryRecord) Clone() DeliveryRecord {
 	return cloned
 }
 
-// newestInBrief is how many attempts Brief keeps: as many as one run of an activity
-// can add while its workflow cancels it, and few enough for an error's details.
+// newestInBrief is how many attempts Brief keeps: what one run of an activity can add
+// while its workflow cancels it, and what an error's details can hold.
 const newestInBrief = 3
 
 // Brief is the record with its newest attempts only.

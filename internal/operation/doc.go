@@ -1,5 +1,3 @@
-// Package operation is Ringback's domain: operations, observations, callbacks,
-// attempts and the rules between them ([Lifecycle]). It imports the standard library
-// only: no Temporal, no HTTP, no configuration. The words are those of the glossary
-// in README.md.
+// Package operation is Ringback's domain and its rules ([Lifecycle]). It imports the
+// standard library only. The words are those of docs/glossary.md.
 package operation

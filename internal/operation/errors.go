@@ -6,8 +6,7 @@ import (
 	"time"
 )
 
-// Problem is the stable kind of an error that a caller of the API can act on;
-// api/rest writes it as the last part of problem+json's type.
+// Problem is the kind of an error to a caller of the API, the last part of problem+json's type.
 type Problem string
 
 // The problems.
@@ -26,8 +25,7 @@ const (
 	ProblemNotRedeliverable Problem = "not-redeliverable"
 	// ProblemUnavailable: Temporal, or a core, does not answer.
 	ProblemUnavailable Problem = "unavailable"
-	// ProblemOverloaded: the request was refused for lack of capacity, and nothing
-	// was changed.
+	// ProblemOverloaded: refused for lack of capacity; nothing was changed.
 	ProblemOverloaded Problem = "overloaded"
 )
 

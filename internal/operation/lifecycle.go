@@ -1,10 +1,8 @@
 package operation
 
-// Lifecycle is the state machine of one operation: which callbacks are due, in
-// which order, and how the operation ends (promises 3, 4, 7, 8, 9 and 12 of
-// docs/promises.md). It is deterministic and does no I/O. observe.go has what a new
-// status does, deliveries.go the callbacks, ending.go revocation, withdrawal and the
-// outcome.
+// Lifecycle is the state machine of one operation: which callbacks are due, in which
+// order, and how it ends (promises 3, 4, 7, 8, 9 and 12). It is deterministic and does
+// no I/O.
 type Lifecycle struct {
 	options LifecycleOptions
 
@@ -16,8 +14,7 @@ type Lifecycle struct {
 	withdrawal *Withdrawal
 	revocation *Revocation
 
-	// callbacks holds one for each callback id, in the order in which they became
-	// due last.
+	// callbacks holds one for each callback id, in the order in which they became due last.
 	callbacks []callbackDelivery
 	// current is the delivery in progress, or nil.
 	current *DeliveryRecord
@@ -44,19 +41,17 @@ type LifecycleOptions struct {
 	Supersede string
 	// KnownStatus is one that the client has already.
 	KnownStatus string
-	// Continued is the record of the run that this one continues as new, or nil.
-	Continued *Record
+	// Carried is the record of the run that this one continues as new, or nil.
+	Carried *Record
 	// Previous is the record of the closed run that is redelivered, or nil.
 	Previous *Record
 	// Force delivers the previous run's callback also if it was acknowledged.
 	Force bool
-	// Repoll allows the source to report another status than the previous run's
-	// final one.
+	// Repoll allows the source to report another status than the previous run's final one.
 	Repoll bool
 }
 
-// Record is what a run hands on: on its close event to those who read or redeliver
-// it, and to the run that continues it as new.
+// Record is what a run hands on: to readers, to a redelivery, and to the run that continues it.
 type Record struct {
 	State State `json:"state"`
 	// Status is the last status, where the last answer was without one.
@@ -74,13 +69,18 @@ type Record struct {
 func NewLifecycle(o LifecycleOptions) *Lifecycle {
 	l := &Lifecycle{options: o}
 	switch {
-	case o.Continued != nil:
-		l.restore(*o.Continued)
-		l.continueRun(*o.Continued)
+	case o.Carried != nil:
+		r := *o.Carried
+		l.restore(r)
+		l.watchEnded, l.withdrawal, l.current = r.WatchEnded, r.Withdrawal, r.Delivery
+		if r.Watch != nil {
+			l.watch = *r.Watch
+		}
+		l.repeated, l.contradicted = r.State.Repeated, r.State.Contradicted
 	case o.Previous != nil:
 		l.restore(*o.Previous)
 		l.final = l.final && !(o.Repoll && l.revocation == nil)
-		l.supersedePending()
+		l.supersedeWaiting("") // the previous run was terminated
 	}
 	return l
 }
@@ -99,32 +99,13 @@ func (l *Lifecycle) restore(r Record) {
 	}
 }
 
-func (l *Lifecycle) continueRun(r Record) {
-	l.watchEnded, l.withdrawal, l.current = r.WatchEnded, r.Withdrawal, r.Delivery
-	if r.Watch != nil {
-		l.watch = *r.Watch
-	}
-	l.repeated, l.contradicted = r.State.Repeated, r.State.Contradicted
-}
-
-// supersedePending ends the deliveries that the previous run left pending, since it
-// was terminated.
-func (l *Lifecycle) supersedePending() {
-	for i := range l.callbacks {
-		if l.callbacks[i].delivery.Outcome == DeliveryPending {
-			l.callbacks[i].delivery.Outcome = DeliverySuperseded
-		}
-	}
-}
-
 // Watching reports whether the source is still to be polled.
 func (l *Lifecycle) Watching() bool { return !l.final && !l.watchEnded && l.withdrawal == nil }
 
 // Closed reports whether nothing is left to do.
 func (l *Lifecycle) Closed() bool { return !l.Watching() && !l.HasPending() }
 
-// State is the operation as the API shows it, without what only Temporal knows (run
-// id and UI address).
+// State is the operation as the API shows it, without the run id and the UI address.
 func (l *Lifecycle) State() State {
 	s := State{
 		Key: l.options.Key, Phase: l.phase(), Status: l.shownStatus(), Polls: l.watch.Polls,
@@ -173,8 +154,8 @@ func (l *Lifecycle) Record() Record {
 	return r
 }
 
-// partial reports whether the state holds more than the record of one activity shows,
-// which covers so many callbacks: a watch none, a delivery one.
+// partial reports whether the state holds more than an activity's record shows, which
+// covers so many callbacks: a watch none, a delivery one.
 func (l *Lifecycle) partial(callbacks int) bool {
 	return len(l.callbacks) > callbacks || l.revocation != nil || l.repeated > 0
 }

@@ -11,7 +11,7 @@ import (
 	"ringback/internal/operation"
 )
 
-// TestALifecycleHoldsItsPromisesInAnyOrder feeds a op facts in any order and
+// TestALifecycleHoldsItsPromisesInAnyOrder feeds an operation facts in any order and
 // holds what it does against a model that knows much less.
 func TestALifecycleHoldsItsPromisesInAnyOrder(t *testing.T) {
 	t.Parallel()

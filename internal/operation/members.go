@@ -7,8 +7,7 @@ import (
 	"slices"
 )
 
-// Members are the names and values in a JSON object, in order, up to the first
-// that is malformed; none if body is no object.
+// Members are the names and values in a JSON object, in order, up to the first malformed one.
 func Members(body []byte) iter.Seq2[string, json.RawMessage] {
 	return func(yield func(string, json.RawMessage) bool) {
 		tokens := json.NewDecoder(bytes.NewReader(body))
@@ -26,10 +25,9 @@ func Members(body []byte) iter.Seq2[string, json.RawMessage] {
 	}
 }
 
-// Contradicts reports whether a JSON object has one of the members twice with
-// different values, as {"status": 200, "status": 500} does: parsers disagree on
-// which of them counts, so neither does. same compares a name in the object with a
-// member's. Other members and nested objects are not compared.
+// Contradicts reports whether a JSON object has one of the members twice with different
+// values: parsers disagree on which of them counts. same compares a name in the object
+// with a member's.
 func Contradicts(body []byte, same func(name, member string) bool, members ...string) bool {
 	first := map[string][]byte{}
 	for name, value := range Members(body) {

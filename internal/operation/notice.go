@@ -1,11 +1,5 @@
 package operation
 
-import (
-	"crypto/sha256"
-	"encoding/base32"
-	"strings"
-)
-
 // The types of a notice.
 const (
 	// NoticeExhausted: k attempts of a delivery were made, none acknowledged.
@@ -18,8 +12,7 @@ const (
 	NoticeRecovered = "endpoint.recovered"
 )
 
-// Notice informs the operators of Ringback, at an endpoint of dialect standard: its
-// JSON is the body. A notice causes no other notice.
+// Notice is the body of a message to the operators of Ringback. It causes no other notice.
 type Notice struct {
 	Type string `json:"type"`
 	// Timestamp is when the event happened.
@@ -27,8 +20,7 @@ type Notice struct {
 	Data      NoticeData `json:"data"`
 }
 
-// NoticeData is what a notice is about. The fields after Reason are set for a
-// delivery.
+// NoticeData is what a notice is about; from OperationID on, of a delivery.
 type NoticeData struct {
 	// Endpoint is the one that the notice is about, not its recipient.
 	Endpoint string `json:"endpoint"`
@@ -42,14 +34,10 @@ type NoticeData struct {
 	RunID       string `json:"run_id,omitempty"`
 }
 
-// Callback is the notice as it is delivered to its recipient. The same notice has the
-// same id.
+// Callback is the notice as it is delivered. The same notice has the same id.
 func (n Notice) Callback(recipient string) Callback {
-	sum := sha256.Sum256([]byte(strings.Join([]string{
-		n.Type, n.Data.Endpoint, n.Data.OperationID, n.Data.CallbackID, n.Data.RunID, n.Timestamp.String(),
-	}, "\x00")))
 	return Callback{
-		ID:          "nt_" + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:])[:26]),
+		ID:          derivedID("nt_", n.Type, n.Data.Endpoint, n.Data.OperationID, n.Data.CallbackID, n.Data.RunID, n.Timestamp.String()),
 		Key:         Key{Endpoint: recipient, OperationID: n.Data.OperationID},
 		Final:       true,
 		Observation: Observation{Status: n.Type, BegunAt: n.Timestamp, ObservedAt: n.Timestamp},

@@ -4,8 +4,8 @@ import "strings"
 
 // Observation is a source's answer, or a status that its core pushed.
 type Observation struct {
-	// Status is the status in the source's vocabulary; empty where the source
-	// answered without one (Ukrcard: respStatus other than 200).
+	// Status is in the source's vocabulary; empty: answered without one (Ukrcard:
+	// respStatus is not 200).
 	Status string `json:"status,omitempty"`
 	// Raw are the answer's raw codes, as far as the source allows them.
 	Raw map[string]string `json:"raw,omitempty"`
@@ -15,8 +15,8 @@ type Observation struct {
 	ObservedAt Time `json:"observed_at"`
 }
 
-// Following is o, dated no earlier than before, where o is known to be newer although
-// the two were dated by different clocks. before may be nil.
+// Following is o, dated no earlier than before (nil: any), which is known to be older
+// although another clock dated it.
 func (o Observation) Following(before *Observation) Observation {
 	if before == nil {
 		return o
@@ -30,10 +30,9 @@ func (o Observation) Following(before *Observation) Observation {
 	return o
 }
 
-// Rules says what the statuses of one operation mean. They come from the source's kind
-// and the endpoint's configuration, and are in the workflow's input, so that a change
-// of the configuration does not reach open runs. An entry that ends in "*" matches
-// every status with that prefix.
+// Rules says what the statuses of one operation mean, by the source's kind and the
+// endpoint's configuration. An entry that ends in "*" matches every status with that
+// prefix.
 type Rules struct {
 	// Final statuses end the watch.
 	Final []string `json:"final"`
@@ -43,19 +42,16 @@ type Rules struct {
 	Revocable []string `json:"revocable"`
 	// Revoked is the status that a revocation records.
 	Revoked string `json:"revoked"`
-	// DeliversUnanswered delivers the last answer also where the polls are used up or
-	// the lifetime is over without a final status (Ukrcard's seed document).
+	// DeliversUnanswered delivers the last answer also without a final status (Ukrcard).
 	DeliversUnanswered bool `json:"rings_unanswered,omitempty"`
-	// NoAnswer are the raw codes of that callback where there was no answer
-	// (Ukrcard: respStatus 504).
+	// NoAnswer are the raw codes of that callback without any answer (Ukrcard: respStatus 504).
 	NoAnswer map[string]string `json:"no_answer,omitempty"`
 }
 
 // IsFinal reports whether status ends the watch.
 func (r Rules) IsFinal(status string) bool { return matches(r.Final, status) }
 
-// IsRevocable reports whether an operation with that last status, or none yet, may be
-// revoked.
+// IsRevocable reports whether an operation with that status, or none yet, may be revoked.
 func (r Rules) IsRevocable(status string) bool {
 	return status == "" || matches(r.Revocable, status)
 }

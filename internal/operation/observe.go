@@ -19,17 +19,13 @@ const (
 	ObservedStale ObservationResult = "stale"
 )
 
-// Observe records an observation. A final status is never stale: a core does not
-// take one back.
+// Observe records an observation. A final status is never stale.
 func (l *Lifecycle) Observe(o Observation) ObservationResult {
 	last := l.watch.Last
 	older := last != nil && o.BegunAt.Before(last.ObservedAt)
 	switch {
-	case l.final && (o.Status == "" || o.Status == l.status):
-		return ObservedSame
 	case l.final:
-		l.contradicted++
-		return ObservedContradiction
+		return l.observeAfterFinal(o.Status)
 	case o.Status == "" || o.Status == l.status:
 		return l.observeSame(o, older)
 	case older && !l.options.Rules.IsFinal(o.Status):
@@ -56,8 +52,7 @@ func (l *Lifecycle) observeSame(o Observation, older bool) ObservationResult {
 	return ObservedSame
 }
 
-// Push records a status that the core sent by itself. The last status again makes
-// no poll in flight stale.
+// Push records a status that the core sent by itself.
 func (l *Lifecycle) Push(status string, now Time) ObservationResult {
 	if status == l.status && !l.final {
 		return ObservedSame
@@ -65,8 +60,8 @@ func (l *Lifecycle) Push(status string, now Time) ObservationResult {
 	return l.Observe(Observation{Status: status, BegunAt: now, ObservedAt: now}.Following(l.watch.Last))
 }
 
-// RecordWatch takes over a watch's record and observes its last answer. A stale
-// answer costs no poll, and the poll is repeated.
+// RecordWatch takes over a watch's record and observes its last answer. A poll with a
+// stale answer costs nothing and is repeated.
 func (l *Lifecycle) RecordWatch(r WatchRecord) ObservationResult {
 	last := l.watch.Last
 	l.watch, l.watch.Last = r, last
@@ -80,8 +75,7 @@ func (l *Lifecycle) RecordWatch(r WatchRecord) ObservationResult {
 	return result
 }
 
-// isRecorded reports whether o was read before the last observation was recorded:
-// the watch began with it, or reported it before.
+// isRecorded reports whether o was read before the last observation was recorded.
 func (l *Lifecycle) isRecorded(o Observation) bool {
 	last := l.watch.Last
 	if last == nil || l.options.Rules.IsFinal(o.Status) && o.Status != l.status {
@@ -96,8 +90,8 @@ func (l *Lifecycle) isDelivered(status string) bool {
 	return l.options.Rules.Delivers(status) && (len(statuses) == 0 || slices.Contains(statuses, status))
 }
 
-// EndWatch ends the watch without a final status: polls used up, or lifetime over.
-// Where the rules deliver then, a callback about the last answer is due.
+// EndWatch ends the watch without a final status. Where the rules deliver then, a
+// callback about the last answer is due.
 func (l *Lifecycle) EndWatch(reason string, now Time) {
 	if l.watchEnded || l.final {
 		return
@@ -107,8 +101,7 @@ func (l *Lifecycle) EndWatch(reason string, now Time) {
 	if l.watch.Last != nil {
 		answer = *l.watch.Last
 	}
-	// That the watch ended is news also about a status that the client knew at the
-	// start, so only callbacks count here.
+	// The end is news also about a status that the client knew, so only callbacks count here.
 	if l.options.Rules.DeliversUnanswered && !l.hasCallback(answer.Status) {
 		l.enqueue(Callback{Reason: reason, Observation: answer})
 	}
@@ -124,6 +117,5 @@ func (l *Lifecycle) Watch() WatchRecord {
 	return w
 }
 
-// LastStatus is the last status observed, or empty. A later answer may have been
-// without one.
+// LastStatus is the last status observed; a later answer may have been without one.
 func (l *Lifecycle) LastStatus() string { return l.status }

@@ -11,8 +11,7 @@ type Key struct {
 // WorkflowID is the id of the operation's workflow: "<endpoint>/<operation id>".
 func (k Key) WorkflowID() string { return k.Endpoint + "/" + k.OperationID }
 
-// ParseWorkflowID is the inverse of [Key.WorkflowID]. An endpoint's name holds
-// no slash, an operation id may.
+// ParseWorkflowID is the inverse of [Key.WorkflowID]: an endpoint's name holds no slash.
 func ParseWorkflowID(id string) (Key, bool) {
 	endpoint, operationID, ok := strings.Cut(id, "/")
 	return Key{Endpoint: endpoint, OperationID: operationID}, ok
@@ -26,8 +25,7 @@ type Reference struct {
 	OrderID string `json:"order_id,omitempty"`
 }
 
-// Target is Paysera's own "callback" object in a start request: where to deliver, and
-// which statuses.
+// Target is Paysera's "callback" object in a start request.
 type Target struct {
 	URL      string   `json:"url,omitempty"`
 	Statuses []string `json:"statuses,omitempty"`
@@ -47,8 +45,7 @@ type StartRequest struct {
 // Key is the operation that the request is about.
 func (r StartRequest) Key() Key { return Key{Endpoint: r.Endpoint, OperationID: r.OperationID} }
 
-// Endpoint is a configured receiver as a start needs it, without secrets. Its rules
-// and policies go into the workflow's input (promise 14).
+// Endpoint is a configured receiver as a start needs it, without secrets.
 type Endpoint struct {
 	Name string
 	// Disabled refuses new operations; open ones go on.
@@ -62,8 +59,7 @@ type Endpoint struct {
 	PerOperationURL bool
 	// Methods are the allowed values of method; empty: method is refused.
 	Methods []string
-	// Statuses limits which statuses are delivered, unless the start has its own; empty:
-	// all.
+	// Statuses limits which statuses are delivered, unless the start has its own; empty: all.
 	Statuses []string
 	// Fields are the limits in the source's and the dialect's documents.
 	Fields []FieldRule

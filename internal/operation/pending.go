@@ -19,8 +19,7 @@ func (p Pending) Complete() bool {
 	return true
 }
 
-// Apply adds the records to the state of an open run. A closed state stays as it is:
-// it may be newer than the records.
+// Apply adds the records to the state of an open run. A closed state may be newer than they are.
 func (p Pending) Apply(s *State) {
 	if s.Phase == Closed {
 		return
@@ -45,8 +44,7 @@ func (p Pending) Apply(s *State) {
 	}
 }
 
-// showDelivery adds the record of a delivery, unless it has ended in the state, and
-// reports whether it is pending.
+// showDelivery adds a delivery's record, and reports whether it is pending.
 func (s *State) showDelivery(r DeliveryRecord) bool {
 	for i := range s.Deliveries {
 		shown := &s.Deliveries[i]

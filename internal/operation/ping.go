@@ -1,7 +1,6 @@
 package operation
 
-// PingPrefix begins the operation id of every test callback, so that logs show that it
-// is none of a real operation.
+// PingPrefix begins the operation id of every test callback.
 const PingPrefix = "ringback-ping-"
 
 // PingRequest is the body of POST /v1/endpoints/{endpoint}/ping.
@@ -10,8 +9,7 @@ type PingRequest struct {
 	URL string `json:"url,omitempty"`
 }
 
-// Ping is a test callback to an endpoint: its request and answer, with "[redacted]" for
-// secrets. It is not stored.
+// Ping is a test callback: its request and answer, with "[redacted]" for secrets.
 type Ping struct {
 	Endpoint string `json:"endpoint"`
 	// OperationID begins with PingPrefix; no operation has it.

@@ -2,13 +2,11 @@ package operation
 
 import "time"
 
-// Policy is how an operation is polled and its callbacks are delivered. Durations are
-// integer milliseconds, as everywhere in Ringback's JSON.
+// Policy is how an operation is polled and its callbacks are delivered.
 type Policy struct {
 	Poll     PollPolicy     `json:"poll"`
 	Delivery DeliveryPolicy `json:"delivery"`
-	// Supersede says what a newer status does to an older callback that is still
-	// pending: SupersedeLatest or SupersedeEvery.
+	// Supersede is SupersedeLatest or SupersedeEvery: what becomes of an older pending callback.
 	Supersede string `json:"supersede"`
 }
 
@@ -20,15 +18,13 @@ const (
 	SupersedeEvery = "every"
 )
 
-// PollPolicy is when the source is polled (promise 2). The first poll is made at once,
-// or after InitialDelayMS.
+// PollPolicy is when the source is polled (promise 2).
 type PollPolicy struct {
-	// ScheduleMS are the gaps between the beginnings of polls; the last gap
-	// repeats if MaxPolls allows more polls. Empty: IntervalMS is every gap.
+	// ScheduleMS are the gaps between the beginnings of polls, of which the last
+	// repeats. Empty: IntervalMS is every gap.
 	ScheduleMS []int64 `json:"schedule_ms,omitempty"`
 	IntervalMS int64   `json:"interval_ms,omitempty"`
-	// MaxPolls bounds the polls; 0: one more than the schedule has gaps, or
-	// with an interval no bound but the lifetime.
+	// MaxPolls bounds the polls; 0: one more than the schedule has gaps, or no bound.
 	MaxPolls       int   `json:"max_polls,omitempty"`
 	LifetimeMS     int64 `json:"lifetime_ms"`
 	InitialDelayMS int64 `json:"initial_delay_ms,omitempty"`

@@ -32,8 +32,8 @@ func (t Time) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 // MarshalJSON writes t as a JSON string of RFC 3339 with milliseconds.
 func (t Time) MarshalJSON() ([]byte, error) { return []byte(`"` + t.String() + `"`), nil }
 
-// UnmarshalText reads any RFC 3339 time and cuts it to the millisecond. It refuses one
-// whose year in UTC has not four digits: it could be written, and not read again.
+// UnmarshalText reads any RFC 3339 time whose year in UTC has four digits, cut to the
+// millisecond.
 func (t *Time) UnmarshalText(text []byte) error {
 	parsed, err := time.Parse(time.RFC3339, string(text))
 	if err != nil || parsed.UTC().Year() < 0 || parsed.UTC().Year() > 9999 {

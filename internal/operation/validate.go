@@ -9,10 +9,9 @@ import (
 	"unicode/utf8"
 )
 
-// FieldRule is the limit on one field of a request: Ringback's own, below, or
-// that of a source's or a receiver's document. The API, the workflows, the
-// command line and the tests read the same rules; openapi.yaml repeats
-// Ringback's own, and a test of the API compares.
+// FieldRule is the limit on one field of a request: Ringback's own, below, or that of a
+// source's or a receiver's document. The API, the workflows and the command line read
+// the same rules; openapi.yaml repeats them, and a test compares.
 type FieldRule struct {
 	// Field is the JSON path, such as "operation_id" or "reference.order_id".
 	Field    string
@@ -39,8 +38,7 @@ var (
 		Field: "endpoint", Required: true, MaxLength: 50,
 		Pattern: regexp.MustCompile(`^[A-Za-z0-9_-]+$`), Alphabet: "letters, digits, _ and -",
 	}
-	// OperationIDRule is the widest: a source's own is closer. Whether an id may
-	// look like a card number is the endpoint's to say.
+	// OperationIDRule is the widest; a source's own is closer.
 	OperationIDRule = FieldRule{Field: "operation_id", Required: true, MaxLength: 255}
 	// StatusRule is for a status of any source; an empty push means poll now.
 	StatusRule = FieldRule{
@@ -89,8 +87,7 @@ func (r FieldRule) fault(detail string) *FieldError {
 	return &FieldError{Field: r.Field, Detail: detail}
 }
 
-// CheckText is what is wrong with any text that a caller sends, or "": it is
-// one line of sound Unicode.
+// CheckText is what is wrong with any text that a caller sends, or "".
 func CheckText(text string) string {
 	switch {
 	case !utf8.ValidString(text):

@@ -2,35 +2,30 @@ package operation
 
 import "time"
 
-// MinPollGap is the least time between the beginnings of two polls where the second
-// was requested by "poll now", or repeats one whose answer was dropped or lost.
+// MinPollGap is the least time between two polls where the second was requested or
+// repeats a lost one.
 const MinPollGap = time.Second
 
 // WatchRecord counts the polls of an operation's watch and keeps the last answer.
-// The activity that continues the watch relies on this record alone.
 type WatchRecord struct {
 	// Polls counts the polls begun, one in flight included.
 	Polls int `json:"polls"`
-	// Uncounted are those of them that use up none of max_polls: refused (401 and
-	// 403), lost with their worker, or dropped as stale.
+	// Uncounted are those that use up none of max_polls: refused, lost, or dropped as stale.
 	Uncounted int `json:"uncounted,omitempty"`
-	// PollBegunAt is when the latest poll began, PollEndedAt when it ended: zero
-	// while it is in flight.
+	// PollBegunAt is when the latest poll began, PollEndedAt when it ended: zero while in flight.
 	PollBegunAt Time `json:"asked_at,omitzero"`
 	PollEndedAt Time `json:"answered_at,omitzero"`
-	// Last is the last status recorded, by a poll or a push, or the last answer
-	// without one.
+	// Last is the last status recorded, or the last answer without one.
 	Last *Observation `json:"last,omitempty"`
 	// Repeat says that the latest answer was lost or dropped: the poll is repeated,
-	// also past max_polls and the lifetime. PollNow says that a poll was requested,
-	// which counts against both.
+	// also past max_polls and the lifetime. PollNow requests one that counts against
+	// both.
 	Repeat  bool `json:"again,omitempty"`
 	PollNow bool `json:"poll_now,omitempty"`
 	// NotBefore holds the next poll back (429 with Retry-After, a breaker).
 	NotBefore  Time `json:"not_before,omitzero"`
 	NextPollAt Time `json:"next_poll_at,omitzero"`
-	// Partial says that the run knows more than this record shows: deliveries, or a
-	// revocation.
+	// Partial says that the run knows more than this record: deliveries, or a revocation.
 	Partial bool `json:"partial,omitempty"`
 }
 
@@ -41,10 +36,9 @@ func (r *WatchRecord) BeginPoll(at Time) {
 	r.Repeat, r.PollNow = false, false
 }
 
-// EndPoll records the answer to the poll in flight. counted is false where it uses
-// up none of max_polls; o is nil where there was no answer about the operation. The
-// answer counts as newer than what was recorded before the poll, whatever the clocks
-// say.
+// EndPoll records the answer to the poll in flight, or nil, which counts as newer than
+// what was recorded before, whatever the clocks say. counted is false where it uses up
+// none of max_polls.
 func (r *WatchRecord) EndPoll(begun, ended Time, o *Observation, counted bool) {
 	r.PollBegunAt, r.PollEndedAt = begun, ended
 	if !counted {
@@ -56,8 +50,7 @@ func (r *WatchRecord) EndPoll(begun, ended Time, o *Observation, counted bool) {
 	}
 }
 
-// Interrupt ends a poll whose answer was lost with its worker. It is repeated, so
-// that a lost worker costs one request and no answer.
+// Interrupt ends a poll whose answer was lost with its worker. It is repeated.
 func (r *WatchRecord) Interrupt() {
 	if inFlight := !r.PollBegunAt.IsZero() && r.PollEndedAt.IsZero(); inFlight {
 		r.PollEndedAt = r.PollBegunAt
@@ -71,8 +64,7 @@ func (r *WatchRecord) repeatPoll() { r.Uncounted, r.Repeat = r.Uncounted+1, true
 // CountedPolls are the polls that use up max_polls.
 func (r *WatchRecord) CountedPolls() int { return r.Polls - r.Uncounted }
 
-// End is why no further poll is due: ReasonPollsUsedUp, ReasonLifetimeOver, or
-// empty. The last poll is made at the end of the lifetime.
+// End is why no further poll is due: ReasonPollsUsedUp, ReasonLifetimeOver, or empty.
 func (r *WatchRecord) End(p PollPolicy, acceptedAt Time) string {
 	switch {
 	case r.Repeat:
@@ -85,8 +77,8 @@ func (r *WatchRecord) End(p PollPolicy, acceptedAt Time) string {
 	return ""
 }
 
-// Due is when the next poll is due: the policy's gap after the beginning of the
-// latest (after its end, where it took longer than the gap), never past the lifetime.
+// Due is when the next poll is due: the policy's gap after the beginning of the latest,
+// or after its end where it took longer than the gap; never past the lifetime.
 func (r *WatchRecord) Due(p PollPolicy, acceptedAt Time) Time {
 	due, deadline := acceptedAt.Add(p.InitialDelay()), acceptedAt.Add(p.Lifetime())
 	switch {
@@ -109,7 +101,7 @@ func (r *WatchRecord) Due(p PollPolicy, acceptedAt Time) Time {
 }
 
 // CatchUp moves the record to now where it dates the latest poll in the future: the
-// clock was set back since, and the next poll would be late by as much.
+// clock was set back since.
 func (r *WatchRecord) CatchUp(now Time) {
 	ahead := r.PollBegunAt.Sub(now.Time)
 	if r.PollBegunAt.IsZero() || ahead <= 0 {

@@ -14,23 +14,21 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// Why a running activity stops waiting. None of them cuts off a poll or an attempt
-// in flight.
+// Why a running activity stops waiting. None cuts off a poll or an attempt in flight.
 var (
-	// errUnwanted: the workflow interrupted or cancelled the activity.
-	errUnwanted = errors.New("no longer wanted")
-	// errInterrupted: an operator paused or reset the activity.
-	errInterrupted = errors.New("paused or reset by an operator")
+	// errEndedByWorkflow: the workflow interrupted or cancelled the activity.
+	errEndedByWorkflow = errors.New("no longer wanted")
+	// errPausedOrReset: an operator paused or reset the activity.
+	errPausedOrReset = errors.New("paused or reset by an operator")
 	// errStopping: the worker is stopping.
 	errStopping = errors.New("the worker is stopping")
-	// errLost: the server gave up this run of the activity, and takes no result
-	// of it.
+	// errLost: the server gave up this run of the activity.
 	errLost = errors.New("the server gave the activity up")
 )
 
-// recorder keeps a running activity's record on the server. Every record goes
-// through it, synchronously and in order: the SDK's own heartbeats are
-// throttled, and a late flush would overwrite a newer record.
+// recorder keeps a running activity's record on the server, synchronously and in order:
+// the SDK's own heartbeats are throttled, and a late one would overwrite a newer
+// record.
 type recorder struct {
 	heartbeat func(ctx context.Context, taskToken []byte, details ...any) error
 	yieldTask func(ctx context.Context, taskToken []byte, cause error, details any) error
@@ -38,12 +36,11 @@ type recorder struct {
 	// queue is where the worker's records wait for the server.
 	queue *semaphore.Weighted
 
-	// sending is held while a heartbeat is on its way, and to change what follows
-	// it. It is a channel, since synctest's clock stands still for a mutex.
+	// sending is held while a heartbeat is under way. It is a channel, since synctest's
+	// clock stands still for a mutex.
 	sending chan struct{}
 	details any
-	// sentAt is when the latest heartbeat reached the server, and took how long it
-	// was under way, the queue included.
+	// sentAt is when the latest heartbeat reached the server, took how long that took.
 	sentAt time.Time
 	took   time.Duration
 
@@ -51,8 +48,7 @@ type recorder struct {
 	polls atomic.Int64
 
 	// mu is held while the activity gives its slot back. stopped is closed, and cause
-	// set, once the activity is to stop; yielded says that it has given its slot back,
-	// so that it can't be stopped any more.
+	// set, once it is to stop, unless it has yielded.
 	mu      sync.Mutex
 	stopped chan struct{}
 	cause   error
@@ -82,9 +78,8 @@ func (r *recorder) lock() (unlock func()) {
 	return func() { <-r.sending }
 }
 
-// recordsAtOnce is how many records of one worker are on their way at a time.
-// After a crash thousands of deliveries are resumed in the same moment: what the
-// server can't take within recordWithin would be given up, and sent again.
+// recordsAtOnce is how many records of one worker are under way at a time: after a
+// crash thousands of deliveries are resumed in the same moment.
 const recordsAtOnce = 32
 
 func (a *Activities) recordQueue() *semaphore.Weighted {
@@ -93,7 +88,7 @@ func (a *Activities) recordQueue() *semaphore.Weighted {
 }
 
 // AwaitRecordQueue waits until the records that wait now have been sent. A worker
-// should take no activity before: it could not record anything.
+// should take no activity before.
 func (a *Activities) AwaitRecordQueue(ctx context.Context) error {
 	queue := a.recordQueue()
 	if err := queue.Acquire(ctx, 1); err != nil {
@@ -103,13 +98,12 @@ func (a *Activities) AwaitRecordQueue(ctx context.Context) error {
 	return nil
 }
 
-// recordWithin bounds one record: to less than any heartbeat timeout, after which
-// the server may have started the activity elsewhere.
+// recordWithin bounds one record: to less than any heartbeat timeout.
 const recordWithin = 4 * time.Second
 
-// record writes details to the server. Where it returns an error, such as why the
-// activity is to stop, the record stays as it was: the server keeps the details of
-// a heartbeat that it answers with a stop, too, so the ones before are sent again.
+// record writes details to the server, or returns an error, such as why the activity is
+// to stop. Then the record stays as it was: the server keeps the details of a heartbeat
+// that it answers with a stop, so the ones before are sent again.
 func (r *recorder) record(ctx context.Context, details any) error {
 	defer r.lock()()
 	if cause := r.stopCause(); cause != nil {
@@ -125,9 +119,8 @@ func (r *recorder) record(ctx context.Context, details any) error {
 	return err
 }
 
-// yield gives the slot back with a last record. The activity returns what it
-// returns: cause where the server did not take the call, which leaves the record
-// as it was.
+// yield gives the slot back with a last record, and returns what the activity is to
+// return: cause where the server did not take the call.
 func (r *recorder) yield(ctx context.Context, details any, cause error) error {
 	defer r.lock()()
 	r.mu.Lock()
@@ -160,8 +153,7 @@ func (r *recorder) note(details any) {
 	r.details = details
 }
 
-// send sends a heartbeat, also after one that was answered with a stop: an attempt
-// in flight may finish, and the server would time it out meanwhile.
+// send sends a heartbeat, also after a stop: an attempt in flight may finish.
 func (r *recorder) send(ctx context.Context) error {
 	begun := time.Now()
 	defer func() { r.took = time.Since(begun) }()
@@ -183,8 +175,8 @@ func (r *recorder) send(ctx context.Context) error {
 	return cause
 }
 
-// stop ends the activity after what it has in flight, and reports whether that is
-// for its workflow. The first cause counts.
+// stop ends the activity after what it has in flight, and reports whether that is for
+// its workflow. The first cause counts.
 func (r *recorder) stop(cause error) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -192,7 +184,7 @@ func (r *recorder) stop(cause error) bool {
 		r.cause = cause
 		close(r.stopped)
 	}
-	return errors.Is(r.cause, errUnwanted)
+	return errors.Is(r.cause, errEndedByWorkflow)
 }
 
 // stopCause is why the workflow or the server stops the activity, or nil.
@@ -206,9 +198,9 @@ func stopCauseOf(err error) error {
 	var notFound *serviceerror.NotFound
 	switch {
 	case temporal.IsCanceledError(err):
-		return errUnwanted
+		return errEndedByWorkflow
 	case errors.Is(err, activity.ErrActivityPaused), errors.Is(err, activity.ErrActivityReset):
-		return errInterrupted
+		return errPausedOrReset
 	case errors.As(err, &notFound):
 		return errLost
 	}
@@ -217,11 +209,11 @@ func stopCauseOf(err error) error {
 
 // isStop reports whether err is why the activity is to stop.
 func isStop(err error) bool {
-	return errors.Is(err, errUnwanted) || errors.Is(err, errInterrupted) || errors.Is(err, errLost)
+	return errors.Is(err, errEndedByWorkflow) || errors.Is(err, errPausedOrReset) || errors.Is(err, errLost)
 }
 
-// keepAlive repeats the latest record where none was sent for gap, and sooner
-// after a heartbeat that failed, until the returned func is called.
+// keepAlive repeats the latest record every gap, and sooner after a failure, until stop
+// is called.
 func (r *recorder) keepAlive(ctx context.Context, gap time.Duration) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
@@ -240,8 +232,8 @@ func (r *recorder) keepAlive(ctx context.Context, gap time.Duration) (stop func(
 	return func() { cancel(); running.Wait() }
 }
 
-// repeatIfDue repeats the latest record if none was sent for gap, and returns when
-// that is due next.
+// repeatIfDue repeats the latest record if none was sent for gap, and returns when the
+// next is due.
 func (r *recorder) repeatIfDue(ctx context.Context, gap time.Duration) time.Duration {
 	defer r.lock()()
 	if rest := gap - time.Since(r.sentAt); rest > 0 {

@@ -12,49 +12,47 @@ import (
 	"ringback/internal/operation"
 )
 
-// lostActivityWait is how long a run waits before it starts another activity, after
-// one that failed and left no record.
+// lostActivityWait is the wait before an activity that left no record is replaced.
 const lostActivityWait = 10 * time.Second
 
-// task is a Watch or a Deliver activity that was started.
-type task struct {
+// activityRun is a Watch or a Deliver activity that was started.
+type activityRun struct {
 	name   string
 	future workflow.Future
 	cancel workflow.CancelFunc
-	// pending is its record when it was stopped while it waited on the server, which
-	// drops the record with the activity.
+	// pending is its record when it was stopped while it waited on the server.
 	pending operation.Pending
 }
 
-func start(ctx workflow.Context, name string, input any, options workflow.ActivityOptions) *task {
+func start(ctx workflow.Context, name string, input any, options workflow.ActivityOptions) *activityRun {
 	ctx, cancel := workflow.WithCancel(workflow.WithActivityOptions(ctx, options))
-	return &task{name: name, cancel: cancel, future: workflow.ExecuteActivity(ctx, name, input)}
+	return &activityRun{name: name, cancel: cancel, future: workflow.ExecuteActivity(ctx, name, input)}
 }
 
-func (t *task) ready() bool { return t.future.IsReady() }
+func (t *activityRun) ready() bool { return t.future.IsReady() }
 
-// stop ends the activity after the poll or the attempt that it has in flight, and
-// returns when it has ended. A cancellation alone would reach an activity that waits
-// in a worker with its next heartbeat, so that worker interrupts it first.
-func (t *task) stop(ctx workflow.Context) {
-	t.stopUnless(ctx, activities.InterruptInput{})
-}
+// stop ends the activity after the poll or attempt in flight, and returns when it has
+// ended. A cancellation alone would reach a waiting one only with its next heartbeat.
+func (t *activityRun) stop(ctx workflow.Context) { t.stopUnless(ctx, activities.InterruptInput{}) }
 
-// stopUnless is stop, except that a watch that is about to poll is left alone where in
-// asks for that. It reports whether the activity has ended.
-func (t *task) stopUnless(ctx workflow.Context, in activities.InterruptInput) bool {
+// stopUnless is stop, but leaves a watch alone that is about to poll, where in asks for
+// that. It reports whether the activity has ended.
+func (t *activityRun) stopUnless(ctx workflow.Context, in activities.InterruptInput) bool {
 	if t.ready() {
 		return true
 	}
 	execution := workflow.GetInfo(ctx).WorkflowExecution
 	in.WorkflowID, in.RunID, in.Activity = execution.ID, execution.RunID, t.name
 	var found activities.Interrupted
-	local := workflow.WithLocalActivityOptions(ctx, interruptOptions)
+	local := workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
+		ScheduleToCloseTimeout: 10 * time.Second,
+		RetryPolicy:            &temporal.RetryPolicy{InitialInterval: 100 * time.Millisecond, BackoffCoefficient: 2, MaximumAttempts: 5},
+	})
 	if err := workflow.ExecuteLocalActivity(local, acts.Interrupt, in).Get(local, &found); err != nil {
 		workflow.GetLogger(ctx).Warn("an activity could not be interrupted; its cancellation reaches it later", "error", err)
 	}
 	elsewhere := found.Worker != "" && !t.ready()
-	if elsewhere && in.UnlessAboutToAsk {
+	if elsewhere && in.UnlessAboutToPoll {
 		found.LeftAlone = !t.interruptIn(ctx, found.Worker, in)
 		elsewhere = false
 	}
@@ -72,19 +70,25 @@ func (t *task) stopUnless(ctx workflow.Context, in activities.InterruptInput) bo
 	return true
 }
 
+// InterruptQueue is the task queue that only the worker process with that identity polls.
+func InterruptQueue(identity string) string { return TaskQueue + "@" + identity }
+
 // interruptIn interrupts the activity in another worker's process, and reports whether
 // it did. A worker that is not reached has died, or learns of the cancellation later.
-func (t *task) interruptIn(ctx workflow.Context, worker string, in activities.InterruptInput) bool {
+func (t *activityRun) interruptIn(ctx workflow.Context, worker string, in activities.InterruptInput) bool {
+	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue: InterruptQueue(worker), ScheduleToCloseTimeout: 5 * time.Second,
+		RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1},
+	})
 	var found activities.Interrupted
-	ctx = workflow.WithActivityOptions(ctx, interruptElsewhere(worker))
 	if err := workflow.ExecuteActivity(ctx, acts.InterruptHere, in).Get(ctx, &found); err != nil {
 		workflow.GetLogger(ctx).Warn("an activity could not be interrupted where it runs", "error", err)
 	}
 	return found.Here
 }
 
-// mergeRecorded merges into an activity's record what it recorded later: in pending,
-// and in the error that it ended with. It reports whether the error had a record.
+// mergeRecorded merges into a record what pending and err recorded later, and reports
+// whether err did.
 func mergeRecorded[R any, P interface {
 	*R
 	Merge(R)
@@ -93,15 +97,13 @@ func mergeRecorded[R any, P interface {
 		record.Merge(*pending)
 	}
 	var recorded R
-	inError = recordIn(err, &recorded)
-	if inError {
+	if inError = recordIn(err, &recorded); inError {
 		record.Merge(recorded)
 	}
 	return inError
 }
 
-// recordIn reads the record that came with an activity's error: in the error's
-// details, or in the heartbeat details of a timeout.
+// recordIn reads the record in an error's details, or in a timeout's heartbeat details.
 func recordIn(err error, record any) bool {
 	var timeout *temporal.TimeoutError
 	if errors.As(err, &timeout) && timeout.HasLastHeartbeatDetails() && timeout.LastHeartbeatDetails(record) == nil {
@@ -111,8 +113,7 @@ func recordIn(err error, record any) bool {
 	return errors.As(err, &failure) && failure.HasDetails() && failure.Details(record) == nil
 }
 
-// wasCancelled reports whether the activity ended because the workflow cancelled it:
-// while it waited on the server, or after an attempt that failed then.
+// wasCancelled reports whether the activity ended because the workflow cancelled it.
 func wasCancelled(err error) bool {
 	var failure *temporal.ActivityError
 	return temporal.IsCanceledError(err) ||

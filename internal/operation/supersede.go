@@ -1,0 +1,65 @@
+package operation
+
+import (
+	"slices"
+	"time"
+)
+
+// supersedeWaiting ends the pending deliveries that are not in progress.
+func (l *Lifecycle) supersedeWaiting(reason string) {
+	for i, c := range l.callbacks {
+		if !l.isWaiting(c) {
+			continue
+		}
+		l.callbacks[i].delivery.Outcome = DeliverySuperseded
+		if reason != "" {
+			l.callbacks[i].delivery.Reason = reason
+		}
+	}
+}
+
+// ShouldStopDelivery reports whether the delivery in progress is to end after the
+// attempt in flight: withdrawn, revoked, or superseded. Only a withdrawal ends that of
+// a final status.
+func (l *Lifecycle) ShouldStopDelivery() bool {
+	if l.current == nil {
+		return false
+	}
+	i := l.find(l.current.Delivery.CallbackID)
+	switch {
+	case l.withdrawal != nil:
+		return true
+	case l.callbacks[i].callback.Final:
+		return false
+	case l.revocation != nil:
+		return true
+	}
+	return l.options.Supersede != SupersedeEvery && slices.ContainsFunc(l.callbacks[i+1:], func(c callbackDelivery) bool {
+		return c.delivery.Outcome == DeliveryPending
+	})
+}
+
+// Supersede ends a pending delivery.
+func (r *DeliveryRecord) Supersede(timeout time.Duration) {
+	r.Interrupt(timeout, ReasonUnseen)
+	r.Delivery.Outcome = DeliverySuperseded
+}
+
+func (l *Lifecycle) supersedeReason() string {
+	switch {
+	case l.withdrawal != nil && !l.withdrawal.TooLate:
+		return ReasonWithdrawn
+	case l.revocation != nil:
+		return ReasonRevoked
+	}
+	return ""
+}
+
+// observeAfterFinal: the first final status stands; what contradicts it is counted.
+func (l *Lifecycle) observeAfterFinal(status string) ObservationResult {
+	if status == "" || status == l.status {
+		return ObservedSame
+	}
+	l.contradicted++
+	return ObservedContradiction
+}
