@@ -253,7 +253,8 @@ func runShell(t *testing.T, dir, commands string, environment ...string) (output
 }
 
 func TestDeliveriesAfterARestoreOfPostgreSQL(t *testing.T) {
-	dsn := startPostgres(t)
+	cluster, _ := startPostgres(t)
+	dsn := cluster.URL("temporal")
 	at, err := url.Parse(dsn)
 	require.NoError(t, err)
 	password, _ := at.User.Password()
