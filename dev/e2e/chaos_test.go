@@ -450,7 +450,7 @@ func (s story) checkCounts() {
 	// On a starved machine one may be recorded that is then not asked, and a lost
 	// first workflow task asks its one again.
 	if off := polls - asked; !s.uncounted && max(off, -off) > s.runs() {
-		s.fault("polls are the polls", "%d polls, %d polls", polls, asked)
+		s.fault("polls are counted as the core saw them", "%d counted, %d at the core", polls, asked)
 	}
 	// An attempt that was recorded and then lost with its activity was not sent.
 	recorded, answered := map[string]int{}, map[string]int{}

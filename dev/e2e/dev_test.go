@@ -17,7 +17,7 @@ import (
 const storyEnded = "The story is told: each operation ended as it should."
 
 // runStory runs the program dev on free ports and that data directory until its
-// story is storyEnded.
+// story ends.
 func runStory(t *testing.T, data string) (*proc.Process, *apiclient.Client) {
 	t.Helper()
 	process := dev(t, "-data", data, "-api-addr", "127.0.0.1:0", "-ui-addr", "127.0.0.1:0", "-temporal-addr", "127.0.0.1:0")
