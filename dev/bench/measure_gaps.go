@@ -33,10 +33,15 @@ func (s *testbed) gaps(ctx context.Context) error {
 		})
 	}
 	all.Wait()
-	for i, h := range s.extent.Gaps {
-		errs = append(errs, s.gap(ctx, h, loads[i]))
+	if err := errors.Join(errs...); err != nil {
+		return err
 	}
-	return errors.Join(errs...)
+	for i, h := range s.extent.Gaps {
+		if err := s.gap(ctx, h, loads[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *testbed) gap(ctx context.Context, h time.Duration, l load) error {

@@ -80,7 +80,7 @@ func (s *recording) chaos(t *testing.T, seed uint64) {
 		calls += len(story.polls) + len(story.requests)
 		acts += len(story.acts)
 		faults := story.faults()
-		// One story is told in full of each promise.
+		// One story is described in full for each promise.
 		first := false
 		for _, f := range faults {
 			first = first || broken[f.promise] == 0
