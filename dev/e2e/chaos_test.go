@@ -39,10 +39,9 @@ const (
 	chaosReceivers = 9
 )
 
-// TestChaos runs hundreds of operations whose cores push, flap, err and answer
-// slowly and whose receivers fail, and holds every promise from outside once
-// all have ended. What a seed decides is every act, its moment and every
-// answer; the interleaving is the machine's.
+// TestChaos runs operations whose cores push, flap, err and answer slowly and whose
+// receivers fail, and checks every promise from outside once all have ended. A seed
+// decides every act, its moment and every answer, but not their interleaving.
 func TestChaos(t *testing.T) {
 	endpoints := map[string]string{}
 	for i := range chaosReceivers {

@@ -18,9 +18,8 @@ import (
 )
 
 const (
-	// reached is how soon a change of mind must reach what waits; the promise is
-	// 250 ms on a machine that has nothing else to do, and a heartbeat, by which it
-	// is learnt otherwise, comes every 3 s.
+	// reached is how soon a change must reach what waits: 250 ms are promised on an idle
+	// machine, and a heartbeat would find it after 3 s.
 	reached = 1500 * time.Millisecond
 	// quiet is how long nothing more may come after an end: longer than the
 	// interval at which the operations here are polled.

@@ -53,7 +53,7 @@ func exhaustMany(t *testing.T, w *environment, api *apiclient.Client, n int) []o
 	return keys
 }
 
-// counts waits until visibility, which follows a moment behind, counts so many.
+// awaitCount waits until visibility, which follows a moment behind, counts so many.
 func awaitCount(t *testing.T, api *apiclient.Client, query operation.ListQuery, n int) {
 	t.Helper()
 	var count operation.OperationsCount
@@ -210,7 +210,7 @@ func TestABulkRedeliveryThatIsStoppedAndKilledDeliversEachOnce(t *testing.T) { /
 	})
 }
 
-// TestUndeliveredOperationsAreListedAndRedeliveredOnPostgreSQL: the same questions
+// TestUndeliveredOperationsAreListedAndRedeliveredOnPostgreSQL: the same queries
 // in visibility's language of the other store, ids included that would break
 // out of a string.
 func TestUndeliveredOperationsAreListedAndRedeliveredOnPostgreSQL(t *testing.T) {
@@ -229,8 +229,7 @@ func checkUndelivered(t *testing.T, e *temporalServer) {
 	api := w.run(t).Client
 
 	// Exhausted, with ids that would end a string; gone; expired; terminated;
-	// superseded unacknowledged, though acknowledged in the end; and one that
-	// requireDelivered.
+	// superseded unacknowledged, though acknowledged in the end; and acknowledged.
 	odd := []string{`it's 5`, `back\slash`, `both\' OR 1=1`, `'ends'`, "%", "a/b"}
 	w.ukrcard.Default(failing(http.StatusServiceUnavailable))
 	for _, id := range odd {

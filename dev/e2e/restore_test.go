@@ -34,7 +34,7 @@ type backupScenario struct {
 
 const (
 	goesOn       = "801" // watched at the backup, final and acknowledged after it
-	retried      = "802" // awaitCallbacks twice at the backup, acknowledged at the third attempt
+	retried      = "802" // attempted twice at the backup, acknowledged at the third attempt
 	redelivered  = "803" // exhausted at the backup, redelivered after it
 	finished     = "804" // over at the backup
 	withdrawn    = "805" // watched at the backup, withdrawn after it
