@@ -378,7 +378,7 @@ func (a *actor) awaitEnd(ctx context.Context) {
 // story is what can be known of an operation from outside, after its end.
 type story struct {
 	*actor
-	state               operation.State
+	state           operation.State
 	polls, requests []recordedCall
 }
 

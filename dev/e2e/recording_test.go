@@ -102,7 +102,7 @@ type recorder struct {
 
 // recorded is one operation at the recorder.
 type recorded struct {
-	core, receiver      answers
+	core, receiver  answers
 	polls, requests []*recordedCall
 }
 
