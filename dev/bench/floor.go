@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,15 +12,6 @@ import (
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 )
-
-// roleSetup are the settings of a role that uses the Temporal server.
-type roleSetup struct {
-	Temporal string `json:"temporal"`
-	// Simulator is the base URL of the simulated cores and receivers.
-	Simulator string `json:"simulator,omitempty"`
-	// Config is the path of Ringback's configuration.
-	Config string `json:"config,omitempty"`
-}
 
 const floorQueue = "floor"
 
@@ -38,40 +28,28 @@ func task(ctx workflow.Context) error {
 	return nil
 }
 
-func openFloor(_ context.Context, settings json.RawMessage) (handler, any, error) {
-	var s roleSetup
-	if err := json.Unmarshal(settings, &s); err != nil {
-		return nil, nil, err
-	}
+func openFloor(_ context.Context, s Setup) (handlers, func() error, string, error) {
 	c, err := dial(s.Temporal, uncompressed())
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, "", err
 	}
 	w := worker.New(c, floorQueue, worker.Options{})
 	w.RegisterWorkflowWithOptions(empty, workflow.RegisterOptions{Name: "Empty"})
 	w.RegisterWorkflowWithOptions(task, workflow.RegisterOptions{Name: "Task"})
 	f := &floor{client: c}
-	return func(ctx context.Context, r request) (any, error) {
-		switch r.Do {
-		case "start":
-			return r.Load.run(ctx, f.start("Empty")), nil
-		case "complete":
-			return r.Load.run(ctx, f.complete), nil
-		case "wait":
-			return r.Load.run(ctx, f.start("Task")), nil
-		case "signal":
-			return r.Load.run(ctx, f.signal), nil
-		case "describe":
-			return r.Load.run(ctx, f.describe), nil
-		case "history":
-			return f.history(ctx, r.Prefix)
-		case stopping:
-			w.Stop()
-			c.Close()
-			return nil, nil
-		}
-		return nil, unknownRequest(r)
-	}, nil, w.Start()
+	return handlers{
+		"complete": makes(f.complete), "wait": makes(f.wait), "signal": makes(f.signal),
+		"describe": makes(f.describe), "history": f.history,
+	}, closing(w, c), "", w.Start()
+}
+
+// closing stops a worker and its client.
+func closing(w worker.Worker, c client.Client) func() error {
+	return func() error {
+		w.Stop()
+		c.Close()
+		return nil
+	}
 }
 
 // uncompressed is how Ringback connects to Temporal.
@@ -79,37 +57,33 @@ func uncompressed() client.ConnectionOptions {
 	return client.ConnectionOptions{GrpcCompression: &client.GrpcCompressionNone{}}
 }
 
+// dial connects without a log of the SDK's.
 func dial(address string, connection client.ConnectionOptions) (client.Client, error) {
-	c, err := client.Dial(client.Options{HostPort: address, Logger: noLog(), ConnectionOptions: connection})
+	silent := log.NewStructuredLogger(slog.New(slog.NewTextHandler(io.Discard, nil)))
+	c, err := client.Dial(client.Options{HostPort: address, Logger: silent, ConnectionOptions: connection})
 	if err != nil {
 		return nil, fmt.Errorf("dial Temporal at %s: %w", address, err)
 	}
 	return c, nil
 }
 
-// noLog drops what the SDK logs.
-func noLog() log.Logger {
-	return log.NewStructuredLogger(slog.New(slog.NewTextHandler(io.Discard, nil)))
-}
-
-func (f *floor) start(kind string) func(ctx context.Context, _, id string) error {
-	return func(ctx context.Context, _, id string) error {
-		_, err := f.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
-			ID: id, TaskQueue: floorQueue, EnableEagerStart: true,
-		}, kind)
-		return err
-	}
+func (f *floor) start(ctx context.Context, kind, id string) (client.WorkflowRun, error) {
+	return f.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: id, TaskQueue: floorQueue, EnableEagerStart: true}, kind)
 }
 
 // complete starts an empty workflow and waits for its completion.
 func (f *floor) complete(ctx context.Context, _, id string) error {
-	run, err := f.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
-		ID: id, TaskQueue: floorQueue, EnableEagerStart: true,
-	}, "Empty")
+	run, err := f.start(ctx, "Empty", id)
 	if err != nil {
 		return err
 	}
 	return run.Get(ctx, nil)
+}
+
+// wait starts a workflow that waits for its signal.
+func (f *floor) wait(ctx context.Context, _, id string) error {
+	_, err := f.start(ctx, "Task", id)
+	return err
 }
 
 func (f *floor) signal(ctx context.Context, _, id string) error {
@@ -125,16 +99,12 @@ func (f *floor) describe(ctx context.Context, endpoint, id string) error {
 }
 
 // historySize is that of a run.
-type historySize struct {
-	Events int64 `json:"events"`
-	Bytes  int64 `json:"bytes"`
-}
+type historySize struct{ Events, Bytes int64 }
 
-func (f *floor) history(ctx context.Context, workflowID string) (historySize, error) {
-	answer, err := f.client.DescribeWorkflowExecution(ctx, workflowID, "")
-	if err != nil {
-		return historySize{}, err
-	}
+// history is that of the workflow whose id is the request's prefix.
+func (f *floor) history(ctx context.Context, q Request, out *Reply) error {
+	answer, err := f.client.DescribeWorkflowExecution(ctx, q.Prefix, "")
 	info := answer.GetWorkflowExecutionInfo()
-	return historySize{Events: info.GetHistoryLength(), Bytes: info.GetHistorySizeBytes()}, nil
+	out.History = historySize{Events: info.GetHistoryLength(), Bytes: info.GetHistorySizeBytes()}
+	return err
 }

@@ -11,11 +11,9 @@ import (
 // load is Count calls, for ids that begin with Prefix: by Callers in a closed loop, or
 // PerSecond of them a second.
 type load struct {
-	Prefix    string  `json:"prefix"`
-	Count     int     `json:"count"`
-	Callers   int     `json:"callers,omitempty"`
-	PerSecond float64 `json:"per_second,omitempty"`
-	Endpoint  string  `json:"endpoint,omitempty"`
+	Prefix, Endpoint string
+	Count, Callers   int
+	PerSecond        float64
 }
 
 // burst and steady are the two kinds of load.
@@ -33,10 +31,10 @@ func (l load) to(endpoint string) load {
 // result is when each call of a load began, in Unix nanoseconds, and how long it took:
 // 0 if it failed. Sample is one of the errors.
 type result struct {
-	Began  []int64         `json:"began"`
-	Took   []time.Duration `json:"took"`
-	Failed int             `json:"failed"`
-	Sample string          `json:"sample,omitempty"`
+	Began  []int64
+	Took   []time.Duration
+	Failed int
+	Sample string
 }
 
 // maxInFlight bounds the concurrent calls of an open loop.

@@ -1,58 +1,52 @@
 package main
 
-import (
-	"context"
-)
+import "context"
 
 // bursts measures CPU time and throughput of the floor, Ringback and plain in turn.
-func (b *bench) bursts(ctx context.Context, s *testbed) error {
-	for round := range b.extent.Rounds {
-		b.log("%s: burst, round %d of %d", s.database, round+1, b.extent.Rounds)
-		floor, err := b.floorOnce(ctx, s)
-		if err != nil {
-			return err
-		}
-		ringback, rate, err := b.burstOf(ctx, s, "ringback", s.ringback, b.extent.Burst)
-		if err != nil {
-			return err
-		}
-		plain, plainRate, err := b.burstOf(ctx, s, "plain", s.plain, b.extent.PlainBurst)
-		if err != nil {
-			return err
-		}
-		failing, _, err := b.burstOf(ctx, s, "failing", s.ringback, b.extent.PlainBurst)
-		if err != nil {
-			return err
-		}
-		t, d := b.table, s.database
-		t.add(d, "CPU per operation, Ringback", "ms", ringback, nil, "happy path, HTTP API with authentication included")
-		t.add(d, "CPU per operation, plain", "ms", plain, nil, "two regular activities, normal start")
-		t.add(d, "CPU per operation, Ringback, acknowledged at the second attempt", "ms", failing, nil, "the first one fails, h = 50 ms")
-		t.add(d, "CPU per operation, Ringback / floor", "", ringback/floor, atMost(1.25), "")
-		t.add(d, "CPU per operation, Ringback / plain", "", ringback/plain, nil, "")
-		t.add(d, "burst throughput, Ringback", "/s", rate, nil, "64 callers, to the last callback received")
-		t.add(d, "burst throughput, plain", "/s", plainRate, nil, "")
-		t.add(d, "burst throughput, Ringback / plain", "", rate/plainRate, atLeast(4), "")
+func (s *testbed) bursts(ctx context.Context) error {
+	floor, err := s.floorOnce(ctx)
+	if err != nil {
+		return err
 	}
+	happy, err := s.burst(ctx, "ringback", s.ringback, burst(s.prefix(1), s.extent.Burst))
+	if err != nil {
+		return err
+	}
+	plain, err := s.burst(ctx, "plain", s.plain, burst(s.prefix(1), s.extent.PlainBurst))
+	if err != nil {
+		return err
+	}
+	failing, err := s.burst(ctx, "failing", s.ringback, burst(s.prefix(1), s.extent.PlainBurst).to(endpointGap(s.extent.Gaps[0])))
+	if err != nil {
+		return err
+	}
+	s.add("CPU per operation, Ringback", "ms", happy.cpu, nil, "happy path, HTTP API with authentication included")
+	s.add("CPU per operation, plain", "ms", plain.cpu, nil, "two regular activities, normal start")
+	s.add("CPU per operation, Ringback, acknowledged at the second attempt", "ms", failing.cpu, nil, "the first one fails, h = 50 ms")
+	s.add("CPU per operation, Ringback / floor", "", happy.cpu/floor, atMost(1.25), "")
+	s.add("CPU per operation, Ringback / plain", "", happy.cpu/plain.cpu, nil, "")
+	s.add("burst throughput, Ringback", "/s", happy.rate, nil, "64 callers, to the last callback received")
+	s.add("burst throughput, plain", "/s", plain.rate, nil, "")
+	s.add("burst throughput, Ringback / plain", "", happy.rate/plain.rate, atLeast(4), "")
 	return nil
 }
 
-func (b *bench) burstOf(ctx context.Context, s *testbed, name string, subject *role, count int) (cpu, rate float64, err error) {
-	l := burst(s.prefix(1), count)
-	if name == "failing" {
-		l = l.to(endpointGap(b.extent.Gaps[0]))
-	}
+// burstCost is the CPU time of one operation in ms, and operations a second.
+type burstCost struct{ cpu, rate float64 }
+
+func (s *testbed) burst(ctx context.Context, name string, subject *role, l load) (burstCost, error) {
 	var out result
 	var got map[string][]arrival
 	used, err := s.cpuFor(subject, func() (err error) {
-		out, got, err = b.deliver(ctx, s, name, l)
+		out, got, err = s.deliver(ctx, name, l)
 		return err
 	})
 	if err != nil {
-		return 0, 0, err
+		return burstCost{}, err
 	}
 	if name == "ringback" {
-		b.stalls(s, name, latencies(l, out, got))
+		s.stalls(name, latencies(l, out, got))
 	}
-	return ms(used) / float64(count), float64(count) / duration(out, got).Seconds(), nil
+	n := float64(l.Count)
+	return burstCost{ms(used) / n, n / duration(out, got).Seconds()}, nil
 }

@@ -7,28 +7,27 @@ import (
 )
 
 // floors compares the empty workflow on the tuned server with the stock one.
-func (b *bench) floors(ctx context.Context, s *testbed) (err error) {
-	stock, err := b.openTestbed(ctx, serverSetup{Stock: true}, s.database)
+func (s *testbed) floors(ctx context.Context) (err error) {
+	stock, err := s.openTestbed(ctx, s.database, true)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, stock.close()) }()
-	for round := range b.extent.Floors + 1 {
-		b.log("%s: the floor, tuned and stock, round %d of %d", s.database, round, b.extent.Floors)
-		tuned, err := b.floorOnce(ctx, s)
+	for round := range s.extent.Floors + 1 {
+		tuned, err := s.floorOnce(ctx)
 		if err != nil {
 			return err
 		}
-		untuned, err := b.floorOnce(ctx, stock)
+		untuned, err := stock.floorOnce(ctx)
 		if err != nil {
 			return err
 		}
 		if round == 0 {
 			continue // warm-up
 		}
-		b.table.add(s.database, "CPU of the floor", "ms", tuned, nil, "an empty workflow: its eager start and its completion awaited; Temporal server as Ringback's dev runs it")
-		b.table.add(s.database, "CPU of the floor on the stock server", "ms", untuned, nil, "")
-		b.table.add(s.database, "CPU of the floor, tuned / stock server", "", tuned/untuned, atMost(floorTargets[s.database]), "")
+		s.add("CPU of the floor", "ms", tuned, nil, "an empty workflow: its eager start and its completion awaited; Temporal server as Ringback's dev runs it")
+		s.add("CPU of the floor on the stock server", "ms", untuned, nil, "")
+		s.add("CPU of the floor, tuned / stock server", "", tuned/untuned, atMost(floorTargets[s.database]), "")
 	}
 	return nil
 }
@@ -36,46 +35,48 @@ func (b *bench) floors(ctx context.Context, s *testbed) (err error) {
 // floorTargets are for the same durability on both servers.
 var floorTargets = map[string]float64{onSQLite: 0.65, onPostgres: 0.85}
 
-func (b *bench) floorOnce(ctx context.Context, s *testbed) (float64, error) {
-	l := burst(s.prefix(1), b.extent.Burst)
+func (s *testbed) floorOnce(ctx context.Context) (float64, error) {
+	l := burst(s.prefix(1), s.extent.Burst)
 	var out result
 	cpu, err := s.cpuFor(s.floor, func() (err error) {
-		out, err = b.ask(ctx, s, s.floor, "complete", l)
+		out, err = s.ask(ctx, s.floor, "complete", l)
 		return err
 	})
-	b.stalls(s, "the floor", out.Took)
+	s.stalls("the floor", out.Took)
 	return ms(cpu) / float64(l.Count), err
 }
 
-// stalls counts calls that took as long as a workflow task timeout.
-func (b *bench) stalls(s *testbed, what string, took []time.Duration) {
+// stalls counts calls that took nearly a workflow task timeout, which nothing may wait
+// for.
+func (s *testbed) stalls(what string, took []time.Duration) {
 	stalled := 0.0
 	for _, t := range took {
-		if t >= stall {
+		if t >= 9*time.Second {
 			stalled++
 		}
 	}
-	b.table.add(s.database, "operations stalled for a workflow task timeout, "+what, "", stalled, atMost(0), "")
+	s.add("operations stalled for a workflow task timeout, "+what, "", stalled, atMost(0), "")
 }
 
 // workflowPart compares Ringback without its HTTP API with the floor.
-func (b *bench) workflowPart(ctx context.Context, s *testbed) (err error) {
-	if err := s.closeRole(s.ringback); err != nil {
+func (s *testbed) workflowPart(ctx context.Context) (err error) {
+	// Both serve the same task queue.
+	if err := s.end(s.ringback); err != nil {
 		return err
 	}
-	// It serves the same task queue, so that Ringback must be closed before.
-	if s.service, err = s.startRole(ctx, "service", roleSetup{Temporal: s.address, Config: s.config}, nil); err != nil {
+	service, _, err := s.start(ctx, "service", Setup{Temporal: s.temporal, Config: s.config})
+	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.closeRole(s.service)) }()
-	for round := range b.extent.Rounds + 1 {
-		floor, err := b.floorOnce(ctx, s)
+	defer func() { err = errors.Join(err, s.end(service)) }()
+	for round := range s.extent.Rounds + 1 {
+		floor, err := s.floorOnce(ctx)
 		if err != nil {
 			return err
 		}
-		l := burst(s.prefix(1), b.extent.Burst).to(endpointOK)
-		used, err := s.cpuFor(s.service, func() error {
-			if _, err := b.ask(ctx, s, s.service, "start", l); err != nil {
+		l := burst(s.prefix(1), s.extent.Burst).to(endpointOK)
+		used, err := s.cpuFor(service, func() error {
+			if _, err := s.ask(ctx, service, "start", l); err != nil {
 				return err
 			}
 			_, err := s.arrivals(ctx, l, 2*time.Minute)
@@ -85,11 +86,11 @@ func (b *bench) workflowPart(ctx context.Context, s *testbed) (err error) {
 			return err
 		}
 		if round == 0 {
-			continue
+			continue // warm-up
 		}
-		service := ms(used) / float64(l.Count)
-		b.table.add(s.database, "CPU per operation, workflow part", "ms", service, nil, "Ringback without its HTTP API")
-		b.table.add(s.database, "CPU per operation, workflow part / floor", "", service/floor, atMost(1.1), "")
+		cpu := ms(used) / float64(l.Count)
+		s.add("CPU per operation, workflow part", "ms", cpu, nil, "Ringback without its HTTP API")
+		s.add("CPU per operation, workflow part / floor", "", cpu/floor, atMost(1.1), "")
 	}
 	return nil
 }

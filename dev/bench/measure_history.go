@@ -2,47 +2,47 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"sync"
 	"time"
 )
 
-// histories measures the history of operations with few and many attempts and polls.
-func (b *bench) histories(ctx context.Context, s *testbed) error {
-	loads := []load{
-		burst(s.prefix(1), 1).to(endpointAttempts(fewAttempts)), burst(s.prefix(1), 1).to(endpointAttempts(manyAttempts)),
-		burst(s.prefix(fewPolls), 1).to(endpointSecond), burst(s.prefix(manyPolls), 1).to(endpointSecond),
+const (
+	fewAttempts, manyAttempts = 2, 8
+	fewPolls, manyPolls       = 2, 6
+)
+
+// histories measures that the history does not grow from few to many attempts and polls.
+func (s *testbed) histories(ctx context.Context) error {
+	for _, m := range []struct {
+		what      string
+		n, m      int
+		few, many load
+	}{
+		{"attempts", fewAttempts, manyAttempts, burst(s.prefix(1), 1).to(endpointAttempts(fewAttempts)), burst(s.prefix(1), 1).to(endpointAttempts(manyAttempts))},
+		{"polls", fewPolls, manyPolls, burst(s.prefix(fewPolls), 1).to(endpointSecond), burst(s.prefix(manyPolls), 1).to(endpointSecond)},
+	} {
+		few, err := s.historyOf(ctx, m.few)
+		if err != nil {
+			return err
+		}
+		many, err := s.historyOf(ctx, m.many)
+		if err != nil {
+			return err
+		}
+		s.add(fmt.Sprintf("history events, %d %s", m.n, m.what), "", float64(few.Events), nil, "")
+		s.add(fmt.Sprintf("history bytes, %d %s", m.n, m.what), "", float64(few.Bytes), nil, "")
+		s.add(fmt.Sprintf("history events, %d %s / %d", m.m, m.what, m.n), "", float64(many.Events)/float64(few.Events), atMost(1), "")
+		s.add(fmt.Sprintf("history bytes, %d %s / %d", m.m, m.what, m.n), "", float64(many.Bytes)/float64(few.Bytes), nil, "")
 	}
-	got, errs := make([]historySize, len(loads)), make([]error, len(loads))
-	var all sync.WaitGroup
-	for i, l := range loads {
-		all.Go(func() { got[i], errs[i] = b.historyOf(ctx, s, l) })
-	}
-	all.Wait()
-	if err := errors.Join(errs...); err != nil {
-		return err
-	}
-	b.compare(s, "attempts", got[0], got[1], fewAttempts, manyAttempts)
-	b.compare(s, "polls", got[2], got[3], fewPolls, manyPolls)
 	return nil
 }
 
 // historyOf delivers the one operation of a load and returns its history's size.
-func (b *bench) historyOf(ctx context.Context, s *testbed, l load) (historySize, error) {
-	var got historySize
-	if _, _, err := b.deliver(ctx, s, "ringback", l); err != nil {
-		return got, err
+func (s *testbed) historyOf(ctx context.Context, l load) (historySize, error) {
+	if _, _, err := s.deliver(ctx, "ringback", l); err != nil {
+		return historySize{}, err
 	}
-	// Further attempts follow the first one.
-	time.Sleep(2 * time.Second)
-	err := s.floor.ask(ctx, request{Do: "history", Prefix: l.Endpoint + "/" + l.id(0)}, &got)
-	return got, err
-}
-
-func (b *bench) compare(s *testbed, what string, few, many historySize, n, m int) {
-	b.table.add(s.database, fmt.Sprintf("history events, %d %s", n, what), "", float64(few.Events), nil, "")
-	b.table.add(s.database, fmt.Sprintf("history bytes, %d %s", n, what), "", float64(few.Bytes), nil, "")
-	b.table.add(s.database, fmt.Sprintf("history events, %d %s / %d", m, what, n), "", float64(many.Events)/float64(few.Events), atMost(1), "")
-	b.table.add(s.database, fmt.Sprintf("history bytes, %d %s / %d", m, what, n), "", float64(many.Bytes)/float64(few.Bytes), nil, "")
+	time.Sleep(2 * time.Second) // further attempts follow the first one
+	got, err := s.floor.ask(ctx, Request{Do: "history", Prefix: l.Endpoint + "/" + l.id(0)})
+	return got.History, err
 }

@@ -26,29 +26,29 @@ const (
 
 // overload asks for three times the capacity, and measures what becomes of the starts,
 // of callbacks that are due meanwhile, and how soon starts are fast again.
-func (b *bench) overload(ctx context.Context, s *testbed) error {
-	if b.extent.Overload == 0 {
+func (s *testbed) overload(ctx context.Context) error {
+	if s.extent.Overload == 0 {
 		return nil
 	}
-	full := burst(s.prefix(1), 4*b.extent.Burst)
-	out, got, err := b.deliver(ctx, s, "ringback", full)
+	full := burst(s.prefix(1), 4*s.extent.Burst)
+	out, got, err := s.deliver(ctx, "ringback", full)
 	if err != nil {
 		return err
 	}
 	capacity := float64(full.Count) / duration(out, got).Seconds()
 	due := burst(s.prefix(1), dueOperations).to(endpointDue)
-	if _, _, err := b.deliver(ctx, s, "ringback", due); err != nil {
+	if _, _, err := s.deliver(ctx, "ringback", due); err != nil {
 		return err
 	}
-	_, before, err := memoryOf(s.ringback.pid())
+	_, before, err := memoryOf(s.ringback.PID())
 	if err != nil {
 		return err
 	}
 	from := time.Now()
-	b.log("%s: %.0f starts a second for %v", s.database, overloadFactor*capacity, b.extent.Overload)
-	flood := s.flood(ctx, steady(s.prefix(1), overloadFactor*capacity, b.extent.Overload).to(endpointOK))
+	s.log("%s: %.0f starts a second for %v", s.database, overloadFactor*capacity, s.extent.Overload)
+	flood := s.flood(ctx, steady(s.prefix(1), overloadFactor*capacity, s.extent.Overload).to(endpointOK))
 	to := time.Now()
-	_, after, err := memoryOf(s.ringback.pid())
+	_, after, err := memoryOf(s.ringback.PID())
 	if err != nil {
 		return err
 	}
@@ -63,15 +63,14 @@ func (b *bench) overload(ctx context.Context, s *testbed) error {
 	if err != nil {
 		return err
 	}
-	t, d := b.table, s.database
-	t.add(d, "capacity", "/s", capacity, nil, "64 callers, to the last callback received")
-	t.add(d, "overload: starts accepted", "/s", float64(accepted.Count)/b.extent.Overload.Seconds(), nil, fmt.Sprintf("of %d times the capacity", overloadFactor))
-	t.add(d, "overload: start to callback, p99", "ms", ms(percentile(latencies(flood.load, flood.result, started), 0.99)), nil, "of accepted starts")
-	t.add(d, "overload: starts shed without Retry-After", "", float64(flood.withoutRetryAfter.Load()), atMost(0), "")
-	t.add(d, "overload: starts that failed otherwise", "", float64(flood.failed.Load()), atMost(0), "")
-	t.add(d, "overload: callbacks due meanwhile, late at p99", "ms", ms(percentile(lateness(dueArrivals, from, to), 0.99)), atMost(2000), "")
-	t.add(d, "overload: growth of Ringback's peak memory", "MiB", float64(after-before)/(1<<20), atMost(growth), "")
-	t.add(d, "overload: starts fast again after", "s", recovery.Seconds(), atMost(60), fmt.Sprintf("p99 at most %v and none shed for %d s", calmStart, recoveredSeconds))
+	s.add("capacity", "/s", capacity, nil, "64 callers, to the last callback received")
+	s.add("overload: starts accepted", "/s", float64(accepted.Count)/s.extent.Overload.Seconds(), nil, fmt.Sprintf("of %d times the capacity", overloadFactor))
+	s.add("overload: start to callback, p99", "ms", ms(percentile(latencies(flood.load, flood.result, started), 0.99)), nil, "of accepted starts")
+	s.add("overload: starts shed without Retry-After", "", float64(flood.withoutRetryAfter.Load()), atMost(0), "")
+	s.add("overload: starts that failed otherwise", "", float64(flood.failed.Load()), atMost(0), "")
+	s.add("overload: callbacks due meanwhile, late at p99", "ms", ms(percentile(lateness(dueArrivals, from, to), 0.99)), atMost(2000), "")
+	s.add("overload: growth of Ringback's peak memory", "MiB", float64(after-before)/(1<<20), atMost(growth), "")
+	s.add("overload: starts fast again after", "s", recovery.Seconds(), atMost(60), fmt.Sprintf("p99 at most %v and none shed for %d s", calmStart, recoveredSeconds))
 	return nil
 }
 
@@ -86,7 +85,7 @@ type flood struct {
 func (s *testbed) flood(ctx context.Context, l load) *flood {
 	f := &flood{load: l}
 	f.result = l.run(ctx, func(ctx context.Context, endpoint, id string) error {
-		err := s.start(ctx, endpoint, id)
+		err := s.startOperation(ctx, endpoint, id)
 		p, ok := errors.AsType[*apiclient.Problem](err)
 		switch {
 		case err == nil:

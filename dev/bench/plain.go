@@ -26,31 +26,17 @@ type plain struct {
 	simulator string
 }
 
-func openPlain(_ context.Context, settings json.RawMessage) (handler, any, error) {
-	var s roleSetup
-	if err := json.Unmarshal(settings, &s); err != nil {
-		return nil, nil, err
-	}
+func openPlain(_ context.Context, s Setup) (handlers, func() error, string, error) {
 	c, err := dial(s.Temporal, client.ConnectionOptions{})
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, "", err
 	}
 	p := &plain{client: c, simulator: s.Simulator, http: keepAlive()}
 	w := worker.New(c, plainQueue, worker.Options{})
 	w.RegisterWorkflowWithOptions(p.operation, workflow.RegisterOptions{Name: "Plain"})
 	w.RegisterActivity(p.Poll)
 	w.RegisterActivity(p.Deliver)
-	return func(ctx context.Context, r request) (any, error) {
-		switch r.Do {
-		case "start":
-			return r.Load.run(ctx, p.start), nil
-		case stopping:
-			w.Stop()
-			c.Close()
-			return nil, nil
-		}
-		return nil, unknownRequest(r)
-	}, nil, w.Start()
+	return handlers{"start": makes(p.start)}, closing(w, c), "", w.Start()
 }
 
 // keepAlive is a client that keeps as many connections as it uses.

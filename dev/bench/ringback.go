@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"os"
 
@@ -15,6 +14,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"ringback/activities"
+	"ringback/dev/temporalserver"
 	"ringback/internal/app"
 	"ringback/internal/config"
 	"ringback/internal/dialect"
@@ -26,12 +26,25 @@ import (
 	"ringback/workflows"
 )
 
-// openRingback runs the program api with its worker, and returns the API's base URL.
-func openRingback(ctx context.Context, settings json.RawMessage) (handler, any, error) {
-	var s roleSetup
-	if err := json.Unmarshal(settings, &s); err != nil {
-		return nil, nil, err
+// openServer starts a Temporal server and returns its address.
+func openServer(ctx context.Context, s Setup) (handlers, func() error, string, error) {
+	o := temporalserver.Options{DataDir: s.Dir, Stock: s.Stock}
+	if s.Postgres != "" {
+		p, err := temporalserver.ParsePostgres(s.Postgres)
+		if err != nil {
+			return nil, nil, "", err
+		}
+		o.Postgres = &p
 	}
+	server, err := temporalserver.Start(ctx, o)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	return nil, server.Stop, server.FrontendAddr(), nil
+}
+
+// openRingback runs the program api with its worker, and returns the API's base URL.
+func openRingback(ctx context.Context, s Setup) (handlers, func() error, string, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	started, ended := make(chan string, 1), make(chan error, 1)
 	go func() {
@@ -43,64 +56,43 @@ func openRingback(ctx context.Context, settings json.RawMessage) (handler, any, 
 	select {
 	case err := <-ended:
 		cancel()
-		return nil, nil, err
+		return nil, nil, "", err
 	case address := <-started:
-		return func(_ context.Context, r request) (any, error) {
-			if r.Do == stopping {
-				cancel()
-				return nil, <-ended
-			}
-			return nil, unknownRequest(r)
-		}, "http://" + address, nil
+		stop := func() error {
+			cancel()
+			return <-ended
+		}
+		return nil, stop, "http://" + address, nil
 	}
 }
 
 // openService is Ringback without its HTTP API: workflow, activities and starts in one
 // process.
-func openService(_ context.Context, settings json.RawMessage) (handler, any, error) {
-	var s roleSetup
-	if err := json.Unmarshal(settings, &s); err != nil {
-		return nil, nil, err
-	}
+func openService(_ context.Context, s Setup) (handlers, func() error, string, error) {
 	c, err := config.Load(s.Config)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, "", err
 	}
-	temporal, err := client.Dial(client.Options{
-		HostPort: s.Temporal, Logger: telemetry.TemporalLogger(zap.NewNop()), ConnectionOptions: uncompressed(),
-	})
+	temporal, err := dial(s.Temporal, uncompressed())
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, "", err
 	}
 	guard := egress.New(c.Egress.Allow)
-	acts, err := serviceActivities(c, guard, temporal)
-	if err != nil {
-		return nil, nil, err
-	}
 	w := worker.New(temporal, workflows.TaskQueue, worker.Options{})
-	workflows.Register(w, acts)
+	workflows.Register(w, serviceActivities(c, guard, temporal))
 	starter := &service.Service{
 		Client: temporal, Namespace: client.DefaultNamespace, Converter: converter.GetDefaultDataConverter(),
 		Endpoint: c.Endpoint, EndpointNames: func() []string { return nil }, CheckURL: guard.CheckURL,
 	}
-	return func(ctx context.Context, r request) (any, error) {
-		switch r.Do {
-		case "start":
-			return r.Load.run(ctx, func(ctx context.Context, endpoint, id string) error {
-				_, _, err := starter.Start(ctx, startRequest(endpoint, id))
-				return err
-			}), nil
-		case stopping:
-			w.Stop()
-			temporal.Close()
-			return nil, nil
-		}
-		return nil, unknownRequest(r)
-	}, nil, w.Start()
+	start := func(ctx context.Context, endpoint, id string) error {
+		_, _, err := starter.Start(ctx, startRequest(endpoint, id))
+		return err
+	}
+	return handlers{"start": makes(start)}, closing(w, temporal), "", w.Start()
 }
 
 // serviceActivities makes the activities as internal/app does.
-func serviceActivities(c *config.Config, guard *egress.Guard, temporal client.Client) (*activities.Activities, error) {
+func serviceActivities(c *config.Config, guard *egress.Guard, temporal client.Client) *activities.Activities {
 	endpoints, sources := map[string]receiver.Endpoint{}, map[string]activities.Source{}
 	for name, e := range c.Endpoints {
 		d, _ := dialect.ByName(e.Dialect) // the configuration is valid
@@ -122,5 +114,5 @@ func serviceActivities(c *config.Config, guard *egress.Guard, temporal client.Cl
 			return nil, nil // used only when an activity is interrupted
 		},
 		Metrics: activities.NewMetrics(prometheus.NewRegistry()), Log: zap.NewNop(),
-	}, nil
+	}
 }

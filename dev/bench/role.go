@@ -1,223 +1,184 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"net"
+	"net/rpc"
 	"os"
 	"os/exec"
 	"runtime/debug"
-	"strings"
-	"sync"
+	"syscall"
 	"time"
+
+	"ringback/dev/proc"
 )
 
 // roleVariable makes this binary one of the measured processes or the simulator.
 const roleVariable = "RINGBACK_BENCH_ROLE"
 
-// The requests that every role answers.
-const (
-	setup    = "setup"
-	stopping = "stop"
-	// collecting runs a garbage collection and returns memory to the system.
-	collecting = "collect"
-)
-
-// request and response are JSON objects, one a line, on a role's standard input and
-// output.
-type request struct {
-	Do    string          `json:"do"`
-	Setup json.RawMessage `json:"setup,omitempty"`
-	Load  *load           `json:"load,omitempty"`
-	// Prefix selects operation ids.
-	Prefix string `json:"prefix,omitempty"`
+// Setup is what a role is started with; each uses a part of it.
+type Setup struct {
+	// Dir or Postgres (a URL) is where the Temporal server keeps its data. Stock leaves
+	// out every tuning.
+	Dir, Postgres string
+	Stock         bool
+	// Temporal is the server's address, Simulator the base URL of the simulated cores
+	// and receivers, Config the path of Ringback's configuration.
+	Temporal, Simulator, Config string
 }
 
-type response struct {
-	Error string          `json:"error,omitempty"`
-	Value json.RawMessage `json:"value,omitempty"`
+// Request is one thing that a role does. Prefix selects operation ids.
+type Request struct {
+	Do     string
+	Load   load
+	Prefix string
 }
 
-// handler answers a role's requests.
-type handler func(ctx context.Context, r request) (any, error)
-
-// opener starts a role with its settings; its value is the response.
-type opener func(ctx context.Context, settings json.RawMessage) (handler, any, error)
-
-func unknownRequest(r request) error { return fmt.Errorf("unknown request %q", r.Do) }
-
-// role is a child process that answers requests.
-type role struct {
-	name    string
-	command *exec.Cmd
-	stdin   io.WriteCloser
-	lines   *bufio.Reader
-	stderr  *tail
-	mu      sync.Mutex
+// Reply is the response to a Request, which fills one of its fields.
+type Reply struct {
+	Result   result
+	Count    int
+	Arrivals map[string][]arrival
+	History  historySize
 }
 
-// startRole runs this binary again in a role with these settings.
-func startRole(ctx context.Context, name string, settings, reply any) (*role, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("find this program's file: %w", err)
-	}
-	r := &role{name: name, command: exec.Command(self), stderr: &tail{}} //nolint:gosec,noctx // itself; stop ends it
-	r.command.Env = append(os.Environ(), roleVariable+"="+name, secretVariable+"="+secretValue)
-	r.command.Stderr = r.stderr
-	dieWithParent(r.command)
-	if r.stdin, err = r.command.StdinPipe(); err != nil {
-		return nil, fmt.Errorf("start the process %q: %w", name, err)
-	}
-	stdout, err := r.command.StdoutPipe()
-	if err != nil {
-		return nil, fmt.Errorf("start the process %q: %w", name, err)
-	}
-	r.lines = bufio.NewReaderSize(stdout, 1<<16)
-	if err := r.command.Start(); err != nil {
-		return nil, fmt.Errorf("start the process %q: %w", name, err)
-	}
-	written, err := json.Marshal(settings)
-	if err == nil {
-		err = r.ask(ctx, request{Do: setup, Setup: written}, reply)
-	}
-	if err != nil {
-		return nil, errors.Join(err, r.stop())
-	}
-	return r, nil
-}
+// handlers do a role's requests, by Request.Do.
+type handlers map[string]func(context.Context, Request, *Reply) error
 
-// ask sends one request and decodes the response into reply, if that is not nil. After
-// an error the role is of no further use.
-func (r *role) ask(ctx context.Context, q request, reply any) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	line, err := json.Marshal(q)
-	if err != nil {
-		return fmt.Errorf("write a request: %w", err)
-	}
-	if _, err := r.stdin.Write(append(line, '\n')); err != nil {
-		return fmt.Errorf("ask %q to %s: %w; its output: %s", r.name, q.Do, err, r.stderr)
-	}
-	got := make(chan error, 1)
-	go func() {
-		var err error
-		line, err = r.lines.ReadBytes('\n')
-		got <- err
-	}()
-	select {
-	case <-ctx.Done():
-		return fmt.Errorf("wait for %q to %s: %w", r.name, q.Do, ctx.Err())
-	case err := <-got:
-		if err != nil {
-			return fmt.Errorf("wait for %q to %s: %w; its output: %s", r.name, q.Do, err, r.stderr)
-		}
-	}
-	var a response
-	if err := json.Unmarshal(line, &a); err != nil {
-		return fmt.Errorf("read the response of %q to %s: %w", r.name, q.Do, err)
-	}
-	if a.Error != "" {
-		return fmt.Errorf("%q could not %s: %s", r.name, q.Do, a.Error)
-	}
-	if reply == nil {
+// makes is the handler that makes a load of these calls.
+func makes(call func(ctx context.Context, endpoint, id string) error) func(context.Context, Request, *Reply) error {
+	return func(ctx context.Context, q Request, out *Reply) error {
+		out.Result = q.Load.run(ctx, call)
 		return nil
 	}
-	if err := json.Unmarshal(a.Value, reply); err != nil {
-		return fmt.Errorf("read the response of %q to %s: %w", r.name, q.Do, err)
+}
+
+// opener starts a role. The address is the one that others use it by, if there is one.
+type opener func(context.Context, Setup) (h handlers, stop func() error, address string, err error)
+
+// Role is the net/rpc service of a role's process.
+type Role struct {
+	open     opener
+	handlers handlers
+	stop     func() error
+}
+
+// Open starts the role.
+func (r *Role) Open(s Setup, address *string) (err error) {
+	r.handlers, r.stop, *address, err = r.open(context.Background(), s)
+	return err
+}
+
+// Do does one request.
+func (r *Role) Do(q Request, out *Reply) error {
+	handle, ok := r.handlers[q.Do]
+	if !ok {
+		return fmt.Errorf("unknown request %q", q.Do)
 	}
+	return handle(context.Background(), q, out)
+}
+
+// Collect runs a garbage collection and returns memory to the system.
+func (r *Role) Collect(struct{}, *struct{}) error {
+	debug.FreeOSMemory()
 	return nil
 }
 
-func (r *role) pid() int { return r.command.Process.Pid }
+// serveRole serves one connection until it is closed.
+func serveRole(open opener) error {
+	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // opened once, on loopback
+	if err != nil {
+		return err
+	}
+	fmt.Println("role at", listener.Addr())
+	r, server := &Role{open: open}, rpc.NewServer()
+	if err := server.Register(r); err != nil {
+		return err
+	}
+	connection, err := listener.Accept()
+	if err != nil {
+		return err
+	}
+	server.ServeConn(connection)
+	if r.stop == nil {
+		return errors.New("the role was never opened")
+	}
+	return r.stop()
+}
+
+// role is a child process that does requests.
+type role struct {
+	*proc.Process
+	name   string
+	client *rpc.Client
+}
+
+// startRole runs this binary again in a role and returns the role's address.
+func startRole(ctx context.Context, name string, s Setup) (_ *role, address string, err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, "", fmt.Errorf("find this program's file: %w", err)
+	}
+	command := exec.Command(self) //nolint:gosec,noctx // itself; stop ends it
+	command.Env = append(os.Environ(), roleVariable+"="+name, secretVariable+"="+secretValue)
+	process, err := proc.Start(command)
+	if err != nil {
+		return nil, "", err
+	}
+	r := &role{Process: process, name: name}
+	at, err := process.Await(ctx, `role at (\S+)`)
+	if err == nil {
+		r.client, err = rpc.Dial("tcp", at)
+	}
+	if err != nil {
+		return nil, "", errors.Join(err, process.Kill())
+	}
+	if err := r.call(ctx, "Open", s, &address); err != nil {
+		return nil, "", errors.Join(err, process.Kill())
+	}
+	return r, address, nil
+}
+
+// ask does one request. After an error the role is of no further use.
+func (r *role) ask(ctx context.Context, q Request) (Reply, error) {
+	var out Reply
+	err := r.call(ctx, "Do", q, &out)
+	if err != nil {
+		return Reply{}, fmt.Errorf("%s: %w", q.Do, err)
+	}
+	return out, nil
+}
+
+func (r *role) call(ctx context.Context, method string, q, reply any) error {
+	call := r.client.Go("Role."+method, q, reply, nil)
+	var err error
+	select {
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-call.Done:
+		err = call.Error
+	}
+	if err == nil {
+		return nil
+	}
+	output := r.Output()
+	return fmt.Errorf("the process %q: %w; the end of its output: %s", r.name, err, output[max(0, len(output)-8192):])
+}
 
 const stopTimeout = time.Minute
 
-// stop closes the process's input, and kills it if it does not end then.
-func (r *role) stop() error {
-	_ = r.stdin.Close()
-	done := make(chan error, 1)
-	go func() { done <- r.command.Wait() }()
+// close ends the process, and kills it if it does not end in time.
+func (r *role) close() error {
+	_ = r.client.Close()
 	select {
-	case err := <-done:
-		return err
+	case <-r.Done():
 	case <-time.After(stopTimeout):
-		_ = r.command.Process.Kill()
-		return fmt.Errorf("%q did not end within %v and was killed: %w", r.name, stopTimeout, <-done)
+		return errors.Join(fmt.Errorf("%q did not end within %v", r.name, stopTimeout), r.Signal(syscall.SIGKILL))
 	}
-}
-
-// tail keeps the end of a process's output.
-type tail struct {
-	mu   sync.Mutex
-	kept []byte
-}
-
-// Write never fails.
-func (t *tail) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.kept = append(t.kept, p...)
-	if extra := len(t.kept) - 8192; extra > 0 {
-		t.kept = t.kept[extra:]
+	if err := r.Err(); err != nil {
+		return fmt.Errorf("%q ended with %w", r.name, err)
 	}
-	return len(p), nil
-}
-
-func (t *tail) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return strings.TrimSpace(string(t.kept))
-}
-
-// serveRole answers requests until its input ends, and returns the exit status.
-func serveRole(open opener) int {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	lines := bufio.NewScanner(os.Stdin)
-	lines.Buffer(nil, 16<<20)
-	out := json.NewEncoder(os.Stdout)
-	var handle handler
-	for lines.Scan() {
-		value, err := func() (value any, err error) {
-			var r request
-			if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
-				return nil, err
-			}
-			switch {
-			case r.Do == collecting:
-				debug.FreeOSMemory()
-			case handle != nil:
-				return handle(ctx, r)
-			default:
-				handle, value, err = open(ctx, r.Setup)
-			}
-			return value, err
-		}()
-		if err := out.Encode(newResponse(value, err)); err != nil {
-			return 1
-		}
-	}
-	if handle == nil {
-		return 1
-	}
-	if _, err := handle(ctx, request{Do: stopping}); err != nil {
-		_, _ = fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return 0
-}
-
-func newResponse(value any, err error) response {
-	if err != nil {
-		return response{Error: err.Error(), Value: json.RawMessage("null")}
-	}
-	encoded, err := json.Marshal(value)
-	if err != nil {
-		return response{Error: err.Error(), Value: json.RawMessage("null")}
-	}
-	return response{Value: encoded}
+	return nil
 }

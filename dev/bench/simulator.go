@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -28,20 +29,17 @@ type simulator struct {
 }
 
 // arrival is one attempt at a receiver. Its times are Unix nanoseconds.
-type arrival struct {
-	Came     int64 `json:"came"`
-	Answered int64 `json:"answered"`
-}
+type arrival struct{ Came, Answered int64 }
 
 const bodyLimit = 64 << 10
 
 // openSimulator listens on a free loopback port and returns its base URL.
-func openSimulator(_ context.Context, _ json.RawMessage) (handler, any, error) {
+func openSimulator(_ context.Context, _ Setup) (handlers, func() error, string, error) {
 	s := &simulator{}
 	s.reset()
 	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // opened once, on loopback
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, "", err
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/Confirm", s.confirm)
@@ -50,42 +48,27 @@ func openSimulator(_ context.Context, _ json.RawMessage) (handler, any, error) {
 	mux.HandleFunc("/callback/{how}/{id}", s.receive)
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = server.Serve(listener) }()
-	return func(_ context.Context, r request) (any, error) {
-		switch r.Do {
-		case "arrivals":
-			return s.arrivalsOf(r.Prefix), nil
-		case "count arrivals":
-			return len(s.arrivalsOf(r.Prefix)), nil
-		case "count polls":
-			return s.countPolls(r.Prefix), nil
-		case "finish":
-			s.finish(r.Prefix)
-			return nil, nil
-		case "reset":
-			s.reset()
-			return nil, nil
-		case stopping:
-			return nil, server.Close()
+	do := func(what func(prefix string, out *Reply)) func(context.Context, Request, *Reply) error {
+		return func(_ context.Context, q Request, out *Reply) error {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			what(q.Prefix, out)
+			return nil
 		}
-		return nil, unknownRequest(r)
-	}, "http://" + listener.Addr().String(), nil
+	}
+	return handlers{
+		"arrivals":       do(func(prefix string, out *Reply) { out.Arrivals = s.arrivalsOf(prefix) }),
+		"count arrivals": do(func(prefix string, out *Reply) { out.Count = len(s.arrivalsOf(prefix)) }),
+		"count polls":    do(s.countPolls),
+		"finish":         do(func(prefix string, _ *Reply) { s.finished = append(s.finished, prefix) }),
+		"reset":          do(func(string, *Reply) { s.reset() }),
+	}, server.Close, "http://" + listener.Addr().String(), nil
 }
 
-func (s *simulator) reset() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.polls, s.arrivals = map[string]int{}, map[string][]arrival{}
-}
-
-func (s *simulator) finish(prefix string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.finished = append(s.finished, prefix)
-}
+// reset, arrivalsOf and countPolls need the lock.
+func (s *simulator) reset() { s.polls, s.arrivals = map[string]int{}, map[string][]arrival{} }
 
 func (s *simulator) arrivalsOf(prefix string) map[string][]arrival {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	found := map[string][]arrival{}
 	for id, a := range s.arrivals {
 		if strings.HasPrefix(id, prefix) {
@@ -95,15 +78,12 @@ func (s *simulator) arrivalsOf(prefix string) map[string][]arrival {
 	return found
 }
 
-func (s *simulator) countPolls(prefix string) (sum int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (s *simulator) countPolls(prefix string, out *Reply) {
 	for id, n := range s.polls {
 		if strings.HasPrefix(id, prefix) {
-			sum += n
+			out.Count += n
 		}
 	}
-	return sum
 }
 
 // poll counts a poll of id and reports whether its status is final.
@@ -139,16 +119,16 @@ func (s *simulator) transfer(w http.ResponseWriter, r *http.Request) {
 // n attempts of an operation.
 func (s *simulator) receive(w http.ResponseWriter, r *http.Request) {
 	came := time.Now()
-	body, err := io.ReadAll(io.LimitReader(r.Body, bodyLimit))
-	if err != nil {
-		return
+	var callback struct {
+		OrderNumber string `json:"orderNumber"`
 	}
-	id := r.PathValue("id")
-	if id == "" {
-		id = orderNumber(body)
-	}
-	number := s.record(id, came)
-	how := r.PathValue("how")
+	// A form of Paysera's is no JSON; its path has the id.
+	_ = json.NewDecoder(io.LimitReader(r.Body, bodyLimit)).Decode(&callback)
+	id, how := cmp.Or(r.PathValue("id"), callback.OrderNumber), r.PathValue("how")
+	s.mu.Lock()
+	s.arrivals[id] = append(s.arrivals[id], arrival{Came: came.UnixNano()})
+	number := len(s.arrivals[id])
+	s.mu.Unlock()
 	if ms, slow := strings.CutPrefix(how, "slow"); slow {
 		wait, _ := strconv.Atoi(ms) // the bench's own paths
 		time.Sleep(time.Duration(wait) * time.Millisecond)
@@ -162,32 +142,11 @@ func (s *simulator) receive(w http.ResponseWriter, r *http.Request) {
 	} else {
 		reply(w, fmt.Sprintf(`{"orderNumber":%q,"applicationStatus":200}`, id))
 	}
-	s.recordAnswer(id, number)
-}
-
-func orderNumber(body []byte) string {
-	var callback struct {
-		OrderNumber string `json:"orderNumber"`
-	}
-	if json.Unmarshal(body, &callback) != nil {
-		return ""
-	}
-	return callback.OrderNumber
-}
-
-func (s *simulator) record(id string, came time.Time) (number int) {
+	answered := time.Now().UnixNano()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.arrivals[id] = append(s.arrivals[id], arrival{Came: came.UnixNano()})
-	return len(s.arrivals[id])
-}
-
-func (s *simulator) recordAnswer(id string, number int) {
-	now := time.Now().UnixNano()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if a := s.arrivals[id]; number <= len(a) {
-		a[number-1].Answered = now
+	if a := s.arrivals[id]; number <= len(a) { // after a reset there are fewer
+		a[number-1].Answered = answered
 	}
 }
 

@@ -54,39 +54,22 @@ func (t *target) met(v float64) bool {
 
 func (r row) met() bool { return r.Target.met(r.median()) }
 
-func (r row) median() float64 { return median(r.Values) }
-
-func median(values []float64) float64 {
-	if len(values) == 0 {
-		return math.NaN()
-	}
-	sorted := slices.Sorted(slices.Values(values))
+func (r row) median() float64 {
+	sorted := slices.Sorted(slices.Values(r.Values))
 	return (sorted[len(sorted)/2] + sorted[(len(sorted)-1)/2]) / 2
 }
 
 // table collects the rows of a run, in the order in which they first came.
 type table struct{ rows []row }
 
-// add appends a round's value to a measure, which is new or known.
-func (t *table) add(database, measure, unit string, value float64, want *target, note string) {
-	for i := range t.rows {
-		if t.rows[i].Database == database && t.rows[i].Measure == measure {
-			t.rows[i].Values = append(t.rows[i].Values, value)
-			return
-		}
+// add adds a row, or its values to the row of the same measure.
+func (t *table) add(r row) {
+	at := slices.IndexFunc(t.rows, func(known row) bool { return known.Database == r.Database && known.Measure == r.Measure })
+	if at < 0 {
+		t.rows = append(t.rows, r)
+		return
 	}
-	t.rows = append(t.rows, row{Database: database, Measure: measure, Unit: unit, Values: []float64{value}, Target: want, Note: note})
-}
-
-// missed are the rows whose target is not reached.
-func (t *table) missed() []row {
-	var missed []row
-	for _, r := range t.rows {
-		if !r.met() {
-			missed = append(missed, r)
-		}
-	}
-	return missed
+	t.rows[at].Values = append(t.rows[at].Values, r.Values...)
 }
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	apiclient "ringback/api/client"
@@ -16,32 +17,28 @@ import (
 )
 
 // testbed is one database with everything that is measured on it, each in a process of
-// its own: the Temporal server, the floor, plain, and Ringback with and without its
-// HTTP API. The load generator is this process.
+// its own: the Temporal server, the floor, plain, and Ringback. The load generator is
+// this process.
 type testbed struct {
+	*bench
 	database string
 	dir      string
 	cluster  *postgres.Cluster
-	server   *role
-	address  string
+	temporal string // the server's address
 
-	simulator    *role
-	simulatorURL string
-	floor        *role
-	plain        *role
-	ringback     *role
-	service      *role
-	api          *apiclient.Client
-	config       string
-	key          string
+	server, floor, plain, ringback *role
+	opened                         []*role
+	api                            *apiclient.Client
+	key                            string
+	config                         string
 	// beforeOpen is how Ringback idled with no open operation.
 	beforeOpen idleness
-
-	opened []*role
 	// idleCPU is each subject's with nothing to do, while polls are measured.
 	idleCPU map[string]time.Duration
 	// serial makes the operation ids unique.
 	serial int
+	// failed counts the calls that failed.
+	failed atomic.Int64
 }
 
 const (
@@ -51,8 +48,8 @@ const (
 
 // openTestbed starts a server in a new directory. The subjects are started once they
 // are needed, so that they use no CPU before.
-func (b *bench) openTestbed(ctx context.Context, settings serverSetup, database string) (_ *testbed, err error) {
-	s := &testbed{database: database, simulator: b.simulator, simulatorURL: b.simulatorURL, idleCPU: map[string]time.Duration{}}
+func (b *bench) openTestbed(ctx context.Context, database string, stock bool) (_ *testbed, err error) {
+	s := &testbed{bench: b, database: database, idleCPU: map[string]time.Duration{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close())
@@ -61,7 +58,7 @@ func (b *bench) openTestbed(ctx context.Context, settings serverSetup, database 
 	if s.dir, err = os.MkdirTemp("", "ringback-bench"); err != nil {
 		return s, fmt.Errorf("make a directory for the database: %w", err)
 	}
-	settings.Dir = s.dir
+	setup := Setup{Dir: s.dir, Stock: stock}
 	if database == onPostgres {
 		// PostgreSQL runs as another user if this process is root's.
 		if err := os.Chmod(s.dir, 0o755); err != nil { //nolint:gosec // the database's own directory is closed to others
@@ -70,60 +67,69 @@ func (b *bench) openTestbed(ctx context.Context, settings serverSetup, database 
 		if s.cluster, err = postgres.Start(ctx, postgres.Options{Dir: s.dir}); err != nil {
 			return s, err
 		}
-		settings.Dir, settings.Postgres = "", s.cluster.URL("temporal")
+		setup.Dir, setup.Postgres = "", s.cluster.URL("temporal")
 	}
-	if s.server, err = s.startRole(ctx, "server", settings, &s.address); err != nil {
+	if s.server, s.temporal, err = s.start(ctx, "server", setup); err != nil {
 		return s, err
 	}
-	s.floor, err = s.startRole(ctx, "floor", roleSetup{Temporal: s.address}, nil)
+	s.floor, _, err = s.start(ctx, "floor", Setup{Temporal: s.temporal})
 	return s, err
 }
 
-// openSubjects starts plain and Ringback.
-func (s *testbed) openSubjects(ctx context.Context, gaps []time.Duration) (err error) {
+// openSubjects starts plain and Ringback and warms them up.
+func (s *testbed) openSubjects(ctx context.Context) (err error) {
 	s.key = rand.Text()
-	if s.config, err = writeConfig(s.dir, s.simulatorURL, s.key, gaps); err != nil {
+	if s.config, err = writeConfig(s.dir, s.simulatorURL, s.key, s.extent.Gaps); err != nil {
 		return err
 	}
-	if s.plain, err = s.startRole(ctx, "plain", roleSetup{Temporal: s.address, Simulator: s.simulatorURL}, nil); err != nil {
+	if s.plain, _, err = s.start(ctx, "plain", Setup{Temporal: s.temporal, Simulator: s.simulatorURL}); err != nil {
 		return err
 	}
-	return s.openRingback(ctx)
+	if err := s.openRingback(ctx); err != nil {
+		return err
+	}
+	for _, subject := range []string{"plain", "ringback"} {
+		if _, _, err := s.deliver(ctx, subject, burst(s.prefix(1), 60)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *testbed) openRingback(ctx context.Context) (err error) {
 	var base string
-	s.ringback, err = s.startRole(ctx, "ringback", roleSetup{Temporal: s.address, Config: s.config}, &base)
+	s.ringback, base, err = s.start(ctx, "ringback", Setup{Temporal: s.temporal, Config: s.config})
 	s.api = &apiclient.Client{MaxAttempts: 1, Base: base, Key: s.key, HTTP: *keepAlive()}
 	return err
 }
 
-func (s *testbed) startRole(ctx context.Context, name string, settings, reply any) (*role, error) {
+// start starts a role that close ends.
+func (s *testbed) start(ctx context.Context, name string, setup Setup) (*role, string, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	r, err := startRole(ctx, name, settings, reply)
+	r, address, err := startRole(ctx, name, setup)
 	if err != nil {
-		return nil, fmt.Errorf("on %s: %w", s.database, err)
+		return nil, "", err
 	}
 	s.opened = append(s.opened, r)
-	return r, nil
+	return r, address, nil
 }
 
-// closeRole ends one process before the others.
-func (s *testbed) closeRole(r *role) error {
+// end ends one process before the others.
+func (s *testbed) end(r *role) error {
 	at := slices.Index(s.opened, r)
 	if at < 0 {
 		return nil
 	}
 	s.opened = slices.Delete(s.opened, at, at+1)
-	return r.stop()
+	return r.close()
 }
 
 // close ends every process, the last one first, and removes the data.
 func (s *testbed) close() error {
 	var errs []error
 	for _, r := range slices.Backward(s.opened) {
-		errs = append(errs, r.stop())
+		errs = append(errs, r.close())
 	}
 	if s.cluster != nil {
 		errs = append(errs, s.cluster.Stop())
@@ -132,6 +138,54 @@ func (s *testbed) close() error {
 		errs = append(errs, os.RemoveAll(s.dir))
 	}
 	return errors.Join(errs...)
+}
+
+// ask lets a role make the load.
+func (s *testbed) ask(ctx context.Context, r *role, do string, l load) (result, error) {
+	out, err := r.ask(ctx, Request{Do: do, Load: l})
+	if err != nil {
+		return out.Result, err
+	}
+	return out.Result, s.countFailures(do+" by "+r.name, out.Result)
+}
+
+// call makes the load on Ringback's API from this process.
+func (s *testbed) call(ctx context.Context, what string, l load, call func(ctx context.Context, endpoint, id string) error) (result, error) {
+	out := l.run(ctx, call)
+	return out, errors.Join(ctx.Err(), s.countFailures(what+" by Ringback's API", out))
+}
+
+// countFailures counts failed calls. It is an error if most of them failed.
+func (s *testbed) countFailures(what string, out result) error {
+	if out.Failed == 0 {
+		return nil
+	}
+	s.failed.Add(int64(out.Failed))
+	err := fmt.Errorf("%d of %d %s failed; one of them: %s", out.Failed, len(out.Began), what, out.Sample)
+	s.log("%s: %v", s.database, err)
+	if 2*out.Failed > len(out.Began) {
+		return err
+	}
+	return nil
+}
+
+// deliver starts operations at plain or Ringback and waits until each has got its
+// first callback.
+func (s *testbed) deliver(ctx context.Context, subject string, l load) (out result, got map[string][]arrival, err error) {
+	if subject == "plain" {
+		out, err = s.ask(ctx, s.plain, "start", l.to("ok"))
+	} else {
+		if l.Endpoint == "" {
+			l = l.to(endpointOK)
+		}
+		out, err = s.call(ctx, "starts", l, s.startOperation)
+	}
+	if err != nil {
+		return out, nil, err
+	}
+	l.Count -= out.Failed
+	got, err = s.arrivals(ctx, l, 2*time.Minute)
+	return out, got, err
 }
 
 // startRequest is what a core sends for an operation of Ukrcard's.
@@ -143,13 +197,13 @@ func startRequest(endpoint, id string) operation.StartRequest {
 	}
 }
 
-// start starts an operation through the API.
-func (s *testbed) start(ctx context.Context, endpoint, id string) error {
-	return s.startWith(ctx, startRequest(endpoint, id))
+// startOperation starts an operation through the API.
+func (s *testbed) startOperation(ctx context.Context, endpoint, id string) error {
+	return s.create(ctx, startRequest(endpoint, id))
 }
 
-// startWith must create an operation.
-func (s *testbed) startWith(ctx context.Context, r operation.StartRequest) error {
+// create must create an operation.
+func (s *testbed) create(ctx context.Context, r operation.StartRequest) error {
 	status, err := s.api.Call(ctx, http.MethodPost, "/v1/operations", r, nil)
 	if err == nil && status != http.StatusCreated {
 		err = fmt.Errorf("the start of %s was answered with %d", r.Key().WorkflowID(), status)
@@ -157,29 +211,18 @@ func (s *testbed) startWith(ctx context.Context, r operation.StartRequest) error
 	return err
 }
 
-// readState reads a state and drops it.
-func (s *testbed) readState(ctx context.Context, endpoint, id string) error {
-	_, err := s.api.Call(ctx, http.MethodGet, apiclient.Path(operation.Key{Endpoint: endpoint, OperationID: id}), nil, nil)
-	return err
-}
-
-// push pushes a final status.
-func (s *testbed) push(ctx context.Context, endpoint, id string) error {
-	return s.api.Push(ctx, operation.Key{Endpoint: endpoint, OperationID: id}, "2")
-}
-
 // usedCPU is the CPU time so far of the subject, the server and the database.
 func (s *testbed) usedCPU(subject *role) (time.Duration, error) {
-	pids := []int{s.server.pid()}
-	if subject != nil {
-		pids = append(pids, subject.pid())
+	server, err := cpuOf(s.server.PID(), false)
+	if err != nil {
+		return 0, err
 	}
-	cpu, err := cpuOf(pids, false)
+	used, err := cpuOf(subject.PID(), false)
 	if err != nil || s.cluster == nil {
-		return cpu, err
+		return server + used, err
 	}
-	database, err := cpuOf([]int{s.cluster.PID()}, true)
-	return cpu + database, err
+	database, err := cpuOf(s.cluster.PID(), true)
+	return server + used + database, err
 }
 
 // prefix is a new one for operation ids. The core calls them final at the given poll,
@@ -219,51 +262,41 @@ const (
 // awaitIdle waits for some idle seconds, for at most idleTimeout.
 func (s *testbed) awaitIdle(ctx context.Context, subject *role) error {
 	idle := 0
-	for begun := time.Now(); idle < idleSeconds && time.Since(begun) < idleTimeout; {
-		before, err := s.usedCPU(subject)
-		if err != nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(time.Second):
-		}
-		after, err := s.usedCPU(subject)
-		if err != nil {
-			return err
-		}
+	before, err := s.usedCPU(subject)
+	for begun := time.Now(); err == nil && idle < idleSeconds && time.Since(begun) < idleTimeout; {
+		time.Sleep(time.Second)
+		var after time.Duration
+		after, err = s.usedCPU(subject)
 		if idle++; after-before > idleCPU {
 			idle = 0
 		}
+		before = after
+		err = errors.Join(err, ctx.Err())
 	}
-	return nil
+	return err
 }
 
 // arrivals waits until every operation of the load has got a callback, and returns
 // all attempts by operation id.
 func (s *testbed) arrivals(ctx context.Context, l load, within time.Duration) (map[string][]arrival, error) {
-	deadline := time.Now().Add(within)
-	for {
-		var n int
-		if err := s.simulator.ask(ctx, request{Do: "count arrivals", Prefix: l.Prefix + "-"}, &n); err != nil {
-			return nil, err
-		}
-		if n >= l.Count {
-			break
+	if err := s.await(ctx, "count arrivals", l, l.Count, within); err != nil {
+		return nil, err
+	}
+	out, err := s.simulator.ask(ctx, Request{Do: "arrivals", Prefix: l.Prefix + "-"})
+	return out.Arrivals, err
+}
+
+// await waits until the simulator has counted n of the load.
+func (s *testbed) await(ctx context.Context, do string, l load, n int, within time.Duration) error {
+	for deadline := time.Now().Add(within); ; time.Sleep(25 * time.Millisecond) {
+		out, err := s.simulator.ask(ctx, Request{Do: do, Prefix: l.Prefix + "-"})
+		if err != nil || out.Count >= n {
+			return err
 		}
 		if time.Now().After(deadline) {
-			return nil, fmt.Errorf("on %s, only %d of %d operations got a callback within %v", s.database, n, l.Count, within)
-		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(25 * time.Millisecond):
+			return fmt.Errorf("%s: %d within %v, not %d", do, out.Count, within, n)
 		}
 	}
-	var got map[string][]arrival
-	err := s.simulator.ask(ctx, request{Do: "arrivals", Prefix: l.Prefix + "-"}, &got)
-	return got, err
 }
 
 // latencies are from the beginning of each call to its first callback.

@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -118,21 +119,17 @@ func parse(arguments []string) (flags, error) {
 		return f, err
 	}
 	set.Visit(func(given *flag.Flag) { f.given[given.Name] = true })
-	return f, f.check(set.Args())
-}
-
-func (f *flags) check(rest []string) error {
 	switch {
-	case len(rest) > 0:
-		return fmt.Errorf("no argument is taken, %q was given", rest[0])
+	case set.NArg() > 0:
+		return f, fmt.Errorf("no argument is taken, %q was given", set.Arg(0))
 	case f.config != "" && !f.given["demo"]:
 		f.demo = false
 	case f.config != "" && f.demo:
-		return errors.New("the demo brings its own configuration: leave out -demo or -config")
+		return f, errors.New("the demo brings its own configuration: leave out -demo or -config")
 	case f.config == "" && !f.demo && !f.temporalOnly:
-		return errors.New("-demo=false needs -config FILE")
+		return f, errors.New("-demo=false needs -config FILE")
 	}
-	return nil
+	return f, nil
 }
 
 // dev is the running program.
@@ -166,8 +163,8 @@ func (d *dev) run(ctx context.Context) error {
 }
 
 func (d *dev) close() {
-	for i := range d.stop {
-		d.stop[len(d.stop)-1-i]()
+	for _, stop := range slices.Backward(d.stop) {
+		stop()
 	}
 }
 
@@ -266,14 +263,21 @@ func (d *dev) serve(ctx context.Context) error {
 	var running sync.WaitGroup
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	listen, level := "", zapcore.InfoLevel // "" is the configuration's api.listen
+	if d.demo || d.given["api-addr"] {
+		listen = d.address(ctx, "api-addr", d.apiAddr)
+	}
+	if d.demo {
+		level = zapcore.ErrorLevel // no log lines in the story
+	}
 	err := app.Run(ctx, app.Options{
 		ConfigPath: d.config,
 		Temporal:   client.Options{HostPort: d.temporal.FrontendAddr(), Namespace: d.temporal.Namespace()},
 		UIURL:      d.ui.URL(),
 		API:        true,
 		Worker:     true,
-		Listen:     d.listen(ctx),
-		Log:        telemetry.NewConsoleLogger(d.err, d.level()),
+		Listen:     listen,
+		Log:        telemetry.NewConsoleLogger(d.err, level),
 		Started: func(address string) {
 			d.print("  Ringback     http://%s, OpenAPI at /openapi.yaml", address)
 			if d.demo {
@@ -287,22 +291,6 @@ func (d *dev) serve(ctx context.Context) error {
 	running.Wait()
 	d.print("Stopped.")
 	return err
-}
-
-// listen is the API's address; empty: that of the configuration's api.listen.
-func (d *dev) listen(ctx context.Context) string {
-	if !d.demo && !d.given["api-addr"] {
-		return ""
-	}
-	return d.address(ctx, "api-addr", d.apiAddr)
-}
-
-// level keeps log lines out of the story.
-func (d *dev) level() zapcore.Level {
-	if d.demo {
-		return zapcore.ErrorLevel
-	}
-	return zapcore.InfoLevel
 }
 
 func (d *dev) runStory(ctx context.Context, base string) {

@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -220,10 +219,7 @@ func TestPromtoolAcceptsTheRulesAndEachAlertFires(t *testing.T) {
 // evaluates the rules, as it is in Debian.
 func (i *installation) prometheus(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	address := listener.Addr().String()
-	require.NoError(t, listener.Close())
+	address := unused(t)
 	rules, err := filepath.Abs(alertsFile)
 	require.NoError(t, err)
 	dir := t.TempDir()

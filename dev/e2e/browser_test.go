@@ -52,7 +52,7 @@ func TestBrowserShowsOperationsToOperators(t *testing.T) {
 	awaitClosed(t, api, failed)
 	awaitClosed(t, api, stubborn)
 	delivering := start(t, api, entry("2043"))
-	awaitBackoff(t, w.temporalClient(t), delivering)
+	awaitPending(t, w.temporalClient(t), delivering, "Deliver")
 
 	b := w.browse(t, api)
 	b.columns("Status", "RingbackEndpoint", "Workflow ID", "RingbackStatus", "RingbackOutcome", "RingbackPhase", "RingbackUndelivered", "Start")
@@ -77,8 +77,7 @@ func TestBrowserShowsOperationsToOperators(t *testing.T) {
 
 // quickly is an endpoint whose deliveries are soon over.
 func quickly(name string, r *simulator.Receiver, attempts int) string {
-	return fmt.Sprintf(`%s: {dialect: standard, source: wallet, url: %q, poll: {interval: 100ms, lifetime: 1m}, delivery: {interval: 20ms, attempts: %d}}`,
-		name, r.URL()+"/hooks", attempts)
+	return endpointAt(r, name, "{interval: 100ms, lifetime: 1m}", fmt.Sprintf("{interval: 20ms, attempts: %d}", attempts))
 }
 
 // browser is Chromium on a Temporal UI.

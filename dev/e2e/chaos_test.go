@@ -39,10 +39,9 @@ const (
 	chaosReceivers = 9
 )
 
-// TestChaos runs hundreds of operations whose cores push, flap, err and answer
-// slowly and whose receivers fail, and holds every promise from outside once
-// all have ended. What a seed decides is every act, its moment and every
-// answer; the interleaving is the machine's.
+// TestChaos runs operations whose cores push, flap, err and answer slowly and whose
+// receivers fail, and checks every promise from outside once all have ended. A seed
+// decides every act, its moment and every answer, but not their interleaving.
 func TestChaos(t *testing.T) {
 	endpoints := map[string]string{}
 	for i := range chaosReceivers {
@@ -77,10 +76,10 @@ func (s *recording) chaos(t *testing.T, seed uint64) {
 		}
 		started++
 		story := a.end(t.Context())
-		calls += len(story.questions) + len(story.requests)
+		calls += len(story.polls) + len(story.requests)
 		acts += len(story.acts)
 		faults := story.faults()
-		// One story is told in full of each promise.
+		// One story is described in full for each promise.
 		first := false
 		for _, f := range faults {
 			first = first || broken[f.promise] == 0
@@ -204,10 +203,10 @@ func plannedAct(random *rand.Rand) act {
 
 // chaosCore is a core that flaps, errs and answers slowly.
 func chaosCore(random *rand.Rand) []reply {
-	const questions = 60
+	const polls = 60
 	now := one(random, chaosOpen)
 	finalAt := 2 + random.IntN(14)
-	replies := make([]reply, questions)
+	replies := make([]reply, polls)
 	for n := range replies {
 		switch {
 		case n == finalAt:
@@ -379,13 +378,13 @@ func (a *actor) awaitEnd(ctx context.Context) {
 // story is what can be known of an operation from outside, after its end.
 type story struct {
 	*actor
-	state               operation.State
-	questions, requests []recordedCall
+	state           operation.State
+	polls, requests []recordedCall
 }
 
 func (a *actor) end(ctx context.Context) story {
 	a.look(ctx)
-	s := story{actor: a, questions: a.recording.questions(a.request.OperationID), requests: a.recording.requests(a.request.OperationID)}
+	s := story{actor: a, polls: a.recording.polls(a.request.OperationID), requests: a.recording.requests(a.request.OperationID)}
 	if len(a.states) > 0 {
 		s.state = a.states[len(a.states)-1]
 	}
@@ -407,8 +406,8 @@ func (s story) faults() []fault {
 }
 
 func (s story) checkAtOnce() {
-	if n := mostAtOnce(s.questions); n > 1 {
-		s.fault("one question at a time", "%d", n)
+	if n := mostAtOnce(s.polls); n > 1 {
+		s.fault("one poll at a time", "%d", n)
 	}
 	if n := mostAtOnce(s.requests); n > 1 {
 		s.fault("one request at a time", "%d", n)
@@ -439,9 +438,9 @@ func (s story) runs() int {
 }
 
 func (s story) checkCounts() {
-	asked := len(s.questions)
+	asked := len(s.polls)
 	if asked > chaosMaxPolls*s.runs() {
-		s.fault("max_polls is not exceeded", "%d questions in %d runs", asked, s.runs())
+		s.fault("max_polls is not exceeded", "%d polls in %d runs", asked, s.runs())
 	}
 	polls := 0
 	for _, state := range s.closings {
@@ -450,7 +449,7 @@ func (s story) checkCounts() {
 	// On a starved machine one may be recorded that is then not asked, and a lost
 	// first workflow task asks its one again.
 	if off := polls - asked; !s.uncounted && max(off, -off) > s.runs() {
-		s.fault("polls are the questions", "%d polls, %d questions", polls, asked)
+		s.fault("polls are counted as the core saw them", "%d counted, %d at the core", polls, asked)
 	}
 	// An attempt that was recorded and then lost with its activity was not sent.
 	recorded, answered := map[string]int{}, map[string]int{}
@@ -491,7 +490,7 @@ func (s story) statements() []statement {
 			all = append(all, statement{a.status, a.began, a.ended})
 		}
 	}
-	for _, q := range s.questions {
+	for _, q := range s.polls {
 		if q.succeeded() {
 			all = append(all, statement{q.reply.status, q.began, q.ended})
 		}
@@ -627,7 +626,7 @@ func (s story) surelySaid(status string) bool {
 	return slices.ContainsFunc(s.acts, func(a act) bool {
 		return a.what == actPush && !a.ended.IsZero() && a.failure == "" && a.status == status
 	}) ||
-		slices.ContainsFunc(s.questions, func(q recordedCall) bool { return q.succeeded() && q.reply.status == status })
+		slices.ContainsFunc(s.polls, func(q recordedCall) bool { return q.succeeded() && q.reply.status == status })
 }
 
 // checkFinal holds that a final status is not lost: what the core said to the
@@ -673,7 +672,7 @@ func (s story) describe(faults []fault) string {
 		}
 		lines = append(lines, line{a.began, fmt.Sprintf("%s, %s %d", text, clock(a.ended), a.httpStatus)})
 	}
-	for _, q := range s.questions {
+	for _, q := range s.polls {
 		lines = append(lines, line{q.began, fmt.Sprintf("core     %s, %s", q.reply.status, outcomeOf(q))})
 	}
 	for _, r := range s.requests {

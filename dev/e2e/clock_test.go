@@ -1,11 +1,9 @@
 package e2e_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -70,9 +68,7 @@ func leapingSince(t time.Time) time.Duration { return leapingNow().Sub(t) }
 // buildLeaping builds the program worker with that clock.
 func buildLeaping(t *testing.T) (path string) {
 	t.Helper()
-	dir, of := t.TempDir(), filepath.Join("..", "..", "activities")
-	of, err := filepath.Abs(of)
-	require.NoError(t, err)
+	dir, of := t.TempDir(), absolute(t, "../../activities")
 	files, err := filepath.Glob(filepath.Join(of, "*.go"))
 	require.NoError(t, err)
 	replaced := map[string]string{filepath.Join(of, "leaping.go"): leapingClock}
@@ -85,19 +81,12 @@ func buildLeaping(t *testing.T) (path string) {
 		}
 	}
 	require.Greater(t, len(replaced), 4, "the clock is read in several files")
-	overlay := map[string]map[string]string{"Replace": {}}
 	for name, content := range replaced {
-		changed := filepath.Join(dir, filepath.Base(name))
-		require.NoError(t, os.WriteFile(changed, []byte(content), 0o600))
-		overlay["Replace"][name] = changed
+		replaced[name] = filepath.Join(dir, filepath.Base(name))
+		require.NoError(t, os.WriteFile(replaced[name], []byte(content), 0o600))
 	}
-	list, err := json.Marshal(overlay)
-	require.NoError(t, err)
-	at := filepath.Join(dir, "overlay.json")
-	require.NoError(t, os.WriteFile(at, list, 0o600))
 	path = filepath.Join(dir, "worker")
-	out, err := exec.CommandContext(t.Context(), "go", "-C", "../..", "build", "-overlay", at, "-o", path, "./worker").CombinedOutput()
-	require.NoErrorf(t, err, "%s", out)
+	buildWith(t, path, replaced, "./worker")
 	return path
 }
 

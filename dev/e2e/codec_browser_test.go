@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 
@@ -21,10 +20,10 @@ const codecReaderKey = "a-key-of-those-who-may-read"
 // TestBrowserShowsEncryptedPayloadsToReaders opens the same pages of the
 // Temporal UI before and after the browser is signed in at the codec server.
 func TestBrowserShowsEncryptedPayloadsToReaders(t *testing.T) {
-	w := newCodecEnvironment(t, startServer(t))
+	w := newEnvironment(t, startServer(t), quick)
 	uiAddr := heldAddress(t)
 	w.useCodec(t, strings.TrimSuffix(onlyA, "}")+fmt.Sprintf(", server: {origins: [%q]}}", "http://"+uiAddr))
-	w.useKey(t, "[start, read, revoke, admin]")
+	w.setAPI(t, "keys: [{name: ops, sha256: %x, scopes: [start, read, revoke, admin]}]", sha256.Sum256([]byte(codecReaderKey)))
 	r := w.run(t)
 	api := &apiclient.Client{MaxAttempts: 1, Base: r.Base, Key: codecReaderKey}
 	w.core.SetStatus("2131", "new")
@@ -43,21 +42,10 @@ func TestBrowserShowsEncryptedPayloadsToReaders(t *testing.T) {
 	b.shows("opened-details", 1500, 1000, b.page(key, "user-metadata"), "LEDGER 2131", "status revoked (final)", revocationReason)
 }
 
-// useKey lets nobody in without codecReaderKey.
-func (w *environment) useKey(t *testing.T, scopes string) {
-	t.Helper()
-	text, err := os.ReadFile(w.config)
-	require.NoError(t, err)
-	keyed := fmt.Sprintf("api: {listen: 127.0.0.1:0, keys: [{name: ops, sha256: %x, scopes: %s}]}", sha256.Sum256([]byte(codecReaderKey)), scopes)
-	changed := strings.Replace(string(text), "api: {listen: 127.0.0.1:0}", keyed, 1)
-	require.NotEqual(t, string(text), changed)
-	require.NoError(t, os.WriteFile(w.config, []byte(changed), 0o600))
-}
-
 // TestDevPointsItsUIToTheCodecServer holds that -config FILE with a key is all
 // that it takes.
 func TestDevPointsItsUIToTheCodecServer(t *testing.T) {
-	w := newCodecEnvironment(t, nil)
+	w := newEnvironment(t, nil, quick)
 	w.useCodec(t, onlyA)
 	addr := heldAddress(t)
 	process := dev(t, "-config", w.config, "-temporal-addr", "127.0.0.1:0", "-ui-addr", "127.0.0.1:0", "-api-addr", addr)

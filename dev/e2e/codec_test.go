@@ -18,7 +18,6 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 
 	apiclient "ringback/api/client"
-	"ringback/dev/postgres"
 	"ringback/dev/proc"
 	"ringback/dev/simulator"
 	"ringback/internal/operation"
@@ -42,9 +41,7 @@ const (
 // useCodec sets the configuration's line about the codec.
 func (w *environment) useCodec(t *testing.T, line string) {
 	t.Helper()
-	text, err := os.ReadFile(w.config)
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(w.config, []byte(withCodec(string(text), line)), 0o600))
+	w.edit(t, func(text string) string { return withCodec(text, line) })
 }
 
 // reloadCodec does so in a program that runs, and returns when it has read it.
@@ -64,11 +61,6 @@ func withCodec(text, line string) string {
 		}
 	}
 	return line + "\n" + text
-}
-
-func newCodecEnvironment(t *testing.T, e *temporalServer) *environment {
-	t.Helper()
-	return newEnvironment(t, e, quick)
 }
 
 // What must not be kept where it can be read.
@@ -105,7 +97,7 @@ func TestStoredPayloadsAreEncrypted(t *testing.T) { //nolint:tparallel // its su
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			e := startServer(t, "-data", dir)
-			w := newCodecEnvironment(t, e)
+			w := newEnvironment(t, e, quick)
 			w.useCodec(t, tc.codec)
 			w.exercise(t)
 			require.NoError(t, e.process.Stop(syscall.SIGTERM, grace))
@@ -117,13 +109,9 @@ func TestStoredPayloadsAreEncrypted(t *testing.T) { //nolint:tparallel // its su
 
 // TestStoredPayloadsAreEncryptedOnPostgreSQL looks into the files of a cluster.
 func TestStoredPayloadsAreEncryptedOnPostgreSQL(t *testing.T) {
-	dir, err := os.MkdirTemp("", "ringback-e2e") //nolint:usetesting // the user postgres may not enter t.TempDir
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	cluster, err := postgres.Start(t.Context(), postgres.Options{Dir: dir})
-	require.NoError(t, err)
+	cluster, dir := startPostgres(t)
 	e := startServer(t, "-postgres", cluster.URL("temporal"))
-	w := newCodecEnvironment(t, e)
+	w := newEnvironment(t, e, quick)
 	w.useCodec(t, onlyA)
 	w.exercise(t)
 	require.NoError(t, e.process.Stop(syscall.SIGTERM, grace))
@@ -293,15 +281,6 @@ func isStoredIn(kept [][]byte, word string) bool {
 	return false
 }
 
-func TestTheSearchFindsTextInBase64(t *testing.T) {
-	t.Parallel()
-	for _, around := range []string{"", "x", "xy"} {
-		text := base64.StdEncoding.EncodeToString([]byte(around + "{" + urlToken + "}"))
-		require.True(t, isStoredIn([][]byte{[]byte(text)}, urlToken), around)
-	}
-	require.False(t, isStoredIn([][]byte{[]byte("something else")}, urlToken))
-}
-
 // TestARunWaitsForItsMissingCodecKey holds that a program whose keys are not the run's
 // fails its workflow task, says which key it lacks, and loses nothing.
 func TestARunWaitsForItsMissingCodecKey(t *testing.T) { //nolint:tparallel // its subtests share one environment, or the machine
@@ -312,7 +291,7 @@ func TestARunWaitsForItsMissingCodecKey(t *testing.T) { //nolint:tparallel // it
 		"with another key of its name": {strings.Replace(onlyA, "CODEC_A", "CODEC_B", 1), `opening a payload sealed with the key \"a\": codec.keys holds another key of that name, or the payload was changed`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newCodecEnvironment(t, sharedServer(t))
+			w := newEnvironment(t, sharedServer(t), quick)
 			w.useCodec(t, onlyA)
 			w.core.SetStatus("2111", "new")
 			process, api := w.api(t, "127.0.0.1:0")
@@ -356,7 +335,7 @@ func TestARunWaitsForItsMissingCodecKey(t *testing.T) { //nolint:tparallel // it
 // sealed with the new key, and those of before go on.
 func TestCodecKeysAreReplacedWithoutARestart(t *testing.T) {
 	t.Parallel()
-	w := newCodecEnvironment(t, sharedServer(t))
+	w := newEnvironment(t, sharedServer(t), quick)
 	w.useCodec(t, onlyA)
 	w.core.SetStatus("2121", "new")
 	process, api := w.api(t, "127.0.0.1:0")

@@ -115,7 +115,7 @@ func TestATemporalServerKilledAndStartedAgainOnItsFilesLosesNothing(t *testing.T
 	require.Equal(t, operation.OutcomeAcknowledged, awaitClosed(t, api, ended).Outcome)
 
 	temporalServer.kill(t)
-	refusesToStart(t, api)
+	refusesToStart(t, api, entry("303"))
 	status, err := direct(api).Call(t.Context(), http.MethodGet, "/readyz", nil, nil)
 	require.Error(t, err)
 	require.Equal(t, http.StatusServiceUnavailable, status)
@@ -134,11 +134,11 @@ func TestATemporalServerKilledAndStartedAgainOnItsFilesLosesNothing(t *testing.T
 }
 
 // refusesToStart requires that a start is refused with 503 while Temporal is away.
-func refusesToStart(t *testing.T, api *apiclient.Client) {
+func refusesToStart(t *testing.T, api *apiclient.Client, r operation.StartRequest) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	_, _, err := direct(api).Start(ctx, entry("303"))
+	_, _, err := direct(api).Start(ctx, r)
 	problem := &apiclient.Problem{}
 	require.ErrorAs(t, err, &problem)
 	require.Equal(t, http.StatusServiceUnavailable, problem.Status)
@@ -146,7 +146,7 @@ func refusesToStart(t *testing.T, api *apiclient.Client) {
 }
 
 func TestTheTopologyOfProductionOnPostgreSQL(t *testing.T) {
-	w := newEnvironment(t, startServer(t, "-postgres", startPostgres(t)), quick)
+	w := newEnvironment(t, postgresServer(t), quick)
 	_, api := w.api(t, "127.0.0.1:0", "-worker=false")
 	w.worker(t)
 	w.worker(t)

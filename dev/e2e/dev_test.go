@@ -14,16 +14,16 @@ import (
 	"ringback/internal/operation"
 )
 
-const told = "The story is told: each operation ended as it should."
+const storyEnded = "The story is told: each operation ended as it should."
 
 // runStory runs the program dev on free ports and that data directory until its
-// story is told.
+// story ends.
 func runStory(t *testing.T, data string) (*proc.Process, *apiclient.Client) {
 	t.Helper()
 	process := dev(t, "-data", data, "-api-addr", "127.0.0.1:0", "-ui-addr", "127.0.0.1:0", "-temporal-addr", "127.0.0.1:0")
 	base := awaitOutput(t, process, `Ringback +(http://\S+),`)
 	awaitOutput(t, process, `(?s)story .*redeliver +curl`)
-	require.Contains(t, process.Output(), told)
+	require.Contains(t, process.Output(), storyEnded)
 	return process, &apiclient.Client{MaxAttempts: 1, Base: base}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -21,8 +20,7 @@ import (
 	"ringback/workflows"
 )
 
-// These tests look at the engine beside the API: each holds one bullet of the
-// temporalServer rule (docs/adr), and fails without it.
+// These tests look at Temporal beside the API.
 
 func history(t *testing.T, c client.Client, key operation.Key) []*historypb.HistoryEvent {
 	t.Helper()
@@ -199,9 +197,7 @@ func TestAStateIsReadWhileNoWorkerRuns(t *testing.T) {
 	awaitClosed(t, api, ended)
 	open := start(t, api, entry("141"))
 	c := w.temporalClient(t)
-	require.Eventually(t, func() bool {
-		return pendingDelivery(t, c, open).GetState() == enumspb.PENDING_ACTIVITY_STATE_SCHEDULED
-	}, patience, 20*time.Millisecond)
+	awaitPending(t, c, open, "Deliver")
 	require.NoError(t, worker.Stop(syscall.SIGTERM, grace))
 
 	state, err := api.State(t.Context(), ended)
@@ -319,8 +315,7 @@ func TestARepeatedUpdateIsAnsweredAfterTheRunClosed(t *testing.T) {
 // addEveryEndpoint adds an endpoint EVERY, whose receiver gets each status.
 func (w *environment) addEveryEndpoint(t *testing.T, poll string) {
 	t.Helper()
-	w.writeConfig(t, quick, []string{"EVERY: {dialect: standard, source: wallet, url: " + strconv.Quote(w.standard.URL()+"/hooks") +
-		", supersede: every, poll: " + poll + ", delivery: {interval: 50ms, attempts: 4, timeout: 5s}}"})
+	w.appendConfig(t, fmt.Sprintf("  EVERY: {dialect: standard, source: wallet, url: %q, supersede: every, poll: %s, delivery: %s}", w.standard.URL()+"/hooks", poll, quick.delivery))
 }
 
 func statuses(received []simulator.Received) (all []string) {
@@ -338,9 +333,7 @@ func TestALongWaitFreesItsSlotAndShowsIntervalAndAttempts(t *testing.T) {
 	w.standard.Script("150", failing(http.StatusServiceUnavailable))
 	key := start(t, api, entry("150"))
 	c := w.temporalClient(t)
-	require.Eventually(t, func() bool {
-		return pendingDelivery(t, c, key).GetState() == enumspb.PENDING_ACTIVITY_STATE_SCHEDULED
-	}, patience, 20*time.Millisecond)
+	awaitPending(t, c, key, "Deliver")
 	policy := pendingDelivery(t, c, key).GetActivityOptions().GetRetryPolicy()
 	require.Equal(t, serverInterval, policy.GetInitialInterval().AsDuration())
 	require.InDelta(t, 1, policy.GetBackoffCoefficient(), 0)
@@ -385,7 +378,7 @@ func TestAWithdrawalInterruptsNoAttempt(t *testing.T) { //nolint:tparallel // it
 	t.Parallel()
 	w := newEnvironment(t, sharedServer(t), waitsOnServer)
 	api := w.run(t).Client
-	for _, id := range []string{"160", "161", "162"} {
+	for _, id := range []string{"160", "162"} {
 		w.core.SetStatus(id, "done")
 	}
 	t.Run("an attempt in flight that is acknowledged is the outcome", func(t *testing.T) {
@@ -397,20 +390,11 @@ func TestAWithdrawalInterruptsNoAttempt(t *testing.T) { //nolint:tparallel // it
 		require.Equal(t, operation.OutcomeAcknowledged, state.Outcome)
 		require.Equal(t, "unacknowledged acknowledged", verdicts(state.Deliveries[0]))
 	})
-	t.Run("one in flight inside a workflow task, too", func(t *testing.T) {
-		w.standard.Script("161", simulator.Reply{Delay: slow})
-		key := start(t, api, entry("161"))
-		awaitInFlight(t, w.standard, "161", 1)
-		withdraw(t, api, key)
-		require.Equal(t, operation.OutcomeAcknowledged, awaitClosed(t, api, key).Outcome)
-	})
 	t.Run("a delivery that waits for its next attempt ends, and its attempts stay on record", func(t *testing.T) {
 		w.standard.Script("162", failing(http.StatusServiceUnavailable))
 		key := start(t, api, entry("162"))
 		c := w.temporalClient(t)
-		require.Eventually(t, func() bool {
-			return pendingDelivery(t, c, key).GetState() == enumspb.PENDING_ACTIVITY_STATE_SCHEDULED
-		}, patience, 20*time.Millisecond)
+		awaitPending(t, c, key, "Deliver")
 		withdraw(t, api, key)
 		state := awaitClosed(t, api, key)
 		require.Equal(t, operation.OutcomeWithdrawn, state.Outcome)

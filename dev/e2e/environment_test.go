@@ -182,6 +182,39 @@ endpoints:
 	require.NoError(t, os.WriteFile(w.config, []byte(text), 0o600))
 }
 
+// edit changes the configuration's text; a program that runs has not read it yet.
+func (w *environment) edit(t *testing.T, change func(text string) string) {
+	t.Helper()
+	text, err := os.ReadFile(w.config)
+	require.NoError(t, err)
+	changed := change(string(text))
+	require.NotEqual(t, string(text), changed)
+	require.NoError(t, os.WriteFile(w.config, []byte(changed), 0o600))
+}
+
+// replace replaces a piece of the configuration.
+func (w *environment) replace(t *testing.T, old, by string) {
+	t.Helper()
+	w.edit(t, func(text string) string { return strings.Replace(text, old, by, 1) })
+}
+
+// setAPI sets the configuration's api beside its address.
+func (w *environment) setAPI(t *testing.T, form string, a ...any) {
+	t.Helper()
+	w.replace(t, "api: {listen: 127.0.0.1:0}", "api: {listen: 127.0.0.1:0, "+fmt.Sprintf(form, a...)+"}")
+}
+
+// appendConfig appends a line to the configuration.
+func (w *environment) appendConfig(t *testing.T, line string) {
+	t.Helper()
+	w.edit(t, func(text string) string { return text + line + "\n" })
+}
+
+// endpointAt is an endpoint of the dialect standard at that receiver.
+func endpointAt(r *simulator.Receiver, name, poll, delivery string) string {
+	return fmt.Sprintf("%s: {dialect: standard, source: wallet, url: %q, poll: %s, delivery: %s}", name, r.URL()+"/hooks", poll, delivery)
+}
+
 // order starts an Ukrcard order.
 func order(id, method string) operation.StartRequest {
 	registered := operation.At(time.Date(2026, 11, 21, 9, 30, 0, 0, time.UTC))
@@ -325,17 +358,24 @@ func awaitOutput(t *testing.T, p *proc.Process, pattern string) string {
 	return found
 }
 
-// startPostgres runs a PostgreSQL and returns how to connect to it.
-func startPostgres(t *testing.T) string {
+// startPostgres runs a PostgreSQL until the test ends, with its files in dir.
+func startPostgres(t *testing.T) (cluster *postgres.Cluster, dir string) {
 	t.Helper()
 	// The user postgres may not enter what is under t.TempDir.
 	dir, err := os.MkdirTemp("", "ringback-e2e") //nolint:usetesting // see above
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	cluster, err := postgres.Start(t.Context(), postgres.Options{Dir: dir})
+	cluster, err = postgres.Start(t.Context(), postgres.Options{Dir: dir})
 	require.NoError(t, err)
 	closeAtEnd(t, cluster.Stop)
-	return cluster.URL("temporal")
+	return cluster, dir
+}
+
+// postgresServer runs a Temporal server on a PostgreSQL of its own.
+func postgresServer(t *testing.T) *temporalServer {
+	t.Helper()
+	cluster, _ := startPostgres(t)
+	return startServer(t, "-postgres", cluster.URL("temporal"))
 }
 
 // ringback is Ringback running in this process.

@@ -91,13 +91,13 @@ func (o *fakeServers) ask(w http.ResponseWriter, r *http.Request, id, form, fina
 }
 
 var (
-	idRung     = regexp.MustCompile(`"(?:orderNumber|operation_id)":"([^"]*)"|transfer_id=([^&]*)`)
-	statusRung = regexp.MustCompile(`"(?:orderStatus":|status":")(\w+)|[&?]?status=([^&]*)`)
+	idReceived     = regexp.MustCompile(`"(?:orderNumber|operation_id)":"([^"]*)"|transfer_id=([^&]*)`)
+	statusReceived = regexp.MustCompile(`"(?:orderStatus":|status":")(\w+)|[&?]?status=([^&]*)`)
 )
 
 func (o *fakeServers) receive(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
-	id, status := first(idRung, body), first(statusRung, body)
+	id, status := first(idReceived, body), first(statusReceived, body)
 	o.mu.Lock()
 	o.all++
 	o.statusesReceived[id] = append(o.statusesReceived[id], status)

@@ -62,9 +62,8 @@ func shortened(text string) string {
 	return string(runes[:most]) + "…"
 }
 
-// TestHostile puts in what no well-meaning user would, on every surface that
-// Ringback has, and holds that each is answered as its row says, and that
-// nothing was started, sent or lost by it. make hostile shows its table.
+// TestHostile requires that each bad input on every surface is answered as its row
+// says, and that nothing was started, sent or lost. make hostile shows its table.
 func TestHostile(t *testing.T) {
 	h := newHostileEnvironment(t)
 	all := &tried{rows: map[int][]string{}}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"os"
 	"strconv"
 	"testing"
 	"time"
@@ -25,7 +24,7 @@ func TestNoticesReachTheOperatorsEndpoint(t *testing.T) {
 	t.Parallel()
 	operators, shop := receiver(t, "standard"), receiver(t, "standard")
 	w := newEnvironment(t, sharedServer(t), quick,
-		fmt.Sprintf(`SHOP: {dialect: standard, source: wallet, url: %q, poll: {interval: 100ms, lifetime: 1m}, delivery: {interval: 50ms, attempts: 4}}`, shop.URL()),
+		endpointAt(shop, "SHOP", "{interval: 100ms, lifetime: 1m}", "{interval: 50ms, attempts: 4}"),
 		fmt.Sprintf(`OPERATORS: {dialect: standard, url: %q, delivery: {interval: 50ms, attempts: 5}, signing: {secrets: ["${env:E2E_SIGNING_SECRET}"]}}`, operators.URL()))
 	w.appendConfig(t, "notices: {endpoint: OPERATORS, failing_after: 6}")
 	api := w.run(t).Client
@@ -100,14 +99,6 @@ func TestAFailedNoticeCausesNoOtherNotice(t *testing.T) {
 	require.Error(t, err, "it may fail as long as it likes")
 	_, err = c.DescribeWorkflowExecution(t.Context(), workflows.OutageID(ledger), "")
 	require.Error(t, err, "one attempt is no outage")
-}
-
-// appendConfig appends a line to the configuration.
-func (w *environment) appendConfig(t *testing.T, line string) {
-	t.Helper()
-	text, err := os.ReadFile(w.config)
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(w.config, append(text, line+"\n"...), 0o600))
 }
 
 func notice(t *testing.T, got simulator.Received) operation.Notice {

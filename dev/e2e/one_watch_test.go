@@ -18,9 +18,8 @@ import (
 )
 
 const (
-	// reached is how soon a change of mind must reach what waits; the promise is
-	// 250 ms on a machine that has nothing else to do, and a heartbeat, by which it
-	// is learnt otherwise, comes every 3 s.
+	// reached is how soon a change must reach what waits: 250 ms are promised on an idle
+	// machine, and a heartbeat would find it after 3 s.
 	reached = 1500 * time.Millisecond
 	// quiet is how long nothing more may come after an end: longer than the
 	// interval at which the operations here are polled.
@@ -34,7 +33,7 @@ func pushed(poll, delivery string) string {
 }
 
 // TestAnOperationHasOneWatchOneDeliveryAndOneRecord holds, without any crash, that an operation
-// has at most one question and one request in flight, that both are counted in
+// has at most one poll and one request in flight, that both are counted in
 // one record, and that nothing is decided on an older one.
 func TestAnOperationHasOneWatchOneDeliveryAndOneRecord(t *testing.T) {
 	t.Parallel()
@@ -63,15 +62,15 @@ func TestAnOperationHasOneWatchOneDeliveryAndOneRecord(t *testing.T) {
 		"what is pushed during the last attempt overtakes nothing": s.pushesDuringTheLastAttempt,
 		"pushes cost polls": s.pushesCostPolls,
 		"a callback does not wait until the pushes stop":                        s.pushesThatGoOn,
-		"pushes cause at most one question a second":                            s.pushesComeTogether,
-		"no question begins after an ending":                                    s.noQuestionAfterAnEnding,
+		"pushes cause at most one poll a second":                                s.pushesComeTogether,
+		"no poll begins after an ending":                                        s.noPollAfterAnEnding,
 		"a change of mind reaches a delivery that waits":                        s.aDeliveryThatWaitsIsReached,
 		"a final status that was exhausted is owed again":                       s.anExhaustedStatusIsOwedAgain,
 		"a status that was superseded is owed again":                            s.aSupersededStatusIsOwedAgain,
 		"a status that was superseded before a request is owed again":           s.aStatusThatWasNeverSentIsOwedAgain,
 		"a final answer is not dropped for a push of what is known":             s.theLastPollIsInFlight,
 		"a missing endpoint costs nothing":                                      s.aMissingEndpoint,
-		"a refused question does not stop a source":                             s.aRefusedQuestion,
+		"a refused poll does not stop a source":                                 s.aRefusedPoll,
 		"the same start has the same answer when its endpoint is not as before": s.theSameStart,
 		"an outcome is shown of a closed operation only":                        s.readThroughItsEnd,
 		"the list is newest first":                                              s.theListIsNewestFirst,
@@ -91,7 +90,7 @@ func (s *recording) pushesBeforeTheFinalStatus(t *testing.T) {
 			t.Helper()
 			core := &setting{now: reply{status: "processing"}}
 			key := s.open(t, "TWICE", id, core.answer, receiver)
-			s.awaitQuestion(t, id, 1, true)
+			s.awaitPoll(t, id, 1, true)
 			s.pushesThenDone(t, key, core, i)
 			state := s.close(t, key)
 			time.Sleep(quiet)
@@ -104,12 +103,12 @@ func (s *recording) pushesBeforeTheFinalStatus(t *testing.T) {
 }
 
 // pushesThenDone pushes emptily, 2 to 5 times in about half a second, and lets the core
-// say done just after the question that was due without them. Had each push a
+// say done just after the poll that was due without them. Had each push a
 // watch of its own, the oldest would learn it last, during the attempt.
 func (s *recording) pushesThenDone(t *testing.T, key operation.Key, core *setting, i int) {
 	t.Helper()
 	pushes := 2 + i%4
-	due := s.questions(key.OperationID)[0].began.Add(time.Second)
+	due := s.polls(key.OperationID)[0].began.Add(time.Second)
 	for range pushes {
 		s.push(t, key, "")
 		time.Sleep(300 * time.Millisecond / time.Duration(pushes))
@@ -136,7 +135,7 @@ func (s *recording) pushesDuringTheLastAttempt(t *testing.T) {
 			t.Helper()
 			core := &setting{now: reply{status: "processing"}}
 			key := s.open(t, "OVERTAKEN", id, core.answer, receiver)
-			s.awaitQuestion(t, id, 1, true)
+			s.awaitPoll(t, id, 1, true)
 			s.pushesThenDone(t, key, core, i)
 			s.awaitRequest(t, id, 1, false)
 			s.push(t, key, "reserved")
@@ -167,7 +166,7 @@ func (s *recording) pushesCostPolls(t *testing.T) {
 			}
 			state := s.close(t, key)
 			time.Sleep(quiet)
-			asked := s.questions(id)
+			asked := s.polls(id)
 			require.LessOrEqual(t, len(asked), maxPolls)
 			require.Equal(t, len(asked), state.Polls)
 			require.Equal(t, 1, mostAtOnce(asked))
@@ -183,13 +182,13 @@ func (s *recording) pushesThatGoOn(t *testing.T) {
 	const id = "pressed-slow"
 	core := inTurn(reply{status: "processing", delay: time.Second}, reply{status: "done", delay: time.Second})
 	key := s.open(t, "PRESSED", id, core, steady(reply{}))
-	s.awaitQuestion(t, id, 1, true)
+	s.awaitPoll(t, id, 1, true)
 	for until := time.Now().Add(patience); len(s.requests(id)) == 0; time.Sleep(300 * time.Millisecond) {
 		require.True(t, time.Now().Before(until), "no callback although the core has said done")
 		s.push(t, key, "")
 	}
 	s.close(t, key)
-	require.Equal(t, 1, mostAtOnce(s.questions(id)))
+	require.Equal(t, 1, mostAtOnce(s.polls(id)))
 	require.Len(t, s.requests(id), 1)
 }
 
@@ -197,20 +196,20 @@ func (s *recording) pushesComeTogether(t *testing.T) {
 	t.Helper()
 	const id = "pressed-fast"
 	key := s.open(t, "PRESSED", id, steady(reply{status: "processing", delay: 20 * time.Millisecond}), steady(reply{}))
-	s.awaitQuestion(t, id, 1, true)
+	s.awaitPoll(t, id, 1, true)
 	begun := time.Now()
 	for time.Since(begun) < 4*time.Second {
 		s.push(t, key, "")
 		time.Sleep(100 * time.Millisecond)
 	}
 	s.withdraw(t, key)
-	asked := s.questions(id)
+	asked := s.polls(id)
 	require.Equal(t, 1, mostAtOnce(asked))
 	require.Greater(t, len(asked), 2, "pushes do ask")
 	require.LessOrEqual(t, len(asked), int(time.Since(begun)/time.Second)+2)
 }
 
-func (s *recording) noQuestionAfterAnEnding(t *testing.T) {
+func (s *recording) noPollAfterAnEnding(t *testing.T) {
 	t.Helper()
 	rows := map[string]func(*testing.T){}
 	for name, end := range map[string]func(*testing.T, operation.Key){
@@ -244,7 +243,7 @@ func (s *recording) lastPollAfter(t *testing.T, id string, end func(*testing.T, 
 	end(t, key)
 	ended := time.Now()
 	time.Sleep(8 * time.Second)
-	polls := s.questions(id)
+	polls := s.polls(id)
 	return polls[len(polls)-1].began.Sub(ended)
 }
 
@@ -403,7 +402,7 @@ func (s *recording) theLastPollIsInFlight(t *testing.T) {
 	const id = "last"
 	waiting := reply{status: "waiting"}
 	key := s.open(t, "LAST", id, inTurn(waiting, waiting, reply{status: "done", delay: 1500 * time.Millisecond}), steady(reply{}))
-	s.awaitQuestion(t, id, 3, false)
+	s.awaitPoll(t, id, 3, false)
 	time.Sleep(300 * time.Millisecond)
 	s.push(t, key, "waiting")
 	state := s.close(t, key)
@@ -421,7 +420,7 @@ func (s *recording) aMissingEndpoint(t *testing.T) {
 	for _, id := range []string{"missing-done", "missing-revoked", "missing-withdrawn"} {
 		cores[id] = &setting{now: reply{status: "processing"}}
 		opened[id] = s.open(t, "MISSING", id, cores[id].answer, steady(reply{}))
-		s.awaitQuestion(t, id, 1, true)
+		s.awaitPoll(t, id, 1, true)
 	}
 	var line string
 	s.reconfigure(t, func(endpoints map[string]string) {
@@ -459,18 +458,18 @@ func events(t *testing.T, c client.Client, key operation.Key) int64 {
 	return described.GetWorkflowExecutionInfo().GetHistoryLength()
 }
 
-// aRefusedQuestion: the core answers about one transfer of eleven with 403.
-func (s *recording) aRefusedQuestion(t *testing.T) {
+// aRefusedPoll: the core answers about one transfer of eleven with 403.
+func (s *recording) aRefusedPoll(t *testing.T) {
 	t.Helper()
 	s.open(t, "REFUSED", "refused", steady(reply{httpStatus: http.StatusForbidden}), steady(reply{}))
-	s.awaitQuestion(t, "refused", 1, true)
+	s.awaitPoll(t, "refused", 1, true)
 	core := &setting{now: reply{status: "processing"}}
 	var healthy []operation.Key
 	for i := range 10 {
 		healthy = append(healthy, s.open(t, "REFUSED", fmt.Sprintf("healthy-%d", i), core.answer, steady(reply{})))
 	}
 	for _, key := range healthy {
-		s.awaitQuestion(t, key.OperationID, 5, true)
+		s.awaitPoll(t, key.OperationID, 5, true)
 	}
 	core.set(reply{status: "done"})
 	for _, key := range healthy {
@@ -594,7 +593,7 @@ func startsOf(listed []operation.Summary) string {
 	return strings.Join(lines, "\n")
 }
 
-// aPushBeforeTheRepoll asks a core that is known to be slow: a question inside a
+// aPushBeforeTheRepoll asks a core that is known to be slow: a poll inside a
 // workflow task would keep the push away.
 func (s *recording) aPushBeforeTheRepoll(t *testing.T) {
 	t.Helper()
@@ -604,10 +603,10 @@ func (s *recording) aPushBeforeTheRepoll(t *testing.T) {
 	core := &setting{now: reply{status: "done", delay: slowly}}
 	key := s.open(t, "REPOLLED", id, core.answer, inTurn(reply{httpStatus: http.StatusServiceUnavailable}, reply{}))
 	require.Equal(t, operation.OutcomeExhausted, s.close(t, key).Outcome)
-	asked := len(s.questions(id))
+	asked := len(s.polls(id))
 	core.set(reply{status: "failed", delay: 3 * time.Second})
 	require.NoError(t, s.redeliver(t, key, operation.RedeliveryRequest{Repoll: true}))
-	s.awaitQuestion(t, id, asked+1, false)
+	s.awaitPoll(t, id, asked+1, false)
 	for range 3 {
 		time.Sleep(300 * time.Millisecond)
 		s.push(t, key, "")
@@ -617,7 +616,7 @@ func (s *recording) aPushBeforeTheRepoll(t *testing.T) {
 }
 
 // TestAWorkerKilledDuringAWatchAddsAtMostOnePoll holds that a kill adds at most
-// the one question that was in flight.
+// the one poll that was in flight.
 func TestAWorkerKilledDuringAWatchAddsAtMostOnePoll(t *testing.T) {
 	t.Parallel()
 	const maxPolls, id = 8, "killed"
@@ -626,12 +625,12 @@ func TestAWorkerKilledDuringAWatchAddsAtMostOnePoll(t *testing.T) {
 	first := s.worker(t)
 	s.put(id, steady(reply{status: "processing", delay: 200 * time.Millisecond}), steady(reply{}))
 	key := start(t, api, operation.StartRequest{Endpoint: "CAPPED", OperationID: id})
-	s.awaitQuestion(t, id, 6, false)
+	s.awaitPoll(t, id, 6, false)
 	require.NoError(t, first.Kill())
 	s.worker(t)
 	state := awaitClosed(t, api, key)
 	time.Sleep(quiet)
-	asked := len(s.questions(id))
+	asked := len(s.polls(id))
 	require.LessOrEqual(t, asked, maxPolls+1)
 	require.Equal(t, asked, state.Polls, "the state says what the core saw")
 }

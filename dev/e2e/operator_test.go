@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -50,7 +49,7 @@ func TestOperatorActionsOnADelivery(t *testing.T) { //nolint:tparallel // its su
 				w.core.SetStatus(tc.id, "done")
 				w.standard.Script(tc.id, failing(http.StatusServiceUnavailable))
 				key := start(t, api, entry(tc.id))
-				awaitBackoff(t, c, key)
+				awaitPending(t, c, key, "Deliver")
 				tc.act(t, c, key)
 				state := awaitClosed(t, api, key)
 				require.Equal(t, operation.OutcomeExhausted, state.Outcome)
@@ -68,11 +67,6 @@ func TestOperatorActionsOnADelivery(t *testing.T) { //nolint:tparallel // its su
 	})
 }
 
-func awaitBackoff(t *testing.T, c temporalClient, key operation.Key) {
-	t.Helper()
-	awaitPending(t, c, key, "Deliver")
-}
-
 // awaitPending waits until an activity waits on the server.
 func awaitPending(t *testing.T, c temporalClient, key operation.Key, kind string) {
 	t.Helper()
@@ -88,11 +82,21 @@ func execution(key operation.Key) *commonpb.WorkflowExecution {
 	return &commonpb.WorkflowExecution{WorkflowId: key.WorkflowID()}
 }
 
-func pauseDelivery(t *testing.T, c temporalClient, key operation.Key) {
+// pauseActivity pauses an activity of a workflow, as the UI's button does.
+func pauseActivity(t *testing.T, c temporalClient, workflowID, kind string) {
 	t.Helper()
 	_, err := c.WorkflowService().PauseActivity(t.Context(), &workflowservice.PauseActivityRequest{
-		Namespace: c.namespace, Execution: execution(key), Identity: "operator",
-		Activity: &workflowservice.PauseActivityRequest_Type{Type: "Deliver"},
+		Namespace: c.namespace, Execution: &commonpb.WorkflowExecution{WorkflowId: workflowID}, Identity: "operator",
+		Activity: &workflowservice.PauseActivityRequest_Type{Type: kind},
+	})
+	require.NoError(t, err)
+}
+
+func unpauseActivity(t *testing.T, c temporalClient, workflowID, kind string) {
+	t.Helper()
+	_, err := c.WorkflowService().UnpauseActivity(t.Context(), &workflowservice.UnpauseActivityRequest{
+		Namespace: c.namespace, Execution: &commonpb.WorkflowExecution{WorkflowId: workflowID}, Identity: "operator",
+		Activity: &workflowservice.UnpauseActivityRequest_Type{Type: kind},
 	})
 	require.NoError(t, err)
 }
@@ -100,13 +104,9 @@ func pauseDelivery(t *testing.T, c temporalClient, key operation.Key) {
 func pauseFor(d time.Duration) func(*testing.T, temporalClient, operation.Key) {
 	return func(t *testing.T, c temporalClient, key operation.Key) {
 		t.Helper()
-		pauseDelivery(t, c, key)
+		pauseActivity(t, c, key.WorkflowID(), "Deliver")
 		time.Sleep(d)
-		_, err := c.WorkflowService().UnpauseActivity(t.Context(), &workflowservice.UnpauseActivityRequest{
-			Namespace: c.namespace, Execution: execution(key), Identity: "operator",
-			Activity: &workflowservice.UnpauseActivityRequest_Type{Type: "Deliver"},
-		})
-		require.NoError(t, err)
+		unpauseActivity(t, c, key.WorkflowID(), "Deliver")
 	}
 }
 
@@ -143,9 +143,8 @@ func reset(t *testing.T, c temporalClient, key operation.Key) {
 
 func TestOperatorActionsOnARun(t *testing.T) { //nolint:tparallel // its subtests share one environment, or the machine
 	t.Parallel()
-	core := "{dialect: standard, source: wallet, poll: {interval: 15s, lifetime: 1h}, delivery: {interval: 6s, attempts: 4}, "
 	books := receiver(t, "standard")
-	w := newEnvironment(t, sharedServer(t), waitsOnServer, "SELDOM: "+core+fmt.Sprintf("url: %q}", books.URL()+"/hooks"))
+	w := newEnvironment(t, sharedServer(t), waitsOnServer, endpointAt(books, "SELDOM", "{interval: 15s, lifetime: 1h}", "{interval: 6s, attempts: 4}"))
 	api := w.run(t).Client
 	c := w.temporalClient(t)
 
@@ -155,20 +154,9 @@ func TestOperatorActionsOnARun(t *testing.T) { //nolint:tparallel // its subtest
 			w.core.SetStatus("180", "reserved")
 			w.standard.Script("180", failing(http.StatusServiceUnavailable))
 			key := start(t, api, entry("180"))
-			awaitBackoff(t, c, key)
+			awaitPending(t, c, key, "Deliver")
 			require.NoError(t, c.CancelWorkflow(t.Context(), key.WorkflowID(), ""))
 			require.Equal(t, operation.OutcomeWithdrawn, awaitClosed(t, api, key).Outcome)
-		})
-		t.Run("the Signal revoke is a revocation", func(t *testing.T) {
-			t.Parallel()
-			w.core.SetStatus("181", "waiting_funds")
-			key := start(t, api, entry("181"))
-			awaitCallbacks(t, w.standard, "181", 1)
-			require.NoError(t, c.SignalWorkflow(t.Context(), key.WorkflowID(), "", "revoke", operation.Revocation{InitiatedBy: "core"}))
-			state := awaitClosed(t, api, key)
-			require.Equal(t, "revoked", state.Status.Value)
-			require.Equal(t, operation.OutcomeAcknowledged, state.Outcome)
-			require.Equal(t, "revoked", w.standard.Received("181")[1].Status)
 		})
 		t.Run("a terminated run is redelivered as the same callback, its attempt numbers going on", func(t *testing.T) {
 			t.Parallel()
@@ -177,7 +165,7 @@ func TestOperatorActionsOnARun(t *testing.T) { //nolint:tparallel // its subtest
 			w.standard.Script("182", unavailable, unavailable, simulator.Acknowledge)
 			key := start(t, api, entry("182"))
 			awaitCallbacks(t, w.standard, "182", 2)
-			awaitBackoff(t, c, key)
+			awaitPending(t, c, key, "Deliver")
 			require.NoError(t, c.TerminateWorkflow(t.Context(), key.WorkflowID(), "", "by an operator"))
 			state := awaitState(t, api, key, apiclient.Closed)
 			require.Equal(t, operation.OutcomeTerminated, state.Outcome)
@@ -228,32 +216,17 @@ func TestOperatorActionsOnARun(t *testing.T) { //nolint:tparallel // its subtest
 			require.Contains(t, details(t, c, key), "reset of [another run](/namespaces/"+c.namespace+"/workflows/LEDGER%2F184/"+state.RunID)
 			require.NotEqual(t, state.RunID, again.RunID)
 		})
-		t.Run("the Signal status is an observation", func(t *testing.T) {
-			t.Parallel()
-			w.core.SetStatus("185", "processing")
-			key := start(t, api, entry("185"))
-			awaitState(t, api, key, func(s operation.State) bool { return s.Polls > 0 })
-			require.NoError(t, c.SignalWorkflow(t.Context(), key.WorkflowID(), "", "status", map[string]string{"status": "done"}))
-			require.Equal(t, operation.OutcomeAcknowledged, awaitClosed(t, api, key).Outcome)
-			require.Equal(t, "done", w.standard.Received("185")[0].Status)
-		})
 		t.Run("a watch that is paused polls no more; unpaused, it goes on", func(t *testing.T) {
 			t.Parallel()
 			w.core.SetStatus("186", "processing")
 			key := start(t, api, operation.StartRequest{Endpoint: "SELDOM", OperationID: "186"})
 			awaitPending(t, c, key, "Watch")
-			_, err := c.WorkflowService().PauseActivity(t.Context(), &workflowservice.PauseActivityRequest{
-				Namespace: c.namespace, Execution: execution(key), Identity: "operator", Activity: &workflowservice.PauseActivityRequest_Type{Type: "Watch"},
-			})
-			require.NoError(t, err)
+			pauseActivity(t, c, key.WorkflowID(), "Watch")
 			w.core.SetStatus("186", "done")
 			time.Sleep(17 * time.Second)
 			require.Len(t, w.core.Questions("186"), 1)
 			require.Empty(t, books.Received("186"))
-			_, err = c.WorkflowService().UnpauseActivity(t.Context(), &workflowservice.UnpauseActivityRequest{
-				Namespace: c.namespace, Execution: execution(key), Identity: "operator", Activity: &workflowservice.UnpauseActivityRequest_Type{Type: "Watch"},
-			})
-			require.NoError(t, err)
+			unpauseActivity(t, c, key.WorkflowID(), "Watch")
 			require.Equal(t, operation.OutcomeAcknowledged, awaitClosed(t, api, key).Outcome)
 			require.Len(t, books.Received("186"), 1)
 		})

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,16 +17,6 @@ import (
 	"ringback/internal/operation"
 )
 
-// runAtOnce bounds the starts of a configuration.
-func (w *environment) limitStarts(t *testing.T, starts int) {
-	t.Helper()
-	text, err := os.ReadFile(w.config)
-	require.NoError(t, err)
-	changed := strings.Replace(string(text), "api: {listen: 127.0.0.1:0}", fmt.Sprintf("api: {listen: 127.0.0.1:0, max_starts: %d}", starts), 1)
-	require.NotEqual(t, string(text), changed)
-	require.NoError(t, os.WriteFile(w.config, []byte(changed), 0o600))
-}
-
 // pause stops the server's process, and lets it go on.
 func (e *temporalServer) pause(t *testing.T) (goOn func()) {
 	t.Helper()
@@ -39,7 +28,7 @@ func (e *temporalServer) pause(t *testing.T) (goOn func()) {
 // others are refused with 503. What was accepted is delivered.
 func TestStartsAreRefusedUnderOverloadAndAcceptedOnesComplete(t *testing.T) {
 	w := newEnvironment(t, startServer(t), quick)
-	w.limitStarts(t, 4)
+	w.setAPI(t, "max_starts: 4")
 	api := w.run(t)
 	w.core.SetStatus("known", "done")
 	awaitClosed(t, api.Client, start(t, api.Client, entry("known")))
@@ -88,7 +77,7 @@ func TestStartsAreRefusedUnderOverloadAndAcceptedOnesComplete(t *testing.T) {
 // starts.
 func TestChangesAndReadsAreServedDuringAFloodOfStarts(t *testing.T) {
 	w := newEnvironment(t, startServer(t), quick)
-	w.limitStarts(t, 1)
+	w.setAPI(t, "max_starts: 1")
 	api := w.run(t)
 	w.core.SetStatus("open", "reserved")
 	open := start(t, api.Client, entry("open"))

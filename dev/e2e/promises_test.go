@@ -27,15 +27,12 @@ func TestTheIntervalIsKeptOnAnUnmodifiedServer(t *testing.T) {
 		10 * time.Millisecond: 8, 50 * time.Millisecond: 8, 200 * time.Millisecond: 8,
 		time.Second: 6, 1500 * time.Millisecond: 6, 6 * time.Second: 2,
 	}
-	temporalServer := sharedServer(t)
 	hooks := receiver(t, "standard")
 	var endpoints []string
 	for h, k := range intervals {
-		endpoints = append(endpoints, fmt.Sprintf(
-			"H%d: {dialect: standard, source: wallet, url: %q, poll: {interval: 1s, lifetime: 1m}, delivery: {interval: %s, attempts: %d}}",
-			h.Milliseconds(), hooks.URL()+"/hooks", h, k))
+		endpoints = append(endpoints, endpointAt(hooks, fmt.Sprintf("H%d", h.Milliseconds()), "{interval: 1s, lifetime: 1m}", fmt.Sprintf("{interval: %s, attempts: %d}", h, k)))
 	}
-	w := newEnvironment(t, temporalServer, quick, endpoints...)
+	w := newEnvironment(t, sharedServer(t), quick, endpoints...)
 	api := w.run(t).Client
 	t.Run("h", func(t *testing.T) {
 		for h, k := range intervals {
@@ -108,24 +105,6 @@ func TestAnOperationIsStartedOnce(t *testing.T) {
 	_, _, err = api.Start(t.Context(), other)
 	require.Equal(t, http.StatusConflict, apiclient.Status(err), "the same id with other content")
 	require.Len(t, w.standard.Received("601"), 1)
-}
-
-func TestTheListFindsWhatFailed(t *testing.T) {
-	t.Parallel()
-	w := newEnvironment(t, sharedServer(t), quick)
-	api := w.run(t).Client
-	for _, id := range []string{"701", "702"} {
-		w.core.SetStatus(id, "done")
-	}
-	w.standard.Script("702", failing(http.StatusServiceUnavailable))
-	for _, id := range []string{"701", "702"} {
-		awaitClosed(t, api, start(t, api, entry(id)))
-	}
-	require.Eventually(t, func() bool {
-		page, err := api.List(t.Context(), operation.ListQuery{Endpoint: ledger, Outcome: operation.OutcomeExhausted})
-		require.NoError(t, err)
-		return len(page.Operations) == 1 && page.Operations[0].OperationID == "702" && page.Operations[0].Outcome == operation.OutcomeExhausted
-	}, patience, 100*time.Millisecond)
 }
 
 func TestDetailsShowNeitherPayerNorCard(t *testing.T) {

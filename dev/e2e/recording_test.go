@@ -22,7 +22,7 @@ import (
 	"ringback/internal/operation"
 )
 
-// reply is one answer of a core to a question, or of a receiver to a request.
+// reply is one answer of a core to a poll, or of a receiver to a request.
 type reply struct {
 	// httpStatus of 0 is 200.
 	httpStatus int
@@ -64,7 +64,7 @@ func (s *setting) answer(int) reply {
 	return s.now
 }
 
-// recordedCall is one question or one request as its server saw it.
+// recordedCall is one poll or one request as its server saw it.
 type recordedCall struct {
 	// ended is zero while the call is in flight.
 	began, ended time.Time
@@ -102,15 +102,15 @@ type recorder struct {
 
 // recorded is one operation at the recorder.
 type recorded struct {
-	core, receiver      answers
-	questions, requests []*recordedCall
+	core, receiver  answers
+	polls, requests []*recordedCall
 }
 
 func newRecorder(t *testing.T) *recorder {
 	t.Helper()
 	r := &recorder{operations: map[string]*recorded{}}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /transfer/rest/v1/transfers/{id}", r.question)
+	mux.HandleFunc("GET /transfer/rest/v1/transfers/{id}", r.poll)
 	mux.HandleFunc("POST /hooks/", r.request)
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
@@ -134,9 +134,9 @@ func (r *recorder) of(id string) *recorded {
 	return r.operations[id]
 }
 
-// questions are the calls at the core so far, oldest first.
-func (r *recorder) questions(id string) []recordedCall {
-	return r.calls(id, func(o *recorded) []*recordedCall { return o.questions })
+// polls are the calls at the core so far, oldest first.
+func (r *recorder) polls(id string) []recordedCall {
+	return r.calls(id, func(o *recorded) []*recordedCall { return o.polls })
 }
 
 // requests are the calls at the receiver so far, oldest first.
@@ -154,13 +154,13 @@ func (r *recorder) calls(id string, of func(*recorded) []*recordedCall) []record
 	return found
 }
 
-func (r *recorder) question(w http.ResponseWriter, request *http.Request) {
+func (r *recorder) poll(w http.ResponseWriter, request *http.Request) {
 	id := request.PathValue("id")
 	c := &recordedCall{began: time.Now()}
 	r.mu.Lock()
 	o := r.of(id)
-	n := len(o.questions)
-	o.questions = append(o.questions, c)
+	n := len(o.polls)
+	o.polls = append(o.polls, c)
 	core := o.core
 	r.mu.Unlock()
 	r.answer(w, request, c, core(n), fmt.Sprintf(`{"id":%q,"status":"%%s"}`, id))
@@ -211,7 +211,7 @@ func (r *recorder) answer(w http.ResponseWriter, request *http.Request, c *recor
 	switch {
 	case abandoned:
 	case a.broken:
-		// A core's answer begins, or net/http would repeat the question by itself;
+		// A core's answer begins, or net/http would repeat the poll by itself;
 		// a receiver's does not, since a 2xx acknowledges whatever follows.
 		if form != "" {
 			w.Header().Set("Content-Length", "100")
@@ -345,13 +345,13 @@ func (s *recording) awaitRequest(t *testing.T, id string, n int, answered bool) 
 	}, patience, 2*time.Millisecond, "request %d about %s", n, id)
 }
 
-// awaitQuestion is awaitRequest for questions.
-func (s *recording) awaitQuestion(t *testing.T, id string, n int, answered bool) {
+// awaitPoll is awaitRequest for polls.
+func (s *recording) awaitPoll(t *testing.T, id string, n int, answered bool) {
 	t.Helper()
 	require.Eventually(t, func() bool {
-		questions := s.questions(id)
-		return len(questions) >= n && (!answered || !questions[n-1].ended.IsZero())
-	}, patience, 2*time.Millisecond, "question %d about %s", n, id)
+		polls := s.polls(id)
+		return len(polls) >= n && (!answered || !polls[n-1].ended.IsZero())
+	}, patience, 2*time.Millisecond, "poll %d about %s", n, id)
 }
 
 // runTogether runs rows at the same time, however many -parallel allows: they

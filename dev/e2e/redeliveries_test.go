@@ -2,16 +2,12 @@ package e2e_test
 
 import (
 	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"net/http"
-	"os"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/api/workflowservice/v1"
 
 	apiclient "ringback/api/client"
@@ -29,17 +25,8 @@ const (
 // addKeys gives the configuration the keys of the tests.
 func (w *environment) addKeys(t *testing.T) {
 	t.Helper()
-	text, err := os.ReadFile(w.config)
-	require.NoError(t, err)
-	hash := func(key string) string {
-		sum := sha256.Sum256([]byte(key))
-		return hex.EncodeToString(sum[:])
-	}
-	keys := fmt.Sprintf("api: {listen: 127.0.0.1:0, keys: [{name: ops, sha256: %s, scopes: [start, read, redeliver]}, {name: boss, sha256: %s, scopes: [read, redeliver, force]}]}",
-		hash(opsKey), hash(bossKey))
-	changed := strings.Replace(string(text), "api: {listen: 127.0.0.1:0}", keys, 1)
-	require.NotEqual(t, string(text), changed)
-	require.NoError(t, os.WriteFile(w.config, []byte(changed), 0o600))
+	w.setAPI(t, "keys: [{name: ops, sha256: %x, scopes: [start, read, redeliver]}, {name: boss, sha256: %x, scopes: [read, redeliver, force]}]",
+		sha256.Sum256([]byte(opsKey)), sha256.Sum256([]byte(bossKey)))
 }
 
 // undelivered asks for what never arrived at an endpoint.
@@ -66,7 +53,7 @@ func exhaustMany(t *testing.T, w *environment, api *apiclient.Client, n int) []o
 	return keys
 }
 
-// counts waits until visibility, which follows a moment behind, counts so many.
+// awaitCount waits until visibility, which follows a moment behind, counts so many.
 func awaitCount(t *testing.T, api *apiclient.Client, query operation.ListQuery, n int) {
 	t.Helper()
 	var count operation.OperationsCount
@@ -223,11 +210,11 @@ func TestABulkRedeliveryThatIsStoppedAndKilledDeliversEachOnce(t *testing.T) { /
 	})
 }
 
-// TestUndeliveredOperationsAreListedAndRedeliveredOnPostgreSQL: the same questions
+// TestUndeliveredOperationsAreListedAndRedeliveredOnPostgreSQL: the same queries
 // in visibility's language of the other store, ids included that would break
 // out of a string.
 func TestUndeliveredOperationsAreListedAndRedeliveredOnPostgreSQL(t *testing.T) {
-	checkUndelivered(t, startServer(t, "-postgres", startPostgres(t)))
+	checkUndelivered(t, postgresServer(t))
 }
 
 func TestUndeliveredOperationsAreListedAndRedelivered(t *testing.T) {
@@ -242,8 +229,7 @@ func checkUndelivered(t *testing.T, e *temporalServer) {
 	api := w.run(t).Client
 
 	// Exhausted, with ids that would end a string; gone; expired; terminated;
-	// superseded unacknowledged, though acknowledged in the end; and one that
-	// requireDelivered.
+	// superseded unacknowledged, though acknowledged in the end; and acknowledged.
 	odd := []string{`it's 5`, `back\slash`, `both\' OR 1=1`, `'ends'`, "%", "a/b"}
 	w.ukrcard.Default(failing(http.StatusServiceUnavailable))
 	for _, id := range odd {
@@ -335,7 +321,6 @@ func TestOperatorActionsOnABulkRedelivery(t *testing.T) { //nolint:tparallel // 
 	begun, err := api.StartBulkRedelivery(t.Context(), operation.BulkRedeliveryRequest{Filter: operation.Filter{Endpoint: ledger}, RatePerSecond: 2})
 	require.NoError(t, err)
 	id := workflows.BulkRedeliveryWorkflowID(begun.ID)
-	run := &commonpb.WorkflowExecution{WorkflowId: id}
 	rests := func(t *testing.T) {
 		t.Helper()
 		time.Sleep(2 * time.Second)
@@ -352,17 +337,9 @@ func TestOperatorActionsOnABulkRedelivery(t *testing.T) { //nolint:tparallel // 
 
 	t.Run("its activity is paused and unpaused", func(t *testing.T) {
 		goesOn(t)
-		_, err := c.WorkflowService().PauseActivity(t.Context(), &workflowservice.PauseActivityRequest{
-			Namespace: c.namespace, Execution: run, Identity: "operator",
-			Activity: &workflowservice.PauseActivityRequest_Type{Type: workflows.ActivityRedeliverPage},
-		})
-		require.NoError(t, err)
+		pauseActivity(t, c, id, workflows.ActivityRedeliverPage)
 		rests(t)
-		_, err = c.WorkflowService().UnpauseActivity(t.Context(), &workflowservice.UnpauseActivityRequest{
-			Namespace: c.namespace, Execution: run, Identity: "operator",
-			Activity: &workflowservice.UnpauseActivityRequest_Type{Type: workflows.ActivityRedeliverPage},
-		})
-		require.NoError(t, err)
+		unpauseActivity(t, c, id, workflows.ActivityRedeliverPage)
 		goesOn(t)
 	})
 	t.Run("it is signalled to stop and to resume", func(t *testing.T) {

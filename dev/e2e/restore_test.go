@@ -34,7 +34,7 @@ type backupScenario struct {
 
 const (
 	goesOn       = "801" // watched at the backup, final and acknowledged after it
-	retried      = "802" // awaitCallbacks twice at the backup, acknowledged at the third attempt
+	retried      = "802" // attempted twice at the backup, acknowledged at the third attempt
 	redelivered  = "803" // exhausted at the backup, redelivered after it
 	finished     = "804" // over at the backup
 	withdrawn    = "805" // watched at the backup, withdrawn after it
@@ -253,7 +253,8 @@ func runShell(t *testing.T, dir, commands string, environment ...string) (output
 }
 
 func TestDeliveriesAfterARestoreOfPostgreSQL(t *testing.T) {
-	dsn := startPostgres(t)
+	cluster, _ := startPostgres(t)
+	dsn := cluster.URL("temporal")
 	at, err := url.Parse(dsn)
 	require.NoError(t, err)
 	password, _ := at.User.Password()

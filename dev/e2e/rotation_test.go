@@ -8,7 +8,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"net/http"
@@ -142,8 +141,7 @@ const (
 )
 
 func apiKey(key string) string {
-	sum := sha256.Sum256([]byte(key))
-	return fmt.Sprintf("{name: core, sha256: %s, scopes: [start, read]}", hex.EncodeToString(sum[:]))
+	return fmt.Sprintf("{name: core, sha256: %x, scopes: [start, read]}", sha256.Sum256([]byte(key)))
 }
 
 func newRotating(t *testing.T) *rotating {

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -35,18 +36,17 @@ type installation struct {
 func install(t *testing.T) *installation {
 	t.Helper()
 	w := newEnvironment(t, sharedServer(t), quick)
-	const rest = ", poll: {interval: 100ms, lifetime: 1m}, delivery: {interval: 50ms, attempts: 4, timeout: 5s}}"
+	const rest = ", poll: {interval: 100ms, lifetime: 1m}, delivery: {interval: 50ms, attempts: 4, timeout: 5s}}\n"
 	hooks := w.standard.URL() + "/hooks"
-	known := []string{
-		"NARROW: {dialect: standard, source: wallet, url: " + hooks + ", max_concurrent: 1" + rest,
-		"LOCKED: {dialect: standard, source: locked, url: " + hooks + rest,
-		"SHORT: {dialect: standard, source: wallet, url: " + hooks + ", poll: {interval: 100ms, lifetime: 300ms}, delivery: {interval: 50ms, attempts: 4}}",
-	}
-	w.writeConfig(t, quick, known)
-	w.addSource(t)
-	workers := w.config
-	w.writeConfig(t, quick, append(known, "ELSEWHERE: {dialect: standard, source: wallet, url: "+hooks+rest))
-	w.addSource(t)
+	w.replace(t, "\nendpoints:\n", fmt.Sprintf("\n  locked: {kind: paysera, base_urls: [%q], mac: {id: nobody, key: \"${env:E2E_MAC_KEY}\"}}\nendpoints:\n", w.core.URL())+
+		"  NARROW: {dialect: standard, source: wallet, url: "+hooks+", max_concurrent: 1"+rest+
+		"  LOCKED: {dialect: standard, source: locked, url: "+hooks+rest+
+		"  SHORT: {dialect: standard, source: wallet, url: "+hooks+", poll: {interval: 100ms, lifetime: 300ms}, delivery: {interval: 50ms, attempts: 4}}\n")
+	workers := w.config + ".worker"
+	text, err := os.ReadFile(w.config)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(workers, text, 0o600))
+	w.appendConfig(t, "  ELSEWHERE: {dialect: standard, source: wallet, url: "+hooks+rest)
 	api, calls := w.api(t, "127.0.0.1:0", "-worker=false")
 	apis := w.config
 	w.config = workers
@@ -56,16 +56,6 @@ func install(t *testing.T) *installation {
 		environment: w, Client: calls, api: api, worker: worker, apiAddress: strings.TrimPrefix(calls.Base, "http://"),
 		workerAddress: awaitOutput(t, worker, `"telemetry":"([^"]+)"`),
 	}
-}
-
-// addSource adds the core that refuses us.
-func (w *environment) addSource(t *testing.T) {
-	t.Helper()
-	content, err := os.ReadFile(w.config)
-	require.NoError(t, err)
-	text := strings.Replace(string(content), "\nendpoints:\n",
-		"\n  locked: {kind: paysera, base_urls: [\""+w.core.URL()+"\"], mac: {id: nobody, key: \"${env:E2E_MAC_KEY}\"}}\nendpoints:\n", 1)
-	require.NoError(t, os.WriteFile(w.config, []byte(text), 0o600))
 }
 
 // exercise lets happen what the metrics tell of: operations of every

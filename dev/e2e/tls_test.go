@@ -13,7 +13,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -36,10 +35,12 @@ func TestWSGateIsAskedWithTheClientCertificateThatTheFileNames(t *testing.T) {
 	})
 	require.NoError(t, err)
 	closeAtEnd(t, wsgate.Close)
-	w.add(t,
-		fmt.Sprintf(`mtls: {kind: ukrcard, base_urls: [%q], ext_system_id: ECOM_GOLD_BANK, login: gold, password: "${env:E2E_WSGATE_PASSWORD}", tls: {cert: %q, key: %q, ca: %q}}`,
-			wsgate.URL(), filepath.Join(dir, "GOLDENBANK.crt"), filepath.Join(dir, "GOLDENBANK.key"), filepath.Join(dir, "ca.crt")),
-		fmt.Sprintf(`MTLS: {dialect: ukrcard, source: mtls, url: %q, poll: {schedule: [100ms], lifetime: 1m}, delivery: {interval: 50ms, attempts: 4}}`, w.ukrcard.URL()))
+	w.replace(t, "\nendpoints:\n", fmt.Sprintf(`
+  mtls: {kind: ukrcard, base_urls: [%q], ext_system_id: ECOM_GOLD_BANK, login: gold, password: "${env:E2E_WSGATE_PASSWORD}", tls: {cert: %q, key: %q, ca: %q}}
+endpoints:
+  MTLS: {dialect: ukrcard, source: mtls, url: %q, poll: {schedule: [100ms], lifetime: 1m}, delivery: {interval: 50ms, attempts: 4}}
+`,
+		wsgate.URL(), filepath.Join(dir, "GOLDENBANK.crt"), filepath.Join(dir, "GOLDENBANK.key"), filepath.Join(dir, "ca.crt"), w.ukrcard.URL()))
 	api := w.run(t).Client
 
 	wsgate.Script("A2C-9", simulator.Statuses(2)...)
@@ -49,15 +50,6 @@ func TestWSGateIsAskedWithTheClientCertificateThatTheFileNames(t *testing.T) {
 	asked := wsgate.Questions("A2C-9")
 	require.Empty(t, asked[0].Refused)
 	require.Equal(t, "GOLDENBANK", asked[0].Header.Get("x-uws-clientdn"), "the certificate's CN")
-}
-
-// add adds a source and an endpoint to the configuration, before it is served.
-func (w *environment) add(t *testing.T, source, endpoint string) {
-	t.Helper()
-	text, err := os.ReadFile(w.config)
-	require.NoError(t, err)
-	added := strings.Replace(string(text), "\nendpoints:\n", "\n  "+source+"\nendpoints:\n  "+endpoint+"\n", 1)
-	require.NoError(t, os.WriteFile(w.config, []byte(added), 0o600))
 }
 
 // authority is a certificate authority of one test, with its files in one directory.

@@ -40,9 +40,8 @@ func traced(t *testing.T, w *environment, id string, change func(*app.Options)) 
 func newTracingEnvironment(t *testing.T) *environment {
 	t.Helper()
 	w := newEnvironment(t, sharedServer(t), quick)
-	w.writeConfig(t, quick, []string{fmt.Sprintf(
-		"TRACED: {dialect: standard, source: wallet, url: %q, poll: {interval: 1s, lifetime: 1m}, delivery: {interval: 50ms, attempts: 3}, traceparent: true}",
-		w.standard.URL()+"/hooks")})
+	w.appendConfig(t, fmt.Sprintf("  TRACED: {dialect: standard, source: wallet, url: %q, poll: {interval: 1s, lifetime: 1m}, delivery: {interval: 50ms, attempts: 3}, traceparent: true}",
+		w.standard.URL()+"/hooks"))
 	return w
 }
 

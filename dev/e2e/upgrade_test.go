@@ -109,18 +109,25 @@ func programsOf(t *testing.T, code string) (dir string) {
 	require.NoError(t, err)
 	changed := strings.Replace(string(register), "(Operation, ", "(Next, ", 1)
 	require.NotEqual(t, string(register), changed)
-	temporary := filepath.Join(t.TempDir(), "register.go")
-	require.NoError(t, os.WriteFile(temporary, []byte(changed), 0o600))
-	overlay, err := json.Marshal(map[string]map[string]string{"Replace": {
-		absolute(t, "../../workflows/register.go"): temporary,
+	registers := filepath.Join(t.TempDir(), "register.go")
+	require.NoError(t, os.WriteFile(registers, []byte(changed), 0o600))
+	buildWith(t, dir+"/", map[string]string{
+		absolute(t, "../../workflows/register.go"): registers,
 		absolute(t, "../../workflows/next.go"):     absolute(t, "testdata/upgrade/"+code+".go"),
-	}})
+	}, "./api", "./worker")
+	return dir
+}
+
+// buildWith builds programs with files replaced by others, into out.
+func buildWith(t *testing.T, out string, replaced map[string]string, programs ...string) {
+	t.Helper()
+	overlay, err := json.Marshal(map[string]map[string]string{"Replace": replaced})
 	require.NoError(t, err)
 	list := filepath.Join(t.TempDir(), "overlay.json")
 	require.NoError(t, os.WriteFile(list, overlay, 0o600))
-	out, err := exec.CommandContext(t.Context(), "go", "-C", "../..", "build", "-overlay", list, "-o", dir+"/", "./api", "./worker").CombinedOutput()
-	require.NoErrorf(t, err, "build the %s programs: %s", code, out)
-	return dir
+	arguments := append([]string{"-C", "../..", "build", "-overlay", list, "-o", out}, programs...)
+	output, err := exec.CommandContext(t.Context(), "go", arguments...).CombinedOutput()
+	require.NoErrorf(t, err, "build %v: %s", programs, output)
 }
 
 func absolute(t *testing.T, path string) string {
@@ -295,14 +302,11 @@ func (f *traffic) end(t *testing.T) []operation.Key {
 func newUpgradeEnvironment(t *testing.T) (*environment, *simulator.Receiver) {
 	t.Helper()
 	books := receiver(t, "standard")
-	endpoint := func(name, poll, delivery string) string {
-		return fmt.Sprintf("%s: {dialect: standard, source: wallet, url: %q, poll: %s, delivery: %s}", name, books.URL()+"/hooks", poll, delivery)
-	}
 	return newEnvironment(t, sharedServer(t), quick,
-		endpoint("RETRIED", "{interval: 500ms, lifetime: 1h}", "{interval: 2s, attempts: 200}"),
-		endpoint("SELDOM", "{interval: 11s, lifetime: 1h}", "{interval: 6s, attempts: 20}"),
-		endpoint("MONTH", "{interval: 500ms, lifetime: 720h}", "{interval: 2s, attempts: 200}"),
-		endpoint("MONTHLY", "{interval: 11s, lifetime: 720h}", "{interval: 6s, attempts: 20}")), books
+		endpointAt(books, "RETRIED", "{interval: 500ms, lifetime: 1h}", "{interval: 2s, attempts: 200}"),
+		endpointAt(books, "SELDOM", "{interval: 11s, lifetime: 1h}", "{interval: 6s, attempts: 20}"),
+		endpointAt(books, "MONTH", "{interval: 500ms, lifetime: 720h}", "{interval: 2s, attempts: 200}"),
+		endpointAt(books, "MONTHLY", "{interval: 11s, lifetime: 720h}", "{interval: 6s, attempts: 20}")), books
 }
 
 // running counts the operations that are open on a build, as the runbook does.

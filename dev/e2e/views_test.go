@@ -37,14 +37,11 @@ func savedViews(t *testing.T) map[string]string {
 func TestSavedViewsFindTheRightRunsAndNoOthers(t *testing.T) {
 	t.Parallel()
 	books, operators := receiver(t, "standard"), receiver(t, "standard")
-	endpoint := func(name, poll, delivery string) string {
-		return fmt.Sprintf(`%s: {dialect: standard, source: wallet, url: %q, poll: %s, delivery: %s}`, name, books.URL(), poll, delivery)
-	}
 	w := newEnvironment(t, sharedServer(t), quick,
-		endpoint("QUICK", "{interval: 100ms, lifetime: 720h}", "{interval: 20ms, attempts: 3}"),
-		endpoint("OTHER", "{interval: 100ms, lifetime: 720h}", "{interval: 20ms, attempts: 3}"),
-		endpoint("SLOW", "{interval: 10m, lifetime: 720h}", "{interval: 30m, attempts: 3}"),
-		endpoint("BRIEF", "{interval: 100ms, lifetime: 300ms}", "{interval: 20ms, attempts: 3}"),
+		endpointAt(books, "QUICK", "{interval: 100ms, lifetime: 720h}", "{interval: 20ms, attempts: 3}"),
+		endpointAt(books, "OTHER", "{interval: 100ms, lifetime: 720h}", "{interval: 20ms, attempts: 3}"),
+		endpointAt(books, "SLOW", "{interval: 10m, lifetime: 720h}", "{interval: 30m, attempts: 3}"),
+		endpointAt(books, "BRIEF", "{interval: 100ms, lifetime: 300ms}", "{interval: 20ms, attempts: 3}"),
 		fmt.Sprintf(`OPERATORS: {dialect: standard, url: %q, delivery: {interval: 20ms, attempts: 2}}`, operators.URL()))
 	w.appendConfig(t, "notices: {endpoint: OPERATORS, failing_after: 3}")
 	api := w.run(t).Client
@@ -75,7 +72,7 @@ func TestSavedViewsFindTheRightRunsAndNoOthers(t *testing.T) {
 	awaitPending(t, c, begin("SLOW", "delivering", "done", unavailable), "Deliver")
 	paused := begin("SLOW", "paused", "done", unavailable)
 	awaitPending(t, c, paused, "Deliver")
-	pauseDelivery(t, c, paused)
+	pauseActivity(t, c, paused.WorkflowID(), "Deliver")
 	superseded := begin("SLOW", "superseded", "reserved", unavailable, simulator.Acknowledge)
 	awaitPending(t, c, superseded, "Deliver")
 	require.NoError(t, api.Push(t.Context(), superseded, "done"))

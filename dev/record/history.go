@@ -8,20 +8,13 @@ import (
 	taskqueuepb "go.temporal.io/api/taskqueue/v1"
 	"go.temporal.io/api/temporalproto"
 	"google.golang.org/protobuf/reflect/protoreflect"
-
-	"ringback/internal/operation"
 )
 
 // recorder replaces process ids and host names in a history.
 const recorder = "recorder"
 
-// history is that of an operation's run, as the replayer reads it.
-func (s *recording) history(ctx context.Context, key operation.Key, runID string) ([]byte, error) {
-	return s.runHistory(ctx, key.WorkflowID(), runID)
-}
-
-// runHistory is that of any run, without the names of this machine.
-func (s *recording) runHistory(ctx context.Context, workflowID, runID string) ([]byte, error) {
+// history is that of a run, as the replayer reads it, without this machine's names.
+func (s *recording) history(ctx context.Context, workflowID, runID string) ([]byte, error) {
 	events := s.temporal.GetWorkflowHistory(ctx, workflowID, runID, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	history := &historypb.History{}
 	for events.HasNext() {

@@ -8,10 +8,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/client"
@@ -37,35 +39,43 @@ func main() {
 }
 
 func record(ctx context.Context, folder string, all bool) error {
-	s, err := newRecording(ctx)
-	if err != nil {
-		return err
-	}
+	s := &recording{receiver: map[string]*simulator.Receiver{}}
 	defer s.close()
-	if err := os.MkdirAll(folder, 0o750); err != nil {
+	if err := s.open(ctx); err != nil {
 		return err
 	}
 	if err := s.warmUp(ctx); err != nil {
 		return err
 	}
-	for i, story := range stories {
-		path := filepath.Join(folder, story.name+".json")
+	save := func(name string, perform func() ([]byte, error)) error {
+		path := filepath.Join(folder, name+".json")
 		if _, err := os.Stat(path); err == nil && !all {
-			continue
+			return nil
 		}
-		history, err := s.perform(ctx, story, fmt.Sprint(1001+i))
+		history, err := perform()
 		if err != nil {
-			return fmt.Errorf("the story %s: %w", story.name, err)
-		}
-		if err := os.WriteFile(path, history, 0o600); err != nil {
-			return err
+			return fmt.Errorf("recording %s: %w", name, err)
 		}
 		fmt.Println("recorded", path)
+		return errors.Join(os.MkdirAll(filepath.Dir(path), 0o750), os.WriteFile(path, history, 0o600))
 	}
-	if err := s.recordNotices(ctx, filepath.Join(folder, "notices"), all); err != nil {
+	for i, story := range stories {
+		if err := save(story.name, func() ([]byte, error) { return s.perform(ctx, story, fmt.Sprint(1001+i)) }); err != nil {
+			return err
+		}
+	}
+	if err := save("notices/notice", func() ([]byte, error) { return s.notice(ctx, "1901") }); err != nil {
 		return err
 	}
-	return s.recordBulks(ctx, filepath.Join(folder, "redeliveries"), all)
+	if err := save("notices/outage", func() ([]byte, error) { return s.outage(ctx, "1902") }); err != nil {
+		return err
+	}
+	for i, story := range bulkStories {
+		if err := save("redeliveries/"+story.name, func() ([]byte, error) { return s.performBulk(ctx, story, 2001+100*i) }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // recording has Ringback and its simulators in this process.
@@ -104,15 +114,6 @@ endpoints:
 `
 
 const password = "not-a-secret"
-
-func newRecording(ctx context.Context) (*recording, error) {
-	s := &recording{receiver: map[string]*simulator.Receiver{}}
-	if err := s.open(ctx); err != nil {
-		s.close()
-		return nil, err
-	}
-	return s, nil
-}
 
 func (s *recording) open(ctx context.Context) error {
 	server, err := temporalserver.Start(ctx, temporalserver.Options{Attributes: workflows.Attributes})
@@ -196,7 +197,7 @@ func (s *recording) startRingback(ctx context.Context, temporal string) error {
 }
 
 func (s *recording) close() {
-	for i := len(s.cleanups) - 1; i >= 0; i-- {
-		s.cleanups[i]()
+	for _, cleanup := range slices.Backward(s.cleanups) {
+		cleanup()
 	}
 }

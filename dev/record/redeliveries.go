@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -23,7 +21,7 @@ type bulkStory struct {
 	rate       float64
 	// pageSize and pages are smaller than the API's if they are set.
 	pageSize, pages int
-	actions         bulkAction
+	actions         action[string]
 	ends            enumspb.WorkflowExecutionStatus
 	// first records the first of several runs, not the last one.
 	first bool
@@ -35,32 +33,10 @@ var bulkStories = []bulkStory{
 	{name: "several-pages", operations: 5, rate: 100, pageSize: 2, pages: 100},
 	{name: "continues-as-new", operations: 5, rate: 100, pageSize: 1, pages: 2, first: true, ends: enumspb.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW},
 	{name: "continued-as-new", operations: 5, rate: 100, pageSize: 1, pages: 2},
-	{name: "stopped-and-resumed", operations: 4, rate: 2, actions: bulkInTurn(hasDone(1), stopped, pause, resumed)},
+	{name: "stopped-and-resumed", operations: 4, rate: 2, actions: inTurn(hasDone(1), stopped, pause, resumed)},
 	{name: "stopped-and-resumed-by-signal", operations: 4, rate: 2,
-		actions: bulkInTurn(hasDone(1), signalled(workflows.SignalStop), pause, signalled(workflows.SignalResume))},
-	{name: "cancelled", operations: 4, rate: 2, actions: bulkInTurn(hasDone(1), cancelled), ends: enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED},
-}
-
-// recordBulks records those that have no file yet, or all.
-func (s *recording) recordBulks(ctx context.Context, folder string, all bool) error {
-	if err := os.MkdirAll(folder, 0o750); err != nil {
-		return err
-	}
-	for i, story := range bulkStories {
-		path := filepath.Join(folder, story.name+".json")
-		if _, err := os.Stat(path); err == nil && !all {
-			continue
-		}
-		history, err := s.performBulk(ctx, story, 2001+100*i)
-		if err != nil {
-			return fmt.Errorf("the bulk redelivery %s: %w", story.name, err)
-		}
-		if err := os.WriteFile(path, history, 0o600); err != nil {
-			return err
-		}
-		fmt.Println("recorded", path)
-	}
-	return nil
+		actions: inTurn(hasDone(1), signalled(workflows.SignalStop), pause, signalled(workflows.SignalResume))},
+	{name: "cancelled", operations: 4, rate: 2, actions: inTurn(hasDone(1), cancelled), ends: enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED},
 }
 
 // performBulk fails the story's operations, redelivers them, and returns the
@@ -100,7 +76,7 @@ func (s *recording) performBulk(ctx context.Context, story bulkStory, firstID in
 	if got := description.GetWorkflowExecutionInfo().GetStatus(); got != ends {
 		return nil, fmt.Errorf("it ended as %s, not %s", got, ends)
 	}
-	return s.runHistory(ctx, id, runID)
+	return s.history(ctx, id, runID)
 }
 
 // exhaust makes an exhausted operation whose redelivery is acknowledged.
@@ -116,13 +92,10 @@ func (s *recording) exhaust(ctx context.Context, id string) error {
 
 func (s *recording) awaitCount(ctx context.Context, since operation.Time, n int) error {
 	query := operation.CountQuery{ListQuery: operation.ListQuery{Undelivered: true, ByClose: true, Since: since}}
-	for {
+	return until(ctx, func() (bool, error) {
 		count, err := s.api.Count(ctx, query)
-		if err != nil || count.Count == n {
-			return err
-		}
-		time.Sleep(settleTime)
-	}
+		return count.Count == n, err
+	})
 }
 
 // begin begins a bulk redelivery through the API, or like the API if its pages are
@@ -151,44 +124,23 @@ func (s *recording) begin(ctx context.Context, story bulkStory, since operation.
 }
 
 // awaitEnd waits for the last run and returns its id.
-func (s *recording) awaitEnd(ctx context.Context, id string) (string, error) {
-	for {
+func (s *recording) awaitEnd(ctx context.Context, id string) (runID string, err error) {
+	err = until(ctx, func() (bool, error) {
 		description, err := s.temporal.DescribeWorkflowExecution(ctx, id, "")
-		if err != nil {
-			return "", err
-		}
 		info := description.GetWorkflowExecutionInfo()
-		switch info.GetStatus() {
-		case enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, enumspb.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW:
-			time.Sleep(settleTime)
-		default:
-			return info.GetExecution().GetRunId(), nil
-		}
-	}
+		runID = info.GetExecution().GetRunId()
+		status := info.GetStatus()
+		return status != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING && status != enumspb.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW, err
+	})
+	return runID, err
 }
 
-type bulkAction = func(context.Context, *recording, string) error
-
-func bulkInTurn(actions ...bulkAction) bulkAction {
+func hasDone(n int) action[string] {
 	return func(ctx context.Context, s *recording, id string) error {
-		for _, do := range actions {
-			if err := do(ctx, s, id); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-}
-
-func hasDone(n int) bulkAction {
-	return func(ctx context.Context, s *recording, id string) error {
-		for {
+		return until(ctx, func() (bool, error) {
 			found, err := s.api.BulkRedelivery(ctx, id)
-			if err != nil || found.Done >= n {
-				return err
-			}
-			time.Sleep(settleTime)
-		}
+			return found.Done >= n, err
+		})
 	}
 }
 
@@ -202,7 +154,7 @@ func resumed(ctx context.Context, s *recording, id string) error {
 	return err
 }
 
-func signalled(name string) bulkAction {
+func signalled(name string) action[string] {
 	return func(ctx context.Context, s *recording, id string) error {
 		return s.temporal.SignalWorkflow(ctx, workflows.BulkRedeliveryWorkflowID(id), "", name, nil)
 	}

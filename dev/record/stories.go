@@ -21,7 +21,7 @@ type story struct {
 	replies        []simulator.Reply
 	// unanswered drops every poll.
 	unanswered bool
-	actions    action
+	actions    action[operation.Key]
 	ends       operation.Outcome
 }
 
@@ -135,7 +135,7 @@ func (s *recording) perform(ctx context.Context, story story, id string) ([]byte
 	if state.Outcome != story.ends {
 		return nil, fmt.Errorf("it ended as %s, not %s: %+v", state.Outcome, story.ends, state)
 	}
-	return s.history(ctx, key, state.RunID)
+	return s.history(ctx, key.WorkflowID(), state.RunID)
 }
 
 func (s *recording) script(story story, id string) {
@@ -156,10 +156,11 @@ func (s *recording) script(story story, id string) {
 	s.wsgate.Script(id, answers...)
 }
 
-type action func(context.Context, *recording, operation.Key) error
+// action is one thing that is done to an operation, or to a bulk redelivery by its id.
+type action[K any] func(context.Context, *recording, K) error
 
-func inTurn(actions ...action) action {
-	return func(ctx context.Context, s *recording, key operation.Key) error {
+func inTurn[K any](actions ...action[K]) action[K] {
+	return func(ctx context.Context, s *recording, key K) error {
 		for _, do := range actions {
 			if err := do(ctx, s, key); err != nil {
 				return err
@@ -172,29 +173,34 @@ func inTurn(actions ...action) action {
 // settleTime is left to a run to complete its workflow task.
 const settleTime = 100 * time.Millisecond
 
+// until waits until done, or an error.
+func until(ctx context.Context, done func() (bool, error)) error {
+	for {
+		if ok, err := done(); ok || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
 // attempted waits until n attempts have arrived.
-func attempted(n int) action {
+func attempted(n int) action[operation.Key] {
 	return func(ctx context.Context, s *recording, key operation.Key) error {
 		defer time.Sleep(settleTime)
-		for ctx.Err() == nil {
-			for _, receiver := range s.receiver {
-				if len(receiver.Received(key.OperationID)) >= n {
-					return nil
-				}
-			}
-			time.Sleep(5 * time.Millisecond)
-		}
-		return ctx.Err()
+		return until(ctx, func() (bool, error) {
+			return len(s.receiver["ukrcard"].Received(key.OperationID))+len(s.receiver["paysera"].Received(key.OperationID)) >= n, nil
+		})
 	}
 }
 
 // polled waits for the first poll.
 func polled(ctx context.Context, s *recording, key operation.Key) error {
-	for ctx.Err() == nil && len(s.core.Questions(key.OperationID)) == 0 {
-		time.Sleep(5 * time.Millisecond)
-	}
-	time.Sleep(settleTime)
-	return ctx.Err()
+	defer time.Sleep(settleTime)
+	return until(ctx, func() (bool, error) { return len(s.core.Questions(key.OperationID)) > 0, nil })
 }
 
 func closed(ctx context.Context, s *recording, key operation.Key) error {
@@ -202,18 +208,18 @@ func closed(ctx context.Context, s *recording, key operation.Key) error {
 	return err
 }
 
-func pushed(status string) action {
+func pushed(status string) action[operation.Key] {
 	return func(ctx context.Context, s *recording, key operation.Key) error { return s.api.Push(ctx, key, status) }
 }
 
 // bySignal sends a Signal, as the UI and the CLI do.
-func bySignal(signal string, input any) action {
+func bySignal(signal string, input any) action[operation.Key] {
 	return func(ctx context.Context, s *recording, key operation.Key) error {
 		return s.temporal.SignalWorkflow(ctx, key.WorkflowID(), "", signal, input)
 	}
 }
 
-func revoked(by string) action {
+func revoked(by string) action[operation.Key] {
 	return func(ctx context.Context, s *recording, key operation.Key) error {
 		_, err := s.api.Revoke(ctx, key, by, "")
 		return err
@@ -225,7 +231,7 @@ func withdrawn(ctx context.Context, s *recording, key operation.Key) error {
 	return err
 }
 
-func redelivered(r operation.RedeliveryRequest) action {
+func redelivered(r operation.RedeliveryRequest) action[operation.Key] {
 	return func(ctx context.Context, s *recording, key operation.Key) error {
 		_, err := s.api.Redeliver(ctx, key, r)
 		return err

@@ -60,13 +60,13 @@ func Steps(statuses ...string) []TransferStep {
 // /transfer/rest/v1/transfers/{id}, each with a MAC that is verified
 // (developers.paysera.com/api/transfer/get-transfer and revoke-transfer).
 type PayseraCore struct {
+	*server
+	questions
 	options PayseraOptions
-	server  *server
 
 	mu        sync.Mutex
 	transfers map[string]*transfer
 	nonces    map[string]bool
-	questions map[string][]Question
 }
 
 type transfer struct {
@@ -78,29 +78,14 @@ type transfer struct {
 }
 
 // StartPayseraCore serves on addr, host:port with port 0 for a free one.
-func StartPayseraCore(addr string, o PayseraOptions) (*PayseraCore, error) {
-	c := &PayseraCore{
-		options:   o,
-		transfers: map[string]*transfer{},
-		nonces:    map[string]bool{},
-		questions: map[string][]Question{},
-	}
+func StartPayseraCore(addr string, o PayseraOptions) (_ *PayseraCore, err error) {
+	c := &PayseraCore{options: o, transfers: map[string]*transfer{}, nonces: map[string]bool{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /transfer/rest/v1/transfers/{id}", c.authenticated(c.get))
 	mux.HandleFunc("DELETE /transfer/rest/v1/transfers/{id}", c.authenticated(c.revoke))
-	s, err := serve(addr, mux, nil)
-	if err != nil {
-		return nil, err
-	}
-	c.server = s
-	return c, nil
+	c.server, err = serve(addr, mux, nil)
+	return c, err
 }
-
-// URL is the base URL.
-func (c *PayseraCore) URL() string { return c.server.url }
-
-// Close stops it and ends answers that are being delayed.
-func (c *PayseraCore) Close() error { return c.server.close() }
 
 // Script sets the answers about a transfer, from now on, one GET each; the
 // last one repeats.
@@ -116,13 +101,6 @@ func (c *PayseraCore) Schedule(id string, steps ...TransferStep) {
 // SetStatus sets the status of a transfer, from now on.
 func (c *PayseraCore) SetStatus(id, status string) { c.Script(id, Steps(status)...) }
 
-// Questions are the requests about a transfer so far, oldest first.
-func (c *PayseraCore) Questions(id string) []Question {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return append([]Question(nil), c.questions[id]...)
-}
-
 func (c *PayseraCore) put(id string, t *transfer) {
 	t.created = time.Now()
 	c.mu.Lock()
@@ -134,13 +112,10 @@ func (c *PayseraCore) put(id string, t *transfer) {
 func (c *PayseraCore) authenticated(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		refusal := c.refuse(r)
-		q := question(r, refusal)
-		id := r.PathValue("id")
+		q, id := newQuestion(r, refusal), r.PathValue("id")
 		switch {
 		case c.options.Answer == nil:
-			c.mu.Lock()
-			c.questions[id] = append(c.questions[id], q)
-			c.mu.Unlock()
+			c.add(id, q)
 		case refusal != "":
 			c.options.Answer(id, q)
 		}
@@ -150,13 +125,6 @@ func (c *PayseraCore) authenticated(next http.HandlerFunc) http.HandlerFunc {
 		}
 		next(w, r)
 	}
-}
-
-// question is the request as it is recorded, without its credentials.
-func question(r *http.Request, refusal string) Question {
-	header := r.Header.Clone()
-	header.Del("Authorization")
-	return Question{At: time.Now(), Path: r.URL.Path, Refused: refusal, Header: header}
 }
 
 func (c *PayseraCore) get(w http.ResponseWriter, r *http.Request) {
@@ -183,7 +151,7 @@ func (c *PayseraCore) get(w http.ResponseWriter, r *http.Request) {
 func (c *PayseraCore) answer(r *http.Request) (step TransferStep, body map[string]any, known bool) {
 	id := r.PathValue("id")
 	if c.options.Answer != nil {
-		step, known = c.options.Answer(id, question(r, ""))
+		step, known = c.options.Answer(id, newQuestion(r, ""))
 		return step, (&transfer{created: time.Now()}).body(c.idOf(id), step), known
 	}
 	c.mu.Lock()

@@ -54,8 +54,8 @@ type Received struct {
 // Receiver takes callbacks of one dialect on any path and answers them from
 // scripts. It is safe for concurrent use.
 type Receiver struct {
+	*server
 	dialect string
-	server  *server
 
 	mu       sync.Mutex
 	scripts  scripts[Reply]
@@ -69,24 +69,11 @@ func StartReceiver(addr, dialect string) (*Receiver, error) {
 	if !slices.Contains([]string{"ukrcard", "paysera", "standard"}, dialect) {
 		return nil, fmt.Errorf("starting a receiver: no dialect %q", dialect)
 	}
-	r := &Receiver{
-		dialect: dialect,
-		scripts: newScripts[Reply](nil),
-		changed: make(chan struct{}),
-	}
-	s, err := serve(addr, http.HandlerFunc(r.take), nil)
-	if err != nil {
-		return nil, err
-	}
-	r.server = s
-	return r, nil
+	r := &Receiver{dialect: dialect, scripts: newScripts[Reply](nil), changed: make(chan struct{})}
+	var err error
+	r.server, err = serve(addr, http.HandlerFunc(r.take), nil)
+	return r, err
 }
-
-// URL is the base URL; any path under it takes callbacks.
-func (r *Receiver) URL() string { return r.server.url }
-
-// Close stops it and ends answers that are being delayed.
-func (r *Receiver) Close() error { return r.server.close() }
 
 // Script sets the replies to an operation's callbacks, from now on, one
 // request each; the last one repeats.

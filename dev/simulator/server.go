@@ -9,6 +9,8 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"slices"
+	"sync"
 	"time"
 )
 
@@ -18,6 +20,9 @@ type server struct {
 	url  string
 	done chan struct{}
 }
+
+// URL is the base URL.
+func (s *server) URL() string { return s.url }
 
 // serve listens on addr, host:port with port 0 for a free one; with TLS where
 // tlsConfig is not nil.
@@ -35,7 +40,6 @@ func serve(addr string, handler http.Handler, tlsConfig *tls.Config) (*server, e
 		s.url = "https://" + l.Addr().String()
 		l = tls.NewListener(l, tlsConfig)
 	}
-	// close also ends answers that are being delayed.
 	base, cancel := context.WithCancel(context.Background())
 	s.http.BaseContext = func(net.Listener) context.Context { return base }
 	s.http.RegisterOnShutdown(cancel)
@@ -47,8 +51,8 @@ func serve(addr string, handler http.Handler, tlsConfig *tls.Config) (*server, e
 	return s, nil
 }
 
-// close refuses new requests, ends the open ones and waits for them.
-func (s *server) close() error {
+// Close refuses new requests and ends the open ones, delayed answers included.
+func (s *server) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	err := s.http.Shutdown(ctx)
@@ -81,4 +85,44 @@ func drop(w http.ResponseWriter) {
 		panic(http.ErrAbortHandler)
 	}
 	_ = conn.Close()
+}
+
+// Question is one request to a core.
+type Question struct {
+	At time.Time
+	// Path is /Confirm or /ConfirmExt, or the path of a transfer.
+	Path string
+	// Refused says why the request was refused; empty: it was not.
+	Refused string
+	// Header is the request's, without its credentials.
+	Header http.Header
+}
+
+func newQuestion(r *http.Request, refusal string) Question {
+	header := r.Header.Clone()
+	header.Del("Authorization")
+	header.Del("password")
+	return Question{At: time.Now(), Path: r.URL.Path, Refused: refusal, Header: header}
+}
+
+// questions are a core's, by operation.
+type questions struct {
+	mu   sync.Mutex
+	byID map[string][]Question
+}
+
+func (q *questions) add(id string, one Question) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.byID == nil {
+		q.byID = map[string][]Question{}
+	}
+	q.byID[id] = append(q.byID[id], one)
+}
+
+// Questions are the requests about an operation so far, oldest first.
+func (q *questions) Questions(id string) []Question {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return slices.Clone(q.byID[id])
 }

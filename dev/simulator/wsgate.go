@@ -54,51 +54,26 @@ func Statuses(orderStatus ...int) []WSGateAnswer {
 	return script
 }
 
-// Question is one request to a core.
-type Question struct {
-	At time.Time
-	// Path is /Confirm or /ConfirmExt, or the path of a transfer.
-	Path string
-	// Refused says why the request was refused; empty: it was not.
-	Refused string
-	// Header is the request's, without the password.
-	Header http.Header
-}
-
 // WSGate is Ukrcard's wsGate: POST /Confirm and /ConfirmExt, every parameter a
 // header (ukrcard-en.apidog.io api-7297606 and api-7297607).
 type WSGate struct {
+	*server
+	questions
 	options WSGateOptions
-	server  *server
 
-	mu        sync.Mutex
-	scripts   scripts[WSGateAnswer]
-	questions map[string][]Question
+	mu      sync.Mutex
+	scripts scripts[WSGateAnswer]
 }
 
 // StartWSGate serves on addr, host:port with port 0 for a free one.
-func StartWSGate(addr string, o WSGateOptions) (*WSGate, error) {
-	g := &WSGate{
-		options:   o,
-		scripts:   newScripts(o.Default),
-		questions: map[string][]Question{},
-	}
+func StartWSGate(addr string, o WSGateOptions) (_ *WSGate, err error) {
+	g := &WSGate{options: o, scripts: newScripts(o.Default)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /Confirm", g.confirm)
 	mux.HandleFunc("POST /ConfirmExt", g.confirm)
-	s, err := serve(addr, mux, o.TLS)
-	if err != nil {
-		return nil, err
-	}
-	g.server = s
-	return g, nil
+	g.server, err = serve(addr, mux, o.TLS)
+	return g, err
 }
-
-// URL is the base URL.
-func (g *WSGate) URL() string { return g.server.url }
-
-// Close stops it and ends answers that are being delayed.
-func (g *WSGate) Close() error { return g.server.close() }
 
 // Script sets the answers of an order, from now on, one /Confirm each; the
 // last one repeats.
@@ -106,13 +81,6 @@ func (g *WSGate) Script(orderNumber string, answers ...WSGateAnswer) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.scripts.set(orderNumber, answers)
-}
-
-// Questions are the requests about an order so far, oldest first.
-func (g *WSGate) Questions(orderNumber string) []Question {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return append([]Question(nil), g.questions[orderNumber]...)
 }
 
 func (g *WSGate) confirm(w http.ResponseWriter, r *http.Request) {
@@ -132,15 +100,13 @@ func (g *WSGate) confirm(w http.ResponseWriter, r *http.Request) {
 // next records the question and takes the order's next answer; /ConfirmExt and a
 // refused request take none.
 func (g *WSGate) next(order string, r *http.Request, refusal string) (WSGateAnswer, bool) {
-	header := r.Header.Clone()
-	header.Del("password")
-	q := Question{At: time.Now(), Path: r.URL.Path, Refused: refusal, Header: header}
+	q := newQuestion(r, refusal)
 	if g.options.Answer != nil {
 		return g.options.Answer(order, q)
 	}
+	g.add(order, q)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.questions[order] = append(g.questions[order], q)
 	switch {
 	case refusal != "":
 		return WSGateAnswer{}, false

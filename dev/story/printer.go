@@ -1,6 +1,7 @@
 package story
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"slices"
@@ -56,22 +57,16 @@ func newPrinter(out io.Writer, colour bool) *printer {
 
 // start prints what is due until stop is called, which prints the rest.
 func (p *printer) start() (stop func()) {
-	done := make(chan struct{})
+	ctx, cancel := context.WithCancel(context.Background())
 	var printing sync.WaitGroup
 	printing.Go(func() {
-		ticker := time.NewTicker(50 * time.Millisecond)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-done:
-				return
-			case now := <-ticker.C:
-				p.flush(now)
-			}
+		for ctx.Err() == nil {
+			p.flush(time.Now())
+			_ = wait(ctx, 50*time.Millisecond)
 		}
 	})
 	return func() {
-		close(done)
+		cancel()
 		printing.Wait()
 		p.flush(time.Now().Add(delay))
 	}
@@ -81,14 +76,11 @@ func (p *printer) flush(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	slices.SortStableFunc(p.waiting, func(a, b line) int { return a.at.Compare(b.at) })
-	for len(p.waiting) > 0 && p.due(p.waiting[0], now) {
+	due := func(l line) bool { return now.Sub(l.at) >= delay || l.at.Sub(p.started) < undelayed }
+	for len(p.waiting) > 0 && due(p.waiting[0]) {
 		p.write(p.waiting[0])
 		p.waiting = p.waiting[1:]
 	}
-}
-
-func (p *printer) due(l line, now time.Time) bool {
-	return now.Sub(l.at) >= delay || l.at.Sub(p.started) < undelayed
 }
 
 // now adds one thing that happens to an operation now.

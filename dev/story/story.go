@@ -83,18 +83,18 @@ func freeSeries(ctx context.Context, api *apiclient.Client) (int, error) {
 	}
 }
 
-func (s *story) number(n int) string { return strconv.Itoa(s.series*1000 + n) }
+func (s *story) id(n int) string { return strconv.Itoa(s.series*1000 + n) }
 
 func (s *story) order(prefix string, n int) operation.Key {
-	return operation.Key{Endpoint: demo.UkrcardEndpoint, OperationID: prefix + "-" + s.number(n)}
+	return operation.Key{Endpoint: demo.UkrcardEndpoint, OperationID: prefix + "-" + s.id(n)}
 }
 
 func (s *story) transfer(n int) operation.Key {
-	return operation.Key{Endpoint: demo.PayseraEndpoint, OperationID: s.number(n)}
+	return operation.Key{Endpoint: demo.PayseraEndpoint, OperationID: s.id(n)}
 }
 
 func (s *story) ledger(n int) operation.Key {
-	return operation.Key{Endpoint: demo.StandardEndpoint, OperationID: s.number(n)}
+	return operation.Key{Endpoint: demo.StandardEndpoint, OperationID: s.id(n)}
 }
 
 // paidOut: the status goes 0, 0, 2; the receiver answers HTTP 500, then 200
@@ -106,10 +106,7 @@ func (s *story) paidOut(ctx context.Context) error {
 		simulator.Reply{HTTPStatus: http.StatusInternalServerError},
 		simulator.Reply{Body: `{"orderNumber":"{operation}","applicationStatus":500}`},
 		simulator.Acknowledge)
-	if err := s.start(ctx, order(key, "p2p_a2c")); err != nil {
-		return err
-	}
-	return s.until(ctx, key, operation.OutcomeAcknowledged)
+	return s.play(ctx, order(key, "p2p_a2c"))
 }
 
 // statusUnknown: wsGate never knows the status, so the polls are used up and the
@@ -117,10 +114,7 @@ func (s *story) paidOut(ctx context.Context) error {
 func (s *story) statusUnknown(ctx context.Context) error {
 	key := s.order("PAY", 2)
 	s.World.WSGate.Script(key.OperationID, simulator.WSGateAnswer{RespStatus: http.StatusServiceUnavailable})
-	if err := s.start(ctx, order(key, "payment")); err != nil {
-		return err
-	}
-	return s.until(ctx, key, operation.OutcomeAcknowledged)
+	return s.play(ctx, order(key, "payment"))
 }
 
 // funded: each new status of a transfer is delivered.
@@ -130,10 +124,7 @@ func (s *story) funded(ctx context.Context) error {
 		simulator.TransferStep{Status: "waiting_funds", For: 5 * time.Second},
 		simulator.TransferStep{Status: "reserved", For: 4 * time.Second},
 		simulator.TransferStep{Status: "done"})
-	if err := s.start(ctx, s.shop(key)); err != nil {
-		return err
-	}
-	return s.until(ctx, key, operation.OutcomeAcknowledged)
+	return s.play(ctx, s.shop(key))
 }
 
 // revoked: the payer takes a transfer back while it waits for funds, and the
@@ -158,7 +149,7 @@ func (s *story) revoked(ctx context.Context) error {
 	if _, err := s.API.Revoke(ctx, key, "user", "the payer took it back"); err != nil {
 		return fmt.Errorf("revoking %s: %w", key.WorkflowID(), err)
 	}
-	return s.until(ctx, key, operation.OutcomeAcknowledged)
+	return s.acknowledged(ctx, key)
 }
 
 // redelivered: the receiver acknowledges nothing until the delivery is
@@ -186,15 +177,9 @@ func (s *story) redelivered(ctx context.Context) error {
 	if _, err := s.API.Redeliver(ctx, key, operation.RedeliveryRequest{Reason: "the receiver is back"}); err != nil {
 		return fmt.Errorf("redelivering %s: %w", key.WorkflowID(), err)
 	}
-	if err := s.until(ctx, key, operation.OutcomeAcknowledged); err != nil {
+	if err := s.acknowledged(ctx, key); err != nil {
 		return err
 	}
-	return s.sameCallback(key)
-}
-
-// sameCallback checks that the receiver got the same callback after the
-// redelivery as before.
-func (s *story) sameCallback(key operation.Key) error {
 	received := s.World.StandardReceiver.Received(key.OperationID)
 	first, last := received[0].CallbackID, received[len(received)-1].CallbackID
 	if first != last {
@@ -247,13 +232,21 @@ func (s *story) start(ctx context.Context, r operation.StartRequest) error {
 	return nil
 }
 
-// until prints what happens until the operation has ended, with that outcome.
-func (s *story) until(ctx context.Context, key operation.Key, want operation.Outcome) error {
+// play starts an operation and prints what happens until it is acknowledged.
+func (s *story) play(ctx context.Context, r operation.StartRequest) error {
+	if err := s.start(ctx, r); err != nil {
+		return err
+	}
+	return s.acknowledged(ctx, r.Key())
+}
+
+// acknowledged prints what happens until the operation ends, which must be with that.
+func (s *story) acknowledged(ctx context.Context, key operation.Key) error {
 	state, err := s.watch(ctx, key, apiclient.Closed)
 	if err != nil {
 		return err
 	}
-	return ended(state, want)
+	return ended(state, operation.OutcomeAcknowledged)
 }
 
 func ended(state operation.State, want operation.Outcome) error {
