@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 
+	"ringback/internal/cardnumber"
 	"ringback/internal/dialect"
 	"ringback/internal/operation"
 )
@@ -204,7 +205,7 @@ var signingSecret = regexp.MustCompile(`whs(ec|k)_[A-Za-z0-9+/=]{8,}`)
 // text is valid UTF-8 without secrets and card numbers.
 func (m mask) text(text []byte) string {
 	masked := signingSecret.ReplaceAllString(m.values.Replace(string(bytes.ToValidUTF8(text, []byte("\uFFFD")))), redacted)
-	return operation.MaskCardNumbers(masked)
+	return cardnumber.Mask(masked)
 }
 
 func (m mask) headers(all []operation.HeaderLine) []operation.HeaderLine {

@@ -12,6 +12,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
+	"ringback/internal/cardnumber"
 	"ringback/internal/operation"
 	"ringback/workflows"
 )
@@ -23,7 +24,7 @@ func (s *Service) Redeliver(ctx context.Context, key operation.Key, r operation.
 	if err := operation.Validate(operation.ReasonRule.Check(r.Reason)); err != nil {
 		return operation.State{}, err
 	}
-	if operation.LooksLikeCardNumber(r.Callback.URL) {
+	if cardnumber.In(r.Callback.URL) {
 		return operation.State{}, operation.Invalid(operation.FieldError{Field: "callback.url", Detail: cardNumberDetail})
 	}
 	latest, err := s.describe(ctx, key)

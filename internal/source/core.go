@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"ringback/internal/cardnumber"
 	"ringback/internal/httpanswer"
 	"ringback/internal/operation"
 )
@@ -257,6 +258,6 @@ func unreadable(httpStatus int) ErrorKind {
 }
 
 func (c *core) failure(kind ErrorKind, httpStatus int, err error, format string, args ...any) *Error {
-	detail := operation.MaskCardNumbers(strings.ToValidUTF8(fmt.Sprintf(format, args...), "\uFFFD"))
+	detail := cardnumber.Mask(strings.ToValidUTF8(fmt.Sprintf(format, args...), "\uFFFD"))
 	return &Error{Kind: kind, Source: c.Name, HTTPStatus: httpStatus, Detail: detail, Err: err}
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ringback/internal/operation"
+	"ringback/internal/cardnumber"
 )
 
 func TestMACIsThePublishedVector(t *testing.T) {
@@ -126,10 +126,10 @@ func requireClean(t *testing.T, picked map[string]any) {
 	for name, value := range picked {
 		switch v := value.(type) {
 		case string:
-			require.False(t, operation.LooksLikeCardNumber(v), name)
+			require.False(t, cardnumber.In(v), name)
 			require.LessOrEqual(t, len(v), maxDetailText)
 		case json.Number:
-			require.False(t, operation.LooksLikeCardNumber(v.String()), name)
+			require.False(t, cardnumber.In(v.String()), name)
 		case map[string]any:
 			requireClean(t, v)
 		case bool:

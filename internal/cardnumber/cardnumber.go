@@ -1,4 +1,7 @@
-package operation
+// Package cardnumber finds and masks card numbers (promise 13). Every string that
+// comes in is checked by [In]; every text that leaves and was written by others
+// goes through [Mask].
+package cardnumber
 
 import (
 	"regexp"
@@ -19,8 +22,8 @@ var (
 	sixteenUp  = thirteenUp[3:]
 )
 
-// brands are the prefixes that the card schemes publish. They are what keeps
-// an ordinary order number, of which one in ten passes Luhn, out of the net.
+// brands are the prefixes that the card schemes publish. Without them one order
+// number in ten would be taken for a card number: so many pass Luhn.
 var brands = []brand{
 	{"4", "4", []int{13, 16, 19}},   // Visa
 	{"51", "55", []int{16}},         // Mastercard
@@ -44,28 +47,33 @@ var brands = []brand{
 
 // The lengths of a card number, and what a mask leaves of it (PCI DSS 3.4.1).
 const (
-	shortestCard = 13
-	longestCard  = 19
+	shortest     = 13
+	longest      = 19
 	maskKeepHead = 6
 	maskKeepTail = 4
 )
 
-// LooksLikeCardNumber reports whether s holds a card number: 13 to 19 digits,
+// In reports whether s holds what looks like a card number: 13 to 19 digits,
 // together or grouped by single spaces or dashes, with a card brand's prefix
 // at a length of that brand, and a right Luhn digit. Digits within a UUID or a
 // digest are none: one UUID in 2,500 would be refused.
-func LooksLikeCardNumber(s string) bool { return len(cardNumbers(s)) > 0 }
+func In(s string) bool { return len(find(s)) > 0 }
 
-// MaskCardNumbers replaces the digits of every card number in s by asterisks,
-// but for its first six and last four, so that nothing in the result looks
-// like a card number.
-func MaskCardNumbers(s string) string {
+// Mask replaces the digits of every card number in s by asterisks, but for its
+// first six and last four, so that nothing in the result looks like one.
+func Mask(s string) string {
 	// What a mask leaves over can be the beginning of another number.
-	for found := cardNumbers(s); len(found) > 0; found = cardNumbers(s) {
+	for found := find(s); len(found) > 0; found = find(s) {
 		masked := []byte(s)
-		for _, positions := range found {
-			for _, at := range positions[maskKeepHead : len(positions)-maskKeepTail] {
-				masked[at] = '*'
+		for _, span := range found {
+			count, digit := len(digits(s, span)), 0
+			for i := span[0]; i < span[1]; i++ {
+				if s[i] < '0' || s[i] > '9' {
+					continue
+				}
+				if digit++; digit > maskKeepHead && digit <= count-maskKeepTail {
+					masked[i] = '*'
+				}
 			}
 		}
 		s = string(masked)
@@ -73,19 +81,33 @@ func MaskCardNumbers(s string) string {
 	return s
 }
 
-// cardNumbers are the card numbers in s, each as the positions of its digits.
-func cardNumbers(s string) [][]int {
+var (
+	// chain is groups of digits that single spaces or dashes join. A number may begin
+	// at any group of a chain, as in "2026-11-21 4111 1111 1111 1111".
+	chain      = regexp.MustCompile(`[0-9]+(?:[ -][0-9]+)*`)
+	group      = regexp.MustCompile(`[0-9]+`)
+	separators = strings.NewReplacer(" ", "", "-", "")
+	// random are UUIDs (RFC 9562) and hexadecimal digests of the usual lengths.
+	random = regexp.MustCompile(`(?i)\b(?:[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}|[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64})\b`)
+)
+
+// find returns where the card numbers in s begin and end.
+func find(s string) [][]int {
 	var found [][]int
-	for _, groups := range digitGroups(s) {
-		for first := range groups {
-			var positions []int
-			for _, group := range groups[first:] {
-				positions = append(positions, group...)
-				if len(positions) > longestCard {
+	for _, c := range chain.FindAllStringIndex(s, -1) {
+		if c[1]-c[0] < shortest {
+			continue
+		}
+		groups := group.FindAllStringIndex(s[c[0]:c[1]], -1)
+		for i, first := range groups {
+			for _, last := range groups[i:] {
+				span := []int{c[0] + first[0], c[0] + last[1]}
+				number := digits(s, span)
+				if len(number) > longest {
 					break
 				}
-				if isCardNumber(digitsAt(s, positions)) {
-					found = append(found, slices.Clone(positions))
+				if isCardNumber(number) {
+					found = append(found, span)
 				}
 			}
 		}
@@ -93,8 +115,7 @@ func cardNumbers(s string) [][]int {
 	return outsideOfRandom(s, found)
 }
 
-// random are UUIDs (RFC 9562) and hexadecimal digests of the usual lengths.
-var random = regexp.MustCompile(`(?i)\b(?:[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}|[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64})\b`)
+func digits(s string, span []int) string { return separators.Replace(s[span[0]:span[1]]) }
 
 // outsideOfRandom leaves out what lies within a UUID or a digest that has a
 // letter: its digits stand together by chance.
@@ -103,49 +124,16 @@ func outsideOfRandom(s string, found [][]int) [][]int {
 		return nil
 	}
 	spans := random.FindAllStringIndex(s, -1)
-	return slices.DeleteFunc(found, func(positions []int) bool {
+	return slices.DeleteFunc(found, func(number []int) bool {
 		return slices.ContainsFunc(spans, func(span []int) bool {
-			within := span[0] <= positions[0] && positions[len(positions)-1] < span[1]
+			within := span[0] <= number[0] && number[1] <= span[1]
 			return within && strings.ContainsAny(s[span[0]:span[1]], "abcdefABCDEF")
 		})
 	})
 }
 
-// digitGroups are the positions of s's digits: in chains of groups that single
-// spaces or dashes join. A number may begin at any group of a chain, as in
-// "2026-11-21 4111 1111 1111 1111".
-func digitGroups(s string) [][][]int {
-	var chains [][][]int
-	lastDigit := -3
-	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
-			continue
-		}
-		joined := i == lastDigit+2 && (s[lastDigit+1] == ' ' || s[lastDigit+1] == '-')
-		switch {
-		case i == lastDigit+1:
-			chain := chains[len(chains)-1]
-			chain[len(chain)-1] = append(chain[len(chain)-1], i)
-		case joined:
-			chains[len(chains)-1] = append(chains[len(chains)-1], []int{i})
-		default:
-			chains = append(chains, [][]int{{i}})
-		}
-		lastDigit = i
-	}
-	return chains
-}
-
-func digitsAt(s string, positions []int) string {
-	var digits strings.Builder
-	for _, at := range positions {
-		digits.WriteByte(s[at])
-	}
-	return digits.String()
-}
-
 func isCardNumber(digits string) bool {
-	if len(digits) < shortestCard {
+	if len(digits) < shortest {
 		return false
 	}
 	branded := slices.ContainsFunc(brands, func(b brand) bool {
