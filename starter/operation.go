@@ -21,7 +21,6 @@ import (
 func (t *tool) operationCommand(cmd *cobra.Command, run func(ctx context.Context, api *client.Client, key client.Key) error) *cobra.Command {
 	cmd.Use += " ENDPOINT OPERATION_ID"
 	cmd.Args = operationArgs
-	cmd.ValidArgsFunction = t.completeOperation
 	cmd.RunE = t.withOperation(run)
 	return cmd
 }
