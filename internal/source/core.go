@@ -28,21 +28,47 @@ const (
 
 func now() operation.Time { return operation.At(time.Now()) }
 
+// protocol is what differs between kinds of cores. Its errors hold nothing of a body.
+type protocol struct {
+	// poll and details build the requests of [Source].
+	poll, details build
+	// wrote reports whether the core itself wrote an answer, rather than what
+	// stands in front of it (load balancer, proxy, maintenance page).
+	wrote func(answer) bool
+	// observation and extended read the answers to them, about the operation of that id.
+	observation func(got answer, id string) (operation.Observation, error)
+	extended    func(got answer, id string) (map[string]any, error)
+}
+
 // core is a configured core over HTTP. The base URL that answered last is called
 // first.
 type core struct {
 	Config
-	// isOwn reports whether the core itself wrote an answer, rather than what
-	// stands in front of it (load balancer, proxy, maintenance page).
-	isOwn func(answer) bool
+	protocol
 	// lastGood is the index of the base URL that answered last.
 	lastGood atomic.Int32
 	// speaksHTTP1 says which base URLs answered by HTTP/1 last.
 	speaksHTTP1 []atomic.Bool
 }
 
-func newCore(c Config, isOwn func(answer) bool) *core {
-	return &core{Config: c, isOwn: isOwn, speaksHTTP1: make([]atomic.Bool, len(c.Bases))}
+func newCore(c Config, p protocol) *core {
+	return &core{Config: c, protocol: p, speaksHTTP1: make([]atomic.Bool, len(c.Bases))}
+}
+
+// Poll asks for the operation's status.
+func (c *core) Poll(ctx context.Context, q operation.Query) (operation.Observation, error) {
+	startedAt := now()
+	observed, err := request(ctx, c, q, c.poll, c.observation)
+	if err != nil {
+		return operation.Observation{}, err
+	}
+	observed.BegunAt, observed.ObservedAt = startedAt, now()
+	return observed, nil
+}
+
+// Details asks for the extended answer.
+func (c *core) Details(ctx context.Context, q operation.Query) (map[string]any, error) {
+	return request(ctx, c, q, c.details, c.extended)
 }
 
 // answer is what one base URL answered.
@@ -57,20 +83,18 @@ type answer struct {
 }
 
 // build makes the request to one base URL, each time with a nonce of its own.
-type build func(ctx context.Context, base Base) (*http.Request, error)
+type build func(ctx context.Context, base Base, q operation.Query) (*http.Request, error)
 
 // request sends the request that build makes to the base URLs in turn, and
-// returns what read takes out of the first answer that it can read. The errors
-// of read hold nothing of the body. It stops at an error that is final
-// ([Error.isFinal]): a page, a redirect or a refusal of something in front of
-// the core is none. Where the context has a deadline, each base URL gets an equal
-// share of the time left, so that a silent one doesn't use up that of the others.
-func request[T any](ctx context.Context, c *core, build build, read func(answer) (T, error)) (T, error) {
+// returns what read takes out of the first answer that it can read. It stops at a
+// final error ([Error.isFinal]). Each base URL gets an equal share of the time
+// left, so that a silent one doesn't use up that of the others.
+func request[T any](ctx context.Context, c *core, q operation.Query, build build, read func(answer, string) (T, error)) (T, error) {
 	var failed []*Error
 	first := int(c.lastGood.Load())
 	for i := range c.Bases {
 		at := (first + i) % len(c.Bases)
-		result, failure := requestOne(ctx, c, at, len(c.Bases)-i, build, read)
+		result, failure := requestOne(ctx, c, at, len(c.Bases)-i, q, build, read)
 		if failure == nil || failure.fromCore && failure.isFinal() {
 			c.lastGood.Store(int32(at))
 		}
@@ -111,37 +135,37 @@ func allFailed(name string, failed []*Error) error {
 	return &last
 }
 
-func requestOne[T any](ctx context.Context, c *core, at, shares int, build build, read func(answer) (T, error)) (result T, failure *Error) {
+func requestOne[T any](ctx context.Context, c *core, at, shares int, q operation.Query, build build, read func(answer, string) (T, error)) (result T, failure *Error) {
 	ctx, cancel := shareOf(ctx, shares)
 	defer cancel()
-	got, failure, broken := c.send(ctx, at, build)
+	got, failure, broken := c.send(ctx, at, q, build)
 	if broken {
 		// Other kept connections may be broken, too: the next one is new.
 		c.Bases[at].Client.CloseIdleConnections()
-		got, failure, _ = c.send(ctx, at, build)
+		got, failure, _ = c.send(ctx, at, q, build)
 	}
 	if failure != nil {
 		return result, failure
 	}
 	if failure = c.refusal(got); failure == nil {
 		var err error
-		if result, err = read(got); err == nil {
+		if result, err = read(got, q.OperationID); err == nil {
 			return result, nil
 		}
 		failure = c.failure(unreadable(got.httpStatus), got.httpStatus, err, "%s: HTTP %d: %v", got.tried, got.httpStatus, err)
 	}
-	failure.fromCore = got.notJSON() == "" && !isRedirect(got.httpStatus) && c.isOwn(got)
+	failure.fromCore = got.notJSON() == "" && !isRedirect(got.httpStatus) && c.wrote(got)
 	return result, failure
 }
 
 // send sends one request to a base URL. broken says that a kept connection
 // failed before any answer: a poll does no harm when it is sent again, newly signed.
-func (c *core) send(ctx context.Context, at int, build build) (got answer, failure *Error, broken bool) {
+func (c *core) send(ctx context.Context, at int, q operation.Query, build build) (got answer, failure *Error, broken bool) {
 	var kept, answered atomic.Bool
 	r, err := build(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn:              func(info httptrace.GotConnInfo) { kept.Store(info.Reused) },
 		GotFirstResponseByte: func() { answered.Store(true) },
-	}), c.Bases[at])
+	}), c.Bases[at], q)
 	if err != nil {
 		return answer{}, c.failure(Malformed, 0, err, "the request can't be built: %v", err), false
 	}
