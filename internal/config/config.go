@@ -115,7 +115,7 @@ type Egress struct {
 }
 
 // Guard is the guard of all outgoing requests; its error is about Proxy.
-func (e Egress) Guard() (*egress.Guard, error) { return egress.New(e.Allow).Through(e.Proxy) }
+func (e Egress) Guard() (*egress.Guard, error) { return egress.New(e.Allow).ThroughProxy(e.Proxy) }
 
 // Source is one configured core.
 type Source struct {
