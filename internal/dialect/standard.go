@@ -8,7 +8,7 @@ func init() { All = append(All, standard{}) }
 
 // standard is a callback as Standard Webhooks describes one
 // (standardwebhooks.com, "Payload structure").
-type standard struct{}
+type standard struct{ anySuccess }
 
 type standardBody struct {
 	Type string `json:"type"`
@@ -62,9 +62,3 @@ func standardOf(kind string, c operation.Callback) standardBody {
 		},
 	}
 }
-
-// Knows is true of every status: it becomes part of the type.
-func (standard) Knows(status string) bool { return status != "" }
-
-// Judge acknowledges any 2xx, whatever its body holds.
-func (standard) Judge(_ operation.Callback, a Answer) Judgement { return judgeSuccess(a) }
