@@ -29,9 +29,8 @@ type standardData struct {
 // Name is "standard".
 func (standard) Name() string { return "standard" }
 
-// Write builds type "operation.<status>"; where there is no status to tell
-// (the polls are used up) it is "operation.unknown" and the status null. A
-// notice is written as it is.
+// Write has the type "operation.<status>"; where no status was read it is
+// "operation.unknown" and the status null. A notice is written as it is.
 func (standard) Write(c operation.Callback) (Message, error) {
 	if c.Notice != nil {
 		return jsonMessage(c.Notice)

@@ -126,8 +126,7 @@ type mask struct {
 	values        *strings.Replacer
 }
 
-// shortestHidden is the shortest value that is hidden wherever it stands:
-// shorter ones would tear other text apart.
+// shortestHidden is the shortest value that is hidden: shorter ones occur in other text.
 const shortestHidden = 4
 
 // newMask hides the values of header, all of which are the endpoint's secrets,

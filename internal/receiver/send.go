@@ -70,8 +70,7 @@ type Result struct {
 	Took time.Duration `json:"-"`
 }
 
-// Send makes one attempt and judges it. It never fails: what went wrong is in
-// the result. Nothing but the request's timeout and ctx cuts it off.
+// Send makes one attempt and judges it; what went wrong is in the result.
 func Send(ctx context.Context, e Endpoint, in Request) Result {
 	result, _ := send(ctx, e, in)
 	return result

@@ -110,15 +110,14 @@ func request[T any](ctx context.Context, c *core, q operation.Query, build build
 	return none, allFailed(c.Name, failed)
 }
 
-// isFinal reports whether the other base URLs would give the same error: one of
-// the core itself, unless it failed (5xx); a 429 with a Retry-After, of the core
-// or a proxy; and a request that could not be built.
+// isFinal reports whether the other base URLs would give the same error: one of the
+// core itself below 5xx, a 429 with a Retry-After, or a request that can't be built.
 func (e *Error) isFinal() bool {
 	return e.Kind != Unavailable && (e.fromCore || e.RetryAfter > 0 || e.HTTPStatus == 0)
 }
 
-// allFailed is the last failure, with the details of those before it. A 401 or
-// 403 that is not of the core itself counts only where every base URL answered so.
+// allFailed is the last failure, with the details of all. A 401 or 403 that is not
+// of the core itself counts only where every base URL answered so.
 func allFailed(name string, failed []*Error) error {
 	if len(failed) == 0 {
 		return &Error{Kind: Unavailable, Source: name, Detail: "it has no base URL"}
@@ -192,10 +191,9 @@ func (c *core) send(ctx context.Context, at int, q operation.Query, build build)
 	}, nil, false
 }
 
-// unrepeatable is an empty body that keeps net/http from repeating a GET by
-// itself when a kept connection breaks ([http.Transport]): the core would refuse
-// its nonce as a replay. HTTP/1 sends nothing for it. HTTP/2 would send an empty
-// frame, and repeats only what the core did not process.
+// unrepeatable is an empty body that keeps net/http from repeating a GET when a kept
+// connection breaks: the core would refuse its nonce as a replay. HTTP/2, where it
+// would be sent as an empty frame, repeats only what the core did not process.
 type unrepeatable struct{}
 
 func (unrepeatable) Read([]byte) (int, error) { return 0, io.EOF }
@@ -217,8 +215,8 @@ func isTimeout(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// withoutURL is err without the URL that net/http puts before it, since Detail
-// has it, and without what it quotes of the answer, which may hold anything.
+// withoutURL is err without the URL, which Detail has, and without what it quotes of
+// the answer, which may hold anything.
 func withoutURL(err error) string {
 	var wrapped *url.Error
 	if errors.As(err, &wrapped) {
