@@ -62,10 +62,13 @@ func (c *call) show(conn net.Conn, m mask) operation.Ping {
 	}
 	body, _ := c.request.GetBody() // from memory: neither can fail
 	sent, _ := io.ReadAll(body)
-	headers := append([]operation.HeaderLine{
+	rest := c.request.Header.Clone()
+	rest.Del("User-Agent")
+	headers := append([]operation.HeaderLine{ // in the order of net/http's HTTP/1
 		{Name: "Host", Value: c.request.URL.Host},
+		{Name: "User-Agent", Value: c.request.UserAgent()},
 		{Name: "Content-Length", Value: strconv.Itoa(len(sent))},
-	}, lines(c.request.Header)...)
+	}, lines(rest)...)
 	ping := operation.Ping{Request: operation.SentRequest{
 		Line: c.requestLine(), Headers: m.headers(headers), Body: m.text(sent),
 	}}
