@@ -45,9 +45,8 @@ func (t *tool) bulkRedeliveries() *cobra.Command {
 func (t *tool) bulkCommand(name, short, long string, call func(api *client.Client, ctx context.Context, id string) (client.BulkRedelivery, error)) *cobra.Command {
 	return &cobra.Command{
 		Use: name + " ID", Short: short, Long: long,
-		Example:           "  starter redeliveries " + name + " rd_mfrggzdfmztwq2lknnwg23tpob",
-		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: t.completeBulkRedelivery,
+		Example: "  starter redeliveries " + name + " rd_mfrggzdfmztwq2lknnwg23tpob",
+		Args:    cobra.ExactArgs(1),
 		RunE: t.withAPI(func(ctx context.Context, api *client.Client, args []string) error {
 			found, err := call(api, ctx, args[0])
 			if err != nil {
@@ -65,9 +64,8 @@ func (t *tool) followCommand() *cobra.Command {
 		Short: "Follow a bulk redelivery until it ends or is stopped",
 		Long: `Follow a bulk redelivery until it ends or is stopped. Ctrl-C leaves it running.
 Exits with 7 where some could not be redelivered, with 8 if it was stopped.`,
-		Example:           "  starter redeliveries follow rd_mfrggzdfmztwq2lknnwg23tpob",
-		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: t.completeBulkRedelivery,
+		Example: "  starter redeliveries follow rd_mfrggzdfmztwq2lknnwg23tpob",
+		Args:    cobra.ExactArgs(1),
 		RunE: t.withAPI(func(ctx context.Context, api *client.Client, args []string) error {
 			if err := f.check(); err != nil {
 				return err

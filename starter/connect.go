@@ -67,32 +67,21 @@ func baseURL(origin, raw string) (*url.URL, error) {
 	return u, nil
 }
 
-// fileParts are the parts of a configuration file that are read here. No secret
-// is resolved: an engineer need not hold them.
-type fileParts struct {
-	API struct {
-		Listen string `yaml:"listen"`
-		TLS    any    `yaml:"tls"`
-	} `yaml:"api"`
-	Endpoints map[string]any `yaml:"endpoints"`
-}
-
-func readParts(path string) (parts fileParts, err error) {
+// addressIn is where the API of a configuration file listens. No secret of the
+// file is resolved: an engineer need not hold them.
+func addressIn(path string) (*url.URL, error) {
+	var parts struct {
+		API struct {
+			Listen string `yaml:"listen"`
+			TLS    any    `yaml:"tls"`
+		} `yaml:"api"`
+	}
 	data, err := os.ReadFile(path)
 	if err == nil {
 		err = yaml.Unmarshal(data, &parts)
 	}
 	if err != nil {
-		return parts, usage("reading --config %s: %w", path, err)
-	}
-	return parts, nil
-}
-
-// addressIn is where the API of a configuration file listens.
-func addressIn(path string) (*url.URL, error) {
-	parts, err := readParts(path)
-	if err != nil {
-		return nil, err
+		return nil, usage("reading --config %s: %w", path, err)
 	}
 	host, port, err := net.SplitHostPort(cmp.Or(parts.API.Listen, strings.TrimPrefix(defaultAPI, "http://")))
 	if err != nil {

@@ -61,7 +61,6 @@ acknowledged ones with an older callback that was superseded unacknowledged.
 	completeWith(cmd, "outcome", names(client.Outcomes)...)
 	completeWith(cmd, "time", "started", "closed")
 	completeWith(cmd, "count-by", client.GroupByEndpoint, client.GroupByOutcome)
-	t.completeEndpointFlag(cmd)
 	cmd.RunE = t.withAPI(func(ctx context.Context, api *client.Client, _ []string) error {
 		if err := l.check(); err != nil {
 			return err

@@ -18,15 +18,14 @@ import (
 )
 
 // operationCommand completes a command about one operation.
-func (t *tool) operationCommand(cmd *cobra.Command, run func(ctx context.Context, api *client.Client, key client.Key) error) *cobra.Command {
+func (t *tool) operationCommand(cmd *cobra.Command, run func(context.Context, *client.Client, client.Key) error) *cobra.Command {
 	cmd.Use += " ENDPOINT OPERATION_ID"
 	cmd.Args = operationArgs
-	cmd.ValidArgsFunction = t.completeOperation
 	cmd.RunE = t.withOperation(run)
 	return cmd
 }
 
-func (t *tool) withOperation(run func(ctx context.Context, api *client.Client, key client.Key) error) func(*cobra.Command, []string) error {
+func (t *tool) withOperation(run func(context.Context, *client.Client, client.Key) error) func(*cobra.Command, []string) error {
 	return t.withAPI(func(ctx context.Context, api *client.Client, args []string) error {
 		key, err := parseOperation(args)
 		if err != nil {

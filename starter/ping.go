@@ -28,8 +28,7 @@ rule holds for it too: the answer must repeat that orderNumber.
 Exits with 6 where the receiver did not acknowledge. Needs the scope admin.`,
 		Example: `  starter ping LEDGER
   starter ping WALLET_SHOP --url https://shop.example/callbacks -o json`,
-		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: t.completeEndpoint,
+		Args: cobra.ExactArgs(1),
 		RunE: t.withAPI(func(ctx context.Context, api *client.Client, args []string) error {
 			ping, err := api.Ping(ctx, args[0], target)
 			if err != nil {

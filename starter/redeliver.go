@@ -53,11 +53,9 @@ stopped.`,
   starter redeliver WALLET_SHOP/239441503 --repoll --callback-url https://shop.example/callbacks-2
   starter redeliver --endpoint ECOM_GOLD_BANK --since 24h --dry-run
   starter redeliver --endpoint ECOM_GOLD_BANK --since 24h --rate 20 --reason "receiver repaired"`,
-		Args:              checkRedeliver,
-		ValidArgsFunction: t.completeOperation,
+		Args: checkRedeliver,
 	}
 	f.add(cmd)
-	t.completeEndpointFlag(cmd)
 	one := t.withOperation(func(ctx context.Context, api *client.Client, key client.Key) error {
 		state, err := api.Redeliver(ctx, key, f.one)
 		if err != nil {

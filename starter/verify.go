@@ -153,51 +153,55 @@ type check struct {
 }
 
 // checkCallback checks a received callback up to the first check that fails.
-func checkCallback(secrets []string, headers http.Header, body []byte, tolerance time.Duration, now time.Time) []check {
-	keys, first := checkSecrets(secrets)
-	all := []check{first}
-	for _, next := range []func() check{
-		func() check { return checkHeaders(headers) },
-		func() check {
+func checkCallback(secrets []string, headers http.Header, body []byte, tolerance time.Duration, now time.Time) (all []check) {
+	var keys []verificationKey
+	for _, next := range []struct {
+		name string
+		run  func() (detail string, err error)
+	}{
+		{"secret", func() (_ string, err error) {
+			keys, err = parseKeys(secrets)
+			return fmt.Sprintf("%d given", len(keys)), err
+		}},
+		{"headers", func() (string, error) { return checkHeaders(headers) }},
+		{"timestamp", func() (string, error) {
 			return checkTimestamp(headers.Get(standardwebhooks.HeaderWebhookTimestamp), tolerance, now)
-		},
-		func() check { return checkSignature(keys, headers, body) },
+		}},
+		{"signature", func() (string, error) { return checkSignature(keys, headers, body) }},
 	} {
-		if all[len(all)-1].OK {
-			all = append(all, next())
+		detail, err := next.run()
+		if err != nil {
+			return append(all, check{next.name, false, err.Error()})
 		}
+		all = append(all, check{next.name, true, detail})
 	}
 	return all
 }
 
-// The forms of secrets and keys, and how signatures begin (Standard Webhooks).
+// The forms of secrets and keys, and how an asymmetric signature begins (Standard Webhooks).
 const (
 	secretPrefix      = "whsec_"
 	publicKeyPrefix   = "whpk_"
 	privateKeyPrefix  = "whsk_"
-	versionSymmetric  = "v1,"
 	versionAsymmetric = "v1a,"
 )
 
 // verificationKey is one secret or public key that a receiver holds.
 type verificationKey struct {
-	// version begins the signatures that it can verify.
-	version  string
 	noun     string
 	verifies func(headers http.Header, body []byte) bool
 }
 
-// checkSecrets never repeats a secret.
-func checkSecrets(secrets []string) ([]verificationKey, check) {
-	var keys []verificationKey
+// parseKeys never repeats a secret.
+func parseKeys(secrets []string) (keys []verificationKey, err error) {
 	for i, secret := range secrets {
 		key, err := parseKey(secret)
 		if err != nil {
-			return nil, check{"secret", false, fmt.Sprintf("secret %d of %d %s", i+1, len(secrets), err)}
+			return nil, fmt.Errorf("secret %d of %d %w", i+1, len(secrets), err)
 		}
 		keys = append(keys, key)
 	}
-	return keys, check{"secret", true, fmt.Sprintf("%d given", len(keys))}
+	return keys, nil
 }
 
 func parseKey(secret string) (verificationKey, error) {
@@ -214,7 +218,7 @@ func parseKey(secret string) (verificationKey, error) {
 	case prefix == publicKeyPrefix && len(key) != ed25519.PublicKeySize:
 		return verificationKey{}, fmt.Errorf("holds %d bytes; a public key has %d", len(key), ed25519.PublicKeySize)
 	case prefix == publicKeyPrefix:
-		return verificationKey{versionAsymmetric, "public key", func(headers http.Header, body []byte) bool {
+		return verificationKey{"public key", func(headers http.Header, body []byte) bool {
 			return isSignedBy(key, headers, body)
 		}}, nil
 	case len(key) < 24 || len(key) > 64:
@@ -224,7 +228,7 @@ func parseKey(secret string) (verificationKey, error) {
 	if err != nil {
 		return verificationKey{}, errors.New("can't be used")
 	}
-	return verificationKey{versionSymmetric, "secret", func(headers http.Header, body []byte) bool {
+	return verificationKey{"secret", func(headers http.Header, body []byte) bool {
 		return webhook.VerifyIgnoringTimestamp(body, headers) == nil
 	}}, nil
 }
@@ -239,23 +243,23 @@ func isSignedBy(key ed25519.PublicKey, headers http.Header, body []byte) bool {
 	})
 }
 
-func checkHeaders(headers http.Header) check {
+func checkHeaders(headers http.Header) (string, error) {
 	names := []string{standardwebhooks.HeaderWebhookID, standardwebhooks.HeaderWebhookTimestamp, standardwebhooks.HeaderWebhookSignature}
 	for _, name := range names {
 		switch values := headers.Values(name); {
 		case len(values) == 0 || values[0] == "":
-			return check{"headers", false, name + " is missing"}
+			return "", errors.New(name + " is missing")
 		case len(values) > 1:
-			return check{"headers", false, name + " is there twice"}
+			return "", errors.New(name + " is there twice")
 		}
 	}
-	return check{"headers", true, names[0] + " " + headers.Get(names[0])}
+	return names[0] + " " + headers.Get(names[0]), nil
 }
 
-func checkTimestamp(text string, tolerance time.Duration, now time.Time) check {
+func checkTimestamp(text string, tolerance time.Duration, now time.Time) (string, error) {
 	seconds, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
-		return check{"timestamp", false, fmt.Sprintf("%q is not Unix seconds", text)}
+		return "", fmt.Errorf("%q is not Unix seconds", text)
 	}
 	at := time.Unix(seconds, 0).UTC()
 	age := now.Sub(at).Truncate(time.Second)
@@ -265,64 +269,39 @@ func checkTimestamp(text string, tolerance time.Duration, now time.Time) check {
 	}
 	switch {
 	case tolerance == 0:
-		return check{"timestamp", true, detail + "; any time is accepted"}
+		return detail + "; any time is accepted", nil
 	case age > tolerance:
-		return check{"timestamp", false, detail + fmt.Sprintf(": older than %s (--tolerance)", tolerance)}
+		return "", fmt.Errorf("%s: older than %s (--tolerance)", detail, tolerance)
 	case -age > tolerance:
-		return check{"timestamp", false, detail + fmt.Sprintf(": further ahead than %s (--tolerance); is this clock right?", tolerance)}
+		return "", fmt.Errorf("%s: further ahead than %s (--tolerance); is this clock right?", detail, tolerance)
 	}
-	return check{"timestamp", true, detail}
+	return detail, nil
 }
 
-func checkSignature(keys []verificationKey, headers http.Header, body []byte) check {
-	signatures := strings.Fields(headers.Get(standardwebhooks.HeaderWebhookSignature))
-	verifies := func(body []byte) int {
+func checkSignature(keys []verificationKey, headers http.Header, body []byte) (string, error) {
+	verifying := func(body []byte) int {
 		return slices.IndexFunc(keys, func(k verificationKey) bool { return k.verifies(headers, body) })
 	}
-	if i := verifies(body); i >= 0 {
-		return check{"signature", true, fmt.Sprintf("made with %s %d of %d over %d bytes", keys[i].noun, i+1, len(keys), len(body))}
+	if i := verifying(body); i >= 0 {
+		return fmt.Sprintf("made with %s %d of %d over %d bytes", keys[i].noun, i+1, len(keys), len(body)), nil
 	}
-	detail := fmt.Sprintf("none of %d is made with the %s over this id, timestamp and body of %d bytes", len(signatures), keys[0].noun, len(body))
-	switch versions := missingVersions(keys, signatures); {
-	case len(versions) > 0:
-		detail = "webhook-signature holds no signature of version " + strings.Join(versions, " or ") + ", the only one that the keys given can verify"
-	case len(body) == 0:
-		detail += "; was there really none?"
-	default:
-		detail += likelyChange(body, verifies)
+	hint := ""
+	if len(body) == 0 {
+		hint = "; was there really none?"
 	}
-	return check{"signature", false, detail}
-}
-
-// missingVersions are the versions that keys can verify, if no signature has one.
-func missingVersions(keys []verificationKey, signatures []string) []string {
-	var versions []string
-	for _, key := range keys {
-		if slices.ContainsFunc(signatures, func(s string) bool { return strings.HasPrefix(s, key.version) }) {
-			return nil
-		}
-		versions = append(versions, strings.TrimSuffix(key.version, ","))
-	}
-	return slices.Compact(slices.Sorted(slices.Values(versions)))
-}
-
-// likelyChange says which change that editors and logs make to a body would
-// explain why it does not verify.
-func likelyChange(body []byte, verifies func(body []byte) int) string {
+	// What editors and logs do to a body.
 	trimmed := bytes.TrimRight(body, "\r\n")
-	for _, guess := range []struct {
-		body []byte
-		text string
-	}{
-		{trimmed, "without the line break at its end"},
-		{append(bytes.Clone(trimmed), '\n'), "with a line break at its end"},
-		{bytes.ReplaceAll(body, []byte("\r\n"), []byte("\n")), "with line breaks of LF instead of CRLF"},
+	for change, guess := range map[string][]byte{
+		"without the line break at its end":      trimmed,
+		"with a line break at its end":           append(bytes.Clone(trimmed), '\n'),
+		"with line breaks of LF instead of CRLF": bytes.ReplaceAll(body, []byte("\r\n"), []byte("\n")),
 	} {
-		if verifies(guess.body) >= 0 {
-			return "; it is valid " + guess.text + ": give the exact bytes"
+		if verifying(guess) >= 0 {
+			hint = "; it is valid " + change + ": give the exact bytes"
 		}
 	}
-	return ""
+	signatures := len(strings.Fields(headers.Get(standardwebhooks.HeaderWebhookSignature)))
+	return "", fmt.Errorf("none of %d is made with the %s over this id, timestamp and body of %d bytes%s", signatures, keys[0].noun, len(body), hint)
 }
 
 func (t *tool) showChecks(all []check) error {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"ringback/internal/cardnumber"
 	"ringback/internal/operation"
 	"ringback/workflows"
 )
@@ -59,7 +60,7 @@ func TestSignalsAndUpdatesAreValidatedAsTheAPIDoes(t *testing.T) {
 				require.NotEmpty(t, details)
 			}
 			for _, kept := range []string{fmt.Sprintf("%+v %+v", ending, ending.State.Revocation), details, currentDetails(t, m)} {
-				require.False(t, operation.LooksLikeCardNumber(kept), kept)
+				require.False(t, cardnumber.In(kept), kept)
 				require.NotContains(t, kept, long)
 			}
 		})

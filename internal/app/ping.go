@@ -10,6 +10,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"ringback/api/rest"
+	"ringback/internal/cardnumber"
 	"ringback/internal/operation"
 	"ringback/internal/receiver"
 )
@@ -55,7 +56,7 @@ func (l *liveConfig) checkPing(ctx context.Context, e receiver.Endpoint, request
 		fault = "is not used here and must be left out: the endpoint's URL is fixed"
 	case e.URL == "" && request.URL == "":
 		fault = "is required: this endpoint's URL comes with each operation"
-	case operation.LooksLikeCardNumber(request.URL):
+	case cardnumber.In(request.URL):
 		fault = "looks like a card number, and Ringback takes none"
 	case request.URL != "":
 		if err := l.file().Guard.CheckURL(ctx, request.URL); err != nil {

@@ -12,9 +12,7 @@ func init() { All = append(All, paysera{}) }
 
 // paysera is the callback of Paysera's Transfers API ("Callbacks",
 // developers.paysera.com/en/transfer/callbacks).
-type paysera struct{}
-
-const payseraFailed = "failed"
+type paysera struct{ anySuccess }
 
 // Name is "paysera".
 func (paysera) Name() string { return "paysera" }
@@ -34,12 +32,6 @@ func (paysera) Write(c operation.Callback) (Message, error) {
 // Ping is the callback about a transfer that failed: the one status of the
 // document's after which no receiver has anything to do.
 func (d paysera) Ping(c operation.Callback) (Message, error) {
-	c.Observation.Status = payseraFailed
+	c.Observation.Status = "failed"
 	return d.Write(c)
 }
-
-// Knows is true of every status: the document's parameter takes any word.
-func (paysera) Knows(status string) bool { return status != "" }
-
-// Judge acknowledges any 2xx, whatever its body holds.
-func (paysera) Judge(_ operation.Callback, a Answer) Judgement { return judgeSuccess(a) }

@@ -22,7 +22,6 @@ const (
 	longestSecret  = 64
 
 	privateKeyPrefix = "whsk_"
-	publicKeyPrefix  = "whpk_"
 	// asymmetricVersion names an ed25519 signature in webhook-signature.
 	asymmetricVersion = "v1a,"
 )
@@ -53,21 +52,8 @@ func NewSigner(secrets []string) (*Signer, error) {
 
 func newSigningKey(secret string) (signingKey, error) {
 	if encoded, found := strings.CutPrefix(secret, privateKeyPrefix); found {
-		key, err := privateKey(encoded)
-		return asymmetric(key), err
+		return asymmetricKey(encoded)
 	}
-	key, err := symmetricKey(secret)
-	if err != nil {
-		return nil, err
-	}
-	webhook, err := standardwebhooks.NewWebhookRaw(key)
-	if err != nil {
-		return nil, errors.New("cannot be used")
-	}
-	return webhook.Sign, nil
-}
-
-func symmetricKey(secret string) ([]byte, error) {
 	encoded, found := strings.CutPrefix(secret, secretPrefix)
 	if !found {
 		return nil, errors.New("does not begin with " + secretPrefix + " or " + privateKeyPrefix)
@@ -79,10 +65,15 @@ func symmetricKey(secret string) ([]byte, error) {
 	if len(key) < shortestSecret || len(key) > longestSecret {
 		return nil, fmt.Errorf("holds %d bytes; %d to %d are allowed", len(key), shortestSecret, longestSecret)
 	}
-	return key, nil
+	webhook, err := standardwebhooks.NewWebhookRaw(key)
+	if err != nil {
+		return nil, errors.New("cannot be used")
+	}
+	return webhook.Sign, nil
 }
 
-func privateKey(encoded string) (ed25519.PrivateKey, error) {
+// asymmetricKey signs as v1a, which the standard's library can't.
+func asymmetricKey(encoded string) (signingKey, error) {
 	decoded, err := base64.StdEncoding.DecodeString(encoded)
 	if err != nil {
 		return nil, errors.New("is not base64 after " + privateKeyPrefix)
@@ -96,36 +87,15 @@ func privateKey(encoded string) (ed25519.PrivateKey, error) {
 		// With a foreign public key a signature verifies with neither, and gives the private key away.
 		return nil, errors.New("holds a public key that is not the private key's own")
 	}
-	return key, nil
-}
-
-// asymmetric signs as v1a, which the standard's library can't.
-func asymmetric(key ed25519.PrivateKey) signingKey {
 	return func(id string, at time.Time, body []byte) (string, error) {
 		signed := append([]byte(id+"."+strconv.FormatInt(at.Unix(), 10)+"."), body...)
-		signature := ed25519.Sign(key, signed)
-		return asymmetricVersion + base64.StdEncoding.EncodeToString(signature), nil
-	}
+		return asymmetricVersion + base64.StdEncoding.EncodeToString(ed25519.Sign(key, signed)), nil
+	}, nil
 }
 
-// PublicKey is the receiver's half of a private key "whsk_…": "whpk_" + base64. Its
-// errors hold nothing of the secret.
-func PublicKey(secret string) (string, error) {
-	encoded, found := strings.CutPrefix(secret, privateKeyPrefix)
-	if !found {
-		return "", errors.New("does not begin with " + privateKeyPrefix)
-	}
-	key, err := privateKey(encoded)
-	if err != nil {
-		return "", err
-	}
-	return publicKeyPrefix + base64.StdEncoding.EncodeToString(key[ed25519.SeedSize:]), nil
-}
-
-// Headers are webhook-id, webhook-timestamp (Unix seconds of at, which is the
-// attempt's time) and, if there are secrets, webhook-signature: one signature
-// a secret, in the secrets' order, separated by spaces. body are the exact
-// bytes sent.
+// Headers are webhook-id, webhook-timestamp (at, the attempt's time) and, if there
+// are secrets, webhook-signature: one signature a secret, in the secrets' order.
+// body are the exact bytes sent.
 func (s *Signer) Headers(id string, at time.Time, body []byte) http.Header {
 	headers := http.Header{}
 	headers.Set(standardwebhooks.HeaderWebhookID, id)

@@ -8,7 +8,7 @@ func init() { All = append(All, standard{}) }
 
 // standard is a callback as Standard Webhooks describes one
 // (standardwebhooks.com, "Payload structure").
-type standard struct{}
+type standard struct{ anySuccess }
 
 type standardBody struct {
 	Type string `json:"type"`
@@ -29,9 +29,8 @@ type standardData struct {
 // Name is "standard".
 func (standard) Name() string { return "standard" }
 
-// Write builds type "operation.<status>"; where there is no status to tell
-// (the polls are used up) it is "operation.unknown" and the status null. A
-// notice is written as it is.
+// Write has the type "operation.<status>"; where no status was read it is
+// "operation.unknown" and the status null. A notice is written as it is.
 func (standard) Write(c operation.Callback) (Message, error) {
 	if c.Notice != nil {
 		return jsonMessage(c.Notice)
@@ -62,9 +61,3 @@ func standardOf(kind string, c operation.Callback) standardBody {
 		},
 	}
 }
-
-// Knows is true of every status: it becomes part of the type.
-func (standard) Knows(status string) bool { return status != "" }
-
-// Judge acknowledges any 2xx, whatever its body holds.
-func (standard) Judge(_ operation.Callback, a Answer) Judgement { return judgeSuccess(a) }

@@ -40,10 +40,9 @@ const (
 // Name is "ukrcard".
 func (ukrcard) Name() string { return "ukrcard" }
 
-// Write builds orderNumber, respStatus, orderStatus if respStatus is 200, and
-// orderId if it is known: from the raw codes of the one answer observed. A pushed
-// status, which has none, is written as if the answer had been 200.
-// A status that is not Ukrcard's, such as "revoked", is an error.
+// Write takes the raw codes of the answer observed. A pushed status, which has none,
+// is written as if the answer had been 200. A status that is not Ukrcard's, such as
+// "revoked", is an error.
 func (ukrcard) Write(c operation.Callback) (Message, error) {
 	body := ukrcardBody{
 		OrderNumber: c.Key.OperationID,
@@ -78,10 +77,9 @@ func (d ukrcard) Ping(c operation.Callback) (Message, error) {
 // Knows is true of orderStatus alone, N1.
 func (ukrcard) Knows(status string) bool { return ukrcardN1.MatchString(status) }
 
-// Judge lets the body decide, whatever the HTTP status but 3xx and 410: JSON
-// whose applicationStatus is 200 and whose orderNumber is ours. Each may be a
-// string or a number, written as N3 and as ours is: 200.0 and 2e2 are not 200.
-// Names are matched exactly, and duplicate members with different values are refused.
+// Judge lets the body decide, whatever the HTTP status but 3xx and 410: JSON whose
+// applicationStatus is 200 and whose orderNumber is ours, each a string or a number
+// written so: 200.0 and 2e2 are not 200. Names are matched exactly.
 func (ukrcard) Judge(c operation.Callback, a Answer) Judgement {
 	if j, decided := judgeByStatus(a); decided {
 		return j
@@ -94,7 +92,7 @@ func (ukrcard) Judge(c operation.Callback, a Answer) Judgement {
 	if err := json.Unmarshal(a.Body, &answer); err != nil || answer == nil {
 		return unacknowledged("HTTP %d: the answer is %snot a JSON object", a.HTTPStatus, describeBody(a))
 	}
-	if operation.Contradicts(a.Body, sameName, "applicationStatus", "orderNumber") {
+	if operation.Contradicts(a.Body, func(a, b string) bool { return a == b }, "applicationStatus", "orderNumber") {
 		return unacknowledged("HTTP %d: the answer gives applicationStatus or orderNumber twice, with different values", a.HTTPStatus)
 	}
 	// The reason repeats no value of the answer but a short number: it may hold anything.
@@ -110,5 +108,3 @@ func (ukrcard) Judge(c operation.Callback, a Answer) Judgement {
 	}
 	return Judgement{Verdict: operation.Acknowledged}
 }
-
-func sameName(a, b string) bool { return a == b }

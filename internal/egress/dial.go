@@ -6,9 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"slices"
 	"strconv"
-	"sync"
 	"time"
 )
 
@@ -19,8 +17,6 @@ const (
 	// attemptDelay is how long after one address the next is tried, too (RFC 8305,
 	// section 5, "Connection Attempt Delay").
 	attemptDelay = 250 * time.Millisecond
-	// maxRemembered is how many names are remembered with the address that worked last.
-	maxRemembered = 1024
 )
 
 // connect makes a connection to one address.
@@ -35,9 +31,8 @@ func connectDirectly(ctx context.Context, target netip.AddrPort) (net.Conn, erro
 	return dialer.DialContext(ctx, "tcp", target.String())
 }
 
-// dial connects to one of the addresses of host:port that check lets through,
-// beginning with the one that worked last. Its error is a refusal only if every
-// address was refused.
+// dial resolves host:port and connects to one of the addresses that check lets
+// through. Its error is a refusal only if every address was refused.
 //
 // net.Dialer could call check before each connection, but gives a first address
 // that does not answer up to half of the time.
@@ -69,11 +64,7 @@ func (g *Guard) dial(ctx context.Context, address string, check addressCheck, co
 	if len(targets) == 0 {
 		return nil, refused
 	}
-	conn, target, err := race(ctx, g.lastUsed.first(address, interleave(targets)), connect)
-	if err == nil {
-		g.lastUsed.remember(address, target)
-	}
-	return conn, err
+	return race(ctx, interleave(targets), connect)
 }
 
 // interleave alternates between IPv4 and IPv6, beginning with the family that the
@@ -95,50 +86,21 @@ func interleave(targets []netip.AddrPort) []netip.AddrPort {
 	return alternating
 }
 
-// lastUsed remembers by host:port which of its addresses was connected to last, so
-// that one that does not answer costs attemptDelay once.
-type lastUsed struct {
-	mu      sync.Mutex
-	targets map[string]netip.AddrPort
-}
-
-// first moves the address that worked last to the beginning.
-func (l *lastUsed) first(address string, targets []netip.AddrPort) []netip.AddrPort {
-	l.mu.Lock()
-	last, known := l.targets[address]
-	l.mu.Unlock()
-	if at := slices.Index(targets, last); known && at > 0 {
-		return slices.Insert(slices.Delete(targets, at, at+1), 0, last)
-	}
-	return targets
-}
-
-// remember keeps target. When there are too many names all are forgotten.
-func (l *lastUsed) remember(address string, target netip.AddrPort) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.targets == nil || len(l.targets) >= maxRemembered {
-		l.targets = map[string]netip.AddrPort{}
-	}
-	l.targets[address] = target
-}
-
 // race connects to the targets in their order, to each attemptDelay after the
 // one before or as soon as one fails, and returns the first connection. The
 // others are given up. The error is the first one.
-func race(ctx context.Context, targets []netip.AddrPort, connect connect) (net.Conn, netip.AddrPort, error) {
+func race(ctx context.Context, targets []netip.AddrPort, connect connect) (net.Conn, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	type result struct {
-		conn   net.Conn
-		target netip.AddrPort
-		err    error
+		conn net.Conn
+		err  error
 	}
 	results := make(chan result)
 	try := func(target netip.AddrPort) {
 		conn, err := connect(ctx, target)
 		select {
-		case results <- result{conn, target, err}:
+		case results <- result{conn, err}:
 		case <-ctx.Done():
 			if err == nil {
 				_ = conn.Close()
@@ -160,13 +122,13 @@ func race(ctx context.Context, targets []netip.AddrPort, connect connect) (net.C
 			next.Reset(attemptDelay)
 		case got := <-results:
 			if got.err == nil {
-				return got.conn, got.target, nil
+				return got.conn, nil
 			}
 			failed, underWay = cmp.Or(failed, got.err), underWay-1
 			next.Reset(0)
 		case <-ctx.Done():
-			return nil, netip.AddrPort{}, cmp.Or(failed, ctx.Err())
+			return nil, cmp.Or(failed, ctx.Err())
 		}
 	}
-	return nil, netip.AddrPort{}, failed
+	return nil, failed
 }

@@ -61,7 +61,7 @@ func TestADeafFirstAddressOfTheProxyDoesNotTakeUpTheTimeOfTheSecond(t *testing.T
 	t.Cleanup(proxy.Close)
 	deaf(t, proxy.Listener.Addr().(*net.TCPAddr).Port)
 	_, port, _ := net.SplitHostPort(proxy.Listener.Addr().String())
-	g, err := New(nil).Through("http://proxy.test:" + port)
+	g, err := New(nil).ThroughProxy("http://proxy.test:" + port)
 	require.NoError(t, err)
 	g.resolver = resolverOf(func() []string { return []string{"127.0.0.2", "127.0.0.1"} })
 	trust := secure.Client().Transport.(*http.Transport).TLSClientConfig.Clone()

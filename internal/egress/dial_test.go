@@ -3,12 +3,8 @@ package egress
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
-	"net/http"
-	"net/http/httptest"
 	"net/netip"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -26,71 +22,21 @@ func addrPorts(all ...string) []netip.AddrPort {
 	return parsed
 }
 
-func TestTheAddressThatWorkedLastIsFirstAndFamiliesAlternate(t *testing.T) {
+func TestFamiliesOfAddressesAlternate(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name           string
 		given, ordered []string
-		last           string
 	}{
-		{"one family keeps the resolver's order", []string{"8.8.8.8", "8.8.4.4", "1.1.1.1"}, []string{"8.8.8.8", "8.8.4.4", "1.1.1.1"}, ""},
-		{"two families alternate", []string{"2001:db8::1", "2001:db8::2", "2001:db8::3", "8.8.8.8"}, []string{"2001:db8::1", "8.8.8.8", "2001:db8::2", "2001:db8::3"}, ""},
-		{"the resolver's first family begins", []string{"8.8.8.8", "8.8.4.4", "2001:db8::1"}, []string{"8.8.8.8", "2001:db8::1", "8.8.4.4"}, ""},
-		{"the address that worked last is first", []string{"8.8.8.8", "8.8.4.4", "2001:db8::1"}, []string{"8.8.4.4", "8.8.8.8", "2001:db8::1"}, "8.8.4.4"},
-		{"one that the name no longer has is not called", []string{"8.8.8.8", "8.8.4.4"}, []string{"8.8.8.8", "8.8.4.4"}, "10.0.0.1"},
+		{"one family keeps the resolver's order", []string{"8.8.8.8", "8.8.4.4", "1.1.1.1"}, []string{"8.8.8.8", "8.8.4.4", "1.1.1.1"}},
+		{"two families alternate", []string{"2001:db8::1", "2001:db8::2", "2001:db8::3", "8.8.8.8"}, []string{"2001:db8::1", "8.8.8.8", "2001:db8::2", "2001:db8::3"}},
+		{"the resolver's first family begins", []string{"8.8.8.8", "8.8.4.4", "2001:db8::1"}, []string{"8.8.8.8", "2001:db8::1", "8.8.4.4"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			var l lastUsed
-			if tt.last != "" {
-				l.remember("shop.test:443", addrPorts(tt.last)[0])
-			}
-			require.Equal(t, addrPorts(tt.ordered...), l.first("shop.test:443", interleave(addrPorts(tt.given...))))
+			require.Equal(t, addrPorts(tt.ordered...), interleave(addrPorts(tt.given...)))
 		})
 	}
-}
-
-func TestOnlySoManyNamesAreRemembered(t *testing.T) {
-	t.Parallel()
-	var l lastUsed
-	for i := range 3*maxRemembered + 1 {
-		l.remember(fmt.Sprint(i), addrPorts("8.8.8.8")[0])
-		require.LessOrEqual(t, len(l.targets), maxRemembered)
-	}
-	require.Contains(t, l.targets, fmt.Sprint(3*maxRemembered))
-}
-
-// An address that does not answer costs 250 ms at the first connection only.
-func TestAConnectionBeginsWithTheAddressThatWorkedLast(t *testing.T) {
-	t.Parallel()
-	secure := httptest.NewTLSServer(answering(http.StatusAccepted))
-	t.Cleanup(secure.Close)
-	trust := secure.Client().Transport.(*http.Transport).TLSClientConfig
-	requested := make(chan string, 16)
-	works := &tunnels{to: secure.Listener.Addr().String()}
-	proxy := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		requested <- r.RequestURI
-		if strings.HasPrefix(r.RequestURI, "8.8.8.8:") {
-			conn, _, err := w.(http.Hijacker).Hijack()
-			if err == nil {
-				t.Cleanup(func() { _ = conn.Close() })
-			}
-			return
-		}
-		works.ServeHTTP(w, r)
-	})
-	g := proxied(t, proxy, nil, "8.8.8.8", "8.8.4.4")
-	for range 2 {
-		client := g.Client(trust, 10*time.Second)
-		response, err := client.Get("https://example.com/")
-		require.NoError(t, err)
-		require.NoError(t, response.Body.Close())
-		client.CloseIdleConnections()
-	}
-	require.Equal(t, "8.8.8.8:443", <-requested)
-	require.Equal(t, "8.8.4.4:443", <-requested)
-	require.Equal(t, "8.8.4.4:443", <-requested, "the address that worked is first")
-	require.Empty(t, requested)
 }
 
 // behaviour is what becomes of a connection to an address: an error or a
@@ -134,7 +80,7 @@ func TestTheNextAddressIsTriedAfter250MsOrAtAFailure(t *testing.T) {
 				var open atomic.Int32
 				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 				defer cancel()
-				conn, _, err := race(ctx, targets, func(ctx context.Context, target netip.AddrPort) (net.Conn, error) {
+				conn, err := race(ctx, targets, func(ctx context.Context, target netip.AddrPort) (net.Conn, error) {
 					mu.Lock()
 					started = append(started, time.Since(began))
 					mu.Unlock()

@@ -60,7 +60,6 @@ type Guard struct {
 	allow    []netip.Prefix
 	public   *ssrf.Guardian
 	resolver *net.Resolver
-	lastUsed *lastUsed
 	// proxy is the host:port of the CONNECT proxy; empty: none.
 	proxy         string
 	connectionAge time.Duration
@@ -72,7 +71,6 @@ func New(allow []netip.Prefix) *Guard {
 	g := &Guard{
 		public:        ssrf.New(ssrf.WithAnyPort()),
 		resolver:      net.DefaultResolver,
-		lastUsed:      &lastUsed{},
 		connectionAge: maxConnectionAge,
 	}
 	for _, prefix := range allow {
@@ -92,10 +90,8 @@ func unmapped(p netip.Prefix) netip.Prefix {
 
 // Client is an HTTP client whose every connection is checked. It never follows
 // a redirect, heeds no proxy variable, sends no Accept-Encoding and keeps
-// connections for a minute; of several addresses of a name the next is tried
-// after 250 ms. Plain http goes only to addresses that are allowed by name.
-// timeout bounds a request with its whole answer; 0 leaves that to the request's
-// context. A refusal is found by [IsRefused].
+// connections for a minute. timeout bounds a request with its whole answer; 0
+// leaves that to the request's context. A refusal is found by [IsRefused].
 func (g *Guard) Client(tlsConfig *tls.Config, timeout time.Duration) *http.Client {
 	return &http.Client{
 		Transport: &transport{maxAge: g.connectionAge, build: func() transports {
@@ -128,15 +124,14 @@ func (g *Guard) transport(tlsConfig *tls.Config, check addressCheck, connect con
 // checkTLS checks an address that will be called by TLS.
 func (g *Guard) checkTLS(target netip.AddrPort) error {
 	addr := plainAddr(target)
-	switch refused := g.checkForbidden(addr); {
-	case refused != nil:
+	if refused := g.checkForbidden(addr); refused != nil || g.allowed(addr) {
 		return refused
-	case g.allowed(addr):
-		return nil
+	}
+	switch {
 	case !g.isPublic(addr):
-		return &RefusedError{Address: addr.String(), Reason: "it is not a public address and egress.allow does not cover it"}
+		return &RefusedError{addr.String(), "it is not a public address and egress.allow does not cover it"}
 	case target.Port() != httpsPort && target.Port() < firstUserPort:
-		return &RefusedError{Address: addr.String(), Reason: "its port is below 1024 and not 443, and egress.allow does not cover the address"}
+		return &RefusedError{addr.String(), "its port is below 1024 and not 443, and egress.allow does not cover the address"}
 	}
 	return nil
 }
@@ -146,13 +141,10 @@ const plainHTTP = "plain http is spoken only to addresses that egress.allow cove
 // checkPlain checks an address that will be called by plain http.
 func (g *Guard) checkPlain(target netip.AddrPort) error {
 	addr := plainAddr(target)
-	if refused := g.checkForbidden(addr); refused != nil {
+	if refused := g.checkForbidden(addr); refused != nil || g.allowed(addr) {
 		return refused
 	}
-	if g.allowed(addr) {
-		return nil
-	}
-	return &RefusedError{Address: addr.String(), Reason: plainHTTP}
+	return &RefusedError{addr.String(), plainHTTP}
 }
 
 // checkForbidden refuses what a network in egress.allow does not open by covering
@@ -163,11 +155,11 @@ func (g *Guard) checkForbidden(addr netip.Addr) error {
 	}
 	leadsTo := embedded(addr)
 	if slices.ContainsFunc(append(leadsTo, addr), func(a netip.Addr) bool { return isForbidden(a) && !g.named(a) }) {
-		return &RefusedError{Address: addr.String(), Reason: "it is a link-local or metadata address, which opens only where egress.allow names it alone"}
+		return &RefusedError{addr.String(), "it is a link-local or metadata address, which opens only where egress.allow names it alone"}
 	}
 	for _, inner := range leadsTo {
 		if g.allowed(addr) && !g.allowed(inner) && !g.isPublic(inner) {
-			return &RefusedError{Address: addr.String(), Reason: "it leads to " + inner.String() + ", which is not public and egress.allow does not cover it"}
+			return &RefusedError{addr.String(), "it leads to " + inner.String() + ", which is not public and egress.allow does not cover it"}
 		}
 	}
 	return nil
@@ -190,12 +182,10 @@ func (g *Guard) named(addr netip.Addr) bool {
 }
 
 // CheckURL says what is wrong with a URL that callbacks shall be sent to, nil
-// if nothing is: it must be absolute http or https, with a host and without
-// userinfo and fragment, and its address must be let through. A name is
-// resolved for at most half a second and passes if any of its addresses does,
-// as it does when it is dialled: the others never are. One that cannot be
-// resolved now passes too, since every address is checked again when it is
-// dialled. The error repeats nothing of raw but its host.
+// if nothing is: its form, as [CheckForm], and its addresses, of which one must be
+// let through. A name that can't be resolved within half a second passes: every
+// address is checked again when it is dialled. The error repeats nothing of raw
+// but its host.
 func (g *Guard) CheckURL(ctx context.Context, raw string) error {
 	u, err := parseTarget(raw)
 	if err != nil {
@@ -227,7 +217,7 @@ func (g *Guard) CheckLiteral(raw string) error {
 	case err == nil:
 		return g.checkAny(u, []netip.Addr{addr})
 	case u.Scheme == "http" && len(g.allow) == 0:
-		return &RefusedError{Address: host, Reason: plainHTTP}
+		return &RefusedError{host, plainHTTP}
 	}
 	return nil
 }

@@ -16,14 +16,12 @@ import (
 // maxProxyAnswer bounds what the proxy may answer to a CONNECT.
 const maxProxyAnswer = 16 << 10
 
-// Through is a guard that calls the addresses which egress.allow does not cover
-// through an HTTP proxy's CONNECT, so that receivers see one address of ours;
-// an empty URL is none. Names are resolved and their addresses checked here, and
-// the proxy is asked for the address, so that it cannot resolve a name to
-// another. Naming the proxy allows that address for this alone: it does not
-// become one that callbacks may be sent to. The error says what is wrong with
-// the URL.
-func (g *Guard) Through(proxy string) (*Guard, error) {
+// ThroughProxy is a guard that calls the addresses which egress.allow does not
+// cover through an HTTP proxy's CONNECT; an empty URL is none. Names are resolved
+// and checked here, and the proxy is asked for an address: it could resolve a name
+// to another. Callbacks may not be sent to the proxy itself. The error says what
+// is wrong with the URL.
+func (g *Guard) ThroughProxy(proxy string) (*Guard, error) {
 	if proxy == "" {
 		return g, nil
 	}

@@ -57,7 +57,7 @@ func proxied(t *testing.T, p http.Handler, allow []netip.Prefix, addrs ...string
 	t.Helper()
 	server := httptest.NewServer(p)
 	t.Cleanup(server.Close)
-	g, err := New(allow).Through(server.URL)
+	g, err := New(allow).ThroughProxy(server.URL)
 	require.NoError(t, err)
 	g.resolver = resolverOf(func() []string { return addrs })
 	return g
@@ -160,24 +160,24 @@ func TestWhatIsNoProxyIsRefused(t *testing.T) {
 		"10.0.0.5:3128", "https://10.0.0.5:3128", "socks5://10.0.0.5:1080", "http://10.0.0.5", "http://:3128", "http://bob:hunter2@10.0.0.5:3128",
 		"http://10.0.0.5:3128/path", "http://10.0.0.5:3128?x=1", "http://10.0.0.5:0", "http://10.0.0.5:99999", "http://0x7f000001:3128", "http://169.254.169.254:80", "://",
 	} {
-		_, err := New(prefixes("0.0.0.0/0")).Through(raw)
+		_, err := New(prefixes("0.0.0.0/0")).ThroughProxy(raw)
 		require.Error(t, err, raw)
 		require.NotContains(t, err.Error(), "hunter2")
 	}
 	for _, raw := range []string{"http://10.0.0.5:3128", "http://proxy.test:8080/", "http://[fd00::5]:3128"} {
-		g, err := New(nil).Through(raw)
+		g, err := New(nil).ThroughProxy(raw)
 		require.NoError(t, err, raw)
 		require.NotEmpty(t, g.proxy)
 	}
 	g := New(nil)
-	same, err := g.Through("")
+	same, err := g.ThroughProxy("")
 	require.NoError(t, err)
 	require.Same(t, g, same)
 }
 
 func TestAProxyWhoseNameLeadsToMetadataIsNotCalled(t *testing.T) {
 	t.Parallel()
-	g, err := New(nil).Through("http://proxy.test:80")
+	g, err := New(nil).ThroughProxy("http://proxy.test:80")
 	require.NoError(t, err)
 	g.resolver = resolverOf(func() []string { return []string{"169.254.169.254"} })
 	_, err = g.Client(nil, 5*time.Second).Get("https://8.8.8.8/")

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"ringback/internal/cardnumber"
 )
 
 // FieldRule is the limit on one field of a request: Ringback's own, below, or that of a
@@ -68,7 +70,7 @@ func (r FieldRule) Check(value string) *FieldError {
 		return r.fault("is not used here and must be left out")
 	case r.MaxLength > 0 && utf8.RuneCountInString(value) > r.MaxLength:
 		return r.fault(fmt.Sprintf("is longer than %d characters", r.MaxLength))
-	case r.NoCardNumber && LooksLikeCardNumber(value):
+	case r.NoCardNumber && cardnumber.In(value):
 		return r.fault("looks like it holds a card number; Ringback takes none")
 	case r.Pattern != nil && !r.Pattern.MatchString(value):
 		return r.fault("holds a character outside " + r.Alphabet)

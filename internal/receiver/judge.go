@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"ringback/internal/cardnumber"
 	"ringback/internal/dialect"
 	"ringback/internal/egress"
 	"ringback/internal/httpanswer"
@@ -80,7 +81,7 @@ var streamError = regexp.MustCompile(`stream error: stream ID \d+; ([A-Z0-9_]+)`
 
 // tidy keeps a reason short, text, and free of card numbers.
 func tidy(reason string) string {
-	reason = strings.ToValidUTF8(operation.MaskCardNumbers(reason), "\uFFFD")
+	reason = strings.ToValidUTF8(cardnumber.Mask(reason), "\uFFFD")
 	if len(reason) > reasonCap {
 		reason = strings.ToValidUTF8(reason[:reasonCap], "") + "…"
 	}

@@ -2,18 +2,21 @@ package receiver
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
-	"sync"
 
+	"ringback/internal/cardnumber"
 	"ringback/internal/dialect"
 	"ringback/internal/operation"
 )
@@ -29,16 +32,16 @@ const (
 	redacted = "[redacted]"
 )
 
-// Ping makes one test attempt, by the code that makes every attempt: the same
-// request but for the message, the same client and the same judgement. in's
-// callback is the test callback: its id, its key and a time of observation. The
-// result shows the request and the answer with secrets masked; nothing is counted
-// or logged.
+// Ping makes one test attempt by the code that makes every attempt. in's callback
+// is the test callback: its id, its key and a time of observation. The result
+// shows the request and the answer with secrets masked.
 func Ping(ctx context.Context, e Endpoint, in Request) operation.Ping {
 	e.Dialect, in.Number = pinging{e.Dialect}, 1
-	var w wire
-	result, made := send(httptrace.WithClientTrace(ctx, w.trace()), e, in)
-	ping := w.show(made, newMask(e.Header, made.request))
+	var conn net.Conn
+	result, made := send(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(info httptrace.GotConnInfo) { conn = info.Conn },
+	}), e, in)
+	ping := made.show(conn, newMask(e.Header, made.request))
 	ping.Endpoint, ping.OperationID, ping.CallbackID = e.Name, in.Callback.Key.OperationID, in.Callback.ID
 	ping.Dialect, ping.Signed = e.Dialect.Name(), e.Signer != nil
 	ping.At, ping.TookMS = result.Attempt.At, result.Attempt.TookMS
@@ -52,49 +55,25 @@ type pinging struct{ dialect.Dialect }
 // Write is the dialect's Ping.
 func (p pinging) Write(c operation.Callback) (dialect.Message, error) { return p.Ping(c) }
 
-// wire is what net/http reports about one request, also where no answer comes.
-type wire struct {
-	mu     sync.Mutex
-	sent   []operation.HeaderLine
-	remote string
-	tls    *tls.ConnectionState
-}
-
-func (w *wire) trace() *httptrace.ClientTrace {
-	return &httptrace.ClientTrace{
-		GotConn: func(info httptrace.GotConnInfo) {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			// A connection that proved dead is followed by another.
-			w.sent, w.remote = nil, info.Conn.RemoteAddr().String()
-		},
-		TLSHandshakeDone: func(state tls.ConnectionState, _ error) {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			w.tls = &state
-		},
-		WroteHeaderField: func(name string, values []string) {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			for _, value := range values {
-				w.sent = append(w.sent, operation.HeaderLine{Name: name, Value: value})
-			}
-		},
-	}
-}
-
-// show is what was sent and received, masked.
-func (w *wire) show(c call, m mask) operation.Ping {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+// show is what was sent and received, masked. conn is the connection, if there was one.
+func (c *call) show(conn net.Conn, m mask) operation.Ping {
 	if c.request == nil {
 		return operation.Ping{Request: operation.SentRequest{Headers: []operation.HeaderLine{}}}
 	}
+	body, _ := c.request.GetBody() // from memory: neither can fail
+	sent, _ := io.ReadAll(body)
+	rest := c.request.Header.Clone()
+	rest.Del("User-Agent")
+	headers := append([]operation.HeaderLine{ // in the order of net/http's HTTP/1
+		{Name: "Host", Value: c.request.URL.Host},
+		{Name: "User-Agent", Value: c.request.UserAgent()},
+		{Name: "Content-Length", Value: strconv.Itoa(len(sent))},
+	}, lines(rest)...)
 	ping := operation.Ping{Request: operation.SentRequest{
-		Line: c.requestLine(), Headers: m.headers(w.headers(c.request)), Body: m.text(c.sentBody()),
+		Line: c.requestLine(), Headers: m.headers(headers), Body: m.text(sent),
 	}}
-	if w.remote != "" {
-		ping.Connection = w.connection(c.response)
+	if conn != nil {
+		ping.Connection = connection(conn)
 	}
 	if c.response != nil {
 		ping.Answer = &operation.ReceivedAnswer{
@@ -106,21 +85,12 @@ func (w *wire) show(c call, m mask) operation.Ping {
 	return ping
 }
 
-func (c call) sentBody() []byte {
-	body, _ := c.request.GetBody() // from memory: neither can fail
-	sent, _ := io.ReadAll(body)
-	return sent
-}
-
-func (c call) requestLine() string {
+func (c *call) requestLine() string {
 	proto := c.request.Proto
 	if c.response != nil {
 		proto = c.response.Proto
 	}
-	target := c.request.URL.EscapedPath()
-	if target == "" {
-		target = "/"
-	}
+	target := cmp.Or(c.request.URL.EscapedPath(), "/")
 	if query := c.request.URL.Query(); len(query) > 0 {
 		for name := range query {
 			query.Set(name, redacted)
@@ -128,14 +98,6 @@ func (c call) requestLine() string {
 		target += "?" + strings.ReplaceAll(query.Encode(), url.QueryEscape(redacted), redacted)
 	}
 	return c.request.Method + " " + target + " " + proto
-}
-
-// headers are those written, or where nothing was, those that were to be.
-func (w *wire) headers(r *http.Request) []operation.HeaderLine {
-	if len(w.sent) > 0 {
-		return w.sent
-	}
-	return append([]operation.HeaderLine{{Name: "Host", Value: r.URL.Host}}, lines(r.Header)...)
 }
 
 func lines(h http.Header) []operation.HeaderLine {
@@ -148,17 +110,14 @@ func lines(h http.Header) []operation.HeaderLine {
 	return all
 }
 
-func (w *wire) connection(answer *http.Response) *operation.Connection {
-	c, state := &operation.Connection{RemoteAddress: w.remote}, w.tls
-	if answer != nil && answer.TLS != nil {
-		state = answer.TLS
-	}
-	if state == nil {
-		return c
-	}
-	c.TLSVersion = tls.VersionName(state.Version)
-	if len(state.PeerCertificates) > 0 {
-		c.ServerCertificate = state.PeerCertificates[0].Subject.String()
+func connection(conn net.Conn) *operation.Connection {
+	c := &operation.Connection{RemoteAddress: conn.RemoteAddr().String()}
+	if secure, ok := conn.(*tls.Conn); ok {
+		state := secure.ConnectionState()
+		c.TLSVersion = tls.VersionName(state.Version)
+		if len(state.PeerCertificates) > 0 {
+			c.ServerCertificate = state.PeerCertificates[0].Subject.String()
+		}
 	}
 	return c
 }
@@ -170,8 +129,7 @@ type mask struct {
 	values        *strings.Replacer
 }
 
-// shortestHidden is the shortest value that is hidden wherever it stands:
-// shorter ones would tear other text apart.
+// shortestHidden is the shortest value that is hidden: shorter ones occur in other text.
 const shortestHidden = 4
 
 // newMask hides the values of header, all of which are the endpoint's secrets,
@@ -204,7 +162,7 @@ var signingSecret = regexp.MustCompile(`whs(ec|k)_[A-Za-z0-9+/=]{8,}`)
 // text is valid UTF-8 without secrets and card numbers.
 func (m mask) text(text []byte) string {
 	masked := signingSecret.ReplaceAllString(m.values.Replace(string(bytes.ToValidUTF8(text, []byte("\uFFFD")))), redacted)
-	return operation.MaskCardNumbers(masked)
+	return cardnumber.Mask(masked)
 }
 
 func (m mask) headers(all []operation.HeaderLine) []operation.HeaderLine {

@@ -5,6 +5,7 @@ package receiver
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -39,12 +40,7 @@ type Endpoint struct {
 }
 
 // address is where the requests of an operation that brought url go.
-func (e Endpoint) address(url string) string {
-	if url != "" {
-		return url
-	}
-	return e.URL
-}
+func (e Endpoint) address(url string) string { return cmp.Or(url, e.URL) }
 
 // Request asks for one attempt.
 type Request struct {
@@ -74,8 +70,7 @@ type Result struct {
 	Took time.Duration `json:"-"`
 }
 
-// Send makes one attempt and judges it. It never fails: what went wrong is in
-// the result. Nothing but the request's timeout and ctx cuts it off.
+// Send makes one attempt and judges it; what went wrong is in the result.
 func Send(ctx context.Context, e Endpoint, in Request) Result {
 	result, _ := send(ctx, e, in)
 	return result
@@ -153,19 +148,16 @@ func newRequest(ctx context.Context, e Endpoint, in Request) (*http.Request, err
 	return request, nil
 }
 
-// roundTrip sends request once. If a kept connection was closed by its other end
-// before anything was written, the receiver got nothing, and the next connection is
-// used. This ends: each retry uses up a kept connection, and the failure of a new one
-// is returned. The transport alone follows no redirect.
+// roundTrip sends request once (promise 5). If a kept connection was closed by its
+// other end before anything was written, the next one is used; the failure of a new
+// one is returned. The transport alone follows no redirect.
 func roundTrip(transport http.RoundTripper, request *http.Request) (*http.Response, error) {
 	for {
 		w := &writing{}
 		try := request.WithContext(httptrace.WithClientTrace(request.Context(), w.trace()))
 		try.Body, _ = request.GetBody() // from memory: can't fail
-		// With it, net/http would repeat by itself what may have been received:
-		// after a reset where an Idempotency-Key is among the headers, and over
-		// HTTP/2 after a stream error (net/http, Request.isReplayable and
-		// http2shouldRetryRequest).
+		// With it, net/http would repeat by itself what may have been received
+		// (Request.isReplayable, http2shouldRetryRequest).
 		try.GetBody = nil
 		response, err := transport.RoundTrip(try)
 		if err == nil || !w.wroteNothing(err) {

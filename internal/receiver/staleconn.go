@@ -21,10 +21,9 @@ type writing struct {
 	begun bool
 }
 
-// trace follows one request. net/http counts a request as expected before it
-// writes the first header, and takes a connection for idle only without one: so
-// a connection that is closed at the first header was closed while it was idle,
-// and one that is open then may carry the request.
+// trace follows one request. A connection that is closed when net/http writes the
+// first header was closed while it was idle; one that is open then may carry the
+// request.
 func (w *writing) trace() *httptrace.ClientTrace {
 	return &httptrace.ClientTrace{
 		GotConn: func(info httptrace.GotConnInfo) {

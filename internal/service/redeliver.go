@@ -11,6 +11,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
+	"ringback/internal/cardnumber"
 	"ringback/internal/operation"
 	"ringback/workflows"
 )
@@ -19,7 +20,7 @@ import (
 // acknowledgement: the same callback id and body, attempt numbers go on
 // (promise 10).
 func (s *Service) Redeliver(ctx context.Context, key operation.Key, r operation.RedeliveryRequest) (operation.State, error) {
-	if operation.LooksLikeCardNumber(r.Callback.URL) {
+	if cardnumber.In(r.Callback.URL) {
 		return operation.State{}, operation.Invalid(operation.FieldError{Field: "callback.url", Detail: cardNumberDetail})
 	}
 	latest, err := s.describe(ctx, key)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"ringback/internal/cardnumber"
 	"ringback/internal/operation"
 )
 
@@ -96,7 +97,7 @@ func (s *Service) checkTarget(ctx context.Context, e operation.Endpoint, t opera
 // the id gets anywhere, a log included.
 func (s *Service) refuseCardNumber(key operation.Key) error {
 	endpoint, ok := s.Endpoint(key.Endpoint)
-	if ok && !endpoint.ScreenIdentifiers || !operation.LooksLikeCardNumber(key.OperationID) {
+	if ok && !endpoint.ScreenIdentifiers || !cardnumber.In(key.OperationID) {
 		return nil
 	}
 	return operation.Invalid(operation.FieldError{Field: "operation_id", Detail: cardNumberDetail})
@@ -110,7 +111,7 @@ const cardNumberDetail = "looks like a card number (brand prefix, length and Luh
 func checkCardNumbers(e operation.Endpoint, r operation.StartRequest) []operation.FieldError {
 	var faults []operation.FieldError
 	check := func(field, value string) {
-		if operation.LooksLikeCardNumber(value) {
+		if cardnumber.In(value) {
 			faults = append(faults, operation.FieldError{Field: field, Detail: cardNumberDetail})
 		}
 	}

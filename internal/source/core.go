@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"ringback/internal/cardnumber"
 	"ringback/internal/httpanswer"
 	"ringback/internal/operation"
 )
@@ -27,21 +28,47 @@ const (
 
 func now() operation.Time { return operation.At(time.Now()) }
 
+// protocol is what differs between kinds of cores. Its errors hold nothing of a body.
+type protocol struct {
+	// poll and details build the requests of [Source].
+	poll, details build
+	// wrote reports whether the core itself wrote an answer, rather than what
+	// stands in front of it (load balancer, proxy, maintenance page).
+	wrote func(answer) bool
+	// observation and extended read the answers to them, about the operation of that id.
+	observation func(got answer, id string) (operation.Observation, error)
+	extended    func(got answer, id string) (map[string]any, error)
+}
+
 // core is a configured core over HTTP. The base URL that answered last is called
 // first.
 type core struct {
 	Config
-	// isOwn reports whether the core itself wrote an answer, rather than what
-	// stands in front of it (load balancer, proxy, maintenance page).
-	isOwn func(answer) bool
+	protocol
 	// lastGood is the index of the base URL that answered last.
 	lastGood atomic.Int32
 	// speaksHTTP1 says which base URLs answered by HTTP/1 last.
 	speaksHTTP1 []atomic.Bool
 }
 
-func newCore(c Config, isOwn func(answer) bool) *core {
-	return &core{Config: c, isOwn: isOwn, speaksHTTP1: make([]atomic.Bool, len(c.Bases))}
+func newCore(c Config, p protocol) *core {
+	return &core{Config: c, protocol: p, speaksHTTP1: make([]atomic.Bool, len(c.Bases))}
+}
+
+// Poll asks for the operation's status.
+func (c *core) Poll(ctx context.Context, q operation.Query) (operation.Observation, error) {
+	startedAt := now()
+	observed, err := request(ctx, c, q, c.poll, c.observation)
+	if err != nil {
+		return operation.Observation{}, err
+	}
+	observed.BegunAt, observed.ObservedAt = startedAt, now()
+	return observed, nil
+}
+
+// Details asks for the extended answer.
+func (c *core) Details(ctx context.Context, q operation.Query) (map[string]any, error) {
+	return request(ctx, c, q, c.details, c.extended)
 }
 
 // answer is what one base URL answered.
@@ -56,20 +83,18 @@ type answer struct {
 }
 
 // build makes the request to one base URL, each time with a nonce of its own.
-type build func(ctx context.Context, base Base) (*http.Request, error)
+type build func(ctx context.Context, base Base, q operation.Query) (*http.Request, error)
 
 // request sends the request that build makes to the base URLs in turn, and
-// returns what read takes out of the first answer that it can read. The errors
-// of read hold nothing of the body. It stops at an error that is final
-// ([Error.isFinal]): a page, a redirect or a refusal of something in front of
-// the core is none. Where the context has a deadline, each base URL gets an equal
-// share of the time left, so that a silent one doesn't use up that of the others.
-func request[T any](ctx context.Context, c *core, build build, read func(answer) (T, error)) (T, error) {
+// returns what read takes out of the first answer that it can read. It stops at a
+// final error ([Error.isFinal]). Each base URL gets an equal share of the time
+// left, so that a silent one doesn't use up that of the others.
+func request[T any](ctx context.Context, c *core, q operation.Query, build build, read func(answer, string) (T, error)) (T, error) {
 	var failed []*Error
 	first := int(c.lastGood.Load())
 	for i := range c.Bases {
 		at := (first + i) % len(c.Bases)
-		result, failure := requestOne(ctx, c, at, len(c.Bases)-i, build, read)
+		result, failure := requestOne(ctx, c, at, len(c.Bases)-i, q, build, read)
 		if failure == nil || failure.fromCore && failure.isFinal() {
 			c.lastGood.Store(int32(at))
 		}
@@ -85,15 +110,14 @@ func request[T any](ctx context.Context, c *core, build build, read func(answer)
 	return none, allFailed(c.Name, failed)
 }
 
-// isFinal reports whether the other base URLs would give the same error: one of
-// the core itself, unless it failed (5xx); a 429 with a Retry-After, of the core
-// or a proxy; and a request that could not be built.
+// isFinal reports whether the other base URLs would give the same error: one of the
+// core itself below 5xx, a 429 with a Retry-After, or a request that can't be built.
 func (e *Error) isFinal() bool {
 	return e.Kind != Unavailable && (e.fromCore || e.RetryAfter > 0 || e.HTTPStatus == 0)
 }
 
-// allFailed is the last failure, with the details of those before it. A 401 or
-// 403 that is not of the core itself counts only where every base URL answered so.
+// allFailed is the last failure, with the details of all. A 401 or 403 that is not
+// of the core itself counts only where every base URL answered so.
 func allFailed(name string, failed []*Error) error {
 	if len(failed) == 0 {
 		return &Error{Kind: Unavailable, Source: name, Detail: "it has no base URL"}
@@ -110,37 +134,37 @@ func allFailed(name string, failed []*Error) error {
 	return &last
 }
 
-func requestOne[T any](ctx context.Context, c *core, at, shares int, build build, read func(answer) (T, error)) (result T, failure *Error) {
+func requestOne[T any](ctx context.Context, c *core, at, shares int, q operation.Query, build build, read func(answer, string) (T, error)) (result T, failure *Error) {
 	ctx, cancel := shareOf(ctx, shares)
 	defer cancel()
-	got, failure, broken := c.send(ctx, at, build)
+	got, failure, broken := c.send(ctx, at, q, build)
 	if broken {
 		// Other kept connections may be broken, too: the next one is new.
 		c.Bases[at].Client.CloseIdleConnections()
-		got, failure, _ = c.send(ctx, at, build)
+		got, failure, _ = c.send(ctx, at, q, build)
 	}
 	if failure != nil {
 		return result, failure
 	}
 	if failure = c.refusal(got); failure == nil {
 		var err error
-		if result, err = read(got); err == nil {
+		if result, err = read(got, q.OperationID); err == nil {
 			return result, nil
 		}
 		failure = c.failure(unreadable(got.httpStatus), got.httpStatus, err, "%s: HTTP %d: %v", got.tried, got.httpStatus, err)
 	}
-	failure.fromCore = got.notJSON() == "" && !isRedirect(got.httpStatus) && c.isOwn(got)
+	failure.fromCore = got.notJSON() == "" && !isRedirect(got.httpStatus) && c.wrote(got)
 	return result, failure
 }
 
 // send sends one request to a base URL. broken says that a kept connection
 // failed before any answer: a poll does no harm when it is sent again, newly signed.
-func (c *core) send(ctx context.Context, at int, build build) (got answer, failure *Error, broken bool) {
+func (c *core) send(ctx context.Context, at int, q operation.Query, build build) (got answer, failure *Error, broken bool) {
 	var kept, answered atomic.Bool
 	r, err := build(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn:              func(info httptrace.GotConnInfo) { kept.Store(info.Reused) },
 		GotFirstResponseByte: func() { answered.Store(true) },
-	}), c.Bases[at])
+	}), c.Bases[at], q)
 	if err != nil {
 		return answer{}, c.failure(Malformed, 0, err, "the request can't be built: %v", err), false
 	}
@@ -167,10 +191,9 @@ func (c *core) send(ctx context.Context, at int, build build) (got answer, failu
 	}, nil, false
 }
 
-// unrepeatable is an empty body that keeps net/http from repeating a GET by
-// itself when a kept connection breaks ([http.Transport]): the core would refuse
-// its nonce as a replay. HTTP/1 sends nothing for it. HTTP/2 would send an empty
-// frame, and repeats only what the core did not process.
+// unrepeatable is an empty body that keeps net/http from repeating a GET when a kept
+// connection breaks: the core would refuse its nonce as a replay. HTTP/2, where it
+// would be sent as an empty frame, repeats only what the core did not process.
 type unrepeatable struct{}
 
 func (unrepeatable) Read([]byte) (int, error) { return 0, io.EOF }
@@ -192,8 +215,8 @@ func isTimeout(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// withoutURL is err without the URL that net/http puts before it, since Detail
-// has it, and without what it quotes of the answer, which may hold anything.
+// withoutURL is err without the URL, which Detail has, and without what it quotes of
+// the answer, which may hold anything.
 func withoutURL(err error) string {
 	var wrapped *url.Error
 	if errors.As(err, &wrapped) {
@@ -257,6 +280,6 @@ func unreadable(httpStatus int) ErrorKind {
 }
 
 func (c *core) failure(kind ErrorKind, httpStatus int, err error, format string, args ...any) *Error {
-	detail := operation.MaskCardNumbers(strings.ToValidUTF8(fmt.Sprintf(format, args...), "\uFFFD"))
+	detail := cardnumber.Mask(strings.ToValidUTF8(fmt.Sprintf(format, args...), "\uFFFD"))
 	return &Error{Kind: kind, Source: c.Name, HTTPStatus: httpStatus, Detail: detail, Err: err}
 }

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"strings"
 
-	"ringback/internal/operation"
+	"ringback/internal/cardnumber"
 )
 
 // maxDetailText bounds one text of an extended answer, in bytes.
@@ -59,13 +59,13 @@ func detail(raw json.RawMessage) (any, bool) {
 	case bool:
 		return v, true
 	case json.Number:
-		if operation.LooksLikeCardNumber(v.String()) {
-			return operation.MaskCardNumbers(v.String()), true
+		if cardnumber.In(v.String()) {
+			return cardnumber.Mask(v.String()), true
 		}
 		return v, true
 	case string:
 		// Masked before it is cut: half a card number looks like none.
-		masked := operation.MaskCardNumbers(v)
+		masked := cardnumber.Mask(v)
 		return strings.ToValidUTF8(masked[:min(len(masked), maxDetailText)], ""), true
 	}
 	return nil, false

@@ -14,8 +14,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"ringback/internal/cardnumber"
 	"ringback/internal/egress"
-	"ringback/internal/operation"
 	"ringback/internal/source"
 )
 
@@ -147,6 +147,6 @@ func requireBorne(t *testing.T, want source.ErrorKind, err error) {
 	require.Equal(t, want, failure.Kind, "%v", err)
 	require.LessOrEqual(t, failure.RetryAfter, 24*time.Hour)
 	require.LessOrEqual(t, len(err.Error()), 300)
-	require.False(t, operation.LooksLikeCardNumber(err.Error()))
+	require.False(t, cardnumber.In(err.Error()))
 	require.NotContains(t, err.Error(), "SECRET")
 }

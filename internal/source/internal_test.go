@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ringback/internal/operation"
+	"ringback/internal/cardnumber"
 )
 
 func TestMACIsThePublishedVector(t *testing.T) {
@@ -61,20 +61,20 @@ func FuzzUkrcardAnswer(f *testing.F) {
 		f.Add([]byte(seed), "A-1")
 	}
 	f.Fuzz(func(t *testing.T, body []byte, orderNumber string) {
-		codes, err := decodeUkrcard(body, orderNumber)
+		observed, err := ukrcardObservation(answer{body: body}, orderNumber)
 		if err != nil {
-			require.Equal(t, ukrcardCodes{}, codes)
+			require.Zero(t, observed)
 			return
 		}
-		raw := codes.raw()
+		raw := observed.Raw
 		require.Regexp(t, `^[0-9]{1,3}$`, raw["respStatus"])
-		require.Regexp(t, `^[0-9]?$`, codes.status())
-		require.Equal(t, raw["orderStatus"], codes.status())
+		require.Regexp(t, `^[0-9]?$`, observed.Status)
+		require.Equal(t, raw["orderStatus"], observed.Status)
 		require.LessOrEqual(t, len(raw["orderId"]), 36)
 		require.Regexp(t, `^(-?[0-9]{1,9})?$`, raw["actionCode"])
 		require.LessOrEqual(t, len(raw), 4)
 		if raw["respStatus"] != "200" {
-			require.Empty(t, codes.status())
+			require.Empty(t, observed.Status)
 		}
 	})
 }
@@ -85,7 +85,7 @@ func FuzzUkrcardDetails(f *testing.F) {
 	}
 	allowed := []string{"respStatus", "orderStatus", "orderNumber", "orderId", "actionCode", "actionCodeDescription", "amount", "currency", "date"}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		picked, err := decodeUkrcardDetails(body, "A-1")
+		picked, err := ukrcardExtended(answer{body: body}, "A-1")
 		if err != nil {
 			return
 		}
@@ -102,15 +102,15 @@ func FuzzPayseraAnswer(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, status int, body []byte, id string) {
 		got := answer{httpStatus: status, body: body}
-		transfer, err := decodePaysera(got, id)
-		picked, detailsErr := decodePayseraDetails(got, id)
+		observed, err := payseraObservation(got, id)
+		picked, detailsErr := payseraExtended(got, id)
 		require.Equal(t, err == nil, detailsErr == nil)
 		if err != nil {
 			return
 		}
 		require.True(t, status >= 200 && status <= 299)
-		require.Regexp(t, payseraWord, transfer.status())
-		raw := transfer.raw()
+		require.Regexp(t, payseraWord, observed.Status)
+		raw := observed.Raw
 		delete(raw, "status")
 		delete(raw, "failure_code")
 		require.Empty(t, raw)
@@ -126,10 +126,10 @@ func requireClean(t *testing.T, picked map[string]any) {
 	for name, value := range picked {
 		switch v := value.(type) {
 		case string:
-			require.False(t, operation.LooksLikeCardNumber(v), name)
+			require.False(t, cardnumber.In(v), name)
 			require.LessOrEqual(t, len(v), maxDetailText)
 		case json.Number:
-			require.False(t, operation.LooksLikeCardNumber(v.String()), name)
+			require.False(t, cardnumber.In(v.String()), name)
 		case map[string]any:
 			requireClean(t, v)
 		case bool:

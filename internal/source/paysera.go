@@ -87,121 +87,83 @@ func checkPaysera(c Config) []SettingError {
 	return []SettingError{{"mac.id", "goes together with mac.key: set both, or neither where a client certificate is used"}}
 }
 
-// paysera is Paysera's Transfers API
+// openPaysera opens Paysera's Transfers API
 // (developers.paysera.com/api/transfer/get-transfer).
-type paysera struct {
-	*core
-	mac macSigner
-}
-
 func openPaysera(c Config) Source {
-	return &paysera{core: newCore(c, isPayseras), mac: newMACSigner(c.MACID, c.MACKey)}
-}
-
-// Poll asks for the transfer and keeps its status and its failure's code.
-func (p *paysera) Poll(ctx context.Context, q operation.Query) (operation.Observation, error) {
-	startedAt := now()
-	transfer, err := request(ctx, p.core, p.get(q), func(got answer) (payseraTransfer, error) {
-		return decodePaysera(got, q.OperationID)
-	})
-	if err != nil {
-		return operation.Observation{}, err
-	}
-	return operation.Observation{Status: transfer.status(), Raw: transfer.raw(), BegunAt: startedAt, ObservedAt: now()}, nil
-}
-
-// Details asks for the transfer and keeps what names nobody and unlocks nothing.
-func (p *paysera) Details(ctx context.Context, q operation.Query) (map[string]any, error) {
-	return request(ctx, p.core, p.get(q), func(got answer) (map[string]any, error) {
-		return decodePayseraDetails(got, q.OperationID)
+	get := getTransfer(newMACSigner(c.MACID, c.MACKey))
+	return newCore(c, protocol{
+		poll: get, details: get,
+		wrote: payseraWrote, observation: payseraObservation, extended: payseraExtended,
 	})
 }
 
-func (p *paysera) get(q operation.Query) build {
-	return func(ctx context.Context, base Base) (*http.Request, error) {
+func getTransfer(mac macSigner) build {
+	return func(ctx context.Context, base Base, q operation.Query) (*http.Request, error) {
 		target := strings.TrimSuffix(base.URL, "/") + "/transfer/rest/v1/transfers/" + url.PathEscape(q.OperationID)
 		r, err := http.NewRequestWithContext(ctx, http.MethodGet, target, http.NoBody)
 		if err != nil {
 			return nil, fmt.Errorf("building the request: %w", err)
 		}
 		r.Header.Set("Accept", "application/json")
-		if p.MACID != "" {
-			r.Header.Set("Authorization", p.mac.authorization(r.Method, r.URL))
+		if mac.id != "" {
+			r.Header.Set("Authorization", mac.authorization(r.Method, r.URL))
 		}
 		return r, nil
 	}
 }
 
-// isPayseras reports whether an answer is a transfer or an error as the API's
+// payseraWrote reports whether an answer is a transfer or an error as the API's
 // reference shows them: {id, status, …}, {error, …}.
-func isPayseras(got answer) bool {
+func payseraWrote(got answer) bool {
 	fields, _ := object(got.body)
 	var code string
 	return fields["id"] != nil && fields["status"] != nil || json.Unmarshal(fields["error"], &code) == nil && code != ""
 }
 
-// payseraTransfer are the only values of an answer that a poll keeps.
-type payseraTransfer struct {
-	ID      scalar        `json:"id"`
-	Status  string        `json:"status"`
-	Failure failureStatus `json:"failure_status"`
-}
-
-// failureStatus is a failure's code, empty where there is none that looks like
-// a code: it explains a status and must not cost one.
-type failureStatus string
-
-// UnmarshalJSON never fails.
-func (f *failureStatus) UnmarshalJSON(data []byte) error {
-	var failure struct {
-		Code string `json:"code"`
-	}
-	if json.Unmarshal(data, &failure) == nil && payseraWord.MatchString(failure.Code) {
-		*f = failureStatus(failure.Code)
-	}
-	return nil
-}
-
 // payseraWord is what a status or a failure's code looks like.
 var payseraWord = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
 
-// decodePaysera reads an answer about the transfer; errors hold nothing of the body.
-func decodePaysera(got answer, id string) (payseraTransfer, error) {
-	var transfer payseraTransfer
+// payseraObservation keeps the transfer's status and its failure's code. A failure
+// that has none that looks like a code costs no status.
+func payseraObservation(got answer, id string) (operation.Observation, error) {
+	var transfer struct {
+		ID      scalar          `json:"id"`
+		Status  string          `json:"status"`
+		Failure json.RawMessage `json:"failure_status"`
+	}
+	fault := ""
 	switch {
 	case got.httpStatus < 200 || got.httpStatus > 299:
-		return transfer, errors.New("the answer is not a transfer")
+		fault = "the answer is not a transfer"
 	case json.Unmarshal(got.body, &transfer) != nil:
-		return payseraTransfer{}, errors.New("the answer is not a transfer in JSON")
+		fault = "the answer is not a transfer in JSON"
 	case operation.Contradicts(got.body, strings.EqualFold, "id", "status", "failure_status"):
-		return payseraTransfer{}, errors.New("the answer gives its id or status twice, with different values")
+		fault = "the answer gives its id or status twice, with different values"
 	case string(transfer.ID) != id:
-		return payseraTransfer{}, errors.New("the answer's id is not this transfer's")
+		fault = "the answer's id is not this transfer's"
 	case !payseraWord.MatchString(transfer.Status):
-		return payseraTransfer{}, errors.New("the answer has no status of up to 64 letters, digits, _, . and -")
+		fault = "the answer has no status of up to 64 letters, digits, _, . and -"
 	}
-	return transfer, nil
+	if fault != "" {
+		return operation.Observation{}, errors.New(fault)
+	}
+	status, raw := transfer.Status, map[string]string{"status": transfer.Status}
+	var failure struct {
+		Code string `json:"code"`
+	}
+	if json.Unmarshal(transfer.Failure, &failure) == nil && payseraWord.MatchString(failure.Code) {
+		raw["failure_code"] = failure.Code
+	}
+	// revoke-transfer's example answers so what every other page calls revoked.
+	if status == "failed" && raw["failure_code"] == "cancelled_by_user" {
+		status = statusRevoked
+	}
+	return operation.Observation{Status: status, Raw: raw}, nil
 }
 
-// status is the transfer's; revoke-transfer's example answers "failed" with
-// the code below for what every other page calls revoked.
-func (t payseraTransfer) status() string {
-	if t.Status == "failed" && t.Failure == "cancelled_by_user" {
-		return statusRevoked
-	}
-	return t.Status
-}
-
-func (t payseraTransfer) raw() map[string]string {
-	raw := map[string]string{"status": t.Status}
-	if t.Failure != "" {
-		raw["failure_code"] = string(t.Failure)
-	}
-	return raw
-}
-
-func decodePayseraDetails(got answer, id string) (map[string]any, error) {
-	if _, err := decodePaysera(got, id); err != nil {
+// payseraExtended keeps what names nobody and unlocks nothing.
+func payseraExtended(got answer, id string) (map[string]any, error) {
+	if _, err := payseraObservation(got, id); err != nil {
 		return nil, err
 	}
 	transfer, _ := object(got.body)

@@ -14,23 +14,19 @@ const (
 	maxRefusedRest = 4 * time.Minute
 	// probeTimeLeft is how soon others call Allow again while a probe is under way.
 	probeTimeLeft = time.Second
-	// maxRefused is how many refused operations are remembered.
+	// maxRefused is how many refused operations are remembered; those that rest
+	// shortest are forgotten first.
 	maxRefused = 1024
 )
 
 // Refusals is the breaker of one source against refused credentials (401, 403).
 //
-// A refused operation rests alone: 15 s, then twice as long each time, up to
-// 4 minutes. When two different operations were refused and none was accepted
-// between them, the breaker opens, and lets one poll through every 15 s until one
-// is accepted. An operation refused before, while others were accepted, does not
-// count again, so two of them cannot open it time after time.
+// A refused operation rests alone. When two different operations were refused and
+// none was accepted between them, the breaker opens, and lets one poll through
+// every 15 s until one is accepted: that of an operation not refused before, or if
+// there is none for another 15 s, of a refused one.
 //
-// The probe is a poll of an operation that was not refused. A refused one may be
-// the probe if no other wants to be for another 15 s: there may be no other.
-//
-// The zero Refusals is closed and ready. It is safe for concurrent use and
-// remembers at most 1,024 operations, and forgets first those that rest shortest.
+// The zero Refusals is closed and ready. It is safe for concurrent use.
 type Refusals struct {
 	mu sync.Mutex
 	// refused are the operations not accepted since they were refused.
@@ -66,18 +62,13 @@ func (r *Refusals) Allow(operation string, now time.Time) (wait time.Duration, o
 		probeAt = probeAt.Add(refusedRest)
 	}
 	if wait := probeAt.Sub(now); wait > 0 {
-		return r.untilProbed(wait), false
+		if r.probe != "" { // it may close the breaker
+			wait = min(wait, probeTimeLeft)
+		}
+		return wait, false
 	}
 	r.probe, r.probeAt = operation, now.Add(refusedRest)
 	return 0, true
-}
-
-// untilProbed shortens wait while a probe is under way, which may close the breaker.
-func (r *Refusals) untilProbed(wait time.Duration) time.Duration {
-	if r.probe == "" {
-		return wait
-	}
-	return min(wait, probeTimeLeft)
 }
 
 // Open reports whether the breaker holds back all polls but its probes.
@@ -89,8 +80,8 @@ func (r *Refusals) Open() bool {
 
 func (r *Refusals) open() bool { return r.newlyRefused >= 2 }
 
-// Answered records what Poll or Details returned for operation. Only an answer of
-// the core itself counts as accepted; no answer counts as neither.
+// Answered records what Poll or Details returned for operation. No answer, and one
+// that is not of the core itself, counts neither as accepted nor as refused.
 func (r *Refusals) Answered(operation string, err error, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -127,7 +118,6 @@ func (r *Refusals) refuse(operation string, now time.Time) {
 	}
 }
 
-// makeRoom makes room for one more operation.
 func (r *Refusals) makeRoom() {
 	if r.refused == nil {
 		r.refused = map[string]refusedOperation{}

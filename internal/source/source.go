@@ -15,11 +15,10 @@ import (
 // Source polls one configured core. It is safe for concurrent use.
 type Source interface {
 	// Poll asks for the operation's status. An answer without a status
-	// (Ukrcard: respStatus other than 200) is an observation, not an error.
-	// Every error is an *Error.
+	// (Ukrcard: respStatus other than 200) is an observation. Every error is an *Error.
 	Poll(ctx context.Context, q operation.Query) (operation.Observation, error)
-	// Details asks for the extended answer (Ukrcard /ConfirmExt, Paysera GET)
-	// and returns its allow-listed fields only. Every error is an *Error.
+	// Details asks for the extended answer (Ukrcard /ConfirmExt, Paysera GET) and
+	// keeps allow-listed fields. Every error is an *Error.
 	Details(ctx context.Context, q operation.Query) (map[string]any, error)
 }
 

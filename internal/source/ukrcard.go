@@ -99,44 +99,26 @@ func checkUkrcard(c Config) (wrong []SettingError) {
 	return wrong
 }
 
-// ukrcard is Ukrcard's wsGate: /Confirm and /ConfirmExt (ukrcard-en.apidog.io
+// openUkrcard opens Ukrcard's wsGate: /Confirm and /ConfirmExt (ukrcard-en.apidog.io
 // api-7297606 and api-7297607), whose parameters are all HTTP headers.
-type ukrcard struct{ *core }
-
 func openUkrcard(c Config) Source {
 	if c.RegisteredAtZone == nil {
 		// The documents name no zone. This can't fail: time/tzdata is built in.
 		c.RegisteredAtZone, _ = time.LoadLocation("Europe/Kyiv")
 	}
-	return &ukrcard{newCore(c, isUkrcards)}
+	return newCore(c, protocol{
+		poll: confirm(c, "Confirm"), details: confirm(c, "ConfirmExt"),
+		wrote: ukrcardWrote, observation: ukrcardObservation, extended: ukrcardExtended,
+	})
 }
 
 // regDateLayout is RegDate's, "yyyy-MM-dd HH:mm:ss".
 const regDateLayout = "2006-01-02 15:04:05"
 
-// Poll asks /Confirm.
-func (u *ukrcard) Poll(ctx context.Context, q operation.Query) (operation.Observation, error) {
-	startedAt := now()
-	codes, err := request(ctx, u.core, u.confirm("Confirm", q), func(got answer) (ukrcardCodes, error) {
-		return decodeUkrcard(got.body, q.OperationID)
-	})
-	if err != nil {
-		return operation.Observation{}, err
-	}
-	return operation.Observation{Status: codes.status(), Raw: codes.raw(), BegunAt: startedAt, ObservedAt: now()}, nil
-}
-
-// Details asks /ConfirmExt. Nothing about the card, payer or payee is kept.
-func (u *ukrcard) Details(ctx context.Context, q operation.Query) (map[string]any, error) {
-	return request(ctx, u.core, u.confirm("ConfirmExt", q), func(got answer) (map[string]any, error) {
-		return decodeUkrcardDetails(got.body, q.OperationID)
-	})
-}
-
-// confirm builds the request. The headers' names go out as the document spells
-// them, which http.Header.Set would not do.
-func (u *ukrcard) confirm(method string, q operation.Query) build {
-	return func(ctx context.Context, base Base) (*http.Request, error) {
+// confirm builds requests. The headers' names go out as the document spells them,
+// which http.Header.Set would not do.
+func confirm(c Config, method string) build {
+	return func(ctx context.Context, base Base, q operation.Query) (*http.Request, error) {
 		if q.Reference.RegisteredAt == nil {
 			return nil, errors.New("reference.registered_at is missing, which /" + method + " needs as RegDate")
 		}
@@ -145,11 +127,11 @@ func (u *ukrcard) confirm(method string, q operation.Query) build {
 			return nil, fmt.Errorf("building the request: %w", err)
 		}
 		r.Header = http.Header{
-			"ExtSystemid":  {u.ExtSystemID},
-			"login":        {u.Login},
-			"password":     {u.Password},
+			"ExtSystemid":  {c.ExtSystemID},
+			"login":        {c.Login},
+			"password":     {c.Password},
 			"orderNumber":  {q.OperationID},
-			"RegDate":      {q.Reference.RegisteredAt.In(u.RegisteredAtZone).Format(regDateLayout)},
+			"RegDate":      {q.Reference.RegisteredAt.In(c.RegisteredAtZone).Format(regDateLayout)},
 			"Content-Type": {"application/json;charset=UTF-8"},
 			"charset":      {"UTF-8"},
 			"accept":       {"application/json"},
@@ -164,20 +146,11 @@ func (u *ukrcard) confirm(method string, q operation.Query) build {
 	}
 }
 
-// isUkrcards reports whether an answer is an object with a respStatus, which all
+// ukrcardWrote reports whether an answer is an object with a respStatus, which all
 // of wsGate's answers have.
-func isUkrcards(got answer) bool {
+func ukrcardWrote(got answer) bool {
 	fields, _ := object(got.body)
 	return fields["respstatus"] != nil
-}
-
-// ukrcardCodes are the only values of an answer that are kept.
-type ukrcardCodes struct {
-	RespStatus  scalar `json:"respStatus"`
-	OrderStatus scalar `json:"orderStatus"`
-	OrderNumber scalar `json:"orderNumber"`
-	OrderID     scalar `json:"orderId"`
-	ActionCode  scalar `json:"actionCode"`
 }
 
 var (
@@ -190,52 +163,58 @@ var (
 // respStatusOK is the only respStatus that an orderStatus may come with.
 const respStatusOK = "200"
 
-// decodeUkrcard reads an answer about the order. The documents do not show the
-// answer's whole body, so an orderNumber that is left out is accepted; one of
-// another order is not. Errors hold nothing of the body.
-func decodeUkrcard(body []byte, orderNumber string) (ukrcardCodes, error) {
-	var codes ukrcardCodes
-	if _, ok := object(body); !ok || json.Unmarshal(body, &codes) != nil {
-		return ukrcardCodes{}, errors.New("the answer is not a JSON object with numbers or strings as codes")
+// ukrcardObservation keeps the codes alone. The documents do not show the answer's
+// whole body, so an orderNumber that is left out is accepted; one of another order
+// is not.
+func ukrcardObservation(got answer, orderNumber string) (operation.Observation, error) {
+	var codes struct {
+		RespStatus  scalar `json:"respStatus"`
+		OrderStatus scalar `json:"orderStatus"`
+		OrderNumber scalar `json:"orderNumber"`
+		OrderID     scalar `json:"orderId"`
+		ActionCode  scalar `json:"actionCode"`
 	}
+	fault := ""
+	_, isObject := object(got.body)
 	switch {
-	case operation.Contradicts(body, strings.EqualFold, "respStatus", "orderStatus", "orderNumber", "orderId", "actionCode"):
-		return ukrcardCodes{}, errors.New("the answer gives one of its codes twice, with different values")
+	case !isObject || json.Unmarshal(got.body, &codes) != nil:
+		fault = "the answer is not a JSON object with numbers or strings as codes"
+	case operation.Contradicts(got.body, strings.EqualFold, "respStatus", "orderStatus", "orderNumber", "orderId", "actionCode"):
+		fault = "the answer gives one of its codes twice, with different values"
 	case codes.OrderNumber != "" && string(codes.OrderNumber) != orderNumber:
-		return ukrcardCodes{}, errors.New("the answer's orderNumber is another order's")
+		fault = "the answer's orderNumber is another order's"
 	case !respStatusPattern.MatchString(string(codes.RespStatus)):
-		return ukrcardCodes{}, errors.New("the answer has no respStatus of up to 3 digits")
+		fault = "the answer has no respStatus of up to 3 digits"
 	case codes.RespStatus == respStatusOK && codes.OrderStatus != "" && !orderStatusPattern.MatchString(string(codes.OrderStatus)):
-		return ukrcardCodes{}, errors.New("the answer's orderStatus is not one digit")
+		fault = "the answer's orderStatus is not one digit"
 	case codes.OrderID != "" && !orderIDPattern.MatchString(string(codes.OrderID)):
-		return ukrcardCodes{}, errors.New("the answer's orderId is not 1 to 36 printable characters")
+		fault = "the answer's orderId is not 1 to 36 printable characters"
 	}
+	if fault != "" {
+		return operation.Observation{}, errors.New(fault)
+	}
+	raw := map[string]string{"respStatus": string(codes.RespStatus)}
 	if codes.RespStatus != respStatusOK {
 		codes.OrderStatus = ""
 	}
-	if !actionCodePattern.MatchString(string(codes.ActionCode)) {
-		codes.ActionCode = ""
+	if codes.OrderStatus != "" {
+		raw["orderStatus"] = string(codes.OrderStatus)
 	}
-	return codes, nil
+	if codes.OrderID != "" {
+		raw["orderId"] = string(codes.OrderID)
+	}
+	if actionCodePattern.MatchString(string(codes.ActionCode)) {
+		raw["actionCode"] = string(codes.ActionCode)
+	}
+	return operation.Observation{Status: string(codes.OrderStatus), Raw: raw}, nil
 }
 
-func (c ukrcardCodes) status() string { return string(c.OrderStatus) }
-
-func (c ukrcardCodes) raw() map[string]string {
-	raw := map[string]string{"respStatus": string(c.RespStatus)}
-	for name, code := range map[string]scalar{"orderStatus": c.OrderStatus, "orderId": c.OrderID, "actionCode": c.ActionCode} {
-		if code != "" {
-			raw[name] = string(code)
-		}
-	}
-	return raw
-}
-
-func decodeUkrcardDetails(body []byte, orderNumber string) (map[string]any, error) {
-	if _, err := decodeUkrcard(body, orderNumber); err != nil {
+// ukrcardExtended keeps nothing about the card, payer or payee.
+func ukrcardExtended(got answer, orderNumber string) (map[string]any, error) {
+	if _, err := ukrcardObservation(got, orderNumber); err != nil {
 		return nil, err
 	}
-	answered, _ := object(body)
-	return details(answered, "respStatus", "orderStatus", "orderNumber", "orderId",
+	fields, _ := object(got.body)
+	return details(fields, "respStatus", "orderStatus", "orderNumber", "orderId",
 		"actionCode", "actionCodeDescription", "amount", "currency", "date"), nil
 }

@@ -16,17 +16,13 @@ import (
 	"ringback/internal/operation"
 )
 
-// Bounds of Details.Markdown: whatever k and a receiver's answers are, it stays
-// below 64 kB.
+// What is shown at most, the newest first, so that Details.Markdown stays below
+// 64 kB whatever k and a receiver's answers are.
 const (
-	// attemptsShown is how many attempts are shown in all, the newest first.
-	attemptsShown = operation.AttemptsKept
-	// deliveriesShown is how many callbacks are shown, the newest first.
+	attemptsShown   = operation.AttemptsKept
 	deliveriesShown = 12
-	// codesShown is how many raw codes of an observation are shown.
-	codesShown = 12
-	// textShown bounds each piece of text that comes from outside, in runes.
-	textShown = 200
+	codesShown      = 12  // raw codes of an observation
+	textShown       = 200 // runes of each piece of text that comes from outside
 )
 
 // Details is what the Temporal UI shows as a run's current details. The UI shows the
@@ -52,7 +48,7 @@ type Details struct {
 // Markdown is the details as the UI renders them. Text from outside stands in
 // code spans, so that a receiver's answer can forge neither table nor link.
 func (d Details) Markdown() string {
-	b := make(markdown, 0, 1024)
+	var b markdown
 	d.headline(&b)
 	d.effort(&b)
 	deliveries := d.State.Deliveries
@@ -64,7 +60,7 @@ func (d Details) Markdown() string {
 		writeDelivery(&b, deliveries[i], rows)
 	}
 	d.advice(&b)
-	return b.String()
+	return string(b)
 }
 
 // markdown is what is written so far.
@@ -72,12 +68,7 @@ type markdown []byte
 
 // put appends formatted text. Of the fmt functions workflowcheck knows only Sprintf to
 // be deterministic.
-func (m *markdown) put(format string, args ...any) {
-	*m = append(*m, fmt.Sprintf(format, args...)...)
-}
-
-// String is what is written so far.
-func (m *markdown) String() string { return string(*m) }
+func (m *markdown) put(format string, args ...any) { *m = append(*m, fmt.Sprintf(format, args...)...) }
 
 func (d Details) headline(b *markdown) {
 	s := d.State
@@ -91,8 +82,10 @@ func (d Details) headline(b *markdown) {
 		b.put("no status observed yet")
 	case s.Status.Value == "":
 		b.put("an answer without a status, observed %s", s.Status.ObservedAt)
+	case s.Status.Final:
+		b.put("status %s (final), observed %s", code(s.Status.Value), s.Status.ObservedAt)
 	default:
-		b.put("status %s%s, observed %s", code(s.Status.Value), finality(s.Status.Final), s.Status.ObservedAt)
+		b.put("status %s, observed %s", code(s.Status.Value), s.Status.ObservedAt)
 	}
 	b.put(" · %s\n", count(s.Polls, "poll"))
 	if s.Status != nil && len(s.Status.Raw) > 0 {
@@ -109,15 +102,15 @@ func (d Details) headline(b *markdown) {
 		b.put("\nBegun by a workflow reset of [another run](%s): attempts that it made since are not counted here, and have the same callback ids.\n", d.link(d.ResetFrom))
 	}
 	if d.EarlierRunID != "" {
-		b.put("\nA redelivery of [the run before](%s)%s%s%s\n", d.link(d.EarlierRunID), d.bulk(), askedBy(d.By), because(d.Reason))
+		b.put("\nA redelivery of [the run before](%s)", d.link(d.EarlierRunID))
+		if d.BulkRedeliveryWorkflow != "" {
+			b.put(", as a part of [many](%s)", d.workflow(d.BulkRedeliveryWorkflow))
+		}
+		if d.By != "" {
+			b.put(", asked for by %s", code(d.By))
+		}
+		b.put("%s\n", because(d.Reason))
 	}
-}
-
-func finality(final bool) string {
-	if final {
-		return " (final)"
-	}
-	return ""
 }
 
 func because(reason string) string {
@@ -125,21 +118,6 @@ func because(reason string) string {
 		return "."
 	}
 	return ": " + code(reason)
-}
-
-func askedBy(who string) string {
-	if who == "" {
-		return ""
-	}
-	return ", asked for by " + code(who)
-}
-
-// bulk links the bulk redelivery that the run is a part of.
-func (d Details) bulk() string {
-	if d.BulkRedeliveryWorkflow == "" {
-		return ""
-	}
-	return fmt.Sprintf(", as a part of [many](%s)", d.workflow(d.BulkRedeliveryWorkflow))
 }
 
 func (d Details) link(runID string) string {
@@ -244,9 +222,9 @@ func (d Details) advice(b *markdown) {
 
 // quoted quotes a word for a shell.
 func quoted(word string) string {
-	if strings.IndexFunc(word, func(r rune) bool {
+	if !strings.ContainsFunc(word, func(r rune) bool {
 		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("-_./:=", r)
-	}) < 0 {
+	}) {
 		return word
 	}
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
@@ -299,8 +277,7 @@ func harmless(r rune) rune {
 		return '\''
 	case r == '|':
 		return '¦'
-	case r == '\\':
-		// At the end of a cell it would escape the bar.
+	case r == '\\': // at the end of a cell it would escape the bar
 		return '⧵'
 	case unicode.IsControl(r), unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp):
 		return ' '

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ringback/dev/campaign/plan"
+	"ringback/internal/cardnumber"
 	"ringback/internal/operation"
 	"ringback/internal/source"
 )
@@ -163,7 +164,7 @@ func TestOperationsFollowTheDocuments(t *testing.T) {
 		require.True(t, ok)
 		kind, ok := source.KindByName(e.SourceKind)
 		require.True(t, ok)
-		require.False(t, operation.LooksLikeCardNumber(o.ID))
+		require.False(t, cardnumber.In(o.ID))
 		for _, rule := range kind.Fields {
 			for _, value := range values(o)[rule.Field] {
 				require.Nil(t, rule.Check(value), "%s of %+v", rule.Field, o)

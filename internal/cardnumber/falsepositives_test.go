@@ -1,4 +1,4 @@
-package operation_test
+package cardnumber_test
 
 import (
 	"fmt"
@@ -10,7 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ringback/internal/operation"
+	"ringback/internal/cardnumber"
 )
 
 // samples are how many identifiers of each kind are tried.
@@ -80,7 +80,7 @@ func TestHowOftenAnIdentifierLooksLikeACardNumber(t *testing.T) {
 		r := rand.New(rand.NewPCG(1, 2))
 		refused := 0
 		for n := range samples {
-			if operation.LooksLikeCardNumber(ids.nth(r, n)) {
+			if cardnumber.In(ids.nth(r, n)) {
 				refused++
 			}
 		}

@@ -1,4 +1,4 @@
-package operation_test
+package cardnumber_test
 
 import (
 	"strings"
@@ -6,10 +6,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"ringback/internal/operation"
+	"ringback/internal/cardnumber"
 )
 
-func TestLooksLikeCardNumber(t *testing.T) {
+func TestIn(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name, s string
@@ -64,12 +64,12 @@ func TestLooksLikeCardNumber(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			require.Equal(t, tt.want, operation.LooksLikeCardNumber(tt.s))
+			require.Equal(t, tt.want, cardnumber.In(tt.s))
 		})
 	}
 }
 
-func TestMaskCardNumbers(t *testing.T) {
+func TestMask(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, s, want string }{
 		{"keeps the first six and the last four", "4111111111111111", "411111******1111"},
@@ -82,20 +82,20 @@ func TestMaskCardNumbers(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			require.Equal(t, tt.want, operation.MaskCardNumbers(tt.s))
+			require.Equal(t, tt.want, cardnumber.Mask(tt.s))
 		})
 	}
 }
 
-func FuzzMaskCardNumbers(f *testing.F) {
+func FuzzMask(f *testing.F) {
 	for _, seed := range []string{"", "4111111111111111", "4111 1111-1111 1111 378282246310005", "x4222222222222 0-0", "2026-11-21 4111111111111111", "a4111111-1111-4111-81b0-2f5f0a6c7e11 4111111111111111", "a4111111111111111b0f2f5f0a6c7e11"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		masked := operation.MaskCardNumbers(s)
-		require.False(t, operation.LooksLikeCardNumber(masked), "%q still holds one", masked)
+		masked := cardnumber.Mask(s)
+		require.False(t, cardnumber.In(masked), "%q still holds one", masked)
 		require.Len(t, masked, len(s))
-		require.Equal(t, operation.LooksLikeCardNumber(s), masked != s)
+		require.Equal(t, cardnumber.In(s), masked != s)
 		require.Equal(t, strings.Map(notDigit, s), strings.Map(notDigit, strings.ReplaceAll(masked, "*", "0")), "only digits change")
 	})
 }

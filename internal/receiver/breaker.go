@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// breakerTrips is how many attempts in a row that waited in vain open a
-	// host's breaker: more than one delivery alone usually makes.
+	// breakerTrips is how many attempts in a row without an answer open a host's
+	// breaker: more than one delivery alone usually makes.
 	breakerTrips = 32
 	// breakerOpens is how long it stays open before one attempt tries again.
 	breakerOpens = 5 * time.Second
@@ -27,15 +27,12 @@ const (
 	hostsKept = 1024
 )
 
-// ErrBreakerOpen holds an attempt back: the last ones waited for this host in
-// vain.
+// ErrBreakerOpen holds an attempt back: this host did not answer the last ones.
 var ErrBreakerOpen = errors.New("the breaker is open")
 
 var (
-	// errInVain counts against a breaker: a slot was held and no answer came.
-	errInVain = errors.New("no answer")
-	// errNotMade marks an attempt that was not made after all: it says nothing
-	// about the receiver.
+	errNoAnswer = errors.New("no answer")
+	// errNotMade marks an attempt that was not made: the breaker does not count it.
 	errNotMade = errors.New("not made")
 )
 
@@ -97,22 +94,18 @@ func (r *Receivers) Acquire(e Endpoint, url string, from bulkhead.From) (*Permit
 // Release ends an attempt that was made.
 func (p *Permit) Release(r Result) {
 	p.slot.Release(r.Took)
-	p.settle(inVain(r))
+	// What is refused at once holds no slot, so it does not count.
+	if r.Attempt.HTTPStatus == 0 && r.Ended == "" && r.Took > bulkhead.FastWithin {
+		p.settle(errNoAnswer)
+		return
+	}
+	p.settle(nil)
 }
 
 // Cancel gives the permit back where no attempt was made.
 func (p *Permit) Cancel() {
 	p.slot.Cancel()
 	p.settle(errNotMade)
-}
-
-// inVain counts what held a slot and brought nothing. A connection refused at
-// once costs nobody anything, and h is kept there.
-func inVain(r Result) error {
-	if r.Attempt.HTTPStatus == 0 && r.Ended == "" && r.Took > bulkhead.FastWithin {
-		return errInVain
-	}
-	return nil
 }
 
 func (r *Receivers) endpoint(e Endpoint) *isolated {
@@ -141,17 +134,13 @@ func (i *isolated) host(name string) *host {
 	if len(i.hosts) >= hostsKept {
 		maps.DeleteFunc(i.hosts, func(_ string, h *host) bool { return h.bulkhead.Idle() })
 	}
-	made := &host{bulkhead: i.bulkhead.Part(i.hostLimit), breaker: newBreaker(name)}
-	i.hosts[name] = made
-	return made
-}
-
-func newBreaker(name string) *gobreaker.TwoStepCircuitBreaker[any] {
-	return gobreaker.NewTwoStepCircuitBreaker[any](gobreaker.Settings{
+	made := &host{i.bulkhead.Part(i.hostLimit), gobreaker.NewTwoStepCircuitBreaker[any](gobreaker.Settings{
 		Name: name, Timeout: breakerOpens,
 		ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= breakerTrips },
 		IsExcluded:  func(err error) bool { return errors.Is(err, errNotMade) },
-	})
+	})}
+	i.hosts[name] = made
+	return made
 }
 
 // hostOf is the host and port of an address as they are dialled, so that one
