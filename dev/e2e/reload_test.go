@@ -64,6 +64,18 @@ func TestAReloadReachesOpenOperationsButNotTheirPolicies(t *testing.T) {
 	require.NotEqual(t, before, configHash(t, api))
 }
 
+func TestABadConfigurationIsRefusedAndTheOldOneStays(t *testing.T) {
+	t.Parallel()
+	w := newEnvironment(t, sharedServer(t), quick)
+	process, api := w.api(t, "127.0.0.1:0")
+	before := configHash(t, api)
+	w.rewrite(t, process, func(text string) string { return strings.ReplaceAll(text, "attempts: 4", "attempts: 0") })
+	awaitOutput(t, process, `(the configuration is refused; the one before stays in force)`)
+	require.Equal(t, before, configHash(t, api))
+	w.core.SetStatus("911", "done")
+	require.Equal(t, operation.OutcomeAcknowledged, awaitClosed(t, api, start(t, api, entry("911"))).Outcome)
+}
+
 func TestAnEndpointMissingFromTheFileCostsNoAttempt(t *testing.T) {
 	t.Parallel()
 	w := newEnvironment(t, sharedServer(t), policies{
