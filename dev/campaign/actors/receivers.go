@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"strconv"
 	"sync"
 	"time"
@@ -44,31 +43,6 @@ func Receivers(ctx context.Context, o Options, ready func()) error {
 	})
 }
 
-const faultsPath = "/faults/"
-
-// SetFault begins or ends a fault of the receivers that listen on address:
-// plan.SkewedClock or plan.SlotsFull. A restart ends it, too.
-func SetFault(ctx context.Context, address string, kind plan.FaultKind, on bool) error {
-	method := http.MethodDelete
-	if on {
-		method = http.MethodPut
-	}
-	request, err := http.NewRequestWithContext(ctx, method, "http://"+address+faultsPath+url.PathEscape(string(kind)), http.NoBody)
-	if err != nil {
-		return fmt.Errorf("set the receivers' fault %q: %w", kind, err)
-	}
-	request.Close = true
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return fmt.Errorf("set the receivers' fault %q: %w", kind, err)
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusNoContent {
-		return fmt.Errorf("set the receivers' fault %q: they answer %s", kind, response.Status)
-	}
-	return nil
-}
-
 type receivers struct {
 	*actor
 	// process tells the requests of this process from those before a restart.
@@ -78,46 +52,13 @@ type receivers struct {
 	// byCallback counts requests by callback id.
 	byCallback map[string]int
 	requests   int
-	skewed     bool
-	// released is closed when answers are no longer held; nil if none are.
-	released chan struct{}
 }
 
 func (s *receivers) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("PUT "+faultsPath+"{kind}", s.setFault(true))
-	mux.HandleFunc("DELETE "+faultsPath+"{kind}", s.setFault(false))
 	mux.HandleFunc("POST /{dialect}/{endpoint}", s.receive)
 	mux.HandleFunc("POST /{dialect}/{endpoint}/{operation}", s.receive)
 	return mux
-}
-
-func (s *receivers) setFault(on bool) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		switch plan.FaultKind(r.PathValue("kind")) {
-		case plan.SkewedClock:
-			s.skewed = on
-		case plan.SlotsFull:
-			s.holdAnswers(on)
-		default:
-			w.WriteHeader(http.StatusNotFound)
-			return
-		}
-		w.WriteHeader(http.StatusNoContent)
-	}
-}
-
-// holdAnswers needs the lock.
-func (s *receivers) holdAnswers(on bool) {
-	if s.released != nil {
-		close(s.released)
-		s.released = nil
-	}
-	if on {
-		s.released = make(chan struct{})
-	}
 }
 
 // receive handles one callback. A request whose body is not complete is ignored.
@@ -132,12 +73,12 @@ func (s *receivers) receive(w http.ResponseWriter, r *http.Request) {
 	s.number(&request)
 	s.record(request)
 	operation := s.operations[request.OperationID]
-	if !s.delay(r.Context(), operation.Receiver.Delay) {
+	if !sleep(r.Context(), operation.Receiver.Delay) {
 		request.Ended = time.Now()
 		s.record(request)
 		panic(http.ErrAbortHandler)
 	}
-	answer := s.answer(operation, request, r.Header)
+	answer := s.answer(operation, request)
 	request.Accepted, request.HTTPStatus, request.Ended = answer.accepts, answer.httpStatus, time.Now()
 	s.record(request)
 	request.Answered = answer.write(w)
@@ -193,21 +134,6 @@ func (s *receivers) number(request *journal.Request) {
 	request.Number = s.byCallback[request.CallbackID]
 }
 
-// delay waits while answers are held, and then for d; false if the caller hung up.
-func (s *receivers) delay(ctx context.Context, d time.Duration) bool {
-	s.mu.Lock()
-	released := s.released
-	s.mu.Unlock()
-	if released != nil {
-		select {
-		case <-released:
-		case <-ctx.Done():
-			return false
-		}
-	}
-	return sleep(ctx, d)
-}
-
 // answer is a receiver's to one request.
 type answer struct {
 	accepts bool
@@ -217,7 +143,7 @@ type answer struct {
 	body       string
 }
 
-func (s *receivers) answer(o plan.Operation, request journal.Request, header http.Header) answer {
+func (s *receivers) answer(o plan.Operation, request journal.Request) answer {
 	if request.Refused != "" {
 		return answer{httpStatus: http.StatusBadRequest}
 	}
@@ -231,28 +157,8 @@ func (s *receivers) answer(o plan.Operation, request journal.Request, header htt
 		return answer{accepts: true}
 	case b == plan.Gone && misbehaves:
 		return answer{httpStatus: http.StatusGone}
-	case b == plan.Skewed && misbehaves && s.tooOld(header):
-		return answer{httpStatus: http.StatusBadRequest}
 	}
 	return answer{accepts: true, httpStatus: http.StatusOK, body: acknowledgement(request)}
-}
-
-// The error of the skewed clock, and how old a request may be by it (Standard
-// Webhooks, "Verifying webhook authenticity").
-const (
-	skew      = 10 * time.Minute
-	tolerance = 5 * time.Minute
-)
-
-func (s *receivers) tooOld(header http.Header) bool {
-	s.mu.Lock()
-	now := time.Now()
-	if s.skewed {
-		now = now.Add(skew)
-	}
-	s.mu.Unlock()
-	sent, err := sentAt(header)
-	return err != nil || now.Sub(sent) > tolerance
 }
 
 // acknowledgement is the body that Ukrcard's dialect requires; others require none.

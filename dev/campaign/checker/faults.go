@@ -108,14 +108,12 @@ const (
 )
 
 var (
-	crashes = []plan.FaultKind{plan.Kill}
-	freezes = []plan.FaultKind{plan.Freeze}
-	stops   = []plan.FaultKind{plan.Kill, plan.Terminate, plan.Freeze, plan.CoreDown, plan.DatabaseRefuses}
-	cuts    = []plan.FaultKind{plan.Reset, plan.Blackhole}
-	// repairs leave half-dead connections, which are closed at the end of the fault.
-	repairs  = []plan.FaultKind{plan.SlowClose}
+	crashes  = []plan.FaultKind{plan.Kill}
+	freezes  = []plan.FaultKind{plan.Freeze}
+	stops    = []plan.FaultKind{plan.Kill, plan.Terminate, plan.Freeze, plan.CoreDown, plan.DatabaseRefuses}
+	cuts     = []plan.FaultKind{plan.Reset, plan.Blackhole}
 	outages  = slices.Concat(stops, cuts)
-	injected = slices.Concat(outages, []plan.FaultKind{plan.Latency, plan.SlowClose, plan.SlotsFull})
+	injected = slices.Concat(outages, []plan.FaultKind{plan.Latency})
 	// Stalled and Overloaded are at the place load only.
 	orStalled = append(slices.Clone(injected), Stalled)
 	orLoad    = append(slices.Clone(orStalled), Overloaded)
@@ -128,8 +126,6 @@ const (
 	wholeFault during = iota
 	// beginning: only what was in flight then is interrupted.
 	beginning
-	// ending: what was in flight is closed with its connection.
-	ending
 )
 
 // explanation says that faults of these kinds at one of these places explain an
@@ -155,7 +151,6 @@ var explanations = []explanation{
 	{pollAnswerLost, crashes, at(programs), 0, beginning, "the worker was killed before it recorded the answer"},
 	{pollAnswerLost, freezes, at(programs), settleTime, wholeFault, "the worker was frozen, and its late answer was refused"},
 	{pollAnswerLost, outages, at(cores), settleTime, wholeFault, "the answer did not arrive"},
-	{pollAnswerLost, repairs, at(cores), settleTime, ending, "the connection was closed with its answer"},
 	{pollAnswerLost, orStalled, at(temporal, load), taskTimeout, wholeFault, "the answer could not be recorded in time, and the poll was repeated"},
 
 	{pollUncounted, crashes, at(programs), 0, beginning, "the poll in flight of a killed worker is repeated"},
@@ -168,7 +163,6 @@ var explanations = []explanation{
 	{pollNotSent, orStalled, at(temporal, load), taskTimeout, wholeFault, "the record was made, but its confirmation did not reach the worker"},
 
 	{pollNotArrived, outages, at(cores), settleTime, wholeFault, "a poll without an answer counts, and may not have arrived"},
-	{pollNotArrived, repairs, at(cores), settleTime, ending, "a poll whose connection is closed counts, and may not have arrived"},
 
 	{pollsOverlap, crashes, at(programs), 0, beginning, "the core still answers the killed worker"},
 	{pollsOverlap, freezes, at(programs), settleTime, wholeFault, "a frozen worker goes on after another took over"},
@@ -185,14 +179,12 @@ var explanations = []explanation{
 	{pageAccepted, injected, at(cores), settleTime, wholeFault, "the page or the next poll did not arrive in time"},
 
 	{notReached, outages, at(receivers), settleTime, wholeFault, "the request did not arrive"},
-	{notReached, repairs, at(receivers), settleTime, ending, "the connection was closed with its request"},
 
 	{attemptNotSent, crashes, at(programs), 0, beginning, "the worker was killed between recording and sending"},
 	{attemptNotSent, freezes, at(programs), settleTime, wholeFault, "the worker was frozen between recording and sending"},
 	{attemptNotSent, orStalled, at(temporal, load), taskTimeout, wholeFault, "the record was made, but its confirmation did not reach the worker"},
 
 	{answerLost, outages, at(receivers), settleTime, wholeFault, "the answer did not arrive"},
-	{answerLost, repairs, at(receivers), settleTime, ending, "the connection was closed with its answer"},
 
 	{interrupted, crashes, at(programs), 0, beginning, "the worker was killed before it recorded the verdict"},
 	{interrupted, freezes, at(programs), settleTime, wholeFault, "the worker was frozen, and its late verdict was refused"},
@@ -261,8 +253,6 @@ func (f *fault) spanOf(e explanation) span {
 	switch e.part {
 	case beginning:
 		return span{f.Began, f.Began.Add(e.after)}
-	case ending:
-		return span{f.Ended, f.Ended.Add(e.after)}
 	default:
 		return span{f.Began, f.Ended.Add(e.after)}
 	}

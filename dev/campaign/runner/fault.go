@@ -7,7 +7,6 @@ import (
 	"syscall"
 	"time"
 
-	"ringback/dev/campaign/actors"
 	"ringback/dev/campaign/journal"
 	"ringback/dev/campaign/plan"
 )
@@ -21,14 +20,12 @@ type injection struct {
 
 func (r *runner) injection(f plan.Fault) (injection, error) {
 	switch f.Kind {
-	case plan.Latency, plan.Reset, plan.Blackhole, plan.SlowClose:
+	case plan.Latency, plan.Reset, plan.Blackhole:
 		return r.breakLink(f.On, f.Kind)
 	case plan.CoreDown:
 		return r.refuseConnections(toCores)
 	case plan.DatabaseRefuses:
 		return r.refuseConnections(toDatabase)
-	case plan.SkewedClock, plan.SlotsFull:
-		return r.receiverFault(f.Kind), nil
 	case plan.Kill, plan.Terminate, plan.Freeze:
 		return r.signalProgram(f.On, f.Kind)
 	}
@@ -57,13 +54,6 @@ func (r *runner) refuseConnections(name string) (injection, error) {
 		begin: func(context.Context) error { l.refuse(); return nil },
 		end:   func(context.Context) error { return l.open() },
 	}, nil
-}
-
-func (r *runner) receiverFault(kind plan.FaultKind) injection {
-	set := func(on bool) func(context.Context) error {
-		return func(ctx context.Context) error { return actors.SetFault(ctx, r.receivers, kind, on) }
-	}
-	return injection{on: receiversRole, begin: set(true), end: set(false)}
 }
 
 func (r *runner) signalProgram(name string, kind plan.FaultKind) (injection, error) {

@@ -92,7 +92,6 @@ var toxics = map[plan.FaultKind]toxic{
 	// whose answers do not, and some retries succeed.
 	plan.Reset:     {Type: "reset_peer", Toxicity: 0.5, Attributes: map[string]int64{"timeout": 0}},
 	plan.Blackhole: {Type: "timeout", Toxicity: 1, Attributes: map[string]int64{"timeout": 0}},
-	plan.SlowClose: {Type: "slow_close", Toxicity: 1, Attributes: map[string]int64{"delay": 2000}},
 }
 
 func (p *pipe) impair(kind plan.FaultKind) error {
