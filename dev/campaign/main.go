@@ -185,7 +185,7 @@ func check(dir string, stdout io.Writer) error {
 	if err := verdict.Write(stdout); err != nil {
 		return err
 	}
-	if !verdict.Holds() {
+	if len(verdict.Findings) > 0 {
 		return fmt.Errorf("%d things are lost and %d unexplained", verdict.Lost(), verdict.Unexplained())
 	}
 	return nil
