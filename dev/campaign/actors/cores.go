@@ -19,7 +19,7 @@ import (
 // their documents do. ready is called once they listen. The end of ctx ends them
 // and is no error.
 func Cores(ctx context.Context, o Options, ready func()) error {
-	return run(ctx, o, 3, func(ctx context.Context, a *actor) error {
+	return run(ctx, o, func(ctx context.Context, a *actor) error {
 		c := &cores{actor: a, ctx: ctx, process: time.Now().UnixNano()}
 		stop, err := c.start() //nolint:contextcheck // stop ends them
 		if err != nil {

@@ -22,7 +22,7 @@ import (
 // restart. ready is called once they listen. The end of ctx ends them and is no
 // error.
 func Receivers(ctx context.Context, o Options, ready func()) error {
-	return run(ctx, o, 1, func(ctx context.Context, a *actor) error {
+	return run(ctx, o, func(ctx context.Context, a *actor) error {
 		before, err := journal.ReadFile(o.Journal)
 		if err != nil {
 			return err

@@ -3,6 +3,7 @@ package actors_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -100,6 +101,16 @@ func starters(t *testing.T, apis ...*api) (actors.Options, plan.Plan) {
 	return o, plan.Make(o.Plan)
 }
 
+// runStarters makes the plan's calls.
+func runStarters(t *testing.T, ctx context.Context, o actors.Options) error { //nolint:revive // t first, as in every helper
+	t.Helper()
+	written, err := journal.Open(o.Journal)
+	require.NoError(t, err)
+	s := actors.NewStarters(o, written)
+	defer s.Close()
+	return errors.Join(s.Run(ctx), written.Close())
+}
+
 // settled counts the settled calls.
 func settled(t *testing.T, o actors.Options) map[string]int {
 	t.Helper()
@@ -140,7 +151,7 @@ func TestStartersMakeThePlannedCalls(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, 0)
 	o, p := starters(t, a)
-	require.NoError(t, actors.Starters(t.Context(), o))
+	require.NoError(t, runStarters(t, t.Context(), o))
 	require.Equal(t, planned(p), settled(t, o))
 	require.Len(t, a.started, len(p.Operations))
 	created := map[string]int{}
@@ -176,7 +187,7 @@ func TestStartersRepeatCallsAtTheOtherAPIUntilTheyAreAnswered(t *testing.T) {
 	t.Parallel()
 	one, other := newAPI(t, 2), newAPI(t, 2)
 	o, p := starters(t, one, other)
-	require.NoError(t, actors.Starters(t.Context(), o))
+	require.NoError(t, runStarters(t, t.Context(), o))
 	require.Equal(t, planned(p), settled(t, o))
 	var refused, unanswered int
 	apis := map[string][]string{}
@@ -213,7 +224,7 @@ func TestPushesAreMadeInOrderWhenTheyAreDue(t *testing.T) {
 	o.Began = time.Now().Add(-due)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- actors.Starters(ctx, o) }()
+	go func() { ended <- runStarters(t, ctx, o) }()
 	var made []journal.Call
 	require.Eventually(t, func() bool {
 		made = nil
@@ -246,7 +257,7 @@ func TestNoCallsFollowAStartThatWasNotAccepted(t *testing.T) {
 	t.Cleanup(refusing.Close)
 	o, p := starters(t)
 	o.APIs = []actors.API{{Name: "api-0", URL: refusing.URL}}
-	require.NoError(t, actors.Starters(t.Context(), o))
+	require.NoError(t, runStarters(t, t.Context(), o))
 	calls := 0
 	for _, op := range p.Operations {
 		calls += op.Starts

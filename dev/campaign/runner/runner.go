@@ -55,6 +55,7 @@ type runner struct {
 	cores     []string
 	receivers string
 	began     time.Time
+	starters  *actors.Starters
 	// startersEnded is closed once every planned call is answered; stopStarters ends
 	// the calls before.
 	startersEnded chan struct{}
@@ -125,11 +126,11 @@ func (r *runner) play(ctx context.Context) error {
 }
 
 // statesDuringStarts reads the states while known starts are repeated: how long
-// those take tells the checker whether Temporal is slow.
+// those take shows the checker whether Temporal is slow.
 func (r *runner) statesDuringStarts(ctx context.Context) error {
 	repeating, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
-	go func() { ended <- actors.RepeatStarts(repeating, r.actorOptions("starters"), r.journal) }()
+	go func() { ended <- r.starters.Repeat(repeating) }()
 	err := r.readStates(ctx)
 	stop()
 	return errors.Join(err, <-ended)
@@ -286,8 +287,8 @@ func (r *runner) startRingback(ctx context.Context) error {
 func (r *runner) startActors(ctx context.Context) error {
 	r.began = time.Now().Add(leadTime)
 	for name, listen := range map[string][]string{coresRole: r.cores, receiversRole: {r.receivers}} {
-		o := r.actorOptions(name)
-		o.Listen = listen
+		o := r.actorOptions()
+		o.Journal, o.Listen = filepath.Join(r.Dir, name+journal.Extension), listen
 		command, err := roleCommand(name, o)
 		if err != nil {
 			return err
@@ -296,23 +297,20 @@ func (r *runner) startActors(ctx context.Context) error {
 			return err
 		}
 	}
+	r.starters = actors.NewStarters(r.actorOptions(), r.journal)
 	r.startersEnded = make(chan struct{})
 	ctx, r.stopStarters = context.WithCancel(ctx)
 	go func() {
 		defer close(r.startersEnded)
-		if err := actors.Starters(ctx, r.actorOptions("starters")); err != nil {
+		if err := r.starters.Run(ctx); err != nil {
 			r.fail(err)
 		}
 	}()
 	return nil
 }
 
-// actorOptions are the options of an actor, but for its addresses.
-func (r *runner) actorOptions(name string) actors.Options {
-	return actors.Options{
-		Plan: r.Plan, Began: r.began, URLs: r.urls, APIs: r.apis,
-		Journal: filepath.Join(r.Dir, name+journal.Extension),
-	}
+func (r *runner) actorOptions() actors.Options {
+	return actors.Options{Plan: r.Plan, Began: r.began, URLs: r.urls, APIs: r.apis}
 }
 
 // link adds a pipe to upstream to the named link and returns its own address.
@@ -380,6 +378,7 @@ func (r *runner) close(ctx context.Context) error {
 	if r.stopStarters != nil {
 		r.stopStarters()
 		<-r.startersEnded
+		r.starters.Close()
 	}
 	var errs []error
 	for _, name := range append(ringbackPrograms(), receiversRole, coresRole, temporalRole, postgresName) {
