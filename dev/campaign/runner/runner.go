@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -70,8 +71,6 @@ type runner struct {
 
 const (
 	postgresName = "postgres"
-	// copies is how many processes run each of Ringback's programs.
-	copies = 2
 	// leadTime is left to the processes to start before the plan's clock begins.
 	leadTime = 2 * time.Second
 	// settling is left at the end for anything that arrives late.
@@ -194,7 +193,7 @@ func (r *runner) startServers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.add(postgresName, database{cluster})
+	r.add(postgresName, cluster)
 	linked, err := r.link(ctx, toDatabase, addr)
 	if err != nil {
 		return err
@@ -206,7 +205,7 @@ func (r *runner) startServers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range ringbackPrograms() {
+	for _, name := range ringbackPrograms {
 		if _, err := r.link(ctx, toTemporal(name), addr); err != nil {
 			return err
 		}
@@ -238,23 +237,15 @@ func (r *runner) chooseAddresses(ctx context.Context) error {
 	return nil
 }
 
-func ringbackPrograms() []string {
-	var names []string
-	for _, kind := range []string{"api", "worker"} {
-		for n := range copies {
-			names = append(names, fmt.Sprintf("%s-%d", kind, n))
-		}
-	}
-	return names
-}
+var ringbackPrograms = []string{"api-0", "api-1", "worker-0", "worker-1"}
 
 func (r *runner) startRingback(ctx context.Context) error {
-	r.Log("starting %s", strings.Join(ringbackPrograms(), ", "))
+	r.Log("starting %s", strings.Join(ringbackPrograms, ", "))
 	config := filepath.Join(r.Dir, "ringback.yml")
 	if err := os.WriteFile(config, []byte(actors.Config(r.urls)), 0o600); err != nil {
 		return fmt.Errorf("write the configuration: %w", err)
 	}
-	for _, name := range ringbackPrograms() {
+	for _, name := range ringbackPrograms {
 		addr, err := r.address(ctx)
 		if err != nil {
 			return err
@@ -335,7 +326,7 @@ func (r *runner) run(ctx context.Context, p *program) error {
 	p.log = filepath.Join(r.Dir, p.name+".log")
 	p.ended = r.ended
 	r.add(p.name, p)
-	return p.start(ctx)
+	return p.Restart(ctx)
 }
 
 func (r *runner) add(name string, t target) {
@@ -355,7 +346,7 @@ func (r *runner) ended(p *program, err error) {
 		r.locks[p.name].Lock()
 		defer r.locks[p.name].Unlock()
 		r.Log("%v; starting it again", err)
-		if err := p.start(context.Background()); err != nil {
+		if err := p.Restart(context.Background()); err != nil {
 			r.fail(err)
 			return
 		}
@@ -381,14 +372,14 @@ func (r *runner) close(ctx context.Context) error {
 		r.starters.Close()
 	}
 	var errs []error
-	for _, name := range append(ringbackPrograms(), receiversRole, coresRole, temporalRole, postgresName) {
+	for _, name := range append(slices.Clone(ringbackPrograms), receiversRole, coresRole, temporalRole, postgresName) {
 		t, started := r.targets[name]
 		switch {
 		case !started:
 		case ctx.Err() != nil:
-			errs = append(errs, t.kill())
+			errs = append(errs, t.Kill())
 		default:
-			errs = append(errs, t.stop())
+			errs = append(errs, t.Stop())
 		}
 	}
 	for _, l := range r.links {
