@@ -149,7 +149,7 @@ var explanations = []explanation{
 	{slices.Concat(repetitions, of(pageAccepted)), kills, at(programs), atOnce, "the worker was killed before it recorded, or between recording and sending"},
 	{slices.Concat(repetitions, of(pageAccepted, delayed)), freezes, at(programs), settleTime, "the worker was frozen meanwhile, and another took over"},
 	{of(unrecorded), freezes, at(programs), taskTimeout, "the workflow task of a first attempt was repeated while its worker was frozen"},
-	{slices.Concat(repetitions, of(recordDelayed)), orStalled, at(temporal, load), taskTimeout, "it could not be recorded in time, or the worker was not told that it was"},
+	{slices.Concat(repetitions, of(recordDelayed)), orStalled, at(temporal, load), taskTimeout, "it could not be recorded in time, or the confirmation did not reach the worker"},
 	{of(interrupted), orLoad, at(load), taskTimeout, "the verdict could not be recorded in time"},
 
 	{of(pollAnswerLost, pollNotArrived), outages, at(cores), settleTime, "a poll without an answer counts, and may not have arrived"},

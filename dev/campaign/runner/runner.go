@@ -201,16 +201,15 @@ func (r *runner) startServers(ctx context.Context) error {
 	if addr, err = r.address(ctx); err != nil {
 		return err
 	}
-	command, err := roleCommand(temporalRole, temporalSetup{Addr: addr, Postgres: strings.Replace(cluster.URL("temporal"), cluster.Addr(), linked, 1)})
-	if err != nil {
-		return err
-	}
 	for _, name := range ringbackPrograms {
 		if _, err := r.link(ctx, toTemporal(name), addr); err != nil {
 			return err
 		}
 	}
-	return r.run(ctx, &program{name: temporalRole, command: command, ready: ready, retryStart: true})
+	return r.startRole(ctx, &program{name: temporalRole, retryStart: true}, roleOptions{
+		Options:  actors.Options{Listen: []string{addr}},
+		Postgres: strings.Replace(cluster.URL("temporal"), cluster.Addr(), linked, 1),
+	})
 }
 
 // chooseAddresses reserves the actors' addresses and opens the links to them.
@@ -280,11 +279,7 @@ func (r *runner) startActors(ctx context.Context) error {
 	for name, listen := range map[string][]string{coresRole: r.cores, receiversRole: {r.receivers}} {
 		o := r.actorOptions()
 		o.Journal, o.Listen = filepath.Join(r.Dir, name+journal.Extension), listen
-		command, err := roleCommand(name, o)
-		if err != nil {
-			return err
-		}
-		if err := r.run(ctx, &program{name: name, command: command, ready: ready}); err != nil {
+		if err := r.startRole(ctx, &program{name: name}, roleOptions{Options: o}); err != nil {
 			return err
 		}
 	}
