@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 
 	"ringback/dev/campaign/journal"
 	"ringback/dev/campaign/plan"
@@ -45,8 +44,6 @@ type check struct {
 	// unrecordedRequests are beyond the recorded attempts, notReachedAttempts were seen
 	// by no receiver.
 	unrecordedRequests, notReachedAttempts int
-	// lateness has one value for each thing that was due while no fault lasted.
-	lateness []time.Duration
 }
 
 func (c *check) collect(entries []journal.Entry) {

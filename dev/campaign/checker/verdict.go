@@ -39,7 +39,7 @@ type Finding struct {
 
 type count struct {
 	what  string
-	value any
+	value int
 }
 
 // faultRow is a row of the table of faults: one kind at one place.
@@ -90,11 +90,6 @@ func (c *check) counts() []count {
 	for _, f := range c.faults {
 		explained += f.explained[duplicate]
 	}
-	slices.Sort(c.lateness)
-	var p99, longest time.Duration
-	if n := len(c.lateness); n > 0 {
-		p99, longest = c.lateness[n*99/100], c.lateness[n-1]
-	}
 	counts := []count{
 		{"operations", len(c.plan.Operations)},
 		{"accepted", accepted},
@@ -109,8 +104,6 @@ func (c *check) counts() []count {
 		{"duplicates after the receiver dropped its answer", c.receiverDuplicates},
 		{"requests beyond the recorded attempts", c.unrecordedRequests},
 		{"recorded attempts that reached no receiver", c.notReachedAttempts},
-		{"lateness without a fault, p99", rounded(p99)},
-		{"lateness without a fault, maximum", rounded(longest)},
 	}
 	for _, outcome := range slices.Sorted(maps.Keys(outcomes)) {
 		counts = append(counts, count{"ended as " + string(outcome), outcomes[outcome]})
@@ -127,7 +120,7 @@ func (v Verdict) Write(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "| seed %d, %s | |\n|---|--:|\n", v.options.Seed, v.options.Length)
 	for _, row := range v.counts {
-		fmt.Fprintf(&b, "| %s | %v |\n", row.what, row.value)
+		fmt.Fprintf(&b, "| %s | %d |\n", row.what, row.value)
 	}
 	fmt.Fprintf(&b, "| **lost** | **%d** |\n| **unexplained** | **%d** |\n", v.Lost(), v.Unexplained())
 	v.writeFaults(&b)
