@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -27,7 +28,7 @@ func Receivers(ctx context.Context, o Options, ready func()) error {
 		if err != nil {
 			return err
 		}
-		s := receivers{actor: a, process: time.Now().UnixNano(), byCallback: map[string]int{}}
+		s := receivers{actor: a, byCallback: map[string]int{}}
 		for _, e := range before {
 			if e.Request != nil {
 				s.byCallback[e.Request.CallbackID]++
@@ -45,13 +46,9 @@ func Receivers(ctx context.Context, o Options, ready func()) error {
 
 type receivers struct {
 	*actor
-	// process tells the requests of this process from those before a restart.
-	process int64
-
 	mu sync.Mutex
 	// byCallback counts requests by callback id.
 	byCallback map[string]int
-	requests   int
 }
 
 func (s *receivers) handler() http.Handler {
@@ -70,7 +67,7 @@ func (s *receivers) receive(w http.ResponseWriter, r *http.Request) {
 	}
 	request := s.parse(r, body)
 	request.Began = began
-	s.number(&request)
+	request.Name, request.Number = rand.Text(), s.next(request.CallbackID)
 	s.record(request)
 	operation := s.operations[request.OperationID]
 	if !sleep(r.Context(), operation.Receiver.Delay) {
@@ -125,13 +122,12 @@ func (s *receivers) checkURL(endpoint plan.Endpoint, operation, path string) err
 	return nil
 }
 
-func (s *receivers) number(request *journal.Request) {
+// next counts a request about a callback.
+func (s *receivers) next(callbackID string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.requests++
-	s.byCallback[request.CallbackID]++
-	request.Name = strconv.FormatInt(s.process, 10) + "-" + strconv.Itoa(s.requests)
-	request.Number = s.byCallback[request.CallbackID]
+	s.byCallback[callbackID]++
+	return s.byCallback[callbackID]
 }
 
 // answer is a receiver's to one request.
