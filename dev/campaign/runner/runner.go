@@ -114,23 +114,30 @@ func (r *runner) play(ctx context.Context) error {
 	if err := r.injectFaults(ctx); err != nil {
 		return err
 	}
-	if err := r.awaitStarters(ctx); err != nil {
-		return err
-	}
-	r.Log("all planned calls are answered and all faults over: waiting for open operations")
-	if err := r.statesDuringStarts(ctx); err != nil {
+	if err := r.awaitEnd(ctx); err != nil {
 		return err
 	}
 	return sleepUntil(ctx, time.Now().Add(settling))
 }
 
-// statesDuringStarts reads the states while known starts are repeated: how long
-// those take shows the checker whether Temporal is slow.
-func (r *runner) statesDuringStarts(ctx context.Context) error {
+// awaitEnd waits for every planned call and every operation's end, and reads the
+// states. Meanwhile starts are repeated: how long they take shows the checker whether
+// Temporal is slow, also while no planned start is left.
+func (r *runner) awaitEnd(ctx context.Context) error {
+	if err := sleepUntil(ctx, r.began.Add(r.plan.Length)); err != nil {
+		return err
+	}
 	repeating, stop := context.WithCancel(ctx)
+	defer stop()
+	repeater := actors.NewStarters(r.actorOptions(), r.journal)
+	defer repeater.Close()
 	ended := make(chan error, 1)
-	go func() { ended <- r.starters.Repeat(repeating) }()
-	err := r.readStates(ctx)
+	go func() { ended <- repeater.Repeat(repeating) }()
+	err := r.awaitStarters(ctx)
+	if err == nil {
+		r.Log("all planned calls are answered and all faults over: waiting for open operations")
+		err = r.readStates(ctx)
+	}
 	stop()
 	return errors.Join(err, <-ended)
 }
