@@ -102,7 +102,7 @@ func starters(t *testing.T, apis ...*api) (actors.Options, plan.Plan) {
 }
 
 // runStarters makes the plan's calls.
-func runStarters(t *testing.T, ctx context.Context, o actors.Options) error { //nolint:revive // t first, as in every helper
+func runStarters(ctx context.Context, t *testing.T, o actors.Options) error {
 	t.Helper()
 	written, err := journal.Open(o.Journal)
 	require.NoError(t, err)
@@ -151,7 +151,7 @@ func TestStartersMakeThePlannedCalls(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, 0)
 	o, p := starters(t, a)
-	require.NoError(t, runStarters(t, t.Context(), o))
+	require.NoError(t, runStarters(t.Context(), t, o))
 	require.Equal(t, planned(p), settled(t, o))
 	require.Len(t, a.started, len(p.Operations))
 	created := map[string]int{}
@@ -187,7 +187,7 @@ func TestStartersRepeatCallsAtTheOtherAPIUntilTheyAreAnswered(t *testing.T) {
 	t.Parallel()
 	one, other := newAPI(t, 2), newAPI(t, 2)
 	o, p := starters(t, one, other)
-	require.NoError(t, runStarters(t, t.Context(), o))
+	require.NoError(t, runStarters(t.Context(), t, o))
 	require.Equal(t, planned(p), settled(t, o))
 	var refused, unanswered int
 	apis := map[string][]string{}
@@ -224,7 +224,7 @@ func TestPushesAreMadeInOrderWhenTheyAreDue(t *testing.T) {
 	o.Began = time.Now().Add(-due)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- runStarters(t, ctx, o) }()
+	go func() { ended <- runStarters(ctx, t, o) }()
 	var made []journal.Call
 	require.Eventually(t, func() bool {
 		made = nil
@@ -257,7 +257,7 @@ func TestNoCallsFollowAStartThatWasNotAccepted(t *testing.T) {
 	t.Cleanup(refusing.Close)
 	o, p := starters(t)
 	o.APIs = []actors.API{{Name: "api-0", URL: refusing.URL}}
-	require.NoError(t, runStarters(t, t.Context(), o))
+	require.NoError(t, runStarters(t.Context(), t, o))
 	calls := 0
 	for _, op := range p.Operations {
 		calls += op.Starts
