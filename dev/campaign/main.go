@@ -25,8 +25,8 @@ import (
 const usage = `campaign starts PostgreSQL, a Temporal server, two api, two worker, both simulated
 cores, receivers and callers of the API, each in a process of its own. While
 operations run, it kills, stops and freezes programs, delays, resets and swallows
-connections, and takes the cores and the database away. A checker then compares what
-cores, receivers and callers saw with what Ringback promises.
+connections, takes the cores and the database away, and sets a clock wrong. A checker
+then compares what cores, receivers and callers saw with what Ringback promises.
 
 Needs go, and PostgreSQL's initdb and postgres on PATH. Uses loopback addresses
 only. Everything that it starts ends with it, also at Ctrl-C.

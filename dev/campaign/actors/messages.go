@@ -127,9 +127,9 @@ func decodeStrictly(body []byte, into any) error {
 	return nil
 }
 
-// tolerance is Standard Webhooks' five minutes, less four by which a receiver's clock
-// may be wrong.
-const tolerance = time.Minute
+// tolerance is how far off a timestamp may be (Standard Webhooks, "Verifying webhook
+// authenticity").
+const tolerance = 5 * time.Minute
 
 // checkHeaders checks what Standard Webhooks requires of every request.
 func checkHeaders(e plan.Endpoint, header http.Header, body []byte) error {

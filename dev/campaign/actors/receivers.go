@@ -10,10 +10,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"sync"
 	"time"
 
+	apiclient "ringback/api/client"
 	"ringback/dev/campaign/journal"
 	"ringback/dev/campaign/plan"
 )
@@ -28,7 +30,7 @@ func Receivers(ctx context.Context, o Options, ready func()) error {
 		if err != nil {
 			return err
 		}
-		s := receivers{actor: a, byCallback: map[string]int{}}
+		s := receivers{actor: a, byCallback: map[string]int{}, faults: map[plan.FaultKind]chan struct{}{}}
 		for _, e := range before {
 			if e.Request != nil {
 				s.byCallback[e.Request.CallbackID]++
@@ -44,18 +46,74 @@ func Receivers(ctx context.Context, o Options, ready func()) error {
 	})
 }
 
+const faultsPath = "/faults/"
+
+// SetFault begins or ends a fault of the receivers that listen on address:
+// plan.SkewedClock or plan.SlotsFull. A restart ends it, too.
+func SetFault(ctx context.Context, address string, kind plan.FaultKind, on bool) error {
+	method := http.MethodDelete
+	if on {
+		method = http.MethodPut
+	}
+	client := apiclient.Client{Base: "http://" + address}
+	if _, err := client.Call(ctx, method, faultsPath+url.PathEscape(string(kind)), nil, nil); err != nil {
+		return fmt.Errorf("set the receivers' fault %q: %w", kind, err)
+	}
+	return nil
+}
+
 type receivers struct {
 	*actor
 	mu sync.Mutex
 	// byCallback counts requests by callback id.
 	byCallback map[string]int
+	// faults are those that last; each channel is closed at the fault's end.
+	faults map[plan.FaultKind]chan struct{}
 }
 
 func (s *receivers) handler() http.Handler {
 	mux := http.NewServeMux()
+	mux.HandleFunc("PUT "+faultsPath+"{kind}", s.setFault)
+	mux.HandleFunc("DELETE "+faultsPath+"{kind}", s.setFault)
 	mux.HandleFunc("POST /{dialect}/{endpoint}", s.receive)
 	mux.HandleFunc("POST /{dialect}/{endpoint}/{operation}", s.receive)
 	return mux
+}
+
+func (s *receivers) setFault(w http.ResponseWriter, r *http.Request) {
+	kind := plan.FaultKind(r.PathValue("kind"))
+	if kind != plan.SkewedClock && kind != plan.SlotsFull {
+		w.WriteHeader(http.StatusNotFound)
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if over, lasts := s.faults[kind]; lasts {
+		close(over)
+		delete(s.faults, kind)
+	}
+	if r.Method == http.MethodPut {
+		s.faults[kind] = make(chan struct{})
+	}
+}
+
+// faultOver is closed at the end of a fault; nil if it does not last.
+func (s *receivers) faultOver(kind plan.FaultKind) <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.faults[kind]
+}
+
+// delay waits while answers are held, and then for d; false if the caller hung up.
+func (s *receivers) delay(ctx context.Context, d time.Duration) bool {
+	if over := s.faultOver(plan.SlotsFull); over != nil {
+		select {
+		case <-over:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return sleep(ctx, d)
 }
 
 // receive handles one callback. A request whose body is not complete is ignored.
@@ -70,7 +128,7 @@ func (s *receivers) receive(w http.ResponseWriter, r *http.Request) {
 	request.Name, request.Number = rand.Text(), s.next(request.CallbackID)
 	s.record(request)
 	operation := s.operations[request.OperationID]
-	if !sleep(r.Context(), operation.Receiver.Delay) {
+	if !s.delay(r.Context(), operation.Receiver.Delay) {
 		request.Ended = time.Now()
 		s.record(request)
 		panic(http.ErrAbortHandler)
@@ -153,6 +211,9 @@ func (s *receivers) answer(o plan.Operation, request journal.Request) answer {
 		return answer{accepts: true}
 	case b == plan.Gone && misbehaves:
 		return answer{httpStatus: http.StatusGone}
+	case b == plan.Skewed && s.faultOver(plan.SkewedClock) != nil:
+		// By a clock that is ten minutes fast, no request is within the tolerance.
+		return answer{httpStatus: http.StatusBadRequest}
 	}
 	return answer{accepts: true, httpStatus: http.StatusOK, body: acknowledgement(request)}
 }

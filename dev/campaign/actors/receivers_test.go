@@ -121,6 +121,7 @@ func TestReceiversAnswerByThePlan(t *testing.T) {
 		{behaves(plan.HangsUp, false), outcome{0, false, false}},
 		{behaves(plan.DropsAnswer, false), outcome{0, true, false}},
 		{behaves(plan.Gone, true), outcome{410, false, true}},
+		{behaves(plan.Skewed, true), outcome{200, true, true}},
 	} {
 		target := operationWhere(t, p, tt.is)
 		for n := 1; n <= 4; n++ {
@@ -245,6 +246,56 @@ func TestReceiversCountRequestsAcrossARestart(t *testing.T) {
 	found := requests(t, o)
 	require.Len(t, found, 3, "no two requests have one name")
 	require.Equal(t, 3, found[2].Number)
+}
+
+func TestASkewedReceiverRefusesRequestsDuringTheFault(t *testing.T) {
+	t.Parallel()
+	o, p, _ := receivers(t)
+	skewed := newCallback(t, operationWhere(t, p, behaves(plan.Skewed, true)), "2")
+	healthy := operationWhere(t, p, behaves(plan.Acknowledges, false))
+	status, _ := send(t, o, skewed)
+	require.Equal(t, http.StatusOK, status)
+	require.NoError(t, actors.SetFault(t.Context(), o.Listen[0], plan.SkewedClock, true))
+	status, _ = send(t, o, skewed)
+	require.Equal(t, http.StatusBadRequest, status)
+	status, _ = send(t, o, newCallback(t, healthy, final(healthy)))
+	require.Equal(t, http.StatusOK, status, "other receivers ignore the time")
+	require.NoError(t, actors.SetFault(t.Context(), o.Listen[0], plan.SkewedClock, false))
+	status, _ = send(t, o, skewed)
+	require.Equal(t, http.StatusOK, status)
+	require.Error(t, actors.SetFault(t.Context(), o.Listen[0], plan.Kill, true), "not a fault of receivers")
+}
+
+func TestReceiversHoldTheirAnswersDuringSlotsFull(t *testing.T) {
+	t.Parallel()
+	o, p, stop := receivers(t)
+	target := operationWhere(t, p, behaves(plan.Acknowledges, false))
+	s := newCallback(t, target, final(target))
+	require.NoError(t, actors.SetFault(t.Context(), o.Listen[0], plan.SlotsFull, true))
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+o.Listen[0]+s.path, strings.NewReader(s.body))
+	require.NoError(t, err)
+	request.Header, request.Close = s.header, true
+	held := make(chan int)
+	go func() {
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			held <- 0
+			return
+		}
+		_ = response.Body.Close()
+		held <- response.StatusCode
+	}()
+	require.Eventually(t, func() bool { return len(read(t, o)) == 1 }, 5*time.Second, 5*time.Millisecond, "it is recorded before it is answered")
+	select {
+	case <-held:
+		t.Fatal("the answer was not held")
+	case <-time.After(100 * time.Millisecond):
+	}
+	require.Equal(t, []outcome{{}}, outcomes(requests(t, o)))
+	require.NoError(t, actors.SetFault(t.Context(), o.Listen[0], plan.SlotsFull, false))
+	require.Equal(t, http.StatusOK, <-held)
+	stop()
+	require.Equal(t, []outcome{{200, true, true}}, outcomes(requests(t, o)))
 }
 
 func TestARequestWhoseCallerHangsUpIsNotAccepted(t *testing.T) {

@@ -278,7 +278,7 @@ var breaches = map[string]breach{
 			s.delivery("done").Attempts[0].At = operation.At(at(9020))
 		},
 		explain:   func(s *story) { s.fault(plan.Kill, "worker-1", 3000, 5000) },
-		unrelated: func(s *story) { s.fault(plan.Latency, "starters>api-0", 3000, 5000) },
+		unrelated: func(s *story) { s.fault(plan.SkewedClock, "receivers", 3000, 5000) },
 	},
 	"promise 2: the watch ends too soon": {
 		lost: true, finding: "before its lifetime was over", build: expired,
@@ -310,7 +310,7 @@ var breaches = map[string]breach{
 		finding: "5 polls reached the core, and the state counts 6", build: expired,
 		breakIt:   polledUntilStop(5, 6),
 		explain:   func(s *story) { s.fault(plan.CoreDown, "cores", 20000, 26000) },
-		unrelated: func(s *story) { s.fault(plan.Latency, "starters>api-0", 20000, 26000) },
+		unrelated: func(s *story) { s.fault(plan.SkewedClock, "receivers", 20000, 26000) },
 	},
 	"promise 2: the last two polls are counted and not made": {
 		finding: "4 polls reached the core, and the state counts 6", build: expired,
@@ -354,7 +354,7 @@ var breaches = map[string]breach{
 			s.attempt("revoked", 200, 5030, 5040)
 		},
 		explain:   func(s *story) { s.fault(plan.Freeze, "worker-0", 1000, 4000) },
-		unrelated: func(s *story) { s.fault(plan.Latency, "starters>api-0", 1000, 4000) },
+		unrelated: func(s *story) { s.fault(plan.SkewedClock, "receivers", 1000, 4000) },
 	},
 	"promise 3: a status is delivered that was not observed": {
 		finding: "which had not been observed", build: transfer,
@@ -532,6 +532,17 @@ var breaches = map[string]breach{
 		explain:   func(s *story) { s.fault(plan.Reset, "ringback>receivers", 0, 500) },
 		unrelated: func(s *story) { s.fault(plan.Latency, "ringback>cores", 0, 500) },
 	},
+	"promise 6: an answer is lost as its link is repaired": {
+		finding: "was answered with 503 and is recorded as unacknowledged with 0", build: transfer,
+		breakIt:   func(s *story) { s.delivery("waiting_funds").Attempts[0].HTTPStatus = 0 },
+		explain:   func(s *story) { s.fault(plan.SlowClose, "ringback>receivers", -5000, 30) },
+		unrelated: func(s *story) { s.fault(plan.SlowClose, "ringback>receivers", 0, 5000) },
+	},
+	"promise 5: a request is lost as its link is repaired": {
+		finding: "reached no receiver", build: transfer, breakIt: func(s *story) { s.requests = s.requests[1:] },
+		explain:   func(s *story) { s.fault(plan.SlowClose, "ringback>receivers", -5000, 30) },
+		unrelated: func(s *story) { s.fault(plan.SlowClose, "ringback>receivers", 0, 5000) },
+	},
 	"promise 7: a revocation is forgotten": {
 		lost: true, finding: "its revocation was answered with 200", build: revokedByUser,
 		breakIt:   func(s *story) { s.close(operation.OutcomeAcknowledged, "reserved", false) },
@@ -590,7 +601,7 @@ var breaches = map[string]breach{
 			}
 		},
 		explain:   func(s *story) { s.fault(plan.Freeze, "worker-0", 90, 1000) },
-		unrelated: func(s *story) { s.fault(plan.Latency, "starters>api-0", 90, 1000) },
+		unrelated: func(s *story) { s.fault(plan.SkewedClock, "receivers", 90, 1000) },
 	},
 	"promise 8: withdrawn without a withdrawal": {
 		lost: true, finding: "withdrawn without a withdrawal", build: withdrawn, breakIt: func(s *story) { s.calls = s.calls[:1] },

@@ -74,6 +74,8 @@ const (
 const (
 	// atOnce explains only what was in flight when the fault began.
 	atOnce time.Duration = -1
+	// atEnd explains only what was in flight when the fault ended.
+	atEnd time.Duration = -2
 	// allowedDelay is how late something may be without a fault, on one machine that
 	// does everything at once.
 	allowedDelay = 2 * time.Second
@@ -110,12 +112,14 @@ const (
 )
 
 var (
-	kills    = []plan.FaultKind{plan.Kill}
-	freezes  = []plan.FaultKind{plan.Freeze}
-	stops    = []plan.FaultKind{plan.Kill, plan.Terminate, plan.Freeze, plan.CoreDown, plan.DatabaseRefuses}
-	cuts     = []plan.FaultKind{plan.Reset, plan.Blackhole}
+	kills   = []plan.FaultKind{plan.Kill}
+	freezes = []plan.FaultKind{plan.Freeze}
+	stops   = []plan.FaultKind{plan.Kill, plan.Terminate, plan.Freeze, plan.CoreDown, plan.DatabaseRefuses}
+	cuts    = []plan.FaultKind{plan.Reset, plan.Blackhole}
+	// repairs leave half-dead connections, which are closed at the end of the fault.
+	repairs  = []plan.FaultKind{plan.SlowClose}
 	outages  = slices.Concat(stops, cuts)
-	injected = slices.Concat(outages, []plan.FaultKind{plan.Latency})
+	injected = slices.Concat(outages, []plan.FaultKind{plan.Latency, plan.SlowClose, plan.SlotsFull})
 	// Stalled and Overloaded are at the place load only.
 	orStalled = append(slices.Clone(injected), Stalled)
 	orLoad    = append(slices.Clone(orStalled), Overloaded)
@@ -127,7 +131,7 @@ type explanation struct {
 	of []anomaly
 	by []plan.FaultKind
 	at []place
-	// after is how long after its end a fault still explains them.
+	// after is how long after its end a fault still explains them, or atOnce or atEnd.
 	after time.Duration
 	why   string
 }
@@ -153,10 +157,12 @@ var explanations = []explanation{
 	{of(interrupted), orLoad, at(load), taskTimeout, "the verdict could not be recorded in time"},
 
 	{of(pollAnswerLost, pollNotArrived), outages, at(cores), settleTime, "a poll without an answer counts, and may not have arrived"},
+	{of(pollAnswerLost, pollNotArrived), repairs, at(cores), atEnd, "the connection was closed with the poll or its answer"},
 	{of(pollUncounted), cuts, at(cores), settleTime, "a poll is repeated on a new connection"},
 	{of(pollsOverlap, pollTooSoon, pageAccepted), injected, at(cores), settleTime, "a poll was delayed on its way, or its answer was"},
 
 	{of(notReached, answerLost), outages, at(receivers), settleTime, "the request or its answer did not arrive"},
+	{of(notReached, answerLost), repairs, at(receivers), atEnd, "the connection was closed with the request or its answer"},
 	{of(delayed), injected, at(receivers), settleTime, "the request was delayed on its way, or its receiver was frozen"},
 
 	{of(late), injected, at(programs, temporal, receivers, cores), recoveryTime, "another worker takes over, and what waits for it, or for the broken one, goes on later"},
@@ -207,8 +213,11 @@ type fault struct {
 
 // spanOf is the span in which the fault explains an anomaly by e.
 func (f *fault) spanOf(e explanation) span {
-	if e.after == atOnce {
+	switch e.after {
+	case atOnce:
 		return span{f.Began, f.Began}
+	case atEnd:
+		return span{f.Ended, f.Ended.Add(settleTime)}
 	}
 	return span{f.Began, f.Ended.Add(e.after)}
 }

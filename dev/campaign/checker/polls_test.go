@@ -304,23 +304,23 @@ var pollBreaches = map[string]breach{
 	"promise 2: a poll after a revocation": {
 		finding: "ended the watch, and a poll came", build: revokedByUser, breakIt: polledAgain(2012),
 		explain:   func(s *story) { s.fault(plan.Freeze, "worker-0", 50, 1500) },
-		unrelated: func(s *story) { s.fault(plan.Latency, "starters>api-0", 50, 1500) },
+		unrelated: func(s *story) { s.fault(plan.SkewedClock, "receivers", 50, 1500) },
 	},
 	"promise 2: a poll after a withdrawal": {
 		finding: "ended the watch, and a poll came", build: withdrawn, breakIt: polledAgain(2012),
 		explain:   func(s *story) { s.fault(plan.Reset, "worker-1>temporal", 50, 1500) },
-		unrelated: func(s *story) { s.fault(plan.Latency, "starters>api-0", 50, 1500) },
+		unrelated: func(s *story) { s.fault(plan.SkewedClock, "receivers", 50, 1500) },
 	},
 	"promise 2: a poll after a pushed final status": {
 		finding: "the answer to a push at", build: pushed, breakIt: polledAgain(2112),
 		explain:   func(s *story) { s.fault(plan.Kill, "worker-0", 1005, 3000) },
-		unrelated: func(s *story) { s.fault(plan.Latency, "starters>api-0", 1005, 3000) },
+		unrelated: func(s *story) { s.fault(plan.SkewedClock, "receivers", 1005, 3000) },
 	},
 	"promise 2: a poll after a final status": {
 		finding: "a final status at", build: stream,
 		breakIt:   func(s *story) { s.poll("done", 4012, 4812) },
 		explain:   func(s *story) { s.fault(plan.Freeze, "temporal", 2500, 3000) },
-		unrelated: func(s *story) { s.fault(plan.Latency, "starters>api-0", 2500, 3000) },
+		unrelated: func(s *story) { s.fault(plan.SkewedClock, "receivers", 2500, 3000) },
 	},
 	"promise 2: a poll after a push that was refused as closed": {
 		finding: "the answer to a push at", build: expired,
@@ -329,7 +329,7 @@ var pollBreaches = map[string]breach{
 			s.poll("new", 16212, 16214)
 		},
 		explain:   func(s *story) { s.fault(plan.Freeze, "worker-0", 14000, 15500) },
-		unrelated: func(s *story) { s.fault(plan.Latency, "starters>api-0", 14000, 15500) },
+		unrelated: func(s *story) { s.fault(plan.SkewedClock, "receivers", 14000, 15500) },
 	},
 	"promise 2: a page is taken for an answer": {
 		finding: "no poll at the next base URL", build: behindGateway,
@@ -337,7 +337,7 @@ var pollBreaches = map[string]breach{
 			s.polls = append(s.polls[:1:1], s.polls[2:]...)
 		},
 		explain:   func(s *story) { s.fault(plan.CoreDown, "cores", 13, 500) },
-		unrelated: func(s *story) { s.fault(plan.Freeze, "receivers", 13, 500) },
+		unrelated: func(s *story) { s.fault(plan.SlotsFull, "receivers", 13, 500) },
 	},
 	"promise 2: a poll is repeated with its nonce": {
 		finding: "with a used nonce", build: transfer,
@@ -353,7 +353,7 @@ var pollBreaches = map[string]breach{
 			s.state.Polls = 2
 		},
 		explain:   func(s *story) { s.fault(plan.CoreDown, "cores", 500, 900) },
-		unrelated: func(s *story) { s.fault(plan.Latency, "starters>api-0", 500, 900) },
+		unrelated: func(s *story) { s.fault(plan.SkewedClock, "receivers", 500, 900) },
 	},
 	"promise 2: a forbidden operation is not polled again in time": {
 		finding: "poll 2 came", build: forbidden,
@@ -382,7 +382,7 @@ var pollBreaches = map[string]breach{
 			s.attempt("done", 200, 4130, 4230)
 		},
 		explain:   func(s *story) { s.fault(plan.Latency, "worker-0>temporal", 1500, 2500) },
-		unrelated: func(s *story) { s.fault(plan.Latency, "starters>api-0", 1500, 2500) },
+		unrelated: func(s *story) { s.fault(plan.SkewedClock, "receivers", 1500, 2500) },
 	},
 	"promise 3: a final answer is dropped as stale": {
 		lost: true, finding: `"done" was observed by a poll`, build: stale,
@@ -396,7 +396,7 @@ var pollBreaches = map[string]breach{
 	"promise 3: a status that returns is not sent again": {
 		lost: true, finding: `"waiting_funds" returned at 12:00:04.014`, build: flapping, breakIt: notSentAgain(9012),
 		explain:   func(s *story) { s.fault(plan.Freeze, "worker-0", 3500, 5500) },
-		unrelated: func(s *story) { s.fault(plan.Latency, "starters>api-0", 3500, 5500) },
+		unrelated: func(s *story) { s.fault(plan.SkewedClock, "receivers", 3500, 5500) },
 	},
 	"promise 4: a superseded status is sent before it returns": {
 		finding: "after a newer callback", build: flapping,

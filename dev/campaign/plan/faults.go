@@ -31,7 +31,11 @@ var faultTypes = []faultType{
 	{Latency, Links, 30, 2 * time.Second, 5 * time.Second},
 	{Reset, Links, 30, 2 * time.Second, 5 * time.Second},
 	{Blackhole, Links, 30, 2 * time.Second, 5 * time.Second},
+	{SlowClose, Links, 30, 2 * time.Second, 5 * time.Second},
 	{CoreDown, []string{"cores"}, 10, 3 * time.Second, 2 * time.Minute},
+	{SkewedClock, []string{"receivers"}, 15, 3 * time.Second, 8 * time.Second},
+	// Longer than an attempt's time-out.
+	{SlotsFull, []string{"receivers"}, 15, timeout + time.Second, 8 * time.Second},
 	{DatabaseRefuses, []string{"postgres"}, 10, 3 * time.Second, time.Minute},
 }
 

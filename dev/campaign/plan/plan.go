@@ -133,6 +133,9 @@ const (
 	// DropsAnswer accepts the callback and closes the connection before answering, so
 	// that a duplicate follows.
 	DropsAnswer Behaviour = "drops its answer"
+	// Skewed refuses requests that are too old by its clock, which is ten minutes fast
+	// during the fault SkewedClock.
+	Skewed Behaviour = "skewed"
 )
 
 // Fault is one fault to inject.
@@ -158,8 +161,13 @@ const (
 	Latency   FaultKind = "latency"
 	Reset     FaultKind = "resets"
 	Blackhole FaultKind = "blackhole"
+	SlowClose FaultKind = "slow close"
 	// CoreDown is a core that refuses connections.
 	CoreDown FaultKind = "core down"
+	// SkewedClock sets the receivers' clock ten minutes fast.
+	SkewedClock FaultKind = "skewed clock"
+	// SlotsFull occupies the workers' slots: receivers hold every answer.
+	SlotsFull FaultKind = "slots full"
 	// DatabaseRefuses closes the database's connections and refuses new ones.
 	DatabaseRefuses FaultKind = "database refuses"
 )

@@ -40,8 +40,8 @@ func TestACalmPlanHasTheSameOperationsAndNoFaults(t *testing.T) {
 }
 
 var everyKind = []plan.FaultKind{
-	plan.Kill, plan.Terminate, plan.Freeze, plan.Latency, plan.Reset, plan.Blackhole,
-	plan.CoreDown, plan.DatabaseRefuses,
+	plan.Kill, plan.Terminate, plan.Freeze, plan.Latency, plan.Reset, plan.Blackhole, plan.SlowClose,
+	plan.CoreDown, plan.SkewedClock, plan.SlotsFull, plan.DatabaseRefuses,
 }
 
 func TestACampaignOf90SecondsHasEveryKindOfFault(t *testing.T) {
@@ -71,7 +71,7 @@ func TestALongCampaignHasEveryFaultOnEveryTarget(t *testing.T) {
 				require.True(t, found[fmt.Sprint(kind, " on ", on)], "%s on %s", kind, on)
 			}
 		}
-		for _, kind := range []plan.FaultKind{plan.Latency, plan.Reset, plan.Blackhole} {
+		for _, kind := range []plan.FaultKind{plan.Latency, plan.Reset, plan.Blackhole, plan.SlowClose} {
 			for _, on := range plan.Links {
 				require.True(t, found[fmt.Sprint(kind, " on ", on)], "%s on %s", kind, on)
 			}
@@ -108,7 +108,7 @@ var everyReceiver = []string{
 	"acknowledges, always: false, slow: false", "acknowledges, always: false, slow: true",
 	"fails, always: false, slow: false", "fails, always: true, slow: false",
 	"hangs up, always: false, slow: false", "hangs up, always: true, slow: false",
-	"drops its answer, always: false, slow: false", "gone, always: true, slow: false",
+	"drops its answer, always: false, slow: false", "skewed, always: true, slow: false", "gone, always: true, slow: false",
 }
 
 func TestEnoughOperationsHaveEveryHistoryAndKindOfReceiver(t *testing.T) {

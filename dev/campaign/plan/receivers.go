@@ -34,6 +34,7 @@ var receivers = []receiver{
 	{"hangs up at first", 5, atFirst(HangsUp)},
 	{"hangs up always", 2, always(HangsUp)},
 	{"drops its answer at first", 5, atFirst(DropsAnswer)},
+	{"is skewed", 4, always(Skewed)},
 	{"is gone", 2, always(Gone)},
 }
 

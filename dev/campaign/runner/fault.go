@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"ringback/dev/campaign/actors"
 	"ringback/dev/campaign/journal"
 	"ringback/dev/campaign/plan"
 )
@@ -20,7 +21,7 @@ type injection struct {
 	end   func(ctx context.Context) error
 }
 
-func (r *runner) injection(f plan.Fault) injection {
+func (r *runner) injection(ctx context.Context, f plan.Fault) injection {
 	program, broken := r.targets[f.On], r.links[f.On]
 	switch f.Kind {
 	case plan.Kill:
@@ -36,7 +37,12 @@ func (r *runner) injection(f plan.Fault) injection {
 		return r.refusal(toCores)
 	case plan.DatabaseRefuses:
 		return r.refusal(toDatabase)
-	case plan.Latency, plan.Reset, plan.Blackhole:
+	case plan.SkewedClock, plan.SlotsFull:
+		return injection{
+			f.On, func() error { return actors.SetFault(ctx, r.receivers, f.Kind, true) },
+			func(ctx context.Context) error { return actors.SetFault(ctx, r.receivers, f.Kind, false) },
+		}
+	case plan.Latency, plan.Reset, plan.Blackhole, plan.SlowClose:
 	}
 	return injection{
 		f.On, func() error { return broken.impair(f.Kind) },
@@ -55,7 +61,7 @@ func (r *runner) refusal(name string) injection {
 
 // inject injects one fault and records when it really began and ended.
 func (r *runner) inject(ctx context.Context, f plan.Fault) error {
-	i := r.injection(f)
+	i := r.injection(ctx, f)
 	r.locks[i.on].Lock()
 	defer r.locks[i.on].Unlock()
 	r.Log("%s: %s, for %s", f.On, f.Kind, f.Last)

@@ -83,6 +83,7 @@ var toxics = map[plan.FaultKind]string{
 	// whose answers do not, and some retries succeed.
 	plan.Reset:     `"type": "reset_peer", "toxicity": 0.5, "attributes": {"timeout": 0}`,
 	plan.Blackhole: `"type": "timeout", "attributes": {"timeout": 0}`,
+	plan.SlowClose: `"type": "slow_close", "attributes": {"delay": 2000}`,
 }
 
 func (p *pipe) impair(kind plan.FaultKind) error {
