@@ -112,7 +112,7 @@ func (p *program) watch(process *proc.Process) {
 	unexpected := p.expected && p.process == process
 	p.mu.Unlock()
 	if unexpected {
-		p.ended(p, fmt.Errorf("%s ended by itself: %w; its log is %s and ends with:\n%s", p.name, cmp.Or(process.Err(), errExited), filepath.Base(p.log), tail(process.Output())))
+		p.ended(p, fmt.Errorf("%s ended by itself: %w; its log is %s and ends with:\n%s", p.name, cmp.Or(process.Err(), errExited), filepath.Base(p.log), process.OutputEnd()))
 	}
 }
 
@@ -144,18 +144,10 @@ func (p *program) Stop() error {
 		return fmt.Errorf("stop %s: %w", p.name, err)
 	}
 	if err := process.Err(); err != nil {
-		return fmt.Errorf("%s ended after SIGTERM with %w:\n%s", p.name, err, tail(process.Output()))
+		return fmt.Errorf("%s ended after SIGTERM with %w:\n%s", p.name, err, process.OutputEnd())
 	}
 	return nil
 }
 
 // Signal implements target.
 func (p *program) Signal(signal syscall.Signal) error { return p.process.Signal(signal) }
-
-func tail(text string) string {
-	const kept = 3000
-	if len(text) > kept {
-		return "... " + text[len(text)-kept:]
-	}
-	return text
-}
