@@ -21,7 +21,7 @@ func repeatStarts(t *testing.T, o actors.Options) (stop func()) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	s := actors.NewStarters(o, written)
-	go func() { ended <- s.Repeat(ctx) }()
+	go func() { ended <- s.Repeat(t.Context(), ctx) }()
 	return func() {
 		cancel()
 		require.NoError(t, <-ended)

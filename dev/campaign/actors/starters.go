@@ -69,18 +69,18 @@ func (s *Starters) Run(ctx context.Context) error {
 // repeatPause is between two repeated starts.
 const repeatPause = 250 * time.Millisecond
 
-// Repeat makes the plan's starts once more, one after another, until ctx ends and the
-// call in flight is over. How long they take shows how slow Temporal is.
-func (s *Starters) Repeat(ctx context.Context) error {
-	calling, fail := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer fail(nil)
-	s.fail = fail
-	over := func() bool { return ctx.Err() != nil }
-	for n := 0; sleep(ctx, repeatPause) && calling.Err() == nil; n++ {
+// Repeat makes the plan's starts once more, one after another, until repeating, a child
+// of ctx, ends and the call in flight is over. It fails if ctx ends, which ends that
+// call. How long they take shows how slow Temporal is.
+func (s *Starters) Repeat(ctx, repeating context.Context) error {
+	ctx, s.fail = context.WithCancelCause(ctx)
+	defer s.fail(nil)
+	over := func() bool { return repeating.Err() != nil }
+	for n := 0; sleep(repeating, repeatPause) && ctx.Err() == nil; n++ {
 		operation := s.plan.Operations[n%len(s.plan.Operations)]
-		s.call(calling, n, s.startOf(operation, operation.Starts+n/len(s.plan.Operations)), over)
+		s.call(ctx, n, s.startOf(operation, operation.Starts+n/len(s.plan.Operations)), over)
 	}
-	return context.Cause(calling)
+	return context.Cause(ctx)
 }
 
 // callsOf makes all planned calls about one operation; i spreads them over the APIs.
@@ -209,6 +209,9 @@ func (s *Starters) call(ctx context.Context, first int, c call, obsolete func() 
 		}
 		code, err := s.clients[api].Call(ctx, c.method, c.path, c.body, nil)
 		made.Ended = time.Now()
+		if ctx.Err() != nil {
+			err = ctx.Err() // without its cause, the campaign's failure
+		}
 		setAnswer(&made, code, err)
 		s.write(journal.Entry{Call: &made})
 		if made.Settled() {

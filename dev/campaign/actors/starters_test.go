@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -263,4 +264,43 @@ func TestNoCallsFollowAStartThatWasNotAccepted(t *testing.T) {
 		calls += op.Starts
 	}
 	require.Len(t, read(t, o), calls)
+}
+
+func TestCallsEndAtOnceWhenTheCampaignFails(t *testing.T) {
+	t.Parallel()
+	called := make(chan struct{}, 1000)
+	hanging := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		called <- struct{}{}
+		_, _ = io.Copy(io.Discard, r.Body)
+		<-r.Context().Done()
+	}))
+	t.Cleanup(hanging.Close)
+	failure := errors.New("the campaign's failure")
+	for name, run := range map[string]func(context.Context, *actors.Starters) error{
+		"planned calls":   func(ctx context.Context, s *actors.Starters) error { return s.Run(ctx) },
+		"repeated starts": func(ctx context.Context, s *actors.Starters) error { return s.Repeat(ctx, ctx) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o, _ := starters(t)
+			o.APIs = []actors.API{{Name: "api-0", URL: hanging.URL}}
+			written, err := journal.Open(o.Journal)
+			require.NoError(t, err)
+			ctx, fail := context.WithCancelCause(t.Context())
+			ended := make(chan error, 1)
+			go func() { ended <- run(ctx, actors.NewStarters(o, written)) }()
+			<-called
+			fail(failure)
+			select {
+			case err := <-ended:
+				require.ErrorIs(t, err, failure)
+			case <-time.After(5 * time.Second):
+				t.Fatal("the calls go on")
+			}
+			require.NoError(t, written.Close())
+			for _, e := range read(t, o) {
+				require.Equal(t, context.Canceled.Error(), e.Call.Error, "not the campaign's failure")
+			}
+		})
+	}
 }

@@ -5,6 +5,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -132,14 +133,14 @@ func (r *runner) awaitEnd(ctx context.Context) error {
 	repeater := actors.NewStarters(r.actorOptions(), r.journal)
 	defer repeater.Close()
 	ended := make(chan error, 1)
-	go func() { ended <- repeater.Repeat(repeating) }()
+	go func() { ended <- repeater.Repeat(ctx, repeating) }()
 	err := r.awaitStarters(ctx)
 	if err == nil {
 		r.Log("all planned calls are answered and all faults over: waiting for open operations")
 		err = r.readStates(ctx)
 	}
 	stop()
-	return errors.Join(err, <-ended)
+	return cmp.Or(<-ended, err)
 }
 
 // awaitStarters waits until every planned call of the API is answered.
