@@ -34,7 +34,7 @@ func TestRepeatedStartsAreThoseOfThePlan(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, 0)
 	o, p := starters(t, a)
-	require.NoError(t, runStarters(t.Context(), t, o))
+	require.NoError(t, runStarters(t.Context(), o))
 	before := len(read(t, o))
 	stop := repeatStarts(t, o)
 	require.Eventually(t, func() bool { return len(read(t, o)) >= before+4 }, 30*time.Second, 20*time.Millisecond)

@@ -103,10 +103,11 @@ func starters(t *testing.T, apis ...*api) (actors.Options, plan.Plan) {
 }
 
 // runStarters makes the plan's calls.
-func runStarters(ctx context.Context, t *testing.T, o actors.Options) error {
-	t.Helper()
+func runStarters(ctx context.Context, o actors.Options) error {
 	written, err := journal.Open(o.Journal)
-	require.NoError(t, err)
+	if err != nil {
+		return err
+	}
 	s := actors.NewStarters(o, written)
 	defer s.Close()
 	return errors.Join(s.Run(ctx), written.Close())
@@ -152,7 +153,7 @@ func TestStartersMakeThePlannedCalls(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, 0)
 	o, p := starters(t, a)
-	require.NoError(t, runStarters(t.Context(), t, o))
+	require.NoError(t, runStarters(t.Context(), o))
 	require.Equal(t, planned(p), settled(t, o))
 	require.Len(t, a.started, len(p.Operations))
 	created := map[string]int{}
@@ -188,7 +189,7 @@ func TestStartersRepeatCallsAtTheOtherAPIUntilTheyAreAnswered(t *testing.T) {
 	t.Parallel()
 	one, other := newAPI(t, 2), newAPI(t, 2)
 	o, p := starters(t, one, other)
-	require.NoError(t, runStarters(t.Context(), t, o))
+	require.NoError(t, runStarters(t.Context(), o))
 	require.Equal(t, planned(p), settled(t, o))
 	var refused, unanswered int
 	apis := map[string][]string{}
@@ -225,7 +226,7 @@ func TestPushesAreMadeInOrderWhenTheyAreDue(t *testing.T) {
 	o.Began = time.Now().Add(-due)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- runStarters(ctx, t, o) }()
+	go func() { ended <- runStarters(ctx, o) }()
 	var made []journal.Call
 	require.Eventually(t, func() bool {
 		made = nil
@@ -258,7 +259,7 @@ func TestNoCallsFollowAStartThatWasNotAccepted(t *testing.T) {
 	t.Cleanup(refusing.Close)
 	o, p := starters(t)
 	o.APIs = []actors.API{{Name: "api-0", URL: refusing.URL}}
-	require.NoError(t, runStarters(t.Context(), t, o))
+	require.NoError(t, runStarters(t.Context(), o))
 	calls := 0
 	for _, op := range p.Operations {
 		calls += op.Starts
