@@ -213,10 +213,10 @@ type fault struct {
 
 // spanOf is the span in which the fault explains an anomaly by e.
 func (f *fault) spanOf(e explanation) span {
-	switch e.after {
-	case atOnce:
+	if e.after == atOnce {
 		return span{f.Began, f.Began}
-	case atEnd:
+	}
+	if e.after == atEnd {
 		return span{f.Ended, f.Ended.Add(settleTime)}
 	}
 	return span{f.Began, f.Ended.Add(e.after)}
