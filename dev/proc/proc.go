@@ -72,6 +72,14 @@ func (p *Process) ending() error {
 // Output is what the program has written so far, both streams together.
 func (p *Process) Output() string { return p.output.String() }
 
+// OutputEnd is the last 2 KB of the output, which an error may hold: many copies are
+// made of one that cancels a context.
+func (p *Process) OutputEnd() string {
+	const kept = 2 << 10
+	text := p.Output()
+	return text[max(len(text)-kept, 0):]
+}
+
 // Await waits until the program's output matches pattern and returns the first
 // group, or the whole match where there is none.
 func (p *Process) Await(ctx context.Context, pattern string) (string, error) {
@@ -88,9 +96,9 @@ func (p *Process) Await(ctx context.Context, pattern string) (string, error) {
 		select {
 		case <-grown:
 		case <-p.done:
-			return "", fmt.Errorf("%s ended before it wrote %q: %w; it wrote:\n%s", p.command.Path, pattern, p.ending(), p.Output())
+			return "", fmt.Errorf("%s ended before it wrote %q: %w; its output ends with:\n%s", p.command.Path, pattern, p.ending(), p.OutputEnd())
 		case <-ctx.Done():
-			return "", fmt.Errorf("wait for %s to write %q: %w; it wrote:\n%s", p.command.Path, pattern, ctx.Err(), p.Output())
+			return "", fmt.Errorf("wait for %s to write %q: %w; its output ends with:\n%s", p.command.Path, pattern, ctx.Err(), p.OutputEnd())
 		}
 	}
 }

@@ -59,9 +59,10 @@ func TestAChildThatIsStoppedGoesOnWhenItIsToldTo(t *testing.T) {
 
 func TestAwaitGivesUpWhenTheChildEnds(t *testing.T) {
 	t.Parallel()
-	_, err := shell(t, "echo sorry; exit 3").Await(t.Context(), "ready")
+	_, err := shell(t, "head -c 100000 /dev/zero | tr '\\0' x; echo sorry; exit 3").Await(t.Context(), "ready")
 	require.ErrorContains(t, err, "exit status 3")
 	require.ErrorContains(t, err, "sorry")
+	require.Less(t, len(err.Error()), 3000, "the end of its output only")
 }
 
 func TestAwaitGivesUpWithItsContext(t *testing.T) {

@@ -13,7 +13,6 @@ import (
 	"log"
 	"net"
 	"net/http"
-	"sync"
 	"time"
 
 	"ringback/dev/campaign/journal"
@@ -25,10 +24,10 @@ type Options struct {
 	Plan plan.Options `json:"plan"`
 	// Began is when the campaign began: the plan's times count from it.
 	Began time.Time `json:"began"`
-	// Journal is this actor's own file, the same one after a restart.
+	// Journal is the file of cores or receivers, the same one after a restart.
 	Journal string `json:"journal"`
 	// Listen are the addresses to listen on, host:port: three for Cores (wsGate,
-	// Paysera, the gateway), one for Receivers, none for Starters.
+	// Paysera, the gateway), one for Receivers.
 	Listen []string `json:"listen,omitempty"`
 	// URLs are those that Ringback uses.
 	URLs URLs `json:"urls,omitzero"`
@@ -61,29 +60,17 @@ type actor struct {
 	fail context.CancelCauseFunc
 }
 
-// run runs an actor that listens on so many addresses, until ctx ends, do returns,
-// or its journal can't be written.
-func run(ctx context.Context, o Options, addresses int, do func(context.Context, *actor) error) error {
-	if len(o.Listen) != addresses {
-		return fmt.Errorf("run an actor: it needs %d addresses to listen on and has %d", addresses, len(o.Listen))
-	}
+// run runs an actor until ctx ends, do returns, or its journal can't be written.
+func run(ctx context.Context, o Options, do func(context.Context, *actor) error) error {
 	written, err := journal.Open(o.Journal)
 	if err != nil {
 		return err
 	}
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	a := &actor{Options: o, plan: plan.Make(o.Plan), journal: written}
+	a := &actor{Options: o, plan: plan.Make(o.Plan), journal: written, fail: fail}
 	a.operations = a.plan.ByID()
-	var once sync.Once
-	var failure error
-	a.fail = func(err error) {
-		once.Do(func() { failure = err })
-		fail(err)
-	}
-	err = do(ctx, a)
-	once.Do(func() {}) // a later failure must not write to failure
-	return errors.Join(err, failure, written.Close())
+	return errors.Join(do(ctx, a), written.Close())
 }
 
 func (a *actor) write(e journal.Entry) {

@@ -2,10 +2,10 @@ package actors
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"net/http"
 	"strconv"
-	"sync/atomic"
 	"time"
 
 	"ringback/dev/campaign/journal"
@@ -19,8 +19,8 @@ import (
 // their documents do. ready is called once they listen. The end of ctx ends them
 // and is no error.
 func Cores(ctx context.Context, o Options, ready func()) error {
-	return run(ctx, o, 3, func(ctx context.Context, a *actor) error {
-		c := &cores{actor: a, ctx: ctx, process: time.Now().UnixNano()}
+	return run(ctx, o, func(ctx context.Context, a *actor) error {
+		c := &cores{actor: a, ctx: ctx}
 		stop, err := c.start() //nolint:contextcheck // stop ends them
 		if err != nil {
 			return err
@@ -35,9 +35,6 @@ type cores struct {
 	*actor
 	// ctx ends delayed answers.
 	ctx context.Context //nolint:containedctx // the simulators' callbacks get none
-	// process tells the polls of this process from those before a restart.
-	process int64
-	polls   atomic.Int64
 }
 
 func (c *cores) start() (stop func() error, err error) {
@@ -106,6 +103,6 @@ func (c *cores) newPoll(endpoint, id string, at time.Time) journal.Poll {
 	return journal.Poll{
 		Span: journal.Span{Began: at},
 		Key:  operation.Key{Endpoint: endpoint, OperationID: id},
-		Name: strconv.FormatInt(c.process, 10) + "-" + strconv.FormatInt(c.polls.Add(1), 10),
+		Name: rand.Text(),
 	}
 }

@@ -156,14 +156,6 @@ func TestAGatewayAnswersWithTheOperationsPage(t *testing.T) {
 	}
 }
 
-func TestAnActorWithoutItsAddressesFails(t *testing.T) {
-	t.Parallel()
-	o, _ := campaign(t)
-	require.ErrorContains(t, actors.Cores(t.Context(), o, nil), "needs 3 addresses")
-	require.ErrorContains(t, actors.Receivers(t.Context(), o, nil), "needs 1 addresses")
-	require.ErrorContains(t, actors.Starters(t.Context(), o), "no API is given")
-}
-
 func TestAnActorFailsWithoutItsJournal(t *testing.T) {
 	t.Parallel()
 	o, _ := campaign(t)

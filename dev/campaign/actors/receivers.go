@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -14,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	apiclient "ringback/api/client"
 	"ringback/dev/campaign/journal"
 	"ringback/dev/campaign/plan"
 )
@@ -23,12 +25,12 @@ import (
 // restart. ready is called once they listen. The end of ctx ends them and is no
 // error.
 func Receivers(ctx context.Context, o Options, ready func()) error {
-	return run(ctx, o, 1, func(ctx context.Context, a *actor) error {
+	return run(ctx, o, func(ctx context.Context, a *actor) error {
 		before, err := journal.ReadFile(o.Journal)
 		if err != nil {
 			return err
 		}
-		s := receivers{actor: a, process: time.Now().UnixNano(), byCallback: map[string]int{}}
+		s := receivers{actor: a, byCallback: map[string]int{}, faults: map[plan.FaultKind]chan struct{}{}}
 		for _, e := range before {
 			if e.Request != nil {
 				s.byCallback[e.Request.CallbackID]++
@@ -53,71 +55,65 @@ func SetFault(ctx context.Context, address string, kind plan.FaultKind, on bool)
 	if on {
 		method = http.MethodPut
 	}
-	request, err := http.NewRequestWithContext(ctx, method, "http://"+address+faultsPath+url.PathEscape(string(kind)), http.NoBody)
-	if err != nil {
+	client := apiclient.Client{Base: "http://" + address}
+	if _, err := client.Call(ctx, method, faultsPath+url.PathEscape(string(kind)), nil, nil); err != nil {
 		return fmt.Errorf("set the receivers' fault %q: %w", kind, err)
-	}
-	request.Close = true
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return fmt.Errorf("set the receivers' fault %q: %w", kind, err)
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusNoContent {
-		return fmt.Errorf("set the receivers' fault %q: they answer %s", kind, response.Status)
 	}
 	return nil
 }
 
 type receivers struct {
 	*actor
-	// process tells the requests of this process from those before a restart.
-	process int64
-
 	mu sync.Mutex
 	// byCallback counts requests by callback id.
 	byCallback map[string]int
-	requests   int
-	skewed     bool
-	// released is closed when answers are no longer held; nil if none are.
-	released chan struct{}
+	// faults are those that last; each channel is closed at the fault's end.
+	faults map[plan.FaultKind]chan struct{}
 }
 
 func (s *receivers) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("PUT "+faultsPath+"{kind}", s.setFault(true))
-	mux.HandleFunc("DELETE "+faultsPath+"{kind}", s.setFault(false))
+	mux.HandleFunc("PUT "+faultsPath+"{kind}", s.setFault)
+	mux.HandleFunc("DELETE "+faultsPath+"{kind}", s.setFault)
 	mux.HandleFunc("POST /{dialect}/{endpoint}", s.receive)
 	mux.HandleFunc("POST /{dialect}/{endpoint}/{operation}", s.receive)
 	return mux
 }
 
-func (s *receivers) setFault(on bool) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		switch plan.FaultKind(r.PathValue("kind")) {
-		case plan.SkewedClock:
-			s.skewed = on
-		case plan.SlotsFull:
-			s.holdAnswers(on)
-		default:
-			w.WriteHeader(http.StatusNotFound)
-			return
-		}
-		w.WriteHeader(http.StatusNoContent)
+func (s *receivers) setFault(w http.ResponseWriter, r *http.Request) {
+	kind := plan.FaultKind(r.PathValue("kind"))
+	if kind != plan.SkewedClock && kind != plan.SlotsFull {
+		w.WriteHeader(http.StatusNotFound)
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if over, lasts := s.faults[kind]; lasts {
+		close(over)
+		delete(s.faults, kind)
+	}
+	if r.Method == http.MethodPut {
+		s.faults[kind] = make(chan struct{})
 	}
 }
 
-// holdAnswers needs the lock.
-func (s *receivers) holdAnswers(on bool) {
-	if s.released != nil {
-		close(s.released)
-		s.released = nil
+// faultOver is closed at the end of a fault; nil if it does not last.
+func (s *receivers) faultOver(kind plan.FaultKind) <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.faults[kind]
+}
+
+// delay waits while answers are held, and then for d; false if the caller hung up.
+func (s *receivers) delay(ctx context.Context, d time.Duration) bool {
+	if over := s.faultOver(plan.SlotsFull); over != nil {
+		select {
+		case <-over:
+		case <-ctx.Done():
+			return false
+		}
 	}
-	if on {
-		s.released = make(chan struct{})
-	}
+	return sleep(ctx, d)
 }
 
 // receive handles one callback. A request whose body is not complete is ignored.
@@ -129,7 +125,7 @@ func (s *receivers) receive(w http.ResponseWriter, r *http.Request) {
 	}
 	request := s.parse(r, body)
 	request.Began = began
-	s.number(&request)
+	request.Name, request.Number = rand.Text(), s.next(request.CallbackID)
 	s.record(request)
 	operation := s.operations[request.OperationID]
 	if !s.delay(r.Context(), operation.Receiver.Delay) {
@@ -137,7 +133,7 @@ func (s *receivers) receive(w http.ResponseWriter, r *http.Request) {
 		s.record(request)
 		panic(http.ErrAbortHandler)
 	}
-	answer := s.answer(operation, request, r.Header)
+	answer := s.answer(operation, request)
 	request.Accepted, request.HTTPStatus, request.Ended = answer.accepts, answer.httpStatus, time.Now()
 	s.record(request)
 	request.Answered = answer.write(w)
@@ -184,28 +180,12 @@ func (s *receivers) checkURL(endpoint plan.Endpoint, operation, path string) err
 	return nil
 }
 
-func (s *receivers) number(request *journal.Request) {
+// next counts a request about a callback.
+func (s *receivers) next(callbackID string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.requests++
-	s.byCallback[request.CallbackID]++
-	request.Name = strconv.FormatInt(s.process, 10) + "-" + strconv.Itoa(s.requests)
-	request.Number = s.byCallback[request.CallbackID]
-}
-
-// delay waits while answers are held, and then for d; false if the caller hung up.
-func (s *receivers) delay(ctx context.Context, d time.Duration) bool {
-	s.mu.Lock()
-	released := s.released
-	s.mu.Unlock()
-	if released != nil {
-		select {
-		case <-released:
-		case <-ctx.Done():
-			return false
-		}
-	}
-	return sleep(ctx, d)
+	s.byCallback[callbackID]++
+	return s.byCallback[callbackID]
 }
 
 // answer is a receiver's to one request.
@@ -217,7 +197,7 @@ type answer struct {
 	body       string
 }
 
-func (s *receivers) answer(o plan.Operation, request journal.Request, header http.Header) answer {
+func (s *receivers) answer(o plan.Operation, request journal.Request) answer {
 	if request.Refused != "" {
 		return answer{httpStatus: http.StatusBadRequest}
 	}
@@ -231,28 +211,11 @@ func (s *receivers) answer(o plan.Operation, request journal.Request, header htt
 		return answer{accepts: true}
 	case b == plan.Gone && misbehaves:
 		return answer{httpStatus: http.StatusGone}
-	case b == plan.Skewed && misbehaves && s.tooOld(header):
+	case b == plan.Skewed && s.faultOver(plan.SkewedClock) != nil:
+		// By a clock that is ten minutes fast, no request is within the tolerance.
 		return answer{httpStatus: http.StatusBadRequest}
 	}
 	return answer{accepts: true, httpStatus: http.StatusOK, body: acknowledgement(request)}
-}
-
-// The error of the skewed clock, and how old a request may be by it (Standard
-// Webhooks, "Verifying webhook authenticity").
-const (
-	skew      = 10 * time.Minute
-	tolerance = 5 * time.Minute
-)
-
-func (s *receivers) tooOld(header http.Header) bool {
-	s.mu.Lock()
-	now := time.Now()
-	if s.skewed {
-		now = now.Add(skew)
-	}
-	s.mu.Unlock()
-	sent, err := sentAt(header)
-	return err != nil || now.Sub(sent) > tolerance
 }
 
 // acknowledgement is the body that Ukrcard's dialect requires; others require none.

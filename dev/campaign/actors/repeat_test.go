@@ -20,10 +20,12 @@ func repeatStarts(t *testing.T, o actors.Options) (stop func()) {
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- actors.RepeatStarts(ctx, o, written) }()
+	s := actors.NewStarters(o, written)
+	go func() { ended <- s.Repeat(t.Context(), ctx) }()
 	return func() {
 		cancel()
 		require.NoError(t, <-ended)
+		s.Close()
 		require.NoError(t, written.Close())
 	}
 }
@@ -32,7 +34,7 @@ func TestRepeatedStartsAreThoseOfThePlan(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, 0)
 	o, p := starters(t, a)
-	require.NoError(t, actors.Starters(t.Context(), o))
+	require.NoError(t, runStarters(t.Context(), o))
 	before := len(read(t, o))
 	stop := repeatStarts(t, o)
 	require.Eventually(t, func() bool { return len(read(t, o)) >= before+4 }, 30*time.Second, 20*time.Millisecond)

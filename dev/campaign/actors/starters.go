@@ -8,6 +8,7 @@ import (
 	"path"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	apiclient "ringback/api/client"
@@ -17,56 +18,21 @@ import (
 )
 
 // Starters are the payment cores as callers of Ringback's API: they start, push,
-// revoke and withdraw by the plan, and repeat each call at the other API until it
-// is answered. They return nil once every call of the plan is answered, and an
-// error if ctx ends before.
-func Starters(ctx context.Context, o Options) error {
-	return run(ctx, o, 0, func(ctx context.Context, a *actor) error {
-		if len(o.APIs) == 0 {
-			return errors.New("run the starters: no API is given")
-		}
-		return newStarters(a).run(ctx)
-	})
-}
-
-// repeatPause is between two repeated starts.
-const repeatPause = 250 * time.Millisecond
-
-// RepeatStarts makes the plan's starts once more, one after another, until ctx ends
-// and the call in flight is over. Each is answered with its operation, open or
-// closed, and how long that takes shows how slow Temporal is. It fails if the
-// journal can't be written.
-func RepeatStarts(ctx context.Context, o Options, written *journal.Writer) error {
-	calling, fail := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer fail(nil)
-	s := newStarters(&actor{Options: o, plan: plan.Make(o.Plan), journal: written, fail: fail})
-	defer s.closeConnections()
-	over := func() bool { return ctx.Err() != nil }
-	for n := 0; sleep(ctx, repeatPause) && calling.Err() == nil; n++ {
-		operation := s.plan.Operations[n%len(s.plan.Operations)]
-		s.startOnce(calling, n, operation, operation.Starts+n/len(s.plan.Operations), over)
-	}
-	return context.Cause(calling)
+// revoke and withdraw by the plan, and repeat each call at the other API until it is
+// answered.
+type Starters struct {
+	*actor
+	clients []*apiclient.Client
 }
 
 // callTimeout is how long a core waits for one answer.
 const callTimeout = 10 * time.Second
 
-type starters struct {
-	*actor
-	clients []*apiclient.Client
-}
-
-// call identifies one call of the plan.
-type call struct {
-	operation.Key
-	kind   string
-	number int
-}
-
-func newStarters(a *actor) *starters {
-	s := &starters{actor: a}
-	for _, api := range a.APIs {
+// NewStarters makes the callers, which write their calls to the journal. Close closes
+// their connections.
+func NewStarters(o Options, written *journal.Writer) *Starters {
+	s := &Starters{actor: &actor{Options: o, plan: plan.Make(o.Plan), journal: written}}
+	for _, api := range o.APIs {
 		s.clients = append(s.clients, &apiclient.Client{MaxAttempts: 1, Base: api.URL, Key: Key, HTTP: http.Client{
 			Timeout:   callTimeout,
 			Transport: &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute},
@@ -75,8 +41,17 @@ func newStarters(a *actor) *starters {
 	return s
 }
 
-func (s *starters) run(ctx context.Context) error {
-	defer s.closeConnections()
+// Close closes idle connections.
+func (s *Starters) Close() {
+	for _, c := range s.clients {
+		c.HTTP.CloseIdleConnections()
+	}
+}
+
+// Run makes every call of the plan. It fails if ctx ends before all are answered.
+func (s *Starters) Run(ctx context.Context) error {
+	ctx, s.fail = context.WithCancelCause(ctx)
+	defer s.fail(nil)
 	var running sync.WaitGroup
 	for i, operation := range s.plan.Operations {
 		if !s.wait(ctx, operation.StartAt) {
@@ -91,56 +66,74 @@ func (s *starters) run(ctx context.Context) error {
 	return nil
 }
 
-func (s *starters) closeConnections() {
-	for _, c := range s.clients {
-		c.HTTP.CloseIdleConnections()
+// repeatPause is between two repeated starts.
+const repeatPause = 250 * time.Millisecond
+
+// Repeat makes the plan's starts once more, one after another, until repeating, a child
+// of ctx, ends and the call in flight is over. It fails if ctx ends, which ends that
+// call. How long they take shows how slow Temporal is.
+func (s *Starters) Repeat(ctx, repeating context.Context) error {
+	ctx, s.fail = context.WithCancelCause(ctx)
+	defer s.fail(nil)
+	over := func() bool { return repeating.Err() != nil }
+	for n := 0; sleep(repeating, repeatPause) && ctx.Err() == nil; n++ {
+		operation := s.plan.Operations[n%len(s.plan.Operations)]
+		s.call(ctx, n, s.startOf(operation, operation.Starts+n/len(s.plan.Operations)), over)
 	}
+	return context.Cause(ctx)
 }
 
 // callsOf makes all planned calls about one operation; i spreads them over the APIs.
-func (s *starters) callsOf(ctx context.Context, i int, o plan.Operation) {
+func (s *Starters) callsOf(ctx context.Context, i int, o plan.Operation) {
 	if !s.start(ctx, i, o) {
 		return
 	}
 	var calls sync.WaitGroup
 	defer calls.Wait()
-	if o.Clashes {
-		calls.Go(func() { s.clash(ctx, i, o) })
+	callAt := func(after time.Duration, c call) {
+		calls.Go(func() {
+			if s.wait(ctx, o.StartAt+after) {
+				s.call(ctx, i, c, nil)
+			}
+		})
 	}
-	calls.Go(func() { s.push(ctx, i, o) })
+	operationPath := apiclient.Path(o.Key())
+	if o.Clashes {
+		callAt(0, call{kind: journal.Clash, Key: o.Key(), method: http.MethodPost, path: startPath, body: s.otherContent(o)})
+	}
 	if o.Revocation != nil {
-		calls.Go(func() { s.revoke(ctx, i, o) })
+		body := map[string]string{"initiated_by": o.Revocation.InitiatedBy, "reason": "planned"}
+		callAt(o.Revocation.After, call{kind: journal.Revoke, Key: o.Key(), method: http.MethodPost, path: operationPath + "/revocation", body: body})
 	}
 	if o.Withdrawal != nil {
-		calls.Go(func() { s.withdraw(ctx, i, o) })
+		callAt(*o.Withdrawal, call{kind: journal.Withdraw, Key: o.Key(), method: http.MethodDelete, path: operationPath})
 	}
+	calls.Go(func() { s.push(ctx, i, o) })
 }
 
 // start makes the operation's starts at once and reports whether one was accepted.
-func (s *starters) start(ctx context.Context, i int, o plan.Operation) bool {
-	statuses := make([]int, o.Starts)
+func (s *Starters) start(ctx context.Context, i int, o plan.Operation) bool {
+	var accepted atomic.Bool
 	var starting sync.WaitGroup
 	for n := range o.Starts {
-		starting.Go(func() { statuses[n] = s.startOnce(ctx, i+n, o, n, nil) })
+		starting.Go(func() {
+			if status := s.call(ctx, i+n, s.startOf(o, n), nil); status == http.StatusCreated || status == http.StatusOK {
+				accepted.Store(true)
+			}
+		})
 	}
 	starting.Wait()
-	for _, status := range statuses {
-		if status == http.StatusCreated || status == http.StatusOK {
-			return true
-		}
-	}
-	return false
+	return accepted.Load()
 }
 
-// startOnce makes the start with the given number.
-func (s *starters) startOnce(ctx context.Context, first int, o plan.Operation, number int, obsolete func() bool) (status int) {
-	return s.call(ctx, first, call{o.Key(), journal.Start, number}, "", obsolete, func(ctx context.Context, c *apiclient.Client) (int, error) {
-		return c.Call(ctx, http.MethodPost, "/v1/operations", s.request(o), nil)
-	})
+const startPath = "/v1/operations"
+
+func (s *Starters) startOf(o plan.Operation, number int) call {
+	return call{kind: journal.Start, Key: o.Key(), number: number, method: http.MethodPost, path: startPath, body: s.request(o)}
 }
 
 // request is the start request, the same one each time.
-func (s *starters) request(o plan.Operation) operation.StartRequest {
+func (s *Starters) request(o plan.Operation) operation.StartRequest {
 	endpoint, _ := plan.EndpointByName(o.Endpoint)
 	request := operation.StartRequest{
 		Endpoint: o.Endpoint, OperationID: o.ID, Method: o.Method, KnownStatus: o.KnownStatus,
@@ -156,8 +149,8 @@ func (s *starters) request(o plan.Operation) operation.StartRequest {
 	return request
 }
 
-// clash starts the operation with another method or known status.
-func (s *starters) clash(ctx context.Context, i int, o plan.Operation) {
+// otherContent is a start with another method or known status.
+func (s *Starters) otherContent(o plan.Operation) operation.StartRequest {
 	other := s.request(o)
 	switch other.Method {
 	case "":
@@ -167,14 +160,12 @@ func (s *starters) clash(ctx context.Context, i int, o plan.Operation) {
 	default:
 		other.Method = "payment"
 	}
-	s.call(ctx, i, call{o.Key(), journal.Clash, 0}, "", nil, func(ctx context.Context, c *apiclient.Client) (int, error) {
-		return c.Call(ctx, http.MethodPost, "/v1/operations", other, nil)
-	})
+	return other
 }
 
 // push makes the pushes one after another. A status is obsolete once the next push
 // is due; a request to poll never is.
-func (s *starters) push(ctx context.Context, i int, o plan.Operation) {
+func (s *Starters) push(ctx context.Context, i int, o plan.Operation) {
 	for n, p := range o.Pushes {
 		if !s.wait(ctx, o.StartAt+p.After) {
 			return
@@ -182,29 +173,21 @@ func (s *starters) push(ctx context.Context, i int, o plan.Operation) {
 		obsolete := func() bool {
 			return p.Status != "" && n+1 < len(o.Pushes) && s.sinceBegin() >= o.StartAt+o.Pushes[n+1].After
 		}
-		s.call(ctx, i, call{o.Key(), journal.Push, n}, p.Status, obsolete, func(ctx context.Context, c *apiclient.Client) (int, error) {
-			return c.Call(ctx, http.MethodPost, apiclient.Path(o.Key())+"/status", map[string]string{"status": p.Status}, nil)
-		})
+		s.call(ctx, i, call{
+			kind: journal.Push, Key: o.Key(), number: n, status: p.Status,
+			method: http.MethodPost, path: apiclient.Path(o.Key()) + "/status", body: map[string]string{"status": p.Status},
+		}, obsolete)
 	}
 }
 
-func (s *starters) revoke(ctx context.Context, i int, o plan.Operation) {
-	if !s.wait(ctx, o.StartAt+o.Revocation.After) {
-		return
-	}
-	s.call(ctx, i, call{o.Key(), journal.Revoke, 0}, "", nil, func(ctx context.Context, c *apiclient.Client) (int, error) {
-		body := map[string]string{"initiated_by": o.Revocation.InitiatedBy, "reason": "planned"}
-		return c.Call(ctx, http.MethodPost, apiclient.Path(o.Key())+"/revocation", body, nil)
-	})
-}
-
-func (s *starters) withdraw(ctx context.Context, i int, o plan.Operation) {
-	if !s.wait(ctx, o.StartAt+*o.Withdrawal) {
-		return
-	}
-	s.call(ctx, i, call{o.Key(), journal.Withdraw, 0}, "", nil, func(ctx context.Context, c *apiclient.Client) (int, error) {
-		return c.Call(ctx, http.MethodDelete, apiclient.Path(o.Key()), nil, nil)
-	})
+// call is one call of the API. kind, number and status are the journal's.
+type call struct {
+	operation.Key
+	kind         string
+	number       int
+	status       string
+	method, path string
+	body         any
 }
 
 // The waits between two tries of one call without Retry-After.
@@ -216,16 +199,19 @@ const (
 // call makes one call, beginning at the API with the given number and going round,
 // until it is settled, and returns its HTTP status: 0 if ctx ended before or the
 // call became obsolete.
-func (s *starters) call(ctx context.Context, first int, c call, status string, obsolete func() bool, do func(context.Context, *apiclient.Client) (int, error)) int {
+func (s *Starters) call(ctx context.Context, first int, c call, obsolete func() bool) int {
 	wait := shortestWait
 	for try := 0; ctx.Err() == nil && (obsolete == nil || !obsolete()); try++ {
 		api := (first + try) % len(s.clients)
 		made := journal.Call{
 			Span: journal.Span{Began: time.Now()}, Key: c.Key,
-			Kind: c.kind, Number: c.number, Status: status, API: s.APIs[api].Name,
+			Kind: c.kind, Number: c.number, Status: c.status, API: s.APIs[api].Name,
 		}
-		code, err := do(ctx, s.clients[api])
+		code, err := s.clients[api].Call(ctx, c.method, c.path, c.body, nil)
 		made.Ended = time.Now()
+		if ctx.Err() != nil {
+			err = ctx.Err() // without its cause, the campaign's failure
+		}
 		setAnswer(&made, code, err)
 		s.write(journal.Entry{Call: &made})
 		if made.Settled() {

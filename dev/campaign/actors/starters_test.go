@@ -3,6 +3,8 @@ package actors_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -100,6 +102,17 @@ func starters(t *testing.T, apis ...*api) (actors.Options, plan.Plan) {
 	return o, plan.Make(o.Plan)
 }
 
+// runStarters makes the plan's calls.
+func runStarters(ctx context.Context, o actors.Options) error {
+	written, err := journal.Open(o.Journal)
+	if err != nil {
+		return err
+	}
+	s := actors.NewStarters(o, written)
+	defer s.Close()
+	return errors.Join(s.Run(ctx), written.Close())
+}
+
 // settled counts the settled calls.
 func settled(t *testing.T, o actors.Options) map[string]int {
 	t.Helper()
@@ -140,7 +153,7 @@ func TestStartersMakeThePlannedCalls(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, 0)
 	o, p := starters(t, a)
-	require.NoError(t, actors.Starters(t.Context(), o))
+	require.NoError(t, runStarters(t.Context(), o))
 	require.Equal(t, planned(p), settled(t, o))
 	require.Len(t, a.started, len(p.Operations))
 	created := map[string]int{}
@@ -176,7 +189,7 @@ func TestStartersRepeatCallsAtTheOtherAPIUntilTheyAreAnswered(t *testing.T) {
 	t.Parallel()
 	one, other := newAPI(t, 2), newAPI(t, 2)
 	o, p := starters(t, one, other)
-	require.NoError(t, actors.Starters(t.Context(), o))
+	require.NoError(t, runStarters(t.Context(), o))
 	require.Equal(t, planned(p), settled(t, o))
 	var refused, unanswered int
 	apis := map[string][]string{}
@@ -213,7 +226,7 @@ func TestPushesAreMadeInOrderWhenTheyAreDue(t *testing.T) {
 	o.Began = time.Now().Add(-due)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- actors.Starters(ctx, o) }()
+	go func() { ended <- runStarters(ctx, o) }()
 	var made []journal.Call
 	require.Eventually(t, func() bool {
 		made = nil
@@ -246,10 +259,49 @@ func TestNoCallsFollowAStartThatWasNotAccepted(t *testing.T) {
 	t.Cleanup(refusing.Close)
 	o, p := starters(t)
 	o.APIs = []actors.API{{Name: "api-0", URL: refusing.URL}}
-	require.NoError(t, actors.Starters(t.Context(), o))
+	require.NoError(t, runStarters(t.Context(), o))
 	calls := 0
 	for _, op := range p.Operations {
 		calls += op.Starts
 	}
 	require.Len(t, read(t, o), calls)
+}
+
+func TestCallsEndAtOnceWhenTheCampaignFails(t *testing.T) {
+	t.Parallel()
+	called := make(chan struct{}, 1000)
+	hanging := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		called <- struct{}{}
+		_, _ = io.Copy(io.Discard, r.Body)
+		<-r.Context().Done()
+	}))
+	t.Cleanup(hanging.Close)
+	failure := errors.New("the campaign's failure")
+	for name, run := range map[string]func(context.Context, *actors.Starters) error{
+		"planned calls":   func(ctx context.Context, s *actors.Starters) error { return s.Run(ctx) },
+		"repeated starts": func(ctx context.Context, s *actors.Starters) error { return s.Repeat(ctx, ctx) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o, _ := starters(t)
+			o.APIs = []actors.API{{Name: "api-0", URL: hanging.URL}}
+			written, err := journal.Open(o.Journal)
+			require.NoError(t, err)
+			ctx, fail := context.WithCancelCause(t.Context())
+			ended := make(chan error, 1)
+			go func() { ended <- run(ctx, actors.NewStarters(o, written)) }()
+			<-called
+			fail(failure)
+			select {
+			case err := <-ended:
+				require.ErrorIs(t, err, failure)
+			case <-time.After(5 * time.Second):
+				t.Fatal("the calls go on")
+			}
+			require.NoError(t, written.Close())
+			for _, e := range read(t, o) {
+				require.Equal(t, context.Canceled.Error(), e.Call.Error, "not the campaign's failure")
+			}
+		})
+	}
 }

@@ -86,14 +86,14 @@ func (c *check) checkUnrecorded(o *evidence) {
 		if r.attempt != nil {
 			continue
 		}
-		f := c.explain(unrecorded, span{r.Began, r.end().Add(settleTime)}, "")
+		f := c.explain(unrecorded, span{r.Began, r.end().Add(settleTime)})
 		l := loss{f, r.CallbackID}
 		losses[l]++
 		if f != nil && (f.place == programs && losses[l] > f.lostTasks() || f.place == load && o.repeatedBeforeTimeout(r)) {
 			f = nil
 		}
 		r.excused = f
-		c.verdict.Unrecorded++
+		c.unrecordedRequests++
 		recorded := 0
 		if d := o.deliveryOf(r.CallbackID); d != nil {
 			recorded = len(d.attempts)
@@ -140,9 +140,9 @@ func (c *check) checkArrival(o *evidence, d *delivery, a *attempt) {
 	if delay <= allowedDelay && !r.Began.After(a.end().Add(arrivalTolerance)) {
 		return
 	}
-	r.excused = c.explain(delayed, span{a.began(), r.Began}, "")
+	r.excused = c.explain(delayed, span{a.began(), r.Began})
 	if r.excused == nil && a.interrupted(o.timeout()) && delay <= recordTimeout+allowedDelay {
-		r.excused = c.explain(recordDelayed, span{a.began(), r.Began}, "")
+		r.excused = c.explain(recordDelayed, span{a.began(), r.Began})
 	}
 	c.unlessExplained(o, r.excused, delayed, 5, "attempt %d about %q began at %s and reached the receiver %s later",
 		a.Number, d.Status, timeOfDay(a.began()), delay.Round(millisecond))
@@ -156,11 +156,11 @@ func (c *check) explainLostAnswer(o *evidence, a *attempt) *fault {
 		if !a.request.Accepted {
 			recorded = recorded.Add(verdictDelay)
 		}
-		if f := c.explain(interrupted, span{a.began(), recorded}, ""); f != nil {
+		if f := c.explain(interrupted, span{a.began(), recorded}); f != nil {
 			return f
 		}
 	}
-	return c.explain(answerLost, span{a.began(), settled}, "")
+	return c.explain(answerLost, span{a.began(), settled})
 }
 
 // checkNotReached checks an attempt whose request no receiver saw.
@@ -169,14 +169,14 @@ func (c *check) checkNotReached(o *evidence, d *delivery, a *attempt) {
 		c.lost(o, 6, "attempt %d about %q is recorded as acknowledged, and no receiver saw it", a.Number, d.Status)
 		return
 	}
-	c.verdict.NotReached++
+	c.notReachedAttempts++
 	var f *fault
 	if a.interrupted(o.timeout()) {
 		// It is sent right after it is recorded, or never.
-		f = c.explain(attemptNotSent, span{a.began().Add(-taskTimeout), a.began().Add(settleTime)}, "")
+		f = c.explain(attemptNotSent, span{a.began().Add(-taskTimeout), a.began().Add(settleTime)})
 	}
 	if f == nil {
-		f = c.explain(notReached, span{a.began(), a.end()}, "")
+		f = c.explain(notReached, span{a.began(), a.end()})
 	}
 	c.unlessExplained(o, f, notReached, 5, "attempt %d about %q at %s reached no receiver", a.Number, d.Status, timeOfDay(a.began()))
 }
@@ -290,10 +290,9 @@ func (c *check) checkDuplicates(o *evidence) {
 
 func (c *check) checkDuplicate(o *evidence, before, again *request) {
 	if !before.Answered || before.attempt != nil && before.attempt.timedOutDuringAnswer(o.timeout()) {
-		c.verdict.ReceiverDuplicates++
+		c.receiverDuplicates++
 		return
 	}
-	c.verdict.Duplicates++
 	f := again.excused
 	switch {
 	case f != nil:

@@ -73,7 +73,7 @@ func (c *check) checkAnswers(o *evidence) {
 		case 0:
 			c.checkUnanswered(o, call)
 		case http.StatusServiceUnavailable, http.StatusTooManyRequests:
-			c.verdict.Deferred++
+			c.deferred++
 			if call.RetryAfter == "" {
 				c.unexplained(o, 0, "a %s was answered with %d without Retry-After", call.Kind, call.HTTPStatus)
 			}
@@ -87,9 +87,12 @@ func (c *check) checkUnanswered(o *evidence, call journal.Call) {
 	if strings.Contains(call.Error, notSent) {
 		return
 	}
-	f := c.explain(unanswered, span{call.Began, latest(call.Began, call.Ended)}, call.API)
+	during := span{call.Began, latest(call.Began, call.Ended)}
+	f := c.latestFault(unanswered, func(f *fault, in span) bool {
+		return (f.On == call.API || strings.HasSuffix(f.On, ">"+call.API)) && in.overlaps(during)
+	})
 	if f == nil && call.Ended.Sub(call.Began) >= callTimeout {
-		f = c.explain(timedOut, span{call.Began, call.Ended}, "")
+		f = c.explain(timedOut, during)
 	}
 	c.unlessExplained(o, f, unanswered, 0, "a %s at %s got no answer: %s", call.Kind, call.API, call.Error)
 }

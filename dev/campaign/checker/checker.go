@@ -11,9 +11,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
-	"time"
 
 	"ringback/dev/campaign/journal"
 	"ringback/dev/campaign/plan"
@@ -22,15 +20,13 @@ import (
 
 // Check compares the journals with the plan and the promises.
 func Check(p plan.Plan, entries []journal.Entry) Verdict {
-	c := &check{plan: p, operations: map[operation.Key]*evidence{}, verdict: Verdict{Options: p.Options}}
+	c := &check{plan: p, operations: map[operation.Key]*evidence{}}
 	c.collect(entries)
 	c.checkFaults()
 	for _, key := range slices.SortedFunc(maps.Keys(c.operations), byWorkflowID) {
 		c.checkOperation(c.operations[key])
 	}
-	slices.SortStableFunc(c.verdict.Findings, func(a, b Finding) int { return cmp.Compare(b.weight(), a.weight()) })
-	c.summarise()
-	return c.verdict
+	return c.result()
 }
 
 func byWorkflowID(a, b operation.Key) int { return cmp.Compare(a.WorkflowID(), b.WorkflowID()) }
@@ -40,9 +36,14 @@ type check struct {
 	plan       plan.Plan
 	operations map[operation.Key]*evidence
 	faults     []*fault
-	verdict    Verdict
-	// lateness has one value for each thing that was due while no fault lasted.
-	lateness []time.Duration
+	findings   []Finding
+	// deferred calls were answered with 429 or 503.
+	deferred int
+	// receiverDuplicates came after the receiver had dropped its answer.
+	receiverDuplicates int
+	// unrecordedRequests are beyond the recorded attempts, notReachedAttempts were seen
+	// by no receiver.
+	unrecordedRequests, notReachedAttempts int
 }
 
 func (c *check) collect(entries []journal.Entry) {
@@ -138,28 +139,15 @@ func (c *check) unlessExplained(o *evidence, f *fault, of anomaly, promise int, 
 	f.explained[of]++
 }
 
-// verbs are those of a format.
-var verbs = regexp.MustCompile(`%[a-z]`)
-
 func (c *check) find(o *evidence, lost bool, promise int, format string, args ...any) {
-	c.verdict.Findings = append(c.verdict.Findings, Finding{
-		Lost: lost, Promise: promise, Key: o.key, Text: fmt.Sprintf(format, args...),
-		Rule: verbs.ReplaceAllString(format, "…"), Timeline: c.timeline(o),
-	})
+	c.findings = append(c.findings, Finding{Lost: lost, Promise: promise, Key: o.key, Text: fmt.Sprintf(format, args...), Timeline: c.timeline(o)})
 }
 
 // checkFaults checks that each kind of planned fault was injected.
 func (c *check) checkFaults() {
-	injected := map[plan.FaultKind]bool{}
-	for _, f := range c.faults {
-		injected[plan.FaultKind(f.Kind)] = true
-	}
 	for _, planned := range c.plan.Faults {
-		if !injected[planned.Kind] {
-			injected[planned.Kind] = true
-			c.verdict.Findings = append(c.verdict.Findings, Finding{
-				Text: fmt.Sprintf("the fault %q was planned and not injected", planned.Kind), Rule: "a fault was planned and not injected",
-			})
+		if !slices.ContainsFunc(c.faults, func(f *fault) bool { return f.Kind == string(planned.Kind) }) {
+			c.findings = append(c.findings, Finding{Text: fmt.Sprintf("the fault %q was planned and not injected", planned.Kind)})
 		}
 	}
 }

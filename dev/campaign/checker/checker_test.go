@@ -728,8 +728,7 @@ func TestWriteListsFindingsAndWhatFaultsExplain(t *testing.T) {
 	for _, line := range []string{
 		"| callbacks | 2 |", "| requests to receivers | 3 |", "| duplicates explained by a fault | 1 |", "| requests beyond the recorded attempts | 1 |",
 		"| ended as acknowledged | 1 |", "| **lost** | **1** |", "| **unexplained** | **0** |",
-		"| kill -9 | worker | 1 | 980ms | 0s | duplicate: 1, request beyond the recorded attempts: 1 |",
-		"| attempt … about … is recorded as acknowledged, and no receiver saw it | 6 | lost | 1 |",
+		"| kill -9 | programs | 1 | 980ms | 0s | duplicate: 1, request beyond the recorded attempts: 1 |",
 		"LOST (promise 6): BAZAAR/t1: attempt 2 about \"waiting_funds\" is recorded as acknowledged, and no receiver saw it",
 		"    12:00:04.015 request 0 about \"done\"", "    12:00:04.019 FAULT kill -9 of worker-0 begins",
 	} {

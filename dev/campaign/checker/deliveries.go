@@ -99,7 +99,7 @@ func (c *check) checkSentAgain(o *evidence, d *delivery, returned observation) {
 	if sent || superseded.Before(deadline) {
 		return
 	}
-	f := c.delaying(due, superseded)
+	f := c.delaying(superseded)
 	if superseded.Equal(farFuture) || f == nil {
 		c.lost(o, 3, "%q returned at %s, and its callback, which was not acknowledged, was not sent again", d.Status, timeOfDay(returned.to))
 		return

@@ -199,7 +199,7 @@ func (c *check) observations(o *evidence) []observation {
 		if inTask {
 			recorded = o.taskEnd(s.to)
 		}
-		certain := !p.Ended.IsZero() && c.explain(pollAnswerLost, span{s.from, recorded.Add(settleTime)}, "") == nil
+		certain := !p.Ended.IsZero() && c.explain(pollAnswerLost, span{s.from, recorded.Add(settleTime)}) == nil
 		inTask = inTask && !certain
 		if p.Status != "" {
 			all = append(all, observation{s, p.Status, byPoll, certain})
@@ -241,7 +241,7 @@ func (c *check) stale(o *evidence, s observation) bool {
 // beforeRecord reports whether a call may have begun before s was recorded, at the
 // latest possible time.
 func (c *check) beforeRecord(s observation, call journal.Call) bool {
-	return !call.Began.After(s.to.Add(allowedDelay)) || c.delaying(s.to, call.Began) != nil
+	return !call.Began.After(s.to.Add(allowedDelay)) || c.delaying(call.Began) != nil
 }
 
 // firstObserved is when the status of a delivery was first observed for certain.

@@ -72,6 +72,10 @@ const (
 )
 
 const (
+	// atOnce explains only what was in flight when the fault began.
+	atOnce time.Duration = -1
+	// atEnd explains only what was in flight when the fault ended.
+	atEnd time.Duration = -2
 	// allowedDelay is how late something may be without a fault, on one machine that
 	// does everything at once.
 	allowedDelay = 2 * time.Second
@@ -108,7 +112,7 @@ const (
 )
 
 var (
-	crashes = []plan.FaultKind{plan.Kill}
+	kills   = []plan.FaultKind{plan.Kill}
 	freezes = []plan.FaultKind{plan.Freeze}
 	stops   = []plan.FaultKind{plan.Kill, plan.Terminate, plan.Freeze, plan.CoreDown, plan.DatabaseRefuses}
 	cuts    = []plan.FaultKind{plan.Reset, plan.Blackhole}
@@ -121,97 +125,48 @@ var (
 	orLoad    = append(slices.Clone(orStalled), Overloaded)
 )
 
-// during says which part of a fault explains an anomaly.
-type during int
-
-const (
-	wholeFault during = iota
-	// beginning: only what was in flight then is interrupted.
-	beginning
-	// ending: what was in flight is closed with its connection.
-	ending
-)
-
-// explanation says that faults of these kinds at one of these places explain an
-// anomaly that overlaps them, and why.
+// explanation says that faults of these kinds at one of these places explain
+// anomalies that overlap them, and why.
 type explanation struct {
-	of    anomaly
-	by    []plan.FaultKind
-	at    []place
+	of []anomaly
+	by []plan.FaultKind
+	at []place
+	// after is how long after its end a fault still explains them, or atOnce or atEnd.
 	after time.Duration
-	part  during
 	why   string
 }
 
-func at(places ...place) []place { return places }
+func of(anomalies ...anomaly) []anomaly { return anomalies }
+func at(places ...place) []place        { return places }
+
+// repetitions are what comes of work whose end was not recorded, so that it is
+// repeated, or of work that was recorded and not done.
+var repetitions = of(pollAnswerLost, pollUncounted, pollNotSent, pollsOverlap, pollTooSoon, attemptNotSent, interrupted, unrecorded)
 
 // explanations are everything that excuses anything. The first one that fits counts,
 // injected faults before load.
 var explanations = []explanation{
-	{unanswered, stops, at(programs), settleTime, wholeFault, "the API was down"},
-	{unanswered, injected, at(callers), settleTime, wholeFault, "the link to the API was broken"},
-	{timedOut, orLoad, at(temporal, load), taskTimeout, wholeFault, "an API waits for Temporal as long as a caller waits for the API"},
+	{of(unanswered), stops, at(programs), settleTime, "the API was down"},
+	{of(unanswered), injected, at(callers), settleTime, "the link to the API was broken"},
+	{of(timedOut), orLoad, at(temporal, load), taskTimeout, "an API waits for Temporal as long as a caller waits for the API"},
 
-	{pollAnswerLost, crashes, at(programs), 0, beginning, "the worker was killed before it recorded the answer"},
-	{pollAnswerLost, freezes, at(programs), settleTime, wholeFault, "the worker was frozen, and its late answer was refused"},
-	{pollAnswerLost, outages, at(cores), settleTime, wholeFault, "the answer did not arrive"},
-	{pollAnswerLost, repairs, at(cores), settleTime, ending, "the connection was closed with its answer"},
-	{pollAnswerLost, orStalled, at(temporal, load), taskTimeout, wholeFault, "the answer could not be recorded in time, and the poll was repeated"},
+	{slices.Concat(repetitions, of(pageAccepted)), kills, at(programs), atOnce, "the worker was killed before it recorded, or between recording and sending"},
+	{slices.Concat(repetitions, of(pageAccepted, delayed)), freezes, at(programs), settleTime, "the worker was frozen meanwhile, and another took over"},
+	{of(unrecorded), freezes, at(programs), taskTimeout, "the workflow task of a first attempt was repeated while its worker was frozen"},
+	{slices.Concat(repetitions, of(recordDelayed)), orStalled, at(temporal, load), taskTimeout, "it could not be recorded in time, or the confirmation did not reach the worker"},
+	{of(interrupted), orLoad, at(load), taskTimeout, "the verdict could not be recorded in time"},
 
-	{pollUncounted, crashes, at(programs), 0, beginning, "the poll in flight of a killed worker is repeated"},
-	{pollUncounted, freezes, at(programs), settleTime, wholeFault, "the polls of a frozen worker are repeated"},
-	{pollUncounted, orStalled, at(temporal, load), taskTimeout, wholeFault, "a poll whose result could not be recorded in time is repeated"},
-	{pollUncounted, cuts, at(cores), settleTime, wholeFault, "a poll is repeated on a new connection"},
+	{of(pollAnswerLost, pollNotArrived), outages, at(cores), settleTime, "a poll without an answer counts, and may not have arrived"},
+	{of(pollAnswerLost, pollNotArrived), repairs, at(cores), atEnd, "the connection was closed with the poll or its answer"},
+	{of(pollUncounted), cuts, at(cores), settleTime, "a poll is repeated on a new connection"},
+	{of(pollsOverlap, pollTooSoon, pageAccepted), injected, at(cores), settleTime, "a poll was delayed on its way, or its answer was"},
 
-	{pollNotSent, crashes, at(programs), 0, beginning, "the worker was killed between recording and sending"},
-	{pollNotSent, freezes, at(programs), settleTime, wholeFault, "the worker was frozen between recording and sending"},
-	{pollNotSent, orStalled, at(temporal, load), taskTimeout, wholeFault, "the record was made, but its confirmation did not reach the worker"},
+	{of(notReached, answerLost), outages, at(receivers), settleTime, "the request or its answer did not arrive"},
+	{of(notReached, answerLost), repairs, at(receivers), atEnd, "the connection was closed with the request or its answer"},
+	{of(delayed), injected, at(receivers), settleTime, "the request was delayed on its way, or its receiver was frozen"},
 
-	{pollNotArrived, outages, at(cores), settleTime, wholeFault, "a poll without an answer counts, and may not have arrived"},
-	{pollNotArrived, repairs, at(cores), settleTime, ending, "a poll whose connection is closed counts, and may not have arrived"},
-
-	{pollsOverlap, crashes, at(programs), 0, beginning, "the core still answers the killed worker"},
-	{pollsOverlap, freezes, at(programs), settleTime, wholeFault, "a frozen worker goes on after another took over"},
-	{pollsOverlap, orStalled, at(temporal, load), taskTimeout, wholeFault, "a workflow task is repeated while its poll is in flight"},
-	{pollsOverlap, injected, at(cores), settleTime, wholeFault, "Ringback does not wait for an answer that does not arrive"},
-
-	{pollTooSoon, crashes, at(programs), 0, beginning, "a killed worker's poll is repeated"},
-	{pollTooSoon, freezes, at(programs), settleTime, wholeFault, "a frozen worker's poll is repeated, and sent when it goes on"},
-	{pollTooSoon, orStalled, at(temporal, load), taskTimeout, wholeFault, "a poll that could not be recorded is repeated"},
-	{pollTooSoon, injected, at(cores), settleTime, wholeFault, "a poll that was delayed on its way arrives close to the next one"},
-
-	{pageAccepted, crashes, at(programs), 0, beginning, "the worker was killed between two base URLs"},
-	{pageAccepted, freezes, at(programs), settleTime, wholeFault, "the worker was frozen between two base URLs"},
-	{pageAccepted, injected, at(cores), settleTime, wholeFault, "the page or the next poll did not arrive in time"},
-
-	{notReached, outages, at(receivers), settleTime, wholeFault, "the request did not arrive"},
-	{notReached, repairs, at(receivers), settleTime, ending, "the connection was closed with its request"},
-
-	{attemptNotSent, crashes, at(programs), 0, beginning, "the worker was killed between recording and sending"},
-	{attemptNotSent, freezes, at(programs), settleTime, wholeFault, "the worker was frozen between recording and sending"},
-	{attemptNotSent, orStalled, at(temporal, load), taskTimeout, wholeFault, "the record was made, but its confirmation did not reach the worker"},
-
-	{answerLost, outages, at(receivers), settleTime, wholeFault, "the answer did not arrive"},
-	{answerLost, repairs, at(receivers), settleTime, ending, "the connection was closed with its answer"},
-
-	{interrupted, crashes, at(programs), 0, beginning, "the worker was killed before it recorded the verdict"},
-	{interrupted, freezes, at(programs), settleTime, wholeFault, "the worker was frozen, and its late verdict was refused"},
-	{interrupted, orLoad, at(temporal, load), taskTimeout, wholeFault, "the verdict could not be recorded in time"},
-
-	{unrecorded, crashes, at(programs), 0, beginning, "the workflow task of a first attempt was lost with its worker and repeated"},
-	{unrecorded, freezes, at(programs), taskTimeout, wholeFault, "the workflow task of a first attempt was repeated while its worker was frozen"},
-	{unrecorded, orStalled, at(temporal, load), taskTimeout, wholeFault, "the workflow task of a first attempt could not complete in time and was repeated"},
-
-	{delayed, freezes, at(programs), settleTime, wholeFault, "the worker was frozen between recording and sending"},
-	{delayed, injected, at(receivers), settleTime, wholeFault, "the request was delayed on its way, or its receiver was frozen"},
-
-	{recordDelayed, orStalled, at(temporal, load), taskTimeout, wholeFault, "an attempt is sent once it is recorded, which took long"},
-
-	{late, injected, at(programs), recoveryTime, wholeFault, "another worker takes over, or this one goes on when it is back"},
-	{late, injected, at(temporal), recoveryTime, wholeFault, "nothing goes on without Temporal"},
-	{late, injected, at(receivers), recoveryTime, wholeFault, "a receiver that answers nothing opens its breaker, which delays attempts"},
-	{late, injected, at(cores), recoveryTime, wholeFault, "polls wait for a core that does not answer"},
-	{late, orLoad, at(load), recoveryTime, wholeFault, "there is more to do than can be done in time, as the API says"},
+	{of(late), injected, at(programs, temporal, receivers, cores), recoveryTime, "another worker takes over, and what waits for it, or for the broken one, goes on later"},
+	{of(late), orLoad, at(load), recoveryTime, "there is more to do than can be done in time, as the API says"},
 }
 
 // loadGap is how close two such answers are that belong to one fault.
@@ -258,39 +213,31 @@ type fault struct {
 
 // spanOf is the span in which the fault explains an anomaly by e.
 func (f *fault) spanOf(e explanation) span {
-	switch e.part {
-	case beginning:
-		return span{f.Began, f.Began.Add(e.after)}
-	case ending:
-		return span{f.Ended, f.Ended.Add(e.after)}
-	default:
-		return span{f.Began, f.Ended.Add(e.after)}
+	if e.after == atOnce {
+		return span{f.Began, f.Began}
 	}
+	if e.after == atEnd {
+		return span{f.Ended, f.Ended.Add(settleTime)}
+	}
+	return span{f.Began, f.Ended.Add(e.after)}
 }
 
-func (f *fault) matches(e explanation) bool {
-	return slices.Contains(e.at, f.place) && slices.Contains(e.by, plan.FaultKind(f.Kind))
+func (f *fault) matches(of anomaly, e explanation) bool {
+	return slices.Contains(e.of, of) && slices.Contains(e.at, f.place) && slices.Contains(e.by, plan.FaultKind(f.Kind))
 }
 
 // explains reports whether the fault explains an anomaly within s.
 func (f *fault) explains(of anomaly, s span) bool {
-	return slices.ContainsFunc(explanations, func(e explanation) bool {
-		return e.of == of && f.matches(e) && f.spanOf(e).overlaps(s)
-	})
+	return slices.ContainsFunc(explanations, func(e explanation) bool { return f.matches(of, e) && f.spanOf(e).overlaps(s) })
 }
 
-// explain is the fault that explains an anomaly within s, the latest one if there are
-// several; nil if there is none. If program is set, the fault must be its own or that
-// of a link to it.
-func (c *check) explain(of anomaly, s span, program string) *fault {
+// latestFault is the latest fault that explains an anomaly in a span that fits; nil if
+// there is none.
+func (c *check) latestFault(of anomaly, fits func(*fault, span) bool) *fault {
 	for _, byLoad := range []bool{false, true} {
 		for _, e := range explanations {
-			if e.of != of {
-				continue
-			}
 			for _, f := range slices.Backward(c.faults) {
-				concerned := program == "" || f.On == program || strings.HasSuffix(f.On, ">"+program)
-				if (f.place == load) == byLoad && concerned && f.matches(e) && f.spanOf(e).overlaps(s) {
+				if (f.place == load) == byLoad && f.matches(of, e) && fits(f, f.spanOf(e)) {
 					return f
 				}
 			}
@@ -299,31 +246,22 @@ func (c *check) explain(of anomaly, s span, program string) *fault {
 	return nil
 }
 
+// explain is the fault that explains an anomaly within s; nil if there is none.
+func (c *check) explain(of anomaly, s span) *fault {
+	return c.latestFault(of, func(_ *fault, in span) bool { return in.overlaps(s) })
+}
+
 // explainLate is the fault because of which something that was due came late. It
 // remembers how long the recovery took.
 func (c *check) explainLate(due, came time.Time) *fault {
-	f := c.delaying(due, came)
+	f := c.delaying(came)
 	if f != nil {
 		f.recovery = max(f.recovery, came.Sub(latest(f.Ended, due)))
 	}
 	return f
 }
 
-// delaying is the latest fault because of which something may have come late,
-// an injected one if there is one. It must have come before the end of the recovery.
-func (c *check) delaying(due, came time.Time) *fault {
-	var byLoad *fault
-	for _, f := range slices.Backward(c.faults) {
-		delays := slices.ContainsFunc(explanations, func(e explanation) bool {
-			return e.of == late && f.matches(e) && f.spanOf(e).overlaps(span{due, came}) && !came.After(f.Ended.Add(e.after))
-		})
-		switch {
-		case !delays:
-		case f.place != load:
-			return f
-		case byLoad == nil:
-			byLoad = f
-		}
-	}
-	return byLoad
+// delaying is the fault because of which something may have come so late.
+func (c *check) delaying(came time.Time) *fault {
+	return c.explain(late, span{came, came})
 }

@@ -121,7 +121,7 @@ func (c *check) explainNotArrived(o *evidence, n int) *fault {
 	if withoutFinal {
 		life.to = latest(life.to, accepted.to.Add(lifetime))
 	}
-	if f := c.explain(pollNotArrived, life, ""); f != nil {
+	if f := c.explain(pollNotArrived, life); f != nil {
 		return f
 	}
 	if withoutFinal && n == 1 {
@@ -136,12 +136,12 @@ func (c *check) explainNotArrived(o *evidence, n int) *fault {
 // between from and to, did not reach the core. If another fault delayed the poll,
 // it may be one that began later.
 func (c *check) explainLastPoll(from, to time.Time) *fault {
-	if f := c.explain(pollNotArrived, span{from, to.Add(allowedDelay)}, ""); f != nil {
+	if f := c.explain(pollNotArrived, span{from, to.Add(allowedDelay)}); f != nil {
 		return f
 	}
 	for _, f := range c.faults {
-		delayed := f.Began.After(to) && c.delaying(to, f.Began.Add(-millisecond)) != nil
-		if delayed && c.explain(pollNotArrived, span{f.Began, f.Began}, "") == f {
+		delayed := f.Began.After(to) && c.delaying(f.Began.Add(-millisecond)) != nil
+		if delayed && c.explain(pollNotArrived, span{f.Began, f.Began}) == f {
 			return f
 		}
 	}

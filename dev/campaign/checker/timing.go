@@ -36,9 +36,6 @@ func (a *attempt) came() time.Time {
 func (c *check) checkLate(o *evidence, promise int, due, came time.Time, format string, args ...any) {
 	by := came.Sub(due)
 	if by <= allowedDelay {
-		if c.undisturbed(span{due, came}) {
-			c.lateness = append(c.lateness, max(by, 0))
-		}
 		return
 	}
 	if f := c.explainLate(due, came); f != nil {
@@ -46,13 +43,6 @@ func (c *check) checkLate(o *evidence, promise int, due, came time.Time, format 
 		return
 	}
 	c.unexplained(o, promise, format+" came at %s, %s late", append(args, timeOfDay(came), by.Round(millisecond))...)
-}
-
-// undisturbed reports whether no fault, nor the recovery from one, overlaps s.
-func (c *check) undisturbed(s span) bool {
-	return !slices.ContainsFunc(c.faults, func(f *fault) bool {
-		return span{f.Began, f.Ended.Add(recoveryTime)}.overlaps(s)
-	})
 }
 
 // checkFirstAttempt checks that a delivery begins when its status was observed, or

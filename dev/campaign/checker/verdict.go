@@ -1,9 +1,11 @@
 package checker
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -15,37 +17,11 @@ import (
 
 // Verdict is the result of a check.
 type Verdict struct {
-	plan.Options
-	// Accepted counts accepted operations, Outcomes how they ended.
-	Accepted int
-	Outcomes map[operation.Outcome]int
-	// Callbacks, Attempts and CountedPolls are from the states. Requests came to
-	// receivers, Polls to cores, Calls to the APIs.
-	Callbacks, Attempts, CountedPolls int
-	Requests, Polls, Calls            int
-	// Deferred calls were answered with 429 or 503.
-	Deferred int
-	// Duplicates came after the receiver had accepted the callback and answered,
-	// ReceiverDuplicates after it had dropped its answer.
-	Duplicates, ReceiverDuplicates int
-	// Unrecorded requests are beyond the recorded attempts; NotReached attempts were
-	// seen by no receiver.
-	Unrecorded, NotReached int
-	// Lateness is how late things were while no fault lasted: median, 99th percentile
-	// and maximum.
-	Lateness [3]time.Duration
-	Faults   []FaultRow
 	Findings []Finding
-}
 
-// FaultRow sums up one kind of fault at one place.
-type FaultRow struct {
-	Kind, On string
-	Times    int
-	// Lasted is the longest duration, Recovery the longest recovery after it.
-	Lasted, Recovery time.Duration
-	// Explained counts what it explains.
-	Explained map[string]int
+	options plan.Options
+	counts  []count
+	faults  map[faultRow][]*fault
 }
 
 // Finding is a breach of a promise that nothing explains.
@@ -57,24 +33,24 @@ type Finding struct {
 	Promise int
 	Key     operation.Key
 	Text    string
-	// Rule is Text without its values: the same for all findings of one rule.
-	Rule string
 	// Timeline is everything that was seen of the operation, with the faults.
 	Timeline []string
 }
 
-// weight sorts lost ones first.
-func (f Finding) weight() int {
-	if f.Lost {
-		return 1
-	}
-	return 0
+type count struct {
+	what  string
+	value int
 }
+
+// faultRow is a row of the table of faults: one kind at one place.
+type faultRow struct{ kind, place string }
 
 // Lost counts what was promised and did not happen. It must be 0.
 func (v Verdict) Lost() (lost int) {
 	for _, f := range v.Findings {
-		lost += f.weight()
+		if f.Lost {
+			lost++
+		}
 	}
 	return lost
 }
@@ -82,62 +58,57 @@ func (v Verdict) Lost() (lost int) {
 // Unexplained counts what happened and must not. It must be 0.
 func (v Verdict) Unexplained() int { return len(v.Findings) - v.Lost() }
 
-// Holds reports whether every promise was kept.
-func (v Verdict) Holds() bool { return len(v.Findings) == 0 }
-
-func (c *check) summarise() {
-	v := &c.verdict
-	v.Outcomes = map[operation.Outcome]int{}
-	for _, o := range c.operations {
-		v.Polls += len(o.polls)
-		v.Requests += len(o.requests)
-		v.Calls += len(o.calls)
-		v.Callbacks += len(o.deliveries)
-		for _, d := range o.deliveries {
-			v.Attempts += len(d.attempts)
-		}
-		if _, ok := o.accepted(); ok {
-			v.Accepted++
-		}
-		if o.read != nil && o.read.HTTPStatus == 200 {
-			v.Outcomes[o.state().Outcome]++
-			v.CountedPolls += o.state().Polls
-		}
-	}
-	slices.Sort(c.lateness)
-	if n := len(c.lateness); n > 0 {
-		v.Lateness = [3]time.Duration{c.lateness[n/2], c.lateness[n*99/100], c.lateness[n-1]}
-	}
-	c.summariseFaults()
-}
-
-func (c *check) summariseFaults() {
-	rows := map[[2]string]*FaultRow{}
+func (c *check) result() Verdict {
+	v := Verdict{Findings: c.findings, options: c.plan.Options, counts: c.counts(), faults: map[faultRow][]*fault{}}
 	for _, f := range c.faults {
-		key := [2]string{f.Kind, withoutNumbers(f.On)}
-		if rows[key] == nil {
-			rows[key] = &FaultRow{Kind: f.Kind, On: key[1], Explained: map[string]int{}}
-		}
-		row := rows[key]
-		row.Times++
-		row.Lasted = max(row.Lasted, f.Ended.Sub(f.Began))
-		row.Recovery = max(row.Recovery, f.recovery)
-		for of, n := range f.explained {
-			row.Explained[string(of)] += n
-		}
+		row := faultRow{f.Kind, string(f.place)}
+		v.faults[row] = append(v.faults[row], f)
 	}
-	for _, key := range slices.SortedFunc(maps.Keys(rows), func(a, b [2]string) int { return slices.Compare(a[:], b[:]) }) {
-		c.verdict.Faults = append(c.verdict.Faults, *rows[key])
-	}
+	return v
 }
 
-// withoutNumbers turns "worker-1>temporal" into "worker>temporal".
-func withoutNumbers(on string) string {
-	ends := strings.Split(on, ">")
-	for i, end := range ends {
-		ends[i], _, _ = strings.Cut(end, "-")
+// counts are what was seen, and of callbacks, attempts and polls what the states say.
+func (c *check) counts() []count {
+	var accepted, callbacks, attempts, requests, polls, recorded, calls, explained int
+	outcomes := map[operation.Outcome]int{}
+	for _, o := range c.operations {
+		if _, ok := o.accepted(); ok {
+			accepted++
+		}
+		calls += len(o.calls)
+		polls += len(o.polls)
+		requests += len(o.requests)
+		callbacks += len(o.deliveries)
+		for _, d := range o.deliveries {
+			attempts += len(d.attempts)
+		}
+		if o.read != nil && o.read.HTTPStatus == http.StatusOK {
+			outcomes[o.state().Outcome]++
+			recorded += o.state().Polls
+		}
 	}
-	return strings.Join(ends, ">")
+	for _, f := range c.faults {
+		explained += f.explained[duplicate]
+	}
+	counts := []count{
+		{"operations", len(c.plan.Operations)},
+		{"accepted", accepted},
+		{"callbacks", callbacks},
+		{"attempts recorded", attempts},
+		{"requests to receivers", requests},
+		{"polls of cores", polls},
+		{"polls recorded", recorded},
+		{"calls of the API", calls},
+		{"calls answered with 429 or 503", c.deferred},
+		{"duplicates explained by a fault", explained},
+		{"duplicates after the receiver dropped its answer", c.receiverDuplicates},
+		{"requests beyond the recorded attempts", c.unrecordedRequests},
+		{"recorded attempts that reached no receiver", c.notReachedAttempts},
+	}
+	for _, outcome := range slices.Sorted(maps.Keys(outcomes)) {
+		counts = append(counts, count{"ended as " + string(outcome), outcomes[outcome]})
+	}
+	return counts
 }
 
 // maxTimelines is for how many operations the timeline is written.
@@ -147,88 +118,40 @@ const maxTimelines = 20
 // timeline.
 func (v Verdict) Write(w io.Writer) error {
 	var b strings.Builder
-	v.writeCounts(&b)
+	fmt.Fprintf(&b, "| seed %d, %s | |\n|---|--:|\n", v.options.Seed, v.options.Length)
+	for _, row := range v.counts {
+		fmt.Fprintf(&b, "| %s | %d |\n", row.what, row.value)
+	}
+	fmt.Fprintf(&b, "| **lost** | **%d** |\n| **unexplained** | **%d** |\n", v.Lost(), v.Unexplained())
 	v.writeFaults(&b)
-	v.writeRules(&b)
 	v.writeFindings(&b)
 	if _, err := io.WriteString(w, b.String()); err != nil {
-		return fmt.Errorf("write the verdict of seed %d: %w", v.Seed, err)
+		return fmt.Errorf("write the verdict of seed %d: %w", v.options.Seed, err)
 	}
 	return nil
 }
 
-func (v Verdict) writeCounts(b *strings.Builder) {
-	explained := 0
-	for _, f := range v.Faults {
-		explained += f.Explained[string(duplicate)]
-	}
-	fmt.Fprintf(b, "| seed %d, %s | |\n|---|--:|\n", v.Seed, v.Length)
-	for _, row := range []struct {
-		what  string
-		value any
-	}{
-		{"operations", v.Operations},
-		{"accepted", v.Accepted},
-		{"callbacks", v.Callbacks},
-		{"attempts recorded", v.Attempts},
-		{"requests to receivers", v.Requests},
-		{"polls of cores", v.Polls},
-		{"polls recorded", v.CountedPolls},
-		{"calls of the API", v.Calls},
-		{"calls answered with 429 or 503", v.Deferred},
-		{"duplicates explained by a fault", explained},
-		{"duplicates after the receiver dropped its answer", v.ReceiverDuplicates},
-		{"requests beyond the recorded attempts", v.Unrecorded},
-		{"recorded attempts that reached no receiver", v.NotReached},
-		{"lateness without a fault, median", rounded(v.Lateness[0])},
-		{"lateness without a fault, p99", rounded(v.Lateness[1])},
-		{"lateness without a fault, maximum", rounded(v.Lateness[2])},
-	} {
-		fmt.Fprintf(b, "| %s | %v |\n", row.what, row.value)
-	}
-	for _, outcome := range slices.Sorted(maps.Keys(v.Outcomes)) {
-		fmt.Fprintf(b, "| ended as %s | %d |\n", outcome, v.Outcomes[outcome])
-	}
-	fmt.Fprintf(b, "| **lost** | **%d** |\n| **unexplained** | **%d** |\n", v.Lost(), v.Unexplained())
-}
-
+// writeFaults writes for each kind of fault at each place the longest time that it
+// lasted, the longest recovery after it, and what it explains.
 func (v Verdict) writeFaults(b *strings.Builder) {
 	b.WriteString("\n| fault | of | times | longest | longest recovery | explains |\n|---|---|--:|--:|--:|---|\n")
-	for _, f := range v.Faults {
+	rows := slices.SortedFunc(maps.Keys(v.faults), func(a, b faultRow) int {
+		return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.place, b.place))
+	})
+	for _, row := range rows {
+		var lasted, recovery time.Duration
+		explained := map[anomaly]int{}
+		for _, f := range v.faults[row] {
+			lasted, recovery = max(lasted, f.Ended.Sub(f.Began)), max(recovery, f.recovery)
+			for of, n := range f.explained {
+				explained[of] += n
+			}
+		}
 		var explains []string
-		for _, of := range slices.Sorted(maps.Keys(f.Explained)) {
-			explains = append(explains, fmt.Sprintf("%s: %d", of, f.Explained[of]))
+		for _, of := range slices.Sorted(maps.Keys(explained)) {
+			explains = append(explains, fmt.Sprintf("%s: %d", of, explained[of]))
 		}
-		fmt.Fprintf(b, "| %s | %s | %d | %s | %s | %s |\n", f.Kind, f.On, f.Times, rounded(f.Lasted), rounded(f.Recovery), strings.Join(explains, ", "))
-	}
-}
-
-// writeRules counts the findings of each rule.
-func (v Verdict) writeRules(b *strings.Builder) {
-	type rule struct {
-		lost    bool
-		promise int
-		text    string
-	}
-	times := map[rule]int{}
-	var order []rule
-	for _, f := range v.Findings {
-		r := rule{f.Lost, f.Promise, f.Rule}
-		if times[r]++; times[r] == 1 {
-			order = append(order, r)
-		}
-	}
-	if len(order) == 0 {
-		return
-	}
-	slices.SortStableFunc(order, func(a, b rule) int { return times[b] - times[a] })
-	b.WriteString("\n| finding | promise | lost | times |\n|---|--:|---|--:|\n")
-	for _, r := range order {
-		lost := ""
-		if r.lost {
-			lost = "lost"
-		}
-		fmt.Fprintf(b, "| %s | %d | %s | %d |\n", r.text, r.promise, lost, times[r])
+		fmt.Fprintf(b, "| %s | %s | %d | %s | %s | %s |\n", row.kind, row.place, len(v.faults[row]), rounded(lasted), rounded(recovery), strings.Join(explains, ", "))
 	}
 }
 
@@ -239,11 +162,7 @@ func (v Verdict) writeFindings(b *strings.Builder) {
 		if f.Lost {
 			kind = "LOST"
 		}
-		fmt.Fprintf(b, "\n%s", kind)
-		if f.Promise != 0 {
-			fmt.Fprintf(b, " (promise %d)", f.Promise)
-		}
-		fmt.Fprintf(b, ": %s: %s\n", f.Key.WorkflowID(), f.Text)
+		fmt.Fprintf(b, "\n%s (promise %d): %s: %s\n", kind, f.Promise, f.Key.WorkflowID(), f.Text)
 		if written[f.Key] || len(written) >= maxTimelines {
 			continue
 		}

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,8 +18,9 @@ const Extension = ".jsonl"
 
 // Writer appends to one journal. It is safe for concurrent use.
 type Writer struct {
-	mu   sync.Mutex
-	file *os.File
+	mu     sync.Mutex
+	file   *os.File
+	failed error
 }
 
 // Open opens the journal at path, which ends in Extension, for appending. It removes
@@ -55,19 +57,24 @@ func removeIncompleteLine(file *os.File) error {
 // not of the machine.
 func (w *Writer) Write(e Entry) error {
 	line, err := json.Marshal(e)
-	if err != nil {
-		return fmt.Errorf("write an entry of the journal: %w", err)
-	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if _, err := w.file.Write(append(line, '\n')); err != nil {
-		return fmt.Errorf("append to the journal %s: %w", w.file.Name(), err)
+	if err == nil {
+		_, err = w.file.Write(append(line, '\n'))
 	}
-	return nil
+	if err != nil {
+		err = fmt.Errorf("append to the journal %s: %w", w.file.Name(), err)
+		w.failed = cmp.Or(w.failed, err)
+	}
+	return err
 }
 
-// Close closes the file.
-func (w *Writer) Close() error { return w.file.Close() }
+// Close closes the file. It returns the first error of Write, too.
+func (w *Writer) Close() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return errors.Join(w.failed, w.file.Close())
+}
 
 // Read reads every journal in dir, in the order of their names and lines. It skips
 // an incomplete last line. Of the entries about one poll or request it returns the

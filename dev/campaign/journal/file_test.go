@@ -3,8 +3,6 @@ package journal_test
 import (
 	"os"
 	"path/filepath"
-	"strconv"
-	"sync"
 	"testing"
 	"time"
 
@@ -103,16 +101,6 @@ func TestAnIncompleteLineBeforeOthersIsAnError(t *testing.T) {
 	require.ErrorContains(t, err, "line 1")
 }
 
-func TestOpenAppendsToAnExistingJournal(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "a.jsonl")
-	write(t, path, call("1"))
-	write(t, path, call("2"))
-	read, err := journal.ReadFile(path)
-	require.NoError(t, err)
-	require.Equal(t, []journal.Entry{call("1"), call("2")}, read)
-}
-
 func TestReadReturnsTheLatestEntryOfAPollOrRequest(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "a.jsonl")
@@ -120,26 +108,4 @@ func TestReadReturnsTheLatestEntryOfAPollOrRequest(t *testing.T) {
 	read, err := journal.ReadFile(path)
 	require.NoError(t, err)
 	require.Equal(t, []journal.Entry{request("1", true), poll("1", true), request("2", false), call("1")}, read)
-}
-
-func TestWriteIsSafeForConcurrentUse(t *testing.T) {
-	t.Parallel()
-	const writers, each = 8, 50
-	path := filepath.Join(t.TempDir(), "a.jsonl")
-	w := open(t, path)
-	var writing sync.WaitGroup
-	for n := range writers {
-		writing.Go(func() {
-			for i := range each {
-				if err := w.Write(call(strconv.Itoa(n*each + i))); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	writing.Wait()
-	require.NoError(t, w.Close())
-	read, err := journal.ReadFile(path)
-	require.NoError(t, err)
-	require.Len(t, read, writers*each)
 }

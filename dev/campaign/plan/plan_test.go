@@ -31,13 +31,6 @@ func TestTheSameSeedMakesTheSamePlan(t *testing.T) {
 	require.NotEqual(t, plan.Make(o).Faults, plan.Make(other).Faults)
 }
 
-func TestMoreOperationsDoNotChangeTheFaults(t *testing.T) {
-	t.Parallel()
-	few := plan.Make(plan.Options{Seed: 7, Operations: 10, Length: 2 * time.Minute})
-	many := plan.Make(plan.Options{Seed: 7, Operations: 1000, Length: 2 * time.Minute})
-	require.Equal(t, few.Faults, many.Faults)
-}
-
 func TestACalmPlanHasTheSameOperationsAndNoFaults(t *testing.T) {
 	t.Parallel()
 	o := plan.Options{Seed: 7, Operations: 200, Length: 2 * time.Minute}
@@ -140,16 +133,6 @@ func many(seed uint64) []plan.Operation {
 	return plan.Make(plan.Options{Seed: seed, Operations: manyOperations, Length: 2 * time.Minute}).Operations
 }
 
-// rules are Ringback's for the operation's source.
-func rules(t *testing.T, o plan.Operation) operation.Rules {
-	t.Helper()
-	e, ok := plan.EndpointByName(o.Endpoint)
-	require.True(t, ok, o.Endpoint)
-	kind, ok := source.KindByName(e.SourceKind)
-	require.True(t, ok)
-	return kind.Rules(nil)
-}
-
 func TestOperationsFollowTheDocuments(t *testing.T) {
 	t.Parallel()
 	ids := map[string]bool{}
@@ -198,58 +181,6 @@ func TestStepsAndPushesAreOrderedByTime(t *testing.T) {
 	}
 }
 
-func TestRevocationsAndWithdrawalsHaveOnePossibleOutcome(t *testing.T) {
-	t.Parallel()
-	seen := map[string]int{}
-	for _, o := range many(4) {
-		rules := rules(t, o)
-		switch o.History {
-		case "revoked":
-			require.NotNil(t, o.Revocation)
-			for _, step := range o.Steps {
-				require.True(t, rules.IsRevocable(step.Status), "%+v", o)
-			}
-		case "revoked when it may not be":
-			require.False(t, rules.IsRevocable(o.Steps[0].Status), "%+v", o)
-			require.Less(t, o.Revocation.After, o.Steps[1].After)
-		case "withdrawn while watched":
-			require.NotNil(t, o.Withdrawal)
-			require.False(t, rules.IsFinal(o.Steps[0].Status))
-			require.Len(t, o.Steps, 1)
-		default:
-			continue
-		}
-		seen[o.History]++
-	}
-	require.Len(t, seen, 3)
-}
-
-func TestEndpointsHaveTheirKindOfReceivers(t *testing.T) {
-	t.Parallel()
-	shared := map[string]map[bool]bool{}
-	for _, o := range many(5) {
-		e, _ := plan.EndpointByName(o.Endpoint)
-		healthy := o.Receiver.Behaviour == plan.Acknowledges && o.Receiver.Delay == 0
-		switch e.Receivers {
-		case plan.Healthy:
-			require.True(t, healthy, "%+v", o)
-		case plan.Unhealthy, plan.Slow, plan.Failing:
-			require.False(t, healthy, "%+v", o)
-		case plan.Mixed:
-			if shared[e.Name] == nil {
-				shared[e.Name] = map[bool]bool{}
-			}
-			shared[e.Name][healthy] = true
-		}
-		require.Less(t, o.Receiver.Delay, e.Policy.Delivery.Timeout())
-		require.True(t, o.Receiver.First == plan.Always || o.Receiver.First < e.Policy.Delivery.Attempts, "a receiver that fails at first acknowledges before k: %+v", o)
-	}
-	require.NotEmpty(t, shared)
-	for name, both := range shared {
-		require.Len(t, both, 2, name)
-	}
-}
-
 func TestStepIsTheOneThatHolds(t *testing.T) {
 	t.Parallel()
 	o := plan.Operation{StartAt: 10 * time.Second, Steps: []plan.Step{{Status: "0"}, {After: 2 * time.Second, Status: "5"}, {After: 4 * time.Second, Status: "2"}}}
@@ -257,18 +188,6 @@ func TestStepIsTheOneThatHolds(t *testing.T) {
 		0: "0", 11 * time.Second: "0", 12*time.Second - 1: "0", 12 * time.Second: "5", 14 * time.Second: "2", time.Hour: "2",
 	} {
 		require.Equal(t, want, o.Step(sinceBegin).Status, sinceBegin)
-	}
-}
-
-func TestEndpointsHaveTheirSourcesAndPages(t *testing.T) {
-	t.Parallel()
-	for _, e := range plan.Endpoints {
-		at := slices.IndexFunc(plan.Sources, func(s plan.Source) bool { return s.Name == e.SourceName() })
-		require.GreaterOrEqual(t, at, 0, e.Name)
-		require.Equal(t, e.SourceKind, plan.Sources[at].Kind)
-		for _, o := range many(6) {
-			require.False(t, o.Endpoint == e.Name && plan.Sources[at].BehindGateway != (o.Page != ""), "%+v", o)
-		}
 	}
 }
 

@@ -3,9 +3,10 @@ package runner
 import (
 	"context"
 	"fmt"
-	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"ringback/dev/campaign/actors"
 	"ringback/dev/campaign/journal"
@@ -15,92 +16,65 @@ import (
 // injection is how a fault is begun and ended. end returns when everything works
 // again.
 type injection struct {
-	on         string
-	begin, end func(ctx context.Context) error
+	on    string
+	begin func() error
+	end   func(ctx context.Context) error
 }
 
-func (r *runner) injection(f plan.Fault) (injection, error) {
+func (r *runner) injection(ctx context.Context, f plan.Fault) injection {
+	program, broken := r.targets[f.On], r.links[f.On]
 	switch f.Kind {
-	case plan.Latency, plan.Reset, plan.Blackhole, plan.SlowClose:
-		return r.breakLink(f.On, f.Kind)
-	case plan.CoreDown:
-		return r.refuseConnections(toCores)
-	case plan.DatabaseRefuses:
-		return r.refuseConnections(toDatabase)
-	case plan.SkewedClock, plan.SlotsFull:
-		return r.receiverFault(f.Kind), nil
-	case plan.Kill, plan.Terminate, plan.Freeze:
-		return r.signalProgram(f.On, f.Kind)
-	}
-	return injection{}, fmt.Errorf("unknown fault %q", f.Kind)
-}
-
-func (r *runner) breakLink(name string, kind plan.FaultKind) (injection, error) {
-	l, ok := r.links[name]
-	if !ok {
-		return injection{}, fmt.Errorf("unknown link %q", name)
-	}
-	return injection{
-		on:    name,
-		begin: func(context.Context) error { return l.impair(kind) },
-		end:   func(context.Context) error { return l.repair(kind) },
-	}, nil
-}
-
-func (r *runner) refuseConnections(name string) (injection, error) {
-	l, ok := r.links[name]
-	if !ok {
-		return injection{}, fmt.Errorf("unknown link %q", name)
-	}
-	return injection{
-		on:    name,
-		begin: func(context.Context) error { l.refuse(); return nil },
-		end:   func(context.Context) error { return l.open() },
-	}, nil
-}
-
-func (r *runner) receiverFault(kind plan.FaultKind) injection {
-	set := func(on bool) func(context.Context) error {
-		return func(ctx context.Context) error { return actors.SetFault(ctx, r.receivers, kind, on) }
-	}
-	return injection{on: receiversRole, begin: set(true), end: set(false)}
-}
-
-func (r *runner) signalProgram(name string, kind plan.FaultKind) (injection, error) {
-	t, ok := r.targets[name]
-	if !ok {
-		return injection{}, fmt.Errorf("unknown program %q", name)
-	}
-	i := injection{on: name, end: t.start}
-	switch kind {
 	case plan.Kill:
-		i.begin = func(context.Context) error { return t.kill() }
+		return injection{f.On, program.Kill, program.Restart}
 	case plan.Terminate:
-		i.begin = func(context.Context) error { return t.stop() }
-	default:
-		i.begin = func(context.Context) error { return t.signal(syscall.SIGSTOP) }
-		i.end = func(context.Context) error { return t.signal(syscall.SIGCONT) }
+		return injection{f.On, program.Stop, program.Restart}
+	case plan.Freeze:
+		return injection{
+			f.On, func() error { return program.Signal(syscall.SIGSTOP) },
+			func(context.Context) error { return program.Signal(syscall.SIGCONT) },
+		}
+	case plan.CoreDown:
+		return r.refusal(toCores)
+	case plan.DatabaseRefuses:
+		return r.refusal(toDatabase)
+	case plan.SkewedClock, plan.SlotsFull:
+		return injection{
+			f.On, func() error { return actors.SetFault(ctx, r.receivers, f.Kind, true) },
+			func(ctx context.Context) error { return actors.SetFault(ctx, r.receivers, f.Kind, false) },
+		}
+	case plan.Latency, plan.Reset, plan.Blackhole, plan.SlowClose:
 	}
-	return i, nil
+	return injection{
+		f.On, func() error { return broken.impair(f.Kind) },
+		func(context.Context) error { return broken.repair(f.Kind) },
+	}
+}
+
+// refusal is a link that refuses connections.
+func (r *runner) refusal(name string) injection {
+	refusing := r.links[name]
+	return injection{
+		name, func() error { refusing.refuse(); return nil },
+		func(context.Context) error { return refusing.open() },
+	}
 }
 
 // inject injects one fault and records when it really began and ended.
 func (r *runner) inject(ctx context.Context, f plan.Fault) error {
-	i, err := r.injection(f)
-	if err != nil {
-		return fmt.Errorf("inject %s on %s: %w", f.Kind, f.On, err)
-	}
+	i := r.injection(ctx, f)
 	r.locks[i.on].Lock()
 	defer r.locks[i.on].Unlock()
 	r.Log("%s: %s, for %s", f.On, f.Kind, f.Last)
 	done := journal.Fault{Kind: string(f.Kind), On: f.On, Span: journal.Span{Began: time.Now()}}
-	if err := i.begin(ctx); err != nil {
+	if err := i.begin(); err != nil {
 		return fmt.Errorf("inject %s on %s: %w", f.Kind, f.On, err)
 	}
 	if err := sleepUntil(ctx, done.Began.Add(f.Last)); err != nil {
 		return err
 	}
-	if err := i.end(ctx); err != nil {
+	ending, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	if err := i.end(ending); err != nil {
 		return fmt.Errorf("end %s on %s: %w", f.Kind, f.On, err)
 	}
 	done.Ended = time.Now()
@@ -110,23 +84,18 @@ func (r *runner) inject(ctx context.Context, f plan.Fault) error {
 // injectFaults injects each of the plan's faults at its time, and returns when all
 // are over.
 func (r *runner) injectFaults(ctx context.Context) error {
-	ctx, fail := context.WithCancelCause(ctx)
-	defer fail(nil)
-	var all sync.WaitGroup
+	all, ctx := errgroup.WithContext(ctx)
 	for _, f := range r.plan.Faults {
-		all.Go(func() {
-			err := sleepUntil(ctx, r.began.Add(f.At))
-			if err == nil {
-				err = r.inject(ctx, f)
+		all.Go(func() error {
+			if err := sleepUntil(ctx, r.began.Add(f.At)); err != nil {
+				return err
 			}
-			if err != nil {
-				fail(err)
-			}
+			return r.inject(ctx, f)
 		})
 	}
-	all.Wait()
+	err := all.Wait()
 	r.restarting.Wait()
-	return context.Cause(ctx)
+	return err
 }
 
 func sleepUntil(ctx context.Context, t time.Time) error {

@@ -1,11 +1,10 @@
 package runner
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/Shopify/toxiproxy/v2"
@@ -76,37 +75,22 @@ func (p *pipe) open() error {
 	return nil
 }
 
-// toxic is one of toxiproxy's, as its API names them.
-type toxic struct {
-	Type   string `json:"type"`
-	Stream string `json:"stream"`
-	// Toxicity is the share of connections that it affects, from 0 to 1.
-	Toxicity   float32          `json:"toxicity"`
-	Attributes map[string]int64 `json:"attributes"`
-}
-
-// toxics are added to each direction of a link. Times are in milliseconds.
-var toxics = map[plan.FaultKind]toxic{
-	plan.Latency: {Type: "latency", Toxicity: 1, Attributes: map[string]int64{"latency": 150, "jitter": 100}},
+// toxics are members of toxiproxy's JSON, added to each direction of a link. Times are
+// in milliseconds.
+var toxics = map[plan.FaultKind]string{
+	plan.Latency: `"type": "latency", "attributes": {"latency": 150, "jitter": 100}`,
 	// Half of the connections are reset at the first byte: some requests arrive
 	// whose answers do not, and some retries succeed.
-	plan.Reset:     {Type: "reset_peer", Toxicity: 0.5, Attributes: map[string]int64{"timeout": 0}},
-	plan.Blackhole: {Type: "timeout", Toxicity: 1, Attributes: map[string]int64{"timeout": 0}},
-	plan.SlowClose: {Type: "slow_close", Toxicity: 1, Attributes: map[string]int64{"delay": 2000}},
+	plan.Reset:     `"type": "reset_peer", "toxicity": 0.5, "attributes": {"timeout": 0}`,
+	plan.Blackhole: `"type": "timeout", "attributes": {"timeout": 0}`,
+	plan.SlowClose: `"type": "slow_close", "attributes": {"delay": 2000}`,
 }
 
 func (p *pipe) impair(kind plan.FaultKind) error {
-	t, ok := toxics[kind]
-	if !ok {
-		return fmt.Errorf("no link has the fault %q", kind)
-	}
-	return withTimeout("add "+t.Type, func() error {
-		for _, t.Stream = range []string{"upstream", "downstream"} {
-			written, err := json.Marshal(t)
-			if err != nil {
-				return err
-			}
-			if _, err := p.proxy.Toxics.AddToxicJson(bytes.NewReader(written)); err != nil {
+	return withTimeout("add "+string(kind), func() error {
+		for _, stream := range []string{"upstream", "downstream"} {
+			toxic := fmt.Sprintf(`{"stream": %q, %s}`, stream, toxics[kind])
+			if _, err := p.proxy.Toxics.AddToxicJson(strings.NewReader(toxic)); err != nil {
 				return err
 			}
 		}

@@ -12,20 +12,19 @@ import (
 	"syscall"
 	"time"
 
-	"ringback/dev/postgres"
 	"ringback/dev/proc"
 )
 
 // target is a program that faults are injected on. Its methods are not safe for
 // concurrent use.
 type target interface {
-	// start returns when the program is ready.
-	start(ctx context.Context) error
-	kill() error
-	// stop lets it end by itself, and fails if it does not.
-	stop() error
-	// signal sends SIGSTOP or SIGCONT.
-	signal(signal syscall.Signal) error
+	// Restart starts it, for the first time or again, and returns when it is ready.
+	Restart(ctx context.Context) error
+	Kill() error
+	// Stop lets it end by itself, and fails if it does not.
+	Stop() error
+	// Signal sends SIGSTOP or SIGCONT.
+	Signal(signal syscall.Signal) error
 }
 
 const (
@@ -56,7 +55,8 @@ type program struct {
 	expected bool
 }
 
-func (p *program) start(ctx context.Context) error {
+// Restart implements target.
+func (p *program) Restart(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	for {
@@ -112,7 +112,7 @@ func (p *program) watch(process *proc.Process) {
 	unexpected := p.expected && p.process == process
 	p.mu.Unlock()
 	if unexpected {
-		p.ended(p, fmt.Errorf("%s ended by itself: %w; its log is %s and ends with:\n%s", p.name, cmp.Or(process.Err(), errExited), filepath.Base(p.log), tail(process.Output())))
+		p.ended(p, fmt.Errorf("%s ended by itself: %w; its log is %s and ends with:\n%s", p.name, cmp.Or(process.Err(), errExited), filepath.Base(p.log), process.OutputEnd()))
 	}
 }
 
@@ -125,7 +125,8 @@ func (p *program) release() *proc.Process {
 	return p.process
 }
 
-func (p *program) kill() error {
+// Kill implements target.
+func (p *program) Kill() error {
 	process := p.release()
 	if process == nil {
 		return nil
@@ -133,7 +134,8 @@ func (p *program) kill() error {
 	return process.Kill()
 }
 
-func (p *program) stop() error {
+// Stop implements target.
+func (p *program) Stop() error {
 	process := p.release()
 	if process == nil {
 		return nil
@@ -142,34 +144,10 @@ func (p *program) stop() error {
 		return fmt.Errorf("stop %s: %w", p.name, err)
 	}
 	if err := process.Err(); err != nil {
-		return fmt.Errorf("%s ended after SIGTERM with %w:\n%s", p.name, err, tail(process.Output()))
+		return fmt.Errorf("%s ended after SIGTERM with %w:\n%s", p.name, err, process.OutputEnd())
 	}
 	return nil
 }
 
-func (p *program) signal(signal syscall.Signal) error { return p.process.Signal(signal) }
-
-func tail(text string) string {
-	const kept = 3000
-	if len(text) > kept {
-		return "... " + text[len(text)-kept:]
-	}
-	return text
-}
-
-// database is PostgreSQL as a target.
-type database struct{ *postgres.Cluster }
-
-func (d database) start(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
-	defer cancel()
-	return d.Restart(ctx)
-}
-
-func (d database) kill() error { return d.Kill() }
-
-// stop is PostgreSQL's fast shutdown, as service managers ask for it: at SIGTERM
-// it would wait for every session to end.
-func (d database) stop() error { return d.Stop() }
-
-func (d database) signal(signal syscall.Signal) error { return d.Signal(signal) }
+// Signal implements target.
+func (p *program) Signal(signal syscall.Signal) error { return p.process.Signal(signal) }

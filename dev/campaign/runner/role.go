@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -34,11 +35,11 @@ const (
 	receiversRole = "receivers"
 )
 
-// temporalSetup are the options of the Temporal server's process.
-type temporalSetup struct {
-	Addr string `json:"addr"`
-	// Postgres is the database's URL.
-	Postgres string `json:"postgres"`
+// roleOptions are those of one role.
+type roleOptions struct {
+	actors.Options
+	// Postgres is the URL of the Temporal server's database.
+	Postgres string `json:"postgres,omitempty"`
 }
 
 // InRole reports whether this process was started for a role: then ServeRole is
@@ -49,43 +50,38 @@ func InRole() bool { return os.Getenv(roleVariable) != "" }
 func ServeRole(stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	role, options := os.Getenv(roleVariable), []byte(os.Getenv(optionsVariable))
-	if err := serveRole(ctx, role, options, func() { _, _ = fmt.Fprintln(stdout, ready) }, stderr); err != nil {
+	role := os.Getenv(roleVariable)
+	if err := serveRole(ctx, role, func() { _, _ = fmt.Fprintln(stdout, ready) }, stderr); err != nil {
 		_, _ = fmt.Fprintf(stderr, "%s: %v\n", role, err)
 		return 1
 	}
 	return 0
 }
 
-func serveRole(ctx context.Context, role string, options []byte, ready func(), stderr io.Writer) error {
-	if role == temporalRole {
-		return serveTemporal(ctx, options, ready, stderr)
-	}
-	var o actors.Options
-	if err := json.Unmarshal(options, &o); err != nil {
+func serveRole(ctx context.Context, role string, ready func(), stderr io.Writer) error {
+	var o roleOptions
+	if err := json.Unmarshal([]byte(os.Getenv(optionsVariable)), &o); err != nil {
 		return fmt.Errorf("read the role's options: %w", err)
 	}
 	switch role {
+	case temporalRole:
+		return serveTemporal(ctx, o, ready, stderr)
 	case coresRole:
-		return actors.Cores(ctx, o, ready)
+		return actors.Cores(ctx, o.Options, ready)
 	case receiversRole:
-		return actors.Receivers(ctx, o, ready)
+		return actors.Receivers(ctx, o.Options, ready)
 	}
-	return fmt.Errorf("unknown role")
+	return errors.New("unknown role")
 }
 
 // serveTemporal runs a server without any tuning: Ringback needs none.
-func serveTemporal(ctx context.Context, options []byte, ready func(), stderr io.Writer) error {
-	var s temporalSetup
-	if err := json.Unmarshal(options, &s); err != nil {
-		return fmt.Errorf("read the role's options: %w", err)
-	}
-	p, err := temporalserver.ParsePostgres(s.Postgres)
+func serveTemporal(ctx context.Context, o roleOptions, ready func(), stderr io.Writer) error {
+	p, err := temporalserver.ParsePostgres(o.Postgres)
 	if err != nil {
 		return err
 	}
 	server, err := temporalserver.Start(ctx, temporalserver.Options{
-		Addr: s.Addr, Postgres: &p, Stock: true, Log: telemetry.NewConsoleLogger(stderr, zapcore.ErrorLevel),
+		Addr: o.Listen[0], Postgres: &p, Stock: true, Log: telemetry.NewConsoleLogger(stderr, zapcore.ErrorLevel),
 	})
 	if err != nil {
 		return err
@@ -95,21 +91,23 @@ func serveTemporal(ctx context.Context, options []byte, ready func(), stderr io.
 	return server.Stop()
 }
 
-// roleCommand returns how a role's process is started.
-func roleCommand(role string, options any) (func() *exec.Cmd, error) {
+// startRole starts a process of this binary for a role.
+func (r *runner) startRole(ctx context.Context, p *program, o roleOptions) error {
 	self, err := os.Executable()
 	if err != nil {
-		return nil, fmt.Errorf("find this program's file: %w", err)
+		return fmt.Errorf("find this program's file: %w", err)
 	}
-	written, err := json.Marshal(options)
+	written, err := json.Marshal(o)
 	if err != nil {
-		return nil, fmt.Errorf("write the options of %s: %w", role, err)
+		return fmt.Errorf("write the options of %s: %w", p.name, err)
 	}
-	return func() *exec.Cmd {
+	p.ready = ready
+	p.command = func() *exec.Cmd {
 		command := exec.Command(self) //nolint:noctx // close ends it
-		command.Env = append(os.Environ(), roleVariable+"="+role, optionsVariable+"="+string(written))
+		command.Env = append(os.Environ(), roleVariable+"="+p.name, optionsVariable+"="+string(written))
 		return command
-	}, nil
+	}
+	return r.run(ctx, p)
 }
 
 // build builds Ringback's own programs into dir.

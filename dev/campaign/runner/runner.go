@@ -5,12 +5,14 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -55,6 +57,7 @@ type runner struct {
 	cores     []string
 	receivers string
 	began     time.Time
+	starters  *actors.Starters
 	// startersEnded is closed once every planned call is answered; stopStarters ends
 	// the calls before.
 	startersEnded chan struct{}
@@ -69,8 +72,6 @@ type runner struct {
 
 const (
 	postgresName = "postgres"
-	// copies is how many processes run each of Ringback's programs.
-	copies = 2
 	// leadTime is left to the processes to start before the plan's clock begins.
 	leadTime = 2 * time.Second
 	// settling is left at the end for anything that arrives late.
@@ -114,25 +115,32 @@ func (r *runner) play(ctx context.Context) error {
 	if err := r.injectFaults(ctx); err != nil {
 		return err
 	}
-	if err := r.awaitStarters(ctx); err != nil {
-		return err
-	}
-	r.Log("all planned calls are answered and all faults over: waiting for open operations")
-	if err := r.statesDuringStarts(ctx); err != nil {
+	if err := r.awaitEnd(ctx); err != nil {
 		return err
 	}
 	return sleepUntil(ctx, time.Now().Add(settling))
 }
 
-// statesDuringStarts reads the states while known starts are repeated: how long
-// those take tells the checker whether Temporal is slow.
-func (r *runner) statesDuringStarts(ctx context.Context) error {
+// awaitEnd waits for every planned call and every operation's end, and reads the
+// states. Meanwhile starts are repeated: how long they take shows the checker whether
+// Temporal is slow, also while no planned start is left.
+func (r *runner) awaitEnd(ctx context.Context) error {
+	if err := sleepUntil(ctx, r.began.Add(r.plan.Length)); err != nil {
+		return err
+	}
 	repeating, stop := context.WithCancel(ctx)
+	defer stop()
+	repeater := actors.NewStarters(r.actorOptions(), r.journal)
+	defer repeater.Close()
 	ended := make(chan error, 1)
-	go func() { ended <- actors.RepeatStarts(repeating, r.actorOptions("starters"), r.journal) }()
-	err := r.readStates(ctx)
+	go func() { ended <- repeater.Repeat(ctx, repeating) }()
+	err := r.awaitStarters(ctx)
+	if err == nil {
+		r.Log("all planned calls are answered and all faults over: waiting for open operations")
+		err = r.readStates(ctx)
+	}
 	stop()
-	return errors.Join(err, <-ended)
+	return cmp.Or(<-ended, err)
 }
 
 // awaitStarters waits until every planned call of the API is answered.
@@ -193,7 +201,7 @@ func (r *runner) startServers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.add(postgresName, database{cluster})
+	r.add(postgresName, cluster)
 	linked, err := r.link(ctx, toDatabase, addr)
 	if err != nil {
 		return err
@@ -201,16 +209,15 @@ func (r *runner) startServers(ctx context.Context) error {
 	if addr, err = r.address(ctx); err != nil {
 		return err
 	}
-	command, err := roleCommand(temporalRole, temporalSetup{Addr: addr, Postgres: strings.Replace(cluster.URL("temporal"), cluster.Addr(), linked, 1)})
-	if err != nil {
-		return err
-	}
-	for _, name := range ringbackPrograms() {
+	for _, name := range ringbackPrograms {
 		if _, err := r.link(ctx, toTemporal(name), addr); err != nil {
 			return err
 		}
 	}
-	return r.run(ctx, &program{name: temporalRole, command: command, ready: ready, retryStart: true})
+	return r.startRole(ctx, &program{name: temporalRole, retryStart: true}, roleOptions{
+		Options:  actors.Options{Listen: []string{addr}},
+		Postgres: strings.Replace(cluster.URL("temporal"), cluster.Addr(), linked, 1),
+	})
 }
 
 // chooseAddresses reserves the actors' addresses and opens the links to them.
@@ -237,23 +244,15 @@ func (r *runner) chooseAddresses(ctx context.Context) error {
 	return nil
 }
 
-func ringbackPrograms() []string {
-	var names []string
-	for _, kind := range []string{"api", "worker"} {
-		for n := range copies {
-			names = append(names, fmt.Sprintf("%s-%d", kind, n))
-		}
-	}
-	return names
-}
+var ringbackPrograms = []string{"api-0", "api-1", "worker-0", "worker-1"}
 
 func (r *runner) startRingback(ctx context.Context) error {
-	r.Log("starting %s", strings.Join(ringbackPrograms(), ", "))
+	r.Log("starting %s", strings.Join(ringbackPrograms, ", "))
 	config := filepath.Join(r.Dir, "ringback.yml")
 	if err := os.WriteFile(config, []byte(actors.Config(r.urls)), 0o600); err != nil {
 		return fmt.Errorf("write the configuration: %w", err)
 	}
-	for _, name := range ringbackPrograms() {
+	for _, name := range ringbackPrograms {
 		addr, err := r.address(ctx)
 		if err != nil {
 			return err
@@ -286,33 +285,26 @@ func (r *runner) startRingback(ctx context.Context) error {
 func (r *runner) startActors(ctx context.Context) error {
 	r.began = time.Now().Add(leadTime)
 	for name, listen := range map[string][]string{coresRole: r.cores, receiversRole: {r.receivers}} {
-		o := r.actorOptions(name)
-		o.Listen = listen
-		command, err := roleCommand(name, o)
-		if err != nil {
-			return err
-		}
-		if err := r.run(ctx, &program{name: name, command: command, ready: ready}); err != nil {
+		o := r.actorOptions()
+		o.Journal, o.Listen = filepath.Join(r.Dir, name+journal.Extension), listen
+		if err := r.startRole(ctx, &program{name: name}, roleOptions{Options: o}); err != nil {
 			return err
 		}
 	}
+	r.starters = actors.NewStarters(r.actorOptions(), r.journal)
 	r.startersEnded = make(chan struct{})
 	ctx, r.stopStarters = context.WithCancel(ctx)
 	go func() {
 		defer close(r.startersEnded)
-		if err := actors.Starters(ctx, r.actorOptions("starters")); err != nil {
+		if err := r.starters.Run(ctx); err != nil {
 			r.fail(err)
 		}
 	}()
 	return nil
 }
 
-// actorOptions are the options of an actor, but for its addresses.
-func (r *runner) actorOptions(name string) actors.Options {
-	return actors.Options{
-		Plan: r.Plan, Began: r.began, URLs: r.urls, APIs: r.apis,
-		Journal: filepath.Join(r.Dir, name+journal.Extension),
-	}
+func (r *runner) actorOptions() actors.Options {
+	return actors.Options{Plan: r.Plan, Began: r.began, URLs: r.urls, APIs: r.apis}
 }
 
 // link adds a pipe to upstream to the named link and returns its own address.
@@ -337,7 +329,7 @@ func (r *runner) run(ctx context.Context, p *program) error {
 	p.log = filepath.Join(r.Dir, p.name+".log")
 	p.ended = r.ended
 	r.add(p.name, p)
-	return p.start(ctx)
+	return p.Restart(ctx)
 }
 
 func (r *runner) add(name string, t target) {
@@ -357,7 +349,7 @@ func (r *runner) ended(p *program, err error) {
 		r.locks[p.name].Lock()
 		defer r.locks[p.name].Unlock()
 		r.Log("%v; starting it again", err)
-		if err := p.start(context.Background()); err != nil {
+		if err := p.Restart(context.Background()); err != nil {
 			r.fail(err)
 			return
 		}
@@ -380,16 +372,17 @@ func (r *runner) close(ctx context.Context) error {
 	if r.stopStarters != nil {
 		r.stopStarters()
 		<-r.startersEnded
+		r.starters.Close()
 	}
 	var errs []error
-	for _, name := range append(ringbackPrograms(), receiversRole, coresRole, temporalRole, postgresName) {
+	for _, name := range append(slices.Clone(ringbackPrograms), receiversRole, coresRole, temporalRole, postgresName) {
 		t, started := r.targets[name]
 		switch {
 		case !started:
 		case ctx.Err() != nil:
-			errs = append(errs, t.kill())
+			errs = append(errs, t.Kill())
 		default:
-			errs = append(errs, t.stop())
+			errs = append(errs, t.Stop())
 		}
 	}
 	for _, l := range r.links {

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	apiclient "ringback/api/client"
 	"ringback/dev/campaign/journal"
 	"ringback/internal/operation"
@@ -49,33 +51,22 @@ func (r *runner) readStates(ctx context.Context) error {
 // all of them at the last read, and returns the others.
 func (r *runner) readClosed(ctx context.Context, keys []operation.Key, last bool) (open []operation.Key, err error) {
 	var mu sync.Mutex
-	var reading sync.WaitGroup
-	next := make(chan operation.Key)
-	for n := range readers {
-		api := r.api(n)
-		reading.Go(func() {
-			for key := range next {
-				state := readState(ctx, api, key)
-				closed := state.HTTPStatus == http.StatusNotFound || state.HTTPStatus == http.StatusOK && apiclient.Closed(state.State)
-				var writeErr error
-				if closed || last {
-					writeErr = r.journal.Write(journal.Entry{State: &state})
-				}
-				mu.Lock()
-				if writeErr != nil {
-					err = writeErr
-				} else if !closed && !last {
-					open = append(open, key)
-				}
-				mu.Unlock()
+	var reading errgroup.Group
+	reading.SetLimit(readers)
+	for i, key := range keys {
+		reading.Go(func() error {
+			state := readState(ctx, r.api(i), key)
+			closed := state.HTTPStatus == http.StatusNotFound || state.HTTPStatus == http.StatusOK && apiclient.Closed(state.State)
+			if closed || last {
+				return r.journal.Write(journal.Entry{State: &state})
 			}
+			mu.Lock()
+			defer mu.Unlock()
+			open = append(open, key)
+			return nil
 		})
 	}
-	for _, key := range keys {
-		next <- key
-	}
-	close(next)
-	reading.Wait()
+	err = reading.Wait()
 	return open, err
 }
 
