@@ -55,9 +55,9 @@ type Options struct {
 	// Attributes are the custom search attributes of a namespace that is created.
 	// A running server takes seconds to know one that is added to it.
 	Attributes []sdktemporal.SearchAttributeKey
-	// Stock runs the server as it is sold: with all indexes of visibility on SQLite,
-	// and on PostgreSQL without the plugin that keeps prepared statements. A data
-	// directory that exists keeps the indexes that it has.
+	// Stock runs the server as it is sold: without the plugins that keep prepared
+	// statements, and on SQLite with all of visibility's indexes, in the one file. A
+	// data directory that exists keeps its files and their indexes.
 	Stock bool
 	// Log receives the server's own warnings and errors, of which it has some
 	// also on good days; nil: only why it ended the process, to stderr.

@@ -86,9 +86,12 @@ func TestAKilledServerStartsAgainOnItsFiles(t *testing.T) {
 
 func TestADataDirectoryOpensTunedAndUntuned(t *testing.T) {
 	t.Parallel()
-	for name, tt := range map[string]struct{ made, opened temporalserver.Options }{
-		"made by a stock server and opened tuned": {made: temporalserver.Options{Stock: true}},
-		"made tuned and opened by a stock server": {opened: temporalserver.Options{Stock: true}},
+	for name, tt := range map[string]struct {
+		made, opened temporalserver.Options
+		files        []string
+	}{
+		"made by a stock server and opened tuned": {made: temporalserver.Options{Stock: true}, files: []string{"temporal.db"}},
+		"made tuned and opened by a stock server": {opened: temporalserver.Options{Stock: true}, files: []string{"temporal.db", "visibility.db"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -103,6 +106,12 @@ func TestADataDirectoryOpensTunedAndUntuned(t *testing.T) {
 			runsWorkflow(t, second.FrontendAddr(), "two")
 			lists(t, second.FrontendAddr(), `ExecutionStatus = "Completed"`, "two", "one")
 			require.NoError(t, second.Stop())
+			files, err := filepath.Glob(filepath.Join(dir, "*.db"))
+			require.NoError(t, err)
+			for i := range files {
+				files[i] = filepath.Base(files[i])
+			}
+			require.Equal(t, tt.files, files)
 		})
 	}
 }

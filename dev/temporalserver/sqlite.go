@@ -21,8 +21,9 @@ import (
 )
 
 const (
-	databaseFile = "temporal.db"
-	lockFile     = "lock"
+	databaseFile   = "temporal.db"
+	visibilityFile = "visibility.db"
+	lockFile       = "lock"
 
 	historySchema    = "sqlite/v3/temporal/schema.sql"
 	visibilitySchema = "sqlite/v3/visibility/schema.sql"
@@ -52,24 +53,50 @@ func fileStores(ctx context.Context, o Options) (stores, error) {
 	if err != nil {
 		return stores{}, fmt.Errorf("data directory %s is in use by another server: %w", dir, err)
 	}
-	db, err := o.fileDatabase(ctx, filepath.Join(dir, databaseFile))
+	history, visibility, err := o.databases(ctx, dir)
 	if err != nil {
 		return stores{}, errors.Join(err, release())
 	}
-	s := newStores("SQLite in "+dir, 1, db, db)
-	s.release = release
+	s := newStores("SQLite in "+dir, 1, history, visibility)
+	s.release = func() error { return errors.Join(keeping.close(history), keeping.close(visibility), release()) }
 	return s, nil
+}
+
+// databases opens visibility in a file of its own, or in the history's where a
+// directory has it there already. A file that exists keeps the indexes it has.
+func (o Options) databases(ctx context.Context, dir string) (history, visibility *config.SQL, err error) {
+	historyPath, visibilityPath := filepath.Join(dir, databaseFile), filepath.Join(dir, visibilityFile)
+	if !exists(visibilityPath) && (o.Stock || exists(historyPath)) {
+		history, err = o.fileDatabase(ctx, historyPath, historySchema, visibilitySchema)
+		return history, history, err
+	}
+	// Visibility first: its file says where to look after a start that was killed
+	// between the two.
+	if visibility, err = o.fileDatabase(ctx, visibilityPath, visibilitySchema); err != nil {
+		return nil, nil, err
+	}
+	history, err = o.fileDatabase(ctx, historyPath, historySchema)
+	return history, visibility, err
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // fileDatabase is a SQLite database whose commits are on the disk when they
 // return: a write-ahead log, synced at each commit, so that neither a killed
 // process nor a lost power supply takes back what was answered.
-func (o Options) fileDatabase(ctx context.Context, path string) (*config.SQL, error) {
-	if err := o.setUp(ctx, path); err != nil {
+func (o Options) fileDatabase(ctx context.Context, path string, schemas ...string) (*config.SQL, error) {
+	if err := o.setUp(ctx, path, schemas); err != nil {
 		return nil, fmt.Errorf("set up the database %s: %w", path, err)
 	}
+	plugin := keepingPlugin
+	if o.Stock {
+		plugin = sqlite.PluginName
+	}
 	return &config.SQL{
-		PluginName:   sqlite.PluginName,
+		PluginName:   plugin,
 		DatabaseName: escape(path),
 		ConnectAttributes: map[string]string{
 			"mode":         "rwc",
@@ -80,10 +107,10 @@ func (o Options) fileDatabase(ctx context.Context, path string) (*config.SQL, er
 	}, nil
 }
 
-// setUp creates the tables in one transaction: a start that is
+// setUp creates the tables of schemas in one transaction: a start that is
 // killed half-way leaves an empty database, not half a schema.
-func (o Options) setUp(ctx context.Context, path string) (err error) {
-	db, err := sql.Open("sqlite", "file:"+escape(path)+"?mode=rwc&_pragma=journal_mode=wal&_pragma=synchronous=full&_pragma=busy_timeout=10000")
+func (o Options) setUp(ctx context.Context, path string, schemas []string) (err error) {
+	db, err := sql.Open(sqliteDriver, "file:"+escape(path)+"?mode=rwc&_pragma=journal_mode=wal&_pragma=synchronous=full&_pragma=busy_timeout=10000")
 	if err != nil {
 		return err
 	}
@@ -100,7 +127,7 @@ func (o Options) setUp(ctx context.Context, path string) (err error) {
 	if tables > 0 {
 		return nil
 	}
-	for _, name := range []string{historySchema, visibilitySchema} {
+	for _, name := range schemas {
 		if err := execute(ctx, tx, name); err != nil {
 			return err
 		}
