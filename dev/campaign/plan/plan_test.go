@@ -10,7 +10,6 @@ import (
 
 	"ringback/dev/campaign/plan"
 	"ringback/internal/cardnumber"
-	"ringback/internal/operation"
 	"ringback/internal/source"
 )
 
