@@ -196,7 +196,7 @@ func (r *run) startNotice(d operation.Delivery) {
 		WorkflowTaskTimeout:   WorkflowTaskTimeout,
 		ParentClosePolicy:     enumspb.PARENT_CLOSE_POLICY_ABANDON,
 		TypedSearchAttributes: temporal.NewSearchAttributes(AttributeEndpoint.ValueSet(r.in.Start.Endpoint)),
-		StaticSummary:         fmt.Sprintf("%s %s %s, to %s", kind, r.in.Start.Endpoint, r.in.Start.OperationID, r.in.Notices.Endpoint),
+		StaticSummary:         ui.Summary(kind+" %s %s, to %s", r.in.Start.Endpoint, r.in.Start.OperationID, r.in.Notices.Endpoint),
 	})
 	child := workflow.ExecuteChildWorkflow(ctx, Notice, NoticeInput{Recipient: *r.in.Notices, Notice: n})
 	r.notices = append(r.notices, child.GetChildWorkflowExecution())

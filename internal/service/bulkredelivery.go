@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"ringback/internal/operation"
+	"ringback/internal/ui"
 	"ringback/workflows"
 )
 
@@ -64,7 +66,7 @@ func bulkOptions(r operation.BulkRedelivery) client.StartWorkflowOptions {
 		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
 		Memo:                     map[string]any{workflows.MemoBulkRedelivery: r},
 		Priority:                 temporal.Priority{PriorityKey: workflows.PriorityBulkRedelivery},
-		StaticSummary:            fmt.Sprintf("%d by %s: %s", r.Matched, r.By, r.Reason),
+		StaticSummary:            strconv.Itoa(r.Matched) + ui.Summary(" by %s: %s", r.By, r.Reason),
 	}
 }
 
