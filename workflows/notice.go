@@ -44,6 +44,9 @@ type NoticeInput struct {
 // Notice delivers one notice, with the recipient's h and k. It fails where it was not
 // acknowledged.
 func Notice(ctx workflow.Context, in NoticeInput) (operation.Delivery, error) {
+	if err := checkID(ctx, NoticeID(in.Notice.Data.CallbackID, in.Notice.Data.RunID)); err != nil {
+		return operation.Delivery{}, err
+	}
 	record := deliverNotice(ctx, in)
 	switch {
 	case ctx.Err() != nil:
@@ -92,6 +95,9 @@ type OutageInput struct {
 // Outage delivers a notice that an endpoint is failing and, later, one that it
 // recovered. Workers report both by SignalHealth, any number of times.
 func Outage(ctx workflow.Context, in OutageInput) error {
+	if err := checkID(ctx, OutageID(in.Endpoint)); err != nil {
+		return err
+	}
 	reports := workflow.GetSignalChannel(ctx, SignalHealth)
 	for {
 		if in.Record == nil {

@@ -9,8 +9,10 @@ import (
 // Codec is the encryption of what is kept in Temporal.
 type Codec struct {
 	// Keys decrypt what they encrypted; the first one encrypts. None: nothing is encrypted.
-	Keys   []CodecKey  `yaml:"keys,omitempty"`
-	Server CodecServer `yaml:"server,omitzero"`
+	Keys []CodecKey `yaml:"keys,omitempty"`
+	// Migrating takes, beside what is sealed for its workflow, what is not.
+	Migrating bool        `yaml:"migrating,omitempty"`
+	Server    CodecServer `yaml:"server,omitzero"`
 }
 
 // CodecKey is one key of the codec.
