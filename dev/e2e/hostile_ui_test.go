@@ -46,7 +46,9 @@ func (h *hostileEnvironment) shown() []hostile {
 			begun, err := h.StartBulkRedelivery(t.Context(), operation.BulkRedeliveryRequest{
 				Filter: operation.Filter{Endpoint: idle, Outcome: operation.OutcomeExhausted, Since: operation.At(time.Now().Add(-time.Hour))}, Reason: reason,
 			})
-			require.NoError(t, err)
+			if err != nil {
+				return err.Error()
+			}
 			found, err := h.temporalClient(t).DescribeWorkflowExecution(t.Context(), workflows.BulkRedeliveryWorkflowID(begun.ID), "")
 			require.NoError(t, err)
 			var text string
@@ -59,7 +61,7 @@ func (h *hostileEnvironment) shown() []hostile {
 		{input: "an order number that is quoted for a shell", want: "No command is shown", try: details("';touch PWNED2;'")},
 		{input: "a plain order number", want: "`starter redeliver ECOM_GOLD_BANK A2C-PLAIN --reason REASON`", try: details("A2C-PLAIN")},
 		{input: "a reason that is a link", want: ": `[Approve](https://evil.example)`", try: summary("[Approve](https://evil.example)")},
-		{input: "a reason that turns the writing direction", want: ": `x eruces y`", try: summary("x\u202Eeruces y")},
+		{input: "a reason that turns the writing direction", want: "turns the writing direction", try: summary("x\u202Eeruces y")},
 	}
 }
 
