@@ -51,6 +51,7 @@ func TestTheCodecsKeys(t *testing.T) {
 				return
 			}
 			require.NoError(t, err)
+			require.Equal(t, c.Codec.Migrating, len(c.Warnings) == 1, "a change-over is not forgotten: %v", c.Warnings)
 			for _, key := range c.Codec.Keys {
 				require.Len(t, key.Bytes(), 32)
 			}
