@@ -32,6 +32,9 @@ type Unacknowledged struct {
 	Attempt    operation.Attempt `json:"attempt"`
 }
 
+// IsMessage implements codec.Message.
+func (Unacknowledged) IsMessage() {}
+
 // DeliverResult is how far a delivery came. It is pending where the workflow
 // interrupted it, or the activity's MaximumAttempts (the server's retries, not k) are
 // used up.

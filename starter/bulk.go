@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ringback/api/client"
+	"ringback/internal/pasted"
 )
 
 // bulkRedeliveries are the commands about bulk redeliveries that were begun.
@@ -107,17 +108,26 @@ func (t *tool) followBulkRedelivery(ctx context.Context, api *client.Client, id 
 
 func (t *tool) noteHowToContinue(id string) {
 	t.note("the bulk redelivery %s goes on without this command\n"+
-		"  follow  starter redeliveries follow %[1]s\n"+
-		"  stop    starter redeliveries stop %[1]s", printable(id))
+		"  follow  %s\n"+
+		"  stop    %s", printable(id), bulkCommand("follow", id), bulkCommand("stop", id))
+}
+
+// bulkCommand is the command to paste for one bulk redelivery, or the one that finds it.
+func bulkCommand(name, id string) string {
+	if command, ok := pasted.Command("starter redeliveries "+name, id); ok {
+		return command
+	}
+	return "starter redeliveries"
 }
 
 // bulkExit is nil where every operation was redelivered or skipped.
 func bulkExit(r client.BulkRedelivery) error {
 	switch {
 	case r.Phase == client.BulkRedeliveryStopped:
-		return exit(exitCutShort, "%s is stopped at %s; resume it with: starter redeliveries resume %s", r.ID, processed(r), r.ID)
+		return exit(exitCutShort, "%s is stopped at %s; resume it with: %s",
+			printable(r.ID), processed(r), bulkCommand("resume", r.ID))
 	case r.Phase == client.BulkRedeliveryEnded:
-		return exit(exitCutShort, "%s was ended by an operator at %s", r.ID, processed(r))
+		return exit(exitCutShort, "%s was ended by an operator at %s", printable(r.ID), processed(r))
 	case r.Failed > 0:
 		return exit(exitPartly, "%d of %d could not be redelivered", r.Failed, r.Matched)
 	}

@@ -108,6 +108,15 @@ func TestABulkRedeliveryHasTheDefaultRate(t *testing.T) {
 	}, f.calls()[0])
 }
 
+func TestAHintHoldsNoOthersCommand(t *testing.T) {
+	t.Parallel()
+	stopped := bulk(client.BulkRedeliveryStopped, 2, 0, 0)
+	stopped.ID = "x;touch PWNED1\u202E"
+	got := place{}.at(t, &fake{many: []client.BulkRedelivery{stopped}}).run(context.Background(), "redeliveries", "follow", bulkID)
+	require.Equal(t, exitCutShort, got.code, got.err)
+	require.Contains(t, got.err, "x;touch PWNED1\uFFFD is stopped at 2 of 4; resume it with: starter redeliveries\n")
+}
+
 func TestAnInterruptLeavesABulkRedeliveryRunning(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(context.Background())

@@ -21,6 +21,9 @@ func BulkRedelivery(ctx workflow.Context, in BulkRedeliveryInput) (operation.Bul
 		return in.Position.Progress, temporal.NewNonRetryableApplicationError(
 			"page_size, pages and rate_per_second are not above 0; start a bulk redelivery by the API", activities.TypeBadInput, nil)
 	}
+	if err := checkID(ctx, BulkRedeliveryWorkflowID(in.Job.ID)); err != nil {
+		return in.Position.Progress, err
+	}
 	b := &bulk{in: in, ctx: ctx, position: in.Position, stopped: in.Stopped}
 	b.written = b.memo()
 	if err := b.registerHandlers(); err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"ringback/activities"
 	"ringback/internal/operation"
+	"ringback/internal/ui"
 )
 
 // deliverNext delivers the next callback until it is acknowledged or k attempts were
@@ -106,7 +107,7 @@ func awaitEndpoint(ctx workflow.Context, in activities.AwaitEndpointInput, stop 
 		WaitForCancellation: true,
 		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: 2 * time.Second, BackoffCoefficient: 2, MaximumInterval: 30 * time.Second},
 		Priority:            temporal.Priority{PriorityKey: PriorityDelivery, FairnessKey: in.Endpoint},
-		Summary:             "wait until the endpoint " + in.Endpoint + " can be called",
+		Summary:             ui.Summary("wait until the endpoint %s can be called", in.Endpoint),
 	}))
 	defer cancel()
 	available := workflow.ExecuteActivity(ctx, acts.AwaitEndpoint, in)

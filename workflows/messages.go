@@ -119,3 +119,6 @@ type Redelivery struct {
 type Push struct {
 	Status string `json:"status,omitempty"`
 }
+
+// IsMessage implements codec.Message.
+func (Push) IsMessage() {}

@@ -44,6 +44,9 @@ type NoticeInput struct {
 // Notice delivers one notice, with the recipient's h and k. It fails where it was not
 // acknowledged.
 func Notice(ctx workflow.Context, in NoticeInput) (operation.Delivery, error) {
+	if err := checkID(ctx, NoticeID(in.Notice.Data.CallbackID, in.Notice.Data.RunID)); err != nil {
+		return operation.Delivery{}, err
+	}
 	record := deliverNotice(ctx, in)
 	switch {
 	case ctx.Err() != nil:
@@ -92,6 +95,9 @@ type OutageInput struct {
 // Outage delivers a notice that an endpoint is failing and, later, one that it
 // recovered. Workers report both by SignalHealth, any number of times.
 func Outage(ctx workflow.Context, in OutageInput) error {
+	if err := checkID(ctx, OutageID(in.Endpoint)); err != nil {
+		return err
+	}
 	reports := workflow.GetSignalChannel(ctx, SignalHealth)
 	for {
 		if in.Record == nil {
@@ -196,7 +202,7 @@ func (r *run) startNotice(d operation.Delivery) {
 		WorkflowTaskTimeout:   WorkflowTaskTimeout,
 		ParentClosePolicy:     enumspb.PARENT_CLOSE_POLICY_ABANDON,
 		TypedSearchAttributes: temporal.NewSearchAttributes(AttributeEndpoint.ValueSet(r.in.Start.Endpoint)),
-		StaticSummary:         fmt.Sprintf("%s %s %s, to %s", kind, r.in.Start.Endpoint, r.in.Start.OperationID, r.in.Notices.Endpoint),
+		StaticSummary:         ui.Summary(kind+" %s %s, to %s", r.in.Start.Endpoint, r.in.Start.OperationID, r.in.Notices.Endpoint),
 	})
 	child := workflow.ExecuteChildWorkflow(ctx, Notice, NoticeInput{Recipient: *r.in.Notices, Notice: n})
 	r.notices = append(r.notices, child.GetChildWorkflowExecution())

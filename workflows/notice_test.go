@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/worker"
@@ -88,6 +89,7 @@ func exhaustedNotice() operation.Notice {
 func TestANoticeIsDeliveredLikeACallback(t *testing.T) {
 	t.Parallel()
 	env, delivered := noticing(operation.DeliveryPending, operation.DeliveryAcknowledged)
+	env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: workflows.NoticeID("cb_1", "r"), TaskQueue: workflows.TaskQueue})
 	env.ExecuteWorkflow(workflows.NoticeType, workflows.NoticeInput{Recipient: recipient, Notice: exhaustedNotice()})
 	require.NoError(t, env.GetWorkflowError())
 	require.Len(t, *delivered, 2, "one that the server counted to its end is taken up")
@@ -103,6 +105,7 @@ func TestANoticeIsDeliveredLikeACallback(t *testing.T) {
 func TestANoticeThatIsNotAcknowledgedFails(t *testing.T) {
 	t.Parallel()
 	env, _ := noticing(operation.DeliveryExhausted)
+	env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: workflows.NoticeID("cb_1", "r"), TaskQueue: workflows.TaskQueue})
 	env.ExecuteWorkflow(workflows.NoticeType, workflows.NoticeInput{Recipient: recipient, Notice: exhaustedNotice()})
 	var failure *temporal.ApplicationError
 	require.ErrorAs(t, env.GetWorkflowError(), &failure)
@@ -143,6 +146,7 @@ func TestAnOutageIsReportedOnceAndInOrder(t *testing.T) {
 					env.SignalWorkflow(workflows.SignalHealth, operation.Health{Failing: s.failing, At: accepted, Attempts: 20, Reason: "HTTP 503"})
 				}, s.after)
 			}
+			env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: workflows.OutageID("SHOP"), TaskQueue: workflows.TaskQueue})
 			env.ExecuteWorkflow(workflows.OutageType, workflows.OutageInput{Recipient: recipient, Endpoint: "SHOP"})
 			require.True(t, env.IsWorkflowCompleted())
 			require.Equal(t, tt.fails, env.GetWorkflowError() != nil)

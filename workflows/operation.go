@@ -1,7 +1,6 @@
 package workflows
 
 import (
-	"fmt"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -9,6 +8,7 @@ import (
 
 	"ringback/activities"
 	"ringback/internal/operation"
+	"ringback/internal/ui"
 )
 
 // Operation polls the source until the status is final, and delivers a callback about
@@ -47,7 +47,7 @@ func (r *run) startWatch(ctx workflow.Context, policy operation.PollPolicy, acce
 		WaitForCancellation: true,
 		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: gap, BackoffCoefficient: 1, MaximumInterval: gap},
 		Priority:            temporal.Priority{PriorityKey: PriorityWatch, FairnessKey: in.Key.Endpoint},
-		Summary:             "watch " + in.Key.OperationID + " at " + in.Source,
+		Summary:             ui.Summary("watch %s at %s", in.Key.OperationID, in.Source),
 	})}
 }
 
@@ -60,6 +60,6 @@ func startDeliver(ctx workflow.Context, in activities.DeliverInput) *activityRun
 		WaitForCancellation: true,
 		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: h, BackoffCoefficient: 1, MaximumInterval: h, MaximumAttempts: int32(k)},
 		Priority:            temporal.Priority{PriorityKey: PriorityDelivery, FairnessKey: in.Callback.Key.Endpoint},
-		Summary:             fmt.Sprintf("deliver status %q", in.Callback.Observation.Status),
+		Summary:             ui.Summary("deliver status %s", in.Callback.Observation.Status),
 	})
 }

@@ -74,7 +74,8 @@ func replay(history *historypb.History, operations, bulkRedeliveries any) error 
 	} {
 		replayer.RegisterWorkflowWithOptions(code, workflow.RegisterOptions{Name: name})
 	}
-	return replayer.ReplayWorkflowHistory(silent{}, history)
+	id := history.Events[0].GetWorkflowExecutionStartedEventAttributes().GetWorkflowId()
+	return replayer.ReplayWorkflowHistoryWithOptions(silent{}, history, worker.ReplayWorkflowHistoryOptions{OriginalExecution: workflow.Execution{ID: id}})
 }
 
 // TestAChangedWorkflowDoesNotReplay shows that the replays can fail.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"ringback/activities"
@@ -38,6 +39,9 @@ type run struct {
 
 // newRun registers the run's handlers before anything can fail.
 func newRun(root workflow.Context, in Input) (*run, error) {
+	if err := checkID(root, in.Start.Key().WorkflowID()); err != nil {
+		return nil, err
+	}
 	ctx, _ := workflow.NewDisconnectedContext(root)
 	r := &run{in: in, ctx: ctx, root: root, op: operation.NewLifecycle(lifecycleOptions(in)), phase: in.Phase}
 	if in.AcceptedAt.IsZero() {
@@ -50,6 +54,16 @@ func newRun(root workflow.Context, in Input) (*run, error) {
 		return nil, fmt.Errorf("registering the run's handlers: %w", err)
 	}
 	return r, nil
+}
+
+// checkID refuses an input that was made for another workflow: its id decides what may
+// be delivered, and to whom.
+func checkID(ctx workflow.Context, want string) error {
+	if id := workflow.GetInfo(ctx).WorkflowExecution.ID; id != want {
+		return temporal.NewNonRetryableApplicationError(fmt.Sprintf(
+			"the input is that of %q, and this is %q; nothing was done. Start operations, redeliveries and notices by Ringback alone", want, id), activities.TypeBadInput, nil)
+	}
+	return nil
 }
 
 func lifecycleOptions(in Input) operation.LifecycleOptions {

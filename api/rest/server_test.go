@@ -233,6 +233,7 @@ func TestBadInputIsRefusedBeforeAnythingHappens(t *testing.T) {
 		"invalid UTF-8":            {start("{\"endpoint\":\"SHOP\",\"operation_id\":\"\xff\"}"), 400, "malformed", "", "UTF-8 at byte 36"},
 		"half a surrogate pair":    {start(`{"endpoint":"SHOP","operation_id":"\ud800"}`), 422, "invalid", "operation_id", "surrogate"},
 		"a NUL":                    {start(`{"endpoint":"SHOP","operation_id":"a\u0000"}`), 422, "invalid", "operation_id", "control character"},
+		"a turned direction":       {start(`{"endpoint":"SHOP","operation_id":"a\u202Eb"}`), 422, "invalid", "operation_id", "turns the writing direction"},
 		"a line break":             {start(`{"endpoint":"SHOP","operation_id":"1","method":"a\nb"}`), 422, "invalid", "method", "control character"},
 		"a list":                   {start(`[]`), 422, "invalid", "(body)", "not a JSON object"},
 		"null":                     {start(`null`), 422, "invalid", "(body)", "null"},

@@ -81,12 +81,12 @@ var services = map[string]struct {
 		needs: map[string]string{"temporal": healthy, "namespace": completed},
 	},
 	"api": {
-		image: "ringback:local", checked: true, port: "8080", networks: []string{"temporal"},
+		image: "ringback:local", checked: true, port: "8080", networks: []string{"temporal", "telemetry"},
 		needs: map[string]string{"temporal": healthy, "namespace": completed},
 	},
 	// A worker shows itself to the other services alone.
 	"worker": {
-		image: "ringback:local", checked: true, networks: []string{"temporal"},
+		image: "ringback:local", checked: true, networks: []string{"temporal", "telemetry"},
 		needs: map[string]string{"temporal": healthy, "namespace": completed},
 	},
 }

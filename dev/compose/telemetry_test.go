@@ -36,7 +36,7 @@ func TestPrometheusAndGrafanaAreThereOnRequestAlone(t *testing.T) {
 		require.Regexp(t, pinned, s.Image)
 		requireHealthCheck(t, s, true)
 		requirePort(t, s, port)
-		require.Equal(t, []string{"temporal"}, keys(s.Networks))
+		require.Equal(t, []string{"telemetry"}, keys(s.Networks), "Temporal is out of its reach")
 		require.Equal(t, []string{"ALL"}, s.CapDrop)
 		require.Contains(t, s.SecurityOpt, "no-new-privileges:true")
 		for _, v := range s.Volumes {

@@ -65,12 +65,12 @@ func TestBrowserShowsOperationsToOperators(t *testing.T) {
 		"starter redeliver SHOP 2042 --reason")
 	b.shows("", 1500, 1000, b.page(failed, "timeline"),
 		`about status \"done\" is exhausted after 6 attempts; the last: HTTP 503 is not 2xx`, `"type": "Exhausted"`,
-		`Deliver • deliver status "done"`)
+		"Deliver • deliver status `done`")
 	b.shows("", 1500, 1000, b.page(stubborn, "user-metadata"), "The newest 50 of 60 attempts.", "60 ")
 	b.shows("", 1500, 1000, "/render?content="+url.QueryEscape(strings.Repeat("я", 30_000)+" the longest details"), "the longest details")
 	b.shows("", 1500, 1000, b.page(delivering, "user-metadata"),
 		"delivering · status done (final)", "At most 10 attempts, 1h0m0s apart.", "see Pending Activities", "1 2")
-	b.shows("", 1500, 1000, b.page(delivering, "timeline"), `Attempt 2 / 10 • Deliver • deliver status "done"`)
+	b.shows("", 1500, 1000, b.page(delivering, "timeline"), "Attempt 2 / 10 • Deliver • deliver status `done`")
 	b.shows("retrying", 1500, 1250, b.page(delivering, "pending-activities"),
 		"Deliver", "Pause", "attempt 1 (1 of 10) unacknowledged: HTTP 503 is not 2xx; next attempt at", `"http_status": 503`)
 }

@@ -319,6 +319,7 @@ func TestARunWaitsForItsMissingCodecKey(t *testing.T) { //nolint:tparallel // it
 			require.Equal(t, http.StatusServiceUnavailable, apiclient.Status(err), "what can't be read is not made up: %v", err)
 			require.ErrorContains(t, err, `sealed with the key "a"`)
 
+			w.core.SetStatus("2111", "done") // the Signal is not sealed, and ignored
 			w.reloadCodec(t, process, api, bThenA)
 			// The server tries the workflow task again after a while.
 			ctx, cancel := context.WithTimeout(t.Context(), 3*patience)

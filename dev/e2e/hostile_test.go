@@ -86,6 +86,8 @@ func TestHostile(t *testing.T) {
 		{"callbacks' answers", h.callbackAnswers(), true},
 		{"sources' answers", h.sourceAnswers(), true},
 		{"signals and updates", h.signals(), true},
+		{"Temporal UI", h.shown(), true},
+		{"sealed payloads", h.sealed(t), true},
 	} {
 		t.Run(surface.name, func(t *testing.T) {
 			for _, row := range surface.rows {

@@ -7,9 +7,9 @@ import (
 	"slices"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	"go.temporal.io/sdk/converter"
 
 	"ringback/api/rest"
+	"ringback/internal/codec"
 	"ringback/internal/operation"
 	"ringback/internal/service"
 	"ringback/internal/source"
@@ -27,7 +27,7 @@ func (p *process) newAPI() *rest.Server {
 		ConfigHash:   p.config.hash,
 		Ready:        p.ready,
 		Metrics:      promhttp.HandlerFor(p.registry, promhttp.HandlerOpts{}),
-		Codec:        converter.NewPayloadCodecHTTPHandler(&p.config.codec),
+		Codec:        codec.NewServer(&p.config.codec),
 		CodecOrigins: p.codecOrigins,
 		Middleware:   telemetry.NewRequests(p.registry, p.traces).Middleware,
 		Log:          p.Log,

@@ -88,7 +88,7 @@ func (l *liveConfig) use(path string, c *config.Config) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	l.codec.Use(codecKeys(c.Codec.Keys))
+	l.codec.Use(codecKeys(c.Codec.Keys), c.Codec.Migrating)
 	l.current.Store(s)
 	return nil
 }

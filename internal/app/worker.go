@@ -64,7 +64,7 @@ func (p *process) newActivities() *activities.Activities {
 	return &activities.Activities{
 		Endpoint:           p.config.endpoint,
 		Source:             p.config.source,
-		Heartbeat:          p.client.RecordActivityHeartbeat,
+		Heartbeat:          p.service.RecordHeartbeat,
 		Signal:             p.client.SignalWorkflow,
 		Yield:              p.service.RetryLater,
 		Pending:            p.service.PendingActivity,

@@ -23,14 +23,20 @@ const (
 	Encoding = "binary/encrypted"
 	// MetadataKeyID is the metadata that names the key, in clear.
 	MetadataKeyID = "encryption-key-id"
+	// MetadataNamespace and MetadataWorkflowID are what a payload is sealed for, in
+	// clear, because a codec server is not told. They are authenticated.
+	MetadataNamespace  = "encryption-namespace"
+	MetadataWorkflowID = "encryption-workflow-id"
 	// KeyBytes is the length of a key.
 	KeyBytes = 32
 
 	saltBytes  = 32
 	nonceBytes = 12
 	tagBytes   = 16
-	// purpose separates this format from other uses of a key and from later formats.
-	purpose = "ringback payload 1\x00"
+	// purpose separates this format from other uses of a key and from other formats.
+	purpose = "ringback payload 2\x00"
+	// purpose1 is that of the format before, which named no workflow.
+	purpose1 = "ringback payload 1\x00"
 )
 
 // Key is one key of a Codec.
@@ -40,52 +46,146 @@ type Key struct {
 	Secret [KeyBytes]byte
 }
 
-// Error says that a sealed payload cannot be opened with the keys in force.
+// Error says that a payload cannot be opened with the keys in force, or is refused.
 type Error struct {
-	// KeyID is the key that the payload names.
+	// KeyID is the key that the payload names; empty: it is not sealed.
 	KeyID, Reason string
+	// Refused: no key would open it.
+	Refused bool
 }
 
 func (e *Error) Error() string {
+	if e.KeyID == "" {
+		return "reading a payload: " + e.Reason
+	}
 	return fmt.Sprintf("opening a payload sealed with the key %q: %s", e.KeyID, e.Reason)
 }
 
 // Codec seals payloads with the first of its keys, and opens what any of them
 // sealed. Without keys, as its zero value, it seals nothing. It is safe for
 // concurrent use.
-type Codec struct{ current atomic.Pointer[[]Key] }
+//
+// By itself it is what a codec server needs: it opens what was sealed for any
+// workflow. [Codec.WithSerializationContext] is for one workflow.
+type Codec struct{ current atomic.Pointer[settings] }
 
-var _ converter.PayloadCodec = (*Codec)(nil)
-
-// Use replaces the keys; the first one seals.
-func (c *Codec) Use(keys []Key) { c.current.Store(&keys) }
-
-func (c *Codec) keys() []Key {
-	if keys := c.current.Load(); keys != nil {
-		return *keys
-	}
-	return nil
+type settings struct {
+	keys      []Key
+	migrating bool
 }
 
-// Encode seals every payload, its metadata included.
+var (
+	_ converter.PayloadCodec                         = (*Codec)(nil)
+	_ converter.PayloadCodecWithSerializationContext = (*Codec)(nil)
+)
+
+// Use replaces the keys; the first one seals. While migrating, what is not sealed and
+// what was sealed for no workflow is taken as well.
+func (c *Codec) Use(keys []Key, migrating bool) { c.current.Store(&settings{keys, migrating}) }
+
+func (c *Codec) settings() settings {
+	if current := c.current.Load(); current != nil {
+		return *current
+	}
+	return settings{}
+}
+
+// Encode seals every payload, its metadata included, for no workflow.
 func (c *Codec) Encode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error) {
-	keys := c.keys()
+	return bound{codec: c}.Encode(payloads)
+}
+
+// Decode opens what was sealed for any workflow and leaves what is not sealed as it is.
+// Its error is an *Error if the key is missing or wrong.
+func (c *Codec) Decode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error) {
+	return bound{codec: c}.Decode(payloads)
+}
+
+// WithSerializationContext seals for the workflow of ctx, and opens only what was sealed
+// for it.
+func (c *Codec) WithSerializationContext(ctx converter.SerializationContext) converter.PayloadCodec {
+	return bound{codec: c}.WithSerializationContext(ctx)
+}
+
+// place is what a payload is sealed for. Without a workflow it is for no one of them.
+type place struct{ namespace, workflowID string }
+
+func (p place) String() string {
+	if p.workflowID == "" {
+		return "no workflow"
+	}
+	return fmt.Sprintf("the workflow %q of the namespace %q", p.workflowID, p.namespace)
+}
+
+// bound is a codec for one place; for the zero place it opens everything.
+type bound struct {
+	codec *Codec
+	place
+	// message also takes what a codec server sealed, which knows no workflow.
+	message bool
+}
+
+// WithSerializationContext implements [converter.PayloadCodecWithSerializationContext].
+func (b bound) WithSerializationContext(ctx converter.SerializationContext) converter.PayloadCodec {
+	switch ctx := ctx.(type) {
+	case converter.WorkflowSerializationContext:
+		b.place = place{ctx.Namespace, ctx.WorkflowID}
+	case converter.ActivitySerializationContext:
+		b.place = place{ctx.Namespace, ctx.WorkflowID}
+	}
+	return b
+}
+
+// Encode implements [converter.PayloadCodec].
+func (b bound) Encode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error) {
+	keys := b.codec.settings().keys
 	if len(keys) == 0 {
 		return payloads, nil
 	}
-	return each(payloads, keys[0].seal)
+	return each(payloads, func(p *commonpb.Payload) (*commonpb.Payload, error) { return keys[0].seal(p, b.place) })
 }
 
-// Decode opens what Encode sealed and leaves everything else as it is, such as what was
-// written before there were keys. Its error is an *Error if the key is missing or wrong.
-func (c *Codec) Decode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error) {
-	keys := c.keys()
+// Decode implements [converter.PayloadCodec].
+func (b bound) Decode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error) {
+	s := b.codec.settings()
 	return each(payloads, func(p *commonpb.Payload) (*commonpb.Payload, error) {
-		if string(p.GetMetadata()[converter.MetadataEncoding]) != Encoding {
+		if err := b.check(s, p.GetMetadata()); err != nil {
+			return nil, err
+		}
+		if !isSealed(p) {
 			return p, nil
 		}
-		return open(keys, p)
+		return open(s.keys, p)
 	})
+}
+
+func isSealed(p *commonpb.Payload) bool {
+	return string(p.GetMetadata()[converter.MetadataEncoding]) == Encoding
+}
+
+// check refuses what was not sealed for b's workflow, by what the payload says in
+// clear. A false word is found when it is opened.
+func (b bound) check(s settings, metadata map[string][]byte) error {
+	_, named := metadata[MetadataWorkflowID]
+	keyID := string(metadata[MetadataKeyID])
+	from := place{string(metadata[MetadataNamespace]), string(metadata[MetadataWorkflowID])}
+	switch {
+	case string(metadata[converter.MetadataEncoding]) != Encoding:
+		if b.place == (place{}) || len(s.keys) == 0 || s.migrating {
+			return nil
+		}
+		return &Error{Reason: "it is not sealed, and codec.migrating is not true", Refused: true}
+	case !named:
+		if s.migrating || len(s.keys) == 0 { // without a key it says which one is missing
+			return nil
+		}
+		return &Error{keyID, "it is of the format before, and codec.migrating is not true", true}
+	case b.place == (place{}), from == b.place:
+		return nil
+	case from.workflowID == "" && (b.message || s.migrating) && (from.namespace == "" || from.namespace == b.namespace):
+		return nil
+	}
+	return &Error{keyID, fmt.Sprintf("it was sealed for %s, and is read for %s", from, b.place), true}
 }
 
 func each(payloads []*commonpb.Payload, do func(*commonpb.Payload) (*commonpb.Payload, error)) ([]*commonpb.Payload, error) {
@@ -99,20 +199,23 @@ func each(payloads []*commonpb.Payload, do func(*commonpb.Payload) (*commonpb.Pa
 	return done, nil
 }
 
-func (k Key) seal(p *commonpb.Payload) (*commonpb.Payload, error) {
+func (k Key) seal(p *commonpb.Payload, at place) (*commonpb.Payload, error) {
 	plain, err := proto.Marshal(p)
 	if err != nil {
 		return nil, fmt.Errorf("marshalling a payload to seal it: %w", err)
 	}
 	sealed := make([]byte, saltBytes, saltBytes+len(plain)+tagBytes)
 	_, _ = rand.Read(sealed) // never fails
-	aead, nonce, err := k.derive(sealed)
+	aead, nonce, err := k.derive(sealed, purpose)
 	if err != nil {
 		return nil, err
 	}
 	return &commonpb.Payload{
-		Metadata: map[string][]byte{converter.MetadataEncoding: []byte(Encoding), MetadataKeyID: []byte(k.ID)},
-		Data:     aead.Seal(sealed, nonce, plain, k.bound()),
+		Metadata: map[string][]byte{
+			converter.MetadataEncoding: []byte(Encoding), MetadataKeyID: []byte(k.ID),
+			MetadataNamespace: []byte(at.namespace), MetadataWorkflowID: []byte(at.workflowID),
+		},
+		Data: aead.Seal(sealed, nonce, plain, k.additional(at)),
 	}, nil
 }
 
@@ -121,24 +224,28 @@ func open(keys []Key, p *commonpb.Payload) (*commonpb.Payload, error) {
 	at := slices.IndexFunc(keys, func(k Key) bool { return k.ID == id })
 	if at < 0 {
 		if len(keys) == 0 {
-			return nil, &Error{id, "codec.keys holds no key"}
+			return nil, &Error{KeyID: id, Reason: "codec.keys holds no key"}
 		}
 		ids := make([]string, len(keys))
 		for i, k := range keys {
 			ids[i] = k.ID
 		}
-		return nil, &Error{id, "codec.keys holds only " + strings.Join(ids, ", ")}
+		return nil, &Error{KeyID: id, Reason: "codec.keys holds only " + strings.Join(ids, ", ")}
 	}
-	wrong := &Error{id, "codec.keys holds another key of that name, or the payload was changed"}
+	wrong := &Error{KeyID: id, Reason: "codec.keys holds another key of that name, or the payload was changed"}
 	sealed := p.GetData()
 	if len(sealed) < saltBytes+tagBytes {
 		return nil, wrong
 	}
-	aead, nonce, err := keys[at].derive(sealed[:saltBytes])
+	format, additional := purpose1, []byte(purpose1+id)
+	if _, named := p.GetMetadata()[MetadataWorkflowID]; named {
+		format, additional = purpose, keys[at].additional(place{string(p.GetMetadata()[MetadataNamespace]), string(p.GetMetadata()[MetadataWorkflowID])})
+	}
+	aead, nonce, err := keys[at].derive(sealed[:saltBytes], format)
 	if err != nil {
 		return nil, err
 	}
-	plain, err := aead.Open(nil, nonce, sealed[saltBytes:], keys[at].bound())
+	plain, err := aead.Open(nil, nonce, sealed[saltBytes:], additional)
 	if err != nil {
 		return nil, wrong
 	}
@@ -151,8 +258,8 @@ func open(keys []Key, p *commonpb.Payload) (*commonpb.Payload, error) {
 
 // derive makes the cipher and the nonce of one payload from the key and the payload's
 // salt, which avoids the limit of 2^32 payloads a key with random nonces.
-func (k Key) derive(salt []byte) (cipher.AEAD, []byte, error) {
-	made, err := hkdf.Key(sha256.New, k.Secret[:], salt, purpose, KeyBytes+nonceBytes)
+func (k Key) derive(salt []byte, format string) (cipher.AEAD, []byte, error) {
+	made, err := hkdf.Key(sha256.New, k.Secret[:], salt, format, KeyBytes+nonceBytes)
 	if err != nil {
 		return nil, nil, fmt.Errorf("deriving from the codec's key %q: %w", k.ID, err)
 	}
@@ -167,5 +274,8 @@ func (k Key) derive(salt []byte) (cipher.AEAD, []byte, error) {
 	return aead, made[KeyBytes:], nil
 }
 
-// bound is authenticated with the content: the format and the key's name.
-func (k Key) bound() []byte { return []byte(purpose + k.ID) }
+// additional is authenticated with the content: the format, the key's name and what the
+// payload is sealed for.
+func (k Key) additional(at place) []byte {
+	return fmt.Appendf(nil, "%s%q%q%q", purpose, k.ID, at.namespace, at.workflowID)
+}

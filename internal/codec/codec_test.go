@@ -26,7 +26,7 @@ func key(id string, fill byte) codec.Key {
 func with(t testing.TB, keys ...codec.Key) *codec.Codec {
 	t.Helper()
 	c := &codec.Codec{}
-	c.Use(keys)
+	c.Use(keys, false)
 	return c
 }
 
@@ -37,7 +37,14 @@ func payload(data string) *commonpb.Payload {
 	return &commonpb.Payload{Metadata: map[string][]byte{converter.MetadataEncoding: []byte("json/plain"), "of": []byte(marked)}, Data: []byte(data)}
 }
 
-func sealed(t testing.TB, c *codec.Codec, payloads ...*commonpb.Payload) []*commonpb.Payload {
+// for1 is c for the workflow SHOP/1.
+func for1(c *codec.Codec) converter.PayloadCodec { return forWorkflow(c, "ns", "SHOP/1") }
+
+func forWorkflow(c *codec.Codec, namespace, workflowID string) converter.PayloadCodec {
+	return c.WithSerializationContext(converter.WorkflowSerializationContext{Namespace: namespace, WorkflowID: workflowID})
+}
+
+func sealed(t testing.TB, c converter.PayloadCodec, payloads ...*commonpb.Payload) []*commonpb.Payload {
 	t.Helper()
 	got, err := c.Encode(payloads)
 	require.NoError(t, err)
@@ -46,7 +53,7 @@ func sealed(t testing.TB, c *codec.Codec, payloads ...*commonpb.Payload) []*comm
 
 func TestWhatIsSealedIsOpenedAgain(t *testing.T) {
 	t.Parallel()
-	c := with(t, key("a", 1))
+	c := for1(with(t, key("a", 1)))
 	for _, data := range []string{"", `"x"`, marked, strings.Repeat(marked, 100)} {
 		plain := []*commonpb.Payload{payload(data), payload("2")}
 		got := sealed(t, c, plain...)
@@ -54,7 +61,10 @@ func TestWhatIsSealedIsOpenedAgain(t *testing.T) {
 			raw, err := proto.Marshal(p)
 			require.NoError(t, err)
 			require.NotContains(t, string(raw), "marked-token", "metadata included")
-			require.Equal(t, map[string][]byte{"encoding": []byte("binary/encrypted"), "encryption-key-id": []byte("a")}, p.Metadata)
+			require.Equal(t, map[string][]byte{
+				"encoding": []byte("binary/encrypted"), "encryption-key-id": []byte("a"),
+				"encryption-namespace": []byte("ns"), "encryption-workflow-id": []byte("SHOP/1"),
+			}, p.Metadata)
 		}
 		opened, err := c.Decode(got)
 		require.NoError(t, err)
@@ -73,17 +83,17 @@ func TestKeysAreReplacedWithoutLosingWhatTheySealed(t *testing.T) {
 	t.Parallel()
 	c := with(t, key("old", 1))
 	before := sealed(t, c, payload("1"))
-	c.Use([]codec.Key{key("new", 2), key("old", 1)})
+	c.Use([]codec.Key{key("new", 2), key("old", 1)}, false)
 	_, err := c.Decode(before)
 	require.NoError(t, err, "an old key still opens")
 	after := sealed(t, c, payload("1"))
 	require.Equal(t, "new", string(after[0].Metadata[codec.MetadataKeyID]), "the first key seals")
-	c.Use([]codec.Key{key("new", 2)})
+	c.Use([]codec.Key{key("new", 2)}, false)
 	_, err = c.Decode(after)
 	require.NoError(t, err)
 	_, err = c.Decode(before)
 	require.EqualError(t, err, `opening a payload sealed with the key "old": codec.keys holds only new`)
-	c.Use(nil)
+	c.Use(nil, false)
 	_, err = c.Decode(after)
 	require.EqualError(t, err, `opening a payload sealed with the key "new": codec.keys holds no key`)
 }
@@ -145,7 +155,7 @@ func TestFailuresAreSealedWhileThereAreKeys(t *testing.T) {
 	require.NoError(t, back.Details(&detail))
 	require.Equal(t, marked, detail)
 
-	c.Use(nil)
+	c.Use(nil, false)
 	require.ErrorAs(t, failures.FailureToError(failure), &back)
 	require.PanicsWithError(t, `opening a payload sealed with the key "a": codec.keys holds no key`, func() { _ = back.Details(&detail) },
 		"nobody goes on as if there were no details")
@@ -158,7 +168,7 @@ func TestAClientsErrorNamesTheKey(t *testing.T) {
 	dc := codec.NewConverter(c)
 	p, err := dc.ToPayload("x")
 	require.NoError(t, err)
-	c.Use([]codec.Key{key("a", 2)})
+	c.Use([]codec.Key{key("a", 2)}, false)
 	var into string
 	err = dc.FromPayload(p, &into)
 	var sealed *codec.Error
@@ -172,11 +182,11 @@ func TestAnActivityWaitsForItsKey(t *testing.T) {
 	dc := codec.NewConverter(c)
 	p, err := dc.ToPayload("x")
 	require.NoError(t, err)
-	c.Use([]codec.Key{key("b", 2)})
+	c.Use([]codec.Key{key("b", 2)}, false)
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestActivityEnvironment()
 	read := func(ctx context.Context) (string, error) {
-		time.AfterFunc(100*time.Millisecond, func() { c.Use([]codec.Key{key("b", 2), key("a", 1)}) })
+		time.AfterFunc(100*time.Millisecond, func() { c.Use([]codec.Key{key("b", 2), key("a", 1)}, false) })
 		var into string
 		err := dc.(converter.ContextAware).WithContext(ctx).FromPayload(p, &into)
 		return into, err
@@ -195,7 +205,7 @@ func TestAWorkflowDoesNotGoOnWithoutItsKey(t *testing.T) {
 	dc := codec.NewConverter(c)
 	sealed, err := dc.ToPayloads("x")
 	require.NoError(t, err)
-	c.Use([]codec.Key{key("b", 2)})
+	c.Use([]codec.Key{key("b", 2)}, false)
 	inWorkflow := dc.(converter.ContextAware).WithWorkflowContext(nil)
 	missing := `opening a payload sealed with the key "a": codec.keys holds only b`
 	var into string

@@ -19,13 +19,39 @@ import (
 // tried again until the key is there: an error would end the run or drop a signal. In an
 // activity it waits until the server gives the task to another worker: an error would
 // count as one of its runs and lose what it had recorded.
-func NewConverter(c *Codec) converter.DataConverter {
-	return dataConverter{converter.NewCodecDataConverter(converter.GetDefaultDataConverter(), c)}
+//
+// A message is an exception: one that is refused is dropped, since it would hold up its
+// workflow.
+func NewConverter(c *Codec) converter.DataConverter { return newConverter(bound{codec: c}) }
+
+// Message is what people send to a workflow, also by the Temporal UI and CLI, whose
+// codec server does not know the workflow.
+type Message interface{ IsMessage() }
+
+func newConverter(b bound) dataConverter {
+	return dataConverter{converter.NewCodecDataConverter(converter.GetDefaultDataConverter(), b), b}
 }
 
-type dataConverter struct{ converter.DataConverter }
+type dataConverter struct {
+	converter.DataConverter
+	codec bound
+}
 
-var _ converter.ContextAware = dataConverter{}
+var (
+	_ converter.ContextAware                          = dataConverter{}
+	_ converter.DataConverterWithSerializationContext = dataConverter{}
+	_ converter.DataConverterWithSerializationContext = inWorkflow{}
+	_ converter.DataConverterWithSerializationContext = inActivity{}
+)
+
+// WithSerializationContext implements [converter.DataConverterWithSerializationContext].
+func (d dataConverter) WithSerializationContext(ctx converter.SerializationContext) converter.DataConverter {
+	return d.in(ctx)
+}
+
+func (d dataConverter) in(ctx converter.SerializationContext) dataConverter {
+	return newConverter(d.codec.WithSerializationContext(ctx).(bound))
+}
 
 // WithWorkflowContext implements [converter.ContextAware].
 func (d dataConverter) WithWorkflowContext(workflow.Context) converter.DataConverter {
@@ -37,23 +63,57 @@ func (d dataConverter) WithContext(ctx context.Context) converter.DataConverter 
 	if !activity.IsActivity(ctx) {
 		return d
 	}
-	return inActivity{d.DataConverter, ctx}
+	return inActivity{d, ctx}
 }
 
 type inWorkflow struct{ detailsConverter }
 
+// WithSerializationContext implements [converter.DataConverterWithSerializationContext].
+func (d inWorkflow) WithSerializationContext(ctx converter.SerializationContext) converter.DataConverter {
+	return inWorkflow{detailsConverter(dataConverter(d.detailsConverter).in(ctx))}
+}
+
 // FromPayload panics if the key is missing.
 func (d inWorkflow) FromPayload(p *commonpb.Payload, into any) error {
+	if isMessage(into) {
+		return panicUnlessRefused(d.messages().FromPayload(p, into))
+	}
 	return panicWithoutKey(d.DataConverter.FromPayload(p, into))
+}
+
+// FromPayloads panics if the key is missing.
+func (d inWorkflow) FromPayloads(p *commonpb.Payloads, into ...any) error {
+	if len(into) > 0 && isMessage(into[0]) {
+		return panicUnlessRefused(d.messages().FromPayloads(p, into...))
+	}
+	return d.detailsConverter.FromPayloads(p, into...)
+}
+
+func (d inWorkflow) messages() dataConverter {
+	b := d.codec
+	b.message = true
+	return newConverter(b)
+}
+
+func isMessage(into any) bool {
+	_, ok := into.(Message)
+	return ok
 }
 
 // detailsConverter reads the details of a failure always, and its text, one payload,
 // only if it can.
-type detailsConverter struct{ converter.DataConverter }
+type detailsConverter dataConverter
 
 // FromPayloads panics if the key is missing.
 func (d detailsConverter) FromPayloads(p *commonpb.Payloads, into ...any) error {
 	return panicWithoutKey(d.DataConverter.FromPayloads(p, into...))
+}
+
+func panicUnlessRefused(err error) error {
+	if sealed, ok := errors.AsType[*Error](err); ok && sealed.Refused {
+		return err
+	}
+	return panicWithoutKey(err)
 }
 
 func panicWithoutKey(err error) error {
@@ -64,8 +124,13 @@ func panicWithoutKey(err error) error {
 }
 
 type inActivity struct {
-	converter.DataConverter
+	dataConverter
 	ctx context.Context
+}
+
+// WithSerializationContext implements [converter.DataConverterWithSerializationContext].
+func (d inActivity) WithSerializationContext(ctx converter.SerializationContext) converter.DataConverter {
+	return inActivity{d.in(ctx), d.ctx}
 }
 
 // FromPayload waits for a missing key.
@@ -109,25 +174,34 @@ func (d inActivity) awaitKey(open func() error) error {
 
 // failures seals the texts of failures while there are keys.
 type failures struct {
-	codec         *Codec
+	codec         bound
 	plain, sealed converter.FailureConverter
 }
+
+var _ converter.FailureConverterWithSerializationContext = failures{}
 
 // NewFailureConverter is the SDK's default failure converter over NewConverter: while c
 // has keys, messages and stack traces are sealed, too. Reading a failure's details
 // without the key panics, as in a workflow.
-func NewFailureConverter(c *Codec) converter.FailureConverter {
-	details := detailsConverter{NewConverter(c)}
+func NewFailureConverter(c *Codec) converter.FailureConverter { return newFailures(bound{codec: c}) }
+
+func newFailures(b bound) failures {
+	details := detailsConverter(newConverter(b))
 	return failures{
-		codec:  c,
+		codec:  b,
 		plain:  temporal.NewDefaultFailureConverter(temporal.DefaultFailureConverterOptions{DataConverter: details}),
 		sealed: temporal.NewDefaultFailureConverter(temporal.DefaultFailureConverterOptions{DataConverter: details, EncodeCommonAttributes: true}),
 	}
 }
 
+// WithSerializationContext implements [converter.FailureConverterWithSerializationContext].
+func (f failures) WithSerializationContext(ctx converter.SerializationContext) converter.FailureConverter {
+	return newFailures(f.codec.WithSerializationContext(ctx).(bound))
+}
+
 // ErrorToFailure implements [converter.FailureConverter].
 func (f failures) ErrorToFailure(err error) *failurepb.Failure {
-	if len(f.codec.keys()) > 0 {
+	if len(f.codec.codec.settings().keys) > 0 {
 		return f.sealed.ErrorToFailure(err)
 	}
 	return f.plain.ErrorToFailure(err)

@@ -9,8 +9,10 @@ import (
 // Codec is the encryption of what is kept in Temporal.
 type Codec struct {
 	// Keys decrypt what they encrypted; the first one encrypts. None: nothing is encrypted.
-	Keys   []CodecKey  `yaml:"keys,omitempty"`
-	Server CodecServer `yaml:"server,omitzero"`
+	Keys []CodecKey `yaml:"keys,omitempty"`
+	// Migrating takes, beside what is sealed for its workflow, what is not.
+	Migrating bool        `yaml:"migrating,omitempty"`
+	Server    CodecServer `yaml:"server,omitzero"`
 }
 
 // CodecKey is one key of the codec.
@@ -40,6 +42,9 @@ func (k CodecKey) Bytes() [codecKeyBytes]byte {
 
 func (v *validator) codec(path string, c Codec) {
 	v.require(len(c.Keys) <= maxCodecKeys, path+".keys", "has %d keys; allowed: at most %d", len(c.Keys), maxCodecKeys)
+	if c.Migrating {
+		v.warn(path+".migrating", "payloads that are not sealed for their run are taken; set it to false once the runs of before are past the retention")
+	}
 	for i, key := range c.Keys {
 		v.codecKey(indexed(path+".keys", i), key, c.Keys[:i])
 	}

@@ -24,6 +24,7 @@ func TestTheCodecsKeys(t *testing.T) {
 	for _, row := range []struct{ name, codec, want string }{
 		{"none", `{}`, ""},
 		{"one that writes and one that only reads", `{keys: [{id: b, key: "${env:NEW}"}, {id: a, key: "${env:OLD}"}]}`, ""},
+		{"migrating", `{keys: [{id: b, key: "${env:NEW}"}], migrating: true}`, ""},
 		{"origins", `{server: {origins: ["https://temporal.example", "http://127.0.0.1:8233"]}}`, ""},
 		{"a key that is written out", `{keys: [{id: a, key: "` + codecKey(1) + `"}]}`,
 			"f:1:29: codec.keys[0].key: a secret must not be written in this file; allowed: a reference, ${env:NAME} or ${file:PATH}"},
@@ -50,6 +51,7 @@ func TestTheCodecsKeys(t *testing.T) {
 				return
 			}
 			require.NoError(t, err)
+			require.Equal(t, c.Codec.Migrating, len(c.Warnings) == 1, "a change-over is not forgotten: %v", c.Warnings)
 			for _, key := range c.Codec.Keys {
 				require.Len(t, key.Bytes(), 32)
 			}

@@ -62,6 +62,9 @@ type Health struct {
 	Reason   string `json:"reason,omitempty"`
 }
 
+// IsMessage implements codec.Message.
+func (Health) IsMessage() {}
+
 // Notice is the notice about an endpoint's health.
 func (h Health) Notice(endpoint string) Notice {
 	n := Notice{Type: NoticeRecovered, Timestamp: h.At, Data: NoticeData{Endpoint: endpoint}}

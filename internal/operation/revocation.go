@@ -13,6 +13,9 @@ type Revocation struct {
 	At          Time   `json:"at,omitzero"`
 }
 
+// IsMessage implements codec.Message.
+func (Revocation) IsMessage() {}
+
 // Initiators are the values of Revocation.InitiatedBy.
 var Initiators = []string{InitiatedByClient, "user", "core"}
 

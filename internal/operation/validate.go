@@ -98,6 +98,8 @@ func CheckText(text string) string {
 		return "holds U+FFFD or half a surrogate pair: its text was broken on the way"
 	case strings.ContainsFunc(text, unicode.IsControl):
 		return "holds a control character"
+	case strings.ContainsFunc(text, func(r rune) bool { return unicode.In(r, unicode.Bidi_Control, unicode.Zl, unicode.Zp) }):
+		return "holds a character that turns the writing direction or breaks the line"
 	}
 	return ""
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -15,7 +16,9 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
+	"ringback/internal/codec"
 	"ringback/internal/operation"
+	"ringback/internal/ui"
 	"ringback/workflows"
 )
 
@@ -64,7 +67,7 @@ func bulkOptions(r operation.BulkRedelivery) client.StartWorkflowOptions {
 		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
 		Memo:                     map[string]any{workflows.MemoBulkRedelivery: r},
 		Priority:                 temporal.Priority{PriorityKey: workflows.PriorityBulkRedelivery},
-		StaticSummary:            fmt.Sprintf("%d by %s: %s", r.Matched, r.By, r.Reason),
+		StaticSummary:            strconv.Itoa(r.Matched) + ui.Summary(" by %s: %s", r.By, r.Reason),
 	}
 }
 
@@ -118,7 +121,7 @@ func (s *Service) BulkRedelivery(ctx context.Context, id string) (operation.Bulk
 			continue
 		}
 		var position operation.BulkRedeliveryPosition
-		err = errors.Join(err, s.Converter.FromPayloads(p.GetHeartbeatDetails(), &position))
+		err = errors.Join(err, s.converter(info.GetExecution().GetWorkflowId()).FromPayloads(p.GetHeartbeatDetails(), &position))
 		found.BulkRedeliveryProgress = position.Progress
 	}
 	if err != nil {
@@ -131,8 +134,7 @@ func (s *Service) BulkRedelivery(ctx context.Context, id string) (operation.Bulk
 func (s *Service) bulkRedelivery(info *workflowpb.WorkflowExecutionInfo) (operation.BulkRedelivery, error) {
 	var found operation.BulkRedelivery
 	var memo workflows.BulkRedeliveryMemo
-	fields := info.GetMemo().GetFields()
-	err := errors.Join(s.fromMemo(fields, workflows.MemoBulkRedelivery, &found), s.fromMemo(fields, workflows.MemoProgress, &memo))
+	err := errors.Join(s.fromMemo(info, workflows.MemoBulkRedelivery, &found), s.fromMemo(info, workflows.MemoProgress, &memo))
 	if err != nil {
 		return found, err
 	}
@@ -161,6 +163,9 @@ func (s *Service) BulkRedeliveries(ctx context.Context) ([]operation.BulkRedeliv
 	recent := make([]operation.BulkRedelivery, 0, len(runs))
 	for _, run := range runs {
 		found, err := s.bulkRedelivery(run)
+		if sealed, ok := errors.AsType[*codec.Error](err); ok && sealed.Refused {
+			continue // not begun by Ringback, or before the keys; it must not hide the others
+		}
 		if err != nil {
 			return nil, engineError("decoding the memo of "+run.GetExecution().GetWorkflowId(), err, nil)
 		}

@@ -28,6 +28,8 @@ func engineError(doing string, err, notFound error) error {
 		return err
 	case isNotFound(err) && notFound != nil:
 		return notFound
+	case isSealed && sealed.Refused:
+		return unavailable(cause, "What is kept of this is refused: it is not sealed for it (docs/operations/running.md).")
 	case isSealed:
 		return unavailable(cause, "What is kept of this is sealed with the key %q, and this program can't open it: "+
 			"its configuration's codec.keys lacks that key, or has another one of that name.", sealed.KeyID)

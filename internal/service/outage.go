@@ -9,6 +9,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"ringback/internal/operation"
+	"ringback/internal/ui"
 	"ringback/workflows"
 )
 
@@ -29,7 +30,7 @@ func (s *Service) ReportHealth(ctx context.Context, recipient operation.Recipien
 		WorkflowIDConflictPolicy: enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
 		WorkflowTaskTimeout:      workflows.WorkflowTaskTimeout,
 		TypedSearchAttributes:    temporal.NewSearchAttributes(workflows.AttributeEndpoint.ValueSet(endpoint)),
-		StaticSummary:            endpoint + " is failing; notifies " + recipient.Endpoint,
+		StaticSummary:            ui.Summary("%s is failing; notifies %s", endpoint, recipient.Endpoint),
 	}, workflows.OutageType, workflows.OutageInput{Recipient: recipient, Endpoint: endpoint})
 	if err != nil {
 		return fmt.Errorf("beginning an outage of %s: %w", endpoint, err)

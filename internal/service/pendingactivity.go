@@ -7,6 +7,9 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 
 	"ringback/activities"
 	"ringback/internal/operation"
@@ -15,7 +18,7 @@ import (
 
 // pendingRecords decodes what pending activities recorded in their heartbeat
 // details.
-func (s *Service) pendingRecords(pending []*workflowpb.PendingActivityInfo) (operation.Pending, error) {
+func (s *Service) pendingRecords(workflowID string, pending []*workflowpb.PendingActivityInfo) (operation.Pending, error) {
 	var records operation.Pending
 	for _, p := range pending {
 		var record any
@@ -32,7 +35,7 @@ func (s *Service) pendingRecords(pending []*workflowpb.PendingActivityInfo) (ope
 		default:
 			continue
 		}
-		if err := s.Converter.FromPayloads(p.GetHeartbeatDetails(), record); err != nil {
+		if err := s.converter(workflowID).FromPayloads(p.GetHeartbeatDetails(), record); err != nil {
 			return records, fmt.Errorf("the record of %s: %w", p.GetActivityType().GetName(), err)
 		}
 	}
@@ -49,7 +52,7 @@ func (s *Service) PendingActivity(ctx context.Context, in activities.InterruptIn
 		if p.GetActivityType().GetName() != in.Activity {
 			continue
 		}
-		records, err := s.pendingRecords([]*workflowpb.PendingActivityInfo{p})
+		records, err := s.pendingRecords(in.WorkflowID, []*workflowpb.PendingActivityInfo{p})
 		found := &activities.PendingActivity{
 			Pending: records, Worker: p.GetLastWorkerIdentity(),
 			Running: p.GetState() == enumspb.PENDING_ACTIVITY_STATE_STARTED || p.GetState() == enumspb.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED,
@@ -62,17 +65,25 @@ func (s *Service) PendingActivity(ctx context.Context, in activities.InterruptIn
 	return nil, nil
 }
 
-// RetryLater fails a run of an activity with cause, whose next retry delay says
+// RecordHeartbeat records details of the activity of ctx.
+func (s *Service) RecordHeartbeat(ctx context.Context, taskToken []byte, details ...any) error {
+	return s.Client.RecordActivityHeartbeatWithOptions(ctx, client.RecordActivityHeartbeatOptions{
+		TaskToken: taskToken, WorkflowID: activity.GetInfo(ctx).WorkflowExecution.ID, Details: details,
+	})
+}
+
+// RetryLater fails the run of the activity of ctx with cause, whose next retry delay says
 // when the server is to run it again, and keeps details as its last heartbeat. The
 // SDK can do this in two calls only.
 func (s *Service) RetryLater(ctx context.Context, taskToken []byte, cause error, details any) error {
-	heartbeat, err := s.Converter.ToPayloads(details)
+	id := activity.GetInfo(ctx).WorkflowExecution.ID
+	heartbeat, err := s.converter(id).ToPayloads(details)
 	if err != nil {
 		return fmt.Errorf("encoding the record of an activity: %w", err)
 	}
 	_, err = s.Client.WorkflowService().RespondActivityTaskFailed(ctx, &workflowservice.RespondActivityTaskFailedRequest{
 		Namespace: s.Namespace, TaskToken: taskToken, Identity: s.Identity,
-		Failure: s.Failures.ErrorToFailure(cause), LastHeartbeatDetails: heartbeat,
+		Failure: converter.WithFailureConverterSerializationContext(s.Failures, s.serializationContext(id)).ErrorToFailure(cause), LastHeartbeatDetails: heartbeat,
 	})
 	return err
 }

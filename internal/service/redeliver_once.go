@@ -34,7 +34,7 @@ func (s *Service) checkClaim(ctx context.Context, key operation.Key, runID, clai
 		return operationError("redelivering", key, err)
 	}
 	var claimed string
-	if err := s.fromMemo(response.GetWorkflowExecutionInfo().GetMemo().GetFields(), memoClaim, &claimed); err != nil {
+	if err := s.fromMemo(response.GetWorkflowExecutionInfo(), memoClaim, &claimed); err != nil {
 		return operationError("decoding the memo of", key, err)
 	}
 	if claimed != claim {

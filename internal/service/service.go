@@ -47,6 +47,15 @@ type Service struct {
 	routing atomic.Pointer[Routing]
 }
 
+// converter is that for what one workflow keeps, which is sealed for it alone.
+func (s *Service) converter(workflowID string) converter.DataConverter {
+	return converter.WithDataConverterSerializationContext(s.Converter, s.serializationContext(workflowID))
+}
+
+func (s *Service) serializationContext(workflowID string) converter.SerializationContext {
+	return converter.WorkflowSerializationContext{Namespace: s.Namespace, WorkflowID: workflowID}
+}
+
 // queryTimeout bounds a Query for what Describe does not know.
 const queryTimeout = time.Second
 

@@ -320,18 +320,18 @@ func TestTheRecordsOfPendingActivitiesAreDecoded(t *testing.T) {
 	silent := &workflowpb.PendingActivityInfo{ActivityType: &commonpb.ActivityType{Name: "Deliver"}}
 
 	s := &Service{Converter: c}
-	progress, err := s.pendingRecords([]*workflowpb.PendingActivityInfo{watching, delivering})
+	progress, err := s.pendingRecords("SHOP/1", []*workflowpb.PendingActivityInfo{watching, delivering})
 	require.NoError(t, err)
 	require.Equal(t, 3, progress.Watch.Polls)
 	require.Equal(t, 2, progress.Delivery.Made)
 	require.True(t, progress.Complete())
 
-	progress, err = s.pendingRecords([]*workflowpb.PendingActivityInfo{watching, silent})
+	progress, err = s.pendingRecords("SHOP/1", []*workflowpb.PendingActivityInfo{watching, silent})
 	require.NoError(t, err)
 	require.False(t, progress.Complete(), "the run has to be queried for an activity that recorded nothing yet")
 
 	watching.HeartbeatDetails = details("nonsense")
-	_, err = s.pendingRecords([]*workflowpb.PendingActivityInfo{watching})
+	_, err = s.pendingRecords("SHOP/1", []*workflowpb.PendingActivityInfo{watching})
 	require.ErrorContains(t, err, "the record of Watch")
 }
 

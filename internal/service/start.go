@@ -3,7 +3,6 @@ package service
 import (
 	"context"
 	"errors"
-	"strings"
 
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
@@ -11,6 +10,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"ringback/internal/operation"
+	"ringback/internal/ui"
 	"ringback/workflows"
 )
 
@@ -49,12 +49,19 @@ func (s *Service) startOptions(in workflows.Input) client.StartWorkflowOptions {
 		WorkflowTaskTimeout:                      workflows.WorkflowTaskTimeout,
 		Memo:                                     map[string]any{workflows.MemoStart: r},
 		TypedSearchAttributes:                    temporal.NewSearchAttributes(workflows.AttributeEndpoint.ValueSet(r.Endpoint)),
-		StaticSummary:                            strings.TrimSpace(r.Endpoint + " " + r.OperationID + " " + r.Method),
+		StaticSummary:                            summary(r),
 	}
 	if s.Build.Versioned() && !in.Pinned() {
 		options.VersioningOverride = &client.AutoUpgradeVersioningOverride{}
 	}
 	return options
+}
+
+func summary(r operation.StartRequest) string {
+	if r.Method == "" {
+		return ui.Summary("%s %s", r.Endpoint, r.OperationID)
+	}
+	return ui.Summary("%s %s %s", r.Endpoint, r.OperationID, r.Method)
 }
 
 func (s *Service) input(e operation.Endpoint, r operation.StartRequest) workflows.Input {

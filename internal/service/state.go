@@ -9,6 +9,7 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/api/serviceerror"
+	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
 
 	"ringback/internal/operation"
@@ -66,25 +67,24 @@ func (s *Service) describe(ctx context.Context, key operation.Key) (run, error) 
 	}
 	info := response.GetWorkflowExecutionInfo()
 	latest := run{key: key, id: info.GetExecution().GetRunId(), status: info.GetStatus(), startedAt: info.GetStartTime().AsTime()}
-	memo := info.GetMemo().GetFields()
-	err = errors.Join(s.fromMemo(memo, workflows.MemoStart, &latest.start),
-		s.fromMemo(memo, memoURL, &latest.url), s.fromMemo(memo, workflows.MemoRedelivery, &latest.redelivery))
+	err = errors.Join(s.fromMemo(info, workflows.MemoStart, &latest.start),
+		s.fromMemo(info, memoURL, &latest.url), s.fromMemo(info, workflows.MemoRedelivery, &latest.redelivery))
 	if err != nil {
 		return run{}, operationError("decoding the memo of", key, err)
 	}
-	latest.pending, err = s.pendingRecords(response.GetPendingActivities())
+	latest.pending, err = s.pendingRecords(key.WorkflowID(), response.GetPendingActivities())
 	if err != nil {
 		return run{}, operationError("decoding the records of", key, err)
 	}
 	return latest, nil
 }
 
-func (s *Service) fromMemo(fields map[string]*commonpb.Payload, name string, into any) error {
-	payload, ok := fields[name]
+func (s *Service) fromMemo(run *workflowpb.WorkflowExecutionInfo, name string, into any) error {
+	payload, ok := run.GetMemo().GetFields()[name]
 	if !ok {
 		return nil
 	}
-	return s.Converter.FromPayload(payload, into)
+	return s.converter(run.GetExecution().GetWorkflowId()).FromPayload(payload, into)
 }
 
 // describeAttempts is how often a run is described that is being continued as new.
@@ -180,7 +180,7 @@ func (s *Service) ending(ctx context.Context, r run) (operation.Record, error) {
 		ending.State = s.terminated(r, ending.State)
 		return ending, nil
 	}
-	if err := s.Converter.FromPayloads(payloads, &ending); err != nil {
+	if err := s.converter(r.key.WorkflowID()).FromPayloads(payloads, &ending); err != nil {
 		return ending, operationError("decoding the ending of", r.key, err)
 	}
 	ending.State.RunID, ending.State.UIURL = r.id, s.uiURL(r.key.WorkflowID(), r.id)

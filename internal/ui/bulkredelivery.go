@@ -10,7 +10,7 @@ import (
 func BulkRedelivery(r operation.BulkRedelivery) string {
 	var text markdown
 	text.put("**%s** · %d of %d runs processed · asked for by %s at %s%s\n\n",
-		r.Phase, r.Processed(), r.Matched, code(r.By), r.StartedAt, because(r.Reason))
+		word(r.Phase), r.Processed(), r.Matched, Code(r.By), r.StartedAt, because(r.Reason))
 	forced := ""
 	if r.Force {
 		forced = ", acknowledged ones as well"
@@ -21,7 +21,7 @@ func BulkRedelivery(r operation.BulkRedelivery) string {
 	if len(r.Failures) > 0 {
 		text.put("\nThe latest that failed:\n\n| operation | why |\n|---|---|\n")
 		for _, f := range r.Failures {
-			text.put("| %s | %s |\n", code(f.WorkflowID()), code(f.Detail))
+			text.put("| %s | %s |\n", Code(f.WorkflowID()), Code(f.Detail))
 		}
 	}
 	text.put("\nSignal `stop` to redeliver no further operation, `resume` to continue. Redeliveries that were started continue.\n")
@@ -32,7 +32,7 @@ func filterInWords(f operation.Filter) string {
 	var bounds []string
 	add := func(name, value string) {
 		if value != "" {
-			bounds = append(bounds, name+" "+code(value))
+			bounds = append(bounds, name+" "+Code(value))
 		}
 	}
 	add("the endpoint is", f.Endpoint)

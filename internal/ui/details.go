@@ -14,6 +14,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"ringback/internal/operation"
+	"ringback/internal/pasted"
 )
 
 // What is shown at most, the newest first, so that Details.Markdown stays below
@@ -72,20 +73,20 @@ func (m *markdown) put(format string, args ...any) { *m = append(*m, fmt.Sprintf
 
 func (d Details) headline(b *markdown) {
 	s := d.State
-	word := string(s.Outcome)
+	headline := word(s.Outcome)
 	if s.Outcome == operation.OutcomeNone {
-		word = string(s.Phase)
+		headline = word(s.Phase)
 	}
-	b.put("**%s** · ", word)
+	b.put("**%s** · ", headline)
 	switch {
 	case s.Status == nil:
 		b.put("no status observed yet")
 	case s.Status.Value == "":
 		b.put("an answer without a status, observed %s", s.Status.ObservedAt)
 	case s.Status.Final:
-		b.put("status %s (final), observed %s", code(s.Status.Value), s.Status.ObservedAt)
+		b.put("status %s (final), observed %s", Code(s.Status.Value), s.Status.ObservedAt)
 	default:
-		b.put("status %s, observed %s", code(s.Status.Value), s.Status.ObservedAt)
+		b.put("status %s, observed %s", Code(s.Status.Value), s.Status.ObservedAt)
 	}
 	b.put(" · %s\n", count(s.Polls, "poll"))
 	if s.Status != nil && len(s.Status.Raw) > 0 {
@@ -96,7 +97,7 @@ func (d Details) headline(b *markdown) {
 			count(s.Repeated, "repeat"), count(s.Contradicted, "contradiction"))
 	}
 	if r := s.Revocation; r != nil {
-		b.put("\nRevoked by %s at %s%s\n", code(r.InitiatedBy), r.At, because(r.Reason))
+		b.put("\nRevoked by %s at %s%s\n", Code(r.InitiatedBy), r.At, because(r.Reason))
 	}
 	if d.ResetFrom != "" {
 		b.put("\nBegun by a workflow reset of [another run](%s): attempts that it made since are not counted here, and have the same callback ids.\n", d.link(d.ResetFrom))
@@ -107,7 +108,7 @@ func (d Details) headline(b *markdown) {
 			b.put(", as a part of [many](%s)", d.workflow(d.BulkRedeliveryWorkflow))
 		}
 		if d.By != "" {
-			b.put(", asked for by %s", code(d.By))
+			b.put(", asked for by %s", Code(d.By))
 		}
 		b.put("%s\n", because(d.Reason))
 	}
@@ -117,7 +118,7 @@ func because(reason string) string {
 	if reason == "" {
 		return "."
 	}
-	return ": " + code(reason)
+	return ": " + Code(reason)
 }
 
 func (d Details) link(runID string) string {
@@ -136,7 +137,7 @@ func (d Details) effort(b *markdown) {
 		return
 	case operation.Watching:
 		b.put("\nThe source %s is polled %s, until %s at most. The polls of a running watch and the time of the next: see Pending Activities.\n",
-			code(d.Source), gaps(d.Policy.Poll), d.AcceptedAt.Add(d.Policy.Poll.Lifetime()))
+			Code(d.Source), gaps(d.Policy.Poll), d.AcceptedAt.Add(d.Policy.Poll.Lifetime()))
 	case operation.Delivering:
 		p := d.Policy.Delivery
 		b.put("\nAt most %s, %s apart. The attempts of a running delivery and the time of the next: see Pending Activities.\n",
@@ -165,14 +166,14 @@ func share(deliveries []operation.Delivery) []int {
 func writeDelivery(b *markdown, d operation.Delivery, rows int) {
 	about := "without a status"
 	if d.Status != "" {
-		about = code(d.Status)
+		about = Code(d.Status)
 	}
 	shown := d.Attempts[len(d.Attempts)-rows:]
 	reason := ""
 	if d.Reason != "" && (rows == 0 || shown[rows-1].Reason != d.Reason) {
-		reason = " (" + code(d.Reason) + ")"
+		reason = " (" + Code(d.Reason) + ")"
 	}
-	b.put("\n#### Callback %s: %s%s\n\n%s\n", about, d.Outcome, reason, code(d.CallbackID))
+	b.put("\n#### Callback %s: %s%s\n\n%s\n", about, word(d.Outcome), reason, Code(d.CallbackID))
 	if rows == 0 {
 		b.put("\n%s shown.\n", count(0, "attempt"))
 		return
@@ -195,9 +196,9 @@ func writeAttempt(b *markdown, a operation.Attempt, day *string) {
 		status = strconv.Itoa(a.HTTPStatus)
 	}
 	if a.Reason != "" {
-		reason = code(a.Reason)
+		reason = Code(a.Reason)
 	}
-	verdict := string(a.Verdict)
+	verdict := word(a.Verdict)
 	if verdict == "" {
 		verdict = "in flight"
 	}
@@ -207,27 +208,22 @@ func writeAttempt(b *markdown, a operation.Attempt, day *string) {
 	b.put("| %d\u00A0 | %s\u00A0 | %s\u00A0 | %s\u00A0 | %s |\n", a.Number, at, status, verdict, reason)
 }
 
-// advice is the command that redelivers, where a callback was not acknowledged.
+// advice is how to redeliver, where a callback was not acknowledged.
 func (d Details) advice(b *markdown) {
-	if o := d.State.Outcome; o != operation.OutcomeExhausted && o != operation.OutcomeGone && o != operation.OutcomeExpired {
+	o := d.State.Outcome
+	if o != operation.OutcomeExhausted && o != operation.OutcomeGone && o != operation.OutcomeExpired {
 		return
 	}
-	repoll := ""
-	if d.State.Outcome == operation.OutcomeExpired {
-		repoll = " --repoll"
+	options := " --reason REASON"
+	if o == operation.OutcomeExpired {
+		options = " --repoll" + options
 	}
-	b.put("\nRedeliver once the cause is fixed: %s\n",
-		code(fmt.Sprintf("starter redeliver %s %s%s --reason …", d.State.Endpoint, quoted(d.State.OperationID), repoll)))
-}
-
-// quoted quotes a word for a shell.
-func quoted(word string) string {
-	if !strings.ContainsFunc(word, func(r rune) bool {
-		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("-_./:=", r)
-	}) {
-		return word
+	if command, ok := pasted.Command("starter redeliver", d.State.Endpoint, d.State.OperationID); ok && len(command+options) <= textShown {
+		b.put("\nRedeliver once the cause is fixed: %s\n", Code(command+options))
+		return
 	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+	b.put("\nRedeliver once the cause is fixed. No command is shown, because a shell may change this [operation](%s)'s names. Find it with %s.\n",
+		d.workflow(d.State.WorkflowID()), Code("starter list --outcome "+string(o)))
 }
 
 func count(n int, of string) string {
@@ -246,14 +242,24 @@ func codes(raw map[string]string) string {
 			words = append(words, fmt.Sprintf("and %d more", len(names)-i))
 			break
 		}
-		words = append(words, code(name+"="+raw[name]))
+		words = append(words, Code(name+"="+raw[name]))
 	}
 	return strings.Join(words, " ")
 }
 
-// code is text as a code span. It replaces what could end the span or a table's cell,
-// break the line or turn the writing direction.
-func code(text string) string {
+// Summary is the summary of a workflow or an activity, which the UI renders as Markdown,
+// too. Each of its words comes from outside.
+func Summary(format string, words ...string) string {
+	spans := make([]any, len(words))
+	for i, word := range words {
+		spans[i] = Code(word)
+	}
+	return fmt.Sprintf(format, spans...)
+}
+
+// Code is text from outside as a code span. It replaces what could end the span or a
+// table's cell, break the line or turn the writing direction.
+func Code(text string) string {
 	var b strings.Builder
 	b.WriteByte('`')
 	n := 0
@@ -279,8 +285,16 @@ func harmless(r rune) rune {
 		return '¦'
 	case r == '\\': // at the end of a cell it would escape the bar
 		return '⧵'
-	case unicode.IsControl(r), unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp):
+	case !unicode.IsPrint(r): // control and format characters
 		return ' '
 	}
 	return r
+}
+
+// word is a word of ours from a record that came as input: as it is where it can be ours.
+func word[T ~string](w T) string {
+	if strings.Trim(string(w), "abcdefghijklmnopqrstuvwxyz_") == "" {
+		return string(w)
+	}
+	return Code(string(w))
 }

@@ -71,6 +71,8 @@ func detailed() map[string]ui.Details {
 	reset.EarlierRunID, reset.ResetFrom = "", "01234567-89ab"
 	scheduled := of(operation.State{Phase: operation.Watching, Status: observed("reserved", false), Polls: 3})
 	scheduled.Policy = ukrcard
+	plainNames := of(operation.State{Phase: operation.Closed, Outcome: operation.OutcomeExhausted, Polls: 6})
+	plainNames.State.OperationID = "order-1"
 	return map[string]ui.Details{
 		"accepted":  of(operation.State{Phase: operation.Watching}),
 		"scheduled": scheduled,
@@ -99,7 +101,8 @@ func detailed() map[string]ui.Details {
 			Phase: operation.Closed, Outcome: operation.OutcomeRevoked, Status: observed("revoked", true), Polls: 1,
 			Revocation: &operation.Revocation{InitiatedBy: "client", Reason: "changed | their\nmind", At: accepted},
 		}),
-		"expired": of(operation.State{Phase: operation.Closed, Outcome: operation.OutcomeExpired, Polls: 6}),
+		"exhausted-plain-names": plainNames,
+		"expired":               of(operation.State{Phase: operation.Closed, Outcome: operation.OutcomeExpired, Polls: 6}),
 	}
 }
 
@@ -174,4 +177,33 @@ func BenchmarkDetails(b *testing.B) {
 	for b.Loop() {
 		_ = d.Markdown()
 	}
+}
+
+func TestACommandIsShownOnlyOfPlainWords(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		endpoint, id string
+		want         string
+	}{
+		"plain":                       {"SHOP", "order-1", "fixed: `starter redeliver SHOP order-1 --reason REASON`"},
+		"a shell's command":           {"SHOP", "x`;touch PWNED1;`", "(/namespaces/default/workflows/SHOP%2Fx%60%3Btouch%20PWNED1%3B%60)'s names. Find it with `starter list --outcome exhausted`."},
+		"an option":                   {"SHOP", "--force", "(/namespaces/default/workflows/SHOP%2F--force)'s names. Find it with `starter list --outcome exhausted`."},
+		"an endpoint that is another": {"a b", "1", "(/namespaces/default/workflows/a%20b%2F1)'s names. Find it with `starter list --outcome exhausted`."},
+		"longer than what is shown":   {"SHOP", strings.Repeat("x", 200), "'s names. Find it with `starter list --outcome exhausted`."},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := detailed()["exhausted"]
+			d.State.Key = operation.Key{Endpoint: row.endpoint, OperationID: row.id}
+			text := d.Markdown()
+			require.Contains(t, text, row.want)
+			require.NotContains(t, text, "touch PWNED")
+		})
+	}
+}
+
+func TestASummaryIsNoMarkdownOfOthers(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "by `ops`: `[Approve](https://evil.example)`", ui.Summary("by %s: %s", "ops", "[Approve](https://evil.example)"))
+	require.Equal(t, "watch `x';y z` at ` `", ui.Summary("watch %s at %s", "x`;y\u202Ez", ""))
 }

@@ -1,0 +1,202 @@
+package codec_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
+	commonpb "go.temporal.io/api/common/v1"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/testing/protocmp"
+
+	"ringback/internal/codec"
+)
+
+// sealedBefore is what the format before sealed with the key a of bytes 1: "x" as JSON.
+const sealedBefore = `BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcQw6mMS14Y4uBAKUNVsxu6bJZlxdUFnH3Oe/FYM3Zl6RwUAFdrZ/wZBP6mCdY=`
+
+// message is one that people send.
+type message struct {
+	Status string `json:"status"`
+}
+
+func (message) IsMessage() {}
+
+func before(t *testing.T) *commonpb.Payload {
+	t.Helper()
+	data, err := base64.StdEncoding.DecodeString(sealedBefore)
+	require.NoError(t, err)
+	return &commonpb.Payload{Metadata: map[string][]byte{"encoding": []byte(codec.Encoding), codec.MetadataKeyID: []byte("a")}, Data: data}
+}
+
+func TestAPayloadIsOpenedForItsWorkflowAlone(t *testing.T) {
+	t.Parallel()
+	keys := with(t, key("a", 1))
+	mine := sealed(t, for1(keys), payload("1"))[0]
+	says := func(name, value string) *commonpb.Payload {
+		p := proto.CloneOf(mine)
+		p.Metadata[name] = []byte(value)
+		return p
+	}
+	const changed = `opening a payload sealed with the key "a": codec.keys holds another key of that name, or the payload was changed`
+	for name, row := range map[string]struct {
+		p                     *commonpb.Payload
+		strict, whileMigrated string
+	}{
+		"its own": {mine, "", ""},
+		"another workflow's": {
+			sealed(t, forWorkflow(keys, "ns", "SHOP/2"), payload("1"))[0],
+			`opening a payload sealed with the key "a": it was sealed for the workflow "SHOP/2" of the namespace "ns", and is read for the workflow "SHOP/1" of the namespace "ns"`,
+			`opening a payload sealed with the key "a": it was sealed for the workflow "SHOP/2" of the namespace "ns", and is read for the workflow "SHOP/1" of the namespace "ns"`,
+		},
+		"another namespace's": {
+			sealed(t, forWorkflow(keys, "test", "SHOP/1"), payload("1"))[0],
+			`opening a payload sealed with the key "a": it was sealed for the workflow "SHOP/1" of the namespace "test", and is read for the workflow "SHOP/1" of the namespace "ns"`,
+			`opening a payload sealed with the key "a": it was sealed for the workflow "SHOP/1" of the namespace "test", and is read for the workflow "SHOP/1" of the namespace "ns"`,
+		},
+		"another workflow's that says it is its own": {
+			func() *commonpb.Payload {
+				p := sealed(t, forWorkflow(keys, "ns", "SHOP/2"), payload("1"))[0]
+				p.Metadata[codec.MetadataWorkflowID] = []byte("SHOP/1")
+				return p
+			}(), changed, changed,
+		},
+		"a border moved between the names": {
+			func() *commonpb.Payload {
+				p := sealed(t, forWorkflow(keys, "nsSHOP", "/1"), payload("1"))[0]
+				p.Metadata[codec.MetadataNamespace], p.Metadata[codec.MetadataWorkflowID] = []byte("ns"), []byte("SHOP/1")
+				return p
+			}(), changed, changed,
+		},
+		"no workflow's": {
+			sealed(t, keys, payload("1"))[0],
+			`opening a payload sealed with the key "a": it was sealed for no workflow, and is read for the workflow "SHOP/1" of the namespace "ns"`, "",
+		},
+		"no workflow's, by its own word": {
+			says(codec.MetadataWorkflowID, ""),
+			`opening a payload sealed with the key "a": it was sealed for no workflow, and is read for the workflow "SHOP/1" of the namespace "ns"`, changed,
+		},
+		"not sealed":           {payload("1"), "reading a payload: it is not sealed, and codec.migrating is not true", ""},
+		"of the format before": {before(t), `opening a payload sealed with the key "a": it is of the format before, and codec.migrating is not true`, ""},
+		"of the format before, by its own word": {
+			func() *commonpb.Payload {
+				p := proto.CloneOf(mine)
+				delete(p.Metadata, codec.MetadataWorkflowID)
+				return p
+			}(), `opening a payload sealed with the key "a": it is of the format before, and codec.migrating is not true`, changed,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for migrating, want := range map[bool]string{false: row.strict, true: row.whileMigrated} {
+				c := &codec.Codec{}
+				c.Use([]codec.Key{key("a", 1)}, migrating)
+				_, err := for1(c).Decode([]*commonpb.Payload{row.p})
+				if want == "" {
+					require.NoError(t, err, "migrating: %v", migrating)
+					continue
+				}
+				require.EqualError(t, err, want, "migrating: %v", migrating)
+			}
+		})
+	}
+}
+
+func TestWithoutKeysNothingIsRefused(t *testing.T) {
+	t.Parallel()
+	plain := []*commonpb.Payload{payload("1")}
+	got, err := for1(&codec.Codec{}).Decode(plain)
+	require.NoError(t, err)
+	require.Empty(t, cmp.Diff(plain, got, protocmp.Transform()))
+}
+
+func TestConvertersSealForTheWorkflowAtHand(t *testing.T) {
+	t.Parallel()
+	c := with(t, key("a", 1))
+	root := codec.NewConverter(c)
+	workflow1 := converter.WorkflowSerializationContext{Namespace: "ns", WorkflowID: "SHOP/1"}
+	activity1 := converter.ActivitySerializationContext{Namespace: "ns", WorkflowID: "SHOP/1", ActivityType: "Watch"}
+	other := converter.WorkflowSerializationContext{Namespace: "ns", WorkflowID: "SHOP/2"}
+	aware := root.(converter.ContextAware)
+	for name, in := range map[string]converter.DataConverter{
+		"a client":                     root,
+		"a workflow":                   aware.WithWorkflowContext(nil),
+		"outside of an activity":       aware.WithContext(context.Background()),
+		"bound again":                  converter.WithDataConverterSerializationContext(root, other),
+		"bound again, in its workflow": converter.WithDataConverterSerializationContext(root, other).(converter.ContextAware).WithWorkflowContext(nil),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p, err := converter.WithDataConverterSerializationContext(in, workflow1).ToPayload("x")
+			require.NoError(t, err)
+			require.Equal(t, "SHOP/1", string(p.GetMetadata()[codec.MetadataWorkflowID]))
+			var into string
+			require.NoError(t, converter.WithDataConverterSerializationContext(root, activity1).FromPayload(p, &into), "what a workflow gives its activity")
+			require.ErrorContains(t, converter.WithDataConverterSerializationContext(root, other).FromPayload(p, &into), "is read for the workflow")
+		})
+	}
+	failures := converter.WithFailureConverterSerializationContext(codec.NewFailureConverter(c), workflow1)
+	failure := failures.ErrorToFailure(temporal.NewApplicationError("m", "Exhausted", "detail"))
+	require.Equal(t, "SHOP/1", string(failure.GetEncodedAttributes().GetMetadata()[codec.MetadataWorkflowID]))
+	require.Equal(t, "SHOP/1", string(failure.GetApplicationFailureInfo().GetDetails().GetPayloads()[0].GetMetadata()[codec.MetadataWorkflowID]))
+}
+
+func TestAMessageThatIsRefusedIsDropped(t *testing.T) {
+	t.Parallel()
+	c := with(t, key("a", 1))
+	in := func(workflowID string) converter.DataConverter {
+		return converter.WithDataConverterSerializationContext(codec.NewConverter(c), converter.WorkflowSerializationContext{Namespace: "ns", WorkflowID: workflowID})
+	}
+	inWorkflow := in("SHOP/1").(converter.ContextAware).WithWorkflowContext(nil)
+	read := func(from converter.DataConverter) error {
+		p, err := from.ToPayloads(message{"done"})
+		require.NoError(t, err)
+		var into message
+		err = inWorkflow.FromPayloads(p, &into)
+		require.Equal(t, err == nil, into.Status == "done")
+		return err
+	}
+	require.NoError(t, read(in("SHOP/1")))
+	require.NoError(t, read(codec.NewConverter(c)), "a codec server knows no workflow")
+	require.ErrorContains(t, read(in("SHOP/2")), `sealed for the workflow "SHOP/2"`)
+	require.ErrorContains(t, read(converter.GetDefaultDataConverter()), "it is not sealed")
+	p, err := converter.GetDefaultDataConverter().ToPayloads("x")
+	require.NoError(t, err)
+	var into string
+	require.PanicsWithError(t, "reading a payload: it is not sealed, and codec.migrating is not true", func() { _ = inWorkflow.FromPayloads(p, &into) },
+		"nothing else is dropped: the workflow task is tried again")
+}
+
+func TestACodecServerSealsForTheWorkflowThatItIsTold(t *testing.T) {
+	t.Parallel()
+	c := with(t, key("a", 1))
+	server := codec.NewServer(c)
+	call := func(path string, header http.Header, payloads ...*commonpb.Payload) []*commonpb.Payload {
+		body, err := protojson.Marshal(&commonpb.Payloads{Payloads: payloads})
+		require.NoError(t, err)
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, bytes.NewReader(body))
+		r.Header = header
+		w := httptest.NewRecorder()
+		server.ServeHTTP(w, r)
+		require.Equal(t, http.StatusOK, w.Code, w.Body)
+		var got commonpb.Payloads
+		require.NoError(t, protojson.Unmarshal(w.Body.Bytes(), &got))
+		return got.GetPayloads()
+	}
+	told := call("/codec/encode", http.Header{"X-Namespace": {"ns"}, "X-Workflow-Id": {"SHOP/1"}}, payload("1"))
+	opened, err := for1(c).Decode(told)
+	require.NoError(t, err)
+	require.Empty(t, cmp.Diff([]*commonpb.Payload{payload("1")}, opened, protocmp.Transform()))
+	_, err = for1(c).Decode(call("/codec/encode", http.Header{"X-Namespace": {"ns"}}, payload("1")))
+	require.ErrorContains(t, err, "sealed for no workflow")
+	shown := call("/codec/decode", http.Header{}, append(told, payload("2"))...)
+	require.Empty(t, cmp.Diff([]*commonpb.Payload{payload("1"), payload("2")}, shown, protocmp.Transform()), "it shows every workflow's, and what is not sealed")
+}
