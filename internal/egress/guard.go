@@ -159,7 +159,7 @@ func (g *Guard) checkForbidden(addr netip.Addr) error {
 	}
 	for _, inner := range leadsTo {
 		if g.allowed(addr) && !g.allowed(inner) && !g.isPublic(inner) {
-			return &RefusedError{addr.String(), "it leads to " + inner.String() + ", which is not public and egress.allow does not cover it"}
+			return &RefusedError{addr.String(), "it leads to an address that is not public, and egress.allow does not cover that"}
 		}
 	}
 	return nil
@@ -235,6 +235,11 @@ func (g *Guard) checkAny(u *url.URL, addrs []netip.Addr) (refused error) {
 		if refused = check(netip.AddrPortFrom(addr, port)); refused == nil {
 			return nil
 		}
+	}
+	_, err := netip.ParseAddr(u.Hostname())
+	if name, ok := errors.AsType[*RefusedError](refused); ok && err != nil {
+		// What our resolver says of a name is not the caller's to know.
+		return &RefusedError{u.Hostname(), name.Reason}
 	}
 	return refused
 }
