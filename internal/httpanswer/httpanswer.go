@@ -28,7 +28,7 @@ func RetryAfter(header http.Header, now time.Time) time.Duration {
 	return 0
 }
 
-// Tidy is a text that others wrote as it may be kept: of at most so many bytes, valid
+// Tidy is a text that others wrote as it may be kept: of at most so many bytes and a "…", valid
 // UTF-8 without control and format characters (Unicode Cc, Cf, Zl, Zp), which
 // could forge a line or turn its direction, and without card numbers.
 func Tidy(text string, most int) string {

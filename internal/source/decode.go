@@ -65,7 +65,7 @@ func detail(raw json.RawMessage) (any, bool) {
 		}
 		return v, true
 	case string:
-		return httpanswer.Tidy(v, maxDetailText), true
+		return httpanswer.Tidy(v, maxDetailText-len("…")), true
 	}
 	return nil, false
 }
