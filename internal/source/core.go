@@ -4,14 +4,17 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptrace"
 	"strings"
 	"sync/atomic"
 	"time"
 
+	"ringback/internal/cardnumber"
 	"ringback/internal/httpanswer"
 	"ringback/internal/operation"
 )
@@ -54,12 +57,23 @@ func newCore(c Config, p protocol) *core {
 // Poll asks for the operation's status.
 func (c *core) Poll(ctx context.Context, q operation.Query) (operation.Observation, error) {
 	startedAt := now()
-	observed, err := request(ctx, c, q, c.poll, c.observation)
+	observed, err := request(ctx, c, q, c.poll, func(got answer, _ string) (operation.Observation, error) { return c.screened(got, q) })
 	if err != nil {
 		return operation.Observation{}, err
 	}
 	observed.BegunAt, observed.ObservedAt = startedAt, now()
 	return observed, nil
+}
+
+// screened is an observation without what looks like a card number, unless it is the
+// order id that we asked for: a code is left out, a status makes the answer unreadable.
+func (c *core) screened(got answer, q operation.Query) (operation.Observation, error) {
+	observed, err := c.observation(got, q.OperationID)
+	if err == nil && cardnumber.In(observed.Status) {
+		return operation.Observation{}, errors.New("the answer's status looks like a card number")
+	}
+	maps.DeleteFunc(observed.Raw, func(_, value string) bool { return value != q.Reference.OrderID && cardnumber.In(value) })
+	return observed, err
 }
 
 // Details asks for the extended answer.
