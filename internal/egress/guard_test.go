@@ -131,13 +131,12 @@ func TestCheckURLJudgesNames(t *testing.T) {
 
 func TestCheckURLTellsNoAddressOfAName(t *testing.T) {
 	t.Parallel()
-	g := New(prefixes("64:ff9b::/96"))
-	for _, addr := range []string{"10.0.0.1", "169.254.169.254", "64:ff9b::a00:1"} {
+	g := New(nil)
+	for _, addr := range []string{"10.0.0.1", "169.254.169.254"} {
 		g.resolver = resolverOf(func() []string { return []string{addr} })
 		err := g.CheckURL(t.Context(), "https://inside.test/")
 		require.ErrorContains(t, err, "egress to inside.test is refused: ")
 		require.NotContains(t, err.Error(), addr)
-		require.NotContains(t, err.Error(), "10.0.0.1")
 	}
 }
 

@@ -29,7 +29,7 @@ func (g *Guard) ThroughProxy(proxy string) (*Guard, error) {
 	if err != nil || u.Scheme != "http" || u.Port() == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
 		return nil, errors.New("is not a proxy's URL: allowed is one such as http://10.0.0.5:3128, without credentials and path")
 	}
-	if addr, err := netip.ParseAddr(u.Hostname()); err == nil && g.isClosed(addr) {
+	if target, err := netip.ParseAddrPort(u.Host); err == nil && g.isClosed(target) {
 		return nil, ErrProxyForbidden
 	}
 	proxied := *g
@@ -40,15 +40,15 @@ func (g *Guard) ThroughProxy(proxy string) (*Guard, error) {
 // ErrProxyForbidden is the refusal of the proxy itself: it ends no delivery.
 var ErrProxyForbidden = errors.New("the egress proxy has a link-local or metadata address, which opens only where egress.allow names it alone")
 
-func (g *Guard) isClosed(addr netip.Addr) bool {
-	addr = addr.Unmap().WithZone("")
-	return isForbidden(addr) && !g.named(addr)
+func (g *Guard) isClosed(target netip.AddrPort) bool {
+	addr := plainAddr(target)
+	return isForbidden(addr) && !g.named(addr, target.Port())
 }
 
 // checkProxy checks an address of the proxy. Its error does not end a delivery:
 // it is no refusal of what is to be called.
 func (g *Guard) checkProxy(target netip.AddrPort) error {
-	if g.isClosed(target.Addr()) {
+	if g.isClosed(target) {
 		return ErrProxyForbidden
 	}
 	return nil
@@ -57,7 +57,7 @@ func (g *Guard) checkProxy(target netip.AddrPort) error {
 // connect connects to what TLS will be spoken to: through the proxy, unless
 // there is none or egress.allow covers the address.
 func (g *Guard) connect(ctx context.Context, target netip.AddrPort) (net.Conn, error) {
-	if g.proxy == "" || g.allowed(plainAddr(target)) {
+	if g.proxy == "" || g.allowed(plainAddr(target), target.Port()) {
 		return connectDirectly(ctx, target)
 	}
 	return g.tunnel(ctx, target)

@@ -68,4 +68,6 @@ func screenJSON(line string) string {
 	})
 }
 
-func isFormat(r rune) bool { return r > unicode.MaxASCII && unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) }
+func isFormat(r rune) bool {
+	return r > unicode.MaxASCII && unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp)
+}
