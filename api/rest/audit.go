@@ -42,7 +42,7 @@ func (s *Server) log(ctx context.Context, r *request, err error) *zap.Logger {
 func (r *request) subject(err error) []zap.Field {
 	var fields []zap.Field
 	add := func(rule operation.FieldRule, value string) {
-		rule.NoCardNumber = err != nil
+		rule.MayLookLikeCardNumber = err == nil
 		if rule.Check(value) == nil {
 			fields = append(fields, zap.String(rule.Field, value))
 		}

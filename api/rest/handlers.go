@@ -147,11 +147,11 @@ var (
 		operation.EndpointRule,
 		{Field: "outcome", Allowed: append(outcomeNames(), undelivered)},
 		{Field: "time", Allowed: []string{byStart, byClose}},
-		{Field: "since"},
-		{Field: "until"},
+		{Field: "since", MayLookLikeCardNumber: true},
+		{Field: "until", MayLookLikeCardNumber: true},
 	}
 	// pageTokenRule bounds what is handed to Temporal.
-	pageTokenRule = operation.FieldRule{Field: "page_token", MaxLength: 4096}
+	pageTokenRule = operation.FieldRule{Field: "page_token", MaxLength: 4096, MayLookLikeCardNumber: true}
 	groupByRule   = operation.FieldRule{Field: "group_by", Allowed: []string{operation.GroupByEndpoint, operation.GroupByOutcome}}
 )
 

@@ -121,9 +121,9 @@ type requestIDKey struct{}
 
 var soundRequestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
-// requestID is the client's own where it is sound, else a new one.
+// requestID is the client's own where it is sound and no card number, else a new one.
 func requestID(r *http.Request) string {
-	if id := r.Header.Get("X-Request-Id"); soundRequestID.MatchString(id) {
+	if id := r.Header.Get("X-Request-Id"); soundRequestID.MatchString(id) && operation.CheckCardNumber("", id) == nil {
 		return id
 	}
 	return rand.Text()

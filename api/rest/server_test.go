@@ -436,7 +436,7 @@ func TestAnInternalErrorIsLoggedWithTheRequestID(t *testing.T) {
 
 func TestAnUnsoundRequestIDIsReplaced(t *testing.T) {
 	t.Parallel()
-	for _, id := range []string{"", "has space", "<script>", strings.Repeat("x", 65)} {
+	for _, id := range []string{"", "has space", "<script>", strings.Repeat("x", 65), "4111111111111111", "4111.1111_1111-1111"} {
 		response, _ := httpCall{method: "GET", path: "/healthz", header: map[string]string{"X-Request-Id": id}}.do(t, rest.New(rest.Options{Operations: &fake{}}))
 		require.Regexp(t, `^[A-Z2-7]{26}$`, response.Header.Get("X-Request-Id"))
 	}

@@ -77,7 +77,7 @@ func openService(_ context.Context, s Setup) (handlers, func() error, string, er
 	if err != nil {
 		return nil, nil, "", err
 	}
-	guard := egress.New(c.Egress.Allow)
+	guard := egress.NewOfNetworks(c.Egress.Allow)
 	w := worker.New(temporal, workflows.TaskQueue, worker.Options{})
 	workflows.Register(w, serviceActivities(c, guard, temporal))
 	starter := &service.Service{

@@ -361,11 +361,17 @@ func awaitOutput(t *testing.T, p *proc.Process, pattern string) string {
 // startPostgres runs a PostgreSQL until the test ends, with its files in dir.
 func startPostgres(t *testing.T) (cluster *postgres.Cluster, dir string) {
 	t.Helper()
+	return startPostgresWith(t, nil)
+}
+
+// startPostgresWith is startPostgres with settings of the server.
+func startPostgresWith(t *testing.T, settings map[string]string) (cluster *postgres.Cluster, dir string) {
+	t.Helper()
 	// The user postgres may not enter what is under t.TempDir.
 	dir, err := os.MkdirTemp("", "ringback-e2e") //nolint:usetesting // see above
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	cluster, err = postgres.Start(t.Context(), postgres.Options{Dir: dir})
+	cluster, err = postgres.Start(t.Context(), postgres.Options{Dir: dir, Settings: settings})
 	require.NoError(t, err)
 	closeAtEnd(t, cluster.Stop)
 	return cluster, dir

@@ -152,7 +152,7 @@ func (h *hostileEnvironment) answered(endpoint, whom, prefix string, answers []b
 	for i, a := range answers {
 		rows[i] = hostile{input: prefix + a.input, want: a.want, try: func(t *testing.T) string {
 			t.Helper()
-			id := fmt.Sprintf("%s-%s%d", endpoint[:1], whom[:1], i)
+			id := fmt.Sprintf("%s-%s%s%d", endpoint[:1], whom[:1], prefix[:1], i)
 			request := entry(id)
 			if endpoint == gold {
 				request = order(id, "payment")

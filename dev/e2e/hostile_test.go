@@ -83,6 +83,8 @@ func TestHostile(t *testing.T) {
 		{"API: connections", h.connections(), false},
 		{"CLI", h.commands(), false},
 		{"configuration", h.configurations(), false},
+		{"texts", h.texts(), false},
+		{"texts of answers", h.answeredTexts(), true},
 		{"callbacks' answers", h.callbackAnswers(), true},
 		{"sources' answers", h.sourceAnswers(), true},
 		{"signals and updates", h.signals(), true},

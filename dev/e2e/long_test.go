@@ -38,6 +38,7 @@ var long = []func(*testing.T){
 	TestStartsAreRefusedUnderOverloadAndAcceptedOnesComplete,
 	TestTheIntervalIsKeptOnAnUnmodifiedServer,
 	TestTheTopologyOfProductionOnPostgreSQL,
+	TestTemporalSpeaksTLSToPostgreSQL,
 	TestOperatorActionsOnABulkRedelivery,
 	TestOperatorActionsOnADelivery,
 	TestOperatorActionsOnARun,

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 
+	"go.temporal.io/server/common/auth"
 	"go.temporal.io/server/common/config"
 	"go.temporal.io/server/common/log"
 	"go.temporal.io/server/common/persistence/sql/sqlplugin/postgresql"
@@ -25,7 +26,26 @@ type Postgres struct {
 	Password string
 	// Database holds the histories, Database + "_visibility" the visibility.
 	Database string
+	// CA is a PEM file; with it TLS is spoken, to a server whose certificate is of
+	// that authority and for Addr's host (sslmode verify-full).
+	CA string
 }
+
+func (p Postgres) sslQuery() string {
+	if p.CA == "" {
+		return "sslmode=disable"
+	}
+	return url.Values{"sslmode": {verifyFull}, "sslrootcert": {p.CA}}.Encode()
+}
+
+func (p Postgres) tls() *auth.TLS {
+	if p.CA == "" {
+		return nil
+	}
+	return &auth.TLS{Enabled: true, CaFile: p.CA, EnableHostVerification: true}
+}
+
+const verifyFull = "verify-full"
 
 const (
 	postgresHistorySchema    = "postgresql/v12/temporal"
@@ -38,7 +58,8 @@ const (
 )
 
 // ParsePostgres reads postgres://user:password@host:port/database; port 5432
-// and database "temporal" are the defaults.
+// and database "temporal" are the defaults. With ?sslmode=verify-full&sslrootcert=FILE
+// TLS is spoken.
 func ParsePostgres(dsn string) (Postgres, error) {
 	u, err := url.Parse(dsn)
 	if err != nil || u.User == nil || u.Hostname() == "" || !strings.HasPrefix(u.Scheme, "postgres") {
@@ -46,6 +67,12 @@ func ParsePostgres(dsn string) (Postgres, error) {
 	}
 	password, _ := u.User.Password()
 	p := Postgres{Addr: u.Host, User: u.User.Username(), Password: password, Database: strings.Trim(u.Path, "/")}
+	switch query := u.Query(); {
+	case query.Get("sslmode") == verifyFull && query.Get("sslrootcert") != "":
+		p.CA = query.Get("sslrootcert")
+	case u.RawQuery != "":
+		return Postgres{}, errors.New("a PostgreSQL address takes sslmode=verify-full and sslrootcert=FILE together, and nothing else")
+	}
 	if u.Port() == "" {
 		p.Addr = net.JoinHostPort(u.Hostname(), "5432")
 	}
@@ -84,6 +111,7 @@ func postgresDatabase(ctx context.Context, p Postgres, plugin, name, schemaName 
 		DatabaseName:    name,
 		MaxConns:        postgresConns,
 		MaxIdleConns:    postgresConns,
+		TLS:             p.tls(),
 	}
 	if err := updateSchema(db, schemaName, logger); err != nil {
 		return nil, fmt.Errorf("bring the schema of database %q at %s up to date: %w", name, p.Addr, err)
@@ -92,7 +120,7 @@ func postgresDatabase(ctx context.Context, p Postgres, plugin, name, schemaName 
 }
 
 func createDatabase(ctx context.Context, p Postgres, name string) (err error) {
-	u := url.URL{Scheme: "postgres", User: url.UserPassword(p.User, p.Password), Host: p.Addr, Path: "/postgres", RawQuery: "sslmode=disable"}
+	u := url.URL{Scheme: "postgres", User: url.UserPassword(p.User, p.Password), Host: p.Addr, Path: "/postgres", RawQuery: p.sslQuery()}
 	db, err := sql.Open("postgres", u.String())
 	if err != nil {
 		return err

@@ -209,14 +209,15 @@ func TestWhatCannotBeStartedSaysWhy(t *testing.T) {
 func TestAPostgreSQLAddressIsReadWithItsDefaults(t *testing.T) {
 	t.Parallel()
 	for dsn, want := range map[string]temporalserver.Postgres{
-		"postgres://ann:s%40crt@127.0.0.1:6000/bank": {Addr: "127.0.0.1:6000", User: "ann", Password: "s@crt", Database: "bank"},
-		"postgresql://ann:x@db":                      {Addr: "db:5432", User: "ann", Password: "x", Database: "temporal"},
+		"postgres://ann:s%40crt@127.0.0.1:6000/bank":                        {Addr: "127.0.0.1:6000", User: "ann", Password: "s@crt", Database: "bank"},
+		"postgres://ann:x@db:1/bank?sslmode=verify-full&sslrootcert=ca.pem": {Addr: "db:1", User: "ann", Password: "x", Database: "bank", CA: "ca.pem"},
+		"postgresql://ann:x@db":                                             {Addr: "db:5432", User: "ann", Password: "x", Database: "temporal"},
 	} {
 		got, err := temporalserver.ParsePostgres(dsn)
 		require.NoError(t, err)
 		require.Equal(t, want, got)
 	}
-	for _, dsn := range []string{"", "mysql://a:b@c", "postgres://127.0.0.1:6000/bank", "postgres://a:b@/x", ":"} {
+	for _, dsn := range []string{"", "mysql://a:b@c", "postgres://127.0.0.1:6000/bank", "postgres://a:b@/x", ":", "postgres://a:b@c?sslmode=require", "postgres://a:b@c?sslmode=verify-full"} {
 		_, err := temporalserver.ParsePostgres(dsn)
 		require.Error(t, err, dsn)
 	}

@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"go.temporal.io/sdk/contrib/envconfig"
+	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
 	"ringback/internal/telemetry"
@@ -82,6 +83,8 @@ func (c Command) run(o Options) error {
 		return err
 	}
 	o.Log = telemetry.NewLogger(os.Stderr, zapcore.InfoLevel)
+	// net/http writes there what a receiver sent unasked.
+	defer zap.RedirectStdLog(o.Log.Named("std"))()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	return Run(ctx, o)

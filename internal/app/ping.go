@@ -10,7 +10,6 @@ import (
 	"golang.org/x/time/rate"
 
 	"ringback/api/rest"
-	"ringback/internal/cardnumber"
 	"ringback/internal/operation"
 	"ringback/internal/receiver"
 )
@@ -50,14 +49,15 @@ func (s apiService) Ping(ctx context.Context, name string, r operation.PingReque
 }
 
 func (l *liveConfig) checkPing(ctx context.Context, e receiver.Endpoint, request operation.PingRequest) error {
+	if fault := operation.CheckCardNumber("url", request.URL); fault != nil {
+		return operation.Invalid(*fault)
+	}
 	fault := ""
 	switch {
 	case e.URL != "" && request.URL != "":
 		fault = "is not used here and must be left out: the endpoint's URL is fixed"
 	case e.URL == "" && request.URL == "":
 		fault = "is required: this endpoint's URL comes with each operation"
-	case cardnumber.In(request.URL):
-		fault = "looks like a card number, and Ringback takes none"
 	case request.URL != "":
 		if err := l.file().Guard.CheckURL(ctx, request.URL); err != nil {
 			fault = err.Error()

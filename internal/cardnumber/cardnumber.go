@@ -6,7 +6,10 @@ package cardnumber
 import (
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // brand is one range of issuer prefixes and the lengths of its numbers.
@@ -43,6 +46,7 @@ var brands = []brand{
 	{"36", "36", fourteenUp},        // Diners Club
 	{"38", "39", fourteenUp},        // Diners Club
 	{"9804", "9804", []int{16, 19}}, // Prostir
+	{"2200", "2204", sixteenUp},     // Mir
 }
 
 // The lengths of a card number, and what a mask leaves of it (PCI DSS 3.4.1).
@@ -53,10 +57,10 @@ const (
 	maskKeepTail = 4
 )
 
-// In reports whether s holds what looks like a card number: 13 to 19 digits,
-// together or grouped by single spaces or dashes, with a card brand's prefix
-// at a length of that brand, and a right Luhn digit. Digits within a UUID or a
-// digest are none: one UUID in 2,500 would be refused.
+// In reports whether s holds what looks like a card number: 13 to 19 digits of any
+// script, together or grouped by single separators, with a card brand's prefix at a
+// length of that brand, and a right Luhn digit; also where it is percent-encoded.
+// Digits within a UUID or a digest are none: one UUID in 2,500 would be refused.
 func In(s string) bool { return len(find(s)) > 0 }
 
 // Mask replaces the digits of every card number in s by asterisks, but for its
@@ -65,15 +69,9 @@ func Mask(s string) string {
 	// What a mask leaves over can be the beginning of another number.
 	for found := find(s); len(found) > 0; found = find(s) {
 		masked := []byte(s)
-		for _, span := range found {
-			count, digit := len(digits(s, span)), 0
-			for i := span[0]; i < span[1]; i++ {
-				if s[i] < '0' || s[i] > '9' {
-					continue
-				}
-				if digit++; digit > maskKeepHead && digit <= count-maskKeepTail {
-					masked[i] = '*'
-				}
+		for _, number := range found {
+			for _, d := range number[maskKeepHead : len(number)-maskKeepTail] {
+				copy(masked[d.from:d.to], asterisks)
 			}
 		}
 		s = string(masked)
@@ -81,52 +79,177 @@ func Mask(s string) string {
 	return s
 }
 
-var (
-	// chain is groups of digits that single spaces or dashes join. A number may begin
-	// at any group of a chain, as in "2026-11-21 4111 1111 1111 1111".
-	chain      = regexp.MustCompile(`[0-9]+(?:[ -][0-9]+)*`)
-	group      = regexp.MustCompile(`[0-9]+`)
-	separators = strings.NewReplacer(" ", "", "-", "")
-	// random are UUIDs (RFC 9562) and hexadecimal digests of the usual lengths.
-	random = regexp.MustCompile(`(?i)\b(?:[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}|[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64})\b`)
-)
+// digit is one digit and where it stands in the text.
+type digit struct {
+	value    byte
+	from, to int
+	// first and last say that it begins or ends a group.
+	first, last bool
+}
 
-// find returns where the card numbers in s begin and end.
-func find(s string) [][]int {
-	var found [][]int
-	for _, c := range chain.FindAllStringIndex(s, -1) {
-		if c[1]-c[0] < shortest {
-			continue
-		}
-		groups := group.FindAllStringIndex(s[c[0]:c[1]], -1)
-		for i, first := range groups {
-			for _, last := range groups[i:] {
-				span := []int{c[0] + first[0], c[0] + last[1]}
-				number := digits(s, span)
-				if len(number) > longest {
-					break
-				}
-				if isCardNumber(number) {
-					found = append(found, span)
-				}
-			}
-		}
+// asterisks are more than a digit has bytes, percent-encoded as often as is read.
+var asterisks = strings.Repeat("*", 4*(3+2*maxEncoded))
+
+// random are UUIDs (RFC 9562) and hexadecimal digests of the usual lengths.
+var random = regexp.MustCompile(`(?i)\b(?:[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}|[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64})\b`)
+
+// find returns the card numbers in s, by their digits.
+func find(s string) [][]digit {
+	if !canHoldOne(s) {
+		return nil
+	}
+	found := numbers(chains(s, plainRune))
+	if strings.Contains(s, "%") {
+		found = append(found, numbers(chains(s, decodedRune))...)
 	}
 	return outsideOfRandom(s, found)
 }
 
-func digits(s string, span []int) string { return separators.Replace(s[span[0]:span[1]]) }
+// canHoldOne rules most texts out by their bytes alone.
+func canHoldOne(s string) bool {
+	most := 0
+	for i := range len(s) {
+		if c := s[i]; c >= '0' && c <= '9' || c == '%' || c >= 0x80 {
+			most++
+		}
+	}
+	return most >= shortest
+}
+
+// numbers are the card numbers in chains of digits. One may begin at any group of a
+// chain, as in "2026-11-21 4111 1111 1111 1111".
+func numbers(chains [][]digit) (found [][]digit) {
+	for _, chain := range chains {
+		for i := range chain {
+			if !chain[i].first {
+				continue
+			}
+			for end := i + shortest; end <= min(i+longest, len(chain)); end++ {
+				if chain[end-1].last && isCardNumber(values(chain[i:end])) {
+					found = append(found, chain[i:end])
+				}
+			}
+		}
+	}
+	return found
+}
+
+func values(number []digit) string {
+	text := make([]byte, len(number))
+	for i, d := range number {
+		text[i] = d.value
+	}
+	return string(text)
+}
+
+// chains are the groups of digits in s that single separators join.
+func chains(s string, next func(s string, at int) (r rune, size int)) (all [][]digit) {
+	var chain []digit
+	separated := false // the last rune was a separator after a digit
+	for at := 0; at < len(s); {
+		r, size := next(s, at)
+		value, isDigit := valueOf(r)
+		joined := len(chain) > 0 && isSeparator(r) && !separated
+		switch {
+		case isDigit:
+			first := len(chain) == 0 || separated
+			if !first {
+				chain[len(chain)-1].last = false
+			}
+			chain, separated = append(chain, digit{value, at, at + size, first, true}), false
+		case joined:
+			separated = true
+		default:
+			all, chain, separated = append(all, chain), nil, false
+		}
+		at += size
+	}
+	return append(all, chain)
+}
+
+// isSeparator: spaces and dashes of any kind, dots, underscores, and characters that
+// are not seen.
+func isSeparator(r rune) bool {
+	return r == ' ' || r == '-' || r == '.' || r == '_' || r > unicode.MaxASCII && unicode.In(r, unicode.Zs, unicode.Pd, unicode.Cf)
+}
+
+// valueOf is the digit that r is in its script, as an ASCII one.
+func valueOf(r rune) (byte, bool) {
+	if r <= unicode.MaxASCII {
+		return byte(r), r >= '0' && r <= '9'
+	}
+	// Unicode's decimal digits stand in tens, each from its zero on.
+	for _, tens := range unicode.Nd.R16 {
+		if r <= rune(tens.Hi) {
+			return '0' + byte((r-rune(tens.Lo))%10), r >= rune(tens.Lo)
+		}
+	}
+	for _, tens := range unicode.Nd.R32 {
+		if r <= rune(tens.Hi) {
+			return '0' + byte((r-rune(tens.Lo))%10), r >= rune(tens.Lo)
+		}
+	}
+	return 0, false
+}
+
+func plainRune(s string, at int) (rune, int) { return utf8.DecodeRuneInString(s[at:]) }
+
+// maxEncoded is how often a character may be percent-encoded beyond the first time.
+const maxEncoded = 4
+
+// decodedRune is plainRune where characters may be percent-encoded.
+func decodedRune(s string, at int) (rune, int) {
+	var encoded [utf8.UTFMax]byte
+	size := 0
+	for n := range encoded {
+		b, read := decodedByte(s, at+size)
+		if read == 0 {
+			break
+		}
+		encoded[n], size = b, size+read
+		if utf8.FullRune(encoded[:n+1]) {
+			if r, _ := utf8.DecodeRune(encoded[:n+1]); r != utf8.RuneError {
+				return r, size
+			}
+			break
+		}
+	}
+	_, size = decodedByte(s, at)
+	return utf8.RuneError, size
+}
+
+// decodedByte is one byte and how many it takes in s, percent-encoded.
+func decodedByte(s string, at int) (b byte, size int) {
+	if at >= len(s) {
+		return 0, 0
+	}
+	for from := at + 1; s[at] == '%' && from <= at+1+2*maxEncoded && from+2 <= len(s); from += 2 {
+		value, err := strconv.ParseUint(s[from:from+2], 16, 8)
+		switch {
+		case err != nil:
+			return s[at], 1
+		case value != '%' || from+4 > len(s) || !isHex(s[from+2:from+4]):
+			return byte(value), from + 2 - at
+		}
+	}
+	return s[at], 1
+}
+
+func isHex(s string) bool {
+	_, err := strconv.ParseUint(s, 16, 8)
+	return err == nil
+}
 
 // outsideOfRandom leaves out what lies within a UUID or a digest that has a
 // letter: its digits stand together by chance.
-func outsideOfRandom(s string, found [][]int) [][]int {
+func outsideOfRandom(s string, found [][]digit) [][]digit {
 	if len(found) == 0 {
 		return nil
 	}
 	spans := random.FindAllStringIndex(s, -1)
-	return slices.DeleteFunc(found, func(number []int) bool {
+	return slices.DeleteFunc(found, func(number []digit) bool {
 		return slices.ContainsFunc(spans, func(span []int) bool {
-			within := span[0] <= number[0] && number[1] <= span[1]
+			within := span[0] <= number[0].from && number[len(number)-1].to <= span[1]
 			return within && strings.ContainsAny(s[span[0]:span[1]], "abcdefABCDEF")
 		})
 	})

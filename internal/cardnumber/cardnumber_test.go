@@ -3,6 +3,7 @@ package cardnumber_test
 import (
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/stretchr/testify/require"
 
@@ -47,7 +48,23 @@ func TestIn(t *testing.T) {
 		{"no brand has this prefix", "1234567812345670", false},
 		{"a zero prefix", "0000000000000000", false},
 		{"grouped by two spaces", "4111  1111  1111  1111", false},
-		{"grouped by dots", "4111.1111.1111.1111", false},
+		{"grouped by dots", "4111.1111.1111.1111", true},
+		{"grouped by underscores", "4111_1111_1111_1111", true},
+		{"grouped by spaces that do not break", "4111\u00a01111\u00a01111\u00a01111", true},
+		{"grouped by long dashes", "4111–1111–1111–1111", true},
+		{"grouped by what is not seen", "4111\u200b1111\u200b1111\u200b1111", true},
+		{"grouped by slashes", "4111/1111/1111/1111", false},
+		{"digits percent-encoded", "%34%31%31%31%31%31%31%31%31%31%31%31%31%31%31%31", true},
+		{"one of them", "411111111111111%31", true},
+		{"separators percent-encoded", "4111%201111%2D1111%5f1111", true},
+		{"percent-encoded twice", "%2534111%25201111%252011111111", true},
+		{"full-width digits percent-encoded", strings.Repeat("%EF%BC%94", 1) + strings.Repeat("%ef%bc%91", 15), true},
+		{"after a percent sign that encodes nothing", "100%4111111111111111", true},
+		{"half an encoding", "4111111111111111%3", true},
+		{"Mir", "2200000000000004", true},
+		{"Mir of 19 digits", "2204000000000000006", true},
+		{"Mir has no 13 digits", "2200000000004", false},
+		{"just above Mir", "2205000000000009", false},
 		{"inside a longer run of digits", "00004111111111111111", false},
 		{"12 digits", "411111111117", false},
 		{"a Unix time in milliseconds", "1596014146001", false},
@@ -60,7 +77,10 @@ func TestIn(t *testing.T) {
 		{"in 32 digits with no letter", "4111-1111-1111-1111 0000000000000000", true},
 		{"empty", "", false},
 		{"only separators", " - - ", false},
-		{"digits of another script", "４１１１１１１１１１１１１１１１", false},
+		{"full-width digits", "４１１１１１１１１１１１１１１１", true},
+		{"Arabic digits", "٤١١١١١١١١١١١١١١١", true},
+		{"mathematical digits", "𝟒𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏𝟏", true},
+		{"an address and a port", "192.168.100.200:65535", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -78,6 +98,8 @@ func TestMask(t *testing.T) {
 		{"masks every number", "4222222222222, 5555555555554444", "422222***2222, 555555******4444"},
 		{"leaves everything else", "order 1234567812345670 of 2026-11-21", "order 1234567812345670 of 2026-11-21"},
 		{"masks what a mask leaves over", "4000000000005100 000000000008", "400000******5100 00******0008"},
+		{"masks what is percent-encoded", "%34111111%31%2011111111", "%3411111****%20****1111"},
+		{"masks digits of another script", "４１１１１１１１１１１１１１１１", "４１１１１１******************１１１１"},
 		{"empty", "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -88,7 +110,7 @@ func TestMask(t *testing.T) {
 }
 
 func FuzzMask(f *testing.F) {
-	for _, seed := range []string{"", "4111111111111111", "4111 1111-1111 1111 378282246310005", "x4222222222222 0-0", "2026-11-21 4111111111111111", "a4111111-1111-4111-81b0-2f5f0a6c7e11 4111111111111111", "a4111111111111111b0f2f5f0a6c7e11"} {
+	for _, seed := range []string{"", "4111111111111111", "4111 1111-1111 1111 378282246310005", "x4222222222222 0-0", "2026-11-21 4111111111111111", "a4111111-1111-4111-81b0-2f5f0a6c7e11 4111111111111111", "a4111111111111111b0f2f5f0a6c7e11", "%34111.1111_1111%201111", "%2534１１１%31", "%"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -96,14 +118,27 @@ func FuzzMask(f *testing.F) {
 		require.False(t, cardnumber.In(masked), "%q still holds one", masked)
 		require.Len(t, masked, len(s))
 		require.Equal(t, cardnumber.In(s), masked != s)
-		require.Equal(t, strings.Map(notDigit, s), strings.Map(notDigit, strings.ReplaceAll(masked, "*", "0")), "only digits change")
+		for i := range masked {
+			require.True(t, masked[i] == s[i] || masked[i] == '*', "only asterisks are written")
+		}
 	})
 }
 
-// notDigit drops digits and asterisks, which a mask may exchange.
-func notDigit(r rune) rune {
-	if r == '*' || (r >= '0' && r <= '9') {
-		return -1
+func TestEveryDecimalDigitOfUnicodeIsRead(t *testing.T) {
+	t.Parallel()
+	for _, tens := range unicode.Nd.R16 {
+		for zero := rune(tens.Lo); zero <= rune(tens.Hi); zero += 10 {
+			require.True(t, cardnumber.In(number(zero)), number(zero))
+		}
 	}
-	return r
+	for _, tens := range unicode.Nd.R32 {
+		for zero := rune(tens.Lo); zero <= rune(tens.Hi); zero += 10 {
+			require.True(t, cardnumber.In(number(zero)), number(zero))
+		}
+	}
+}
+
+// number is a Visa number written with the digits that follow zero.
+func number(zero rune) string {
+	return string(zero+4) + strings.Repeat(string(zero+1), 15)
 }

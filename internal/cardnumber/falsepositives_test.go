@@ -56,6 +56,17 @@ var identifiers = []struct {
 	{"four groups of 4 digits", func(r *rand.Rand, _ int) string {
 		return digits(r, 4) + "-" + digits(r, 4) + "-" + digits(r, 4) + "-" + digits(r, 4)
 	}},
+	{"four groups of 4 digits, with dots", func(r *rand.Rand, _ int) string {
+		return digits(r, 4) + "." + digits(r, 4) + "." + digits(r, 4) + "." + digits(r, 4)
+	}},
+	{"8 digits, underscore, 8 digits", func(r *rand.Rand, _ int) string { return digits(r, 8) + "_" + digits(r, 8) }},
+	{"date_time_ and four digits", func(_ *rand.Rand, n int) string {
+		return time.Date(2026, 11, 21, 0, 0, n, 0, time.UTC).Format("20060102_150405") + fmt.Sprintf("_%04d", n%10_000)
+	}},
+	{"seconds.microseconds, 16 digits", func(r *rand.Rand, n int) string { return fmt.Sprint(1_795_000_000+n) + "." + digits(r, 6) }},
+	{"IPv4 address and number, with underscores", func(r *rand.Rand, n int) string {
+		return fmt.Sprintf("10_20_%d_%d_%d", r.IntN(256), r.IntN(256), n)
+	}},
 }
 
 func digits(r *rand.Rand, n int) string { return drawn(r, "0123456789", n) }

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -102,8 +101,8 @@ type Notices struct {
 // Egress says what may be called beyond public addresses.
 type Egress struct {
 	// Allow are networks; a link-local or metadata address must be named alone, as
-	// 169.254.169.254/32.
-	Allow []netip.Prefix `yaml:"allow,omitempty"`
+	// 169.254.169.254/32. A port after it, as 10.20.0.0/16:443, opens that one alone.
+	Allow []egress.Network `yaml:"allow,omitempty"`
 	// Proxy is the URL of a CONNECT proxy for addresses that Allow does not cover;
 	// empty: none.
 	Proxy string `yaml:"proxy,omitzero"`

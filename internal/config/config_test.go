@@ -25,6 +25,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ringback/internal/config"
+	"ringback/internal/egress"
 	"ringback/internal/operation"
 )
 
@@ -109,7 +110,7 @@ func TestAFileIsRead(t *testing.T) {
 	require.Equal(t, config.Telemetry{Listen: "127.0.0.1:9464", Traces: config.Traces{Ratio: 1}}, c.Telemetry)
 	require.Equal(t, config.Digest(sha256.Sum256([]byte("foo"))), c.API.Keys[0].SHA256)
 	require.Equal(t, []string{"start", "read", "revoke", "redeliver"}, c.API.Keys[0].Scopes)
-	require.Equal(t, []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, c.Egress.Allow)
+	require.Equal(t, []egress.Network{{Prefix: netip.MustParsePrefix("127.0.0.0/8")}}, c.Egress.Allow)
 
 	wsgate := c.Sources["wsgate"]
 	require.Equal(t, 10*time.Second, wsgate.Timeout)

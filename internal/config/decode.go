@@ -4,7 +4,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net/netip"
 	"reflect"
 	"regexp"
 	"slices"
@@ -16,6 +15,8 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
+
+	"ringback/internal/egress"
 )
 
 // decoder fills a Config from a YAML document. goccy/go-yaml parses it; its own
@@ -217,15 +218,15 @@ const durationWords = "a duration such as 500ms, 3s or 10m"
 
 // scalarTypes are the types of single values, with what is allowed for each.
 var scalarTypes = map[reflect.Type]string{
-	reflect.TypeFor[Secret]():        referenceWords,
-	reflect.TypeFor[Header]():        "a string, or " + referenceWords,
-	reflect.TypeFor[string]():        "a string",
-	reflect.TypeFor[int]():           "a whole number",
-	reflect.TypeFor[float64]():       "a number",
-	reflect.TypeFor[time.Duration](): durationWords,
-	reflect.TypeFor[bool]():          "true or false",
-	reflect.TypeFor[netip.Prefix]():  "a network in CIDR notation such as 10.0.0.0/8, with no bit set after the prefix",
-	reflect.TypeFor[Digest]():        "a SHA-256 in 64 hexadecimal digits",
+	reflect.TypeFor[Secret]():         referenceWords,
+	reflect.TypeFor[Header]():         "a string, or " + referenceWords,
+	reflect.TypeFor[string]():         "a string",
+	reflect.TypeFor[int]():            "a whole number",
+	reflect.TypeFor[float64]():        "a number",
+	reflect.TypeFor[time.Duration]():  durationWords,
+	reflect.TypeFor[bool]():           "true or false",
+	reflect.TypeFor[egress.Network](): "a network in CIDR notation such as 10.0.0.0/8, with no bit set after the prefix, or one port of it such as 10.0.0.0/8:443 or [fd00::/8]:443",
+	reflect.TypeFor[Digest]():         "a SHA-256 in 64 hexadecimal digits",
 }
 
 func (d *decoder) scalar(text string, target reflect.Value, path string) {
@@ -261,9 +262,8 @@ func parseScalar(text string, target any) bool {
 	case *bool:
 		*into = text == "true"
 		return *into || text == "false"
-	case *netip.Prefix:
-		*into, err = netip.ParsePrefix(text)
-		return err == nil && *into == into.Masked()
+	case *egress.Network:
+		*into, err = egress.ParseNetwork(text)
 	case *Digest:
 		octets, err := hex.DecodeString(text)
 		copy(into[:], octets)

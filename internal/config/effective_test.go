@@ -45,7 +45,7 @@ func TestABaseURLWithoutTLSIsShownAsAURL(t *testing.T) {
 
 const withoutSecrets = `
 api: {listen: 127.0.0.1:9999}
-egress: {allow: [127.0.0.0/8]}
+egress: {allow: [127.0.0.0/8, 10.20.0.0/16:443, "[fd00::/8]:8443"]}
 sources:
   wallet: {kind: paysera, base_urls: ["http://127.0.0.1:9002"], registered_at_zone: Europe/Kyiv}
 endpoints:

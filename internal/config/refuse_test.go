@@ -247,10 +247,15 @@ f:12:46: sources.gate.base_urls[0].tls.key: is missing; allowed: a PEM file with
 	{"a source without a URL", "base_urls: [http:", "", `
 f:10:3: sources.gate.base_urls: is missing; allowed: a list with at least one URL`},
 	{"an egress rule that is no network", "allow:", "  allow: [127.0.0.1]", `
-f:8:11: egress.allow[0]: "127.0.0.1" is not a network in CIDR notation such as 10.0.0.0/8, with no bit set after the prefix
+f:8:11: egress.allow[0]: "127.0.0.1" is not a network in CIDR notation such as 10.0.0.0/8, with no bit set after the prefix, or one port of it such as 10.0.0.0/8:443 or [fd00::/8]:443
 f:12:17: sources.gate.base_urls[0]: egress to 127.0.0.1 is refused: plain http is spoken only to addresses that egress.allow covers; allowed: public addresses by https, and addresses that egress.allow covers`},
 	{"an egress rule that names an address", "allow:", "  allow: [127.0.0.0/8, 10.0.0.1/8]", `
-f:8:24: egress.allow[1]: "10.0.0.1/8" is not a network in CIDR notation such as 10.0.0.0/8, with no bit set after the prefix`},
+f:8:24: egress.allow[1]: "10.0.0.1/8" is not a network in CIDR notation such as 10.0.0.0/8, with no bit set after the prefix, or one port of it such as 10.0.0.0/8:443 or [fd00::/8]:443`},
+
+	{"an egress rule of a port that is none", "allow:", "  allow: [127.0.0.0/8, 10.0.0.0/8:0]", `
+f:8:24: egress.allow[1]: "10.0.0.0/8:0" is not a network in CIDR notation such as 10.0.0.0/8, with no bit set after the prefix, or one port of it such as 10.0.0.0/8:443 or [fd00::/8]:443`},
+	{"an egress rule of another port", "allow:", "  allow: [127.0.0.0/8:9]", `
+f:12:17: sources.gate.base_urls[0]: egress to 127.0.0.1 is refused: plain http is spoken only to addresses that egress.allow covers; allowed: public addresses by https, and addresses that egress.allow covers`},
 
 	{"an egress proxy without a URL", "egress:", "egress:\n  proxy: \"\"", `
 f:8:10: egress.proxy: must not be empty; allowed: the URL of a proxy such as http://10.0.0.5:3128`},

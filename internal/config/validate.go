@@ -56,7 +56,7 @@ func (v *validator) validate() {
 
 func (v *validator) egress(path string, e Egress) {
 	var err error
-	allowed := egress.New(e.Allow)
+	allowed := egress.NewOfNetworks(e.Allow)
 	if v.config.Guard, err = allowed.ThroughProxy(e.Proxy); err != nil {
 		v.fault(path+".proxy", "%w", err)
 		v.config.Guard = allowed

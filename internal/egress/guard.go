@@ -57,7 +57,7 @@ func IsRefused(err error) bool {
 // Guard checks addresses. It is safe for concurrent use; the zero Guard is not
 // usable, see [New].
 type Guard struct {
-	allow    []netip.Prefix
+	allow    []Network
 	public   *ssrf.Guardian
 	resolver *net.Resolver
 	// proxy is the host:port of the CONNECT proxy; empty: none.
@@ -66,15 +66,25 @@ type Guard struct {
 }
 
 // New builds a guard that lets public unicast addresses through, and those
-// that allow covers (egress.allow in the configuration).
+// that allow covers, at every port.
 func New(allow []netip.Prefix) *Guard {
+	networks := make([]Network, len(allow))
+	for i, prefix := range allow {
+		networks[i].Prefix = prefix
+	}
+	return NewOfNetworks(networks)
+}
+
+// NewOfNetworks is New for what egress.allow in the configuration says.
+func NewOfNetworks(allow []Network) *Guard {
 	g := &Guard{
 		public:        ssrf.New(ssrf.WithAnyPort()),
 		resolver:      net.DefaultResolver,
 		connectionAge: maxConnectionAge,
 	}
-	for _, prefix := range allow {
-		g.allow = append(g.allow, unmapped(prefix))
+	for _, network := range allow {
+		network.Prefix = unmapped(network.Prefix)
+		g.allow = append(g.allow, network)
 	}
 	return g
 }
@@ -124,7 +134,7 @@ func (g *Guard) transport(tlsConfig *tls.Config, check addressCheck, connect con
 // checkTLS checks an address that will be called by TLS.
 func (g *Guard) checkTLS(target netip.AddrPort) error {
 	addr := plainAddr(target)
-	if refused := g.checkForbidden(addr); refused != nil || g.allowed(addr) {
+	if refused := g.checkForbidden(addr, target.Port()); refused != nil || g.allowed(addr, target.Port()) {
 		return refused
 	}
 	switch {
@@ -141,7 +151,7 @@ const plainHTTP = "plain http is spoken only to addresses that egress.allow cove
 // checkPlain checks an address that will be called by plain http.
 func (g *Guard) checkPlain(target netip.AddrPort) error {
 	addr := plainAddr(target)
-	if refused := g.checkForbidden(addr); refused != nil || g.allowed(addr) {
+	if refused := g.checkForbidden(addr, target.Port()); refused != nil || g.allowed(addr, target.Port()) {
 		return refused
 	}
 	return &RefusedError{addr.String(), plainHTTP}
@@ -149,17 +159,17 @@ func (g *Guard) checkPlain(target netip.AddrPort) error {
 
 // checkForbidden refuses what a network in egress.allow does not open by covering
 // it: a forbidden address, and one that leads to an address that is refused.
-func (g *Guard) checkForbidden(addr netip.Addr) error {
-	if g.named(addr) {
+func (g *Guard) checkForbidden(addr netip.Addr, port uint16) error {
+	if g.named(addr, port) {
 		return nil
 	}
 	leadsTo := embedded(addr)
-	if slices.ContainsFunc(append(leadsTo, addr), func(a netip.Addr) bool { return isForbidden(a) && !g.named(a) }) {
+	if slices.ContainsFunc(append(leadsTo, addr), func(a netip.Addr) bool { return isForbidden(a) && !g.named(a, port) }) {
 		return &RefusedError{addr.String(), "it is a link-local or metadata address, which opens only where egress.allow names it alone"}
 	}
 	for _, inner := range leadsTo {
-		if g.allowed(addr) && !g.allowed(inner) && !g.isPublic(inner) {
-			return &RefusedError{addr.String(), "it leads to " + inner.String() + ", which is not public and egress.allow does not cover it"}
+		if g.allowed(addr, port) && !g.allowed(inner, port) && !g.isPublic(inner) {
+			return &RefusedError{addr.String(), "it leads to an address that is not public, and egress.allow does not cover that"}
 		}
 	}
 	return nil
@@ -172,13 +182,13 @@ func (g *Guard) isPublic(addr netip.Addr) bool {
 	return g.public.SafeAddr(addr) == nil && !slices.ContainsFunc(embedded(addr), func(inner netip.Addr) bool { return g.public.SafeAddr(inner) != nil })
 }
 
-func (g *Guard) allowed(addr netip.Addr) bool {
-	return slices.ContainsFunc(g.allow, func(p netip.Prefix) bool { return p.Contains(addr) })
+func (g *Guard) allowed(addr netip.Addr, port uint16) bool {
+	return slices.ContainsFunc(g.allow, func(n Network) bool { return n.covers(addr, port) })
 }
 
 // named reports whether egress.allow names addr alone.
-func (g *Guard) named(addr netip.Addr) bool {
-	return slices.ContainsFunc(g.allow, func(p netip.Prefix) bool { return p.IsSingleIP() && p.Addr() == addr })
+func (g *Guard) named(addr netip.Addr, port uint16) bool {
+	return slices.ContainsFunc(g.allow, func(n Network) bool { return n.names(addr, port) })
 }
 
 // CheckURL says what is wrong with a URL that callbacks shall be sent to, nil
@@ -235,6 +245,11 @@ func (g *Guard) checkAny(u *url.URL, addrs []netip.Addr) (refused error) {
 		if refused = check(netip.AddrPortFrom(addr, port)); refused == nil {
 			return nil
 		}
+	}
+	_, err := netip.ParseAddr(u.Hostname())
+	if name, ok := errors.AsType[*RefusedError](refused); ok && err != nil {
+		// What our resolver says of a name is not the caller's to know.
+		return &RefusedError{u.Hostname(), name.Reason}
 	}
 	return refused
 }

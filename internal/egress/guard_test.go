@@ -129,6 +129,17 @@ func TestCheckURLJudgesNames(t *testing.T) {
 	}
 }
 
+func TestCheckURLTellsNoAddressOfAName(t *testing.T) {
+	t.Parallel()
+	g := New(nil)
+	for _, addr := range []string{"10.0.0.1", "169.254.169.254"} {
+		g.resolver = resolverOf(func() []string { return []string{addr} })
+		err := g.CheckURL(t.Context(), "https://inside.test/")
+		require.ErrorContains(t, err, "egress to inside.test is refused: ")
+		require.NotContains(t, err.Error(), addr)
+	}
+}
+
 func TestCheckURLRefusesLocalhostByName(t *testing.T) {
 	t.Parallel()
 	require.True(t, IsRefused(New(nil).CheckURL(t.Context(), "https://localhost/")))

@@ -4,9 +4,12 @@ package httpanswer
 
 import (
 	"net/http"
-	"regexp"
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
+
+	"ringback/internal/cardnumber"
 )
 
 // maxRetryAfter bounds how long the other side can make us wait.
@@ -25,11 +28,24 @@ func RetryAfter(header http.Header, now time.Time) time.Duration {
 	return 0
 }
 
-// quoted matches what net/http's errors repeat of an answer.
-var quoted = regexp.MustCompile(`"(\\.|[^"\\])*"`)
+// Tidy is a text that others wrote as it may be kept: of at most so many bytes and a "…", valid
+// UTF-8 without control and format characters (Unicode Cc, Cf, Zl, Zp), which
+// could forge a line or turn its direction, and without card numbers.
+func Tidy(text string, most int) string {
+	text = cardnumber.Mask(strings.Map(plain, strings.ToValidUTF8(text, "\uFFFD")))
+	// Masked before it is cut: half a card number looks like none.
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "") + "…"
+	}
+	return text
+}
 
-// WithoutQuotes is the text of an error of net/http without what it quotes of the
-// answer, which may hold a secret or a card number.
-func WithoutQuotes(err error) string {
-	return quoted.ReplaceAllString(err.Error(), "…")
+func plain(r rune) rune {
+	switch {
+	case unicode.Is(unicode.Cf, r):
+		return -1
+	case unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp):
+		return ' '
+	}
+	return r
 }

@@ -1,8 +1,8 @@
 package httpanswer_test
 
 import (
-	"errors"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -35,14 +35,21 @@ func TestRetryAfterIsReadAsSecondsOrAsADate(t *testing.T) {
 	require.Zero(t, httpanswer.RetryAfter(nil, now))
 }
 
-func TestAnErrorIsToldWithoutWhatItQuotes(t *testing.T) {
+func TestWhatOthersWroteIsKeptAsOneShortPlainText(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]string{
-		`connection refused`:                      `connection refused`,
-		`malformed HTTP status code "SECRET"`:     `malformed HTTP status code …`,
-		`malformed response "a \"SECRET\" b\n" x`: `malformed response … x`,
-		`"SECRET" and "another"`:                  `… and …`,
+	for _, tt := range []struct{ name, text, want string }{
+		{"plain text stays", "declined: no funds", "declined: no funds"},
+		{"control characters become spaces", "a\x1b[31mb\nc\u0085d", "a [31mb c d"},
+		{"line and paragraph separators become spaces", "a\u2028b\u2029c", "a b c"},
+		{"format characters go", "a\u202eb\u200bc\ufeffd\u2066e", "abcde"},
+		{"card numbers are masked", "card 4111111111111111", "card 411111******1111"},
+		{"also one that format characters cut", "card 41111111\u200b11111111", "card 411111******1111"},
+		{"bytes that are not UTF-8 show", "bad \xff byte", "bad \uFFFD byte"},
+		{"what is too long is cut between characters", strings.Repeat("x", 39) + "їжак", strings.Repeat("x", 39) + "…"},
 	} {
-		require.Equal(t, want, httpanswer.WithoutQuotes(errors.New(text)))
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			require.Equal(t, tt.want, httpanswer.Tidy(tt.text, 40))
+		})
 	}
 }

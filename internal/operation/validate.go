@@ -27,8 +27,9 @@ type FieldRule struct {
 	Alphabet string
 	// Allowed, if set, are the only values.
 	Allowed []string
-	// NoCardNumber refuses what looks like it holds a card number.
-	NoCardNumber bool
+	// MayLookLikeCardNumber leaves that to others: an identifier's endpoint says
+	// whether it is checked. Every other value is.
+	MayLookLikeCardNumber bool
 	// Document names where the limit is written, such as "Ukrcard callback service, orderNumber ANS 1..32".
 	Document string
 }
@@ -41,13 +42,13 @@ var (
 		Pattern: regexp.MustCompile(`^[A-Za-z0-9_-]+$`), Alphabet: "letters, digits, _ and -",
 	}
 	// OperationIDRule is the widest; a source's own is closer.
-	OperationIDRule = FieldRule{Field: "operation_id", Required: true, MaxLength: 255}
+	OperationIDRule = FieldRule{Field: "operation_id", Required: true, MaxLength: 255, MayLookLikeCardNumber: true}
 	// StatusRule is for a status of any source; an empty push means poll now.
 	StatusRule = FieldRule{
-		Field: "status", MaxLength: 64, NoCardNumber: true,
+		Field: "status", MaxLength: 64,
 		Pattern: regexp.MustCompile(`^[A-Za-z0-9_.-]+$`), Alphabet: "letters, digits, _, . and -",
 	}
-	ReasonRule    = FieldRule{Field: "reason", MaxLength: 256, NoCardNumber: true}
+	ReasonRule    = FieldRule{Field: "reason", MaxLength: 256}
 	InitiatorRule = FieldRule{Field: "initiated_by", Required: true, Allowed: Initiators}
 	// URLRule bounds a callback's address; servers and proxies accept as much.
 	URLRule = FieldRule{Field: "url", MaxLength: 2048}
@@ -68,10 +69,10 @@ func (r FieldRule) Check(value string) *FieldError {
 		return nil
 	case r.Refused:
 		return r.fault("is not used here and must be left out")
+	case !r.MayLookLikeCardNumber && cardnumber.In(value):
+		return CheckCardNumber(r.Field, value)
 	case r.MaxLength > 0 && utf8.RuneCountInString(value) > r.MaxLength:
 		return r.fault(fmt.Sprintf("is longer than %d characters", r.MaxLength))
-	case r.NoCardNumber && cardnumber.In(value):
-		return r.fault("looks like it holds a card number; Ringback takes none")
 	case r.Pattern != nil && !r.Pattern.MatchString(value):
 		return r.fault("holds a character outside " + r.Alphabet)
 	case len(r.Allowed) > 0 && !slices.Contains(r.Allowed, value):
@@ -81,6 +82,21 @@ func (r FieldRule) Check(value string) *FieldError {
 	}
 	return nil
 }
+
+const cardNumberDetail = "looks like it holds a card number (brand prefix, length and Luhn check); Ringback takes none. " +
+	"If it is an identifier, set card_number_screen: false at the endpoint"
+
+// CheckCardNumber refuses what looks like it holds a card number, whatever else is
+// wrong with it.
+func CheckCardNumber(field, value string) *FieldError {
+	if !cardnumber.In(value) {
+		return nil
+	}
+	return &FieldError{Field: field, Detail: cardNumberDetail}
+}
+
+// IsOfCardNumber reports whether the fault is that of [CheckCardNumber].
+func (f FieldError) IsOfCardNumber() bool { return f.Detail == cardNumberDetail }
 
 func (r FieldRule) fault(detail string) *FieldError {
 	if r.Document != "" {

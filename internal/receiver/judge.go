@@ -1,16 +1,9 @@
 package receiver
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"io"
-	"regexp"
 	"strings"
-	"syscall"
 	"time"
 
-	"ringback/internal/cardnumber"
 	"ringback/internal/dialect"
 	"ringback/internal/egress"
 	"ringback/internal/httpanswer"
@@ -46,44 +39,11 @@ func unacknowledged(reason string) Result {
 }
 
 // failed is the verdict on an attempt without an answer, or without a whole one,
-// as missing says. The reason leaves addresses out: they may hold secrets.
-func failed(err error, missing string, timeout time.Duration) Result {
-	var refused *egress.RefusedError
-	switch {
-	case errors.As(err, &refused):
-		result := unacknowledged("the egress guard refused the address: " + refused.Reason)
+// as missing says.
+func failed(err error, missing string, waited time.Duration) Result {
+	result := unacknowledged(httpanswer.Missing(err, missing, waited))
+	if egress.IsRefused(err) {
 		result.Ended, result.Reason = operation.DeliveryGone, operation.ReasonEgress
-		return result
-	case errors.Is(err, context.DeadlineExceeded):
-		return unacknowledged(fmt.Sprintf("%s within %d ms", missing, timeout.Milliseconds()))
 	}
-	return unacknowledged(missing + ": " + explain(err))
-}
-
-func explain(err error) string {
-	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return "the connection was closed"
-	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return "the connection was reset"
-	case isGoAway(err):
-		return "the server closed the HTTP/2 connection"
-	}
-	if code := streamError.FindStringSubmatch(err.Error()); code != nil {
-		return "the server ended the HTTP/2 stream with " + code[1]
-	}
-	return httpanswer.WithoutQuotes(err)
-}
-
-// streamError matches net/http's error on an HTTP/2 stream that was reset, with the
-// code's name (RFC 9113, 7).
-var streamError = regexp.MustCompile(`stream error: stream ID \d+; ([A-Z0-9_]+)`)
-
-// tidy keeps a reason short, text, and free of card numbers.
-func tidy(reason string) string {
-	reason = strings.ToValidUTF8(cardnumber.Mask(reason), "\uFFFD")
-	if len(reason) > reasonCap {
-		reason = strings.ToValidUTF8(reason[:reasonCap], "") + "…"
-	}
-	return reason
+	return result
 }

@@ -18,6 +18,7 @@ import (
 
 	"ringback/internal/cardnumber"
 	"ringback/internal/dialect"
+	"ringback/internal/httpanswer"
 	"ringback/internal/operation"
 )
 
@@ -116,7 +117,7 @@ func connection(conn net.Conn) *operation.Connection {
 		state := secure.ConnectionState()
 		c.TLSVersion = tls.VersionName(state.Version)
 		if len(state.PeerCertificates) > 0 {
-			c.ServerCertificate = state.PeerCertificates[0].Subject.String()
+			c.ServerCertificate = httpanswer.Tidy(state.PeerCertificates[0].Subject.String(), reasonCap)
 		}
 	}
 	return c

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"ringback/internal/dialect"
+	"ringback/internal/httpanswer"
 	"ringback/internal/operation"
 )
 
@@ -86,7 +87,7 @@ func send(ctx context.Context, e Endpoint, in Request) (Result, call) {
 	// also where it was set meanwhile.
 	result.Attempt.Number, result.Attempt.At = in.Number, operation.At(ended.Add(-result.Took))
 	result.Attempt = result.Attempt.EndedBy(ended)
-	result.Attempt.Reason = tidy(result.Attempt.Reason)
+	result.Attempt.Reason = httpanswer.Tidy(result.Attempt.Reason, reasonCap)
 	return result, c
 }
 
@@ -100,22 +101,29 @@ type call struct {
 }
 
 func (c *call) make(ctx context.Context, e Endpoint, in Request) Result {
+	begun := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, in.timeout())
 	defer cancel()
+	waited := func() time.Duration {
+		if ctx.Err() != nil {
+			return in.timeout()
+		}
+		return time.Since(begun)
+	}
 	var err error
 	if c.request, err = newRequest(ctx, e, in); err != nil {
 		return unacknowledged("the callback could not be written: " + err.Error())
 	}
 	response, err := roundTrip(e.Client.Transport, c.request)
 	if err != nil {
-		return failed(err, "no answer", in.timeout())
+		return failed(err, "no answer", waited())
 	}
 	defer func() { _ = response.Body.Close() }()
 	c.response = response
 	c.body, err = io.ReadAll(io.LimitReader(response.Body, answerCap+1))
 	result := c.judge(e, in.Callback, err != nil)
 	if err != nil && result.Attempt.Verdict != operation.Acknowledged && result.Ended == "" {
-		result.Attempt.Reason = failed(err, "no whole answer", in.timeout()).Attempt.Reason
+		result.Attempt.Reason = failed(err, "no whole answer", waited()).Attempt.Reason
 	}
 	return result
 }

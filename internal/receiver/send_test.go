@@ -135,7 +135,7 @@ func TestAttemptEndsTheDeliveryWhereTheEgressGuardRefuses(t *testing.T) {
 	result := send(t, s.endpoint, request(time.Second))
 	require.Equal(t, operation.DeliveryGone, result.Ended)
 	require.Equal(t, operation.ReasonEgress, result.Reason)
-	require.Equal(t, "the egress guard refused the address: plain http is spoken only to addresses that egress.allow covers", result.Attempt.Reason)
+	require.Equal(t, "no answer: the egress guard refused the address: plain http is spoken only to addresses that egress.allow covers", result.Attempt.Reason)
 	require.Empty(t, s.requests())
 }
 
@@ -162,10 +162,10 @@ func TestAttemptsReasonTellsNoSecretAndNoCardNumber(t *testing.T) {
 		return strings.TrimPrefix(base, "http://")
 	}
 	tests := []struct{ name, host, reason string }{
-		{"a refused connection", strings.TrimPrefix(refused.URL, "http://"), "connection refused"},
-		{"an answer that is not HTTP", raw("my card is " + cardNumber + "\r\n\r\n"), "malformed HTTP"},
-		{"a status that is none", raw("HTTP/1.1 20 SECRET\r\n\r\n"), "malformed HTTP status code"},
-		{"a status line of words", raw("HTTP/1.1 SECRET " + cardNumber + "\r\n\r\n"), "malformed HTTP status code"},
+		{"a refused connection", strings.TrimPrefix(refused.URL, "http://"), "no answer: connection refused"},
+		{"an answer that is not HTTP", raw("my card is " + cardNumber + "\r\n\r\n"), "no answer: not a valid HTTP answer"},
+		{"a status that is none", raw("HTTP/1.1 20 SECRET\r\n\r\n"), "no answer: not a valid HTTP answer"},
+		{"a status line of words", raw("HTTP/1.1 SECRET " + cardNumber + "\r\n\r\n"), "no answer: not a valid HTTP answer"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -174,10 +174,7 @@ func TestAttemptsReasonTellsNoSecretAndNoCardNumber(t *testing.T) {
 			s.endpoint.URL = "http://" + tt.host + "/SECRET?token=SECRET"
 			got := send(t, s.endpoint, request(time.Second)).Attempt
 			require.Equal(t, operation.Unacknowledged, got.Verdict)
-			require.Contains(t, got.Reason, "no answer: ")
-			require.Contains(t, got.Reason, tt.reason)
-			require.NotContains(t, got.Reason, "SECRET")
-			require.NotContains(t, got.Reason, cardNumber)
+			require.Equal(t, tt.reason, got.Reason)
 		})
 	}
 }

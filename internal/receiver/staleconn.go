@@ -5,10 +5,11 @@ import (
 	"errors"
 	"net"
 	"net/http/httptrace"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
+
+	"ringback/internal/httpanswer"
 )
 
 // writing is what is known about how far a request was written.
@@ -48,7 +49,7 @@ func (w *writing) trace() *httptrace.ClientTrace {
 func (w *writing) wroteNothing(err error) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.reused && (!w.begun || isGoAway(err))
+	return w.reused && (!w.begun || httpanswer.IsGoAway(err))
 }
 
 // isClosed reports whether conn was closed on this side. Nothing sets a read
@@ -82,10 +83,3 @@ func isStale(conn net.Conn) bool {
 	err = raw.Control(func(fd uintptr) { stale = hasArrived(fd) })
 	return err == nil && stale
 }
-
-// goAway is the text of net/http's error where an HTTP/2 server closed the
-// connection and did not process this stream (RFC 9113, 6.8). The error has no
-// type; should its text change, such an attempt counts.
-const goAway = "http2: Transport received Server's graceful shutdown GOAWAY"
-
-func isGoAway(err error) bool { return strings.Contains(err.Error(), goAway) }

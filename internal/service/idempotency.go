@@ -34,11 +34,8 @@ func (s *Service) startedBefore(ctx context.Context, r operation.StartRequest, o
 // startedDespite is startedBefore for a request that is refused now: its endpoint
 // may have been disabled, removed or changed since the start.
 func (s *Service) startedDespite(ctx context.Context, r operation.StartRequest, refusal error) (operation.State, error) {
-	endpoint, ok := s.Endpoint(r.Endpoint)
-	if !ok {
-		endpoint.ScreenIdentifiers = true
-	}
-	if len(checkCardNumbers(endpoint, r)) > 0 {
+	refused, ok := errors.AsType[*operation.Error](refusal)
+	if ok && slices.ContainsFunc(refused.Fields, operation.FieldError.IsOfCardNumber) {
 		return operation.State{}, refusal
 	}
 	state, err := s.startedBefore(ctx, r, refusal)

@@ -11,7 +11,6 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
-	"ringback/internal/cardnumber"
 	"ringback/internal/operation"
 	"ringback/workflows"
 )
@@ -20,8 +19,8 @@ import (
 // acknowledgement: the same callback id and body, attempt numbers go on
 // (promise 10).
 func (s *Service) Redeliver(ctx context.Context, key operation.Key, r operation.RedeliveryRequest) (operation.State, error) {
-	if cardnumber.In(r.Callback.URL) {
-		return operation.State{}, operation.Invalid(operation.FieldError{Field: "callback.url", Detail: cardNumberDetail})
+	if err := operation.Validate(operation.CheckCardNumber("callback.url", r.Callback.URL)); err != nil {
+		return operation.State{}, err
 	}
 	latest, err := s.describe(ctx, key)
 	if err != nil {

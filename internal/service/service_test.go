@@ -127,10 +127,12 @@ func TestEachStartRefusedForACardNumberIsCountedOnce(t *testing.T) {
 		payment(func(r *operation.StartRequest) { r.OperationID, r.Reference.OrderID = cardNumber, cardNumber }),
 		payment(func(*operation.StartRequest) {}),
 		transfer(func(r *operation.StartRequest) { r.Callback.URL = "https://x.example/" + cardNumber }),
+		payment(func(r *operation.StartRequest) { r.Method = cardNumber }),
+		transfer(func(r *operation.StartRequest) { r.Callback.Statuses = []string{"done", cardNumber} }),
 	} {
 		_, _ = s.validate(t.Context(), request)
 	}
-	require.Equal(t, []string{"BANK", "SHOP"}, refused)
+	require.Equal(t, []string{"BANK", "SHOP", "BANK", "SHOP"}, refused)
 }
 
 func TestEqualRequestsAreTheSameContentInAnyOrder(t *testing.T) {

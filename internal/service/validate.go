@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"ringback/internal/cardnumber"
 	"ringback/internal/operation"
 )
 
@@ -20,11 +19,10 @@ func (s *Service) validate(ctx context.Context, r operation.StartRequest) (opera
 		return endpoint, operation.Invalid(operation.FieldError{
 			Field: "endpoint", Detail: "is disabled in the configuration; its open operations go on"})
 	}
-	cardNumbers := checkCardNumbers(endpoint, r)
-	if len(cardNumbers) > 0 && s.CardNumberRefused != nil {
+	faults := slices.Concat(checkFields(endpoint, r), s.checkTarget(ctx, endpoint, r.Callback))
+	if slices.ContainsFunc(faults, operation.FieldError.IsOfCardNumber) && s.CardNumberRefused != nil {
 		s.CardNumberRefused(r.Endpoint)
 	}
-	faults := slices.Concat(checkFields(endpoint, r), s.checkTarget(ctx, endpoint, r.Callback), cardNumbers)
 	if len(faults) > 0 {
 		return endpoint, operation.Invalid(faults...)
 	}
@@ -38,6 +36,7 @@ func (s *Service) notRegistered(field string) operation.FieldError {
 func checkFields(e operation.Endpoint, r operation.StartRequest) []operation.FieldError {
 	var faults []operation.FieldError
 	for _, rule := range e.Fields {
+		rule.MayLookLikeCardNumber = !e.ScreenIdentifiers && (rule.Field == "operation_id" || rule.Field == "reference.order_id")
 		for _, value := range fieldValues(r, rule.Field) {
 			fault := rule.Check(value)
 			if fault == nil && rule.Field == "method" {
@@ -97,33 +96,10 @@ func (s *Service) checkTarget(ctx context.Context, e operation.Endpoint, t opera
 // the id gets anywhere, a log included.
 func (s *Service) refuseCardNumber(key operation.Key) error {
 	endpoint, ok := s.Endpoint(key.Endpoint)
-	if ok && !endpoint.ScreenIdentifiers || !cardnumber.In(key.OperationID) {
+	if ok && !endpoint.ScreenIdentifiers {
 		return nil
 	}
-	return operation.Invalid(operation.FieldError{Field: "operation_id", Detail: cardNumberDetail})
-}
-
-const cardNumberDetail = "looks like a card number (brand prefix, length and Luhn check); Ringback takes none. " +
-	"If it is an identifier, set card_number_screen: false at the endpoint"
-
-// checkCardNumbers finds what looks like a card number in any string. An endpoint
-// may let its identifiers through: an order number can look like one.
-func checkCardNumbers(e operation.Endpoint, r operation.StartRequest) []operation.FieldError {
-	var faults []operation.FieldError
-	check := func(field, value string) {
-		if cardnumber.In(value) {
-			faults = append(faults, operation.FieldError{Field: field, Detail: cardNumberDetail})
-		}
-	}
-	if e.ScreenIdentifiers {
-		check("operation_id", r.OperationID)
-		check("reference.order_id", r.Reference.OrderID)
-	}
-	check("method", r.Method)
-	check("known_status", r.KnownStatus)
-	check("callback.url", r.Callback.URL)
-	check("callback.statuses", strings.Join(r.Callback.Statuses, " "))
-	return faults
+	return operation.Validate(operation.CheckCardNumber("operation_id", key.OperationID))
 }
 
 // checkPushed checks a pushed status against the vocabulary of the endpoint's source.

@@ -7,10 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
+	"maps"
 	"net/http"
 	"net/http/httptrace"
-	"net/url"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -58,12 +57,23 @@ func newCore(c Config, p protocol) *core {
 // Poll asks for the operation's status.
 func (c *core) Poll(ctx context.Context, q operation.Query) (operation.Observation, error) {
 	startedAt := now()
-	observed, err := request(ctx, c, q, c.poll, c.observation)
+	observed, err := request(ctx, c, q, c.poll, func(got answer, _ string) (operation.Observation, error) { return c.screened(got, q) })
 	if err != nil {
 		return operation.Observation{}, err
 	}
 	observed.BegunAt, observed.ObservedAt = startedAt, now()
 	return observed, nil
+}
+
+// screened is an observation without what looks like a card number, unless it is the
+// order id that we asked for: a code is left out, a status makes the answer unreadable.
+func (c *core) screened(got answer, q operation.Query) (operation.Observation, error) {
+	observed, err := c.observation(got, q.OperationID)
+	if err == nil && cardnumber.In(observed.Status) {
+		return operation.Observation{}, errors.New("the answer's status looks like a card number")
+	}
+	maps.DeleteFunc(observed.Raw, func(_, value string) bool { return value != q.Reference.OrderID && cardnumber.In(value) })
+	return observed, err
 }
 
 // Details asks for the extended answer.
@@ -73,7 +83,7 @@ func (c *core) Details(ctx context.Context, q operation.Query) (map[string]any, 
 
 // answer is what one base URL answered.
 type answer struct {
-	// tried is the method and the URL, for errors.
+	// tried is which base URL, for errors.
 	tried      string
 	httpStatus int
 	header     http.Header
@@ -173,16 +183,18 @@ func (c *core) send(ctx context.Context, at int, q operation.Query, build build)
 	if r.Method == http.MethodGet && c.speaksHTTP1[at].Load() {
 		r.Body = unrepeatable{}
 	}
-	tried := r.Method + " " + r.URL.Redacted()
+	// The address is not told: whoever reads a state would learn it.
+	tried := fmt.Sprintf("base_urls[%d]", at)
+	begun := time.Now()
 	response, err := c.Bases[at].Client.Do(r)
 	if err != nil {
-		broken = kept.Load() && !answered.Load() && !isTimeout(err) && ctx.Err() == nil
-		return answer{}, c.failure(Unavailable, 0, err, "%s: %s", tried, withoutURL(err)), broken
+		broken = kept.Load() && !answered.Load() && !httpanswer.IsTimeout(err) && ctx.Err() == nil
+		return answer{}, c.failure(Unavailable, 0, err, "%s: %s", tried, httpanswer.Missing(err, "no answer", time.Since(begun))), broken
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
 	if err != nil {
-		return answer{}, c.failure(Unavailable, 0, err, "%s: reading the answer: %s", tried, withoutURL(err)), false
+		return answer{}, c.failure(Unavailable, 0, err, "%s: %s", tried, httpanswer.Missing(err, "no whole answer", time.Since(begun))), false
 	}
 	c.speaksHTTP1[at].Store(response.ProtoMajor == 1)
 	return answer{
@@ -208,21 +220,6 @@ func shareOf(ctx context.Context, shares int) (context.Context, context.CancelFu
 		return context.WithCancel(ctx)
 	}
 	return context.WithTimeout(ctx, time.Until(deadline)/time.Duration(shares))
-}
-
-func isTimeout(err error) bool {
-	var timeout net.Error
-	return errors.As(err, &timeout) && timeout.Timeout()
-}
-
-// withoutURL is err without the URL, which Detail has, and without what it quotes of
-// the answer, which may hold anything.
-func withoutURL(err error) string {
-	var wrapped *url.Error
-	if errors.As(err, &wrapped) {
-		err = wrapped.Err
-	}
-	return httpanswer.WithoutQuotes(err)
 }
 
 // refusal is what is wrong with an answer whatever it says of the operation.
@@ -280,6 +277,6 @@ func unreadable(httpStatus int) ErrorKind {
 }
 
 func (c *core) failure(kind ErrorKind, httpStatus int, err error, format string, args ...any) *Error {
-	detail := cardnumber.Mask(strings.ToValidUTF8(fmt.Sprintf(format, args...), "\uFFFD"))
+	detail := httpanswer.Tidy(fmt.Sprintf(format, args...), maxDetailText)
 	return &Error{Kind: kind, Source: c.Name, HTTPStatus: httpStatus, Detail: detail, Err: err}
 }

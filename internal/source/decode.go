@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"ringback/internal/cardnumber"
+	"ringback/internal/httpanswer"
 )
 
 // maxDetailText bounds one text of an extended answer, in bytes.
@@ -64,9 +65,7 @@ func detail(raw json.RawMessage) (any, bool) {
 		}
 		return v, true
 	case string:
-		// Masked before it is cut: half a card number looks like none.
-		masked := cardnumber.Mask(v)
-		return strings.ToValidUTF8(masked[:min(len(masked), maxDetailText)], ""), true
+		return httpanswer.Tidy(v, maxDetailText-len("…")), true
 	}
 	return nil, false
 }

@@ -136,6 +136,40 @@ func TestEveryKindBearsWhatAHostileCoreAnswers(t *testing.T) {
 	}
 }
 
+// What a core answers gets into records and callbacks: a card number does not, unless
+// the start brought it as the order id.
+func TestNoCardNumberOfACoreIsKept(t *testing.T) {
+	t.Parallel()
+	const card = "4111111111111111"
+	for _, tt := range []struct {
+		name, kind, body, orderID string
+		raw                       map[string]string
+	}{
+		{"as order id", "ukrcard", `{"respStatus":200,"orderStatus":1,"orderId":"` + card + `"}`, "", map[string]string{"respStatus": "200", "orderStatus": "1"}},
+		{"as order id, with dots", "ukrcard", `{"respStatus":200,"orderStatus":1,"orderId":"4111.1111.1111.1111"}`, "A-7", map[string]string{"respStatus": "200", "orderStatus": "1"}},
+		{"as the order id that we asked for", "ukrcard", `{"respStatus":200,"orderStatus":1,"orderId":"` + card + `"}`, card, map[string]string{"respStatus": "200", "orderStatus": "1", "orderId": card}},
+		{"as a failure's code", "paysera", `{"id":"A-1","status":"failed","failure_status":{"code":"4111_1111_1111_1111"}}`, "", map[string]string{"status": "failed"}},
+		{"as a status", "paysera", `{"id":"A-1","status":"` + card + `"}`, "", nil},
+		{"as a status, with dashes", "paysera", `{"id":"A-1","status":"4111-1111-1111-1111"}`, "", nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			kind, _ := source.KindByName(tt.kind)
+			client := egress.New([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}).Client(nil, 0)
+			t.Cleanup(client.CloseIdleConnections)
+			query := ukrcardQuery()
+			query.Reference.OrderID = tt.orderID
+			observed, err := kind.Open(configOf(client, hostileCore(t, with200(tt.body), "", 0))).Poll(t.Context(), query)
+			if tt.raw == nil {
+				requireBorne(t, source.Malformed, err)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, tt.raw, observed.Raw)
+		})
+	}
+}
+
 func requireBorne(t *testing.T, want source.ErrorKind, err error) {
 	t.Helper()
 	if want == "" {

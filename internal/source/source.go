@@ -128,7 +128,8 @@ type Error struct {
 	Source     string
 	HTTPStatus int
 	RetryAfter time.Duration
-	// Detail says what was tried, on which base URL; it holds no secret.
+	// Detail says what was tried, on which base URL, by its place in the list; it holds
+	// nothing that the core wrote.
 	Detail string
 	Err    error
 	// fromCore: the core itself answered so, not something in front of it.

@@ -8,18 +8,20 @@ import (
 	"go.temporal.io/sdk/log"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"ringback/internal/cardnumber"
 )
 
 // NewLogger writes one JSON object a line to w.
 func NewLogger(w io.Writer, level zapcore.LevelEnabler) *zap.Logger {
-	return newLogger(zapcore.NewJSONEncoder(encoderConfig), w, level)
+	return newLogger(screened{zapcore.NewJSONEncoder(encoderConfig), screenJSON}, w, level)
 }
 
 // NewConsoleLogger writes lines for a person at a terminal to w.
 func NewConsoleLogger(w io.Writer, level zapcore.LevelEnabler) *zap.Logger {
 	console := encoderConfig
 	console.EncodeLevel = zapcore.CapitalLevelEncoder
-	return newLogger(zapcore.NewConsoleEncoder(console), w, level)
+	return newLogger(screened{zapcore.NewConsoleEncoder(console), cardnumber.Mask}, w, level)
 }
 
 func newLogger(encoder zapcore.Encoder, w io.Writer, level zapcore.LevelEnabler) *zap.Logger {

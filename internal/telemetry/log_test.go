@@ -45,6 +45,40 @@ func TestAProgramLogsOneJSONObjectALine(t *testing.T) {
 	}, line)
 }
 
+func TestALogLineHoldsNoCardNumberAndNoFormatCharacter(t *testing.T) {
+	t.Parallel()
+	const card, masked = "4111111111111111", "411111******1111"
+	for _, tt := range []struct {
+		name  string
+		field zap.Field
+		want  any
+	}{
+		{"a text", zap.String("x", "paid with "+card), "paid with " + masked},
+		{"an error", zap.NamedError("x", errors.New("card "+card)), "card " + masked},
+		{"an object", zap.Any("x", map[string]any{"a": []string{card}}), map[string]any{"a": []any{masked}}},
+		{"a text after an escaped character", zap.String("x", "\x00"+card), "\x00" + masked},
+		{"a text with quotes and backslashes", zap.String("x", `\"`+card+`\"`), `\"` + masked + `\"`},
+		{"a percent-encoded one", zap.String("x", "?pan=4111%201111%201111%201111"), "?pan=4111%2011**%20****%201111"},
+		{"a number stays JSON", zap.Int64("x", 4111111111111111), 4111111111111111.0},
+		{"an id that was checked when it came in", zap.String("operation_id", card), card},
+		{"a text that turns the line", zap.String("x", "a\u202eb\u2028c"), "abc"},
+		{"a text that colours a terminal is escaped", zap.String("x", "\x1b[31m"), "\x1b[31m"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var out bytes.Buffer
+			telemetry.NewLogger(&out, zap.InfoLevel).With(tt.field).Info("card " + card)
+			require.NotContains(t, out.String(), "\x1b")
+			line := lines(t, &out)[0]
+			require.Equal(t, "card "+masked, line["msg"])
+			require.Equal(t, tt.want, line[tt.field.Key])
+		})
+	}
+	var out bytes.Buffer
+	telemetry.NewConsoleLogger(&out, zap.InfoLevel).Info("m", zap.String("x", card))
+	require.Contains(t, out.String(), masked)
+}
+
 func TestTheConsoleShowsAReadableLine(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
