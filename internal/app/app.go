@@ -129,6 +129,9 @@ func (p *process) prepare(ctx context.Context) error {
 		}
 	}
 	p.showConfig(c)
+	if len(c.API.Keys) == 0 && !c.API.Anonymous {
+		p.Log.Warn("api.keys has no keys: every program of this machine may make every call; api.anonymous: true says that this is on purpose")
+	}
 	return nil
 }
 

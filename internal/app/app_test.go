@@ -79,6 +79,29 @@ func TestWithoutKeysTheAPIListensOnLoopbackAlone(t *testing.T) {
 	}
 }
 
+func TestAProgramWithoutKeysSaysSoAtItsStart(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		config   string
+		warnings int
+	}{
+		"without keys it warns once":              {openConfig, 1},
+		"without keys on purpose it says nothing": {openConfig + "api: {anonymous: true}\n", 0},
+		"with keys there is nothing to say":       {keyedConfig, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			core, logs := observer.New(zapcore.InfoLevel)
+			p := &process{Options: Options{ConfigPath: filepath.Join(t.TempDir(), "ringback.yml"), Log: zap.New(core)}, registry: prometheus.NewRegistry()}
+			write(t, p.ConfigPath, tc.config)
+			require.NoError(t, p.prepare(t.Context()))
+			defer p.client.Close()
+			require.Len(t, logs.FilterLevelExact(zapcore.WarnLevel).FilterMessageSnippet("api.keys has no keys").All(), tc.warnings)
+			require.Equal(t, tc.warnings, logs.Len())
+		})
+	}
+}
+
 func TestABadFileLeavesTheOldConfigurationInForce(t *testing.T) {
 	t.Parallel()
 	p, logs := loaded(t, openConfig)

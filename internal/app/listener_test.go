@@ -226,7 +226,10 @@ func TestCertificatesOfTheListenerAreRotatedUnderLoad(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestAReloadThatDoesNotFitTheListenerIsRefused(t *testing.T) {
+// sealed is a configuration's codec, with 32 bytes as its key.
+const sealed = "codec: {keys: [{id: a, key: \"${file:codec.key}\"}]}\n"
+
+func TestAReloadThatOpensADoorIsRefused(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		before, flag, after string
@@ -239,8 +242,31 @@ func TestAReloadThatDoesNotFitTheListenerIsRefused(t *testing.T) {
 		"TLS is switched on":   {openConfig, "", openConfig + "api: {tls: {cert: api.pem, key: api.key}}\n", "api.tls cannot be switched on or off"},
 		"TLS is switched off":  {openConfig + "api: {tls: {cert: api.pem, key: api.key}}\n", "", openConfig, "api.tls cannot be switched on or off"},
 		"the address is moved": {openConfig, "", openConfig + "api: {listen: 127.0.0.1:8081}\n", "listening on 127.0.0.1:8080 cannot move to 127.0.0.1:8081"},
-		"the last key of a loopback address is taken away, which is allowed": {
-			openConfig + "api: {" + keys("read") + "}\n", "", openConfig, ""},
+		"the last key of a loopback address is taken away": {
+			openConfig + "api: {" + keys("read") + "}\n", "", openConfig, "set api.anonymous: true"},
+		"the list of keys is emptied": {
+			openConfig + "api: {" + keys("read") + "}\n", "", openConfig + "api: {keys: []}\n", "set api.anonymous: true"},
+		"the last key of a loopback address is taken away on purpose": {
+			openConfig + "api: {" + keys("read") + "}\n", "", openConfig + "api: {anonymous: true}\n", ""},
+		"the last key is taken away on purpose, while a flag listens on every address": {
+			openConfig + "api: {" + keys("read") + "}\n", "0.0.0.0:8080", openConfig + "api: {anonymous: true}\n", "api.keys is empty"},
+		"the last codec key is taken away": {
+			openConfig + sealed, "", openConfig, "set codec.required: false"},
+		"the list of codec keys is emptied": {
+			openConfig + sealed, "", openConfig + "codec: {keys: []}\n", "set codec.required: false"},
+		"the last codec key is taken away on purpose": {
+			openConfig + sealed, "", openConfig + "codec: {required: false}\n", ""},
+		"both lists are emptied, one of them on purpose": {
+			openConfig + sealed + "api: {" + keys("read") + "}\n", "", openConfig + "api: {anonymous: true}\n", "set codec.required: false"},
+		"both lists are emptied, the other one on purpose": {
+			openConfig + sealed + "api: {" + keys("read") + "}\n", "", openConfig + "codec: {required: false}\n", "set api.anonymous: true"},
+		"both lists are emptied on purpose": {
+			openConfig + sealed + "api: {" + keys("read") + "}\n", "", openConfig + "api: {anonymous: true}\ncodec: {required: false}\n", ""},
+		"the authority of the clients' certificates is taken away": {
+			openConfig + "api: {" + keys("read") + ", tls: {cert: api.pem, key: api.key, client_ca: api.pem}}\n", "",
+			openConfig + "api: {" + keys("read") + ", tls: {cert: api.pem, key: api.key}}\n", "api.tls.client_ca cannot be taken away"},
+		"a file that never had keys stays as it is": {
+			openConfig, "", openConfig + "telemetry: {traces: {ratio: 0.5}}\n", ""},
 		"the address is moved beneath a flag, which is none of its business": {
 			openConfig, "127.0.0.1:7070", openConfig + "api: {listen: 127.0.0.1:8081}\n", ""},
 	} {
@@ -249,6 +275,7 @@ func TestAReloadThatDoesNotFitTheListenerIsRefused(t *testing.T) {
 			p, logs := loaded(t, openConfig)
 			certificate, key := newAuthority(t, "servers").issue(t, "api")
 			p.put(t, "api", certificate, key)
+			write(t, filepath.Join(filepath.Dir(p.ConfigPath), "codec.key"), "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")
 			p.API, p.Listen = true, tc.flag
 			write(t, p.ConfigPath, tc.before)
 			c, err := config.Load(p.ConfigPath)
