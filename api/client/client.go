@@ -314,7 +314,7 @@ func (c *Client) request(ctx context.Context, method, path string, body any) (*h
 		return nil, fmt.Errorf("writing %s %s: %w", method, path, err)
 	}
 	request.Header.Set("Accept", "application/json, application/problem+json")
-	if body != nil {
+	if method != http.MethodGet { // also without a body: an API without keys asks for it
 		request.Header.Set("Content-Type", "application/json")
 	}
 	if c.Key != "" {

@@ -160,7 +160,7 @@ func probe(t *testing.T, method, path string, scopes []rest.Scope) *httptest.Res
 	t.Helper()
 	server := rest.New(rest.Options{Operations: &fake{}, Keys: oneKey(rest.Key{Name: "probe", Scopes: scopes})})
 	path = strings.NewReplacer("{endpoint}", "SHOP", "{operation_id}", "1").Replace(path)
-	r := httptest.NewRequest(method, path, strings.NewReader("{}"))
+	r := newRequest(method, path, strings.NewReader("{}"))
 	r.Header.Set("Authorization", "Bearer "+secret)
 	r.Header.Set("Content-Type", "application/json")
 	response := httptest.NewRecorder()
@@ -249,7 +249,7 @@ func TestEveryExampleIsWhatTheCodeReadsAndWrites(t *testing.T) {
 			for name, example := range operation.RequestBody.Value.Content.Get("application/json").Examples {
 				server := rest.New(rest.Options{Operations: &fake{}})
 				target := strings.NewReplacer("{endpoint}", "SHOP", "{operation_id}", "1").Replace(path)
-				r := httptest.NewRequest(method, target, bytes.NewReader(mustJSON(t, example.Value.Value)))
+				r := newRequest(method, target, bytes.NewReader(mustJSON(t, example.Value.Value)))
 				r.Header.Set("Content-Type", "application/json")
 				response := httptest.NewRecorder()
 				server.ServeHTTP(response, r)

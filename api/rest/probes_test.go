@@ -44,7 +44,7 @@ func TestAProgramWithoutAnAPIShowsItsMetricsToKeysThatMayRead(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			request := httptest.NewRequest(tc.method, tc.path, nil)
+			request := newRequest(tc.method, tc.path, nil)
 			if tc.authorization != "" {
 				request.Header.Set("Authorization", tc.authorization)
 			}
@@ -60,7 +60,7 @@ func TestAProgramWithoutAnAPISaysWhenItIsNotReady(t *testing.T) {
 	t.Parallel()
 	ready := func(s *rest.Server) int {
 		response := httptest.NewRecorder()
-		s.ServeHTTP(response, httptest.NewRequest(http.MethodGet, "/readyz", nil))
+		s.ServeHTTP(response, newRequest(http.MethodGet, "/readyz", nil))
 		return response.Code
 	}
 	away := rest.NewProbes(rest.Options{Ready: func(context.Context) error { return errors.New("away") }})

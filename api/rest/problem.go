@@ -46,7 +46,7 @@ var kinds = map[operation.Problem]struct {
 	operation.ProblemOverloaded:       {http.StatusServiceUnavailable, "Too much to do now"},
 	ProblemMalformed:                  {http.StatusBadRequest, "The body is not JSON"},
 	ProblemUnauthenticated:            {http.StatusUnauthorized, "An API key is needed"},
-	ProblemForbidden:                  {http.StatusForbidden, "The API key does not allow this"},
+	ProblemForbidden:                  {http.StatusForbidden, "The caller may not do this"},
 	ProblemNoSuchRoute:                {http.StatusNotFound, "No such path"},
 	ProblemMethodNotAllowed:           {http.StatusMethodNotAllowed, "The path does not take this method"},
 	ProblemTooLarge:                   {http.StatusRequestEntityTooLarge, "The body is too large"},

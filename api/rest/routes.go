@@ -79,6 +79,9 @@ func (s *Server) serve(ctx context.Context, r *request, scope Scope, validate fu
 	if err := s.authorize(r, scope); err != nil {
 		return 0, nil, err
 	}
+	if err := s.requireJSON(r); err != nil {
+		return 0, nil, err
+	}
 	if err := s.allow(r); err != nil {
 		return 0, nil, err
 	}

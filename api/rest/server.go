@@ -111,7 +111,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Request-Id", id)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
-	s.router.ServeHTTP(w, r.WithContext(withRequestID(r.Context(), id)))
+	r = r.WithContext(withRequestID(r.Context(), id))
+	if err := s.checkAnonymous(r); err != nil {
+		s.finish(r.Context(), w, &request{Request: r, header: h, action: "call without keys", caller: anyone}, 0, nil, err)
+		return
+	}
+	s.router.ServeHTTP(w, r)
 }
 
 // HTTPServer is an http.Server around the API with time limits that fit it: slow
