@@ -113,16 +113,18 @@ func TestAnExampleThatIsWrongWouldBeSeen(t *testing.T) {
 func TestEveryRouteIsInTheDocumentAndViceVersa(t *testing.T) {
 	t.Parallel()
 	var served, documented []string
-	require.NoError(t, rest.New(rest.Options{Operations: &fake{}}).Router().Walk(func(route *mux.Route, _ *mux.Router, _ []*mux.Route) error {
-		path, err := route.GetPathTemplate()
-		require.NoError(t, err)
-		methods, err := route.GetMethods()
-		require.NoError(t, err)
-		for _, method := range methods {
-			served = append(served, method+" "+path)
-		}
-		return nil
-	}))
+	for _, router := range rest.New(rest.Options{Operations: &fake{}}).Routers() {
+		require.NoError(t, router.Walk(func(route *mux.Route, _ *mux.Router, _ []*mux.Route) error {
+			path, err := route.GetPathTemplate()
+			require.NoError(t, err)
+			methods, err := route.GetMethods()
+			require.NoError(t, err)
+			for _, method := range methods {
+				served = append(served, method+" "+path)
+			}
+			return nil
+		}))
+	}
 	for path, item := range document(t).Paths.Map() {
 		for method := range item.Operations() {
 			documented = append(documented, method+" "+path)
@@ -164,7 +166,7 @@ func probe(t *testing.T, method, path string, scopes []rest.Scope) *httptest.Res
 	r.Header.Set("Authorization", "Bearer "+secret)
 	r.Header.Set("Content-Type", "application/json")
 	response := httptest.NewRecorder()
-	server.ServeHTTP(response, r)
+	at(server, path).ServeHTTP(response, r)
 	return response
 }
 

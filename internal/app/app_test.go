@@ -44,7 +44,7 @@ func loaded(t *testing.T, text string) (*process, *observer.ObservedLogs) {
 	c, err := config.Load(p.ConfigPath)
 	require.NoError(t, err)
 	require.NoError(t, p.config.use(p.ConfigPath, c))
-	require.NoError(t, p.chooseListener())
+	require.NoError(t, p.chooseListeners())
 	return p, logs
 }
 
@@ -68,7 +68,7 @@ func TestWithoutKeysTheAPIListensOnLoopbackAlone(t *testing.T) {
 			p, _ := loaded(t, tc.config)
 			for _, api := range []bool{true, false} {
 				p.API, p.Listen, p.TelemetryListen = api, tc.address, tc.address
-				err := p.chooseListener()
+				err := p.chooseListeners()
 				if tc.allowed {
 					require.NoError(t, err)
 				} else {
