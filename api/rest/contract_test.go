@@ -40,9 +40,12 @@ func document(t *testing.T) *openapi3.T {
 
 var contractRouter = sync.OnceValues(func() (routers.Router, error) {
 	openapi3filter.RegisterBodyDecoder("application/yaml", openapi3filter.FileBodyDecoder)
-	doc, err := contract()
+	doc, err := openapi3.NewLoader().LoadFromFile("openapi.yaml")
 	if err != nil {
 		return nil, err
+	}
+	for _, item := range doc.Paths.Map() {
+		item.Servers = nil // the probes' address; here all have one
 	}
 	return gorillamux.NewRouter(doc)
 })
