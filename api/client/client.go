@@ -144,7 +144,7 @@ func (c *Client) Ping(ctx context.Context, endpoint, target string) (result Ping
 	return result, err
 }
 
-// Readiness is whether the API can do its work.
+// Readiness is whether a program can do its work.
 type Readiness struct {
 	// Status is "ready", "draining" or "unavailable".
 	Status string `json:"status"`
@@ -153,7 +153,8 @@ type Readiness struct {
 	ConfigHash string `json:"config_hash,omitempty"`
 }
 
-// Ready reports whether the API can do its work now. It is not repeated.
+// Ready reports whether a program can do its work now; Base is where its telemetry.listen
+// is, not the API. It is not repeated.
 func (c *Client) Ready(ctx context.Context) (ready Readiness, err error) {
 	r, err := c.send(ctx, http.MethodGet, "/readyz", nil)
 	if err != nil {
