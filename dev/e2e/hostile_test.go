@@ -81,6 +81,7 @@ func TestHostile(t *testing.T) {
 		{"API: keys", h.keys(), false},
 		{"API: operations", h.changes(), false},
 		{"API: connections", h.connections(), false},
+		{"listeners and reloads", h.listeners(), false},
 		{"CLI", h.commands(), false},
 		{"configuration", h.configurations(), false},
 		{"texts", h.texts(), false},

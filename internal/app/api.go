@@ -16,30 +16,21 @@ import (
 	"ringback/internal/telemetry"
 )
 
-// newAPI is the API, with probes, metrics and the codec server.
-func (p *process) newAPI() *rest.Server {
-	return rest.New(rest.Options{
-		Operations:   apiService{p.service, &p.config, p.checkReachable},
-		Keys:         p.config.keys,
-		ReadLimit:    p.config.readLimit,
-		ChangeLimit:  p.config.changeLimit,
-		Acquire:      p.overload.Acquire,
-		ConfigHash:   p.config.hash,
-		Ready:        p.ready,
-		Metrics:      promhttp.HandlerFor(p.registry, promhttp.HandlerOpts{}),
-		Codec:        codec.NewServer(&p.config.codec),
-		CodecOrigins: p.codecOrigins,
-		Middleware:   telemetry.NewRequests(p.registry, p.traces).Middleware,
-		Log:          p.Log,
-	})
-}
-
-// newProbes is the server of a program without an API.
-func (p *process) newProbes() *rest.Server {
-	return rest.NewProbes(rest.Options{
+// newServer is the API, with the codec server, beside the probes; in a program without
+// an API the probes alone.
+func (p *process) newServer() *rest.Server {
+	o := rest.Options{
 		Keys: p.config.keys, ConfigHash: p.config.hash, Ready: p.ready, Log: p.Log,
 		Metrics: promhttp.HandlerFor(p.registry, promhttp.HandlerOpts{}),
-	})
+	}
+	if p.API {
+		o.Operations = apiService{p.service, &p.config, p.checkReachable}
+		o.ReadLimit, o.ChangeLimit = p.config.readLimit, p.config.changeLimit
+		o.Acquire = p.overload.Acquire
+		o.Codec, o.CodecOrigins = codec.NewServer(&p.config.codec), p.codecOrigins
+		o.Middleware = telemetry.NewRequests(p.registry, p.traces).Middleware
+	}
+	return rest.New(o)
 }
 
 // codecOrigins are the configured origins and that of UIURL.

@@ -11,8 +11,10 @@ type Codec struct {
 	// Keys decrypt what they encrypted; the first one encrypts. None: nothing is encrypted.
 	Keys []CodecKey `yaml:"keys,omitempty"`
 	// Migrating takes, beside what is sealed for its workflow, what is not.
-	Migrating bool        `yaml:"migrating,omitempty"`
-	Server    CodecServer `yaml:"server,omitzero"`
+	Migrating bool `yaml:"migrating,omitempty"`
+	// Required is true unless set: see CheckReload.
+	Required bool        `yaml:"required"`
+	Server   CodecServer `yaml:"server,omitzero"`
 }
 
 // CodecKey is one key of the codec.
@@ -45,6 +47,7 @@ func (v *validator) codec(path string, c Codec) {
 	if c.Migrating {
 		v.warn(path+".migrating", "payloads that are not sealed for their run are taken; set it to false once the runs of before are past the retention")
 	}
+	v.require(len(c.Keys) > 0 || !c.Required || !v.present(path+".required"), path+".required", "cannot be true without keys")
 	for i, key := range c.Keys {
 		v.codecKey(indexed(path+".keys", i), key, c.Keys[:i])
 	}
