@@ -5,8 +5,10 @@ import (
 	"crypto/subtle"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"ringback/internal/operation"
 )
@@ -16,8 +18,10 @@ type Scope string
 
 // The scopes.
 const (
-	// ScopeStart: start, push a status, withdraw.
+	// ScopeStart: start, push a status.
 	ScopeStart Scope = "start"
+	// ScopeWithdraw: end an operation without a callback.
+	ScopeWithdraw Scope = "withdraw"
 	// ScopeRead: state, list, details.
 	ScopeRead Scope = "read"
 	// ScopeRevoke: record that an operation was revoked.
@@ -26,12 +30,14 @@ const (
 	ScopeRedeliver Scope = "redeliver"
 	// ScopeForce: with redeliver, redeliver also what was acknowledged.
 	ScopeForce Scope = "force"
-	// ScopeAdmin: ping an endpoint, open what is sealed.
-	ScopeAdmin Scope = "admin"
+	// ScopePing: send an endpoint a test callback.
+	ScopePing Scope = "ping"
+	// ScopeCodec: open what is sealed.
+	ScopeCodec Scope = "codec"
 )
 
 // Scopes are all scopes, for the configuration to check against.
-var Scopes = []Scope{ScopeStart, ScopeRead, ScopeRevoke, ScopeRedeliver, ScopeForce, ScopeAdmin}
+var Scopes = []Scope{ScopeStart, ScopeWithdraw, ScopeRevoke, ScopeRead, ScopeRedeliver, ScopeForce, ScopePing, ScopeCodec}
 
 // Key is one API key, of which only the hash is known. Two keys may share a
 // name while one replaces the other.
@@ -43,7 +49,14 @@ type Key struct {
 	Scopes []Scope
 	// Endpoints are the only endpoints that the key is for; empty: all.
 	Endpoints []string
+	// Expires is when the key is refused; zero: never.
+	Expires time.Time
+	// From are the only networks that the key may be used from; empty: all.
+	From []netip.Prefix
 }
+
+// ID tells keys of one name apart, and reveals nothing of them.
+func (k Key) ID() string { return fmt.Sprintf("%x", k.SHA256[:4]) }
 
 // anyone is the caller where no keys are configured.
 var anyone = Key{Name: "(no keys configured)", Scopes: Scopes}
@@ -51,7 +64,7 @@ var anyone = Key{Name: "(no keys configured)", Scopes: Scopes}
 // authorize finds the key that the request carries, and checks that it has the
 // scope.
 func (s *Server) authorize(r *request, scope Scope) (err error) {
-	if r.caller, err = s.authenticate(r.Header, r.header); err != nil {
+	if r.caller, err = s.authenticate(r); err != nil {
 		return err
 	}
 	return r.caller.require(scope, r.header)
@@ -68,14 +81,14 @@ func (s *Server) authorizeAll(r *request, scope Scope) error {
 // authenticate finds the key that a request's header carries; where there is
 // none, the response's says how to authenticate. Every key is compared, each in
 // constant time, so that the time taken reveals nothing.
-func (s *Server) authenticate(request, response http.Header) (Key, error) {
+func (s *Server) authenticate(r *request) (Key, error) {
 	keys := s.options.Keys()
 	if len(keys) == 0 {
 		return anyone, nil
 	}
-	token, ok := bearer(request)
+	token, ok := bearer(r.Header)
 	if !ok {
-		response.Set("WWW-Authenticate", `Bearer realm="ringback"`)
+		r.header.Set("WWW-Authenticate", `Bearer realm="ringback"`)
 		return Key{}, operation.Refuse(ProblemUnauthenticated, "Send an API key as Authorization: Bearer <key>.")
 	}
 	sum := sha256.Sum256([]byte(token))
@@ -86,10 +99,29 @@ func (s *Server) authenticate(request, response http.Header) (Key, error) {
 		}
 	}
 	if found < 0 {
-		response.Set("WWW-Authenticate", `Bearer realm="ringback", error="invalid_token"`)
-		return Key{}, operation.Refuse(ProblemUnauthenticated, "The API key is not one of those in force.")
+		return Key{}, invalidToken(r.header, "The API key is not one of those in force.")
 	}
-	return keys[found], nil
+	return keys[found], keys[found].requireUsable(r)
+}
+
+// invalidToken refuses what a request shows as its key (RFC 6750, section 3.1).
+func invalidToken(response http.Header, format string, args ...any) error {
+	response.Set("WWW-Authenticate", `Bearer realm="ringback", error="invalid_token"`)
+	return operation.Refuse(ProblemUnauthenticated, format, args...)
+}
+
+// requireUsable refuses a key that has expired, or that is used from elsewhere than
+// it may be.
+func (k Key) requireUsable(r *request) error {
+	if !k.Expires.IsZero() && !time.Now().Before(k.Expires) {
+		return invalidToken(r.header, "The API key %s expired at %s; use the one that replaced it.", k.Name, k.Expires.UTC().Format(time.RFC3339))
+	}
+	from, _ := netip.ParseAddr(remoteAddress(r.Request))
+	contains := func(network netip.Prefix) bool { return network.Contains(from.Unmap().WithZone("")) }
+	if len(k.From) > 0 && !slices.ContainsFunc(k.From, contains) {
+		return operation.Refuse(ProblemForbidden, "The key %s may not be used from the address %s.", k.Name, remoteAddress(r.Request))
+	}
+	return nil
 }
 
 func bearer(h http.Header) (string, bool) {

@@ -4,8 +4,11 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
@@ -41,7 +44,7 @@ func TestAKeyAllowsItsScopesAndEndpointsAlone(t *testing.T) {
 		"another scheme":                 {reader, "Basic " + secret, httpCall{method: "GET", path: operationPath}, 401, `Bearer realm="ringback"`, ""},
 		"the right key":                  {reader, good, httpCall{method: "GET", path: operationPath}, 200, "", ""},
 		"the scheme in lower case":       {reader, "bearer " + secret, httpCall{method: "GET", path: operationPath}, 200, "", ""},
-		"a scope that is missing":        {reader, good, httpCall{method: "DELETE", path: operationPath}, 403, `Bearer realm="ringback", error="insufficient_scope", scope="start"`, "scope start"},
+		"a scope that is missing":        {reader, good, httpCall{method: "DELETE", path: operationPath}, 403, `Bearer realm="ringback", error="insufficient_scope", scope="withdraw"`, "scope withdraw"},
 		"a wrong key with a bad body":    {reader, "Bearer nope", httpCall{method: "POST", path: "/v1/operations", body: "{"}, 401, `Bearer realm="ringback", error="invalid_token"`, ""},
 		"force without its scope":        {unforced, good, httpCall{method: "POST", path: operationPath + "/redelivery", body: `{"force":true}`}, 403, `Bearer realm="ringback", error="insufficient_scope", scope="force"`, "scope force"},
 		"redelivery without force":       {unforced, good, httpCall{method: "POST", path: operationPath + "/redelivery", body: `{"force":false}`}, 201, "", ""},
@@ -153,6 +156,45 @@ func TestAKeyIsComparedWhole(t *testing.T) {
 	} {
 		response, _ := httpCall{method: "GET", path: operationPath, header: map[string]string{"Authorization": "Bearer " + key}}.do(t, server)
 		require.Equal(t, http.StatusUnauthorized, response.StatusCode, name)
+	}
+}
+
+func TestAKeyIsRefusedOnceExpiredAndFromElsewhere(t *testing.T) {
+	t.Parallel()
+	from := func(networks ...string) (prefixes []netip.Prefix) {
+		for _, network := range networks {
+			prefixes = append(prefixes, netip.MustParsePrefix(network))
+		}
+		return prefixes
+	}
+	for name, row := range map[string]struct {
+		key     rest.Key
+		address string
+		status  int
+		says    string
+	}{
+		"a key that has expired":                 {rest.Key{Expires: time.Now().Add(-time.Second)}, "192.0.2.1:9", 401, "The API key core expired at "},
+		"a key that has not":                     {rest.Key{Expires: time.Now().Add(time.Hour)}, "192.0.2.1:9", 200, ""},
+		"from its network":                       {rest.Key{From: from("10.0.0.0/8", "192.0.2.0/24")}, "192.0.2.1:9", 200, ""},
+		"from its network, in IPv6's spelling":   {rest.Key{From: from("192.0.2.0/24")}, "[::ffff:192.0.2.1]:9", 200, ""},
+		"from its network, with a zone":          {rest.Key{From: from("fe80::/64")}, "[fe80::1%eth0]:9", 200, ""},
+		"from another network":                   {rest.Key{From: from("10.0.0.0/8")}, "192.0.2.1:9", 403, "may not be used from the address 192.0.2.1"},
+		"from nowhere known":                     {rest.Key{From: from("0.0.0.0/0")}, "@", 403, "may not be used from"},
+		"expired, and from another network":      {rest.Key{Expires: time.Now(), From: from("10.0.0.0/8")}, "192.0.2.1:9", 401, "expired"},
+		"X-Forwarded-For makes no other address": {rest.Key{From: from("10.0.0.0/8")}, "192.0.2.1:9", 403, "192.0.2.1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			row.key.Name, row.key.Scopes = "core", rest.Scopes
+			request := httptest.NewRequest(http.MethodGet, operationPath, nil)
+			request.RemoteAddr = row.address
+			request.Header.Set("Authorization", "Bearer "+secret)
+			request.Header.Set("X-Forwarded-For", "10.0.0.1")
+			response := httptest.NewRecorder()
+			rest.New(rest.Options{Operations: &fake{state: someState("1")}, Keys: oneKey(row.key)}).ServeHTTP(response, request)
+			require.Equal(t, row.status, response.Code)
+			require.Contains(t, response.Body.String(), row.says)
+		})
 	}
 }
 

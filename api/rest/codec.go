@@ -68,7 +68,7 @@ func (s *Server) checkCodecOrigin(r *request) error {
 
 // authorizeCodec counts a use of the codec as a read.
 func (s *Server) authorizeCodec(r *request) error {
-	if err := s.authorizeAll(r, ScopeAdmin); err != nil {
+	if err := s.authorizeAll(r, ScopeCodec); err != nil {
 		return err
 	}
 	return s.allowRead(r)

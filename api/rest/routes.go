@@ -23,7 +23,7 @@ func (s *Server) routes() *mux.Router {
 	get("/v1/operations", s.handle("list", ScopeRead, s.list))
 	get("/v1/operations/count", s.handle("count", ScopeRead, s.count))
 	get(operation, s.handle("state", ScopeRead, s.state))
-	r.Handle(operation, s.handle("withdraw", ScopeStart, s.withdraw)).Methods(http.MethodDelete)
+	r.Handle(operation, s.handle("withdraw", ScopeWithdraw, s.withdraw)).Methods(http.MethodDelete)
 	get(operation+"/details", s.handle("details", ScopeRead, s.details))
 	post(operation+"/status", s.handle("push", ScopeStart, s.push))
 	post(operation+"/revocation", s.handle("revoke", ScopeRevoke, s.revoke))
@@ -35,7 +35,7 @@ func (s *Server) routes() *mux.Router {
 	get(redeliveries+"/{id}", s.handle("see redeliveries", ScopeRedeliver, s.bulkRedelivery))
 	post(redeliveries+"/{id}/stop", s.handle("stop redeliveries", ScopeRedeliver, s.stopBulkRedelivery))
 	post(redeliveries+"/{id}/resume", s.handle("resume redeliveries", ScopeRedeliver, s.resumeBulkRedelivery))
-	post("/v1/endpoints/{endpoint}/ping", s.handle("ping", ScopeAdmin, s.ping))
+	post("/v1/endpoints/{endpoint}/ping", s.handle("ping", ScopePing, s.ping))
 
 	s.probeRoutes(r)
 	r.HandleFunc("/openapi.yaml", serveOpenAPI).Methods(http.MethodGet, http.MethodHead)

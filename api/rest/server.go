@@ -40,7 +40,7 @@ type Options struct {
 	// read that are for all endpoints.
 	Metrics http.Handler
 	// Codec serves Temporal's codec protocol at /codec/encode and /codec/decode,
-	// to keys with the scope admin that are for all endpoints; nil: it is not there.
+	// to keys with the scope codec that are for all endpoints; nil: it is not there.
 	Codec http.Handler
 	// CodecOrigins are the origins whose pages may use Codec.
 	CodecOrigins func() []string

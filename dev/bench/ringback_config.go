@@ -52,7 +52,7 @@ func writeConfig(dir, simulator, key string, gaps []time.Duration) (string, erro
 	var b strings.Builder
 	fmt.Fprintf(&b, `api:
   listen: 127.0.0.1:0
-  keys: [{name: bench, sha256: %x, scopes: [start, read, revoke]}]
+  keys: [{name: bench, sha256: %x, scopes: [start, withdraw, revoke, read]}]
   rate_limit: {per_second: 2000, burst: 2000}
 egress: {allow: [127.0.0.0/8]}
 sources:

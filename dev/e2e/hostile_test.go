@@ -199,9 +199,9 @@ api:
   listen: 127.0.0.1:0
   rate_limit: {per_second: 10000, burst: 10000}
   keys:
-    - {name: core, sha256: %s, scopes: [start, read, revoke, redeliver, admin]}
+    - {name: core, sha256: %s, scopes: [start, withdraw, revoke, read, redeliver, ping, codec]}
     - {name: reader, sha256: %s, scopes: [read]}
-    - {name: bound, sha256: %s, scopes: [start, read, revoke, redeliver, admin], endpoints: [LEDGER]}
+    - {name: bound, sha256: %s, scopes: [start, withdraw, revoke, read, redeliver, ping, codec], endpoints: [LEDGER]}
     - {name: starter, sha256: %s, scopes: [start]}
 telemetry: {listen: 127.0.0.1:0}
 egress: {allow: [127.0.0.0/8]}

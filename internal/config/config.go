@@ -56,10 +56,15 @@ type Key struct {
 	Scopes []string `yaml:"scopes,omitempty"`
 	// Endpoints are the only ones that the key may touch; empty: all.
 	Endpoints []string `yaml:"endpoints,omitempty"`
+	// Expires is when the key is refused; zero: never. In the file it is a time, or a
+	// date: its first moment in UTC.
+	Expires time.Time `yaml:"expires,omitzero"`
+	// From are the only networks that the key may be used from; empty: all.
+	From []netip.Prefix `yaml:"from,omitempty"`
 }
 
 // Scopes are what a key may be allowed to do (README, "The API").
-var Scopes = []string{"start", "read", "revoke", "redeliver", "force", "admin"}
+var Scopes = []string{"start", "withdraw", "revoke", "read", "redeliver", "force", "ping", "codec"}
 
 // RateLimit bounds the calls of one key; without keys, of all callers together.
 type RateLimit struct {

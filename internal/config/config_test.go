@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"net/http"
 	"net/netip"
@@ -165,8 +166,8 @@ const everyKey = `
 api:
   listen: 0.0.0.0:8443
   keys:
-    - {name: core, sha256: 2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae, scopes: [start], endpoints: [A]}
-    - {name: core, sha256: fcde2b2edba56bf408601fb721fe9b5c338d10ee429ea04fae5511b68fbf8fb9, scopes: [read, revoke, redeliver, force, admin]}
+    - {name: core, sha256: 2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae, scopes: [start], endpoints: [A], expires: 2099-06-30}
+    - {name: core, sha256: fcde2b2edba56bf408601fb721fe9b5c338d10ee429ea04fae5511b68fbf8fb9, scopes: [read, withdraw, revoke, redeliver, force, ping, codec], expires: "2099-06-30T18:00:00+02:00", from: [10.0.0.0/8, "fd00::/8"]}
   rate_limit: {per_second: 0.5, burst: 7, changes_per_second: 0.25, changes_burst: 3}
   max_starts: 12
   tls: {cert: client.pem, key: client.key, client_ca: client.pem}
@@ -381,6 +382,34 @@ func TestWarnings(t *testing.T) {
 	require.Contains(t, all, "DIR/ringback.yml:6:90: sources.wallet.mac.key: every user of this machine can read DIR/mac (mode 0604): 0600 would do")
 	require.Contains(t, all, "sources.wsgate.tls.key: every user of this machine can read DIR/client.key (mode 0644)")
 	require.Contains(t, all, "sources.wsgate.tls.cert: this certificate expired on ")
+}
+
+func TestAKeyThatExpiresSoonIsWarnedOf(t *testing.T) {
+	t.Parallel()
+	day := 24 * time.Hour
+	for name, row := range map[string]struct {
+		expires time.Time
+		says    string
+	}{
+		"it has expired":            {time.Now().Add(-time.Hour), "the key core expired at "},
+		"it will within two weeks":  {time.Now().Add(13 * day), "the key core expires at "},
+		"it will in a longer while": {time.Now().Add(15 * day), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c, err := config.Parse("f", fmt.Appendf(nil, "api:\n  keys:\n    - {name: core, sha256: %x, scopes: [read], expires: %s}\n",
+				sha256.Sum256(nil), row.expires.Format(time.RFC3339)))
+			require.NoError(t, err)
+			require.WithinDuration(t, row.expires, c.API.Keys[0].Expires, time.Second)
+			if row.says == "" {
+				require.Empty(t, c.Warnings)
+				return
+			}
+			require.Len(t, c.Warnings, 1)
+			require.Contains(t, c.Warnings[0], "f:3:")
+			require.Contains(t, c.Warnings[0], "api.keys[0].expires: "+row.says)
+		})
+	}
 }
 
 func TestAFileThatCannotBeReadIsAnError(t *testing.T) {

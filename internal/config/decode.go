@@ -225,6 +225,7 @@ var scalarTypes = map[reflect.Type]string{
 	reflect.TypeFor[time.Duration](): durationWords,
 	reflect.TypeFor[bool]():          "true or false",
 	reflect.TypeFor[netip.Prefix]():  "a network in CIDR notation such as 10.0.0.0/8, with no bit set after the prefix",
+	reflect.TypeFor[time.Time]():     "a time such as 2027-06-30T18:00:00Z, or a date such as 2027-06-30",
 	reflect.TypeFor[Digest]():        "a SHA-256 in 64 hexadecimal digits",
 }
 
@@ -264,6 +265,10 @@ func parseScalar(text string, target any) bool {
 	case *netip.Prefix:
 		*into, err = netip.ParsePrefix(text)
 		return err == nil && *into == into.Masked()
+	case *time.Time:
+		if *into, err = time.Parse(time.RFC3339, text); err != nil {
+			*into, err = time.Parse(time.DateOnly, text)
+		}
 	case *Digest:
 		octets, err := hex.DecodeString(text)
 		copy(into[:], octets)

@@ -283,9 +283,15 @@ f:5:15: api.keys[0].sha256: this value is not a SHA-256 in 64 hexadecimal digits
 	{"no digest", "sha256:", "", `
 f:4:7: api.keys[0].sha256: is missing; allowed: the key's SHA-256 in 64 hexadecimal digits`},
 	{"an unknown scope", "scopes:", "      scopes: [start, root]", `
-f:6:23: api.keys[0].scopes[1]: "root" is unknown; allowed: start, read, revoke, redeliver, force, admin`},
+f:6:23: api.keys[0].scopes[1]: "root" is unknown; allowed: start, withdraw, revoke, read, redeliver, force, ping, codec`},
+	{"the scope that was split", "scopes:", "      scopes: [start, admin]", `
+f:6:23: api.keys[0].scopes[1]: admin is two scopes now: write ping for who sends test callbacks, codec for who opens what is sealed`},
+	{"an expiry that is no time", "scopes:", "      scopes: [start]\n      expires: soon", `
+f:7:16: api.keys[0].expires: "soon" is not a time such as 2027-06-30T18:00:00Z, or a date such as 2027-06-30`},
+	{"an address in the place of a network", "scopes:", "      scopes: [start]\n      from: [10.0.0.1]", `
+f:7:14: api.keys[0].from[0]: "10.0.0.1" is not a network in CIDR notation such as 10.0.0.0/8, with no bit set after the prefix`},
 	{"no scope", "scopes:", "", `
-f:4:7: api.keys[0].scopes: is missing; allowed: any of start, read, revoke, redeliver, force, admin`},
+f:4:7: api.keys[0].scopes: is missing; allowed: any of start, withdraw, revoke, read, redeliver, force, ping, codec`},
 	{"a key for an endpoint that is not there", "scopes:", "      scopes: [start]\n      endpoints: [STORE]", `
 f:7:19: api.keys[0].endpoints[0]: "STORE" is unknown; allowed: SHOP`},
 	{"a key without a name", "- name:", "    -", `

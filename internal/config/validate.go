@@ -145,8 +145,27 @@ func (v *validator) key(path string, key Key, before []Key) {
 	if len(key.Scopes) == 0 {
 		v.missing(path+".scopes", "any of "+strings.Join(Scopes, ", "))
 	}
+	if i := slices.Index(key.Scopes, "admin"); i >= 0 {
+		v.fault(indexed(path+".scopes", i), "admin is two scopes now: write ping for who sends test callbacks, codec for who opens what is sealed")
+	}
 	v.subset(path+".scopes", key.Scopes, Scopes)
+	v.expiry(path+".expires", key)
 	v.subset(path+".endpoints", key.Endpoints, slices.Sorted(maps.Keys(v.config.Endpoints)))
+}
+
+// expiryWarning is how long before a key expires the configuration warns of it.
+const expiryWarning = 14 * 24 * time.Hour
+
+func (v *validator) expiry(path string, key Key) {
+	left := time.Until(key.Expires)
+	if key.Expires.IsZero() || left > expiryWarning {
+		return
+	}
+	verb := "expires"
+	if left <= 0 {
+		verb = "expired"
+	}
+	v.warn(path, "the key %s %s at %s: give its caller another, and take this one out", key.Name, verb, key.Expires.UTC().Format(time.RFC3339))
 }
 
 func (v *validator) source(path string, s *Source) {

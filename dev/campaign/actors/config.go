@@ -37,7 +37,7 @@ func Config(urls URLs) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `api:
   listen: 127.0.0.1:0
-  keys: [{name: campaign, sha256: %x, scopes: [start, read, revoke, redeliver]}]
+  keys: [{name: campaign, sha256: %x, scopes: [start, withdraw, revoke, read, redeliver]}]
   rate_limit: {per_second: 2000, burst: 4000}
 telemetry: {listen: "127.0.0.1:0"}
 egress: {allow: [127.0.0.0/8]}
