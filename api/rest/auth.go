@@ -3,9 +3,11 @@ package rest
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -64,10 +66,30 @@ var anyone = Key{Name: "(no keys configured)", Scopes: Scopes}
 // authorize finds the key that the request carries, and checks that it has the
 // scope.
 func (s *Server) authorize(r *request, scope Scope) (err error) {
-	if r.caller, err = s.authenticate(r); err != nil {
+	if r.caller, err = s.authenticate(r); r.caller.Name != anyone.Name {
+		err = s.guessers.judge(remoteAddress(r.Request), r.caller, err, time.Now())
+	}
+	if err != nil && refusal(err).Problem == ProblemTooManyRequests {
+		r.header.Del("WWW-Authenticate") // it says whether the key was wrong
+	}
+	if err != nil {
 		return err
 	}
+	r.authenticated = true
 	return r.caller.require(scope, r.header)
+}
+
+// authorizeAgain refuses a request whose key a reload revoked or changed since: its
+// body may have been arriving for a while.
+func (s *Server) authorizeAgain(r *request) error {
+	switch now, err := s.authenticate(r); {
+	case err != nil:
+		return err
+	case !reflect.DeepEqual(now, r.caller):
+		return &operation.Error{Problem: operation.ProblemUnavailable, RetryAfter: time.Second,
+			Detail: "The configuration of your API key changed while the request arrived, and nothing was done; send it again."}
+	}
+	return nil
 }
 
 // authorizeAll is authorize for what is about all endpoints.
@@ -99,13 +121,18 @@ func (s *Server) authenticate(r *request) (Key, error) {
 		}
 	}
 	if found < 0 {
-		return Key{}, invalidToken(r.header, "The API key is not one of those in force.")
+		err := invalidToken(r.header, "The API key is not one of those in force.")
+		err.Err = errWrongKey
+		return Key{}, err
 	}
 	return keys[found], keys[found].requireUsable(r)
 }
 
+// errWrongKey is the cause where a key is none of those in force.
+var errWrongKey = errors.New("wrong API key")
+
 // invalidToken refuses what a request shows as its key (RFC 6750, section 3.1).
-func invalidToken(response http.Header, format string, args ...any) error {
+func invalidToken(response http.Header, format string, args ...any) *operation.Error {
 	response.Set("WWW-Authenticate", `Bearer realm="ringback", error="invalid_token"`)
 	return operation.Refuse(ProblemUnauthenticated, format, args...)
 }

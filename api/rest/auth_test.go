@@ -201,10 +201,12 @@ func TestAKeyIsRefusedOnceExpiredAndFromElsewhere(t *testing.T) {
 func TestARefusedReadIsLogged(t *testing.T) {
 	t.Parallel()
 	core, logs := observer.New(zap.InfoLevel)
-	server := rest.New(rest.Options{
-		Operations: &fake{state: someState("1")}, Log: zap.New(core),
-		Keys: oneKey(rest.Key{Name: "core", Scopes: []rest.Scope{rest.ScopeRead}, Endpoints: []string{"SHOP"}}),
-	})
+	reader := func() *rest.Server {
+		return rest.New(rest.Options{
+			Operations: &fake{state: someState("1")}, Log: zap.New(core),
+			Keys: oneKey(rest.Key{Name: "core", Scopes: []rest.Scope{rest.ScopeRead}, Endpoints: []string{"SHOP"}}),
+		})
+	}
 	for _, c := range []struct{ path, key, action, who, result string }{
 		{operationPath, "guess", "state", "", "unauthenticated"},
 		{"/v1/operations/BANK/1", secret, "state", "core", "forbidden"},
@@ -212,7 +214,7 @@ func TestARefusedReadIsLogged(t *testing.T) {
 		{"/metrics", "guess", "metrics", "", "unauthenticated"},
 		{"/metrics", secret, "metrics", "core", "forbidden"},
 	} {
-		httpCall{method: "GET", path: c.path, header: map[string]string{"Authorization": "Bearer " + c.key}}.do(t, server)
+		httpCall{method: "GET", path: c.path, header: map[string]string{"Authorization": "Bearer " + c.key}}.do(t, reader())
 		lines := logs.FilterMessage("refused").TakeAll()
 		require.Len(t, lines, 1, c.path)
 		line := lines[0].ContextMap()
@@ -220,6 +222,6 @@ func TestARefusedReadIsLogged(t *testing.T) {
 		require.NotContains(t, fmt.Sprint(line), c.key)
 		logs.TakeAll()
 	}
-	httpCall{method: "GET", path: operationPath, header: map[string]string{"Authorization": "Bearer " + secret}}.do(t, server)
+	httpCall{method: "GET", path: operationPath, header: map[string]string{"Authorization": "Bearer " + secret}}.do(t, reader())
 	require.Zero(t, logs.Len(), "a read that succeeds is not logged")
 }

@@ -23,6 +23,8 @@ func (s *Server) startBulkRedelivery(r *request) (call, error) {
 	if err := r.checkBulkRedelivery(bulk); err != nil {
 		return call{}, err
 	}
+	r.fields = append(r.fields, zap.Any("filter", withoutEndpoint(bulk.Filter)), zap.Float64("rate_per_second", bulk.RatePerSecond),
+		zap.Bool("force", bulk.Force), zap.Bool("dry_run", bulk.DryRun), zap.String("reason", bulk.Reason))
 	if bulk.DryRun {
 		return call{overload.Search, func(ctx context.Context) (response, error) {
 			found, err := s.options.Operations.DryRun(ctx, bulk)
@@ -34,12 +36,16 @@ func (s *Server) startBulkRedelivery(r *request) (call, error) {
 		if err != nil {
 			return response{}, err
 		}
-		r.fields = append(r.fields, zap.String("redeliveries_id", started.ID), zap.Int("matched", started.Matched),
-			zap.Any("filter", started.Filter), zap.Float64("rate_per_second", started.RatePerSecond),
-			zap.Bool("force", started.Force), zap.String("reason", started.Reason))
+		r.fields = append(r.fields, zap.String("redeliveries_id", started.ID), zap.Int("matched", started.Matched))
 		r.header.Set("Location", "/v1/redeliveries/"+started.ID)
 		return response{http.StatusAccepted, started}, nil
 	}}, nil
+}
+
+// withoutEndpoint is f for the audit, which has the endpoint in a field of its own.
+func withoutEndpoint(f operation.Filter) operation.Filter {
+	f.Endpoint = ""
+	return f
 }
 
 // checkBulkRedelivery checks the fields, and whether the caller's key may start

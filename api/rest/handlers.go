@@ -99,6 +99,7 @@ func (s *Server) redeliver(r *request) (call, error) {
 	if err := operation.Validate(operation.ReasonRule.Check(body.Reason), operation.URLRule.As("callback.url").Check(body.Callback.URL)); err != nil {
 		return call{}, err
 	}
+	r.fields = append(r.fields, zap.String("reason", body.Reason), zap.Bool("force", body.Force))
 	return call{overload.Start, func(ctx context.Context) (response, error) {
 		state, err := s.options.Operations.Redeliver(ctx, key, operation.RedeliveryRequest{
 			Repoll:   body.Repoll,
@@ -110,7 +111,6 @@ func (s *Server) redeliver(r *request) (call, error) {
 		if err != nil {
 			return response{}, err
 		}
-		r.fields = append(r.fields, zap.String("reason", body.Reason), zap.Bool("force", body.Force))
 		r.header.Set("Location", location(key))
 		return response{http.StatusCreated, withLists(state)}, nil
 	}}, r.requireForce(body.Force)

@@ -119,24 +119,22 @@ func (s *Server) run(ctx context.Context, r *request, c call) (result response, 
 			s.options.Log.Error("a call panicked", zap.String("request_id", requestIDOf(ctx)), zap.Any("panic", p), zap.Stack("stack"))
 		}
 	}()
+	if err := s.authorizeAgain(r); err != nil {
+		return response{}, err
+	}
+	if err := s.auditBegun(ctx, r); err != nil {
+		return response{}, err
+	}
 	return c.do(ctx)
 }
 
-// finish writes the response and the log: a line for each change, whatever its
-// result, and for each read that was refused to its key.
+// finish writes the audit or the log, and then the response.
 func (s *Server) finish(ctx context.Context, w http.ResponseWriter, r *request, status int, body []byte, err error) {
-	log := s.log(ctx, r, err)
 	if err != nil {
-		status = writeProblem(w, r.Request, refusal(err))
-	} else {
-		write(w, "application/json", status, body)
+		s.report(ctx, r, kinds[refusal(err).Problem].status, err)
+		writeProblem(w, r.Request, refusal(err))
+		return
 	}
-	switch httpStatus := zap.Int("http_status", status); {
-	case !r.isRead():
-		log.Info("audit", httpStatus)
-	case isForbidden(err):
-		log.Info("refused", httpStatus)
-	default:
-		log.Debug("read", httpStatus)
-	}
+	s.report(ctx, r, status, nil)
+	write(w, "application/json", status, body)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/gorilla/mux"
 	"go.uber.org/zap"
 	"golang.org/x/sync/semaphore"
+	"golang.org/x/time/rate"
 
 	"ringback/internal/overload"
 )
@@ -51,6 +52,10 @@ type Options struct {
 	// ConfigHash is the hash of the configuration in force, shown by /readyz.
 	ConfigHash func() string
 	Log        *zap.Logger
+	// Audit writes one line of the audit, and returns once it is written; nil: the
+	// lines are in Log. AuditReads says whether reads are audited as changes are.
+	Audit      func(fields ...zap.Field) error
+	AuditReads func() bool
 	// ReadLimit bounds the reads of each key, ChangeLimit its other calls; zero per
 	// second: no limit.
 	ReadLimit, ChangeLimit func() Limit
@@ -67,6 +72,8 @@ type Server struct {
 	// starts are the starts in flight.
 	starts   *semaphore.Weighted
 	draining atomic.Bool
+	guessers guessers
+	refused  refusedLog
 }
 
 // New builds the API.
@@ -90,10 +97,15 @@ func newServer(o Options) *Server {
 	if o.Codec == nil {
 		o.Codec = http.HandlerFunc(noSuchRoute)
 	}
+	o.AuditReads = orZero(o.AuditReads)
+	if o.Audit == nil {
+		o.Audit = func(fields ...zap.Field) error { o.Log.Info("audit", fields...); return nil }
+	}
 	if o.Acquire == nil {
 		o.Acquire = func(context.Context, overload.Work) (func(error), error) { return func(error) {}, nil }
 	}
-	return &Server{options: o, starts: semaphore.NewWeighted(allStarts)}
+	return &Server{options: o, starts: semaphore.NewWeighted(allStarts),
+		refused: refusedLog{limit: rate.NewLimiter(1, 1)}}
 }
 
 // orZero is f, or where it is nil a function that returns the zero value.

@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"path/filepath"
 	"slices"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.temporal.io/sdk/converter"
+	"go.uber.org/zap"
 
 	"ringback/api/rest"
+	"ringback/internal/config"
 	"ringback/internal/operation"
 	"ringback/internal/service"
 	"ringback/internal/source"
@@ -31,7 +34,33 @@ func (p *process) newAPI() *rest.Server {
 		CodecOrigins: p.codecOrigins,
 		Middleware:   telemetry.NewRequests(p.registry, p.traces).Middleware,
 		Log:          p.Log,
+		Audit:        p.writeAudit,
+		AuditReads:   func() bool { return p.config.file().API.AuditReads },
 	})
+}
+
+// openAudit opens the file of c's audit anew.
+func (p *process) openAudit(c *config.Config) error {
+	file := c.Audit.File
+	switch {
+	case !p.API:
+		return nil
+	case file == "":
+		p.audit.Close()
+		return nil
+	case !filepath.IsAbs(file):
+		file = filepath.Join(filepath.Dir(p.ConfigPath), file)
+	}
+	return p.audit.Open(file)
+}
+
+// writeAudit writes to the file of the audit, or where there is none to the log.
+func (p *process) writeAudit(fields ...zap.Field) error {
+	if p.audit.IsOpen() {
+		return p.audit.Write(fields...)
+	}
+	p.Log.Info("audit", fields...)
+	return nil
 }
 
 // newProbes is the server of a program without an API.

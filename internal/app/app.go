@@ -70,6 +70,7 @@ type process struct {
 	activities     *activities.Activities
 	listener       listener
 	api            *rest.Server
+	audit          telemetry.AuditFile
 	// connected: Temporal was reached and the workers run. away: it refused the latest call.
 	connected, away atomic.Bool
 }
@@ -83,6 +84,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer p.client.Close()
+	defer p.audit.Close()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer p.closeTraces()
@@ -117,6 +119,9 @@ func (p *process) prepare(ctx context.Context) error {
 		return err
 	}
 	if err := p.chooseListener(); err != nil {
+		return err
+	}
+	if err := p.openAudit(c); err != nil {
 		return err
 	}
 	p.overload = overload.New(p.registry, func() int { return p.config.file().API.MaxStarts })

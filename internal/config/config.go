@@ -26,6 +26,7 @@ type Config struct {
 	Telemetry Telemetry           `yaml:"telemetry,omitzero"`
 	Notices   Notices             `yaml:"notices,omitzero"`
 	Codec     Codec               `yaml:"codec,omitzero"`
+	Audit     Audit               `yaml:"audit,omitzero"`
 	// Guard is that of Egress, for all outgoing requests.
 	Guard *egress.Guard `yaml:"-"`
 	// Hash is 12 hexadecimal digits that differ between configurations, their secrets
@@ -33,6 +34,12 @@ type Config struct {
 	Hash string `yaml:"-"`
 	// Warnings are about certificates and files, each with file and line.
 	Warnings []string `yaml:"-"`
+}
+
+// Audit is where the API writes who changed what.
+type Audit struct {
+	// File is relative to the configuration's folder; empty: the log.
+	File string `yaml:"file,omitzero"`
 }
 
 // API is the HTTP API: where it listens and who may use it.
@@ -45,6 +52,8 @@ type API struct {
 	// Temporal at once; 0: as its latency allows.
 	MaxStarts int        `yaml:"max_starts,omitzero"`
 	TLS       *ServerTLS `yaml:"tls,omitzero"`
+	// AuditReads audits reads as changes are.
+	AuditReads bool `yaml:"audit_reads,omitzero"`
 }
 
 // Key is one bearer key of the API.

@@ -170,8 +170,10 @@ api:
     - {name: core, sha256: fcde2b2edba56bf408601fb721fe9b5c338d10ee429ea04fae5511b68fbf8fb9, scopes: [read, withdraw, revoke, redeliver, force, ping, codec], expires: "2099-06-30T18:00:00+02:00", from: [10.0.0.0/8, "fd00::/8"]}
   rate_limit: {per_second: 0.5, burst: 7, changes_per_second: 0.25, changes_burst: 3}
   max_starts: 12
+  audit_reads: true
   tls: {cert: client.pem, key: client.key, client_ca: client.pem}
 egress: {allow: [10.0.0.0/8, "fd00::/8"], proxy: "http://proxy.example:3128"}
+audit: {file: audit.log}
 codec: {keys: [{id: a, key: "${file:codec}"}], server: {origins: [https://temporal.example]}}
 sources:
   s:
@@ -446,7 +448,7 @@ func TestTheExampleInDeployNamesEveryKey(t *testing.T) {
 	for _, structure := range []any{
 		config.Config{}, config.API{}, config.Key{}, config.RateLimit{}, config.Egress{}, config.Source{}, config.MAC{},
 		config.Endpoint{}, config.Poll{}, config.Delivery{}, config.Signing{}, config.Auth{}, config.Basic{},
-		config.ClientTLS{}, config.ServerTLS{}, config.Telemetry{}, config.Traces{}, config.Notices{}, config.Codec{}, config.CodecKey{}, config.CodecServer{},
+		config.ClientTLS{}, config.ServerTLS{}, config.Telemetry{}, config.Traces{}, config.Notices{}, config.Audit{}, config.Codec{}, config.CodecKey{}, config.CodecServer{},
 	} {
 		for i := range reflect.TypeOf(structure).NumField() {
 			key, _, _ := strings.Cut(reflect.TypeOf(structure).Field(i).Tag.Get("yaml"), ",")

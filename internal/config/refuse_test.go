@@ -50,13 +50,13 @@ endpoints:
 // `line` replaced by `with`, and the whole error.
 var refused = []struct{ name, line, with, want string }{
 	{"an unknown key at the top", "egress:", "egres:", `
-f:7:1: egres: unknown key; allowed: api, codec, egress, endpoints, notices, sources, telemetry
+f:7:1: egres: unknown key; allowed: api, audit, codec, egress, endpoints, notices, sources, telemetry
 f:12:17: sources.gate.base_urls[0]: egress to 127.0.0.1 is refused: plain http is spoken only to addresses that egress.allow covers; allowed: public addresses by https, and addresses that egress.allow covers`},
 	{"an unknown key of an endpoint", "url: https", "    urll: https://shop.example/in", `
 f:21:3: endpoints.SHOP.url: is missing; allowed: an http or https URL, or callback_url: per_operation instead
 f:24:5: endpoints.SHOP.urll: unknown key; allowed: auth, callback_url, card_number_screen, delivery, dialect, enabled, headers, honor_retry_after, max_concurrent, methods, poll, signing, source, statuses, supersede, tls, traceparent, url`},
 	{"a key that is not known", "egress:", "cipher: {}\negress:", `
-f:7:1: cipher: unknown key; allowed: api, codec, egress, endpoints, notices, sources, telemetry`},
+f:7:1: cipher: unknown key; allowed: api, audit, codec, egress, endpoints, notices, sources, telemetry`},
 	{"a key written twice", "login:", "    login: gold\n    login: silver", `
 f:15:5: mapping key "login" already defined at [14:5]`},
 	{"two documents", "endpoints:", "---\nendpoints:", `
@@ -428,7 +428,7 @@ func TestOneFileShowsAllItsErrorsInTheirOrder(t *testing.T) {
 		`f:2:19: endpoints.A.delivery.interval: is missing; allowed: a duration such as 500ms, 3s or 10m`,
 		`f:2:40: endpoints.A.delivery.attempts: -1 is below 1; allowed: 1 to 1000`,
 		`f:3:15: api.listen: "x" is not an address to listen on; allowed: host:port such as 127.0.0.1:8080`,
-		`f:4:1: zzz: unknown key; allowed: api, codec, egress, endpoints, notices, sources, telemetry`,
+		`f:4:1: zzz: unknown key; allowed: api, audit, codec, egress, endpoints, notices, sources, telemetry`,
 	}, strings.Split(err.Error(), "\n"))
 
 	var fault *config.Fault
@@ -440,7 +440,7 @@ func TestAnEmptyFileIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, content := range []string{"", "\n", "# only a comment\n", "---\n"} {
 		_, err := config.Parse("f", []byte(content))
-		require.EqualError(t, err, "f:1:1: the file is empty; allowed: api, codec, egress, endpoints, notices, sources, telemetry", "%q", content)
+		require.EqualError(t, err, "f:1:1: the file is empty; allowed: api, audit, codec, egress, endpoints, notices, sources, telemetry", "%q", content)
 	}
 }
 

@@ -40,6 +40,9 @@ func (v *validator) validate() {
 	v.telemetry("telemetry", v.config.Telemetry)
 	v.notices("notices", v.config.Notices)
 	v.codec("codec", v.config.Codec)
+	if v.present("audit.file") && v.config.Audit.File == "" {
+		v.missing("audit.file", "the file that the audit is written to")
+	}
 	for _, name := range slices.Sorted(maps.Keys(v.config.Sources)) {
 		s := v.config.Sources[name]
 		s.Name = name
