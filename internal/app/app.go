@@ -167,6 +167,7 @@ func (p *process) newService() error {
 		Endpoint: func(name string) (operation.Endpoint, bool) { return p.config.file().Endpoint(name) }, EndpointNames: p.config.endpointNames, Vocabulary: vocabulary(),
 		CheckURL:          func(ctx context.Context, url string) error { return p.config.file().Guard.CheckURL(ctx, url) },
 		CardNumberRefused: func(endpoint string) { p.metrics.cardNumberRefusals.WithLabelValues(endpoint).Inc() },
+		PageKey:           func() []byte { return p.config.file().PageKey },
 		UIURL:             p.UIURL, Build: p.Build,
 	}
 	return nil

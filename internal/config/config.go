@@ -32,6 +32,9 @@ type Config struct {
 	// Hash is 12 hexadecimal digits that differ between configurations, their secrets
 	// and the contents of their files (promise 14).
 	Hash string `yaml:"-"`
+	// PageKey signs the tokens of a list's pages: all programs with this configuration
+	// have the same, and no caller knows it.
+	PageKey []byte `yaml:"-"`
 	// Warnings are about certificates and files, each with file and line.
 	Warnings []string `yaml:"-"`
 }

@@ -124,6 +124,8 @@ func TestAFileIsRead(t *testing.T) {
 	require.Equal(t, []string{signingSecret}, c.Endpoints["WALLET_SHOP"].Signing.Reveal())
 	require.Empty(t, c.Warnings)
 	require.Regexp(t, `^[0-9a-f]{12}$`, c.Hash)
+	require.Len(t, c.PageKey, 26)
+	require.NotContains(t, fmt.Sprintf("%x", c.PageKey), c.Hash)
 }
 
 func TestAnEndpointAsAStartSeesIt(t *testing.T) {
