@@ -76,7 +76,7 @@ func (s *Server) report(ctx context.Context, r *request, status int, err error) 
 // describe is who asks, from where, and for what.
 func (r *request) describe(ctx context.Context, accepted bool) []zap.Field {
 	id := zap.Skip()
-	if r.caller.SHA256 != anyone.SHA256 {
+	if r.caller.ID() != "" {
 		id = zap.String("key_id", r.caller.ID())
 	}
 	return slices.Concat([]zap.Field{

@@ -57,8 +57,13 @@ type Key struct {
 	From []netip.Prefix
 }
 
-// ID tells keys of one name apart, and reveals nothing of them.
-func (k Key) ID() string { return fmt.Sprintf("%x", k.SHA256[:4]) }
+// ID tells keys of one name apart, and reveals nothing of them; empty without keys.
+func (k Key) ID() string {
+	if k.SHA256 == anyone.SHA256 {
+		return ""
+	}
+	return fmt.Sprintf("%x", k.SHA256[:4])
+}
 
 // anyone is the caller where no keys are configured.
 var anyone = Key{Name: "(no keys configured)", Scopes: Scopes}

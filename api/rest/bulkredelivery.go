@@ -15,7 +15,7 @@ import (
 )
 
 func (s *Server) startBulkRedelivery(r *request) (call, error) {
-	bulk := operation.BulkRedeliveryRequest{RatePerSecond: operation.DefaultRatePerSecond, By: r.caller.Name}
+	bulk := operation.BulkRedeliveryRequest{RatePerSecond: operation.DefaultRatePerSecond, By: r.caller.Name, KeyID: r.caller.ID()}
 	if err := r.decode(&bulk, false); err != nil {
 		return call{}, err
 	}
@@ -105,10 +105,13 @@ func checkFilterOutcome(f operation.Filter, force bool) string {
 	return ""
 }
 
+// keyRule is the name of a key, or its id.
+var keyRule = operation.EndpointRule.As("key")
+
 func (s *Server) listBulkRedeliveries(r *request) (call, error) {
-	_, err := r.query()
+	parameters, err := r.query(keyRule)
 	return call{overload.Search, func(ctx context.Context) (response, error) {
-		recent, err := s.options.Operations.BulkRedeliveries(ctx)
+		recent, err := s.options.Operations.BulkRedeliveries(ctx, parameters[keyRule.Field])
 		page := operation.BulkRedeliveryPage{Redeliveries: []operation.BulkRedelivery{}}
 		for _, b := range recent {
 			if r.caller.requireEndpoint(b.Filter.Endpoint) == nil {

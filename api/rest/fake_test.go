@@ -93,8 +93,8 @@ func (f *fake) BulkRedelivery(ctx context.Context, id string) (operation.BulkRed
 	return f.many, f.record(ctx, id)
 }
 
-func (f *fake) BulkRedeliveries(ctx context.Context) ([]operation.BulkRedelivery, error) {
-	return []operation.BulkRedelivery{f.many}, f.record(ctx)
+func (f *fake) BulkRedeliveries(ctx context.Context, key string) ([]operation.BulkRedelivery, error) {
+	return []operation.BulkRedelivery{f.many}, f.record(ctx, "recent", key)
 }
 
 func (f *fake) StopBulkRedelivery(ctx context.Context, id string) (operation.BulkRedelivery, error) {

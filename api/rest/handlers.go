@@ -107,6 +107,7 @@ func (s *Server) redeliver(r *request) (call, error) {
 			Reason:   body.Reason,
 			Callback: operation.Target{URL: body.Callback.URL},
 			By:       r.caller.Name,
+			KeyID:    r.caller.ID(),
 		})
 		if err != nil {
 			return response{}, err

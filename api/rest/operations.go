@@ -31,7 +31,8 @@ type Operations interface {
 	StartBulkRedelivery(ctx context.Context, r operation.BulkRedeliveryRequest) (operation.BulkRedelivery, error)
 	DryRun(ctx context.Context, r operation.BulkRedeliveryRequest) (operation.DryRun, error)
 	BulkRedelivery(ctx context.Context, id string) (operation.BulkRedelivery, error)
-	BulkRedeliveries(ctx context.Context) ([]operation.BulkRedelivery, error)
+	// BulkRedeliveries are the latest; with a key, its name or its id, all that it started.
+	BulkRedeliveries(ctx context.Context, key string) ([]operation.BulkRedelivery, error)
 	StopBulkRedelivery(ctx context.Context, id string) (operation.BulkRedelivery, error)
 	ResumeBulkRedelivery(ctx context.Context, id string) (operation.BulkRedelivery, error)
 }

@@ -181,7 +181,13 @@ func TestEachRequestBecomesOneCallOfOperations(t *testing.T) {
 			httpCall: httpCall{method: "GET", path: "/v1/redeliveries/" + manyID}, status: 200, received: []any{manyID}, response: `"phase":"running"`,
 		},
 		"the recent bulk redeliveries are a list": {
-			httpCall: httpCall{method: "GET", path: "/v1/redeliveries"}, status: 200, response: `{"redeliveries":[{"id":"rd_`,
+			httpCall: httpCall{method: "GET", path: "/v1/redeliveries"}, status: 200, received: []any{"recent", ""}, response: `{"redeliveries":[{"id":"rd_`,
+		},
+		"the bulk redeliveries of a key are a list": {
+			httpCall: httpCall{method: "GET", path: "/v1/redeliveries?key=engineers"}, status: 200, received: []any{"recent", "engineers"}, response: `{"redeliveries":[{"id":"rd_`,
+		},
+		"the bulk redeliveries of what is no key's name are refused": {
+			httpCall: httpCall{method: "GET", path: "/v1/redeliveries?key=a%20b"}, status: 422, response: `"field":"key"`,
 		},
 		"a bulk redelivery is stopped by its id": {
 			httpCall: httpCall{method: "POST", path: "/v1/redeliveries/" + manyID + "/stop"}, status: 200, received: []any{manyID, "stop", manyID},

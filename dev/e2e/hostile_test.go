@@ -252,7 +252,7 @@ func (h *hostileEnvironment) listed(t *testing.T) []string {
 func (h *hostileEnvironment) requireUnchanged(t *testing.T) {
 	t.Helper()
 	require.Equal(t, []string{h.open.WorkflowID(), h.closed.WorkflowID()}, h.listed(t))
-	many, err := h.BulkRedeliveries(t.Context())
+	many, err := h.BulkRedeliveries(t.Context(), "")
 	require.NoError(t, err)
 	require.Empty(t, many.Redeliveries)
 }

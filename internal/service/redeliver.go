@@ -106,7 +106,7 @@ func (s *Service) redeliver(ctx context.Context, latest run, e operation.Record,
 		Previous: e, Repoll: r.Repoll, Force: r.Force, Watch: r.Repoll || resumesWatch(e.State.Outcome),
 		Reason: r.Reason, By: r.By, BulkRedeliveryID: r.BulkRedeliveryID,
 	}
-	note := operation.RedeliveryNote{By: r.By, Reason: r.Reason, BulkRedeliveryID: r.BulkRedeliveryID, PreviousRunID: latest.id}
+	note := operation.RedeliveryNote{By: r.By, KeyID: r.KeyID, Reason: r.Reason, BulkRedeliveryID: r.BulkRedeliveryID, PreviousRunID: latest.id}
 	claim := rand.Text()
 	options := s.redeliveryOptions(input, latest, note)
 	options.Memo[memoClaim] = claim
