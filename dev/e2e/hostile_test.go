@@ -80,6 +80,7 @@ func TestHostile(t *testing.T) {
 		{"API: paths and queries", h.paths(), false},
 		{"API: keys", h.keys(), false},
 		{"API: operations", h.changes(), false},
+		{"keys and audit", h.keyUses(), false},
 		{"API: connections", h.connections(), false},
 		{"CLI", h.commands(), false},
 		{"configuration", h.configurations(), false},
@@ -203,6 +204,8 @@ api:
     - {name: reader, sha256: %s, scopes: [read]}
     - {name: bound, sha256: %s, scopes: [start, withdraw, revoke, read, redeliver, ping, codec], endpoints: [LEDGER]}
     - {name: starter, sha256: %s, scopes: [start]}
+    - {name: expired, sha256: e4972fc67d8b7b33cdefb3305d6d88333a2e07511d1e0f64774237cf56526168, scopes: [read], expires: 2001-01-01}
+    - {name: elsewhere, sha256: 7cdde7060c76a617988c10e073862dc15b84974f65b5650144e77e5fc9ac9224, scopes: [read], from: [192.0.2.0/24]}
 telemetry: {listen: 127.0.0.1:0}
 egress: {allow: [127.0.0.0/8]}
 sources:
