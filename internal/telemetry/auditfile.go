@@ -67,7 +67,10 @@ func (a *AuditFile) Write(fields ...zap.Field) error {
 		content = append([]byte("\n"), content...)
 	}
 	n, err := a.file.Write(content)
-	if a.torn = n < len(content) && (n > 0 || a.torn); err != nil {
+	if n > 0 {
+		a.torn = n < len(content)
+	}
+	if err != nil {
 		return fmt.Errorf("writing a line of the audit: %w", err)
 	}
 	return nil
