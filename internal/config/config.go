@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/tls"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -179,6 +180,8 @@ type Endpoint struct {
 	URL string `yaml:"url,omitzero"`
 	// CallbackURL is PerOperation or empty.
 	CallbackURL string `yaml:"callback_url,omitzero"`
+	// CallbackHosts are the only hosts that operations may bring URLs of; empty: any.
+	CallbackHosts operation.Hosts `yaml:"callback_hosts,omitempty"`
 	// Methods are the allowed methods of a start; all of the source kind's unless set.
 	Methods []string `yaml:"methods,omitempty"`
 	// Statuses are the only ones delivered; empty: all that the source's rules name.
@@ -208,6 +211,22 @@ type Endpoint struct {
 type Header struct {
 	Secret
 	literal bool // not a reference
+}
+
+// sendsCredentials reports whether attempts carry what only the configured receivers
+// may see. A signature is none: it is good for its own message alone.
+func (e Endpoint) sendsCredentials() bool {
+	secret := func(h Header) bool { return !h.literal }
+	return !e.Auth.Bearer.IsZero() || e.Auth.Basic != nil || e.TLS.isSet() || slices.ContainsFunc(slices.Collect(maps.Values(e.Headers)), secret)
+}
+
+// Hosts are those to which callbacks may be sent at the URLs that operations brought,
+// also before the endpoint had a URL of its own.
+func (e Endpoint) Hosts() operation.Hosts {
+	if e.URL != "" && e.sendsCredentials() {
+		return operation.HostOf(e.URL)
+	}
+	return e.CallbackHosts
 }
 
 // PerOperation is the value of callback_url that lets each start bring its URL.
@@ -310,6 +329,7 @@ func (c *Config) Endpoint(name string) (operation.Endpoint, bool) {
 		Name: name, Disabled: !e.Enabled || e.Source == "",
 		Dialect: e.Dialect, Source: e.Source, SourceKind: s.Kind,
 		PerOperationURL:   e.CallbackURL == PerOperation,
+		Hosts:             e.Hosts(),
 		Methods:           e.Methods,
 		Statuses:          e.Statuses,
 		Fields:            kind.Fields,

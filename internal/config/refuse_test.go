@@ -54,7 +54,7 @@ f:7:1: egres: unknown key; allowed: api, codec, egress, endpoints, notices, sour
 f:12:17: sources.gate.base_urls[0]: egress to 127.0.0.1 is refused: plain http is spoken only to addresses that egress.allow covers; allowed: public addresses by https, and addresses that egress.allow covers`},
 	{"an unknown key of an endpoint", "url: https", "    urll: https://shop.example/in", `
 f:21:3: endpoints.SHOP.url: is missing; allowed: an http or https URL, or callback_url: per_operation instead
-f:24:5: endpoints.SHOP.urll: unknown key; allowed: auth, callback_url, card_number_screen, delivery, dialect, enabled, headers, honor_retry_after, max_concurrent, methods, poll, signing, source, statuses, supersede, tls, traceparent, url`},
+f:24:5: endpoints.SHOP.urll: unknown key; allowed: auth, callback_hosts, callback_url, card_number_screen, delivery, dialect, enabled, headers, honor_retry_after, max_concurrent, methods, poll, signing, source, statuses, supersede, tls, traceparent, url`},
 	{"a key that is not known", "egress:", "cipher: {}\negress:", `
 f:7:1: cipher: unknown key; allowed: api, codec, egress, endpoints, notices, sources, telemetry`},
 	{"a key written twice", "login:", "    login: gold\n    login: silver", `
@@ -230,6 +230,19 @@ f:12:17: sources.gate.base_urls[0]: egress to 127.0.0.1 is refused: plain http i
 f:24:10: endpoints.SHOP.url: cannot be set together with callback_url`},
 	{"another value of callback_url", "url: https", "    callback_url: https://shop.example/in", `
 f:24:19: endpoints.SHOP.callback_url: "https://shop.example/in" is unknown; allowed: per_operation`},
+	{"credentials for whatever URL a caller brings", "url: https", "    callback_url: per_operation\n    auth: {bearer: \"${file:mac}\"}", `
+f:21:3: endpoints.SHOP.callback_hosts: is missing: auth, tls and secret headers would be sent to any URL that a caller brings; allowed: hosts such as pay.example.com, or "*.shop.example" for exactly one label more`},
+	{"a secret header for whatever URL a caller brings", "url: https", "    callback_url: per_operation\n    headers: {X-Id: \"${file:mac}\"}", `
+f:21:3: endpoints.SHOP.callback_hosts: is missing: auth, tls and secret headers would be sent to any URL that a caller brings; allowed: hosts such as pay.example.com, or "*.shop.example" for exactly one label more`},
+	{"a client certificate for whatever URL a caller brings", "url: https", "    callback_url: per_operation\n    tls: {cert: client.pem, key: client.key}", `
+f:21:3: endpoints.SHOP.callback_hosts: is missing: auth, tls and secret headers would be sent to any URL that a caller brings; allowed: hosts such as pay.example.com, or "*.shop.example" for exactly one label more`},
+	{"an empty list of hosts", "url: https", "    callback_url: per_operation\n    callback_hosts: []", `
+f:25:5: endpoints.SHOP.callback_hosts: must not be empty; allowed: hosts such as pay.example.com, or "*.shop.example" for exactly one label more`},
+	{"hosts that are none", "url: https", "    callback_url: per_operation\n    callback_hosts: [\"pay.example:443\", \"*\"]", `
+f:25:22: endpoints.SHOP.callback_hosts[0]: "pay.example:443" is not a host; allowed: hosts such as pay.example.com, or "*.shop.example" for exactly one label more
+f:25:41: endpoints.SHOP.callback_hosts[1]: "*" is not a host; allowed: hosts such as pay.example.com, or "*.shop.example" for exactly one label more`},
+	{"hosts beside a URL", "methods:", "    callback_hosts: [pay.example]", `
+f:25:5: endpoints.SHOP.callback_hosts: must be left out: it goes with callback_url: per_operation`},
 	{"a source's URL with a password", "base_urls: [http:", "    base_urls: [\"https://u:hunter22@gate.example\"]", `
 f:12:17: sources.gate.base_urls[0]: holds a user name or password, which a URL must not; allowed: public addresses by https, and addresses that egress.allow covers`},
 	{"a source's URL with a query", "base_urls: [http:", "    base_urls: [\"https://gate.example?x=1\"]", `

@@ -25,6 +25,8 @@ const (
 	ReasonLifetimeOver = "lifetime_over"
 	// ReasonEgress: the egress guard refused the address.
 	ReasonEgress = "egress"
+	// ReasonHost: the endpoint's callback_hosts do not list the operation's host (any more).
+	ReasonHost = "host"
 	// ReasonWithdrawn: the delivery was ended by a withdrawal.
 	ReasonWithdrawn = "withdrawn"
 	// ReasonRevoked: the delivery was ended by a revocation.

@@ -27,7 +27,9 @@ type Endpoint struct {
 	Name    string
 	Dialect dialect.Dialect
 	// URL is empty where each operation brings its own.
-	URL    string
+	URL string
+	// Hosts are the only ones that an operation's own URL may have; none: any.
+	Hosts  operation.Hosts
 	Client *http.Client
 	// Signer may be nil: then no signature is sent.
 	Signer *dialect.Signer
@@ -102,6 +104,9 @@ type call struct {
 func (c *call) make(ctx context.Context, e Endpoint, in Request) Result {
 	ctx, cancel := context.WithTimeout(ctx, in.timeout())
 	defer cancel()
+	if fault := e.Hosts.Check(in.URL); in.URL != "" && fault != "" {
+		return refused("the URL of the operation "+fault, operation.ReasonHost)
+	}
 	var err error
 	if c.request, err = newRequest(ctx, e, in); err != nil {
 		return unacknowledged("the callback could not be written: " + err.Error())

@@ -166,6 +166,36 @@ func TestTheURLOfARedeliveryStaysForLaterOnes(t *testing.T) {
 	})
 }
 
+func TestARedeliveryGoesToAListedHostAlone(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ listed, url, refused string }{
+		"a listed host":                             {"shop.example", "https://shop.example/other", ""},
+		"a host that is not listed":                 {"shop.example", "https://evil.example/", "has the host evil.example, which the endpoint's callback_hosts do not list"},
+		"a start's host that is not listed anymore": {"pay.example", "", "has the host shop.example, which the endpoint's callback_hosts do not list"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				engine := acknowledgedOnce(t)
+				s := serviceOn(engine)
+				s.Endpoint = func(string) (operation.Endpoint, bool) {
+					return operation.Endpoint{Name: "SHOP", PerOperationURL: true, Hosts: operation.Hosts{tt.listed}}, true
+				}
+				_, err := s.Redeliver(t.Context(), key, operation.RedeliveryRequest{Force: true, Callback: operation.Target{URL: tt.url}})
+				if tt.refused == "" {
+					require.NoError(t, err)
+					return
+				}
+				requireProblem(t, operation.ProblemInvalid, err)
+				var refused *operation.Error
+				require.ErrorAs(t, err, &refused)
+				require.Equal(t, []operation.FieldError{{Field: "callback.url", Detail: tt.refused}}, refused.Fields)
+				require.Len(t, engine.runs, 1)
+			})
+		})
+	}
+}
+
 func TestAStartCarriesTheRequestIDOfItsContext(t *testing.T) {
 	t.Parallel()
 	sent := func(ctx context.Context) string {
