@@ -330,6 +330,9 @@ func describeRevocation(r client.Revocation) string {
 // describeRedelivery says who began this run, and why.
 func describeRedelivery(n client.RedeliveryNote) string {
 	text := withReason("by "+orNone(n.By), n.Reason) + ", of run " + n.PreviousRunID
+	if n.Host != "" {
+		text += ", to " + n.Host + " instead of the start's URL"
+	}
 	if n.BulkRedeliveryID != "" {
 		text += ", as part of " + n.BulkRedeliveryID
 	}
@@ -347,6 +350,9 @@ func writeDelivery(w io.Writer, d client.Delivery, blankLine bool) {
 	text := fmt.Sprintf("Delivery %s of status %s: %s", d.CallbackID, orNone(d.Status), d.Outcome)
 	if d.Reason != "" {
 		text += " (" + d.Reason + ")"
+	}
+	if d.Host != "" {
+		text += ", at " + d.Host
 	}
 	if d.NextAttemptAt != nil {
 		text += ", next attempt at " + d.NextAttemptAt.String()

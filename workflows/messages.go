@@ -110,6 +110,8 @@ type Redelivery struct {
 	// Watch continues the watch, with a lifetime of its own.
 	Watch  bool   `json:"watch,omitempty"`
 	Reason string `json:"reason,omitempty"`
+	// Host is as in operation.RedeliveryNote.
+	Host string `json:"host,omitempty"`
 	// By is the name of the caller's API key; BulkRedeliveryID may be empty.
 	By               string `json:"by,omitempty"`
 	BulkRedeliveryID string `json:"redeliveries_id,omitempty"`

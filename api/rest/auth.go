@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"fmt"
@@ -26,12 +27,14 @@ const (
 	ScopeRedeliver Scope = "redeliver"
 	// ScopeForce: with redeliver, redeliver also what was acknowledged.
 	ScopeForce Scope = "force"
+	// ScopeRedirect: with redeliver, call another URL than the start's.
+	ScopeRedirect Scope = "redirect"
 	// ScopeAdmin: ping an endpoint, open what is sealed.
 	ScopeAdmin Scope = "admin"
 )
 
 // Scopes are all scopes, for the configuration to check against.
-var Scopes = []Scope{ScopeStart, ScopeRead, ScopeRevoke, ScopeRedeliver, ScopeForce, ScopeAdmin}
+var Scopes = []Scope{ScopeStart, ScopeRead, ScopeRevoke, ScopeRedeliver, ScopeForce, ScopeRedirect, ScopeAdmin}
 
 // Key is one API key, of which only the hash is known. Two keys may share a
 // name while one replaces the other.
@@ -133,6 +136,18 @@ func (r *request) requireForce(force bool) error {
 		return nil
 	}
 	return r.caller.require(ScopeForce, r.header)
+}
+
+// requireRedirect refuses another URL than the start's to a key without its scope.
+func (s *Server) requireRedirect(ctx context.Context, r *request, url string) error {
+	if url == "" || slices.Contains(r.caller.Scopes, ScopeRedirect) {
+		return nil
+	}
+	start, err := s.options.Operations.Started(ctx, r.key)
+	if err != nil || start.Callback.URL == url {
+		return err
+	}
+	return r.caller.require(ScopeRedirect, r.header)
 }
 
 // requireBound requires an endpoint from a key that is bound to some.

@@ -20,6 +20,7 @@ func (s *Server) startBulkRedelivery(r *request) (call, error) {
 		return call{}, err
 	}
 	r.key.Endpoint = bulk.Filter.Endpoint
+	r.note(operation.ReasonRule, bulk.Reason)
 	if err := r.checkBulkRedelivery(bulk); err != nil {
 		return call{}, err
 	}
@@ -36,7 +37,7 @@ func (s *Server) startBulkRedelivery(r *request) (call, error) {
 		}
 		r.fields = append(r.fields, zap.String("redeliveries_id", started.ID), zap.Int("matched", started.Matched),
 			zap.Any("filter", started.Filter), zap.Float64("rate_per_second", started.RatePerSecond),
-			zap.Bool("force", started.Force), zap.String("reason", started.Reason))
+			zap.Bool("force", started.Force))
 		r.header.Set("Location", "/v1/redeliveries/"+started.ID)
 		return response{http.StatusAccepted, started}, nil
 	}}, nil

@@ -60,7 +60,7 @@ type Key struct {
 }
 
 // Scopes are what a key may be allowed to do (README, "The API").
-var Scopes = []string{"start", "read", "revoke", "redeliver", "force", "admin"}
+var Scopes = []string{"start", "read", "revoke", "redeliver", "force", "redirect", "admin"}
 
 // RateLimit bounds the calls of one key; without keys, of all callers together.
 type RateLimit struct {

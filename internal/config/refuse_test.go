@@ -296,9 +296,9 @@ f:5:15: api.keys[0].sha256: this value is not a SHA-256 in 64 hexadecimal digits
 	{"no digest", "sha256:", "", `
 f:4:7: api.keys[0].sha256: is missing; allowed: the key's SHA-256 in 64 hexadecimal digits`},
 	{"an unknown scope", "scopes:", "      scopes: [start, root]", `
-f:6:23: api.keys[0].scopes[1]: "root" is unknown; allowed: start, read, revoke, redeliver, force, admin`},
+f:6:23: api.keys[0].scopes[1]: "root" is unknown; allowed: start, read, revoke, redeliver, force, redirect, admin`},
 	{"no scope", "scopes:", "", `
-f:4:7: api.keys[0].scopes: is missing; allowed: any of start, read, revoke, redeliver, force, admin`},
+f:4:7: api.keys[0].scopes: is missing; allowed: any of start, read, revoke, redeliver, force, redirect, admin`},
 	{"a key for an endpoint that is not there", "scopes:", "      scopes: [start]\n      endpoints: [STORE]", `
 f:7:19: api.keys[0].endpoints[0]: "STORE" is unknown; allowed: SHOP`},
 	{"a key without a name", "- name:", "    -", `

@@ -84,6 +84,8 @@ type Delivery struct {
 	Status     string          `json:"status"`
 	Reason     string          `json:"reason,omitempty"`
 	Outcome    DeliveryOutcome `json:"outcome"`
+	// Host is that of the URL that the latest attempt called (Host).
+	Host string `json:"host,omitempty"`
 	// Attempts are the newest AttemptsKept, oldest first.
 	Attempts      []Attempt `json:"attempts"`
 	NextAttemptAt *Time     `json:"next_attempt_at,omitempty"`

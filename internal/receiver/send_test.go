@@ -153,6 +153,7 @@ func TestAttemptSendsNothingToAHostThatIsNotListed(t *testing.T) {
 	result := send(t, s.endpoint, in)
 	require.Equal(t, operation.DeliveryGone, result.Ended)
 	require.Equal(t, operation.ReasonHost, result.Reason)
+	require.Equal(t, strings.TrimPrefix(s.http.URL, "http://"), result.Host, "and it is shown which host that is")
 	require.Equal(t, "the URL of the operation has the host 127.0.0.1, which the endpoint's callback_hosts do not list", result.Attempt.Reason)
 	require.Len(t, s.requests(), 1, "it is not called any more once its host is not listed")
 
