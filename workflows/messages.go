@@ -77,6 +77,9 @@ const (
 	TypeGone      = "Gone"
 )
 
+// TypePushRefused is the error type of an Update that Policy.Push refuses.
+const TypePushRefused = "PushRefused"
+
 // Input starts an operation's workflow, with the policies and rules that hold for it
 // whatever becomes of the configuration (promise 14).
 type Input struct {
@@ -120,4 +123,7 @@ type Redelivery struct {
 // Push is a status that a core sends by itself; an empty one means "poll now".
 type Push struct {
 	Status string `json:"status,omitempty"`
+	// ByAPI says that a caller of the API sent it, for whom Policy.Push holds; an operator
+	// in Temporal is trusted.
+	ByAPI bool `json:"by_api,omitempty"`
 }

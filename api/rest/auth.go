@@ -17,8 +17,10 @@ type Scope string
 
 // The scopes.
 const (
-	// ScopeStart: start, push a status, withdraw.
+	// ScopeStart: start, withdraw.
 	ScopeStart Scope = "start"
+	// ScopePush: push a status, or have the source polled now.
+	ScopePush Scope = "push"
 	// ScopeRead: state, list, details.
 	ScopeRead Scope = "read"
 	// ScopeRevoke: record that an operation was revoked.
@@ -34,7 +36,7 @@ const (
 )
 
 // Scopes are all scopes, for the configuration to check against.
-var Scopes = []Scope{ScopeStart, ScopeRead, ScopeRevoke, ScopeRedeliver, ScopeForce, ScopeRedirect, ScopeAdmin}
+var Scopes = []Scope{ScopeStart, ScopePush, ScopeRead, ScopeRevoke, ScopeRedeliver, ScopeForce, ScopeRedirect, ScopeAdmin}
 
 // Key is one API key, of which only the hash is known. Two keys may share a
 // name while one replaces the other.

@@ -80,12 +80,14 @@ func TestHostile(t *testing.T) {
 		{"API: paths and queries", h.paths(), false},
 		{"API: keys", h.keys(), false},
 		{"API: operations", h.changes(), false},
+		{"API: hosts and scopes", h.hosts(), false},
 		{"API: connections", h.connections(), false},
 		{"CLI", h.commands(), false},
 		{"configuration", h.configurations(), false},
 		{"callbacks' answers", h.callbackAnswers(), true},
 		{"sources' answers", h.sourceAnswers(), true},
 		{"signals and updates", h.signals(), true},
+		{"API: pushes", h.pushes(), true},
 	} {
 		t.Run(surface.name, func(t *testing.T) {
 			for _, row := range surface.rows {
@@ -199,9 +201,9 @@ api:
   listen: 127.0.0.1:0
   rate_limit: {per_second: 10000, burst: 10000}
   keys:
-    - {name: core, sha256: %s, scopes: [start, read, revoke, redeliver, admin]}
+    - {name: core, sha256: %s, scopes: [start, push, read, revoke, redeliver, redirect, admin]}
     - {name: reader, sha256: %s, scopes: [read]}
-    - {name: bound, sha256: %s, scopes: [start, read, revoke, redeliver, admin], endpoints: [LEDGER]}
+    - {name: bound, sha256: %s, scopes: [start, push, read, revoke, redeliver, admin], endpoints: [LEDGER]}
     - {name: starter, sha256: %s, scopes: [start]}
 telemetry: {listen: 127.0.0.1:0}
 egress: {allow: [127.0.0.0/8]}
@@ -212,9 +214,10 @@ endpoints:
   ECOM_GOLD_BANK: {dialect: ukrcard, source: wsgate, url: "%[5]s/callbacks", %[6]s}
   WALLET_SHOP: {dialect: paysera, source: wallet, callback_url: per_operation, %[6]s}
   LEDGER: {dialect: standard, source: wallet, url: "%[5]s/callbacks", %[6]s}
-  IDLE: {dialect: standard, source: wallet, url: "%[5]s/callbacks", poll: {interval: 1h, lifetime: 2h}, delivery: {interval: 50ms, attempts: 3, timeout: 1s}}
+  IDLE: {dialect: standard, source: wallet, url: "%[5]s/callbacks", poll: {interval: 1h, lifetime: 2h}, delivery: {interval: 50ms, attempts: 3, timeout: 1s}, push: trust}
   OFF: {dialect: standard, source: wallet, url: "%[5]s/callbacks", enabled: false, %[6]s}
 `, digest(keyAll), digest(keyReader), digest(keyBound), digest(keyStart), h.fakeServers.url, quickly)
+	text += fmt.Sprintf(hostsConfig, h.fakeServers.url+"/callbacks")
 	h.config = filepath.Join(t.TempDir(), "ringback.yml")
 	require.NoError(t, os.WriteFile(h.config, []byte(text), 0o600))
 }

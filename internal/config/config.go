@@ -60,7 +60,7 @@ type Key struct {
 }
 
 // Scopes are what a key may be allowed to do (README, "The API").
-var Scopes = []string{"start", "read", "revoke", "redeliver", "force", "redirect", "admin"}
+var Scopes = []string{"start", "push", "read", "revoke", "redeliver", "force", "redirect", "admin"}
 
 // RateLimit bounds the calls of one key; without keys, of all callers together.
 type RateLimit struct {
@@ -189,10 +189,12 @@ type Endpoint struct {
 	// Enabled is true unless set; false refuses starts.
 	Enabled bool `yaml:"enabled"`
 	// Supersede is operation.SupersedeLatest unless set.
-	Supersede string   `yaml:"supersede,omitzero"`
-	Poll      Poll     `yaml:"poll,omitzero"`
-	Delivery  Delivery `yaml:"delivery,omitzero"`
-	Signing   Signing  `yaml:"signing,omitzero"`
+	Supersede string `yaml:"supersede,omitzero"`
+	// Push is operation.PushHint unless set.
+	Push     string   `yaml:"push,omitzero"`
+	Poll     Poll     `yaml:"poll,omitzero"`
+	Delivery Delivery `yaml:"delivery,omitzero"`
+	Signing  Signing  `yaml:"signing,omitzero"`
 	// HonorRetryAfter lets a receiver's Retry-After lengthen the interval (promise 5).
 	HonorRetryAfter bool `yaml:"honor_retry_after"`
 	// CardNumberScreen refuses identifiers like a card number; true unless set.
@@ -236,6 +238,7 @@ func (e *Endpoint) defaults() {
 	e.Enabled = true
 	e.CardNumberScreen = true
 	e.Supersede = operation.SupersedeLatest
+	e.Push = operation.PushHint
 	e.Delivery.Timeout = 10 * time.Second
 }
 
@@ -378,5 +381,6 @@ func (e Endpoint) policy() operation.Policy {
 			TimeoutMS:  e.Delivery.Timeout.Milliseconds(),
 		},
 		Supersede: e.Supersede,
+		Push:      e.Push,
 	}
 }

@@ -145,6 +145,7 @@ func TestAnEndpointAsAStartSeesIt(t *testing.T) {
 			},
 			Delivery:  operation.DeliveryPolicy{IntervalMS: 3000, Attempts: 10, TimeoutMS: 10_000},
 			Supersede: "latest",
+			Push:      "hint",
 		},
 		ScreenIdentifiers: true,
 	}
@@ -206,6 +207,7 @@ endpoints:
     auth: {bearer: "${env:WSGATE_PASSWORD}"}
     headers: {X-Shop: "7", X-Api-Key: "k=${env:WSGATE_PASSWORD};v=1"}
     max_concurrent: 5
+    push: off
   B:
     dialect: paysera
     source: m
@@ -325,6 +327,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 	require.False(t, a.Enabled)
 	require.True(t, a.HonorRetryAfter)
 	require.Equal(t, 5, a.MaxConcurrent)
+	require.Equal(t, operation.PushOff, a.Push)
 	require.Equal(t, "7", a.Headers["X-Shop"].Reveal())
 	require.Equal(t, "k=hunter22;v=1", a.Headers["X-Api-Key"].Reveal())
 	require.Len(t, a.Signing.Secrets, 2)

@@ -54,7 +54,7 @@ f:7:1: egres: unknown key; allowed: api, codec, egress, endpoints, notices, sour
 f:12:17: sources.gate.base_urls[0]: egress to 127.0.0.1 is refused: plain http is spoken only to addresses that egress.allow covers; allowed: public addresses by https, and addresses that egress.allow covers`},
 	{"an unknown key of an endpoint", "url: https", "    urll: https://shop.example/in", `
 f:21:3: endpoints.SHOP.url: is missing; allowed: an http or https URL, or callback_url: per_operation instead
-f:24:5: endpoints.SHOP.urll: unknown key; allowed: auth, callback_hosts, callback_url, card_number_screen, delivery, dialect, enabled, headers, honor_retry_after, max_concurrent, methods, poll, signing, source, statuses, supersede, tls, traceparent, url`},
+f:24:5: endpoints.SHOP.urll: unknown key; allowed: auth, callback_hosts, callback_url, card_number_screen, delivery, dialect, enabled, headers, honor_retry_after, max_concurrent, methods, poll, push, signing, source, statuses, supersede, tls, traceparent, url`},
 	{"a key that is not known", "egress:", "cipher: {}\negress:", `
 f:7:1: cipher: unknown key; allowed: api, codec, egress, endpoints, notices, sources, telemetry`},
 	{"a key written twice", "login:", "    login: gold\n    login: silver", `
@@ -236,6 +236,8 @@ f:21:3: endpoints.SHOP.callback_hosts: is missing: auth, tls and secret headers 
 f:21:3: endpoints.SHOP.callback_hosts: is missing: auth, tls and secret headers would be sent to any URL that a caller brings; allowed: hosts such as pay.example.com, or "*.shop.example" for exactly one label more`},
 	{"a client certificate for whatever URL a caller brings", "url: https", "    callback_url: per_operation\n    tls: {cert: client.pem, key: client.key}", `
 f:21:3: endpoints.SHOP.callback_hosts: is missing: auth, tls and secret headers would be sent to any URL that a caller brings; allowed: hosts such as pay.example.com, or "*.shop.example" for exactly one label more`},
+	{"another value of push", "statuses:", "    push: on", `
+f:26:11: endpoints.SHOP.push: "on" is unknown; allowed: trust, hint, off`},
 	{"an empty list of hosts", "url: https", "    callback_url: per_operation\n    callback_hosts: []", `
 f:25:5: endpoints.SHOP.callback_hosts: must not be empty; allowed: hosts such as pay.example.com, or "*.shop.example" for exactly one label more`},
 	{"hosts that are none", "url: https", "    callback_url: per_operation\n    callback_hosts: [\"pay.example:443\", \"*\"]", `
@@ -296,9 +298,9 @@ f:5:15: api.keys[0].sha256: this value is not a SHA-256 in 64 hexadecimal digits
 	{"no digest", "sha256:", "", `
 f:4:7: api.keys[0].sha256: is missing; allowed: the key's SHA-256 in 64 hexadecimal digits`},
 	{"an unknown scope", "scopes:", "      scopes: [start, root]", `
-f:6:23: api.keys[0].scopes[1]: "root" is unknown; allowed: start, read, revoke, redeliver, force, redirect, admin`},
+f:6:23: api.keys[0].scopes[1]: "root" is unknown; allowed: start, push, read, revoke, redeliver, force, redirect, admin`},
 	{"no scope", "scopes:", "", `
-f:4:7: api.keys[0].scopes: is missing; allowed: any of start, read, revoke, redeliver, force, redirect, admin`},
+f:4:7: api.keys[0].scopes: is missing; allowed: any of start, push, read, revoke, redeliver, force, redirect, admin`},
 	{"a key for an endpoint that is not there", "scopes:", "      scopes: [start]\n      endpoints: [STORE]", `
 f:7:19: api.keys[0].endpoints[0]: "STORE" is unknown; allowed: SHOP`},
 	{"a key without a name", "- name:", "    -", `

@@ -187,6 +187,7 @@ func (v *validator) endpoint(path string, e *Endpoint) {
 	}
 	v.target(path, e)
 	v.oneOf(path+".supersede", e.Supersede, []string{operation.SupersedeLatest, operation.SupersedeEvery})
+	v.oneOf(path+".push", e.Push, operation.PushPolicies)
 	v.delivery(path+".delivery", e.Delivery)
 	v.signing(path+".signing.secrets", e.Signing)
 	v.clientTLS(path+".tls", &e.TLS)
