@@ -129,6 +129,10 @@ func (f *fake) BulkRedeliveries(_ context.Context, key string) ([]client.BulkRed
 	return f.many, f.record(strings.TrimSpace("recent " + key))
 }
 
+func (*fake) Started(context.Context, client.Key) (client.StartRequest, error) {
+	return client.StartRequest{}, nil
+}
+
 func (f *fake) StopBulkRedelivery(_ context.Context, id string) (client.BulkRedelivery, error) {
 	return f.bulk("stop " + id)
 }
@@ -255,7 +259,7 @@ func delivering() client.State {
 		Deliveries: []client.Delivery{
 			{CallbackID: "cb_one", Status: "1", Outcome: client.DeliverySuperseded},
 			{
-				CallbackID: "cb_two", Status: "2", Outcome: client.DeliveryPending, NextAttemptAt: pointer(at(21)),
+				CallbackID: "cb_two", Status: "2", Outcome: client.DeliveryPending, Host: "shop.example", NextAttemptAt: pointer(at(21)),
 				Attempts: []client.Attempt{
 					{Number: 1, At: at(15), TookMS: 12, HTTPStatus: 500, Verdict: client.Unacknowledged, Reason: "the body is not JSON"},
 					{Number: 2, At: at(18), TookMS: 10000, Verdict: client.Unacknowledged, Reason: "\x1b[31mno answer\nwithin 10 s"},
@@ -264,7 +268,7 @@ func delivering() client.State {
 			},
 		},
 		Revocation: &client.Revocation{InitiatedBy: "user", Reason: "ordered twice", At: at(19)},
-		Redelivery: &client.RedeliveryNote{By: "anna", Reason: "receiver repaired", PreviousRunID: "0193f1d1", BulkRedeliveryID: bulkID},
+		Redelivery: &client.RedeliveryNote{By: "anna", Reason: "receiver repaired", PreviousRunID: "0193f1d1", BulkRedeliveryID: bulkID, Host: "shop.example"},
 		RunID:      "0193f1d2", UIURL: "http://127.0.0.1:8233/x",
 	}
 }

@@ -90,6 +90,19 @@ func (r *request) describe(ctx context.Context, accepted bool) []zap.Field {
 	}, r.subject(accepted), r.fields)
 }
 
+// note adds to the request's line what it asks for, if that may stand in a log.
+func (r *request) note(rule operation.FieldRule, value string) {
+	rule.NoCardNumber = true
+	if value != "" && rule.Check(value) == nil {
+		r.fields = append(r.fields, zap.String(rule.Field, value))
+	}
+}
+
+// noteHost is note for the host of a URL; its path and query may hold secrets.
+func (r *request) noteHost(address string) {
+	r.note(operation.FieldRule{Field: "host", MaxLength: 255}, operation.Host(address))
+}
+
 // subject is what the request is about. Operations accepts no name that holds a
 // card number, unless the endpoint's configuration says that it is none; before
 // that, a name that could be one is left out (promise 13).

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
@@ -20,8 +21,10 @@ type Scope string
 
 // The scopes.
 const (
-	// ScopeStart: start, push a status.
+	// ScopeStart: start an operation.
 	ScopeStart Scope = "start"
+	// ScopePush: push a status, or have the source polled now.
+	ScopePush Scope = "push"
 	// ScopeWithdraw: end an operation without a callback.
 	ScopeWithdraw Scope = "withdraw"
 	// ScopeRead: state, list, details.
@@ -32,6 +35,8 @@ const (
 	ScopeRedeliver Scope = "redeliver"
 	// ScopeForce: with redeliver, redeliver also what was acknowledged.
 	ScopeForce Scope = "force"
+	// ScopeRedirect: with redeliver, call another URL than the start's.
+	ScopeRedirect Scope = "redirect"
 	// ScopePing: send an endpoint a test callback.
 	ScopePing Scope = "ping"
 	// ScopeCodec: open what is sealed.
@@ -39,7 +44,7 @@ const (
 )
 
 // Scopes are all scopes, for the configuration to check against.
-var Scopes = []Scope{ScopeStart, ScopeWithdraw, ScopeRevoke, ScopeRead, ScopeRedeliver, ScopeForce, ScopePing, ScopeCodec}
+var Scopes = []Scope{ScopeStart, ScopePush, ScopeWithdraw, ScopeRevoke, ScopeRead, ScopeRedeliver, ScopeRedirect, ScopeForce, ScopePing, ScopeCodec}
 
 // Key is one API key, of which only the hash is known. Two keys may share a
 // name while one replaces the other.
@@ -197,6 +202,18 @@ func (r *request) requireForce(force bool) error {
 		return nil
 	}
 	return r.caller.require(ScopeForce, r.header)
+}
+
+// requireRedirect refuses another URL than the start's to a key without its scope.
+func (s *Server) requireRedirect(ctx context.Context, r *request, url string) error {
+	if url == "" || slices.Contains(r.caller.Scopes, ScopeRedirect) {
+		return nil
+	}
+	start, err := s.options.Operations.Started(ctx, r.key)
+	if err != nil || start.Callback.URL == url {
+		return err
+	}
+	return r.caller.require(ScopeRedirect, r.header)
 }
 
 // requireBound requires an endpoint from a key that is bound to some.

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"ringback/api/rest"
+	"ringback/internal/operation"
 )
 
 const secret = "a-key-of-the-tests"
@@ -48,6 +49,11 @@ func TestAKeyAllowsItsScopesAndEndpointsAlone(t *testing.T) {
 		"a wrong key with a bad body":    {reader, "Bearer nope", httpCall{method: "POST", path: "/v1/operations", body: "{"}, 401, `Bearer realm="ringback", error="invalid_token"`, ""},
 		"force without its scope":        {unforced, good, httpCall{method: "POST", path: operationPath + "/redelivery", body: `{"force":true}`}, 403, `Bearer realm="ringback", error="insufficient_scope", scope="force"`, "scope force"},
 		"redelivery without force":       {unforced, good, httpCall{method: "POST", path: operationPath + "/redelivery", body: `{"force":false}`}, 201, "", ""},
+		"another URL without its scope":  {unforced, good, httpCall{method: "POST", path: operationPath + "/redelivery", body: `{"callback":{"url":"https://b.example/"}}`}, 403, `Bearer realm="ringback", error="insufficient_scope", scope="redirect"`, "scope redirect"},
+		"the start's path at a new host": {unforced, good, httpCall{method: "POST", path: operationPath + "/redelivery", body: `{"callback":{"url":"https://b.example/in"}}`}, 403, `Bearer realm="ringback", error="insufficient_scope", scope="redirect"`, "scope redirect"},
+		"another path at its host":       {unforced, good, httpCall{method: "POST", path: operationPath + "/redelivery", body: `{"callback":{"url":"https://a.example/"}}`}, 403, `Bearer realm="ringback", error="insufficient_scope", scope="redirect"`, "scope redirect"},
+		"the start's URL again":          {unforced, good, httpCall{method: "POST", path: operationPath + "/redelivery", body: `{"callback":{"url":"https://a.example/in"}}`}, 201, "", ""},
+		"another URL with its scope":     {bound, good, httpCall{method: "POST", path: operationPath + "/redelivery", body: `{"callback":{"url":"https://b.example/"}}`}, 201, "", ""},
 		"its endpoint":                   {bound, good, httpCall{method: "GET", path: operationPath}, 200, "", ""},
 		"another's endpoint":             {bound, good, httpCall{method: "GET", path: "/v1/operations/BANK/1"}, 403, "", "SHOP, KIOSK"},
 		"another's endpoint, changed":    {bound, good, httpCall{method: "POST", path: "/v1/operations/BANK/1/revocation", body: `{"initiated_by":"user"}`}, 403, "", "SHOP, KIOSK"},
@@ -77,7 +83,7 @@ func TestAKeyAllowsItsScopesAndEndpointsAlone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := &fake{state: someState("1")}
+			f := &fake{state: someState("1"), started: operation.StartRequest{Callback: operation.Target{URL: "https://a.example/in"}}}
 			c.httpCall.header = map[string]string{"Authorization": c.header}
 			response, body := c.httpCall.do(t, rest.New(rest.Options{Operations: f, Keys: oneKey(c.key)}))
 			require.Equal(t, c.status, response.StatusCode, body)

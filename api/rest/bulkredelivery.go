@@ -20,11 +20,12 @@ func (s *Server) startBulkRedelivery(r *request) (call, error) {
 		return call{}, err
 	}
 	r.key.Endpoint = bulk.Filter.Endpoint
+	r.note(operation.ReasonRule, bulk.Reason)
 	if err := r.checkBulkRedelivery(bulk); err != nil {
 		return call{}, err
 	}
 	r.fields = append(r.fields, zap.Any("filter", withoutEndpoint(bulk.Filter)), zap.Float64("rate_per_second", bulk.RatePerSecond),
-		zap.Bool("force", bulk.Force), zap.Bool("dry_run", bulk.DryRun), zap.String("reason", bulk.Reason))
+		zap.Bool("force", bulk.Force), zap.Bool("dry_run", bulk.DryRun))
 	if bulk.DryRun {
 		return call{overload.Search, func(ctx context.Context) (response, error) {
 			found, err := s.options.Operations.DryRun(ctx, bulk)

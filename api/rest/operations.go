@@ -17,6 +17,8 @@ type Operations interface {
 	// Start returns created false for an operation that an equal request started before.
 	Start(ctx context.Context, r operation.StartRequest) (state operation.State, created bool, err error)
 	State(ctx context.Context, k operation.Key) (operation.State, error)
+	// Started is the request that started the operation.
+	Started(ctx context.Context, k operation.Key) (operation.StartRequest, error)
 	List(ctx context.Context, q operation.ListQuery) (operation.Page, error)
 	// Details are the source's own, requested now.
 	Details(ctx context.Context, k operation.Key) (map[string]any, error)

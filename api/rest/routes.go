@@ -25,7 +25,7 @@ func (s *Server) routes() *mux.Router {
 	get(operation, s.handle("state", ScopeRead, s.state))
 	r.Handle(operation, s.handle("withdraw", ScopeWithdraw, s.withdraw)).Methods(http.MethodDelete)
 	get(operation+"/details", s.handle("details", ScopeRead, s.details))
-	post(operation+"/status", s.handle("push", ScopeStart, s.push))
+	post(operation+"/status", s.handle("push", ScopePush, s.push))
 	post(operation+"/revocation", s.handle("revoke", ScopeRevoke, s.revoke))
 	post(operation+"/redelivery", s.handle("redeliver", ScopeRedeliver, s.redeliver))
 

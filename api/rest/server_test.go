@@ -599,7 +599,40 @@ func TestEveryChangeIsInTheAuditWithoutItsBody(t *testing.T) {
 		},
 		"a revocation that is refused": {
 			httpCall{method: "POST", path: operationPath + "/revocation", body: `{"initiated_by":"user","reason":"because"}`}, operation.Refuse(operation.ProblemNotRevocable, "no"),
-			map[string]any{"who": "core", "action": "revoke", "result": "not-revocable", "endpoint": "SHOP", "operation_id": "1", "http_status": int64(409)}, "because",
+			map[string]any{"who": "core", "action": "revoke", "result": "not-revocable", "endpoint": "SHOP", "operation_id": "1", "http_status": int64(409), "initiated_by": "user", "reason": "because"}, "x-x",
+		},
+		"a revocation for a reason that holds a card number": {
+			httpCall{method: "POST", path: operationPath + "/revocation", body: `{"initiated_by":"user","reason":"card ` + card + `"}`}, nil,
+			map[string]any{"who": "core", "action": "revoke", "result": "invalid", "endpoint": "SHOP", "operation_id": "1", "http_status": int64(422), "initiated_by": "user"}, card,
+		},
+		"a start with a URL of its own": {
+			httpCall{method: "POST", path: "/v1/operations", body: `{"endpoint":"SHOP","operation_id":"1","callback":{"url":"https://Pay.example:8443/in/secret?token=secret"}}`}, nil,
+			map[string]any{"who": "core", "action": "start", "result": "ok", "endpoint": "SHOP", "operation_id": "1", "http_status": int64(201), "host": "pay.example:8443"}, "/in/",
+		},
+		"a start at a host that holds a card number": {
+			httpCall{method: "POST", path: "/v1/operations", body: `{"endpoint":"SHOP","operation_id":"1","callback":{"url":"https://` + card + `.example/"}}`}, operation.Invalid(operation.FieldError{Field: "callback.url", Detail: "looks like a card number"}),
+			map[string]any{"who": "core", "action": "start", "result": "invalid", "endpoint": "SHOP", "operation_id": "1", "http_status": int64(422)}, card,
+		},
+		"a status that is pushed, and refused": {
+			httpCall{method: "POST", path: operationPath + "/status", body: `{"status":"done"}`}, operation.Refuse(operation.ProblemClosed, "no"),
+			map[string]any{"who": "core", "action": "push", "result": "closed", "endpoint": "SHOP", "operation_id": "1", "http_status": int64(409), "status": "done"}, "x-x",
+		},
+		"a card number for a status": {
+			httpCall{method: "POST", path: operationPath + "/status", body: `{"status":"` + card + `"}`}, nil,
+			map[string]any{"who": "core", "action": "push", "result": "invalid", "endpoint": "SHOP", "operation_id": "1", "http_status": int64(422)}, card,
+		},
+		"a redelivery to another URL, refused": {
+			httpCall{method: "POST", path: operationPath + "/redelivery", body: `{"reason":"moved","callback":{"url":"https://b.example/in/secret"}}`}, operation.Refuse(operation.ProblemNotRedeliverable, "no"),
+			map[string]any{"who": "core", "action": "redeliver", "result": "not-redeliverable", "endpoint": "SHOP", "operation_id": "1", "http_status": int64(409), "reason": "moved", "force": false, "host": "b.example"}, "/in/",
+		},
+		"a ping to a URL": {
+			httpCall{method: "POST", path: "/v1/endpoints/SHOP/ping", body: `{"url":"https://b.example/in/secret"}`}, operation.Refuse(rest.ProblemTooManyRequests, "no"),
+			map[string]any{"who": "core", "action": "ping", "result": "too-many-requests", "endpoint": "SHOP", "http_status": int64(429), "host": "b.example"}, "/in/",
+		},
+		"many, refused": {
+			httpCall{method: "POST", path: "/v1/redeliveries", body: `{"filter":{"endpoint":"SHOP","outcome":"gone"},"reason":"moved"}`}, operation.Refuse(operation.ProblemUnavailable, "no"),
+			map[string]any{"who": "core", "action": "redeliver many", "result": "unavailable", "endpoint": "SHOP", "http_status": int64(503), "reason": "moved",
+				"filter": operation.Filter{Outcome: operation.OutcomeGone}, "rate_per_second": 10.0, "force": false, "dry_run": false}, "x-x",
 		},
 		"a withdrawal that Temporal does not answer": {
 			httpCall{method: "DELETE", path: operationPath}, operation.Refuse(operation.ProblemUnavailable, "no"),

@@ -80,6 +80,7 @@ func TestHostile(t *testing.T) {
 		{"API: paths and queries", h.paths(), false},
 		{"API: keys", h.keys(), false},
 		{"API: operations", h.changes(), false},
+		{"API: hosts and scopes", h.hosts(), false},
 		{"keys and audit", h.keyUses(), false},
 		{"API: connections", h.connections(), false},
 		{"CLI", h.commands(), false},
@@ -87,6 +88,7 @@ func TestHostile(t *testing.T) {
 		{"callbacks' answers", h.callbackAnswers(), true},
 		{"sources' answers", h.sourceAnswers(), true},
 		{"signals and updates", h.signals(), true},
+		{"API: pushes", h.pushes(), true},
 	} {
 		t.Run(surface.name, func(t *testing.T) {
 			for _, row := range surface.rows {
@@ -200,9 +202,9 @@ api:
   listen: 127.0.0.1:0
   rate_limit: {per_second: 10000, burst: 10000}
   keys:
-    - {name: core, sha256: %s, scopes: [start, withdraw, revoke, read, redeliver, ping, codec]}
+    - {name: core, sha256: %s, scopes: [start, push, withdraw, revoke, read, redeliver, redirect, ping, codec]}
     - {name: reader, sha256: %s, scopes: [read]}
-    - {name: bound, sha256: %s, scopes: [start, withdraw, revoke, read, redeliver, ping, codec], endpoints: [LEDGER]}
+    - {name: bound, sha256: %s, scopes: [start, push, withdraw, revoke, read, redeliver, ping, codec], endpoints: [LEDGER]}
     - {name: starter, sha256: %s, scopes: [start]}
     - {name: expired, sha256: e4972fc67d8b7b33cdefb3305d6d88333a2e07511d1e0f64774237cf56526168, scopes: [read], expires: 2001-01-01}
     - {name: elsewhere, sha256: 7cdde7060c76a617988c10e073862dc15b84974f65b5650144e77e5fc9ac9224, scopes: [read], from: [192.0.2.0/24]}
@@ -215,9 +217,10 @@ endpoints:
   ECOM_GOLD_BANK: {dialect: ukrcard, source: wsgate, url: "%[5]s/callbacks", %[6]s}
   WALLET_SHOP: {dialect: paysera, source: wallet, callback_url: per_operation, %[6]s}
   LEDGER: {dialect: standard, source: wallet, url: "%[5]s/callbacks", %[6]s}
-  IDLE: {dialect: standard, source: wallet, url: "%[5]s/callbacks", poll: {interval: 1h, lifetime: 2h}, delivery: {interval: 50ms, attempts: 3, timeout: 1s}}
+  IDLE: {dialect: standard, source: wallet, url: "%[5]s/callbacks", poll: {interval: 1h, lifetime: 2h}, delivery: {interval: 50ms, attempts: 3, timeout: 1s}, push: trust}
   OFF: {dialect: standard, source: wallet, url: "%[5]s/callbacks", enabled: false, %[6]s}
 `, digest(keyAll), digest(keyReader), digest(keyBound), digest(keyStart), h.fakeServers.url, quickly)
+	text += fmt.Sprintf(hostsConfig, h.fakeServers.url+"/callbacks")
 	h.config = filepath.Join(t.TempDir(), "ringback.yml")
 	require.NoError(t, os.WriteFile(h.config, []byte(text), 0o600))
 }

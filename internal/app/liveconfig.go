@@ -67,7 +67,7 @@ func newSnapshot(c *config.Config, traces *telemetry.Traces) (*snapshot, error) 
 func (s *snapshot) endpoint(e config.Endpoint) (receiver.Endpoint, error) {
 	spoken, _ := dialect.ByName(e.Dialect) // which the configuration checked
 	endpoint := receiver.Endpoint{
-		Name: e.Name, Dialect: spoken, URL: e.URL, Header: http.Header{},
+		Name: e.Name, Dialect: spoken, URL: e.URL, Hosts: e.Hosts(), Header: http.Header{},
 		Client: s.traces.Client(s.config.Guard.Client(e.TLS.Config(), 0), "attempt", e.Traceparent), HonorRetryAfter: e.HonorRetryAfter, MaxConcurrent: e.MaxConcurrent,
 	}
 	for name, value := range e.Headers {

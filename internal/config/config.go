@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/tls"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -76,7 +77,7 @@ type Key struct {
 }
 
 // Scopes are what a key may be allowed to do (README, "The API").
-var Scopes = []string{"start", "withdraw", "revoke", "read", "redeliver", "force", "ping", "codec"}
+var Scopes = []string{"start", "push", "withdraw", "revoke", "read", "redeliver", "redirect", "force", "ping", "codec"}
 
 // RateLimit bounds the calls of one key; without keys, of all callers together.
 type RateLimit struct {
@@ -196,6 +197,8 @@ type Endpoint struct {
 	URL string `yaml:"url,omitzero"`
 	// CallbackURL is PerOperation or empty.
 	CallbackURL string `yaml:"callback_url,omitzero"`
+	// CallbackHosts are the only hosts that operations may bring URLs of; empty: any.
+	CallbackHosts operation.Hosts `yaml:"callback_hosts,omitempty"`
 	// Methods are the allowed methods of a start; all of the source kind's unless set.
 	Methods []string `yaml:"methods,omitempty"`
 	// Statuses are the only ones delivered; empty: all that the source's rules name.
@@ -203,10 +206,12 @@ type Endpoint struct {
 	// Enabled is true unless set; false refuses starts.
 	Enabled bool `yaml:"enabled"`
 	// Supersede is operation.SupersedeLatest unless set.
-	Supersede string   `yaml:"supersede,omitzero"`
-	Poll      Poll     `yaml:"poll,omitzero"`
-	Delivery  Delivery `yaml:"delivery,omitzero"`
-	Signing   Signing  `yaml:"signing,omitzero"`
+	Supersede string `yaml:"supersede,omitzero"`
+	// Push is operation.PushHint unless set.
+	Push     string   `yaml:"push,omitzero"`
+	Poll     Poll     `yaml:"poll,omitzero"`
+	Delivery Delivery `yaml:"delivery,omitzero"`
+	Signing  Signing  `yaml:"signing,omitzero"`
 	// HonorRetryAfter lets a receiver's Retry-After lengthen the interval (promise 5).
 	HonorRetryAfter bool `yaml:"honor_retry_after"`
 	// CardNumberScreen refuses identifiers like a card number; true unless set.
@@ -227,6 +232,22 @@ type Header struct {
 	literal bool // not a reference
 }
 
+// sendsCredentials reports whether attempts carry what only the configured receivers
+// may see. A signature is none: it is good for its own message alone.
+func (e Endpoint) sendsCredentials() bool {
+	secret := func(h Header) bool { return !h.literal }
+	return !e.Auth.Bearer.IsZero() || e.Auth.Basic != nil || e.TLS.isSet() || slices.ContainsFunc(slices.Collect(maps.Values(e.Headers)), secret)
+}
+
+// Hosts are those to which callbacks may be sent at the URLs that operations brought,
+// also before the endpoint had a URL of its own.
+func (e Endpoint) Hosts() operation.Hosts {
+	if e.URL != "" && e.sendsCredentials() {
+		return operation.HostOf(e.URL)
+	}
+	return e.CallbackHosts
+}
+
 // PerOperation is the value of callback_url that lets each start bring its URL.
 const PerOperation = "per_operation"
 
@@ -234,6 +255,7 @@ func (e *Endpoint) defaults() {
 	e.Enabled = true
 	e.CardNumberScreen = true
 	e.Supersede = operation.SupersedeLatest
+	e.Push = operation.PushHint
 	e.Delivery.Timeout = 10 * time.Second
 }
 
@@ -327,6 +349,7 @@ func (c *Config) Endpoint(name string) (operation.Endpoint, bool) {
 		Name: name, Disabled: !e.Enabled || e.Source == "",
 		Dialect: e.Dialect, Source: e.Source, SourceKind: s.Kind,
 		PerOperationURL:   e.CallbackURL == PerOperation,
+		Hosts:             e.Hosts(),
 		Methods:           e.Methods,
 		Statuses:          e.Statuses,
 		Fields:            kind.Fields,
@@ -375,5 +398,6 @@ func (e Endpoint) policy() operation.Policy {
 			TimeoutMS:  e.Delivery.Timeout.Milliseconds(),
 		},
 		Supersede: e.Supersede,
+		Push:      e.Push,
 	}
 }

@@ -148,6 +148,7 @@ func TestAnEndpointAsAStartSeesIt(t *testing.T) {
 			},
 			Delivery:  operation.DeliveryPolicy{IntervalMS: 3000, Attempts: 10, TimeoutMS: 10_000},
 			Supersede: "latest",
+			Push:      "hint",
 		},
 		ScreenIdentifiers: true,
 	}
@@ -211,10 +212,12 @@ endpoints:
     auth: {bearer: "${env:WSGATE_PASSWORD}"}
     headers: {X-Shop: "7", X-Api-Key: "k=${env:WSGATE_PASSWORD};v=1"}
     max_concurrent: 5
+    push: off
   B:
     dialect: paysera
     source: m
     callback_url: per_operation
+    callback_hosts: [pay.example.com, "*.shop.example"]
     poll: *often
     delivery: {interval: 24h, attempts: 1000}
     auth: {basic: {username: u, password: "${env:WSGATE_PASSWORD}"}}
@@ -281,6 +284,30 @@ func TestEachBaseURLHasItsOwnTLSOrTheSources(t *testing.T) {
 	}
 }
 
+func TestCredentialsGoToTheHostsOfTheFileAlone(t *testing.T) {
+	setenv(t)
+	for name, tt := range map[string]struct {
+		endpoint string
+		// evil says that callbacks may be sent to any URL that an operation brought.
+		evil bool
+	}{
+		"URLs of operations, without credentials":                 {`callback_url: per_operation`, true},
+		"URLs of operations, signed":                              {`callback_url: per_operation, signing: {secrets: ["${env:SHOP_SECRET}"]}`, true},
+		"URLs of operations, with a header that is not secret":    {`callback_url: per_operation, headers: {X-Shop: "7"}`, true},
+		"URLs of operations at listed hosts":                      {`callback_url: per_operation, callback_hosts: [pay.example]`, false},
+		"URLs of operations at listed hosts, with credentials":    {`callback_url: per_operation, callback_hosts: [pay.example], auth: {bearer: "${env:WSGATE_PASSWORD}"}`, false},
+		"operations from before, at an endpoint without secrets":  {`url: "https://pay.example/in"`, true},
+		"operations from before, at an endpoint with credentials": {`url: "https://pay.example/in", auth: {bearer: "${env:WSGATE_PASSWORD}"}`, false},
+	} {
+		c, err := config.Parse("f", []byte("sources:\n  w: {kind: paysera, base_urls: [https://w.example], mac: {id: a, key: \"${env:WSGATE_PASSWORD}\"}}\nendpoints:\n  E: {dialect: paysera, source: w, "+
+			tt.endpoint+", poll: {interval: 1s, lifetime: 1m}, delivery: {interval: 1s, attempts: 1}}\n"))
+		require.NoError(t, err, name)
+		e, _ := c.Endpoint("E")
+		require.Empty(t, e.Hosts.Check("https://pay.example/other"), name)
+		require.Equal(t, tt.evil, e.Hosts.Check("https://evil.example/in") == "", name)
+	}
+}
+
 func TestEveryKeyIsRead(t *testing.T) {
 	setenv(t)
 	c, err := load(t, folder(t), everyKey)
@@ -305,6 +332,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 	require.False(t, a.Enabled)
 	require.True(t, a.HonorRetryAfter)
 	require.Equal(t, 5, a.MaxConcurrent)
+	require.Equal(t, operation.PushOff, a.Push)
 	require.Equal(t, "7", a.Headers["X-Shop"].Reveal())
 	require.Equal(t, "k=hunter22;v=1", a.Headers["X-Api-Key"].Reveal())
 	require.Len(t, a.Signing.Secrets, 2)

@@ -209,6 +209,7 @@ func (v *validator) endpoint(path string, e *Endpoint) {
 	}
 	v.target(path, e)
 	v.oneOf(path+".supersede", e.Supersede, []string{operation.SupersedeLatest, operation.SupersedeEvery})
+	v.oneOf(path+".push", e.Push, operation.PushPolicies)
 	v.delivery(path+".delivery", e.Delivery)
 	v.signing(path+".signing.secrets", e.Signing)
 	v.clientTLS(path+".tls", &e.TLS)
@@ -247,12 +248,31 @@ func (v *validator) target(path string, e *Endpoint) {
 	if v.present(path + ".callback_url") {
 		v.oneOf(path+".callback_url", e.CallbackURL, []string{PerOperation})
 		v.require(!v.present(path+".url"), path+".url", "cannot be set together with callback_url")
+		v.callbackHosts(path+".callback_hosts", e)
 		return
 	}
+	v.require(!v.present(path+".callback_hosts"), path+".callback_hosts", "must be left out: it goes with callback_url: per_operation")
 	if e.URL == "" {
 		v.missing(path+".url", "an http or https URL, or callback_url: per_operation instead")
 	}
 	v.url(path+".url", e.URL)
+}
+
+const hostsWords = `hosts such as pay.example.com, or "*.shop.example" for exactly one label more`
+
+// callbackHosts requires the hosts of those who may receive the endpoint's credentials:
+// the URLs come from callers of the API.
+func (v *validator) callbackHosts(path string, e *Endpoint) {
+	switch {
+	case len(e.CallbackHosts) > 0:
+		for i, host := range e.CallbackHosts {
+			v.require(operation.CheckHost(host), indexed(path, i), "%s is not a host; allowed: %s", quote(host), hostsWords)
+		}
+	case v.present(path):
+		v.missing(path, hostsWords)
+	case e.sendsCredentials():
+		v.fault(path, "is missing: auth, tls and secret headers would be sent to any URL that a caller brings; allowed: %s", hostsWords)
+	}
 }
 
 // url checks a URL and, where its host is an address, that address. The URL itself

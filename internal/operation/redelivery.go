@@ -21,6 +21,8 @@ type RedeliveryNote struct {
 	KeyID            string `json:"key_id,omitempty"`
 	Reason           string `json:"reason,omitempty"`
 	BulkRedeliveryID string `json:"redeliveries_id,omitempty"`
+	// Host is that of the callback's URL, where it is not the start's.
+	Host string `json:"host,omitempty"`
 	// PreviousRunID is the run that was redelivered.
 	PreviousRunID string `json:"previous_run_id"`
 }
