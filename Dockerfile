@@ -16,5 +16,5 @@ COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /out/api /out/worker /out/starter /
 # Nobody: no such user exists in the image, and none is needed.
 USER 65532:65532
-EXPOSE 8080
+EXPOSE 8080 9464
 CMD ["/api", "-config", "/etc/ringback/ringback.yml"]

@@ -14,9 +14,20 @@ import (
 	"ringback/api/client"
 )
 
+// listener is one of the two that a program has, and how to say where it is.
+type listener struct{ flag, section, variable, fallback string }
+
+var (
+	apiListener    = listener{"--api", "api", apiVariable, defaultAPI}
+	probesListener = listener{"--telemetry", "telemetry", telemetryVariable, defaultTelemetry}
+)
+
 const (
-	defaultAPI  = "http://127.0.0.1:8080"
-	apiVariable = "RINGBACK_API"
+	defaultAPI        = "http://127.0.0.1:8080"
+	apiVariable       = "RINGBACK_API"
+	defaultTelemetry  = "http://127.0.0.1:9464"
+	telemetryVariable = "RINGBACK_TELEMETRY"
+
 	keyVariable = "RINGBACK_API_KEY"
 
 	caVariable      = "RINGBACK_CA"
@@ -51,13 +62,25 @@ func (t *tool) connect() (*client.Client, error) {
 }
 
 func (t *tool) address() (*url.URL, error) {
-	switch {
-	case t.api != "":
-		return baseURL("--api", t.api)
-	case t.config != "":
-		return addressIn(t.config)
+	l, given := t.listener(), t.api
+	if l == probesListener {
+		given = t.telemetry
 	}
-	return baseURL(apiVariable, cmp.Or(t.getenv(apiVariable), defaultAPI))
+	switch {
+	case given != "":
+		return baseURL(l.flag, given)
+	case t.config != "":
+		return l.addressIn(t.config)
+	}
+	return baseURL(l.variable, cmp.Or(t.getenv(l.variable), l.fallback))
+}
+
+// listener is the one that the command calls.
+func (t *tool) listener() listener {
+	if t.probes {
+		return probesListener
+	}
+	return apiListener
 }
 
 func baseURL(origin, raw string) (*url.URL, error) {
@@ -69,14 +92,16 @@ func baseURL(origin, raw string) (*url.URL, error) {
 	return u, nil
 }
 
-// addressIn is where the API of a configuration file listens. No secret of the
+// addressIn is where a program with that configuration file listens. No secret of the
 // file is resolved: an engineer need not hold them.
-func addressIn(path string) (*url.URL, error) {
+func (l listener) addressIn(path string) (*url.URL, error) {
+	type section struct {
+		Listen string `yaml:"listen"`
+		TLS    any    `yaml:"tls"`
+	}
 	var parts struct {
-		API struct {
-			Listen string `yaml:"listen"`
-			TLS    any    `yaml:"tls"`
-		} `yaml:"api"`
+		API       section `yaml:"api"`
+		Telemetry section `yaml:"telemetry"`
 	}
 	data, err := os.ReadFile(path)
 	if err == nil {
@@ -85,9 +110,13 @@ func addressIn(path string) (*url.URL, error) {
 	if err != nil {
 		return nil, usage("reading --config %s: %w", path, err)
 	}
-	host, port, err := net.SplitHostPort(cmp.Or(parts.API.Listen, strings.TrimPrefix(defaultAPI, "http://")))
+	listens := parts.API.Listen
+	if l == probesListener {
+		listens = parts.Telemetry.Listen
+	}
+	host, port, err := net.SplitHostPort(cmp.Or(listens, strings.TrimPrefix(l.fallback, "http://")))
 	if err != nil {
-		return nil, usage("--config %s: api.listen is not host:port: %w", path, err)
+		return nil, usage("--config %s: %s.listen is not host:port: %w", path, l.section, err)
 	}
 	if ip := net.ParseIP(host); host == "" || (ip != nil && ip.IsUnspecified()) {
 		host = "127.0.0.1"
@@ -96,7 +125,7 @@ func addressIn(path string) (*url.URL, error) {
 	if parts.API.TLS != nil {
 		scheme = "https"
 	}
-	return baseURL("api.listen", scheme+"://"+net.JoinHostPort(host, port))
+	return baseURL(l.section+".listen", scheme+"://"+net.JoinHostPort(host, port))
 }
 
 // key is the API key without its line break; it is never shown.

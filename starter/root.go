@@ -50,7 +50,7 @@ func run(ctx context.Context, args []string, env environment) int {
 		return exitOK
 	}
 	code := t.exitCode(ctx, err)
-	t.note("%s", message(code, err))
+	t.note("%s", message(code, err, t.listener()))
 	if code == exitUsage {
 		_, _ = fmt.Fprintf(env.err, "%q shows how to use it.\n", command.CommandPath()+" --help")
 	}
@@ -58,12 +58,12 @@ func run(ctx context.Context, args []string, env environment) int {
 }
 
 // message is what a person is told of an error.
-func message(code int, err error) string {
+func message(code int, err error, l listener) string {
 	if code == exitInterrupted {
 		return "interrupted"
 	}
 	if _, none := errors.AsType[*client.NoResponseError](err); none {
-		return fmt.Sprintf("%s (--api, --config or %s say where it is)", err, apiVariable)
+		return fmt.Sprintf("%s (%s, --config or %s say where it is)", err, l.flag, l.variable)
 	}
 	if _, refused := errors.AsType[*client.Problem](err); refused {
 		return printable(err.Error())
@@ -88,10 +88,12 @@ func withTwoDashes(args []string) []string {
 // tool is one run of the program: its environment and its global flags.
 type tool struct {
 	environment
-	api, config, keyFile, output string
-	tls                          client.TLSFiles
-	timeout                      time.Duration
-	insecure                     bool
+	api, telemetry, config, keyFile, output string
+	// probes: the command calls telemetry, not api.
+	probes   bool
+	tls      client.TLSFiles
+	timeout  time.Duration
+	insecure bool
 	// parsed says that the command line is valid: a later error is no usage error.
 	parsed bool
 }

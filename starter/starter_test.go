@@ -189,9 +189,11 @@ type outcome struct {
 // starter runs the program against the API in front of o.
 func starter(t *testing.T, o rest.Options, args ...string) outcome {
 	t.Helper()
-	server := httptest.NewServer(rest.New(o))
+	api := rest.New(o)
+	server, probes := httptest.NewServer(api), httptest.NewServer(api.Probes())
 	defer server.Close()
-	return bare(map[string]string{apiVariable: server.URL, keyVariable: secret}, args...)
+	defer probes.Close()
+	return bare(map[string]string{apiVariable: server.URL, telemetryVariable: probes.URL, keyVariable: secret}, args...)
 }
 
 // bare runs the program with that environment alone.
@@ -226,9 +228,11 @@ func (p place) run(ctx context.Context, args ...string) outcome {
 // at is p with the API in front of f.
 func (p place) at(t *testing.T, f *fake) place {
 	t.Helper()
-	server := httptest.NewServer(rest.New(rest.Options{Operations: f}))
+	api := rest.New(rest.Options{Operations: f})
+	server, probes := httptest.NewServer(api), httptest.NewServer(api.Probes())
 	t.Cleanup(server.Close)
-	p.env = map[string]string{apiVariable: server.URL, keyVariable: secret}
+	t.Cleanup(probes.Close)
+	p.env = map[string]string{apiVariable: server.URL, telemetryVariable: probes.URL, keyVariable: secret}
 	return p
 }
 
@@ -619,6 +623,9 @@ func TestTheAddressComesFromFlagThenFileThenEnvironment(t *testing.T) {
 		"a file that is silent":       {tool{config: write("b.yaml", "endpoints: {}\n")}, "", "http://127.0.0.1:8080"},
 		"a file with a name":          {tool{config: write("c.yaml", "api: {listen: 'api.internal:80', tls: {cert: a, key: b}}\n")}, "", "https://api.internal:80"},
 		"a file with any address":     {tool{config: write("d.yaml", "api: {listen: ':7000'}\n")}, "", "http://127.0.0.1:7000"},
+		"the probes, by default":      {tool{probes: true}, "", "http://127.0.0.1:9464"},
+		"the probes, by a flag":       {tool{probes: true, telemetry: "http://b.example:9465", api: "http://c.example"}, "", "http://b.example:9465"},
+		"the probes, by a file":       {tool{probes: true, config: write("g.yaml", "api: {listen: ':7000', tls: {}}\ntelemetry: {listen: ':7001'}\n")}, "http://a.example", "https://127.0.0.1:7001"},
 		"a file with IPv6":            {tool{config: write("e.yaml", "api: {listen: '[::1]:7000'}\n")}, "", "http://[::1]:7000"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -630,7 +637,7 @@ func TestTheAddressComesFromFlagThenFileThenEnvironment(t *testing.T) {
 		})
 	}
 	for _, content := range []string{"api: {listen: nowhere}", "api: [", "- a"} {
-		_, err := addressIn(write("f.yaml", content))
+		_, err := apiListener.addressIn(write("f.yaml", content))
 		require.ErrorContains(t, err, "--config")
 	}
 }
@@ -764,7 +771,7 @@ func words(line string) []string {
 
 func withoutAddress(args []string) []string {
 	for i, arg := range args {
-		if arg == "--api" {
+		if arg == "--api" || arg == "--telemetry" {
 			return append(append([]string{}, args[:i]...), args[i+2:]...)
 		}
 	}

@@ -166,7 +166,7 @@ func (c *Client) Ping(ctx context.Context, endpoint, target string) (result Ping
 	return result, err
 }
 
-// Readiness is whether the API can do its work.
+// Readiness is whether a program can do its work.
 type Readiness struct {
 	// Status is "ready", "draining" or "unavailable".
 	Status string `json:"status"`
@@ -175,7 +175,8 @@ type Readiness struct {
 	ConfigHash string `json:"config_hash,omitempty"`
 }
 
-// Ready reports whether the API can do its work now. It is not repeated.
+// Ready reports whether a program can do its work now; Base is where its telemetry.listen
+// is, not the API. It is not repeated.
 func (c *Client) Ready(ctx context.Context) (ready Readiness, err error) {
 	r, err := c.send(ctx, http.MethodGet, "/readyz", nil)
 	if err != nil {
@@ -339,7 +340,7 @@ func (c *Client) request(ctx context.Context, method, path string, body any) (*h
 		return nil, fmt.Errorf("writing %s %s: %w", method, path, err)
 	}
 	request.Header.Set("Accept", "application/json, application/problem+json")
-	if body != nil {
+	if method != http.MethodGet { // also without a body: an API without keys asks for it
 		request.Header.Set("Content-Type", "application/json")
 	}
 	if c.Key != "" {

@@ -61,7 +61,7 @@ func TestTheCodecIsForItsScopeAndNamedOrigins(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			for _, path := range []string{"/codec/decode", "/codec/encode"} {
-				r := httptest.NewRequest(http.MethodPost, path, strings.NewReader("payloads"))
+				r := newRequest(http.MethodPost, path, strings.NewReader("payloads"))
 				if row.authorization != "" {
 					r.Header.Set("Authorization", row.authorization)
 				}
@@ -85,7 +85,7 @@ func TestTheCodecIsForItsScopeAndNamedOrigins(t *testing.T) {
 func TestACodecPreflightAllowsTheConfiguredOriginsAlone(t *testing.T) {
 	t.Parallel()
 	preflight := func(origin string) *httptest.ResponseRecorder {
-		r := httptest.NewRequest(http.MethodOptions, "/codec/decode", nil)
+		r := newRequest(http.MethodOptions, "/codec/decode", nil)
 		r.Header.Set("Origin", origin)
 		r.Header.Set("Access-Control-Request-Method", http.MethodPost)
 		r.Header.Set("Access-Control-Request-Headers", "content-type,x-namespace")
@@ -108,7 +108,7 @@ func TestABrowserSignsInToTheCodecWithAKey(t *testing.T) {
 	t.Parallel()
 	server := codecServer(rest.Key{Name: "ops", Scopes: rest.Scopes})
 	get := func(authorization string) *httptest.ResponseRecorder {
-		r := httptest.NewRequest(http.MethodGet, "/codec", nil)
+		r := newRequest(http.MethodGet, "/codec", nil)
 		if authorization != "" {
 			r.Header.Set("Authorization", authorization)
 		}
@@ -124,7 +124,7 @@ func TestABrowserSignsInToTheCodecWithAKey(t *testing.T) {
 
 func TestACodecRequestIsBounded(t *testing.T) {
 	t.Parallel()
-	r := httptest.NewRequest(http.MethodPost, "/codec/decode", strings.NewReader(strings.Repeat("x", rest.MaxCodecBody+1)))
+	r := newRequest(http.MethodPost, "/codec/decode", strings.NewReader(strings.Repeat("x", rest.MaxCodecBody+1)))
 	r.Header.Set("Authorization", "Bearer "+secret)
 	response := httptest.NewRecorder()
 	codecServer(rest.Key{Name: "ops", Scopes: rest.Scopes}).ServeHTTP(response, r)

@@ -53,7 +53,7 @@ func FuzzPath(f *testing.F) {
 			return // that is another path
 		}
 		operations := &fake{state: someState("1")}
-		r := httptest.NewRequest(http.MethodGet, "/v1/operations/SHOP/"+url.PathEscape(id), nil)
+		r := newRequest(http.MethodGet, "/v1/operations/SHOP/"+url.PathEscape(id), nil)
 		response := httptest.NewRecorder()
 		rest.New(rest.Options{Operations: operations}).ServeHTTP(response, r)
 		if response.Code == 422 {
@@ -71,7 +71,7 @@ func FuzzQuery(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, query string) {
-		r := httptest.NewRequest(http.MethodGet, "/v1/operations", nil)
+		r := newRequest(http.MethodGet, "/v1/operations", nil)
 		r.URL.RawQuery = query
 		response := httptest.NewRecorder()
 		rest.New(rest.Options{Operations: &fake{}}).ServeHTTP(response, r)
@@ -110,7 +110,7 @@ func FuzzBody(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, call uint8, body []byte) {
 		operations := &fake{state: someState("1")}
-		r := httptest.NewRequest(http.MethodPost, fuzzedCalls[int(call)%len(fuzzedCalls)], bytes.NewReader(body))
+		r := newRequest(http.MethodPost, fuzzedCalls[int(call)%len(fuzzedCalls)], bytes.NewReader(body))
 		r.Header.Set("Content-Type", "application/json")
 		response := httptest.NewRecorder()
 		rest.New(rest.Options{Operations: operations}).ServeHTTP(response, r)
@@ -134,7 +134,7 @@ func FuzzBearer(f *testing.F) {
 	keys := []rest.Key{{Name: "core", SHA256: sha256.Sum256([]byte(key)), Scopes: []rest.Scope{rest.ScopeRead}}}
 	f.Fuzz(func(t *testing.T, header string) {
 		operations := &fake{state: someState("1")}
-		r := httptest.NewRequest(http.MethodGet, "/v1/operations/SHOP/1", nil)
+		r := newRequest(http.MethodGet, "/v1/operations/SHOP/1", nil)
 		r.Header["Authorization"] = []string{header}
 		response := httptest.NewRecorder()
 		rest.New(rest.Options{Operations: operations, Keys: func() []rest.Key { return keys }}).ServeHTTP(response, r)

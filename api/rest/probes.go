@@ -5,9 +5,11 @@ import (
 	_ "embed" // openapi.yaml
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/gorilla/mux"
 	"go.uber.org/zap"
+	"golang.org/x/sync/singleflight"
 
 	"ringback/internal/operation"
 )
@@ -28,21 +30,12 @@ type health struct {
 	ConfigHash string `json:"config_hash,omitempty"`
 }
 
-// NewProbes serves /healthz, /readyz and /metrics alone, for a program without an
-// API. Of o it uses Keys, Ready, Metrics, ConfigHash and Log.
-func NewProbes(o Options) *Server {
-	s := newServer(o)
-	s.router = mux.NewRouter()
-	s.probeRoutes(s.router)
-	return s
-}
-
-func (s *Server) probeRoutes(r *mux.Router) {
-	r.NotFoundHandler = http.HandlerFunc(noSuchRoute)
-	r.MethodNotAllowedHandler = http.HandlerFunc(s.methodNotAllowed)
+func (s *Server) probeRoutes() *mux.Router {
+	r := s.newRouter()
 	r.HandleFunc("/healthz", healthz).Methods(http.MethodGet, http.MethodHead)
 	r.HandleFunc("/readyz", s.readyz).Methods(http.MethodGet, http.MethodHead)
 	r.HandleFunc("/metrics", s.metrics).Methods(http.MethodGet)
+	return r
 }
 
 // metrics are about all endpoints.
@@ -67,15 +60,42 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, "application/json", http.StatusServiceUnavailable, health{"draining", "The program is shutting down.", hash})
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
-	defer cancel()
-	if err := s.options.Ready(ctx); err != nil {
-		s.options.Log.Warn("not ready", zap.String("request_id", requestIDOf(ctx)), zap.Error(err))
+	if err := s.ready(r.Context()); err != nil {
 		w.Header().Set("Retry-After", retryAfter(0))
 		writeJSON(w, "application/json", http.StatusServiceUnavailable, health{"unavailable", notReady(err), hash})
 		return
 	}
 	writeJSON(w, "application/json", http.StatusOK, health{"ready", "", hash})
+}
+
+// readyFor is how long an answer of Options.Ready is given to all who ask.
+const readyFor = time.Second
+
+// readiness is the latest answer of Options.Ready.
+type readiness struct {
+	asking singleflight.Group
+	// at and err are of whoever is asking.
+	at  time.Time
+	err error
+}
+
+// ready is Options.Ready, asked by one request for all that come meanwhile, and for
+// those of the next second.
+func (s *Server) ready(ctx context.Context) error {
+	latest := &s.readiness
+	_, err, _ := latest.asking.Do("", func() (any, error) {
+		if !latest.at.IsZero() && time.Since(latest.at) < readyFor {
+			return nil, latest.err
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyTimeout)
+		defer cancel()
+		if latest.err = s.options.Ready(ctx); latest.err != nil {
+			s.options.Log.Warn("not ready", zap.String("request_id", requestIDOf(ctx)), zap.Error(latest.err))
+		}
+		latest.at = time.Now()
+		return nil, latest.err
+	})
+	return err
 }
 
 // notReady is the part of err that every caller may see.

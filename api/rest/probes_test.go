@@ -6,16 +6,21 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"ringback/api/rest"
 )
 
-// probes is what a program without an API serves, its keys as given.
+// probes is what a program serves beside its API, its keys as given.
 func probes(keys ...rest.Key) *rest.Server {
-	return rest.NewProbes(rest.Options{
+	return rest.New(rest.Options{
 		Keys: func() []rest.Key { return keys },
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = w.Write([]byte("ringback_config_info 1\n"))
@@ -23,7 +28,7 @@ func probes(keys ...rest.Key) *rest.Server {
 	})
 }
 
-func TestAProgramWithoutAnAPIShowsItsMetricsToKeysThatMayRead(t *testing.T) {
+func TestAProgramShowsItsMetricsToKeysThatMayRead(t *testing.T) {
 	t.Parallel()
 	reader := rest.Key{Name: "prometheus", SHA256: sha256.Sum256([]byte("reads")), Scopes: []rest.Scope{rest.ScopeRead}}
 	starter := rest.Key{Name: "core", SHA256: sha256.Sum256([]byte("starts")), Scopes: []rest.Scope{rest.ScopeStart}}
@@ -44,29 +49,74 @@ func TestAProgramWithoutAnAPIShowsItsMetricsToKeysThatMayRead(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			request := httptest.NewRequest(tc.method, tc.path, nil)
+			request := newRequest(tc.method, tc.path, nil)
 			if tc.authorization != "" {
 				request.Header.Set("Authorization", tc.authorization)
 			}
 			response := httptest.NewRecorder()
-			tc.server.ServeHTTP(response, request)
+			tc.server.Probes().ServeHTTP(response, request)
 			require.Equal(t, tc.code, response.Code)
 			require.Equal(t, tc.code == 200 && tc.path == "/metrics", response.Body.String() == "ringback_config_info 1\n")
 		})
 	}
 }
 
-func TestAProgramWithoutAnAPISaysWhenItIsNotReady(t *testing.T) {
+func TestAProgramSaysWhenItIsNotReady(t *testing.T) {
 	t.Parallel()
 	ready := func(s *rest.Server) int {
 		response := httptest.NewRecorder()
-		s.ServeHTTP(response, httptest.NewRequest(http.MethodGet, "/readyz", nil))
+		s.Probes().ServeHTTP(response, newRequest(http.MethodGet, "/readyz", nil))
 		return response.Code
 	}
-	away := rest.NewProbes(rest.Options{Ready: func(context.Context) error { return errors.New("away") }})
+	away := rest.New(rest.Options{Ready: func(context.Context) error { return errors.New("away") }})
 	require.Equal(t, http.StatusServiceUnavailable, ready(away))
 	draining := probes()
 	require.Equal(t, http.StatusOK, ready(draining))
 	require.NoError(t, draining.Drain(t.Context()))
 	require.Equal(t, http.StatusServiceUnavailable, ready(draining))
+}
+
+func TestTheAPIServesNoProbes(t *testing.T) {
+	t.Parallel()
+	for _, path := range []string{"/healthz", "/readyz", "/metrics"} {
+		response := httptest.NewRecorder()
+		probes().ServeHTTP(response, newRequest(http.MethodGet, path, nil))
+		require.Equal(t, http.StatusNotFound, response.Code, path)
+	}
+}
+
+func TestWhetherTheProgramIsReadyIsAskedOnceASecond(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Int32
+		away := errors.New("away")
+		s := rest.New(rest.Options{Ready: func(ctx context.Context) error {
+			time.Sleep(100 * time.Millisecond)
+			if asked.Add(1) == 1 {
+				return ctx.Err()
+			}
+			return away
+		}})
+		probe := func(ctx context.Context) int {
+			response := httptest.NewRecorder()
+			s.Probes().ServeHTTP(response, received(httptest.NewRequestWithContext(ctx, http.MethodGet, "/readyz", nil)))
+			return response.Code
+		}
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		require.Equal(t, http.StatusOK, probe(gone), "one that has gone does not spoil the answer for the others")
+		var all sync.WaitGroup
+		for range 1000 {
+			all.Go(func() { assert.Equal(t, http.StatusOK, probe(t.Context())) })
+		}
+		all.Wait()
+		require.EqualValues(t, 1, asked.Load())
+
+		time.Sleep(time.Second)
+		for range 1000 {
+			all.Go(func() { assert.Equal(t, http.StatusServiceUnavailable, probe(t.Context())) })
+		}
+		all.Wait()
+		require.EqualValues(t, 2, asked.Load(), "all that ask at once wait for one answer")
+	})
 }

@@ -46,7 +46,7 @@ var kinds = map[operation.Problem]struct {
 	operation.ProblemOverloaded:       {http.StatusServiceUnavailable, "Too much to do now"},
 	ProblemMalformed:                  {http.StatusBadRequest, "The body is not JSON"},
 	ProblemUnauthenticated:            {http.StatusUnauthorized, "An API key is needed"},
-	ProblemForbidden:                  {http.StatusForbidden, "The API key does not allow this"},
+	ProblemForbidden:                  {http.StatusForbidden, "The caller may not do this"},
 	ProblemNoSuchRoute:                {http.StatusNotFound, "No such path"},
 	ProblemMethodNotAllowed:           {http.StatusMethodNotAllowed, "The path does not take this method"},
 	ProblemTooLarge:                   {http.StatusRequestEntityTooLarge, "The body is too large"},
@@ -145,20 +145,22 @@ func noSuchRoute(w http.ResponseWriter, r *http.Request) {
 		"The API has no such path; /openapi.yaml lists them all. A slash within an operation id is written %%2F."))
 }
 
-func (s *Server) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
-	allowed := strings.Join(s.allowedMethods(r), ", ")
-	w.Header().Set("Allow", allowed)
-	writeProblem(w, r, operation.Refuse(ProblemMethodNotAllowed, "This path takes %s.", allowed))
+func methodNotAllowed(router *mux.Router) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		allowed := strings.Join(allowedMethods(router, r), ", ")
+		w.Header().Set("Allow", allowed)
+		writeProblem(w, r, operation.Refuse(ProblemMethodNotAllowed, "This path takes %s.", allowed))
+	})
 }
 
 // allowedMethods are those that r's path takes; mux keeps them to itself.
-func (s *Server) allowedMethods(r *http.Request) []string {
+func allowedMethods(router *mux.Router, r *http.Request) []string {
 	var allowed []string
 	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete} {
 		other := *r
 		other.Method = method
 		var match mux.RouteMatch
-		if s.router.Match(&other, &match) && match.MatchErr == nil {
+		if router.Match(&other, &match) && match.MatchErr == nil {
 			allowed = append(allowed, method)
 		}
 	}

@@ -14,7 +14,7 @@ import (
 // routes is the whole API. Ids arrive percent-encoded and may hold an encoded
 // slash, so the encoded path is matched, and never "cleaned" by a redirect.
 func (s *Server) routes() *mux.Router {
-	r := mux.NewRouter().UseEncodedPath().SkipClean(true)
+	r := s.newRouter().UseEncodedPath().SkipClean(true)
 	get := func(path string, h http.Handler) { r.Handle(path, h).Methods(http.MethodGet) }
 	post := func(path string, h http.Handler) { r.Handle(path, h).Methods(http.MethodPost) }
 
@@ -37,7 +37,6 @@ func (s *Server) routes() *mux.Router {
 	post(redeliveries+"/{id}/resume", s.handle("resume redeliveries", ScopeRedeliver, s.resumeBulkRedelivery))
 	post("/v1/endpoints/{endpoint}/ping", s.handle("ping", ScopePing, s.ping))
 
-	s.probeRoutes(r)
 	r.HandleFunc("/openapi.yaml", serveOpenAPI).Methods(http.MethodGet, http.MethodHead)
 	r.Handle("/codec/encode", s.codec("encode")).Methods(http.MethodPost, http.MethodOptions)
 	r.Handle("/codec/decode", s.codec("decode")).Methods(http.MethodPost, http.MethodOptions)
@@ -52,6 +51,14 @@ func (s *Server) routes() *mux.Router {
 type call struct {
 	work overload.Work
 	do   func(context.Context) (response, error)
+}
+
+// newRouter is a router that answers what it has no route for as a problem.
+func (s *Server) newRouter() *mux.Router {
+	r := mux.NewRouter()
+	r.NotFoundHandler = http.HandlerFunc(noSuchRoute)
+	r.MethodNotAllowedHandler = methodNotAllowed(r)
+	return r
 }
 
 // response is what a call returns, apart from problems; a nil body is none.
@@ -77,6 +84,9 @@ func (s *Server) handle(action string, scope Scope, validate func(*request) (cal
 // client occupies none.
 func (s *Server) serve(ctx context.Context, r *request, scope Scope, validate func(*request) (call, error)) (status int, body []byte, err error) {
 	if err := s.authorize(r, scope); err != nil {
+		return 0, nil, err
+	}
+	if err := s.requireJSON(r); err != nil {
 		return 0, nil, err
 	}
 	if err := s.allow(r); err != nil {

@@ -35,7 +35,8 @@ type Options struct {
 	// Keys are the API keys in force. None: every caller may do everything, which
 	// the program allows on a loopback address only.
 	Keys func() []Key
-	// Ready returns nil if the program can do its work.
+	// Ready returns nil if the program can do its work. It is called once a second at
+	// most, whoever asks.
 	Ready func(context.Context) error
 	// Metrics serves /metrics: where keys are configured, to those with the scope
 	// read that are for all endpoints.
@@ -63,27 +64,24 @@ type Options struct {
 	Timeout, ChangeTimeout time.Duration
 }
 
-// Server is the API as an http.Handler.
+// Server is the API as an http.Handler, and the probes beside it.
 type Server struct {
 	options Options
-	router  *mux.Router
-	reads   limiter
-	changes limiter
+	// router is the API's, probes that of /healthz, /readyz and /metrics.
+	router, probes *mux.Router
+	reads          limiter
+	changes        limiter
 	// starts are the starts in flight.
-	starts   *semaphore.Weighted
-	draining atomic.Bool
-	guessers guessers
-	refused  refusedLog
+	starts    *semaphore.Weighted
+	draining  atomic.Bool
+	readiness readiness
+	guessers  guessers
+	refused   refusedLog
 }
 
-// New builds the API.
+// New builds the API and the probes. The probes alone use Keys, Ready, Metrics,
+// ConfigHash and Log of o.
 func New(o Options) *Server {
-	s := newServer(o)
-	s.router = s.routes()
-	return s
-}
-
-func newServer(o Options) *Server {
 	o.Keys, o.CodecOrigins, o.ConfigHash = orZero(o.Keys), orZero(o.CodecOrigins), orZero(o.ConfigHash)
 	o.ReadLimit, o.ChangeLimit = orZero(o.ReadLimit), orZero(o.ChangeLimit)
 	o.Timeout, o.ChangeTimeout = cmp.Or(o.Timeout, DefaultTimeout), cmp.Or(o.ChangeTimeout, DefaultChangeTimeout)
@@ -104,8 +102,10 @@ func newServer(o Options) *Server {
 	if o.Acquire == nil {
 		o.Acquire = func(context.Context, overload.Work) (func(error), error) { return func(error) {}, nil }
 	}
-	return &Server{options: o, starts: semaphore.NewWeighted(allStarts),
+	s := &Server{options: o, starts: semaphore.NewWeighted(allStarts),
 		refused: refusedLog{limit: rate.NewLimiter(1, 1)}}
+	s.router, s.probes = s.routes(), s.probeRoutes()
+	return s
 }
 
 // orZero is f, or where it is nil a function that returns the zero value.
@@ -116,21 +116,40 @@ func orZero[T any](f func() T) func() T {
 	return f
 }
 
-// ServeHTTP serves one request.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// ServeHTTP serves one request of the API.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.route(s.router, w, r) }
+
+// Probes serves /healthz, /readyz and /metrics: on a listener of their own, so that no
+// caller of the API keeps a probe or a scraper out.
+func (s *Server) Probes() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.route(s.probes, w, r) })
+}
+
+func (s *Server) route(router *mux.Router, w http.ResponseWriter, r *http.Request) {
 	id := requestID(r)
 	h := w.Header()
 	h.Set("X-Request-Id", id)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
-	s.router.ServeHTTP(w, r.WithContext(withRequestID(r.Context(), id)))
+	r = r.WithContext(withRequestID(r.Context(), id))
+	if err := s.checkAnonymous(r); err != nil {
+		s.finish(r.Context(), w, &request{Request: r, header: h, action: "call without keys", caller: anyone}, 0, nil, err)
+		return
+	}
+	router.ServeHTTP(w, r)
 }
 
-// HTTPServer is an http.Server around the API with time limits that fit it: slow
-// clients cannot hold a connection, and there is time to write a response.
-func (s *Server) HTTPServer() *http.Server {
+// HTTPServer is an http.Server around the API.
+func (s *Server) HTTPServer() *http.Server { return s.httpServer(s) }
+
+// ProbesServer is an http.Server around the Probes.
+func (s *Server) ProbesServer() *http.Server { return s.httpServer(s.Probes()) }
+
+// httpServer has time limits that fit: slow clients cannot hold a connection, and there
+// is time to write a response.
+func (s *Server) httpServer(h http.Handler) *http.Server {
 	return &http.Server{
-		Handler:           s,
+		Handler:           h,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      10*time.Second + s.options.Timeout + s.options.ChangeTimeout,

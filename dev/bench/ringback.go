@@ -49,8 +49,8 @@ func openRingback(ctx context.Context, s Setup) (handlers, func() error, string,
 	started, ended := make(chan string, 1), make(chan error, 1)
 	go func() {
 		ended <- app.Run(ctx, app.Options{
-			ConfigPath: s.Config, Temporal: client.Options{HostPort: s.Temporal}, API: true, Worker: true, Listen: "127.0.0.1:0",
-			Log: telemetry.NewLogger(os.Stderr, zapcore.InfoLevel), Started: func(address string) { started <- address },
+			ConfigPath: s.Config, Temporal: client.Options{HostPort: s.Temporal}, API: true, Worker: true, Listen: "127.0.0.1:0", TelemetryListen: "127.0.0.1:0",
+			Log: telemetry.NewLogger(os.Stderr, zapcore.InfoLevel), Started: func(address, _ string) { started <- address },
 		})
 	}()
 	select {

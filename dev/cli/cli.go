@@ -35,6 +35,7 @@ import (
 type flags struct {
 	config, data                  string
 	temporalAddr, uiAddr, apiAddr string
+	telemetryAddr                 string
 	demo                          bool
 	// temporalOnly, postgres and retention are for tests and measurements: the
 	// Temporal server as a process of its own.
@@ -60,6 +61,7 @@ Flags:
   -api-addr ADDR       Ringback's API       (default %s)
   -ui-addr ADDR        the Temporal UI      (default %s)
   -temporal-addr ADDR  the Temporal server  (default %s)
+  -telemetry-addr ADDR /metrics, /healthz and /readyz (default %s)
                        A default address that is taken gives way to a free port.
 
 Examples:
@@ -73,6 +75,8 @@ const (
 	defaultAPI      = "127.0.0.1:8080"
 	defaultUI       = "127.0.0.1:8233"
 	defaultTemporal = "127.0.0.1:7233"
+
+	defaultTelemetry = "127.0.0.1:9464"
 )
 
 // Main runs the program and returns its exit status: 0 stopped cleanly, 1
@@ -81,7 +85,7 @@ func Main(arguments []string, stdout, stderr io.Writer) int {
 	f, err := parse(arguments)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		_, _ = fmt.Fprintf(stdout, usage, defaultAPI, defaultUI, defaultTemporal)
+		_, _ = fmt.Fprintf(stdout, usage, defaultAPI, defaultUI, defaultTemporal, defaultTelemetry)
 		return 0
 	case err != nil:
 		_, _ = fmt.Fprintf(stderr, "dev: %v; see -help\n", err)
@@ -111,6 +115,7 @@ func parse(arguments []string) (flags, error) {
 	set.StringVar(&f.temporalAddr, "temporal-addr", defaultTemporal, "")
 	set.StringVar(&f.uiAddr, "ui-addr", defaultUI, "")
 	set.StringVar(&f.apiAddr, "api-addr", defaultAPI, "")
+	set.StringVar(&f.telemetryAddr, "telemetry-addr", defaultTelemetry, "")
 	set.BoolVar(&f.demo, "demo", true, "")
 	set.BoolVar(&f.temporalOnly, "temporal-only", false, "")
 	set.StringVar(&f.postgres, "postgres", "", "")
@@ -263,9 +268,12 @@ func (d *dev) serve(ctx context.Context) error {
 	var running sync.WaitGroup
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	listen, level := "", zapcore.InfoLevel // "" is the configuration's api.listen
+	listen, probes, level := "", "", zapcore.InfoLevel // "" is what the configuration says
 	if d.demo || d.given["api-addr"] {
 		listen = d.address(ctx, "api-addr", d.apiAddr)
+	}
+	if d.demo || d.given["telemetry-addr"] {
+		probes = d.address(ctx, "telemetry-addr", d.telemetryAddr)
 	}
 	if d.demo {
 		level = zapcore.ErrorLevel // no log lines in the story
@@ -276,10 +284,11 @@ func (d *dev) serve(ctx context.Context) error {
 		UIURL:      d.ui.URL(),
 		API:        true,
 		Worker:     true,
-		Listen:     listen,
-		Log:        telemetry.NewConsoleLogger(d.err, level),
-		Started: func(address string) {
+		Listen:     listen, TelemetryListen: probes,
+		Log: telemetry.NewConsoleLogger(d.err, level),
+		Started: func(address, probes string) {
 			d.print("  Ringback     http://%s, OpenAPI at /openapi.yaml", address)
+			d.print("  telemetry    http://%s/metrics", probes)
 			if d.demo {
 				running.Go(func() { d.runStory(ctx, "http://"+address) })
 				return

@@ -67,8 +67,8 @@ func TestGrafanaFindsTheDashboardAndTheDashboardItsData(t *testing.T) {
 	require.Contains(t, read(t, "deploy/grafana/provisioning/datasources/prometheus.yml"), `url: "http://prometheus:9090"`)
 	require.Contains(t, read(t, "deploy/grafana/provisioning/dashboards/ringback.yml"), "path: /var/lib/grafana/dashboards")
 	scraped := read(t, "deploy/prometheus/prometheus.yml")
-	require.Contains(t, scraped, `targets: ["api:8080"]`)
+	require.Contains(t, scraped, `targets: ["api:9464"]`)
 	require.Contains(t, scraped, `targets: ["worker:9464"]`)
 	require.Contains(t, scraped, "credentials_file: /run/secrets/prometheus_key")
-	require.Contains(t, read(t, "deploy/ringback.example.yml"), "listen: 0.0.0.0:9464", "where Prometheus finds worker")
+	require.Contains(t, read(t, "deploy/ringback.example.yml"), "listen: 0.0.0.0:9464", "where Prometheus finds both")
 }

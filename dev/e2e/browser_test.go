@@ -98,15 +98,22 @@ func (w *environment) browse(t *testing.T, api *apiclient.Client) *browser {
 func (w *environment) browseAt(t *testing.T, api *apiclient.Client, o temporalui.Options) *browser {
 	t.Helper()
 	ui := startUI(t, o)
+	return &browser{t, chromium(t), api, ui}
+}
+
+// chromium starts a browser without a window.
+func chromium(t *testing.T, flags ...chromedp.ExecAllocatorOption) context.Context {
+	t.Helper()
 	program, err := exec.LookPath("chromium")
 	require.NoError(t, err)
 	// Its sandbox needs what root and most containers do not have; the pages are our own.
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(program), chromedp.NoSandbox)
+	options = append(options, flags...)
 	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx)
 	t.Cleanup(cancel)
-	return &browser{t, ctx, api, ui}
+	return ctx
 }
 
 // startUI starts a Temporal UI as a process of its own: it never closes its

@@ -116,7 +116,7 @@ func TestATemporalServerKilledAndStartedAgainOnItsFilesLosesNothing(t *testing.T
 
 	temporalServer.kill(t)
 	refusesToStart(t, api, entry("303"))
-	status, err := direct(api).Call(t.Context(), http.MethodGet, "/readyz", nil, nil)
+	status, err := probes(t, api).Call(t.Context(), http.MethodGet, "/readyz", nil, nil)
 	require.Error(t, err)
 	require.Equal(t, http.StatusServiceUnavailable, status)
 	w.core.SetStatus("301", "done")

@@ -20,7 +20,7 @@ const storyEnded = "The story is told: each operation ended as it should."
 // story ends.
 func runStory(t *testing.T, data string) (*proc.Process, *apiclient.Client) {
 	t.Helper()
-	process := dev(t, "-data", data, "-api-addr", "127.0.0.1:0", "-ui-addr", "127.0.0.1:0", "-temporal-addr", "127.0.0.1:0")
+	process := dev(t, "-data", data, "-api-addr", "127.0.0.1:0", "-ui-addr", "127.0.0.1:0", "-telemetry-addr", "127.0.0.1:0", "-temporal-addr", "127.0.0.1:0")
 	base := awaitOutput(t, process, `Ringback +(http://\S+),`)
 	awaitOutput(t, process, `(?s)story .*redeliver +curl`)
 	require.Contains(t, process.Output(), storyEnded)
@@ -65,7 +65,7 @@ func tryCurls(t *testing.T, api *apiclient.Client) {
 
 func TestDevServesAGivenConfigurationAlone(t *testing.T) {
 	w := newEnvironment(t, nil, quick)
-	process := dev(t, "-demo=false", "-config", w.config, "-api-addr", "127.0.0.1:0", "-ui-addr", "127.0.0.1:0", "-temporal-addr", "127.0.0.1:0")
+	process := dev(t, "-demo=false", "-config", w.config, "-api-addr", "127.0.0.1:0", "-ui-addr", "127.0.0.1:0", "-telemetry-addr", "127.0.0.1:0", "-temporal-addr", "127.0.0.1:0")
 	api := &apiclient.Client{MaxAttempts: 1, Base: awaitOutput(t, process, `Ringback +(http://\S+),`)}
 	w.core.SetStatus("901", "done")
 	require.Equal(t, operation.OutcomeAcknowledged, awaitClosed(t, api, start(t, api, entry("901"))).Outcome)

@@ -398,7 +398,10 @@ func (w *environment) run(t *testing.T, change ...func(*app.Options)) *ringback 
 		API:        true,
 		Worker:     true,
 		Log:        zaptest.NewLogger(t, zaptest.Level(zapcore.WarnLevel)),
-		Started:    func(address string) { started <- address },
+		Started: func(address, telemetry string) {
+			telemetryOf.Store("http://"+address, telemetry)
+			started <- address
+		},
 	}
 	for _, change := range change {
 		change(&options)
@@ -458,8 +461,26 @@ func program(t *testing.T, name string) string {
 func (w *environment) api(t *testing.T, addr string, arguments ...string) (*proc.Process, *apiclient.Client) {
 	t.Helper()
 	process := w.launch(t, "api", append([]string{"-listen", addr}, arguments...)...)
-	address := awaitOutput(t, process, `"api":"([^"]+)"`)
-	return process, patientClient(address)
+	api := patientClient(awaitOutput(t, process, `"api":"([^"]+)"`))
+	telemetryOf.Store(api.Base, awaitOutput(t, process, `"telemetry":"([^"]+)"`))
+	return process, api
+}
+
+// telemetryOf has the address of each API's probes and metrics, by the API's base URL.
+var telemetryOf sync.Map
+
+// telemetryAddress is where the probes and metrics of an API are.
+func telemetryAddress(t *testing.T, api *apiclient.Client) string {
+	t.Helper()
+	address, known := telemetryOf.Load(api.Base)
+	require.True(t, known, api.Base)
+	return fmt.Sprint(address)
+}
+
+// probes are the probes of an API; nothing is repeated.
+func probes(t *testing.T, api *apiclient.Client) *apiclient.Client {
+	t.Helper()
+	return &apiclient.Client{MaxAttempts: 1, Base: "http://" + telemetryAddress(t, api)}
 }
 
 // withdraw withdraws an operation's callback.

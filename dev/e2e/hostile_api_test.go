@@ -357,7 +357,6 @@ func (h *hostileEnvironment) keys() []hostile {
 		{input: "the key in a cookie", header: by("Cookie: Authorization=" + keyAll), body: start, want: "401 unauthenticated"},
 		{input: "the key in another header", header: by("X-Api-Key: " + keyAll), body: start, want: "401 unauthenticated"},
 		{input: "no key, for a bad body", header: by(), body: `{`, want: "401 unauthenticated"},
-		{input: "no key, for metrics", method: http.MethodGet, path: "/metrics", header: by(), want: "401 unauthenticated"},
 		{input: "a reader starts", header: bearer(keyReader), body: start, want: "403 forbidden"},
 		{input: "a reader withdraws", method: http.MethodDelete, path: operation, header: bearer(keyReader), want: "403 forbidden"},
 		{input: "a reader revokes", path: operation + "/revocation", header: bearer(keyReader), body: `{"initiated_by":"core"}`, want: "403 forbidden"},

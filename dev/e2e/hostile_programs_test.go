@@ -128,6 +128,7 @@ func (h *hostileEnvironment) falseAPIs() []hostile {
 // soundFile is a configuration that the programs take; a row changes one
 // piece of it.
 const soundFile = `api: {listen: 127.0.0.1:0}
+telemetry: {listen: 127.0.0.1:0}
 egress: {allow: [127.0.0.0/8]}
 sources:
   gate: {kind: ukrcard, base_urls: [http://127.0.0.1:9001], ext_system_id: ECOM, login: gold, password: "${env:E2E_WSGATE_PASSWORD}"}

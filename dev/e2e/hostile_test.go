@@ -83,6 +83,7 @@ func TestHostile(t *testing.T) {
 		{"API: hosts and scopes", h.hosts(), false},
 		{"keys and audit", h.keyUses(), false},
 		{"API: connections", h.connections(), false},
+		{"listeners and reloads", h.listeners(), false},
 		{"CLI", h.commands(), false},
 		{"configuration", h.configurations(), false},
 		{"callbacks' answers", h.callbackAnswers(), true},

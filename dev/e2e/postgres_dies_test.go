@@ -2,7 +2,6 @@ package e2e_test
 
 import (
 	"net/http"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -32,8 +31,8 @@ func TestAPostgreSQLThatDiesLosesNothing(t *testing.T) {
 
 	require.NoError(t, cluster.Kill())
 	refusesToStart(t, api, entry("1303"))
-	require.Regexp(t, `temporal_request_failure_total\{.*status_code="(UNAVAILABLE|DEADLINE_EXCEEDED)"`, scrape(t, strings.TrimPrefix(api.Base, "http://")), "what RingbackTemporalFailing asks for")
-	ready, err := api.Call(t.Context(), http.MethodGet, "/readyz", nil, nil)
+	require.Regexp(t, `temporal_request_failure_total\{.*status_code="(UNAVAILABLE|DEADLINE_EXCEEDED)"`, scrape(t, telemetryAddress(t, api)), "what RingbackTemporalFailing asks for")
+	ready, err := probes(t, api).Call(t.Context(), http.MethodGet, "/readyz", nil, nil)
 	require.NoError(t, err)
 	require.Equal(t, http.StatusOK, ready, "Temporal is there")
 	w.core.SetStatus("1301", "done")

@@ -21,10 +21,7 @@ import (
 
 func configHash(t *testing.T, api *apiclient.Client) string {
 	t.Helper()
-	var ready struct {
-		ConfigHash string `json:"config_hash"`
-	}
-	_, err := api.Call(t.Context(), http.MethodGet, "/readyz", nil, &ready)
+	ready, err := probes(t, api).Ready(t.Context())
 	require.NoError(t, err)
 	return ready.ConfigHash
 }

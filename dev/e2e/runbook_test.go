@@ -80,7 +80,7 @@ func TestEveryCommandOfTheRunbookDoesWhatItSays(t *testing.T) {
 	i.exercise(t)
 	i.prepareRedeliveries(t)
 	i.reload(t)
-	i.shell(t, "", chapter{}, "bin/starter ready --api http://"+i.workerAddress) // as docker-compose.yml asks worker
+	i.shell(t, "", chapter{}, "bin/starter ready --telemetry http://"+i.workerAddress) // as docker-compose.yml asks worker
 	for name, blocks := range commands {
 		require.Containsf(t, chapters, name, "the test knows each chapter")
 		t.Run(name, func(t *testing.T) {
@@ -136,7 +136,7 @@ func (i *installation) shell(t *testing.T, expects string, c chapter, commands s
 	require.NoError(t, os.Symlink(program(t, "starter"), filepath.Join(dir, "bin", "starter")))
 	log := filepath.Join(dir, "ringback.log")
 	require.NoError(t, os.WriteFile(log, []byte(i.worker.Output()+i.api.Output()), 0o600))
-	expects = strings.NewReplacer("127.0.0.1:8080", i.apiAddress, "127.0.0.1:9464", i.workerAddress,
+	expects = strings.NewReplacer("127.0.0.1:8080", strings.TrimPrefix(i.Client.Base, "http://"), "127.0.0.1:9464", i.apiAddress, "127.0.0.1:9465", i.workerAddress,
 		"ECOM_GOLD_BANK", c.endpoint, "wsgate", c.source, "ORDER-1", c.operation,
 		"/var/log/ringback.log", log, "4711", strconv.Itoa(i.worker.PID())).Replace(expects)
 	command := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", expects+"\n"+commands)

@@ -131,12 +131,12 @@ func newShell(t *testing.T, w *environment, api *apiclient.Client) *shell {
 	for shown, address := range map[string]string{
 		"127.0.0.1:8080": strings.TrimPrefix(api.Base, "http://"), "127.0.0.1:9101": strings.TrimPrefix(w.ukrcard.URL(), "http://"),
 		"127.0.0.1:9102": strings.TrimPrefix(w.paysera.URL(), "http://"), "127.0.0.1:9103": strings.TrimPrefix(w.standard.URL(), "http://"),
-		"127.0.0.1:9199": unused(t),
+		"127.0.0.1:9199": unused(t), "127.0.0.1:9464": telemetryAddress(t, api),
 	} {
 		pairs, back = append(pairs, address, shown), append(back, shown, address)
 	}
 	s := &shell{dir: t.TempDir(), path: filepath.Dir(program(t, "starter")), ports: strings.NewReplacer(pairs...), back: strings.NewReplacer(back...)}
-	s.env = append(os.Environ(), "PATH="+s.path+string(os.PathListSeparator)+os.Getenv("PATH"), "RINGBACK_API="+api.Base, "RINGBACK_API_KEY=", "TERM=dumb")
+	s.env = append(os.Environ(), "PATH="+s.path+string(os.PathListSeparator)+os.Getenv("PATH"), "RINGBACK_API="+api.Base, "RINGBACK_TELEMETRY=http://"+telemetryAddress(t, api), "RINGBACK_API_KEY=", "TERM=dumb")
 	return s
 }
 

@@ -53,7 +53,7 @@ func install(t *testing.T) *installation {
 	worker := w.worker(t)
 	w.config = apis
 	return &installation{
-		environment: w, Client: calls, api: api, worker: worker, apiAddress: strings.TrimPrefix(calls.Base, "http://"),
+		environment: w, Client: calls, api: api, worker: worker, apiAddress: telemetryAddress(t, calls),
 		workerAddress: awaitOutput(t, worker, `"telemetry":"([^"]+)"`),
 	}
 }

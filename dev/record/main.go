@@ -176,8 +176,8 @@ func (s *recording) startRingback(ctx context.Context, temporal string) error {
 	running, stop := context.WithCancel(ctx)
 	go func() {
 		ended <- app.Run(running, app.Options{
-			ConfigPath: path, Temporal: options, API: true, Worker: true, Listen: "127.0.0.1:0",
-			Log: zap.NewNop(), Started: func(address string) { started <- address },
+			ConfigPath: path, Temporal: options, API: true, Worker: true, Listen: "127.0.0.1:0", TelemetryListen: "127.0.0.1:0",
+			Log: zap.NewNop(), Started: func(address, _ string) { started <- address },
 		})
 	}()
 	s.cleanups = append(s.cleanups, func() {

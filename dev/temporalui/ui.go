@@ -5,15 +5,22 @@ package temporalui
 import (
 	"context"
 	"fmt"
+	"io/fs"
+	"net"
 	"net/http"
-	"net/netip"
 	"time"
 
-	"github.com/temporalio/ui-server/v2/server"
+	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
+	"github.com/temporalio/ui-server/v2/server/api"
+	"github.com/temporalio/ui-server/v2/server/auth"
 	"github.com/temporalio/ui-server/v2/server/config"
-	"github.com/temporalio/ui-server/v2/server/server_options"
+	"github.com/temporalio/ui-server/v2/server/csrf"
+	"github.com/temporalio/ui-server/v2/server/headers"
+	"github.com/temporalio/ui-server/v2/server/route"
+	"github.com/temporalio/ui-server/v2/ui"
 
-	"ringback/dev/port"
+	"ringback/internal/loopback"
 )
 
 // Options says where the UI listens and what it shows.
@@ -31,25 +38,46 @@ type Options struct {
 
 // UI is a running Temporal UI.
 type UI struct {
-	server *server.Server
+	server *http.Server
 	addr   string
 	done   chan struct{}
 }
 
-// Start returns when the UI answers. An address that is taken is an error;
-// one lost to another program between the check and the bind ends the
-// process, as the UI's own server does.
+// Start returns when the UI answers.
 func Start(ctx context.Context, o Options) (*UI, error) {
-	held, err := port.Hold(ctx, o.Addr)
+	handler, err := pages(o)
 	if err != nil {
 		return nil, fmt.Errorf("start the Temporal UI: %w", err)
 	}
-	defer func() { _ = port.Release(held) }()
-	addr := held.AddrPort()
-	ui := &UI{addr: addr.String(), done: make(chan struct{})}
-	ui.server = server.NewServer(server_options.WithConfigProvider(&config.Config{
-		Host:                hostOf(addr.Addr()),
-		Port:                int(addr.Port()),
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", o.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("start the Temporal UI: %w", err)
+	}
+	started := &UI{addr: listener.Addr().String(), done: make(chan struct{})}
+	started.server = &http.Server{Handler: ofThisMachine(handler), ReadHeaderTimeout: 10 * time.Second}
+	go func() {
+		defer close(started.done)
+		_ = started.server.Serve(listener)
+	}()
+	return started, nil
+}
+
+// ofThisMachine refuses what a web page of another origin makes a browser send: the UI
+// asks nobody for a key, and may end every run.
+func ofThisMachine(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := loopback.CheckRequest(r); err != nil {
+			http.Error(w, err.Error(), http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// pages are the UI as its own server puts it together, which cannot be given a
+// listener or a check of requests, and without its CORS headers.
+func pages(o Options) (http.Handler, error) {
+	provider, err := config.NewConfigProviderWithRefresh(&config.Config{
 		TemporalGRPCAddress: o.FrontendAddr,
 		DefaultNamespace:    o.Namespace,
 		EnableUI:            true,
@@ -58,16 +86,31 @@ func Start(ctx context.Context, o Options) (*UI, error) {
 		Codec:            config.Codec{Endpoint: o.CodecEndpoint, IncludeCredentials: o.CodecEndpoint != ""},
 		HideLogs:         true,
 		DisableNewsFetch: true,
-	}))
-	go func() {
-		defer close(ui.done)
-		_ = ui.server.Start()
-	}()
-	if err := ui.awaitReady(ctx); err != nil {
-		ui.Stop()
+	})
+	if err != nil {
 		return nil, err
 	}
-	return ui, nil
+	assets, err := ui.Assets()
+	if err == nil {
+		assets, err = fs.Sub(assets, "local")
+	}
+	if err != nil {
+		return nil, err
+	}
+	e := echo.New()
+	e.Use(middleware.Recover(), middleware.Gzip(), middleware.Secure(),
+		csrf.EnsureTokenCookie(false), middleware.CSRFWithConfig(csrf.MiddlewareConfig(provider, false)))
+	route.SetHealthRoute(e)
+	forwarded := headers.WithForwardHeaders([]string{auth.AuthorizationExtrasHeader, "Caller-Type"})
+	if err := route.SetAPIRoutes(e, provider, []api.Middleware{forwarded}); err != nil {
+		return nil, err
+	}
+	route.SetAuthRoutes(e, provider)
+	if err := route.SetUIRoutes(e, "", assets); err != nil {
+		return nil, err
+	}
+	route.SetRenderRoute(e, "")
+	return e, nil
 }
 
 // URL is the UI's base address, without a slash at the end.
@@ -75,46 +118,6 @@ func (u *UI) URL() string { return "http://" + u.addr }
 
 // Stop closes the UI at once, connections included.
 func (u *UI) Stop() {
-	u.server.Stop()
+	_ = u.server.Close()
 	<-u.done
-}
-
-func (u *UI) awaitReady(ctx context.Context) error {
-	transport := &http.Transport{DisableKeepAlives: true}
-	client := &http.Client{Transport: transport, Timeout: 2 * time.Second}
-	for {
-		err := ask(ctx, client, u.URL()+"/healthz")
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("wait for the Temporal UI on %s: %w (last answer: %w)", u.addr, ctx.Err(), err)
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-}
-
-func ask(ctx context.Context, client *http.Client, url string) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return err
-	}
-	response, err := client.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("GET %s answered %s", url, response.Status)
-	}
-	return nil
-}
-
-// hostOf is the host as the UI's configuration joins it to a port.
-func hostOf(host netip.Addr) string {
-	if host.Is6() {
-		return "[" + host.String() + "]"
-	}
-	return host.String()
 }

@@ -19,26 +19,6 @@ import (
 	"ringback/internal/telemetry"
 )
 
-// newAPI is the API, with probes, metrics and the codec server.
-func (p *process) newAPI() *rest.Server {
-	return rest.New(rest.Options{
-		Operations:   apiService{p.service, &p.config, p.checkReachable},
-		Keys:         p.config.keys,
-		ReadLimit:    p.config.readLimit,
-		ChangeLimit:  p.config.changeLimit,
-		Acquire:      p.overload.Acquire,
-		ConfigHash:   p.config.hash,
-		Ready:        p.ready,
-		Metrics:      promhttp.HandlerFor(p.registry, promhttp.HandlerOpts{}),
-		Codec:        converter.NewPayloadCodecHTTPHandler(&p.config.codec),
-		CodecOrigins: p.codecOrigins,
-		Middleware:   telemetry.NewRequests(p.registry, p.traces).Middleware,
-		Log:          p.Log,
-		Audit:        p.writeAudit,
-		AuditReads:   func() bool { return p.config.file().API.AuditReads },
-	})
-}
-
 // openAudit opens the file of c's audit anew.
 func (p *process) openAudit(c *config.Config) error {
 	file := c.Audit.File
@@ -63,12 +43,22 @@ func (p *process) writeAudit(fields ...zap.Field) error {
 	return nil
 }
 
-// newProbes is the server of a program without an API.
-func (p *process) newProbes() *rest.Server {
-	return rest.NewProbes(rest.Options{
+// newServer is the API, with the codec server, beside the probes; in a program without
+// an API the probes alone.
+func (p *process) newServer() *rest.Server {
+	o := rest.Options{
 		Keys: p.config.keys, ConfigHash: p.config.hash, Ready: p.ready, Log: p.Log,
 		Metrics: promhttp.HandlerFor(p.registry, promhttp.HandlerOpts{}),
-	})
+	}
+	if p.API {
+		o.Operations = apiService{p.service, &p.config, p.checkReachable}
+		o.ReadLimit, o.ChangeLimit = p.config.readLimit, p.config.changeLimit
+		o.Acquire = p.overload.Acquire
+		o.Audit, o.AuditReads = p.writeAudit, func() bool { return p.config.file().API.AuditReads }
+		o.Codec, o.CodecOrigins = converter.NewPayloadCodecHTTPHandler(&p.config.codec), p.codecOrigins
+		o.Middleware = telemetry.NewRequests(p.registry, p.traces).Middleware
+	}
+	return rest.New(o)
 }
 
 // codecOrigins are the configured origins and that of UIURL.

@@ -40,13 +40,14 @@ type Options struct {
 	Build       service.Build
 	API, Worker bool
 	// Listen, if not empty, replaces api.listen of the configuration, and
-	// TelemetryListen replaces telemetry.listen.
+	// TelemetryListen replaces telemetry.listen, where probes and metrics are.
 	Listen, TelemetryListen string
 	// Spans, if set, takes the spans instead of an exporter.
 	Spans trace.SpanProcessor
 	Log   *zap.Logger
-	// Started, if set, is called once everything runs, with the listener's address.
-	Started func(address string)
+	// Started, if set, is called once everything runs, with the listeners' addresses; that
+	// of the API is empty in a program without one.
+	Started func(api, telemetry string)
 }
 
 // drainMargin is how much longer than an attempt a stop may take.
@@ -68,9 +69,11 @@ type process struct {
 	workersStarted int
 	outcomes       *telemetry.Operations
 	activities     *activities.Activities
-	listener       listener
-	api            *rest.Server
-	audit          telemetry.AuditFile
+	// apiListener is not used in a program without the API.
+	apiListener, telemetryListener listener
+
+	api   *rest.Server
+	audit telemetry.AuditFile
 	// connected: Temporal was reached and the workers run. away: it refused the latest call.
 	connected, away atomic.Bool
 }
@@ -118,7 +121,7 @@ func (p *process) prepare(ctx context.Context) error {
 	if err := p.config.use(p.ConfigPath, c); err != nil {
 		return err
 	}
-	if err := p.chooseListener(); err != nil {
+	if err := p.chooseListeners(); err != nil {
 		return err
 	}
 	if err := p.openAudit(c); err != nil {
@@ -134,6 +137,9 @@ func (p *process) prepare(ctx context.Context) error {
 		}
 	}
 	p.showConfig(c)
+	if len(c.API.Keys) == 0 && !c.API.Anonymous {
+		p.Log.Warn("api.keys has no keys: every program of this machine may make every call; api.anonymous: true says that this is on purpose")
+	}
 	return nil
 }
 
@@ -192,15 +198,17 @@ func vocabulary() []string {
 }
 
 func (p *process) logRunning() {
-	address, purpose := p.listener.Addr().String(), "telemetry"
+	api, address := "", zap.Skip()
 	if p.API {
-		purpose = "api"
+		api = p.apiListener.Addr().String()
+		address = zap.String("api", api)
 	}
-	p.Log.Info("running", zap.String(purpose, address), zap.Bool("worker", p.Worker),
+	probes := p.telemetryListener.Addr().String()
+	p.Log.Info("running", address, zap.String("telemetry", probes), zap.Bool("worker", p.Worker),
 		zap.String("temporal", p.Temporal.HostPort), zap.String("namespace", p.Temporal.Namespace),
 		zap.String("config_hash", p.config.hash()), zap.String("build", p.Build.ID))
 	if p.Started != nil {
-		p.Started(address)
+		p.Started(api, probes)
 	}
 }
 

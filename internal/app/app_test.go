@@ -44,7 +44,7 @@ func loaded(t *testing.T, text string) (*process, *observer.ObservedLogs) {
 	c, err := config.Load(p.ConfigPath)
 	require.NoError(t, err)
 	require.NoError(t, p.config.use(p.ConfigPath, c))
-	require.NoError(t, p.chooseListener())
+	require.NoError(t, p.chooseListeners())
 	return p, logs
 }
 
@@ -68,13 +68,36 @@ func TestWithoutKeysTheAPIListensOnLoopbackAlone(t *testing.T) {
 			p, _ := loaded(t, tc.config)
 			for _, api := range []bool{true, false} {
 				p.API, p.Listen, p.TelemetryListen = api, tc.address, tc.address
-				err := p.chooseListener()
+				err := p.chooseListeners()
 				if tc.allowed {
 					require.NoError(t, err)
 				} else {
 					require.ErrorContains(t, err, tc.address)
 				}
 			}
+		})
+	}
+}
+
+func TestAProgramWithoutKeysSaysSoAtItsStart(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		config   string
+		warnings int
+	}{
+		"without keys it warns once":              {openConfig, 1},
+		"without keys on purpose it says nothing": {openConfig + "api: {anonymous: true}\n", 0},
+		"with keys there is nothing to say":       {keyedConfig, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			core, logs := observer.New(zapcore.InfoLevel)
+			p := &process{Options: Options{ConfigPath: filepath.Join(t.TempDir(), "ringback.yml"), Log: zap.New(core)}, registry: prometheus.NewRegistry()}
+			write(t, p.ConfigPath, tc.config)
+			require.NoError(t, p.prepare(t.Context()))
+			defer p.client.Close()
+			require.Len(t, logs.FilterLevelExact(zapcore.WarnLevel).FilterMessageSnippet("api.keys has no keys").All(), tc.warnings)
+			require.Equal(t, tc.warnings, logs.Len())
 		})
 	}
 }

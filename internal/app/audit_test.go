@@ -14,7 +14,7 @@ func TestTheAuditGoesToItsFileAndIsRotated(t *testing.T) {
 	t.Parallel()
 	p, logs := loaded(t, openConfig)
 	p.API = true
-	require.NoError(t, p.chooseListener())
+	require.NoError(t, p.chooseListeners())
 	t.Cleanup(p.audit.Close)
 	path := filepath.Join(filepath.Dir(p.ConfigPath), "audit.log")
 	size := func(path string) int64 {
@@ -47,7 +47,7 @@ func TestAnAuditThatCannotBeOpenedIsRefused(t *testing.T) {
 	t.Parallel()
 	p, _ := loaded(t, openConfig)
 	p.API = true
-	require.NoError(t, p.chooseListener())
+	require.NoError(t, p.chooseListeners())
 	before := p.config.hash()
 	write(t, p.ConfigPath, openConfig+"\naudit: {file: nowhere/audit.log}\n")
 	p.reload()

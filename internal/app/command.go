@@ -51,9 +51,8 @@ func (c Command) flags(o *Options, output io.Writer) *flag.FlagSet {
 		flags.BoolVar(&o.Worker, "worker", true, "host a worker in this process as well, so that callbacks of starts are sent at once")
 		flags.StringVar(&o.Listen, "listen", "", "`address` of the API, instead of the configuration's api.listen")
 		flags.StringVar(&o.UIURL, "ui-url", "", "base `URL` of the Temporal UI, for links in answers")
-	} else {
-		flags.StringVar(&o.TelemetryListen, "telemetry-listen", "", "`address` of /metrics, /healthz and /readyz, instead of the configuration's telemetry.listen")
 	}
+	flags.StringVar(&o.TelemetryListen, "telemetry-listen", "", "`address` of /metrics, /healthz and /readyz, instead of the configuration's telemetry.listen")
 	flags.Usage = func() {
 		_, _ = fmt.Fprintf(output, `%s: %s
 

@@ -12,11 +12,16 @@ import (
 	"ringback/internal/config"
 )
 
-// maxConnections bounds the connections of a program's listener.
-const maxConnections = 10_000
+const (
+	// maxConnections bounds the connections of the API, of which one address may have
+	// half: behind a proxy one address is everybody, and the other half is for others.
+	maxConnections = 10_000
+	// maxProbeConnections bounds those of probes and scrapers likewise.
+	maxProbeConnections = 100
+)
 
-// listener is the one listener of a program. Its address and whether it speaks TLS
-// stay as they were when it was opened, so that a reload must fit it.
+// listener is one of a program's two. Its address and whether it speaks TLS stay as they
+// were when it was opened, so that a reload must fit it.
 type listener struct {
 	net.Listener
 	// address is host:port as it was configured.
@@ -24,60 +29,81 @@ type listener struct {
 	encrypted bool
 }
 
-// listenAddress is the address by c and the flags, which go before it.
-func (p *process) listenAddress(c *config.Config) string {
-	if p.API {
-		return cmp.Or(p.Listen, c.API.Listen)
-	}
+// chooseListeners chooses them by the configuration in force; they are not yet opened.
+func (p *process) chooseListeners() error {
+	c := p.config.file()
+	p.apiListener = listener{address: p.apiAddress(c), encrypted: c.API.TLS != nil}
+	p.telemetryListener = listener{address: p.telemetryAddress(c), encrypted: c.API.TLS != nil}
+	return p.checkListeners(c)
+}
+
+// apiAddress is the API's by c and the flag, which goes before it; telemetryAddress is
+// that of probes and metrics.
+func (p *process) apiAddress(c *config.Config) string { return cmp.Or(p.Listen, c.API.Listen) }
+
+func (p *process) telemetryAddress(c *config.Config) string {
 	return cmp.Or(p.TelemetryListen, c.Telemetry.Listen)
 }
 
-// chooseListener is the listener by the configuration in force, not yet opened.
-func (p *process) chooseListener() error {
-	c := p.config.file()
-	p.listener = listener{address: p.listenAddress(c), encrypted: c.API.TLS != nil}
-	return p.checkListener(c)
+// checkListeners is an error where c does not fit the listeners. A reload that removes
+// the last key must not open them to the network.
+func (p *process) checkListeners(c *config.Config) error {
+	err := p.telemetryListener.check(c, p.telemetryAddress(c))
+	if p.API {
+		err = cmp.Or(p.apiListener.check(c, p.apiAddress(c)), err)
+	}
+	return err
 }
 
-// checkListener is an error where c does not fit the listener. A reload that removes
-// the last key must not open the API to the network.
-func (p *process) checkListener(c *config.Config) error {
-	if err := c.API.CheckListen(p.listener.address); err != nil {
+func (l listener) check(c *config.Config, address string) error {
+	if err := c.API.CheckListen(l.address); err != nil {
 		return fmt.Errorf("listening: %w", err)
 	}
-	if p.listener.encrypted != (c.API.TLS != nil) {
+	if l.encrypted != (c.API.TLS != nil) {
 		return errors.New("api.tls cannot be switched on or off while the program runs; restart it")
 	}
-	if address := p.listenAddress(c); address != p.listener.address {
-		return fmt.Errorf("listening on %s cannot move to %s while the program runs; restart it", p.listener.address, address)
+	if address != l.address {
+		return fmt.Errorf("listening on %s cannot move to %s while the program runs; restart it", l.address, address)
 	}
 	return nil
 }
 
-// serve opens the listener and serves on it; a failure cancels the run.
+// serve opens the listeners and serves on them; a failure cancels the run.
 func (p *process) serve(cancel context.CancelCauseFunc) (stop func(), err error) {
-	p.listener.Listener, err = net.Listen("tcp", p.listener.address) //nolint:noctx // opened once, before anything could cancel it
+	p.api = p.newServer()
+	stopProbes, err := p.open(&p.telemetryListener, p.api.ProbesServer(), maxProbeConnections, cancel)
 	if err != nil {
-		return nil, fmt.Errorf("listening on %s: %w", p.listener.address, err)
+		return nil, fmt.Errorf("%w; /metrics, /healthz and /readyz are there, and a second program on one machine needs another telemetry.listen or -telemetry-listen", err)
 	}
-	if p.API {
-		p.api = p.newAPI()
-	} else {
-		p.api = p.newProbes()
+	if !p.API {
+		return stopProbes, nil
 	}
-	server := p.api.HTTPServer()
+	stopAPI, err := p.open(&p.apiListener, p.api.HTTPServer(), maxConnections, cancel)
+	if err != nil {
+		stopProbes()
+		return nil, err
+	}
+	return func() { stopAPI(); stopProbes() }, nil
+}
+
+// open opens a listener and serves on it.
+func (p *process) open(l *listener, server *http.Server, connections int, cancel context.CancelCauseFunc) (stop func(), err error) {
+	l.Listener, err = net.Listen("tcp", l.address) //nolint:noctx // opened once, before anything could cancel it
+	if err != nil {
+		return nil, fmt.Errorf("listening on %s: %w", l.address, err)
+	}
 	go func() {
-		if err := p.serveOn(server, maxConnections); !errors.Is(err, http.ErrServerClosed) {
-			cancel(fmt.Errorf("serving on %s: %w", p.listener.address, err))
+		if err := p.serveOn(*l, server, connections); !errors.Is(err, http.ErrServerClosed) {
+			cancel(fmt.Errorf("serving on %s: %w", l.address, err))
 		}
 	}()
 	return func() { _ = server.Close() }, nil
 }
 
 // serveOn reads the certificates of the configuration in force at each handshake.
-func (p *process) serveOn(server *http.Server, connections int) error {
-	bounded := boundConnections(p.listener.Listener, server, connections)
-	if !p.listener.encrypted {
+func (p *process) serveOn(l listener, server *http.Server, connections int) error {
+	bounded := boundConnections(l.Listener, server, connections)
+	if !l.encrypted {
 		return server.Serve(bounded)
 	}
 	server.TLSConfig = &tls.Config{
@@ -85,33 +111,4 @@ func (p *process) serveOn(server *http.Server, connections int) error {
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return p.config.current.Load().tls, nil },
 	}
 	return server.ServeTLS(bounded, "", "")
-}
-
-// boundedListener accepts a connection when a place is free; others wait in the kernel.
-type boundedListener struct {
-	net.Listener
-	places chan struct{}
-}
-
-// boundConnections frees a place when the server closes a connection. A wrapped one, as
-// of netutil.LimitListener, could not be closed for writing alone, which net/http does
-// after refusing a request that is too long.
-func boundConnections(l net.Listener, server *http.Server, connections int) net.Listener {
-	bounded := boundedListener{l, make(chan struct{}, connections)}
-	server.ConnState = func(_ net.Conn, state http.ConnState) {
-		if state == http.StateClosed || state == http.StateHijacked {
-			<-bounded.places
-		}
-	}
-	return bounded
-}
-
-// Accept waits for a place, then for a connection.
-func (l boundedListener) Accept() (net.Conn, error) {
-	l.places <- struct{}{}
-	conn, err := l.Listener.Accept()
-	if err != nil {
-		<-l.places
-	}
-	return conn, err
 }

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"bufio"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -17,14 +16,13 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap/zapcore"
 
@@ -100,20 +98,15 @@ func keys(scopes string) string {
 	return fmt.Sprintf("keys: [{name: ops, sha256: %x, scopes: [%s]}]", sha256.Sum256([]byte(apiKey)), scopes)
 }
 
-// open serves p's API on a port of its own.
-func (p *process) open(t *testing.T) (address string) {
+// serveProbes serves p's probes on a port of their own.
+func (p *process) serveProbes(t *testing.T) (address string) {
 	t.Helper()
-	var err error
-	p.listener.Listener, err = net.Listen("tcp", "127.0.0.1:0")
+	p.TelemetryListen = "127.0.0.1:0"
+	p.telemetryListener.address, p.api = p.TelemetryListen, p.newServer()
+	stop, err := p.open(&p.telemetryListener, p.api.ProbesServer(), maxProbeConnections, func(cause error) { assert.NoError(t, cause) })
 	require.NoError(t, err)
-	server := p.newProbes().HTTPServer()
-	served := make(chan error, 1)
-	go func() { served <- p.serveOn(server, maxConnections) }()
-	t.Cleanup(func() {
-		require.NoError(t, server.Close())
-		require.ErrorIs(t, <-served, http.ErrServerClosed)
-	})
-	return p.listener.Addr().String()
+	t.Cleanup(stop)
+	return p.telemetryListener.Addr().String()
 }
 
 // request asks for the metrics on a new connection; server is the name in the
@@ -144,7 +137,7 @@ func behindTLS(t *testing.T, servers, clients authority) *process {
 	p.put(t, "api", certificate, key)
 	write(t, filepath.Join(filepath.Dir(p.ConfigPath), "clients.pem"), string(clients.pem()))
 	write(t, p.ConfigPath, openConfig+"api: {"+keys("read")+", tls: {cert: api.pem, key: api.key, client_ca: clients.pem}}\n")
-	p.listener.encrypted = true // as if it had been so from the start
+	p.telemetryListener.encrypted = true // as if it had been so from the start
 	_, err := p.load()
 	require.NoError(t, err)
 	return p
@@ -154,7 +147,7 @@ func TestTheListenerRequiresACertificateAndAKey(t *testing.T) {
 	t.Parallel()
 	servers, clients, foreign := newAuthority(t, "servers"), newAuthority(t, "clients"), newAuthority(t, "foreign")
 	p := behindTLS(t, servers, clients)
-	address := p.open(t)
+	address := p.serveProbes(t)
 
 	status, _, err := request(address, servers.pool(), clients.pair(t, "core"))
 	require.NoError(t, err)
@@ -179,7 +172,7 @@ func TestCertificatesOfTheListenerAreRotatedUnderLoad(t *testing.T) {
 	t.Parallel()
 	servers, older, newer := newAuthority(t, "servers"), newAuthority(t, "older"), newAuthority(t, "newer")
 	p := behindTLS(t, servers, older)
-	address := p.open(t)
+	address := p.serveProbes(t)
 	oldCore, newCore := older.pair(t, "core"), newer.pair(t, "core")
 
 	var failed atomic.Pointer[error]
@@ -226,7 +219,10 @@ func TestCertificatesOfTheListenerAreRotatedUnderLoad(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestAReloadThatDoesNotFitTheListenerIsRefused(t *testing.T) {
+// sealed is a configuration's codec, with 32 bytes as its key.
+const sealed = "codec: {keys: [{id: a, key: \"${file:codec.key}\"}]}\n"
+
+func TestAReloadThatOpensADoorIsRefused(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		before, flag, after string
@@ -239,8 +235,32 @@ func TestAReloadThatDoesNotFitTheListenerIsRefused(t *testing.T) {
 		"TLS is switched on":   {openConfig, "", openConfig + "api: {tls: {cert: api.pem, key: api.key}}\n", "api.tls cannot be switched on or off"},
 		"TLS is switched off":  {openConfig + "api: {tls: {cert: api.pem, key: api.key}}\n", "", openConfig, "api.tls cannot be switched on or off"},
 		"the address is moved": {openConfig, "", openConfig + "api: {listen: 127.0.0.1:8081}\n", "listening on 127.0.0.1:8080 cannot move to 127.0.0.1:8081"},
-		"the last key of a loopback address is taken away, which is allowed": {
-			openConfig + "api: {" + keys("read") + "}\n", "", openConfig, ""},
+		"the last key of a loopback address is taken away": {
+			openConfig + "api: {" + keys("read") + "}\n", "", openConfig, "set api.anonymous: true"},
+		"the list of keys is emptied": {
+			openConfig + "api: {" + keys("read") + "}\n", "", openConfig + "api: {keys: []}\n", "set api.anonymous: true"},
+		"the last key of a loopback address is taken away on purpose": {
+			openConfig + "api: {" + keys("read") + "}\n", "", openConfig + "api: {anonymous: true}\n", ""},
+		"the last key is taken away on purpose, while a flag listens on every address": {
+			openConfig + "api: {" + keys("read") + "}\n", "0.0.0.0:8080", openConfig + "api: {anonymous: true}\n", "api.keys is empty"},
+		"the last codec key is taken away": {
+			openConfig + sealed, "", openConfig, "set codec.required: false"},
+		"the list of codec keys is emptied": {
+			openConfig + sealed, "", openConfig + "codec: {keys: []}\n", "set codec.required: false"},
+		"the last codec key is taken away on purpose": {
+			openConfig + sealed, "", openConfig + "codec: {required: false}\n", ""},
+		"both lists are emptied, one of them on purpose": {
+			openConfig + sealed + "api: {" + keys("read") + "}\n", "", openConfig + "api: {anonymous: true}\n", "set codec.required: false"},
+		"both lists are emptied, the other one on purpose": {
+			openConfig + sealed + "api: {" + keys("read") + "}\n", "", openConfig + "codec: {required: false}\n", "set api.anonymous: true"},
+		"both lists are emptied on purpose": {
+			openConfig + sealed + "api: {" + keys("read") + "}\n", "", openConfig + "api: {anonymous: true}\ncodec: {required: false}\n", ""},
+		"the authority of the clients' certificates is taken away": {
+			openConfig + "api: {" + keys("read") + ", tls: {cert: api.pem, key: api.key, client_ca: api.pem}}\n", "",
+			openConfig + "api: {" + keys("read") + ", tls: {cert: api.pem, key: api.key}}\n", "api.tls.client_ca cannot be taken away"},
+		"a file that never had keys stays as it is": {
+			openConfig, "", openConfig + "telemetry: {traces: {ratio: 0.5}}\n", ""},
+		"the address of the metrics is moved": {openConfig, "", openConfig + "telemetry: {listen: 127.0.0.1:9465}\n", "listening on 127.0.0.1:9464 cannot move to 127.0.0.1:9465"},
 		"the address is moved beneath a flag, which is none of its business": {
 			openConfig, "127.0.0.1:7070", openConfig + "api: {listen: 127.0.0.1:8081}\n", ""},
 	} {
@@ -249,12 +269,13 @@ func TestAReloadThatDoesNotFitTheListenerIsRefused(t *testing.T) {
 			p, logs := loaded(t, openConfig)
 			certificate, key := newAuthority(t, "servers").issue(t, "api")
 			p.put(t, "api", certificate, key)
+			write(t, filepath.Join(filepath.Dir(p.ConfigPath), "codec.key"), "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")
 			p.API, p.Listen = true, tc.flag
 			write(t, p.ConfigPath, tc.before)
 			c, err := config.Load(p.ConfigPath)
 			require.NoError(t, err)
 			require.NoError(t, p.config.use(p.ConfigPath, c))
-			require.NoError(t, p.chooseListener())
+			require.NoError(t, p.chooseListeners())
 			before := p.config.hash()
 
 			write(t, p.ConfigPath, tc.after)
@@ -319,50 +340,4 @@ endpoints:
 	require.NoError(t, err)
 	require.Equal(t, operation.Acknowledged, ping.Verdict, ping.Reason)
 	require.Equal(t, "/hooks third", <-seen)
-}
-
-// TestConnectionsBeyondTheLimitWait holds that a place is freed as a connection
-// closes, that a full server can be closed, and that a request which is refused
-// unread still gets its answer.
-func TestConnectionsBeyondTheLimitWait(t *testing.T) {
-	t.Parallel()
-	p, _ := loaded(t, openConfig)
-	var err error
-	p.listener.Listener, err = net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader(http.StatusRequestEntityTooLarge)
-	})}
-	served := make(chan error, 1)
-	go func() { served <- p.serveOn(server, 1) }()
-	dial := func() net.Conn {
-		conn, err := net.Dial("tcp", p.listener.Addr().String())
-		require.NoError(t, err)
-		t.Cleanup(func() { _ = conn.Close() })
-		_, err = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n\r\n"+strings.Repeat("x", 5000))
-		require.NoError(t, err)
-		return conn
-	}
-	answered := func(conn net.Conn, within time.Duration) error {
-		require.NoError(t, conn.SetReadDeadline(time.Now().Add(within)))
-		answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
-		if err != nil {
-			return err
-		}
-		require.Equal(t, http.StatusRequestEntityTooLarge, answer.StatusCode)
-		return answer.Body.Close()
-	}
-	idle, err := net.Dial("tcp", p.listener.Addr().String())
-	require.NoError(t, err)
-	waiting := dial()
-	require.ErrorIs(t, answered(waiting, 50*time.Millisecond), os.ErrDeadlineExceeded, "there is room for one")
-	require.NoError(t, idle.Close())
-	require.NoError(t, answered(waiting, 10*time.Second))
-	require.NoError(t, answered(dial(), 10*time.Second))
-
-	full, err := net.Dial("tcp", p.listener.Addr().String())
-	require.NoError(t, err)
-	defer full.Close()
-	require.NoError(t, server.Close())
-	require.ErrorIs(t, <-served, http.ErrServerClosed)
 }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -26,7 +27,7 @@ func (p *process) reloadOnHangup() (stop func()) {
 }
 
 // reload puts the file as it is now in force. A file that is invalid, or does not fit
-// the open listener, is refused, and the old configuration stays.
+// the open listeners or takes away the last key, is refused, and the old configuration stays.
 func (p *process) reload() {
 	before := p.config.hash()
 	if err := p.openAudit(p.config.file()); err != nil { // also before a file that is refused
@@ -47,7 +48,7 @@ func (p *process) load() (*config.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := p.checkListener(c); err != nil {
+	if err := errors.Join(p.checkListeners(c), p.config.file().CheckReload(c)); err != nil {
 		return nil, fmt.Errorf("%s: %w", p.ConfigPath, err)
 	}
 	if err := p.openAudit(c); err != nil {

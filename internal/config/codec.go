@@ -9,8 +9,10 @@ import (
 // Codec is the encryption of what is kept in Temporal.
 type Codec struct {
 	// Keys decrypt what they encrypted; the first one encrypts. None: nothing is encrypted.
-	Keys   []CodecKey  `yaml:"keys,omitempty"`
-	Server CodecServer `yaml:"server,omitzero"`
+	Keys []CodecKey `yaml:"keys,omitempty"`
+	// Required is true unless set: see CheckReload.
+	Required bool        `yaml:"required"`
+	Server   CodecServer `yaml:"server,omitzero"`
 }
 
 // CodecKey is one key of the codec.
@@ -40,6 +42,7 @@ func (k CodecKey) Bytes() [codecKeyBytes]byte {
 
 func (v *validator) codec(path string, c Codec) {
 	v.require(len(c.Keys) <= maxCodecKeys, path+".keys", "has %d keys; allowed: at most %d", len(c.Keys), maxCodecKeys)
+	v.require(len(c.Keys) > 0 || !c.Required || !v.present(path+".required"), path+".required", "cannot be true without keys")
 	for i, key := range c.Keys {
 		v.codecKey(indexed(path+".keys", i), key, c.Keys[:i])
 	}

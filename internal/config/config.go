@@ -49,8 +49,10 @@ type Audit struct {
 // API is the HTTP API: where it listens and who may use it.
 type API struct {
 	// Listen is host:port; 127.0.0.1:8080 unless set. Without Keys it is loopback.
-	Listen    string    `yaml:"listen,omitzero"`
-	Keys      []Key     `yaml:"keys,omitempty"`
+	Listen string `yaml:"listen,omitzero"`
+	Keys   []Key  `yaml:"keys,omitempty"`
+	// Anonymous says that there are no Keys on purpose; see CheckReload.
+	Anonymous bool      `yaml:"anonymous,omitzero"`
 	RateLimit RateLimit `yaml:"rate_limit,omitzero"`
 	// MaxStarts bounds the starts and redeliveries of this program that are in
 	// Temporal at once; 0: as its latency allows.

@@ -15,6 +15,9 @@ func (c *Config) Effective() ([]byte, error) {
 	if shown.Notices.Endpoint == "" {
 		shown.Notices = Notices{} // the rest of it has no effect then, and is refused
 	}
+	if len(c.Codec.Keys) == 0 && c.Codec.Required && len(c.Codec.Server.Origins) == 0 {
+		shown.Codec = Codec{} // as above
+	}
 	shown.Endpoints = maps.Clone(c.Endpoints)
 	for name, e := range shown.Endpoints {
 		e.URL = withoutQuery(e.URL)

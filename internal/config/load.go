@@ -45,7 +45,7 @@ func Parse(name string, data []byte) (*Config, error) {
 	c := &Config{API: API{
 		Listen:    "127.0.0.1:8080",
 		RateLimit: RateLimit{PerSecond: 200, Burst: 400, ChangesPerSecond: 2000, ChangesBurst: 4000},
-	}, Telemetry: Telemetry{Listen: "127.0.0.1:9464", Traces: Traces{Ratio: 1}}, Notices: Notices{FailingAfter: 20}}
+	}, Telemetry: Telemetry{Listen: "127.0.0.1:9464", Traces: Traces{Ratio: 1}}, Notices: Notices{FailingAfter: 20}, Codec: Codec{Required: true}}
 	if d.decode(data, c) {
 		(&validator{decoder: d, config: c}).validate()
 	}

@@ -57,6 +57,12 @@ f:21:3: endpoints.SHOP.url: is missing; allowed: an http or https URL, or callba
 f:24:5: endpoints.SHOP.urll: unknown key; allowed: auth, callback_hosts, callback_url, card_number_screen, delivery, dialect, enabled, headers, honor_retry_after, max_concurrent, methods, poll, push, signing, source, statuses, supersede, tls, traceparent, url`},
 	{"a key that is not known", "egress:", "cipher: {}\negress:", `
 f:7:1: cipher: unknown key; allowed: api, audit, codec, egress, endpoints, notices, sources, telemetry`},
+	{"a key that is bound to no endpoint", "scopes:", "      scopes: [start]\n      endpoints: []", `
+f:7:7: api.keys[0].endpoints: must not be empty; leave it out for a key that is for all endpoints`},
+	{"callers without a key beside keys", "egress:", "  anonymous: true\negress:", `
+f:7:14: api.anonymous: cannot be true together with keys`},
+	{"sealing without a key", "egress:", "codec: {required: true}\negress:", `
+f:7:19: codec.required: cannot be true without keys`},
 	{"a key written twice", "login:", "    login: gold\n    login: silver", `
 f:15:5: mapping key "login" already defined at [14:5]`},
 	{"two documents", "endpoints:", "---\nendpoints:", `

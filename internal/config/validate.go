@@ -76,6 +76,7 @@ func (v *validator) api(path string, a *API) {
 	between(v, path+".rate_limit.changes_per_second", a.RateLimit.ChangesPerSecond, minRate, maxRate)
 	between(v, path+".rate_limit.changes_burst", a.RateLimit.ChangesBurst, 1, maxRate)
 	between(v, path+".max_starts", a.MaxStarts, 0, MaxStarts)
+	v.require(!a.Anonymous || len(a.Keys) == 0, path+".anonymous", "cannot be true together with keys")
 	for i, key := range a.Keys {
 		v.key(indexed(path+".keys", i), key, a.Keys[:i])
 	}
@@ -154,6 +155,7 @@ func (v *validator) key(path string, key Key, before []Key) {
 	v.subset(path+".scopes", key.Scopes, Scopes)
 	v.expiry(path+".expires", key)
 	v.require(len(key.From) > 0 || !v.present(path+".from"), path+".from", "must not be empty; leave it out for a key that may be used from everywhere")
+	v.require(len(key.Endpoints) > 0 || !v.present(path+".endpoints"), path+".endpoints", "must not be empty; leave it out for a key that is for all endpoints")
 	v.subset(path+".endpoints", key.Endpoints, slices.Sorted(maps.Keys(v.config.Endpoints)))
 }
 

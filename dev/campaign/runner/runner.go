@@ -261,7 +261,11 @@ func (r *runner) startRingback(ctx context.Context) error {
 		kind, _, _ := strings.Cut(name, "-")
 		arguments := []string{"-config", config, "-telemetry-listen", addr}
 		if kind == "api" {
-			arguments = []string{"-config", config, "-listen", addr}
+			probes, err := r.address(ctx)
+			if err != nil {
+				return err
+			}
+			arguments = []string{"-config", config, "-listen", addr, "-telemetry-listen", probes}
 			linked, err := r.link(ctx, toAPI(name), addr)
 			if err != nil {
 				return err

@@ -1,0 +1,23 @@
+package config
+
+import "errors"
+
+// CheckReload is an error where next, read while c is in force, takes away what keeps
+// strangers out: a file that was emptied or cut off by mistake opens no door.
+func (c *Config) CheckReload(next *Config) error {
+	var faults []error
+	refuse := func(taken bool, fault string) {
+		if taken {
+			faults = append(faults, errors.New(fault))
+		}
+	}
+	refuse(len(c.API.Keys) > 0 && len(next.API.Keys) == 0 && !next.API.Anonymous,
+		"api.keys is empty now, which would let in every caller without a key; set api.anonymous: true if it shall")
+	refuse(len(c.Codec.Keys) > 0 && len(next.Codec.Keys) == 0 && next.Codec.Required,
+		"codec.keys is empty now, so that nothing would be sealed any more; set codec.required: false if it shall be so")
+	refuse(c.API.TLS.asksForCertificates() && !next.API.TLS.asksForCertificates(),
+		"api.tls.client_ca cannot be taken away while the program runs, which would let in callers without a certificate; restart it")
+	return errors.Join(faults...)
+}
+
+func (t *ServerTLS) asksForCertificates() bool { return t != nil && t.ClientCA != "" }
