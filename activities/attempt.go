@@ -81,7 +81,7 @@ func (a *Activities) send(ctx context.Context, e receiver.Endpoint, in AttemptIn
 	a.Log.Info("attempt",
 		zap.String("endpoint", e.Name), zap.String("operation_id", in.Callback.Key.OperationID),
 		zap.String("callback_id", in.Callback.ID), zap.String("status", in.Callback.Observation.Status),
-		zap.Int("number", in.Number), zap.Int("http_status", attempt.HTTPStatus),
+		zap.Int("number", in.Number), zap.String("host", result.Host), zap.Int("http_status", attempt.HTTPStatus),
 		zap.String("verdict", string(attempt.Verdict)), zap.String("reason", attempt.Reason),
 		zap.Int64("took_ms", attempt.TookMS), runID(ctx), traceID(ctx))
 	return result

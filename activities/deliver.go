@@ -121,7 +121,7 @@ func (d *delivery) next(ctx context.Context) error {
 		d.a.Metrics.heldBack.WithLabelValues("endpoint", endpoint.Name).Inc()
 		return d.hold(ctx, "attempt held back: "+err.Error())
 	}
-	if err := d.recordAttempt(ctx, due); err != nil {
+	if err := d.recordAttempt(ctx, due, endpoint.Host(d.in.URL)); err != nil {
 		permit.Cancel()
 		return err
 	}

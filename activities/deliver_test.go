@@ -78,6 +78,7 @@ func TestDeliverRecordsEachAttemptBeforeItIsSent(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, operation.DeliveryExhausted, result.Record.Delivery.Outcome)
 		require.Equal(t, []string{"record 1", "request 1", "record 2", "request 2", "record 3", "request 3"}, b.journal.all())
+		require.Equal(t, "receiver.invalid", result.Record.Delivery.Host)
 	})
 }
 

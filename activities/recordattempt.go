@@ -12,13 +12,14 @@ import (
 // recordAttempt records the attempt on the server before it is sent (promise 5), and
 // then waits until it is due. What could not be recorded is not sent; what is recorded
 // is sent, unless the workflow prevents it.
-func (d *delivery) recordAttempt(ctx context.Context, due time.Time) error {
+func (d *delivery) recordAttempt(ctx context.Context, due time.Time, host string) error {
 	begins := time.Now()
 	if due.After(begins) {
 		begins = due
 	}
 	before := d.record.Clone()
 	d.record.BeginAttempt(operation.At(begins))
+	d.record.Delivery.Host = host
 	err := d.recorder.record(context.WithoutCancel(ctx), d.record.Clone())
 	if err == nil {
 		if err = d.recorder.sleepUntil(ctx, due); !errors.Is(err, errEndedByWorkflow) {

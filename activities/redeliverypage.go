@@ -87,7 +87,7 @@ func (p *redeliveryPage) next(ctx context.Context, run operation.RunRef) error {
 	begun := time.Now()
 	r := p.in.Job
 	redelivered, err := p.a.RedeliverRun(context.WithoutCancel(ctx), run,
-		operation.RedeliveryRequest{Force: r.Force, Reason: r.Reason, By: r.By, BulkRedeliveryID: r.ID})
+		operation.RedeliveryRequest{Force: r.Force, Reason: r.Reason, By: r.By, KeyID: r.KeyID, BulkRedeliveryID: r.ID})
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -15,22 +16,34 @@ import (
 
 // bulkRedeliveries are the commands about bulk redeliveries that were begun.
 func (t *tool) bulkRedeliveries() *cobra.Command {
+	var key string
+	var stop bool
 	cmd := &cobra.Command{
 		Use:   "redeliveries",
 		Short: "List, see, follow, stop and resume bulk redeliveries",
 		Long: `List the recent bulk redeliveries, newest first; see, follow, stop or resume one.
-"starter redeliver" with a filter begins one.`,
+"starter redeliver" with a filter begins one. With --key, those that an API key
+started, all of them; --stop stops them, for a key that was revoked.`,
 		Example: `  starter redeliveries
+  starter redeliveries --key engineers --stop
   starter redeliveries follow rd_mfrggzdfmztwq2lknnwg23tpob`,
 		Args: cobra.NoArgs,
 		RunE: t.withAPI(func(ctx context.Context, api *client.Client, _ []string) error {
-			page, err := api.BulkRedeliveries(ctx)
+			if stop && key == "" {
+				return usage("--stop needs --key: a bulk redelivery alone is stopped by starter redeliveries stop ID")
+			}
+			page, err := api.BulkRedeliveries(ctx, key)
 			if err != nil {
 				return err
 			}
-			return t.show(page, func(w io.Writer) { writeBulkRedeliveries(w, page) })
+			if stop {
+				err = stopRunning(ctx, api, page)
+			}
+			return errors.Join(t.show(page, func(w io.Writer) { writeBulkRedeliveries(w, page) }), err)
 		}),
 	}
+	cmd.Flags().StringVar(&key, "key", "", "only those that this API `KEY` started: its name, or its id in the audit")
+	cmd.Flags().BoolVar(&stop, "stop", false, "stop those of --key that are running")
 	cmd.AddCommand(
 		t.bulkCommand("show", "See how far a bulk redelivery has come", "See how far a bulk redelivery has come, and what could not be redelivered.",
 			(*client.Client).BulkRedelivery),
@@ -40,6 +53,23 @@ func (t *tool) bulkRedeliveries() *cobra.Command {
 			(*client.Client).ResumeBulkRedelivery),
 		t.followCommand())
 	return cmd
+}
+
+// stopRunning stops those of page that are running, and puts what they are then into
+// page. One that can't be stopped keeps none of the others from it.
+func stopRunning(ctx context.Context, api *client.Client, page client.BulkRedeliveries) (failed error) {
+	for i, r := range page.Redeliveries {
+		if r.Phase != client.BulkRedeliveryRunning {
+			continue
+		}
+		stopped, err := api.StopBulkRedelivery(ctx, r.ID)
+		if err != nil {
+			failed = errors.Join(failed, fmt.Errorf("stopping %s: %w", r.ID, err))
+			continue
+		}
+		page.Redeliveries[i] = stopped
+	}
+	return failed
 }
 
 // bulkCommand is a command that makes one call about a bulk redelivery.

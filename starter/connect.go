@@ -53,10 +53,12 @@ func (t *tool) connect() (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	if key != "" && base.Scheme == "http" && !isLoopback(base.Hostname()) {
-		t.note("warning: the API key travels to %s unencrypted", base.Host)
+	api := &client.Client{Base: base.String(), Key: key, Insecure: t.insecure, MaxAttempts: 1,
+		HTTP: http.Client{Transport: transport, Timeout: t.timeout}}
+	if err := api.Check(); err != nil {
+		return nil, usage("%w: use https, or --insecure where the network encrypts by itself", err)
 	}
-	return &client.Client{Base: base.String(), Key: key, MaxAttempts: 1, HTTP: http.Client{Transport: transport, Timeout: t.timeout}}, nil
+	return api, nil
 }
 
 func (t *tool) address() (*url.URL, error) {
@@ -180,9 +182,4 @@ func (t *tool) transport() (*http.Transport, error) {
 	}
 	transport.DisableKeepAlives = true // one run makes a handful of requests
 	return transport, nil
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || (ip != nil && ip.IsLoopback())
 }

@@ -207,7 +207,8 @@ func (t *tool) push() *cobra.Command {
 	cmd = t.operationCommand(&cobra.Command{
 		Use:   "push",
 		Short: "Push a status as the core would, or have the source polled now",
-		Long:  "Push a status as the core would: it is taken as an observation. Without --status the source is polled now.",
+		Long: `Have the source polled now. With --status the endpoint's push says what that is:
+an observation (trust), a reason to poll (hint, the default), or refused (off).`,
 		Example: `  starter push WALLET_SHOP 239441503 --status reserved
   starter push ECOM_GOLD_BANK ORDER-1`,
 	}, func(ctx context.Context, api *client.Client, key client.Key) error {
@@ -219,7 +220,7 @@ func (t *tool) push() *cobra.Command {
 		}
 		text := "Accepted: the source is polled now."
 		if status != "" {
-			text = "Accepted: the status is taken as an observation."
+			text = "Accepted: the status is an observation where the endpoint says push: trust; else the source is polled now."
 		}
 		return t.show(map[string]bool{"accepted": true}, func(w io.Writer) { _, _ = fmt.Fprintln(w, text) })
 	})
@@ -330,6 +331,9 @@ func describeRevocation(r client.Revocation) string {
 // describeRedelivery says who began this run, and why.
 func describeRedelivery(n client.RedeliveryNote) string {
 	text := withReason("by "+orNone(n.By), n.Reason) + ", of run " + n.PreviousRunID
+	if n.Host != "" {
+		text += ", to " + n.Host + " instead of the start's URL"
+	}
 	if n.BulkRedeliveryID != "" {
 		text += ", as part of " + n.BulkRedeliveryID
 	}
@@ -347,6 +351,9 @@ func writeDelivery(w io.Writer, d client.Delivery, blankLine bool) {
 	text := fmt.Sprintf("Delivery %s of status %s: %s", d.CallbackID, orNone(d.Status), d.Outcome)
 	if d.Reason != "" {
 		text += " (" + d.Reason + ")"
+	}
+	if d.Host != "" {
+		text += ", at " + d.Host
 	}
 	if d.NextAttemptAt != nil {
 		text += ", next attempt at " + d.NextAttemptAt.String()

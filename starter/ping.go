@@ -25,7 +25,7 @@ claims nothing that could be taken for money moved (Ukrcard: respStatus 504 and
 no orderStatus; Paysera: status failed; standard: type ringback.ping). Ukrcard's
 rule holds for it too: the answer must repeat that orderNumber.
 
-Exits with 6 where the receiver did not acknowledge. Needs the scope admin.`,
+Exits with 6 where the receiver did not acknowledge. Needs the scope ping.`,
 		Example: `  starter ping LEDGER
   starter ping WALLET_SHOP --url https://shop.example/callbacks -o json`,
 		Args: cobra.ExactArgs(1),

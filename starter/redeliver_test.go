@@ -179,6 +179,21 @@ func TestBulkRedeliveriesAreListedShownStoppedAndResumed(t *testing.T) {
 			golden(t, name, got.out)
 		})
 	}
+	for name, row := range map[string]struct {
+		args  []string
+		asked []any
+		code  int
+	}{
+		"those of a key":                {[]string{"--key", "engineers"}, []any{"recent engineers"}, exitOK},
+		"those of a key, to be stopped": {[]string{"--key", "0d1e2f30", "--stop"}, []any{"recent 0d1e2f30", "see " + bulkID, "stop " + bulkID}, exitOK},
+		"a stop of everybody's":         {[]string{"--stop"}, nil, exitUsage},
+	} {
+		stopped := bulk(client.BulkRedeliveryStopped, 1, 0, 0)
+		f := &fake{many: []client.BulkRedelivery{bulk(client.BulkRedeliveryRunning, 1, 0, 0), stopped, bulk(client.BulkRedeliveryDone, 4, 0, 0)}}
+		got := place{}.at(t, f).run(context.Background(), append([]string{"redeliveries"}, row.args...)...)
+		require.Equal(t, row.code, got.code, "%s: %s", name, got.err)
+		require.Equal(t, row.asked, f.calls(), name)
+	}
 	got := place{}.at(t, &fake{}).run(context.Background(), "redeliveries")
 	require.Equal(t, "No bulk redelivery.\n", got.out)
 }

@@ -90,9 +90,10 @@ type tool struct {
 	environment
 	api, telemetry, config, keyFile, output string
 	// probes: the command calls telemetry, not api.
-	probes  bool
-	tls     client.TLSFiles
-	timeout time.Duration
+	probes   bool
+	tls      client.TLSFiles
+	timeout  time.Duration
+	insecure bool
 	// parsed says that the command line is valid: a later error is no usage error.
 	parsed bool
 }
@@ -123,6 +124,7 @@ func (t *tool) root() *cobra.Command {
 	flags.StringVar(&t.api, "api", "", "the API's `URL` (default "+defaultAPI+"; environment "+apiVariable+")")
 	flags.StringVar(&t.config, "config", "", "take the API's address from this configuration `FILE`")
 	flags.StringVar(&t.keyFile, "key-file", "", "read the API key from this `FILE` (else from the environment: "+keyVariable+")")
+	flags.BoolVar(&t.insecure, "insecure", false, "send the API key also by plain http to another machine")
 	flags.StringVar(&t.tls.CA, "ca", "", "trust the certificate authorities in this PEM `FILE`, and no others (environment "+caVariable+")")
 	flags.StringVar(&t.tls.Cert, "cert", "", "show the API the client certificate in this PEM `FILE` (environment "+certVariable+")")
 	flags.StringVar(&t.tls.Key, "cert-key", "", "that certificate's key, in this PEM `FILE` (environment "+certKeyVariable+"; default: in the same file)")

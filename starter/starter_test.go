@@ -125,8 +125,12 @@ func (f *fake) BulkRedelivery(_ context.Context, id string) (client.BulkRedelive
 	return f.bulk("see " + id)
 }
 
-func (f *fake) BulkRedeliveries(context.Context) ([]client.BulkRedelivery, error) {
-	return f.many, f.record("recent")
+func (f *fake) BulkRedeliveries(_ context.Context, key string) ([]client.BulkRedelivery, error) {
+	return f.many, f.record(strings.TrimSpace("recent " + key))
+}
+
+func (*fake) Started(context.Context, client.Key) (client.StartRequest, error) {
+	return client.StartRequest{}, nil
 }
 
 func (f *fake) StopBulkRedelivery(_ context.Context, id string) (client.BulkRedelivery, error) {
@@ -259,7 +263,7 @@ func delivering() client.State {
 		Deliveries: []client.Delivery{
 			{CallbackID: "cb_one", Status: "1", Outcome: client.DeliverySuperseded},
 			{
-				CallbackID: "cb_two", Status: "2", Outcome: client.DeliveryPending, NextAttemptAt: pointer(at(21)),
+				CallbackID: "cb_two", Status: "2", Outcome: client.DeliveryPending, Host: "shop.example", NextAttemptAt: pointer(at(21)),
 				Attempts: []client.Attempt{
 					{Number: 1, At: at(15), TookMS: 12, HTTPStatus: 500, Verdict: client.Unacknowledged, Reason: "the body is not JSON"},
 					{Number: 2, At: at(18), TookMS: 10000, Verdict: client.Unacknowledged, Reason: "\x1b[31mno answer\nwithin 10 s"},
@@ -268,7 +272,7 @@ func delivering() client.State {
 			},
 		},
 		Revocation: &client.Revocation{InitiatedBy: "user", Reason: "ordered twice", At: at(19)},
-		Redelivery: &client.RedeliveryNote{By: "anna", Reason: "receiver repaired", PreviousRunID: "0193f1d1", BulkRedeliveryID: bulkID},
+		Redelivery: &client.RedeliveryNote{By: "anna", Reason: "receiver repaired", PreviousRunID: "0193f1d1", BulkRedeliveryID: bulkID, Host: "shop.example"},
 		RunID:      "0193f1d2", UIURL: "http://127.0.0.1:8233/x",
 	}
 }
@@ -596,7 +600,7 @@ func TestTheKeyIsSentAndNeverShown(t *testing.T) {
 	}
 	refused := bare(map[string]string{apiVariable: server.URL, keyVariable: secret}, "withdraw", "SHOP", "1")
 	require.Equal(t, exitFailed, refused.code)
-	require.Contains(t, refused.err, "HTTP 403 forbidden: The key engineer lacks the scope start")
+	require.Contains(t, refused.err, "HTTP 403 forbidden: The key engineer lacks the scope withdraw")
 }
 
 func TestTheAddressComesFromFlagThenFileThenEnvironment(t *testing.T) {
@@ -643,10 +647,28 @@ func TestTheConfigFlagIsAcceptedWithOneDash(t *testing.T) {
 	require.Equal(t, []string{"state", "--config", "f", "--config=g", "--", "-config"}, withTwoDashes([]string{"state", "-config", "f", "-config=g", "--", "-config"}))
 }
 
-func TestAWarningIsGivenForAKeyOverUnencryptedHTTP(t *testing.T) {
+func TestAKeyIsNotSentUnencryptedBeyondLoopback(t *testing.T) {
 	t.Parallel()
-	got := bare(map[string]string{keyVariable: secret}, "state", "SHOP", "1", "--api", "http://192.0.2.1:1", "--timeout", "1ns")
-	require.Contains(t, got.err, "travels to 192.0.2.1:1 unencrypted")
+	for name, row := range map[string]struct {
+		key, api string
+		flags    []string
+		refused  bool
+	}{
+		"by plain http to another machine":           {secret, "http://192.0.2.1:1", nil, true},
+		"by plain http to another name":              {secret, "http://localhost.example:1", nil, true},
+		"by plain http, on purpose":                  {secret, "http://192.0.2.1:1", []string{"--insecure"}, false},
+		"by https":                                   {secret, "https://192.0.2.1:1", nil, false},
+		"by plain http to this machine":              {secret, "http://127.0.0.1:1", nil, false},
+		"by plain http to this machine, by its name": {secret, "http://localhost:1", nil, false},
+		"without a key":                              {"", "http://192.0.2.1:1", nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := bare(map[string]string{keyVariable: row.key}, append([]string{"state", "SHOP", "1", "--api", row.api, "--timeout", "1ns"}, row.flags...)...)
+			require.Equal(t, row.refused, strings.Contains(got.err, "unencrypted: use https, or --insecure"), got.err)
+			require.Equal(t, row.refused, got.code == exitUsage)
+		})
+	}
 }
 
 func TestAPrivateAuthorityIsTrustedIfNamed(t *testing.T) {

@@ -17,7 +17,7 @@ func (r *run) showDetails() {
 		d.ResetFrom = from
 	}
 	if again := r.in.Redelivery; again != nil {
-		d.EarlierRunID, d.By, d.Reason = again.Previous.State.RunID, again.By, again.Reason
+		d.EarlierRunID, d.By, d.Reason, d.Host = again.Previous.State.RunID, again.By, again.Reason, again.Host
 		if again.BulkRedeliveryID != "" {
 			d.BulkRedeliveryWorkflow = BulkRedeliveryWorkflowID(again.BulkRedeliveryID)
 		}

@@ -77,6 +77,9 @@ const (
 	TypeGone      = "Gone"
 )
 
+// TypePushRefused is the error type of an Update that Policy.Push refuses.
+const TypePushRefused = "PushRefused"
+
 // Input starts an operation's workflow, with the policies and rules that hold for it
 // whatever becomes of the configuration (promise 14).
 type Input struct {
@@ -110,6 +113,8 @@ type Redelivery struct {
 	// Watch continues the watch, with a lifetime of its own.
 	Watch  bool   `json:"watch,omitempty"`
 	Reason string `json:"reason,omitempty"`
+	// Host is as in operation.RedeliveryNote.
+	Host string `json:"host,omitempty"`
 	// By is the name of the caller's API key; BulkRedeliveryID may be empty.
 	By               string `json:"by,omitempty"`
 	BulkRedeliveryID string `json:"redeliveries_id,omitempty"`
@@ -118,6 +123,9 @@ type Redelivery struct {
 // Push is a status that a core sends by itself; an empty one means "poll now".
 type Push struct {
 	Status string `json:"status,omitempty"`
+	// ByAPI says that a caller of the API sent it, for whom Policy.Push holds; an operator
+	// in Temporal is trusted.
+	ByAPI bool `json:"by_api,omitempty"`
 }
 
 // IsMessage implements codec.Message.

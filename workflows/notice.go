@@ -192,7 +192,7 @@ func (r *run) startNotice(d operation.Delivery) {
 	}
 	runID := workflow.GetInfo(r.ctx).WorkflowExecution.RunID
 	n := operation.Notice{Type: kind, Timestamp: r.now(), Data: operation.NoticeData{
-		Endpoint: r.in.Start.Endpoint, OperationID: r.in.Start.OperationID, CallbackID: d.CallbackID, Status: d.Status, RunID: runID,
+		Endpoint: r.in.Start.Endpoint, OperationID: r.in.Start.OperationID, CallbackID: d.CallbackID, Status: d.Status, Host: d.Host, RunID: runID,
 	}}
 	if last := len(d.Attempts) - 1; last >= 0 {
 		n.Data.Attempts, n.Data.Reason = d.Attempts[last].Number, d.Attempts[last].Reason

@@ -51,6 +51,7 @@ func TestANoticeIsSentForEachDeliveryThatEndsUnacknowledged(t *testing.T) {
 				require.Equal(t, tt.in.Start.Endpoint+"/"+tt.in.Start.OperationID, d.Endpoint+"/"+d.OperationID)
 				require.Equal(t, operation.CallbackID(tt.in.Start.Key(), d.Status), d.CallbackID)
 				require.Equal(t, ending.State.RunID, d.RunID)
+				require.Equal(t, "shop.example", d.Host)
 				notices = append(notices, in.Notice.Type+" "+d.Status+" "+d.Reason)
 			}
 			require.Equal(t, tt.notices, notices)

@@ -230,6 +230,13 @@ func times(n int, status string, first int, last bool) []attempt {
 	return attempts
 }
 
+func pushes(policy string) func(*workflows.Input) {
+	return func(in *workflows.Input) { in.Policy.Push = policy }
+}
+
+// byAPI is a push as the API sends it; empty: poll now.
+func byAPI(status string) workflows.Push { return workflows.Push{Status: status, ByAPI: true} }
+
 func TestPromise2Watch(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []row{
@@ -291,6 +298,38 @@ func TestPromise2Watch(t *testing.T) {
 			},
 			ends: operation.OutcomeAcknowledged, attempts: []attempt{{"waiting_funds", 1, true}, {"reserved", 1, true}, {"done", 1, true}},
 			deliveries: []delivery{{"waiting_funds", acknowledged, ""}, {"reserved", acknowledged, ""}, {"done", acknowledged, ""}}, polls: 3, took: 20 * time.Minute},
+		{name: "a status pushed over the API is an observation where the endpoint trusts it", in: paysera(pushes(operation.PushTrust)), core: says("processing"),
+			acts: []act{{after: time.Minute, kind: push, arg: byAPI("done")}},
+			ends: operation.OutcomeAcknowledged, attempts: []attempt{{"done", 1, true}}, deliveries: []delivery{{"done", acknowledged, ""}},
+			polls: 1, took: time.Minute},
+		{name: "a status pushed over the API to a run from before there was a choice is an observation", in: paysera(), core: says("processing"),
+			acts: []act{{after: time.Minute, kind: push, arg: byAPI("done")}},
+			ends: operation.OutcomeAcknowledged, attempts: []attempt{{"done", 1, true}}, deliveries: []delivery{{"done", acknowledged, ""}},
+			polls: 1, took: time.Minute},
+		{name: "a status pushed as a hint has the core polled, which says otherwise", in: paysera(pushes(operation.PushHint)), core: says("processing", "processing", "rejected"),
+			acts: []act{{after: time.Minute, kind: push, arg: byAPI("done")}},
+			ends: operation.OutcomeAcknowledged, attempts: []attempt{{"rejected", 1, true}}, deliveries: []delivery{{"rejected", acknowledged, ""}},
+			polls: 3, took: 11 * time.Minute},
+		{name: "a status pushed as a hint is delivered at once where the core says it", in: paysera(pushes(operation.PushHint)), core: says("processing", "done"),
+			acts: []act{{after: time.Minute, kind: push, arg: byAPI("done")}},
+			ends: operation.OutcomeAcknowledged, attempts: []attempt{{"done", 1, true}}, deliveries: []delivery{{"done", acknowledged, ""}},
+			polls: 2, took: time.Minute},
+		{name: "a hint that the API sent by Signal is one, too", in: paysera(pushes(operation.PushHint)), core: says("processing", "processing", "rejected"),
+			acts: []act{{after: time.Minute, kind: push, arg: byAPI("done"), bySignal: true}},
+			ends: operation.OutcomeAcknowledged, attempts: []attempt{{"rejected", 1, true}}, deliveries: []delivery{{"rejected", acknowledged, ""}},
+			polls: 3, took: 11 * time.Minute},
+		{name: "a status that an operator pushes is an observation whatever the endpoint says", in: paysera(pushes(operation.PushOff)), core: says("processing"),
+			acts: []act{{after: time.Minute, kind: push, status: "done", bySignal: true}},
+			ends: operation.OutcomeAcknowledged, attempts: []attempt{{"done", 1, true}}, deliveries: []delivery{{"done", acknowledged, ""}},
+			polls: 1, took: time.Minute},
+		{name: "a status pushed to an endpoint that takes none is refused, and nothing is polled", in: paysera(pushes(operation.PushOff)), core: says("processing", "done"),
+			acts: []act{{after: time.Minute, kind: push, arg: byAPI("done")}, {after: 2 * time.Minute, kind: push, arg: byAPI("done"), bySignal: true}},
+			ends: operation.OutcomeAcknowledged, attempts: []attempt{{"done", 1, true}}, deliveries: []delivery{{"done", acknowledged, ""}},
+			polls: 2, took: 10 * time.Minute, refusals: []string{"the endpoint takes no pushed status (push: off) (type: PushRefused, retryable: true)"}},
+		{name: "an empty push to an endpoint that takes no status means poll now", in: paysera(pushes(operation.PushOff)), core: says("processing", "done"),
+			acts: []act{{after: time.Minute, kind: push, arg: byAPI("")}},
+			ends: operation.OutcomeAcknowledged, attempts: []attempt{{"done", 1, true}}, deliveries: []delivery{{"done", acknowledged, ""}},
+			polls: 2, took: time.Minute},
 		{name: "an empty push means poll now", in: paysera(), core: says("processing", "done"),
 			acts: []act{{after: time.Minute, kind: pollNow, bySignal: true}},
 			ends: operation.OutcomeAcknowledged, attempts: []attempt{{"done", 1, true}}, deliveries: []delivery{{"done", acknowledged, ""}},

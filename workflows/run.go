@@ -90,7 +90,7 @@ func (r *run) registerHandlers() error {
 			Description: "Record that the operation itself was revoked.",
 		}),
 		workflow.SetUpdateHandlerWithOptions(r.ctx, UpdateStatus, r.pushUpdate, workflow.UpdateHandlerOptions{
-			Validator:   validatePush,
+			Validator:   r.validatePush,
 			Description: "Take a status that the core sends by itself; without one, poll now.",
 		}),
 		workflow.SetUpdateHandlerWithOptions(r.ctx, UpdateWithdraw, r.withdrawUpdate, workflow.UpdateHandlerOptions{

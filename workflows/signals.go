@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"ringback/activities"
@@ -27,7 +28,7 @@ func (r *run) unread() bool {
 func (r *run) drainSignals() {
 	log := workflow.GetLogger(r.ctx)
 	drain(r.ctx, SignalStatus, func(p Push) {
-		if err := validatePush(p); err != nil {
+		if err := r.validatePush(p); err != nil {
 			log.Warn("a status by Signal was not taken", "error", err)
 			return
 		}
@@ -53,7 +54,7 @@ func drain[T any](ctx workflow.Context, name string, take func(T)) {
 }
 
 func (r *run) push(p Push) {
-	if p.Status == "" {
+	if p.Status == "" || p.ByAPI && r.in.Policy.Push == operation.PushHint {
 		r.pollNow = r.op.Watching()
 		return
 	}
@@ -105,7 +106,12 @@ func (r *run) withdrawUpdate(workflow.Context) (operation.State, error) {
 
 // The Temporal UI and CLI bypass the API, so the API's rules hold here, too.
 
-func validatePush(p Push) error { return operation.Validate(operation.StatusRule.Check(p.Status)) }
+func (r *run) validatePush(p Push) error {
+	if p.Status != "" && p.ByAPI && r.in.Policy.Push == operation.PushOff {
+		return temporal.NewApplicationError("the endpoint takes no pushed status (push: off)", TypePushRefused)
+	}
+	return operation.Validate(operation.StatusRule.Check(p.Status))
+}
 
 // reasonDropped stands for the reason of a revocation by Signal that breaks the rule.
 const reasonDropped = "(the reason given was not kept: too long, or it looks like it holds a card number)"

@@ -558,7 +558,7 @@ func (m *simulator) send(ctx workflow.Context, c operation.Callback, number int)
 	m.performWith(ctx, r.with)
 	seen := &m.trace.requests[n]
 	seen.ended, seen.acknowledged = now(ctx), r.status == 200
-	result := activities.AttemptResult{Attempt: operation.Attempt{
+	result := activities.AttemptResult{Host: "shop.example", Attempt: operation.Attempt{
 		Number: number, At: begun, HTTPStatus: r.status, Verdict: operation.Unacknowledged,
 	}.EndedBy(workflow.Now(ctx))}
 	switch {
@@ -851,6 +851,7 @@ func (a *pending) nextAttempt(ctx workflow.Context, in activities.DeliverInput, 
 	}
 	reply := a.nextReply()
 	at.BeginAttempt(now(ctx))
+	at.Delivery.Host = "shop.example"
 	r := a.send(ctx, in.Callback, at.Last().Number)
 	if reply.lost {
 		if reply.lastRun {

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"time"
@@ -29,6 +30,22 @@ type Client struct {
 	// Retry-After says. Only idempotent calls are repeated: not Redeliver,
 	// StartBulkRedelivery and Ping.
 	MaxAttempts int
+	// Insecure sends Key also by plain http beyond this machine, for a network that
+	// encrypts by itself.
+	Insecure bool
+}
+
+// Check is an error where calls would show Key to the network. No call is made then.
+func (c *Client) Check() error {
+	base, err := url.Parse(c.Base)
+	if err != nil || c.Key == "" || c.Insecure || base.Scheme != "http" {
+		return nil
+	}
+	host := base.Hostname()
+	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
+		return nil
+	}
+	return fmt.Errorf("the API key would travel to %s unencrypted", base.Host)
 }
 
 // Start starts an operation. The same start twice is one operation: created is
@@ -119,9 +136,14 @@ func (c *Client) BulkRedelivery(ctx context.Context, id string) (found BulkRedel
 	return found, err
 }
 
-// BulkRedeliveries lists the latest ones, newest first.
-func (c *Client) BulkRedeliveries(ctx context.Context) (page BulkRedeliveries, err error) {
-	_, err = c.repeat(ctx, http.MethodGet, bulkRedeliveries, nil, &page)
+// BulkRedeliveries lists the latest ones, newest first; with a key, its name or its
+// id, all that it started.
+func (c *Client) BulkRedeliveries(ctx context.Context, key string) (page BulkRedeliveries, err error) {
+	path := bulkRedeliveries
+	if key != "" {
+		path += "?key=" + url.QueryEscape(key)
+	}
+	_, err = c.repeat(ctx, http.MethodGet, path, nil, &page)
 	return page, err
 }
 
@@ -304,6 +326,9 @@ func (c *Client) send(ctx context.Context, method, path string, body any) (respo
 }
 
 func (c *Client) request(ctx context.Context, method, path string, body any) (*http.Request, error) {
+	if err := c.Check(); err != nil {
+		return nil, err
+	}
 	var content bytes.Buffer
 	if body != nil {
 		if err := json.NewEncoder(&content).Encode(body); err != nil {

@@ -31,7 +31,7 @@ func (h handler) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func over(transport http.RoundTripper) *client.Client {
-	return &client.Client{Base: "http://api.example", Key: "secret", HTTP: http.Client{Transport: transport}}
+	return &client.Client{Base: "https://api.example", Key: "secret", HTTP: http.Client{Transport: transport}}
 }
 
 func refuse(w http.ResponseWriter, status int, kind, retryAfter string) {
@@ -113,7 +113,7 @@ func TestAnAPIThatDoesNotRespondIsTriedAgainUntilTheContextEnds(t *testing.T) {
 		_, err := over(transport).State(ctx, key)
 		var none *client.NoResponseError
 		require.ErrorAs(t, err, &none)
-		require.EqualError(t, err, "no response from the API at http://api.example: connection refused")
+		require.EqualError(t, err, "no response from the API at https://api.example: connection refused")
 		require.Equal(t, 4, transport.requests)
 	})
 }
@@ -221,4 +221,27 @@ func TestTLSFilesAreTheOnlyAuthoritiesTrusted(t *testing.T) {
 	}
 	_, err := client.TLSFiles{CA: os.DevNull}.Transport()
 	require.ErrorContains(t, err, "holds no certificate in PEM")
+}
+
+func TestAKeyIsNotSentUnencryptedUnlessToldTo(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]struct {
+		api     client.Client
+		refused bool
+	}{
+		"by plain http":                 {client.Client{Base: "http://api.example", Key: "secret"}, true},
+		"by plain http, told to":        {client.Client{Base: "http://api.example", Key: "secret", Insecure: true}, false},
+		"by plain http to this machine": {client.Client{Base: "http://[::1]:8080", Key: "secret"}, false},
+		"without a key":                 {client.Client{Base: "http://api.example"}, false},
+		"by https":                      {client.Client{Base: "https://api.example", Key: "secret"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sent := false
+			row.api.HTTP.Transport = handler(func(w http.ResponseWriter, _ *http.Request) { sent = true; w.WriteHeader(http.StatusNoContent) })
+			_, err := row.api.Call(t.Context(), http.MethodGet, "/", nil, nil)
+			require.Equal(t, row.refused, err != nil)
+			require.Equal(t, row.refused, !sent)
+		})
+	}
 }

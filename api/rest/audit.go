@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"slices"
 
 	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
@@ -12,37 +13,103 @@ import (
 	"ringback/internal/operation"
 )
 
-// log is a logger with what is known of the request: who, from where, what, on
-// which operation, and the result. A failure is logged here with its cause.
-func (s *Server) log(ctx context.Context, r *request, err error) *zap.Logger {
-	result := "ok"
-	var refused *operation.Error
-	if err != nil {
-		refused = refusal(err)
-		result = string(refused.Problem)
+// The events of the audit. A change that was begun and neither completed nor failed
+// was cut off by the end of the program.
+const (
+	auditBegun     = "begun"
+	auditCompleted = "completed"
+	// auditRefused: nothing was begun.
+	auditRefused = "refused"
+)
+
+// isAudited reports whether the request is in the audit: each change, each use of the
+// codec, and where reads are audited, too, each read.
+func (s *Server) isAudited(r *request) bool {
+	return !r.isRead() || r.audited || s.options.AuditReads()
+}
+
+// auditBegun writes the line that goes before the act. What can't be audited is not
+// done.
+func (s *Server) auditBegun(ctx context.Context, r *request) error {
+	if !s.isAudited(r) {
+		return nil
 	}
-	log := s.options.Log.With(
+	fields := append([]zap.Field{zap.String("event", auditBegun)}, r.describe(ctx, false)...)
+	if err := s.options.Audit(fields...); err != nil {
+		return &operation.Error{Problem: operation.ProblemUnavailable, Err: err,
+			Detail: "The audit can't be written, so nothing was done; tell who runs Ringback, and try again later."}
+	}
+	r.begun = true
+	return nil
+}
+
+// report writes how a request ended: of what is audited to the audit; to the log what
+// was refused to its key, and the cause of a failure.
+func (s *Server) report(ctx context.Context, r *request, status int, err error) {
+	result := "ok"
+	if err != nil {
+		result = string(refusal(err).Problem)
+	}
+	fields := append(r.describe(ctx, err == nil), zap.String("result", result), zap.Int("http_status", status))
+	log := s.options.Log.With(fields...)
+	if err != nil {
+		logFailure(log, refusal(err))
+	}
+	switch {
+	case !r.authenticated:
+		s.refused.write(log)
+	case s.isAudited(r):
+		event := auditRefused
+		if r.begun {
+			event = auditCompleted
+		}
+		if err := s.options.Audit(append([]zap.Field{zap.String("event", event)}, fields...)...); err != nil {
+			log.Error("a line of the audit could not be written", zap.String("event", event), zap.Error(err))
+		}
+	case isForbidden(err):
+		log.Info("refused")
+	default:
+		log.Debug("read")
+	}
+}
+
+// describe is who asks, from where, and for what.
+func (r *request) describe(ctx context.Context, accepted bool) []zap.Field {
+	id := zap.Skip()
+	if r.caller.ID() != "" {
+		id = zap.String("key_id", r.caller.ID())
+	}
+	return slices.Concat([]zap.Field{
 		zap.String("request_id", requestIDOf(ctx)),
+		id,
 		zap.String("who", r.caller.Name),
 		zap.String("from", remoteAddress(r.Request)),
 		certificate(r.Request),
 		zap.String("action", r.action),
 		traceID(ctx),
-		zap.String("result", result),
-	).With(r.subject(err)...).With(r.fields...)
-	if refused != nil {
-		logFailure(log, refused)
+	}, r.subject(accepted), r.fields)
+}
+
+// note adds to the request's line what it asks for, if that may stand in a log.
+func (r *request) note(rule operation.FieldRule, value string) {
+	rule.MayLookLikeCardNumber = false
+	if value != "" && rule.Check(value) == nil {
+		r.fields = append(r.fields, zap.String(rule.Field, value))
 	}
-	return log
+}
+
+// noteHost is note for the host of a URL; its path and query may hold secrets.
+func (r *request) noteHost(address string) {
+	r.note(operation.FieldRule{Field: "host", MaxLength: 255}, operation.Host(address))
 }
 
 // subject is what the request is about. Operations accepts no name that holds a
 // card number, unless the endpoint's configuration says that it is none; before
 // that, a name that could be one is left out (promise 13).
-func (r *request) subject(err error) []zap.Field {
+func (r *request) subject(accepted bool) []zap.Field {
 	var fields []zap.Field
 	add := func(rule operation.FieldRule, value string) {
-		rule.MayLookLikeCardNumber = err == nil
+		rule.MayLookLikeCardNumber = accepted
 		if rule.Check(value) == nil {
 			fields = append(fields, zap.String(rule.Field, value))
 		}

@@ -1,12 +1,17 @@
 package rest
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"ringback/internal/operation"
 )
@@ -16,8 +21,12 @@ type Scope string
 
 // The scopes.
 const (
-	// ScopeStart: start, push a status, withdraw.
+	// ScopeStart: start an operation.
 	ScopeStart Scope = "start"
+	// ScopePush: push a status, or have the source polled now.
+	ScopePush Scope = "push"
+	// ScopeWithdraw: end an operation without a callback.
+	ScopeWithdraw Scope = "withdraw"
 	// ScopeRead: state, list, details.
 	ScopeRead Scope = "read"
 	// ScopeRevoke: record that an operation was revoked.
@@ -26,12 +35,16 @@ const (
 	ScopeRedeliver Scope = "redeliver"
 	// ScopeForce: with redeliver, redeliver also what was acknowledged.
 	ScopeForce Scope = "force"
-	// ScopeAdmin: ping an endpoint, open what is sealed.
-	ScopeAdmin Scope = "admin"
+	// ScopeRedirect: with redeliver, call another URL than the start's.
+	ScopeRedirect Scope = "redirect"
+	// ScopePing: send an endpoint a test callback.
+	ScopePing Scope = "ping"
+	// ScopeCodec: open what is sealed.
+	ScopeCodec Scope = "codec"
 )
 
 // Scopes are all scopes, for the configuration to check against.
-var Scopes = []Scope{ScopeStart, ScopeRead, ScopeRevoke, ScopeRedeliver, ScopeForce, ScopeAdmin}
+var Scopes = []Scope{ScopeStart, ScopePush, ScopeWithdraw, ScopeRevoke, ScopeRead, ScopeRedeliver, ScopeRedirect, ScopeForce, ScopePing, ScopeCodec}
 
 // Key is one API key, of which only the hash is known. Two keys may share a
 // name while one replaces the other.
@@ -43,6 +56,18 @@ type Key struct {
 	Scopes []Scope
 	// Endpoints are the only endpoints that the key is for; empty: all.
 	Endpoints []string
+	// Expires is when the key is refused; zero: never.
+	Expires time.Time
+	// From are the only networks that the key may be used from; empty: all.
+	From []netip.Prefix
+}
+
+// ID tells keys of one name apart, and reveals nothing of them; empty without keys.
+func (k Key) ID() string {
+	if k.SHA256 == anyone.SHA256 {
+		return ""
+	}
+	return fmt.Sprintf("%x", k.SHA256[:4])
 }
 
 // anyone is the caller where no keys are configured.
@@ -51,10 +76,30 @@ var anyone = Key{Name: "(no keys configured)", Scopes: Scopes}
 // authorize finds the key that the request carries, and checks that it has the
 // scope.
 func (s *Server) authorize(r *request, scope Scope) (err error) {
-	if r.caller, err = s.authenticate(r.Header, r.header); err != nil {
+	if r.caller, err = s.authenticate(r); r.caller.Name != anyone.Name {
+		err = s.guessers.judge(remoteAddress(r.Request), r.caller, err, time.Now())
+	}
+	if err != nil && refusal(err).Problem == ProblemTooManyRequests {
+		r.header.Del("WWW-Authenticate") // it says whether the key was wrong
+	}
+	if err != nil {
 		return err
 	}
+	r.authenticated = true
 	return r.caller.require(scope, r.header)
+}
+
+// authorizeAgain refuses a request whose key a reload revoked or changed since: its
+// body may have been arriving for a while.
+func (s *Server) authorizeAgain(r *request) error {
+	switch now, err := s.authenticate(r); {
+	case err != nil:
+		return err
+	case !reflect.DeepEqual(now, r.caller):
+		return &operation.Error{Problem: operation.ProblemUnavailable, RetryAfter: time.Second,
+			Detail: "The configuration of your API key changed while the request arrived, and nothing was done; send it again."}
+	}
+	return nil
 }
 
 // authorizeAll is authorize for what is about all endpoints.
@@ -68,14 +113,14 @@ func (s *Server) authorizeAll(r *request, scope Scope) error {
 // authenticate finds the key that a request's header carries; where there is
 // none, the response's says how to authenticate. Every key is compared, each in
 // constant time, so that the time taken reveals nothing.
-func (s *Server) authenticate(request, response http.Header) (Key, error) {
+func (s *Server) authenticate(r *request) (Key, error) {
 	keys := s.options.Keys()
 	if len(keys) == 0 {
 		return anyone, nil
 	}
-	token, ok := bearer(request)
+	token, ok := bearer(r.Header)
 	if !ok {
-		response.Set("WWW-Authenticate", `Bearer realm="ringback"`)
+		r.header.Set("WWW-Authenticate", `Bearer realm="ringback"`)
 		return Key{}, operation.Refuse(ProblemUnauthenticated, "Send an API key as Authorization: Bearer <key>.")
 	}
 	sum := sha256.Sum256([]byte(token))
@@ -86,10 +131,34 @@ func (s *Server) authenticate(request, response http.Header) (Key, error) {
 		}
 	}
 	if found < 0 {
-		response.Set("WWW-Authenticate", `Bearer realm="ringback", error="invalid_token"`)
-		return Key{}, operation.Refuse(ProblemUnauthenticated, "The API key is not one of those in force.")
+		err := invalidToken(r.header, "The API key is not one of those in force.")
+		err.Err = errWrongKey
+		return Key{}, err
 	}
-	return keys[found], nil
+	return keys[found], keys[found].requireUsable(r)
+}
+
+// errWrongKey is the cause where a key is none of those in force.
+var errWrongKey = errors.New("wrong API key")
+
+// invalidToken refuses what a request shows as its key (RFC 6750, section 3.1).
+func invalidToken(response http.Header, format string, args ...any) *operation.Error {
+	response.Set("WWW-Authenticate", `Bearer realm="ringback", error="invalid_token"`)
+	return operation.Refuse(ProblemUnauthenticated, format, args...)
+}
+
+// requireUsable refuses a key that has expired, or that is used from elsewhere than
+// it may be.
+func (k Key) requireUsable(r *request) error {
+	if !k.Expires.IsZero() && !time.Now().Before(k.Expires) {
+		return invalidToken(r.header, "The API key %s expired at %s; use the one that replaced it.", k.Name, k.Expires.UTC().Format(time.RFC3339))
+	}
+	from, _ := netip.ParseAddr(remoteAddress(r.Request))
+	contains := func(network netip.Prefix) bool { return network.Contains(from.Unmap().WithZone("")) }
+	if len(k.From) > 0 && !slices.ContainsFunc(k.From, contains) {
+		return operation.Refuse(ProblemForbidden, "The key %s may not be used from the address %s.", k.Name, remoteAddress(r.Request))
+	}
+	return nil
 }
 
 func bearer(h http.Header) (string, bool) {
@@ -133,6 +202,18 @@ func (r *request) requireForce(force bool) error {
 		return nil
 	}
 	return r.caller.require(ScopeForce, r.header)
+}
+
+// requireRedirect refuses another URL than the start's to a key without its scope.
+func (s *Server) requireRedirect(ctx context.Context, r *request, url string) error {
+	if url == "" || slices.Contains(r.caller.Scopes, ScopeRedirect) {
+		return nil
+	}
+	start, err := s.options.Operations.Started(ctx, r.key)
+	if err != nil || start.Callback.URL == url {
+		return err
+	}
+	return r.caller.require(ScopeRedirect, r.header)
 }
 
 // requireBound requires an endpoint from a key that is bound to some.

@@ -4,14 +4,18 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
 	"ringback/api/rest"
+	"ringback/internal/operation"
 )
 
 const secret = "a-key-of-the-tests"
@@ -41,10 +45,15 @@ func TestAKeyAllowsItsScopesAndEndpointsAlone(t *testing.T) {
 		"another scheme":                 {reader, "Basic " + secret, httpCall{method: "GET", path: operationPath}, 401, `Bearer realm="ringback"`, ""},
 		"the right key":                  {reader, good, httpCall{method: "GET", path: operationPath}, 200, "", ""},
 		"the scheme in lower case":       {reader, "bearer " + secret, httpCall{method: "GET", path: operationPath}, 200, "", ""},
-		"a scope that is missing":        {reader, good, httpCall{method: "DELETE", path: operationPath}, 403, `Bearer realm="ringback", error="insufficient_scope", scope="start"`, "scope start"},
+		"a scope that is missing":        {reader, good, httpCall{method: "DELETE", path: operationPath}, 403, `Bearer realm="ringback", error="insufficient_scope", scope="withdraw"`, "scope withdraw"},
 		"a wrong key with a bad body":    {reader, "Bearer nope", httpCall{method: "POST", path: "/v1/operations", body: "{"}, 401, `Bearer realm="ringback", error="invalid_token"`, ""},
 		"force without its scope":        {unforced, good, httpCall{method: "POST", path: operationPath + "/redelivery", body: `{"force":true}`}, 403, `Bearer realm="ringback", error="insufficient_scope", scope="force"`, "scope force"},
 		"redelivery without force":       {unforced, good, httpCall{method: "POST", path: operationPath + "/redelivery", body: `{"force":false}`}, 201, "", ""},
+		"another URL without its scope":  {unforced, good, httpCall{method: "POST", path: operationPath + "/redelivery", body: `{"callback":{"url":"https://b.example/"}}`}, 403, `Bearer realm="ringback", error="insufficient_scope", scope="redirect"`, "scope redirect"},
+		"the start's path at a new host": {unforced, good, httpCall{method: "POST", path: operationPath + "/redelivery", body: `{"callback":{"url":"https://b.example/in"}}`}, 403, `Bearer realm="ringback", error="insufficient_scope", scope="redirect"`, "scope redirect"},
+		"another path at its host":       {unforced, good, httpCall{method: "POST", path: operationPath + "/redelivery", body: `{"callback":{"url":"https://a.example/"}}`}, 403, `Bearer realm="ringback", error="insufficient_scope", scope="redirect"`, "scope redirect"},
+		"the start's URL again":          {unforced, good, httpCall{method: "POST", path: operationPath + "/redelivery", body: `{"callback":{"url":"https://a.example/in"}}`}, 201, "", ""},
+		"another URL with its scope":     {bound, good, httpCall{method: "POST", path: operationPath + "/redelivery", body: `{"callback":{"url":"https://b.example/"}}`}, 201, "", ""},
 		"its endpoint":                   {bound, good, httpCall{method: "GET", path: operationPath}, 200, "", ""},
 		"another's endpoint":             {bound, good, httpCall{method: "GET", path: "/v1/operations/BANK/1"}, 403, "", "SHOP, KIOSK"},
 		"another's endpoint, changed":    {bound, good, httpCall{method: "POST", path: "/v1/operations/BANK/1/revocation", body: `{"initiated_by":"user"}`}, 403, "", "SHOP, KIOSK"},
@@ -74,7 +83,7 @@ func TestAKeyAllowsItsScopesAndEndpointsAlone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := &fake{state: someState("1")}
+			f := &fake{state: someState("1"), started: operation.StartRequest{Callback: operation.Target{URL: "https://a.example/in"}}}
 			c.httpCall.header = map[string]string{"Authorization": c.header}
 			response, body := c.httpCall.do(t, rest.New(rest.Options{Operations: f, Keys: oneKey(c.key)}))
 			require.Equal(t, c.status, response.StatusCode, body)
@@ -156,13 +165,54 @@ func TestAKeyIsComparedWhole(t *testing.T) {
 	}
 }
 
+func TestAKeyIsRefusedOnceExpiredAndFromElsewhere(t *testing.T) {
+	t.Parallel()
+	from := func(networks ...string) (prefixes []netip.Prefix) {
+		for _, network := range networks {
+			prefixes = append(prefixes, netip.MustParsePrefix(network))
+		}
+		return prefixes
+	}
+	for name, row := range map[string]struct {
+		key     rest.Key
+		address string
+		status  int
+		says    string
+	}{
+		"a key that has expired":                 {rest.Key{Expires: time.Now().Add(-time.Second)}, "192.0.2.1:9", 401, "The API key core expired at "},
+		"a key that has not":                     {rest.Key{Expires: time.Now().Add(time.Hour)}, "192.0.2.1:9", 200, ""},
+		"from its network":                       {rest.Key{From: from("10.0.0.0/8", "192.0.2.0/24")}, "192.0.2.1:9", 200, ""},
+		"from its network, in IPv6's spelling":   {rest.Key{From: from("192.0.2.0/24")}, "[::ffff:192.0.2.1]:9", 200, ""},
+		"from its network, with a zone":          {rest.Key{From: from("fe80::/64")}, "[fe80::1%eth0]:9", 200, ""},
+		"from another network":                   {rest.Key{From: from("10.0.0.0/8")}, "192.0.2.1:9", 403, "may not be used from the address 192.0.2.1"},
+		"from nowhere known":                     {rest.Key{From: from("0.0.0.0/0")}, "@", 403, "may not be used from"},
+		"expired, and from another network":      {rest.Key{Expires: time.Now(), From: from("10.0.0.0/8")}, "192.0.2.1:9", 401, "expired"},
+		"X-Forwarded-For makes no other address": {rest.Key{From: from("10.0.0.0/8")}, "192.0.2.1:9", 403, "192.0.2.1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			row.key.Name, row.key.Scopes = "core", rest.Scopes
+			request := httptest.NewRequest(http.MethodGet, operationPath, nil)
+			request.RemoteAddr = row.address
+			request.Header.Set("Authorization", "Bearer "+secret)
+			request.Header.Set("X-Forwarded-For", "10.0.0.1")
+			response := httptest.NewRecorder()
+			rest.New(rest.Options{Operations: &fake{state: someState("1")}, Keys: oneKey(row.key)}).ServeHTTP(response, request)
+			require.Equal(t, row.status, response.Code)
+			require.Contains(t, response.Body.String(), row.says)
+		})
+	}
+}
+
 func TestARefusedReadIsLogged(t *testing.T) {
 	t.Parallel()
 	core, logs := observer.New(zap.InfoLevel)
-	server := rest.New(rest.Options{
-		Operations: &fake{state: someState("1")}, Log: zap.New(core),
-		Keys: oneKey(rest.Key{Name: "core", Scopes: []rest.Scope{rest.ScopeRead}, Endpoints: []string{"SHOP"}}),
-	})
+	reader := func() *rest.Server {
+		return rest.New(rest.Options{
+			Operations: &fake{state: someState("1")}, Log: zap.New(core),
+			Keys: oneKey(rest.Key{Name: "core", Scopes: []rest.Scope{rest.ScopeRead}, Endpoints: []string{"SHOP"}}),
+		})
+	}
 	for _, c := range []struct{ path, key, action, who, result string }{
 		{operationPath, "guess", "state", "", "unauthenticated"},
 		{"/v1/operations/BANK/1", secret, "state", "core", "forbidden"},
@@ -170,7 +220,7 @@ func TestARefusedReadIsLogged(t *testing.T) {
 		{"/metrics", "guess", "metrics", "", "unauthenticated"},
 		{"/metrics", secret, "metrics", "core", "forbidden"},
 	} {
-		httpCall{method: "GET", path: c.path, header: map[string]string{"Authorization": "Bearer " + c.key}}.do(t, server)
+		httpCall{method: "GET", path: c.path, header: map[string]string{"Authorization": "Bearer " + c.key}}.do(t, reader())
 		lines := logs.FilterMessage("refused").TakeAll()
 		require.Len(t, lines, 1, c.path)
 		line := lines[0].ContextMap()
@@ -178,6 +228,6 @@ func TestARefusedReadIsLogged(t *testing.T) {
 		require.NotContains(t, fmt.Sprint(line), c.key)
 		logs.TakeAll()
 	}
-	httpCall{method: "GET", path: operationPath, header: map[string]string{"Authorization": "Bearer " + secret}}.do(t, server)
+	httpCall{method: "GET", path: operationPath, header: map[string]string{"Authorization": "Bearer " + secret}}.do(t, reader())
 	require.Zero(t, logs.Len(), "a read that succeeds is not logged")
 }

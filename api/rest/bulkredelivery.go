@@ -15,14 +15,17 @@ import (
 )
 
 func (s *Server) startBulkRedelivery(r *request) (call, error) {
-	bulk := operation.BulkRedeliveryRequest{RatePerSecond: operation.DefaultRatePerSecond, By: r.caller.Name}
+	bulk := operation.BulkRedeliveryRequest{RatePerSecond: operation.DefaultRatePerSecond, By: r.caller.Name, KeyID: r.caller.ID()}
 	if err := r.decode(&bulk, false); err != nil {
 		return call{}, err
 	}
 	r.key.Endpoint = bulk.Filter.Endpoint
+	r.note(operation.ReasonRule, bulk.Reason)
 	if err := r.checkBulkRedelivery(bulk); err != nil {
 		return call{}, err
 	}
+	r.fields = append(r.fields, zap.Any("filter", withoutEndpoint(bulk.Filter)), zap.Float64("rate_per_second", bulk.RatePerSecond),
+		zap.Bool("force", bulk.Force), zap.Bool("dry_run", bulk.DryRun))
 	if bulk.DryRun {
 		return call{overload.Search, func(ctx context.Context) (response, error) {
 			found, err := s.options.Operations.DryRun(ctx, bulk)
@@ -34,12 +37,16 @@ func (s *Server) startBulkRedelivery(r *request) (call, error) {
 		if err != nil {
 			return response{}, err
 		}
-		r.fields = append(r.fields, zap.String("redeliveries_id", started.ID), zap.Int("matched", started.Matched),
-			zap.Any("filter", started.Filter), zap.Float64("rate_per_second", started.RatePerSecond),
-			zap.Bool("force", started.Force), zap.String("reason", started.Reason))
+		r.fields = append(r.fields, zap.String("redeliveries_id", started.ID), zap.Int("matched", started.Matched))
 		r.header.Set("Location", "/v1/redeliveries/"+started.ID)
 		return response{http.StatusAccepted, started}, nil
 	}}, nil
+}
+
+// withoutEndpoint is f for the audit, which has the endpoint in a field of its own.
+func withoutEndpoint(f operation.Filter) operation.Filter {
+	f.Endpoint = ""
+	return f
 }
 
 // checkBulkRedelivery checks the fields, and whether the caller's key may start
@@ -99,10 +106,13 @@ func checkFilterOutcome(f operation.Filter, force bool) string {
 	return ""
 }
 
+// keyRule is the name of a key, or its id.
+var keyRule = operation.EndpointRule.As("key")
+
 func (s *Server) listBulkRedeliveries(r *request) (call, error) {
-	_, err := r.query()
+	parameters, err := r.query(keyRule)
 	return call{overload.Search, func(ctx context.Context) (response, error) {
-		recent, err := s.options.Operations.BulkRedeliveries(ctx)
+		recent, err := s.options.Operations.BulkRedeliveries(ctx, parameters[keyRule.Field])
 		page := operation.BulkRedeliveryPage{Redeliveries: []operation.BulkRedelivery{}}
 		for _, b := range recent {
 			if r.caller.requireEndpoint(b.Filter.Endpoint) == nil {

@@ -74,9 +74,7 @@ func TestTheAuditLineOfABulkRedeliveryHasItsReason(t *testing.T) {
 	e := many(`{"filter":{"endpoint":"SHOP"},"reason":"repaired"}`)
 	e.header = map[string]string{"Authorization": "Bearer " + secret}
 	e.do(t, server)
-	lines := logs.FilterMessage("audit").All()
-	require.Len(t, lines, 1)
-	line := lines[0].ContextMap()
+	line := ended(t, logs)
 	require.Equal(t, "ops", line["who"])
 	require.Equal(t, "redeliver many", line["action"])
 	require.Equal(t, "repaired", line["reason"])

@@ -1,11 +1,11 @@
 package rest
 
 import (
-	"context"
+	"bytes"
+	"errors"
+	"io"
 	"net/http"
 	"slices"
-
-	"go.uber.org/zap"
 
 	"ringback/internal/operation"
 )
@@ -22,7 +22,7 @@ const codecHeaders = "Authorization, Authorization-Extras, Content-Type, X-Names
 // since it shows what is sealed.
 func (s *Server) codec(action string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
-		r := &request{Request: withBasic(hr), header: w.Header(), action: action}
+		r := &request{Request: withBasic(hr), header: w.Header(), action: action, audited: true}
 		err := s.checkCodecOrigin(r)
 		if err == nil && r.Method == http.MethodOptions {
 			w.WriteHeader(http.StatusNoContent)
@@ -31,18 +31,45 @@ func (s *Server) codec(action string) http.Handler {
 		if err == nil {
 			err = s.authorizeCodec(r)
 		}
+		if err == nil {
+			err = s.readCodecBody(w, r)
+		}
+		if err == nil {
+			err = s.auditBegun(hr.Context(), r)
+		}
 		if err != nil {
-			s.refuseCodec(hr.Context(), w, r, err)
+			s.finish(hr.Context(), w, r, 0, nil, err)
 			return
 		}
-		s.log(hr.Context(), r, nil).Info("audit")
-		r.Body = http.MaxBytesReader(w, r.Body, MaxCodecBody)
-		s.options.Codec.ServeHTTP(w, r.Request)
+		recorder := &statusRecorder{w, http.StatusOK}
+		s.options.Codec.ServeHTTP(recorder, r.Request)
+		s.report(hr.Context(), r, recorder.status, nil)
 	})
 }
 
-func (s *Server) refuseCodec(ctx context.Context, w http.ResponseWriter, r *request, err error) {
-	s.log(ctx, r, err).Info("refused", zap.Int("http_status", writeProblem(w, r.Request, refusal(err))))
+// readCodecBody reads the body, and then looks again whether the key is in force.
+func (s *Server) readCodecBody(w http.ResponseWriter, r *request) error {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxCodecBody))
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return operation.Refuse(ProblemMalformed, "The body is longer than %d bytes.", MaxCodecBody)
+	}
+	if err != nil {
+		return bodyCutOff(err)
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return s.authorizeAgain(r)
+}
+
+// statusRecorder keeps the status of a response.
+type statusRecorder struct {
+	http.ResponseWriter
+	status int
+}
+
+// WriteHeader implements [http.ResponseWriter].
+func (r *statusRecorder) WriteHeader(status int) {
+	r.status = status
+	r.ResponseWriter.WriteHeader(status)
 }
 
 // checkCodecOrigin lets a page of one of the origins that may read the response,
@@ -68,7 +95,7 @@ func (s *Server) checkCodecOrigin(r *request) error {
 
 // authorizeCodec counts a use of the codec as a read.
 func (s *Server) authorizeCodec(r *request) error {
-	if err := s.authorizeAll(r, ScopeAdmin); err != nil {
+	if err := s.authorizeAll(r, ScopeCodec); err != nil {
 		return err
 	}
 	return s.allowRead(r)
@@ -88,14 +115,18 @@ func withBasic(r *http.Request) *http.Request {
 
 // codecSignIn makes the browser prompt for a key, once for all pages.
 func (s *Server) codecSignIn(w http.ResponseWriter, hr *http.Request) {
-	r := &request{Request: withBasic(hr), header: w.Header(), action: "sign in"}
-	if err := s.authorizeCodec(r); err != nil {
+	r := &request{Request: withBasic(hr), header: w.Header(), action: "sign in", audited: true}
+	err := s.authorizeCodec(r)
+	if err == nil {
+		err = s.auditBegun(hr.Context(), r)
+	}
+	if err != nil {
 		if refusal(err).Problem == ProblemUnauthenticated {
 			w.Header().Set("WWW-Authenticate", `Basic realm="Ringback codec: an API key as the password", charset="UTF-8"`)
 		}
-		s.refuseCodec(hr.Context(), w, r, err)
+		s.finish(hr.Context(), w, r, 0, nil, err)
 		return
 	}
-	s.log(hr.Context(), r, nil).Info("audit")
+	s.report(hr.Context(), r, http.StatusOK, nil)
 	write(w, "text/plain; charset=utf-8", http.StatusOK, []byte("Signed in: this browser's Temporal UI may show what is sealed, until the browser is closed.\n"))
 }

@@ -35,7 +35,7 @@ func basic(password string) string {
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte("anybody:"+password))
 }
 
-func TestTheCodecIsForAdminKeysAndNamedOrigins(t *testing.T) {
+func TestTheCodecIsForItsScopeAndNamedOrigins(t *testing.T) {
 	t.Parallel()
 	all := rest.Key{Name: "ops", Scopes: rest.Scopes}
 	for _, row := range []struct {
@@ -55,7 +55,7 @@ func TestTheCodecIsForAdminKeysAndNamedOrigins(t *testing.T) {
 		{"a page of an origin that begins alike", all, basic(secret), temporalUI + ".evil.example", http.StatusForbidden},
 		{"a page of the same host in plain http", all, basic(secret), "http://temporal.example", http.StatusForbidden},
 		{"a page that hides its origin", all, basic(secret), "null", http.StatusForbidden},
-		{"a key without the scope", rest.Key{Name: "core", Scopes: allScopesBut(rest.ScopeAdmin)}, "Bearer " + secret, "", http.StatusForbidden},
+		{"a key without the scope", rest.Key{Name: "core", Scopes: allScopesBut(rest.ScopeCodec)}, "Bearer " + secret, "", http.StatusForbidden},
 		{"a key for some endpoints alone", rest.Key{Name: "core", Scopes: rest.Scopes, Endpoints: []string{"SHOP"}}, "Bearer " + secret, "", http.StatusForbidden},
 	} {
 		t.Run(row.name, func(t *testing.T) {

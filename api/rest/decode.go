@@ -39,7 +39,7 @@ func (r *request) decode(into any, optional bool) error {
 func (r *request) readBody() ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
 	if err != nil {
-		return nil, &operation.Error{Problem: ProblemMalformed, Detail: "The body ended before its end, or came too slowly.", Err: err}
+		return nil, bodyCutOff(err)
 	}
 	if len(body) > MaxBody {
 		// The rest is not worth reading: the connection is closed instead.
@@ -47,6 +47,10 @@ func (r *request) readBody() ([]byte, error) {
 		return nil, operation.Refuse(ProblemTooLarge, "The body is longer than %d bytes.", MaxBody)
 	}
 	return body, nil
+}
+
+func bodyCutOff(err error) error {
+	return &operation.Error{Problem: ProblemMalformed, Detail: "The body ended before its end, or came too slowly.", Err: err}
 }
 
 func isJSON(contentType string) bool {

@@ -13,6 +13,7 @@ type fake struct {
 	mu      sync.Mutex
 	calls   []any
 	created bool
+	started operation.StartRequest
 	state   operation.State
 	count   operation.OperationsCount
 	many    operation.BulkRedelivery
@@ -47,6 +48,10 @@ func (f *fake) Start(ctx context.Context, r operation.StartRequest) (operation.S
 
 func (f *fake) State(ctx context.Context, k operation.Key) (operation.State, error) {
 	return f.state, f.record(ctx, k)
+}
+
+func (f *fake) Started(context.Context, operation.Key) (operation.StartRequest, error) {
+	return f.started, f.err
 }
 
 func (f *fake) List(ctx context.Context, q operation.ListQuery) (operation.Page, error) {
@@ -93,8 +98,8 @@ func (f *fake) BulkRedelivery(ctx context.Context, id string) (operation.BulkRed
 	return f.many, f.record(ctx, id)
 }
 
-func (f *fake) BulkRedeliveries(ctx context.Context) ([]operation.BulkRedelivery, error) {
-	return []operation.BulkRedelivery{f.many}, f.record(ctx)
+func (f *fake) BulkRedeliveries(ctx context.Context, key string) ([]operation.BulkRedelivery, error) {
+	return []operation.BulkRedelivery{f.many}, f.record(ctx, "recent", key)
 }
 
 func (f *fake) StopBulkRedelivery(ctx context.Context, id string) (operation.BulkRedelivery, error) {

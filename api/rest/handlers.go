@@ -16,6 +16,7 @@ func (s *Server) start(r *request) (call, error) {
 	if err := r.decode(&body, false); err != nil {
 		return call{}, err
 	}
+	r.noteHost(body.Callback.URL)
 	return call{overload.Start, func(ctx context.Context) (response, error) {
 		state, created, err := s.options.Operations.Start(ctx, body)
 		if err != nil || !created {
@@ -62,6 +63,7 @@ func (s *Server) push(r *request) (call, error) {
 	if err != nil {
 		return call{}, err
 	}
+	r.note(operation.StatusRule, body.Status)
 	return call{overload.Change, func(ctx context.Context) (response, error) {
 		return response{status: http.StatusAccepted}, s.options.Operations.Push(ctx, key, body.Status)
 	}}, operation.Validate(operation.StatusRule.Check(body.Status))
@@ -77,6 +79,8 @@ func (s *Server) revoke(r *request) (call, error) {
 	if err != nil {
 		return call{}, err
 	}
+	r.note(operation.InitiatorRule, body.InitiatedBy)
+	r.note(operation.ReasonRule, body.Reason)
 	return call{overload.Change, func(ctx context.Context) (response, error) {
 		state, err := s.options.Operations.Revoke(ctx, key, operation.Revocation{InitiatedBy: body.InitiatedBy, Reason: body.Reason})
 		return response{http.StatusOK, withLists(state)}, err
@@ -96,21 +100,27 @@ func (s *Server) redeliver(r *request) (call, error) {
 	if err != nil {
 		return call{}, err
 	}
+	r.note(operation.ReasonRule, body.Reason)
+	r.noteHost(body.Callback.URL)
 	if err := operation.Validate(operation.ReasonRule.Check(body.Reason), operation.URLRule.As("callback.url").Check(body.Callback.URL)); err != nil {
 		return call{}, err
 	}
+	r.fields = append(r.fields, zap.Bool("force", body.Force))
 	return call{overload.Start, func(ctx context.Context) (response, error) {
+		if err := s.requireRedirect(ctx, r, body.Callback.URL); err != nil {
+			return response{}, err
+		}
 		state, err := s.options.Operations.Redeliver(ctx, key, operation.RedeliveryRequest{
 			Repoll:   body.Repoll,
 			Force:    body.Force,
 			Reason:   body.Reason,
 			Callback: operation.Target{URL: body.Callback.URL},
 			By:       r.caller.Name,
+			KeyID:    r.caller.ID(),
 		})
 		if err != nil {
 			return response{}, err
 		}
-		r.fields = append(r.fields, zap.String("reason", body.Reason), zap.Bool("force", body.Force))
 		r.header.Set("Location", location(key))
 		return response{http.StatusCreated, withLists(state)}, nil
 	}}, r.requireForce(body.Force)

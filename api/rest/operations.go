@@ -17,6 +17,8 @@ type Operations interface {
 	// Start returns created false for an operation that an equal request started before.
 	Start(ctx context.Context, r operation.StartRequest) (state operation.State, created bool, err error)
 	State(ctx context.Context, k operation.Key) (operation.State, error)
+	// Started is the request that started the operation.
+	Started(ctx context.Context, k operation.Key) (operation.StartRequest, error)
 	List(ctx context.Context, q operation.ListQuery) (operation.Page, error)
 	// Details are the source's own, requested now.
 	Details(ctx context.Context, k operation.Key) (map[string]any, error)
@@ -31,7 +33,8 @@ type Operations interface {
 	StartBulkRedelivery(ctx context.Context, r operation.BulkRedeliveryRequest) (operation.BulkRedelivery, error)
 	DryRun(ctx context.Context, r operation.BulkRedeliveryRequest) (operation.DryRun, error)
 	BulkRedelivery(ctx context.Context, id string) (operation.BulkRedelivery, error)
-	BulkRedeliveries(ctx context.Context) ([]operation.BulkRedelivery, error)
+	// BulkRedeliveries are the latest; with a key, its name or its id, all that it started.
+	BulkRedeliveries(ctx context.Context, key string) ([]operation.BulkRedelivery, error)
 	StopBulkRedelivery(ctx context.Context, id string) (operation.BulkRedelivery, error)
 	ResumeBulkRedelivery(ctx context.Context, id string) (operation.BulkRedelivery, error)
 }

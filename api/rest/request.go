@@ -23,9 +23,16 @@ type request struct {
 	header http.Header
 	action string
 	caller Key
+	// authenticated: caller's key is one of those in force, and may be used from here.
+	authenticated bool
+	// audited: it is in the audit although it is a read.
+	audited bool
+	// begun: the audit has the line that goes before the act.
+	begun bool
 	// key is the operation, or the endpoint alone, as the caller names it.
 	key operation.Key
-	// fields are added to the line in the log.
+	// fields are what was asked, and later what came of it, for the audit. A value that the
+	// API has not checked for card numbers yet is none of them.
 	fields []zap.Field
 }
 

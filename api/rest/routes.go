@@ -23,9 +23,9 @@ func (s *Server) routes() *mux.Router {
 	get("/v1/operations", s.handle("list", ScopeRead, s.list))
 	get("/v1/operations/count", s.handle("count", ScopeRead, s.count))
 	get(operation, s.handle("state", ScopeRead, s.state))
-	r.Handle(operation, s.handle("withdraw", ScopeStart, s.withdraw)).Methods(http.MethodDelete)
+	r.Handle(operation, s.handle("withdraw", ScopeWithdraw, s.withdraw)).Methods(http.MethodDelete)
 	get(operation+"/details", s.handle("details", ScopeRead, s.details))
-	post(operation+"/status", s.handle("push", ScopeStart, s.push))
+	post(operation+"/status", s.handle("push", ScopePush, s.push))
 	post(operation+"/revocation", s.handle("revoke", ScopeRevoke, s.revoke))
 	post(operation+"/redelivery", s.handle("redeliver", ScopeRedeliver, s.redeliver))
 
@@ -35,7 +35,7 @@ func (s *Server) routes() *mux.Router {
 	get(redeliveries+"/{id}", s.handle("see redeliveries", ScopeRedeliver, s.bulkRedelivery))
 	post(redeliveries+"/{id}/stop", s.handle("stop redeliveries", ScopeRedeliver, s.stopBulkRedelivery))
 	post(redeliveries+"/{id}/resume", s.handle("resume redeliveries", ScopeRedeliver, s.resumeBulkRedelivery))
-	post("/v1/endpoints/{endpoint}/ping", s.handle("ping", ScopeAdmin, s.ping))
+	post("/v1/endpoints/{endpoint}/ping", s.handle("ping", ScopePing, s.ping))
 
 	r.HandleFunc("/openapi.yaml", serveOpenAPI).Methods(http.MethodGet, http.MethodHead)
 	r.Handle("/codec/encode", s.codec("encode")).Methods(http.MethodPost, http.MethodOptions)
@@ -129,24 +129,22 @@ func (s *Server) run(ctx context.Context, r *request, c call) (result response, 
 			s.options.Log.Error("a call panicked", zap.String("request_id", requestIDOf(ctx)), zap.Any("panic", p), zap.Stack("stack"))
 		}
 	}()
+	if err := s.authorizeAgain(r); err != nil {
+		return response{}, err
+	}
+	if err := s.auditBegun(ctx, r); err != nil {
+		return response{}, err
+	}
 	return c.do(ctx)
 }
 
-// finish writes the response and the log: a line for each change, whatever its
-// result, and for each read that was refused to its key.
+// finish writes the audit or the log, and then the response.
 func (s *Server) finish(ctx context.Context, w http.ResponseWriter, r *request, status int, body []byte, err error) {
-	log := s.log(ctx, r, err)
 	if err != nil {
-		status = writeProblem(w, r.Request, refusal(err))
-	} else {
-		write(w, "application/json", status, body)
+		s.report(ctx, r, kinds[refusal(err).Problem].status, err)
+		writeProblem(w, r.Request, refusal(err))
+		return
 	}
-	switch httpStatus := zap.Int("http_status", status); {
-	case !r.isRead():
-		log.Info("audit", httpStatus)
-	case isForbidden(err):
-		log.Info("refused", httpStatus)
-	default:
-		log.Debug("read", httpStatus)
-	}
+	s.report(ctx, r, status, nil)
+	write(w, "application/json", status, body)
 }

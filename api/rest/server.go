@@ -10,6 +10,7 @@ import (
 	"github.com/gorilla/mux"
 	"go.uber.org/zap"
 	"golang.org/x/sync/semaphore"
+	"golang.org/x/time/rate"
 
 	"ringback/internal/overload"
 )
@@ -41,7 +42,7 @@ type Options struct {
 	// read that are for all endpoints.
 	Metrics http.Handler
 	// Codec serves Temporal's codec protocol at /codec/encode and /codec/decode,
-	// to keys with the scope admin that are for all endpoints; nil: it is not there.
+	// to keys with the scope codec that are for all endpoints; nil: it is not there.
 	Codec http.Handler
 	// CodecOrigins are the origins whose pages may use Codec.
 	CodecOrigins func() []string
@@ -52,6 +53,10 @@ type Options struct {
 	// ConfigHash is the hash of the configuration in force, shown by /readyz.
 	ConfigHash func() string
 	Log        *zap.Logger
+	// Audit writes one line of the audit, and returns once it is written; nil: the
+	// lines are in Log. AuditReads says whether reads are audited as changes are.
+	Audit      func(fields ...zap.Field) error
+	AuditReads func() bool
 	// ReadLimit bounds the reads of each key, ChangeLimit its other calls; zero per
 	// second: no limit.
 	ReadLimit, ChangeLimit func() Limit
@@ -70,6 +75,8 @@ type Server struct {
 	starts    *semaphore.Weighted
 	draining  atomic.Bool
 	readiness readiness
+	guessers  guessers
+	refused   refusedLog
 }
 
 // New builds the API and the probes. The probes alone use Keys, Ready, Metrics,
@@ -88,10 +95,15 @@ func New(o Options) *Server {
 	if o.Codec == nil {
 		o.Codec = http.HandlerFunc(noSuchRoute)
 	}
+	o.AuditReads = orZero(o.AuditReads)
+	if o.Audit == nil {
+		o.Audit = func(fields ...zap.Field) error { o.Log.Info("audit", fields...); return nil }
+	}
 	if o.Acquire == nil {
 		o.Acquire = func(context.Context, overload.Work) (func(error), error) { return func(error) {}, nil }
 	}
-	s := &Server{options: o, starts: semaphore.NewWeighted(allStarts)}
+	s := &Server{options: o, starts: semaphore.NewWeighted(allStarts),
+		refused: refusedLog{limit: rate.NewLimiter(1, 1)}}
 	s.router, s.probes = s.routes(), s.probeRoutes()
 	return s
 }

@@ -52,7 +52,7 @@ func writeConfig(dir, simulator, key string, gaps []time.Duration) (string, erro
 	var b strings.Builder
 	fmt.Fprintf(&b, `api:
   listen: 127.0.0.1:0
-  keys: [{name: bench, sha256: %x, scopes: [start, read, revoke]}]
+  keys: [{name: bench, sha256: %x, scopes: [start, push, withdraw, revoke, read]}]
   rate_limit: {per_second: 2000, burst: 2000}
 egress: {allow: [127.0.0.0/8]}
 sources:
@@ -62,7 +62,7 @@ endpoints:
 `, sha256.Sum256([]byte(key)), simulator, secretVariable)
 	const quickly = "{schedule: [500ms, 1s, 5s], lifetime: 20m}"
 	ukrcard := func(name, how, poll, delivery string) {
-		fmt.Fprintf(&b, "  %s: {dialect: ukrcard, source: wsgate, url: %q, poll: %s, delivery: %s}\n", name, simulator+"/callback/"+how, poll, delivery)
+		fmt.Fprintf(&b, "  %s: {dialect: ukrcard, source: wsgate, url: %q, push: trust, poll: %s, delivery: %s}\n", name, simulator+"/callback/"+how, poll, delivery)
 	}
 	ukrcard(endpointOK, "ok", quickly, "{interval: 3s, attempts: 10, timeout: 10s}")
 	ukrcard(endpointOpen, "ok", "{schedule: [12h, 12h, 24h], max_polls: 100, lifetime: 720h}", "{interval: 3s, attempts: 10, timeout: 10s}")

@@ -110,7 +110,7 @@ const (
 // TestSettingTheClockDelaysNothing sets a worker's clock back by an hour
 // and forward again, with operations open that wait in every way there is.
 func TestSettingTheClockDelaysNothing(t *testing.T) {
-	endpoint := "%s: {dialect: paysera, source: wallet, callback_url: per_operation, poll: {interval: %s, lifetime: 1h}, delivery: {interval: %s, attempts: 50, timeout: 1s}}"
+	endpoint := "%s: {dialect: paysera, source: wallet, callback_url: per_operation, poll: {interval: %s, lifetime: 1h}, delivery: {interval: %s, attempts: 50, timeout: 1s}, push: trust}"
 	w := newEnvironment(t, sharedServer(t), quick,
 		fmt.Sprintf(endpoint, "SHORT", "2s", shortH), fmt.Sprintf(endpoint, "LONG", "11s", longH))
 	_, api := w.api(t, "127.0.0.1:0", "-worker=false")

@@ -23,7 +23,7 @@ func TestBrowserShowsEncryptedPayloadsToReaders(t *testing.T) {
 	w := newEnvironment(t, startServer(t), quick)
 	uiAddr := heldAddress(t)
 	w.useCodec(t, strings.TrimSuffix(onlyA, "}")+fmt.Sprintf(", server: {origins: [%q]}}", "http://"+uiAddr))
-	w.setAPI(t, "keys: [{name: ops, sha256: %x, scopes: [start, read, revoke, admin]}]", sha256.Sum256([]byte(codecReaderKey)))
+	w.setAPI(t, "keys: [{name: ops, sha256: %x, scopes: [start, read, revoke, codec]}]", sha256.Sum256([]byte(codecReaderKey)))
 	r := w.run(t)
 	api := &apiclient.Client{MaxAttempts: 1, Base: r.Base, Key: codecReaderKey}
 	w.core.SetStatus("2131", "new")

@@ -181,7 +181,7 @@ func (w *environment) exercise(t *testing.T) {
 		return err == nil && seen.Phase == operation.BulkRedeliveryDone
 	}, patience, 100*time.Millisecond, "its memo and what its activity recorded are read")
 	require.Eventually(t, func() bool {
-		listed, err := api.BulkRedeliveries(t.Context())
+		listed, err := api.BulkRedeliveries(t.Context(), "")
 		return err == nil && len(listed.Redeliveries) == 1 && listed.Redeliveries[0].Reason == revocationReason
 	}, patience, 100*time.Millisecond, "visibility follows a moment behind")
 	r.stop(t)

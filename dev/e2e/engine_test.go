@@ -315,7 +315,7 @@ func TestARepeatedUpdateIsAnsweredAfterTheRunClosed(t *testing.T) {
 // addEveryEndpoint adds an endpoint EVERY, whose receiver gets each status.
 func (w *environment) addEveryEndpoint(t *testing.T, poll string) {
 	t.Helper()
-	w.appendConfig(t, fmt.Sprintf("  EVERY: {dialect: standard, source: wallet, url: %q, supersede: every, poll: %s, delivery: %s}", w.standard.URL()+"/hooks", poll, quick.delivery))
+	w.appendConfig(t, fmt.Sprintf("  EVERY: {dialect: standard, source: wallet, url: %q, supersede: every, push: trust, poll: %s, delivery: %s}", w.standard.URL()+"/hooks", poll, quick.delivery))
 }
 
 func statuses(received []simulator.Received) (all []string) {

@@ -171,9 +171,9 @@ sources:
   wsgate: {kind: ukrcard, base_urls: [%q], ext_system_id: ECOM_GOLD_BANK, login: gold, password: "${env:E2E_WSGATE_PASSWORD}"}
   wallet: {kind: paysera, base_urls: [%q], mac: {id: mac-id, key: "${env:E2E_MAC_KEY}"}}
 endpoints:
-  ECOM_GOLD_BANK: {dialect: ukrcard, source: wsgate, url: %q, poll: %s, delivery: %s}
-  WALLET_SHOP: {dialect: paysera, source: wallet, callback_url: per_operation, poll: {interval: 100ms, lifetime: 1m}, delivery: %s}
-  LEDGER: {dialect: standard, source: wallet, url: %q, poll: {interval: 100ms, lifetime: 1m}, delivery: %s, signing: {secrets: ["${env:E2E_SIGNING_SECRET}"]}}
+  ECOM_GOLD_BANK: {dialect: ukrcard, source: wsgate, url: %q, poll: %s, delivery: %s, push: trust}
+  WALLET_SHOP: {dialect: paysera, source: wallet, callback_url: per_operation, poll: {interval: 100ms, lifetime: 1m}, delivery: %s, push: trust}
+  LEDGER: {dialect: standard, source: wallet, url: %q, poll: {interval: 100ms, lifetime: 1m}, delivery: %s, push: trust, signing: {secrets: ["${env:E2E_SIGNING_SECRET}"]}}
 `, w.wsgate.URL(), w.core.URL(), w.ukrcard.URL()+"/callback", p.poll, p.delivery, p.delivery, w.standard.URL()+"/hooks", p.delivery)
 	for _, endpoint := range more {
 		text += "  " + endpoint + "\n"
@@ -212,7 +212,7 @@ func (w *environment) appendConfig(t *testing.T, line string) {
 
 // endpointAt is an endpoint of the dialect standard at that receiver.
 func endpointAt(r *simulator.Receiver, name, poll, delivery string) string {
-	return fmt.Sprintf("%s: {dialect: standard, source: wallet, url: %q, poll: %s, delivery: %s}", name, r.URL()+"/hooks", poll, delivery)
+	return fmt.Sprintf("%s: {dialect: standard, source: wallet, url: %q, push: trust, poll: %s, delivery: %s}", name, r.URL()+"/hooks", poll, delivery)
 }
 
 // order starts an Ukrcard order.

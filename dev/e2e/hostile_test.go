@@ -80,6 +80,8 @@ func TestHostile(t *testing.T) {
 		{"API: paths and queries", h.paths(), false},
 		{"API: keys", h.keys(), false},
 		{"API: operations", h.changes(), false},
+		{"API: hosts and scopes", h.hosts(), false},
+		{"keys and audit", h.keyUses(), false},
 		{"API: connections", h.connections(), false},
 		{"listeners and reloads", h.listeners(), false},
 		{"CLI", h.commands(), false},
@@ -91,6 +93,7 @@ func TestHostile(t *testing.T) {
 		{"signals and updates", h.signals(), true},
 		{"Temporal UI", h.shown(), true},
 		{"sealed payloads", h.sealed(t), true},
+		{"API: pushes", h.pushes(), true},
 	} {
 		t.Run(surface.name, func(t *testing.T) {
 			for _, row := range surface.rows {
@@ -204,10 +207,12 @@ api:
   listen: 127.0.0.1:0
   rate_limit: {per_second: 10000, burst: 10000}
   keys:
-    - {name: core, sha256: %s, scopes: [start, read, revoke, redeliver, admin]}
+    - {name: core, sha256: %s, scopes: [start, push, withdraw, revoke, read, redeliver, redirect, ping, codec]}
     - {name: reader, sha256: %s, scopes: [read]}
-    - {name: bound, sha256: %s, scopes: [start, read, revoke, redeliver, admin], endpoints: [LEDGER]}
+    - {name: bound, sha256: %s, scopes: [start, push, withdraw, revoke, read, redeliver, ping, codec], endpoints: [LEDGER]}
     - {name: starter, sha256: %s, scopes: [start]}
+    - {name: expired, sha256: e4972fc67d8b7b33cdefb3305d6d88333a2e07511d1e0f64774237cf56526168, scopes: [read], expires: 2001-01-01}
+    - {name: elsewhere, sha256: 7cdde7060c76a617988c10e073862dc15b84974f65b5650144e77e5fc9ac9224, scopes: [read], from: [192.0.2.0/24]}
 telemetry: {listen: 127.0.0.1:0}
 egress: {allow: [127.0.0.0/8]}
 sources:
@@ -217,9 +222,10 @@ endpoints:
   ECOM_GOLD_BANK: {dialect: ukrcard, source: wsgate, url: "%[5]s/callbacks", %[6]s}
   WALLET_SHOP: {dialect: paysera, source: wallet, callback_url: per_operation, %[6]s}
   LEDGER: {dialect: standard, source: wallet, url: "%[5]s/callbacks", %[6]s}
-  IDLE: {dialect: standard, source: wallet, url: "%[5]s/callbacks", poll: {interval: 1h, lifetime: 2h}, delivery: {interval: 50ms, attempts: 3, timeout: 1s}}
+  IDLE: {dialect: standard, source: wallet, url: "%[5]s/callbacks", poll: {interval: 1h, lifetime: 2h}, delivery: {interval: 50ms, attempts: 3, timeout: 1s}, push: trust}
   OFF: {dialect: standard, source: wallet, url: "%[5]s/callbacks", enabled: false, %[6]s}
 `, digest(keyAll), digest(keyReader), digest(keyBound), digest(keyStart), h.fakeServers.url, quickly)
+	text += fmt.Sprintf(hostsConfig, h.fakeServers.url+"/callbacks")
 	h.config = filepath.Join(t.TempDir(), "ringback.yml")
 	require.NoError(t, os.WriteFile(h.config, []byte(text), 0o600))
 }
@@ -257,7 +263,7 @@ func (h *hostileEnvironment) listed(t *testing.T) []string {
 func (h *hostileEnvironment) requireUnchanged(t *testing.T) {
 	t.Helper()
 	require.Equal(t, []string{h.open.WorkflowID(), h.closed.WorkflowID()}, h.listed(t))
-	many, err := h.BulkRedeliveries(t.Context())
+	many, err := h.BulkRedeliveries(t.Context(), "")
 	require.NoError(t, err)
 	require.Empty(t, many.Redeliveries)
 }

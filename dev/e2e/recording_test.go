@@ -262,7 +262,7 @@ func (s *recording) write(t *testing.T) {
 	var sources, endpoints strings.Builder
 	for name, policy := range s.endpoints {
 		fmt.Fprintf(&sources, "  core_%s: {kind: paysera, base_urls: [%q]}\n", name, s.recorder.url)
-		fmt.Fprintf(&endpoints, "  %s: {dialect: standard, source: core_%s, url: %q, %s}\n", name, name, s.recorder.url+"/hooks/"+name, policy)
+		fmt.Fprintf(&endpoints, "  %s: {dialect: standard, source: core_%s, url: %q, push: trust, %s}\n", name, name, s.recorder.url+"/hooks/"+name, policy)
 	}
 	const head = `
 api: {listen: 127.0.0.1:0, rate_limit: {per_second: 5000, burst: 5000, changes_per_second: 5000, changes_burst: 5000}}

@@ -187,7 +187,7 @@ func TestABulkRedeliveryThatIsStoppedAndKilledDeliversEachOnce(t *testing.T) { /
 		require.Equal(t, operation.BulkRedeliveryProgress{Skipped: many}, again.BulkRedeliveryProgress)
 		require.Equal(t, many, acknowledgedOf(w.standard, keys))
 		require.Eventually(t, func() bool {
-			recent, err := api.BulkRedeliveries(t.Context())
+			recent, err := api.BulkRedeliveries(t.Context(), "")
 			require.NoError(t, err)
 			return len(recent.Redeliveries) == 2 && recent.Redeliveries[0].ID == again.ID && isDone(recent.Redeliveries[0])
 		}, patience, 100*time.Millisecond)

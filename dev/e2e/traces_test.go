@@ -69,7 +69,7 @@ func TestOneTraceLeadsFromTheStartToTheReceiver(t *testing.T) {
 	require.Empty(t, w.core.Questions("901")[0].Header.Get("traceparent"), "the core did not ask for it")
 
 	of901 := logs.FilterField(zap.String("operation_id", "901"))
-	require.Equal(t, 1, of901.FilterMessage("audit").Len())
+	require.Equal(t, 2, of901.FilterMessage("audit").Len(), "begun and completed")
 	require.Equal(t, 2, of901.FilterMessage("attempt").Len())
 	for _, line := range append(of901.FilterMessage("audit").All(), of901.FilterMessage("attempt").All()...) {
 		require.Equal(t, of.String(), line.ContextMap()["trace_id"], "the log says the same trace: %s", line.Message)

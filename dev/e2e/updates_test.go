@@ -15,7 +15,7 @@ const updatesARun = 2000
 
 func TestAnOperationIsPushedAndRevokedBeyondTheUpdatesOfOneRun(t *testing.T) {
 	w := newEnvironment(t, sharedServer(t), quick,
-		`SLOW: {dialect: standard, source: wallet, url: "http://127.0.0.1:9/", poll: {interval: 1h, lifetime: 24h}, delivery: {interval: 1h, attempts: 1}}`)
+		`SLOW: {dialect: standard, source: wallet, url: "http://127.0.0.1:9/", poll: {interval: 1h, lifetime: 24h}, delivery: {interval: 1h, attempts: 1}, push: trust}`)
 	api := w.run(t).Client
 	w.core.SetStatus("460", "new")
 	request := entry("460")

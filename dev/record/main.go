@@ -104,13 +104,13 @@ endpoints:
   CARD_SLOW:
     {dialect: ukrcard, source: wsgate, url: %[3]q, poll: {schedule: [6s], lifetime: 20m}, delivery: {interval: 6s, attempts: 3, timeout: 5s}}
   WALLET:
-    {dialect: paysera, source: wallet, url: %[4]q, poll: {interval: 300ms, lifetime: 720h}, delivery: {interval: 20ms, attempts: 4, timeout: 5s}}
+    {dialect: paysera, source: wallet, url: %[4]q, push: trust, poll: {interval: 300ms, lifetime: 720h}, delivery: {interval: 20ms, attempts: 4, timeout: 5s}}
   WALLET_EVERY:
-    {dialect: paysera, source: wallet, url: %[4]q, supersede: every, poll: {interval: 300ms, lifetime: 720h}, delivery: {interval: 300ms, attempts: 4, timeout: 5s}}
+    {dialect: paysera, source: wallet, url: %[4]q, push: trust, supersede: every, poll: {interval: 300ms, lifetime: 720h}, delivery: {interval: 300ms, attempts: 4, timeout: 5s}}
   WALLET_BRIEF:
-    {dialect: paysera, source: wallet, url: %[4]q, poll: {interval: 300ms, lifetime: 1s}, delivery: {interval: 20ms, attempts: 4, timeout: 5s}}
+    {dialect: paysera, source: wallet, url: %[4]q, push: trust, poll: {interval: 300ms, lifetime: 1s}, delivery: {interval: 20ms, attempts: 4, timeout: 5s}}
   WALLET_SLOW:
-    {dialect: paysera, source: wallet, url: %[4]q, poll: {interval: 1m, lifetime: 720h}, delivery: {interval: 6s, attempts: 3, timeout: 5s}}
+    {dialect: paysera, source: wallet, url: %[4]q, push: trust, poll: {interval: 1m, lifetime: 720h}, delivery: {interval: 6s, attempts: 3, timeout: 5s}}
 `
 
 const password = "not-a-secret"

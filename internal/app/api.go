@@ -4,17 +4,44 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"path/filepath"
 	"slices"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.uber.org/zap"
 
 	"ringback/api/rest"
 	"ringback/internal/codec"
+	"ringback/internal/config"
 	"ringback/internal/operation"
 	"ringback/internal/service"
 	"ringback/internal/source"
 	"ringback/internal/telemetry"
 )
+
+// openAudit opens the file of c's audit anew.
+func (p *process) openAudit(c *config.Config) error {
+	file := c.Audit.File
+	switch {
+	case !p.API:
+		return nil
+	case file == "":
+		p.audit.Close()
+		return nil
+	case !filepath.IsAbs(file):
+		file = filepath.Join(filepath.Dir(p.ConfigPath), file)
+	}
+	return p.audit.Open(file)
+}
+
+// writeAudit writes to the file of the audit, or where there is none to the log.
+func (p *process) writeAudit(fields ...zap.Field) error {
+	if p.audit.IsOpen() {
+		return p.audit.Write(fields...)
+	}
+	p.Log.Info("audit", fields...)
+	return nil
+}
 
 // newServer is the API, with the codec server, beside the probes; in a program without
 // an API the probes alone.
@@ -27,6 +54,7 @@ func (p *process) newServer() *rest.Server {
 		o.Operations = apiService{p.service, &p.config, p.checkReachable}
 		o.ReadLimit, o.ChangeLimit = p.config.readLimit, p.config.changeLimit
 		o.Acquire = p.overload.Acquire
+		o.Audit, o.AuditReads = p.writeAudit, func() bool { return p.config.file().API.AuditReads }
 		o.Codec, o.CodecOrigins = codec.NewServer(&p.config.codec), p.codecOrigins
 		o.Middleware = telemetry.NewRequests(p.registry, p.traces).Middleware
 	}

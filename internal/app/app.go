@@ -72,7 +72,8 @@ type process struct {
 	// apiListener is not used in a program without the API.
 	apiListener, telemetryListener listener
 
-	api *rest.Server
+	api   *rest.Server
+	audit telemetry.AuditFile
 	// connected: Temporal was reached and the workers run. away: it refused the latest call.
 	connected, away atomic.Bool
 }
@@ -86,6 +87,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer p.client.Close()
+	defer p.audit.Close()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer p.closeTraces()
@@ -120,6 +122,9 @@ func (p *process) prepare(ctx context.Context) error {
 		return err
 	}
 	if err := p.chooseListeners(); err != nil {
+		return err
+	}
+	if err := p.openAudit(c); err != nil {
 		return err
 	}
 	p.overload = overload.New(p.registry, func() int { return p.config.file().API.MaxStarts })
@@ -168,6 +173,7 @@ func (p *process) newService() error {
 		Endpoint: func(name string) (operation.Endpoint, bool) { return p.config.file().Endpoint(name) }, EndpointNames: p.config.endpointNames, Vocabulary: vocabulary(),
 		CheckURL:          func(ctx context.Context, url string) error { return p.config.file().Guard.CheckURL(ctx, url) },
 		CardNumberRefused: func(endpoint string) { p.metrics.cardNumberRefusals.WithLabelValues(endpoint).Inc() },
+		PageKey:           func() []byte { return p.config.file().PageKey },
 		UIURL:             p.UIURL, Build: p.Build,
 	}
 	return nil

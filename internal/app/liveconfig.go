@@ -67,7 +67,7 @@ func newSnapshot(c *config.Config, traces *telemetry.Traces) (*snapshot, error) 
 func (s *snapshot) endpoint(e config.Endpoint) (receiver.Endpoint, error) {
 	spoken, _ := dialect.ByName(e.Dialect) // which the configuration checked
 	endpoint := receiver.Endpoint{
-		Name: e.Name, Dialect: spoken, URL: e.URL, Header: http.Header{},
+		Name: e.Name, Dialect: spoken, URL: e.URL, Hosts: e.Hosts(), Header: http.Header{},
 		Client: s.traces.Client(s.config.Guard.Client(e.TLS.Config(), 0), "attempt", e.Traceparent), HonorRetryAfter: e.HonorRetryAfter, MaxConcurrent: e.MaxConcurrent,
 	}
 	for name, value := range e.Headers {
@@ -148,7 +148,7 @@ func (l *liveConfig) longestAttempt() time.Duration {
 func apiKeys(keys []config.Key) []rest.Key {
 	made := make([]rest.Key, len(keys))
 	for i, k := range keys {
-		made[i] = rest.Key{Name: k.Name, SHA256: k.SHA256, Endpoints: k.Endpoints}
+		made[i] = rest.Key{Name: k.Name, SHA256: k.SHA256, Endpoints: k.Endpoints, Expires: k.Expires, From: k.From}
 		for _, scope := range k.Scopes {
 			made[i].Scopes = append(made[i].Scopes, rest.Scope(scope))
 		}

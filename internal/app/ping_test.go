@@ -24,6 +24,7 @@ sources:
 endpoints:
   LEDGER: {dialect: standard, source: wallet, url: %q, enabled: false, poll: {interval: 1m, lifetime: 1h}, delivery: {interval: 1s, attempts: 3}, signing: {secrets: ["${env:PING_SECRET}"]}, auth: {bearer: "${env:PING_BEARER}"}}
   SHOP: {dialect: paysera, source: wallet, callback_url: per_operation, poll: {interval: 1m, lifetime: 1h}, delivery: {interval: 1s, attempts: 3}}
+  LISTED: {dialect: paysera, source: wallet, callback_url: per_operation, callback_hosts: [pay.example], poll: {interval: 1m, lifetime: 1h}, delivery: {interval: 1s, attempts: 3}, auth: {bearer: "${env:PING_BEARER}"}}
   BURST: {dialect: paysera, source: wallet, url: %q, poll: {interval: 1m, lifetime: 1h}, delivery: {interval: 1s, attempts: 3}}
 `, receiver+"/hooks", receiver+"/hooks"))
 	return apiService{config: &p.config}
@@ -64,9 +65,10 @@ func TestAPingThatCanNotBeSentIsRefused(t *testing.T) {
 	for name, tt := range map[string]struct {
 		endpoint, url, field, says string
 	}{
-		"an endpoint that is not registered":      {"NOBODY", "", "endpoint", "registered are BURST, LEDGER, SHOP"},
+		"an endpoint that is not registered":      {"NOBODY", "", "endpoint", "registered are BURST, LEDGER, LISTED, SHOP"},
 		"a URL where it is fixed":                 {"LEDGER", "http://127.0.0.1:2/", "url", "must be left out"},
 		"no URL where each operation brings one":  {"SHOP", "", "url", "is required"},
+		"a URL at a host that is not listed":      {"LISTED", "http://127.0.0.1:2/", "url", "has the host 127.0.0.1, which the endpoint's callback_hosts do not list"},
 		"a URL that the egress guard refuses":     {"SHOP", "https://169.254.169.254/", "url", "is refused"},
 		"plain http to where it is not allowed":   {"SHOP", "http://192.0.2.1/", "url", "plain http"},
 		"a URL that holds what looks like a card": {"SHOP", "https://127.0.0.1/4111111111111111", "url", "card number"},

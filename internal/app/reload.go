@@ -30,6 +30,9 @@ func (p *process) reloadOnHangup() (stop func()) {
 // the open listeners or takes away the last key, is refused, and the old configuration stays.
 func (p *process) reload() {
 	before := p.config.hash()
+	if err := p.openAudit(p.config.file()); err != nil { // also before a file that is refused
+		p.Log.Error("the audit's file can't be opened anew; the one that is open is written to", zap.Error(err))
+	}
 	c, err := p.load()
 	if err != nil {
 		p.Log.Error("the configuration is refused; the one before stays in force",
@@ -46,6 +49,9 @@ func (p *process) load() (*config.Config, error) {
 		return nil, err
 	}
 	if err := errors.Join(p.checkListeners(c), p.config.file().CheckReload(c)); err != nil {
+		return nil, fmt.Errorf("%s: %w", p.ConfigPath, err)
+	}
+	if err := p.openAudit(c); err != nil {
 		return nil, fmt.Errorf("%s: %w", p.ConfigPath, err)
 	}
 	return c, p.config.use(p.ConfigPath, c)

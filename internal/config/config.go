@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"crypto/tls"
 	"fmt"
+	"maps"
 	"net/http"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -25,13 +27,23 @@ type Config struct {
 	Telemetry Telemetry           `yaml:"telemetry,omitzero"`
 	Notices   Notices             `yaml:"notices,omitzero"`
 	Codec     Codec               `yaml:"codec,omitzero"`
+	Audit     Audit               `yaml:"audit,omitzero"`
 	// Guard is that of Egress, for all outgoing requests.
 	Guard *egress.Guard `yaml:"-"`
 	// Hash is 12 hexadecimal digits that differ between configurations, their secrets
 	// and the contents of their files (promise 14).
 	Hash string `yaml:"-"`
+	// PageKey signs the tokens of a list's pages: all programs with this configuration
+	// have the same, and no caller knows it.
+	PageKey []byte `yaml:"-"`
 	// Warnings are about certificates and files, each with file and line.
 	Warnings []string `yaml:"-"`
+}
+
+// Audit is where the API writes who changed what.
+type Audit struct {
+	// File is relative to the configuration's folder; empty: the log.
+	File string `yaml:"file,omitzero"`
 }
 
 // API is the HTTP API: where it listens and who may use it.
@@ -46,6 +58,8 @@ type API struct {
 	// Temporal at once; 0: as its latency allows.
 	MaxStarts int        `yaml:"max_starts,omitzero"`
 	TLS       *ServerTLS `yaml:"tls,omitzero"`
+	// AuditReads audits reads as changes are.
+	AuditReads bool `yaml:"audit_reads,omitzero"`
 }
 
 // Key is one bearer key of the API.
@@ -57,10 +71,15 @@ type Key struct {
 	Scopes []string `yaml:"scopes,omitempty"`
 	// Endpoints are the only ones that the key may touch; empty: all.
 	Endpoints []string `yaml:"endpoints,omitempty"`
+	// Expires is when the key is refused; zero: never. In the file it is a time, or a
+	// date: its first moment in UTC.
+	Expires time.Time `yaml:"expires,omitzero"`
+	// From are the only networks that the key may be used from; empty: all.
+	From []netip.Prefix `yaml:"from,omitempty"`
 }
 
 // Scopes are what a key may be allowed to do (README, "The API").
-var Scopes = []string{"start", "read", "revoke", "redeliver", "force", "admin"}
+var Scopes = []string{"start", "push", "withdraw", "revoke", "read", "redeliver", "redirect", "force", "ping", "codec"}
 
 // RateLimit bounds the calls of one key; without keys, of all callers together.
 type RateLimit struct {
@@ -180,6 +199,8 @@ type Endpoint struct {
 	URL string `yaml:"url,omitzero"`
 	// CallbackURL is PerOperation or empty.
 	CallbackURL string `yaml:"callback_url,omitzero"`
+	// CallbackHosts are the only hosts that operations may bring URLs of; empty: any.
+	CallbackHosts operation.Hosts `yaml:"callback_hosts,omitempty"`
 	// Methods are the allowed methods of a start; all of the source kind's unless set.
 	Methods []string `yaml:"methods,omitempty"`
 	// Statuses are the only ones delivered; empty: all that the source's rules name.
@@ -187,10 +208,12 @@ type Endpoint struct {
 	// Enabled is true unless set; false refuses starts.
 	Enabled bool `yaml:"enabled"`
 	// Supersede is operation.SupersedeLatest unless set.
-	Supersede string   `yaml:"supersede,omitzero"`
-	Poll      Poll     `yaml:"poll,omitzero"`
-	Delivery  Delivery `yaml:"delivery,omitzero"`
-	Signing   Signing  `yaml:"signing,omitzero"`
+	Supersede string `yaml:"supersede,omitzero"`
+	// Push is operation.PushHint unless set.
+	Push     string   `yaml:"push,omitzero"`
+	Poll     Poll     `yaml:"poll,omitzero"`
+	Delivery Delivery `yaml:"delivery,omitzero"`
+	Signing  Signing  `yaml:"signing,omitzero"`
 	// HonorRetryAfter lets a receiver's Retry-After lengthen the interval (promise 5).
 	HonorRetryAfter bool `yaml:"honor_retry_after"`
 	// CardNumberScreen refuses identifiers like a card number; true unless set.
@@ -211,6 +234,22 @@ type Header struct {
 	literal bool // not a reference
 }
 
+// sendsCredentials reports whether attempts carry what only the configured receivers
+// may see. A signature is none: it is good for its own message alone.
+func (e Endpoint) sendsCredentials() bool {
+	secret := func(h Header) bool { return !h.literal }
+	return !e.Auth.Bearer.IsZero() || e.Auth.Basic != nil || e.TLS.isSet() || slices.ContainsFunc(slices.Collect(maps.Values(e.Headers)), secret)
+}
+
+// Hosts are those to which callbacks may be sent at the URLs that operations brought,
+// also before the endpoint had a URL of its own.
+func (e Endpoint) Hosts() operation.Hosts {
+	if e.URL != "" && e.sendsCredentials() {
+		return operation.HostOf(e.URL)
+	}
+	return e.CallbackHosts
+}
+
 // PerOperation is the value of callback_url that lets each start bring its URL.
 const PerOperation = "per_operation"
 
@@ -218,6 +257,7 @@ func (e *Endpoint) defaults() {
 	e.Enabled = true
 	e.CardNumberScreen = true
 	e.Supersede = operation.SupersedeLatest
+	e.Push = operation.PushHint
 	e.Delivery.Timeout = 10 * time.Second
 }
 
@@ -311,6 +351,7 @@ func (c *Config) Endpoint(name string) (operation.Endpoint, bool) {
 		Name: name, Disabled: !e.Enabled || e.Source == "",
 		Dialect: e.Dialect, Source: e.Source, SourceKind: s.Kind,
 		PerOperationURL:   e.CallbackURL == PerOperation,
+		Hosts:             e.Hosts(),
 		Methods:           e.Methods,
 		Statuses:          e.Statuses,
 		Fields:            kind.Fields,
@@ -359,5 +400,6 @@ func (e Endpoint) policy() operation.Policy {
 			TimeoutMS:  e.Delivery.Timeout.Milliseconds(),
 		},
 		Supersede: e.Supersede,
+		Push:      e.Push,
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"net/http"
 	"net/netip"
@@ -124,6 +125,8 @@ func TestAFileIsRead(t *testing.T) {
 	require.Equal(t, []string{signingSecret}, c.Endpoints["WALLET_SHOP"].Signing.Reveal())
 	require.Empty(t, c.Warnings)
 	require.Regexp(t, `^[0-9a-f]{12}$`, c.Hash)
+	require.Len(t, c.PageKey, 26)
+	require.NotContains(t, fmt.Sprintf("%x", c.PageKey), c.Hash)
 }
 
 func TestAnEndpointAsAStartSeesIt(t *testing.T) {
@@ -146,6 +149,7 @@ func TestAnEndpointAsAStartSeesIt(t *testing.T) {
 			},
 			Delivery:  operation.DeliveryPolicy{IntervalMS: 3000, Attempts: 10, TimeoutMS: 10_000},
 			Supersede: "latest",
+			Push:      "hint",
 		},
 		ScreenIdentifiers: true,
 	}
@@ -166,12 +170,14 @@ const everyKey = `
 api:
   listen: 0.0.0.0:8443
   keys:
-    - {name: core, sha256: 2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae, scopes: [start], endpoints: [A]}
-    - {name: core, sha256: fcde2b2edba56bf408601fb721fe9b5c338d10ee429ea04fae5511b68fbf8fb9, scopes: [read, revoke, redeliver, force, admin]}
+    - {name: core, sha256: 2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae, scopes: [start], endpoints: [A], expires: 2099-06-30}
+    - {name: core, sha256: fcde2b2edba56bf408601fb721fe9b5c338d10ee429ea04fae5511b68fbf8fb9, scopes: [read, withdraw, revoke, redeliver, force, ping, codec], expires: "2099-06-30T18:00:00+02:00", from: [10.0.0.0/8, "fd00::/8"]}
   rate_limit: {per_second: 0.5, burst: 7, changes_per_second: 0.25, changes_burst: 3}
   max_starts: 12
+  audit_reads: true
   tls: {cert: client.pem, key: client.key, client_ca: client.pem}
 egress: {allow: [10.0.0.0/8, "fd00::/8"], proxy: "http://proxy.example:3128"}
+audit: {file: audit.log}
 codec: {keys: [{id: a, key: "${file:codec}"}], server: {origins: [https://temporal.example]}}
 sources:
   s:
@@ -207,10 +213,12 @@ endpoints:
     auth: {bearer: "${env:WSGATE_PASSWORD}"}
     headers: {X-Shop: "7", X-Api-Key: "k=${env:WSGATE_PASSWORD};v=1"}
     max_concurrent: 5
+    push: off
   B:
     dialect: paysera
     source: m
     callback_url: per_operation
+    callback_hosts: [pay.example.com, "*.shop.example"]
     poll: *often
     delivery: {interval: 24h, attempts: 1000}
     auth: {basic: {username: u, password: "${env:WSGATE_PASSWORD}"}}
@@ -277,6 +285,30 @@ func TestEachBaseURLHasItsOwnTLSOrTheSources(t *testing.T) {
 	}
 }
 
+func TestCredentialsGoToTheHostsOfTheFileAlone(t *testing.T) {
+	setenv(t)
+	for name, tt := range map[string]struct {
+		endpoint string
+		// evil says that callbacks may be sent to any URL that an operation brought.
+		evil bool
+	}{
+		"URLs of operations, without credentials":                 {`callback_url: per_operation`, true},
+		"URLs of operations, signed":                              {`callback_url: per_operation, signing: {secrets: ["${env:SHOP_SECRET}"]}`, true},
+		"URLs of operations, with a header that is not secret":    {`callback_url: per_operation, headers: {X-Shop: "7"}`, true},
+		"URLs of operations at listed hosts":                      {`callback_url: per_operation, callback_hosts: [pay.example]`, false},
+		"URLs of operations at listed hosts, with credentials":    {`callback_url: per_operation, callback_hosts: [pay.example], auth: {bearer: "${env:WSGATE_PASSWORD}"}`, false},
+		"operations from before, at an endpoint without secrets":  {`url: "https://pay.example/in"`, true},
+		"operations from before, at an endpoint with credentials": {`url: "https://pay.example/in", auth: {bearer: "${env:WSGATE_PASSWORD}"}`, false},
+	} {
+		c, err := config.Parse("f", []byte("sources:\n  w: {kind: paysera, base_urls: [https://w.example], mac: {id: a, key: \"${env:WSGATE_PASSWORD}\"}}\nendpoints:\n  E: {dialect: paysera, source: w, "+
+			tt.endpoint+", poll: {interval: 1s, lifetime: 1m}, delivery: {interval: 1s, attempts: 1}}\n"))
+		require.NoError(t, err, name)
+		e, _ := c.Endpoint("E")
+		require.Empty(t, e.Hosts.Check("https://pay.example/other"), name)
+		require.Equal(t, tt.evil, e.Hosts.Check("https://evil.example/in") == "", name)
+	}
+}
+
 func TestEveryKeyIsRead(t *testing.T) {
 	setenv(t)
 	c, err := load(t, folder(t), everyKey)
@@ -301,6 +333,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 	require.False(t, a.Enabled)
 	require.True(t, a.HonorRetryAfter)
 	require.Equal(t, 5, a.MaxConcurrent)
+	require.Equal(t, operation.PushOff, a.Push)
 	require.Equal(t, "7", a.Headers["X-Shop"].Reveal())
 	require.Equal(t, "k=hunter22;v=1", a.Headers["X-Api-Key"].Reveal())
 	require.Len(t, a.Signing.Secrets, 2)
@@ -384,6 +417,34 @@ func TestWarnings(t *testing.T) {
 	require.Contains(t, all, "sources.wsgate.tls.cert: this certificate expired on ")
 }
 
+func TestAKeyThatExpiresSoonIsWarnedOf(t *testing.T) {
+	t.Parallel()
+	day := 24 * time.Hour
+	for name, row := range map[string]struct {
+		expires time.Time
+		says    string
+	}{
+		"it has expired":            {time.Now().Add(-time.Hour), "the key core expired at "},
+		"it will within two weeks":  {time.Now().Add(13 * day), "the key core expires at "},
+		"it will in a longer while": {time.Now().Add(15 * day), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c, err := config.Parse("f", fmt.Appendf(nil, "api:\n  keys:\n    - {name: core, sha256: %x, scopes: [read], expires: %s}\n",
+				sha256.Sum256(nil), row.expires.Format(time.RFC3339)))
+			require.NoError(t, err)
+			require.WithinDuration(t, row.expires, c.API.Keys[0].Expires, time.Second)
+			if row.says == "" {
+				require.Empty(t, c.Warnings)
+				return
+			}
+			require.Len(t, c.Warnings, 1)
+			require.Contains(t, c.Warnings[0], "f:3:")
+			require.Contains(t, c.Warnings[0], "api.keys[0].expires: "+row.says)
+		})
+	}
+}
+
 func TestAFileThatCannotBeReadIsAnError(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -418,7 +479,7 @@ func TestTheExampleInDeployNamesEveryKey(t *testing.T) {
 	for _, structure := range []any{
 		config.Config{}, config.API{}, config.Key{}, config.RateLimit{}, config.Egress{}, config.Source{}, config.MAC{},
 		config.Endpoint{}, config.Poll{}, config.Delivery{}, config.Signing{}, config.Auth{}, config.Basic{},
-		config.ClientTLS{}, config.ServerTLS{}, config.Telemetry{}, config.Traces{}, config.Notices{}, config.Codec{}, config.CodecKey{}, config.CodecServer{},
+		config.ClientTLS{}, config.ServerTLS{}, config.Telemetry{}, config.Traces{}, config.Notices{}, config.Audit{}, config.Codec{}, config.CodecKey{}, config.CodecServer{},
 	} {
 		for i := range reflect.TypeOf(structure).NumField() {
 			key, _, _ := strings.Cut(reflect.TypeOf(structure).Field(i).Tag.Get("yaml"), ",")

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/netip"
 	"reflect"
 	"regexp"
 	"slices"
@@ -225,7 +226,9 @@ var scalarTypes = map[reflect.Type]string{
 	reflect.TypeFor[float64]():        "a number",
 	reflect.TypeFor[time.Duration]():  durationWords,
 	reflect.TypeFor[bool]():           "true or false",
+	reflect.TypeFor[netip.Prefix]():   "a network in CIDR notation such as 10.0.0.0/8, with no bit set after the prefix",
 	reflect.TypeFor[egress.Network](): "a network in CIDR notation such as 10.0.0.0/8, with no bit set after the prefix, or one port of it such as 10.0.0.0/8:443 or [fd00::/8]:443",
+	reflect.TypeFor[time.Time]():      "a time such as 2027-06-30T18:00:00Z, or a date such as 2027-06-30",
 	reflect.TypeFor[Digest]():         "a SHA-256 in 64 hexadecimal digits",
 }
 
@@ -264,6 +267,13 @@ func parseScalar(text string, target any) bool {
 		return *into || text == "false"
 	case *egress.Network:
 		*into, err = egress.ParseNetwork(text)
+	case *netip.Prefix:
+		*into, err = netip.ParsePrefix(text)
+		return err == nil && *into == into.Masked()
+	case *time.Time:
+		if *into, err = time.Parse(time.RFC3339, text); err != nil {
+			*into, err = time.Parse(time.DateOnly, text)
+		}
 	case *Digest:
 		octets, err := hex.DecodeString(text)
 		copy(into[:], octets)

@@ -16,18 +16,19 @@ const hashRounds = 100_000
 
 // hashOf is 12 hexadecimal digits of a slow hash over c as YAML, without the paths
 // of certificates, and over the secrets and the contents of files, by path.
-func hashOf(c *Config, secrets map[string]string) (string, error) {
+// rest is 26 bytes more of it, which nothing shows.
+func hashOf(c *Config, secrets map[string]string) (shown string, rest []byte, err error) {
 	content, err := yaml.MarshalWithOptions(c, yaml.CustomMarshaler(func(ClientTLS) ([]byte, error) { return []byte("{}"), nil }),
 		yaml.CustomMarshaler(func(ServerTLS) ([]byte, error) { return []byte("{}"), nil }))
 	if err != nil {
-		return "", fmt.Errorf("hash the configuration: %w", err)
+		return "", nil, fmt.Errorf("hash the configuration: %w", err)
 	}
 	for _, path := range slices.Sorted(maps.Keys(secrets)) {
 		content = fmt.Appendf(content, "%q=%q\n", path, secrets[path])
 	}
-	hash, err := pbkdf2.Key(sha256.New, string(content), []byte("ringback configuration"), hashRounds, 6)
+	hash, err := pbkdf2.Key(sha256.New, string(content), []byte("ringback configuration"), hashRounds, sha256.Size)
 	if err != nil {
-		return "", fmt.Errorf("hash the configuration: %w", err)
+		return "", nil, fmt.Errorf("hash the configuration: %w", err)
 	}
-	return fmt.Sprintf("%x", hash), nil
+	return fmt.Sprintf("%x", hash[:6]), hash[6:], nil
 }

@@ -52,10 +52,8 @@ func Parse(name string, data []byte) (*Config, error) {
 	if err := join(d.faults); err != nil {
 		return nil, err
 	}
-	hash, err := hashOf(c, d.secrets)
-	if err != nil {
-		return nil, err
-	}
-	c.Hash, c.Warnings = hash, d.warnings
-	return c, nil
+	c.Warnings = d.warnings
+	var err error
+	c.Hash, c.PageKey, err = hashOf(c, d.secrets)
+	return c, err
 }

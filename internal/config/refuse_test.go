@@ -50,13 +50,13 @@ endpoints:
 // `line` replaced by `with`, and the whole error.
 var refused = []struct{ name, line, with, want string }{
 	{"an unknown key at the top", "egress:", "egres:", `
-f:7:1: egres: unknown key; allowed: api, codec, egress, endpoints, notices, sources, telemetry
+f:7:1: egres: unknown key; allowed: api, audit, codec, egress, endpoints, notices, sources, telemetry
 f:12:17: sources.gate.base_urls[0]: egress to 127.0.0.1 is refused: plain http is spoken only to addresses that egress.allow covers; allowed: public addresses by https, and addresses that egress.allow covers`},
 	{"an unknown key of an endpoint", "url: https", "    urll: https://shop.example/in", `
 f:21:3: endpoints.SHOP.url: is missing; allowed: an http or https URL, or callback_url: per_operation instead
-f:24:5: endpoints.SHOP.urll: unknown key; allowed: auth, callback_url, card_number_screen, delivery, dialect, enabled, headers, honor_retry_after, max_concurrent, methods, poll, signing, source, statuses, supersede, tls, traceparent, url`},
+f:24:5: endpoints.SHOP.urll: unknown key; allowed: auth, callback_hosts, callback_url, card_number_screen, delivery, dialect, enabled, headers, honor_retry_after, max_concurrent, methods, poll, push, signing, source, statuses, supersede, tls, traceparent, url`},
 	{"a key that is not known", "egress:", "cipher: {}\negress:", `
-f:7:1: cipher: unknown key; allowed: api, codec, egress, endpoints, notices, sources, telemetry`},
+f:7:1: cipher: unknown key; allowed: api, audit, codec, egress, endpoints, notices, sources, telemetry`},
 	{"a key that is bound to no endpoint", "scopes:", "      scopes: [start]\n      endpoints: []", `
 f:7:7: api.keys[0].endpoints: must not be empty; leave it out for a key that is for all endpoints`},
 	{"callers without a key beside keys", "egress:", "  anonymous: true\negress:", `
@@ -236,6 +236,21 @@ f:12:17: sources.gate.base_urls[0]: egress to 127.0.0.1 is refused: plain http i
 f:24:10: endpoints.SHOP.url: cannot be set together with callback_url`},
 	{"another value of callback_url", "url: https", "    callback_url: https://shop.example/in", `
 f:24:19: endpoints.SHOP.callback_url: "https://shop.example/in" is unknown; allowed: per_operation`},
+	{"credentials for whatever URL a caller brings", "url: https", "    callback_url: per_operation\n    auth: {bearer: \"${file:mac}\"}", `
+f:21:3: endpoints.SHOP.callback_hosts: is missing: auth, tls and secret headers would be sent to any URL that a caller brings; allowed: hosts such as pay.example.com, or "*.shop.example" for exactly one label more`},
+	{"a secret header for whatever URL a caller brings", "url: https", "    callback_url: per_operation\n    headers: {X-Id: \"${file:mac}\"}", `
+f:21:3: endpoints.SHOP.callback_hosts: is missing: auth, tls and secret headers would be sent to any URL that a caller brings; allowed: hosts such as pay.example.com, or "*.shop.example" for exactly one label more`},
+	{"a client certificate for whatever URL a caller brings", "url: https", "    callback_url: per_operation\n    tls: {cert: client.pem, key: client.key}", `
+f:21:3: endpoints.SHOP.callback_hosts: is missing: auth, tls and secret headers would be sent to any URL that a caller brings; allowed: hosts such as pay.example.com, or "*.shop.example" for exactly one label more`},
+	{"another value of push", "statuses:", "    push: on", `
+f:26:11: endpoints.SHOP.push: "on" is unknown; allowed: trust, hint, off`},
+	{"an empty list of hosts", "url: https", "    callback_url: per_operation\n    callback_hosts: []", `
+f:25:5: endpoints.SHOP.callback_hosts: must not be empty; allowed: hosts such as pay.example.com, or "*.shop.example" for exactly one label more`},
+	{"hosts that are none", "url: https", "    callback_url: per_operation\n    callback_hosts: [\"pay.example:443\", \"*\"]", `
+f:25:22: endpoints.SHOP.callback_hosts[0]: "pay.example:443" is not a host; allowed: hosts such as pay.example.com, or "*.shop.example" for exactly one label more
+f:25:41: endpoints.SHOP.callback_hosts[1]: "*" is not a host; allowed: hosts such as pay.example.com, or "*.shop.example" for exactly one label more`},
+	{"hosts beside a URL", "methods:", "    callback_hosts: [pay.example]", `
+f:25:5: endpoints.SHOP.callback_hosts: must be left out: it goes with callback_url: per_operation`},
 	{"a source's URL with a password", "base_urls: [http:", "    base_urls: [\"https://u:hunter22@gate.example\"]", `
 f:12:17: sources.gate.base_urls[0]: holds a user name or password, which a URL must not; allowed: public addresses by https, and addresses that egress.allow covers`},
 	{"a source's URL with a query", "base_urls: [http:", "    base_urls: [\"https://gate.example?x=1\"]", `
@@ -294,9 +309,17 @@ f:5:15: api.keys[0].sha256: this value is not a SHA-256 in 64 hexadecimal digits
 	{"no digest", "sha256:", "", `
 f:4:7: api.keys[0].sha256: is missing; allowed: the key's SHA-256 in 64 hexadecimal digits`},
 	{"an unknown scope", "scopes:", "      scopes: [start, root]", `
-f:6:23: api.keys[0].scopes[1]: "root" is unknown; allowed: start, read, revoke, redeliver, force, admin`},
+f:6:23: api.keys[0].scopes[1]: "root" is unknown; allowed: start, push, withdraw, revoke, read, redeliver, redirect, force, ping, codec`},
+	{"the scope that was split", "scopes:", "      scopes: [start, admin]", `
+f:6:23: api.keys[0].scopes[1]: admin is two scopes now: write ping for who sends test callbacks, codec for who opens what is sealed`},
+	{"an expiry that is no time", "scopes:", "      scopes: [start]\n      expires: soon", `
+f:7:16: api.keys[0].expires: "soon" is not a time such as 2027-06-30T18:00:00Z, or a date such as 2027-06-30`},
+	{"an address in the place of a network", "scopes:", "      scopes: [start]\n      from: [10.0.0.1]", `
+f:7:14: api.keys[0].from[0]: "10.0.0.1" is not a network in CIDR notation such as 10.0.0.0/8, with no bit set after the prefix`},
+	{"a key from no network", "scopes:", "      scopes: [start]\n      from: []", `
+f:7:7: api.keys[0].from: must not be empty; leave it out for a key that may be used from everywhere`},
 	{"no scope", "scopes:", "", `
-f:4:7: api.keys[0].scopes: is missing; allowed: any of start, read, revoke, redeliver, force, admin`},
+f:4:7: api.keys[0].scopes: is missing; allowed: any of start, push, withdraw, revoke, read, redeliver, redirect, force, ping, codec`},
 	{"a key for an endpoint that is not there", "scopes:", "      scopes: [start]\n      endpoints: [STORE]", `
 f:7:19: api.keys[0].endpoints[0]: "STORE" is unknown; allowed: SHOP`},
 	{"a key without a name", "- name:", "    -", `
@@ -433,7 +456,7 @@ func TestOneFileShowsAllItsErrorsInTheirOrder(t *testing.T) {
 		`f:2:19: endpoints.A.delivery.interval: is missing; allowed: a duration such as 500ms, 3s or 10m`,
 		`f:2:40: endpoints.A.delivery.attempts: -1 is below 1; allowed: 1 to 1000`,
 		`f:3:15: api.listen: "x" is not an address to listen on; allowed: host:port such as 127.0.0.1:8080`,
-		`f:4:1: zzz: unknown key; allowed: api, codec, egress, endpoints, notices, sources, telemetry`,
+		`f:4:1: zzz: unknown key; allowed: api, audit, codec, egress, endpoints, notices, sources, telemetry`,
 	}, strings.Split(err.Error(), "\n"))
 
 	var fault *config.Fault
@@ -445,7 +468,7 @@ func TestAnEmptyFileIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, content := range []string{"", "\n", "# only a comment\n", "---\n"} {
 		_, err := config.Parse("f", []byte(content))
-		require.EqualError(t, err, "f:1:1: the file is empty; allowed: api, codec, egress, endpoints, notices, sources, telemetry", "%q", content)
+		require.EqualError(t, err, "f:1:1: the file is empty; allowed: api, audit, codec, egress, endpoints, notices, sources, telemetry", "%q", content)
 	}
 }
 

@@ -40,6 +40,9 @@ func (v *validator) validate() {
 	v.telemetry("telemetry", v.config.Telemetry)
 	v.notices("notices", v.config.Notices)
 	v.codec("codec", v.config.Codec)
+	if v.present("audit.file") && v.config.Audit.File == "" {
+		v.missing("audit.file", "the file that the audit is written to")
+	}
 	for _, name := range slices.Sorted(maps.Keys(v.config.Sources)) {
 		s := v.config.Sources[name]
 		s.Name = name
@@ -146,9 +149,29 @@ func (v *validator) key(path string, key Key, before []Key) {
 	if len(key.Scopes) == 0 {
 		v.missing(path+".scopes", "any of "+strings.Join(Scopes, ", "))
 	}
+	if i := slices.Index(key.Scopes, "admin"); i >= 0 {
+		v.fault(indexed(path+".scopes", i), "admin is two scopes now: write ping for who sends test callbacks, codec for who opens what is sealed")
+	}
 	v.subset(path+".scopes", key.Scopes, Scopes)
+	v.expiry(path+".expires", key)
+	v.require(len(key.From) > 0 || !v.present(path+".from"), path+".from", "must not be empty; leave it out for a key that may be used from everywhere")
 	v.require(len(key.Endpoints) > 0 || !v.present(path+".endpoints"), path+".endpoints", "must not be empty; leave it out for a key that is for all endpoints")
 	v.subset(path+".endpoints", key.Endpoints, slices.Sorted(maps.Keys(v.config.Endpoints)))
+}
+
+// expiryWarning is how long before a key expires the configuration warns of it.
+const expiryWarning = 14 * 24 * time.Hour
+
+func (v *validator) expiry(path string, key Key) {
+	left := time.Until(key.Expires)
+	if key.Expires.IsZero() || left > expiryWarning {
+		return
+	}
+	verb := "expires"
+	if left <= 0 {
+		verb = "expired"
+	}
+	v.warn(path, "the key %s %s at %s: give its caller another, and take this one out", key.Name, verb, key.Expires.UTC().Format(time.RFC3339))
 }
 
 func (v *validator) source(path string, s *Source) {
@@ -189,6 +212,7 @@ func (v *validator) endpoint(path string, e *Endpoint) {
 	}
 	v.target(path, e)
 	v.oneOf(path+".supersede", e.Supersede, []string{operation.SupersedeLatest, operation.SupersedeEvery})
+	v.oneOf(path+".push", e.Push, operation.PushPolicies)
 	v.delivery(path+".delivery", e.Delivery)
 	v.signing(path+".signing.secrets", e.Signing)
 	v.clientTLS(path+".tls", &e.TLS)
@@ -227,12 +251,31 @@ func (v *validator) target(path string, e *Endpoint) {
 	if v.present(path + ".callback_url") {
 		v.oneOf(path+".callback_url", e.CallbackURL, []string{PerOperation})
 		v.require(!v.present(path+".url"), path+".url", "cannot be set together with callback_url")
+		v.callbackHosts(path+".callback_hosts", e)
 		return
 	}
+	v.require(!v.present(path+".callback_hosts"), path+".callback_hosts", "must be left out: it goes with callback_url: per_operation")
 	if e.URL == "" {
 		v.missing(path+".url", "an http or https URL, or callback_url: per_operation instead")
 	}
 	v.url(path+".url", e.URL)
+}
+
+const hostsWords = `hosts such as pay.example.com, or "*.shop.example" for exactly one label more`
+
+// callbackHosts requires the hosts of those who may receive the endpoint's credentials:
+// the URLs come from callers of the API.
+func (v *validator) callbackHosts(path string, e *Endpoint) {
+	switch {
+	case len(e.CallbackHosts) > 0:
+		for i, host := range e.CallbackHosts {
+			v.require(operation.CheckHost(host), indexed(path, i), "%s is not a host; allowed: %s", quote(host), hostsWords)
+		}
+	case v.present(path):
+		v.missing(path, hostsWords)
+	case e.sendsCredentials():
+		v.fault(path, "is missing: auth, tls and secret headers would be sent to any URL that a caller brings; allowed: %s", hostsWords)
+	}
 }
 
 // url checks a URL and, where its host is an address, that address. The URL itself

@@ -44,8 +44,9 @@ type BulkRedeliveryRequest struct {
 	// Force delivers also what was acknowledged.
 	Force  bool   `json:"force,omitempty"`
 	Reason string `json:"reason,omitempty"`
-	// By is the name of the caller's API key.
-	By string `json:"-"`
+	// By is the name of the caller's API key, KeyID its id.
+	By    string `json:"-"`
+	KeyID string `json:"-"`
 }
 
 // BulkRedeliveryPhase is what a bulk redelivery is doing.
@@ -66,8 +67,10 @@ type BulkRedelivery struct {
 	Filter        Filter              `json:"filter"`
 	RatePerSecond float64             `json:"rate_per_second"`
 	Force         bool                `json:"force,omitempty"`
-	By            string              `json:"by"`
-	Reason        string              `json:"reason,omitempty"`
+	// By is the name of the API key that started it, KeyID its id.
+	By     string `json:"by"`
+	KeyID  string `json:"key_id,omitempty"`
+	Reason string `json:"reason,omitempty"`
 	// Matched counts the runs that the filter matched when it began.
 	Matched int `json:"matched"`
 	BulkRedeliveryProgress

@@ -13,15 +13,15 @@ func (l *Lifecycle) enqueue(c Callback) {
 	if l.options.Supersede != SupersedeEvery {
 		l.supersedeWaiting("")
 	}
-	attempts := []Attempt{}
+	attempts, host := []Attempt{}, ""
 	if i := l.find(c.ID); i >= 0 {
 		before := l.callbacks[i]
-		attempts, c.Observation = before.delivery.Attempts, before.callback.Observation
+		attempts, host, c.Observation = before.delivery.Attempts, before.delivery.Host, before.callback.Observation
 		c.Reference, c.Dialect = before.callback.Reference, before.callback.Dialect
 		l.callbacks = slices.Delete(l.callbacks, i, i+1)
 	}
 	l.callbacks = append(l.callbacks, callbackDelivery{c, Delivery{
-		CallbackID: c.ID, Status: c.Observation.Status, Reason: c.Reason, Outcome: DeliveryPending, Attempts: attempts,
+		CallbackID: c.ID, Status: c.Observation.Status, Reason: c.Reason, Outcome: DeliveryPending, Host: host, Attempts: attempts,
 	}})
 }
 

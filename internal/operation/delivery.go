@@ -25,6 +25,8 @@ const (
 	ReasonLifetimeOver = "lifetime_over"
 	// ReasonEgress: the egress guard refused the address.
 	ReasonEgress = "egress"
+	// ReasonHost: the endpoint's callback_hosts do not list the operation's host (any more).
+	ReasonHost = "host"
 	// ReasonWithdrawn: the delivery was ended by a withdrawal.
 	ReasonWithdrawn = "withdrawn"
 	// ReasonRevoked: the delivery was ended by a revocation.
@@ -82,6 +84,8 @@ type Delivery struct {
 	Status     string          `json:"status"`
 	Reason     string          `json:"reason,omitempty"`
 	Outcome    DeliveryOutcome `json:"outcome"`
+	// Host is that of the URL that the latest attempt called (Host).
+	Host string `json:"host,omitempty"`
 	// Attempts are the newest AttemptsKept, oldest first.
 	Attempts      []Attempt `json:"attempts"`
 	NextAttemptAt *Time     `json:"next_attempt_at,omitempty"`

@@ -31,7 +31,9 @@ type NoticeData struct {
 	OperationID string `json:"operation_id,omitempty"`
 	CallbackID  string `json:"callback_id,omitempty"`
 	Status      string `json:"status,omitempty"`
-	RunID       string `json:"run_id,omitempty"`
+	// Host is that of the URL that the last attempt called.
+	Host  string `json:"host,omitempty"`
+	RunID string `json:"run_id,omitempty"`
 }
 
 // Callback is the notice as it is delivered. The same notice has the same id.

@@ -8,7 +8,22 @@ type Policy struct {
 	Delivery DeliveryPolicy `json:"delivery"`
 	// Supersede is SupersedeLatest or SupersedeEvery: what becomes of an older pending callback.
 	Supersede string `json:"supersede"`
+	// Push is one of PushPolicies; empty, in runs that began without it: PushTrust.
+	Push string `json:"push,omitempty"`
 }
+
+// The values of an endpoint's push: what a status is that a caller of the API pushes.
+const (
+	// PushTrust takes it as an observation.
+	PushTrust = "trust"
+	// PushHint polls the source at once, and takes what that answers.
+	PushHint = "hint"
+	// PushOff refuses it.
+	PushOff = "off"
+)
+
+// PushPolicies are all values of an endpoint's push.
+var PushPolicies = []string{PushTrust, PushHint, PushOff}
 
 // The two values of an endpoint's supersede (promise 4).
 const (

@@ -9,16 +9,20 @@ type RedeliveryRequest struct {
 	Reason string `json:"reason,omitempty"`
 	// Callback.URL replaces a per-operation URL.
 	Callback Target `json:"callback,omitzero"`
-	// By is the name of the caller's API key; BulkRedeliveryID may be empty.
+	// By is the name of the caller's API key, KeyID its id; BulkRedeliveryID may be empty.
 	By               string `json:"-"`
+	KeyID            string `json:"-"`
 	BulkRedeliveryID string `json:"-"`
 }
 
 // RedeliveryNote says who redelivered an operation, and why.
 type RedeliveryNote struct {
 	By               string `json:"by"`
+	KeyID            string `json:"key_id,omitempty"`
 	Reason           string `json:"reason,omitempty"`
 	BulkRedeliveryID string `json:"redeliveries_id,omitempty"`
+	// Host is that of the callback's URL, where it is not the start's.
+	Host string `json:"host,omitempty"`
 	// PreviousRunID is the run that was redelivered.
 	PreviousRunID string `json:"previous_run_id"`
 }

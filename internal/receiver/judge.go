@@ -38,12 +38,19 @@ func unacknowledged(reason string) Result {
 	return Result{Attempt: operation.Attempt{Verdict: operation.Unacknowledged, Reason: reason}}
 }
 
+// refused ends the delivery: nothing may be sent to where it goes.
+func refused(why, reason string) Result {
+	result := unacknowledged(why)
+	result.Ended, result.Reason = operation.DeliveryGone, reason
+	return result
+}
+
 // failed is the verdict on an attempt without an answer, or without a whole one,
 // as missing says.
 func failed(err error, missing string, waited time.Duration) Result {
-	result := unacknowledged(httpanswer.Missing(err, missing, waited))
+	why := httpanswer.Missing(err, missing, waited)
 	if egress.IsRefused(err) {
-		result.Ended, result.Reason = operation.DeliveryGone, operation.ReasonEgress
+		return refused(why, operation.ReasonEgress)
 	}
-	return result
+	return unacknowledged(why)
 }

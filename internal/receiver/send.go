@@ -28,7 +28,9 @@ type Endpoint struct {
 	Name    string
 	Dialect dialect.Dialect
 	// URL is empty where each operation brings its own.
-	URL    string
+	URL string
+	// Hosts are the only ones that an operation's own URL may have; none: any.
+	Hosts  operation.Hosts
 	Client *http.Client
 	// Signer may be nil: then no signature is sent.
 	Signer *dialect.Signer
@@ -39,6 +41,9 @@ type Endpoint struct {
 	// MaxConcurrent bounds the attempts in flight in this worker; 0: the default.
 	MaxConcurrent int
 }
+
+// Host is that of the requests of an operation that brought url.
+func (e Endpoint) Host(url string) string { return operation.Host(e.address(url)) }
 
 // address is where the requests of an operation that brought url go.
 func (e Endpoint) address(url string) string { return cmp.Or(url, e.URL) }
@@ -61,6 +66,8 @@ type Result struct {
 	// HeldBack says that no attempt was made, and why.
 	HeldBack string            `json:"held_back,omitempty"`
 	Attempt  operation.Attempt `json:"attempt,omitzero"`
+	// Host is that of the URL that was called.
+	Host string `json:"host,omitempty"`
 	// Ended is operation.DeliveryGone if no further attempt may be made, else empty;
 	// Reason says why.
 	Ended  operation.DeliveryOutcome `json:"ended,omitempty"`
@@ -82,7 +89,7 @@ func send(ctx context.Context, e Endpoint, in Request) (Result, call) {
 	started := time.Now()
 	result := c.make(ctx, e, in)
 	ended := time.Now()
-	result.Took = ended.Sub(started)
+	result.Took, result.Host = ended.Sub(started), e.Host(in.URL)
 	// h counts from the end, so the times are those of the clock as it is then,
 	// also where it was set meanwhile.
 	result.Attempt.Number, result.Attempt.At = in.Number, operation.At(ended.Add(-result.Took))
@@ -109,6 +116,9 @@ func (c *call) make(ctx context.Context, e Endpoint, in Request) Result {
 			return in.timeout()
 		}
 		return time.Since(begun)
+	}
+	if fault := e.Hosts.Check(in.URL); in.URL != "" && fault != "" {
+		return refused("the URL of the operation "+fault, operation.ReasonHost)
 	}
 	var err error
 	if c.request, err = newRequest(ctx, e, in); err != nil {

@@ -139,6 +139,28 @@ func TestAttemptEndsTheDeliveryWhereTheEgressGuardRefuses(t *testing.T) {
 	require.Empty(t, s.requests())
 }
 
+func TestAttemptSendsNothingToAHostThatIsNotListed(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.answer = status(http.StatusOK)
+	s.endpoint.URL, s.endpoint.Header = "", http.Header{"Authorization": {"Bearer SECRET"}}
+	in := request(time.Second)
+	in.URL = s.http.URL + "/in?token=1"
+	s.endpoint.Hosts = operation.Hosts{"127.0.0.1"}
+	require.Equal(t, operation.Acknowledged, send(t, s.endpoint, in).Attempt.Verdict)
+
+	s.endpoint.Hosts = operation.Hosts{"pay.example"}
+	result := send(t, s.endpoint, in)
+	require.Equal(t, operation.DeliveryGone, result.Ended)
+	require.Equal(t, operation.ReasonHost, result.Reason)
+	require.Equal(t, strings.TrimPrefix(s.http.URL, "http://"), result.Host, "and it is shown which host that is")
+	require.Equal(t, "the URL of the operation has the host 127.0.0.1, which the endpoint's callback_hosts do not list", result.Attempt.Reason)
+	require.Len(t, s.requests(), 1, "it is not called any more once its host is not listed")
+
+	s.endpoint.URL, in.URL = s.http.URL, ""
+	require.Equal(t, operation.Acknowledged, send(t, s.endpoint, in).Attempt.Verdict, "the file's own URL needs no list")
+}
+
 func TestAttemptThatCannotBeWritten(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)

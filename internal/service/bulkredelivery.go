@@ -47,7 +47,7 @@ func (s *Service) StartBulkRedelivery(ctx context.Context, r operation.BulkRedel
 	}
 	begun := operation.BulkRedelivery{
 		ID: "rd_" + strings.ToLower(rand.Text()), Phase: operation.BulkRedeliveryRunning, Filter: filter,
-		RatePerSecond: r.RatePerSecond, Force: r.Force, By: r.By, Reason: r.Reason, Matched: matched, StartedAt: now,
+		RatePerSecond: r.RatePerSecond, Force: r.Force, By: r.By, KeyID: r.KeyID, Reason: r.Reason, Matched: matched, StartedAt: now,
 	}
 	run, err := s.Client.ExecuteWorkflow(ctx, bulkOptions(begun), workflows.BulkRedeliveryType, workflows.BulkRedeliveryInput{
 		Job: begun, PageSize: bulkPageSize, Pages: bulkPages,
@@ -153,25 +153,31 @@ func (s *Service) bulkRedelivery(info *workflowpb.WorkflowExecutionInfo) (operat
 	return found, nil
 }
 
-// BulkRedeliveries are the latest bulk redeliveries, newest first, as
-// visibility knows them.
-func (s *Service) BulkRedeliveries(ctx context.Context) ([]operation.BulkRedelivery, error) {
-	runs, _, err := s.listRuns(ctx, fmt.Sprintf("WorkflowType = '%s' AND ExecutionStatus != 'ContinuedAsNew'", workflows.BulkRedeliveryType), recentBulk, nil)
-	if err != nil {
-		return nil, engineError("listing bulk redeliveries", err, nil)
-	}
-	recent := make([]operation.BulkRedelivery, 0, len(runs))
-	for _, run := range runs {
-		found, err := s.bulkRedelivery(run)
-		if sealed, ok := errors.AsType[*codec.Error](err); ok && sealed.Refused {
-			continue // not begun by Ringback, or before the keys; it must not hide the others
-		}
+// BulkRedeliveries are the latest bulk redeliveries, newest first, as visibility knows
+// them; with a key, its name or its id, all that it started.
+func (s *Service) BulkRedeliveries(ctx context.Context, key string) ([]operation.BulkRedelivery, error) {
+	listed := []operation.BulkRedelivery{}
+	for token := []byte(nil); ; {
+		runs, next, err := s.listRuns(ctx, fmt.Sprintf("WorkflowType = '%s' AND ExecutionStatus != 'ContinuedAsNew'", workflows.BulkRedeliveryType), recentBulk, token)
 		if err != nil {
-			return nil, engineError("decoding the memo of "+run.GetExecution().GetWorkflowId(), err, nil)
+			return nil, engineError("listing bulk redeliveries", err, nil)
 		}
-		recent = append(recent, found)
+		for _, run := range runs {
+			found, err := s.bulkRedelivery(run)
+			if sealed, ok := errors.AsType[*codec.Error](err); ok && sealed.Refused {
+				continue // not begun by Ringback, or before the keys; it must not hide the others
+			}
+			if err != nil {
+				return nil, engineError("decoding the memo of "+run.GetExecution().GetWorkflowId(), err, nil)
+			}
+			if key == "" || key == found.By || key == found.KeyID {
+				listed = append(listed, found)
+			}
+		}
+		if token = next; key == "" || len(token) == 0 {
+			return listed, nil
+		}
 	}
-	return recent, nil
 }
 
 // StopBulkRedelivery makes a bulk redelivery begin no further operation.

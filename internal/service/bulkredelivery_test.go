@@ -3,11 +3,18 @@ package service
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	commonpb "go.temporal.io/api/common/v1"
+	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 
 	"ringback/internal/operation"
 )
@@ -99,4 +106,53 @@ func TestAnErrorThatMayPassIsNoVerdict(t *testing.T) {
 		require.Equal(t, tc.want, got.Verdict, name)
 		require.Equal(t, tc.want == "", err != nil, name)
 	}
+}
+
+// TestTheBulkRedeliveriesOfAKeyAreFound has two pages in visibility.
+func TestTheBulkRedeliveriesOfAKeyAreFound(t *testing.T) {
+	t.Parallel()
+	run := func(id, by, keyID string) *workflowpb.WorkflowExecutionInfo {
+		return &workflowpb.WorkflowExecutionInfo{
+			Execution: &commonpb.WorkflowExecution{WorkflowId: "redeliveries:" + id, RunId: id}, Status: enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING,
+			Memo: memoOf(t, map[string]any{"redeliveries": operation.BulkRedelivery{ID: id, By: by, KeyID: keyID}}),
+		}
+	}
+	pages := [][]*workflowpb.WorkflowExecutionInfo{
+		{run("1", "engineers", "0d1e2f30"), run("2", "core", "7c9e0a3d")},
+		{run("3", "engineers", "aaaaaaaa"), run("4", "engineers", "0d1e2f30")},
+	}
+	for key, want := range map[string][]string{
+		"":          {"1", "2"},
+		"engineers": {"1", "3", "4"},
+		"0d1e2f30":  {"1", "4"},
+		"7c9e0a3d":  {"2"},
+		"nobody":    nil,
+	} {
+		s := newService()
+		s.Converter = converter.GetDefaultDataConverter()
+		s.Client = pagedVisibility{pages: pages}
+		found, err := s.BulkRedeliveries(t.Context(), key)
+		require.NoError(t, err, key)
+		var ids []string
+		for _, r := range found {
+			ids = append(ids, r.ID)
+		}
+		require.Equal(t, want, ids, key)
+	}
+}
+
+// pagedVisibility is a Temporal client whose visibility has pages, its token the number
+// of the next.
+type pagedVisibility struct {
+	client.Client
+	pages [][]*workflowpb.WorkflowExecutionInfo
+}
+
+func (v pagedVisibility) ListWorkflow(_ context.Context, r *workflowservice.ListWorkflowExecutionsRequest) (*workflowservice.ListWorkflowExecutionsResponse, error) {
+	at := len(r.GetNextPageToken())
+	response := &workflowservice.ListWorkflowExecutionsResponse{Executions: v.pages[at]}
+	if at+1 < len(v.pages) {
+		response.NextPageToken = []byte(strings.Repeat("x", at+1))
+	}
+	return response, nil
 }

@@ -28,13 +28,14 @@ const (
 	retryWait = 50 * time.Millisecond
 )
 
-// Push takes a status that the core reports by itself; empty means poll now.
+// Push takes a status that the core reports by itself, as the operation's Policy.Push
+// says; empty means poll now.
 func (s *Service) Push(ctx context.Context, key operation.Key, status string) error {
 	if err := s.checkPushed(key, status); err != nil {
 		return err
 	}
 	const doing = "pushing a status to"
-	push := workflows.Push{Status: status}
+	push := workflows.Push{Status: status, ByAPI: true}
 	err := s.change(ctx, newUpdate(key.WorkflowID(), workflows.UpdateStatus, push), nil, func() error {
 		return s.Client.SignalWorkflow(ctx, key.WorkflowID(), "", workflows.SignalStatus, push)
 	})
@@ -43,6 +44,10 @@ func (s *Service) Push(ctx context.Context, key operation.Key, status string) er
 			return err
 		}
 		return closedError(key)
+	}
+	if refused, ok := errors.AsType[*temporal.ApplicationError](err); ok && refused.Type() == workflows.TypePushRefused {
+		return operation.Invalid(operation.FieldError{Field: "status",
+			Detail: "is refused: the endpoint takes no pushed status (push: off); leave it out to have the source polled now"})
 	}
 	if err != nil {
 		return operationError(doing, key, err)

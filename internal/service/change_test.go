@@ -89,6 +89,36 @@ func TestAPushSucceedsWhereTheRunTookItLateAndClosed(t *testing.T) {
 	}
 }
 
+// runThatTakesNoStatus is an open run of an endpoint with push: off.
+type runThatTakesNoStatus struct {
+	client.Client
+	sent []any
+}
+
+func (r *runThatTakesNoStatus) UpdateWorkflow(_ context.Context, o client.UpdateWorkflowOptions) (client.WorkflowUpdateHandle, error) {
+	r.sent = append(r.sent, o.Args...)
+	return refusedUpdate{}, nil
+}
+
+type refusedUpdate struct{ client.WorkflowUpdateHandle }
+
+func (refusedUpdate) Get(context.Context, any) error {
+	return temporal.NewApplicationError("no", workflows.TypePushRefused)
+}
+
+func TestAPushIsMarkedAsTheAPIsAndItsRefusalNamesTheField(t *testing.T) {
+	t.Parallel()
+	s, run := newService(), &runThatTakesNoStatus{}
+	s.Client = run
+	err := s.Push(t.Context(), key, "done")
+	requireProblem(t, operation.ProblemInvalid, err)
+	var refused *operation.Error
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, "status", refused.Fields[0].Field)
+	require.Contains(t, refused.Fields[0].Detail, "push: off")
+	require.Equal(t, []any{workflows.Push{Status: "done", ByAPI: true}}, run.sent, "else the run would trust it like an operator")
+}
+
 func TestUpdatesHaveIDsOfTheirOwn(t *testing.T) {
 	t.Parallel()
 	one, another := newUpdate("SHOP/17", workflows.UpdateStatus), newUpdate("SHOP/17", workflows.UpdateStatus)

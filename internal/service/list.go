@@ -3,9 +3,10 @@ package service
 import (
 	"cmp"
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/base64"
-	"encoding/binary"
-	"hash/crc32"
+	"fmt"
 	"slices"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -30,35 +31,48 @@ const (
 // is open comes before all that closed, and the latest begun before the others.
 // Visibility follows a moment behind.
 func (s *Service) List(ctx context.Context, q operation.ListQuery) (operation.Page, error) {
-	token, ok := decodePageToken(q.PageToken)
+	query := listQuery(q)
+	token, ok := s.openPageToken(query, q.PageToken)
 	if !ok {
-		return operation.Page{}, operation.Invalid(operation.FieldError{Field: "page_token", Detail: "is not a next_page_token of this list"})
+		return operation.Page{}, operation.Invalid(operation.FieldError{Field: "page_token",
+			Detail: "is not a next_page_token of this list, or the configuration was changed since; begin again with the first page"})
 	}
-	operations, next, err := s.latestPage(ctx, listQuery(q), pageSize, token)
-	return operation.Page{Operations: operations, NextPageToken: encodePageToken(next)}, err
+	operations, next, err := s.latestPage(ctx, query, pageSize, token)
+	return operation.Page{Operations: operations, NextPageToken: s.signPageToken(query, next)}, err
 }
 
-// encodePageToken puts a checksum before visibility's token: Temporal reports a
-// token that is not its own as a failure of the server, which the SDK's client
-// would retry until the call's time is over.
-func encodePageToken(next []byte) string {
+// signPageToken puts a MAC before visibility's token: Temporal reports a token that
+// is not its own as a failure of the server, which the SDK's client would retry until
+// the call's time is over.
+func (s *Service) signPageToken(query string, next []byte) string {
 	if len(next) == 0 {
 		return ""
 	}
-	sum := crc32.ChecksumIEEE(next)
-	return base64.RawURLEncoding.EncodeToString(append(binary.BigEndian.AppendUint32(nil, sum), next...))
+	return base64.RawURLEncoding.EncodeToString(append(s.pageMAC(query, next), next...))
 }
 
-func decodePageToken(text string) (token []byte, ok bool) {
+// openPageToken is visibility's token, if it was signed for this query.
+func (s *Service) openPageToken(query, text string) (token []byte, ok bool) {
 	if text == "" {
 		return nil, true
 	}
 	data, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil || len(data) < crc32.Size {
+	if err != nil || len(data) < sha256.Size {
 		return nil, false
 	}
-	sum, token := binary.BigEndian.Uint32(data), data[crc32.Size:]
-	return token, sum == crc32.ChecksumIEEE(token)
+	mac, token := data[:sha256.Size], data[sha256.Size:]
+	return token, hmac.Equal(mac, s.pageMAC(query, token))
+}
+
+func (s *Service) pageMAC(query string, token []byte) []byte {
+	var key []byte
+	if s.PageKey != nil {
+		key = s.PageKey()
+	}
+	mac := hmac.New(sha256.New, key)
+	_, _ = fmt.Fprintf(mac, "%q", query)
+	_, _ = mac.Write(token)
+	return mac.Sum(nil)
 }
 
 // eachLatest visits the operations whose latest run a query matches, newest

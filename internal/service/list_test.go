@@ -2,6 +2,10 @@ package service
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"hash/crc32"
 	"testing"
 	"time"
 
@@ -21,10 +25,63 @@ import (
 type visibility struct {
 	client.Client
 	runs []*workflowpb.WorkflowExecutionInfo
+	// next is the token of each page's next one.
+	next []byte
+	// asked, if set, is called with the token of each query.
+	asked func(token []byte)
 }
 
-func (v visibility) ListWorkflow(context.Context, *workflowservice.ListWorkflowExecutionsRequest) (*workflowservice.ListWorkflowExecutionsResponse, error) {
-	return &workflowservice.ListWorkflowExecutionsResponse{Executions: v.runs}, nil
+func (v visibility) ListWorkflow(_ context.Context, r *workflowservice.ListWorkflowExecutionsRequest) (*workflowservice.ListWorkflowExecutionsResponse, error) {
+	if v.asked != nil {
+		v.asked(r.GetNextPageToken())
+	}
+	return &workflowservice.ListWorkflowExecutionsResponse{Executions: v.runs, NextPageToken: v.next}, nil
+}
+
+func TestAPageTokenIsTakenAsItWasGivenAlone(t *testing.T) {
+	t.Parallel()
+	var asked [][]byte
+	with := func(key string) *Service {
+		s := newService()
+		s.PageKey = func() []byte { return []byte(key) }
+		s.Client = visibility{next: []byte("visibility's"), asked: func(token []byte) { asked = append(asked, token) }}
+		return s
+	}
+	here := operation.ListQuery{Endpoint: "LEDGER"}
+	page, err := with("a").List(t.Context(), here)
+	require.NoError(t, err)
+	given := page.NextPageToken
+	crc := binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE([]byte("crafted")))
+	bare := sha256.Sum256([]byte("crafted"))
+	encode := base64.RawURLEncoding.EncodeToString
+	for name, row := range map[string]struct {
+		key   string
+		query operation.ListQuery
+		token string
+		taken bool
+	}{
+		"as it was given":                        {"a", here, given, true},
+		"by another program of the installation": {"a", here, given, true},
+		"of another list":                        {"a", operation.ListQuery{Endpoint: "SHOP"}, given, false},
+		"of another configuration":               {"b", here, given, false},
+		"cut":                                    {"a", here, given[:len(given)-2], false},
+		"longer":                                 {"a", here, given + "AA", false},
+		"crafted, with a checksum":               {"a", here, encode(append(crc, "crafted"...)), false},
+		"crafted, with a hash that needs no secret": {"a", here, encode(append(bare[:], "crafted"...)), false},
+		"visibility's own":                          {"a", here, encode([]byte("visibility's")), false},
+		"no base64":                                 {"a", here, "?", false},
+	} {
+		asked = nil
+		row.query.PageToken = row.token
+		_, err := with(row.key).List(t.Context(), row.query)
+		if row.taken {
+			require.NoError(t, err, name)
+			require.Equal(t, [][]byte{[]byte("visibility's")}, asked, name)
+			continue
+		}
+		require.ErrorContains(t, err, "begin again with the first page", name)
+		require.Empty(t, asked, "%s: Temporal is not asked", name)
+	}
 }
 
 func TestAnOperationWithTwoRunsInOnePageIsListedOnce(t *testing.T) {

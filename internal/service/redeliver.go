@@ -101,11 +101,15 @@ func (s *Service) redeliver(ctx context.Context, latest run, e operation.Record,
 	if last := len(e.Callbacks) - 1; last >= 0 {
 		input.Dialect = e.Callbacks[last].Dialect
 	}
+	host := ""
+	if start.Callback.URL != latest.start.Callback.URL {
+		host = operation.Host(start.Callback.URL)
+	}
 	input.Redelivery = &workflows.Redelivery{
 		Previous: e, Repoll: r.Repoll, Force: r.Force, Watch: r.Repoll || resumesWatch(e.State.Outcome),
-		Reason: r.Reason, By: r.By, BulkRedeliveryID: r.BulkRedeliveryID,
+		Reason: r.Reason, Host: host, By: r.By, BulkRedeliveryID: r.BulkRedeliveryID,
 	}
-	note := operation.RedeliveryNote{By: r.By, Reason: r.Reason, BulkRedeliveryID: r.BulkRedeliveryID, PreviousRunID: latest.id}
+	note := operation.RedeliveryNote{By: r.By, KeyID: r.KeyID, Reason: r.Reason, Host: host, BulkRedeliveryID: r.BulkRedeliveryID, PreviousRunID: latest.id}
 	claim := rand.Text()
 	options := s.redeliveryOptions(input, latest, note)
 	options.Memo[memoClaim] = claim

@@ -145,15 +145,18 @@ func TestTheURLOfARedeliveryStaysForLaterOnes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		engine := acknowledgedOnce(t)
 		s := serviceOn(engine)
-		const other = "https://shop.example/other"
-		_, err := s.Redeliver(t.Context(), key, operation.RedeliveryRequest{Force: true, Callback: operation.Target{URL: other}})
+		const other = "https://b.example:8443/other?token=secret"
+		state, err := s.Redeliver(t.Context(), key, operation.RedeliveryRequest{Force: true, Callback: operation.Target{URL: other}})
 		require.NoError(t, err)
 		require.Equal(t, other, engine.latest().input.Start.Callback.URL)
+		require.Equal(t, "b.example:8443", state.Redelivery.Host, "the note shows where, without path and query")
 
 		time.Sleep(redeliveryPause)
-		_, err = s.Redeliver(t.Context(), key, byForce)
+		state, err = s.Redeliver(t.Context(), key, byForce)
 		require.NoError(t, err)
 		require.Equal(t, other, engine.latest().input.Start.Callback.URL)
+		require.Equal(t, "b.example:8443", state.Redelivery.Host)
+		require.Equal(t, "b.example:8443", engine.latest().input.Redelivery.Host, "for the details in the UI")
 
 		time.Sleep(redeliveryPause)
 		_, err = s.Redeliver(t.Context(), key, byForce)
@@ -162,8 +165,42 @@ func TestTheURLOfARedeliveryStaysForLaterOnes(t *testing.T) {
 
 		start, err := s.Started(t.Context(), key)
 		require.NoError(t, err)
+		time.Sleep(redeliveryPause)
+		state, err = s.Redeliver(t.Context(), key, operation.RedeliveryRequest{Force: true, Callback: operation.Target{URL: start.Callback.URL}})
+		require.NoError(t, err)
+		require.Empty(t, state.Redelivery.Host, "back to the start's URL")
 		require.Equal(t, transfer(func(*operation.StartRequest) {}), start, "what it was started with stays, too")
 	})
+}
+
+func TestARedeliveryGoesToAListedHostAlone(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ listed, url, refused string }{
+		"a listed host":                             {"shop.example", "https://shop.example/other", ""},
+		"a host that is not listed":                 {"shop.example", "https://evil.example/", "has the host evil.example, which the endpoint's callback_hosts do not list"},
+		"a start's host that is not listed anymore": {"pay.example", "", "has the host shop.example, which the endpoint's callback_hosts do not list"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				engine := acknowledgedOnce(t)
+				s := serviceOn(engine)
+				s.Endpoint = func(string) (operation.Endpoint, bool) {
+					return operation.Endpoint{Name: "SHOP", PerOperationURL: true, Hosts: operation.Hosts{tt.listed}}, true
+				}
+				_, err := s.Redeliver(t.Context(), key, operation.RedeliveryRequest{Force: true, Callback: operation.Target{URL: tt.url}})
+				if tt.refused == "" {
+					require.NoError(t, err)
+					return
+				}
+				requireProblem(t, operation.ProblemInvalid, err)
+				var refused *operation.Error
+				require.ErrorAs(t, err, &refused)
+				require.Equal(t, []operation.FieldError{{Field: "callback.url", Detail: tt.refused}}, refused.Fields)
+				require.Len(t, engine.runs, 1)
+			})
+		})
+	}
 }
 
 func TestAStartCarriesTheRequestIDOfItsContext(t *testing.T) {

@@ -39,6 +39,8 @@ type Service struct {
 	// CardNumberRefused, if set, is called for each start that is refused for what
 	// looks like a card number: that payment gets no callback.
 	CardNumberRefused func(endpoint string)
+	// PageKey signs the tokens of a list's pages; nil: they are signed with no secret.
+	PageKey func() []byte
 	// UIURL is the base address of the Temporal UI; empty: no links.
 	UIURL string
 	// Build is that of this program; zero: it is not versioned.

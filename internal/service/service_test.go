@@ -37,7 +37,8 @@ func newService() *Service {
 			{Field: "reference.registered_at", Required: true},
 			{Field: "reference.order_id", MaxLength: 36},
 		}},
-		"OFF": {Name: "OFF", Disabled: true},
+		"OFF":   {Name: "OFF", Disabled: true},
+		"HOSTS": {Name: "HOSTS", PerOperationURL: true, Hosts: operation.Hosts{"*.shop.example"}},
 	}
 	return &Service{
 		Endpoint:      func(name string) (operation.Endpoint, bool) { e, ok := endpoints[name]; return e, ok },
@@ -89,6 +90,8 @@ func TestAStartIsValidatedFieldByField(t *testing.T) {
 		"no URL where each operation brings one":        {transfer(func(r *operation.StartRequest) { r.Callback.URL = "" }), []string{"callback.url"}},
 		"a URL where the endpoint has one":              {payment(func(r *operation.StartRequest) { r.Callback.URL = "https://x.example" }), []string{"callback.url"}},
 		"a URL to which nothing may be sent":            {transfer(func(r *operation.StartRequest) { r.Callback.URL = "https://private.example" }), []string{"callback.url"}},
+		"a URL at a host that is listed":                {transfer(func(r *operation.StartRequest) { r.Endpoint, r.Callback.URL = "HOSTS", "https://a.shop.example/" }), nil},
+		"a URL at a host that is not listed":            {transfer(func(r *operation.StartRequest) { r.Endpoint = "HOSTS" }), []string{"callback.url"}},
 		"a URL that is too long": {transfer(func(r *operation.StartRequest) {
 			r.Callback.URL = "https://x.example/" + strings.Repeat("x", operation.URLRule.MaxLength)
 		}), []string{"callback.url"}},

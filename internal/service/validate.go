@@ -86,6 +86,9 @@ func (s *Service) checkTarget(ctx context.Context, e operation.Endpoint, t opera
 	if fault := rule.Check(t.URL); fault != nil {
 		return []operation.FieldError{*fault}
 	}
+	if fault := e.Hosts.Check(t.URL); fault != "" {
+		return []operation.FieldError{{Field: rule.Field, Detail: fault}}
+	}
 	if err := s.CheckURL(ctx, t.URL); err != nil {
 		return []operation.FieldError{{Field: rule.Field, Detail: err.Error()}}
 	}

@@ -42,6 +42,8 @@ type Details struct {
 	// the workflow id of the bulk redelivery that it is a part of, or empty.
 	By, Reason             string
 	BulkRedeliveryWorkflow string
+	// Host is that of the redelivery's URL, where it is not the start's.
+	Host string
 	// ResetFrom is the run that this one is a workflow reset of, or empty.
 	ResetFrom string
 }
@@ -106,6 +108,9 @@ func (d Details) headline(b *markdown) {
 		b.put("\nA redelivery of [the run before](%s)", d.link(d.EarlierRunID))
 		if d.BulkRedeliveryWorkflow != "" {
 			b.put(", as a part of [many](%s)", d.workflow(d.BulkRedeliveryWorkflow))
+		}
+		if d.Host != "" {
+			b.put(", to %s instead of the start's URL", Code(d.Host))
 		}
 		if d.By != "" {
 			b.put(", asked for by %s", Code(d.By))
@@ -173,7 +178,11 @@ func writeDelivery(b *markdown, d operation.Delivery, rows int) {
 	if d.Reason != "" && (rows == 0 || shown[rows-1].Reason != d.Reason) {
 		reason = " (" + Code(d.Reason) + ")"
 	}
-	b.put("\n#### Callback %s: %s%s\n\n%s\n", about, word(d.Outcome), reason, Code(d.CallbackID))
+	host := ""
+	if d.Host != "" {
+		host = " at " + Code(d.Host)
+	}
+	b.put("\n#### Callback %s: %s%s\n\n%s%s\n", about, word(d.Outcome), reason, Code(d.CallbackID), host)
 	if rows == 0 {
 		b.put("\n%s shown.\n", count(0, "attempt"))
 		return

@@ -67,6 +67,10 @@ func detailed() map[string]ui.Details {
 	redelivered.EarlierRunID, redelivered.Reason = "01234567-89ab", "receiver `repaired`"
 	bulk := redelivered
 	bulk.By, bulk.BulkRedeliveryWorkflow = "ops | team", "redeliveries:rd_mfrggzdfmztwq2lknnwg23tpob"
+	elsewhere := redelivered
+	elsewhere.By, elsewhere.Host = "ops", "b.example:8443"
+	elsewhere.State.Deliveries = []operation.Delivery{elsewhere.State.Deliveries[0]}
+	elsewhere.State.Deliveries[0].Host = "b.example`:8443"
 	reset := redelivered
 	reset.EarlierRunID, reset.ResetFrom = "", "01234567-89ab"
 	scheduled := of(operation.State{Phase: operation.Watching, Status: observed("reserved", false), Polls: 3})
@@ -82,6 +86,7 @@ func detailed() map[string]ui.Details {
 		}),
 		"redelivered":           redelivered,
 		"redelivered-with-many": bulk,
+		"redelivered-elsewhere": elsewhere,
 		"reset":                 reset,
 		"exhausted": of(operation.State{
 			Phase: operation.Closed, Outcome: operation.OutcomeExhausted, Status: observed("done", true), Polls: 12, Repeated: 1, Contradicted: 2,

@@ -37,7 +37,7 @@ func Config(urls URLs) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `api:
   listen: 127.0.0.1:0
-  keys: [{name: campaign, sha256: %x, scopes: [start, read, revoke, redeliver]}]
+  keys: [{name: campaign, sha256: %x, scopes: [start, push, withdraw, revoke, read, redeliver]}]
   rate_limit: {per_second: 2000, burst: 4000}
 telemetry: {listen: "127.0.0.1:0"}
 egress: {allow: [127.0.0.0/8]}
@@ -48,7 +48,7 @@ sources:
 	}
 	b.WriteString("endpoints:\n")
 	for _, e := range plan.Endpoints {
-		fmt.Fprintf(&b, "  %s: {dialect: %s, source: %s, %s, poll: {%s}, delivery: {%s}, supersede: %s%s}\n",
+		fmt.Fprintf(&b, "  %s: {dialect: %s, source: %s, %s, poll: {%s}, delivery: {%s}, supersede: %s, push: trust%s}\n",
 			e.Name, e.Dialect, e.SourceName(), target(e, urls), poll(e.Policy.Poll), delivery(e.Policy.Delivery), e.Policy.Supersede, signing(e))
 	}
 	return b.String()

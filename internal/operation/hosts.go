@@ -1,0 +1,79 @@
+package operation
+
+import (
+	"net/netip"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Host is the host of a URL, with its port if it has one, as it is recorded and shown;
+// empty where it has none. It is ASCII: what is not is percent-encoded.
+func Host(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	host := strings.ToLower(u.Host)
+	if !isASCII(host) {
+		host = url.PathEscape(host)
+	}
+	return host
+}
+
+// Hosts are those that callbacks of one endpoint may be sent to (callback_hosts): names,
+// addresses, and names whose first label is *, which stands for exactly one label, as in
+// TLS certificates (RFC 9525, 6.3). None: any host.
+type Hosts []string
+
+// Check is what is wrong with a URL for a callback, or "".
+func (h Hosts) Check(address string) string {
+	host := hostname(address)
+	if len(h) == 0 || slices.ContainsFunc(h, func(listed string) bool { return covers(strings.ToLower(listed), host) }) {
+		return ""
+	}
+	if !isASCII(host) {
+		return "has a host that is not written in ASCII; write it as xn--…"
+	}
+	return "has the host " + host + ", which the endpoint's callback_hosts do not list"
+}
+
+func covers(listed, host string) bool {
+	if parent, wildcard := strings.CutPrefix(listed, "*."); wildcard {
+		label, rest, _ := strings.Cut(host, ".")
+		return label != "" && rest == parent
+	}
+	return host != "" && host == listed
+}
+
+// hostname is the host of a URL without its port, in lower case, and an IP address in
+// its one short form.
+func hostname(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	if addr, err := netip.ParseAddr(u.Hostname()); err == nil {
+		return addr.String()
+	}
+	return strings.ToLower(u.Hostname())
+}
+
+// HostOf are the hosts of an endpoint that has that URL alone.
+func HostOf(address string) Hosts { return Hosts{hostname(address)} }
+
+var hostPattern = regexp.MustCompile(`^(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
+
+// CheckHost reports whether a host is written as Hosts take it.
+func CheckHost(listed string) bool {
+	if addr, err := netip.ParseAddr(listed); err == nil {
+		return addr.String() == listed
+	}
+	last := listed[strings.LastIndexByte(listed, '.')+1:]
+	return hostPattern.MatchString(listed) && strings.Trim(last, "0123456789") != ""
+}
+
+func isASCII(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return r > '~' })
+}
