@@ -58,9 +58,10 @@ func (l *liveConfig) checkPing(ctx context.Context, e receiver.Endpoint, request
 		fault = "is required: this endpoint's URL comes with each operation"
 	case cardnumber.In(request.URL):
 		fault = "looks like a card number, and Ringback takes none"
-	case request.URL != "" && e.Hosts.Check(request.URL) != "":
-		fault = e.Hosts.Check(request.URL)
 	case request.URL != "":
+		if fault = e.Hosts.Check(request.URL); fault != "" {
+			break
+		}
 		if err := l.file().Guard.CheckURL(ctx, request.URL); err != nil {
 			fault = err.Error()
 		}

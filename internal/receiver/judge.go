@@ -45,20 +45,15 @@ func unacknowledged(reason string) Result {
 	return Result{Attempt: operation.Attempt{Verdict: operation.Unacknowledged, Reason: reason}}
 }
 
-// refused ends the delivery: nothing may be sent to where it goes.
-func refused(why, reason string) Result {
-	result := unacknowledged(why)
-	result.Ended, result.Reason = operation.DeliveryGone, reason
-	return result
-}
-
 // failed is the verdict on an attempt without an answer, or without a whole one,
 // as missing says. The reason leaves addresses out: they may hold secrets.
 func failed(err error, missing string, timeout time.Duration) Result {
-	var guarded *egress.RefusedError
+	var refused *egress.RefusedError
 	switch {
-	case errors.As(err, &guarded):
-		return refused("the egress guard refused the address: "+guarded.Reason, operation.ReasonEgress)
+	case errors.As(err, &refused):
+		result := unacknowledged("the egress guard refused the address: " + refused.Reason)
+		result.Ended, result.Reason = operation.DeliveryGone, operation.ReasonEgress
+		return result
 	case errors.Is(err, context.DeadlineExceeded):
 		return unacknowledged(fmt.Sprintf("%s within %d ms", missing, timeout.Milliseconds()))
 	}
