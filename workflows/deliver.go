@@ -51,7 +51,6 @@ func (r *run) attemptInTask(c operation.Callback, record *operation.DeliveryReco
 		// The request may have been sent, so it counts.
 		record.BeginAttempt(begun)
 		record.Interrupt(policy.Timeout(), operation.ReasonUnseen)
-		record.Delivery.Host = operation.Host(r.in.Start.Callback.URL)
 	case result.HeldBack == "":
 		record.BeginAttempt(result.Attempt.At)
 		record.EndAttempt(result.Attempt, result.Ended, result.Reason, result.NotBefore)

@@ -58,9 +58,10 @@ func (l *liveConfig) checkPing(ctx context.Context, e receiver.Endpoint, request
 		fault = "is not used here and must be left out: the endpoint's URL is fixed"
 	case e.URL == "" && request.URL == "":
 		fault = "is required: this endpoint's URL comes with each operation"
-	case request.URL != "" && e.Hosts.Check(request.URL) != "":
-		fault = e.Hosts.Check(request.URL)
 	case request.URL != "":
+		if fault = e.Hosts.Check(request.URL); fault != "" {
+			break
+		}
 		if err := l.file().Guard.CheckURL(ctx, request.URL); err != nil {
 			fault = err.Error()
 		}

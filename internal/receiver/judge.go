@@ -38,19 +38,12 @@ func unacknowledged(reason string) Result {
 	return Result{Attempt: operation.Attempt{Verdict: operation.Unacknowledged, Reason: reason}}
 }
 
-// refused ends the delivery: nothing may be sent to where it goes.
-func refused(why, reason string) Result {
-	result := unacknowledged(why)
-	result.Ended, result.Reason = operation.DeliveryGone, reason
-	return result
-}
-
 // failed is the verdict on an attempt without an answer, or without a whole one,
 // as missing says.
 func failed(err error, missing string, waited time.Duration) Result {
-	why := httpanswer.Missing(err, missing, waited)
+	result := unacknowledged(httpanswer.Missing(err, missing, waited))
 	if egress.IsRefused(err) {
-		return refused(why, operation.ReasonEgress)
+		result.Ended, result.Reason = operation.DeliveryGone, operation.ReasonEgress
 	}
-	return unacknowledged(why)
+	return result
 }

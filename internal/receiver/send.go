@@ -118,7 +118,9 @@ func (c *call) make(ctx context.Context, e Endpoint, in Request) Result {
 		return time.Since(begun)
 	}
 	if fault := e.Hosts.Check(in.URL); in.URL != "" && fault != "" {
-		return refused("the URL of the operation "+fault, operation.ReasonHost)
+		result := unacknowledged("the URL of the operation " + fault)
+		result.Ended, result.Reason = operation.DeliveryGone, operation.ReasonHost
+		return result
 	}
 	var err error
 	if c.request, err = newRequest(ctx, e, in); err != nil {
