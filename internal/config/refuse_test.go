@@ -290,6 +290,8 @@ f:6:23: api.keys[0].scopes[1]: admin is two scopes now: write ping for who sends
 f:7:16: api.keys[0].expires: "soon" is not a time such as 2027-06-30T18:00:00Z, or a date such as 2027-06-30`},
 	{"an address in the place of a network", "scopes:", "      scopes: [start]\n      from: [10.0.0.1]", `
 f:7:14: api.keys[0].from[0]: "10.0.0.1" is not a network in CIDR notation such as 10.0.0.0/8, with no bit set after the prefix`},
+	{"a key from no network", "scopes:", "      scopes: [start]\n      from: []", `
+f:7:7: api.keys[0].from: must not be empty; leave it out for a key that may be used from everywhere`},
 	{"no scope", "scopes:", "", `
 f:4:7: api.keys[0].scopes: is missing; allowed: any of start, withdraw, revoke, read, redeliver, force, ping, codec`},
 	{"a key for an endpoint that is not there", "scopes:", "      scopes: [start]\n      endpoints: [STORE]", `

@@ -153,6 +153,7 @@ func (v *validator) key(path string, key Key, before []Key) {
 	}
 	v.subset(path+".scopes", key.Scopes, Scopes)
 	v.expiry(path+".expires", key)
+	v.require(len(key.From) > 0 || !v.present(path+".from"), path+".from", "must not be empty; leave it out for a key that may be used from everywhere")
 	v.subset(path+".endpoints", key.Endpoints, slices.Sorted(maps.Keys(v.config.Endpoints)))
 }
 
