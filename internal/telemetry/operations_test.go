@@ -153,7 +153,9 @@ func TestAReplayCountsNothing(t *testing.T) {
 	defer func() { require.NoError(t, file.Close()) }()
 	history, err := client.HistoryFromJSON(file, client.HistoryJSONOptions{})
 	require.NoError(t, err)
-	require.NoError(t, replayer.ReplayWorkflowHistory(telemetry.TemporalLogger(zap.NewNop()), history))
+	id := history.Events[0].GetWorkflowExecutionStartedEventAttributes().GetWorkflowId()
+	require.NoError(t, replayer.ReplayWorkflowHistoryWithOptions(telemetry.TemporalLogger(zap.NewNop()), history,
+		worker.ReplayWorkflowHistoryOptions{OriginalExecution: workflow.Execution{ID: id}}))
 	require.Empty(t, gathered(t, r, "ringback_operations_total"))
 }
 
