@@ -38,7 +38,10 @@ type Client struct {
 // Check is an error where calls would show Key to the network. No call is made then.
 func (c *Client) Check() error {
 	base, err := url.Parse(c.Base)
-	if err != nil || c.Key == "" || c.Insecure || base.Scheme != "http" {
+	if err != nil {
+		return fmt.Errorf("the API's address %q is not a URL: %w", c.Base, err)
+	}
+	if c.Key == "" || c.Insecure || base.Scheme != "http" {
 		return nil
 	}
 	host := base.Hostname()

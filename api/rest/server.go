@@ -131,9 +131,10 @@ func (s *Server) route(router *mux.Router, w http.ResponseWriter, r *http.Reques
 	h.Set("X-Request-Id", id)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
-	r = r.WithContext(withRequestID(r.Context(), id))
+	ctx := withRequestID(r.Context(), id)
+	r = r.WithContext(ctx)
 	if err := s.checkAnonymous(r); err != nil {
-		s.finish(r.Context(), w, &request{Request: r, header: h, action: "call without keys", caller: anyone}, 0, nil, err)
+		s.finish(ctx, w, &request{Request: r, header: h, action: "call without keys", caller: anyone}, 0, nil, err)
 		return
 	}
 	router.ServeHTTP(w, r)

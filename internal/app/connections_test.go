@@ -107,7 +107,7 @@ func TestNoConnectionWithARequestGivesWay(t *testing.T) {
 		fourth := dial()
 		defer func() { _ = fourth.Close() }()
 		send(t, fourth, get)
-		_, err := http.ReadResponse(bufio.NewReader(fourth), nil) //nolint:bodyclose // the connection is closed
+		_, err := http.ReadResponse(bufio.NewReader(fourth), nil)
 		return err == nil
 	}, 10*time.Second, time.Millisecond)
 }

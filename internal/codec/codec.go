@@ -23,9 +23,10 @@ const (
 	Encoding = "binary/encrypted"
 	// MetadataKeyID is the metadata that names the key, in clear.
 	MetadataKeyID = "encryption-key-id"
-	// MetadataNamespace and MetadataWorkflowID are what a payload is sealed for, in
-	// clear, because a codec server is not told. They are authenticated.
-	MetadataNamespace  = "encryption-namespace"
+	// MetadataNamespace is the namespace that a payload is sealed for, in clear,
+	// because a codec server is not told. It is authenticated.
+	MetadataNamespace = "encryption-namespace"
+	// MetadataWorkflowID is the same of the workflow.
 	MetadataWorkflowID = "encryption-workflow-id"
 	// KeyBytes is the length of a key.
 	KeyBytes = 32
