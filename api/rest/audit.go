@@ -13,8 +13,8 @@ import (
 	"ringback/internal/operation"
 )
 
-// The events of the audit. A change that was begun and neither completed nor failed
-// was cut off by the end of the program.
+// The events of the audit. Where a change was begun and not completed, the program
+// ended in between.
 const (
 	auditBegun     = "begun"
 	auditCompleted = "completed"

@@ -43,7 +43,7 @@ const (
 	ScopeCodec Scope = "codec"
 )
 
-// Scopes are all scopes, for the configuration to check against.
+// Scopes are all scopes.
 var Scopes = []Scope{ScopeStart, ScopePush, ScopeWithdraw, ScopeRevoke, ScopeRead, ScopeRedeliver, ScopeRedirect, ScopeForce, ScopePing, ScopeCodec}
 
 // Key is one API key, of which only the hash is known. Two keys may share a

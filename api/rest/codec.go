@@ -43,7 +43,10 @@ func (s *Server) codec(action string) http.Handler {
 		}
 		recorder := &statusRecorder{w, http.StatusOK}
 		s.options.Codec.ServeHTTP(recorder, r.Request)
-		s.report(hr.Context(), r, recorder.status, nil)
+		if recorder.status >= http.StatusBadRequest {
+			err = operation.Refuse(ProblemMalformed, "The codec could not take the payloads.")
+		}
+		s.report(hr.Context(), r, recorder.status, err)
 	})
 }
 
@@ -51,7 +54,7 @@ func (s *Server) codec(action string) http.Handler {
 func (s *Server) readCodecBody(w http.ResponseWriter, r *request) error {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxCodecBody))
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return operation.Refuse(ProblemMalformed, "The body is longer than %d bytes.", MaxCodecBody)
+		return operation.Refuse(ProblemTooLarge, "The body is longer than %d bytes.", MaxCodecBody)
 	}
 	if err != nil {
 		return bodyCutOff(err)

@@ -124,6 +124,7 @@ func answerTo(t *testing.T, method, url string, header map[string]string, body s
 // idleConnections takes more than one caller's share of a program's connections, and
 // says what a probe and the next caller of the same address get.
 func (h *hostileEnvironment) idleConnections(t *testing.T) string {
+	t.Helper()
 	w := h.another(t, func(text string) string { return keysOf.ReplaceAllString(text, "  anonymous: true\n") })
 	process, api := w.api(t, "127.0.0.1:0", "-worker=false")
 	var idle []net.Conn

@@ -95,7 +95,7 @@ func newTLSFront(t *testing.T, behind string, config *tls.Config) *tlsFront {
 }
 
 func (f *tlsFront) serve(client *tls.Conn, behind string) {
-	defer client.Close()
+	defer func() { _ = client.Close() }()
 	f.keep(client)
 	if client.Handshake() != nil {
 		return

@@ -56,8 +56,8 @@ func newPrinter(out io.Writer, colour bool) *printer {
 }
 
 // start prints what is due until stop is called, which prints the rest.
-func (p *printer) start() (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
+func (p *printer) start(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
 	var printing sync.WaitGroup
 	printing.Go(func() {
 		for ctx.Err() == nil {

@@ -46,7 +46,7 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	}
 	s := &story{Options: o, series: series, printer: newPrinter(o.Out, o.Colour)}
 	s.result = Result{NotStarted: s.transfer(7), Exhausted: s.ledger(6)}
-	stop := s.printer.start()
+	stop := s.printer.start(ctx)
 	defer stop()
 	var scenes errgroup.Group
 	for i, scene := range []func(context.Context) error{s.paidOut, s.statusUnknown, s.funded, s.revoked, s.redelivered, s.leftExhausted} {

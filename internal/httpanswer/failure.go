@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"regexp"
 	"strings"
 	"syscall"
@@ -23,10 +24,13 @@ func Missing(err error, missing string, waited time.Duration) string {
 	if IsTimeout(err) {
 		return fmt.Sprintf("%s within %d ms", missing, waited.Milliseconds())
 	}
+	if call, ok := errors.AsType[*url.Error](err); ok {
+		err = call.Err // its text would stand before those that are known by their beginning
+	}
 	return missing + ": " + explain(err)
 }
 
-// IsTimeout reports whether err is a time that is over.
+// IsTimeout reports whether err is a time-out.
 func IsTimeout(err error) bool {
 	timeout, ok := errors.AsType[net.Error](err)
 	return errors.Is(err, context.DeadlineExceeded) || ok && timeout.Timeout()
@@ -99,7 +103,7 @@ func explainTLS(err error) string {
 	case noTLS, errors.Is(err, http.ErrSchemeMismatch):
 		return "the other side does not speak TLS"
 	case failed != nil && failed.Op == "remote error":
-		// A byte, by crypto/tls's name for it (RFC 8446, 6).
+		// The peer sends a code alone; the text is crypto/tls's name for it (RFC 8446, 6).
 		return "TLS handshake failed: the other side says: " + strings.TrimPrefix(failed.Err.Error(), "tls: ")
 	case strings.HasPrefix(err.Error(), "tls: "):
 		return "TLS handshake failed"

@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"strings"
 	"syscall"
@@ -64,6 +65,8 @@ func TestAFailureIsToldByASentenceOfOurs(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			require.Equal(t, tt.want, httpanswer.Missing(tt.err, "no answer", 1500*time.Millisecond))
+			byClient := &url.Error{Op: "Get", URL: "https://core.test/status", Err: tt.err}
+			require.Equal(t, tt.want, httpanswer.Missing(byClient, "no answer", 1500*time.Millisecond), "as http.Client returns it")
 		})
 	}
 }

@@ -24,7 +24,7 @@ func Host(address string) string {
 
 // Hosts are those that callbacks of one endpoint may be sent to (callback_hosts): names,
 // addresses, and names whose first label is *, which stands for exactly one label, as in
-// TLS certificates (RFC 9525, 6.3). None: any host.
+// TLS certificates (RFC 9525, 6.3). Any port of a host is meant. None: any host.
 type Hosts []string
 
 // Check is what is wrong with a URL for a callback, or "".
@@ -32,6 +32,9 @@ func (h Hosts) Check(address string) string {
 	host := hostname(address)
 	if len(h) == 0 || slices.ContainsFunc(h, func(listed string) bool { return covers(strings.ToLower(listed), host) }) {
 		return ""
+	}
+	if host == "" {
+		return "is not a URL with a host"
 	}
 	if !isASCII(host) {
 		return "has a host that is not written in ASCII; write it as xn--…"

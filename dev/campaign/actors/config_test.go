@@ -9,6 +9,7 @@ import (
 	"ringback/dev/campaign/actors"
 	"ringback/dev/campaign/plan"
 	"ringback/internal/config"
+	"ringback/internal/operation"
 )
 
 var urls = actors.URLs{
@@ -33,7 +34,9 @@ func TestConfigHasThePlansEndpointsAndSources(t *testing.T) {
 	for _, e := range plan.Endpoints {
 		got, ok := c.Endpoint(e.Name)
 		require.True(t, ok, e.Name)
-		require.Equal(t, e.Policy, got.Policy, e.Name)
+		want := e.Policy
+		want.Push = operation.PushTrust
+		require.Equal(t, want, got.Policy, e.Name)
 		require.Equal(t, e.Dialect, got.Dialect)
 		require.Equal(t, e.SourceKind, got.SourceKind)
 		require.Equal(t, e.SourceName(), c.Endpoints[e.Name].Source)
