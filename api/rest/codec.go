@@ -54,7 +54,7 @@ func (s *Server) codec(action string) http.Handler {
 func (s *Server) readCodecBody(w http.ResponseWriter, r *request) error {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxCodecBody))
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return operation.Refuse(ProblemTooLarge, "The body is longer than %d bytes.", MaxCodecBody)
+		return operation.Refuse(ProblemMalformed, "The body is longer than %d bytes.", MaxCodecBody)
 	}
 	if err != nil {
 		return bodyCutOff(err)

@@ -21,11 +21,11 @@ import (
 // Missing says why no answer, or no whole one, as missing says, came within the time
 // that was waited.
 func Missing(err error, missing string, waited time.Duration) string {
-	if IsTimeout(err) {
-		return fmt.Sprintf("%s within %d ms", missing, waited.Milliseconds())
-	}
 	if call, ok := errors.AsType[*url.Error](err); ok {
 		err = call.Err // its text would stand before those that are known by their beginning
+	}
+	if IsTimeout(err) {
+		return fmt.Sprintf("%s within %d ms", missing, waited.Milliseconds())
 	}
 	return missing + ": " + explain(err)
 }
