@@ -54,7 +54,7 @@ func drain[T any](ctx workflow.Context, name string, take func(T)) {
 }
 
 func (r *run) push(p Push) {
-	if p.Status == "" || p.ByAPI && r.in.Policy.Push == operation.PushHint {
+	if p.Status == "" || p.ByAPI && r.in.Policy.Push != operation.PushTrust {
 		r.pollNow = r.op.Watching()
 		return
 	}

@@ -76,16 +76,18 @@ var anyone = Key{Name: "(no keys configured)", Scopes: Scopes}
 // authorize finds the key that the request carries, and checks that it has the
 // scope.
 func (s *Server) authorize(r *request, scope Scope) (err error) {
-	if r.caller, err = s.authenticate(r); r.caller.Name != anyone.Name {
+	r.caller, err = s.authenticate(r)
+	r.authenticated = r.caller.Name != "" // also where the key has expired, or comes from elsewhere
+	if r.caller.Name != anyone.Name {
 		err = s.guessers.judge(remoteAddress(r.Request), r.caller, err, time.Now())
 	}
 	if err != nil && refusal(err).Problem == ProblemTooManyRequests {
 		r.header.Del("WWW-Authenticate") // it says whether the key was wrong
+		r.authenticated = false
 	}
 	if err != nil {
 		return err
 	}
-	r.authenticated = true
 	return r.caller.require(scope, r.header)
 }
 

@@ -204,6 +204,30 @@ func TestAKeyIsRefusedOnceExpiredAndFromElsewhere(t *testing.T) {
 	}
 }
 
+func TestAKeyThatMayNotBeUsedIsInTheAudit(t *testing.T) {
+	t.Parallel()
+	for name, key := range map[string]rest.Key{
+		"from another network": {From: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}},
+		"once it has expired":  {Expires: time.Now().Add(-time.Second)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			key.Name, key.Scopes, key.SHA256 = "core", rest.Scopes, sha256.Sum256([]byte(secret))
+			core, lines := observer.New(zap.InfoLevel)
+			server := rest.New(rest.Options{
+				Operations: &fake{}, Keys: func() []rest.Key { return []rest.Key{key} },
+				Audit: func(fields ...zap.Field) error { zap.New(core).Info("audit", fields...); return nil },
+			})
+			for range 5 {
+				request := httptest.NewRequest(http.MethodDelete, operationPath, http.NoBody)
+				request.Header.Set("Authorization", "Bearer "+secret)
+				server.ServeHTTP(httptest.NewRecorder(), request)
+			}
+			require.Equal(t, 5, lines.FilterField(zap.String("event", "refused")).FilterField(zap.String("key_id", key.ID())).Len())
+		})
+	}
+}
+
 func TestARefusedReadIsLogged(t *testing.T) {
 	t.Parallel()
 	core, logs := observer.New(zap.InfoLevel)

@@ -35,7 +35,7 @@ type guessers struct {
 
 type guesser struct {
 	wrong int
-	// last is when a key was shown, until when the address has to wait.
+	// last is when a wrong key was shown, until when the address has to wait.
 	last, until time.Time
 	// known are keys that were accepted from the address: behind a proxy, its other
 	// callers go on.
@@ -48,7 +48,6 @@ func (g *guessers) judge(address string, key Key, err error, now time.Time) erro
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	from := g.of(address, now)
-	from.last = now
 	known := err == nil && slices.ContainsFunc(from.known, func(k Key) bool { return k.SHA256 == key.SHA256 })
 	if wait := from.until.Sub(now); wait > 0 && !known {
 		return &operation.Error{Problem: ProblemTooManyRequests, RetryAfter: wait,
@@ -60,6 +59,7 @@ func (g *guessers) judge(address string, key Key, err error, now time.Time) erro
 		}
 		return err
 	}
+	from.last = now
 	if from.wrong++; from.wrong >= freeGuesses {
 		from.until = now.Add(min(time.Second<<min(from.wrong-freeGuesses, 10), maxGuessWait))
 	}

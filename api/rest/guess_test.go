@@ -69,6 +69,20 @@ func TestWrongKeysAreForgivenAfterAWhile(t *testing.T) {
 	})
 }
 
+func TestWrongKeysAreForgivenAlsoWhereRightOnesKeepComing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		server, _ := guessed(t)
+		for range 30 {
+			require.Equal(t, http.StatusUnauthorized, show(server, "192.0.2.9:1", "old").Code)
+			for range 3 {
+				require.Equal(t, http.StatusOK, show(server, "192.0.2.9:1", secret).Code)
+				time.Sleep(30 * time.Second)
+			}
+		}
+	})
+}
+
 func TestBehindOneProxyWhoIsKnownGoesOn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -23,7 +23,7 @@ type request struct {
 	header http.Header
 	action string
 	caller Key
-	// authenticated: caller's key is one of those in force, and may be used from here.
+	// authenticated: caller's key is one of those in the configuration.
 	authenticated bool
 	// audited: it is in the audit although it is a read.
 	audited bool

@@ -15,11 +15,10 @@ func Host(address string) string {
 	if err != nil {
 		return ""
 	}
-	host := strings.ToLower(u.Host)
-	if !isASCII(host) {
-		host = url.PathEscape(host)
+	if !isASCII(u.Host) {
+		return url.PathEscape(u.Host)
 	}
-	return host
+	return strings.ToLower(u.Host)
 }
 
 // Hosts are those that callbacks of one endpoint may be sent to (callback_hosts): names,
@@ -30,7 +29,7 @@ type Hosts []string
 // Check is what is wrong with a URL for a callback, or "".
 func (h Hosts) Check(address string) string {
 	host := hostname(address)
-	if len(h) == 0 || slices.ContainsFunc(h, func(listed string) bool { return covers(strings.ToLower(listed), host) }) {
+	if len(h) == 0 || isASCII(host) && slices.ContainsFunc(h, func(listed string) bool { return covers(strings.ToLower(listed), host) }) {
 		return ""
 	}
 	if host == "" {
@@ -57,10 +56,14 @@ func hostname(address string) string {
 	if err != nil {
 		return ""
 	}
-	if addr, err := netip.ParseAddr(u.Hostname()); err == nil {
+	host := u.Hostname()
+	if addr, err := netip.ParseAddr(host); err == nil {
 		return addr.String()
 	}
-	return strings.ToLower(u.Hostname())
+	if !isASCII(host) {
+		return host // in lower case some letters would be ASCII, such as İ, and not the host that is called
+	}
+	return strings.ToLower(host)
 }
 
 // HostOf are the hosts of an endpoint that has that URL alone.

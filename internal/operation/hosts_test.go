@@ -10,7 +10,7 @@ import (
 
 func TestACallbacksHostIsOneOfThoseListed(t *testing.T) {
 	t.Parallel()
-	listed := operation.Hosts{"pay.example.com", "*.Shop.example", "10.20.0.9", "2001:db8::1", "xn--80aswg.example"}
+	listed := operation.Hosts{"pay.example.com", "pay.kiosk.example", "*.Shop.example", "10.20.0.9", "2001:db8::1", "xn--80aswg.example"}
 	for name, tt := range map[string]struct {
 		url     string
 		allowed bool
@@ -35,6 +35,10 @@ func TestACallbacksHostIsOneOfThoseListed(t *testing.T) {
 		"a listed name after a backslash":           {`https://evil.example\.pay.example.com/`, false},
 		"wide letters that read like a listed name": {"https://ｐay.example.com/", false},
 		"an international name that is not ASCII":   {"https://сайт.example/", false},
+		"a letter whose lower case is ASCII":        {"https://pay.kİosk.example/", false},
+		"the same, percent-encoded":                 {"https://pay.k%C4%B0osk.example/", false},
+		"the Kelvin sign":                           {"https://pay.Kiosk.example/", false},
+		"an ideographic dot within the wildcard":    {"https://a。b.shop.example/", false},
 		"another address":                           {"https://10.20.0.99/", false},
 		"a mapped address":                          {"https://[::ffff:10.20.0.9]/", false},
 		"no host":                                   {"https:///in", false},
@@ -76,4 +80,11 @@ func TestAHostIsShownWithoutPathAndQuery(t *testing.T) {
 	} {
 		require.Equal(t, want, operation.Host(address), address)
 	}
+}
+
+func TestAHostIsShownAsItIsCalled(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "pay.example.com:8443", operation.Host("https://Pay.Example.com:8443/in?x=1"))
+	require.Equal(t, "pay.k%C4%B0osk.example", operation.Host("https://pay.kİosk.example/"))
+	require.Empty(t, operation.Host("no URL"))
 }

@@ -8,7 +8,7 @@ type Policy struct {
 	Delivery DeliveryPolicy `json:"delivery"`
 	// Supersede is SupersedeLatest or SupersedeEvery: what becomes of an older pending callback.
 	Supersede string `json:"supersede"`
-	// Push is one of PushPolicies; empty, in runs that began without it: PushTrust.
+	// Push is one of PushPolicies; empty, in runs that began without it: PushHint.
 	Push string `json:"push,omitempty"`
 }
 
