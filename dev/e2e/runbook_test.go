@@ -66,7 +66,7 @@ var chapters = map[string]chapter{
 		`failure_reason="WorkflowError".*workflow_type="Unknown"`, `unable to find workflow type`}},
 	"RingbackConfigurationsDiffer": {shows: []string{`(?s)config_info\{hash="(\w+)"\}.*config_info\{hash="(\w+)"\}`, `ready`, `the configuration is reloaded`}},
 	"RingbackConfigurationMissing": {shows: []string{`\{kind="endpoint"\} [1-9]`, `"endpoint":"ELSEWHERE"`}},
-	"RingbackCardNumberRefused":    {shows: []string{`refusals_total\{endpoint="LEDGER"\} 1`, `"action":"start","result":"invalid"`}},
+	"RingbackCardNumberRefused":    {shows: []string{`refusals_total\{endpoint="LEDGER"\} 1`, `"action":"start".*"result":"invalid"`}},
 	"RingbackUnknownStatus":        {endpoint: ledger, operation: "odd", shows: []string{`statuses_total\{source="wallet"\} [1-9]`, `polished`}},
 	"RingbackTemporalAway":         {shows: []string{`(?s)reachable 1.*reachable 1`, `ready`}},
 	"RingbackNoBuildCurrent":       {shows: []string{`(?s)build_current 1.*build_current 1`, `not versioned`}},
