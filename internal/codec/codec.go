@@ -189,6 +189,16 @@ func (b bound) check(s settings, metadata map[string][]byte) error {
 	return &Error{keyID, fmt.Sprintf("it was sealed for %s, and is read for %s", from, b.place), true}
 }
 
+// checkPresent refuses fewer than n payloads: the SDK leaves at zero what has none, as if
+// that had been sealed.
+func (b bound) checkPresent(payloads *commonpb.Payloads, n int) error {
+	s := b.codec.settings()
+	if len(payloads.GetPayloads()) >= n || b.place == (place{}) || len(s.keys) == 0 || s.migrating {
+		return nil
+	}
+	return &Error{Reason: "there is none, where one sealed for " + b.place.String() + " has to be", Refused: true}
+}
+
 func each(payloads []*commonpb.Payload, do func(*commonpb.Payload) (*commonpb.Payload, error)) ([]*commonpb.Payload, error) {
 	done := make([]*commonpb.Payload, len(payloads))
 	for i, p := range payloads {

@@ -13,6 +13,7 @@ import (
 	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
@@ -29,6 +30,11 @@ type message struct {
 }
 
 func (message) IsMessage() {}
+
+// optional is one that says something without an input.
+type optional struct{ message }
+
+func (optional) IsOptional() {}
 
 func before(t *testing.T) *commonpb.Payload {
 	t.Helper()
@@ -173,6 +179,54 @@ func TestAMessageThatIsRefusedIsDropped(t *testing.T) {
 	var into string
 	require.PanicsWithError(t, "reading a payload: it is not sealed, and codec.migrating is not true", func() { _ = inWorkflow.FromPayloads(p, &into) },
 		"nothing else is dropped: the workflow task is tried again")
+}
+
+func TestAPayloadThatIsNotThereIsRefused(t *testing.T) {
+	t.Parallel()
+	const missing = `reading a payload: there is none, where one sealed for the workflow "SHOP/1" of the namespace "ns" has to be`
+	here := converter.WorkflowSerializationContext{Namespace: "ns", WorkflowID: "SHOP/1"}
+	// read says what comes of reading from no payload.
+	read := func(dc converter.DataConverter, into ...any) (said string) {
+		defer func() {
+			if p := recover(); p != nil {
+				said = "panic: " + p.(error).Error()
+			}
+		}()
+		if err := dc.FromPayloads(nil, into...); err != nil {
+			return err.Error()
+		}
+		return ""
+	}
+	for name, row := range map[string]struct {
+		keys                   []codec.Key
+		migrating              bool
+		into                   []any
+		inWorkflow, inActivity string
+	}{
+		"an input":                           {[]codec.Key{key("a", 1)}, false, []any{new(string)}, "panic: " + missing, missing},
+		"an input, without keys":             {nil, false, []any{new(string)}, "", ""},
+		"an input, while migrating":          {[]codec.Key{key("a", 1)}, true, []any{new(string)}, "", ""},
+		"nothing, where nothing is expected": {[]codec.Key{key("a", 1)}, false, nil, "", ""},
+		"a message":                          {[]codec.Key{key("a", 1)}, false, []any{new(message)}, missing, missing},
+		"a message that needs no input":      {[]codec.Key{key("a", 1)}, false, []any{new(optional)}, "", missing},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := &codec.Codec{}
+			c.Use(row.keys, row.migrating)
+			dc := converter.WithDataConverterSerializationContext(codec.NewConverter(c), here).(converter.ContextAware)
+			require.Equal(t, row.inWorkflow, read(dc.WithWorkflowContext(nil), row.into...))
+			var suite testsuite.WorkflowTestSuite
+			env := suite.NewTestActivityEnvironment()
+			inActivity := func(ctx context.Context) (string, error) { return read(dc.WithContext(ctx), row.into...), nil }
+			env.RegisterActivity(inActivity)
+			got, err := env.ExecuteActivity(inActivity)
+			require.NoError(t, err)
+			var said string
+			require.NoError(t, got.Get(&said))
+			require.Equal(t, row.inActivity, said)
+		})
+	}
 }
 
 func TestACodecServerSealsForTheWorkflowThatItIsTold(t *testing.T) {
