@@ -5,9 +5,11 @@ package activities
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
+	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
 	"go.uber.org/zap"
 	"golang.org/x/sync/semaphore"
@@ -81,6 +83,24 @@ const (
 	// TypeBadInput: the activity's input or record can never be read.
 	TypeBadInput = "BadInput"
 )
+
+// checkWorkflow refuses an input that was made for another workflow, whoever scheduled
+// the activity: its id decides what may be done, and to whom.
+func checkWorkflow(ctx context.Context, want string) error {
+	if id := activity.GetInfo(ctx).WorkflowExecution.ID; id != want {
+		return badInput(fmt.Errorf("the input is that of %q, and this is %q; nothing was done", want, id))
+	}
+	return nil
+}
+
+// checkCallback is checkWorkflow of an operation's callback. Notices are delivered by
+// workflows of other ids.
+func checkCallback(ctx context.Context, c operation.Callback) error {
+	if c.Notice != nil || !activity.IsActivity(ctx) {
+		return nil
+	}
+	return checkWorkflow(ctx, c.Key.WorkflowID())
+}
 
 func badInput(err error) error {
 	return temporal.NewNonRetryableApplicationError(err.Error(), TypeBadInput, err)

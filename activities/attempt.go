@@ -21,9 +21,12 @@ type (
 )
 
 // Attempt makes one attempt inside a workflow task, if the receiver answered fast
-// lately. It never fails. Losing the task, or its worker, may repeat it (promise 5's
-// exception).
+// lately. It fails for another workflow's input alone. Losing the task, or its worker, may
+// repeat it (promise 5's exception).
 func (a *Activities) Attempt(ctx context.Context, in AttemptInput) (AttemptResult, error) {
+	if err := checkCallback(ctx, in.Callback); err != nil {
+		return AttemptResult{}, err
+	}
 	endpoint, missing := a.endpointFor(in.Callback.Key.Endpoint, in.Callback.Dialect, in.URL)
 	if missing != "" {
 		return AttemptResult{HeldBack: missing}, nil

@@ -56,6 +56,9 @@ const (
 // recorded (promise 5). h and k are those of the activity's retry policy, which an
 // operator may edit; k counts the attempts in the record.
 func (a *Activities) Deliver(ctx context.Context, in DeliverInput) (DeliverResult, error) {
+	if err := checkCallback(ctx, in.Callback); err != nil {
+		return DeliverResult{}, err
+	}
 	d := &delivery{a: a, in: in, record: in.Record, lateness: newLateness(ctx), info: activity.GetInfo(ctx), recorder: a.newRecorder(ctx)}
 	if err := d.resume(ctx); err != nil {
 		return DeliverResult{}, err

@@ -102,10 +102,12 @@ func subtest(t *testing.T, name string, test func(t *testing.T, b *fixture)) {
 type run struct {
 	// details are what an earlier run recorded last.
 	details any
-	policy  *temporal.RetryPolicy
-	attempt int32
-	stop    chan struct{}
-	ctx     context.Context
+	// workflowID is of the workflow that schedules it; empty: of the input's.
+	workflowID string
+	policy     *temporal.RetryPolicy
+	attempt    int32
+	stop       chan struct{}
+	ctx        context.Context
 }
 
 func (b *fixture) deliver(in activities.DeliverInput, r run) (activities.DeliverResult, error) {
@@ -131,6 +133,9 @@ func (b *fixture) interrupt(t *testing.T, activity string) {
 const testRun = "default-test-run-id"
 
 func (b *fixture) execute(what, in any, r run, result any) error {
+	if r.workflowID == "" {
+		r.workflowID = workflowOf(in)
+	}
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	env := suite.NewTestActivityEnvironment()
@@ -156,8 +161,23 @@ func (b *fixture) execute(what, in any, r run, result any) error {
 	return value.Get(result)
 }
 
-// startedBy shows an activity the retry policy and the count of runs that the
-// test environment knows nothing of.
+// workflowOf is the id of the workflow that an input is made for.
+func workflowOf(in any) string {
+	switch in := in.(type) {
+	case activities.WatchInput:
+		return in.Key.WorkflowID()
+	case activities.AttemptInput:
+		return in.Callback.Key.WorkflowID()
+	case activities.DeliverInput:
+		return in.Callback.Key.WorkflowID()
+	case activities.RedeliverPageInput:
+		return operation.BulkRedeliveryWorkflowID(in.Job.ID)
+	}
+	return ""
+}
+
+// startedBy shows an activity the workflow, the retry policy and the count of runs that
+// the test environment knows nothing of.
 type startedBy struct {
 	interceptor.WorkerInterceptorBase
 	run run
@@ -183,6 +203,7 @@ type outbound struct {
 
 func (o *outbound) GetInfo(ctx context.Context) activity.Info {
 	info := o.Next.GetInfo(ctx)
+	info.WorkflowExecution.ID = o.run.workflowID
 	info.RetryPolicy = o.run.policy
 	info.Attempt = max(o.run.attempt, 1)
 	return info

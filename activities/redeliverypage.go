@@ -34,6 +34,12 @@ const (
 // repeated from the place that it recorded. The first operation of each run waits as
 // well, so that a worker's death makes no burst.
 func (a *Activities) RedeliverPage(ctx context.Context, in RedeliverPageInput) (operation.BulkRedeliveryPosition, error) {
+	if in.PageSize < 1 || in.Job.RatePerSecond <= 0 {
+		return in.Position, badInput(errors.New("page_size and rate_per_second are not above 0; start a bulk redelivery by the API"))
+	}
+	if err := checkWorkflow(ctx, operation.BulkRedeliveryWorkflowID(in.Job.ID)); err != nil {
+		return in.Position, err
+	}
 	p := &redeliveryPage{a: a, in: in, at: in.Position, recorder: a.newRecorder(ctx), begun: time.Now()}
 	if err := resume(ctx, &p.at); err != nil {
 		return in.Position, err

@@ -53,6 +53,9 @@ const (
 // the polls are used up or the lifetime is over (promise 2). Each poll is recorded on
 // the server before it is made.
 func (a *Activities) Watch(ctx context.Context, in WatchInput) (WatchResult, error) {
+	if err := checkWorkflow(ctx, in.Key.WorkflowID()); err != nil {
+		return WatchResult{}, err
+	}
 	w := &watch{a: a, in: in, record: in.Record, recorder: a.newRecorder(ctx), lateness: newLateness(ctx)}
 	if err := w.resume(ctx); err != nil {
 		return WatchResult{}, err

@@ -23,8 +23,8 @@ const (
 	MemoRedelivery = "redelivery"
 )
 
-// BulkRedeliveryWorkflowID is that of no operation: an endpoint's name holds no colon.
-func BulkRedeliveryWorkflowID(id string) string { return "redeliveries:" + id }
+// BulkRedeliveryWorkflowID is [operation.BulkRedeliveryWorkflowID].
+func BulkRedeliveryWorkflowID(id string) string { return operation.BulkRedeliveryWorkflowID(id) }
 
 // BulkRedeliveryInput starts a bulk redelivery, and continues it as new.
 type BulkRedeliveryInput struct {

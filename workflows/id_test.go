@@ -9,6 +9,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"ringback/activities"
+	"ringback/internal/codec"
 	"ringback/internal/operation"
 	"ringback/workflows"
 )
@@ -51,5 +52,17 @@ func TestAnInputOfAnotherWorkflowIsRefused(t *testing.T) {
 			require.Contains(t, failure.Message(), row.says)
 			require.Empty(t, *delivered)
 		})
+	}
+}
+
+// TestOfTheMessagesOnlyAStatusMayComeWithoutItsInput: with keys, nobody without one says
+// that an endpoint recovered.
+func TestOfTheMessagesOnlyAStatusMayComeWithoutItsInput(t *testing.T) {
+	t.Parallel()
+	for message, want := range map[codec.Message]bool{
+		workflows.Push{}: true, operation.Revocation{}: false, operation.Health{}: false, &activities.Unacknowledged{}: false,
+	} {
+		_, optional := message.(codec.OptionalMessage)
+		require.Equal(t, want, optional, "%T", message)
 	}
 }

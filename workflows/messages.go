@@ -130,3 +130,6 @@ type Push struct {
 
 // IsMessage implements codec.Message.
 func (Push) IsMessage() {}
+
+// IsOptional implements codec.OptionalMessage: without a status it asks for a poll now.
+func (Push) IsOptional() {}

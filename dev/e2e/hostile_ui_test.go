@@ -72,7 +72,7 @@ func (h *hostileEnvironment) sealed(t *testing.T) []hostile {
 	w := newEnvironment(t, sharedServer(t), quick)
 	w.useCodec(t, onlyA)
 	api := w.run(t).Client
-	for _, id := range []string{"3101", "3102", "3103", "3104"} {
+	for _, id := range []string{"3101", "3102", "3103", "3104", "3107"} {
 		w.core.SetStatus(id, "new")
 	}
 	known := start(t, api, entry("3101"))
@@ -122,6 +122,14 @@ func (h *hostileEnvironment) sealed(t *testing.T) []hostile {
 				stolen.Metadata[codec.MetadataWorkflowID] = []byte(ledger + "/3104")
 				return converter.NewRawValue(stolen)
 			})},
+		{input: "a run with an input that the codec server sealed", want: "which seals Signals and Updates alone",
+			try: started("3107", func(t *testing.T, _ temporalClient) any {
+				t.Helper()
+				own := input
+				own.Start = entry("3107")
+				return w.sealedByTheCodec(t, api.Base, own.Start.Key(), own)
+			})},
+		{input: "an activity without an input", want: "there is none, where one sealed for", try: w.activityWithoutInput},
 		{input: "a plain Signal with a final status", want: "ignored", exactly: true, try: func(t *testing.T) string {
 			t.Helper()
 			w.core.SetStatus("3105", "new")

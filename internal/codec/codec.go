@@ -28,12 +28,17 @@ const (
 	MetadataNamespace = "encryption-namespace"
 	// MetadataWorkflowID is the same of the workflow.
 	MetadataWorkflowID = "encryption-workflow-id"
+	// MetadataBy is who had a payload sealed, in clear and authenticated; absent: Ringback
+	// itself.
+	MetadataBy = "encryption-by"
 	// KeyBytes is the length of a key.
 	KeyBytes = 32
 
 	saltBytes  = 32
 	nonceBytes = 12
 	tagBytes   = 16
+	// byOperator is the MetadataBy of what the codec server sealed.
+	byOperator = "operator"
 	// purpose separates this format from other uses of a key and from other formats.
 	purpose = "ringback payload 2\x00"
 	// purpose1 is that of the format before, which named no workflow.
@@ -109,7 +114,15 @@ func (c *Codec) WithSerializationContext(ctx converter.SerializationContext) con
 }
 
 // place is what a payload is sealed for. Without a workflow it is for no one of them.
-type place struct{ namespace, workflowID string }
+type place struct {
+	namespace, workflowID string
+	// by is as in MetadataBy: an operator's payload is for messages alone.
+	by string
+}
+
+func placeIn(metadata map[string][]byte) place {
+	return place{string(metadata[MetadataNamespace]), string(metadata[MetadataWorkflowID]), string(metadata[MetadataBy])}
+}
 
 func (p place) String() string {
 	if p.workflowID == "" {
@@ -122,7 +135,7 @@ func (p place) String() string {
 type bound struct {
 	codec *Codec
 	place
-	// message also takes what a codec server sealed, which knows no workflow.
+	// message also takes what a codec server sealed, which may know no workflow.
 	message bool
 }
 
@@ -130,9 +143,9 @@ type bound struct {
 func (b bound) WithSerializationContext(ctx converter.SerializationContext) converter.PayloadCodec {
 	switch ctx := ctx.(type) {
 	case converter.WorkflowSerializationContext:
-		b.place = place{ctx.Namespace, ctx.WorkflowID}
+		b.namespace, b.workflowID = ctx.Namespace, ctx.WorkflowID
 	case converter.ActivitySerializationContext:
-		b.place = place{ctx.Namespace, ctx.WorkflowID}
+		b.namespace, b.workflowID = ctx.Namespace, ctx.WorkflowID
 	}
 	return b
 }
@@ -169,7 +182,7 @@ func isSealed(p *commonpb.Payload) bool {
 func (b bound) check(s settings, metadata map[string][]byte) error {
 	_, named := metadata[MetadataWorkflowID]
 	keyID := string(metadata[MetadataKeyID])
-	from := place{string(metadata[MetadataNamespace]), string(metadata[MetadataWorkflowID])}
+	from := placeIn(metadata)
 	switch {
 	case string(metadata[converter.MetadataEncoding]) != Encoding:
 		if b.place == (place{}) || len(s.keys) == 0 || s.migrating {
@@ -183,10 +196,24 @@ func (b bound) check(s settings, metadata map[string][]byte) error {
 		return &Error{keyID, "it is of the format before, and codec.migrating is not true", true}
 	case b.place == (place{}), from == b.place:
 		return nil
+	case from.by != "" && !b.message:
+		return &Error{keyID, "the codec server sealed it, which seals Signals and Updates alone", true}
+	case from.by != "" && from.namespace == b.namespace && from.workflowID == b.workflowID:
+		return nil
 	case from.workflowID == "" && (b.message || s.migrating) && (from.namespace == "" || from.namespace == b.namespace):
 		return nil
 	}
 	return &Error{keyID, fmt.Sprintf("it was sealed for %s, and is read for %s", from, b.place), true}
+}
+
+// checkPresent refuses fewer than n payloads: the SDK leaves at zero what has none, as if
+// that had been sealed.
+func (b bound) checkPresent(payloads *commonpb.Payloads, n int) error {
+	s := b.codec.settings()
+	if len(payloads.GetPayloads()) >= n || b.place == (place{}) || len(s.keys) == 0 || s.migrating {
+		return nil
+	}
+	return &Error{Reason: "there is none, where one sealed for " + b.place.String() + " has to be", Refused: true}
 }
 
 func each(payloads []*commonpb.Payload, do func(*commonpb.Payload) (*commonpb.Payload, error)) ([]*commonpb.Payload, error) {
@@ -211,13 +238,14 @@ func (k Key) seal(p *commonpb.Payload, at place) (*commonpb.Payload, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &commonpb.Payload{
-		Metadata: map[string][]byte{
-			converter.MetadataEncoding: []byte(Encoding), MetadataKeyID: []byte(k.ID),
-			MetadataNamespace: []byte(at.namespace), MetadataWorkflowID: []byte(at.workflowID),
-		},
-		Data: aead.Seal(sealed, nonce, plain, k.additional(at)),
-	}, nil
+	metadata := map[string][]byte{
+		converter.MetadataEncoding: []byte(Encoding), MetadataKeyID: []byte(k.ID),
+		MetadataNamespace: []byte(at.namespace), MetadataWorkflowID: []byte(at.workflowID),
+	}
+	if at.by != "" {
+		metadata[MetadataBy] = []byte(at.by)
+	}
+	return &commonpb.Payload{Metadata: metadata, Data: aead.Seal(sealed, nonce, plain, k.additional(at))}, nil
 }
 
 func open(keys []Key, p *commonpb.Payload) (*commonpb.Payload, error) {
@@ -240,7 +268,7 @@ func open(keys []Key, p *commonpb.Payload) (*commonpb.Payload, error) {
 	}
 	format, additional := purpose1, []byte(purpose1+id)
 	if _, named := p.GetMetadata()[MetadataWorkflowID]; named {
-		format, additional = purpose, keys[at].additional(place{string(p.GetMetadata()[MetadataNamespace]), string(p.GetMetadata()[MetadataWorkflowID])})
+		format, additional = purpose, keys[at].additional(placeIn(p.GetMetadata()))
 	}
 	aead, nonce, err := keys[at].derive(sealed[:saltBytes], format)
 	if err != nil {
@@ -275,8 +303,12 @@ func (k Key) derive(salt []byte, format string) (cipher.AEAD, []byte, error) {
 	return aead, made[KeyBytes:], nil
 }
 
-// additional is authenticated with the content: the format, the key's name and what the
-// payload is sealed for.
+// additional is authenticated with the content: the format, the key's name, what the
+// payload is sealed for and, unless it is Ringback itself, by whom.
 func (k Key) additional(at place) []byte {
-	return fmt.Appendf(nil, "%s%q%q%q", purpose, k.ID, at.namespace, at.workflowID)
+	additional := fmt.Appendf(nil, "%s%q%q%q", purpose, k.ID, at.namespace, at.workflowID)
+	if at.by != "" {
+		additional = fmt.Appendf(additional, "%q", at.by)
+	}
+	return additional
 }

@@ -28,6 +28,12 @@ func NewConverter(c *Codec) converter.DataConverter { return newConverter(bound{
 // codec server does not know the workflow.
 type Message interface{ IsMessage() }
 
+// OptionalMessage is a Message that also says something without an input.
+type OptionalMessage interface {
+	Message
+	IsOptional()
+}
+
 func newConverter(b bound) dataConverter {
 	return dataConverter{converter.NewCodecDataConverter(converter.GetDefaultDataConverter(), b), b}
 }
@@ -81,10 +87,18 @@ func (d inWorkflow) FromPayload(p *commonpb.Payload, into any) error {
 	return panicWithoutKey(d.DataConverter.FromPayload(p, into))
 }
 
-// FromPayloads panics if the key is missing.
+// FromPayloads panics if the key or a payload is missing. A message without a payload is
+// refused, unless that says something.
 func (d inWorkflow) FromPayloads(p *commonpb.Payloads, into ...any) error {
+	missing := d.codec.checkPresent(p, len(into))
 	if len(into) > 0 && isMessage(into[0]) {
+		if _, optional := into[0].(OptionalMessage); missing != nil && !optional {
+			return missing
+		}
 		return panicUnlessRefused(d.messages().FromPayloads(p, into...))
+	}
+	if missing != nil {
+		return panicWithoutKey(missing)
 	}
 	return d.detailsConverter.FromPayloads(p, into...)
 }
@@ -138,8 +152,11 @@ func (d inActivity) FromPayload(p *commonpb.Payload, into any) error {
 	return d.awaitKey(func() error { return d.DataConverter.FromPayload(p, into) })
 }
 
-// FromPayloads waits for a missing key.
+// FromPayloads waits for a missing key, but for no missing payload.
 func (d inActivity) FromPayloads(p *commonpb.Payloads, into ...any) error {
+	if err := d.codec.checkPresent(p, len(into)); err != nil {
+		return err
+	}
 	return d.awaitKey(func() error { return d.DataConverter.FromPayloads(p, into...) })
 }
 

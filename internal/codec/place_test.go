@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
@@ -29,6 +31,11 @@ type message struct {
 }
 
 func (message) IsMessage() {}
+
+// optional is one that says something without an input.
+type optional struct{ message }
+
+func (optional) IsOptional() {}
 
 func before(t *testing.T) *commonpb.Payload {
 	t.Helper()
@@ -175,11 +182,60 @@ func TestAMessageThatIsRefusedIsDropped(t *testing.T) {
 		"nothing else is dropped: the workflow task is tried again")
 }
 
-func TestACodecServerSealsForTheWorkflowThatItIsTold(t *testing.T) {
+func TestAPayloadThatIsNotThereIsRefused(t *testing.T) {
 	t.Parallel()
-	c := with(t, key("a", 1))
+	const missing = `reading a payload: there is none, where one sealed for the workflow "SHOP/1" of the namespace "ns" has to be`
+	here := converter.WorkflowSerializationContext{Namespace: "ns", WorkflowID: "SHOP/1"}
+	// read says what comes of reading from no payload.
+	read := func(dc converter.DataConverter, into ...any) (said string) {
+		defer func() {
+			if p := recover(); p != nil {
+				said = "panic: " + p.(error).Error()
+			}
+		}()
+		if err := dc.FromPayloads(nil, into...); err != nil {
+			return err.Error()
+		}
+		return ""
+	}
+	for name, row := range map[string]struct {
+		keys                   []codec.Key
+		migrating              bool
+		into                   []any
+		inWorkflow, inActivity string
+	}{
+		"an input":                           {[]codec.Key{key("a", 1)}, false, []any{new(string)}, "panic: " + missing, missing},
+		"an input, without keys":             {nil, false, []any{new(string)}, "", ""},
+		"an input, while migrating":          {[]codec.Key{key("a", 1)}, true, []any{new(string)}, "", ""},
+		"nothing, where nothing is expected": {[]codec.Key{key("a", 1)}, false, nil, "", ""},
+		"a message":                          {[]codec.Key{key("a", 1)}, false, []any{new(message)}, missing, missing},
+		"a message that needs no input":      {[]codec.Key{key("a", 1)}, false, []any{new(optional)}, "", missing},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := &codec.Codec{}
+			c.Use(row.keys, row.migrating)
+			dc := converter.WithDataConverterSerializationContext(codec.NewConverter(c), here).(converter.ContextAware)
+			require.Equal(t, row.inWorkflow, read(dc.WithWorkflowContext(nil), row.into...))
+			var suite testsuite.WorkflowTestSuite
+			env := suite.NewTestActivityEnvironment()
+			inActivity := func(ctx context.Context) (string, error) { return read(dc.WithContext(ctx), row.into...), nil }
+			env.RegisterActivity(inActivity)
+			got, err := env.ExecuteActivity(inActivity)
+			require.NoError(t, err)
+			var said string
+			require.NoError(t, got.Get(&said))
+			require.Equal(t, row.inActivity, said)
+		})
+	}
+}
+
+// serverOf calls the codec server of c.
+func serverOf(t *testing.T, c *codec.Codec) func(path string, header http.Header, payloads ...*commonpb.Payload) []*commonpb.Payload {
+	t.Helper()
 	server := codec.NewServer(c)
-	call := func(path string, header http.Header, payloads ...*commonpb.Payload) []*commonpb.Payload {
+	return func(path string, header http.Header, payloads ...*commonpb.Payload) []*commonpb.Payload {
+		t.Helper()
 		body, err := protojson.Marshal(&commonpb.Payloads{Payloads: payloads})
 		require.NoError(t, err)
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, bytes.NewReader(body))
@@ -191,12 +247,73 @@ func TestACodecServerSealsForTheWorkflowThatItIsTold(t *testing.T) {
 		require.NoError(t, protojson.Unmarshal(w.Body.Bytes(), &got))
 		return got.GetPayloads()
 	}
+}
+
+func TestACodecServerSealsForTheWorkflowThatItIsTold(t *testing.T) {
+	t.Parallel()
+	call := serverOf(t, with(t, key("a", 1)))
 	told := call("/codec/encode", http.Header{"X-Namespace": {"ns"}, "X-Workflow-Id": {"SHOP/1"}}, payload("1"))
-	opened, err := for1(c).Decode(told)
-	require.NoError(t, err)
-	require.Empty(t, cmp.Diff([]*commonpb.Payload{payload("1")}, opened, protocmp.Transform()))
-	_, err = for1(c).Decode(call("/codec/encode", http.Header{"X-Namespace": {"ns"}}, payload("1")))
-	require.ErrorContains(t, err, "sealed for no workflow")
+	require.Equal(t, map[string][]byte{
+		"encoding": []byte("binary/encrypted"), "encryption-key-id": []byte("a"), "encryption-by": []byte("operator"),
+		"encryption-namespace": []byte("ns"), "encryption-workflow-id": []byte("SHOP/1"),
+	}, told[0].GetMetadata())
 	shown := call("/codec/decode", http.Header{}, append(told, payload("2"))...)
 	require.Empty(t, cmp.Diff([]*commonpb.Payload{payload("1"), payload("2")}, shown, protocmp.Transform()), "it shows every workflow's, and what is not sealed")
+}
+
+func TestWhatACodecServerSealsIsTakenAsAMessageAlone(t *testing.T) {
+	t.Parallel()
+	const (
+		noInput = `opening a payload sealed with the key "a": the codec server sealed it, which seals Signals and Updates alone`
+		changed = `opening a payload sealed with the key "a": codec.keys holds another key of that name, or the payload was changed`
+		foreign = `opening a payload sealed with the key "a": it was sealed for %s, and is read for the workflow "SHOP/1" of the namespace "ns"`
+	)
+	as := func(by string) func(*commonpb.Payload) {
+		return func(p *commonpb.Payload) { p.Metadata[codec.MetadataBy] = []byte(by) }
+	}
+	for name, row := range map[string]struct {
+		namespace, workflowID string
+		change                func(*commonpb.Payload)
+		// why it is not taken as a message and as an input; empty: it is.
+		message, input string
+	}{
+		"for its workflow":                {"ns", "SHOP/1", nil, "", noInput},
+		"for no workflow":                 {"ns", "", nil, "", noInput},
+		"for no workflow of no namespace": {"", "", nil, "", noInput},
+		"for another workflow":            {"ns", "SHOP/2", nil, fmt.Sprintf(foreign, `the workflow "SHOP/2" of the namespace "ns"`), noInput},
+		"for another namespace":           {"test", "SHOP/1", nil, fmt.Sprintf(foreign, `the workflow "SHOP/1" of the namespace "test"`), noInput},
+		"for no workflow of another one":  {"test", "", nil, fmt.Sprintf(foreign, "no workflow"), noInput},
+		"without the mark":                {"ns", "SHOP/1", func(p *commonpb.Payload) { delete(p.Metadata, codec.MetadataBy) }, changed, changed},
+		"with an empty mark":              {"ns", "SHOP/1", as(""), changed, changed},
+		"with another mark":               {"ns", "SHOP/1", as("worker"), changed, noInput},
+	} {
+		for _, migrating := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, migrating %v", name, migrating), func(t *testing.T) {
+				t.Parallel()
+				c := &codec.Codec{}
+				c.Use([]codec.Key{key("a", 1)}, migrating)
+				p, err := converter.GetDefaultDataConverter().ToPayload(message{"done"})
+				require.NoError(t, err)
+				p = serverOf(t, c)("/codec/encode", http.Header{"X-Namespace": {row.namespace}, "X-Workflow-Id": {row.workflowID}}, p)[0]
+				if row.change != nil {
+					row.change(p)
+				}
+				dc := converter.WithDataConverterSerializationContext(codec.NewConverter(c), converter.WorkflowSerializationContext{Namespace: "ns", WorkflowID: "SHOP/1"})
+				// read says why the payload is not taken. A workflow panics where that is no message.
+				read := func(into any) (said string) {
+					defer func() {
+						if p := recover(); p != nil {
+							said = p.(error).Error()
+						}
+					}()
+					if err := dc.(converter.ContextAware).WithWorkflowContext(nil).FromPayloads(&commonpb.Payloads{Payloads: []*commonpb.Payload{p}}, into); err != nil {
+						return err.Error()
+					}
+					return ""
+				}
+				require.Equal(t, row.message, read(new(message)))
+				require.Equal(t, row.input, read(new(struct{ Status string })))
+			})
+		}
+	}
 }

@@ -14,14 +14,13 @@ const (
 	headerWorkflowID = "X-Workflow-Id"
 )
 
-// NewServer is Temporal's remote codec protocol over c.
+// NewServer is Temporal's remote codec protocol over c. What it seals is taken as a
+// Signal or an Update alone: else its scope would start runs of any content.
 func NewServer(c *Codec) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var served converter.PayloadCodec = c
 		if strings.HasSuffix(r.URL.Path, "/encode") {
-			served = c.WithSerializationContext(converter.WorkflowSerializationContext{
-				Namespace: r.Header.Get(headerNamespace), WorkflowID: r.Header.Get(headerWorkflowID),
-			})
+			served = bound{codec: c, place: place{r.Header.Get(headerNamespace), r.Header.Get(headerWorkflowID), byOperator}}
 		}
 		converter.NewPayloadCodecHTTPHandler(served).ServeHTTP(w, r)
 	})

@@ -172,3 +172,6 @@ type RunPage struct {
 	Runs          []RunRef
 	NextPageToken string
 }
+
+// BulkRedeliveryWorkflowID is that of no operation: an endpoint's name holds no colon.
+func BulkRedeliveryWorkflowID(id string) string { return "redeliveries:" + id }
