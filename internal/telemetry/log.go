@@ -8,8 +8,6 @@ import (
 	"go.temporal.io/sdk/log"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
-
-	"ringback/internal/cardnumber"
 )
 
 // NewLogger writes one JSON object a line to w.
@@ -21,7 +19,7 @@ func NewLogger(w io.Writer, level zapcore.LevelEnabler) *zap.Logger {
 func NewConsoleLogger(w io.Writer, level zapcore.LevelEnabler) *zap.Logger {
 	console := encoderConfig
 	console.EncodeLevel = zapcore.CapitalLevelEncoder
-	return newLogger(screened{zapcore.NewConsoleEncoder(console), cardnumber.Mask}, w, level)
+	return newLogger(screened{zapcore.NewConsoleEncoder(console), screenText}, w, level)
 }
 
 func newLogger(encoder zapcore.Encoder, w io.Writer, level zapcore.LevelEnabler) *zap.Logger {

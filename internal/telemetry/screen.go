@@ -51,12 +51,7 @@ func screenJSON(line string) string {
 		if json.Unmarshal([]byte(quoted), &text) != nil {
 			return quoted // a member that was checked
 		}
-		masked := strings.Map(func(r rune) rune {
-			if isFormat(r) {
-				return -1
-			}
-			return r
-		}, cardnumber.Mask(text))
+		masked := screenText(text)
 		if masked == text {
 			return quoted
 		}
@@ -66,6 +61,17 @@ func screenJSON(line string) string {
 		}
 		return string(again)
 	})
+}
+
+// screenText drops the format characters of a text, and then masks its card numbers:
+// what is dropped can have stood within one.
+func screenText(text string) string {
+	return cardnumber.Mask(strings.Map(func(r rune) rune {
+		if isFormat(r) {
+			return -1
+		}
+		return r
+	}, text))
 }
 
 func isFormat(r rune) bool {
