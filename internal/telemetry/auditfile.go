@@ -79,4 +79,4 @@ func (a *AuditFile) Write(fields ...zap.Field) error {
 var auditEncoder = screened{zapcore.NewJSONEncoder(zapcore.EncoderConfig{
 	TimeKey: encoderConfig.TimeKey, MessageKey: encoderConfig.MessageKey,
 	EncodeTime: encoderConfig.EncodeTime, EncodeDuration: encoderConfig.EncodeDuration,
-}), screenJSON}
+}), (*Unscreened)(nil).screenJSON}

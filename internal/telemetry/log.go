@@ -12,7 +12,12 @@ import (
 
 // NewLogger writes one JSON object a line to w.
 func NewLogger(w io.Writer, level zapcore.LevelEnabler) *zap.Logger {
-	return newLogger(screened{zapcore.NewJSONEncoder(encoderConfig), screenJSON}, w, level)
+	return (*Unscreened)(nil).NewLogger(w, level)
+}
+
+// NewLogger is [NewLogger] where a workflow's id of the endpoints stays as it is.
+func (u *Unscreened) NewLogger(w io.Writer, level zapcore.LevelEnabler) *zap.Logger {
+	return newLogger(screened{zapcore.NewJSONEncoder(encoderConfig), u.screenJSON}, w, level)
 }
 
 // NewConsoleLogger writes lines for a person at a terminal to w.

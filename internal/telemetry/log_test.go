@@ -89,6 +89,31 @@ func TestALogLineHoldsNoCardNumberAndNoFormatCharacter(t *testing.T) {
 	require.NotContains(t, out.String(), "\u202e")
 }
 
+func TestAWorkflowsIDIsMaskedUnlessItsEndpointLetsItThrough(t *testing.T) {
+	t.Parallel()
+	const card, masked = "4111111111111111", "411111******1111"
+	for name, tt := range map[string]struct{ id, want string }{
+		"an endpoint that lets it through":          {"LEDGER/" + card, "LEDGER/" + card},
+		"with a character that turns the line":      {"LEDGER/\u202e" + card, "LEDGER/" + card},
+		"an endpoint that does not":                 {"SHOP/" + card, "SHOP/" + masked},
+		"an endpoint that is not there":             {"X/" + card, "X/" + masked},
+		"an id that somebody made up":               {card, masked},
+		"a made-up id that begins like an endpoint": {"LEDGER " + card, "LEDGER " + masked},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var unscreened telemetry.Unscreened
+			var out bytes.Buffer
+			logger := telemetry.TemporalLogger(unscreened.NewLogger(&out, zap.InfoLevel))
+			unscreened.Set(map[string]bool{"LEDGER": true, "SHOP": false})
+			logger.Info("m", "WorkflowID", tt.id, "x", "LEDGER/"+card)
+			line := lines(t, &out)[0]
+			require.Equal(t, tt.want, line["workflow_id"])
+			require.Equal(t, "LEDGER/"+masked, line["x"], "in that member alone")
+		})
+	}
+}
+
 func TestTheConsoleShowsAReadableLine(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
