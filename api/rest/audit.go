@@ -99,8 +99,8 @@ func (r *request) note(rule operation.FieldRule, value string) {
 }
 
 // noteHost is note for the host of a URL; its path and query may hold secrets.
-func (r *request) noteHost(address string) {
-	r.note(operation.FieldRule{Field: "host", MaxLength: 255}, operation.Host(address))
+func (r *request) noteHost(host string) {
+	r.note(operation.FieldRule{Field: "host", MaxLength: 255}, host)
 }
 
 // subject is what the request is about. Operations accepts no name that holds a

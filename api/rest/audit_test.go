@@ -164,3 +164,32 @@ func TestAKeyThatIsRevokedWhileTheBodyArrivesIsRefused(t *testing.T) {
 		})
 	}
 }
+
+func TestTheAuditHasTheHostThatWillBeCalled(t *testing.T) {
+	t.Parallel()
+	const start = `{"endpoint":"SHOP","operation_id":"1"%s}`
+	for name, row := range map[string]struct {
+		path, body       string
+		begun, completed any
+	}{
+		"a redelivery without a URL":    {operationPath + "/redelivery", `{}`, nil, "b.example:8443"},
+		"a redelivery to another URL":   {operationPath + "/redelivery", `{"callback":{"url":"https://c.example/x"}}`, "c.example", "c.example"},
+		"a start at the endpoint's URL": {"/v1/operations", fmt.Sprintf(start, ""), nil, "b.example:8443"},
+		"a start that brings its URL":   {"/v1/operations", fmt.Sprintf(start, `,"callback":{"url":"https://c.example/x"}`), "c.example", "c.example"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var audit trail
+			state := someState("1")
+			state.Host = "b.example:8443"
+			server := rest.New(rest.Options{
+				Operations: &fake{state: state, created: true}, Audit: audit.write,
+				Keys: oneKey(rest.Key{Name: "core", Scopes: rest.Scopes}),
+			})
+			httpCall{method: "POST", path: row.path, body: row.body, header: map[string]string{"Authorization": "Bearer " + secret}}.do(t, server)
+			require.Len(t, audit.lines, 2)
+			require.Equal(t, row.begun, audit.lines[0]["host"])
+			require.Equal(t, row.completed, audit.lines[1]["host"])
+		})
+	}
+}

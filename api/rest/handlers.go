@@ -16,11 +16,14 @@ func (s *Server) start(r *request) (call, error) {
 	if err := r.decode(&body, false); err != nil {
 		return call{}, err
 	}
-	r.noteHost(body.Callback.URL)
+	r.noteHost(operation.Host(body.Callback.URL))
 	return call{overload.Start, func(ctx context.Context) (response, error) {
 		state, created, err := s.options.Operations.Start(ctx, body)
 		if err != nil || !created {
 			return response{http.StatusOK, withLists(state)}, err
+		}
+		if body.Callback.URL == "" {
+			r.noteHost(state.Host)
 		}
 		r.header.Set("Location", location(body.Key()))
 		return response{http.StatusCreated, withLists(state)}, nil
@@ -101,7 +104,7 @@ func (s *Server) redeliver(r *request) (call, error) {
 		return call{}, err
 	}
 	r.note(operation.ReasonRule, body.Reason)
-	r.noteHost(body.Callback.URL)
+	r.noteHost(operation.Host(body.Callback.URL))
 	if err := operation.Validate(operation.ReasonRule.Check(body.Reason), operation.URLRule.As("callback.url").Check(body.Callback.URL)); err != nil {
 		return call{}, err
 	}
@@ -120,6 +123,9 @@ func (s *Server) redeliver(r *request) (call, error) {
 		})
 		if err != nil {
 			return response{}, err
+		}
+		if body.Callback.URL == "" {
+			r.noteHost(state.Host)
 		}
 		r.header.Set("Location", location(key))
 		return response{http.StatusCreated, withLists(state)}, nil

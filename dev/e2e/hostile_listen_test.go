@@ -69,6 +69,9 @@ func (h *hostileEnvironment) listeners() []hostile {
 		{"a reload with an empty list of keys", func(text string) string { return keysOf.ReplaceAllString(text, "  keys: []\n") }, "set api.anonymous: true"},
 		{"a reload without codec keys", func(text string) string { return strings.Replace(text, sealed, "", 1) }, "set codec.required: false"},
 		{"a reload without any keys", func(text string) string { return keysOf.ReplaceAllString(strings.Replace(text, sealed, "", 1), "") }, "set api.anonymous: true"},
+		{"a reload without an endpoint's hosts", func(text string) string {
+			return strings.Replace(text, `callback_hosts: [pay.example, "*.shop.example"], auth: {bearer: "${env:E2E_WSGATE_PASSWORD}"}, `, "", 1)
+		}, "endpoints.HOSTS.callback_hosts cannot be taken away"},
 	} {
 		rows = append(rows, hostile{input: r.input, want: r.want, try: func(t *testing.T) string {
 			w := h.another(t, func(text string) string { return text + sealed })

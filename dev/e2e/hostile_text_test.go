@@ -19,6 +19,11 @@ func (h *hostileEnvironment) texts() []hostile {
 		{input: "a card number in a query", method: http.MethodGet, path: "/v1/operations?endpoint=" + card, want: "422 invalid: endpoint"},
 		{input: "a card number percent-encoded in a URL", path: "/v1/endpoints/WALLET_SHOP/ping", body: `{"url":"http://127.0.0.1/?pan=%34111%2E1111%2e1111%2E1111"}`, want: "422 invalid: url"},
 		{input: "a card number with dots as reason", path: open + "/revocation", body: `{"initiated_by":"core","reason":"4111.1111.1111.1111"}`, want: "422 invalid: reason"},
+		{input: "a card number with two spaces as reason", path: open + "/revocation", body: `{"initiated_by":"core","reason":"4111  1111  1111  1111"}`, want: "422 invalid: reason"},
+		{input: "a card number with minus signs as reason", path: open + "/revocation", body: `{"initiated_by":"core","reason":"4111−1111−1111−1111"}`, want: "422 invalid: reason"},
+		{input: "a card number with middle dots as reason", path: open + "/revocation", body: `{"initiated_by":"core","reason":"4111·1111·1111·1111"}`, want: "422 invalid: reason"},
+		{input: "a card number with pluses in a URL", path: "/v1/endpoints/WALLET_SHOP/ping", body: `{"url":"http://127.0.0.1/?pan=4111+1111+1111+1111"}`, want: "422 invalid: url"},
+		{input: "a card number with encoded pluses in a URL", path: "/v1/endpoints/WALLET_SHOP/ping", body: `{"url":"http://127.0.0.1/?pan=4111%2B1111%2B1111%2B1111"}`, want: "422 invalid: url"},
 		{input: "a card number of full-width digits as reason", path: open + "/revocation", body: `{"initiated_by":"core","reason":"４１１１１１１１１１１１１１１１"}`, want: "422 invalid: reason"},
 		{input: "a card number with dots as status", path: open + "/status", body: `{"status":"4111.1111.1111.1111"}`, want: "422 invalid: status"},
 	})

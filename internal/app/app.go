@@ -45,6 +45,8 @@ type Options struct {
 	// Spans, if set, takes the spans instead of an exporter.
 	Spans trace.SpanProcessor
 	Log   *zap.Logger
+	// unscreened, if set, is told the endpoints whose ids Log need not mask.
+	unscreened *telemetry.Unscreened
 	// Started, if set, is called once everything runs, with the listeners' addresses; that
 	// of the API is empty in a program without one.
 	Started func(api, telemetry string)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,6 +15,7 @@ import (
 
 	"ringback/internal/config"
 	"ringback/internal/service"
+	"ringback/internal/telemetry"
 )
 
 const openConfig = `
@@ -124,6 +126,23 @@ func TestAReloadPutsTheNewConfigurationInForceWhole(t *testing.T) {
 	p.reload()
 	require.NotEqual(t, before, p.config.hash())
 	require.Len(t, p.config.keys(), 1)
+}
+
+func TestAReloadSaysWhichWorkflowIDsTheLogMasks(t *testing.T) {
+	t.Parallel()
+	p, _ := loaded(t, openConfig)
+	var out bytes.Buffer
+	p.unscreened = &telemetry.Unscreened{}
+	log := p.unscreened.NewLogger(&out, zapcore.InfoLevel)
+	for _, row := range []struct{ screen, want string }{
+		{"true", "LEDGER/411111******1111"}, {"false", "LEDGER/4111111111111111"}, {"true", "LEDGER/411111******1111"},
+	} {
+		write(t, p.ConfigPath, strings.Replace(openConfig, "source: wallet", "source: wallet, card_number_screen: "+row.screen, 1))
+		p.reload()
+		out.Reset()
+		log.Info("m", zap.String("workflow_id", "LEDGER/4111111111111111"))
+		require.Contains(t, out.String(), row.want, "card_number_screen: "+row.screen)
+	}
 }
 
 func TestACommandReportsItsUsage(t *testing.T) {

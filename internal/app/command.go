@@ -81,7 +81,8 @@ func (c Command) run(o Options) error {
 	if o.Build, err = buildFrom(os.Getenv); err != nil {
 		return err
 	}
-	o.Log = telemetry.NewLogger(os.Stderr, zapcore.InfoLevel)
+	o.unscreened = &telemetry.Unscreened{}
+	o.Log = o.unscreened.NewLogger(os.Stderr, zapcore.InfoLevel)
 	// net/http writes there what a receiver sent unasked.
 	defer zap.RedirectStdLog(o.Log.Named("std"))()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)

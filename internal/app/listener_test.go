@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -222,6 +223,11 @@ func TestCertificatesOfTheListenerAreRotatedUnderLoad(t *testing.T) {
 // sealed is a configuration's codec, with 32 bytes as its key.
 const sealed = "codec: {keys: [{id: a, key: \"${file:codec.key}\"}]}\n"
 
+// hosted is an endpoint whose operations bring their URLs, with more settings.
+func hosted(more string) string {
+	return "  HOSTED: {dialect: standard, source: wallet, callback_url: per_operation, " + more + "poll: {interval: 1m, lifetime: 1h}, delivery: {interval: 1s, attempts: 3}}\n"
+}
+
 func TestAReloadThatOpensADoorIsRefused(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -258,6 +264,16 @@ func TestAReloadThatOpensADoorIsRefused(t *testing.T) {
 		"the authority of the clients' certificates is taken away": {
 			openConfig + "api: {" + keys("read") + ", tls: {cert: api.pem, key: api.key, client_ca: api.pem}}\n", "",
 			openConfig + "api: {" + keys("read") + ", tls: {cert: api.pem, key: api.key}}\n", "api.tls.client_ca cannot be taken away"},
+		"the hosts of an endpoint that only signs are taken away": {
+			openConfig + hosted("callback_hosts: [shop.example], "), "", openConfig + hosted(""), "endpoints.HOSTED.callback_hosts cannot be taken away"},
+		"the hosts of an endpoint are others": {
+			openConfig + hosted("callback_hosts: [shop.example], "), "", openConfig + hosted("callback_hosts: [pay.example], "), ""},
+		"an endpoint that had no hosts is as it was": {
+			openConfig + hosted(""), "", openConfig + hosted("max_concurrent: 2, "), ""},
+		"an endpoint with hosts is taken away": {
+			openConfig + hosted("callback_hosts: [shop.example], "), "", openConfig, ""},
+		"an endpoint with hosts gets a URL of its own": {
+			openConfig + hosted("callback_hosts: [shop.example], "), "", strings.Replace(openConfig+hosted(""), "callback_url: per_operation", `url: "http://127.0.0.1:9104/"`, 1), ""},
 		"a file that never had keys stays as it is": {
 			openConfig, "", openConfig + "telemetry: {traces: {ratio: 0.5}}\n", ""},
 		"the address of the metrics is moved": {openConfig, "", openConfig + "telemetry: {listen: 127.0.0.1:9465}\n", "listening on 127.0.0.1:9464 cannot move to 127.0.0.1:9465"},

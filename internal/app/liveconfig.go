@@ -88,9 +88,14 @@ func (l *liveConfig) use(path string, c *config.Config) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	l.codec.Use(codecKeys(c.Codec.Keys), c.Codec.Migrating)
-	l.current.Store(s)
+	l.put(s)
 	return nil
+}
+
+// put puts s in force.
+func (l *liveConfig) put(s *snapshot) {
+	l.codec.Use(codecKeys(s.config.Codec.Keys), s.config.Codec.Migrating)
+	l.current.Store(s)
 }
 
 func (l *liveConfig) file() *config.Config { return l.current.Load().config }

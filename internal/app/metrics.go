@@ -68,6 +68,11 @@ func (p *process) showConfig(c *config.Config) {
 	for _, warning := range c.Warnings {
 		p.Log.Warn(warning)
 	}
+	unscreened := map[string]bool{}
+	for name, e := range c.Endpoints {
+		unscreened[name] = !e.CardNumberScreen
+	}
+	p.unscreened.Set(unscreened)
 	p.metrics.configInfo.Reset()
 	p.metrics.configInfo.WithLabelValues(c.Hash).Set(1)
 	endpoints := p.config.endpointNames()

@@ -30,6 +30,7 @@ func (p *process) reloadOnHangup() (stop func()) {
 // the open listeners or takes away the last key, is refused, and the old configuration stays.
 func (p *process) reload() {
 	before := p.config.hash()
+	auditFile := p.config.file().Audit.File
 	if err := p.openAudit(p.config.file()); err != nil { // also before a file that is refused
 		p.Log.Error("the audit's file can't be opened anew; the one that is open is written to", zap.Error(err))
 	}
@@ -38,6 +39,9 @@ func (p *process) reload() {
 		p.Log.Error("the configuration is refused; the one before stays in force",
 			zap.String("config_hash", before), zap.Error(err))
 		return
+	}
+	if p.API && auditFile != "" && c.Audit.File == "" {
+		p.Log.Warn("audit.file is taken away: the audit is in this log from now on", zap.String("before", auditFile))
 	}
 	p.showConfig(c)
 	p.Log.Info("the configuration is reloaded", zap.String("before", before), zap.String("config_hash", c.Hash))
@@ -48,11 +52,24 @@ func (p *process) load() (*config.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(p.checkListeners(c), p.config.file().CheckReload(c)); err != nil {
+	if err := p.replace(c); err != nil {
 		return nil, fmt.Errorf("%s: %w", p.ConfigPath, err)
+	}
+	return c, nil
+}
+
+// replace puts c in force. The audit moves once nothing else can refuse c.
+func (p *process) replace(c *config.Config) error {
+	if err := errors.Join(p.checkListeners(c), p.config.file().CheckReload(c)); err != nil {
+		return err
+	}
+	s, err := newSnapshot(c, p.config.traces)
+	if err != nil {
+		return err
 	}
 	if err := p.openAudit(c); err != nil {
-		return nil, fmt.Errorf("%s: %w", p.ConfigPath, err)
+		return err
 	}
-	return c, p.config.use(p.ConfigPath, c)
+	p.config.put(s)
+	return nil
 }

@@ -58,7 +58,7 @@ const (
 )
 
 // In reports whether s holds what looks like a card number: 13 to 19 digits of any
-// script, together or grouped by single separators, with a card brand's prefix at a
+// script, together or grouped by separators, with a card brand's prefix at a
 // length of that brand, and a right Luhn digit; also where it is percent-encoded.
 // Digits within a UUID or a digest are none: one UUID in 2,500 would be refused.
 func In(s string) bool { return len(find(s)) > 0 }
@@ -142,35 +142,53 @@ func values(number []digit) string {
 	return string(text)
 }
 
-// chains are the groups of digits in s that single separators join.
+// chains are the groups of digits in s that separators join.
 func chains(s string, next func(s string, at int) (r rune, size int)) (all [][]digit) {
 	var chain []digit
-	separated := false // the last rune was a separator after a digit
+	var joint rune // the separator before the last digit's group
+	var gap rune   // the separator after the last digit
+	doubled := false
 	for at := 0; at < len(s); {
 		r, size := next(s, at)
 		value, isDigit := valueOf(r)
-		joined := len(chain) > 0 && isSeparator(r) && !separated
 		switch {
 		case isDigit:
-			first := len(chain) == 0 || separated
-			if !first {
+			first := len(chain) == 0 || gap != 0
+			if first {
+				joint = gap
+			} else {
 				chain[len(chain)-1].last = false
 			}
-			chain, separated = append(chain, digit{value, at, at + size, first, true}), false
-		case joined:
-			separated = true
+			chain, gap, doubled = append(chain, digit{value, at, at + size, first, true}), 0, false
+		case len(chain) > 0 && gap == 0 && separates(r, joint):
+			gap = r
+		case gap != 0 && !doubled && (r == gap || isBlank(r) && isBlank(gap)):
+			doubled = true
 		default:
-			all, chain, separated = append(all, chain), nil, false
+			all, chain, joint, gap, doubled = append(all, chain), nil, 0, 0, false
 		}
 		at += size
 	}
 	return append(all, chain)
 }
 
-// isSeparator: spaces and dashes of any kind, dots, underscores, and characters that
-// are not seen.
-func isSeparator(r rune) bool {
-	return r == ' ' || r == '-' || r == '.' || r == '_' || r > unicode.MaxASCII && unicode.In(r, unicode.Zs, unicode.Pd, unicode.Cf)
+// separates reports whether r, behind a group that joint joins to the one before, is a
+// separator: spaces and dashes of any kind, dots, underscores, characters that are not
+// seen, and a plus, which is a space in a query. The plus behind a dot is none: after the
+// fraction of a second it begins the offset of a time, after a version its build.
+func separates(r, joint rune) bool {
+	if r == '+' {
+		return joint != '.'
+	}
+	return isBlank(r) || strings.ContainsRune("-._", r) || r > unicode.MaxASCII && (unicode.Is(unicode.Pd, r) || strings.ContainsRune(otherMarks, r))
+}
+
+// otherMarks are the minus sign and the dots that stand in the middle of a line.
+const otherMarks = "\u2212\u00b7\u2027\u2219\u22c5\u30fb"
+
+// isBlank: spaces, and characters that are not seen.
+func isBlank(r rune) bool {
+	return r == ' ' || r > unicode.MaxASCII && unicode.In(r, unicode.Zs, unicode.Cf)
 }
 
 // valueOf is the digit that r is in its script, as an ASCII one.

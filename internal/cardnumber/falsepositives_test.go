@@ -64,6 +64,15 @@ var identifiers = []struct {
 		return time.Date(2026, 11, 21, 0, 0, n, 0, time.UTC).Format("20060102_150405") + fmt.Sprintf("_%04d", n%10_000)
 	}},
 	{"seconds.microseconds, 16 digits", func(r *rand.Rand, n int) string { return fmt.Sprint(1_795_000_000+n) + "." + digits(r, 6) }},
+	{"RFC 3339 time with nanoseconds and offset", func(r *rand.Rand, n int) string {
+		return time.Date(2026, 11, 21, 0, 0, n, 0, time.UTC).Format("2006-01-02T15:04:05.") + digits(r, 9) + "+02:00"
+	}},
+	{"time without colons, microseconds and offset", func(r *rand.Rand, n int) string {
+		return time.Date(2026, 11, 21, 0, 0, n*2, 0, time.UTC).Format("20060102T150405.") + digits(r, 6) + "+0200"
+	}},
+	{"version and time of its build", func(r *rand.Rand, n int) string {
+		return fmt.Sprintf("%d.%d.%d+", r.IntN(60), r.IntN(60), r.IntN(60)) + time.Date(2026, 11, 21, 0, 0, n, 0, time.UTC).Format("20060102150405")
+	}},
 	{"IPv4 address and number, with underscores", func(r *rand.Rand, n int) string {
 		return fmt.Sprintf("10_20_%d_%d_%d", r.IntN(256), r.IntN(256), n)
 	}},

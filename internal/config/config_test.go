@@ -140,7 +140,7 @@ func TestAnEndpointAsAStartSeesIt(t *testing.T) {
 	require.True(t, gold.Rules.DeliversUnanswered, "the kind's rules")
 	gold.Fields, gold.Rules = nil, operation.Rules{}
 	want := operation.Endpoint{
-		Name: "ECOM_GOLD_BANK", Dialect: "ukrcard", Source: "wsgate", SourceKind: "ukrcard",
+		Name: "ECOM_GOLD_BANK", Host: "127.0.0.1:9101", Dialect: "ukrcard", Source: "wsgate", SourceKind: "ukrcard",
 		Methods: []string{"payment", "p2p_transfer", "p2p_a2c", "p2p_c2a"},
 		Policy: operation.Policy{
 			Poll: operation.PollPolicy{

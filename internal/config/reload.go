@@ -1,6 +1,10 @@
 package config
 
-import "errors"
+import (
+	"errors"
+	"maps"
+	"slices"
+)
 
 // CheckReload is an error where next, read while c is in force, takes away what keeps
 // strangers out: a file that was emptied or cut off by mistake opens no door.
@@ -17,6 +21,11 @@ func (c *Config) CheckReload(next *Config) error {
 		"codec.keys is empty now, so that nothing would be sealed any more; set codec.required: false if it shall be so")
 	refuse(c.API.TLS.asksForCertificates() && !next.API.TLS.asksForCertificates(),
 		"api.tls.client_ca cannot be taken away while the program runs, which would let in callers without a certificate; restart it")
+	for _, name := range slices.Sorted(maps.Keys(next.Endpoints)) {
+		before, after := c.Endpoints[name], next.Endpoints[name]
+		refuse(len(before.CallbackHosts) > 0 && len(after.CallbackHosts) == 0 && after.CallbackURL == PerOperation,
+			"endpoints."+name+".callback_hosts cannot be taken away while the program runs, which would let callbacks go to any host; restart it")
+	}
 	return errors.Join(faults...)
 }
 

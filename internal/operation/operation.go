@@ -57,6 +57,8 @@ type Endpoint struct {
 	SourceKind string
 	// PerOperationURL requires callback.url in each start; otherwise it is refused.
 	PerOperationURL bool
+	// Host is that of the endpoint's own URL; empty where each start brings one.
+	Host string
 	// Hosts are the only ones that callback.url may have; none: any.
 	Hosts Hosts
 	// Methods are the allowed values of method; empty: method is refused.

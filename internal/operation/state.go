@@ -37,6 +37,8 @@ type State struct {
 	UIURL        string `json:"ui_url"`
 	// Redelivery is set where this run is a redelivery.
 	Redelivery *RedeliveryNote `json:"redelivery,omitempty"`
+	// Host is where the callbacks of a run that was just begun go, for the audit alone.
+	Host string `json:"-"`
 }
 
 // Undelivered counts callbacks that were never acknowledged, except those withdrawn.

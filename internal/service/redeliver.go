@@ -125,7 +125,7 @@ func (s *Service) redeliver(ctx context.Context, latest run, e operation.Record,
 		return operation.State{}, err
 	}
 	state := s.firstState(latest.start, run.GetRunID())
-	state.Redelivery = &note
+	state.Redelivery, state.Host = &note, calledHost(endpoint, start.Callback)
 	return state, nil
 }
 

@@ -156,6 +156,7 @@ func TestTheURLOfARedeliveryStaysForLaterOnes(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, other, engine.latest().input.Start.Callback.URL)
 		require.Equal(t, "b.example:8443", state.Redelivery.Host)
+		require.Equal(t, "b.example:8443", state.Host, "for the audit, although this call brought no URL")
 		require.Equal(t, "b.example:8443", engine.latest().input.Redelivery.Host, "for the details in the UI")
 
 		time.Sleep(redeliveryPause)
@@ -169,6 +170,7 @@ func TestTheURLOfARedeliveryStaysForLaterOnes(t *testing.T) {
 		state, err = s.Redeliver(t.Context(), key, operation.RedeliveryRequest{Force: true, Callback: operation.Target{URL: start.Callback.URL}})
 		require.NoError(t, err)
 		require.Empty(t, state.Redelivery.Host, "back to the start's URL")
+		require.Equal(t, operation.Host(start.Callback.URL), state.Host, "the audit names it, too")
 		require.Equal(t, transfer(func(*operation.StartRequest) {}), start, "what it was started with stays, too")
 	})
 }

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -34,7 +35,9 @@ func (s *Service) Start(ctx context.Context, r operation.StartRequest) (operatio
 	case err != nil:
 		return operation.State{}, false, operationError("starting", r.Key(), err)
 	}
-	return s.firstState(r, run.GetRunID()), true, nil
+	state := s.firstState(r, run.GetRunID())
+	state.Host = calledHost(endpoint, r.Callback)
+	return state, true, nil
 }
 
 func (s *Service) startOptions(in workflows.Input) client.StartWorkflowOptions {
@@ -70,6 +73,11 @@ func (s *Service) input(e operation.Endpoint, r operation.StartRequest) workflow
 		wanted = e.Statuses
 	}
 	return workflows.Input{Start: r, Source: e.Source, Dialect: e.Dialect, Rules: e.Rules, Policy: e.Policy, Wanted: wanted, Notices: e.Notices}
+}
+
+// calledHost is the host that callbacks are sent to.
+func calledHost(e operation.Endpoint, t operation.Target) string {
+	return cmp.Or(operation.Host(t.URL), e.Host)
 }
 
 // firstState is the state of an operation that was just accepted.

@@ -76,7 +76,7 @@ func (a *AuditFile) Write(fields ...zap.Field) error {
 	return nil
 }
 
-var auditEncoder = zapcore.NewJSONEncoder(zapcore.EncoderConfig{
+var auditEncoder = screened{zapcore.NewJSONEncoder(zapcore.EncoderConfig{
 	TimeKey: encoderConfig.TimeKey, MessageKey: encoderConfig.MessageKey,
 	EncodeTime: encoderConfig.EncodeTime, EncodeDuration: encoderConfig.EncodeDuration,
-})
+}), (*Unscreened)(nil).screenJSON}

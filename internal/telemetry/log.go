@@ -8,20 +8,23 @@ import (
 	"go.temporal.io/sdk/log"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
-
-	"ringback/internal/cardnumber"
 )
 
 // NewLogger writes one JSON object a line to w.
 func NewLogger(w io.Writer, level zapcore.LevelEnabler) *zap.Logger {
-	return newLogger(screened{zapcore.NewJSONEncoder(encoderConfig), screenJSON}, w, level)
+	return (*Unscreened)(nil).NewLogger(w, level)
+}
+
+// NewLogger is [NewLogger] where a workflow's id of the endpoints stays as it is.
+func (u *Unscreened) NewLogger(w io.Writer, level zapcore.LevelEnabler) *zap.Logger {
+	return newLogger(screened{zapcore.NewJSONEncoder(encoderConfig), u.screenJSON}, w, level)
 }
 
 // NewConsoleLogger writes lines for a person at a terminal to w.
 func NewConsoleLogger(w io.Writer, level zapcore.LevelEnabler) *zap.Logger {
 	console := encoderConfig
 	console.EncodeLevel = zapcore.CapitalLevelEncoder
-	return newLogger(screened{zapcore.NewConsoleEncoder(console), cardnumber.Mask}, w, level)
+	return newLogger(screened{zapcore.NewConsoleEncoder(console), screenText}, w, level)
 }
 
 func newLogger(encoder zapcore.Encoder, w io.Writer, level zapcore.LevelEnabler) *zap.Logger {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -62,6 +63,7 @@ func TestALogLineHoldsNoCardNumberAndNoFormatCharacter(t *testing.T) {
 		{"a number stays JSON", zap.Int64("x", 4111111111111111), 4111111111111111.0},
 		{"an id that was checked when it came in", zap.String("operation_id", card), card},
 		{"a text that turns the line", zap.String("x", "a\u202eb\u2028c"), "abc"},
+		{"a card number with line separators", zap.String("x", "4111\u20281111\u20281111\u20281111"), masked},
 		{"a text that colours a terminal is escaped", zap.String("x", "\x1b[31m"), "\x1b[31m"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -72,11 +74,44 @@ func TestALogLineHoldsNoCardNumberAndNoFormatCharacter(t *testing.T) {
 			line := lines(t, &out)[0]
 			require.Equal(t, "card "+masked, line["msg"])
 			require.Equal(t, tt.want, line[tt.field.Key])
+
+			var audit telemetry.AuditFile
+			path := filepath.Join(t.TempDir(), "audit.log")
+			require.NoError(t, audit.Open(path))
+			t.Cleanup(audit.Close)
+			require.NoError(t, audit.Write(tt.field))
+			require.Equal(t, tt.want, linesOf(t, path)[0][tt.field.Key], "in the audit's file, too")
 		})
 	}
 	var out bytes.Buffer
-	telemetry.NewConsoleLogger(&out, zap.InfoLevel).Info("m", zap.String("x", card))
+	telemetry.NewConsoleLogger(&out, zap.InfoLevel).Info("m\u202e", zap.String("x", card+"\u202e"))
 	require.Contains(t, out.String(), masked)
+	require.NotContains(t, out.String(), "\u202e")
+}
+
+func TestAWorkflowsIDIsMaskedUnlessItsEndpointLetsItThrough(t *testing.T) {
+	t.Parallel()
+	const card, masked = "4111111111111111", "411111******1111"
+	for name, tt := range map[string]struct{ id, want string }{
+		"an endpoint that lets it through":          {"LEDGER/" + card, "LEDGER/" + card},
+		"with a character that turns the line":      {"LEDGER/\u202e" + card, "LEDGER/" + card},
+		"an endpoint that does not":                 {"SHOP/" + card, "SHOP/" + masked},
+		"an endpoint that is not there":             {"X/" + card, "X/" + masked},
+		"an id that somebody made up":               {card, masked},
+		"a made-up id that begins like an endpoint": {"LEDGER " + card, "LEDGER " + masked},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var unscreened telemetry.Unscreened
+			var out bytes.Buffer
+			logger := telemetry.TemporalLogger(unscreened.NewLogger(&out, zap.InfoLevel))
+			unscreened.Set(map[string]bool{"LEDGER": true, "SHOP": false})
+			logger.Info("m", "WorkflowID", tt.id, "x", "LEDGER/"+card)
+			line := lines(t, &out)[0]
+			require.Equal(t, tt.want, line["workflow_id"])
+			require.Equal(t, "LEDGER/"+masked, line["x"], "in that member alone")
+		})
+	}
 }
 
 func TestTheConsoleShowsAReadableLine(t *testing.T) {
