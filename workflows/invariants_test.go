@@ -132,8 +132,20 @@ func (t *trace) delivered(status string) bool {
 // the poll began and before its answer was.
 func (t *trace) overtaken(q poll) bool {
 	return slices.ContainsFunc(t.acts, func(a taken) bool {
-		return (a.kind == push || a.kind == revoke) && !a.at.Before(q.begun) && !a.at.After(q.ended.Add(t.latency))
+		return (a.kind == push || a.kind == revoke) && !a.at.Before(q.begun) && !a.at.After(t.recorded(q).Add(t.latency))
 	})
+}
+
+// recorded is when the run could record a poll's answer: after the attempt inside a
+// workflow task that it was making, if any.
+func (t *trace) recorded(q poll) operation.Time {
+	at := q.ended
+	for _, r := range t.requests {
+		if r.inTask && !r.begun.After(at) && r.ended.After(at) {
+			at = r.ended
+		}
+	}
+	return at
 }
 
 // counted is how many polls used up max_polls beyond doubt: an answer that was
@@ -266,7 +278,7 @@ func finalAnswerIsRecorded(t *trace) string {
 		return ""
 	}
 	last := t.polls[len(t.polls)-1]
-	if at, ok := t.withdrawn(); ok && !at.After(last.ended.Add(t.latency)) {
+	if at, ok := t.withdrawn(); ok && !at.After(t.recorded(last).Add(t.latency)) {
 		return ""
 	}
 	s := t.ending.State
