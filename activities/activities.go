@@ -84,7 +84,7 @@ const (
 	TypeBadInput = "BadInput"
 )
 
-// checkWorkflow refuses an input that was made for another workflow, whoever scheduled
+// checkWorkflow refuses an input that was made for another workflow, whatever scheduled
 // the activity: its id decides what may be done, and to whom.
 func checkWorkflow(ctx context.Context, want string) error {
 	if id := activity.GetInfo(ctx).WorkflowExecution.ID; id != want {

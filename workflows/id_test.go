@@ -14,7 +14,7 @@ import (
 	"ringback/workflows"
 )
 
-// TestAnInputOfAnotherWorkflowIsRefused holds that whoever starts a workflow past
+// TestAnInputOfAnotherWorkflowIsRefused holds that a caller who starts a workflow past
 // Ringback, with an input that it made for another, gets nothing done.
 func TestAnInputOfAnotherWorkflowIsRefused(t *testing.T) {
 	t.Parallel()

@@ -74,7 +74,7 @@ const readyFor = time.Second
 // readiness is the latest answer of Options.Ready.
 type readiness struct {
 	asking singleflight.Group
-	// at and err are of whoever is asking.
+	// at and err are of the latest question.
 	at  time.Time
 	err error
 }

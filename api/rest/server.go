@@ -36,7 +36,7 @@ type Options struct {
 	// the program allows on a loopback address only.
 	Keys func() []Key
 	// Ready returns nil if the program can do its work. It is called once a second at
-	// most, whoever asks.
+	// most, however many ask.
 	Ready func(context.Context) error
 	// Metrics serves /metrics: where keys are configured, to those with the scope
 	// read that are for all endpoints.

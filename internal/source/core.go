@@ -183,7 +183,7 @@ func (c *core) send(ctx context.Context, at int, q operation.Query, build build)
 	if r.Method == http.MethodGet && c.speaksHTTP1[at].Load() {
 		r.Body = unrepeatable{}
 	}
-	// The address is not told: whoever reads a state would learn it.
+	// The address is left out: a reader of a state would learn it.
 	tried := fmt.Sprintf("base_urls[%d]", at)
 	begun := time.Now()
 	response, err := c.Bases[at].Client.Do(r)

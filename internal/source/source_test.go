@@ -218,7 +218,7 @@ func TestEveryKindComesBackToTheFirstBaseURLWhenTheSecondFails(t *testing.T) {
 			require.Equal(t, http.StatusBadGateway, failure.HTTPStatus)
 			require.ErrorContains(t, err, "base_urls[0]: HTTP 502")
 			require.ErrorContains(t, err, "base_urls[1]: HTTP 502")
-			require.NotContains(t, err.Error(), "127.0.0.1", "whoever reads a state need not know where the core is")
+			require.NotContains(t, err.Error(), "127.0.0.1", "a reader of a state need not know where the core is")
 		})
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"ringback/internal/operation"
 )
 
-// screened is an encoder whose lines hold no card numbers (promise 13), whoever wrote
+// screened is an encoder whose lines hold no card numbers (promise 13), whatever wrote
 // the text.
 type screened struct {
 	zapcore.Encoder
