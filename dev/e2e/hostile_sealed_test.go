@@ -24,7 +24,7 @@ import (
 func (w *environment) activityWithoutInput(t *testing.T) string {
 	t.Helper()
 	c := w.temporalClient(t)
-	evil := worker.New(c, "evil", worker.Options{})
+	evil := worker.New(c.Client, "evil", worker.Options{})
 	evil.RegisterWorkflowWithOptions(func(ctx workflow.Context) error {
 		ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 			TaskQueue: workflows.TaskQueue, StartToCloseTimeout: 10 * time.Second, RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1},
