@@ -137,12 +137,13 @@ func (t *trace) overtaken(q poll) bool {
 }
 
 // recorded is when the run could record a poll's answer: after the attempt inside a
-// workflow task that it was making, if any.
+// workflow task that it was making, if any, and after what reached it with the end of
+// that attempt, within a step of the simulated clock.
 func (t *trace) recorded(q poll) operation.Time {
 	at := q.ended
 	for _, r := range t.requests {
 		if r.inTask && !r.begun.After(at) && r.ended.After(at) {
-			at = r.ended
+			at = r.ended.Add(time.Millisecond)
 		}
 	}
 	return at

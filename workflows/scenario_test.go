@@ -138,7 +138,8 @@ func (s *scenario) anyReactions(t *rapid.T) {
 	s.replies = rapid.SliceOfN(rapid.Custom(anyReply), 1, 8).Draw(t, "replies")
 	s.notInTask = rapid.IntRange(0, 3).Draw(t, "not in task") == 3
 	s.elsewhere = rapid.IntRange(0, 3).Draw(t, "elsewhere") == 3
-	s.historyLimit = rapid.SampledFrom([]int{0, 0, 0, 12, 40, 100}).Draw(t, "history limit")
+	// A run of fewer than 20 events would end before it had waited for anything.
+	s.historyLimit = rapid.SampledFrom([]int{0, 0, 0, 20, 40, 100}).Draw(t, "history limit")
 	s.late = lateness{
 		notice:  anyDuration(t, "notice", 0, 0, 3000, 9900),
 		ends:    anyDuration(t, "ends", 0, 0, 20, 300, 2000),
