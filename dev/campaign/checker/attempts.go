@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"ringback/dev/campaign/journal"
 	"ringback/internal/operation"
 )
 
@@ -86,7 +87,7 @@ func (c *check) checkUnrecorded(o *evidence) {
 		if r.attempt != nil {
 			continue
 		}
-		f := c.explain(unrecorded, span{r.Began, r.end().Add(settleTime)})
+		f := c.explain(unrecorded, span{r.Began, r.end().Add(recordDelay)})
 		l := loss{f, r.CallbackID}
 		losses[l]++
 		if f != nil && (f.place == programs && losses[l] > f.lostTasks() || f.place == load && o.repeatedBeforeTimeout(r)) {
@@ -103,10 +104,20 @@ func (c *check) checkUnrecorded(o *evidence) {
 }
 
 // repeatedBeforeTimeout reports whether a request was repeated before its workflow
-// task can have timed out.
+// task can have timed out, and no Signal had the server refuse that task.
 func (o *evidence) repeatedBeforeTimeout(r *request) bool {
 	return slices.ContainsFunc(o.requests, func(other *request) bool {
-		return other != r && other.CallbackID == r.CallbackID && other.Began.Sub(r.Began).Abs() < taskTimeout-allowedDelay
+		return other != r && other.CallbackID == r.CallbackID && other.Began.Sub(r.Began).Abs() < taskTimeout-allowedDelay &&
+			!o.signalled(span{r.Began, other.Began})
+	})
+}
+
+// signalled reports whether a call became a Signal or a cancellation within s, since
+// no worker took its Update in time (docs/adr/0008).
+func (o *evidence) signalled(s span) bool {
+	return slices.ContainsFunc(o.calls, func(call journal.Call) bool {
+		byUpdate := call.Kind == journal.Push || call.Kind == journal.Withdraw
+		return byUpdate && !refused(call) && s.contains(call.Ended) && call.Ended.Sub(call.Began) >= updateTimeout
 	})
 }
 
@@ -150,9 +161,8 @@ func (c *check) checkArrival(o *evidence, d *delivery, a *attempt) {
 
 // explainLostAnswer is the fault that kept the receiver's answer from being recorded.
 func (c *check) explainLostAnswer(o *evidence, a *attempt) *fault {
-	settled := a.request.end().Add(settleTime)
 	if a.interrupted(o.timeout()) {
-		recorded := settled
+		recorded := a.request.end().Add(recordDelay)
 		if !a.request.Accepted {
 			recorded = recorded.Add(verdictDelay)
 		}
@@ -160,7 +170,7 @@ func (c *check) explainLostAnswer(o *evidence, a *attempt) *fault {
 			return f
 		}
 	}
-	return c.explain(answerLost, span{a.began(), settled})
+	return c.explain(answerLost, span{a.began(), a.request.end().Add(settleTime)})
 }
 
 // checkNotReached checks an attempt whose request no receiver saw.

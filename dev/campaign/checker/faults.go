@@ -79,15 +79,19 @@ const (
 	// allowedDelay is how late something may be without a fault, on one machine that
 	// does everything at once.
 	allowedDelay = 2 * time.Second
-	// settleTime is how long broken connections last after a fault, and how long a
-	// result takes to be recorded without one.
+	// settleTime is how long broken connections last after a fault.
 	settleTime = time.Second
+	// recordDelay is how long a result takes to be recorded without a fault: Temporal
+	// counts as stalled only when it is later than that.
+	recordDelay = allowedDelay
 	// recoveryTime is the longest recovery from a fault: a watch is taken over after
 	// 20 seconds, and its poll is then due.
 	recoveryTime = 25 * time.Second
 	// taskTimeout is the workflow task timeout, after which polls and attempts inside
 	// a task are repeated.
 	taskTimeout = 5 * time.Second
+	// updateTimeout is how long the API waits for a worker to take an Update.
+	updateTimeout = 3 * time.Second
 	// cancelDelay is how long a waiting delivery takes to be stopped (promise 7).
 	cancelDelay = 250 * time.Millisecond
 	// verdictDelay is how long an attempt's verdict may wait to be recorded, unless it

@@ -265,7 +265,7 @@ var pollBreaches = map[string]breach{
 	"promise 2: a requested poll is not counted": {
 		finding: "3 polls reached the core, and the state counts 2", build: stream, breakIt: func(s *story) { s.state.Polls = 2 },
 		explain:   func(s *story) { s.fault(plan.Kill, "worker-0", 1500, 2000) },
-		unrelated: func(s *story) { s.fault(plan.Kill, "worker-0", 5000, 6000) },
+		unrelated: func(s *story) { s.fault(plan.Kill, "worker-0", 6000, 7000) },
 	},
 	"promise 2: a poll is not counted, and a worker is killed during a later attempt": {
 		finding: "3 polls reached the core, and the state counts 2", build: transfer,
@@ -426,6 +426,11 @@ var pollBreaches = map[string]breach{
 		finding: "none of the", build: stream, breakIt: func(s *story) { s.request("done", 200, 2814, 2819) },
 		explain:   func(s *story) { s.fault(plan.Kill, "worker-0", 2816, 4000) },
 		unrelated: func(s *story) { s.start(200, 2500, 5000) },
+	},
+	"promise 5: a request is repeated as a push became a Signal while Temporal stalled": {
+		finding: "none of the", build: stalled, breakIt: func(s *story) { s.requests[1].Span = during(7000, 7005) },
+		explain:   func(s *story) { s.call(journal.Push, 202, 4000, 7500) },
+		unrelated: func(s *story) { s.call(journal.Push, 202, 5000, 7500) },
 	},
 	"promise 5: a request during an attempt is not recorded": {
 		finding: "none of the", build: stream, breakIt: func(s *story) { s.request("done", 200, 3000, 3300) },
