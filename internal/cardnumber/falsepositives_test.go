@@ -96,8 +96,6 @@ func TestHowOftenAnIdentifierLooksLikeACardNumber(t *testing.T) {
 	t.Parallel()
 	document, err := os.ReadFile("../../docs/card-numbers.md")
 	require.NoError(t, err)
-	_, never, _ := strings.Cut(string(document), "\nNever refused: ")
-	never, _, _ = strings.Cut(never, ".\n")
 	for _, ids := range identifiers {
 		r := rand.New(rand.NewPCG(1, 2))
 		refused := 0
@@ -109,7 +107,7 @@ func TestHowOftenAnIdentifierLooksLikeACardNumber(t *testing.T) {
 		row := fmt.Sprintf("| %s | %s |", ids.kind, share(refused))
 		t.Log(row)
 		if refused == 0 {
-			require.Contains(t, strings.Split(never, "; "), ids.kind, "docs/card-numbers.md says so")
+			require.NotContains(t, string(document), "| "+ids.kind+" |", "docs/card-numbers.md says so")
 			continue
 		}
 		require.Contains(t, strings.Split(string(document), "\n"), row, "docs/card-numbers.md says so")
