@@ -162,7 +162,7 @@ func (p *process) newService() error {
 		o.FailureConverter = codec.NewFailureConverter(&p.config.codec)
 	}
 	if o.ConnectionOptions.GrpcCompression == nil {
-		// It costs more CPU on both sides than it saves on the wire (docs/design/temporal-server.md).
+		// It costs more CPU on both sides than it saves on the wire.
 		o.ConnectionOptions.GrpcCompression = &client.GrpcCompressionNone{}
 	}
 	var err error
