@@ -685,10 +685,10 @@ func TestAPrivateAuthorityIsTrustedIfNamed(t *testing.T) {
 func TestReadyShowsWhyTheAPIIsNotReady(t *testing.T) {
 	t.Parallel()
 	hash := func() string { return "2f1c6bd0a7e4" }
-	got := starter(t, rest.Options{Operations: &fake{}, ConfigHash: hash}, "ready")
+	got := starter(t, rest.Options{Operations: &fake{}, ConfigHash: hash, Version: "v1.2.3"}, "ready")
 	require.Equal(t, exitOK, got.code, got.err)
 	golden(t, "ready", got.out)
-	got = starter(t, rest.Options{Operations: &fake{}, ConfigHash: hash, Ready: func(context.Context) error {
+	got = starter(t, rest.Options{Operations: &fake{}, ConfigHash: hash, Version: "v1.2.3", Ready: func(context.Context) error {
 		return operation.Refuse(client.ProblemUnavailable, "Temporal does not answer.")
 	}}, "ready")
 	require.Equal(t, exitUnavailable, got.code)

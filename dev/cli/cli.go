@@ -28,6 +28,7 @@ import (
 	"ringback/internal/app"
 	"ringback/internal/config"
 	"ringback/internal/telemetry"
+	"ringback/internal/version"
 	"ringback/workflows"
 )
 
@@ -36,7 +37,7 @@ type flags struct {
 	config, data                  string
 	temporalAddr, uiAddr, apiAddr string
 	telemetryAddr                 string
-	demo                          bool
+	demo, version                 bool
 	// temporalOnly, postgres and retention are for tests and measurements: the
 	// Temporal server as a process of its own.
 	temporalOnly bool
@@ -63,6 +64,7 @@ Flags:
   -temporal-addr ADDR  the Temporal server  (default %s)
   -telemetry-addr ADDR /metrics, /healthz and /readyz (default %s)
                        A default address that is taken gives way to a free port.
+  -version             print the version
 
 Examples:
   go -C dev run .                                        the story, in memory
@@ -90,6 +92,9 @@ func Main(arguments []string, stdout, stderr io.Writer) int {
 	case err != nil:
 		_, _ = fmt.Fprintf(stderr, "dev: %v; see -help\n", err)
 		return 2
+	case f.version:
+		_, _ = fmt.Fprintf(stdout, "dev version %s\n", version.String())
+		return 0
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
@@ -117,6 +122,7 @@ func parse(arguments []string) (flags, error) {
 	set.StringVar(&f.apiAddr, "api-addr", defaultAPI, "")
 	set.StringVar(&f.telemetryAddr, "telemetry-addr", defaultTelemetry, "")
 	set.BoolVar(&f.demo, "demo", true, "")
+	set.BoolVar(&f.version, "version", false, "")
 	set.BoolVar(&f.temporalOnly, "temporal-only", false, "")
 	set.StringVar(&f.postgres, "postgres", "", "")
 	set.DurationVar(&f.retention, "retention", 0, "")

@@ -26,6 +26,7 @@ import (
 	"ringback/internal/service"
 	"ringback/internal/source"
 	"ringback/internal/telemetry"
+	"ringback/internal/version"
 )
 
 // Options are what a program of Ringback runs with.
@@ -206,7 +207,7 @@ func (p *process) logRunning() {
 		address = zap.String("api", api)
 	}
 	probes := p.telemetryListener.Addr().String()
-	p.Log.Info("running", address, zap.String("telemetry", probes), zap.Bool("worker", p.Worker),
+	p.Log.Info("running", zap.String("version", version.String()), address, zap.String("telemetry", probes), zap.Bool("worker", p.Worker),
 		zap.String("temporal", p.Temporal.HostPort), zap.String("namespace", p.Temporal.Namespace),
 		zap.String("config_hash", p.config.hash()), zap.String("build", p.Build.ID))
 	if p.Started != nil {
