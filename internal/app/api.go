@@ -32,7 +32,7 @@ func (p *process) openAudit(c *config.Config) error {
 	case !filepath.IsAbs(file):
 		file = filepath.Join(filepath.Dir(p.ConfigPath), file)
 	}
-	return p.audit.Open(file)
+	return config.Denied(p.audit.Open(file))
 }
 
 // writeAudit writes to the file of the audit, or where there is none to the log.

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"ringback/internal/config"
 	"ringback/internal/telemetry"
 	"ringback/internal/version"
 )
@@ -82,7 +83,7 @@ func (c Command) run(o Options) error {
 	var err error
 	o.Temporal, err = envconfig.LoadDefaultClientOptions()
 	if err != nil {
-		return fmt.Errorf("reading where Temporal is from TEMPORAL_* and temporal.toml: %w", err)
+		return fmt.Errorf("reading where Temporal is from TEMPORAL_* and temporal.toml: %w", config.Denied(err))
 	}
 	if o.Build, err = buildFrom(os.Getenv); err != nil {
 		return err
