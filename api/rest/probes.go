@@ -90,7 +90,9 @@ func (s *Server) ready(ctx context.Context) error {
 		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyTimeout)
 		defer cancel()
-		if latest.err = s.options.Ready(ctx); latest.err != nil {
+		before := latest.err
+		// Probes come every few seconds: one line for as long as the answer is the same.
+		if latest.err = s.options.Ready(ctx); latest.err != nil && (before == nil || before.Error() != latest.err.Error()) {
 			s.options.Log.Warn("not ready", zap.String("request_id", requestIDOf(ctx)), zap.Error(latest.err))
 		}
 		latest.at = time.Now()

@@ -90,7 +90,8 @@ func TestWhetherTheProgramIsReadyIsAskedOnceASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked atomic.Int32
 		away := errors.New("away")
-		s := rest.New(rest.Options{Ready: func(ctx context.Context) error {
+		core, logs := observer.New(zapcore.InfoLevel)
+		s := rest.New(rest.Options{Log: zap.New(core), Ready: func(ctx context.Context) error {
 			time.Sleep(100 * time.Millisecond)
 			if asked.Add(1) == 1 {
 				return ctx.Err()
@@ -118,5 +119,8 @@ func TestWhetherTheProgramIsReadyIsAskedOnceASecond(t *testing.T) {
 		}
 		all.Wait()
 		require.EqualValues(t, 2, asked.Load(), "all that ask at once wait for one answer")
+		time.Sleep(time.Second)
+		require.Equal(t, http.StatusServiceUnavailable, probe(t.Context()))
+		require.Len(t, logs.FilterMessage("not ready").All(), 1, "the same answer is logged once")
 	})
 }

@@ -78,7 +78,8 @@ type process struct {
 	api   *rest.Server
 	audit telemetry.AuditFile
 	// connected: Temporal was reached and the workers run. away: it refused the latest call.
-	connected, away atomic.Bool
+	// mistaken: it cannot be reached until a setting is mended.
+	connected, away, mistaken atomic.Bool
 }
 
 // Run serves until ctx ends, then drains: it takes no new starts and finishes the
