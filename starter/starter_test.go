@@ -27,6 +27,7 @@ import (
 	"ringback/api/client"
 	"ringback/api/rest"
 	"ringback/internal/operation"
+	"ringback/internal/version"
 )
 
 var update = flag.Bool("update", false, "write the golden files instead of comparing with them")
@@ -680,6 +681,13 @@ func TestAPrivateAuthorityIsTrustedIfNamed(t *testing.T) {
 	require.NoError(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600))
 	require.Equal(t, exitOK, bare(nil, "state", "SHOP", "1", "--api", server.URL, "--ca", ca).code)
 	require.Equal(t, exitUnavailable, bare(nil, "state", "SHOP", "1", "--api", server.URL).code)
+}
+
+func TestTheVersionIsAskedForWithOneDashAsOfTheOtherPrograms(t *testing.T) {
+	t.Parallel()
+	for _, flag := range []string{"-version", "--version"} {
+		require.Equal(t, "starter version "+version.String()+"\n", bare(nil, flag).out)
+	}
 }
 
 func TestReadyShowsWhyTheAPIIsNotReady(t *testing.T) {
