@@ -1,6 +1,7 @@
 # `make test` needs Go and git. `make test-race` needs a C compiler, and
 # `make test-long` the programs of LONG_NEEDS.
 
+GO_NEEDED  := go$(shell sed -n 's/^go //p' go.mod)
 TOOLS      := bin/tools
 FUZZTIME   ?= 20s
 LONG_NEEDS := initdb postgres createdb dropdb pg_dump pg_restore promtool prometheus chromium
@@ -8,10 +9,20 @@ LONG_NEEDS := initdb postgres createdb dropdb pg_dump pg_restore promtool promet
 RACE_DEV   := ./campaign/... ./demo ./port ./proc ./simulator
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-race test-long hostile campaign campaign-short overload chaos bench bench-quick bench-check fuzz lint lint-go lint-workflows lint-vulnerabilities lint-modules build release tools clean
+.PHONY: help run test test-race test-long hostile campaign campaign-short overload chaos bench bench-quick bench-check fuzz lint lint-go lint-workflows lint-vulnerabilities lint-modules build release tools clean need-go
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run test test-race test-long hostile campaign campaign-short overload chaos bench bench-quick bench-check fuzz: need-go
+lint-go lint-workflows lint-vulnerabilities lint-modules build release tools: need-go
+
+# Where it may, an older go command fetches what go.mod asks for, and says that version.
+need-go:
+	@found=$$(go version 2>/dev/null | cut -d ' ' -f 3); \
+	  if [ "$$(printf '%s\n' $(GO_NEEDED) "$$found" | sort -V | head -n 1)" != $(GO_NEEDED) ]; then \
+	    found=$$(GOTOOLCHAIN=local go version 2>/dev/null | cut -d ' ' -f 3); \
+	    echo "Ringback is built with $(GO_NEEDED) or later, and $${found:-no go} is on PATH: install it from https://go.dev/dl/" >&2; exit 1; fi
 
 run: ## the whole of Ringback on this machine: Temporal, its UI, both cores, receivers and a story
 	@echo "Building Ringback with a Temporal server inside; the first build takes a few minutes."
@@ -87,7 +98,7 @@ release: tools ## the last commit's programs into bin/release/, built twice, wit
 
 tools: $(TOOLS)/.built ## the tools pinned in tools/go.mod into bin/tools/
 
-$(TOOLS)/.built: tools/go.mod tools/go.sum
+$(TOOLS)/.built: tools/go.mod tools/go.sum | need-go
 	@echo "Building the tools; the first build takes a few minutes."
 	go build -C tools -o ../$(TOOLS)/ tool
 	@touch $@

@@ -27,6 +27,7 @@ import (
 	"ringback/api/client"
 	"ringback/api/rest"
 	"ringback/internal/operation"
+	"ringback/internal/version"
 )
 
 var update = flag.Bool("update", false, "write the golden files instead of comparing with them")
@@ -682,13 +683,20 @@ func TestAPrivateAuthorityIsTrustedIfNamed(t *testing.T) {
 	require.Equal(t, exitUnavailable, bare(nil, "state", "SHOP", "1", "--api", server.URL).code)
 }
 
+func TestTheVersionIsAskedForWithOneDashAsOfTheOtherPrograms(t *testing.T) {
+	t.Parallel()
+	for _, flag := range []string{"-version", "--version"} {
+		require.Equal(t, "starter version "+version.String()+"\n", bare(nil, flag).out)
+	}
+}
+
 func TestReadyShowsWhyTheAPIIsNotReady(t *testing.T) {
 	t.Parallel()
 	hash := func() string { return "2f1c6bd0a7e4" }
-	got := starter(t, rest.Options{Operations: &fake{}, ConfigHash: hash}, "ready")
+	got := starter(t, rest.Options{Operations: &fake{}, ConfigHash: hash, Version: "v1.2.3"}, "ready")
 	require.Equal(t, exitOK, got.code, got.err)
 	golden(t, "ready", got.out)
-	got = starter(t, rest.Options{Operations: &fake{}, ConfigHash: hash, Ready: func(context.Context) error {
+	got = starter(t, rest.Options{Operations: &fake{}, ConfigHash: hash, Version: "v1.2.3", Ready: func(context.Context) error {
 		return operation.Refuse(client.ProblemUnavailable, "Temporal does not answer.")
 	}}, "ready")
 	require.Equal(t, exitUnavailable, got.code)

@@ -176,6 +176,8 @@ type Readiness struct {
 	// Detail says why it is not ready.
 	Detail     string `json:"detail,omitempty"`
 	ConfigHash string `json:"config_hash,omitempty"`
+	// Version is the program's build.
+	Version string `json:"version,omitempty"`
 }
 
 // Ready reports whether a program can do its work now; Base is where its telemetry.listen

@@ -527,12 +527,12 @@ func TestADrainRefusesStartsAndWaitsForThoseInFlight(t *testing.T) {
 			<-release
 		}
 	}
-	server := rest.New(rest.Options{Operations: f, ConfigHash: func() string { return "abc" }})
+	server := rest.New(rest.Options{Operations: f, ConfigHash: func() string { return "abc" }, Version: "v1.2.3"})
 	start := httpCall{method: "POST", path: "/v1/operations", body: `{"endpoint":"SHOP","operation_id":"1"}`}
 
 	response, body := httpCall{method: "GET", path: "/readyz"}.do(t, server)
 	require.Equal(t, 200, response.StatusCode)
-	require.JSONEq(t, `{"status":"ready","config_hash":"abc"}`, body)
+	require.JSONEq(t, `{"status":"ready","config_hash":"abc","version":"v1.2.3"}`, body)
 	require.Equal(t, "abc", response.Header.Get("X-Ringback-Config"))
 
 	hold = true

@@ -28,6 +28,7 @@ import (
 	"ringback/internal/app"
 	"ringback/internal/config"
 	"ringback/internal/telemetry"
+	"ringback/internal/version"
 	"ringback/workflows"
 )
 
@@ -36,7 +37,7 @@ type flags struct {
 	config, data                  string
 	temporalAddr, uiAddr, apiAddr string
 	telemetryAddr                 string
-	demo                          bool
+	demo, version                 bool
 	// temporalOnly, postgres and retention are for tests and measurements: the
 	// Temporal server as a process of its own.
 	temporalOnly bool
@@ -63,6 +64,7 @@ Flags:
   -temporal-addr ADDR  the Temporal server  (default %s)
   -telemetry-addr ADDR /metrics, /healthz and /readyz (default %s)
                        A default address that is taken gives way to a free port.
+  -version             print the version
 
 Examples:
   go -C dev run .                                        the story, in memory
@@ -90,6 +92,9 @@ func Main(arguments []string, stdout, stderr io.Writer) int {
 	case err != nil:
 		_, _ = fmt.Fprintf(stderr, "dev: %v; see -help\n", err)
 		return 2
+	case f.version:
+		_, _ = fmt.Fprintf(stdout, "dev version %s\n", version.String())
+		return 0
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
@@ -98,7 +103,7 @@ func Main(arguments []string, stdout, stderr io.Writer) int {
 		time.Sleep(time.Second)
 		stop()
 	})
-	d := &dev{flags: f, out: stdout, err: stderr}
+	d := &dev{flags: f, out: stdout, err: stderr, taken: map[string]string{}}
 	if err := d.run(ctx); err != nil && ctx.Err() == nil {
 		_, _ = fmt.Fprintf(stderr, "dev: %v\n", err)
 		return 1
@@ -117,6 +122,7 @@ func parse(arguments []string) (flags, error) {
 	set.StringVar(&f.apiAddr, "api-addr", defaultAPI, "")
 	set.StringVar(&f.telemetryAddr, "telemetry-addr", defaultTelemetry, "")
 	set.BoolVar(&f.demo, "demo", true, "")
+	set.BoolVar(&f.version, "version", false, "")
 	set.BoolVar(&f.temporalOnly, "temporal-only", false, "")
 	set.StringVar(&f.postgres, "postgres", "", "")
 	set.DurationVar(&f.retention, "retention", 0, "")
@@ -145,6 +151,8 @@ type dev struct {
 	temporal *temporalserver.Server
 	ui       *temporalui.UI
 	world    *demo.World
+	// taken has, by flag, what is said of a default address that is taken.
+	taken map[string]string
 	// stop ends what was started; it runs from the last to the first.
 	stop []func()
 }
@@ -198,7 +206,7 @@ func (d *dev) startTemporal(ctx context.Context) error {
 	}
 	d.temporal = server
 	d.stop = append(d.stop, func() { _ = server.Stop() })
-	d.print("  Temporal     %s, namespace %s", server.FrontendAddr(), server.Namespace())
+	d.print("  Temporal     %s%s, namespace %s", server.FrontendAddr(), d.taken["temporal-addr"], server.Namespace())
 	return nil
 }
 
@@ -216,7 +224,7 @@ func (d *dev) startUI(ctx context.Context) error {
 	}
 	d.ui = ui
 	d.stop = append(d.stop, ui.Stop)
-	d.print("  Temporal UI  %s", ui.URL())
+	d.print("  Temporal UI  %s%s", ui.URL(), d.taken["ui-addr"])
 	return nil
 }
 
@@ -287,8 +295,8 @@ func (d *dev) serve(ctx context.Context) error {
 		Listen:     listen, TelemetryListen: probes,
 		Log: telemetry.NewConsoleLogger(d.err, level),
 		Started: func(address, probes string) {
-			d.print("  Ringback     http://%s, OpenAPI at /openapi.yaml", address)
-			d.print("  telemetry    http://%s/metrics", probes)
+			d.print("  Ringback     http://%s%s, OpenAPI at /openapi.yaml", address, d.taken["api-addr"])
+			d.print("  telemetry    http://%s/metrics%s", probes, d.taken["telemetry-addr"])
 			if d.demo {
 				running.Go(func() { d.runStory(ctx, "http://"+address) })
 				return
@@ -338,12 +346,16 @@ func (d *dev) address(ctx context.Context, name, addr string) string {
 		return addr
 	}
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
-	if err != nil {
-		host, _, _ := net.SplitHostPort(addr)
-		return net.JoinHostPort(host, "0")
+	if err == nil {
+		_ = l.Close()
+		return addr
 	}
-	_ = l.Close()
-	return addr
+	if !errors.Is(err, syscall.EADDRINUSE) {
+		return addr // who listens there says what is wrong
+	}
+	host, _, _ := net.SplitHostPort(addr)
+	d.taken[name] = " (" + addr + " is taken)"
+	return net.JoinHostPort(host, "0")
 }
 
 func onTerminal(w io.Writer) bool {
