@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -186,41 +185,6 @@ var shapes = map[string]reflect.Type{
 	"RedeliveriesPage": reflect.TypeFor[operation.BulkRedeliveryPage](),
 	"DryRun":           reflect.TypeFor[operation.DryRun](),
 	"Ping":             reflect.TypeFor[operation.Ping](),
-}
-
-// TestTheDocumentHasTheLimitsOfTheRules compares what the code checks with what
-// the document says.
-func TestTheDocumentHasTheLimitsOfTheRules(t *testing.T) {
-	t.Parallel()
-	schemas := document(t).Components.Schemas
-	within := func(schema string, path ...string) *openapi3.Schema {
-		s := schemas[schema].Value
-		for _, name := range path {
-			require.Contains(t, s.Properties, name)
-			s = s.Properties[name].Value
-		}
-		return s
-	}
-	endpoint := schemas["EndpointName"].Value
-	require.Equal(t, fmt.Sprintf("^[A-Za-z0-9_-]{1,%d}$", operation.EndpointRule.MaxLength), endpoint.Pattern)
-	require.Equal(t, strings.Replace(endpoint.Pattern, fmt.Sprintf("{1,%d}", operation.EndpointRule.MaxLength), "+", 1), operation.EndpointRule.Pattern.String())
-	for _, tt := range []struct {
-		rule    operation.FieldRule
-		schemas []*openapi3.Schema
-	}{
-		{operation.OperationIDRule, []*openapi3.Schema{schemas["OperationID"].Value}},
-		{operation.StatusRule, []*openapi3.Schema{within("Filter", "status")}},
-		{operation.ReasonRule, []*openapi3.Schema{
-			within("RevocationRequest", "reason"), within("RedeliveryRequest", "reason"), within("RedeliveriesRequest", "reason")}},
-		{operation.URLRule, []*openapi3.Schema{within("PingRequest", "url")}},
-	} {
-		for _, s := range tt.schemas {
-			require.NotNil(t, s.MaxLength, tt.rule.Field)
-			require.EqualValues(t, tt.rule.MaxLength, *s.MaxLength, tt.rule.Field)
-		}
-	}
-	require.ElementsMatch(t, operation.Initiators, within("RevocationRequest", "initiated_by").Enum)
-	require.InDelta(t, operation.MaxRatePerSecond, *within("RedeliveriesRequest", "rate_per_second").Max, 0)
 }
 
 // TestEveryExampleIsWhatTheCodeReadsAndWrites holds the document's examples
