@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -227,6 +228,45 @@ func TestEveryExampleIsWhatTheCodeReadsAndWrites(t *testing.T) {
 		}
 	}
 	require.Len(t, seen, len(shapes), "each has an example")
+}
+
+// TestEveryCallOfTheEditorsFileIsInTheDocument sends each call of docs/api.http.
+func TestEveryCallOfTheEditorsFileIsInTheDocument(t *testing.T) {
+	t.Parallel()
+	file, err := os.ReadFile("../../docs/api.http")
+	require.NoError(t, err)
+	head, calls, _ := strings.Cut(string(file), "\n###")
+	variables := []string{"{{api}}", ""}
+	for _, v := range regexp.MustCompile(`(?m)^@(\w+) = (.+)$`).FindAllStringSubmatch(head, -1) {
+		variables = append(variables, "{{"+v[1]+"}}", v[2])
+	}
+	server := rest.New(rest.Options{Operations: &fake{}})
+	router, err := contractRouter()
+	require.NoError(t, err)
+	called := map[string]bool{}
+	for _, text := range strings.Split(strings.NewReplacer(variables...).Replace(calls), "\n###") {
+		_, text, _ = strings.Cut(text, "\n") // what it does
+		lines, body, _ := strings.Cut(text, "\n\n")
+		line, headers, _ := strings.Cut(lines, "\n")
+		method, target, _ := strings.Cut(line, " ")
+		r := newRequest(method, target, strings.NewReader(body))
+		for _, header := range regexp.MustCompile(`(?m)^([\w-]+): (.+)$`).FindAllStringSubmatch(headers, -1) {
+			r.Header.Set(header[1], header[2])
+		}
+		route, _, err := router.FindRoute(r)
+		require.NoError(t, err, line)
+		called[method+" "+route.Path] = true
+		response := httptest.NewRecorder()
+		server.ServeHTTP(response, r)
+		require.Less(t, response.Code, 300, "%s: %s", line, response.Body)
+	}
+	for path, item := range document(t).Paths.Map() {
+		for method := range item.Operations() {
+			if strings.HasPrefix(path, "/v1/") {
+				require.Contains(t, called, method+" "+path)
+			}
+		}
+	}
 }
 
 func mustJSON(t *testing.T, v any) []byte {
