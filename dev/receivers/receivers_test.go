@@ -2,7 +2,6 @@
 package receivers_test
 
 import (
-	"context"
 	"encoding/base64"
 	"go/format"
 	"net"
@@ -44,26 +43,17 @@ func TestTheReceiversOfTheDocumentVerifyStoreAndAcknowledge(t *testing.T) {
 	formatted, err := format.Source([]byte(programs["go"]))
 	require.NoError(t, err)
 	require.Equal(t, string(formatted), programs["go"])
-	for language, command := range map[string]func(folder, address string) []string{
-		"go": func(folder, _ string) []string {
-			built := filepath.Join(folder, "receiver")
-			out, err := exec.CommandContext(t.Context(), "go", "build", "-o", built, write(t, folder, "receiver.go", programs["go"])).CombinedOutput()
-			require.NoErrorf(t, err, "%s", out)
-			return []string{built}
-		},
-		"php": func(folder, address string) []string {
-			return []string{"php", "-d", "display_errors=1", "-S", address, write(t, folder, "receiver.php", programs["php"])}
-		},
-		"python": func(folder, _ string) []string {
-			return []string{"python3", write(t, folder, "receiver.py", programs["python"])}
-		},
-		"js": func(folder, _ string) []string {
-			return []string{"node", write(t, folder, "receiver.mjs", programs["js"])}
-		},
+	for language, run := range map[string]struct{ file, command string }{
+		"go":     {"receiver.go", "go build receiver.go && exec ./receiver"},
+		"php":    {"receiver.php", "exec php -d display_errors=1 -S 127.0.0.1:$PORT receiver.php"},
+		"python": {"receiver.py", "exec python3 receiver.py"},
+		"js":     {"receiver.mjs", "exec node receiver.mjs"},
 	} {
 		t.Run(language, func(t *testing.T) {
 			t.Parallel()
-			s := start(t, command)
+			folder := t.TempDir()
+			require.NoError(t, os.WriteFile(filepath.Join(folder, run.file), []byte(programs[language]), 0o600))
+			s := start(t, folder, run.command)
 			s.acknowledgesEveryDialect(t)
 			s.refusesWhatIsNotSignedRight(t)
 			s.storesOnce(t)
@@ -85,36 +75,39 @@ func programs(t *testing.T) map[string]string {
 	return found
 }
 
-func write(t *testing.T, folder, name, text string) string {
-	t.Helper()
-	path := filepath.Join(folder, name)
-	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
-	return path
-}
-
 // server is a receiver that runs.
 type server struct{ url, inbox string }
 
-func start(t *testing.T, command func(folder, address string) []string) server {
+// start runs a command in a folder and waits until it listens.
+func start(t *testing.T, folder, command string) server {
 	t.Helper()
 	held, err := port.HoldAny(t.Context())
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = port.Release(held) })
 	s := server{url: "http://" + held.String() + "/callbacks", inbox: t.TempDir()}
-	line := command(t.TempDir(), held.String())
-	run := exec.CommandContext(context.WithoutCancel(t.Context()), line[0], line[1:]...)
+	run := exec.CommandContext(t.Context(), "sh", "-c", command)
+	run.Dir = folder
 	run.Env = append(os.Environ(), "RINGBACK_SIGNING_SECRET="+right, "INBOX="+s.inbox, "PORT="+strconv.Itoa(int(held.AddrPort().Port())))
 	process, err := proc.Start(run)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = process.Kill() })
-	require.Eventually(t, func() bool {
-		conn, err := net.Dial("tcp", held.String())
-		if err == nil {
-			_ = conn.Close()
+	for !listens(held.String()) {
+		select {
+		case <-process.Done():
+			require.FailNow(t, "the receiver ended", process.Output())
+		case <-time.After(20 * time.Millisecond):
 		}
-		return err == nil
-	}, time.Minute, 20*time.Millisecond)
+	}
 	return s
+}
+
+func listens(address string) bool {
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		return false
+	}
+	_ = conn.Close()
+	return true
 }
 
 // deliver makes one attempt as a worker does.
