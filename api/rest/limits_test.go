@@ -125,6 +125,15 @@ func TestEveryTextIsTakenUpToItsLimitInCharacters(t *testing.T) {
 	require.ElementsMatch(t, slices.Collect(maps.Keys(rules)), slices.Collect(maps.Keys(seen)))
 }
 
+func TestTheDocumentHasTheOtherLimitsOfTheRules(t *testing.T) {
+	t.Parallel()
+	property := func(schema, name string) *openapi3.Schema {
+		return document(t).Components.Schemas[schema].Value.Properties[name].Value
+	}
+	require.ElementsMatch(t, operation.Initiators, property("RevocationRequest", "initiated_by").Enum)
+	require.InDelta(t, operation.MaxRatePerSecond, *property("RedeliveriesRequest", "rate_per_second").Max, 0)
+}
+
 // documented is the limit in the document.
 func documented(t *testing.T, f textField) int {
 	t.Helper()
