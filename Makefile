@@ -4,7 +4,7 @@
 GO_NEEDED  := go$(shell sed -n 's/^go //p' go.mod)
 TOOLS      := bin/tools
 FUZZTIME   ?= 20s
-LONG_NEEDS := initdb postgres createdb dropdb pg_dump pg_restore promtool prometheus chromium
+LONG_NEEDS := initdb postgres createdb dropdb pg_dump pg_restore promtool prometheus chromium php python3 node
 # The packages of dev/ that a race may be in and that no Temporal server is linked into.
 RACE_DEV   := ./campaign/... ./demo ./port ./proc ./simulator
 
@@ -30,13 +30,13 @@ run: ## the whole of Ringback on this machine: Temporal, its UI, both cores, rec
 
 test: ## every unit, contract and workflow test and the quick e2e tests: minutes
 	go test -timeout 10m ./...
-	go -C dev test -short -skip 'PostgreSQL|Promtool|Browser' -timeout 15m ./...
+	go -C dev test -short -skip 'PostgreSQL|Promtool|Browser|ReceiversOfTheDocument' -timeout 15m ./...
 
 test-race: ## the root module and the small packages of dev/ with the race detector
 	go test -race -timeout 20m ./...
 	go -C dev test -race -timeout 10m $(RACE_DEV)
 
-test-long: ## every test of dev/, PostgreSQL, browser and Prometheus included, and a short campaign
+test-long: ## every test of dev/, also those with PostgreSQL, Prometheus, a browser, PHP, Python and Node, and a short campaign
 	@for program in $(LONG_NEEDS); do \
 	  command -v $$program >/dev/null || { echo "make test-long needs $$program on PATH"; exit 1; }; done
 	go -C dev test -timeout 40m ./...

@@ -30,7 +30,7 @@ func (s *Service) Start(ctx context.Context, r operation.StartRequest) (operatio
 	var started *serviceerror.WorkflowExecutionAlreadyStarted
 	switch {
 	case errors.As(err, &started):
-		state, err := s.startedBefore(ctx, r, conflictError(r.Key()))
+		state, err := s.startedBefore(ctx, r)
 		return state, false, err
 	case err != nil:
 		return operation.State{}, false, operationError("starting", r.Key(), err)
