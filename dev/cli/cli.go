@@ -29,6 +29,7 @@ import (
 	"ringback/internal/config"
 	"ringback/internal/telemetry"
 	"ringback/internal/version"
+	"ringback/internal/views"
 	"ringback/workflows"
 )
 
@@ -324,8 +325,12 @@ func (d *dev) runStory(ctx context.Context, base string) {
 		d.print("\nThe story is told: each operation ended as it should.")
 	}
 	d.print("\nEverything stays up until Ctrl-C. To see:\n")
-	d.print("  all runs      %s/namespaces/%s/workflows", d.ui.URL(), d.temporal.Namespace())
+	list := fmt.Sprintf("%s/namespaces/%s/workflows", d.ui.URL(), d.temporal.Namespace())
+	d.print("  all runs      %s", list)
 	d.print("  a failed one  %s", result.FailedURL)
+	for _, view := range views.All("", time.Now()) {
+		d.print("  %s:\n    %s", view.Finds, views.Link(list, view.Query))
+	}
 	d.print("\nTo try:\n\n%s", curls(base, d.world.PayseraReceiver.URL(), result))
 }
 

@@ -25,6 +25,7 @@ func runStory(t *testing.T, data string) (*proc.Process, *apiclient.Client) {
 	base := awaitOutput(t, process, `Ringback +(http://\S+),`)
 	awaitOutput(t, process, `(?s)story .*redeliver +curl`)
 	require.Contains(t, process.Output(), storyEnded)
+	require.Contains(t, process.Output(), "/workflows?query=WorkflowType%3D%22Operation%22+AND+ExecutionStatus%3D%22Failed%22\n")
 	return process, &apiclient.Client{MaxAttempts: 1, Base: base}
 }
 
