@@ -577,7 +577,7 @@ func TestResponsesOfOtherServersAreErrors(t *testing.T) {
 func TestTheKeyIsSentAndNeverShown(t *testing.T) {
 	t.Parallel()
 	keys := func() []rest.Key {
-		return []rest.Key{{Name: "engineer", SHA256: sha256.Sum256([]byte(secret)), Scopes: []rest.Scope{rest.ScopeRead}}}
+		return []rest.Key{{Name: "engineer", SHA256: sha256.Sum256([]byte(secret)), Scopes: []string{operation.ScopeRead}}}
 	}
 	options := rest.Options{Operations: &fake{state: watching()}, Keys: keys}
 	directory := t.TempDir()

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"ringback/api/rest"
+	"ringback/internal/operation"
 )
 
 // trail is an audit in memory.
@@ -71,7 +72,7 @@ func TestTheAuditIsWrittenBeforeTheActAndAfterIt(t *testing.T) {
 			var during []string
 			f := &fake{state: someState("1"), hook: func(context.Context) { during = audit.events() }}
 			server := rest.New(rest.Options{
-				Operations: f, Keys: oneKey(rest.Key{Name: "core", Scopes: rest.Scopes, Endpoints: []string{"SHOP"}}),
+				Operations: f, Keys: oneKey(rest.Key{Name: "core", Scopes: operation.Scopes, Endpoints: []string{"SHOP"}}),
 				Audit: audit.write, AuditReads: func() bool { return row.reads },
 			})
 			if row.httpCall.header == nil {
@@ -87,7 +88,7 @@ func TestTheAuditIsWrittenBeforeTheActAndAfterIt(t *testing.T) {
 func TestTheAuditSaysWhoAskedForWhatBeforeItIsDone(t *testing.T) {
 	t.Parallel()
 	var audit trail
-	server := rest.New(rest.Options{Operations: &fake{state: someState("1")}, Keys: oneKey(rest.Key{Name: "core", Scopes: rest.Scopes}), Audit: audit.write})
+	server := rest.New(rest.Options{Operations: &fake{state: someState("1")}, Keys: oneKey(rest.Key{Name: "core", Scopes: operation.Scopes}), Audit: audit.write})
 	httpCall{method: "POST", path: operationPath + "/redelivery", body: `{"force":true,"reason":"repaired"}`,
 		header: map[string]string{"Authorization": "Bearer " + secret, "X-Request-Id": "r1"}}.do(t, server)
 	begun := map[string]any{
@@ -117,8 +118,8 @@ func TestWhatCannotBeAuditedIsNotDone(t *testing.T) {
 // the reload.
 func TestAKeyThatIsRevokedWhileTheBodyArrivesIsRefused(t *testing.T) {
 	t.Parallel()
-	key := oneKey(rest.Key{Name: "core", Scopes: rest.Scopes})()
-	fewer := oneKey(rest.Key{Name: "core", Scopes: []rest.Scope{rest.ScopeStart}})()
+	key := oneKey(rest.Key{Name: "core", Scopes: operation.Scopes})()
+	fewer := oneKey(rest.Key{Name: "core", Scopes: []string{operation.ScopeStart}})()
 	for name, row := range map[string]struct {
 		path, body string
 		after      []rest.Key
@@ -184,7 +185,7 @@ func TestTheAuditHasTheHostThatWillBeCalled(t *testing.T) {
 			state.Host = "b.example:8443"
 			server := rest.New(rest.Options{
 				Operations: &fake{state: state, created: true}, Audit: audit.write,
-				Keys: oneKey(rest.Key{Name: "core", Scopes: rest.Scopes}),
+				Keys: oneKey(rest.Key{Name: "core", Scopes: operation.Scopes}),
 			})
 			httpCall{method: "POST", path: row.path, body: row.body, header: map[string]string{"Authorization": "Bearer " + secret}}.do(t, server)
 			require.Len(t, audit.lines, 2)

@@ -22,14 +22,14 @@ const secret = "a-key-of-the-tests"
 
 func oneKey(k rest.Key) func() []rest.Key {
 	k.SHA256 = sha256.Sum256([]byte(secret))
-	return func() []rest.Key { return []rest.Key{{Name: "another", Scopes: rest.Scopes}, k} }
+	return func() []rest.Key { return []rest.Key{{Name: "another", Scopes: operation.Scopes}, k} }
 }
 
 func TestAKeyAllowsItsScopesAndEndpointsAlone(t *testing.T) {
 	t.Parallel()
-	reader := rest.Key{Name: "reader", Scopes: []rest.Scope{rest.ScopeRead}}
-	bound := rest.Key{Name: "bound", Scopes: rest.Scopes, Endpoints: []string{"SHOP", "KIOSK"}}
-	unforced := rest.Key{Name: "unforced", Scopes: []rest.Scope{rest.ScopeRedeliver}}
+	reader := rest.Key{Name: "reader", Scopes: []string{operation.ScopeRead}}
+	bound := rest.Key{Name: "bound", Scopes: operation.Scopes, Endpoints: []string{"SHOP", "KIOSK"}}
+	unforced := rest.Key{Name: "unforced", Scopes: []string{operation.ScopeRedeliver}}
 	good := "Bearer " + secret
 	for name, c := range map[string]struct {
 		key       rest.Key
@@ -100,8 +100,8 @@ func TestAKeyAllowsItsScopesAndEndpointsAlone(t *testing.T) {
 func TestTwoKeysOfOneNameBothWorkAndAReloadTakesEffectAtOnce(t *testing.T) {
 	t.Parallel()
 	keys := []rest.Key{
-		{Name: "core", SHA256: sha256.Sum256([]byte("old")), Scopes: rest.Scopes},
-		{Name: "core", SHA256: sha256.Sum256([]byte("new")), Scopes: rest.Scopes},
+		{Name: "core", SHA256: sha256.Sum256([]byte("old")), Scopes: operation.Scopes},
+		{Name: "core", SHA256: sha256.Sum256([]byte("new")), Scopes: operation.Scopes},
 	}
 	server := rest.New(rest.Options{Operations: &fake{state: someState("1")}, Keys: func() []rest.Key { return keys }})
 	with := func(key string) int {
@@ -116,8 +116,8 @@ func TestTwoKeysOfOneNameBothWorkAndAReloadTakesEffectAtOnce(t *testing.T) {
 func TestReadsAndChangesAreLimitedPerKey(t *testing.T) {
 	t.Parallel()
 	keys := []rest.Key{
-		{Name: "a", SHA256: sha256.Sum256([]byte("a")), Scopes: rest.Scopes},
-		{Name: "b", SHA256: sha256.Sum256([]byte("b")), Scopes: rest.Scopes},
+		{Name: "a", SHA256: sha256.Sum256([]byte("a")), Scopes: operation.Scopes},
+		{Name: "b", SHA256: sha256.Sum256([]byte("b")), Scopes: operation.Scopes},
 	}
 	limit := rest.Limit{PerSecond: 0.001, Burst: 2}
 	server := rest.New(rest.Options{
@@ -153,7 +153,7 @@ func TestReadsAndChangesAreLimitedPerKey(t *testing.T) {
 func TestAKeyIsComparedWhole(t *testing.T) {
 	t.Parallel()
 	server := rest.New(rest.Options{Operations: &fake{state: someState("1")}, Keys: func() []rest.Key {
-		return []rest.Key{{Name: "core", SHA256: sha256.Sum256([]byte(secret)), Scopes: rest.Scopes}, {Name: "unset", Scopes: rest.Scopes}}
+		return []rest.Key{{Name: "core", SHA256: sha256.Sum256([]byte(secret)), Scopes: operation.Scopes}, {Name: "unset", Scopes: operation.Scopes}}
 	}})
 	digest := fmt.Sprintf("%x", sha256.Sum256([]byte(secret)))
 	for name, key := range map[string]string{
@@ -191,7 +191,7 @@ func TestAKeyIsRefusedOnceExpiredAndFromElsewhere(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			row.key.Name, row.key.Scopes = "core", rest.Scopes
+			row.key.Name, row.key.Scopes = "core", operation.Scopes
 			request := httptest.NewRequest(http.MethodGet, operationPath, nil)
 			request.RemoteAddr = row.address
 			request.Header.Set("Authorization", "Bearer "+secret)
@@ -212,7 +212,7 @@ func TestAKeyThatMayNotBeUsedIsInTheAudit(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			key.Name, key.Scopes, key.SHA256 = "core", rest.Scopes, sha256.Sum256([]byte(secret))
+			key.Name, key.Scopes, key.SHA256 = "core", operation.Scopes, sha256.Sum256([]byte(secret))
 			core, lines := observer.New(zap.InfoLevel)
 			server := rest.New(rest.Options{
 				Operations: &fake{}, Keys: func() []rest.Key { return []rest.Key{key} },
@@ -234,7 +234,7 @@ func TestARefusedReadIsLogged(t *testing.T) {
 	reader := func() *rest.Server {
 		return rest.New(rest.Options{
 			Operations: &fake{state: someState("1")}, Log: zap.New(core),
-			Keys: oneKey(rest.Key{Name: "core", Scopes: []rest.Scope{rest.ScopeRead}, Endpoints: []string{"SHOP"}}),
+			Keys: oneKey(rest.Key{Name: "core", Scopes: []string{operation.ScopeRead}, Endpoints: []string{"SHOP"}}),
 		})
 	}
 	for _, c := range []struct{ path, key, action, who, result string }{

@@ -2,7 +2,6 @@ package rest
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"net/http"
 	"slices"
@@ -32,10 +31,10 @@ func (s *Server) codec(action string) http.Handler {
 			err = s.authorizeCodec(r)
 		}
 		if err == nil {
-			err = s.readCodecBody(w, r)
+			err = s.readCodecBody(r)
 		}
 		if err == nil {
-			err = s.auditBegun(hr.Context(), r)
+			err = s.beginAudit(hr.Context(), r)
 		}
 		if err != nil {
 			s.finish(hr.Context(), w, r, 0, nil, err)
@@ -51,13 +50,10 @@ func (s *Server) codec(action string) http.Handler {
 }
 
 // readCodecBody reads the body, and then looks again whether the key is in force.
-func (s *Server) readCodecBody(w http.ResponseWriter, r *request) error {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxCodecBody))
-	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return operation.Refuse(ProblemMalformed, "The body is longer than %d bytes.", MaxCodecBody)
-	}
+func (s *Server) readCodecBody(r *request) error {
+	body, err := r.readBody(MaxCodecBody)
 	if err != nil {
-		return bodyCutOff(err)
+		return err
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	return s.authorizeAgain(r)
@@ -98,7 +94,7 @@ func (s *Server) checkCodecOrigin(r *request) error {
 
 // authorizeCodec counts a use of the codec as a read.
 func (s *Server) authorizeCodec(r *request) error {
-	if err := s.authorizeAll(r, ScopeCodec); err != nil {
+	if err := s.authorizeAll(r, operation.ScopeCodec); err != nil {
 		return err
 	}
 	return s.allowRead(r)
@@ -121,7 +117,7 @@ func (s *Server) codecSignIn(w http.ResponseWriter, hr *http.Request) {
 	r := &request{Request: withBasic(hr), header: w.Header(), action: "sign in", audited: true}
 	err := s.authorizeCodec(r)
 	if err == nil {
-		err = s.auditBegun(hr.Context(), r)
+		err = s.beginAudit(hr.Context(), r)
 	}
 	if err != nil {
 		if refusal(err).Problem == ProblemUnauthenticated {

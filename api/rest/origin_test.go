@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ringback/api/rest"
+	"ringback/internal/operation"
 )
 
 func TestWithoutKeysAPageOfAnotherOriginCallsNothing(t *testing.T) {
@@ -86,7 +87,7 @@ func TestWithoutKeysAPageOfAnotherOriginCallsNothing(t *testing.T) {
 				require.Empty(t, f.received(), "nothing was done")
 			}
 
-			options.Keys = oneKey(rest.Key{Name: "all", Scopes: rest.Scopes})
+			options.Keys = oneKey(rest.Key{Name: "all", Scopes: operation.Scopes})
 			require.NotContains(t, send().Body.String(), "Without API keys", "with keys nothing of this holds")
 		})
 	}

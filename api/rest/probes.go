@@ -42,7 +42,7 @@ func (s *Server) probeRoutes() *mux.Router {
 // metrics are about all endpoints.
 func (s *Server) metrics(w http.ResponseWriter, hr *http.Request) {
 	r := &request{Request: hr, header: w.Header(), action: "metrics"}
-	if err := s.authorizeAll(r, ScopeRead); err != nil {
+	if err := s.authorizeAll(r, operation.ScopeRead); err != nil {
 		s.finish(hr.Context(), w, r, 0, nil, err)
 		return
 	}

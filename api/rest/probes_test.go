@@ -19,6 +19,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"ringback/api/rest"
+	"ringback/internal/operation"
 )
 
 // probes is what a program serves beside its API, its keys as given.
@@ -33,8 +34,8 @@ func probes(keys ...rest.Key) *rest.Server {
 
 func TestAProgramShowsItsMetricsToKeysThatMayRead(t *testing.T) {
 	t.Parallel()
-	reader := rest.Key{Name: "prometheus", SHA256: sha256.Sum256([]byte("reads")), Scopes: []rest.Scope{rest.ScopeRead}}
-	starter := rest.Key{Name: "core", SHA256: sha256.Sum256([]byte("starts")), Scopes: []rest.Scope{rest.ScopeStart}}
+	reader := rest.Key{Name: "prometheus", SHA256: sha256.Sum256([]byte("reads")), Scopes: []string{operation.ScopeRead}}
+	starter := rest.Key{Name: "core", SHA256: sha256.Sum256([]byte("starts")), Scopes: []string{operation.ScopeStart}}
 	for name, tc := range map[string]struct {
 		server        *rest.Server
 		method, path  string

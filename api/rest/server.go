@@ -48,8 +48,9 @@ type Options struct {
 	CodecOrigins func() []string
 	// Acquire waits until a call may run, or refuses it; see overload.Limiter.
 	Acquire func(ctx context.Context, w overload.Work) (release func(error), err error)
-	// Middleware, if set, is around every route's handler.
-	Middleware func(http.Handler) http.Handler
+	// Observe, if set, counts and traces a call of /v1: it may add to the call's context,
+	// and observed is called with the HTTP status.
+	Observe func(r *http.Request) (with *http.Request, observed func(status int))
 	// ConfigHash is the hash of the configuration in force, shown by /readyz.
 	ConfigHash func() string
 	// Version is the program's build, shown by /readyz, too.
@@ -100,6 +101,9 @@ func New(o Options) *Server {
 	o.AuditReads = orZero(o.AuditReads)
 	if o.Audit == nil {
 		o.Audit = func(fields ...zap.Field) error { o.Log.Info("audit", fields...); return nil }
+	}
+	if o.Observe == nil {
+		o.Observe = func(r *http.Request) (*http.Request, func(int)) { return r, func(int) {} }
 	}
 	if o.Acquire == nil {
 		o.Acquire = func(context.Context, overload.Work) (func(error), error) { return func(error) {}, nil }

@@ -689,7 +689,7 @@ func TestEveryChangeIsInTheAuditWithoutItsBody(t *testing.T) {
 			core, logs := observer.New(zapcore.DebugLevel)
 			server := rest.New(rest.Options{
 				Operations: &fake{created: true, state: someState("1"), err: c.err},
-				Keys:       oneKey(rest.Key{Name: "core", Scopes: rest.Scopes, Endpoints: []string{"SHOP", card}}),
+				Keys:       oneKey(rest.Key{Name: "core", Scopes: operation.Scopes, Endpoints: []string{"SHOP", card}}),
 				Log:        zap.New(core),
 			})
 			if c.httpCall.header == nil {

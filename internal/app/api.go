@@ -57,7 +57,7 @@ func (p *process) newServer() *rest.Server {
 		o.Acquire = p.overload.Acquire
 		o.Audit, o.AuditReads = p.writeAudit, func() bool { return p.config.file().API.AuditReads }
 		o.Codec, o.CodecOrigins = codec.NewServer(&p.config.codec), p.codecOrigins
-		o.Middleware = telemetry.NewRequests(p.registry, p.traces).Middleware
+		o.Observe = telemetry.NewRequests(p.registry, p.traces).Observe
 	}
 	return rest.New(o)
 }

@@ -153,10 +153,7 @@ func (l *liveConfig) longestAttempt() time.Duration {
 func apiKeys(keys []config.Key) []rest.Key {
 	made := make([]rest.Key, len(keys))
 	for i, k := range keys {
-		made[i] = rest.Key{Name: k.Name, SHA256: k.SHA256, Endpoints: k.Endpoints, Expires: k.Expires, From: k.From}
-		for _, scope := range k.Scopes {
-			made[i].Scopes = append(made[i].Scopes, rest.Scope(scope))
-		}
+		made[i] = rest.Key{Name: k.Name, SHA256: k.SHA256, Scopes: k.Scopes, Endpoints: k.Endpoints, Expires: k.Expires, From: k.From}
 	}
 	return made
 }

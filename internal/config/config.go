@@ -67,7 +67,8 @@ type Key struct {
 	// Name is whose key it is; two keys may share it while one replaces the other.
 	Name string `yaml:"name,omitzero"`
 	// SHA256 is the key's digest; the key itself is in no file.
-	SHA256 Digest   `yaml:"sha256,omitzero"`
+	SHA256 Digest `yaml:"sha256,omitzero"`
+	// Scopes are some of operation.Scopes.
 	Scopes []string `yaml:"scopes,omitempty"`
 	// Endpoints are the only ones that the key may touch; empty: all.
 	Endpoints []string `yaml:"endpoints,omitempty"`
@@ -77,9 +78,6 @@ type Key struct {
 	// From are the only networks that the key may be used from; empty: all.
 	From []netip.Prefix `yaml:"from,omitempty"`
 }
-
-// Scopes are what a key may be allowed to do (README, "The API").
-var Scopes = []string{"start", "push", "withdraw", "revoke", "read", "redeliver", "redirect", "force", "ping", "codec"}
 
 // RateLimit bounds the calls of one key; without keys, of all callers together.
 type RateLimit struct {
