@@ -80,7 +80,7 @@ type apiService struct {
 }
 
 // Start refuses at once while Temporal is away.
-func (s apiService) Start(ctx context.Context, r operation.StartRequest) (operation.State, bool, error) {
+func (s apiService) Start(ctx context.Context, r operation.StartRequest) (state operation.State, created bool, err error) {
 	if err := s.checkReachable(); err != nil {
 		return operation.State{}, false, err
 	}

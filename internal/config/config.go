@@ -198,7 +198,7 @@ type Endpoint struct {
 	// CallbackURL is PerOperation or empty.
 	CallbackURL string `yaml:"callback_url,omitzero"`
 	// CallbackHosts are the only hosts that operations may bring URLs of; empty: any.
-	CallbackHosts operation.Hosts `yaml:"callback_hosts,omitempty"`
+	CallbackHosts operation.AllowedHosts `yaml:"callback_hosts,omitempty"`
 	// Methods are the allowed methods of a start; all of the source kind's unless set.
 	Methods []string `yaml:"methods,omitempty"`
 	// Statuses are the only ones delivered; empty: all that the source's rules name.
@@ -241,9 +241,9 @@ func (e Endpoint) sendsCredentials() bool {
 
 // Hosts are those to which callbacks may be sent at the URLs that operations brought,
 // also before the endpoint had a URL of its own.
-func (e Endpoint) Hosts() operation.Hosts {
+func (e Endpoint) Hosts() operation.AllowedHosts {
 	if e.URL != "" && e.sendsCredentials() {
-		return operation.HostOf(e.URL)
+		return operation.OnlyHostOf(e.URL)
 	}
 	return e.CallbackHosts
 }
@@ -349,7 +349,7 @@ func (c *Config) Endpoint(name string) (operation.Endpoint, bool) {
 		Name: name, Disabled: !e.Enabled || e.Source == "",
 		Dialect: e.Dialect, Source: e.Source, SourceKind: s.Kind,
 		PerOperationURL:   e.CallbackURL == PerOperation,
-		Host:              operation.Host(e.URL),
+		Host:              operation.HostPort(e.URL),
 		Hosts:             e.Hosts(),
 		Methods:           e.Methods,
 		Statuses:          e.Statuses,

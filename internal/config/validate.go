@@ -286,7 +286,7 @@ func (v *validator) callbackHosts(path string, e *Endpoint) {
 	switch {
 	case len(e.CallbackHosts) > 0:
 		for i, host := range e.CallbackHosts {
-			v.require(operation.CheckHost(host), indexed(path, i), "%s is not a host; allowed: %s", quote(host), hostsWords)
+			v.require(operation.IsHostPattern(host), indexed(path, i), "%s is not a host; allowed: %s", quote(host), hostsWords)
 		}
 	case v.present(path):
 		v.missing(path, hostsWords)
