@@ -25,7 +25,7 @@ const (
 // isAudited reports whether the request is in the audit: each change, each use of the
 // codec, and where reads are audited, too, each read.
 func (s *Server) isAudited(r *request) bool {
-	return !r.isRead() || r.audited || s.options.AuditReads()
+	return !r.isRead() || r.audited || s.options.Settings().AuditReads
 }
 
 // beginAudit writes the line that goes before the act. What can't be audited is not

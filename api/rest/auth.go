@@ -49,7 +49,7 @@ func (s *Server) authorize(r *request, scope string) (err error) {
 	r.caller, err = s.authenticate(r)
 	r.authenticated = r.caller.Name != "" // also where the key has expired, or comes from elsewhere
 	if r.caller.Name != anyone.Name {
-		err = s.guessers.judge(remoteAddress(r.Request), r.caller, err, time.Now())
+		err = s.guessers.judge(NetworkOf(r.RemoteAddr), r.caller, err, time.Now())
 	}
 	if err != nil && refusal(err).Problem == ProblemTooManyRequests {
 		r.header.Del("WWW-Authenticate") // it says whether the key was wrong
@@ -86,7 +86,7 @@ func (s *Server) authorizeAll(r *request, scope string) error {
 // none, the response's says how to authenticate. Every key is compared, each in
 // constant time, so that the time taken reveals nothing.
 func (s *Server) authenticate(r *request) (Key, error) {
-	keys := s.options.Keys()
+	keys := s.options.Settings().Keys
 	if len(keys) == 0 {
 		return anyone, nil
 	}

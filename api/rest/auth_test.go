@@ -20,9 +20,11 @@ import (
 
 const secret = "a-key-of-the-tests"
 
-func oneKey(k rest.Key) func() []rest.Key {
+func oneKey(k rest.Key) func() rest.Settings {
 	k.SHA256 = sha256.Sum256([]byte(secret))
-	return func() []rest.Key { return []rest.Key{{Name: "another", Scopes: operation.Scopes}, k} }
+	return func() rest.Settings {
+		return rest.Settings{Keys: []rest.Key{{Name: "another", Scopes: operation.Scopes}, k}}
+	}
 }
 
 func TestAKeyAllowsItsScopesAndEndpointsAlone(t *testing.T) {
@@ -85,7 +87,7 @@ func TestAKeyAllowsItsScopesAndEndpointsAlone(t *testing.T) {
 			t.Parallel()
 			f := &fake{state: someState("1"), started: operation.StartRequest{Callback: operation.Target{URL: "https://a.example/in"}}}
 			c.httpCall.header = map[string]string{"Authorization": c.header}
-			response, body := c.httpCall.do(t, rest.New(rest.Options{Operations: f, Keys: oneKey(c.key)}))
+			response, body := c.httpCall.do(t, rest.New(rest.Options{Operations: f, Settings: oneKey(c.key)}))
 			require.Equal(t, c.status, response.StatusCode, body)
 			require.Equal(t, c.challenge, response.Header.Get("WWW-Authenticate"))
 			require.Contains(t, body, c.says)
@@ -103,7 +105,7 @@ func TestTwoKeysOfOneNameBothWorkAndAReloadTakesEffectAtOnce(t *testing.T) {
 		{Name: "core", SHA256: sha256.Sum256([]byte("old")), Scopes: operation.Scopes},
 		{Name: "core", SHA256: sha256.Sum256([]byte("new")), Scopes: operation.Scopes},
 	}
-	server := rest.New(rest.Options{Operations: &fake{state: someState("1")}, Keys: func() []rest.Key { return keys }})
+	server := rest.New(rest.Options{Operations: &fake{state: someState("1")}, Settings: func() rest.Settings { return rest.Settings{Keys: keys} }})
 	with := func(key string) int {
 		response, _ := httpCall{method: "GET", path: operationPath, header: map[string]string{"Authorization": "Bearer " + key}}.do(t, server)
 		return response.StatusCode
@@ -121,10 +123,8 @@ func TestReadsAndChangesAreLimitedPerKey(t *testing.T) {
 	}
 	limit := rest.Limit{PerSecond: 0.001, Burst: 2}
 	server := rest.New(rest.Options{
-		Operations:  &fake{state: someState("1")},
-		Keys:        func() []rest.Key { return keys },
-		ReadLimit:   func() rest.Limit { return limit },
-		ChangeLimit: func() rest.Limit { return limit },
+		Operations: &fake{state: someState("1")},
+		Settings:   func() rest.Settings { return rest.Settings{Keys: keys, ReadLimit: limit, ChangeLimit: limit} },
 	})
 	call := func(method, path, key string) *http.Response {
 		response, _ := httpCall{method: method, path: path, header: map[string]string{"Authorization": "Bearer " + key}}.do(t, server)
@@ -152,8 +152,8 @@ func TestReadsAndChangesAreLimitedPerKey(t *testing.T) {
 // A key is found by its hash alone: which key it was almost like plays no part.
 func TestAKeyIsComparedWhole(t *testing.T) {
 	t.Parallel()
-	server := rest.New(rest.Options{Operations: &fake{state: someState("1")}, Keys: func() []rest.Key {
-		return []rest.Key{{Name: "core", SHA256: sha256.Sum256([]byte(secret)), Scopes: operation.Scopes}, {Name: "unset", Scopes: operation.Scopes}}
+	server := rest.New(rest.Options{Operations: &fake{state: someState("1")}, Settings: func() rest.Settings {
+		return rest.Settings{Keys: []rest.Key{{Name: "core", SHA256: sha256.Sum256([]byte(secret)), Scopes: operation.Scopes}, {Name: "unset", Scopes: operation.Scopes}}}
 	}})
 	digest := fmt.Sprintf("%x", sha256.Sum256([]byte(secret)))
 	for name, key := range map[string]string{
@@ -197,7 +197,7 @@ func TestAKeyIsRefusedOnceExpiredAndFromElsewhere(t *testing.T) {
 			request.Header.Set("Authorization", "Bearer "+secret)
 			request.Header.Set("X-Forwarded-For", "10.0.0.1")
 			response := httptest.NewRecorder()
-			rest.New(rest.Options{Operations: &fake{state: someState("1")}, Keys: oneKey(row.key)}).ServeHTTP(response, request)
+			rest.New(rest.Options{Operations: &fake{state: someState("1")}, Settings: oneKey(row.key)}).ServeHTTP(response, request)
 			require.Equal(t, row.status, response.Code)
 			require.Contains(t, response.Body.String(), row.says)
 		})
@@ -215,7 +215,7 @@ func TestAKeyThatMayNotBeUsedIsInTheAudit(t *testing.T) {
 			key.Name, key.Scopes, key.SHA256 = "core", operation.Scopes, sha256.Sum256([]byte(secret))
 			core, lines := observer.New(zap.InfoLevel)
 			server := rest.New(rest.Options{
-				Operations: &fake{}, Keys: func() []rest.Key { return []rest.Key{key} },
+				Operations: &fake{}, Settings: func() rest.Settings { return rest.Settings{Keys: []rest.Key{key}} },
 				Audit: func(fields ...zap.Field) error { zap.New(core).Info("audit", fields...); return nil },
 			})
 			for range 5 {
@@ -234,7 +234,7 @@ func TestARefusedReadIsLogged(t *testing.T) {
 	reader := func() *rest.Server {
 		return rest.New(rest.Options{
 			Operations: &fake{state: someState("1")}, Log: zap.New(core),
-			Keys: oneKey(rest.Key{Name: "core", Scopes: []string{operation.ScopeRead}, Endpoints: []string{"SHOP"}}),
+			Settings: oneKey(rest.Key{Name: "core", Scopes: []string{operation.ScopeRead}, Endpoints: []string{"SHOP"}}),
 		})
 	}
 	for _, c := range []struct{ path, key, action, who, result string }{

@@ -17,7 +17,7 @@ const MaxCodecBody = 16 << 20
 const codecHeaders = "Authorization, Authorization-Extras, Content-Type, X-Namespace"
 
 // codec serves Temporal's codec protocol to the CLI, and to pages of the
-// Temporal UIs that Options.CodecOrigins names. Each call is written to the log,
+// Temporal UIs that Settings.CodecOrigins names. Each call is written to the log,
 // since it shows what is sealed.
 func (s *Server) codec(action string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
@@ -37,7 +37,7 @@ func (s *Server) codec(action string) http.Handler {
 			err = s.beginAudit(hr.Context(), r)
 		}
 		if err != nil {
-			s.finish(hr.Context(), w, r, 0, nil, err)
+			s.finish(hr.Context(), w, r, response{}, err)
 			return
 		}
 		recorder := &statusRecorder{w, http.StatusOK}
@@ -79,7 +79,7 @@ func (s *Server) checkCodecOrigin(r *request) error {
 		return nil
 	}
 	r.header.Add("Vary", "Origin")
-	if !slices.Contains(s.options.CodecOrigins(), origin) {
+	if !slices.Contains(s.options.Settings().CodecOrigins, origin) {
 		return operation.Refuse(ProblemForbidden, "Pages of this origin may not use the codec; codec.server.origins names those that may.")
 	}
 	r.header.Set("Access-Control-Allow-Origin", origin)
@@ -123,7 +123,7 @@ func (s *Server) codecSignIn(w http.ResponseWriter, hr *http.Request) {
 		if refusal(err).Problem == ProblemUnauthenticated {
 			w.Header().Set("WWW-Authenticate", `Basic realm="Ringback codec: an API key as the password", charset="UTF-8"`)
 		}
-		s.finish(hr.Context(), w, r, 0, nil, err)
+		s.finish(hr.Context(), w, r, response{}, err)
 		return
 	}
 	s.report(hr.Context(), r, http.StatusOK, nil)

@@ -18,8 +18,10 @@ const temporalUI = "https://temporal.example"
 
 // codecServer echoes the path and the body.
 func codecServer(key rest.Key) *rest.Server {
+	settings := oneKey(key)()
+	settings.CodecOrigins = []string{temporalUI}
 	return rest.New(rest.Options{
-		Operations: &fake{}, Keys: oneKey(key),
+		Operations: &fake{}, Settings: func() rest.Settings { return settings },
 		Codec: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			body, err := io.ReadAll(r.Body)
 			if err != nil {
@@ -28,7 +30,6 @@ func codecServer(key rest.Key) *rest.Server {
 			}
 			_, _ = w.Write(append([]byte(r.URL.Path+" "), body...))
 		}),
-		CodecOrigins: func() []string { return []string{temporalUI} },
 	})
 }
 

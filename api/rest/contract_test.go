@@ -163,7 +163,7 @@ func TestEveryCallNeedsTheScopeThatTheDocumentSays(t *testing.T) {
 // probe calls the route with a key of those scopes and an empty object.
 func probe(t *testing.T, method, path string, scopes []string) *httptest.ResponseRecorder {
 	t.Helper()
-	server := rest.New(rest.Options{Operations: &fake{}, Keys: oneKey(rest.Key{Name: "probe", Scopes: scopes})})
+	server := rest.New(rest.Options{Operations: &fake{}, Settings: oneKey(rest.Key{Name: "probe", Scopes: scopes})})
 	path = strings.NewReplacer("{endpoint}", "SHOP", "{operation_id}", "1").Replace(path)
 	r := newRequest(method, path, strings.NewReader("{}"))
 	r.Header.Set("Authorization", "Bearer "+secret)

@@ -137,7 +137,7 @@ func FuzzBearer(f *testing.F) {
 		r := newRequest(http.MethodGet, "/v1/operations/SHOP/1", nil)
 		r.Header["Authorization"] = []string{header}
 		response := httptest.NewRecorder()
-		rest.New(rest.Options{Operations: operations, Keys: func() []rest.Key { return keys }}).ServeHTTP(response, r)
+		rest.New(rest.Options{Operations: operations, Settings: func() rest.Settings { return rest.Settings{Keys: keys} }}).ServeHTTP(response, r)
 		if response.Code == 200 {
 			require.Contains(t, header, key)
 			return

@@ -43,7 +43,7 @@ func (s *Server) probeRoutes() *mux.Router {
 func (s *Server) metrics(w http.ResponseWriter, hr *http.Request) {
 	r := &request{Request: hr, header: w.Header(), action: "metrics"}
 	if err := s.authorizeAll(r, operation.ScopeRead); err != nil {
-		s.finish(hr.Context(), w, r, 0, nil, err)
+		s.finish(hr.Context(), w, r, response{}, err)
 		return
 	}
 	s.options.Metrics.ServeHTTP(w, hr)
@@ -54,7 +54,7 @@ func healthz(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
-	hash := s.options.ConfigHash()
+	hash := s.options.Settings().ConfigHash
 	w.Header().Set("X-Ringback-Config", hash)
 	if s.draining.Load() {
 		w.Header().Set("Retry-After", retryAfter(drainRetryAfter))

@@ -25,7 +25,7 @@ import (
 // probes is what a program serves beside its API, its keys as given.
 func probes(keys ...rest.Key) *rest.Server {
 	return rest.New(rest.Options{
-		Keys: func() []rest.Key { return keys },
+		Settings: func() rest.Settings { return rest.Settings{Keys: keys} },
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = w.Write([]byte("ringback_config_info 1\n"))
 		}),

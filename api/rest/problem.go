@@ -105,13 +105,17 @@ func writeProblem(w http.ResponseWriter, r *http.Request, refused *operation.Err
 	return k.status
 }
 
-// writeJSON writes a body of strings and integers, which can't fail to be encoded.
+// writeJSON writes a body that can't fail to be encoded; nil is none.
 func writeJSON(w http.ResponseWriter, contentType string, status int, body any) {
-	data, err := encode(body)
-	if err != nil {
-		panic(err)
+	var buffer bytes.Buffer
+	encoder := json.NewEncoder(&buffer)
+	encoder.SetEscapeHTML(false)
+	if body != nil {
+		if err := encoder.Encode(body); err != nil {
+			panic(err)
+		}
 	}
-	write(w, contentType, status, data)
+	write(w, contentType, status, buffer.Bytes())
 }
 
 // retryAfter is d in whole seconds, rounded up, at least one.
@@ -120,17 +124,6 @@ func retryAfter(d time.Duration) string {
 		d = defaultRetryAfter
 	}
 	return strconv.Itoa(int(math.Ceil(d.Seconds())))
-}
-
-// encode is body as the API writes it.
-func encode(body any) ([]byte, error) {
-	var buffer bytes.Buffer
-	encoder := json.NewEncoder(&buffer)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(body); err != nil {
-		return nil, fmt.Errorf("writing a response as JSON: %w", err)
-	}
-	return buffer.Bytes(), nil
 }
 
 func write(w http.ResponseWriter, contentType string, status int, data []byte) {

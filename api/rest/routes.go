@@ -71,8 +71,8 @@ func (s *Server) handle(action string, scope string, validate func(*request) (ca
 	return http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
 		hr, observed := s.options.Observe(hr)
 		r := &request{Request: hr, header: w.Header(), action: action}
-		status, body, err := s.serve(hr.Context(), r, scope, validate)
-		observed(s.finish(hr.Context(), w, r, status, body, err))
+		result, err := s.serve(hr.Context(), r, scope, validate)
+		observed(s.finish(hr.Context(), w, r, result, err))
 	})
 }
 
@@ -81,31 +81,26 @@ func (s *Server) handle(action string, scope string, validate func(*request) (ca
 //
 // The turn of its kind of work is acquired once the body was read, so that a slow
 // client occupies none.
-func (s *Server) serve(ctx context.Context, r *request, scope string, validate func(*request) (call, error)) (status int, body []byte, err error) {
+func (s *Server) serve(ctx context.Context, r *request, scope string, validate func(*request) (call, error)) (result response, err error) {
 	if err := s.authorize(r, scope); err != nil {
-		return 0, nil, err
+		return response{}, err
 	}
 	if err := s.requireJSON(r); err != nil {
-		return 0, nil, err
+		return response{}, err
 	}
 	if err := s.allow(r); err != nil {
-		return 0, nil, err
+		return response{}, err
 	}
 	release, err := s.acquire(ctx, overload.Request)
 	if err != nil {
-		return 0, nil, err
+		return response{}, err
 	}
 	defer func() { release(err) }()
 	c, err := validate(r)
 	if err != nil {
-		return 0, nil, err
+		return response{}, err
 	}
-	result, err := s.run(ctx, r, c)
-	if err != nil || result.body == nil {
-		return result.status, nil, err
-	}
-	body, err = encode(result.body)
-	return result.status, body, err
+	return s.run(ctx, r, c)
 }
 
 // run makes the call once it is its turn. A read ends with its client; a change,
@@ -139,12 +134,12 @@ func (s *Server) run(ctx context.Context, r *request, c call) (result response, 
 
 // finish writes the audit or the log, and then the response, whose HTTP status it
 // returns.
-func (s *Server) finish(ctx context.Context, w http.ResponseWriter, r *request, status int, body []byte, err error) int {
+func (s *Server) finish(ctx context.Context, w http.ResponseWriter, r *request, result response, err error) int {
 	if err != nil {
 		s.report(ctx, r, kinds[refusal(err).Problem].status, err)
 		return writeProblem(w, r.Request, refusal(err))
 	}
-	s.report(ctx, r, status, nil)
-	write(w, "application/json", status, body)
-	return status
+	s.report(ctx, r, result.status, nil)
+	writeJSON(w, "application/json", result.status, result.body)
+	return result.status
 }

@@ -520,7 +520,7 @@ func TestADrainRefusesStartsAndWaitsForThoseInFlight(t *testing.T) {
 			<-release
 		}
 	}
-	server := rest.New(rest.Options{Operations: f, ConfigHash: func() string { return "abc" }, Version: "v1.2.3"})
+	server := rest.New(rest.Options{Operations: f, Settings: func() rest.Settings { return rest.Settings{ConfigHash: "abc"} }, Version: "v1.2.3"})
 	start := httpCall{method: "POST", path: "/v1/operations", body: `{"endpoint":"SHOP","operation_id":"1"}`}
 
 	response, body := httpCall{method: "GET", path: "/readyz"}.do(t, server)
@@ -689,7 +689,7 @@ func TestEveryChangeIsInTheAuditWithoutItsBody(t *testing.T) {
 			core, logs := observer.New(zapcore.DebugLevel)
 			server := rest.New(rest.Options{
 				Operations: &fake{created: true, state: someState("1"), err: c.err},
-				Keys:       oneKey(rest.Key{Name: "core", Scopes: operation.Scopes, Endpoints: []string{"SHOP", card}}),
+				Settings:   oneKey(rest.Key{Name: "core", Scopes: operation.Scopes, Endpoints: []string{"SHOP", card}}),
 				Log:        zap.New(core),
 			})
 			if c.httpCall.header == nil {
