@@ -133,8 +133,8 @@ func logFailure(log *zap.Logger, refused *operation.Error) {
 
 // refusesCaller reports whether err refuses the caller, whatever the request.
 func refusesCaller(err error) bool {
-	var refused *operation.Error
-	return errors.As(err, &refused) && (refused.Problem == ProblemUnauthenticated || refused.Problem == ProblemForbidden)
+	refused, ok := errors.AsType[*operation.Error](err)
+	return ok && (refused.Problem == ProblemUnauthenticated || refused.Problem == ProblemForbidden)
 }
 
 // remoteAddress is where the request came from: behind a proxy, the proxy. Headers

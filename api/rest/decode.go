@@ -80,8 +80,8 @@ func Decode(body []byte, into any) error {
 }
 
 func notJSON(body []byte, err error) error {
-	var syntax *json.SyntaxError
-	if !errors.As(err, &syntax) {
+	syntax, ok := errors.AsType[*json.SyntaxError](err)
+	if !ok {
 		return &operation.Error{Problem: ProblemMalformed, Detail: "The body is not JSON.", Err: err}
 	}
 	if len(bytes.TrimSpace(body)) == 0 {

@@ -103,8 +103,7 @@ func (s *Server) ready(ctx context.Context) error {
 
 // notReady is the part of err that every caller may see.
 func notReady(err error) string {
-	var refused *operation.Error
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*operation.Error](err); ok {
 		return refused.Detail
 	}
 	return "A part that Ringback needs does not respond; its log says which."

@@ -71,8 +71,7 @@ const defaultRetryAfter = 5 * time.Second
 // refusal is err as a *operation.Error of a known problem. What the caller
 // can't act on becomes ProblemInternal, its cause kept for the log.
 func refusal(err error) *operation.Error {
-	var refused *operation.Error
-	if errors.As(err, &refused) && kinds[refused.Problem].status != 0 {
+	if refused, ok := errors.AsType[*operation.Error](err); ok && kinds[refused.Problem].status != 0 {
 		return refused
 	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
