@@ -834,3 +834,25 @@ func TestASlowClientHoldsNoConnectionAndStartsNothing(t *testing.T) {
 		})
 	}
 }
+
+func TestEachCallIsObservedWithItsStatus(t *testing.T) {
+	t.Parallel()
+	for path, want := range map[string][]int{
+		operationPath:          {200},
+		"/v1/operations?x=1":   {422},
+		"/v1/nothing":          nil,
+		"/openapi.yaml":        nil,
+		"/codec":               nil,
+		"/v1/redeliveries/rd_": {422},
+	} {
+		var observed []int
+		server := rest.New(rest.Options{
+			Operations: &fake{state: someState("1")},
+			Observe: func(r *http.Request) (*http.Request, func(int)) {
+				return r, func(status int) { observed = append(observed, status) }
+			},
+		})
+		server.ServeHTTP(httptest.NewRecorder(), newRequest(http.MethodGet, path, nil))
+		require.Equal(t, want, observed, path)
+	}
+}
