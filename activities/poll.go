@@ -85,8 +85,7 @@ func (a *Activities) poll(ctx context.Context, src Source, in PollInput, release
 func (a *Activities) pollFailed(in PollInput, err error, result *PollResult) {
 	result.Error = err.Error()
 	kind := source.Unavailable
-	var failure *source.Error
-	if errors.As(err, &failure) {
+	if failure, ok := errors.AsType[*source.Error](err); ok {
 		kind = failure.Kind
 		if failure.RetryAfter > 0 {
 			result.NotBefore = result.EndedAt.Add(failure.RetryAfter)

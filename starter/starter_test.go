@@ -576,10 +576,8 @@ func TestResponsesOfOtherServersAreErrors(t *testing.T) {
 
 func TestTheKeyIsSentAndNeverShown(t *testing.T) {
 	t.Parallel()
-	keys := func() []rest.Key {
-		return []rest.Key{{Name: "engineer", SHA256: sha256.Sum256([]byte(secret)), Scopes: []rest.Scope{rest.ScopeRead}}}
-	}
-	options := rest.Options{Operations: &fake{state: watching()}, Keys: keys}
+	keys := []rest.Key{{Name: "engineer", SHA256: sha256.Sum256([]byte(secret)), Scopes: []string{operation.ScopeRead}}}
+	options := rest.Options{Operations: &fake{state: watching()}, Settings: func() rest.Settings { return rest.Settings{Keys: keys} }}
 	directory := t.TempDir()
 	private, public, broken := filepath.Join(directory, "private"), filepath.Join(directory, "public"), filepath.Join(directory, "broken")
 	require.NoError(t, os.WriteFile(private, []byte(secret+"\n"), 0o600))
@@ -704,11 +702,11 @@ func TestTheVersionIsAskedForWithOneDashAsOfTheOtherPrograms(t *testing.T) {
 
 func TestReadyShowsWhyTheAPIIsNotReady(t *testing.T) {
 	t.Parallel()
-	hash := func() string { return "2f1c6bd0a7e4" }
-	got := starter(t, rest.Options{Operations: &fake{}, ConfigHash: hash, Version: "v1.2.3"}, "ready")
+	hash := func() rest.Settings { return rest.Settings{ConfigHash: "2f1c6bd0a7e4"} }
+	got := starter(t, rest.Options{Operations: &fake{}, Settings: hash, Version: "v1.2.3"}, "ready")
 	require.Equal(t, exitOK, got.code, got.err)
 	golden(t, "ready", got.out)
-	got = starter(t, rest.Options{Operations: &fake{}, ConfigHash: hash, Version: "v1.2.3", Ready: func(context.Context) error {
+	got = starter(t, rest.Options{Operations: &fake{}, Settings: hash, Version: "v1.2.3", Ready: func(context.Context) error {
 		return operation.Refuse(client.ProblemUnavailable, "Temporal does not answer.")
 	}}, "ready")
 	require.Equal(t, exitUnavailable, got.code)

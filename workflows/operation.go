@@ -37,20 +37,6 @@ func (r *run) pollUntilFinal(ctx workflow.Context) {
 	r.watchOver = true
 }
 
-// startWatch starts the Watch activity. It counts and times its polls itself: its retry
-// policy shows the gap in the Temporal UI.
-func (r *run) startWatch(ctx workflow.Context, policy operation.PollPolicy, acceptedAt operation.Time) *watchRun {
-	in, gap := r.watchInput(ctx, policy, acceptedAt), max(policy.Gap(1), time.Millisecond)
-	return &watchRun{began: in.Record, activityRun: start(ctx, ActivityWatch, in, workflow.ActivityOptions{
-		StartToCloseTimeout: policy.Lifetime() + time.Hour,
-		HeartbeatTimeout:    activities.WatchHeartbeatTimeout,
-		WaitForCancellation: true,
-		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: gap, BackoffCoefficient: 1, MaximumInterval: gap},
-		Priority:            temporal.Priority{PriorityKey: PriorityWatch, FairnessKey: in.Key.Endpoint},
-		Summary:             ui.Summary("watch %s at %s (one run may make many polls)", in.Key.OperationID, in.Source),
-	})}
-}
-
 // startDeliver starts the Deliver activity, whose retry policy is h and k (doc.go).
 func startDeliver(ctx workflow.Context, in activities.DeliverInput) *activityRun {
 	h, k := max(in.Policy.Interval(), time.Millisecond), in.Policy.Attempts

@@ -3,6 +3,7 @@ package workflows
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -117,12 +118,8 @@ func (r *run) continuesAsNew() bool { return workflow.GetInfo(r.ctx).GetContinue
 // idle reports whether nothing is pending, which would be lost with the run, or have
 // the server refuse the workflow task that closes it.
 func (r *run) idle() bool {
-	for _, began := range r.notices {
-		if !began.IsReady() {
-			return false
-		}
-	}
-	return r.watchOver && workflow.AllHandlersFinished(r.ctx)
+	begins := func(notice workflow.Future) bool { return !notice.IsReady() }
+	return r.watchOver && !slices.ContainsFunc(r.notices, begins) && workflow.AllHandlersFinished(r.ctx)
 }
 
 // await waits for a condition on the coroutine of ctx.

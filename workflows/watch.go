@@ -8,6 +8,7 @@ import (
 
 	"ringback/activities"
 	"ringback/internal/operation"
+	"ringback/internal/ui"
 )
 
 const (
@@ -66,6 +67,20 @@ func localOptions(timeout time.Duration) workflow.LocalActivityOptions {
 
 func (r *run) query() operation.Query {
 	return operation.Query{OperationID: r.in.Start.OperationID, Method: r.in.Start.Method, Reference: r.in.Start.Reference}
+}
+
+// startWatch starts the Watch activity. It counts and times its polls itself: its retry
+// policy shows the gap in the Temporal UI.
+func (r *run) startWatch(ctx workflow.Context, policy operation.PollPolicy, acceptedAt operation.Time) *watchRun {
+	in, gap := r.watchInput(ctx, policy, acceptedAt), max(policy.Gap(1), time.Millisecond)
+	return &watchRun{began: in.Record, activityRun: start(ctx, ActivityWatch, in, workflow.ActivityOptions{
+		StartToCloseTimeout: policy.Lifetime() + time.Hour,
+		HeartbeatTimeout:    activities.WatchHeartbeatTimeout,
+		WaitForCancellation: true,
+		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: gap, BackoffCoefficient: 1, MaximumInterval: gap},
+		Priority:            temporal.Priority{PriorityKey: PriorityWatch, FairnessKey: in.Key.Endpoint},
+		Summary:             ui.Summary("watch %s at %s (one run may make many polls)", in.Key.OperationID, in.Source),
+	})}
 }
 
 // watchInput is the input of the Watch activity that starts in this workflow task.

@@ -23,10 +23,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"time"
+
+	"ringback/internal/loopback"
 )
 
 // Client calls one API. It is safe for concurrent use.
@@ -55,11 +56,7 @@ func (c *Client) Check() error {
 	if err != nil {
 		return fmt.Errorf("the API's address %q is not a URL: %w", c.Base, err)
 	}
-	if c.Key == "" || c.Insecure || base.Scheme != "http" {
-		return nil
-	}
-	host := base.Hostname()
-	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
+	if c.Key == "" || c.Insecure || base.Scheme != "http" || loopback.IsHost(base.Hostname()) {
 		return nil
 	}
 	return fmt.Errorf("the API key would travel to %s unencrypted", base.Host)

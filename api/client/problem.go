@@ -75,8 +75,7 @@ type NoResponseError struct {
 func (e *NoResponseError) Error() string {
 	cause := e.Err
 	// The outer error repeats the whole URL, operation id included.
-	var outer *url.Error
-	if errors.As(cause, &outer) {
+	if outer, ok := errors.AsType[*url.Error](cause); ok {
 		cause = outer.Err
 	}
 	return fmt.Sprintf("no response from the API at %s: %s", e.Base, cause)

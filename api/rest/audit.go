@@ -16,25 +16,25 @@ import (
 // The events of the audit. Where a change was begun and not completed, the program
 // ended in between.
 const (
-	auditBegun     = "begun"
-	auditCompleted = "completed"
-	// auditRefused: nothing was begun.
-	auditRefused = "refused"
+	eventBegun     = "begun"
+	eventCompleted = "completed"
+	// eventRefused: nothing was begun.
+	eventRefused = "refused"
 )
 
 // isAudited reports whether the request is in the audit: each change, each use of the
 // codec, and where reads are audited, too, each read.
 func (s *Server) isAudited(r *request) bool {
-	return !r.isRead() || r.audited || s.options.AuditReads()
+	return !r.isRead() || r.audited || s.options.Settings().AuditReads
 }
 
-// auditBegun writes the line that goes before the act. What can't be audited is not
+// beginAudit writes the line that goes before the act. What can't be audited is not
 // done.
-func (s *Server) auditBegun(ctx context.Context, r *request) error {
+func (s *Server) beginAudit(ctx context.Context, r *request) error {
 	if !s.isAudited(r) {
 		return nil
 	}
-	fields := append([]zap.Field{zap.String("event", auditBegun)}, r.describe(ctx, false)...)
+	fields := append([]zap.Field{zap.String("event", eventBegun)}, r.describe(ctx, false)...)
 	if err := s.options.Audit(fields...); err != nil {
 		return &operation.Error{Problem: operation.ProblemUnavailable, Err: err,
 			Detail: "The audit can't be written, so nothing was done; tell who runs Ringback, and try again later."}
@@ -59,14 +59,14 @@ func (s *Server) report(ctx context.Context, r *request, status int, err error) 
 	case !r.authenticated:
 		s.refused.write(log)
 	case s.isAudited(r):
-		event := auditRefused
+		event := eventRefused
 		if r.begun {
-			event = auditCompleted
+			event = eventCompleted
 		}
 		if err := s.options.Audit(append([]zap.Field{zap.String("event", event)}, fields...)...); err != nil {
 			log.Error("a line of the audit could not be written", zap.String("event", event), zap.Error(err))
 		}
-	case isForbidden(err):
+	case refusesCaller(err):
 		log.Info("refused")
 	default:
 		log.Debug("read")
@@ -131,10 +131,10 @@ func logFailure(log *zap.Logger, refused *operation.Error) {
 	}
 }
 
-// isForbidden reports whether err refuses the caller, whatever the request.
-func isForbidden(err error) bool {
-	var refused *operation.Error
-	return errors.As(err, &refused) && (refused.Problem == ProblemUnauthenticated || refused.Problem == ProblemForbidden)
+// refusesCaller reports whether err refuses the caller, whatever the request.
+func refusesCaller(err error) bool {
+	refused, ok := errors.AsType[*operation.Error](err)
+	return ok && (refused.Problem == ProblemUnauthenticated || refused.Problem == ProblemForbidden)
 }
 
 // remoteAddress is where the request came from: behind a proxy, the proxy. Headers

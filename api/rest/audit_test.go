@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"ringback/api/rest"
+	"ringback/internal/operation"
 )
 
 // trail is an audit in memory.
@@ -70,10 +71,9 @@ func TestTheAuditIsWrittenBeforeTheActAndAfterIt(t *testing.T) {
 			var audit trail
 			var during []string
 			f := &fake{state: someState("1"), hook: func(context.Context) { during = audit.events() }}
-			server := rest.New(rest.Options{
-				Operations: f, Keys: oneKey(rest.Key{Name: "core", Scopes: rest.Scopes, Endpoints: []string{"SHOP"}}),
-				Audit: audit.write, AuditReads: func() bool { return row.reads },
-			})
+			settings := oneKey(rest.Key{Name: "core", Scopes: operation.Scopes, Endpoints: []string{"SHOP"}})()
+			settings.AuditReads = row.reads
+			server := rest.New(rest.Options{Operations: f, Settings: func() rest.Settings { return settings }, Audit: audit.write})
 			if row.httpCall.header == nil {
 				row.httpCall.header = map[string]string{"Authorization": "Bearer " + secret}
 			}
@@ -87,7 +87,7 @@ func TestTheAuditIsWrittenBeforeTheActAndAfterIt(t *testing.T) {
 func TestTheAuditSaysWhoAskedForWhatBeforeItIsDone(t *testing.T) {
 	t.Parallel()
 	var audit trail
-	server := rest.New(rest.Options{Operations: &fake{state: someState("1")}, Keys: oneKey(rest.Key{Name: "core", Scopes: rest.Scopes}), Audit: audit.write})
+	server := rest.New(rest.Options{Operations: &fake{state: someState("1")}, Settings: oneKey(rest.Key{Name: "core", Scopes: operation.Scopes}), Audit: audit.write})
 	httpCall{method: "POST", path: operationPath + "/redelivery", body: `{"force":true,"reason":"repaired"}`,
 		header: map[string]string{"Authorization": "Bearer " + secret, "X-Request-Id": "r1"}}.do(t, server)
 	begun := map[string]any{
@@ -117,8 +117,8 @@ func TestWhatCannotBeAuditedIsNotDone(t *testing.T) {
 // the reload.
 func TestAKeyThatIsRevokedWhileTheBodyArrivesIsRefused(t *testing.T) {
 	t.Parallel()
-	key := oneKey(rest.Key{Name: "core", Scopes: rest.Scopes})()
-	fewer := oneKey(rest.Key{Name: "core", Scopes: []rest.Scope{rest.ScopeStart}})()
+	key := oneKey(rest.Key{Name: "core", Scopes: operation.Scopes})().Keys
+	fewer := oneKey(rest.Key{Name: "core", Scopes: []string{operation.ScopeStart}})().Keys
 	for name, row := range map[string]struct {
 		path, body string
 		after      []rest.Key
@@ -141,7 +141,7 @@ func TestAKeyThatIsRevokedWhileTheBodyArrivesIsRefused(t *testing.T) {
 			opened := false
 			server := rest.New(rest.Options{
 				Operations: f, Codec: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { opened = true }),
-				Keys: func() []rest.Key { mu.Lock(); defer mu.Unlock(); return inForce },
+				Settings: func() rest.Settings { mu.Lock(); defer mu.Unlock(); return rest.Settings{Keys: inForce} },
 			})
 			body, end := io.Pipe()
 			go func() {
@@ -184,7 +184,7 @@ func TestTheAuditHasTheHostThatWillBeCalled(t *testing.T) {
 			state.Host = "b.example:8443"
 			server := rest.New(rest.Options{
 				Operations: &fake{state: state, created: true}, Audit: audit.write,
-				Keys: oneKey(rest.Key{Name: "core", Scopes: rest.Scopes}),
+				Settings: oneKey(rest.Key{Name: "core", Scopes: operation.Scopes}),
 			})
 			httpCall{method: "POST", path: row.path, body: row.body, header: map[string]string{"Authorization": "Bearer " + secret}}.do(t, server)
 			require.Len(t, audit.lines, 2)

@@ -16,36 +16,6 @@ import (
 	"ringback/internal/operation"
 )
 
-// Scope is what a key allows.
-type Scope string
-
-// The scopes.
-const (
-	// ScopeStart: start an operation.
-	ScopeStart Scope = "start"
-	// ScopePush: push a status, or have the source polled now.
-	ScopePush Scope = "push"
-	// ScopeWithdraw: end an operation without a callback.
-	ScopeWithdraw Scope = "withdraw"
-	// ScopeRead: state, list, details.
-	ScopeRead Scope = "read"
-	// ScopeRevoke: record that an operation was revoked.
-	ScopeRevoke Scope = "revoke"
-	// ScopeRedeliver: redeliver what ended unacknowledged.
-	ScopeRedeliver Scope = "redeliver"
-	// ScopeForce: with redeliver, redeliver also what was acknowledged.
-	ScopeForce Scope = "force"
-	// ScopeRedirect: with redeliver, call another URL than the start's.
-	ScopeRedirect Scope = "redirect"
-	// ScopePing: send an endpoint a test callback.
-	ScopePing Scope = "ping"
-	// ScopeCodec: open what is sealed.
-	ScopeCodec Scope = "codec"
-)
-
-// Scopes are all scopes.
-var Scopes = []Scope{ScopeStart, ScopePush, ScopeWithdraw, ScopeRevoke, ScopeRead, ScopeRedeliver, ScopeRedirect, ScopeForce, ScopePing, ScopeCodec}
-
 // Key is one API key, of which only the hash is known. Two keys may share a
 // name while one replaces the other.
 type Key struct {
@@ -53,7 +23,7 @@ type Key struct {
 	Name string
 	// SHA256 is the hash of the key's text.
 	SHA256 [sha256.Size]byte
-	Scopes []Scope
+	Scopes []string
 	// Endpoints are the only endpoints that the key is for; empty: all.
 	Endpoints []string
 	// Expires is when the key is refused; zero: never.
@@ -71,15 +41,15 @@ func (k Key) ID() string {
 }
 
 // anyone is the caller where no keys are configured.
-var anyone = Key{Name: "(no keys configured)", Scopes: Scopes}
+var anyone = Key{Name: "(no keys configured)", Scopes: operation.Scopes}
 
 // authorize finds the key that the request carries, and checks that it has the
 // scope.
-func (s *Server) authorize(r *request, scope Scope) (err error) {
+func (s *Server) authorize(r *request, scope string) (err error) {
 	r.caller, err = s.authenticate(r)
 	r.authenticated = r.caller.Name != "" // also where the key has expired, or comes from elsewhere
 	if r.caller.Name != anyone.Name {
-		err = s.guessers.judge(remoteAddress(r.Request), r.caller, err, time.Now())
+		err = s.guessers.judge(NetworkOf(r.RemoteAddr), r.caller, err, time.Now())
 	}
 	if err != nil && refusal(err).Problem == ProblemTooManyRequests {
 		r.header.Del("WWW-Authenticate") // it says whether the key was wrong
@@ -105,7 +75,7 @@ func (s *Server) authorizeAgain(r *request) error {
 }
 
 // authorizeAll is authorize for what is about all endpoints.
-func (s *Server) authorizeAll(r *request, scope Scope) error {
+func (s *Server) authorizeAll(r *request, scope string) error {
 	if err := s.authorize(r, scope); err != nil {
 		return err
 	}
@@ -116,7 +86,7 @@ func (s *Server) authorizeAll(r *request, scope Scope) error {
 // none, the response's says how to authenticate. Every key is compared, each in
 // constant time, so that the time taken reveals nothing.
 func (s *Server) authenticate(r *request) (Key, error) {
-	keys := s.options.Keys()
+	keys := s.options.Settings().Keys
 	if len(keys) == 0 {
 		return anyone, nil
 	}
@@ -174,7 +144,7 @@ func bearer(h http.Header) (string, bool) {
 }
 
 // require refuses a key without the scope (RFC 6750, section 3.1).
-func (k Key) require(scope Scope, response http.Header) error {
+func (k Key) require(scope string, response http.Header) error {
 	if slices.Contains(k.Scopes, scope) {
 		return nil
 	}
@@ -203,19 +173,19 @@ func (r *request) requireForce(force bool) error {
 	if !force {
 		return nil
 	}
-	return r.caller.require(ScopeForce, r.header)
+	return r.caller.require(operation.ScopeForce, r.header)
 }
 
 // requireRedirect refuses another URL than the start's to a key without its scope.
 func (s *Server) requireRedirect(ctx context.Context, r *request, url string) error {
-	if url == "" || slices.Contains(r.caller.Scopes, ScopeRedirect) {
+	if url == "" || slices.Contains(r.caller.Scopes, operation.ScopeRedirect) {
 		return nil
 	}
 	start, err := s.options.Operations.Started(ctx, r.key)
 	if err != nil || start.Callback.URL == url {
 		return err
 	}
-	return r.caller.require(ScopeRedirect, r.header)
+	return r.caller.require(operation.ScopeRedirect, r.header)
 }
 
 // requireBound requires an endpoint from a key that is bound to some.

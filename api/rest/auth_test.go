@@ -20,16 +20,18 @@ import (
 
 const secret = "a-key-of-the-tests"
 
-func oneKey(k rest.Key) func() []rest.Key {
+func oneKey(k rest.Key) func() rest.Settings {
 	k.SHA256 = sha256.Sum256([]byte(secret))
-	return func() []rest.Key { return []rest.Key{{Name: "another", Scopes: rest.Scopes}, k} }
+	return func() rest.Settings {
+		return rest.Settings{Keys: []rest.Key{{Name: "another", Scopes: operation.Scopes}, k}}
+	}
 }
 
 func TestAKeyAllowsItsScopesAndEndpointsAlone(t *testing.T) {
 	t.Parallel()
-	reader := rest.Key{Name: "reader", Scopes: []rest.Scope{rest.ScopeRead}}
-	bound := rest.Key{Name: "bound", Scopes: rest.Scopes, Endpoints: []string{"SHOP", "KIOSK"}}
-	unforced := rest.Key{Name: "unforced", Scopes: []rest.Scope{rest.ScopeRedeliver}}
+	reader := rest.Key{Name: "reader", Scopes: []string{operation.ScopeRead}}
+	bound := rest.Key{Name: "bound", Scopes: operation.Scopes, Endpoints: []string{"SHOP", "KIOSK"}}
+	unforced := rest.Key{Name: "unforced", Scopes: []string{operation.ScopeRedeliver}}
 	good := "Bearer " + secret
 	for name, c := range map[string]struct {
 		key       rest.Key
@@ -85,7 +87,7 @@ func TestAKeyAllowsItsScopesAndEndpointsAlone(t *testing.T) {
 			t.Parallel()
 			f := &fake{state: someState("1"), started: operation.StartRequest{Callback: operation.Target{URL: "https://a.example/in"}}}
 			c.httpCall.header = map[string]string{"Authorization": c.header}
-			response, body := c.httpCall.do(t, rest.New(rest.Options{Operations: f, Keys: oneKey(c.key)}))
+			response, body := c.httpCall.do(t, rest.New(rest.Options{Operations: f, Settings: oneKey(c.key)}))
 			require.Equal(t, c.status, response.StatusCode, body)
 			require.Equal(t, c.challenge, response.Header.Get("WWW-Authenticate"))
 			require.Contains(t, body, c.says)
@@ -100,10 +102,10 @@ func TestAKeyAllowsItsScopesAndEndpointsAlone(t *testing.T) {
 func TestTwoKeysOfOneNameBothWorkAndAReloadTakesEffectAtOnce(t *testing.T) {
 	t.Parallel()
 	keys := []rest.Key{
-		{Name: "core", SHA256: sha256.Sum256([]byte("old")), Scopes: rest.Scopes},
-		{Name: "core", SHA256: sha256.Sum256([]byte("new")), Scopes: rest.Scopes},
+		{Name: "core", SHA256: sha256.Sum256([]byte("old")), Scopes: operation.Scopes},
+		{Name: "core", SHA256: sha256.Sum256([]byte("new")), Scopes: operation.Scopes},
 	}
-	server := rest.New(rest.Options{Operations: &fake{state: someState("1")}, Keys: func() []rest.Key { return keys }})
+	server := rest.New(rest.Options{Operations: &fake{state: someState("1")}, Settings: func() rest.Settings { return rest.Settings{Keys: keys} }})
 	with := func(key string) int {
 		response, _ := httpCall{method: "GET", path: operationPath, header: map[string]string{"Authorization": "Bearer " + key}}.do(t, server)
 		return response.StatusCode
@@ -116,15 +118,13 @@ func TestTwoKeysOfOneNameBothWorkAndAReloadTakesEffectAtOnce(t *testing.T) {
 func TestReadsAndChangesAreLimitedPerKey(t *testing.T) {
 	t.Parallel()
 	keys := []rest.Key{
-		{Name: "a", SHA256: sha256.Sum256([]byte("a")), Scopes: rest.Scopes},
-		{Name: "b", SHA256: sha256.Sum256([]byte("b")), Scopes: rest.Scopes},
+		{Name: "a", SHA256: sha256.Sum256([]byte("a")), Scopes: operation.Scopes},
+		{Name: "b", SHA256: sha256.Sum256([]byte("b")), Scopes: operation.Scopes},
 	}
 	limit := rest.Limit{PerSecond: 0.001, Burst: 2}
 	server := rest.New(rest.Options{
-		Operations:  &fake{state: someState("1")},
-		Keys:        func() []rest.Key { return keys },
-		ReadLimit:   func() rest.Limit { return limit },
-		ChangeLimit: func() rest.Limit { return limit },
+		Operations: &fake{state: someState("1")},
+		Settings:   func() rest.Settings { return rest.Settings{Keys: keys, ReadLimit: limit, ChangeLimit: limit} },
 	})
 	call := func(method, path, key string) *http.Response {
 		response, _ := httpCall{method: method, path: path, header: map[string]string{"Authorization": "Bearer " + key}}.do(t, server)
@@ -152,8 +152,8 @@ func TestReadsAndChangesAreLimitedPerKey(t *testing.T) {
 // A key is found by its hash alone: which key it was almost like plays no part.
 func TestAKeyIsComparedWhole(t *testing.T) {
 	t.Parallel()
-	server := rest.New(rest.Options{Operations: &fake{state: someState("1")}, Keys: func() []rest.Key {
-		return []rest.Key{{Name: "core", SHA256: sha256.Sum256([]byte(secret)), Scopes: rest.Scopes}, {Name: "unset", Scopes: rest.Scopes}}
+	server := rest.New(rest.Options{Operations: &fake{state: someState("1")}, Settings: func() rest.Settings {
+		return rest.Settings{Keys: []rest.Key{{Name: "core", SHA256: sha256.Sum256([]byte(secret)), Scopes: operation.Scopes}, {Name: "unset", Scopes: operation.Scopes}}}
 	}})
 	digest := fmt.Sprintf("%x", sha256.Sum256([]byte(secret)))
 	for name, key := range map[string]string{
@@ -191,13 +191,13 @@ func TestAKeyIsRefusedOnceExpiredAndFromElsewhere(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			row.key.Name, row.key.Scopes = "core", rest.Scopes
+			row.key.Name, row.key.Scopes = "core", operation.Scopes
 			request := httptest.NewRequest(http.MethodGet, operationPath, nil)
 			request.RemoteAddr = row.address
 			request.Header.Set("Authorization", "Bearer "+secret)
 			request.Header.Set("X-Forwarded-For", "10.0.0.1")
 			response := httptest.NewRecorder()
-			rest.New(rest.Options{Operations: &fake{state: someState("1")}, Keys: oneKey(row.key)}).ServeHTTP(response, request)
+			rest.New(rest.Options{Operations: &fake{state: someState("1")}, Settings: oneKey(row.key)}).ServeHTTP(response, request)
 			require.Equal(t, row.status, response.Code)
 			require.Contains(t, response.Body.String(), row.says)
 		})
@@ -212,10 +212,10 @@ func TestAKeyThatMayNotBeUsedIsInTheAudit(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			key.Name, key.Scopes, key.SHA256 = "core", rest.Scopes, sha256.Sum256([]byte(secret))
+			key.Name, key.Scopes, key.SHA256 = "core", operation.Scopes, sha256.Sum256([]byte(secret))
 			core, lines := observer.New(zap.InfoLevel)
 			server := rest.New(rest.Options{
-				Operations: &fake{}, Keys: func() []rest.Key { return []rest.Key{key} },
+				Operations: &fake{}, Settings: func() rest.Settings { return rest.Settings{Keys: []rest.Key{key}} },
 				Audit: func(fields ...zap.Field) error { zap.New(core).Info("audit", fields...); return nil },
 			})
 			for range 5 {
@@ -234,7 +234,7 @@ func TestARefusedReadIsLogged(t *testing.T) {
 	reader := func() *rest.Server {
 		return rest.New(rest.Options{
 			Operations: &fake{state: someState("1")}, Log: zap.New(core),
-			Keys: oneKey(rest.Key{Name: "core", Scopes: []rest.Scope{rest.ScopeRead}, Endpoints: []string{"SHOP"}}),
+			Settings: oneKey(rest.Key{Name: "core", Scopes: []string{operation.ScopeRead}, Endpoints: []string{"SHOP"}}),
 		})
 	}
 	for _, c := range []struct{ path, key, action, who, result string }{

@@ -24,7 +24,9 @@ func (s *Server) startBulkRedelivery(r *request) (call, error) {
 	if err := r.checkBulkRedelivery(bulk); err != nil {
 		return call{}, err
 	}
-	r.fields = append(r.fields, zap.Any("filter", withoutEndpoint(bulk.Filter)), zap.Float64("rate_per_second", bulk.RatePerSecond),
+	filter := bulk.Filter
+	filter.Endpoint = "" // the audit has it in a field of its own
+	r.fields = append(r.fields, zap.Any("filter", filter), zap.Float64("rate_per_second", bulk.RatePerSecond),
 		zap.Bool("force", bulk.Force), zap.Bool("dry_run", bulk.DryRun))
 	if bulk.DryRun {
 		return call{overload.Search, func(ctx context.Context) (response, error) {
@@ -41,12 +43,6 @@ func (s *Server) startBulkRedelivery(r *request) (call, error) {
 		r.header.Set("Location", "/v1/redeliveries/"+started.ID)
 		return response{http.StatusAccepted, started}, nil
 	}}, nil
-}
-
-// withoutEndpoint is f for the audit, which has the endpoint in a field of its own.
-func withoutEndpoint(f operation.Filter) operation.Filter {
-	f.Endpoint = ""
-	return f
 }
 
 // checkBulkRedelivery checks the fields, and whether the caller's key may start

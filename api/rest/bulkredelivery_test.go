@@ -28,8 +28,8 @@ func many(body string) httpCall {
 
 func TestABulkRedeliveryIsForKeysOfItsEndpointAndScope(t *testing.T) {
 	t.Parallel()
-	plain := rest.Key{Name: "ops", Scopes: []rest.Scope{rest.ScopeRedeliver}}
-	bound := rest.Key{Name: "ops", Scopes: rest.Scopes, Endpoints: []string{"OTHER"}}
+	plain := rest.Key{Name: "ops", Scopes: []string{operation.ScopeRedeliver}}
+	bound := rest.Key{Name: "ops", Scopes: operation.Scopes, Endpoints: []string{"OTHER"}}
 	forced := someRedeliveries()
 	forced.Force = true
 	for name, c := range map[string]struct {
@@ -56,7 +56,7 @@ func TestABulkRedeliveryIsForKeysOfItsEndpointAndScope(t *testing.T) {
 			t.Parallel()
 			f := &fake{many: c.many}
 			c.header = map[string]string{"Authorization": "Bearer " + secret}
-			response, body := c.do(t, rest.New(rest.Options{Operations: f, Keys: oneKey(c.key)}))
+			response, body := c.do(t, rest.New(rest.Options{Operations: f, Settings: oneKey(c.key)}))
 			require.Equal(t, c.status, response.StatusCode, body)
 			require.Contains(t, body, c.says)
 			require.False(t, response.StatusCode >= 300 && slices.Contains(f.received(), any("resume")), "nothing was resumed")
@@ -69,7 +69,7 @@ func TestTheAuditLineOfABulkRedeliveryHasItsReason(t *testing.T) {
 	core, logs := observer.New(zap.InfoLevel)
 	server := rest.New(rest.Options{
 		Operations: &fake{many: someRedeliveries()}, Log: zap.New(core),
-		Keys: oneKey(rest.Key{Name: "ops", Scopes: rest.Scopes}),
+		Settings: oneKey(rest.Key{Name: "ops", Scopes: operation.Scopes}),
 	})
 	e := many(`{"filter":{"endpoint":"SHOP"},"reason":"repaired"}`)
 	e.header = map[string]string{"Authorization": "Bearer " + secret}

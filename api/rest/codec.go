@@ -2,7 +2,6 @@ package rest
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"net/http"
 	"slices"
@@ -18,7 +17,7 @@ const MaxCodecBody = 16 << 20
 const codecHeaders = "Authorization, Authorization-Extras, Content-Type, X-Namespace"
 
 // codec serves Temporal's codec protocol to the CLI, and to pages of the
-// Temporal UIs that Options.CodecOrigins names. Each call is written to the log,
+// Temporal UIs that Settings.CodecOrigins names. Each call is written to the log,
 // since it shows what is sealed.
 func (s *Server) codec(action string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
@@ -32,13 +31,13 @@ func (s *Server) codec(action string) http.Handler {
 			err = s.authorizeCodec(r)
 		}
 		if err == nil {
-			err = s.readCodecBody(w, r)
+			err = s.readCodecBody(r)
 		}
 		if err == nil {
-			err = s.auditBegun(hr.Context(), r)
+			err = s.beginAudit(hr.Context(), r)
 		}
 		if err != nil {
-			s.finish(hr.Context(), w, r, 0, nil, err)
+			s.finish(hr.Context(), w, r, response{}, err)
 			return
 		}
 		recorder := &statusRecorder{w, http.StatusOK}
@@ -51,13 +50,10 @@ func (s *Server) codec(action string) http.Handler {
 }
 
 // readCodecBody reads the body, and then looks again whether the key is in force.
-func (s *Server) readCodecBody(w http.ResponseWriter, r *request) error {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxCodecBody))
-	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return operation.Refuse(ProblemMalformed, "The body is longer than %d bytes.", MaxCodecBody)
-	}
+func (s *Server) readCodecBody(r *request) error {
+	body, err := r.readBody(MaxCodecBody)
 	if err != nil {
-		return bodyCutOff(err)
+		return err
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	return s.authorizeAgain(r)
@@ -83,7 +79,7 @@ func (s *Server) checkCodecOrigin(r *request) error {
 		return nil
 	}
 	r.header.Add("Vary", "Origin")
-	if !slices.Contains(s.options.CodecOrigins(), origin) {
+	if !slices.Contains(s.options.Settings().CodecOrigins, origin) {
 		return operation.Refuse(ProblemForbidden, "Pages of this origin may not use the codec; codec.server.origins names those that may.")
 	}
 	r.header.Set("Access-Control-Allow-Origin", origin)
@@ -98,7 +94,7 @@ func (s *Server) checkCodecOrigin(r *request) error {
 
 // authorizeCodec counts a use of the codec as a read.
 func (s *Server) authorizeCodec(r *request) error {
-	if err := s.authorizeAll(r, ScopeCodec); err != nil {
+	if err := s.authorizeAll(r, operation.ScopeCodec); err != nil {
 		return err
 	}
 	return s.allowRead(r)
@@ -121,13 +117,13 @@ func (s *Server) codecSignIn(w http.ResponseWriter, hr *http.Request) {
 	r := &request{Request: withBasic(hr), header: w.Header(), action: "sign in", audited: true}
 	err := s.authorizeCodec(r)
 	if err == nil {
-		err = s.auditBegun(hr.Context(), r)
+		err = s.beginAudit(hr.Context(), r)
 	}
 	if err != nil {
 		if refusal(err).Problem == ProblemUnauthenticated {
 			w.Header().Set("WWW-Authenticate", `Basic realm="Ringback codec: an API key as the password", charset="UTF-8"`)
 		}
-		s.finish(hr.Context(), w, r, 0, nil, err)
+		s.finish(hr.Context(), w, r, response{}, err)
 		return
 	}
 	s.report(hr.Context(), r, http.StatusOK, nil)

@@ -11,14 +11,17 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ringback/api/rest"
+	"ringback/internal/operation"
 )
 
 const temporalUI = "https://temporal.example"
 
 // codecServer echoes the path and the body.
 func codecServer(key rest.Key) *rest.Server {
+	settings := oneKey(key)()
+	settings.CodecOrigins = []string{temporalUI}
 	return rest.New(rest.Options{
-		Operations: &fake{}, Keys: oneKey(key),
+		Operations: &fake{}, Settings: func() rest.Settings { return settings },
 		Codec: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			body, err := io.ReadAll(r.Body)
 			if err != nil {
@@ -27,7 +30,6 @@ func codecServer(key rest.Key) *rest.Server {
 			}
 			_, _ = w.Write(append([]byte(r.URL.Path+" "), body...))
 		}),
-		CodecOrigins: func() []string { return []string{temporalUI} },
 	})
 }
 
@@ -37,7 +39,7 @@ func basic(password string) string {
 
 func TestTheCodecIsForItsScopeAndNamedOrigins(t *testing.T) {
 	t.Parallel()
-	all := rest.Key{Name: "ops", Scopes: rest.Scopes}
+	all := rest.Key{Name: "ops", Scopes: operation.Scopes}
 	for _, row := range []struct {
 		name                  string
 		key                   rest.Key
@@ -55,8 +57,8 @@ func TestTheCodecIsForItsScopeAndNamedOrigins(t *testing.T) {
 		{"a page of an origin that begins alike", all, basic(secret), temporalUI + ".evil.example", http.StatusForbidden},
 		{"a page of the same host in plain http", all, basic(secret), "http://temporal.example", http.StatusForbidden},
 		{"a page that hides its origin", all, basic(secret), "null", http.StatusForbidden},
-		{"a key without the scope", rest.Key{Name: "core", Scopes: allScopesBut(rest.ScopeCodec)}, "Bearer " + secret, "", http.StatusForbidden},
-		{"a key for some endpoints alone", rest.Key{Name: "core", Scopes: rest.Scopes, Endpoints: []string{"SHOP"}}, "Bearer " + secret, "", http.StatusForbidden},
+		{"a key without the scope", rest.Key{Name: "core", Scopes: allScopesBut(operation.ScopeCodec)}, "Bearer " + secret, "", http.StatusForbidden},
+		{"a key for some endpoints alone", rest.Key{Name: "core", Scopes: operation.Scopes, Endpoints: []string{"SHOP"}}, "Bearer " + secret, "", http.StatusForbidden},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
@@ -90,7 +92,7 @@ func TestACodecPreflightAllowsTheConfiguredOriginsAlone(t *testing.T) {
 		r.Header.Set("Access-Control-Request-Method", http.MethodPost)
 		r.Header.Set("Access-Control-Request-Headers", "content-type,x-namespace")
 		response := httptest.NewRecorder()
-		codecServer(rest.Key{Name: "ops", Scopes: rest.Scopes}).ServeHTTP(response, r)
+		codecServer(rest.Key{Name: "ops", Scopes: operation.Scopes}).ServeHTTP(response, r)
 		return response
 	}
 	allowed := preflight(temporalUI)
@@ -106,7 +108,7 @@ func TestACodecPreflightAllowsTheConfiguredOriginsAlone(t *testing.T) {
 
 func TestABrowserSignsInToTheCodecWithAKey(t *testing.T) {
 	t.Parallel()
-	server := codecServer(rest.Key{Name: "ops", Scopes: rest.Scopes})
+	server := codecServer(rest.Key{Name: "ops", Scopes: operation.Scopes})
 	get := func(authorization string) *httptest.ResponseRecorder {
 		r := newRequest(http.MethodGet, "/codec", nil)
 		if authorization != "" {
@@ -127,6 +129,7 @@ func TestACodecRequestIsBounded(t *testing.T) {
 	r := newRequest(http.MethodPost, "/codec/decode", strings.NewReader(strings.Repeat("x", rest.MaxCodecBody+1)))
 	r.Header.Set("Authorization", "Bearer "+secret)
 	response := httptest.NewRecorder()
-	codecServer(rest.Key{Name: "ops", Scopes: rest.Scopes}).ServeHTTP(response, r)
-	require.Equal(t, http.StatusBadRequest, response.Code)
+	codecServer(rest.Key{Name: "ops", Scopes: operation.Scopes}).ServeHTTP(response, r)
+	require.Equal(t, http.StatusRequestEntityTooLarge, response.Code)
+	require.Contains(t, response.Body.String(), "16777216")
 }

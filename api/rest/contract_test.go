@@ -141,17 +141,17 @@ func TestEveryRouteIsInTheDocumentAndViceVersa(t *testing.T) {
 func TestEveryCallNeedsTheScopeThatTheDocumentSays(t *testing.T) {
 	t.Parallel()
 	for path, item := range document(t).Paths.Map() {
-		for method, operation := range item.Operations() {
+		for method, call := range item.Operations() {
 			t.Run(method+" "+path, func(t *testing.T) {
 				t.Parallel()
-				require.NotEmpty(t, operation.Summary)
-				if operation.Security != nil && len(*operation.Security) == 0 {
-					require.NotContains(t, operation.Extensions, "x-scope")
+				require.NotEmpty(t, call.Summary)
+				if call.Security != nil && len(*call.Security) == 0 {
+					require.NotContains(t, call.Extensions, "x-scope")
 					return
 				}
-				scope, _ := operation.Extensions["x-scope"].(string)
-				require.Contains(t, rest.Scopes, rest.Scope(scope))
-				response := probe(t, method, path, allScopesBut(rest.Scope(scope)))
+				scope, _ := call.Extensions["x-scope"].(string)
+				require.Contains(t, operation.Scopes, scope)
+				response := probe(t, method, path, allScopesBut(scope))
 				require.Equal(t, http.StatusForbidden, response.Code)
 				require.Contains(t, response.Body.String(), "lacks the scope "+scope)
 				require.Contains(t, response.Header().Get("WWW-Authenticate"), `scope="`+scope+`"`)
@@ -161,9 +161,9 @@ func TestEveryCallNeedsTheScopeThatTheDocumentSays(t *testing.T) {
 }
 
 // probe calls the route with a key of those scopes and an empty object.
-func probe(t *testing.T, method, path string, scopes []rest.Scope) *httptest.ResponseRecorder {
+func probe(t *testing.T, method, path string, scopes []string) *httptest.ResponseRecorder {
 	t.Helper()
-	server := rest.New(rest.Options{Operations: &fake{}, Keys: oneKey(rest.Key{Name: "probe", Scopes: scopes})})
+	server := rest.New(rest.Options{Operations: &fake{}, Settings: oneKey(rest.Key{Name: "probe", Scopes: scopes})})
 	path = strings.NewReplacer("{endpoint}", "SHOP", "{operation_id}", "1").Replace(path)
 	r := newRequest(method, path, strings.NewReader("{}"))
 	r.Header.Set("Authorization", "Bearer "+secret)
@@ -173,8 +173,8 @@ func probe(t *testing.T, method, path string, scopes []rest.Scope) *httptest.Res
 	return response
 }
 
-func allScopesBut(scope rest.Scope) []rest.Scope {
-	return slices.DeleteFunc(slices.Clone(rest.Scopes), func(s rest.Scope) bool { return s == scope })
+func allScopesBut(scope string) []string {
+	return slices.DeleteFunc(slices.Clone(operation.Scopes), func(s string) bool { return s == scope })
 }
 
 // shapes are the types that the document's schemas are written from.
@@ -194,8 +194,8 @@ func TestEveryExampleIsWhatTheCodeReadsAndWrites(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
 	for path, item := range document(t).Paths.Map() {
-		for method, operation := range item.Operations() {
-			for status, response := range operation.Responses.Map() {
+		for method, call := range item.Operations() {
+			for status, response := range call.Responses.Map() {
 				media := response.Value.Content.Get("application/json")
 				if media == nil {
 					continue
@@ -213,10 +213,10 @@ func TestEveryExampleIsWhatTheCodeReadsAndWrites(t *testing.T) {
 					require.JSONEq(t, string(written), string(mustJSON(t, value.Interface())), "%s %s %s %s", method, path, status, name)
 				}
 			}
-			if operation.RequestBody == nil {
+			if call.RequestBody == nil {
 				continue
 			}
-			for name, example := range operation.RequestBody.Value.Content.Get("application/json").Examples {
+			for name, example := range call.RequestBody.Value.Content.Get("application/json").Examples {
 				server := rest.New(rest.Options{Operations: &fake{}})
 				target := strings.NewReplacer("{endpoint}", "SHOP", "{operation_id}", "1").Replace(path)
 				r := newRequest(method, target, bytes.NewReader(mustJSON(t, example.Value.Value)))

@@ -23,7 +23,7 @@ func (r *request) decode(into any, optional bool) error {
 	if _, err := r.query(); err != nil {
 		return err
 	}
-	body, err := r.readBody()
+	body, err := r.readBody(MaxBody)
 	if err != nil {
 		return err
 	}
@@ -36,21 +36,17 @@ func (r *request) decode(into any, optional bool) error {
 	return Decode(body, into)
 }
 
-func (r *request) readBody() ([]byte, error) {
-	body, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
+func (r *request) readBody(most int) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, int64(most)+1))
 	if err != nil {
-		return nil, bodyCutOff(err)
+		return nil, &operation.Error{Problem: ProblemMalformed, Detail: "The body ended before its end, or came too slowly.", Err: err}
 	}
-	if len(body) > MaxBody {
+	if len(body) > most {
 		// The rest is not worth reading: the connection is closed instead.
 		r.header.Set("Connection", "close")
-		return nil, operation.Refuse(ProblemTooLarge, "The body is longer than %d bytes.", MaxBody)
+		return nil, operation.Refuse(ProblemTooLarge, "The body is longer than %d bytes.", most)
 	}
 	return body, nil
-}
-
-func bodyCutOff(err error) error {
-	return &operation.Error{Problem: ProblemMalformed, Detail: "The body ended before its end, or came too slowly.", Err: err}
 }
 
 func isJSON(contentType string) bool {
@@ -84,8 +80,8 @@ func Decode(body []byte, into any) error {
 }
 
 func notJSON(body []byte, err error) error {
-	var syntax *json.SyntaxError
-	if !errors.As(err, &syntax) {
+	syntax, ok := errors.AsType[*json.SyntaxError](err)
+	if !ok {
 		return &operation.Error{Problem: ProblemMalformed, Detail: "The body is not JSON.", Err: err}
 	}
 	if len(bytes.TrimSpace(body)) == 0 {

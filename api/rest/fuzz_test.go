@@ -131,13 +131,13 @@ func FuzzBearer(f *testing.F) {
 	for _, seed := range []string{"", "Bearer", "Bearer ", "Bearer " + key, "bearer  " + key, "Basic YTpi", "Bearer " + key + "\x00", "Bearer \xff"} {
 		f.Add(seed)
 	}
-	keys := []rest.Key{{Name: "core", SHA256: sha256.Sum256([]byte(key)), Scopes: []rest.Scope{rest.ScopeRead}}}
+	keys := []rest.Key{{Name: "core", SHA256: sha256.Sum256([]byte(key)), Scopes: []string{operation.ScopeRead}}}
 	f.Fuzz(func(t *testing.T, header string) {
 		operations := &fake{state: someState("1")}
 		r := newRequest(http.MethodGet, "/v1/operations/SHOP/1", nil)
 		r.Header["Authorization"] = []string{header}
 		response := httptest.NewRecorder()
-		rest.New(rest.Options{Operations: operations, Keys: func() []rest.Key { return keys }}).ServeHTTP(response, r)
+		rest.New(rest.Options{Operations: operations, Settings: func() rest.Settings { return rest.Settings{Keys: keys} }}).ServeHTTP(response, r)
 		if response.Code == 200 {
 			require.Contains(t, header, key)
 			return

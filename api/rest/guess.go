@@ -28,9 +28,8 @@ const (
 
 // guessers are the addresses that showed keys lately.
 type guessers struct {
-	mu sync.Mutex
-	// byNetwork is by address; by /64 of IPv6, where one client has them all.
-	byNetwork map[string]*guesser
+	mu        sync.Mutex
+	byNetwork map[netip.Prefix]*guesser
 }
 
 type guesser struct {
@@ -42,42 +41,33 @@ type guesser struct {
 	known []Key
 }
 
-// judge counts the result of an authentication from an address, and refuses the
-// address while it has to wait, whatever key it shows now.
-func (g *guessers) judge(address string, key Key, err error, now time.Time) error {
+// judge counts the result of an authentication from a network, and refuses the
+// network while it has to wait, whatever key it shows now.
+func (g *guessers) judge(from netip.Prefix, key Key, err error, now time.Time) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	from := g.of(address, now)
-	known := err == nil && slices.ContainsFunc(from.known, func(k Key) bool { return k.SHA256 == key.SHA256 })
-	if wait := from.until.Sub(now); wait > 0 && !known {
+	shown := g.of(from, now)
+	known := err == nil && slices.ContainsFunc(shown.known, func(k Key) bool { return k.SHA256 == key.SHA256 })
+	if wait := shown.until.Sub(now); wait > 0 && !known {
 		return &operation.Error{Problem: ProblemTooManyRequests, RetryAfter: wait,
 			Detail: "Too many wrong API keys came from this address; wait as Retry-After says."}
 	}
 	if !errors.Is(err, errWrongKey) {
-		if err == nil && !known && len(from.known) < maxKnownKeys {
-			from.known = append(from.known, key)
+		if err == nil && !known && len(shown.known) < maxKnownKeys {
+			shown.known = append(shown.known, key)
 		}
 		return err
 	}
-	from.last = now
-	if from.wrong++; from.wrong >= freeGuesses {
-		from.until = now.Add(min(time.Second<<min(from.wrong-freeGuesses, 10), maxGuessWait))
+	shown.last = now
+	if shown.wrong++; shown.wrong >= freeGuesses {
+		shown.until = now.Add(min(time.Second<<min(shown.wrong-freeGuesses, 10), maxGuessWait))
 	}
 	return err
 }
 
-// of finds or makes the entry of an address.
-func (g *guessers) of(address string, now time.Time) *guesser {
-	if ip, err := netip.ParseAddr(address); err == nil {
-		ip = ip.Unmap().WithZone("")
-		bits := ip.BitLen()
-		if ip.Is6() {
-			bits = 64
-		}
-		network, _ := ip.Prefix(bits)
-		address = network.String()
-	}
-	from := g.byNetwork[address]
+// of finds or makes the entry of a network.
+func (g *guessers) of(network netip.Prefix, now time.Time) *guesser {
+	from := g.byNetwork[network]
 	if from != nil {
 		if now.Sub(from.last) > guessMemory && now.Sub(from.until) > guessMemory {
 			from.wrong = 0
@@ -85,7 +75,7 @@ func (g *guessers) of(address string, now time.Time) *guesser {
 		return from
 	}
 	if g.byNetwork == nil {
-		g.byNetwork = map[string]*guesser{}
+		g.byNetwork = map[netip.Prefix]*guesser{}
 	}
 	for other := range g.byNetwork {
 		if len(g.byNetwork) < maxGuessers {
@@ -94,8 +84,17 @@ func (g *guessers) of(address string, now time.Time) *guesser {
 		delete(g.byNetwork, other)
 	}
 	from = &guesser{}
-	g.byNetwork[address] = from
+	g.byNetwork[network] = from
 	return from
+}
+
+// NetworkOf is the address of host:port alone; with IPv6 its network of 64 bits, since
+// one host has a whole one.
+func NetworkOf(remote string) netip.Prefix {
+	address, _ := netip.ParseAddrPort(remote)
+	ip := address.Addr().Unmap().WithZone("")
+	network, _ := ip.Prefix(min(ip.BitLen(), 64))
+	return network
 }
 
 // refusedLog writes at most one line a second of what was refused without a key, and

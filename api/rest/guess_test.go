@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"ringback/api/rest"
+	"ringback/internal/operation"
 )
 
 // show reads the operation from an address with a key.
@@ -30,7 +31,7 @@ func guessed(t *testing.T) (server *rest.Server, logs *observer.ObservedLogs) {
 	t.Helper()
 	core, logs := observer.New(zap.InfoLevel)
 	return rest.New(rest.Options{
-		Operations: &fake{state: someState("1")}, Log: zap.New(core), Keys: oneKey(rest.Key{Name: "core", Scopes: rest.Scopes}),
+		Operations: &fake{state: someState("1")}, Log: zap.New(core), Settings: oneKey(rest.Key{Name: "core", Scopes: operation.Scopes}),
 	}), logs
 }
 

@@ -16,7 +16,7 @@ func (s *Server) start(r *request) (call, error) {
 	if err := r.decode(&body, false); err != nil {
 		return call{}, err
 	}
-	r.noteHost(operation.Host(body.Callback.URL))
+	r.noteHost(operation.HostPort(body.Callback.URL))
 	return call{overload.Start, func(ctx context.Context) (response, error) {
 		state, created, err := s.options.Operations.Start(ctx, body)
 		if err != nil || !created {
@@ -104,7 +104,7 @@ func (s *Server) redeliver(r *request) (call, error) {
 		return call{}, err
 	}
 	r.note(operation.ReasonRule, body.Reason)
-	r.noteHost(operation.Host(body.Callback.URL))
+	r.noteHost(operation.HostPort(body.Callback.URL))
 	if err := operation.Validate(operation.ReasonRule.Check(body.Reason), operation.URLRule.As("callback.url").Check(body.Callback.URL)); err != nil {
 		return call{}, err
 	}

@@ -17,9 +17,9 @@ type Limit struct {
 	Burst int
 }
 
-// limiter holds one token bucket per key name. It grows by the names that were
-// ever configured while the program runs.
-type limiter struct {
+// Limiter holds one token bucket per name, of a key or an endpoint. It grows by the names
+// that were ever configured while the program runs.
+type Limiter struct {
 	mu      sync.Mutex
 	buckets map[string]*rate.Limiter
 }
@@ -29,16 +29,17 @@ func (s *Server) allow(r *request) error {
 	if r.isRead() {
 		return s.allowRead(r)
 	}
-	return s.changes.allow(r.caller.Name, s.options.ChangeLimit(),
+	return s.changes.Allow(r.caller.Name, s.options.Settings().ChangeLimit,
 		"This key changes more often than it may, and nothing was changed; wait as Retry-After says.")
 }
 
 func (s *Server) allowRead(r *request) error {
-	return s.reads.allow(r.caller.Name, s.options.ReadLimit(),
+	return s.reads.Allow(r.caller.Name, s.options.Settings().ReadLimit,
 		"This key reads more often than it may; wait as Retry-After says. A callback comes sooner than the next read would.")
 }
 
-func (l *limiter) allow(name string, limit Limit, detail string) error {
+// Allow refuses what is beyond the limit of a name, with that detail.
+func (l *Limiter) Allow(name string, limit Limit, detail string) error {
 	if limit.PerSecond <= 0 {
 		return nil
 	}
@@ -51,7 +52,7 @@ func (l *limiter) allow(name string, limit Limit, detail string) error {
 	return &operation.Error{Problem: ProblemTooManyRequests, Detail: detail, RetryAfter: max(wait, time.Second)}
 }
 
-func (l *limiter) bucket(name string, limit Limit) *rate.Limiter {
+func (l *Limiter) bucket(name string, limit Limit) *rate.Limiter {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	b, burst := l.buckets[name], max(limit.Burst, 1)

@@ -10,14 +10,14 @@ import (
 
 // checkAnonymous refuses, where no keys are configured, what a web page of another
 // origin makes a browser of this machine send. Of such pages those that
-// Options.CodecOrigins names may use the codec.
+// Settings.CodecOrigins names may use the codec.
 func (s *Server) checkAnonymous(r *http.Request) error {
-	if len(s.options.Keys()) > 0 {
+	if len(s.options.Settings().Keys) > 0 {
 		return nil
 	}
 	var origins []string
 	if strings.HasPrefix(r.URL.Path, "/codec/") {
-		origins = s.options.CodecOrigins()
+		origins = s.options.Settings().CodecOrigins
 	}
 	if err := loopback.CheckRequest(r, origins...); err != nil {
 		return operation.Refuse(ProblemForbidden, "Without API keys, %s.", err)
@@ -29,7 +29,7 @@ func (s *Server) checkAnonymous(r *http.Request) error {
 // that a page of another origin cannot send before it has asked, also where the body
 // may be empty.
 func (s *Server) requireJSON(r *request) error {
-	if r.isRead() || len(s.options.Keys()) > 0 || isJSON(r.Header.Get("Content-Type")) {
+	if r.isRead() || len(s.options.Settings().Keys) > 0 || isJSON(r.Header.Get("Content-Type")) {
 		return nil
 	}
 	return operation.Refuse(ProblemUnsupportedMediaType,

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ringback/api/rest"
+	"ringback/internal/operation"
 )
 
 func TestWithoutKeysAPageOfAnotherOriginCallsNothing(t *testing.T) {
@@ -59,8 +60,9 @@ func TestWithoutKeysAPageOfAnotherOriginCallsNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := &fake{state: someState("1")}
+			settings := rest.Settings{CodecOrigins: []string{ui}}
 			options := rest.Options{
-				Operations: f, CodecOrigins: func() []string { return []string{ui} },
+				Operations: f, Settings: func() rest.Settings { return settings },
 				Codec: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}),
 			}
 			send := func() *httptest.ResponseRecorder {
@@ -71,14 +73,13 @@ func TestWithoutKeysAPageOfAnotherOriginCallsNothing(t *testing.T) {
 				if host, given := tc.header["Host"]; given {
 					r.Host = host
 				}
-				if len(options.Keys()) > 0 {
+				if len(settings.Keys) > 0 {
 					r.Header.Set("Authorization", "Bearer "+secret)
 				}
 				response := httptest.NewRecorder()
 				rest.New(options).ServeHTTP(response, r)
 				return response
 			}
-			options.Keys = func() []rest.Key { return nil }
 			response := send()
 			require.Equal(t, tc.code, response.Code, response.Body)
 			require.Contains(t, response.Body.String(), tc.detail)
@@ -86,7 +87,7 @@ func TestWithoutKeysAPageOfAnotherOriginCallsNothing(t *testing.T) {
 				require.Empty(t, f.received(), "nothing was done")
 			}
 
-			options.Keys = oneKey(rest.Key{Name: "all", Scopes: rest.Scopes})
+			settings.Keys = oneKey(rest.Key{Name: "all", Scopes: operation.Scopes})().Keys
 			require.NotContains(t, send().Body.String(), "Without API keys", "with keys nothing of this holds")
 		})
 	}

@@ -29,7 +29,7 @@ func (s *Server) ping(r *request) (call, error) {
 	if err := r.decode(&body, true); err != nil {
 		return call{}, err
 	}
-	r.noteHost(operation.Host(body.URL))
+	r.noteHost(operation.HostPort(body.URL))
 	return call{overload.Change, func(ctx context.Context) (response, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pingTimeout)
 		defer cancel()

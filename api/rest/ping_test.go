@@ -66,7 +66,7 @@ func TestABadPingIsRefused(t *testing.T) {
 			f := &fake{ping: somePing(), err: tt.err}
 			response, body := httpCall{
 				method: http.MethodPost, path: tt.path, body: tt.body, header: map[string]string{"Authorization": "Bearer " + secret},
-			}.do(t, rest.New(rest.Options{Operations: f, Keys: oneKey(rest.Key{Name: "admin", Scopes: []rest.Scope{rest.ScopePing}, Endpoints: []string{"SHOP"}})}))
+			}.do(t, rest.New(rest.Options{Operations: f, Settings: oneKey(rest.Key{Name: "admin", Scopes: []string{operation.ScopePing}, Endpoints: []string{"SHOP"}})}))
 			require.Equal(t, tt.status, response.StatusCode, body)
 			require.Contains(t, body, tt.says)
 			if tt.err == nil {

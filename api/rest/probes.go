@@ -42,8 +42,8 @@ func (s *Server) probeRoutes() *mux.Router {
 // metrics are about all endpoints.
 func (s *Server) metrics(w http.ResponseWriter, hr *http.Request) {
 	r := &request{Request: hr, header: w.Header(), action: "metrics"}
-	if err := s.authorizeAll(r, ScopeRead); err != nil {
-		s.finish(hr.Context(), w, r, 0, nil, err)
+	if err := s.authorizeAll(r, operation.ScopeRead); err != nil {
+		s.finish(hr.Context(), w, r, response{}, err)
 		return
 	}
 	s.options.Metrics.ServeHTTP(w, hr)
@@ -54,7 +54,7 @@ func healthz(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
-	hash := s.options.ConfigHash()
+	hash := s.options.Settings().ConfigHash
 	w.Header().Set("X-Ringback-Config", hash)
 	if s.draining.Load() {
 		w.Header().Set("Retry-After", retryAfter(drainRetryAfter))
@@ -103,8 +103,7 @@ func (s *Server) ready(ctx context.Context) error {
 
 // notReady is the part of err that every caller may see.
 func notReady(err error) string {
-	var refused *operation.Error
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*operation.Error](err); ok {
 		return refused.Detail
 	}
 	return "A part that Ringback needs does not respond; its log says which."

@@ -19,12 +19,13 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"ringback/api/rest"
+	"ringback/internal/operation"
 )
 
 // probes is what a program serves beside its API, its keys as given.
 func probes(keys ...rest.Key) *rest.Server {
 	return rest.New(rest.Options{
-		Keys: func() []rest.Key { return keys },
+		Settings: func() rest.Settings { return rest.Settings{Keys: keys} },
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = w.Write([]byte("ringback_config_info 1\n"))
 		}),
@@ -33,8 +34,8 @@ func probes(keys ...rest.Key) *rest.Server {
 
 func TestAProgramShowsItsMetricsToKeysThatMayRead(t *testing.T) {
 	t.Parallel()
-	reader := rest.Key{Name: "prometheus", SHA256: sha256.Sum256([]byte("reads")), Scopes: []rest.Scope{rest.ScopeRead}}
-	starter := rest.Key{Name: "core", SHA256: sha256.Sum256([]byte("starts")), Scopes: []rest.Scope{rest.ScopeStart}}
+	reader := rest.Key{Name: "prometheus", SHA256: sha256.Sum256([]byte("reads")), Scopes: []string{operation.ScopeRead}}
+	starter := rest.Key{Name: "core", SHA256: sha256.Sum256([]byte("starts")), Scopes: []string{operation.ScopeStart}}
 	for name, tc := range map[string]struct {
 		server        *rest.Server
 		method, path  string

@@ -71,8 +71,7 @@ const defaultRetryAfter = 5 * time.Second
 // refusal is err as a *operation.Error of a known problem. What the caller
 // can't act on becomes ProblemInternal, its cause kept for the log.
 func refusal(err error) *operation.Error {
-	var refused *operation.Error
-	if errors.As(err, &refused) && kinds[refused.Problem].status != 0 {
+	if refused, ok := errors.AsType[*operation.Error](err); ok && kinds[refused.Problem].status != 0 {
 		return refused
 	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
@@ -105,13 +104,17 @@ func writeProblem(w http.ResponseWriter, r *http.Request, refused *operation.Err
 	return k.status
 }
 
-// writeJSON writes a body of strings and integers, which can't fail to be encoded.
+// writeJSON writes a body that can't fail to be encoded; nil is none.
 func writeJSON(w http.ResponseWriter, contentType string, status int, body any) {
-	data, err := encode(body)
-	if err != nil {
-		panic(err)
+	var buffer bytes.Buffer
+	encoder := json.NewEncoder(&buffer)
+	encoder.SetEscapeHTML(false)
+	if body != nil {
+		if err := encoder.Encode(body); err != nil {
+			panic(err)
+		}
 	}
-	write(w, contentType, status, data)
+	write(w, contentType, status, buffer.Bytes())
 }
 
 // retryAfter is d in whole seconds, rounded up, at least one.
@@ -120,17 +123,6 @@ func retryAfter(d time.Duration) string {
 		d = defaultRetryAfter
 	}
 	return strconv.Itoa(int(math.Ceil(d.Seconds())))
-}
-
-// encode is body as the API writes it.
-func encode(body any) ([]byte, error) {
-	var buffer bytes.Buffer
-	encoder := json.NewEncoder(&buffer)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(body); err != nil {
-		return nil, fmt.Errorf("writing a response as JSON: %w", err)
-	}
-	return buffer.Bytes(), nil
 }
 
 func write(w http.ResponseWriter, contentType string, status int, data []byte) {

@@ -8,6 +8,7 @@ import (
 	"github.com/gorilla/mux"
 	"go.uber.org/zap"
 
+	"ringback/internal/operation"
 	"ringback/internal/overload"
 )
 
@@ -18,32 +19,29 @@ func (s *Server) routes() *mux.Router {
 	get := func(path string, h http.Handler) { r.Handle(path, h).Methods(http.MethodGet) }
 	post := func(path string, h http.Handler) { r.Handle(path, h).Methods(http.MethodPost) }
 
-	const operation = "/v1/operations/{endpoint}/{operation_id}"
-	post("/v1/operations", s.handle("start", ScopeStart, s.start))
-	get("/v1/operations", s.handle("list", ScopeRead, s.list))
-	get("/v1/operations/count", s.handle("count", ScopeRead, s.count))
-	get(operation, s.handle("state", ScopeRead, s.state))
-	r.Handle(operation, s.handle("withdraw", ScopeWithdraw, s.withdraw)).Methods(http.MethodDelete)
-	get(operation+"/details", s.handle("details", ScopeRead, s.details))
-	post(operation+"/status", s.handle("push", ScopePush, s.push))
-	post(operation+"/revocation", s.handle("revoke", ScopeRevoke, s.revoke))
-	post(operation+"/redelivery", s.handle("redeliver", ScopeRedeliver, s.redeliver))
+	const one = "/v1/operations/{endpoint}/{operation_id}"
+	post("/v1/operations", s.handle("start", operation.ScopeStart, s.start))
+	get("/v1/operations", s.handle("list", operation.ScopeRead, s.list))
+	get("/v1/operations/count", s.handle("count", operation.ScopeRead, s.count))
+	get(one, s.handle("state", operation.ScopeRead, s.state))
+	r.Handle(one, s.handle("withdraw", operation.ScopeWithdraw, s.withdraw)).Methods(http.MethodDelete)
+	get(one+"/details", s.handle("details", operation.ScopeRead, s.details))
+	post(one+"/status", s.handle("push", operation.ScopePush, s.push))
+	post(one+"/revocation", s.handle("revoke", operation.ScopeRevoke, s.revoke))
+	post(one+"/redelivery", s.handle("redeliver", operation.ScopeRedeliver, s.redeliver))
 
 	const redeliveries = "/v1/redeliveries"
-	post(redeliveries, s.handle("redeliver many", ScopeRedeliver, s.startBulkRedelivery))
-	get(redeliveries, s.handle("list redeliveries", ScopeRedeliver, s.listBulkRedeliveries))
-	get(redeliveries+"/{id}", s.handle("see redeliveries", ScopeRedeliver, s.bulkRedelivery))
-	post(redeliveries+"/{id}/stop", s.handle("stop redeliveries", ScopeRedeliver, s.stopBulkRedelivery))
-	post(redeliveries+"/{id}/resume", s.handle("resume redeliveries", ScopeRedeliver, s.resumeBulkRedelivery))
-	post("/v1/endpoints/{endpoint}/ping", s.handle("ping", ScopePing, s.ping))
+	post(redeliveries, s.handle("redeliver many", operation.ScopeRedeliver, s.startBulkRedelivery))
+	get(redeliveries, s.handle("list redeliveries", operation.ScopeRedeliver, s.listBulkRedeliveries))
+	get(redeliveries+"/{id}", s.handle("see redeliveries", operation.ScopeRedeliver, s.bulkRedelivery))
+	post(redeliveries+"/{id}/stop", s.handle("stop redeliveries", operation.ScopeRedeliver, s.stopBulkRedelivery))
+	post(redeliveries+"/{id}/resume", s.handle("resume redeliveries", operation.ScopeRedeliver, s.resumeBulkRedelivery))
+	post("/v1/endpoints/{endpoint}/ping", s.handle("ping", operation.ScopePing, s.ping))
 
 	r.HandleFunc("/openapi.yaml", serveOpenAPI).Methods(http.MethodGet, http.MethodHead)
 	r.Handle("/codec/encode", s.codec("encode")).Methods(http.MethodPost, http.MethodOptions)
 	r.Handle("/codec/decode", s.codec("decode")).Methods(http.MethodPost, http.MethodOptions)
 	r.HandleFunc("/codec", s.codecSignIn).Methods(http.MethodGet)
-	if s.options.Middleware != nil {
-		r.Use(s.options.Middleware)
-	}
 	return r
 }
 
@@ -69,11 +67,12 @@ type response struct {
 
 // handle serves a route of /v1. validate reads the path, query and body, and
 // checks whether the key is for the endpoint that they name.
-func (s *Server) handle(action string, scope Scope, validate func(*request) (call, error)) http.Handler {
+func (s *Server) handle(action string, scope string, validate func(*request) (call, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
+		hr, observed := s.options.Observe(hr)
 		r := &request{Request: hr, header: w.Header(), action: action}
-		status, body, err := s.serve(hr.Context(), r, scope, validate)
-		s.finish(hr.Context(), w, r, status, body, err)
+		result, err := s.serve(hr.Context(), r, scope, validate)
+		observed(s.finish(hr.Context(), w, r, result, err))
 	})
 }
 
@@ -82,31 +81,26 @@ func (s *Server) handle(action string, scope Scope, validate func(*request) (cal
 //
 // The turn of its kind of work is acquired once the body was read, so that a slow
 // client occupies none.
-func (s *Server) serve(ctx context.Context, r *request, scope Scope, validate func(*request) (call, error)) (status int, body []byte, err error) {
+func (s *Server) serve(ctx context.Context, r *request, scope string, validate func(*request) (call, error)) (result response, err error) {
 	if err := s.authorize(r, scope); err != nil {
-		return 0, nil, err
+		return response{}, err
 	}
 	if err := s.requireJSON(r); err != nil {
-		return 0, nil, err
+		return response{}, err
 	}
 	if err := s.allow(r); err != nil {
-		return 0, nil, err
+		return response{}, err
 	}
 	release, err := s.acquire(ctx, overload.Request)
 	if err != nil {
-		return 0, nil, err
+		return response{}, err
 	}
 	defer func() { release(err) }()
 	c, err := validate(r)
 	if err != nil {
-		return 0, nil, err
+		return response{}, err
 	}
-	result, err := s.run(ctx, r, c)
-	if err != nil || result.body == nil {
-		return result.status, nil, err
-	}
-	body, err = encode(result.body)
-	return result.status, body, err
+	return s.run(ctx, r, c)
 }
 
 // run makes the call once it is its turn. A read ends with its client; a change,
@@ -132,19 +126,20 @@ func (s *Server) run(ctx context.Context, r *request, c call) (result response, 
 	if err := s.authorizeAgain(r); err != nil {
 		return response{}, err
 	}
-	if err := s.auditBegun(ctx, r); err != nil {
+	if err := s.beginAudit(ctx, r); err != nil {
 		return response{}, err
 	}
 	return c.do(ctx)
 }
 
-// finish writes the audit or the log, and then the response.
-func (s *Server) finish(ctx context.Context, w http.ResponseWriter, r *request, status int, body []byte, err error) {
+// finish writes the audit or the log, and then the response, whose HTTP status it
+// returns.
+func (s *Server) finish(ctx context.Context, w http.ResponseWriter, r *request, result response, err error) int {
 	if err != nil {
 		s.report(ctx, r, kinds[refusal(err).Problem].status, err)
-		writeProblem(w, r.Request, refusal(err))
-		return
+		return writeProblem(w, r.Request, refusal(err))
 	}
-	s.report(ctx, r, status, nil)
-	write(w, "application/json", status, body)
+	s.report(ctx, r, result.status, nil)
+	writeJSON(w, "application/json", result.status, result.body)
+	return result.status
 }

@@ -27,14 +27,27 @@ const (
 	readyTimeout = 3 * time.Second
 )
 
-// Options are what a Server is made of. Operations is required; the rest may
-// be left out. Functions are called at each request, so that a reload of the
-// configuration takes effect at once.
+// Settings are what a reload of the configuration changes.
+type Settings struct {
+	// Keys are the API keys. None: every caller may do everything, which the program
+	// allows on a loopback address only.
+	Keys []Key
+	// ReadLimit bounds the reads of each key, ChangeLimit its other calls; zero per
+	// second: no limit.
+	ReadLimit, ChangeLimit Limit
+	// AuditReads says whether reads are audited as changes are.
+	AuditReads bool
+	// CodecOrigins are the origins whose pages may use the codec.
+	CodecOrigins []string
+	// ConfigHash is the configuration's, shown by /readyz.
+	ConfigHash string
+}
+
+// Options are what a Server is made of. Operations is required; the rest may be left out.
 type Options struct {
 	Operations Operations
-	// Keys are the API keys in force. None: every caller may do everything, which
-	// the program allows on a loopback address only.
-	Keys func() []Key
+	// Settings are those in force.
+	Settings func() Settings
 	// Ready returns nil if the program can do its work. It is called once a second at
 	// most, however many ask.
 	Ready func(context.Context) error
@@ -44,24 +57,17 @@ type Options struct {
 	// Codec serves Temporal's codec protocol at /codec/encode and /codec/decode,
 	// to keys with the scope codec that are for all endpoints; nil: it is not there.
 	Codec http.Handler
-	// CodecOrigins are the origins whose pages may use Codec.
-	CodecOrigins func() []string
 	// Acquire waits until a call may run, or refuses it; see overload.Limiter.
 	Acquire func(ctx context.Context, w overload.Work) (release func(error), err error)
-	// Middleware, if set, is around every route's handler.
-	Middleware func(http.Handler) http.Handler
-	// ConfigHash is the hash of the configuration in force, shown by /readyz.
-	ConfigHash func() string
-	// Version is the program's build, shown by /readyz, too.
+	// Observe, if set, counts and traces a call of /v1: it may add to the call's context,
+	// and observed is called with the HTTP status.
+	Observe func(r *http.Request) (with *http.Request, observed func(status int))
+	// Version is the program's build, shown by /readyz.
 	Version string
 	Log     *zap.Logger
 	// Audit writes one line of the audit, and returns once it is written; nil: the
-	// lines are in Log. AuditReads says whether reads are audited as changes are.
-	Audit      func(fields ...zap.Field) error
-	AuditReads func() bool
-	// ReadLimit bounds the reads of each key, ChangeLimit its other calls; zero per
-	// second: no limit.
-	ReadLimit, ChangeLimit func() Limit
+	// lines are in Log.
+	Audit func(fields ...zap.Field) error
 	// Timeout and ChangeTimeout replace the defaults.
 	Timeout, ChangeTimeout time.Duration
 }
@@ -71,8 +77,8 @@ type Server struct {
 	options Options
 	// router is the API's, probes that of /healthz, /readyz and /metrics.
 	router, probes *mux.Router
-	reads          limiter
-	changes        limiter
+	reads          Limiter
+	changes        Limiter
 	// starts are the starts in flight.
 	starts    *semaphore.Weighted
 	draining  atomic.Bool
@@ -81,13 +87,14 @@ type Server struct {
 	refused   refusedLog
 }
 
-// New builds the API and the probes. The probes alone use Keys, Ready, Metrics,
-// ConfigHash and Log of o.
+// New builds the API and the probes. The probes alone use Settings, Ready,
+// Metrics and Log of o.
 func New(o Options) *Server {
-	o.Keys, o.CodecOrigins, o.ConfigHash = orZero(o.Keys), orZero(o.CodecOrigins), orZero(o.ConfigHash)
-	o.ReadLimit, o.ChangeLimit = orZero(o.ReadLimit), orZero(o.ChangeLimit)
 	o.Timeout, o.ChangeTimeout = cmp.Or(o.Timeout, DefaultTimeout), cmp.Or(o.ChangeTimeout, DefaultChangeTimeout)
 	o.Log = cmp.Or(o.Log, zap.NewNop())
+	if o.Settings == nil {
+		o.Settings = func() Settings { return Settings{} }
+	}
 	if o.Ready == nil {
 		o.Ready = func(context.Context) error { return nil }
 	}
@@ -97,9 +104,11 @@ func New(o Options) *Server {
 	if o.Codec == nil {
 		o.Codec = http.HandlerFunc(noSuchRoute)
 	}
-	o.AuditReads = orZero(o.AuditReads)
 	if o.Audit == nil {
 		o.Audit = func(fields ...zap.Field) error { o.Log.Info("audit", fields...); return nil }
+	}
+	if o.Observe == nil {
+		o.Observe = func(r *http.Request) (*http.Request, func(int)) { return r, func(int) {} }
 	}
 	if o.Acquire == nil {
 		o.Acquire = func(context.Context, overload.Work) (func(error), error) { return func(error) {}, nil }
@@ -108,14 +117,6 @@ func New(o Options) *Server {
 		refused: refusedLog{limit: rate.NewLimiter(1, 1)}}
 	s.router, s.probes = s.routes(), s.probeRoutes()
 	return s
-}
-
-// orZero is f, or where it is nil a function that returns the zero value.
-func orZero[T any](f func() T) func() T {
-	if f == nil {
-		return func() (zero T) { return zero }
-	}
-	return f
 }
 
 // ServeHTTP serves one request of the API.
@@ -136,7 +137,7 @@ func (s *Server) route(router *mux.Router, w http.ResponseWriter, r *http.Reques
 	ctx := withRequestID(r.Context(), id)
 	r = r.WithContext(ctx)
 	if err := s.checkAnonymous(r); err != nil {
-		s.finish(ctx, w, &request{Request: r, header: h, action: "call without keys", caller: anyone}, 0, nil, err)
+		s.finish(ctx, w, &request{Request: r, header: h, action: "call without keys", caller: anyone}, response{}, err)
 		return
 	}
 	router.ServeHTTP(w, r)

@@ -520,7 +520,7 @@ func TestADrainRefusesStartsAndWaitsForThoseInFlight(t *testing.T) {
 			<-release
 		}
 	}
-	server := rest.New(rest.Options{Operations: f, ConfigHash: func() string { return "abc" }, Version: "v1.2.3"})
+	server := rest.New(rest.Options{Operations: f, Settings: func() rest.Settings { return rest.Settings{ConfigHash: "abc"} }, Version: "v1.2.3"})
 	start := httpCall{method: "POST", path: "/v1/operations", body: `{"endpoint":"SHOP","operation_id":"1"}`}
 
 	response, body := httpCall{method: "GET", path: "/readyz"}.do(t, server)
@@ -689,7 +689,7 @@ func TestEveryChangeIsInTheAuditWithoutItsBody(t *testing.T) {
 			core, logs := observer.New(zapcore.DebugLevel)
 			server := rest.New(rest.Options{
 				Operations: &fake{created: true, state: someState("1"), err: c.err},
-				Keys:       oneKey(rest.Key{Name: "core", Scopes: rest.Scopes, Endpoints: []string{"SHOP", card}}),
+				Settings:   oneKey(rest.Key{Name: "core", Scopes: operation.Scopes, Endpoints: []string{"SHOP", card}}),
 				Log:        zap.New(core),
 			})
 			if c.httpCall.header == nil {
@@ -832,5 +832,27 @@ func TestASlowClientHoldsNoConnectionAndStartsNothing(t *testing.T) {
 			require.Equal(t, c.status, sendRaw(t, address, strings.Replace(c.says, "Host: ringback", "Host: "+address, 1)))
 			require.Empty(t, f.received())
 		})
+	}
+}
+
+func TestEachCallIsObservedWithItsStatus(t *testing.T) {
+	t.Parallel()
+	for path, want := range map[string][]int{
+		operationPath:          {200},
+		"/v1/operations?x=1":   {422},
+		"/v1/nothing":          nil,
+		"/openapi.yaml":        nil,
+		"/codec":               nil,
+		"/v1/redeliveries/rd_": {422},
+	} {
+		var observed []int
+		server := rest.New(rest.Options{
+			Operations: &fake{state: someState("1")},
+			Observe: func(r *http.Request) (*http.Request, func(int)) {
+				return r, func(status int) { observed = append(observed, status) }
+			},
+		})
+		server.ServeHTTP(httptest.NewRecorder(), newRequest(http.MethodGet, path, nil))
+		require.Equal(t, want, observed, path)
 	}
 }

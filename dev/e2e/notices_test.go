@@ -45,7 +45,7 @@ func TestNoticesReachTheOperatorsEndpoint(t *testing.T) {
 	n := notice(t, exhausted[0])
 	require.Equal(t, operation.Notice{Type: operation.NoticeExhausted, Timestamp: n.Timestamp, Data: operation.NoticeData{
 		Endpoint: "SHOP", OperationID: "301", CallbackID: state.Deliveries[0].CallbackID, Status: "done",
-		Attempts: 4, Reason: "HTTP 503 is not 2xx", Host: operation.Host(shop.URL()), RunID: state.RunID,
+		Attempts: 4, Reason: "HTTP 503 is not 2xx", Host: operation.HostPort(shop.URL()), RunID: state.RunID,
 	}}, n)
 
 	w.core.SetStatus("302", "done")

@@ -3,9 +3,7 @@ package app
 import (
 	"context"
 	"errors"
-	"net/url"
 	"path/filepath"
-	"slices"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.uber.org/zap"
@@ -48,28 +46,16 @@ func (p *process) writeAudit(fields ...zap.Field) error {
 // an API the probes alone.
 func (p *process) newServer() *rest.Server {
 	o := rest.Options{
-		Keys: p.config.keys, ConfigHash: p.config.hash, Version: version.String(), Ready: p.ready, Log: p.Log,
+		Settings: p.config.settings, Version: version.String(), Ready: p.ready, Log: p.Log,
 		Metrics: promhttp.HandlerFor(p.registry, promhttp.HandlerOpts{}),
 	}
 	if p.API {
 		o.Operations = apiService{p.service, &p.config, p.checkReachable}
-		o.ReadLimit, o.ChangeLimit = p.config.readLimit, p.config.changeLimit
 		o.Acquire = p.overload.Acquire
-		o.Audit, o.AuditReads = p.writeAudit, func() bool { return p.config.file().API.AuditReads }
-		o.Codec, o.CodecOrigins = codec.NewServer(&p.config.codec), p.codecOrigins
-		o.Middleware = telemetry.NewRequests(p.registry, p.traces).Middleware
+		o.Audit, o.Codec = p.writeAudit, codec.NewServer(&p.config.codec)
+		o.Observe = telemetry.NewRequests(p.registry, p.traces).Observe
 	}
 	return rest.New(o)
-}
-
-// codecOrigins are the configured origins and that of UIURL.
-func (p *process) codecOrigins() []string {
-	origins := p.config.file().Codec.Server.Origins
-	ui, err := url.Parse(p.UIURL)
-	if err != nil || ui.Host == "" {
-		return origins
-	}
-	return append(slices.Clone(origins), ui.Scheme+"://"+ui.Host)
 }
 
 // apiService adds to the service what needs the configuration and Temporal's health.
@@ -80,7 +66,7 @@ type apiService struct {
 }
 
 // Start refuses at once while Temporal is away.
-func (s apiService) Start(ctx context.Context, r operation.StartRequest) (operation.State, bool, error) {
+func (s apiService) Start(ctx context.Context, r operation.StartRequest) (state operation.State, created bool, err error) {
 	if err := s.checkReachable(); err != nil {
 		return operation.State{}, false, err
 	}

@@ -129,7 +129,7 @@ func TestAReloadPutsTheNewConfigurationInForceWhole(t *testing.T) {
 	write(t, p.ConfigPath, keyedConfig)
 	p.reload()
 	require.NotEqual(t, before, p.config.hash())
-	require.Len(t, p.config.keys(), 1)
+	require.Len(t, p.config.settings().Keys, 1)
 }
 
 func TestAReloadSaysWhichWorkflowIDsTheLogMasks(t *testing.T) {

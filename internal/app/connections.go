@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
+
+	"ringback/api/rest"
 )
 
 // boundedListener bounds a server's connections, and those of one address to half of
@@ -21,14 +23,14 @@ type boundedListener struct {
 	free sync.Cond
 	// open are the connections, ofAddress how many of them an address has.
 	open      map[net.Conn]*connection
-	ofAddress map[netip.Addr]int
+	ofAddress map[netip.Prefix]int
 	// waiting are the *connection without a request, the longest first.
 	waiting *list.List
 }
 
 type connection struct {
 	net.Conn
-	from netip.Addr
+	from netip.Prefix
 	// place is its own in boundedListener.waiting; nil: it has a request.
 	place *list.Element
 }
@@ -37,7 +39,7 @@ type connection struct {
 // netutil.LimitListener, could not be closed for writing alone, which net/http does after
 // refusing a request that is too long.
 func boundConnections(l net.Listener, server *http.Server, most int) net.Listener {
-	b := &boundedListener{Listener: l, most: most, open: map[net.Conn]*connection{}, ofAddress: map[netip.Addr]int{}, waiting: list.New()}
+	b := &boundedListener{Listener: l, most: most, open: map[net.Conn]*connection{}, ofAddress: map[netip.Prefix]int{}, waiting: list.New()}
 	b.free.L = &b.mu
 	server.ConnState = b.follow
 	return b
@@ -58,7 +60,7 @@ func (b *boundedListener) Accept() (net.Conn, error) {
 }
 
 func (b *boundedListener) admit(conn net.Conn) bool {
-	from := remote(conn)
+	from := rest.NetworkOf(conn.RemoteAddr().String())
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.ofAddress[from] >= (b.most+1)/2 && !b.closeWaiting(func(c *connection) bool { return c.from == from }) {
@@ -121,16 +123,4 @@ func (b *boundedListener) follow(conn net.Conn, state http.ConnState) {
 	default:
 		b.setWaiting(c, state != http.StateActive)
 	}
-}
-
-// remote is the address of the other side; with IPv6 its network of 64 bits, since one
-// host has a whole one.
-func remote(conn net.Conn) netip.Addr {
-	address, _ := netip.ParseAddrPort(conn.RemoteAddr().String())
-	ip := address.Addr().Unmap().WithZone("")
-	if ip.Is6() {
-		network, _ := ip.Prefix(64)
-		ip = network.Addr()
-	}
-	return ip
 }

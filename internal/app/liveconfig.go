@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -22,9 +23,11 @@ import (
 // liveConfig is the configuration in force, which a reload replaces as a whole.
 type liveConfig struct {
 	current atomic.Pointer[snapshot]
-	pings   pingLimits
+	pings   rest.Limiter
 	traces  *telemetry.Traces
 	codec   codec.Codec
+	// uiURL is Options.UIURL, whose pages may use the codec.
+	uiURL string
 }
 
 // snapshot is one configuration: endpoints and sources with their HTTP clients.
@@ -33,15 +36,15 @@ type snapshot struct {
 	traces    *telemetry.Traces
 	endpoints map[string]receiver.Endpoint
 	sources   map[string]activities.Source
-	keys      []rest.Key
+	settings  rest.Settings
 	// tls is that of the listener, nil without api.tls; one for each configuration, so
 	// that no session outlives the certificates that began it.
 	tls *tls.Config
 }
 
-func newSnapshot(c *config.Config, traces *telemetry.Traces) (*snapshot, error) {
+func (l *liveConfig) newSnapshot(c *config.Config) (*snapshot, error) {
 	s := &snapshot{
-		config: c, traces: traces, keys: apiKeys(c.API.Keys),
+		config: c, traces: l.traces, settings: apiSettings(c, l.uiURL),
 		endpoints: map[string]receiver.Endpoint{}, sources: map[string]activities.Source{},
 	}
 	if s.tls = c.API.TLS.Config(); s.tls != nil {
@@ -57,7 +60,7 @@ func newSnapshot(c *config.Config, traces *telemetry.Traces) (*snapshot, error) 
 	for name, src := range c.Sources {
 		kind, _ := source.KindByName(src.Kind) // which the configuration checked
 		opened := kind.Open(src.Open(func(tlsConfig *tls.Config, timeout time.Duration) *http.Client {
-			return traces.Client(s.config.Guard.Client(tlsConfig, timeout), "poll", false)
+			return s.traces.Client(s.config.Guard.Client(tlsConfig, timeout), "poll", false)
 		}))
 		s.sources[name] = activities.Source{Source: opened, Vocabulary: kind.Vocabulary}
 	}
@@ -84,7 +87,7 @@ func (s *snapshot) endpoint(e config.Endpoint) (receiver.Endpoint, error) {
 
 // use puts c, read from path, in force.
 func (l *liveConfig) use(path string, c *config.Config) error {
-	s, err := newSnapshot(c, l.traces)
+	s, err := l.newSnapshot(c)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
@@ -102,17 +105,7 @@ func (l *liveConfig) file() *config.Config { return l.current.Load().config }
 
 func (l *liveConfig) hash() string { return l.file().Hash }
 
-func (l *liveConfig) keys() []rest.Key { return l.current.Load().keys }
-
-func (l *liveConfig) readLimit() rest.Limit {
-	limit := l.file().API.RateLimit
-	return rest.Limit{PerSecond: limit.PerSecond, Burst: limit.Burst}
-}
-
-func (l *liveConfig) changeLimit() rest.Limit {
-	limit := l.file().API.RateLimit
-	return rest.Limit{PerSecond: limit.ChangesPerSecond, Burst: limit.ChangesBurst}
-}
+func (l *liveConfig) settings() rest.Settings { return l.current.Load().settings }
 
 func (l *liveConfig) endpoint(name string) (receiver.Endpoint, bool) {
 	e, ok := l.current.Load().endpoints[name]
@@ -150,15 +143,21 @@ func (l *liveConfig) longestAttempt() time.Duration {
 	return longest
 }
 
-func apiKeys(keys []config.Key) []rest.Key {
-	made := make([]rest.Key, len(keys))
-	for i, k := range keys {
-		made[i] = rest.Key{Name: k.Name, SHA256: k.SHA256, Endpoints: k.Endpoints, Expires: k.Expires, From: k.From}
-		for _, scope := range k.Scopes {
-			made[i].Scopes = append(made[i].Scopes, rest.Scope(scope))
-		}
+// apiSettings let pages of the Temporal UI at uiURL use the codec as well.
+func apiSettings(c *config.Config, uiURL string) rest.Settings {
+	limit := c.API.RateLimit
+	s := rest.Settings{
+		ReadLimit:   rest.Limit{PerSecond: limit.PerSecond, Burst: limit.Burst},
+		ChangeLimit: rest.Limit{PerSecond: limit.ChangesPerSecond, Burst: limit.ChangesBurst},
+		AuditReads:  c.API.AuditReads, CodecOrigins: slices.Clone(c.Codec.Server.Origins), ConfigHash: c.Hash,
 	}
-	return made
+	if ui, err := url.Parse(uiURL); err == nil && ui.Host != "" {
+		s.CodecOrigins = append(s.CodecOrigins, ui.Scheme+"://"+ui.Host)
+	}
+	for _, k := range c.API.Keys {
+		s.Keys = append(s.Keys, rest.Key{Name: k.Name, SHA256: k.SHA256, Scopes: k.Scopes, Endpoints: k.Endpoints, Expires: k.Expires, From: k.From})
+	}
+	return s
 }
 
 func codecKeys(keys []config.CodecKey) []codec.Key {

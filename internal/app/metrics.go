@@ -106,7 +106,7 @@ func (p *process) openTraces(ctx context.Context, c *config.Config) error {
 	if err != nil {
 		return err
 	}
-	p.traces, p.config.traces = traces, traces
+	p.traces, p.config.traces, p.config.uiURL = traces, traces, p.UIURL
 	interceptors, err := traces.Interceptors()
 	p.Temporal.Interceptors = append(p.Temporal.Interceptors[:len(p.Temporal.Interceptors):len(p.Temporal.Interceptors)], interceptors...)
 	return err

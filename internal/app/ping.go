@@ -4,10 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"strings"
-	"sync"
 	"time"
-
-	"golang.org/x/time/rate"
 
 	"ringback/api/rest"
 	"ringback/internal/operation"
@@ -16,12 +13,13 @@ import (
 
 const (
 	// pingTimeout bounds a ping, since a person waits for it.
-	pingTimeout  = 20 * time.Second
-	pingInterval = 2 * time.Second
-	pingBurst    = 5
+	pingTimeout = 20 * time.Second
 	// pingIDLength keeps a ping's operation id within Ukrcard's 32 characters.
 	pingIDLength = 10
 )
+
+// pingLimit bounds the pings of each endpoint, to protect receivers.
+var pingLimit = rest.Limit{PerSecond: 0.5, Burst: 5}
 
 // Ping sends a test callback to an endpoint, even a disabled one, just as an attempt is
 // sent, but past its bulkhead and breaker. Nothing is stored.
@@ -35,7 +33,7 @@ func (s apiService) Ping(ctx context.Context, name string, r operation.PingReque
 	if err := s.config.checkPing(ctx, endpoint, r); err != nil {
 		return operation.Ping{}, err
 	}
-	if err := s.config.pings.take(name); err != nil {
+	if err := s.config.pings.Allow(name, pingLimit, "This endpoint was pinged more often than every 2 seconds; wait as Retry-After says."); err != nil {
 		return operation.Ping{}, err
 	}
 	ping := receiver.Ping(ctx, endpoint, receiver.Request{
@@ -90,21 +88,4 @@ func (s *snapshot) clientCertificate(endpoint string) string {
 		return ""
 	}
 	return c.Certificates[0].Leaf.Subject.String()
-}
-
-// pingLimits bound the pings of each endpoint, to protect receivers.
-type pingLimits struct{ byEndpoint sync.Map }
-
-func (p *pingLimits) take(endpoint string) error {
-	limiter, _ := p.byEndpoint.LoadOrStore(endpoint, rate.NewLimiter(rate.Every(pingInterval), pingBurst))
-	booked := limiter.(*rate.Limiter).Reserve()
-	wait := booked.Delay()
-	if wait == 0 {
-		return nil
-	}
-	booked.Cancel()
-	return &operation.Error{
-		Problem: rest.ProblemTooManyRequests, RetryAfter: wait,
-		Detail: "This endpoint was pinged more often than every 2 seconds; wait as Retry-After says.",
-	}
 }

@@ -82,7 +82,7 @@ func TestAPingThatCanNotBeSentIsRefused(t *testing.T) {
 			require.Contains(t, refused.Fields[0].Detail, tt.says)
 		})
 	}
-	for range pingBurst {
+	for range pingLimit.Burst {
 		_, err := d.Ping(t.Context(), "BURST", operation.PingRequest{})
 		require.NoError(t, err)
 	}

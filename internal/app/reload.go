@@ -63,7 +63,7 @@ func (p *process) replace(c *config.Config) error {
 	if err := errors.Join(p.checkListeners(c), p.config.file().CheckReload(c)); err != nil {
 		return err
 	}
-	s, err := newSnapshot(c, p.config.traces)
+	s, err := p.config.newSnapshot(c)
 	if err != nil {
 		return err
 	}

@@ -158,7 +158,7 @@ func (p *process) countOpen(ctx context.Context) {
 // would see that only by its timeout.
 func (p *process) checkReachable() error {
 	if !p.connected.Load() || p.away.Load() {
-		return errAway()
+		return errAway
 	}
 	return nil
 }
@@ -170,19 +170,17 @@ func (p *process) ready(ctx context.Context) error {
 	case p.mistaken.Load():
 		return operation.Refuse(operation.ProblemUnavailable, "Temporal cannot be used as it is set here; the log says what to mend.")
 	default:
-		return errAway()
+		return errAway
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	if _, err := p.client.CheckHealth(ctx, &client.CheckHealthRequest{}); err != nil {
-		return fmt.Errorf("%w (%s: %w)", errAway(), p.Temporal.HostPort, err)
+		return fmt.Errorf("%w (%s: %w)", errAway, p.Temporal.HostPort, err)
 	}
 	return nil
 }
 
-func errAway() error {
-	return &operation.Error{
-		Problem: operation.ProblemUnavailable, RetryAfter: connectRetry,
-		Detail: "Temporal does not answer; try again.",
-	}
+var errAway = &operation.Error{
+	Problem: operation.ProblemUnavailable, RetryAfter: connectRetry,
+	Detail: "Temporal does not answer; try again.",
 }

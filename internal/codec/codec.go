@@ -98,49 +98,49 @@ func (c *Codec) settings() settings {
 
 // Encode seals every payload, its metadata included, for no workflow.
 func (c *Codec) Encode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error) {
-	return bound{codec: c}.Encode(payloads)
+	return ownedCodec{codec: c}.Encode(payloads)
 }
 
 // Decode opens what was sealed for any workflow and leaves what is not sealed as it is.
 // Its error is an *Error if the key is missing or wrong.
 func (c *Codec) Decode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error) {
-	return bound{codec: c}.Decode(payloads)
+	return ownedCodec{codec: c}.Decode(payloads)
 }
 
 // WithSerializationContext seals for the workflow of ctx, and opens only what was sealed
 // for it.
 func (c *Codec) WithSerializationContext(ctx converter.SerializationContext) converter.PayloadCodec {
-	return bound{codec: c}.WithSerializationContext(ctx)
+	return ownedCodec{codec: c}.WithSerializationContext(ctx)
 }
 
-// place is what a payload is sealed for. Without a workflow it is for no one of them.
-type place struct {
+// owner is what a payload is sealed for. Without a workflow it is for no one of them.
+type owner struct {
 	namespace, workflowID string
 	// by is as in MetadataBy: an operator's payload is for messages alone.
 	by string
 }
 
-func placeIn(metadata map[string][]byte) place {
-	return place{string(metadata[MetadataNamespace]), string(metadata[MetadataWorkflowID]), string(metadata[MetadataBy])}
+func ownerIn(metadata map[string][]byte) owner {
+	return owner{string(metadata[MetadataNamespace]), string(metadata[MetadataWorkflowID]), string(metadata[MetadataBy])}
 }
 
-func (p place) String() string {
-	if p.workflowID == "" {
+func (o owner) String() string {
+	if o.workflowID == "" {
 		return "no workflow"
 	}
-	return fmt.Sprintf("the workflow %q of the namespace %q", p.workflowID, p.namespace)
+	return fmt.Sprintf("the workflow %q of the namespace %q", o.workflowID, o.namespace)
 }
 
-// bound is a codec for one place; for the zero place it opens everything.
-type bound struct {
+// ownedCodec is a codec for what has one owner; for the zero owner it opens everything.
+type ownedCodec struct {
 	codec *Codec
-	place
-	// message also takes what a codec server sealed, which may know no workflow.
-	message bool
+	owner
+	// forMessage also takes what a codec server sealed, which may know no workflow.
+	forMessage bool
 }
 
 // WithSerializationContext implements [converter.PayloadCodecWithSerializationContext].
-func (b bound) WithSerializationContext(ctx converter.SerializationContext) converter.PayloadCodec {
+func (b ownedCodec) WithSerializationContext(ctx converter.SerializationContext) converter.PayloadCodec {
 	switch ctx := ctx.(type) {
 	case converter.WorkflowSerializationContext:
 		b.namespace, b.workflowID = ctx.Namespace, ctx.WorkflowID
@@ -151,16 +151,16 @@ func (b bound) WithSerializationContext(ctx converter.SerializationContext) conv
 }
 
 // Encode implements [converter.PayloadCodec].
-func (b bound) Encode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error) {
+func (b ownedCodec) Encode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error) {
 	keys := b.codec.settings().keys
 	if len(keys) == 0 {
 		return payloads, nil
 	}
-	return each(payloads, func(p *commonpb.Payload) (*commonpb.Payload, error) { return keys[0].seal(p, b.place) })
+	return each(payloads, func(p *commonpb.Payload) (*commonpb.Payload, error) { return keys[0].seal(p, b.owner) })
 }
 
 // Decode implements [converter.PayloadCodec].
-func (b bound) Decode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error) {
+func (b ownedCodec) Decode(payloads []*commonpb.Payload) ([]*commonpb.Payload, error) {
 	s := b.codec.settings()
 	return each(payloads, func(p *commonpb.Payload) (*commonpb.Payload, error) {
 		if err := b.check(s, p.GetMetadata()); err != nil {
@@ -179,13 +179,13 @@ func isSealed(p *commonpb.Payload) bool {
 
 // check refuses what was not sealed for b's workflow, by what the payload says in
 // clear. A false word is found when it is opened.
-func (b bound) check(s settings, metadata map[string][]byte) error {
+func (b ownedCodec) check(s settings, metadata map[string][]byte) error {
 	_, named := metadata[MetadataWorkflowID]
 	keyID := string(metadata[MetadataKeyID])
-	from := placeIn(metadata)
+	from := ownerIn(metadata)
 	switch {
 	case string(metadata[converter.MetadataEncoding]) != Encoding:
-		if b.place == (place{}) || len(s.keys) == 0 || s.migrating {
+		if b.owner == (owner{}) || len(s.keys) == 0 || s.migrating {
 			return nil
 		}
 		return &Error{Reason: "it is not sealed, and codec.migrating is not true", Refused: true}
@@ -194,26 +194,26 @@ func (b bound) check(s settings, metadata map[string][]byte) error {
 			return nil
 		}
 		return &Error{keyID, "it is of the format before, and codec.migrating is not true", true}
-	case b.place == (place{}), from == b.place:
+	case b.owner == (owner{}), from == b.owner:
 		return nil
-	case from.by != "" && !b.message:
+	case from.by != "" && !b.forMessage:
 		return &Error{keyID, "the codec server sealed it, which seals Signals and Updates alone", true}
 	case from.by != "" && from.namespace == b.namespace && from.workflowID == b.workflowID:
 		return nil
-	case from.workflowID == "" && (b.message || s.migrating) && (from.namespace == "" || from.namespace == b.namespace):
+	case from.workflowID == "" && (b.forMessage || s.migrating) && (from.namespace == "" || from.namespace == b.namespace):
 		return nil
 	}
-	return &Error{keyID, fmt.Sprintf("it was sealed for %s, and is read for %s", from, b.place), true}
+	return &Error{keyID, fmt.Sprintf("it was sealed for %s, and is read for %s", from, b.owner), true}
 }
 
 // checkPresent refuses fewer than n payloads: the SDK leaves at zero what has none, as if
 // that had been sealed.
-func (b bound) checkPresent(payloads *commonpb.Payloads, n int) error {
+func (b ownedCodec) checkPresent(payloads *commonpb.Payloads, n int) error {
 	s := b.codec.settings()
-	if len(payloads.GetPayloads()) >= n || b.place == (place{}) || len(s.keys) == 0 || s.migrating {
+	if len(payloads.GetPayloads()) >= n || b.owner == (owner{}) || len(s.keys) == 0 || s.migrating {
 		return nil
 	}
-	return &Error{Reason: "there is none, where one sealed for " + b.place.String() + " has to be", Refused: true}
+	return &Error{Reason: "there is none, where one sealed for " + b.owner.String() + " has to be", Refused: true}
 }
 
 func each(payloads []*commonpb.Payload, do func(*commonpb.Payload) (*commonpb.Payload, error)) ([]*commonpb.Payload, error) {
@@ -227,7 +227,7 @@ func each(payloads []*commonpb.Payload, do func(*commonpb.Payload) (*commonpb.Pa
 	return done, nil
 }
 
-func (k Key) seal(p *commonpb.Payload, at place) (*commonpb.Payload, error) {
+func (k Key) seal(p *commonpb.Payload, o owner) (*commonpb.Payload, error) {
 	plain, err := proto.Marshal(p)
 	if err != nil {
 		return nil, fmt.Errorf("marshalling a payload to seal it: %w", err)
@@ -240,12 +240,12 @@ func (k Key) seal(p *commonpb.Payload, at place) (*commonpb.Payload, error) {
 	}
 	metadata := map[string][]byte{
 		converter.MetadataEncoding: []byte(Encoding), MetadataKeyID: []byte(k.ID),
-		MetadataNamespace: []byte(at.namespace), MetadataWorkflowID: []byte(at.workflowID),
+		MetadataNamespace: []byte(o.namespace), MetadataWorkflowID: []byte(o.workflowID),
 	}
-	if at.by != "" {
-		metadata[MetadataBy] = []byte(at.by)
+	if o.by != "" {
+		metadata[MetadataBy] = []byte(o.by)
 	}
-	return &commonpb.Payload{Metadata: metadata, Data: aead.Seal(sealed, nonce, plain, k.additional(at))}, nil
+	return &commonpb.Payload{Metadata: metadata, Data: aead.Seal(sealed, nonce, plain, k.additional(o))}, nil
 }
 
 func open(keys []Key, p *commonpb.Payload) (*commonpb.Payload, error) {
@@ -268,7 +268,7 @@ func open(keys []Key, p *commonpb.Payload) (*commonpb.Payload, error) {
 	}
 	format, additional := purpose1, []byte(purpose1+id)
 	if _, named := p.GetMetadata()[MetadataWorkflowID]; named {
-		format, additional = purpose, keys[at].additional(placeIn(p.GetMetadata()))
+		format, additional = purpose, keys[at].additional(ownerIn(p.GetMetadata()))
 	}
 	aead, nonce, err := keys[at].derive(sealed[:saltBytes], format)
 	if err != nil {
@@ -305,10 +305,10 @@ func (k Key) derive(salt []byte, format string) (cipher.AEAD, []byte, error) {
 
 // additional is authenticated with the content: the format, the key's name, what the
 // payload is sealed for and, unless it is Ringback itself, by whom.
-func (k Key) additional(at place) []byte {
-	additional := fmt.Appendf(nil, "%s%q%q%q", purpose, k.ID, at.namespace, at.workflowID)
-	if at.by != "" {
-		additional = fmt.Appendf(additional, "%q", at.by)
+func (k Key) additional(o owner) []byte {
+	additional := fmt.Appendf(nil, "%s%q%q%q", purpose, k.ID, o.namespace, o.workflowID)
+	if o.by != "" {
+		additional = fmt.Appendf(additional, "%q", o.by)
 	}
 	return additional
 }

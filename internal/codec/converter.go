@@ -22,7 +22,7 @@ import (
 //
 // A message is an exception: one that is refused is dropped, since it would hold up its
 // workflow.
-func NewConverter(c *Codec) converter.DataConverter { return newConverter(bound{codec: c}) }
+func NewConverter(c *Codec) converter.DataConverter { return newConverter(ownedCodec{codec: c}) }
 
 // Message is what people send to a workflow, also by the Temporal UI and CLI, whose
 // codec server does not know the workflow.
@@ -34,13 +34,13 @@ type OptionalMessage interface {
 	IsOptional()
 }
 
-func newConverter(b bound) dataConverter {
+func newConverter(b ownedCodec) dataConverter {
 	return dataConverter{converter.NewCodecDataConverter(converter.GetDefaultDataConverter(), b), b}
 }
 
 type dataConverter struct {
 	converter.DataConverter
-	codec bound
+	codec ownedCodec
 }
 
 var (
@@ -56,7 +56,7 @@ func (d dataConverter) WithSerializationContext(ctx converter.SerializationConte
 }
 
 func (d dataConverter) in(ctx converter.SerializationContext) dataConverter {
-	return newConverter(d.codec.WithSerializationContext(ctx).(bound))
+	return newConverter(d.codec.WithSerializationContext(ctx).(ownedCodec))
 }
 
 // WithWorkflowContext implements [converter.ContextAware].
@@ -105,7 +105,7 @@ func (d inWorkflow) FromPayloads(p *commonpb.Payloads, into ...any) error {
 
 func (d inWorkflow) messages() dataConverter {
 	b := d.codec
-	b.message = true
+	b.forMessage = true
 	return newConverter(b)
 }
 
@@ -191,7 +191,7 @@ func (d inActivity) awaitKey(open func() error) error {
 
 // failures seals the texts of failures while there are keys.
 type failures struct {
-	codec         bound
+	codec         ownedCodec
 	plain, sealed converter.FailureConverter
 }
 
@@ -200,9 +200,11 @@ var _ converter.FailureConverterWithSerializationContext = failures{}
 // NewFailureConverter is the SDK's default failure converter over NewConverter: while c
 // has keys, messages and stack traces are sealed, too. Reading a failure's details
 // without the key panics, as in a workflow.
-func NewFailureConverter(c *Codec) converter.FailureConverter { return newFailures(bound{codec: c}) }
+func NewFailureConverter(c *Codec) converter.FailureConverter {
+	return newFailures(ownedCodec{codec: c})
+}
 
-func newFailures(b bound) failures {
+func newFailures(b ownedCodec) failures {
 	details := detailsConverter(newConverter(b))
 	return failures{
 		codec:  b,
@@ -213,7 +215,7 @@ func newFailures(b bound) failures {
 
 // WithSerializationContext implements [converter.FailureConverterWithSerializationContext].
 func (f failures) WithSerializationContext(ctx converter.SerializationContext) converter.FailureConverter {
-	return newFailures(f.codec.WithSerializationContext(ctx).(bound))
+	return newFailures(f.codec.WithSerializationContext(ctx).(ownedCodec))
 }
 
 // ErrorToFailure implements [converter.FailureConverter].

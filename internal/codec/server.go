@@ -20,7 +20,7 @@ func NewServer(c *Codec) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var served converter.PayloadCodec = c
 		if strings.HasSuffix(r.URL.Path, "/encode") {
-			served = bound{codec: c, place: place{r.Header.Get(headerNamespace), r.Header.Get(headerWorkflowID), byOperator}}
+			served = ownedCodec{codec: c, owner: owner{r.Header.Get(headerNamespace), r.Header.Get(headerWorkflowID), byOperator}}
 		}
 		converter.NewPayloadCodecHTTPHandler(served).ServeHTTP(w, r)
 	})

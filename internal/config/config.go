@@ -67,7 +67,8 @@ type Key struct {
 	// Name is whose key it is; two keys may share it while one replaces the other.
 	Name string `yaml:"name,omitzero"`
 	// SHA256 is the key's digest; the key itself is in no file.
-	SHA256 Digest   `yaml:"sha256,omitzero"`
+	SHA256 Digest `yaml:"sha256,omitzero"`
+	// Scopes are some of operation.Scopes.
 	Scopes []string `yaml:"scopes,omitempty"`
 	// Endpoints are the only ones that the key may touch; empty: all.
 	Endpoints []string `yaml:"endpoints,omitempty"`
@@ -77,9 +78,6 @@ type Key struct {
 	// From are the only networks that the key may be used from; empty: all.
 	From []netip.Prefix `yaml:"from,omitempty"`
 }
-
-// Scopes are what a key may be allowed to do (README, "The API").
-var Scopes = []string{"start", "push", "withdraw", "revoke", "read", "redeliver", "redirect", "force", "ping", "codec"}
 
 // RateLimit bounds the calls of one key; without keys, of all callers together.
 type RateLimit struct {
@@ -200,7 +198,7 @@ type Endpoint struct {
 	// CallbackURL is PerOperation or empty.
 	CallbackURL string `yaml:"callback_url,omitzero"`
 	// CallbackHosts are the only hosts that operations may bring URLs of; empty: any.
-	CallbackHosts operation.Hosts `yaml:"callback_hosts,omitempty"`
+	CallbackHosts operation.AllowedHosts `yaml:"callback_hosts,omitempty"`
 	// Methods are the allowed methods of a start; all of the source kind's unless set.
 	Methods []string `yaml:"methods,omitempty"`
 	// Statuses are the only ones delivered; empty: all that the source's rules name.
@@ -243,9 +241,9 @@ func (e Endpoint) sendsCredentials() bool {
 
 // Hosts are those to which callbacks may be sent at the URLs that operations brought,
 // also before the endpoint had a URL of its own.
-func (e Endpoint) Hosts() operation.Hosts {
+func (e Endpoint) Hosts() operation.AllowedHosts {
 	if e.URL != "" && e.sendsCredentials() {
-		return operation.HostOf(e.URL)
+		return operation.OnlyHostOf(e.URL)
 	}
 	return e.CallbackHosts
 }
@@ -351,7 +349,7 @@ func (c *Config) Endpoint(name string) (operation.Endpoint, bool) {
 		Name: name, Disabled: !e.Enabled || e.Source == "",
 		Dialect: e.Dialect, Source: e.Source, SourceKind: s.Kind,
 		PerOperationURL:   e.CallbackURL == PerOperation,
-		Host:              operation.Host(e.URL),
+		Host:              operation.HostPort(e.URL),
 		Hosts:             e.Hosts(),
 		Methods:           e.Methods,
 		Statuses:          e.Statuses,

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"net"
 	"net/http"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +15,7 @@ import (
 
 	"ringback/internal/dialect"
 	"ringback/internal/egress"
+	"ringback/internal/loopback"
 	"ringback/internal/operation"
 	"ringback/internal/source"
 )
@@ -134,7 +134,7 @@ func (a API) CheckListen(address string) error {
 	if err != nil {
 		return fmt.Errorf("%s is not an address to listen on; allowed: host:port such as 127.0.0.1:8080", quote(address))
 	}
-	if ip, _ := netip.ParseAddr(host); len(a.Keys) == 0 && host != "localhost" && !ip.Unmap().IsLoopback() {
+	if len(a.Keys) == 0 && !loopback.IsHost(host) {
 		return fmt.Errorf("%s can be reached from other machines, and api.keys is empty; allowed without keys: a loopback address such as 127.0.0.1:8080", quote(address))
 	}
 	return nil
@@ -159,12 +159,12 @@ func (v *validator) key(path string, key Key, before []Key) {
 	v.require(key.SHA256 != placeholder, path+".sha256", "is the digest in deploy/ringback.example.yml, which no key has; make a key of your own with: starter keygen api-key")
 	v.require(!twice, path+".sha256", "is the same as that of another key; keys must differ")
 	if len(key.Scopes) == 0 {
-		v.missing(path+".scopes", "any of "+strings.Join(Scopes, ", "))
+		v.missing(path+".scopes", "any of "+strings.Join(operation.Scopes, ", "))
 	}
 	if i := slices.Index(key.Scopes, "admin"); i >= 0 {
 		v.fault(indexed(path+".scopes", i), "admin is two scopes now: write ping for who sends test callbacks, codec for who opens what is sealed")
 	}
-	v.subset(path+".scopes", key.Scopes, Scopes)
+	v.subset(path+".scopes", key.Scopes, operation.Scopes)
 	v.expiry(path+".expires", key)
 	v.require(len(key.From) > 0 || !v.present(path+".from"), path+".from", "must not be empty; leave it out for a key that may be used from everywhere")
 	v.require(len(key.Endpoints) > 0 || !v.present(path+".endpoints"), path+".endpoints", "must not be empty; leave it out for a key that is for all endpoints")
@@ -286,7 +286,7 @@ func (v *validator) callbackHosts(path string, e *Endpoint) {
 	switch {
 	case len(e.CallbackHosts) > 0:
 		for i, host := range e.CallbackHosts {
-			v.require(operation.CheckHost(host), indexed(path, i), "%s is not a host; allowed: %s", quote(host), hostsWords)
+			v.require(operation.IsHostPattern(host), indexed(path, i), "%s is not a host; allowed: %s", quote(host), hostsWords)
 		}
 	case v.present(path):
 		v.missing(path, hostsWords)

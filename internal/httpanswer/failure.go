@@ -18,9 +18,9 @@ import (
 	"ringback/internal/egress"
 )
 
-// Missing says why no answer, or no whole one, as missing says, came within the time
-// that was waited.
-func Missing(err error, missing string, waited time.Duration) string {
+// Reason says why what is missing, no answer or no whole one, did not come within the
+// time that was waited.
+func Reason(err error, missing string, waited time.Duration) string {
 	if call, ok := errors.AsType[*url.Error](err); ok {
 		err = call.Err // its text would stand before those that are known by their beginning
 	}
@@ -47,7 +47,7 @@ func explain(err error) string {
 		if proxy.HTTPStatus != 0 {
 			return fmt.Sprintf("the egress proxy answered HTTP %d", proxy.HTTPStatus)
 		}
-		return Missing(proxy.Err, "no tunnel by the egress proxy", proxy.Waited)
+		return Reason(proxy.Err, "no tunnel by the egress proxy", proxy.Waited)
 	}
 	if refused, ok := errors.AsType[*egress.RefusedError](err); ok {
 		return "the egress guard refused the address: " + refused.Reason

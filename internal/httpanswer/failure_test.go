@@ -64,9 +64,9 @@ func TestAFailureIsToldByASentenceOfOurs(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			require.Equal(t, tt.want, httpanswer.Missing(tt.err, "no answer", 1500*time.Millisecond))
+			require.Equal(t, tt.want, httpanswer.Reason(tt.err, "no answer", 1500*time.Millisecond))
 			byClient := &url.Error{Op: "Get", URL: "https://core.test/status", Err: tt.err}
-			require.Equal(t, tt.want, httpanswer.Missing(byClient, "no answer", 1500*time.Millisecond), "as http.Client returns it")
+			require.Equal(t, tt.want, httpanswer.Reason(byClient, "no answer", 1500*time.Millisecond), "as http.Client returns it")
 		})
 	}
 }
@@ -109,7 +109,7 @@ func TestAFailureOfTLSIsToldByASentenceOfOurs(t *testing.T) {
 				_ = response.Body.Close()
 			}
 			require.Error(t, err)
-			require.Equal(t, "no answer: "+tt.want, httpanswer.Missing(err, "no answer", time.Second))
+			require.Equal(t, "no answer: "+tt.want, httpanswer.Reason(err, "no answer", time.Second))
 		})
 	}
 }

@@ -26,6 +26,13 @@ func CheckRequest(r *http.Request, allowed ...string) error {
 	return nil
 }
 
+// IsHost reports whether a host, a name or an address without a zone, is this machine
+// alone.
+func IsHost(host string) bool {
+	ip, _ := netip.ParseAddr(host)
+	return host == "localhost" || ip.Zone() == "" && ip.Unmap().IsLoopback()
+}
+
 func isOwnHost(r *http.Request) bool {
 	host, port, err := net.SplitHostPort(r.Host)
 	if err != nil {
@@ -34,12 +41,8 @@ func isOwnHost(r *http.Request) bool {
 			port = "443"
 		}
 	}
-	ip, _ := netip.ParseAddr(host)
-	if !strings.EqualFold(host, "localhost") && !ip.Unmap().IsLoopback() {
-		return false
-	}
 	_, own, err := net.SplitHostPort(localAddress(r))
-	return err == nil && port == own
+	return err == nil && port == own && IsHost(strings.ToLower(host))
 }
 
 // localAddress is where the request came to.

@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// Host is the host of a URL, with its port if it has one, as it is recorded and shown;
+// HostPort is the host of a URL, with its port if it has one, as it is recorded and shown;
 // empty where it has none. It is ASCII: what is not is percent-encoded.
-func Host(address string) string {
+func HostPort(address string) string {
 	u, err := url.Parse(address)
 	if err != nil {
 		return ""
@@ -21,13 +21,13 @@ func Host(address string) string {
 	return strings.ToLower(u.Host)
 }
 
-// Hosts are those that callbacks of one endpoint may be sent to (callback_hosts): names,
+// AllowedHosts are those that callbacks of one endpoint may be sent to (callback_hosts): names,
 // addresses, and names whose first label is *, which stands for exactly one label, as in
 // TLS certificates (RFC 9525, 6.3). Any port of a host is meant. None: any host.
-type Hosts []string
+type AllowedHosts []string
 
 // Check is what is wrong with a URL for a callback, or "".
-func (h Hosts) Check(address string) string {
+func (h AllowedHosts) Check(address string) string {
 	host := hostname(address)
 	if len(h) == 0 || isASCII(host) && slices.ContainsFunc(h, func(listed string) bool { return covers(strings.ToLower(listed), host) }) {
 		return ""
@@ -49,8 +49,8 @@ func covers(listed, host string) bool {
 	return host != "" && host == listed
 }
 
-// hostname is the host of a URL without its port, in lower case, and an IP address in
-// its one short form.
+// hostname is the host of a URL as it is compared: without its port, in lower case, and
+// an IP address in its one short form.
 func hostname(address string) string {
 	u, err := url.Parse(address)
 	if err != nil {
@@ -66,13 +66,13 @@ func hostname(address string) string {
 	return strings.ToLower(host)
 }
 
-// HostOf are the hosts of an endpoint that has that URL alone.
-func HostOf(address string) Hosts { return Hosts{hostname(address)} }
+// OnlyHostOf allows the host of that URL alone.
+func OnlyHostOf(address string) AllowedHosts { return AllowedHosts{hostname(address)} }
 
 var hostPattern = regexp.MustCompile(`^(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
 
-// CheckHost reports whether a host is written as Hosts take it.
-func CheckHost(listed string) bool {
+// IsHostPattern reports whether a host is written as AllowedHosts take it.
+func IsHostPattern(listed string) bool {
 	if addr, err := netip.ParseAddr(listed); err == nil {
 		return addr.String() == listed
 	}

@@ -10,7 +10,7 @@ import (
 
 func TestACallbacksHostIsOneOfThoseListed(t *testing.T) {
 	t.Parallel()
-	listed := operation.Hosts{"pay.example.com", "pay.kiosk.example", "*.Shop.example", "10.20.0.9", "2001:db8::1", "xn--80aswg.example"}
+	listed := operation.AllowedHosts{"pay.example.com", "pay.kiosk.example", "*.Shop.example", "10.20.0.9", "2001:db8::1", "xn--80aswg.example"}
 	for name, tt := range map[string]struct {
 		url     string
 		allowed bool
@@ -46,23 +46,23 @@ func TestACallbacksHostIsOneOfThoseListed(t *testing.T) {
 	} {
 		require.Equal(t, tt.allowed, listed.Check(tt.url) == "", "%s: %s", name, tt.url)
 	}
-	require.Empty(t, operation.Hosts(nil).Check("https://anything.example/"), "without a list any host is allowed")
+	require.Empty(t, operation.AllowedHosts(nil).Check("https://anything.example/"), "without a list any host is allowed")
 	require.Equal(t, "has the host evil.example, which the endpoint's callback_hosts do not list",
 		listed.Check("https://evil.example/secret?token=1"), "neither path nor query is repeated")
-	require.Empty(t, operation.HostOf("https://Pay.example:8443/in").Check("https://pay.example/other"))
-	require.NotEmpty(t, operation.HostOf("https://pay.example/in").Check("https://evil.example/in"))
+	require.Empty(t, operation.OnlyHostOf("https://Pay.example:8443/in").Check("https://pay.example/other"))
+	require.NotEmpty(t, operation.OnlyHostOf("https://pay.example/in").Check("https://evil.example/in"))
 }
 
 func TestAListedHostIsANameAnAddressOrAWildcard(t *testing.T) {
 	t.Parallel()
 	for _, listed := range []string{"pay.example.com", "*.shop.example", "localhost", "my_shop", "10.0.0.5", "::1", "XN--80aswg.example", "*.internal"} {
-		require.True(t, operation.CheckHost(listed), listed)
+		require.True(t, operation.IsHostPattern(listed), listed)
 	}
 	for _, listed := range []string{
 		"", "*", "*.", "a.*.example", "*.*.example", "x*.example", ".example", "example.", "a..b", "https://pay.example", "pay.example:443",
 		"pay.example/in", "сайт.example", "*.0.0.5", "010.0.0.5", "1.2", "[::1]", "2001:DB8::1", "a b",
 	} {
-		require.False(t, operation.CheckHost(listed), listed)
+		require.False(t, operation.IsHostPattern(listed), listed)
 	}
 }
 
@@ -78,13 +78,13 @@ func TestAHostIsShownWithoutPathAndQuery(t *testing.T) {
 		"":                                        "",
 		"https://%zz/":                            "",
 	} {
-		require.Equal(t, want, operation.Host(address), address)
+		require.Equal(t, want, operation.HostPort(address), address)
 	}
 }
 
 func TestAHostIsShownAsItIsCalled(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, "pay.example.com:8443", operation.Host("https://Pay.Example.com:8443/in?x=1"))
-	require.Equal(t, "pay.k%C4%B0osk.example", operation.Host("https://pay.kİosk.example/"))
-	require.Empty(t, operation.Host("no URL"))
+	require.Equal(t, "pay.example.com:8443", operation.HostPort("https://Pay.Example.com:8443/in?x=1"))
+	require.Equal(t, "pay.k%C4%B0osk.example", operation.HostPort("https://pay.kİosk.example/"))
+	require.Empty(t, operation.HostPort("no URL"))
 }

@@ -1,6 +1,9 @@
 package operation
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Observation is a source's answer, or a status that its core pushed.
 type Observation struct {
@@ -60,16 +63,8 @@ func (r Rules) IsRevocable(status string) bool {
 func (r Rules) Delivers(status string) bool { return matches(r.Delivered, status) }
 
 func matches(set []string, status string) bool {
-	if status == "" {
-		return false
-	}
-	for _, entry := range set {
-		if entry == status {
-			return true
-		}
-		if prefix, ok := strings.CutSuffix(entry, "*"); ok && strings.HasPrefix(status, prefix) {
-			return true
-		}
-	}
-	return false
+	return status != "" && slices.ContainsFunc(set, func(entry string) bool {
+		prefix, open := strings.CutSuffix(entry, "*")
+		return entry == status || open && strings.HasPrefix(status, prefix)
+	})
 }

@@ -60,7 +60,7 @@ type Endpoint struct {
 	// Host is that of the endpoint's own URL; empty where each start brings one.
 	Host string
 	// Hosts are the only ones that callback.url may have; none: any.
-	Hosts Hosts
+	Hosts AllowedHosts
 	// Methods are the allowed values of method; empty: method is refused.
 	Methods []string
 	// Statuses limits which statuses are delivered, unless the start has its own; empty: all.

@@ -14,6 +14,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/semaphore"
+
+	"ringback/internal/operation"
 )
 
 // Work is a kind of work that competes with others.
@@ -37,6 +39,16 @@ const (
 	Redelivery Work = "redelivery"
 	// Callback is one attempt of a delivery. It is never refused or put off.
 	Callback Work = "callback"
+)
+
+// Why something was refused or put off.
+const (
+	// reasonLate: callbacks or polls are late.
+	reasonLate = "late"
+	// reasonQueue: its turn did not come in time, or too many wait already.
+	reasonQueue = "queue"
+	// reasonBound: as many calls of the kind run as may at once.
+	reasonBound = "bound"
 )
 
 // bound is how many calls of a kind may run at once, and how long one more waits.
@@ -86,8 +98,8 @@ func New(r prometheus.Registerer, startsAtOnce func() int) *Limiter {
 }
 
 // Acquire waits until a call of the API may go on, or refuses it with an
-// operation.ProblemOverloaded that says when to come back. The caller calls
-// release once, with the error that the call ended with.
+// operation.ProblemOverloaded, of which the API makes a 503 with Retry-After. The caller
+// calls release once, with the error that the call ended with.
 //
 // Lateness refuses no start by itself: it lowers how many run at once, so that the
 // start's turn does not come in time (reasonQueue).
@@ -107,6 +119,22 @@ func (l *Limiter) Acquire(ctx context.Context, w Work) (release func(error), err
 		return nil, l.refuse(w, b.reason)
 	}
 	return func(error) { b.Release(1) }, nil
+}
+
+func (l *Limiter) refuse(w Work, reason string) error {
+	l.metrics.shed.WithLabelValues(string(w), reason).Inc()
+	return l.refusal()
+}
+
+// refusal asks to come back after 1 to 5 s: the later the fewer starts run, and
+// at random, so that not all come back at once.
+func (l *Limiter) refusal() error {
+	spread := time.Second + time.Duration((1-l.pressure.shares().starts)*float64(3*time.Second))
+	return &operation.Error{
+		Problem:    operation.ProblemOverloaded,
+		Detail:     "Ringback is overloaded and did nothing about this request; wait as Retry-After says, then send the same request again.",
+		RetryAfter: time.Second + rand.N(spread), //nolint:gosec // spreads load
+	}
 }
 
 // Allow reports whether a poll, a search or the next operation of a bulk

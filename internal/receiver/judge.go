@@ -15,20 +15,20 @@ const reasonCap = 200
 
 // judge leaves the verdict to the dialect, also where the body broke off: for a
 // dialect that asks for a 2xx alone the status is enough.
-func (c *call) judge(e Endpoint, callback operation.Callback, broken bool) Result {
+func (t *transcript) judge(e Endpoint, callback operation.Callback, broken bool) Result {
 	judgement := e.Dialect.Judge(callback, dialect.Answer{
-		HTTPStatus: c.response.StatusCode, Body: c.body[:min(len(c.body), answerCap)],
-		Truncated:       broken || len(c.body) > answerCap,
-		ContentEncoding: strings.Join(c.response.Header.Values("Content-Encoding"), ","),
+		HTTPStatus: t.response.StatusCode, Body: t.body[:min(len(t.body), answerCap)],
+		Truncated:       broken || len(t.body) > answerCap,
+		ContentEncoding: strings.Join(t.response.Header.Values("Content-Encoding"), ","),
 	})
 	result := Result{Attempt: operation.Attempt{
-		HTTPStatus: c.response.StatusCode, Verdict: judgement.Verdict, Reason: judgement.Reason,
+		HTTPStatus: t.response.StatusCode, Verdict: judgement.Verdict, Reason: judgement.Reason,
 	}}
 	if judgement.Gone {
 		result.Ended, result.Reason = operation.DeliveryGone, judgement.Reason
 	}
 	now := time.Now()
-	if wait := httpanswer.RetryAfter(c.response.Header, now); wait > 0 && e.HonorRetryAfter {
+	if wait := httpanswer.RetryAfter(t.response.Header, now); wait > 0 && e.HonorRetryAfter {
 		result.NotBefore = operation.At(now.Add(wait))
 	}
 	return result
@@ -41,7 +41,7 @@ func unacknowledged(reason string) Result {
 // failed is the verdict on an attempt without an answer, or without a whole one,
 // as missing says.
 func failed(err error, missing string, waited time.Duration) Result {
-	result := unacknowledged(httpanswer.Missing(err, missing, waited))
+	result := unacknowledged(httpanswer.Reason(err, missing, waited))
 	if egress.IsRefused(err) {
 		result.Ended, result.Reason = operation.DeliveryGone, operation.ReasonEgress
 	}

@@ -57,48 +57,48 @@ type pinging struct{ dialect.Dialect }
 func (p pinging) Write(c operation.Callback) (dialect.Message, error) { return p.Ping(c) }
 
 // show is what was sent and received, masked. conn is the connection, if there was one.
-func (c *call) show(conn net.Conn, m mask) operation.Ping {
-	if c.request == nil {
+func (t *transcript) show(conn net.Conn, m mask) operation.Ping {
+	if t.request == nil {
 		return operation.Ping{Request: operation.SentRequest{Headers: []operation.HeaderLine{}}}
 	}
-	body, _ := c.request.GetBody() // from memory: neither can fail
+	body, _ := t.request.GetBody() // from memory: neither can fail
 	sent, _ := io.ReadAll(body)
-	rest := c.request.Header.Clone()
+	rest := t.request.Header.Clone()
 	rest.Del("User-Agent")
 	headers := append([]operation.HeaderLine{ // in the order of net/http's HTTP/1
-		{Name: "Host", Value: c.request.URL.Host},
-		{Name: "User-Agent", Value: c.request.UserAgent()},
+		{Name: "Host", Value: t.request.URL.Host},
+		{Name: "User-Agent", Value: t.request.UserAgent()},
 		{Name: "Content-Length", Value: strconv.Itoa(len(sent))},
 	}, lines(rest)...)
 	ping := operation.Ping{Request: operation.SentRequest{
-		Line: c.requestLine(), Headers: m.headers(headers), Body: m.text(sent),
+		Line: t.requestLine(), Headers: m.headers(headers), Body: m.text(sent),
 	}}
 	if conn != nil {
 		ping.Connection = connection(conn)
 	}
-	if c.response != nil {
+	if t.response != nil {
 		ping.Answer = &operation.ReceivedAnswer{
-			Line: m.text([]byte(c.response.Proto + " " + c.response.Status)), HTTPStatus: c.response.StatusCode,
-			Headers: m.received(c.response.Header), Body: m.text(c.body[:min(len(c.body), pingBodyCap)]),
-			Truncated: len(c.body) > pingBodyCap,
+			Line: m.text([]byte(t.response.Proto + " " + t.response.Status)), HTTPStatus: t.response.StatusCode,
+			Headers: m.received(t.response.Header), Body: m.text(t.body[:min(len(t.body), pingBodyCap)]),
+			Truncated: len(t.body) > pingBodyCap,
 		}
 	}
 	return ping
 }
 
-func (c *call) requestLine() string {
-	proto := c.request.Proto
-	if c.response != nil {
-		proto = c.response.Proto
+func (t *transcript) requestLine() string {
+	proto := t.request.Proto
+	if t.response != nil {
+		proto = t.response.Proto
 	}
-	target := cmp.Or(c.request.URL.EscapedPath(), "/")
-	if query := c.request.URL.Query(); len(query) > 0 {
+	target := cmp.Or(t.request.URL.EscapedPath(), "/")
+	if query := t.request.URL.Query(); len(query) > 0 {
 		for name := range query {
 			query.Set(name, redacted)
 		}
 		target += "?" + strings.ReplaceAll(query.Encode(), url.QueryEscape(redacted), redacted)
 	}
-	return c.request.Method + " " + target + " " + proto
+	return t.request.Method + " " + target + " " + proto
 }
 
 func lines(h http.Header) []operation.HeaderLine {

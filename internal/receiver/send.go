@@ -30,7 +30,7 @@ type Endpoint struct {
 	// URL is empty where each operation brings its own.
 	URL string
 	// Hosts are the only ones that an operation's own URL may have; none: any.
-	Hosts  operation.Hosts
+	Hosts  operation.AllowedHosts
 	Client *http.Client
 	// Signer may be nil: then no signature is sent.
 	Signer *dialect.Signer
@@ -43,7 +43,7 @@ type Endpoint struct {
 }
 
 // Host is that of the requests of an operation that brought url.
-func (e Endpoint) Host(url string) string { return operation.Host(e.address(url)) }
+func (e Endpoint) Host(url string) string { return operation.HostPort(e.address(url)) }
 
 // address is where the requests of an operation that brought url go.
 func (e Endpoint) address(url string) string { return cmp.Or(url, e.URL) }
@@ -84,10 +84,10 @@ func Send(ctx context.Context, e Endpoint, in Request) Result {
 	return result
 }
 
-func send(ctx context.Context, e Endpoint, in Request) (Result, call) {
-	var c call
+func send(ctx context.Context, e Endpoint, in Request) (Result, transcript) {
+	var t transcript
 	started := time.Now()
-	result := c.make(ctx, e, in)
+	result := t.make(ctx, e, in)
 	ended := time.Now()
 	result.Took, result.Host = ended.Sub(started), e.Host(in.URL)
 	// h counts from the end, so the times are those of the clock as it is then,
@@ -95,11 +95,11 @@ func send(ctx context.Context, e Endpoint, in Request) (Result, call) {
 	result.Attempt.Number, result.Attempt.At = in.Number, operation.At(ended.Add(-result.Took))
 	result.Attempt = result.Attempt.EndedBy(ended)
 	result.Attempt.Reason = httpanswer.Tidy(result.Attempt.Reason, reasonCap)
-	return result, c
+	return result, t
 }
 
-// call is what an attempt sent and received.
-type call struct {
+// transcript is what an attempt sent and received.
+type transcript struct {
 	// request is nil where none could be written, response where none came.
 	request  *http.Request
 	response *http.Response
@@ -107,7 +107,7 @@ type call struct {
 	body []byte
 }
 
-func (c *call) make(ctx context.Context, e Endpoint, in Request) Result {
+func (t *transcript) make(ctx context.Context, e Endpoint, in Request) Result {
 	begun := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, in.timeout())
 	defer cancel()
@@ -123,17 +123,17 @@ func (c *call) make(ctx context.Context, e Endpoint, in Request) Result {
 		return result
 	}
 	var err error
-	if c.request, err = newRequest(ctx, e, in); err != nil {
+	if t.request, err = newRequest(ctx, e, in); err != nil {
 		return unacknowledged("the callback could not be written: " + err.Error())
 	}
-	response, err := roundTrip(e.Client.Transport, c.request)
+	response, err := roundTrip(e.Client.Transport, t.request)
 	if err != nil {
 		return failed(err, "no answer", waited())
 	}
 	defer func() { _ = response.Body.Close() }()
-	c.response = response
-	c.body, err = io.ReadAll(io.LimitReader(response.Body, answerCap+1))
-	result := c.judge(e, in.Callback, err != nil)
+	t.response = response
+	t.body, err = io.ReadAll(io.LimitReader(response.Body, answerCap+1))
+	result := t.judge(e, in.Callback, err != nil)
 	if err != nil && result.Attempt.Verdict != operation.Acknowledged && result.Ended == "" {
 		result.Attempt.Reason = failed(err, "no whole answer", waited()).Attempt.Reason
 	}

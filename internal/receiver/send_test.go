@@ -146,10 +146,10 @@ func TestAttemptSendsNothingToAHostThatIsNotListed(t *testing.T) {
 	s.endpoint.URL, s.endpoint.Header = "", http.Header{"Authorization": {"Bearer SECRET"}}
 	in := request(time.Second)
 	in.URL = s.http.URL + "/in?token=1"
-	s.endpoint.Hosts = operation.Hosts{"127.0.0.1"}
+	s.endpoint.Hosts = operation.AllowedHosts{"127.0.0.1"}
 	require.Equal(t, operation.Acknowledged, send(t, s.endpoint, in).Attempt.Verdict)
 
-	s.endpoint.Hosts = operation.Hosts{"pay.example"}
+	s.endpoint.Hosts = operation.AllowedHosts{"pay.example"}
 	result := send(t, s.endpoint, in)
 	require.Equal(t, operation.DeliveryGone, result.Ended)
 	require.Equal(t, operation.ReasonHost, result.Reason)

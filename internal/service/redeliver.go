@@ -103,7 +103,7 @@ func (s *Service) redeliver(ctx context.Context, latest run, e operation.Record,
 	}
 	host := ""
 	if start.Callback.URL != latest.start.Callback.URL {
-		host = operation.Host(start.Callback.URL)
+		host = operation.HostPort(start.Callback.URL)
 	}
 	input.Redelivery = &workflows.Redelivery{
 		Previous: e, Repoll: r.Repoll, Force: r.Force, Watch: r.Repoll || resumesWatch(e.State.Outcome),

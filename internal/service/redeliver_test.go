@@ -170,7 +170,7 @@ func TestTheURLOfARedeliveryStaysForLaterOnes(t *testing.T) {
 		state, err = s.Redeliver(t.Context(), key, operation.RedeliveryRequest{Force: true, Callback: operation.Target{URL: start.Callback.URL}})
 		require.NoError(t, err)
 		require.Empty(t, state.Redelivery.Host, "back to the start's URL")
-		require.Equal(t, operation.Host(start.Callback.URL), state.Host, "the audit names it, too")
+		require.Equal(t, operation.HostPort(start.Callback.URL), state.Host, "the audit names it, too")
 		require.Equal(t, transfer(func(*operation.StartRequest) {}), start, "what it was started with stays, too")
 	})
 }
@@ -188,7 +188,7 @@ func TestARedeliveryGoesToAListedHostAlone(t *testing.T) {
 				engine := acknowledgedOnce(t)
 				s := serviceOn(engine)
 				s.Endpoint = func(string) (operation.Endpoint, bool) {
-					return operation.Endpoint{Name: "SHOP", PerOperationURL: true, Hosts: operation.Hosts{tt.listed}}, true
+					return operation.Endpoint{Name: "SHOP", PerOperationURL: true, Hosts: operation.AllowedHosts{tt.listed}}, true
 				}
 				_, err := s.Redeliver(t.Context(), key, operation.RedeliveryRequest{Force: true, Callback: operation.Target{URL: tt.url}})
 				if tt.refused == "" {

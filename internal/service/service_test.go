@@ -38,7 +38,7 @@ func newService() *Service {
 			{Field: "reference.order_id", MaxLength: 36},
 		}},
 		"OFF":   {Name: "OFF", Disabled: true},
-		"HOSTS": {Name: "HOSTS", PerOperationURL: true, Hosts: operation.Hosts{"*.shop.example"}},
+		"HOSTS": {Name: "HOSTS", PerOperationURL: true, Hosts: operation.AllowedHosts{"*.shop.example"}},
 	}
 	return &Service{
 		Endpoint:      func(name string) (operation.Endpoint, bool) { e, ok := endpoints[name]; return e, ok },

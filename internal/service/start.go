@@ -15,14 +15,13 @@ import (
 	"ringback/workflows"
 )
 
-// Start accepts an operation: true with its first state, or false with the
-// state of the same operation started before, also once it is closed. The
-// start is eager: a worker in this process runs the first workflow task at once.
-func (s *Service) Start(ctx context.Context, r operation.StartRequest) (operation.State, bool, error) {
+// Start accepts an operation and returns its first state, or, not created, the state of
+// the same operation started before, also once it is closed. The start is eager: a worker in this process runs the first workflow task at once.
+func (s *Service) Start(ctx context.Context, r operation.StartRequest) (state operation.State, created bool, err error) {
 	normalise(&r)
 	endpoint, err := s.validate(ctx, r)
 	if err != nil {
-		state, err := s.startedDespite(ctx, r, err)
+		state, err = s.startedDespite(ctx, r, err)
 		return state, false, err
 	}
 	input := s.input(endpoint, r)
@@ -30,12 +29,12 @@ func (s *Service) Start(ctx context.Context, r operation.StartRequest) (operatio
 	var started *serviceerror.WorkflowExecutionAlreadyStarted
 	switch {
 	case errors.As(err, &started):
-		state, err := s.startedBefore(ctx, r)
+		state, err = s.startedBefore(ctx, r)
 		return state, false, err
 	case err != nil:
 		return operation.State{}, false, operationError("starting", r.Key(), err)
 	}
-	state := s.firstState(r, run.GetRunID())
+	state = s.firstState(r, run.GetRunID())
 	state.Host = calledHost(endpoint, r.Callback)
 	return state, true, nil
 }
@@ -70,7 +69,7 @@ func (s *Service) input(e operation.Endpoint, r operation.StartRequest) workflow
 
 // calledHost is the host that callbacks are sent to.
 func calledHost(e operation.Endpoint, t operation.Target) string {
-	return cmp.Or(operation.Host(t.URL), e.Host)
+	return cmp.Or(operation.HostPort(t.URL), e.Host)
 }
 
 // firstState is the state of an operation that was just accepted.

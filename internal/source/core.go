@@ -189,12 +189,12 @@ func (c *core) send(ctx context.Context, at int, q operation.Query, build build)
 	response, err := c.Bases[at].Client.Do(r)
 	if err != nil {
 		broken = kept.Load() && !answered.Load() && !httpanswer.IsTimeout(err) && ctx.Err() == nil
-		return answer{}, c.failure(Unavailable, 0, err, "%s: %s", tried, httpanswer.Missing(err, "no answer", time.Since(begun))), broken
+		return answer{}, c.failure(Unavailable, 0, err, "%s: %s", tried, httpanswer.Reason(err, "no answer", time.Since(begun))), broken
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
 	if err != nil {
-		return answer{}, c.failure(Unavailable, 0, err, "%s: %s", tried, httpanswer.Missing(err, "no whole answer", time.Since(begun))), false
+		return answer{}, c.failure(Unavailable, 0, err, "%s: %s", tried, httpanswer.Reason(err, "no whole answer", time.Since(begun))), false
 	}
 	c.speaksHTTP1[at].Store(response.ProtoMajor == 1)
 	return answer{

@@ -3,7 +3,6 @@ package telemetry
 import (
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -34,36 +33,16 @@ func NewRequests(r prometheus.Registerer, traces *Traces) *Requests {
 	return q
 }
 
-// Middleware counts and traces the requests under /v1/.
-func (q *Requests) Middleware(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		route, err := mux.CurrentRoute(r).GetPathTemplate()
-		if err != nil || !strings.HasPrefix(route, "/v1/") {
-			next.ServeHTTP(w, r)
-			return
-		}
-		begun := time.Now()
-		r, span := q.traces.request(r, route)
-		defer span.End()
-		status := &statusRecorder{ResponseWriter: w, code: http.StatusOK}
-		next.ServeHTTP(status, r)
-		span.SetAttributes(attribute.Int("http.response.status_code", status.code))
-		q.total.WithLabelValues(r.Method, route, strconv.Itoa(status.code)).Inc()
+// Observe begins the span of a request, within its caller's trace if any; observed counts
+// the request and ends the span.
+func (q *Requests) Observe(r *http.Request) (with *http.Request, observed func(status int)) {
+	begun := time.Now()
+	route, _ := mux.CurrentRoute(r).GetPathTemplate() // of a route with a path: can't fail
+	with, span := q.traces.request(r, route)
+	return with, func(status int) {
+		span.SetAttributes(attribute.Int("http.response.status_code", status))
+		span.End()
+		q.total.WithLabelValues(r.Method, route, strconv.Itoa(status)).Inc()
 		q.took.WithLabelValues(r.Method, route).Observe(time.Since(begun).Seconds())
-	})
+	}
 }
-
-// statusRecorder keeps the status of a response.
-type statusRecorder struct {
-	http.ResponseWriter
-	code int
-}
-
-// WriteHeader implements [http.ResponseWriter].
-func (s *statusRecorder) WriteHeader(code int) {
-	s.code = code
-	s.ResponseWriter.WriteHeader(code)
-}
-
-// Unwrap serves [http.ResponseController].
-func (s *statusRecorder) Unwrap() http.ResponseWriter { return s.ResponseWriter }

@@ -38,10 +38,11 @@ func served(t *testing.T, opened *telemetry.Traces, propagate bool, parent strin
 	defer calls.CloseIdleConnections()
 	called := errors.New("the handler was not called")
 	router := mux.NewRouter()
-	router.Use(telemetry.NewRequests(prometheus.NewRegistry(), opened).Middleware)
-	router.HandleFunc("/v1/operations/{id}", func(w http.ResponseWriter, r *http.Request) {
-		w.WriteHeader(http.StatusCreated)
+	requests := telemetry.NewRequests(prometheus.NewRegistry(), opened)
+	router.HandleFunc("/v1/operations/{id}", func(_ http.ResponseWriter, r *http.Request) {
+		r, observed := requests.Observe(r)
 		called = send(r.Context(), calls, receiver.URL+"/secret?key=1")
+		observed(http.StatusCreated)
 	})
 	request := httptest.NewRequest(http.MethodPost, "/v1/operations/4711", nil)
 	if parent != "" {

@@ -78,13 +78,9 @@ func (p *redeliveryPage) remaining(runs []operation.RunRef) []operation.RunRef {
 	return runs[at+1:]
 }
 
-// next waits for the next operation's turn and redelivers it.
+// next redelivers the next operation once it is its turn.
 func (p *redeliveryPage) next(ctx context.Context, run operation.RunRef) error {
-	gap := time.Duration(float64(time.Second) / p.in.Job.RatePerSecond)
-	if err := p.recorder.sleepUntil(ctx, p.begun.Add(gap)); err != nil {
-		return err
-	}
-	if err := p.giveWay(ctx); err != nil {
+	if err := p.awaitTurn(ctx); err != nil {
 		return err
 	}
 	if err := p.record(ctx); err != nil {
@@ -108,14 +104,15 @@ func (p *redeliveryPage) next(ctx context.Context, run operation.RunRef) error {
 	return nil
 }
 
-// giveWay waits while callbacks, or other work that goes first, are late.
-func (p *redeliveryPage) giveWay(ctx context.Context) error {
-	for p.a.RedeliveryGivesWay != nil && p.a.RedeliveryGivesWay() {
-		if err := p.recorder.sleepUntil(ctx, time.Now().Add(time.Second)); err != nil {
-			return err
-		}
+// awaitTurn keeps to the rate, and then gives way while callbacks, or other work that
+// goes first, are late.
+func (p *redeliveryPage) awaitTurn(ctx context.Context) error {
+	gap := time.Duration(float64(time.Second) / p.in.Job.RatePerSecond)
+	err := p.recorder.sleepUntil(ctx, p.begun.Add(gap))
+	for err == nil && p.a.RedeliveryGivesWay != nil && p.a.RedeliveryGivesWay() {
+		err = p.recorder.sleepUntil(ctx, time.Now().Add(time.Second))
 	}
-	return nil
+	return err
 }
 
 // record records the page's place on the server, unless it was just recorded.

@@ -134,11 +134,11 @@ func TestConvertersSealForTheWorkflowAtHand(t *testing.T) {
 	other := converter.WorkflowSerializationContext{Namespace: "ns", WorkflowID: "SHOP/2"}
 	aware := root.(converter.ContextAware)
 	for name, in := range map[string]converter.DataConverter{
-		"a client":                     root,
-		"a workflow":                   aware.WithWorkflowContext(nil),
-		"outside of an activity":       aware.WithContext(context.Background()),
-		"bound again":                  converter.WithDataConverterSerializationContext(root, other),
-		"bound again, in its workflow": converter.WithDataConverterSerializationContext(root, other).(converter.ContextAware).WithWorkflowContext(nil),
+		"a client":                               root,
+		"a workflow":                             aware.WithWorkflowContext(nil),
+		"outside of an activity":                 aware.WithContext(context.Background()),
+		"with a workflow again":                  converter.WithDataConverterSerializationContext(root, other),
+		"with a workflow again, in its workflow": converter.WithDataConverterSerializationContext(root, other).(converter.ContextAware).WithWorkflowContext(nil),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
