@@ -1,5 +1,7 @@
 package operation
 
+import "slices"
+
 // Phase is what an operation's run is doing.
 type Phase string
 
@@ -39,6 +41,23 @@ type State struct {
 	Redelivery *RedeliveryNote `json:"redelivery,omitempty"`
 	// Host is where the callbacks of a run that was just begun go, for the audit alone.
 	Host string `json:"-"`
+}
+
+// LastReason is why the latest attempt was not acknowledged, or why the delivery
+// ended without one; empty where it was, or there was none.
+func (s State) LastReason() string {
+	for _, d := range slices.Backward(s.Deliveries) {
+		if d.Outcome == DeliverySuperseded {
+			continue
+		}
+		for _, a := range slices.Backward(d.Attempts) {
+			if a.Verdict != "" {
+				return a.Reason
+			}
+		}
+		return d.Reason
+	}
+	return ""
 }
 
 // Undelivered counts callbacks that were never acknowledged, except those withdrawn.
