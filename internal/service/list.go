@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"slices"
+	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
 	workflowpb "go.temporal.io/api/workflow/v1"
@@ -58,12 +59,18 @@ func (s *Service) requireKnown(q operation.ListQuery, matched int) error {
 	return operation.Invalid(s.NotRegistered("endpoint", q.Endpoint))
 }
 
-// reasonsAtOnce is how many operations' reasons are read at once.
-const reasonsAtOnce = 10
+const (
+	// reasonsAtOnce is how many operations' reasons are read at once, and
+	// reasonsTimeout how long a list waits for them.
+	reasonsAtOnce  = 10
+	reasonsTimeout = 3 * time.Second
+)
 
 // addReasons adds why the latest attempt failed, which visibility does not have. One
 // that can't be read is left out.
 func (s *Service) addReasons(ctx context.Context, operations []operation.Summary) {
+	ctx, cancel := context.WithTimeout(ctx, reasonsTimeout)
+	defer cancel()
 	var reading errgroup.Group
 	reading.SetLimit(reasonsAtOnce)
 	for i := range operations {
