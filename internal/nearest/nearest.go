@@ -10,7 +10,7 @@ const (
 	minPrefix = 3
 )
 
-// Hint is "; did you mean A or B?" of the names that typed may have meant; empty: none.
+// Hint is " (did you mean A or B?)" of the names that typed may have meant; empty: none.
 func Hint(typed string, names []string) string {
 	typed = strings.ToLower(typed)
 	var meant []string
@@ -24,7 +24,7 @@ func Hint(typed string, names []string) string {
 	if len(meant) == 0 {
 		return ""
 	}
-	return "; did you mean " + strings.Join(meant, " or ") + "?"
+	return " (did you mean " + strings.Join(meant, " or ") + "?)"
 }
 
 // typos is the Levenshtein distance in bytes.

@@ -10,12 +10,12 @@ func TestAHintNamesWhatMayHaveBeenMeant(t *testing.T) {
 	t.Parallel()
 	names := []string{"ECOM_GOLD_BANK", "LEDGER", "SHOP", "SHOPS", "WALLET_SHOP"}
 	for typed, want := range map[string]string{
-		"LEGDER":         "; did you mean LEDGER?",
-		"ledger":         "; did you mean LEDGER?",
-		"LEDGERS":        "; did you mean LEDGER?",
-		"ECOM":           "; did you mean ECOM_GOLD_BANK?",
-		"SHPO":           "; did you mean SHOP or SHOPS?",
-		"WALLET-SHOP":    "; did you mean WALLET_SHOP?",
+		"LEGDER":         " (did you mean LEDGER?)",
+		"ledger":         " (did you mean LEDGER?)",
+		"LEDGERS":        " (did you mean LEDGER?)",
+		"ECOM":           " (did you mean ECOM_GOLD_BANK?)",
+		"SHPO":           " (did you mean SHOP or SHOPS?)",
+		"WALLET-SHOP":    " (did you mean WALLET_SHOP?)",
 		"L":              "",
 		"NOBODY":         "",
 		"":               "",

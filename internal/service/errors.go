@@ -50,7 +50,7 @@ func (s *Service) operationError(doing string, key operation.Key, err error) err
 func (s *Service) notFoundError(key operation.Key) error {
 	detail := "There is no operation " + key.WorkflowID() + ", or its namespace's retention has ended."
 	if _, registered := s.Endpoint(key.Endpoint); !registered {
-		detail += " The endpoint " + s.NotRegistered("", key.Endpoint).Detail
+		detail += " The endpoint " + s.NotRegistered("", key.Endpoint).Detail + "."
 	}
 	return operation.Refuse(operation.ProblemNotFound, "%s", detail)
 }

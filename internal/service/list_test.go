@@ -156,7 +156,7 @@ func TestAnEndpointThatIsMistypedIsNotAnEmptyList(t *testing.T) {
 	s := newService()
 	s.Client = visibility{}
 	for endpoint, says := range map[string]string{
-		"SHOP": "", "SHPO": "did you mean SHOP?", "NOBODY": "registered are BANK, OFF, SHOP",
+		"SHOP": "", "SHPO": " (did you mean SHOP?)", "NOBODY": "; registered are BANK, OFF, SHOP",
 	} {
 		_, listErr := s.List(t.Context(), operation.ListQuery{Endpoint: endpoint})
 		_, countErr := s.Count(t.Context(), operation.CountQuery{ListQuery: operation.ListQuery{Endpoint: endpoint}})
@@ -164,11 +164,11 @@ func TestAnEndpointThatIsMistypedIsNotAnEmptyList(t *testing.T) {
 			refused, _ := errors.AsType[*operation.Error](err)
 			require.Equal(t, says != "", refused != nil, endpoint)
 			if says != "" {
-				require.Contains(t, refused.Fields[0].Detail, "is not registered; "+says)
+				require.Contains(t, refused.Fields[0].Detail, "is not registered"+says)
 			}
 		}
 	}
-	require.ErrorContains(t, s.notFoundError(operation.Key{Endpoint: "SHPO", OperationID: "1"}), "The endpoint is not registered; did you mean SHOP?")
+	require.ErrorContains(t, s.notFoundError(operation.Key{Endpoint: "SHPO", OperationID: "1"}), "The endpoint is not registered (did you mean SHOP?).")
 	require.NotContains(t, s.notFoundError(key).Error(), "registered")
 
 	s.Client = visibility{runs: []*workflowpb.WorkflowExecutionInfo{{Execution: &commonpb.WorkflowExecution{WorkflowId: "OLD/1"}, Status: enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING}}}
