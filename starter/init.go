@@ -123,9 +123,10 @@ func (n newConfig) render(path string) ([]byte, error) {
 	return content.Bytes(), nil
 }
 
-// writeNew writes a file that must not be there yet. It holds no secret.
+// writeNew writes a file that must not be there yet. It holds no secret, and the
+// programs run as another user.
 func writeNew(path string, content []byte) error {
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // as above
 	if err != nil {
 		return fmt.Errorf("writing the configuration: %w", err)
 	}

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -121,13 +120,4 @@ func TestKeygensOutputIsTheSecretAlone(t *testing.T) {
 	require.Contains(t, got.err, "paste this line into the configuration, under the endpoint's signing:\n  secrets: [")
 	require.Contains(t, got.err, "give the receiver this public key:\n  whpk_")
 	require.NotContains(t, got.err, encoded)
-}
-
-func TestInitsFileIsNotForEverybody(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "a.yml")
-	require.NoError(t, writeNew(path, []byte("x")))
-	info, err := os.Stat(path)
-	require.NoError(t, err)
-	require.Zero(t, info.Mode().Perm()&0o007)
 }

@@ -420,10 +420,10 @@ func TestListShowsMatchesNewestFirst(t *testing.T) {
 func TestAListFitsTheTerminal(t *testing.T) {
 	t.Parallel()
 	pages := map[client.Outcome][]client.Page{client.OutcomeExhausted: {{Operations: []client.Summary{summary("5", 5, client.OutcomeExhausted)}}}}
-	for name, terminal := range map[int]bool{tableWidth: false, 100: true} {
+	for width, terminal := range map[int]bool{tableWidth: false, 100: true} {
 		got := place{terminal: terminal}.at(t, &fake{pages: pages}).run(context.Background(), "list", "--failed")
 		for line := range strings.Lines(got.out) {
-			require.LessOrEqual(t, utf8.RuneCountInString(strings.TrimRight(line, "\n")), name)
+			require.LessOrEqual(t, utf8.RuneCountInString(strings.TrimRight(line, "\n")), width)
 		}
 		require.Contains(t, got.out, "…\n")
 	}
