@@ -148,8 +148,8 @@ type change struct {
 // in which it happened. A new run, as of a redelivery, is shown from its beginning.
 func changes(before *client.State, now client.State) []change {
 	var all []change
-	isNew := before == nil || before.RunID != now.RunID
-	if isNew {
+	if before == nil || before.RunID != now.RunID {
+		all = append(all, change{timeOr(now.StartedAt), "run", orNone(now.RunID)})
 		before = &client.State{}
 	}
 	all = append(all, statusChanges(*before, now)...)
@@ -163,41 +163,19 @@ func changes(before *client.State, now client.State) []change {
 	for _, d := range now.Deliveries {
 		all = append(all, deliveryChanges(known[d.CallbackID], d)...)
 	}
-	if now.Phase == client.PhaseClosed && before.Phase != client.PhaseClosed {
-		all = append(all, change{endOf(now), "ended", orNone(string(now.Outcome))})
-	}
 	slices.SortStableFunc(all, func(a, b change) int { return a.at.Compare(b.at.Time) })
-	if isNew {
-		begun := client.At(time.Now())
-		if len(all) > 0 {
-			begun = all[0].at
-		}
-		all = slices.Insert(all, 0, change{begun, "run", orNone(now.RunID)})
+	if now.Phase == client.PhaseClosed && before.Phase != client.PhaseClosed {
+		all = append(all, change{timeOr(now.ClosedAt), "ended", orNone(string(now.Outcome))})
 	}
 	return all
 }
 
-// endOf is when an operation ended: with what the state knows last, or where it does
-// not say, by now.
-func endOf(s client.State) client.Time {
-	if s.Outcome == client.OutcomeWithdrawn || s.Outcome == client.OutcomeExpired || s.Outcome == client.OutcomeTerminated {
+// timeOr is a time of the state, or where it has none, that of the read.
+func timeOr(at *client.Time) client.Time {
+	if at == nil {
 		return client.At(time.Now())
 	}
-	var last client.Time
-	if s.Status != nil {
-		last = s.Status.ObservedAt
-	}
-	for _, d := range s.Deliveries {
-		for _, a := range d.Attempts {
-			if end := a.End(); last.Before(end) {
-				last = end
-			}
-		}
-	}
-	if last.IsZero() {
-		return client.At(time.Now())
-	}
-	return last
+	return *at
 }
 
 func statusChanges(before, now client.State) []change {
@@ -224,11 +202,11 @@ func deliveryChanges(before, now client.Delivery) []change {
 	var all []change
 	if before.CallbackID != now.CallbackID {
 		before = client.Delivery{Outcome: client.DeliveryPending}
-		begun := client.At(time.Now())
+		var begun *client.Time
 		if len(now.Attempts) > 0 {
-			begun = now.Attempts[0].At
+			begun = &now.Attempts[0].At
 		}
-		all = append(all, change{begun, "callback", now.CallbackID + " about status " + orNone(now.Status)})
+		all = append(all, change{timeOr(begun), "callback", now.CallbackID + " about status " + orNone(now.Status)})
 	}
 	shown := 0
 	for _, a := range before.Attempts {
@@ -243,11 +221,11 @@ func deliveryChanges(before, now client.Delivery) []change {
 		}
 	}
 	if now.Outcome != before.Outcome && now.Outcome != client.DeliveryAcknowledged {
-		ended := client.At(time.Now())
+		var ended *client.Time
 		if n := len(now.Attempts); n > 0 && now.Outcome != client.DeliverySuperseded {
-			ended = now.Attempts[n-1].End()
+			ended = new(now.Attempts[n-1].End())
 		}
-		all = append(all, change{ended, "callback", withReason(string(now.Outcome), now.Reason)})
+		all = append(all, change{timeOr(ended), "callback", withReason(string(now.Outcome), now.Reason)})
 	}
 	return all
 }

@@ -37,6 +37,10 @@ type State struct {
 	Contradicted int    `json:"contradicted,omitempty"`
 	RunID        string `json:"run_id"`
 	UIURL        string `json:"ui_url"`
+	// StartedAt and ClosedAt are the run's, by the server's clock, where the state was
+	// read from the server.
+	StartedAt *Time `json:"started_at,omitempty"`
+	ClosedAt  *Time `json:"closed_at,omitempty"`
 	// Redelivery is set where this run is a redelivery.
 	Redelivery *RedeliveryNote `json:"redelivery,omitempty"`
 	// Host is where the callbacks of a run that was just begun go, for the audit alone.

@@ -25,9 +25,9 @@ type run struct {
 	// callback's URL in force, where a redelivery has replaced it.
 	start operation.StartRequest
 	url   string
-	// startedAt is when the run began, by the server's clock.
-	startedAt time.Time
-	pending   operation.Pending
+	// startedAt and closedAt are when the run began and ended, by the server's clock.
+	startedAt, closedAt time.Time
+	pending             operation.Pending
 	// redelivery says who began the run, where it is a redelivery.
 	redelivery *operation.RedeliveryNote
 }
@@ -66,7 +66,8 @@ func (s *Service) describe(ctx context.Context, key operation.Key) (run, error) 
 		return run{}, s.operationError("reading", key, err)
 	}
 	info := response.GetWorkflowExecutionInfo()
-	latest := run{key: key, id: info.GetExecution().GetRunId(), status: info.GetStatus(), startedAt: info.GetStartTime().AsTime()}
+	latest := run{key: key, id: info.GetExecution().GetRunId(), status: info.GetStatus(),
+		startedAt: info.GetStartTime().AsTime(), closedAt: info.GetCloseTime().AsTime()}
 	err = errors.Join(s.fromMemo(info, workflows.MemoStart, &latest.start),
 		s.fromMemo(info, memoURL, &latest.url), s.fromMemo(info, workflows.MemoRedelivery, &latest.redelivery))
 	if err != nil {
@@ -112,6 +113,10 @@ func (s *Service) stateOf(ctx context.Context, r run) (operation.State, error) {
 		state = ending.State
 	}
 	state.Redelivery = r.redelivery
+	state.StartedAt = new(operation.At(r.startedAt))
+	if !r.open() {
+		state.ClosedAt = new(operation.At(r.closedAt))
+	}
 	return state, err
 }
 
