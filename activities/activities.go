@@ -45,7 +45,7 @@ type Activities struct {
 	Signal func(ctx context.Context, workflowID, runID, signal string, arg any) error
 	// MatchedRuns lists a page of the runs that a bulk redelivery is about;
 	// RedeliverRun may be repeated.
-	MatchedRuns  func(ctx context.Context, f operation.Filter, force bool, pageToken string, pageSize int) (operation.RunPage, error)
+	MatchedRuns  func(ctx context.Context, job operation.BulkRedelivery, pageToken string, pageSize int) (operation.RunPage, error)
 	RedeliverRun func(ctx context.Context, run operation.RunRef, r operation.RedeliveryRequest) (operation.Redelivered, error)
 	// ReportHealth, which may be nil, reports that an endpoint is failing, after
 	// FailingAfter unacknowledged attempts in a row (0: never), or well.

@@ -46,11 +46,14 @@ func (a *Activities) RedeliverPage(ctx context.Context, in RedeliverPageInput) (
 	}
 	p.recorder.note(p.at)
 	defer p.recorder.keepAlive(ctx, redeliverHeartbeatInterval)()
-	page, err := a.MatchedRuns(ctx, in.Job.Filter, in.Job.Force, p.at.PageToken, in.PageSize)
+	page, err := a.MatchedRuns(ctx, in.Job, p.at.PageToken, in.PageSize)
 	if err != nil {
 		return in.Position, err
 	}
 	for _, run := range p.remaining(page.Runs) {
+		if run.Older {
+			continue // its operation was counted by its latest run, if that matched
+		}
 		if err := p.next(ctx, run); err != nil {
 			return p.stop(ctx, err)
 		}

@@ -50,7 +50,7 @@ func (b *fixture) withRuns(n int) *fakeRuns {
 	return f
 }
 
-func (b *fakeRuns) MatchedRuns(_ context.Context, _ operation.Filter, _ bool, token string, size int) (operation.RunPage, error) {
+func (b *fakeRuns) MatchedRuns(_ context.Context, _ operation.BulkRedelivery, token string, size int) (operation.RunPage, error) {
 	from, _ := strconv.Atoi(token)
 	to := min(from+size, len(b.runs))
 	page := operation.RunPage{Runs: b.runs[from:to]}
@@ -137,7 +137,8 @@ func TestAPageIsRedeliveredInOrderAtItsRate(t *testing.T) {
 func TestSkippedAndFailedOperationsUseUpNoneOfTheRate(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, b *fixture) {
-		runs := b.withRuns(4)
+		runs := b.withRuns(5)
+		runs.runs[0].Older = true // its operation is another of them, and counts once
 		runs.verdicts = map[string]operation.RedeliveryVerdict{"run-1": operation.RedeliverySkipped, "run-2": operation.RedeliveryFailed}
 		begun := time.Now()
 		place, err := b.redeliver(page(0.5, 10), run{})

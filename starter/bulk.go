@@ -27,7 +27,7 @@ started, all of them; --stop stops them, for a key that was revoked.`,
 		Example: `  starter redeliveries
   starter redeliveries --key engineers --stop
   starter redeliveries follow rd_mfrggzdfmztwq2lknnwg23tpob`,
-		Args: cobra.NoArgs,
+		Args: subcommandsOnly,
 		RunE: t.withAPI(func(ctx context.Context, api *client.Client, _ []string) error {
 			if stop && key == "" {
 				return usage("--stop needs --key: a bulk redelivery alone is stopped by starter redeliveries stop ID")
@@ -185,10 +185,10 @@ func (p *progress) show(now client.BulkRedelivery) (err error) {
 		if changed || now.Phase != client.BulkRedeliveryRunning {
 			return p.writeJSON(now, "")
 		}
-	case p.isTerminal(p.err):
+	case p.draws(p.err):
 		return p.draw(now)
 	case first:
-		_, err = fmt.Fprintf(p.out, "%s: %d matched, at most %g a second\n", printable(now.ID), now.Matched, now.RatePerSecond)
+		_, err = fmt.Fprintf(p.out, "%s: %s, at most %g a second\n", printable(now.ID), operations(now.Matched, now.Exact), now.RatePerSecond)
 	case changed:
 		_, err = fmt.Fprintf(p.out, "%s  done %d, failed %d, skipped %d\n", processed(now), now.Done, now.Failed, now.Skipped)
 	}
@@ -214,7 +214,7 @@ func (t *tool) showBulkRedelivery(r client.BulkRedelivery) error {
 			{"Redelivery", r.ID},
 			{"Phase", string(r.Phase)},
 			{"Filter", describeFilter(r.Filter)},
-			{"Matched", fmt.Sprint(r.Matched)},
+			{"Matched", operations(r.Matched, r.Exact)},
 			{"Done", fmt.Sprint(r.Done)},
 			{"Failed", fmt.Sprint(r.Failed)},
 			{"Skipped", fmt.Sprint(r.Skipped)},
@@ -250,6 +250,18 @@ func writeBulkRedeliveries(w io.Writer, page client.BulkRedeliveries) {
 			fmt.Sprint(r.Failed), fmt.Sprint(r.Skipped), orNone(r.By), describeFilter(r.Filter))
 	}
 	table.write(w)
+}
+
+// operations says how many there are; not exact: that many runs.
+func operations(n int, exact bool) string {
+	text := fmt.Sprintf("%d operations", n)
+	switch {
+	case !exact:
+		return "at most " + text
+	case n == 1:
+		return "1 operation"
+	}
+	return text
 }
 
 // describeFilter is a bulk redelivery's filter in one line.

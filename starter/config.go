@@ -21,7 +21,7 @@ func (t *tool) configuration() *cobra.Command {
 defaults. Neither command calls the API, and neither shows a secret.`,
 		Example: `  starter config check ringback.yml
   starter config print ringback.yml`,
-		Args: cobra.NoArgs,
+		Args: subcommandsOnly,
 		RunE: t.run(func(cmd *cobra.Command, _ []string) error { return cmd.Help() }),
 	}
 	cmd.AddCommand(t.configCheck(), t.configPrint())

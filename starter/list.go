@@ -31,6 +31,8 @@ func (t *tool) list() *cobra.Command {
 		Use:   "list",
 		Short: "List operations, newest first, or count them",
 		Long: `List operations, newest first, or count them. Each shows once, by its latest run.
+A failed one shows why its latest attempt failed, as far as the line has room; -o
+json has all of it.
 
 --failed are those whose last callback was not acknowledged: exhausted, and gone.
 --undelivered is what never arrived: these, expired and terminated ones, and
@@ -118,7 +120,9 @@ func (t *tool) listOperations(ctx context.Context, api *client.Client, l listing
 		found.Operations = append(found.Operations, operations...)
 		more = more || left
 	}
-	slices.SortStableFunc(found.Operations, func(a, b client.Summary) int { return b.StartedAt.Compare(a.StartedAt.Time) })
+	slices.SortStableFunc(found.Operations, func(a, b client.Summary) int {
+		return shownTime(b, l.query.ByClose).Compare(shownTime(a, l.query.ByClose).Time)
+	})
 	if l.isFull(found.Operations) {
 		more = more || len(found.Operations) > l.limit
 		found.Operations = found.Operations[:l.limit]
@@ -131,7 +135,7 @@ func (t *tool) listOperations(ctx context.Context, api *client.Client, l listing
 			_, _ = fmt.Fprintln(w, "No operation matches.")
 			return
 		}
-		writeSummaries(w, found.Operations)
+		t.writeSummaries(w, found.Operations, l.query.ByClose)
 	})
 }
 
@@ -153,16 +157,33 @@ func (l *listing) pages(ctx context.Context, api *client.Client, query client.Li
 	}
 }
 
-func writeSummaries(w io.Writer, all []client.Summary) {
-	table := rows{{"STARTED", "CLOSED", "OPERATION", "STATUS", "PHASE", "OUTCOME"}}
-	for _, s := range all {
-		closed := none
-		if s.ClosedAt != nil {
-			closed = s.ClosedAt.String()
-		}
-		table.add(s.StartedAt.String(), closed, s.WorkflowID(), orNone(s.Status), string(s.Phase), orNone(string(s.Outcome)))
+// writeSummaries writes one line an operation, with the time that it started, or closed.
+func (t *tool) writeSummaries(w io.Writer, all []client.Summary, byClose bool) {
+	heading := "STARTED"
+	if byClose {
+		heading = "CLOSED"
 	}
-	table.write(w)
+	table := rows{{heading, "OPERATION", "STATUS", "OUTCOME", "REASON"}}
+	for _, s := range all {
+		at := none
+		if shown := shownTime(s, byClose); !shown.IsZero() {
+			at = shown.Format(time.RFC3339)
+		}
+		outcome := cmp.Or(string(s.Outcome), "("+string(s.Phase)+")")
+		table.add(at, s.WorkflowID(), orNone(s.Status), outcome, orNone(s.Reason))
+	}
+	table.cutTo(max(t.columns(t.out), tableWidth)).write(w)
+}
+
+// shownTime is when an operation started, or closed; zero: it is open.
+func shownTime(s client.Summary, byClose bool) (at client.Time) {
+	switch {
+	case !byClose:
+		return s.StartedAt
+	case s.ClosedAt != nil:
+		return *s.ClosedAt
+	}
+	return at
 }
 
 func (t *tool) countOperations(ctx context.Context, api *client.Client, l listing) error {

@@ -15,7 +15,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], environment{
-		getenv: os.Getenv, in: os.Stdin, out: os.Stdout, err: os.Stderr, isTerminal: isTerminal, browse: browse,
+		getenv: os.Getenv, in: os.Stdin, out: os.Stdout, err: os.Stderr, columns: columns, browse: browse,
 	})
 	stop()
 	os.Exit(code)

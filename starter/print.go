@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,6 +12,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/term"
 )
@@ -61,6 +64,28 @@ func (r rows) write(w io.Writer) {
 	_ = table.Flush()
 }
 
+// shortestCut is how short a cut column may become.
+const shortestCut = 10
+
+// cutTo cuts the cells of the last column so that the table is as wide as a terminal.
+func (r rows) cutTo(width int) rows {
+	last := len(r[0]) - 1
+	for column := range last {
+		widest := 0
+		for _, cells := range r {
+			widest = max(widest, utf8.RuneCountInString(cells[column]))
+		}
+		width -= widest + 2
+	}
+	width = max(width, shortestCut)
+	for _, cells := range r {
+		if text := []rune(cells[last]); len(text) > width {
+			cells[last] = string(text[:width-1]) + "…"
+		}
+	}
+	return r
+}
+
 // printable is text with the characters replaced that a terminal would obey.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
@@ -74,7 +99,44 @@ func printable(text string) string {
 // clearTerminal moves to the upper left corner and clears what is below.
 const clearTerminal = "\x1b[H\x1b[2J"
 
-func isTerminal(w io.Writer) bool {
-	file, ok := w.(*os.File)
-	return ok && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(file.Fd()))
+// tableWidth is how wide a table may be; on a terminal that is wider, as wide as that.
+const tableWidth = 80
+
+func columns(file any) int {
+	f, ok := file.(*os.File)
+	if !ok {
+		return 0
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return max(width, tableWidth)
+}
+
+func (t *tool) isTerminal(file any) bool { return t.columns(file) > 0 }
+
+// draws reports whether w is a terminal on which lines can be drawn again.
+func (t *tool) draws(w io.Writer) bool { return t.isTerminal(w) && t.getenv("TERM") != "dumb" }
+
+// canAsk reports whether a person sees a question and can answer it.
+func (t *tool) canAsk() bool { return t.isTerminal(t.in) && t.isTerminal(t.err) }
+
+// readLine reads a line of the input, until ctx ends.
+func (t *tool) readLine(ctx context.Context) (string, error) {
+	if t.lines == nil {
+		t.lines = bufio.NewReader(t.in)
+	}
+	read := make(chan string, 1)
+	go func() {
+		line, _ := t.lines.ReadString('\n') // where the input ends, what there is
+		read <- strings.TrimSpace(line)
+	}()
+	select {
+	case line := <-read:
+		return line, nil
+	case <-ctx.Done():
+		_, _ = fmt.Fprintln(t.err)
+		return "", ctx.Err()
+	}
 }

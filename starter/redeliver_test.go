@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +19,7 @@ const bulkID = "rd_mfrggzdfmztwq2lknnwg23tpob"
 func bulk(phase client.BulkRedeliveryPhase, done, failed, skipped int) client.BulkRedelivery {
 	r := client.BulkRedelivery{
 		ID: bulkID, Phase: phase, Filter: client.Filter{Endpoint: "SHOP", Outcome: client.OutcomeExhausted, Since: at(0), Until: at(59)},
-		RatePerSecond: 20, By: "anna", Reason: "receiver repaired", Matched: 4,
+		RatePerSecond: 20, By: "anna", Reason: "receiver repaired", Matched: 4, Exact: true,
 		BulkRedeliveryProgress: operation.BulkRedeliveryProgress{Done: done, Failed: failed, Skipped: skipped},
 		StartedAt:              at(1), RunID: "run", UIURL: "http://127.0.0.1:8233/r",
 	}
@@ -41,9 +42,9 @@ func TestABulkRedeliveryIsStartedByFilterAndFollowed(t *testing.T) {
 	}
 	flags := []string{
 		"redeliver", "--endpoint", "SHOP", "--status", "2", "--outcome", "exhausted", "--since", since.String(), "--until", until.String(),
-		"--rate", "20", "--force", "--reason", "receiver repaired",
+		"--rate", "20", "--force", "--reason", "receiver repaired", "--yes",
 	}
-	sample := client.DryRun{Filter: plain.Filter, Matched: 2000, Sample: []client.Summary{summary("5", 5, client.OutcomeExhausted)}}
+	sample := client.DryRun{Filter: plain.Filter, Matched: 57, Exact: true, Endpoints: []client.CountGroup{{Endpoint: "SHOP", Count: 57}}, Sample: []client.Summary{summary("5", 5, client.OutcomeExhausted)}}
 	for name, tt := range map[string]struct {
 		fake  *fake
 		args  []string
@@ -101,7 +102,7 @@ func dry(r client.BulkRedeliveryRequest) client.BulkRedeliveryRequest {
 func TestABulkRedeliveryHasTheDefaultRate(t *testing.T) {
 	t.Parallel()
 	f := &fake{many: []client.BulkRedelivery{bulk(client.BulkRedeliveryDone, 4, 0, 0)}}
-	got := place{}.at(t, f).run(context.Background(), "redeliver", "--endpoint", "SHOP")
+	got := place{}.at(t, f).run(context.Background(), "redeliver", "--endpoint", "SHOP", "--yes")
 	require.Equal(t, exitOK, got.code, got.err)
 	require.Equal(t, client.BulkRedeliveryRequest{
 		Filter: client.Filter{Endpoint: "SHOP"}, RatePerSecond: client.DefaultRatePerSecond, By: nobody,
@@ -128,7 +129,7 @@ func TestAnInterruptLeavesABulkRedeliveryRunning(t *testing.T) {
 		}
 		cancel()
 	}()
-	got := place{}.at(t, f).run(ctx, "redeliver", "--endpoint", "SHOP", "--every", "10ms")
+	got := place{}.at(t, f).run(ctx, "redeliver", "--endpoint", "SHOP", "--yes", "--every", "10ms")
 	require.Equal(t, exitInterrupted, got.code)
 	require.Contains(t, got.err, "goes on without this command")
 	require.Contains(t, got.err, "starter redeliveries stop "+bulkID)
@@ -208,4 +209,69 @@ func TestFollowInJSONWritesTheFinalState(t *testing.T) {
 	var last client.BulkRedelivery
 	require.NoError(t, json.Unmarshal([]byte(lines[1]), &last))
 	require.Equal(t, client.BulkRedeliveryDone, last.Phase)
+}
+
+func TestManyAreRedeliveredOnceAPersonAgrees(t *testing.T) {
+	t.Parallel()
+	all := client.DryRun{Filter: client.Filter{Since: at(0), Until: at(30)}, Matched: 57, Exact: true,
+		Endpoints: []client.CountGroup{{Endpoint: "LEDGER", Count: 40}, {Endpoint: "SHOP", Count: 17}}}
+	one := all
+	one.Filter.Endpoint, one.Endpoints = "SHOP", all.Endpoints[1:]
+	uncounted := client.DryRun{Filter: all.Filter, Matched: 20000}
+	filter := []string{"--all-endpoints", "--since", at(0).String()}
+	for name, tt := range map[string]struct {
+		found  client.DryRun
+		args   []string
+		answer string
+		asks   string
+		begun  bool
+		code   int
+	}{
+		"at one endpoint":          {one, []string{"--endpoint", "SHOP"}, "y\n", "57 operations at 1 endpoint, 10 a second: begin? [y/N] ", true, exitOK},
+		"at all endpoints":         {all, filter, "YES\n", "57 operations at 2 endpoints, 10 a second: begin? [y/N] ", true, exitOK},
+		"too many to be counted":   {uncounted, filter, "y\n", "at most 20000 operations at all endpoints, 10 a second: begin? [y/N] ", true, exitOK},
+		"an answer of no":          {one, []string{"--endpoint", "SHOP"}, "n\n", "begin? [y/N] starter: nothing was begun\n", false, exitFailed},
+		"no answer":                {one, []string{"--endpoint", "SHOP"}, "", "begin? [y/N] starter: nothing was begun\n", false, exitFailed},
+		"where nothing matches":    {client.DryRun{Exact: true}, filter, "", "no operation matches, and nothing was begun", false, exitOK},
+		"with --yes it never asks": {one, []string{"--endpoint", "SHOP", "--yes"}, "", "", true, exitOK},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := &fake{dryRun: tt.found, many: []client.BulkRedelivery{bulk(client.BulkRedeliveryDone, 4, 0, 0)}}
+			got := place{terminal: true, in: tt.answer}.at(t, f).run(context.Background(), append([]string{"redeliver"}, tt.args...)...)
+			require.Equal(t, tt.code, got.code, got.err)
+			require.Contains(t, got.err, tt.asks)
+			calls := f.calls()
+			if len(tt.asks) == 0 {
+				require.NotContains(t, got.err, "begin?")
+			} else {
+				require.True(t, calls[0].(client.BulkRedeliveryRequest).DryRun, "it counts first")
+				calls = calls[1:]
+			}
+			require.Equal(t, tt.begun, len(calls) > 0)
+			if tt.begun && tt.asks != "" {
+				require.Equal(t, tt.found.Filter, calls[0].(client.BulkRedeliveryRequest).Filter, "just what was counted is begun")
+			}
+		})
+	}
+}
+
+func TestAnInterruptEndsTheQuestion(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(context.Background())
+	in, writer := io.Pipe()
+	t.Cleanup(func() { _ = writer.Close() })
+	f := &fake{dryRun: client.DryRun{Matched: 1, Exact: true}}
+	p := place{}.at(t, f)
+	go func() {
+		for len(f.calls()) == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		cancel()
+	}()
+	code := run(ctx, []string{"redeliver", "--endpoint", "SHOP"}, environment{
+		getenv: func(name string) string { return p.env[name] }, in: in, out: io.Discard, err: io.Discard, columns: func(any) int { return tableWidth },
+	})
+	require.Equal(t, exitInterrupted, code)
+	require.Len(t, f.calls(), 1, "nothing was begun")
 }

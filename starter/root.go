@@ -1,16 +1,20 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"ringback/api/client"
+	"ringback/internal/nearest"
 	"ringback/internal/version"
 )
 
@@ -34,8 +38,8 @@ type environment struct {
 	getenv   func(string) string
 	in       io.Reader
 	out, err io.Writer
-	// isTerminal reports whether a writer writes to a terminal.
-	isTerminal func(io.Writer) bool
+	// columns is how wide the terminal is that a reader or writer is of; 0: of none.
+	columns func(file any) int
 	// browse opens a page in the user's browser.
 	browse func(ctx context.Context, address string) error
 }
@@ -65,8 +69,12 @@ func message(code int, err error, l listener) string {
 	if _, none := errors.AsType[*client.NoResponseError](err); none {
 		return fmt.Sprintf("%s (%s, --config or %s say where it is)", err, l.flag, l.variable)
 	}
-	if _, refused := errors.AsType[*client.Problem](err); refused {
-		return printable(err.Error())
+	if problem, refused := errors.AsType[*client.Problem](err); refused {
+		text := printable(err.Error())
+		if problem.Status == http.StatusUnauthorized {
+			text += " (--key-file or " + keyVariable + " gives the key)"
+		}
+		return text
 	}
 	return err.Error()
 }
@@ -96,6 +104,8 @@ type tool struct {
 	insecure bool
 	// parsed says that the command line is valid: a later error is no usage error.
 	parsed bool
+	// lines is the input, where a question was asked; it reads ahead.
+	lines *bufio.Reader
 }
 
 const (
@@ -115,11 +125,12 @@ func (t *tool) root() *cobra.Command {
 		Version:       version.String(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
+		Args:          subcommandsOnly,
 		RunE:          t.run(func(cmd *cobra.Command, _ []string) error { return cmd.Help() }),
 	}
 	root.SetOut(t.out)
 	root.SetErr(t.err)
+	root.SetFlagErrorFunc(withHint)
 	flags := root.PersistentFlags()
 	flags.StringVar(&t.api, "api", "", "the API's `URL` (default "+defaultAPI+"; environment "+apiVariable+")")
 	flags.StringVar(&t.config, "config", "", "take the API's address from this configuration `FILE`")
@@ -132,7 +143,7 @@ func (t *tool) root() *cobra.Command {
 	flags.DurationVar(&t.timeout, "timeout", 30*time.Second, "give up a call to the API after this `TIME`")
 	completeWith(root, "output", outputTable, outputJSON)
 	root.AddCommand(t.start(), t.state(), t.attempts(), t.watch(), t.open(), t.list(), t.details(), t.push(), t.revoke(),
-		t.withdraw(), t.redeliver(), t.bulkRedeliveries(), t.ping(), t.verify(), t.ready(), t.configuration(), exitCodeHelp())
+		t.withdraw(), t.redeliver(), t.bulkRedeliveries(), t.ping(), t.verify(), t.ready(), t.configuration(), t.initialize(), t.keygen(), exitCodeHelp())
 	return root
 }
 
@@ -156,6 +167,30 @@ func (t *tool) withAPI(command func(ctx context.Context, api *client.Client, arg
 		}
 		return command(cmd.Context(), api, args)
 	})
+}
+
+// subcommandsOnly refuses arguments, which are commands that there are not.
+func subcommandsOnly(cmd *cobra.Command, args []string) error {
+	err := cobra.NoArgs(cmd, args)
+	if err == nil {
+		return nil
+	}
+	var names []string
+	for _, sub := range cmd.Commands() {
+		names = append(names, sub.Name())
+	}
+	return fmt.Errorf("%w%s", err, nearest.Hint(args[0], names))
+}
+
+// withHint is err with the flag that may have been meant.
+func withHint(cmd *cobra.Command, err error) error {
+	unknown, ok := errors.AsType[*pflag.NotExistError](err)
+	if !ok {
+		return err
+	}
+	var names []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, "--"+f.Name) })
+	return fmt.Errorf("%w%s", err, nearest.Hint("--"+unknown.GetSpecifiedName(), names))
 }
 
 // usageError is a command line that proved wrong after it was parsed.

@@ -19,6 +19,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/require"
@@ -211,7 +212,7 @@ func bare(env map[string]string, args ...string) outcome {
 type place struct {
 	env map[string]string
 	in  string
-	// terminal says that both writers write to a terminal.
+	// terminal says that the reader and both writers are of a terminal.
 	terminal bool
 	// browsed, if set, records the pages that were opened.
 	browsed *[]string
@@ -222,7 +223,12 @@ func (p place) run(ctx context.Context, args ...string) outcome {
 	code := run(ctx, args, environment{
 		getenv: func(name string) string { return p.env[name] },
 		in:     strings.NewReader(p.in), out: &out, err: &errs,
-		isTerminal: func(io.Writer) bool { return p.terminal },
+		columns: func(any) int {
+			if p.terminal {
+				return 100
+			}
+			return 0
+		},
 		browse: func(_ context.Context, address string) error {
 			*p.browsed = append(*p.browsed, address)
 			return nil
@@ -338,9 +344,16 @@ func TestEachCommandCallsTheAPIAndShowsTheResponse(t *testing.T) {
 	}
 }
 
+const reason = "HTTP 500: the answer is empty, not a JSON object; and so it goes on"
+
 func summary(id string, second int, o client.Outcome) client.Summary {
+	why := ""
+	if o == client.OutcomeExhausted {
+		why = reason
+	}
 	return client.Summary{
-		Key: client.Key{Endpoint: "SHOP", OperationID: id}, Status: "2", Phase: client.PhaseClosed, Outcome: o,
+		Reason: why,
+		Key:    client.Key{Endpoint: "SHOP", OperationID: id}, Status: "2", Phase: client.PhaseClosed, Outcome: o,
 		StartedAt: at(second), ClosedAt: pointer(at(second + 1)), RunID: "run",
 	}
 }
@@ -359,6 +372,9 @@ func TestListShowsMatchesNewestFirst(t *testing.T) {
 		},
 		client.OutcomeGone: {{Operations: []client.Summary{summary("4", 4, client.OutcomeGone)}}},
 		"undelivered":      {{Operations: []client.Summary{summary("5", 5, client.OutcomeExhausted), summary("4", 4, client.OutcomeAcknowledged)}}},
+		client.OutcomeExpired: {{Operations: []client.Summary{{
+			Key: client.Key{Endpoint: strings.Repeat("E", 50), OperationID: strings.Repeat("i", 64)}, Phase: client.PhaseDelivering, StartedAt: at(1), Reason: reason,
+		}}}},
 	}
 	since, until := at(0), at(59)
 	for name, c := range map[string]struct {
@@ -385,6 +401,7 @@ func TestListShowsMatchesNewestFirst(t *testing.T) {
 			[]string{"list", "--undelivered", "--time", "closed"},
 			[]any{client.ListQuery{Undelivered: true, ByClose: true}}, false,
 		},
+		"list-long-ids":  {[]string{"list", "--outcome", "expired"}, []any{client.ListQuery{Outcome: client.OutcomeExpired}}, false},
 		"list-none":      {[]string{"list", "--outcome", "revoked"}, []any{client.ListQuery{Outcome: client.OutcomeRevoked}}, false},
 		"list-none-json": {[]string{"list", "--outcome", "revoked", "-o", "json"}, []any{client.ListQuery{Outcome: client.OutcomeRevoked}}, false},
 	} {
@@ -397,6 +414,18 @@ func TestListShowsMatchesNewestFirst(t *testing.T) {
 			require.Equal(t, c.more, strings.Contains(got.err, "more operations match"))
 			golden(t, name, got.out)
 		})
+	}
+}
+
+func TestAListFitsTheTerminal(t *testing.T) {
+	t.Parallel()
+	pages := map[client.Outcome][]client.Page{client.OutcomeExhausted: {{Operations: []client.Summary{summary("5", 5, client.OutcomeExhausted)}}}}
+	for width, terminal := range map[int]bool{tableWidth: false, 100: true} {
+		got := place{terminal: terminal}.at(t, &fake{pages: pages}).run(context.Background(), "list", "--failed")
+		for line := range strings.Lines(got.out) {
+			require.LessOrEqual(t, utf8.RuneCountInString(strings.TrimRight(line, "\n")), width)
+		}
+		require.Contains(t, got.out, "…\n")
 	}
 }
 
@@ -490,8 +519,13 @@ func TestEachErrorHasItsExitCode(t *testing.T) {
 		"an operation without an id":      {nil, []string{"state", "SHOP"}, 2, "ENDPOINT OPERATION_ID"},
 		"an operation with an empty id":   {nil, []string{"state", "SHOP", ""}, 2, "ENDPOINT OPERATION_ID"},
 		"three arguments":                 {nil, []string{"state", "SHOP", "1", "2"}, 2, "ENDPOINT OPERATION_ID"},
-		"an unknown command":              {nil, []string{"replay"}, 2, "unknown command"},
+		"an unknown command":              {nil, []string{"replay"}, 2, `unknown command "replay" for "starter"`},
+		"a mistyped command":              {nil, []string{"redelvier"}, 2, " (did you mean redeliver?)"},
+		"a mistyped command of a group":   {nil, []string{"redeliveries", "stpo"}, 2, " (did you mean stop?)"},
 		"an unknown flag":                 {nil, []string{"state", "SHOP", "1", "--follow"}, 2, "--follow"},
+		"a mistyped flag":                 {nil, []string{"list", "--endpiont", "SHOP"}, 2, " (did you mean --endpoint?)"},
+		"a mistyped flag of all commands": {nil, []string{"list", "--keyfile", "k"}, 2, " (did you mean --key-file?)"},
+		"a kind of key that is none":      {nil, []string{"keygen", "whsc"}, 2, " (did you mean whsec or whsk?)"},
 		"an unknown output":               {nil, []string{"state", "SHOP", "1", "-o", "xml"}, 2, "neither table nor json"},
 		"a revocation by nobody":          {nil, []string{"revoke", "SHOP", "1"}, 2, "initiated-by"},
 		"an operation and a filter":       {nil, []string{"redeliver", "SHOP", "1", "--since", "24h"}, 2, "--since goes with a filter"},
@@ -499,8 +533,12 @@ func TestEachErrorHasItsExitCode(t *testing.T) {
 		"neither operation nor filter":    {nil, []string{"redeliver", "--reason", "r"}, 2, "name an operation"},
 		"a dry run of everything":         {nil, []string{"redeliver", "--dry-run"}, 2, "name an operation"},
 		"many polled again":               {nil, []string{"redeliver", "--endpoint", "SHOP", "--repoll"}, 2, "--repoll goes with one operation"},
-		"a rate of nothing":               {nil, []string{"redeliver", "--endpoint", "SHOP", "--rate", "0"}, 2, "--rate 0 is not above 0"},
-		"a rate that the API refuses":     {nil, []string{"redeliver", "--endpoint", "SHOP", "--rate", "1000"}, 1, "rate_per_second: is not above 0"},
+		"many of no endpoint":             {nil, []string{"redeliver", "--since", "24h", "--yes"}, 2, "or give --all-endpoints"},
+		"everything that ever failed":     {nil, []string{"redeliver", "--all-endpoints", "--yes"}, 2, "bound it by --since"},
+		"one endpoint and all":            {nil, []string{"redeliver", "--all-endpoints", "--endpoint", "SHOP", "--since", "1h", "--yes"}, 2, "[endpoint all-endpoints]"},
+		"many without a terminal":         {nil, []string{"redeliver", "--endpoint", "SHOP"}, 2, "give --yes, or --dry-run to count"},
+		"a rate of nothing":               {nil, []string{"redeliver", "--endpoint", "SHOP", "--rate", "0", "--yes"}, 2, "--rate 0 is not above 0"},
+		"a rate that the API refuses":     {nil, []string{"redeliver", "--endpoint", "SHOP", "--rate", "1000", "--yes"}, 1, "rate_per_second: is not above 0"},
 		"a bound of another time":         {nil, []string{"list", "--time", "noon"}, 2, "--time"},
 		"a redelivery's id that is none":  {nil, []string{"redeliveries", "follow", "12"}, 1, "id: is not the id"},
 		"watched too often":               {nil, []string{"watch", "SHOP", "1", "--every", "1ms"}, 2, "--every"},
@@ -598,7 +636,7 @@ func TestTheKeyIsSentAndNeverShown(t *testing.T) {
 		"from a file that others read": {"", []string{"--key-file", public}, 0, "warning: others may read"},
 		"two keys in a file":           {"", []string{"--key-file", broken}, 2, "something else than one API key"},
 		"two keys in the environment":  {secret + " " + secret, nil, 2, "something else than one API key"},
-		"none":                         {"", nil, 1, "HTTP 401 unauthenticated: Send an API key"},
+		"none":                         {"", nil, 1, "HTTP 401 unauthenticated: Send an API key as Authorization: Bearer <key>. (--key-file or RINGBACK_API_KEY gives the key)"},
 		"a wrong one":                  {"wrong", nil, 1, "HTTP 401 unauthenticated: The API key is not one"},
 	} {
 		t.Run(name, func(t *testing.T) {

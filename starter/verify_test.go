@@ -45,6 +45,7 @@ func received(t *testing.T) map[string]string {
 		files[name] = filepath.Join(dir, name)
 		require.NoError(t, os.WriteFile(files[name], []byte(content), 0o600))
 	}
+	files["shop.yml"] = filepath.Join(dir, "shop.yml") // which init writes
 	return files
 }
 

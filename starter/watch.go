@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -122,7 +123,7 @@ func (t *tool) showChange(last *client.State, now client.State) error {
 		return t.writeJSON(now, "")
 	}
 	return t.show(now, func(w io.Writer) {
-		if !t.isTerminal(t.out) {
+		if !t.draws(t.out) {
 			for _, c := range changes(last, now) {
 				// Columns of fixed width, since later lines are not known.
 				_, _ = fmt.Fprintf(w, "%s  %-10s  %s\n", c.at, printable(c.what), printable(c.text))
@@ -143,12 +144,12 @@ type change struct {
 	what, text string
 }
 
-// changes are what happened from before, nil if nothing was known, to now. A new
-// run, as of a redelivery, is shown from its beginning.
+// changes are what happened from before, nil if nothing was known, to now, in the order
+// in which it happened. A new run, as of a redelivery, is shown from its beginning.
 func changes(before *client.State, now client.State) []change {
 	var all []change
 	if before == nil || before.RunID != now.RunID {
-		all = append(all, change{client.At(time.Now()), "run", orNone(now.RunID)})
+		all = append(all, change{timeOr(now.StartedAt), "run", orNone(now.RunID)})
 		before = &client.State{}
 	}
 	all = append(all, statusChanges(*before, now)...)
@@ -162,10 +163,19 @@ func changes(before *client.State, now client.State) []change {
 	for _, d := range now.Deliveries {
 		all = append(all, deliveryChanges(known[d.CallbackID], d)...)
 	}
+	slices.SortStableFunc(all, func(a, b change) int { return a.at.Compare(b.at.Time) })
 	if now.Phase == client.PhaseClosed && before.Phase != client.PhaseClosed {
-		all = append(all, change{client.At(time.Now()), "ended", orNone(string(now.Outcome))})
+		all = append(all, change{timeOr(now.ClosedAt), "ended", orNone(string(now.Outcome))})
 	}
 	return all
+}
+
+// timeOr is a time of the state, or where it has none, that of the read.
+func timeOr(at *client.Time) client.Time {
+	if at == nil {
+		return client.At(time.Now())
+	}
+	return *at
 }
 
 func statusChanges(before, now client.State) []change {
@@ -192,7 +202,11 @@ func deliveryChanges(before, now client.Delivery) []change {
 	var all []change
 	if before.CallbackID != now.CallbackID {
 		before = client.Delivery{Outcome: client.DeliveryPending}
-		all = append(all, change{client.At(time.Now()), "callback", now.CallbackID + " about status " + orNone(now.Status)})
+		var begun *client.Time
+		if len(now.Attempts) > 0 {
+			begun = &now.Attempts[0].At
+		}
+		all = append(all, change{timeOr(begun), "callback", now.CallbackID + " about status " + orNone(now.Status)})
 	}
 	shown := 0
 	for _, a := range before.Attempts {
@@ -207,7 +221,11 @@ func deliveryChanges(before, now client.Delivery) []change {
 		}
 	}
 	if now.Outcome != before.Outcome && now.Outcome != client.DeliveryAcknowledged {
-		all = append(all, change{client.At(time.Now()), "callback", withReason(string(now.Outcome), now.Reason)})
+		var ended *client.Time
+		if n := len(now.Attempts); n > 0 && now.Outcome != client.DeliverySuperseded {
+			ended = new(now.Attempts[n-1].End())
+		}
+		all = append(all, change{timeOr(ended), "callback", withReason(string(now.Outcome), now.Reason)})
 	}
 	return all
 }

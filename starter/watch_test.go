@@ -3,8 +3,8 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -46,8 +46,8 @@ func TestWatchPrintsEachChangeOnce(t *testing.T) {
 	require.Equal(t, exitOK, got.code, got.err)
 	require.Contains(t, got.err, "HTTP 503 unavailable: Temporal does not answer.", "temporary errors are noted")
 	require.Equal(t, 1, strings.Count(got.err, "\n"))
-	// Changes without a time of their own have the time of the read.
-	now := regexp.MustCompile(fmt.Sprintf(`(?m)^%d-\S+  (run|callback|ended) `, time.Now().UTC().Year()))
+	// What the state has no time of has that of the read.
+	now := regexp.MustCompile(`(?m)^\S+  (run|callback|ended) `)
 	golden(t, "watch", now.ReplaceAllString(got.out, "NOW                       $1 "))
 }
 
@@ -139,12 +139,39 @@ func TestWatchShowsARedeliveryFromItsBeginning(t *testing.T) {
 	before := *story(client.OutcomeExhausted)[5]
 	after := before
 	after.RunID = "another"
-	var told []string
-	for _, c := range changes(&before, after) {
-		told = append(told, c.what)
-	}
-	require.Equal(t, []string{"run", "status", "callback", "attempt 1"}, told)
+	after.StartedAt = pointer(at(10))
+	require.Equal(t, []string{"run", "status", "callback", "attempt 1"}, told(changes(&before, after)))
 	require.Empty(t, changes(&after, after))
+}
+
+func told(all []change) []string {
+	var what []string
+	for _, c := range all {
+		what = append(what, c.what)
+	}
+	return what
+}
+
+func TestWatchShowsChangesInTheOrderOfTheirTimes(t *testing.T) {
+	t.Parallel()
+	missed := client.Attempt{Number: 1, At: at(11), TookMS: 500, Verdict: client.Unacknowledged}
+	arrived := client.Attempt{Number: 1, At: at(21), TookMS: 5, Verdict: client.Acknowledged}
+	state := client.State{
+		Key: shop, RunID: "0193f1d2", Phase: client.PhaseClosed, Outcome: client.OutcomeRevoked, Polls: 3,
+		StartedAt: pointer(at(12)), ClosedAt: pointer(at(22)),
+		Status:     &client.OperationStatus{Value: "revoked", Final: true, ObservedAt: at(20)},
+		Revocation: &client.Revocation{InitiatedBy: "user", At: at(20)},
+		Deliveries: []client.Delivery{
+			{CallbackID: "cb_one", Status: "1", Outcome: client.DeliveryExhausted, Attempts: []client.Attempt{missed}},
+			{CallbackID: "cb_two", Status: "revoked", Outcome: client.DeliveryAcknowledged, Attempts: []client.Attempt{arrived}},
+		},
+	}
+	all := changes(nil, state)
+	require.Equal(t, []string{"callback", "attempt 1", "callback", "run", "status", "revocation", "callback", "attempt 1", "ended"}, told(all),
+		"a redelivery begins after the attempts before it")
+	require.True(t, slices.IsSortedFunc(all, func(a, b change) int { return a.at.Compare(b.at.Time) }))
+	require.Equal(t, at(12), all[3].at)
+	require.Equal(t, at(22), all[len(all)-1].at)
 }
 
 func TestOpenShowsTheLinkInABrowserIfAsked(t *testing.T) {

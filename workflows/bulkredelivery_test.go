@@ -268,7 +268,7 @@ func TestABulkRedeliveryShowsItsProgressInTheUI(t *testing.T) {
 			require.NoError(t, value.Get(&metadata))
 		}, 90*time.Second)
 	})
-	require.Equal(t, "**running** · 11 of 30 runs processed · asked for by `ops` at 2026-11-21T09:00:00.000Z: `receiver ¦ repaired`\n\n"+
+	require.Equal(t, "**running** · 11 of 30 operations processed · asked for by `ops` at 2026-11-21T09:00:00.000Z: `receiver ¦ repaired`\n\n"+
 		"| done\u00A0 | failed\u00A0 | skipped |\n|--:|--:|--:|\n| 10\u00A0 | 1\u00A0 | 0 |\n\n"+
 		"At most 10 a second, acknowledged ones as well, where the endpoint is `SHOP`, it closed before 2026-11-21T09:00:00.000Z.\n"+
 		"\nThe latest that failed:\n\n| operation\u00A0 | why |\n|---|---|\n| `SHOP/order 1`\u00A0 | `no 'endpoint'` |\n"+

@@ -91,7 +91,7 @@ func (f *fake) StartBulkRedelivery(ctx context.Context, r operation.BulkRedelive
 }
 
 func (f *fake) DryRun(ctx context.Context, r operation.BulkRedeliveryRequest) (operation.DryRun, error) {
-	return operation.DryRun{Matched: 30, Sample: []operation.Summary{}}, f.record(ctx, r)
+	return operation.DryRun{Matched: 30, Exact: true, Sample: []operation.Summary{}}, f.record(ctx, r)
 }
 
 func (f *fake) BulkRedelivery(ctx context.Context, id string) (operation.BulkRedelivery, error) {

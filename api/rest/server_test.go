@@ -194,7 +194,7 @@ func TestEachRequestBecomesOneCallOfOperations(t *testing.T) {
 		"a dry run counts, shows a list and locates nothing": {
 			httpCall: many(`{"filter":{"outcome":"acknowledged"},"force":true,"dry_run":true}`), status: 200,
 			received: []any{operation.BulkRedeliveryRequest{Filter: operation.Filter{Outcome: operation.OutcomeAcknowledged}, Force: true, DryRun: true, RatePerSecond: 10, By: "(no keys configured)"}},
-			response: `"matched":30,"sample":[]`,
+			response: `"matched":30,"exact":true,"sample":[]`,
 		},
 		"a bulk redelivery is read by its id": {
 			httpCall: httpCall{method: "GET", path: "/v1/redeliveries/" + manyID}, status: 200, received: []any{manyID}, response: `"phase":"running"`,

@@ -102,6 +102,9 @@ func (w *environment) before(t *testing.T, s *shell, commands string) {
 		for _, id := range []string{"1002", "1003", "1004"} {
 			w.standard.Script(id, simulator.Acknowledge)
 		}
+	case strings.HasPrefix(commands, "starter redeliver --endpoint LEDGER"):
+		require.Eventually(t, func() bool { return s.run(t, "starter list --failed --endpoint LEDGER --count") == "2\n" },
+			patience, 200*time.Millisecond, "visibility knows that 1002 was redelivered")
 	case strings.HasPrefix(commands, "cat headers.txt"):
 		all := w.standard.Received("ringback-ping-" + s.pinged(t))
 		require.Len(t, all, 1)
@@ -190,6 +193,8 @@ var varying = []struct {
 	{regexp.MustCompile(`(?mi)^(> )?webhook-timestamp: \d+$`), "${1}webhook-timestamp: N"},
 	{regexp.MustCompile(`&date=\d+`), "&date=N"},
 	{regexp.MustCompile(`v1,[A-Za-z0-9+/=]{44}`), "v1,SIGNATURE"},
+	{regexp.MustCompile(`whpk_[A-Za-z0-9+/=]{44}`), "whpk_KEY"},
+	{regexp.MustCompile(`sha256: [0-9a-f]{64}`), "sha256: DIGEST"},
 	{regexp.MustCompile(`(?m)^(< )?Date: .*$`), "${1}Date: DAY"},
 	{regexp.MustCompile(`(?m)^(Configuration +)[0-9a-f]{12}$`), "${1}HASH"},
 	{regexp.MustCompile(`Connected to 127.0.0.1:\d+`), "Connected to ADDRESS"},

@@ -27,8 +27,7 @@ func (s apiService) Ping(ctx context.Context, name string, r operation.PingReque
 	current := s.config.current.Load()
 	endpoint, ok := current.endpoints[name]
 	if !ok {
-		return operation.Ping{}, operation.Invalid(operation.FieldError{
-			Field: "endpoint", Detail: "is not registered; registered are " + strings.Join(s.config.endpointNames(), ", ")})
+		return operation.Ping{}, operation.Invalid(s.NotRegistered("endpoint", name))
 	}
 	if err := s.config.checkPing(ctx, endpoint, r); err != nil {
 		return operation.Ping{}, err

@@ -13,6 +13,7 @@ import (
 
 	"ringback/api/rest"
 	"ringback/internal/operation"
+	"ringback/internal/service"
 )
 
 func pingService(t *testing.T, receiver string) apiService {
@@ -27,7 +28,7 @@ endpoints:
   LISTED: {dialect: paysera, source: wallet, callback_url: per_operation, callback_hosts: [pay.example], poll: {interval: 1m, lifetime: 1h}, delivery: {interval: 1s, attempts: 3}, auth: {bearer: "${env:PING_BEARER}"}}
   BURST: {dialect: paysera, source: wallet, url: %q, poll: {interval: 1m, lifetime: 1h}, delivery: {interval: 1s, attempts: 3}}
 `, receiver+"/hooks", receiver+"/hooks"))
-	return apiService{config: &p.config}
+	return apiService{Service: &service.Service{EndpointNames: p.config.endpointNames}, config: &p.config}
 }
 
 func TestAPingIsSentLikeAnAttempt(t *testing.T) {

@@ -63,7 +63,7 @@ func (v *validator) codecKey(path string, key CodecKey, before []CodecKey) {
 	}
 	decoded, err := base64.StdEncoding.DecodeString(key.Key.Reveal())
 	v.require(err == nil && len(decoded) == codecKeyBytes, path+".key",
-		"is not the base64 of %d bytes; allowed: the output of openssl rand -base64 %d", codecKeyBytes, codecKeyBytes)
+		"is not the base64 of %d bytes; make one: starter keygen codec", codecKeyBytes)
 	for _, other := range before {
 		v.require(other.ID != key.ID, path+".id", "%s occurs twice", quote(key.ID))
 		v.require(other.Key.Reveal() != key.Key.Reveal(), path+".key", "is the same as that of another id; keys must differ")

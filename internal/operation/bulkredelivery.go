@@ -71,8 +71,10 @@ type BulkRedelivery struct {
 	By     string `json:"by"`
 	KeyID  string `json:"key_id,omitempty"`
 	Reason string `json:"reason,omitempty"`
-	// Matched counts the runs that the filter matched when it began.
-	Matched int `json:"matched"`
+	// Matched counts the operations that the filter matched when it began. Exact says
+	// that it is that; otherwise runs were counted, which may be more.
+	Matched int  `json:"matched"`
+	Exact   bool `json:"exact"`
 	BulkRedeliveryProgress
 	StartedAt Time   `json:"started_at"`
 	EndedAt   *Time  `json:"ended_at,omitempty"`
@@ -86,13 +88,13 @@ type BulkRedeliveryProgress struct {
 	Done int `json:"done"`
 	// Failed counts those that could not be redelivered; Failures are the latest of them.
 	Failed int `json:"failed"`
-	// Skipped counts those with a newer run that is open, acknowledged or matched by
-	// itself, and those without a callback.
+	// Skipped counts those that were redelivered or reset meanwhile, and those without
+	// a callback.
 	Skipped  int       `json:"skipped"`
 	Failures []Failure `json:"failures,omitempty"`
 }
 
-// Processed is how many of the matched runs were processed.
+// Processed is how many of the matched operations were processed.
 func (p BulkRedeliveryProgress) Processed() int { return p.Done + p.Failed + p.Skipped }
 
 // Add counts the result of one operation.
@@ -123,8 +125,12 @@ const (
 
 // DryRun is what a bulk redelivery would match now.
 type DryRun struct {
-	Filter  Filter `json:"filter"`
-	Matched int    `json:"matched"`
+	Filter Filter `json:"filter"`
+	// Matched counts operations. Exact says that it does; otherwise runs were counted.
+	Matched int  `json:"matched"`
+	Exact   bool `json:"exact"`
+	// Endpoints are how many at each, where Matched is exact, largest first.
+	Endpoints []CountGroup `json:"endpoints,omitempty"`
 	// Sample are up to MaxSample of the operations, newest first.
 	Sample []Summary `json:"sample"`
 }
@@ -165,6 +171,8 @@ type Redelivered struct {
 type RunRef struct {
 	Key
 	RunID string `json:"run_id"`
+	// Older says that the operation had a newer run when the bulk redelivery began.
+	Older bool `json:"older,omitempty"`
 }
 
 // RunPage is one page of the runs that a filter matches, newest first.

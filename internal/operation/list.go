@@ -4,13 +4,15 @@ package operation
 type Summary struct {
 	Key
 	// Status is the last status, where visibility has it; else empty.
-	Status    string  `json:"status,omitempty"`
-	Phase     Phase   `json:"phase"`
-	Outcome   Outcome `json:"outcome"`
-	StartedAt Time    `json:"started_at"`
-	ClosedAt  *Time   `json:"closed_at,omitempty"`
-	RunID     string  `json:"run_id"`
-	UIURL     string  `json:"ui_url"`
+	Status  string  `json:"status,omitempty"`
+	Phase   Phase   `json:"phase"`
+	Outcome Outcome `json:"outcome"`
+	// Reason is State.LastReason of an exhausted, gone or delivering operation.
+	Reason    string `json:"reason,omitempty"`
+	StartedAt Time   `json:"started_at"`
+	ClosedAt  *Time  `json:"closed_at,omitempty"`
+	RunID     string `json:"run_id"`
+	UIURL     string `json:"ui_url"`
 }
 
 // ListQuery filters GET /v1/operations; zero fields filter nothing.

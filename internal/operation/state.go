@@ -1,5 +1,7 @@
 package operation
 
+import "slices"
+
 // Phase is what an operation's run is doing.
 type Phase string
 
@@ -35,10 +37,31 @@ type State struct {
 	Contradicted int    `json:"contradicted,omitempty"`
 	RunID        string `json:"run_id"`
 	UIURL        string `json:"ui_url"`
+	// StartedAt and ClosedAt are the run's, by the server's clock, where the state was
+	// read from the server.
+	StartedAt *Time `json:"started_at,omitempty"`
+	ClosedAt  *Time `json:"closed_at,omitempty"`
 	// Redelivery is set where this run is a redelivery.
 	Redelivery *RedeliveryNote `json:"redelivery,omitempty"`
 	// Host is where the callbacks of a run that was just begun go, for the audit alone.
 	Host string `json:"-"`
+}
+
+// LastReason is why the latest attempt was not acknowledged, or why the delivery
+// ended without one; empty where it was, or there was none.
+func (s State) LastReason() string {
+	for _, d := range slices.Backward(s.Deliveries) {
+		if d.Outcome == DeliverySuperseded {
+			continue
+		}
+		for _, a := range slices.Backward(d.Attempts) {
+			if a.Verdict != "" {
+				return a.Reason
+			}
+		}
+		return d.Reason
+	}
+	return ""
 }
 
 // Undelivered counts callbacks that were never acknowledged, except those withdrawn.

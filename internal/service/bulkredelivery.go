@@ -41,13 +41,14 @@ func (s *Service) StartBulkRedelivery(ctx context.Context, r operation.BulkRedel
 	if err != nil {
 		return operation.BulkRedelivery{}, err
 	}
-	matched, err := s.countRuns(ctx, bulkQuery(filter, r.Force))
+	matched, err := s.countOperations(ctx, bulkQuery(filter, r.Force), "")
 	if err != nil {
 		return operation.BulkRedelivery{}, err
 	}
 	begun := operation.BulkRedelivery{
 		ID: "rd_" + strings.ToLower(rand.Text()), Phase: operation.BulkRedeliveryRunning, Filter: filter,
-		RatePerSecond: r.RatePerSecond, Force: r.Force, By: r.By, KeyID: r.KeyID, Reason: r.Reason, Matched: matched, StartedAt: now,
+		RatePerSecond: r.RatePerSecond, Force: r.Force, By: r.By, KeyID: r.KeyID, Reason: r.Reason,
+		Matched: matched.Count, Exact: matched.Exact, StartedAt: now,
 	}
 	run, err := s.Client.ExecuteWorkflow(ctx, bulkOptions(begun), workflows.BulkRedeliveryType, workflows.BulkRedeliveryInput{
 		Job: begun, PageSize: bulkPageSize, Pages: bulkPages,
@@ -71,21 +72,23 @@ func bulkOptions(r operation.BulkRedelivery) client.StartWorkflowOptions {
 	}
 }
 
-// DryRun counts the runs that a bulk redelivery would work off, and shows the first.
+// DryRun counts the operations that a bulk redelivery would work off, and shows the first.
 func (s *Service) DryRun(ctx context.Context, r operation.BulkRedeliveryRequest) (operation.DryRun, error) {
 	filter, err := s.validateFilter(r, operation.At(time.Now()))
 	if err != nil {
 		return operation.DryRun{}, err
 	}
-	found := operation.DryRun{Filter: filter, Sample: []operation.Summary{}}
 	query := bulkQuery(filter, r.Force)
-	if found.Matched, err = s.countRuns(ctx, query); err != nil {
+	matched, err := s.countOperations(ctx, query, operation.GroupByEndpoint)
+	if err != nil {
 		return operation.DryRun{}, err
 	}
+	found := operation.DryRun{Filter: filter, Matched: matched.Count, Exact: matched.Exact, Endpoints: matched.Groups, Sample: []operation.Summary{}}
 	err = s.eachLatest(ctx, query, func(one operation.Summary) bool {
 		found.Sample = append(found.Sample, one)
 		return len(found.Sample) < operation.MaxSample
 	})
+	s.addReasons(ctx, found.Sample)
 	return found, err
 }
 
@@ -93,7 +96,7 @@ func (s *Service) DryRun(ctx context.Context, r operation.BulkRedeliveryRequest)
 func (s *Service) validateFilter(r operation.BulkRedeliveryRequest, now operation.Time) (operation.Filter, error) {
 	var faults []operation.FieldError
 	if _, ok := s.Endpoint(r.Filter.Endpoint); !ok && r.Filter.Endpoint != "" {
-		faults = append(faults, s.notRegistered("filter.endpoint"))
+		faults = append(faults, s.NotRegistered("filter.endpoint", r.Filter.Endpoint))
 	}
 	if !r.Filter.Since.Before(now) {
 		faults = append(faults, operation.FieldError{Field: "filter.since", Detail: "is in the future; nothing has closed since then"})
@@ -218,20 +221,24 @@ func bulkError(doing, id string, err error) error {
 		"There is no bulk redelivery %s, or its namespace's retention has ended.", id))
 }
 
-// MatchedRuns is one page of the runs that a bulk redelivery is about.
-func (s *Service) MatchedRuns(ctx context.Context, f operation.Filter, force bool, pageToken string, pageSize int) (operation.RunPage, error) {
+// MatchedRuns is one page of the runs that the filter of a bulk redelivery matches.
+func (s *Service) MatchedRuns(ctx context.Context, job operation.BulkRedelivery, pageToken string, pageSize int) (operation.RunPage, error) {
 	token, err := base64.RawURLEncoding.DecodeString(pageToken)
 	if err != nil {
 		return operation.RunPage{}, fmt.Errorf("decoding the page token %q: %w", pageToken, err)
 	}
-	runs, next, err := s.listRuns(ctx, bulkQuery(f, force), pageSize, token)
+	runs, next, err := s.listRuns(ctx, bulkQuery(job.Filter, job.Force), pageSize, token)
 	if err != nil {
 		return operation.RunPage{}, fmt.Errorf("listing the runs of a bulk redelivery: %w", err)
+	}
+	latest, err := s.latestRuns(ctx, runs, job.StartedAt)
+	if err != nil {
+		return operation.RunPage{}, fmt.Errorf("looking up the latest runs of a bulk redelivery's operations: %w", err)
 	}
 	page := operation.RunPage{NextPageToken: base64.RawURLEncoding.EncodeToString(next)}
 	for _, run := range runs {
 		if key, ok := operation.ParseWorkflowID(run.GetExecution().GetWorkflowId()); ok {
-			page.Runs = append(page.Runs, operation.RunRef{Key: key, RunID: run.GetExecution().GetRunId()})
+			page.Runs = append(page.Runs, operation.RunRef{Key: key, RunID: run.GetExecution().GetRunId(), Older: hasNewer(run, latest)})
 		}
 	}
 	return page, nil

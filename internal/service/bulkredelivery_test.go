@@ -95,10 +95,10 @@ func TestAnErrorThatMayPassIsNoVerdict(t *testing.T) {
 	}{
 		"none: done":                               {nil, operation.RedeliveryDone},
 		"open, or acknowledged: skipped":           {notRedeliverable("no"), operation.RedeliverySkipped},
-		"gone with the retention: skipped":         {notFoundError(key), operation.RedeliverySkipped},
+		"gone with the retention: skipped":         {newService().notFoundError(key), operation.RedeliverySkipped},
 		"a URL that is refused now: failed":        {operation.Invalid(operation.FieldError{Field: "callback.url", Detail: "no"}), operation.RedeliveryFailed},
 		"terminated, its progress unknown: failed": {&operation.Error{Problem: operation.ProblemUnavailable, Err: errProgressUnknown}, operation.RedeliveryFailed},
-		"a server that is away: to repeat":         {operationError("reading", key, serviceerror.NewUnavailable("no")), ""},
+		"a server that is away: to repeat":         {newService().operationError("reading", key, serviceerror.NewUnavailable("no")), ""},
 		"out of time: to repeat":                   {context.DeadlineExceeded, ""},
 		"any other error: to repeat":               {errors.New("surprise"), ""},
 	} {

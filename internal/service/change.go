@@ -50,7 +50,7 @@ func (s *Service) Push(ctx context.Context, key operation.Key, status string) er
 			Detail: "is refused: the endpoint takes no pushed status (push: off); leave it out to have the source polled now"})
 	}
 	if err != nil {
-		return operationError(doing, key, err)
+		return s.operationError(doing, key, err)
 	}
 	return nil
 }
@@ -79,7 +79,7 @@ func (s *Service) Revoke(ctx context.Context, key operation.Key, r operation.Rev
 	case errors.As(err, &refused):
 		return operation.State{}, operation.Refuse(operation.ProblemNotRevocable, "%s", refused.Message())
 	}
-	return operation.State{}, operationError(doing, key, err)
+	return operation.State{}, s.operationError(doing, key, err)
 }
 
 // signalRevocation revokes by Signal. A Signal has no result: whether the run took
@@ -145,7 +145,7 @@ func (s *Service) Withdraw(ctx context.Context, key operation.Key) (operation.St
 	case err == nil:
 		return s.linked(state), nil
 	case !runEnded(err):
-		return operation.State{}, operationError(doing, key, err)
+		return operation.State{}, s.operationError(doing, key, err)
 	}
 	state, err = s.closedState(ctx, doing, key, err)
 	if err == nil && state.Outcome != operation.OutcomeWithdrawn {

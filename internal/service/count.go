@@ -22,7 +22,19 @@ const (
 // execution status. So the runs are read one by one; where they are too many, or
 // that takes too long, visibility counts runs.
 func (s *Service) Count(ctx context.Context, q operation.CountQuery) (operation.OperationsCount, error) {
-	query := listQuery(q.ListQuery)
+	count, err := s.countOperations(ctx, listQuery(q.ListQuery), q.GroupBy)
+	if err == nil {
+		err = s.requireKnown(q.ListQuery, count.Count)
+	}
+	if err == nil && !count.Exact {
+		count.Groups, err = s.countGroups(ctx, q)
+	}
+	return count, err
+}
+
+// countOperations counts the operations of a query; where that is not exact, its
+// runs, without groups.
+func (s *Service) countOperations(ctx context.Context, query, groupBy string) (operation.OperationsCount, error) {
 	runs, err := s.countRuns(ctx, query)
 	if err != nil {
 		return operation.OperationsCount{}, err
@@ -30,13 +42,12 @@ func (s *Service) Count(ctx context.Context, q operation.CountQuery) (operation.
 	if runs <= exactLimit {
 		bounded, cancel := context.WithTimeout(ctx, exactTimeout)
 		defer cancel()
-		count, err := s.countLatest(bounded, query, q.GroupBy)
+		count, err := s.countLatest(bounded, query, groupBy)
 		if !timedOut(ctx, bounded, err) {
 			return count, err
 		}
 	}
-	groups, err := s.countGroups(ctx, q)
-	return operation.OperationsCount{Count: runs, Groups: groups}, err
+	return operation.OperationsCount{Count: runs}, nil
 }
 
 func (s *Service) countLatest(ctx context.Context, query, groupBy string) (operation.OperationsCount, error) {

@@ -43,13 +43,16 @@ func engineError(doing string, err, notFound error) error {
 }
 
 // operationError is engineError for what was tried on one operation.
-func operationError(doing string, key operation.Key, err error) error {
-	return engineError(doing+" "+key.WorkflowID(), err, notFoundError(key))
+func (s *Service) operationError(doing string, key operation.Key, err error) error {
+	return engineError(doing+" "+key.WorkflowID(), err, s.notFoundError(key))
 }
 
-func notFoundError(key operation.Key) error {
-	return operation.Refuse(operation.ProblemNotFound,
-		"There is no operation %s, or its namespace's retention has ended.", key.WorkflowID())
+func (s *Service) notFoundError(key operation.Key) error {
+	detail := "There is no operation " + key.WorkflowID() + ", or its namespace's retention has ended."
+	if _, registered := s.Endpoint(key.Endpoint); !registered {
+		detail += " The endpoint " + s.NotRegistered("", key.Endpoint).Detail + "."
+	}
+	return operation.Refuse(operation.ProblemNotFound, "%s", detail)
 }
 
 func unavailable(cause error, format string, args ...any) *operation.Error {

@@ -8,10 +8,12 @@ import (
 	"encoding/base64"
 	"fmt"
 	"slices"
+	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/sdk/converter"
+	"golang.org/x/sync/errgroup"
 
 	"ringback/internal/operation"
 	"ringback/workflows"
@@ -38,7 +40,59 @@ func (s *Service) List(ctx context.Context, q operation.ListQuery) (operation.Pa
 			Detail: "is not a next_page_token of this list, or the configuration was changed since; begin again with the first page"})
 	}
 	operations, next, err := s.latestPage(ctx, query, pageSize, token)
-	return operation.Page{Operations: operations, NextPageToken: s.signPageToken(query, next), UIURL: s.uiList()}, err
+	if err != nil {
+		return operation.Page{}, err
+	}
+	if err := s.requireKnown(q, len(operations)+len(next)); err != nil {
+		return operation.Page{}, err
+	}
+	s.addReasons(ctx, operations)
+	return operation.Page{Operations: operations, NextPageToken: s.signPageToken(query, next), UIURL: s.uiList()}, nil
+}
+
+// requireKnown refuses an endpoint that is not registered where nothing matches: a name
+// that is mistyped must not read as if all were well.
+func (s *Service) requireKnown(q operation.ListQuery, matched int) error {
+	if _, registered := s.Endpoint(q.Endpoint); registered || q.Endpoint == "" || q.PageToken != "" || matched > 0 {
+		return nil
+	}
+	return operation.Invalid(s.NotRegistered("endpoint", q.Endpoint))
+}
+
+const (
+	// reasonsAtOnce is how many operations' reasons are read at once, and
+	// reasonsTimeout how long a list waits for them.
+	reasonsAtOnce  = 10
+	reasonsTimeout = 3 * time.Second
+)
+
+// addReasons adds why the latest attempt failed, which visibility does not have. One
+// that can't be read is left out.
+func (s *Service) addReasons(ctx context.Context, operations []operation.Summary) {
+	ctx, cancel := context.WithTimeout(ctx, reasonsTimeout)
+	defer cancel()
+	var reading errgroup.Group
+	reading.SetLimit(reasonsAtOnce)
+	for i := range operations {
+		one := &operations[i]
+		switch {
+		case one.Outcome == operation.OutcomeExhausted, one.Outcome == operation.OutcomeGone:
+			reading.Go(func() error {
+				ending, err := s.ending(ctx, run{key: one.Key, id: one.RunID})
+				one.Reason = ending.State.LastReason()
+				return err
+			})
+		case one.Phase == operation.Delivering:
+			reading.Go(func() error {
+				latest, err := s.describe(ctx, one.Key)
+				var state operation.State
+				latest.pending.Apply(&state)
+				one.Reason = state.LastReason()
+				return err
+			})
+		}
+	}
+	_ = reading.Wait()
 }
 
 // signPageToken puts a MAC before visibility's token: Temporal reports a token that
@@ -101,23 +155,27 @@ func (s *Service) latestPage(ctx context.Context, query string, size int, token 
 	if err != nil {
 		return nil, nil, engineError("listing operations", err, nil)
 	}
-	latest, err := s.latestRuns(ctx, runs)
+	latest, err := s.latestRuns(ctx, runs, operation.Time{})
 	if err != nil {
 		return nil, nil, engineError("looking up the latest runs of operations", err, nil)
 	}
 	operations := make([]operation.Summary, 0, len(runs))
 	for _, run := range runs {
-		newest := latest[run.GetExecution().GetWorkflowId()]
-		if newest == nil || newest.GetExecution().GetRunId() == run.GetExecution().GetRunId() {
+		if !hasNewer(run, latest) {
 			operations = append(operations, s.summary(run))
 		}
 	}
 	return operations, next, nil
 }
 
+func hasNewer(run *workflowpb.WorkflowExecutionInfo, latest map[string]*workflowpb.WorkflowExecutionInfo) bool {
+	newest := latest[run.GetExecution().GetWorkflowId()]
+	return newest != nil && newest.GetExecution().GetRunId() != run.GetExecution().GetRunId()
+}
+
 // latestRuns finds the latest run of each operation whose run has closed; one
-// that is open is the latest.
-func (s *Service) latestRuns(ctx context.Context, runs []*workflowpb.WorkflowExecutionInfo) (map[string]*workflowpb.WorkflowExecutionInfo, error) {
+// that is open is the latest. With a time, only runs begun before it are looked for.
+func (s *Service) latestRuns(ctx context.Context, runs []*workflowpb.WorkflowExecutionInfo, before operation.Time) (map[string]*workflowpb.WorkflowExecutionInfo, error) {
 	var ids []string
 	for _, run := range runs {
 		if !isOpen(run.GetStatus()) {
@@ -128,7 +186,8 @@ func (s *Service) latestRuns(ctx context.Context, runs []*workflowpb.WorkflowExe
 	ids = slices.Compact(ids)
 	latest := map[string]*workflowpb.WorkflowExecutionInfo{}
 	for some := range slices.Chunk(ids, lookupSize) {
-		if err := s.addLatest(ctx, allOf(operationTerms(""), idTerm(some)), latest); err != nil {
+		terms := append(operationTerms(""), periodTerms("StartTime", operation.Time{}, before)...)
+		if err := s.addLatest(ctx, allOf(terms, idTerm(some)), latest); err != nil {
 			return nil, err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"errors"
 	"hash/crc32"
 	"testing"
 	"time"
@@ -12,16 +13,20 @@ import (
 	"github.com/stretchr/testify/require"
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
+	failurepb "go.temporal.io/api/failure/v1"
+	historypb "go.temporal.io/api/history/v1"
+	"go.temporal.io/api/serviceerror"
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"ringback/internal/operation"
 )
 
 // visibility is a Temporal client whose visibility answers every query with the
-// same runs, and which knows nothing else.
+// same runs, and which knows no more of each than is given.
 type visibility struct {
 	client.Client
 	runs []*workflowpb.WorkflowExecutionInfo
@@ -29,6 +34,39 @@ type visibility struct {
 	next []byte
 	// asked, if set, is called with the token of each query.
 	asked func(token []byte)
+	// failedWith are the details of each run's failure; nil: it can't be read.
+	failedWith *commonpb.Payloads
+	// pending is each run's pending activity.
+	pending *workflowpb.PendingActivityInfo
+}
+
+func (v visibility) CountWorkflow(context.Context, *workflowservice.CountWorkflowExecutionsRequest) (*workflowservice.CountWorkflowExecutionsResponse, error) {
+	return &workflowservice.CountWorkflowExecutionsResponse{Count: int64(len(v.runs))}, nil
+}
+
+func (v visibility) DescribeWorkflowExecution(context.Context, string, string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
+	return &workflowservice.DescribeWorkflowExecutionResponse{PendingActivities: []*workflowpb.PendingActivityInfo{v.pending}}, nil
+}
+
+func (v visibility) GetWorkflowHistory(context.Context, string, string, bool, enumspb.HistoryEventFilterType) client.HistoryEventIterator {
+	return failedHistory{details: v.failedWith}
+}
+
+type failedHistory struct {
+	client.HistoryEventIterator
+	details *commonpb.Payloads
+}
+
+func (h failedHistory) Next() (*historypb.HistoryEvent, error) {
+	if h.details == nil {
+		return nil, serviceerror.NewUnavailable("no")
+	}
+	return &historypb.HistoryEvent{Attributes: &historypb.HistoryEvent_WorkflowExecutionFailedEventAttributes{
+		WorkflowExecutionFailedEventAttributes: &historypb.WorkflowExecutionFailedEventAttributes{
+			Failure: &failurepb.Failure{FailureInfo: &failurepb.Failure_ApplicationFailureInfo{
+				ApplicationFailureInfo: &failurepb.ApplicationFailureInfo{Details: h.details}}},
+		},
+	}}, nil
 }
 
 func (v visibility) ListWorkflow(_ context.Context, r *workflowservice.ListWorkflowExecutionsRequest) (*workflowservice.ListWorkflowExecutionsResponse, error) {
@@ -47,7 +85,7 @@ func TestAPageTokenIsTakenAsItWasGivenAlone(t *testing.T) {
 		s.Client = visibility{next: []byte("visibility's"), asked: func(token []byte) { asked = append(asked, token) }}
 		return s
 	}
-	here := operation.ListQuery{Endpoint: "LEDGER"}
+	here := operation.ListQuery{Endpoint: "BANK"}
 	page, err := with("a").List(t.Context(), here)
 	require.NoError(t, err)
 	given := page.NextPageToken
@@ -84,11 +122,11 @@ func TestAPageTokenIsTakenAsItWasGivenAlone(t *testing.T) {
 	}
 }
 
-func TestAnOperationWithTwoRunsInOnePageIsListedOnce(t *testing.T) {
+func TestAnOperationWithTwoRunsIsOne(t *testing.T) {
 	t.Parallel()
 	closed := func(run string, second int64) *workflowpb.WorkflowExecutionInfo {
 		return &workflowpb.WorkflowExecutionInfo{
-			Execution: &commonpb.WorkflowExecution{WorkflowId: "LEDGER/1", RunId: run},
+			Execution: &commonpb.WorkflowExecution{WorkflowId: "SHOP/1", RunId: run},
 			Status:    enumspb.WORKFLOW_EXECUTION_STATUS_FAILED,
 			StartTime: timestamppb.New(time.Unix(second, 0)), CloseTime: timestamppb.New(time.Unix(second+1, 0)),
 		}
@@ -99,6 +137,95 @@ func TestAnOperationWithTwoRunsInOnePageIsListedOnce(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, page.Operations, 1)
 	require.Equal(t, "second", page.Operations[0].RunID)
+
+	found, err := s.DryRun(t.Context(), operation.BulkRedeliveryRequest{Filter: operation.Filter{Endpoint: "SHOP"}})
+	require.NoError(t, err)
+	require.Equal(t, 1, found.Matched)
+	require.True(t, found.Exact)
+	require.Equal(t, []operation.CountGroup{{Endpoint: "SHOP", Count: 1}}, found.Endpoints)
+	require.Equal(t, page.Operations, found.Sample)
+
+	matched, err := s.MatchedRuns(t.Context(), operation.BulkRedelivery{}, "", 100)
+	require.NoError(t, err)
+	key := operation.Key{Endpoint: "SHOP", OperationID: "1"}
+	require.Equal(t, []operation.RunRef{{Key: key, RunID: "second"}, {Key: key, RunID: "first", Older: true}}, matched.Runs)
+}
+
+func TestAnEndpointThatIsMistypedIsNotAnEmptyList(t *testing.T) {
+	t.Parallel()
+	s := newService()
+	s.Client = visibility{}
+	for endpoint, says := range map[string]string{
+		"SHOP": "", "SHPO": " (did you mean SHOP?)", "NOBODY": "; registered are BANK, OFF, SHOP",
+	} {
+		_, listErr := s.List(t.Context(), operation.ListQuery{Endpoint: endpoint})
+		_, countErr := s.Count(t.Context(), operation.CountQuery{ListQuery: operation.ListQuery{Endpoint: endpoint}})
+		for _, err := range []error{listErr, countErr} {
+			refused, _ := errors.AsType[*operation.Error](err)
+			require.Equal(t, says != "", refused != nil, endpoint)
+			if says != "" {
+				require.Contains(t, refused.Fields[0].Detail, "is not registered"+says)
+			}
+		}
+	}
+	require.ErrorContains(t, s.notFoundError(operation.Key{Endpoint: "SHPO", OperationID: "1"}), "The endpoint is not registered (did you mean SHOP?).")
+	require.NotContains(t, s.notFoundError(key).Error(), "registered")
+
+	s.Client = visibility{runs: []*workflowpb.WorkflowExecutionInfo{{Execution: &commonpb.WorkflowExecution{WorkflowId: "OLD/1"}, Status: enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING}}}
+	page, err := s.List(t.Context(), operation.ListQuery{Endpoint: "OLD"})
+	require.NoError(t, err)
+	require.Len(t, page.Operations, 1, "those of an endpoint that is registered no more")
+}
+
+func TestAListHasTheReasonOfTheLatestAttempt(t *testing.T) {
+	t.Parallel()
+	failed := func(outcome operation.DeliveryOutcome, reason string, attempts ...operation.Attempt) operation.Delivery {
+		return operation.Delivery{CallbackID: "cb_1", Outcome: outcome, Reason: reason, Attempts: attempts}
+	}
+	missed := operation.Attempt{Number: 3, Verdict: operation.Unacknowledged, Reason: "HTTP 503 is not 2xx"}
+	const exhausted, gone = string(operation.OutcomeExhausted), string(operation.OutcomeGone)
+	for name, tc := range map[string]struct {
+		// outcome is the search attribute; empty: the operation is delivering.
+		outcome    string
+		deliveries []operation.Delivery
+		unreadable bool
+		want       string
+	}{
+		"exhausted":                           {exhausted, []operation.Delivery{failed(operation.DeliveryExhausted, "", missed)}, false, "HTTP 503 is not 2xx"},
+		"gone, without an attempt":            {gone, []operation.Delivery{failed(operation.DeliveryGone, operation.ReasonHost)}, false, operation.ReasonHost},
+		"before one that was superseded":      {exhausted, []operation.Delivery{failed(operation.DeliveryExhausted, "", missed), failed(operation.DeliverySuperseded, "")}, false, "HTTP 503 is not 2xx"},
+		"one that can't be read":              {exhausted, nil, true, ""},
+		"delivering, the next one on its way": {"", []operation.Delivery{failed(operation.DeliveryPending, "", missed, operation.Attempt{Number: 4})}, false, "HTTP 503 is not 2xx"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			execution := &workflowpb.WorkflowExecutionInfo{
+				Execution: &commonpb.WorkflowExecution{WorkflowId: key.WorkflowID(), RunId: "first"}, Status: enumspb.WORKFLOW_EXECUTION_STATUS_FAILED,
+			}
+			attributes := map[string]any{"RingbackOutcome": tc.outcome}
+			fake := visibility{runs: []*workflowpb.WorkflowExecutionInfo{execution}}
+			encode := func(record any) *commonpb.Payloads {
+				payloads, err := converter.GetDefaultDataConverter().ToPayloads(record)
+				require.NoError(t, err)
+				return payloads
+			}
+			switch {
+			case tc.outcome == "":
+				execution.Status, attributes = enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, map[string]any{"RingbackPhase": operation.Delivering}
+				fake.pending = &workflowpb.PendingActivityInfo{ActivityType: &commonpb.ActivityType{Name: "Deliver"},
+					HeartbeatDetails: encode(operation.DeliveryRecord{Delivery: tc.deliveries[0]})}
+			case !tc.unreadable:
+				fake.failedWith = encode(operation.Record{State: operation.State{Deliveries: tc.deliveries}})
+			}
+			execution.SearchAttributes = &commonpb.SearchAttributes{IndexedFields: memoOf(t, attributes).GetFields()}
+			s := newService()
+			s.Client, s.Converter = fake, converter.GetDefaultDataConverter()
+			page, err := s.List(t.Context(), operation.ListQuery{})
+			require.NoError(t, err)
+			require.Len(t, page.Operations, 1)
+			require.Equal(t, tc.want, page.Operations[0].Reason)
+		})
+	}
 }
 
 func TestAListShowsThePhaseOfEachOperation(t *testing.T) {

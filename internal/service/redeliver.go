@@ -119,7 +119,7 @@ func (s *Service) redeliver(ctx context.Context, latest run, e operation.Record,
 	case errors.As(err, &started):
 		return operation.State{}, alreadyRedelivered(latest.key)
 	case err != nil:
-		return operation.State{}, operationError("redelivering", latest.key, err)
+		return operation.State{}, s.operationError("redelivering", latest.key, err)
 	}
 	if err := s.checkClaim(ctx, latest.key, run.GetRunID(), claim); err != nil {
 		return operation.State{}, err

@@ -31,11 +31,11 @@ const memoClaim = "claim"
 func (s *Service) checkClaim(ctx context.Context, key operation.Key, runID, claim string) error {
 	response, err := s.Client.DescribeWorkflowExecution(ctx, key.WorkflowID(), runID)
 	if err != nil {
-		return operationError("redelivering", key, err)
+		return s.operationError("redelivering", key, err)
 	}
 	var claimed string
 	if err := s.fromMemo(response.GetWorkflowExecutionInfo(), memoClaim, &claimed); err != nil {
-		return operationError("decoding the memo of", key, err)
+		return s.operationError("decoding the memo of", key, err)
 	}
 	if claimed != claim {
 		return alreadyRedelivered(key)

@@ -102,6 +102,15 @@ func acknowledgedOnce(t *testing.T) *runsServer {
 	return l
 }
 
+func TestAStateSaysWhenItsRunBeganAndEnded(t *testing.T) {
+	t.Parallel()
+	engine := acknowledgedOnce(t)
+	state, err := serviceOn(engine).State(t.Context(), key)
+	require.NoError(t, err)
+	require.Equal(t, operation.At(engine.latest().at), *state.StartedAt)
+	require.NotNil(t, state.ClosedAt)
+}
+
 func TestOneOfSeveralRedeliveriesAtOnceBeginsARun(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -275,7 +275,7 @@ func TestAnErrorOfTemporalBecomesAProblem(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			err := operationError("reading", key, tc.err)
+			err := newService().operationError("reading", key, tc.err)
 			var refused *operation.Error
 			if tc.problem == "" {
 				require.NotErrorAs(t, err, &refused)

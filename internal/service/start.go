@@ -32,7 +32,7 @@ func (s *Service) Start(ctx context.Context, r operation.StartRequest) (state op
 		state, err = s.startedBefore(ctx, r)
 		return state, false, err
 	case err != nil:
-		return operation.State{}, false, operationError("starting", r.Key(), err)
+		return operation.State{}, false, s.operationError("starting", r.Key(), err)
 	}
 	state = s.firstState(r, run.GetRunID())
 	state.Host = calledHost(endpoint, r.Callback)

@@ -25,9 +25,9 @@ type run struct {
 	// callback's URL in force, where a redelivery has replaced it.
 	start operation.StartRequest
 	url   string
-	// startedAt is when the run began, by the server's clock.
-	startedAt time.Time
-	pending   operation.Pending
+	// startedAt and closedAt are when the run began and ended, by the server's clock.
+	startedAt, closedAt time.Time
+	pending             operation.Pending
 	// redelivery says who began the run, where it is a redelivery.
 	redelivery *operation.RedeliveryNote
 }
@@ -63,18 +63,19 @@ func (s *Service) describe(ctx context.Context, key operation.Key) (run, error) 
 	}
 	response, err := s.describeLatest(ctx, key.WorkflowID())
 	if err != nil {
-		return run{}, operationError("reading", key, err)
+		return run{}, s.operationError("reading", key, err)
 	}
 	info := response.GetWorkflowExecutionInfo()
-	latest := run{key: key, id: info.GetExecution().GetRunId(), status: info.GetStatus(), startedAt: info.GetStartTime().AsTime()}
+	latest := run{key: key, id: info.GetExecution().GetRunId(), status: info.GetStatus(),
+		startedAt: info.GetStartTime().AsTime(), closedAt: info.GetCloseTime().AsTime()}
 	err = errors.Join(s.fromMemo(info, workflows.MemoStart, &latest.start),
 		s.fromMemo(info, memoURL, &latest.url), s.fromMemo(info, workflows.MemoRedelivery, &latest.redelivery))
 	if err != nil {
-		return run{}, operationError("decoding the memo of", key, err)
+		return run{}, s.operationError("decoding the memo of", key, err)
 	}
 	latest.pending, err = s.pendingRecords(key.WorkflowID(), response.GetPendingActivities())
 	if err != nil {
-		return run{}, operationError("decoding the records of", key, err)
+		return run{}, s.operationError("decoding the records of", key, err)
 	}
 	return latest, nil
 }
@@ -112,6 +113,10 @@ func (s *Service) stateOf(ctx context.Context, r run) (operation.State, error) {
 		state = ending.State
 	}
 	state.Redelivery = r.redelivery
+	state.StartedAt = new(operation.At(r.startedAt))
+	if !r.open() {
+		state.ClosedAt = new(operation.At(r.closedAt))
+	}
 	return state, err
 }
 
@@ -169,7 +174,7 @@ func (s *Service) ending(ctx context.Context, r run) (operation.Record, error) {
 	var ending operation.Record
 	event, err := s.Client.GetWorkflowHistory(ctx, r.key.WorkflowID(), r.id, false, enumspb.HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT).Next()
 	if err != nil {
-		return ending, operationError("reading the close event of", r.key, err)
+		return ending, s.operationError("reading the close event of", r.key, err)
 	}
 	payloads := endingPayloads(event)
 	if payloads == nil {
@@ -181,7 +186,7 @@ func (s *Service) ending(ctx context.Context, r run) (operation.Record, error) {
 		return ending, nil
 	}
 	if err := s.converter(r.key.WorkflowID()).FromPayloads(payloads, &ending); err != nil {
-		return ending, operationError("decoding the ending of", r.key, err)
+		return ending, s.operationError("decoding the ending of", r.key, err)
 	}
 	ending.State.RunID, ending.State.UIURL = r.id, s.uiURL(r.key.WorkflowID(), r.id)
 	return ending, nil

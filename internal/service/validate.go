@@ -1,10 +1,12 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
 
+	"ringback/internal/nearest"
 	"ringback/internal/operation"
 )
 
@@ -14,7 +16,7 @@ func (s *Service) validate(ctx context.Context, r operation.StartRequest) (opera
 	endpoint, ok := s.Endpoint(r.Endpoint)
 	switch {
 	case !ok:
-		return endpoint, operation.Invalid(s.notRegistered("endpoint"))
+		return endpoint, operation.Invalid(s.NotRegistered("endpoint", r.Endpoint))
 	case endpoint.Disabled:
 		return endpoint, operation.Invalid(operation.FieldError{
 			Field: "endpoint", Detail: "is disabled in the configuration; its open operations go on"})
@@ -29,8 +31,12 @@ func (s *Service) validate(ctx context.Context, r operation.StartRequest) (opera
 	return endpoint, nil
 }
 
-func (s *Service) notRegistered(field string) operation.FieldError {
-	return operation.FieldError{Field: field, Detail: "is not registered; registered are " + strings.Join(s.EndpointNames(), ", ")}
+// NotRegistered says which endpoints there are, to callers who may see them: a key for
+// some endpoints is for registered ones, and never comes so far.
+func (s *Service) NotRegistered(field, endpoint string) operation.FieldError {
+	names := s.EndpointNames()
+	hint := cmp.Or(nearest.Hint(endpoint, names), "; registered are "+strings.Join(names, ", "))
+	return operation.FieldError{Field: field, Detail: "is not registered" + hint}
 }
 
 func checkFields(e operation.Endpoint, r operation.StartRequest) []operation.FieldError {

@@ -10,7 +10,7 @@ import (
 // BulkRedelivery is a bulk redelivery in Markdown.
 func BulkRedelivery(r operation.BulkRedelivery) string {
 	var text markdown
-	text.put("**%s** · %d of %d runs processed · asked for by %s at %s%s\n\n",
+	text.put("**%s** · %d of %d operations processed · asked for by %s at %s%s\n\n",
 		word(r.Phase), r.Processed(), r.Matched, Code(r.By), r.StartedAt, because(r.Reason))
 	forced := ""
 	if r.Force {
