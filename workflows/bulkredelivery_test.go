@@ -87,9 +87,7 @@ func (p *pages) leave(place operation.BulkRedeliveryPosition, h happening) (oper
 // run plays one run of the workflow, and returns the input that it continues
 // as new with; nil where it has ended.
 func (p *pages) run(t require.TestingT, in workflows.BulkRedeliveryInput, prepare func(*testsuite.TestWorkflowEnvironment)) (*workflows.BulkRedeliveryInput, operation.BulkRedeliveryProgress) {
-	var suite testsuite.WorkflowTestSuite
-	suite.SetLogger(silent{})
-	env := suite.NewTestWorkflowEnvironment()
+	env := environment()
 	p.env, p.inRun = env, 0
 	env.RegisterWorkflowWithOptions(workflows.BulkRedelivery, workflow.RegisterOptions{Name: workflows.BulkRedeliveryType})
 	var acts *activities.Activities
@@ -242,9 +240,7 @@ func TestABulkRedeliveryThatCouldNeverEndIsRefused(t *testing.T) {
 	for name, in := range map[string]workflows.BulkRedeliveryInput{
 		"pages of nothing": many(1, 0, 1), "runs of no page": many(1, 1, 0), "no rate": unpaced,
 	} {
-		var suite testsuite.WorkflowTestSuite
-		suite.SetLogger(silent{})
-		env := suite.NewTestWorkflowEnvironment()
+		env := environment()
 		env.ExecuteWorkflow(workflows.BulkRedelivery, in)
 		var refused *temporal.ApplicationError
 		require.ErrorAs(t, env.GetWorkflowError(), &refused, name)

@@ -10,7 +10,6 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
-	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
 	"ringback/activities"
@@ -62,10 +61,7 @@ func TestANoticeIsSentForEachDeliveryThatEndsUnacknowledged(t *testing.T) {
 // noticing serves notices whose deliveries end as outcomes say, in turn; the
 // last repeats. It returns what is delivered.
 func noticing(outcomes ...operation.DeliveryOutcome) (*testsuite.TestWorkflowEnvironment, *[]activities.DeliverInput) {
-	suite := &testsuite.WorkflowTestSuite{}
-	suite.SetLogger(silent{})
-	env := suite.NewTestWorkflowEnvironment()
-	env.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: time.Minute}) // a slow machine is no deadlock
+	env := environment()
 	env.RegisterWorkflowWithOptions(workflows.Notice, workflow.RegisterOptions{Name: workflows.NoticeType})
 	env.RegisterWorkflowWithOptions(workflows.Outage, workflow.RegisterOptions{Name: workflows.OutageType})
 	env.RegisterActivity(&activities.Activities{})

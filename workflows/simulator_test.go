@@ -177,18 +177,21 @@ func (s scenario) input() workflows.Input {
 	return in
 }
 
-func (m *simulator) open(start time.Time, in workflows.Input) {
+// environment has room for a slow machine, which is neither a deadlock nor a test that
+// hangs: the SDK takes one second and three of real time.
+func environment(interceptors ...interceptor.WorkerInterceptor) *testsuite.TestWorkflowEnvironment {
 	suite := &testsuite.WorkflowTestSuite{}
 	suite.SetLogger(silent{})
-	m.env = suite.NewTestWorkflowEnvironment()
+	env := suite.NewTestWorkflowEnvironment()
+	env.SetWorkerOptions(worker.Options{Interceptors: interceptors, DeadlockDetectionTimeout: time.Minute})
+	env.SetTestTimeout(time.Minute)
+	return env
+}
+
+func (m *simulator) open(start time.Time, in workflows.Input) {
+	m.env = environment(m)
 	m.env.RegisterWorkflowWithOptions(workflows.Operation, workflow.RegisterOptions{Name: workflows.OperationType})
-	m.env.SetWorkerOptions(worker.Options{
-		Interceptors: []interceptor.WorkerInterceptor{m},
-		// A slow machine is no deadlock.
-		DeadlockDetectionTimeout: time.Minute,
-	})
 	m.env.SetStartTime(start)
-	m.env.SetTestTimeout(time.Minute)
 	m.env.SetStartWorkflowOptions(startOptions(in))
 	m.env.RegisterWorkflowWithOptions(workflows.Notice, workflow.RegisterOptions{Name: workflows.NoticeType})
 	m.env.OnWorkflow(workflows.NoticeType, mock.Anything, mock.Anything).Return(operation.Delivery{}, nil).Maybe()
