@@ -53,6 +53,16 @@ func documents(t *testing.T) map[string]string {
 	return found
 }
 
+// TestNoDocumentUsesAFlagThatOlderCurlsLack: --json came with curl 7.82.
+func TestNoDocumentUsesAFlagThatOlderCurlsLack(t *testing.T) {
+	t.Parallel()
+	for name := range documents(t) {
+		content, err := os.ReadFile(name)
+		require.NoError(t, err)
+		require.NotContainsf(t, string(content), " --json ", "%s: -H 'Content-Type: application/json' -d does the same", name)
+	}
+}
+
 // anchors are a document's headings as code hosts write them in an address.
 func anchors(document string) []string {
 	var all []string

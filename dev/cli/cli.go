@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/client"
+	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"golang.org/x/term"
 
@@ -145,6 +146,8 @@ type dev struct {
 	temporal *temporalserver.Server
 	ui       *temporalui.UI
 	world    *demo.World
+	// told prints what happens in the demo.
+	told *story.Printer
 	// stop ends what was started; it runs from the last to the first.
 	stop []func()
 }
@@ -268,15 +271,17 @@ func (d *dev) serve(ctx context.Context) error {
 	var running sync.WaitGroup
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	listen, probes, level := "", "", zapcore.InfoLevel // "" is what the configuration says
+	listen, probes := "", "" // what the configuration says
 	if d.demo || d.given["api-addr"] {
 		listen = d.address(ctx, "api-addr", d.apiAddr)
 	}
 	if d.demo || d.given["telemetry-addr"] {
 		probes = d.address(ctx, "telemetry-addr", d.telemetryAddr)
 	}
+	log := d.log()
 	if d.demo {
-		level = zapcore.ErrorLevel // no log lines in the story
+		d.told = story.NewPrinter(d.out, onTerminal(d.out))
+		log = log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core { return zapcore.NewTee(core, d.told.Log()) }))
 	}
 	err := app.Run(ctx, app.Options{
 		ConfigPath: d.config,
@@ -285,12 +290,14 @@ func (d *dev) serve(ctx context.Context) error {
 		API:        true,
 		Worker:     true,
 		Listen:     listen, TelemetryListen: probes,
-		Log: telemetry.NewConsoleLogger(d.err, level),
+		Log: log,
 		Started: func(address, probes string) {
 			d.print("  Ringback     http://%s, OpenAPI at /openapi.yaml", address)
 			d.print("  telemetry    http://%s/metrics", probes)
 			if d.demo {
-				running.Go(func() { d.runStory(ctx, "http://"+address) })
+				base := "http://" + address
+				running.Go(func() { d.told.Follow(ctx, &apiclient.Client{MaxAttempts: 1, Base: base}) })
+				running.Go(func() { d.runStory(ctx, base) })
 				return
 			}
 			d.print("Serving %s until Ctrl-C.", d.config)
@@ -302,10 +309,23 @@ func (d *dev) serve(ctx context.Context) error {
 	return err
 }
 
+// log is for a person on a terminal, where a story is not interrupted, and else the JSON
+// lines that the programs write.
+func (d *dev) log() *zap.Logger {
+	switch {
+	case !isTerminal(d.err):
+		return telemetry.NewLogger(d.err, zapcore.InfoLevel)
+	case d.demo:
+		return telemetry.NewConsoleLogger(d.err, zapcore.ErrorLevel)
+	}
+	return telemetry.NewConsoleLogger(d.err, zapcore.InfoLevel)
+}
+
+// runStory runs the story, and goes on telling what happens until ctx ends.
 func (d *dev) runStory(ctx context.Context, base string) {
 	d.print("\nFive payment operations, as the HTTP API tells them:\n")
 	result, err := story.Run(ctx, story.Options{
-		API: &apiclient.Client{MaxAttempts: 1, Base: base}, World: d.world, Out: d.out, Colour: onTerminal(d.out),
+		API: &apiclient.Client{MaxAttempts: 1, Base: base}, World: d.world, Printer: d.told,
 	})
 	switch {
 	case ctx.Err() != nil:
@@ -319,16 +339,19 @@ func (d *dev) runStory(ctx context.Context, base string) {
 	d.print("  all runs      %s/namespaces/%s/workflows", d.ui.URL(), d.temporal.Namespace())
 	d.print("  a failed one  %s", result.FailedURL)
 	d.print("\nTo try:\n\n%s", curls(base, d.world.PayseraReceiver.URL(), result))
+	stop := d.told.Print(ctx)
+	<-ctx.Done()
+	stop()
 }
 
 // curls are four calls that work as they stand, in their order.
 func curls(base, receiver string, result story.Result) string {
 	fresh, exhausted := base+apiclient.Path(result.NotStarted), base+apiclient.Path(result.Exhausted)
 	body := fmt.Sprintf(`{"endpoint":%q,"operation_id":%q,"callback":{"url":%q}}`, result.NotStarted.Endpoint, result.NotStarted.OperationID, receiver+"/transfers")
-	return fmt.Sprintf(`  start      curl -s %s/v1/operations --json '%s'
+	return fmt.Sprintf(`  start      curl -s %s/v1/operations -H 'Content-Type: application/json' -d '%s'
   state      curl -s %s
-  revoke     curl -s %s/revocation --json '{"initiated_by":"user"}'
-  redeliver  curl -s %s/redelivery --json '{"reason":"the receiver is back"}'
+  revoke     curl -s %s/revocation -H 'Content-Type: application/json' -d '{"initiated_by":"user"}'
+  redeliver  curl -s %s/redelivery -H 'Content-Type: application/json' -d '{"reason":"the receiver is back"}'
 `, base, body, fresh, fresh, exhausted)
 }
 
@@ -346,7 +369,12 @@ func (d *dev) address(ctx context.Context, name, addr string) string {
 	return addr
 }
 
-func onTerminal(w io.Writer) bool {
+func isTerminal(w io.Writer) bool {
 	file, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(file.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	return ok && term.IsTerminal(int(file.Fd()))
+}
+
+// onTerminal reports whether w shows colours.
+func onTerminal(w io.Writer) bool {
+	return isTerminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }
