@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"os/signal"
 	"slices"
 	"sync"
@@ -23,6 +24,7 @@ import (
 
 	apiclient "ringback/api/client"
 	"ringback/dev/demo"
+	"ringback/dev/drill"
 	"ringback/dev/story"
 	"ringback/dev/temporalserver"
 	"ringback/dev/temporalui"
@@ -37,7 +39,7 @@ type flags struct {
 	config, data                  string
 	temporalAddr, uiAddr, apiAddr string
 	telemetryAddr                 string
-	demo                          bool
+	demo, drill, goOn             bool
 	// temporalOnly, postgres and retention are for tests and measurements: the
 	// Temporal server as a process of its own.
 	temporalOnly bool
@@ -64,6 +66,8 @@ Flags:
   -temporal-addr ADDR  the Temporal server  (default %s)
   -telemetry-addr ADDR /metrics, /healthz and /readyz (default %s)
                        A default address that is taken gives way to a free port.
+  -drill               play every alert instead, one after the other (make drill);
+                       -go-on waits for no Enter
 
 Examples:
   go -C dev run .                                        the story, in memory
@@ -118,6 +122,8 @@ func parse(arguments []string) (flags, error) {
 	set.StringVar(&f.apiAddr, "api-addr", defaultAPI, "")
 	set.StringVar(&f.telemetryAddr, "telemetry-addr", defaultTelemetry, "")
 	set.BoolVar(&f.demo, "demo", true, "")
+	set.BoolVar(&f.drill, "drill", false, "")
+	set.BoolVar(&f.goOn, "go-on", false, "")
 	set.BoolVar(&f.temporalOnly, "temporal-only", false, "")
 	set.StringVar(&f.postgres, "postgres", "", "")
 	set.DurationVar(&f.retention, "retention", 0, "")
@@ -154,6 +160,9 @@ type dev struct {
 
 func (d *dev) run(ctx context.Context) error {
 	defer d.close()
+	if d.drill {
+		return d.playDrill(ctx)
+	}
 	if err := d.startTemporal(ctx); err != nil {
 		return err
 	}
@@ -355,6 +364,34 @@ func curls(base, receiver string, result story.Result) string {
 `, base, body, fresh, fresh, exhausted)
 }
 
+// playDrill plays the drill in the repository's folder, with the programs in its bin.
+func (d *dev) playDrill(ctx context.Context) error {
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("finding this program, which is to serve Temporal: %w", err)
+	}
+	pause := drill.GoOn
+	if isTerminal(os.Stdin) && isTerminal(d.out) && !d.goOn {
+		pause = drill.Enter(os.Stdin, d.out)
+	}
+	return drill.Run(ctx, drill.Options{
+		Programs: "bin", Repository: ".", Out: d.out, Look: pause, Mended: pause,
+		Temporal: func(addr, dir string) *exec.Cmd {
+			return exec.Command(self, "-temporal-only", "-temporal-addr", addr, "-data", dir) //nolint:noctx // it is ended by its process id
+		},
+		UI: func(ctx context.Context, frontend string) (string, error) {
+			ui, err := temporalui.Start(ctx, temporalui.Options{
+				Addr: d.address(ctx, "ui-addr", d.uiAddr), FrontendAddr: frontend, Namespace: client.DefaultNamespace,
+			})
+			if err != nil {
+				return "", err
+			}
+			d.stop = append(d.stop, ui.Stop)
+			return ui.URL(), nil
+		},
+	})
+}
+
 // address is addr; a default one that is taken gives way to a free port.
 func (d *dev) address(ctx context.Context, name, addr string) string {
 	if d.given[name] {
@@ -369,8 +406,8 @@ func (d *dev) address(ctx context.Context, name, addr string) string {
 	return addr
 }
 
-func isTerminal(w io.Writer) bool {
-	file, ok := w.(*os.File)
+func isTerminal(stream any) bool {
+	file, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(file.Fd()))
 }
 
