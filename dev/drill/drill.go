@@ -127,10 +127,11 @@ func (s *site) play(ctx context.Context, scene Scene, severity string, commands 
 		s.showCommands(commands)
 		return s.Look(ctx, scene, commands, s.shell())
 	}
+	before := s.matching(ctx, scene.Shown)
 	if err := scene.cause(ctx); err != nil {
 		return fmt.Errorf("bringing it about: %w", err)
 	}
-	metric, err := s.awaitMetric(ctx, scene.Shown)
+	metric, err := s.awaitMetric(ctx, scene.Shown, before...)
 	if err != nil {
 		return err
 	}

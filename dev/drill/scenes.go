@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strconv"
 	"sync"
 	"syscall"
@@ -105,7 +106,7 @@ func (s *site) startOne(ctx context.Context, endpoint, id string) error {
 	}
 	if endpoint == gold {
 		registered := operation.At(time.Now())
-		request.Reference.RegisteredAt = &registered
+		request.Method, request.Reference.RegisteredAt = "p2p_a2c", &registered
 	}
 	_, _, err := s.core.Start(ctx, request)
 	return err
@@ -118,13 +119,20 @@ func (s *site) receivers(replies ...simulator.Reply) {
 	}
 }
 
+// exhausted waits until operations are exhausted.
+func (s *site) exhausted(ctx context.Context, endpoint string, ids ...string) error {
+	for _, id := range ids {
+		if _, err := s.ended(ctx, operation.Key{Endpoint: endpoint, OperationID: id}, operation.OutcomeExhausted); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // redeliver has operations that were exhausted delivered again.
 func (s *site) redeliver(ctx context.Context, endpoint string, ids ...string) error {
 	for _, id := range ids {
 		key := operation.Key{Endpoint: endpoint, OperationID: id}
-		if _, err := s.ended(ctx, key, operation.OutcomeExhausted); err != nil {
-			return err
-		}
 		if _, err := s.engineers.Redeliver(ctx, key, operation.RedeliveryRequest{Reason: "the receiver is back"}); err != nil {
 			return err
 		}
@@ -159,7 +167,9 @@ func (s *site) nobodyAnswers() Scene {
 		Endpoint: ledger, Operation: failed[ledger][0],
 		cause: func(ctx context.Context) error {
 			s.receivers(down)
-			return each(func(endpoint string, ids ...string) error { return s.start(ctx, endpoint, ids...) })
+			return errors.Join(
+				each(func(endpoint string, ids ...string) error { return s.start(ctx, endpoint, ids...) }),
+				each(func(endpoint string, ids ...string) error { return s.exhausted(ctx, endpoint, ids...) }))
 		},
 		Mended: "the receivers acknowledge, and what was exhausted is redelivered.",
 		mend: func(ctx context.Context) error {
@@ -180,7 +190,7 @@ func (s *site) someAreLate() Scene {
 			for _, id := range bad {
 				s.world.StandardReceiver.Script(id, down)
 			}
-			return s.start(ctx, ledger, append(ids("hours", 8), bad...)...)
+			return errors.Join(s.start(ctx, ledger, append(ids("hours", 8), bad...)...), s.exhausted(ctx, ledger, bad...))
 		},
 		Endpoint: ledger, Operation: bad[0],
 		Mended: "LEDGER acknowledges at once, and the two are redelivered.",
@@ -203,7 +213,7 @@ func (s *site) ourSecretIsWrong() Scene {
 		Shown: `ringback_attempts_total\{endpoint="LEDGER",verdict="unacknowledged"\}`, Logged: `"msg":"attempt".*HTTP 401`,
 		cause: func(ctx context.Context) error {
 			s.world.StandardReceiver.Default(refused)
-			return s.start(ctx, ledger, failed...)
+			return errors.Join(s.start(ctx, ledger, failed...), s.exhausted(ctx, ledger, failed...))
 		},
 		Mended: "the receiver has our secret again, and the two are redelivered.",
 		mend: func(ctx context.Context) error {
@@ -221,11 +231,7 @@ func (s *site) receiverIsDown() Scene {
 		Shown: `ringback_operations_total\{endpoint="LEDGER",outcome="exhausted"\}`, AfterMending: 1,
 		cause: func(ctx context.Context) error {
 			s.world.StandardReceiver.Script("down-1", down)
-			if err := s.start(ctx, ledger, "down-1"); err != nil {
-				return err
-			}
-			_, err := s.ended(ctx, operation.Key{Endpoint: ledger, OperationID: "down-1"}, operation.OutcomeExhausted)
-			return err
+			return errors.Join(s.start(ctx, ledger, "down-1"), s.exhausted(ctx, ledger, "down-1"))
 		},
 		Mended: "the receiver is up. Nothing is delivered until you redeliver it:",
 		mend: func(context.Context) error {
@@ -249,7 +255,7 @@ func (s *site) coreRefusesUs() Scene {
 	return Scene{
 		Happens: "The core of LEDGER answers HTTP 401 about every operation: our MAC key was changed there.",
 		Source:  "wallet", Endpoint: ledger, Operation: open[0],
-		Shown: `ringback_polls_total\{result="unauthorized",source="wallet"\} [2-9]`, Logged: `a core refuses our credentials.*wallet`,
+		Shown: `ringback_polls_total\{result="unauthorized",source="wallet"\} [1-9]`, Logged: `a core refuses our credentials.*wallet`,
 		cause: func(ctx context.Context) error {
 			for _, id := range open {
 				s.world.PayseraCore.Script(id, simulator.TransferStep{HTTPStatus: http.StatusUnauthorized})
@@ -277,20 +283,23 @@ func (s *site) coreAnswersRubbish() Scene {
 	return Scene{
 		Happens: "The core of ECOM_GOLD_BANK answers with a page of HTML.",
 		Source:  "wsgate", Endpoint: gold, Operation: orders[0], AfterMending: 1,
-		Shown: `ringback_polls_total\{result="(malformed|unavailable)",source="wsgate"\} [2-9]`,
+		Shown: `ringback_polls_total\{result="(malformed|unavailable)",source="wsgate"\} [1-9]`,
 		cause: func(ctx context.Context) error {
 			for _, id := range orders {
 				s.world.WSGate.Script(id, simulator.WSGateAnswer{Body: "<html>Maintenance</html>"})
 			}
-			return s.start(ctx, gold, orders...)
-		},
-		Mended: "the core is back. What used up its polls was delivered without a status: poll again.",
-		mend: func(ctx context.Context) error {
-			for _, id := range orders {
-				s.world.WSGate.Script(id, simulator.Statuses(2)...)
+			if err := s.start(ctx, gold, orders...); err != nil {
+				return err
 			}
 			_, err := s.acknowledged(gold, orders...)(ctx)
 			return err
+		},
+		Mended: "the core is back. What used up its polls was delivered without a status: poll again.",
+		mend: func(context.Context) error {
+			for _, id := range orders {
+				s.world.WSGate.Script(id, simulator.Statuses(2)...)
+			}
+			return nil
 		},
 		over: func(ctx context.Context) (string, error) {
 			if err := s.start(ctx, gold, "rubbish-over"); err != nil {
@@ -402,6 +411,8 @@ func (s *site) codecKeyIsMissing() Scene {
 	}
 }
 
+var configHash = regexp.MustCompile(`ringback_config_info\{hash="\w+"\}`)
+
 func (s *site) filesDiffer() Scene {
 	const was, is = "max_concurrent: 1\n", "max_concurrent: 2\n"
 	return Scene{
@@ -411,7 +422,15 @@ func (s *site) filesDiffer() Scene {
 		cause:  func(ctx context.Context) error { return s.rewrite(ctx, "worker", was, is) },
 		Mended: "the API has the same file, and has read it.",
 		mend:   func(ctx context.Context) error { return s.rewrite(ctx, "api", was, is) },
-		over:   s.shows(`ringback_config_info`),
+		over: func(ctx context.Context) (string, error) {
+			return awaitLine(ctx, func() []string {
+				hashes := configHash.FindAllString(s.metrics(ctx), -1)
+				if len(hashes) != 2 || hashes[0] != hashes[1] {
+					return nil
+				}
+				return []string{"both show " + hashes[0]}
+			}, "both programs to show one hash")
+		},
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -288,29 +289,38 @@ func (s *site) scrape(ctx context.Context, address string) (string, error) {
 	return string(text), err
 }
 
-// awaitMetric waits until the metrics match pattern, and returns the first line that does.
-func (s *site) awaitMetric(ctx context.Context, pattern string) (string, error) {
-	return awaitLine(ctx, "(?m)^.*"+pattern+".*$", func() string { return s.metrics(ctx) })
+// awaitMetric waits for a line of the metrics that matches pattern, another than those of
+// before.
+func (s *site) awaitMetric(ctx context.Context, pattern string, before ...string) (string, error) {
+	return awaitLine(ctx, func() []string {
+		return slices.DeleteFunc(s.matching(ctx, pattern), func(line string) bool { return slices.Contains(before, line) })
+	}, pattern)
+}
+
+// matching are the lines of the metrics that match pattern.
+func (s *site) matching(ctx context.Context, pattern string) []string {
+	return linesOf(pattern, s.metrics(ctx))
 }
 
 // awaitLog is awaitMetric of the programs' log.
 func (s *site) awaitLog(ctx context.Context, pattern string) (string, error) {
-	return awaitLine(ctx, "(?m)^.*"+pattern+".*$", func() string { return s.api.Output() + s.worker.Output() })
+	return awaitLine(ctx, func() []string { return linesOf(pattern, s.api.Output()+s.worker.Output()) }, pattern)
 }
 
-func awaitLine(ctx context.Context, pattern string, read func() string) (string, error) {
-	re, err := regexp.Compile(pattern)
-	if err != nil {
-		return "", err
-	}
+func linesOf(pattern, text string) []string {
+	return regexp.MustCompile("(?m)^.*"+pattern+".*$").FindAllString(text, -1)
+}
+
+// awaitLine waits until read finds something, and returns the last of it.
+func awaitLine(ctx context.Context, read func() []string, what string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for {
-		if all := re.FindAllString(read(), -1); all != nil {
+		if all := read(); len(all) > 0 {
 			return all[len(all)-1], nil
 		}
 		if err := wait(ctx, 200*time.Millisecond); err != nil {
-			return "", fmt.Errorf("waiting for %s: %w", pattern, err)
+			return "", fmt.Errorf("waiting for %s: %w", what, err)
 		}
 	}
 }
