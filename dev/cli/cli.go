@@ -379,9 +379,9 @@ func (d *dev) playDrill(ctx context.Context) error {
 		Temporal: func(addr, dir string) *exec.Cmd {
 			return exec.Command(self, "-temporal-only", "-temporal-addr", addr, "-data", dir) //nolint:noctx // it is ended by its process id
 		},
-		UI: func(ctx context.Context, frontend string) (string, error) {
+		UI: func(ctx context.Context, frontend, codec string) (string, error) {
 			ui, err := temporalui.Start(ctx, temporalui.Options{
-				Addr: d.address(ctx, "ui-addr", d.uiAddr), FrontendAddr: frontend, Namespace: client.DefaultNamespace,
+				Addr: d.address(ctx, "ui-addr", d.uiAddr), FrontendAddr: frontend, Namespace: client.DefaultNamespace, CodecEndpoint: codec,
 			})
 			if err != nil {
 				return "", err

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,8 +24,9 @@ type Options struct {
 	Programs string
 	// Temporal is the program that serves Temporal at addr with its files in dir.
 	Temporal func(addr, dir string) *exec.Cmd
-	// UI serves the Temporal UI of a server and returns its URL; nil: there is none.
-	UI func(ctx context.Context, frontend string) (string, error)
+	// UI serves the Temporal UI of a server, which opens payloads by the codec, and returns
+	// its URL; nil: there is none.
+	UI func(ctx context.Context, frontend, codec string) (string, error)
 	// Repository is the folder that has deploy/ and docs/.
 	Repository string
 	Out        io.Writer
@@ -98,7 +100,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err := s.open(ctx); err != nil {
 		return err
 	}
-	s.say("  UI   %s\n  log  %s\n\nIn another terminal, in this folder:  . %s\nagain for each alert; then type what it shows. Prometheus does not run: the metric is\nwhat the alert's rule reads.", s.ui, s.log.Name(), s.shell())
+	s.introduce()
 	scenes := s.scenes()
 	for _, alert := range alerts {
 		if alert.Name == "" {
@@ -131,20 +133,8 @@ func (s *site) play(ctx context.Context, scene Scene, severity string, commands 
 	if err := scene.cause(ctx); err != nil {
 		return fmt.Errorf("bringing it about: %w", err)
 	}
-	metric, err := s.awaitMetric(ctx, scene.Shown, before...)
-	if err != nil {
+	if err := s.showCause(ctx, scene, before); err != nil {
 		return err
-	}
-	s.say("\n  metric  %s", metric)
-	if scene.Logged != "" {
-		line, err := s.awaitLog(ctx, scene.Logged)
-		if err != nil {
-			return err
-		}
-		s.say("  log     %s", line)
-	}
-	if scene.Operation != "" && s.ui != "" {
-		s.say("  UI      %s/namespaces/default/workflows?query=%s", s.ui, "WorkflowId%3D%22"+scene.Endpoint+"%2F"+scene.Operation+"%22")
 	}
 	// The process ids of programs that the cause restarted are others.
 	if err := s.writeShell(scene); err != nil {
@@ -161,6 +151,28 @@ func (s *site) play(ctx context.Context, scene Scene, severity string, commands 
 	return s.mend(ctx, scene, commands[at:])
 }
 
+// showCause shows what is seen of the cause. before is what the metrics showed without it.
+func (s *site) showCause(ctx context.Context, scene Scene, before []string) error {
+	metric, err := s.awaitMetric(ctx, scene.Shown, before...)
+	if err != nil {
+		return err
+	}
+	s.say("\n  metric  %s", metric)
+	if scene.Logged != "" {
+		line, err := s.awaitLog(ctx, scene.Logged)
+		if err != nil {
+			return err
+		}
+		s.say("  log     %s", line)
+	}
+	if scene.Operation != "" && s.ui != "" {
+		query := fmt.Sprintf("WorkflowId=%q", scene.Endpoint+"/"+scene.Operation)
+		s.say("  UI      %s/namespaces/default/workflows?query=%s", s.ui, url.QueryEscape(query))
+	}
+	return nil
+}
+
+// mend mends the scene's cause, and shows that it is over.
 func (s *site) mend(ctx context.Context, scene Scene, commands []string) error {
 	if err := scene.mend(ctx); err != nil {
 		return fmt.Errorf("mending it: %w", err)
@@ -181,6 +193,17 @@ func (s *site) mend(ctx context.Context, scene Scene, commands []string) error {
 	}
 	s.say("Over:   %s", seen)
 	return nil
+}
+
+func (s *site) introduce() {
+	s.say("  log  %s", s.log.Name())
+	if s.ui != "" {
+		s.say("  UI   %s\n       What is stored is sealed: open %s in the browser once, with any name and the\n       password %s", s.ui, s.codec(), s.browser)
+	}
+	s.say(`
+In another terminal, in this folder:  . %s
+again for each alert; then type what it shows. Prometheus does not run: the metric is
+what the alert's rule reads.`, s.shell())
 }
 
 func (s *site) showCommands(commands []string) {

@@ -1,6 +1,7 @@
 package drill
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -46,6 +47,8 @@ type site struct {
 	temporal, api, worker                  *proc.Process
 	// core is a core's client of the API, and engineers one with the engineers' key.
 	core, engineers *apiclient.Client
+	// browser is the key with which the UI opens what is sealed.
+	browser string
 	// build is in the environment of both programs.
 	build []string
 }
@@ -69,16 +72,16 @@ func (s *site) open(ctx context.Context) error {
 	if s.world, err = demo.Start(); err != nil {
 		return err
 	}
-	if err := s.configure(); err != nil {
-		return err
-	}
 	if err := s.startTemporal(ctx); err != nil {
 		return err
 	}
 	if s.UI != nil {
-		if s.ui, err = s.UI(ctx, s.temporalAt); err != nil {
+		if s.ui, err = s.UI(ctx, s.temporalAt, s.codec()); err != nil {
 			return err
 		}
+	}
+	if err := s.configure(); err != nil {
+		return err
 	}
 	return s.startPrograms(ctx)
 }
@@ -99,6 +102,9 @@ func (s *site) close() error {
 	return errors.Join(append(errs, port.Release(s.held...), os.RemoveAll(s.dir))...)
 }
 
+// codec is where the API opens sealed payloads for the UI.
+func (s *site) codec() string { return "http://" + s.apiAt + "/codec" }
+
 func (s *site) file(program string) string { return filepath.Join(s.dir, program+".yml") }
 
 // configure writes the demo's configuration, quicker and with keys, for each program.
@@ -112,6 +118,7 @@ func (s *site) configure() error {
 		return err
 	}
 	s.core = &apiclient.Client{Base: "http://" + s.apiAt, Key: rand.Text(), MaxAttempts: 40}
+	s.browser = rand.Text()
 	s.engineers = &apiclient.Client{Base: s.core.Base, Key: rand.Text(), MaxAttempts: 40}
 	for _, id := range []string{"A", "B"} {
 		key := sha256.Sum256([]byte(rand.Text()))
@@ -127,7 +134,9 @@ func (s *site) configure() error {
   keys:
     - {name: core, sha256: %x, scopes: [start, push, withdraw, revoke, read]}
     - {name: engineers, sha256: %x, scopes: [read, redeliver, ping]}
-codec: {keys: [%s]}`, sha256.Sum256([]byte(s.core.Key)), sha256.Sum256([]byte(s.engineers.Key)), codecKey("A"))).Replace(string(text)) + fmt.Sprintf(`
+    - {name: browser, sha256: %x, scopes: [codec]}
+codec: {keys: [%s], server: {origins: [%q]}}`, sha256.Sum256([]byte(s.core.Key)), sha256.Sum256([]byte(s.engineers.Key)),
+			sha256.Sum256([]byte(s.browser)), codecKey("A"), cmp.Or(s.ui, "http://127.0.0.1:8233"))).Replace(string(text)) + fmt.Sprintf(`
   # It takes one attempt at a time.
   NARROW:
     dialect: standard

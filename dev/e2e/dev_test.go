@@ -60,7 +60,8 @@ func readmeExcerpt(t *testing.T, output string) string {
 	story, _, ended := strings.Cut(output, storyEnded)
 	require.True(t, ended)
 	lines := slices.DeleteFunc(strings.SplitAfter(story, "\n"), func(line string) bool {
-		return regexp.MustCompile(`^\d\d:\d\d\.\d `).MatchString(line) && !inReadme.MatchString(line)
+		logged := strings.HasPrefix(line, "{")
+		return logged || regexp.MustCompile(`^\d\d:\d\d\.\d `).MatchString(line) && !inReadme.MatchString(line)
 	})
 	excerpt := strings.Join(lines, "") + storyEnded + "\n"
 	for pattern, address := range map[string]string{

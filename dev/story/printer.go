@@ -125,8 +125,9 @@ func (p *Printer) flush(now time.Time) {
 	slices.SortStableFunc(p.waiting, func(a, b line) int { return a.at.Compare(b.at) })
 	due := func(l line) bool {
 		waited := now.Sub(l.at)
-		begun := l.run == "" || p.seen[l.run] // a poll follows the line of its run's start
-		return waited >= delay || begun && waited >= beginningDelay && l.at.Sub(p.started) < beginning
+		// A poll follows its run's start, and says whether its status is final.
+		complete := l.run == "" || p.seen[l.run+"status"]
+		return waited >= delay || complete && waited >= beginningDelay && l.at.Sub(p.started) < beginning
 	}
 	for len(p.waiting) > 0 && due(p.waiting[0]) {
 		p.write(p.waiting[0])
@@ -173,8 +174,11 @@ func (p *Printer) show(s operation.State) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.showBeginning(s)
-	if s.Status != nil && s.Status.Final {
-		p.final[s.Key] = s.Status.Value
+	if s.Status != nil {
+		p.seen[s.RunID+"status"] = true
+		if s.Status.Final {
+			p.final[s.Key] = s.Status.Value
+		}
 	}
 	if r := s.Revocation; r != nil {
 		p.once(s.WorkflowID()+"revoked", line{at: r.At.Time, key: s.Key, what: "revocation", text: "POST …/revocation, initiated by " + r.InitiatedBy})
