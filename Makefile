@@ -5,7 +5,7 @@ TOOLS      := bin/tools
 FUZZTIME   ?= 20s
 LONG_NEEDS := initdb postgres createdb dropdb pg_dump pg_restore promtool prometheus chromium
 # The packages of dev/ that a race may be in and that no Temporal server is linked into.
-RACE_DEV   := ./campaign/... ./demo ./drill ./port ./proc ./simulator
+RACE_DEV   := ./campaign/... ./demo ./port ./proc ./simulator
 
 .DEFAULT_GOAL := help
 .PHONY: help run drill test test-race test-long hostile campaign campaign-short overload chaos bench bench-quick bench-check fuzz lint lint-go lint-workflows lint-vulnerabilities lint-modules build release tools clean

@@ -377,7 +377,7 @@ func (d *dev) playDrill(ctx context.Context) error {
 	return drill.Run(ctx, drill.Options{
 		Programs: "bin", Repository: ".", Out: d.out, Look: pause, Mended: pause,
 		Temporal: func(addr, dir string) *exec.Cmd {
-			return exec.Command(self, "-temporal-only", "-temporal-addr", addr, "-data", dir) //nolint:noctx // it is ended by its process id
+			return exec.Command(self, "-temporal-only", "-temporal-addr", addr, "-data", dir) //nolint:gosec,noctx // ended by its process id, and no shell
 		},
 		UI: func(ctx context.Context, frontend, codec string) (string, error) {
 			ui, err := temporalui.Start(ctx, temporalui.Options{

@@ -187,7 +187,7 @@ func (s *site) startWorker(ctx context.Context) (err error) {
 
 // launch runs a program of Ringback, with its log in the drill's.
 func (s *site) launch(ctx context.Context, program string, arguments ...string) (*proc.Process, error) {
-	command := exec.Command(filepath.Join(s.Programs, program), append([]string{"-config", s.file(program)}, arguments...)...) //nolint:noctx // it is ended by its process id
+	command := exec.Command(filepath.Join(s.Programs, program), append([]string{"-config", s.file(program)}, arguments...)...) //nolint:gosec,noctx // ended by its process id, and no shell
 	command.Env = append(append(os.Environ(), "TEMPORAL_ADDRESS="+s.temporalAt, "TEMPORAL_NAMESPACE="+client.DefaultNamespace), s.build...)
 	command.Stdout = s.log
 	process, err := proc.Start(command)

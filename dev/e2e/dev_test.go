@@ -110,6 +110,7 @@ func TestDevPlaysItsStoryAndKeepsItOverAKill(t *testing.T) {
 	require.NoError(t, process.Stop(syscall.SIGINT, grace))
 	require.NoError(t, process.Err(), "exit status 0")
 	require.True(t, strings.HasSuffix(process.Output(), "Stopped.\n"), process.Output())
+	require.Contains(t, process.Output(), `"msg":"attempt"`, "its log is as the programs' where stderr is no terminal")
 }
 
 // tryCurls runs the four lines that one can try, and sees that what they do is told.
