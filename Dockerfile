@@ -1,13 +1,16 @@
 # One static image with the three programs: api, worker and starter.
-# docker compose up builds it; by hand: docker build -t ringback .
+# docker compose up builds it; by hand:
+#   docker build --build-arg VERSION="$(git describe --tags --always --dirty)" -t ringback .
 
 FROM golang:1.26.8-bookworm AS build
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN --mount=type=cache,target=/go/pkg/mod go mod download
 COPY . .
+# What the programs say they are: the build sees no repository.
+ARG VERSION=local
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/cache/go-build \
-    GOCACHE=/cache/go-build CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags='-s -w' -o /out/ ./api ./worker ./starter
+    GOCACHE=/cache/go-build CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags="-s -w -X ringback/internal/version.stamped=${VERSION:?}" -o /out/ ./api ./worker ./starter
 
 # Time zones are inside the programs; what is left to bring are the public
 # certificate authorities.

@@ -28,6 +28,8 @@ var (
 	promise  = regexp.MustCompile(`(?m)^## Promise (\d+): .+$`)
 	promised = regexp.MustCompile(`(?i)\bpromises? (\d+(?:(?:,| and|, and) \d+)*)`)
 	number   = regexp.MustCompile(`\d+`)
+	// testName is a test as documents name it.
+	testName = regexp.MustCompile("`((?:Test|Fuzz)[A-Za-z0-9]+)`")
 	// whose are the folders that hold no document of ours.
 	whose = regexp.MustCompile(`(^|/)(\.git|bin|node_modules|testdata)(/|$)`)
 )
@@ -190,13 +192,34 @@ func TestEveryPromiseThatCodeNamesHasItsChapter(t *testing.T) {
 	}
 }
 
-func TestEveryPromiseNamesTestsThatAreThere(t *testing.T) {
+func TestEveryPromiseNamesItsTests(t *testing.T) {
 	t.Parallel()
 	for n, chapter := range promises(t) {
 		_, line, found := strings.Cut(chapter, "\nTests: ")
 		require.Truef(t, found, "promise %s names no tests", n)
 		line, _, _ = strings.Cut(line, "\n")
-		namesTestsThatAreThere(t, "promise "+n, line)
+		requireTests(t, "promise "+n, line)
+	}
+}
+
+func TestEveryTestThatADocumentNamesExists(t *testing.T) {
+	t.Parallel()
+	declared := map[string]bool{}
+	declaration := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
+	for _, name := range command(t, "git", "ls-files", "*_test.go") {
+		content, err := os.ReadFile(name)
+		if os.IsNotExist(err) {
+			continue // deleted, not yet committed
+		}
+		require.NoError(t, err)
+		for _, test := range declaration.FindAllStringSubmatch(string(content), -1) {
+			declared[test[1]] = true
+		}
+	}
+	for name, document := range documents(t) {
+		for _, test := range testName.FindAllStringSubmatch(document, -1) {
+			require.Containsf(t, declared, test[1], "%s names it", name)
+		}
 	}
 }
 

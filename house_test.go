@@ -116,14 +116,62 @@ func TestNothingCommittedNamesAMachineOrARegistry(t *testing.T) {
 	}
 }
 
+func read(t *testing.T, file string) string {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	require.NoError(t, err)
+	return string(content)
+}
+
 // target are the commands of a target of the Makefile.
 func target(t *testing.T, name string) string {
 	t.Helper()
-	content, err := os.ReadFile("Makefile")
-	require.NoError(t, err)
-	found := regexp.MustCompile(`(?m)^` + name + `:.*\n((?:\t.*\n)+)`).FindStringSubmatch(string(content))
+	found := regexp.MustCompile(`(?m)^` + name + `:.*\n((?:\t.*\n)+)`).FindStringSubmatch(read(t, "Makefile"))
 	require.NotNil(t, found, name)
 	return found[1]
+}
+
+func TestMakeSaysWhichGoIsMissing(t *testing.T) {
+	t.Parallel()
+	makeProgram, err := exec.LookPath("make")
+	require.NoError(t, err)
+	needed := regexp.MustCompile(`(?m)^go (\S+)$`).FindStringSubmatch(read(t, "go.mod"))[1]
+	for name, tc := range map[string]struct{ says, want string }{
+		"none":                  {"", "built with go" + needed + " or later, and no go is on PATH"},
+		"an old one":            {"go version go1.19.8 linux/amd64", "and go1.19.8 is on PATH"},
+		"the one before":        {"go version go1.26.7 linux/amd64", "and go1.26.7 is on PATH"},
+		"the very one":          {"go version go" + needed + " linux/amd64", ""},
+		"one of the next years": {"go version go1.100.1 linux/amd64", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := t.TempDir()
+			for _, tool := range []string{"sed", "cut", "sort", "head"} {
+				found, err := exec.LookPath(tool)
+				require.NoError(t, err)
+				require.NoError(t, os.Symlink(found, filepath.Join(path, tool)))
+			}
+			if tc.says != "" {
+				require.NoError(t, os.WriteFile(filepath.Join(path, "go"), []byte("#!/bin/sh\necho "+tc.says+"\n"), 0o700)) //nolint:gosec // it is run
+			}
+			cmd := exec.CommandContext(t.Context(), makeProgram, "--no-print-directory", "need-go")
+			cmd.Env = []string{"PATH=" + path}
+			said, err := cmd.CombinedOutput()
+			require.Equal(t, tc.want == "", err == nil, string(said))
+			require.Contains(t, string(said), tc.want)
+		})
+	}
+}
+
+func TestEveryTargetThatRunsGoAsksForItFirst(t *testing.T) {
+	t.Parallel()
+	makefile := read(t, "Makefile")
+	var asking []string
+	for _, found := range regexp.MustCompile(`(?m)^(.+): need-go$`).FindAllStringSubmatch(makefile, -1) {
+		asking = append(asking, strings.Fields(found[1])...)
+	}
+	all := strings.Fields(regexp.MustCompile(`(?m)^\.PHONY: (.+)$`).FindStringSubmatch(makefile)[1])
+	require.ElementsMatch(t, all, append(asking, "help", "lint", "clean", "need-go"))
 }
 
 // CI runs make test, which has every test of the root module, and make test-long,

@@ -82,6 +82,10 @@ const (
 	TypeNotRecorded = "NotRecorded"
 	// TypeBadInput: the activity's input or record can never be read.
 	TypeBadInput = "BadInput"
+	// TypeExhausted and TypeGone: the delivery has ended so; its record is in the details.
+	// A run that fails for it has the same type.
+	TypeExhausted = "Exhausted"
+	TypeGone      = "Gone"
 )
 
 // checkWorkflow refuses an input that was made for another workflow, whatever scheduled

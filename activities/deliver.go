@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
 	"go.uber.org/zap"
 
 	"ringback/internal/bulkhead"
@@ -35,7 +36,7 @@ type Unacknowledged struct {
 // IsMessage implements codec.Message.
 func (Unacknowledged) IsMessage() {}
 
-// DeliverResult is how far a delivery came. It is pending where the workflow
+// DeliverResult is how far a delivery came: acknowledged, or pending where the workflow
 // interrupted it, or the activity's MaximumAttempts (the server's retries, not k) are
 // used up.
 type DeliverResult struct {
@@ -53,8 +54,9 @@ const (
 )
 
 // Deliver makes attempts until one is acknowledged, the receiver is gone, or k are
-// recorded (promise 5). h and k are those of the activity's retry policy, which an
-// operator may edit; k counts the attempts in the record.
+// recorded (promise 5). Where none is acknowledged it fails, so that operators see
+// that, with the record in the failure's details. h and k are those of the activity's
+// retry policy, which an operator may edit; k counts the attempts in the record.
 func (a *Activities) Deliver(ctx context.Context, in DeliverInput) (DeliverResult, error) {
 	if err := checkCallback(ctx, in.Callback); err != nil {
 		return DeliverResult{}, err
@@ -71,7 +73,25 @@ func (a *Activities) Deliver(ctx context.Context, in DeliverInput) (DeliverResul
 		}
 	}
 	d.record.Delivery.NextAttemptAt = nil
-	return d.result("")
+	result, err := d.result("")
+	if d.record.Delivery.Outcome != operation.DeliveryAcknowledged {
+		err = notAcknowledged(d.record)
+	}
+	return result, err
+}
+
+// notAcknowledged is the error with which a delivery ends that nobody acknowledged. It
+// is benign: the worker did all that it should.
+func notAcknowledged(record operation.DeliveryRecord) error {
+	kind := TypeExhausted
+	if record.Delivery.Outcome == operation.DeliveryGone {
+		kind = TypeGone
+	}
+	return temporal.NewApplicationErrorWithOptions(record.Delivery.Ending(), kind, temporal.ApplicationErrorOptions{
+		NonRetryable: true,
+		Category:     temporal.ApplicationErrorCategoryBenign,
+		Details:      []any{record},
+	})
 }
 
 type delivery struct {

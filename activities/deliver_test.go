@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -90,17 +91,30 @@ func TestDeliverEnds(t *testing.T) {
 		outcome  operation.DeliveryOutcome
 		reason   string
 		requests int
+		// failure is what operators read of a failed activity; empty: it completes.
+		failure string
 	}{
-		{"at the first acknowledgement", []int{500, 503, 204, 500}, operation.DeliveryAcknowledged, "", 3},
-		{"exhausted after k attempts", []int{500}, operation.DeliveryExhausted, "", 4},
-		{"acknowledged by the k-th attempt", []int{500, 500, 500, 200}, operation.DeliveryAcknowledged, "", 4},
-		{"gone at a 410", []int{500, 410}, operation.DeliveryGone, "410 Gone: the receiver wants no more of it", 2},
+		{"at the first acknowledgement", []int{500, 503, 204, 500}, operation.DeliveryAcknowledged, "", 3, ""},
+		{"exhausted after k attempts", []int{500}, operation.DeliveryExhausted, "", 4,
+			`Exhausted: callback CALLBACK about status "done" is exhausted after 4 attempts; the last: HTTP 500 is not 2xx`},
+		{"acknowledged by the k-th attempt", []int{500, 500, 500, 200}, operation.DeliveryAcknowledged, "", 4, ""},
+		{"gone at a 410", []int{500, 410}, operation.DeliveryGone, "410 Gone: the receiver wants no more of it", 2,
+			`Gone: callback CALLBACK about status "done" is gone after 2 attempts; the last: 410 Gone: the receiver wants no more of it`},
 	}
 	for _, tt := range tests {
 		subtest(t, tt.name, func(t *testing.T, b *fixture) {
 			b.receiver.answer = statuses(tt.answers...)
-			result, err := b.deliver(deliverInput(time.Second, 4), run{})
-			require.NoError(t, err)
+			in := deliverInput(time.Second, 4)
+			var result activities.DeliverResult
+			if err := b.execute(b.Deliver, in, run{}, &result); tt.failure != "" {
+				failed := failure(t, err)
+				require.Equal(t, strings.ReplaceAll(tt.failure, "CALLBACK", in.Callback.ID), failed.Type()+": "+failed.Message())
+				require.True(t, failed.NonRetryable())
+				require.Equal(t, temporal.ApplicationErrorCategoryBenign, failed.Category())
+				require.NoError(t, failed.Details(&result.Record))
+			} else {
+				require.NoError(t, err)
+			}
 			d := result.Record.Delivery
 			require.Equal(t, tt.outcome, d.Outcome)
 			require.Equal(t, tt.reason, d.Reason)

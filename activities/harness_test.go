@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -110,9 +111,14 @@ type run struct {
 	ctx        context.Context
 }
 
+// deliver returns the record also of a delivery that ended as a failure, since nobody
+// acknowledged it.
 func (b *fixture) deliver(in activities.DeliverInput, r run) (activities.DeliverResult, error) {
 	var result activities.DeliverResult
 	err := b.execute(b.Deliver, in, r, &result)
+	if ended, ok := errors.AsType[*temporal.ApplicationError](err); ok && slices.Contains([]string{activities.TypeExhausted, activities.TypeGone}, ended.Type()) {
+		err = ended.Details(&result.Record)
+	}
 	return result, err
 }
 

@@ -11,5 +11,5 @@ import (
 
 func main() {
 	command := app.Command{Name: "api", Summary: "Ringback's HTTP API, with a worker in the same process.", API: true}
-	os.Exit(command.Main(os.Args[1:], os.Stderr))
+	os.Exit(command.Main(os.Args[1:], os.Stdout, os.Stderr))
 }

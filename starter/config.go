@@ -84,7 +84,7 @@ A file that "config check" refuses is refused.`,
 			if err != nil {
 				return err
 			}
-			for _, warning := range append(config.FileWarnings(path), c.Warnings...) {
+			for _, warning := range c.Warnings {
 				t.note("warning: %s", warning)
 			}
 			return t.showConfig(c)
@@ -143,7 +143,7 @@ type configFault struct {
 }
 
 func checkConfig(path string) checkedConfig {
-	checked := checkedConfig{File: path, Faults: []configFault{}, Warnings: append([]string{}, config.FileWarnings(path)...)}
+	checked := checkedConfig{File: path, Faults: []configFault{}, Warnings: []string{}}
 	c, err := config.Load(path)
 	if err != nil {
 		checked.Faults = faultsIn(err)

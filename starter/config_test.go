@@ -48,10 +48,10 @@ func TestConfigCheckNamesEachFaultAndItsLine(t *testing.T) {
 		"a good file":                     {signed, 0o600, 0o600, nil, exitOK, []string{"is good: 1 sources, 1 endpoints, 0 API keys; its hash is "}},
 		"two faults":                      {signed + "nonsense: 1\ntelemetry: {listen: 8080}\n", 0o600, 0o600, nil, exitFailed, []string{"ringback.yml:7:1: nonsense: unknown key", "ringback.yml:8:21: telemetry.listen: "}},
 		"what is not YAML":                {"{", 0o600, 0o600, nil, exitFailed, []string{"ringback.yml:1:1: "}},
-		"a file that everybody can read":  {signed, 0o644, 0o600, nil, exitOK, []string{"is good", "warning: ", "can read this file (mode 0644)"}},
-		"a file that everybody can write": {signed, 0o666, 0o600, nil, exitOK, []string{"can change this file (mode 0666)"}},
+		"a file that everybody can read":  {signed, 0o644, 0o600, []string{"--strict"}, exitOK, []string{"is good"}},
+		"a file that everybody can write": {signed, 0o666, 0o600, nil, exitOK, []string{"is good", "warning: ", "can change this file (mode 0666)"}},
 		"a secret that everybody can read": {signed, 0o600, 0o604, nil, exitOK, []string{
-			"warning: ", "endpoints.LEDGER.auth.bearer: every user of this machine can read", "(mode 0604)"}},
+			"warning: ", "endpoints.LEDGER.auth.bearer: ", "every user of this machine can read this file (mode 0604)"}},
 		"the same, strictly":       {signed, 0o600, 0o604, []string{"--strict"}, exitFailed, []string{"can read"}},
 		"a good file, strictly":    {signed, 0o600, 0o600, []string{"--strict"}, exitOK, []string{"is good"}},
 		"a secret that is missing": {aConfig[:len(aConfig)-2] + `, auth: {bearer: "${file:none}"}}`, 0o600, 0o600, nil, exitFailed, []string{"cannot read the file"}},

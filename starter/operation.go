@@ -3,12 +3,9 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"net/url"
-	"os/exec"
 	"slices"
 	"strings"
 
@@ -134,44 +131,6 @@ With -o json: the state's deliveries.`,
 			}
 		})
 	})
-}
-
-func (t *tool) open() *cobra.Command {
-	var browser bool
-	cmd := t.operationCommand(&cobra.Command{
-		Use:   "open",
-		Short: "Print the link to an operation's run in the Temporal UI",
-		Long:  "Print the link to an operation's latest run in the Temporal UI. With --browser also open it (xdg-open).",
-		Example: `  starter open ECOM_GOLD_BANK ORDER-1
-  starter open WALLET_SHOP/239441503 --browser`,
-	}, func(ctx context.Context, api *client.Client, key client.Key) error {
-		state, err := api.State(ctx, key)
-		if err != nil {
-			return err
-		}
-		link, err := url.Parse(state.UIURL)
-		switch {
-		case state.UIURL == "":
-			return errors.New("the API knows no Temporal UI: start it with -ui-url")
-		case err != nil || (link.Scheme != "http" && link.Scheme != "https"):
-			return errors.New("the API's link is not an address of a page")
-		}
-		err = t.show(map[string]string{"ui_url": state.UIURL}, func(w io.Writer) { _, _ = fmt.Fprintln(w, printable(state.UIURL)) })
-		if err != nil || !browser {
-			return err
-		}
-		return t.browse(ctx, state.UIURL)
-	})
-	cmd.Flags().BoolVar(&browser, "browser", false, "also open it in a browser, by xdg-open")
-	return cmd
-}
-
-// browse opens a page in the desktop's own browser.
-func browse(ctx context.Context, address string) error {
-	if err := exec.CommandContext(ctx, "xdg-open", address).Run(); err != nil { //nolint:gosec // http or https, as open checks
-		return fmt.Errorf("opening the link by xdg-open: %w", err)
-	}
-	return nil
 }
 
 func (t *tool) details() *cobra.Command {

@@ -21,6 +21,7 @@ func (t *tool) ready() *cobra.Command {
 				table.add("Detail", ready.Detail)
 			}
 			table.add("Configuration", orNone(ready.ConfigHash))
+			table.add("Version", orNone(ready.Version))
 			table.write(w)
 		})
 		if err == nil && ready.Status != "ready" {
@@ -31,8 +32,8 @@ func (t *tool) ready() *cobra.Command {
 	ready := &cobra.Command{
 		Use:   "ready",
 		Short: "Say whether a program can do its work now",
-		Long: `Say whether a program, api or worker, can do its work now, and the hash of its
-configuration. Exits with 5 if it can't. It asks at telemetry.listen, not at the
+		Long: `Say whether a program, api or worker, can do its work now, the hash of its
+configuration and its version. Exits with 5 if it can't. It asks at telemetry.listen, not at the
 API: --telemetry, else the address in --config FILE, else RINGBACK_TELEMETRY,
 else ` + defaultTelemetry + `.`,
 		Example: `  starter ready --telemetry http://127.0.0.1:9464`,

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime/debug"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"ringback/api/client"
+	"ringback/internal/version"
 )
 
 const rootHelp = `starter calls Ringback's HTTP API: it starts, shows, lists, revokes, withdraws
@@ -71,14 +71,14 @@ func message(code int, err error, l listener) string {
 	return err.Error()
 }
 
-// withTwoDashes accepts -config too, as api and worker are called.
+// withTwoDashes accepts -config and -version too, as api and worker are called.
 func withTwoDashes(args []string) []string {
 	args = append([]string{}, args...) // not nil, which cobra takes for os.Args
 	for i, arg := range args {
 		if arg == "--" {
 			break
 		}
-		if arg == "-config" || strings.HasPrefix(arg, "-config=") {
+		if arg == "-config" || arg == "-version" || strings.HasPrefix(arg, "-config=") {
 			args[i] = "-" + arg
 		}
 	}
@@ -112,7 +112,7 @@ func (t *tool) root() *cobra.Command {
   starter state ECOM_GOLD_BANK ORDER-1
   starter list --failed --since 24h --endpoint ECOM_GOLD_BANK
   starter redeliver ECOM_GOLD_BANK ORDER-1 --reason "receiver repaired"`,
-		Version:       version(),
+		Version:       version.String(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
@@ -162,10 +162,3 @@ func (t *tool) withAPI(command func(ctx context.Context, api *client.Client, arg
 type usageError struct{ error }
 
 func usage(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
-
-func version() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "(unknown)"
-}

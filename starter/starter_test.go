@@ -27,6 +27,7 @@ import (
 	"ringback/api/client"
 	"ringback/api/rest"
 	"ringback/internal/operation"
+	"ringback/internal/version"
 )
 
 var update = flag.Bool("update", false, "write the golden files instead of comparing with them")
@@ -95,6 +96,11 @@ func (f *fake) List(_ context.Context, q client.ListQuery) (client.Page, error) 
 		return client.Page{}, nil
 	}
 	return pages[at], nil
+}
+
+// pageOfUI is a list by an API that knows the Temporal UI.
+func pageOfUI() map[client.Outcome][]client.Page {
+	return map[client.Outcome][]client.Page{"": {{UIURL: "http://127.0.0.1:8233/namespaces/default/workflows"}}}
 }
 
 // asked is a query's outcome as the API's parameter says it.
@@ -306,6 +312,8 @@ func TestEachCommandCallsTheAPIAndShowsTheResponse(t *testing.T) {
 		"attempts-none":       {[]string{"attempts", "SHOP", "a/b#c%"}, &fake{state: watching()}, []any{shop}},
 		"attempts-json":       {[]string{"attempts", "SHOP", "a/b#c%", "-o", "json"}, &fake{state: delivering()}, []any{shop}},
 		"open":                {[]string{"open", "SHOP", "a/b#c%"}, &fake{state: delivering()}, []any{shop}},
+		"open-failed":         {[]string{"open", "--failed"}, &fake{pages: pageOfUI()}, []any{client.ListQuery{}}},
+		"open-retrying-json":  {[]string{"open", "--retrying", "--endpoint", "SHOP", "-o", "json"}, &fake{pages: pageOfUI()}, []any{client.ListQuery{Endpoint: "SHOP"}}},
 		"open-json":           {[]string{"open", "SHOP", "a/b#c%", "-o", "json"}, &fake{state: delivering()}, []any{shop}},
 		"state":               {[]string{"state", "SHOP", "a/b#c%"}, &fake{state: delivering()}, []any{shop}},
 		"state-as-in-the-ui":  {[]string{"state", "SHOP/a/b#c%"}, &fake{state: watching()}, []any{shop}},
@@ -499,6 +507,11 @@ func TestEachErrorHasItsExitCode(t *testing.T) {
 		"watched for less than no time":   {nil, []string{"watch", "SHOP", "1", "--for", "-1s"}, 2, "--for"},
 		"ping without an endpoint":        {nil, []string{"ping"}, 2, "arg"},
 		"a link of an API without a UI":   {nil, []string{"open", "SHOP", "1"}, 1, "knows no Temporal UI"},
+		"a list of an API without a UI":   {nil, []string{"open", "--watching"}, 1, "knows no Temporal UI"},
+		"a link to nothing":               {nil, []string{"open"}, 2, "name an operation"},
+		"a link to a list and to one":     {nil, []string{"open", "--failed", "SHOP", "1"}, 2, "unknown command"},
+		"a link to two lists":             {nil, []string{"open", "--failed", "--retrying"}, 2, "none of the others can be"},
+		"a link to one of an endpoint":    {nil, []string{"open", "SHOP", "1", "--endpoint", "X"}, 2, "--endpoint goes with a list"},
 		"verify without a secret":         {nil, []string{"verify", "-H", "a: b"}, 2, secretVariable},
 		"a tolerance below nothing":       {nil, []string{"verify", "--tolerance", "-1s"}, 2, "--tolerance"},
 		"a time that is none":             {nil, []string{"start", "SHOP", "1", "--registered-at", "noon"}, 2, "--registered-at"},
@@ -682,13 +695,20 @@ func TestAPrivateAuthorityIsTrustedIfNamed(t *testing.T) {
 	require.Equal(t, exitUnavailable, bare(nil, "state", "SHOP", "1", "--api", server.URL).code)
 }
 
+func TestTheVersionIsAskedForWithOneDashAsOfTheOtherPrograms(t *testing.T) {
+	t.Parallel()
+	for _, flag := range []string{"-version", "--version"} {
+		require.Equal(t, "starter version "+version.String()+"\n", bare(nil, flag).out)
+	}
+}
+
 func TestReadyShowsWhyTheAPIIsNotReady(t *testing.T) {
 	t.Parallel()
 	hash := func() string { return "2f1c6bd0a7e4" }
-	got := starter(t, rest.Options{Operations: &fake{}, ConfigHash: hash}, "ready")
+	got := starter(t, rest.Options{Operations: &fake{}, ConfigHash: hash, Version: "v1.2.3"}, "ready")
 	require.Equal(t, exitOK, got.code, got.err)
 	golden(t, "ready", got.out)
-	got = starter(t, rest.Options{Operations: &fake{}, ConfigHash: hash, Ready: func(context.Context) error {
+	got = starter(t, rest.Options{Operations: &fake{}, ConfigHash: hash, Version: "v1.2.3", Ready: func(context.Context) error {
 		return operation.Refuse(client.ProblemUnavailable, "Temporal does not answer.")
 	}}, "ready")
 	require.Equal(t, exitUnavailable, got.code)
@@ -728,6 +748,7 @@ func TestEveryCommandHasHelpAndExamplesThatWork(t *testing.T) {
 // anything is an API that every call succeeds with.
 func anything() *fake {
 	return &fake{
+		pages: pageOfUI(),
 		state: closedAs(client.OutcomeAcknowledged), ping: client.Ping{Verdict: client.Acknowledged},
 		many: []client.BulkRedelivery{{ID: bulkID, Phase: client.BulkRedeliveryDone}},
 	}
@@ -781,7 +802,7 @@ func withoutAddress(args []string) []string {
 func TestHelpTexts(t *testing.T) {
 	t.Parallel()
 	golden(t, "help", bare(nil, "--help").out)
-	for _, name := range []string{"list", "watch", "redeliver", "ping", "verify", "redeliveries"} {
+	for _, name := range []string{"list", "open", "watch", "redeliver", "ping", "verify", "redeliveries"} {
 		golden(t, "help-"+name, bare(nil, name, "--help").out)
 	}
 	golden(t, "help-config-check", bare(nil, "config", "check", "--help").out)

@@ -10,5 +10,5 @@ import (
 
 func main() {
 	command := app.Command{Name: "worker", Summary: "watches operations and delivers callbacks; it adds capacity."}
-	os.Exit(command.Main(os.Args[1:], os.Stderr))
+	os.Exit(command.Main(os.Args[1:], os.Stdout, os.Stderr))
 }

@@ -269,9 +269,9 @@ func TestABulkRedeliveryShowsItsProgressInTheUI(t *testing.T) {
 		}, 90*time.Second)
 	})
 	require.Equal(t, "**running** · 11 of 30 runs processed · asked for by `ops` at 2026-11-21T09:00:00.000Z: `receiver ¦ repaired`\n\n"+
-		"| done | failed | skipped |\n|--:|--:|--:|\n| 10 | 1 | 0 |\n\n"+
+		"| done\u00A0 | failed\u00A0 | skipped |\n|--:|--:|--:|\n| 10\u00A0 | 1\u00A0 | 0 |\n\n"+
 		"At most 10 a second, acknowledged ones as well, where the endpoint is `SHOP`, it closed before 2026-11-21T09:00:00.000Z.\n"+
-		"\nThe latest that failed:\n\n| operation | why |\n|---|---|\n| `SHOP/order 1` | `no 'endpoint'` |\n"+
+		"\nThe latest that failed:\n\n| operation\u00A0 | why |\n|---|---|\n| `SHOP/order 1`\u00A0 | `no 'endpoint'` |\n"+
 		"\nSignal `stop` to redeliver no further operation, `resume` to continue. Redeliveries that were started continue.\n", metadata.GetCurrentDetails())
 }
 

@@ -90,7 +90,7 @@ func mergeDelivery(ctx workflow.Context, t *activityRun, record *operation.Deliv
 		return result.HeldBack
 	}
 	inError := mergeRecorded(record, t.pending.Delivery, err)
-	if wasCancelled(err) {
+	if wasCancelled(err) || !record.Pending() {
 		return ""
 	}
 	workflow.GetLogger(ctx).Warn("a Deliver activity was lost; another goes on from its record", "error", err)

@@ -11,7 +11,10 @@ func (r *run) showDetails() {
 	info := workflow.GetInfo(r.ctx)
 	d := ui.Details{
 		State: r.op.State(), Policy: r.in.Policy, Source: r.in.Source,
-		AcceptedAt: r.in.AcceptedAt, Namespace: info.Namespace,
+		AcceptedAt: r.in.AcceptedAt, Namespace: info.Namespace, Refused: r.refused,
+	}
+	if r.op.Watching() {
+		d.PolledAt = r.op.Watch().PollBegunAt
 	}
 	if from := info.OriginalRunID; from != "" && from != info.WorkflowExecution.RunID {
 		d.ResetFrom = from

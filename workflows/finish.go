@@ -1,8 +1,6 @@
 package workflows
 
 import (
-	"fmt"
-
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
@@ -98,12 +96,5 @@ func notAcknowledged(kind string, record operation.Record) error {
 			last = d
 		}
 	}
-	number, reason := 0, ""
-	if n := len(last.Attempts); n > 0 {
-		number, reason = last.Attempts[n-1].Number, "; the last: "+last.Attempts[n-1].Reason
-	}
-	return temporal.NewNonRetryableApplicationError(
-		fmt.Sprintf("callback %s about status %q is %s after %d attempts%s",
-			last.CallbackID, last.Status, last.Outcome, number, reason),
-		kind, nil, record)
+	return temporal.NewNonRetryableApplicationError(last.Ending(), kind, nil, record)
 }

@@ -5,6 +5,7 @@ import (
 
 	"go.temporal.io/sdk/temporal"
 
+	"ringback/activities"
 	"ringback/internal/operation"
 )
 
@@ -73,8 +74,8 @@ var Attributes = []temporal.SearchAttributeKey{
 
 // The error types with which a run fails: the outcome of its last delivery.
 const (
-	TypeExhausted = "Exhausted"
-	TypeGone      = "Gone"
+	TypeExhausted = activities.TypeExhausted
+	TypeGone      = activities.TypeGone
 )
 
 // TypePushRefused is the error type of an Update that Policy.Push refuses.

@@ -76,6 +76,9 @@ func noticing(outcomes ...operation.DeliveryOutcome) (*testsuite.TestWorkflowEnv
 			at := in.Record
 			at.Made++
 			at.Delivery.Outcome = turn(outcomes, len(delivered)-1)
+			if at.Delivery.Outcome == operation.DeliveryExhausted || at.Delivery.Outcome == operation.DeliveryGone {
+				return activities.DeliverResult{}, temporal.NewNonRetryableApplicationError("not acknowledged", activities.TypeExhausted, nil, at)
+			}
 			return activities.DeliverResult{Record: at}, nil
 		})
 	return env, &delivered

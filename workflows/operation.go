@@ -47,7 +47,7 @@ func (r *run) startWatch(ctx workflow.Context, policy operation.PollPolicy, acce
 		WaitForCancellation: true,
 		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: gap, BackoffCoefficient: 1, MaximumInterval: gap},
 		Priority:            temporal.Priority{PriorityKey: PriorityWatch, FairnessKey: in.Key.Endpoint},
-		Summary:             ui.Summary("watch %s at %s", in.Key.OperationID, in.Source),
+		Summary:             ui.Summary("watch %s at %s (one run may make many polls)", in.Key.OperationID, in.Source),
 	})}
 }
 
@@ -60,6 +60,6 @@ func startDeliver(ctx workflow.Context, in activities.DeliverInput) *activityRun
 		WaitForCancellation: true,
 		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: h, BackoffCoefficient: 1, MaximumInterval: h, MaximumAttempts: int32(k)},
 		Priority:            temporal.Priority{PriorityKey: PriorityDelivery, FairnessKey: in.Callback.Key.Endpoint},
-		Summary:             ui.Summary("deliver status %s", in.Callback.Observation.Status),
+		Summary:             ui.Summary("deliver status %s (one run may make many attempts)", in.Callback.Observation.Status),
 	})
 }

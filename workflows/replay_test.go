@@ -3,6 +3,7 @@ package workflows_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -115,7 +116,7 @@ func TestEveryEndingIsRecorded(t *testing.T) {
 		"acknowledged-after-failures", "polls-used-up", "polls-unanswered", "revoked-and-delivered", "revoked-by-the-client",
 		"revoked-by-signal", "withdrawn-while-delivering", "withdrawn-and-acknowledged", "superseded", "queued", "redelivered",
 		"redelivered-with-repoll", "pushed", "pushed-to-poll-now", "exhausted-through-the-server", "statuses-delivered-in-turn",
-		"first-attempt-failed-in-an-activity", "exhausted-on-the-way", "pushed-by-signal-before-an-update",
+		"first-attempt-failed-in-an-activity", "exhausted-on-the-way", "exhausted-as-a-failure", "pushed-by-signal-before-an-update",
 	} {
 		require.FileExists(t, filepath.Join(histories, way+".json"))
 	}
@@ -157,6 +158,20 @@ func TestAHistoryIsAsLongForManyAsForFew(t *testing.T) {
 			require.Greater(t, tt.count(closed(t, tt.many, many[len(many)-1]).State), 5*less)
 			require.Len(t, many, len(few))
 		})
+	}
+}
+
+// TestADeliveryThatNobodyAcknowledgedFailsItsActivity: older histories have it completed,
+// and both lead to the same ending.
+func TestADeliveryThatNobodyAcknowledgedFailsItsActivity(t *testing.T) {
+	t.Parallel()
+	all := recorded(t, ofOperations)
+	for name, failed := range map[string]bool{"exhausted": false, "exhausted-as-a-failure": true} {
+		events := all[name].GetEvents()
+		require.Equal(t, failed, slices.ContainsFunc(events, func(event *historypb.HistoryEvent) bool {
+			return event.GetActivityTaskFailedEventAttributes().GetFailure().GetApplicationFailureInfo().GetType() == workflows.TypeExhausted
+		}), name)
+		require.Len(t, closed(t, name, events[len(events)-1]).State.Deliveries[0].Attempts, 4, name)
 	}
 }
 

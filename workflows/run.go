@@ -9,6 +9,7 @@ import (
 
 	"ringback/activities"
 	"ringback/internal/operation"
+	"ringback/internal/ui"
 )
 
 // acts names the activities for the SDK; it is never called.
@@ -33,6 +34,8 @@ type run struct {
 	attemptedIn int
 	// phase is AttributePhase as it was written last.
 	phase operation.Phase
+	// refused are the latest Signals that were not taken.
+	refused []ui.Refused
 	// notices are the runs of the notices given; each is ready once its run began.
 	notices []workflow.Future
 }

@@ -1,11 +1,16 @@
 package workflows
 
 import (
+	"errors"
+	"fmt"
+	"slices"
+
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"ringback/activities"
 	"ringback/internal/operation"
+	"ringback/internal/ui"
 )
 
 // receiveSignals records Signals and the run's cancellation for as long as the run lasts.
@@ -17,32 +22,64 @@ func (r *run) receiveSignals(ctx workflow.Context) {
 	}
 }
 
-// unread reports whether a Signal or a cancellation waits.
+// unread reports whether a Signal, of whatever name, or a cancellation waits.
 func (r *run) unread() bool {
-	waiting := func(name string) bool { return workflow.GetSignalChannel(r.ctx, name).Len() > 0 }
-	return waiting(SignalStatus) || waiting(SignalRevoke) || waiting(SignalUnacknowledged) ||
-		r.root.Err() != nil && !r.op.Withdrawn()
+	return len(workflow.GetUnhandledSignalNames(r.ctx)) > 0 || r.root.Err() != nil && !r.op.Withdrawn()
 }
 
-// drainSignals records everything that waits. A Signal that is not allowed is logged.
+// drainSignals records everything that waits. A Signal that is not taken is logged and
+// shown.
 func (r *run) drainSignals() {
-	log := workflow.GetLogger(r.ctx)
-	drain(r.ctx, SignalStatus, func(p Push) {
+	takeSignals(r, SignalStatus, func(p Push) error {
 		if err := r.validatePush(p); err != nil {
-			log.Warn("a status by Signal was not taken", "error", err)
-			return
+			return err
 		}
 		r.push(p)
+		return nil
 	})
-	drain(r.ctx, SignalRevoke, func(revocation operation.Revocation) {
-		if _, err := r.revoke(withValidReason(revocation)); err != nil {
-			log.Warn("a revocation by Signal was not allowed", "error", err)
+	takeSignals(r, SignalRevoke, func(revocation operation.Revocation) error {
+		_, err := r.revoke(withValidReason(revocation))
+		return err
+	})
+	takeSignals(r, SignalUnacknowledged, func(first activities.Unacknowledged) error {
+		r.recordFirstAttempt(first)
+		return nil
+	})
+	unknown := workflow.GetUnhandledSignalNames(r.ctx)
+	slices.Sort(unknown)
+	for _, name := range unknown {
+		for signals := workflow.GetSignalChannel(r.ctx, name); signals.ReceiveAsync(nil); {
+			r.refuse(name, fmt.Sprintf("there is no Signal of that name; an operation takes %s and %s", SignalStatus, SignalRevoke))
 		}
-	})
-	drain(r.ctx, SignalUnacknowledged, r.recordFirstAttempt)
+	}
 	if r.root.Err() != nil {
 		r.op.Withdraw()
 	}
+}
+
+// takeSignals takes the Signals of that name that wait. The SDK drops one that it can't
+// read.
+func takeSignals[T any](r *run, name string, take func(T) error) {
+	unreadable := workflow.GetSignalChannel(r.ctx, name).Len()
+	drain(r.ctx, name, func(arg T) {
+		unreadable--
+		err := take(arg)
+		if failed, ok := errors.AsType[*temporal.ApplicationError](err); ok {
+			r.refuse(name, failed.Message())
+		} else if err != nil {
+			r.refuse(name, err.Error())
+		}
+	})
+	for range unreadable {
+		r.refuse(name, "its input could not be read: it is a JSON object, sealed where there are codec keys")
+	}
+}
+
+// refuse logs a Signal that was not taken, and keeps it for the details.
+func (r *run) refuse(name, why string) {
+	workflow.GetLogger(r.ctx).Warn("a Signal was not taken", "signal", name, "error", why)
+	r.refused = append(r.refused, ui.Refused{At: r.now(), Name: name, Why: why})
+	r.refused = r.refused[max(len(r.refused)-ui.SignalsShown, 0):]
 }
 
 // drain takes the Signals of that name that wait.

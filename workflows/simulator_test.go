@@ -826,6 +826,10 @@ func (a *pending) deliver(ctx workflow.Context, in activities.DeliverInput) (any
 			return nil, err
 		}
 	}
+	if at.Delivery.Outcome != operation.DeliveryAcknowledged {
+		return nil, activityFailure(enumspb.RETRY_STATE_NON_RETRYABLE_FAILURE, temporal.GetDefaultFailureConverter().ErrorToFailure(
+			temporal.NewNonRetryableApplicationError("not acknowledged", activities.TypeExhausted, nil, at)))
+	}
 	return activities.DeliverResult{Record: at}, nil
 }
 

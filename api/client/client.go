@@ -1,7 +1,20 @@
 // Package client calls Ringback's HTTP API from Go: a payment core starts
-// operations with it, pushes statuses, revokes and withdraws.
+// operations with it, pushes statuses, revokes and withdraws. It needs the standard
+// library alone.
 //
-// Its types are those of the API itself, under names that an importer can use.
+// A [Client] repeats idempotent calls until its context ends, so give each call one
+// that does. [Client.Start] is idempotent: a start that is repeated, or whose response
+// was lost, is the same operation, and a success. What the API refuses is a [*Problem];
+// [Problem.Kind] is for programs. [IsTemporary] tells what may succeed later.
+//
+// The module is not published. To import it, check it out beside yours, then:
+//
+//	go mod edit -require=ringback@v0.0.0 -replace=ringback=../ringback
+//
+// The types are those of the API itself: StartRequest, say, is
+// operation.StartRequest, whose fields are shown by
+//
+//	go doc ringback/internal/operation.StartRequest
 package client
 
 import (
@@ -22,8 +35,9 @@ type Client struct {
 	Base string
 	// Key is the API key, sent as a bearer token; empty: none.
 	Key string
-	// HTTP makes the requests. The zero value will do; see [TLSFiles] for a
-	// private authority or a client certificate. Redirects are never followed.
+	// HTTP makes the requests. The zero value will do, and waits for a response as long
+	// as the call's context allows; see [TLSFiles] for a private authority or a client
+	// certificate. Redirects are never followed.
 	HTTP http.Client
 	// MaxAttempts is how often a call is made that fails for a moment, see
 	// [IsTemporary]; 0: until its context ends. Between two attempts it waits as
@@ -52,7 +66,9 @@ func (c *Client) Check() error {
 }
 
 // Start starts an operation. The same start twice is one operation: created is
-// false for the second, and state is how the operation stands.
+// false for the second, also where the response to the first was lost, and state is how
+// the operation stands. With other content it is a [ProblemConflict] that names the
+// fields that differ.
 func (c *Client) Start(ctx context.Context, r StartRequest) (state State, created bool, err error) {
 	status, err := c.repeat(ctx, http.MethodPost, "/v1/operations", r, &state)
 	return state, status == http.StatusCreated, err
@@ -176,6 +192,8 @@ type Readiness struct {
 	// Detail says why it is not ready.
 	Detail     string `json:"detail,omitempty"`
 	ConfigHash string `json:"config_hash,omitempty"`
+	// Version is the program's build.
+	Version string `json:"version,omitempty"`
 }
 
 // Ready reports whether a program can do its work now; Base is where its telemetry.listen

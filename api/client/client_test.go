@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -102,6 +103,32 @@ type unreachable struct{ requests int }
 func (u *unreachable) RoundTrip(*http.Request) (*http.Response, error) {
 	u.requests++
 	return nil, errors.New("connection refused")
+}
+
+func TestAStartWhoseResponseWasLostIsRepeatedAndASuccess(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		api := &losing{}
+		state, created, err := over(api).Start(t.Context(), client.StartRequest{Endpoint: "SHOP", OperationID: "1"})
+		require.NoError(t, err)
+		require.False(t, created)
+		require.Equal(t, "SHOP/1", state.WorkflowID())
+		require.Equal(t, []string{`{"endpoint":"SHOP","operation_id":"1"}`, `{"endpoint":"SHOP","operation_id":"1"}`}, api.starts)
+	})
+}
+
+// losing is an API whose first response is lost.
+type losing struct{ starts []string }
+
+func (l *losing) RoundTrip(r *http.Request) (*http.Response, error) {
+	body, err := io.ReadAll(r.Body)
+	l.starts = append(l.starts, strings.TrimSpace(string(body)))
+	if err != nil || len(l.starts) == 1 {
+		return nil, errors.Join(io.ErrUnexpectedEOF, err)
+	}
+	return handler(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"endpoint":"SHOP","operation_id":"1","phase":"watching","outcome":null}`)
+	}).RoundTrip(r)
 }
 
 func TestAnAPIThatDoesNotRespondIsTriedAgainUntilTheContextEnds(t *testing.T) {

@@ -4,12 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -188,41 +188,6 @@ var shapes = map[string]reflect.Type{
 	"Ping":             reflect.TypeFor[operation.Ping](),
 }
 
-// TestTheDocumentHasTheLimitsOfTheRules compares what the code checks with what
-// the document says.
-func TestTheDocumentHasTheLimitsOfTheRules(t *testing.T) {
-	t.Parallel()
-	schemas := document(t).Components.Schemas
-	within := func(schema string, path ...string) *openapi3.Schema {
-		s := schemas[schema].Value
-		for _, name := range path {
-			require.Contains(t, s.Properties, name)
-			s = s.Properties[name].Value
-		}
-		return s
-	}
-	endpoint := schemas["EndpointName"].Value
-	require.Equal(t, fmt.Sprintf("^[A-Za-z0-9_-]{1,%d}$", operation.EndpointRule.MaxLength), endpoint.Pattern)
-	require.Equal(t, strings.Replace(endpoint.Pattern, fmt.Sprintf("{1,%d}", operation.EndpointRule.MaxLength), "+", 1), operation.EndpointRule.Pattern.String())
-	for _, tt := range []struct {
-		rule    operation.FieldRule
-		schemas []*openapi3.Schema
-	}{
-		{operation.OperationIDRule, []*openapi3.Schema{schemas["OperationID"].Value}},
-		{operation.StatusRule, []*openapi3.Schema{within("Filter", "status")}},
-		{operation.ReasonRule, []*openapi3.Schema{
-			within("RevocationRequest", "reason"), within("RedeliveryRequest", "reason"), within("RedeliveriesRequest", "reason")}},
-		{operation.URLRule, []*openapi3.Schema{within("PingRequest", "url")}},
-	} {
-		for _, s := range tt.schemas {
-			require.NotNil(t, s.MaxLength, tt.rule.Field)
-			require.EqualValues(t, tt.rule.MaxLength, *s.MaxLength, tt.rule.Field)
-		}
-	}
-	require.ElementsMatch(t, operation.Initiators, within("RevocationRequest", "initiated_by").Enum)
-	require.InDelta(t, operation.MaxRatePerSecond, *within("RedeliveriesRequest", "rate_per_second").Max, 0)
-}
-
 // TestEveryExampleIsWhatTheCodeReadsAndWrites holds the document's examples
 // against the types, in both directions.
 func TestEveryExampleIsWhatTheCodeReadsAndWrites(t *testing.T) {
@@ -263,6 +228,45 @@ func TestEveryExampleIsWhatTheCodeReadsAndWrites(t *testing.T) {
 		}
 	}
 	require.Len(t, seen, len(shapes), "each has an example")
+}
+
+// TestEveryCallOfTheEditorsFileIsInTheDocument sends each call of docs/api.http.
+func TestEveryCallOfTheEditorsFileIsInTheDocument(t *testing.T) {
+	t.Parallel()
+	file, err := os.ReadFile("../../docs/api.http")
+	require.NoError(t, err)
+	head, calls, _ := strings.Cut(string(file), "\n###")
+	variables := []string{"{{api}}", ""}
+	for _, v := range regexp.MustCompile(`(?m)^@(\w+) = (.+)$`).FindAllStringSubmatch(head, -1) {
+		variables = append(variables, "{{"+v[1]+"}}", v[2])
+	}
+	server := rest.New(rest.Options{Operations: &fake{}})
+	router, err := contractRouter()
+	require.NoError(t, err)
+	called := map[string]bool{}
+	for _, text := range strings.Split(strings.NewReplacer(variables...).Replace(calls), "\n###") {
+		_, text, _ = strings.Cut(text, "\n") // what it does
+		lines, body, _ := strings.Cut(text, "\n\n")
+		line, headers, _ := strings.Cut(lines, "\n")
+		method, target, _ := strings.Cut(line, " ")
+		r := newRequest(method, target, strings.NewReader(body))
+		for _, header := range regexp.MustCompile(`(?m)^([\w-]+): (.+)$`).FindAllStringSubmatch(headers, -1) {
+			r.Header.Set(header[1], header[2])
+		}
+		route, _, err := router.FindRoute(r)
+		require.NoError(t, err, line)
+		called[method+" "+route.Path] = true
+		response := httptest.NewRecorder()
+		server.ServeHTTP(response, r)
+		require.Less(t, response.Code, 300, "%s: %s", line, response.Body)
+	}
+	for path, item := range document(t).Paths.Map() {
+		for method := range item.Operations() {
+			if strings.HasPrefix(path, "/v1/") {
+				require.Contains(t, called, method+" "+path)
+			}
+		}
+	}
 }
 
 func mustJSON(t *testing.T, v any) []byte {

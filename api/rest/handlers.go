@@ -133,7 +133,7 @@ func (s *Server) redeliver(r *request) (call, error) {
 }
 
 func (s *Server) list(r *request) (call, error) {
-	q, _, err := r.listQuery(pageTokenRule)
+	q, _, err := r.listQuery(operation.PageTokenRule)
 	return call{overload.Search, func(ctx context.Context) (response, error) {
 		page, err := s.options.Operations.List(ctx, q)
 		return response{http.StatusOK, page}, err
@@ -166,9 +166,7 @@ var (
 		{Field: "since", MayLookLikeCardNumber: true},
 		{Field: "until", MayLookLikeCardNumber: true},
 	}
-	// pageTokenRule bounds what is handed to Temporal.
-	pageTokenRule = operation.FieldRule{Field: "page_token", MaxLength: 4096, MayLookLikeCardNumber: true}
-	groupByRule   = operation.FieldRule{Field: "group_by", Allowed: []string{operation.GroupByEndpoint, operation.GroupByOutcome}}
+	groupByRule = operation.FieldRule{Field: "group_by", Allowed: []string{operation.GroupByEndpoint, operation.GroupByOutcome}}
 )
 
 func outcomeNames() []string {

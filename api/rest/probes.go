@@ -28,6 +28,7 @@ type health struct {
 	Detail string `json:"detail,omitempty"`
 	// ConfigHash tells programs on different files apart (promise 14).
 	ConfigHash string `json:"config_hash,omitempty"`
+	Version    string `json:"version,omitempty"`
 }
 
 func (s *Server) probeRoutes() *mux.Router {
@@ -57,15 +58,15 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Ringback-Config", hash)
 	if s.draining.Load() {
 		w.Header().Set("Retry-After", retryAfter(drainRetryAfter))
-		writeJSON(w, "application/json", http.StatusServiceUnavailable, health{"draining", "The program is shutting down.", hash})
+		writeJSON(w, "application/json", http.StatusServiceUnavailable, health{"draining", "The program is shutting down.", hash, s.options.Version})
 		return
 	}
 	if err := s.ready(r.Context()); err != nil {
 		w.Header().Set("Retry-After", retryAfter(0))
-		writeJSON(w, "application/json", http.StatusServiceUnavailable, health{"unavailable", notReady(err), hash})
+		writeJSON(w, "application/json", http.StatusServiceUnavailable, health{"unavailable", notReady(err), hash, s.options.Version})
 		return
 	}
-	writeJSON(w, "application/json", http.StatusOK, health{"ready", "", hash})
+	writeJSON(w, "application/json", http.StatusOK, health{"ready", "", hash, s.options.Version})
 }
 
 // readyFor is how long an answer of Options.Ready is given to all who ask.
@@ -89,7 +90,9 @@ func (s *Server) ready(ctx context.Context) error {
 		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyTimeout)
 		defer cancel()
-		if latest.err = s.options.Ready(ctx); latest.err != nil {
+		before := latest.err
+		// Probes come every few seconds: one line for as long as the answer is the same.
+		if latest.err = s.options.Ready(ctx); latest.err != nil && (before == nil || before.Error() != latest.err.Error()) {
 			s.options.Log.Warn("not ready", zap.String("request_id", requestIDOf(ctx)), zap.Error(latest.err))
 		}
 		latest.at = time.Now()

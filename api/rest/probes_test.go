@@ -14,6 +14,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
 
 	"ringback/api/rest"
 )
@@ -90,7 +93,8 @@ func TestWhetherTheProgramIsReadyIsAskedOnceASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked atomic.Int32
 		away := errors.New("away")
-		s := rest.New(rest.Options{Ready: func(ctx context.Context) error {
+		core, logs := observer.New(zapcore.InfoLevel)
+		s := rest.New(rest.Options{Log: zap.New(core), Ready: func(ctx context.Context) error {
 			time.Sleep(100 * time.Millisecond)
 			if asked.Add(1) == 1 {
 				return ctx.Err()
@@ -118,5 +122,8 @@ func TestWhetherTheProgramIsReadyIsAskedOnceASecond(t *testing.T) {
 		}
 		all.Wait()
 		require.EqualValues(t, 2, asked.Load(), "all that ask at once wait for one answer")
+		time.Sleep(time.Second)
+		require.Equal(t, http.StatusServiceUnavailable, probe(t.Context()))
+		require.Len(t, logs.FilterMessage("not ready").All(), 1, "the same answer is logged once")
 	})
 }

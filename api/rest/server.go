@@ -52,7 +52,9 @@ type Options struct {
 	Middleware func(http.Handler) http.Handler
 	// ConfigHash is the hash of the configuration in force, shown by /readyz.
 	ConfigHash func() string
-	Log        *zap.Logger
+	// Version is the program's build, shown by /readyz, too.
+	Version string
+	Log     *zap.Logger
 	// Audit writes one line of the audit, and returns once it is written; nil: the
 	// lines are in Log. AuditReads says whether reads are audited as changes are.
 	Audit      func(fields ...zap.Field) error

@@ -281,8 +281,6 @@ func TestBadInputIsRefusedBeforeAnythingHappens(t *testing.T) {
 		"no endpoint":              {start(`{"operation_id":"1"}`), 422, "invalid", "endpoint", "required"},
 		"no operation id":          {start(`{"endpoint":"SHOP"}`), 422, "invalid", "operation_id", "required"},
 		"an endpoint with a slash": {start(`{"endpoint":"SHOP/A","operation_id":"1"}`), 422, "invalid", "endpoint", "outside letters"},
-		"an endpoint of 51":        {start(`{"endpoint":"` + strings.Repeat("S", 51) + `","operation_id":"1"}`), 422, "invalid", "endpoint", "longer than 50"},
-		"an id of 256":             {start(`{"endpoint":"SHOP","operation_id":"` + strings.Repeat("1", 256) + `"}`), 422, "invalid", "operation_id", "255"},
 		"an id that paths drop":    {start(`{"endpoint":"SHOP","operation_id":".."}`), 422, "invalid", "operation_id", "paths"},
 		"a query on a start":       {httpCall{method: "POST", path: "/v1/operations?dry_run=1", body: `{"endpoint":"SHOP","operation_id":"1"}`}, 422, "invalid", "dry_run", "no query"},
 		"a body of 1 MiB":          {start(`{"endpoint":"` + strings.Repeat("S", 1<<20) + `"}`), 413, "too-large", "", "65536"},
@@ -298,7 +296,6 @@ func TestBadInputIsRefusedBeforeAnythingHappens(t *testing.T) {
 		"an endpoint that can't be":             {get("/v1/operations/SH%20OP/1"), 422, "invalid", "endpoint", "outside letters"},
 		"an id that is not UTF-8":               {get("/v1/operations/SHOP/%ff"), 422, "invalid", "operation_id", "UTF-8"},
 		"an id with a control":                  {get("/v1/operations/SHOP/a%0Ab"), 422, "invalid", "operation_id", "control"},
-		"an id too long in a path":              {get("/v1/operations/SHOP/" + strings.Repeat("1", 256)), 422, "invalid", "operation_id", "255"},
 		"a query on a state":                    {get(operationPath + "?verbose=1"), 422, "invalid", "verbose", "no query"},
 		"a body on a state":                     {httpCall{method: "GET", path: operationPath, body: "{}"}, 422, "invalid", "(body)", "no body"},
 		"a body on a withdrawal":                {httpCall{method: "DELETE", path: operationPath, body: "{}"}, 422, "invalid", "(body)", "no body"},
@@ -309,17 +306,13 @@ func TestBadInputIsRefusedBeforeAnythingHappens(t *testing.T) {
 		"a since that is no time":               {get("/v1/operations?since=24h"), 422, "invalid", "since", "RFC 3339"},
 		"a since with a bare plus":              {get("/v1/operations?since=2026-11-21T09:30:00+02:00"), 422, "invalid", "since", "%2B"},
 		"an until before since":                 {get("/v1/operations?since=2026-11-21T09:30:00Z&until=2026-11-20T09:30:00Z"), 422, "invalid", "until", "before since"},
-		"a page token of 5,000":                 {get("/v1/operations?page_token=" + strings.Repeat("x", 5000)), 422, "invalid", "page_token", ""},
 		"a query that is not one":               {get("/v1/operations?endpoint=%zz"), 422, "invalid", "(query)", "percent"},
 		"a push of a number":                    {httpCall{method: "POST", path: operationPath + "/status", body: `{"status":2}`}, 422, "invalid", "status", "not a string"},
 		"a revocation without initiator":        {httpCall{method: "POST", path: operationPath + "/revocation", body: `{}`}, 422, "invalid", "initiated_by", "required"},
 		"a revocation without a body":           {httpCall{method: "POST", path: operationPath + "/revocation"}, 400, "malformed", "", "The body is empty"},
 		"a revocation by a stranger":            {httpCall{method: "POST", path: operationPath + "/revocation", body: `{"initiated_by":"bank"}`}, 422, "invalid", "initiated_by", "client, user, core"},
 		"a revocation with a time":              {httpCall{method: "POST", path: operationPath + "/revocation", body: `{"initiated_by":"user","at":"2026-11-21T09:30:00Z"}`}, 422, "invalid", "at", "not a field"},
-		"a reason of 257":                       {httpCall{method: "POST", path: operationPath + "/revocation", body: `{"initiated_by":"user","reason":"` + strings.Repeat("і", 257) + `"}`}, 422, "invalid", "reason", "256"},
-		"a redelivery's reason of 257":          {httpCall{method: "POST", path: operationPath + "/redelivery", body: `{"reason":"` + strings.Repeat("r", 257) + `"}`}, 422, "invalid", "reason", "256"},
 		"a redelivery with statuses":            {httpCall{method: "POST", path: operationPath + "/redelivery", body: `{"callback":{"statuses":["done"]}}`}, 422, "invalid", "callback.statuses", "not a field"},
-		"a pushed status of 65":                 {httpCall{method: "POST", path: operationPath + "/status", body: `{"status":"` + strings.Repeat("s", 65) + `"}`}, 422, "invalid", "status", "64"},
 		"a card number as a pushed status":      {httpCall{method: "POST", path: operationPath + "/status", body: `{"status":"4111111111111111"}`}, 422, "invalid", "status", "card number"},
 		"a card number in a revocation":         {httpCall{method: "POST", path: operationPath + "/revocation", body: `{"initiated_by":"user","reason":"card 4111111111111111"}`}, 422, "invalid", "reason", "card number"},
 		"a card number in a redelivery":         {httpCall{method: "POST", path: operationPath + "/redelivery", body: `{"reason":"4111111111111111"}`}, 422, "invalid", "reason", "card number"},
@@ -527,12 +520,12 @@ func TestADrainRefusesStartsAndWaitsForThoseInFlight(t *testing.T) {
 			<-release
 		}
 	}
-	server := rest.New(rest.Options{Operations: f, ConfigHash: func() string { return "abc" }})
+	server := rest.New(rest.Options{Operations: f, ConfigHash: func() string { return "abc" }, Version: "v1.2.3"})
 	start := httpCall{method: "POST", path: "/v1/operations", body: `{"endpoint":"SHOP","operation_id":"1"}`}
 
 	response, body := httpCall{method: "GET", path: "/readyz"}.do(t, server)
 	require.Equal(t, 200, response.StatusCode)
-	require.JSONEq(t, `{"status":"ready","config_hash":"abc"}`, body)
+	require.JSONEq(t, `{"status":"ready","config_hash":"abc","version":"v1.2.3"}`, body)
 	require.Equal(t, "abc", response.Header.Get("X-Ringback-Config"))
 
 	hold = true

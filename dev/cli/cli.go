@@ -31,6 +31,8 @@ import (
 	"ringback/internal/app"
 	"ringback/internal/config"
 	"ringback/internal/telemetry"
+	"ringback/internal/version"
+	"ringback/internal/views"
 	"ringback/workflows"
 )
 
@@ -39,7 +41,7 @@ type flags struct {
 	config, data                  string
 	temporalAddr, uiAddr, apiAddr string
 	telemetryAddr                 string
-	demo, drill, goOn             bool
+	demo, drill, goOn, version    bool
 	// temporalOnly, postgres and retention are for tests and measurements: the
 	// Temporal server as a process of its own.
 	temporalOnly bool
@@ -68,6 +70,7 @@ Flags:
                        A default address that is taken gives way to a free port.
   -drill               play every alert instead, one after the other (make drill);
                        -go-on waits for no Enter
+  -version             print the version
 
 Examples:
   go -C dev run .                                        the story, in memory
@@ -95,6 +98,9 @@ func Main(arguments []string, stdout, stderr io.Writer) int {
 	case err != nil:
 		_, _ = fmt.Fprintf(stderr, "dev: %v; see -help\n", err)
 		return 2
+	case f.version:
+		_, _ = fmt.Fprintf(stdout, "dev version %s\n", version.String())
+		return 0
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
@@ -103,7 +109,7 @@ func Main(arguments []string, stdout, stderr io.Writer) int {
 		time.Sleep(time.Second)
 		stop()
 	})
-	d := &dev{flags: f, out: stdout, err: stderr}
+	d := &dev{flags: f, out: stdout, err: stderr, taken: map[string]string{}}
 	if err := d.run(ctx); err != nil && ctx.Err() == nil {
 		_, _ = fmt.Fprintf(stderr, "dev: %v\n", err)
 		return 1
@@ -124,6 +130,7 @@ func parse(arguments []string) (flags, error) {
 	set.BoolVar(&f.demo, "demo", true, "")
 	set.BoolVar(&f.drill, "drill", false, "")
 	set.BoolVar(&f.goOn, "go-on", false, "")
+	set.BoolVar(&f.version, "version", false, "")
 	set.BoolVar(&f.temporalOnly, "temporal-only", false, "")
 	set.StringVar(&f.postgres, "postgres", "", "")
 	set.DurationVar(&f.retention, "retention", 0, "")
@@ -154,6 +161,8 @@ type dev struct {
 	world    *demo.World
 	// told prints what happens in the demo.
 	told *story.Printer
+	// taken has, by flag, what is said of a default address that is taken.
+	taken map[string]string
 	// stop ends what was started; it runs from the last to the first.
 	stop []func()
 }
@@ -210,7 +219,7 @@ func (d *dev) startTemporal(ctx context.Context) error {
 	}
 	d.temporal = server
 	d.stop = append(d.stop, func() { _ = server.Stop() })
-	d.print("  Temporal     %s, namespace %s", server.FrontendAddr(), server.Namespace())
+	d.print("  Temporal     %s%s, namespace %s", server.FrontendAddr(), d.taken["temporal-addr"], server.Namespace())
 	return nil
 }
 
@@ -228,7 +237,7 @@ func (d *dev) startUI(ctx context.Context) error {
 	}
 	d.ui = ui
 	d.stop = append(d.stop, ui.Stop)
-	d.print("  Temporal UI  %s", ui.URL())
+	d.print("  Temporal UI  %s%s", ui.URL(), d.taken["ui-addr"])
 	return nil
 }
 
@@ -301,8 +310,8 @@ func (d *dev) serve(ctx context.Context) error {
 		Listen:     listen, TelemetryListen: probes,
 		Log: log,
 		Started: func(address, probes string) {
-			d.print("  Ringback     http://%s, OpenAPI at /openapi.yaml", address)
-			d.print("  telemetry    http://%s/metrics", probes)
+			d.print("  Ringback     http://%s%s, OpenAPI at /openapi.yaml", address, d.taken["api-addr"])
+			d.print("  telemetry    http://%s/metrics%s", probes, d.taken["telemetry-addr"])
 			if d.demo {
 				base := "http://" + address
 				running.Go(func() { d.told.Follow(ctx, &apiclient.Client{MaxAttempts: 1, Base: base}) })
@@ -345,8 +354,12 @@ func (d *dev) runStory(ctx context.Context, base string) {
 		d.print("\nThe story is told: each operation ended as it should.")
 	}
 	d.print("\nEverything stays up until Ctrl-C. To see:\n")
-	d.print("  all runs      %s/namespaces/%s/workflows", d.ui.URL(), d.temporal.Namespace())
+	list := fmt.Sprintf("%s/namespaces/%s/workflows", d.ui.URL(), d.temporal.Namespace())
+	d.print("  all runs      %s", list)
 	d.print("  a failed one  %s", result.FailedURL)
+	for _, view := range views.All("", time.Now()) {
+		d.print("  %s:\n    %s", view.Finds, views.Link(list, view.Query))
+	}
 	d.print("\nTo try:\n\n%s", curls(base, d.world.PayseraReceiver.URL(), result))
 	stop := d.told.Print(ctx)
 	<-ctx.Done()
@@ -398,12 +411,16 @@ func (d *dev) address(ctx context.Context, name, addr string) string {
 		return addr
 	}
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
-	if err != nil {
-		host, _, _ := net.SplitHostPort(addr)
-		return net.JoinHostPort(host, "0")
+	if err == nil {
+		_ = l.Close()
+		return addr
 	}
-	_ = l.Close()
-	return addr
+	if !errors.Is(err, syscall.EADDRINUSE) {
+		return addr // who listens there says what is wrong
+	}
+	host, _, _ := net.SplitHostPort(addr)
+	d.taken[name] = " (" + addr + " is taken)"
+	return net.JoinHostPort(host, "0")
 }
 
 func isTerminal(stream any) bool {

@@ -36,17 +36,19 @@ func TestTheImageIsBuiltFromWhatItIsGiven(t *testing.T) {
 
 	build := regexp.MustCompile(`(?s)CGO_ENABLED=0 go build .*?\n`).FindString(read(t, "Dockerfile"))
 	require.NotEmpty(t, build)
+	require.Contains(t, read(t, "Dockerfile"), "\nARG VERSION=local\n", "an image always has a version")
 	build = strings.Replace(build, "/out/", out+"/", 1)
 	cmd := exec.CommandContext(t.Context(), "sh", "-c", build)
-	cmd.Dir = context
+	cmd.Dir, cmd.Env = context, append(os.Environ(), "VERSION=v1.2.3")
 	said, err := cmd.CombinedOutput()
 	require.NoError(t, err, string(said))
 
 	for _, program := range []string{"api", "worker", "starter"} {
 		require.Contains(t, read(t, "Dockerfile"), "/out/"+program, "copied into the image")
 		requireStatic(t, filepath.Join(out, program))
-		said, err := exec.CommandContext(t.Context(), filepath.Join(out, program), "--help").CombinedOutput()
-		require.NoError(t, err, "%s --help: %s", program, said)
+		said, err := exec.CommandContext(t.Context(), filepath.Join(out, program), "-version").CombinedOutput()
+		require.NoError(t, err)
+		require.Equal(t, program+" version v1.2.3\n", string(said))
 	}
 }
 

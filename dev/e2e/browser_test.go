@@ -59,17 +59,17 @@ func TestBrowserShowsOperationsToOperators(t *testing.T) {
 	b.shows("list", 1500, 520, "/namespaces/default/workflows?query="+url.QueryEscape(`WorkflowType="Operation" AND RingbackEndpoint IN ("SHOP", "LEDGER")`),
 		"RUNNING LEDGER LEDGER/2043 delivering", "FAILED SHOP SHOP/2042 done exhausted 1", "COMPLETED SHOP SHOP/2041")
 	b.shows("delivered", 1500, 860, b.page(delivered, "user-metadata"),
-		"SHOP 2041", "acknowledged · status done (final)", "Observed: status=done", "Callback done: acknowledged", "200 acknowledged")
+		"dialect standard, at most 6 attempts, 20ms apart", "acknowledged · status done (final)", "Observed: status=done", "Callback done: acknowledged", "200 acknowledged")
 	b.shows("failed", 1500, 1080, b.page(failed, "user-metadata"),
-		"SHOP 2042", "exhausted · status done (final)", "Callback done: exhausted", "6 ", "503 unacknowledged HTTP 503 is not 2xx",
+		"dialect standard, at most 6 attempts, 20ms apart", "exhausted · status done (final)", "Callback done: exhausted", "6 ", "503 unacknowledged HTTP 503 is not 2xx",
 		"starter redeliver SHOP 2042 --reason")
 	b.shows("", 1500, 1000, b.page(failed, "timeline"),
 		`about status \"done\" is exhausted after 6 attempts; the last: HTTP 503 is not 2xx`, `"type": "Exhausted"`,
-		"Deliver • deliver status `done`")
+		"Deliver • deliver status `done` (one run may make many attempts)")
 	b.shows("", 1500, 1000, b.page(stubborn, "user-metadata"), "The newest 50 of 60 attempts.", "60 ")
 	b.shows("", 1500, 1000, "/render?content="+url.QueryEscape(strings.Repeat("я", 30_000)+" the longest details"), "the longest details")
 	b.shows("", 1500, 1000, b.page(delivering, "user-metadata"),
-		"delivering · status done (final)", "At most 10 attempts, 1h0m0s apart.", "see Pending Activities", "1 2")
+		"delivering · status done (final)", "At most 10 attempts, 1h0m0s apart.", "The run knows of no attempt after number 1, of", "“Attempt n / 10” counts runs", "1 2")
 	b.shows("", 1500, 1000, b.page(delivering, "timeline"), "Attempt 2 / 10 • Deliver • deliver status `done`")
 	b.shows("retrying", 1500, 1250, b.page(delivering, "pending-activities"),
 		"Deliver", "Pause", "attempt 1 (1 of 10) unacknowledged: HTTP 503 is not 2xx; next attempt at", `"http_status": 503`)

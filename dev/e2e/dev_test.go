@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"bytes"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,6 +29,7 @@ func runStory(t *testing.T, arguments ...string) (*proc.Process, *apiclient.Clie
 	base := awaitOutput(t, process, `Ringback +(http://\S+),`)
 	awaitOutput(t, process, `(?s)story .*redeliver +curl`)
 	require.Contains(t, process.Output(), storyEnded)
+	require.Contains(t, process.Output(), "/workflows?query=WorkflowType%3D%22Operation%22+AND+ExecutionStatus%3D%22Failed%22\n")
 	return process, &apiclient.Client{MaxAttempts: 1, Base: base}
 }
 
@@ -153,6 +155,20 @@ func TestDevServesAGivenConfigurationAlone(t *testing.T) {
 	require.NoError(t, process.Err())
 }
 
+func TestDevSaysWhichDefaultAddressesAreTaken(t *testing.T) {
+	for _, usual := range []string{"127.0.0.1:7233", "127.0.0.1:8233", "127.0.0.1:8080", "127.0.0.1:9464"} {
+		if l, err := net.Listen("tcp", usual); err == nil { // else somebody else has it
+			t.Cleanup(func() { _ = l.Close() })
+		}
+	}
+	process := dev(t)
+	awaitOutput(t, process, `Temporal +127\.0\.0\.1:\d+ \(127\.0\.0\.1:7233 is taken\)`)
+	awaitOutput(t, process, `Temporal UI +http://127\.0\.0\.1:\d+ \(127\.0\.0\.1:8233 is taken\)`)
+	awaitOutput(t, process, `Ringback +http://127\.0\.0\.1:\d+ \(127\.0\.0\.1:8080 is taken\), `)
+	awaitOutput(t, process, `telemetry +http://127\.0\.0\.1:\d+/metrics \(127\.0\.0\.1:9464 is taken\)`)
+	require.NoError(t, process.Stop(syscall.SIGINT, grace))
+}
+
 func TestDevExplainsWrongFlags(t *testing.T) {
 	for name, tt := range map[string]struct {
 		arguments []string
@@ -173,6 +189,11 @@ func TestDevExplainsWrongFlags(t *testing.T) {
 		process := dev(t, "-h")
 		require.NoError(t, process.Err())
 		require.Contains(t, process.Output(), "Examples:")
+	})
+	t.Run("the version", func(t *testing.T) {
+		process := dev(t, "-version")
+		require.NoError(t, process.Err())
+		require.Regexp(t, `^dev version \S+\n$`, process.Output())
 	})
 	t.Run("a configuration that is not there", func(t *testing.T) {
 		process := dev(t, "-config", filepath.Join(t.TempDir(), "none.yml"), "-temporal-addr", "127.0.0.1:0", "-ui-addr", "127.0.0.1:0")

@@ -183,6 +183,7 @@ var varying = []struct {
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:.]+Z`), "TIME"},
 	{regexp.MustCompile(`\b\d+m?s ago`), "AGE ago"},
 	{regexp.MustCompile(`\b\d+ ms`), "N ms"},
+	{regexp.MustCompile(`(?m)^(Version +)\S+$`), "${1}V"},
 	{regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`), "RUN"},
 	{regexp.MustCompile(`\brd_[a-z2-7]{26}`), "rd_ID"},
 	{regexp.MustCompile(`(cb_ping_|ringback-ping-)[a-z2-7]{10}`), "${1}ID"},

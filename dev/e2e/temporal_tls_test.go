@@ -37,14 +37,14 @@ func TestProgramsSpeakMutualTLSToTemporal(t *testing.T) {
 	}
 	shown := []string{"TEMPORAL_TLS_CLIENT_CERT_PATH=" + filepath.Join(dir, "ringback.crt"), "TEMPORAL_TLS_CLIENT_KEY_PATH=" + filepath.Join(dir, "ringback.key")}
 
-	for name, environment := range map[string][]string{
-		"no certificate of ours":   trusting(dir),
-		"another authority":        append(trusting(others), shown...),
-		"no TLS where it is asked": {"TEMPORAL_ADDRESS=" + front.address},
+	for mistake, environment := range map[string][]string{
+		"refuses the certificate of this program": trusting(dir),
+		"certificate is not trusted":              append(trusting(others), shown...),
+		"speaks TLS and this program does not":    {"TEMPORAL_ADDRESS=" + front.address},
 	} {
 		process := w.launchFrom(t, program(t, "worker"), environment)
-		awaitOutput(t, process, "Temporal is not ready yet")
-		require.NotContains(t, process.Output(), `"msg":"running"`, name)
+		awaitOutput(t, process, `"mistake":"Temporal(?:'s)? `+mistake)
+		require.NotContains(t, process.Output(), `"msg":"running"`)
 		require.NoError(t, process.Kill())
 	}
 	require.Empty(t, front.names(), "none of them got through")

@@ -188,15 +188,18 @@ func TestWhatCannotBeStartedSaysWhy(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = taken.Close() })
+	unwritable := t.TempDir() // also by root
+	require.NoError(t, os.Mkdir(filepath.Join(unwritable, "lock"), 0o700))
 	for name, tt := range map[string]struct {
 		options temporalserver.Options
 		says    string
 	}{
-		"an address that is taken":        {temporalserver.Options{Addr: taken.Addr().String()}, "address already in use"},
-		"an address without a port":       {temporalserver.Options{Addr: "127.0.0.1"}, "missing port"},
-		"two places for the state":        {temporalserver.Options{DataDir: "x", Postgres: &temporalserver.Postgres{Addr: "127.0.0.1:1"}}, "not both"},
-		"a PostgreSQL that is not there":  {temporalserver.Options{Postgres: &temporalserver.Postgres{Addr: "127.0.0.1:1", User: "u", Database: "d"}}, "connection refused"},
-		"a data directory that is a file": {temporalserver.Options{DataDir: os.Args[0]}, "make data directory"},
+		"an address that is taken":                   {temporalserver.Options{Addr: taken.Addr().String()}, "address already in use"},
+		"an address without a port":                  {temporalserver.Options{Addr: "127.0.0.1"}, "missing port"},
+		"two places for the state":                   {temporalserver.Options{DataDir: "x", Postgres: &temporalserver.Postgres{Addr: "127.0.0.1:1"}}, "not both"},
+		"a PostgreSQL that is not there":             {temporalserver.Options{Postgres: &temporalserver.Postgres{Addr: "127.0.0.1:1", User: "u", Database: "d"}}, "connection refused"},
+		"a data directory that is a file":            {temporalserver.Options{DataDir: os.Args[0]}, "make data directory"},
+		"a data directory that cannot be written in": {temporalserver.Options{DataDir: unwritable}, "write in the data directory: open " + unwritable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

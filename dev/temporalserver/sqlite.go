@@ -49,9 +49,9 @@ func fileStores(ctx context.Context, o Options) (stores, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return stores{}, fmt.Errorf("make data directory: %w", err)
 	}
-	release, err := lock(filepath.Join(dir, lockFile))
+	release, err := lock(dir)
 	if err != nil {
-		return stores{}, fmt.Errorf("data directory %s is in use by another server: %w", dir, err)
+		return stores{}, err
 	}
 	history, visibility, err := o.databases(ctx, dir)
 	if err != nil {

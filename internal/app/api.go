@@ -17,6 +17,7 @@ import (
 	"ringback/internal/service"
 	"ringback/internal/source"
 	"ringback/internal/telemetry"
+	"ringback/internal/version"
 )
 
 // openAudit opens the file of c's audit anew.
@@ -31,7 +32,7 @@ func (p *process) openAudit(c *config.Config) error {
 	case !filepath.IsAbs(file):
 		file = filepath.Join(filepath.Dir(p.ConfigPath), file)
 	}
-	return p.audit.Open(file)
+	return config.Denied(p.audit.Open(file))
 }
 
 // writeAudit writes to the file of the audit, or where there is none to the log.
@@ -47,7 +48,7 @@ func (p *process) writeAudit(fields ...zap.Field) error {
 // an API the probes alone.
 func (p *process) newServer() *rest.Server {
 	o := rest.Options{
-		Keys: p.config.keys, ConfigHash: p.config.hash, Ready: p.ready, Log: p.Log,
+		Keys: p.config.keys, ConfigHash: p.config.hash, Version: version.String(), Ready: p.ready, Log: p.Log,
 		Metrics: promhttp.HandlerFor(p.registry, promhttp.HandlerOpts{}),
 	}
 	if p.API {

@@ -26,6 +26,7 @@ import (
 	"ringback/internal/service"
 	"ringback/internal/source"
 	"ringback/internal/telemetry"
+	"ringback/internal/version"
 )
 
 // Options are what a program of Ringback runs with.
@@ -77,7 +78,8 @@ type process struct {
 	api   *rest.Server
 	audit telemetry.AuditFile
 	// connected: Temporal was reached and the workers run. away: it refused the latest call.
-	connected, away atomic.Bool
+	// mistaken: it cannot be reached until a setting is mended.
+	connected, away, mistaken atomic.Bool
 }
 
 // Run serves until ctx ends, then drains: it takes no new starts and finishes the
@@ -162,7 +164,7 @@ func (p *process) newService() error {
 		o.FailureConverter = codec.NewFailureConverter(&p.config.codec)
 	}
 	if o.ConnectionOptions.GrpcCompression == nil {
-		// It costs more CPU on both sides than it saves on the wire (docs/design/temporal-server.md).
+		// It costs more CPU on both sides than it saves on the wire.
 		o.ConnectionOptions.GrpcCompression = &client.GrpcCompressionNone{}
 	}
 	var err error
@@ -206,7 +208,7 @@ func (p *process) logRunning() {
 		address = zap.String("api", api)
 	}
 	probes := p.telemetryListener.Addr().String()
-	p.Log.Info("running", address, zap.String("telemetry", probes), zap.Bool("worker", p.Worker),
+	p.Log.Info("running", zap.String("version", version.String()), address, zap.String("telemetry", probes), zap.Bool("worker", p.Worker),
 		zap.String("temporal", p.Temporal.HostPort), zap.String("namespace", p.Temporal.Namespace),
 		zap.String("config_hash", p.config.hash()), zap.String("build", p.Build.ID))
 	if p.Started != nil {

@@ -2,6 +2,9 @@ package app
 
 import (
 	"bytes"
+	"errors"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,6 +19,7 @@ import (
 	"ringback/internal/config"
 	"ringback/internal/service"
 	"ringback/internal/telemetry"
+	"ringback/internal/version"
 )
 
 const openConfig = `
@@ -154,6 +158,7 @@ func TestACommandReportsItsUsage(t *testing.T) {
 		output    string
 	}{
 		"help shows an example":                    {[]string{"-help"}, 0, "Example:"},
+		"the version is said without a file":       {[]string{"-version"}, 0, "api version " + version.String() + "\n"},
 		"a missing configuration is a usage error": {nil, 2, "-config is required"},
 		"an unknown flag is a usage error":         {[]string{"-nonsense"}, 2, "nonsense"},
 		"a file that is not there is named":        {[]string{"-config", "/nonexistent/ringback.yml"}, 1, "/nonexistent/ringback.yml"},
@@ -161,8 +166,26 @@ func TestACommandReportsItsUsage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var out bytes.Buffer
-			require.Equal(t, tc.code, api.Main(tc.arguments, &out))
+			require.Equal(t, tc.code, api.Main(tc.arguments, &out, &out))
 			require.Contains(t, out.String(), tc.output)
 		})
+	}
+}
+
+func TestTheProbesSayTheVersion(t *testing.T) {
+	t.Parallel()
+	p, _ := loaded(t, openConfig)
+	address := p.serveProbes(t)
+	for path, want := range map[string]string{
+		"/metrics": `ringback_build_info{version="` + version.String() + `"} 1`,
+		"/readyz":  `"version":"` + version.String() + `"`,
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+path, nil)
+		require.NoError(t, err)
+		answer, err := new(http.Client).Do(r)
+		require.NoError(t, err)
+		body, err := io.ReadAll(answer.Body)
+		require.NoError(t, errors.Join(err, answer.Body.Close()))
+		require.Contains(t, string(body), want)
 	}
 }

@@ -13,7 +13,9 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"ringback/internal/config"
 	"ringback/internal/telemetry"
+	"ringback/internal/version"
 )
 
 // Command is the command line of one of the two long-running programs.
@@ -24,14 +26,19 @@ type Command struct {
 
 // Main parses arguments, runs until SIGINT or SIGTERM and returns the exit code:
 // 0 stopped cleanly, 1 failed, 2 wrong usage.
-func (c Command) Main(arguments []string, stderr io.Writer) int {
+func (c Command) Main(arguments []string, stdout, stderr io.Writer) int {
 	options := Options{API: c.API, Worker: true}
 	flags := c.flags(&options, stderr)
+	showVersion := flags.Bool("version", false, "print the version")
 	if err := flags.Parse(arguments); err != nil {
 		if err == flag.ErrHelp { //nolint:errorlint // documented as returned bare
 			return 0
 		}
 		return 2
+	}
+	if *showVersion {
+		_, _ = fmt.Fprintf(stdout, "%s version %s\n", c.Name, version.String())
+		return 0
 	}
 	if options.ConfigPath == "" {
 		_, _ = fmt.Fprintf(stderr, "%s: -config is required; see %s -help\n", c.Name, c.Name)
@@ -76,7 +83,7 @@ func (c Command) run(o Options) error {
 	var err error
 	o.Temporal, err = envconfig.LoadDefaultClientOptions()
 	if err != nil {
-		return fmt.Errorf("reading where Temporal is from TEMPORAL_* and temporal.toml: %w", err)
+		return fmt.Errorf("reading where Temporal is from TEMPORAL_* and temporal.toml: %w", config.Denied(err))
 	}
 	if o.Build, err = buildFrom(os.Getenv); err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 
 	"ringback/internal/config"
 	"ringback/internal/telemetry"
+	"ringback/internal/version"
 )
 
 // metrics are the program's own.
@@ -39,6 +40,10 @@ func (p *process) openMetrics() (err error) {
 	p.metrics.openOperations.Set(math.NaN())
 	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		p.metrics.configInfo, p.metrics.cardNumberRefusals,
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "ringback_build_info", Help: "1, labelled with the program's version.",
+			ConstLabels: prometheus.Labels{"version": version.String()},
+		}, func() float64 { return 1 }),
 		newFlag("ringback_temporal_reachable", "1 while Temporal takes this program's calls.",
 			func() bool { return p.checkReachable() == nil }),
 		newFlag("ringback_build_current", "1 while new operations may begin in this program: its build is the current one, or it is not versioned.",

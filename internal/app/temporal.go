@@ -20,8 +20,12 @@ import (
 const (
 	// retentionWanted is the namespace's retention of promise 1.
 	retentionWanted = 30 * 24 * time.Hour
-	connectRetry    = time.Second
-	connectTimeout  = 5 * time.Second
+	// connectRetry is the first wait between two tries to connect, and doubles up to
+	// connectRetryAway; or up to connectRetryMistake where somebody must mend a setting.
+	connectRetry        = time.Second
+	connectRetryAway    = 5 * time.Second
+	connectRetryMistake = 30 * time.Second
+	connectTimeout      = 5 * time.Second
 	// checkInterval is between two reads of Temporal's health and of the task queue.
 	checkInterval = time.Second
 	checkTimeout  = 2 * time.Second
@@ -31,19 +35,28 @@ const (
 
 // connect waits for Temporal, prepares its namespace and starts the workers.
 func (p *process) connect(ctx context.Context) error {
-	for {
+	for wait := connectRetry; ; {
 		err := p.tryConnect(ctx)
 		if err == nil {
 			p.connected.Store(true)
 			return nil
 		}
-		p.Log.Warn("Temporal is not ready yet; trying again", zap.String("address", p.Temporal.HostPort),
-			zap.Duration("in", connectRetry), zap.Error(err))
+		mistake := p.mistake(ctx, err)
+		p.mistaken.Store(mistake != "")
+		fields := []zap.Field{zap.String("address", p.Temporal.HostPort), zap.Duration("trying_again_in", wait), zap.Error(err)}
+		longest := connectRetryAway
+		if mistake != "" {
+			longest = connectRetryMistake
+			p.Log.Error("Temporal cannot be used as it is set here", append(fields, zap.String("mistake", mistake))...)
+		} else {
+			p.Log.Warn("Temporal is not ready yet", fields...)
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(connectRetry):
+		case <-time.After(wait):
 		}
+		wait = min(2*wait, longest)
 	}
 }
 
@@ -152,7 +165,11 @@ func (p *process) checkReachable() error {
 
 // ready is nil if Temporal responds now.
 func (p *process) ready(ctx context.Context) error {
-	if !p.connected.Load() {
+	switch {
+	case p.connected.Load():
+	case p.mistaken.Load():
+		return operation.Refuse(operation.ProblemUnavailable, "Temporal cannot be used as it is set here; the log says what to mend.")
+	default:
 		return errAway()
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)

@@ -17,12 +17,12 @@ import (
 
 const (
 	// cachedRuns bounds the runs that a worker keeps in memory between workflow tasks,
-	// about 70 KiB each (docs/design/temporal-server.md).
+	// about 70 KiB each.
 	cachedRuns = 2000
 	// activitySlots bounds the polls and deliveries that wait in one worker.
 	activitySlots = 10_000
 	// minPollers is above the 4 partitions that a task queue has by default: a task in one
-	// without a poller may wait for a minute, a long poll (docs/design/temporal-server.md).
+	// without a poller may wait for a minute, a long poll.
 	minPollers = 8
 	maxPollers = 16
 )

@@ -106,6 +106,10 @@ func TestHowOftenAnIdentifierLooksLikeACardNumber(t *testing.T) {
 		}
 		row := fmt.Sprintf("| %s | %s |", ids.kind, share(refused))
 		t.Log(row)
+		if refused == 0 {
+			require.NotContains(t, string(document), "| "+ids.kind+" |", "docs/card-numbers.md says so")
+			continue
+		}
 		require.Contains(t, strings.Split(string(document), "\n"), row, "docs/card-numbers.md says so")
 	}
 }

@@ -47,7 +47,7 @@ func (v *validator) codec(path string, c Codec) {
 	if c.Migrating {
 		v.warn(path+".migrating", "payloads that are not sealed for their run are taken; set it to false once the runs of before are past the retention")
 	}
-	v.require(len(c.Keys) > 0 || !c.Required || !v.present(path+".required"), path+".required", "cannot be true without keys")
+	v.require(len(c.Keys) > 0 || v.broken(path+".keys") || !c.Required || !v.present(path+".required"), path+".required", "cannot be true without keys")
 	for i, key := range c.Keys {
 		v.codecKey(indexed(path+".keys", i), key, c.Keys[:i])
 	}

@@ -93,8 +93,8 @@ type RateLimit struct {
 
 // Telemetry is how a program shows what it does.
 type Telemetry struct {
-	// Listen is host:port where a program without the API serves /metrics, /healthz and
-	// /readyz; 127.0.0.1:9464 unless set. Without API.Keys it is loopback.
+	// Listen is host:port where each program serves /metrics, /healthz and /readyz;
+	// 127.0.0.1:9464 unless set. Without API.Keys it is loopback.
 	Listen string `yaml:"listen,omitzero"`
 	Traces Traces `yaml:"traces,omitzero"`
 }

@@ -406,14 +406,16 @@ func TestWarnings(t *testing.T) {
 	dir := folder(t)
 	cert, key := certificate(t, "GOLDENBANK", time.Now().Add(-time.Hour))
 	write(t, dir, "client.pem", cert, 0o644)
+	chmod(t, filepath.Join(dir, "client.pem"), 0o646)
 	write(t, dir, "client.key", key, 0o644)
 	write(t, dir, "mac", []byte("secret"), 0o604)
 	c, err := load(t, dir, example)
 	require.NoError(t, err)
-	require.Len(t, c.Warnings, 3)
+	require.Len(t, c.Warnings, 5)
 	all := strings.ReplaceAll(strings.Join(c.Warnings, "\n"), dir, "DIR")
-	require.Contains(t, all, "DIR/ringback.yml:6:90: sources.wallet.mac.key: every user of this machine can read DIR/mac (mode 0604): 0600 would do")
-	require.Contains(t, all, "sources.wsgate.tls.key: every user of this machine can read DIR/client.key (mode 0644)")
+	require.Contains(t, all, "DIR/ringback.yml:6:90: sources.wallet.mac.key: DIR/mac: every user of this machine can read this file (mode 0604): 0640 will do, with the group of the programs (65532 in the image)")
+	require.Contains(t, all, "sources.wsgate.tls.key: DIR/client.key: every user of this machine can read this file (mode 0644)")
+	require.Contains(t, all, "sources.wsgate.tls.cert: DIR/client.pem: every user of this machine can change this file (mode 0646): chmod o-w")
 	require.Contains(t, all, "sources.wsgate.tls.cert: this certificate expired on ")
 }
 
@@ -456,10 +458,20 @@ func TestAFileThatCannotBeReadIsAnError(t *testing.T) {
 	require.ErrorContains(t, err, "is larger than 1048576 bytes")
 }
 
-// TestTheExampleInDeployIsRead holds that what everybody copies is valid.
-func TestTheExampleInDeployIsRead(t *testing.T) {
+// exampleInDeploy is what everybody copies, with a digest of their own.
+func exampleInDeploy(t *testing.T) []byte {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join("..", "..", "deploy", "ringback.example.yml"))
+	require.NoError(t, err)
+	return bytes.Replace(content, bytes.Repeat([]byte("deadbeef"), 8), []byte(strings.Repeat("01234567", 8)), 1)
+}
+
+func TestTheExampleInDeployIsRefusedForItsDigestAlone(t *testing.T) {
 	setenv(t)
-	c, err := config.Load(filepath.Join("..", "..", "deploy", "ringback.example.yml"))
+	_, err := config.Load(filepath.Join("..", "..", "deploy", "ringback.example.yml"))
+	require.ErrorContains(t, err, "api.keys[0].sha256: is the digest in deploy/ringback.example.yml, which no key has; make a key of your own with: starter keygen api-key")
+	require.NotContains(t, err.Error(), "\n")
+	c, err := config.Parse("f", exampleInDeploy(t))
 	require.NoError(t, err)
 	require.Len(t, c.Sources, 2)
 	require.Len(t, c.Endpoints, 3)
@@ -474,8 +486,7 @@ var commented = regexp.MustCompile(`(?m)^(\s*)# ([a-z_]+: .*?)(\s{2,}#.*)?$`)
 // the file may say is left out of it.
 func TestTheExampleInDeployNamesEveryKey(t *testing.T) {
 	t.Parallel()
-	content, err := os.ReadFile(filepath.Join("..", "..", "deploy", "ringback.example.yml"))
-	require.NoError(t, err)
+	content := exampleInDeploy(t)
 	for _, structure := range []any{
 		config.Config{}, config.API{}, config.Key{}, config.RateLimit{}, config.Egress{}, config.Source{}, config.MAC{},
 		config.Endpoint{}, config.Poll{}, config.Delivery{}, config.Signing{}, config.Auth{}, config.Basic{},
@@ -494,9 +505,7 @@ func TestTheExampleInDeployNamesEveryKey(t *testing.T) {
 // is understood: the only faults left are the files that it names.
 func TestTheExamplesCommentsAreKeysToo(t *testing.T) {
 	setenv(t)
-	content, err := os.ReadFile(filepath.Join("..", "..", "deploy", "ringback.example.yml"))
-	require.NoError(t, err)
-	_, err = config.Parse("f", commented.ReplaceAll(content, []byte("$1$2")))
+	_, err := config.Parse("f", commented.ReplaceAll(exampleInDeploy(t), []byte("$1$2")))
 	require.Error(t, err)
 	for line := range strings.Lines(err.Error()) {
 		require.Contains(t, line, "cannot read the file: ", "a key that is understood")

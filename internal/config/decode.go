@@ -299,6 +299,12 @@ func isWithin(path, outer string) bool {
 	return within && outer != "" && (rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
+// broken reports whether the value at path, or one around or within it, has a fault:
+// what depends on it is not judged by what is left of it.
+func (d *decoder) broken(path string) bool {
+	return slices.ContainsFunc(d.faults, func(f *Fault) bool { return isWithin(path, f.Path) || isWithin(f.Path, path) })
+}
+
 // warn records a warning about the value at path.
 func (d *decoder) warn(path, format string, args ...any) {
 	at := d.nearest(path)

@@ -1,6 +1,8 @@
 package config_test
 
 import (
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -78,23 +80,43 @@ func TestTheQueryOfAURLIsNotShown(t *testing.T) {
 	require.Contains(t, string(content), "http://127.0.0.1:9103/hooks?[redacted]")
 }
 
-func TestAFileOpenToEverybodyIsWarnedOf(t *testing.T) {
+func TestAFileIsForEverybodyToReadUnlessItMayHoldASecret(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
+	const plain = `
+sources: {wallet: {kind: paysera, base_urls: ["https://wallet.example"]}}
+endpoints: {SHOP: {dialect: standard, source: wallet, url: "https://shop.example/in", poll: {interval: 1m, lifetime: 1h}, delivery: {interval: 1s, attempts: 3}}}
+`
+	query := strings.Replace(plain, "/in", "/in?token=of-the-receiver", 1)
 	for name, c := range map[string]struct {
-		mode uint32
-		says string
+		content string
+		mode    uint32
+		says    string
 	}{
-		"for its owner alone": {0o600, ""}, "for its group": {0o640, ""},
-		"for all to read": {0o644, "can read this file (mode 0644)"}, "for all to write": {0o666, "can change this file (mode 0666)"},
+		"for all to read":                      {plain, 0o644, ""},
+		"for all to write":                     {plain, 0o666, "can change this file (mode 0666): chmod o-w"},
+		"a query in it, for its group":         {query, 0o640, ""},
+		"a query in it, for all to read":       {query, 0o644, "can read this file (mode 0644): 0640 will do, with the group of the programs (65532 in the image), and the query of endpoints.SHOP.url may hold a secret"},
+		"a query in it, for all to write also": {query, 0o606, "can change this file (mode 0606)"},
 	} {
-		write(t, dir, "f", []byte("{}"), 0o600)
+		write(t, dir, "f", []byte(c.content), 0o600)
 		chmod(t, filepath.Join(dir, "f"), c.mode)
-		got := strings.Join(config.FileWarnings(filepath.Join(dir, "f")), "\n")
-		require.Equal(t, c.says == "", got == "", name)
+		loaded, err := config.Load(filepath.Join(dir, "f"))
+		require.NoError(t, err, name)
+		got := strings.Join(loaded.Warnings, "\n")
+		require.Equal(t, c.says == "", got == "", name+got)
 		require.Contains(t, got, c.says, name)
+		require.NotContains(t, got, "of-the-receiver")
 	}
-	require.Empty(t, config.FileWarnings(filepath.Join(dir, "none")))
+}
+
+func TestADeniedFileSaysToWhom(t *testing.T) {
+	t.Parallel()
+	_, err := os.ReadFile(filepath.Join(t.TempDir(), "none"))
+	require.Equal(t, err, config.Denied(err), "another error stays as it is")
+	denied := config.Denied(&fs.PathError{Op: "open", Path: "mac", Err: fs.ErrPermission})
+	require.ErrorIs(t, denied, fs.ErrPermission)
+	require.EqualError(t, denied, fmt.Sprintf("open mac: permission denied to this program's user %d and group %d: give it that owner, or that group and mode 0640", os.Getuid(), os.Getgid()))
 }
 
 func chmod(t *testing.T, path string, mode uint32) {

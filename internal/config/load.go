@@ -1,8 +1,12 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
 	"os"
+	"slices"
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/token"
@@ -13,30 +17,59 @@ import (
 func Load(path string) (*Config, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, fmt.Errorf("read configuration: %w", err)
+		return nil, fmt.Errorf("read configuration: %w", Denied(err))
 	}
 	if info.Size() > maxFileBytes {
 		return nil, fmt.Errorf("read configuration: %s is larger than %d bytes", path, maxFileBytes)
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("read configuration: %w", err)
+		return nil, fmt.Errorf("read configuration: %w", Denied(err))
 	}
-	return Parse(path, data)
+	c, err := Parse(path, data)
+	if err != nil {
+		return nil, err
+	}
+	inline := ""
+	if name := c.withQuery(); name != "" {
+		inline = ", and the query of " + pathTo("endpoints", name) + ".url may hold a secret"
+	}
+	if open := openToAll(info.Mode(), inline != ""); open != "" && info.Mode().IsRegular() {
+		c.Warnings = append([]string{path + ": " + open + inline}, c.Warnings...)
+	}
+	return c, nil
 }
 
-// FileWarnings are about the permissions of the file at path: anyone who can change
-// it decides where callbacks go.
-func FileWarnings(path string) []string {
-	info, err := os.Stat(path)
-	if err != nil || !info.Mode().IsRegular() || info.Mode().Perm()&0o006 == 0 {
-		return nil
+// withQuery names an endpoint whose URL has a query, which is written here in full.
+func (c *Config) withQuery() string {
+	for _, name := range slices.Sorted(maps.Keys(c.Endpoints)) {
+		if url := c.Endpoints[name].URL; withoutQuery(url) != url {
+			return name
+		}
 	}
-	can := "read"
-	if info.Mode().Perm()&0o002 != 0 {
-		can = "change"
+	return ""
+}
+
+// openToAll says what every user of the machine may do to a file of that mode, and how
+// to mend it; empty where that is right. Who can change a file decides where callbacks
+// go, and what is trusted.
+func openToAll(mode fs.FileMode, secret bool) string {
+	switch {
+	case mode.Perm()&0o002 != 0:
+		return fmt.Sprintf("every user of this machine can change this file (mode %04o): chmod o-w", mode.Perm())
+	case secret && mode.Perm()&0o004 != 0:
+		return fmt.Sprintf("every user of this machine can read this file (mode %04o): 0640 will do, with the group of the programs (65532 in the image)", mode.Perm())
 	}
-	return []string{fmt.Sprintf("%s: every user of this machine can %s this file (mode %04o): 0600 would do", path, can, info.Mode().Perm())}
+	return ""
+}
+
+// Denied adds to an error about permissions who the program is, since a machine knows the
+// image's user by no name.
+func Denied(err error) error {
+	if !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	return fmt.Errorf("%w to this program's user %d and group %d: give it that owner, or that group and mode 0640", err, os.Getuid(), os.Getgid())
 }
 
 // Parse reads data as the content of the file called name.

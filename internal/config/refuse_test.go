@@ -76,8 +76,7 @@ f:25:14: endpoints.SHOP.methods: there is no anchor &m before this alias`},
 	{"a tag", "login:", "    login: !!str gold", `
 f:14:12: sources.gate.login: YAML tags are not allowed`},
 	{"a list where a mapping belongs", "allow:", "  - 127.0.0.0/8", `
-f:7:1: egress: must be a mapping of keys to values
-f:12:17: sources.gate.base_urls[0]: egress to 127.0.0.1 is refused: plain http is spoken only to addresses that egress.allow covers; allowed: public addresses by https, and addresses that egress.allow covers`},
+f:7:1: egress: must be a mapping of keys to values`},
 	{"a value where a list belongs", "methods:", "    methods: payment", `
 f:25:14: endpoints.SHOP.methods: must be a list such as [a, b]`},
 	{"a list where a value belongs", "login:", "    login: [gold]", `
@@ -206,7 +205,26 @@ f:13:20: sources.gate.ext_system_id: must hold 1 to 50 characters (Ukrcard /Conf
 	{"what the kind misses in its source", "ext_system_id:", "", `
 f:10:3: sources.gate.ext_system_id: must hold 1 to 50 characters (Ukrcard /Confirm, header ExtSystemid)`},
 	{"half a MAC", "mac:", "    mac: {id: a}", `
-f:19:15: sources.wallet.mac.id: goes together with mac.key: set both, or neither where a client certificate is used`},
+f:19:5: sources.wallet.mac.key: is missing beside mac.id: set both, or neither where a client certificate is used`},
+	{"half a MAC, whose other half has a fault of its own", "mac:", "    mac: {id: a, key: \"${env:NOT_SET_ANYWHERE}\"}", `
+f:19:23: sources.wallet.mac.key: the environment variable NOT_SET_ANYWHERE is not set, or is empty`},
+	{"keys that are no list, before whoever may call without", "listen:", "  listen: 0.0.0.0:8080\n  keys: {name: core}\nzzz:", `
+f:3:3: api.keys: must be a list such as [a, b]
+f:4:1: zzz: unknown key; allowed: api, audit, codec, egress, endpoints, notices, sources, telemetry`},
+	{"sources that are no mapping, before an endpoint of one of them", "sources:", "sources: []\nzzz:", `
+f:9:1: sources: must be a mapping of keys to values
+f:10:1: zzz: unknown key; allowed: api, audit, codec, egress, endpoints, notices, sources, telemetry`},
+	{"endpoints that are no mapping, before what names one of them", "endpoints:", "notices: {endpoint: SHOP}\nendpoints: []\nzzz:", `
+f:21:1: endpoints: must be a mapping of keys to values
+f:22:1: zzz: unknown key; allowed: api, audit, codec, egress, endpoints, notices, sources, telemetry`},
+	{"a lifetime that is none, before a delay within it", "lifetime:", "      lifetime: soon\n      initial_delay: 1m", `
+f:29:17: endpoints.SHOP.poll.lifetime: "soon" is not a duration such as 500ms, 3s or 10m`},
+	{"keys of the codec that are no list", "egress:", "codec: {required: true, keys: 7}\negress:", `
+f:7:31: codec.keys: must be a list such as [a, b]`},
+	{"notices to an endpoint of an unknown dialect", "endpoints:", "notices: {endpoint: N}\nendpoints:\n  N: {dialect: soap, url: https://n.example/, delivery: {interval: 1s, attempts: 1}}", `
+f:22:16: endpoints.N.dialect: "soap" is unknown; allowed: paysera, standard, ukrcard`},
+	{"the digest of the example", "sha256:", "      sha256: " + strings.Repeat("deadbeef", 8), `
+f:5:15: api.keys[0].sha256: is the digest in deploy/ringback.example.yml, which no key has; make a key of your own with: starter keygen api-key`},
 	{"an endpoint's name outside its alphabet", "  SHOP:", "  SHOP 1:", `
 f:21:3: endpoints."SHOP 1": "SHOP 1" is not a valid name; allowed: 1 to 50 letters, digits, _ and -`},
 	{"an endpoint's name over its length", "  SHOP:", "  " + strings.Repeat("S", 51) + ":", `
@@ -268,8 +286,7 @@ f:12:46: sources.gate.base_urls[0].tls.key: is missing; allowed: a PEM file with
 	{"a source without a URL", "base_urls: [http:", "", `
 f:10:3: sources.gate.base_urls: is missing; allowed: a list with at least one URL`},
 	{"an egress rule that is no network", "allow:", "  allow: [127.0.0.1]", `
-f:8:11: egress.allow[0]: "127.0.0.1" is not a network in CIDR notation such as 10.0.0.0/8, with no bit set after the prefix, or one port of it such as 10.0.0.0/8:443 or [fd00::/8]:443
-f:12:17: sources.gate.base_urls[0]: egress to 127.0.0.1 is refused: plain http is spoken only to addresses that egress.allow covers; allowed: public addresses by https, and addresses that egress.allow covers`},
+f:8:11: egress.allow[0]: "127.0.0.1" is not a network in CIDR notation such as 10.0.0.0/8, with no bit set after the prefix, or one port of it such as 10.0.0.0/8:443 or [fd00::/8]:443`},
 	{"an egress rule that names an address", "allow:", "  allow: [127.0.0.0/8, 10.0.0.1/8]", `
 f:8:24: egress.allow[1]: "10.0.0.1/8" is not a network in CIDR notation such as 10.0.0.0/8, with no bit set after the prefix, or one port of it such as 10.0.0.0/8:443 or [fd00::/8]:443`},
 

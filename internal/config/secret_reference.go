@@ -68,24 +68,24 @@ func (d *decoder) referenced(path, reference string) (string, error) {
 }
 
 // readFile reads a file that the value at path names, relative to the
-// configuration's folder. A private one should not be readable by all users.
+// configuration's folder. A private one is for the program alone.
 func (d *decoder) readFile(path, name string, private bool) ([]byte, error) {
 	if !filepath.IsAbs(name) {
 		name = filepath.Join(filepath.Dir(d.file), name)
 	}
 	info, err := os.Stat(name)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read the file: %w", err)
+		return nil, fmt.Errorf("cannot read the file: %w", Denied(err))
 	}
 	if !info.Mode().IsRegular() || info.Size() > maxFileBytes {
 		return nil, fmt.Errorf("%s is not a regular file of at most %d bytes", quote(name), maxFileBytes)
 	}
-	if private && info.Mode().Perm()&0o004 != 0 {
-		d.warn(path, "every user of this machine can read %s (mode %04o): 0600 would do", name, info.Mode().Perm())
+	if open := openToAll(info.Mode(), private); open != "" {
+		d.warn(path, "%s: %s", name, open)
 	}
 	content, err := os.ReadFile(name)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read the file: %w", err)
+		return nil, fmt.Errorf("cannot read the file: %w", Denied(err))
 	}
 	return content, nil
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/tls"
 	"fmt"
@@ -38,7 +39,6 @@ func (v *validator) validate() {
 	v.egress("egress", v.config.Egress)
 	v.api("api", &v.config.API)
 	v.telemetry("telemetry", v.config.Telemetry)
-	v.notices("notices", v.config.Notices)
 	v.codec("codec", v.config.Codec)
 	if v.present("audit.file") && v.config.Audit.File == "" {
 		v.missing("audit.file", "the file that the audit is written to")
@@ -55,6 +55,7 @@ func (v *validator) validate() {
 		v.endpoint(pathTo("endpoints", name), &e)
 		v.config.Endpoints[name] = e
 	}
+	v.notices("notices", v.config.Notices)
 }
 
 func (v *validator) egress(path string, e Egress) {
@@ -104,14 +105,21 @@ func (v *validator) notices(path string, n Notices) {
 		}
 		return
 	}
+	if v.unread("endpoints", len(v.config.Endpoints)) {
+		return
+	}
 	v.oneOf(path+".endpoint", n.Endpoint, slices.Sorted(maps.Keys(v.config.Endpoints)))
-	e := v.config.Endpoints[n.Endpoint]
-	v.require(e.Dialect == "standard" && e.URL != "", path+".endpoint",
+	e, at := v.config.Endpoints[n.Endpoint], pathTo("endpoints", n.Endpoint)
+	v.require(e.Dialect == "standard" && e.URL != "" || v.broken(at+".dialect") || v.broken(at+".url"), path+".endpoint",
 		"%s cannot receive notices; allowed: an endpoint of the dialect standard with a url", quote(n.Endpoint))
 }
 
 func (v *validator) listen(path, address string) {
-	if err := v.config.API.CheckListen(address); err != nil {
+	a := v.config.API
+	if v.unread("api.keys", len(a.Keys)) {
+		a.Keys = make([]Key, 1) // there are some
+	}
+	if err := a.CheckListen(address); err != nil {
 		v.fault(path, "%w", err)
 	}
 }
@@ -132,6 +140,9 @@ func (a API) CheckListen(address string) error {
 	return nil
 }
 
+// placeholder is the digest in deploy/ringback.example.yml.
+var placeholder = Digest(bytes.Repeat([]byte{0xde, 0xad, 0xbe, 0xef}, 8))
+
 func (v *validator) key(path string, key Key, before []Key) {
 	v.name(path+".name", key.Name)
 	owned, twice := 0, false
@@ -145,6 +156,7 @@ func (v *validator) key(path string, key Key, before []Key) {
 	if key.SHA256 == (Digest{}) {
 		v.missing(path+".sha256", "the key's SHA-256 in 64 hexadecimal digits")
 	}
+	v.require(key.SHA256 != placeholder, path+".sha256", "is the digest in deploy/ringback.example.yml, which no key has; make a key of your own with: starter keygen api-key")
 	v.require(!twice, path+".sha256", "is the same as that of another key; keys must differ")
 	if len(key.Scopes) == 0 {
 		v.missing(path+".scopes", "any of "+strings.Join(Scopes, ", "))
@@ -156,7 +168,9 @@ func (v *validator) key(path string, key Key, before []Key) {
 	v.expiry(path+".expires", key)
 	v.require(len(key.From) > 0 || !v.present(path+".from"), path+".from", "must not be empty; leave it out for a key that may be used from everywhere")
 	v.require(len(key.Endpoints) > 0 || !v.present(path+".endpoints"), path+".endpoints", "must not be empty; leave it out for a key that is for all endpoints")
-	v.subset(path+".endpoints", key.Endpoints, slices.Sorted(maps.Keys(v.config.Endpoints)))
+	if !v.unread("endpoints", len(v.config.Endpoints)) {
+		v.subset(path+".endpoints", key.Endpoints, slices.Sorted(maps.Keys(v.config.Endpoints)))
+	}
 }
 
 // expiryWarning is how long before a key expires the configuration warns of it.
@@ -231,6 +245,9 @@ func (v *validator) receivesOnlyNotices(path string, e *Endpoint) bool {
 
 // watched checks what depends on the endpoint's source, and fills in its methods.
 func (v *validator) watched(path string, e *Endpoint) {
+	if v.unread("sources", len(v.config.Sources)) {
+		return
+	}
 	v.oneOf(path+".source", e.Source, slices.Sorted(maps.Keys(v.config.Sources)))
 	kind, known := source.KindByName(v.config.Sources[e.Source].Kind)
 	if !known {
@@ -281,7 +298,11 @@ func (v *validator) callbackHosts(path string, e *Endpoint) {
 // url checks a URL and, where its host is an address, that address. The URL itself
 // may hold a credential and is not shown.
 func (v *validator) url(path, raw string) {
-	if err := v.config.Guard.CheckLiteral(raw); err != nil {
+	check := v.config.Guard.CheckLiteral
+	if v.broken("egress") {
+		check = egress.CheckForm
+	}
+	if err := check(raw); err != nil {
 		v.fault(path, "%w; allowed: public addresses by https, and addresses that egress.allow covers", err)
 	}
 }
@@ -309,7 +330,11 @@ func (v *validator) poll(path string, p Poll) {
 	}
 	v.required(path+".lifetime", durationWords)
 	v.duration(path+".lifetime", p.Lifetime, time.Millisecond, MaxSpan)
-	v.duration(path+".initial_delay", p.InitialDelay, 0, min(max(p.Lifetime, 0), MaxSpan))
+	longest := min(p.Lifetime, MaxSpan)
+	if v.broken(path + ".lifetime") {
+		longest = MaxSpan
+	}
+	v.duration(path+".initial_delay", p.InitialDelay, 0, longest)
 }
 
 func (v *validator) delivery(path string, d Delivery) {
@@ -400,6 +425,10 @@ func (v *validator) require(ok bool, path, format string, args ...any) {
 		v.fault(path, format, args...)
 	}
 }
+
+// unread reports whether a list or mapping is empty because what the file has there is
+// none: what refers to it is not judged.
+func (v *validator) unread(path string, length int) bool { return length == 0 && v.broken(path) }
 
 // present reports whether the file sets the value at path.
 func (v *validator) present(path string) bool { return v.positions[path] != nil }

@@ -1,6 +1,9 @@
 package operation
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Callback is one message about one status of one operation.
 type Callback struct {
@@ -89,6 +92,15 @@ type Delivery struct {
 	// Attempts are the newest AttemptsKept, oldest first.
 	Attempts      []Attempt `json:"attempts"`
 	NextAttemptAt *Time     `json:"next_attempt_at,omitempty"`
+}
+
+// Ending says how the delivery ended, after how many attempts, and why the last failed.
+func (d Delivery) Ending() string {
+	number, reason := 0, ""
+	if n := len(d.Attempts); n > 0 {
+		number, reason = d.Attempts[n-1].Number, "; the last: "+d.Attempts[n-1].Reason
+	}
+	return fmt.Sprintf("callback %s about status %q is %s after %d attempts%s", d.CallbackID, d.Status, d.Outcome, number, reason)
 }
 
 // AttemptsKept is how many attempts of a delivery are kept, whatever k is.

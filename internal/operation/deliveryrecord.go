@@ -10,9 +10,10 @@ const ReasonUnseen = "the end of the attempt was not seen"
 
 // DeliveryRecord counts the attempts of one delivery against k.
 type DeliveryRecord struct {
+	// Made counts the attempts of this delivery; a redelivery begins at 0. It is the first
+	// that operators read in the heartbeat details.
+	Made     int      `json:"made"`
 	Delivery Delivery `json:"delivery"`
-	// Made counts the attempts of this delivery; a redelivery begins at 0.
-	Made int `json:"made"`
 	// NotBefore holds the next attempt back (Retry-After, where it is honoured).
 	NotBefore Time `json:"not_before,omitzero"`
 	// EndedAt is when the last attempt ended, where the clock was set back since.

@@ -49,11 +49,11 @@ type Error struct {
 
 // Error is the detail with the fields at fault.
 func (e *Error) Error() string {
-	parts := []string{e.Detail}
+	var faults []string
 	for _, f := range e.Fields {
-		parts = append(parts, f.Field+": "+f.Detail)
+		faults = append(faults, f.Field+": "+f.Detail)
 	}
-	return strings.Join(parts, "; ")
+	return strings.TrimSuffix(e.Detail+" "+strings.Join(faults, "; "), " ")
 }
 
 // Unwrap is the cause.

@@ -30,6 +30,8 @@ type ListQuery struct {
 type Page struct {
 	Operations    []Summary `json:"operations"`
 	NextPageToken string    `json:"next_page_token,omitempty"`
+	// UIURL is the Temporal UI's list of all runs; empty: the API knows no UI.
+	UIURL string `json:"ui_url,omitempty"`
 }
 
 // CountQuery is GET /v1/operations/count; GroupBy may be empty.

@@ -31,7 +31,7 @@ type Target struct {
 	Statuses []string `json:"statuses,omitempty"`
 }
 
-// StartRequest is the body of POST /v1/operations (design section 4).
+// StartRequest is the body of POST /v1/operations.
 type StartRequest struct {
 	Endpoint    string    `json:"endpoint"`
 	OperationID string    `json:"operation_id"`

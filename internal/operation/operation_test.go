@@ -54,7 +54,7 @@ func TestAnErrorTellsItsFieldsAndKeepsItsCause(t *testing.T) {
 		operation.FieldError{Field: "operation_id", Detail: "is longer than 32 characters"},
 	)
 	require.Equal(t, operation.ProblemInvalid, invalid.Problem)
-	require.ErrorContains(t, invalid, "; method: is required; operation_id: is longer than 32 characters")
+	require.ErrorContains(t, invalid, " method: is required; operation_id: is longer than 32 characters")
 
 	refused := operation.Refuse(operation.ProblemClosed, "%s has ended", "SHOP/1")
 	require.EqualError(t, refused, "SHOP/1 has ended")

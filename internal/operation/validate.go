@@ -41,8 +41,9 @@ var (
 		Field: "endpoint", Required: true, MaxLength: 50,
 		Pattern: regexp.MustCompile(`^[A-Za-z0-9_-]+$`), Alphabet: "letters, digits, _ and -",
 	}
-	// OperationIDRule is the widest; a source's own is closer.
-	OperationIDRule = FieldRule{Field: "operation_id", Required: true, MaxLength: 255, MayLookLikeCardNumber: true}
+	// OperationIDRule is the widest; a source's own is closer. With the longest endpoint's
+	// name it makes a workflow id of 255 characters, the most that Temporal's SQL schemas keep.
+	OperationIDRule = FieldRule{Field: "operation_id", Required: true, MaxLength: 204, MayLookLikeCardNumber: true}
 	// StatusRule is for a status of any source; an empty push means poll now.
 	StatusRule = FieldRule{
 		Field: "status", MaxLength: 64,
@@ -52,6 +53,8 @@ var (
 	InitiatorRule = FieldRule{Field: "initiated_by", Required: true, Allowed: Initiators}
 	// URLRule bounds a callback's address; servers and proxies accept as much.
 	URLRule = FieldRule{Field: "url", MaxLength: 2048}
+	// PageTokenRule bounds what is handed to Temporal.
+	PageTokenRule = FieldRule{Field: "page_token", MaxLength: 4096, MayLookLikeCardNumber: true}
 )
 
 // As is the rule for a field of another name.

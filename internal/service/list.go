@@ -38,7 +38,7 @@ func (s *Service) List(ctx context.Context, q operation.ListQuery) (operation.Pa
 			Detail: "is not a next_page_token of this list, or the configuration was changed since; begin again with the first page"})
 	}
 	operations, next, err := s.latestPage(ctx, query, pageSize, token)
-	return operation.Page{Operations: operations, NextPageToken: s.signPageToken(query, next)}, err
+	return operation.Page{Operations: operations, NextPageToken: s.signPageToken(query, next), UIURL: s.uiList()}, err
 }
 
 // signPageToken puts a MAC before visibility's token: Temporal reports a token that

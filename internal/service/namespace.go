@@ -21,6 +21,11 @@ const attributesDelay = 3 * time.Second
 // returns the namespace's retention: for so long a start is known to be a duplicate,
 // and a redelivery is possible (promise 1).
 func (s *Service) PrepareNamespace(ctx context.Context) (retention time.Duration, err error) {
+	// First: the calls below hide from the caller that there is no such namespace.
+	response, err := s.Client.WorkflowService().DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: s.Namespace})
+	if err != nil {
+		return 0, fmt.Errorf("reading the retention of the namespace %s: %w", s.Namespace, err)
+	}
 	if err := s.registerAttributes(ctx); err != nil {
 		return 0, err
 	}
@@ -31,10 +36,6 @@ func (s *Service) PrepareNamespace(ctx context.Context) (retention time.Duration
 	}
 	if _, err := s.countRuns(ctx, allOf(known)); err != nil {
 		return 0, fmt.Errorf("waiting for the search attributes of the namespace %s: %w", s.Namespace, err)
-	}
-	response, err := s.Client.WorkflowService().DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: s.Namespace})
-	if err != nil {
-		return 0, fmt.Errorf("reading the retention of the namespace %s: %w", s.Namespace, err)
 	}
 	return response.GetConfig().GetWorkflowExecutionRetentionTtl().AsDuration(), nil
 }

@@ -61,13 +61,20 @@ func (s *Service) serializationContext(workflowID string) converter.Serializatio
 // queryTimeout bounds a Query for what Describe does not know.
 const queryTimeout = time.Second
 
+// uiList is where an operator sees all runs.
+func (s *Service) uiList() string {
+	if s.UIURL == "" {
+		return ""
+	}
+	return strings.TrimSuffix(s.UIURL, "/") + "/namespaces/" + url.PathEscape(s.Namespace) + "/workflows"
+}
+
 // uiURL is where an operator sees the run.
 func (s *Service) uiURL(workflowID, runID string) string {
 	if s.UIURL == "" {
 		return ""
 	}
-	address := strings.TrimSuffix(s.UIURL, "/") + "/namespaces/" + url.PathEscape(s.Namespace) +
-		"/workflows/" + url.PathEscape(workflowID)
+	address := s.uiList() + "/" + url.PathEscape(workflowID)
 	if runID != "" {
 		address += "/" + url.PathEscape(runID) + "/history"
 	}

@@ -30,7 +30,7 @@ func (s *Service) Start(ctx context.Context, r operation.StartRequest) (operatio
 	var started *serviceerror.WorkflowExecutionAlreadyStarted
 	switch {
 	case errors.As(err, &started):
-		state, err := s.startedBefore(ctx, r, conflictError(r.Key()))
+		state, err := s.startedBefore(ctx, r)
 		return state, false, err
 	case err != nil:
 		return operation.State{}, false, operationError("starting", r.Key(), err)
@@ -52,19 +52,12 @@ func (s *Service) startOptions(in workflows.Input) client.StartWorkflowOptions {
 		WorkflowTaskTimeout:                      workflows.WorkflowTaskTimeout,
 		Memo:                                     map[string]any{workflows.MemoStart: r},
 		TypedSearchAttributes:                    temporal.NewSearchAttributes(workflows.AttributeEndpoint.ValueSet(r.Endpoint)),
-		StaticSummary:                            summary(r),
+		StaticSummary:                            ui.Started(r.Method, in.Dialect, in.Policy.Delivery),
 	}
 	if s.Build.Versioned() && !in.Pinned() {
 		options.VersioningOverride = &client.AutoUpgradeVersioningOverride{}
 	}
 	return options
-}
-
-func summary(r operation.StartRequest) string {
-	if r.Method == "" {
-		return ui.Summary("%s %s", r.Endpoint, r.OperationID)
-	}
-	return ui.Summary("%s %s %s", r.Endpoint, r.OperationID, r.Method)
 }
 
 func (s *Service) input(e operation.Endpoint, r operation.StartRequest) workflows.Input {

@@ -2,7 +2,12 @@ package service
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	commonpb "go.temporal.io/api/common/v1"
@@ -37,6 +42,10 @@ func (s *oneOperation) DescribeWorkflowExecution(context.Context, string, string
 	return &workflowservice.DescribeWorkflowExecutionResponse{WorkflowExecutionInfo: &workflowpb.WorkflowExecutionInfo{
 		Execution: &commonpb.WorkflowExecution{RunId: "first"}, Status: enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, Memo: s.memo,
 	}}, nil
+}
+
+func (s *oneOperation) ExecuteWorkflow(context.Context, client.StartWorkflowOptions, any, ...any) (client.WorkflowRun, error) {
+	return nil, serviceerror.NewWorkflowExecutionAlreadyStarted("started before", "", "first")
 }
 
 func (s *oneOperation) QueryWorkflow(context.Context, string, string, string, ...any) (converter.EncodedValue, error) {
@@ -96,6 +105,55 @@ func TestARepeatedStartIsAnsweredAlsoOnceItsEndpointIsGone(t *testing.T) {
 			require.Equal(t, "first", state.RunID)
 		})
 	}
+}
+
+func TestAConflictNamesTheFieldsThatDiffer(t *testing.T) {
+	t.Parallel()
+	full := operation.StartRequest{
+		Endpoint: "ANY", OperationID: "1", Method: "payment", KnownStatus: "new",
+		Reference: operation.Reference{RegisteredAt: new(operation.At(time.Unix(0, 0))), OrderID: "a"},
+		Callback:  operation.Target{URL: "https://shop.example/", Statuses: []string{"done"}},
+	}
+	changes := map[string]func(*operation.StartRequest){
+		"method":                  func(r *operation.StartRequest) { r.Method = "p2p_a2c" },
+		"known_status":            func(r *operation.StartRequest) { r.KnownStatus = "" },
+		"reference.registered_at": func(r *operation.StartRequest) { r.Reference.RegisteredAt = nil },
+		"reference.order_id":      func(r *operation.StartRequest) { r.Reference.OrderID = "b" },
+		"callback.url":            func(r *operation.StartRequest) { r.Callback.URL += "2" },
+		"callback.statuses":       statuses(),
+	}
+	require.ElementsMatch(t, leaves(t, "", full), append(slices.Collect(maps.Keys(changes)), "endpoint", "operation_id"), "each field has a row")
+	for field, change := range changes {
+		t.Run(field, func(t *testing.T) {
+			t.Parallel()
+			s := serviceOn(&oneOperation{memo: memoOf(t, map[string]any{workflows.MemoStart: full})})
+			s.Endpoint = func(string) (operation.Endpoint, bool) {
+				return operation.Endpoint{Methods: []string{"payment", "p2p_a2c"}, PerOperationURL: true}, true
+			}
+			again := full
+			change(&again)
+			_, _, err := s.Start(t.Context(), again)
+			requireProblem(t, operation.ProblemConflict, err)
+			conflict, _ := errors.AsType[*operation.Error](err)
+			require.Equal(t, []operation.FieldError{{Field: field, Detail: "is not what the operation was started with"}}, conflict.Fields)
+		})
+	}
+}
+
+// leaves are the JSON paths of the values in an object.
+func leaves(t *testing.T, path string, object any) []string {
+	t.Helper()
+	text, err := json.Marshal(object)
+	require.NoError(t, err)
+	var paths []string
+	for name, value := range operation.Members(text) {
+		if value[0] == '{' {
+			paths = append(paths, leaves(t, path+name+".", value)...)
+			continue
+		}
+		paths = append(paths, path+name)
+	}
+	return paths
 }
 
 func TestAStartIsUnavailableWhileItsOperationCanNotBeLookedUp(t *testing.T) {

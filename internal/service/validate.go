@@ -48,8 +48,8 @@ func checkFields(e operation.Endpoint, r operation.StartRequest) []operation.Fie
 	return faults
 }
 
-// fieldValues are the values of the field that a rule names; one empty value
-// where it is absent.
+// fieldValues are the values of a field, by its JSON path; one empty value where it is
+// absent.
 func fieldValues(r operation.StartRequest, field string) []string {
 	switch field {
 	case "operation_id":
@@ -65,6 +65,8 @@ func fieldValues(r operation.StartRequest, field string) []string {
 		return []string{r.Reference.RegisteredAt.String()}
 	case "known_status":
 		return []string{r.KnownStatus}
+	case "callback.url":
+		return []string{r.Callback.URL}
 	case "callback.statuses":
 		return r.Callback.Statuses
 	}

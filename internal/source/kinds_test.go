@@ -181,8 +181,8 @@ func TestSettingsAreCheckedAgainstTheCoresDocuments(t *testing.T) {
 		{"everything at once", "ukrcard", func(c *source.Config) { *c = source.Config{} }, []string{"ext_system_id", "login", "password"}, ""},
 		{"nothing", "paysera", func(*source.Config) {}, nil, ""},
 		{"neither MAC id nor key, for a client certificate", "paysera", func(c *source.Config) { c.MACID, c.MACKey = "", "" }, nil, ""},
-		{"a MAC id without its key", "paysera", func(c *source.Config) { c.MACKey = "" }, []string{"mac.id"}, "goes together with mac.key"},
-		{"a MAC key without its id", "paysera", func(c *source.Config) { c.MACID = "" }, []string{"mac.id"}, "goes together with mac.key"},
+		{"a MAC id without its key", "paysera", func(c *source.Config) { c.MACKey = "" }, []string{"mac.key"}, "is missing beside mac.id"},
+		{"a MAC key without its id", "paysera", func(c *source.Config) { c.MACID = "" }, []string{"mac.id"}, "is missing beside mac.key"},
 	} {
 		t.Run(tt.kind+": "+tt.name, func(t *testing.T) {
 			t.Parallel()

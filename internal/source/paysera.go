@@ -81,10 +81,13 @@ func payseraRules(final []string) operation.Rules {
 }
 
 func checkPaysera(c Config) []SettingError {
-	if (c.MACID == "") == (c.MACKey == "") {
-		return nil
+	switch {
+	case c.MACID == "" && c.MACKey != "":
+		return []SettingError{{"mac.id", "is missing beside mac.key: set both, or neither where a client certificate is used"}}
+	case c.MACID != "" && c.MACKey == "":
+		return []SettingError{{"mac.key", "is missing beside mac.id: set both, or neither where a client certificate is used"}}
 	}
-	return []SettingError{{"mac.id", "goes together with mac.key: set both, or neither where a client certificate is used"}}
+	return nil
 }
 
 // openPaysera opens Paysera's Transfers API

@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"strconv"
 	"strings"
 
 	"ringback/internal/operation"
@@ -15,13 +16,16 @@ func BulkRedelivery(r operation.BulkRedelivery) string {
 	if r.Force {
 		forced = ", acknowledged ones as well"
 	}
-	text.put("| done | failed | skipped |\n|--:|--:|--:|\n")
-	text.put("| %d | %d | %d |\n\n", r.Done, r.Failed, r.Skipped)
-	text.put("At most %g a second%s, where %s.\n", r.RatePerSecond, forced, filterInWords(r.Filter))
+	row(&text, "done", "failed", "skipped")
+	text.put("|--:|--:|--:|\n")
+	row(&text, strconv.Itoa(r.Done), strconv.Itoa(r.Failed), strconv.Itoa(r.Skipped))
+	text.put("\nAt most %g a second%s, where %s.\n", r.RatePerSecond, forced, filterInWords(r.Filter))
 	if len(r.Failures) > 0 {
-		text.put("\nThe latest that failed:\n\n| operation | why |\n|---|---|\n")
+		text.put("\nThe latest that failed:\n\n")
+		row(&text, "operation", "why")
+		text.put("|---|---|\n")
 		for _, f := range r.Failures {
-			text.put("| %s | %s |\n", Code(f.WorkflowID()), Code(f.Detail))
+			row(&text, Code(f.WorkflowID()), Code(f.Detail))
 		}
 	}
 	text.put("\nSignal `stop` to redeliver no further operation, `resume` to continue. Redeliveries that were started continue.\n")

@@ -26,8 +26,17 @@ const (
 	textShown       = 200 // runes of each piece of text that comes from outside
 )
 
-// Details is what the Temporal UI shows as a run's current details. The UI shows the
-// records of pending activities by itself.
+// SignalsShown is how many Signals that were not taken are shown.
+const SignalsShown = 5
+
+// Refused is a Signal that was not taken.
+type Refused struct {
+	At        operation.Time
+	Name, Why string
+}
+
+// Details is what the Temporal UI shows as a run's current details. A run learns of
+// polls and attempts when an activity ends; until then the UI has their record itself.
 type Details struct {
 	State  operation.State
 	Policy operation.Policy
@@ -35,6 +44,10 @@ type Details struct {
 	Source string
 	// AcceptedAt is when the lifetime began.
 	AcceptedAt operation.Time
+	// PolledAt is when the latest poll began that the run knows of, while it is watched.
+	PolledAt operation.Time
+	// Refused are the latest Signals that were not taken, oldest first.
+	Refused []Refused
 	// Namespace is the run's; EarlierRunID the run that this one redelivers, or empty.
 	Namespace    string
 	EarlierRunID string
@@ -54,6 +67,7 @@ func (d Details) Markdown() string {
 	var b markdown
 	d.headline(&b)
 	d.effort(&b)
+	d.circumstances(&b)
 	deliveries := d.State.Deliveries
 	if hidden := len(deliveries) - deliveriesShown; hidden > 0 {
 		b.put("\n%d older callbacks are not shown.\n", hidden)
@@ -90,7 +104,22 @@ func (d Details) headline(b *markdown) {
 	default:
 		b.put("status %s, observed %s", Code(s.Status.Value), s.Status.ObservedAt)
 	}
-	b.put(" · %s\n", count(s.Polls, "poll"))
+	b.put(" · %s", count(s.Polls, "poll"))
+	switch {
+	case !d.PolledAt.IsZero():
+		b.put(" known, the latest at %s", d.PolledAt)
+	case s.Phase == operation.Watching:
+		b.put(" known")
+	}
+	b.put("\n")
+}
+
+// circumstances are what has to be known besides.
+func (d Details) circumstances(b *markdown) {
+	s := d.State
+	for _, r := range d.Refused {
+		b.put("\nSignal %s at %s was not taken: %s\n", Code(r.Name), r.At, Code(r.Why))
+	}
 	if s.Status != nil && len(s.Status.Raw) > 0 {
 		b.put("\nObserved: %s\n", codes(s.Status.Raw))
 	}
@@ -141,13 +170,26 @@ func (d Details) effort(b *markdown) {
 	case operation.Closed:
 		return
 	case operation.Watching:
-		b.put("\nThe source %s is polled %s, until %s at most. The polls of a running watch and the time of the next: see Pending Activities.\n",
+		b.put("\nThe polls made by now are in Pending Activities, in the heartbeat details of Watch (`polls`, `next_poll_at`).\n")
+		b.put("\nThe source %s is polled %s, until %s at most.\n",
 			Code(d.Source), gaps(d.Policy.Poll), d.AcceptedAt.Add(d.Policy.Poll.Lifetime()))
 	case operation.Delivering:
 		p := d.Policy.Delivery
-		b.put("\nAt most %s, %s apart. The attempts of a running delivery and the time of the next: see Pending Activities.\n",
-			count(p.Attempts, "attempt"), p.Interval())
+		b.put("\nThe run knows of no attempt %s. The attempts made by now are in Pending Activities, in the heartbeat details of Deliver (`made`, `next_attempt_at`). The UI's own “Attempt n / %d” counts runs of that activity, not attempts.\n",
+			d.unknownSince(), p.Attempts)
+		b.put("\nAt most %s, %s apart.\n", count(p.Attempts, "attempt"), p.Interval())
 	}
+}
+
+// unknownSince says which attempt of the pending delivery is the latest that the run
+// knows of.
+func (d Details) unknownSince() string {
+	for _, pending := range d.State.Deliveries {
+		if n := len(pending.Attempts); n > 0 && pending.Outcome == operation.DeliveryPending {
+			return fmt.Sprintf("after number %d, of %s", pending.Attempts[n-1].Number, pending.Attempts[n-1].At)
+		}
+	}
+	return "yet"
 }
 
 func gaps(p operation.PollPolicy) string {
@@ -190,15 +232,22 @@ func writeDelivery(b *markdown, d operation.Delivery, rows int) {
 	if rows < len(d.Attempts) || shown[0].Number > 1 {
 		b.put("\nThe newest %d of %s.\n", rows, count(d.Attempts[len(d.Attempts)-1].Number, "attempt"))
 	}
-	b.put("\n| # | time (UTC) | HTTP status | verdict | reason |\n|---|---|---|---|---|\n")
+	b.put("\n")
+	row(b, "#", "time (UTC)", "HTTP status", "verdict", "reason")
+	b.put("|---|---|---|---|---|\n")
 	day := ""
 	for _, a := range shown {
 		writeAttempt(b, a, &day)
 	}
 }
 
+// row writes one row of a table. The UI has no space between columns, so each cell but
+// the last ends with a no-break space.
+func row(b *markdown, cells ...string) {
+	b.put("| %s |\n", strings.Join(cells, "\u00A0 | "))
+}
+
 // writeAttempt writes one row, with the date where it differs from the previous row's.
-// The UI has no space between columns, so each cell ends with a no-break space.
 func writeAttempt(b *markdown, a operation.Attempt, day *string) {
 	status, reason, at := "none", "", a.At.UTC().Format("15:04:05.000")
 	if a.HTTPStatus != 0 {
@@ -214,7 +263,7 @@ func writeAttempt(b *markdown, a operation.Attempt, day *string) {
 	if today := a.At.UTC().Format(time.DateOnly); today != *day {
 		*day, at = today, today+" "+at
 	}
-	b.put("| %d\u00A0 | %s\u00A0 | %s\u00A0 | %s\u00A0 | %s |\n", a.Number, at, status, verdict, reason)
+	row(b, strconv.Itoa(a.Number), at, status, verdict, reason)
 }
 
 // advice is how to redeliver, where a callback was not acknowledged.
@@ -254,6 +303,14 @@ func codes(raw map[string]string) string {
 		words = append(words, Code(name+"="+raw[name]))
 	}
 	return strings.Join(words, " ")
+}
+
+// Started is the summary of an operation's run: what its workflow id does not say.
+func Started(method, dialect string, p operation.DeliveryPolicy) string {
+	if method != "" {
+		method = Code(method) + ", "
+	}
+	return fmt.Sprintf("%sdialect %s, at most %s, %s apart", method, Code(dialect), count(p.Attempts, "attempt"), p.Interval())
 }
 
 // Summary is the summary of a workflow or an activity, which the UI renders as Markdown,

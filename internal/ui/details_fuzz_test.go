@@ -48,6 +48,7 @@ func marked(reason, status, code string) []string {
 	d.State.Status.Value, d.State.Deliveries[1].Status = status, status
 	d.State.Revocation = &operation.Revocation{InitiatedBy: code, Reason: reason, At: accepted}
 	d.EarlierRunID, d.By, d.Reason, d.Source = "01234567-89ab", code, reason, status
+	d.Refused = []ui.Refused{{At: accepted, Name: code, Why: reason}}
 	return strings.Split(d.Markdown(), "\n")
 }
 
@@ -82,6 +83,7 @@ func FuzzNames(f *testing.F) {
 		d := detailed()["exhausted"]
 		d.State.Key = operation.Key{Endpoint: endpoint, OperationID: id}
 		d.Namespace, d.EarlierRunID, d.ResetFrom, d.BulkRedeliveryWorkflow = other, other, other, other
+		d.Refused = []ui.Refused{{Name: id, Why: other}}
 		d.State.Deliveries[0].Outcome = operation.DeliveryOutcome(other)
 		d.State.Deliveries[0].Attempts[0].Verdict = operation.Verdict(other)
 		texts := []string{

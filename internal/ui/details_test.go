@@ -74,7 +74,8 @@ func detailed() map[string]ui.Details {
 	reset := redelivered
 	reset.EarlierRunID, reset.ResetFrom = "", "01234567-89ab"
 	scheduled := of(operation.State{Phase: operation.Watching, Status: observed("reserved", false), Polls: 3})
-	scheduled.Policy = ukrcard
+	scheduled.Policy, scheduled.PolledAt = ukrcard, accepted.Add(15*time.Second)
+	scheduled.Refused = []ui.Refused{{At: accepted.Add(time.Minute), Name: "revoke", Why: "The operation SHOP/order 1 has status `reserved`, which can't be revoked."}}
 	plainNames := of(operation.State{Phase: operation.Closed, Outcome: operation.OutcomeExhausted, Polls: 6})
 	plainNames.State.OperationID = "order-1"
 	return map[string]ui.Details{
@@ -209,6 +210,8 @@ func TestACommandIsShownOnlyOfPlainWords(t *testing.T) {
 
 func TestASummaryIsNoMarkdownOfOthers(t *testing.T) {
 	t.Parallel()
+	require.Equal(t, "`p2p'(x)`, dialect `ukrcard`, at most 10 attempts, 3s apart", ui.Started("p2p`(x)", "ukrcard", ukrcard.Delivery))
+	require.Equal(t, "dialect `standard`, at most 20 attempts, 1m0s apart", ui.Started("", "standard", paysera.Delivery))
 	require.Equal(t, "by `ops`: `[Approve](https://evil.example)`", ui.Summary("by %s: %s", "ops", "[Approve](https://evil.example)"))
 	require.Equal(t, "watch `x';y z` at ` `", ui.Summary("watch %s at %s", "x`;y\u202Ez", ""))
 }

@@ -87,7 +87,7 @@ func (c *check) checkUnrecorded(o *evidence) {
 		if r.attempt != nil {
 			continue
 		}
-		f := c.explain(unrecorded, span{r.Began, r.end().Add(recordDelay)})
+		f := c.explain(unrecorded, span{r.Began, r.end().Add(settleTime)})
 		l := loss{f, r.CallbackID}
 		losses[l]++
 		if f != nil && (f.place == programs && losses[l] > f.lostTasks() || f.place == load && o.repeatedBeforeTimeout(r)) {
@@ -161,8 +161,9 @@ func (c *check) checkArrival(o *evidence, d *delivery, a *attempt) {
 
 // explainLostAnswer is the fault that kept the receiver's answer from being recorded.
 func (c *check) explainLostAnswer(o *evidence, a *attempt) *fault {
+	settled := a.request.end().Add(settleTime)
 	if a.interrupted(o.timeout()) {
-		recorded := a.request.end().Add(recordDelay)
+		recorded := settled
 		if !a.request.Accepted {
 			recorded = recorded.Add(verdictDelay)
 		}
@@ -170,7 +171,7 @@ func (c *check) explainLostAnswer(o *evidence, a *attempt) *fault {
 			return f
 		}
 	}
-	return c.explain(answerLost, span{a.began(), a.request.end().Add(settleTime)})
+	return c.explain(answerLost, span{a.began(), settled})
 }
 
 // checkNotReached checks an attempt whose request no receiver saw.

@@ -199,7 +199,7 @@ func (c *check) observations(o *evidence) []observation {
 		if inTask {
 			recorded = o.taskEnd(s.to)
 		}
-		certain := !p.Ended.IsZero() && c.explain(pollAnswerLost, span{s.from, recorded.Add(recordDelay)}) == nil
+		certain := !p.Ended.IsZero() && c.explain(pollAnswerLost, span{s.from, recorded.Add(settleTime)}) == nil
 		inTask = inTask && !certain
 		if p.Status != "" {
 			all = append(all, observation{s, p.Status, byPoll, certain})

@@ -79,11 +79,12 @@ const (
 	// allowedDelay is how late something may be without a fault, on one machine that
 	// does everything at once.
 	allowedDelay = 2 * time.Second
-	// settleTime is how long broken connections last after a fault.
+	// settleTime is how long broken connections last after a fault, and how long a
+	// result takes to be recorded without one.
 	settleTime = time.Second
-	// recordDelay is how long a result takes to be recorded without a fault: Temporal
-	// counts as stalled only when it is later than that.
-	recordDelay = allowedDelay
+	// slowStart is after how long a start shows that Temporal stalls. Otherwise it
+	// takes a fiftieth of that, and what follows it needs several such writes.
+	slowStart = settleTime
 	// recoveryTime is the longest recovery from a fault: a watch is taken over after
 	// 20 seconds, and its poll is then due.
 	recoveryTime = 25 * time.Second
@@ -161,7 +162,7 @@ var explanations = []explanation{
 	{of(interrupted), orLoad, at(load), taskTimeout, "the verdict could not be recorded in time"},
 
 	{of(pollAnswerLost, pollNotArrived), outages, at(cores), settleTime, "a poll without an answer counts, and may not have arrived"},
-	{of(pollAnswerLost, pollNotArrived), repairs, at(cores), atEnd, "the connection was closed with the poll or its answer"},
+	{of(pollAnswerLost, pollNotArrived, pollUncounted), repairs, at(cores), atEnd, "the connection was closed with the poll or its answer, and a poll is repeated on another"},
 	{of(pollUncounted), cuts, at(cores), settleTime, "a poll is repeated on a new connection"},
 	{of(pollsOverlap, pollTooSoon, pageAccepted), injected, at(cores), settleTime, "a poll was delayed on its way, or its answer was"},
 
@@ -184,7 +185,7 @@ func (c *check) addLoadFaults() {
 	for _, o := range c.operations {
 		for _, call := range o.calls {
 			kind, shown := kinds[call.Problem]
-			if call.Settled() && call.Ended.Sub(call.Began) > allowedDelay {
+			if call.Settled() && call.Ended.Sub(call.Began) > slowStart {
 				kind, shown = Stalled, true
 			}
 			if shown && call.Kind == journal.Start {

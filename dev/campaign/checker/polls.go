@@ -154,7 +154,7 @@ func (o *evidence) watched() span {
 		return o.life()
 	}
 	last := o.polls[len(o.polls)-1]
-	return span{o.polls[0].Began, o.taskEnd(latest(last.Began, last.Ended)).Add(recordDelay)}
+	return span{o.polls[0].Began, o.taskEnd(latest(last.Began, last.Ended)).Add(settleTime)}
 }
 
 // explainPolls is a fault within s that, together with others if needed, explains a

@@ -265,7 +265,12 @@ var pollBreaches = map[string]breach{
 	"promise 2: a requested poll is not counted": {
 		finding: "3 polls reached the core, and the state counts 2", build: stream, breakIt: func(s *story) { s.state.Polls = 2 },
 		explain:   func(s *story) { s.fault(plan.Kill, "worker-0", 1500, 2000) },
-		unrelated: func(s *story) { s.fault(plan.Kill, "worker-0", 6000, 7000) },
+		unrelated: func(s *story) { s.fault(plan.Kill, "worker-0", 5000, 6000) },
+	},
+	"promise 2: a poll is repeated as its connection is closed": {
+		finding: "3 polls reached the core, and the state counts 2", build: stream, breakIt: func(s *story) { s.state.Polls = 2 },
+		explain:   func(s *story) { s.fault(plan.SlowClose, "ringback>cores", 500, 1800) },
+		unrelated: func(s *story) { s.fault(plan.SlowClose, "ringback>receivers", 500, 1800) },
 	},
 	"promise 2: a poll is not counted, and a worker is killed during a later attempt": {
 		finding: "3 polls reached the core, and the state counts 2", build: transfer,
