@@ -29,6 +29,7 @@ run: ## the whole of Ringback on this machine: Temporal, its UI, both cores, rec
 	@go build -C dev -o ../bin/dev . && exec bin/dev $(ARGS)
 
 drill: build ## what each alert is for, one after the other, and what to type then: docs/operations/runbook.md
+	@echo "Building Ringback with a Temporal server inside; the first build takes a few minutes."
 	@go build -C dev -o ../bin/dev . && exec bin/dev -drill $(ARGS)
 
 test: ## every unit, contract and workflow test and the quick e2e tests: minutes
