@@ -9,12 +9,12 @@ LONG_NEEDS := initdb postgres createdb dropdb pg_dump pg_restore promtool promet
 RACE_DEV   := ./campaign/... ./demo ./port ./proc ./simulator
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-race test-long hostile campaign campaign-short overload chaos bench bench-quick bench-check fuzz lint lint-go lint-workflows lint-vulnerabilities lint-modules build release tools clean need-go
+.PHONY: help run drill test test-race test-long hostile campaign campaign-short overload chaos bench bench-quick bench-check fuzz lint lint-go lint-workflows lint-vulnerabilities lint-modules build release tools clean need-go
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run test test-race test-long hostile campaign campaign-short overload chaos bench bench-quick bench-check fuzz: need-go
+run drill test test-race test-long hostile campaign campaign-short overload chaos bench bench-quick bench-check fuzz: need-go
 lint-go lint-workflows lint-vulnerabilities lint-modules build release tools: need-go
 
 # Where it may, an older go command fetches what go.mod asks for, and says that version.
@@ -27,6 +27,10 @@ need-go:
 run: ## the whole of Ringback on this machine: Temporal, its UI, both cores, receivers and a story
 	@echo "Building Ringback with a Temporal server inside; the first build takes a few minutes."
 	@go build -C dev -o ../bin/dev . && exec bin/dev $(ARGS)
+
+drill: build ## what each alert is for, one after the other, and what to type then: docs/operations/runbook.md
+	@echo "Building Ringback with a Temporal server inside; the first build takes a few minutes."
+	@go build -C dev -o ../bin/dev . && exec bin/dev -drill $(ARGS)
 
 test: ## every unit, contract and workflow test and the quick e2e tests: minutes
 	go test -timeout 10m ./...

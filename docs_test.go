@@ -55,6 +55,26 @@ func documents(t *testing.T) map[string]string {
 	return found
 }
 
+// TestEngineersGetTheKeyThatTheRunbookNeeds: the drill types the runbook with that key.
+func TestEngineersGetTheKeyThatTheRunbookNeeds(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"README.md", "deploy/ringback.example.yml", "dev/drill/site.go"} {
+		content, err := os.ReadFile(name)
+		require.NoError(t, err)
+		require.Regexpf(t, `\{name: engineers, sha256: \S+, scopes: \[read, redeliver, ping\]\}`, string(content), "%s", name)
+	}
+}
+
+// TestNoDocumentUsesAFlagThatOlderCurlsLack: --json came with curl 7.82.
+func TestNoDocumentUsesAFlagThatOlderCurlsLack(t *testing.T) {
+	t.Parallel()
+	for name := range documents(t) {
+		content, err := os.ReadFile(name)
+		require.NoError(t, err)
+		require.NotContainsf(t, string(content), " --json ", "%s: -H 'Content-Type: application/json' -d does the same", name)
+	}
+}
+
 // anchors are a document's headings as code hosts write them in an address.
 func anchors(document string) []string {
 	var all []string

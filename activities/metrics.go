@@ -136,6 +136,14 @@ func traceID(ctx context.Context) zap.Field {
 	return zap.Skip()
 }
 
+// workflowID is the workflow that an activity works for; nothing outside of one.
+func workflowID(ctx context.Context) zap.Field {
+	if !activity.IsActivity(ctx) {
+		return zap.Skip()
+	}
+	return zap.String("workflow_id", activity.GetInfo(ctx).WorkflowExecution.ID)
+}
+
 // runID is the run that an activity works for; nothing outside of one.
 func runID(ctx context.Context) zap.Field {
 	if !activity.IsActivity(ctx) {

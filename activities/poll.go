@@ -46,7 +46,7 @@ func (a *Activities) Poll(ctx context.Context, in PollInput) (PollResult, error)
 		if err != nil {
 			return PollResult{}, err
 		}
-		return a.poll(context.WithoutCancel(ctx), src, in, release), nil
+		return a.poll(context.WithoutCancel(ctx), src, in, 0, release), nil
 	})
 	if err != nil {
 		return PollResult{HeldBack: err.Error()}, nil //nolint:nilerr // why it was held back is in the result
@@ -60,8 +60,9 @@ func (a *Activities) sourceMissing(name string) PollResult {
 	return PollResult{HeldBack: "the source " + name + " is not in this worker's configuration"}
 }
 
-// poll polls src once, counts it, and releases what was acquired for it.
-func (a *Activities) poll(ctx context.Context, src Source, in PollInput, release releasePoll) PollResult {
+// poll polls src once, counts and logs it, and releases what was acquired for it. number
+// is the poll's among those of the operation, 0 where only the workflow knows it.
+func (a *Activities) poll(ctx context.Context, src Source, in PollInput, number int, release releasePoll) PollResult {
 	defer a.Metrics.inFlightUntilDone("source", in.Source)()
 	begun := time.Now()
 	observation, err := src.Poll(ctx, in.Query)
@@ -69,6 +70,8 @@ func (a *Activities) poll(ctx context.Context, src Source, in PollInput, release
 	// By the clock as it is at the end, also where it was set meanwhile.
 	result := PollResult{BegunAt: operation.At(ended.Add(-ended.Sub(begun))), EndedAt: operation.At(ended)}
 	release(ended.Sub(begun), err)
+	a.Log.Debug("poll", zap.String("source", in.Source), workflowID(ctx), zap.Int("number", number),
+		zap.String("status", observation.Status), zap.Any("raw", observation.Raw), zap.Error(err), runID(ctx))
 	if err != nil {
 		a.pollFailed(in, err, &result)
 		return result

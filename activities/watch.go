@@ -174,7 +174,7 @@ func (w *watch) poll(ctx context.Context) (changed bool, err error) {
 		return false, err
 	}
 	w.reportLateness(due)
-	result := w.a.poll(context.WithoutCancel(ctx), src, PollInput{Source: w.in.Source, Query: w.in.Query}, release)
+	result := w.a.poll(context.WithoutCancel(ctx), src, PollInput{Source: w.in.Source, Query: w.in.Query}, w.record.Polls, release)
 	w.end(result)
 	o := result.Observation
 	return o != nil && o.Status != "" && o.Status != w.in.Known, nil

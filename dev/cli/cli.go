@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"os/signal"
 	"slices"
 	"sync"
@@ -17,11 +18,13 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/client"
+	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"golang.org/x/term"
 
 	apiclient "ringback/api/client"
 	"ringback/dev/demo"
+	"ringback/dev/drill"
 	"ringback/dev/story"
 	"ringback/dev/temporalserver"
 	"ringback/dev/temporalui"
@@ -38,7 +41,7 @@ type flags struct {
 	config, data                  string
 	temporalAddr, uiAddr, apiAddr string
 	telemetryAddr                 string
-	demo, version                 bool
+	demo, drill, goOn, version    bool
 	// temporalOnly, postgres and retention are for tests and measurements: the
 	// Temporal server as a process of its own.
 	temporalOnly bool
@@ -65,6 +68,8 @@ Flags:
   -temporal-addr ADDR  the Temporal server  (default %s)
   -telemetry-addr ADDR /metrics, /healthz and /readyz (default %s)
                        A default address that is taken gives way to a free port.
+  -drill               play every alert instead, one after the other (make drill);
+                       -go-on waits for no Enter
   -version             print the version
 
 Examples:
@@ -123,6 +128,8 @@ func parse(arguments []string) (flags, error) {
 	set.StringVar(&f.apiAddr, "api-addr", defaultAPI, "")
 	set.StringVar(&f.telemetryAddr, "telemetry-addr", defaultTelemetry, "")
 	set.BoolVar(&f.demo, "demo", true, "")
+	set.BoolVar(&f.drill, "drill", false, "")
+	set.BoolVar(&f.goOn, "go-on", false, "")
 	set.BoolVar(&f.version, "version", false, "")
 	set.BoolVar(&f.temporalOnly, "temporal-only", false, "")
 	set.StringVar(&f.postgres, "postgres", "", "")
@@ -152,6 +159,8 @@ type dev struct {
 	temporal *temporalserver.Server
 	ui       *temporalui.UI
 	world    *demo.World
+	// told prints what happens in the demo.
+	told *story.Printer
 	// taken has, by flag, what is said of a default address that is taken.
 	taken map[string]string
 	// stop ends what was started; it runs from the last to the first.
@@ -160,6 +169,9 @@ type dev struct {
 
 func (d *dev) run(ctx context.Context) error {
 	defer d.close()
+	if d.drill {
+		return d.playDrill(ctx)
+	}
 	if err := d.startTemporal(ctx); err != nil {
 		return err
 	}
@@ -277,15 +289,17 @@ func (d *dev) serve(ctx context.Context) error {
 	var running sync.WaitGroup
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	listen, probes, level := "", "", zapcore.InfoLevel // "" is what the configuration says
+	listen, probes := "", "" // what the configuration says
 	if d.demo || d.given["api-addr"] {
 		listen = d.address(ctx, "api-addr", d.apiAddr)
 	}
 	if d.demo || d.given["telemetry-addr"] {
 		probes = d.address(ctx, "telemetry-addr", d.telemetryAddr)
 	}
+	log := d.log()
 	if d.demo {
-		level = zapcore.ErrorLevel // no log lines in the story
+		d.told = story.NewPrinter(d.out, onTerminal(d.out))
+		log = log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core { return zapcore.NewTee(core, d.told.Log()) }))
 	}
 	err := app.Run(ctx, app.Options{
 		ConfigPath: d.config,
@@ -294,12 +308,14 @@ func (d *dev) serve(ctx context.Context) error {
 		API:        true,
 		Worker:     true,
 		Listen:     listen, TelemetryListen: probes,
-		Log: telemetry.NewConsoleLogger(d.err, level),
+		Log: log,
 		Started: func(address, probes string) {
 			d.print("  Ringback     http://%s%s, OpenAPI at /openapi.yaml", address, d.taken["api-addr"])
 			d.print("  telemetry    http://%s/metrics%s", probes, d.taken["telemetry-addr"])
 			if d.demo {
-				running.Go(func() { d.runStory(ctx, "http://"+address) })
+				base := "http://" + address
+				running.Go(func() { d.told.Follow(ctx, &apiclient.Client{MaxAttempts: 1, Base: base}) })
+				running.Go(func() { d.runStory(ctx, base) })
 				return
 			}
 			d.print("Serving %s until Ctrl-C.", d.config)
@@ -311,10 +327,23 @@ func (d *dev) serve(ctx context.Context) error {
 	return err
 }
 
+// log is for a person on a terminal, where a story is not interrupted, and else the JSON
+// lines that the programs write.
+func (d *dev) log() *zap.Logger {
+	switch {
+	case !isTerminal(d.err):
+		return telemetry.NewLogger(d.err, zapcore.InfoLevel)
+	case d.demo:
+		return telemetry.NewConsoleLogger(d.err, zapcore.ErrorLevel)
+	}
+	return telemetry.NewConsoleLogger(d.err, zapcore.InfoLevel)
+}
+
+// runStory runs the story, and goes on telling what happens until ctx ends.
 func (d *dev) runStory(ctx context.Context, base string) {
 	d.print("\nFive payment operations, as the HTTP API tells them:\n")
 	result, err := story.Run(ctx, story.Options{
-		API: &apiclient.Client{MaxAttempts: 1, Base: base}, World: d.world, Out: d.out, Colour: onTerminal(d.out),
+		API: &apiclient.Client{MaxAttempts: 1, Base: base}, World: d.world, Printer: d.told,
 	})
 	switch {
 	case ctx.Err() != nil:
@@ -332,17 +361,48 @@ func (d *dev) runStory(ctx context.Context, base string) {
 		d.print("  %s:\n    %s", view.Finds, views.Link(list, view.Query))
 	}
 	d.print("\nTo try:\n\n%s", curls(base, d.world.PayseraReceiver.URL(), result))
+	stop := d.told.Print(ctx)
+	<-ctx.Done()
+	stop()
 }
 
 // curls are four calls that work as they stand, in their order.
 func curls(base, receiver string, result story.Result) string {
 	fresh, exhausted := base+apiclient.Path(result.NotStarted), base+apiclient.Path(result.Exhausted)
 	body := fmt.Sprintf(`{"endpoint":%q,"operation_id":%q,"callback":{"url":%q}}`, result.NotStarted.Endpoint, result.NotStarted.OperationID, receiver+"/transfers")
-	return fmt.Sprintf(`  start      curl -s %s/v1/operations --json '%s'
+	return fmt.Sprintf(`  start      curl -s %s/v1/operations -H 'Content-Type: application/json' -d '%s'
   state      curl -s %s
-  revoke     curl -s %s/revocation --json '{"initiated_by":"user"}'
-  redeliver  curl -s %s/redelivery --json '{"reason":"the receiver is back"}'
+  revoke     curl -s %s/revocation -H 'Content-Type: application/json' -d '{"initiated_by":"user"}'
+  redeliver  curl -s %s/redelivery -H 'Content-Type: application/json' -d '{"reason":"the receiver is back"}'
 `, base, body, fresh, fresh, exhausted)
+}
+
+// playDrill plays the drill in the repository's folder, with the programs in its bin.
+func (d *dev) playDrill(ctx context.Context) error {
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("finding this program, which is to serve Temporal: %w", err)
+	}
+	pause := drill.GoOn
+	if isTerminal(os.Stdin) && isTerminal(d.out) && !d.goOn {
+		pause = drill.Enter(os.Stdin, d.out)
+	}
+	return drill.Run(ctx, drill.Options{
+		Programs: "bin", Repository: ".", Out: d.out, Look: pause, Mended: pause,
+		Temporal: func(addr, dir string) *exec.Cmd {
+			return exec.Command(self, "-temporal-only", "-temporal-addr", addr, "-data", dir) //nolint:gosec,noctx // ended by its process id, and no shell
+		},
+		UI: func(ctx context.Context, frontend, codec string) (string, error) {
+			ui, err := temporalui.Start(ctx, temporalui.Options{
+				Addr: d.address(ctx, "ui-addr", d.uiAddr), FrontendAddr: frontend, Namespace: client.DefaultNamespace, CodecEndpoint: codec,
+			})
+			if err != nil {
+				return "", err
+			}
+			d.stop = append(d.stop, ui.Stop)
+			return ui.URL(), nil
+		},
+	})
 }
 
 // address is addr; a default one that is taken gives way to a free port.
@@ -363,7 +423,12 @@ func (d *dev) address(ctx context.Context, name, addr string) string {
 	return net.JoinHostPort(host, "0")
 }
 
+func isTerminal(stream any) bool {
+	file, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
+}
+
+// onTerminal reports whether w shows colours.
 func onTerminal(w io.Writer) bool {
-	file, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(file.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	return isTerminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }

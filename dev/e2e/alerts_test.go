@@ -15,9 +15,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/goccy/go-yaml"
 	"github.com/stretchr/testify/require"
 
+	"ringback/dev/drill"
 	"ringback/dev/proc"
 )
 
@@ -26,19 +26,10 @@ const (
 	dashboardFile = "../../deploy/grafana/ringback.json"
 )
 
-// rule is one of the alert rules' file.
-type rule struct{ Record, Alert, Expr string }
-
-func rules(t *testing.T) []rule {
+func rules(t *testing.T) []drill.Alert {
 	t.Helper()
-	content, err := os.ReadFile(alertsFile)
+	all, err := drill.Alerts(alertsFile)
 	require.NoError(t, err)
-	var file struct{ Groups []struct{ Rules []rule } }
-	require.NoError(t, yaml.Unmarshal(content, &file))
-	var all []rule
-	for _, group := range file.Groups {
-		all = append(all, group.Rules...)
-	}
 	require.NotEmpty(t, all)
 	return all
 }
@@ -64,7 +55,7 @@ func expressions(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
 	for _, r := range rules(t) {
-		all["rule "+r.Record+r.Alert] = r.Expr
+		all["rule "+r.Record+r.Name] = r.Expr
 	}
 	for _, p := range panels(t) {
 		for i, target := range p.Targets {
@@ -179,21 +170,6 @@ func matched(t *testing.T, metric map[string]map[string]bool, name, label, opera
 	}
 }
 
-func TestEveryAlertHasItsChapterInTheRunbook(t *testing.T) {
-	t.Parallel()
-	content, err := os.ReadFile("../../docs/operations/runbook.md")
-	require.NoError(t, err)
-	alerts, err := os.ReadFile(alertsFile)
-	require.NoError(t, err)
-	for _, r := range rules(t) {
-		if r.Alert == "" {
-			continue
-		}
-		require.Contains(t, string(content), "\n### "+r.Alert+"\n")
-		require.Contains(t, string(alerts), "runbook: docs/operations/runbook.md#"+strings.ToLower(r.Alert)+"\n")
-	}
-}
-
 func TestPromtoolAcceptsTheRulesAndEachAlertFires(t *testing.T) {
 	t.Parallel()
 	for _, arguments := range [][]string{
@@ -209,8 +185,8 @@ func TestPromtoolAcceptsTheRulesAndEachAlertFires(t *testing.T) {
 	tests, err := os.ReadFile("../../deploy/prometheus/alerts_test.yml")
 	require.NoError(t, err)
 	for _, r := range rules(t) {
-		if r.Alert != "" {
-			require.Regexpf(t, `alertname: `+r.Alert+`,?\s+exp_alerts`, string(tests), "no test lets %s fire", r.Alert)
+		if r.Name != "" {
+			require.Regexpf(t, `alertname: `+r.Name+`,?\s+exp_alerts`, string(tests), "no test lets %s fire", r.Name)
 		}
 	}
 }

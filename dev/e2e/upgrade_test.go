@@ -25,6 +25,7 @@ import (
 	"go.temporal.io/sdk/worker"
 
 	apiclient "ringback/api/client"
+	"ringback/dev/drill"
 	"ringback/dev/proc"
 	"ringback/dev/simulator"
 	"ringback/internal/operation"
@@ -137,15 +138,10 @@ func absolute(t *testing.T, path string) string {
 	return path
 }
 
-// makeCurrent does what temporal worker deployment set-current-version does, as
-// soon as the server has seen the build's workers.
+// makeCurrent makes a build the current one.
 func makeCurrent(t *testing.T, c temporalClient, id string) {
 	t.Helper()
-	handle := c.WorkerDeploymentClient().GetHandle(deployment)
-	require.Eventually(t, func() bool {
-		_, err := handle.SetCurrentVersion(t.Context(), client.WorkerDeploymentSetCurrentVersionOptions{BuildID: id})
-		return err == nil
-	}, patience, 100*time.Millisecond)
+	require.NoError(t, drill.MakeCurrent(t.Context(), c, deployment, id))
 }
 
 // move does what temporal workflow update-options does.

@@ -4,10 +4,13 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
 
+	apiclient "ringback/api/client"
 	"ringback/internal/operation"
 )
 
@@ -27,13 +30,14 @@ const (
 	// delay is how long a line waits for earlier ones: the API shows what a running
 	// activity did only after the activity's next heartbeat.
 	delay = 4500 * time.Millisecond
-	// undelayed is the beginning of the story, which is printed at once.
-	undelayed = 1500 * time.Millisecond
+	// The beginning of the story is printed sooner: its states are read at once.
+	beginning      = 1500 * time.Millisecond
+	beginningDelay = 700 * time.Millisecond
 )
 
-// printer prints the story's lines in the order in which things happened, and
-// each once, however often a state shows it.
-type printer struct {
+// Printer prints what happens to every operation, in the order in which it happened, and
+// each thing once, however often a state shows it.
+type Printer struct {
 	out     io.Writer
 	colour  bool
 	started time.Time
@@ -41,6 +45,16 @@ type printer struct {
 	mu      sync.Mutex
 	seen    map[string]bool
 	waiting []line
+	// open are the operations of which something was logged and whose end was not
+	// shown yet, by when that was logged.
+	open map[operation.Key]time.Time
+	// began is when something was first logged of a run.
+	began map[string]time.Time
+	// polls counts those of each operation, and final has its final status.
+	polls map[operation.Key]int
+	final map[operation.Key]string
+	// quiet is the operation that is not told of.
+	quiet operation.Key
 }
 
 // line is one thing that happened to an operation.
@@ -49,14 +63,47 @@ type line struct {
 	key        operation.Key
 	what, text string
 	colour     colour
+	// status is what a poll of that run answered.
+	status, run string
 }
 
-func newPrinter(out io.Writer, colour bool) *printer {
-	return &printer{out: out, colour: colour, started: time.Now(), seen: map[string]bool{}}
+// NewPrinter prints to out, with a terminal's colours or without.
+func NewPrinter(out io.Writer, colour bool) *Printer {
+	return &Printer{
+		out: out, colour: colour, started: time.Now(), seen: map[string]bool{},
+		open: map[operation.Key]time.Time{}, began: map[string]time.Time{}, polls: map[operation.Key]int{}, final: map[operation.Key]string{},
+	}
 }
 
-// start prints what is due until stop is called, which prints the rest.
-func (p *printer) start(ctx context.Context) (stop func()) {
+// Follow reads every operation that the log tells of, until ctx ends.
+func (p *Printer) Follow(ctx context.Context, api *apiclient.Client) {
+	for wait(ctx, 250*time.Millisecond) == nil {
+		p.mu.Lock()
+		open := maps.Clone(p.open)
+		p.mu.Unlock()
+		for key, logged := range open {
+			state, err := api.State(ctx, key)
+			if err == nil {
+				p.show(state)
+			}
+			if apiclient.Status(err) == http.StatusNotFound || err == nil && state.Phase == operation.Closed {
+				p.close(key, logged)
+			}
+		}
+	}
+}
+
+// close forgets an operation, unless something was logged of it since.
+func (p *Printer) close(key operation.Key, logged time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.open[key].Equal(logged) {
+		delete(p.open, key)
+	}
+}
+
+// Print prints what is due until stop is called, which prints the rest.
+func (p *Printer) Print(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var printing sync.WaitGroup
 	printing.Go(func() {
@@ -72,11 +119,16 @@ func (p *printer) start(ctx context.Context) (stop func()) {
 	}
 }
 
-func (p *printer) flush(now time.Time) {
+func (p *Printer) flush(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	slices.SortStableFunc(p.waiting, func(a, b line) int { return a.at.Compare(b.at) })
-	due := func(l line) bool { return now.Sub(l.at) >= delay || l.at.Sub(p.started) < undelayed }
+	due := func(l line) bool {
+		waited := now.Sub(l.at)
+		// A poll follows its run's start, and says whether its status is final.
+		complete := l.run == "" || p.seen[l.run+"status"]
+		return waited >= delay || complete && waited >= beginningDelay && l.at.Sub(p.started) < beginning
+	}
 	for len(p.waiting) > 0 && due(p.waiting[0]) {
 		p.write(p.waiting[0])
 		p.waiting = p.waiting[1:]
@@ -84,17 +136,32 @@ func (p *printer) flush(now time.Time) {
 }
 
 // now adds one thing that happens to an operation now.
-func (p *printer) now(key operation.Key, what, text string, c colour) {
+func (p *Printer) now(key operation.Key, what, text string, c colour) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.waiting = append(p.waiting, line{time.Now(), key, what, text, c})
+	p.add(line{at: time.Now(), key: key, what: what, text: text, colour: c})
 }
 
-func (p *printer) write(l line) {
+// begin begins the story: times are counted from now.
+func (p *Printer) begin(quiet operation.Key) (end func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.started, p.quiet = time.Now(), quiet
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.quiet = operation.Key{}
+	}
+}
+
+func (p *Printer) write(l line) {
 	passed := max(l.at.Sub(p.started), 0)
 	minutes := passed.Truncate(time.Minute)
 	clock := fmt.Sprintf("%02d:%04.1f", int(minutes.Minutes()), (passed - minutes).Seconds())
 	// The longest name of the demo is ECOM_GOLD_BANK/A2C-1001.
+	if l.status != "" && l.status == p.final[l.key] {
+		l.text += ", final"
+	}
 	body := fmt.Sprintf("%-23s  %-10s  %s", l.key.WorkflowID(), l.what, l.text)
 	if p.colour {
 		clock, body = string(faint)+clock+reset, string(l.colour)+body+reset
@@ -103,40 +170,43 @@ func (p *printer) write(l line) {
 }
 
 // show adds what is new in a state.
-func (p *printer) show(s operation.State) {
+func (p *Printer) show(s operation.State) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.showStatus(s)
+	p.showBeginning(s)
+	if s.Status != nil {
+		p.seen[s.RunID+"status"] = true
+		if s.Status.Final {
+			p.final[s.Key] = s.Status.Value
+		}
+	}
+	if r := s.Revocation; r != nil {
+		p.once(s.WorkflowID()+"revoked", line{at: r.At.Time, key: s.Key, what: "revocation", text: "POST …/revocation, initiated by " + r.InitiatedBy})
+	}
 	last := time.Now()
 	for _, d := range s.Deliveries {
 		last = p.showDelivery(s, d)
 	}
 	if s.Phase == operation.Closed {
-		p.once(s.RunID+"closed", line{last, s.Key, "ended", ending(s), outcomeColour(s.Outcome)})
+		p.once(s.RunID+"closed", line{at: last, key: s.Key, what: "ended", text: ending(s), colour: outcomeColour(s.Outcome)})
 	}
 }
 
-func (p *printer) showStatus(s operation.State) {
-	if s.Status == nil {
+// showBeginning adds what began a run.
+func (p *Printer) showBeginning(s operation.State) {
+	at, logged := p.began[s.RunID]
+	if !logged {
 		return
 	}
-	text := "status " + s.Status.Value
-	if s.Status.Value == "" {
-		text = "no status: respStatus " + s.Status.Raw["respStatus"]
+	began := line{at: at.Add(-time.Millisecond), key: s.Key, what: "started", text: "POST /v1/operations"}
+	if s.Redelivery != nil {
+		began.what, began.text = "redelivery", "POST …/redelivery: "+s.Redelivery.Reason
 	}
-	if s.Status.Final {
-		text += ", final"
-	}
-	what := fmt.Sprintf("poll %d", s.Polls)
-	if s.Revocation != nil {
-		what = "final"
-	}
-	// The run of a redelivery shows the same status again.
-	p.once(s.WorkflowID()+"status"+text+s.Status.ObservedAt.String(), line{s.Status.ObservedAt.Time, s.Key, what, text, plain})
+	p.once(s.RunID, began)
 }
 
 // showDelivery returns when the latest attempt of the delivery ended.
-func (p *printer) showDelivery(s operation.State, d operation.Delivery) (last time.Time) {
+func (p *Printer) showDelivery(s operation.State, d operation.Delivery) (last time.Time) {
 	about := "about status " + d.Status
 	if d.Status == "" {
 		about = "without a status"
@@ -147,7 +217,7 @@ func (p *printer) showDelivery(s operation.State, d operation.Delivery) (last ti
 	last = time.Now()
 	for i, a := range d.Attempts {
 		if i == 0 {
-			p.once(d.CallbackID, line{a.At.Time, s.Key, "callback", about, plain})
+			p.once(d.CallbackID, line{at: a.At.Time, key: s.Key, what: "callback", text: about})
 		}
 		if a.Verdict == "" {
 			continue
@@ -157,21 +227,27 @@ func (p *printer) showDelivery(s operation.State, d operation.Delivery) (last ti
 		if a.Verdict == operation.Unacknowledged {
 			text, c = fmt.Sprintf("%s: %s", a.Verdict, a.Reason), warning
 		}
-		p.once(fmt.Sprint(d.CallbackID, a.Number), line{last, s.Key, fmt.Sprintf("attempt %d", a.Number), text, c})
+		p.once(fmt.Sprint(d.CallbackID, a.Number), line{at: last, key: s.Key, what: fmt.Sprintf("attempt %d", a.Number), text: text, colour: c})
 	}
 	if d.Outcome == operation.DeliverySuperseded {
-		p.once(d.CallbackID+"superseded", line{time.Now(), s.Key, "callback", about + " is superseded", warning})
+		p.once(d.CallbackID+"superseded", line{at: time.Now(), key: s.Key, what: "callback", text: about + " is superseded", colour: warning})
 	}
 	return last
 }
 
 // once adds a line whose id was not added before.
-func (p *printer) once(id string, l line) {
+func (p *Printer) once(id string, l line) {
 	if p.seen[id] {
 		return
 	}
 	p.seen[id] = true
-	p.waiting = append(p.waiting, l)
+	p.add(l)
+}
+
+func (p *Printer) add(l line) {
+	if l.key != p.quiet {
+		p.waiting = append(p.waiting, l)
+	}
 }
 
 func ending(s operation.State) string {

@@ -1,11 +1,11 @@
 // Package story shows what Ringback does: it runs five operations of both systems
-// through the HTTP API, and prints one line for each thing that happens.
+// through the HTTP API, and prints one line for each thing that happens, to these and to
+// every other.
 package story
 
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 	"time"
@@ -22,9 +22,8 @@ import (
 type Options struct {
 	API   *apiclient.Client
 	World *demo.World
-	Out   io.Writer
-	// Colour uses a terminal's colours.
-	Colour bool
+	// Printer follows the API's operations.
+	Printer *Printer
 }
 
 // Result names operations that the user can try the API on after the story.
@@ -44,10 +43,10 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	s := &story{Options: o, series: series, printer: newPrinter(o.Out, o.Colour)}
+	s := &story{Options: o, series: series}
 	s.result = Result{NotStarted: s.transfer(7), Exhausted: s.ledger(6)}
-	stop := s.printer.start(ctx)
-	defer stop()
+	defer o.Printer.begin(s.result.Exhausted)()
+	defer o.Printer.Print(ctx)()
 	var scenes errgroup.Group
 	for i, scene := range []func(context.Context) error{s.paidOut, s.statusUnknown, s.funded, s.revoked, s.redelivered, s.leftExhausted} {
 		scenes.Go(func() error {
@@ -64,9 +63,8 @@ func Run(ctx context.Context, o Options) (Result, error) {
 type story struct {
 	Options
 	// series keeps the operation ids of this story apart from those of others.
-	series  int
-	printer *printer
-	result  Result
+	series int
+	result Result
 }
 
 // freeSeries is the first number whose operations were not started yet: a data
@@ -138,14 +136,13 @@ func (s *story) revoked(ctx context.Context) error {
 	delivered := func(state operation.State) bool {
 		return len(state.Deliveries) > 0 && state.Deliveries[0].Outcome == operation.DeliveryAcknowledged
 	}
-	if _, err := s.watch(ctx, key, delivered); err != nil {
+	if _, err := s.API.Await(ctx, key, delivered); err != nil {
 		return err
 	}
 	if err := wait(ctx, 2500*time.Millisecond); err != nil {
 		return err
 	}
 	s.World.PayseraCore.SetStatus(key.OperationID, "revoked")
-	s.printer.now(key, "revocation", "POST …/revocation, initiated by the user", plain)
 	if _, err := s.API.Revoke(ctx, key, "user", "the payer took it back"); err != nil {
 		return fmt.Errorf("revoking %s: %w", key.WorkflowID(), err)
 	}
@@ -161,11 +158,11 @@ func (s *story) redelivered(ctx context.Context) error {
 	if err := s.start(ctx, operation.StartRequest{Endpoint: key.Endpoint, OperationID: key.OperationID}); err != nil {
 		return err
 	}
-	exhausted, err := s.watch(ctx, key, apiclient.Closed)
+	exhausted, err := s.API.Await(ctx, key, apiclient.Closed)
 	if err != nil {
 		return err
 	}
-	if err := ended(exhausted, operation.OutcomeExhausted); err != nil {
+	if err := s.ended(exhausted, operation.OutcomeExhausted); err != nil {
 		return err
 	}
 	s.result.FailedURL = exhausted.UIURL
@@ -173,7 +170,6 @@ func (s *story) redelivered(ctx context.Context) error {
 		return err
 	}
 	s.World.StandardReceiver.Script(key.OperationID, simulator.Acknowledge)
-	s.printer.now(key, "redelivery", "POST …/redelivery: the receiver is back", plain)
 	if _, err := s.API.Redeliver(ctx, key, operation.RedeliveryRequest{Reason: "the receiver is back"}); err != nil {
 		return fmt.Errorf("redelivering %s: %w", key.WorkflowID(), err)
 	}
@@ -185,7 +181,7 @@ func (s *story) redelivered(ctx context.Context) error {
 	if first != last {
 		return fmt.Errorf("the redelivery of %s has the callback id %s, not %s", key.WorkflowID(), last, first)
 	}
-	s.printer.now(key, "receiver", fmt.Sprintf("got %d requests, each with webhook-id %s", len(received), first), good)
+	s.Printer.now(key, "receiver", fmt.Sprintf("got %d requests, each with webhook-id %s", len(received), first), good)
 	return nil
 }
 
@@ -202,7 +198,7 @@ func (s *story) leftExhausted(ctx context.Context) error {
 		return err
 	}
 	s.World.StandardReceiver.Script(key.OperationID, simulator.Acknowledge)
-	return ended(state, operation.OutcomeExhausted)
+	return s.ended(state, operation.OutcomeExhausted)
 }
 
 func order(key operation.Key, method string) operation.StartRequest {
@@ -224,15 +220,10 @@ func (s *story) start(ctx context.Context, r operation.StartRequest) error {
 	if _, _, err := s.API.Start(ctx, r); err != nil {
 		return fmt.Errorf("starting %s: %w", r.Key().WorkflowID(), err)
 	}
-	what := "POST /v1/operations"
-	if r.Method != "" {
-		what += ", method " + r.Method
-	}
-	s.printer.now(r.Key(), "started", what, plain)
 	return nil
 }
 
-// play starts an operation and prints what happens until it is acknowledged.
+// play starts an operation and waits until it is acknowledged.
 func (s *story) play(ctx context.Context, r operation.StartRequest) error {
 	if err := s.start(ctx, r); err != nil {
 		return err
@@ -240,28 +231,22 @@ func (s *story) play(ctx context.Context, r operation.StartRequest) error {
 	return s.acknowledged(ctx, r.Key())
 }
 
-// acknowledged prints what happens until the operation ends, which must be with that.
+// acknowledged waits until the operation ends, which must be with that.
 func (s *story) acknowledged(ctx context.Context, key operation.Key) error {
-	state, err := s.watch(ctx, key, apiclient.Closed)
+	state, err := s.API.Await(ctx, key, apiclient.Closed)
 	if err != nil {
 		return err
 	}
-	return ended(state, operation.OutcomeAcknowledged)
+	return s.ended(state, operation.OutcomeAcknowledged)
 }
 
-func ended(state operation.State, want operation.Outcome) error {
+// ended prints the end, and is an error where it is another than that.
+func (s *story) ended(state operation.State, want operation.Outcome) error {
+	s.Printer.show(state)
 	if state.Outcome != want {
 		return fmt.Errorf("%s ended %s, not %s", state.WorkflowID(), state.Outcome, want)
 	}
 	return nil
-}
-
-// watch prints what is new in each state until done reports true.
-func (s *story) watch(ctx context.Context, key operation.Key, done func(operation.State) bool) (operation.State, error) {
-	return s.API.Await(ctx, key, func(state operation.State) bool {
-		s.printer.show(state)
-		return done(state)
-	})
 }
 
 func wait(ctx context.Context, d time.Duration) error {
