@@ -152,7 +152,7 @@ func TestMakeSaysWhichGoIsMissing(t *testing.T) {
 				require.NoError(t, os.Symlink(found, filepath.Join(path, tool)))
 			}
 			if tc.says != "" {
-				require.NoError(t, os.WriteFile(filepath.Join(path, "go"), []byte("#!/bin/sh\necho "+tc.says+"\n"), 0o700)) //nolint:gosec // it is run
+				require.NoError(t, os.WriteFile(filepath.Join(path, "go"), []byte("#!/bin/sh\necho "+tc.says+"\n"), 0o700))
 			}
 			cmd := exec.CommandContext(t.Context(), makeProgram, "--no-print-directory", "need-go")
 			cmd.Env = []string{"PATH=" + path}

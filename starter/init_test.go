@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -103,7 +102,7 @@ func TestWhatKeygenMakesIsAccepted(t *testing.T) {
 	signer, err := dialect.NewSigner([]string{private.Secret})
 	require.NoError(t, err)
 	var headers strings.Builder
-	require.NoError(t, http.Header(signer.Headers("cb_x", time.Now(), []byte(aBody))).Write(&headers))
+	require.NoError(t, signer.Headers("cb_x", time.Now(), []byte(aBody)).Write(&headers))
 	dir := configured(t, map[string]string{"public.txt": private.Public, "headers.txt": headers.String(), "body.json": aBody})
 	got := bare(nil, "verify", "--secret-file", filepath.Join(dir, "public.txt"), "--headers", filepath.Join(dir, "headers.txt"), "--body", filepath.Join(dir, "body.json"))
 	require.Equal(t, exitOK, got.code, got.out)

@@ -521,7 +521,7 @@ func TestEachErrorHasItsExitCode(t *testing.T) {
 		"three arguments":                 {nil, []string{"state", "SHOP", "1", "2"}, 2, "ENDPOINT OPERATION_ID"},
 		"an unknown command":              {nil, []string{"replay"}, 2, `unknown command "replay" for "starter"`},
 		"a mistyped command":              {nil, []string{"redelvier"}, 2, " (did you mean redeliver?)"},
-		"a mistyped command of a group":   {nil, []string{"redeliveries", "stpo"}, 2, " (did you mean stop?)"},
+		"a mistyped command of a group":   {nil, []string{"redeliveries", "stop1"}, 2, " (did you mean stop?)"},
 		"an unknown flag":                 {nil, []string{"state", "SHOP", "1", "--follow"}, 2, "--follow"},
 		"a mistyped flag":                 {nil, []string{"list", "--endpiont", "SHOP"}, 2, " (did you mean --endpoint?)"},
 		"a mistyped flag of all commands": {nil, []string{"list", "--keyfile", "k"}, 2, " (did you mean --key-file?)"},

@@ -69,10 +69,10 @@ type response struct {
 // checks whether the key is for the endpoint that they name.
 func (s *Server) handle(action string, scope string, validate func(*request) (call, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
-		hr, observed := s.options.Observe(hr)
-		r := &request{Request: hr, header: w.Header(), action: action}
-		result, err := s.serve(hr.Context(), r, scope, validate)
-		observed(s.finish(hr.Context(), w, r, result, err))
+		ctx, observed := s.options.Observe(hr.Context(), hr)
+		r := &request{Request: hr.WithContext(ctx), header: w.Header(), action: action}
+		result, err := s.serve(ctx, r, scope, validate)
+		observed(s.finish(ctx, w, r, result, err))
 	})
 }
 

@@ -61,7 +61,7 @@ type Options struct {
 	Acquire func(ctx context.Context, w overload.Work) (release func(error), err error)
 	// Observe, if set, counts and traces a call of /v1: it may add to the call's context,
 	// and observed is called with the HTTP status.
-	Observe func(r *http.Request) (with *http.Request, observed func(status int))
+	Observe func(ctx context.Context, r *http.Request) (with context.Context, observed func(status int))
 	// Version is the program's build, shown by /readyz.
 	Version string
 	Log     *zap.Logger
@@ -108,7 +108,7 @@ func New(o Options) *Server {
 		o.Audit = func(fields ...zap.Field) error { o.Log.Info("audit", fields...); return nil }
 	}
 	if o.Observe == nil {
-		o.Observe = func(r *http.Request) (*http.Request, func(int)) { return r, func(int) {} }
+		o.Observe = func(ctx context.Context, _ *http.Request) (context.Context, func(int)) { return ctx, func(int) {} }
 	}
 	if o.Acquire == nil {
 		o.Acquire = func(context.Context, overload.Work) (func(error), error) { return func(error) {}, nil }

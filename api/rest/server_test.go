@@ -848,8 +848,8 @@ func TestEachCallIsObservedWithItsStatus(t *testing.T) {
 		var observed []int
 		server := rest.New(rest.Options{
 			Operations: &fake{state: someState("1")},
-			Observe: func(r *http.Request) (*http.Request, func(int)) {
-				return r, func(status int) { observed = append(observed, status) }
+			Observe: func(ctx context.Context, _ *http.Request) (context.Context, func(int)) {
+				return ctx, func(status int) { observed = append(observed, status) }
 			},
 		})
 		server.ServeHTTP(httptest.NewRecorder(), newRequest(http.MethodGet, path, nil))

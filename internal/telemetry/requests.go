@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 	"time"
@@ -35,10 +36,10 @@ func NewRequests(r prometheus.Registerer, traces *Traces) *Requests {
 
 // Observe begins the span of a request, within its caller's trace if any; observed counts
 // the request and ends the span.
-func (q *Requests) Observe(r *http.Request) (with *http.Request, observed func(status int)) {
+func (q *Requests) Observe(ctx context.Context, r *http.Request) (with context.Context, observed func(status int)) {
 	begun := time.Now()
 	route, _ := mux.CurrentRoute(r).GetPathTemplate() // of a route with a path: can't fail
-	with, span := q.traces.request(r, route)
+	with, span := q.traces.request(ctx, r, route)
 	return with, func(status int) {
 		span.SetAttributes(attribute.Int("http.response.status_code", status))
 		span.End()

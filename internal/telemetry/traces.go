@@ -107,14 +107,13 @@ func (t *Traces) Interceptors() ([]interceptor.ClientInterceptor, error) {
 }
 
 // request begins the span of a request to the API, within the caller's trace if any.
-func (t *Traces) request(r *http.Request, route string) (*http.Request, api.Span) {
+func (t *Traces) request(ctx context.Context, r *http.Request, route string) (context.Context, api.Span) {
 	if t == nil {
-		return r, api.SpanFromContext(r.Context())
+		return ctx, api.SpanFromContext(ctx)
 	}
-	ctx := t.w3c.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
-	ctx, span := t.tracer.Start(ctx, r.Method+" "+route, api.WithSpanKind(api.SpanKindServer),
+	ctx = t.w3c.Extract(ctx, propagation.HeaderCarrier(r.Header))
+	return t.tracer.Start(ctx, r.Method+" "+route, api.WithSpanKind(api.SpanKindServer),
 		api.WithAttributes(attribute.String("http.request.method", r.Method), attribute.String("http.route", route)))
-	return r.WithContext(ctx), span
 }
 
 // Client is c with a span of that name around each request that belongs to a trace,

@@ -40,8 +40,8 @@ func served(t *testing.T, opened *telemetry.Traces, propagate bool, parent strin
 	router := mux.NewRouter()
 	requests := telemetry.NewRequests(prometheus.NewRegistry(), opened)
 	router.HandleFunc("/v1/operations/{id}", func(_ http.ResponseWriter, r *http.Request) {
-		r, observed := requests.Observe(r)
-		called = send(r.Context(), calls, receiver.URL+"/secret?key=1")
+		ctx, observed := requests.Observe(r.Context(), r)
+		called = send(ctx, calls, receiver.URL+"/secret?key=1")
 		observed(http.StatusCreated)
 	})
 	request := httptest.NewRequest(http.MethodPost, "/v1/operations/4711", nil)
