@@ -110,7 +110,9 @@ func (b *bulk) setStopped(stopped bool) operation.BulkRedeliveryPhase {
 	return b.phase()
 }
 
-// page redelivers one page, or a part of it. Its activity is retried until it succeeds.
+// page redelivers one page, or a part of it. Its activity keeps the rate
+// (activities/bulkredelivery.go), redelivers no run twice (internal/service/redeliver_once.go),
+// and is retried until it succeeds.
 func (b *bulk) page() error {
 	longest := time.Duration(float64(b.in.PageSize) / b.in.Job.RatePerSecond * float64(time.Second))
 	ctx, cancel := workflow.WithCancel(workflow.WithActivityOptions(b.ctx, workflow.ActivityOptions{

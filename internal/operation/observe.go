@@ -119,3 +119,12 @@ func (l *Lifecycle) Watch() WatchRecord {
 
 // LastStatus is the last status observed; a later answer may have been without one.
 func (l *Lifecycle) LastStatus() string { return l.status }
+
+// observeAfterFinal: the first final status stands; what contradicts it is counted.
+func (l *Lifecycle) observeAfterFinal(status string) ObservationResult {
+	if status == "" || status == l.status {
+		return ObservedSame
+	}
+	l.contradicted++
+	return ObservedContradiction
+}

@@ -19,8 +19,9 @@ func (l *Lifecycle) supersedeWaiting(reason string) {
 }
 
 // ShouldStopDelivery reports whether the delivery in progress is to end after the
-// attempt in flight: withdrawn, revoked, or superseded. Only a withdrawal ends that of
-// a final status.
+// attempt in flight: withdrawn, revoked, or superseded by a newer callback, which
+// enqueue made. Only a withdrawal ends that of a final status. The workflow stops the
+// activity (workflows/deliver.go).
 func (l *Lifecycle) ShouldStopDelivery() bool {
 	if l.current == nil {
 		return false
@@ -53,13 +54,4 @@ func (l *Lifecycle) supersedeReason() string {
 		return ReasonRevoked
 	}
 	return ""
-}
-
-// observeAfterFinal: the first final status stands; what contradicts it is counted.
-func (l *Lifecycle) observeAfterFinal(status string) ObservationResult {
-	if status == "" || status == l.status {
-		return ObservedSame
-	}
-	l.contradicted++
-	return ObservedContradiction
 }
