@@ -39,7 +39,7 @@ func TestBrowserShowsEncryptedPayloadsToReaders(t *testing.T) {
 	b.do(chromedp.Navigate(strings.Replace(r.Base, "http://", "http://ops:"+codecReaderKey+"@", 1) + "/codec"))
 	require.Contains(t, b.evaluate(allText), "Signed in")
 	b.shows("opened", 1500, 1000, b.page(key, "history"), "LEDGER/2131", "Workflow Execution Started", `"operation_id": "2131"`, `"outcome": "acknowledged"`, "deliver status `revoked`")
-	b.shows("opened-details", 1500, 1000, b.page(key, "user-metadata"), "LEDGER 2131", "status revoked (final)", revocationReason)
+	b.shows("opened-details", 1500, 1000, b.page(key, "user-metadata"), "LEDGER/2131", "apart", "status revoked (final)", revocationReason)
 }
 
 // TestDevPointsItsUIToTheCodecServer holds that -config FILE with a key is all

@@ -226,8 +226,8 @@ func (h *hostileEnvironment) starts() []hostile {
 		{input: "a card number to deliver", body: `{"endpoint":"LEDGER","operation_id":"1","callback":{"statuses":["` + card + `"]}}`, want: "422 invalid: callback.statuses"},
 		{input: "a URL for an endpoint that has one", body: `{"endpoint":"LEDGER","operation_id":"1","callback":{"url":"http://127.0.0.1/"}}`, want: "422 invalid: callback.url"},
 		{input: "no URL where each operation has one", body: `{"endpoint":"WALLET_SHOP","operation_id":"1"}`, want: "422 invalid: callback.url"},
-		{input: "an open operation with other content", body: `{"endpoint":"IDLE","operation_id":"open","known_status":"reserved"}`, want: "409 conflict"},
-		{input: "an ended operation with other content", body: `{"endpoint":"LEDGER","operation_id":"closed","known_status":"reserved"}`, want: "409 conflict"},
+		{input: "an open operation with other content", body: `{"endpoint":"IDLE","operation_id":"open","known_status":"reserved"}`, want: "409 conflict: known_status"},
+		{input: "an ended operation with other content", body: `{"endpoint":"LEDGER","operation_id":"closed","known_status":"reserved"}`, want: "409 conflict: known_status"},
 	}
 	for _, url := range foreign {
 		calls = append(calls, call{input: "callback to " + url.called, want: "422 invalid: callback.url",

@@ -395,6 +395,7 @@ func TestPinnedOperationsEndOnTheBuildThatBeganThem(t *testing.T) {
 
 func TestLongOperationsGoOnWithTheCurrentBuild(t *testing.T) {
 	const many = 20
+	programsOf(t, careful) // the build would outlast the bulk redelivery
 	w, books := newUpgradeEnvironment(t)
 	c := w.temporalClient(t)
 	first := w.build(t, asItIs, "1")
