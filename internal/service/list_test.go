@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
+	"strings"
 	"testing"
 	"time"
 
@@ -175,6 +176,25 @@ func TestAnEndpointThatIsMistypedIsNotAnEmptyList(t *testing.T) {
 	page, err := s.List(t.Context(), operation.ListQuery{Endpoint: "OLD"})
 	require.NoError(t, err)
 	require.Len(t, page.Operations, 1, "those of an endpoint that is registered no more")
+
+	s.Client = noneGone{}
+	gone := operation.ListQuery{Endpoint: "OLD", Outcome: operation.OutcomeGone}
+	page, err = s.List(t.Context(), gone)
+	require.NoError(t, err, "an endpoint that is registered no more may have none of an outcome")
+	require.Empty(t, page.Operations)
+	count, err := s.Count(t.Context(), operation.CountQuery{ListQuery: gone})
+	require.NoError(t, err)
+	require.Zero(t, count.Count)
+}
+
+// noneGone has operations, none of which ended as gone.
+type noneGone struct{ visibility }
+
+func (noneGone) CountWorkflow(_ context.Context, r *workflowservice.CountWorkflowExecutionsRequest) (*workflowservice.CountWorkflowExecutionsResponse, error) {
+	if strings.Contains(r.GetQuery(), string(operation.OutcomeGone)) {
+		return &workflowservice.CountWorkflowExecutionsResponse{}, nil
+	}
+	return &workflowservice.CountWorkflowExecutionsResponse{Count: 3}, nil
 }
 
 func TestAListHasTheReasonOfTheLatestAttempt(t *testing.T) {
