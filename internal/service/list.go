@@ -205,7 +205,9 @@ func (s *Service) latestRuns(ctx context.Context, runs []*workflowpb.WorkflowExe
 		if err != nil && !isNotFound(err) {
 			return nil, err
 		}
-		latest[id] = response.GetWorkflowExecutionInfo()
+		if info := response.GetWorkflowExecutionInfo(); before.IsZero() || info.GetStartTime().AsTime().Before(before.Time) {
+			latest[id] = info
+		}
 	}
 	return latest, nil
 }
