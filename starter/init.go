@@ -25,6 +25,15 @@ type newConfig struct{ Core, Client, Where string }
 
 func (n newConfig) PerOperation() bool { return n.Where == config.PerOperation }
 
+// mode lets everybody read the file, since the programs run as another user, unless the
+// URL has a query: that may be a secret, as config check says.
+func (n newConfig) mode() os.FileMode {
+	if strings.Contains(n.Where, "?") {
+		return 0o640
+	}
+	return 0o644
+}
+
 func (t *tool) initialize() *cobra.Command {
 	var n newConfig
 	cmd := &cobra.Command{
@@ -56,7 +65,7 @@ client is called back, and where. A file that is there is never overwritten.`,
 		if err != nil {
 			return err
 		}
-		if err := writeNew(path, content); err != nil {
+		if err := writeNew(path, content, n.mode()); err != nil {
 			return err
 		}
 		return t.show(map[string]string{"file": path}, func(w io.Writer) {
@@ -123,10 +132,9 @@ func (n newConfig) render(path string) ([]byte, error) {
 	return content.Bytes(), nil
 }
 
-// writeNew writes a file that must not be there yet. It holds no secret, and the
-// programs run as another user.
-func writeNew(path string, content []byte) error {
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // as above
+// writeNew writes a file that must not be there yet.
+func writeNew(path string, content []byte, mode os.FileMode) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return fmt.Errorf("writing the configuration: %w", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -50,6 +51,18 @@ func TestEveryConfigurationOfInitIsGood(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+func TestInitKeepsAURLsQueryFromOtherUsers(t *testing.T) {
+	t.Parallel()
+	for where, readable := range map[string]os.FileMode{"https://shop.example/hooks": 0o004, "https://shop.example/hooks?token=s3cret": 0} {
+		file := filepath.Join(t.TempDir(), "a.yml")
+		got := bare(nil, "init", file, "--core", "paysera", "--client", "standard", "--where", where)
+		require.Equal(t, exitOK, got.code, got.err)
+		info, err := os.Stat(file)
+		require.NoError(t, err)
+		require.Equal(t, readable, info.Mode().Perm()&0o004, where)
 	}
 }
 

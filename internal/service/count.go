@@ -24,7 +24,7 @@ const (
 func (s *Service) Count(ctx context.Context, q operation.CountQuery) (operation.OperationsCount, error) {
 	count, err := s.countOperations(ctx, listQuery(q.ListQuery), q.GroupBy)
 	if err == nil {
-		err = s.requireKnown(q.ListQuery, count.Count)
+		err = s.requireKnown(ctx, q.ListQuery, count.Count)
 	}
 	if err == nil && !count.Exact {
 		count.Groups, err = s.countGroups(ctx, q)

@@ -43,18 +43,22 @@ func (s *Service) List(ctx context.Context, q operation.ListQuery) (operation.Pa
 	if err != nil {
 		return operation.Page{}, err
 	}
-	if err := s.requireKnown(q, len(operations)+len(next)); err != nil {
+	if err := s.requireKnown(ctx, q, len(operations)+len(next)); err != nil {
 		return operation.Page{}, err
 	}
 	s.addReasons(ctx, operations)
 	return operation.Page{Operations: operations, NextPageToken: s.signPageToken(query, next), UIURL: s.uiList()}, nil
 }
 
-// requireKnown refuses an endpoint that is not registered where nothing matches: a name
-// that is mistyped must not read as if all were well.
-func (s *Service) requireKnown(q operation.ListQuery, matched int) error {
+// requireKnown refuses an endpoint that is not registered, unless it has operations of
+// before: a name that is mistyped must not read as if all were well.
+func (s *Service) requireKnown(ctx context.Context, q operation.ListQuery, matched int) error {
 	if _, registered := s.Endpoint(q.Endpoint); registered || q.Endpoint == "" || q.PageToken != "" || matched > 0 {
 		return nil
+	}
+	runs, err := s.countRuns(ctx, allOf(operationTerms(q.Endpoint)))
+	if err != nil || runs > 0 {
+		return err
 	}
 	return operation.Invalid(s.NotRegistered("endpoint", q.Endpoint))
 }
@@ -201,7 +205,9 @@ func (s *Service) latestRuns(ctx context.Context, runs []*workflowpb.WorkflowExe
 		if err != nil && !isNotFound(err) {
 			return nil, err
 		}
-		latest[id] = response.GetWorkflowExecutionInfo()
+		if info := response.GetWorkflowExecutionInfo(); before.IsZero() || info.GetStartTime().AsTime().Before(before.Time) {
+			latest[id] = info
+		}
 	}
 	return latest, nil
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
+	"strings"
 	"testing"
 	"time"
 
@@ -151,6 +152,43 @@ func TestAnOperationWithTwoRunsIsOne(t *testing.T) {
 	require.Equal(t, []operation.RunRef{{Key: key, RunID: "second"}, {Key: key, RunID: "first", Older: true}}, matched.Runs)
 }
 
+func TestARunOfTheBulkRedeliveryItselfMakesNoRunOlder(t *testing.T) {
+	t.Parallel()
+	begun := time.Unix(100, 0)
+	id := `SHOP/a\b`
+	run := &workflowpb.WorkflowExecutionInfo{
+		Execution: &commonpb.WorkflowExecution{WorkflowId: id, RunId: "first"}, Status: enumspb.WORKFLOW_EXECUTION_STATUS_FAILED,
+		StartTime: timestamppb.New(begun.Add(-time.Hour)),
+	}
+	s := newService()
+	for startedAt, older := range map[time.Time]bool{begun.Add(-time.Minute): true, begun.Add(time.Minute): false} {
+		s.Client = unnamed{visibility{runs: []*workflowpb.WorkflowExecutionInfo{run}}, &workflowpb.WorkflowExecutionInfo{
+			Execution: &commonpb.WorkflowExecution{WorkflowId: id, RunId: "second"}, StartTime: timestamppb.New(startedAt),
+		}}
+		matched, err := s.MatchedRuns(t.Context(), operation.BulkRedelivery{StartedAt: operation.At(begun)}, "", 100)
+		require.NoError(t, err)
+		require.Len(t, matched.Runs, 1)
+		require.Equal(t, older, matched.Runs[0].Older, startedAt)
+	}
+}
+
+// unnamed has an operation whose id visibility's language can't name.
+type unnamed struct {
+	visibility
+	newest *workflowpb.WorkflowExecutionInfo
+}
+
+func (u unnamed) ListWorkflow(ctx context.Context, r *workflowservice.ListWorkflowExecutionsRequest) (*workflowservice.ListWorkflowExecutionsResponse, error) {
+	if strings.Contains(r.GetQuery(), "WorkflowId IN") {
+		return &workflowservice.ListWorkflowExecutionsResponse{}, nil
+	}
+	return u.visibility.ListWorkflow(ctx, r)
+}
+
+func (u unnamed) DescribeWorkflowExecution(context.Context, string, string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
+	return &workflowservice.DescribeWorkflowExecutionResponse{WorkflowExecutionInfo: u.newest}, nil
+}
+
 func TestAnEndpointThatIsMistypedIsNotAnEmptyList(t *testing.T) {
 	t.Parallel()
 	s := newService()
@@ -175,6 +213,25 @@ func TestAnEndpointThatIsMistypedIsNotAnEmptyList(t *testing.T) {
 	page, err := s.List(t.Context(), operation.ListQuery{Endpoint: "OLD"})
 	require.NoError(t, err)
 	require.Len(t, page.Operations, 1, "those of an endpoint that is registered no more")
+
+	s.Client = noneGone{}
+	gone := operation.ListQuery{Endpoint: "OLD", Outcome: operation.OutcomeGone}
+	page, err = s.List(t.Context(), gone)
+	require.NoError(t, err, "an endpoint that is registered no more may have none of an outcome")
+	require.Empty(t, page.Operations)
+	count, err := s.Count(t.Context(), operation.CountQuery{ListQuery: gone})
+	require.NoError(t, err)
+	require.Zero(t, count.Count)
+}
+
+// noneGone has operations, none of which ended as gone.
+type noneGone struct{ visibility }
+
+func (noneGone) CountWorkflow(_ context.Context, r *workflowservice.CountWorkflowExecutionsRequest) (*workflowservice.CountWorkflowExecutionsResponse, error) {
+	if strings.Contains(r.GetQuery(), string(operation.OutcomeGone)) {
+		return &workflowservice.CountWorkflowExecutionsResponse{}, nil
+	}
+	return &workflowservice.CountWorkflowExecutionsResponse{Count: 3}, nil
 }
 
 func TestAListHasTheReasonOfTheLatestAttempt(t *testing.T) {
