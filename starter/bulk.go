@@ -165,7 +165,11 @@ func bulkExit(r client.BulkRedelivery) error {
 }
 
 func processed(r client.BulkRedelivery) string {
-	return fmt.Sprintf("%d of %d", r.Done+r.Failed+r.Skipped, r.Matched)
+	of := fmt.Sprint(r.Matched)
+	if !r.Exact {
+		of = "at most " + of
+	}
+	return fmt.Sprintf("%d of %s", r.Done+r.Failed+r.Skipped, of)
 }
 
 // progress shows how far a bulk redelivery has come: a bar on a terminal, else a

@@ -113,6 +113,7 @@ func (l *listing) queries() []client.CountQuery {
 func (t *tool) listOperations(ctx context.Context, api *client.Client, l listing) error {
 	found, more := client.Page{Operations: []client.Summary{}}, false
 	for _, query := range l.queries() {
+		query.Reasons = true
 		operations, left, err := l.pages(ctx, api, query.ListQuery)
 		if err != nil {
 			return err

@@ -382,28 +382,28 @@ func TestListShowsMatchesNewestFirst(t *testing.T) {
 		asked []any
 		more  bool
 	}{
-		"list-all":               {[]string{"list", "--limit", "0"}, []any{client.ListQuery{}, client.ListQuery{PageToken: "x"}, client.ListQuery{PageToken: "xx"}}, false},
-		"list-cut":               {[]string{"list", "--limit", "3"}, []any{client.ListQuery{}, client.ListQuery{PageToken: "x"}}, true},
-		"list-cut-within-a-page": {[]string{"list", "--limit", "1"}, []any{client.ListQuery{}}, true},
+		"list-all":               {[]string{"list", "--limit", "0"}, []any{client.ListQuery{Reasons: true}, client.ListQuery{PageToken: "x", Reasons: true}, client.ListQuery{PageToken: "xx", Reasons: true}}, false},
+		"list-cut":               {[]string{"list", "--limit", "3"}, []any{client.ListQuery{Reasons: true}, client.ListQuery{PageToken: "x", Reasons: true}}, true},
+		"list-cut-within-a-page": {[]string{"list", "--limit", "1"}, []any{client.ListQuery{Reasons: true}}, true},
 		"list-failed": {
 			[]string{"list", "--failed", "--endpoint", "SHOP", "--since", since.String(), "--until", until.String()},
 			[]any{
-				client.ListQuery{Endpoint: "SHOP", Outcome: client.OutcomeExhausted, Since: since, Until: until},
-				client.ListQuery{Endpoint: "SHOP", Outcome: client.OutcomeExhausted, Since: since, Until: until, PageToken: "x"},
-				client.ListQuery{Endpoint: "SHOP", Outcome: client.OutcomeGone, Since: since, Until: until},
+				client.ListQuery{Endpoint: "SHOP", Outcome: client.OutcomeExhausted, Since: since, Until: until, Reasons: true},
+				client.ListQuery{Endpoint: "SHOP", Outcome: client.OutcomeExhausted, Since: since, Until: until, PageToken: "x", Reasons: true},
+				client.ListQuery{Endpoint: "SHOP", Outcome: client.OutcomeGone, Since: since, Until: until, Reasons: true},
 			}, false,
 		},
 		"list-failed-json": {
 			[]string{"list", "--failed", "-o", "json"},
-			[]any{client.ListQuery{Outcome: client.OutcomeExhausted}, client.ListQuery{Outcome: client.OutcomeExhausted, PageToken: "x"}, client.ListQuery{Outcome: client.OutcomeGone}}, false,
+			[]any{client.ListQuery{Outcome: client.OutcomeExhausted, Reasons: true}, client.ListQuery{Outcome: client.OutcomeExhausted, PageToken: "x", Reasons: true}, client.ListQuery{Outcome: client.OutcomeGone, Reasons: true}}, false,
 		},
 		"list-undelivered": {
 			[]string{"list", "--undelivered", "--time", "closed"},
-			[]any{client.ListQuery{Undelivered: true, ByClose: true}}, false,
+			[]any{client.ListQuery{Undelivered: true, ByClose: true, Reasons: true}}, false,
 		},
-		"list-long-ids":  {[]string{"list", "--outcome", "expired"}, []any{client.ListQuery{Outcome: client.OutcomeExpired}}, false},
-		"list-none":      {[]string{"list", "--outcome", "revoked"}, []any{client.ListQuery{Outcome: client.OutcomeRevoked}}, false},
-		"list-none-json": {[]string{"list", "--outcome", "revoked", "-o", "json"}, []any{client.ListQuery{Outcome: client.OutcomeRevoked}}, false},
+		"list-long-ids":  {[]string{"list", "--outcome", "expired"}, []any{client.ListQuery{Outcome: client.OutcomeExpired, Reasons: true}}, false},
+		"list-none":      {[]string{"list", "--outcome", "revoked"}, []any{client.ListQuery{Outcome: client.OutcomeRevoked, Reasons: true}}, false},
+		"list-none-json": {[]string{"list", "--outcome", "revoked", "-o", "json"}, []any{client.ListQuery{Outcome: client.OutcomeRevoked, Reasons: true}}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

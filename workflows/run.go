@@ -35,7 +35,7 @@ type run struct {
 	attemptedIn int
 	// phase is AttributePhase as it was written last.
 	phase operation.Phase
-	// refused are the latest Signals that were not taken.
+	// refused are the latest Signals that were not taken, in this run alone.
 	refused []ui.Refused
 	// notices are the runs of the notices given; each is ready once its run began.
 	notices []workflow.Future

@@ -79,7 +79,11 @@ func (c *Client) State(ctx context.Context, key Key) (state State, err error) {
 
 // List reads one page of operations, newest first.
 func (c *Client) List(ctx context.Context, q ListQuery) (page Page, err error) {
-	_, err = c.repeat(ctx, http.MethodGet, "/v1/operations?"+values(q).Encode(), nil, &page)
+	query := values(q)
+	if q.Reasons {
+		query.Set("reasons", "true")
+	}
+	_, err = c.repeat(ctx, http.MethodGet, "/v1/operations?"+query.Encode(), nil, &page)
 	return page, err
 }
 

@@ -34,7 +34,8 @@ func (s *Server) startBulkRedelivery(r *request) (call, error) {
 			return response{http.StatusOK, found}, err
 		}}, nil
 	}
-	return call{overload.Start, func(ctx context.Context) (response, error) {
+	// Its count may take seconds, which would read as slow starts.
+	return call{overload.Search, func(ctx context.Context) (response, error) {
 		started, err := s.options.Operations.StartBulkRedelivery(ctx, bulk)
 		if err != nil {
 			return response{}, err

@@ -133,7 +133,7 @@ func (s *Server) redeliver(r *request) (call, error) {
 }
 
 func (s *Server) list(r *request) (call, error) {
-	q, _, err := r.listQuery(operation.PageTokenRule)
+	q, _, err := r.listQuery(operation.PageTokenRule, reasonsRule)
 	return call{overload.Search, func(ctx context.Context) (response, error) {
 		page, err := s.options.Operations.List(ctx, q)
 		return response{http.StatusOK, page}, err
@@ -166,6 +166,7 @@ var (
 		{Field: "since", MayLookLikeCardNumber: true},
 		{Field: "until", MayLookLikeCardNumber: true},
 	}
+	reasonsRule = operation.FieldRule{Field: "reasons", Allowed: []string{"true", "false"}}
 	groupByRule = operation.FieldRule{Field: "group_by", Allowed: []string{operation.GroupByEndpoint, operation.GroupByOutcome}}
 )
 
@@ -177,10 +178,10 @@ func outcomeNames() []string {
 	return names
 }
 
-// listQuery reads the parameters of a list or a count and one more, and checks
+// listQuery reads the parameters of a list or a count and some more, and checks
 // whether the caller's key is for the endpoint.
-func (r *request) listQuery(extra operation.FieldRule) (operation.ListQuery, map[string]string, error) {
-	parameters, err := r.query(append(listRules[:len(listRules):len(listRules)], extra)...)
+func (r *request) listQuery(extra ...operation.FieldRule) (operation.ListQuery, map[string]string, error) {
+	parameters, err := r.query(append(listRules[:len(listRules):len(listRules)], extra...)...)
 	if err != nil {
 		return operation.ListQuery{}, nil, err
 	}
@@ -189,6 +190,7 @@ func (r *request) listQuery(extra operation.FieldRule) (operation.ListQuery, map
 		Undelivered: parameters["outcome"] == undelivered,
 		ByClose:     parameters["time"] == byClose,
 		PageToken:   parameters["page_token"],
+		Reasons:     parameters[reasonsRule.Field] == "true",
 	}
 	if !q.Undelivered {
 		q.Outcome = operation.Outcome(parameters["outcome"])

@@ -52,7 +52,7 @@ var calls = map[string]struct {
 }{
 	"a start":                    {httpCall{method: "POST", path: "/v1/operations", body: aStart}, overload.Start},
 	"a redelivery":               {httpCall{method: "POST", path: operationPath + "/redelivery"}, overload.Start},
-	"a bulk redelivery":          {httpCall{method: "POST", path: "/v1/redeliveries", body: `{"filter":{"endpoint":"SHOP"}}`}, overload.Start},
+	"a bulk redelivery":          {httpCall{method: "POST", path: "/v1/redeliveries", body: `{"filter":{"endpoint":"SHOP"}}`}, overload.Search},
 	"a dry run":                  {httpCall{method: "POST", path: "/v1/redeliveries", body: `{"filter":{"endpoint":"SHOP"},"dry_run":true}`}, overload.Search},
 	"a list":                     {httpCall{method: "GET", path: "/v1/operations"}, overload.Search},
 	"a count":                    {httpCall{method: "GET", path: "/v1/operations/count"}, overload.Search},

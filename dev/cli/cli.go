@@ -38,10 +38,10 @@ import (
 
 // flags are the command line.
 type flags struct {
-	config, data                  string
-	temporalAddr, uiAddr, apiAddr string
-	telemetryAddr                 string
-	demo, drill, goOn, version    bool
+	config, data                     string
+	temporalAddr, uiAddr, apiAddr    string
+	telemetryAddr                    string
+	demo, drill, unattended, version bool
 	// temporalOnly, postgres and retention are for tests and measurements: the
 	// Temporal server as a process of its own.
 	temporalOnly bool
@@ -129,7 +129,7 @@ func parse(arguments []string) (flags, error) {
 	set.StringVar(&f.telemetryAddr, "telemetry-addr", defaultTelemetry, "")
 	set.BoolVar(&f.demo, "demo", true, "")
 	set.BoolVar(&f.drill, "drill", false, "")
-	set.BoolVar(&f.goOn, "go-on", false, "")
+	set.BoolVar(&f.unattended, "go-on", false, "")
 	set.BoolVar(&f.version, "version", false, "")
 	set.BoolVar(&f.temporalOnly, "temporal-only", false, "")
 	set.StringVar(&f.postgres, "postgres", "", "")
@@ -159,8 +159,8 @@ type dev struct {
 	temporal *temporalserver.Server
 	ui       *temporalui.UI
 	world    *demo.World
-	// told prints what happens in the demo.
-	told *story.Printer
+	// printer prints what happens in the demo.
+	printer *story.Printer
 	// taken has, by flag, what is said of a default address that is taken.
 	taken map[string]string
 	// stop ends what was started; it runs from the last to the first.
@@ -298,8 +298,8 @@ func (d *dev) serve(ctx context.Context) error {
 	}
 	log := d.log()
 	if d.demo {
-		d.told = story.NewPrinter(d.out, onTerminal(d.out))
-		log = log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core { return zapcore.NewTee(core, d.told.Log()) }))
+		d.printer = story.NewPrinter(d.out, onTerminal(d.out))
+		log = log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core { return zapcore.NewTee(core, d.printer.Log()) }))
 	}
 	err := app.Run(ctx, app.Options{
 		ConfigPath: d.config,
@@ -314,7 +314,7 @@ func (d *dev) serve(ctx context.Context) error {
 			d.print("  telemetry    http://%s/metrics%s", probes, d.taken["telemetry-addr"])
 			if d.demo {
 				base := "http://" + address
-				running.Go(func() { d.told.Follow(ctx, &apiclient.Client{MaxAttempts: 1, Base: base}) })
+				running.Go(func() { d.printer.Follow(ctx, &apiclient.Client{MaxAttempts: 1, Base: base}) })
 				running.Go(func() { d.runStory(ctx, base) })
 				return
 			}
@@ -343,7 +343,7 @@ func (d *dev) log() *zap.Logger {
 func (d *dev) runStory(ctx context.Context, base string) {
 	d.print("\nFive payment operations, as the HTTP API tells them:\n")
 	result, err := story.Run(ctx, story.Options{
-		API: &apiclient.Client{MaxAttempts: 1, Base: base}, World: d.world, Printer: d.told,
+		API: &apiclient.Client{MaxAttempts: 1, Base: base}, World: d.world, Printer: d.printer,
 	})
 	switch {
 	case ctx.Err() != nil:
@@ -361,7 +361,7 @@ func (d *dev) runStory(ctx context.Context, base string) {
 		d.print("  %s:\n    %s", view.Finds, views.Link(list, view.Query))
 	}
 	d.print("\nTo try:\n\n%s", curls(base, d.world.PayseraReceiver.URL(), result))
-	stop := d.told.Print(ctx)
+	stop := d.printer.Print(ctx)
 	<-ctx.Done()
 	stop()
 }
@@ -384,11 +384,11 @@ func (d *dev) playDrill(ctx context.Context) error {
 		return fmt.Errorf("finding this program, which is to serve Temporal: %w", err)
 	}
 	pause := drill.GoOn
-	if isTerminal(os.Stdin) && isTerminal(d.out) && !d.goOn {
+	if isTerminal(os.Stdin) && isTerminal(d.out) && !d.unattended {
 		pause = drill.Enter(os.Stdin, d.out)
 	}
 	return drill.Run(ctx, drill.Options{
-		Programs: "bin", Repository: ".", Out: d.out, Look: pause, Mended: pause,
+		Programs: "bin", Repository: ".", Out: d.out, Broken: pause, Mended: pause,
 		Temporal: func(addr, dir string) *exec.Cmd {
 			return exec.Command(self, "-temporal-only", "-temporal-addr", addr, "-data", dir) //nolint:gosec,noctx // ended by its process id, and no shell
 		},

@@ -30,9 +30,9 @@ type Options struct {
 	// Repository is the folder that has deploy/ and docs/.
 	Repository string
 	Out        io.Writer
-	// Look is called while the cause is there, and Mended once it is mended, with the
+	// Broken is called while the cause is there, and Mended once it is mended, with the
 	// commands of the runbook that are for then and a file that prepares a shell for them.
-	Look, Mended func(ctx context.Context, s Scene, commands []string, shell string) error
+	Broken, Mended func(ctx context.Context, s Scene, commands []string, shell string) error
 }
 
 // Alert is a rule of deploy/prometheus/alerts.yml.
@@ -121,13 +121,13 @@ func Run(ctx context.Context, o Options) (err error) {
 
 // play brings the scene's cause about, shows what is seen of it, and mends it.
 func (s *site) play(ctx context.Context, scene Scene, severity string, commands []string) error {
-	s.say("\n== %s (%s)\n\n%s", scene.Alert, severity, scene.Happens)
+	s.say("\n== %s (%s)\n\n%s", scene.Alert, severity, scene.Cause)
 	if err := s.writeShell(scene); err != nil {
 		return err
 	}
 	if scene.cause == nil {
 		s.showCommands(commands)
-		return s.Look(ctx, scene, commands, s.shell())
+		return s.Broken(ctx, scene, commands, s.shell())
 	}
 	before := s.matching(ctx, scene.Shown)
 	if err := scene.cause(ctx); err != nil {
@@ -145,7 +145,7 @@ func (s *site) play(ctx context.Context, scene Scene, severity string, commands 
 		at = scene.AfterMending
 	}
 	s.showCommands(commands[:at])
-	if err := s.Look(ctx, scene, commands[:at], s.shell()); err != nil {
+	if err := s.Broken(ctx, scene, commands[:at], s.shell()); err != nil {
 		return err
 	}
 	return s.mend(ctx, scene, commands[at:])

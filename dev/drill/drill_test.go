@@ -27,7 +27,7 @@ func TestEveryAlertHasAChapterInTheRunbookAndASceneOrAReasonWhyNot(t *testing.T)
 		scene, known := scenes[alert.Name]
 		require.Truef(t, known, "%s has no scene, and no reason why not", alert.Name)
 		if scene.cause == nil {
-			require.Contains(t, scene.Happens, "can't bring it about: ", alert.Name)
+			require.Contains(t, scene.Cause, "can't bring it about: ", alert.Name)
 			continue
 		}
 		require.NotNil(t, scene.mend, alert.Name)

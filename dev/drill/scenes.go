@@ -24,8 +24,8 @@ import (
 // Scene brings about what one alert is for.
 type Scene struct {
 	Alert string
-	// Happens says what is broken now, or why this drill can't break it.
-	Happens string
+	// Cause says what is broken now, or why this drill can't break it.
+	Cause string
 	// Endpoint, Source and Operation are what the runbook's commands are about.
 	Endpoint, Source, Operation string
 	// Shown is a pattern of the metrics, behind their program's name, and Logged one of
@@ -59,7 +59,7 @@ func (s *site) scenes() map[string]Scene {
 		"RingbackSourceFailing":         s.coreAnswersRubbish(),
 		"RingbackHeldBack":              s.receiverIsSlow(),
 		"RingbackShedding":              s.startsFlood(),
-		"RingbackSlotsExhausted": {Happens: "This drill can't bring it about: a worker has 1,000 slots for workflow tasks and 10,000 for\n" +
+		"RingbackSlotsExhausted": {Cause: "This drill can't bring it about: a worker has 1,000 slots for workflow tasks and 10,000 for\n" +
 			"activities, more than this machine can fill. See how many are free:"},
 		"RingbackBacklog":              s.noWorkerRuns(),
 		"RingbackWorkflowTaskFailing":  s.codecKeyIsMissing(),
@@ -162,8 +162,8 @@ func (s *site) nobodyAnswers() Scene {
 		return errors.Join(do(gold, failed[gold]...), do(shop, failed[shop]...), do(ledger, failed[ledger]...))
 	}
 	return Scene{
-		Happens: "All three receivers answer HTTP 503: 21 callbacks are exhausted.",
-		Shown:   `ringback_operations_total\{endpoint="LEDGER",outcome="exhausted"\} ([7-9]|\d\d)`, Logged: `"msg":"attempt".*HTTP 503`,
+		Cause: "All three receivers answer HTTP 503: 21 callbacks are exhausted.",
+		Shown: `ringback_operations_total\{endpoint="LEDGER",outcome="exhausted"\} ([7-9]|\d\d)`, Logged: `"msg":"attempt".*HTTP 503`,
 		Endpoint: ledger, Operation: failed[ledger][0],
 		cause: func(ctx context.Context) error {
 			s.receivers(down)
@@ -183,8 +183,8 @@ func (s *site) nobodyAnswers() Scene {
 func (s *site) someAreLate() Scene {
 	bad := ids("hours-bad", 2)
 	return Scene{
-		Happens: "LEDGER acknowledges on its second attempt, and two of ten callbacks never. The alert needs\nhours of it.",
-		Shown:   `ringback_acknowledged_after_seconds_count\{endpoint="LEDGER"\} ([8-9]|\d\d)`,
+		Cause: "LEDGER acknowledges on its second attempt, and two of ten callbacks never. The alert needs\nhours of it.",
+		Shown: `ringback_acknowledged_after_seconds_count\{endpoint="LEDGER"\} ([8-9]|\d\d)`,
 		cause: func(ctx context.Context) error {
 			s.world.StandardReceiver.Default(down, simulator.Acknowledge)
 			for _, id := range bad {
@@ -208,7 +208,7 @@ func (s *site) someAreLate() Scene {
 func (s *site) ourSecretIsWrong() Scene {
 	failed := ids("secret", 2)
 	return Scene{
-		Happens:  "LEDGER answers HTTP 401: our signing secret is not its own any more.",
+		Cause:    "LEDGER answers HTTP 401: our signing secret is not its own any more.",
 		Endpoint: ledger, Operation: failed[0],
 		Shown: `ringback_attempts_total\{endpoint="LEDGER",verdict="unacknowledged"\}`, Logged: `"msg":"attempt".*HTTP 401`,
 		cause: func(ctx context.Context) error {
@@ -226,7 +226,7 @@ func (s *site) ourSecretIsWrong() Scene {
 
 func (s *site) receiverIsDown() Scene {
 	return Scene{
-		Happens:  "LEDGER's receiver was down when one operation ended: it is exhausted.",
+		Cause:    "LEDGER's receiver was down when one operation ended: it is exhausted.",
 		Endpoint: ledger, Operation: "down-1",
 		Shown: `ringback_operations_total\{endpoint="LEDGER",outcome="exhausted"\}`, AfterMending: 1,
 		cause: func(ctx context.Context) error {
@@ -253,8 +253,8 @@ func (s *site) receiverIsDown() Scene {
 func (s *site) coreRefusesUs() Scene {
 	open := ids("refused", 3)
 	return Scene{
-		Happens: "The core of LEDGER answers HTTP 401 about every operation: our MAC key was changed there.",
-		Source:  "wallet", Endpoint: ledger, Operation: open[0],
+		Cause:  "The core of LEDGER answers HTTP 401 about every operation: our MAC key was changed there.",
+		Source: "wallet", Endpoint: ledger, Operation: open[0],
 		Shown: `ringback_polls_total\{result="unauthorized",source="wallet"\} [1-9]`, Logged: `a core refuses our credentials.*wallet`,
 		cause: func(ctx context.Context) error {
 			for _, id := range open {
@@ -281,8 +281,8 @@ func (s *site) done(ids []string) {
 func (s *site) coreAnswersRubbish() Scene {
 	orders := ids("rubbish", 3)
 	return Scene{
-		Happens: "The core of ECOM_GOLD_BANK answers with a page of HTML.",
-		Source:  "wsgate", Endpoint: gold, Operation: orders[0], AfterMending: 1,
+		Cause:  "The core of ECOM_GOLD_BANK answers with a page of HTML.",
+		Source: "wsgate", Endpoint: gold, Operation: orders[0], AfterMending: 1,
 		Shown: `ringback_polls_total\{result="(malformed|unavailable)",source="wsgate"\} [1-9]`,
 		cause: func(ctx context.Context) error {
 			for _, id := range orders {
@@ -315,7 +315,7 @@ func (s *site) receiverIsSlow() Scene {
 	slow.Delay = 4 * time.Second
 	held := ids("slow", 3)
 	return Scene{
-		Happens:  "NARROW takes one callback at a time (max_concurrent: 1), and takes 4 seconds for each.",
+		Cause:    "NARROW takes one callback at a time (max_concurrent: 1), and takes 4 seconds for each.",
 		Endpoint: "NARROW", Operation: held[0],
 		Shown: `ringback_held_back_total\{kind="endpoint",name="NARROW"\} [1-9]`,
 		cause: func(ctx context.Context) error {
@@ -339,7 +339,7 @@ func (s *site) startsFlood() Scene {
 	flood := ids("flood", 30)
 	var starts sync.WaitGroup
 	return Scene{
-		Happens:  "Temporal stands still while 30 starts come, of which four may be there at once (max_starts: 4).",
+		Cause:    "Temporal stands still while 30 starts come, of which four may be there at once (max_starts: 4).",
 		Endpoint: ledger,
 		Shown:    `ringback_shed_total\{reason="queue",work="start"\} [1-9]`,
 		cause: func(ctx context.Context) error {
@@ -367,7 +367,7 @@ func (s *site) startsFlood() Scene {
 func (s *site) noWorkerRuns() Scene {
 	waiting := ids("backlog", 5)
 	return Scene{
-		Happens:  "No worker ran for 7 seconds, and five operations waited. It was just started.",
+		Cause:    "No worker ran for 7 seconds, and five operations waited. It was just started.",
 		Endpoint: ledger, Operation: waiting[0],
 		Shown: `worker  temporal_workflow_task_schedule_to_start_latency_seconds_sum\{.* ([5-9]|\d\d+)(\.\d+)?$`,
 		cause: func(ctx context.Context) error {
@@ -391,7 +391,7 @@ func (s *site) noWorkerRuns() Scene {
 func (s *site) codecKeyIsMissing() Scene {
 	right, wrong := codecKey("A"), codecKey("B")
 	return Scene{
-		Happens:  "The worker's file has another codec key: it can't read what the API sealed.",
+		Cause:    "The worker's file has another codec key: it can't read what the API sealed.",
 		Endpoint: ledger, Operation: "sealed-1",
 		Shown: `temporal_workflow_task_execution_failed_total\{.*workflow_type="Operation"`, Logged: `codec.keys holds only B`,
 		cause: func(ctx context.Context) error {
@@ -416,7 +416,7 @@ var configHash = regexp.MustCompile(`ringback_config_info\{hash="\w+"\}`)
 func (s *site) filesDiffer() Scene {
 	const was, is = "max_concurrent: 1\n", "max_concurrent: 2\n"
 	return Scene{
-		Happens:  "The worker has read a newer file than the API.",
+		Cause:    "The worker has read a newer file than the API.",
 		Endpoint: ledger,
 		Shown:    `worker  ringback_config_info`, Logged: reloaded,
 		cause:  func(ctx context.Context) error { return s.rewrite(ctx, "worker", was, is) },
@@ -437,7 +437,7 @@ func (s *site) filesDiffer() Scene {
 func (s *site) endpointIsMissing() Scene {
 	const there, gone = "\n  NARROW:\n", "\n  NARROWER:\n"
 	return Scene{
-		Happens:  "The worker's file calls NARROW by another name, and an operation of NARROW is open.",
+		Cause:    "The worker's file calls NARROW by another name, and an operation of NARROW is open.",
 		Endpoint: "NARROW", Operation: "missing-1", AfterMending: 1,
 		Shown: `worker  ringback_missing_configuration_total\{kind="endpoint"\} [1-9]`, Logged: `is not in this program's configuration.*"NARROW"`,
 		cause: func(ctx context.Context) error {
@@ -454,7 +454,7 @@ func (s *site) endpointIsMissing() Scene {
 
 func (s *site) cardNumberIsSent() Scene {
 	return Scene{
-		Happens:  "A core starts an operation whose id looks like a card number. It gets 422.",
+		Cause:    "A core starts an operation whose id looks like a card number. It gets 422.",
 		Endpoint: ledger,
 		Shown:    `ringback_card_number_refusals_total\{endpoint="LEDGER"\} [1-9]`, Logged: `"action":"start".*"result":"invalid"`,
 		cause: func(ctx context.Context) error {
@@ -472,8 +472,8 @@ func (s *site) cardNumberIsSent() Scene {
 
 func (s *site) coreSaysSomethingNew() Scene {
 	return Scene{
-		Happens: "The core of LEDGER says the status polished, which its documents do not have.",
-		Source:  "wallet", Endpoint: ledger, Operation: "new-1",
+		Cause:  "The core of LEDGER says the status polished, which its documents do not have.",
+		Source: "wallet", Endpoint: ledger, Operation: "new-1",
 		Shown: `ringback_unknown_statuses_total\{source="wallet"\} [1-9]`,
 		cause: func(ctx context.Context) error {
 			s.world.PayseraCore.SetStatus("new-1", "polished")
@@ -487,7 +487,7 @@ func (s *site) coreSaysSomethingNew() Scene {
 
 func (s *site) temporalDies() Scene {
 	return Scene{
-		Happens:  "Temporal was killed.",
+		Cause:    "Temporal was killed.",
 		Endpoint: ledger,
 		Shown:    `ringback_temporal_reachable 0`,
 		cause:    func(context.Context) error { return s.temporal.Kill() },
@@ -506,7 +506,7 @@ func (s *site) temporalDies() Scene {
 func (s *site) noBuildIsCurrent() Scene {
 	const deployment, build = "ringback", "drill-1"
 	return Scene{
-		Happens:  "The programs were restarted as the build drill-1, which nobody made current: what starts waits.",
+		Cause:    "The programs were restarted as the build drill-1, which nobody made current: what starts waits.",
 		Endpoint: ledger, Operation: "build-1",
 		Shown: `worker  ringback_build_current 0`, Logged: `no build is current`,
 		cause: func(ctx context.Context) error {
@@ -551,7 +551,7 @@ func MakeCurrent(ctx context.Context, c client.Client, deployment, build string)
 
 func (s *site) temporalStandsStill() Scene {
 	return Scene{
-		Happens:  "Temporal stands still, as when its database is away: calls run into their time-outs.",
+		Cause:    "Temporal stands still, as when its database is away: calls run into their time-outs.",
 		Endpoint: ledger,
 		Shown:    `temporal_request_failure_total\{.*(UNAVAILABLE|DEADLINE_EXCEEDED)`,
 		cause:    func(context.Context) error { return s.temporal.Signal(syscall.SIGSTOP) },
@@ -568,7 +568,7 @@ func (s *site) temporalStandsStill() Scene {
 
 func (s *site) workerIsKilled() Scene {
 	return Scene{
-		Happens:  "The worker was killed (kill -9).",
+		Cause:    "The worker was killed (kill -9).",
 		Endpoint: ledger,
 		Shown:    `worker  shows no metrics`,
 		cause:    func(context.Context) error { return s.worker.Kill() },

@@ -77,7 +77,7 @@ func TestEveryCommandOfTheRunbookDoesWhatItSays(t *testing.T) {
 			command.Env = append(os.Environ(), asDev+"=1")
 			return command
 		},
-		Look: look,
+		Broken: look,
 		Mended: func(_ context.Context, s drill.Scene, commands []string, shell string) error {
 			after[s.Alert] = typed(t, dir, shell, commands)
 			return nil

@@ -30,7 +30,7 @@ func (p *process) openAudit(c *config.Config) error {
 	case !filepath.IsAbs(file):
 		file = filepath.Join(filepath.Dir(p.ConfigPath), file)
 	}
-	return config.Denied(p.audit.Open(file))
+	return config.Denied(p.audit.Open(file), "0660")
 }
 
 // writeAudit writes to the file of the audit, or where there is none to the log.

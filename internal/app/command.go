@@ -83,7 +83,7 @@ func (c Command) run(o Options) error {
 	var err error
 	o.Temporal, err = envconfig.LoadDefaultClientOptions()
 	if err != nil {
-		return fmt.Errorf("reading where Temporal is from TEMPORAL_* and temporal.toml: %w", config.Denied(err))
+		return fmt.Errorf("reading where Temporal is from TEMPORAL_* and temporal.toml: %w", config.Denied(err, "0640"))
 	}
 	if o.Build, err = buildFrom(os.Getenv); err != nil {
 		return err

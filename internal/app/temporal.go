@@ -157,30 +157,43 @@ func (p *process) countOpen(ctx context.Context) {
 // checkReachable is an error while Temporal is known to refuse connections: a start
 // would see that only by its timeout.
 func (p *process) checkReachable() error {
-	if !p.connected.Load() || p.away.Load() {
-		return errAway
+	if p.connected.Load() && p.away.Load() {
+		return errAway()
 	}
-	return nil
+	return p.notConnected()
+}
+
+// notConnected is why Temporal can't be called yet; nil once it can.
+func (p *process) notConnected() error {
+	switch {
+	case p.connected.Load():
+		return nil
+	case p.mistaken.Load():
+		return &operation.Error{
+			Problem: operation.ProblemUnavailable, RetryAfter: connectRetryMistake,
+			Detail: "Temporal cannot be used as it is set here; the log of this program says what to mend.",
+		}
+	default:
+		return errAway()
+	}
 }
 
 // ready is nil if Temporal responds now.
 func (p *process) ready(ctx context.Context) error {
-	switch {
-	case p.connected.Load():
-	case p.mistaken.Load():
-		return operation.Refuse(operation.ProblemUnavailable, "Temporal cannot be used as it is set here; the log says what to mend.")
-	default:
-		return errAway
+	if err := p.notConnected(); err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	if _, err := p.client.CheckHealth(ctx, &client.CheckHealthRequest{}); err != nil {
-		return fmt.Errorf("%w (%s: %w)", errAway, p.Temporal.HostPort, err)
+		return fmt.Errorf("%w (%s: %w)", errAway(), p.Temporal.HostPort, err)
 	}
 	return nil
 }
 
-var errAway = &operation.Error{
-	Problem: operation.ProblemUnavailable, RetryAfter: connectRetry,
-	Detail: "Temporal does not answer; try again.",
+func errAway() error {
+	return &operation.Error{
+		Problem: operation.ProblemUnavailable, RetryAfter: connectRetry,
+		Detail: "Temporal does not answer; try again.",
+	}
 }

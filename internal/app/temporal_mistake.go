@@ -25,11 +25,18 @@ func (p *process) mistake(ctx context.Context, err error) string {
 	switch code := serviceerror.ToStatus(err).Code(); {
 	case code != codes.PermissionDenied && code != codes.Unauthenticated:
 		return p.mistakeInTLS(ctx)
+	case p.Temporal.Credentials == nil && p.presentsCertificate():
+		return fmt.Sprintf("Temporal does not let this program's certificate into the namespace %q: give it the right there, or set TEMPORAL_API_KEY", namespace)
 	case p.Temporal.Credentials == nil:
 		return fmt.Sprintf("Temporal lets nobody in without a credential: set TEMPORAL_API_KEY to a key for the namespace %q", namespace)
 	default:
 		return fmt.Sprintf("Temporal refuses the API key: set TEMPORAL_API_KEY to one that has not expired, for the namespace %q", namespace)
 	}
+}
+
+func (p *process) presentsCertificate() bool {
+	settings := p.Temporal.ConnectionOptions.TLS
+	return settings != nil && (len(settings.Certificates) > 0 || settings.GetClientCertificate != nil)
 }
 
 // mistakeInTLS greets Temporal by TLS: gRPC tells these failures from a server that is

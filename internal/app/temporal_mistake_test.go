@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"path/filepath"
 	"testing"
@@ -20,6 +21,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
+
+	"ringback/internal/operation"
 )
 
 // refusing is a Temporal server that lets every call fail in one way.
@@ -76,6 +79,8 @@ func TestAMistakeInWhereTemporalIsIsNamed(t *testing.T) {
 	}
 	otherName := trusts(ours)
 	otherName.TLS.ServerName = "temporal.example"
+	shows := trusts(ours)
+	shows.TLS.Certificates = []tls.Certificate{ours.pair(t, "worker")}
 	plain := client.ConnectionOptions{TLSDisabled: true}
 	key := client.NewAPIKeyStaticCredentials("a key")
 
@@ -87,6 +92,7 @@ func TestAMistakeInWhereTemporalIsIsNamed(t *testing.T) {
 	}{
 		"no such namespace":              {serviceerror.NewNamespaceNotFound("shop"), nil, client.Options{}, "the namespace \"shop\" is not there: make it by `temporal operator namespace create --namespace shop"},
 		"no API key":                     {serviceerror.NewPermissionDenied("", ""), nil, client.Options{}, "set TEMPORAL_API_KEY to a key for the namespace \"shop\""},
+		"a certificate without rights":   {serviceerror.NewPermissionDenied("", ""), asks(tls.VersionTLS13), client.Options{ConnectionOptions: shows}, "does not let this program's certificate into the namespace \"shop\""},
 		"an API key without rights":      {serviceerror.NewPermissionDenied("", ""), nil, client.Options{Credentials: key, ConnectionOptions: plain}, "Temporal refuses the API key"},
 		"an API key that has expired":    {status.Error(codes.Unauthenticated, ""), nil, client.Options{Credentials: key, ConnectionOptions: plain}, "Temporal refuses the API key"},
 		"TLS where none is spoken":       {nil, nil, client.Options{ConnectionOptions: trusts(ours)}, "Temporal speaks no TLS and this program does"},
@@ -129,7 +135,12 @@ func TestAMistakeIsTriedAgainMoreAndMoreSeldom(t *testing.T) {
 		return logs.FilterMessage("Temporal cannot be used as it is set here").All()
 	}
 	require.Eventually(t, func() bool { return len(said()) >= 2 }, 30*time.Second, 10*time.Millisecond)
-	require.ErrorContains(t, p.ready(t.Context()), "the log says what to mend")
+	for _, err := range []error{p.ready(t.Context()), p.checkReachable()} {
+		require.ErrorContains(t, err, "says what to mend")
+		refused, ok := errors.AsType[*operation.Error](err)
+		require.True(t, ok)
+		require.Equal(t, 30*time.Second, refused.RetryAfter)
+	}
 	cancel()
 	require.ErrorIs(t, <-ended, context.Canceled)
 	for i, wait := range []time.Duration{time.Second, 2 * time.Second} {

@@ -113,10 +113,10 @@ endpoints: {SHOP: {dialect: standard, source: wallet, url: "https://shop.example
 func TestADeniedFileSaysToWhom(t *testing.T) {
 	t.Parallel()
 	_, err := os.ReadFile(filepath.Join(t.TempDir(), "none"))
-	require.Equal(t, err, config.Denied(err), "another error stays as it is")
-	denied := config.Denied(&fs.PathError{Op: "open", Path: "mac", Err: fs.ErrPermission})
+	require.Equal(t, err, config.Denied(err, "0640"), "another error stays as it is")
+	denied := config.Denied(&fs.PathError{Op: "open", Path: "mac", Err: fs.ErrPermission}, "0660")
 	require.ErrorIs(t, denied, fs.ErrPermission)
-	require.EqualError(t, denied, fmt.Sprintf("open mac: permission denied to this program's user %d and group %d: give it that owner, or that group and mode 0640", os.Getuid(), os.Getgid()))
+	require.EqualError(t, denied, fmt.Sprintf("open mac: permission denied to this program's user %d and group %d: give it that owner, or that group and mode 0660; its folder must let it in, too", os.Getuid(), os.Getgid()))
 }
 
 func chmod(t *testing.T, path string, mode uint32) {

@@ -17,14 +17,14 @@ import (
 func Load(path string) (*Config, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, fmt.Errorf("read configuration: %w", Denied(err))
+		return nil, fmt.Errorf("read configuration: %w", Denied(err, "0640"))
 	}
 	if info.Size() > maxFileBytes {
 		return nil, fmt.Errorf("read configuration: %s is larger than %d bytes", path, maxFileBytes)
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("read configuration: %w", Denied(err))
+		return nil, fmt.Errorf("read configuration: %w", Denied(err, "0640"))
 	}
 	c, err := Parse(path, data)
 	if err != nil {
@@ -64,12 +64,13 @@ func openToAll(mode fs.FileMode, secret bool) string {
 }
 
 // Denied adds to an error about permissions who the program is, since a machine knows the
-// image's user by no name.
-func Denied(err error) error {
+// image's user by no name, and the mode that the file, or the folder where it is, should
+// have for its group.
+func Denied(err error, mode string) error {
 	if !errors.Is(err, fs.ErrPermission) {
 		return err
 	}
-	return fmt.Errorf("%w to this program's user %d and group %d: give it that owner, or that group and mode 0640", err, os.Getuid(), os.Getgid())
+	return fmt.Errorf("%w to this program's user %d and group %d: give it that owner, or that group and mode %s; its folder must let it in, too", err, os.Getuid(), os.Getgid(), mode)
 }
 
 // Parse reads data as the content of the file called name.

@@ -75,7 +75,7 @@ func (d *decoder) readFile(path, name string, private bool) ([]byte, error) {
 	}
 	info, err := os.Stat(name)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read the file: %w", Denied(err))
+		return nil, fmt.Errorf("cannot read the file: %w", Denied(err, "0640"))
 	}
 	if !info.Mode().IsRegular() || info.Size() > maxFileBytes {
 		return nil, fmt.Errorf("%s is not a regular file of at most %d bytes", quote(name), maxFileBytes)
@@ -85,7 +85,7 @@ func (d *decoder) readFile(path, name string, private bool) ([]byte, error) {
 	}
 	content, err := os.ReadFile(name)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read the file: %w", Denied(err))
+		return nil, fmt.Errorf("cannot read the file: %w", Denied(err, "0640"))
 	}
 	return content, nil
 }

@@ -26,6 +26,8 @@ type ListQuery struct {
 	Since     Time
 	Until     Time
 	PageToken string
+	// Reasons adds each Summary's Reason, which is one more read of the server for each.
+	Reasons bool
 }
 
 // Page is one page of a list, newest first.

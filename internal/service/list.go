@@ -46,7 +46,9 @@ func (s *Service) List(ctx context.Context, q operation.ListQuery) (operation.Pa
 	if err := s.requireKnown(ctx, q, len(operations)+len(next)); err != nil {
 		return operation.Page{}, err
 	}
-	s.addReasons(ctx, operations)
+	if q.Reasons {
+		s.addReasons(ctx, operations)
+	}
 	return operation.Page{Operations: operations, NextPageToken: s.signPageToken(query, next), UIURL: s.uiList()}, nil
 }
 

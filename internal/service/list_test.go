@@ -277,10 +277,12 @@ func TestAListHasTheReasonOfTheLatestAttempt(t *testing.T) {
 			execution.SearchAttributes = &commonpb.SearchAttributes{IndexedFields: memoOf(t, attributes).GetFields()}
 			s := newService()
 			s.Client, s.Converter = fake, converter.GetDefaultDataConverter()
-			page, err := s.List(t.Context(), operation.ListQuery{})
-			require.NoError(t, err)
-			require.Len(t, page.Operations, 1)
-			require.Equal(t, tc.want, page.Operations[0].Reason)
+			for reasons, want := range map[bool]string{true: tc.want, false: ""} {
+				page, err := s.List(t.Context(), operation.ListQuery{Reasons: reasons})
+				require.NoError(t, err)
+				require.Len(t, page.Operations, 1)
+				require.Equal(t, want, page.Operations[0].Reason)
+			}
 		})
 	}
 }

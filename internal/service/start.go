@@ -16,7 +16,8 @@ import (
 )
 
 // Start accepts an operation and returns its first state, or, not created, the state of
-// the same operation started before, also once it is closed. The start is eager: a worker in this process runs the first workflow task at once.
+// the same operation started before, also once it is closed. The start is eager: a
+// worker in this process runs the first workflow task at once.
 func (s *Service) Start(ctx context.Context, r operation.StartRequest) (state operation.State, created bool, err error) {
 	normalise(&r)
 	endpoint, err := s.validate(ctx, r)

@@ -14,7 +14,7 @@ var stamped string
 // commit's tag, or its time and hash, with +dirty for what was not committed.
 func String() string {
 	var built string
-	if info, ok := debug.ReadBuildInfo(); ok {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "(devel)" {
 		built = info.Main.Version
 	}
 	return cmp.Or(stamped, built, "(unknown)")
