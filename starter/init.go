@@ -69,7 +69,7 @@ client is called back, and where. A file that is there is never overwritten.`,
 			return err
 		}
 		return t.show(map[string]string{"file": path}, func(w io.Writer) {
-			_, _ = fmt.Fprintf(w, "Wrote %s. Put in what your core gave you; this says what is missing:\n  starter config check %s\n", printable(path), printable(path))
+			_, _ = fmt.Fprintf(w, "Wrote %s. Put in what your core gave you for each \"your-…\"; this says which secrets are missing:\n  starter config check %s\n", printable(path), printable(path))
 		})
 	})
 	return cmd
@@ -106,7 +106,7 @@ func (t *tool) ask(ctx context.Context, n *newConfig) error {
 			}
 		}
 		if allowed != nil && !slices.Contains(allowed, *q.answer) {
-			return usage("--%s %q is neither %s", q.flag, *q.answer, strings.Join(allowed, " nor "))
+			return usage("%s: %q is neither %s", q.flag, *q.answer, strings.Join(allowed, " nor "))
 		}
 	}
 	return nil

@@ -79,8 +79,8 @@ func TestInitRefusesWhatItCanNotWrite(t *testing.T) {
 		"over a file that is there":         {append([]string{file("there.yml")}, append(good, "https://a.example")...), exitFailed, "is there already"},
 		"in a folder that is not":           {append([]string{file("none/a.yml")}, append(good, "https://a.example")...), exitFailed, "writing the configuration"},
 		"without a terminal and an answer":  {[]string{file("a.yml"), "--core", "paysera"}, exitUsage, "give --core, --client and --where"},
-		"a core that is none":               {[]string{file("a.yml"), "--core", "visa"}, exitUsage, `--core "visa" is neither ukrcard nor paysera`},
-		"a client of the other core":        {[]string{file("a.yml"), "--core", "paysera", "--client", "ukrcard"}, exitUsage, `--client "ukrcard" is neither paysera nor standard`},
+		"a core that is none":               {[]string{file("a.yml"), "--core", "visa"}, exitUsage, `core: "visa" is neither ukrcard nor paysera`},
+		"a client of the other core":        {[]string{file("a.yml"), "--core", "paysera", "--client", "ukrcard"}, exitUsage, `client: "ukrcard" is neither paysera nor standard`},
 		"a receiver that may not be called": {append([]string{file("a.yml")}, append(good, "http://10.0.0.1/")...), exitUsage, "--where "},
 		"a receiver that is no URL":         {append([]string{file("a.yml")}, append(good, "\"\nx: y")...), exitUsage, "--where "},
 	} {

@@ -30,9 +30,12 @@ type generated struct {
 
 const signingYAML = `secrets: ["${env:SIGNING_SECRET}"]`
 
+// apiKeyPrefix keeps a key from being taken for its digest.
+const apiKeyPrefix = "rbk_"
+
 var generators = map[string]func() generated{
 	"api-key": func() generated {
-		key := hex.EncodeToString(randomBytes())
+		key := apiKeyPrefix + hex.EncodeToString(randomBytes())
 		return generated{Secret: key, Under: "api.keys",
 			YAML: fmt.Sprintf("- {name: engineers, sha256: %x, scopes: [read, redeliver, ping]}", sha256.Sum256([]byte(key)))}
 	},

@@ -245,7 +245,7 @@ func writeState(w io.Writer, s client.State) {
 		{"Phase", string(s.Phase)},
 		{"Outcome", orNone(string(s.Outcome))},
 		{"Status", describeStatus(s.Status)},
-		{"Polls", fmt.Sprint(s.Polls)},
+		{"Polls", describePolls(s)},
 	}
 	if s.NextPollAt != nil {
 		table.add("Next poll", s.NextPollAt.String())
@@ -262,6 +262,13 @@ func writeState(w io.Writer, s client.State) {
 	for _, d := range s.Deliveries {
 		writeDelivery(w, d, true)
 	}
+}
+
+func describePolls(s client.State) string {
+	if s.PollFailure == "" {
+		return fmt.Sprint(s.Polls)
+	}
+	return fmt.Sprintf("%d, the latest without a status: %s", s.Polls, s.PollFailure)
 }
 
 func describeStatus(s *client.OperationStatus) string {

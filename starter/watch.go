@@ -191,6 +191,9 @@ func statusChanges(before, now client.State) []change {
 			text += ", final"
 		}
 	}
+	if now.PollFailure != "" && now.Polls > before.Polls {
+		return []change{{client.At(time.Now()), fmt.Sprintf("poll %d", now.Polls), "no status: " + now.PollFailure}}
+	}
 	if now.Polls == before.Polls+1 && now.Revocation == nil {
 		return []change{{at, fmt.Sprintf("poll %d", now.Polls), "status " + text}}
 	}

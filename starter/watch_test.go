@@ -134,6 +134,18 @@ func TestWatchSkipsAStateThatIsOlderThanTheLast(t *testing.T) {
 	require.NotContains(t, got.out, "0 polls")
 }
 
+func TestWatchSaysWhyAPollHadNoAnswer(t *testing.T) {
+	t.Parallel()
+	all := story(client.OutcomeAcknowledged)
+	accepted, ended := all[0], all[6]
+	failed := *accepted
+	failed.Polls, failed.PollFailure = 1, "no answer: connection refused"
+	got := place{}.at(t, &fake{states: []*client.State{accepted, &failed, ended}}).run(context.Background(), "watch", "SHOP/1", "--every", "10ms")
+	require.Contains(t, got.out, "poll 1      no status: no answer: connection refused", got.out)
+	shown := place{}.at(t, &fake{states: []*client.State{&failed}, state: failed}).run(context.Background(), "state", "SHOP/1")
+	require.Contains(t, shown.out, "1, the latest without a status: no answer: connection refused")
+}
+
 func TestWatchShowsARedeliveryFromItsBeginning(t *testing.T) {
 	t.Parallel()
 	before := *story(client.OutcomeExhausted)[5]

@@ -151,7 +151,7 @@ func (r *run) validatePush(p Push) error {
 }
 
 // reasonDropped stands for the reason of a revocation by Signal that breaks the rule.
-const reasonDropped = "(the reason given was not kept: too long, or it looks like it holds a card number)"
+const reasonDropped = "(the reason given was not kept: it is too long, is more than one line, or looks like it holds a card number)"
 
 // withValidReason replaces a reason that breaks the rule: a Signal can't be refused,
 // and the operation was revoked whatever the reason.

@@ -20,7 +20,7 @@ const card = "4111111111111111"
 // the Temporal UI and CLI.
 func TestSignalsAndUpdatesAreValidatedAsTheAPIDoes(t *testing.T) {
 	t.Parallel()
-	const dropped = "(the reason given was not kept: too long, or it looks like it holds a card number)"
+	const dropped = "(the reason given was not kept: it is too long, is more than one line, or looks like it holds a card number)"
 	for _, tt := range []struct {
 		name, update, signal string
 		arg                  any

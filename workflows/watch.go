@@ -50,7 +50,7 @@ func (r *run) pollInTask(ctx workflow.Context) bool {
 	default:
 		record.BeginPoll(result.BegunAt)
 		record.EndPoll(result.BegunAt, result.EndedAt, result.Observation, !result.Uncounted)
-		record.NotBefore = result.NotBefore
+		record.NotBefore, record.Failure = result.NotBefore, result.Error
 	}
 	r.op.RecordWatch(record)
 	return true

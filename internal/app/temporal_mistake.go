@@ -47,17 +47,23 @@ func (p *process) mistakeInTLS(ctx context.Context) string {
 	configured := p.Temporal.ConnectionOptions.TLS
 	if configured == nil {
 		err := greet(ctx, p.Temporal.HostPort, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // nothing is sent
+		if _, unresolved := errors.AsType[*net.DNSError](err); unresolved {
+			return notKnown(err)
+		}
 		if err == nil || isAlert(err) {
 			return "Temporal speaks TLS and this program does not: set TEMPORAL_TLS=true, and TEMPORAL_TLS_SERVER_CA_CERT_PATH where the authority is your own"
 		}
 		return ""
 	}
 	err := greet(ctx, p.Temporal.HostPort, configured.Clone())
+	_, unresolved := errors.AsType[*net.DNSError](err)
 	_, speaksNone := errors.AsType[tls.RecordHeaderError](err)
 	_, otherName := errors.AsType[x509.HostnameError](err)
 	_, unknown := errors.AsType[x509.UnknownAuthorityError](err)
 	_, invalid := errors.AsType[*tls.CertificateVerificationError](err)
 	switch {
+	case unresolved:
+		return notKnown(err)
 	case speaksNone:
 		return "Temporal speaks no TLS and this program does: set TEMPORAL_TLS=false; an API key and the other TEMPORAL_TLS_… variables switch it on"
 	case otherName:
@@ -70,6 +76,10 @@ func (p *process) mistakeInTLS(ctx context.Context) string {
 		return fmt.Sprintf("Temporal refuses the certificate of this program, or that it has none (%v): set TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_TLS_CLIENT_KEY_PATH", err)
 	}
 	return ""
+}
+
+func notKnown(err error) string {
+	return fmt.Sprintf("the host in TEMPORAL_ADDRESS is not known (%v): set it to one that resolves here", err)
 }
 
 // greet makes a connection by TLS and reads the first byte: with TLS 1.3 a server that

@@ -118,6 +118,14 @@ func TestAMistakeInWhereTemporalIsIsNamed(t *testing.T) {
 			require.Contains(t, got, tc.want)
 		})
 	}
+	t.Run("a host that does not resolve", func(t *testing.T) {
+		t.Parallel()
+		for _, options := range []client.Options{{}, {ConnectionOptions: trusts(ours)}} {
+			options.HostPort = "nobody.invalid:7233"
+			p, _ := using(t, options)
+			require.Contains(t, p.mistake(t.Context(), context.DeadlineExceeded), "the host in TEMPORAL_ADDRESS is not known")
+		}
+	})
 	t.Run("nobody there", func(t *testing.T) {
 		t.Parallel()
 		p, _ := using(t, client.Options{HostPort: "127.0.0.1:1"})

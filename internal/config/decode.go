@@ -229,7 +229,7 @@ var scalarTypes = map[reflect.Type]string{
 	reflect.TypeFor[netip.Prefix]():   "a network in CIDR notation such as 10.0.0.0/8, with no bit set after the prefix",
 	reflect.TypeFor[egress.Network](): "a network in CIDR notation such as 10.0.0.0/8, with no bit set after the prefix, or one port of it such as 10.0.0.0/8:443 or [fd00::/8]:443",
 	reflect.TypeFor[time.Time]():      "a time such as 2027-06-30T18:00:00Z, or a date such as 2027-06-30",
-	reflect.TypeFor[Digest]():         "a SHA-256 in 64 hexadecimal digits",
+	reflect.TypeFor[Digest]():         "a SHA-256 in 64 hexadecimal digits; make a key and its digest by starter keygen api-key",
 }
 
 func (d *decoder) scalar(text string, target reflect.Value, path string) {

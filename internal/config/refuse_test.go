@@ -318,11 +318,13 @@ f:24:10: endpoints.SHOP.url: egress to 8.8.8.8 is refused: its port is below 102
 	{"a port that is none", "url: https", "    url: https://shop.example:0/in", `
 f:24:10: endpoints.SHOP.url: has a port outside 1 to 65535; allowed: public addresses by https, and addresses that egress.allow covers`},
 	{"a digest that is too short", "sha256:", "      sha256: 2c26b4", `
-f:5:15: api.keys[0].sha256: this value is not a SHA-256 in 64 hexadecimal digits`},
+f:5:15: api.keys[0].sha256: this value is not a SHA-256 in 64 hexadecimal digits; make a key and its digest by starter keygen api-key`},
 	{"a digest that is not hexadecimal", "sha256:", "      sha256: " + strings.Repeat("g", 64), `
-f:5:15: api.keys[0].sha256: this value is not a SHA-256 in 64 hexadecimal digits`},
+f:5:15: api.keys[0].sha256: this value is not a SHA-256 in 64 hexadecimal digits; make a key and its digest by starter keygen api-key`},
 	{"a key where its digest belongs", "sha256:", "      sha256: hunter22", `
-f:5:15: api.keys[0].sha256: this value is not a SHA-256 in 64 hexadecimal digits`},
+f:5:15: api.keys[0].sha256: this value is not a SHA-256 in 64 hexadecimal digits; make a key and its digest by starter keygen api-key`},
+	{"a key of keygen's where its digest belongs", "sha256:", "      sha256: rbk_" + strings.Repeat("a", 64), `
+f:5:15: api.keys[0].sha256: this value is not a SHA-256 in 64 hexadecimal digits; make a key and its digest by starter keygen api-key`},
 	{"no digest", "sha256:", "", `
 f:4:7: api.keys[0].sha256: is missing; allowed: the key's SHA-256 in 64 hexadecimal digits`},
 	{"an unknown scope", "scopes:", "      scopes: [start, root]", `
@@ -394,7 +396,7 @@ f:26:28: endpoints.SHOP.headers.x-a: occurs twice: header names ignore case`},
 	{"a header beside auth", "statuses:", "    auth: {bearer: \"${file:mac}\"}\n    headers: {Authorization: \"${file:mac}\"}", `
 f:27:30: endpoints.SHOP.headers.Authorization: cannot be set together with auth`},
 	{"a signing secret that is none", "statuses:", "    signing: {secrets: [\"${file:mac}\"]}", `
-f:26:25: endpoints.SHOP.signing.secrets[0]: does not begin with whsec_ or whsk_; allowed: a reference to whsec_ and the base64 of 24 to 64 bytes, or whsk_ and the base64 of an ed25519 private key`},
+f:26:25: endpoints.SHOP.signing.secrets[0]: does not begin with whsec_ or whsk_; allowed: a reference to whsec_ and the base64 of 24 to 64 bytes, or whsk_ and the base64 of an ed25519 private key; make one: starter keygen whsec`},
 }
 
 func TestWhatAFileIsRefusedFor(t *testing.T) {

@@ -352,7 +352,7 @@ func (v *validator) delivery(path string, d Delivery) {
 func (v *validator) signing(path string, s Signing) {
 	for i, secret := range s.Secrets {
 		if _, err := dialect.NewSigner([]string{secret.Reveal()}); err != nil {
-			v.fault(indexed(path, i), "%s; allowed: a reference to whsec_ and the base64 of 24 to 64 bytes, or whsk_ and the base64 of an ed25519 private key",
+			v.fault(indexed(path, i), "%s; allowed: a reference to whsec_ and the base64 of 24 to 64 bytes, or whsk_ and the base64 of an ed25519 private key; make one: starter keygen whsec",
 				strings.TrimPrefix(err.Error(), "signing secret 1 of 1 "))
 		}
 	}

@@ -108,7 +108,7 @@ func (l *Lifecycle) Closed() bool { return !l.Watching() && !l.HasPending() }
 // State is the operation as the API shows it, without the run id and the UI address.
 func (l *Lifecycle) State() State {
 	s := State{
-		Key: l.options.Key, Phase: l.phase(), Status: l.shownStatus(), Polls: l.watch.Polls,
+		Key: l.options.Key, Phase: l.phase(), Status: l.shownStatus(), Polls: l.watch.Polls, PollFailure: l.watch.Failure,
 		Deliveries: make([]Delivery, 0, len(l.callbacks)), Revocation: l.revocation,
 		Repeated: l.repeated, Contradicted: l.contradicted,
 	}

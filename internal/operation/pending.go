@@ -34,7 +34,9 @@ func (p Pending) Apply(s *State) {
 		}
 	}
 	if w := p.Watch; w != nil {
-		s.Polls = max(s.Polls, w.Polls)
+		if w.Polls >= s.Polls {
+			s.Polls, s.PollFailure = w.Polls, w.Failure
+		}
 		if !w.NextPollAt.IsZero() {
 			s.NextPollAt = &w.NextPollAt
 		}

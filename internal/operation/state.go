@@ -26,11 +26,13 @@ type State struct {
 	Phase   Phase   `json:"phase"`
 	Outcome Outcome `json:"outcome"`
 	// Status is null until something was observed.
-	Status     *Status     `json:"status"`
-	Polls      int         `json:"polls"`
-	NextPollAt *Time       `json:"next_poll_at,omitempty"`
-	Deliveries []Delivery  `json:"deliveries"`
-	Revocation *Revocation `json:"revocation,omitempty"`
+	Status *Status `json:"status"`
+	Polls  int     `json:"polls"`
+	// PollFailure is why the latest poll had no answer; empty: it had one.
+	PollFailure string      `json:"poll_failure,omitempty"`
+	NextPollAt  *Time       `json:"next_poll_at,omitempty"`
+	Deliveries  []Delivery  `json:"deliveries"`
+	Revocation  *Revocation `json:"revocation,omitempty"`
 	// Repeated counts observations of a status that the client has, Contradicted those
 	// of another than the final one (promise 4). Neither are delivered.
 	Repeated     int    `json:"repeated,omitempty"`

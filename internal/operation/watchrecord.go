@@ -17,6 +17,8 @@ type WatchRecord struct {
 	PollEndedAt Time `json:"answered_at,omitzero"`
 	// Last is the last status recorded, or the last answer without one.
 	Last *Observation `json:"last,omitempty"`
+	// Failure is why the latest poll brought no answer; empty: it brought one.
+	Failure string `json:"failure,omitempty"`
 	// Repeat says that the latest answer was lost or dropped: the poll is repeated,
 	// also past max_polls and the lifetime. PollNow requests one that counts against
 	// both.

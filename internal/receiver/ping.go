@@ -88,7 +88,7 @@ func (t *transcript) show(conn net.Conn, m mask) operation.Ping {
 
 func (t *transcript) requestLine() string {
 	proto := t.request.Proto
-	if t.response != nil {
+	if t.response != nil && t.response.ProtoMajor > 1 { // a receiver may answer HTTP/1.1 by 1.0
 		proto = t.response.Proto
 	}
 	target := cmp.Or(t.request.URL.EscapedPath(), "/")

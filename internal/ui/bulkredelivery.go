@@ -28,6 +28,9 @@ func BulkRedelivery(r operation.BulkRedelivery) string {
 			row(&text, Code(f.WorkflowID()), Code(f.Detail))
 		}
 	}
+	if r.EndedAt != nil {
+		return string(text)
+	}
 	text.put("\nSignal `stop` to redeliver no further operation, `resume` to continue. Redeliveries that were started continue.\n")
 	return string(text)
 }

@@ -117,6 +117,9 @@ func (d Details) headline(b *markdown) {
 // circumstances are what has to be known besides.
 func (d Details) circumstances(b *markdown) {
 	s := d.State
+	if s.PollFailure != "" {
+		b.put("\nThe latest poll known here brought no status: %s\n", Code(s.PollFailure))
+	}
 	for _, r := range d.Refused {
 		b.put("\nSignal %s at %s was not taken: %s\n", Code(r.Name), r.At, Code(r.Why))
 	}

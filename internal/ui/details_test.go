@@ -108,7 +108,7 @@ func detailed() map[string]ui.Details {
 			Revocation: &operation.Revocation{InitiatedBy: "client", Reason: "changed | their\nmind", At: accepted},
 		}),
 		"exhausted-plain-names": plainNames,
-		"expired":               of(operation.State{Phase: operation.Closed, Outcome: operation.OutcomeExpired, Polls: 6}),
+		"expired":               of(operation.State{Phase: operation.Closed, Outcome: operation.OutcomeExpired, Polls: 6, PollFailure: "no answer: connection refused"}),
 	}
 }
 
