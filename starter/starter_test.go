@@ -599,7 +599,7 @@ func TestResponsesOfOtherServersAreErrors(t *testing.T) {
 		}, exitFailed, "HTTP 307: The response is not Ringback's"},
 		"a page that is fine": {func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, "<h1>It works</h1>")
-		}, exitFailed, "the response is not Ringback's; is the address right?"},
+		}, exitFailed, "the API's response can't be read; is the address right?"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

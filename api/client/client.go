@@ -315,7 +315,7 @@ func decode(text []byte, result any) error {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.UseNumber()
 	if err := decoder.Decode(result); err != nil {
-		return fmt.Errorf("the response is not Ringback's; is the address right? (%w)", err)
+		return fmt.Errorf("the API's response can't be read; is the address right? %w", err)
 	}
 	return nil
 }
