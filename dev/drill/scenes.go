@@ -240,7 +240,7 @@ func (s *site) receiverIsDown() Scene {
 		},
 		over: func(ctx context.Context) (string, error) {
 			key := operation.Key{Endpoint: ledger, OperationID: "down-1"}
-			// Whoever did not type it has it done: 409 says that it was typed.
+			// It is done for those who did not type it: 409 says that it was typed.
 			_, err := s.engineers.Redeliver(ctx, key, operation.RedeliveryRequest{Reason: "the receiver is back"})
 			if err != nil && apiclient.Status(err) != http.StatusConflict {
 				return "", err

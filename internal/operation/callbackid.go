@@ -7,8 +7,8 @@ import (
 )
 
 // CallbackID is the id of the callback about a status of an operation, sent as webhook-id
-// (internal/dialect/signing.go). It is derived, so
-// that it is the same at every attempt, in a redelivery, and where a status returns.
+// (internal/dialect/signing.go). It is derived, so that it is the same at every attempt,
+// in a redelivery, and where a status returns.
 func CallbackID(key Key, status string) string {
 	return derivedID("cb_", key.WorkflowID(), status)
 }
