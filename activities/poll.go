@@ -34,6 +34,12 @@ type PollResult struct {
 	NotBefore operation.Time `json:"not_before,omitzero"`
 }
 
+// RecordIn records the end of the poll in flight.
+func (p PollResult) RecordIn(r *operation.WatchRecord) {
+	r.EndPoll(p.BegunAt, p.EndedAt, p.Observation, !p.Uncounted)
+	r.NotBefore, r.Failure = p.NotBefore, p.Error
+}
+
 // Poll polls a source once inside a workflow task, unless it was slow lately. It never fails.
 func (a *Activities) Poll(ctx context.Context, in PollInput) (PollResult, error) {
 	src, ok := a.Source(in.Source)

@@ -237,8 +237,7 @@ func (w *watch) hold(why string, wait time.Duration) {
 // end records a poll's answer.
 func (w *watch) end(p PollResult) {
 	w.kind = TypeWaiting
-	w.record.EndPoll(p.BegunAt, p.EndedAt, p.Observation, !p.Uncounted)
-	w.record.NotBefore, w.record.Failure = p.NotBefore, p.Error
+	p.RecordIn(&w.record)
 	w.why = fmt.Sprintf("poll %d: %s", w.record.Polls, p.Error)
 	if p.Observation != nil {
 		w.why = fmt.Sprintf("poll %d: status %q is not another yet", w.record.Polls, p.Observation.Status)

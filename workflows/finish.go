@@ -90,11 +90,5 @@ func (r *run) setAttributes(updates ...temporal.SearchAttributeUpdate) {
 }
 
 func notAcknowledged(kind string, record operation.Record) error {
-	var last operation.Delivery
-	for _, d := range record.State.Deliveries {
-		if d.Outcome != operation.DeliverySuperseded {
-			last = d
-		}
-	}
-	return temporal.NewNonRetryableApplicationError(last.Ending(), kind, nil, record)
+	return temporal.NewNonRetryableApplicationError(record.State.LastDelivery().Ending(), kind, nil, record)
 }

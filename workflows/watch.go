@@ -49,8 +49,7 @@ func (r *run) pollInTask(ctx workflow.Context) bool {
 		return false
 	default:
 		record.BeginPoll(result.BegunAt)
-		record.EndPoll(result.BegunAt, result.EndedAt, result.Observation, !result.Uncounted)
-		record.NotBefore, record.Failure = result.NotBefore, result.Error
+		result.RecordIn(&record)
 	}
 	r.op.RecordWatch(record)
 	return true

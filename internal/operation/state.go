@@ -52,18 +52,23 @@ type State struct {
 // LastReason is why the latest attempt was not acknowledged, or why the delivery
 // ended without one; empty where it was, or there was none.
 func (s State) LastReason() string {
-	for _, d := range slices.Backward(s.Deliveries) {
-		if d.Outcome == DeliverySuperseded {
-			continue
+	d := s.LastDelivery()
+	for _, a := range slices.Backward(d.Attempts) {
+		if a.Verdict != "" {
+			return a.Reason
 		}
-		for _, a := range slices.Backward(d.Attempts) {
-			if a.Verdict != "" {
-				return a.Reason
-			}
-		}
-		return d.Reason
 	}
-	return ""
+	return d.Reason
+}
+
+// LastDelivery is the last delivery that was not superseded; zero if there is none.
+func (s State) LastDelivery() Delivery {
+	for _, d := range slices.Backward(s.Deliveries) {
+		if d.Outcome != DeliverySuperseded {
+			return d
+		}
+	}
+	return Delivery{}
 }
 
 // Undelivered counts callbacks that were never acknowledged, except those withdrawn.
