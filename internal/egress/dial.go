@@ -132,3 +132,21 @@ func race(ctx context.Context, targets []netip.AddrPort, connect connect) (net.C
 	}
 	return nil, failed
 }
+
+// Dial connects to a URL's host as a request to it would, through the same checks and
+// proxy, and hangs up.
+func (g *Guard) Dial(ctx context.Context, raw string) error {
+	u, err := parseTarget(raw)
+	if err != nil {
+		return err
+	}
+	check, connect, port := addressCheck(g.checkTLS), connect(g.connect), strconv.Itoa(httpsPort)
+	if u.Scheme == "http" {
+		check, connect, port = g.checkPlain, connectDirectly, "80"
+	}
+	conn, err := g.dial(ctx, net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), port)), check, connect)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}

@@ -129,3 +129,34 @@ func (c *countedConn) Close() error {
 	c.open.Add(-1)
 	return nil
 }
+
+func TestDialGoesWhereARequestWould(t *testing.T) {
+	t.Parallel()
+	open, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = open.Close() })
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, closed.Close())
+	for name, tt := range map[string]struct {
+		url, says string
+		allow     []netip.Prefix
+	}{
+		"plain http to what is allowed":     {url: "http://" + open.Addr().String() + "/path", allow: []netip.Prefix{loopback}},
+		"https to what is allowed":          {url: "https://" + open.Addr().String(), allow: []netip.Prefix{loopback}},
+		"what is not allowed":               {url: "https://" + open.Addr().String(), says: "is refused"},
+		"plain http to what is not allowed": {url: "http://" + open.Addr().String(), says: "plain http"},
+		"nobody listens":                    {url: "http://" + closed.Addr().String(), allow: []netip.Prefix{loopback}, says: "connection refused"},
+		"what is no URL":                    {url: "core.example", says: "is not an absolute http or https URL"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			err := New(tt.allow).Dial(t.Context(), tt.url)
+			if tt.says == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, tt.says)
+		})
+	}
+}

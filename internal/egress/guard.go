@@ -58,7 +58,6 @@ func IsRefused(err error) bool {
 // usable, see [New].
 type Guard struct {
 	allow    []Network
-	public   *ssrf.Guardian
 	resolver *net.Resolver
 	// proxy is the host:port of the CONNECT proxy; empty: none.
 	proxy         string
@@ -78,7 +77,6 @@ func New(allow []netip.Prefix) *Guard {
 // NewOfNetworks is New for what egress.allow in the configuration says.
 func NewOfNetworks(allow []Network) *Guard {
 	g := &Guard{
-		public:        ssrf.New(ssrf.WithAnyPort()),
 		resolver:      net.DefaultResolver,
 		connectionAge: maxConnectionAge,
 	}
@@ -138,7 +136,7 @@ func (g *Guard) checkTLS(target netip.AddrPort) error {
 		return refused
 	}
 	switch {
-	case !g.isPublic(addr):
+	case !IsPublic(addr):
 		return &RefusedError{addr.String(), "it is not a public address and egress.allow does not cover it"}
 	case target.Port() != httpsPort && target.Port() < firstUserPort:
 		return &RefusedError{addr.String(), "its port is below 1024 and not 443, and egress.allow does not cover the address"}
@@ -168,7 +166,7 @@ func (g *Guard) checkForbidden(addr netip.Addr, port uint16) error {
 		return &RefusedError{addr.String(), "it is a link-local or metadata address, which opens only where egress.allow names it alone"}
 	}
 	for _, inner := range leadsTo {
-		if g.allowed(addr, port) && !g.allowed(inner, port) && !g.isPublic(inner) {
+		if g.allowed(addr, port) && !g.allowed(inner, port) && !IsPublic(inner) {
 			return &RefusedError{addr.String(), "it leads to an address that is not public, and egress.allow does not cover that"}
 		}
 	}
@@ -178,8 +176,11 @@ func (g *Guard) checkForbidden(addr netip.Addr, port uint16) error {
 // plainAddr is the address as it is compared: not mapped and without its zone.
 func plainAddr(target netip.AddrPort) netip.Addr { return target.Addr().Unmap().WithZone("") }
 
-func (g *Guard) isPublic(addr netip.Addr) bool {
-	return g.public.SafeAddr(addr) == nil && !slices.ContainsFunc(embedded(addr), func(inner netip.Addr) bool { return g.public.SafeAddr(inner) != nil })
+var public = ssrf.New(ssrf.WithAnyPort())
+
+// IsPublic reports whether addr is a public unicast address, and leads to no other.
+func IsPublic(addr netip.Addr) bool {
+	return public.SafeAddr(addr) == nil && !slices.ContainsFunc(embedded(addr), func(inner netip.Addr) bool { return public.SafeAddr(inner) != nil })
 }
 
 func (g *Guard) allowed(addr netip.Addr, port uint16) bool {

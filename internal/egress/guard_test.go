@@ -293,7 +293,7 @@ func FuzzCheckURL(f *testing.F) {
 		require.Contains(t, []string{"http", "https"}, u.Scheme)
 		require.Nil(t, u.User)
 		if addr, err := netip.ParseAddr(u.Hostname()); err == nil {
-			require.NoError(t, g.public.SafeAddr(addr.Unmap().WithZone("")))
+			require.NoError(t, public.SafeAddr(addr.Unmap().WithZone("")))
 			require.Equal(t, "https", u.Scheme)
 		}
 	})

@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"ringback/internal/accesstoken"
 	"ringback/internal/egress"
 )
 
@@ -40,6 +41,12 @@ func IsTimeout(err error) bool {
 // they repeat nothing of err but numbers and names of a protocol's own list, since
 // err holds addresses and what the other side wrote.
 func explain(err error) string {
+	if token, ok := errors.AsType[*accesstoken.Error](err); ok {
+		if token.Cause != nil {
+			return Reason(token.Cause, "no access token", token.Waited)
+		}
+		return "no access token: " + token.Error()
+	}
 	if errors.Is(err, egress.ErrProxyForbidden) {
 		return egress.ErrProxyForbidden.Error()
 	}

@@ -24,6 +24,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"ringback/internal/accesstoken"
 	"ringback/internal/egress"
 	"ringback/internal/httpanswer"
 )
@@ -57,6 +58,9 @@ func TestAFailureIsToldByASentenceOfOurs(t *testing.T) {
 		{"an HTTP/2 stream that was reset", errors.New("stream error: stream ID 1; PROTOCOL_ERROR; received from peer " + stranger), "no answer: the server ended the HTTP/2 stream with PROTOCOL_ERROR"},
 		{"a protocol error of HTTP/2", errors.New("connection error: PROTOCOL_ERROR " + stranger), "no answer: the HTTP/2 connection failed"},
 		{"a server that goes away", errors.New("http2: Transport received Server's graceful shutdown GOAWAY " + stranger), "no answer: the server closed the HTTP/2 connection"},
+		{"a token endpoint that says no", &accesstoken.Error{HTTPStatus: 401, Code: "invalid_client"}, "no answer: no access token: the token endpoint answered HTTP 401 with the error invalid_client"},
+		{"a token endpoint that is not there", &accesstoken.Error{Cause: dial(syscall.ECONNREFUSED)}, "no answer: no access token: connection refused"},
+		{"a token endpoint that says nothing in time", &accesstoken.Error{Cause: context.DeadlineExceeded, Waited: 2 * time.Second}, "no answer: no access token within 2000 ms"},
 		{"a proxy that says no", &egress.ProxyError{HTTPStatus: 403, Err: errors.New(stranger)}, "no answer: the egress proxy answered HTTP 403"},
 		{"a proxy that is not there", &egress.ProxyError{Err: dial(syscall.ECONNREFUSED)}, "no answer: no tunnel by the egress proxy: connection refused"},
 		{"a proxy that says nothing in time", &egress.ProxyError{Waited: 2 * time.Second, Err: os.ErrDeadlineExceeded}, "no answer within 1500 ms"},

@@ -12,18 +12,18 @@ import (
 	"ringback/internal/cardnumber"
 )
 
-// maxRetryAfter bounds how long the other side can make us wait.
-const maxRetryAfter = 24 * time.Hour
+// MaxRetryAfter bounds how long the other side can make us wait.
+const MaxRetryAfter = 24 * time.Hour
 
 // RetryAfter is how long after now a Retry-After header asks to wait, in seconds
 // or as a date (RFC 9110, 10.2.3): at most a day, and 0 where it asks for nothing.
 func RetryAfter(header http.Header, now time.Time) time.Duration {
 	value := header.Get("Retry-After")
 	if seconds, err := strconv.Atoi(value); err == nil {
-		return time.Duration(min(max(seconds, 0), int(maxRetryAfter/time.Second))) * time.Second
+		return time.Duration(min(max(seconds, 0), int(MaxRetryAfter/time.Second))) * time.Second
 	}
 	if at, err := http.ParseTime(value); err == nil {
-		return min(max(at.Sub(now), 0), maxRetryAfter)
+		return min(max(at.Sub(now), 0), MaxRetryAfter)
 	}
 	return 0
 }
