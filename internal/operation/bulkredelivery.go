@@ -5,6 +5,8 @@ type Filter struct {
 	Endpoint string `json:"endpoint,omitempty"`
 	// Status is the last one recorded, which only exhausted, gone and expired runs have.
 	Status string `json:"status,omitempty"`
+	// HTTPStatus is one of LastHTTPStatus, which only exhausted and gone runs have.
+	HTTPStatus string `json:"http_status,omitempty"`
 	// Outcome is one of Redeliverable, or with force OutcomeAcknowledged; empty: all of them.
 	Outcome Outcome `json:"outcome,omitzero"`
 	// Since and Until bound when the run closed: Since <= closed < Until.
@@ -15,11 +17,17 @@ type Filter struct {
 // Redeliverable are the outcomes that may be redelivered without force.
 var Redeliverable = []Outcome{OutcomeExhausted, OutcomeGone, OutcomeExpired, OutcomeTerminated}
 
+// WithHTTPStatus are the outcomes of which the last attempt's HTTP status is kept for
+// searches.
+var WithHTTPStatus = []Outcome{OutcomeExhausted, OutcomeGone}
+
 // Outcomes are those that the filter matches.
 func (f Filter) Outcomes(force bool) []Outcome {
 	switch {
 	case f.Outcome != OutcomeNone:
 		return []Outcome{f.Outcome}
+	case f.HTTPStatus != "":
+		return WithHTTPStatus
 	case f.Status != "":
 		return []Outcome{OutcomeExhausted, OutcomeGone, OutcomeExpired}
 	case force:

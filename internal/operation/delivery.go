@@ -57,17 +57,29 @@ type Attempt struct {
 	Verdict    Verdict `json:"verdict"`
 	// Reason is why the attempt was not acknowledged, in words.
 	Reason string `json:"reason,omitempty"`
+	// RemoteAddress is the IP address and port that was called, or of the egress proxy:
+	// Internal where it is none of the Internet's.
+	RemoteAddress string `json:"remote_address,omitempty"`
+	// TLSVersion is empty for plain http.
+	TLSVersion string `json:"tls_version,omitempty"`
+	// FirstByteMS is from At to the first byte of the answer, rounded up; 0: there was none.
+	FirstByteMS int64 `json:"first_byte_ms,omitempty"`
 }
+
+// Internal stands for an address in a state, whose readers are not to learn it.
+const Internal = "internal"
 
 // End is when the attempt ended.
 func (a Attempt) End() Time { return a.At.Add(time.Duration(a.TookMS) * time.Millisecond) }
 
 // EndedBy is the attempt with the time that it took until end.
 func (a Attempt) EndedBy(end time.Time) Attempt {
-	took := end.Sub(a.At.Time)
-	a.TookMS = int64((took + time.Millisecond - 1) / time.Millisecond)
+	a.TookMS = CeilMS(end.Sub(a.At.Time))
 	return a
 }
+
+// CeilMS is d in milliseconds, rounded up.
+func CeilMS(d time.Duration) int64 { return int64((d + time.Millisecond - 1) / time.Millisecond) }
 
 // DeliveryOutcome is the state of a delivery.
 type DeliveryOutcome string
@@ -92,6 +104,8 @@ type Delivery struct {
 	// Attempts are the newest AttemptsKept, oldest first.
 	Attempts      []Attempt `json:"attempts"`
 	NextAttemptAt *Time     `json:"next_attempt_at,omitempty"`
+	// OnHold says that no attempt is made while the endpoint is on hold.
+	OnHold bool `json:"on_hold,omitempty"`
 }
 
 // Ending says how the delivery ended, after how many attempts, and why the last failed.

@@ -77,3 +77,33 @@ func TestOnlyTheNewestAttemptsAreKept(t *testing.T) {
 	require.Equal(t, 8, kept[0].Number)
 	require.Equal(t, operation.AttemptsKept+7, kept[len(kept)-1].Number)
 }
+
+func TestAnAttemptWhoseWorkerWasLostCountsOnce(t *testing.T) {
+	t.Parallel()
+	begun := operation.At(time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC))
+	for name, tt := range map[string]struct {
+		ended bool
+		lost  time.Duration
+		at    time.Duration
+	}{
+		"the one in flight":                                   {false, time.Minute, 0},
+		"one that its run's start records alone":              {true, time.Minute, time.Minute},
+		"and that was not made before it was due (h is 20 s)": {true, time.Second, 20 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := operation.DeliveryRecord{Delivery: operation.Delivery{Outcome: operation.DeliveryPending}}
+			r.BeginAttempt(begun)
+			want := 1
+			if tt.ended {
+				r.EndAttempt(operation.Attempt{Number: 1, At: begun, Verdict: operation.Unacknowledged}, "", "", operation.Time{})
+				want = 2
+			}
+			r.Lose(begun.Add(tt.lost), 20*time.Second, 10*time.Second, operation.ReasonUnseen)
+			require.Equal(t, want, r.Made)
+			require.Equal(t, operation.Attempt{
+				Number: want, At: begun.Add(tt.at), Verdict: operation.Unacknowledged, Reason: operation.ReasonUnseen, TookMS: 10_000,
+			}, *r.Last())
+		})
+	}
+}

@@ -23,6 +23,8 @@ type DeliveryRecord struct {
 	Polls  int     `json:"polls,omitempty"`
 	// Partial is as in WatchRecord.
 	Partial bool `json:"partial,omitempty"`
+	// Run is as in WatchRecord.
+	Run int `json:"run,omitempty"`
 }
 
 // Pending reports whether the delivery goes on.
@@ -48,7 +50,7 @@ func (r *DeliveryRecord) Last() *Attempt {
 func (r *DeliveryRecord) BeginAttempt(at Time) {
 	r.Delivery.Attempts = KeepNewest(append(slices.Clone(r.Delivery.Attempts), Attempt{Number: r.NextNumber(), At: at}))
 	r.Made++
-	r.EndedAt, r.Delivery.NextAttemptAt = Time{}, nil
+	r.EndedAt, r.Delivery.NextAttemptAt, r.Delivery.OnHold = Time{}, nil, false
 }
 
 // EndAttempt completes the latest attempt. ended is DeliveryGone, for that reason,
@@ -64,9 +66,25 @@ func (r *DeliveryRecord) EndAttempt(a Attempt, ended DeliveryOutcome, reason str
 	}
 }
 
+// InFlight reports whether the latest attempt has not ended, as far as is recorded.
+func (r *DeliveryRecord) InFlight() bool { return r.Last() != nil && r.Last().Verdict == "" }
+
+// Lose counts one attempt whose worker was lost: the one in flight, or one that only
+// the start of its activity's run records. That was made at that time, which may be
+// guessed too early, and never before it was due.
+func (r *DeliveryRecord) Lose(at Time, h, timeout time.Duration, reason string) {
+	if !r.InFlight() {
+		if due := r.Due(h); due.After(at) {
+			at = due
+		}
+		r.BeginAttempt(at)
+	}
+	r.Interrupt(timeout, reason)
+}
+
 // Interrupt completes an attempt whose result was lost, as one that lasted for its timeout.
 func (r *DeliveryRecord) Interrupt(timeout time.Duration, reason string) {
-	if last := r.Last(); last != nil && last.Verdict == "" {
+	if last := r.Last(); r.InFlight() {
 		last.Verdict, last.Reason, last.TookMS = Unacknowledged, reason, timeout.Milliseconds()
 	}
 }

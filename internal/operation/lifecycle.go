@@ -133,6 +133,8 @@ func (l *Lifecycle) phase() Phase {
 	switch {
 	case l.Closed():
 		return Closed
+	case l.current != nil && l.current.Delivery.OnHold:
+		return OnHold
 	case l.HasPending():
 		return Delivering
 	}

@@ -19,6 +19,10 @@ type Summary struct {
 type ListQuery struct {
 	Endpoint string
 	Outcome  Outcome
+	// Phase selects open operations by what they do.
+	Phase Phase
+	// Status and HTTPStatus are as in Filter.
+	Status, HTTPStatus string
 	// Undelivered selects operations with a callback that was never acknowledged.
 	Undelivered bool
 	// ByClose applies Since and Until to when the run closed, not to when it started.

@@ -49,6 +49,11 @@ type Rules struct {
 	DeliversUnanswered bool `json:"rings_unanswered,omitempty"`
 	// NoAnswer are the raw codes of that callback without any answer (Ukrcard: respStatus 504).
 	NoAnswer map[string]string `json:"no_answer,omitempty"`
+	// PushOnly says that the core is never polled: each status is pushed, and is the truth.
+	PushOnly bool `json:"push_only,omitempty"`
+	// LifetimeStatus is recorded and delivered when the lifetime of a PushOnly watch is
+	// over; empty: the operation ends unanswered.
+	LifetimeStatus string `json:"lifetime_status,omitempty"`
 }
 
 // IsFinal reports whether status ends the watch.

@@ -31,6 +31,12 @@ func (l *Lifecycle) Observe(o Observation) ObservationResult {
 	case older && !l.options.Rules.IsFinal(o.Status):
 		return ObservedStale
 	}
+	return l.record(o, "")
+}
+
+// record records a new status and, for that reason, a callback about it where the client
+// is to get one.
+func (l *Lifecycle) record(o Observation, reason string) ObservationResult {
 	l.watch.Last, l.status = &o, o.Status
 	l.final = l.options.Rules.IsFinal(o.Status)
 	switch {
@@ -40,7 +46,7 @@ func (l *Lifecycle) Observe(o Observation) ObservationResult {
 		l.repeated++
 		return ObservedRepeat
 	}
-	l.enqueue(Callback{Final: l.final, Observation: o})
+	l.enqueue(Callback{Final: l.final, Reason: reason, Observation: o})
 	return ObservedChange
 }
 
@@ -97,6 +103,10 @@ func (l *Lifecycle) EndWatch(reason string, now Time) {
 		return
 	}
 	l.watchEnded = true
+	if status := l.options.Rules.LifetimeStatus; status != "" && status != l.status && reason == ReasonLifetimeOver {
+		l.record(Observation{Status: status, BegunAt: now, ObservedAt: now}.Following(l.watch.Last), reason)
+		return
+	}
 	answer := Observation{Raw: l.options.Rules.NoAnswer, BegunAt: now, ObservedAt: now}
 	if l.watch.Last != nil {
 		answer = *l.watch.Last

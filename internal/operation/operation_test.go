@@ -31,6 +31,30 @@ func TestAWorkflowIDNamesItsOperation(t *testing.T) {
 	require.False(t, ok)
 }
 
+func TestTheLastHTTPStatusIsThatOfTheLastCallbackOwed(t *testing.T) {
+	t.Parallel()
+	answered := func(outcome operation.DeliveryOutcome, statuses ...int) operation.Delivery {
+		d := operation.Delivery{Outcome: outcome}
+		for _, status := range statuses {
+			d.Attempts = append(d.Attempts, operation.Attempt{HTTPStatus: status})
+		}
+		return d
+	}
+	for name, tt := range map[string]struct {
+		deliveries []operation.Delivery
+		want       []string
+	}{
+		"none without a callback":          {nil, nil},
+		"none without an attempt":          {[]operation.Delivery{answered(operation.DeliveryGone)}, nil},
+		"the last attempt's, with a class": {[]operation.Delivery{answered(operation.DeliveryExhausted, 200, 503)}, []string{"503", "5xx"}},
+		"of an attempt without an answer":  {[]operation.Delivery{answered(operation.DeliveryExhausted, 503, 0)}, []string{"none"}},
+		"not of what was superseded": {[]operation.Delivery{answered(operation.DeliveryExhausted, 404), answered(operation.DeliverySuperseded, 503)},
+			[]string{"404", "4xx"}},
+	} {
+		require.Equal(t, tt.want, operation.State{Deliveries: tt.deliveries}.LastHTTPStatus(), name)
+	}
+}
+
 func TestNoOutcomeIsNullInJSONAndEveryOtherItsName(t *testing.T) {
 	t.Parallel()
 	for _, outcome := range append([]operation.Outcome{operation.OutcomeNone}, operation.Outcomes...) {

@@ -6,6 +6,9 @@ type Pending struct {
 	Delivery *DeliveryRecord `json:"delivery,omitempty"`
 	// Unrecorded says that a pending activity recorded nothing yet.
 	Unrecorded bool `json:"unrecorded,omitempty"`
+	// Attempting says that a delivery may be at an attempt that only the start of its
+	// activity's run records.
+	Attempting bool `json:"attempting,omitempty"`
 }
 
 // Complete reports whether the records alone are the operation's state.

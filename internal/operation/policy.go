@@ -65,6 +65,17 @@ func (p PollPolicy) Gap(polls int) time.Duration {
 	return time.Duration(p.ScheduleMS[i]) * time.Millisecond
 }
 
+// LongestGap is the longest gap up to the limit; 0: all are longer.
+func (p PollPolicy) LongestGap(limit time.Duration) time.Duration {
+	longest := time.Duration(0)
+	for polls := range max(len(p.ScheduleMS), 1) {
+		if gap := p.Gap(polls + 1); gap <= limit {
+			longest = max(longest, gap)
+		}
+	}
+	return longest
+}
+
 // Lifetime is how long an operation is watched after its acceptance.
 func (p PollPolicy) Lifetime() time.Duration { return time.Duration(p.LifetimeMS) * time.Millisecond }
 

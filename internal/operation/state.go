@@ -1,6 +1,9 @@
 package operation
 
-import "slices"
+import (
+	"slices"
+	"strconv"
+)
 
 // Phase is what an operation's run is doing.
 type Phase string
@@ -9,7 +12,9 @@ type Phase string
 const (
 	Watching   Phase = "watching"
 	Delivering Phase = "delivering"
-	Closed     Phase = "closed"
+	// OnHold: a delivery waits since its endpoint is on hold.
+	OnHold Phase = "on_hold"
+	Closed Phase = "closed"
 )
 
 // Status is the last recorded observation as the API shows it.
@@ -59,6 +64,23 @@ func (s State) LastReason() string {
 		}
 	}
 	return d.Reason
+}
+
+// NoHTTPStatus stands for the HTTP status of an attempt without an answer.
+const NoHTTPStatus = "none"
+
+// LastHTTPStatus is the HTTP status of the last delivery's last attempt, and its class:
+// "503" and "5xx"; NoHTTPStatus alone where no answer came; nothing without an attempt.
+func (s State) LastHTTPStatus() []string {
+	attempts := s.LastDelivery().Attempts
+	if len(attempts) == 0 {
+		return nil
+	}
+	status := attempts[len(attempts)-1].HTTPStatus
+	if status == 0 {
+		return []string{NoHTTPStatus}
+	}
+	return []string{strconv.Itoa(status), strconv.Itoa(status/100) + "xx"}
 }
 
 // LastDelivery is the last delivery that was not superseded; zero if there is none.

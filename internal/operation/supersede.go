@@ -43,7 +43,7 @@ func (l *Lifecycle) ShouldStopDelivery() bool {
 // Supersede ends a pending delivery.
 func (r *DeliveryRecord) Supersede(timeout time.Duration) {
 	r.Interrupt(timeout, ReasonUnseen)
-	r.Delivery.Outcome = DeliverySuperseded
+	r.Delivery.Outcome, r.Delivery.OnHold = DeliverySuperseded, false
 }
 
 func (l *Lifecycle) supersedeReason() string {

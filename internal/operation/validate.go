@@ -49,6 +49,8 @@ var (
 		Field: "status", MaxLength: 64,
 		Pattern: regexp.MustCompile(`^[A-Za-z0-9_.-]+$`), Alphabet: "letters, digits, _, . and -",
 	}
+	// PhaseRule is for the phase of an open operation.
+	PhaseRule     = FieldRule{Field: "phase", Allowed: []string{string(Watching), string(Delivering), string(OnHold)}}
 	ReasonRule    = FieldRule{Field: "reason", MaxLength: 256}
 	InitiatorRule = FieldRule{Field: "initiated_by", Required: true, Allowed: Initiators}
 	// URLRule bounds a callback's address; servers and proxies accept as much.
@@ -56,6 +58,17 @@ var (
 	// PageTokenRule bounds what is handed to Temporal.
 	PageTokenRule = FieldRule{Field: "page_token", MaxLength: 4096, MayLookLikeCardNumber: true}
 )
+
+// httpStatuses are what a filter by HTTP status may be.
+var httpStatuses = regexp.MustCompile(`^([1-5][0-9][0-9]|[1-5]xx|` + NoHTTPStatus + `)$`)
+
+// CheckHTTPStatus is what is wrong with a filter by HTTP status, or nil.
+func CheckHTTPStatus(field, value string) *FieldError {
+	if value == "" || httpStatuses.MatchString(value) {
+		return nil
+	}
+	return &FieldError{Field: field, Detail: "is not a status such as 503, a class such as 5xx, or none, where no answer came"}
+}
 
 // As is the rule for a field of another name.
 func (r FieldRule) As(field string) FieldRule {

@@ -29,6 +29,8 @@ type WatchRecord struct {
 	NextPollAt Time `json:"next_poll_at,omitzero"`
 	// Partial says that the run knows more than this record: deliveries, or a revocation.
 	Partial bool `json:"partial,omitempty"`
+	// Run is which run of the activity wrote this record; 0, in older ones: not known.
+	Run int `json:"run,omitempty"`
 }
 
 // BeginPoll records that a poll begins.

@@ -44,6 +44,7 @@ func filterInWords(f operation.Filter) string {
 	}
 	add("the endpoint is", f.Endpoint)
 	add("the status is", f.Status)
+	add("the last HTTP status is", f.HTTPStatus)
 	add("the outcome is", string(f.Outcome))
 	if !f.Since.IsZero() {
 		bounds = append(bounds, "it closed since "+f.Since.String())

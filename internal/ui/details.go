@@ -42,6 +42,8 @@ type Details struct {
 	Policy operation.Policy
 	// Source is the name of the source that is polled.
 	Source string
+	// PushOnly is as in operation.Rules.
+	PushOnly bool
 	// AcceptedAt is when the lifetime began.
 	AcceptedAt operation.Time
 	// PolledAt is when the latest poll began that the run knows of, while it is watched.
@@ -173,9 +175,16 @@ func (d Details) effort(b *markdown) {
 	case operation.Closed:
 		return
 	case operation.Watching:
+		if d.PushOnly {
+			b.put("\nThe source %s is never polled: the core pushes each status, until %s at most.\n",
+				Code(d.Source), d.AcceptedAt.Add(d.Policy.Poll.Lifetime()))
+			return
+		}
 		b.put("\nThe polls made by now are in Pending Activities, in the heartbeat details of Watch (`polls`, `next_poll_at`).\n")
 		b.put("\nThe source %s is polled %s, until %s at most.\n",
 			Code(d.Source), gaps(d.Policy.Poll), d.AcceptedAt.Add(d.Policy.Poll.Lifetime()))
+	case operation.OnHold:
+		b.put("\nThe endpoint is on hold (`enabled: hold`): no attempt is made until that is changed.\n")
 	case operation.Delivering:
 		p := d.Policy.Delivery
 		b.put("\nThe run knows of no attempt %s. The attempts made by now are in Pending Activities, in the heartbeat details of Deliver (`made`, `next_attempt_at`). The UI's own “Attempt n / %d” counts runs of that activity, not attempts.\n",
@@ -236,8 +245,8 @@ func writeDelivery(b *markdown, d operation.Delivery, rows int) {
 		b.put("\nThe newest %d of %s.\n", rows, count(d.Attempts[len(d.Attempts)-1].Number, "attempt"))
 	}
 	b.put("\n")
-	row(b, "#", "time (UTC)", "HTTP status", "verdict", "reason")
-	b.put("|---|---|---|---|---|\n")
+	row(b, "#", "time (UTC)", "HTTP status", "verdict", "first byte", "connection", "reason")
+	b.put("|---|---|---|---|---|---|---|\n")
 	day := ""
 	for _, a := range shown {
 		writeAttempt(b, a, &day)
@@ -252,7 +261,10 @@ func row(b *markdown, cells ...string) {
 
 // writeAttempt writes one row, with the date where it differs from the previous row's.
 func writeAttempt(b *markdown, a operation.Attempt, day *string) {
-	status, reason, at := "none", "", a.At.UTC().Format("15:04:05.000")
+	status, firstByte, reason, at := "none", "none", "", a.At.UTC().Format("15:04:05.000")
+	if a.FirstByteMS != 0 {
+		firstByte = strconv.FormatInt(a.FirstByteMS, 10) + " ms"
+	}
 	if a.HTTPStatus != 0 {
 		status = strconv.Itoa(a.HTTPStatus)
 	}
@@ -266,7 +278,18 @@ func writeAttempt(b *markdown, a operation.Attempt, day *string) {
 	if today := a.At.UTC().Format(time.DateOnly); today != *day {
 		*day, at = today, today+" "+at
 	}
-	row(b, strconv.Itoa(a.Number), at, status, verdict, reason)
+	row(b, strconv.Itoa(a.Number), at, status, verdict, firstByte, connection(a), reason)
+}
+
+// connection is how the receiver was reached.
+func connection(a operation.Attempt) string {
+	if a.RemoteAddress == "" {
+		return "none"
+	}
+	if a.TLSVersion == "" {
+		return Code(a.RemoteAddress)
+	}
+	return Code(a.RemoteAddress) + " " + Code(a.TLSVersion)
 }
 
 // advice is how to redeliver, where a callback was not acknowledged.

@@ -59,7 +59,8 @@ func detailed() map[string]ui.Details {
 		s.Key = key()
 		return ui.Details{State: s, Policy: paysera, Source: "wallet", AcceptedAt: accepted, Namespace: "default"}
 	}
-	acknowledged := []operation.Attempt{{Number: 1, At: accepted.Add(time.Second), TookMS: 3, HTTPStatus: 200, Verdict: operation.Acknowledged}}
+	acknowledged := []operation.Attempt{{Number: 1, At: accepted.Add(time.Second), TookMS: 3, HTTPStatus: 200, Verdict: operation.Acknowledged,
+		RemoteAddress: "93.184.216.34:443", TLSVersion: "TLS 1.3", FirstByteMS: 2}}
 	redelivered := of(operation.State{
 		Phase: operation.Delivering, Status: observed("done", true), Polls: 1,
 		Deliveries: []operation.Delivery{aboutStatus("done", operation.DeliveryPending, missed(1, 2, "HTTP 503 is not 2xx"))},
@@ -78,7 +79,13 @@ func detailed() map[string]ui.Details {
 	scheduled.Refused = []ui.Refused{{At: accepted.Add(time.Minute), Name: "revoke", Why: "The operation SHOP/order 1 has status `reserved`, which can't be revoked."}}
 	plainNames := of(operation.State{Phase: operation.Closed, Outcome: operation.OutcomeExhausted, Polls: 6})
 	plainNames.State.OperationID = "order-1"
+	pushOnly := of(operation.State{Phase: operation.Watching, Status: observed("reserved", false)})
+	pushOnly.PushOnly = true
+	onHold := redelivered
+	onHold.State.Phase = operation.OnHold
 	return map[string]ui.Details{
+		"on-hold":   onHold,
+		"push-only": pushOnly,
 		"accepted":  of(operation.State{Phase: operation.Watching}),
 		"scheduled": scheduled,
 		"acknowledged": of(operation.State{

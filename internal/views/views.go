@@ -31,7 +31,8 @@ func All(endpoint string, now time.Time) []View {
 	begun := now.Add(-watchedLong).UTC().Format(time.RFC3339)
 	return []View{
 		{"failed", "runs that failed, also since redelivered", of + ` AND ExecutionStatus="Failed"`},
-		{"retrying", "retrying now", of + ` AND ExecutionStatus="Running" AND RingbackPhase="delivering"`},
+		{"retrying", "retrying now, or at a first attempt that takes long", of + ` AND ExecutionStatus="Running" AND RingbackPhase="delivering"`},
+		{"on-hold", "with a callback that waits since its endpoint is on hold", of + ` AND ExecutionStatus="Running" AND RingbackPhase="on_hold"`},
 		{"watching", "still watching for over an hour", of + ` AND ExecutionStatus="Running" AND StartTime < "` + begun +
 			`" AND (RingbackPhase IS NULL OR RingbackPhase="watching")`},
 	}
