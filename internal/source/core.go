@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"ringback/internal/cardnumber"
+	"ringback/internal/expression"
 	"ringback/internal/httpanswer"
 	"ringback/internal/operation"
 )
@@ -31,12 +32,19 @@ func now() operation.Time { return operation.At(time.Now()) }
 type protocol struct {
 	// poll and details build the requests of [Source].
 	poll, details build
+	// prepare decodes an answer once for all that reads it, and says what is wrong with
+	// it whatever it is about; nil: [answer.notJSON].
+	prepare func(ctx context.Context, got *answer, q operation.Query) (fault string)
 	// wrote reports whether the core itself wrote an answer, rather than what
 	// stands in front of it (load balancer, proxy, maintenance page).
 	wrote func(answer) bool
-	// observation and extended read the answers to them, about the operation of that id.
-	observation func(got answer, id string) (operation.Observation, error)
-	extended    func(got answer, id string) (map[string]any, error)
+	// refused reports whether our credentials are refused; nil: by HTTP 401 and 403.
+	refused func(answer) bool
+	// retryAfter is when to come back after HTTP 429; nil: by the header Retry-After.
+	retryAfter func(answer) time.Duration
+	// observation and extended read the answers to them, about the operation asked for.
+	observation func(got answer, q operation.Query) (operation.Observation, error)
+	extended    func(got answer, q operation.Query) (map[string]any, error)
 }
 
 // core is a configured core over HTTP. The base URL that answered last is called
@@ -51,13 +59,24 @@ type core struct {
 }
 
 func newCore(c Config, p protocol) *core {
+	if p.prepare == nil {
+		p.prepare = func(_ context.Context, got *answer, _ operation.Query) string { return got.notJSON() }
+	}
+	if p.refused == nil {
+		p.refused = func(got answer) bool {
+			return got.httpStatus == http.StatusUnauthorized || got.httpStatus == http.StatusForbidden
+		}
+	}
+	if p.retryAfter == nil {
+		p.retryAfter = func(got answer) time.Duration { return httpanswer.RetryAfter(got.header, time.Now()) }
+	}
 	return &core{Config: c, protocol: p, speaksHTTP1: make([]atomic.Bool, len(c.Bases))}
 }
 
 // Poll asks for the operation's status.
 func (c *core) Poll(ctx context.Context, q operation.Query) (operation.Observation, error) {
 	startedAt := now()
-	observed, err := request(ctx, c, q, c.poll, func(got answer, _ string) (operation.Observation, error) { return c.screened(got, q) })
+	observed, err := request(ctx, c, q, c.poll, c.screened)
 	if err != nil {
 		return operation.Observation{}, err
 	}
@@ -68,7 +87,7 @@ func (c *core) Poll(ctx context.Context, q operation.Query) (operation.Observati
 // screened is an observation without what looks like a card number, unless it is the
 // order id that we asked for: a code is left out, a status makes the answer unreadable.
 func (c *core) screened(got answer, q operation.Query) (operation.Observation, error) {
-	observed, err := c.observation(got, q.OperationID)
+	observed, err := c.observation(got, q)
 	if err == nil && cardnumber.In(observed.Status) {
 		return operation.Observation{}, errors.New("the answer's status looks like a card number")
 	}
@@ -90,6 +109,10 @@ type answer struct {
 	// body is without a byte order mark.
 	body      []byte
 	truncated bool
+	// fault is what is wrong with it whatever it is about, and eval evaluates an
+	// expression about it, both by [protocol.prepare].
+	fault string
+	eval  func(*expression.Expression) (any, error)
 }
 
 // build makes the request to one base URL, each time with a nonce of its own.
@@ -99,7 +122,7 @@ type build func(ctx context.Context, base Base, q operation.Query) (*http.Reques
 // returns what read takes out of the first answer that it can read. It stops at a
 // final error ([Error.isFinal]). Each base URL gets an equal share of the time
 // left, so that a silent one doesn't use up that of the others.
-func request[T any](ctx context.Context, c *core, q operation.Query, build build, read func(answer, string) (T, error)) (T, error) {
+func request[T any](ctx context.Context, c *core, q operation.Query, build build, read func(answer, operation.Query) (T, error)) (T, error) {
 	var failed []*Error
 	first := int(c.lastGood.Load())
 	for i := range c.Bases {
@@ -144,7 +167,7 @@ func allFailed(name string, failed []*Error) error {
 	return &last
 }
 
-func requestOne[T any](ctx context.Context, c *core, at, shares int, q operation.Query, build build, read func(answer, string) (T, error)) (result T, failure *Error) {
+func requestOne[T any](ctx context.Context, c *core, at, shares int, q operation.Query, build build, read func(answer, operation.Query) (T, error)) (result T, failure *Error) {
 	ctx, cancel := shareOf(ctx, shares)
 	defer cancel()
 	got, failure, broken := c.send(ctx, at, q, build)
@@ -156,14 +179,24 @@ func requestOne[T any](ctx context.Context, c *core, at, shares int, q operation
 	if failure != nil {
 		return result, failure
 	}
+	return judge(ctx, c, got, q, read)
+}
+
+// judge is what read takes out of an answer, or why there is nothing.
+func judge[T any](ctx context.Context, c *core, got answer, q operation.Query, read func(answer, operation.Query) (T, error)) (result T, failure *Error) {
+	got.fault = c.prepare(ctx, &got, q)
 	if failure = c.refusal(got); failure == nil {
 		var err error
-		if result, err = read(got, q.OperationID); err == nil {
+		if result, err = read(got, q); err == nil {
 			return result, nil
 		}
 		failure = c.failure(unreadable(got.httpStatus), got.httpStatus, err, "%s: HTTP %d: %v", got.tried, got.httpStatus, err)
 	}
-	failure.fromCore = got.notJSON() == "" && !isRedirect(got.httpStatus) && c.wrote(got)
+	failure.fromCore = got.fault == "" && !isRedirect(got.httpStatus) && c.wrote(got)
+	if failure.fromCore && failure.Kind == NotFound { // what such an answer lacks is beside the point
+		failure = c.failure(NotFound, got.httpStatus, failure.Err, "%s: HTTP %d: the core knows no such operation", got.tried, got.httpStatus)
+		failure.fromCore = true
+	}
 	return result, failure
 }
 
@@ -178,6 +211,7 @@ func (c *core) send(ctx context.Context, at int, q operation.Query, build build)
 	if err != nil {
 		return answer{}, c.failure(Malformed, 0, err, "the request can't be built: %v", err), false
 	}
+	maps.Copy(r.Header, c.Header)
 	r.Header["User-Agent"] = []string{userAgent}
 	r.Header["Accept-Encoding"] = []string{"identity"}
 	if r.Method == http.MethodGet && c.speaksHTTP1[at].Load() {
@@ -227,18 +261,17 @@ func (c *core) refusal(got answer) *Error {
 	fail := func(kind ErrorKind, what string) *Error {
 		return c.failure(kind, got.httpStatus, nil, "%s: HTTP %d: %s", got.tried, got.httpStatus, what)
 	}
-	what := got.notJSON()
 	switch {
-	case got.httpStatus == http.StatusUnauthorized || got.httpStatus == http.StatusForbidden:
+	case c.refused(got):
 		return fail(Unauthorized, "our credentials are refused")
 	case got.httpStatus == http.StatusTooManyRequests:
 		throttled := fail(Throttled, "too many requests")
-		throttled.RetryAfter = httpanswer.RetryAfter(got.header, time.Now())
+		throttled.RetryAfter = c.retryAfter(got)
 		return throttled
 	case isRedirect(got.httpStatus):
 		return fail(Malformed, "a redirect is not followed")
-	case what != "":
-		return fail(unreadable(got.httpStatus), "the answer is "+what)
+	case got.fault != "":
+		return fail(unreadable(got.httpStatus), "the answer is "+got.fault)
 	}
 	return nil
 }
@@ -247,20 +280,38 @@ func isRedirect(httpStatus int) bool { return httpStatus >= 300 && httpStatus <=
 
 // notJSON says what an answer is that is not JSON; empty if it is.
 func (a answer) notJSON() string {
+	if what := a.unlikeJSON(); what != "" {
+		return what
+	}
+	if !json.Valid(a.body) {
+		return "not JSON"
+	}
+	return ""
+}
+
+// unlikeJSON says what an answer is that is not JSON at the first sight.
+func (a answer) unlikeJSON() string {
 	body := bytes.TrimSpace(a.body)
+	switch what := a.notRead(); {
+	case what != "":
+		return what
+	case len(body) == 0:
+		return "empty"
+	case body[0] == '<':
+		return "HTML or XML, not JSON"
+	}
+	return ""
+}
+
+// notRead says why an answer can't be read at all; empty if it can.
+func (a answer) notRead() string {
 	switch encoding := strings.ToLower(a.header.Get("Content-Encoding")); {
 	case encoding != "" && encoding != "identity":
 		return "compressed (Content-Encoding), and identity was asked for"
 	case a.truncated:
 		return fmt.Sprintf("longer than %d bytes", maxAnswer)
-	case len(body) == 0:
-		return "empty"
-	case bytes.HasPrefix(body, []byte("\x1f\x8b")):
+	case bytes.HasPrefix(a.body, []byte("\x1f\x8b")):
 		return "compressed, and identity was asked for"
-	case body[0] == '<':
-		return "HTML or XML, not JSON"
-	case !json.Valid(body):
-		return "not JSON"
 	}
 	return ""
 }

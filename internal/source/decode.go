@@ -56,18 +56,31 @@ func detail(raw json.RawMessage) (any, bool) {
 	if decoder.Decode(&value) != nil {
 		return nil, false
 	}
+	return masked(value)
+}
+
+// masked is a number, a text or a truth value with anything that looks like a card
+// number masked.
+func masked(value any) (any, bool) {
 	switch v := value.(type) {
 	case bool:
 		return v, true
-	case json.Number:
-		if cardnumber.In(v.String()) {
-			return cardnumber.Mask(v.String()), true
+	case json.Number, int64, uint64, float64:
+		digits := number(v)
+		if cardnumber.In(digits) {
+			return cardnumber.Mask(digits), true
 		}
-		return v, true
+		return json.Number(digits), true
 	case string:
 		return httpanswer.Tidy(v, maxDetailText-len("…")), true
 	}
 	return nil, false
+}
+
+// number is a number as JSON writes it.
+func number(value any) string {
+	text, _ := json.Marshal(value) // of numbers that JSON can hold
+	return string(text)
 }
 
 // details picks the named values of an object, by the names given.

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ringback/internal/cardnumber"
+	"ringback/internal/operation"
 )
 
 func TestMACIsThePublishedVector(t *testing.T) {
@@ -60,23 +62,49 @@ func FuzzUkrcardAnswer(f *testing.F) {
 	for _, seed := range []string{`{"orderNumber":"A-1","respStatus":200,"orderStatus":2,"orderId":"x","actionCode":-1}`, `{"respStatus":"404"}`, `null`, `[]`, `{`, `{"respStatus":{}}`, `{"respStatus":2e2,"orderStatus":"22"}`} {
 		f.Add([]byte(seed), "A-1")
 	}
+	asData := opened(f, UkrcardAsData())
 	f.Fuzz(func(t *testing.T, body []byte, orderNumber string) {
-		observed, err := ukrcardObservation(answer{body: body}, orderNumber)
-		if err != nil {
-			require.Zero(t, observed)
-			return
-		}
-		raw := observed.Raw
-		require.Regexp(t, `^[0-9]{1,3}$`, raw["respStatus"])
-		require.Regexp(t, `^[0-9]?$`, observed.Status)
-		require.Equal(t, raw["orderStatus"], observed.Status)
-		require.LessOrEqual(t, len(raw["orderId"]), 36)
-		require.Regexp(t, `^(-?[0-9]{1,9})?$`, raw["actionCode"])
-		require.LessOrEqual(t, len(raw), 4)
-		if raw["respStatus"] != "200" {
-			require.Empty(t, observed.Status)
-		}
+		q := operation.Query{OperationID: orderNumber}
+		observed, err := ukrcardObservation(answer{body: body}, q)
+		requireUkrcard(t, observed, err)
+		observed, err = judged(asData, answer{httpStatus: 200, body: body}, q, asData.screened)
+		requireUkrcard(t, observed, err)
 	})
+}
+
+// opened is the core of a definition.
+func opened(t testing.TB, d Definition) *core {
+	t.Helper()
+	kind, faults := d.Compile("as data")
+	require.Empty(t, faults)
+	return kind.Open(Config{}).(*core)
+}
+
+// judged is what becomes of an answer.
+func judged[T any](c *core, got answer, q operation.Query, read func(answer, operation.Query) (T, error)) (T, error) {
+	result, failure := judge(context.Background(), c, got, q, read)
+	if failure != nil {
+		return result, failure
+	}
+	return result, nil
+}
+
+func requireUkrcard(t *testing.T, observed operation.Observation, err error) {
+	t.Helper()
+	if err != nil {
+		require.Zero(t, observed)
+		return
+	}
+	raw := observed.Raw
+	require.Regexp(t, `^[0-9]{1,3}$`, raw["respStatus"])
+	require.Regexp(t, `^[0-9]?$`, observed.Status)
+	require.Equal(t, raw["orderStatus"], observed.Status)
+	require.LessOrEqual(t, len(raw["orderId"]), 36)
+	require.Regexp(t, `^(-?[0-9]{1,9})?$`, raw["actionCode"])
+	require.LessOrEqual(t, len(raw), 4)
+	if raw["respStatus"] != "200" {
+		require.Empty(t, observed.Status)
+	}
 }
 
 func FuzzUkrcardDetails(f *testing.F) {
@@ -84,15 +112,24 @@ func FuzzUkrcardDetails(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	allowed := []string{"respStatus", "orderStatus", "orderNumber", "orderId", "actionCode", "actionCodeDescription", "amount", "currency", "date"}
+	asData := opened(f, UkrcardAsData())
 	f.Fuzz(func(t *testing.T, body []byte) {
-		picked, err := ukrcardExtended(answer{body: body}, "A-1")
-		if err != nil {
-			return
+		q := operation.Query{OperationID: "A-1"}
+		for _, read := range []func() (map[string]any, error){
+			func() (map[string]any, error) { return ukrcardExtended(answer{body: body}, q) },
+			func() (map[string]any, error) {
+				return judged(asData, answer{httpStatus: 200, body: body}, q, asData.extended)
+			},
+		} {
+			picked, err := read()
+			if err != nil {
+				continue
+			}
+			for name := range picked {
+				require.Contains(t, allowed, name)
+			}
+			requireClean(t, picked)
 		}
-		for name := range picked {
-			require.Contains(t, allowed, name)
-		}
-		requireClean(t, picked)
 	})
 }
 
@@ -100,22 +137,34 @@ func FuzzPayseraAnswer(f *testing.F) {
 	for _, seed := range []string{`{"id":1,"status":"failed","failure_status":{"code":"cancelled_by_user"}}`, `{"id":"1","status":"done","failure_status":[]}`, `{"id":{}}`, `null`, `[`, `{"id":1,"status":"done","amount":{"amount":"1","currency":"EUR","x":2},"commission":null}`} {
 		f.Add(200, []byte(seed), "1")
 	}
+	asData := opened(f, PayseraAsData())
 	f.Fuzz(func(t *testing.T, status int, body []byte, id string) {
-		got := answer{httpStatus: status, body: body}
-		observed, err := payseraObservation(got, id)
-		picked, detailsErr := payseraExtended(got, id)
-		require.Equal(t, err == nil, detailsErr == nil)
-		if err != nil {
-			return
+		got, q := answer{httpStatus: status, body: body}, operation.Query{OperationID: id}
+		observed, err := payseraObservation(got, q)
+		picked, detailsErr := payseraExtended(got, q)
+		requirePaysera(t, status, observed, picked, err, detailsErr)
+		observed, err = judged(asData, got, q, asData.screened)
+		picked, detailsErr = judged(asData, got, q, asData.extended)
+		if err != nil && detailsErr == nil {
+			return // a status that looks like a card number
 		}
-		require.True(t, status >= 200 && status <= 299)
-		require.Regexp(t, payseraWord, observed.Status)
-		raw := observed.Raw
-		delete(raw, "status")
-		delete(raw, "failure_code")
-		require.Empty(t, raw)
-		requireClean(t, picked)
+		requirePaysera(t, status, observed, picked, err, detailsErr)
 	})
+}
+
+func requirePaysera(t *testing.T, status int, observed operation.Observation, picked map[string]any, err, detailsErr error) {
+	t.Helper()
+	require.Equal(t, err == nil, detailsErr == nil)
+	if err != nil {
+		return
+	}
+	require.True(t, status >= 200 && status <= 299)
+	require.Regexp(t, payseraWord, observed.Status)
+	raw := observed.Raw
+	delete(raw, "status")
+	delete(raw, "failure_code")
+	require.Empty(t, raw)
+	requireClean(t, picked)
 }
 
 // requireClean wants a value that can be written as JSON and holds no card number.

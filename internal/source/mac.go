@@ -27,6 +27,17 @@ func newMACSigner(id, key string) macSigner {
 // macNonce is 32 characters of the nonce's alphabet, as Paysera's own client sends.
 func macNonce() string { return (rand.Text() + rand.Text())[:32] }
 
+// checkMAC says what is wrong with the settings of the MAC.
+func checkMAC(c Config) []SettingError {
+	switch {
+	case c.MACID == "" && c.MACKey != "":
+		return []SettingError{{"mac.id", "is missing beside mac.key: set both, or neither where a client certificate is used"}}
+	case c.MACID != "" && c.MACKey == "":
+		return []SettingError{{"mac.key", "is missing beside mac.id: set both, or neither where a client certificate is used"}}
+	}
+	return nil
+}
+
 // authorization is the header's value for a request without a body.
 func (m macSigner) authorization(method string, u *url.URL) string {
 	ts, nonce := strconv.FormatInt(m.now().Unix(), 10), m.nonce()

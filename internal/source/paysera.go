@@ -21,7 +21,7 @@ func init() {
 		Vocabulary: payseraVocabulary,
 		Fields:     payseraFields,
 		Rules:      payseraRules,
-		Check:      checkPaysera,
+		Check:      checkMAC,
 		Open:       openPaysera,
 	})
 }
@@ -80,16 +80,6 @@ func payseraRules(final []string) operation.Rules {
 	}
 }
 
-func checkPaysera(c Config) []SettingError {
-	switch {
-	case c.MACID == "" && c.MACKey != "":
-		return []SettingError{{"mac.id", "is missing beside mac.key: set both, or neither where a client certificate is used"}}
-	case c.MACID != "" && c.MACKey == "":
-		return []SettingError{{"mac.key", "is missing beside mac.id: set both, or neither where a client certificate is used"}}
-	}
-	return nil
-}
-
 // openPaysera opens Paysera's Transfers API
 // (developers.paysera.com/api/transfer/get-transfer).
 func openPaysera(c Config) Source {
@@ -128,7 +118,7 @@ var payseraWord = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
 
 // payseraObservation keeps the transfer's status and its failure's code. A failure
 // that has none that looks like a code costs no status.
-func payseraObservation(got answer, id string) (operation.Observation, error) {
+func payseraObservation(got answer, q operation.Query) (operation.Observation, error) {
 	var transfer struct {
 		ID      scalar          `json:"id"`
 		Status  string          `json:"status"`
@@ -142,7 +132,7 @@ func payseraObservation(got answer, id string) (operation.Observation, error) {
 		fault = "the answer is not a transfer in JSON"
 	case operation.Contradicts(got.body, strings.EqualFold, "id", "status", "failure_status"):
 		fault = "the answer gives its id or status twice, with different values"
-	case string(transfer.ID) != id:
+	case string(transfer.ID) != q.OperationID:
 		fault = "the answer's id is not this transfer's"
 	case !payseraWord.MatchString(transfer.Status):
 		fault = "the answer has no status of up to 64 letters, digits, _, . and -"
@@ -165,8 +155,8 @@ func payseraObservation(got answer, id string) (operation.Observation, error) {
 }
 
 // payseraExtended keeps what names nobody and unlocks nothing.
-func payseraExtended(got answer, id string) (map[string]any, error) {
-	if _, err := payseraObservation(got, id); err != nil {
+func payseraExtended(got answer, q operation.Query) (map[string]any, error) {
+	if _, err := payseraObservation(got, q); err != nil {
 		return nil, err
 	}
 	transfer, _ := object(got.body)

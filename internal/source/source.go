@@ -42,6 +42,10 @@ type Config struct {
 	RegisteredAtZone             *time.Location
 	// MACID and MACKey are Paysera's; empty: a client certificate alone.
 	MACID, MACKey string
+	// Secrets are those of a kind as data, by name.
+	Secrets map[string]string
+	// Header is set on every request, such as an Authorization.
+	Header http.Header
 }
 
 // Kind is one sort of core: its documents' limits, its rules, and how to open it.
@@ -59,6 +63,8 @@ type Kind struct {
 	// Check says what is wrong with the settings of a source of this kind.
 	Check func(Config) []SettingError
 	Open  func(Config) Source
+	// Push is set for a kind as data whose core is never polled.
+	Push *Push
 }
 
 // SettingError is what is wrong with one setting of a source. It never repeats

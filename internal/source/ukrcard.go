@@ -166,7 +166,7 @@ const respStatusOK = "200"
 // ukrcardObservation keeps the codes alone. The documents do not show the answer's
 // whole body, so an orderNumber that is left out is accepted; one of another order
 // is not.
-func ukrcardObservation(got answer, orderNumber string) (operation.Observation, error) {
+func ukrcardObservation(got answer, q operation.Query) (operation.Observation, error) {
 	var codes struct {
 		RespStatus  scalar `json:"respStatus"`
 		OrderStatus scalar `json:"orderStatus"`
@@ -181,7 +181,7 @@ func ukrcardObservation(got answer, orderNumber string) (operation.Observation, 
 		fault = "the answer is not a JSON object with numbers or strings as codes"
 	case operation.Contradicts(got.body, strings.EqualFold, "respStatus", "orderStatus", "orderNumber", "orderId", "actionCode"):
 		fault = "the answer gives one of its codes twice, with different values"
-	case codes.OrderNumber != "" && string(codes.OrderNumber) != orderNumber:
+	case codes.OrderNumber != "" && string(codes.OrderNumber) != q.OperationID:
 		fault = "the answer's orderNumber is another order's"
 	case !respStatusPattern.MatchString(string(codes.RespStatus)):
 		fault = "the answer has no respStatus of up to 3 digits"
@@ -210,8 +210,8 @@ func ukrcardObservation(got answer, orderNumber string) (operation.Observation, 
 }
 
 // ukrcardExtended keeps nothing about the card, payer or payee.
-func ukrcardExtended(got answer, orderNumber string) (map[string]any, error) {
-	if _, err := ukrcardObservation(got, orderNumber); err != nil {
+func ukrcardExtended(got answer, q operation.Query) (map[string]any, error) {
+	if _, err := ukrcardObservation(got, q); err != nil {
 		return nil, err
 	}
 	fields, _ := object(got.body)
