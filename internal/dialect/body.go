@@ -6,20 +6,20 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"ringback/internal/expression"
 )
 
 // jsonMessage writes body without escaping: an "&" in an order number stays one.
 func jsonMessage(body any) (Message, error) {
-	var buffer bytes.Buffer
-	encoder := json.NewEncoder(&buffer)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(body); err != nil {
-		return Message{}, fmt.Errorf("writing a callback as JSON: %w", err)
+	written, err := expression.EncodeJSON(body)
+	if err != nil {
+		return Message{}, fmt.Errorf("writing a callback: %w", err)
 	}
 	return Message{
 		ContentType: "application/json",
 		Accept:      "application/json",
-		Body:        bytes.TrimSuffix(buffer.Bytes(), []byte("\n")),
+		Body:        written,
 	}, nil
 }
 
@@ -48,7 +48,7 @@ var encodings = []string{"gzip", "x-gzip", "deflate", "br", "zstd", "compress", 
 // instead of the JSON object that it should; empty where there is no name for it.
 func describeBody(a Answer) string {
 	body := bytes.ToLower(bytes.TrimSpace(a.Body))
-	switch encoding := strings.ToLower(strings.TrimSpace(a.ContentEncoding)); {
+	switch encoding := strings.ToLower(strings.TrimSpace(strings.Join(a.Header.Values("Content-Encoding"), ","))); {
 	case len(body) == 0:
 		return "empty, "
 	case slices.Contains(encodings, encoding):

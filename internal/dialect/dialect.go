@@ -5,6 +5,7 @@ package dialect
 import (
 	"fmt"
 	"net/http"
+	"time"
 
 	"ringback/internal/operation"
 )
@@ -13,35 +14,42 @@ import (
 type Dialect interface {
 	// Name is the dialect's name in the configuration.
 	Name() string
-	// Write is the message for a callback: the same bytes in every attempt.
-	Write(operation.Callback) (Message, error)
+	// Write is the message for a callback: the same in every attempt. secrets are the
+	// endpoint's, by name; the built-in dialects use none.
+	Write(c operation.Callback, secrets map[string]string) (Message, error)
 	// Ping is the message of a test callback: of the callback only the key and
 	// the observation's time are used. It claims nothing that a receiver could
 	// take for money moved.
-	Ping(operation.Callback) (Message, error)
+	Ping(c operation.Callback, secrets map[string]string) (Message, error)
 	// Knows reports whether the dialect can write a status.
 	Knows(status string) bool
 	// Judge is the verdict on an answer to that callback. It never panics,
 	// whatever the body holds.
 	Judge(operation.Callback, Answer) Judgement
+	// Signer signs callbacks with an endpoint's secrets. Its errors say which of them is
+	// wrong, by its place, and hold none.
+	Signer(secrets []string) (*Signer, error)
 }
 
 // Message is a callback as it is sent.
 type Message struct {
+	// Method is the request's; empty: POST.
+	Method      string
 	ContentType string
 	// Accept is the Accept header; empty: none.
 	Accept string
+	// Header are the dialect's own further headers, secrets included.
+	Header http.Header
 	Body   []byte
 }
 
 // Answer is a receiver's answer, read to a cap.
 type Answer struct {
 	HTTPStatus int
+	Header     http.Header
 	Body       []byte
 	// Truncated says that the body was longer than the cap.
 	Truncated bool
-	// ContentEncoding is the answer's header; the request asks for none.
-	ContentEncoding string
 }
 
 // Judgement is a verdict with its reason. Gone (HTTP 410) ends the delivery.
@@ -50,6 +58,8 @@ type Judgement struct {
 	// Reason says in a few words why it is unacknowledged; empty where acknowledged.
 	Reason string
 	Gone   bool
+	// RetryAfter is how long the receiver asks to wait; nil: as its header Retry-After says.
+	RetryAfter *time.Duration
 }
 
 // All are the dialects, each added by its own file.
@@ -89,7 +99,7 @@ func judgeByStatus(a Answer) (j Judgement, decided bool) {
 
 // anySuccess is the rule of the dialects that write every status and acknowledge
 // by any 2xx, whatever the body holds.
-type anySuccess struct{}
+type anySuccess struct{ standardWebhooks }
 
 // Knows is true of every status.
 func (anySuccess) Knows(status string) bool { return status != "" }

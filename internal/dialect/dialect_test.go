@@ -3,8 +3,10 @@ package dialect_test
 import (
 	"bytes"
 	"encoding/json"
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -55,7 +57,7 @@ func (j judged) callback() operation.Callback {
 func (j judged) answer() dialect.Answer {
 	return dialect.Answer{
 		HTTPStatus: j.Answer.HTTPStatus, Body: []byte(j.Answer.Body), Truncated: j.Answer.Truncated,
-		ContentEncoding: j.Answer.ContentEncoding,
+		Header: http.Header{"Content-Encoding": {j.Answer.ContentEncoding}},
 	}
 }
 
@@ -65,7 +67,7 @@ func TestEveryDialectWritesItsGoldens(t *testing.T) {
 		for _, golden := range load[written](t, d.Name(), "written.json") {
 			t.Run(d.Name()+": "+golden.Name, func(t *testing.T) {
 				t.Parallel()
-				message, err := d.Write(golden.Callback)
+				message, err := d.Write(golden.Callback, nil)
 				if golden.Error != "" {
 					require.ErrorContains(t, err, golden.Error)
 					return
@@ -75,7 +77,7 @@ func TestEveryDialectWritesItsGoldens(t *testing.T) {
 				require.Equal(t, golden.ContentType, message.ContentType)
 				require.Equal(t, golden.Accept, message.Accept)
 
-				again, err := d.Write(golden.Callback)
+				again, err := d.Write(golden.Callback, nil)
 				require.NoError(t, err)
 				require.Equal(t, message, again, "the same in every attempt")
 			})
@@ -94,7 +96,7 @@ func TestEveryDialectWritesItsTestCallback(t *testing.T) {
 			t.Parallel()
 			golden, err := os.ReadFile(filepath.Join("testdata", d.Name(), "ping.txt"))
 			require.NoError(t, err, "every dialect brings its testdata")
-			message, err := d.Ping(c)
+			message, err := d.Ping(c, nil)
 			require.NoError(t, err)
 			require.Equal(t, strings.TrimSpace(string(golden)), string(message.Body))
 			require.Contains(t, string(message.Body), c.Key.OperationID, "a receiver can tell it from a real one")
@@ -156,10 +158,14 @@ func FuzzJudge(f *testing.F) {
 			f.Add(row.Answer.HTTPStatus, []byte(row.Answer.Body), row.Answer.Truncated, row.callback().Key.OperationID)
 		}
 	}
+	asData := pairs(f)
 	f.Fuzz(func(t *testing.T, status int, body []byte, truncated bool, operationID string) {
 		c := operation.Callback{Key: operation.Key{Endpoint: "SHOP", OperationID: operationID}}
-		a := dialect.Answer{HTTPStatus: status, Body: body, Truncated: truncated, ContentEncoding: operationID}
-		for _, d := range dialect.All {
+		a := dialect.Answer{HTTPStatus: status, Body: body, Truncated: truncated, Header: http.Header{"Content-Encoding": {operationID}}}
+		for _, pair := range asData {
+			requireJudgedAlike(t, pair, c, a)
+		}
+		for _, d := range append(slices.Clone(dialect.All), asData[0][1], asData[1][1]) {
 			j := d.Judge(c, a)
 			require.Contains(t, []operation.Verdict{operation.Acknowledged, operation.Unacknowledged}, j.Verdict)
 			require.Equal(t, j.Verdict == operation.Acknowledged, j.Reason == "")
@@ -179,6 +185,7 @@ func FuzzWrite(f *testing.F) {
 			f.Add(golden.Callback.Key.OperationID, o.Status, o.Raw["respStatus"], o.Raw["orderStatus"], o.Raw["orderId"], o.ObservedAt.Unix())
 		}
 	}
+	asData := pairs(f)
 	f.Fuzz(func(t *testing.T, operationID, status, respStatus, orderStatus, orderID string, second int64) {
 		c := operation.Callback{
 			Key: operation.Key{Endpoint: "SHOP", OperationID: operationID},
@@ -188,8 +195,11 @@ func FuzzWrite(f *testing.F) {
 				ObservedAt: operation.At(time.Unix(second%(1<<33), 0)),
 			},
 		}
+		for _, pair := range asData {
+			requireWrittenAlike(t, pair, c)
+		}
 		for _, d := range dialect.All {
-			message, err := d.Write(c)
+			message, err := d.Write(c, nil)
 			if err != nil {
 				continue
 			}

@@ -19,7 +19,7 @@ func (paysera) Name() string { return "paysera" }
 
 // Write builds transfer_id, status and date, in the order of the document's
 // example. date is the observation's Unix second, so it is the same in every attempt.
-func (paysera) Write(c operation.Callback) (Message, error) {
+func (paysera) Write(c operation.Callback, _ map[string]string) (Message, error) {
 	if c.Observation.Status == "" {
 		return Message{}, errors.New("writing a paysera callback: it needs a status and the observation has none")
 	}
@@ -31,7 +31,7 @@ func (paysera) Write(c operation.Callback) (Message, error) {
 
 // Ping is the callback about a transfer that failed: the one status of the
 // document's after which no receiver has anything to do.
-func (d paysera) Ping(c operation.Callback) (Message, error) {
+func (d paysera) Ping(c operation.Callback, _ map[string]string) (Message, error) {
 	c.Observation.Status = "failed"
-	return d.Write(c)
+	return d.Write(c, nil)
 }

@@ -1,118 +1,58 @@
 package dialect
 
 import (
-	"bytes"
-	"crypto/ed25519"
-	"encoding/base64"
-	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 )
 
-// What a signing secret must be (Standard Webhooks, "Symmetric (HMAC)" and
-// "Asymmetric (ed25519)").
-const (
-	secretPrefix   = "whsec_"
-	shortestSecret = 24
-	longestSecret  = 64
+// Outgoing is an attempt that is about to be sent: what a signature may cover.
+type Outgoing struct {
+	// ID is the callback's.
+	ID string
+	// At is the attempt's time.
+	At time.Time
+	// Request has its method, its URL and its Content-Type.
+	Request *http.Request
+	// Body are the exact bytes sent.
+	Body []byte
+}
 
-	privateKeyPrefix = "whsk_"
-	// asymmetricVersion names an ed25519 signature in webhook-signature.
-	asymmetricVersion = "v1a,"
-)
+func (o Outgoing) timestamp() string { return strconv.FormatInt(o.At.Unix(), 10) }
 
-// Signer signs callbacks by Standard Webhooks: v1 with each symmetric secret and
-// v1a with each private key, all of them in one header, so that keys can be
-// rotated. It is safe for concurrent use; a nil Signer signs nothing.
-type Signer struct{ keys []signingKey }
+// Signer signs callbacks by one scheme. It is safe for concurrent use; a nil Signer
+// signs nothing.
+type Signer struct {
+	sign func(Outgoing) (http.Header, error)
+}
 
-// signingKey makes one signature, its version included.
-type signingKey func(id string, at time.Time, body []byte) (string, error)
+// Headers are webhook-id and webhook-timestamp, whatever the scheme (promise 11), and
+// those of the signature.
+func (s *Signer) Headers(o Outgoing) (http.Header, error) {
+	headers := http.Header{}
+	headers.Set(standardwebhooks.HeaderWebhookID, o.ID)
+	headers.Set(standardwebhooks.HeaderWebhookTimestamp, o.timestamp())
+	if s == nil {
+		return headers, nil
+	}
+	signed, err := s.sign(o)
+	maps.Copy(headers, signed)
+	return headers, err
+}
 
-// NewSigner builds a signer from secrets of the form "whsec_" + base64 of 24 to
-// 64 bytes, and "whsk_" + base64 of an ed25519 private key: its seed of 32
-// bytes, or that and the public key. Its errors say which secret is wrong, by
-// its place, and none holds a secret.
-func NewSigner(secrets []string) (*Signer, error) {
-	s := &Signer{}
+// keysOf reads each secret by read. Its errors say which secret is wrong, by its
+// place, and none holds a secret.
+func keysOf[K any](secrets []string, read func(string) (K, error)) ([]K, error) {
+	keys := make([]K, len(secrets))
 	for i, secret := range secrets {
-		key, err := newSigningKey(secret)
-		if err != nil {
+		var err error
+		if keys[i], err = read(secret); err != nil {
 			return nil, fmt.Errorf("signing secret %d of %d %w", i+1, len(secrets), err)
 		}
-		s.keys = append(s.keys, key)
 	}
-	return s, nil
-}
-
-func newSigningKey(secret string) (signingKey, error) {
-	if encoded, found := strings.CutPrefix(secret, privateKeyPrefix); found {
-		return asymmetricKey(encoded)
-	}
-	encoded, found := strings.CutPrefix(secret, secretPrefix)
-	if !found {
-		return nil, errors.New("does not begin with " + secretPrefix + " or " + privateKeyPrefix)
-	}
-	key, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil {
-		return nil, errors.New("is not base64 after " + secretPrefix)
-	}
-	if len(key) < shortestSecret || len(key) > longestSecret {
-		return nil, fmt.Errorf("holds %d bytes; %d to %d are allowed", len(key), shortestSecret, longestSecret)
-	}
-	webhook, err := standardwebhooks.NewWebhookRaw(key)
-	if err != nil {
-		return nil, errors.New("cannot be used")
-	}
-	return webhook.Sign, nil
-}
-
-// asymmetricKey signs as v1a, which the standard's library can't.
-func asymmetricKey(encoded string) (signingKey, error) {
-	decoded, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil {
-		return nil, errors.New("is not base64 after " + privateKeyPrefix)
-	}
-	if len(decoded) != ed25519.SeedSize && len(decoded) != ed25519.PrivateKeySize {
-		return nil, fmt.Errorf("holds %d bytes after %s; allowed are the private key's %d, or those and the public key's %d",
-			len(decoded), privateKeyPrefix, ed25519.SeedSize, ed25519.PublicKeySize)
-	}
-	key := ed25519.NewKeyFromSeed(decoded[:ed25519.SeedSize])
-	if len(decoded) == ed25519.PrivateKeySize && !bytes.Equal(key, decoded) {
-		// With a foreign public key a signature verifies with neither, and gives the private key away.
-		return nil, errors.New("holds a public key that is not the private key's own")
-	}
-	return func(id string, at time.Time, body []byte) (string, error) {
-		signed := append([]byte(id+"."+strconv.FormatInt(at.Unix(), 10)+"."), body...)
-		return asymmetricVersion + base64.StdEncoding.EncodeToString(ed25519.Sign(key, signed)), nil
-	}, nil
-}
-
-// Headers are webhook-id, webhook-timestamp (at, the attempt's time) and, if there
-// are secrets, webhook-signature: one signature a secret, in the secrets' order.
-// body are the exact bytes sent.
-func (s *Signer) Headers(id string, at time.Time, body []byte) http.Header {
-	headers := http.Header{}
-	headers.Set(standardwebhooks.HeaderWebhookID, id)
-	headers.Set(standardwebhooks.HeaderWebhookTimestamp, strconv.FormatInt(at.Unix(), 10))
-	if s == nil {
-		return headers
-	}
-	var signatures []string
-	for _, key := range s.keys {
-		// Signing cannot fail over any bytes. Should the library ever fail, the
-		// receiver refuses the request as unsigned.
-		if signature, err := key(id, at, body); err == nil {
-			signatures = append(signatures, signature)
-		}
-	}
-	if len(signatures) > 0 {
-		headers.Set(standardwebhooks.HeaderWebhookSignature, strings.Join(signatures, " "))
-	}
-	return headers
+	return keys, nil
 }

@@ -3,6 +3,7 @@ package dialect_test
 import (
 	"crypto/ed25519"
 	"encoding/base64"
+	"net/http"
 	"strconv"
 	"strings"
 	"testing"
@@ -19,6 +20,17 @@ func secretOf(c string, n int) string {
 	return "whsec_" + base64.StdEncoding.EncodeToString([]byte(strings.Repeat(c, n)))
 }
 
+// signed are the headers of a callback that is sent to https://shop.example/hook.
+func signed(t *testing.T, signer *dialect.Signer, id string, at time.Time, body []byte) http.Header {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://shop.example/hook", nil)
+	require.NoError(t, err)
+	r.Header.Set("Content-Type", "application/json")
+	headers, err := signer.Headers(dialect.Outgoing{ID: id, At: at, Request: r, Body: body})
+	require.NoError(t, err)
+	return headers
+}
+
 func TestASignerSignsSoThatTheLibraryVerifies(t *testing.T) {
 	t.Parallel()
 	newer, older, foreign := secretOf("n", 32), secretOf("o", 24), secretOf("f", 64)
@@ -26,7 +38,7 @@ func TestASignerSignsSoThatTheLibraryVerifies(t *testing.T) {
 	require.NoError(t, err)
 	body := []byte("transfer_id=239441503&status=done&date=1596014146")
 	at := time.Now()
-	headers := signer.Headers("cb_1", at, body)
+	headers := signed(t, signer, "cb_1", at, body)
 
 	require.Equal(t, "cb_1", headers.Get("webhook-id"))
 	require.Equal(t, strconv.FormatInt(at.Unix(), 10), headers.Get("webhook-timestamp"))
@@ -46,7 +58,7 @@ func TestASignerSignsTheSpecificationsExample(t *testing.T) {
 	t.Parallel()
 	signer, err := dialect.NewSigner([]string{"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"})
 	require.NoError(t, err)
-	headers := signer.Headers("msg_p5jXN8AQM9LWM0D4loKWxJek", time.Unix(1614265330, 0), []byte(`{"test": 2432232314}`))
+	headers := signed(t, signer, "msg_p5jXN8AQM9LWM0D4loKWxJek", time.Unix(1614265330, 0), []byte(`{"test": 2432232314}`))
 	require.Equal(t, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=", headers.Get("webhook-signature"))
 }
 
@@ -63,7 +75,7 @@ func TestASignerSignsTheAsymmetricExample(t *testing.T) {
 	for name, key := range map[string]string{"the private and the public key": examplePrivateKey, "the private key alone": exampleSeed} {
 		signer, err := dialect.NewSigner([]string{key})
 		require.NoError(t, err, name)
-		headers := signer.Headers("msg_p5jXN8AQM9LWM0D4loKWxJek", time.Unix(1614265330, 0), []byte(`{"test": 2432232314}`))
+		headers := signed(t, signer, "msg_p5jXN8AQM9LWM0D4loKWxJek", time.Unix(1614265330, 0), []byte(`{"test": 2432232314}`))
 		require.Equal(t, exampleSignature, headers.Get("webhook-signature"), name)
 	}
 }
@@ -75,7 +87,7 @@ func TestBothKindsOfSignatureAreInOneHeader(t *testing.T) {
 	signer, err := dialect.NewSigner([]string{examplePrivateKey, secret})
 	require.NoError(t, err)
 	body, at := []byte("exact\x00bytes\xff\r\n"), time.Now()
-	headers := signer.Headers("cb_1", at, body)
+	headers := signed(t, signer, "cb_1", at, body)
 	signatures := strings.Split(headers.Get("webhook-signature"), " ")
 	require.Len(t, signatures, 2)
 
@@ -97,7 +109,7 @@ func TestWithoutSecretsThereIsNoSignature(t *testing.T) {
 	none, err := dialect.NewSigner(nil)
 	require.NoError(t, err)
 	for name, signer := range map[string]*dialect.Signer{"a nil signer": nil, "a signer without secrets": none} {
-		headers := signer.Headers("cb_1", time.Unix(1596014146, 999), nil)
+		headers := signed(t, signer, "cb_1", time.Unix(1596014146, 999), nil)
 		require.Equal(t, "cb_1", headers.Get("webhook-id"), name)
 		require.Equal(t, "1596014146", headers.Get("webhook-timestamp"), name)
 		require.NotContains(t, headers, "Webhook-Signature", name)

@@ -31,7 +31,7 @@ func (standard) Name() string { return "standard" }
 
 // Write has the type "operation.<status>"; where no status was read it is
 // "operation.unknown" and the status null. A notice is written as it is.
-func (standard) Write(c operation.Callback) (Message, error) {
+func (standard) Write(c operation.Callback, _ map[string]string) (Message, error) {
 	if c.Notice != nil {
 		return jsonMessage(c.Notice)
 	}
@@ -44,7 +44,7 @@ func (standard) Write(c operation.Callback) (Message, error) {
 }
 
 // Ping has the type "ringback.ping" and no status.
-func (standard) Ping(c operation.Callback) (Message, error) {
+func (standard) Ping(c operation.Callback, _ map[string]string) (Message, error) {
 	return jsonMessage(standardOf("ringback.ping", c))
 }
 

@@ -13,7 +13,7 @@ func init() { All = append(All, ukrcard{}) }
 
 // ukrcard is the callback of Ukrcard's status re-poll service ("Setting up and
 // using the callback service", ukrcard-en.apidog.io doc-1275862).
-type ukrcard struct{}
+type ukrcard struct{ standardWebhooks }
 
 // ukrcardBody is the document's "Callback request body".
 type ukrcardBody struct {
@@ -43,7 +43,7 @@ func (ukrcard) Name() string { return "ukrcard" }
 // Write takes the raw codes of the answer observed. A pushed status, which has none,
 // is written as if the answer had been 200. A status that is not Ukrcard's, such as
 // "revoked", is an error.
-func (ukrcard) Write(c operation.Callback) (Message, error) {
+func (ukrcard) Write(c operation.Callback, _ map[string]string) (Message, error) {
 	body := ukrcardBody{
 		OrderNumber: c.Key.OperationID,
 		RespStatus:  json.Number(ukrcardRespStatus(c.Observation)),
@@ -70,8 +70,8 @@ func ukrcardRespStatus(o operation.Observation) string {
 
 // Ping is the callback about an order of which nothing was read: respStatus
 // 504 and no orderStatus.
-func (d ukrcard) Ping(c operation.Callback) (Message, error) {
-	return d.Write(operation.Callback{ID: c.ID, Key: c.Key})
+func (d ukrcard) Ping(c operation.Callback, _ map[string]string) (Message, error) {
+	return d.Write(operation.Callback{ID: c.ID, Key: c.Key}, nil)
 }
 
 // Knows is true of orderStatus alone, N1.
