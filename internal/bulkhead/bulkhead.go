@@ -115,9 +115,7 @@ func (b *Bulkhead) acquire(local int, localFull error) (*Slot, error) {
 		}
 	}
 	b.add(1, local)
-	// A call that is still in flight is known to be slow before it ends.
-	slow := time.AfterFunc(FastWithin, func() { b.remember(FastWithin + 1) })
-	return &Slot{b: b, local: local, slow: slow}, nil
+	return &Slot{b: b, local: local}, nil
 }
 
 func (b *Bulkhead) add(calls, local int) {
@@ -138,7 +136,15 @@ func (b *Bulkhead) remember(took time.Duration) {
 type Slot struct {
 	b     *Bulkhead
 	local int
-	slow  *time.Timer
+	// slow is nil until the call begins.
+	slow *time.Timer
+}
+
+// Begin says that the call begins now: from [FastWithin] later on its target is known
+// to be slow, also while it is in flight. What comes before, such as a record on the
+// server, says nothing about the target.
+func (s *Slot) Begin() {
+	s.slow = time.AfterFunc(FastWithin, func() { s.b.remember(FastWithin + 1) })
 }
 
 // Release gives the slot back after a call that took as long.
@@ -149,7 +155,9 @@ func (s *Slot) Release(took time.Duration) {
 
 // Cancel gives the slot back where the call was not made after all.
 func (s *Slot) Cancel() {
-	s.slow.Stop()
+	if s.slow != nil {
+		s.slow.Stop()
+	}
 	s.b.mu.Lock()
 	defer s.b.mu.Unlock()
 	s.b.add(-1, -s.local)

@@ -95,6 +95,10 @@ func TestATargetIsSlowAsSoonAsACallInFlightIs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := answering(t, bulkhead.New(8), time.Millisecond)
 		slot := acquired(t, b, bulkhead.Activity)
+		time.Sleep(time.Minute) // for a record on the server, say
+		synctest.Wait()
+		acquired(t, b, bulkhead.WorkflowTask).Cancel()
+		slot.Begin()
 		time.Sleep(bulkhead.FastWithin + time.Millisecond)
 		synctest.Wait()
 		heldBack(t, b, bulkhead.WorkflowTask, bulkhead.ErrSlow)

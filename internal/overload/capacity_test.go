@@ -78,7 +78,7 @@ func (l *load) watch() {
 // start starts an operation, whose workflow task is another call.
 func (l *load) start() {
 	began := time.Now()
-	release, err := l.Acquire(l.ctx, overload.Start)
+	release, err := l.Acquire(l.ctx, overload.Start, "A")
 	if err != nil {
 		l.shed.Add(1)
 		return

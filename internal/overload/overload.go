@@ -2,9 +2,10 @@
 // can: callbacks, then polls, then starts (docs/adr/0015).
 //
 // Starts run as many at a time as their measured latency allows, fewer while
-// callbacks are late, and wait for a moment in a bounded queue. A share of the
-// polls is put off if limiting starts does not help. The number of calls of each
-// kind at once is limited, which bounds memory.
+// callbacks are late, and wait for a moment in a bounded queue, in which each endpoint
+// has its turn and troubled ones wait behind the others. A share of the polls is put
+// off if limiting starts does not help. The number of calls of each kind at once is
+// limited, which bounds memory.
 package overload
 
 import (
@@ -77,13 +78,16 @@ type Limiter struct {
 	pressure pressure
 	starts   *startQueue
 	bounds   map[Work]bound
+	pace     *Pace
 	metrics  *metrics
 }
 
-// New makes a Limiter whose metrics are in r. startsAtOnce is read at each start:
-// how many may run at once, or 0 to follow their latency.
-func New(r prometheus.Registerer, startsAtOnce func() int) *Limiter {
+// New makes a Limiter whose metrics are in r. Two things are read at each start:
+// startsAtOnce, how many may run at once, or 0 to follow their latency; and whether an
+// endpoint is troubled, because most of its latest attempts failed or were slow.
+func New(r prometheus.Registerer, startsAtOnce func() int, troubled func(endpoint string) bool) *Limiter {
 	l := &Limiter{
+		pace: NewPace(),
 		// Each call is a goroutine and at most 64 KiB of body: some 300 MiB at the worst.
 		bounds: map[Work]bound{
 			Request: newBound(4096, 0, reasonBound),
@@ -92,20 +96,23 @@ func New(r prometheus.Registerer, startsAtOnce func() int) *Limiter {
 			Search:  newBound(32, time.Second, reasonQueue),
 		},
 	}
-	l.starts = newStartQueue(startsAtOnce, func() float64 { return l.pressure.shares().starts })
+	l.starts = newStartQueue(startsAtOnce, l.pressure.shares, troubled, l.pace)
 	l.metrics = newMetrics(r, l)
 	return l
 }
 
-// Acquire waits until a call of the API may go on, or refuses it with an
-// operation.ProblemOverloaded, of which the API makes a 503 with Retry-After. The caller
-// calls release once, with the error that the call ended with.
+// Pace is that of the activities' calls to Temporal.
+func (l *Limiter) Pace() *Pace { return l.pace }
+
+// Acquire waits until a call of the API about an endpoint may go on, or refuses it with
+// an operation.ProblemOverloaded, of which the API makes a 503 with Retry-After. The
+// caller calls release once, with the error that the call ended with.
 //
 // Lateness refuses no start by itself: it lowers how many run at once, so that the
 // start's turn does not come in time (reasonQueue).
-func (l *Limiter) Acquire(ctx context.Context, w Work) (release func(error), err error) {
+func (l *Limiter) Acquire(ctx context.Context, w Work, endpoint string) (release func(error), err error) {
 	if w == Start {
-		release, ok := l.starts.acquire(ctx)
+		release, ok := l.starts.acquire(ctx, endpoint)
 		if !ok {
 			return nil, l.refuse(w, reasonQueue)
 		}

@@ -20,10 +20,13 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// troubled are the endpoints whose names begin with "troubled".
+func troubled(endpoint string) bool { return strings.HasPrefix(endpoint, "troubled") }
+
 // newLimiter allows that many starts at once, 0 to follow their latency.
 func newLimiter(startsAtOnce int) (*overload.Limiter, *prometheus.Registry) {
 	r := prometheus.NewPedanticRegistry()
-	return overload.New(r, func() int { return startsAtOnce }), r
+	return overload.New(r, func() int { return startsAtOnce }, troubled), r
 }
 
 // metric is the sum of a metric over the series with those label values.
@@ -67,7 +70,7 @@ func refused(t *testing.T, err error) {
 
 func acquire(t *testing.T, c *overload.Limiter, w overload.Work) (release func(error)) {
 	t.Helper()
-	release, err := c.Acquire(t.Context(), w)
+	release, err := c.Acquire(t.Context(), w, "A")
 	require.NoError(t, err)
 	return release
 }
@@ -83,7 +86,7 @@ func TestAStartWaitsForItsTurnAndIsRefusedIfItDoesNotCome(t *testing.T) {
 		require.Equal(t, 500*time.Millisecond, time.Since(begun), "when the other ends")
 
 		begun = time.Now()
-		_, err := c.Acquire(t.Context(), overload.Start)
+		_, err := c.Acquire(t.Context(), overload.Start, "A")
 		refused(t, err)
 		require.Equal(t, 5*time.Second, time.Since(begun))
 		require.InDelta(t, 1, metric(t, r, "ringback_shed_total", "start", "queue"), 0)
@@ -98,7 +101,7 @@ func TestTheWaitIsShorterBehindALongQueue(t *testing.T) {
 		c, _ := newLimiter(1)
 		shedAfter := func() time.Duration {
 			begun := time.Now()
-			_, err := c.Acquire(t.Context(), overload.Start)
+			_, err := c.Acquire(t.Context(), overload.Start, "A")
 			refused(t, err)
 			return time.Since(begun)
 		}
@@ -125,14 +128,14 @@ func TestTheQueueOfStartsIsBounded(t *testing.T) {
 		var waiting sync.WaitGroup
 		for range 1024 {
 			waiting.Go(func() {
-				_, err := c.Acquire(t.Context(), overload.Start)
+				_, err := c.Acquire(t.Context(), overload.Start, "A")
 				refused(t, err)
 			})
 		}
 		synctest.Wait()
 		require.InDelta(t, 1024, metric(t, r, "ringback_starts_waiting"), 0)
 		begun := time.Now()
-		_, err := c.Acquire(t.Context(), overload.Start)
+		_, err := c.Acquire(t.Context(), overload.Start, "A")
 		refused(t, err)
 		require.Zero(t, time.Since(begun), "one more is refused at once")
 		waiting.Wait()
@@ -149,7 +152,7 @@ func TestACancelledStartLeavesTheQueue(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		begun := time.Now()
-		_, err := c.Acquire(ctx, overload.Start)
+		_, err := c.Acquire(ctx, overload.Start, "A")
 		refused(t, err)
 		require.Equal(t, time.Second, time.Since(begun))
 		release(errors.New("it failed"))
@@ -172,7 +175,7 @@ func TestSixtyFourCallersAreNeverRefused(t *testing.T) {
 				for range 64 {
 					starters.Go(func() {
 						for range 100 {
-							release, err := c.Acquire(t.Context(), overload.Start)
+							release, err := c.Acquire(t.Context(), overload.Start, "A")
 							if err != nil {
 								t.Error(err)
 								return
@@ -208,7 +211,7 @@ func TestTheLimitOfStartsFollowsTheirLatency(t *testing.T) {
 			for range 300 {
 				starters.Go(func() {
 					for time.Now().Before(end) {
-						release, err := c.Acquire(t.Context(), overload.Start)
+						release, err := c.Acquire(t.Context(), overload.Start, "A")
 						if err != nil {
 							continue
 						}
@@ -236,11 +239,11 @@ func TestAChangedLimitOfStartsTakesEffectAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		atOnce := 1
-		c := overload.New(prometheus.NewRegistry(), func() int { return atOnce })
+		c := overload.New(prometheus.NewRegistry(), func() int { return atOnce }, troubled)
 		first := acquire(t, c, overload.Start)
 		atOnce = 2
 		second := acquire(t, c, overload.Start)
-		_, err := c.Acquire(t.Context(), overload.Start)
+		_, err := c.Acquire(t.Context(), overload.Start, "A")
 		refused(t, err)
 		first(nil)
 		second(nil)
@@ -260,7 +263,7 @@ func TestOtherCallsAreLimitedByKind(t *testing.T) {
 				for range most {
 					release = acquire(t, c, work)
 				}
-				_, err := c.Acquire(t.Context(), work)
+				_, err := c.Acquire(t.Context(), work, "A")
 				refused(t, err)
 				release(nil)
 				acquire(t, c, work)
@@ -339,7 +342,7 @@ func TestStartsRunOneAtATimeWhileCallbacksAreLate(t *testing.T) {
 		c, r := newLimiter(8)
 		observe(c, overload.Callback, 20, callbackLate, 10*time.Second)
 		release := acquire(t, c, overload.Start)
-		_, err := c.Acquire(t.Context(), overload.Start)
+		_, err := c.Acquire(t.Context(), overload.Start, "A")
 		refused(t, err)
 		require.InDelta(t, 1, metric(t, r, "ringback_starts_in_engine"), 0)
 
@@ -362,7 +365,7 @@ func TestMostSearchesAreRefusedWhileCallbacksAreLate(t *testing.T) {
 		observe(c, overload.Callback, 20, callbackLate, 10*time.Second)
 		shed := 0
 		for range 100 {
-			release, err := c.Acquire(t.Context(), overload.Search)
+			release, err := c.Acquire(t.Context(), overload.Search, "A")
 			if err != nil {
 				refused(t, err)
 				shed++

@@ -22,17 +22,28 @@ const (
 	latencyWindows = 60
 	// maxWaiting bounds the queue.
 	maxWaiting = 1024
-	// The first frontOfQueue starts wait for up to frontWait: so many callers with
-	// one call after another each are never refused. Those behind them wait for
-	// burstWait, or for standingWait once there has been a queue for that long.
+	// The first frontOfQueue starts of an endpoint wait for up to frontWait: so many
+	// callers with one call after another each are never refused. Those behind them
+	// wait for burstWait, or for standingWait once some have waited for that long.
 	frontOfQueue = 64
 	frontWait    = 5 * time.Second
 	burstWait    = 3 * time.Second
 	standingWait = time.Second
+	// Troubled endpoints have 1/troubledPart of the starts that may run at once, and
+	// one turn after so many of the others while both wait; they have all of it if no
+	// other endpoint had a start for aloneAfter.
+	troubledPart = 8
+	aloneAfter   = 10 * time.Second
+	// A troubled endpoint's start keeps its place for so many times longer than it
+	// took, and for maxPause at most, where its share is down to 0: its cost is mostly
+	// that of the attempts after it.
+	pauseFactor = 9
+	maxPause    = time.Second
 )
 
 // startQueue runs as many starts at once as their latency allows, and fewer while
-// callbacks are late; the others wait, first come, first served.
+// callbacks are late. The others wait: the endpoints take turns, the troubled ones
+// behind the others, and of one endpoint they are served first come, first served.
 //
 // The limit by latency is failsafe-go's. Its queue is not used: nothing outside
 // can lower its limit, its length follows the limit, and its wait does not depend
@@ -40,21 +51,42 @@ const (
 type startQueue struct {
 	// fixed is how many run at once, or 0 to follow the latency.
 	fixed func() int
-	// share is which part of the range from one to the limit is in use, 1 for all.
-	share   func() float64
-	latency adaptivelimiter.AdaptiveLimiter[any]
+	// shares are which part of the range from one to the limit is in use, 1 for all.
+	shares   func() shares
+	troubled func(endpoint string) bool
+	latency  adaptivelimiter.AdaptiveLimiter[any]
+	pace     *Pace
 
-	mu      sync.Mutex
-	running int
-	// waiting is the queue; a channel is closed when its start may run.
-	waiting []chan struct{}
-	// emptyAt is when the queue was last empty.
-	emptyAt time.Time
+	mu sync.Mutex
+	// running are the starts that run, kept the places that troubled ones keep.
+	running, kept int
+	waiting       int
+	// lines are those of the endpoints with waiting starts; the first had no turn for
+	// longest.
+	lines []*line
+	// othersTurns is how many turns went past waiting starts of troubled endpoints.
+	othersTurns int
+	// othersAt is when an endpoint that was not troubled last had a start.
+	othersAt time.Time
 }
 
-func newStartQueue(fixed func() int, share func() float64) *startQueue {
+// line is the waiting starts of one endpoint.
+type line struct {
+	endpoint string
+	troubled bool
+	waiting  []*turn
+	since    time.Time
+}
+
+// turn is that of one start: true is sent when it may run, false if it is refused.
+type turn struct {
+	came     chan bool
+	troubled bool
+}
+
+func newStartQueue(fixed func() int, shares func() shares, troubled func(string) bool, pace *Pace) *startQueue {
 	return &startQueue{
-		fixed: fixed, share: share,
+		fixed: fixed, shares: shares, troubled: troubled, pace: pace,
 		latency: adaptivelimiter.NewBuilder[any]().WithLimits(minStarts, maxStarts, firstStarts).
 			WithBaselineWindow(latencyWindows).
 			// A calm time is no reason to refuse the burst after it.
@@ -65,16 +97,14 @@ func newStartQueue(fixed func() int, share func() float64) *startQueue {
 
 // acquire waits for the start's turn; false if it does not come in time. The
 // caller calls release once, with the error that the start ended with.
-func (q *startQueue) acquire(ctx context.Context) (release func(error), ok bool) {
-	turn, wait := q.enqueue()
-	if turn == nil {
-		return nil, false
-	}
+func (q *startQueue) acquire(ctx context.Context, endpoint string) (release func(error), ok bool) {
+	t, wait := q.enqueue(endpoint)
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	if !q.await(ctx, turn) {
+	if !q.await(ctx, endpoint, t) {
 		return nil, false
 	}
+	begun := time.Now()
 	// There is none where a fixed limit is above that of the latency: then
 	// nothing is measured.
 	permit, measured := q.latency.TryAcquirePermit()
@@ -86,74 +116,171 @@ func (q *startQueue) acquire(ctx context.Context) (release func(error), ok bool)
 		default:
 			permit.Drop() // it may have failed before it reached the server
 		}
-		q.release()
+		took := time.Since(begun)
+		if err == nil {
+			q.pace.startEnded(took)
+		}
+		q.release(t, took)
 	}, true
 }
 
-// enqueue returns the start's turn and how long to wait for it; nil if the queue
-// is full.
-func (q *startQueue) enqueue() (turn chan struct{}, wait time.Duration) {
+// enqueue returns the start's turn and how long to wait for it.
+func (q *startQueue) enqueue(endpoint string) (t *turn, wait time.Duration) {
+	troubled := q.troubled(endpoint)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.waiting) == maxWaiting {
-		return nil, 0
-	}
 	now := time.Now()
-	turn = make(chan struct{})
-	q.waiting = append(q.waiting, turn)
+	if !troubled {
+		q.othersAt = now
+	}
+	i := q.find(endpoint)
+	if i < 0 {
+		i = len(q.lines)
+		q.lines = append(q.lines, &line{endpoint: endpoint, since: now})
+	}
+	l := q.lines[i]
+	t = &turn{came: make(chan bool, 1)}
+	l.troubled, l.waiting = troubled, append(l.waiting, t)
+	if q.waiting++; q.waiting > maxWaiting {
+		q.refuseOne()
+	}
 	q.runNext()
-	if len(q.waiting) == 0 || q.emptyAt.IsZero() {
-		q.emptyAt = now
-	}
 	switch {
-	case len(q.waiting) <= frontOfQueue:
-		return turn, frontWait
-	case now.Sub(q.emptyAt) <= burstWait:
-		return turn, burstWait
+	case len(l.waiting) <= frontOfQueue:
+		return t, frontWait
+	case now.Sub(l.since) <= burstWait:
+		return t, burstWait
 	}
-	return turn, standingWait
+	return t, standingWait
+}
+
+func (q *startQueue) find(endpoint string) int {
+	return slices.IndexFunc(q.lines, func(l *line) bool { return l.endpoint == endpoint })
+}
+
+// refuseOne refuses the newest start of the endpoint that has most of them waiting, so
+// that no endpoint takes the room of another.
+func (q *startQueue) refuseOne() {
+	longest := slices.MaxFunc(q.lines, func(a, b *line) int { return len(a.waiting) - len(b.waiting) })
+	last := len(longest.waiting) - 1
+	longest.waiting[last].came <- false
+	q.remove(q.find(longest.endpoint), last)
+}
+
+// remove takes a start out of the queue.
+func (q *startQueue) remove(i, at int) {
+	l := q.lines[i]
+	l.waiting = slices.Delete(l.waiting, at, at+1)
+	q.waiting--
+	if len(l.waiting) == 0 {
+		q.lines = slices.Delete(q.lines, i, i+1)
+	}
 }
 
 // await reports whether the turn came before ctx ended.
-func (q *startQueue) await(ctx context.Context, turn chan struct{}) bool {
+func (q *startQueue) await(ctx context.Context, endpoint string, t *turn) bool {
 	select {
-	case <-turn:
-		return true
+	case ok := <-t.came:
+		return ok
 	case <-ctx.Done():
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	i := slices.Index(q.waiting, turn)
-	if i < 0 {
-		return true // it came at the same moment
+	if i := q.find(endpoint); i >= 0 {
+		if at := slices.Index(q.lines[i].waiting, t); at >= 0 {
+			q.remove(i, at)
+			return false
+		}
 	}
-	q.waiting = slices.Delete(q.waiting, i, i+1)
-	return false
+	return <-t.came // at the same moment
 }
 
-func (q *startQueue) release() {
+// release ends a start that took as long.
+func (q *startQueue) release(t *turn, took time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.running--
+	if t.troubled {
+		pause := pauseFactor * (1 - q.troubledShare()) * float64(took)
+		time.AfterFunc(min(time.Duration(pause), maxPause), q.releaseKept)
+	}
 	q.runNext()
 }
 
-// runNext lets those run that have waited longest, as far as the limit allows.
+func (q *startQueue) releaseKept() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.kept--
+	q.runNext()
+}
+
+// runNext gives the next turns, as far as the limit allows.
 func (q *startQueue) runNext() {
-	for limit := q.limit(); len(q.waiting) > 0 && q.running < limit; q.running++ {
-		close(q.waiting[0])
-		q.waiting = q.waiting[1:]
+	for limit := q.limit(); q.running < limit; q.running++ {
+		i := q.next(limit)
+		if i < 0 {
+			return
+		}
+		l := q.lines[i]
+		t := l.waiting[0]
+		if t.troubled = l.troubled; t.troubled {
+			q.kept++
+		}
+		t.came <- true
+		q.remove(i, 0)
+		if len(l.waiting) > 0 {
+			q.lines = append(slices.Delete(q.lines, i, i+1), l)
+		}
 	}
 }
 
+// next is the line whose turn it is; -1 if none may have one.
+func (q *startQueue) next(limit int) int {
+	other := slices.IndexFunc(q.lines, func(l *line) bool { return !l.troubled })
+	troubled := slices.IndexFunc(q.lines, func(l *line) bool { return l.troubled })
+	switch {
+	case troubled < 0 || q.kept >= q.troubledLimit(limit):
+		return other
+	case other < 0 || q.othersTurns >= troubledPart:
+		q.othersTurns = 0
+		return troubled
+	}
+	q.othersTurns++
+	return other
+}
+
 // limit is how many may run at once, at least one. It is raised to a power below
-// one while callbacks are late, because a linear cut still saturates the server.
+// one while callbacks are late, because a linear cut still saturates the server, and is
+// no more than the calls of activities at once while these are slow.
 func (q *startQueue) limit() int {
 	limit := q.fixed()
 	if limit == 0 {
 		limit = q.latency.Limit()
 	}
-	return max(int(math.Round(math.Pow(float64(limit), q.share()))), 1)
+	return q.pace.startsAtOnce(cut(limit, q.shares().starts))
+}
+
+// troubledLimit is how many of limit may be troubled endpoints'.
+func (q *startQueue) troubledLimit(limit int) int {
+	if q.troubledAlone() {
+		return limit
+	}
+	return cut(limit/troubledPart, q.troubledShare())
+}
+
+// troubledShare is that of troubled endpoints; nothing is taken from them for others
+// that are not there.
+func (q *startQueue) troubledShare() float64 {
+	if q.troubledAlone() {
+		return 1
+	}
+	return q.shares().troubled
+}
+
+func (q *startQueue) troubledAlone() bool { return time.Since(q.othersAt) > aloneAfter }
+
+func cut(limit int, share float64) int {
+	return max(int(math.Round(math.Pow(float64(limit), share))), 1)
 }
 
 type queueState struct{ limit, running, waiting int }
@@ -161,5 +288,5 @@ type queueState struct{ limit, running, waiting int }
 func (q *startQueue) state() queueState {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return queueState{q.limit(), q.running, len(q.waiting)}
+	return queueState{q.limit(), q.running, q.waiting}
 }

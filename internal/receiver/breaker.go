@@ -1,6 +1,7 @@
 package receiver
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"net/url"
@@ -11,6 +12,7 @@ import (
 	"github.com/sony/gobreaker/v2"
 
 	"ringback/internal/bulkhead"
+	"ringback/internal/operation"
 )
 
 const (
@@ -42,6 +44,9 @@ var (
 type Receivers struct {
 	mu    sync.Mutex
 	byKey map[key]*isolated
+	// bad is which part of an endpoint's latest attempts were not acknowledged within
+	// bulkhead.FastWithin, by its name.
+	bad map[string]float64
 }
 
 // key has the limit and whether the URL is fixed, so that a configuration that
@@ -69,6 +74,7 @@ type host struct {
 type Permit struct {
 	slot   *bulkhead.Slot
 	settle func(error)
+	count  func(well bool)
 }
 
 // Acquire lets one attempt be made at e, for an operation that brought url or
@@ -88,7 +94,20 @@ func (r *Receivers) Acquire(e Endpoint, url string, from bulkhead.From) (*Permit
 		slot.Cancel()
 		return nil, ErrBreakerOpen
 	}
-	return &Permit{slot, settle}, nil
+	return &Permit{slot: slot, settle: settle, count: func(well bool) { r.count(e.Name, well) }}, nil
+}
+
+// Send makes the attempt at e and gives the permit back.
+func (p *Permit) Send(ctx context.Context, e Endpoint, in Request) Result {
+	p.slot.Begin()
+	// One in flight is known to be slow before it ends.
+	slow := time.AfterFunc(bulkhead.FastWithin, func() { p.count(false) })
+	result := Send(ctx, e, in)
+	if slow.Stop() {
+		p.count(result.Attempt.Verdict == operation.Acknowledged)
+	}
+	p.Release(result)
+	return result
 }
 
 // Release ends an attempt that was made.
@@ -106,6 +125,28 @@ func (p *Permit) Release(r Result) {
 func (p *Permit) Cancel() {
 	p.slot.Cancel()
 	p.settle(errNotMade)
+}
+
+// latestWeight is that of one attempt among the latest of its endpoint: about eight count.
+const latestWeight = 1.0 / 8
+
+func (r *Receivers) count(endpoint string, well bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.bad == nil {
+		r.bad = map[string]float64{}
+	}
+	r.bad[endpoint] *= 1 - latestWeight
+	if !well {
+		r.bad[endpoint] += latestWeight
+	}
+}
+
+// Troubled reports whether most of an endpoint's latest attempts failed or were slow.
+func (r *Receivers) Troubled(endpoint string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.bad[endpoint] > 0.5
 }
 
 func (r *Receivers) endpoint(e Endpoint) *isolated {

@@ -1,7 +1,6 @@
 package receiver
 
 import (
-	"strings"
 	"time"
 
 	"ringback/internal/dialect"
@@ -17,9 +16,8 @@ const reasonCap = 200
 // dialect that asks for a 2xx alone the status is enough.
 func (t *transcript) judge(e Endpoint, callback operation.Callback, broken bool) Result {
 	judgement := e.Dialect.Judge(callback, dialect.Answer{
-		HTTPStatus: t.response.StatusCode, Body: t.body[:min(len(t.body), answerCap)],
-		Truncated:       broken || len(t.body) > answerCap,
-		ContentEncoding: strings.Join(t.response.Header.Values("Content-Encoding"), ","),
+		HTTPStatus: t.response.StatusCode, Header: t.response.Header,
+		Body: t.body[:min(len(t.body), answerCap)], Truncated: broken || len(t.body) > answerCap,
 	})
 	result := Result{Attempt: operation.Attempt{
 		HTTPStatus: t.response.StatusCode, Verdict: judgement.Verdict, Reason: judgement.Reason,
@@ -28,7 +26,11 @@ func (t *transcript) judge(e Endpoint, callback operation.Callback, broken bool)
 		result.Ended, result.Reason = operation.DeliveryGone, judgement.Reason
 	}
 	now := time.Now()
-	if wait := httpanswer.RetryAfter(t.response.Header, now); wait > 0 && e.HonorRetryAfter {
+	wait := httpanswer.RetryAfter(t.response.Header, now)
+	if judgement.RetryAfter != nil {
+		wait = min(*judgement.RetryAfter, httpanswer.MaxRetryAfter)
+	}
+	if wait > 0 && e.HonorRetryAfter {
 		result.NotBefore = operation.At(now.Add(wait))
 	}
 	return result

@@ -88,6 +88,26 @@ func TestAPingShowsTheRequestAndTheAnswer(t *testing.T) {
 	require.Positive(t, got.TookMS)
 }
 
+func TestAnAttemptSaysHowTheReceiverWasReached(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer server.Close()
+	standard, _ := dialect.ByName("standard")
+	e := receiver.Endpoint{Name: shop, Dialect: standard, URL: server.URL, Client: server.Client()}
+	for _, connection := range []string{"a new one", "a kept one"} {
+		got := send(t, e, request(time.Second))
+		require.Equal(t, strings.TrimPrefix(server.URL, "https://"), got.RemoteAddress, connection)
+		require.Equal(t, operation.Internal, got.Attempt.RemoteAddress, connection)
+		require.Equal(t, "TLS 1.3", got.Attempt.TLSVersion, connection)
+		require.Positive(t, got.Attempt.FirstByteMS, connection)
+		require.LessOrEqual(t, got.Attempt.FirstByteMS, got.Attempt.TookMS, connection)
+	}
+	server.Close()
+	got := send(t, e, request(time.Second))
+	require.Empty(t, got.Attempt.RemoteAddress+got.Attempt.TLSVersion)
+	require.Zero(t, got.Attempt.FirstByteMS)
+}
+
 func TestAPingShowsNoSecretWhateverTheReceiverSendsBack(t *testing.T) {
 	t.Parallel()
 	const card = "4111111111111111"
@@ -116,6 +136,27 @@ func TestAPingShowsNoSecretWhateverTheReceiverSendsBack(t *testing.T) {
 	for _, secret := range []string{"nobody-may-see", "tenant-4711", "of-the-receiver", "whsec_", "whsk_", card, "SECRET-OF-THE-URL"} {
 		require.NotContains(t, shown, secret)
 	}
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (r roundTripper) RoundTrip(request *http.Request) (*http.Response, error) { return r(request) }
+
+func TestAPingHidesAnAccessTokenThatTheReceiverSendsBack(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+		w.Header().Set("X-Echo", token)
+		_, _ = io.WriteString(w, "you are "+token)
+	}))
+	t.Cleanup(server.Close)
+	got := pinged(t, "standard", server.URL, &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+		authorized := r.Clone(r.Context())
+		authorized.Header.Set("Authorization", "Bearer token-of-the-token-endpoint")
+		return server.Client().Transport.RoundTrip(authorized)
+	})})
+	require.Equal(t, "you are [redacted]", got.Answer.Body)
+	require.Equal(t, "[redacted]", value(t, got.Answer.Headers, "X-Echo"))
 }
 
 func TestAPingThatIsNotAcknowledgedSaysWhy(t *testing.T) {

@@ -7,14 +7,19 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
+	"maps"
+	"net"
 	"net/http"
 	"net/http/httptrace"
+	"net/netip"
 	"strings"
 	"time"
 
 	"ringback/internal/dialect"
+	"ringback/internal/egress"
 	"ringback/internal/httpanswer"
 	"ringback/internal/operation"
 )
@@ -36,10 +41,14 @@ type Endpoint struct {
 	Signer *dialect.Signer
 	// Header is sent with each attempt: authorization and configured headers.
 	Header http.Header
+	// Secrets are those that the headers of a dialect of your own may hold, by name.
+	Secrets map[string]string
 	// HonorRetryAfter lets the receiver lengthen h (promise 5's one exception).
 	HonorRetryAfter bool
 	// MaxConcurrent bounds the attempts in flight in this worker; 0: the default.
 	MaxConcurrent int
+	// OnHold says that no callback is to be sent for now. A ping is.
+	OnHold bool
 }
 
 // Host is that of the requests of an operation that brought url.
@@ -64,8 +73,10 @@ func (r Request) timeout() time.Duration { return time.Duration(r.TimeoutMS) * t
 // Result is one attempt, or why none was made.
 type Result struct {
 	// HeldBack says that no attempt was made, and why.
-	HeldBack string            `json:"held_back,omitempty"`
-	Attempt  operation.Attempt `json:"attempt,omitzero"`
+	HeldBack string `json:"held_back,omitempty"`
+	// OnHold says that the endpoint is on hold.
+	OnHold  bool              `json:"on_hold,omitempty"`
+	Attempt operation.Attempt `json:"attempt,omitzero"`
 	// Host is that of the URL that was called.
 	Host string `json:"host,omitempty"`
 	// Ended is operation.DeliveryGone if no further attempt may be made, else empty;
@@ -74,6 +85,8 @@ type Result struct {
 	Reason string                    `json:"reason,omitempty"`
 	// NotBefore is the receiver's Retry-After, where it is honoured.
 	NotBefore operation.Time `json:"not_before,omitzero"`
+	// RemoteAddress is as in operation.Attempt, also where it is internal.
+	RemoteAddress string `json:"-"`
 	// Took is how long the attempt took, by the monotonic clock.
 	Took time.Duration `json:"-"`
 }
@@ -95,6 +108,13 @@ func send(ctx context.Context, e Endpoint, in Request) (Result, transcript) {
 	result.Attempt.Number, result.Attempt.At = in.Number, operation.At(ended.Add(-result.Took))
 	result.Attempt = result.Attempt.EndedBy(ended)
 	result.Attempt.Reason = httpanswer.Tidy(result.Attempt.Reason, reasonCap)
+	if t.conn != nil {
+		result.RemoteAddress = t.conn.RemoteAddr().String()
+		result.Attempt.RemoteAddress, result.Attempt.TLSVersion = shownAddress(result.RemoteAddress), tlsVersion(t.conn)
+	}
+	if !t.answeredAt.IsZero() {
+		result.Attempt.FirstByteMS = operation.CeilMS(t.answeredAt.Sub(started))
+	}
 	return result, t
 }
 
@@ -105,6 +125,28 @@ type transcript struct {
 	response *http.Response
 	// body is the answer's, to the cap and one byte more.
 	body []byte
+	// conn is the connection, if there was one; answeredAt when the answer's first byte
+	// came on it, if one did.
+	conn       net.Conn
+	answeredAt time.Time
+}
+
+// shownAddress is an address as readers of a state may see it: an internal one would tell
+// them about our own network.
+func shownAddress(address string) string {
+	remote, err := netip.ParseAddrPort(address)
+	if err != nil || !egress.IsPublic(remote.Addr().Unmap().WithZone("")) {
+		return operation.Internal
+	}
+	return address
+}
+
+// tlsVersion is empty for plain http.
+func tlsVersion(conn net.Conn) string {
+	if secure, ok := conn.(*tls.Conn); ok {
+		return tls.VersionName(secure.ConnectionState().Version)
+	}
+	return ""
 }
 
 func (t *transcript) make(ctx context.Context, e Endpoint, in Request) Result {
@@ -126,7 +168,7 @@ func (t *transcript) make(ctx context.Context, e Endpoint, in Request) Result {
 	if t.request, err = newRequest(ctx, e, in); err != nil {
 		return unacknowledged("the callback could not be written: " + err.Error())
 	}
-	response, err := roundTrip(e.Client.Transport, t.request)
+	response, err := t.roundTrip(ctx, e.Client.Transport)
 	if err != nil {
 		return failed(err, "no answer", waited())
 	}
@@ -141,23 +183,16 @@ func (t *transcript) make(ctx context.Context, e Endpoint, in Request) Result {
 }
 
 func newRequest(ctx context.Context, e Endpoint, in Request) (*http.Request, error) {
-	message, err := e.Dialect.Write(in.Callback)
+	message, err := e.Dialect.Write(in.Callback, e.Secrets)
 	if err != nil {
 		return nil, err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, e.address(in.URL), bytes.NewReader(message.Body))
+	request, err := http.NewRequestWithContext(ctx, cmp.Or(message.Method, http.MethodPost), e.address(in.URL), bytes.NewReader(message.Body))
 	if err != nil {
 		return nil, errors.New("the address is not a URL")
 	}
-	for name, values := range e.Header {
-		request.Header[name] = values
-	}
-	for name, values := range e.Signer.Headers(in.Callback.ID, time.Now(), message.Body) {
-		// Verifiers of Standard Webhooks look for these names as the standard
-		// writes them, some of them case by case.
-		request.Header.Del(name)
-		request.Header[strings.ToLower(name)] = values
-	}
+	maps.Copy(request.Header, message.Header)
+	maps.Copy(request.Header, e.Header)
 	request.Header.Set("Content-Type", message.ContentType)
 	request.Header.Set("User-Agent", "Ringback")
 	// Answers are judged as they are received: nothing here decompresses them.
@@ -165,21 +200,36 @@ func newRequest(ctx context.Context, e Endpoint, in Request) (*http.Request, err
 	if message.Accept != "" {
 		request.Header.Set("Accept", message.Accept)
 	}
+	signed, err := e.Signer.Headers(dialect.Outgoing{ID: in.Callback.ID, At: time.Now(), Request: request, Body: message.Body})
+	if err != nil {
+		return nil, err
+	}
+	for name, values := range signed {
+		request.Header.Del(name)
+		if strings.HasPrefix(name, "Webhook-") {
+			// Verifiers of Standard Webhooks look for these names as the standard
+			// writes them, some of them case by case.
+			name = strings.ToLower(name)
+		}
+		request.Header[name] = values
+	}
 	return request, nil
 }
 
-// roundTrip sends request once (promise 5). If a kept connection was closed by its
+// roundTrip sends the request once (promise 5). If a kept connection was closed by its
 // other end before anything was written, the next one is used; the failure of a new
 // one is returned. The transport alone follows no redirect.
-func roundTrip(transport http.RoundTripper, request *http.Request) (*http.Response, error) {
+func (t *transcript) roundTrip(ctx context.Context, transport http.RoundTripper) (*http.Response, error) {
+	request := t.request
 	for {
 		w := &writing{}
-		try := request.WithContext(httptrace.WithClientTrace(request.Context(), w.trace()))
+		try := request.WithContext(httptrace.WithClientTrace(ctx, w.trace()))
 		try.Body, _ = request.GetBody() // from memory: can't fail
 		// With it, net/http would repeat by itself what may have been received
 		// (Request.isReplayable, http2shouldRetryRequest).
 		try.GetBody = nil
 		response, err := transport.RoundTrip(try)
+		t.conn, t.answeredAt = w.connected()
 		if err == nil || !w.wroteNothing(err) {
 			return response, err
 		}

@@ -20,6 +20,8 @@ type writing struct {
 	reused bool
 	// begun says that writing began while the connection was open.
 	begun bool
+	// answeredAt is when the first byte of the answer came.
+	answeredAt time.Time
 }
 
 // trace follows one request. A connection that is closed when net/http writes the
@@ -36,12 +38,25 @@ func (w *writing) trace() *httptrace.ClientTrace {
 				_ = info.Conn.Close()
 			}
 		},
+		GotFirstResponseByte: func() {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.answeredAt = time.Now()
+		},
 		WroteHeaderField: func(string, []string) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.begun = w.begun || !isClosed(w.conn)
 		},
 	}
+}
+
+// connected is the connection that the request was given, if any, and when the first
+// byte of the answer came on it.
+func (w *writing) connected() (conn net.Conn, answeredAt time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.conn, w.answeredAt
 }
 
 // wroteNothing reports whether a request that failed with err was given a kept
