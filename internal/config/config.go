@@ -21,13 +21,15 @@ import (
 type Config struct {
 	API    API    `yaml:"api,omitzero"`
 	Egress Egress `yaml:"egress,omitzero"`
-	// Sources and Endpoints are by name.
-	Sources   map[string]Source   `yaml:"sources,omitempty"`
-	Endpoints map[string]Endpoint `yaml:"endpoints,omitempty"`
-	Telemetry Telemetry           `yaml:"telemetry,omitzero"`
-	Notices   Notices             `yaml:"notices,omitzero"`
-	Codec     Codec               `yaml:"codec,omitzero"`
-	Audit     Audit               `yaml:"audit,omitzero"`
+	// Kinds and Dialects are those of the file's own, Sources and Endpoints all, by name.
+	Kinds     map[string]source.Definition  `yaml:"kinds,omitempty"`
+	Dialects  map[string]dialect.Definition `yaml:"dialects,omitempty"`
+	Sources   map[string]Source             `yaml:"sources,omitempty"`
+	Endpoints map[string]Endpoint           `yaml:"endpoints,omitempty"`
+	Telemetry Telemetry                     `yaml:"telemetry,omitzero"`
+	Notices   Notices                       `yaml:"notices,omitzero"`
+	Codec     Codec                         `yaml:"codec,omitzero"`
+	Audit     Audit                         `yaml:"audit,omitzero"`
 	// Guard is that of Egress, for all outgoing requests.
 	Guard *egress.Guard `yaml:"-"`
 	// Hash is 12 hexadecimal digits that differ between configurations, their secrets
@@ -38,6 +40,10 @@ type Config struct {
 	PageKey []byte `yaml:"-"`
 	// Warnings are about certificates and files, each with file and line.
 	Warnings []string `yaml:"-"`
+
+	// kinds and dialects are compiled.
+	kinds    map[string]source.Kind
+	dialects map[string]dialect.Dialect
 }
 
 // Audit is where the API writes who changed what.
@@ -141,9 +147,12 @@ type Source struct {
 	// RegisteredAtZone is the zone of RegDate; the kind's own unless set.
 	RegisteredAtZone string `yaml:"registered_at_zone,omitzero"`
 	// FinalStatuses replace the kind's own set of final statuses.
-	FinalStatuses []string  `yaml:"final_statuses,omitempty"`
-	MAC           MAC       `yaml:"mac,omitzero"`
-	TLS           ClientTLS `yaml:"tls,omitzero"`
+	FinalStatuses []string `yaml:"final_statuses,omitempty"`
+	MAC           MAC      `yaml:"mac,omitzero"`
+	// Secrets are those that a kind of the file's own names. Auth is for such a kind, too.
+	Secrets map[string]Secret `yaml:"secrets,omitempty"`
+	Auth    Auth              `yaml:"auth,omitzero"`
+	TLS     ClientTLS         `yaml:"tls,omitzero"`
 	// Timeout bounds one poll; 10 s unless set, at most MaxTimeout.
 	Timeout time.Duration `yaml:"timeout,omitzero"`
 }
@@ -165,8 +174,9 @@ func (s *Source) defaults() { s.Timeout = 10 * time.Second }
 func (s Source) Open(client func(tlsConfig *tls.Config, timeout time.Duration) *http.Client) source.Config {
 	opened := source.Config{
 		Name: s.Name, ExtSystemID: s.ExtSystemID, Login: s.Login, Password: s.Password.Reveal(),
-		MACID: s.MAC.ID, MACKey: s.MAC.Key.Reveal(),
+		MACID: s.MAC.ID, MACKey: s.MAC.Key.Reveal(), Secrets: revealed(s.Secrets), Header: http.Header{},
 	}
+	s.Auth.Apply(opened.Header)
 	if s.RegisteredAtZone != "" {
 		opened.RegisteredAtZone, _ = time.LoadLocation(s.RegisteredAtZone)
 	}
@@ -203,8 +213,8 @@ type Endpoint struct {
 	Methods []string `yaml:"methods,omitempty"`
 	// Statuses are the only ones delivered; empty: all that the source's rules name.
 	Statuses []string `yaml:"statuses,omitempty"`
-	// Enabled is true unless set; false refuses starts.
-	Enabled bool `yaml:"enabled"`
+	// Enabled is EnabledTrue unless set.
+	Enabled Enabled `yaml:"enabled"`
 	// Supersede is operation.SupersedeLatest unless set.
 	Supersede string `yaml:"supersede,omitzero"`
 	// Push is operation.PushHint unless set.
@@ -219,6 +229,8 @@ type Endpoint struct {
 	TLS              ClientTLS         `yaml:"tls,omitzero"`
 	Auth             Auth              `yaml:"auth,omitzero"`
 	Headers          map[string]Header `yaml:"headers,omitempty"`
+	// Secrets are those that a dialect of the file's own names.
+	Secrets map[string]Secret `yaml:"secrets,omitempty"`
 	// Traceparent sends an attempt's trace in a header, where traces are on.
 	Traceparent bool `yaml:"traceparent"`
 	// MaxConcurrent is the most attempts under way at once from one worker;
@@ -236,7 +248,7 @@ type Header struct {
 // may see. A signature is none: it is good for its own message alone.
 func (e Endpoint) sendsCredentials() bool {
 	secret := func(h Header) bool { return !h.literal }
-	return !e.Auth.Bearer.IsZero() || e.Auth.Basic != nil || e.TLS.isSet() || slices.ContainsFunc(slices.Collect(maps.Values(e.Headers)), secret)
+	return !e.Auth.Bearer.IsZero() || e.Auth.Basic != nil || e.Auth.OAuth2 != nil || len(e.Secrets) > 0 || e.TLS.isSet() || slices.ContainsFunc(slices.Collect(maps.Values(e.Headers)), secret)
 }
 
 // Hosts are those to which callbacks may be sent at the URLs that operations brought,
@@ -248,11 +260,31 @@ func (e Endpoint) Hosts() operation.AllowedHosts {
 	return e.CallbackHosts
 }
 
+// Enabled is what an endpoint is used for.
+type Enabled string
+
+const (
+	// EnabledTrue takes starts, and sends callbacks.
+	EnabledTrue Enabled = "true"
+	// EnabledFalse refuses starts. Open operations go on.
+	EnabledFalse Enabled = "false"
+	// EnabledHold takes starts and watches, and sends no callback until it is changed.
+	EnabledHold Enabled = "hold"
+)
+
+// MarshalYAML implements [yaml.InterfaceMarshaler]: true and false are not quoted.
+func (e Enabled) MarshalYAML() (any, error) {
+	if e == EnabledHold {
+		return string(e), nil
+	}
+	return e == EnabledTrue, nil
+}
+
 // PerOperation is the value of callback_url that lets each start bring its URL.
 const PerOperation = "per_operation"
 
 func (e *Endpoint) defaults() {
-	e.Enabled = true
+	e.Enabled = EnabledTrue
 	e.CardNumberScreen = true
 	e.Supersede = operation.SupersedeLatest
 	e.Push = operation.PushHint
@@ -306,8 +338,19 @@ func (s Signing) Reveal() []string {
 
 // Auth is the Authorization header of an attempt; at most one field is set.
 type Auth struct {
-	Bearer Secret `yaml:"bearer,omitzero"`
-	Basic  *Basic `yaml:"basic,omitzero"`
+	Bearer Secret  `yaml:"bearer,omitzero"`
+	Basic  *Basic  `yaml:"basic,omitzero"`
+	OAuth2 *OAuth2 `yaml:"oauth2,omitzero"`
+}
+
+// OAuth2 is an access token by client credentials (RFC 6749, 4.4), which is fetched
+// when it is needed and renewed before it expires.
+type OAuth2 struct {
+	// TokenURL is called through the egress guard, as all else.
+	TokenURL     string   `yaml:"token_url,omitzero"`
+	ClientID     string   `yaml:"client_id,omitzero"`
+	ClientSecret Secret   `yaml:"client_secret,omitzero"`
+	Scopes       []string `yaml:"scopes,omitempty"`
 }
 
 // Basic is HTTP basic authentication.
@@ -316,7 +359,8 @@ type Basic struct {
 	Password Secret `yaml:"password,omitzero"`
 }
 
-// Apply sets the Authorization header of h, if there is anything to set.
+// Apply sets the Authorization header of h, if there is anything to set that does not
+// change: an access token is not.
 func (a Auth) Apply(h http.Header) {
 	switch {
 	case !a.Bearer.IsZero():
@@ -341,12 +385,13 @@ func (c *Config) Endpoint(name string) (operation.Endpoint, bool) {
 	}
 	s := c.Sources[e.Source]
 	var rules operation.Rules
-	kind, known := source.KindByName(s.Kind)
+	kind, known := c.Kind(s.Kind)
 	if known {
-		rules = e.rules(kind.Rules(s.FinalStatuses))
+		spoken, _ := c.Dialect(e.Dialect)
+		rules = deliverable(kind.Rules(s.FinalStatuses), spoken)
 	}
 	return operation.Endpoint{
-		Name: name, Disabled: !e.Enabled || e.Source == "",
+		Name: name, Disabled: e.Enabled == EnabledFalse || e.Source == "",
 		Dialect: e.Dialect, Source: e.Source, SourceKind: s.Kind,
 		PerOperationURL:   e.CallbackURL == PerOperation,
 		Host:              operation.HostPort(e.URL),
@@ -370,11 +415,10 @@ func (c *Config) NoticeRecipient(about string) *operation.Recipient {
 	return &operation.Recipient{Endpoint: name, Policy: c.Endpoints[name].policy().Delivery}
 }
 
-// rules are the source's, and deliver a revocation wherever the dialect has a
-// status for it (promise 7).
-func (e Endpoint) rules(r operation.Rules) operation.Rules {
-	d, ok := dialect.ByName(e.Dialect)
-	if ok && d.Knows(r.Revoked) && !r.Delivers(r.Revoked) {
+// deliverable are the source's rules, which deliver a revocation wherever the dialect
+// has a status for it (promise 7).
+func deliverable(r operation.Rules, d dialect.Dialect) operation.Rules {
+	if d.Knows(r.Revoked) && !r.Delivers(r.Revoked) {
 		r.Delivered = append(slices.Clone(r.Delivered), r.Revoked)
 	}
 	return r

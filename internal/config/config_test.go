@@ -330,7 +330,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 	require.NotNil(t, s.TLS.Config().RootCAs)
 
 	a := c.Endpoints["A"]
-	require.False(t, a.Enabled)
+	require.Equal(t, config.EnabledFalse, a.Enabled)
 	require.True(t, a.HonorRetryAfter)
 	require.Equal(t, 5, a.MaxConcurrent)
 	require.Equal(t, operation.PushOff, a.Push)
@@ -455,7 +455,7 @@ func TestAFileThatCannotBeReadIsAnError(t *testing.T) {
 
 	write(t, dir, "big.yml", bytes.Repeat([]byte("#"), 1<<20+1), 0o600)
 	_, err = config.Load(filepath.Join(dir, "big.yml"))
-	require.ErrorContains(t, err, "is larger than 1048576 bytes")
+	require.ErrorContains(t, err, "is not a regular file of at most 1048576 bytes")
 }
 
 // exampleInDeploy is what everybody copies, with a digest of their own.
@@ -489,7 +489,7 @@ func TestTheExampleInDeployNamesEveryKey(t *testing.T) {
 	content := exampleInDeploy(t)
 	for _, structure := range []any{
 		config.Config{}, config.API{}, config.Key{}, config.RateLimit{}, config.Egress{}, config.Source{}, config.MAC{},
-		config.Endpoint{}, config.Poll{}, config.Delivery{}, config.Signing{}, config.Auth{}, config.Basic{},
+		config.Endpoint{}, config.Poll{}, config.Delivery{}, config.Signing{}, config.Auth{}, config.Basic{}, config.OAuth2{},
 		config.ClientTLS{}, config.ServerTLS{}, config.Telemetry{}, config.Traces{}, config.Notices{}, config.Audit{}, config.Codec{}, config.CodecKey{}, config.CodecServer{},
 	} {
 		for i := range reflect.TypeOf(structure).NumField() {
@@ -541,6 +541,17 @@ endpoints:
   LEDGER: {dialect: standard, source: wallet, url: "http://127.0.0.1:9103/hooks", poll: {interval: 1m, lifetime: 1h}, delivery: {interval: 1s, attempts: 3}}
   OPS: {` + ops + `, delivery: {interval: 2s, attempts: 7, timeout: 1s}}
 `
+}
+
+func TestAnEndpointOnHoldTakesStarts(t *testing.T) {
+	t.Parallel()
+	for written, refuses := range map[string]bool{"true": false, "false": true, "hold": false, `"hold"`: false} {
+		c, err := config.Parse("f", []byte(strings.Replace(withoutSecrets, "enabled: hold", "enabled: "+written, 1)))
+		require.NoError(t, err)
+		require.Equal(t, config.Enabled(strings.Trim(written, `"`)), c.Endpoints["SHOP"].Enabled)
+		shop, _ := c.Endpoint("SHOP")
+		require.Equal(t, refuses, shop.Disabled, written)
+	}
 }
 
 const opsURL = `dialect: standard, url: "http://127.0.0.1:9104/ops"`

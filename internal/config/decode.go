@@ -4,9 +4,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"iter"
 	"net/netip"
 	"reflect"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,10 +14,13 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 
 	"ringback/internal/egress"
+	"ringback/internal/expression"
+	"ringback/internal/nearest"
 )
 
 // decoder fills a Config from a YAML document. goccy/go-yaml parses it; its own
@@ -25,8 +28,15 @@ import (
 // 2.5 as 2.
 type decoder struct {
 	file string
+	// files are those that were read.
+	files Files
 	// positions are those of all values in the file, by path.
 	positions map[string]*token.Position
+	// texts are the scalars in the file, by path, and lines its lines: for places in them.
+	texts map[string]ast.Node
+	lines []string
+	// nodes counts the values of bodies.
+	nodes int
 	// anchors are those read so far, by name.
 	anchors  map[string]ast.Node
 	faults   []*Fault
@@ -53,29 +63,107 @@ func (d *decoder) parse(data []byte) (root ast.Node) {
 			root = nil
 		}
 	}()
-	file, err := parser.ParseBytes(data, 0)
+	tokens := lexer.Tokenize(string(data))
+	if deep := tooDeep(tokens); deep != nil {
+		d.positions[""] = deep.Position
+		d.fault("", "nests too deep here; allowed: %d levels", maxNesting)
+		return nil
+	}
+	file, err := parser.Parse(tokens, 0)
 	var syntax yaml.Error
 	switch {
 	case errors.As(err, &syntax) && syntax.GetToken() != nil:
 		// Its full text quotes the lines around the error, which may hold a secret.
 		d.positions[""] = syntax.GetToken().Position
-		d.fault("", "%s", syntax.GetMessage())
+		detail := syntax.GetMessage()
+		if tab := d.indentingTab(); tab != nil {
+			d.positions[""], detail = tab, "a tab begins this line; allowed: spaces, by which YAML nests"
+		}
+		d.fault("", "%s", detail)
 	case err != nil:
 		d.fault("", "this is not YAML")
 	case len(file.Docs) > 1 && file.Docs[1].Body != nil:
 		d.positions[""] = positionOf(file.Docs[1].Body)
 		d.fault("", "a second document begins here; allowed: one document")
 	case len(file.Docs) == 0 || file.Docs[0].Body == nil:
-		d.fault("", "the file is empty; allowed: %s", keysOf(reflect.TypeFor[Config]()))
+		d.fault("", "the file is empty; allowed: %s", strings.Join(keysOf(reflect.TypeFor[Config]()), ", "))
 	default:
 		return file.Docs[0].Body
 	}
 	return nil
 }
 
-// value decodes n into target. keyAt is the position of its key, kept for
-// mappings, lists and nulls: their own tokens stand at a colon or a dash.
+// indentingTab is where a tab indents the line of a syntax error, or the line before; nil:
+// nowhere.
+func (d *decoder) indentingTab() *token.Position {
+	last := min(d.positions[""].Line, len(d.lines))
+	for line := last; line >= max(last-1, 1); line-- {
+		text := d.lines[line-1]
+		indent := text[:len(text)-len(strings.TrimLeft(text, " \t"))]
+		if at := strings.IndexByte(indent, '\t'); at >= 0 {
+			return &token.Position{Line: line, Column: at + 1}
+		}
+	}
+	return nil
+}
+
+// value decodes n into target. keyAt is the position of its key.
 func (d *decoder) value(n ast.Node, target reflect.Value, path string, keyAt *token.Position) {
+	n = d.enter(n, path, keyAt)
+	if n == nil {
+		return
+	}
+	written, isScalar := scalarText(n)
+	if target.Type() == reflect.TypeFor[BaseURL]() && isScalar {
+		target = target.Field(0) // a URL alone
+	}
+	single, wantsScalar := scalarTypes[target.Type()]
+	switch {
+	case n.Type() == ast.NullType && !wantsScalar:
+		// A mapping or a list without content.
+	case n.Type() == ast.NullType:
+		d.fault(path, "must not be empty; allowed: %s", single.allowed)
+	case wantsScalar && !isScalar:
+		d.fault(path, "must be a single value; allowed: %s", single.allowed)
+	case wantsScalar:
+		d.scalar(written, target, path)
+	default:
+		d.composite(n, target, path, keyAt)
+	}
+	if isMapping(target.Type()) {
+		d.complete(target, path)
+	}
+}
+
+// composite decodes what is not a single value.
+func (d *decoder) composite(n ast.Node, target reflect.Value, path string, keyAt *token.Position) {
+	switch into := target.Addr().Interface().(type) {
+	case *expression.Node:
+		*into = d.node(n, path, keyAt, 0)
+		return
+	case *expression.Members:
+		*into = d.members(n, path, 0)
+		return
+	}
+	switch target.Kind() {
+	case reflect.Slice:
+		d.list(n, target, path)
+	case reflect.Pointer:
+		target.Set(reflect.New(target.Type().Elem()))
+		d.value(n, target.Elem(), path, keyAt)
+	case reflect.Map:
+		d.byName(n, target, path)
+	default:
+		for entry := range d.entries(n, path) {
+			d.field(entry, target)
+		}
+	}
+}
+
+// enter notes where the value at path stands, and gives what n stands for; nil if there
+// is nothing. keyAt is the position of its key, kept for mappings, lists and nulls: their
+// own tokens stand at a colon or a dash.
+func (d *decoder) enter(n ast.Node, path string, keyAt *token.Position) ast.Node {
 	d.positions[path] = keyAt
 	switch n.(type) {
 	case *ast.MappingNode, *ast.SequenceNode, *ast.NullNode, nil:
@@ -83,31 +171,11 @@ func (d *decoder) value(n ast.Node, target reflect.Value, path string, keyAt *to
 		d.positions[path] = positionOf(n)
 	}
 	n = d.resolve(n, path)
-	if n == nil {
-		return
+	switch n.(type) {
+	case *ast.StringNode, *ast.LiteralNode:
+		d.texts[path] = n
 	}
-	text, isScalar := scalarText(n)
-	if target.Type() == reflect.TypeFor[BaseURL]() && isScalar {
-		target = target.Field(0) // a URL alone
-	}
-	allowed, wantsScalar := scalarTypes[target.Type()]
-	switch {
-	case n.Type() == ast.NullType && !wantsScalar:
-		// A mapping or a list without content.
-	case n.Type() == ast.NullType:
-		d.fault(path, "must not be empty; allowed: %s", allowed)
-	case wantsScalar && !isScalar:
-		d.fault(path, "must be a single value; allowed: %s", allowed)
-	case wantsScalar:
-		d.scalar(text, target, path)
-	case target.Kind() == reflect.Slice:
-		d.list(n, target, path)
-	case target.Kind() == reflect.Pointer:
-		target.Set(reflect.New(target.Type().Elem()))
-		d.mapping(n, target.Elem(), path)
-	default:
-		d.mapping(n, target, path)
-	}
+	return n
 }
 
 // resolve follows anchors and aliases to the value that they stand for; nil if
@@ -133,46 +201,59 @@ func (d *decoder) resolve(n ast.Node, path string) ast.Node {
 // defaulter is a struct that has values where the file is silent.
 type defaulter interface{ defaults() }
 
-// mapping decodes into a struct, or into a map by name.
-func (d *decoder) mapping(n ast.Node, target reflect.Value, path string) {
-	mapping, ok := n.(*ast.MappingNode)
-	if !ok {
-		d.fault(path, "must be a mapping of keys to values")
-		return
-	}
-	if target.Kind() == reflect.Map {
-		target.Set(reflect.MakeMapWithSize(target.Type(), len(mapping.Values)))
-	}
-	for _, entry := range mapping.Values {
-		key, at := entry.Key.GetToken().Value, positionOf(entry.Key)
-		keyPath := pathTo(path, key)
-		switch _, isScalar := entry.Key.(ast.ScalarNode); {
-		case !isScalar || entry.Key.IsMergeKey():
-			d.positions[keyPath] = at
-			d.fault(keyPath, "keys must be plain names; instead of a merge key (<<), an alias may stand for a whole value")
-		case target.Kind() == reflect.Map:
-			element := reflect.New(target.Type().Elem())
-			if withDefaults, ok := element.Interface().(defaulter); ok {
-				withDefaults.defaults()
+// entry is a key with its value.
+type entry struct {
+	key, path string
+	at        *token.Position
+	value     ast.Node
+}
+
+// entries are the keys of a mapping that are plain names.
+func (d *decoder) entries(n ast.Node, path string) iter.Seq[entry] {
+	return func(yield func(entry) bool) {
+		mapping, ok := n.(*ast.MappingNode)
+		if !ok {
+			d.fault(path, "must be a mapping of keys to values")
+			return
+		}
+		for _, value := range mapping.Values {
+			e := entry{key: value.Key.GetToken().Value, at: positionOf(value.Key), value: value.Value}
+			e.path = pathTo(path, e.key)
+			if _, isScalar := value.Key.(ast.ScalarNode); !isScalar || value.Key.IsMergeKey() {
+				d.positions[e.path] = e.at
+				d.fault(e.path, "keys must be plain names; instead of a merge key (<<), an alias may stand for a whole value")
+			} else if !yield(e) {
+				return
 			}
-			d.value(entry.Value, element.Elem(), keyPath, at)
-			target.SetMapIndex(reflect.ValueOf(key), element.Elem())
-		default:
-			d.field(entry.Value, target, key, keyPath, at)
 		}
 	}
 }
 
-// field decodes n into the field of target that key names.
-func (d *decoder) field(n ast.Node, target reflect.Value, key, path string, at *token.Position) {
+// byName decodes into a map.
+func (d *decoder) byName(n ast.Node, target reflect.Value, path string) {
+	target.Set(reflect.MakeMap(target.Type()))
+	for entry := range d.entries(n, path) {
+		element := reflect.New(target.Type().Elem())
+		if withDefaults, ok := element.Interface().(defaulter); ok {
+			withDefaults.defaults()
+		}
+		d.value(entry.value, element.Elem(), entry.path, entry.at)
+		target.SetMapIndex(reflect.ValueOf(entry.key), element.Elem())
+	}
+}
+
+// field decodes a value into the field of target that its key names.
+func (d *decoder) field(e entry, target reflect.Value) {
 	for i := range target.NumField() {
-		if key != "" && keyOf(target.Type().Field(i)) == key {
-			d.value(n, target.Field(i), path, at)
+		if e.key != "" && keyOf(target.Type().Field(i)) == e.key {
+			d.value(e.value, target.Field(i), e.path, e.at)
+			d.check(formOf(target.Type(), e.key), target.Field(i), e.path)
 			return
 		}
 	}
-	d.positions[path] = at
-	d.fault(path, "unknown key; allowed: %s", keysOf(target.Type()))
+	keys := keysOf(target.Type())
+	d.positions[e.path] = e.at
+	d.fault(e.path, "unknown key%s; allowed: %s", nearest.Hint(e.key, keys), strings.Join(keys, ", "))
 }
 
 func (d *decoder) list(n ast.Node, target reflect.Value, path string) {
@@ -217,23 +298,31 @@ func rejoined(n *ast.MappingNode) (string, bool) {
 
 const durationWords = "a duration such as 500ms, 3s or 10m"
 
-// scalarTypes are the types of single values, with what is allowed for each.
-var scalarTypes = map[reflect.Type]string{
-	reflect.TypeFor[Secret]():         referenceWords,
-	reflect.TypeFor[Header]():         "a string, or " + referenceWords,
-	reflect.TypeFor[string]():         "a string",
-	reflect.TypeFor[int]():            "a whole number",
-	reflect.TypeFor[float64]():        "a number",
-	reflect.TypeFor[time.Duration]():  durationWords,
-	reflect.TypeFor[bool]():           "true or false",
-	reflect.TypeFor[netip.Prefix]():   "a network in CIDR notation such as 10.0.0.0/8, with no bit set after the prefix",
-	reflect.TypeFor[egress.Network](): "a network in CIDR notation such as 10.0.0.0/8, with no bit set after the prefix, or one port of it such as 10.0.0.0/8:443 or [fd00::/8]:443",
-	reflect.TypeFor[time.Time]():      "a time such as 2027-06-30T18:00:00Z, or a date such as 2027-06-30",
-	reflect.TypeFor[Digest]():         "a SHA-256 in 64 hexadecimal digits; make a key and its digest by starter keygen api-key",
+// scalarType is what is allowed for a type of single values, in words and as a schema.
+type scalarType struct {
+	allowed string
+	schema  schema
+}
+
+const networkWords = "a network in CIDR notation such as 10.0.0.0/8, with no bit set after the prefix"
+
+var scalarTypes = map[reflect.Type]scalarType{
+	reflect.TypeFor[Secret]():         {referenceWords, text(wholeReference)},
+	reflect.TypeFor[Header]():         {"a string, or " + referenceWords, anyText},
+	reflect.TypeFor[string]():         {"a string", anyText},
+	reflect.TypeFor[int]():            {"a whole number", schema{"type": "integer"}},
+	reflect.TypeFor[float64]():        {"a number", schema{"type": "number"}},
+	reflect.TypeFor[time.Duration]():  {durationWords, text(`^(0|((\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h))+)$`)},
+	reflect.TypeFor[bool]():           {"true or false", schema{"type": "boolean"}},
+	reflect.TypeFor[Enabled]():        {"true, false or hold", schema{"enum": []any{true, false, EnabledHold}}},
+	reflect.TypeFor[netip.Prefix]():   {networkWords, text(`^[0-9A-Fa-f:.]+/\d{1,3}$`)},
+	reflect.TypeFor[egress.Network](): {networkWords + ", or one port of it such as 10.0.0.0/8:443 or [fd00::/8]:443", text(`^\[?[0-9A-Fa-f:.]+/\d{1,3}\]?(:\d+)?$`)},
+	reflect.TypeFor[time.Time]():      {"a time such as 2027-06-30T18:00:00Z, or a date such as 2027-06-30", text(`^\d{4}-\d{2}-\d{2}(T.+)?$`)},
+	reflect.TypeFor[Digest]():         {"a SHA-256 in 64 hexadecimal digits; make a key and its digest by starter keygen api-key", text(`^[0-9A-Fa-f]{64}$`)},
 }
 
 func (d *decoder) scalar(text string, target reflect.Value, path string) {
-	allowed, shown := scalarTypes[target.Type()], quote(text)
+	allowed, shown := scalarTypes[target.Type()].allowed, quote(text)
 	switch into := target.Addr().Interface().(type) {
 	case *Secret:
 		*into = d.secret(path, text)
@@ -244,7 +333,7 @@ func (d *decoder) scalar(text string, target reflect.Value, path string) {
 	case *Digest:
 		shown = "this value" // perhaps the key itself
 	}
-	if strings.Contains(text, "${env:") || strings.Contains(text, "${file:") {
+	if strings.Contains(text, "${env:") || strings.Contains(text, "${file:") || strings.Contains(text, "${credential:") {
 		d.fault(path, "references are expanded only in secrets; allowed: %s", allowed)
 	} else if !parseScalar(text, target.Addr().Interface()) {
 		d.fault(path, "%s is not %s", shown, allowed)
@@ -265,6 +354,9 @@ func parseScalar(text string, target any) bool {
 	case *bool:
 		*into = text == "true"
 		return *into || text == "false"
+	case *Enabled:
+		*into = Enabled(text)
+		return *into == EnabledTrue || *into == EnabledFalse || *into == EnabledHold
 	case *egress.Network:
 		*into, err = egress.ParseNetwork(text)
 	case *netip.Prefix:
@@ -288,11 +380,28 @@ func (d *decoder) fault(path, format string, args ...any) {
 	if slices.ContainsFunc(d.faults, func(f *Fault) bool { return isWithin(path, f.Path) }) {
 		return
 	}
-	at := d.nearest(path)
-	d.faults = append(d.faults, &Fault{
-		File: d.file, Line: at.Line, Column: at.Column, Path: path, Detail: fmt.Errorf(format, args...).Error(),
-	})
+	d.faultAt(d.nearest(path), path, fmt.Errorf(format, args...).Error())
 }
+
+func (d *decoder) faultAt(at *token.Position, path, detail string) {
+	d.faults = append(d.faults, &Fault{File: d.file, Line: at.Line, Column: at.Column, Path: path, Detail: detail})
+}
+
+// missing faults a value that is not set, or is empty.
+func (d *decoder) missing(path, allowed string) {
+	d.require(!d.present(path), path, "must not be empty; allowed: %s", allowed)
+	d.fault(path, "is missing; allowed: %s", allowed)
+}
+
+// require faults the value at path unless ok holds.
+func (d *decoder) require(ok bool, path, format string, args ...any) {
+	if !ok {
+		d.fault(path, format, args...)
+	}
+}
+
+// present reports whether the file sets the value at path.
+func (d *decoder) present(path string) bool { return d.positions[path] != nil }
 
 func isWithin(path, outer string) bool {
 	rest, within := strings.CutPrefix(path, outer)
@@ -340,32 +449,18 @@ func keyOf(field reflect.StructField) string {
 	return strings.TrimPrefix(key, "-")
 }
 
-func keysOf(t reflect.Type) string {
-	var keys []string
+func keysOf(t reflect.Type) (keys []string) {
 	for i := range t.NumField() {
 		if key := keyOf(t.Field(i)); key != "" {
 			keys = append(keys, key)
 		}
 	}
 	slices.Sort(keys)
-	return strings.Join(keys, ", ")
+	return keys
 }
 
-var plainKey = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
-
-// pathTo is the path of key within path.
-func pathTo(path, key string) string {
-	if !plainKey.MatchString(key) {
-		key = quote(key)
-	}
-	if path == "" {
-		return key
-	}
-	return path + "." + key
-}
-
-// indexed is the path of an element of the list at path.
-func indexed(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i) }
+// pathTo and indexed are the paths within a value, also within those of definitions.
+var pathTo, indexed = expression.PathTo, expression.Indexed
 
 // quote repeats a value in an error, cut to 80 bytes.
 func quote(s string) string {

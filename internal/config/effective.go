@@ -23,7 +23,7 @@ func (c *Config) Effective() ([]byte, error) {
 		e.URL = withoutQuery(e.URL)
 		shown.Endpoints[name] = e
 	}
-	content, err := yaml.MarshalWithOptions(shown, yaml.Indent(2), yaml.IndentSequence(true))
+	content, err := yaml.MarshalWithOptions(shown, append(treesAsJSON, yaml.Indent(2), yaml.IndentSequence(true))...)
 	if err != nil {
 		return nil, fmt.Errorf("write the configuration as YAML: %w", err)
 	}

@@ -52,7 +52,7 @@ sources:
   wallet: {kind: paysera, base_urls: ["http://127.0.0.1:9002"], registered_at_zone: Europe/Kyiv}
 endpoints:
   LEDGER: {dialect: standard, source: wallet, url: "http://127.0.0.1:9103/hooks", enabled: false, card_number_screen: false, poll: {schedule: [1s, 90m], lifetime: 720h}, delivery: {interval: 1ms, attempts: 3}}
-  SHOP: {dialect: paysera, source: wallet, callback_url: per_operation, statuses: [done], poll: {interval: 1m, lifetime: 1h}, delivery: {interval: 1s, attempts: 3}}
+  SHOP: {dialect: paysera, source: wallet, callback_url: per_operation, enabled: hold, statuses: [done], poll: {interval: 1m, lifetime: 1h}, delivery: {interval: 1s, attempts: 3}}
 `
 
 func TestTheEffectiveConfigurationIsTheSameConfiguration(t *testing.T) {

@@ -18,8 +18,9 @@ const hashRounds = 100_000
 // of certificates, and over the secrets and the contents of files, by path.
 // rest is 26 bytes more of it, which nothing shows.
 func hashOf(c *Config, secrets map[string]string) (shown string, rest []byte, err error) {
-	content, err := yaml.MarshalWithOptions(c, yaml.CustomMarshaler(func(ClientTLS) ([]byte, error) { return []byte("{}"), nil }),
-		yaml.CustomMarshaler(func(ServerTLS) ([]byte, error) { return []byte("{}"), nil }))
+	content, err := yaml.MarshalWithOptions(c, append(treesAsJSON,
+		yaml.CustomMarshaler(func(ClientTLS) ([]byte, error) { return []byte("{}"), nil }),
+		yaml.CustomMarshaler(func(ServerTLS) ([]byte, error) { return []byte("{}"), nil }))...)
 	if err != nil {
 		return "", nil, fmt.Errorf("hash the configuration: %w", err)
 	}

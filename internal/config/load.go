@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/token"
@@ -15,18 +16,33 @@ import (
 // Load reads the file at path. Its error is a joined list of *Fault, one a
 // line, or says that the file cannot be read.
 func Load(path string) (*Config, error) {
-	info, err := os.Stat(path)
+	c, _, err := Read(path)
+	return c, err
+}
+
+// Read is Load, and says what was read, also where there is an error. What can be read
+// only once, such as a pipe, has no files: it can't change.
+func Read(path string) (*Config, Files, error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		c, err := load(path, readOnce, Files{})
+		return c, Files{}, err
+	}
+	return ReadAgain(path)
+}
+
+// ReadAgain is Read of a regular file alone: another one, in its place, would be waited for.
+func ReadAgain(path string) (*Config, Files, error) {
+	files := Files{}
+	c, err := load(path, files.read, files)
+	return c, files, err
+}
+
+func load(path string, read func(string) ([]byte, fs.FileMode, error), files Files) (*Config, error) {
+	data, mode, err := read(path)
 	if err != nil {
-		return nil, fmt.Errorf("read configuration: %w", Denied(err, "0640"))
+		return nil, fmt.Errorf("read configuration: %w", err)
 	}
-	if info.Size() > maxFileBytes {
-		return nil, fmt.Errorf("read configuration: %s is larger than %d bytes", path, maxFileBytes)
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("read configuration: %w", Denied(err, "0640"))
-	}
-	c, err := Parse(path, data)
+	c, err := parse(path, data, files)
 	if err != nil {
 		return nil, err
 	}
@@ -34,7 +50,7 @@ func Load(path string) (*Config, error) {
 	if name := c.withQuery(); name != "" {
 		inline = ", and the query of " + pathTo("endpoints", name) + ".url may hold a secret"
 	}
-	if open := openToAll(info.Mode(), inline != ""); open != "" && info.Mode().IsRegular() {
+	if open := openToAll(mode, inline != ""); open != "" {
 		c.Warnings = append([]string{path + ": " + open + inline}, c.Warnings...)
 	}
 	return c, nil
@@ -73,13 +89,24 @@ func Denied(err error, mode string) error {
 	return fmt.Errorf("%w to this program's user %d and group %d: give it that owner, or that group and mode %s; its folder must let it in, too", err, os.Getuid(), os.Getgid(), mode)
 }
 
-// Parse reads data as the content of the file called name.
-func Parse(name string, data []byte) (*Config, error) {
-	d := &decoder{file: name, positions: map[string]*token.Position{}, anchors: map[string]ast.Node{}, secrets: map[string]string{}}
-	c := &Config{API: API{
+// newConfig is the configuration of a file that says nothing.
+func newConfig() *Config {
+	return &Config{API: API{
 		Listen:    "127.0.0.1:8080",
 		RateLimit: RateLimit{PerSecond: 200, Burst: 400, ChangesPerSecond: 2000, ChangesBurst: 4000},
 	}, Telemetry: Telemetry{Listen: "127.0.0.1:9464", Traces: Traces{Ratio: 1}}, Notices: Notices{FailingAfter: 20}, Codec: Codec{Required: true}}
+}
+
+// Parse reads data as the content of the file called name.
+func Parse(name string, data []byte) (*Config, error) { return parse(name, data, Files{}) }
+
+// parse is Parse; files gets what the file names.
+func parse(name string, data []byte, files Files) (*Config, error) {
+	d := &decoder{
+		file: name, files: files, lines: strings.Split(string(data), "\n"), positions: map[string]*token.Position{},
+		texts: map[string]ast.Node{}, anchors: map[string]ast.Node{}, secrets: map[string]string{},
+	}
+	c := newConfig()
 	if d.decode(data, c) {
 		(&validator{decoder: d, config: c}).validate()
 	}

@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -50,13 +51,13 @@ endpoints:
 // `line` replaced by `with`, and the whole error.
 var refused = []struct{ name, line, with, want string }{
 	{"an unknown key at the top", "egress:", "egres:", `
-f:7:1: egres: unknown key; allowed: api, audit, codec, egress, endpoints, notices, sources, telemetry
+f:7:1: egres: unknown key (did you mean egress?); allowed: api, audit, codec, dialects, egress, endpoints, kinds, notices, sources, telemetry
 f:12:17: sources.gate.base_urls[0]: egress to 127.0.0.1 is refused: plain http is spoken only to addresses that egress.allow covers; allowed: public addresses by https, and addresses that egress.allow covers`},
 	{"an unknown key of an endpoint", "url: https", "    urll: https://shop.example/in", `
 f:21:3: endpoints.SHOP.url: is missing; allowed: an http or https URL, or callback_url: per_operation instead
-f:24:5: endpoints.SHOP.urll: unknown key; allowed: auth, callback_hosts, callback_url, card_number_screen, delivery, dialect, enabled, headers, honor_retry_after, max_concurrent, methods, poll, push, signing, source, statuses, supersede, tls, traceparent, url`},
+f:24:5: endpoints.SHOP.urll: unknown key (did you mean poll or url?); allowed: auth, callback_hosts, callback_url, card_number_screen, delivery, dialect, enabled, headers, honor_retry_after, max_concurrent, methods, poll, push, secrets, signing, source, statuses, supersede, tls, traceparent, url`},
 	{"a key that is not known", "egress:", "cipher: {}\negress:", `
-f:7:1: cipher: unknown key; allowed: api, audit, codec, egress, endpoints, notices, sources, telemetry`},
+f:7:1: cipher: unknown key; allowed: api, audit, codec, dialects, egress, endpoints, kinds, notices, sources, telemetry`},
 	{"a key that is bound to no endpoint", "scopes:", "      scopes: [start]\n      endpoints: []", `
 f:7:7: api.keys[0].endpoints: must not be empty; leave it out for a key that is for all endpoints`},
 	{"callers without a key beside keys", "egress:", "  anonymous: true\negress:", `
@@ -67,6 +68,15 @@ f:7:19: codec.required: cannot be true without keys`},
 f:15:5: mapping key "login" already defined at [14:5]`},
 	{"two documents", "endpoints:", "---\nendpoints:", `
 f:21:1: a second document begins here; allowed: one document`},
+	{"a mistyped key of a delivery", "attempts:", "      attempt: 10", `
+f:30:5: endpoints.SHOP.delivery.attempts: is missing; allowed: 1 to 1000
+f:32:7: endpoints.SHOP.delivery.attempt: unknown key (did you mean attempts?); allowed: attempts, interval, timeout`},
+	{"a tab that indents a key", "attempts:", "\t\tattempts: 10", `
+f:32:1: a tab begins this line; allowed: spaces, by which YAML nests`},
+	{"a tab among the spaces before a key", "ext_system_id:", "  \text_system_id: ECOM", `
+f:13:3: a tab begins this line; allowed: spaces, by which YAML nests`},
+	{"a tab before the element of a list", "- name:", "\t- name: core", `
+f:4:1: a tab begins this line; allowed: spaces, by which YAML nests`},
 	{"no YAML", "attempts:", "      attempts: \"10", `
 f:32:17: could not find end character of double-quoted text`},
 	{"a merge key", "methods:", "    <<: {}\n    methods: [payment]", `
@@ -87,31 +97,37 @@ f:14:5: sources.gate.login: must be a single value; allowed: a string`},
 f:22:5: endpoints.SHOP.dialect: must not be empty; allowed: a string`},
 
 	{"a literal password", "password:", "    password: hunter22", `
-f:15:15: sources.gate.password: a secret must not be written in this file; allowed: a reference, ${env:NAME} or ${file:PATH}`},
+f:15:15: sources.gate.password: a secret must not be written in this file; allowed: a reference, ${env:NAME}, ${file:PATH} or ${credential:NAME}`},
 	{"a literal signing secret", "statuses:", "    signing: {secrets: [whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw]}", `
-f:26:25: endpoints.SHOP.signing.secrets[0]: a secret must not be written in this file; allowed: a reference, ${env:NAME} or ${file:PATH}`},
+f:26:25: endpoints.SHOP.signing.secrets[0]: a secret must not be written in this file; allowed: a reference, ${env:NAME}, ${file:PATH} or ${credential:NAME}`},
 	{"a literal bearer token", "statuses:", "    auth: {bearer: hunter22}", `
-f:26:20: endpoints.SHOP.auth.bearer: a secret must not be written in this file; allowed: a reference, ${env:NAME} or ${file:PATH}`},
+f:26:20: endpoints.SHOP.auth.bearer: a secret must not be written in this file; allowed: a reference, ${env:NAME}, ${file:PATH} or ${credential:NAME}`},
 	{"a literal in a header that carries a credential", "statuses:", "    headers: {X-Api-Key: hunter22}", `
-f:26:26: endpoints.SHOP.headers.X-Api-Key: a secret must not be written in this file; allowed: a reference, ${env:NAME} or ${file:PATH}`},
+f:26:26: endpoints.SHOP.headers.X-Api-Key: a secret must not be written in this file; allowed: a reference, ${env:NAME}, ${file:PATH} or ${credential:NAME}`},
 	{"a variable that is not set", "password:", "    password: ${env:NOT_SET_ANYWHERE}", `
 f:15:15: sources.gate.password: the environment variable NOT_SET_ANYWHERE is not set, or is empty`},
 	{"a variable that is empty", "password:", "    password: ${env:EMPTY}", `
 f:15:15: sources.gate.password: the environment variable EMPTY is not set, or is empty`},
 	{"a variable without a name", "password:", "    password: ${env:}", `
-f:15:15: sources.gate.password: this reference is invalid; allowed: ${env:NAME} or ${file:PATH}`},
+f:15:15: sources.gate.password: this reference is invalid; allowed: ${env:NAME}, ${file:PATH} or ${credential:NAME}`},
 	{"a secret file that is not there", "password:", "    password: ${file:none}", `
 f:15:15: sources.gate.password: cannot read the file: stat DIR/none: no such file or directory`},
 	{"a secret file that is empty", "password:", "    password: ${file:empty}", `
 f:15:15: sources.gate.password: the file "empty" is empty`},
 	{"a secret file that is a folder", "password:", "    password: ${file:.}", `
-f:15:15: sources.gate.password: "DIR" is not a regular file of at most 1048576 bytes`},
+f:15:15: sources.gate.password: cannot read the file: "DIR" is not a regular file of at most 1048576 bytes`},
 	{"a secret file without a name", "password:", "    password: ${file:}", `
-f:15:15: sources.gate.password: this reference is invalid; allowed: ${env:NAME} or ${file:PATH}`},
+f:15:15: sources.gate.password: this reference is invalid; allowed: ${env:NAME}, ${file:PATH} or ${credential:NAME}`},
+	{"a credential that is not there", "password:", "    password: ${credential:none}", `
+f:15:15: sources.gate.password: cannot read the file: stat DIR/none: no such file or directory`},
+	{"a credential that is empty", "password:", "    password: ${credential:empty}", `
+f:15:15: sources.gate.password: the file "DIR/empty" is empty`},
+	{"a credential outside of its folder", "password:", "    password: ${credential:../mac}", `
+f:15:15: sources.gate.password: this reference is invalid; allowed: ${env:NAME}, ${file:PATH} or ${credential:NAME}`},
 	{"a reference of an unknown sort", "password:", "    password: ${vault:x}", `
-f:15:15: sources.gate.password: this reference is invalid; allowed: ${env:NAME} or ${file:PATH}`},
+f:15:15: sources.gate.password: this reference is invalid; allowed: ${env:NAME}, ${file:PATH} or ${credential:NAME}`},
 	{"a reference that does not end", "password:", "    password: ${env:WSGATE_PASSWORD", `
-f:15:15: sources.gate.password: this reference is invalid; allowed: ${env:NAME} or ${file:PATH}`},
+f:15:15: sources.gate.password: this reference is invalid; allowed: ${env:NAME}, ${file:PATH} or ${credential:NAME}`},
 	{"a reference where no secret is", "login:", "    login: ${env:WSGATE_PASSWORD}", `
 f:14:12: sources.gate.login: references are expanded only in secrets; allowed: a string`},
 
@@ -179,7 +195,7 @@ f:22:14: endpoints.SHOP.dialect: "soap" is unknown; allowed: paysera, standard, 
 	{"a core's dialect on another core's source", "dialect:", "    dialect: paysera", `
 f:22:14: endpoints.SHOP.dialect: "paysera" cannot be used with "gate", a ukrcard source; allowed: ukrcard, standard`},
 	{"an unknown source", "source: gate", "    source: gates", `
-f:23:13: endpoints.SHOP.source: "gates" is unknown; allowed: gate, wallet`},
+f:23:13: endpoints.SHOP.source: "gates" is unknown (did you mean gate?); allowed: gate, wallet`},
 	{"an unknown kind", "kind: ukrcard", "    kind: swift", `
 f:11:11: sources.gate.kind: "swift" is unknown; allowed: paysera, ukrcard`},
 	{"no kind", "kind: ukrcard", "", `
@@ -210,13 +226,13 @@ f:19:5: sources.wallet.mac.key: is missing beside mac.id: set both, or neither w
 f:19:23: sources.wallet.mac.key: the environment variable NOT_SET_ANYWHERE is not set, or is empty`},
 	{"keys that are no list, before whoever may call without", "listen:", "  listen: 0.0.0.0:8080\n  keys: {name: core}\nzzz:", `
 f:3:3: api.keys: must be a list such as [a, b]
-f:4:1: zzz: unknown key; allowed: api, audit, codec, egress, endpoints, notices, sources, telemetry`},
+f:4:1: zzz: unknown key; allowed: api, audit, codec, dialects, egress, endpoints, kinds, notices, sources, telemetry`},
 	{"sources that are no mapping, before an endpoint of one of them", "sources:", "sources: []\nzzz:", `
 f:9:1: sources: must be a mapping of keys to values
-f:10:1: zzz: unknown key; allowed: api, audit, codec, egress, endpoints, notices, sources, telemetry`},
+f:10:1: zzz: unknown key; allowed: api, audit, codec, dialects, egress, endpoints, kinds, notices, sources, telemetry`},
 	{"endpoints that are no mapping, before what names one of them", "endpoints:", "notices: {endpoint: SHOP}\nendpoints: []\nzzz:", `
 f:21:1: endpoints: must be a mapping of keys to values
-f:22:1: zzz: unknown key; allowed: api, audit, codec, egress, endpoints, notices, sources, telemetry`},
+f:22:1: zzz: unknown key; allowed: api, audit, codec, dialects, egress, endpoints, kinds, notices, sources, telemetry`},
 	{"a lifetime that is none, before a delay within it", "lifetime:", "      lifetime: soon\n      initial_delay: 1m", `
 f:29:17: endpoints.SHOP.poll.lifetime: "soon" is not a duration such as 500ms, 3s or 10m`},
 	{"keys of the codec that are no list", "egress:", "codec: {required: true, keys: 7}\negress:", `
@@ -233,8 +249,10 @@ f:21:3: endpoints.` + strings.Repeat("S", 51) + `: "` + strings.Repeat("S", 51) 
 f:26:16: endpoints.SHOP.supersede: "none" is unknown; allowed: latest, every`},
 	{"no room for an attempt", "statuses:", "    max_concurrent: 0", `
 f:26:21: endpoints.SHOP.max_concurrent: 0 is below 1; allowed: 1 to 1000`},
-	{"yes for true", "statuses:", "    enabled: yes", `
-f:26:14: endpoints.SHOP.enabled: "yes" is not true or false`},
+	{"yes for true", "statuses:", "    honor_retry_after: yes", `
+f:26:24: endpoints.SHOP.honor_retry_after: "yes" is not true or false`},
+	{"yes for an endpoint that is enabled", "statuses:", "    enabled: yes", `
+f:26:14: endpoints.SHOP.enabled: "yes" is not true, false or hold`},
 
 	{"a URL of another scheme", "url: https", "    url: ftp://shop.example/", `
 f:24:10: endpoints.SHOP.url: is not an absolute http or https URL; allowed: public addresses by https, and addresses that egress.allow covers`},
@@ -342,7 +360,7 @@ f:4:7: api.keys[0].scopes: is missing; allowed: any of start, push, withdraw, re
 	{"a key for an endpoint that is not there", "scopes:", "      scopes: [start]\n      endpoints: [STORE]", `
 f:7:19: api.keys[0].endpoints[0]: "STORE" is unknown; allowed: SHOP`},
 	{"a key without a name", "- name:", "    -", `
-f:5:7: api.keys[0].name: "" is not a valid name; allowed: 1 to 50 letters, digits, _ and -`},
+f:5:7: api.keys[0].name: is missing; allowed: 1 to 50 letters, digits, _ and -`},
 	{"one key for two", "scopes:", "      scopes: [start]\n    - {name: b, sha256: 2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae, scopes: [read]}", `
 f:7:25: api.keys[1].sha256: is the same as that of another key; keys must differ`},
 	{"an address that is none", "listen:", "  listen: 8080", `
@@ -373,7 +391,7 @@ f:26:15: endpoints.SHOP.tls.ca: "mac" contains no certificate; allowed: a PEM fi
 	{"bearer and basic", "statuses:", "    auth: {bearer: \"${file:mac}\", basic: {username: u, password: \"${file:mac}\"}}", `
 f:26:35: endpoints.SHOP.auth.basic: cannot be set together with bearer`},
 	{"basic without a password", "statuses:", "    auth: {basic: {username: \"u:v\"}}", `
-f:26:12: endpoints.SHOP.auth.basic.password: is missing; allowed: a reference, ${env:NAME} or ${file:PATH}
+f:26:12: endpoints.SHOP.auth.basic.password: is missing; allowed: a reference, ${env:NAME}, ${file:PATH} or ${credential:NAME}
 f:26:30: endpoints.SHOP.auth.basic.username: must be a user name without a colon`},
 	{"a header that is ours", "statuses:", "    headers: {webhook-id: x, content-type: y}", `
 f:26:27: endpoints.SHOP.headers.webhook-id: is set by Ringback itself and cannot be replaced
@@ -402,13 +420,14 @@ f:26:25: endpoints.SHOP.signing.secrets[0]: does not begin with whsec_ or whsk_;
 func TestWhatAFileIsRefusedFor(t *testing.T) {
 	setenv(t)
 	dir := folder(t)
+	t.Setenv("CREDENTIALS_DIRECTORY", dir)
 	write(t, dir, "empty", []byte("\n"), 0o600)
 	_, err := load(t, dir, base)
 	require.NoError(t, err, "the base itself is good")
 
 	for _, row := range refused {
 		t.Run(row.name, func(t *testing.T) {
-			c, err := load(t, dir, replaceLine(t, row.line, row.with))
+			c, err := load(t, dir, replaceLine(t, base, row.line, row.with))
 			require.Nil(t, c)
 			require.Error(t, err)
 			got := strings.NewReplacer(dir+"/ringback.yml", "f", dir, "DIR").Replace(err.Error())
@@ -419,7 +438,7 @@ func TestWhatAFileIsRefusedFor(t *testing.T) {
 	}
 }
 
-func replaceLine(t *testing.T, line, with string) string {
+func replaceLine(t *testing.T, base, line, with string) string {
 	t.Helper()
 	lines := strings.Split(base, "\n")
 	for i := range lines {
@@ -475,7 +494,7 @@ func TestOneFileShowsAllItsErrorsInTheirOrder(t *testing.T) {
 		`f:2:19: endpoints.A.delivery.interval: is missing; allowed: a duration such as 500ms, 3s or 10m`,
 		`f:2:40: endpoints.A.delivery.attempts: -1 is below 1; allowed: 1 to 1000`,
 		`f:3:15: api.listen: "x" is not an address to listen on; allowed: host:port such as 127.0.0.1:8080`,
-		`f:4:1: zzz: unknown key; allowed: api, audit, codec, egress, endpoints, notices, sources, telemetry`,
+		`f:4:1: zzz: unknown key; allowed: api, audit, codec, dialects, egress, endpoints, kinds, notices, sources, telemetry`,
 	}, strings.Split(err.Error(), "\n"))
 
 	var fault *config.Fault
@@ -487,7 +506,7 @@ func TestAnEmptyFileIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, content := range []string{"", "\n", "# only a comment\n", "---\n"} {
 		_, err := config.Parse("f", []byte(content))
-		require.EqualError(t, err, "f:1:1: the file is empty; allowed: api, audit, codec, egress, endpoints, notices, sources, telemetry", "%q", content)
+		require.EqualError(t, err, "f:1:1: the file is empty; allowed: api, audit, codec, dialects, egress, endpoints, kinds, notices, sources, telemetry", "%q", content)
 	}
 }
 
@@ -495,7 +514,46 @@ func TestAListThatIsTooLongIsRefused(t *testing.T) {
 	setenv(t)
 	long := strings.Replace(base, "[5s]", "["+strings.Repeat("5s,", 1000)+"5s]", 1)
 	_, err := load(t, folder(t), long)
-	require.ErrorContains(t, err, "endpoints.SHOP.poll.schedule: has 1001 gaps; allowed: at most 1000")
+	require.ErrorContains(t, err, "endpoints.SHOP.poll.schedule: has 1001 elements; allowed: at most 1000")
+}
+
+// The parser would take minutes; the deadline is far above what the refusal takes.
+func TestWhatNestsTooDeepIsRefusedBeforeItIsParsed(t *testing.T) {
+	t.Parallel()
+	for document, want := range map[string]string{
+		"x: " + strings.Repeat("[", 100_000):                            "f:1:103: nests too deep here; allowed: 100 levels",
+		strings.Repeat("{a: ", 25_000):                                  "f:1:201: nests too deep here; allowed: 100 levels",
+		strings.Repeat("- ", 50_000):                                    "f:1:201: nests too deep here; allowed: 100 levels",
+		strings.Repeat("? ", 50_000):                                    "f:1:201: nests too deep here; allowed: 100 levels",
+		strings.Repeat("a: ", 50_000):                                   "f:1:302: nests too deep here; allowed: 100 levels",
+		"a: 1\nx: [1, 2, " + strings.Repeat("&a ", 50_000):              "f:2:305: nests too deep here; allowed: 100 levels",
+		"x: " + strings.Repeat("[", 99) + strings.Repeat("!a ", 50_000): "f:1:103: nests too deep here; allowed: 100 levels",
+	} {
+		refused := make(chan error, 1)
+		go func() {
+			_, err := config.Parse("f", []byte(document))
+			refused <- err
+		}()
+		select {
+		case err := <-refused:
+			require.EqualError(t, err, want, document[:20])
+		case <-time.After(10 * time.Second):
+			require.FailNow(t, "it hangs", document[:20])
+		}
+	}
+}
+
+func TestWhatIsWideOrQuotedDoesNotNest(t *testing.T) {
+	t.Parallel()
+	for _, document := range []string{
+		"x:\n" + strings.Repeat("  - - a\n    - {b: &c [d], e: f}\n", 500),
+		"x: [" + strings.Repeat("&a {b: c}, ", 500) + "]",
+		"x: '" + strings.Repeat("[", 500) + "'\ny: \"" + strings.Repeat("{a: ", 500) + "\"\nz: |\n  " + strings.Repeat("- ", 500) + "\n# " + strings.Repeat("[", 500) + "\n",
+		"x: " + strings.Repeat("[", 90) + strings.Repeat("]", 90),
+	} {
+		_, err := config.Parse("f", []byte(document))
+		require.ErrorContains(t, err, "f:1:1: x: unknown key")
+	}
 }
 
 // FuzzParse holds that no document makes Parse panic, hang or show what the
@@ -505,9 +563,14 @@ func FuzzParse(f *testing.F) {
 	f.Add(base)
 	f.Add(example)
 	f.Add(everyKey)
+	f.Add(ownEvery)
+	f.Add("kinds: {k: {details_request: {json: &a {a: [*a, *a]}}}}")
+	f.Add("dialects: {d: {json: [1, -0, 1e400, .5, .inf, 0x1F, 1_000, True, ~, 'x', |\n  y\n]}}")
 	f.Add("a: [http://h:1]")
 	f.Add("a: {b: [http://h:1]}")
 	f.Add("a: &a [*a]")
+	f.Add("x: " + strings.Repeat("[", 2000))
+	f.Add("]}: - {a: ], - b: [" + strings.Repeat("- ? &a !b c: ", 50))
 	f.Add("endpoints: {A: {signing: {secrets: ['${env:FUZZ_SECRET}']}}}")
 	f.Add("sources: {s: {password: '${file:/dev/zero}'}}")
 	dir := folder(f)

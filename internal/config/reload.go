@@ -29,4 +29,15 @@ func (c *Config) CheckReload(next *Config) error {
 	return errors.Join(faults...)
 }
 
+// ReplacedCodecKeys are the ids under which next has another key than c. That mends one
+// that was wrong; what the one before sealed can't be opened any more.
+func (c *Config) ReplacedCodecKeys(next *Config) (ids []string) {
+	for _, key := range next.Codec.Keys {
+		if slices.ContainsFunc(c.Codec.Keys, func(k CodecKey) bool { return k.ID == key.ID && k.Bytes() != key.Bytes() }) {
+			ids = append(ids, key.ID)
+		}
+	}
+	return ids
+}
+
 func (t *ServerTLS) asksForCertificates() bool { return t != nil && t.ClientCA != "" }

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"io"
+	"reflect"
 )
 
 // redacted is all that is ever shown of a secret.
@@ -43,3 +44,33 @@ func (s Secret) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, r
 
 // MarshalText is "[redacted]", for JSON, YAML and logs.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// Secrets are the values of all secrets within v, a part of a configuration, for masks.
+func Secrets(v any) []string { return secretsIn(reflect.ValueOf(v)) }
+
+func secretsIn(v reflect.Value) (values []string) {
+	switch v.Kind() { //nolint:exhaustive // the others hold none
+	case reflect.Struct:
+		if secret, ok := v.Interface().(Secret); ok {
+			return []string{secret.Reveal()}
+		}
+		for i := range v.NumField() {
+			if v.Type().Field(i).IsExported() {
+				values = append(values, secretsIn(v.Field(i))...)
+			}
+		}
+	case reflect.Map:
+		for _, name := range v.MapKeys() {
+			values = append(values, secretsIn(v.MapIndex(name))...)
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			values = append(values, secretsIn(v.Index(i))...)
+		}
+	case reflect.Pointer, reflect.Interface:
+		if !v.IsNil() {
+			return secretsIn(v.Elem())
+		}
+	}
+	return values
+}

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"ringback/internal/dialect"
 	"ringback/internal/egress"
 	"ringback/internal/loopback"
+	"ringback/internal/nearest"
 	"ringback/internal/operation"
 	"ringback/internal/source"
 )
@@ -43,6 +45,8 @@ func (v *validator) validate() {
 	if v.present("audit.file") && v.config.Audit.File == "" {
 		v.missing("audit.file", "the file that the audit is written to")
 	}
+	v.config.kinds = define[source.Kind](v, "kinds", v.config.Kinds, source.KindNames())
+	v.config.dialects = define[dialect.Dialect](v, "dialects", v.config.Dialects, dialect.Names())
 	for _, name := range slices.Sorted(maps.Keys(v.config.Sources)) {
 		s := v.config.Sources[name]
 		s.Name = name
@@ -72,11 +76,6 @@ func (v *validator) egress(path string, e Egress) {
 
 func (v *validator) api(path string, a *API) {
 	v.listen(path+".listen", a.Listen)
-	between(v, path+".rate_limit.per_second", a.RateLimit.PerSecond, minRate, maxRate)
-	between(v, path+".rate_limit.burst", a.RateLimit.Burst, 1, maxRate)
-	between(v, path+".rate_limit.changes_per_second", a.RateLimit.ChangesPerSecond, minRate, maxRate)
-	between(v, path+".rate_limit.changes_burst", a.RateLimit.ChangesBurst, 1, maxRate)
-	between(v, path+".max_starts", a.MaxStarts, 0, MaxStarts)
 	v.require(!a.Anonymous || len(a.Keys) == 0, path+".anonymous", "cannot be true together with keys")
 	for i, key := range a.Keys {
 		v.key(indexed(path+".keys", i), key, a.Keys[:i])
@@ -88,7 +87,6 @@ func (v *validator) api(path string, a *API) {
 
 func (v *validator) telemetry(path string, t Telemetry) {
 	v.listen(path+".listen", t.Listen)
-	between(v, path+".traces.ratio", t.Traces.Ratio, 0, 1)
 	if !v.present(path + ".traces.endpoint") {
 		return
 	}
@@ -98,7 +96,6 @@ func (v *validator) telemetry(path string, t Telemetry) {
 }
 
 func (v *validator) notices(path string, n Notices) {
-	between(v, path+".failing_after", n.FailingAfter, 1, MaxAttempts)
 	if n.Endpoint == "" {
 		if v.present(path + ".failing_after") {
 			v.missing(path+".endpoint", "the endpoint that receives notices")
@@ -144,7 +141,6 @@ func (a API) CheckListen(address string) error {
 var placeholder = Digest(bytes.Repeat([]byte{0xde, 0xad, 0xbe, 0xef}, 8))
 
 func (v *validator) key(path string, key Key, before []Key) {
-	v.name(path+".name", key.Name)
 	owned, twice := 0, false
 	for _, other := range before {
 		twice = twice || other.SHA256 == key.SHA256
@@ -153,18 +149,9 @@ func (v *validator) key(path string, key Key, before []Key) {
 		}
 	}
 	v.require(owned != 2, path+".name", "%s has a third key; allowed: two keys of one name, while one replaces the other", quote(key.Name))
-	if key.SHA256 == (Digest{}) {
-		v.missing(path+".sha256", "the key's SHA-256 in 64 hexadecimal digits")
-	}
 	v.require(key.SHA256 != placeholder, path+".sha256", "is the digest in deploy/ringback.example.yml, which no key has; make a key of your own with: starter keygen api-key")
 	v.require(!twice, path+".sha256", "is the same as that of another key; keys must differ")
-	if len(key.Scopes) == 0 {
-		v.missing(path+".scopes", "any of "+strings.Join(operation.Scopes, ", "))
-	}
-	if i := slices.Index(key.Scopes, "admin"); i >= 0 {
-		v.fault(indexed(path+".scopes", i), "admin is two scopes now: write ping for who sends test callbacks, codec for who opens what is sealed")
-	}
-	v.subset(path+".scopes", key.Scopes, operation.Scopes)
+	v.once(path+".scopes", key.Scopes)
 	v.expiry(path+".expires", key)
 	v.require(len(key.From) > 0 || !v.present(path+".from"), path+".from", "must not be empty; leave it out for a key that may be used from everywhere")
 	v.require(len(key.Endpoints) > 0 || !v.present(path+".endpoints"), path+".endpoints", "must not be empty; leave it out for a key that is for all endpoints")
@@ -189,12 +176,7 @@ func (v *validator) expiry(path string, key Key) {
 }
 
 func (v *validator) source(path string, s *Source) {
-	v.name(path, s.Name)
-	v.duration(path+".timeout", s.Timeout, time.Millisecond, MaxTimeout)
 	v.clientTLS(path+".tls", &s.TLS)
-	if len(s.BaseURLs) == 0 {
-		v.missing(path+".base_urls", "a list with at least one URL")
-	}
 	for i := range s.BaseURLs {
 		at := indexed(path+".base_urls", i)
 		v.clientTLS(at+".tls", &s.BaseURLs[i].TLS)
@@ -206,35 +188,48 @@ func (v *validator) source(path string, s *Source) {
 		v.require(err == nil && s.RegisteredAtZone != "" && s.RegisteredAtZone != "Local", // which depends on the machine
 			path+".registered_at_zone", "%s is not an IANA time zone such as Europe/Kyiv", quote(s.RegisteredAtZone))
 	}
-	v.oneOf(path+".kind", s.Kind, source.KindNames())
-	kind, known := source.KindByName(s.Kind)
-	if !known {
+	v.auth(path+".auth", s.Auth)
+	if !v.unread("kinds", len(v.config.Kinds)) {
+		v.oneOf(path+".kind", s.Kind, v.config.kindNames())
+	}
+	if kind, known := v.config.Kind(s.Kind); known {
+		v.ofKind(path, s, kind)
+	}
+}
+
+// ofKind checks what depends on a source's kind.
+func (v *validator) ofKind(path string, s *Source, kind source.Kind) {
+	definition, own := v.config.Kinds[s.Kind]
+	v.namedSecrets(path+".secrets", s.Secrets, "the kind "+s.Kind, definition.Secrets)
+	v.settings(path, s, own)
+	v.subset(path+".final_statuses", s.FinalStatuses, kind.Vocabulary)
+	if kind.Push != nil {
+		v.require(!v.present(path+".base_urls"), path+".base_urls", "must be left out: a source of the kind %s is never polled", s.Kind)
 		return
 	}
-	v.subset(path+".final_statuses", s.FinalStatuses, kind.Vocabulary)
+	if len(s.BaseURLs) == 0 {
+		v.missing(path+".base_urls", "a list with at least one URL")
+	}
 	for _, wrong := range kind.Check(s.Open(func(*tls.Config, time.Duration) *http.Client { return nil })) {
 		v.fault(path+"."+wrong.Setting, "%s", wrong.Detail)
 	}
 }
 
 func (v *validator) endpoint(path string, e *Endpoint) {
-	v.name(path, e.Name)
-	v.oneOf(path+".dialect", e.Dialect, dialect.Names())
+	v.dialect(path, e)
 	if !v.receivesOnlyNotices(path, e) {
 		v.watched(path, e)
-		v.poll(path+".poll", e.Poll)
+		if kind, _ := v.config.Kind(v.config.Sources[e.Source].Kind); kind.Push != nil {
+			v.pushed(path, e, kind.Push.LifetimeStatus)
+		} else {
+			v.poll(path+".poll", e.Poll)
+		}
 	}
 	v.target(path, e)
-	v.oneOf(path+".supersede", e.Supersede, []string{operation.SupersedeLatest, operation.SupersedeEvery})
-	v.oneOf(path+".push", e.Push, operation.PushPolicies)
 	v.delivery(path+".delivery", e.Delivery)
-	v.signing(path+".signing.secrets", e.Signing)
 	v.clientTLS(path+".tls", &e.TLS)
 	v.auth(path+".auth", e.Auth)
 	v.headers(path+".headers", e)
-	if v.present(path + ".max_concurrent") {
-		between(v, path+".max_concurrent", e.MaxConcurrent, 1, 1000)
-	}
 }
 
 // receivesOnlyNotices reports whether an endpoint takes notices and no operations.
@@ -249,13 +244,17 @@ func (v *validator) watched(path string, e *Endpoint) {
 		return
 	}
 	v.oneOf(path+".source", e.Source, slices.Sorted(maps.Keys(v.config.Sources)))
-	kind, known := source.KindByName(v.config.Sources[e.Source].Kind)
+	kind, known := v.config.Kind(v.config.Sources[e.Source].Kind)
 	if !known {
 		return
 	}
 	_, ofCore := source.KindByName(e.Dialect)
 	v.require(!ofCore || e.Dialect == kind.Name, path+".dialect",
-		"%s cannot be used with %s, a %s source; allowed: %s, standard", quote(e.Dialect), quote(e.Source), kind.Name, kind.Name)
+		"%s cannot be used with %s, a %s source; allowed: %s", quote(e.Dialect), quote(e.Source), kind.Name, listed(v.dialectsFor(kind)))
+	if ping := v.config.Dialects[e.Dialect].PingStatus; ping != "" && !slices.Contains(kind.Vocabulary, ping) {
+		v.warn(pathTo("dialects", e.Dialect)+".ping_status", "%s is no status of %s, which %s watches%s: is a test callback to say that?",
+			quote(ping), kind.Name, e.Name, nearest.Hint(ping, kind.Vocabulary))
+	}
 	v.require(len(kind.Methods) > 0 || len(e.Methods) == 0, path+".methods", "must be left out: a %s source has no methods", kind.Name)
 	v.subset(path+".methods", e.Methods, kind.Methods)
 	v.subset(path+".statuses", e.Statuses, kind.Vocabulary)
@@ -264,9 +263,32 @@ func (v *validator) watched(path string, e *Endpoint) {
 	}
 }
 
+// dialectsFor are the dialects that a source of that kind can be used with: its core's,
+// standard, and those of the file.
+func (v *validator) dialectsFor(kind source.Kind) []string {
+	names := []string{"standard"}
+	if _, ok := dialect.ByName(kind.Name); ok {
+		names = []string{kind.Name, "standard"}
+	}
+	return append(names, slices.Sorted(maps.Keys(v.config.Dialects))...)
+}
+
+// dialect checks what depends on an endpoint's dialect.
+func (v *validator) dialect(path string, e *Endpoint) {
+	if !v.unread("dialects", len(v.config.Dialects)) {
+		v.oneOf(path+".dialect", e.Dialect, v.config.dialectNames())
+	}
+	spoken, known := v.config.Dialect(e.Dialect)
+	if !known {
+		return
+	}
+	v.namedSecrets(path+".secrets", e.Secrets, "the dialect "+e.Dialect, v.config.Dialects[e.Dialect].Secrets)
+	v.signing(path+".signing.secrets", e.Signing, spoken)
+	v.authorizedOnce([]string{path + ".auth"}, "the dialect "+e.Dialect, v.config.Dialects[e.Dialect])
+}
+
 func (v *validator) target(path string, e *Endpoint) {
 	if v.present(path + ".callback_url") {
-		v.oneOf(path+".callback_url", e.CallbackURL, []string{PerOperation})
 		v.require(!v.present(path+".url"), path+".url", "cannot be set together with callback_url")
 		v.callbackHosts(path+".callback_hosts", e)
 		return
@@ -307,128 +329,109 @@ func (v *validator) url(path, raw string) {
 	}
 }
 
+// pushed checks an endpoint whose source is never polled: what it pushes is the status,
+// and atEnd is sent when the lifetime is over.
+func (v *validator) pushed(path string, e *Endpoint, atEnd string) {
+	v.require(atEnd == "" || len(e.Statuses) == 0 || slices.Contains(e.Statuses, atEnd), path+".statuses",
+		"leaves out %s, which is sent when the lifetime is over (push.lifetime_status): it would not be delivered", quote(atEnd))
+	v.complete(reflect.ValueOf(e.Poll), path+".poll")
+	for _, key := range []string{"schedule", "interval", "max_polls", "initial_delay"} {
+		v.require(!v.present(path+".poll."+key), path+".poll."+key, "must be left out: %s is never polled", quote(e.Source))
+	}
+	if !v.present(path + ".push") {
+		e.Push = operation.PushTrust
+	}
+	v.require(e.Push == operation.PushTrust, path+".push", "must be %s, or left out: %s is never polled", operation.PushTrust, quote(e.Source))
+}
+
 func (v *validator) poll(path string, p Poll) {
+	v.complete(reflect.ValueOf(p), path)
 	switch interval := v.present(path + ".interval"); {
 	case interval && v.present(path+".schedule"):
 		v.fault(path+".interval", "cannot be set together with schedule")
-	case interval:
-		v.duration(path+".interval", p.Interval, minPollInterval, MaxSpan)
-	case len(p.Schedule) == 0:
+	case !interval && len(p.Schedule) == 0:
 		v.missing(path+".schedule", "a list of gaps such as [5s, 10s, 15s], or interval instead")
 	}
-	v.require(len(p.Schedule) <= maxScheduleGaps, path+".schedule", "has %d gaps; allowed: at most %d", len(p.Schedule), maxScheduleGaps)
 	var total time.Duration
-	for i, gap := range p.Schedule {
-		v.duration(indexed(path+".schedule", i), gap, time.Millisecond, MaxSpan)
+	for _, gap := range p.Schedule {
 		total = min(total+min(gap, MaxSpan), MaxSpan+1)
 	}
 	if total > MaxSpan && slices.Max(p.Schedule) <= MaxSpan {
 		v.fault(path+".schedule", "has gaps that add up to more than %s", MaxSpan)
 	}
-	if v.present(path + ".max_polls") {
-		between(v, path+".max_polls", p.MaxPolls, 1, 1_000_000_000)
-	}
-	v.required(path+".lifetime", durationWords)
-	v.duration(path+".lifetime", p.Lifetime, time.Millisecond, MaxSpan)
 	longest := min(p.Lifetime, MaxSpan)
 	if v.broken(path + ".lifetime") {
 		longest = MaxSpan
 	}
-	v.duration(path+".initial_delay", p.InitialDelay, 0, longest)
+	v.check(span(0, longest), reflect.ValueOf(p.InitialDelay), path+".initial_delay")
 }
 
 func (v *validator) delivery(path string, d Delivery) {
-	v.required(path+".interval", durationWords)
-	v.duration(path+".interval", d.Interval, time.Millisecond, MaxSpan)
-	v.required(path+".attempts", "1 to "+strconv.Itoa(MaxAttempts))
-	between(v, path+".attempts", d.Attempts, 1, MaxAttempts)
-	v.duration(path+".timeout", d.Timeout, time.Millisecond, MaxTimeout)
 	each := max(min(d.Interval, MaxSpan)+min(d.Timeout, MaxTimeout), time.Millisecond)
 	most := int(MaxSpan / each)
 	v.require(d.Attempts <= most || d.Interval > MaxSpan, path+".attempts",
 		"%d attempts, each with interval and timeout, last longer than %s; allowed: 1 to %d", d.Attempts, MaxSpan, most)
 }
 
-func (v *validator) signing(path string, s Signing) {
+func (v *validator) signing(path string, s Signing, d dialect.Dialect) {
+	allowed := ""
+	if _, own := v.config.Dialects[d.Name()]; !own {
+		allowed = "; allowed: a reference to whsec_ and the base64 of 24 to 64 bytes, or whsk_ and the base64 of an ed25519 private key; make one: starter keygen whsec"
+	}
+	if _, err := d.Signer(nil); err != nil && len(s.Secrets) == 0 {
+		v.missing(path, "the secrets that the dialect "+d.Name()+" signs with")
+	}
 	for i, secret := range s.Secrets {
-		if _, err := dialect.NewSigner([]string{secret.Reveal()}); err != nil {
-			v.fault(indexed(path, i), "%s; allowed: a reference to whsec_ and the base64 of 24 to 64 bytes, or whsk_ and the base64 of an ed25519 private key; make one: starter keygen whsec",
-				strings.TrimPrefix(err.Error(), "signing secret 1 of 1 "))
+		if _, err := d.Signer([]string{secret.Reveal()}); err != nil {
+			v.fault(indexed(path, i), "%s%s", strings.TrimPrefix(err.Error(), "signing secret 1 of 1 "), allowed)
+			continue
+		}
+		if weakness := v.config.Dialects[d.Name()].Signature.Weakness(secret.Reveal()); weakness != "" {
+			v.warn(indexed(path, i), "%s", weakness)
 		}
 	}
 }
 
 func (v *validator) auth(path string, a Auth) {
-	if a.Basic == nil {
-		return
+	ways := []string{"bearer", "basic", "oauth2"}
+	set := slices.DeleteFunc(slices.Clone(ways), func(way string) bool { return !v.present(path + "." + way) })
+	for i, way := range set {
+		v.require(i == 0, path+"."+way, "cannot be set together with %s", set[0])
 	}
-	v.require(!v.present(path+".bearer"), path+".basic", "cannot be set together with bearer")
-	v.require(a.Basic.Username != "" && !strings.Contains(a.Basic.Username, ":"), path+".basic.username", "must be a user name without a colon")
-	if a.Basic.Password.IsZero() {
-		v.missing(path+".basic.password", referenceWords)
+	if a.OAuth2 != nil {
+		v.url(path+".oauth2.token_url", a.OAuth2.TokenURL)
 	}
-}
-
-// name checks the name of an endpoint, a source or a key.
-func (v *validator) name(path, name string) {
-	rule := operation.EndpointRule
-	v.require(rule.Check(name) == nil, path, "%s is not a valid name; allowed: 1 to %d %s", quote(name), rule.MaxLength, rule.Alphabet)
-}
-
-// duration checks least <= d <= most, and that d is whole milliseconds, the unit in
-// which it is stored.
-func (v *validator) duration(path string, d, least, most time.Duration) {
-	between(v, path, d, least, most)
-	v.require(d%time.Millisecond == 0, path, "%s is not a whole number of milliseconds; allowed: %s to %s", d, least, most)
-}
-
-func between[T cmp.Ordered](v *validator, path string, value, least, most T) {
-	v.require(value >= least, path, "%v is below %v; allowed: %v to %v", value, least, least, most) // NaN is below, too
-	v.require(value <= most, path, "%v is above %v; allowed: %v to %v", value, most, least, most)
 }
 
 func (v *validator) oneOf(path, value string, allowed []string) {
 	if value == "" {
 		v.missing(path, listed(allowed))
 	}
-	v.require(slices.Contains(allowed, value), path, "%s is unknown; allowed: %s", quote(value), listed(allowed))
+	v.require(slices.Contains(allowed, value), path, "%s", unknown(value, allowed))
 }
 
 // subset checks that every value is one of allowed and occurs once.
 func (v *validator) subset(path string, values, allowed []string) {
 	for i, value := range values {
-		v.require(slices.Contains(allowed, value), indexed(path, i), "%s is unknown; allowed: %s", quote(value), listed(allowed))
+		v.require(slices.Contains(allowed, value), indexed(path, i), "%s", unknown(value, allowed))
+	}
+	v.once(path, values)
+}
+
+func (v *validator) once(path string, values []string) {
+	for i, value := range values {
 		v.require(slices.Index(values, value) == i, indexed(path, i), "%s occurs twice", quote(value))
 	}
 }
 
-func listed(values []string) string {
-	return cmp.Or(strings.Join(values, ", "), "none, because none is configured")
+func unknown(word string, allowed []string) string {
+	return fmt.Sprintf("%s is unknown%s; allowed: %s", quote(word), nearest.Hint(word, allowed), listed(allowed))
 }
 
-// required faults a value that the file does not set.
-func (v *validator) required(path, allowed string) {
-	if !v.present(path) {
-		v.missing(path, allowed)
-	}
-}
-
-// missing faults a value that is not set, or is empty.
-func (v *validator) missing(path, allowed string) {
-	v.require(!v.present(path), path, "must not be empty; allowed: %s", allowed)
-	v.fault(path, "is missing; allowed: %s", allowed)
-}
-
-// require faults the value at path unless ok holds.
-func (v *validator) require(ok bool, path, format string, args ...any) {
-	if !ok {
-		v.fault(path, format, args...)
-	}
+func listed(words []string) string {
+	return cmp.Or(strings.Join(words, ", "), "none, because none is configured")
 }
 
 // unread reports whether a list or mapping is empty because what the file has there is
 // none: what refers to it is not judged.
 func (v *validator) unread(path string, length int) bool { return length == 0 && v.broken(path) }
-
-// present reports whether the file sets the value at path.
-func (v *validator) present(path string) bool { return v.positions[path] != nil }
