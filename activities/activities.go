@@ -12,9 +12,9 @@ import (
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
 	"go.uber.org/zap"
-	"golang.org/x/sync/semaphore"
 
 	"ringback/internal/operation"
+	"ringback/internal/overload"
 	"ringback/internal/receiver"
 	"ringback/internal/source"
 )
@@ -30,6 +30,9 @@ type Source struct {
 type Activities struct {
 	// Endpoint finds an endpoint in the configuration in force.
 	Endpoint func(name string) (receiver.Endpoint, bool)
+	// InDialect is an endpoint as it gets callbacks of another dialect than its own, or
+	// what the configuration in force lacks for them.
+	InDialect func(e receiver.Endpoint, dialect string) (receiver.Endpoint, error)
 	// Source finds a source in the configuration in force.
 	Source func(name string) (Source, bool)
 	// Heartbeat records details of a running activity on the server.
@@ -41,8 +44,6 @@ type Activities struct {
 	Identity string
 	// Pending describes a pending activity of a run; nil: it has ended.
 	Pending func(ctx context.Context, in InterruptInput) (*PendingActivity, error)
-	// Signal may be nil: then a run learns of unacknowledged attempts when a delivery ends.
-	Signal func(ctx context.Context, workflowID, runID, signal string, arg any) error
 	// MatchedRuns lists a page of the runs that a bulk redelivery is about;
 	// RedeliverRun may be repeated.
 	MatchedRuns  func(ctx context.Context, job operation.BulkRedelivery, pageToken string, pageSize int) (operation.RunPage, error)
@@ -56,14 +57,17 @@ type Activities struct {
 	// PollGivesWay and RedeliveryGivesWay say whether a poll, or the next operation of
 	// a bulk redelivery, is to give way to late callbacks. They may be nil.
 	PollGivesWay, RedeliveryGivesWay func() bool
+	// BuildChecks are what CheckBuild asks, in this order.
+	BuildChecks []BuildCheck
+	// Pace is at what records are sent.
+	Pace *overload.Pace
 	// Slots is how many activities the worker runs at once; 0: not known.
 	Slots   int
 	Metrics *Metrics
 	Log     *zap.Logger
 
 	running   running
-	queueOnce sync.Once
-	queue     *semaphore.Weighted
+	holds     holds
 	receivers receiver.Receivers
 	attempts  once[AttemptResult]
 	polls     once[PollResult]
@@ -75,8 +79,8 @@ type Activities struct {
 const (
 	// TypeWaiting: the activity gave its slot back until the next poll or attempt is due.
 	TypeWaiting = "Waiting"
-	// TypeHeldBack: a bulkhead, a breaker or a missing configuration; nothing was made or
-	// counted.
+	// TypeHeldBack: a bulkhead, a breaker, a missing configuration or an endpoint on hold;
+	// nothing was made or counted.
 	TypeHeldBack = "HeldBack"
 	// TypeNotRecorded: the server did not keep the record of an attempt, which was not made.
 	TypeNotRecorded = "NotRecorded"

@@ -9,7 +9,6 @@ import (
 	"go.uber.org/zap"
 
 	"ringback/internal/bulkhead"
-	"ringback/internal/dialect"
 	"ringback/internal/receiver"
 )
 
@@ -30,6 +29,9 @@ func (a *Activities) Attempt(ctx context.Context, in AttemptInput) (AttemptResul
 	endpoint, missing := a.endpointFor(in.Callback.Key.Endpoint, in.Callback.Dialect, in.URL)
 	if missing != "" {
 		return AttemptResult{HeldBack: missing}, nil
+	}
+	if endpoint.OnHold {
+		return AttemptResult{HeldBack: reasonOnHold(endpoint.Name), OnHold: true}, nil
 	}
 	result, err := a.attempts.do(taskKey(ctx, in.Callback.ID, in.Number), func() (AttemptResult, error) {
 		permit, err := a.receivers.Acquire(endpoint, in.URL, bulkhead.WorkflowTask)
@@ -54,15 +56,19 @@ func taskKey(ctx context.Context, what string, number int) string {
 
 // endpointFor looks an endpoint up for an operation that was started with this dialect
 // and URL, each may be empty. missing says what this program's configuration lacks.
-func (a *Activities) endpointFor(name, dialectName, url string) (e receiver.Endpoint, missing string) {
+func (a *Activities) endpointFor(name, dialect, url string) (e receiver.Endpoint, missing string) {
 	e, ok := a.Endpoint(name)
-	if d, known := dialect.ByName(dialectName); known {
-		e.Dialect = d
+	var err error
+	if ok && dialect != "" && dialect != e.Dialect.Name() {
+		e, err = a.InDialect(e, dialect)
 	}
 	switch {
 	case !ok:
 		a.Log.Error("an endpoint is not in this program's configuration; its deliveries wait", zap.String("endpoint", name))
 		missing = "the endpoint " + name + " is not in this worker's configuration"
+	case err != nil:
+		a.Log.Error("an endpoint can't get callbacks of a dialect that its operations were started with; their deliveries wait", zap.String("endpoint", name), zap.Error(err))
+		missing = err.Error()
 	case e.URL == "" && url == "":
 		a.Log.Error("the url of an endpoint is not in this program's configuration; operations that brought none wait", zap.String("endpoint", name))
 		missing = "the url of the endpoint " + name + " is not in this worker's configuration, and the operation brought none"
@@ -76,8 +82,7 @@ func (a *Activities) endpointFor(name, dialectName, url string) (e receiver.Endp
 // send makes one attempt, counts and logs it, and gives the permit back.
 func (a *Activities) send(ctx context.Context, e receiver.Endpoint, in AttemptInput, permit *receiver.Permit) AttemptResult {
 	defer a.Metrics.inFlightUntilDone("endpoint", e.Name)()
-	result := receiver.Send(ctx, e, in)
-	permit.Release(result)
+	result := permit.Send(ctx, e, in)
 	attempt := result.Attempt
 	a.Metrics.countAttempt(e.Name, in, attempt)
 	a.updateHealth(ctx, e.Name, attempt)
@@ -86,6 +91,7 @@ func (a *Activities) send(ctx context.Context, e receiver.Endpoint, in AttemptIn
 		zap.String("callback_id", in.Callback.ID), zap.String("status", in.Callback.Observation.Status),
 		zap.Int("number", in.Number), zap.String("host", result.Host), zap.Int("http_status", attempt.HTTPStatus),
 		zap.String("verdict", string(attempt.Verdict)), zap.String("reason", attempt.Reason),
-		zap.Int64("took_ms", attempt.TookMS), runID(ctx), traceID(ctx))
+		zap.Int64("took_ms", attempt.TookMS), zap.Int64("first_byte_ms", attempt.FirstByteMS),
+		zap.String("remote_address", result.RemoteAddress), zap.String("tls_version", attempt.TLSVersion), runID(ctx), traceID(ctx))
 	return result
 }

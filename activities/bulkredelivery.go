@@ -10,6 +10,7 @@ import (
 	"go.temporal.io/sdk/activity"
 
 	"ringback/internal/operation"
+	"ringback/internal/overload"
 )
 
 // RedeliverPageInput asks to redeliver one page of the runs that were matched.
@@ -40,8 +41,8 @@ func (a *Activities) RedeliverPage(ctx context.Context, in RedeliverPageInput) (
 	if err := checkWorkflow(ctx, operation.BulkRedeliveryWorkflowID(in.Job.ID)); err != nil {
 		return in.Position, err
 	}
-	p := &redeliveryPage{a: a, in: in, at: in.Position, recorder: a.newRecorder(ctx), begun: time.Now()}
-	if err := resume(ctx, &p.at); err != nil {
+	p := &redeliveryPage{a: a, in: in, at: in.Position, recorder: a.newRecorder(ctx, overload.Redelivery), begun: time.Now()}
+	if err := readRecord(ctx, &p.at); err != nil {
 		return in.Position, err
 	}
 	p.recorder.note(p.at)

@@ -8,10 +8,10 @@ import (
 
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
-	"go.uber.org/zap"
 
 	"ringback/internal/bulkhead"
 	"ringback/internal/operation"
+	"ringback/internal/overload"
 	"ringback/internal/receiver"
 )
 
@@ -23,18 +23,7 @@ type DeliverInput struct {
 	Policy operation.DeliveryPolicy `json:"policy"`
 	// Record is that of the delivery's earlier activities.
 	Record operation.DeliveryRecord `json:"record"`
-	// Signal, with an Unacknowledged, is sent after a first attempt that failed; empty: none is.
-	Signal string `json:"signal,omitempty"`
 }
-
-// Unacknowledged is the first attempt of a delivery, as its run is signalled.
-type Unacknowledged struct {
-	CallbackID string            `json:"callback_id"`
-	Attempt    operation.Attempt `json:"attempt"`
-}
-
-// IsMessage implements codec.Message.
-func (Unacknowledged) IsMessage() {}
 
 // DeliverResult is how far a delivery came: acknowledged, or pending where the workflow
 // interrupted it, or the activity's MaximumAttempts (the server's retries, not k) are
@@ -48,7 +37,9 @@ type DeliverResult struct {
 const (
 	// DeliverHeartbeatTimeout is how long after a worker's death its deliveries are taken over.
 	DeliverHeartbeatTimeout  = 10 * time.Second
-	deliverHeartbeatInterval = 3 * time.Second
+	deliverHeartbeatInterval = 3500 * time.Millisecond
+	// startRecordsAttempt is for how long the start of a run records an attempt of it.
+	startRecordsAttempt = 4 * time.Second
 	// reasonWorkerLost is the reason of an attempt whose end nobody saw.
 	reasonWorkerLost = "the worker ended while the attempt was on its way"
 )
@@ -61,9 +52,9 @@ func (a *Activities) Deliver(ctx context.Context, in DeliverInput) (DeliverResul
 	if err := checkCallback(ctx, in.Callback); err != nil {
 		return DeliverResult{}, err
 	}
-	d := &delivery{a: a, in: in, record: in.Record, lateness: newLateness(ctx), info: activity.GetInfo(ctx), recorder: a.newRecorder(ctx)}
+	d := &delivery{a: a, in: in, record: in.Record, lateness: newLateness(ctx), info: activity.GetInfo(ctx), recorder: a.newRecorder(ctx, overload.Callback)}
 	if err := d.resume(ctx); err != nil {
-		return DeliverResult{}, err
+		return d.stop(ctx, err)
 	}
 	defer a.running.begin(ctx, d.recorder)()
 	defer d.recorder.keepAlive(ctx, deliverHeartbeatInterval)()
@@ -105,8 +96,6 @@ type delivery struct {
 	k        int
 	// why and kind are what the next wait is for, as operators read it.
 	why, kind string
-	// signalled is closed when the signal about the first attempt was sent; nil: none.
-	signalled chan struct{}
 }
 
 // stillPending ends the activity before the delivery; heldBack is as in DeliverResult.
@@ -116,7 +105,12 @@ type stillPending struct{ heldBack string }
 func (stillPending) Error() string { return "the delivery goes on in another activity" }
 
 func (d *delivery) resume(ctx context.Context) error {
-	if err := resume(ctx, &d.record); err != nil {
+	startRecords := startRecordsAttempt
+	if d.lastRun() {
+		startRecords = 0 // none follows that could count it
+	}
+	lost, err := resume(ctx, d.recorder, &d.record, &d.record.Run, startRecords)
+	if err != nil {
 		return err
 	}
 	d.h, d.k = d.in.Policy.Interval(), d.in.Policy.Attempts
@@ -124,9 +118,28 @@ func (d *delivery) resume(ctx context.Context) error {
 		d.h, d.k = p.InitialInterval, int(p.MaximumAttempts)
 	}
 	d.record.Interrupt(d.in.Policy.Timeout(), reasonWorkerLost)
+	if lost {
+		// The server waited for h after that run's heartbeat timeout, unless the run ended
+		// and only its record was lost.
+		latest := time.Now().Add(startedLately + startRecordsAttempt - DeliverHeartbeatTimeout - d.h)
+		d.record.Lose(operation.At(latest), d.h, d.in.Policy.Timeout(), reasonWorkerLost)
+	}
 	d.explain()
 	d.recorder.note(d.record.Clone())
+	if lost {
+		return d.recordLost(ctx)
+	}
 	return nil
+}
+
+// recordLost records the attempt of a lost run at once: none counts it again after the
+// last run.
+func (d *delivery) recordLost(ctx context.Context) error {
+	err := d.recorder.record(context.WithoutCancel(ctx), d.record.Clone())
+	if err != nil && !isStop(err) && d.lastRun() {
+		return stillPending{}
+	}
+	return err
 }
 
 // next waits until the next attempt is due, records it, and makes it.
@@ -138,6 +151,10 @@ func (d *delivery) next(ctx context.Context) error {
 	endpoint, missing := d.a.endpointFor(d.in.Callback.Key.Endpoint, d.in.Callback.Dialect, d.in.URL)
 	if missing != "" {
 		return stillPending{missing}
+	}
+	if d.record.Delivery.OnHold = endpoint.OnHold; endpoint.OnHold {
+		d.record.Delivery.NextAttemptAt = nil
+		return stillPending{}
 	}
 	permit, err := d.a.receivers.Acquire(endpoint, d.in.URL, bulkhead.Activity)
 	if err != nil {
@@ -199,30 +216,6 @@ func (d *delivery) attempt(ctx context.Context, endpoint receiver.Endpoint, perm
 	}
 	d.explain()
 	d.recorder.note(d.record.Clone())
-	d.signal(ctx)
-}
-
-// signal signals the workflow after the first failed attempt, so that it can set the
-// RingbackPhase search attribute.
-func (d *delivery) signal(ctx context.Context) {
-	if d.in.Signal == "" || d.a.Signal == nil || d.record.Made != 1 || d.k == 1 || !d.record.Pending() {
-		return
-	}
-	run, what := d.info.WorkflowExecution, Unacknowledged{d.in.Callback.ID, *d.record.Last()}
-	d.signalled = make(chan struct{})
-	go func() {
-		defer close(d.signalled)
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordWithin)
-		defer cancel()
-		if err := d.a.Signal(ctx, run.ID, run.RunID, d.in.Signal, what); err != nil {
-			d.a.Log.Warn("the signal that a first attempt was not acknowledged could not be sent", zap.String("workflow_id", run.ID), zap.Error(err))
-		}
-	}()
-	select {
-	case <-d.signalled:
-	// Waiting longer than this for the server could lengthen h.
-	case <-time.After(max(d.h/2, recordsEarly)):
-	}
 }
 
 func (d *delivery) explain() {
@@ -232,12 +225,7 @@ func (d *delivery) explain() {
 	}
 }
 
-// result ends the activity, after the Signal: one that reaches the workflow task that
-// closes the run would have the server refuse that task, and repeat the attempt in it.
 func (d *delivery) result(heldBack string) (DeliverResult, error) {
-	if d.signalled != nil {
-		<-d.signalled
-	}
 	return DeliverResult{Record: d.record, HeldBack: heldBack}, nil
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"ringback/activities"
 	"ringback/internal/operation"
+	endpoints "ringback/internal/receiver"
 )
 
 // deliverInput is a callback of one operation, to be delivered with h and k.
@@ -302,7 +303,8 @@ func TestDeliverReturnsItsRecordAtTheServersLastRun(t *testing.T) {
 	t.Parallel()
 	policy := &temporal.RetryPolicy{InitialInterval: time.Minute, MaximumAttempts: 3, BackoffCoefficient: 1}
 	inVirtualTime(t, func(t *testing.T, b *fixture) {
-		result, err := b.deliver(deliverInput(time.Minute, 3), run{policy: policy, attempt: 3})
+		in := deliverInput(time.Minute, 3)
+		result, err := b.deliver(in, run{policy: policy, attempt: 3, details: in.Record})
 		require.NoError(t, err)
 		require.Equal(t, operation.DeliveryPending, result.Record.Delivery.Outcome)
 		require.Equal(t, 1, result.Record.Made)
@@ -310,7 +312,8 @@ func TestDeliverReturnsItsRecordAtTheServersLastRun(t *testing.T) {
 	})
 	inVirtualTime(t, func(t *testing.T, b *fixture) {
 		b.missing = true
-		result, err := b.deliver(deliverInput(time.Minute, 3), run{policy: policy, attempt: 3})
+		in := deliverInput(time.Minute, 3)
+		result, err := b.deliver(in, run{policy: policy, attempt: 3, details: in.Record})
 		require.NoError(t, err)
 		require.Equal(t, operation.DeliveryPending, result.Record.Delivery.Outcome)
 		require.Zero(t, result.Record.Made)
@@ -350,7 +353,8 @@ func TestDeliverReturnsItsWholeRecordWhereTheLastRunCannotRecord(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T, b *fixture) {
 		b.server.answer = afterHeartbeats(5, serviceerror.NewUnavailable("no server"))
 		policy := &temporal.RetryPolicy{InitialInterval: time.Second, MaximumAttempts: 8, BackoffCoefficient: 1}
-		result, err := b.deliver(deliverInput(time.Second, 8), run{policy: policy, attempt: 8})
+		in := deliverInput(time.Second, 8)
+		result, err := b.deliver(in, run{policy: policy, attempt: 8, details: in.Record})
 		require.NoError(t, err)
 		require.Equal(t, operation.DeliveryPending, result.Record.Delivery.Outcome)
 		require.Equal(t, []int{1, 2, 3, 4, 5}, numbers(result.Record.Delivery.Attempts))
@@ -479,6 +483,45 @@ func TestDeliverHoldsBack(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, operation.DeliveryAcknowledged, result.Record.Delivery.Outcome)
 	})
+	subtest(t, "what its endpoint has no dialect for, which AwaitEndpoint waits for", func(t *testing.T, b *fixture) {
+		lacks := errors.New("the dialect merchant is not in the configuration")
+		b.InDialect = func(e endpoints.Endpoint, dialect string) (endpoints.Endpoint, error) {
+			require.Equal(t, "merchant", dialect)
+			return e, lacks
+		}
+		in := deliverInput(time.Second, 3)
+		in.Callback.Dialect = "merchant"
+		result, err := b.deliver(in, run{})
+		require.NoError(t, err)
+		require.Equal(t, operation.DeliveryPending, result.Record.Delivery.Outcome)
+		require.Zero(t, result.Record.Made)
+		require.Equal(t, lacks.Error(), result.HeldBack)
+		await := activities.AwaitEndpointInput{Endpoint: shop, Dialect: "merchant"}
+		require.Equal(t, activities.TypeHeldBack, failure(t, b.AwaitEndpoint(t.Context(), await)).Type())
+		lacks = nil
+		require.NoError(t, b.AwaitEndpoint(t.Context(), await))
+		b.receiver.answer = statuses(200)
+		in.Record = result.Record
+		result, err = b.deliver(in, run{})
+		require.NoError(t, err)
+		require.Equal(t, operation.DeliveryAcknowledged, result.Record.Delivery.Outcome)
+	})
+	subtest(t, "what an endpoint on hold is not to get, until a reload", func(t *testing.T, b *fixture) {
+		b.endpoint.OnHold = true
+		in := deliverInput(time.Second, 3)
+		result, err := b.deliver(in, run{})
+		require.NoError(t, err)
+		require.True(t, result.Record.Pending() && result.Record.Delivery.OnHold)
+		require.Zero(t, result.Record.Made)
+		require.Zero(t, b.receiver.requests())
+		b.endpoint.OnHold = false
+		b.receiver.answer = statuses(200)
+		in.Record = result.Record
+		result, err = b.deliver(in, run{})
+		require.NoError(t, err)
+		require.Equal(t, operation.DeliveryAcknowledged, result.Record.Delivery.Outcome)
+		require.False(t, result.Record.Delivery.OnHold)
+	})
 	t.Run("ever longer the more often it did", func(t *testing.T) {
 		t.Parallel()
 		for _, tt := range []struct {
@@ -492,7 +535,8 @@ func TestDeliverHoldsBack(t *testing.T) {
 				done := make(chan error)
 				go func() { _, err := b.deliver(deliverInput(time.Second, 1), run{}); done <- err }()
 				time.Sleep(100 * time.Millisecond)
-				_, err := b.deliver(deliverInput(time.Second, 3), run{attempt: tt.runs})
+				in := deliverInput(time.Second, 3)
+				_, err := b.deliver(in, run{attempt: tt.runs, details: in.Record})
 				requireYielded(t, err, activities.TypeHeldBack, tt.delay-500*time.Millisecond)
 				close(release)
 				require.NoError(t, <-done)
@@ -533,7 +577,7 @@ func TestDeliverThatIsCancelledWhileItWaitsMakesNoOtherAttempt(t *testing.T) {
 		require.Equal(t, operation.DeliveryPending, result.Record.Delivery.Outcome)
 		require.Equal(t, 1, b.receiver.requests())
 		require.Len(t, result.Record.Delivery.Attempts, 1)
-		require.Equal(t, 3*time.Second, time.Since(begun), "seen by the next heartbeat")
+		require.Equal(t, 3500*time.Millisecond, time.Since(begun), "seen by the next heartbeat")
 	})
 }
 
@@ -599,7 +643,7 @@ func TestDeliverThatIsCancelledDuringAnAttempt(t *testing.T) {
 			require.Equal(t, 1, b.receiver.requests())
 			require.Equal(t, tt.status, lastAttempt(result.Record).HTTPStatus)
 			require.Equal(t, int64(9500), lastAttempt(result.Record).TookMS)
-			require.GreaterOrEqual(t, b.server.heartbeats(), 4,
+			require.GreaterOrEqual(t, b.server.heartbeats(), 3,
 				"heartbeats go on, or the server times the activity out and the outcome is lost")
 		})
 	}
@@ -637,7 +681,7 @@ func TestDeliverThatIsPaused(t *testing.T) {
 	subtest(t, "while it waits gives its slot back at the next heartbeat", func(t *testing.T, b *fixture) {
 		b.server.answer = afterHeartbeats(1, activity.ErrActivityPaused)
 		_, err := b.deliver(deliverInput(5*time.Second, 3), run{})
-		requireYielded(t, err, activities.TypeWaiting, 2*time.Second-500*time.Millisecond)
+		requireYielded(t, err, activities.TypeWaiting, 1500*time.Millisecond-500*time.Millisecond)
 		require.Equal(t, 1, b.receiver.requests())
 	})
 }
@@ -652,26 +696,26 @@ func TestDeliverSendsNoHeartbeatBetweenFrequentRecords(t *testing.T) {
 	})
 }
 
-func TestAwaitRecordQueueReturnsWhenTheWaitingRecordsAreSent(t *testing.T) {
+func TestThePaceIsAwaitedUntilTheWaitingRecordsAreSent(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, b *fixture) {
 		const deliveries, takes = 100, time.Second // three of them at 32 at once, and four more
 		b.server.takes = takes
 		begun := time.Now()
-		require.NoError(t, b.AwaitRecordQueue(t.Context()))
+		require.NoError(t, b.Pace.Await(t.Context()))
 		require.Zero(t, time.Since(begun), "an idle worker has room")
 		var all sync.WaitGroup
 		for range deliveries {
 			all.Go(func() { _, _ = b.deliver(deliverInput(time.Minute, 1), run{}) })
 		}
 		synctest.Wait()
-		require.NoError(t, b.AwaitRecordQueue(t.Context()))
+		require.NoError(t, b.Pace.Await(t.Context()))
 		require.Equal(t, 3*takes, time.Since(begun))
 		all.Wait()
 	})
 }
 
-func TestAwaitRecordQueueEndsWithItsContext(t *testing.T) {
+func TestAwaitingThePaceEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	inVirtualTime(t, func(t *testing.T, b *fixture) {
 		b.server.takes = time.Second
@@ -682,7 +726,7 @@ func TestAwaitRecordQueueEndsWithItsContext(t *testing.T) {
 		synctest.Wait()
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Millisecond, cancel)
-		require.ErrorIs(t, b.AwaitRecordQueue(ctx), context.Canceled)
+		require.ErrorIs(t, b.Pace.Await(ctx), context.Canceled)
 		all.Wait()
 	})
 }
@@ -824,42 +868,4 @@ func TestDeliverRefusesARecordThatItCannotRead(t *testing.T) {
 		require.True(t, failure(t, err).NonRetryable())
 		require.Zero(t, b.receiver.requests())
 	})
-}
-
-func TestDeliverSignalsItsRunOnceAfterAnUnacknowledgedFirstAttempt(t *testing.T) {
-	t.Parallel()
-	for name, tt := range map[string]struct {
-		k       int
-		signal  string
-		reply   int
-		before  int
-		signals []string
-	}{
-		"it is signalled after the first attempt alone":      {4, "unacknowledged", 503, 0, []string{"unacknowledged"}},
-		"not after an acknowledgement":                       {4, "unacknowledged", 200, 0, nil},
-		"not after an only attempt, which ends the activity": {1, "unacknowledged", 503, 0, nil},
-		"not where it made the first attempt itself":         {4, "unacknowledged", 503, 1, nil},
-		"not where it names no signal":                       {4, "", 503, 0, nil},
-	} {
-		subtest(t, name, func(t *testing.T, b *fixture) {
-			b.receiver.answer = func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(tt.reply) }
-			var signals []string
-			b.Signal = func(_ context.Context, _, _, signal string, arg any) error {
-				signals = append(signals, signal)
-				missed := arg.(activities.Unacknowledged)
-				require.Equal(t, deliverInput(0, 1).Callback.ID, missed.CallbackID)
-				require.Equal(t, 1, missed.Attempt.Number)
-				require.Equal(t, operation.Unacknowledged, missed.Attempt.Verdict)
-				return errors.New("the server does not answer: which holds nothing up")
-			}
-			in := deliverInput(time.Second, tt.k)
-			in.Signal = tt.signal
-			if tt.before > 0 {
-				in.Record = withAttempts(in, tt.before, time.Now())
-			}
-			_, err := b.deliver(in, run{})
-			require.NoError(t, err)
-			require.Equal(t, tt.signals, signals)
-		})
-	}
 }

@@ -38,18 +38,18 @@ func TestASourceRestsAfterItRefusedTwoOperations(t *testing.T) {
 		var a Activities
 		wallet := a.sourceLimiter("wallet")
 		refuse := func(operationID string) {
-			release, _, err := wallet.acquire(operationID, bulkhead.Activity)
+			permit, _, err := wallet.acquire(operationID, bulkhead.Activity)
 			require.NoError(t, err)
-			release(time.Millisecond, &source.Error{Kind: source.Unauthorized})
+			permit.release(time.Millisecond, &source.Error{Kind: source.Unauthorized})
 		}
 		allowed := func(operationID string) bool {
-			release, wait, err := wallet.acquire(operationID, bulkhead.Activity)
+			permit, wait, err := wallet.acquire(operationID, bulkhead.Activity)
 			if err != nil {
 				require.ErrorIs(t, err, errRefused)
 				require.Positive(t, wait)
 				return false
 			}
-			release(0, errNotMade)
+			permit.release(0, errNotMade)
 			return true
 		}
 		refuse("1")
@@ -59,7 +59,7 @@ func TestASourceRestsAfterItRefusedTwoOperations(t *testing.T) {
 		require.False(t, allowed("3"), "the source rests")
 		another, _, err := a.sourceLimiter("another").acquire("3", bulkhead.Activity)
 		require.NoError(t, err)
-		another(0, errNotMade)
+		another.release(0, errNotMade)
 		time.Sleep(15 * time.Second)
 		require.True(t, allowed("3"), "the probe")
 		require.True(t, allowed("4"), "and another, since that one was not made")

@@ -60,7 +60,11 @@ func TestTheLatenessOfAttemptsIsReported(t *testing.T) {
 			} else {
 				in.Policy.Attempts = 1
 			}
-			_, err := b.deliver(in, run{attempt: tt.attempt})
+			r := run{attempt: tt.attempt}
+			if tt.attempt > 1 {
+				r.details = in.Record
+			}
+			_, err := b.deliver(in, r)
 			require.NoError(t, err)
 			require.Equal(t, tt.want, late.attempts)
 		})

@@ -23,6 +23,7 @@ type Metrics struct {
 	heldBack      *prometheus.CounterVec
 	unknownStatus *prometheus.CounterVec
 	missing       *prometheus.CounterVec
+	onHold        *prometheus.GaugeVec
 }
 
 // firstBuckets are in seconds.
@@ -48,8 +49,11 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		inFlight: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "ringback_in_flight", Help: "Attempts and polls in flight, by the endpoint or source.",
 		}, []string{"kind", "name"}),
+		onHold: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "ringback_deliveries_on_hold", Help: "Deliveries that wait in this worker since their endpoint is on hold.",
+		}, []string{"endpoint"}),
 	}
-	r.MustRegister(m.first, m.inFlight)
+	r.MustRegister(m.first, m.inFlight, m.onHold)
 	return m
 }
 
@@ -101,27 +105,41 @@ func IsolationMetrics(a *Activities) prometheus.Collector {
 			"How many attempts or polls may be in flight at once, by the endpoint or source.", []string{"kind", "name"}, nil),
 		open: prometheus.NewDesc("ringback_breaker_open",
 			"1 while the breaker of an endpoint or source holds everything back, 0.5 while it lets one try.", []string{"kind", "name"}, nil),
+		troubled: prometheus.NewDesc("ringback_endpoint_troubled",
+			"1 while most of the endpoint's latest attempts failed or were slow: its starts come last.", []string{"endpoint"}, nil),
 	}
 }
 
 type isolation struct {
-	a           *Activities
-	limit, open *prometheus.Desc
+	a                     *Activities
+	limit, open, troubled *prometheus.Desc
 }
 
 // Describe sends the metrics' descriptions.
-func (i isolation) Describe(to chan<- *prometheus.Desc) { to <- i.limit; to <- i.open }
+func (i isolation) Describe(to chan<- *prometheus.Desc) {
+	to <- i.limit
+	to <- i.open
+	to <- i.troubled
+}
 
 // Collect sends the metrics as they stand, of an endpoint's hosts the worst.
 func (i isolation) Collect(to chan<- prometheus.Metric) {
 	for name, state := range i.a.receivers.States() {
 		i.send(to, "endpoint", name, state)
+		troubled := 0.0
+		if Troubled(i.a, name) {
+			troubled = 1
+		}
+		to <- prometheus.MustNewConstMetric(i.troubled, prometheus.GaugeValue, troubled, name)
 	}
 	i.a.sources.Range(func(name, limiter any) bool {
 		i.send(to, "source", name.(string), limiter.(*sourceLimiter).state())
 		return true
 	})
 }
+
+// Troubled reports whether most of an endpoint's latest attempts by a failed or were slow.
+func Troubled(a *Activities, endpoint string) bool { return a.receivers.Troubled(endpoint) }
 
 func (i isolation) send(to chan<- prometheus.Metric, kind, name string, state receiver.State) {
 	to <- prometheus.MustNewConstMetric(i.limit, prometheus.GaugeValue, float64(state.Limit), kind, name)

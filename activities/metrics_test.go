@@ -3,6 +3,7 @@ package activities_test
 import (
 	"context"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -84,6 +85,21 @@ func TestMetricsCountByConfiguredNamesAndClosedListsOnly(t *testing.T) {
 			"ringback_missing_configuration_total kind=endpoint":                  1,
 			"ringback_missing_configuration_total kind=source":                    1,
 		}, counted(t, b))
+	})
+}
+
+func TestATroubledEndpointIsShown(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *fixture) {
+		b.metrics.MustRegister(activities.IsolationMetrics(b.Activities))
+		b.receiver.answer = statuses(500)
+		_, err := b.deliver(deliverInput(time.Second, 20), run{})
+		require.NoError(t, err)
+		families, err := b.metrics.Gather()
+		require.NoError(t, err)
+		at := slices.IndexFunc(families, func(f *dto.MetricFamily) bool { return f.GetName() == "ringback_endpoint_troubled" })
+		require.GreaterOrEqual(t, at, 0)
+		require.InDelta(t, 1, families[at].GetMetric()[0].GetGauge().GetValue(), 0)
 	})
 }
 

@@ -48,11 +48,11 @@ func (a *Activities) Poll(ctx context.Context, in PollInput) (PollResult, error)
 	}
 	// A run polls inside a workflow task once.
 	result, err := a.polls.do(taskKey(ctx, "poll", 1), func() (PollResult, error) {
-		release, _, err := a.sourceLimiter(in.Source).acquire(in.Query.OperationID, bulkhead.WorkflowTaskProbe)
+		permit, _, err := a.sourceLimiter(in.Source).acquire(in.Query.OperationID, bulkhead.WorkflowTaskProbe)
 		if err != nil {
 			return PollResult{}, err
 		}
-		return a.poll(context.WithoutCancel(ctx), src, in, 0, release), nil
+		return a.poll(context.WithoutCancel(ctx), src, in, 0, permit), nil
 	})
 	if err != nil {
 		return PollResult{HeldBack: err.Error()}, nil //nolint:nilerr // why it was held back is in the result
@@ -66,16 +66,17 @@ func (a *Activities) sourceMissing(name string) PollResult {
 	return PollResult{HeldBack: "the source " + name + " is not in this worker's configuration"}
 }
 
-// poll polls src once, counts and logs it, and releases what was acquired for it. number
+// poll polls src once, counts and logs it, and gives the permit back. number
 // is the poll's among those of the operation, 0 where only the workflow knows it.
-func (a *Activities) poll(ctx context.Context, src Source, in PollInput, number int, release releasePoll) PollResult {
+func (a *Activities) poll(ctx context.Context, src Source, in PollInput, number int, permit *pollPermit) PollResult {
 	defer a.Metrics.inFlightUntilDone("source", in.Source)()
 	begun := time.Now()
+	permit.slot.Begin()
 	observation, err := src.Poll(ctx, in.Query)
 	ended := time.Now()
 	// By the clock as it is at the end, also where it was set meanwhile.
 	result := PollResult{BegunAt: operation.At(ended.Add(-ended.Sub(begun))), EndedAt: operation.At(ended)}
-	release(ended.Sub(begun), err)
+	permit.release(ended.Sub(begun), err)
 	a.Log.Debug("poll", zap.String("source", in.Source), workflowID(ctx), zap.Int("number", number),
 		zap.String("status", observation.Status), zap.Any("raw", observation.Raw), zap.Error(err), runID(ctx))
 	if err != nil {
@@ -122,11 +123,25 @@ type sourceLimiter struct {
 	refusals source.Refusals
 }
 
-// releasePoll ends a poll that took that long and ended with err. It is called once.
-type releasePoll func(took time.Duration, err error)
+// pollPermit lets one poll be made. It is given back once.
+type pollPermit struct {
+	slot        *bulkhead.Slot
+	refusals    *source.Refusals
+	operationID string
+}
+
+// release ends a poll that took that long and ended with err, errNotMade if it was not made.
+func (p *pollPermit) release(took time.Duration, err error) {
+	if errors.Is(err, errNotMade) {
+		p.slot.Cancel()
+	} else {
+		p.slot.Release(took)
+	}
+	p.refusals.Answered(p.operationID, err, time.Now())
+}
 
 // acquire allows one poll of an operation, or says why it is held back and for how long.
-func (l *sourceLimiter) acquire(operationID string, from bulkhead.From) (release releasePoll, wait time.Duration, err error) {
+func (l *sourceLimiter) acquire(operationID string, from bulkhead.From) (permit *pollPermit, wait time.Duration, err error) {
 	slot, err := l.bulkhead.Acquire(from)
 	if err != nil {
 		return nil, 0, err
@@ -135,14 +150,7 @@ func (l *sourceLimiter) acquire(operationID string, from bulkhead.From) (release
 		slot.Cancel()
 		return nil, wait, errRefused
 	}
-	return func(took time.Duration, err error) {
-		if errors.Is(err, errNotMade) {
-			slot.Cancel()
-		} else {
-			slot.Release(took)
-		}
-		l.refusals.Answered(operationID, err, time.Now())
-	}, 0, nil
+	return &pollPermit{slot, &l.refusals, operationID}, 0, nil
 }
 
 func (l *sourceLimiter) state() receiver.State {

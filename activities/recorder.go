@@ -11,7 +11,8 @@ import (
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
-	"golang.org/x/sync/semaphore"
+
+	"ringback/internal/overload"
 )
 
 // Why a running activity stops waiting. None cuts off a poll or an attempt in flight.
@@ -33,13 +34,16 @@ type recorder struct {
 	heartbeat func(ctx context.Context, taskToken []byte, details ...any) error
 	yieldTask func(ctx context.Context, taskToken []byte, cause error, details any) error
 	token     []byte
-	// queue is where the worker's records wait for the server.
-	queue *semaphore.Weighted
+	pace      *overload.Pace
+	work      overload.Work
 
 	// sending is held while a heartbeat is under way. It is a channel, since synctest's
 	// clock stands still for a mutex.
 	sending chan struct{}
 	details any
+	// startRecords is until when the server's start of this run records one poll or
+	// attempt; zero: it does not, or a heartbeat was sent since.
+	startRecords time.Time
 	// sentAt is when the latest heartbeat reached the server, took how long that took.
 	sentAt time.Time
 	took   time.Duration
@@ -55,22 +59,48 @@ type recorder struct {
 	yielded bool
 }
 
-func (a *Activities) newRecorder(ctx context.Context) *recorder {
+func (a *Activities) newRecorder(ctx context.Context, w overload.Work) *recorder {
 	return &recorder{
-		heartbeat: a.Heartbeat, yieldTask: a.Yield, token: activity.GetInfo(ctx).TaskToken, queue: a.recordQueue(),
+		heartbeat: a.Heartbeat, yieldTask: a.Yield, token: activity.GetInfo(ctx).TaskToken, pace: a.Pace, work: w,
 		sending: make(chan struct{}, 1), stopped: make(chan struct{}),
 	}
 }
 
-// resume reads the record that an earlier run of the activity left, if any.
-func resume(ctx context.Context, record any) error {
+// startedLately is how long ago, by this worker's clock, the server may have started a
+// run that its start records a poll or attempt of.
+const startedLately = time.Second
+
+// readRecord reads the record that an earlier run of the activity left, if any.
+func readRecord[T any](ctx context.Context, record *T) error {
 	if !activity.HasHeartbeatDetails(ctx) {
 		return nil
 	}
-	if err := activity.GetHeartbeatDetails(ctx, record); err != nil {
+	var recorded T // what it leaves out is zero, not what the input had
+	if err := activity.GetHeartbeatDetails(ctx, &recorded); err != nil {
 		return badInput(fmt.Errorf("reading the record of an earlier run: %w", err))
 	}
+	*record = recorded
 	return nil
+}
+
+// resume reads the record that the activity's earlier runs left, if any, and its Run. It
+// reports whether a run since then was lost: one that left no record counts as having
+// made one poll or attempt, since the server's start of it was record enough for that,
+// for the next recordsFor. A run knows too little of the others after an operator's reset.
+func resume[T any](ctx context.Context, r *recorder, record *T, run *int, recordsFor time.Duration) (lost bool, err error) {
+	info, recorded := activity.GetInfo(ctx), activity.HasHeartbeatDetails(ctx)
+	*run = 0
+	if err := readRecord(ctx, record); err != nil {
+		return false, err
+	}
+	before := int(info.Attempt) - 1
+	lost = before > *run && (*run > 0 || !recorded)
+	follows := before == *run && recorded == (before > 0)
+	if follows && time.Since(info.StartedTime).Abs() < startedLately {
+		r.startRecords = time.Now().Add(recordsFor)
+	}
+	*run = int(info.Attempt)
+	return lost, nil
 }
 
 func (r *recorder) lock() (unlock func()) {
@@ -78,32 +108,13 @@ func (r *recorder) lock() (unlock func()) {
 	return func() { <-r.sending }
 }
 
-// recordsAtOnce is how many records of one worker are under way at a time: after a
-// crash thousands of deliveries are resumed in the same moment.
-const recordsAtOnce = 32
-
-func (a *Activities) recordQueue() *semaphore.Weighted {
-	a.queueOnce.Do(func() { a.queue = semaphore.NewWeighted(recordsAtOnce) })
-	return a.queue
-}
-
-// AwaitRecordQueue waits until the records that wait now have been sent. A worker
-// should take no activity before.
-func (a *Activities) AwaitRecordQueue(ctx context.Context) error {
-	queue := a.recordQueue()
-	if err := queue.Acquire(ctx, 1); err != nil {
-		return err
-	}
-	queue.Release(1)
-	return nil
-}
-
 // recordWithin bounds one record: to less than any heartbeat timeout.
 const recordWithin = 4 * time.Second
 
-// record writes details to the server, or returns an error, such as why the activity is
-// to stop. Then the record stays as it was: the server keeps the details of a heartbeat
-// that it answers with a stop, so the ones before are sent again.
+// record writes details to the server before a poll or attempt, unless the start of this
+// run records it, or returns an error, such as why the activity is to stop. Then the
+// record stays as it was: the server keeps the details of a heartbeat that it answers
+// with a stop, so the ones before are sent again.
 func (r *recorder) record(ctx context.Context, details any) error {
 	defer r.lock()()
 	if cause := r.stopCause(); cause != nil {
@@ -111,6 +122,9 @@ func (r *recorder) record(ctx context.Context, details any) error {
 	}
 	before := r.details
 	r.details = details
+	if r.startIsRecord() {
+		return nil
+	}
 	err := r.send(ctx)
 	if err != nil {
 		r.details = before
@@ -119,10 +133,25 @@ func (r *recorder) record(ctx context.Context, details any) error {
 	return err
 }
 
+// startIsRecord reports, once, whether the server's start of this run records the poll
+// or attempt that begins now. Both clocks must say so: one stands still while a machine
+// is suspended, and the other may be set.
+func (r *recorder) startIsRecord() bool {
+	until := r.startRecords
+	r.startRecords = time.Time{}
+	now := time.Now()
+	return now.Before(until) && now.Round(0).Before(until.Round(0))
+}
+
 // yield gives the slot back with a last record, and returns what the activity is to
 // return: cause where the server did not take the call.
 func (r *recorder) yield(ctx context.Context, details any, cause error) error {
 	defer r.lock()()
+	release, err := r.pace.Acquire(ctx, r.work)
+	if err != nil {
+		return cause
+	}
+	defer release()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.cause != nil {
@@ -130,7 +159,7 @@ func (r *recorder) yield(ctx context.Context, details any, cause error) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, recordWithin)
 	defer cancel()
-	err := r.yieldTask(ctx, r.token, cause, details)
+	err = r.yieldTask(ctx, r.token, cause, details)
 	if stop := stopCauseOf(err); stop != nil {
 		return stop
 	}
@@ -155,15 +184,17 @@ func (r *recorder) note(details any) {
 
 // send sends a heartbeat, also after a stop: an attempt in flight may finish.
 func (r *recorder) send(ctx context.Context) error {
+	r.startRecords = time.Time{} // the server may keep it although the answer is lost
 	begun := time.Now()
 	defer func() { r.took = time.Since(begun) }()
-	if err := r.queue.Acquire(ctx, 1); err != nil {
+	release, err := r.pace.Acquire(ctx, r.work)
+	if err != nil {
 		return err
 	}
-	defer r.queue.Release(1)
+	defer release()
 	ctx, cancel := context.WithTimeout(ctx, recordWithin)
 	defer cancel()
-	err := r.heartbeat(ctx, r.token, r.details)
+	err = r.heartbeat(ctx, r.token, r.details)
 	cause := stopCauseOf(err)
 	if err == nil || cause != nil {
 		r.sentAt = time.Now()
@@ -256,7 +287,11 @@ func (r *recorder) repeat(ctx context.Context) {
 
 // sleepUntil waits in the worker, or returns why the activity is to stop.
 func (r *recorder) sleepUntil(ctx context.Context, due time.Time) error {
-	timer := time.NewTimer(time.Until(due))
+	wait := time.Until(due)
+	if wait <= 0 {
+		return r.mustStop(ctx)
+	}
+	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -10,6 +10,7 @@ import (
 
 	"ringback/internal/bulkhead"
 	"ringback/internal/operation"
+	"ringback/internal/overload"
 )
 
 // WatchInput asks to poll until the status changes.
@@ -35,12 +36,13 @@ type WatchResult struct {
 }
 
 const (
-	// WatchHeartbeatTimeout is how long after a worker's death its watches are taken over.
-	WatchHeartbeatTimeout  = 20 * time.Second
-	watchHeartbeatInterval = 10 * time.Second
-	// watchWaitsInWorker is the longest wait in the worker: it costs one heartbeat, one
-	// on the server two writes.
-	watchWaitsInWorker = watchHeartbeatInterval
+	// watchWaitsInWorker is the longest wait of a watch in the worker, which costs one
+	// write for each poll; one on the server costs two. shortWatchWait is the least that
+	// the longest one may be.
+	watchWaitsInWorker = time.Minute
+	shortWatchWait     = 10 * time.Second
+	// watchTakeover is how much longer than its longest wait a watch may be silent.
+	watchTakeover = 20 * time.Second
 	// heldBackWait is how long a poll or attempt that was held back waits.
 	heldBackWait = 2 * time.Second
 	// missingWait is how long a poll waits for a configuration that names its source.
@@ -49,19 +51,29 @@ const (
 	maxYields = 3
 )
 
+// WatchHeartbeatTimeout is how long after a worker's death its watches are taken over: a
+// little longer than their longest wait in the worker.
+func WatchHeartbeatTimeout(p operation.PollPolicy) time.Duration {
+	return max(p.LongestGap(watchWaitsInWorker), shortWatchWait) + watchTakeover
+}
+
 // Watch polls a source at the policy's gaps until the status is another than in.Known,
 // the polls are used up or the lifetime is over (promise 2). Each poll is recorded on
-// the server before it is made.
+// the server before it is made, by the start of this run or by a heartbeat.
 func (a *Activities) Watch(ctx context.Context, in WatchInput) (WatchResult, error) {
 	if err := checkWorkflow(ctx, in.Key.WorkflowID()); err != nil {
 		return WatchResult{}, err
 	}
-	w := &watch{a: a, in: in, record: in.Record, recorder: a.newRecorder(ctx), lateness: newLateness(ctx)}
+	w := &watch{
+		a: a, in: in, record: in.Record, recorder: a.newRecorder(ctx, overload.Poll), lateness: newLateness(ctx),
+	}
+	timeout := activity.GetInfo(ctx).HeartbeatTimeout
+	w.longestWait = max(timeout-watchTakeover, shortWatchWait)
 	if err := w.resume(ctx); err != nil {
 		return WatchResult{}, err
 	}
 	defer a.running.begin(ctx, w.recorder)()
-	defer w.recorder.keepAlive(ctx, watchHeartbeatInterval)()
+	defer w.recorder.keepAlive(ctx, max(timeout-watchTakeover*3/4, timeout/2, shortWatchWait))()
 	for {
 		if end := w.record.End(in.Policy, in.AcceptedAt); end != "" {
 			return WatchResult{Record: w.record, End: end}, nil
@@ -86,6 +98,8 @@ type watch struct {
 	record   operation.WatchRecord
 	recorder *recorder
 	lateness lateness
+	// longestWait is how long it may wait in the worker.
+	longestWait time.Duration
 	// why and kind are what the next wait is for, and the error type of a long one.
 	why, kind string
 	// due is when the next poll was due before it gave way yields times.
@@ -94,13 +108,18 @@ type watch struct {
 }
 
 func (w *watch) resume(ctx context.Context) error {
-	if err := resume(ctx, &w.record); err != nil {
+	lost, err := resume(ctx, w.recorder, &w.record, &w.record.Run, min(w.longestWait, shortWatchWait))
+	if err != nil {
 		return err
 	}
+	now := operation.At(time.Now())
 	w.why, w.kind = "no poll made yet", TypeWaiting
 	w.record.Interrupt()
+	if lost {
+		w.record.BeginPoll(now)
+		w.record.Interrupt()
+	}
 	w.recorder.polls.Store(int64(w.record.Polls))
-	now := operation.At(time.Now())
 	if w.record.PollBegunAt.IsZero() {
 		w.record.NotBefore = clampFuture(w.record.NotBefore, now)
 	}
@@ -119,7 +138,7 @@ func (w *watch) deadline() operation.Time { return w.in.AcceptedAt.Add(w.in.Poli
 // wait waits for the next poll, in the worker if that is short, else on the server.
 // Where slots are scarce, only what is below the server's resolution is short.
 func (w *watch) wait(ctx context.Context) error {
-	due, short := w.record.NextPollAt.Time, watchWaitsInWorker
+	due, short := w.record.NextPollAt.Time, w.longestWait
 	if w.a.crowded() {
 		short = time.Second
 	}
@@ -162,7 +181,7 @@ func (w *watch) poll(ctx context.Context) (changed bool, err error) {
 	if w.givesWay() {
 		return false, nil
 	}
-	release, wait, err := w.a.sourceLimiter(w.in.Source).acquire(w.in.Query.OperationID, bulkhead.Activity)
+	permit, wait, err := w.a.sourceLimiter(w.in.Source).acquire(w.in.Query.OperationID, bulkhead.Activity)
 	if err != nil {
 		w.a.Metrics.heldBack.WithLabelValues("source", w.in.Source).Inc()
 		w.hold("poll held back: "+err.Error(), max(wait, heldBackWait))
@@ -170,12 +189,15 @@ func (w *watch) poll(ctx context.Context) (changed bool, err error) {
 	}
 	due := w.record.NextPollAt
 	if err := w.begin(ctx); err != nil {
-		release(0, errNotMade)
+		permit.release(0, errNotMade)
 		return false, err
 	}
 	w.reportLateness(due)
-	result := w.a.poll(context.WithoutCancel(ctx), src, PollInput{Source: w.in.Source, Query: w.in.Query}, w.record.Polls, release)
+	result := w.a.poll(context.WithoutCancel(ctx), src, PollInput{Source: w.in.Source, Query: w.in.Query}, w.record.Polls, permit)
 	w.end(result)
+	if result.Error != "" && time.Until(w.record.NextPollAt.Time) > shortWatchWait {
+		w.recorder.repeat(context.WithoutCancel(ctx)) // else nobody would hear of it until then
+	}
 	o := result.Observation
 	return o != nil && o.Status != "" && o.Status != w.in.Known, nil
 }
@@ -184,6 +206,7 @@ func (w *watch) poll(ctx context.Context) (changed bool, err error) {
 func (w *watch) begin(ctx context.Context) error {
 	before := w.record
 	w.record.BeginPoll(operation.At(time.Now()))
+	w.record.NextPollAt = w.record.Due(w.in.Policy, w.in.AcceptedAt) // the next record is written with that poll
 	w.recorder.polls.Store(int64(w.record.Polls))
 	ctx = context.WithoutCancel(ctx)
 	err := w.recorder.record(ctx, w.record)

@@ -502,3 +502,68 @@ func TestAWatchThatIsAboutToPollIsNotInterrupted(t *testing.T) {
 		require.Equal(t, 2, result.Record.Polls)
 	})
 }
+
+// The server hears of a watch once for each poll where its gaps are up to a minute.
+func TestAWatchWaitsInTheWorkerAsLongAsItsHeartbeatTimeoutAllows(t *testing.T) {
+	t.Parallel()
+	const second = time.Second
+	for name, tt := range map[string]struct {
+		policy  operation.PollPolicy
+		timeout time.Duration
+		// polls are those of one run, which the server wakes no more for delay.
+		polls []time.Duration
+		delay time.Duration
+	}{
+		"short gaps are taken over half a minute after a crash": {
+			interval(time.Hour, second), 30 * second, nil, 0},
+		"gaps of a minute are waited for in the worker": {
+			schedule(time.Hour, second, 30*second, 60*second, 120*second), 80 * second, seconds(1, 31, 91), 119500 * time.Millisecond},
+		"longer ones are left to the server, whatever the others are": {
+			interval(time.Hour, 61*second), 30 * second, nil, 60500 * time.Millisecond},
+	} {
+		subtest(t, name, func(t *testing.T, b *fixture) {
+			require.Equal(t, tt.timeout, activities.WatchHeartbeatTimeout(tt.policy))
+			if tt.delay == 0 {
+				return
+			}
+			in, begun := watchInput(tt.policy), time.Now()
+			in.Record = operation.WatchRecord{Polls: 1, PollBegunAt: operation.At(begun), PollEndedAt: operation.At(begun)}
+			_, err := b.watch(in, run{heartbeats: tt.timeout})
+			requireYielded(t, err, activities.TypeWaiting, tt.delay)
+			require.Equal(t, tt.polls, b.core.polls(begun))
+			require.Equal(t, len(tt.polls), b.server.heartbeats())
+		})
+	}
+}
+
+// The next record of a watch comes with its next poll, up to a minute later.
+func TestAWatchRecordsWhenItPollsNextAndAtOnceWhyAPollFailed(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		gap        time.Duration
+		fails      bool
+		heartbeats int
+	}{
+		"an answer is recorded with the next poll":                       {30 * time.Second, false, 1},
+		"a failure at once":                                              {30 * time.Second, true, 2},
+		"a failure with the next poll where that is made within seconds": {9 * time.Second, true, 1},
+	} {
+		subtest(t, name, func(t *testing.T, b *fixture) {
+			if tt.fails {
+				b.core.answer = func(context.Context, int) (operation.Observation, error) {
+					return operation.Observation{}, errors.New("the core is away")
+				}
+			}
+			begun := time.Now()
+			time.AfterFunc(5*time.Second, func() {
+				defer b.interrupt(t, "Watch")
+				record := recorded[operation.WatchRecord](t, b.server)
+				require.Equal(t, tt.heartbeats, b.server.heartbeats())
+				require.Equal(t, operation.At(begun.Add(tt.gap)), record.NextPollAt.Add(0))
+				require.Equal(t, tt.fails && tt.heartbeats == 2, record.Failure != "")
+			})
+			_, err := b.watch(watchInput(interval(time.Hour, tt.gap)), run{heartbeats: time.Minute})
+			require.NoError(t, err)
+		})
+	}
+}

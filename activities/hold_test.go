@@ -1,0 +1,95 @@
+package activities_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/activity"
+
+	"ringback/activities"
+	endpoints "ringback/internal/receiver"
+)
+
+// awaitOnHold begins to wait for the endpoint, which is on hold.
+func (b *fixture) awaitOnHold(t *testing.T) {
+	t.Helper()
+	b.endpoint.OnHold = true
+	err := b.execute(b.AwaitEndpoint, activities.AwaitEndpointInput{Endpoint: shop, Hold: true}, run{}, nil)
+	require.ErrorIs(t, err, activity.ErrResultPending)
+	require.InDelta(t, 1, b.onHold(t), 0)
+}
+
+// onHold is how many deliveries the metrics show as on hold.
+func (b *fixture) onHold(t *testing.T) float64 {
+	t.Helper()
+	families, err := b.metrics.Gather()
+	require.NoError(t, err)
+	for _, family := range families {
+		if family.GetName() == "ringback_deliveries_on_hold" {
+			return family.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	return 0
+}
+
+// requireReleased checks that the server was told to run the activity again at once.
+func (b *fixture) requireReleased(t *testing.T) {
+	t.Helper()
+	synctest.Wait()
+	requireYielded(t, b.server.yielded(), activities.TypeHeldBack, time.Millisecond)
+	require.Zero(t, b.onHold(t))
+}
+
+func TestADeliveryOnHoldWaitsInItsWorker(t *testing.T) {
+	t.Parallel()
+	subtest(t, "until a reload ends the hold", func(t *testing.T, b *fixture) {
+		b.awaitOnHold(t)
+		time.Sleep(9 * time.Minute)
+		activities.ReleaseHolds(t.Context(), b.Activities, false)
+		require.NoError(t, b.server.yielded(), "a reload that leaves the endpoint on hold")
+		b.endpoint.OnHold = false
+		activities.ReleaseHolds(t.Context(), b.Activities, false)
+		b.requireReleased(t)
+		require.NoError(t, b.AwaitEndpoint(t.Context(), activities.AwaitEndpointInput{Endpoint: shop, Hold: true}))
+	})
+	subtest(t, "until the worker stops", func(t *testing.T, b *fixture) {
+		b.awaitOnHold(t)
+		activities.ReleaseHolds(t.Context(), b.Activities, true)
+		b.requireReleased(t)
+	})
+	subtest(t, "for ten minutes at most", func(t *testing.T, b *fixture) {
+		b.awaitOnHold(t)
+		time.Sleep(10 * time.Minute)
+		b.requireReleased(t)
+	})
+	subtest(t, "until a reload that came while it began", func(t *testing.T, b *fixture) {
+		looked := 0
+		found := b.Endpoint
+		b.Activities.Endpoint = func(name string) (e endpoints.Endpoint, ok bool) {
+			e, ok = found(name)
+			e.OnHold = looked == 0
+			looked++
+			return e, ok
+		}
+		err := b.execute(b.AwaitEndpoint, activities.AwaitEndpointInput{Endpoint: shop, Hold: true}, run{}, nil)
+		requireYielded(t, err, activities.TypeHeldBack, time.Millisecond)
+	})
+	subtest(t, "and not where it waited for a missing endpoint: its run is too short for that", func(t *testing.T, b *fixture) {
+		b.endpoint.OnHold = true
+		failed := failure(t, b.AwaitEndpoint(t.Context(), activities.AwaitEndpointInput{Endpoint: shop}))
+		require.Equal(t, "the endpoint "+shop+" is on hold (enabled: hold)", failed.Message())
+		require.Zero(t, failed.NextRetryDelay(), "its retry policy's")
+	})
+}
+
+func TestAnAttemptInAWorkflowTaskIsNotMadeToAnEndpointOnHold(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *fixture) {
+		b.endpoint.OnHold = true
+		result := attempt(t, b, once(10*time.Second))
+		require.True(t, result.OnHold)
+		require.Zero(t, b.receiver.requests())
+	})
+}
