@@ -22,6 +22,9 @@ type activityRun struct {
 	cancel workflow.CancelFunc
 	// pending is its record when it was stopped while it waited on the server.
 	pending operation.Pending
+	// lost says that its worker did not answer: it may have made an attempt that only the
+	// start of its run records.
+	lost bool
 }
 
 func start(ctx workflow.Context, name string, input any, options workflow.ActivityOptions) *activityRun {
@@ -53,7 +56,8 @@ func (t *activityRun) stopUnless(ctx workflow.Context, in activities.InterruptIn
 	}
 	elsewhere := found.Worker != "" && !t.ready()
 	if elsewhere && in.UnlessAboutToPoll {
-		found.LeftAlone = !t.interruptIn(ctx, found.Worker, in)
+		here, _ := t.interruptIn(ctx, found.Worker, in)
+		found.LeftAlone = !here
 		elsewhere = false
 	}
 	if found.LeftAlone {
@@ -64,7 +68,8 @@ func (t *activityRun) stopUnless(ctx workflow.Context, in activities.InterruptIn
 		t.cancel()
 	}
 	if elsewhere {
-		t.interruptIn(ctx, found.Worker, in)
+		_, reached := t.interruptIn(ctx, found.Worker, in)
+		t.lost = !reached && found.Pending.Attempting
 	}
 	await(ctx, t.ready)
 	return true
@@ -74,17 +79,19 @@ func (t *activityRun) stopUnless(ctx workflow.Context, in activities.InterruptIn
 func InterruptQueue(identity string) string { return TaskQueue + "@" + identity }
 
 // interruptIn interrupts the activity in another worker's process, and reports whether
-// it did. A worker that is not reached has died, or learns of the cancellation later.
-func (t *activityRun) interruptIn(ctx workflow.Context, worker string, in activities.InterruptInput) bool {
+// that was reached, and had it. One that is not reached has died, or learns of the
+// cancellation later.
+func (t *activityRun) interruptIn(ctx workflow.Context, worker string, in activities.InterruptInput) (here, reached bool) {
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		TaskQueue: InterruptQueue(worker), ScheduleToCloseTimeout: 5 * time.Second,
 		RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1},
 	})
 	var found activities.Interrupted
-	if err := workflow.ExecuteActivity(ctx, acts.InterruptHere, in).Get(ctx, &found); err != nil {
+	err := workflow.ExecuteActivity(ctx, acts.InterruptHere, in).Get(ctx, &found)
+	if err != nil {
 		workflow.GetLogger(ctx).Warn("an activity could not be interrupted where it runs", "error", err)
 	}
-	return found.Here
+	return found.Here, err == nil
 }
 
 // mergeRecorded merges into a record what pending and err recorded later, and reports
@@ -111,6 +118,12 @@ func recordIn(err error, record any) bool {
 	}
 	var failure *temporal.ApplicationError
 	return errors.As(err, &failure) && failure.HasDetails() && failure.Details(record) == nil
+}
+
+// timedOut reports whether the activity ended since its worker was silent.
+func timedOut(err error) bool {
+	var timeout *temporal.TimeoutError
+	return errors.As(err, &timeout)
 }
 
 // wasCancelled reports whether the activity ended because the workflow cancelled it.

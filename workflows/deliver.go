@@ -20,8 +20,8 @@ func (r *run) deliverNext() {
 	r.recordDelivery(record)
 	if record.Pending() {
 		record = deliver(r.ctx, activities.DeliverInput{
-			Callback: callback, URL: r.in.Start.Callback.URL, Policy: r.in.Policy.Delivery, Record: record, Signal: SignalUnacknowledged,
-		}, func() bool { return r.op.ShouldStopDelivery() || r.continuesAsNew() })
+			Callback: callback, URL: r.in.Start.Callback.URL, Policy: r.in.Policy.Delivery, Record: record,
+		}, func() bool { return r.op.ShouldStopDelivery() || r.continuesAsNew() }, r.recordDelivery)
 		if record.Pending() && r.op.ShouldStopDelivery() {
 			record.Supersede(r.in.Policy.Delivery.Timeout())
 		}
@@ -51,6 +51,8 @@ func (r *run) attemptInTask(c operation.Callback, record *operation.DeliveryReco
 		// The request may have been sent, so it counts.
 		record.BeginAttempt(begun)
 		record.Interrupt(policy.Timeout(), operation.ReasonUnseen)
+	case result.OnHold:
+		record.Delivery.OnHold = true
 	case result.HeldBack == "":
 		record.BeginAttempt(result.Attempt.At)
 		record.EndAttempt(result.Attempt, result.Ended, result.Reason, result.NotBefore)
@@ -66,15 +68,24 @@ func (r *run) recordDelivery(record operation.DeliveryRecord) {
 }
 
 // deliver runs a Deliver activity until the delivery has an outcome or stop is true,
-// and another where the server's retries are used up before k attempts were made.
-func deliver(ctx workflow.Context, in activities.DeliverInput, stop func() bool) operation.DeliveryRecord {
+// and another where the server's retries are used up before k attempts were made. show
+// gets the record when the endpoint is on hold, and when it no longer is.
+func deliver(ctx workflow.Context, in activities.DeliverInput, stop func() bool, show func(operation.DeliveryRecord)) operation.DeliveryRecord {
 	for in.Record.Pending() && !stop() {
+		if in.Record.Delivery.OnHold {
+			show(in.Record)
+			awaitEndpoint(ctx, activities.AwaitEndpointInput{Endpoint: in.Callback.Key.Endpoint, URL: in.URL, Hold: true}, stop)
+			if in.Record.Delivery.OnHold = stop(); !in.Record.Delivery.OnHold {
+				show(in.Record)
+			}
+			continue
+		}
 		t := startDeliver(ctx, in)
 		await(ctx, func() bool { return t.ready() || stop() })
 		t.stop(ctx)
-		heldBack := mergeDelivery(ctx, t, &in.Record)
+		heldBack := mergeDelivery(ctx, t, &in.Record, in.Policy)
 		if heldBack != "" && in.Record.Pending() {
-			awaitEndpoint(ctx, activities.AwaitEndpointInput{Endpoint: in.Callback.Key.Endpoint, URL: in.URL}, stop)
+			awaitEndpoint(ctx, activities.AwaitEndpointInput{Endpoint: in.Callback.Key.Endpoint, Dialect: in.Callback.Dialect, URL: in.URL}, stop)
 		}
 	}
 	return in.Record
@@ -82,7 +93,7 @@ func deliver(ctx workflow.Context, in activities.DeliverInput, stop func() bool)
 
 // mergeDelivery takes over how far a Deliver activity came, and returns what holds the
 // next attempt back.
-func mergeDelivery(ctx workflow.Context, t *activityRun, record *operation.DeliveryRecord) (heldBack string) {
+func mergeDelivery(ctx workflow.Context, t *activityRun, record *operation.DeliveryRecord, policy operation.DeliveryPolicy) (heldBack string) {
 	var result activities.DeliverResult
 	err := t.future.Get(ctx, &result)
 	if err == nil {
@@ -90,6 +101,13 @@ func mergeDelivery(ctx workflow.Context, t *activityRun, record *operation.Deliv
 		return result.HeldBack
 	}
 	inError := mergeRecorded(record, t.pending.Delivery, err)
+	// Where it was not cancelled, the last run has recorded what the ones before left.
+	if (t.lost || timedOut(err) && wasCancelled(err)) && record.Pending() {
+		now := operation.At(workflow.Now(ctx))
+		if record.InFlight() || !record.Due(policy.Interval()).After(now) { // else none was sent
+			record.Lose(now, policy.Interval(), policy.Timeout(), operation.ReasonUnseen)
+		}
+	}
 	if wasCancelled(err) || !record.Pending() {
 		return ""
 	}
@@ -103,9 +121,13 @@ func mergeDelivery(ctx workflow.Context, t *activityRun, record *operation.Deliv
 // awaitEndpoint waits until the endpoint is configured and may be called. The retries
 // of its activity add nothing to the history.
 func awaitEndpoint(ctx workflow.Context, in activities.AwaitEndpointInput, stop func() bool) {
+	timeout := 10 * time.Second
+	if in.Hold {
+		timeout = activities.HoldTimeout
+	}
 	ctx, cancel := workflow.WithCancel(workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		StartToCloseTimeout: 10 * time.Second,
-		WaitForCancellation: true,
+		StartToCloseTimeout: timeout,
+		WaitForCancellation: !in.Hold, // it learns of none
 		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: 2 * time.Second, BackoffCoefficient: 2, MaximumInterval: 30 * time.Second},
 		Priority:            temporal.Priority{PriorityKey: PriorityDelivery, FairnessKey: in.Endpoint},
 		Summary:             ui.Summary("wait until the endpoint %s can be called", in.Endpoint),

@@ -10,7 +10,7 @@ import (
 func (r *run) showDetails() {
 	info := workflow.GetInfo(r.ctx)
 	d := ui.Details{
-		State: r.op.State(), Policy: r.in.Policy, Source: r.in.Source,
+		State: r.op.State(), Policy: r.in.Policy, Source: r.in.Source, PushOnly: r.in.Rules.PushOnly,
 		AcceptedAt: r.in.AcceptedAt, Namespace: info.Namespace, Refused: r.refused,
 	}
 	if r.op.Watching() {

@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"slices"
+
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
@@ -54,6 +56,9 @@ func (r *run) showOutcome(s operation.State) {
 		}
 		updates = append(updates, AttributeOutcome.ValueSet(string(s.Outcome)), AttributeStatus.ValueSet(status))
 	}
+	if status := s.LastHTTPStatus(); r.in.SetHTTPStatus && len(status) > 0 && slices.Contains(operation.WithHTTPStatus, s.Outcome) {
+		updates = append(updates, AttributeHTTPStatus.ValueSet(status))
+	}
 	if n := s.Undelivered(); n > 0 {
 		updates = append(updates, AttributeUndelivered.ValueSet(int64(n)))
 	}
@@ -66,11 +71,13 @@ func (r *run) showOutcome(s operation.State) {
 // showPhase sets AttributePhase where it changed.
 func (r *run) showPhase() {
 	phase := r.phase
-	record, delivering := r.op.CurrentDelivery()
+	current, delivering := r.op.CurrentDelivery()
 	switch {
-	case delivering && record.Made > 0:
+	case delivering && current.Delivery.OnHold:
+		phase = operation.OnHold
+	case delivering:
 		phase = operation.Delivering
-	case phase == operation.Delivering && !r.op.HasPending():
+	case phase != "" && !r.op.HasPending():
 		phase = operation.Watching
 	}
 	if phase == r.phase || r.op.Closed() {

@@ -60,7 +60,7 @@ func TestAnInputOfAnotherWorkflowIsRefused(t *testing.T) {
 func TestOfTheMessagesOnlyAStatusMayComeWithoutItsInput(t *testing.T) {
 	t.Parallel()
 	for message, want := range map[codec.Message]bool{
-		workflows.Push{}: true, operation.Revocation{}: false, operation.Health{}: false, &activities.Unacknowledged{}: false,
+		workflows.Push{}: true, operation.Revocation{}: false, operation.Health{}: false,
 	} {
 		_, optional := message.(codec.OptionalMessage)
 		require.Equal(t, want, optional, "%T", message)

@@ -4,7 +4,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 
 	"ringback/activities"
 	"ringback/internal/operation"
@@ -30,11 +33,9 @@ type trace struct {
 	// activities that were begun while one of the same type was pending.
 	histories []int
 	twice     []string
-	// refused says that the server refused a workflow task: what was pushed in it was
-	// recorded again, at a later time.
-	refused bool
-	// forgotten says that its repetition did not come to what it had done: the known
-	// exception of Signals and cancellations that overtake a poll or an attempt.
+	// forgotten says that a workflow task was refused by the server and repeated, and did
+	// not come to what it had done before: the known exception of Signals and cancellations
+	// that overtake a poll or an attempt.
 	forgotten bool
 
 	// latency is the most that the simulated server adds to what it passes on.
@@ -65,8 +66,9 @@ type request struct {
 	acknowledged bool
 	// lost says that the worker died, which the server notices later.
 	lost bool
-	// inTask says that it was made inside a workflow task.
-	inTask bool
+	// inTask says that it was made inside a workflow task; refused, that the server refused
+	// the task: its repetition may put what a Signal brought before it.
+	inTask, refused bool
 }
 
 func (r request) status() string { return r.callback.Observation.Status }
@@ -79,10 +81,11 @@ type taken struct {
 	at     operation.Time
 }
 
-// statement is what the core said, by answer or by push.
+// statement is what the core said, by answer or by push. recorded is the latest time
+// at which the run could record it.
 type statement struct {
-	begun, ended operation.Time
-	status       string
+	begun, ended, recorded operation.Time
+	status                 string
 }
 
 // statements are in the order in which they ended.
@@ -90,15 +93,15 @@ func (t *trace) statements() []statement {
 	var all []statement
 	for _, q := range t.polls {
 		if q.answered {
-			all = append(all, statement{q.begun, q.ended, q.status})
+			all = append(all, statement{q.begun, q.ended, t.recorded(q).Add(t.latency), q.status})
 		}
 	}
 	for _, a := range t.acts {
 		switch a.kind {
 		case push:
-			all = append(all, statement{a.at, a.at, a.status})
+			all = append(all, statement{a.at, a.at, a.at, a.status})
 		case revoke:
-			all = append(all, statement{a.at, a.at, t.rules.Revoked})
+			all = append(all, statement{a.at, a.at, a.at, t.rules.Revoked})
 		case pollNow, withdraw:
 		}
 	}
@@ -356,21 +359,19 @@ func acknowledgedOnce(t *trace) string {
 // oneBody leaves the reason out: it is for operators, and in no body.
 func oneBody(t *trace) string {
 	bodies := map[string]string{}
-	refused := slices.ContainsFunc(t.runs(), func(t *trace) bool { return t.refused })
 	for _, r := range t.life() {
 		c := r.callback
-		c.Reason = ""
-		if refused {
-			c.Observation.BegunAt, c.Observation.ObservedAt = operation.Time{}, operation.Time{}
-		}
-		body := fmt.Sprintf("%+v", c)
-		if before, ok := bodies[r.callback.ID]; ok && before != body {
-			return fmt.Sprintf("the callback about %q changed from %s to %s", r.status(), before, body)
-		}
-		if r.callback.ID != operation.CallbackID(t.key, r.status()) {
+		if c.ID != operation.CallbackID(t.key, r.status()) {
 			return fmt.Sprintf("the callback about %q has the id of another", r.status())
 		}
-		bodies[r.callback.ID] = body
+		c.Reason = ""
+		body := fmt.Sprintf("%+v", c)
+		if before, ok := bodies[c.ID]; ok && before != body {
+			return fmt.Sprintf("the callback about %q changed from %s to %s", r.status(), before, body)
+		}
+		if !r.refused {
+			bodies[c.ID] = body
+		}
 	}
 	return ""
 }
@@ -393,7 +394,7 @@ func order(t *trace) string {
 	statements := t.statements()
 	for i := 1; i < len(t.requests); i++ {
 		before, r := t.requests[i-1], t.requests[i]
-		if before.callback.ID == r.callback.ID {
+		if before.callback.ID == r.callback.ID || before.refused {
 			continue
 		}
 		if before.callback.Final && !t.repoll {
@@ -410,22 +411,34 @@ func order(t *trace) string {
 	return ""
 }
 
+// span is from first to last, both included.
+type span struct{ first, last operation.Time }
+
+func (s span) meets(first, last operation.Time) bool {
+	return !s.last.Before(first) && !s.first.After(last)
+}
+
 // returns are when the core said status again after another one, or for the first
-// time in a redelivery, which may deliver it by itself.
-func (t *trace) returns(status string) []operation.Time {
-	var at []operation.Time
-	var current string
+// time in a redelivery, which may deliver it by itself. The run hears of a return later
+// where it records the other status later: with what the core says then.
+func (t *trace) returns(status string) []span {
+	var all []span
+	var other, last statement
 	seen := t.earlier != nil
 	for _, s := range t.statements() {
-		if s.status == "" {
+		switch {
+		case s.status == "":
 			continue
+		case s.status != status:
+			other = s
+		case seen && last.status != status:
+			all = append(all, span{s.ended, s.ended})
+		case len(all) > 0 && !last.ended.After(other.recorded):
+			all[len(all)-1].last = s.ended
 		}
-		if s.status == status && seen && current != status {
-			at = append(at, s.ended)
-		}
-		current, seen = s.status, seen || s.status == status
+		last, seen = s, seen || s.status == status
 	}
-	return at
+	return all
 }
 
 // unanswered is 1 where the end of the watch may owe again what was exhausted.
@@ -455,9 +468,7 @@ func atMostK(t *trace) string {
 func hIsKept(t *trace) string {
 	for i := 1; i < len(t.requests); i++ {
 		before, r := t.requests[i-1], t.requests[i]
-		another := slices.ContainsFunc(t.returns(r.status()), func(at operation.Time) bool {
-			return !at.Before(before.begun) && !at.After(r.begun)
-		})
+		another := slices.ContainsFunc(t.returns(r.status()), func(s span) bool { return s.meets(before.begun, r.begun) })
 		if gap := r.begun.Sub(before.ended.Time); before.callback.ID == r.callback.ID && !another && t.unanswered() == 0 && gap < t.policy.Delivery.Interval() {
 			return fmt.Sprintf("request %d begins %s after request %d ended", i+1, gap, i)
 		}
@@ -623,4 +634,23 @@ func (t *trace) String() string {
 		fmt.Fprintf(&b, "   delivery %q %s %s, %d attempts\n", d.Status, d.Outcome, d.Reason, len(d.Attempts))
 	}
 	return b.String()
+}
+
+// TestARunMayHearOfAReturnLaterThanTheCoreSaysIt checks hIsKept by a run that could
+// record what a poll answered at 1.3 s only, so that the push at 1.4 s was the return.
+func TestARunMayHearOfAReturnLaterThanTheCoreSaysIt(t *testing.T) {
+	at := func(ms int) operation.Time { return operation.At(time.UnixMilli(int64(ms))) }
+	attempt := func(begun, ended int) request {
+		return request{begun: at(begun), ended: at(ended), callback: operation.Callback{ID: "b", Observation: operation.Observation{Status: "b"}}}
+	}
+	seen := &trace{
+		latency:  300 * time.Millisecond,
+		policy:   operation.Policy{Delivery: operation.DeliveryPolicy{IntervalMS: 1000}},
+		polls:    []poll{{at(0), at(0), true, "b", false, false}, {at(1000), at(1000), true, "a", false, false}},
+		acts:     []taken{{push, "b", at(1100)}, {push, "b", at(1400)}, {push, "b", at(1500)}},
+		requests: []request{attempt(1200, 1300), attempt(1450, 1500)},
+	}
+	require.Empty(t, hIsKept(seen))
+	seen.requests = append(seen.requests, attempt(1600, 1700))
+	require.Equal(t, "request 3 begins 100ms after request 2 ended", hIsKept(seen))
 }

@@ -19,8 +19,6 @@ const (
 	// SignalRevoke is for the UI and the CLI; one that is not allowed is ignored.
 	UpdateRevoke = "revoke"
 	SignalRevoke = "revoke"
-	// SignalUnacknowledged takes an activities.Unacknowledged, from a Deliver activity.
-	SignalUnacknowledged = "unacknowledged"
 	// UpdateStatus and SignalStatus take a Push.
 	UpdateStatus = "status"
 	SignalStatus = "status"
@@ -57,11 +55,16 @@ var (
 	AttributeEndpoint = temporal.NewSearchAttributeKeyKeyword("RingbackEndpoint")
 	AttributeOutcome  = temporal.NewSearchAttributeKeyKeyword("RingbackOutcome")
 	AttributeStatus   = temporal.NewSearchAttributeKeyKeyword("RingbackStatus")
-	// AttributePhase is operation.Delivering from a first unacknowledged attempt on,
-	// and operation.Watching after that delivery. It is unset when the run closes.
+	// AttributePhase is operation.Delivering from when a delivery goes on in an activity:
+	// its first attempt failed, or could not be made inside a workflow task. It is
+	// operation.OnHold while the endpoint is, operation.Watching after that delivery, and
+	// unset when the run closes.
 	AttributePhase = temporal.NewSearchAttributeKeyKeyword("RingbackPhase")
 	// AttributeUndelivered is operation.State.Undelivered of a closed run, where it is not 0.
 	AttributeUndelivered = temporal.NewSearchAttributeKeyInt64("RingbackUndelivered")
+	// AttributeHTTPStatus is operation.State.LastHTTPStatus of a run that ended exhausted or
+	// gone. A list needs none of the slots that visibility has an index for.
+	AttributeHTTPStatus = temporal.NewSearchAttributeKeyKeywordList("RingbackHTTPStatus")
 	// AttributeBulkRedelivery is the id of the bulk redelivery that started the run.
 	AttributeBulkRedelivery = temporal.NewSearchAttributeKeyKeyword("RingbackRedeliveries")
 )
@@ -69,7 +72,7 @@ var (
 // Attributes are all search attributes.
 var Attributes = []temporal.SearchAttributeKey{
 	AttributeEndpoint, AttributeOutcome, AttributeStatus, AttributePhase, AttributeUndelivered,
-	AttributeBulkRedelivery,
+	AttributeHTTPStatus, AttributeBulkRedelivery,
 }
 
 // The error types with which a run fails: the outcome of its last delivery.
@@ -78,7 +81,8 @@ const (
 	TypeGone      = activities.TypeGone
 )
 
-// TypePushRefused is the error type of an Update that Policy.Push refuses.
+// TypePushRefused is the error type of an Update that Policy.Push refuses, and of one
+// without a status where the core is never polled.
 const TypePushRefused = "PushRefused"
 
 // Input starts an operation's workflow, with the policies and rules that hold for it
@@ -92,6 +96,9 @@ type Input struct {
 	Policy  operation.Policy `json:"policy"`
 	// Wanted limits which statuses are delivered; empty: all that the rules deliver.
 	Wanted []string `json:"wanted,omitempty"`
+	// SetHTTPStatus has the run set AttributeHTTPStatus. A history of before, without it,
+	// replays.
+	SetHTTPStatus bool `json:"set_http_status,omitempty"`
 	// Notices receives the notices about this operation's deliveries; nil: nobody does.
 	Notices *operation.Recipient `json:"notices,omitempty"`
 	// Redelivery makes this run a redelivery of a closed one.

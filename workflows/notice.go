@@ -67,7 +67,7 @@ func deliverNotice(ctx workflow.Context, in NoticeInput) operation.DeliveryRecor
 	}
 	return deliver(ctx, activities.DeliverInput{Callback: c, Policy: in.Recipient.Policy, Record: record}, func() bool {
 		return workflow.GetInfo(ctx).GetContinueAsNewSuggested() || ctx.Err() != nil
-	})
+	}, func(operation.DeliveryRecord) {})
 }
 
 // newNoticeRecord is the record of a notice's delivery before its first attempt.

@@ -99,7 +99,6 @@ func TestANoticeIsDeliveredLikeACallback(t *testing.T) {
 	require.Equal(t, exhaustedNotice(), *c.Notice)
 	require.Regexp(t, "^nt_[a-z2-7]{26}$", c.ID)
 	require.Equal(t, recipient.Policy, (*delivered)[0].Policy, "the recipient's h and k")
-	require.Empty(t, (*delivered)[0].Signal)
 }
 
 func TestANoticeThatIsNotAcknowledgedFails(t *testing.T) {

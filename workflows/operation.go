@@ -26,8 +26,13 @@ func Operation(ctx workflow.Context, in Input) (operation.Record, error) {
 	return r.finish()
 }
 
-// pollUntilFinal runs one Watch activity after another: each polls until the status changes.
+// pollUntilFinal watches the core. It runs one Watch activity after another: each polls until the status changes.
 func (r *run) pollUntilFinal(ctx workflow.Context) {
+	if r.in.Rules.PushOnly {
+		r.awaitPushes(ctx)
+		r.watchOver = true
+		return
+	}
 	r.pollFirst(ctx)
 	for r.op.Watching() && !r.continuesAsNew() {
 		t := r.startWatch(ctx, r.in.Policy.Poll, r.in.AcceptedAt)

@@ -114,7 +114,7 @@ func TestRunsHoldTheirInvariants(t *testing.T) {
 }
 
 // TestALongLifeIsContinuedAsNew lets runs live for weeks: 12,000 pushes, and an
-// endpoint that is missing. No history grows past the server's suggestion by much.
+// endpoint that is missing or on hold. No history grows past the server's suggestion by much.
 func TestALongLifeIsContinuedAsNew(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -125,6 +125,7 @@ func TestALongLifeIsContinuedAsNew(t *testing.T) {
 	}{
 		{"every status is acknowledged", []receiverReply{{status: 200}}, 100_000},
 		{"the endpoint is missing for four days", []receiverReply{{status: 200, missing: 4 * 24 * time.Hour}, {status: 200}}, 50_000},
+		{"the endpoint is on hold for four days", []receiverReply{{status: 200, missing: 4 * 24 * time.Hour, onHold: true}, {status: 200}}, 50_000},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -485,6 +485,20 @@ func TestPromise5HAndK(t *testing.T) {
 			notInTask: true,
 			ends:      operation.OutcomeExhausted, attempts: times(2, "2", 1, false), deliveries: []delivery{{"2", exhausted, ""}}, polls: 1,
 			then: func(t *testing.T, m *simulator, _ operation.Record) { require.False(t, m.trace.requests[0].inTask) }},
+		{name: "a first attempt to an endpoint on hold waits without a delivery, and then is the first of k", in: ukrcard(k(2)), core: says("2"),
+			receiver: []receiverReply{{status: 500, missing: time.Hour, onHold: true}, fails},
+			ends:     operation.OutcomeExhausted, attempts: times(2, "2", 1, false), deliveries: []delivery{{"2", exhausted, ""}}, polls: 1,
+			took: time.Hour + 3*time.Second,
+			then: func(t *testing.T, m *simulator, _ operation.Record) {
+				require.Equal(t, []string{"AwaitEndpoint", workflows.ActivityDeliver}, m.activities)
+			}},
+		{name: "a delivery whose endpoint is put on hold goes on after it", in: ukrcard(k(3)), core: says("2"),
+			receiver: []receiverReply{fails, {status: 500, missing: time.Hour, onHold: true}, fails},
+			ends:     operation.OutcomeExhausted, attempts: times(3, "2", 1, false), deliveries: []delivery{{"2", exhausted, ""}}, polls: 1,
+			took: time.Hour + 6*time.Second,
+			then: func(t *testing.T, m *simulator, _ operation.Record) {
+				require.Equal(t, []string{workflows.ActivityDeliver, "AwaitEndpoint", workflows.ActivityDeliver}, m.activities)
+			}},
 		{name: "a delivery that was lost at the server's last count goes on where its record says", in: ukrcard(k(4)), core: says("2"),
 			receiver: []receiverReply{fails, fails, {status: 500, lost: true, lastRun: true}, fails},
 			ends:     operation.OutcomeExhausted, attempts: times(4, "2", 1, false), deliveries: []delivery{{"2", exhausted, ""}}, polls: 1,
@@ -521,6 +535,47 @@ func TestPromise5HAndK(t *testing.T) {
 			}},
 	} {
 		tt.test(t)
+	}
+}
+
+func TestAnOperationOnHoldShowsItAndCanBeChanged(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name       string
+		act        act
+		ends       operation.Outcome
+		attempts   []attempt
+		deliveries []delivery
+	}{
+		{"a withdrawal ends the wait", act{kind: withdraw},
+			operation.OutcomeWithdrawn, nil, []delivery{{"reserved", superseded, withdrawn}}},
+		{"a revocation waits in its place", act{kind: revoke, status: "core"},
+			operation.OutcomeAcknowledged, []attempt{{"revoked", 1, true}}, []delivery{{"reserved", superseded, revoked}, {"revoked", acknowledged, ""}}},
+		{"a newer status waits in its place", act{kind: push, status: "done"},
+			operation.OutcomeAcknowledged, []attempt{{"done", 1, true}}, []delivery{{"reserved", superseded, ""}, {"done", acknowledged, ""}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			tt.act.after = 90 * time.Second
+			var state operation.State
+			m, ending := row{in: paysera(), core: says("reserved"), acts: []act{tt.act},
+				receiver: []receiverReply{{status: 200, missing: time.Hour, onHold: true}}}.run(t, func(m *simulator) {
+				m.env.RegisterDelayedCallback(func() {
+					value, err := m.env.QueryWorkflow(workflows.QueryState)
+					require.NoError(t, err)
+					require.NoError(t, value.Get(&state))
+				}, 80*time.Second)
+			})
+			require.Equal(t, operation.OnHold, state.Phase)
+			require.True(t, state.LastDelivery().OnHold)
+			require.Empty(t, state.LastDelivery().Attempts)
+			require.Equal(t, tt.ends, ending.State.Outcome)
+			require.Equal(t, tt.attempts, m.trace.attempts())
+			require.Equal(t, tt.deliveries, shown(ending.State.Deliveries))
+			for _, d := range ending.State.Deliveries {
+				require.False(t, d.OnHold)
+			}
+		})
 	}
 }
 

@@ -14,13 +14,14 @@ import (
 const PinnedAtMost = 24 * time.Hour
 
 // Register registers all workflows and activities. On a versioned worker an operation
-// stays on the build that started it, unless its start overrides that (Input.Pinned).
-// The others may last for ever, and move to the current build.
+// stays on the build that started it, unless its start overrides that (Input.Pinned). So
+// does a gate. The others may last for ever, and move to the current build.
 func Register(r worker.Registry, a *activities.Activities) {
 	r.RegisterWorkflowWithOptions(Operation, workflow.RegisterOptions{Name: OperationType, VersioningBehavior: workflow.VersioningBehaviorPinned})
 	r.RegisterWorkflowWithOptions(BulkRedelivery, autoUpgraded(BulkRedeliveryType))
 	r.RegisterWorkflowWithOptions(Notice, autoUpgraded(NoticeType))
 	r.RegisterWorkflowWithOptions(Outage, autoUpgraded(OutageType))
+	r.RegisterWorkflowWithOptions(Gate, workflow.RegisterOptions{Name: GateType, VersioningBehavior: workflow.VersioningBehaviorPinned})
 	r.RegisterActivity(a)
 }
 

@@ -66,5 +66,6 @@ func TestEveryWorkflowSaysOnWhichBuildItGoesOn(t *testing.T) {
 		workflows.BulkRedeliveryType: workflow.VersioningBehaviorAutoUpgrade,
 		workflows.NoticeType:         workflow.VersioningBehaviorAutoUpgrade,
 		workflows.OutageType:         workflow.VersioningBehaviorAutoUpgrade,
+		workflows.GateType:           workflow.VersioningBehaviorPinned,
 	}, r.behaviors)
 }

@@ -31,6 +31,8 @@ type run struct {
 	// pending watch, or 0. watchOver says that no other will be started.
 	watchBegunIn int
 	watchOver    bool
+	// nextPollAt is when that watch makes its first poll.
+	nextPollAt operation.Time
 	// attemptedIn is the workflow task in which the latest attempt inside one was made.
 	attemptedIn int
 	// phase is AttributePhase as it was written last.
@@ -139,6 +141,9 @@ func await(ctx workflow.Context, condition func() bool) {
 func (r *run) record() operation.Record {
 	record := r.op.Record()
 	record.State.RunID = workflow.GetInfo(r.ctx).WorkflowExecution.RunID
+	if r.watchBegunIn != 0 && r.op.Watching() {
+		record.State.NextPollAt = &r.nextPollAt
+	}
 	return record
 }
 

@@ -73,8 +73,10 @@ type receiverReply struct {
 	egress bool
 	// with happens in the same workflow task as the end of the attempt.
 	with *act
-	// missing is for how long the configuration lacks the endpoint before it.
+	// missing is for how long the configuration lacks the endpoint before it; onHold says
+	// that it has it, on hold.
 	missing time.Duration
+	onHold  bool
 }
 
 type actKind string
@@ -198,6 +200,7 @@ func anyReply(t *rapid.T) receiverReply {
 		r.lost = r.status == 500
 	case 7:
 		r.missing = anyDuration(t, "missing", 1000, 30_000, 600_000)
+		r.onHold = rapid.Bool().Draw(t, "on hold")
 	}
 	return r
 }

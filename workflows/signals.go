@@ -8,7 +8,6 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
-	"ringback/activities"
 	"ringback/internal/operation"
 	"ringback/internal/ui"
 )
@@ -40,10 +39,6 @@ func (r *run) drainSignals() {
 	takeSignals(r, SignalRevoke, func(revocation operation.Revocation) error {
 		_, err := r.revoke(withValidReason(revocation))
 		return err
-	})
-	takeSignals(r, SignalUnacknowledged, func(first activities.Unacknowledged) error {
-		r.recordFirstAttempt(first)
-		return nil
 	})
 	unknown := workflow.GetUnhandledSignalNames(r.ctx)
 	slices.Sort(unknown)
@@ -91,7 +86,7 @@ func drain[T any](ctx workflow.Context, name string, take func(T)) {
 }
 
 func (r *run) push(p Push) {
-	if p.Status == "" || p.ByAPI && r.in.Policy.Push != operation.PushTrust {
+	if p.Status == "" || p.ByAPI && r.in.Policy.Push != operation.PushTrust && !r.in.Rules.PushOnly {
 		r.pollNow = r.op.Watching()
 		return
 	}
@@ -105,17 +100,6 @@ func (r *run) revoke(revocation operation.Revocation) (operation.State, error) {
 		return operation.State{}, err
 	}
 	return r.record().State, nil
-}
-
-// recordFirstAttempt records the first attempt of a Deliver activity, for AttributePhase.
-func (r *run) recordFirstAttempt(first activities.Unacknowledged) {
-	record, delivering := r.op.CurrentDelivery()
-	if !delivering || first.CallbackID != record.Delivery.CallbackID || record.Made > 0 {
-		return
-	}
-	record.BeginAttempt(first.Attempt.At)
-	record.EndAttempt(first.Attempt, "", "", operation.Time{})
-	r.recordDelivery(record)
 }
 
 // The SDK runs Update handlers before buffered Signals. Each drains the Signals first,
@@ -144,7 +128,11 @@ func (r *run) withdrawUpdate(workflow.Context) (operation.State, error) {
 // The Temporal UI and CLI bypass the API, so the API's rules hold here, too.
 
 func (r *run) validatePush(p Push) error {
-	if p.Status != "" && p.ByAPI && r.in.Policy.Push == operation.PushOff {
+	pushOnly := r.in.Rules.PushOnly
+	if p.Status == "" && pushOnly {
+		return temporal.NewApplicationError("the core is never polled; push a status", TypePushRefused)
+	}
+	if p.Status != "" && p.ByAPI && r.in.Policy.Push == operation.PushOff && !pushOnly {
 		return temporal.NewApplicationError("the endpoint takes no pushed status (push: off)", TypePushRefused)
 	}
 	return operation.Validate(operation.StatusRule.Check(p.Status))

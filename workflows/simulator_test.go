@@ -90,12 +90,19 @@ func (o continued) clone() continued {
 // and an event arrived meanwhile: what it decided is forgotten, what its local
 // activities did is done.
 type refusal struct {
-	number   int
-	began    time.Time
-	took     time.Duration
-	polls    []poll
-	requests []request
-	once     map[string]any
+	number        int
+	began         time.Time
+	took          time.Duration
+	polls         []poll
+	requests      []request
+	interruptions []interruption
+	once          map[string]any
+}
+
+// interruption of an activity, after so long within a task.
+type interruption struct {
+	after time.Duration
+	in    activities.InterruptInput
 }
 
 // simulate runs an operation, or the redelivery of an earlier run of it, to its end.
@@ -241,7 +248,8 @@ func (m *simulator) nextTask(ctx workflow.Context) {
 		m.trace.requests = append(m.trace.requests, r.requests...)
 		//workflowcheck:ignore a copy has no order
 		maps.Copy(m.once, r.once)
-		m.held, m.trace.refused = true, true
+		m.held = true
+		workflow.Go(ctx, func(ctx workflow.Context) { m.interruptAgain(ctx, r) })
 		m.pass(ctx, r.took)
 		m.held = false
 		m.task = refusal{number: m.tasks, began: workflow.Now(ctx), once: map[string]any{}}
@@ -249,6 +257,16 @@ func (m *simulator) nextTask(ctx workflow.Context) {
 	}
 	if m.task.number != m.tasks {
 		m.task = refusal{number: m.tasks, began: workflow.Now(ctx), once: map[string]any{}}
+	}
+}
+
+// interruptAgain interrupts what a refused task has interrupted.
+func (m *simulator) interruptAgain(ctx workflow.Context, r refusal) {
+	for _, i := range r.interruptions {
+		m.pass(ctx, r.began.Add(i.after).Sub(workflow.Now(ctx)))
+		if a := m.running[i.in.Activity]; a != nil && a.place == inWorker {
+			a.interrupt(i.in)
+		}
 	}
 }
 
@@ -462,12 +480,15 @@ func (m *simulator) pollInTask(ctx workflow.Context) activities.PollResult {
 
 func (m *simulator) attemptInTask(ctx workflow.Context, in activities.AttemptInput) activities.AttemptResult {
 	if r := m.nextReply(); m.notInTask || r.takes > longestInTask || r.lost || m.holdsBack() || m.isMissing(ctx) {
-		return activities.AttemptResult{HeldBack: "recent answers were slow"}
+		onHold := r.onHold && m.isMissing(ctx)
+		return activities.AttemptResult{HeldBack: "recent answers were slow", OnHold: onHold}
 	}
 	at := len(m.trace.requests)
 	result := m.send(ctx, in.Callback, in.Number)
 	m.trace.requests[at].inTask = true
-	m.task.requests = append(m.task.requests, m.trace.requests[at])
+	sent := m.trace.requests[at]
+	sent.refused = true
+	m.task.requests = append(m.task.requests, sent)
 	return result
 }
 
@@ -614,7 +635,7 @@ const (
 	// settledBefore and the others are as the activities have them.
 	settledBefore   = 200 * time.Millisecond
 	interruptWithin = 2 * time.Second
-	interruptAgain  = 20 * time.Millisecond
+	interruptRetry  = 20 * time.Millisecond
 	wakesEarly      = 500 * time.Millisecond
 	heldBackWait    = 2 * time.Second
 	watchWaits      = 10 * time.Second
@@ -623,13 +644,14 @@ const (
 // interrupt is activities.Interrupt as its contract has it.
 func (m *simulator) interrupt(ctx workflow.Context, in activities.InterruptInput) activities.Interrupted {
 	m.pass(ctx, m.late.reading)
-	for begun := workflow.Now(ctx); ; m.pass(ctx, interruptAgain) {
+	for begun := workflow.Now(ctx); ; m.pass(ctx, interruptRetry) {
 		a := m.running[in.Activity]
 		late := workflow.Now(ctx).Sub(begun) > interruptWithin
 		switch {
 		case a == nil:
 			return activities.Interrupted{}
 		case a.place == inWorker && !m.elsewhere:
+			m.task.interruptions = append(m.task.interruptions, interruption{workflow.Now(ctx).Sub(m.task.began), in})
 			return a.interrupt(in)
 		case a.place != onServer && (m.elsewhere || a.place == inDeadWorker || late):
 			return activities.Interrupted{Worker: "another"}
@@ -678,7 +700,7 @@ func (a *pending) run(ctx workflow.Context, in any) (result any, err error) {
 	case activities.DeliverInput:
 		result, err = a.deliver(ctx, in)
 	case activities.AwaitEndpointInput:
-		return nil, a.awaitEndpoint(ctx)
+		return nil, a.awaitEndpoint(ctx, in.Hold)
 	case activities.InterruptInput:
 		return a.interruptHere(ctx, in)
 	default:
@@ -799,7 +821,7 @@ func (a *pending) watch(ctx workflow.Context, in activities.WatchInput) (any, er
 		at.BeginPoll(now(ctx))
 		answer := a.poll(ctx)
 		if lost {
-			if err := a.die(ctx, activities.WatchHeartbeatTimeout, 0, at); err != nil {
+			if err := a.die(ctx, activities.WatchHeartbeatTimeout(in.Policy), 0, at); err != nil {
 				return nil, err
 			}
 			at.Interrupt()
@@ -850,6 +872,9 @@ func (a *pending) nextAttempt(ctx workflow.Context, in activities.DeliverInput, 
 	switch {
 	case err != nil:
 		return "", err
+	case a.isMissing(ctx) && a.nextReply().onHold:
+		at.Delivery.OnHold = true
+		return "", errUsedUp
 	case a.isMissing(ctx):
 		return "the endpoint is missing", errUsedUp
 	case a.holdsBack():
@@ -869,18 +894,15 @@ func (a *pending) nextAttempt(ctx workflow.Context, in activities.DeliverInput, 
 		return "", err
 	}
 	at.EndAttempt(r.Attempt, r.Ended, r.Reason, operation.Time{})
-	if at.Pending() && at.Made == 1 && in.Policy.Attempts > 1 {
-		workflow.Go(ctx, func(ctx workflow.Context) {
-			a.arrive(ctx, true)
-			a.signal(ctx, in.Signal, activities.Unacknowledged{CallbackID: in.Callback.ID, Attempt: r.Attempt})
-		})
-	}
 	return "", nil
 }
 
 // awaitEndpoint is activities.AwaitEndpoint and its retry policy.
-func (a *pending) awaitEndpoint(ctx workflow.Context) error {
+func (a *pending) awaitEndpoint(ctx workflow.Context, hold bool) error {
 	for gap := 2 * time.Second; a.isMissing(ctx); gap = min(2*gap, 30*time.Second) {
+		if until := a.missing[len(a.trace.requests)]; hold { // a reload ends this wait
+			gap = until.Sub(workflow.Now(ctx))
+		}
 		a.passUnless(ctx, gap, func() bool { return a.cancelled })
 		if a.cancelled {
 			return temporal.NewCanceledError()
@@ -892,7 +914,7 @@ func (a *pending) awaitEndpoint(ctx workflow.Context) error {
 // interruptHere is activities.InterruptHere in the other worker; where that has
 // died, nobody makes it.
 func (a *pending) interruptHere(ctx workflow.Context, in activities.InterruptInput) (activities.Interrupted, error) {
-	for begun := workflow.Now(ctx); workflow.Now(ctx).Sub(begun) < interruptWithin; a.pass(ctx, interruptAgain) {
+	for begun := workflow.Now(ctx); workflow.Now(ctx).Sub(begun) < interruptWithin; a.pass(ctx, interruptRetry) {
 		b := a.running[in.Activity]
 		switch {
 		case b == nil:

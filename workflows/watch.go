@@ -74,7 +74,7 @@ func (r *run) startWatch(ctx workflow.Context, policy operation.PollPolicy, acce
 	in, gap := r.watchInput(ctx, policy, acceptedAt), max(policy.Gap(1), time.Millisecond)
 	return &watchRun{began: in.Record, activityRun: start(ctx, ActivityWatch, in, workflow.ActivityOptions{
 		StartToCloseTimeout: policy.Lifetime() + time.Hour,
-		HeartbeatTimeout:    activities.WatchHeartbeatTimeout,
+		HeartbeatTimeout:    activities.WatchHeartbeatTimeout(policy),
 		WaitForCancellation: true,
 		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: gap, BackoffCoefficient: 1, MaximumInterval: gap},
 		Priority:            temporal.Priority{PriorityKey: PriorityWatch, FairnessKey: in.Key.Endpoint},
@@ -87,7 +87,7 @@ func (r *run) watchInput(ctx workflow.Context, policy operation.PollPolicy, acce
 	record := r.op.Watch()
 	record.PollNow = record.PollNow || r.pollNow
 	r.pollNow, r.statusPushed = false, false
-	r.watchBegunIn = workflow.GetInfo(ctx).GetCurrentHistoryLength()
+	r.watchBegunIn, r.nextPollAt = workflow.GetInfo(ctx).GetCurrentHistoryLength(), record.Due(policy, acceptedAt)
 	return activities.WatchInput{
 		Key: r.in.Start.Key(), Source: r.in.Source, Query: r.query(), Policy: policy,
 		AcceptedAt: acceptedAt, Known: r.op.LastStatus(), Record: record,
@@ -128,6 +128,17 @@ func (r *run) endWatch(ctx workflow.Context, t *watchRun) {
 		_, _ = workflow.AwaitWithTimeout(ctx, lostActivityWait, r.continuesAsNew)
 	case result.End != "" && observed != operation.ObservedStale && !r.repolling():
 		r.op.EndWatch(result.End, r.now())
+	}
+}
+
+// awaitPushes waits for the statuses that a core pushes, until one is final or the
+// lifetime is over.
+func (r *run) awaitPushes(ctx workflow.Context) {
+	left := r.in.AcceptedAt.Add(r.in.Policy.Poll.Lifetime()).Sub(r.now().Time)
+	r.showDetails()
+	decided, err := workflow.AwaitWithTimeout(ctx, left, func() bool { return !r.op.Watching() || r.continuesAsNew() })
+	if err == nil && !decided {
+		r.op.EndWatch(operation.ReasonLifetimeOver, r.now())
 	}
 }
 
