@@ -219,6 +219,9 @@ func values(q ListQuery) url.Values {
 	query := url.Values{}
 	set(query, "endpoint", q.Endpoint)
 	set(query, "outcome", string(q.Outcome))
+	set(query, "phase", string(q.Phase))
+	set(query, "status", q.Status)
+	set(query, "http_status", q.HTTPStatus)
 	set(query, "page_token", q.PageToken)
 	if q.Undelivered {
 		query.Set("outcome", "undelivered")

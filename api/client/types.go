@@ -111,6 +111,7 @@ const (
 
 	PhaseWatching   = operation.Watching
 	PhaseDelivering = operation.Delivering
+	PhaseOnHold     = operation.OnHold
 	PhaseClosed     = operation.Closed
 
 	OutcomeNone         = operation.OutcomeNone

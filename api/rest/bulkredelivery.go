@@ -71,11 +71,12 @@ func checkRate(perSecond float64) *operation.FieldError {
 func checkFilter(f operation.Filter, force bool) []operation.FieldError {
 	if f == (operation.Filter{}) {
 		return []operation.FieldError{{Field: "filter",
-			Detail: "needs at least one of endpoint, status, outcome, since, until: everything that ever failed is not redelivered by leaving them out"}}
+			Detail: "needs at least one of endpoint, status, http_status, outcome, since, until: everything that ever failed is not redelivered by leaving them out"}}
 	}
 	endpoint := operation.EndpointRule.As("filter.endpoint")
 	endpoint.Required = false
-	faults := operation.Faults(endpoint.Check(f.Endpoint), operation.StatusRule.As("filter.status").Check(f.Status))
+	faults := operation.Faults(endpoint.Check(f.Endpoint), operation.StatusRule.As("filter.status").Check(f.Status),
+		operation.CheckHTTPStatus("filter.http_status", f.HTTPStatus))
 	if detail := checkFilterOutcome(f, force); detail != "" {
 		faults = append(faults, operation.FieldError{Field: "filter.outcome", Detail: detail})
 	}
@@ -97,8 +98,19 @@ func checkFilterOutcome(f operation.Filter, force bool) string {
 		return "is acknowledged, which is delivered again only with force: true, and that needs the scope force"
 	case !redeliverable && f.Outcome != operation.OutcomeAcknowledged:
 		return "is not one of exhausted, gone, expired, terminated, or with force acknowledged"
-	case f.Status != "" && slices.Contains(withoutStatus, f.Outcome):
+	}
+	return checkOutcome(f.Outcome, f.Status, f.HTTPStatus)
+}
+
+// checkOutcome is why no operation with that outcome has the statuses, or "".
+func checkOutcome(o operation.Outcome, status, httpStatus string) string {
+	switch {
+	case o == operation.OutcomeNone:
+		return ""
+	case status != "" && slices.Contains(withoutStatus, o):
 		return "can't go with status, which is not kept of acknowledged and terminated runs"
+	case httpStatus != "" && !slices.Contains(operation.WithHTTPStatus, o):
+		return "can't go with http_status, which is kept of exhausted and gone runs alone"
 	}
 	return ""
 }

@@ -34,9 +34,9 @@ var errDraining = &operation.Error{
 }
 
 // acquire waits until a call may run, or refuses it. Drain waits for starts.
-func (s *Server) acquire(ctx context.Context, w overload.Work) (release func(error), err error) {
+func (s *Server) acquire(ctx context.Context, w overload.Work, endpoint string) (release func(error), err error) {
 	if w != overload.Start {
-		return s.options.Acquire(ctx, w)
+		return s.options.Acquire(ctx, w, endpoint)
 	}
 	if !s.starts.TryAcquire(1) {
 		return nil, errDraining
@@ -49,7 +49,7 @@ func (s *Server) acquire(ctx context.Context, w overload.Work) (release func(err
 	if s.draining.Load() { // read after TryAcquire: Drain may be over
 		return nil, errDraining
 	}
-	releaseStart, err := s.options.Acquire(ctx, w)
+	releaseStart, err := s.options.Acquire(ctx, w, endpoint)
 	if err != nil {
 		return nil, err
 	}

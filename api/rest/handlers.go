@@ -162,6 +162,9 @@ var (
 	listRules = []operation.FieldRule{
 		operation.EndpointRule,
 		{Field: "outcome", Allowed: append(outcomeNames(), undelivered)},
+		operation.PhaseRule,
+		operation.StatusRule,
+		{Field: "http_status"},
 		{Field: "time", Allowed: []string{byStart, byClose}},
 		{Field: "since", MayLookLikeCardNumber: true},
 		{Field: "until", MayLookLikeCardNumber: true},
@@ -188,6 +191,9 @@ func (r *request) listQuery(extra ...operation.FieldRule) (operation.ListQuery, 
 	q := operation.ListQuery{
 		Endpoint:    parameters["endpoint"],
 		Undelivered: parameters["outcome"] == undelivered,
+		Phase:       operation.Phase(parameters["phase"]),
+		Status:      parameters["status"],
+		HTTPStatus:  parameters["http_status"],
 		ByClose:     parameters["time"] == byClose,
 		PageToken:   parameters["page_token"],
 		Reasons:     parameters[reasonsRule.Field] == "true",
@@ -196,6 +202,7 @@ func (r *request) listQuery(extra ...operation.FieldRule) (operation.ListQuery, 
 		q.Outcome = operation.Outcome(parameters["outcome"])
 	}
 	faults := operation.Faults(
+		operation.CheckHTTPStatus("http_status", q.HTTPStatus), checkEnding(q, parameters["outcome"]),
 		parseTime("since", parameters, &q.Since), parseTime("until", parameters, &q.Until), r.requireBound("endpoint", q.Endpoint))
 	if len(faults) == 0 && !q.Until.IsZero() && q.Until.Before(q.Since) {
 		faults = append(faults, operation.FieldError{Field: "until", Detail: "is before since"})
@@ -207,6 +214,18 @@ func (r *request) listQuery(extra ...operation.FieldRule) (operation.ListQuery, 
 		return q, parameters, nil
 	}
 	return q, parameters, r.caller.requireEndpoint(q.Endpoint)
+}
+
+// checkEnding refuses filters that nothing could match.
+func checkEnding(q operation.ListQuery, outcome string) *operation.FieldError {
+	ended := outcome + q.Status + q.HTTPStatus
+	if q.Phase != "" && ended != "" {
+		return &operation.FieldError{Field: "phase", Detail: "is for open operations; outcome, status and http_status are for closed ones"}
+	}
+	if detail := checkOutcome(q.Outcome, q.Status, q.HTTPStatus); detail != "" {
+		return &operation.FieldError{Field: "outcome", Detail: detail}
+	}
+	return nil
 }
 
 func parseTime(field string, parameters map[string]string, into *operation.Time) *operation.FieldError {

@@ -89,7 +89,7 @@ func limits(t *testing.T) map[string]operation.FieldRule {
 }
 
 // closedLists are fields whose values the documents list: of a source, or Ringback's ids.
-var closedLists = []string{"method", "known_status", "statuses", "id"}
+var closedLists = []string{"method", "known_status", "statuses", "id", "http_status"}
 
 // TestEveryTextIsTakenUpToItsLimitInCharacters sends every string of the document's
 // requests to the API and the service behind it: as long as allowed and one longer, in

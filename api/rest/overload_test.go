@@ -19,18 +19,19 @@ import (
 type turns struct {
 	refuses map[overload.Work]bool
 
-	mu       sync.Mutex
-	acquired []overload.Work
-	released []error
+	mu        sync.Mutex
+	acquired  []overload.Work
+	endpoints []string
+	released  []error
 }
 
-func (d *turns) acquire(_ context.Context, w overload.Work) (func(error), error) {
+func (d *turns) acquire(_ context.Context, w overload.Work, endpoint string) (func(error), error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.refuses[w] {
 		return nil, &operation.Error{Problem: operation.ProblemOverloaded, Detail: "Come back.", RetryAfter: 1500 * time.Millisecond}
 	}
-	d.acquired = append(d.acquired, w)
+	d.acquired, d.endpoints = append(d.acquired, w), append(d.endpoints, endpoint)
 	return func(err error) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
@@ -77,6 +78,9 @@ func TestEachCallAcquiresItsKindOfWork(t *testing.T) {
 			response, body := c.do(t, rest.New(rest.Options{Operations: f, Acquire: d.acquire}))
 			require.Less(t, response.StatusCode, 300, body)
 			require.Equal(t, []overload.Work{overload.Request, c.work}, d.acquired)
+			if c.work == overload.Start {
+				require.Equal(t, []string{"", "SHOP"}, d.endpoints, "endpoints take turns")
+			}
 			require.Equal(t, []error{nil, nil}, d.released)
 		})
 	}

@@ -91,7 +91,7 @@ func (s *Server) serve(ctx context.Context, r *request, scope string, validate f
 	if err := s.allow(r); err != nil {
 		return response{}, err
 	}
-	release, err := s.acquire(ctx, overload.Request)
+	release, err := s.acquire(ctx, overload.Request, "")
 	if err != nil {
 		return response{}, err
 	}
@@ -112,7 +112,7 @@ func (s *Server) run(ctx context.Context, r *request, c call) (result response, 
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	release, err := s.acquire(ctx, c.work)
+	release, err := s.acquire(ctx, c.work, r.key.Endpoint)
 	if err != nil {
 		return response{}, err
 	}

@@ -57,8 +57,8 @@ type Options struct {
 	// Codec serves Temporal's codec protocol at /codec/encode and /codec/decode,
 	// to keys with the scope codec that are for all endpoints; nil: it is not there.
 	Codec http.Handler
-	// Acquire waits until a call may run, or refuses it; see overload.Limiter.
-	Acquire func(ctx context.Context, w overload.Work) (release func(error), err error)
+	// Acquire waits until a call about an endpoint may run, or refuses it; see overload.Limiter.
+	Acquire func(ctx context.Context, w overload.Work, endpoint string) (release func(error), err error)
 	// Observe, if set, counts and traces a call of /v1: it may add to the call's context,
 	// and observed is called with the HTTP status.
 	Observe func(ctx context.Context, r *http.Request) (with context.Context, observed func(status int))
@@ -111,7 +111,7 @@ func New(o Options) *Server {
 		o.Observe = func(ctx context.Context, _ *http.Request) (context.Context, func(int)) { return ctx, func(int) {} }
 	}
 	if o.Acquire == nil {
-		o.Acquire = func(context.Context, overload.Work) (func(error), error) { return func(error) {}, nil }
+		o.Acquire = func(context.Context, overload.Work, string) (func(error), error) { return func(error) {}, nil }
 	}
 	s := &Server{options: o, starts: semaphore.NewWeighted(allStarts),
 		refused: refusedLog{limit: rate.NewLimiter(1, 1)}}

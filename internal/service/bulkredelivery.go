@@ -268,8 +268,12 @@ func (s *Service) RedeliverRun(ctx context.Context, ref operation.RunRef, r oper
 	_, err = s.redeliverLatest(ctx, latest, r)
 	if refused, ok := errors.AsType[*operation.Error](err); ok && refused.Problem == operation.ProblemNotRedeliverable {
 		// It may have been redelivered since, also by this bulk redelivery.
-		if latest, err := s.describe(ctx, ref.Key); err == nil && latest.id != ref.RunID {
-			return followed(latest, ref, r), nil
+		now, unknown := s.describe(ctx, ref.Key)
+		if unknown != nil {
+			return verdict(unknown)
+		}
+		if now.id != ref.RunID {
+			return followed(now, ref, r), nil
 		}
 	}
 	return verdict(err)

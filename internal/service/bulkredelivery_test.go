@@ -17,6 +17,7 @@ import (
 	"go.temporal.io/sdk/converter"
 
 	"ringback/internal/operation"
+	"ringback/workflows"
 )
 
 func TestABulkRedeliveryIsAQueryToVisibility(t *testing.T) {
@@ -33,6 +34,8 @@ func TestABulkRedeliveryIsAQueryToVisibility(t *testing.T) {
 			"WorkflowType = 'Operation' AND ExecutionStatus != 'ContinuedAsNew' AND RingbackEndpoint = 'SHOP' AND ((ExecutionStatus = 'Completed' AND RingbackOutcome IS NULL) OR RingbackOutcome = 'exhausted' OR RingbackOutcome = 'gone' OR RingbackOutcome = 'expired' OR ExecutionStatus = 'Terminated')"},
 		"with a status, those of which it is kept, also with force": {operation.Filter{Status: "do'ne"}, true,
 			`WorkflowType = 'Operation' AND ExecutionStatus != 'ContinuedAsNew' AND (RingbackOutcome = 'exhausted' OR RingbackOutcome = 'gone' OR RingbackOutcome = 'expired') AND RingbackStatus = 'do\'ne'`},
+		"with an HTTP status, those of which it is kept": {operation.Filter{HTTPStatus: "503", Status: "done"}, false,
+			"WorkflowType = 'Operation' AND ExecutionStatus != 'ContinuedAsNew' AND (RingbackOutcome = 'exhausted' OR RingbackOutcome = 'gone') AND RingbackStatus = 'done' AND RingbackHTTPStatus = '503'"},
 		"the period is when the run closed": {operation.Filter{Outcome: operation.OutcomeGone, Since: since, Until: since.Add(time.Hour)}, false,
 			"WorkflowType = 'Operation' AND ExecutionStatus != 'ContinuedAsNew' AND (RingbackOutcome = 'gone') AND CloseTime >= '2026-11-20T00:00:00.000Z' AND CloseTime < '2026-11-20T01:00:00.000Z'"},
 	} {
@@ -109,6 +112,45 @@ func TestAnErrorThatMayPassIsNoVerdict(t *testing.T) {
 }
 
 // TestTheBulkRedeliveriesOfAKeyAreFound has two pages in visibility.
+// overtakenServer begins the run of an earlier call that was given up, when that is
+// repeated, and can't say after that which run is the latest.
+type overtakenServer struct {
+	*runsServer
+	earlier   operation.RedeliveryNote
+	overtaken bool
+}
+
+func (s *overtakenServer) ExecuteWorkflow(ctx context.Context, o client.StartWorkflowOptions, workflow any, args ...any) (client.WorkflowRun, error) {
+	earlier := o
+	earlier.Memo = map[string]any{workflows.MemoStart: o.Memo[workflows.MemoStart], workflows.MemoRedelivery: s.earlier, memoClaim: "the earlier call's"}
+	s.overtaken = true
+	if _, err := s.runsServer.ExecuteWorkflow(ctx, earlier, workflow, args...); err != nil {
+		return nil, err
+	}
+	return s.runsServer.ExecuteWorkflow(ctx, o, workflow, args...)
+}
+
+func (s *overtakenServer) DescribeWorkflowExecution(ctx context.Context, id, runID string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
+	if s.overtaken && runID == "" {
+		return nil, serviceerror.NewUnavailable("too busy")
+	}
+	return s.runsServer.DescribeWorkflowExecution(ctx, id, runID)
+}
+
+func TestARunIsNotSkippedBecauseTemporalIsTooBusyToSayWhoBeganTheNewerOne(t *testing.T) {
+	t.Parallel()
+	engine := &overtakenServer{runsServer: acknowledgedOnce(t), earlier: operation.RedeliveryNote{BulkRedeliveryID: "rd_mine", PreviousRunID: "run-0"}}
+	mine := operation.RedeliveryRequest{Force: true, BulkRedeliveryID: "rd_mine"}
+	ref := operation.RunRef{Key: key, RunID: "run-0"}
+	redelivered, err := serviceOn(engine).RedeliverRun(t.Context(), ref, mine)
+	require.Error(t, err, "%+v", redelivered)
+
+	engine.overtaken = false
+	redelivered, err = serviceOn(engine).RedeliverRun(t.Context(), ref, mine)
+	require.NoError(t, err)
+	require.Equal(t, operation.RedeliveryDone, redelivered.Verdict)
+}
+
 func TestTheBulkRedeliveriesOfAKeyAreFound(t *testing.T) {
 	t.Parallel()
 	run := func(id, by, keyID string) *workflowpb.WorkflowExecutionInfo {

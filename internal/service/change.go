@@ -46,8 +46,11 @@ func (s *Service) Push(ctx context.Context, key operation.Key, status string) er
 		return closedError(key)
 	}
 	if refused, ok := errors.AsType[*temporal.ApplicationError](err); ok && refused.Type() == workflows.TypePushRefused {
-		return operation.Invalid(operation.FieldError{Field: "status",
-			Detail: "is refused: the endpoint takes no pushed status (push: off); leave it out to have the source polled now"})
+		detail := "is refused: the endpoint takes no pushed status (push: off); leave it out to have the source polled now"
+		if status == "" {
+			detail = "is required: the operation's core pushes each status, and is never polled"
+		}
+		return operation.Invalid(operation.FieldError{Field: "status", Detail: detail})
 	}
 	if err != nil {
 		return s.operationError(doing, key, err)

@@ -116,7 +116,9 @@ func TestAPushIsMarkedAsTheAPIsAndItsRefusalNamesTheField(t *testing.T) {
 	require.ErrorAs(t, err, &refused)
 	require.Equal(t, "status", refused.Fields[0].Field)
 	require.Contains(t, refused.Fields[0].Detail, "push: off")
-	require.Equal(t, []any{workflows.Push{Status: "done", ByAPI: true}}, run.sent, "else the run would trust it like an operator")
+	require.ErrorAs(t, s.Push(t.Context(), key, ""), &refused)
+	require.Contains(t, refused.Fields[0].Detail, "never polled")
+	require.Equal(t, workflows.Push{Status: "done", ByAPI: true}, run.sent[0], "else the run would trust it like an operator")
 }
 
 func TestUpdatesHaveIDsOfTheirOwn(t *testing.T) {
@@ -344,7 +346,7 @@ func TestAPushedStatusMustBeInTheVocabulary(t *testing.T) {
 			t.Parallel()
 			run := &runWithoutUpdates{}
 			s := serviceOn(run)
-			s.Vocabulary = []string{"new", "reserved", "done"}
+			s.Vocabulary = func() []string { return []string{"new", "reserved", "done"} }
 			err := s.Push(t.Context(), tc.key, tc.status)
 			require.Equal(t, tc.taken, len(run.sent) == 1)
 			if tc.taken {

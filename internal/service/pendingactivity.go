@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	enumspb "go.temporal.io/api/enums/v1"
 	workflowpb "go.temporal.io/api/workflow/v1"
@@ -39,7 +40,16 @@ func (s *Service) pendingRecords(workflowID string, pending []*workflowpb.Pendin
 			return records, fmt.Errorf("the record of %s: %w", p.GetActivityType().GetName(), err)
 		}
 	}
+	records.Attempting = slices.ContainsFunc(pending, func(p *workflowpb.PendingActivityInfo) bool {
+		recorded := records.Delivery != nil && (records.Delivery.Run == 0 || records.Delivery.Run == int(p.GetAttempt()))
+		return p.GetActivityType().GetName() == workflows.ActivityDeliver && runs(p) && !recorded
+	})
 	return records, nil
+}
+
+// runs reports whether a worker runs the activity.
+func runs(p *workflowpb.PendingActivityInfo) bool {
+	return p.GetState() != enumspb.PENDING_ACTIVITY_STATE_SCHEDULED && p.GetState() != enumspb.PENDING_ACTIVITY_STATE_PAUSED
 }
 
 // PendingActivity finds a pending activity of a run; nil: it has ended.
@@ -54,8 +64,7 @@ func (s *Service) PendingActivity(ctx context.Context, in activities.InterruptIn
 		}
 		records, err := s.pendingRecords(in.WorkflowID, []*workflowpb.PendingActivityInfo{p})
 		found := &activities.PendingActivity{
-			Pending: records, Worker: p.GetLastWorkerIdentity(),
-			Running: p.GetState() == enumspb.PENDING_ACTIVITY_STATE_STARTED || p.GetState() == enumspb.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED,
+			Pending: records, Worker: p.GetLastWorkerIdentity(), Running: runs(p),
 		}
 		if due := p.GetNextAttemptScheduleTime(); due != nil {
 			found.Due = due.AsTime()

@@ -94,7 +94,11 @@ func (s *Service) redeliver(ctx context.Context, latest run, e operation.Record,
 	if !ok {
 		return operation.State{}, notRedeliverable("The endpoint %s is not registered any more; register it, then redeliver.", latest.key.Endpoint)
 	}
-	if faults := s.checkTarget(ctx, endpoint, start.Callback); len(faults) > 0 {
+	faults := s.checkTarget(ctx, endpoint, start.Callback)
+	if r.Repoll && endpoint.Rules.PushOnly {
+		faults = append(faults, operation.FieldError{Field: "repoll", Detail: "is refused: the endpoint's core pushes each status, and is never polled"})
+	}
+	if len(faults) > 0 {
 		return operation.State{}, operation.Invalid(faults...)
 	}
 	input := s.input(endpoint, start)

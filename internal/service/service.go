@@ -33,7 +33,7 @@ type Service struct {
 	EndpointNames func() []string
 	// Vocabulary are the statuses of all kinds of source: what may be pushed to an
 	// operation whose endpoint is not registered any more.
-	Vocabulary []string
+	Vocabulary func() []string
 	// CheckURL refuses an address to which nothing may be sent.
 	CheckURL func(ctx context.Context, address string) error
 	// CardNumberRefused, if set, is called for each start that is refused for what

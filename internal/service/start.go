@@ -65,7 +65,7 @@ func (s *Service) input(e operation.Endpoint, r operation.StartRequest) workflow
 	if len(wanted) == 0 {
 		wanted = e.Statuses
 	}
-	return workflows.Input{Start: r, Source: e.Source, Dialect: e.Dialect, Rules: e.Rules, Policy: e.Policy, Wanted: wanted, Notices: e.Notices}
+	return workflows.Input{Start: r, Source: e.Source, Dialect: e.Dialect, Rules: e.Rules, Policy: e.Policy, Wanted: wanted, SetHTTPStatus: true, Notices: e.Notices}
 }
 
 // calledHost is the host that callbacks are sent to.

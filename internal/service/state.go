@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	commonpb "go.temporal.io/api/common/v1"
@@ -217,10 +218,15 @@ const reasonTerminated = "the run was terminated while the attempt was on its wa
 // activities had recorded: the server still describes them.
 func (s *Service) terminated(r run, state operation.State) operation.State {
 	r.pending.Apply(&state)
+	if i := slices.IndexFunc(state.Deliveries, func(d operation.Delivery) bool { return d.Outcome == operation.DeliveryPending }); i >= 0 && r.pending.Attempting {
+		record := operation.DeliveryRecord{Delivery: state.Deliveries[i]}
+		record.BeginAttempt(operation.At(r.closedAt))
+		state.Deliveries[i] = record.Delivery
+	}
 	state.NextPollAt = nil
 	for i := range state.Deliveries {
 		delivery := &state.Deliveries[i]
-		delivery.NextAttemptAt = nil
+		delivery.NextAttemptAt, delivery.OnHold = nil, false
 		if last := len(delivery.Attempts) - 1; last >= 0 && delivery.Attempts[last].Verdict == "" {
 			delivery.Attempts[last].Verdict, delivery.Attempts[last].Reason = operation.Unacknowledged, reasonTerminated
 		}

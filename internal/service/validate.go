@@ -118,9 +118,11 @@ func (s *Service) checkPushed(key operation.Key, status string) error {
 	if err := s.refuseCardNumber(key); err != nil {
 		return err
 	}
-	rules := []operation.FieldRule{{Field: "known_status", Allowed: s.Vocabulary}}
+	var rules []operation.FieldRule
 	if endpoint, ok := s.Endpoint(key.Endpoint); ok {
 		rules = endpoint.Fields
+	} else {
+		rules = []operation.FieldRule{{Field: "known_status", Allowed: s.Vocabulary()}}
 	}
 	i := slices.IndexFunc(rules, func(rule operation.FieldRule) bool { return rule.Field == "known_status" })
 	if i < 0 {

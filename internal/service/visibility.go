@@ -29,6 +29,22 @@ func (s *Service) countRuns(ctx context.Context, query string) (int, error) {
 	return int(response.GetCount()), nil
 }
 
+// CheckSealed opens what the newest operation was started with; without operations there is
+// nothing that could not be opened.
+func (s *Service) CheckSealed(ctx context.Context) error {
+	runs, _, err := s.listRuns(ctx, fmt.Sprintf("WorkflowType = '%s'", workflows.OperationType), 1, nil)
+	if err != nil {
+		return fmt.Errorf("looking for an operation to open: %w", err)
+	}
+	for _, run := range runs {
+		var start operation.StartRequest
+		if err := s.fromMemo(run, workflows.MemoStart, &start); err != nil {
+			return fmt.Errorf("opening what the newest operation was started with: %w", err)
+		}
+	}
+	return nil
+}
+
 // CountOpen counts the operations that have not ended.
 func (s *Service) CountOpen(ctx context.Context) (int, error) {
 	return s.countRuns(ctx, fmt.Sprintf("WorkflowType = '%s' AND ExecutionStatus = 'Running'", workflows.OperationType))
@@ -43,6 +59,13 @@ func listQuery(q operation.ListQuery) string {
 	case q.Outcome != operation.OutcomeNone:
 		terms = append(terms, outcomeTerm(q.Outcome))
 	}
+	if q.Phase != "" {
+		terms = append(terms, phaseTerm(q.Phase))
+	}
+	if q.HTTPStatus != "" && q.Outcome == operation.OutcomeNone {
+		terms = append(terms, outcomeTerms(operation.WithHTTPStatus)) // which visibility has an index for
+	}
+	terms = append(terms, statusTerms(q.Status, q.HTTPStatus)...)
 	period := "StartTime"
 	if q.ByClose {
 		period = "CloseTime"
@@ -53,10 +76,30 @@ func listQuery(q operation.ListQuery) string {
 // bulkQuery is the filter of a bulk redelivery in visibility's language.
 func bulkQuery(f operation.Filter, force bool) string {
 	terms := append(operationTerms(f.Endpoint), outcomeTerms(f.Outcomes(force)))
-	if f.Status != "" {
-		terms = append(terms, fmt.Sprintf("%s = %s", workflows.AttributeStatus.GetName(), quote(f.Status)))
-	}
+	terms = append(terms, statusTerms(f.Status, f.HTTPStatus)...)
 	return allOf(append(terms, periodTerms("CloseTime", f.Since, f.Until)...))
+}
+
+// statusTerms match the last status, and the last attempt's HTTP status; empty: any.
+func statusTerms(status, httpStatus string) []string {
+	var terms []string
+	if status != "" {
+		terms = append(terms, fmt.Sprintf("%s = %s", workflows.AttributeStatus.GetName(), quote(status)))
+	}
+	if httpStatus != "" {
+		terms = append(terms, fmt.Sprintf("%s = %s", workflows.AttributeHTTPStatus.GetName(), quote(httpStatus)))
+	}
+	return terms
+}
+
+// phaseTerm matches open operations. One without a phase is watched.
+func phaseTerm(p operation.Phase) string {
+	name := workflows.AttributePhase.GetName()
+	term := fmt.Sprintf("%s = %s", name, quote(string(p)))
+	if p == operation.Watching {
+		term = fmt.Sprintf("(%s IS NULL OR %s)", name, term)
+	}
+	return "ExecutionStatus = 'Running' AND " + term
 }
 
 func allOf(terms []string, more ...string) string {

@@ -148,7 +148,7 @@ func TestAReplayCountsNothing(t *testing.T) {
 	})
 	require.NoError(t, err)
 	replayer.RegisterWorkflowWithOptions(workflows.Operation, workflow.RegisterOptions{Name: workflows.OperationType})
-	file, err := os.Open(filepath.Join("..", "..", "workflows", "testdata", "histories", "acknowledged.json"))
+	file, err := os.Open(filepath.Join("..", "..", "workflows", "testdata", "histories", "1.0.0", "acknowledged.json"))
 	require.NoError(t, err)
 	defer func() { require.NoError(t, file.Close()) }()
 	history, err := client.HistoryFromJSON(file, client.HistoryJSONOptions{})
