@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
 
 	"ringback/activities"
 	"ringback/api/rest"
@@ -24,14 +26,14 @@ import (
 	"ringback/internal/operation"
 	"ringback/internal/overload"
 	"ringback/internal/service"
-	"ringback/internal/source"
 	"ringback/internal/telemetry"
 	"ringback/internal/version"
 )
 
 // Options are what a program of Ringback runs with.
 type Options struct {
-	// ConfigPath is the YAML file, read again at each SIGHUP.
+	// ConfigPath is the YAML file, read again when its content changes, or that of a file
+	// that it names, and at each SIGHUP.
 	ConfigPath string
 	// Temporal says where the server is, and in which namespace.
 	Temporal client.Options
@@ -43,6 +45,8 @@ type Options struct {
 	// Listen, if not empty, replaces api.listen of the configuration, and
 	// TelemetryListen replaces telemetry.listen, where probes and metrics are.
 	Listen, TelemetryListen string
+	// GatePing is the endpoint that the gate of a new build sends a test callback; empty: none.
+	GatePing string
 	// Spans, if set, takes the spans instead of an exporter.
 	Spans trace.SpanProcessor
 	Log   *zap.Logger
@@ -59,7 +63,11 @@ const drainMargin = 5 * time.Second
 // process is one running process of Ringback.
 type process struct {
 	Options
-	config   liveConfig
+	config liveConfig
+	// files are what the configuration was read from the last time, also if it was refused.
+	files config.Files
+	// refused is set while the configuration that was read the last time is not in force.
+	refused  atomic.Bool
 	registry *prometheus.Registry
 	metrics  metrics
 	traces   *telemetry.Traces
@@ -95,7 +103,7 @@ func Run(ctx context.Context, o Options) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer p.closeTraces()
-	stopReloading := p.reloadOnHangup()
+	stopReloading := p.followConfig() //nolint:contextcheck // a reload under way ends by itself
 	defer stopReloading()
 	stopServing, err := p.serve(cancel)
 	if err != nil {
@@ -106,7 +114,7 @@ func Run(ctx context.Context, o Options) error {
 		p.logRunning()
 		p.followTemporal(ctx)
 	}
-	p.drain()
+	p.drain() //nolint:contextcheck // ctx is over
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
 		return cause
 	}
@@ -115,7 +123,7 @@ func Run(ctx context.Context, o Options) error {
 
 // prepare makes all parts, without the network.
 func (p *process) prepare(ctx context.Context) error {
-	c, err := config.Load(p.ConfigPath)
+	c, err := p.read()
 	if err != nil {
 		return err
 	}
@@ -131,7 +139,7 @@ func (p *process) prepare(ctx context.Context) error {
 	if err := p.openAudit(c); err != nil {
 		return err
 	}
-	p.overload = overload.New(p.registry, func() int { return p.config.file().API.MaxStarts })
+	p.overload = overload.New(p.registry, func() int { return p.config.file().API.MaxStarts }, p.troubled)
 	if err := p.newService(); err != nil {
 		return err
 	}
@@ -167,6 +175,8 @@ func (p *process) newService() error {
 		// It costs more CPU on both sides than it saves on the wire.
 		o.ConnectionOptions.GrpcCompression = &client.GrpcCompressionNone{}
 	}
+	o.ConnectionOptions.DialOptions = append(slices.Clip(o.ConnectionOptions.DialOptions),
+		grpc.WithChainUnaryInterceptor(telemetry.NewActions(p.registry).Intercept))
 	var err error
 	p.client, err = client.NewLazyClient(service.ClientOptions(*o))
 	if err != nil {
@@ -174,7 +184,7 @@ func (p *process) newService() error {
 	}
 	p.service = &service.Service{
 		Client: p.client, Namespace: o.Namespace, Identity: o.Identity, Converter: o.DataConverter, Failures: o.FailureConverter,
-		Endpoint: func(name string) (operation.Endpoint, bool) { return p.config.file().Endpoint(name) }, EndpointNames: p.config.endpointNames, Vocabulary: vocabulary(),
+		Endpoint: func(name string) (operation.Endpoint, bool) { return p.config.file().Endpoint(name) }, EndpointNames: p.config.endpointNames, Vocabulary: func() []string { return p.config.file().Vocabulary() },
 		CheckURL:          func(ctx context.Context, url string) error { return p.config.file().Guard.CheckURL(ctx, url) },
 		CardNumberRefused: func(endpoint string) { p.metrics.cardNumberRefusals.WithLabelValues(endpoint).Inc() },
 		PageKey:           func() []byte { return p.config.file().PageKey },
@@ -190,15 +200,6 @@ func identity() string {
 		host = "unknown"
 	}
 	return fmt.Sprintf("%d@%s@%s", os.Getpid(), host, strings.ToLower(rand.Text()[:8]))
-}
-
-// vocabulary are the statuses of all kinds of source.
-func vocabulary() []string {
-	var statuses []string
-	for _, kind := range source.Kinds {
-		statuses = append(statuses, kind.Vocabulary...)
-	}
-	return statuses
 }
 
 func (p *process) logRunning() {
@@ -229,6 +230,7 @@ func (p *process) drain() {
 		for _, w := range p.workers {
 			w.Stop()
 		}
+		p.releaseHolds(true)
 	}
 	p.Log.Info("stopped")
 }

@@ -16,7 +16,6 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
-	"ringback/internal/config"
 	"ringback/internal/service"
 	"ringback/internal/telemetry"
 	"ringback/internal/version"
@@ -47,7 +46,7 @@ func loaded(t *testing.T, text string) (*process, *observer.ObservedLogs) {
 	p.registry, p.service = prometheus.NewRegistry(), &service.Service{}
 	require.NoError(t, p.openMetrics())
 	write(t, p.ConfigPath, text)
-	c, err := config.Load(p.ConfigPath)
+	c, err := p.read()
 	require.NoError(t, err)
 	require.NoError(t, p.config.use(p.ConfigPath, c))
 	require.NoError(t, p.chooseListeners())

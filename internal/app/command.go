@@ -9,11 +9,9 @@ import (
 	"os/signal"
 	"syscall"
 
-	"go.temporal.io/sdk/contrib/envconfig"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
-	"ringback/internal/config"
 	"ringback/internal/telemetry"
 	"ringback/internal/version"
 )
@@ -54,12 +52,13 @@ func (c Command) Main(arguments []string, stdout, stderr io.Writer) int {
 func (c Command) flags(o *Options, output io.Writer) *flag.FlagSet {
 	flags := flag.NewFlagSet(c.Name, flag.ContinueOnError)
 	flags.SetOutput(output)
-	flags.StringVar(&o.ConfigPath, "config", "", "the YAML configuration `file`; read again at SIGHUP")
+	flags.StringVar(&o.ConfigPath, "config", "", "the YAML configuration `file`; read again when it changes, and at SIGHUP")
 	if c.API {
 		flags.BoolVar(&o.Worker, "worker", true, "host a worker in this process as well, so that callbacks of starts are sent at once")
 		flags.StringVar(&o.Listen, "listen", "", "`address` of the API, instead of the configuration's api.listen")
 		flags.StringVar(&o.UIURL, "ui-url", "", "base `URL` of the Temporal UI, for links in answers")
 	}
+	flags.StringVar(&o.GatePing, "gate-ping", "", "an `endpoint` of your own, with a fixed URL: a new build is promoted by Temporal's worker controller only if it acknowledges a test callback")
 	flags.StringVar(&o.TelemetryListen, "telemetry-listen", "", "`address` of /metrics, /healthz and /readyz, instead of the configuration's telemetry.listen")
 	flags.Usage = func() {
 		_, _ = fmt.Fprintf(output, `%s: %s
@@ -81,9 +80,8 @@ Flags:
 
 func (c Command) run(o Options) error {
 	var err error
-	o.Temporal, err = envconfig.LoadDefaultClientOptions()
-	if err != nil {
-		return fmt.Errorf("reading where Temporal is from TEMPORAL_* and temporal.toml: %w", config.Denied(err, "0640"))
+	if o.Temporal, err = temporalOptions(); err != nil {
+		return err
 	}
 	if o.Build, err = buildFrom(os.Getenv); err != nil {
 		return err

@@ -139,8 +139,8 @@ func behindTLS(t *testing.T, servers, clients authority) *process {
 	write(t, filepath.Join(filepath.Dir(p.ConfigPath), "clients.pem"), string(clients.pem()))
 	write(t, p.ConfigPath, openConfig+"api: {"+keys("read")+", tls: {cert: api.pem, key: api.key, client_ca: clients.pem}}\n")
 	p.telemetryListener.encrypted = true // as if it had been so from the start
-	_, err := p.load()
-	require.NoError(t, err)
+	p.reload()
+	require.NotNil(t, p.config.file().API.TLS, "it is in force")
 	return p
 }
 
@@ -228,6 +228,20 @@ func hosted(more string) string {
 	return "  HOSTED: {dialect: standard, source: wallet, callback_url: per_operation, " + more + "poll: {interval: 1m, lifetime: 1h}, delivery: {interval: 1s, attempts: 3}}\n"
 }
 
+func TestAnotherCodecKeyUnderTheSameIDIsWarnedOf(t *testing.T) {
+	t.Parallel()
+	p, logs := loaded(t, openConfig)
+	for _, key := range []string{"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=", "YW5vdGhlcjAxMjM0NTY3ODlhYmNkZWYwMTIzNDU2Nzg="} {
+		write(t, filepath.Join(filepath.Dir(p.ConfigPath), "codec.key"), key)
+		write(t, p.ConfigPath, openConfig+sealed)
+		require.Zero(t, logs.FilterMessageSnippet("under the same ids").Len(), "the first key is new")
+		p.reload()
+	}
+	warned := logs.FilterMessageSnippet("under the same ids").All()
+	require.Len(t, warned, 1)
+	require.Equal(t, []any{"a"}, warned[0].ContextMap()["ids"])
+}
+
 func TestAReloadThatOpensADoorIsRefused(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -255,6 +269,10 @@ func TestAReloadThatOpensADoorIsRefused(t *testing.T) {
 			openConfig + sealed, "", openConfig + "codec: {keys: []}\n", "set codec.required: false"},
 		"the last codec key is taken away on purpose": {
 			openConfig + sealed, "", openConfig + "codec: {required: false}\n", ""},
+		"a codec key that was wrong is mended under its id, which is warned of": {
+			openConfig + sealed, "", openConfig + strings.Replace(sealed, "codec.key", "other.key", 1), ""},
+		"a codec key of its own id is put before the others": {
+			openConfig + sealed, "", openConfig + strings.Replace(sealed, "{id: a", "{id: b, key: \"${file:other.key}\"}, {id: a", 1), ""},
 		"both lists are emptied, one of them on purpose": {
 			openConfig + sealed + "api: {" + keys("read") + "}\n", "", openConfig + "api: {anonymous: true}\n", "set codec.required: false"},
 		"both lists are emptied, the other one on purpose": {
@@ -286,6 +304,7 @@ func TestAReloadThatOpensADoorIsRefused(t *testing.T) {
 			certificate, key := newAuthority(t, "servers").issue(t, "api")
 			p.put(t, "api", certificate, key)
 			write(t, filepath.Join(filepath.Dir(p.ConfigPath), "codec.key"), "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")
+			write(t, filepath.Join(filepath.Dir(p.ConfigPath), "other.key"), "YW5vdGhlcjAxMjM0NTY3ODlhYmNkZWYwMTIzNDU2Nzg=")
 			p.API, p.Listen = true, tc.flag
 			write(t, p.ConfigPath, tc.before)
 			c, err := config.Load(p.ConfigPath)

@@ -14,10 +14,9 @@ import (
 	"ringback/api/rest"
 	"ringback/internal/codec"
 	"ringback/internal/config"
-	"ringback/internal/dialect"
 	"ringback/internal/receiver"
-	"ringback/internal/source"
 	"ringback/internal/telemetry"
+	"ringback/internal/wiring"
 )
 
 // liveConfig is the configuration in force, which a reload replaces as a whole.
@@ -51,38 +50,31 @@ func (l *liveConfig) newSnapshot(c *config.Config) (*snapshot, error) {
 		s.tls.NextProtos = []string{"h2", "http/1.1"}
 	}
 	for name, e := range c.Endpoints {
-		endpoint, err := s.endpoint(e)
+		endpoint, err := wiring.Endpoint(c, e, s.clients())
 		if err != nil {
 			return nil, fmt.Errorf("endpoint %s: %w", name, err)
 		}
 		s.endpoints[name] = endpoint
 	}
 	for name, src := range c.Sources {
-		kind, _ := source.KindByName(src.Kind) // which the configuration checked
-		opened := kind.Open(src.Open(func(tlsConfig *tls.Config, timeout time.Duration) *http.Client {
-			return s.traces.Client(s.config.Guard.Client(tlsConfig, timeout), "poll", false)
-		}))
-		s.sources[name] = activities.Source{Source: opened, Vocabulary: kind.Vocabulary}
+		kind, _ := c.Kind(src.Kind) // which the configuration checked
+		s.sources[name] = activities.Source{Source: wiring.Source(c, src, s.clients()), Vocabulary: kind.Vocabulary}
 	}
 	return s, nil
 }
 
-func (s *snapshot) endpoint(e config.Endpoint) (receiver.Endpoint, error) {
-	spoken, _ := dialect.ByName(e.Dialect) // which the configuration checked
-	endpoint := receiver.Endpoint{
-		Name: e.Name, Dialect: spoken, URL: e.URL, Hosts: e.Hosts(), Header: http.Header{},
-		Client: s.traces.Client(s.config.Guard.Client(e.TLS.Config(), 0), "attempt", e.Traceparent), HonorRetryAfter: e.HonorRetryAfter, MaxConcurrent: e.MaxConcurrent,
+// clients are behind the guard of the configuration, and traced.
+func (s *snapshot) clients() wiring.Clients {
+	guard := s.config.Guard
+	return wiring.Clients{
+		Poll: func(tlsConfig *tls.Config, timeout time.Duration) *http.Client {
+			return s.traces.Client(guard.Client(tlsConfig, timeout), "poll", false)
+		},
+		Attempt: func(e config.Endpoint) *http.Client {
+			return s.traces.Client(guard.Client(e.TLS.Config(), 0), "attempt", e.Traceparent)
+		},
+		Token: guard.Client,
 	}
-	for name, value := range e.Headers {
-		endpoint.Header.Set(name, value.Reveal())
-	}
-	e.Auth.Apply(endpoint.Header)
-	if len(e.Signing.Secrets) == 0 {
-		return endpoint, nil
-	}
-	signer, err := dialect.NewSigner(e.Signing.Reveal())
-	endpoint.Signer = signer
-	return endpoint, err
 }
 
 // use puts c, read from path, in force.
@@ -110,6 +102,10 @@ func (l *liveConfig) settings() rest.Settings { return l.current.Load().settings
 func (l *liveConfig) endpoint(name string) (receiver.Endpoint, bool) {
 	e, ok := l.current.Load().endpoints[name]
 	return e, ok
+}
+
+func (l *liveConfig) inDialect(e receiver.Endpoint, dialect string) (receiver.Endpoint, error) {
+	return wiring.InDialect(l.file(), e, dialect)
 }
 
 func (l *liveConfig) source(name string) (activities.Source, bool) {

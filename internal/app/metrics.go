@@ -44,6 +44,8 @@ func (p *process) openMetrics() (err error) {
 			Name: "ringback_build_info", Help: "1, labelled with the program's version.",
 			ConstLabels: prometheus.Labels{"version": version.String()},
 		}, func() float64 { return 1 }),
+		newFlag("ringback_config_refused", "1 while the configuration's file is refused, so that the configuration before it is in force.",
+			p.refused.Load),
 		newFlag("ringback_temporal_reachable", "1 while Temporal takes this program's calls.",
 			func() bool { return p.checkReachable() == nil }),
 		newFlag("ringback_build_current", "1 while new operations may begin in this program: its build is the current one, or it is not versioned.",

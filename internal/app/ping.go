@@ -32,11 +32,15 @@ func (s apiService) Ping(ctx context.Context, name string, r operation.PingReque
 	if err := s.config.checkPing(ctx, endpoint, r); err != nil {
 		return operation.Ping{}, err
 	}
+	callback := testCallback(name)
+	if _, err := endpoint.Dialect.Ping(callback, endpoint.Secrets); err != nil {
+		return operation.Ping{}, operation.Invalid(operation.FieldError{Field: "endpoint", Detail: "can't be sent a test callback: " + err.Error()})
+	}
 	if err := s.config.pings.Allow(name, pingLimit, "This endpoint was pinged more often than every 2 seconds; wait as Retry-After says."); err != nil {
 		return operation.Ping{}, err
 	}
 	ping := receiver.Ping(ctx, endpoint, receiver.Request{
-		Callback: testCallback(name), URL: r.URL,
+		Callback: callback, URL: r.URL,
 		TimeoutMS: min(current.config.Endpoints[name].Delivery.Timeout, pingTimeout).Milliseconds(),
 	})
 	if ping.Connection != nil && ping.Connection.TLSVersion != "" {

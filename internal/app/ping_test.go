@@ -20,10 +20,13 @@ func pingService(t *testing.T, receiver string) apiService {
 	t.Helper()
 	p, _ := loaded(t, fmt.Sprintf(`
 egress: {allow: [127.0.0.0/8]}
+dialects:
+  mute: {json: {status: status}, acknowledged: http.status == 200}
 sources:
   wallet: {kind: paysera, base_urls: ["http://127.0.0.1:9002"]}
 endpoints:
   LEDGER: {dialect: standard, source: wallet, url: %q, enabled: false, poll: {interval: 1m, lifetime: 1h}, delivery: {interval: 1s, attempts: 3}, signing: {secrets: ["${env:PING_SECRET}"]}, auth: {bearer: "${env:PING_BEARER}"}}
+  MUTE: {dialect: mute, source: wallet, url: "http://127.0.0.1:1/", poll: {interval: 1m, lifetime: 1h}, delivery: {interval: 1s, attempts: 3}}
   SHOP: {dialect: paysera, source: wallet, callback_url: per_operation, poll: {interval: 1m, lifetime: 1h}, delivery: {interval: 1s, attempts: 3}}
   LISTED: {dialect: paysera, source: wallet, callback_url: per_operation, callback_hosts: [pay.example], poll: {interval: 1m, lifetime: 1h}, delivery: {interval: 1s, attempts: 3}, auth: {bearer: "${env:PING_BEARER}"}}
   BURST: {dialect: paysera, source: wallet, url: %q, poll: {interval: 1m, lifetime: 1h}, delivery: {interval: 1s, attempts: 3}}
@@ -66,7 +69,8 @@ func TestAPingThatCanNotBeSentIsRefused(t *testing.T) {
 	for name, tt := range map[string]struct {
 		endpoint, url, field, says string
 	}{
-		"an endpoint that is not registered":      {"NOBODY", "", "endpoint", "registered are BURST, LEDGER, LISTED, SHOP"},
+		"an endpoint that is not registered":      {"NOBODY", "", "endpoint", "registered are BURST, LEDGER, LISTED, MUTE, SHOP"},
+		"a dialect without a test callback":       {"MUTE", "", "endpoint", "the dialect mute has no ping_status"},
 		"a URL where it is fixed":                 {"LEDGER", "http://127.0.0.1:2/", "url", "must be left out"},
 		"no URL where each operation brings one":  {"SHOP", "", "url", "is required"},
 		"a URL at a host that is not listed":      {"LISTED", "http://127.0.0.1:2/", "url", "has the host 127.0.0.1, which the endpoint's callback_hosts do not list"},

@@ -12,6 +12,9 @@ import (
 
 	"go.temporal.io/api/serviceerror"
 	"google.golang.org/grpc/codes"
+
+	"ringback/internal/service"
+	"ringback/workflows"
 )
 
 // mistake says which setting keeps this program from Temporal, and how to mend it, after
@@ -21,6 +24,10 @@ func (p *process) mistake(ctx context.Context, err error) string {
 	if _, missing := errors.AsType[*serviceerror.NamespaceNotFound](err); missing {
 		return fmt.Sprintf("the namespace %q is not there: make it by `temporal operator namespace create --namespace %s --retention 30d`, or set TEMPORAL_NAMESPACE to another",
 			namespace, namespace)
+	}
+	if errors.Is(err, service.ErrAttributesMissing) {
+		return fmt.Sprintf("search attributes are missing in the namespace %q, and this program may not add them: have them added by `%s`; on Temporal Cloud, see docs/deploy/temporal.md",
+			namespace, addAttributes(namespace))
 	}
 	switch code := serviceerror.ToStatus(err).Code(); {
 	case code != codes.PermissionDenied && code != codes.Unauthenticated:
@@ -32,6 +39,16 @@ func (p *process) mistake(ctx context.Context, err error) string {
 	default:
 		return fmt.Sprintf("Temporal refuses the API key: set TEMPORAL_API_KEY to one that has not expired, for the namespace %q", namespace)
 	}
+}
+
+// addAttributes is the command that adds all search attributes; it leaves alone those
+// that are there.
+func addAttributes(namespace string) string {
+	command := "temporal operator search-attribute create --namespace " + namespace
+	for _, key := range workflows.Attributes {
+		command += fmt.Sprintf(" --name %s --type %s", key.GetName(), key.GetValueType())
+	}
+	return command
 }
 
 func (p *process) presentsCertificate() bool {

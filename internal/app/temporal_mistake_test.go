@@ -4,13 +4,17 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/operatorservice/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
@@ -23,20 +27,31 @@ import (
 	"google.golang.org/grpc/status"
 
 	"ringback/internal/operation"
+	"ringback/internal/service"
+	"ringback/workflows"
 )
 
-// refusing is a Temporal server that lets every call fail in one way.
+// refusing is a Temporal server that refuses what it is told to.
 type refusing struct {
 	workflowservice.UnimplementedWorkflowServiceServer
-	err error
+	operatorservice.UnimplementedOperatorServiceServer
+	namespace, search, add error
 }
 
 func (r refusing) DescribeNamespace(context.Context, *workflowservice.DescribeNamespaceRequest) (*workflowservice.DescribeNamespaceResponse, error) {
-	return nil, r.err
+	return &workflowservice.DescribeNamespaceResponse{}, r.namespace
+}
+
+func (r refusing) CountWorkflowExecutions(context.Context, *workflowservice.CountWorkflowExecutionsRequest) (*workflowservice.CountWorkflowExecutionsResponse, error) {
+	return &workflowservice.CountWorkflowExecutionsResponse{}, r.search
+}
+
+func (r refusing) AddSearchAttributes(context.Context, *operatorservice.AddSearchAttributesRequest) (*operatorservice.AddSearchAttributesResponse, error) {
+	return nil, r.add
 }
 
 // serveTemporal serves on the loopback address; config nil: without TLS.
-func serveTemporal(t *testing.T, err error, config *tls.Config) (address string) {
+func serveTemporal(t *testing.T, served refusing, config *tls.Config) (address string) {
 	t.Helper()
 	listener, listening := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, listening)
@@ -45,7 +60,11 @@ func serveTemporal(t *testing.T, err error, config *tls.Config) (address string)
 		options = append(options, grpc.Creds(credentials.NewTLS(config)))
 	}
 	server := grpc.NewServer(options...)
-	workflowservice.RegisterWorkflowServiceServer(server, refusing{err: serviceerror.ToStatus(err).Err()})
+	for _, err := range []*error{&served.namespace, &served.search, &served.add} {
+		*err = serviceerror.ToStatus(*err).Err()
+	}
+	workflowservice.RegisterWorkflowServiceServer(server, served)
+	operatorservice.RegisterOperatorServiceServer(server, served)
 	go func() { _ = server.Serve(listener) }()
 	t.Cleanup(server.Stop)
 	return listener.Addr().String()
@@ -107,7 +126,7 @@ func TestAMistakeInWhereTemporalIsIsNamed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			tc.options.HostPort = serveTemporal(t, tc.answers, tc.serves)
+			tc.options.HostPort = serveTemporal(t, refusing{namespace: tc.answers}, tc.serves)
 			p, _ := using(t, tc.options)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second) // which the SDK tries for
 			defer cancel()
@@ -133,9 +152,47 @@ func TestAMistakeInWhereTemporalIsIsNamed(t *testing.T) {
 	})
 }
 
+func TestAProgramThatMayNotAddSearchAttributesNeedsThemToBeThere(t *testing.T) {
+	t.Parallel()
+	missing := serviceerror.NewInvalidArgument("invalid query: invalid search attribute: RingbackEndpoint")
+	for name, tc := range map[string]struct {
+		served refusing
+		want   string
+	}{
+		"they are there, and all of OperatorService is refused": {refusing{add: serviceerror.NewPermissionDenied("", "")}, ""},
+		"one is missing, and the right to add it":               {refusing{search: missing, add: serviceerror.NewPermissionDenied("", "")}, "have them added by `temporal operator search-attribute create --namespace shop --name RingbackEndpoint --type Keyword --name "},
+		"one is missing, and OperatorService is not served":     {refusing{search: missing, add: serviceerror.NewUnimplemented("")}, "search attributes are missing in the namespace \"shop\", and this program may not add them"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p, _ := using(t, client.Options{HostPort: serveTemporal(t, tc.served, nil)})
+			_, err := p.service.PrepareNamespace(t.Context())
+			if tc.want == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorIs(t, err, service.ErrAttributesMissing)
+			require.Contains(t, p.mistake(t.Context(), err), tc.want)
+		})
+	}
+}
+
+func TestTheDocumentAddsTheSearchAttributes(t *testing.T) {
+	t.Parallel()
+	content, err := os.ReadFile("../../docs/deploy/temporal.md")
+	require.NoError(t, err)
+	document := strings.ReplaceAll(string(content), " \\\n  ", " ")
+	require.Contains(t, document, "\n"+addAttributes("ringback")+"\n")
+	tcld := "tcld namespace search-attributes add --namespace ringback.a1b2c"
+	for _, key := range workflows.Attributes {
+		tcld += fmt.Sprintf(" --search-attribute %s=%s", key.GetName(), key.GetValueType())
+	}
+	require.Contains(t, document, "\n"+tcld+"\n")
+}
+
 func TestAMistakeIsTriedAgainMoreAndMoreSeldom(t *testing.T) {
 	t.Parallel()
-	p, logs := using(t, client.Options{HostPort: serveTemporal(t, serviceerror.NewNamespaceNotFound("shop"), nil)})
+	p, logs := using(t, client.Options{HostPort: serveTemporal(t, refusing{namespace: serviceerror.NewNamespaceNotFound("shop")}, nil)})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- p.connect(ctx) }()

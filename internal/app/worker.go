@@ -34,7 +34,7 @@ func (p *process) newWorkers() error {
 		return ok
 	})
 	p.registry.MustRegister(activities.IsolationMetrics(p.activities))
-	tuner, err := newTuner(p.activities.AwaitRecordQueue)
+	tuner, err := newTuner(p.overload.Pace().Await)
 	if err != nil {
 		return fmt.Errorf("sizing the worker: %w", err)
 	}
@@ -63,9 +63,9 @@ func (p *process) newWorkers() error {
 func (p *process) newActivities() *activities.Activities {
 	return &activities.Activities{
 		Endpoint:           p.config.endpoint,
+		InDialect:          p.config.inDialect,
 		Source:             p.config.source,
 		Heartbeat:          p.service.RecordHeartbeat,
-		Signal:             p.client.SignalWorkflow,
 		Yield:              p.service.RetryLater,
 		Pending:            p.service.PendingActivity,
 		MatchedRuns:        p.service.MatchedRuns,
@@ -76,11 +76,18 @@ func (p *process) newActivities() *activities.Activities {
 		PollBegan:          func(late time.Duration) { p.overload.ObserveDelay(overload.Poll, late) },
 		PollGivesWay:       func() bool { return !p.overload.Allow(overload.Poll) },
 		RedeliveryGivesWay: func() bool { return !p.overload.Allow(overload.Redelivery) },
+		BuildChecks:        p.buildChecks(),
+		Pace:               p.overload.Pace(),
 		Identity:           p.Temporal.Identity,
 		Slots:              activitySlots,
 		Metrics:            activities.NewMetrics(p.registry),
 		Log:                p.Log,
 	}
+}
+
+// troubled is what this program's worker knows of an endpoint: nothing where there is none.
+func (p *process) troubled(endpoint string) bool {
+	return p.activities != nil && activities.Troubled(p.activities, endpoint)
 }
 
 // reportHealth notifies the recipient of notices about an endpoint, if there is one.
