@@ -278,6 +278,7 @@ func describeFilter(f client.Filter) string {
 	}
 	add("endpoint", f.Endpoint)
 	add("status", f.Status)
+	add("HTTP status", f.HTTPStatus)
 	add("outcome", string(f.Outcome))
 	if !f.Since.IsZero() {
 		add("since", f.Since.String())

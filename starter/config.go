@@ -17,14 +17,16 @@ func (t *tool) configuration() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "Check a configuration file, or print it with all its defaults",
-		Long: `Check a configuration file before a program reads it, or print it with all its
-defaults. Neither command calls the API, and neither shows a secret.`,
+		Long: `Check a configuration file before a program reads it, print it with all its
+defaults, or write the JSON Schema that editors complete and check it by. None of
+these commands calls the API, and none shows a secret.`,
 		Example: `  starter config check ringback.yml
-  starter config print ringback.yml`,
+  starter config print ringback.yml
+  starter config schema`,
 		Args: subcommandsOnly,
 		RunE: t.run(func(cmd *cobra.Command, _ []string) error { return cmd.Help() }),
 	}
-	cmd.AddCommand(t.configCheck(), t.configPrint())
+	cmd.AddCommand(t.configCheck(), t.configPrint(), t.configSchema())
 	return cmd
 }
 
@@ -36,7 +38,8 @@ func (t *tool) configCheck() *cobra.Command {
 		Long: `Say what is wrong with a configuration file, or with that of --config: every fault
 with its line, as the programs would at their start and at a reload (SIGHUP), and
 every warning: files that everybody on this machine can read or change, and
-certificates that have run out. Secrets and certificates are read from where the
+certificates that have run out. Kinds and dialects of your own are compiled, and their
+examples run. Secrets and certificates are read from where the
 file says, so that a missing one is found; none is shown. No program is asked.
 
 Exits with 0 if the file is good, with 1 if it is not.`,
@@ -92,6 +95,30 @@ A file that "config check" refuses is refused.`,
 	}
 }
 
+func (t *tool) configSchema() *cobra.Command {
+	return &cobra.Command{
+		Use:   "schema",
+		Short: "Write the JSON Schema of configuration files",
+		Long: `Write the JSON Schema of configuration files. An editor that speaks YAML completes
+keys by it, and marks unknown keys, wrong types and numbers outside their limits. It
+needs this line at the head of the file, where ringback.schema.json is what this
+command writes:
+
+  # yaml-language-server: $schema=ringback.schema.json
+
+"config check" finds more: what depends on other values, on secrets and on files.`,
+		Example: `  starter config schema`,
+		Args:    cobra.NoArgs,
+		RunE: t.run(func(*cobra.Command, []string) error {
+			content, err := config.Schema()
+			if err != nil {
+				return err
+			}
+			return t.show(json.RawMessage(content), func(w io.Writer) { _, _ = w.Write(content) })
+		}),
+	}
+}
+
 // configFile is the file that a command is about; it can be read.
 func (t *tool) configFile(args []string) (string, error) {
 	path := t.config
@@ -130,6 +157,8 @@ type checkedConfig struct {
 	Warnings []string      `json:"warnings"`
 
 	sources, endpoints, keys int
+	// kinds, dialects and examples are those of the file's own, all of them checked.
+	kinds, dialects, examples int
 }
 
 type configFault struct {
@@ -151,6 +180,7 @@ func checkConfig(path string) checkedConfig {
 	}
 	checked.Valid, checked.Hash = true, c.Hash
 	checked.sources, checked.endpoints, checked.keys = len(c.Sources), len(c.Endpoints), len(c.API.Keys)
+	checked.kinds, checked.dialects, checked.examples = len(c.Kinds), len(c.Dialects), c.Examples()
 	checked.Warnings = append(checked.Warnings, c.Warnings...)
 	return checked
 }
@@ -181,8 +211,12 @@ func (t *tool) showChecked(c checkedConfig) error {
 			_, _ = fmt.Fprintln(w, "warning: "+printable(warning))
 		}
 		if c.Valid {
-			_, _ = fmt.Fprintf(w, "%s is good: %d sources, %d endpoints, %d API keys; its hash is %s\n",
-				printable(c.File), c.sources, c.endpoints, c.keys, c.Hash)
+			own := ""
+			if c.kinds+c.dialects > 0 {
+				own = fmt.Sprintf(", %d kinds and %d dialects of its own with %d examples", c.kinds, c.dialects, c.examples)
+			}
+			_, _ = fmt.Fprintf(w, "%s is good: %d sources, %d endpoints, %d API keys%s; its hash is %s\n",
+				printable(c.File), c.sources, c.endpoints, c.keys, own, c.Hash)
 		}
 	})
 }

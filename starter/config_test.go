@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -21,6 +22,21 @@ sources:
   wallet: {kind: paysera, base_urls: ["http://127.0.0.1:9002"]}
 endpoints:
   LEDGER: {dialect: standard, source: wallet, url: "http://127.0.0.1:9103/hooks", poll: {interval: 1m, lifetime: 1h}, delivery: {interval: 1s, attempts: 3}}
+`
+
+const ownDefinitions = `kinds:
+  invoices:
+    statuses: {new: [], paid: [final, rings]}
+    request: {path: "/invoice/{operation.operation_id}"}
+    answer: {answered: has(body.id), about: body.id, status: body.state}
+    examples:
+      - {name: a paid invoice, operation: {operation_id: a1}, answer: {body: '{"id":"a1","state":"paid"}'}, status: paid}
+dialects:
+  shops:
+    json: {invoice: operation.operation_id}
+    acknowledged: http.status == 200
+    examples:
+      - {operation: {operation_id: a1}, status: paid, body: '{"invoice":"a1"}'}
 `
 
 // configured writes files, by name and content, and is their folder.
@@ -46,6 +62,8 @@ func TestConfigCheckNamesEachFaultAndItsLine(t *testing.T) {
 		says   []string
 	}{
 		"a good file":                     {signed, 0o600, 0o600, nil, exitOK, []string{"is good: 1 sources, 1 endpoints, 0 API keys; its hash is "}},
+		"kinds and dialects of its own":   {signed + ownDefinitions, 0o600, 0o600, nil, exitOK, []string{"1 sources, 1 endpoints, 0 API keys, 1 kinds and 1 dialects of its own with 2 examples; its hash is "}},
+		"an example that fails":           {signed + strings.Replace(ownDefinitions, "status: paid}", "status: new}", 1), 0o600, 0o600, nil, exitFailed, []string{"ringback.yml:13:117: kinds.invoices.examples[0].status: a paid invoice: ", `"new"`, `"paid"`}},
 		"two faults":                      {signed + "nonsense: 1\ntelemetry: {listen: 8080}\n", 0o600, 0o600, nil, exitFailed, []string{"ringback.yml:7:1: nonsense: unknown key", "ringback.yml:8:21: telemetry.listen: "}},
 		"what is not YAML":                {"{", 0o600, 0o600, nil, exitFailed, []string{"ringback.yml:1:1: "}},
 		"a file that everybody can read":  {signed, 0o644, 0o600, []string{"--strict"}, exitOK, []string{"is good"}},

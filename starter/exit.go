@@ -44,12 +44,12 @@ var exitCodes = []struct {
 	meaning string
 }{
 	{exitOK, "done; watch: acknowledged; ping: acknowledged; verify: valid; config check: good"},
-	{exitFailed, "refused or failed; verify: not valid; config: the file is refused"},
+	{exitFailed, "refused or failed; verify: not valid; config: the file is refused; try source: nothing was observed"},
 	{exitUsage, "the command line is wrong"},
 	{exitNotFound, "no such operation, or no such bulk redelivery"},
 	{exitConflict, "conflict: other content, closed, not revocable, not redeliverable"},
 	{exitUnavailable, "not available now: no answer, overloaded, or not ready"},
-	{exitUnacknowledged, "ping: the receiver did not acknowledge"},
+	{exitUnacknowledged, "ping, try dialect: the receiver did not acknowledge"},
 	{exitPartly, "redeliver: some operations could not be redelivered"},
 	{exitCutShort, "redeliver: stopped, or ended by an operator, before its end"},
 	{exitStillRunning, "watch and follow: --for is over, what was followed goes on"},

@@ -115,7 +115,9 @@ func TestWhatKeygenMakesIsAccepted(t *testing.T) {
 	signer, err := dialect.NewSigner([]string{private.Secret})
 	require.NoError(t, err)
 	var headers strings.Builder
-	require.NoError(t, signer.Headers("cb_x", time.Now(), []byte(aBody)).Write(&headers))
+	signedBy, err := signer.Headers(dialect.Outgoing{ID: "cb_x", At: time.Now(), Body: []byte(aBody)})
+	require.NoError(t, err)
+	require.NoError(t, signedBy.Write(&headers))
 	dir := configured(t, map[string]string{"public.txt": private.Public, "headers.txt": headers.String(), "body.json": aBody})
 	got := bare(nil, "verify", "--secret-file", filepath.Join(dir, "public.txt"), "--headers", filepath.Join(dir, "headers.txt"), "--body", filepath.Join(dir, "body.json"))
 	require.Equal(t, exitOK, got.code, got.out)

@@ -18,7 +18,7 @@ import (
 // listing is the list command's flags.
 type listing struct {
 	query                      client.CountQuery
-	outcome                    string
+	outcome, phase             string
 	period                     period
 	time                       string
 	failed, undelivered, count bool
@@ -43,12 +43,16 @@ acknowledged ones with an older callback that was superseded unacknowledged.
 		Example: `  starter list --failed --since 24h --endpoint ECOM_GOLD_BANK
   starter list --undelivered --time closed --since 7d --count-by endpoint
   starter list --outcome expired --since 7d
+  starter list --http-status 5xx --since 24h
   starter list --since 2026-11-20T00:00:00Z --until 2026-11-21T00:00:00Z --limit 0 -o json`,
 		Args: cobra.NoArgs,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&l.query.Endpoint, "endpoint", "", "only of this `ENDPOINT`")
 	flags.StringVar(&l.outcome, "outcome", "", "only those that ended with this `OUTCOME`")
+	flags.StringVar(&l.phase, "phase", "", "only open ones in this `PHASE`: watching, delivering or on_hold")
+	flags.StringVar(&l.query.Status, "status", "", "only those that ended other than acknowledged, with this last `STATUS`")
+	flags.StringVar(&l.query.HTTPStatus, "http-status", "", "only exhausted and gone ones whose last attempt had this HTTP `STATUS`: 503, 5xx, or none")
 	flags.BoolVar(&l.failed, "failed", false, "only those whose last callback was not acknowledged")
 	flags.BoolVar(&l.undelivered, "undelivered", false, "only what never arrived")
 	flags.StringVar(&l.period.since, "since", "", "only those started at or after this `TIME`: RFC 3339, or ago such as 24h or 7d")
@@ -61,6 +65,7 @@ acknowledged ones with an older callback that was superseded unacknowledged.
 	cmd.MarkFlagsMutuallyExclusive("limit", "count")
 	cmd.MarkFlagsMutuallyExclusive("limit", "count-by")
 	completeWith(cmd, "outcome", names(client.Outcomes)...)
+	completeWith(cmd, "phase", string(client.PhaseWatching), string(client.PhaseDelivering), string(client.PhaseOnHold))
 	completeWith(cmd, "time", "started", "closed")
 	completeWith(cmd, "count-by", client.GroupByEndpoint, client.GroupByOutcome)
 	cmd.RunE = t.withAPI(func(ctx context.Context, api *client.Client, _ []string) error {
@@ -101,7 +106,7 @@ func (l *listing) check() (err error) {
 func (l *listing) queries() []client.CountQuery {
 	query := l.query
 	query.Undelivered = l.undelivered
-	query.Outcome = client.Outcome(l.outcome)
+	query.Outcome, query.Phase = client.Outcome(l.outcome), client.Phase(l.phase)
 	if !l.failed {
 		return []client.CountQuery{query}
 	}

@@ -26,7 +26,7 @@ type opening struct {
 func (t *tool) open() *cobra.Command {
 	o := opening{wanted: map[string]*bool{}}
 	cmd := &cobra.Command{
-		Use:   "open (ENDPOINT OPERATION_ID | --failed | --retrying | --watching)",
+		Use:   "open (ENDPOINT OPERATION_ID | --failed | --retrying | --on-hold | --watching)",
 		Short: "Print the link to an operation's run, or to those of many, in the Temporal UI",
 		Long: `Print the link to an operation's latest run in the Temporal UI, or to one of its
 lists of runs. With --browser also open it (xdg-open).

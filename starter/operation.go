@@ -332,16 +332,20 @@ func writeDelivery(w io.Writer, d client.Delivery, blankLine bool) {
 		_, _ = fmt.Fprintln(w, "  no attempt")
 		return
 	}
-	table := rows{{"  NUMBER", "TIME", "TOOK", "HTTP STATUS", "VERDICT", "REASON"}}
+	table := rows{{"  NUMBER", "TIME", "TOOK", "FIRST BYTE", "HTTP STATUS", "VERDICT", "CONNECTION", "REASON"}}
 	for _, a := range d.Attempts {
-		verdict, took, httpStatus := string(a.Verdict), fmt.Sprintf("%d ms", a.TookMS), none
+		verdict, took, httpStatus, firstByte := string(a.Verdict), fmt.Sprintf("%d ms", a.TookMS), none, none
 		if verdict == "" {
 			verdict, took = "on its way", none
 		}
 		if a.HTTPStatus != 0 {
 			httpStatus = fmt.Sprint(a.HTTPStatus)
 		}
-		table.add(fmt.Sprintf("  %d", a.Number), a.At.String(), took, httpStatus, verdict, orNone(a.Reason))
+		if a.FirstByteMS != 0 {
+			firstByte = fmt.Sprintf("%d ms", a.FirstByteMS)
+		}
+		connection := orNone(strings.TrimSpace(a.RemoteAddress + " " + a.TLSVersion))
+		table.add(fmt.Sprintf("  %d", a.Number), a.At.String(), took, firstByte, httpStatus, verdict, connection, orNone(a.Reason))
 	}
 	table.write(w)
 }

@@ -54,6 +54,11 @@ func writePing(w io.Writer, p client.Ping) {
 	}
 	_, _ = fmt.Fprintf(w, "Test callback %s to %s, dialect %s, %s\n", printable(p.OperationID), printable(p.Endpoint), printable(p.Dialect), signed)
 	writeConnection(w, p.Connection)
+	writeAttempt(w, p)
+}
+
+// writeAttempt writes the request, the answer if there is one, and the verdict.
+func writeAttempt(w io.Writer, p client.Ping) {
 	_, _ = fmt.Fprintln(w)
 	writeMessage(w, "> ", p.Request.Line, p.Request.Headers, p.Request.Body)
 	if p.Answer != nil {

@@ -30,7 +30,7 @@ type redeliverFlags struct {
 // bulkFlags go with one operation, or with many.
 var (
 	endpointFlags = []string{"endpoint", "all-endpoints"}
-	boundFlags    = []string{"status", "outcome", "since", "until"}
+	boundFlags    = []string{"status", "http-status", "outcome", "since", "until"}
 	filterFlags   = slices.Concat(endpointFlags, boundFlags)
 	oneFlags      = []string{"repoll", "callback-url"}
 	bulkFlags     = []string{"dry-run", "rate", "detach", "every", "for", "yes"}
@@ -88,6 +88,7 @@ func (f *redeliverFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.bulk.Filter.Endpoint, "endpoint", "", "many: of this `ENDPOINT`")
 	flags.BoolVar(&f.allEndpoints, "all-endpoints", false, "many: of every endpoint")
 	flags.StringVar(&f.bulk.Filter.Status, "status", "", "many: whose last status is this `STATUS`")
+	flags.StringVar(&f.bulk.Filter.HTTPStatus, "http-status", "", "many: whose last attempt had this HTTP `STATUS`: 503, 5xx, or none")
 	flags.StringVar(&f.outcome, "outcome", "", "many: that ended with this `OUTCOME`; else exhausted, gone, expired and terminated ones")
 	flags.StringVar(&f.period.since, "since", "", "many: closed at or after this `TIME`: RFC 3339, or ago such as 24h or 7d")
 	flags.StringVar(&f.period.until, "until", "", "many: closed before this `TIME`, written likewise")
@@ -117,13 +118,13 @@ func (t *tool) checkRedeliver(cmd *cobra.Command, args []string) error {
 	}
 	switch name := firstGiven(oneFlags...); {
 	case firstGiven(filterFlags...) == "":
-		return usage("name an operation: ENDPOINT OPERATION_ID; or many by --endpoint or --all-endpoints, --status, --outcome, --since, --until")
+		return usage("name an operation: ENDPOINT OPERATION_ID; or many by --endpoint or --all-endpoints, --status, --http-status, --outcome, --since, --until")
 	case name != "":
 		return usage("--%s goes with one operation, not with a filter", name)
 	case firstGiven(endpointFlags...) == "":
 		return usage("name the endpoint: --endpoint ENDPOINT; or give --all-endpoints, if those of every endpoint are meant")
 	case firstGiven("endpoint") == "" && firstGiven(boundFlags...) == "":
-		return usage("--all-endpoints alone is all that ever failed: bound it by --since, --until, --status or --outcome")
+		return usage("--all-endpoints alone is all that ever failed: bound it by --since, --until, --status, --http-status or --outcome")
 	case firstGiven("yes", "dry-run") == "" && !t.canAsk():
 		return usage("a redelivery of many asks before it begins, and there is no terminal to ask at: give --yes, or --dry-run to count")
 	}

@@ -143,7 +143,7 @@ func (t *tool) root() *cobra.Command {
 	flags.DurationVar(&t.timeout, "timeout", 30*time.Second, "give up a call to the API after this `TIME`")
 	completeWith(root, "output", outputTable, outputJSON)
 	root.AddCommand(t.start(), t.state(), t.attempts(), t.watch(), t.open(), t.list(), t.details(), t.push(), t.revoke(),
-		t.withdraw(), t.redeliver(), t.bulkRedeliveries(), t.ping(), t.verify(), t.ready(), t.configuration(), t.initialize(), t.keygen(), exitCodeHelp())
+		t.withdraw(), t.redeliver(), t.bulkRedeliveries(), t.ping(), t.verify(), t.ready(), t.configuration(), t.try(), t.initialize(), t.keygen(), exitCodeHelp())
 	return root
 }
 

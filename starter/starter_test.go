@@ -277,7 +277,7 @@ func delivering() client.State {
 			{
 				CallbackID: "cb_two", Status: "2", Outcome: client.DeliveryPending, Host: "shop.example", NextAttemptAt: pointer(at(21)),
 				Attempts: []client.Attempt{
-					{Number: 1, At: at(15), TookMS: 12, HTTPStatus: 500, Verdict: client.Unacknowledged, Reason: "the body is not JSON"},
+					{Number: 1, At: at(15), TookMS: 12, HTTPStatus: 500, Verdict: client.Unacknowledged, Reason: "the body is not JSON", RemoteAddress: "93.184.216.34:443", TLSVersion: "TLS 1.3", FirstByteMS: 11},
 					{Number: 2, At: at(18), TookMS: 10000, Verdict: client.Unacknowledged, Reason: "\x1b[31mno answer\nwithin 10 s"},
 					{Number: 3, At: at(21)},
 				},

@@ -39,7 +39,7 @@ func received(t *testing.T) map[string]string {
 	files := map[string]string{
 		"headers.txt": fmt.Sprintf("POST /callback HTTP/1.1\r\nHost: bank.example\r\nWebhook-Id: cb_x\r\nWebhook-Timestamp: %d\r\nWebhook-Signature: %s\r\n",
 			now.Unix(), signature(t, signingSecret, "cb_x", now, aBody)),
-		"ringback.yml": aConfig, "body.json": aBody, "secret.txt": anotherSecret + "\n" + signingSecret + "\n",
+		"ringback.yml": aConfig, "answer.json": `{"id":"1007","status":"done"}`, "body.json": aBody, "secret.txt": anotherSecret + "\n" + signingSecret + "\n",
 	}
 	for name, content := range files {
 		files[name] = filepath.Join(dir, name)
