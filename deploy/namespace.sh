@@ -2,8 +2,8 @@
 # Makes the namespace, once Temporal serves. One that is there stays as it is,
 # so that a retention that was changed by hand is not changed back.
 #
-# Reads TEMPORAL_ADDRESS, NAMESPACE, RETENTION, and for tests TRIES (60) and
-# PAUSE (2 s).
+# Reads TEMPORAL_ADDRESS, NAMESPACE, RETENTION, SEARCH_ATTRIBUTES (name=type …, which
+# are added where the programs may not), and for tests TRIES (60) and PAUSE (2 s).
 set -eu
 
 : "${TEMPORAL_ADDRESS:?}" "${NAMESPACE:?}"
@@ -33,12 +33,21 @@ make() {
   exists || temporal operator namespace create --namespace "$NAMESPACE" --retention "$retention" || exists
 }
 
+known() { temporal operator search-attribute list --namespace "$NAMESPACE" | grep -qw "$1"; }
+
+add() {
+  known "$1" || temporal operator search-attribute create --namespace "$NAMESPACE" --name "$1" --type "$2" || known "$1"
+}
+
 again serves
 if exists; then
   echo "namespace: $NAMESPACE is there"
-  exit 0
+else
+  again make
+  # The server takes it up with its cache, which it refreshes every few seconds.
+  again exists
+  echo "namespace: $NAMESPACE made, retention $retention"
 fi
-again make
-# The server takes it up with its cache, which it refreshes every few seconds.
-again exists
-echo "namespace: $NAMESPACE made, retention $retention"
+for attribute in ${SEARCH_ATTRIBUTES:-}; do
+  again add "${attribute%=*}" "${attribute#*=}"
+done
