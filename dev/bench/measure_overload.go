@@ -99,6 +99,9 @@ func (s *testbed) flood(ctx context.Context, l load) *flood {
 	return f
 }
 
+// shed is how many starts were refused for now.
+func (f *flood) shed() float64 { return float64(int64(f.result.Failed) - f.failed.Load()) }
+
 // recovery is how long it takes until starts are fast and none is shed.
 func (s *testbed) recovery(ctx context.Context, perSecond float64) time.Duration {
 	begun, calm := time.Now(), 0

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/prometheus/procfs"
@@ -50,6 +51,14 @@ func memoryOf(pid int) (resident, peak int64, err error) {
 		return 0, 0, fmt.Errorf("read the memory of process %d: %w", pid, err)
 	}
 	return int64(status.VmRSS), int64(status.VmHWM), nil
+}
+
+// resetPeak forgets the peak of a process's memory so far.
+func resetPeak(pid int) error {
+	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0o200); err != nil {
+		return fmt.Errorf("reset the peak of the memory of process %d: %w", pid, err)
+	}
+	return nil
 }
 
 // processor is the CPU's model name.

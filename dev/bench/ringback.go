@@ -17,18 +17,17 @@ import (
 	"ringback/dev/temporalserver"
 	"ringback/internal/app"
 	"ringback/internal/config"
-	"ringback/internal/dialect"
 	"ringback/internal/egress"
+	"ringback/internal/overload"
 	"ringback/internal/receiver"
 	"ringback/internal/service"
-	"ringback/internal/source"
 	"ringback/internal/telemetry"
 	"ringback/workflows"
 )
 
 // openServer starts a Temporal server and returns its address.
 func openServer(ctx context.Context, s Setup) (handlers, func() error, string, error) {
-	o := temporalserver.Options{DataDir: s.Dir, Stock: s.Stock}
+	o := temporalserver.Options{DataDir: s.Dir, Stock: s.Stock, Shards: s.Shards, Services: s.Services, Addr: s.Addr}
 	if s.Postgres != "" {
 		p, err := temporalserver.ParsePostgres(s.Postgres)
 		if err != nil {
@@ -43,13 +42,14 @@ func openServer(ctx context.Context, s Setup) (handlers, func() error, string, e
 	return nil, server.Stop, server.FrontendAddr(), nil
 }
 
-// openRingback runs the program api with its worker, and returns the API's base URL.
+// openRingback runs the program api with its worker, or one of them, and returns the
+// API's base URL.
 func openRingback(ctx context.Context, s Setup) (handlers, func() error, string, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	started, ended := make(chan string, 1), make(chan error, 1)
 	go func() {
 		ended <- app.Run(ctx, app.Options{
-			ConfigPath: s.Config, Temporal: client.Options{HostPort: s.Temporal}, API: true, Worker: true, Listen: "127.0.0.1:0", TelemetryListen: "127.0.0.1:0",
+			ConfigPath: s.Config, Temporal: client.Options{HostPort: s.Temporal}, API: s.Part != "worker", Worker: s.Part != "api", Listen: "127.0.0.1:0", TelemetryListen: "127.0.0.1:0",
 			Log: telemetry.NewLogger(os.Stderr, zapcore.InfoLevel), Started: func(address, _ string) { started <- address },
 		})
 	}()
@@ -95,11 +95,11 @@ func openService(_ context.Context, s Setup) (handlers, func() error, string, er
 func serviceActivities(c *config.Config, guard *egress.Guard, temporal client.Client) *activities.Activities {
 	endpoints, sources := map[string]receiver.Endpoint{}, map[string]activities.Source{}
 	for name, e := range c.Endpoints {
-		d, _ := dialect.ByName(e.Dialect) // the configuration is valid
+		d, _ := c.Dialect(e.Dialect) // the configuration is valid
 		endpoints[name] = receiver.Endpoint{Name: name, Dialect: d, URL: e.URL, Client: guard.Client(e.TLS.Config(), 0), Header: http.Header{}}
 	}
 	for name, src := range c.Sources {
-		kind, _ := source.KindByName(src.Kind) // the configuration is valid
+		kind, _ := c.Kind(src.Kind) // the configuration is valid
 		sources[name] = activities.Source{Source: kind.Open(src.Open(guard.Client)), Vocabulary: kind.Vocabulary}
 	}
 	return &activities.Activities{
@@ -113,6 +113,6 @@ func serviceActivities(c *config.Config, guard *egress.Guard, temporal client.Cl
 		Pending: func(context.Context, activities.InterruptInput) (*activities.PendingActivity, error) {
 			return nil, nil // used only when an activity is interrupted
 		},
-		Metrics: activities.NewMetrics(prometheus.NewRegistry()), Log: zap.NewNop(),
+		Pace: overload.NewPace(), Metrics: activities.NewMetrics(prometheus.NewRegistry()), Log: zap.NewNop(),
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime/debug"
+	"runtime/pprof"
 	"syscall"
 	"time"
 
@@ -24,9 +25,22 @@ type Setup struct {
 	// out every tuning.
 	Dir, Postgres string
 	Stock         bool
+	// Shards is the server's number of history shards; 0: its default. HistoryHosts makes
+	// it a cluster with that many, whose processes run these Services with the frontend at
+	// Addr.
+	Shards       int32
+	HistoryHosts int
+	Services     []string
+	Addr         string
+	// Part of Ringback that runs, "api" or "worker"; empty: both in one process.
+	Part string
 	// Temporal is the server's address, Simulator the base URL of the simulated cores
 	// and receivers, Config the path of Ringback's configuration.
 	Temporal, Simulator, Config string
+	// Mix is what plain's operations of the mix follow.
+	Mix mix
+	// Profile is the file for the role's CPU profile; empty: none is taken.
+	Profile string
 }
 
 // Request is one thing that a role does. Prefix selects operation ids.
@@ -41,6 +55,7 @@ type Reply struct {
 	Result   result
 	Count    int
 	Arrivals map[string][]arrival
+	Polls    map[string]int
 	History  historySize
 }
 
@@ -63,12 +78,31 @@ type Role struct {
 	open     opener
 	handlers handlers
 	stop     func() error
+	profiled func() error
 }
 
 // Open starts the role.
 func (r *Role) Open(s Setup, address *string) (err error) {
+	if r.profiled, err = profile(s.Profile); err != nil {
+		return err
+	}
 	r.handlers, r.stop, *address, err = r.open(context.Background(), s)
 	return err
+}
+
+// profile takes a CPU profile until stop is called.
+func profile(file string) (stop func() error, err error) {
+	if file == "" {
+		return func() error { return nil }, nil
+	}
+	f, err := os.Create(file)
+	if err != nil {
+		return nil, fmt.Errorf("write a CPU profile: %w", err)
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() error { pprof.StopCPUProfile(); return f.Close() }, nil
 }
 
 // Do does one request.
@@ -105,7 +139,7 @@ func serveRole(open opener) error {
 	if r.stop == nil {
 		return errors.New("the role was never opened")
 	}
-	return r.stop()
+	return errors.Join(r.stop(), r.profiled())
 }
 
 // role is a child process that does requests.

@@ -19,17 +19,24 @@ import (
 // is fast and checks nothing.
 //
 // An operation's id says when its core calls it final: "f3..." at the third poll,
-// "f0..." never. A callback's path says how it is answered.
+// "f0..." never. A callback's path says how it is answered. An operation of the mix has
+// its path in its number.
 type simulator struct {
 	mu       sync.Mutex
 	polls    map[string]int
 	arrivals map[string][]arrival
-	// finished are prefixes of ids that the core calls final from now on.
+	// finished are prefixes of ids that the core calls final from now on, and whose
+	// receiver is no longer down.
 	finished []string
 }
 
-// arrival is one attempt at a receiver. Its times are Unix nanoseconds.
-type arrival struct{ Came, Answered int64 }
+// arrival is one attempt at a receiver. Its times are Unix nanoseconds. Status is kept
+// of those of the mix.
+type arrival struct {
+	Came, Answered int64
+	Status         string
+	Acknowledged   bool
+}
 
 const bodyLimit = 64 << 10
 
@@ -46,6 +53,8 @@ func openSimulator(_ context.Context, _ Setup) (handlers, func() error, string, 
 	mux.HandleFunc("GET /transfer/rest/v1/transfers/{id}", s.transfer)
 	mux.HandleFunc("/callback/{how}", s.receive)
 	mux.HandleFunc("/callback/{how}/{id}", s.receive)
+	mux.HandleFunc("/callback/"+mixHow, s.receiveMix)
+	mux.HandleFunc("/callback/"+mixHow+"/{id}", s.receiveMix)
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = server.Serve(listener) }()
 	do := func(what func(prefix string, out *Reply)) func(context.Context, Request, *Reply) error {
@@ -57,15 +66,18 @@ func openSimulator(_ context.Context, _ Setup) (handlers, func() error, string, 
 		}
 	}
 	return handlers{
-		"arrivals":       do(func(prefix string, out *Reply) { out.Arrivals = s.arrivalsOf(prefix) }),
-		"count arrivals": do(func(prefix string, out *Reply) { out.Count = len(s.arrivalsOf(prefix)) }),
-		"count polls":    do(s.countPolls),
-		"finish":         do(func(prefix string, _ *Reply) { s.finished = append(s.finished, prefix) }),
-		"reset":          do(func(string, *Reply) { s.reset() }),
+		"arrivals":           do(func(prefix string, out *Reply) { out.Arrivals = s.arrivalsOf(prefix) }),
+		"count arrivals":     do(func(prefix string, out *Reply) { out.Count = len(s.arrivalsOf(prefix)) }),
+		"count attempts":     do(s.countAttempts),
+		"count acknowledged": do(s.countAcknowledged),
+		"count polls":        do(s.countPolls),
+		"polls":              do(func(prefix string, out *Reply) { out.Polls = s.pollsOf(prefix) }),
+		"finish":             do(func(prefix string, _ *Reply) { s.finished = append(s.finished, prefix) }),
+		"reset":              do(func(string, *Reply) { s.reset() }),
 	}, server.Close, "http://" + listener.Addr().String(), nil
 }
 
-// reset, arrivalsOf and countPolls need the lock.
+// reset, arrivalsOf, isFinished and the counts need the lock.
 func (s *simulator) reset() { s.polls, s.arrivals = map[string]int{}, map[string][]arrival{} }
 
 func (s *simulator) arrivalsOf(prefix string) map[string][]arrival {
@@ -79,23 +91,58 @@ func (s *simulator) arrivalsOf(prefix string) map[string][]arrival {
 }
 
 func (s *simulator) countPolls(prefix string, out *Reply) {
+	for _, n := range s.pollsOf(prefix) {
+		out.Count += n
+	}
+}
+
+func (s *simulator) pollsOf(prefix string) map[string]int {
+	found := map[string]int{}
 	for id, n := range s.polls {
 		if strings.HasPrefix(id, prefix) {
-			out.Count += n
+			found[id] = n
+		}
+	}
+	return found
+}
+
+func (s *simulator) countAttempts(prefix string, out *Reply) {
+	for id, a := range s.arrivals {
+		if strings.HasPrefix(id, prefix) {
+			out.Count += len(a)
 		}
 	}
 }
 
-// poll counts a poll of id and reports whether its status is final.
-func (s *simulator) poll(id string) bool {
+// countAcknowledged counts operations.
+func (s *simulator) countAcknowledged(prefix string, out *Reply) {
+	for id, a := range s.arrivals {
+		if strings.HasPrefix(id, prefix) && slices.ContainsFunc(a, func(a arrival) bool { return a.Acknowledged }) {
+			out.Count++
+		}
+	}
+}
+
+func (s *simulator) isFinished(id string) bool {
+	return slices.ContainsFunc(s.finished, func(prefix string) bool { return strings.HasPrefix(id, prefix) })
+}
+
+// poll counts a poll of id and returns its status.
+func (s *simulator) poll(id, open, final string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.polls[id]++
-	if slices.ContainsFunc(s.finished, func(prefix string) bool { return strings.HasPrefix(id, prefix) }) {
-		return true
+	if p, ok := mixOf(id); ok {
+		return p.status(s.polls[id])
+	}
+	if s.isFinished(id) {
+		return final
 	}
 	at, err := strconv.Atoi(strings.TrimLeft(id[:strings.IndexFunc(id+"-", notDigit)], "f"))
-	return err == nil && at > 0 && s.polls[id] >= at
+	if err == nil && at > 0 && s.polls[id] >= at {
+		return final
+	}
+	return open
 }
 
 func notDigit(r rune) bool { return r != 'f' && (r < '0' || r > '9') }
@@ -103,20 +150,17 @@ func notDigit(r rune) bool { return r != 'f' && (r < '0' || r > '9') }
 // confirm is wsGate's /Confirm, whose parameters are headers in any case.
 func (s *simulator) confirm(w http.ResponseWriter, r *http.Request) {
 	id := r.Header.Get("ordernumber")
-	status := 0
-	if s.poll(id) {
-		status = 2
-	}
-	reply(w, fmt.Sprintf(`{"respStatus":200,"orderStatus":%d,"orderNumber":%q}`, status, id))
+	reply(w, fmt.Sprintf(`{"respStatus":200,"orderStatus":%s,"orderNumber":%q}`, s.poll(id, "0", "2"), id))
 }
 
-// transfer is Paysera's: reserved, which has a callback and is revocable.
+// transfer is Paysera's. Reserved has a callback and is revocable.
 func (s *simulator) transfer(w http.ResponseWriter, r *http.Request) {
-	reply(w, fmt.Sprintf(`{"id":%q,"status":"reserved"}`, r.PathValue("id")))
+	id := r.PathValue("id")
+	reply(w, fmt.Sprintf(`{"id":%q,"status":%q}`, id, s.poll(id, "reserved", "done")))
 }
 
-// receive answers as its path says: ok, fail, slow<ms>, or first<n> to fail the first
-// n attempts of an operation.
+// receive answers as its path says: ok, fail, slow<ms>, first<n> to fail the first n
+// attempts of an operation, or down to fail until the operation is finished.
 func (s *simulator) receive(w http.ResponseWriter, r *http.Request) {
 	came := time.Now()
 	var callback struct {
@@ -127,7 +171,7 @@ func (s *simulator) receive(w http.ResponseWriter, r *http.Request) {
 	id, how := cmp.Or(r.PathValue("id"), callback.OrderNumber), r.PathValue("how")
 	s.mu.Lock()
 	s.arrivals[id] = append(s.arrivals[id], arrival{Came: came.UnixNano()})
-	number := len(s.arrivals[id])
+	number, down := len(s.arrivals[id]), how == "down" && !s.isFinished(id)
 	s.mu.Unlock()
 	if ms, slow := strings.CutPrefix(how, "slow"); slow {
 		wait, _ := strconv.Atoi(ms) // the bench's own paths
@@ -137,7 +181,8 @@ func (s *simulator) receive(w http.ResponseWriter, r *http.Request) {
 	if n, ok := strings.CutPrefix(how, "first"); ok {
 		failing, _ = strconv.Atoi(n)
 	}
-	if how == "fail" || number <= failing {
+	failed := how == "fail" || down || number <= failing
+	if failed {
 		w.WriteHeader(http.StatusInternalServerError)
 	} else {
 		reply(w, fmt.Sprintf(`{"orderNumber":%q,"applicationStatus":200}`, id))
@@ -146,7 +191,7 @@ func (s *simulator) receive(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if a := s.arrivals[id]; number <= len(a) { // after a reset there are fewer
-		a[number-1].Answered = answered
+		a[number-1].Answered, a[number-1].Acknowledged = answered, !failed
 	}
 }
 

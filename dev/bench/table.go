@@ -17,6 +17,8 @@ type row struct {
 	Target *target `json:"target,omitempty"`
 	// Note explains the measure.
 	Note string `json:"note,omitempty"`
+	// by is the name of the measure that added it first.
+	by string
 }
 
 // target bounds a median.
@@ -70,6 +72,11 @@ func (t *table) add(r row) {
 		return
 	}
 	t.rows[at].Values = append(t.rows[at].Values, r.Values...)
+}
+
+// missed are the rows of a measure on a database that miss their targets.
+func (t *table) missed(database, by string) []row {
+	return slices.DeleteFunc(slices.Clone(t.rows), func(r row) bool { return r.Database != database || r.by != by || r.met() })
 }
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

@@ -7,12 +7,15 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync/atomic"
 	"time"
 
 	apiclient "ringback/api/client"
+	"ringback/dev/port"
 	"ringback/dev/postgres"
+	"ringback/dev/temporalserver"
 	"ringback/internal/operation"
 )
 
@@ -28,13 +31,20 @@ type testbed struct {
 
 	server, floor, plain, ringback *role
 	opened                         []*role
-	api                            *apiclient.Client
-	key                            string
-	config                         string
+	// others are processes whose CPU time is counted with the server's: the other ones of
+	// a cluster, and of Ringback.
+	others []*role
+	api    *apiclient.Client
+	key    string
+	config string
 	// beforeOpen is how Ringback idled with no open operation.
 	beforeOpen idleness
-	// idleCPU is each subject's with nothing to do, while polls are measured.
+	// idleCPU is each subject's in PollsFor with nothing to do, by its name.
 	idleCPU map[string]time.Duration
+	// measuring is the name of the measure that is being taken.
+	measuring string
+	// drained is when the operations of earlier measures have ended.
+	drained time.Time
 	// serial makes the operation ids unique.
 	serial int
 	// failed counts the calls that failed.
@@ -48,7 +58,7 @@ const (
 
 // openTestbed starts a server in a new directory. The subjects are started once they
 // are needed, so that they use no CPU before.
-func (b *bench) openTestbed(ctx context.Context, database string, stock bool) (_ *testbed, err error) {
+func (b *bench) openTestbed(ctx context.Context, database string, setup Setup) (_ *testbed, err error) {
 	s := &testbed{bench: b, database: database, idleCPU: map[string]time.Duration{}}
 	defer func() {
 		if err != nil {
@@ -58,34 +68,63 @@ func (b *bench) openTestbed(ctx context.Context, database string, stock bool) (_
 	if s.dir, err = os.MkdirTemp("", "ringback-bench"); err != nil {
 		return s, fmt.Errorf("make a directory for the database: %w", err)
 	}
-	setup := Setup{Dir: s.dir, Stock: stock}
+	setup.Dir = s.dir
 	if database == onPostgres {
 		// PostgreSQL runs as another user if this process is root's.
 		if err := os.Chmod(s.dir, 0o755); err != nil { //nolint:gosec // the database's own directory is closed to others
 			return s, fmt.Errorf("open the database's directory: %w", err)
 		}
-		if s.cluster, err = postgres.Start(ctx, postgres.Options{Dir: s.dir}); err != nil {
+		if s.cluster, err = postgres.Start(ctx, postgres.Options{
+			Dir: s.dir, Settings: map[string]string{"max_connections": temporalserver.ClusterConnections},
+		}); err != nil {
 			return s, err
 		}
 		setup.Dir, setup.Postgres = "", s.cluster.URL("temporal")
 	}
-	if s.server, s.temporal, err = s.start(ctx, "server", setup); err != nil {
+	if err := s.openServer(ctx, setup); err != nil {
 		return s, err
 	}
 	s.floor, _, err = s.start(ctx, "floor", Setup{Temporal: s.temporal})
 	return s, err
 }
 
-// openSubjects starts plain and Ringback and warms them up.
+// openServer starts the Temporal server: one process, or the history hosts of a cluster
+// and then the frontend with the other services.
+func (s *testbed) openServer(ctx context.Context, setup Setup) (err error) {
+	if setup.HistoryHosts == 0 {
+		s.server, s.temporal, err = s.start(ctx, "server", setup)
+		return err
+	}
+	frontend, err := port.HoldAny(ctx)
+	if err != nil {
+		return fmt.Errorf("find a port for the cluster's frontend: %w", err)
+	}
+	defer func() { err = errors.Join(err, port.Release(frontend)) }()
+	setup.Addr, setup.Services = frontend.String(), []string{"history"}
+	for range setup.HistoryHosts {
+		host, _, err := s.start(ctx, "server", setup)
+		if err != nil {
+			return err
+		}
+		s.others = append(s.others, host)
+	}
+	setup.Services = []string{"frontend", "matching", "worker"}
+	if s.server, s.temporal, err = s.start(ctx, "server", setup); err != nil {
+		return err
+	}
+	return temporalserver.AwaitShards(ctx, s.temporal, setup.HistoryHosts)
+}
+
+// openSubjects starts plain and Ringback, and warms them and the floor up.
 func (s *testbed) openSubjects(ctx context.Context) (err error) {
 	s.key = rand.Text()
-	if s.config, err = writeConfig(s.dir, s.simulatorURL, s.key, s.extent.Gaps); err != nil {
+	if s.config, err = writeConfig(s.dir, s.simulatorURL, s.key, s.extent); err != nil {
 		return err
 	}
-	if s.plain, _, err = s.start(ctx, "plain", Setup{Temporal: s.temporal, Simulator: s.simulatorURL}); err != nil {
+	if err := errors.Join(s.openPlain(ctx), s.openRingback(ctx)); err != nil {
 		return err
 	}
-	if err := s.openRingback(ctx); err != nil {
+	if _, err := s.ask(ctx, s.floor, "complete", burst(s.prefix(1), 60)); err != nil {
 		return err
 	}
 	for _, subject := range []string{"plain", "ringback"} {
@@ -94,6 +133,11 @@ func (s *testbed) openSubjects(ctx context.Context) (err error) {
 		}
 	}
 	return nil
+}
+
+func (s *testbed) openPlain(ctx context.Context) (err error) {
+	s.plain, _, err = s.start(ctx, "plain", Setup{Temporal: s.temporal, Simulator: s.simulatorURL, Mix: s.extent.Mix})
+	return err
 }
 
 func (s *testbed) openRingback(ctx context.Context) (err error) {
@@ -107,6 +151,9 @@ func (s *testbed) openRingback(ctx context.Context) (err error) {
 func (s *testbed) start(ctx context.Context, name string, setup Setup) (*role, string, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
+	if dir := s.extent.Profiles; dir != "" {
+		setup.Profile = filepath.Join(dir, fmt.Sprintf("%s-%s-%d.pprof", s.database, name, len(s.opened)))
+	}
 	r, address, err := startRole(ctx, name, setup)
 	if err != nil {
 		return nil, "", err
@@ -123,6 +170,13 @@ func (s *testbed) end(r *role) error {
 	}
 	s.opened = slices.Delete(s.opened, at, at+1)
 	return r.close()
+}
+
+// kill ends one process with kill -9.
+func (s *testbed) kill(r *role) error {
+	s.opened = slices.DeleteFunc(s.opened, func(o *role) bool { return o == r })
+	_ = r.client.Close()
+	return r.Kill()
 }
 
 // close ends every process, the last one first, and removes the data.
@@ -172,20 +226,26 @@ func (s *testbed) countFailures(what string, out result) error {
 // deliver starts operations at plain or Ringback and waits until each has got its
 // first callback.
 func (s *testbed) deliver(ctx context.Context, subject string, l load) (out result, got map[string][]arrival, err error) {
-	if subject == "plain" {
-		out, err = s.ask(ctx, s.plain, "start", l.to("ok"))
-	} else {
-		if l.Endpoint == "" {
-			l = l.to(endpointOK)
-		}
-		out, err = s.call(ctx, "starts", l, s.startOperation)
+	switch {
+	case subject == "plain":
+		l = l.to("ok")
+	case l.Endpoint == "":
+		l = l.to(endpointOK)
 	}
-	if err != nil {
+	if out, err = s.begin(ctx, subject, l); err != nil {
 		return out, nil, err
 	}
 	l.Count -= out.Failed
 	got, err = s.arrivals(ctx, l, 2*time.Minute)
 	return out, got, err
+}
+
+// begin starts operations at plain or Ringback.
+func (s *testbed) begin(ctx context.Context, subject string, l load) (result, error) {
+	if subject == "plain" {
+		return s.ask(ctx, s.plain, "start", l)
+	}
+	return s.call(ctx, "starts", l, s.startOperation)
 }
 
 // startRequest is what a core sends for an operation of Ukrcard's.
@@ -204,7 +264,11 @@ func (s *testbed) startOperation(ctx context.Context, endpoint, id string) error
 
 // create must create an operation.
 func (s *testbed) create(ctx context.Context, r operation.StartRequest) error {
-	status, err := s.api.Call(ctx, http.MethodPost, "/v1/operations", r, nil)
+	return createAt(ctx, s.api, r)
+}
+
+func createAt(ctx context.Context, api *apiclient.Client, r operation.StartRequest) error {
+	status, err := api.Call(ctx, http.MethodPost, "/v1/operations", r, nil)
 	if err == nil && status != http.StatusCreated {
 		err = fmt.Errorf("the start of %s was answered with %d", r.Key().WorkflowID(), status)
 	}
@@ -212,17 +276,19 @@ func (s *testbed) create(ctx context.Context, r operation.StartRequest) error {
 }
 
 // usedCPU is the CPU time so far of the subject, the server and the database.
-func (s *testbed) usedCPU(subject *role) (time.Duration, error) {
-	server, err := cpuOf(s.server.PID(), false)
-	if err != nil {
-		return 0, err
+func (s *testbed) usedCPU(subject *role) (used time.Duration, err error) {
+	for _, r := range append([]*role{subject, s.server}, s.others...) {
+		process, err := cpuOf(r.PID(), false)
+		if err != nil {
+			return 0, err
+		}
+		used += process
 	}
-	used, err := cpuOf(subject.PID(), false)
-	if err != nil || s.cluster == nil {
-		return server + used, err
+	if s.cluster == nil {
+		return used, nil
 	}
 	database, err := cpuOf(s.cluster.PID(), true)
-	return server + used + database, err
+	return used + database, err
 }
 
 // prefix is a new one for operation ids. The core calls them final at the given poll,
@@ -239,6 +305,7 @@ const settleTime = 1200 * time.Millisecond
 // cpuFor runs work and returns the CPU time that the subject, the server and the
 // database used for it and during settleTime.
 func (s *testbed) cpuFor(subject *role, work func() error) (time.Duration, error) {
+	s.drain()
 	before, err := s.usedCPU(subject)
 	if err != nil {
 		return 0, err
@@ -251,8 +318,17 @@ func (s *testbed) cpuFor(subject *role, work func() error) (time.Duration, error
 	return after - before, err
 }
 
+// drainedBy says that operations end within d, which what must not overlap them waits for.
+func (s *testbed) drainedBy(d time.Duration) {
+	if by := time.Now().Add(d); by.After(s.drained) {
+		s.drained = by
+	}
+}
+
+func (s *testbed) drain() { time.Sleep(time.Until(s.drained)) }
+
 const (
-	idleTimeout = time.Minute
+	idleTimeout = 20 * time.Second
 	idleSeconds = 4
 	// idleCPU is how much CPU time an idle second may take, with the server's own
 	// housekeeping.
@@ -261,6 +337,7 @@ const (
 
 // awaitIdle waits for some idle seconds, for at most idleTimeout.
 func (s *testbed) awaitIdle(ctx context.Context, subject *role) error {
+	s.drain()
 	idle := 0
 	before, err := s.usedCPU(subject)
 	for begun := time.Now(); err == nil && idle < idleSeconds && time.Since(begun) < idleTimeout; {
