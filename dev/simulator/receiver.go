@@ -64,9 +64,9 @@ type Receiver struct {
 }
 
 // StartReceiver serves on addr, host:port with port 0 for a free one. dialect
-// is "ukrcard", "paysera" or "standard".
+// is "ukrcard", "paysera", "standard", or a system of docs/systems.
 func StartReceiver(addr, dialect string) (*Receiver, error) {
-	if !slices.Contains([]string{"ukrcard", "paysera", "standard"}, dialect) {
+	if readers[dialect] == nil {
 		return nil, fmt.Errorf("starting a receiver: no dialect %q", dialect)
 	}
 	r := &Receiver{dialect: dialect, scripts: newScripts[Reply](nil), changed: make(chan struct{})}
@@ -171,7 +171,7 @@ func (r *Receiver) record(at time.Time, request *http.Request, body []byte) *Rec
 		At: at, Path: request.URL.Path, Header: request.Header.Clone(), Body: body,
 		CallbackID: request.Header.Get("webhook-id"), Attempt: 1, Answered: Acknowledge,
 	}
-	got.Operation, got.Status = r.read(body)
+	got.Operation, got.Status = readers[r.dialect](body)
 
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -211,20 +211,21 @@ func (r *Receiver) notify() {
 	r.changed = make(chan struct{})
 }
 
-// read is the operation's id and status in a message of the dialect.
-func (r *Receiver) read(body []byte) (operation, status string) {
-	switch r.dialect {
-	case "ukrcard":
+// readers read the operation's id and status in a message, by dialect.
+var readers = map[string]func(body []byte) (operation, status string){
+	"ukrcard": func(body []byte) (operation, status string) {
 		var message struct {
 			OrderNumber string      `json:"orderNumber"`
 			OrderStatus json.Number `json:"orderStatus"`
 		}
 		_ = json.Unmarshal(body, &message)
 		return message.OrderNumber, message.OrderStatus.String()
-	case "paysera":
+	},
+	"paysera": func(body []byte) (operation, status string) {
 		form, _ := url.ParseQuery(string(body))
 		return form.Get("transfer_id"), form.Get("status")
-	default:
+	},
+	"standard": func(body []byte) (operation, status string) {
 		var message struct {
 			Data struct {
 				OperationID string `json:"operation_id"`
@@ -233,5 +234,25 @@ func (r *Receiver) read(body []byte) (operation, status string) {
 		}
 		_ = json.Unmarshal(body, &message)
 		return message.Data.OperationID, message.Data.Status
-	}
+	},
+	"monobank": func(body []byte) (operation, status string) {
+		var message struct{ InvoiceID, Status string }
+		_ = json.Unmarshal(body, &message)
+		return message.InvoiceID, message.Status
+	},
+	// Mollie's webhook has the id alone.
+	"mollie": func(body []byte) (operation, status string) {
+		form, _ := url.ParseQuery(string(body))
+		return form.Get("id"), ""
+	},
+	"paypal": func(body []byte) (operation, status string) {
+		var message struct {
+			Resource struct {
+				ID     string `json:"payout_item_id"`
+				Status string `json:"transaction_status"`
+			}
+		}
+		_ = json.Unmarshal(body, &message)
+		return message.Resource.ID, message.Resource.Status
+	},
 }

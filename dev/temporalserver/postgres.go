@@ -17,6 +17,10 @@ import (
 	sqltool "go.temporal.io/server/tools/sql"
 )
 
+// ClusterConnections is a max_connections that is enough for a cluster of two history
+// hosts: each service of each process takes up to 40, and PostgreSQL's default is 100.
+const ClusterConnections = "250"
+
 // Postgres is a PostgreSQL 12 or newer. The two databases are created if the
 // user may do so and they are missing.
 type Postgres struct {
@@ -50,6 +54,8 @@ const verifyFull = "verify-full"
 const (
 	postgresHistorySchema    = "postgresql/v12/temporal"
 	postgresVisibilitySchema = "postgresql/v12/visibility"
+
+	postgresIndexes = "SELECT relname FROM pg_index JOIN pg_class ON oid = indexrelid WHERE indrelid = 'executions_visibility'::regclass AND NOT indisprimary"
 
 	// postgresShards and postgresConns are those of the server's sample
 	// configuration.
@@ -95,6 +101,11 @@ func postgresStores(ctx context.Context, o Options, logger log.Logger) (stores, 
 	if err != nil {
 		return stores{}, err
 	}
+	if !o.Stock {
+		if err := p.dropIndexes(ctx, visibility.DatabaseName); err != nil {
+			return stores{}, fmt.Errorf("leave few indexes in database %q at %s: %w", visibility.DatabaseName, p.Addr, err)
+		}
+	}
 	return newStores("PostgreSQL at "+p.Addr, postgresShards, history, visibility), nil
 }
 
@@ -120,8 +131,7 @@ func postgresDatabase(ctx context.Context, p Postgres, plugin, name, schemaName 
 }
 
 func createDatabase(ctx context.Context, p Postgres, name string) (err error) {
-	u := url.URL{Scheme: "postgres", User: url.UserPassword(p.User, p.Password), Host: p.Addr, Path: "/postgres", RawQuery: p.sslQuery()}
-	db, err := sql.Open("postgres", u.String())
+	db, err := p.open("postgres")
 	if err != nil {
 		return err
 	}
@@ -132,6 +142,19 @@ func createDatabase(ctx context.Context, p Postgres, name string) (err error) {
 	}
 	_, err = db.ExecContext(ctx, `CREATE DATABASE "`+strings.ReplaceAll(name, `"`, `""`)+`"`)
 	return err
+}
+
+func (p Postgres) open(database string) (*sql.DB, error) {
+	u := url.URL{Scheme: "postgres", User: url.UserPassword(p.User, p.Password), Host: p.Addr, Path: "/" + database, RawQuery: p.sslQuery()}
+	return sql.Open("postgres", u.String())
+}
+
+func (p Postgres) dropIndexes(ctx context.Context, database string) error {
+	db, err := p.open(database)
+	if err != nil {
+		return err
+	}
+	return inTransaction(ctx, db, func(tx *sql.Tx) error { return dropIndexes(ctx, tx, postgresIndexes) })
 }
 
 // updateSchema is what temporal-sql-tool's setup-schema and update-schema do,

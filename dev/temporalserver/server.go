@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"time"
 
 	"go.temporal.io/api/serviceerror"
@@ -17,7 +16,6 @@ import (
 	"go.temporal.io/server/common/cluster"
 	"go.temporal.io/server/common/config"
 	"go.temporal.io/server/common/log"
-	"go.temporal.io/server/common/membership/static"
 	"go.temporal.io/server/common/primitives"
 	"go.temporal.io/server/temporal"
 	"go.uber.org/zap"
@@ -40,7 +38,7 @@ const (
 // Options says where the server listens and where it keeps its state.
 type Options struct {
 	// Addr is the frontend's host:port; empty, or port 0, is a free port on
-	// the loopback address.
+	// the loopback address. A process without the frontend is told where it is.
 	Addr string
 	// DataDir keeps the state in SQLite files in that directory, which is made
 	// if it is missing and held by one server at a time. A commit is on the
@@ -48,6 +46,15 @@ type Options struct {
 	DataDir string
 	// Postgres keeps the state in PostgreSQL instead; DataDir must be empty.
 	Postgres *Postgres
+	// Services are those that this process runs of a cluster on one PostgreSQL, whose
+	// processes find each other there and gossip on loopback ports, so that the shards of
+	// a history host that dies move to another: "frontend", "matching", "history" and
+	// "worker". None: all four, and no cluster. Start the processes one after the other,
+	// the history hosts first: the frontend's Start returns when it has an answer from one.
+	Services []string
+	// Shards is the number of history shards of a new database; 0: 1 on SQLite and 4 on
+	// PostgreSQL, the numbers of the server's samples.
+	Shards int32
 	// Namespaces are created where they are missing; none: DefaultNamespace.
 	Namespaces []string
 	// Retention of a namespace that is created; 0: DefaultRetention.
@@ -56,15 +63,20 @@ type Options struct {
 	// A running server takes seconds to know one that is added to it.
 	Attributes []sdktemporal.SearchAttributeKey
 	// Stock runs the server as it is sold: without the plugins that keep prepared
-	// statements, and on SQLite with all of visibility's indexes, in the one file. A
-	// data directory that exists keeps its files and their indexes.
+	// statements, with all of visibility's indexes, and on SQLite with it in the one
+	// file. A data directory that exists keeps its files and their indexes, and a
+	// PostgreSQL database the indexes that it has left.
 	Stock bool
+	// TLS, if set, is what the frontend speaks; nil: none.
+	TLS *TLS
+	// Allow, if set, decides on each call of a client of the frontend.
+	Allow func(Call) bool
 	// Log receives the server's own warnings and errors, of which it has some
 	// also on good days; nil: only why it ended the process, to stderr.
 	Log *zap.Logger
 }
 
-// Server is a running Temporal server with all its services.
+// Server is a running Temporal server, or one process of a cluster.
 type Server struct {
 	server    temporal.Server
 	addr      string
@@ -73,9 +85,9 @@ type Server struct {
 	logged    zap.AtomicLevel
 }
 
-// Start sets up the schema and the namespace where they are missing, starts
-// every service and returns when the server answers for the namespace. ctx
-// bounds the start only.
+// Start sets up the schema and the namespace where they are missing, starts the
+// services and returns when the server answers for the namespace. A process without
+// the frontend returns when its services run. ctx bounds the start only.
 //
 // A port that is taken, a data directory in use and a database that can't be
 // reached are errors. A port lost to another program between the check and the
@@ -85,7 +97,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	ports, err := holdPorts(ctx, o.Addr)
+	ports, err := holdPorts(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -120,6 +132,9 @@ func (s *Server) Stop() error {
 func (o Options) complete() (Options, error) {
 	if o.DataDir != "" && o.Postgres != nil {
 		return o, fmt.Errorf("a Temporal server keeps its state in one place: data directory %q or PostgreSQL %s, not both", o.DataDir, o.Postgres.Addr)
+	}
+	if err := o.checkServices(); err != nil {
+		return o, err
 	}
 	if o.Addr == "" {
 		o.Addr = net.JoinHostPort(loopback, "0")
@@ -178,30 +193,33 @@ func (c limited) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.Check
 
 // launch starts the services on ports and waits until they answer.
 func launch(ctx context.Context, o Options, p ports, s stores, logger log.Logger) (*Server, error) {
-	server, err := temporal.NewServer(
-		temporal.WithConfig(configure(p, s)),
-		temporal.ForServices(temporal.DefaultServices),
-		temporal.WithStaticHosts(map[primitives.ServiceName]static.Hosts{
-			primitives.FrontendService: static.SingleLocalHost(p.dial(p.frontend)),
-			primitives.HistoryService:  static.SingleLocalHost(p.dial(p.history)),
-			primitives.MatchingService: static.SingleLocalHost(p.dial(p.matching)),
-			primitives.WorkerService:   static.SingleLocalHost(p.dial(p.worker)),
-		}),
+	authorizer, claims := authorization.NewNoopAuthorizer(), authorization.NewNoopClaimMapper()
+	if o.Allow != nil {
+		authorizer, claims = allow(o.Allow), allow(o.Allow)
+	}
+	options := []temporal.ServerOption{
+		temporal.WithConfig(o.configure(p, s)),
+		temporal.ForServices(o.services()),
 		temporal.WithLogger(logger),
 		temporal.WithDynamicConfigClient(o.dynamicConfig()),
-		temporal.WithAuthorizer(authorization.NewNoopAuthorizer()),
-		temporal.WithClaimMapper(func(*config.Config) authorization.ClaimMapper {
-			return authorization.NewNoopClaimMapper()
-		}),
-	)
+		temporal.WithAuthorizer(authorizer),
+		temporal.WithClaimMapper(func(*config.Config) authorization.ClaimMapper { return claims }),
+	}
+	if !o.clustered() {
+		options = append(options, temporal.WithStaticHosts(p.staticHosts()))
+	}
+	server, err := temporal.NewServer(options...)
 	if err != nil {
 		return nil, fmt.Errorf("make the Temporal server on %s: %w", s.where, err)
 	}
 	if err := server.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("start the Temporal server on %s: %w", s.where, err), server.Stop())
 	}
-	running := &Server{server: server, addr: p.dial(p.frontend), namespace: o.Namespaces[0], release: s.release}
-	if err := running.awaitReady(ctx); err != nil {
+	running := &Server{server: server, addr: p.frontend, namespace: o.Namespaces[0], release: s.release}
+	if !o.runs(primitives.FrontendService) {
+		return running, nil
+	}
+	if err := running.awaitReady(ctx, o.TLS); err != nil {
 		return nil, errors.Join(err, server.Stop())
 	}
 	return running, nil
@@ -209,10 +227,13 @@ func launch(ctx context.Context, o Options, p ports, s stores, logger log.Logger
 
 // awaitReady asks for a workflow that does not exist until the answer is that
 // it does not exist: then frontend, history and the database all serve.
-func (s *Server) awaitReady(ctx context.Context) error {
-	c, err := client.NewLazyClient(client.Options{
-		HostPort: s.addr, Namespace: s.namespace, Logger: sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler)),
-	})
+func (s *Server) awaitReady(ctx context.Context, t *TLS) error {
+	options, err := t.clientOptions(s.addr, s.namespace)
+	if err != nil {
+		return fmt.Errorf("read the certificates of the Temporal server on %s: %w", s.addr, err)
+	}
+	options.Logger = sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler))
+	c, err := client.NewLazyClient(options)
 	if err != nil {
 		return fmt.Errorf("dial the Temporal server on %s: %w", s.addr, err)
 	}
@@ -240,46 +261,10 @@ func probe(ctx context.Context, c client.Client) error {
 	return err
 }
 
-// ports are where the services listen. Only the frontend's address is chosen
-// by the caller; the others are free ports on the loopback address.
-type ports struct {
-	bind                                netip.Addr
-	frontend, history, matching, worker int
-	// held keeps them from everybody else until the services listen.
-	held []*port.Held
-}
-
-// dial is how this process reaches one of the ports.
-func (p ports) dial(port int) string {
-	host := p.bind
-	if host.IsUnspecified() || port != p.frontend {
-		host = netip.MustParseAddr(loopback)
-	}
-	return netip.AddrPortFrom(host, uint16(port)).String()
-}
-
-// holdPorts finds four ports that can be listened on.
-func holdPorts(ctx context.Context, addr string) (ports, error) {
-	var p ports
-	for i, number := range []*int{&p.frontend, &p.history, &p.matching, &p.worker} {
-		if i > 0 {
-			addr = net.JoinHostPort(loopback, "0")
-		}
-		held, err := port.Hold(ctx, addr)
-		if err != nil {
-			return ports{}, errors.Join(fmt.Errorf("find a port for the Temporal server: %w", err), port.Release(p.held...))
-		}
-		p.held = append(p.held, held)
-		*number = int(held.AddrPort().Port())
-	}
-	p.bind = p.held[0].AddrPort().Addr()
-	return p, nil
-}
-
-func configure(p ports, s stores) *config.Config {
-	frontend := p.dial(p.frontend)
+func (o Options) configure(p ports, s stores) *config.Config {
 	return &config.Config{
 		Global: config.Global{
+			TLS:        o.TLS.root(),
 			Membership: config.Membership{MaxJoinDuration: 30 * time.Second, BroadcastAddress: loopback},
 		},
 		Persistence: s.persistence,
@@ -288,16 +273,11 @@ func configure(p ports, s stores) *config.Config {
 			MasterClusterName:        clusterName,
 			CurrentClusterName:       clusterName,
 			ClusterInformation: map[string]cluster.ClusterInformation{
-				clusterName: {Enabled: true, InitialFailoverVersion: 1, RPCAddress: frontend},
+				clusterName: {Enabled: true, InitialFailoverVersion: 1, RPCAddress: p.frontend},
 			},
 		},
 		DCRedirectionPolicy: config.DCRedirectionPolicy{Policy: "noop"},
-		Services: map[string]config.Service{
-			string(primitives.FrontendService): {RPC: config.RPC{GRPCPort: p.frontend, BindOnIP: p.bind.String()}},
-			string(primitives.HistoryService):  {RPC: config.RPC{GRPCPort: p.history, BindOnIP: loopback}},
-			string(primitives.MatchingService): {RPC: config.RPC{GRPCPort: p.matching, BindOnIP: loopback}},
-			string(primitives.WorkerService):   {RPC: config.RPC{GRPCPort: p.worker, BindOnIP: loopback}},
-		},
+		Services:            p.services(),
 		Archival: config.Archival{
 			History:    config.HistoryArchival{State: config.ArchivalDisabled},
 			Visibility: config.VisibilityArchival{State: config.ArchivalDisabled},
@@ -306,6 +286,6 @@ func configure(p ports, s stores) *config.Config {
 			History:    config.HistoryArchivalNamespaceDefaults{State: config.ArchivalDisabled},
 			Visibility: config.VisibilityArchivalNamespaceDefaults{State: config.ArchivalDisabled},
 		}},
-		PublicClient: config.PublicClient{HostPort: frontend},
+		PublicClient: config.PublicClient{HostPort: p.frontend},
 	}
 }

@@ -196,6 +196,9 @@ func TestWhatCannotBeStartedSaysWhy(t *testing.T) {
 	}{
 		"an address that is taken":                   {temporalserver.Options{Addr: taken.Addr().String()}, "address already in use"},
 		"an address without a port":                  {temporalserver.Options{Addr: "127.0.0.1"}, "missing port"},
+		"a service that there is not":                {temporalserver.Options{Services: []string{"ui"}}, `no service "ui"`},
+		"a part of a cluster without its PostgreSQL": {temporalserver.Options{Services: []string{"history"}}, "needs Postgres"},
+		"a history host that no frontend is told of": {temporalserver.Options{Services: []string{"history"}, Postgres: &temporalserver.Postgres{}}, "needs Addr"},
 		"two places for the state":                   {temporalserver.Options{DataDir: "x", Postgres: &temporalserver.Postgres{Addr: "127.0.0.1:1"}}, "not both"},
 		"a PostgreSQL that is not there":             {temporalserver.Options{Postgres: &temporalserver.Postgres{Addr: "127.0.0.1:1", User: "u", Database: "d"}}, "connection refused"},
 		"a data directory that is a file":            {temporalserver.Options{DataDir: os.Args[0]}, "make data directory"},

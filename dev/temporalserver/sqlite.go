@@ -11,7 +11,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/google/uuid"
 	"go.temporal.io/server/common/config"
@@ -27,6 +26,8 @@ const (
 
 	historySchema    = "sqlite/v3/temporal/schema.sql"
 	visibilitySchema = "sqlite/v3/visibility/schema.sql"
+
+	sqliteIndexes = "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = 'executions_visibility' AND sql IS NOT NULL"
 )
 
 // memoryStores is a database of its own that ends with the process; the plugin
@@ -109,17 +110,16 @@ func (o Options) fileDatabase(ctx context.Context, path string, schemas ...strin
 
 // setUp creates the tables of schemas in one transaction: a start that is
 // killed half-way leaves an empty database, not half a schema.
-func (o Options) setUp(ctx context.Context, path string, schemas []string) (err error) {
+func (o Options) setUp(ctx context.Context, path string, schemas []string) error {
 	db, err := sql.Open(sqliteDriver, "file:"+escape(path)+"?mode=rwc&_pragma=journal_mode=wal&_pragma=synchronous=full&_pragma=busy_timeout=10000")
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	tx, err := db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = tx.Rollback() }()
+	return inTransaction(ctx, db, func(tx *sql.Tx) error { return o.createTables(ctx, tx, schemas) })
+}
+
+// createTables leaves a database alone that has tables.
+func (o Options) createTables(ctx context.Context, tx *sql.Tx, schemas []string) error {
 	var tables int
 	if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_master WHERE type = 'table'").Scan(&tables); err != nil {
 		return err
@@ -132,40 +132,24 @@ func (o Options) setUp(ctx context.Context, path string, schemas []string) (err 
 			return err
 		}
 	}
-	if !o.Stock {
-		if err := dropIndexes(ctx, tx); err != nil {
-			return err
-		}
+	if o.Stock {
+		return nil
 	}
-	return tx.Commit()
+	return dropIndexes(ctx, tx, sqliteIndexes)
 }
 
-// dropIndexes leaves the keptIndexes of visibility, if the database has any.
-func dropIndexes(ctx context.Context, tx *sql.Tx) error {
-	rows, err := tx.QueryContext(ctx, "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = 'executions_visibility' AND sql IS NOT NULL")
+// inTransaction does something in one transaction on db, and closes db.
+func inTransaction(ctx context.Context, db *sql.DB, do func(*sql.Tx) error) (err error) {
+	defer func() { err = errors.Join(err, db.Close()) }()
+	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
-		return fmt.Errorf("list the indexes of visibility: %w", err)
+		return err
 	}
-	defer func() { _ = rows.Close() }()
-	var unused []string
-	for rows.Next() {
-		var name string
-		if err := rows.Scan(&name); err != nil {
-			return fmt.Errorf("list the indexes of visibility: %w", err)
-		}
-		if !slices.Contains(keptIndexes, name) {
-			unused = append(unused, name)
-		}
+	defer func() { _ = tx.Rollback() }()
+	if err := do(tx); err != nil {
+		return err
 	}
-	if err := rows.Err(); err != nil {
-		return fmt.Errorf("list the indexes of visibility: %w", err)
-	}
-	for _, name := range unused {
-		if _, err := tx.ExecContext(ctx, `DROP INDEX "`+name+`"`); err != nil {
-			return fmt.Errorf("drop the index %s of visibility: %w", name, err)
-		}
-	}
-	return nil
+	return tx.Commit()
 }
 
 func execute(ctx context.Context, tx *sql.Tx, name string) error {

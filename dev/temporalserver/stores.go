@@ -31,6 +31,9 @@ func openStores(ctx context.Context, o Options, logger log.Logger) (stores, erro
 	if err != nil {
 		return stores{}, err
 	}
+	if o.Shards > 0 {
+		s.persistence.NumHistoryShards = o.Shards
+	}
 	if err := ensureNamespaces(s, o); err != nil {
 		_ = s.release()
 		return stores{}, err

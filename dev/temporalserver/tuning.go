@@ -1,9 +1,16 @@
 package temporalserver
 
 import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"go.temporal.io/server/common/dynamicconfig"
+
+	"ringback/deploy"
 )
 
 // dynamicConfig is what differs from the stock server's defaults while it runs.
@@ -20,11 +27,32 @@ func (o Options) dynamicConfig() dynamicconfig.Client {
 // runs: a shorter one is a test's, which waits for the deletion.
 const shortestRetention = time.Hour
 
-// keptIndexes are those of visibility that somebody searches by: the lists of
-// Ringback, of an operator and of the UI (status, type, workflow id, children),
-// and the attributes that Ringback registers, which take the first slots.
-var keptIndexes = []string{
-	"default_idx", "by_workflow_id", "by_workflow_type", "by_status", "by_parent_workflow_id",
-	"by_keyword_01", "by_keyword_02", "by_keyword_03", "by_keyword_04", "by_keyword_05",
-	"by_int_01", "by_datetime_01",
+// dropIndexes drops the server's indexes of visibility that nobody searches by. The
+// query lists those that the database has.
+func dropIndexes(ctx context.Context, tx *sql.Tx, query string) error {
+	rows, err := tx.QueryContext(ctx, query)
+	if err != nil {
+		return fmt.Errorf("list the indexes of visibility: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	kept := strings.Fields(deploy.VisibilityIndexes)
+	var unused []string
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return fmt.Errorf("list the indexes of visibility: %w", err)
+		}
+		if !slices.Contains(kept, name) {
+			unused = append(unused, name)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("list the indexes of visibility: %w", err)
+	}
+	for _, name := range unused {
+		if _, err := tx.ExecContext(ctx, `DROP INDEX "`+name+`"`); err != nil {
+			return fmt.Errorf("drop the index %s of visibility: %w", name, err)
+		}
+	}
+	return nil
 }
