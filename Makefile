@@ -4,17 +4,17 @@
 GO_NEEDED  := go$(shell sed -n 's/^go //p' go.mod)
 TOOLS      := bin/tools
 FUZZTIME   ?= 20s
-LONG_NEEDS := initdb postgres createdb dropdb pg_dump pg_restore promtool prometheus chromium php python3 node
+LONG_NEEDS := initdb postgres createdb dropdb pg_dump pg_restore promtool prometheus chromium php python3 node systemd-analyze
 # The packages of dev/ that a race may be in and that no Temporal server is linked into.
 RACE_DEV   := ./campaign/... ./demo ./port ./proc ./simulator
 
 .DEFAULT_GOAL := help
-.PHONY: help run drill test test-race test-long hostile campaign campaign-short overload chaos bench bench-quick bench-check fuzz lint lint-go lint-workflows lint-vulnerabilities lint-modules build release tools clean need-go
+.PHONY: help run drill test test-race test-long compose-test hostile campaign campaign-short overload chaos bench bench-quick bench-check fuzz lint lint-go lint-workflows lint-vulnerabilities lint-modules build release tools clean need-go
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-22s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run drill test test-race test-long hostile campaign campaign-short overload chaos bench bench-quick bench-check fuzz: need-go
+run drill test test-race test-long compose-test hostile campaign campaign-short overload chaos bench bench-quick bench-check fuzz: need-go
 lint-go lint-workflows lint-vulnerabilities lint-modules build release tools: need-go
 
 # Where it may, an older go command fetches what go.mod asks for, and says that version.
@@ -34,17 +34,20 @@ drill: build ## what each alert is for, one after the other, and what to type th
 
 test: ## every unit, contract and workflow test and the quick e2e tests: minutes
 	go test -timeout 10m ./...
-	go -C dev test -short -skip 'PostgreSQL|Promtool|Browser|ReceiversOfTheDocument' -timeout 15m ./...
+	go -C dev test -short -skip 'PostgreSQL|Promtool|Browser|ReceiversOfTheDocument|Systemd' -timeout 15m ./...
 
 test-race: ## the root module and the small packages of dev/ with the race detector
 	go test -race -timeout 20m ./...
 	go -C dev test -race -timeout 10m $(RACE_DEV)
 
-test-long: ## every test of dev/, also those with PostgreSQL, Prometheus, a browser, PHP, Python and Node, and a short campaign
+test-long: ## every test of dev/, also those with PostgreSQL, Prometheus, a browser, PHP, Python, Node and systemd, and a short campaign
 	@for program in $(LONG_NEEDS); do \
 	  command -v $$program >/dev/null || { echo "make test-long needs $$program on PATH"; exit 1; }; done
 	go -C dev test -timeout 40m ./...
 	@$(MAKE) --no-print-directory campaign-short
+
+compose-test: ## docker-compose.yml and the Dockerfile, run by a dockerd of its own with stand-ins for the images: root, Debian, docker.io
+	go -C dev test -tags docker -count=1 -timeout 60m -run '^TestDockerRunsTheComposeFile$$' ./compose
 
 hostile: ## several hundred bad inputs on every surface, on a real server, and what came back
 	@mkdir -p bin && rm -f bin/hostile.txt
@@ -63,13 +66,13 @@ overload: ## three times the capacity of this machine, on PostgreSQL: what is sh
 chaos: ## 200 operations and 20 random calls of the API for each, against bad receivers and cores: 10 seeds, a quarter of an hour
 	go -C dev test -count=1 -timeout 40m -run '^TestChaos$$' ./e2e -args -chaos-operations=200 -chaos-seeds=10 $(ARGS)
 
-bench: ## speed, isolation and scale beside an empty workflow and a plain sample (an hour), as a Markdown table
+bench: ## speed, isolation and scale beside an empty workflow and a plain sample (some three quarters of an hour), as a Markdown table
 	go -C dev run ./bench -json ../docs/bench.json
 
-bench-quick: ## the same, shorter: under three minutes once it is built
+bench-quick: ## the same, shorter: three minutes once it is built
 	go -C dev run ./bench -quick
 
-bench-check: ## bench-quick that fails and names each missed target
+bench-check: ## bench-quick that measures again what misses its target, and fails and names what still does: four minutes
 	go -C dev run ./bench -quick -check
 
 fuzz: ## every fuzz target of the root module for FUZZTIME (20s)
@@ -97,7 +100,7 @@ lint-modules: ## what was downloaded is what the go.sum files have
 build: ## the three programs into bin/
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./api ./worker ./starter
 
-release: tools ## the last commit's programs into bin/release/, built twice, with SBOMs, licenses and checksums
+release: tools ## the last commit's programs into bin/release/, built twice, with an image, SBOMs, licenses, provenance and checksums
 	scripts/release $(TOOLS)/cyclonedx-gomod bin/release
 
 tools: $(TOOLS)/.built ## the tools pinned in tools/go.mod into bin/tools/

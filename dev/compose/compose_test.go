@@ -1,7 +1,7 @@
-// Package compose_test checks what can be checked of the container files where
-// no engine runs: compose-go loads docker-compose.yml as docker does, its
-// one-shot jobs' scripts run here, on a PostgreSQL of the test's own, and the
-// image's programs are built from what the image is built from.
+// Package compose_test checks the container files. With the build tag docker, docker runs
+// them (docker_test.go). Without it, compose-go loads docker-compose.yml as docker does, its
+// one-shot jobs' scripts run here, on a PostgreSQL of the test's own, and the image's
+// programs are built from what the image is built from.
 package compose_test
 
 import (

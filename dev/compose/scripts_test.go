@@ -2,10 +2,13 @@ package compose_test
 
 import (
 	"context"
+	"database/sql"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -67,9 +70,57 @@ func TestTheSchemaJobMakesOnPostgreSQLWhatTheServerNeeds(t *testing.T) {
 		require.NotEqual(t, "0.0", query(t, cluster.URL(database), "SELECT curr_version FROM schema_version"))
 	}
 
+	visibility := cluster.URL("temporal_visibility")
+	requireIndexes(t, visibility, strings.Fields(read(t, "deploy/visibility-indexes.txt")))
+	_, err = run(t, "schema.sh", tools, append(environment, "VISIBILITY_INDEXES=some")...)
+	require.Error(t, err)
+	out, err := run(t, "schema.sh", tools, append(environment, "VISIBILITY_INDEXES=all")...)
+	require.NoError(t, err, out)
+	schema, err := os.ReadFile(filepath.Join(server, "schema", "postgresql", "v12", "visibility", "schema.sql"))
+	require.NoError(t, err)
+	var all []string
+	for _, index := range regexp.MustCompile(`(?m)^CREATE INDEX (\S+)`).FindAllSubmatch(schema, -1) {
+		all = append(all, string(index[1]))
+	}
+	requireIndexes(t, visibility, all)
+	for _, slot := range regexp.MustCompile(`by_(keyword|int)_\d+`).FindAllString(strings.Join(all, " "), -1) {
+		require.Contains(t, read(t, "deploy/visibility-indexes.txt"), slot, "an attribute of Ringback's may get any slot of its type")
+	}
+
+	free := lock(t, visibility)
+	out, err = run(t, "schema.sh", tools, environment...)
+	require.NoError(t, err, "Temporal serves with all indexes, too")
+	require.Contains(t, out, "the next run tries again")
+	requireIndexes(t, visibility, all)
+	free()
+	query(t, visibility, "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'by_status'::regclass RETURNING 'half built'")
+	out, err = run(t, "schema.sh", tools, environment...)
+	require.NoError(t, err, out)
+	requireIndexes(t, visibility, strings.Fields(read(t, "deploy/visibility-indexes.txt")))
+
 	wrong := append(environment[:4:4], "SQL_PASSWORD=wrong", environment[5])
 	_, err = run(t, "schema.sh", tools, wrong...)
 	require.Error(t, err, "what failed must not look done")
+}
+
+// requireIndexes holds visibility's indexes that can be used, besides the primary key's.
+func requireIndexes(t *testing.T, dsn string, want []string) {
+	t.Helper()
+	require.ElementsMatch(t, want, strings.Fields(query(t, dsn, `SELECT string_agg(relname, ' ') FROM pg_index
+		JOIN pg_class ON oid = indexrelid WHERE indrelid = 'executions_visibility'::regclass AND indisvalid AND NOT indisprimary`)))
+}
+
+// lock keeps visibility as a long backup does, until it is freed.
+func lock(t *testing.T, dsn string) (free func()) {
+	t.Helper()
+	db, err := sql.Open("postgres", dsn+"?sslmode=disable")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = db.Close() })
+	tx, err := db.BeginTx(t.Context(), nil)
+	require.NoError(t, err)
+	_, err = tx.ExecContext(t.Context(), "LOCK TABLE executions_visibility IN ACCESS SHARE MODE")
+	require.NoError(t, err)
+	return func() { require.NoError(t, tx.Rollback()) }
 }
 
 // fakeTemporal stands for the temporal command of admin-tools: it writes down
@@ -81,6 +132,8 @@ case "$*" in
 *"cluster health"*) fails=unhealthy ;;
 *"namespace describe"*) fails=unknown ;;
 *"namespace create"*) fails=uncreated ;;
+*"search-attribute list"*) cat "$dir/attributes" ;;
+*"search-attribute create"*) echo "$7 Keyword" >> "$dir/attributes" ;;
 esac
 if [ -s "$dir/$fails" ]; then
   sed -i 1d "$dir/$fails"
@@ -128,6 +181,24 @@ func TestTheNamespaceJob(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestTheNamespaceJobAddsTheSearchAttributesThatAreMissing(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "temporal"), []byte(fakeTemporal), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "attributes"), []byte("RingbackPhase Keyword\n"), 0o600))
+	for range 2 {
+		out, err := run(t, "namespace.sh", dir, "TEMPORAL_ADDRESS=127.0.0.1:1", "NAMESPACE=ringback", "TRIES=3", "PAUSE=0",
+			"SEARCH_ATTRIBUTES=RingbackEndpoint=Keyword RingbackPhase=Keyword RingbackUndelivered=Int")
+		require.NoError(t, err, out)
+	}
+	asked, err := os.ReadFile(filepath.Join(dir, "asked"))
+	require.NoError(t, err)
+	require.Equal(t, []string{
+		"operator search-attribute create --namespace ringback --name RingbackEndpoint --type Keyword",
+		"operator search-attribute create --namespace ringback --name RingbackUndelivered --type Int",
+	}, slices.DeleteFunc(strings.Split(strings.TrimSpace(string(asked)), "\n"), func(line string) bool { return !strings.Contains(line, "create") }))
 }
 
 func TestAScriptSaysWhichVariableIsMissing(t *testing.T) {

@@ -147,7 +147,7 @@ codec: {keys: [%s], server: {origins: [%q]}}`, sha256.Sum256([]byte(s.core.Key))
     delivery: {interval: 200ms, attempts: 3, timeout: 10s}
 `, hooks)
 	for _, program := range []string{"api", "worker"} {
-		if err := os.WriteFile(s.file(program), []byte(changed), 0o600); err != nil { //nolint:gosec // the drill's own file
+		if err := os.WriteFile(s.file(program), []byte(changed), 0o600); err != nil {
 			return err
 		}
 	}
@@ -217,7 +217,7 @@ func (s *site) rewrite(ctx context.Context, program, old, by string) error {
 	if changed == string(text) {
 		return fmt.Errorf("the file of %s has no %q", program, old)
 	}
-	if err := os.WriteFile(s.file(program), []byte(changed), 0o600); err != nil { //nolint:gosec // the drill's own file
+	if err := os.WriteFile(s.file(program), []byte(changed), 0o600); err != nil {
 		return err
 	}
 	process := s.worker

@@ -121,7 +121,7 @@ func (s server) deliver(t *testing.T, dialectName, operationID string, secrets .
 	status := map[bool]string{true: "2", false: "done"}[dialectName == "ukrcard"]
 	callback := operation.Callback{ID: operation.CallbackID(key, status), Key: key, Dialect: dialectName, Final: true,
 		Observation: operation.Observation{Status: status, ObservedAt: operation.At(time.Unix(1596014146, 0))}}
-	message, err := writer.Write(callback)
+	message, err := writer.Write(callback, nil)
 	require.NoError(t, err)
 	client := egress.New([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}).Client(nil, 0)
 	t.Cleanup(client.CloseIdleConnections)
@@ -200,7 +200,8 @@ func (s server) post(t *testing.T, id string, at time.Time, body string, change 
 	t.Helper()
 	signer, err := dialect.NewSigner([]string{right})
 	require.NoError(t, err)
-	header := signer.Headers(id, at, []byte(body))
+	header, err := signer.Headers(dialect.Outgoing{ID: id, At: at, Body: []byte(body)})
+	require.NoError(t, err)
 	header.Set("Content-Type", "application/x-www-form-urlencoded")
 	if change != nil {
 		body = change(header, body)

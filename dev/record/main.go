@@ -1,9 +1,10 @@
-// The program record writes histories into workflows/testdata/histories: of operations
-// with every ending, of notices and of bulk redeliveries, recorded on a real Temporal
-// server. Tests replay them with the current workflow code.
+// The program record writes the histories of the next release into
+// workflows/testdata/histories/next: of operations with every ending, of notices and of
+// bulk redeliveries, recorded on a real Temporal server. Tests replay them, and those of
+// every release, with the current workflow code.
 //
 //	go -C dev run ./record       records those that have no file yet
-//	go -C dev run ./record -all  records all again (before the first release only)
+//	go -C dev run ./record -all  records all again
 package main
 
 import (
@@ -27,7 +28,7 @@ import (
 )
 
 func main() {
-	folder := flag.String("folder", "../workflows/testdata/histories", "`directory` of the histories")
+	folder := flag.String("folder", "../workflows/testdata/histories/next", "`directory` of the histories")
 	all := flag.Bool("all", false, "record also those that have a file")
 	flag.Parse()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)

@@ -39,8 +39,6 @@ var stories = []story{
 	{name: "polls-used-up-after-many", endpoint: "CARD_LONG", statuses: []string{"0"}, ends: operation.OutcomeAcknowledged},
 	{name: "polls-unanswered", endpoint: "CARD", unanswered: true, ends: operation.OutcomeAcknowledged},
 	{name: "exhausted", endpoint: "CARD", statuses: []string{"2"}, replies: []simulator.Reply{fails}, ends: operation.OutcomeExhausted},
-	// The histories of "exhausted" and others are of a build whose Deliver completed.
-	{name: "exhausted-as-a-failure", endpoint: "CARD", statuses: []string{"2"}, replies: []simulator.Reply{fails}, ends: operation.OutcomeExhausted},
 	{name: "exhausted-after-many", endpoint: "CARD_LONG", statuses: []string{"2"}, replies: []simulator.Reply{fails}, ends: operation.OutcomeExhausted},
 	{name: "exhausted-through-the-server", endpoint: "CARD_SLOW", statuses: []string{"0", "2"}, replies: []simulator.Reply{fails}, ends: operation.OutcomeExhausted},
 	{name: "gone", endpoint: "CARD", statuses: []string{"2"}, replies: []simulator.Reply{fails, {HTTPStatus: http.StatusGone}}, ends: operation.OutcomeGone},

@@ -1,0 +1,466 @@
+// Package helm_test renders the chart deploy/helm/ringback and holds it to Kubernetes'
+// types and to what the rest of the repository says.
+package helm_test
+
+import (
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/contrib/envconfig"
+	"helm.sh/helm/v3/pkg/chart"
+	"helm.sh/helm/v3/pkg/chart/loader"
+	"helm.sh/helm/v3/pkg/chartutil"
+	"helm.sh/helm/v3/pkg/engine"
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	"sigs.k8s.io/yaml"
+
+	"ringback/internal/egress"
+	"ringback/workflows"
+)
+
+var update = flag.Bool("update", false, "write the goldens anew")
+
+const root = "../../"
+
+// objects are what was rendered, by kind and name.
+type objects map[string]any
+
+// kinds are the types that each object is decoded to strictly. Those of CRDs have the
+// fields that the chart writes (customresources_test.go).
+var kinds = map[string]func() any{
+	"v1/Service":                                  func() any { return &corev1.Service{} },
+	"v1/ServiceAccount":                           func() any { return &corev1.ServiceAccount{} },
+	"apps/v1/Deployment":                          func() any { return &appsv1.Deployment{} },
+	"batch/v1/Job":                                func() any { return &batchv1.Job{} },
+	"policy/v1/PodDisruptionBudget":               func() any { return &policyv1.PodDisruptionBudget{} },
+	"autoscaling/v2/HorizontalPodAutoscaler":      func() any { return &autoscalingv2.HorizontalPodAutoscaler{} },
+	"networking.k8s.io/v1/NetworkPolicy":          func() any { return &networkingv1.NetworkPolicy{} },
+	"temporal.io/v1alpha1/Connection":             func() any { return &connection{} },
+	"temporal.io/v1alpha1/WorkerDeployment":       func() any { return &workerDeployment{} },
+	"temporal.io/v1alpha1/WorkerResourceTemplate": func() any { return &workerResourceTemplate{} },
+	"monitoring.coreos.com/v1/ServiceMonitor":     func() any { return &serviceMonitor{} },
+	"monitoring.coreos.com/v1/PrometheusRule":     func() any { return &prometheusRule{} },
+}
+
+// needed are the values without a default.
+const needed = "image: {repository: registry.example/ringback, tag: 1.0.0}\ntemporal: {address: temporal-frontend.temporal:7233}\n"
+
+// render renders the chart as helm does at an install, the schema included.
+func render(t *testing.T, values ...string) (string, error) {
+	t.Helper()
+	loaded, err := loader.Load(root + "deploy/helm/ringback")
+	require.NoError(t, err)
+	require.NoError(t, loaded.Validate())
+	merged := map[string]any{}
+	for _, text := range append([]string{needed}, values...) {
+		given, err := chartutil.ReadValues([]byte(text))
+		require.NoError(t, err)
+		merged = chartutil.CoalesceTables(given, merged)
+	}
+	return renderChart(loaded, merged)
+}
+
+func renderChart(loaded *chart.Chart, values map[string]any) (string, error) {
+	all, err := chartutil.ToRenderValues(loaded, values, chartutil.ReleaseOptions{Name: "ringback", Namespace: "payments", IsInstall: true}, chartutil.DefaultCapabilities)
+	if err != nil {
+		return "", err
+	}
+	files, err := engine.Engine{Strict: true}.Render(loaded, all)
+	if err != nil {
+		return "", err
+	}
+	var documents []string
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if path.Ext(name) != ".yaml" {
+			continue
+		}
+		for _, document := range regexp.MustCompile(`(?m)^---$`).Split(files[name], -1) {
+			if text := strings.TrimSpace(document); text != "" {
+				documents = append(documents, text+"\n")
+			}
+		}
+	}
+	return strings.Join(documents, "---\n"), nil
+}
+
+// decoded are the objects, each of which has only fields of its type.
+func decoded(t *testing.T, rendered string) objects {
+	t.Helper()
+	all := objects{}
+	for document := range strings.SplitSeq(rendered, "\n---\n") {
+		var head struct {
+			APIVersion, Kind string
+			Metadata         struct{ Name string }
+		}
+		require.NoError(t, yaml.Unmarshal([]byte(document), &head), document)
+		made, ok := kinds[head.APIVersion+"/"+head.Kind]
+		require.Truef(t, ok, "no type of %s %s", head.APIVersion, head.Kind)
+		object := made()
+		require.NoErrorf(t, yaml.UnmarshalStrict([]byte(document), object), "%s", document)
+		key := head.Kind + "/" + head.Metadata.Name
+		require.NotContains(t, all, key, "two objects of one name")
+		all[key] = object
+	}
+	return all
+}
+
+// get is the object of that kind and name.
+func get[T any](t require.TestingT, all objects, key string) *T {
+	require.Contains(t, slices.Collect(maps.Keys(all)), key)
+	return all[key].(*T)
+}
+
+// pods are the pod templates of the programs, by name.
+func (all objects) pods() map[string]corev1.PodTemplateSpec {
+	pods := map[string]corev1.PodTemplateSpec{}
+	for key, object := range all {
+		switch o := object.(type) {
+		case *appsv1.Deployment:
+			pods[key] = o.Spec.Template
+		case *workerDeployment:
+			pods[key] = o.Spec.Template
+		}
+	}
+	return pods
+}
+
+const controller = "mode: controller\n"
+
+func TestTheChartIsAsItWas(t *testing.T) {
+	t.Parallel()
+	everything := `
+config: {secrets: [ringback-files], environment: [ringback-variables]}
+autoscaling: {enabled: true}
+networkPolicy: {enabled: true, egress: {allow: ["10.0.24.0/24:443"]}}
+serviceMonitor: {enabled: true, apiKey: {name: prometheus}}
+namespaceJob: {enabled: true}
+`
+	for name, values := range map[string]string{
+		"deployments":            "",
+		"controller":             controller,
+		"deployments-everything": everything,
+		"controller-everything":  controller + everything + "controller: {gate: {ping: SELF}}\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rendered, err := render(t, values)
+			require.NoError(t, err)
+			decoded(t, rendered)
+			golden := "testdata/" + name + ".yaml"
+			if *update {
+				require.NoError(t, os.WriteFile(golden, []byte(rendered), 0o600))
+			}
+			want, err := os.ReadFile(golden)
+			require.NoError(t, err)
+			require.Equal(t, string(want), rendered, "go -C dev test ./helm -update writes the goldens anew")
+		})
+	}
+}
+
+func TestValuesBecomeWhatTheySay(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		values string
+		check  func(t require.TestingT, all objects)
+	}{
+		"two deployments, a service, an account and two budgets by default": {"", func(t require.TestingT, all objects) {
+			require.ElementsMatch(t, []string{"Deployment/ringback-api", "Deployment/ringback-worker", "Service/ringback", "ServiceAccount/ringback",
+				"PodDisruptionBudget/ringback-api", "PodDisruptionBudget/ringback-worker"}, slices.Collect(maps.Keys(all)))
+		}},
+		"one worker deployment, its connection, a service, an account and a budget": {controller, func(t require.TestingT, all objects) {
+			require.ElementsMatch(t, []string{"WorkerDeployment/ringback", "Connection/ringback", "Service/ringback", "ServiceAccount/ringback",
+				"PodDisruptionBudget/ringback-api"}, slices.Collect(maps.Keys(all)))
+		}},
+		"the controller sets the variables of Temporal": {controller, func(t require.TestingT, all objects) {
+			require.Empty(t, get[workerDeployment](t, all, "WorkerDeployment/ringback").Spec.Template.Spec.Containers[0].Env)
+		}},
+		"nothing is delivered after a restore": {"{api: {worker: false}, worker: {replicas: 0}}", func(t require.TestingT, all objects) {
+			require.Contains(t, get[appsv1.Deployment](t, all, "Deployment/ringback-api").Spec.Template.Spec.Containers[0].Args, "-worker=false")
+			require.Zero(t, *get[appsv1.Deployment](t, all, "Deployment/ringback-worker").Spec.Replicas)
+		}},
+		"the gate without a ping": {controller, func(t require.TestingT, all objects) {
+			w := get[workerDeployment](t, all, "WorkerDeployment/ringback")
+			require.Equal(t, workflows.GateType, w.Spec.Rollout.Gate.WorkflowType)
+			require.Nil(t, w.Spec.Rollout.Gate.Input, "a program with codec keys refuses what the controller does not seal")
+			require.NotContains(t, strings.Join(w.Spec.Template.Spec.Containers[0].Args, " "), "gate-ping")
+		}},
+		"the gate with a ping": {controller + "controller: {gate: {ping: SELF}}", func(t require.TestingT, all objects) {
+			require.Contains(t, get[workerDeployment](t, all, "WorkerDeployment/ringback").Spec.Template.Spec.Containers[0].Args, "-gate-ping=SELF")
+		}},
+		"no gate": {controller + "controller: {gate: {enabled: false, ping: SELF}}", func(t require.TestingT, all objects) {
+			w := get[workerDeployment](t, all, "WorkerDeployment/ringback")
+			require.Nil(t, w.Spec.Rollout.Gate)
+			require.NotContains(t, strings.Join(w.Spec.Template.Spec.Containers[0].Args, " "), "gate-ping")
+		}},
+		"steps of a progressive rollout": {controller + "controller: {rollout: {strategy: Progressive, steps: [{rampPercentage: 5, pauseDuration: 10m}]}}", func(t require.TestingT, all objects) {
+			require.Equal(t, []rolloutStep{{5, "10m"}}, get[workerDeployment](t, all, "WorkerDeployment/ringback").Spec.Rollout.Steps)
+		}},
+		"a client certificate and an authority for the controller": {controller + "temporal: {tls: {secret: client, caSecret: authority}}", func(t require.TestingT, all objects) {
+			c := get[connection](t, all, "Connection/ringback")
+			require.Equal(t, "client", c.Spec.MutualTLSSecretRef.Name)
+			require.Nil(t, c.Spec.TLS, "the CRD refuses both")
+			pod := get[workerDeployment](t, all, "WorkerDeployment/ringback").Spec.Template.Spec
+			require.Len(t, pod.Volumes, 2, "the controller mounts the client certificate")
+		}},
+		"an API key and a server's name for the controller": {controller + "temporal: {tls: {serverName: ringback.tmprl.cloud, caSecret: authority}, apiKey: {name: cloud}}", func(t require.TestingT, all objects) {
+			c := get[connection](t, all, "Connection/ringback")
+			require.Equal(t, &corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: "cloud"}, Key: "api-key"}, c.Spec.APIKeySecretRef)
+			require.Equal(t, "ringback.tmprl.cloud", c.Spec.TLS.ServerName)
+			require.Equal(t, "authority", c.Spec.TLS.CACertSecretRef.Name)
+		}},
+		"secrets are files beside ringback.yml, in one folder": {"config: {configMap: mine, secrets: [a, b], environment: [c]}", func(t require.TestingT, all objects) {
+			for name, pod := range all.pods() {
+				sources := pod.Spec.Volumes[0].Projected.Sources
+				require.Equal(t, "mine", sources[0].ConfigMap.Name, name)
+				require.Equal(t, []string{"a", "b"}, []string{sources[1].Secret.Name, sources[2].Secret.Name})
+				require.Equal(t, "c", pod.Spec.Containers[0].EnvFrom[0].SecretRef.Name)
+			}
+		}},
+		"an autoscaler of the workers": {"autoscaling: {enabled: true, backlogSeconds: 2.5}", func(t require.TestingT, all objects) {
+			require.Nil(t, get[appsv1.Deployment](t, all, "Deployment/ringback-worker").Spec.Replicas)
+			require.EqualValues(t, 2, *get[appsv1.Deployment](t, all, "Deployment/ringback-api").Spec.Replicas)
+			h := get[autoscalingv2.HorizontalPodAutoscaler](t, all, "HorizontalPodAutoscaler/ringback-worker")
+			require.Equal(t, autoscalingv2.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "ringback-worker"}, h.Spec.ScaleTargetRef)
+			require.EqualValues(t, 2500, h.Spec.Metrics[1].Pods.Target.AverageValue.MilliValue())
+		}},
+		"an autoscaler of each build": {controller + "autoscaling: {enabled: true}", func(t require.TestingT, all objects) {
+			require.Nil(t, get[workerDeployment](t, all, "WorkerDeployment/ringback").Spec.Replicas)
+			w := get[workerResourceTemplate](t, all, "WorkerResourceTemplate/ringback")
+			require.Equal(t, "ringback", w.Spec.WorkerDeploymentRef.Name)
+			require.Equal(t, "ringback_backlog_age_seconds", w.Spec.Template.Spec.Metrics[1].Pods.Metric.Name)
+		}},
+		"a network policy opens what egress.allow does": {`networkPolicy: {enabled: true, egress: {public: false, allow: ["10.0.24.0/24", "10.0.24.0/24:443", "fd00:1::/32", "[fd00:1::/32]:8443"]}}`, func(t require.TestingT, all objects) {
+			rules := get[networkingv1.NetworkPolicy](t, all, "NetworkPolicy/ringback").Spec.Egress
+			require.EqualValues(t, 7233, rules[1].Ports[0].Port.IntVal, "Temporal's")
+			var opened []string
+			for _, rule := range rules[2:] {
+				network := egress.Network{}
+				require.NoError(t, network.Prefix.UnmarshalText([]byte(rule.To[0].IPBlock.CIDR)))
+				if len(rule.Ports) > 0 {
+					network.Port = uint16(rule.Ports[0].Port.IntVal)
+				}
+				opened = append(opened, network.String())
+			}
+			require.Equal(t, []string{"10.0.24.0/24", "10.0.24.0/24:443", "fd00:1::/32", "[fd00:1::/32]:8443"}, opened)
+		}},
+		"who may call and scrape": {"networkPolicy: {enabled: true, apiFrom: [{namespaceSelector: {matchLabels: {team: core}}}], telemetryFrom: [{podSelector: {}}]}", func(t require.TestingT, all objects) {
+			policy := get[networkingv1.NetworkPolicy](t, all, "NetworkPolicy/ringback").Spec
+			require.Equal(t, map[string]string{"team": "core"}, policy.Ingress[0].From[0].NamespaceSelector.MatchLabels)
+			require.NotNil(t, policy.Ingress[1].From[0].PodSelector)
+			require.Len(t, policy.Egress[2].To, 2, "public addresses of both families")
+		}},
+		"the rules of the repository": {"prometheusRule: {enabled: true, labels: {release: prometheus}}", func(t require.TestingT, all objects) {
+			var file ruleSpec
+			require.NoError(t, yaml.UnmarshalStrict([]byte(read(t, "deploy/prometheus/alerts.yml")), &file))
+			rule := get[prometheusRule](t, all, "PrometheusRule/ringback")
+			require.Equal(t, file, rule.Spec)
+			require.Equal(t, "prometheus", rule.Labels["release"])
+		}},
+		"a scrape with a key, by TLS": {"serviceMonitor: {enabled: true, apiKey: {name: prometheus}}\nprobes: {scheme: HTTPS}", func(t require.TestingT, all objects) {
+			endpoint := get[serviceMonitor](t, all, "ServiceMonitor/ringback").Spec.Endpoints[0]
+			require.Equal(t, "https", endpoint.Scheme)
+			require.Equal(t, "prometheus", endpoint.Authorization.Credentials.Name)
+			require.Equal(t, get[corev1.Service](t, all, "Service/ringback-telemetry").Spec.Ports[0].Name, endpoint.Port)
+		}},
+		"where the pods may run": {"nodeSelector: {disk: fast}\ntolerations: [{key: payments, operator: Exists}]\npriorityClassName: high\ntopologySpread: []\npodLabels: {team: pay}\npodAnnotations: {a: b}", func(t require.TestingT, all objects) {
+			for _, pod := range all.pods() {
+				require.Equal(t, "fast", pod.Spec.NodeSelector["disk"])
+				require.Equal(t, "payments", pod.Spec.Tolerations[0].Key)
+				require.Equal(t, "high", pod.Spec.PriorityClassName)
+				require.Empty(t, pod.Spec.TopologySpreadConstraints)
+				require.Equal(t, "pay", pod.Labels["team"])
+				require.Equal(t, "b", pod.Annotations["a"])
+			}
+		}},
+		"a service of another kind": {"api: {service: {type: LoadBalancer, port: 80, annotations: {internal: \"true\"}}, uiURL: \"https://temporal.example\"}\nimage: {pullSecrets: [registry]}", func(t require.TestingT, all objects) {
+			service := get[corev1.Service](t, all, "Service/ringback")
+			require.Equal(t, corev1.ServiceTypeLoadBalancer, service.Spec.Type)
+			require.EqualValues(t, 80, service.Spec.Ports[0].Port)
+			pod := get[appsv1.Deployment](t, all, "Deployment/ringback-api").Spec.Template.Spec
+			require.Contains(t, pod.Containers[0].Args, "-ui-url=https://temporal.example")
+			require.Equal(t, "registry", pod.ImagePullSecrets[0].Name)
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rendered, err := render(t, tt.values)
+			require.NoError(t, err)
+			tt.check(t, decoded(t, rendered))
+		})
+	}
+}
+
+func TestABadValueIsNamed(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ values, says string }{
+		"no image":                            {`image: {repository: ""}`, "/image/repository"},
+		"no tag":                              {`image: {tag: ""}`, "/image/tag"},
+		"a tag that is a number":              {`image: {tag: 1.2}`, "/image/tag"},
+		"no address of Temporal":              {`temporal: {address: ""}`, "/temporal/address"},
+		"an address without a port":           {`temporal: {address: temporal}`, "/temporal/address"},
+		"another mode":                        {`mode: statefulset`, "/mode"},
+		"a value that is not one":             {`replicas: 3`, "replicas"},
+		"a value that is mistyped":            {`api: {replica: 3}`, "replica"},
+		"no replicas":                         {`api: {replicas: 0}`, "/api/replicas"},
+		"a name that Kubernetes refuses":      {`config: {configMap: My_Config}`, "/config/configMap"},
+		"a progressive rollout without steps": {controller + `controller: {rollout: {strategy: Progressive}}`, "/controller/rollout/steps"},
+		"steps of a rollout all at once":      {controller + `controller: {rollout: {steps: [{rampPercentage: 5, pauseDuration: 10m}]}}`, "/controller/rollout/steps"},
+		"a sunset that is a number":           {controller + `controller: {sunset: {scaledownDelay: 25}}`, "/controller/sunset/scaledownDelay"},
+		"an endpoint that can't be one":       {controller + `controller: {gate: {ping: "MY SHOP"}}`, "/controller/gate/ping"},
+		"a network without its bits":          {`networkPolicy: {egress: {allow: [10.0.0.1]}}`, "/networkPolicy/egress/allow/0"},
+		"a stop that kills attempts at once":  {`terminationGracePeriodSeconds: 5`, "/terminationGracePeriodSeconds"},
+		"a backlog of nothing":                {`autoscaling: {backlogSeconds: 0}`, "/autoscaling/backlogSeconds"},
+		"a budget of nothing":                 {`podDisruptionBudget: {maxUnavailable: 0}`, "/podDisruptionBudget/maxUnavailable"},
+		"a scheme in small letters":           {`probes: {scheme: https}`, "/probes/scheme"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := render(t, tt.values)
+			require.ErrorContains(t, err, tt.says)
+		})
+	}
+}
+
+func read(t require.TestingT, file string) string {
+	content, err := os.ReadFile(root + file)
+	require.NoError(t, err)
+	return string(content)
+}
+
+// found is the first group of a pattern in a file of the repository.
+func found(t *testing.T, file, pattern string) string {
+	t.Helper()
+	groups := regexp.MustCompile(pattern).FindStringSubmatch(read(t, file))
+	require.NotNilf(t, groups, "%s has no %s", file, pattern)
+	return groups[1]
+}
+
+func TestEveryPodIsAsTheRepositorySays(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []string{"", controller + "controller: {gate: {ping: SELF}}\n"} {
+		rendered, err := render(t, mode, "namespaceJob: {enabled: true}")
+		require.NoError(t, err)
+		all := decoded(t, rendered)
+		for name, pod := range all.pods() {
+			requireConfined(t, pod.Spec)
+			container := pod.Spec.Containers[0]
+			require.Equal(t, found(t, "docker-compose.yml", `stop_grace_period: (150s)`), fmt.Sprintf("%ds", *pod.Spec.TerminationGracePeriodSeconds))
+			require.Contains(t, container.Args, "-config="+found(t, "Dockerfile", `"-config", "([^"]+)"`))
+			exposed := strings.Fields(found(t, "Dockerfile", `EXPOSE (.*)`))
+			for _, port := range container.Ports {
+				require.Contains(t, exposed, fmt.Sprint(port.ContainerPort), name)
+			}
+			for _, argument := range container.Args {
+				flagName, _, _ := strings.Cut(strings.TrimPrefix(argument, "-"), "=")
+				require.Containsf(t, read(t, "internal/app/command.go"), `"`+flagName+`", `, "%s: no such flag", name)
+			}
+			for _, probe := range []*corev1.Probe{container.StartupProbe, container.LivenessProbe, container.ReadinessProbe} {
+				require.Contains(t, read(t, "api/rest/probes.go"), `"`+probe.HTTPGet.Path+`"`)
+			}
+			require.Equal(t, "/"+container.Name, container.Command[0])
+			require.Contains(t, read(t, "Dockerfile"), container.Command[0]+" ")
+		}
+		job := get[batchv1.Job](t, all, "Job/ringback-namespace").Spec.Template.Spec
+		requireConfined(t, job)
+		require.Equal(t, found(t, "docker-compose.yml", `(temporalio/admin-tools:\S+)`), job.Containers[0].Image)
+		require.Equal(t, strings.TrimSpace(read(t, "deploy/namespace.sh")), strings.TrimSpace(job.Containers[0].Args[0]))
+		var attributes []string
+		for _, key := range workflows.Attributes {
+			attributes = append(attributes, key.GetName()+"="+key.GetValueType().String())
+		}
+		require.Equal(t, strings.Join(attributes, " "), variables(job.Containers[0])["SEARCH_ATTRIBUTES"])
+	}
+}
+
+// requireConfined holds what no pod may do.
+func requireConfined(t *testing.T, pod corev1.PodSpec) {
+	t.Helper()
+	require.False(t, *pod.AutomountServiceAccountToken)
+	s := pod.SecurityContext
+	require.True(t, *s.RunAsNonRoot)
+	require.Equal(t, found(t, "Dockerfile", `USER (\S+)`), fmt.Sprintf("%d:%d", *s.RunAsUser, *s.RunAsGroup))
+	require.Equal(t, *s.RunAsGroup, *s.FSGroup)
+	require.Equal(t, corev1.SeccompProfileTypeRuntimeDefault, s.SeccompProfile.Type)
+	for _, c := range pod.Containers {
+		require.True(t, *c.SecurityContext.ReadOnlyRootFilesystem)
+		require.False(t, *c.SecurityContext.AllowPrivilegeEscalation)
+		require.Equal(t, []corev1.Capability{"ALL"}, c.SecurityContext.Capabilities.Drop)
+		for _, mount := range c.VolumeMounts {
+			require.Empty(t, mount.SubPath, "kubelet never changes it")
+			require.True(t, mount.ReadOnly)
+		}
+	}
+}
+
+func variables(c corev1.Container) map[string]string {
+	set := map[string]string{}
+	for _, v := range c.Env {
+		set[v.Name] = v.Value
+	}
+	return set
+}
+
+// lookup has the variables of a pod, as if they were this process's.
+type lookup map[string]string
+
+// LookupEnv implements [envconfig.EnvLookup].
+func (l lookup) LookupEnv(name string) (string, bool) { value, ok := l[name]; return value, ok }
+
+// Environ implements [envconfig.EnvLookup].
+func (l lookup) Environ() (all []string) {
+	for name, value := range l {
+		all = append(all, name+"="+value)
+	}
+	return all
+}
+
+func TestTheVariablesOfTemporalAreThoseThatTheProgramsRead(t *testing.T) {
+	t.Parallel()
+	rendered, err := render(t, "temporal: {namespace: pay, tls: {secret: client, caSecret: authority, serverName: temporal.example}, apiKey: {name: cloud}}")
+	require.NoError(t, err)
+	for name, pod := range decoded(t, rendered).pods() {
+		container := pod.Spec.Containers[0]
+		set := lookup(variables(container))
+		set["TEMPORAL_API_KEY"] = "of the secret"
+		profile, err := envconfig.LoadClientConfigProfile(envconfig.LoadClientConfigProfileOptions{DisableFile: true, EnvLookup: set})
+		require.NoError(t, err)
+		require.Equal(t, "temporal-frontend.temporal:7233", profile.Address, name)
+		require.Equal(t, "pay", profile.Namespace)
+		require.Equal(t, "of the secret", profile.APIKey)
+		require.Equal(t, "temporal.example", profile.TLS.ServerName)
+		mounted := map[string]bool{}
+		for _, mount := range container.VolumeMounts {
+			mounted[mount.MountPath] = true
+		}
+		for _, file := range []string{profile.TLS.ClientCertPath, profile.TLS.ClientKeyPath, profile.TLS.ServerCACertPath} {
+			require.Truef(t, mounted[path.Dir(file)], "%q is in no volume", file)
+		}
+	}
+}
+
+func TestABuildOutlivesItsPinnedRuns(t *testing.T) {
+	t.Parallel()
+	rendered, err := render(t, controller)
+	require.NoError(t, err)
+	sunset := get[workerDeployment](t, decoded(t, rendered), "WorkerDeployment/ringback").Spec.Sunset
+	scaledown, err := time.ParseDuration(sunset.ScaledownDelay)
+	require.NoError(t, err)
+	deletion, err := time.ParseDuration(sunset.DeleteDelay)
+	require.NoError(t, err)
+	require.Greater(t, scaledown, workflows.PinnedAtMost)
+	require.Greater(t, deletion, scaledown)
+}
