@@ -38,7 +38,7 @@ func TestBrowserShowsOperationsToOperators(t *testing.T) {
 		delivery: "{interval: 1h, attempts: 10, timeout: 5s}",
 	}, quickly("SHOP", shops, 6), quickly("STUBBORN", shops, 60))
 	api := w.run(t).Client
-	for _, id := range []string{"2041", "2042", "2043", "2044"} {
+	for _, id := range []string{"2041", "2042", "2043", "2044", "2045"} {
 		w.core.SetStatus(id, "done")
 	}
 	unavailable := failing(http.StatusServiceUnavailable)
@@ -51,6 +51,7 @@ func TestBrowserShowsOperationsToOperators(t *testing.T) {
 	awaitClosed(t, api, delivered)
 	awaitClosed(t, api, failed)
 	awaitClosed(t, api, stubborn)
+	awaitClosed(t, api, start(t, api, entry("2045"))) // now the endpoint is known to be fast
 	delivering := start(t, api, entry("2043"))
 	awaitPending(t, w.temporalClient(t), delivering, "Deliver")
 
@@ -61,7 +62,7 @@ func TestBrowserShowsOperationsToOperators(t *testing.T) {
 	b.shows("delivered", 1500, 860, b.page(delivered, "user-metadata"),
 		"dialect standard, at most 6 attempts, 20ms apart", "acknowledged · status done (final)", "Observed: status=done", "Callback done: acknowledged", "200 acknowledged")
 	b.shows("failed", 1500, 1080, b.page(failed, "user-metadata"),
-		"dialect standard, at most 6 attempts, 20ms apart", "exhausted · status done (final)", "Callback done: exhausted", "6 ", "503 unacknowledged HTTP 503 is not 2xx",
+		"dialect standard, at most 6 attempts, 20ms apart", "exhausted · status done (final)", "Callback done: exhausted", "6 ", "503 unacknowledged", "internal HTTP 503 is not 2xx",
 		"starter redeliver SHOP 2042 --reason")
 	b.shows("", 1500, 1000, b.page(failed, "timeline"),
 		`about status \"done\" is exhausted after 6 attempts; the last: HTTP 503 is not 2xx`, `"type": "Exhausted"`,

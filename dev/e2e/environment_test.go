@@ -40,7 +40,9 @@ import (
 const (
 	asDev    = "RINGBACK_E2E_AS_DEV"
 	asServer = "RINGBACK_E2E_AS_SERVER"
-	asUI     = "RINGBACK_E2E_AS_UI"
+	// asGuarded is the folder of that server's certificates.
+	asGuarded = "RINGBACK_E2E_AS_GUARDED"
+	asUI      = "RINGBACK_E2E_AS_UI"
 )
 
 func TestMain(m *testing.M) {
@@ -49,6 +51,10 @@ func TestMain(m *testing.M) {
 		os.Exit(cli.Main(os.Args[1:], os.Stdout, os.Stderr))
 	case os.Getenv(asServer) != "":
 		os.Exit(serveTemporal())
+	case os.Getenv(asGuarded) != "":
+		os.Exit(serveGuarded(os.Getenv(asGuarded)))
+	case os.Getenv(asMember) != "":
+		os.Exit(serveMember(os.Getenv(asMember)))
 	case os.Getenv(asUI) != "":
 		os.Exit(serveUI(os.Getenv(asUI)))
 	}
@@ -56,6 +62,9 @@ func TestMain(m *testing.M) {
 		"E2E_WSGATE_PASSWORD": wsgatePassword, "E2E_MAC_KEY": macKey, "E2E_SIGNING_SECRET": signingSecret,
 		"E2E_CODEC_A": codecKeyA, "E2E_CODEC_B": codecKeyB,
 	} {
+		_ = os.Setenv(name, value)
+	}
+	for name, value := range systemVariables() {
 		_ = os.Setenv(name, value)
 	}
 	// The tests wait much longer than they compute.
@@ -513,7 +522,10 @@ func (w *environment) launch(t *testing.T, name string, arguments ...string) *pr
 func (w *environment) launchFrom(t *testing.T, path string, environment []string, arguments ...string) *proc.Process {
 	t.Helper()
 	command := exec.Command(path, append([]string{"-config", w.config}, arguments...)...)
-	command.Env = append(os.Environ(), "TEMPORAL_ADDRESS="+w.temporal.addr, "TEMPORAL_NAMESPACE="+w.temporal.namespace)
+	command.Env = os.Environ()
+	if w.temporal != nil {
+		command.Env = append(command.Env, "TEMPORAL_ADDRESS="+w.temporal.addr, "TEMPORAL_NAMESPACE="+w.temporal.namespace)
+	}
 	command.Env = append(command.Env, environment...)
 	process, err := proc.Start(command)
 	require.NoError(t, err)

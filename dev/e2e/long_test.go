@@ -33,6 +33,7 @@ var long = []func(*testing.T){
 	TestStoredPayloadsAreEncrypted,
 	TestPinnedOperationsEndOnTheBuildThatBeganThem,
 	TestProgramsThatAreNotVersionedAreUpgradedOneAfterAnother,
+	TestTheLastReleaseIsUpgradedToThis,
 	TestPromtoolsPrometheusEvaluatesEveryRuleAndFillsEveryPanel,
 	TestPromtoolAcceptsTheRulesAndEachAlertFires,
 	TestStartsAreRefusedUnderOverloadAndAcceptedOnesComplete,

@@ -115,7 +115,9 @@ func verified(t *testing.T, got simulator.Received) {
 	require.NoError(t, err)
 	signer, err := dialect.NewSigner([]string{signingSecret})
 	require.NoError(t, err)
-	for name, values := range signer.Headers(got.CallbackID, time.Unix(seconds, 0), got.Body) {
+	want, err := signer.Headers(dialect.Outgoing{ID: got.CallbackID, At: time.Unix(seconds, 0), Body: got.Body})
+	require.NoError(t, err)
+	for name, values := range want {
 		require.Equal(t, values, got.Header.Values(name))
 	}
 }

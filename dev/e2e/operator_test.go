@@ -144,7 +144,7 @@ func reset(t *testing.T, c temporalClient, key operation.Key) {
 func TestOperatorActionsOnARun(t *testing.T) { //nolint:tparallel // its subtests share one environment, or the machine
 	t.Parallel()
 	books := receiver(t, "standard")
-	w := newEnvironment(t, sharedServer(t), waitsOnServer, endpointAt(books, "SELDOM", "{interval: 15s, lifetime: 1h}", "{interval: 6s, attempts: 4}"))
+	w := newEnvironment(t, sharedServer(t), waitsOnServer, endpointAt(books, "SELDOM", "{schedule: [1s, 15s], lifetime: 1h}", "{interval: 6s, attempts: 4}"))
 	api := w.run(t).Client
 	c := w.temporalClient(t)
 
@@ -220,11 +220,11 @@ func TestOperatorActionsOnARun(t *testing.T) { //nolint:tparallel // its subtest
 			t.Parallel()
 			w.core.SetStatus("186", "processing")
 			key := start(t, api, operation.StartRequest{Endpoint: "SELDOM", OperationID: "186"})
-			awaitPending(t, c, key, "Watch")
+			require.Eventually(t, func() bool { return len(w.core.Questions("186")) == 2 }, patience, 20*time.Millisecond)
 			pauseActivity(t, c, key.WorkflowID(), "Watch")
 			w.core.SetStatus("186", "done")
 			time.Sleep(17 * time.Second)
-			require.Len(t, w.core.Questions("186"), 1)
+			require.Len(t, w.core.Questions("186"), 2)
 			require.Empty(t, books.Received("186"))
 			unpauseActivity(t, c, key.WorkflowID(), "Watch")
 			require.Equal(t, operation.OutcomeAcknowledged, awaitClosed(t, api, key).Outcome)

@@ -132,6 +132,8 @@ func TestARunThatWasRedeliveredMeanwhileIsNotRedeliveredAgain(t *testing.T) {
 				done.Add(1)
 			case redelivered.Verdict == operation.RedeliverySkipped:
 				skipped.Add(1)
+			default:
+				t.Errorf("%+v", redelivered)
 			}
 		})
 	}

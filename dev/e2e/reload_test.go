@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -94,6 +95,55 @@ func TestAnEndpointMissingFromTheFileCostsNoAttempt(t *testing.T) {
 	require.Equal(t, operation.OutcomeAcknowledged, state.Outcome)
 	require.Len(t, state.Deliveries[0].Attempts, len(w.standard.Received("921")), "what was held back is no attempt")
 	requireNumbered(t, state.Deliveries[0].Attempts, 1)
+}
+
+func TestAnEndpointOnHoldIsSentNothingUntilItIsEnabledAgain(t *testing.T) {
+	t.Parallel()
+	w := newEnvironment(t, sharedServer(t), policies{
+		poll:     "{interval: 100ms, lifetime: 1m}",
+		delivery: "{interval: 500ms, attempts: 40, timeout: 5s}",
+	})
+	process, api := w.api(t, "127.0.0.1:0")
+	set := func(enabled string) {
+		before := configHash(t, api)
+		w.rewrite(t, process, func(text string) string {
+			text = strings.ReplaceAll(text, "enabled: hold, ", "")
+			return strings.Replace(text, "  LEDGER: {", "  LEDGER: {"+enabled, 1)
+		})
+		require.Eventually(t, func() bool { return configHash(t, api) != before }, patience, 20*time.Millisecond)
+	}
+	for _, id := range []string{"951", "952", "953"} {
+		w.core.SetStatus(id, "done")
+	}
+	w.standard.Script("951", failing(http.StatusServiceUnavailable))
+	retried := start(t, api, entry("951"))
+	awaitCallbacks(t, w.standard, "951", 1)
+	set("enabled: hold, ")
+	begun := start(t, api, entry("952"))
+	withdrawn := start(t, api, entry("953"))
+	for _, key := range []operation.Key{retried, begun, withdrawn} {
+		awaitState(t, api, key, func(s operation.State) bool { return s.Phase == operation.OnHold })
+	}
+	sent := len(w.standard.Received("951"))
+	_, err := api.Withdraw(t.Context(), withdrawn)
+	require.NoError(t, err)
+	require.Equal(t, operation.OutcomeWithdrawn, awaitClosed(t, api, withdrawn).Outcome)
+	ping, err := api.Ping(t.Context(), "LEDGER", "")
+	require.NoError(t, err)
+	require.Equal(t, operation.Acknowledged, ping.Verdict, "a ping is sent")
+	require.Len(t, w.standard.Received("951"), sent)
+	require.Empty(t, w.standard.Received("952"))
+
+	w.standard.Script("951", simulator.Acknowledge)
+	set("")
+	state := awaitClosed(t, api, retried)
+	require.Equal(t, operation.OutcomeAcknowledged, state.Outcome)
+	require.Len(t, state.Deliveries[0].Attempts, len(w.standard.Received("951")), "what was on hold is no attempt")
+	requireNumbered(t, state.Deliveries[0].Attempts, 1)
+	state = awaitClosed(t, api, begun)
+	require.Equal(t, operation.OutcomeAcknowledged, state.Outcome)
+	requireNumbered(t, state.Deliveries[0].Attempts, 1)
+	require.Empty(t, w.standard.Received("953"))
 }
 
 // TestAnEndpointThatChangesWhereItsURLComesFrom requires that callbacks go

@@ -114,8 +114,8 @@ func signedWith(secret string, header http.Header, body []byte) bool {
 	if err != nil {
 		return false
 	}
-	want := signer.Headers(header.Get("Webhook-Id"), time.Unix(at, 0), body).Get("Webhook-Signature")
-	return slices.Contains(strings.Fields(header.Get("Webhook-Signature")), want)
+	want, err := signer.Headers(dialect.Outgoing{ID: header.Get("Webhook-Id"), At: time.Unix(at, 0), Body: body})
+	return err == nil && slices.Contains(strings.Fields(header.Get("Webhook-Signature")), want.Get("Webhook-Signature"))
 }
 
 // rotating is an installation in which everything that is secret is replaced.

@@ -195,8 +195,9 @@ var varying = []struct {
 	{regexp.MustCompile(`v1,[A-Za-z0-9+/=]{44}`), "v1,SIGNATURE"},
 	{regexp.MustCompile(`whpk_[A-Za-z0-9+/=]{44}`), "whpk_KEY"},
 	{regexp.MustCompile(`sha256: [0-9a-f]{64}`), "sha256: DIGEST"},
-	{regexp.MustCompile(`(?m)^(< )?Date: .*$`), "${1}Date: DAY"},
+	{regexp.MustCompile(`(?m)^(< )?(Date|Last-Modified|Server): .*$`), "${1}${2}: DAY"},
 	{regexp.MustCompile(`(?m)^(Configuration +)[0-9a-f]{12}$`), "${1}HASH"},
+	{regexp.MustCompile(`(its hash is )[0-9a-f]{12}`), "${1}HASH"},
 	{regexp.MustCompile(`Connected to 127.0.0.1:\d+`), "Connected to ADDRESS"},
 	// How many looks it takes to follow something is chance, and what each sees.
 	{regexp.MustCompile(`(?m)^\d+ of \d+  done .*\n`), ""},

@@ -44,6 +44,8 @@ const (
 	// careless can't read the histories of the version before, careful can.
 	careless = "careless"
 	careful  = "careful"
+	// released is the code of the last release, from the repository's history.
+	released = "released"
 )
 
 // build is both programs of one build, running. The one without an id is not
@@ -106,6 +108,10 @@ func programsOf(t *testing.T, code string) (dir string) {
 	if _, err := os.Stat(filepath.Join(dir, "worker")); err == nil {
 		return dir
 	}
+	if code == released {
+		buildRelease(t, dir+"/")
+		return dir
+	}
 	register, err := os.ReadFile("../../workflows/register.go")
 	require.NoError(t, err)
 	changed := strings.Replace(string(register), "(Operation, ", "(Next, ", 1)
@@ -117,6 +123,20 @@ func programsOf(t *testing.T, code string) (dir string) {
 		absolute(t, "../../workflows/next.go"):     absolute(t, "testdata/upgrade/"+code+".go"),
 	}, "./api", "./worker")
 	return dir
+}
+
+// buildRelease builds the last release's programs from its commit: that of its tag or,
+// where a clone has no tags, the one that wrote its heading into the CHANGELOG.
+func buildRelease(t *testing.T, out string) {
+	t.Helper()
+	source := t.TempDir()
+	output := runShell(t, "../..", `
+commit=$(git describe --tags --abbrev=0 --match 'v[0-9]*' 2>/dev/null) ||
+  commit=$(git log --format=%H -S"$(grep -m 1 '^## \[[0-9]' CHANGELOG.md)" -- CHANGELOG.md | tail -n 1)
+echo "the last release is commit ${commit:?none has a tag or a heading in CHANGELOG.md}"
+git archive "$commit" | tar -x -C "$SOURCE"
+go -C "$SOURCE" build -buildvcs=false -o "$OUT" ./api ./worker`, "SOURCE="+source, "OUT="+out)
+	t.Log(output)
 }
 
 // buildWith builds programs with files replaced by others, into out.
@@ -294,7 +314,7 @@ func (f *traffic) end(t *testing.T) []operation.Key {
 }
 
 // newUpgradeEnvironment has endpoints whose operations are pinned (RETRIED, SELDOM), and
-// some that last for a month (MONTH, MONTHLY). SELDOM and MONTHLY wait on the server.
+// some that last for a month (MONTH, MONTHLY). Deliveries of SELDOM and MONTHLY wait on the server.
 func newUpgradeEnvironment(t *testing.T) (*environment, *simulator.Receiver) {
 	t.Helper()
 	books := receiver(t, "standard")
@@ -483,38 +503,47 @@ func TestProgramsThatAreNotVersionedAreUpgradedOneAfterAnother(t *testing.T) {
 		"to programs that are not versioned either": "",
 		"to the first build that is":                "1",
 	} {
-		t.Run(name, func(t *testing.T) {
-			w, books := newUpgradeEnvironment(t)
-			c := w.temporalClient(t)
-			first := w.build(t, asItIs, "")
-			watched := slices.Concat(w.startMany(t, first.api, "RETRIED", "processing", 9101, 3), w.startMany(t, first.api, "MONTHLY", "processing", 9201, 3))
-			books.Default(failing(http.StatusServiceUnavailable))
-			delivering := slices.Concat(w.startMany(t, first.api, "RETRIED", "done", 9301, 3), w.startMany(t, first.api, "SELDOM", "done", 9401, 3))
-			begun := w.traffic(t, 300_001, first.api)
-
-			second := w.build(t, careful, id)
-			if id != "" {
-				makeCurrent(t, c, id)
-				awaitOutput(t, second.apiProgram, "this build is current")
-			}
-			begun.through(first.api, second.api)
-			first.stop(t)
-			begun.through(second.api)
-			books.Default(simulator.Acknowledge)
-			w.setStatuses("done", watched)
-			for _, key := range slices.Concat(watched, delivering) {
-				requireDelivered(t, second.api, books, key)
-				events := history(t, c, key)
-				require.False(t, asNext(events), "%s began before", key.OperationID)
-				require.Equal(t, id, buildsOf(events)[len(buildsOf(events))-1], key.OperationID)
-			}
-			for _, key := range begun.end(t) {
-				requireDelivered(t, second.api, w.standard, key)
-			}
-			last := w.startMany(t, second.api, ledger, "done", 9501, 1)[0]
-			requireDelivered(t, second.api, w.standard, last)
-			require.True(t, asNext(history(t, c, last)))
-			second.stop(t)
-		})
+		t.Run(name, func(t *testing.T) { upgradeOneAfterAnother(t, asItIs, careful, id) })
 	}
+}
+
+func TestTheLastReleaseIsUpgradedToThis(t *testing.T) {
+	upgradeOneAfterAnother(t, released, asItIs, "")
+}
+
+// upgradeOneAfterAnother upgrades programs without versions from one code to another,
+// which are versioned where they have an id, while operations are open and begin.
+func upgradeOneAfterAnother(t *testing.T, from, to, id string) {
+	t.Helper()
+	w, books := newUpgradeEnvironment(t)
+	c := w.temporalClient(t)
+	first := w.build(t, from, "")
+	watched := slices.Concat(w.startMany(t, first.api, "RETRIED", "processing", 9101, 3), w.startMany(t, first.api, "MONTHLY", "processing", 9201, 3))
+	books.Default(failing(http.StatusServiceUnavailable))
+	delivering := slices.Concat(w.startMany(t, first.api, "RETRIED", "done", 9301, 3), w.startMany(t, first.api, "SELDOM", "done", 9401, 3))
+	begun := w.traffic(t, 300_001, first.api)
+
+	second := w.build(t, to, id)
+	if id != "" {
+		makeCurrent(t, c, id)
+		awaitOutput(t, second.apiProgram, "this build is current")
+	}
+	begun.through(first.api, second.api)
+	first.stop(t)
+	begun.through(second.api)
+	books.Default(simulator.Acknowledge)
+	w.setStatuses("done", watched)
+	for _, key := range slices.Concat(watched, delivering) {
+		requireDelivered(t, second.api, books, key)
+		events := history(t, c, key)
+		require.False(t, asNext(events), "%s began before", key.OperationID)
+		require.Equal(t, id, buildsOf(events)[len(buildsOf(events))-1], key.OperationID)
+	}
+	for _, key := range begun.end(t) {
+		requireDelivered(t, second.api, w.standard, key)
+	}
+	last := w.startMany(t, second.api, ledger, "done", 9501, 1)[0]
+	requireDelivered(t, second.api, w.standard, last)
+	require.Equal(t, to != asItIs, asNext(history(t, c, last)))
+	second.stop(t)
 }

@@ -42,6 +42,7 @@ func TestSavedViewsFindTheRightRunsAndNoOthers(t *testing.T) {
 		endpointAt(books, "OTHER", "{interval: 100ms, lifetime: 720h}", "{interval: 20ms, attempts: 3}"),
 		endpointAt(books, "SLOW", "{interval: 10m, lifetime: 720h}", "{interval: 30m, attempts: 3}"),
 		endpointAt(books, "BRIEF", "{interval: 100ms, lifetime: 300ms}", "{interval: 20ms, attempts: 3}"),
+		fmt.Sprintf(`HELD: {dialect: standard, source: wallet, enabled: hold, url: %q, poll: {interval: 10m, lifetime: 720h}, delivery: {interval: 30m, attempts: 3}}`, books.URL()),
 		fmt.Sprintf(`OPERATORS: {dialect: standard, url: %q, delivery: {interval: 20ms, attempts: 2}}`, operators.URL()))
 	w.appendConfig(t, "notices: {endpoint: OPERATORS, failing_after: 3}")
 	api := w.run(t).Client
@@ -70,6 +71,7 @@ func TestSavedViewsFindTheRightRunsAndNoOthers(t *testing.T) {
 	require.Equal(t, operation.OutcomeGone, gone.Outcome)
 	begin("SLOW", "watching", "processing")
 	awaitPending(t, c, begin("SLOW", "delivering", "done", unavailable), "Deliver")
+	begin("HELD", "held", "done")
 	paused := begin("SLOW", "paused", "done", unavailable)
 	awaitPending(t, c, paused, "Deliver")
 	pauseActivity(t, c, paused.WorkflowID(), "Deliver")
@@ -85,18 +87,20 @@ func TestSavedViewsFindTheRightRunsAndNoOthers(t *testing.T) {
 	require.NoError(t, c.TerminateWorkflow(t.Context(), terminated.WorkflowID(), "", "by an operator"))
 
 	finds := map[string][]string{
-		"the same of the last day":                 {"QUICK/failed", "OTHER/gone"},
-		"the same of one endpoint":                 {"QUICK/failed"},
-		"still watching for over an hour":          {"SLOW/old-watching"},
-		"retrying now":                             {"SLOW/delivering", "SLOW/paused"},
-		"never arrived":                            {"QUICK/old-failed", "QUICK/failed", "BRIEF/expired", "OTHER/gone", "SLOW/superseded", "SLOW/terminated"},
-		"runs that failed, also since redelivered": {"QUICK/old-failed", "QUICK/failed", "OTHER/gone"},
+		"the same of the last day":                                     {"QUICK/failed", "OTHER/gone"},
+		"the same of one endpoint":                                     {"QUICK/failed"},
+		"still watching for over an hour":                              {"SLOW/old-watching"},
+		"retrying now, or at a first attempt that takes long":          {"SLOW/delivering", "SLOW/paused"},
+		"with a callback that waits since its endpoint is on hold":     {"HELD/held"},
+		"by the HTTP status of the last attempt: `503`, `5xx`, `none`": {"QUICK/old-failed", "QUICK/failed"},
+		"never arrived": {"QUICK/old-failed", "QUICK/failed", "BRIEF/expired", "OTHER/gone", "SLOW/superseded", "SLOW/terminated"},
+		"runs that failed, also since redelivered":                           {"QUICK/old-failed", "QUICK/failed", "OTHER/gone"},
 		"by outcome: `exhausted`, `gone`, `revoked`, `withdrawn`, `expired`": {"QUICK/old-failed", "QUICK/failed"},
 		"by the last status of what did not end acknowledged":                {"QUICK/old-failed", "QUICK/failed"},
 		"acknowledged, but an older callback was superseded before it was":   {"SLOW/superseded"},
 		"acknowledged":              {"QUICK/q1", "SLOW/superseded"},
 		"terminated by somebody":    {"SLOW/terminated"},
-		"open":                      {"SLOW/old-watching", "SLOW/watching", "SLOW/delivering", "SLOW/paused"},
+		"open":                      {"SLOW/old-watching", "SLOW/watching", "SLOW/delivering", "SLOW/paused", "HELD/held"},
 		"paused by somebody":        {"SLOW/paused"},
 		"all runs of one operation": {"QUICK/q1"},
 		"endpoints that are failing now, where notices are configured": {"outage:QUICK"},
@@ -115,6 +119,17 @@ func TestSavedViewsFindTheRightRunsAndNoOthers(t *testing.T) {
 			}
 		}
 		require.Equal(t, want, found, "%s: %s", name, query)
+	}
+	for want, q := range map[string]operation.ListQuery{
+		"OTHER/gone":    {HTTPStatus: "410"},
+		"QUICK/failed":  {HTTPStatus: "5xx", Since: cut},
+		"HELD/held":     {Phase: operation.OnHold},
+		"BRIEF/expired": {Status: "processing"},
+	} {
+		page, err := api.List(t.Context(), q)
+		require.NoError(t, err)
+		require.Len(t, page.Operations, 1, "%+v", q)
+		require.Equal(t, want, page.Operations[0].WorkflowID())
 	}
 }
 

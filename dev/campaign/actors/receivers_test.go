@@ -52,7 +52,7 @@ func newCallback(t *testing.T, o plan.Operation, status string) callback {
 	now := operation.At(time.Now())
 	message, err := d.Write(operation.Callback{
 		ID: operation.CallbackID(o.Key(), status), Key: o.Key(), Observation: operation.Observation{Status: status, BegunAt: now, ObservedAt: now},
-	})
+	}, nil)
 	require.NoError(t, err)
 	s := callback{path: "/" + e.Dialect + "/" + e.Name, body: string(message.Body)}
 	if e.PerOperationURL {

@@ -85,9 +85,9 @@ const (
 	// slowStart is after how long a start shows that Temporal stalls. Otherwise it
 	// takes a fiftieth of that, and what follows it needs several such writes.
 	slowStart = settleTime
-	// recoveryTime is the longest recovery from a fault: a watch is taken over after
-	// 20 seconds, and its poll is then due.
-	recoveryTime = 25 * time.Second
+	// recoveryTime is the longest recovery from a fault: a watch whose gaps are short is
+	// taken over after 30 seconds and its first gap, and its poll is then due.
+	recoveryTime = 40 * time.Second
 	// taskTimeout is the workflow task timeout, after which polls and attempts inside
 	// a task are repeated.
 	taskTimeout = 5 * time.Second
@@ -97,7 +97,7 @@ const (
 	cancelDelay = 250 * time.Millisecond
 	// verdictDelay is how long an attempt's verdict may wait to be recorded, unless it
 	// is an acknowledgement.
-	verdictDelay = 3 * time.Second
+	verdictDelay = 3500 * time.Millisecond
 	// recordTimeout is how long an attempt waits for its record before it is given up.
 	recordTimeout = 4 * time.Second
 	// timeoutTolerance is how close an answer and the end of a time-out may be for
