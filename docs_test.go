@@ -13,6 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ringback/internal/config"
+	"ringback/internal/dialect"
+	"ringback/internal/source"
 )
 
 var (
@@ -246,6 +248,33 @@ func TestEveryKeyOfTheConfigurationIsDocumented(t *testing.T) {
 	for _, section := range []any{c.API, c.Egress, c.Telemetry, config.Source{}, config.Endpoint{}} {
 		for _, key := range keysOf(reflect.TypeOf(section)) {
 			require.Containsf(t, named, "`"+key+"`", "a key of %T", section)
+		}
+	}
+}
+
+// TestEveryKeyOfKindsAndDialectsIsDocumented: each part of the page has its own tables.
+func TestEveryKeyOfKindsAndDialectsIsDocumented(t *testing.T) {
+	t.Parallel()
+	document, err := os.ReadFile("docs/kinds-and-dialects.md")
+	require.NoError(t, err)
+	kind, rest, _ := strings.Cut(string(document), "\n## A dialect\n")
+	dialects, examples, _ := strings.Cut(rest, "\n## Examples\n")
+	ofKinds, ofDialects, found := strings.Cut(examples, "| key of a dialect's example |")
+	require.True(t, found)
+	for _, part := range []struct {
+		text       string
+		definition any
+	}{
+		{kind, source.Definition{}}, {dialects, dialect.Definition{}}, {ofKinds, source.Example{}}, {ofDialects, dialect.Example{}},
+	} {
+		named := strings.Join(firstCells.FindAllString(part.text, -1), "")
+		for _, key := range keysOf(reflect.TypeOf(part.definition)) {
+			whole, _, inside := strings.Cut(key, ".")
+			if inside && whole == "details_request" || whole == "examples[]" {
+				key = strings.TrimSuffix(whole, "[]") // as the request, and in tables of their own
+			}
+			key = strings.TrimSuffix(key, ".<name>")
+			require.Regexpf(t, "`"+regexp.QuoteMeta(key)+"(`|\\.<)", named, "a key of %T", part.definition)
 		}
 	}
 }

@@ -54,6 +54,8 @@ func TestTheReleaseIsBuiltAsSecuritySays(t *testing.T) {
 		"of modules that are what go.sum has": "mod verify",
 		"with an SBOM":                        "-licenses -assert-licenses",
 		"with the licenses' texts":            "THIRD-PARTY-LICENSES",
+		"with an image":                       "ringback-image.tar",
+		"and provenance":                      "go -C \"$work/once/dev\" build -o \"$work/pack\" ./release",
 		"with checksums":                      "SHA256SUMS",
 	} {
 		require.Containsf(t, string(script), how, "%s", what)
