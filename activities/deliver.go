@@ -44,6 +44,12 @@ const (
 	reasonWorkerLost = "the worker ended while the attempt was on its way"
 )
 
+// AttemptBy is until when a run of Deliver that the server started at that time may begin
+// an attempt that only its start records.
+func AttemptBy(started operation.Time) operation.Time {
+	return started.Add(startedLately + startRecordsAttempt)
+}
+
 // Deliver makes attempts until one is acknowledged, the receiver is gone, or k are
 // recorded (promise 5). Where none is acknowledged it fails, so that operators see
 // that, with the record in the failure's details. h and k are those of the activity's
@@ -121,8 +127,8 @@ func (d *delivery) resume(ctx context.Context) error {
 	if lost {
 		// The server waited for h after that run's heartbeat timeout, unless the run ended
 		// and only its record was lost.
-		latest := time.Now().Add(startedLately + startRecordsAttempt - DeliverHeartbeatTimeout - d.h)
-		d.record.Lose(operation.At(latest), d.h, d.in.Policy.Timeout(), reasonWorkerLost)
+		began := operation.At(time.Now()).Add(-DeliverHeartbeatTimeout - d.h)
+		d.record.Lose(AttemptBy(began), d.h, d.in.Policy.Timeout(), reasonWorkerLost)
 	}
 	d.explain()
 	d.recorder.note(d.record.Clone())

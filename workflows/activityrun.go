@@ -22,9 +22,9 @@ type activityRun struct {
 	cancel workflow.CancelFunc
 	// pending is its record when it was stopped while it waited on the server.
 	pending operation.Pending
-	// lost says that its worker did not answer: it may have made an attempt that only the
-	// start of its run records.
-	lost bool
+	// lostAttemptBy is until when it may have begun an attempt that only the start of its
+	// run records, where its worker did not answer; zero: it made none.
+	lostAttemptBy operation.Time
 }
 
 func start(ctx workflow.Context, name string, input any, options workflow.ActivityOptions) *activityRun {
@@ -68,8 +68,9 @@ func (t *activityRun) stopUnless(ctx workflow.Context, in activities.InterruptIn
 		t.cancel()
 	}
 	if elsewhere {
-		_, reached := t.interruptIn(ctx, found.Worker, in)
-		t.lost = !reached && found.Pending.Attempting
+		if _, reached := t.interruptIn(ctx, found.Worker, in); !reached {
+			t.lostAttemptBy = found.Pending.AttemptBy
+		}
 	}
 	await(ctx, t.ready)
 	return true

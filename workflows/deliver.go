@@ -101,12 +101,14 @@ func mergeDelivery(ctx workflow.Context, t *activityRun, record *operation.Deliv
 		return result.HeldBack
 	}
 	inError := mergeRecorded(record, t.pending.Delivery, err)
+	lostBy, now := t.lostAttemptBy, operation.At(workflow.Now(ctx))
 	// Where it was not cancelled, the last run has recorded what the ones before left.
-	if (t.lost || timedOut(err) && wasCancelled(err)) && record.Pending() {
-		now := operation.At(workflow.Now(ctx))
-		if record.InFlight() || !record.Due(policy.Interval()).After(now) { // else none was sent
-			record.Lose(now, policy.Interval(), policy.Timeout(), operation.ReasonUnseen)
-		}
+	if timedOut(err) && wasCancelled(err) && lostBy.IsZero() {
+		lostBy = activities.AttemptBy(now.Add(-activities.DeliverHeartbeatTimeout))
+	}
+	sent := record.InFlight() || !record.Due(policy.Interval()).After(now)
+	if !lostBy.IsZero() && record.Pending() && sent {
+		record.Lose(lostBy, policy.Interval(), policy.Timeout(), operation.ReasonUnseen)
 	}
 	if wasCancelled(err) || !record.Pending() {
 		return ""

@@ -6,9 +6,9 @@ type Pending struct {
 	Delivery *DeliveryRecord `json:"delivery,omitempty"`
 	// Unrecorded says that a pending activity recorded nothing yet.
 	Unrecorded bool `json:"unrecorded,omitempty"`
-	// Attempting says that a delivery may be at an attempt that only the start of its
-	// activity's run records.
-	Attempting bool `json:"attempting,omitempty"`
+	// AttemptBy is until when a delivery may have begun an attempt that only the start of
+	// its activity's run records; zero: there is no such attempt.
+	AttemptBy Time `json:"attempt_by,omitzero"`
 }
 
 // Complete reports whether the records alone are the operation's state.

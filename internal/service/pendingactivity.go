@@ -3,7 +3,6 @@ package service
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	enumspb "go.temporal.io/api/enums/v1"
 	workflowpb "go.temporal.io/api/workflow/v1"
@@ -40,10 +39,12 @@ func (s *Service) pendingRecords(workflowID string, pending []*workflowpb.Pendin
 			return records, fmt.Errorf("the record of %s: %w", p.GetActivityType().GetName(), err)
 		}
 	}
-	records.Attempting = slices.ContainsFunc(pending, func(p *workflowpb.PendingActivityInfo) bool {
+	for _, p := range pending {
 		recorded := records.Delivery != nil && (records.Delivery.Run == 0 || records.Delivery.Run == int(p.GetAttempt()))
-		return p.GetActivityType().GetName() == workflows.ActivityDeliver && runs(p) && !recorded
-	})
+		if p.GetActivityType().GetName() == workflows.ActivityDeliver && runs(p) && !recorded {
+			records.AttemptBy = activities.AttemptBy(operation.At(p.GetLastStartedTime().AsTime()))
+		}
+	}
 	return records, nil
 }
 

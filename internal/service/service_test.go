@@ -15,6 +15,7 @@ import (
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"ringback/internal/operation"
 )
@@ -342,6 +343,34 @@ func TestTheRecordsOfPendingActivitiesAreDecoded(t *testing.T) {
 	progress, err = s.pendingRecords("SHOP/1", []*workflowpb.PendingActivityInfo{watching, silent})
 	require.NoError(t, err)
 	require.False(t, progress.Complete(), "the run has to be queried for an activity that recorded nothing yet")
+
+	started := time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC)
+	by := operation.At(started.Add(5 * time.Second))
+	for name, tt := range map[string]struct {
+		state    enumspb.PendingActivityState
+		run      int32
+		recorded *operation.DeliveryRecord
+		want     operation.Time
+	}{
+		"a run that recorded nothing may be at an attempt that its start records": {enumspb.PENDING_ACTIVITY_STATE_STARTED, 1, nil, by},
+		"so may one whose record is an earlier run's":                             {enumspb.PENDING_ACTIVITY_STATE_STARTED, 2, &operation.DeliveryRecord{Run: 1}, by},
+		"not one whose record is its own":                                         {enumspb.PENDING_ACTIVITY_STATE_STARTED, 2, &operation.DeliveryRecord{Run: 2}, operation.Time{}},
+		"nor one that waits on the server":                                        {enumspb.PENDING_ACTIVITY_STATE_SCHEDULED, 2, &operation.DeliveryRecord{Run: 1}, operation.Time{}},
+		"an attempt of one that the workflow cancels may still be on its way":     {enumspb.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED, 1, nil, by},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := &workflowpb.PendingActivityInfo{
+				ActivityType: &commonpb.ActivityType{Name: "Deliver"}, State: tt.state, Attempt: tt.run, LastStartedTime: timestamppb.New(started),
+			}
+			if tt.recorded != nil {
+				p.HeartbeatDetails = details(tt.recorded)
+			}
+			records, err := s.pendingRecords("SHOP/1", []*workflowpb.PendingActivityInfo{p})
+			require.NoError(t, err)
+			require.Equal(t, tt.want, records.AttemptBy)
+		})
+	}
 
 	watching.HeartbeatDetails = details("nonsense")
 	_, err = s.pendingRecords("SHOP/1", []*workflowpb.PendingActivityInfo{watching})

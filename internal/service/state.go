@@ -218,9 +218,13 @@ const reasonTerminated = "the run was terminated while the attempt was on its wa
 // activities had recorded: the server still describes them.
 func (s *Service) terminated(r run, state operation.State) operation.State {
 	r.pending.Apply(&state)
-	if i := slices.IndexFunc(state.Deliveries, func(d operation.Delivery) bool { return d.Outcome == operation.DeliveryPending }); i >= 0 && r.pending.Attempting {
+	if i := slices.IndexFunc(state.Deliveries, func(d operation.Delivery) bool { return d.Outcome == operation.DeliveryPending }); i >= 0 && !r.pending.AttemptBy.IsZero() {
+		at := operation.At(r.closedAt)
+		if r.pending.AttemptBy.Before(at) {
+			at = r.pending.AttemptBy
+		}
 		record := operation.DeliveryRecord{Delivery: state.Deliveries[i]}
-		record.BeginAttempt(operation.At(r.closedAt))
+		record.BeginAttempt(at)
 		state.Deliveries[i] = record.Delivery
 	}
 	state.NextPollAt = nil
