@@ -186,7 +186,8 @@ func check(dir string, stdout io.Writer) error {
 		return err
 	}
 	if len(verdict.Findings) > 0 {
-		return fmt.Errorf("%d things are lost and %d unexplained", verdict.Lost(), verdict.Unexplained())
+		// Of a long output the end is read, or kept, first.
+		return fmt.Errorf("%d things are lost and %d unexplained, the first is %s", verdict.Lost(), verdict.Unexplained(), verdict.Findings[0])
 	}
 	return nil
 }

@@ -37,6 +37,14 @@ type Finding struct {
 	Timeline []string
 }
 
+func (f Finding) String() string {
+	kind := "UNEXPLAINED"
+	if f.Lost {
+		kind = "LOST"
+	}
+	return fmt.Sprintf("%s (promise %d): %s: %s", kind, f.Promise, f.Key.WorkflowID(), f.Text)
+}
+
 type count struct {
 	what  string
 	value int
@@ -158,11 +166,7 @@ func (v Verdict) writeFaults(b *strings.Builder) {
 func (v Verdict) writeFindings(b *strings.Builder) {
 	written := map[operation.Key]bool{}
 	for _, f := range v.Findings {
-		kind := "UNEXPLAINED"
-		if f.Lost {
-			kind = "LOST"
-		}
-		fmt.Fprintf(b, "\n%s (promise %d): %s: %s\n", kind, f.Promise, f.Key.WorkflowID(), f.Text)
+		fmt.Fprintf(b, "\n%s\n", f)
 		if written[f.Key] || len(written) >= maxTimelines {
 			continue
 		}
