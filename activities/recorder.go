@@ -12,6 +12,7 @@ import (
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
 
+	"ringback/internal/operation"
 	"ringback/internal/overload"
 )
 
@@ -94,7 +95,7 @@ func resume[T any](ctx context.Context, r *recorder, record *T, run *int, record
 		return false, err
 	}
 	before := int(info.Attempt) - 1
-	lost = before > *run && (*run > 0 || !recorded)
+	lost = operation.RunLost(before, *run, recorded)
 	follows := before == *run && recorded == (before > 0)
 	if follows && time.Since(info.StartedTime).Abs() < startedLately {
 		r.startRecords = time.Now().Add(recordsFor)

@@ -20,11 +20,9 @@ type activityRun struct {
 	name   string
 	future workflow.Future
 	cancel workflow.CancelFunc
-	// pending is its record when it was stopped while it waited on the server.
+	// pending is its record when it was stopped while it waited on the server, or while
+	// its worker did not answer.
 	pending operation.Pending
-	// lostAttemptBy is until when it may have begun an attempt that only the start of its
-	// run records, where its worker did not answer; zero: it made none.
-	lostAttemptBy operation.Time
 }
 
 func start(ctx workflow.Context, name string, input any, options workflow.ActivityOptions) *activityRun {
@@ -68,8 +66,8 @@ func (t *activityRun) stopUnless(ctx workflow.Context, in activities.InterruptIn
 		t.cancel()
 	}
 	if elsewhere {
-		if _, reached := t.interruptIn(ctx, found.Worker, in); !reached {
-			t.lostAttemptBy = found.Pending.AttemptBy
+		if _, reached := t.interruptIn(ctx, found.Worker, in); reached {
+			t.pending.AttemptBy = operation.Time{} // it says itself
 		}
 	}
 	await(ctx, t.ready)

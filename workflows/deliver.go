@@ -101,7 +101,7 @@ func mergeDelivery(ctx workflow.Context, t *activityRun, record *operation.Deliv
 		return result.HeldBack
 	}
 	inError := mergeRecorded(record, t.pending.Delivery, err)
-	lostBy, now := t.lostAttemptBy, operation.At(workflow.Now(ctx))
+	lostBy, now := t.pending.AttemptBy, operation.At(workflow.Now(ctx))
 	// Where it was not cancelled, the last run has recorded what the ones before left.
 	if timedOut(err) && wasCancelled(err) && lostBy.IsZero() {
 		lostBy = activities.AttemptBy(now.Add(-activities.DeliverHeartbeatTimeout))

@@ -610,7 +610,7 @@ func (m *simulator) ExecuteActivity(ctx workflow.Context, name string, args ...a
 	case activities.DeliverInput:
 		m.deliveries = append(m.deliveries, in)
 	}
-	a := &pending{simulator: m, name: name, runs: 1}
+	a := &pending{simulator: m, name: name, runs: 1, startedAt: workflow.Now(ctx)}
 	m.begun[name], m.running[name] = true, a
 	m.history += 3
 	workflow.Go(ctx, func(ctx workflow.Context) {
@@ -638,6 +638,7 @@ const (
 	interruptRetry  = 20 * time.Millisecond
 	wakesEarly      = 500 * time.Millisecond
 	heldBackWait    = 2 * time.Second
+	startRecords    = 4 * time.Second
 	watchWaits      = 10 * time.Second
 )
 
@@ -654,7 +655,7 @@ func (m *simulator) interrupt(ctx workflow.Context, in activities.InterruptInput
 			m.task.interruptions = append(m.task.interruptions, interruption{workflow.Now(ctx).Sub(m.task.began), in})
 			return a.interrupt(in)
 		case a.place != onServer && (m.elsewhere || a.place == inDeadWorker || late):
-			return activities.Interrupted{Worker: "another"}
+			return activities.Interrupted{Worker: "another", Pending: a.recorded()}
 		case a.place == onServer && in.UnlessAboutToPoll && a.runs == 0:
 			return activities.Interrupted{LeftAlone: true}
 		case a.place == onServer && (a.wakes.Sub(workflow.Now(ctx)) > settledBefore || late):
@@ -691,6 +692,10 @@ type pending struct {
 
 	watching   *operation.WatchRecord
 	delivering *operation.DeliveryRecord
+	// startedAt is when the server began the run, while that records an attempt of it;
+	// attemptBy is as in operation.Pending.
+	startedAt time.Time
+	attemptBy operation.Time
 }
 
 func (a *pending) run(ctx workflow.Context, in any) (result any, err error) {
@@ -721,6 +726,7 @@ func (a *pending) recorded() (p operation.Pending) {
 	if a.delivering != nil {
 		p.Delivery = new(a.delivering.Clone())
 	}
+	p.AttemptBy = a.attemptBy
 	return p
 }
 
@@ -767,14 +773,20 @@ func (a *pending) waitOnServer(ctx workflow.Context, d time.Duration, k int) err
 	if a.cancelled {
 		return temporal.NewCanceledError()
 	}
-	a.place = inWorker
-	a.runs++
+	a.startAgain(ctx)
 	return a.waitInWorker(ctx, until.Sub(workflow.Now(ctx)))
 }
 
+// startAgain begins the next run of the activity.
+func (a *pending) startAgain(ctx workflow.Context) {
+	a.place, a.startedAt, a.attemptBy = inWorker, workflow.Now(ctx), operation.Time{}
+	a.runs++
+}
+
 // die is the death of the worker. The server begins the activity again after the
-// heartbeat timeout, unless it was cancelled or has been begun k times.
-func (a *pending) die(ctx workflow.Context, timeout time.Duration, k int, record any) error {
+// heartbeat timeout and the policy's interval, unless it was cancelled or has been begun
+// k times.
+func (a *pending) die(ctx workflow.Context, timeout, interval time.Duration, k int, record any) error {
 	a.place, a.interrupted = inDeadWorker, false
 	a.pass(ctx, timeout)
 	state := enumspb.RETRY_STATE_MAXIMUM_ATTEMPTS_REACHED
@@ -782,8 +794,15 @@ func (a *pending) die(ctx workflow.Context, timeout time.Duration, k int, record
 	case a.cancelled:
 		state = enumspb.RETRY_STATE_CANCEL_REQUESTED
 	case k == 0 || a.runs < k:
-		a.place = inWorker
-		a.runs++
+		a.place, a.wakes = onServer, workflow.Now(ctx).Add(interval)
+		if !a.attemptBy.IsZero() {
+			a.attemptBy = now(ctx)
+		}
+		a.passUnless(ctx, interval, func() bool { return a.cancelled })
+		if a.cancelled {
+			return temporal.NewCanceledError()
+		}
+		a.startAgain(ctx)
 		return nil
 	}
 	return activityFailure(state, &failurepb.Failure{
@@ -821,7 +840,7 @@ func (a *pending) watch(ctx workflow.Context, in activities.WatchInput) (any, er
 		at.BeginPoll(now(ctx))
 		answer := a.poll(ctx)
 		if lost {
-			if err := a.die(ctx, activities.WatchHeartbeatTimeout(in.Policy), 0, at); err != nil {
+			if err := a.die(ctx, activities.WatchHeartbeatTimeout(in.Policy), 0, 0, at); err != nil {
 				return nil, err
 			}
 			at.Interrupt()
@@ -881,18 +900,33 @@ func (a *pending) nextAttempt(ctx workflow.Context, in activities.DeliverInput, 
 		at.NotBefore = now(ctx).Add(heldBackWait)
 		return "the receiver is busy", a.waitOnServer(ctx, heldBackWait, in.Policy.Attempts)
 	}
-	reply := a.nextReply()
-	at.BeginAttempt(now(ctx))
+	reply, before, begun := a.nextReply(), at.Clone(), now(ctx)
+	if reply.lost && reply.lastRun {
+		a.runs = in.Policy.Attempts
+	}
+	byStart := a.runs < in.Policy.Attempts && begun.Sub(a.startedAt) < startRecords
+	if a.startedAt = (time.Time{}); byStart {
+		a.attemptBy = begun.Add(startRecords)
+	}
+	at.BeginAttempt(begun)
 	at.Delivery.Host = "shop.example"
 	r := a.send(ctx, in.Callback, at.Last().Number)
 	if reply.lost {
-		if reply.lastRun {
-			a.runs = in.Policy.Attempts
+		if byStart {
+			*at = before
 		}
-		err := a.die(ctx, activities.DeliverHeartbeatTimeout, in.Policy.Attempts, *at)
-		at.Interrupt(in.Policy.Timeout(), "lost")
+		err := a.die(ctx, activities.DeliverHeartbeatTimeout, in.Policy.Interval(), in.Policy.Attempts, *at)
+		switch {
+		case err != nil:
+		case byStart:
+			began := now(ctx).Add(-activities.DeliverHeartbeatTimeout - in.Policy.Interval())
+			at.Lose(activities.AttemptBy(began), in.Policy.Interval(), in.Policy.Timeout(), "lost")
+		default:
+			at.Interrupt(in.Policy.Timeout(), "lost")
+		}
 		return "", err
 	}
+	a.attemptBy = operation.Time{}
 	at.EndAttempt(r.Attempt, r.Ended, r.Reason, operation.Time{})
 	return "", nil
 }

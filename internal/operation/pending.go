@@ -7,7 +7,7 @@ type Pending struct {
 	// Unrecorded says that a pending activity recorded nothing yet.
 	Unrecorded bool `json:"unrecorded,omitempty"`
 	// AttemptBy is until when a delivery may have begun an attempt that only the start of
-	// its activity's run records; zero: there is no such attempt.
+	// its activity's latest run records; zero: there is no such attempt.
 	AttemptBy Time `json:"attempt_by,omitzero"`
 }
 

@@ -33,6 +33,12 @@ type WatchRecord struct {
 	Run int `json:"run,omitempty"`
 }
 
+// RunLost reports whether the latest of that many runs of an activity left no record.
+// run is the one that left the record, which has none in older records.
+func RunLost(runs, run int, recorded bool) bool {
+	return runs > run && (run > 0 || !recorded)
+}
+
 // BeginPoll records that a poll begins.
 func (r *WatchRecord) BeginPoll(at Time) {
 	r.Polls++

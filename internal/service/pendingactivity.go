@@ -40,12 +40,28 @@ func (s *Service) pendingRecords(workflowID string, pending []*workflowpb.Pendin
 		}
 	}
 	for _, p := range pending {
-		recorded := records.Delivery != nil && (records.Delivery.Run == 0 || records.Delivery.Run == int(p.GetAttempt()))
-		if p.GetActivityType().GetName() == workflows.ActivityDeliver && runs(p) && !recorded {
-			records.AttemptBy = activities.AttemptBy(operation.At(p.GetLastStartedTime().AsTime()))
+		if p.GetActivityType().GetName() == workflows.ActivityDeliver {
+			records.AttemptBy = attemptBy(p, records.Delivery)
 		}
 	}
 	return records, nil
+}
+
+// attemptBy is Pending's, for a Deliver activity and what it recorded last, nil if that
+// is nothing.
+func attemptBy(p *workflowpb.PendingActivityInfo, recorded *operation.DeliveryRecord) operation.Time {
+	by, latest := activities.AttemptBy(operation.At(p.GetLastStartedTime().AsTime())), int(p.GetAttempt())
+	if !runs(p) { // it waits for its next run
+		by, latest = operation.At(p.GetLastAttemptCompleteTime().AsTime()), latest-1
+	}
+	run := 0
+	if recorded != nil {
+		run = recorded.Run
+	}
+	if !operation.RunLost(latest, run, recorded != nil) {
+		return operation.Time{}
+	}
+	return by
 }
 
 // runs reports whether a worker runs the activity.
