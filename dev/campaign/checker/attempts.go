@@ -33,6 +33,7 @@ func (c *check) matchRequests(o *evidence) {
 		})
 		d.pair(inTime)
 		d.pair(func(*attempt, *request) bool { return true })
+		d.pairLost(o.timeout())
 	}
 	c.checkUnrecorded(o)
 	for _, d := range o.deliveries {
@@ -71,6 +72,22 @@ func (d *delivery) pair(fits func(*attempt, *request) bool) {
 				a.request, r.attempt = r, a
 				break
 			}
+		}
+	}
+}
+
+// pairLost pairs requests that have no partner yet with later attempts of lost workers: of
+// these the state has the latest time at which they may have been made (docs/adr/0003).
+func (d *delivery) pairLost(timeout time.Duration) {
+	for i, a := range d.attempts {
+		if a.request != nil || !a.interrupted(timeout) {
+			continue
+		}
+		at := slices.IndexFunc(d.requests, func(r *request) bool {
+			return r.attempt == nil && r.Began.Before(a.began()) && (i == 0 || !r.Began.Before(d.attempts[i-1].end()))
+		})
+		if at >= 0 {
+			a.request, d.requests[at].attempt = d.requests[at], a
 		}
 	}
 }
@@ -161,17 +178,20 @@ func (c *check) checkArrival(o *evidence, d *delivery, a *attempt) {
 
 // explainLostAnswer is the fault that kept the receiver's answer from being recorded.
 func (c *check) explainLostAnswer(o *evidence, a *attempt) *fault {
-	settled := a.request.end().Add(settleTime)
+	sent, settled := a.began(), a.request.end().Add(settleTime)
+	if a.request.Began.Before(sent) {
+		sent = a.request.Began
+	}
 	if a.interrupted(o.timeout()) {
 		recorded := settled
 		if !a.request.Accepted {
 			recorded = recorded.Add(verdictDelay)
 		}
-		if f := c.explain(interrupted, span{a.began(), recorded}); f != nil {
+		if f := c.explain(interrupted, span{sent, recorded}); f != nil {
 			return f
 		}
 	}
-	return c.explain(answerLost, span{a.began(), settled})
+	return c.explain(answerLost, span{sent, settled})
 }
 
 // checkNotReached checks an attempt whose request no receiver saw.
@@ -184,7 +204,7 @@ func (c *check) checkNotReached(o *evidence, d *delivery, a *attempt) {
 	var f *fault
 	if a.interrupted(o.timeout()) {
 		// It is sent right after it is recorded, or never.
-		f = c.explain(attemptNotSent, span{a.began().Add(-taskTimeout), a.began().Add(settleTime)})
+		f = c.explain(attemptNotSent, span{a.began().Add(-startRecord - allowedDelay), a.began().Add(settleTime)})
 	}
 	if f == nil {
 		f = c.explain(notReached, span{a.began(), a.end()})

@@ -35,6 +35,7 @@ func TestAStoryWithoutABreachHasNoFinding(t *testing.T) {
 		"an answer that is sent as its attempt times out":                   answeredAtTimeout,
 		"an attempt that times out before the receiver answers":             timedOut,
 		"an attempt whose answer could not be recorded":                     interrupted,
+		"an attempt that only the start of its lost run records":            recordedByStart,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -201,6 +202,18 @@ func interrupted() *story {
 	s.attempt("done", 200, 5722, 5730)
 	s.fault(plan.Freeze, "temporal", 25, 900)
 	s.close(operation.OutcomeAcknowledged, "done", true)
+	return s
+}
+
+// recordedByStart is an attempt whose worker was killed, of which only the start of its
+// run is known: the state has the latest time at which it may have been made.
+func recordedByStart() *story {
+	s := interrupted()
+	first, second := &s.delivery("done").Attempts[0], &s.delivery("done").Attempts[1]
+	first.At, second.At = operation.At(at(5015)), operation.At(at(10_750))
+	s.requests[1].Span = during(10_751, 10_757)
+	s.faults = nil
+	s.fault(plan.Kill, "worker-0", 25, 900)
 	return s
 }
 
@@ -500,6 +513,18 @@ var breaches = map[string]breach{
 		finding: "reached no receiver", build: transfer, breakIt: func(s *story) { s.requests = s.requests[1:] },
 		explain:   func(s *story) { s.fault(plan.Reset, "ringback>receivers", 0, 600) },
 		unrelated: func(s *story) { s.fault(plan.Kill, "worker-0", 25, 600) },
+	},
+	"promise 5: an attempt that only the start of its run records, and no worker was lost": {
+		finding: "is recorded as interrupted", build: recordedByStart,
+		breakIt:   func(s *story) { s.faults = nil },
+		explain:   func(s *story) { s.fault(plan.Kill, "worker-0", 25, 900) },
+		unrelated: func(s *story) { s.fault(plan.Kill, "worker-0", 5015, 5900) },
+	},
+	"promise 5: an attempt that only the start of its run records is not sent": {
+		finding: "reached no receiver", build: recordedByStart,
+		breakIt:   func(s *story) { s.faults, s.requests = nil, s.requests[1:] },
+		explain:   func(s *story) { s.fault(plan.Kill, "worker-0", 10, 900) },
+		unrelated: func(s *story) { s.fault(plan.Kill, "worker-0", 6100, 7000) },
 	},
 	"promise 5: an attempt that was recorded and not sent": {
 		finding: "reached no receiver", build: transfer,
