@@ -101,14 +101,15 @@ func mergeDelivery(ctx workflow.Context, t *activityRun, record *operation.Deliv
 		return result.HeldBack
 	}
 	inError := mergeRecorded(record, t.pending.Delivery, err)
-	lostBy, now := t.pending.AttemptBy, operation.At(workflow.Now(ctx))
+	now := operation.At(workflow.Now(ctx))
+	lost := t.pending.LostAttempt(now)
 	// Where it was not cancelled, the last run has recorded what the ones before left.
-	if timedOut(err) && wasCancelled(err) && lostBy.IsZero() {
-		lostBy = activities.AttemptBy(now.Add(-activities.DeliverHeartbeatTimeout))
+	if timedOut(err) && wasCancelled(err) && lost.IsZero() {
+		lost = activities.AttemptBy(now.Add(-activities.DeliverHeartbeatTimeout))
 	}
 	sent := record.InFlight() || !record.Due(policy.Interval()).After(now)
-	if !lostBy.IsZero() && record.Pending() && sent {
-		record.Lose(lostBy, policy.Interval(), policy.Timeout(), operation.ReasonUnseen)
+	if !lost.IsZero() && record.Pending() && sent {
+		record.Lose(lost, policy.Interval(), policy.Timeout(), operation.ReasonUnseen)
 	}
 	if wasCancelled(err) || !record.Pending() {
 		return ""

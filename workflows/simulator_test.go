@@ -796,7 +796,7 @@ func (a *pending) die(ctx workflow.Context, timeout, interval time.Duration, k i
 	case k == 0 || a.runs < k:
 		a.place, a.wakes = onServer, workflow.Now(ctx).Add(interval)
 		if !a.attemptBy.IsZero() {
-			a.attemptBy = now(ctx)
+			a.attemptBy = operation.At(a.wakes)
 		}
 		a.passUnless(ctx, interval, func() bool { return a.cancelled })
 		if a.cancelled {

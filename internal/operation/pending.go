@@ -6,9 +6,18 @@ type Pending struct {
 	Delivery *DeliveryRecord `json:"delivery,omitempty"`
 	// Unrecorded says that a pending activity recorded nothing yet.
 	Unrecorded bool `json:"unrecorded,omitempty"`
-	// AttemptBy is until when a delivery may have begun an attempt that only the start of
-	// its activity's latest run records; zero: there is no such attempt.
+	// AttemptBy is until when a delivery may begin an attempt that only the start of its
+	// activity's latest run records; zero: there is no such attempt.
 	AttemptBy Time `json:"attempt_by,omitzero"`
+}
+
+// LostAttempt is the latest time until now at which such an attempt may have begun, if its
+// run is lost; zero: there is none.
+func (p Pending) LostAttempt(now Time) Time {
+	if p.AttemptBy.After(now) {
+		return now
+	}
+	return p.AttemptBy
 }
 
 // Complete reports whether the records alone are the operation's state.

@@ -51,8 +51,8 @@ func (s *Service) pendingRecords(workflowID string, pending []*workflowpb.Pendin
 // is nothing.
 func attemptBy(p *workflowpb.PendingActivityInfo, recorded *operation.DeliveryRecord) operation.Time {
 	by, latest := activities.AttemptBy(operation.At(p.GetLastStartedTime().AsTime())), int(p.GetAttempt())
-	if !runs(p) { // it waits for its next run
-		by, latest = operation.At(p.GetLastAttemptCompleteTime().AsTime()), latest-1
+	if !runs(p) { // it waits for its next run, which is scheduled for after the end of the latest
+		by, latest = operation.At(p.GetScheduledTime().AsTime()), latest-1
 	}
 	run := 0
 	if recorded != nil {

@@ -345,7 +345,7 @@ func TestTheRecordsOfPendingActivitiesAreDecoded(t *testing.T) {
 	require.False(t, progress.Complete(), "the run has to be queried for an activity that recorded nothing yet")
 
 	started := time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC)
-	by := operation.At(started.Add(5 * time.Second))
+	by, scheduled := operation.At(started.Add(5*time.Second)), operation.At(started.Add(time.Minute))
 	for name, tt := range map[string]struct {
 		state    enumspb.PendingActivityState
 		run      int32
@@ -355,13 +355,17 @@ func TestTheRecordsOfPendingActivitiesAreDecoded(t *testing.T) {
 		"a run that recorded nothing may be at an attempt that its start records": {enumspb.PENDING_ACTIVITY_STATE_STARTED, 1, nil, by},
 		"so may one whose record is an earlier run's":                             {enumspb.PENDING_ACTIVITY_STATE_STARTED, 2, &operation.DeliveryRecord{Run: 1}, by},
 		"not one whose record is its own":                                         {enumspb.PENDING_ACTIVITY_STATE_STARTED, 2, &operation.DeliveryRecord{Run: 2}, operation.Time{}},
-		"nor one that waits on the server":                                        {enumspb.PENDING_ACTIVITY_STATE_SCHEDULED, 2, &operation.DeliveryRecord{Run: 1}, operation.Time{}},
+		"nor one that the server has not started yet":                             {enumspb.PENDING_ACTIVITY_STATE_SCHEDULED, 1, nil, operation.Time{}},
+		"nor one that waits for its next run, and has recorded the latest":        {enumspb.PENDING_ACTIVITY_STATE_SCHEDULED, 2, &operation.DeliveryRecord{Run: 1}, operation.Time{}},
+		"one that waits after a run that recorded nothing has made one":           {enumspb.PENDING_ACTIVITY_STATE_SCHEDULED, 2, nil, scheduled},
+		"so has one whose record is of a run before the latest":                   {enumspb.PENDING_ACTIVITY_STATE_PAUSED, 4, &operation.DeliveryRecord{Run: 2}, scheduled},
 		"an attempt of one that the workflow cancels may still be on its way":     {enumspb.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED, 1, nil, by},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := &workflowpb.PendingActivityInfo{
-				ActivityType: &commonpb.ActivityType{Name: "Deliver"}, State: tt.state, Attempt: tt.run, LastStartedTime: timestamppb.New(started),
+				ActivityType: &commonpb.ActivityType{Name: "Deliver"}, State: tt.state, Attempt: tt.run,
+				LastStartedTime: timestamppb.New(started), ScheduledTime: timestamppb.New(scheduled.Time),
 			}
 			if tt.recorded != nil {
 				p.HeartbeatDetails = details(tt.recorded)

@@ -219,12 +219,8 @@ const reasonTerminated = "the run was terminated while the attempt was on its wa
 func (s *Service) terminated(r run, state operation.State) operation.State {
 	r.pending.Apply(&state)
 	if i := slices.IndexFunc(state.Deliveries, func(d operation.Delivery) bool { return d.Outcome == operation.DeliveryPending }); i >= 0 && !r.pending.AttemptBy.IsZero() {
-		at := operation.At(r.closedAt)
-		if r.pending.AttemptBy.Before(at) {
-			at = r.pending.AttemptBy
-		}
 		record := operation.DeliveryRecord{Delivery: state.Deliveries[i]}
-		record.BeginAttempt(at)
+		record.BeginAttempt(r.pending.LostAttempt(operation.At(r.closedAt)))
 		state.Deliveries[i] = record.Delivery
 	}
 	state.NextPollAt = nil
