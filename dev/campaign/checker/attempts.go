@@ -204,7 +204,7 @@ func (c *check) checkNotReached(o *evidence, d *delivery, a *attempt) {
 	var f *fault
 	if a.interrupted(o.timeout()) {
 		// It is sent right after it is recorded, or never.
-		f = c.explain(attemptNotSent, span{a.began().Add(-startRecord - allowedDelay), a.began().Add(settleTime)})
+		f = c.explain(attemptNotSent, span{a.began().Add(-lostRunFound - o.interval()), a.began().Add(settleTime)})
 	}
 	if f == nil {
 		f = c.explain(notReached, span{a.began(), a.end()})

@@ -526,6 +526,17 @@ var breaches = map[string]breach{
 		explain:   func(s *story) { s.fault(plan.Kill, "worker-0", 10, 900) },
 		unrelated: func(s *story) { s.fault(plan.Kill, "worker-0", 6100, 7000) },
 	},
+	"promise 5: an attempt that is found lost while its next run waits is not sent": {
+		finding: "reached no receiver", build: recordedByStart,
+		breakIt: func(s *story) {
+			s.faults, s.requests = nil, s.requests[1:]
+			s.state.Deliveries[0].Attempts[0].At = operation.At(at(10_700))
+			s.state.Deliveries[0].Attempts[1].At = operation.At(at(16_500))
+			s.requests[0].Span = during(16_501, 16_510)
+		},
+		explain:   func(s *story) { s.fault(plan.Kill, "worker-0", 10, 900) },
+		unrelated: func(s *story) { s.fault(plan.Kill, "worker-0", 11_800, 12_000) },
+	},
 	"promise 5: an attempt that was recorded and not sent": {
 		finding: "reached no receiver", build: transfer,
 		breakIt: func(s *story) {

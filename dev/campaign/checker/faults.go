@@ -98,9 +98,9 @@ const (
 	// verdictDelay is how long an attempt's verdict may wait to be recorded, unless it
 	// is an acknowledgement.
 	verdictDelay = 3500 * time.Millisecond
-	// startRecord is for how long the start of an activity's run records an attempt, which
-	// has the end of that time if its worker is lost.
-	startRecord = 5 * time.Second
+	// lostRunFound is after how long, beside h, a lost run is found at the latest: after its
+	// heartbeat timeout. Then an attempt that only its start records has that time.
+	lostRunFound = 10*time.Second + allowedDelay
 	// recordTimeout is how long an attempt waits for its record before it is given up.
 	recordTimeout = 4 * time.Second
 	// timeoutTolerance is how close an answer and the end of a time-out may be for
