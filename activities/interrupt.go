@@ -32,7 +32,8 @@ type Interrupted struct {
 	Here bool `json:"here,omitempty"`
 	// Worker is the identity of another process in which it runs.
 	Worker string `json:"worker,omitempty"`
-	// Pending is its latest record, where it is not here: a cancellation may drop that.
+	// Pending is its latest record, which a cancellation may drop; of one that is here only
+	// whether its run has left one.
 	Pending operation.Pending `json:"pending,omitzero"`
 }
 
@@ -117,5 +118,5 @@ func (r *running) interrupt(in InterruptInput) (found Interrupted, ok bool) {
 	if in.UnlessAboutToPoll && rec.polls.Load() <= int64(in.Polls) {
 		return Interrupted{LeftAlone: true}, true
 	}
-	return Interrupted{Here: true}, rec.stop(errEndedByWorkflow)
+	return Interrupted{Here: true, Pending: rec.unrecorded()}, rec.stop(errEndedByWorkflow)
 }

@@ -35,6 +35,7 @@ type recorder struct {
 	heartbeat func(ctx context.Context, taskToken []byte, details ...any) error
 	yieldTask func(ctx context.Context, taskToken []byte, cause error, details any) error
 	token     []byte
+	info      activity.Info
 	pace      *overload.Pace
 	work      overload.Work
 
@@ -51,6 +52,8 @@ type recorder struct {
 
 	// polls are those that a watch has made, the one in flight included.
 	polls atomic.Int64
+	// recorded says that this run has sent a record, which the server may have kept.
+	recorded atomic.Bool
 
 	// mu is held while the activity gives its slot back. stopped is closed, and cause
 	// set, once it is to stop, unless it has yielded.
@@ -61,8 +64,9 @@ type recorder struct {
 }
 
 func (a *Activities) newRecorder(ctx context.Context, w overload.Work) *recorder {
+	info := activity.GetInfo(ctx)
 	return &recorder{
-		heartbeat: a.Heartbeat, yieldTask: a.Yield, token: activity.GetInfo(ctx).TaskToken, pace: a.Pace, work: w,
+		heartbeat: a.Heartbeat, yieldTask: a.Yield, token: info.TaskToken, info: info, pace: a.Pace, work: w,
 		sending: make(chan struct{}, 1), stopped: make(chan struct{}),
 	}
 }
@@ -186,6 +190,7 @@ func (r *recorder) note(details any) {
 // send sends a heartbeat, also after a stop: an attempt in flight may finish.
 func (r *recorder) send(ctx context.Context) error {
 	r.startRecords = time.Time{} // the server may keep it although the answer is lost
+	r.recorded.Store(true)
 	begun := time.Now()
 	defer func() { r.took = time.Since(begun) }()
 	release, err := r.pace.Acquire(ctx, r.work)
@@ -205,6 +210,19 @@ func (r *recorder) send(ctx context.Context) error {
 	}
 	r.stop(cause)
 	return cause
+}
+
+// unrecorded says whether only the start of this run records the poll or attempt that it
+// may be making.
+func (r *recorder) unrecorded() (p operation.Pending) {
+	switch {
+	case r.recorded.Load():
+	case r.work == overload.Poll:
+		p.WatchLost = int(r.info.Attempt)
+	default:
+		p.DeliveryLost, p.AttemptBy = int(r.info.Attempt), AttemptBy(operation.At(r.info.StartedTime))
+	}
+	return p
 }
 
 // stop ends the activity after what it has in flight, and reports whether that is for

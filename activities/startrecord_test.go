@@ -1,6 +1,8 @@
 package activities_test
 
 import (
+	"context"
+	"net/http"
 	"testing"
 	"time"
 
@@ -161,4 +163,44 @@ func TestAnAttemptOfALostRunIsRecordedAtOnce(t *testing.T) {
 		require.Equal(t, 2, recorded[operation.DeliveryRecord](t, b.server).Made)
 		require.Zero(t, b.receiver.requests())
 	})
+}
+
+// The activity may be lost before it ends, and its workflow then counts what its run's
+// start records.
+func TestAnInterruptionSaysWhetherTheRunHasLeftARecord(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		activity string
+		r        run
+		want     operation.Pending
+	}{
+		"a delivery at an attempt that its start records": {"Deliver", run{now: true}, operation.Pending{DeliveryLost: 1}},
+		"a delivery that has recorded its attempt":        {"Deliver", run{}, operation.Pending{}},
+		"a watch at a poll that its start records":        {"Watch", run{now: true}, operation.Pending{WatchLost: 1}},
+		"a watch that has recorded its poll":              {"Watch", run{}, operation.Pending{}},
+	} {
+		subtest(t, name, func(t *testing.T, b *fixture) {
+			var found activities.Interrupted
+			interrupt := func() {
+				found, _ = b.Interrupt(t.Context(), activities.InterruptInput{RunID: testRun, Activity: tt.activity})
+			}
+			b.receiver.answer = func(int, http.ResponseWriter, *http.Request) { interrupt() }
+			b.core.answer = func(context.Context, int) (operation.Observation, error) {
+				interrupt()
+				return operation.Observation{Status: "new"}, nil
+			}
+			if tt.want.DeliveryLost > 0 {
+				tt.want.AttemptBy = operation.At(time.Now()).Add(5 * time.Second)
+			}
+			var err error
+			if tt.activity == "Deliver" {
+				_, err = b.deliver(deliverInput(time.Second, 3), tt.r)
+			} else {
+				_, err = b.watch(watchInput(interval(time.Hour, time.Second)), tt.r)
+			}
+			require.NoError(t, err)
+			require.True(t, found.Here)
+			require.Equal(t, tt.want, found.Pending)
+		})
+	}
 }

@@ -20,8 +20,8 @@ type activityRun struct {
 	name   string
 	future workflow.Future
 	cancel workflow.CancelFunc
-	// pending is its record when it was stopped while it waited on the server, or while
-	// its worker did not answer.
+	// pending is its record when it was stopped while it waited on the server, or was in
+	// another worker.
 	pending operation.Pending
 }
 
@@ -54,8 +54,7 @@ func (t *activityRun) stopUnless(ctx workflow.Context, in activities.InterruptIn
 	}
 	elsewhere := found.Worker != "" && !t.ready()
 	if elsewhere && in.UnlessAboutToPoll {
-		here, _ := t.interruptIn(ctx, found.Worker, in)
-		found.LeftAlone = !here
+		found.LeftAlone = !t.interruptIn(ctx, found.Worker, in)
 		elsewhere = false
 	}
 	if found.LeftAlone {
@@ -66,9 +65,7 @@ func (t *activityRun) stopUnless(ctx workflow.Context, in activities.InterruptIn
 		t.cancel()
 	}
 	if elsewhere {
-		if _, reached := t.interruptIn(ctx, found.Worker, in); reached {
-			t.pending.AttemptBy = operation.Time{} // it says itself
-		}
+		t.interruptIn(ctx, found.Worker, in)
 	}
 	await(ctx, t.ready)
 	return true
@@ -78,9 +75,8 @@ func (t *activityRun) stopUnless(ctx workflow.Context, in activities.InterruptIn
 func InterruptQueue(identity string) string { return TaskQueue + "@" + identity }
 
 // interruptIn interrupts the activity in another worker's process, and reports whether
-// that was reached, and had it. One that is not reached has died, or learns of the
-// cancellation later.
-func (t *activityRun) interruptIn(ctx workflow.Context, worker string, in activities.InterruptInput) (here, reached bool) {
+// that had it. One that is not reached has died, or learns of the cancellation later.
+func (t *activityRun) interruptIn(ctx workflow.Context, worker string, in activities.InterruptInput) (here bool) {
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		TaskQueue: InterruptQueue(worker), ScheduleToCloseTimeout: 5 * time.Second,
 		RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1},
@@ -90,7 +86,7 @@ func (t *activityRun) interruptIn(ctx workflow.Context, worker string, in activi
 	if err != nil {
 		workflow.GetLogger(ctx).Warn("an activity could not be interrupted where it runs", "error", err)
 	}
-	return found.Here, err == nil
+	return found.Here
 }
 
 // mergeRecorded merges into a record what pending and err recorded later, and reports

@@ -100,11 +100,14 @@ func mergeDelivery(ctx workflow.Context, t *activityRun, record *operation.Deliv
 		*record = result.Record
 		return result.HeldBack
 	}
+	record.Run = 0 // of this activity
 	inError := mergeRecorded(record, t.pending.Delivery, err)
+	var lost operation.Time
 	now := operation.At(workflow.Now(ctx))
-	lost := t.pending.LostAttempt(now)
-	// Where it was not cancelled, the last run has recorded what the ones before left.
-	if timedOut(err) && wasCancelled(err) && lost.IsZero() {
+	switch {
+	case t.pending.DeliveryLost > record.Run:
+		lost = t.pending.LostAttempt(now)
+	case timedOut(err) && wasCancelled(err): // else the last run has recorded what the ones before left
 		lost = activities.AttemptBy(now.Add(-activities.DeliverHeartbeatTimeout))
 	}
 	sent := record.InFlight() || !record.Due(policy.Interval()).After(now)

@@ -27,7 +27,7 @@ func TestTheAttemptOfADeadWorkersRunIsDatedByItsStart(t *testing.T) {
 	env.RegisterActivity(acts.Interrupt)
 	env.RegisterActivity(acts.InterruptHere)
 	env.OnActivity(acts.Interrupt, mock.Anything, mock.Anything).Return(activities.Interrupted{
-		Worker: "dead", Pending: operation.Pending{Unrecorded: true, AttemptBy: by},
+		Worker: "dead", Pending: operation.Pending{Unrecorded: true, DeliveryLost: 1, AttemptBy: by},
 	}, nil)
 	env.OnActivity(acts.InterruptHere, mock.Anything, mock.Anything).Return(activities.Interrupted{},
 		temporal.NewTimeoutError(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE, nil))

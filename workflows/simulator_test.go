@@ -692,8 +692,8 @@ type pending struct {
 
 	watching   *operation.WatchRecord
 	delivering *operation.DeliveryRecord
-	// startedAt is when the server began the run, while that records an attempt of it;
-	// attemptBy is as in operation.Pending.
+	// startedAt is when the server began the run, while that records a poll or attempt of
+	// it; attemptBy is as in operation.Pending, also for a poll.
 	startedAt time.Time
 	attemptBy operation.Time
 }
@@ -726,7 +726,13 @@ func (a *pending) recorded() (p operation.Pending) {
 	if a.delivering != nil {
 		p.Delivery = new(a.delivering.Clone())
 	}
-	p.AttemptBy = a.attemptBy
+	switch {
+	case a.attemptBy.IsZero():
+	case a.delivering != nil:
+		p.DeliveryLost, p.AttemptBy = a.runs, a.attemptBy
+	default:
+		p.WatchLost = a.runs
+	}
 	return p
 }
 
@@ -783,6 +789,16 @@ func (a *pending) startAgain(ctx workflow.Context) {
 	a.runs++
 }
 
+// startRecords reports whether the start of the run records the poll or attempt that
+// begins now, and not the next one.
+func (a *pending) startRecords(now operation.Time) bool {
+	does := now.Sub(a.startedAt) < startRecords
+	if a.startedAt = (time.Time{}); does {
+		a.attemptBy = now.Add(startRecords)
+	}
+	return does
+}
+
 // die is the death of the worker. The server begins the activity again after the
 // heartbeat timeout and the policy's interval, unless it was cancelled or has been begun
 // k times.
@@ -836,16 +852,24 @@ func (a *pending) watch(ctx workflow.Context, in activities.WatchInput) (any, er
 		case err != nil:
 			return nil, err
 		}
-		lost := a.nextAnswer().lost
-		at.BeginPoll(now(ctx))
+		lost, before, begun := a.nextAnswer().lost, at, now(ctx)
+		byStart := a.startRecords(begun)
+		at.BeginPoll(begun)
 		answer := a.poll(ctx)
 		if lost {
-			if err := a.die(ctx, activities.WatchHeartbeatTimeout(in.Policy), 0, 0, at); err != nil {
+			if byStart {
+				at = before
+			}
+			if err := a.die(ctx, activities.WatchHeartbeatTimeout(in.Policy), in.Policy.Gap(1), 0, at); err != nil {
 				return nil, err
+			}
+			if byStart {
+				at.BeginPoll(now(ctx))
 			}
 			at.Interrupt()
 			continue
 		}
+		a.attemptBy = operation.Time{}
 		at.EndPoll(answer.BegunAt, answer.EndedAt, answer.Observation, !answer.Uncounted)
 		if o := answer.Observation; o != nil && o.Status != "" && o.Status != in.Known {
 			return activities.WatchResult{Record: at}, nil
@@ -904,10 +928,7 @@ func (a *pending) nextAttempt(ctx workflow.Context, in activities.DeliverInput, 
 	if reply.lost && reply.lastRun {
 		a.runs = in.Policy.Attempts
 	}
-	byStart := a.runs < in.Policy.Attempts && begun.Sub(a.startedAt) < startRecords
-	if a.startedAt = (time.Time{}); byStart {
-		a.attemptBy = begun.Add(startRecords)
-	}
+	byStart := a.runs < in.Policy.Attempts && a.startRecords(begun)
 	at.BeginAttempt(begun)
 	at.Delivery.Host = "shop.example"
 	r := a.send(ctx, in.Callback, at.Last().Number)
@@ -969,7 +990,9 @@ func (a *pending) interrupt(in activities.InterruptInput) activities.Interrupted
 		return activities.Interrupted{LeftAlone: true}
 	}
 	a.interrupted = true
-	return activities.Interrupted{Here: true}
+	recorded := a.recorded()
+	recorded.Watch, recorded.Delivery = nil, nil
+	return activities.Interrupted{Here: true, Pending: recorded}
 }
 
 // silent is a logger for runs that are made by the hundred.

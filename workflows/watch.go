@@ -118,8 +118,12 @@ func (r *run) endWatch(ctx workflow.Context, t *watchRun) {
 	var result activities.WatchResult
 	err := t.future.Get(ctx, &result)
 	if err != nil {
-		result.Record = t.began
+		result.Record, result.Record.Run = t.began, 0 // of this activity
 		mergeRecorded(&result.Record, t.pending.Watch, err)
+		if t.pending.WatchLost > result.Record.Run {
+			result.Record.BeginPoll(r.now())
+			result.Record.Interrupt()
+		}
 	}
 	observed := r.op.RecordWatch(result.Record)
 	switch {

@@ -6,13 +6,16 @@ type Pending struct {
 	Delivery *DeliveryRecord `json:"delivery,omitempty"`
 	// Unrecorded says that a pending activity recorded nothing yet.
 	Unrecorded bool `json:"unrecorded,omitempty"`
-	// AttemptBy is until when a delivery may begin an attempt that only the start of its
-	// activity's latest run records; zero: there is no such attempt.
+	// WatchLost and DeliveryLost are the latest runs of the activities where these left no
+	// record: if they are lost, only their starts record a poll and an attempt; 0: they
+	// left one.
+	WatchLost    int `json:"watch_lost,omitempty"`
+	DeliveryLost int `json:"delivery_lost,omitempty"`
+	// AttemptBy is until when that run of the delivery may begin its attempt.
 	AttemptBy Time `json:"attempt_by,omitzero"`
 }
 
-// LostAttempt is the latest time until now at which such an attempt may have begun, if its
-// run is lost; zero: there is none.
+// LostAttempt is the latest time until now at which that attempt may have begun.
 func (p Pending) LostAttempt(now Time) Time {
 	if p.AttemptBy.After(now) {
 		return now

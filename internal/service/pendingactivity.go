@@ -21,47 +21,66 @@ import (
 func (s *Service) pendingRecords(workflowID string, pending []*workflowpb.PendingActivityInfo) (operation.Pending, error) {
 	var records operation.Pending
 	for _, p := range pending {
-		var record any
-		switch name := p.GetActivityType().GetName(); {
-		case len(p.GetHeartbeatDetails().GetPayloads()) == 0:
-			records.Unrecorded = true
-			continue
-		case name == workflows.ActivityWatch:
-			records.Watch = new(operation.WatchRecord)
-			record = records.Watch
-		case name == workflows.ActivityDeliver:
-			records.Delivery = new(operation.DeliveryRecord)
-			record = records.Delivery
-		default:
-			continue
+		var err error
+		switch p.GetActivityType().GetName() {
+		case workflows.ActivityWatch:
+			records.Watch, err = heartbeat[operation.WatchRecord](s.converter(workflowID), p)
+			run := 0
+			if records.Watch != nil {
+				run = records.Watch.Run
+			}
+			records.WatchLost = lostRun(p, run)
+		case workflows.ActivityDeliver:
+			records.Delivery, err = heartbeat[operation.DeliveryRecord](s.converter(workflowID), p)
+			run := 0
+			if records.Delivery != nil {
+				run = records.Delivery.Run
+			}
+			if records.DeliveryLost = lostRun(p, run); records.DeliveryLost > 0 {
+				records.AttemptBy = attemptBy(p)
+			}
 		}
-		if err := s.converter(workflowID).FromPayloads(p.GetHeartbeatDetails(), record); err != nil {
+		if err != nil {
 			return records, fmt.Errorf("the record of %s: %w", p.GetActivityType().GetName(), err)
 		}
-	}
-	for _, p := range pending {
-		if p.GetActivityType().GetName() == workflows.ActivityDeliver {
-			records.AttemptBy = attemptBy(p, records.Delivery)
-		}
+		records.Unrecorded = records.Unrecorded || !hasHeartbeat(p)
 	}
 	return records, nil
 }
 
-// attemptBy is Pending's, for a Deliver activity and what it recorded last, nil if that
-// is nothing.
-func attemptBy(p *workflowpb.PendingActivityInfo, recorded *operation.DeliveryRecord) operation.Time {
-	by, latest := activities.AttemptBy(operation.At(p.GetLastStartedTime().AsTime())), int(p.GetAttempt())
-	if !runs(p) { // it waits for its next run, which is scheduled for after the end of the latest
-		by, latest = operation.At(p.GetScheduledTime().AsTime()), latest-1
+func hasHeartbeat(p *workflowpb.PendingActivityInfo) bool {
+	return len(p.GetHeartbeatDetails().GetPayloads()) > 0
+}
+
+// heartbeat decodes a pending activity's heartbeat details; nil: it has none.
+func heartbeat[T any](c converter.DataConverter, p *workflowpb.PendingActivityInfo) (*T, error) {
+	if !hasHeartbeat(p) {
+		return nil, nil //nolint:nilnil // no record is no error
 	}
-	run := 0
-	if recorded != nil {
-		run = recorded.Run
+	record := new(T)
+	return record, c.FromPayloads(p.GetHeartbeatDetails(), record)
+}
+
+// lostRun is the latest run of a pending activity where that left no record, of which run
+// is the one that left the latest; 0: it left one.
+func lostRun(p *workflowpb.PendingActivityInfo, run int) int {
+	latest := int(p.GetAttempt())
+	if !runs(p) {
+		latest-- // the next one
 	}
-	if !operation.RunLost(latest, run, recorded != nil) {
-		return operation.Time{}
+	if !operation.RunLost(latest, run, hasHeartbeat(p)) {
+		return 0
 	}
-	return by
+	return latest
+}
+
+// attemptBy is until when the latest run of a delivery may begin an attempt that its start
+// records. One that waits for its next run has ended before the time of that.
+func attemptBy(p *workflowpb.PendingActivityInfo) operation.Time {
+	if !runs(p) {
+		return operation.At(p.GetScheduledTime().AsTime())
+	}
+	return activities.AttemptBy(operation.At(p.GetLastStartedTime().AsTime()))
 }
 
 // runs reports whether a worker runs the activity.

@@ -218,7 +218,7 @@ const reasonTerminated = "the run was terminated while the attempt was on its wa
 // activities had recorded: the server still describes them.
 func (s *Service) terminated(r run, state operation.State) operation.State {
 	r.pending.Apply(&state)
-	if i := slices.IndexFunc(state.Deliveries, func(d operation.Delivery) bool { return d.Outcome == operation.DeliveryPending }); i >= 0 && !r.pending.AttemptBy.IsZero() {
+	if i := slices.IndexFunc(state.Deliveries, func(d operation.Delivery) bool { return d.Outcome == operation.DeliveryPending }); i >= 0 && r.pending.DeliveryLost > 0 {
 		record := operation.DeliveryRecord{Delivery: state.Deliveries[i]}
 		record.BeginAttempt(r.pending.LostAttempt(operation.At(r.closedAt)))
 		state.Deliveries[i] = record.Delivery
