@@ -696,6 +696,9 @@ type pending struct {
 	// it; attemptBy is as in operation.Pending, also for a poll.
 	startedAt time.Time
 	attemptBy operation.Time
+	// before and beforeAttempt are what was recorded before that poll or attempt.
+	before        *operation.WatchRecord
+	beforeAttempt *operation.DeliveryRecord
 }
 
 func (a *pending) run(ctx workflow.Context, in any) (result any, err error) {
@@ -718,23 +721,24 @@ func (a *pending) run(ctx workflow.Context, in any) (result any, err error) {
 	return result, err
 }
 
-// recorded is what the activity recorded last, as the server has it.
+// recorded is what the activity recorded last, as the server has it: that follows
+// its record but while only the start of its run records a poll or attempt.
 func (a *pending) recorded() (p operation.Pending) {
-	if a.watching != nil {
-		p.Watch = new(*a.watching)
-	}
-	if a.delivering != nil {
-		p.Delivery = new(a.delivering.Clone())
-	}
 	switch {
-	case a.attemptBy.IsZero():
+	case a.watching != nil && !a.attemptBy.IsZero():
+		p.WatchLost, p.Watch = a.runs, a.before
+	case a.watching != nil:
+		p.Watch = new(*a.watching)
+	case a.delivering != nil && !a.attemptBy.IsZero():
+		p.DeliveryLost, p.AttemptBy, p.Delivery = a.runs, a.attemptBy, a.beforeAttempt
 	case a.delivering != nil:
-		p.DeliveryLost, p.AttemptBy = a.runs, a.attemptBy
-	default:
-		p.WatchLost = a.runs
+		p.Delivery = new(a.delivering.Clone())
 	}
 	return p
 }
+
+// recordsNow says that the record reached the server.
+func (a *pending) recordsNow() { a.attemptBy = operation.Time{} }
 
 var (
 	// errEnd ends an activity with what it has.
@@ -774,6 +778,7 @@ func (a *pending) waitOnServer(ctx workflow.Context, d time.Duration, k int) err
 		return errUsedUp
 	}
 	until := workflow.Now(ctx).Add(d)
+	a.recordsNow()
 	a.place, a.wakes = onServer, until.Add(-wakesEarly)
 	a.passUnless(ctx, max(d-wakesEarly, time.Millisecond), func() bool { return a.cancelled })
 	if a.cancelled {
@@ -855,6 +860,9 @@ func (a *pending) watch(ctx workflow.Context, in activities.WatchInput) (any, er
 		lost, before, begun := a.nextAnswer().lost, at, now(ctx)
 		byStart := a.startRecords(begun)
 		at.BeginPoll(begun)
+		if a.before = new(before); !byStart {
+			a.recordsNow()
+		}
 		answer := a.poll(ctx)
 		if lost {
 			if byStart {
@@ -869,7 +877,6 @@ func (a *pending) watch(ctx workflow.Context, in activities.WatchInput) (any, er
 			at.Interrupt()
 			continue
 		}
-		a.attemptBy = operation.Time{}
 		at.EndPoll(answer.BegunAt, answer.EndedAt, answer.Observation, !answer.Uncounted)
 		if o := answer.Observation; o != nil && o.Status != "" && o.Status != in.Known {
 			return activities.WatchResult{Record: at}, nil
@@ -930,6 +937,9 @@ func (a *pending) nextAttempt(ctx workflow.Context, in activities.DeliverInput, 
 	}
 	byStart := a.runs < in.Policy.Attempts && a.startRecords(begun)
 	at.BeginAttempt(begun)
+	if a.beforeAttempt = &before; !byStart {
+		a.recordsNow()
+	}
 	at.Delivery.Host = "shop.example"
 	r := a.send(ctx, in.Callback, at.Last().Number)
 	if reply.lost {
@@ -947,7 +957,6 @@ func (a *pending) nextAttempt(ctx workflow.Context, in activities.DeliverInput, 
 		}
 		return "", err
 	}
-	a.attemptBy = operation.Time{}
 	at.EndAttempt(r.Attempt, r.Ended, r.Reason, operation.Time{})
 	return "", nil
 }
@@ -990,9 +999,9 @@ func (a *pending) interrupt(in activities.InterruptInput) activities.Interrupted
 		return activities.Interrupted{LeftAlone: true}
 	}
 	a.interrupted = true
-	recorded := a.recorded()
-	recorded.Watch, recorded.Delivery = nil, nil
-	return activities.Interrupted{Here: true, Pending: recorded}
+	left := a.recorded()
+	left.Watch, left.Delivery = nil, nil
+	return activities.Interrupted{Here: true, Pending: left}
 }
 
 // silent is a logger for runs that are made by the hundred.
