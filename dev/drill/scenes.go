@@ -64,6 +64,7 @@ func (s *site) scenes() map[string]Scene {
 		"RingbackBacklog":              s.noWorkerRuns(),
 		"RingbackWorkflowTaskFailing":  s.codecKeyIsMissing(),
 		"RingbackConfigurationsDiffer": s.filesDiffer(),
+		"RingbackConfigurationRefused": s.fileIsRefused(),
 		"RingbackConfigurationMissing": s.endpointIsMissing(),
 		"RingbackCardNumberRefused":    s.cardNumberIsSent(),
 		"RingbackUnknownStatus":        s.coreSaysSomethingNew(),
@@ -430,6 +431,21 @@ func (s *site) filesDiffer() Scene {
 				}
 				return []string{"both show " + hashes[0]}
 			}, "both programs to show one hash")
+		},
+	}
+}
+
+func (s *site) fileIsRefused() Scene {
+	const good, bad = "max_concurrent: 2\n", "max_concurrent: many\n"
+	return Scene{
+		Cause:    "The worker's file has a word where a number should be.",
+		Endpoint: ledger,
+		Shown:    `worker  ringback_config_refused 1`, Logged: notInForce,
+		cause:  func(ctx context.Context) error { return s.reread(ctx, "worker", good, bad, notInForce) },
+		Mended: "the number is back in the file, which the worker has read.",
+		mend:   func(ctx context.Context) error { return s.rewrite(ctx, "worker", bad, good) },
+		over: func(ctx context.Context) (string, error) {
+			return s.awaitMetric(ctx, `worker  ringback_config_refused 0`)
 		},
 	}
 }

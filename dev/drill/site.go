@@ -209,6 +209,11 @@ func await(ctx context.Context, p *proc.Process, pattern string) (string, error)
 
 // rewrite replaces a piece of a program's file, and has it read again.
 func (s *site) rewrite(ctx context.Context, program, old, by string) error {
+	return s.reread(ctx, program, old, by, reloaded)
+}
+
+// reread is rewrite until the program says that.
+func (s *site) reread(ctx context.Context, program, old, by, says string) error {
 	text, err := os.ReadFile(s.file(program))
 	if err != nil {
 		return err
@@ -224,15 +229,18 @@ func (s *site) rewrite(ctx context.Context, program, old, by string) error {
 	if program == "api" {
 		process = s.api
 	}
-	reloads := strings.Count(process.Output(), reloaded)
+	said := strings.Count(process.Output(), says)
 	if err := process.Signal(syscall.SIGHUP); err != nil {
 		return err
 	}
-	_, err = await(ctx, process, fmt.Sprintf("(?s)(%s.*){%d}", reloaded, reloads+1))
+	_, err = await(ctx, process, fmt.Sprintf("(?s)(%s.*){%d}", says, said+1))
 	return err
 }
 
-const reloaded = "the configuration is reloaded"
+const (
+	reloaded   = "the configuration is reloaded"
+	notInForce = "the configuration is refused"
+)
 
 // shell is the file that prepares a shell for the runbook's commands.
 func (s *site) shell() string { return filepath.Join(s.dir, "shell.sh") }

@@ -35,6 +35,7 @@ var shownBy = map[string][]string{
 	"RingbackBacklog":              {`temporal_num_pollers`, `schedule_to_start_latency_seconds_count`, `RespondWorkflowTaskCompleted`},
 	"RingbackWorkflowTaskFailing":  {`failure_reason="WorkflowError".*workflow_type="Operation"`, `codec.keys holds only B`},
 	"RingbackConfigurationsDiffer": {`(?s)config_info\{hash="\w+"\}.*config_info\{hash="\w+"\}`, `ready`, `the configuration is reloaded`},
+	"RingbackConfigurationRefused": {`config_refused 1`, `worker.yml:\d+:\d+: endpoints.NARROW.max_concurrent`},
 	"RingbackConfigurationMissing": {`\{kind="endpoint"\} [1-9]`, `"endpoint":"NARROW"`},
 	"RingbackCardNumberRefused":    {`refusals_total\{endpoint="LEDGER"\} 1`, `"action":"start".*"result":"invalid"`},
 	"RingbackUnknownStatus":        {`statuses_total\{source="wallet"\} [1-9]`, `polished`},
