@@ -20,7 +20,8 @@ type AwaitEndpointInput struct {
 	Hold bool `json:"hold,omitempty"`
 }
 
-// AwaitEndpoint fails, and is retried, until the endpoint is configured and may be called.
+// AwaitEndpoint fails, and is retried, until the endpoint is configured, and may be called
+// or is on hold.
 func (a *Activities) AwaitEndpoint(ctx context.Context, in AwaitEndpointInput) error {
 	endpoint, missing := a.endpointFor(in.Endpoint, in.Dialect, in.URL)
 	switch {
@@ -28,10 +29,8 @@ func (a *Activities) AwaitEndpoint(ctx context.Context, in AwaitEndpointInput) e
 		return stillHeldBack(missing, 0)
 	case endpoint.OnHold && in.Hold:
 		return a.waitOnHold(ctx, in.Endpoint)
-	case endpoint.OnHold:
-		return stillHeldBack(reasonOnHold(in.Endpoint), 0)
-	case in.Hold:
-		return nil
+	case endpoint.OnHold || in.Hold:
+		return nil // to the delivery, which finds whether it is on hold
 	}
 	permit, err := a.receivers.Acquire(endpoint, in.URL, bulkhead.Activity)
 	if err != nil {

@@ -76,11 +76,12 @@ func TestADeliveryOnHoldWaitsInItsWorker(t *testing.T) {
 		err := b.execute(b.AwaitEndpoint, activities.AwaitEndpointInput{Endpoint: shop, Hold: true}, run{}, nil)
 		requireYielded(t, err, activities.TypeHeldBack, time.Millisecond)
 	})
-	subtest(t, "and not where it waited for a missing endpoint: its run is too short for that", func(t *testing.T, b *fixture) {
+	subtest(t, "also where it waited for a missing endpoint: its delivery goes on to find the hold", func(t *testing.T, b *fixture) {
 		b.endpoint.OnHold = true
-		failed := failure(t, b.AwaitEndpoint(t.Context(), activities.AwaitEndpointInput{Endpoint: shop}))
-		require.Equal(t, "the endpoint "+shop+" is on hold (enabled: hold)", failed.Message())
-		require.Zero(t, failed.NextRetryDelay(), "its retry policy's")
+		require.NoError(t, b.AwaitEndpoint(t.Context(), activities.AwaitEndpointInput{Endpoint: shop}))
+		found, err := b.deliver(deliverInput(time.Second, 3), run{})
+		require.NoError(t, err)
+		require.True(t, found.Record.Delivery.OnHold)
 	})
 }
 
