@@ -309,6 +309,13 @@ func (s *server) yield(_ context.Context, _ []byte, cause error, details any) er
 	return nil
 }
 
+// refuse has the server answer so to an activity that gives its slot back; nil: it takes that.
+func (s *server) refuse(answer error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refuses = answer
+}
+
 // yielded returns once the cause with which the latest activity gave its slot back.
 func (s *server) yielded() error {
 	s.mu.Lock()

@@ -21,8 +21,13 @@ const (
 	holdAtMost = 10 * time.Minute
 	// HoldTimeout bounds such a run on the server.
 	HoldTimeout = holdAtMost + time.Minute
-	// releaseTimeout bounds one call that ends such a run.
+	// releaseTimeout bounds one call that ends such a run, and releaseRetry is how long
+	// after one that failed it is made again.
 	releaseTimeout = 10 * time.Second
+	releaseRetry   = 2 * time.Second
+	// releasesAtOnce is how many such runs are ended at a time: the records of deliveries
+	// that go on do not wait behind thousands of them.
+	releasesAtOnce = 8
 )
 
 // holds are the deliveries that wait in this worker while their endpoint is on hold.
@@ -36,7 +41,6 @@ type holds struct {
 type hold struct {
 	endpoint string
 	over     *time.Timer
-	workflow zap.Field
 	// end has the server run the activity again.
 	end func() error
 }
@@ -68,18 +72,31 @@ func (h *holds) all() []*hold {
 // waitOnHold waits for an endpoint on hold without a slot, until ReleaseHolds.
 func (a *Activities) waitOnHold(ctx context.Context, endpoint string) error {
 	ctx = context.WithoutCancel(ctx)
-	h := &hold{endpoint: endpoint, workflow: workflowID(ctx), end: func() error {
+	over := stillHeldBack(reasonOnHold(endpoint), time.Millisecond)
+	h := &hold{endpoint: endpoint, end: func() error {
 		ctx, cancel := context.WithTimeout(ctx, releaseTimeout)
 		defer cancel()
-		return a.Yield(ctx, activity.GetInfo(ctx).TaskToken, stillHeldBack(reasonOnHold(endpoint), time.Millisecond), nil)
+		return a.Yield(ctx, activity.GetInfo(ctx).TaskToken, over, nil)
 	}}
-	h.over = time.AfterFunc(holdAtMost, func() { a.release(ctx, h) })
+	h.over = time.AfterFunc(holdAtMost, func() {
+		if err := a.release(ctx, h); err != nil && a.holds.take(h) {
+			a.ended(h)
+			a.Log.Warn("the wait for an endpoint on hold could not be ended; it ends by itself",
+				zap.String("endpoint", endpoint), workflowID(ctx), zap.Duration("within", HoldTimeout-holdAtMost), zap.Error(err))
+		}
+	})
 	a.Metrics.onHold.WithLabelValues(endpoint).Inc()
 	a.holds.add(h)
-	if !a.onHold(endpoint) { // the configuration was reloaded meanwhile
-		a.release(ctx, h)
+	if !a.onHold(endpoint) && a.holds.take(h) { // the configuration was reloaded meanwhile
+		a.ended(h)
+		return over
 	}
 	return activity.ErrResultPending
+}
+
+func (a *Activities) ended(h *hold) {
+	h.over.Stop()
+	a.Metrics.onHold.WithLabelValues(h.endpoint).Dec()
 }
 
 func (a *Activities) onHold(endpoint string) bool {
@@ -88,34 +105,47 @@ func (a *Activities) onHold(endpoint string) bool {
 }
 
 // ReleaseHolds lets the deliveries of a go on whose endpoint is no longer on hold, after a
-// reload. Where the worker stops, it gives all of them back to the server.
+// reload, and goes on until the server has taken them back. Where the worker stops, it
+// tries to give back all of them, once.
 func ReleaseHolds(ctx context.Context, a *Activities, stopping bool) {
-	var releasing errgroup.Group
-	for _, h := range a.holds.all() {
-		if ctx.Err() == nil && (stopping || !a.onHold(h.endpoint)) {
-			releasing.Go(func() error { a.release(ctx, h); return nil })
+	for !a.releaseAll(ctx, stopping) && !stopping {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(releaseRetry):
 		}
 	}
-	_ = releasing.Wait()
+}
+
+// releaseAll reports whether it failed for none.
+func (a *Activities) releaseAll(ctx context.Context, stopping bool) (done bool) {
+	var releasing errgroup.Group
+	releasing.SetLimit(releasesAtOnce)
+	for _, h := range a.holds.all() {
+		if ctx.Err() == nil && (stopping || !a.onHold(h.endpoint)) {
+			releasing.Go(func() error { return a.release(ctx, h) })
+		}
+	}
+	return releasing.Wait() == nil
 }
 
 // release ends a wait, unless that was done: the server runs its activity again at once.
-// Where ctx ends first, the wait goes on.
-func (a *Activities) release(ctx context.Context, h *hold) {
+// After an error the wait goes on.
+func (a *Activities) release(ctx context.Context, h *hold) error {
 	called, err := a.Pace.Acquire(ctx, overload.Callback)
 	if err != nil {
-		return
+		return err
 	}
 	defer called()
 	if !a.holds.take(h) {
-		return
+		return nil
 	}
-	h.over.Stop()
-	a.Metrics.onHold.WithLabelValues(h.endpoint).Dec()
 	if err := h.end(); err != nil && stopCauseOf(err) == nil {
-		a.Log.Warn("the wait for an endpoint on hold could not be ended; it ends by itself",
-			zap.String("endpoint", h.endpoint), h.workflow, zap.Duration("within", HoldTimeout), zap.Error(err))
+		a.holds.add(h)
+		return err
 	}
+	a.ended(h)
+	return nil
 }
 
 func reasonOnHold(endpoint string) string {

@@ -1,14 +1,17 @@
 package activities_test
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/activity"
 
 	"ringback/activities"
+	"ringback/internal/overload"
 	endpoints "ringback/internal/receiver"
 )
 
@@ -82,6 +85,55 @@ func TestADeliveryOnHoldWaitsInItsWorker(t *testing.T) {
 		found, err := b.deliver(deliverInput(time.Second, 3), run{})
 		require.NoError(t, err)
 		require.True(t, found.Record.Delivery.OnHold)
+	})
+	subtest(t, "until the server takes it back", func(t *testing.T, b *fixture) {
+		b.awaitOnHold(t)
+		b.endpoint.OnHold = false
+		b.server.refuse(serviceerror.NewUnavailable("the server is away"))
+		go activities.ReleaseHolds(t.Context(), b.Activities, false)
+		time.Sleep(time.Minute)
+		require.InDelta(t, 1, b.onHold(t), 0)
+		b.server.refuse(nil)
+		time.Sleep(5 * time.Second)
+		b.requireReleased(t)
+	})
+	subtest(t, "and is forgotten with the server's own end of the wait", func(t *testing.T, b *fixture) {
+		b.awaitOnHold(t)
+		b.server.refuse(serviceerror.NewUnavailable("the server is away"))
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		require.Zero(t, b.onHold(t))
+		b.server.refuse(nil)
+		activities.ReleaseHolds(t.Context(), b.Activities, true)
+		require.NoError(t, b.server.yielded())
+	})
+}
+
+func TestTheEndOfAHoldLeavesRoomForTheRecordsOfDeliveries(t *testing.T) {
+	t.Parallel()
+	inVirtualTime(t, func(t *testing.T, b *fixture) {
+		for range 500 {
+			b.endpoint.OnHold = true
+			err := b.execute(b.AwaitEndpoint, activities.AwaitEndpointInput{Endpoint: shop, Hold: true}, run{}, nil)
+			require.ErrorIs(t, err, activity.ErrResultPending)
+		}
+		yield := b.Yield
+		b.Yield = func(ctx context.Context, taskToken []byte, cause error, details any) error {
+			time.Sleep(100 * time.Millisecond)
+			return yield(ctx, taskToken, cause, details)
+		}
+		b.endpoint.OnHold = false
+		released := make(chan struct{})
+		go func() { defer close(released); activities.ReleaseHolds(t.Context(), b.Activities, false) }()
+		synctest.Wait()
+		begun := time.Now()
+		recorded, err := b.Pace.Acquire(t.Context(), overload.Callback)
+		require.NoError(t, err)
+		recorded()
+		waited := time.Since(begun)
+		<-released
+		require.Zero(t, waited, "it waits behind none that is released")
+		require.Zero(t, b.onHold(t))
 	})
 }
 
