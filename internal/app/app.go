@@ -67,7 +67,9 @@ type process struct {
 	// files are what the configuration was read from the last time, also if it was refused.
 	files config.Files
 	// refused is set while the configuration that was read the last time is not in force.
-	refused  atomic.Bool
+	refused atomic.Bool
+	// reloaded is sent to after each reload.
+	reloaded chan struct{}
 	registry *prometheus.Registry
 	metrics  metrics
 	traces   *telemetry.Traces
@@ -230,7 +232,20 @@ func (p *process) drain() {
 		for _, w := range p.workers {
 			w.Stop()
 		}
-		p.releaseHolds(true)
+		p.giveBackHolds()
 	}
 	p.Log.Info("stopped")
+}
+
+// giveBackTimeout is how long a stop waits for the server to take back the deliveries that
+// wait for endpoints on hold.
+const giveBackTimeout = time.Minute
+
+func (p *process) giveBackHolds() {
+	if p.activities == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), giveBackTimeout)
+	defer cancel()
+	activities.ReleaseHolds(ctx, p.activities, true)
 }

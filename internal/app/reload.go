@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
@@ -26,12 +27,12 @@ func (p *process) followConfig() (stop func()) {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	watched := watchFolders(p.Log)
-	stopping, done := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(done)
-		p.follow(watched, hangups, stopping)
-	}()
-	return func() { signal.Stop(hangups); close(stopping); <-done; watched.close() }
+	p.reloaded = make(chan struct{}, 1)
+	ctx, cancel := context.WithCancel(context.Background())
+	var following sync.WaitGroup
+	following.Go(func() { p.follow(watched, hangups, ctx.Done()) })
+	following.Go(func() { p.releaseHolds(ctx) })
+	return func() { signal.Stop(hangups); cancel(); following.Wait(); watched.close() }
 }
 
 func (p *process) follow(watched *folders, hangups <-chan os.Signal, stopping <-chan struct{}) {
@@ -120,20 +121,25 @@ func (p *process) use(c *config.Config, err error) {
 	}
 	p.showConfig(c)
 	p.Log.Info("the configuration is reloaded", zap.String("before", before), zap.String("config_hash", c.Hash))
-	p.releaseHolds(false)
+	select {
+	case p.reloaded <- struct{}{}:
+	default: // an earlier one is still to be followed up
+	}
 }
 
-// releaseTimeout is how long a reload or a stop waits for the server to take back the
-// deliveries that wait for endpoints on hold.
-const releaseTimeout = time.Minute
-
-func (p *process) releaseHolds(stopping bool) {
-	if p.activities == nil {
-		return
+// releaseHolds lets deliveries go on after each reload that ends a hold. Temporal may take
+// its time to take them, for which no other reload waits.
+func (p *process) releaseHolds(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.reloaded:
+			if p.activities != nil {
+				activities.ReleaseHolds(ctx, p.activities, false)
+			}
+		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
-	defer cancel()
-	activities.ReleaseHolds(ctx, p.activities, stopping)
 }
 
 // replace puts c in force. The audit moves once nothing else can refuse c.

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,7 +11,12 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/testsuite"
 	"go.uber.org/zap/zaptest/observer"
+
+	"ringback/activities"
+	"ringback/internal/overload"
 )
 
 const (
@@ -202,6 +208,35 @@ func TestWhatChangesInTheConfigurationsFilesIsInForce(t *testing.T) {
 			f.await(t, tc.want)
 		})
 	}
+}
+
+func TestAReloadDoesNotWaitForDeliveriesThatItLetsGoOn(t *testing.T) {
+	t.Parallel()
+	held := func(enabled string, attempts int) string {
+		return strings.Replace(openConfig, "attempts: 3}", fmt.Sprintf("attempts: %d}, enabled: %s", attempts, enabled), 1)
+	}
+	p, logs := loaded(t, held("hold", 1))
+	f := &followed{process: p, logs: logs, dir: filepath.Dir(p.ConfigPath)}
+	p.overload = overload.New(p.registry, func() int { return 0 }, p.troubled)
+	p.activities = p.newActivities()
+	begun, taken := make(chan struct{}), make(chan struct{})
+	p.activities.Yield = func(context.Context, []byte, error, any) error {
+		close(begun)
+		<-taken
+		return nil
+	}
+	var suite testsuite.WorkflowTestSuite
+	env := suite.NewTestActivityEnvironment()
+	env.RegisterActivity(p.activities)
+	_, err := env.ExecuteActivity("AwaitEndpoint", activities.AwaitEndpointInput{Endpoint: "LEDGER", Hold: true})
+	require.ErrorIs(t, err, activity.ErrResultPending)
+
+	t.Cleanup(p.followConfig())
+	t.Cleanup(func() { close(taken) })
+	f.write(t, "ringback.yml", held("true", 1))
+	<-begun
+	f.write(t, "ringback.yml", held("true", 2))
+	require.Eventually(t, func() bool { return p.config.file().Endpoints["LEDGER"].Delivery.Attempts == 2 }, patience, 5*time.Millisecond)
 }
 
 func TestAPipeInTheFilesPlaceHoldsUpNothing(t *testing.T) {
