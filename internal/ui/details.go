@@ -299,7 +299,7 @@ func (d Details) advice(b *markdown) {
 		return
 	}
 	options := " --reason REASON"
-	if o == operation.OutcomeExpired {
+	if o == operation.OutcomeExpired && !d.PushOnly {
 		options = " --repoll" + options
 	}
 	if command, ok := pasted.Command("starter redeliver", d.State.Endpoint, d.State.OperationID); ok && len(command+options) <= textShown {

@@ -81,13 +81,16 @@ func detailed() map[string]ui.Details {
 	plainNames.State.OperationID = "order-1"
 	pushOnly := of(operation.State{Phase: operation.Watching, Status: observed("reserved", false)})
 	pushOnly.PushOnly = true
+	neverPolled := of(operation.State{Phase: operation.Closed, Outcome: operation.OutcomeExpired})
+	neverPolled.State.OperationID, neverPolled.PushOnly = "order-1", true
 	onHold := redelivered
 	onHold.State.Phase = operation.OnHold
 	return map[string]ui.Details{
-		"on-hold":   onHold,
-		"push-only": pushOnly,
-		"accepted":  of(operation.State{Phase: operation.Watching}),
-		"scheduled": scheduled,
+		"on-hold":           onHold,
+		"push-only":         pushOnly,
+		"push-only-expired": neverPolled,
+		"accepted":          of(operation.State{Phase: operation.Watching}),
+		"scheduled":         scheduled,
 		"acknowledged": of(operation.State{
 			Phase: operation.Closed, Outcome: operation.OutcomeAcknowledged, Status: observed("done", true), Polls: 1,
 			Deliveries: []operation.Delivery{aboutStatus("done", operation.DeliveryAcknowledged, acknowledged)},
