@@ -24,9 +24,9 @@ type Work string
 
 // The kinds of work.
 const (
-	// Start begins an operation, or the redelivery of one or many.
+	// Start begins an operation, or the redelivery of one.
 	Start Work = "start"
-	// Search reads visibility: a list, a count, a dry run.
+	// Search reads visibility: a list, a count, a bulk redelivery, which begins with one.
 	Search Work = "search"
 	// Change changes an open operation: a push, a revocation, a withdrawal.
 	Change Work = "change"
