@@ -11,7 +11,7 @@ import (
 	"ringback/activities"
 )
 
-func TestACheckOfABuildNamesAllThatFailed(t *testing.T) {
+func TestACheckOfABuildNamesTheFirstThatFailed(t *testing.T) {
 	t.Parallel()
 	check := func(kind, says string) activities.BuildCheck {
 		return activities.BuildCheck{Type: kind, Check: func(context.Context) error {
