@@ -19,8 +19,9 @@ const (
 	// a worker is killed, its deliveries wait for the rest of it, also once the endpoint is
 	// enabled again.
 	holdAtMost = 10 * time.Minute
-	// HoldTimeout bounds such a run on the server.
-	HoldTimeout = holdAtMost + time.Minute
+	// HoldTimeout bounds such a run on the server, which begins the next one up to half a
+	// minute later (workflows/deliver.go).
+	HoldTimeout = holdAtMost + 30*time.Second
 	// releaseTimeout bounds one call that ends such a run, and releaseRetry is how long
 	// after one that failed it is made again.
 	releaseTimeout = 10 * time.Second

@@ -566,6 +566,8 @@ func TestAnOperationOnHoldShowsItAndCanBeChanged(t *testing.T) {
 					require.NoError(t, value.Get(&state))
 				}, 80*time.Second)
 			})
+			killed := m.awaiting.StartToCloseTimeout + m.awaiting.RetryPolicy.MaximumInterval
+			require.LessOrEqual(t, killed, 11*time.Minute, "a worker that was killed holds it up for so long at most")
 			require.Equal(t, operation.OnHold, state.Phase)
 			require.True(t, state.LastDelivery().OnHold)
 			require.Empty(t, state.LastDelivery().Attempts)

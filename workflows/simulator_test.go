@@ -60,6 +60,8 @@ type simulator struct {
 	activities []string
 	watches    []activities.WatchInput
 	deliveries []activities.DeliverInput
+	// awaiting are the options of the latest AwaitEndpoint.
+	awaiting   workflow.ActivityOptions
 	attributes []string
 	notices    []workflows.NoticeInput
 	refusals   []string
@@ -609,6 +611,8 @@ func (m *simulator) ExecuteActivity(ctx workflow.Context, name string, args ...a
 		m.watches = append(m.watches, in)
 	case activities.DeliverInput:
 		m.deliveries = append(m.deliveries, in)
+	case activities.AwaitEndpointInput:
+		m.awaiting = workflow.GetActivityOptions(ctx)
 	}
 	a := &pending{simulator: m, name: name, runs: 1, startedAt: workflow.Now(ctx)}
 	m.begun[name], m.running[name] = true, a
