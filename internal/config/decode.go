@@ -45,9 +45,9 @@ type decoder struct {
 	secrets map[string]string
 }
 
-// decode reads data into c; ok is false if there is no document to check further.
-func (d *decoder) decode(data []byte, c *Config) (ok bool) {
-	root := d.parse(data)
+// decode reads text into c; ok is false if there is no document to check further.
+func (d *decoder) decode(text string, c *Config) (ok bool) {
+	root := d.parse(text)
 	if root == nil {
 		return false
 	}
@@ -55,7 +55,7 @@ func (d *decoder) decode(data []byte, c *Config) (ok bool) {
 	return true
 }
 
-func (d *decoder) parse(data []byte) (root ast.Node) {
+func (d *decoder) parse(text string) (root ast.Node) {
 	// The parser panics on some malformed documents.
 	defer func() {
 		if recover() != nil {
@@ -63,7 +63,7 @@ func (d *decoder) parse(data []byte) (root ast.Node) {
 			root = nil
 		}
 	}()
-	tokens := lexer.Tokenize(string(data))
+	tokens := lexer.Tokenize(text)
 	if deep := tooDeep(tokens); deep != nil {
 		d.positions[""] = deep.Position
 		d.fault("", "nests too deep here; allowed: %d levels", maxNesting)

@@ -117,6 +117,16 @@ func TestWhatAFileWithDefinitionsIsRefusedFor(t *testing.T) {
 	}
 }
 
+// The parser counts a carriage return alone as a line break, as old editors write it.
+func TestAFaultInAnExpressionIsFoundWhateverEndsTheLines(t *testing.T) {
+	setenv(t)
+	wrong := replaceLine(t, ownBase, "status: body.status", "      status: bodi.status")
+	for _, lineBreak := range []string{"\n", "\r\n", "\r"} {
+		_, err := config.Parse("f", []byte(strings.ReplaceAll(wrong, "\n", lineBreak)))
+		require.ErrorContains(t, err, "f:18:15: kinds.monobank.answer.status: there is no bodi", "%q", lineBreak)
+	}
+}
+
 // ownEvery is ownBase with a dialect of its own, and a source that authorizes by OAuth 2.0.
 var ownEvery = strings.NewReplacer(
 	"    dialect: standard", "    dialect: merchant\n    secrets: {shared: \"${env:WSGATE_PASSWORD}\"}\n    signing: {secrets: [\"${env:PAYSERA_MAC_KEY}\"]}",

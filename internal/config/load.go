@@ -100,14 +100,18 @@ func newConfig() *Config {
 // Parse reads data as the content of the file called name.
 func Parse(name string, data []byte) (*Config, error) { return parse(name, data, Files{}) }
 
+// lineBreaks makes each line break of YAML (1.2, 5.4) the one by which lines are counted.
+var lineBreaks = strings.NewReplacer("\r\n", "\n", "\r", "\n")
+
 // parse is Parse; files gets what the file names.
 func parse(name string, data []byte, files Files) (*Config, error) {
+	text := lineBreaks.Replace(string(data))
 	d := &decoder{
-		file: name, files: files, lines: strings.Split(string(data), "\n"), positions: map[string]*token.Position{},
+		file: name, files: files, lines: strings.Split(text, "\n"), positions: map[string]*token.Position{},
 		texts: map[string]ast.Node{}, anchors: map[string]ast.Node{}, secrets: map[string]string{},
 	}
 	c := newConfig()
-	if d.decode(data, c) {
+	if d.decode(text, c) {
 		(&validator{decoder: d, config: c}).validate()
 	}
 	if err := join(d.faults); err != nil {

@@ -564,6 +564,7 @@ func FuzzParse(f *testing.F) {
 	f.Add(example)
 	f.Add(everyKey)
 	f.Add(ownEvery)
+	f.Add(strings.NewReplacer("\n", "\r", "body.", "bodi.").Replace(ownEvery))
 	f.Add("kinds: {k: {details_request: {json: &a {a: [*a, *a]}}}}")
 	f.Add("dialects: {d: {json: [1, -0, 1e400, .5, .inf, 0x1F, 1_000, True, ~, 'x', |\n  y\n]}}")
 	f.Add("a: [http://h:1]")

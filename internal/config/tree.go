@@ -75,7 +75,7 @@ func (d *decoder) inside(path string, line, column int) *token.Position {
 		if at.Line+line > len(d.lines) || line > len(lines) {
 			return nil
 		}
-		indent, exact := strings.CutSuffix(strings.TrimRight(d.lines[at.Line+line-1], "\r"), lines[line-1])
+		indent, exact := strings.CutSuffix(d.lines[at.Line+line-1], lines[line-1])
 		if !exact || strings.Trim(indent, " ") != "" {
 			return nil
 		}
