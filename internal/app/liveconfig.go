@@ -104,8 +104,15 @@ func (l *liveConfig) endpoint(name string) (receiver.Endpoint, bool) {
 	return e, ok
 }
 
+// inDialect is the endpoint as the configuration in force now has it: a reload may have
+// come since the caller got e, and one's secrets must not go to the other's URL.
 func (l *liveConfig) inDialect(e receiver.Endpoint, dialect string) (receiver.Endpoint, error) {
-	return wiring.InDialect(l.file(), e, dialect)
+	s := l.current.Load()
+	now, ok := s.endpoints[e.Name]
+	if !ok {
+		return e, fmt.Errorf("the endpoint %s is not in the configuration", e.Name)
+	}
+	return wiring.InDialect(s.config, now, dialect)
 }
 
 func (l *liveConfig) source(name string) (activities.Source, bool) {
