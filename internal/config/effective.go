@@ -18,9 +18,14 @@ func (c *Config) Effective() ([]byte, error) {
 	if len(c.Codec.Keys) == 0 && c.Codec.Required && len(c.Codec.Server.Origins) == 0 {
 		shown.Codec = Codec{} // as above
 	}
-	shown.Endpoints = maps.Clone(c.Endpoints)
+	shown.Telemetry.Traces.Endpoint = withoutQuery(c.Telemetry.Traces.Endpoint)
+	shown.Sources, shown.Endpoints = maps.Clone(c.Sources), maps.Clone(c.Endpoints)
+	for name, s := range shown.Sources {
+		s.Auth = s.Auth.withoutQuery()
+		shown.Sources[name] = s
+	}
 	for name, e := range shown.Endpoints {
-		e.URL = withoutQuery(e.URL)
+		e.URL, e.Auth = withoutQuery(e.URL), e.Auth.withoutQuery()
 		shown.Endpoints[name] = e
 	}
 	content, err := yaml.MarshalWithOptions(shown, append(treesAsJSON, yaml.Indent(2), yaml.IndentSequence(true))...)
@@ -37,6 +42,15 @@ func (b BaseURL) MarshalYAML() (any, error) {
 	}
 	type both BaseURL
 	return both(b), nil
+}
+
+func (a Auth) withoutQuery() Auth {
+	if a.OAuth2 != nil {
+		shown := *a.OAuth2
+		shown.TokenURL = withoutQuery(shown.TokenURL)
+		a.OAuth2 = &shown
+	}
+	return a
 }
 
 func withoutQuery(raw string) string {

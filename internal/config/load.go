@@ -47,8 +47,8 @@ func load(path string, read func(string) ([]byte, fs.FileMode, error), files Fil
 		return nil, err
 	}
 	inline := ""
-	if name := c.withQuery(); name != "" {
-		inline = ", and the query of " + pathTo("endpoints", name) + ".url may hold a secret"
+	if path := c.withQuery(); path != "" {
+		inline = ", and the query of " + path + " may hold a secret"
 	}
 	if open := openToAll(mode, inline != ""); open != "" {
 		c.Warnings = append([]string{path + ": " + open + inline}, c.Warnings...)
@@ -56,11 +56,25 @@ func load(path string, read func(string) ([]byte, fs.FileMode, error), files Fil
 	return c, nil
 }
 
-// withQuery names an endpoint whose URL has a query, which is written here in full.
+// withQuery is the path of a URL that has a query, which is written here in full.
 func (c *Config) withQuery() string {
-	for _, name := range slices.Sorted(maps.Keys(c.Endpoints)) {
-		if url := c.Endpoints[name].URL; withoutQuery(url) != url {
-			return name
+	urls := map[string]string{"telemetry.traces.endpoint": c.Telemetry.Traces.Endpoint}
+	token := func(path string, a Auth) {
+		if a.OAuth2 != nil {
+			urls[path+".auth.oauth2.token_url"] = a.OAuth2.TokenURL
+		}
+	}
+	for name, e := range c.Endpoints {
+		path := pathTo("endpoints", name)
+		urls[path+".url"] = e.URL
+		token(path, e.Auth)
+	}
+	for name, s := range c.Sources {
+		token(pathTo("sources", name), s.Auth)
+	}
+	for _, path := range slices.Sorted(maps.Keys(urls)) {
+		if url := urls[path]; withoutQuery(url) != url {
+			return path
 		}
 	}
 	return ""
