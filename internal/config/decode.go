@@ -63,6 +63,10 @@ func (d *decoder) parse(text string) (root ast.Node) {
 			root = nil
 		}
 	}()
+	if strings.HasPrefix(text, "\xFF\xFE") || strings.HasPrefix(text, "\xFE\xFF") {
+		d.fault("", "this file is not UTF-8") // but UTF-16
+		return nil
+	}
 	tokens := lexer.Tokenize(text)
 	if deep := tooDeep(tokens); deep != nil {
 		d.positions[""] = deep.Position
@@ -75,7 +79,7 @@ func (d *decoder) parse(text string) (root ast.Node) {
 	case errors.As(err, &syntax) && syntax.GetToken() != nil:
 		// Its full text quotes the lines around the error, which may hold a secret.
 		d.positions[""] = syntax.GetToken().Position
-		detail := syntax.GetMessage()
+		detail := inOurWords(syntax.GetMessage())
 		if tab := d.indentingTab(); tab != nil {
 			d.positions[""], detail = tab, "a tab begins this line; allowed: spaces, by which YAML nests"
 		}
@@ -91,6 +95,24 @@ func (d *decoder) parse(text string) (root ast.Node) {
 		return file.Docs[0].Body
 	}
 	return nil
+}
+
+// syntaxErrors are the parser's messages about typical mistakes, by how they begin, and ours.
+var syntaxErrors = []struct{ begins, words string }{
+	{"mapping value is not allowed", "this value has keys in it or below it; allowed: keys of one mapping in one column, and quotes around a text with a colon and a space"},
+	{"value is not allowed", "this belongs to nothing before it; allowed: lines of one mapping or list in one column, and quotes and brackets that end"},
+	{"unexpected key name", noKey}, {"non-map value is specified", noKey},
+}
+
+const noKey = "this is no key with a value; allowed: a colon and a space between them"
+
+func inOurWords(message string) string {
+	for _, known := range syntaxErrors {
+		if strings.HasPrefix(message, known.begins) {
+			return known.words
+		}
+	}
+	return message
 }
 
 // indentingTab is where a tab indents the line of a syntax error, or the line before; nil:

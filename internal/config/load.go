@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -119,7 +120,7 @@ var lineBreaks = strings.NewReplacer("\r\n", "\n", "\r", "\n")
 
 // parse is Parse; files gets what the file names.
 func parse(name string, data []byte, files Files) (*Config, error) {
-	text := lineBreaks.Replace(string(data))
+	text := lineBreaks.Replace(string(bytes.TrimPrefix(data, []byte("\uFEFF"))))
 	d := &decoder{
 		file: name, files: files, lines: strings.Split(text, "\n"), positions: map[string]*token.Position{},
 		texts: map[string]ast.Node{}, anchors: map[string]ast.Node{}, secrets: map[string]string{},

@@ -77,6 +77,20 @@ f:32:1: a tab begins this line; allowed: spaces, by which YAML nests`},
 f:13:3: a tab begins this line; allowed: spaces, by which YAML nests`},
 	{"a tab before the element of a list", "- name:", "\t- name: core", `
 f:4:1: a tab begins this line; allowed: spaces, by which YAML nests`},
+	{"a line that is indented too far", "login:", "      login: gold", `
+f:13:20: this value has keys in it or below it; allowed: keys of one mapping in one column, and quotes around a text with a colon and a space`},
+	{"a text with a colon and a space", "login:", "    login: gold: silver", `
+f:14:12: this value has keys in it or below it; allowed: keys of one mapping in one column, and quotes around a text with a colon and a space`},
+	{"a line that is indented too little", "login:", "   login: gold", `
+f:14:4: this belongs to nothing before it; allowed: lines of one mapping or list in one column, and quotes and brackets that end`},
+	{"a quote that is not closed", "login:", "    login: \"gold", `
+f:19:24: this belongs to nothing before it; allowed: lines of one mapping or list in one column, and quotes and brackets that end`},
+	{"a key without a colon", "login:", "    login gold", `
+f:14:5: this is no key with a value; allowed: a colon and a space between them`},
+	{"a colon without a space", "login:", "    login:gold", `
+f:14:5: this is no key with a value; allowed: a colon and a space between them`},
+	{"UTF-16", "api:", "\xff\xfea\x00p\x00i\x00:\x00", `
+f:1:1: this file is not UTF-8`},
 	{"no YAML", "attempts:", "      attempts: \"10", `
 f:32:17: could not find end character of double-quoted text`},
 	{"a merge key", "methods:", "    <<: {}\n    methods: [payment]", `
@@ -500,6 +514,16 @@ func TestOneFileShowsAllItsErrorsInTheirOrder(t *testing.T) {
 	var fault *config.Fault
 	require.ErrorAs(t, err, &fault)
 	require.Equal(t, 2, fault.Line)
+}
+
+// Some editors begin UTF-8 with one (YAML 1.2, 5.2).
+func TestAByteOrderMarkBeginsAFile(t *testing.T) {
+	setenv(t)
+	dir := folder(t)
+	_, err := load(t, dir, "\uFEFF"+base)
+	require.NoError(t, err)
+	_, err = load(t, dir, "\uFEFF# a comment\n"+base)
+	require.NoError(t, err)
 }
 
 func TestAnEmptyFileIsRefused(t *testing.T) {

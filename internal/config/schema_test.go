@@ -67,7 +67,7 @@ func TestTheSchemaTakesWhatTheDecoderTakes(t *testing.T) {
 
 // beyondASchema are the faults that the decoder alone finds, by what they are about.
 var beyondASchema = []struct{ about, faults string }{
-	{"YAML itself", `already defined|a second document|could not find end|a tab begins|no anchor|tags are not allowed|merge key`},
+	{"YAML itself", `already defined|a second document|could not find end|a tab begins|keys in it or below|belongs to nothing|no key with a value|not UTF-8|no anchor|tags are not allowed|merge key`},
 	{"the environment and other files", `environment variable|cannot read the file|the file .* is empty|not a regular file|PEM data|contains no certificate`},
 	{"durations", `\d(s|ms|h) is (below|above) |whole number of milliseconds|add up to|last longer`},
 	{"another key beside it", `together with|without keys|beside|, or .* instead$|must be left out|cannot be used with|is missing: auth|occurs twice|is the same as|secrets\.|names no secrets`},
