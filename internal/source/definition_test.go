@@ -189,6 +189,7 @@ func TestAnExampleThatFailsSaysTheDifference(t *testing.T) {
 				`.request.body: the example says "{}", but it is "{\"id\":\"a1\",\"version\":1.50}"`,
 			},
 		},
+		{"a request whose body is not checked", source.Example{Request: &source.ExampleRequest{Method: "POST"}}, nil},
 		{"an operation without a method", source.Example{Operation: source.ExampleOperation{OperationID: "a1"}}, []string{".request: it can't be built: request.path: a part of the path is empty"}},
 		{"a status that is not in the vocabulary", source.Example{Answer: paid, Status: "payd"}, []string{`.status: "payd" is not in statuses (did you mean paid?)`}},
 		{"an observed status that is not in the vocabulary", source.Example{Answer: &expression.ExampleAnswer{Body: `{"invoice":{"id":"a1","status":"odd"}}`}}, []string{`.status: the example says "", but it is "odd"`}},
