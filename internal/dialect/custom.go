@@ -196,7 +196,7 @@ func (d *custom) header(variables map[string]any, c operation.Callback, secrets 
 		case expression.Secret:
 			text = value.Reveal()
 		}
-		if !headername.IsValue(text) {
+		if text != "" && !headername.IsValue(text) {
 			return nil, errors.New(at + " cannot be sent: it is not printable ASCII")
 		}
 		header.Set(field.Name, text)

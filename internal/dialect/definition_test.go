@@ -60,6 +60,17 @@ func TestADefinitionWritesInFileOrderWithoutNulls(t *testing.T) {
 	require.Contains(t, string(ping.Body), `{"status":"expired"`)
 }
 
+// A callback after a watch without an answer has no status (rings_unanswered).
+func TestAHeaderMayBeEmpty(t *testing.T) {
+	t.Parallel()
+	d := compiled(t, dialect.Definition{
+		Headers: expression.Members{member("X-Status", "status")}, Text: "'a'", Acknowledged: "true",
+	}, "plain")
+	message, err := d.Write(callbackOf("a1", "", nil), nil)
+	require.NoError(t, err)
+	require.Equal(t, http.Header{"X-Status": {""}}, message.Header)
+}
+
 func TestABodyMayBeAFormOrAText(t *testing.T) {
 	t.Parallel()
 	form := compiled(t, dialect.Definition{
