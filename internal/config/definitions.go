@@ -90,15 +90,26 @@ func define[T any, D definition[T]](v *validator, section string, definitions ma
 	return compiled
 }
 
-// namedSecrets checks that those are given which a kind or dialect names, and no others.
-func (v *validator) namedSecrets(path string, given map[string]Secret, of string, named []string) {
+// namedSecrets checks that those are given which a kind or dialect names, and no others. It
+// sends them as headers, but for those that it signs with.
+func (v *validator) namedSecrets(path string, given map[string]Secret, of string, named []string, signsWith func(name string) bool) {
 	if len(named) == 0 {
 		v.require(!v.present(path), path, "must be left out: %s names no secrets", of)
 		return
 	}
 	for _, name := range named {
+		at, value := pathTo(path, name), given[name].Reveal()
 		if _, ok := given[name]; !ok {
-			v.missing(pathTo(path, name), referenceWords)
+			v.missing(at, referenceWords)
+		}
+		if !signsWith(name) {
+			v.sendable(at, given[name])
+			continue
+		}
+		fault, weakness := expression.KeyFault([]byte(value)), expression.KeyWeakness([]byte(value))
+		v.require(fault == "", at, "%s", fault)
+		if fault == "" && weakness != "" {
+			v.warn(at, "%s", weakness)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(given)) {

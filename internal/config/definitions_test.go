@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 
@@ -176,6 +177,26 @@ func TestAHeaderHasOneWriter(t *testing.T) {
 	}
 }
 
+// Each attempt and each poll would fail by it.
+func TestASecretThatCanNotBeSentIsRefused(t *testing.T) {
+	setenv(t)
+	const own = "${env:NAMED}"
+	for want, file := range map[string]string{
+		"sources.mono.secrets.token":    strings.Replace(ownEvery, "token: ${env:WSGATE_PASSWORD}", "token: "+own, 1),
+		"endpoints.SHOP.secrets.shared": strings.Replace(ownEvery, `shared: "${env:WSGATE_PASSWORD}"`, `shared: "`+own+`"`, 1),
+		"endpoints.SHOP.auth.bearer":    strings.Replace(ownEvery, "    source: mono\n", "    source: mono\n    auth: {bearer: \""+own+"\"}\n", 1),
+		"sources.mono.auth.bearer":      regexp.MustCompile(`auth: \{oauth2.*`).ReplaceAllLiteralString(ownEvery, `auth: {bearer: "`+own+`"}`),
+	} {
+		t.Setenv("NAMED", "one line 0123456789")
+		_, err := config.Parse("f", []byte(file))
+		require.NoError(t, err, want)
+		t.Setenv("NAMED", "one line 0123456789\nand another")
+		_, err = config.Parse("f", []byte(file))
+		require.ErrorContains(t, err, want+": cannot be sent; allowed: printable ASCII")
+		require.NotContains(t, err.Error(), "another")
+	}
+}
+
 func TestAShortSigningKeyIsWarnedOfAndAShorterOneRefused(t *testing.T) {
 	setenv(t)
 	file := strings.Replace(ownEvery, "${env:PAYSERA_MAC_KEY}", "${env:SIGNING_KEY}", 1)
@@ -186,6 +207,19 @@ func TestAShortSigningKeyIsWarnedOfAndAShorterOneRefused(t *testing.T) {
 	t.Setenv("SIGNING_KEY", "hunter2")
 	_, err = config.Parse("f", []byte(file))
 	require.EqualError(t, err, "f:37:25: endpoints.SHOP.signing.secrets[0]: is an HMAC key of 7 bytes, which can be found by trying; allowed: 8 and more, best 32 random ones")
+
+	for path, used := range map[string]*strings.Replacer{
+		"sources.mono.secrets.token":    strings.NewReplacer("X-Token: secret.token", "X-Sign: hex(hmac(secret.token, 'sha256', request.target))", "token: ${env:WSGATE_PASSWORD}", "token: ${env:SIGNING_KEY}"),
+		"endpoints.SHOP.secrets.shared": strings.NewReplacer("X-Shared: secret.shared", "X-Sign2: \"hex(hmac(secret.shared, 'sha256', status))\"", `shared: "${env:WSGATE_PASSWORD}"`, `shared: "${env:SIGNING_KEY}"`),
+	} {
+		t.Setenv("SIGNING_KEY", "hunter2\n")
+		c, err := config.Parse("f", []byte(used.Replace(ownEvery)))
+		require.NoError(t, err)
+		require.Contains(t, strings.Join(c.Warnings, "\n"), path+": is an HMAC key of fewer than 16 bytes, which may be found by trying: give 32 random ones")
+		t.Setenv("SIGNING_KEY", "hunter2")
+		_, err = config.Parse("f", []byte(used.Replace(ownEvery)))
+		require.ErrorContains(t, err, path+": is an HMAC key of 7 bytes, which can be found by trying; allowed: 8 and more, best 32 random ones")
+	}
 }
 
 func TestAFileHasKindsAndDialectsOfItsOwn(t *testing.T) {

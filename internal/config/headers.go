@@ -13,6 +13,11 @@ import (
 // credentials are parts of the names of headers whose value is a secret.
 var credentials = regexp.MustCompile(`(?i)auth|cookie|key|token|secret|password|credential|signature`)
 
+// sendable refuses a secret that no header can hold.
+func (v *validator) sendable(path string, s Secret) {
+	v.require(s.IsZero() || headername.IsValue(s.Reveal()), path, "cannot be sent; allowed: printable ASCII")
+}
+
 func (v *validator) headers(path string, e *Endpoint) {
 	seen := map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(e.Headers)) {

@@ -200,7 +200,7 @@ func (v *validator) source(path string, s *Source) {
 // ofKind checks what depends on a source's kind.
 func (v *validator) ofKind(path string, s *Source, kind source.Kind) {
 	definition, own := v.config.Kinds[s.Kind]
-	v.namedSecrets(path+".secrets", s.Secrets, "the kind "+s.Kind, definition.Secrets)
+	v.namedSecrets(path+".secrets", s.Secrets, "the kind "+s.Kind, definition.Secrets, kind.SignsWith)
 	v.settings(path, s, own)
 	v.subset(path+".final_statuses", s.FinalStatuses, kind.Vocabulary)
 	if kind.Push != nil {
@@ -282,7 +282,11 @@ func (v *validator) dialect(path string, e *Endpoint) {
 	if !known {
 		return
 	}
-	v.namedSecrets(path+".secrets", e.Secrets, "the dialect "+e.Dialect, v.config.Dialects[e.Dialect].Secrets)
+	signsWith := func(string) bool { return false }
+	if own, ok := spoken.(interface{ SignsWith(secret string) bool }); ok {
+		signsWith = own.SignsWith
+	}
+	v.namedSecrets(path+".secrets", e.Secrets, "the dialect "+e.Dialect, v.config.Dialects[e.Dialect].Secrets, signsWith)
 	v.signing(path+".signing.secrets", e.Signing, spoken)
 	v.authorizedOnce([]string{path + ".auth"}, "the dialect "+e.Dialect, v.config.Dialects[e.Dialect])
 }
@@ -398,6 +402,7 @@ func (v *validator) auth(path string, a Auth) {
 	for i, way := range set {
 		v.require(i == 0, path+"."+way, "cannot be set together with %s", set[0])
 	}
+	v.sendable(path+".bearer", a.Bearer)
 	if a.OAuth2 != nil {
 		v.url(path+".oauth2.token_url", a.OAuth2.TokenURL)
 	}

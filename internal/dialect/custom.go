@@ -104,6 +104,9 @@ func textOf(e *expression.Expression, variables map[string]any) (string, error) 
 	return text, err
 }
 
+// SignsWith reports whether an expression signs with the secret of that name.
+func (d *custom) SignsWith(secret string) bool { return d.headers.Reads(expression.HMACKey(secret)) }
+
 // Name is that in the configuration.
 func (d *custom) Name() string { return d.name }
 

@@ -12,7 +12,6 @@ import (
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
-	"fmt"
 	"hash"
 	"maps"
 	"net/http"
@@ -190,15 +189,6 @@ func (s *signing) key(secret string) (bytesKey, error) {
 	return hmacKey(hmacHashes[s.Scheme], octets), nil
 }
 
-const (
-	// shortestKey is the shortest key of an HMAC, in bytes: who has one callback finds a
-	// shorter one by trying.
-	shortestKey = 8
-	// advisedKey is the shortest without a warning, half of what SHA-256 gives (FIPS 198).
-	// Some senders that clients know take keys of ten characters.
-	advisedKey = 16
-)
-
 // hmacSecret is the key that a secret stands for.
 func (s Signature) hmacSecret(secret string) ([]byte, error) {
 	octets, err := []byte(secret), error(nil)
@@ -208,11 +198,11 @@ func (s Signature) hmacSecret(secret string) ([]byte, error) {
 	case "base64":
 		octets, err = base64.StdEncoding.DecodeString(secret)
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, errors.New("is not " + s.KeyEncoding + " of a secret")
-	case len(octets) < shortestKey:
-		return nil, fmt.Errorf("is an HMAC key of %d bytes, which can be found by trying; allowed: %d and more, best 32 random ones", len(octets), shortestKey)
+	}
+	if fault := expression.KeyFault(octets); fault != "" {
+		return nil, errors.New(fault)
 	}
 	return octets, nil
 }
@@ -226,10 +216,11 @@ func (s *Signature) Weakness(secret string) string {
 	if !byHMAC && (s.Scheme != schemeRFC9421 || isPEM(secret)) {
 		return ""
 	}
-	if octets, err := s.hmacSecret(secret); err != nil || len(octets) >= advisedKey {
+	octets, err := s.hmacSecret(secret)
+	if err != nil {
 		return ""
 	}
-	return fmt.Sprintf("is an HMAC key of fewer than %d bytes, which may be found by trying: give 32 random ones", advisedKey)
+	return expression.KeyWeakness(octets)
 }
 
 // bytesKey signs what a scheme covers.

@@ -93,7 +93,12 @@ func (s *Scope) inspect(ast *cel.Ast, e *Expression) (fault *Fault) {
 			// A leading dot names the variable beside one of a loop of the same name.
 			name := strings.TrimPrefix(node.AsIdent(), ".")
 			e.names = append(e.names, name)
-			if strings.HasPrefix(name, "secret.") && !secretMayStand(node, e.want) {
+			_, inside := node.Parent()
+			switch {
+			case !strings.HasPrefix(name, "secret."):
+			case isKey(node):
+				e.names = append(e.names, HMACKey(strings.TrimPrefix(name, "secret.")))
+			case inside || e.want != Header:
 				refuse(node, mayStandAlone)
 			}
 		case celast.CallKind:
@@ -112,12 +117,10 @@ func startOf(node celast.Expr) int {
 	return max(strings.LastIndex(node.AsIdent(), "."), 0)
 }
 
-func secretMayStand(node celast.NavigableExpr, want Type) bool {
+// isKey reports whether a node is the first argument of hmac.
+func isKey(node celast.NavigableExpr) bool {
 	parent, inside := node.Parent()
-	if !inside {
-		return want == Header
-	}
-	return parent.Kind() == celast.CallKind && parent.AsCall().FunctionName() == "hmac" && parent.AsCall().Args()[0].ID() == node.ID()
+	return inside && parent.Kind() == celast.CallKind && parent.AsCall().FunctionName() == "hmac" && parent.AsCall().Args()[0].ID() == node.ID()
 }
 
 func inspectCall(node celast.NavigableExpr, refuse func(celast.Expr, string)) {

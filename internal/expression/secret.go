@@ -33,6 +33,35 @@ func (s Secret) Reveal() string {
 	return *s.value
 }
 
+// HMACKey is what an expression reads, by [Expression.Reads], that signs with the secret
+// of that name.
+func HMACKey(secret string) string { return "hmac(secret." + secret + ")" }
+
+const (
+	// shortestKey is the shortest key of an HMAC, in bytes: who has one message finds a
+	// shorter one by trying.
+	shortestKey = 8
+	// advisedKey is the shortest without a warning, half of what SHA-256 gives (FIPS 198).
+	// Some senders that clients know take keys of ten characters.
+	advisedKey = 16
+)
+
+// KeyFault says why octets are no key of an HMAC; empty if they are.
+func KeyFault(octets []byte) string {
+	if len(octets) >= shortestKey {
+		return ""
+	}
+	return fmt.Sprintf("is an HMAC key of %d bytes, which can be found by trying; allowed: %d and more, best 32 random ones", len(octets), shortestKey)
+}
+
+// KeyWeakness is what to say about a key that signs, but should not; empty: nothing.
+func KeyWeakness(octets []byte) string {
+	if len(octets) >= advisedKey {
+		return ""
+	}
+	return fmt.Sprintf("is an HMAC key of fewer than %d bytes, which may be found by trying: give 32 random ones", advisedKey)
+}
+
 const redacted = "[redacted]"
 
 // String is "[redacted]".

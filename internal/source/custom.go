@@ -33,6 +33,7 @@ func (d Definition) Compile(name string) (Kind, []expression.Fault) {
 	return Kind{
 		Name: name, Push: d.Push, Methods: d.Methods, Vocabulary: slices.Sorted(maps.Keys(d.Statuses)),
 		Rules: d.rules, Fields: d.fields(name, made), Check: made.check, Open: made.open,
+		SignsWith: made.signsWith,
 	}, nil
 }
 
@@ -217,6 +218,11 @@ func (made custom) check(c Config) []SettingError {
 		wrong = append(wrong, SettingError{"mac.id", "signs requests without a body, and those of this kind have one"})
 	}
 	return wrong
+}
+
+func (made custom) signsWith(secret string) bool {
+	key := expression.HMACKey(secret)
+	return made.poll.reads(key) || made.details.reads(key)
 }
 
 func (made custom) open(c Config) Source {

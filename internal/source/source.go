@@ -65,6 +65,9 @@ type Kind struct {
 	Open  func(Config) Source
 	// Push is set for a kind as data whose core is never polled.
 	Push *Push
+	// SignsWith reports whether an expression of a kind as data signs with the secret of
+	// that name; nil: none does.
+	SignsWith func(secret string) bool
 }
 
 // SettingError is what is wrong with one setting of a source. It never repeats
