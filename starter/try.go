@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"maps"
 	"net/http"
 	"os"
@@ -84,8 +85,8 @@ func (t *tool) loaded() (*config.Config, error) {
 }
 
 // noSuch says which names there are.
-func noSuch[V any](what, name string, all map[string]V) error {
-	names := slices.Sorted(maps.Keys(all))
+func noSuch(what, name string, all iter.Seq[string]) error {
+	names := slices.Sorted(all)
 	return usage("there is no %s %q in this file%s; it has: %s", what, name, nearest.Hint(name, names), cmp.Or(strings.Join(names, ", "), none))
 }
 
@@ -134,16 +135,22 @@ func (tried *triedSource) evaluated(mask exchange.Mask, one expression.Evaluated
 		err = cause.Err
 	}
 	if err != nil {
-		shown.Error = mask.Text([]byte(err.Error()))
+		shown.Error, _ = mask.Beginning([]byte(err.Error()))
 	}
 	tried.Expressions = append(tried.Expressions, shown)
 }
 
-// jsonOf is a value as JSON, without what the mask hides; null if JSON can't hold it.
+// jsonOf is a value as JSON, without what the mask hides; null if JSON can't hold it. Of a
+// long one it is the beginning, as a text.
 func jsonOf(mask exchange.Mask, value any) json.RawMessage {
 	text, err := json.Marshal(value)
-	if masked := json.RawMessage(mask.Text(text)); err == nil && json.Valid(masked) {
-		return masked
+	shown, truncated := mask.Beginning(text)
+	switch {
+	case truncated:
+		beginning, _ := json.Marshal(shown + "…")
+		return beginning
+	case err == nil && json.Valid([]byte(shown)):
+		return json.RawMessage(shown)
 	}
 	return json.RawMessage("null")
 }
@@ -179,7 +186,7 @@ Exits with 1 where nothing would be observed.`,
 				return err
 			}
 			if _, ok := c.Sources[args[0]]; !ok {
-				return noSuch("source", args[0], c.Sources)
+				return noSuch("source", args[0], maps.Keys(c.Sources))
 			}
 			secrets := config.Secrets(c.Sources[args[0]])
 			r := &recorder{mask: exchange.NewMask(nil, secrets...), secrets: secrets}

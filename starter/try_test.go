@@ -182,6 +182,22 @@ func TestTryHidesAnAccessTokenThatTheCoreSendsBack(t *testing.T) {
 	}
 }
 
+// A core may answer at length; what is shown has an end.
+func TestTryShowsTheBeginningOfALongValue(t *testing.T) {
+	t.Parallel()
+	dir := bank(t, "https://core.example")
+	long := filepath.Join(dir, "long.json")
+	require.NoError(t, os.WriteFile(long, []byte(`{"payment": {"id": "42", "state": "PAID`+strings.Repeat("x", 50_000)+`"}}`), 0o600))
+	got := bare(nil, "try", "source", "bank", "--operation", "42", "--answer", long, "--config", filepath.Join(dir, "ringback.yml"))
+	require.Equal(t, exitFailed, got.code)
+	require.Contains(t, got.out, "PAIDxxx")
+	require.Contains(t, got.out, "xxx…")
+	require.Less(t, len(got.out), 20_000)
+	got = bare(nil, "try", "source", "bank", "--operation", "42", "--answer", long, "-o", "json", "--config", filepath.Join(dir, "ringback.yml"))
+	require.True(t, json.Valid([]byte(got.out)))
+	require.Less(t, len(got.out), 20_000)
+}
+
 func TestTrySaysWhichStatusAnEndpointNeverSends(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(bank(t, "https://core.example"), "ringback.yml")
@@ -212,6 +228,7 @@ func TestTryExplainsWhatItCanNotTry(t *testing.T) {
 		{"reading the answer", []string{"try", "source", "bank", "--operation", "42", "--answer", filepath.Join(dir, "none"), "--config", file}},
 		{"--http-status 9", []string{"try", "source", "bank", "--operation", "42", "--http-status", "9", "--config", file}},
 		{`there is no dialect "sohp"`, []string{"try", "dialect", "sohp", "--status", "PAID", "--config", file}},
+		{`there is no dialect "standrd" in this file (did you mean standard?); it has: paysera, shop, standard, ukrcard`, []string{"try", "dialect", "standrd", "--status", "PAID", "--config", file}},
 		{`AUDIT is of the dialect standard`, []string{"try", "dialect", "shop", "--status", "PAID", "--endpoint", "AUDIT", "--config", file}},
 	} {
 		got := bare(nil, tt.args...)

@@ -95,7 +95,7 @@ first endpoint of that dialect. Exits with 6 where the answer acknowledges nothi
 func (d triedCallback) endpointIn(c *config.Config, r *recorder) (receiver.Endpoint, error) {
 	spoken, known := c.Dialect(d.dialect)
 	if !known {
-		return receiver.Endpoint{}, noSuch("dialect", d.dialect, c.Dialects)
+		return receiver.Endpoint{}, noSuch("dialect", d.dialect, slices.Values(c.DialectNames()))
 	}
 	name := d.nameIn(c)
 	configured, exists := c.Endpoints[name]
@@ -103,7 +103,7 @@ func (d triedCallback) endpointIn(c *config.Config, r *recorder) (receiver.Endpo
 	case name == "":
 		return receiver.Endpoint{Dialect: spoken, URL: "https://receiver.example/", Client: r.client(c.Guard.Client(nil, 0))}, nil
 	case !exists:
-		return receiver.Endpoint{}, noSuch("endpoint", name, c.Endpoints)
+		return receiver.Endpoint{}, noSuch("endpoint", name, maps.Keys(c.Endpoints))
 	case configured.Dialect != d.dialect:
 		return receiver.Endpoint{}, usage("%s is of the dialect %s", name, configured.Dialect)
 	}

@@ -53,7 +53,8 @@ func (c *Config) kindNames() []string {
 	return withOwn(source.KindNames(), c.Kinds)
 }
 
-func (c *Config) dialectNames() []string {
+// DialectNames are the dialects' names: the built-in ones, and those of the file.
+func (c *Config) DialectNames() []string {
 	return withOwn(dialect.Names(), c.Dialects)
 }
 

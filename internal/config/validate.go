@@ -276,7 +276,7 @@ func (v *validator) dialectsFor(kind source.Kind) []string {
 // dialect checks what depends on an endpoint's dialect.
 func (v *validator) dialect(path string, e *Endpoint) {
 	if !v.unread("dialects", len(v.config.Dialects)) {
-		v.oneOf(path+".dialect", e.Dialect, v.config.dialectNames())
+		v.oneOf(path+".dialect", e.Dialect, v.config.DialectNames())
 	}
 	spoken, known := v.config.Dialect(e.Dialect)
 	if !known {

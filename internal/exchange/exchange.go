@@ -148,23 +148,23 @@ func (m Mask) Answer(r *http.Response, body []byte) *operation.ReceivedAnswer {
 			headers[i].Value = strings.ToValidUTF8(line.Value[:valueCap], "") + "…"
 		}
 	}
-	shown, truncated := m.beginning(body)
+	shown, truncated := m.Beginning(body)
 	return &operation.ReceivedAnswer{
 		Line: m.Text([]byte(r.Proto + " " + r.Status)), HTTPStatus: r.StatusCode,
 		Headers: headers, Body: shown, Truncated: truncated,
 	}
 }
 
-// beginning is as much of a body as is shown. It is masked before it is cut, since half a
+// Beginning is as much of a text as is shown. It is masked before it is cut, since half a
 // secret looks like none, and no further than that takes.
-func (m Mask) beginning(body []byte) (shown string, truncated bool) {
+func (m Mask) Beginning(text []byte) (shown string, truncated bool) {
 	most := bodyCap + m.longest
-	shown = m.Text(body[:min(len(body), most)])
-	if len(body) > most {
+	shown = m.Text(text[:min(len(text), most)])
+	if len(text) > most {
 		// What is hidden may go on behind the end.
 		shown = shown[:max(len(shown)-m.longest, 0)]
 	}
-	if truncated = len(body) > most || len(shown) > bodyCap; truncated {
+	if truncated = len(text) > most || len(shown) > bodyCap; truncated {
 		shown = strings.ToValidUTF8(shown[:min(len(shown), bodyCap)], "")
 	}
 	return shown, truncated
