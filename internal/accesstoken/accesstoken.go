@@ -114,8 +114,8 @@ func (t *Tokens) kept() (*oauth2.Token, *Error) {
 
 // fetch asks for a token for all that wait for it, in a time of its own.
 func (t *Tokens) fetch() (any, error) {
-	if token, _ := t.kept(); token != nil {
-		return token, nil // fetched since the caller looked
+	if token, failure := t.kept(); token != nil || failure != nil {
+		return token, asError(failure) // since the caller looked
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), fetchTimeout)
 	defer cancel()
