@@ -50,6 +50,16 @@ func TestPrometheusAndGrafanaAreThereOnRequestAlone(t *testing.T) {
 	require.Equal(t, "prometheus_key", p.Services["prometheus"].Secrets[0].Source)
 }
 
+// TestEveryLogIsBounded: docker's default keeps all of a log.
+func TestEveryLogIsBounded(t *testing.T) {
+	t.Parallel()
+	for _, s := range telemetry(t).Services {
+		require.NotNilf(t, s.Logging, "%s", s.Name)
+		require.Equal(t, "json-file", s.Logging.Driver)
+		require.Equalf(t, types.Options{"max-size": "50m", "max-file": "5"}, s.Logging.Options, "%s", s.Name)
+	}
+}
+
 // TestGrafanaFindsTheDashboardAndTheDashboardItsData holds what no engine here
 // can: that the names in the files fit each other.
 func TestGrafanaFindsTheDashboardAndTheDashboardItsData(t *testing.T) {
