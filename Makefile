@@ -47,7 +47,7 @@ test-long: ## every test of dev/, also those with PostgreSQL, Prometheus, a brow
 	@$(MAKE) --no-print-directory campaign-short
 
 compose-test: ## docker-compose.yml and the Dockerfile, run by a dockerd of its own with stand-ins for the images: root, Debian, docker.io
-	go -C dev test -tags docker -count=1 -timeout 60m -run '^TestDockerRunsTheComposeFile$$' ./compose
+	scripts/compose-test
 
 hostile: ## several hundred bad inputs on every surface, on a real server, and what came back
 	@mkdir -p bin && rm -f bin/hostile.txt

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -100,15 +101,6 @@ func newSite(t *testing.T) *site {
 // startEngine starts a dockerd whose files are all in base, and returns its address.
 func startEngine(t *testing.T, base string) string {
 	t.Helper()
-	require.Zero(t, os.Getuid(), "dockerd runs as root alone")
-	for _, program := range []string{"dockerd", "docker", "git", "initdb", "prometheus", "busybox", "nc", "setpriv"} {
-		_, err := exec.LookPath(program)
-		require.NoErrorf(t, err, "make compose-test needs %s on PATH", program)
-	}
-	require.NoError(t, exec.CommandContext(t.Context(), "docker", "compose", "version").Run(),
-		"make compose-test needs Compose 2.24 or later: Debian 13 has it as docker-compose")
-	require.Error(t, exec.CommandContext(t.Context(), "docker", "version").Run(),
-		"an engine runs here already: two of them take each other's rules of the firewall, so stop that one first")
 	address := "unix://" + filepath.Join(base, "docker.sock")
 	engine, err := proc.Start(exec.CommandContext(context.WithoutCancel(t.Context()), "dockerd", "--host", address,
 		"--data-root", filepath.Join(base, "data"), "--exec-root", filepath.Join(base, "exec"), "--pidfile", filepath.Join(base, "pid"),
@@ -137,7 +129,9 @@ func bridge(t *testing.T) string {
 // buildStandins builds each under the name of the image that it stands in for.
 func (s *site) buildStandins(t *testing.T, folder string) {
 	t.Helper()
-	output(t, "sh", "testdata/standins/context.sh", folder)
+	script, err := filepath.Abs("testdata/standins/context.sh")
+	require.NoError(t, err)
+	s.run(t, "sh", script, folder)
 	p := telemetry(t)
 	images := map[string]string{"golang": fromLines(t)[0]}
 	for target, service := range standins {
@@ -155,18 +149,20 @@ func (s *site) buildStandins(t *testing.T, folder string) {
 	file, err := json.Marshal(map[string]any{"name": "standins", "services": services})
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(folder, "compose.json"), file, 0o600))
-	s.run(t, "docker", "compose", "--file", filepath.Join(folder, "compose.json"), "build")
+	// One after the other: side by side each would be sent the whole folder.
+	s.run(t, "sh", "-c", `COMPOSE_PARALLEL_LIMIT=1 docker compose --file "$1" build >&2`, "sh", filepath.Join(folder, "compose.json"))
 }
 
-// try runs a command in the site's folder, and run holds that it succeeds.
+// try runs a command in the site's folder, and run says so and holds that it succeeds.
+// Its stderr is seen at once, to which all but a build write their progress.
 func (s *site) try(t *testing.T, name string, arguments ...string) (string, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 15*time.Minute)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 30*time.Minute)
 	defer cancel()
 	command := exec.CommandContext(ctx, name, arguments...)
 	command.Dir, command.Env = s.dir, s.environment
 	var errs bytes.Buffer
-	command.Stderr = &errs
+	command.Stderr = io.MultiWriter(&errs, os.Stderr)
 	out, err := command.Output()
 	if err != nil {
 		err = fmt.Errorf("%s %s: %w: %s", name, strings.Join(arguments, " "), err, errs.String())
@@ -176,6 +172,7 @@ func (s *site) try(t *testing.T, name string, arguments ...string) (string, erro
 
 func (s *site) run(t *testing.T, name string, arguments ...string) string {
 	t.Helper()
+	t.Log(time.Now().Format(time.TimeOnly), "$", name, strings.Join(arguments, " "))
 	out, err := s.try(t, name, arguments...)
 	require.NoError(t, err, out)
 	return out
@@ -207,15 +204,16 @@ func bringUp(t *testing.T, s *site) {
 	}
 	s.write(t, ".env", ".env.example", ports)
 	s.write(t, "deploy/ringback.env", "deploy/ringback.env.example", nil)
-	s.run(t, "docker", "compose", "build")
+	s.run(t, "sh", "-c", "docker compose build >&2")
 	var key struct{ Secret, YAML string }
 	require.NoError(t, json.Unmarshal([]byte(s.keygen(t, "api-key", "--output", "json")), &key))
 	digest := regexp.MustCompile(`[0-9a-f]{64}`).FindString(key.YAML)
 	address, _, _ := strings.Cut(strings.TrimPrefix(s.core.URL(), "http://"), ":")
+	// The attempts last longer than any command may take (try).
 	s.write(t, "deploy/config/ringback.yml", "deploy/ringback.example.yml", map[string]string{
 		strings.Repeat("deadbeef", 8): digest, "allow: [] ": "allow: [" + address + "/32]",
 		"https://wallet.paysera.com": s.core.URL(), "https://ledger.example/hooks": s.receiver.URL(),
-		"interval: 1m, lifetime: 24h": "interval: 1s, lifetime: 24h", "interval: 30s, attempts: 50": "interval: 1s, attempts: 500",
+		"interval: 1m, lifetime: 24h": "interval: 1s, lifetime: 24h", "interval: 30s, attempts: 50": "interval: 2s, attempts: 1000",
 	})
 	s.write(t, "deploy/ringback.env", "deploy/ringback.env.example", map[string]string{
 		"CODEC_KEY=": "CODEC_KEY=" + s.keygen(t, "codec"), "WSGATE_PASSWORD=": "WSGATE_PASSWORD=a-password", "PAYSERA_MAC_KEY=": "PAYSERA_MAC_KEY=mac-key",
@@ -294,7 +292,7 @@ func refuseUnreadable(t *testing.T, s *site) {
 	file := filepath.Join(s.dir, "deploy/config/ringback.yml")
 	require.NoError(t, os.Chmod(file, 0o600))
 	s.awaitLog(t, `the configuration is refused.*/etc/ringback/ringback\.yml: permission denied to this program's user 65532 and group 65532: give it that owner, or that group and mode 0640`, reload)
-	s.run(t, "sh", "-ec", `sed -i 's/attempts: 500/attempts: 400/' "$1"; chgrp 65532 "$1"; chmod 0640 "$1"`, "sh", file)
+	s.run(t, "sh", "-ec", `sed -i 's/attempts: 1000/attempts: 999/' "$1"; chgrp 65532 "$1"; chmod 0640 "$1"`, "sh", file)
 	s.awaitLog(t, `the configuration is reloaded`, reload)
 }
 

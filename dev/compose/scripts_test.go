@@ -209,3 +209,58 @@ func TestAScriptSaysWhichVariableIsMissing(t *testing.T) {
 		require.Contains(t, out, missing)
 	}
 }
+
+// TestComposeTestSaysWhatIsMissing runs the script of make compose-test with stand-ins
+// for the programs of this machine.
+func TestComposeTestSaysWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	const noEngine, engine = "exit 1", "exit 0"
+	for name, c := range map[string]struct {
+		programs []string
+		// docker does this where it is asked for Compose's version, and for the engine's.
+		compose, version string
+		says             string
+	}{
+		"no package": {
+			says: "needs more of Debian: apt-get install docker.io git busybox netcat-openbsd prometheus",
+		},
+		"docker's client in a package of its own": {
+			programs: []string{"dockerd", "git", "busybox", "nc", "prometheus"},
+			says:     "needs more of Debian: apt-get install docker-cli",
+		},
+		"no Compose": {
+			programs: []string{"docker", "dockerd", "git", "busybox", "nc", "prometheus", "go"},
+			compose:  "exit 1", version: noEngine,
+			says: "building v2.40.3, which takes some minutes, once.\ngo mod download github.com/docker/compose/v2@v2.40.3",
+		},
+		"an old Compose": {
+			programs: []string{"docker", "dockerd", "git", "busybox", "nc", "prometheus", "go"},
+			compose:  "echo 2.23.3-1", version: noEngine,
+			says: "building v2.40.3, which takes some minutes, once.\ngo mod download github.com/docker/compose/v2@v2.40.3",
+		},
+		"an engine": {
+			programs: []string{"docker", "dockerd", "git", "busybox", "nc", "prometheus"},
+			compose:  "echo 2.24.0", version: engine,
+			says: "systemctl stop docker.socket docker",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := t.TempDir()
+			for _, program := range c.programs {
+				text := "#!/bin/sh\necho ${0##*/} $* >&2\nexit 1\n"
+				if program == "docker" {
+					text = "#!/bin/sh\n[ $1 = compose ] && " + c.compose + "\n[ $1 = version ] && " + c.version + "\n"
+				}
+				require.NoError(t, os.WriteFile(filepath.Join(path, program), []byte(text), 0o700))
+			}
+			bash, err := exec.LookPath("bash")
+			require.NoError(t, err)
+			cmd := exec.CommandContext(t.Context(), bash, filepath.Join(root, "scripts", "compose-test"))
+			cmd.Env = []string{"PATH=" + path}
+			said, err := cmd.CombinedOutput()
+			require.Error(t, err)
+			require.Contains(t, string(said), c.says)
+		})
+	}
+}

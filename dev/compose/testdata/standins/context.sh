@@ -12,7 +12,10 @@ chmod 1777 rootfs/tmp rootfs/run/postgresql
 ln -s ../run rootfs/var/run
 for folder in bin sbin lib lib64; do ln -s "usr/$folder" "rootfs/$folder"; done
 
-build() { go -C "$here/../../.." build -ldflags "-s -w" -o "$PWD/bin/$1" "$2"; }
+build() {
+  echo "building $2" >&2
+  go -C "$here/../../.." build -ldflags "-s -w" -o "$PWD/bin/$1" "$2"
+}
 build server go.temporal.io/server/cmd/server
 build sql go.temporal.io/server/cmd/tools/sql
 build ui-server github.com/temporalio/ui-server/v2/cmd/server
