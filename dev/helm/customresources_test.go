@@ -85,6 +85,12 @@ type serviceMonitor struct {
 			Authorization *struct {
 				Credentials corev1.SecretKeySelector `json:"credentials"`
 			} `json:"authorization,omitempty"`
+			TLSConfig *struct {
+				ServerName string `json:"serverName"`
+				CA         struct {
+					Secret *corev1.SecretKeySelector `json:"secret,omitempty"`
+				} `json:"ca"`
+			} `json:"tlsConfig,omitempty"`
 			Relabelings []struct {
 				SourceLabels []string `json:"sourceLabels"`
 				TargetLabel  string   `json:"targetLabel"`

@@ -56,11 +56,18 @@ var kinds = map[string]func() any{
 	"monitoring.coreos.com/v1/PrometheusRule":     func() any { return &prometheusRule{} },
 }
 
+const digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
 // needed are the values without a default.
 const needed = "image: {repository: registry.example/ringback, tag: 1.0.0}\ntemporal: {address: temporal-frontend.temporal:7233}\n"
 
 // render renders the chart as helm does at an install, the schema included.
 func render(t *testing.T, values ...string) (string, error) {
+	t.Helper()
+	return renderRelease(t, "ringback", values...)
+}
+
+func renderRelease(t *testing.T, release string, values ...string) (string, error) {
 	t.Helper()
 	loaded, err := loader.Load(root + "deploy/helm/ringback")
 	require.NoError(t, err)
@@ -71,11 +78,11 @@ func render(t *testing.T, values ...string) (string, error) {
 		require.NoError(t, err)
 		merged = chartutil.CoalesceTables(given, merged)
 	}
-	return renderChart(loaded, merged)
+	return renderChart(loaded, release, merged)
 }
 
-func renderChart(loaded *chart.Chart, values map[string]any) (string, error) {
-	all, err := chartutil.ToRenderValues(loaded, values, chartutil.ReleaseOptions{Name: "ringback", Namespace: "payments", IsInstall: true}, chartutil.DefaultCapabilities)
+func renderChart(loaded *chart.Chart, release string, values map[string]any) (string, error) {
+	all, err := chartutil.ToRenderValues(loaded, values, chartutil.ReleaseOptions{Name: release, Namespace: "payments", IsInstall: true}, chartutil.DefaultCapabilities)
 	if err != nil {
 		return "", err
 	}
@@ -138,17 +145,19 @@ func (all objects) pods() map[string]corev1.PodTemplateSpec {
 	return pods
 }
 
-const controller = "mode: controller\n"
-
-func TestTheChartIsAsItWas(t *testing.T) {
-	t.Parallel()
-	everything := `
+const (
+	controller = "mode: controller\n"
+	everything = `
 config: {secrets: [ringback-files], environment: [ringback-variables]}
 autoscaling: {enabled: true}
 networkPolicy: {enabled: true, egress: {allow: ["10.0.24.0/24:443"]}}
 serviceMonitor: {enabled: true, apiKey: {name: prometheus}}
 namespaceJob: {enabled: true}
 `
+)
+
+func TestTheChartIsAsItWas(t *testing.T) {
+	t.Parallel()
 	for name, values := range map[string]string{
 		"deployments":            "",
 		"controller":             controller,
@@ -191,6 +200,23 @@ func TestValuesBecomeWhatTheySay(t *testing.T) {
 		"nothing is delivered after a restore": {"{api: {worker: false}, worker: {replicas: 0}}", func(t require.TestingT, all objects) {
 			require.Contains(t, get[appsv1.Deployment](t, all, "Deployment/ringback-api").Spec.Template.Spec.Containers[0].Args, "-worker=false")
 			require.Zero(t, *get[appsv1.Deployment](t, all, "Deployment/ringback-worker").Spec.Replicas)
+		}},
+		"nothing is delivered after a restore, with an autoscaler, too": {"{api: {worker: false}, worker: {replicas: 0}, autoscaling: {enabled: true}}", func(t require.TestingT, all objects) {
+			require.NotNil(t, get[appsv1.Deployment](t, all, "Deployment/ringback-worker").Spec.Replicas)
+			require.Zero(t, *get[appsv1.Deployment](t, all, "Deployment/ringback-worker").Spec.Replicas, "an autoscaler leaves 0 alone")
+		}},
+		"an image by its digest alone": {`image: {tag: "", digest: "` + digest + `"}`, func(t require.TestingT, all objects) {
+			api := get[appsv1.Deployment](t, all, "Deployment/ringback-api")
+			require.Equal(t, "registry.example/ringback@"+digest, api.Spec.Template.Spec.Containers[0].Image)
+			require.NotContains(t, api.Labels, "app.kubernetes.io/version")
+		}},
+		"an image by its tag and its digest": {`image: {digest: "` + digest + `"}`, func(t require.TestingT, all objects) {
+			api := get[appsv1.Deployment](t, all, "Deployment/ringback-api")
+			require.Equal(t, "registry.example/ringback:1.0.0@"+digest, api.Spec.Template.Spec.Containers[0].Image)
+			require.Equal(t, "1.0.0", api.Labels["app.kubernetes.io/version"])
+		}},
+		"a tag that is no label": {"image: {tag: _1.0.0-" + strings.Repeat("x", 55) + "-long}", func(t require.TestingT, all objects) {
+			require.Equal(t, "1.0.0-"+strings.Repeat("x", 55), get[appsv1.Deployment](t, all, "Deployment/ringback-api").Labels["app.kubernetes.io/version"])
 		}},
 		"the gate without a ping": {controller, func(t require.TestingT, all objects) {
 			w := get[workerDeployment](t, all, "WorkerDeployment/ringback")
@@ -270,9 +296,11 @@ func TestValuesBecomeWhatTheySay(t *testing.T) {
 			require.Equal(t, file, rule.Spec)
 			require.Equal(t, "prometheus", rule.Labels["release"])
 		}},
-		"a scrape with a key, by TLS": {"serviceMonitor: {enabled: true, apiKey: {name: prometheus}}\nprobes: {scheme: HTTPS}", func(t require.TestingT, all objects) {
+		"a scrape with a key, by TLS": {"serviceMonitor: {enabled: true, apiKey: {name: prometheus}, tlsConfig: {serverName: ringback.example, ca: {secret: {name: authority, key: ca.crt}}}}\nprobes: {scheme: HTTPS}", func(t require.TestingT, all objects) {
 			endpoint := get[serviceMonitor](t, all, "ServiceMonitor/ringback").Spec.Endpoints[0]
 			require.Equal(t, "https", endpoint.Scheme)
+			require.Equal(t, "ringback.example", endpoint.TLSConfig.ServerName, "a pod's address is in no certificate")
+			require.Equal(t, "authority", endpoint.TLSConfig.CA.Secret.Name)
 			require.Equal(t, "prometheus", endpoint.Authorization.Credentials.Name)
 			require.Equal(t, get[corev1.Service](t, all, "Service/ringback-telemetry").Spec.Ports[0].Name, endpoint.Port)
 		}},
@@ -326,6 +354,35 @@ func TestABadValueIsNamed(t *testing.T) {
 		"a backlog of nothing":                {`autoscaling: {backlogSeconds: 0}`, "/autoscaling/backlogSeconds"},
 		"a budget of nothing":                 {`podDisruptionBudget: {maxUnavailable: 0}`, "/podDisruptionBudget/maxUnavailable"},
 		"a scheme in small letters":           {`probes: {scheme: https}`, "/probes/scheme"},
+
+		"a digest in the repository":              {`image: {repository: "registry.example/ringback@` + digest + `"}`, "/image/repository"},
+		"a tag in the repository":                 {`image: {repository: registry.example/ringback:1.0.0}`, "/image/repository"},
+		"half a digest":                           {`image: {digest: "sha256:12"}`, "/image/digest"},
+		"fewer replicas at most than at least":    {`autoscaling: {enabled: true, minReplicas: 20}`, "autoscaling.minReplicas"},
+		"a pause that outlasts the stop":          {`{preStopSeconds: 30, terminationGracePeriodSeconds: 30}`, "preStopSeconds"},
+		"a name with two dots":                    {`config: {secrets: [a..b]}`, "/config/secrets/0"},
+		"a port that is none":                     {`temporal: {address: "temporal:70000"}`, "/temporal/address"},
+		"a network that is none":                  {`networkPolicy: {egress: {allow: [10.0.0.256/32]}}`, "/networkPolicy/egress/allow/0"},
+		"a port of a network that is none":        {`networkPolicy: {egress: {allow: ["10.0.0.0/8:65536"]}}`, "/networkPolicy/egress/allow/0"},
+		"too many bits":                           {`networkPolicy: {egress: {allow: [10.0.0.0/33]}}`, "/networkPolicy/egress/allow/0"},
+		"a peer that is nobody":                   {`networkPolicy: {apiFrom: [{}]}`, "/networkPolicy/apiFrom/0"},
+		"a peer that is an address and pods":      {`networkPolicy: {temporalTo: [{ipBlock: {cidr: 10.0.0.0/8}, podSelector: {}}]}`, "/networkPolicy/temporalTo/0"},
+		"a peer by a mistyped address":            {`networkPolicy: {telemetryFrom: [{ipBlock: {crid: 10.0.0.0/8}}]}`, "/networkPolicy/telemetryFrom/0/ipBlock"},
+		"a label that is a sentence":              {`podLabels: {team: the payments team}`, "/podLabels/team"},
+		"a label's name that is none":             {`podLabels: {"a b": c}`, "/podLabels"},
+		"a label that the Service selects by":     {`podLabels: {app.kubernetes.io/name: mine}`, "/podLabels"},
+		"an annotation's name that is none":       {`podAnnotations: {"a b": c}`, "/podAnnotations"},
+		"a topology twice":                        {`topologySpread: [{topologyKey: zone, whenUnsatisfiable: DoNotSchedule}, {topologyKey: zone, whenUnsatisfiable: DoNotSchedule}]`, "/topologySpread"},
+		"a toleration of an effect that is none":  {`tolerations: [{effect: NoSchedul}]`, "/tolerations/0/effect"},
+		"a toleration that is mistyped":           {`tolerations: [{efect: NoSchedule}]`, "/tolerations/0"},
+		"a quantity that is none":                 {`api: {resources: {requests: {memory: 1GB}}}`, "/api/resources/requests/memory"},
+		"resources that are mistyped":             {`worker: {resources: {request: {memory: 1Gi}}}`, "/worker/resources"},
+		"an interval that Prometheus refuses":     {`serviceMonitor: {interval: 30s1m}`, "/serviceMonitor/interval"},
+		"a pause that the controller refuses":     {controller + `controller: {rollout: {strategy: Progressive, steps: [{rampPercentage: 5, pauseDuration: 29s}]}}`, "/controller/rollout/steps/0/pauseDuration"},
+		"a Secret that the controller refuses":    {controller + `temporal: {tls: {secret: client.tls}}`, "/temporal/tls/secret"},
+		"two credentials for the controller":      {controller + `temporal: {tls: {secret: client}, apiKey: {name: cloud}}`, "temporal.apiKey"},
+		"an api without a worker, by controller":  {controller + `api: {worker: false}`, "api.worker"},
+		"a stop whose seconds would be rewritten": {`terminationGracePeriodSeconds: 1000000`, "/terminationGracePeriodSeconds"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -333,6 +390,74 @@ func TestABadValueIsNamed(t *testing.T) {
 			require.ErrorContains(t, err, tt.says)
 		})
 	}
+}
+
+func TestEveryReleaseHasNamesThatKubernetesTakes(t *testing.T) {
+	t.Parallel()
+	for release, name := range map[string]string{
+		"ringback":                             "ringback",
+		"true":                                 "true-ringback",
+		"shop.payments":                        "shop-payments-ringback",
+		"ringbacks" + strings.Repeat("-a", 20): "ringbacks" + strings.Repeat("-a", 15),
+	} {
+		t.Run(release, func(t *testing.T) {
+			t.Parallel()
+			rendered, err := renderRelease(t, release)
+			require.NoError(t, err)
+			service := get[corev1.Service](t, decoded(t, rendered), "Service/"+name)
+			require.Equal(t, release, service.Spec.Selector["app.kubernetes.io/instance"])
+		})
+	}
+	_, err := renderRelease(t, "2026")
+	require.ErrorContains(t, err, "release 2026")
+}
+
+// TestAStringThatLooksLikeANumberStaysAString gives 123 to each value that may be a string.
+func TestAStringThatLooksLikeANumberStaysAString(t *testing.T) {
+	t.Parallel()
+	loaded, err := loader.Load(root + "deploy/helm/ringback")
+	require.NoError(t, err)
+	for name, mode := range map[string]string{
+		"deployments":                          everything + "temporal: {tls: {secret: client, caSecret: authority}, apiKey: {name: cloud}}",
+		"controller with a client certificate": controller + everything + "temporal: {tls: {secret: client}}",
+		"controller with an API key":           controller + everything + "temporal: {tls: {caSecret: authority}, apiKey: {name: cloud}}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			taken := 0
+			for _, values := range likeNumbers(loaded.Values) {
+				text, err := yaml.Marshal(values)
+				require.NoError(t, err)
+				rendered, err := render(t, mode, string(text))
+				if err != nil {
+					continue // a value that may not be 123
+				}
+				decoded(t, rendered)
+				taken++
+			}
+			require.Greater(t, taken, 25)
+		})
+	}
+}
+
+// likeNumbers are the values with one of them each, to which 123 was given.
+func likeNumbers(values map[string]any) (all []map[string]any) {
+	for name, value := range values {
+		switch value := value.(type) {
+		case string:
+			all = append(all, map[string]any{name: "123"})
+		case []any:
+			all = append(all, map[string]any{name: []any{"123"}})
+		case map[string]any:
+			if len(value) == 0 {
+				all = append(all, map[string]any{name: map[string]any{"serverName": "123"}})
+			}
+			for _, inner := range likeNumbers(value) {
+				all = append(all, map[string]any{name: inner})
+			}
+		}
+	}
+	return all
 }
 
 func read(t require.TestingT, file string) string {

@@ -1,15 +1,20 @@
+{{/* A release may have dots and begin with a digit, a Service may not. */}}
 {{- define "ringback.name" -}}
-{{ contains .Chart.Name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name .Chart.Name) | trunc 40 | trimSuffix "-" }}
+{{- $name := contains .Chart.Name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name .Chart.Name) | replace "." "-" | trunc 40 | trimAll "-" -}}
+{{- if not (regexMatch "^[a-z]" $name) }}{{ fail (printf "release %s: its name has to begin with a letter, as that of a Service" .Release.Name) }}{{ end }}
+{{- $name }}
 {{- end }}
 
 {{- define "ringback.selector" -}}
 app.kubernetes.io/name: ringback
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "ringback.labels" -}}
 {{ include "ringback.selector" . }}
-app.kubernetes.io/version: {{ .Values.image.tag | quote }}
+{{- with .Values.image.tag }}
+app.kubernetes.io/version: {{ . | trunc 63 | trimAll "._-" | quote }}
+{{- end }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- end }}
@@ -32,7 +37,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- end }}
 {{- with .Values.temporal.apiKey }}
 {{- if .name }}
-- {name: TEMPORAL_API_KEY, valueFrom: {secretKeyRef: {name: {{ .name }}, key: {{ .key }}}}}
+- {name: TEMPORAL_API_KEY, valueFrom: {secretKeyRef: {name: {{ .name | quote }}, key: {{ .key | quote }}}}}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -59,10 +64,10 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- define "ringback.temporal.volumes" -}}
 {{- with .root.Values.temporal.tls }}
 {{- if and .secret $.client }}
-- {name: temporal-client, secret: {secretName: {{ .secret }}, defaultMode: 0440}}
+- {name: temporal-client, secret: {secretName: {{ .secret | quote }}, defaultMode: 0440}}
 {{- end }}
 {{- if .caSecret }}
-- {name: temporal-ca, secret: {secretName: {{ .caSecret }}, defaultMode: 0440}}
+- {name: temporal-ca, secret: {secretName: {{ .caSecret | quote }}, defaultMode: 0440}}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -108,11 +113,11 @@ spec:
   {{- with $v.image.pullSecrets }}
   imagePullSecrets:
     {{- range . }}
-    - name: {{ . }}
+    - name: {{ . | quote }}
     {{- end }}
   {{- end }}
   {{- with $v.priorityClassName }}
-  priorityClassName: {{ . }}
+  priorityClassName: {{ . | quote }}
   {{- end }}
   {{- with $v.nodeSelector }}
   nodeSelector:
@@ -126,7 +131,7 @@ spec:
   topologySpreadConstraints:
     {{- range . }}
     - maxSkew: 1
-      topologyKey: {{ .topologyKey }}
+      topologyKey: {{ .topologyKey | quote }}
       whenUnsatisfiable: {{ .whenUnsatisfiable }}
       # Of one build or revision, or the pods that are replaced would count.
       matchLabelKeys: [pod-template-hash]
@@ -138,7 +143,7 @@ spec:
   {{- end }}
   containers:
     - name: {{ .program }}
-      image: "{{ $v.image.repository }}:{{ $v.image.tag }}"
+      image: "{{ with $v.image }}{{ .repository }}{{ with .tag }}:{{ . }}{{ end }}{{ with .digest }}@{{ . }}{{ end }}{{ end }}"
       imagePullPolicy: {{ $v.image.pullPolicy }}
       command: [/{{ .program }}]
       args:
@@ -166,7 +171,7 @@ spec:
       {{- with $v.config.environment }}
       envFrom:
         {{- range . }}
-        - secretRef: {name: {{ . }}}
+        - secretRef: {name: {{ . | quote }}}
         {{- end }}
       {{- end }}
       ports:
@@ -191,6 +196,7 @@ spec:
         failureThreshold: 2
       {{- if $isAPI }}
       # The image has no shell to sleep in.
+      {{- if ge (int $v.preStopSeconds) (int $v.terminationGracePeriodSeconds) }}{{ fail "preStopSeconds: as long as terminationGracePeriodSeconds, which would leave no time to stop" }}{{ end }}
       lifecycle: {preStop: {sleep: {seconds: {{ $v.preStopSeconds }}}}}
       {{- end }}
       securityContext:
@@ -206,9 +212,9 @@ spec:
       projected:
         defaultMode: 0440
         sources:
-          - configMap: {name: {{ $v.config.configMap }}}
+          - configMap: {name: {{ $v.config.configMap | quote }}}
           {{- range $v.config.secrets }}
-          - secret: {name: {{ . }}}
+          - secret: {name: {{ . | quote }}}
           {{- end }}
     {{- include "ringback.temporal.volumes" $certificates | nindent 4 }}
 {{- end }}
