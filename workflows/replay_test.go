@@ -1,6 +1,7 @@
 package workflows_test
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -32,6 +33,7 @@ const (
 	ofOperations       = ""
 	ofBulkRedeliveries = "redeliveries"
 	ofNotices          = "notices"
+	ofGates            = "gates"
 )
 
 func recorded(t *testing.T, folder string) map[string]*historypb.History {
@@ -67,11 +69,11 @@ func TestEveryRecordedHistoryReplays(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, releases, latest)
 	for _, release := range releases {
-		for _, folder := range []string{ofOperations, ofBulkRedeliveries, ofNotices} {
+		for _, folder := range []string{ofOperations, ofBulkRedeliveries, ofNotices, ofGates} {
 			for name, history := range recordedBy(t, release, folder) {
 				t.Run(filepath.Join(filepath.Base(release), folder, name), func(t *testing.T) {
 					t.Parallel()
-					require.NoError(t, replay(history, workflows.Operation, workflows.BulkRedelivery))
+					require.NoError(t, replay(history, nil))
 					for _, event := range history.Events {
 						require.NotContains(t, event.String(), "@", "%s names a machine", event.EventType)
 						require.NotContains(t, event.String(), "stack_trace", event.EventType)
@@ -95,12 +97,15 @@ func TestEveryReleaseHasItsHistories(t *testing.T) {
 	}
 }
 
-func replay(history *historypb.History, operations, bulkRedeliveries any) error {
+// replay replays the history with the current code, or with what was changed of it.
+func replay(history *historypb.History, changed map[string]any) error {
 	replayer := worker.NewWorkflowReplayer()
-	for name, code := range map[string]any{
-		workflows.OperationType: operations, workflows.BulkRedeliveryType: bulkRedeliveries,
-		workflows.NoticeType: workflows.Notice, workflows.OutageType: workflows.Outage,
-	} {
+	code := map[string]any{
+		workflows.OperationType: workflows.Operation, workflows.BulkRedeliveryType: workflows.BulkRedelivery,
+		workflows.NoticeType: workflows.Notice, workflows.OutageType: workflows.Outage, workflows.GateType: workflows.Gate,
+	}
+	maps.Copy(code, changed)
+	for name, code := range code {
 		replayer.RegisterWorkflowWithOptions(code, workflow.RegisterOptions{Name: name})
 	}
 	id := history.Events[0].GetWorkflowExecutionStartedEventAttributes().GetWorkflowId()
@@ -110,20 +115,29 @@ func replay(history *historypb.History, operations, bulkRedeliveries any) error 
 // TestAChangedWorkflowDoesNotReplay shows that the replays can fail.
 func TestAChangedWorkflowDoesNotReplay(t *testing.T) {
 	t.Parallel()
-	operations := func(ctx workflow.Context, in workflows.Input) (operation.Record, error) {
-		if err := workflow.Sleep(ctx, 1); err != nil {
-			return operation.Record{}, err
-		}
-		return workflows.Operation(ctx, in)
+	changed := map[string]any{
+		workflows.OperationType: func(ctx workflow.Context, in workflows.Input) (operation.Record, error) {
+			if err := workflow.Sleep(ctx, 1); err != nil {
+				return operation.Record{}, err
+			}
+			return workflows.Operation(ctx, in)
+		},
+		workflows.BulkRedeliveryType: func(ctx workflow.Context, in workflows.BulkRedeliveryInput) (operation.BulkRedeliveryProgress, error) {
+			if err := workflow.Sleep(ctx, 1); err != nil {
+				return operation.BulkRedeliveryProgress{}, err
+			}
+			return workflows.BulkRedelivery(ctx, in)
+		},
+		workflows.GateType: func(ctx workflow.Context) error {
+			if err := workflow.Sleep(ctx, 1); err != nil {
+				return err
+			}
+			return workflows.Gate(ctx)
+		},
 	}
-	bulkRedeliveries := func(ctx workflow.Context, in workflows.BulkRedeliveryInput) (operation.BulkRedeliveryProgress, error) {
-		if err := workflow.Sleep(ctx, 1); err != nil {
-			return operation.BulkRedeliveryProgress{}, err
-		}
-		return workflows.BulkRedelivery(ctx, in)
-	}
-	require.Error(t, replay(recorded(t, ofOperations)["acknowledged"], operations, workflows.BulkRedelivery))
-	require.Error(t, replay(recorded(t, ofBulkRedeliveries)["done"], workflows.Operation, bulkRedeliveries))
+	require.Error(t, replay(recorded(t, ofOperations)["acknowledged"], changed))
+	require.Error(t, replay(recorded(t, ofBulkRedeliveries)["done"], changed))
+	require.Error(t, replay(recorded(t, ofGates)["passed"], changed))
 }
 
 func TestEveryEndingIsRecorded(t *testing.T) {

@@ -1,7 +1,7 @@
 // The program record writes the histories of the next release into
-// workflows/testdata/histories/next: of operations with every ending, of notices and of
-// bulk redeliveries, recorded on a real Temporal server. Tests replay them, and those of
-// every release, with the current workflow code.
+// workflows/testdata/histories/next: of operations with every ending, of notices, of bulk
+// redeliveries and of a gate, recorded on a real Temporal server. Tests replay them, and
+// those of every release, with the current workflow code.
 //
 //	go -C dev run ./record       records those that have no file yet
 //	go -C dev run ./record -all  records all again
@@ -69,6 +69,9 @@ func record(ctx context.Context, folder string, all bool) error {
 		return err
 	}
 	if err := save("notices/outage", func() ([]byte, error) { return s.outage(ctx, "1902") }); err != nil {
+		return err
+	}
+	if err := save("gates/passed", func() ([]byte, error) { return s.gate(ctx) }); err != nil {
 		return err
 	}
 	for i, story := range bulkStories {
