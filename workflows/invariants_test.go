@@ -422,22 +422,13 @@ func (s span) meets(first, last operation.Time) bool {
 
 // returns are when the core said status again after another one, or for the first
 // time in a redelivery, which may deliver it by itself. The run hears of a return later
-// where it records the other status later: with what the core says then.
-func (t *trace) returns(status string) []span { return t.returnsAmong(t.statements(), status) }
-
-// mostReturns is how often status may have returned: a push at the moment of an answer, or
-// before the run records that, may come before it.
-func (t *trace) mostReturns(status string) int {
-	byRecord := t.statements()
-	slices.SortStableFunc(byRecord, func(a, b statement) int { return a.recorded.Compare(b.recorded.Time) })
-	return max(len(t.returns(status)), len(t.returnsAmong(byRecord, status)))
-}
-
-func (t *trace) returnsAmong(statements []statement, status string) []span {
+// where it records the other status later: with what the core says then. An answer that
+// was overtaken is heard of before or after what overtook it, so that either may return.
+func (t *trace) returns(status string) []span {
 	var all []span
 	var other, last statement
 	seen := t.earlier != nil
-	for _, s := range statements {
+	for _, s := range t.statements() {
 		switch {
 		case s.status == "":
 			continue
@@ -449,6 +440,11 @@ func (t *trace) returnsAmong(statements []statement, status string) []span {
 			all[len(all)-1].last = s.ended
 		}
 		last, seen = s, seen || s.status == status
+	}
+	for _, q := range t.polls {
+		if q.answered && t.overtaken(q) {
+			all = append(all, span{q.ended, t.recorded(q).Add(t.latency)})
+		}
 	}
 	return all
 }
@@ -468,7 +464,7 @@ func atMostK(t *trace) string {
 		made[r.status()]++
 	}
 	for status, n := range made {
-		if most := t.policy.Delivery.Attempts * (1 + t.mostReturns(status) + t.unanswered()); n > most {
+		if most := t.policy.Delivery.Attempts * (1 + len(t.returns(status)) + t.unanswered()); n > most {
 			return fmt.Sprintf("%d attempts about %q, at most %d are allowed", n, status, most)
 		}
 	}
