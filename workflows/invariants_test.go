@@ -140,16 +140,16 @@ func (t *trace) overtaken(q poll) bool {
 }
 
 // recorded is when the run could record a poll's answer: after the attempt inside a
-// workflow task that it was making, if any, and after what reached it with the end of
-// that attempt, within a step of the simulated clock.
+// workflow task that it was making, if any, and after what reached it at that moment,
+// within a step of the simulated clock.
 func (t *trace) recorded(q poll) operation.Time {
 	at := q.ended
 	for _, r := range t.requests {
 		if r.inTask && !r.begun.After(at) && r.ended.After(at) {
-			at = r.ended.Add(time.Millisecond)
+			at = r.ended
 		}
 	}
-	return at
+	return at.Add(time.Millisecond)
 }
 
 // counted is how many polls used up max_polls beyond doubt: an answer that was
