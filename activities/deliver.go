@@ -58,7 +58,7 @@ func (a *Activities) Deliver(ctx context.Context, in DeliverInput) (DeliverResul
 	if err := checkCallback(ctx, in.Callback); err != nil {
 		return DeliverResult{}, err
 	}
-	d := &delivery{a: a, in: in, record: in.Record, lateness: newLateness(ctx), info: activity.GetInfo(ctx), recorder: a.newRecorder(ctx, overload.Callback)}
+	d := &delivery{a: a, in: in, record: in.Record, lateness: newLateness(ctx), recorder: a.newRecorder(ctx, overload.Callback)}
 	if err := d.resume(ctx); err != nil {
 		return d.stop(ctx, err)
 	}
@@ -95,7 +95,6 @@ type delivery struct {
 	a        *Activities
 	in       DeliverInput
 	record   operation.DeliveryRecord
-	info     activity.Info
 	recorder *recorder
 	lateness lateness
 	h        time.Duration
@@ -120,7 +119,7 @@ func (d *delivery) resume(ctx context.Context) error {
 		return err
 	}
 	d.h, d.k = d.in.Policy.Interval(), d.in.Policy.Attempts
-	if p := d.info.RetryPolicy; p != nil && p.InitialInterval > 0 && p.MaximumAttempts > 0 {
+	if p := d.recorder.info.RetryPolicy; p != nil && p.InitialInterval > 0 && p.MaximumAttempts > 0 {
 		d.h, d.k = p.InitialInterval, int(p.MaximumAttempts)
 	}
 	d.record.Interrupt(d.in.Policy.Timeout(), reasonWorkerLost)
@@ -198,13 +197,13 @@ func (d *delivery) yieldSlot(ctx context.Context, heldBack string) error {
 // lastRun reports whether the server would not run the activity once more. Of a last
 // run that fails it keeps the error alone, which is too small for the record.
 func (d *delivery) lastRun() bool {
-	p := d.info.RetryPolicy
-	return p != nil && p.MaximumAttempts > 0 && d.info.Attempt >= p.MaximumAttempts
+	p := d.recorder.info.RetryPolicy
+	return p != nil && p.MaximumAttempts > 0 && d.recorder.info.Attempt >= p.MaximumAttempts
 }
 
 // hold puts an attempt off without counting it, for longer each time.
 func (d *delivery) hold(ctx context.Context, why string) error {
-	times := max(int(d.info.Attempt)-d.record.Made, 1)
+	times := max(int(d.recorder.info.Attempt)-d.record.Made, 1)
 	d.why, d.kind = why, TypeHeldBack
 	d.record.NotBefore = operation.At(time.Now().Add(min(heldBackWait*time.Duration(times), longestHold)))
 	return d.yieldSlot(ctx, why)

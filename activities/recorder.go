@@ -34,7 +34,6 @@ var (
 type recorder struct {
 	heartbeat func(ctx context.Context, taskToken []byte, details ...any) error
 	yieldTask func(ctx context.Context, taskToken []byte, cause error, details any) error
-	token     []byte
 	info      activity.Info
 	pace      *overload.Pace
 	work      overload.Work
@@ -64,9 +63,8 @@ type recorder struct {
 }
 
 func (a *Activities) newRecorder(ctx context.Context, w overload.Work) *recorder {
-	info := activity.GetInfo(ctx)
 	return &recorder{
-		heartbeat: a.Heartbeat, yieldTask: a.Yield, token: info.TaskToken, info: info, pace: a.Pace, work: w,
+		heartbeat: a.Heartbeat, yieldTask: a.Yield, info: activity.GetInfo(ctx), pace: a.Pace, work: w,
 		sending: make(chan struct{}, 1), stopped: make(chan struct{}),
 	}
 }
@@ -164,7 +162,7 @@ func (r *recorder) yield(ctx context.Context, details any, cause error) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, recordWithin)
 	defer cancel()
-	err = r.yieldTask(ctx, r.token, cause, details)
+	err = r.yieldTask(ctx, r.info.TaskToken, cause, details)
 	if stop := stopCauseOf(err); stop != nil {
 		return stop
 	}
@@ -200,7 +198,7 @@ func (r *recorder) send(ctx context.Context) error {
 	defer release()
 	ctx, cancel := context.WithTimeout(ctx, recordWithin)
 	defer cancel()
-	err = r.heartbeat(ctx, r.token, r.details)
+	err = r.heartbeat(ctx, r.info.TaskToken, r.details)
 	cause := stopCauseOf(err)
 	if err == nil || cause != nil {
 		r.sentAt = time.Now()
