@@ -285,15 +285,20 @@ func (s *site) awaitLog(t *testing.T, pattern string, do func()) {
 	}
 }
 
-// refuseUnreadable reloads with the runbook's command.
+// refuseUnreadable has both programs read the file by themselves, and then once more, with
+// nothing changed, by the runbook's command.
 func refuseUnreadable(t *testing.T, s *site) {
 	t.Helper()
 	reload := func() { s.run(t, "docker", "compose", "kill", "-s", "HUP", "api", "worker") }
 	file := filepath.Join(s.dir, "deploy/config/ringback.yml")
-	require.NoError(t, os.Chmod(file, 0o600))
-	s.awaitLog(t, `the configuration is refused.*/etc/ringback/ringback\.yml: permission denied to this program's user 65532 and group 65532: give it that owner, or that group and mode 0640`, reload)
-	s.run(t, "sh", "-ec", `sed -i 's/attempts: 1000/attempts: 999/' "$1"; chgrp 65532 "$1"; chmod 0640 "$1"`, "sh", file)
-	s.awaitLog(t, `the configuration is reloaded`, reload)
+	refused := `the configuration is refused.*/etc/ringback/ringback\.yml: permission denied to this program's user 65532 and group 65532: give it that owner, or that group and mode 0640`
+	s.awaitLog(t, refused, func() { require.NoError(t, os.Chmod(file, 0o600)) })
+	s.awaitLog(t, refused, reload)
+	reloaded := `the configuration is reloaded`
+	s.awaitLog(t, reloaded, func() {
+		s.run(t, "sh", "-ec", `sed -i 's/attempts: 1000/attempts: 999/' "$1"; chgrp 65532 "$1"; chmod 0640 "$1"`, "sh", file)
+	})
+	s.awaitLog(t, reloaded, reload)
 }
 
 // open leaves one operation whose core has not decided and one whose receiver is away.
