@@ -27,12 +27,20 @@ type transport struct {
 	from time.Time
 }
 
-// RoundTrip sends r by a transport that is younger than maxAge.
+// RoundTrip sends r by a transport that is younger than maxAge. An answer 101 is given no
+// body: net/http's would be the connection itself, which no context and no timeout ends.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	kept := t.current()
+	by := kept.http
 	if r.URL.Scheme == "https" {
-		return t.current().https.RoundTrip(r)
+		by = kept.https
 	}
-	return t.current().http.RoundTrip(r)
+	response, err := by.RoundTrip(r)
+	if err == nil && response.StatusCode == http.StatusSwitchingProtocols {
+		_ = response.Body.Close()
+		response.Body = http.NoBody
+	}
+	return response, err
 }
 
 func (t *transport) current() transports {

@@ -107,3 +107,30 @@ func TestARequestUnderWayOutlivesTheAgeOfItsConnection(t *testing.T) {
 		})
 	}
 }
+
+// The body of such an answer would be the connection itself, which no timeout bounds.
+func TestASwitchOfProtocolsIsAnAnswerWithoutABody(t *testing.T) {
+	t.Parallel()
+	gone := make(chan error, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err == nil {
+			_, err = io.WriteString(conn, "HTTP/1.1 101 S\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nyes")
+		}
+		if err == nil {
+			_, err = conn.Read(make([]byte, 1))
+		}
+		gone <- err
+	}))
+	t.Cleanup(server.Close)
+	client := New([]netip.Prefix{loopback}).Client(nil, 30*time.Second)
+	t.Cleanup(client.CloseIdleConnections)
+	response, err := client.Get(server.URL)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusSwitchingProtocols, response.StatusCode)
+	body, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	require.Empty(t, body)
+	require.NoError(t, response.Body.Close())
+	require.ErrorIs(t, <-gone, io.EOF, "the connection is closed")
+}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"compress/gzip"
 	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -60,7 +62,7 @@ func TestEveryDialectJudgesWhatAHostileReceiverAnswers(t *testing.T) {
 		{"an HTTP status of words", says("HTTP/1.1 SECRET OK\r\n\r\n"), nothing, nothing},
 		{"an HTTP status of four digits", says("HTTP/1.1 2000 OK\r\n\r\n"), nothing, nothing},
 		{"an HTTP status of 999", says("HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n"), "HTTP 999", "HTTP 999"},
-		{"a switch of protocols", says("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n" + good), "", "HTTP 101"},
+		{"a switch of protocols, which has no body", says("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n" + good), "the answer is empty", "HTTP 101 is not 2xx"},
 		{"interim answers without end", then("", "HTTP/1.1 103 Early Hints\r\nLink: <"+long+">\r\n\r\n", 0), nothing, nothing},
 		{"a header over the cap", says("HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 70<<10) + "\r\n\r\n"), nothing, nothing},
 		{"headers without end", then("HTTP/1.1 200 OK\r\n", "X: "+long+"\r\n", 0), nothing, nothing},
@@ -150,4 +152,22 @@ func TestEveryDialectJudgesWhatAHostileReceiverAnswers(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Its connection stays open: an attempt ends without it.
+func TestASwitchOfProtocolsIsNoAcknowledgement(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.answer = func(_ int, w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err == nil {
+			defer conn.Close()
+			_, _ = io.WriteString(conn, "HTTP/1.1 101 S\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n")
+			_, _ = conn.Read(make([]byte, 1))
+		}
+	}
+	got := send(t, s.endpoint, request(2*time.Second)).Attempt
+	require.Equal(t, operation.Unacknowledged, got.Verdict)
+	require.Equal(t, "HTTP 101 is not 2xx", got.Reason)
+	require.Equal(t, http.StatusSwitchingProtocols, got.HTTPStatus)
 }
