@@ -91,7 +91,7 @@ type digit struct {
 var asterisks = strings.Repeat("*", 4*(3+2*maxEncoded))
 
 // random are UUIDs (RFC 9562) and hexadecimal digests of the usual lengths.
-var random = regexp.MustCompile(`(?i)\b(?:[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}|[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64})\b`)
+var random = regexp.MustCompile(`(?i)\b(?:[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}|[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64}|[0-9a-f]{96}|[0-9a-f]{128})\b`)
 
 // find returns the card numbers in s, by their digits.
 func find(s string) [][]digit {

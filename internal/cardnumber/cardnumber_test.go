@@ -91,6 +91,8 @@ func TestIn(t *testing.T) {
 		{"within a UUID in a text, by chance", "order a4111111-1111-4111-81b0-2f5f0a6c7e11.", false},
 		{"within a digest, by chance", "a4111111111111111b0f2f5f0a6c7e11", false},
 		{"beside a UUID", "9f1c1d3e-8a77-4c0e-b0a1-2f5f0a6c7e11 4111111111111111", true},
+		{"within one of SHA-384", "4111111111111111b0f2f5f0a6c7e11" + strings.Repeat("ab", 32) + "f", false},
+		{"within one of SHA-512", "4111111111111111b0f2f5f0a6c7e11" + strings.Repeat("ab", 48) + "f", false},
 		{"in a hexadecimal run that is no digest", "a4111111111111111b", true},
 		{"in 32 digits with no letter", "4111-1111-1111-1111 0000000000000000", true},
 		{"empty", "", false},
