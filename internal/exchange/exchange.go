@@ -102,7 +102,7 @@ func (m Mask) Text(text []byte) string {
 }
 
 // Request is a request as net/http sends it by HTTP/1. proto is that of the answer, if
-// there was one. Where query is false the values of its query are hidden.
+// there was one. Where query is false its query is hidden.
 func (m Mask) Request(r *http.Request, proto string, query bool) operation.SentRequest {
 	var sent []byte
 	if r.GetBody != nil {
@@ -122,18 +122,10 @@ func (m Mask) Request(r *http.Request, proto string, query bool) operation.SentR
 }
 
 func target(u *url.URL, query bool) string {
-	path := cmp.Or(u.EscapedPath(), "/")
-	if u.RawQuery == "" {
-		return path
-	}
 	if query {
-		return path + "?" + u.RawQuery
+		return u.RequestURI()
 	}
-	values := u.Query()
-	for name := range values {
-		values.Set(name, redacted)
-	}
-	return path + "?" + strings.ReplaceAll(values.Encode(), url.QueryEscape(redacted), redacted)
+	return operation.WithoutQuery(u.RequestURI())
 }
 
 // Answer is an answer as far as it was read. A cookie is a secret of the other side's.

@@ -21,6 +21,16 @@ func HostPort(address string) string {
 	return strings.ToLower(u.Host)
 }
 
+// WithoutQuery is a URL as it is shown: its query, which may be a secret as a whole, reads
+// "[redacted]".
+func WithoutQuery(address string) string {
+	before, query, _ := strings.Cut(address, "?")
+	if query == "" {
+		return address
+	}
+	return before + "?[redacted]"
+}
+
 // AllowedHosts are those that callbacks of one endpoint may be sent to (callback_hosts): names,
 // addresses, and names whose first label is *, which stands for exactly one label, as in
 // TLS certificates (RFC 9525, 6.3). Any port of a host is meant. None: any host.

@@ -88,3 +88,20 @@ func TestAHostIsShownAsItIsCalled(t *testing.T) {
 	require.Equal(t, "pay.k%C4%B0osk.example", operation.HostPort("https://pay.kİosk.example/"))
 	require.Empty(t, operation.HostPort("no URL"))
 }
+
+// A token may be a value of the query, its name, or all of it.
+func TestAURLIsShownWithoutItsQuery(t *testing.T) {
+	t.Parallel()
+	for address, want := range map[string]string{
+		"https://pay.example/in?token=secret&v=2": "https://pay.example/in?[redacted]",
+		"https://pay.example/in?secret":           "https://pay.example/in?[redacted]",
+		"https://pay.example?a=b?secret":          "https://pay.example?[redacted]",
+		"https://%zz/?secret":                     "https://%zz/?[redacted]",
+		"/in?secret":                              "/in?[redacted]",
+		"https://pay.example/in?":                 "https://pay.example/in?",
+		"https://pay.example/in":                  "https://pay.example/in",
+		"":                                        "",
+	} {
+		require.Equal(t, want, operation.WithoutQuery(address), address)
+	}
+}

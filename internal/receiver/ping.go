@@ -69,13 +69,16 @@ func connection(conn net.Conn) *operation.Connection {
 }
 
 // mask hides an endpoint's secrets, which all of its headers are, what authorized the
-// request, and the values of the query of its URL.
+// request, and the query of its URL but for the names of its values.
 func (e Endpoint) mask(t transcript) exchange.Mask {
 	headers, hidden := http.Header{}, slices.Collect(maps.Values(e.Secrets))
 	maps.Copy(headers, e.Header)
 	if t.request != nil {
-		for _, values := range t.request.URL.Query() {
-			hidden = append(hidden, values...)
+		hidden = append(hidden, t.request.URL.RawQuery)
+		for name, values := range t.request.URL.Query() {
+			if hidden = append(hidden, values...); values[0] == "" {
+				hidden = append(hidden, name)
+			}
 		}
 	}
 	if t.response != nil && t.response.Request != nil {
