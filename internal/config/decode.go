@@ -90,11 +90,15 @@ func (d *decoder) parse(text string) (root ast.Node) {
 		d.positions[""] = positionOf(file.Docs[1].Body)
 		d.fault("", "a second document begins here; allowed: one document")
 	case len(file.Docs) == 0 || file.Docs[0].Body == nil:
-		d.fault("", "the file is empty; allowed: %s", strings.Join(keysOf(reflect.TypeFor[Config]()), ", "))
+		d.empty()
 	default:
 		return file.Docs[0].Body
 	}
 	return nil
+}
+
+func (d *decoder) empty() {
+	d.fault("", "the file is empty; allowed: %s", strings.Join(keysOf(reflect.TypeFor[Config]()), ", "))
 }
 
 // syntaxErrors are the parser's messages about typical mistakes, by how they begin, and ours.
@@ -141,6 +145,8 @@ func (d *decoder) value(n ast.Node, target reflect.Value, path string, keyAt *to
 	}
 	single, wantsScalar := scalarTypes[target.Type()]
 	switch {
+	case n.Type() == ast.NullType && path == "":
+		d.empty()
 	case n.Type() == ast.NullType && !wantsScalar:
 		// A mapping or a list without content.
 	case n.Type() == ast.NullType:

@@ -2,6 +2,7 @@ package config
 
 import (
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -128,16 +129,15 @@ func revealed(secrets map[string]Secret) map[string]string {
 	return values
 }
 
-// settings refuses the settings of built-in kinds in a source of another kind, which
-// would have no effect.
-func (v *validator) settings(path string, s *Source, own bool) {
-	builtIn := []string{"ext_system_id", "login", "password", "client_dn", "registered_at_zone"}
-	of := "a source of the kind " + s.Kind
-	if !own {
-		builtIn = []string{"auth"}
+// settings refuses the keys that the source's kind has no use for.
+func (v *validator) settings(path string, s *Source, kind source.Kind) {
+	why := "has none"
+	if kind.Push != nil {
+		why = "is never polled"
 	}
-	for _, key := range builtIn {
-		v.require(!v.present(path+"."+key), path+"."+key, "must be left out: %s has none", of)
+	allowed := append([]string{"kind", "final_statuses", "secrets"}, kind.Settings...)
+	for _, key := range keysOf(reflect.TypeFor[Source]()) {
+		v.require(!v.present(path+"."+key) || slices.Contains(allowed, key), path+"."+key, "must be left out: a source of the kind %s %s", s.Kind, why)
 	}
 	if v.present(path+".mac") && v.present(path+".auth") {
 		v.fault(path+".auth", "cannot be set together with mac")

@@ -177,6 +177,40 @@ func TestAHeaderHasOneWriter(t *testing.T) {
 	}
 }
 
+func TestALiteralCredentialIsRefusedInTheHeadersOfAllThatSend(t *testing.T) {
+	setenv(t)
+	const (
+		refused  = ": a secret must not be written in this file; allowed: "
+		kind     = "        X-Token: secret.token\n"
+		details  = "    answer:\n"
+		dialect  = "{X-Shared: secret.shared}"
+		endpoint = "    source: mono\n"
+	)
+	for _, tt := range []struct{ name, old, new, want string }{
+		{"an endpoint's", endpoint, endpoint + "    headers: {X-Api-Key: hunter22}\n", "endpoints.SHOP.headers.X-Api-Key" + refused + "a reference, ${env:NAME}"},
+		{"a kind's", kind, kind + "        X-Auth: \"'Bearer hunter22'\"\n", "kinds.monobank.request.headers.X-Auth" + refused + "secret.NAME"},
+		{"a kind's for the details", details, "    details_request: {path: /x, headers: {Cookie: \"'a=hunter22'\"}}\n" + details, "kinds.monobank.details_request.headers.Cookie" + refused + "secret.NAME"},
+		{"a dialect's", dialect, "{X-Shared: secret.shared, Authorization: \"'Bearer hunter22'\"}", "dialects.merchant.headers.Authorization" + refused + "secret.NAME"},
+		{"one that is put together", kind, kind + "        X-Api-Key: \"'Basic ' + base64.encode(b'ann:hunter22')\"\n", "kinds.monobank.request.headers.X-Api-Key" + refused + "secret.NAME"},
+		{"one of digits", kind, kind + "        X-Api-Key: 4711\n", "kinds.monobank.request.headers.X-Api-Key" + refused + "secret.NAME"},
+		{"a secret, and what depends on the operation", kind, kind + "        X-Key-Of: operation.operation_id\n        X-Auth-Time: string(unix(request.timestamp))\n", ""},
+		{"nothing", kind, kind + "        X-Auth: ~\n", ""},
+		{"another header", dialect, "{X-Shared: secret.shared, X-Shop: \"'7'\"}", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			require.Contains(t, ownEvery, tt.old)
+			_, err := config.Parse("f", []byte(strings.Replace(ownEvery, tt.old, tt.new, 1)))
+			if tt.want == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, tt.want)
+			require.NotContains(t, err.Error(), "hunter22")
+			require.NotContains(t, err.Error(), "4711")
+		})
+	}
+}
+
 // Each attempt and each poll would fail by it.
 func TestASecretThatCanNotBeSentIsRefused(t *testing.T) {
 	setenv(t)
@@ -190,10 +224,12 @@ func TestASecretThatCanNotBeSentIsRefused(t *testing.T) {
 		t.Setenv("NAMED", "one line 0123456789")
 		_, err := config.Parse("f", []byte(file))
 		require.NoError(t, err, want)
-		t.Setenv("NAMED", "one line 0123456789\nand another")
-		_, err = config.Parse("f", []byte(file))
-		require.ErrorContains(t, err, want+": cannot be sent; allowed: printable ASCII")
-		require.NotContains(t, err.Error(), "another")
+		for _, value := range []string{"one line 0123456789\nand another", "another 0123456789 "} {
+			t.Setenv("NAMED", value)
+			_, err = config.Parse("f", []byte(file))
+			require.ErrorContains(t, err, want+": cannot be sent; allowed: printable ASCII without a space at either end")
+			require.NotContains(t, err.Error(), "another")
+		}
 	}
 }
 
@@ -262,6 +298,21 @@ func TestAPingStatusOfNoSourceIsWarnedOf(t *testing.T) {
 	}
 }
 
+// TestAStatusThatDoesNotRingIsWarnedOf holds it for an endpoint's statuses; a start that
+// asks for one is refused.
+func TestAStatusThatDoesNotRingIsWarnedOf(t *testing.T) {
+	setenv(t)
+	for statuses, want := range map[string][]string{
+		"[created]":          {`f:36:16: endpoints.SHOP.statuses[0]: "created" does not ring in the kind monobank, and has no effect here`},
+		"[success, hold]":    nil,
+		"[success, created]": {`f:36:25: endpoints.SHOP.statuses[1]: "created" does not ring in the kind monobank, and has no effect here`},
+	} {
+		c, err := config.Parse("f", []byte(strings.Replace(ownBase, "    source: mono\n", "    source: mono\n    statuses: "+statuses+"\n", 1)))
+		require.NoError(t, err)
+		require.Equal(t, want, c.Warnings, statuses)
+	}
+}
+
 func TestDefinitionsAreShownAndHashed(t *testing.T) {
 	setenv(t)
 	c, err := config.Parse("f", []byte(ownEvery))
@@ -305,4 +356,40 @@ func TestASourceThatIsNeverPolled(t *testing.T) {
 f:6:81: endpoints.SHOP.push: must be trust, or left out: "bank" is never polled
 f:6:87: endpoints.SHOP.poll.lifetime: is missing; allowed: a duration such as 500ms, 3s or 10m
 f:6:104: endpoints.SHOP.poll.interval: must be left out: "bank" is never polled`)
+}
+
+func TestASourceHasTheKeysOfItsKindAlone(t *testing.T) {
+	setenv(t)
+	file := func(kind, keys string) string {
+		return "kinds:\n  feed: {push: {}, statuses: {paid: [final, rings]}}\n" +
+			"  asked: {statuses: {paid: [final, rings]}, request: {path: /x}, answer: {answered: has(body.id), status: body.id}}\n" +
+			"sources:\n  bank: {kind: " + kind + ", " + keys + "}\n" +
+			"endpoints:\n  SHOP: {dialect: standard, source: bank, url: \"https://shop.example/in\", poll: {lifetime: 1h}, delivery: {interval: 1s, attempts: 1}}\n"
+	}
+	urls := `base_urls: ["https://bank.example"]`
+	for _, tt := range []struct {
+		kind, why string
+		refused   []string
+	}{
+		{"feed", "is never polled", []string{urls, "auth: {}", "mac: {}", "tls: {}", "timeout: 5s", "client_dn: a", "login: a"}},
+		{"asked", "has none", []string{"client_dn: a", "ext_system_id: a", "login: a", "password: '${env:WSGATE_PASSWORD}'", "registered_at_zone: Europe/Kyiv"}},
+		{"paysera", "has none", []string{"auth: {}", "client_dn: a", "ext_system_id: a", "login: a", "password: '${env:WSGATE_PASSWORD}'", "registered_at_zone: Europe/Kyiv"}},
+		{"ukrcard", "has none", []string{"auth: {}", "mac: {}"}},
+	} {
+		for _, written := range tt.refused {
+			key, _, _ := strings.Cut(written, ":")
+			_, err := config.Parse("f", []byte(file(tt.kind, written)))
+			require.ErrorContains(t, err, "sources.bank."+key+": must be left out: a source of the kind "+tt.kind+" "+tt.why, written)
+		}
+	}
+	_, err := config.Parse("f", []byte(file("feed", "secrets: {token: '${env:WSGATE_PASSWORD}'}")))
+	require.EqualError(t, err, "f:5:22: sources.bank.secrets: must be left out: the kind feed names no secrets")
+
+	c, err := config.Parse("f", []byte(file("feed", "final_statuses: [paid]")))
+	require.NoError(t, err)
+	shown, err := c.Effective()
+	require.NoError(t, err)
+	again, err := config.Parse("f", shown)
+	require.NoError(t, err, "what is shown of it has no key that is refused: %s", shown)
+	require.Equal(t, c.Hash, again.Hash)
 }

@@ -3,9 +3,10 @@ package config
 import (
 	"fmt"
 	"maps"
-	"net/url"
 
 	"github.com/goccy/go-yaml"
+
+	"ringback/internal/operation"
 )
 
 // Effective is c as a YAML file with defaults filled in. Each secret, and the query
@@ -18,14 +19,17 @@ func (c *Config) Effective() ([]byte, error) {
 	if len(c.Codec.Keys) == 0 && c.Codec.Required && len(c.Codec.Server.Origins) == 0 {
 		shown.Codec = Codec{} // as above
 	}
-	shown.Telemetry.Traces.Endpoint = withoutQuery(c.Telemetry.Traces.Endpoint)
+	shown.Telemetry.Traces.Endpoint = operation.WithoutQuery(c.Telemetry.Traces.Endpoint)
 	shown.Sources, shown.Endpoints = maps.Clone(c.Sources), maps.Clone(c.Endpoints)
 	for name, s := range shown.Sources {
 		s.Auth = s.Auth.withoutQuery()
+		if kind, _ := c.Kind(s.Kind); kind.Push != nil {
+			s.Timeout = 0 // as above
+		}
 		shown.Sources[name] = s
 	}
 	for name, e := range shown.Endpoints {
-		e.URL, e.Auth = withoutQuery(e.URL), e.Auth.withoutQuery()
+		e.URL, e.Auth = operation.WithoutQuery(e.URL), e.Auth.withoutQuery()
 		shown.Endpoints[name] = e
 	}
 	content, err := yaml.MarshalWithOptions(shown, append(treesAsJSON, yaml.Indent(2), yaml.IndentSequence(true))...)
@@ -47,17 +51,8 @@ func (b BaseURL) MarshalYAML() (any, error) {
 func (a Auth) withoutQuery() Auth {
 	if a.OAuth2 != nil {
 		shown := *a.OAuth2
-		shown.TokenURL = withoutQuery(shown.TokenURL)
+		shown.TokenURL = operation.WithoutQuery(shown.TokenURL)
 		a.OAuth2 = &shown
 	}
 	return a
-}
-
-func withoutQuery(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil || u.RawQuery == "" {
-		return raw
-	}
-	u.RawQuery = ""
-	return u.String() + "?" + redacted
 }

@@ -49,7 +49,7 @@ const withoutSecrets = `
 api: {listen: 127.0.0.1:9999}
 egress: {allow: [127.0.0.0/8, 10.20.0.0/16:443, "[fd00::/8]:8443"]}
 sources:
-  wallet: {kind: paysera, base_urls: ["http://127.0.0.1:9002"], registered_at_zone: Europe/Kyiv}
+  wallet: {kind: paysera, base_urls: ["http://127.0.0.1:9002"]}
   cards: {kind: paysera, base_urls: ["http://127.0.0.1:9002"]}
 endpoints:
   LEDGER: {dialect: standard, source: wallet, url: "http://127.0.0.1:9103/hooks", enabled: false, card_number_screen: false, poll: {schedule: [1s, 90m], lifetime: 720h}, delivery: {interval: 1ms, attempts: 3}}

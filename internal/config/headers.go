@@ -3,19 +3,15 @@ package config
 import (
 	"maps"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 
 	"ringback/internal/headername"
 )
 
-// credentials are parts of the names of headers whose value is a secret.
-var credentials = regexp.MustCompile(`(?i)auth|cookie|key|token|secret|password|credential|signature`)
-
 // sendable refuses a secret that no header can hold.
 func (v *validator) sendable(path string, s Secret) {
-	v.require(s.IsZero() || headername.IsValue(s.Reveal()), path, "cannot be sent; allowed: printable ASCII")
+	v.require(s.IsZero() || headername.IsValue(s.Reveal()), path, "cannot be sent; allowed: "+headername.ValueWords)
 }
 
 func (v *validator) headers(path string, e *Endpoint) {
@@ -33,10 +29,10 @@ func (v *validator) headers(path string, e *Endpoint) {
 			v.fault(at, "cannot be set: the dialect %s sets this header itself", e.Dialect)
 		case seen[canonical]:
 			v.fault(at, "occurs twice: header names ignore case")
-		case header.literal && credentials.MatchString(name):
+		case header.literal && headername.IsCredential(name):
 			v.fault(at, literalFault)
 		case !header.IsZero() && !headername.IsValue(header.Reveal()) || header.literal && header.IsZero():
-			v.fault(at, "cannot be sent; allowed: printable ASCII")
+			v.fault(at, "cannot be sent; allowed: "+headername.ValueWords)
 		}
 		seen[canonical] = true
 	}

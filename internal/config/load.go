@@ -12,6 +12,8 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/token"
+
+	"ringback/internal/operation"
 )
 
 // Load reads the file at path. Its error is a joined list of *Fault, one a
@@ -74,7 +76,7 @@ func (c *Config) withQuery() string {
 		token(pathTo("sources", name), s.Auth)
 	}
 	for _, path := range slices.Sorted(maps.Keys(urls)) {
-		if url := urls[path]; withoutQuery(url) != url {
+		if url := urls[path]; operation.WithoutQuery(url) != url {
 			return path
 		}
 	}

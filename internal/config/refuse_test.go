@@ -386,6 +386,10 @@ f:3:61: api.rate_limit.changes_per_second: NaN is below 0.001; allowed: 0.001 to
 f:3:81: api.rate_limit.changes_burst: 0 is below 1; allowed: 1 to 1000000`},
 	{"starts without end", "listen:", "  listen: 127.0.0.1:8080\n  max_starts: 10001", `
 f:3:15: api.max_starts: 10001 is above 10000; allowed: 0 to 10000`},
+	{"one address for both listeners", "egress:", "telemetry: {listen: 127.0.0.1:8080}\negress:", `
+f:7:21: telemetry.listen: is 127.0.0.1:8080, as api.listen is; allowed: two addresses`},
+	{"the API at the address of telemetry that is not set", "listen:", "  listen: 127.0.0.1:9464", `
+f:2:11: api.listen: is 127.0.0.1:9464, as telemetry.listen is; allowed: two addresses`},
 	{"an address for telemetry that is none", "egress:", "telemetry: {listen: \"9464\"}\negress:", `
 f:7:21: telemetry.listen: "9464" is not an address to listen on; allowed: host:port such as 127.0.0.1:8080`},
 	{"a receiver of spans that is no URL", "egress:", "telemetry: {traces: {endpoint: \"127.0.0.1:4318\"}}\negress:", `
@@ -420,7 +424,9 @@ f:26:129: endpoints.SHOP.headers.transfer-encoding: is set by Ringback itself an
 f:26:32: endpoints.SHOP.headers.idempotency-key: would let one attempt be sent twice; use webhook-id, which Ringback sends, against duplicates
 f:26:66: endpoints.SHOP.headers.X-Idempotency-Key: would let one attempt be sent twice; use webhook-id, which Ringback sends, against duplicates`},
 	{"a header with a line break", "statuses:", "    headers: {X-A: \"a\\nB: c\"}", `
-f:26:20: endpoints.SHOP.headers.X-A: cannot be sent; allowed: printable ASCII`},
+f:26:20: endpoints.SHOP.headers.X-A: cannot be sent; allowed: printable ASCII without a space at either end`},
+	{"a header that would arrive without its beginning", "statuses:", "    headers: {X-A: \" a\"}", `
+f:26:20: endpoints.SHOP.headers.X-A: cannot be sent; allowed: printable ASCII without a space at either end`},
 	{"a header's name with a space", "statuses:", "    headers: {\"X A\": a}", `
 f:26:22: endpoints.SHOP.headers."X A": is not a valid header name; allowed: letters, digits and -`},
 	{"a header that is there twice", "statuses:", "    headers: {X-A: a, x-a: b}", `
@@ -471,7 +477,7 @@ func TestWithoutKeysTheAPIStaysOnLoopback(t *testing.T) {
 		name, listen string
 		loopback     bool
 	}{
-		{"an IPv4 loopback address", "127.0.0.1:8080", true},
+		{"an IPv4 loopback address", "127.0.0.1:8443", true},
 		{"another IPv4 loopback address", "127.1.2.3:0", true},
 		{"the IPv6 loopback address", "[::1]:8080", true},
 		{"localhost", "localhost:8080", true},
@@ -528,7 +534,7 @@ func TestAByteOrderMarkBeginsAFile(t *testing.T) {
 
 func TestAnEmptyFileIsRefused(t *testing.T) {
 	t.Parallel()
-	for _, content := range []string{"", "\n", "# only a comment\n", "---\n"} {
+	for _, content := range []string{"", "\n", "# only a comment\n", "---\n", "null", "~ # nothing\n", "&a null\n"} {
 		_, err := config.Parse("f", []byte(content))
 		require.EqualError(t, err, "f:1:1: the file is empty; allowed: api, audit, codec, dialects, egress, endpoints, kinds, notices, sources, telemetry", "%q", content)
 	}

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+
+	"ringback/internal/headername"
 )
 
 const (
@@ -15,7 +17,7 @@ const (
 
 	referenceForms = "${env:NAME}, ${file:PATH} or ${credential:NAME}"
 	referenceWords = "a reference, " + referenceForms
-	literalFault   = "a secret must not be written in this file; allowed: " + referenceWords
+	literalFault   = headername.SecretWritten + "; allowed: " + referenceWords
 )
 
 var references = regexp.MustCompile(`\$\{([^}]*)(\}?)`)

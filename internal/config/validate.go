@@ -41,6 +41,7 @@ func (v *validator) validate() {
 	v.egress("egress", v.config.Egress)
 	v.api("api", &v.config.API)
 	v.telemetry("telemetry", v.config.Telemetry)
+	v.twoListeners()
 	v.codec("codec", v.config.Codec)
 	if v.present("audit.file") && v.config.Audit.File == "" {
 		v.missing("audit.file", "the file that the audit is written to")
@@ -93,6 +94,16 @@ func (v *validator) telemetry(path string, t Telemetry) {
 	if err := egress.CheckForm(t.Traces.Endpoint); err != nil {
 		v.fault(path+".traces.endpoint", "%w; allowed: the base URL of an OTLP/HTTP receiver such as http://127.0.0.1:4318 (credentials belong in OTEL_EXPORTER_OTLP_HEADERS)", err)
 	}
+}
+
+// twoListeners faults the address that the file sets where both listeners have the same.
+func (v *validator) twoListeners() {
+	address, at, other := v.config.API.Listen, "api.listen", "telemetry.listen"
+	if v.present(other) {
+		at, other = other, at
+	}
+	same := address == v.config.Telemetry.Listen && !strings.HasSuffix(address, ":0")
+	v.require(!same || v.broken(at), at, "is %s, as %s is; allowed: two addresses", address, other)
 }
 
 func (v *validator) notices(path string, n Notices) {
@@ -199,12 +210,10 @@ func (v *validator) source(path string, s *Source) {
 
 // ofKind checks what depends on a source's kind.
 func (v *validator) ofKind(path string, s *Source, kind source.Kind) {
-	definition, own := v.config.Kinds[s.Kind]
-	v.namedSecrets(path+".secrets", s.Secrets, "the kind "+s.Kind, definition.Secrets, kind.SignsWith)
-	v.settings(path, s, own)
+	v.namedSecrets(path+".secrets", s.Secrets, "the kind "+s.Kind, v.config.Kinds[s.Kind].Secrets, kind.SignsWith)
+	v.settings(path, s, kind)
 	v.subset(path+".final_statuses", s.FinalStatuses, kind.Vocabulary)
 	if kind.Push != nil {
-		v.require(!v.present(path+".base_urls"), path+".base_urls", "must be left out: a source of the kind %s is never polled", s.Kind)
 		return
 	}
 	if len(s.BaseURLs) == 0 {
@@ -258,8 +267,24 @@ func (v *validator) watched(path string, e *Endpoint) {
 	v.require(len(kind.Methods) > 0 || len(e.Methods) == 0, path+".methods", "must be left out: a %s source has no methods", kind.Name)
 	v.subset(path+".methods", e.Methods, kind.Methods)
 	v.subset(path+".statuses", e.Statuses, kind.Vocabulary)
+	v.ringing(path+".statuses", e, kind)
 	if len(e.Methods) == 0 {
 		e.Methods = kind.Methods
+	}
+}
+
+// ringing warns of each status of an endpoint that is never delivered. A start that asks
+// for one is refused.
+func (v *validator) ringing(path string, e *Endpoint, kind source.Kind) {
+	spoken, known := v.config.Dialect(e.Dialect)
+	if !known {
+		return
+	}
+	rules := deliverable(kind.Rules(v.config.Sources[e.Source].FinalStatuses), spoken)
+	for i, status := range e.Statuses {
+		if !rules.Delivers(status) {
+			v.warn(indexed(path, i), "%s does not ring in the kind %s, and has no effect here", quote(status), kind.Name)
+		}
 	}
 }
 

@@ -182,27 +182,16 @@ func (d *custom) header(variables map[string]any, c operation.Callback, secrets 
 	}
 	header := http.Header{}
 	for _, field := range d.headers {
-		at := field.Expression.Path
-		value, err := field.Expression.Eval(context.Background(), variables)
-		if err != nil {
+		value, err := field.HeaderValue(context.Background(), variables)
+		switch {
+		case err != nil:
 			return nil, err
-		}
-		text := ""
-		switch value := value.(type) {
-		case nil:
+		case value == nil:
 			continue
-		case string:
-			text = value
-			if holdsCardNumber(text, c) {
-				return nil, errors.New(at + " holds what looks like a card number")
-			}
-		case expression.Secret:
-			text = value.Reveal()
+		case !value.IsSecret && holdsCardNumber(value.Text, c):
+			return nil, errors.New(field.Expression.Path + " holds what looks like a card number")
 		}
-		if text != "" && !headername.IsValue(text) {
-			return nil, errors.New(at + " cannot be sent: it is not printable ASCII")
-		}
-		header.Set(field.Name, text)
+		header.Set(field.Name, value.Text)
 	}
 	return header, nil
 }

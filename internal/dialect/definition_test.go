@@ -105,7 +105,8 @@ func TestWhatCannotBeWrittenSaysWhy(t *testing.T) {
 		{"a card number beside an identifier that is a part of it", callbackOf("1", "success", map[string]string{"failure_code": "card 4111 1111 1111 1111 "}), tokens, "the body holds what looks like a card number"},
 		{"an identifier is screened by its endpoint's own rule", callbackOf(visa, "success", nil), tokens, ""},
 		{"a secret that the endpoint does not give", callbackOf("a1", "success", nil), nil, "the endpoint gives no secret token, which the dialect merchant uses"},
-		{"a secret that can't be sent", callbackOf("a1", "success", nil), map[string]string{"token": "hunter2\n"}, "headers.X-Token cannot be sent: it is not printable ASCII"},
+		{"a secret that can't be sent", callbackOf("a1", "success", nil), map[string]string{"token": "hunter2\n"}, "headers.X-Token: the value cannot be sent: it is not printable ASCII without a space at either end"},
+		{"a secret that would arrive without its end", callbackOf("a1", "success", nil), map[string]string{"token": "hunter2 "}, "headers.X-Token: the value cannot be sent: it is not printable ASCII without a space at either end"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

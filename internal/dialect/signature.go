@@ -95,8 +95,8 @@ func (c *compiler) signature(s Signature) *signing {
 	}
 	c.Require(s.Headers.Signature != "" || s.Scheme == schemeStandard || s.Scheme == schemeRFC9421, "signature.headers.signature", "is missing; allowed: the name of the header that the signature is sent in")
 	c.Require(s.Prefix == "" || s.Format == "", "signature.prefix", "cannot be set together with format")
-	c.Require(s.Prefix == "" || headername.IsValue(s.Prefix), "signature.prefix", "cannot be sent; allowed: printable ASCII")
-	c.Require(s.KeyID == "" || headername.IsValue(s.KeyID) && !strings.ContainsAny(s.KeyID, `"\`), "signature.key_id", `cannot be sent; allowed: printable ASCII without " and \`)
+	c.Require(headername.IsValue(s.Prefix+"0"), "signature.prefix", "cannot be sent; allowed: printable ASCII without a space before it")
+	c.Require(headername.IsValue(`"`+s.KeyID+`"`) && !strings.ContainsAny(s.KeyID, `"\`), "signature.key_id", `cannot be sent; allowed: printable ASCII without " and \`)
 	c.encoding("signature.encoding", s.Encoding, "hex", "base64")
 	c.encoding("signature.key_encoding", s.KeyEncoding, "text", "hex", "base64")
 	return &signing{
@@ -162,7 +162,7 @@ func (s *signing) value(o Outgoing, signatures []string) (string, error) {
 	}
 	value, err := textOf(s.format, map[string]any{"timestamp": o.timestamp(), "id": o.ID, "signatures": signatures})
 	if err == nil && !headername.IsValue(value) {
-		err = errors.New("signature.format: the value cannot be sent: it is not printable ASCII")
+		err = errors.New("signature.format: the value cannot be sent: it is not " + headername.ValueWords)
 	}
 	return value, err
 }

@@ -11,11 +11,12 @@ import (
 
 func TestWhatIsWrongWithAnExpressionIsToldWithItsPlace(t *testing.T) {
 	t.Parallel()
-	request, headers := expression.RequestScope([]string{"token"}), expression.HeaderScope([]string{"token"})
-	answer, callback := expression.AnswerScope(), expression.CallbackScope()
+	request := func() *expression.Scope { return expression.RequestScope([]string{"token"}) }
+	headers := func() *expression.Scope { return expression.HeaderScope([]string{"token"}) }
+	answer, callback := expression.AnswerScope, expression.CallbackScope
 	for _, tt := range []struct {
 		name  string
-		scope *expression.Scope
+		scope func() *expression.Scope
 		text  string
 		want  expression.Type
 		// line and column are the fault's, detail a part of it.
@@ -76,7 +77,7 @@ func TestWhatIsWrongWithAnExpressionIsToldWithItsPlace(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			_, fault := tt.scope.Compile(tt.text, tt.want)
+			_, fault := tt.scope().Compile(tt.text, tt.want)
 			require.NotNil(t, fault)
 			require.Contains(t, fault.Detail, tt.detail)
 			require.Equal(t, [2]int{tt.line, tt.column}, [2]int{fault.Line, fault.Column}, "%v", fault)

@@ -82,7 +82,7 @@ func (f *Faults) Secrets(names []string) {
 }
 
 // Headers compiles headers, whose names must not be those that Ringback sets itself,
-// but for own.
+// but for own, and whose credentials are secrets.
 func (f *Faults) Headers(s *Scope, path string, headers Members, own ...string) Fields {
 	seen := map[string]bool{}
 	for _, header := range headers {
@@ -92,7 +92,17 @@ func (f *Faults) Headers(s *Scope, path string, headers Members, own ...string) 
 		f.Require(!seen[canonical], at, "occurs twice: header names ignore case")
 		seen[canonical] = true
 	}
-	return f.Fields(s, path, headers, Header)
+	fields := f.Fields(s, path, headers, Header)
+	for _, field := range fields {
+		switch literal, isText := field.Expression.constant.(string); {
+		case !isText || headername.Fault(field.Name) != "":
+		case headername.IsCredential(field.Name):
+			f.Add(field.Expression.Path, "%s; allowed: secret.NAME, which is named in the definition's secrets", headername.SecretWritten)
+		case literal != "" && !headername.IsValue(literal):
+			f.Add(field.Expression.Path, "cannot be sent; allowed: %s", headername.ValueWords)
+		}
+	}
+	return fields
 }
 
 var plainKey = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)

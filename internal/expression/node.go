@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+
+	"ringback/internal/headername"
 )
 
 // Node is a value of a body in file order: an expression, a literal, a list or an object.
@@ -206,6 +208,32 @@ func (n Node) single(want Type) (string, bool) {
 		literal = strconv.Quote(literal)
 	}
 	return literal, true
+}
+
+// HeaderValue is what is sent in a header.
+type HeaderValue struct {
+	Text string
+	// IsSecret says that it is a [Secret].
+	IsSecret bool
+}
+
+// HeaderValue is the value of a header; nil where it is null, and nothing is sent.
+func (f Field) HeaderValue(ctx context.Context, vars map[string]any) (*HeaderValue, error) {
+	value, err := f.Expression.Eval(ctx, vars)
+	if err != nil || value == nil {
+		return nil, err
+	}
+	made := &HeaderValue{}
+	switch value := value.(type) {
+	case string:
+		made.Text = value
+	case Secret:
+		made.Text, made.IsSecret = value.Reveal(), true
+	}
+	if made.Text != "" && !headername.IsValue(made.Text) {
+		return nil, fmt.Errorf("%s: the value cannot be sent: it is not %s", f.Expression.Path, headername.ValueWords)
+	}
+	return made, nil
 }
 
 // Form is the fields as the query of a URL or a form's body. A null is left out.

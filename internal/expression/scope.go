@@ -32,7 +32,8 @@ const (
 
 // Scope is what an expression may use: its variables. The functions are the same in all:
 // CEL's own, its extensions for strings, encoders and math, optionals, and unix, hmac,
-// hex and json.
+// hex and json. It compiles one expression at a time: the checker of cel-go sets its
+// catalog of names, at the first unknown one, without a lock.
 type Scope struct {
 	env *cel.Env
 	// names are the variables, for messages.

@@ -1,4 +1,4 @@
-// Package headername says which headers a configuration may set.
+// Package headername says which headers a configuration may set, and to what.
 package headername
 
 import (
@@ -11,8 +11,14 @@ import (
 // Names are the names that a header may have.
 var Names = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
 
+// Values are the values that arrive as they are sent. HTTP/1 drops a space at either end
+// (RFC 9110, 5.5); HTTP/2 refuses the request (RFC 9113, 8.2.1).
+var Values = regexp.MustCompile(`^[!-~]([ -~]*[!-~])?$`)
+
+// ValueWords say what Values allow.
+const ValueWords = "printable ASCII without a space at either end"
+
 var (
-	values = regexp.MustCompile(`^[ -~]+$`)
 	// reserved are the headers that HTTP, the dialect, the signature or the trace
 	// sets: of two, some servers read the first and others the last.
 	reserved = []string{
@@ -22,7 +28,16 @@ var (
 	// repeating are the headers that let net/http send a request again by itself,
 	// unrecorded, when a kept connection breaks under it (http.Transport).
 	repeating = []string{"Idempotency-Key", "X-Idempotency-Key"}
+	// credentials are parts of the names of headers whose value is a secret.
+	credentials = regexp.MustCompile(`(?i)auth|cookie|key|token|secret|password|credential|signature`)
 )
+
+// SecretWritten is what is wrong with a secret that the file holds.
+const SecretWritten = "a secret must not be written in this file"
+
+// IsCredential reports whether the value of the header of that name is a secret, which
+// must not be written in the file.
+func IsCredential(name string) bool { return credentials.MatchString(name) }
 
 // Fault says why the header of that name may not be set for callbacks; empty if it may.
 func Fault(name string) string {
@@ -38,5 +53,5 @@ func Fault(name string) string {
 	return ""
 }
 
-// IsValue reports whether a value can be sent: it is printable ASCII.
-func IsValue(value string) bool { return values.MatchString(value) }
+// IsValue reports whether a value can be sent.
+func IsValue(value string) bool { return Values.MatchString(value) }

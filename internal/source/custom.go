@@ -30,8 +30,12 @@ func (d Definition) Compile(name string) (Kind, []expression.Fault) {
 	if len(c.Faults) > 0 {
 		return Kind{}, c.Faults
 	}
+	var settings []string
+	if d.Push == nil {
+		settings = []string{"auth", "base_urls", "mac", "timeout", "tls"}
+	}
 	return Kind{
-		Name: name, Push: d.Push, Methods: d.Methods, Vocabulary: slices.Sorted(maps.Keys(d.Statuses)),
+		Name: name, Push: d.Push, Methods: d.Methods, Settings: settings, Vocabulary: slices.Sorted(maps.Keys(d.Statuses)),
 		Rules: d.rules, Fields: d.fields(name, made), Check: made.check, Open: made.open,
 		SignsWith: made.signsWith,
 	}, nil
@@ -136,6 +140,9 @@ func (c *compiler) checkPush() {
 	d := c.definition
 	if d.Request != nil || d.DetailsRequest != nil || d.Answer != nil {
 		c.Add("push", "can't stand beside request or answer: a core that pushes is never polled")
+	}
+	if d.Secrets != nil {
+		c.Add("secrets", "can't stand beside push: no request is made that could send them")
 	}
 	if d.Examples != nil {
 		c.Add("examples", "can't stand beside push: there is no answer that they could try")

@@ -255,24 +255,15 @@ func (m *requestMaker) writeHeaders(ctx context.Context, r *http.Request, body s
 	vars["request.method"], vars["request.target"], vars["request.body"] = r.Method, r.URL.RequestURI(), body
 	vars["request.timestamp"], vars["request.nonce"] = time.Now(), macNonce()
 	for _, header := range m.headers {
-		value, err := header.Expression.Eval(ctx, vars)
+		value, err := header.HeaderValue(ctx, vars)
 		if err != nil {
 			return err
 		}
-		text := ""
-		switch value := value.(type) {
-		case nil:
+		if value == nil {
 			continue
-		case string:
-			text = value
-		case expression.Secret:
-			text = value.Reveal()
-		}
-		if text != "" && !printable.MatchString(text) {
-			return fmt.Errorf("%s: is not %s", header.Expression.Path, printableWords)
 		}
 		delete(r.Header, http.CanonicalHeaderKey(header.Name))
-		r.Header[header.Name] = []string{text}
+		r.Header[header.Name] = []string{value.Text}
 	}
 	return nil
 }

@@ -236,6 +236,7 @@ func TestWhatIsWrongWithADefinitionIsToldWithItsPlace(t *testing.T) {
 		{"a header twice", func(d *source.Definition) {
 			d.Request.Headers = expression.Members{member("X-A", "'a'"), member("x-a", "'a'")}
 		}, []string{"request.headers.x-a: occurs twice"}},
+		{"a header that would arrive without its end", func(d *source.Definition) { d.Request.Headers = expression.Members{member("X-A", "'a '")} }, []string{"request.headers.X-A: cannot be sent; allowed: printable ASCII without a space at either end"}},
 		{"a header's name", func(d *source.Definition) { d.Request.Headers = expression.Members{member("X A", "'a'")} }, []string{`request.headers."X A": is not a valid header name`}},
 		{"a secret in a query", func(d *source.Definition) { d.Request.Query = expression.Members{member("t", "secret.token")} }, []string{"request.query.t: 1:1: a secret may stand alone as a header's value"}},
 		{"a secret in the answer", func(d *source.Definition) { d.Answer.Keep = expression.Members{member("t", "secret.token")} }, []string{"answer.keep.t: 1:1: there is no secret; allowed: "}},
@@ -260,12 +261,12 @@ func TestWhatIsWrongWithADefinitionIsToldWithItsPlace(t *testing.T) {
 			d.OperationID.Pattern = strings.Repeat("(", 999) + "a" + strings.Repeat(")", 999)
 		}, []string{"operation_id.pattern: can't be read: expression nests too deeply: \"^(?:((("}},
 		{"a length", func(d *source.Definition) { d.OperationID.MaxLength = 205 }, []string{"operation_id.max_length: is out of range; allowed: 1 to 204"}},
-		{"push beside a request", func(d *source.Definition) { d.Push = &source.Push{LifetimeStatus: "expired"} }, []string{"push: can't stand beside request or answer", "push.lifetime_status: is not in statuses"}},
+		{"push beside a request", func(d *source.Definition) { d.Push = &source.Push{LifetimeStatus: "expired"} }, []string{"push: can't stand beside request or answer", "secrets: can't stand beside push: no request is made that could send them", "push.lifetime_status: is not in statuses"}},
 		{"push beside examples", func(d *source.Definition) {
-			d.Push, d.Request, d.Answer, d.Examples = &source.Push{}, nil, nil, []source.Example{{Error: "no such"}}
+			d.Push, d.Secrets, d.Request, d.Answer, d.Examples = &source.Push{}, nil, nil, nil, []source.Example{{Error: "no such"}}
 		}, []string{"examples: can't stand beside push: there is no answer that they could try"}},
 		{"two callbacks at the end of a lifetime", func(d *source.Definition) {
-			d.Push, d.Request, d.Answer, d.RingsUnanswered = &source.Push{LifetimeStatus: "paid"}, nil, nil, true
+			d.Push, d.Secrets, d.Request, d.Answer, d.RingsUnanswered = &source.Push{LifetimeStatus: "paid"}, nil, nil, nil, true
 		}, []string{"rings_unanswered: can't stand beside push.lifetime_status, which is sent instead"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -20,6 +20,7 @@ func init() {
 		Name:       "paysera",
 		Vocabulary: payseraVocabulary,
 		Fields:     payseraFields,
+		Settings:   []string{"base_urls", "mac", "timeout", "tls"},
 		Rules:      payseraRules,
 		Check:      checkMAC,
 		Open:       openPaysera,

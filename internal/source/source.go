@@ -57,6 +57,9 @@ type Kind struct {
 	Fields []operation.FieldRule
 	// Methods are all values of method; empty: method is refused.
 	Methods []string
+	// Settings are the keys that a source of this kind has in the configuration, beside
+	// kind, final_statuses and secrets.
+	Settings []string
 	// Rules are the meaning of statuses, with the final set replaced where
 	// the configuration names one.
 	Rules func(finalStatuses []string) operation.Rules

@@ -12,6 +12,7 @@ import (
 	"time"
 	_ "time/tzdata" // Europe/Kyiv must be known on a machine without zone files.
 
+	"ringback/internal/headername"
 	"ringback/internal/operation"
 )
 
@@ -21,6 +22,7 @@ func init() {
 		Vocabulary: ukrcardVocabulary,
 		Fields:     ukrcardFields,
 		Methods:    ukrcardMethods,
+		Settings:   []string{"base_urls", "client_dn", "ext_system_id", "login", "password", "registered_at_zone", "timeout", "tls"},
 		Rules:      ukrcardRules,
 		Check:      checkUkrcard,
 		Open:       openUkrcard,
@@ -33,15 +35,11 @@ var (
 	// ukrcardMethods are those of the callback service's document (doc-1275862):
 	// Payment, and p2pTransfer transfer, a2c and c2a.
 	ukrcardMethods = []string{"payment", "p2p_transfer", "p2p_a2c", "p2p_c2a"}
-	// printable is what fits into an HTTP header unchanged.
-	printable = regexp.MustCompile(`^[!-~]([ -~]*[!-~])?$`)
 )
-
-const printableWords = "printable ASCII without a space at either end"
 
 var ukrcardFields = []operation.FieldRule{
 	{
-		Field: "operation_id", Required: true, MaxLength: 32, Pattern: printable, Alphabet: printableWords,
+		Field: "operation_id", Required: true, MaxLength: 32, Pattern: headername.Values, Alphabet: headername.ValueWords,
 		Document: "Ukrcard callback service, orderNumber ANS 1..32",
 	},
 	{
@@ -49,7 +47,7 @@ var ukrcardFields = []operation.FieldRule{
 		Document: "Ukrcard callback service, the methods that it can be used for",
 	},
 	{
-		Field: "reference.order_id", MaxLength: 36, Pattern: printable, Alphabet: printableWords,
+		Field: "reference.order_id", MaxLength: 36, Pattern: headername.Values, Alphabet: headername.ValueWords,
 		Document: "Ukrcard callback service, orderId ANS 1..36",
 	},
 	{
@@ -86,8 +84,8 @@ func checkUkrcard(c Config) (wrong []SettingError) {
 		switch {
 		case len(value) < shortest || len(value) > longest:
 			wrong = append(wrong, SettingError{setting, fmt.Sprintf("must hold %d to %d characters (Ukrcard /Confirm, header %s)", shortest, longest, header)})
-		case value != "" && !printable.MatchString(value):
-			wrong = append(wrong, SettingError{setting, fmt.Sprintf("must be %s (it is sent as header %s)", printableWords, header)})
+		case value != "" && !headername.IsValue(value):
+			wrong = append(wrong, SettingError{setting, fmt.Sprintf("must be %s (it is sent as header %s)", headername.ValueWords, header)})
 		}
 	}
 	check("ext_system_id", c.ExtSystemID, 1, 50, "ExtSystemid")
