@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -16,10 +17,12 @@ import (
 
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
 
 	apiclient "ringback/api/client"
 	"ringback/dev/proc"
 	"ringback/dev/simulator"
+	"ringback/internal/app"
 	"ringback/internal/operation"
 	"ringback/workflows"
 )
@@ -303,14 +306,7 @@ func TestARunWaitsForItsMissingCodecKey(t *testing.T) { //nolint:tparallel // it
 			process, api = w.api(t, "127.0.0.1:0")
 			c := w.temporalClient(t)
 			require.NoError(t, c.SignalWorkflow(t.Context(), key.WorkflowID(), "", workflows.SignalStatus, workflows.Push{Status: "done"}))
-			require.Eventually(t, func() bool {
-				for _, e := range history(t, c, key) {
-					if e.GetEventType() == enumspb.EVENT_TYPE_WORKFLOW_TASK_FAILED {
-						return true
-					}
-				}
-				return false
-			}, patience, 100*time.Millisecond, "the workflow task fails")
+			awaitFailedTask(t, c, key)
 			require.Contains(t, process.Output(), tc.says)
 			found, err := c.DescribeWorkflowExecution(t.Context(), key.WorkflowID(), "")
 			require.NoError(t, err)
@@ -330,6 +326,69 @@ func TestARunWaitsForItsMissingCodecKey(t *testing.T) { //nolint:tparallel // it
 			require.Len(t, w.standard.Received("2111"), 1)
 		})
 	}
+}
+
+// awaitFailedTask waits until a workflow task of the run has failed.
+func awaitFailedTask(t *testing.T, c temporalClient, key operation.Key) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		return slices.ContainsFunc(history(t, c, key), func(e *historypb.HistoryEvent) bool {
+			return e.GetEventType() == enumspb.EVENT_TYPE_WORKFLOW_TASK_FAILED
+		})
+	}, patience, 100*time.Millisecond, "the workflow task fails")
+}
+
+// TestASignalOfAKeyThatNobodyHas holds that it waits, and how an operator has it ignored
+// (docs/operations/running.md).
+func TestASignalOfAKeyThatNobodyHas(t *testing.T) {
+	t.Parallel()
+	w := newEnvironment(t, sharedServer(t), quick)
+	w.useCodec(t, onlyA)
+	w.core.SetStatus("2131", "new")
+	process, api := w.api(t, "127.0.0.1:0")
+	key := start(t, api, entry("2131"))
+	awaitState(t, api, key, func(s operation.State) bool { return s.Status != nil })
+	c := w.temporalClient(t)
+	require.NoError(t, c.SignalWorkflow(t.Context(), key.WorkflowID(), "", workflows.SignalStatus, w.saidToBeSealed(key, "nobody")))
+	awaitFailedTask(t, c, key)
+	require.Contains(t, process.Output(), `opening a payload sealed with the key \"nobody\": codec.keys holds only a`)
+
+	w.core.SetStatus("2131", "done")
+	w.reloadCodec(t, process, api, `codec: {keys: [{id: a, key: "${env:E2E_CODEC_A}"}, {id: nobody, key: "${env:E2E_CODEC_B}"}]}`)
+	// The server tries the workflow task again after a while.
+	ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
+	defer cancel()
+	state, err := api.Await(ctx, key, apiclient.Closed)
+	require.NoError(t, err)
+	require.Equal(t, operation.OutcomeAcknowledged, state.Outcome)
+}
+
+// TestAnAPIWithAnotherCodecKeyHasItsCallsRepeated holds that what a run cannot read is no
+// answer about the operation.
+func TestAnAPIWithAnotherCodecKeyHasItsCallsRepeated(t *testing.T) {
+	t.Parallel()
+	w := newEnvironment(t, sharedServer(t), quick)
+	w.useCodec(t, onlyA)
+	w.core.SetStatus("2141", "new")
+	api := w.run(t).Client
+	key := start(t, api, entry("2141"))
+	awaitState(t, api, key, func(s operation.State) bool { return s.Status != nil })
+
+	text, err := os.ReadFile(w.config)
+	require.NoError(t, err)
+	wrong := *w
+	wrong.config = filepath.Join(t.TempDir(), "ringback.yml")
+	require.NoError(t, os.WriteFile(wrong.config, text, 0o600))
+	wrong.useCodec(t, strings.Replace(onlyA, "CODEC_A", "CODEC_B", 1))
+	mistaken := direct(wrong.run(t, func(o *app.Options) { o.Worker = false }).Client)
+	_, err = mistaken.Revoke(t.Context(), key, "user", "")
+	require.Equal(t, http.StatusServiceUnavailable, apiclient.Status(err), "%v", err)
+	err = mistaken.Push(t.Context(), key, "done")
+	require.Equal(t, http.StatusServiceUnavailable, apiclient.Status(err), "%v", err)
+
+	_, err = api.Revoke(t.Context(), key, "user", "")
+	require.NoError(t, err)
+	require.NotNil(t, awaitClosed(t, api, key).Revocation)
 }
 
 // TestCodecKeysAreReplacedWithoutARestart holds that after a reload new runs are

@@ -61,3 +61,11 @@ func (w *environment) sealedByTheCodec(t *testing.T, base string, key operation.
 	require.NoError(t, err)
 	return converter.NewRawValue(sealed[0])
 }
+
+// saidToBeSealed is what somebody without a key can send to a run.
+func (w *environment) saidToBeSealed(key operation.Key, keyID string) converter.RawValue {
+	return converter.NewRawValue(&commonpb.Payload{Data: []byte("garbage"), Metadata: map[string][]byte{
+		converter.MetadataEncoding: []byte(codec.Encoding), codec.MetadataKeyID: []byte(keyID),
+		codec.MetadataNamespace: []byte(w.temporal.namespace), codec.MetadataWorkflowID: []byte(key.WorkflowID()),
+	}})
+}

@@ -107,6 +107,27 @@ func (h *hostileEnvironment) sealed(t *testing.T) []hostile {
 			return why
 		}
 	}
+	// signalled says what becomes of a Signal with that input.
+	signalled := func(id string, input func(operation.Key) any) func(*testing.T) string {
+		return func(t *testing.T) string {
+			t.Helper()
+			w.core.SetStatus(id, "new")
+			key := start(t, api, entry(id))
+			awaitState(t, api, key, func(s operation.State) bool { return s.Status != nil })
+			c := w.temporalClient(t)
+			require.NoError(t, c.SignalWorkflow(t.Context(), key.WorkflowID(), "", workflows.SignalStatus, input(key)))
+			require.Eventually(t, func() bool {
+				_, err := c.QueryWorkflow(t.Context(), key.WorkflowID(), "", workflows.QueryState)
+				return err == nil
+			}, patience, 50*time.Millisecond)
+			state, err := api.State(t.Context(), key)
+			require.NoError(t, err)
+			require.Equal(t, "new", state.Status.Value)
+			w.core.SetStatus(id, "done")
+			require.Equal(t, operation.OutcomeAcknowledged, awaitClosed(t, api, key).Outcome, "the run goes on")
+			return "ignored"
+		}
+	}
 	return []hostile{
 		{input: "a run with a plain input", want: "it is not sealed, and codec.migrating is not true",
 			try: started("3102", func(*testing.T, temporalClient) any { return input })},
@@ -130,24 +151,10 @@ func (h *hostileEnvironment) sealed(t *testing.T) []hostile {
 				return w.sealedByTheCodec(t, api.Base, own.Start.Key(), own)
 			})},
 		{input: "an activity without an input", want: "there is none, where one sealed for", try: w.activityWithoutInput},
-		{input: "a plain Signal with a final status", want: "ignored", exactly: true, try: func(t *testing.T) string {
-			t.Helper()
-			w.core.SetStatus("3105", "new")
-			key := start(t, api, entry("3105"))
-			awaitState(t, api, key, func(s operation.State) bool { return s.Status != nil })
-			c := w.temporalClient(t)
-			require.NoError(t, c.SignalWorkflow(t.Context(), key.WorkflowID(), "", workflows.SignalStatus, workflows.Push{Status: "done"}))
-			require.Eventually(t, func() bool {
-				_, err := c.QueryWorkflow(t.Context(), key.WorkflowID(), "", workflows.QueryState)
-				return err == nil
-			}, patience, 50*time.Millisecond)
-			state, err := api.State(t.Context(), key)
-			require.NoError(t, err)
-			require.Equal(t, "new", state.Status.Value)
-			w.core.SetStatus("3105", "done")
-			require.Equal(t, operation.OutcomeAcknowledged, awaitClosed(t, api, key).Outcome, "the run goes on")
-			return "ignored"
-		}},
+		{input: "a plain Signal with a final status", want: "ignored", exactly: true,
+			try: signalled("3105", func(operation.Key) any { return workflows.Push{Status: "done"} })},
+		{input: "a Signal that says it is sealed with the key, and is not", want: "ignored", exactly: true,
+			try: signalled("3108", func(key operation.Key) any { return w.saidToBeSealed(key, "a") })},
 		{input: "a run whose id is not its input's", want: `the input is that of "LEDGER/3106", and this is "LEDGER/stolen"`, try: func(t *testing.T) string {
 			t.Helper()
 			// Without keys, too.

@@ -56,7 +56,7 @@ type Key struct {
 type Error struct {
 	// KeyID is the key that the payload names; empty: it is not sealed.
 	KeyID, Reason string
-	// Refused: no key would open it.
+	// Refused: it is not waited for, also where another key might open it.
 	Refused bool
 }
 
@@ -169,7 +169,7 @@ func (b ownedCodec) Decode(payloads []*commonpb.Payload) ([]*commonpb.Payload, e
 		if !isSealed(p) {
 			return p, nil
 		}
-		return open(s.keys, p)
+		return b.open(s.keys, p)
 	})
 }
 
@@ -248,7 +248,9 @@ func (k Key) seal(p *commonpb.Payload, o owner) (*commonpb.Payload, error) {
 	return &commonpb.Payload{Metadata: metadata, Data: aead.Seal(sealed, nonce, plain, k.additional(o))}, nil
 }
 
-func open(keys []Key, p *commonpb.Payload) (*commonpb.Payload, error) {
+// open opens p. What its key does not open waits for the right one, but for a message,
+// which is refused.
+func (b ownedCodec) open(keys []Key, p *commonpb.Payload) (*commonpb.Payload, error) {
 	id := string(p.GetMetadata()[MetadataKeyID])
 	at := slices.IndexFunc(keys, func(k Key) bool { return k.ID == id })
 	if at < 0 {
@@ -261,7 +263,7 @@ func open(keys []Key, p *commonpb.Payload) (*commonpb.Payload, error) {
 		}
 		return nil, &Error{KeyID: id, Reason: "codec.keys holds only " + strings.Join(ids, ", ")}
 	}
-	wrong := &Error{KeyID: id, Reason: "codec.keys holds another key of that name, or the payload was changed"}
+	wrong := &Error{id, "codec.keys holds another key of that name, or the payload was changed", b.forMessage}
 	sealed := p.GetData()
 	if len(sealed) < saltBytes+tagBytes {
 		return nil, wrong

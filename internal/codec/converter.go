@@ -20,8 +20,8 @@ import (
 // activity it waits until the server gives the task to another worker: an error would
 // count as one of its runs and lose what it had recorded.
 //
-// A message is an exception: one that is refused is dropped, since it would hold up its
-// workflow.
+// A message is an exception: one that is refused, or that its key does not open, is
+// dropped, since it would hold up its workflow.
 func NewConverter(c *Codec) converter.DataConverter { return newConverter(ownedCodec{codec: c}) }
 
 // Message is what people send to a workflow, also by the Temporal UI and CLI, whose

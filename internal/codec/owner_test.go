@@ -182,6 +182,49 @@ func TestAMessageThatIsRefusedIsDropped(t *testing.T) {
 		"nothing else is dropped: the workflow task is tried again")
 }
 
+// TestAMessageThatItsKeyDoesNotOpenIsDropped holds that nobody without a key holds up a
+// run by naming one that the program has. One that it lacks may be added: that is waited for.
+func TestAMessageThatItsKeyDoesNotOpenIsDropped(t *testing.T) {
+	t.Parallel()
+	const (
+		changed = `opening a payload sealed with the key "a": codec.keys holds another key of that name, or the payload was changed`
+		missing = `opening a payload sealed with the key "b": codec.keys holds only a`
+	)
+	c := with(t, key("a", 1))
+	here := converter.WithDataConverterSerializationContext(codec.NewConverter(c), converter.WorkflowSerializationContext{Namespace: "ns", WorkflowID: "SHOP/1"})
+	for name, row := range map[string]struct {
+		change func(*commonpb.Payload)
+		says   string
+		waits  bool
+	}{
+		"data that nobody sealed": {func(p *commonpb.Payload) { p.Data = bytes.Repeat([]byte("garbage"), 20) }, changed, false},
+		"too little data":         {func(p *commonpb.Payload) { p.Data = []byte("garbage") }, changed, false},
+		"without data":            {func(p *commonpb.Payload) { p.Data = nil }, changed, false},
+		"a key that is missing":   {func(p *commonpb.Payload) { p.Metadata[codec.MetadataKeyID] = []byte("b") }, missing, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p, err := here.ToPayload(message{"done"})
+			require.NoError(t, err)
+			row.change(p)
+			inWorkflow := here.(converter.ContextAware).WithWorkflowContext(nil)
+			for _, read := range []func(into any) error{
+				func(into any) error { return inWorkflow.FromPayload(p, into) },
+				func(into any) error {
+					return inWorkflow.FromPayloads(&commonpb.Payloads{Payloads: []*commonpb.Payload{p}}, into)
+				},
+			} {
+				require.PanicsWithError(t, row.says, func() { _ = read(new(struct{ Status string })) }, "an input is always waited for")
+				if row.waits {
+					require.PanicsWithError(t, row.says, func() { _ = read(new(message)) })
+					continue
+				}
+				require.EqualError(t, read(new(message)), row.says)
+			}
+		})
+	}
+}
+
 func TestAPayloadThatIsNotThereIsRefused(t *testing.T) {
 	t.Parallel()
 	const missing = `reading a payload: there is none, where one sealed for the workflow "SHOP/1" of the namespace "ns" has to be`
