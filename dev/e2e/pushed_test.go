@@ -2,12 +2,14 @@ package e2e_test
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	apiclient "ringback/api/client"
 	"ringback/dev/simulator"
 	"ringback/internal/operation"
 )
@@ -38,6 +40,9 @@ func TestACoreThatOnlyPushesByItsFileAlone(t *testing.T) {
 	t.Run("what it pushes is sent, and the operation ends with its final status", func(t *testing.T) {
 		t.Parallel()
 		key := start(t, api, operation.StartRequest{Endpoint: "PATIENT", OperationID: "991"})
+		_, err := direct(api).Details(t.Context(), key)
+		require.Equal(t, http.StatusNotFound, apiclient.Status(err), "%v", err)
+		require.ErrorContains(t, err, "The source core has no details: it pushes, and is never asked.")
 		require.NoError(t, api.Push(t.Context(), key, "accepted"))
 		awaitCallbacks(t, shop, "991", 1)
 		state := awaitState(t, api, key, func(s operation.State) bool {

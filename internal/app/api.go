@@ -83,6 +83,9 @@ func (s apiService) Details(ctx context.Context, key operation.Key) (map[string]
 	if !ok {
 		return nil, operation.Refuse(operation.ProblemNotFound, "The endpoint %s is not registered any more.", key.Endpoint)
 	}
+	if endpoint.Rules.PushOnly {
+		return nil, operation.Refuse(operation.ProblemNotFound, "The source %s has no details: it pushes, and is never asked.", endpoint.Source)
+	}
 	src, ok := s.config.source(endpoint.Source)
 	if !ok {
 		return nil, operation.Refuse(operation.ProblemNotFound, "The source %s is not registered any more.", endpoint.Source)
