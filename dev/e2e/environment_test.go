@@ -259,7 +259,7 @@ var shared struct {
 }
 
 // sharedNamespaces is how many tests can take a namespace.
-const sharedNamespaces = 64
+const sharedNamespaces = 80
 
 func sharedNamespace(n int) string { return fmt.Sprintf("test-%d", n) }
 

@@ -2,12 +2,10 @@ package service
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/workflowservice/v1"
-	"go.temporal.io/sdk/client"
 	"google.golang.org/grpc"
 
 	"ringback/internal/operation"
@@ -54,13 +52,6 @@ func reusePolicy(latest enumspb.WorkflowExecutionStatus) enumspb.WorkflowIdReuse
 		return enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE
 	}
 	return enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY
-}
-
-// ClientOptions adds to the options of a Service's client what the SDK has no
-// option for: the request id of a start.
-func ClientOptions(o client.Options) client.Options {
-	o.ConnectionOptions.DialOptions = append(slices.Clone(o.ConnectionOptions.DialOptions), grpc.WithChainUnaryInterceptor(setRequestID))
-	return o
 }
 
 type requestIDKey struct{}
