@@ -79,7 +79,7 @@ func (s *Service) Revoke(ctx context.Context, key operation.Key, r operation.Rev
 			return operation.State{}, closedError(key)
 		}
 		return state, err
-	case errors.As(err, &refused):
+	case errors.As(err, &refused) && !isUnread(err):
 		return operation.State{}, operation.Refuse(operation.ProblemNotRevocable, "%s", refused.Message())
 	}
 	return operation.State{}, s.operationError(doing, key, err)

@@ -33,6 +33,8 @@ func engineError(doing string, err, notFound error) error {
 	case isSealed:
 		return unavailable(cause, "What is kept of this is sealed with the key %q, and this program can't open it: "+
 			"its configuration's codec.keys lacks that key, or has another one of that name.", sealed.KeyID)
+	case isUnread(err):
+		return unavailable(cause, "The run could not read this: most often the codec.keys of the programs differ (docs/operations/running.md). Make them the same, and try again.")
 	case !isUnavailable(err):
 		return cause
 	case isTimeout(err):
@@ -40,6 +42,14 @@ func engineError(doing string, err, notFound error) error {
 		cause = fmt.Errorf("%w: %w", context.DeadlineExceeded, cause)
 	}
 	return unavailable(cause, "Temporal did not answer while %s; try again.", doing)
+}
+
+// isUnread reports whether the run refused an Update that it could not decode. By the
+// type, which is in clear: the SDK wraps these alone by fmt.Errorf, as the test of an API
+// with another codec key holds.
+func isUnread(err error) bool {
+	refused, ok := errors.AsType[*temporal.ApplicationError](err)
+	return ok && refused.Type() == "wrapError"
 }
 
 // operationError is engineError for what was tried on one operation.
