@@ -30,6 +30,8 @@ func (p *process) mistake(ctx context.Context, err error) string {
 			namespace, addAttributes(namespace))
 	}
 	switch code := serviceerror.ToStatus(err).Code(); {
+	case strings.Contains(err.Error(), `header key "authorization" contains value with non-printable`): // gRPC's, before it calls
+		return "the API key has a line break at its end, or another character that no header may have: set TEMPORAL_API_KEY to the key without it"
 	case code != codes.PermissionDenied && code != codes.Unauthenticated:
 		return p.mistakeInTLS(ctx)
 	case p.Temporal.Credentials == nil && p.presentsCertificate():

@@ -114,6 +114,7 @@ func TestAMistakeInWhereTemporalIsIsNamed(t *testing.T) {
 		"a certificate without rights":   {serviceerror.NewPermissionDenied("", ""), asks(tls.VersionTLS13), client.Options{ConnectionOptions: shows}, "does not let this program's certificate into the namespace \"shop\""},
 		"an API key without rights":      {serviceerror.NewPermissionDenied("", ""), nil, client.Options{Credentials: key, ConnectionOptions: plain}, "Temporal refuses the API key"},
 		"an API key that has expired":    {status.Error(codes.Unauthenticated, ""), nil, client.Options{Credentials: key, ConnectionOptions: plain}, "Temporal refuses the API key"},
+		"an API key with a newline":      {nil, nil, client.Options{Credentials: client.NewAPIKeyStaticCredentials("a key\n"), ConnectionOptions: plain}, "set TEMPORAL_API_KEY to the key without it"},
 		"TLS where none is spoken":       {nil, nil, client.Options{ConnectionOptions: trusts(ours)}, "Temporal speaks no TLS and this program does"},
 		"no TLS where it is spoken":      {nil, serves(tls.VersionTLS13), client.Options{}, "Temporal speaks TLS and this program does not"},
 		"nothing where all is asked for": {nil, asks(tls.VersionTLS12), client.Options{}, "Temporal speaks TLS and this program does not"},
