@@ -40,6 +40,8 @@ type Activities struct {
 	// Yield ends a run of an activity with a cause after which the server retries it,
 	// and records details in the same write.
 	Yield func(ctx context.Context, taskToken []byte, cause error, details any) error
+	// Complete ends an activity that has no result.
+	Complete func(ctx context.Context, taskToken []byte) error
 	// Identity is the worker's on the server, and names the task queue of InterruptHere.
 	Identity string
 	// Pending describes a pending activity of a run; nil: it has ended.

@@ -4,24 +4,33 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"time"
 
 	"go.temporal.io/sdk/activity"
 	"go.uber.org/zap"
 
 	"ringback/internal/bulkhead"
+	"ringback/internal/operation"
 	"ringback/internal/receiver"
 )
 
 type (
-	// AttemptInput asks for one attempt.
-	AttemptInput = receiver.Request
+	// AttemptRequest asks for one attempt.
+	AttemptRequest = receiver.Request
 	// AttemptResult is one attempt, or why none was made.
 	AttemptResult = receiver.Result
 )
 
-// Attempt makes one attempt inside a workflow task, if the receiver answered fast
-// lately. It fails for another workflow's input alone. Losing the task, or its worker, may
-// repeat it (promise 5's exception).
+// AttemptInput asks for one attempt inside a workflow task.
+type AttemptInput struct {
+	AttemptRequest
+	// TaskBegan is when the server began the task.
+	TaskBegan operation.Time `json:"task_began"`
+}
+
+// Attempt makes one attempt inside a workflow task, if that began just now and the receiver
+// answered fast lately. It fails for another workflow's input alone. Losing the task, or its
+// worker, may repeat it (promise 5's exception).
 func (a *Activities) Attempt(ctx context.Context, in AttemptInput) (AttemptResult, error) {
 	if err := checkCallback(ctx, in.Callback); err != nil {
 		return AttemptResult{}, err
@@ -34,16 +43,30 @@ func (a *Activities) Attempt(ctx context.Context, in AttemptInput) (AttemptResul
 		return AttemptResult{HeldBack: reasonOnHold(endpoint.Name), OnHold: true}, nil
 	}
 	result, err := a.attempts.do(taskKey(ctx, in.Callback.ID, in.Number), func() (AttemptResult, error) {
+		if err := checkTask(in.TaskBegan); err != nil {
+			return AttemptResult{}, err
+		}
 		permit, err := a.receivers.Acquire(endpoint, in.URL, bulkhead.WorkflowTask)
 		if err != nil {
 			return AttemptResult{}, err
 		}
-		return a.send(context.WithoutCancel(ctx), endpoint, in, permit), nil
+		return a.send(context.WithoutCancel(ctx), endpoint, in.AttemptRequest, permit), nil
 	})
 	if err != nil {
 		return AttemptResult{HeldBack: err.Error()}, nil //nolint:nilerr // why it was held back is in the result
 	}
 	return result, nil
+}
+
+// checkTask refuses a call inside a workflow task that the server may have begun too long
+// ago, by this worker's clock. A worker that was frozen would make calls of tasks that
+// others have done since; one that is on time keeps its task for as long as the call takes.
+func checkTask(began operation.Time) error {
+	late := time.Since(began.Time).Round(time.Millisecond)
+	if late.Abs() >= startedLately {
+		return fmt.Errorf("this worker's clock is %s from when the server began the workflow task", late)
+	}
+	return nil
 }
 
 // taskKey identifies a call inside a workflow task, also one that is handed out again.
@@ -80,7 +103,7 @@ func (a *Activities) endpointFor(name, dialect, url string) (e receiver.Endpoint
 }
 
 // send makes one attempt, counts and logs it, and gives the permit back.
-func (a *Activities) send(ctx context.Context, e receiver.Endpoint, in AttemptInput, permit *receiver.Permit) AttemptResult {
+func (a *Activities) send(ctx context.Context, e receiver.Endpoint, in AttemptRequest, permit *receiver.Permit) AttemptResult {
 	defer a.Metrics.inFlightUntilDone("endpoint", e.Name)()
 	result := permit.Send(ctx, e, in)
 	attempt := result.Attempt

@@ -16,7 +16,10 @@ import (
 func once(timeout time.Duration) activities.AttemptInput {
 	in := deliverInput(time.Second, 1)
 	in.Callback.Observation.Raw = map[string]string{"respStatus": "200", "orderStatus": "1"}
-	return activities.AttemptInput{Callback: in.Callback, TimeoutMS: timeout.Milliseconds(), Number: 7}
+	return activities.AttemptInput{
+		AttemptRequest: activities.AttemptRequest{Callback: in.Callback, TimeoutMS: timeout.Milliseconds(), Number: 7},
+		TaskBegan:      operation.At(time.Now()),
+	}
 }
 
 func attempt(t *testing.T, b *fixture, in activities.AttemptInput) activities.AttemptResult {
@@ -71,6 +74,21 @@ func TestAttemptIsLeftToDeliver(t *testing.T) {
 		require.NoError(t, err)
 		require.Empty(t, result.HeldBack, "a delivery has found out")
 	})
+	for name, late := range map[string]time.Duration{
+		"in a worker that was frozen since the server began the task": 30 * time.Second,
+		"where the clocks of the server and the worker differ":        -2 * time.Second,
+	} {
+		subtest(t, name, func(t *testing.T, b *fixture) {
+			in := once(time.Second)
+			in.TaskBegan = operation.At(time.Now().Add(-late))
+			require.Equal(t, "this worker's clock is "+late.String()+" from when the server began the workflow task", attempt(t, b, in).HeldBack)
+			require.Zero(t, b.receiver.requests())
+			polled, err := b.Poll(t.Context(), activities.PollInput{Source: "wallet", TaskBegan: in.TaskBegan})
+			require.NoError(t, err)
+			require.Equal(t, "this worker's clock is "+late.String()+" from when the server began the workflow task", polled.HeldBack)
+			require.Empty(t, b.core.polls(time.Now()))
+		})
+	}
 	t.Run("where the configuration has no such endpoint", func(t *testing.T) {
 		t.Parallel()
 		b := newFixture()

@@ -211,7 +211,7 @@ func (d *delivery) hold(ctx context.Context, why string) error {
 
 // attempt makes the recorded attempt.
 func (d *delivery) attempt(ctx context.Context, endpoint receiver.Endpoint, permit *receiver.Permit) {
-	result := d.a.send(context.WithoutCancel(ctx), endpoint, AttemptInput{
+	result := d.a.send(context.WithoutCancel(ctx), endpoint, AttemptRequest{
 		Callback: d.in.Callback, URL: d.in.URL, TimeoutMS: d.in.Policy.TimeoutMS, Number: d.record.Last().Number,
 	}, permit)
 	d.record.EndAttempt(result.Attempt, result.Ended, result.Reason, result.NotBefore)

@@ -75,6 +75,7 @@ func newFixture() *fixture {
 		},
 		Heartbeat: b.server.heartbeat,
 		Yield:     b.server.yield,
+		Complete:  b.server.complete,
 		Metrics:   activities.NewMetrics(b.metrics),
 		Log:       zap.NewNop(),
 	}
@@ -168,7 +169,7 @@ func (b *fixture) execute(what, in any, r run, result any) error {
 	if yielded := b.server.yielded(); yielded != nil && errors.Is(err, activity.ErrResultPending) {
 		return yielded
 	}
-	if err != nil {
+	if err != nil || result == nil {
 		return err
 	}
 	return value.Get(result)
@@ -259,6 +260,7 @@ type server struct {
 	// cause is with what an activity gave its slot back; refuses is what one
 	// that tries is answered instead.
 	cause, refuses error
+	completed      int
 }
 
 func (s *server) heartbeat(ctx context.Context, _ []byte, details ...any) error {
@@ -309,7 +311,17 @@ func (s *server) yield(_ context.Context, _ []byte, cause error, details any) er
 	return nil
 }
 
-// refuse has the server answer so to an activity that gives its slot back; nil: it takes that.
+func (s *server) complete(context.Context, []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.refuses == nil {
+		s.completed++
+	}
+	return s.refuses
+}
+
+// refuse has the server answer so to an activity that gives its slot back or completes; nil:
+// it takes that.
 func (s *server) refuse(answer error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -42,7 +42,8 @@ type holds struct {
 type hold struct {
 	endpoint string
 	over     *time.Timer
-	// end has the server run the activity again.
+	// end completes the activity, or has the server run it again where the endpoint is on
+	// hold still.
 	end func() error
 }
 
@@ -73,11 +74,16 @@ func (h *holds) all() []*hold {
 // waitOnHold waits for an endpoint on hold without a slot, until ReleaseHolds.
 func (a *Activities) waitOnHold(ctx context.Context, endpoint string) error {
 	ctx = context.WithoutCancel(ctx)
-	over := stillHeldBack(reasonOnHold(endpoint), time.Millisecond)
 	h := &hold{endpoint: endpoint, end: func() error {
 		ctx, cancel := context.WithTimeout(ctx, releaseTimeout)
 		defer cancel()
-		return a.Yield(ctx, activity.GetInfo(ctx).TaskToken, over, nil)
+		token := activity.GetInfo(ctx).TaskToken
+		if !a.onHold(endpoint) {
+			// Completed, not run again: if that run's task were lost, the server would wait
+			// for it as long as for an endpoint on hold.
+			return a.Complete(ctx, token)
+		}
+		return a.Yield(ctx, token, stillHeldBack(reasonOnHold(endpoint), time.Millisecond), nil)
 	}}
 	h.over = time.AfterFunc(holdAtMost, func() {
 		if err := a.release(ctx, h); err != nil && a.holds.take(h) {
@@ -90,7 +96,7 @@ func (a *Activities) waitOnHold(ctx context.Context, endpoint string) error {
 	a.holds.add(h)
 	if !a.onHold(endpoint) && a.holds.take(h) { // the configuration was reloaded meanwhile
 		a.ended(h)
-		return over
+		return nil
 	}
 	return activity.ErrResultPending
 }
@@ -130,8 +136,7 @@ func (a *Activities) releaseAll(ctx context.Context, stopping bool) (done bool) 
 	return releasing.Wait() == nil
 }
 
-// release ends a wait, unless that was done: the server runs its activity again at once.
-// After an error the wait goes on.
+// release ends a wait, unless that was done. After an error the wait goes on.
 func (a *Activities) release(ctx context.Context, h *hold) error {
 	called, err := a.Pace.Acquire(ctx, overload.Callback)
 	if err != nil {

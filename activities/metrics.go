@@ -83,7 +83,7 @@ func (m *Metrics) InitLabels(endpoints, sources []string) {
 }
 
 // countAttempt counts one attempt.
-func (m *Metrics) countAttempt(endpoint string, in AttemptInput, made operation.Attempt) {
+func (m *Metrics) countAttempt(endpoint string, in AttemptRequest, made operation.Attempt) {
 	m.attempts.WithLabelValues(endpoint, string(made.Verdict)).Inc()
 	if in.Number == 1 && in.Callback.Reason == "" && !in.Callback.Observation.ObservedAt.IsZero() {
 		m.first.WithLabelValues(endpoint).Observe(max(made.At.Sub(in.Callback.Observation.ObservedAt.Time).Seconds(), 0))

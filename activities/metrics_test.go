@@ -61,7 +61,7 @@ func TestMetricsCountByConfiguredNamesAndClosedListsOnly(t *testing.T) {
 			return operation.Observation{}, &source.Error{Kind: source.Unauthorized}
 		}
 		for range 6 {
-			_, err := b.Poll(t.Context(), activities.PollInput{Source: "wallet"})
+			_, err := b.Poll(t.Context(), activities.PollInput{TaskBegan: operation.At(time.Now()), Source: "wallet"})
 			require.NoError(t, err)
 		}
 		watch := watchInput(interval(time.Second, time.Second))
@@ -71,7 +71,7 @@ func TestMetricsCountByConfiguredNamesAndClosedListsOnly(t *testing.T) {
 		b.missing = true
 		_, err = b.deliver(deliverInput(time.Second, 3), run{})
 		require.NoError(t, err)
-		_, err = b.Poll(t.Context(), activities.PollInput{Source: "wallet"})
+		_, err = b.Poll(t.Context(), activities.PollInput{TaskBegan: operation.At(time.Now()), Source: "wallet"})
 		require.NoError(t, err)
 
 		require.Equal(t, map[string]float64{

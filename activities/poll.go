@@ -18,6 +18,8 @@ import (
 type PollInput struct {
 	Source string          `json:"source"`
 	Query  operation.Query `json:"query"`
+	// TaskBegan is when the server began the workflow task that polls.
+	TaskBegan operation.Time `json:"task_began"`
 }
 
 // PollResult is one poll's answer. Without an observation, Error says why.
@@ -40,7 +42,8 @@ func (p PollResult) RecordIn(r *operation.WatchRecord) {
 	r.NotBefore, r.Failure = p.NotBefore, p.Error
 }
 
-// Poll polls a source once inside a workflow task, unless it was slow lately. It never fails.
+// Poll polls a source once inside a workflow task, if that began just now, unless the source
+// was slow lately. It never fails.
 func (a *Activities) Poll(ctx context.Context, in PollInput) (PollResult, error) {
 	src, ok := a.Source(in.Source)
 	if !ok {
@@ -48,6 +51,9 @@ func (a *Activities) Poll(ctx context.Context, in PollInput) (PollResult, error)
 	}
 	// A run polls inside a workflow task once.
 	result, err := a.polls.do(taskKey(ctx, "poll", 1), func() (PollResult, error) {
+		if err := checkTask(in.TaskBegan); err != nil {
+			return PollResult{}, err
+		}
 		permit, _, err := a.sourceLimiter(in.Source).acquire(in.Query.OperationID, bulkhead.WorkflowTaskProbe)
 		if err != nil {
 			return PollResult{}, err

@@ -23,7 +23,7 @@ func TestPollReturnsOneAnswer(t *testing.T) {
 			return operation.Observation{Status: "done"}, ctx.Err()
 		}
 		begun := operation.At(time.Now())
-		result, err := b.Poll(ctx, activities.PollInput{Source: "wallet"})
+		result, err := b.Poll(ctx, activities.PollInput{TaskBegan: operation.At(time.Now()), Source: "wallet"})
 		require.NoError(t, err)
 		require.Equal(t, activities.PollResult{
 			BegunAt: begun, EndedAt: begun.Add(200 * time.Millisecond),
@@ -39,17 +39,17 @@ func TestPollIsLeftToWatch(t *testing.T) {
 			time.Sleep(1500 * time.Millisecond)
 			return operation.Observation{Status: "new"}, nil
 		}
-		first, err := b.Poll(t.Context(), activities.PollInput{Source: "wallet"})
+		first, err := b.Poll(t.Context(), activities.PollInput{TaskBegan: operation.At(time.Now()), Source: "wallet"})
 		require.NoError(t, err)
 		require.Empty(t, first.HeldBack)
-		second, err := b.Poll(t.Context(), activities.PollInput{Source: "wallet"})
+		second, err := b.Poll(t.Context(), activities.PollInput{TaskBegan: operation.At(time.Now()), Source: "wallet"})
 		require.NoError(t, err)
 		require.Equal(t, activities.PollResult{HeldBack: "recent answers were slow"}, second)
 	})
 	t.Run("where the configuration has no such source", func(t *testing.T) {
 		t.Parallel()
 		b := newFixture()
-		result, err := b.Poll(t.Context(), activities.PollInput{Source: "other"})
+		result, err := b.Poll(t.Context(), activities.PollInput{TaskBegan: operation.At(time.Now()), Source: "other"})
 		require.NoError(t, err)
 		require.Equal(t, activities.PollResult{HeldBack: "the source other is not in this worker's configuration"}, result)
 	})
@@ -74,7 +74,7 @@ func TestPollReturnsWhyThereIsNoAnswer(t *testing.T) {
 			if tt.notBefore > 0 {
 				want.NotBefore = now.Add(tt.notBefore)
 			}
-			result, err := b.Poll(t.Context(), activities.PollInput{Source: "wallet"})
+			result, err := b.Poll(t.Context(), activities.PollInput{TaskBegan: operation.At(time.Now()), Source: "wallet"})
 			require.NoError(t, err)
 			require.Equal(t, want, result)
 		})
@@ -94,7 +94,7 @@ func TestNoSlotOfASourceIsKeptByItsAnswers(t *testing.T) {
 			return operation.Observation{}, answers[n%len(answers)]
 		}
 		for range 300 * len(answers) {
-			got, err := b.Poll(t.Context(), activities.PollInput{Source: "wallet"})
+			got, err := b.Poll(t.Context(), activities.PollInput{TaskBegan: operation.At(time.Now()), Source: "wallet"})
 			require.NoError(t, err)
 			require.Empty(t, got.HeldBack)
 		}

@@ -103,9 +103,9 @@ func TestAnAttemptOfALostRunWasNotMadeBeforeItWasDue(t *testing.T) {
 func TestTheStartOfARunRecordsItsFirstPoll(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
-		gap     time.Duration
-		r       run
-		details *operation.WatchRecord
+		delay, gap time.Duration
+		r          run
+		details    *operation.WatchRecord
 		// heartbeats is how many there are for the polls that the run makes.
 		polls, heartbeats, uncounted int
 	}{
@@ -114,10 +114,12 @@ func TestTheStartOfARunRecordsItsFirstPoll(t *testing.T) {
 		"but not if the server started it a while ago": {gap: 5 * time.Second, polls: 3, heartbeats: 3},
 		"and a run that recorded nothing has made one, which is repeated": {
 			gap: 5 * time.Second, r: run{now: true, attempt: 3}, details: &operation.WatchRecord{Run: 1}, polls: 3, heartbeats: 3, uncounted: 1},
+		"but none if that was before the first one was due": {
+			delay: 5 * time.Second, gap: 5 * time.Second, r: run{now: true, attempt: 2}, polls: 3, heartbeats: 3},
 	} {
 		subtest(t, name, func(t *testing.T, b *fixture) {
 			in := watchInput(interval(time.Hour, tt.gap))
-			in.Policy.MaxPolls = 3
+			in.Policy.MaxPolls, in.Policy.InitialDelayMS = 3, tt.delay.Milliseconds()
 			if tt.details != nil {
 				tt.r.details = *tt.details
 			}

@@ -115,15 +115,14 @@ func (w *watch) resume(ctx context.Context) error {
 	now := operation.At(time.Now())
 	w.why, w.kind = "no poll made yet", TypeWaiting
 	w.record.Interrupt()
-	if lost {
-		w.record.BeginPoll(now)
-		w.record.Interrupt()
-	}
-	w.recorder.polls.Store(int64(w.record.Polls))
 	if w.record.PollBegunAt.IsZero() {
 		w.record.NotBefore = clampFuture(w.record.NotBefore, now)
 	}
 	w.record.CatchUp(now)
+	if lost {
+		w.record.Lose(now, w.in.Policy, w.in.AcceptedAt)
+	}
+	w.recorder.polls.Store(int64(w.record.Polls))
 	w.schedule()
 	return nil
 }

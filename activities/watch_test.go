@@ -235,11 +235,11 @@ func TestWatchWaitsForASourceThatRefusedTwoOperations(t *testing.T) {
 			return operation.Observation{Status: "done"}, nil
 		}
 		for _, id := range []string{"1", "2"} {
-			refused, err := b.Poll(t.Context(), activities.PollInput{Source: "wallet", Query: operation.Query{OperationID: id}})
+			refused, err := b.Poll(t.Context(), activities.PollInput{TaskBegan: operation.At(time.Now()), Source: "wallet", Query: operation.Query{OperationID: id}})
 			require.NoError(t, err)
 			require.True(t, refused.Uncounted)
 		}
-		held, err := b.Poll(t.Context(), activities.PollInput{Source: "wallet", Query: operation.Query{OperationID: "3"}})
+		held, err := b.Poll(t.Context(), activities.PollInput{TaskBegan: operation.At(time.Now()), Source: "wallet", Query: operation.Query{OperationID: "3"}})
 		require.NoError(t, err)
 		require.Equal(t, "the core refused our credentials lately", held.HeldBack)
 		begun := time.Now()

@@ -24,7 +24,7 @@ func TestAnActivityRefusesAnInputOfAnotherWorkflow(t *testing.T) {
 	}{
 		"a watch":               {func(b *fixture) any { return b.Watch }, watchInput(interval(time.Minute, time.Second)), "evil", operations},
 		"a delivery":            {func(b *fixture) any { return b.Deliver }, deliverInput(time.Second, 1), "evil", operations},
-		"an attempt":            {func(b *fixture) any { return b.Attempt }, activities.AttemptInput{Callback: deliverInput(time.Second, 1).Callback, TimeoutMS: 1000, Number: 1}, "evil", operations},
+		"an attempt":            {func(b *fixture) any { return b.Attempt }, once(time.Second), "evil", operations},
 		"a page":                {func(b *fixture) any { return b.RedeliverPage }, page(1, 1), "evil", bulk},
 		"a page without input":  {func(b *fixture) any { return b.RedeliverPage }, activities.RedeliverPageInput{}, "redeliveries:", noPage},
 		"a page of no size":     {func(b *fixture) any { return b.RedeliverPage }, page(1, 0), "redeliveries:rd_1", noPage},

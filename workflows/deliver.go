@@ -34,7 +34,7 @@ func (r *run) deliverNext() {
 // in each, and none beside a pending watch: an Update that ends the watch would wait
 // for it.
 func (r *run) attemptInTask(c operation.Callback, record *operation.DeliveryRecord) {
-	task := workflow.GetInfo(r.ctx).GetCurrentHistoryLength()
+	task, began := r.currentTask()
 	watchPending := r.watchBegunIn != 0 && r.watchBegunIn != task
 	if record.Made > 0 || r.attemptedIn == task || watchPending || r.op.ShouldStopDelivery() {
 		return
@@ -43,9 +43,9 @@ func (r *run) attemptInTask(c operation.Callback, record *operation.DeliveryReco
 	policy, begun := r.in.Policy.Delivery, r.now()
 	ctx := workflow.WithLocalActivityOptions(r.ctx, localOptions(policy.Timeout()))
 	var result activities.AttemptResult
-	err := workflow.ExecuteLocalActivity(ctx, acts.Attempt, activities.AttemptInput{
+	err := workflow.ExecuteLocalActivity(ctx, acts.Attempt, activities.AttemptInput{TaskBegan: began, AttemptRequest: activities.AttemptRequest{
 		Callback: c, URL: r.in.Start.Callback.URL, TimeoutMS: policy.TimeoutMS, Number: record.NextNumber(),
-	}).Get(ctx, &result)
+	}}).Get(ctx, &result)
 	switch {
 	case err != nil:
 		// The request may have been sent, so it counts.

@@ -7,7 +7,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/temporal"
-	"go.temporal.io/sdk/testsuite"
 
 	"ringback/activities"
 	"ringback/internal/codec"
@@ -28,8 +27,7 @@ func TestAGateEndsAsTheChecksOfItsBuildDo(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var suite testsuite.WorkflowTestSuite
-			env := suite.NewTestWorkflowEnvironment()
+			env := environment()
 			// A program with keys: the controller's start has no input that could be sealed.
 			sealing := &codec.Codec{}
 			sealing.Use([]codec.Key{{ID: "a"}}, false)

@@ -35,6 +35,10 @@ type run struct {
 	nextPollAt operation.Time
 	// attemptedIn is the workflow task in which the latest attempt inside one was made.
 	attemptedIn int
+	// task is the workflow task at hand (by its history length), taskBegan when the server
+	// began it.
+	task      int
+	taskBegan operation.Time
 	// phase is AttributePhase as it was written last.
 	phase operation.Phase
 	// refused are the latest Signals that were not taken, in this run alone.
@@ -112,6 +116,16 @@ func (r *run) awaitCallback() bool {
 	due := func() bool { return r.op.HasPending() && !r.continuesAsNew() }
 	r.await(r.ctx, func() bool { return !r.unread() && (due() || r.idle() && (r.op.Closed() || r.continuesAsNew())) })
 	return due()
+}
+
+// currentTask is the workflow task at hand, and when the server began it. Each local
+// activity moves workflow.Now on, so the first of a task's calls reads that.
+func (r *run) currentTask() (task int, began operation.Time) {
+	task = workflow.GetInfo(r.ctx).GetCurrentHistoryLength()
+	if task != r.task || r.taskBegan.IsZero() {
+		r.task, r.taskBegan = task, r.now()
+	}
+	return task, r.taskBegan
 }
 
 // continuesAsNew reports whether the history has grown, or holds most of the Updates allowed.

@@ -442,6 +442,9 @@ func (m *simulator) ExecuteLocalActivity(ctx workflow.Context, name string, args
 		case activities.PollInput:
 			return m.remember("poll", func() any { return m.pollInTask(ctx) }), nil
 		case activities.AttemptInput:
+			if began := operation.At(m.task.began); in.TaskBegan != began {
+				panic(fmt.Sprintf("the attempt's task began at %s, and it is told %s", began, in.TaskBegan))
+			}
 			key := fmt.Sprintf("%s/%d", in.Callback.ID, in.Number)
 			return m.remember(key, func() any { return m.attemptInTask(ctx, in) }), nil
 		case activities.InterruptInput:

@@ -18,10 +18,10 @@ const (
 	repollLifetime = time.Minute
 )
 
-// watchRun is a Watch activity that was started, and its record at that time.
+// watchRun is a Watch activity that was started.
 type watchRun struct {
 	*activityRun
-	began operation.WatchRecord
+	in activities.WatchInput
 }
 
 // pollFirst polls inside the workflow task where that is allowed. A redelivery polls once.
@@ -37,9 +37,10 @@ func (r *run) pollFirst(ctx workflow.Context) {
 // pollInTask polls inside the workflow task, unless the source was slow lately.
 func (r *run) pollInTask(ctx workflow.Context) bool {
 	record, begun := r.op.Watch(), r.now()
+	_, began := r.currentTask()
 	local := workflow.WithLocalActivityOptions(ctx, localOptions(pollTimeout))
 	var result activities.PollResult
-	err := workflow.ExecuteLocalActivity(local, acts.Poll, activities.PollInput{Source: r.in.Source, Query: r.query()}).Get(local, &result)
+	err := workflow.ExecuteLocalActivity(local, acts.Poll, activities.PollInput{Source: r.in.Source, Query: r.query(), TaskBegan: began}).Get(local, &result)
 	switch {
 	case err != nil:
 		workflow.GetLogger(ctx).Warn("the answer to a poll inside a workflow task was lost", "error", err)
@@ -72,7 +73,7 @@ func (r *run) query() operation.Query {
 // policy shows the gap in the Temporal UI.
 func (r *run) startWatch(ctx workflow.Context, policy operation.PollPolicy, acceptedAt operation.Time) *watchRun {
 	in, gap := r.watchInput(ctx, policy, acceptedAt), max(policy.Gap(1), time.Millisecond)
-	return &watchRun{began: in.Record, activityRun: start(ctx, ActivityWatch, in, workflow.ActivityOptions{
+	return &watchRun{in: in, activityRun: start(ctx, ActivityWatch, in, workflow.ActivityOptions{
 		StartToCloseTimeout: policy.Lifetime() + time.Hour,
 		HeartbeatTimeout:    activities.WatchHeartbeatTimeout(policy),
 		WaitForCancellation: true,
@@ -103,7 +104,7 @@ func (r *run) awaitOutdated(ctx workflow.Context, t *watchRun) {
 	}
 	for {
 		r.await(ctx, func() bool { return outdated() || r.pollNow })
-		unless := activities.InterruptInput{UnlessAboutToPoll: t.began.PollNow || t.began.Repeat, Polls: t.began.Polls}
+		unless := activities.InterruptInput{UnlessAboutToPoll: t.in.Record.PollNow || t.in.Record.Repeat, Polls: t.in.Record.Polls}
 		if outdated() || t.stopUnless(ctx, unless) {
 			return
 		}
@@ -118,11 +119,10 @@ func (r *run) endWatch(ctx workflow.Context, t *watchRun) {
 	var result activities.WatchResult
 	err := t.future.Get(ctx, &result)
 	if err != nil {
-		result.Record, result.Record.Run = t.began, 0 // of this activity
+		result.Record, result.Record.Run = t.in.Record, 0 // of this activity
 		mergeRecorded(&result.Record, t.pending.Watch, err)
 		if t.pending.WatchLost > result.Record.Run {
-			result.Record.BeginPoll(r.now())
-			result.Record.Interrupt()
+			result.Record.Lose(r.now(), t.in.Policy, t.in.AcceptedAt)
 		}
 	}
 	observed := r.op.RecordWatch(result.Record)

@@ -80,8 +80,7 @@ func (p *process) reload() {
 }
 
 // reloadChanged does so where the new configuration is another one than that which was
-// read before, and lets the audit's
-// file be: it may lie in a folder that is watched.
+// read before, and lets the audit's file be: it may lie in a folder that is watched.
 func (p *process) reloadChanged() {
 	if c, err := p.read(); err != nil || c.Hash != p.config.hash() || p.refused.Load() {
 		p.use(c, err)

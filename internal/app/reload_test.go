@@ -220,7 +220,7 @@ func TestAReloadDoesNotWaitForDeliveriesThatItLetsGoOn(t *testing.T) {
 	p.overload = overload.New(p.registry, func() int { return 0 }, p.troubled)
 	p.activities = p.newActivities()
 	begun, taken := make(chan struct{}), make(chan struct{})
-	p.activities.Yield = func(context.Context, []byte, error, any) error {
+	p.activities.Complete = func(context.Context, []byte) error {
 		close(begun)
 		<-taken
 		return nil

@@ -67,6 +67,7 @@ func (p *process) newActivities() *activities.Activities {
 		Source:             p.config.source,
 		Heartbeat:          p.service.RecordHeartbeat,
 		Yield:              p.service.RetryLater,
+		Complete:           p.service.CompleteActivity,
 		Pending:            p.service.PendingActivity,
 		MatchedRuns:        p.service.MatchedRuns,
 		RedeliverRun:       p.service.RedeliverRun,

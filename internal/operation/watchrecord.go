@@ -68,6 +68,16 @@ func (r *WatchRecord) Interrupt() {
 	}
 }
 
+// Lose counts a poll for a run that left no record, if one was due by now: it may have
+// been made.
+func (r *WatchRecord) Lose(now Time, p PollPolicy, acceptedAt Time) {
+	r.Interrupt()
+	if !r.Due(p, acceptedAt).After(now) {
+		r.BeginPoll(now)
+		r.Interrupt()
+	}
+}
+
 // repeatPoll has the latest poll repeated at no cost.
 func (r *WatchRecord) repeatPoll() { r.Uncounted, r.Repeat = r.Uncounted+1, true }
 

@@ -117,6 +117,14 @@ func (s *Service) RecordHeartbeat(ctx context.Context, taskToken []byte, details
 	})
 }
 
+// CompleteActivity completes an activity that has no result.
+func (s *Service) CompleteActivity(ctx context.Context, taskToken []byte) error {
+	_, err := s.Client.WorkflowService().RespondActivityTaskCompleted(ctx, &workflowservice.RespondActivityTaskCompletedRequest{
+		Namespace: s.Namespace, TaskToken: taskToken, Identity: s.Identity,
+	})
+	return err
+}
+
 // RetryLater fails the run of the activity of ctx with cause, whose next retry delay says
 // when the server is to run it again, and keeps details as its last heartbeat. The
 // SDK can do this in two calls only.

@@ -44,7 +44,7 @@ func ended(outcome operation.Outcome) operation.Record {
 func run(t *testing.T, o *telemetry.Operations, in workflows.Input, ending operation.Record, fail func(operation.Record) error) {
 	t.Helper()
 	env := (&testsuite.WorkflowTestSuite{}).NewTestWorkflowEnvironment()
-	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{o}})
+	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{o}, DeadlockDetectionTimeout: time.Minute})
 	env.RegisterWorkflowWithOptions(func(workflow.Context, workflows.Input) (operation.Record, error) {
 		if fail != nil {
 			return ending, fail(ending)
