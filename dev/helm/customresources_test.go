@@ -32,6 +32,28 @@ type connection struct {
 	} `json:"spec"`
 }
 
+// usesTLS reports whether the controller itself connects to Temporal by TLS.
+func (c *connection) usesTLS() bool {
+	s := c.Spec
+	return s.MutualTLSSecretRef != nil || s.APIKeySecretRef != nil || s.TLS != nil && (s.TLS.ServerName != "" || s.TLS.CACertSecretRef != nil)
+}
+
+// variables are those of TLS that the controller sets in each pod, after its own source.
+// It gives no pod the authority, and takes TEMPORAL_TLS from pods without a client certificate.
+func (c *connection) variables() map[string]string {
+	set := map[string]string{}
+	if c.Spec.TLS != nil && c.Spec.TLS.ServerName != "" {
+		set["TEMPORAL_TLS_SERVER_NAME"] = c.Spec.TLS.ServerName
+	}
+	if c.Spec.MutualTLSSecretRef != nil {
+		set["TEMPORAL_TLS"] = "true"
+	}
+	if c.Spec.APIKeySecretRef != nil {
+		set["TEMPORAL_API_KEY"] = "of the secret"
+	}
+	return set
+}
+
 type workerDeployment struct {
 	object
 	Spec struct {
@@ -92,9 +114,11 @@ type serviceMonitor struct {
 				} `json:"ca"`
 			} `json:"tlsConfig,omitempty"`
 			Relabelings []struct {
-				SourceLabels []string `json:"sourceLabels"`
-				TargetLabel  string   `json:"targetLabel"`
-				Replacement  string   `json:"replacement"`
+				Action       string   `json:"action,omitempty"`
+				SourceLabels []string `json:"sourceLabels,omitempty"`
+				Regex        string   `json:"regex,omitempty"`
+				TargetLabel  string   `json:"targetLabel,omitempty"`
+				Replacement  string   `json:"replacement,omitempty"`
 			} `json:"relabelings"`
 		} `json:"endpoints"`
 	} `json:"spec"`

@@ -26,6 +26,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"sigs.k8s.io/yaml"
 
 	"ringback/internal/egress"
@@ -81,12 +82,16 @@ func renderRelease(t *testing.T, release string, values ...string) (string, erro
 	return renderChart(loaded, release, merged)
 }
 
-func renderChart(loaded *chart.Chart, release string, values map[string]any) (string, error) {
+func renderFiles(loaded *chart.Chart, release string, values map[string]any) (map[string]string, error) {
 	all, err := chartutil.ToRenderValues(loaded, values, chartutil.ReleaseOptions{Name: release, Namespace: "payments", IsInstall: true}, chartutil.DefaultCapabilities)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	files, err := engine.Engine{Strict: true}.Render(loaded, all)
+	return engine.Engine{Strict: true}.Render(loaded, all)
+}
+
+func renderChart(loaded *chart.Chart, release string, values map[string]any) (string, error) {
+	files, err := renderFiles(loaded, release, values)
 	if err != nil {
 		return "", err
 	}
@@ -148,7 +153,7 @@ func (all objects) pods() map[string]corev1.PodTemplateSpec {
 const (
 	controller = "mode: controller\n"
 	everything = `
-config: {secrets: [ringback-files], environment: [ringback-variables]}
+config: {secrets: [ringback-files, {name: wsgate, items: [{key: tls.crt, path: wsgate.crt}]}], environment: [ringback-variables]}
 autoscaling: {enabled: true}
 networkPolicy: {enabled: true, egress: {allow: ["10.0.24.0/24:443"]}}
 serviceMonitor: {enabled: true, apiKey: {name: prometheus}}
@@ -238,7 +243,7 @@ func TestValuesBecomeWhatTheySay(t *testing.T) {
 		"a client certificate and an authority for the controller": {controller + "temporal: {tls: {secret: client, caSecret: authority}}", func(t require.TestingT, all objects) {
 			c := get[connection](t, all, "Connection/ringback")
 			require.Equal(t, "client", c.Spec.MutualTLSSecretRef.Name)
-			require.Nil(t, c.Spec.TLS, "the CRD refuses both")
+			require.Nil(t, c.Spec.TLS.CACertSecretRef, "the CRD refuses both")
 			pod := get[workerDeployment](t, all, "WorkerDeployment/ringback").Spec.Template.Spec
 			require.Len(t, pod.Volumes, 2, "the controller mounts the client certificate")
 		}},
@@ -248,12 +253,25 @@ func TestValuesBecomeWhatTheySay(t *testing.T) {
 			require.Equal(t, "ringback.tmprl.cloud", c.Spec.TLS.ServerName)
 			require.Equal(t, "authority", c.Spec.TLS.CACertSecretRef.Name)
 		}},
+		"TLS alone, by the name in the address for the controller": {controller + "temporal: {tls: {enabled: true}}", func(t require.TestingT, all objects) {
+			require.Equal(t, "temporal-frontend.temporal", get[connection](t, all, "Connection/ringback").Spec.TLS.ServerName)
+		}},
 		"secrets are files beside ringback.yml, in one folder": {"config: {configMap: mine, secrets: [a, b], environment: [c]}", func(t require.TestingT, all objects) {
 			for name, pod := range all.pods() {
 				sources := pod.Spec.Volumes[0].Projected.Sources
 				require.Equal(t, "mine", sources[0].ConfigMap.Name, name)
 				require.Equal(t, []string{"a", "b"}, []string{sources[1].Secret.Name, sources[2].Secret.Name})
 				require.Equal(t, "c", pod.Spec.Containers[0].EnvFrom[0].SecretRef.Name)
+			}
+		}},
+		"keys of a Secret are files by other names": {"config: {secrets: [a, {name: b, items: [{key: tls.crt, path: wsgate.crt}, {key: tls.key, path: wsgate.key}]}]}", func(t require.TestingT, all objects) {
+			for name, pod := range all.pods() {
+				sources := pod.Spec.Volumes[0].Projected.Sources
+				require.Empty(t, sources[1].Secret.Items, name)
+				require.Equal(t, &corev1.SecretProjection{
+					LocalObjectReference: corev1.LocalObjectReference{Name: "b"},
+					Items:                []corev1.KeyToPath{{Key: "tls.crt", Path: "wsgate.crt"}, {Key: "tls.key", Path: "wsgate.key"}},
+				}, sources[2].Secret)
 			}
 		}},
 		"an autoscaler of the workers": {"autoscaling: {enabled: true, backlogSeconds: 2.5}", func(t require.TestingT, all objects) {
@@ -304,23 +322,41 @@ func TestValuesBecomeWhatTheySay(t *testing.T) {
 			require.Equal(t, "prometheus", endpoint.Authorization.Credentials.Name)
 			require.Equal(t, get[corev1.Service](t, all, "Service/ringback-telemetry").Spec.Ports[0].Name, endpoint.Port)
 		}},
-		"where the pods may run": {"nodeSelector: {disk: fast}\ntolerations: [{key: payments, operator: Exists}]\npriorityClassName: high\ntopologySpread: []\npodLabels: {team: pay}\npodAnnotations: {a: b}", func(t require.TestingT, all objects) {
+		"where the pods may run, the job's, too": {"image: {pullSecrets: [registry]}\nnodeSelector: {disk: fast}\ntolerations: [{key: payments, operator: Exists}]\npriorityClassName: high\nnamespaceJob: {enabled: true}", func(t require.TestingT, all objects) {
+			pods := all.pods()
+			pods["the job"] = get[batchv1.Job](t, all, "Job/ringback-namespace").Spec.Template
+			for name, pod := range pods {
+				require.Equal(t, []corev1.LocalObjectReference{{Name: "registry"}}, pod.Spec.ImagePullSecrets, name)
+				require.Equal(t, map[string]string{"disk": "fast"}, pod.Spec.NodeSelector, name)
+				require.Equal(t, []corev1.Toleration{{Key: "payments", Operator: "Exists"}}, pod.Spec.Tolerations, name)
+				require.Equal(t, "high", pod.Spec.PriorityClassName, name)
+			}
+		}},
+		"what else is in the pods, as Kubernetes names it": {besides, requireBesides},
+		"what else is in the pods of each build":           {controller + besides, requireBesides},
+		"who the programs are for the cloud": {"serviceAccount: {annotations: {eks.amazonaws.com/role-arn: ringback}}", func(t require.TestingT, all objects) {
+			require.Equal(t, map[string]string{"eks.amazonaws.com/role-arn": "ringback"}, get[corev1.ServiceAccount](t, all, "ServiceAccount/ringback").Annotations)
+		}},
+		"what a quota asks of the job": {"namespaceJob: {enabled: true, resources: {limits: {cpu: 1}}}", func(t require.TestingT, all objects) {
+			resources := get[batchv1.Job](t, all, "Job/ringback-namespace").Spec.Template.Spec.Containers[0].Resources
+			require.Equal(t, "1", resources.Limits.Cpu().String())
+			for _, quantity := range []*resource.Quantity{resources.Requests.Cpu(), resources.Requests.Memory(), resources.Limits.Memory()} {
+				require.False(t, quantity.IsZero())
+			}
+		}},
+		"pods with labels and annotations, anywhere": {"topologySpread: []\npodLabels: {team: pay}\npodAnnotations: {a: b}", func(t require.TestingT, all objects) {
 			for _, pod := range all.pods() {
-				require.Equal(t, "fast", pod.Spec.NodeSelector["disk"])
-				require.Equal(t, "payments", pod.Spec.Tolerations[0].Key)
-				require.Equal(t, "high", pod.Spec.PriorityClassName)
 				require.Empty(t, pod.Spec.TopologySpreadConstraints)
 				require.Equal(t, "pay", pod.Labels["team"])
 				require.Equal(t, "b", pod.Annotations["a"])
 			}
 		}},
-		"a service of another kind": {"api: {service: {type: LoadBalancer, port: 80, annotations: {internal: \"true\"}}, uiURL: \"https://temporal.example\"}\nimage: {pullSecrets: [registry]}", func(t require.TestingT, all objects) {
+		"a service of another kind": {"api: {service: {type: LoadBalancer, port: 80, annotations: {internal: \"true\"}}, uiURL: \"https://temporal.example\"}", func(t require.TestingT, all objects) {
 			service := get[corev1.Service](t, all, "Service/ringback")
 			require.Equal(t, corev1.ServiceTypeLoadBalancer, service.Spec.Type)
 			require.EqualValues(t, 80, service.Spec.Ports[0].Port)
 			pod := get[appsv1.Deployment](t, all, "Deployment/ringback-api").Spec.Template.Spec
 			require.Contains(t, pod.Containers[0].Args, "-ui-url=https://temporal.example")
-			require.Equal(t, "registry", pod.ImagePullSecrets[0].Name)
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -332,13 +368,49 @@ func TestValuesBecomeWhatTheySay(t *testing.T) {
 	}
 }
 
+const besides = `
+initContainers: [{name: mesh, image: registry.example/mesh, restartPolicy: Always}]
+volumes: [{name: vault, csi: {driver: secrets-store.csi.k8s.io, readOnly: true}}]
+volumeMounts: [{name: vault, mountPath: /etc/vault, readOnly: true}]
+affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [{matchExpressions: [{key: disk, operator: Exists}]}]}}}
+`
+
+func requireBesides(t require.TestingT, all objects) {
+	for name, pod := range all.pods() {
+		require.Equal(t, "mesh", pod.Spec.InitContainers[0].Name, name)
+		require.Equal(t, corev1.ContainerRestartPolicyAlways, *pod.Spec.InitContainers[0].RestartPolicy, name)
+		require.Equal(t, "vault", pod.Spec.Volumes[len(pod.Spec.Volumes)-1].Name, name)
+		require.Contains(t, pod.Spec.Containers[0].VolumeMounts, corev1.VolumeMount{Name: "vault", MountPath: "/etc/vault", ReadOnly: true}, name)
+		require.NotNil(t, pod.Spec.Affinity.NodeAffinity, name)
+	}
+}
+
+// TestTheProxyOfThePageIsBesideEachProgram renders the values of docs/deploy/temporal.md.
+func TestTheProxyOfThePageIsBesideEachProgram(t *testing.T) {
+	t.Parallel()
+	page := "docs/deploy/temporal.md"
+	rendered, err := render(t, found(t, page, "(?s)```yaml\n(# values.yaml\n.*?)```"))
+	require.NoError(t, err)
+	pods := decoded(t, rendered).pods()
+	require.Len(t, pods, 2)
+	for name, pod := range pods {
+		set := lookup(variables(pod.Spec.Containers[0]))
+		require.Equal(t, found(t, page, `(?m)^hostPort: (\S+)`), set["TEMPORAL_ADDRESS"], name)
+		require.False(t, usesTLS(t, set), name)
+		proxy := pod.Spec.InitContainers[0]
+		require.Equal(t, corev1.ContainerRestartPolicyAlways, *proxy.RestartPolicy, "kubelet would wait for its end before the program, and not let it outlive that")
+		require.True(t, slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool { return v.Name == proxy.VolumeMounts[0].Name }))
+		require.False(t, proxy.Resources.Requests.Cpu().IsZero(), "the autoscaler needs that of every container")
+	}
+}
+
 func TestABadValueIsNamed(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct{ values, says string }{
-		"no image":                            {`image: {repository: ""}`, "/image/repository"},
-		"no tag":                              {`image: {tag: ""}`, "/image/tag"},
+		"no image":                            {`image: {repository: ""}`, "image.repository is required: where the image was pushed to"},
+		"no tag":                              {`image: {tag: ""}`, "image.tag or image.digest is required: that of the image"},
 		"a tag that is a number":              {`image: {tag: 1.2}`, "/image/tag"},
-		"no address of Temporal":              {`temporal: {address: ""}`, "/temporal/address"},
+		"no address of Temporal":              {`temporal: {address: ""}`, "temporal.address is required: host:port of Temporal's frontend"},
 		"an address without a port":           {`temporal: {address: temporal}`, "/temporal/address"},
 		"another mode":                        {`mode: statefulset`, "/mode"},
 		"a value that is not one":             {`replicas: 3`, "replicas"},
@@ -361,6 +433,11 @@ func TestABadValueIsNamed(t *testing.T) {
 		"fewer replicas at most than at least":    {`autoscaling: {enabled: true, minReplicas: 20}`, "autoscaling.minReplicas"},
 		"a pause that outlasts the stop":          {`{preStopSeconds: 30, terminationGracePeriodSeconds: 30}`, "preStopSeconds"},
 		"a name with two dots":                    {`config: {secrets: [a..b]}`, "/config/secrets/0"},
+		"a Secret without a name":                 {`config: {secrets: [{items: [{key: tls.crt, path: a.crt}]}]}`, "/config/secrets/0"},
+		"a Secret whose items are mistyped":       {`config: {secrets: [{name: a, item: [{key: tls.crt, path: a.crt}]}]}`, "/config/secrets/0"},
+		"a key of a Secret without a file":        {`config: {secrets: [{name: a, items: [{key: tls.crt}]}]}`, "/config/secrets/0"},
+		"a file outside of the folder":            {`config: {secrets: [{name: a, items: [{key: tls.crt, path: ../a.crt}]}]}`, "/config/secrets/0"},
+		"keys of a Secret that are variables":     {`config: {environment: [{name: a, items: [{key: tls.crt, path: a.crt}]}]}`, "/config/environment/0"},
 		"a port that is none":                     {`temporal: {address: "temporal:70000"}`, "/temporal/address"},
 		"a network that is none":                  {`networkPolicy: {egress: {allow: [10.0.0.256/32]}}`, "/networkPolicy/egress/allow/0"},
 		"a port of a network that is none":        {`networkPolicy: {egress: {allow: ["10.0.0.0/8:65536"]}}`, "/networkPolicy/egress/allow/0"},
@@ -375,6 +452,10 @@ func TestABadValueIsNamed(t *testing.T) {
 		"a topology twice":                        {`topologySpread: [{topologyKey: zone, whenUnsatisfiable: DoNotSchedule}, {topologyKey: zone, whenUnsatisfiable: DoNotSchedule}]`, "/topologySpread"},
 		"a toleration of an effect that is none":  {`tolerations: [{effect: NoSchedul}]`, "/tolerations/0/effect"},
 		"a toleration that is mistyped":           {`tolerations: [{efect: NoSchedule}]`, "/tolerations/0"},
+		"a container without an image":            {`initContainers: [{name: proxy}]`, "/initContainers/0"},
+		"a volume without a name":                 {`volumes: [{emptyDir: {}}]`, "/volumes/0"},
+		"a mount without a path":                  {`volumeMounts: [{name: vault}]`, "/volumeMounts/0"},
+		"an affinity that is mistyped":            {`affinity: {nodeAfinity: {}}`, "/affinity"},
 		"a quantity that is none":                 {`api: {resources: {requests: {memory: 1GB}}}`, "/api/resources/requests/memory"},
 		"resources that are mistyped":             {`worker: {resources: {request: {memory: 1Gi}}}`, "/worker/resources"},
 		"an interval that Prometheus refuses":     {`serviceMonitor: {interval: 30s1m}`, "/serviceMonitor/interval"},
@@ -389,6 +470,54 @@ func TestABadValueIsNamed(t *testing.T) {
 			_, err := render(t, tt.values)
 			require.ErrorContains(t, err, tt.says)
 		})
+	}
+}
+
+// TestTheChartLintsWithoutValues renders as helm lint does, which only shows what is required.
+func TestTheChartLintsWithoutValues(t *testing.T) {
+	t.Parallel()
+	loaded, err := loader.Load(root + "deploy/helm/ringback")
+	require.NoError(t, err)
+	for _, values := range []map[string]any{{}, {"mode": "controller"}} {
+		all, err := chartutil.ToRenderValues(loaded, values, chartutil.ReleaseOptions{Name: "ringback", Namespace: "payments"}, chartutil.DefaultCapabilities)
+		require.NoError(t, err)
+		_, err = engine.Engine{Strict: true, LintMode: true}.Render(loaded, all)
+		require.NoError(t, err)
+	}
+}
+
+func TestTheNotesNameTheSchemeOfTheAPI(t *testing.T) {
+	t.Parallel()
+	for values, scheme := range map[string]string{"": "http", "probes: {scheme: HTTPS}": "https"} {
+		loaded, err := loader.Load(root + "deploy/helm/ringback")
+		require.NoError(t, err)
+		given, err := chartutil.ReadValues([]byte(needed + values))
+		require.NoError(t, err)
+		files, err := renderFiles(loaded, "ringback", given)
+		require.NoError(t, err)
+		require.Contains(t, files["ringback/templates/NOTES.txt"], "The API is "+scheme+"://ringback.payments:8080.")
+	}
+}
+
+func TestAFileThatTheChartLostIsNamed(t *testing.T) {
+	t.Parallel()
+	for file, values := range map[string]string{
+		"files/alerts.yml":   needed + "prometheusRule: {enabled: true}",
+		"files/namespace.sh": needed + "namespaceJob: {enabled: true}",
+	} {
+		for _, left := range []string{"", "../../../" + path.Base(file)} { // a link as git has it without core.symlinks
+			loaded, err := loader.Load(root + "deploy/helm/ringback")
+			require.NoError(t, err)
+			for _, f := range loaded.Files {
+				if f.Name == file {
+					f.Data = []byte(left)
+				}
+			}
+			given, err := chartutil.ReadValues([]byte(values))
+			require.NoError(t, err)
+			_, err = renderChart(loaded, "ringback", given)
+			require.ErrorContains(t, err, file+" of the chart is empty or only names a link")
+		}
 	}
 }
 
@@ -575,6 +704,50 @@ func TestTheVariablesOfTemporalAreThoseThatTheProgramsRead(t *testing.T) {
 			require.Truef(t, mounted[path.Dir(file)], "%q is in no volume", file)
 		}
 	}
+}
+
+// TestWhatSwitchesTLSOnSwitchesItOnEverywhere holds the controller itself, the pods of
+// both modes and the job to one answer.
+func TestWhatSwitchesTLSOnSwitchesItOnEverywhere(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []string{"deployments", "controller"} {
+		for values, on := range map[string]bool{
+			"{}":                                    false,
+			"{tls: {enabled: true}}":                true,
+			"{tls: {secret: client}}":               true,
+			"{tls: {caSecret: authority}}":          true,
+			"{tls: {serverName: temporal.example}}": true,
+			"{apiKey: {name: cloud}}":               true,
+		} {
+			t.Run(mode+" "+values, func(t *testing.T) {
+				t.Parallel()
+				rendered, err := render(t, "mode: "+mode+"\nnamespaceJob: {enabled: true}\ntemporal: "+values)
+				require.NoError(t, err)
+				all := decoded(t, rendered)
+				fromController := map[string]string{}
+				if mode == "controller" {
+					c := get[connection](t, all, "Connection/ringback")
+					require.Equal(t, on, c.usesTLS(), "the controller")
+					fromController = c.variables()
+				}
+				for name, pod := range all.pods() {
+					set := variables(pod.Spec.Containers[0])
+					maps.Copy(set, fromController)
+					require.Equal(t, on, usesTLS(t, set), name)
+				}
+				require.Equal(t, on, usesTLS(t, variables(get[batchv1.Job](t, all, "Job/ringback-namespace").Spec.Template.Spec.Containers[0])), "the job")
+			})
+		}
+	}
+}
+
+// usesTLS reports whether a program with these variables, or the temporal command, does.
+func usesTLS(t *testing.T, set lookup) bool {
+	t.Helper()
+	profile, err := envconfig.LoadClientConfigProfile(envconfig.LoadClientConfigProfileOptions{DisableFile: true, EnvLookup: set})
+	require.NoError(t, err)
+	_, key := set["TEMPORAL_API_KEY"]
+	return profile.TLS != nil || key
 }
 
 func TestABuildOutlivesItsPinnedRuns(t *testing.T) {

@@ -5,6 +5,13 @@
 {{- $name }}
 {{- end }}
 
+{{/* The chart's file of that name, a link in the repository, as in (list . "alerts.yml"). */}}
+{{- define "ringback.file" -}}
+{{- $text := (index . 0).Files.Get (printf "files/%s" (index . 1)) }}
+{{- if not (contains "\n" $text) }}{{ fail (printf "files/%s of the chart is empty or only names a link: copy the file of that name from the repository's folder deploy to there, or check out with git's core.symlinks on" (index . 1)) }}{{ end }}
+{{- $text }}
+{{- end }}
+
 {{- define "ringback.selector" -}}
 app.kubernetes.io/name: ringback
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
@@ -19,14 +26,19 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- end }}
 
+{{/* Whether Temporal is called by TLS: "true" or nothing. */}}
+{{- define "ringback.temporal.tls" -}}
+{{- with .Values.temporal.tls }}{{ if or .enabled .secret .caSecret .serverName $.Values.temporal.apiKey.name }}true{{ end }}{{ end }}
+{{- end }}
+
 {{/* Where Temporal is, as every program and the temporal command read it. */}}
 {{- define "ringback.temporal.env" -}}
 - {name: TEMPORAL_ADDRESS, value: {{ .Values.temporal.address | quote }}}
 - {name: TEMPORAL_NAMESPACE, value: {{ .Values.temporal.namespace | quote }}}
-{{- with .Values.temporal.tls }}
-{{- if or .enabled .secret .caSecret }}
+{{- if include "ringback.temporal.tls" . }}
 - {name: TEMPORAL_TLS, value: "true"}
 {{- end }}
+{{- with .Values.temporal.tls }}
 {{- if .secret }}
 - {name: TEMPORAL_TLS_CLIENT_CERT_PATH, value: /etc/temporal/client/tls.crt}
 - {name: TEMPORAL_TLS_CLIENT_KEY_PATH, value: /etc/temporal/client/tls.key}
@@ -78,20 +90,44 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end }}
 
-{{/* Nobody of the image, whose group may read what is mounted. */}}
-{{- define "ringback.podSecurity" -}}
-runAsNonRoot: true
-runAsUser: 65532
-runAsGroup: 65532
-fsGroup: 65532
-fsGroupChangePolicy: OnRootMismatch
-seccompProfile: {type: RuntimeDefault}
+{{/* What every pod may do, and where. */}}
+{{- define "ringback.anyPod" -}}
+automountServiceAccountToken: false
+enableServiceLinks: false
+# Nobody of the image, whose group may read what is mounted.
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 65532
+  runAsGroup: 65532
+  fsGroup: 65532
+  fsGroupChangePolicy: OnRootMismatch
+  seccompProfile: {type: RuntimeDefault}
+{{- with .Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . | quote }}
+  {{- end }}
+{{- end }}
+{{- with .Values.priorityClassName }}
+priorityClassName: {{ . | quote }}
+{{- end }}
+{{- with .Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end }}
 
 {{/* The pod template of the program .program, api or worker. */}}
 {{- define "ringback.pod" -}}
 {{- $v := .root.Values -}}
 {{- $isAPI := eq .program "api" -}}
+{{- $_ := required "image.repository is required: where the image was pushed to, such as registry.example/ringback" $v.image.repository -}}
+{{- $_ = required "image.tag or image.digest is required: that of the image" (or $v.image.tag $v.image.digest) -}}
+{{- $_ = required "temporal.address is required: host:port of Temporal's frontend, such as temporal-frontend.temporal:7233" $v.temporal.address -}}
 {{- $certificates := dict "root" .root "client" (ne $v.mode "controller") -}}
 metadata:
   # Few: a label that changes would be a new build.
@@ -105,26 +141,10 @@ metadata:
   {{- end }}
 spec:
   serviceAccountName: {{ include "ringback.name" .root }}
-  automountServiceAccountToken: false
-  enableServiceLinks: false
   terminationGracePeriodSeconds: {{ $v.terminationGracePeriodSeconds }}
-  securityContext:
-    {{- include "ringback.podSecurity" .root | nindent 4 }}
-  {{- with $v.image.pullSecrets }}
-  imagePullSecrets:
-    {{- range . }}
-    - name: {{ . | quote }}
-    {{- end }}
-  {{- end }}
-  {{- with $v.priorityClassName }}
-  priorityClassName: {{ . | quote }}
-  {{- end }}
-  {{- with $v.nodeSelector }}
-  nodeSelector:
-    {{- toYaml . | nindent 4 }}
-  {{- end }}
-  {{- with $v.tolerations }}
-  tolerations:
+  {{- include "ringback.anyPod" .root | nindent 2 }}
+  {{- with $v.affinity }}
+  affinity:
     {{- toYaml . | nindent 4 }}
   {{- end }}
   {{- with $v.topologySpread }}
@@ -140,6 +160,10 @@ spec:
           {{- include "ringback.selector" $.root | nindent 10 }}
           app.kubernetes.io/component: {{ $.program }}
     {{- end }}
+  {{- end }}
+  {{- with $v.initContainers }}
+  initContainers:
+    {{- toYaml . | nindent 4 }}
   {{- end }}
   containers:
     - name: {{ .program }}
@@ -207,6 +231,7 @@ spec:
         # A folder as a whole, never one file of it: kubelet changes no file that is mounted alone.
         - {name: config, mountPath: /etc/ringback, readOnly: true}
         {{- include "ringback.temporal.mounts" $certificates | nindent 8 }}
+        {{- with $v.volumeMounts }}{{ toYaml . | nindent 8 }}{{ end }}
   volumes:
     - name: config
       projected:
@@ -214,7 +239,8 @@ spec:
         sources:
           - configMap: {name: {{ $v.config.configMap | quote }}}
           {{- range $v.config.secrets }}
-          - secret: {name: {{ . | quote }}}
+          - secret: {{ kindIs "string" . | ternary (dict "name" .) . | toJson }}
           {{- end }}
     {{- include "ringback.temporal.volumes" $certificates | nindent 4 }}
+    {{- with $v.volumes }}{{ toYaml . | nindent 4 }}{{ end }}
 {{- end }}
