@@ -122,7 +122,7 @@ func (p *process) readTaskQueue(ctx context.Context) {
 		p.Log.Debug("the backlog is not known", zap.Error(err))
 		return
 	}
-	p.overload.ObserveBacklog(queue.Backlog)
+	p.overload.ObserveBacklog(queue.Backlog, queue.OwnBacklog)
 	if p.Build.Versioned() && (!known || before != queue.Routing) {
 		p.logRouting(queue.Routing)
 	}

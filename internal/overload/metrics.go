@@ -41,13 +41,13 @@ func newMetrics(r prometheus.Registerer, l *Limiter) *metrics {
 		}
 		r.MustRegister(prometheus.NewGaugeFunc(o, value))
 	}
-	const share, age = "How much of starts and polls goes on, 1 for all: less while callbacks are late.", "How long the oldest task on the server waits for a worker."
+	const share, age = "How much of starts and polls goes on, 1 for all: less while callbacks are late.", "How long the oldest task on the server waits for a worker of this build."
 	gauge("ringback_admitted_share", share, Start, func() float64 { return l.pressure.shares().starts })
 	gauge("ringback_admitted_share", share, Poll, func() float64 { return l.pressure.shares().polls })
 	gauge("ringback_starts_limit", "How many starts may run at once.", "", func() float64 { return float64(l.starts.state().limit) })
 	gauge("ringback_starts_in_engine", "How many starts run.", "", func() float64 { return float64(l.starts.state().running) })
 	gauge("ringback_starts_waiting", "How many starts wait for their turn.", "", func() float64 { return float64(l.starts.state().waiting) })
-	gauge("ringback_backlog_age_seconds", age, Callback, func() float64 { return l.pressure.currentBacklog().Callbacks.Seconds() })
-	gauge("ringback_backlog_age_seconds", age, Poll, func() float64 { return l.pressure.currentBacklog().Polls.Seconds() })
+	gauge("ringback_backlog_age_seconds", age, Callback, func() float64 { return l.pressure.currentOwnBacklog().Callbacks.Seconds() })
+	gauge("ringback_backlog_age_seconds", age, Poll, func() float64 { return l.pressure.currentOwnBacklog().Polls.Seconds() })
 	return m
 }

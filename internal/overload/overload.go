@@ -175,5 +175,6 @@ type Backlog struct {
 	Polls     time.Duration
 }
 
-// ObserveBacklog takes what waits on the server. It holds for three seconds.
-func (l *Limiter) ObserveBacklog(b Backlog) { l.pressure.observeBacklog(b) }
+// ObserveBacklog takes what waits on the server, and what of it waits for workers of this
+// build, which is shown alone. It holds for three seconds.
+func (l *Limiter) ObserveBacklog(all, own Backlog) { l.pressure.observeBacklog(all, own) }

@@ -45,6 +45,7 @@ type pressure struct {
 	at         time.Time
 	recent     [recentTicks]delays
 	backlog    Backlog
+	ownBacklog Backlog
 	observedAt time.Time
 }
 
@@ -91,12 +92,12 @@ func (p *pressure) observeDelay(w Work, delay time.Duration) {
 	now.delayed.observe(delay, callbackDelayed)
 }
 
-func (p *pressure) observeBacklog(b Backlog) {
+func (p *pressure) observeBacklog(all, own Backlog) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
 	p.advance(now)
-	p.backlog, p.observedAt = b, now
+	p.backlog, p.ownBacklog, p.observedAt = all, own, now
 }
 
 // advance ends the ticks that are over, as many of them as can matter.
@@ -117,7 +118,7 @@ func (p *pressure) endTick() {
 		sum.delayed.add(d.delayed)
 		sum.polls.add(d.polls)
 	}
-	backlog := p.backlogAt(p.at)
+	backlog := p.known(p.backlog, p.at)
 	switch {
 	case sum.callbacks.mostlyLate() || backlog.Callbacks > callbackLate:
 		p.level = min(max(p.level, 1)+rise, maxPressure)
@@ -134,17 +135,17 @@ func (p *pressure) endTick() {
 	p.recent[0] = delays{}
 }
 
-// backlogAt is the backlog as last observed, or none if that was too long ago.
-func (p *pressure) backlogAt(t time.Time) Backlog {
+// known is b, which was observed last, or none if that was too long ago.
+func (p *pressure) known(b Backlog, t time.Time) Backlog {
 	if t.Sub(p.observedAt) >= backlogHolds {
 		return Backlog{}
 	}
-	return p.backlog
+	return b
 }
 
-// currentBacklog is backlogAt now.
-func (p *pressure) currentBacklog() Backlog {
+// currentOwnBacklog is ownBacklog as it is known now.
+func (p *pressure) currentOwnBacklog() Backlog {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.backlogAt(time.Now())
+	return p.known(p.ownBacklog, time.Now())
 }

@@ -52,6 +52,8 @@ type TaskQueue struct {
 	// which may wait, are left out. Zero where no worker takes tasks: then the
 	// workers are missing, not overloaded.
 	Backlog overload.Backlog
+	// OwnBacklog is what of it this program's build takes.
+	OwnBacklog overload.Backlog
 }
 
 // ReadTaskQueue reads it from the server. Of a versioned program the backlog is that of the
@@ -68,13 +70,14 @@ func (s *Service) ReadTaskQueue(ctx context.Context) (TaskQueue, error) {
 	}
 	versions := tasks.GetVersioningInfo()
 	current := versions.GetCurrentDeploymentVersion()
+	whole := backlogOf(tasks, acts)
 	queue := TaskQueue{
 		Routing: Routing{Current: Build{current.GetDeploymentName(), current.GetBuildId()}, Ramping: versions.GetRampingVersionPercentage() > 0},
-		Backlog: backlogOf(tasks, acts),
+		Backlog: whole, OwnBacklog: whole,
 	}
 	s.routing.Store(&queue.Routing)
-	if queue.Backlog != (overload.Backlog{}) && s.Build.Versioned() && queue.Routing.Current.Versioned() {
-		queue.Backlog = s.backlogOfBuilds(ctx, slices.Compact([]Build{queue.Routing.Current, s.Build}), queue.Backlog)
+	if whole != (overload.Backlog{}) && s.Build.Versioned() && queue.Routing.Current.Versioned() {
+		queue.Backlog, queue.OwnBacklog = s.backlogOfBuilds(ctx, slices.Compact([]Build{queue.Routing.Current, s.Build}), whole)
 	}
 	return queue, nil
 }
@@ -94,16 +97,16 @@ func (s *Service) eager() bool {
 	return !s.Build.Versioned() || ok && routing.SendsAllTo(s.Build)
 }
 
-// backlogOfBuilds is the longest of those of the builds; that of the whole queue
-// where the server, which starts a workflow for the answer, is too busy for it.
-func (s *Service) backlogOfBuilds(ctx context.Context, builds []Build, whole overload.Backlog) (longest overload.Backlog) {
+// backlogOfBuilds is the longest of those of the builds, and that of the last; that of the
+// whole queue where the server, which starts a workflow for the answer, is too busy for it.
+func (s *Service) backlogOfBuilds(ctx context.Context, builds []Build, whole overload.Backlog) (longest, last overload.Backlog) {
 	for _, build := range builds {
 		response, err := s.Client.WorkflowService().DescribeWorkerDeploymentVersion(ctx, &workflowservice.DescribeWorkerDeploymentVersionRequest{
 			Namespace: s.Namespace, ReportTaskQueueStats: true,
 			DeploymentVersion: &deploymentpb.WorkerDeploymentVersion{DeploymentName: build.Deployment, BuildId: build.ID},
 		})
 		if err != nil && !isNotFound(err) { // the server may not know the build yet
-			return whole
+			return whole, whole
 		}
 		var tasks, acts queueStats
 		for _, queue := range response.GetVersionTaskQueues() {
@@ -115,10 +118,10 @@ func (s *Service) backlogOfBuilds(ctx context.Context, builds []Build, whole ove
 				acts = queue
 			}
 		}
-		backlog := backlogOf(tasks, acts)
-		longest.Callbacks, longest.Polls = max(longest.Callbacks, backlog.Callbacks), max(longest.Polls, backlog.Polls)
+		last = backlogOf(tasks, acts)
+		longest.Callbacks, longest.Polls = max(longest.Callbacks, last.Callbacks), max(longest.Polls, last.Polls)
 	}
-	return longest
+	return longest, last
 }
 
 func (s *Service) describeQueue(ctx context.Context, kind enumspb.TaskQueueType) (*workflowservice.DescribeTaskQueueResponse, error) {

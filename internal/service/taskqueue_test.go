@@ -111,14 +111,16 @@ func TestTheBacklogOfOtherBuildsIsLeftOut(t *testing.T) {
 		build   Build
 		routing Routing
 		waits   map[Build]time.Duration
-		want    time.Duration
+		// own is that for which more workers of this build would help.
+		want, own time.Duration
 	}{
-		"of a program that is not versioned all counts":  {Build{}, Routing{Current: firstBuild}, nil, time.Hour},
-		"while no build is current all counts":           {firstBuild, Routing{}, nil, time.Hour},
-		"the current build's counts":                     {firstBuild, Routing{Current: secondBuild}, map[Build]time.Duration{firstBuild: 1, secondBuild: 2}, 2},
-		"the program's own counts":                       {firstBuild, Routing{Current: secondBuild}, map[Build]time.Duration{firstBuild: 3, secondBuild: 2}, 3},
-		"a build that the server does not know has none": {firstBuild, Routing{Current: secondBuild}, map[Build]time.Duration{secondBuild: 2}, 2},
-		"where the server is too busy all counts":        {firstBuild, Routing{Current: firstBuild}, map[Build]time.Duration{firstBuild: -1}, time.Hour},
+		"of a program that is not versioned all counts":  {Build{}, Routing{Current: firstBuild}, nil, time.Hour, time.Hour},
+		"while no build is current all counts":           {firstBuild, Routing{}, nil, time.Hour, time.Hour},
+		"the current build's counts":                     {firstBuild, Routing{Current: secondBuild}, map[Build]time.Duration{firstBuild: 1, secondBuild: 2}, 2, 1},
+		"the program's own counts":                       {firstBuild, Routing{Current: secondBuild}, map[Build]time.Duration{firstBuild: 3, secondBuild: 2}, 3, 3},
+		"a program's own may be the current one":         {firstBuild, Routing{Current: firstBuild}, map[Build]time.Duration{firstBuild: 2, secondBuild: 3}, 2, 2},
+		"a build that the server does not know has none": {firstBuild, Routing{Current: secondBuild}, map[Build]time.Duration{secondBuild: 2}, 2, 0},
+		"where the server is too busy all counts":        {firstBuild, Routing{Current: firstBuild}, map[Build]time.Duration{firstBuild: -1}, time.Hour, time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -126,6 +128,7 @@ func TestTheBacklogOfOtherBuildsIsLeftOut(t *testing.T) {
 			got, err := s.ReadTaskQueue(t.Context())
 			require.NoError(t, err)
 			require.Equal(t, tc.want, got.Backlog.Callbacks)
+			require.Equal(t, tc.own, got.OwnBacklog.Callbacks)
 			require.Equal(t, tc.routing, got.Routing)
 		})
 	}
