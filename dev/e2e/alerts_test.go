@@ -73,7 +73,7 @@ var (
 	ranges     = regexp.MustCompile(`\[[^\]]*\]`)
 	identifier = regexp.MustCompile(`[a-zA-Z_:][a-zA-Z0-9_:]*`)
 	// functions are the words of the language that the files use.
-	functions = []string{"sum", "max", "count", "rate", "increase", "histogram_quantile", "avg_over_time", "max_over_time", "vector", "and", "or", "on"}
+	functions = []string{"sum", "max", "count", "rate", "increase", "histogram_quantile", "avg_over_time", "max_over_time", "vector", "absent", "and", "or", "on"}
 	// ofScrapes are the labels that Prometheus adds, namespace under its operator.
 	ofScrapes = []string{"job", "instance", "namespace"}
 )
