@@ -20,6 +20,7 @@ import (
 	"helm.sh/helm/v3/pkg/chart/loader"
 	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/engine"
+	"helm.sh/helm/v3/pkg/strvals"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	batchv1 "k8s.io/api/batch/v1"
@@ -415,7 +416,6 @@ func TestABadValueIsNamed(t *testing.T) {
 		"another mode":                        {`mode: statefulset`, "/mode"},
 		"a value that is not one":             {`replicas: 3`, "replicas"},
 		"a value that is mistyped":            {`api: {replica: 3}`, "replica"},
-		"no replicas":                         {`api: {replicas: 0}`, "/api/replicas"},
 		"a name that Kubernetes refuses":      {`config: {configMap: My_Config}`, "/config/configMap"},
 		"a progressive rollout without steps": {controller + `controller: {rollout: {strategy: Progressive}}`, "/controller/rollout/steps"},
 		"steps of a rollout all at once":      {controller + `controller: {rollout: {steps: [{rampPercentage: 5, pauseDuration: 10m}]}}`, "/controller/rollout/steps"},
@@ -431,7 +431,6 @@ func TestABadValueIsNamed(t *testing.T) {
 		"a tag in the repository":                 {`image: {repository: registry.example/ringback:1.0.0}`, "/image/repository"},
 		"half a digest":                           {`image: {digest: "sha256:12"}`, "/image/digest"},
 		"fewer replicas at most than at least":    {`autoscaling: {enabled: true, minReplicas: 20}`, "autoscaling.minReplicas"},
-		"a pause that outlasts the stop":          {`{preStopSeconds: 30, terminationGracePeriodSeconds: 30}`, "preStopSeconds"},
 		"a name with two dots":                    {`config: {secrets: [a..b]}`, "/config/secrets/0"},
 		"a Secret without a name":                 {`config: {secrets: [{items: [{key: tls.crt, path: a.crt}]}]}`, "/config/secrets/0"},
 		"a Secret whose items are mistyped":       {`config: {secrets: [{name: a, item: [{key: tls.crt, path: a.crt}]}]}`, "/config/secrets/0"},
@@ -440,6 +439,8 @@ func TestABadValueIsNamed(t *testing.T) {
 		"keys of a Secret that are variables":     {`config: {environment: [{name: a, items: [{key: tls.crt, path: a.crt}]}]}`, "/config/environment/0"},
 		"a port that is none":                     {`temporal: {address: "temporal:70000"}`, "/temporal/address"},
 		"a network that is none":                  {`networkPolicy: {egress: {allow: [10.0.0.256/32]}}`, "/networkPolicy/egress/allow/0"},
+		"a peer's network without its bits":       {`networkPolicy: {apiFrom: [{ipBlock: {cidr: 10.0.0.1}}]}`, "/networkPolicy/apiFrom/0/ipBlock/cidr"},
+		"a peer by mistyped labels":               {`networkPolicy: {telemetryFrom: [{namespaceSelector: {matchLabel: {a: b}}}]}`, "/networkPolicy/telemetryFrom/0/namespaceSelector"},
 		"a port of a network that is none":        {`networkPolicy: {egress: {allow: ["10.0.0.0/8:65536"]}}`, "/networkPolicy/egress/allow/0"},
 		"too many bits":                           {`networkPolicy: {egress: {allow: [10.0.0.0/33]}}`, "/networkPolicy/egress/allow/0"},
 		"a peer that is nobody":                   {`networkPolicy: {apiFrom: [{}]}`, "/networkPolicy/apiFrom/0"},
@@ -454,11 +455,16 @@ func TestABadValueIsNamed(t *testing.T) {
 		"a toleration that is mistyped":           {`tolerations: [{efect: NoSchedule}]`, "/tolerations/0"},
 		"a container without an image":            {`initContainers: [{name: proxy}]`, "/initContainers/0"},
 		"a volume without a name":                 {`volumes: [{emptyDir: {}}]`, "/volumes/0"},
+		"a volume of the chart's own name":        {`volumes: [{name: config, emptyDir: {}}]`, "/volumes/0/name"},
 		"a mount without a path":                  {`volumeMounts: [{name: vault}]`, "/volumeMounts/0"},
 		"an affinity that is mistyped":            {`affinity: {nodeAfinity: {}}`, "/affinity"},
 		"a quantity that is none":                 {`api: {resources: {requests: {memory: 1GB}}}`, "/api/resources/requests/memory"},
 		"resources that are mistyped":             {`worker: {resources: {request: {memory: 1Gi}}}`, "/worker/resources"},
 		"an interval that Prometheus refuses":     {`serviceMonitor: {interval: 30s1m}`, "/serviceMonitor/interval"},
+		"an interval of nothing":                  {`serviceMonitor: {interval: 0s}`, "/serviceMonitor/interval"},
+		"a retention of nothing":                  {`namespaceJob: {retention: 0d}`, "/namespaceJob/retention"},
+		"a share that falls":                      {controller + `controller: {rollout: {strategy: Progressive, steps: [{rampPercentage: 50, pauseDuration: 1m}, {rampPercentage: 5, pauseDuration: 1m}]}}`, "controller.rollout.steps"},
+		"an address that the controller refuses":  {controller + `temporal: {address: "[fd00::5]:7233"}`, "/temporal/address"},
 		"a pause that the controller refuses":     {controller + `controller: {rollout: {strategy: Progressive, steps: [{rampPercentage: 5, pauseDuration: 29s}]}}`, "/controller/rollout/steps/0/pauseDuration"},
 		"a Secret that the controller refuses":    {controller + `temporal: {tls: {secret: client.tls}}`, "/temporal/tls/secret"},
 		"two credentials for the controller":      {controller + `temporal: {tls: {secret: client}, apiKey: {name: cloud}}`, "temporal.apiKey"},
@@ -519,6 +525,65 @@ func TestAFileThatTheChartLostIsNamed(t *testing.T) {
 			require.ErrorContains(t, err, file+" of the chart is empty or only names a link")
 		}
 	}
+}
+
+// TestWhatThePageSetsIsTaken gives the chart each --set of the documents as helm would.
+func TestWhatThePageSetsIsTaken(t *testing.T) {
+	t.Parallel()
+	loaded, err := loader.Load(root + "deploy/helm/ringback")
+	require.NoError(t, err)
+	parse := map[string]func(string, map[string]any) error{"--set": strvals.ParseInto, "--set-string": strvals.ParseIntoString}
+	seen := 0
+	for _, page := range []string{"docs/deploy/kubernetes.md", "docs/operations/backups-and-time.md", "docs/operations/upgrade.md"} {
+		for _, set := range regexp.MustCompile("(--set(?:-string)?) ([^\\s`]+)").FindAllStringSubmatch(read(t, page), -1) {
+			values, err := chartutil.ReadValues([]byte(needed))
+			require.NoError(t, err)
+			require.NoError(t, parse[set[1]](set[2], values))
+			_, err = renderChart(loaded, "ringback", values)
+			require.NoError(t, err, set[0])
+			seen++
+		}
+	}
+	require.Greater(t, seen, 4)
+}
+
+func TestTheChartNamesTheLatestRelease(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, found(t, "CHANGELOG.md", `(?m)^## \[(\d\S+)\]`), found(t, "deploy/helm/ringback/Chart.yaml", `(?m)^appVersion: "(.*)"`))
+}
+
+func TestReplicasOfNothingStopAll(t *testing.T) {
+	t.Parallel()
+	for _, values := range []string{"", controller, "autoscaling: {enabled: true}\n", controller + "autoscaling: {enabled: true}\n"} {
+		rendered, err := render(t, values, "{api: {replicas: 0}, worker: {replicas: 0}}")
+		require.NoError(t, err)
+		require.NotRegexp(t, `(?m)^  replicas: [1-9]`, rendered)
+		require.Regexp(t, `(?m)^  replicas: 0$`, rendered)
+	}
+}
+
+// TestTheNamespaceJobCallsByItsOwnRights holds that the programs need no right to make namespaces.
+func TestTheNamespaceJobCallsByItsOwnRights(t *testing.T) {
+	t.Parallel()
+	own := "namespaceJob: {enabled: true, apiKey: {name: admin, key: token}, tlsSecret: admin-tls}\n"
+	rendered, err := render(t, own, "temporal: {apiKey: {name: programs}, tls: {secret: programs-tls, serverName: temporal}}")
+	require.NoError(t, err)
+	all := decoded(t, rendered)
+	job := get[batchv1.Job](t, all, "Job/ringback-namespace").Spec.Template.Spec
+	require.Equal(t, &corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: "admin"}, Key: "token"}, apiKey(t, job))
+	require.Equal(t, "admin-tls", job.Volumes[0].Secret.SecretName)
+	require.Equal(t, "temporal", variables(job.Containers[0])["TEMPORAL_TLS_SERVER_NAME"])
+	for _, pod := range all.pods() {
+		require.Equal(t, "programs", apiKey(t, pod.Spec).Name)
+		require.Equal(t, "programs-tls", pod.Spec.Volumes[1].Secret.SecretName)
+	}
+}
+
+func apiKey(t *testing.T, pod corev1.PodSpec) *corev1.SecretKeySelector {
+	t.Helper()
+	at := slices.IndexFunc(pod.Containers[0].Env, func(v corev1.EnvVar) bool { return v.Name == "TEMPORAL_API_KEY" })
+	require.GreaterOrEqual(t, at, 0)
+	return pod.Containers[0].Env[at].ValueFrom.SecretKeyRef
 }
 
 func TestEveryReleaseHasNamesThatKubernetesTakes(t *testing.T) {
@@ -612,7 +677,11 @@ func TestEveryPodIsAsTheRepositorySays(t *testing.T) {
 		for name, pod := range all.pods() {
 			requireConfined(t, pod.Spec)
 			container := pod.Spec.Containers[0]
-			require.Equal(t, found(t, "docker-compose.yml", `stop_grace_period: (150s)`), fmt.Sprintf("%ds", *pod.Spec.TerminationGracePeriodSeconds))
+			grace := *pod.Spec.TerminationGracePeriodSeconds
+			if container.Lifecycle != nil {
+				grace -= container.Lifecycle.PreStop.Sleep.Seconds
+			}
+			require.Equal(t, found(t, "docker-compose.yml", `stop_grace_period: (150s)`), fmt.Sprintf("%ds", grace))
 			require.Contains(t, container.Args, "-config="+found(t, "Dockerfile", `"-config", "([^"]+)"`))
 			exposed := strings.Fields(found(t, "Dockerfile", `EXPOSE (.*)`))
 			for _, port := range container.Ports {

@@ -54,7 +54,8 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- end }}
 {{- end }}
 
-{{/* The authority of Temporal's certificate, which the worker controller sets for nobody. */}}
+{{/* The authority of Temporal's certificate, which the worker controller does not set beside
+a client certificate. */}}
 {{- define "ringback.temporal.caEnv" -}}
 {{- if .Values.temporal.tls.caSecret }}
 - {name: TEMPORAL_TLS_SERVER_CA_CERT_PATH, value: /etc/temporal/ca/ca.crt}
@@ -141,7 +142,8 @@ metadata:
   {{- end }}
 spec:
   serviceAccountName: {{ include "ringback.name" .root }}
-  terminationGracePeriodSeconds: {{ $v.terminationGracePeriodSeconds }}
+  {{- /* Kubernetes counts preStop in. */}}
+  terminationGracePeriodSeconds: {{ $isAPI | ternary $v.preStopSeconds 0 | add $v.terminationGracePeriodSeconds }}
   {{- include "ringback.anyPod" .root | nindent 2 }}
   {{- with $v.affinity }}
   affinity:
@@ -220,7 +222,6 @@ spec:
         failureThreshold: 2
       {{- if $isAPI }}
       # The image has no shell to sleep in.
-      {{- if ge (int $v.preStopSeconds) (int $v.terminationGracePeriodSeconds) }}{{ fail "preStopSeconds: as long as terminationGracePeriodSeconds, which would leave no time to stop" }}{{ end }}
       lifecycle: {preStop: {sleep: {seconds: {{ $v.preStopSeconds }}}}}
       {{- end }}
       securityContext:
