@@ -46,7 +46,7 @@ var exitCodes = []struct {
 	{exitOK, "done; watch: acknowledged; ping: acknowledged; verify: valid; config check: good"},
 	{exitFailed, "refused or failed; verify: not valid; config: the file is refused; try source: nothing was observed"},
 	{exitUsage, "the command line is wrong"},
-	{exitNotFound, "no such operation, or no such bulk redelivery"},
+	{exitNotFound, "no such operation, bulk redelivery or details"},
 	{exitConflict, "conflict: other content, closed, not revocable, not redeliverable"},
 	{exitUnavailable, "not available now: no answer, overloaded, or not ready"},
 	{exitUnacknowledged, "ping, try dialect: the receiver did not acknowledge"},

@@ -275,3 +275,19 @@ func TestAnInterruptEndsTheQuestion(t *testing.T) {
 	require.Equal(t, exitInterrupted, code)
 	require.Len(t, f.calls(), 1, "nothing was begun")
 }
+
+// A script with an unset variable must not redeliver what every endpoint ever failed.
+func TestAnEmptyOptionIsNotAll(t *testing.T) {
+	t.Parallel()
+	for _, line := range [][]string{
+		{"redeliver", "--endpoint", "", "--since", at(0).String(), "--yes"},
+		{"redeliver", "--endpoint", "SHOP", "--status=", "--yes"},
+		{"list", "--endpoint", ""},
+	} {
+		f := &fake{many: []client.BulkRedelivery{bulk(client.BulkRedeliveryDone, 4, 0, 0)}}
+		got := place{}.at(t, f).run(context.Background(), line...)
+		require.Equal(t, exitUsage, got.code, got.err)
+		require.Contains(t, got.err, "is empty: give a value, or leave it out")
+		require.Empty(t, f.calls())
+	}
+}

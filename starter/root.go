@@ -147,11 +147,25 @@ func (t *tool) root() *cobra.Command {
 	return root
 }
 
+// refuseEmpty refuses an option without a value, as a script's unset variable makes it:
+// left out, most mean "all".
+func refuseEmpty(flags *pflag.FlagSet) (err error) {
+	flags.Visit(func(f *pflag.Flag) {
+		if f.Value.Type() == "string" && f.Value.String() == "" {
+			err = fmt.Errorf("--%s is empty: give a value, or leave it out", f.Name)
+		}
+	})
+	return err
+}
+
 // run marks the end of reading the command line, then runs the command.
 func (t *tool) run(command func(cmd *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		if t.output != outputTable && t.output != outputJSON {
 			return fmt.Errorf("--output %q is neither table nor json", t.output)
+		}
+		if err := refuseEmpty(cmd.Flags()); err != nil {
+			return err
 		}
 		t.parsed = true
 		return command(cmd, args)
