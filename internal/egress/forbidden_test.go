@@ -276,3 +276,12 @@ func slicesContainForbidden(addrs []netip.Addr) bool {
 	}
 	return false
 }
+
+// A query is sent as it is written: POST /in?a=b c HTTP/1.0 HTTP/1.1.
+func TestAQueryThatWouldEndItsRequestLineIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, query := range []string{"a=b c", "x HTTP/1.0", "ä=1", "a=\u00a0"} {
+		require.ErrorContains(t, CheckForm("https://shop.example/in?"+query), "write it percent-encoded", query)
+	}
+	require.NoError(t, CheckForm("https://shop.example/a b?a=b+c&d=%20%C3%A4&e='~"))
+}

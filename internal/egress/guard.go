@@ -275,6 +275,9 @@ func parseTarget(raw string) (*url.URL, error) {
 		return nil, errors.New("holds a user name or password, which a URL must not")
 	case u.Fragment != "" || u.RawFragment != "":
 		return nil, errors.New("holds a fragment (#…), which is never sent")
+	case strings.ContainsFunc(u.RawQuery, func(r rune) bool { return r <= ' ' || r > '~' }):
+		// It is sent as it is written, so a space would end it.
+		return nil, errors.New("holds a space or a character beyond ASCII in its query; write it percent-encoded")
 	case isDisguised(u.Hostname()):
 		return nil, errors.New("has an IP address for a host that is not written in its plain form, such as 192.0.2.1")
 	}
