@@ -66,8 +66,10 @@ func redeliverable(key operation.Key, e operation.Record, r operation.Redelivery
 		return nil
 	case r.Repoll && (e.State.Status == nil || !e.State.Status.Final):
 		return nil
-	case outcome == operation.OutcomeAcknowledged:
-		return notRedeliverable("The operation %s was acknowledged; to deliver it again use force, which needs its own scope.", id)
+	case lastCallbackCounts(e):
+		return notRedeliverable("The operation %s ended as %s; to deliver its last callback again use force, which needs its own scope.", id, outcome)
+	case e.State.Status == nil || !e.State.Status.Final:
+		return notRedeliverable("The operation %s ended as %s and owes no callback; to ask for its status again use repoll.", id, outcome)
 	default:
 		return notRedeliverable("The operation %s ended as %s and owes no callback.", id, outcome)
 	}

@@ -30,8 +30,7 @@ func newService() *Service {
 			{Field: "operation_id", Required: true, MaxLength: 32, Document: "a document"},
 			{Field: "method", Refused: true},
 			{Field: "known_status", Allowed: []string{"new", "done"}},
-			{Field: "callback.statuses", Allowed: []string{"new", "done"}},
-		}},
+		}, Rules: operation.Rules{Delivered: []string{"new", "done"}}},
 		"BANK": {Name: "BANK", Methods: []string{"payment"}, ScreenIdentifiers: true, Fields: []operation.FieldRule{
 			{Field: "operation_id", Required: true, MaxLength: 32},
 			{Field: "method", Required: true, Allowed: []string{"payment", "p2p_a2c"}},
@@ -76,23 +75,24 @@ func TestAStartIsValidatedFieldByField(t *testing.T) {
 		// fields are those at fault, in order; none: it is valid.
 		fields []string
 	}{
-		"a transfer with its own URL is valid":          {transfer(func(*operation.StartRequest) {}), nil},
-		"a payment of an allowed method is valid":       {payment(func(*operation.StartRequest) {}), nil},
-		"an endpoint that is not registered":            {transfer(func(r *operation.StartRequest) { r.Endpoint = "SHAP" }), []string{"endpoint"}},
-		"an endpoint that is disabled":                  {transfer(func(r *operation.StartRequest) { r.Endpoint = "OFF" }), []string{"endpoint"}},
-		"no operation id":                               {transfer(func(r *operation.StartRequest) { r.OperationID = "" }), []string{"operation_id"}},
-		"an operation id that is too long":              {transfer(func(r *operation.StartRequest) { r.OperationID = strings.Repeat("x", 33) }), []string{"operation_id"}},
-		"a method where the documents have none":        {transfer(func(r *operation.StartRequest) { r.Method = "payment" }), []string{"method"}},
-		"a method outside the documents is one fault":   {payment(func(r *operation.StartRequest) { r.Method = "gift" }), []string{"method"}},
-		"a method that the endpoint does not take":      {payment(func(r *operation.StartRequest) { r.Method = "p2p_a2c" }), []string{"method"}},
-		"no registration time":                          {payment(func(r *operation.StartRequest) { r.Reference.RegisteredAt = nil }), []string{"reference.registered_at"}},
-		"a known status outside the vocabulary":         {transfer(func(r *operation.StartRequest) { r.KnownStatus = "old" }), []string{"known_status"}},
-		"a filter with a status outside the vocabulary": {transfer(func(r *operation.StartRequest) { r.Callback.Statuses = []string{"done", "old"} }), []string{"callback.statuses"}},
-		"no URL where each operation brings one":        {transfer(func(r *operation.StartRequest) { r.Callback.URL = "" }), []string{"callback.url"}},
-		"a URL where the endpoint has one":              {payment(func(r *operation.StartRequest) { r.Callback.URL = "https://x.example" }), []string{"callback.url"}},
-		"a URL to which nothing may be sent":            {transfer(func(r *operation.StartRequest) { r.Callback.URL = "https://private.example" }), []string{"callback.url"}},
-		"a URL at a host that is listed":                {transfer(func(r *operation.StartRequest) { r.Endpoint, r.Callback.URL = "HOSTS", "https://a.shop.example/" }), nil},
-		"a URL at a host that is not listed":            {transfer(func(r *operation.StartRequest) { r.Endpoint = "HOSTS" }), []string{"callback.url"}},
+		"a transfer with its own URL is valid":         {transfer(func(*operation.StartRequest) {}), nil},
+		"a payment of an allowed method is valid":      {payment(func(*operation.StartRequest) {}), nil},
+		"an endpoint that is not registered":           {transfer(func(r *operation.StartRequest) { r.Endpoint = "SHAP" }), []string{"endpoint"}},
+		"an endpoint that is disabled":                 {transfer(func(r *operation.StartRequest) { r.Endpoint = "OFF" }), []string{"endpoint"}},
+		"no operation id":                              {transfer(func(r *operation.StartRequest) { r.OperationID = "" }), []string{"operation_id"}},
+		"an operation id that is too long":             {transfer(func(r *operation.StartRequest) { r.OperationID = strings.Repeat("x", 33) }), []string{"operation_id"}},
+		"a method where the documents have none":       {transfer(func(r *operation.StartRequest) { r.Method = "payment" }), []string{"method"}},
+		"a method outside the documents is one fault":  {payment(func(r *operation.StartRequest) { r.Method = "gift" }), []string{"method"}},
+		"a method that the endpoint does not take":     {payment(func(r *operation.StartRequest) { r.Method = "p2p_a2c" }), []string{"method"}},
+		"no registration time":                         {payment(func(r *operation.StartRequest) { r.Reference.RegisteredAt = nil }), []string{"reference.registered_at"}},
+		"a known status outside the vocabulary":        {transfer(func(r *operation.StartRequest) { r.KnownStatus = "old" }), []string{"known_status"}},
+		"a filter with no status in it":                {transfer(func(r *operation.StartRequest) { r.Callback.Statuses = []string{""} }), []string{"callback.statuses"}},
+		"a filter with a status that is not delivered": {transfer(func(r *operation.StartRequest) { r.Callback.Statuses = []string{"done", "old"} }), []string{"callback.statuses"}},
+		"no URL where each operation brings one":       {transfer(func(r *operation.StartRequest) { r.Callback.URL = "" }), []string{"callback.url"}},
+		"a URL where the endpoint has one":             {payment(func(r *operation.StartRequest) { r.Callback.URL = "https://x.example" }), []string{"callback.url"}},
+		"a URL to which nothing may be sent":           {transfer(func(r *operation.StartRequest) { r.Callback.URL = "https://private.example" }), []string{"callback.url"}},
+		"a URL at a host that is listed":               {transfer(func(r *operation.StartRequest) { r.Endpoint, r.Callback.URL = "HOSTS", "https://a.shop.example/" }), nil},
+		"a URL at a host that is not listed":           {transfer(func(r *operation.StartRequest) { r.Endpoint = "HOSTS" }), []string{"callback.url"}},
 		"a URL that is too long": {transfer(func(r *operation.StartRequest) {
 			r.Callback.URL = "https://x.example/" + strings.Repeat("x", operation.URLRule.MaxLength)
 		}), []string{"callback.url"}},
@@ -158,20 +158,22 @@ func TestARedeliveryIsAllowedByHowTheLatestRunEnded(t *testing.T) {
 		final   bool
 		owed    bool
 		request operation.RedeliveryRequest
-		allowed bool
+		// advice is what a refusal says; "": it is allowed.
+		advice string
 	}{
-		"exhausted":                             {operation.OutcomeExhausted, true, true, plain, true},
-		"gone":                                  {operation.OutcomeGone, true, true, plain, true},
-		"expired, which goes on with the watch": {operation.OutcomeExpired, false, false, plain, true},
-		"terminated":                            {operation.OutcomeTerminated, false, true, plain, true},
-		"acknowledged is not":                   {operation.OutcomeAcknowledged, true, true, plain, false},
-		"acknowledged, by force":                {operation.OutcomeAcknowledged, true, true, force, true},
-		"acknowledged while not final, by repoll":       {operation.OutcomeAcknowledged, false, true, repoll, true},
-		"acknowledged and final is not by repoll":       {operation.OutcomeAcknowledged, true, true, repoll, false},
-		"withdrawn is not":                              {operation.OutcomeWithdrawn, true, true, plain, false},
-		"withdrawn, by force":                           {operation.OutcomeWithdrawn, true, true, force, true},
-		"revoked with nothing owed is not":              {operation.OutcomeRevoked, true, false, plain, false},
-		"force delivers nothing where nothing was owed": {operation.OutcomeRevoked, true, false, force, false},
+		"exhausted":                             {operation.OutcomeExhausted, true, true, plain, ""},
+		"gone":                                  {operation.OutcomeGone, true, true, plain, ""},
+		"expired, which goes on with the watch": {operation.OutcomeExpired, false, false, plain, ""},
+		"terminated":                            {operation.OutcomeTerminated, false, true, plain, ""},
+		"acknowledged is not":                   {operation.OutcomeAcknowledged, true, true, plain, "again use force"},
+		"acknowledged, by force":                {operation.OutcomeAcknowledged, true, true, force, ""},
+		"acknowledged while not final, by repoll":       {operation.OutcomeAcknowledged, false, true, repoll, ""},
+		"acknowledged and final is not by repoll":       {operation.OutcomeAcknowledged, true, true, repoll, "again use force"},
+		"withdrawn is not":                              {operation.OutcomeWithdrawn, true, true, plain, "again use force"},
+		"withdrawn, by force":                           {operation.OutcomeWithdrawn, true, true, force, ""},
+		"revoked with nothing owed is not":              {operation.OutcomeRevoked, true, false, plain, "owes no callback."},
+		"withdrawn before anything was owed is not":     {operation.OutcomeWithdrawn, false, false, plain, "again use repoll"},
+		"force delivers nothing where nothing was owed": {operation.OutcomeRevoked, true, false, force, "owes no callback."},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -180,13 +182,14 @@ func TestARedeliveryIsAllowedByHowTheLatestRunEnded(t *testing.T) {
 				ending.Callbacks = []operation.Callback{{ID: "cb_1", Final: tc.final}}
 			}
 			err := redeliverable(key, ending, tc.request)
-			if tc.allowed {
+			if tc.advice == "" {
 				require.NoError(t, err)
 				return
 			}
 			var refused *operation.Error
 			require.ErrorAs(t, err, &refused)
 			require.Equal(t, operation.ProblemNotRedeliverable, refused.Problem)
+			require.Contains(t, refused.Detail, tc.advice)
 		})
 	}
 }

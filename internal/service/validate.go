@@ -21,7 +21,7 @@ func (s *Service) validate(ctx context.Context, r operation.StartRequest) (opera
 		return endpoint, operation.Invalid(operation.FieldError{
 			Field: "endpoint", Detail: "is disabled in the configuration; its open operations go on"})
 	}
-	faults := slices.Concat(checkFields(endpoint, r), s.checkTarget(ctx, endpoint, r.Callback))
+	faults := slices.Concat(checkFields(endpoint, r), checkStatuses(endpoint, r.Callback.Statuses), s.checkTarget(ctx, endpoint, r.Callback))
 	if slices.ContainsFunc(faults, operation.FieldError.IsOfCardNumber) && s.CardNumberRefused != nil {
 		s.CardNumberRefused(r.Endpoint)
 	}
@@ -50,6 +50,16 @@ func checkFields(e operation.Endpoint, r operation.StartRequest) []operation.Fie
 			}
 			faults = append(faults, operation.Faults(fault)...)
 		}
+	}
+	return faults
+}
+
+// checkStatuses refuses a wanted status that the endpoint never delivers: the operation
+// would end without a callback.
+func checkStatuses(e operation.Endpoint, wanted []string) (faults []operation.FieldError) {
+	rule := operation.FieldRule{Field: "callback.statuses", Required: true, Allowed: e.Rules.Delivered}
+	for _, status := range wanted {
+		faults = append(faults, operation.Faults(rule.Check(status))...)
 	}
 	return faults
 }

@@ -197,7 +197,6 @@ func (d Definition) fields(name string, made custom) []operation.FieldRule {
 		made.referenceRule("reference.order_id", document),
 		made.referenceRule("reference.registered_at", document),
 		{Field: "known_status", Allowed: slices.Sorted(maps.Keys(d.Statuses)), Document: document},
-		{Field: "callback.statuses", Allowed: d.meaning(StatusRings), Document: document},
 	}
 }
 

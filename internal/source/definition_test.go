@@ -298,7 +298,6 @@ func TestADefinitionLimitsStartsAndSources(t *testing.T) {
 		{"reference.order_id", "", "\x00", "control character"},
 		{"reference.registered_at", "", at, "must be left out"},
 		{"known_status", "created", "odd", "not one of created, hold, paid"},
-		{"callback.statuses", "hold", "created", "not one of hold, paid"},
 	} {
 		for _, rule := range kind.Fields {
 			if rule.Field != tt.field {

@@ -64,10 +64,6 @@ var payseraFields = []operation.FieldRule{
 		Field: "known_status", Allowed: payseraVocabulary,
 		Document: "Paysera transfer lifecycle",
 	},
-	{
-		Field: "callback.statuses", Allowed: payseraCallbacks,
-		Document: "Paysera callbacks, possible statuses",
-	},
 }
 
 // payseraRules: every status of the callbacks page is delivered, the four final ones

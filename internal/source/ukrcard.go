@@ -58,10 +58,6 @@ var ukrcardFields = []operation.FieldRule{
 		Field: "known_status", Allowed: ukrcardVocabulary,
 		Document: "Ukrcard Response Codes, orderStatus",
 	},
-	{
-		Field: "callback.statuses", Allowed: ukrcardVocabulary,
-		Document: "Ukrcard Response Codes, orderStatus",
-	},
 }
 
 // ukrcardRules: the callback service stops at orderStatus 1 or 2, and calls back
