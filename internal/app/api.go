@@ -101,7 +101,7 @@ func (s apiService) Details(ctx context.Context, key operation.Key) (map[string]
 
 func sourceError(name string, err error) error {
 	failure, ok := errors.AsType[*source.Error](err)
-	if ok && failure.Kind == source.NotFound {
+	if ok && failure.Kind == source.NotFound && failure.FromCore {
 		return operation.Refuse(operation.ProblemNotFound, "The source %s knows no such operation.", name)
 	}
 	refused := operation.Refuse(operation.ProblemUnavailable, "The source %s did not answer as documented; try again later.", name)

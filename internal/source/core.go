@@ -128,7 +128,7 @@ func request[T any](ctx context.Context, c *core, q operation.Query, build build
 	for i := range c.Bases {
 		at := (first + i) % len(c.Bases)
 		result, failure := requestOne(ctx, c, at, len(c.Bases)-i, q, build, read)
-		if failure == nil || failure.fromCore && failure.isFinal() {
+		if failure == nil || failure.FromCore && failure.isFinal() {
 			c.lastGood.Store(int32(at))
 		}
 		if failure == nil {
@@ -146,7 +146,7 @@ func request[T any](ctx context.Context, c *core, q operation.Query, build build
 // isFinal reports whether the other base URLs would give the same error: one of the
 // core itself below 5xx, a 429 with a Retry-After, or a request that can't be built.
 func (e *Error) isFinal() bool {
-	return e.Kind != Unavailable && (e.fromCore || e.RetryAfter > 0 || e.HTTPStatus == 0)
+	return e.Kind != Unavailable && (e.FromCore || e.RetryAfter > 0 || e.HTTPStatus == 0)
 }
 
 // allFailed is the last failure, with the details of all. A 401 or 403 that is not
@@ -159,7 +159,7 @@ func allFailed(name string, failed []*Error) error {
 	details := make([]string, 0, len(failed))
 	for _, f := range failed {
 		details = append(details, f.Detail)
-		if f.Kind != Unauthorized || f.fromCore {
+		if f.Kind != Unauthorized || f.FromCore {
 			last = *f
 		}
 	}
@@ -192,10 +192,10 @@ func judge[T any](ctx context.Context, c *core, got answer, q operation.Query, r
 		}
 		failure = c.failure(unreadable(got.httpStatus), got.httpStatus, err, "%s: HTTP %d: %v", got.tried, got.httpStatus, err)
 	}
-	failure.fromCore = got.fault == "" && !isRedirect(got.httpStatus) && c.wrote(got)
-	if failure.fromCore && failure.Kind == NotFound { // what such an answer lacks is beside the point
+	failure.FromCore = got.fault == "" && !isRedirect(got.httpStatus) && c.wrote(got)
+	if failure.FromCore && failure.Kind == NotFound { // what such an answer lacks is beside the point
 		failure = c.failure(NotFound, got.httpStatus, failure.Err, "%s: HTTP %d: the core knows no such operation", got.tried, got.httpStatus)
-		failure.fromCore = true
+		failure.FromCore = true
 	}
 	return result, failure
 }

@@ -146,5 +146,5 @@ func isAccepted(err error) bool {
 		return true
 	}
 	var failure *Error
-	return errors.As(err, &failure) && failure.fromCore && (failure.Kind == NotFound || failure.Kind == Malformed)
+	return errors.As(err, &failure) && failure.FromCore && (failure.Kind == NotFound || failure.Kind == Malformed)
 }

@@ -15,7 +15,7 @@ import (
 var (
 	errRefused  = &Error{Kind: Unauthorized}
 	errSilent   = &Error{Kind: Unavailable}
-	errUnknown  = &Error{Kind: NotFound, fromCore: true}
+	errUnknown  = &Error{Kind: NotFound, FromCore: true}
 	errPage     = &Error{Kind: NotFound}
 	refusalsDay = time.Date(2026, 11, 21, 7, 30, 0, 0, time.UTC)
 )

@@ -144,8 +144,8 @@ type Error struct {
 	// nothing that the core wrote.
 	Detail string
 	Err    error
-	// fromCore: the core itself answered so, not something in front of it.
-	fromCore bool
+	// FromCore: the core itself answered so, not something in front of it.
+	FromCore bool
 }
 
 // Error is what was tried and what came back.
