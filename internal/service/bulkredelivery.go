@@ -119,16 +119,24 @@ func (s *Service) BulkRedelivery(ctx context.Context, id string) (operation.Bulk
 	}
 	info := response.GetWorkflowExecutionInfo()
 	found, err := s.bulkRedelivery(info)
+	recorded := false
 	for _, p := range response.GetPendingActivities() {
 		if p.GetActivityType().GetName() != workflows.ActivityRedeliverPage || len(p.GetHeartbeatDetails().GetPayloads()) == 0 {
 			continue
 		}
 		var position operation.BulkRedeliveryPosition
 		err = errors.Join(err, s.converter(info.GetExecution().GetWorkflowId()).FromPayloads(p.GetHeartbeatDetails(), &position))
-		found.BulkRedeliveryProgress = position.Progress
+		found.BulkRedeliveryProgress, recorded = position.Progress, true
 	}
 	if err != nil {
 		return operation.BulkRedelivery{}, bulkError("decoding the progress of", id, err)
+	}
+	if found.Phase == operation.BulkRedeliveryRunning && !recorded {
+		// Between two pages the run knows more than its memo.
+		var progress operation.BulkRedeliveryProgress
+		if s.query(ctx, workflows.BulkRedeliveryWorkflowID(id), found.RunID, workflows.QueryProgress, &progress) == nil {
+			found.BulkRedeliveryProgress = progress
+		}
 	}
 	return found, nil
 }

@@ -95,7 +95,7 @@ func (s *Service) signalRevocation(ctx context.Context, key operation.Key, r ope
 	bounded, cancel := context.WithTimeout(ctx, updateTimeout)
 	defer cancel()
 	for {
-		err := s.query(bounded, run{key: key}, workflows.QueryState, &state)
+		err := s.query(bounded, key.WorkflowID(), "", workflows.QueryState, &state)
 		if err == nil {
 			break
 		}

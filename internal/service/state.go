@@ -144,7 +144,7 @@ func (s *Service) openState(ctx context.Context, r run) operation.State {
 	state.Key = r.key
 	if !r.pending.Complete() {
 		var queried operation.State
-		if err := s.query(ctx, r, workflows.QueryState, &queried); err == nil {
+		if err := s.query(ctx, r.key.WorkflowID(), r.id, workflows.QueryState, &queried); err == nil {
 			state = s.linked(queried)
 		}
 	}
@@ -158,10 +158,10 @@ func (s *Service) linked(state operation.State) operation.State {
 	return state
 }
 
-func (s *Service) query(ctx context.Context, r run, name string, result any) error {
+func (s *Service) query(ctx context.Context, workflowID, runID, name string, result any) error {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
-	value, err := s.Client.QueryWorkflow(ctx, r.key.WorkflowID(), r.id, name)
+	value, err := s.Client.QueryWorkflow(ctx, workflowID, runID, name)
 	if err != nil {
 		return err
 	}
@@ -179,7 +179,7 @@ func (s *Service) ending(ctx context.Context, r run) (operation.Record, error) {
 	}
 	payloads := endingPayloads(event)
 	if payloads == nil {
-		if err := s.query(ctx, r, workflows.QueryRecord, &ending); err != nil {
+		if err := s.query(ctx, r.key.WorkflowID(), r.id, workflows.QueryRecord, &ending); err != nil {
 			return ending, unavailable(errors.Join(errProgressUnknown, err),
 				"The operation %s was terminated, and no worker answered how far it had come; try again.", r.key.WorkflowID())
 		}
