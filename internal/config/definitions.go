@@ -33,7 +33,11 @@ func (c *Config) Vocabulary() []string {
 	var statuses []string
 	for _, name := range c.kindNames() {
 		kind, _ := c.Kind(name)
-		statuses = append(statuses, kind.Vocabulary...)
+		for _, status := range kind.Vocabulary {
+			if !slices.Contains(statuses, status) {
+				statuses = append(statuses, status)
+			}
+		}
 	}
 	return statuses
 }

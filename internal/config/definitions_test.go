@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
@@ -311,6 +312,15 @@ func TestAStatusThatDoesNotRingIsWarnedOf(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, want, c.Warnings, statuses)
 	}
+	for finals, warnings := range map[string]int{"['1', '2', '6']": 0, "['1']": 2} {
+		c, err := config.Parse("f", []byte(fmt.Sprintf(`sources:
+  bank: {kind: ukrcard, base_urls: ["https://wsgate.example"], ext_system_id: e, client_dn: CN=a, login: l, password: "${env:WSGATE_PASSWORD}", final_statuses: %s}
+endpoints:
+  SHOP: {dialect: standard, source: bank, url: "https://shop.example/in", statuses: ['1', '2', '6'], poll: {interval: 1m, lifetime: 1h}, delivery: {interval: 1s, attempts: 1}}
+`, finals)))
+		require.NoError(t, err)
+		require.Len(t, c.Warnings, warnings, "final_statuses: %s", finals)
+	}
 }
 
 func TestDefinitionsAreShownAndHashed(t *testing.T) {
@@ -392,4 +402,27 @@ func TestASourceHasTheKeysOfItsKindAlone(t *testing.T) {
 	again, err := config.Parse("f", shown)
 	require.NoError(t, err, "what is shown of it has no key that is refused: %s", shown)
 	require.Equal(t, c.Hash, again.Hash)
+}
+
+// Each poll would fail by it.
+func TestALiteralAcceptThatCannotBeSentIsRefused(t *testing.T) {
+	setenv(t)
+	for _, header := range []string{"Accept", "Content-Type"} {
+		_, err := config.Parse("f", []byte(strings.Replace(ownBase, "        X-Token: secret.token\n", "        X-Token: secret.token\n        "+header+": \"'application/json '\"\n", 1)))
+		require.ErrorContains(t, err, "kinds.monobank.request.headers."+header+": cannot be sent")
+	}
+}
+
+// A mistake in a push-only kind must not ask its endpoints for a poll schedule, which is refused there.
+func TestAWrongKindThatPushesAsksForNoSchedule(t *testing.T) {
+	setenv(t)
+	_, err := config.Parse("f", []byte(`kinds:
+  feed: {secrets: [token], push: {}, statuses: {paid: [final, rings]}}
+sources:
+  bank: {kind: feed}
+endpoints:
+  SHOP: {dialect: standard, source: bank, url: "https://shop.example/in", poll: {lifetime: 1h}, delivery: {interval: 1s, attempts: 1}}
+`))
+	require.ErrorContains(t, err, "kinds.feed.secrets: can't stand beside push")
+	require.NotContains(t, err.Error(), "poll.schedule")
 }

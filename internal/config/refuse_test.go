@@ -386,10 +386,6 @@ f:3:61: api.rate_limit.changes_per_second: NaN is below 0.001; allowed: 0.001 to
 f:3:81: api.rate_limit.changes_burst: 0 is below 1; allowed: 1 to 1000000`},
 	{"starts without end", "listen:", "  listen: 127.0.0.1:8080\n  max_starts: 10001", `
 f:3:15: api.max_starts: 10001 is above 10000; allowed: 0 to 10000`},
-	{"one address for both listeners", "egress:", "telemetry: {listen: 127.0.0.1:8080}\negress:", `
-f:7:21: telemetry.listen: is 127.0.0.1:8080, as api.listen is; allowed: two addresses`},
-	{"the API at the address of telemetry that is not set", "listen:", "  listen: 127.0.0.1:9464", `
-f:2:11: api.listen: is 127.0.0.1:9464, as telemetry.listen is; allowed: two addresses`},
 	{"an address for telemetry that is none", "egress:", "telemetry: {listen: \"9464\"}\negress:", `
 f:7:21: telemetry.listen: "9464" is not an address to listen on; allowed: host:port such as 127.0.0.1:8080`},
 	{"a receiver of spans that is no URL", "egress:", "telemetry: {traces: {endpoint: \"127.0.0.1:4318\"}}\negress:", `

@@ -41,7 +41,6 @@ func (v *validator) validate() {
 	v.egress("egress", v.config.Egress)
 	v.api("api", &v.config.API)
 	v.telemetry("telemetry", v.config.Telemetry)
-	v.twoListeners()
 	v.codec("codec", v.config.Codec)
 	if v.present("audit.file") && v.config.Audit.File == "" {
 		v.missing("audit.file", "the file that the audit is written to")
@@ -94,16 +93,6 @@ func (v *validator) telemetry(path string, t Telemetry) {
 	if err := egress.CheckForm(t.Traces.Endpoint); err != nil {
 		v.fault(path+".traces.endpoint", "%w; allowed: the base URL of an OTLP/HTTP receiver such as http://127.0.0.1:4318 (credentials belong in OTEL_EXPORTER_OTLP_HEADERS)", err)
 	}
-}
-
-// twoListeners faults the address that the file sets where both listeners have the same.
-func (v *validator) twoListeners() {
-	address, at, other := v.config.API.Listen, "api.listen", "telemetry.listen"
-	if v.present(other) {
-		at, other = other, at
-	}
-	same := address == v.config.Telemetry.Listen && !strings.HasSuffix(address, ":0")
-	v.require(!same || v.broken(at), at, "is %s, as %s is; allowed: two addresses", address, other)
 }
 
 func (v *validator) notices(path string, n Notices) {
@@ -228,8 +217,9 @@ func (v *validator) endpoint(path string, e *Endpoint) {
 	v.dialect(path, e)
 	if !v.receivesOnlyNotices(path, e) {
 		v.watched(path, e)
-		if kind, _ := v.config.Kind(v.config.Sources[e.Source].Kind); kind.Push != nil {
-			v.pushed(path, e, kind.Push.LifetimeStatus)
+		// Also that of a kind with a mistake.
+		if push := v.config.Kinds[v.config.Sources[e.Source].Kind].Push; push != nil {
+			v.pushed(path, e, push.LifetimeStatus)
 		} else {
 			v.poll(path+".poll", e.Poll)
 		}

@@ -95,7 +95,7 @@ func (f *Faults) Headers(s *Scope, path string, headers Members, own ...string) 
 	fields := f.Fields(s, path, headers, Header)
 	for _, field := range fields {
 		switch literal, isText := field.Expression.constant.(string); {
-		case !isText || headername.Fault(field.Name) != "":
+		case !isText || headername.Fault(field.Name) != "" && !slices.Contains(own, http.CanonicalHeaderKey(field.Name)):
 		case headername.IsCredential(field.Name):
 			f.Add(field.Expression.Path, "%s; allowed: secret.NAME, which is named in the definition's secrets", headername.SecretWritten)
 		case literal != "" && !headername.IsValue(literal):
