@@ -186,6 +186,7 @@ func TestASignatureThatCannotWorkIsRefused(t *testing.T) {
 		{"what the scheme has not", dialect.Signature{Scheme: "rfc9421", Over: "body"}, expression.Fault{Path: "signature.over", Detail: "must be left out: the scheme rfc9421 has none"}},
 		{"a prefix that begins with a space", dialect.Signature{Scheme: "hmac-sha256", Prefix: " a", Headers: header}, expression.Fault{Path: "signature.prefix", Detail: "cannot be sent; allowed: printable ASCII without a space before it"}},
 		{"a prefix of a format", dialect.Signature{Scheme: "hmac-sha256", Prefix: "a", Format: "id", Headers: header}, expression.Fault{Path: "signature.prefix", Detail: "cannot be set together with format"}},
+		{"a key id beyond ASCII", dialect.Signature{Scheme: "rfc9421", KeyID: "ä"}, expression.Fault{Path: "signature.key_id", Detail: `cannot be sent; allowed: printable ASCII without " and \`}},
 		{"a key id with a quote", dialect.Signature{Scheme: "rfc9421", KeyID: `a"b`}, expression.Fault{Path: "signature.key_id", Detail: `cannot be sent; allowed: printable ASCII without " and \`}},
 		{"a template of another type", dialect.Signature{Scheme: "hmac-sha256", Over: "true", Headers: header}, expression.Fault{Path: "signature.over", Line: 1, Column: 1, Detail: "the value is a bool; allowed: a string, a whole number or null"}},
 	} {

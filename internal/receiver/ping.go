@@ -6,7 +6,9 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
+	"strings"
 
 	"ringback/internal/dialect"
 	"ringback/internal/exchange"
@@ -74,10 +76,15 @@ func (e Endpoint) mask(t transcript) exchange.Mask {
 	headers, hidden := http.Header{}, slices.Collect(maps.Values(e.Secrets))
 	maps.Copy(headers, e.Header)
 	if t.request != nil {
-		hidden = append(hidden, t.request.URL.RawQuery)
-		for name, values := range t.request.URL.Query() {
-			if hidden = append(hidden, values...); values[0] == "" {
-				hidden = append(hidden, name)
+		query := t.request.URL.RawQuery
+		hidden = append(hidden, query)
+		// To some servers a + is a space, to others itself.
+		for _, read := range []string{query, strings.ReplaceAll(query, "+", "%2B")} {
+			pairs, _ := url.ParseQuery(read)
+			for name, values := range pairs {
+				if hidden = append(hidden, values...); values[0] == "" {
+					hidden = append(hidden, name)
+				}
 			}
 		}
 	}

@@ -138,16 +138,27 @@ func TestAPingShowsNoSecretWhateverTheReceiverSendsBack(t *testing.T) {
 	}
 }
 
-// Some servers take a token that is the whole query.
+// Some servers take a token that is the whole query, or a name in it, or read it in their way.
 func TestAPingShowsNothingOfAQueryWithoutNames(t *testing.T) {
 	t.Parallel()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.WriteString(w, "no such token: "+r.URL.RawQuery)
-	}))
-	defer server.Close()
-	got := pinged(t, "standard", server.URL+"/hooks?SECRET-OF-THE-URL", server.Client())
-	require.Equal(t, "POST /hooks?[redacted] HTTP/1.1", got.Request.Line)
-	require.Equal(t, "no such token: [redacted]", got.Answer.Body)
+	for query, sentBack := range map[string]string{
+		"SECRET-OF-THE-URL":         "SECRET-OF-THE-URL",
+		"a=1&SECRET-OF-THE-URL":     "SECRET-OF-THE-URL",
+		"a=1;SECRET-OF-THE-URL":     "a=1;SECRET-OF-THE-URL",
+		"a=SECRET+OF/THE%20URL":     "SECRET+OF/THE URL",
+		"a=SECRET+OF/THE%20REQUEST": "SECRET OF/THE REQUEST",
+	} {
+		t.Run(query, func(t *testing.T) {
+			t.Parallel()
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				_, _ = io.WriteString(w, "no such token: "+sentBack)
+			}))
+			defer server.Close()
+			got := pinged(t, "standard", server.URL+"/hooks?"+query, server.Client())
+			require.Equal(t, "POST /hooks?[redacted] HTTP/1.1", got.Request.Line)
+			require.Equal(t, "no such token: [redacted]", got.Answer.Body)
+		})
+	}
 }
 
 type roundTripper func(*http.Request) (*http.Response, error)
