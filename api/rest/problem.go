@@ -37,7 +37,7 @@ var kinds = map[operation.Problem]struct {
 	title  string
 }{
 	operation.ProblemInvalid:          {http.StatusUnprocessableEntity, "The request is not valid"},
-	operation.ProblemNotFound:         {http.StatusNotFound, "No such operation"},
+	operation.ProblemNotFound:         {http.StatusNotFound, "Not found"},
 	operation.ProblemConflict:         {http.StatusConflict, "The operation was started with other content"},
 	operation.ProblemClosed:           {http.StatusConflict, "The operation has ended"},
 	operation.ProblemNotRevocable:     {http.StatusConflict, "The operation can't be revoked now"},

@@ -118,10 +118,10 @@ func checkParameter(name string, values []string, rules []operation.FieldRule) *
 		return &operation.FieldError{Field: join("", name), Detail: "is not a parameter of this call, which takes " + strings.Join(names, ", ")}
 	case len(values) > 1:
 		return &operation.FieldError{Field: name, Detail: "is given twice"}
+	case values[0] == "":
+		return &operation.FieldError{Field: name, Detail: "is empty; leave it out instead"}
 	}
-	rule := rules[at]
-	rule.Required = true // an empty one is none
-	return rule.Check(values[0])
+	return rules[at].Check(values[0])
 }
 
 type requestIDKey struct{}

@@ -309,7 +309,7 @@ func TestBadInputIsRefusedBeforeAnythingHappens(t *testing.T) {
 		"a body on a withdrawal":                {httpCall{method: "DELETE", path: operationPath, body: "{}"}, 422, "invalid", "(body)", "no body"},
 		"an unknown list parameter":             {get("/v1/operations?limit=5"), 422, "invalid", "limit", "page_token"},
 		"a list parameter twice":                {get("/v1/operations?endpoint=A&endpoint=B"), 422, "invalid", "endpoint", "twice"},
-		"an empty list parameter":               {get("/v1/operations?endpoint="), 422, "invalid", "endpoint", "is required"},
+		"an empty list parameter":               {get("/v1/operations?endpoint="), 422, "invalid", "endpoint", "is empty; leave it out"},
 		"an unknown outcome":                    {get("/v1/operations?outcome=failed"), 422, "invalid", "outcome", "exhausted"},
 		"an HTTP status that is none":           {get("/v1/operations?http_status=666"), 422, "invalid", "http_status", "such as 5xx"},
 		"an HTTP status of an expired one":      {get("/v1/operations?http_status=503&outcome=expired"), 422, "invalid", "outcome", "exhausted and gone"},
