@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -132,5 +133,11 @@ func TestASwitchOfProtocolsIsAnAnswerWithoutABody(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, body)
 	require.NoError(t, response.Body.Close())
-	require.ErrorIs(t, <-gone, io.EOF, "the connection is closed")
+	select {
+	case err := <-gone:
+		require.ErrorIs(t, err, io.EOF, "the connection is closed")
+	case <-time.After(10 * time.Second):
+		t.Fatal("the connection stays open")
+	}
+	runtime.KeepAlive(response)
 }
