@@ -74,9 +74,26 @@ func TestAttemptIsLeftToDeliver(t *testing.T) {
 		require.NoError(t, err)
 		require.Empty(t, result.HeldBack, "a delivery has found out")
 	})
+	subtest(t, "but for one that was made in time, and whose task is handed out again late", func(t *testing.T, b *fixture) {
+		activities.KnowFast(b.Activities, b.endpoint)
+		in := once(time.Second)
+		time.Sleep(900 * time.Millisecond)
+		for range 2 {
+			var got activities.AttemptResult
+			require.NoError(t, b.execute(b.Attempt, in, run{}, &got))
+			require.Empty(t, got.HeldBack)
+			var polled activities.PollResult
+			require.NoError(t, b.execute(b.Poll, activities.PollInput{Source: "wallet", TaskBegan: in.TaskBegan}, run{workflowID: "SHOP/1"}, &polled))
+			require.Empty(t, polled.HeldBack)
+			time.Sleep(time.Minute)
+		}
+		require.Equal(t, 1, b.receiver.requests())
+		require.Len(t, b.core.polls(time.Now()), 1)
+	})
 	for name, late := range map[string]time.Duration{
-		"in a worker that was frozen since the server began the task": 30 * time.Second,
-		"where the clocks of the server and the worker differ":        -2 * time.Second,
+		"in a worker that was frozen for a second since the server began the task": time.Second,
+		"or for longer": 30 * time.Second,
+		"where the clocks of the server and the worker differ": -2 * time.Second,
 	} {
 		subtest(t, name, func(t *testing.T, b *fixture) {
 			in := once(time.Second)

@@ -70,8 +70,8 @@ func (a *Activities) newRecorder(ctx context.Context, w overload.Work) *recorder
 }
 
 // startedLately is how long ago, by this worker's clock, the server may have started a
-// run that its start records a poll or attempt of, or a workflow task that makes one. It is
-// what is left of WorkflowTaskTimeout where the SDK first asks for more of it, at four fifths.
+// run that its start records a poll or attempt of, or a workflow task that makes one: well
+// within the time-outs after which another worker has it.
 const startedLately = time.Second
 
 // readRecord reads the record that an earlier run of the activity left, if any.

@@ -112,6 +112,14 @@ func replay(history *historypb.History, changed map[string]any) error {
 	return replayer.ReplayWorkflowHistoryWithOptions(silent{}, history, worker.ReplayWorkflowHistoryOptions{OriginalExecution: workflow.Execution{ID: id}})
 }
 
+// TestALostWatchOf100Replays has a history that was written by hand: the watch was lost with
+// its worker before its first poll was due, a pushed status ended it, and "poll now" came
+// while the next one ran in another worker. 1.0.0 counted a poll for the lost one.
+func TestALostWatchOf100Replays(t *testing.T) {
+	t.Parallel()
+	require.NoError(t, replay(recordedAt(t, "testdata/lost-watch-of-1.0.0.json"), nil))
+}
+
 // TestAChangedWorkflowDoesNotReplay shows that the replays can fail.
 func TestAChangedWorkflowDoesNotReplay(t *testing.T) {
 	t.Parallel()

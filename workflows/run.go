@@ -119,10 +119,10 @@ func (r *run) awaitCallback() bool {
 }
 
 // currentTask is the workflow task at hand, and when the server began it. Each local
-// activity moves workflow.Now on, so the first of a task's calls reads that.
+// activity moves workflow.Now on, also one of the task before, so unread asks before any.
 func (r *run) currentTask() (task int, began operation.Time) {
 	task = workflow.GetInfo(r.ctx).GetCurrentHistoryLength()
-	if task != r.task || r.taskBegan.IsZero() {
+	if task != r.task {
 		r.task, r.taskBegan = task, r.now()
 	}
 	return task, r.taskBegan

@@ -21,8 +21,10 @@ func (r *run) receiveSignals(ctx workflow.Context) {
 	}
 }
 
-// unread reports whether a Signal, of whatever name, or a cancellation waits.
+// unread reports whether a Signal, of whatever name, or a cancellation waits. Each workflow
+// task asks that first, so it notes when the task began.
 func (r *run) unread() bool {
+	r.currentTask()
 	return len(workflow.GetUnhandledSignalNames(r.ctx)) > 0 || r.root.Err() != nil && !r.op.Withdrawn()
 }
 

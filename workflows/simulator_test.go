@@ -240,8 +240,6 @@ func (m *simulator) nextTask(ctx workflow.Context) {
 	}
 	m.tasks++
 	m.history += 3
-	m.env.SetCurrentHistoryLength(m.history)
-	m.env.SetContinueAsNewSuggested(m.historyLimit > 0 && m.history > m.historyLimit)
 	for _, r := range m.refused {
 		if r.number != m.tasks {
 			continue
@@ -255,8 +253,11 @@ func (m *simulator) nextTask(ctx workflow.Context) {
 		m.pass(ctx, r.took)
 		m.held = false
 		m.task = refusal{number: m.tasks, began: workflow.Now(ctx), once: map[string]any{}}
+		m.env.SetCurrentHistoryLength(m.history)
 		_ = workflow.Await(ctx, func() bool { return m.waiting == 0 })
 	}
+	m.env.SetCurrentHistoryLength(m.history)
+	m.env.SetContinueAsNewSuggested(m.historyLimit > 0 && m.history > m.historyLimit)
 	if m.task.number != m.tasks {
 		m.task = refusal{number: m.tasks, began: workflow.Now(ctx), once: map[string]any{}}
 	}
@@ -440,11 +441,10 @@ func (m *simulator) ExecuteLocalActivity(ctx workflow.Context, name string, args
 		defer func() { m.locals-- }()
 		switch in := args[0].(type) {
 		case activities.PollInput:
+			m.requireBegan(in.TaskBegan)
 			return m.remember("poll", func() any { return m.pollInTask(ctx) }), nil
 		case activities.AttemptInput:
-			if began := operation.At(m.task.began); in.TaskBegan != began {
-				panic(fmt.Sprintf("the attempt's task began at %s, and it is told %s", began, in.TaskBegan))
-			}
+			m.requireBegan(in.TaskBegan)
 			key := fmt.Sprintf("%s/%d", in.Callback.ID, in.Number)
 			return m.remember(key, func() any { return m.attemptInTask(ctx, in) }), nil
 		case activities.InterruptInput:
@@ -456,6 +456,13 @@ func (m *simulator) ExecuteLocalActivity(ctx workflow.Context, name string, args
 			return nil, fmt.Errorf("there is no local activity %s", name)
 		}
 	})
+}
+
+// requireBegan holds that a call is told when its task began, as the server says.
+func (m *simulator) requireBegan(told operation.Time) {
+	if began := operation.At(m.task.began); told != began {
+		panic(fmt.Sprintf("the task began at %s, and its call is told %s", began, told))
+	}
 }
 
 // remember repeats no call that a refused task has made.

@@ -122,7 +122,7 @@ func (r *run) endWatch(ctx workflow.Context, t *watchRun) {
 		result.Record, result.Record.Run = t.in.Record, 0 // of this activity
 		mergeRecorded(&result.Record, t.pending.Watch, err)
 		if t.pending.WatchLost > result.Record.Run {
-			result.Record.Lose(r.now(), t.in.Policy, t.in.AcceptedAt)
+			r.losePoll(ctx, t, &result.Record)
 		}
 	}
 	observed := r.op.RecordWatch(result.Record)
@@ -133,6 +133,17 @@ func (r *run) endWatch(ctx workflow.Context, t *watchRun) {
 	case result.End != "" && observed != operation.ObservedStale && !r.repolling():
 		r.op.EndWatch(result.End, r.now())
 	}
+}
+
+// losePoll counts a poll for a watch that was lost, if one was due. 1.0.0 counted one always,
+// and does so still where it began: "poll now" stops the next watch otherwise by it.
+func (r *run) losePoll(ctx workflow.Context, t *watchRun, record *operation.WatchRecord) {
+	if workflow.GetVersion(ctx, "count-lost-polls-that-were-due", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		record.BeginPoll(r.now())
+		record.Interrupt()
+		return
+	}
+	record.Lose(r.now(), t.in.Policy, t.in.AcceptedAt)
 }
 
 // awaitPushes waits for the statuses that a core pushes, until one is final or the
