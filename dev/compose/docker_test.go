@@ -98,12 +98,14 @@ func newSite(t *testing.T) *site {
 	return s
 }
 
-// startEngine starts a dockerd whose files are all in base, and returns its address.
+// startEngine starts a dockerd whose files are all in base, and returns its address. Its
+// networks are those of RFC 2544, which lie in the way of nothing that this machine reaches.
 func startEngine(t *testing.T, base string) string {
 	t.Helper()
 	address := "unix://" + filepath.Join(base, "docker.sock")
 	engine, err := proc.Start(exec.CommandContext(context.WithoutCancel(t.Context()), "dockerd", "--host", address,
 		"--data-root", filepath.Join(base, "data"), "--exec-root", filepath.Join(base, "exec"), "--pidfile", filepath.Join(base, "pid"),
+		"--bip", "198.18.0.1/24", "--default-address-pool", "base=198.19.0.0/16,size=24",
 		"--default-ulimit", "nofile=4096:4096", "--default-ulimit", "nproc=4096:4096"))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, engine.Stop(syscall.SIGTERM, time.Minute)) })
