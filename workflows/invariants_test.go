@@ -140,16 +140,23 @@ func (t *trace) overtaken(q poll) bool {
 }
 
 // recorded is when the run could record a poll's answer: after the attempt inside a
-// workflow task that it was making, if any, and after what reached it at that moment,
-// within a step of the simulated clock.
+// workflow task that it was making, if any, after what reached it at that moment, and after
+// a "poll now", which interrupts the watch whose answer is on its way; each within a step of
+// the simulated clock.
 func (t *trace) recorded(q poll) operation.Time {
+	const step = time.Millisecond
 	at := q.ended
 	for _, r := range t.requests {
 		if r.inTask && !r.begun.After(at) && r.ended.After(at) {
 			at = r.ended
 		}
 	}
-	return at.Add(time.Millisecond)
+	for _, a := range t.acts {
+		if a.kind == pollNow && !a.at.Before(q.ended) && !a.at.After(at.Add(step+t.latency)) {
+			at = a.at.Add(t.latency)
+		}
+	}
+	return at.Add(step)
 }
 
 // counted is how many polls used up max_polls beyond doubt: an answer that was

@@ -253,6 +253,7 @@ func (m *simulator) nextTask(ctx workflow.Context) {
 		m.pass(ctx, r.took)
 		m.held = false
 		m.task = refusal{number: m.tasks, began: workflow.Now(ctx), once: map[string]any{}}
+		m.history += 3
 		m.env.SetCurrentHistoryLength(m.history)
 		_ = workflow.Await(ctx, func() bool { return m.waiting == 0 })
 	}
