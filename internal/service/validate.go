@@ -57,7 +57,7 @@ func checkFields(e operation.Endpoint, r operation.StartRequest) []operation.Fie
 // checkStatuses refuses a wanted status that the endpoint never delivers: the operation
 // would end without a callback.
 func checkStatuses(e operation.Endpoint, wanted []string) (faults []operation.FieldError) {
-	rule := operation.FieldRule{Field: "callback.statuses", Required: true, Allowed: e.Rules.Delivered}
+	rule := operation.FieldRule{Field: "callback.statuses", Required: true, Allowed: e.Rules.Delivered, Document: "what this endpoint delivers"}
 	for _, status := range wanted {
 		faults = append(faults, operation.Faults(rule.Check(status))...)
 	}
