@@ -336,6 +336,14 @@ func (c *check) checkDuplicate(o *evidence, before, again *request) {
 		again.Status, timeOfDay(before.Began), timeOfDay(again.Began))
 }
 
+// calledAboutAnother reports whether the receiver was called about another status between
+// two attempts. Deliveries do not overlap, so the first of the two had ended.
+func (o *evidence) calledAboutAnother(status string, before, after *attempt) bool {
+	return slices.ContainsFunc(o.requests, func(r *request) bool {
+		return r.Status != status && r.Began.After(before.began()) && r.Began.Before(after.began())
+	})
+}
+
 // checkIntervals checks promise 5: attempts are at least h apart, by the record and
 // as the receiver saw them.
 func (c *check) checkIntervals(o *evidence) {
@@ -343,6 +351,9 @@ func (c *check) checkIntervals(o *evidence) {
 	for _, d := range o.deliveries {
 		for i := 1; i < len(d.attempts); i++ {
 			before, after := d.attempts[i-1], d.attempts[i]
+			if o.calledAboutAnother(d.Status, before, after) {
+				continue // its status returned, which begins a delivery
+			}
 			if gap := after.began().Sub(before.end()); gap < h-clockTolerance {
 				c.unexplained(o, 5, "attempts %d and %d about %q are recorded %s apart, h is %s", before.Number, after.Number, d.Status, gap, h)
 			}

@@ -22,6 +22,7 @@ var pollStories = map[string]func() *story{
 	"a status that returns before its callback was acknowledged":       flapping,
 	"a status that returns, and whose delivery is listed twice":        flappingListedTwice,
 	"a status that returns after its callback was acknowledged":        flappingAcknowledged,
+	"a status that returns within h":                                   flappingQuickly,
 	"a core that answers with 403 for a while":                         forbidden,
 	"a core behind a gateway":                                          behindGateway,
 	"a first attempt that is repeated as its workflow task timed out":  stalled,
@@ -143,6 +144,22 @@ func flappingAcknowledged() *story {
 			s.attempt(status, 200, 20+i*1000, 40+i*1000)
 		}
 	}
+	s.close(operation.OutcomeAcknowledged, "done", true)
+	return s
+}
+
+// flappingQuickly is attempted again 960 ms after an attempt that took long; h is 1.5 s.
+func flappingQuickly() *story {
+	s := &story{operation: plan.Operation{Endpoint: "FLICKER", ID: "f3"}}
+	s.start(201, 0, 10)
+	s.poll("waiting_funds", 12, 14)
+	s.attempt("waiting_funds", 503, 20, 3060)
+	s.poll("reserved", 1012, 1014)
+	s.attempt("reserved", 200, 3070, 3080)
+	s.poll("waiting_funds", 4012, 4014)
+	s.attempt("waiting_funds", 200, 4020, 4030)
+	s.poll("done", 5012, 5014)
+	s.attempt("done", 200, 5020, 5030)
 	s.close(operation.OutcomeAcknowledged, "done", true)
 	return s
 }
