@@ -84,18 +84,23 @@ func (f *Faults) Secrets(names []string) {
 // Headers compiles headers, whose names must not be those that Ringback sets itself,
 // but for own, and whose credentials are secrets.
 func (f *Faults) Headers(s *Scope, path string, headers Members, own ...string) Fields {
+	fault := func(name string) string {
+		if slices.Contains(own, http.CanonicalHeaderKey(name)) {
+			return ""
+		}
+		return headername.Fault(name)
+	}
 	seen := map[string]bool{}
 	for _, header := range headers {
 		at, canonical := PathTo(path, header.Name), http.CanonicalHeaderKey(header.Name)
-		fault := headername.Fault(header.Name)
-		f.Require(fault == "" || slices.Contains(own, canonical), at, "%s", fault)
+		f.Require(fault(header.Name) == "", at, "%s", fault(header.Name))
 		f.Require(!seen[canonical], at, "occurs twice: header names ignore case")
 		seen[canonical] = true
 	}
 	fields := f.Fields(s, path, headers, Header)
 	for _, field := range fields {
 		switch literal, isText := field.Expression.constant.(string); {
-		case !isText || headername.Fault(field.Name) != "" && !slices.Contains(own, http.CanonicalHeaderKey(field.Name)):
+		case !isText || fault(field.Name) != "":
 		case headername.IsCredential(field.Name):
 			f.Add(field.Expression.Path, "%s; allowed: secret.NAME, which is named in the definition's secrets", headername.SecretWritten)
 		case literal != "" && !headername.IsValue(literal):
