@@ -28,7 +28,7 @@ func TestBrowserPageOfAnotherOriginCallsNothing(t *testing.T) {
 	api := w.run(t, func(o *app.Options) { o.Log = zap.New(core) }).Client
 	w.core.SetStatus("2201", "reserved")
 	key := start(t, api, operation.StartRequest{Endpoint: "WAITING", OperationID: "2201"})
-	awaitState(t, api, key, func(s operation.State) bool { return s.Status != nil })
+	awaitState(t, api, key, observed)
 	ui := startUI(t, temporalui.Options{Addr: "127.0.0.1:0", FrontendAddr: w.temporal.addr, Namespace: w.temporal.namespace})
 	foreign := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")

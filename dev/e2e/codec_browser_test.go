@@ -12,7 +12,6 @@ import (
 
 	apiclient "ringback/api/client"
 	"ringback/dev/temporalui"
-	"ringback/internal/operation"
 )
 
 const codecReaderKey = "a-key-of-those-who-may-read"
@@ -28,7 +27,7 @@ func TestBrowserShowsEncryptedPayloadsToReaders(t *testing.T) {
 	api := &apiclient.Client{MaxAttempts: 1, Base: r.Base, Key: codecReaderKey}
 	w.core.SetStatus("2131", "new")
 	key := start(t, api, entry("2131"))
-	awaitState(t, api, key, func(s operation.State) bool { return s.Status != nil })
+	awaitState(t, api, key, observed)
 	_, err := api.Revoke(t.Context(), key, "user", revocationReason)
 	require.NoError(t, err)
 	awaitClosed(t, api, key)

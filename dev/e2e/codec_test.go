@@ -170,7 +170,7 @@ func (w *environment) exercise(t *testing.T) {
 	_, err := api.Revoke(t.Context(), revoked, "user", revocationReason)
 	require.NoError(t, err)
 	require.Equal(t, revocationReason, awaitClosed(t, api, revoked).Revocation.Reason, "a program with the key reads it")
-	awaitState(t, api, open, func(s operation.State) bool { return s.Status != nil })
+	awaitState(t, api, open, observed)
 
 	_, err = api.Redeliver(t.Context(), exhausted, operation.RedeliveryRequest{Reason: revocationReason})
 	require.NoError(t, err)
@@ -299,7 +299,7 @@ func TestARunWaitsForItsMissingCodecKey(t *testing.T) { //nolint:tparallel // it
 			w.core.SetStatus("2111", "new")
 			process, api := w.api(t, "127.0.0.1:0")
 			key := start(t, api, entry("2111"))
-			awaitState(t, api, key, func(s operation.State) bool { return s.Status != nil })
+			awaitState(t, api, key, observed)
 			require.NoError(t, process.Stop(syscall.SIGTERM, grace))
 
 			w.useCodec(t, tc.without)
@@ -347,7 +347,7 @@ func TestASignalOfAKeyThatNobodyHas(t *testing.T) {
 	w.core.SetStatus("2131", "new")
 	process, api := w.api(t, "127.0.0.1:0")
 	key := start(t, api, entry("2131"))
-	awaitState(t, api, key, func(s operation.State) bool { return s.Status != nil })
+	awaitState(t, api, key, observed)
 	c := w.temporalClient(t)
 	require.NoError(t, c.SignalWorkflow(t.Context(), key.WorkflowID(), "", workflows.SignalStatus, w.saidToBeSealed(key, "nobody")))
 	awaitFailedTask(t, c, key)
@@ -372,7 +372,7 @@ func TestAnAPIWithAnotherCodecKeyHasItsCallsRepeated(t *testing.T) {
 	w.core.SetStatus("2141", "new")
 	api := w.run(t).Client
 	key := start(t, api, entry("2141"))
-	awaitState(t, api, key, func(s operation.State) bool { return s.Status != nil })
+	awaitState(t, api, key, observed)
 
 	text, err := os.ReadFile(w.config)
 	require.NoError(t, err)
@@ -400,7 +400,7 @@ func TestCodecKeysAreReplacedWithoutARestart(t *testing.T) {
 	w.core.SetStatus("2121", "new")
 	process, api := w.api(t, "127.0.0.1:0")
 	before := start(t, api, entry("2121"))
-	awaitState(t, api, before, func(s operation.State) bool { return s.Status != nil })
+	awaitState(t, api, before, observed)
 	w.reloadCodec(t, process, api, bThenA)
 	after := start(t, api, entry("2122"))
 	w.core.SetStatus("2121", "done")

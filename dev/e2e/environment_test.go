@@ -581,6 +581,9 @@ func awaitState(t *testing.T, api *apiclient.Client, key operation.Key, done fun
 	return state
 }
 
+// observed says that a status of the operation is known.
+func observed(s operation.State) bool { return s.Status != nil }
+
 // awaitClosed reads an operation until it has ended.
 func awaitClosed(t *testing.T, api *apiclient.Client, key operation.Key) operation.State {
 	t.Helper()

@@ -76,7 +76,7 @@ func (h *hostileEnvironment) sealed(t *testing.T) []hostile {
 		w.core.SetStatus(id, "new")
 	}
 	known := start(t, api, entry("3101"))
-	awaitState(t, api, known, func(s operation.State) bool { return s.Status != nil })
+	awaitState(t, api, known, observed)
 	input := workflows.Input{
 		Start: entry("3102"), Source: "wallet", Dialect: "standard",
 		Policy: operation.Policy{
@@ -113,7 +113,7 @@ func (h *hostileEnvironment) sealed(t *testing.T) []hostile {
 			t.Helper()
 			w.core.SetStatus(id, "new")
 			key := start(t, api, entry(id))
-			awaitState(t, api, key, func(s operation.State) bool { return s.Status != nil })
+			awaitState(t, api, key, observed)
 			c := w.temporalClient(t)
 			require.NoError(t, c.SignalWorkflow(t.Context(), key.WorkflowID(), "", workflows.SignalStatus, input(key)))
 			require.Eventually(t, func() bool {

@@ -90,7 +90,7 @@ func (w *environment) prepareDocument(t *testing.T, api *apiclient.Client) {
 		w.core.SetStatus(id, "reserved")
 		known := entry(id)
 		known.KnownStatus = "reserved"
-		awaitState(t, api, start(t, api, known), func(s operation.State) bool { return s.Status != nil })
+		awaitState(t, api, start(t, api, known), observed)
 	}
 }
 
